@@ -1,0 +1,159 @@
+//! The reverse walk itself.
+
+use super::composite::Composite;
+use crate::graph::{Graph, Node, NodeId, Trace};
+use anyhow::{Context, Result, ensure};
+use candle_core::Tensor;
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+/// A question to a trace: from these seeds to those nodes, by these rules.
+pub struct Walk<'a> {
+    /// The run to go back through.
+    pub trace: &'a Trace,
+    /// Gradients (or relevance) to start from, of the shape of their nodes' values.
+    pub seeds: Vec<(NodeId, Tensor)>,
+    /// The nodes to reach; the walk does nothing that these do not need.
+    pub to: Vec<NodeId>,
+    /// Rules other than the gradient.
+    pub composite: Composite<'a>,
+    /// Whether the gradients of parameters are wanted too.
+    pub params: bool,
+    /// Whether every node passed keeps its value in the answer, or only those in `to`.
+    pub keep: bool,
+    /// Called before each node: to stop a long walk.
+    pub tick: &'a dyn Fn(&Node) -> Result<()>,
+}
+
+/// The answer of a walk.
+#[derive(Clone, Debug)]
+pub struct Relevance {
+    /// The network it belongs to.
+    pub graph: Arc<Graph>,
+    /// Gradient or relevance of each node's value that was reached and kept.
+    pub values: BTreeMap<NodeId, Tensor>,
+    /// Gradients of parameters by name, when asked for.
+    pub params: BTreeMap<String, Tensor>,
+}
+
+impl<'a> Walk<'a> {
+    /// The gradient from seeds to the input, every node's kept.
+    pub fn gradient(trace: &'a Trace, seeds: Vec<(NodeId, Tensor)>) -> Self {
+        Self {
+            trace,
+            seeds,
+            to: vec![0],
+            composite: Composite::gradient(),
+            params: false,
+            keep: true,
+            tick: &|_| Ok(()),
+        }
+    }
+
+    /// Walks.
+    pub fn run(self) -> Result<Relevance> {
+        let graph = self.trace.graph.clone();
+        let wanted = self.wanted(&graph);
+        let mut pending: BTreeMap<NodeId, Tensor> = BTreeMap::new();
+        for (id, seed) in &self.seeds {
+            let value = &self.trace.values[*id];
+            ensure!(
+                seed.dims() == value.dims(),
+                "a seed of shape {:?} at \"{}\", whose value is {:?}",
+                seed.dims(),
+                graph.nodes[*id].name,
+                value.dims()
+            );
+            accumulate(&mut pending, *id, seed.clone())?;
+        }
+        let mut answer = Relevance { graph: graph.clone(), values: BTreeMap::new(), params: BTreeMap::new() };
+        while let Some((id, r)) = pending.pop_last() {
+            let node = &graph.nodes[id];
+            (self.tick)(node)?;
+            self.pass(id, &r, &wanted, &mut pending, &mut answer)
+                .with_context(|| format!("at layer \"{}\"", node.name))?;
+            if self.keep || self.to.contains(&id) {
+                answer.values.insert(id, r);
+            }
+        }
+        Ok(answer)
+    }
+
+    /// Hands the relevance of one node on to its inputs.
+    fn pass(
+        &self,
+        id: NodeId,
+        r: &Tensor,
+        wanted: &[bool],
+        pending: &mut BTreeMap<NodeId, Tensor>,
+        answer: &mut Relevance,
+    ) -> Result<()> {
+        let node = &self.trace.graph.nodes[id];
+        let onward = node.inputs.iter().any(|&i| wanted[i]);
+        let own_params = self.params && !node.params.is_empty();
+        if !onward && !own_params {
+            return Ok(());
+        }
+        let site = self.trace.site(id);
+        if own_params {
+            let names = node.parameters().map(|p| p.name);
+            answer.params.extend(names.zip(site.vjp_params(r)?));
+        }
+        if !onward {
+            return Ok(());
+        }
+        let by_rule = match self.composite.rule(node) {
+            Some(rule) => Some(rule(&site, r)?),
+            None => None,
+        };
+        for (k, &input) in node.inputs.iter().enumerate().filter(|(_, i)| wanted[**i]) {
+            let part = match &by_rule {
+                Some(parts) => parts.get(k).cloned().context("the rule gave no relevance for this input")?,
+                None => site.vjp(r, k)?,
+            };
+            ensure!(
+                part.dims() == site.x[k].dims(),
+                "the rule gave relevance of shape {:?} for an input of shape {:?}",
+                part.dims(),
+                site.x[k].dims()
+            );
+            accumulate(pending, input, part)?;
+        }
+        Ok(())
+    }
+
+    /// Which nodes a value is wanted of: those asked for, and all that stand between them and a seed. With parameter
+    /// gradients, every node with parameters is asked for.
+    fn wanted(&self, graph: &Graph) -> Vec<bool> {
+        let mut wanted: Vec<_> = (0..graph.nodes.len()).map(|id| self.to.contains(&id)).collect();
+        for (id, node) in graph.nodes.iter().enumerate() {
+            let parameters = self.params && !node.params.is_empty();
+            wanted[id] = wanted[id] || parameters || node.inputs.iter().any(|&i| wanted[i]);
+        }
+        wanted
+    }
+}
+
+impl Relevance {
+    /// The value at the node of this name, when the walk reached it.
+    pub fn get(&self, name: &str) -> Result<&Tensor> {
+        let id = self.graph.find(name)?;
+        self.values.get(&id).with_context(|| {
+            format!("nothing came back to layer \"{name}\": it stands behind the seed, beside its path, or beyond `to`")
+        })
+    }
+
+    /// The value at the input.
+    pub fn input(&self) -> Result<&Tensor> {
+        self.get("input")
+    }
+}
+
+fn accumulate(pending: &mut BTreeMap<NodeId, Tensor>, id: NodeId, r: Tensor) -> Result<()> {
+    let sum = match pending.remove(&id) {
+        Some(before) => (before + r)?,
+        None => r,
+    };
+    pending.insert(id, sum);
+    Ok(())
+}

@@ -1,0 +1,1 @@
+//! Pictures and data sets: from files, or made by the program itself.

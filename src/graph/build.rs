@@ -1,0 +1,77 @@
+//! Building a graph node by node.
+
+use super::node::{Graph, Node, NodeId};
+use super::op::{Input, Op};
+use anyhow::{Context, Result, bail, ensure};
+use std::sync::Arc;
+
+/// A graph under construction; shapes are checked as nodes are added.
+#[derive(Debug)]
+pub struct Builder {
+    nodes: Vec<Node>,
+    logits: Option<NodeId>,
+}
+
+impl Builder {
+    /// Starts with the node `input` of shape `(C, H, W)`.
+    pub fn new(input: &[usize]) -> Self {
+        let shape = std::iter::once(1).chain(input.iter().copied()).collect();
+        let node = Node { name: "input".into(), op: Arc::new(Input), inputs: vec![], shape, params: vec![] };
+        Self { nodes: vec![node], logits: None }
+    }
+
+    /// Adds a node that reads `inputs` and returns its id.
+    ///
+    /// Errors when the name is taken, an input does not exist, or the shapes do not fit the operation.
+    pub fn add(&mut self, name: &str, op: impl Op + 'static, inputs: &[NodeId]) -> Result<NodeId> {
+        ensure!(!name.is_empty(), "a layer needs a name");
+        if self.nodes.iter().any(|n| n.name == name) {
+            bail!("there is a layer named \"{name}\" already; names are unique, a reused ReLU is relu_1, relu_2, …");
+        }
+        ensure!(inputs.iter().all(|&i| i < self.nodes.len()), "layer \"{name}\" reads a node that does not exist");
+        let shapes: Vec<_> = inputs.iter().map(|&i| self.nodes[i].shape.as_slice()).collect();
+        let shape = op.shape(&shapes).with_context(|| format!("layer \"{name}\" ({})", op.kind()))?;
+        self.nodes.push(Node { name: name.into(), op: Arc::new(op), inputs: inputs.to_vec(), shape, params: vec![] });
+        Ok(self.nodes.len() - 1)
+    }
+
+    /// The shape of a node's value for one picture.
+    pub fn shape(&self, id: NodeId) -> &[usize] {
+        &self.nodes[id].shape
+    }
+
+    /// Says which node has the class scores, where that is not the output or what stands before its softmax.
+    pub fn set_logits(&mut self, id: NodeId) {
+        self.logits = Some(id);
+    }
+
+    /// Ends the graph at `output`; nodes that `output` does not need are dropped.
+    pub fn finish(self, output: NodeId) -> Result<Graph> {
+        ensure!(output < self.nodes.len(), "the output node does not exist");
+        let mut needed = vec![false; self.nodes.len()];
+        needed[0] = true;
+        needed[output] = true;
+        for id in (0..self.nodes.len()).rev().filter(|&id| id <= output) {
+            if needed[id] {
+                self.nodes[id].inputs.iter().for_each(|&i| needed[i] = true);
+            }
+        }
+        let mut place = vec![0; self.nodes.len()];
+        let mut nodes = Vec::new();
+        for (id, mut node) in self.nodes.into_iter().enumerate().filter(|(id, _)| needed[*id]) {
+            place[id] = nodes.len();
+            node.inputs.iter_mut().for_each(|i| *i = place[*i]);
+            nodes.push(node);
+        }
+        let output = place[output];
+        let before_softmax = || {
+            let mut id = output;
+            while nodes[id].op.kind().ends_with("softmax") {
+                id = nodes[id].inputs[0];
+            }
+            id
+        };
+        let logits = self.logits.map_or_else(before_softmax, |id| place[id]);
+        Ok(Graph { nodes, output, logits })
+    }
+}

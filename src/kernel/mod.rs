@@ -1,0 +1,1 @@
+//! Convolution and pooling with their VJPs, on candle tensors.

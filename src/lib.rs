@@ -1,0 +1,22 @@
+//! gradscope: an oscilloscope for neural networks that lives in the terminal.
+//!
+//! One trip is all there is to know:
+//!
+//! ```text
+//! picture ──model──▶ input ──graph──▶ trace ──backward──▶ relevance ──render──▶ figure ──tui / cli──▶ terminal, files
+//! ```
+//!
+//! A *method* (a script in `plugins/`) decides which stations to visit; an *architecture* (a script in `models/`)
+//! says what the graph is. The modules below stand in reading order, and that order is the floor plan: each uses
+//! only those above it.
+
+pub mod tensor;
+pub mod kernel;
+pub mod graph;
+pub mod backward;
+pub mod data;
+pub mod render;
+pub mod model;
+pub mod script;
+pub mod tui;
+pub mod cli;

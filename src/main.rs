@@ -1,0 +1,3 @@
+//! The program: see `gradscope --help`.
+
+fn main() {}

@@ -1,0 +1,64 @@
+//! A model: a graph with weights, what its pictures look like, and the names of its classes.
+
+use crate::graph::Graph;
+use anyhow::{Result, bail};
+use std::sync::Arc;
+
+/// What is known of a network beside its graph: the card that an architecture script carries.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Card {
+    /// The architecture's name: `resnet20`.
+    pub name: String,
+    /// First line of its script's doc.
+    pub summary: String,
+    /// `(C, H, W)` of the pictures it reads.
+    pub input: [usize; 3],
+    /// Short side that a picture is scaled to before its centre is cut out; none: the picture is scaled to `input`.
+    pub resize: Option<usize>,
+    /// Mean of the normalisation, one a channel, in `[0, 1]`; what `baseline: "mean"` means.
+    pub mean: Vec<f64>,
+    /// Standard deviation of the normalisation, one a channel.
+    pub std: Vec<f64>,
+    /// Names of the classes; empty when they have none.
+    pub labels: Arc<[String]>,
+}
+
+/// A network ready to run.
+#[derive(Clone, Debug)]
+pub struct Model {
+    /// What is known of it.
+    pub card: Arc<Card>,
+    /// Its graph, with weights.
+    pub graph: Arc<Graph>,
+    /// SHA-256 of the weight file, in hexadecimal.
+    pub hash: Arc<str>,
+}
+
+impl Card {
+    /// The name of a class, or its number.
+    pub fn label(&self, class: usize) -> String {
+        self.labels.get(class).cloned().unwrap_or_else(|| class.to_string())
+    }
+
+    /// The class of this index or name among `count`; the error names close ones.
+    pub fn class(&self, text: &str, count: usize) -> Result<usize> {
+        if let Ok(index) = text.parse::<usize>() {
+            if index < count {
+                return Ok(index);
+            }
+            bail!("no class {index}; \"{}\" has {count} classes, 0 to {}", self.name, count - 1);
+        }
+        let same = |l: &String| l.eq_ignore_ascii_case(text);
+        if let Some(class) = self.labels.iter().position(same) {
+            return Ok(class);
+        }
+        let mut near: Vec<_> = self.labels.iter().enumerate().collect();
+        let alike = |l: &str| strsim::jaro_winkler(&l.to_lowercase(), &text.to_lowercase());
+        near.sort_by(|a, b| alike(b.1).total_cmp(&alike(a.1)));
+        let near: Vec<_> = near.iter().take(3).map(|(i, l)| format!("\"{l}\" ({i})")).collect();
+        match near.is_empty() {
+            true => bail!("no class named \"{text}\": \"{}\" has no class names, give an index", self.name),
+            false => bail!("no class named \"{text}\" in \"{}\"; close ones are {}", self.name, near.join(", ")),
+        }
+    }
+}

@@ -1,0 +1,163 @@
+//! Figures: what a method gives to be looked at, with its raw numbers.
+
+use anyhow::{Result, ensure};
+use std::sync::Arc;
+
+/// Raw values with a shape, row-major; cheap to clone.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Array {
+    /// Sizes, slowest first.
+    pub shape: Vec<usize>,
+    /// The numbers.
+    pub data: Arc<[f32]>,
+}
+
+/// One picture, chart or text of a method's answer.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Figure {
+    /// Its name on screen and as a file (`title.npy`).
+    pub title: String,
+    /// What it shows.
+    pub body: Body,
+}
+
+/// The kinds of figures.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Body {
+    /// Values over positions, `(N, C, H, W)` with any leading ones: channels are summed for the eye, `over` a picture.
+    Map {
+        /// The raw values.
+        values: Array,
+        /// How values become colours.
+        scale: Scale,
+        /// The picture below, `(3, H, W)` in `[0, 1]`.
+        over: Option<Array>,
+    },
+    /// A picture, `(3, H, W)` or `(1, H, W)` in `[0, 1]`.
+    Image {
+        /// The pixels.
+        pixels: Array,
+    },
+    /// Maps as tiles, `(K, H, W)`, or colour tiles `(K, 3, H, W)`.
+    Montage {
+        /// The raw values.
+        tiles: Array,
+        /// How values become colours, over all tiles.
+        scale: Scale,
+    },
+    /// What the network says, best first.
+    Classes {
+        /// One row a class.
+        rows: Vec<ClassRow>,
+    },
+    /// Named amounts.
+    Bars {
+        /// In the order given.
+        bars: Vec<Bar>,
+    },
+    /// Curves over a common axis.
+    Line {
+        /// What the horizontal axis counts.
+        axis: String,
+        /// The curves.
+        series: Vec<Series>,
+    },
+    /// Points in the plane.
+    Scatter {
+        /// `(x, y, group)`.
+        points: Vec<(f32, f32, usize)>,
+    },
+    /// Rows and columns.
+    Table {
+        /// The head.
+        columns: Vec<String>,
+        /// The rows.
+        rows: Vec<Vec<String>>,
+    },
+    /// Plain words.
+    Text {
+        /// They.
+        text: String,
+    },
+    /// A verdict in a word: `fooled`.
+    Badge {
+        /// The word.
+        text: String,
+        /// Whether it is good news.
+        good: bool,
+    },
+}
+
+/// How raw values become colours; never silently per image.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub enum Scale {
+    /// Least to greatest value.
+    Range,
+    /// Zero to the greatest value; what is below zero shows as zero.
+    Positive,
+    /// Zero to the 99th percentile.
+    Percentile,
+    /// Minus to plus the greatest magnitude, in diverging colours.
+    Symmetric,
+    /// Between these two values.
+    Fixed(f32, f32),
+}
+
+/// One class as the network sees it.
+#[derive(Clone, Debug, PartialEq)]
+pub struct ClassRow {
+    /// Its index.
+    pub class: usize,
+    /// Its name.
+    pub label: String,
+    /// Softmax of the logits.
+    pub probability: f32,
+    /// Its score.
+    pub logit: f32,
+}
+
+/// A named amount.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Bar {
+    /// What.
+    pub label: String,
+    /// How much.
+    pub value: f32,
+}
+
+/// A named curve.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Series {
+    /// What.
+    pub label: String,
+    /// `(x, y)`, in order.
+    pub points: Vec<(f32, f32)>,
+}
+
+impl Array {
+    /// Values with a shape; errors when their number is not the shape's.
+    pub fn new(shape: Vec<usize>, data: impl Into<Arc<[f32]>>) -> Result<Self> {
+        let data = data.into();
+        ensure!(shape.iter().product::<usize>() == data.len(), "{} values cannot have the shape {shape:?}", data.len());
+        Ok(Self { shape, data })
+    }
+
+    /// Least and greatest finite value; `(0, 0)` when there is none.
+    pub fn range(&self) -> (f32, f32) {
+        let finite = self.data.iter().copied().filter(|v| v.is_finite());
+        let (low, high) = finite.fold((f32::INFINITY, f32::NEG_INFINITY), |(l, h), v| (l.min(v), h.max(v)));
+        if low > high { (0.0, 0.0) } else { (low, high) }
+    }
+}
+
+impl Figure {
+    /// The raw values behind it, if it has any that a file can keep.
+    pub fn values(&self) -> Option<&Array> {
+        match &self.body {
+            Body::Map { values, .. } => Some(values),
+            Body::Image { pixels } => Some(pixels),
+            Body::Montage { tiles, .. } => Some(tiles),
+            _ => None,
+        }
+    }
+}

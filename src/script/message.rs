@@ -1,0 +1,233 @@
+//! What the app and its worker tell each other: plain values, no tensors.
+//!
+//! Commands go down, updates come back. Every update that shows something carries the generation of the question it
+//! answers, so that an answer to an older question is known as stale.
+
+use crate::render::{Array, ClassRow, Figure};
+use std::path::PathBuf;
+
+/// What a person wants of the worker. The newest question wins: a running method is cancelled by any of them but
+/// [`Command::Play`] and [`Command::Pause`].
+#[derive(Clone, Debug, PartialEq)]
+pub enum Command {
+    /// Open an architecture, with weights other than its card's if given.
+    Model {
+        /// Name of an architecture, or a weight file.
+        name: String,
+        /// Weight file.
+        weights: Option<PathBuf>,
+    },
+    /// Open a picture: a file, or `made:shapes[3]`.
+    Picture(String),
+    /// Choose a method and run it (a stepper: start it and show step 0).
+    Method(String),
+    /// Set a parameter of the present method, as text; a one-shot method runs again, a stepper goes on from here.
+    Set(String, String),
+    /// Choose the target class; none: what the network says.
+    Target(Option<usize>),
+    /// Run the method again from its start.
+    Restart,
+    /// One step on: a kept one is shown, else computed.
+    Step,
+    /// One step back.
+    Back,
+    /// To this step, if it is kept.
+    Seek(usize),
+    /// Step until done or paused.
+    Play,
+    /// Stop stepping.
+    Pause,
+    /// Give up what is being computed, keep what is there.
+    Cancel,
+    /// Write the present figures into this folder.
+    Save(PathBuf),
+    /// End.
+    Quit,
+}
+
+/// What the worker has to say.
+#[derive(Clone, Debug)]
+pub enum Update {
+    /// The methods there are, in order; sent at the start and when the folder changes.
+    Methods(Vec<MethodRow>),
+    /// The architectures there are.
+    Models(Vec<ModelRow>),
+    /// A model is open.
+    Model(ModelCard),
+    /// A picture is open.
+    Picture {
+        /// Its name.
+        name: String,
+        /// `(C, H, W)` in `[0, 1]`, as the model sees it.
+        pixels: Array,
+        /// What the network says of it.
+        classes: Vec<ClassRow>,
+    },
+    /// The present method and its parameters; sent when either changes.
+    Method(MethodCard),
+    /// The target is this class now.
+    Target(usize),
+    /// Figures to show.
+    Frame(Frame),
+    /// A long computation is under way.
+    Progress {
+        /// What is done.
+        what: String,
+        /// How much of it.
+        done: usize,
+        /// How much in all; 0 when unknown.
+        total: usize,
+    },
+    /// The worker is computing (or no more).
+    Busy(bool),
+    /// A script was read again after a save.
+    Reloaded {
+        /// Its name.
+        method: String,
+        /// How long reading took.
+        millis: f64,
+    },
+    /// Something went wrong; what was shown before still holds.
+    Failed(Report),
+    /// A line for the log.
+    Log(String),
+}
+
+/// One method of the list.
+#[derive(Clone, Debug, PartialEq)]
+pub struct MethodRow {
+    /// Its file name without `.rhai`.
+    pub name: String,
+    /// Its group: `attribution`, `attack`, …
+    pub group: String,
+    /// First line of its doc.
+    pub summary: String,
+    /// The file, when it is not the embedded one.
+    pub path: Option<PathBuf>,
+    /// Line of the error that keeps it, or its newest version, from loading.
+    pub broken: Option<usize>,
+}
+
+/// One architecture of the list.
+#[derive(Clone, Debug, PartialEq)]
+pub struct ModelRow {
+    /// Its name.
+    pub name: String,
+    /// First line of its doc.
+    pub summary: String,
+    /// Whether the binary carries weights for it.
+    pub weights: bool,
+}
+
+/// An open model.
+#[derive(Clone, Debug, PartialEq)]
+pub struct ModelCard {
+    /// Its name.
+    pub name: String,
+    /// Where it computes: `cpu`.
+    pub device: String,
+    /// Its layers in order.
+    pub layers: Vec<LayerRow>,
+    /// Names of its classes, by index.
+    pub labels: Vec<String>,
+    /// Numbers in all its parameters.
+    pub parameters: usize,
+}
+
+/// One layer.
+#[derive(Clone, Debug, PartialEq)]
+pub struct LayerRow {
+    /// Its name: `features.3.squeeze`.
+    pub name: String,
+    /// Its kind: `conv`.
+    pub kind: String,
+    /// Shape of its value for one picture, without the batch.
+    pub shape: Vec<usize>,
+    /// Numbers in its parameters.
+    pub parameters: usize,
+}
+
+/// The present method.
+#[derive(Clone, Debug, PartialEq)]
+pub struct MethodCard {
+    /// Its name.
+    pub name: String,
+    /// All of its `//!` doc.
+    pub doc: String,
+    /// Whether it has steps.
+    pub stepped: bool,
+    /// Its parameters in the order declared.
+    pub params: Vec<ParamRow>,
+}
+
+/// One parameter with its present value.
+#[derive(Clone, Debug, PartialEq)]
+pub struct ParamRow {
+    /// Its name.
+    pub name: String,
+    /// What it does.
+    pub doc: String,
+    /// What it may be.
+    pub kind: ParamKind,
+    /// Its present value, as `--set` would take it.
+    pub value: String,
+    /// Its default, likewise.
+    pub default: String,
+}
+
+/// What a parameter may be.
+#[derive(Clone, Debug, PartialEq)]
+pub enum ParamKind {
+    /// A real number within bounds.
+    Number(f64, f64),
+    /// A whole number within bounds.
+    Integer(i64, i64),
+    /// A length in pixel units of 1/255, within bounds.
+    Pixels(f64, f64),
+    /// Yes or no.
+    Switch,
+    /// One of these.
+    Choice(Vec<String>),
+    /// A class of the model; empty: none.
+    Class,
+    /// A layer of the model, of one of these kinds (any when empty).
+    Layer(Vec<String>),
+    /// A channel of a layer; empty: none.
+    Channel,
+    /// Any text.
+    Text,
+}
+
+/// What one step (or one run) shows.
+#[derive(Clone, Debug)]
+pub struct Frame {
+    /// Which question it answers.
+    pub generation: u64,
+    /// Its number; 0 for the start of a stepper and for one-shot methods.
+    pub step: usize,
+    /// How many steps are kept, this one included.
+    pub kept: usize,
+    /// Why it is over, if it is.
+    pub done: Option<String>,
+    /// What to show, in order.
+    pub figures: Vec<Figure>,
+    /// Numbers of every kept step for curves: name, and one value a step.
+    pub scalars: Vec<(String, Vec<f64>)>,
+    /// How long it took to compute.
+    pub millis: f64,
+    /// Whether more is to come of the same computation (`cx.show`).
+    pub partial: bool,
+}
+
+/// An error as a person reads it.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Report {
+    /// What went wrong, in one sentence.
+    pub message: String,
+    /// The script, its line and column, both from 1.
+    pub place: Option<(String, usize, usize)>,
+    /// Lines around the place with their numbers.
+    pub excerpt: Vec<(usize, String)>,
+    /// What would have worked, if known.
+    pub advice: Option<String>,
+}
