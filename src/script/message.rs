@@ -6,8 +6,8 @@
 use crate::render::{Array, ClassRow, Figure};
 use std::path::PathBuf;
 
-/// What a person wants of the worker. The newest question wins: a running method is cancelled by any of them but
-/// [`Command::Play`] and [`Command::Pause`].
+/// What a person wants of the worker. The newest question wins: what is being computed is cancelled by any command that
+/// [asks](Command::asks), and by [`Command::Cancel`].
 #[derive(Clone, Debug, PartialEq)]
 pub enum Command {
     /// Open an architecture, with weights other than its card's if given.
@@ -41,8 +41,19 @@ pub enum Command {
     Cancel,
     /// Write the present figures into this folder.
     Save(PathBuf),
+    /// Say where the script of this method is, to edit it; an embedded one is first written into the user's folder of
+    /// plugins. Answered by [`Update::Script`].
+    Edit(String),
     /// End.
     Quit,
+}
+
+impl Command {
+    /// Whether it is a question: what is shown now is stale until its answer comes. The generation of a question is the
+    /// number of questions sent so far, itself included; before the first one it is 0.
+    pub fn asks(&self) -> bool {
+        !matches!(self, Self::Play | Self::Pause | Self::Cancel | Self::Save(_) | Self::Edit(_) | Self::Quit)
+    }
 }
 
 /// What the worker has to say.
@@ -86,6 +97,13 @@ pub enum Update {
         method: String,
         /// How long reading took.
         millis: f64,
+    },
+    /// The file of a method's script, as [`Command::Edit`] wanted to know.
+    Script {
+        /// The method's name.
+        method: String,
+        /// Its file.
+        path: PathBuf,
     },
     /// Something went wrong; what was shown before still holds.
     Failed(Report),
@@ -201,7 +219,7 @@ pub enum ParamKind {
 /// What one step (or one run) shows.
 #[derive(Clone, Debug)]
 pub struct Frame {
-    /// Which question it answers.
+    /// Which question it answers: the number of questions ([`Command::asks`]) that the worker had got by then.
     pub generation: u64,
     /// Its number; 0 for the start of a stepper and for one-shot methods.
     pub step: usize,
