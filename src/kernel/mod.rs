@@ -1,1 +1,19 @@
-//! Convolution and pooling with their VJPs, on candle tensors.
+//! Convolution, pooling and resizing with their VJPs, on candle tensors of f32 or f64 on the CPU.
+//!
+//! Values are NCHW. Each kernel reads its inputs contiguously, splits its work over all cores, and sums in an order that
+//! does not depend on how many there are, so that the same run gives the same bits.
+
+mod access;
+mod conv;
+mod im2col;
+mod pointwise;
+mod pool;
+mod resize;
+mod window;
+
+pub use access::Real;
+pub use conv::{Conv2d, conv2d, conv2d_input_vjp, conv2d_weight_vjp};
+pub use pointwise::{channel_affine, map, zip};
+pub use pool::{avg_pool2d, avg_pool2d_vjp, max_pool2d, max_pool2d_vjp};
+pub use resize::{Resize, interpolate, interpolate_vjp};
+pub use window::{Pool2d, Window};

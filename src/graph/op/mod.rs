@@ -1,20 +1,62 @@
 //! Operation kinds, one family a file; `forward` and `vjp` stand next to each other.
 
+mod arithmetic;
+mod conv;
 mod input;
+mod linear;
+mod norm;
 mod pointwise;
+mod pool;
+mod shape;
+mod softmax;
 
+pub use arithmetic::{Add, Mul};
+pub use conv::Conv;
 pub use input::{Input, Normalize};
+pub use linear::Linear;
+pub use norm::{BatchNorm, Lrn};
 pub use pointwise::{LeakyRelu, Relu, Sigmoid, Tanh};
+pub use pool::{AdaptiveAvgPool, AvgPool, GlobalAvgPool, MaxPool};
+pub use shape::{Concat, Dropout, Flatten, Pad, Reshape, Slice};
+pub use softmax::{LogSoftmax, Softmax};
 
 use super::node::Parameter;
 use super::trace::Site;
-use anyhow::Result;
+use anyhow::{Result, ensure};
 use candle_core::Tensor;
 use std::fmt::Debug;
 
+/// Every kind there is, as selectors and scripts call them.
+pub const KINDS: &[&str] = &[
+    "input",
+    "normalize",
+    "conv",
+    "linear",
+    "batch_norm",
+    "lrn",
+    "relu",
+    "leaky_relu",
+    "sigmoid",
+    "tanh",
+    "max_pool",
+    "avg_pool",
+    "adaptive_avg_pool",
+    "global_avg_pool",
+    "add",
+    "mul",
+    "concat",
+    "flatten",
+    "reshape",
+    "slice",
+    "pad",
+    "dropout",
+    "softmax",
+    "log_softmax",
+];
+
 /// What a node computes. Values are `(N, …)` tensors; every operation works for any `N ≥ 1` and for f32 and f64.
 pub trait Op: Debug + Send + Sync {
-    /// The kind as selectors and scripts call it: `conv`, `max_pool`, …
+    /// The kind as selectors and scripts call it: one of [`KINDS`].
     fn kind(&self) -> &'static str;
 
     /// The shape of the value for inputs of these shapes, or why they do not fit.
@@ -31,8 +73,19 @@ pub trait Op: Debug + Send + Sync {
     /// `dyᵀ · ∂y/∂xᵢ`, of the shape of `x[i]`.
     fn vjp(&self, at: &Site, w: &[Tensor], dy: &Tensor, i: usize) -> Result<Tensor>;
 
-    /// `dyᵀ · ∂y/∂w` for each parameter; those that are not trained may be left as zeros.
+    /// `dyᵀ · ∂y/∂w` for each parameter, summed over the batch; those that are not trained may be left as zeros.
     fn vjp_params(&self, _at: &Site, _w: &[Tensor], _dy: &Tensor) -> Result<Vec<Tensor>> {
         Ok(vec![])
     }
+}
+
+/// A parameter that training changes.
+fn trained(name: &str, shape: &[usize]) -> Parameter {
+    Parameter { name: name.into(), shape: shape.to_vec(), trained: true }
+}
+
+/// The `(N, C, H, W)` of the only input.
+fn maps(x: &[&[usize]]) -> Result<[usize; 4]> {
+    ensure!(x.len() == 1 && x[0].len() == 4, "it reads one (N, C, H, W) value, got {x:?}");
+    Ok([x[0][0], x[0][1], x[0][2], x[0][3]])
 }

@@ -1,7 +1,7 @@
 //! Activation functions that act on each number alone.
 
 use super::{Op, Site};
-use crate::tensor::positive;
+use crate::kernel::{map, zip};
 use anyhow::Result;
 use candle_core::Tensor;
 
@@ -19,11 +19,11 @@ impl Op for Relu {
     }
 
     fn forward(&self, x: &[&Tensor], _: &[Tensor]) -> Result<Tensor> {
-        Ok(x[0].relu()?)
+        map(x[0], |v| if v < 0.0 { 0.0 } else { v }, |v| if v < 0.0 { 0.0 } else { v })
     }
 
     fn vjp(&self, at: &Site, _: &[Tensor], dy: &Tensor, _: usize) -> Result<Tensor> {
-        Ok((dy * positive(&at.x[0])?)?)
+        zip(dy, &at.x[0], |d, x| if x > 0.0 { d } else { 0.0 }, |d, x| if x > 0.0 { d } else { 0.0 })
     }
 }
 
@@ -48,7 +48,7 @@ impl Op for LeakyRelu {
     }
 
     fn vjp(&self, at: &Site, _: &[Tensor], dy: &Tensor, _: usize) -> Result<Tensor> {
-        let factor = ((positive(&at.x[0])? * (1.0 - self.slope))? + self.slope)?;
+        let factor = ((crate::tensor::positive(&at.x[0])? * (1.0 - self.slope))? + self.slope)?;
         Ok((dy * factor)?)
     }
 }

@@ -1,0 +1,189 @@
+//! Operations that move numbers and change none.
+
+use super::{Op, Site};
+use anyhow::{Result, bail, ensure};
+use candle_core::Tensor;
+
+/// `(N, …)` to `(N, features)`; PyTorch's `Flatten`.
+#[derive(Debug)]
+pub struct Flatten;
+
+/// `(N, …)` to `(N, dims…)`.
+#[derive(Debug)]
+pub struct Reshape {
+    /// Sizes behind the batch.
+    pub dims: Vec<usize>,
+}
+
+/// Inputs one behind the other along channels (dimension 1).
+#[derive(Debug)]
+pub struct Concat;
+
+/// `start, start + step, … < end` of one dimension.
+#[derive(Debug)]
+pub struct Slice {
+    /// Which dimension; 0 is the batch and cannot be sliced.
+    pub dim: usize,
+    /// First index.
+    pub start: usize,
+    /// Behind the last index.
+    pub end: usize,
+    /// Distance of indices.
+    pub step: usize,
+}
+
+/// Zeros before and behind one dimension.
+#[derive(Debug)]
+pub struct Pad {
+    /// Which dimension; 0 is the batch and cannot be padded.
+    pub dim: usize,
+    /// Zeros before.
+    pub before: usize,
+    /// Zeros behind.
+    pub after: usize,
+}
+
+/// Nothing: dropout is off outside of training.
+#[derive(Debug)]
+pub struct Dropout;
+
+impl Op for Flatten {
+    fn kind(&self) -> &'static str {
+        "flatten"
+    }
+
+    fn shape(&self, x: &[&[usize]]) -> Result<Vec<usize>> {
+        Ok(vec![x[0][0], x[0][1..].iter().product()])
+    }
+
+    fn forward(&self, x: &[&Tensor], _: &[Tensor]) -> Result<Tensor> {
+        Ok(x[0].flatten_from(1)?)
+    }
+
+    fn vjp(&self, at: &Site, _: &[Tensor], dy: &Tensor, _: usize) -> Result<Tensor> {
+        Ok(dy.reshape(at.x[0].shape())?)
+    }
+}
+
+impl Op for Reshape {
+    fn kind(&self) -> &'static str {
+        "reshape"
+    }
+
+    fn shape(&self, x: &[&[usize]]) -> Result<Vec<usize>> {
+        let (from, to): (usize, usize) = (x[0][1..].iter().product(), self.dims.iter().product());
+        ensure!(from == to, "{from} values cannot have the shape {:?}", self.dims);
+        Ok(std::iter::once(x[0][0]).chain(self.dims.iter().copied()).collect())
+    }
+
+    fn forward(&self, x: &[&Tensor], _: &[Tensor]) -> Result<Tensor> {
+        let dims: Vec<_> = std::iter::once(x[0].dim(0)?).chain(self.dims.iter().copied()).collect();
+        Ok(x[0].reshape(dims)?)
+    }
+
+    fn vjp(&self, at: &Site, _: &[Tensor], dy: &Tensor, _: usize) -> Result<Tensor> {
+        Ok(dy.reshape(at.x[0].shape())?)
+    }
+}
+
+impl Op for Concat {
+    fn kind(&self) -> &'static str {
+        "concat"
+    }
+
+    fn shape(&self, x: &[&[usize]]) -> Result<Vec<usize>> {
+        let fits = |s: &&[usize]| s.len() == x[0].len() && s.len() >= 2 && s[2..] == x[0][2..];
+        ensure!(!x.is_empty() && x.iter().all(fits), "its inputs may differ in channels only, got {x:?}");
+        let mut shape = x[0].to_vec();
+        shape[1] = x.iter().map(|s| s[1]).sum();
+        Ok(shape)
+    }
+
+    fn forward(&self, x: &[&Tensor], _: &[Tensor]) -> Result<Tensor> {
+        Ok(Tensor::cat(x, 1)?)
+    }
+
+    fn vjp(&self, at: &Site, _: &[Tensor], dy: &Tensor, i: usize) -> Result<Tensor> {
+        let channels = |x: &Tensor| x.dims()[1];
+        let start = at.x[..i].iter().map(channels).sum();
+        Ok(dy.narrow(1, start, channels(&at.x[i]))?.contiguous()?)
+    }
+}
+
+impl Op for Slice {
+    fn kind(&self) -> &'static str {
+        "slice"
+    }
+
+    fn shape(&self, x: &[&[usize]]) -> Result<Vec<usize>> {
+        let Some(&size) = x[0].get(self.dim).filter(|_| self.dim > 0) else {
+            bail!("no dimension {} to slice in {:?}; the batch stays whole", self.dim, x[0]);
+        };
+        ensure!(
+            self.step > 0 && self.start < self.end && self.end <= size,
+            "{}..{} by {} does not fit dimension {} of {:?}",
+            self.start,
+            self.end,
+            self.step,
+            self.dim,
+            x[0]
+        );
+        let mut shape = x[0].to_vec();
+        shape[self.dim] = (self.end - self.start).div_ceil(self.step);
+        Ok(shape)
+    }
+
+    fn forward(&self, x: &[&Tensor], _: &[Tensor]) -> Result<Tensor> {
+        Ok(x[0].index_select(&self.places(x[0])?, self.dim)?)
+    }
+
+    fn vjp(&self, at: &Site, _: &[Tensor], dy: &Tensor, _: usize) -> Result<Tensor> {
+        Ok(at.x[0].zeros_like()?.index_add(&self.places(dy)?, &dy.contiguous()?, self.dim)?)
+    }
+}
+
+impl Slice {
+    fn places(&self, like: &Tensor) -> Result<Tensor> {
+        let places: Vec<_> = (self.start as u32..self.end as u32).step_by(self.step).collect();
+        Ok(Tensor::new(places, like.device())?)
+    }
+}
+
+impl Op for Pad {
+    fn kind(&self) -> &'static str {
+        "pad"
+    }
+
+    fn shape(&self, x: &[&[usize]]) -> Result<Vec<usize>> {
+        ensure!(self.dim > 0 && self.dim < x[0].len(), "no dimension {} to pad in {:?}", self.dim, x[0]);
+        let mut shape = x[0].to_vec();
+        shape[self.dim] += self.before + self.after;
+        Ok(shape)
+    }
+
+    fn forward(&self, x: &[&Tensor], _: &[Tensor]) -> Result<Tensor> {
+        Ok(x[0].pad_with_zeros(self.dim, self.before, self.after)?)
+    }
+
+    fn vjp(&self, at: &Site, _: &[Tensor], dy: &Tensor, _: usize) -> Result<Tensor> {
+        Ok(dy.narrow(self.dim, self.before, at.x[0].dims()[self.dim])?.contiguous()?)
+    }
+}
+
+impl Op for Dropout {
+    fn kind(&self) -> &'static str {
+        "dropout"
+    }
+
+    fn shape(&self, x: &[&[usize]]) -> Result<Vec<usize>> {
+        Ok(x[0].to_vec())
+    }
+
+    fn forward(&self, x: &[&Tensor], _: &[Tensor]) -> Result<Tensor> {
+        Ok(x[0].clone())
+    }
+
+    fn vjp(&self, _: &Site, _: &[Tensor], dy: &Tensor, _: usize) -> Result<Tensor> {
+        Ok(dy.clone())
+    }
+}

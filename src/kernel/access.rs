@@ -1,0 +1,64 @@
+//! From a candle tensor to the numbers it holds, and back.
+
+use anyhow::{Result, bail};
+use candle_core::{CpuStorage, DType, Device, Storage, Tensor, WithDType};
+
+/// The number types that kernels compute in.
+pub trait Real: WithDType + Send + Sync {
+    /// The numbers of a storage of this type.
+    fn of(storage: &CpuStorage) -> Option<&[Self]>;
+}
+
+impl Real for f32 {
+    fn of(storage: &CpuStorage) -> Option<&[Self]> {
+        match storage {
+            CpuStorage::F32(v) => Some(v),
+            _ => None,
+        }
+    }
+}
+
+impl Real for f64 {
+    fn of(storage: &CpuStorage) -> Option<&[Self]> {
+        match storage {
+            CpuStorage::F64(v) => Some(v),
+            _ => None,
+        }
+    }
+}
+
+/// Calls `f` with the numbers of `x` in row-major order.
+pub(super) fn read<T: Real, O>(x: &Tensor, f: impl FnOnce(&[T]) -> Result<O>) -> Result<O> {
+    let x = x.contiguous()?;
+    let (storage, layout) = x.storage_and_layout();
+    let Storage::Cpu(cpu) = &*storage else {
+        bail!("this kernel runs on the CPU; the tensor is on {:?}", x.device().location());
+    };
+    let Some(all) = T::of(cpu) else {
+        bail!("this kernel computes in {:?}, got {:?}", T::DTYPE, x.dtype());
+    };
+    let start = layout.start_offset();
+    f(&all[start..start + x.elem_count()])
+}
+
+/// A tensor of these numbers.
+pub(super) fn tensor<T: Real>(data: Vec<T>, shape: &[usize]) -> Result<Tensor> {
+    Ok(Tensor::from_vec(data, shape, &Device::Cpu)?)
+}
+
+/// Runs a generic kernel in the type of a tensor.
+macro_rules! by_type {
+    ($x:expr, $f:ident($($arg:expr),*)) => {
+        match $x.dtype() {
+            candle_core::DType::F32 => $f::<f32>($($arg),*),
+            candle_core::DType::F64 => $f::<f64>($($arg),*),
+            other => $crate::kernel::access::unsupported(other),
+        }
+    };
+}
+pub(super) use by_type;
+
+/// The error for a type that no kernel computes in.
+pub(super) fn unsupported<O>(dtype: DType) -> Result<O> {
+    bail!("kernels compute in F32 or F64, got {dtype:?}; convert with to_dtype first")
+}

@@ -1,0 +1,255 @@
+//! Convolution, the gradient of its input and of its weight, as matrix products over patches.
+
+use super::access::{Real, by_type, read, tensor};
+use super::im2col::Patches;
+use super::window::Window;
+use anyhow::{Result, ensure};
+use candle_core::Tensor;
+use rayon::prelude::*;
+
+/// How a convolution slides: everything but its weight.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Conv2d {
+    /// Stride along height and width.
+    pub stride: (usize, usize),
+    /// Zeros added on either side of height and width.
+    pub padding: (usize, usize),
+    /// Distance of taps along height and width.
+    pub dilation: (usize, usize),
+    /// Groups of channels that do not see each other.
+    pub groups: usize,
+}
+
+/// Sizes of one convolution.
+#[derive(Clone, Copy, Debug)]
+struct Shape {
+    batch: usize,
+    groups: usize,
+    /// Output channels of one group.
+    out: usize,
+    patches: Patches,
+}
+
+/// How many parts a batch's weight gradient is summed in, whatever the number of cores.
+const PARTS: usize = 8;
+
+impl Conv2d {
+    /// The spatial size of the output for a weight `(O, C/groups, kh, kw)`.
+    pub fn output(&self, weight: &[usize], h: usize, w: usize) -> Result<(usize, usize)> {
+        let (kh, kw) = self.windows(weight);
+        Ok((kh.count(h, false)?, kw.count(w, false)?))
+    }
+
+    fn windows(&self, weight: &[usize]) -> (Window, Window) {
+        (
+            Window::new(weight[2], self.stride.0, self.padding.0, self.dilation.0),
+            Window::new(weight[3], self.stride.1, self.padding.1, self.dilation.1),
+        )
+    }
+
+    fn shape(&self, x: &[usize], weight: &[usize]) -> Result<Shape> {
+        ensure!(
+            x.len() == 4 && weight.len() == 4,
+            "a convolution of {x:?} with a weight of {weight:?}; both need 4 sizes"
+        );
+        let g = self.groups;
+        ensure!(
+            g > 0 && x[1] == weight[1] * g && weight[0] % g == 0,
+            "a convolution in {g} groups of {x:?} with a weight of {weight:?}: channels do not fit"
+        );
+        let (oh, ow) = self.output(weight, x[2], x[3])?;
+        let (kh, kw) = self.windows(weight);
+        let patches = Patches { channels: weight[1], h: x[2], w: x[3], oh, ow, kh, kw };
+        Ok(Shape { batch: x[0], groups: g, out: weight[0] / g, patches })
+    }
+}
+
+impl Shape {
+    /// Numbers of the input that one group of one picture reads.
+    fn input(&self) -> usize {
+        self.patches.channels * self.patches.h * self.patches.w
+    }
+
+    /// Numbers of the output that one group of one picture gives.
+    fn output(&self) -> usize {
+        self.out * self.patches.columns()
+    }
+
+    /// Numbers of one group's weight.
+    fn weight(&self) -> usize {
+        self.out * self.patches.rows()
+    }
+
+    /// Whether pictures are enough work for the cores; else one picture is split.
+    fn by_picture(&self) -> bool {
+        self.batch * self.groups >= rayon::current_num_threads()
+    }
+
+    fn parallelism(&self) -> gemm::Parallelism {
+        if self.by_picture() { gemm::Parallelism::None } else { gemm::Parallelism::Rayon(0) }
+    }
+}
+
+/// `y = x ∗ w + b`: `x` `(N, C, H, W)`, `w` `(O, C/groups, kh, kw)`, `b` `(O)`; PyTorch's `conv2d`.
+pub fn conv2d(x: &Tensor, w: &Tensor, b: Option<&Tensor>, conv: &Conv2d) -> Result<Tensor> {
+    by_type!(x, forward(x, w, b, conv))
+}
+
+/// `dyᵀ · ∂y/∂x`, of shape `input`.
+pub fn conv2d_input_vjp(dy: &Tensor, w: &Tensor, input: &[usize], conv: &Conv2d) -> Result<Tensor> {
+    by_type!(dy, input_vjp(dy, w, input, conv))
+}
+
+/// `dyᵀ · ∂y/∂w`, of shape `weight`, summed over the batch.
+pub fn conv2d_weight_vjp(dy: &Tensor, x: &Tensor, weight: &[usize], conv: &Conv2d) -> Result<Tensor> {
+    by_type!(dy, weight_vjp(dy, x, weight, conv))
+}
+
+fn forward<T: Real>(x: &Tensor, w: &Tensor, b: Option<&Tensor>, conv: &Conv2d) -> Result<Tensor> {
+    let s = conv.shape(x.dims(), w.dims())?;
+    let mut y = vec![T::zero(); s.batch * s.groups * s.output()];
+    if let Some(b) = b {
+        read::<T, _>(b, |b| {
+            let maps = y.par_chunks_mut(s.patches.columns()).enumerate();
+            maps.for_each(|(i, map)| map.fill(b[i % b.len()]));
+            Ok(())
+        })?;
+    }
+    read::<T, _>(x, |x| {
+        read::<T, _>(w, |w| {
+            let part = |columns: &mut Vec<T>, i: usize, y: &mut [T]| {
+                let x = &x[i * s.input()..][..s.input()];
+                let w = &w[i % s.groups * s.weight()..][..s.weight()];
+                let columns = gather(&s, x, columns);
+                let (m, n, k) = (s.out, s.patches.columns(), s.patches.rows());
+                product((m, n, k), y, (w, k, 1), (columns, n, 1), s.parallelism());
+            };
+            each_part(&s, &mut y, s.output(), part);
+            Ok(())
+        })
+    })?;
+    tensor(y, &[s.batch, s.groups * s.out, s.patches.oh, s.patches.ow])
+}
+
+fn input_vjp<T: Real>(dy: &Tensor, w: &Tensor, input: &[usize], conv: &Conv2d) -> Result<Tensor> {
+    let s = conv.shape(input, w.dims())?;
+    let mut dx = vec![T::zero(); s.batch * s.groups * s.input()];
+    read::<T, _>(dy, |dy| {
+        read::<T, _>(w, |w| {
+            let part = |columns: &mut Vec<T>, i: usize, dx: &mut [T]| {
+                let dy = &dy[i * s.output()..][..s.output()];
+                let w = &w[i % s.groups * s.weight()..][..s.weight()];
+                let (m, n, k) = (s.patches.rows(), s.patches.columns(), s.out);
+                if s.patches.is_map() {
+                    return product((m, n, k), dx, (w, 1, m), (dy, n, 1), s.parallelism());
+                }
+                columns.clear();
+                columns.resize(m * n, T::zero());
+                product((m, n, k), columns, (w, 1, m), (dy, n, 1), s.parallelism());
+                scatter(&s, columns, dx);
+            };
+            each_part(&s, &mut dx, s.input(), part);
+            Ok(())
+        })
+    })?;
+    tensor(dx, input)
+}
+
+fn weight_vjp<T: Real>(dy: &Tensor, x: &Tensor, weight: &[usize], conv: &Conv2d) -> Result<Tensor> {
+    let s = conv.shape(x.dims(), weight)?;
+    let total = s.groups * s.weight();
+    let sums = read::<T, _>(dy, |dy| {
+        read::<T, _>(x, |x| {
+            let share = s.batch.div_ceil(PARTS);
+            let sum = |part: usize| {
+                let (mut dw, mut columns) = (vec![T::zero(); total], Vec::new());
+                for i in part * share * s.groups..((part + 1) * share).min(s.batch) * s.groups {
+                    let dy = &dy[i * s.output()..][..s.output()];
+                    let columns = gather(&s, &x[i * s.input()..][..s.input()], &mut columns);
+                    let (m, n, k) = (s.out, s.patches.rows(), s.patches.columns());
+                    let dw = &mut dw[i % s.groups * s.weight()..][..s.weight()];
+                    product((m, n, k), dw, (dy, k, 1), (columns, 1, k), gemm::Parallelism::None);
+                }
+                dw
+            };
+            Ok((0..s.batch.div_ceil(share)).into_par_iter().map(sum).collect::<Vec<_>>())
+        })
+    })?;
+    let mut dw = vec![T::zero(); total];
+    for sum in sums {
+        dw.iter_mut().zip(sum).for_each(|(a, b)| *a += b);
+    }
+    tensor(dw, weight)
+}
+
+/// Calls `part` for each picture and group with a buffer and its piece of `out`.
+fn each_part<T: Real>(s: &Shape, out: &mut [T], size: usize, part: impl Fn(&mut Vec<T>, usize, &mut [T]) + Sync) {
+    if s.by_picture() {
+        out.par_chunks_mut(size).enumerate().for_each_init(Vec::new, |buffer, (i, out)| part(buffer, i, out));
+    } else {
+        let mut buffer = Vec::new();
+        out.chunks_mut(size).enumerate().for_each(|(i, out)| part(&mut buffer, i, out));
+    }
+}
+
+/// The patch matrix of `x`, in `buffer` unless it is `x` itself.
+fn gather<'a, T: Real>(s: &Shape, x: &'a [T], buffer: &'a mut Vec<T>) -> &'a [T] {
+    if s.patches.is_map() {
+        return x;
+    }
+    buffer.resize(s.patches.rows() * s.patches.columns(), T::zero());
+    let rows = |(row, out): (usize, &mut [T])| s.patches.gather(x, row, out);
+    if s.by_picture() {
+        buffer.chunks_exact_mut(s.patches.columns()).enumerate().for_each(rows);
+    } else {
+        buffer.par_chunks_exact_mut(s.patches.columns()).enumerate().for_each(rows);
+    }
+    buffer
+}
+
+fn scatter<T: Real>(s: &Shape, columns: &[T], dx: &mut [T]) {
+    let maps = |(c, map): (usize, &mut [T])| s.patches.scatter(columns, c, map);
+    if s.by_picture() {
+        dx.chunks_exact_mut(s.patches.h * s.patches.w).enumerate().for_each(maps);
+    } else {
+        dx.par_chunks_exact_mut(s.patches.h * s.patches.w).enumerate().for_each(maps);
+    }
+}
+
+/// `out += a · b` with `out` `(m, n)` row-major, and `a` `(m, k)`, `b` `(k, n)` given with their row and column strides.
+fn product<T: Real>(
+    (m, n, k): (usize, usize, usize),
+    out: &mut [T],
+    (a, a_row, a_column): (&[T], usize, usize),
+    (b, b_row, b_column): (&[T], usize, usize),
+    parallelism: gemm::Parallelism,
+) {
+    debug_assert!(out.len() >= m * n && a.len() >= m * k && b.len() >= k * n);
+    if m * n * k == 0 {
+        return;
+    }
+    // SAFETY: the strides address exactly m·n, m·k and k·n numbers, which the slices hold.
+    unsafe {
+        gemm::gemm(
+            m,
+            n,
+            k,
+            out.as_mut_ptr(),
+            1,
+            n as isize,
+            true,
+            a.as_ptr(),
+            a_column as isize,
+            a_row as isize,
+            b.as_ptr(),
+            b_column as isize,
+            b_row as isize,
+            T::one(),
+            T::one(),
+            false,
+            false,
+            false,
+            parallelism,
+        );
+    }
+}

@@ -1,0 +1,78 @@
+//! Passes over every number, split over all cores.
+
+use super::access::{Real, by_type, read, tensor};
+use anyhow::{Result, ensure};
+use candle_core::Tensor;
+use rayon::prelude::*;
+
+/// Numbers that one task handles.
+const GRAIN: usize = 16 * 1024;
+
+/// `f` of each number of `x`, computed in f64 for f64 and in f32 for f32.
+pub fn map(x: &Tensor, f32_of: fn(f32) -> f32, f64_of: fn(f64) -> f64) -> Result<Tensor> {
+    fn run<T: Real>(x: &Tensor, f: fn(T) -> T) -> Result<Tensor> {
+        let y = read::<T, _>(x, |v| {
+            let mut y = vec![T::zero(); v.len()];
+            let parts = y.par_chunks_mut(GRAIN).zip(v.par_chunks(GRAIN));
+            parts.for_each(|(y, v)| y.iter_mut().zip(v).for_each(|(y, &v)| *y = f(v)));
+            Ok(y)
+        })?;
+        tensor(y, x.dims())
+    }
+    match x.dtype() {
+        candle_core::DType::F32 => run(x, f32_of),
+        candle_core::DType::F64 => run(x, f64_of),
+        other => super::access::unsupported(other),
+    }
+}
+
+/// `f` of the numbers of `a` and `b`, which have the same shape.
+pub fn zip(a: &Tensor, b: &Tensor, f32_of: fn(f32, f32) -> f32, f64_of: fn(f64, f64) -> f64) -> Result<Tensor> {
+    fn run<T: Real>(a: &Tensor, b: &Tensor, f: fn(T, T) -> T) -> Result<Tensor> {
+        let y = read::<T, _>(a, |a| {
+            read::<T, _>(b, |b| {
+                let mut y = vec![T::zero(); a.len()];
+                let parts = y.par_chunks_mut(GRAIN).zip(a.par_chunks(GRAIN)).zip(b.par_chunks(GRAIN));
+                parts.for_each(|((y, a), b)| y.iter_mut().zip(a).zip(b).for_each(|((y, &a), &b)| *y = f(a, b)));
+                Ok(y)
+            })
+        })?;
+        tensor(y, a.dims())
+    }
+    ensure!(a.dims() == b.dims(), "shapes {:?} and {:?} differ", a.dims(), b.dims());
+    match a.dtype() {
+        candle_core::DType::F32 => run(a, b, f32_of),
+        candle_core::DType::F64 => run(a, b, f64_of),
+        other => super::access::unsupported(other),
+    }
+}
+
+/// `scale[c] · x + shift[c]` for each channel `c` of `(N, C, …)`.
+pub fn channel_affine(x: &Tensor, scale: &Tensor, shift: &Tensor) -> Result<Tensor> {
+    by_type!(x, affine(x, scale, shift))
+}
+
+fn affine<T: Real>(x: &Tensor, scale: &Tensor, shift: &Tensor) -> Result<Tensor> {
+    let dims = x.dims();
+    ensure!(
+        dims.len() >= 2 && scale.dims() == [dims[1]] && shift.dims() == [dims[1]],
+        "one scale and shift a channel for {dims:?}, got {:?} and {:?}",
+        scale.dims(),
+        shift.dims()
+    );
+    let size: usize = dims[2..].iter().product();
+    let y = read::<T, _>(x, |x| {
+        read::<T, _>(scale, |scale| {
+            read::<T, _>(shift, |shift| {
+                let mut y = vec![T::zero(); x.len()];
+                let maps = y.par_chunks_mut(size.max(1)).zip(x.par_chunks(size.max(1))).enumerate();
+                maps.with_min_len(1 + GRAIN / size.max(1)).for_each(|(i, (y, x))| {
+                    let (a, b) = (scale[i % scale.len()], shift[i % shift.len()]);
+                    y.iter_mut().zip(x).for_each(|(y, &x)| *y = a * x + b);
+                });
+                Ok(y)
+            })
+        })
+    })?;
+    tensor(y, dims)
+}
