@@ -34,6 +34,13 @@ pub struct Model {
     pub hash: Arc<str>,
 }
 
+impl Model {
+    /// How many classes it tells apart.
+    pub fn classes(&self) -> usize {
+        self.graph.nodes[self.graph.logits].shape[1..].iter().product()
+    }
+}
+
 impl Card {
     /// The name of a class, or its number.
     pub fn label(&self, class: usize) -> String {

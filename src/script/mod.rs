@@ -1,3 +1,15 @@
 //! The host of scripts: methods in `plugins/`, architectures in `models/`.
+//!
+//! A [`host::Host`] compiles and calls them within limits; a [`session::Session`] asks one question (model, picture,
+//! method, parameters) and keeps its steps; the [`worker`] does so on a thread of its own for the app.
 
 pub mod message;
+pub mod report;
+mod guard;
+mod folders;
+mod engine;
+pub mod params;
+mod context;
+mod api;
+
+pub use guard::Guard;

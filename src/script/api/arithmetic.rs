@@ -1,0 +1,71 @@
+//! `+ - * / **` and comparisons between tensors and numbers, on either side, broadcasting.
+
+use super::{Guard, Out, out};
+use anyhow::{Context, Result};
+use candle_core::Tensor;
+use rhai::{Engine, FLOAT, INT};
+use std::sync::Arc;
+
+type Binary = fn(&Tensor, &Tensor) -> candle_core::Result<Tensor>;
+
+/// Every operator; the comparisons give 1 and 0 in the type of the left side.
+const OPERATORS: [(&str, Binary); 11] = [
+    ("+", Tensor::broadcast_add),
+    ("-", Tensor::broadcast_sub),
+    ("*", Tensor::broadcast_mul),
+    ("/", Tensor::broadcast_div),
+    ("**", Tensor::broadcast_pow),
+    ("==", |a, b| a.broadcast_eq(b)?.to_dtype(a.dtype())),
+    ("!=", |a, b| a.broadcast_ne(b)?.to_dtype(a.dtype())),
+    ("<", |a, b| a.broadcast_lt(b)?.to_dtype(a.dtype())),
+    ("<=", |a, b| a.broadcast_le(b)?.to_dtype(a.dtype())),
+    (">", |a, b| a.broadcast_gt(b)?.to_dtype(a.dtype())),
+    (">=", |a, b| a.broadcast_ge(b)?.to_dtype(a.dtype())),
+];
+
+pub(super) fn register(engine: &mut Engine, guard: &Arc<Guard>) {
+    for (name, f) in OPERATORS {
+        let g = guard.clone();
+        engine.register_fn(name, move |a: Tensor, b: Tensor| -> Out<Tensor> { out(binary(&g, name, f, &a, &b)) });
+        engine.register_fn(name, move |a: Tensor, b: FLOAT| out(right(name, f, &a, b)));
+        engine.register_fn(name, move |a: Tensor, b: INT| out(right(name, f, &a, b as FLOAT)));
+        engine.register_fn(name, move |a: FLOAT, b: Tensor| out(left(f, a, &b)));
+        engine.register_fn(name, move |a: INT, b: Tensor| out(left(f, a as FLOAT, &b)));
+    }
+    for (name, f) in [("maximum", Tensor::broadcast_maximum as Binary), ("minimum", Tensor::broadcast_minimum)] {
+        let g = guard.clone();
+        engine.register_fn(name, move |a: Tensor, b: Tensor| -> Out<Tensor> { out(binary(&g, name, f, &a, &b)) });
+        engine.register_fn(name, move |a: Tensor, b: FLOAT| out(right(name, f, &a, b)));
+        engine.register_fn(name, move |a: Tensor, b: INT| out(right(name, f, &a, b as FLOAT)));
+    }
+    engine.register_fn("-", |a: Tensor| -> Out<Tensor> { out(a.neg().map_err(Into::into)) });
+    engine.register_fn("+", |a: Tensor| a);
+}
+
+/// `a ∘ b` after asking for the memory of the result.
+fn binary(guard: &Guard, name: &str, f: Binary, a: &Tensor, b: &Tensor) -> Result<Tensor> {
+    let shapes = || format!("{:?} {name} {:?}: the shapes do not broadcast", a.dims(), b.dims());
+    let shape = a.shape().broadcast_shape_binary_op(b.shape(), "broadcast").map_err(|_| anyhow::anyhow!(shapes()))?;
+    guard.reserve(shape.dims(), a.dtype().size_in_bytes())?;
+    f(a, b).with_context(shapes)
+}
+
+fn scalar(value: f64, like: &Tensor) -> Result<Tensor> {
+    Ok(Tensor::new(value, like.device())?.to_dtype(like.dtype())?)
+}
+
+/// `a ∘ number`, by candle's scalar kernels where they are exact.
+fn right(name: &str, f: Binary, a: &Tensor, b: f64) -> Result<Tensor> {
+    Ok(match name {
+        "+" => a.affine(1.0, b)?,
+        "-" => a.affine(1.0, -b)?,
+        "*" => a.affine(b, 0.0)?,
+        "**" if b == 2.0 => a.sqr()?,
+        "**" => a.powf(b)?,
+        _ => f(a, &scalar(b, a)?)?,
+    })
+}
+
+fn left(f: Binary, a: f64, b: &Tensor) -> Result<Tensor> {
+    Ok(f(&scalar(a, b)?, b)?)
+}

@@ -1,0 +1,144 @@
+//! `backward(trace, seed, #{ rules, to, params })` and what it can start from.
+//!
+//! A function and not a method of the trace: a closure that uses the object whose method it is given to is refused by
+//! the engine.
+
+use super::{Guard, Out, Run, out, size};
+use crate::backward::{self, Composite, Relevance, Selector, Walk};
+use crate::graph::{Node, NodeId, Site, Trace, op::KINDS};
+use anyhow::{Context, Result, anyhow, bail, ensure};
+use candle_core::Tensor;
+use rhai::{Array, Dynamic, Engine, FnPtr, INT, Map, NativeCallContext};
+use std::sync::Arc;
+
+/// Where a walk back starts, before it is known on which trace.
+#[derive(Clone)]
+pub enum Seed {
+    /// The logit of a class.
+    Logit(usize),
+    /// The cross-entropy of a class.
+    CrossEntropy(usize),
+    /// By how much a class leads the next best.
+    Margin(usize),
+    /// A tensor at a layer.
+    At(String, Tensor),
+}
+
+impl Seed {
+    /// The gradient it puts at a node of this trace.
+    fn on(&self, trace: &Trace) -> Result<(NodeId, Tensor)> {
+        let at_logits = |f: fn(&Tensor, usize) -> Result<Tensor>, class| {
+            let id = trace.graph.logits;
+            Ok((id, f(&trace.logits()?, class)?.reshape(trace.values[id].shape())?))
+        };
+        match self {
+            Self::Logit(class) => at_logits(backward::logit, *class),
+            Self::CrossEntropy(class) => at_logits(backward::cross_entropy, *class),
+            Self::Margin(class) => at_logits(backward::margin, *class),
+            Self::At(layer, tensor) => Ok((trace.graph.find(layer)?, tensor.clone())),
+        }
+    }
+}
+
+pub(super) fn register(engine: &mut Engine, guard: &Arc<Guard>) {
+    engine.register_type_with_name::<Seed>("Seed");
+    engine.register_fn("logit", |class: INT| out(size(class, "a class").map(Seed::Logit)));
+    engine.register_fn("cross_entropy", |class: INT| out(size(class, "a class").map(Seed::CrossEntropy)));
+    engine.register_fn("margin", |class: INT| out(size(class, "a class").map(Seed::Margin)));
+    engine.register_fn("at", |layer: &str, tensor: Tensor| Seed::At(layer.into(), tensor));
+    let g = guard.clone();
+    engine.register_fn("backward", move |context: NativeCallContext, trace: Run, seed: Dynamic| {
+        walk(&g, &context, &trace, &seed, &Map::new())
+    });
+    let g = guard.clone();
+    engine.register_fn("backward", move |context: NativeCallContext, trace: Run, seed: Dynamic, options: Map| {
+        walk(&g, &context, &trace, &seed, &options)
+    });
+}
+
+fn walk(guard: &Guard, context: &NativeCallContext, run: &Run, seed: &Dynamic, options: &Map) -> Out<Relevance> {
+    out(go(guard, context, run, seed, options))
+}
+
+fn go(guard: &Guard, context: &NativeCallContext, run: &Run, seed: &Dynamic, options: &Map) -> Result<Relevance> {
+    let known = ["rules", "to", "params"];
+    if let Some(wrong) = options.keys().find(|k| !known.contains(&k.as_str())) {
+        bail!("backward has no option \"{wrong}\"; known are {}", known.join(", "));
+    }
+    let trace = &*run.trace;
+    let to = targets(trace, options.get("to"))?;
+    let tick = |_: &Node| guard.tick();
+    Walk {
+        keep: to.is_none(),
+        to: to.unwrap_or_else(|| vec![0]),
+        trace,
+        seeds: seeds(trace, seed)?,
+        composite: composite(context, options.get("rules"))?,
+        params: options.get("params").is_some_and(|v| v.as_bool() == Ok(true)),
+        tick: &tick,
+    }
+    .run()
+}
+
+/// One seed, an array of them, or a tensor at the logits.
+fn seeds(trace: &Trace, seed: &Dynamic) -> Result<Vec<(NodeId, Tensor)>> {
+    if let Some(one) = seed.read_lock::<Seed>() {
+        return Ok(vec![one.on(trace)?]);
+    }
+    if let Some(tensor) = seed.read_lock::<Tensor>() {
+        let id = trace.graph.logits;
+        return Ok(vec![(
+            id,
+            tensor.reshape(trace.values[id].shape()).context("a tensor as seed stands at the logits")?,
+        )]);
+    }
+    let Some(many) = seed.read_lock::<Array>() else {
+        bail!(
+            "a seed is trace.logit(class), cross_entropy(class), margin(class), at(layer, tensor), or an array of these; got {}",
+            seed.type_name()
+        );
+    };
+    many.iter().map(|s| seeds(trace, s)).collect::<Result<Vec<_>>>().map(|s| s.concat())
+}
+
+/// The layers of `to: "layer"` or `to: ["layer", …]`.
+fn targets(trace: &Trace, to: Option<&Dynamic>) -> Result<Option<Vec<NodeId>>> {
+    let Some(to) = to else { return Ok(None) };
+    let names = match to.read_lock::<Array>() {
+        Some(many) => many.iter().map(|n| n.clone().into_string()).collect::<Result<Vec<_>, _>>(),
+        None => to.clone().into_string().map(|n| vec![n]),
+    };
+    let names = names.map_err(|t| anyhow!("`to` is a layer or an array of layers, got {t}"))?;
+    names.iter().map(|n| trace.graph.find(n)).collect::<Result<_>>().map(Some)
+}
+
+/// The rules of `[[selector, |site, r| …], …]`.
+fn composite<'a>(context: &'a NativeCallContext<'a>, rules: Option<&Dynamic>) -> Result<Composite<'a>> {
+    let Some(rules) = rules else { return Ok(Composite::gradient()) };
+    let form = "rules are an array of [selector, |site, r| …]";
+    let rules = rules.clone().try_cast::<Array>().context(form)?;
+    rules.into_iter().try_fold(Composite::gradient(), |composite, rule| {
+        let pair = rule.try_cast::<Array>().filter(|p| p.len() == 2).context(form)?;
+        let selector = pair[0]
+            .clone()
+            .into_string()
+            .map_err(|_| anyhow!("{form}; a selector is \"conv|linear\" or \"features.*\""))?;
+        let closure = pair[1].clone().try_cast::<FnPtr>().context(form)?;
+        let rule = move |site: &Site, r: &Tensor| call(context, &closure, site, r);
+        Ok(composite.with(Selector::parse(&selector, KINDS)?, Box::new(rule)))
+    })
+}
+
+/// Calls a rule; it gives the relevance of the only input, or an array with one for each.
+fn call(context: &NativeCallContext, rule: &FnPtr, site: &Site, r: &Tensor) -> Result<Vec<Tensor>> {
+    let answer: Dynamic = rule.call_within_context(context, (site.clone(), r.clone())).map_err(|e| anyhow!("{e}"))?;
+    if let Some(tensor) = answer.read_lock::<Tensor>() {
+        return Ok(vec![tensor.clone()]);
+    }
+    let kind = answer.type_name();
+    let Some(parts) = answer.clone().try_cast::<Array>() else {
+        bail!("a rule gives a tensor, or an array with one for each input; this one gave {kind}");
+    };
+    ensure!(parts.len() == site.x.len(), "a rule gave {} tensors for {} inputs", parts.len(), site.x.len());
+    parts.into_iter().map(|p| p.try_cast::<Tensor>().context("a rule's array holds tensors")).collect()
+}

@@ -1,0 +1,67 @@
+//! Functions of each number.
+
+use super::{Out, number, out, tensor_or_number};
+use crate::tensor::{positive, stabilize};
+use anyhow::Result;
+use candle_core::Tensor;
+use rhai::{Dynamic, Engine, FLOAT, INT};
+
+type Unary = fn(&Tensor) -> Result<Tensor>;
+
+const FUNCTIONS: [(&str, Unary); 19] = [
+    ("abs", |x| Ok(x.abs()?)),
+    ("neg", |x| Ok(x.neg()?)),
+    ("sign", |x| Ok((positive(x)? - positive(&x.neg()?)?)?)),
+    ("exp", |x| Ok(x.exp()?)),
+    ("log", |x| Ok(x.log()?)),
+    ("sqrt", |x| Ok(x.sqrt()?)),
+    ("square", |x| Ok(x.sqr()?)),
+    ("reciprocal", |x| Ok(x.recip()?)),
+    ("sin", |x| Ok(x.sin()?)),
+    ("cos", |x| Ok(x.cos()?)),
+    ("tanh", |x| Ok(x.tanh()?)),
+    ("sigmoid", |x| Ok(candle_nn::ops::sigmoid(x)?)),
+    ("relu", |x| Ok(x.relu()?)),
+    ("floor", |x| Ok(x.floor()?)),
+    ("ceil", |x| Ok(x.ceil()?)),
+    ("round", |x| Ok(x.round()?)),
+    ("isnan", |x| Ok(x.ne(x)?.to_dtype(x.dtype())?)),
+    ("contiguous", |x| Ok(x.contiguous()?)),
+    ("to_8_bit", |x| Ok((x.clamp(0.0, 1.0)?.affine(255.0, 0.0)?.round()? / 255.0)?)),
+];
+
+pub(super) fn register(engine: &mut Engine) {
+    for (name, f) in FUNCTIONS {
+        engine.register_fn(name, move |x: Tensor| out(f(&x)));
+    }
+    engine.register_fn("clamp", |x: Tensor, low: Dynamic, high: Dynamic| out(clamp(&x, &low, &high)));
+    engine.register_fn("pow", |x: Tensor, e: FLOAT| -> Out<Tensor> { out(x.powf(e).map_err(Into::into)) });
+    engine.register_fn("pow", |x: Tensor, e: INT| -> Out<Tensor> { out(x.powf(e as FLOAT).map_err(Into::into)) });
+    engine.register_fn("where", |cond: Tensor, a: Dynamic, b: Dynamic| out(choose(&cond, &a, &b)));
+    engine.register_fn("stabilize", |x: Tensor, e: FLOAT| out(stabilize(&x, e)));
+    engine.register_fn("leaky_relu", |x: Tensor, slope: FLOAT| -> Out<Tensor> {
+        out(candle_nn::ops::leaky_relu(&x, slope).map_err(Into::into))
+    });
+    engine.register_fn("softmax", |x: &mut Tensor, d: INT| {
+        out(super::dim(x, d).and_then(|d| Ok(candle_nn::ops::softmax(x, d)?)))
+    });
+    engine.register_fn("log_softmax", |x: &mut Tensor, d: INT| {
+        out(super::dim(x, d).and_then(|d| Ok(candle_nn::ops::log_softmax(x, d)?)))
+    });
+}
+
+/// Between bounds that are numbers or tensors.
+fn clamp(x: &Tensor, low: &Dynamic, high: &Dynamic) -> Result<Tensor> {
+    if let (Ok(low), Ok(high)) = (number(low), number(high)) {
+        return Ok(x.clamp(low, high)?);
+    }
+    let (low, high) = (tensor_or_number(low, x)?, tensor_or_number(high, x)?);
+    Ok(x.broadcast_maximum(&low)?.broadcast_minimum(&high)?)
+}
+
+/// `a` where `condition` is not 0, else `b`.
+fn choose(condition: &Tensor, a: &Dynamic, b: &Dynamic) -> Result<Tensor> {
+    let (a, b) = (tensor_or_number(a, condition)?, tensor_or_number(b, condition)?);
+    let shape = condition.shape();
+    Ok(condition.ne(0.0)?.where_cond(&a.broadcast_as(shape)?, &b.broadcast_as(shape)?)?)
+}

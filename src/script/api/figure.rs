@@ -1,0 +1,162 @@
+//! What a method answers: `heatmap(t, "saliency", #{ over: cx.input })` and the other kinds of figures.
+
+use super::{Run, number, out};
+use crate::render::{Array as Values, Bar, Body, ClassRow, Figure, Scale, Series};
+use anyhow::{Context, Result, anyhow, bail, ensure};
+use candle_core::{DType, Tensor};
+use rhai::{Array, Dynamic, Engine, INT, Map};
+
+pub(super) fn register(engine: &mut Engine) {
+    engine.register_type_with_name::<Figure>("Figure");
+    for (name, scale) in [("heatmap", Scale::Range), ("signed", Scale::Symmetric)] {
+        engine.register_fn(name, move |t: Tensor, title: &str| out(map(&t, title, scale, &Map::new())));
+        engine.register_fn(name, move |t: Tensor, title: &str, options: Map| out(map(&t, title, scale, &options)));
+    }
+    engine.register_fn("image", |t: Tensor, title: &str| out(image(&t, title)));
+    engine.register_fn("montage", |t: Tensor, title: &str| out(montage(&t, title, &Map::new())));
+    engine.register_fn("montage", |t: Tensor, title: &str, options: Map| out(montage(&t, title, &options)));
+    engine.register_fn("classes", |t: Run| out(classes(&t, 10)));
+    engine.register_fn("classes", |t: Run, count: INT| out(classes(&t, count.max(1) as usize)));
+    engine.register_fn("bars", |labels: Array, values: Dynamic, title: &str| out(bars(&labels, &values, title)));
+    engine.register_fn("line", |series: Map, title: &str| out(line(&series, title)));
+    engine.register_fn("table", |columns: Array, rows: Array, title: &str| out(table(&columns, &rows, title)));
+    engine.register_fn("text", |text: &str, title: &str| Figure {
+        title: title.into(),
+        body: Body::Text { text: text.into() },
+    });
+    engine.register_fn("badge", |text: &str, good: bool| Figure {
+        title: "verdict".into(),
+        body: Body::Badge { text: text.into(), good },
+    });
+}
+
+/// The figures of a method's answer: one, an array of them, or none.
+pub(in crate::script) fn figures(answer: Dynamic) -> Result<Vec<Figure>> {
+    if answer.is_unit() {
+        return Ok(vec![]);
+    }
+    if let Some(figure) = answer.clone().try_cast::<Figure>() {
+        return Ok(vec![figure]);
+    }
+    let kind = answer.type_name();
+    let Some(many) = answer.clone().try_cast::<Array>() else {
+        bail!("a method answers with a figure or an array of figures, got {kind}; heatmap(t, \"title\") makes one");
+    };
+    many.into_iter().map(figures).collect::<Result<Vec<_>>>().map(|f| f.concat())
+}
+
+/// The numbers of a tensor with its shape.
+pub(in crate::script) fn values(t: &Tensor) -> Result<Values> {
+    let data = t.flatten_all()?.to_dtype(DType::F32)?.to_vec1::<f32>()?;
+    Values::new(t.dims().to_vec(), data)
+}
+
+/// The first picture of a batch, `(C, H, W)`.
+fn picture(t: &Tensor) -> Result<Values> {
+    let t = if t.rank() == 4 { t.narrow(0, 0, 1)?.squeeze(0)? } else { t.clone() };
+    ensure!(
+        t.rank() == 3 && [1, 3].contains(&t.dims()[0]),
+        "a picture has shape (3, H, W) or (1, H, W), got {:?}",
+        t.dims()
+    );
+    values(&t)
+}
+
+fn check(options: &Map, known: &[&str]) -> Result<()> {
+    match options.keys().find(|k| !known.contains(&k.as_str())) {
+        Some(wrong) => bail!("a figure has no option \"{wrong}\"; known are {}", known.join(", ")),
+        None => Ok(()),
+    }
+}
+
+/// `scale: "range" | "positive" | "p99" | "symmetric" | [low, high]`.
+fn scale(options: &Map, default: Scale) -> Result<Scale> {
+    let Some(value) = options.get("scale") else { return Ok(default) };
+    if let Some(bounds) = value.read_lock::<Array>() {
+        ensure!(bounds.len() == 2, "a fixed scale is [low, high]");
+        return Ok(Scale::Fixed(number(&bounds[0])? as f32, number(&bounds[1])? as f32));
+    }
+    let name = value.clone().into_string().map_err(|t| anyhow!("a scale is a name or [low, high], got {t}"))?;
+    Ok(match name.as_str() {
+        "range" => Scale::Range,
+        "positive" => Scale::Positive,
+        "p99" => Scale::Percentile,
+        "symmetric" => Scale::Symmetric,
+        other => bail!("no scale named \"{other}\"; known are range, positive, p99, symmetric and [low, high]"),
+    })
+}
+
+fn map(t: &Tensor, title: &str, default: Scale, options: &Map) -> Result<Figure> {
+    check(options, &["over", "scale"])?;
+    ensure!((2..=4).contains(&t.rank()), "a map has shape (H, W), (C, H, W) or (N, C, H, W), got {:?}", t.dims());
+    let over = match options.get("over") {
+        None => None,
+        Some(v) => Some(picture(&v.clone().try_cast::<Tensor>().context("`over` is a picture")?)?),
+    };
+    Ok(Figure { title: title.into(), body: Body::Map { values: values(t)?, scale: scale(options, default)?, over } })
+}
+
+fn image(t: &Tensor, title: &str) -> Result<Figure> {
+    Ok(Figure { title: title.into(), body: Body::Image { pixels: picture(t)? } })
+}
+
+fn montage(t: &Tensor, title: &str, options: &Map) -> Result<Figure> {
+    check(options, &["scale"])?;
+    let t = if t.rank() == 4 && t.dims()[0] == 1 { t.squeeze(0)? } else { t.clone() };
+    ensure!(
+        t.rank() == 3 || (t.rank() == 4 && t.dims()[1] == 3),
+        "tiles have shape (K, H, W) or (K, 3, H, W), got {:?}",
+        t.dims()
+    );
+    Ok(Figure { title: title.into(), body: Body::Montage { tiles: values(&t)?, scale: scale(options, Scale::Range)? } })
+}
+
+fn classes(run: &Run, count: usize) -> Result<Figure> {
+    Ok(Figure { title: "classes".into(), body: Body::Classes { rows: class_rows(run, count)? } })
+}
+
+/// What the network says of the first picture, best first.
+pub(in crate::script) fn class_rows(run: &Run, count: usize) -> Result<Vec<ClassRow>> {
+    let first = |t: Tensor| -> Result<Vec<f32>> { Ok(t.narrow(0, 0, 1)?.squeeze(0)?.to_dtype(DType::F32)?.to_vec1()?) };
+    let (logits, probabilities) = (first(run.trace.logits()?)?, first(run.probabilities()?)?);
+    let mut order: Vec<_> = (0..logits.len()).collect();
+    order.sort_by(|&a, &b| logits[b].total_cmp(&logits[a]));
+    let row = |class| ClassRow {
+        class,
+        label: run.card.label(class),
+        probability: probabilities[class],
+        logit: logits[class],
+    };
+    Ok(order.into_iter().take(count).map(row).collect())
+}
+
+fn bars(labels: &Array, amounts: &Dynamic, title: &str) -> Result<Figure> {
+    let amounts = match amounts.read_lock::<Tensor>() {
+        Some(t) => values(&t)?.data.to_vec(),
+        None => {
+            let many = amounts.read_lock::<Array>().context("bars take a tensor or an array of numbers")?;
+            many.iter().map(|v| number(v).map(|v| v as f32)).collect::<Result<Vec<_>>>()?
+        }
+    };
+    ensure!(labels.len() == amounts.len(), "{} labels for {} bars", labels.len(), amounts.len());
+    let bars = labels.iter().zip(amounts).map(|(l, value)| Bar { label: l.to_string(), value }).collect();
+    Ok(Figure { title: title.into(), body: Body::Bars { bars } })
+}
+
+/// Curves of `#{ name: [y, …] }` over their index.
+fn line(series: &Map, title: &str) -> Result<Figure> {
+    let curve = |(label, ys): (&rhai::Identifier, &Dynamic)| -> Result<Series> {
+        let ys = ys.read_lock::<Array>().context("a curve is an array of numbers")?;
+        let points = ys.iter().enumerate().map(|(i, y)| Ok((i as f32, number(y)? as f32))).collect::<Result<_>>()?;
+        Ok(Series { label: label.to_string(), points })
+    };
+    let series = series.iter().map(curve).collect::<Result<_>>()?;
+    Ok(Figure { title: title.into(), body: Body::Line { axis: "step".into(), series } })
+}
+
+fn table(columns: &Array, rows: &Array, title: &str) -> Result<Figure> {
+    let texts = |cells: &Array| -> Vec<String> { cells.iter().map(ToString::to_string).collect() };
+    let row = |r: &Dynamic| r.read_lock::<Array>().map(|cells| texts(&cells)).context("a row is an array of cells");
+    let rows = rows.iter().map(row).collect::<Result<_>>()?;
+    Ok(Figure { title: title.into(), body: Body::Table { columns: texts(columns), rows } })
+}

@@ -1,0 +1,67 @@
+//! New tensors: filled, counted, drawn from arrays.
+
+use super::{Guard, Out, number, out, sizes};
+use anyhow::{Result, ensure};
+use candle_core::{DType, Device, Tensor};
+use rhai::{Array, Dynamic, Engine, FLOAT, INT};
+use std::sync::Arc;
+
+pub(super) fn register(engine: &mut Engine, guard: &Arc<Guard>) {
+    for (name, value) in [("zeros", 0.0), ("ones", 1.0)] {
+        let guard = guard.clone();
+        engine.register_fn(name, move |shape: Array| out(full(&guard, &shape, value)));
+    }
+    let g = guard.clone();
+    engine
+        .register_fn("full", move |shape: Array, value: Dynamic| out(number(&value).and_then(|v| full(&g, &shape, v))));
+    engine.register_fn("zeros_like", |x: &mut Tensor| -> Out<Tensor> { out(x.zeros_like().map_err(Into::into)) });
+    engine.register_fn("ones_like", |x: &mut Tensor| -> Out<Tensor> { out(x.ones_like().map_err(Into::into)) });
+    let g = guard.clone();
+    engine.register_fn("arange", move |end: INT| out(counted(&g, 0, end)));
+    let g = guard.clone();
+    engine.register_fn("arange", move |start: INT, end: INT| out(counted(&g, start, end)));
+    let g = guard.clone();
+    engine.register_fn("linspace", move |a: FLOAT, b: FLOAT, steps: INT| out(linspace(&g, a, b, steps)));
+    engine.register_fn("tensor", |values: Array| out(nested(&values)));
+    engine.register_fn("one_hot", |class: INT, classes: INT| out(one_hot(class, classes)));
+}
+
+fn full(guard: &Guard, shape: &Array, value: f64) -> Result<Tensor> {
+    let shape = sizes(shape)?;
+    guard.reserve(&shape, 4)?;
+    Ok(Tensor::full(value as f32, shape, &Device::Cpu)?)
+}
+
+fn counted(guard: &Guard, start: INT, end: INT) -> Result<Tensor> {
+    let count = usize::try_from(end.saturating_sub(start)).unwrap_or(0);
+    guard.reserve(&[count], 4)?;
+    Ok(Tensor::from_iter((start..end.max(start)).map(|v| v as f32), &Device::Cpu)?)
+}
+
+fn linspace(guard: &Guard, a: f64, b: f64, steps: INT) -> Result<Tensor> {
+    ensure!(steps > 0, "linspace needs 1 step or more, got {steps}");
+    guard.reserve(&[steps as usize], 4)?;
+    let at = |i: INT| if steps == 1 { a } else { a + (b - a) * i as f64 / (steps - 1) as f64 };
+    Ok(Tensor::from_iter((0..steps).map(|i| at(i) as f32), &Device::Cpu)?)
+}
+
+fn one_hot(class: INT, classes: INT) -> Result<Tensor> {
+    ensure!((0..classes).contains(&class), "class {class} of {classes}");
+    Ok(Tensor::from_iter((0..classes).map(|c| if c == class { 1f32 } else { 0.0 }), &Device::Cpu)?.unsqueeze(0)?)
+}
+
+/// A tensor of nested arrays of numbers, or of tensors of one shape.
+fn nested(values: &Array) -> Result<Tensor> {
+    let part = |value: &Dynamic| -> Result<Tensor> {
+        if let Some(tensor) = value.read_lock::<Tensor>() {
+            return Ok(tensor.clone());
+        }
+        match value.read_lock::<Array>() {
+            Some(inner) => nested(&inner),
+            None => Ok(Tensor::new(number(value)?, &Device::Cpu)?.to_dtype(DType::F32)?),
+        }
+    };
+    ensure!(!values.is_empty(), "an empty array is no tensor; zeros([…]) makes one of any shape");
+    let parts = values.iter().map(part).collect::<Result<Vec<_>>>()?;
+    Ok(Tensor::stack(&parts, 0)?)
+}

@@ -1,0 +1,104 @@
+//! What scripts can call, one file a noun. Names, argument order and meaning are PyTorch's where it has the function.
+
+mod arithmetic;
+mod backward;
+mod context;
+mod declare;
+mod elementwise;
+mod figure;
+mod make;
+mod model;
+mod reduce;
+mod shape;
+mod spatial;
+
+pub(super) use figure::figures;
+pub(super) use model::Run;
+
+use super::guard::Guard;
+use super::report::raise;
+use anyhow::{Result, bail};
+use candle_core::Tensor;
+use rhai::{Array, Dynamic, Engine, EvalAltResult, FLOAT, INT};
+use std::sync::Arc;
+
+/// What a native function gives to a script.
+type Out<T> = Result<T, Box<EvalAltResult>>;
+
+/// Registers everything.
+pub(super) fn register(engine: &mut Engine, guard: &Arc<Guard>) {
+    engine.register_type_with_name::<Tensor>("Tensor");
+    make::register(engine, guard);
+    arithmetic::register(engine, guard);
+    elementwise::register(engine);
+    reduce::register(engine);
+    shape::register(engine, guard);
+    spatial::register(engine, guard);
+    model::register(engine, guard);
+    backward::register(engine, guard);
+    figure::register(engine);
+    declare::register(engine);
+    context::register(engine, guard);
+}
+
+/// A result as scripts take it.
+fn out<T>(result: Result<T>) -> Out<T> {
+    result.map_err(raise)
+}
+
+/// A number, whole or not.
+fn number(value: &Dynamic) -> Result<f64> {
+    match (value.as_float(), value.as_int()) {
+        (Ok(v), _) => Ok(v),
+        (_, Ok(v)) => Ok(v as FLOAT),
+        _ => bail!("expected a number, got {}", value.type_name()),
+    }
+}
+
+/// Whole numbers.
+fn integers(values: &Array) -> Result<Vec<INT>> {
+    let integer = |v: &Dynamic| v.as_int().map_err(|t| anyhow::anyhow!("expected a whole number, got {t}"));
+    values.iter().map(integer).collect()
+}
+
+/// A size: a whole number of 0 or more.
+fn size(value: INT, what: &str) -> Result<usize> {
+    usize::try_from(value).map_err(|_| anyhow::anyhow!("{what} must be 0 or more, got {value}"))
+}
+
+/// Sizes of a tensor.
+fn sizes(values: &Array) -> Result<Vec<usize>> {
+    integers(values)?.into_iter().map(|v| size(v, "a size")).collect()
+}
+
+/// A dimension; negative ones count from the end.
+fn dim(x: &Tensor, dim: INT) -> Result<usize> {
+    let rank = x.rank() as INT;
+    let place = if dim < 0 { dim + rank } else { dim };
+    if !(0..rank).contains(&place) {
+        bail!("dimension {dim} of a tensor of shape {:?}", x.dims());
+    }
+    Ok(place as usize)
+}
+
+/// Dimensions given as one number or an array; none: all.
+fn dims(x: &Tensor, value: &Dynamic) -> Result<Vec<usize>> {
+    if value.is_unit() {
+        return Ok((0..x.rank()).collect());
+    }
+    if let Ok(one) = value.as_int() {
+        return Ok(vec![dim(x, one)?]);
+    }
+    let Some(many) = value.read_lock::<Array>() else {
+        bail!("dimensions are a whole number or an array of them, got {}", value.type_name());
+    };
+    integers(&many)?.into_iter().map(|d| dim(x, d)).collect()
+}
+
+/// A tensor, or a number as one that broadcasts.
+fn tensor_or_number(value: &Dynamic, like: &Tensor) -> Result<Tensor> {
+    if let Some(tensor) = value.read_lock::<Tensor>() {
+        return Ok(tensor.clone());
+    }
+    Ok(Tensor::new(number(value)?, like.device())?.to_dtype(like.dtype())?)
+}

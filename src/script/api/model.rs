@@ -1,0 +1,146 @@
+//! The network, and its runs: `cx.model.forward(x)`, `trace["features.12"]`, `trace.top`.
+
+use super::backward::Seed;
+use super::{Guard, Out, out, size};
+use crate::backward::Relevance;
+use crate::graph::{Node, Site, Trace};
+use crate::model::{Card, Model};
+use anyhow::{Result, ensure};
+use candle_core::{D, Tensor};
+use rhai::{Array, Dynamic, Engine, INT, Map};
+use std::sync::Arc;
+
+/// A trace as scripts hold it: with the names of its classes.
+#[derive(Clone)]
+pub struct Run {
+    pub(in crate::script) trace: Arc<Trace>,
+    pub(in crate::script) card: Arc<Card>,
+}
+
+impl Run {
+    /// Runs a network, stopped between layers when cancelled.
+    pub fn forward(guard: &Guard, model: &Model, x: &Tensor) -> Result<Self> {
+        let trace = model.graph.forward_with(x, &mut |_, y| guard.tick().map(|()| y))?;
+        Ok(Self { trace: Arc::new(trace), card: model.card.clone() })
+    }
+
+    /// Softmax of the logits, `(N, classes)`.
+    pub fn probabilities(&self) -> Result<Tensor> {
+        Ok(candle_nn::ops::softmax(&self.trace.logits()?, D::Minus1)?)
+    }
+
+    /// The class with the greatest logit, of each picture.
+    pub fn top(&self) -> Result<Vec<usize>> {
+        let top = self.trace.logits()?.argmax(D::Minus1)?.to_vec1::<u32>()?;
+        Ok(top.into_iter().map(|c| c as usize).collect())
+    }
+}
+
+pub(super) fn register(engine: &mut Engine, guard: &Arc<Guard>) {
+    engine.register_type_with_name::<Model>("Model");
+    engine.register_type_with_name::<Run>("Trace");
+    engine.register_type_with_name::<Relevance>("Relevance");
+    engine.register_type_with_name::<Site>("Site");
+    model(engine, guard);
+    trace(engine);
+    relevance(engine);
+    site(engine);
+}
+
+fn model(engine: &mut Engine, guard: &Arc<Guard>) {
+    let g = guard.clone();
+    engine.register_fn("forward", move |m: &mut Model, x: Tensor| out(Run::forward(&g, m, &x)));
+    engine.register_get("name", |m: &mut Model| m.card.name.clone());
+    engine.register_get("classes", |m: &mut Model| m.classes() as INT);
+    engine.register_get("labels", |m: &mut Model| -> Array {
+        (0..m.classes()).map(|c| m.card.label(c).into()).collect()
+    });
+    engine.register_fn("label", |m: &mut Model, class: INT| m.card.label(usize::try_from(class).unwrap_or(usize::MAX)));
+    engine.register_get("layers", |m: &mut Model| -> Array {
+        m.graph.nodes.iter().map(|n| n.name.clone().into()).collect()
+    });
+    engine.register_fn("layer", |m: &mut Model, name: &str| out(m.graph.node(name).map(facts)));
+    engine.register_get("mean", |m: &mut Model| out(per_channel(m, &m.card.mean)));
+    engine.register_get("std", |m: &mut Model| out(per_channel(m, &m.card.std)));
+}
+
+/// `#{ name, kind, shape, inputs }` of a layer, its shape without the batch.
+fn facts(node: &Node) -> Map {
+    let shape: Array = node.shape[1..].iter().map(|&n| Dynamic::from(n as INT)).collect();
+    Map::from([
+        ("name".into(), node.name.clone().into()),
+        ("kind".into(), node.op.kind().into()),
+        ("shape".into(), shape.into()),
+        ("parameters".into(), Dynamic::from(node.parameter_count() as INT)),
+    ])
+}
+
+/// One number a channel as a `(1, C, 1, 1)` tensor of the type the model computes in.
+fn per_channel(model: &Model, values: &[f64]) -> Result<Tensor> {
+    let like = model.graph.nodes.iter().find_map(|n| n.params.first());
+    let (dtype, device) =
+        like.map_or((candle_core::DType::F32, candle_core::Device::Cpu), |t| (t.dtype(), t.device().clone()));
+    Ok(Tensor::from_slice(values, (1, values.len(), 1, 1), &device)?.to_dtype(dtype)?)
+}
+
+fn trace(engine: &mut Engine) {
+    engine.register_indexer_get(|t: &mut Run, layer: &str| out(t.trace.get(layer).cloned()));
+    engine.register_get("input", |t: &mut Run| t.trace.input().clone());
+    engine.register_get("logits", |t: &mut Run| out(t.trace.logits()));
+    engine.register_get("probabilities", |t: &mut Run| out(t.probabilities()));
+    engine.register_get("top", |t: &mut Run| out(t.top()).map(one_or_many));
+    engine.register_fn("logit", |_: &mut Run, class: INT| out(size(class, "a class").map(Seed::Logit)));
+    engine
+        .register_fn("probability", |t: &mut Run, class: INT| out(t.probabilities().and_then(|p| of_class(&p, class))));
+    engine.register_fn("score", |t: &mut Run, class: INT| out(t.trace.logits().and_then(|l| of_class(&l, class))));
+    engine.register_fn("site", |t: &mut Run, layer: &str| out(t.trace.graph.find(layer).map(|id| t.trace.site(id))));
+}
+
+/// A batch of one gives a class, a larger one an array.
+fn one_or_many(classes: Vec<usize>) -> Dynamic {
+    match classes[..] {
+        [class] => Dynamic::from(class as INT),
+        _ => classes.into_iter().map(|c| Dynamic::from(c as INT)).collect::<Array>().into(),
+    }
+}
+
+/// The first picture's number for a class.
+fn of_class(values: &Tensor, class: INT) -> Result<f64> {
+    let (_, classes) = values.dims2()?;
+    ensure!((0..classes as INT).contains(&class), "class {class} of a network with {classes} classes");
+    super::reduce::item(&values.narrow(0, 0, 1)?.narrow(1, class as usize, 1)?)
+}
+
+fn relevance(engine: &mut Engine) {
+    engine.register_get("input", |r: &mut Relevance| out(r.input().cloned()));
+    engine.register_indexer_get(|r: &mut Relevance, layer: &str| out(r.get(layer).cloned()));
+    engine.register_get("layers", |r: &mut Relevance| -> Array {
+        r.values.keys().map(|&id| r.graph.nodes[id].name.clone().into()).collect()
+    });
+    engine.register_get("params", |r: &mut Relevance| -> Map {
+        r.params.iter().map(|(name, t)| (name.as_str().into(), Dynamic::from(t.clone()))).collect()
+    });
+}
+
+fn site(engine: &mut Engine) {
+    engine.register_get("x", |s: &mut Site| {
+        out(s.x.first().cloned().ok_or_else(|| anyhow::anyhow!("the input reads nothing")))
+    });
+    engine.register_get("inputs", |s: &mut Site| -> Array { s.x.iter().cloned().map(Dynamic::from).collect() });
+    engine.register_get("y", |s: &mut Site| s.y.clone());
+    engine.register_get("name", |s: &mut Site| s.node().name.clone());
+    engine.register_get("kind", |s: &mut Site| s.node().op.kind().to_string());
+    engine.register_get("params", |s: &mut Site| -> Map {
+        let node = s.node();
+        let names = node.op.params().into_iter().map(|p| p.name);
+        names.zip(&node.params).map(|(name, t)| (name.as_str().into(), Dynamic::from(t.clone()))).collect()
+    });
+    engine.register_fn("vjp", |s: &mut Site, dy: Tensor| out(s.vjp(&dy, 0)));
+    engine.register_fn("vjp", |s: &mut Site, dy: Tensor, i: INT| -> Out<Tensor> {
+        out(size(i, "an input").and_then(|i| {
+            ensure!(i < s.x.len(), "input {i} of a layer with {}", s.x.len());
+            s.vjp(&dy, i)
+        }))
+    });
+    engine.register_fn("forward", |s: &mut Site, x: Tensor| out(s.node().forward(&[&x])));
+}

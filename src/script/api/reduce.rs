@@ -1,0 +1,162 @@
+//! From many numbers to fewer: sums, extremes, norms, order.
+
+use super::{dim, dims, out};
+use anyhow::{Result, ensure};
+use candle_core::{DType, Tensor};
+use rhai::{Array, Dynamic, Engine, FLOAT, INT, Map};
+
+type Reduce = fn(&Tensor, &[usize], bool) -> Result<Tensor>;
+
+const REDUCTIONS: [(&str, Reduce); 6] = [
+    ("sum", sum),
+    ("mean", mean),
+    ("var", var),
+    ("std", std),
+    ("max", |x, d, k| extreme(x, d, k, true)),
+    ("min", |x, d, k| extreme(x, d, k, false)),
+];
+
+pub(super) fn register(engine: &mut Engine) {
+    for (name, f) in REDUCTIONS {
+        engine.register_fn(name, move |x: Tensor| out(over(f, &x, &Dynamic::UNIT, false)));
+        engine.register_fn(name, move |x: Tensor, d: Dynamic| out(over(f, &x, &d, false)));
+        engine.register_fn(name, move |x: Tensor, d: Dynamic, keep: bool| out(over(f, &x, &d, keep)));
+    }
+    engine.register_fn("norm", |x: Tensor| out(norm(&x, 2.0)));
+    engine.register_fn("norm", |x: Tensor, p: FLOAT| out(norm(&x, p)));
+    engine.register_fn("norm", |x: Tensor, p: INT| out(norm(&x, p as FLOAT)));
+    engine.register_fn("norm", |x: Tensor, p: &str| {
+        out(if p == "inf" {
+            norm(&x, f64::INFINITY)
+        } else {
+            Err(anyhow::anyhow!("a norm is a number or \"inf\", got \"{p}\""))
+        })
+    });
+    for (name, greatest) in [("argmax", true), ("argmin", false)] {
+        engine.register_fn(name, move |x: Tensor| out(arg(&x, greatest)));
+        engine.register_fn(name, move |x: Tensor, d: INT| out(arg_along(&x, d, greatest)));
+    }
+    engine.register_fn("item", |x: &mut Tensor| out(item(x)));
+    engine.register_fn("to_array", |x: &mut Tensor| out(numbers(x)));
+    engine.register_fn("any", |x: &mut Tensor| out(numbers(x)).map(|v| v.iter().any(|v| v.as_float() != Ok(0.0))));
+    engine.register_fn("all", |x: &mut Tensor| out(numbers(x)).map(|v| v.iter().all(|v| v.as_float() != Ok(0.0))));
+    engine.register_fn("topk", |x: &mut Tensor, k: INT| out(topk(x, k)));
+    engine.register_fn("sort", |x: &mut Tensor| out(sorted(x)));
+    engine.register_fn("quantile", |x: &mut Tensor, q: FLOAT| out(quantile(x, q)));
+}
+
+/// A reduction; over all dimensions it gives a number, else a tensor.
+fn over(f: Reduce, x: &Tensor, d: &Dynamic, keep: bool) -> Result<Dynamic> {
+    ensure!(x.elem_count() > 0, "a tensor of shape {:?} has no numbers to reduce", x.dims());
+    let y = f(x, &dims(x, d)?, keep)?;
+    if d.is_unit() && !keep { Ok(item(&y)?.into()) } else { Ok(Dynamic::from(y)) }
+}
+
+fn finish(mut y: Tensor, d: &[usize], keep: bool) -> Result<Tensor> {
+    let mut d = d.to_vec();
+    d.sort_unstable();
+    for &d in d.iter().rev().filter(|_| !keep) {
+        y = y.squeeze(d)?;
+    }
+    Ok(y)
+}
+
+fn sum(x: &Tensor, d: &[usize], keep: bool) -> Result<Tensor> {
+    finish(x.sum_keepdim(d.to_vec())?, d, keep)
+}
+
+fn mean(x: &Tensor, d: &[usize], keep: bool) -> Result<Tensor> {
+    finish(x.mean_keepdim(d.to_vec())?, d, keep)
+}
+
+/// With Bessel's correction, as PyTorch's.
+fn var(x: &Tensor, d: &[usize], keep: bool) -> Result<Tensor> {
+    let count: usize = d.iter().map(|&d| x.dims()[d]).product();
+    let centred = x.broadcast_sub(&x.mean_keepdim(d.to_vec())?)?;
+    finish((centred.sqr()?.sum_keepdim(d.to_vec())? / (count as f64 - 1.0))?, d, keep)
+}
+
+fn std(x: &Tensor, d: &[usize], keep: bool) -> Result<Tensor> {
+    Ok(var(x, d, keep)?.sqrt()?)
+}
+
+fn extreme(x: &Tensor, d: &[usize], keep: bool, greatest: bool) -> Result<Tensor> {
+    let mut y = x.clone();
+    for &d in d {
+        y = if greatest { y.max_keepdim(d)? } else { y.min_keepdim(d)? };
+    }
+    finish(y, d, keep)
+}
+
+/// `(Σ |x|ᵖ)^(1/p)`; p = 0 counts what is not 0, p = ∞ is the greatest magnitude.
+fn norm(x: &Tensor, p: f64) -> Result<f64> {
+    let x = x.abs()?.flatten_all()?;
+    Ok(match p {
+        0.0 => item(&x.ne(0.0)?.to_dtype(DType::F64)?.sum_all()?)?,
+        1.0 => item(&x.to_dtype(DType::F64)?.sum_all()?)?,
+        p if p.is_infinite() => item(&x.max(0)?)?,
+        p => item(&x.to_dtype(DType::F64)?.powf(p)?.sum_all()?)?.powf(1.0 / p),
+    })
+}
+
+/// The number of a tensor that has one.
+pub(super) fn item(x: &Tensor) -> Result<f64> {
+    ensure!(x.elem_count() == 1, "item() of a tensor of shape {:?}, which has {} numbers", x.dims(), x.elem_count());
+    Ok(x.flatten_all()?.to_dtype(DType::F64)?.to_vec1::<f64>()?[0])
+}
+
+fn values(x: &Tensor) -> Result<Vec<f64>> {
+    Ok(x.flatten_all()?.to_dtype(DType::F64)?.to_vec1()?)
+}
+
+fn numbers(x: &Tensor) -> Result<Array> {
+    ensure!(x.elem_count() <= 20_000, "a tensor of {} numbers is too large for an array", x.elem_count());
+    Ok(values(x)?.into_iter().map(Dynamic::from).collect())
+}
+
+fn arg(x: &Tensor, greatest: bool) -> Result<INT> {
+    let x = x.flatten_all()?;
+    let place = if greatest { x.argmax(0)? } else { x.argmin(0)? };
+    Ok(place.to_scalar::<u32>()? as INT)
+}
+
+fn arg_along(x: &Tensor, d: INT, greatest: bool) -> Result<Tensor> {
+    let d = dim(x, d)?;
+    Ok(if greatest { x.argmax(d)? } else { x.argmin(d)? }.to_dtype(x.dtype())?)
+}
+
+/// Places of the numbers of the flattened tensor, greatest first.
+fn order(x: &Tensor) -> Result<(Vec<f64>, Vec<usize>)> {
+    let v = values(x)?;
+    let mut places: Vec<_> = (0..v.len()).collect();
+    places.sort_by(|&a, &b| v[b].total_cmp(&v[a]));
+    Ok((v, places))
+}
+
+/// The `k` greatest numbers of the flattened tensor: `#{ values, indices }`.
+fn topk(x: &Tensor, k: INT) -> Result<Map> {
+    let (v, places) = order(x)?;
+    ensure!(k >= 0 && k as usize <= v.len().min(20_000), "the {k} greatest of {} numbers", v.len());
+    let top = &places[..k as usize];
+    let indices: Array = top.iter().map(|&i| Dynamic::from(i as INT)).collect();
+    let values: Array = top.iter().map(|&i| Dynamic::from(v[i])).collect();
+    Ok(Map::from([("values".into(), values.into()), ("indices".into(), indices.into())]))
+}
+
+/// The flattened numbers, least first.
+fn sorted(x: &Tensor) -> Result<Tensor> {
+    let mut v = values(x)?;
+    v.sort_by(f64::total_cmp);
+    Ok(Tensor::new(v, x.device())?.to_dtype(x.dtype())?)
+}
+
+/// PyTorch's `quantile` with linear interpolation.
+fn quantile(x: &Tensor, q: f64) -> Result<f64> {
+    ensure!((0.0..=1.0).contains(&q), "a quantile lies between 0 and 1, got {q}");
+    let mut v = values(x)?;
+    ensure!(!v.is_empty(), "the quantile of no numbers");
+    v.sort_by(f64::total_cmp);
+    let place = q * (v.len() - 1) as f64;
+    let (low, part) = (place.floor() as usize, place.fract());
+    Ok(v[low] + part * (v[(low + 1).min(v.len() - 1)] - v[low]))
+}

@@ -1,0 +1,149 @@
+//! Tensors in other shapes, and parts of them.
+
+use super::{Guard, Out, dim, integers, out, size};
+use anyhow::{Context, Result, ensure};
+use candle_core::Tensor;
+use rhai::{Array, Dynamic, Engine, FLOAT, INT};
+use std::ops::Range;
+use std::sync::Arc;
+
+pub(super) fn register(engine: &mut Engine, guard: &Arc<Guard>) {
+    facts(engine);
+    engine.register_fn("reshape", |x: &mut Tensor, shape: Array| out(reshape(x, &shape)));
+    engine.register_fn("view", |x: &mut Tensor, shape: Array| out(reshape(x, &shape)));
+    engine.register_fn("flatten", |x: &mut Tensor| -> Out<Tensor> { out(x.flatten_all().map_err(Into::into)) });
+    engine.register_fn("flatten", |x: &mut Tensor, from: INT| out(dim(x, from).and_then(|d| Ok(x.flatten_from(d)?))));
+    engine.register_fn("squeeze", |x: &mut Tensor, d: INT| out(dim(x, d).and_then(|d| Ok(x.squeeze(d)?))));
+    engine.register_fn("unsqueeze", |x: &mut Tensor, d: INT| out(unsqueeze(x, d)));
+    engine.register_fn("permute", |x: &mut Tensor, order: Array| out(permute(x, &order)));
+    engine.register_fn("transpose", |x: &mut Tensor, a: INT, b: INT| {
+        out(dim(x, a).and_then(|a| Ok(x.transpose(a, dim(x, b)?)?)))
+    });
+    engine.register_fn("t", |x: &mut Tensor| -> Out<Tensor> { out(x.t().map_err(Into::into)) });
+    let g = guard.clone();
+    engine.register_fn("expand", move |x: &mut Tensor, shape: Array| out(expand(&g, x, &shape)));
+    engine.register_fn("narrow", |x: &mut Tensor, d: INT, start: INT, count: INT| out(narrow(x, d, start, count)));
+    engine.register_fn("select", |x: &mut Tensor, d: INT, i: INT| out(select(x, d, i)));
+    engine.register_fn("index_select", |x: &mut Tensor, d: INT, places: Array| out(index_select(x, d, &places)));
+    engine.register_indexer_get(|x: &mut Tensor, i: INT| out(select(x, 0, i)));
+    engine.register_indexer_get(|x: &mut Tensor, r: Range<INT>| {
+        let end = if r.end < 0 { r.end + x.dims().first().copied().unwrap_or(0) as INT } else { r.end };
+        out(narrow(x, 0, r.start, end - r.start))
+    });
+    for (name, stack) in [("cat", false), ("stack", true)] {
+        let g = guard.clone();
+        engine.register_fn(name, move |parts: Array, d: INT| out(join(&g, &parts, d, stack)));
+    }
+    engine.register_fn("matmul", |a: Tensor, b: Tensor| {
+        out(a.broadcast_matmul(&b).with_context(|| format!("matmul of {:?} and {:?}", a.dims(), b.dims())))
+    });
+}
+
+fn facts(engine: &mut Engine) {
+    engine.register_get("shape", |x: &mut Tensor| -> Array {
+        x.dims().iter().map(|&n| Dynamic::from(n as INT)).collect()
+    });
+    engine.register_get("rank", |x: &mut Tensor| x.rank() as INT);
+    engine.register_get("dtype", |x: &mut Tensor| x.dtype().as_str().to_string());
+    engine.register_fn("numel", |x: &mut Tensor| x.elem_count() as INT);
+    engine.register_fn("size", |x: &mut Tensor, d: INT| out(dim(x, d).map(|d| x.dims()[d] as INT)));
+    engine.register_fn("to_string", |x: &mut Tensor| text(x));
+    engine.register_fn("to_debug", |x: &mut Tensor| text(x));
+    engine.register_fn("to_float", |x: &mut Tensor| -> Out<FLOAT> { out(super::reduce::item(x)) });
+}
+
+fn text(x: &mut Tensor) -> String {
+    format!("Tensor({})", crate::tensor::shape_text(x.dims()))
+}
+
+/// To a shape in which one size may be -1.
+fn reshape(x: &Tensor, shape: &Array) -> Result<Tensor> {
+    let shape = integers(shape)?;
+    let known: INT = shape.iter().filter(|&&n| n >= 0).product();
+    let total = x.elem_count() as INT;
+    let rest = if known > 0 { total / known } else { 0 };
+    let resolved: Vec<usize> = shape.iter().map(|&n| if n == -1 { rest } else { n }.max(0) as usize).collect();
+    ensure!(
+        shape.iter().all(|&n| n >= -1)
+            && shape.iter().filter(|&&n| n == -1).count() <= 1
+            && resolved.iter().product::<usize>() == x.elem_count(),
+        "reshape of {:?} to {shape:?}: the numbers do not fit",
+        x.dims()
+    );
+    Ok(x.reshape(resolved)?)
+}
+
+fn unsqueeze(x: &Tensor, d: INT) -> Result<Tensor> {
+    let rank = x.rank() as INT;
+    let place = if d < 0 { d + rank + 1 } else { d };
+    ensure!((0..=rank).contains(&place), "unsqueeze at {d} of a tensor of shape {:?}", x.dims());
+    Ok(x.unsqueeze(place as usize)?)
+}
+
+fn permute(x: &Tensor, order: &Array) -> Result<Tensor> {
+    let order = integers(order)?.into_iter().map(|d| dim(x, d)).collect::<Result<Vec<_>>>()?;
+    let mut sorted = order.clone();
+    sorted.sort_unstable();
+    ensure!(
+        sorted.iter().copied().eq(0..x.rank()),
+        "permute of {:?} needs each dimension once, got {order:?}",
+        x.dims()
+    );
+    Ok(x.permute(order)?)
+}
+
+/// To a larger shape; -1 keeps a size.
+fn expand(guard: &Guard, x: &Tensor, shape: &Array) -> Result<Tensor> {
+    let shape = integers(shape)?;
+    ensure!(shape.len() >= x.rank(), "expand of {:?} to {shape:?}: fewer dimensions than before", x.dims());
+    let new = shape.len() - x.rank();
+    let keep = |(i, &n): (usize, &INT)| if n == -1 && i >= new { Ok(x.dims()[i - new]) } else { size(n, "a size") };
+    let resolved = shape.iter().enumerate().map(keep).collect::<Result<Vec<_>>>()?;
+    guard.reserve(&resolved, x.dtype().size_in_bytes())?;
+    x.broadcast_as(resolved.as_slice()).with_context(|| format!("expand of {:?} to {shape:?}", x.dims()))
+}
+
+fn narrow(x: &Tensor, d: INT, start: INT, count: INT) -> Result<Tensor> {
+    let d = dim(x, d)?;
+    let total = x.dims()[d] as INT;
+    let first = if start < 0 { start + total } else { start };
+    ensure!(
+        first >= 0 && count >= 0 && first + count <= total,
+        "{count} from {start} of dimension {d} of a tensor of shape {:?}",
+        x.dims()
+    );
+    Ok(x.narrow(d, first as usize, count as usize)?)
+}
+
+fn select(x: &Tensor, d: INT, i: INT) -> Result<Tensor> {
+    ensure!(x.rank() > 0, "a single number has no parts");
+    let d = dim(x, d)?;
+    let total = x.dims()[d] as INT;
+    let place = if i < 0 { i + total } else { i };
+    ensure!((0..total).contains(&place), "index {i} of dimension {d} of a tensor of shape {:?}", x.dims());
+    Ok(x.narrow(d, place as usize, 1)?.squeeze(d)?)
+}
+
+fn index_select(x: &Tensor, d: INT, places: &Array) -> Result<Tensor> {
+    let d = dim(x, d)?;
+    let total = x.dims()[d] as INT;
+    let places = integers(places)?;
+    ensure!(places.iter().all(|i| (0..total).contains(i)), "an index of {places:?} is outside of 0..{total}");
+    let places: Vec<u32> = places.into_iter().map(|i| i as u32).collect();
+    Ok(x.index_select(&Tensor::new(places, x.device())?, d)?)
+}
+
+fn join(guard: &Guard, parts: &Array, d: INT, stack: bool) -> Result<Tensor> {
+    let tensor = |v: &Dynamic| {
+        v.clone().try_cast::<Tensor>().with_context(|| format!("expected a tensor, got {}", v.type_name()))
+    };
+    let parts = parts.iter().map(tensor).collect::<Result<Vec<_>>>()?;
+    ensure!(!parts.is_empty(), "no tensors to join");
+    guard.reserve(&[parts.iter().map(Tensor::elem_count).sum()], 4)?;
+    let shapes = || format!("joining shapes {:?}", parts.iter().map(Tensor::dims).collect::<Vec<_>>());
+    if stack {
+        let d = if d < 0 { d + parts[0].rank() as INT + 1 } else { d };
+        return Tensor::stack(&parts, size(d, "a dimension")?).with_context(shapes);
+    }
+    Tensor::cat(&parts, dim(&parts[0], d)?).with_context(shapes)
+}

@@ -1,0 +1,97 @@
+//! Functions of maps, `(N, C, H, W)`: convolution, resizing, blur, shifts.
+
+use super::{Guard, out, size, sizes};
+use crate::kernel::{self, Conv2d, Resize};
+use anyhow::{Context, Result, bail, ensure};
+use candle_core::{DType, Tensor};
+use rhai::{Array, Engine, FLOAT, INT, Map};
+use std::sync::Arc;
+
+pub(super) fn register(engine: &mut Engine, guard: &Arc<Guard>) {
+    let g = guard.clone();
+    engine.register_fn("resize", move |x: Tensor, s: Array| out(resize(&g, &x, &s, "bilinear")));
+    let g = guard.clone();
+    engine.register_fn("resize", move |x: Tensor, s: Array, mode: &str| out(resize(&g, &x, &s, mode)));
+    engine.register_fn("conv2d", |x: Tensor, w: Tensor| out(conv(&x, &w, &Map::new())));
+    engine.register_fn("conv2d", |x: Tensor, w: Tensor, options: Map| out(conv(&x, &w, &options)));
+    engine.register_fn("gaussian_blur", |x: Tensor, sigma: FLOAT| out(blur(&x, sigma)));
+    engine.register_fn("pad", |x: Tensor, sides: Array| out(pad(&x, &sides)));
+    engine.register_fn("roll", |x: Tensor, shift: INT, d: INT| out(roll(&x, shift, d)));
+    engine.register_fn("flip", |x: Tensor, d: INT| out(flip(&x, d)));
+}
+
+fn resize(guard: &Guard, x: &Tensor, to: &Array, mode: &str) -> Result<Tensor> {
+    let to = sizes(to)?;
+    ensure!(to.len() == 2, "a size is [height, width], got {to:?}");
+    let (n, c, _, _) = x.dims4().with_context(|| format!("resize needs (N, C, H, W), got {:?}", x.dims()))?;
+    guard.reserve(&[n, c, to[0], to[1]], x.dtype().size_in_bytes())?;
+    let mode = match mode {
+        "nearest" => Resize::Nearest,
+        "bilinear" => Resize::Bilinear,
+        "antialias" => Resize::BilinearAntialias,
+        "corners" => Resize::BilinearCorners,
+        other => bail!("no way to resize named \"{other}\"; known are bilinear, nearest, antialias, corners"),
+    };
+    kernel::interpolate(x, (to[0], to[1]), mode)
+}
+
+fn conv(x: &Tensor, w: &Tensor, options: &Map) -> Result<Tensor> {
+    let known = ["stride", "padding", "dilation", "groups"];
+    if let Some(wrong) = options.keys().find(|k| !known.contains(&k.as_str())) {
+        bail!("conv2d has no option \"{wrong}\"; known are {}", known.join(", "));
+    }
+    let option = |name: &str, default: usize| match options.get(name) {
+        None => Ok(default),
+        Some(v) => size(v.as_int().map_err(|t| anyhow::anyhow!("{name} is a whole number, got {t}"))?, name),
+    };
+    let (stride, padding, dilation) = (option("stride", 1)?, option("padding", 0)?, option("dilation", 1)?);
+    let slide = Conv2d {
+        stride: (stride, stride),
+        padding: (padding, padding),
+        dilation: (dilation, dilation),
+        groups: option("groups", 1)?,
+    };
+    kernel::conv2d(x, w, None, &slide)
+}
+
+/// A Gaussian of this deviation in pixels, cut at 3 σ, borders repeated.
+fn blur(x: &Tensor, sigma: f64) -> Result<Tensor> {
+    ensure!(sigma > 0.0 && sigma < 100.0, "a blur's sigma lies between 0 and 100 pixels, got {sigma}");
+    let (_, c, _, _) = x.dims4()?;
+    let r = (3.0 * sigma).ceil() as usize;
+    let weight = |i: usize| (-(i as f64 - r as f64).powi(2) / (2.0 * sigma * sigma)).exp();
+    let taps: Vec<f64> = (0..=2 * r).map(weight).collect();
+    let taps = Tensor::new(taps.as_slice(), x.device())?.to_dtype(DType::F64)?;
+    let taps = taps.broadcast_div(&taps.sum_all()?)?.to_dtype(x.dtype())?;
+    let slide = Conv2d { stride: (1, 1), padding: (0, 0), dilation: (1, 1), groups: c };
+    let across = taps.reshape((1, 1, 1, 2 * r + 1))?.repeat((c, 1, 1, 1))?;
+    let down = taps.reshape((1, 1, 2 * r + 1, 1))?.repeat((c, 1, 1, 1))?;
+    let padded = x.pad_with_same(2, r, r)?.pad_with_same(3, r, r)?;
+    kernel::conv2d(&kernel::conv2d(&padded, &across, None, &slide)?, &down, None, &slide)
+}
+
+/// Zeros at the left, right, top and bottom, in PyTorch's order.
+fn pad(x: &Tensor, sides: &Array) -> Result<Tensor> {
+    let s = sizes(sides)?;
+    ensure!(s.len() == 4 && x.rank() >= 2, "pad takes [left, right, top, bottom], got {s:?}");
+    ensure!(s.iter().all(|&n| n <= 65_536), "a padding of {s:?} is too large");
+    let (h, w) = (x.rank() - 2, x.rank() - 1);
+    Ok(x.pad_with_zeros(w, s[0], s[1])?.pad_with_zeros(h, s[2], s[3])?)
+}
+
+fn roll(x: &Tensor, shift: INT, d: INT) -> Result<Tensor> {
+    let d = super::dim(x, d)?;
+    let total = x.dims()[d] as INT;
+    let shift = if total > 0 { shift.rem_euclid(total) } else { 0 } as usize;
+    if shift == 0 {
+        return Ok(x.clone());
+    }
+    let rest = total as usize - shift;
+    Ok(Tensor::cat(&[x.narrow(d, rest, shift)?, x.narrow(d, 0, rest)?], d)?)
+}
+
+fn flip(x: &Tensor, d: INT) -> Result<Tensor> {
+    let d = super::dim(x, d)?;
+    let places: Vec<u32> = (0..x.dims()[d] as u32).rev().collect();
+    Ok(x.index_select(&Tensor::new(places, x.device())?, d)?)
+}

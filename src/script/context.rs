@@ -1,0 +1,66 @@
+//! `cx`: what a method is given to answer a question.
+
+use super::params::Params;
+use crate::model::Model;
+use crate::render::Figure;
+use candle_core::Tensor;
+use rand::{Rng, SeedableRng};
+use rand_chacha::ChaCha8Rng;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+
+/// Who watches while a method runs.
+pub trait Stage: Send + Sync {
+    /// Figures to show at once.
+    fn show(&self, figures: Vec<Figure>);
+    /// How far a long computation is; `total` 0 when unknown.
+    fn progress(&self, what: &str, done: usize, total: usize);
+}
+
+/// A stage with nobody before it.
+pub struct Nobody;
+
+impl Stage for Nobody {
+    fn show(&self, _: Vec<Figure>) {}
+    fn progress(&self, _: &str, _: usize, _: usize) {}
+}
+
+/// The question a method answers.
+#[derive(Clone)]
+pub struct Cx {
+    /// The network.
+    pub model: Model,
+    /// The picture, `(1, C, H, W)` in `[0, 1]`.
+    pub input: Tensor,
+    /// The class asked about.
+    pub target: usize,
+    /// The parameters.
+    pub params: Arc<Params>,
+    /// The number of the step that is computed; 0 at the start.
+    pub step: usize,
+    /// The seed of all random numbers.
+    pub seed: u64,
+    /// Draws of random numbers so far in this step.
+    pub draws: Arc<AtomicU64>,
+    /// Who watches.
+    pub stage: Arc<dyn Stage>,
+}
+
+impl Cx {
+    /// A generator keyed by (seed, step, draw): the same question gives the same numbers.
+    pub(super) fn random(&self) -> ChaCha8Rng {
+        let draw = self.draws.fetch_add(1, Ordering::Relaxed);
+        let mut key = [0u8; 32];
+        key[..8].copy_from_slice(&self.seed.to_le_bytes());
+        key[8..16].copy_from_slice(&(self.step as u64).to_le_bytes());
+        key[16..24].copy_from_slice(&draw.to_le_bytes());
+        ChaCha8Rng::from_seed(key)
+    }
+}
+
+/// Two independent normal numbers (Box & Muller 1958).
+pub(super) fn normal_pair(random: &mut impl Rng) -> [f32; 2] {
+    let (u, v): (f64, f64) = (1.0 - random.random::<f64>(), random.random());
+    let (radius, angle) = ((-2.0 * u.ln()).sqrt(), std::f64::consts::TAU * v);
+    [(radius * angle.cos()) as f32, (radius * angle.sin()) as f32]
+}

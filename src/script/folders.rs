@@ -1,0 +1,106 @@
+//! Where scripts are found: the user's folders first, then those in the binary; the first of a name wins.
+
+use anyhow::{Context, Result, ensure};
+use include_dir::{Dir, include_dir};
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+
+static PLUGINS: Dir = include_dir!("$CARGO_MANIFEST_DIR/plugins");
+static MODELS: Dir = include_dir!("$CARGO_MANIFEST_DIR/models");
+
+/// One kind of script: where its files may be.
+#[derive(Clone, Debug)]
+pub struct Folders {
+    folders: Vec<PathBuf>,
+    embedded: &'static Dir<'static>,
+}
+
+/// A script's text and the file it came from; none: from the binary.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Source {
+    /// Its name: `gradcam`, `lib/attack`.
+    pub name: String,
+    /// Its text.
+    pub text: String,
+    /// Its file.
+    pub path: Option<PathBuf>,
+}
+
+impl Folders {
+    /// Methods: `first` (when given), `./plugins`, the user's configuration folder, the binary.
+    pub fn plugins(first: Option<&Path>) -> Self {
+        Self::new(first, "plugins", &PLUGINS)
+    }
+
+    /// Architectures, likewise in folders named `models`.
+    pub fn models(first: Option<&Path>) -> Self {
+        Self::new(first, "models", &MODELS)
+    }
+
+    fn new(first: Option<&Path>, name: &str, embedded: &'static Dir<'static>) -> Self {
+        let user = directories::ProjectDirs::from("", "", "gradscope").map(|d| d.config_dir().join(name));
+        let folders = first.map(Path::to_path_buf).into_iter().chain([PathBuf::from(name)]).chain(user).collect();
+        Self { folders, embedded }
+    }
+
+    /// Only the files in the binary.
+    pub fn embedded_only(mut self) -> Self {
+        self.folders.clear();
+        self
+    }
+
+    /// The folders that exist, for watching.
+    pub fn existing(&self) -> Vec<PathBuf> {
+        self.folders.iter().filter(|f| f.is_dir()).cloned().collect()
+    }
+
+    /// The names of all scripts, sorted, those in `lib/` left out.
+    pub fn names(&self) -> Vec<String> {
+        let mut names = BTreeMap::new();
+        for folder in &self.folders {
+            let files = std::fs::read_dir(folder).into_iter().flatten().flatten();
+            names.extend(files.filter_map(|f| script_name(&f.path())).map(|n| (n, ())));
+        }
+        names.extend(self.embedded.files().filter_map(|f| script_name(f.path())).map(|n| (n, ())));
+        names.into_keys().collect()
+    }
+
+    /// The script of this name; segments of letters, digits, `-` and `_` only, joined by `/`.
+    pub fn find(&self, name: &str) -> Result<Option<Source>> {
+        let plain = |s: &str| !s.is_empty() && s.chars().all(|c| c.is_ascii_alphanumeric() || "-_+".contains(c));
+        ensure!(name.split('/').all(plain), "\"{name}\" is no script name: letters, digits, - and _ only");
+        let file = format!("{name}.rhai");
+        for path in self.folders.iter().map(|f| f.join(&file)).filter(|p| p.is_file()) {
+            return Source::read(&path).map(|s| Some(Source { name: name.into(), ..s }));
+        }
+        let text = self.embedded.get_file(&file).and_then(|f| f.contents_utf8());
+        Ok(text.map(|text| Source { name: name.into(), text: text.into(), path: None }))
+    }
+
+    /// Another file beside the scripts in the binary: labels, weights.
+    pub fn embedded_file(&self, name: &str) -> Option<&'static [u8]> {
+        self.embedded.get_file(name).map(|f| f.contents())
+    }
+
+    /// Another file beside the scripts: from the first folder that has it, else from the binary.
+    pub fn file(&self, name: &str) -> Result<Option<Vec<u8>>> {
+        match self.folders.iter().map(|f| f.join(name)).find(|p| p.is_file()) {
+            Some(path) => std::fs::read(&path).with_context(|| format!("reading \"{}\"", path.display())).map(Some),
+            None => Ok(self.embedded_file(name).map(<[u8]>::to_vec)),
+        }
+    }
+}
+
+impl Source {
+    /// Reads a script file; its name is the file's without `.rhai`.
+    pub fn read(path: &Path) -> Result<Self> {
+        let text =
+            std::fs::read_to_string(path).with_context(|| format!("reading the script \"{}\"", path.display()))?;
+        let name = path.file_stem().map(|s| s.to_string_lossy().into_owned()).unwrap_or_default();
+        Ok(Self { name, text, path: Some(path.to_path_buf()) })
+    }
+}
+
+fn script_name(path: &Path) -> Option<String> {
+    (path.extension()? == "rhai").then(|| path.file_stem().map(|s| s.to_string_lossy().into_owned()))?
+}

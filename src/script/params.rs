@@ -1,0 +1,243 @@
+//! Parameters of a method: declared once, checked whenever they are set.
+
+use super::message::{ParamKind, ParamRow};
+use super::report::closest;
+use crate::graph::{Graph, op::KINDS};
+use crate::model::Model;
+use anyhow::{Context, Result, bail, ensure};
+use rhai::{Dynamic, INT};
+
+/// One declared parameter.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Param {
+    /// Its name.
+    pub name: String,
+    /// What it does.
+    pub doc: String,
+    /// What it may be.
+    pub kind: ParamKind,
+    /// Its value until set.
+    pub default: Value,
+}
+
+/// A parameter's value.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Value {
+    /// A real number.
+    Number(f64),
+    /// A whole number.
+    Integer(i64),
+    /// A length in 1/255.
+    Pixels(f64),
+    /// Yes or no.
+    Switch(bool),
+    /// A choice, or any text.
+    Text(String),
+    /// A class; none: the method decides.
+    Class(Option<usize>),
+    /// A layer by name; none: the last one with a map.
+    Layer(Option<String>),
+    /// A channel; none: the method decides.
+    Channel(Option<usize>),
+}
+
+/// The parameters of one method with their present values.
+#[derive(Clone, Debug, Default)]
+pub struct Params {
+    params: Vec<Param>,
+    values: Vec<Value>,
+}
+
+impl Param {
+    /// Reads a value as `--set` and the app give it.
+    ///
+    /// Errors say what it may be.
+    pub fn read(&self, text: &str, model: &Model) -> Result<Value> {
+        let value = self.parse(text.trim(), model)?;
+        self.check(&value)?;
+        Ok(value)
+    }
+
+    fn parse(&self, text: &str, model: &Model) -> Result<Value> {
+        let number = || text.parse::<f64>().ok().filter(|v| v.is_finite());
+        let none = text.is_empty() || text == "none";
+        let value = match &self.kind {
+            ParamKind::Number(..) => number().map(Value::Number),
+            ParamKind::Pixels(..) => number().map(Value::Pixels),
+            ParamKind::Integer(..) => text.parse().ok().map(Value::Integer),
+            ParamKind::Switch => match text {
+                "true" | "yes" | "on" | "1" => Some(Value::Switch(true)),
+                "false" | "no" | "off" | "0" => Some(Value::Switch(false)),
+                _ => None,
+            },
+            ParamKind::Choice(_) | ParamKind::Text => Some(Value::Text(text.into())),
+            ParamKind::Class if none => Some(Value::Class(None)),
+            ParamKind::Class => Some(Value::Class(Some(model.card.class(text, model.classes())?))),
+            ParamKind::Layer(_) if none => Some(Value::Layer(None)),
+            ParamKind::Layer(kinds) => Some(Value::Layer(Some(layer(&model.graph, text, kinds)?))),
+            ParamKind::Channel if none => Some(Value::Channel(None)),
+            ParamKind::Channel => text.parse().ok().map(|c| Value::Channel(Some(c))),
+        };
+        value.with_context(|| format!("\"{text}\" for parameter \"{}\", which takes {}", self.name, self.kind.text()))
+    }
+
+    /// Whether a value is within its bounds.
+    pub fn check(&self, value: &Value) -> Result<()> {
+        let fits = match (&self.kind, value) {
+            (ParamKind::Number(low, high), Value::Number(v)) | (ParamKind::Pixels(low, high), Value::Pixels(v)) => {
+                (*low..=*high).contains(v)
+            }
+            (ParamKind::Integer(low, high), Value::Integer(v)) => (*low..=*high).contains(v),
+            (ParamKind::Choice(choices), Value::Text(text)) => choices.contains(text),
+            _ => true,
+        };
+        ensure!(fits, "parameter \"{}\" takes {}, got {}", self.name, self.kind.text(), value.text());
+        Ok(())
+    }
+}
+
+impl ParamKind {
+    /// What it may be, in words.
+    pub fn text(&self) -> String {
+        match self {
+            Self::Number(low, high) => format!("a number from {low} to {high}"),
+            Self::Integer(low, high) => format!("a whole number from {low} to {high}"),
+            Self::Pixels(low, high) => format!("a number from {low} to {high}, in 1/255"),
+            Self::Switch => "true or false".into(),
+            Self::Choice(choices) => format!("one of {}", choices.join(", ")),
+            Self::Class => "a class by name or index, or none".into(),
+            Self::Layer(kinds) if kinds.is_empty() => "a layer by name, or by number from the end (-1)".into(),
+            Self::Layer(kinds) => {
+                format!("a layer of kind {}, by name or by number from the end (-1)", kinds.join(" or "))
+            }
+            Self::Channel => "a channel's number, or none".into(),
+            Self::Text => "any text".into(),
+        }
+    }
+}
+
+impl Value {
+    /// As `--set` would take it.
+    pub fn text(&self) -> String {
+        match self {
+            Self::Number(v) | Self::Pixels(v) => v.to_string(),
+            Self::Integer(v) => v.to_string(),
+            Self::Switch(on) => on.to_string(),
+            Self::Text(text) => text.clone(),
+            Self::Class(class) | Self::Channel(class) => class.map(|c| c.to_string()).unwrap_or_default(),
+            Self::Layer(layer) => layer.clone().unwrap_or_default(),
+        }
+    }
+
+    /// As a script sees it: pixels as parts of 1, a layer always by name.
+    pub(super) fn dynamic(&self, model: &Model) -> Dynamic {
+        let index = |i: &Option<usize>| i.map_or(Dynamic::UNIT, |i| Dynamic::from(i as INT));
+        match self {
+            Self::Number(v) => (*v).into(),
+            Self::Pixels(v) => (v / 255.0).into(),
+            Self::Integer(v) => (*v).into(),
+            Self::Switch(on) => (*on).into(),
+            Self::Text(text) => text.clone().into(),
+            Self::Class(class) => index(class),
+            Self::Channel(channel) => index(channel),
+            Self::Layer(Some(name)) => name.clone().into(),
+            Self::Layer(None) => last_map(&model.graph, model.classes()).to_string().into(),
+        }
+    }
+}
+
+impl Params {
+    /// All at their defaults.
+    pub fn new(params: Vec<Param>) -> Self {
+        let values = params.iter().map(|p| p.default.clone()).collect();
+        Self { params, values }
+    }
+
+    /// The same declarations anew, with the values of `self` where a name is still there and the value still fits.
+    pub fn carried_to(&self, params: Vec<Param>) -> Self {
+        let mut new = Self::new(params);
+        for (param, value) in new.params.iter().zip(&mut new.values) {
+            if let Some(old) = self.params.iter().position(|p| p.name == param.name && same_kind(&p.kind, &param.kind))
+            {
+                if self.values[old] != self.params[old].default && param.check(&self.values[old]).is_ok() {
+                    *value = self.values[old].clone();
+                }
+            }
+        }
+        new
+    }
+
+    /// Sets one by name.
+    pub fn set(&mut self, name: &str, text: &str, model: &Model) -> Result<()> {
+        let Some(i) = self.params.iter().position(|p| p.name == name) else { bail!("{}", self.unknown(name)) };
+        self.values[i] = self.params[i].read(text, model)?;
+        Ok(())
+    }
+
+    /// The value of one, as scripts see it.
+    pub(super) fn get(&self, name: &str, model: &Model) -> Result<Dynamic> {
+        match self.params.iter().position(|p| p.name == name) {
+            Some(i) => Ok(self.values[i].dynamic(model)),
+            None => bail!("{}", self.unknown(name)),
+        }
+    }
+
+    /// Names and values, as text.
+    pub fn texts(&self) -> Vec<(String, String)> {
+        self.params.iter().zip(&self.values).map(|(p, v)| (p.name.clone(), v.text())).collect()
+    }
+
+    /// For the form in the app.
+    pub fn rows(&self) -> Vec<ParamRow> {
+        let row = |(p, v): (&Param, &Value)| ParamRow {
+            name: p.name.clone(),
+            doc: p.doc.clone(),
+            kind: p.kind.clone(),
+            value: v.text(),
+            default: p.default.text(),
+        };
+        self.params.iter().zip(&self.values).map(row).collect()
+    }
+
+    fn unknown(&self, name: &str) -> String {
+        let names: Vec<_> = self.params.iter().map(|p| p.name.as_str()).collect();
+        let known = if names.is_empty() { "it has none".into() } else { format!("known are {}", names.join(", ")) };
+        match closest(name, names.iter().copied()) {
+            Some(near) => format!("no parameter \"{name}\", did you mean \"{near}\"? {known}"),
+            None => format!("no parameter \"{name}\"; {known}"),
+        }
+    }
+}
+
+fn same_kind(a: &ParamKind, b: &ParamKind) -> bool {
+    std::mem::discriminant(a) == std::mem::discriminant(b)
+}
+
+/// A layer by name, or by number from the end among those of the kinds.
+fn layer(graph: &Graph, text: &str, kinds: &[String]) -> Result<String> {
+    debug_assert!(kinds.iter().all(|k| KINDS.contains(&k.as_str())));
+    let fits: Vec<_> =
+        graph.nodes.iter().filter(|n| kinds.is_empty() || kinds.iter().any(|k| k == n.op.kind())).collect();
+    let Ok(number) = text.parse::<i64>() else {
+        let node = graph.node(text)?;
+        ensure!(
+            fits.iter().any(|n| n.name == node.name),
+            "layer \"{text}\" is a {}, not a {}",
+            node.op.kind(),
+            kinds.join(" or ")
+        );
+        return Ok(node.name.clone());
+    };
+    let place = if number < 0 { number + fits.len() as i64 } else { number };
+    let node = usize::try_from(place).ok().and_then(|i| fits.get(i));
+    Ok(node.with_context(|| format!("layer {number} of {}", fits.len()))?.name.clone())
+}
+
+/// The last layer that still has a map and is not yet one channel a class: where Grad-CAM looks by default.
+fn last_map(graph: &Graph, classes: usize) -> &str {
+    let passing = ["dropout", "adaptive_avg_pool", "global_avg_pool"];
+    let node = graph.nodes.iter().rev().find(|n| {
+        n.shape.len() == 4 && n.shape[1] != classes && n.shape[2] * n.shape[3] > 1 && !passing.contains(&n.op.kind())
+    });
+    node.map_or("input", |n| &n.name)
+}
