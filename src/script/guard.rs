@@ -1,7 +1,7 @@
 //! What stops a script: a cancel flag, a count of its operations, a limit on memory.
 
 use anyhow::{Result, ensure};
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicU64, Ordering};
 
 /// Operations that one call into a script may take, some seconds of pure script.
 const OPERATIONS: u64 = 40_000_000;
@@ -13,27 +13,35 @@ const LARGE: usize = 16 << 20;
 const LOOK: u64 = 1 << 14;
 
 /// Limits of one host, shared with whoever may cancel it.
+///
+/// Whoever cancels counts up `wanted`; the work under way knows the count it started at. So a wish that comes between
+/// two pieces of work is not lost, and an old one does not end new work.
 #[derive(Debug, Default)]
 pub struct Guard {
-    cancelled: AtomicBool,
+    wanted: AtomicU64,
+    started: AtomicU64,
     operations: AtomicU64,
 }
 
 impl Guard {
-    /// A new call begins: counts from zero, not cancelled.
-    pub fn start(&self) {
+    /// A new call begins: its operations are counted from zero.
+    pub(super) fn begin(&self) {
         self.operations.store(0, Ordering::Relaxed);
-        self.cancelled.store(false, Ordering::Relaxed);
+    }
+
+    /// Work that knows of this many wishes to cancel begins.
+    pub fn start(&self, known: u64) {
+        self.started.store(known, Ordering::Relaxed);
     }
 
     /// Ends what runs now, at its next look.
     pub fn cancel(&self) {
-        self.cancelled.store(true, Ordering::Relaxed);
+        self.wanted.fetch_add(1, Ordering::Relaxed);
     }
 
-    /// Whether it was cancelled.
+    /// Whether what runs now is to end.
     pub fn is_cancelled(&self) -> bool {
-        self.cancelled.load(Ordering::Relaxed)
+        self.wanted.load(Ordering::Relaxed) > self.started.load(Ordering::Relaxed)
     }
 
     /// Native work asks between its parts whether to go on.

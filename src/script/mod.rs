@@ -6,10 +6,13 @@
 pub mod message;
 pub mod report;
 mod guard;
-mod folders;
+pub mod folders;
 mod engine;
 pub mod params;
 mod context;
 mod api;
+pub mod method;
+pub mod host;
+pub mod session;
 
 pub use guard::Guard;

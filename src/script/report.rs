@@ -1,7 +1,7 @@
 //! From an error of the script engine to one that a person can act on.
 
 use super::message::Report;
-use rhai::{EvalAltResult, ParseError, Position};
+use rhai::{EvalAltResult, Position};
 use std::fmt;
 
 /// Lines shown on either side of the place.
@@ -17,13 +17,6 @@ impl Report {
     /// An error with no place in a script.
     pub fn plain(error: &anyhow::Error) -> Self {
         Self { message: format!("{error:#}"), place: None, excerpt: vec![], advice: None }
-    }
-
-    /// An error while reading the script `name` of text `source`.
-    pub(super) fn parse(name: &str, source: &str, error: &ParseError) -> Self {
-        let advice =
-            if source.trim().is_empty() { Some("the file is empty; is it still being written?") } else { None };
-        Self::at(name, source, error.position(), error.err_type().to_string(), advice.map(String::from))
     }
 
     /// An error while running the script `name` of text `source`; `functions` are the names that scripts may call.

@@ -12,7 +12,7 @@ mod reduce;
 mod shape;
 mod spatial;
 
-pub(super) use figure::figures;
+pub(super) use figure::{class_rows, figures};
 pub(super) use model::Run;
 
 use super::guard::Guard;

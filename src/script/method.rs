@@ -1,0 +1,74 @@
+//! A method: a script with its declared parameters, compiled.
+
+use super::folders::Source;
+use super::params::Param;
+use anyhow::{Context, Result, anyhow, bail, ensure};
+use rhai::{AST, Array, Map};
+use std::sync::Arc;
+
+/// A compiled method.
+#[derive(Clone, Debug)]
+pub struct Method {
+    /// Its name: the file's without `.rhai`.
+    pub name: String,
+    /// Its group: `attribution`, `attack`, …
+    pub group: String,
+    /// Its `//!` doc.
+    pub doc: String,
+    /// Its parameters as declared.
+    pub params: Vec<Param>,
+    /// Whether it has `start`, `step` and `view` instead of `run`.
+    pub stepped: bool,
+    /// The text that was compiled, and where it came from.
+    pub source: Arc<Source>,
+    pub(super) ast: Arc<AST>,
+}
+
+impl Method {
+    /// From a compiled script and its `PLUGIN` constant.
+    pub(super) fn new(source: Source, ast: AST, plugin: Option<Map>) -> Result<Self> {
+        let mut plugin = plugin.context("it has no `const PLUGIN = #{ group: …, params: [ … ] };`")?;
+        let group =
+            plugin.remove("group").and_then(|g| g.into_string().ok()).context("PLUGIN needs a `group`, a text")?;
+        let params = plugin.remove("params").map_or(Ok(vec![]), |p| params(p.try_cast::<Array>()))?;
+        if let Some(wrong) = plugin.keys().next() {
+            bail!("PLUGIN has no field \"{wrong}\"; known are group, params");
+        }
+        let stepped = form(&ast)?;
+        let doc = ast.doc().lines().map(|l| l.trim_start_matches("//!").trim()).collect::<Vec<_>>().join("\n");
+        Ok(Self {
+            name: source.name.clone(),
+            group,
+            doc,
+            params,
+            stepped,
+            source: Arc::new(source),
+            ast: Arc::new(ast),
+        })
+    }
+
+    /// The first line of its doc.
+    pub fn summary(&self) -> &str {
+        self.doc.lines().next().unwrap_or_default()
+    }
+}
+
+fn params(list: Option<Array>) -> Result<Vec<Param>> {
+    let list = list.context("PLUGIN's `params` is an array of param(…)")?;
+    let param =
+        |v: rhai::Dynamic| v.try_cast::<Param>().ok_or_else(|| anyhow!("PLUGIN's `params` holds param(…) only"));
+    let params = list.into_iter().map(param).collect::<Result<Vec<_>>>()?;
+    for (i, p) in params.iter().enumerate() {
+        ensure!(params[..i].iter().all(|q| q.name != p.name), "parameter \"{}\" is declared twice", p.name);
+    }
+    Ok(params)
+}
+
+/// Whether it is stepped; the functions it must have, with their numbers of arguments.
+fn form(ast: &AST) -> Result<bool> {
+    let has = |name: &str, count: usize| ast.iter_functions().any(|f| f.name == name && f.params.len() == count);
+    let stepped = has("start", 1) && has("step", 2) && has("view", 2);
+    ensure!(stepped || has("run", 1), "a method has fn run(cx), or fn start(cx), fn step(cx, s) and fn view(cx, s)");
+    ensure!(!(stepped && has("run", 1)), "a method has either fn run(cx), or start, step and view, not both");
+    Ok(stepped)
+}

@@ -1,0 +1,321 @@
+//! One open question: model, picture, target, method, parameters; and the steps of its answer.
+
+use super::api::{Run, figures};
+use super::context::{Cx, Nobody, Stage};
+use super::host::Host;
+use super::message::{Frame, MethodCard};
+use super::method::Method;
+use super::params::Params;
+use crate::model::Model;
+use crate::render::{ClassRow, Figure};
+use anyhow::{Context, Result, bail, ensure};
+use candle_core::Tensor;
+use rhai::{Array, Dynamic, Map};
+use std::sync::Arc;
+use std::sync::atomic::AtomicU64;
+use std::time::Instant;
+
+/// A question with its answer so far.
+pub struct Session {
+    model: Model,
+    picture: String,
+    input: Tensor,
+    /// What the network says of the picture.
+    top: usize,
+    target: Option<usize>,
+    method: Option<Method>,
+    params: Params,
+    seed: u64,
+    steps: Vec<Step>,
+    cursor: usize,
+    stage: Arc<dyn Stage>,
+}
+
+/// One kept step: the state behind it, and its numbers.
+#[derive(Clone)]
+struct Step {
+    state: Dynamic,
+    scalars: Vec<(String, f64)>,
+    done: Option<String>,
+    millis: f64,
+}
+
+impl Session {
+    /// A model with a picture, `(1, C, H, W)` in `[0, 1]`.
+    pub fn new(host: &Host, model: Model, picture: &str, input: Tensor) -> Result<Self> {
+        let top = Run::forward(host.guard(), &model, &input)?.top()?[0];
+        Ok(Self {
+            model,
+            picture: picture.into(),
+            input,
+            top,
+            target: None,
+            method: None,
+            params: Params::default(),
+            seed: 0,
+            steps: vec![],
+            cursor: 0,
+            stage: Arc::new(Nobody),
+        })
+    }
+
+    /// Who watches from now on.
+    pub fn watched_by(&mut self, stage: Arc<dyn Stage>) {
+        self.stage = stage;
+    }
+
+    /// The network.
+    pub fn model(&self) -> &Model {
+        &self.model
+    }
+
+    /// The picture's name.
+    pub fn picture(&self) -> &str {
+        &self.picture
+    }
+
+    /// The picture, `(1, C, H, W)` in `[0, 1]`.
+    pub fn input(&self) -> &Tensor {
+        &self.input
+    }
+
+    /// The class asked about: the one chosen, else what the network says.
+    pub fn target(&self) -> usize {
+        self.target.unwrap_or(self.top)
+    }
+
+    /// The method, when one is open.
+    pub fn method(&self) -> Option<&Method> {
+        self.method.as_ref()
+    }
+
+    /// The parameters.
+    pub fn params(&self) -> &Params {
+        &self.params
+    }
+
+    /// The seed of random numbers.
+    pub fn seed(&self) -> u64 {
+        self.seed
+    }
+
+    /// Another seed of random numbers.
+    pub fn set_seed(&mut self, seed: u64) {
+        self.seed = seed;
+    }
+
+    /// What the network says of the picture, best first.
+    pub fn classes(&self, host: &Host, count: usize) -> Result<Vec<ClassRow>> {
+        super::api::class_rows(&Run::forward(host.guard(), &self.model, &self.input)?, count)
+    }
+
+    /// Chooses the class asked about; none: what the network says.
+    pub fn set_target(&mut self, target: Option<usize>) -> Result<()> {
+        let classes = self.model.classes();
+        ensure!(target.is_none_or(|t| t < classes), "no class {}; there are {classes}", target.unwrap_or_default());
+        self.target = target;
+        Ok(())
+    }
+
+    /// Opens a method with its default parameters.
+    pub fn open(&mut self, method: Method) {
+        self.params = Params::new(method.params.clone());
+        self.method = Some(method);
+        self.forget();
+    }
+
+    /// A newer version of the open method: parameters that still fit and all steps stay.
+    pub fn reload(&mut self, method: Method) {
+        self.params = self.params.carried_to(method.params.clone());
+        let keep = method.stepped && self.method.as_ref().is_some_and(|m| m.stepped);
+        self.method = Some(method);
+        if !keep {
+            self.forget();
+        }
+    }
+
+    /// Sets a parameter by its name and a text.
+    pub fn set(&mut self, name: &str, text: &str) -> Result<()> {
+        self.params.set(name, text, &self.model)
+    }
+
+    /// The method and its parameters for the app.
+    pub fn card(&self) -> Option<MethodCard> {
+        let m = self.method.as_ref()?;
+        Some(MethodCard { name: m.name.clone(), doc: m.doc.clone(), stepped: m.stepped, params: self.params.rows() })
+    }
+
+    /// Whether steps can be taken from here.
+    pub fn can_step(&self) -> bool {
+        self.method.as_ref().is_some_and(|m| m.stepped) && self.present().is_some_and(|s| s.done.is_none())
+    }
+
+    /// The step shown.
+    pub fn cursor(&self) -> usize {
+        self.cursor
+    }
+
+    /// How many steps are kept.
+    pub fn kept(&self) -> usize {
+        self.steps.len()
+    }
+
+    /// Whether the answer has begun.
+    pub fn started(&self) -> bool {
+        !self.steps.is_empty()
+    }
+
+    /// Why the present step is the last, if it is.
+    pub fn done(&self) -> Option<&str> {
+        self.present()?.done.as_deref()
+    }
+
+    fn present(&self) -> Option<&Step> {
+        self.steps.get(self.cursor)
+    }
+
+    fn forget(&mut self) {
+        self.steps.clear();
+        self.cursor = 0;
+    }
+
+    /// Runs the method from its start: a one-shot method whole, a stepper to its step 0.
+    pub fn run(&mut self, host: &Host) -> Result<Frame> {
+        self.forget();
+        let begun = Instant::now();
+        let method = self.method.clone().context("no method is open")?;
+        if method.stepped {
+            let state = host.call(&method, "start", (self.cx(0),))?;
+            self.push(state, begun)?;
+            return self.view(host);
+        }
+        let answer = host.call(&method, "run", (self.cx(0),))?;
+        let figures = figures(answer).with_context(|| format!("in the method \"{}\"", method.name))?;
+        let millis = millis(begun);
+        self.steps.push(Step { state: Dynamic::UNIT, scalars: vec![], done: None, millis });
+        Ok(self.frame(figures, millis))
+    }
+
+    /// One step on from the step shown; steps ahead of it are dropped and computed anew.
+    pub fn step(&mut self, host: &Host) -> Result<Frame> {
+        let begun = Instant::now();
+        let method = self.method.clone().context("no method is open")?;
+        ensure!(method.stepped, "the method \"{}\" has no steps", method.name);
+        let Some(step) = self.present() else { return self.run(host) };
+        if let Some(why) = &step.done {
+            bail!("the method is at its end: {why}");
+        }
+        let mut state = step.state.clone();
+        if let Some(mut map) = state.write_lock::<Map>() {
+            map.remove("done");
+        }
+        let state = host.call(&method, "step", (self.cx(self.cursor + 1), state))?;
+        self.steps.truncate(self.cursor + 1);
+        self.push(state, begun)?;
+        self.view(host)
+    }
+
+    /// Shows a kept step.
+    pub fn seek(&mut self, host: &Host, step: usize) -> Result<Frame> {
+        ensure!(
+            step < self.steps.len(),
+            "step {step} is not there; steps 0 to {} are",
+            self.steps.len().saturating_sub(1)
+        );
+        self.cursor = step;
+        self.view(host)
+    }
+
+    /// Shows the present step again, with the parameters and the script as they are now.
+    pub fn view(&mut self, host: &Host) -> Result<Frame> {
+        let Some(step) = self.present().cloned() else { return self.run(host) };
+        let method = self.method.clone().context("no method is open")?;
+        if !method.stepped {
+            return self.run(host);
+        }
+        let answer = host.call(&method, "view", (self.cx(self.cursor), step.state))?;
+        let figures = figures(answer).with_context(|| format!("in the method \"{}\"", method.name))?;
+        Ok(self.frame(figures, step.millis))
+    }
+
+    /// The numbers of every step up to the one shown.
+    pub fn scalars(&self) -> Vec<Vec<(String, f64)>> {
+        self.steps.iter().take(self.cursor + 1).map(|s| s.scalars.clone()).collect()
+    }
+
+    fn cx(&self, step: usize) -> Cx {
+        Cx {
+            model: self.model.clone(),
+            input: self.input.clone(),
+            target: self.target(),
+            params: Arc::new(self.params.clone()),
+            step,
+            seed: self.seed,
+            draws: Arc::new(AtomicU64::new(0)),
+            stage: self.stage.clone(),
+        }
+    }
+
+    /// Keeps a state as the newest step.
+    fn push(&mut self, state: Dynamic, begun: Instant) -> Result<()> {
+        let state = freeze(state)?;
+        let map = state.read_lock::<Map>().context("a stepper's state is a map: #{ x: cx.input }")?.clone();
+        let done = map.get("done").filter(|d| !d.is_unit()).map(ToString::to_string);
+        let scalars = map.get("scalars").and_then(|s| s.read_lock::<Map>().map(|m| numbers(&m))).unwrap_or_default();
+        self.steps.push(Step { state, scalars, done, millis: millis(begun) });
+        self.cursor = self.steps.len() - 1;
+        Ok(())
+    }
+
+    fn frame(&self, figures: Vec<Figure>, millis: f64) -> Frame {
+        Frame {
+            generation: 0,
+            step: self.cursor,
+            kept: self.steps.len(),
+            done: self.present().and_then(|s| s.done.clone()),
+            figures,
+            scalars: self.curves(),
+            millis,
+            partial: false,
+        }
+    }
+
+    /// One curve a number, over all kept steps; a step without it has NaN.
+    fn curves(&self) -> Vec<(String, Vec<f64>)> {
+        let mut names: Vec<&String> = vec![];
+        for (name, _) in self.steps.iter().flat_map(|s| &s.scalars) {
+            if !names.contains(&name) {
+                names.push(name);
+            }
+        }
+        let at = |s: &Step, name: &String| s.scalars.iter().find(|(n, _)| n == name).map_or(f64::NAN, |(_, v)| *v);
+        names.into_iter().map(|n| (n.clone(), self.steps.iter().map(|s| at(s, n)).collect())).collect()
+    }
+}
+
+fn millis(since: Instant) -> f64 {
+    since.elapsed().as_secs_f64() * 1e3
+}
+
+fn numbers(map: &Map) -> Vec<(String, f64)> {
+    let number = |v: &Dynamic| v.as_float().ok().or_else(|| v.as_int().ok().map(|v| v as f64));
+    map.iter().filter_map(|(name, v)| Some((name.to_string(), number(v)?))).collect()
+}
+
+/// A state that shares nothing with the script that made it, so that a kept step never changes.
+fn freeze(value: Dynamic) -> Result<Dynamic> {
+    let value = value.flatten();
+    if value.is_fnptr() {
+        bail!(
+            "a state holds values, not functions: steps are kept and shown again, functions belong to one version of the script"
+        );
+    }
+    if let Some(map) = value.read_lock::<Map>() {
+        let frozen = map.iter().map(|(k, v)| Ok((k.clone(), freeze(v.clone())?))).collect::<Result<Map>>()?;
+        return Ok(frozen.into());
+    }
+    if let Some(array) = value.read_lock::<Array>() {
+        return Ok(array.iter().map(|v| freeze(v.clone())).collect::<Result<Array>>()?.into());
+    }
+    Ok(value)
+}
