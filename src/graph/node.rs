@@ -1,9 +1,9 @@
 //! The graph and its nodes.
 
 use super::op::Op;
-use anyhow::{Context, Result, bail};
+use anyhow::{Context, Result, bail, ensure};
 use candle_core::{DType, Device, Tensor};
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 /// A node's place in [`Graph::nodes`]; inputs of a node always have smaller ids than the node.
@@ -79,25 +79,21 @@ impl Graph {
 
     /// The same network with these weights.
     ///
-    /// Errors list every missing, surplus and misshapen tensor; `num_batches_tracked` counters are left aside.
+    /// Errors list missing, misshapen and surplus tensors; `num_batches_tracked` counters are left aside.
     pub fn with_weights(&self, mut weights: BTreeMap<String, Tensor>) -> Result<Self> {
         weights.retain(|name, _| !name.ends_with("num_batches_tracked"));
         let wanted = self.parameters();
-        let mut problems = Vec::new();
-        for p in &wanted {
-            match weights.get(&p.name) {
-                None => problems.push(format!("{} is missing", p.name)),
-                Some(t) if t.dims() != p.shape => {
-                    problems.push(format!("{} is {:?}, expected {:?}", p.name, t.dims(), p.shape))
-                }
-                Some(_) => {}
-            }
-        }
-        let known: std::collections::BTreeSet<_> = wanted.iter().map(|p| p.name.as_str()).collect();
-        problems.extend(weights.keys().filter(|n| !known.contains(n.as_str())).map(|n| format!("{n} is surplus")));
-        if !problems.is_empty() {
-            bail!("the weights do not fit the architecture: {}", problems.join("; "));
-        }
+        let missing: Vec<_> =
+            wanted.iter().filter(|p| !weights.contains_key(&p.name)).map(|p| p.name.clone()).collect();
+        let misshapen = wanted.iter().filter_map(|p| {
+            let dims = weights.get(&p.name)?.dims();
+            (dims != p.shape).then(|| format!("{} is {dims:?} instead of {:?}", p.name, p.shape))
+        });
+        let known: BTreeSet<_> = wanted.iter().map(|p| p.name.as_str()).collect();
+        let surplus = weights.keys().filter(|n| !known.contains(n.as_str())).cloned().collect();
+        let problems = [("missing", missing), ("misshapen", misshapen.collect()), ("surplus", surplus)];
+        let problems: Vec<_> = problems.iter().filter(|(_, list)| !list.is_empty()).map(listed).collect();
+        ensure!(problems.is_empty(), "the weights do not fit the architecture: {}", problems.join("; "));
         let mut graph = self.clone();
         for node in &mut graph.nodes {
             let names: Vec<_> = node.parameters().map(|p| p.name).collect();
@@ -128,4 +124,14 @@ impl Graph {
         near.truncate(3);
         format!("close ones are {}", near.join(", "))
     }
+}
+
+/// `12 missing: a, b, … and 4 more`.
+fn listed((what, names): &(&str, Vec<String>)) -> String {
+    const SHOWN: usize = 8;
+    let more = match names.len().saturating_sub(SHOWN) {
+        0 => String::new(),
+        n => format!(" and {n} more"),
+    };
+    format!("{} {what}: {}{more}", names.len(), names[..names.len().min(SHOWN)].join(", "))
 }
