@@ -6,7 +6,7 @@ use anyhow::{Context, Result, bail, ensure};
 use std::sync::Arc;
 
 /// A graph under construction; shapes are checked as nodes are added.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub struct Builder {
     nodes: Vec<Node>,
     logits: Option<NodeId>,

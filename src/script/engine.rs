@@ -24,6 +24,12 @@ pub(super) fn engine(guard: &Arc<Guard>, folders: Folders) -> Engine {
     engine
 }
 
+/// The names of all functions that scripts may call.
+pub(super) fn functions(engine: &Engine) -> Vec<String> {
+    let signatures = engine.gen_fn_signatures(true);
+    signatures.iter().filter_map(|s| s.split('(').next()).map(|s| s.trim().to_string()).collect()
+}
+
 fn limit(engine: &mut Engine) {
     engine.disable_symbol("eval");
     engine.set_strict_variables(true);

@@ -110,13 +110,7 @@ impl Host {
     }
 
     fn report(&self, name: &str, source: &str, error: &EvalAltResult) -> Error {
-        Report::run(name, source, error, &self.functions()).into()
-    }
-
-    /// The names of all functions that scripts may call.
-    fn functions(&self) -> Vec<String> {
-        let signatures = self.engine.gen_fn_signatures(true);
-        signatures.iter().filter_map(|s| s.split('(').next()).map(|s| s.trim().to_string()).collect()
+        Report::run(name, source, error, &engine::functions(&self.engine)).into()
     }
 }
 
@@ -126,7 +120,7 @@ thread_local! {
 }
 
 /// Runs a script; a panic in native code is an error of the script.
-fn protected<T>(f: impl FnOnce() -> Result<T, Box<EvalAltResult>>) -> Result<T, Box<EvalAltResult>> {
+pub(super) fn protected<T>(f: impl FnOnce() -> Result<T, Box<EvalAltResult>>) -> Result<T, Box<EvalAltResult>> {
     let before = GUARDED.replace(true);
     let answer = catch_unwind(AssertUnwindSafe(f));
     GUARDED.set(before);

@@ -13,6 +13,8 @@ mod context;
 mod api;
 pub mod method;
 pub mod host;
+pub mod architecture;
+mod weights;
 pub mod session;
 
 pub use guard::Guard;

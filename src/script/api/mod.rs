@@ -2,12 +2,14 @@
 
 mod arithmetic;
 mod backward;
+pub(super) mod builder;
 mod context;
 mod declare;
 mod elementwise;
 mod figure;
 mod make;
 mod model;
+pub(super) mod options;
 mod reduce;
 mod shape;
 mod spatial;
@@ -39,6 +41,7 @@ pub(super) fn register(engine: &mut Engine, guard: &Arc<Guard>) {
     figure::register(engine);
     declare::register(engine);
     context::register(engine, guard);
+    builder::register(engine);
 }
 
 /// A result as scripts take it.

@@ -1,0 +1,221 @@
+//! Architectures: what the scripts in `models/` say of a network, and the graph that they build.
+
+use super::api::builder::Handle;
+use super::api::options::{self, Options};
+use super::engine::{engine, functions};
+use super::folders::{Folders, Source};
+use super::guard::Guard;
+use super::host::protected;
+use super::message::{LayerRow, ModelCard, ModelRow, Report};
+use super::report::closest;
+use crate::graph::Graph;
+use crate::model::{Card, Model};
+use anyhow::{Context, Result, anyhow, bail, ensure};
+use rhai::{AST, Dynamic, Engine, EvalAltResult, Map, Scope};
+use std::path::Path;
+use std::sync::Arc;
+
+/// What a script's `const MODEL` may say.
+const FIELDS: [&str; 6] = ["names", "input", "resize", "mean", "std", "labels"];
+
+/// The architectures there are: in the user's folders, then in the binary.
+pub struct Architectures {
+    folders: Folders,
+    engine: Engine,
+    guard: Arc<Guard>,
+}
+
+/// One file of `models/`, read.
+struct Script {
+    source: Source,
+    ast: AST,
+    names: Vec<String>,
+    options: Options,
+}
+
+impl Architectures {
+    /// Those in these folders; `guard` stops scripts that do not end.
+    pub fn new(folders: Folders, guard: &Arc<Guard>) -> Self {
+        Self { engine: engine(guard, folders.clone()), folders, guard: guard.clone() }
+    }
+
+    /// Every architecture, and the errors of files that cannot be read.
+    pub fn list(&self) -> (Vec<ModelRow>, Vec<anyhow::Error>) {
+        let (scripts, errors) = self.scripts();
+        let rows = scripts.iter().flat_map(|script| script.names.iter().map(|name| self.row(script, name)));
+        (rows.collect(), errors)
+    }
+
+    /// The architecture of this name, without weights.
+    ///
+    /// Errors name close ones, or the place in the script that went wrong.
+    pub fn build(&self, name: &str) -> Result<(Card, Graph)> {
+        let (script, name) = self.find(name)?;
+        let (card, graph) = self.run(&script, &name)?;
+        check_labels(&card, &graph)?;
+        Ok((card, graph))
+    }
+
+    /// Another file beside the scripts: weights of the program's own networks, labels.
+    pub(super) fn file(&self, name: &str) -> Result<Option<Vec<u8>>> {
+        self.folders.file(name)
+    }
+
+    /// The names of all architectures that can be read.
+    pub(super) fn names(&self) -> Vec<String> {
+        self.scripts().0.into_iter().flat_map(|script| script.names).collect()
+    }
+
+    fn row(&self, script: &Script, name: &str) -> ModelRow {
+        let weights = self.file(&format!("{name}.safetensors")).is_ok_and(|file| file.is_some());
+        ModelRow { name: name.into(), summary: script.summary(), weights }
+    }
+
+    fn scripts(&self) -> (Vec<Script>, Vec<anyhow::Error>) {
+        let (mut scripts, mut errors) = (vec![], vec![]);
+        for name in self.folders.names() {
+            match self.folders.find(&name).and_then(|source| self.read(source.context("it is gone")?)) {
+                Ok(script) => scripts.push(script),
+                Err(error) => errors.push(error),
+            }
+        }
+        (scripts, errors)
+    }
+
+    /// The script that has this architecture, and the architecture's name.
+    fn find(&self, name: &str) -> Result<(Script, String)> {
+        if name.ends_with(".rhai") {
+            let script = self.read(Source::read(Path::new(name))?)?;
+            let names = script.names.join(", ");
+            ensure!(
+                script.names.len() == 1,
+                "\"{name}\" has several architectures; name one with -m and its folder with --models: {names}"
+            );
+            return Ok((script, names));
+        }
+        let (scripts, errors) = self.scripts();
+        let names: Vec<_> = scripts.iter().flat_map(|s| s.names.clone()).collect();
+        match scripts.into_iter().find(|script| script.names.iter().any(|n| n == name)) {
+            Some(script) => Ok((script, name.into())),
+            None => Err(unknown(name, &names, errors)),
+        }
+    }
+
+    /// Reads a script and what its `MODEL` says.
+    fn read(&self, source: Source) -> Result<Script> {
+        self.guard.begin();
+        let mut scope = Scope::new();
+        let ast = protected(|| {
+            let ast = self.engine.compile_into_self_contained(&scope, &source.text)?;
+            self.engine.run_ast_with_scope(&mut scope, &ast)?;
+            Ok(ast)
+        });
+        let ast = ast.map_err(|e| self.report(&source, &e))?;
+        let what = || format!("reading the architecture \"{}\"", source.name);
+        let model = scope.get_value::<Map>("MODEL").context("it says no `const MODEL = #{ … };`").with_context(what)?;
+        let options = Options::new("MODEL", model, &FIELDS).with_context(what)?;
+        let names = options.texts("names").with_context(what)?;
+        let names = if names.is_empty() { vec![source.name.clone()] } else { names };
+        Ok(Script { source, ast, names, options })
+    }
+
+    /// Runs `build(x)` or `build(x, name)`.
+    fn run(&self, script: &Script, name: &str) -> Result<(Card, Graph)> {
+        let what = || format!("building the architecture \"{name}\"");
+        let card = self.card(script, name).with_context(what)?;
+        let x = Dynamic::from(Handle::input(&card.input, &card.mean, &card.std).with_context(what)?);
+        let build = script.ast.iter_functions().find(|f| f.name == "build");
+        let arguments = match build.map(|f| f.params.len()) {
+            Some(1) => vec![x],
+            Some(2) => vec![x, name.into()],
+            _ => bail!("\"{}\" needs a function build(x) or build(x, name)", script.source.name),
+        };
+        self.guard.begin();
+        let end = protected(|| self.engine.call_fn::<Dynamic>(&mut Scope::new(), &script.ast, "build", arguments));
+        let end = end.map_err(|e| self.report(&script.source, &e))?;
+        let kind = end.type_name();
+        let end = end.clone().try_cast::<Handle>();
+        let end = end.with_context(|| format!("build must give the last node, got {kind}")).with_context(what)?;
+        Ok((card, end.finish()?))
+    }
+
+    fn report(&self, source: &Source, error: &EvalAltResult) -> Report {
+        Report::run(&source.name, &source.text, error, &functions(&self.engine))
+    }
+
+    fn card(&self, script: &Script, name: &str) -> Result<Card> {
+        let o = &script.options;
+        let input = o.sizes("input")?;
+        let input = input.try_into().ok().context("MODEL needs the input's size, input: [channels, height, width]")?;
+        let [channels, ..]: [usize; 3] = input;
+        let resize = if o.has("resize") { Some(o.size("resize", 0)?) } else { None };
+        let (mean, std) = (per_channel(o, "mean", 0.0, channels)?, per_channel(o, "std", 1.0, channels)?);
+        let labels = self.labels(o)?.into();
+        Ok(Card { name: name.into(), summary: script.summary(), input, resize, mean, std, labels })
+    }
+
+    /// Class names: a list, or the name of a file in `models/labels`.
+    fn labels(&self, o: &Options) -> Result<Vec<String>> {
+        let Some(file) = o.raw("labels").and_then(|v| options::text(v).ok()) else {
+            return o.texts("labels");
+        };
+        let bytes = self.file(&format!("labels/{file}.txt"))?;
+        let bytes = bytes.with_context(|| format!("no class names \"{file}\": labels/{file}.txt is missing"))?;
+        let text = String::from_utf8(bytes).with_context(|| format!("labels/{file}.txt is no UTF-8 text"))?;
+        Ok(text.lines().map(String::from).collect())
+    }
+}
+
+impl Script {
+    /// The first line of its doc.
+    fn summary(&self) -> String {
+        let doc = self.ast.doc().lines().next();
+        doc.unwrap_or_default().trim_start_matches("//!").trim().to_string()
+    }
+}
+
+/// An open model as plain values.
+pub fn card(model: &Model) -> ModelCard {
+    ModelCard {
+        name: model.card.name.clone(),
+        device: "cpu".into(),
+        layers: layers(&model.graph),
+        labels: model.card.labels.to_vec(),
+        parameters: model.graph.nodes.iter().map(|n| n.parameter_count()).sum(),
+    }
+}
+
+/// The layers of a network in order.
+pub fn layers(graph: &Graph) -> Vec<LayerRow> {
+    let row = |node: &crate::graph::Node| LayerRow {
+        name: node.name.clone(),
+        kind: node.op.kind().into(),
+        shape: node.shape[1..].to_vec(),
+        parameters: node.parameter_count(),
+    };
+    graph.nodes.iter().map(row).collect()
+}
+
+/// A file that cannot be read may be the one that has the architecture, so its error goes first.
+fn unknown(name: &str, names: &[String], errors: Vec<anyhow::Error>) -> anyhow::Error {
+    if let Some(error) = errors.into_iter().next() {
+        return error.context(format!("no architecture named \"{name}\" among those that can be read"));
+    }
+    match closest(name, names.iter().map(String::as_str)) {
+        Some(near) => anyhow!("no architecture named \"{name}\"; did you mean \"{near}\"?"),
+        None => anyhow!("no architecture named \"{name}\"; known are {}", names.join(", ")),
+    }
+}
+
+fn per_channel(o: &Options, key: &str, default: f64, channels: usize) -> Result<Vec<f64>> {
+    let values = o.numbers(key)?;
+    let values = if values.is_empty() { vec![default; channels] } else { values };
+    ensure!(values.len() == channels, "{key} has {} numbers for {channels} channels", values.len());
+    Ok(values)
+}
+
+fn check_labels(card: &Card, graph: &Graph) -> Result<()> {
+    let (classes, labels) = (graph.nodes[graph.logits].shape[1..].iter().product::<usize>(), card.labels.len());
+    ensure!(labels == 0 || labels == classes, "\"{}\" gives {classes} scores, but {labels} class names", card.name);
+    Ok(())
+}
