@@ -1,0 +1,301 @@
+"""Writes tests/fixtures/zoo.json: what PyTorch computes for every network of models/*.rhai.
+
+Weights and pictures come from a formula (`uniform`) that tests/zoo.rs has too, so that no file of weights is needed.
+
+python3 scripts/reference/zoo.py            write the fixture
+python3 scripts/reference/zoo.py --list NAME      print the parameters of one network, name and shape
+"""
+import hashlib
+import json
+import sys
+from pathlib import Path
+
+import numpy as np
+import torch
+import torchvision
+from torch import nn
+from torch.nn import functional as F
+
+IMAGENET = ([0.485, 0.456, 0.406], [0.229, 0.224, 0.225])
+FIXTURE = Path(__file__).parents[2] / "tests/fixtures/zoo.json"
+
+
+def uniform(name, count):
+    """Numbers in [-1, 1) from a name: SplitMix64 from the FNV-1a hash of the name, its upper 53 bits."""
+    seed = 0xCBF29CE484222325
+    for byte in name.encode():
+        seed = (seed ^ byte) * 0x100000001B3 % 2**64
+    z = np.uint64(seed) + np.arange(1, count + 1, dtype=np.uint64) * np.uint64(0x9E3779B97F4A7C15)
+    z = (z ^ (z >> np.uint64(30))) * np.uint64(0xBF58476D1CE4E5B9)
+    z = (z ^ (z >> np.uint64(27))) * np.uint64(0x94D049BB133111EB)
+    z = z ^ (z >> np.uint64(31))
+    return (z >> np.uint64(11)).astype(np.float64) / 2**52 - 1.0
+
+
+def value(name, shape):
+    """The parameter `name`: weights as He et al. 2015 draw them, statistics of batch norms positive."""
+    u = torch.from_numpy(uniform(name, int(np.prod(shape)))).reshape(shape)
+    if len(shape) > 1:
+        return u * (6.0 / np.prod(shape[1:])) ** 0.5
+    if name.endswith("running_var"):
+        return u * 0.5 + 1.0
+    if name.endswith(".weight"):
+        return u * 0.25 + 0.75
+    return u * 0.1
+
+
+class Normalized(nn.Module):
+    """`(x - mean) / std` before the network: pictures are in [0, 1]."""
+
+    def __init__(self, network, mean, std):
+        super().__init__()
+        self.network = network
+        self.mean = torch.tensor(mean, dtype=torch.float64).reshape(1, -1, 1, 1)
+        self.std = torch.tensor(std, dtype=torch.float64).reshape(1, -1, 1, 1)
+
+    def forward(self, x):
+        return self.network((x - self.mean) / self.std)
+
+
+class LeNet(nn.Module):
+    def __init__(self):
+        super().__init__()
+        self.conv1 = nn.Conv2d(1, 16, 5, padding=2)
+        self.conv2 = nn.Conv2d(16, 32, 5, padding=2)
+        self.fc1 = nn.Linear(1568, 128)
+        self.fc2 = nn.Linear(128, 10)
+
+    def forward(self, x):
+        x = F.max_pool2d(F.relu(self.conv1(x)), 2)
+        x = F.max_pool2d(F.relu(self.conv2(x)), 2)
+        return self.fc2(F.relu(self.fc1(x.flatten(1))))
+
+
+class MnistTutorial(nn.Module):
+    """The network of the FGSM tutorial's first version."""
+
+    def __init__(self):
+        super().__init__()
+        self.conv1 = nn.Conv2d(1, 10, 5)
+        self.conv2 = nn.Conv2d(10, 20, 5)
+        self.fc1 = nn.Linear(320, 50)
+        self.fc2 = nn.Linear(50, 10)
+
+    def forward(self, x):
+        x = F.relu(F.max_pool2d(self.conv1(x), 2))
+        x = F.relu(F.max_pool2d(self.conv2(x), 2))
+        return self.fc2(F.relu(self.fc1(x.flatten(1))))
+
+
+class MnistExample(nn.Module):
+    """The network of pytorch/examples/mnist."""
+
+    def __init__(self):
+        super().__init__()
+        self.conv1 = nn.Conv2d(1, 32, 3)
+        self.conv2 = nn.Conv2d(32, 64, 3)
+        self.fc1 = nn.Linear(9216, 128)
+        self.fc2 = nn.Linear(128, 10)
+
+    def forward(self, x):
+        x = F.max_pool2d(F.relu(self.conv2(F.relu(self.conv1(x)))), 2)
+        return self.fc2(F.relu(self.fc1(x.flatten(1))))
+
+
+class LeNetCaptum(nn.Module):
+    def __init__(self):
+        super().__init__()
+        self.conv1 = nn.Conv2d(3, 6, 5)
+        self.conv2 = nn.Conv2d(6, 16, 5)
+        self.fc1 = nn.Linear(400, 120)
+        self.fc2 = nn.Linear(120, 84)
+        self.fc3 = nn.Linear(84, 10)
+
+    def forward(self, x):
+        x = F.max_pool2d(F.relu(self.conv1(x)), 2)
+        x = F.max_pool2d(F.relu(self.conv2(x)), 2)
+        return self.fc3(F.relu(self.fc2(F.relu(self.fc1(x.flatten(1))))))
+
+
+class ConvNetJs(nn.Module):
+    def __init__(self):
+        super().__init__()
+        self.conv1 = nn.Conv2d(3, 16, 5, padding=2)
+        self.conv2 = nn.Conv2d(16, 20, 5, padding=2)
+        self.conv3 = nn.Conv2d(20, 20, 5, padding=2)
+        self.fc = nn.Linear(320, 10)
+
+    def forward(self, x):
+        for conv in (self.conv1, self.conv2, self.conv3):
+            x = F.max_pool2d(F.relu(conv(x)), 2)
+        return self.fc(x.flatten(1))
+
+
+class Shapes(nn.Module):
+    def __init__(self):
+        super().__init__()
+        widths = [3, 24, 24, 48, 48, 96, 96]
+        for i in range(6):
+            self.add_module(f"conv{i + 1}", nn.Conv2d(widths[i], widths[i + 1], 3, padding=1))
+        self.fc = nn.Linear(widths[-1], 10)
+
+    def forward(self, x):
+        for i in range(1, 7):
+            x = F.relu(getattr(self, f"conv{i}")(x))
+            if i in (2, 4):
+                x = F.max_pool2d(x, 2)
+        return self.fc(x.mean((2, 3)))
+
+
+class CifarBlock(nn.Module):
+    """A basic block with an option-A shortcut, He et al. 2015, section 4.2."""
+
+    def __init__(self, before, after, stride):
+        super().__init__()
+        self.conv1 = nn.Conv2d(before, after, 3, stride, 1, bias=False)
+        self.bn1 = nn.BatchNorm2d(after)
+        self.conv2 = nn.Conv2d(after, after, 3, 1, 1, bias=False)
+        self.bn2 = nn.BatchNorm2d(after)
+        self.stride, self.zeros = stride, (after - before) // 2
+
+    def forward(self, x):
+        y = self.bn2(self.conv2(F.relu(self.bn1(self.conv1(x)))))
+        shortcut = F.pad(x[:, :, :: self.stride, :: self.stride], (0, 0, 0, 0, self.zeros, self.zeros))
+        return F.relu(y + shortcut)
+
+
+class CifarResNet(nn.Module):
+    def __init__(self, blocks):
+        super().__init__()
+        self.conv1 = nn.Conv2d(3, 16, 3, 1, 1, bias=False)
+        self.bn1 = nn.BatchNorm2d(16)
+        before = 16
+        for stage, after in enumerate((16, 32, 64), 1):
+            layers = []
+            for i in range(blocks):
+                layers.append(CifarBlock(before, after, 2 if stage > 1 and i == 0 else 1))
+                before = after
+            self.add_module(f"layer{stage}", nn.Sequential(*layers))
+        self.linear = nn.Linear(64, 10)
+
+    def forward(self, x):
+        x = self.layer3(self.layer2(self.layer1(F.relu(self.bn1(self.conv1(x))))))
+        return self.linear(x.mean((2, 3)))
+
+
+class DarknetTiny(nn.Module):
+    """The cfg of pjreddie's "tiny" classifier: (channels, kernel), or None for a max pool."""
+
+    CHAIN = [(16, 3), None, (32, 3), None, (16, 1), (128, 3), (16, 1), (128, 3), None, (32, 1), (256, 3), (32, 1)]
+    CHAIN += [(256, 3), None, (64, 1), (512, 3), (64, 1), (512, 3), (128, 1)]
+
+    def __init__(self):
+        super().__init__()
+        before, i = 3, 0
+        for layer in filter(None, self.CHAIN):
+            (after, kernel), i = layer, i + 1
+            self.add_module(f"conv{i}", nn.Conv2d(before, after, kernel, padding=kernel // 2, bias=False))
+            self.add_module(f"bn{i}", nn.BatchNorm2d(after, eps=0.001))
+            before = after
+        self.conv16 = nn.Conv2d(before, 1000, 1)
+
+    def forward(self, x):
+        i = 0
+        for layer in self.CHAIN:
+            if layer is None:
+                x = F.max_pool2d(x, 2)
+                continue
+            i += 1
+            x = F.leaky_relu(getattr(self, f"bn{i}")(getattr(self, f"conv{i}")(x)), 0.1)
+        return self.conv16(x).mean((2, 3))
+
+
+class ToAvgPool(nn.Module):
+    """A torchvision network up to its average pool, without its wide linear layers."""
+
+    def __init__(self, network):
+        super().__init__()
+        self.network = network
+
+    def forward(self, x):
+        return self.network.avgpool(self.network.features(x)).flatten(1)
+
+
+def own():
+    """name: (network, normalisation, input, node whose value is compared or None for the logits)."""
+    digits, half = ([0.1307], [0.3081]), [0.5] * 3
+    nets = {name: (LeNet, digits, [1, 28, 28]) for name in ("digits", "lenet")}
+    nets["mnist_tutorial"] = (MnistTutorial, digits, [1, 28, 28])
+    nets["mnist_example"] = (MnistExample, digits, [1, 28, 28])
+    nets["lenet_captum"] = (LeNetCaptum, (half, half), [3, 32, 32])
+    nets["convnetjs"] = (ConvNetJs, (half, [1.0] * 3), [3, 32, 32])
+    nets["shapes"] = (Shapes, (half, [0.25] * 3), [3, 64, 64])
+    nets["darknet_tiny"] = (DarknetTiny, ([0.0] * 3, [1.0] * 3), [3, 64, 64])
+    for name, blocks in {"resnet20": 3, "resnet32": 5, "resnet44": 7, "resnet56": 9, "resnet110": 18}.items():
+        nets[name] = (lambda blocks=blocks: CifarResNet(blocks), IMAGENET, [3, 32, 32])
+    return {name: (*net, None) for name, net in nets.items()}
+
+
+def torchvisions():
+    """The same of torchvision's networks, at sizes at which a test is quick."""
+    sizes = {"squeezenet1_0": 96, "squeezenet1_1": 96, "alexnet": 64}
+    sizes |= {f"resnet{n}": 64 for n in (18, 34, 50, 101, 152)}
+    sizes |= {f"vgg{n}{bn}": 32 for n in (11, 13, 16, 19) for bn in ("", "_bn")}
+    nets = {}
+    for name, size in sizes.items():
+        make = lambda name=name: getattr(torchvision.models, name)()
+        whole = not name.startswith("vgg") or name == "vgg11"
+        nets[name] = (make, IMAGENET, [3, size, size], None if whole else "avgpool")
+    return nets
+
+
+def parameters(network):
+    """Names and shapes as `state_dict` has them, sorted, without the counters of batch norms."""
+    state = network.state_dict().items()
+    return sorted((name, list(t.shape)) for name, t in state if not name.endswith("num_batches_tracked"))
+
+
+def run(name, make, normalisation, size, node):
+    """What one network computes: numbers to compare, in float64."""
+    network = make()
+    wanted = parameters(network)
+    lines = "".join(f"{n} {'x'.join(map(str, shape))}\n" for n, shape in wanted)
+    network.load_state_dict({n: value(n, shape) for n, shape in wanted}, strict=False)
+    network = Normalized(ToAvgPool(network) if node else network, *normalisation).double().eval()
+    x = torch.from_numpy(uniform("picture", int(np.prod(size))) * 0.5 + 0.5).reshape(1, *size).requires_grad_()
+    y = network(x)
+    (gradient,) = torch.autograd.grad((y * torch.from_numpy(uniform("seed", y.numel())).reshape(y.shape)).sum(), x)
+    return {
+        "input": size,
+        "tensors": len(wanted),
+        "parameters": sum(int(np.prod(shape)) for _, shape in wanted),
+        "parameters_sha256": hashlib.sha256(lines.encode()).hexdigest(),
+        "node": node,
+        "output": numbers(y),
+        "gradient": numbers(gradient),
+    }
+
+
+def numbers(tensor):
+    """The first ten numbers, the sum, and the Euclidean norm."""
+    flat = tensor.detach().flatten()
+    return {"first": flat[:10].tolist(), "sum": flat.sum().item(), "norm": flat.norm().item()}
+
+
+def main():
+    nets = own() | torchvisions()
+    if sys.argv[1:2] == ["--list"]:
+        for name, shape in parameters(nets[sys.argv[2]][0]()):
+            print(name, "x".join(map(str, shape)))
+        return
+    torch.set_default_dtype(torch.float64)
+    versions = {"torch": torch.__version__, "torchvision": torchvision.__version__, "numpy": np.__version__}
+    networks = {}
+    for name, net in nets.items():
+        networks[name] = run(name, *net)
+        print(name, networks[name]["output"]["norm"], networks[name]["gradient"]["norm"], file=sys.stderr)
+    FIXTURE.write_text(json.dumps({"versions": versions, "networks": networks}, indent=1) + "\n")
+
+
+if __name__ == "__main__":
+    main()
