@@ -1,7 +1,18 @@
-//! From raw values to what a person sees: figures, colours, pictures, files.
+//! From raw values to what a person sees: figures, colours, pictures, words.
 //!
 //! Everything here is plain data: no tensors come in, no terminal goes out.
 
+mod blocks;
+mod chart;
+mod colormap;
 mod figure;
+mod paint;
+mod scale;
+mod text;
 
+pub use blocks::half_blocks;
+pub use colormap::Colormap;
 pub use figure::{Array, Bar, Body, ClassRow, Figure, Scale, Series};
+pub use paint::{colorbar, paint};
+pub use scale::{Range, range};
+pub use text::{caption, text};

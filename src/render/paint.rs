@@ -1,0 +1,163 @@
+//! Figures as pictures.
+
+use super::chart;
+use super::colormap::Colormap;
+use super::figure::{Array, Body, Figure};
+use super::scale::{Range, range};
+use image::imageops::{FilterType, resize};
+use image::{Rgb, RgbImage};
+
+/// How much of the colours lies over the picture below a map.
+const STRENGTH: f32 = 0.6;
+/// What a value that is no number looks like.
+const NOT_A_NUMBER: Rgb<u8> = Rgb([255, 0, 255]);
+/// Between tiles.
+const GAP: Rgb<u8> = Rgb([32, 32, 32]);
+/// Maps smaller than this are enlarged, so that their cells are seen.
+const LEAST: u32 = 128;
+
+/// A figure as a picture, maps in `colors` unless their zero stands in the middle; none for words and tables.
+pub fn paint(figure: &Figure, colors: Colormap) -> Option<RgbImage> {
+    match &figure.body {
+        Body::Map { values, over, .. } => {
+            let (values, range) = (plane(values), range(figure)?);
+            let colors = if range.symmetric { Colormap::Coolwarm } else { colors };
+            Some(match over {
+                Some(picture) => overlay(&values, range, colors, &rgb(picture)?),
+                None => enlarged(map(&values, range, colors)),
+            })
+        }
+        Body::Image { pixels } => rgb(pixels),
+        Body::Montage { tiles, .. } => montage(tiles, range(figure)?, colors),
+        Body::Line { .. } | Body::Bars { .. } | Body::Scatter { .. } | Body::Classes { .. } => {
+            Some(chart::draw(figure))
+        }
+        Body::Table { .. } | Body::Text { .. } | Body::Badge { .. } => None,
+    }
+}
+
+/// The colours of a figure's range from low to high, `width` pixels wide.
+pub fn colorbar(figure: &Figure, colors: Colormap, width: u32) -> Option<Vec<Rgb<u8>>> {
+    let colors = if range(figure)?.symmetric { Colormap::Coolwarm } else { colors };
+    Some((0..width).map(|x| colors.color(x as f32 / (width - 1).max(1) as f32)).collect())
+}
+
+/// A map's values with leading dimensions summed away: `(H, W)`.
+pub(super) fn plane(values: &Array) -> Array {
+    let [.., h, w] = values.shape[..] else { return values.clone() };
+    if values.data.len() == h * w {
+        return Array { shape: vec![h, w], data: values.data.clone() };
+    }
+    let mut sum = vec![0f32; h * w];
+    for map in values.data.chunks_exact((h * w).max(1)) {
+        sum.iter_mut().zip(map).for_each(|(s, v)| *s += v);
+    }
+    Array { shape: vec![h, w], data: sum.into() }
+}
+
+fn map(values: &Array, range: Range, colors: Colormap) -> RgbImage {
+    let (h, w) = (values.shape[0] as u32, values.shape[1] as u32);
+    RgbImage::from_fn(w, h, |x, y| {
+        let value = values.data[(y * w + x) as usize];
+        if value.is_nan() { NOT_A_NUMBER } else { colors.color(range.place(value)) }
+    })
+}
+
+/// Colours over a picture in grey; where the map says nothing, the picture is seen.
+fn overlay(values: &Array, range: Range, colors: Colormap, picture: &RgbImage) -> RgbImage {
+    let mut image = resize(&map(values, range, colors), picture.width(), picture.height(), FilterType::Triangle);
+    for (pixel, below) in image.pixels_mut().zip(picture.pixels()) {
+        let [r, g, b] = below.0.map(f32::from);
+        let grey = 0.299 * r + 0.587 * g + 0.114 * b;
+        pixel.0 = pixel.0.map(|c| (STRENGTH * f32::from(c) + (1.0 - STRENGTH) * grey).round() as u8);
+    }
+    image
+}
+
+fn enlarged(image: RgbImage) -> RgbImage {
+    let times = LEAST / image.width().max(image.height()).max(1);
+    if times < 2 {
+        return image;
+    }
+    resize(&image, image.width() * times, image.height() * times, FilterType::Nearest)
+}
+
+/// `(3, H, W)` or `(1, H, W)` in `[0, 1]` as a picture; a value that is no number is shown as one.
+fn rgb(pixels: &Array) -> Option<RgbImage> {
+    let [channels, h, w] = pixels.shape[..] else { return None };
+    let at = |c: usize, place: usize| pixels.data.get(c.min(channels.checked_sub(1)?) * h * w + place).copied();
+    let mut image = RgbImage::new(w as u32, h as u32);
+    for (place, pixel) in image.pixels_mut().enumerate() {
+        let values = [at(0, place)?, at(1, place)?, at(2, place)?];
+        let byte = |v: f32| (v.clamp(0.0, 1.0) * 255.0).round() as u8;
+        *pixel = if values.iter().any(|v| v.is_nan()) { NOT_A_NUMBER } else { Rgb(values.map(byte)) };
+    }
+    Some(image)
+}
+
+/// Tiles in a grid as wide as high, all on one scale; colour tiles are shifted from the range to 0..1.
+fn montage(tiles: &Array, range: Range, colors: Colormap) -> Option<RgbImage> {
+    let color = tiles.shape.len() == 4;
+    let [.., h, w] = tiles.shape[..] else { return None };
+    let count = tiles.shape[0];
+    let columns = (count as f64).sqrt().ceil().max(1.0) as usize;
+    let rows = count.div_ceil(columns);
+    let mut wall = RgbImage::from_pixel((columns * (w + 1)) as u32, (rows * (h + 1)) as u32, GAP);
+    let size = tiles.data.len() / count.max(1);
+    for (i, tile) in tiles.data.chunks_exact(size.max(1)).enumerate() {
+        let image = if color {
+            let data: Vec<f32> = tile.iter().map(|&v| range.place(v)).collect();
+            rgb(&Array { shape: vec![3, h, w], data: data.into() })?
+        } else {
+            map(&Array { shape: vec![h, w], data: tile.into() }, range, colors)
+        };
+        image::imageops::replace(&mut wall, &image, ((i % columns) * (w + 1)) as i64, ((i / columns) * (h + 1)) as i64);
+    }
+    Some(enlarged(wall))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::figure::Scale;
+    use super::*;
+
+    fn heatmap(data: Vec<f32>, scale: Scale, over: Option<Array>) -> Figure {
+        let values = Array::new(vec![1, 1, 2, 2], data).unwrap();
+        Figure { title: "t".into(), body: Body::Map { values, scale, over } }
+    }
+
+    #[test]
+    fn a_map_is_coloured_from_its_least_to_its_greatest_value() {
+        let image = paint(&heatmap(vec![0.0, 1.0, 0.5, 0.0], Scale::Range, None), Colormap::Gray).unwrap();
+        assert_eq!(image.dimensions(), (128, 128));
+        assert_eq!(image.get_pixel(0, 0).0, [0, 0, 0]);
+        assert_eq!(image.get_pixel(127, 0).0, [255, 255, 255]);
+        assert_eq!(image.get_pixel(0, 127).0, [128, 128, 128]);
+    }
+
+    #[test]
+    fn what_is_no_number_is_seen() {
+        let image = paint(&heatmap(vec![f32::NAN, 1.0, 0.5, 0.0], Scale::Range, None), Colormap::Gray).unwrap();
+        assert_eq!(*image.get_pixel(0, 0), NOT_A_NUMBER);
+    }
+
+    #[test]
+    fn an_overlay_has_the_size_of_its_picture() {
+        let picture = Array::new(vec![3, 8, 6], vec![0.5; 144]).unwrap();
+        let image = paint(&heatmap(vec![0.0; 4], Scale::Positive, Some(picture)), Colormap::Inferno).unwrap();
+        assert_eq!(image.dimensions(), (6, 8));
+    }
+
+    #[test]
+    fn channels_of_a_map_are_summed() {
+        let values = Array::new(vec![2, 1, 2], vec![1.0, 2.0, 10.0, 20.0]).unwrap();
+        assert_eq!(plane(&values).data[..], [11.0, 22.0]);
+    }
+
+    #[test]
+    fn three_tiles_stand_in_a_grid_of_two() {
+        let tiles = Array::new(vec![3, 100, 100], vec![0.0; 30_000]).unwrap();
+        let figure = Figure { title: "t".into(), body: Body::Montage { tiles, scale: Scale::Range } };
+        assert_eq!(paint(&figure, Colormap::Gray).unwrap().dimensions(), (202, 202));
+    }
+}

@@ -1,0 +1,90 @@
+//! Which values get the first and the last colour.
+
+use super::figure::{Body, Figure, Scale};
+
+/// The values at the ends of the colours, and how they were chosen.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Range {
+    /// The value of the first colour; what is less has it too.
+    pub low: f32,
+    /// The value of the last colour; what is more has it too.
+    pub high: f32,
+    /// How the two were chosen, in a word.
+    pub chosen: &'static str,
+    /// Whether zero stands in the middle, in diverging colours.
+    pub symmetric: bool,
+}
+
+impl Range {
+    /// For these values under this scale.
+    pub fn of(values: &[f32], scale: Scale) -> Self {
+        let finite = || values.iter().copied().filter(|v| v.is_finite());
+        let greatest = finite().fold(f32::NEG_INFINITY, f32::max);
+        let least = finite().fold(f32::INFINITY, f32::min);
+        let (low, high, chosen) = match scale {
+            _ if least > greatest => (0.0, 0.0, "no values"),
+            Scale::Range => (least, greatest, "least to greatest"),
+            Scale::Positive => (0.0, greatest.max(0.0), "from zero"),
+            Scale::Percentile => (0.0, percentile(finite().collect(), 0.99).max(0.0), "99th percentile"),
+            Scale::Symmetric => {
+                let most = greatest.abs().max(least.abs());
+                (-most, most, "symmetric")
+            }
+            Scale::Fixed(low, high) => (low, high, "fixed"),
+        };
+        let symmetric = scale == Scale::Symmetric || (low == -high && high > 0.0);
+        Self { low, high, chosen, symmetric }
+    }
+
+    /// The place of a value among the colours, 0 to 1; where all values are the same, the middle or the lower end.
+    pub fn place(&self, value: f32) -> f32 {
+        if self.high <= self.low {
+            return if self.symmetric { 0.5 } else { 0.0 };
+        }
+        ((value - self.low) / (self.high - self.low)).clamp(0.0, 1.0)
+    }
+}
+
+/// The range of a figure's colours, where it has one.
+pub fn range(figure: &Figure) -> Option<Range> {
+    match &figure.body {
+        Body::Map { values, scale, .. } => Some(Range::of(&super::paint::plane(values).data, *scale)),
+        Body::Montage { tiles, scale } => Some(Range::of(&tiles.data, *scale)),
+        _ => None,
+    }
+}
+
+fn percentile(mut values: Vec<f32>, part: f64) -> f32 {
+    let place = ((values.len() - 1) as f64 * part).round() as usize;
+    *values.select_nth_unstable_by(place, f32::total_cmp).1
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_dead_map_stays_dark() {
+        let range = Range::of(&[0.0; 4], Scale::Range);
+        assert_eq!(range.place(0.0), 0.0);
+        assert_eq!(Range::of(&[0.0; 4], Scale::Symmetric).place(0.0), 0.5);
+    }
+
+    #[test]
+    fn zero_is_the_middle_of_a_symmetric_scale() {
+        let range = Range::of(&[-1.0, 3.0, f32::NAN], Scale::Symmetric);
+        assert_eq!((range.low, range.high, range.place(0.0)), (-3.0, 3.0, 0.5));
+    }
+
+    #[test]
+    fn one_bright_pixel_does_not_darken_the_rest_under_the_percentile() {
+        let mut values = vec![1.0; 999];
+        values.push(1000.0);
+        assert_eq!(Range::of(&values, Scale::Percentile).high, 1.0);
+    }
+
+    #[test]
+    fn no_finite_value_is_no_range() {
+        assert_eq!(Range::of(&[f32::NAN], Scale::Percentile).chosen, "no values");
+    }
+}

@@ -1,0 +1,133 @@
+//! Figures in words and letters, for a terminal's width.
+
+use super::figure::{Body, Figure};
+use super::scale::range;
+
+/// Title, raw range and scale in one line: `cam  -0.12 to 0.83, from zero`.
+pub fn caption(figure: &Figure) -> String {
+    let Some(values) = figure.values() else { return figure.title.clone() };
+    let (low, high) = values.range();
+    let bad = values.data.iter().filter(|v| !v.is_finite()).count();
+    let bad = if bad > 0 { format!(", {bad} values are no numbers") } else { String::new() };
+    match range(figure) {
+        Some(range) => format!("{}  {} to {}, {}{bad}", figure.title, brief(low), brief(high), range.chosen),
+        None => format!("{}  {} to {}{bad}", figure.title, brief(low), brief(high)),
+    }
+}
+
+/// Everything of a figure that is words, bars or cells; none for pictures.
+pub fn text(figure: &Figure, width: usize) -> Option<String> {
+    match &figure.body {
+        Body::Map { .. } | Body::Image { .. } | Body::Montage { .. } | Body::Scatter { .. } => None,
+        Body::Classes { rows } => {
+            let rows = rows.iter().map(|r| {
+                (format!("{:>4} {}", r.class, r.label), format!("{:6.2} %", r.probability * 100.0), r.probability)
+            });
+            Some(amounts(&rows.collect::<Vec<_>>(), width))
+        }
+        Body::Bars { bars } => {
+            let most = bars.iter().fold(f32::MIN_POSITIVE, |m, b| m.max(b.value.abs()));
+            let rows = bars.iter().map(|b| (b.label.clone(), brief(b.value), b.value.abs() / most));
+            Some(amounts(&rows.collect::<Vec<_>>(), width))
+        }
+        Body::Line { axis, series } => {
+            let mut columns = vec![axis.clone()];
+            columns.extend(series.iter().map(|s| s.label.clone()));
+            let xs = series.first().map(|s| s.points.iter().map(|p| p.0)).into_iter().flatten();
+            let row = |(i, x): (usize, f32)| {
+                let ys = series.iter().map(|s| s.points.get(i).map_or(String::new(), |p| brief(p.1)));
+                std::iter::once(brief(x)).chain(ys).collect()
+            };
+            Some(table(&columns, &xs.enumerate().map(row).collect::<Vec<_>>()))
+        }
+        Body::Table { columns, rows } => Some(table(columns, rows)),
+        Body::Text { text } => Some(text.clone()),
+        Body::Badge { text, good } => Some(format!("{} {text}", if *good { "+" } else { "!" })),
+    }
+}
+
+/// Labels, amounts and bars (parts of 1) in columns.
+fn amounts(rows: &[(String, String, f32)], width: usize) -> String {
+    let label = rows.iter().map(|r| cells(&r.0)).max().unwrap_or(0).min(width / 2);
+    let amount = rows.iter().map(|r| cells(&r.1)).max().unwrap_or(0);
+    let bar = width.saturating_sub(label + amount + 4).min(40);
+    let row = |(name, value, part): &(String, String, f32)| {
+        let filled = (part.clamp(0.0, 1.0) * bar as f32).round() as usize;
+        format!("{}  {}{value}  {}", padded(name, label), " ".repeat(amount - cells(value)), "█".repeat(filled))
+    };
+    rows.iter().map(|r| row(r).trim_end().to_string()).collect::<Vec<_>>().join("\n")
+}
+
+fn table(columns: &[String], rows: &[Vec<String>]) -> String {
+    let all = || std::iter::once(columns).chain(rows.iter().map(Vec::as_slice));
+    let widths: Vec<_> =
+        (0..columns.len()).map(|c| all().filter_map(|r| r.get(c)).map(|t| cells(t)).max().unwrap_or(0)).collect();
+    let row = |r: &[String]| {
+        let parts = r.iter().zip(&widths).map(|(t, &w)| padded(t, w)).collect::<Vec<_>>();
+        parts.join("  ").trim_end().to_string()
+    };
+    all().map(row).collect::<Vec<_>>().join("\n")
+}
+
+/// Columns that a text takes; wide letters take two.
+fn cells(text: &str) -> usize {
+    text.chars().map(|c| 1 + usize::from(matches!(c as u32, 0x1100..=0x115f | 0x2e80..=0xa4cf | 0xac00..=0xd7a3 | 0xf900..=0xfaff | 0xfe30..=0xfe6f | 0xff00..=0xff60 | 0x1f300..=0x1faff))).sum()
+}
+
+/// A text in exactly `width` columns.
+fn padded(text: &str, width: usize) -> String {
+    if cells(text) <= width {
+        return format!("{text}{}", " ".repeat(width - cells(text)));
+    }
+    let mut kept = String::new();
+    for c in text.chars() {
+        if cells(&kept) + 2 >= width {
+            break;
+        }
+        kept.push(c);
+    }
+    kept.push('…');
+    padded(&kept, width.max(cells(&kept)))
+}
+
+/// A number in few letters.
+fn brief(v: f32) -> String {
+    let size = v.abs();
+    match size {
+        _ if v == 0.0 => "0".into(),
+        _ if !(1e-3..1e5).contains(&size) => format!("{v:.2e}"),
+        _ if size >= 100.0 => format!("{v:.0}"),
+        _ if size >= 1.0 => format!("{v:.2}"),
+        _ => format!("{v:.3}"),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::figure::{Array, ClassRow, Scale};
+    use super::*;
+
+    #[test]
+    fn a_caption_says_range_and_scale() {
+        let values = Array::new(vec![1, 2], vec![-0.5, 20.0]).unwrap();
+        let figure = Figure { title: "cam".into(), body: Body::Map { values, scale: Scale::Positive, over: None } };
+        assert_eq!(caption(&figure), "cam  -0.500 to 20.00, from zero");
+    }
+
+    #[test]
+    fn classes_stand_in_columns_with_bars() {
+        let row = |class, label: &str, probability| ClassRow { class, label: label.into(), probability, logit: 0.0 };
+        let figure = Figure {
+            title: "classes".into(),
+            body: Body::Classes { rows: vec![row(3, "cat", 0.75), row(12, "dog", 0.25)] },
+        };
+        let expected = "   3 cat   75.00 %  ██████\n  12 dog   25.00 %  ██";
+        assert_eq!(text(&figure, 28).unwrap(), expected);
+    }
+
+    #[test]
+    fn long_labels_are_cut_to_their_column() {
+        assert_eq!(padded("abcdefgh", 5), "abc… ");
+        assert_eq!(padded("ab", 4), "ab  ");
+    }
+}
