@@ -1,1 +1,183 @@
-//! The terminal app.
+//! The terminal app: what is known, what keys do, how it is drawn. Drawing is a function of the state; one function
+//! changes the state; the worker is spoken to by messages only.
+
+pub mod msg;
+pub mod keymap;
+pub mod list;
+pub mod tree;
+pub mod picker;
+pub mod prompt;
+pub mod look;
+pub mod state;
+pub mod theme;
+pub mod picture;
+pub mod panels;
+pub mod update;
+mod act;
+mod answer;
+mod app;
+mod change;
+mod editor;
+mod input;
+mod popup;
+mod probe;
+mod screen;
+mod signals;
+
+pub use picture::Painter;
+use picture::pixels::COLORS;
+pub use theme::Depth;
+
+use crate::script::message::{Command, Update};
+use anyhow::{Context, Result, bail};
+use app::{App, Happening};
+use picture::cells::Blocks;
+use picture::kitty::Placing;
+use picture::{Stage, encode};
+use screen::{PanicGuard, Screen};
+use state::State;
+use std::io::IsTerminal;
+use std::sync::mpsc::{Receiver, Sender, channel};
+use std::time::Instant;
+use theme::Theme;
+
+/// How the app is run.
+#[derive(Clone, Debug, Default)]
+pub struct Options {
+    /// How pictures are drawn.
+    pub graphics: Graphics,
+    /// How many colours there are; none: what the environment says.
+    pub colors: Option<Depth>,
+    /// Questions that the worker was asked before the app began: generations count on from here.
+    pub asked: u64,
+}
+
+/// How pictures are drawn.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Graphics {
+    /// The best way that the terminal knows.
+    #[default]
+    Auto,
+    /// By kitty's protocol.
+    Kitty,
+    /// As iTerm2 does.
+    Iterm,
+    /// As sixels.
+    Sixel,
+    /// As quadrants of cells.
+    Blocks,
+    /// As halves of cells, for fonts without quadrants.
+    Half,
+    /// As letters.
+    Letters,
+    /// Not at all.
+    Nothing,
+}
+
+/// Runs the app until the person leaves: commands go to `ask`, answers come from `updates`. The terminal is given back
+/// on every way out. Errors when there is no terminal, or when the worker ends first.
+pub fn run(options: &Options, ask: impl Fn(Command), updates: Receiver<Update>) -> Result<()> {
+    if !std::io::stdin().is_terminal() || !std::io::stdout().is_terminal() {
+        bail!("the app needs a terminal for input and output; \"gradscope run METHOD\" needs none");
+    }
+    let guard = PanicGuard::new();
+    let back = app::Back;
+    let result = run_in_terminal(options, ask, updates);
+    drop(back);
+    result.with_context(|| guard.elsewhere().unwrap_or_else(|| "running the app".into()))
+}
+
+fn run_in_terminal(options: &Options, ask: impl Fn(Command), updates: Receiver<Update>) -> Result<()> {
+    let var = |name: &str| std::env::var(name).ok();
+    let place = probe::place(var);
+    let depth = options.colors.unwrap_or_else(|| Depth::of(var));
+    let mut screen = Screen::enter()?;
+    let caps = probe::ask(place);
+    let painter = painter(options.graphics, &caps, place, depth);
+    let (happen, inbox) = channel();
+    let stage = stage(painter, depth, cell_size(&caps), &happen)?;
+    if let Painter::Kitty(..) = painter {
+        screen::will_show(stage.ids());
+    }
+    let reader = input::Reader::start(sender(&happen, app::of_input)).context("starting to read keys")?;
+    signals::watch(sender_of(&happen, app::of_signal))?;
+    forward(updates, &happen)?;
+    let size = screen.terminal.size()?;
+    let state = State { asked: options.asked, painter: name(painter), ..State::new(size.width, size.height) };
+    screen.redraw()?;
+    App { state, theme: Theme::new(depth), stage, screen, reader, ask, start: Instant::now() }.run(&inbox)
+}
+
+/// A stage whose pictures are made on a thread of their own.
+fn stage(painter: Painter, depth: Depth, cell: (u16, u16), happen: &Sender<Happening>) -> Result<Stage> {
+    let happen = happen.clone();
+    let done = move |slot, painted| drop(happen.send(Happening::Painted(slot, painted)));
+    let jobs = encode::start(done).context("starting to make pictures")?;
+    Ok(Stage::new(painter, depth, cell, jobs))
+}
+
+/// Passes the worker's answers on, and says when there will be no more.
+fn forward(updates: Receiver<Update>, happen: &Sender<Happening>) -> Result<()> {
+    let send = sender(happen, app::of_update);
+    let happen = happen.clone();
+    std::thread::Builder::new().name("updates".into()).spawn(move || {
+        updates.into_iter().all(send);
+        drop(happen.send(Happening::WorkerGone));
+    })?;
+    Ok(())
+}
+
+fn sender<T>(
+    happen: &Sender<Happening>,
+    as_happening: fn(T) -> Happening,
+) -> impl Fn(T) -> bool + Clone + Send + use<T> {
+    let happen = happen.clone();
+    move |value| happen.send(as_happening(value)).is_ok()
+}
+
+fn sender_of<T>(happen: &Sender<Happening>, as_happening: fn(T) -> Happening) -> impl Fn(T) + Clone + Send + use<T> {
+    let send = sender(happen, as_happening);
+    move |value| {
+        send(value);
+    }
+}
+
+/// What was wished for, as far as it can be had.
+fn painter(wish: Graphics, caps: &probe::Caps, place: probe::Place, depth: Depth) -> Painter {
+    match wish {
+        Graphics::Kitty if place.tmux => Painter::Kitty(Placing::Cells, true),
+        Graphics::Kitty => match probe::painter(&probe::Caps { kitty: true, ..caps.clone() }, place, depth) {
+            painter @ Painter::Kitty(..) => painter,
+            _ => Painter::Kitty(Placing::Cursor, false),
+        },
+        Graphics::Iterm if place.iterm => Painter::Iterm,
+        Graphics::Sixel => Painter::Sixel,
+        Graphics::Blocks => Painter::Cells(Blocks::Quadrant),
+        Graphics::Half => Painter::Cells(Blocks::Half),
+        Graphics::Letters => Painter::Cells(Blocks::Letters),
+        Graphics::Nothing => Painter::Nothing,
+        Graphics::Auto | Graphics::Iterm => probe::painter(caps, place, depth),
+    }
+}
+
+/// What the terminal says, else what the system says, else what is usual.
+fn cell_size(caps: &probe::Caps) -> (u16, u16) {
+    let system = crossterm::terminal::window_size().ok();
+    let system = system.map(|s| (s.width / s.columns.max(1), s.height / s.rows.max(1)));
+    caps.cell.or(system.filter(|(w, h)| *w > 0 && *h > 0)).unwrap_or((8, 16))
+}
+
+/// How pictures are drawn, in a word.
+fn name(painter: Painter) -> String {
+    match painter {
+        Painter::Kitty(_, false) => "kitty",
+        Painter::Kitty(_, true) => "kitty through tmux",
+        Painter::Iterm => "iTerm2",
+        Painter::Sixel => "sixel",
+        Painter::Cells(Blocks::Quadrant) => "blocks",
+        Painter::Cells(Blocks::Half) => "half blocks",
+        Painter::Cells(Blocks::Letters) => "letters",
+        Painter::Nothing => "no pictures",
+    }
+    .into()
+}

@@ -1,0 +1,146 @@
+//! What the worker's answers do to the state.
+
+use super::msg::Effect;
+use super::state::{Fault, Picture, Progress, Rest, Run, State, Tone, rows_of};
+use super::tree::Tree;
+use crate::script::message::{Frame, MethodCard, MethodRow, ModelCard, Report, Update};
+use std::time::Duration;
+
+/// Takes in what the worker said.
+pub fn take(state: &mut State, update: Update) -> Vec<Effect> {
+    match update {
+        Update::Methods(rows) => methods(state, rows),
+        Update::Models(rows) => state.models = rows,
+        Update::Model(card) => model(state, card),
+        Update::Picture { name, pixels, classes } => {
+            state.run.foreign = true;
+            let id = next_id(state);
+            state.picture = Some(Picture { name, pixels, classes, id });
+        }
+        Update::Method(card) => method(state, card),
+        Update::Target(class) => state.target = Some(class),
+        Update::Frame(frame) => show(state, frame),
+        Update::Progress { what, done, total } => state.progress = Some(Progress { what, done, total }),
+        Update::Busy(busy) => set_busy(state, busy),
+        Update::Reloaded { method, millis } => reloaded(state, &method, millis),
+        Update::Script { method, path } => {
+            state.scripts.insert(method, path.clone());
+            return vec![Effect::Edit(path, None)];
+        }
+        Update::Failed(report) => failed(state, report),
+        Update::Log(line) => state.note(Tone::Plain, line),
+    }
+    Vec::new()
+}
+
+fn methods(state: &mut State, rows: Vec<MethodRow>) {
+    let under = state.listed().get(state.method_list.cursor).map(|m| m.name.clone());
+    state.methods = rows;
+    let wanted = under.or(state.method.as_ref().map(|m| m.name.clone()));
+    let place = state.listed().iter().position(|m| Some(&m.name) == wanted.as_ref());
+    state.method_list.go(place.unwrap_or(0));
+}
+
+fn model(state: &mut State, card: ModelCard) {
+    let about = format!("{} on {}, {} classes", card.name, card.device, card.labels.len());
+    state.note(Tone::Plain, format!("{about}, {} parameters", super::tree::short(card.parameters)));
+    state.layers = Tree::new(&card.layers);
+    state.layer_filter.clear();
+    state.run.foreign = true;
+    state.model = Some(card);
+    find_layer(state);
+}
+
+/// The cursor follows the method at its first answer and when it was chosen elsewhere, but not away from a person.
+fn method(state: &mut State, card: MethodCard) {
+    let new = state.method.as_ref().is_none_or(|m| m.name != card.name);
+    state.edits.retain(|name, value| !new && card.params.iter().any(|p| p.name == *name && p.value != *value));
+    if new {
+        state.run = Run { id: state.run.id, foreign: true, frame: state.run.frame.take(), ..Run::default() };
+        state.param_list.go(0);
+        let place = state.listed().iter().position(|m| m.name == card.name);
+        if let (Some(row), false) = (place, matches!(state.resting, Some((Rest::Method(_), _)))) {
+            state.method_list.go(row);
+        }
+    }
+    state.method = Some(card);
+    find_layer(state);
+}
+
+/// Puts the cursor of the tree on the layer that the method looks at.
+fn find_layer(state: &mut State) {
+    let Some(layer) = state.layer() else { return };
+    if state.resting.is_none()
+        && let Some(row) = state.layers.reveal(&layer)
+    {
+        state.layer_list.go(row);
+    }
+}
+
+fn show(state: &mut State, frame: Frame) {
+    state.run.id = next_id(state);
+    state.run.foreign = frame.generation < state.asked && state.run.foreign;
+    state.run.history.retain(|step, _| *step < frame.kept.max(frame.step));
+    if let Some(rows) = rows_of(&frame.figures) {
+        state.run.history.insert(frame.step, rows.to_vec());
+    }
+    if frame.generation >= state.asked {
+        state.edits.clear();
+        close_fault(state);
+    }
+    if let (Some(why), true) = (&frame.done, state.run.playing) {
+        state.run.playing = false;
+        let line = format!("done after step {}: {why}", frame.step);
+        state.note(Tone::Good, line);
+    }
+    state.run.frame = Some(frame);
+}
+
+/// An answer that came after an error says that the error is over, unless a script is still broken.
+fn close_fault(state: &mut State) {
+    let in_script = state.fault.as_ref().is_some_and(|f| f.report.place.is_some());
+    let broken = state.methods.iter().any(|m| m.broken.is_some());
+    if !(in_script && broken) {
+        state.fault = None;
+    }
+}
+
+fn set_busy(state: &mut State, busy: bool) {
+    state.busy = busy.then(|| state.busy.unwrap_or(state.now));
+    if !busy {
+        state.progress = None;
+        state.run.playing = false;
+    }
+}
+
+fn reloaded(state: &mut State, method: &str, millis: f64) {
+    state.fault = None;
+    state.note(Tone::Good, format!("{method} read again ({millis:.1} ms)"));
+    state.say(format!("{method} reloaded"));
+}
+
+fn failed(state: &mut State, report: Report) {
+    state.run.playing = false;
+    state.edits.clear();
+    state.note(Tone::Bad, headline(&report));
+    let good_stays = state.run.frame.is_some();
+    state.fault = Some(Fault { report, at: state.now, good_stays });
+    state.log_back = 0;
+}
+
+/// The first line of an error: where, and what.
+pub fn headline(report: &Report) -> String {
+    match &report.place {
+        Some((file, line, column)) => format!("{file}:{line}:{column}: {}", report.message),
+        None => report.message.clone(),
+    }
+}
+
+fn next_id(state: &State) -> u64 {
+    state.run.id.max(state.picture.as_ref().map_or(0, |p| p.id)) + 1
+}
+
+/// `62 s` as `1:02`.
+pub fn clock(time: Duration) -> String {
+    format!("{}:{:02}", time.as_secs() / 60, time.as_secs() % 60)
+}

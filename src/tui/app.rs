@@ -1,0 +1,232 @@
+//! The loop: waits for what happens, lets it change the state, does what follows, draws at most thirty times a second.
+
+use super::editor;
+use super::input::{Input, Reader};
+use super::msg::{Effect, Msg};
+use super::panels;
+use super::picture::{Painted, Stage};
+use super::screen::{Screen, restore};
+use super::signals::{self, Signal};
+use super::state::State;
+use super::theme::Theme;
+use super::update::update;
+use crate::script::message::{Command, Update};
+use anyhow::{Result, bail};
+use crossterm::terminal::{BeginSynchronizedUpdate, EndSynchronizedUpdate};
+use crossterm::{cursor, queue};
+use std::io::Write;
+use std::path::Path;
+use std::sync::mpsc::{Receiver, RecvTimeoutError};
+use std::time::{Duration, Instant};
+
+/// Something that the loop waits for.
+#[derive(Debug)]
+pub enum Happening {
+    /// Something for the state.
+    Msg(Msg),
+    /// A picture is ready for its place.
+    Painted(usize, Painted),
+    /// The terminal answered about a picture.
+    Answered,
+    /// The program shall sleep.
+    Sleep,
+    /// The worker is gone.
+    WorkerGone,
+}
+
+/// All that the loop holds.
+pub struct App<F> {
+    /// What is known.
+    pub state: State,
+    /// How it looks.
+    pub theme: Theme,
+    /// Its pictures.
+    pub stage: Stage,
+    /// The terminal.
+    pub screen: Screen,
+    /// The thread that reads keys.
+    pub reader: Reader,
+    /// Where commands go.
+    pub ask: F,
+    /// When it began.
+    pub start: Instant,
+}
+
+/// Between two frames passes at least so long.
+const FRAME: Duration = Duration::from_millis(33);
+
+/// Nothing happens by itself for so long.
+const LONG: Duration = Duration::from_secs(3600);
+
+/// Whether the loop goes on.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Flow {
+    On,
+    Over,
+}
+
+impl<F: Fn(Command)> App<F> {
+    /// Runs until a person, a signal or the end of the worker ends it.
+    pub fn run(&mut self, inbox: &Receiver<Happening>) -> Result<()> {
+        let mut dirty = true;
+        let mut drawn = Instant::now() - FRAME;
+        loop {
+            if dirty && drawn.elapsed() >= FRAME {
+                self.draw()?;
+                drawn = Instant::now();
+                dirty = false;
+            }
+            let next = match inbox.recv_timeout(self.patience(dirty, drawn)) {
+                Ok(next) => next,
+                Err(RecvTimeoutError::Timeout) => Happening::Msg(Msg::Tick),
+                Err(RecvTimeoutError::Disconnected) => return Ok(()),
+            };
+            for happening in std::iter::once(next).chain(inbox.try_iter()) {
+                if self.happen(happening)? == Flow::Over {
+                    return Ok(());
+                }
+            }
+            dirty = true;
+        }
+    }
+
+    /// How long to wait: to the next frame when something is to be drawn, else until something happens by itself.
+    fn patience(&self, dirty: bool, drawn: Instant) -> Duration {
+        let due = self.state.due().map_or(LONG, |due| due.saturating_sub(self.start.elapsed()));
+        match () {
+            () if dirty => FRAME.saturating_sub(drawn.elapsed()),
+            () if self.stage.holds_back() => due.min(Duration::from_millis(500)),
+            () => due,
+        }
+    }
+
+    fn happen(&mut self, happening: Happening) -> Result<Flow> {
+        self.state.now = self.start.elapsed();
+        match happening {
+            Happening::Msg(msg) => {
+                if let Msg::Resize(..) = msg {
+                    self.stage.forget();
+                }
+                return self.follow(msg);
+            }
+            Happening::Painted(slot, painted) => self.stage.take(slot, painted),
+            Happening::Answered => self.stage.answered(),
+            Happening::Sleep => self.sleep()?,
+            Happening::WorkerGone => bail!("the worker ended before the app did"),
+        }
+        Ok(Flow::On)
+    }
+
+    fn follow(&mut self, msg: Msg) -> Result<Flow> {
+        for effect in update(&mut self.state, msg) {
+            if self.carry_out(effect)? == Flow::Over {
+                return Ok(Flow::Over);
+            }
+        }
+        Ok(Flow::On)
+    }
+
+    fn carry_out(&mut self, effect: Effect) -> Result<Flow> {
+        match effect {
+            Effect::Ask(command) => (self.ask)(at_home(command)),
+            Effect::Complete(path) => return self.follow(Msg::Completions(editor::completions(&path))),
+            Effect::Edit(path, line) => return self.edit(&path, line),
+            Effect::Redraw => {
+                self.stage.forget();
+                self.screen.redraw()?;
+            }
+            Effect::Suspend => self.sleep()?,
+            Effect::Quit => return Ok(Flow::Over),
+        }
+        Ok(Flow::On)
+    }
+
+    fn edit(&mut self, path: &Path, line: Option<usize>) -> Result<Flow> {
+        self.reader.pause();
+        let result = self.screen.lend(|| editor::edit(path, line))?;
+        self.woke();
+        match result {
+            Ok(()) => Ok(Flow::On),
+            Err(wrong) => self.follow(Msg::Note(wrong)),
+        }
+    }
+
+    fn sleep(&mut self) -> Result<()> {
+        self.reader.pause();
+        self.screen.lend(signals::sleep)?;
+        self.woke();
+        Ok(())
+    }
+
+    fn woke(&mut self) {
+        self.stage.forget();
+        self.reader.resume();
+        if let Ok(size) = self.screen.terminal.size() {
+            self.state.size = (size.width, size.height);
+        }
+    }
+
+    /// One frame: pictures and cells appear at once, where the terminal knows synchronized updates. Pictures that cells
+    /// stand for are sent before, or their cells would be blank until they are whole.
+    fn draw(&mut self) -> Result<()> {
+        let terminal = &mut self.screen.terminal;
+        terminal.autoresize()?;
+        let area = terminal.get_frame().area();
+        self.state.size = (area.width, area.height);
+        let cursor = panels::draw(terminal.current_buffer_mut(), &self.state, &self.theme, &mut self.stage);
+        if self.stage.is_sent_first() {
+            self.stage.emit(terminal.backend_mut())?;
+        }
+        queue!(terminal.backend_mut(), BeginSynchronizedUpdate)?;
+        terminal.apply_buffer_with_cursor(cursor)?;
+        let out = terminal.backend_mut();
+        if !self.stage.is_sent_first() {
+            queue!(out, cursor::SavePosition)?;
+            self.stage.emit(out)?;
+            queue!(out, cursor::RestorePosition)?;
+        }
+        queue!(out, EndSynchronizedUpdate)?;
+        Ok(Write::flush(out)?)
+    }
+}
+
+/// What came from the terminal, as something that happens.
+pub fn of_input(input: Input) -> Happening {
+    match input {
+        Input::Person(msg) => Happening::Msg(msg),
+        Input::Answer => Happening::Answered,
+    }
+}
+
+/// A signal, as something that happens.
+pub fn of_signal(signal: Signal) -> Happening {
+    match signal {
+        Signal::End => Happening::Msg(Msg::Quit),
+        Signal::Sleep => Happening::Sleep,
+    }
+}
+
+/// What the worker said, as something that happens.
+pub fn of_update(update: Update) -> Happening {
+    Happening::Msg(Msg::Worker(Box::new(update)))
+}
+
+/// A `~` that was typed is the home folder.
+fn at_home(command: Command) -> Command {
+    let path = |path: &Path| path.to_str().map_or_else(|| path.to_owned(), editor::home);
+    match command {
+        Command::Picture(name) if name.starts_with("~/") => Command::Picture(editor::home(&name).display().to_string()),
+        Command::Save(folder) => Command::Save(path(&folder)),
+        Command::Model { name, weights } => Command::Model { name, weights: weights.map(|w| path(&w)) },
+        other => other,
+    }
+}
+
+/// Gives the terminal back when the loop ends, whatever ended it.
+pub struct Back;
+
+impl Drop for Back {
+    fn drop(&mut self) {
+        restore();
+    }
+}

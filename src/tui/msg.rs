@@ -1,0 +1,56 @@
+//! What happens to the app, and what it wants done about it.
+
+use super::keymap::Key;
+use crate::script::message::{Command, Update};
+use std::path::PathBuf;
+
+/// Something happened.
+#[derive(Clone, Debug)]
+pub enum Msg {
+    /// A key was pressed.
+    Key(Key),
+    /// Text was pasted.
+    Paste(String),
+    /// Something was done with the mouse at this column and row, from 0.
+    Mouse(Mouse, u16, u16),
+    /// The terminal has this many columns and rows now.
+    Resize(u16, u16),
+    /// The worker has something to say.
+    Worker(Box<Update>),
+    /// Time went by.
+    Tick,
+    /// What a path that was being typed may go on as.
+    Completions(Vec<String>),
+    /// Something of the app's own to tell.
+    Note(String),
+    /// The program shall end.
+    Quit,
+}
+
+/// What can be done with a mouse.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Mouse {
+    /// The left button was pressed.
+    Press,
+    /// The wheel was turned up.
+    WheelUp,
+    /// The wheel was turned down.
+    WheelDown,
+}
+
+/// Something to be done outside of the state.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Effect {
+    /// Tell the worker.
+    Ask(Command),
+    /// Open a file at a line in the person's editor.
+    Edit(PathBuf, Option<usize>),
+    /// Look what files begin like this path.
+    Complete(String),
+    /// Draw the whole screen anew.
+    Redraw,
+    /// Put the program to sleep.
+    Suspend,
+    /// End the program.
+    Quit,
+}

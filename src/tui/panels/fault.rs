@@ -1,0 +1,52 @@
+//! An error with the lines of the script that it is about.
+
+use super::framed;
+use crate::script::message::Report;
+use crate::tui::answer::{clock, headline};
+use crate::tui::keymap::{Action, keys_of};
+use crate::tui::state::{Fault, State};
+use crate::tui::theme::Theme;
+use ratatui::buffer::Buffer;
+use ratatui::layout::Rect;
+use ratatui::style::Style;
+use ratatui::text::{Line, Span, Text};
+use ratatui::widgets::{Paragraph, Widget, Wrap};
+
+/// Draws it, if there is one.
+pub fn draw(buf: &mut Buffer, area: Rect, state: &State, theme: &Theme) {
+    let Some(fault) = state.fault.as_ref().filter(|_| area.height > 2) else { return };
+    let title = Line::styled(format!(" ✗ Error  {} ", clock(fault.at)), theme.bad);
+    let inner = framed(buf, area, title, theme.bad);
+    let mut lines = vec![Line::styled(headline(&fault.report), theme.bad)];
+    lines.extend(excerpt(&fault.report, theme));
+    lines.extend(fault.report.advice.iter().flat_map(|a| a.lines()).map(|l| Line::raw(l.to_owned())));
+    lines.push(Line::styled(what_now(fault), theme.dim));
+    Paragraph::new(Text::from(lines)).wrap(Wrap { trim: false }).render(inner, buf);
+}
+
+/// The lines around the place with their numbers, and a caret below the column.
+fn excerpt(report: &Report, theme: &Theme) -> Vec<Line<'static>> {
+    let Some((_, line, column)) = report.place else { return Vec::new() };
+    let mut lines = Vec::new();
+    for (number, text) in &report.excerpt {
+        let here = *number == line;
+        let sign = if here { "▶" } else { " " };
+        let style = if here { theme.warn } else { Style::new() };
+        let gutter = Span::styled(format!("{sign}{number:>5} │ "), if here { theme.warn } else { theme.dim });
+        lines.push(Line::from(vec![gutter, Span::styled(text.replace('\t', " "), style)]));
+        if here {
+            let caret = format!("{}^", " ".repeat(column.saturating_sub(1)));
+            lines.push(Line::from(vec![Span::styled("       │ ", theme.dim), Span::styled(caret, theme.bad)]));
+        }
+    }
+    lines
+}
+
+fn what_now(fault: &Fault) -> String {
+    let close = format!("{} closes", keys_of(Action::Escape));
+    let stays = if fault.good_stays { "what was shown before stays · " } else { "" };
+    match &fault.report.place {
+        Some((_, line, _)) => format!("{stays}{} edits at line {line} · {close}", keys_of(Action::Edit)),
+        None => format!("{stays}{close}"),
+    }
+}

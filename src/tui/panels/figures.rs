@@ -1,0 +1,229 @@
+//! The pane of figures: pictures side by side, charts and words, each with its range and scale.
+
+use super::plot::{self, Chartings, Curve};
+use super::{bar, brief, pane, row};
+use crate::render::{Bar, Body, Figure, Scale, Series};
+use crate::tui::look::{self, Exhibit};
+use crate::tui::picture::cells::{self, Blocks};
+use crate::tui::picture::{Stage, pixels};
+use crate::tui::state::{Pane, State};
+use crate::tui::theme::Theme;
+use image::{Rgb, RgbImage};
+use ratatui::buffer::Buffer;
+use ratatui::layout::Rect;
+use ratatui::text::{Line, Span, Text};
+use ratatui::widgets::{Paragraph, Widget, Wrap};
+
+/// Draws it; a word in the frame says when what is shown is not what was asked for.
+pub fn draw(buf: &mut Buffer, area: Rect, state: &State, theme: &Theme, stage: &mut Stage) {
+    let inner = pane(buf, area, Pane::Figures, title(area, state, theme), state, theme);
+    let note = Line::from(vec![Span::raw(" "), freshness(state, theme), Span::raw(" ")]);
+    if note.width() > 2 && area.width > note.width() as u16 + 4 {
+        buf.set_line(area.right() - 2 - note.width() as u16, area.bottom() - 1, &note, area.width);
+    }
+    let (pictures, others): (Vec<_>, Vec<_>) = look::exhibits(state).into_iter().partition(|e| is_picture(&e.figure));
+    let (above, below) = shares(inner, &pictures, &others);
+    let shapes: Vec<f64> = pictures.iter().map(|e| aspect(&e.figure)).collect();
+    for (exhibit, tile) in pictures.iter().zip(tiles(above, &shapes, stage.cell)) {
+        draw_picture(buf, tile, exhibit, state, theme, stage);
+    }
+    let width = below.width / others.len().max(1) as u16;
+    for (number, exhibit) in others.iter().enumerate() {
+        let x = below.x + number as u16 * width;
+        draw_other(buf, Rect { x, width: width.saturating_sub(1), ..below }, &exhibit.figure, theme);
+    }
+}
+
+/// The views there are, the present one marked; where there is no room, that one alone.
+fn title(area: Rect, state: &State, theme: &Theme) -> Vec<Span<'static>> {
+    let (present, looks) = (look::present(state), look::looks(state));
+    let at = looks.iter().position(|(look, _)| Some(*look) == present).unwrap_or(0);
+    let length: usize = looks.iter().map(|(_, name)| name.chars().count() + 3).sum();
+    if length + 13 > usize::from(area.width) {
+        let name = looks.get(at).map_or("", |(_, name)| name);
+        return vec![
+            Span::styled(format!("{name} "), theme.strong),
+            Span::styled(format!("{}/{} ", at + 1, looks.len()), theme.dim),
+        ];
+    }
+    let mut spans = Vec::new();
+    for (number, (_, name)) in looks.iter().enumerate() {
+        if number > 0 {
+            spans.push(Span::styled("│ ", theme.frame));
+        }
+        spans.push(Span::styled(format!("{name} "), if number == at { theme.strong } else { theme.dim }));
+    }
+    spans
+}
+
+fn freshness(state: &State, theme: &Theme) -> Span<'static> {
+    match (state.stale(), state.busy.is_some(), &state.fault) {
+        (true, true, _) => Span::styled("old, the new one is being computed", theme.warn),
+        (true, false, Some(_)) => Span::styled("old, the new one failed", theme.bad),
+        (true, false, None) => Span::styled("old", theme.warn),
+        (false, true, _) => Span::styled("computing", theme.dim),
+        (false, false, _) => Span::raw(""),
+    }
+}
+
+/// A picture, and right below it what it is.
+fn draw_picture(buf: &mut Buffer, tile: Rect, exhibit: &Exhibit, state: &State, theme: &Theme, stage: &mut Stage) {
+    let height = caption_height(tile);
+    let area = Rect { height: tile.height - height, ..tile };
+    let rect = stage.place(buf, area, exhibit, &state.colors).unwrap_or(area);
+    let wide = if rect.width >= 26.min(tile.width) { rect } else { tile };
+    let caption = Rect { x: wide.x, y: rect.bottom(), width: wide.width, height };
+    picture_caption(buf, caption, &exhibit.figure, state, theme, stage);
+}
+
+/// A chart or words, below its title.
+fn draw_other(buf: &mut Buffer, area: Rect, figure: &Figure, theme: &Theme) {
+    row(buf, area, 0, Line::styled(figure.title.as_str(), theme.strong), Line::default());
+    let area = Rect { y: area.y + 1, height: area.height.saturating_sub(1), ..area };
+    if area.is_empty() {
+        return;
+    }
+    match &figure.body {
+        Body::Line { series, .. } => {
+            let joined = Chartings { joined: true, ..Chartings::default() };
+            plot::draw(buf, area, &series.iter().map(curve).collect::<Vec<_>>(), joined, theme);
+        }
+        Body::Scatter { points } => plot::draw(buf, area, &groups(points), Chartings::default(), theme),
+        Body::Bars { bars } => draw_bars(buf, area, bars, theme),
+        Body::Table { columns, rows } => table(buf, area, columns, rows, theme),
+        Body::Text { text } => Paragraph::new(Text::raw(text)).wrap(Wrap { trim: false }).render(area, buf),
+        _ => {}
+    }
+}
+
+fn draw_bars(buf: &mut Buffer, area: Rect, bars: &[Bar], theme: &Theme) {
+    let most = bars.iter().map(|b| b.value.abs()).fold(f32::MIN_POSITIVE, f32::max);
+    let width = usize::from(area.width) / 2;
+    for (y, b) in bars.iter().enumerate() {
+        let drawn = Span::styled(format!(" {:width$}", bar(b.value.abs() / most, width)), theme.bar);
+        let right = Line::from(vec![Span::raw(brief(f64::from(b.value))), drawn]);
+        row(buf, area, y, Line::raw(b.label.as_str()), right);
+    }
+}
+
+fn is_picture(figure: &Figure) -> bool {
+    matches!(figure.body, Body::Map { .. } | Body::Image { .. } | Body::Montage { .. })
+}
+
+/// Pictures above, the rest below in as few rows as it needs; where there is little room the pictures have it.
+fn shares(area: Rect, pictures: &[Exhibit], others: &[Exhibit]) -> (Rect, Rect) {
+    let rows = |figure: &Figure| match &figure.body {
+        Body::Bars { bars } => bars.len(),
+        Body::Table { rows, .. } => rows.len() + 1,
+        Body::Text { text } => text.lines().count(),
+        _ => 10,
+    };
+    let wanted = others.iter().map(|e| rows(&e.figure) as u16 + 1).max().unwrap_or(0);
+    let below = match (pictures.is_empty(), area.height) {
+        (true, height) => height,
+        (false, 0..16) => 0,
+        (false, height) => wanted.min(height / 3),
+    };
+    let above = Rect { height: area.height - below, ..area };
+    (above, Rect { y: above.bottom(), height: below, ..area })
+}
+
+/// Title and size or scale, and below them the colours from the least to the greatest value.
+fn picture_caption(buf: &mut Buffer, area: Rect, figure: &Figure, state: &State, theme: &Theme, stage: &Stage) {
+    let about = match &figure.body {
+        Body::Map { scale, .. } | Body::Montage { scale, .. } => scale_in_words(*scale),
+        Body::Image { pixels } => crate::tui::tree::shape(&pixels.shape),
+        _ => String::new(),
+    };
+    let room = usize::from(area.width).saturating_sub(figure.title.chars().count() + 1);
+    let about = if about.chars().count() <= room { about } else { String::new() };
+    row(buf, area, 0, Line::styled(figure.title.as_str(), theme.strong), Line::styled(about, theme.dim));
+    let Some((low, high)) = pixels::bounds(figure).filter(|_| area.height > 1) else { return };
+    let (low, high) = (format!("{} ", brief(f64::from(low))), format!(" {}", brief(f64::from(high))));
+    row(buf, area, 1, Line::raw(low.as_str()), Line::raw(high.as_str()));
+    let taken = (low.chars().count(), high.chars().count());
+    let width = usize::from(area.width).saturating_sub(taken.0 + taken.1) as u16;
+    let bar = Rect::new(area.x + taken.0 as u16, area.y + 1, width, 1);
+    let share = |x: u32| x as f32 / 63.0;
+    let ramp = RgbImage::from_fn(64, 1, |x, _| Rgb(pixels::color(figure, &state.colors, share(x))));
+    cells::paint(buf, bar, &ramp, Blocks::Half, stage.depth);
+}
+
+/// How values became colours.
+fn scale_in_words(scale: Scale) -> String {
+    match scale {
+        Scale::Range => "least to greatest".into(),
+        Scale::Positive => "0 to greatest".into(),
+        Scale::Percentile => "0 to 99th percentile".into(),
+        Scale::Symmetric => "± greatest".into(),
+        Scale::Fixed(low, high) => format!("{} to {}", brief(f64::from(low)), brief(f64::from(high))),
+    }
+}
+
+/// One row for the title; a second one for the colours where there is room.
+fn caption_height(tile: Rect) -> u16 {
+    match tile.height {
+        0..4 => 0,
+        4..9 => 1,
+        _ => 2,
+    }
+}
+
+/// Width over height of a picture.
+fn aspect(figure: &Figure) -> f64 {
+    let of = |shape: &[usize]| match shape {
+        [.., h, w] if *h > 0 && *w > 0 => *w as f64 / *h as f64,
+        _ => 1.0,
+    };
+    match &figure.body {
+        Body::Map { over: Some(over), .. } => of(&over.shape),
+        Body::Map { values, .. } => of(&values.shape),
+        Body::Image { pixels } => of(&pixels.shape),
+        _ => 1.0,
+    }
+}
+
+/// A grid of places whose smallest picture is as large as it can be.
+fn tiles(area: Rect, shapes: &[f64], cell: (u16, u16)) -> Vec<Rect> {
+    let count = shapes.len() as u16;
+    if count == 0 || area.is_empty() {
+        return Vec::new();
+    }
+    let widest = shapes.iter().copied().fold(f64::MIN_POSITIVE, f64::max);
+    let size = |columns: u16| {
+        let rows = count.div_ceil(columns);
+        let width = f64::from(area.width / columns) * f64::from(cell.0);
+        let height = f64::from((area.height / rows).saturating_sub(2)) * f64::from(cell.1);
+        height.min(width / widest)
+    };
+    let columns = (1..=count).max_by(|a, b| size(*a).total_cmp(&size(*b))).unwrap_or(1);
+    let (width, height) = (area.width / columns, area.height / count.div_ceil(columns));
+    let at = |i: u16| Rect::new(area.x + i % columns * width, area.y + i / columns * height, width, height);
+    (0..count).map(at).map(|tile| Rect { width: tile.width.saturating_sub(u16::from(columns > 1)), ..tile }).collect()
+}
+
+fn curve(series: &Series) -> Curve {
+    let points = series.points.iter().map(|(x, y)| (f64::from(*x), f64::from(*y))).collect();
+    Curve { label: series.label.clone(), points }
+}
+
+fn groups(points: &[(f32, f32, usize)]) -> Vec<Curve> {
+    let count = points.iter().map(|p| p.2 + 1).max().unwrap_or(0);
+    let of =
+        |group: usize| points.iter().filter(move |p| p.2 == group).map(|p| (f64::from(p.0), f64::from(p.1))).collect();
+    (0..count.min(16)).map(|group| Curve { label: group.to_string(), points: of(group) }).collect()
+}
+
+fn table(buf: &mut Buffer, area: Rect, columns: &[String], rows: &[Vec<String>], theme: &Theme) {
+    let cell = |row: &[String], i: usize| row.get(i).cloned().unwrap_or_default();
+    let width = |i: usize| {
+        let widest = rows.iter().map(|r| cell(r, i).chars().count()).max().unwrap_or(0);
+        widest.max(columns[i].chars().count()) + 2
+    };
+    let text =
+        |row: &[String]| (0..columns.len()).map(|i| format!("{:1$}", cell(row, i), width(i))).collect::<String>();
+    row(buf, area, 0, Line::styled(text(columns), theme.strong), Line::default());
+    for (y, values) in rows.iter().enumerate() {
+        row(buf, area, y + 1, Line::raw(text(values)), Line::default());
+    }
+}

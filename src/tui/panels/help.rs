@@ -1,0 +1,58 @@
+//! The help: every key there is, made from the keymap.
+
+use super::framed;
+use crate::tui::keymap::{Binding, Context, KEYMAP};
+use crate::tui::prompt::ORDERS;
+use crate::tui::state::State;
+use crate::tui::theme::Theme;
+use ratatui::buffer::Buffer;
+use ratatui::layout::{Constraint, Layout, Rect};
+use ratatui::style::Style;
+use ratatui::text::{Line, Span};
+
+/// Draws it, the keys of the focused pane first; in two columns where there is room.
+pub fn draw(buf: &mut Buffer, area: Rect, row: usize, state: &State, theme: &Theme) {
+    let title = Line::styled(" Help  j k scroll  q closes ", theme.focus);
+    let inner = framed(buf, area, title, theme.focus);
+    let lines = lines(state, theme);
+    let count = if inner.width >= 70 { 2 } else { 1 };
+    let height = usize::from(inner.height);
+    let per = lines.len().div_ceil(count).max(1);
+    let top = row.min(per.saturating_sub(height));
+    let columns = Layout::horizontal(vec![Constraint::Fill(1); count]).spacing(2).split(inner);
+    for (column, lines) in columns.iter().zip(lines.chunks(per)) {
+        for (y, line) in lines.iter().skip(top).take(height).enumerate() {
+            buf.set_line(column.x, column.y + y as u16, line, column.width);
+        }
+    }
+}
+
+fn lines(state: &State, theme: &Theme) -> Vec<Line<'static>> {
+    let here = state.focus.context();
+    let of = |c: Context| KEYMAP.iter().filter(move |b| b.context == c);
+    let panes = KEYMAP.iter().filter(|b| b.context != here && b.context != Context::Everywhere);
+    let mut lines = Vec::new();
+    let mut section = "";
+    for binding in of(here).chain(of(Context::Everywhere)).chain(panes) {
+        if binding.section != section {
+            section = binding.section;
+            if !lines.is_empty() {
+                lines.push(Line::default());
+            }
+            lines.push(Line::styled(section, theme.focus));
+        }
+        lines.push(entry(binding, theme));
+    }
+    lines.extend([Line::default(), Line::styled("Commands", theme.focus)]);
+    lines.extend(ORDERS.iter().map(|(name, wants, says)| pair(format!(":{name} {wants}"), 22, says, theme)));
+    lines
+}
+
+fn entry(binding: &Binding, theme: &Theme) -> Line<'static> {
+    let keys: Vec<_> = binding.keys.iter().map(ToString::to_string).collect();
+    pair(keys.join(" "), 14, binding.says, theme)
+}
+
+fn pair(left: String, width: usize, right: &'static str, theme: &Theme) -> Line<'static> {
+    Line::from(vec![Span::styled(format!(" {left:width$} "), theme.strong), Span::styled(right, Style::new())])
+}

@@ -1,0 +1,77 @@
+//! Charts of cells: curves and points over two axes.
+
+use super::brief;
+use crate::tui::theme::{Depth, Theme};
+use ratatui::buffer::Buffer;
+use ratatui::layout::Rect;
+use ratatui::style::Style;
+use ratatui::symbols::Marker;
+use ratatui::text::Line;
+use ratatui::widgets::{Axis, Chart, Dataset, GraphType, Widget};
+
+/// A named set of points.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Curve {
+    /// Its name.
+    pub label: String,
+    /// `(x, y)`, in order.
+    pub points: Vec<(f64, f64)>,
+}
+
+/// What a chart shows beside its curves.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Chartings {
+    /// Whether the points of a curve are joined.
+    pub joined: bool,
+    /// A place on the horizontal axis to be marked.
+    pub here: Option<f64>,
+    /// Bounds of the vertical axis; none: the least and greatest value.
+    pub bounds: Option<(f64, f64)>,
+}
+
+/// Draws curves, their names above them.
+pub fn draw(buf: &mut Buffer, area: Rect, curves: &[Curve], charting: Chartings, theme: &Theme) {
+    if area.height < 3 || area.width < 10 {
+        return;
+    }
+    let legend = legend(buf, area, curves, charting.here, theme);
+    let area = Rect { y: area.y + legend, height: area.height - legend, ..area };
+    let points = || curves.iter().flat_map(|c| &c.points).filter(|(x, y)| x.is_finite() && y.is_finite());
+    let (x0, x1) = spread(points().map(|p| p.0));
+    let (y0, y1) = charting.bounds.unwrap_or_else(|| spread(points().map(|p| p.1)));
+    let here: Vec<_> = charting.here.map(|x| vec![(x, y0), (x, y1)]).unwrap_or_default();
+    let marker = if theme.depth == Depth::None { Marker::Dot } else { Marker::Braille };
+    let line = Dataset::default().marker(marker).style(theme.frame).graph_type(GraphType::Line).data(&here);
+    let kind = if charting.joined { GraphType::Line } else { GraphType::Scatter };
+    let curve = |(n, c): (usize, &'_ Curve)| (theme.curve(n), c.points.clone());
+    let data: Vec<_> = curves.iter().enumerate().map(curve).collect();
+    let sets = data
+        .iter()
+        .map(|(style, points)| Dataset::default().marker(marker).graph_type(kind).style(*style).data(points));
+    let axis =
+        |low: f64, high: f64| Axis::default().style(theme.frame).bounds([low, high]).labels([brief(low), brief(high)]);
+    let chart = Chart::new(std::iter::once(line).chain(sets).collect()).x_axis(axis(x0, x1)).y_axis(axis(y0, y1));
+    chart.legend_position(None).render(area, buf);
+}
+
+/// Names of the curves in their colours, with the value of each here, else at its end; how many rows that took.
+fn legend(buf: &mut Buffer, area: Rect, curves: &[Curve], here: Option<f64>, theme: &Theme) -> u16 {
+    let rows = curves.len().min(usize::from(area.height.saturating_sub(4)).min(4));
+    for (y, curve) in curves.iter().take(rows).enumerate() {
+        let now = curve.points.iter().rfind(|p| here.is_none_or(|x| p.0 <= x));
+        let value = now.map_or_else(String::new, |p| brief(p.1));
+        let left = Line::styled(format!("━ {}", curve.label), theme.curve(y));
+        super::row(buf, area, y, left, Line::styled(value, Style::new()));
+    }
+    rows as u16
+}
+
+/// Least and greatest, a little apart when they are the same.
+fn spread(values: impl Iterator<Item = f64>) -> (f64, f64) {
+    let (low, high) = values.fold((f64::INFINITY, f64::NEG_INFINITY), |(l, h), v| (l.min(v), h.max(v)));
+    match low < high {
+        true => (low, high),
+        false if low.is_finite() => (low - 0.5, low + 0.5),
+        false => (0.0, 1.0),
+    }
+}

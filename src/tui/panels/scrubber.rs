@@ -1,0 +1,48 @@
+//! The line of steps: where one is, how many are kept, why it is over.
+
+use super::layout::track;
+use crate::tui::keymap::{Action, keys_of};
+use crate::tui::state::State;
+use crate::tui::theme::Theme;
+use ratatui::buffer::Buffer;
+use ratatui::layout::Rect;
+use ratatui::text::{Line, Span};
+
+/// Draws it; for a method without steps, what the method does.
+pub fn draw(buf: &mut Buffer, area: Rect, state: &State, theme: &Theme) {
+    if !state.stepped() {
+        let text = state.method.as_ref().map_or("", |m| m.doc.lines().next().unwrap_or(""));
+        buf.set_line(area.x, area.y, &Line::styled(format!(" {text}"), theme.dim), area.width);
+        return;
+    }
+    let (step, kept, done) = match &state.run.frame {
+        Some(frame) if !state.run.foreign => (frame.step, frame.kept.max(1), frame.done.as_deref()),
+        _ => (0, 1, None),
+    };
+    let track = track(area);
+    let sign = if state.run.playing { "▶" } else { "‖" };
+    let done = done.map_or_else(String::new, |why| format!(": {why}"));
+    let words = Line::from(vec![
+        Span::raw(format!(" {sign} step ")),
+        Span::styled(step.to_string(), theme.strong),
+        Span::raw(format!("/{}{done}", kept - 1)),
+    ]);
+    buf.set_line(area.x, area.y, &words, track.x.saturating_sub(area.x + 1));
+    draw_track(buf, track, step, kept, theme);
+    let hint =
+        format!(" {} back  {} on  {} play", keys_of(Action::Step(-1)), keys_of(Action::Step(1)), keys_of(Action::Play));
+    buf.set_line(track.right(), area.y, &Line::styled(hint, theme.dim), area.right().saturating_sub(track.right()));
+}
+
+fn draw_track(buf: &mut Buffer, track: Rect, step: usize, kept: usize, theme: &Theme) {
+    let last = usize::from(track.width.saturating_sub(1));
+    let here = if kept > 1 { step.min(kept - 1) * last / (kept - 1) } else { 0 };
+    for x in 0..=last {
+        let (sign, style) = match x.cmp(&here) {
+            std::cmp::Ordering::Less => ("━", theme.focus),
+            std::cmp::Ordering::Equal => ("●", theme.focus),
+            std::cmp::Ordering::Greater => ("─", theme.frame),
+        };
+        buf.set_string(track.x + x as u16, track.y, sign, style);
+    }
+}

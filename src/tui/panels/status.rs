@@ -1,0 +1,76 @@
+//! The line at the bottom: keys that help here, and what is going on.
+
+use crate::tui::answer::clock;
+use crate::tui::keymap::KEYMAP;
+use crate::tui::state::State;
+use crate::tui::theme::Theme;
+use ratatui::buffer::Buffer;
+use ratatui::layout::Rect;
+use ratatui::style::Modifier;
+use ratatui::text::{Line, Span};
+
+/// Draws it; what goes on has its room first.
+pub fn draw(buf: &mut Buffer, area: Rect, state: &State, theme: &Theme) {
+    buf.set_style(area, theme.status);
+    let going_on = format!(" {} ", going_on(state));
+    let width = (going_on.chars().count() as u16).min(area.width);
+    buf.set_line(area.right() - width, area.y, &Line::raw(going_on), width);
+    let left = match &state.toast {
+        Some((text, _)) => Line::styled(format!(" {text}"), theme.status.add_modifier(Modifier::BOLD)),
+        None => hints(state, area.width.saturating_sub(width + 2)),
+    };
+    buf.set_line(area.x, area.y, &left, area.width.saturating_sub(width + 1));
+}
+
+/// As many hints as there is room for, those of the pane first.
+fn hints(state: &State, room: u16) -> Line<'static> {
+    let rows = state.contexts().into_iter().flat_map(|c| KEYMAP.iter().filter(move |b| b.context == c));
+    let rows = rows.filter(|b| !b.hint.is_empty());
+    let mut spans = vec![Span::raw(" ")];
+    let mut used = 1;
+    for row in rows {
+        let key = row.keys[0].to_string();
+        let text = format!(" {}  ", row.hint);
+        used += key.chars().count() + text.chars().count();
+        if used > usize::from(room) {
+            break;
+        }
+        spans.push(Span::styled(key, Modifier::BOLD));
+        spans.push(Span::raw(text));
+    }
+    Line::from(spans)
+}
+
+fn going_on(state: &State) -> String {
+    let mut parts = Vec::new();
+    match (&state.progress, state.busy) {
+        (Some(p), since) if p.total > 0 => parts.push(progress(&p.what, p.done, p.total, since.map(|s| state.now - s))),
+        (Some(p), _) => parts.push(format!("{} {}", p.what, p.done)),
+        (None, Some(since)) => parts.push(spinner(state.now.as_millis(), (state.now - since).as_secs())),
+        (None, None) => parts.extend(took(state)),
+    }
+    parts.extend(state.model.as_ref().map(|m| m.device.clone()));
+    if !state.painter.is_empty() {
+        parts.push(state.painter.clone());
+    }
+    parts.join(" │ ")
+}
+
+fn progress(what: &str, done: usize, total: usize, since: Option<std::time::Duration>) -> String {
+    let full = (done * 8 / total).min(8);
+    let left = since.filter(|_| done > 0).map(|s| s.mul_f64((total - done.min(total)) as f64 / done as f64));
+    let left = left.map_or_else(String::new, |left| format!(" {} left", clock(left)));
+    format!("{what} {}{} {done}/{total}{left}", "▓".repeat(full), "░".repeat(8 - full))
+}
+
+/// Four times a second one further; how long, once it is long.
+fn spinner(millis: u128, seconds: u64) -> String {
+    let sign = ["|", "/", "-", "\\"][(millis / 250 % 4) as usize];
+    let time = if seconds > 0 { format!(" {seconds} s") } else { String::new() };
+    format!("{sign} computing{time}")
+}
+
+fn took(state: &State) -> Option<String> {
+    let millis = state.run.frame.as_ref().filter(|_| !state.stale())?.millis;
+    Some(if millis < 1000.0 { format!("{millis:.0} ms") } else { format!("{:.1} s", millis / 1000.0) })
+}

@@ -1,0 +1,92 @@
+//! Making pictures ready for the terminal, on a thread of its own: the newest one of every place wins.
+
+use super::cells::Blocks;
+use super::pixels::pixels;
+use super::sample::Samples;
+use super::{Key, Painter, fit, kitty, sixel};
+use crate::render::Figure;
+use image::RgbImage;
+use ratatui::layout::Rect;
+use std::collections::BTreeMap;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::Arc;
+use std::sync::mpsc::{Receiver, Sender, channel};
+
+/// A picture to be made.
+#[derive(Clone, Debug)]
+pub struct Job {
+    /// The place it is for.
+    pub slot: usize,
+    /// What it is.
+    pub key: Key,
+    /// What it shows.
+    pub figure: Figure,
+    /// Columns and rows that it may take.
+    pub area: (u16, u16),
+    /// Width and height of a cell in pixels.
+    pub cell: (u16, u16),
+    /// How it is drawn.
+    pub painter: Painter,
+}
+
+/// A picture that is ready.
+#[derive(Clone, Debug)]
+pub struct Painted {
+    /// What it is.
+    pub key: Key,
+    /// Columns and rows that it may take.
+    pub area: (u16, u16),
+    /// Its pixels.
+    pub image: Arc<RgbImage>,
+    /// What is sent to the terminal, where pictures are no cells.
+    pub bytes: Option<Arc<[u8]>>,
+}
+
+/// Pictures smaller than this are enlarged before they are sent, so that their pixels stay sharp.
+const SHARP: u32 = 256;
+
+/// Starts the thread. It ends when the sender goes; `done` gets every picture with its place.
+pub fn start(done: impl Fn(usize, Painted) + Send + 'static) -> std::io::Result<Sender<Job>> {
+    let (sender, jobs) = channel();
+    std::thread::Builder::new().name("pictures".into()).spawn(move || work(&jobs, done))?;
+    Ok(sender)
+}
+
+fn work(jobs: &Receiver<Job>, done: impl Fn(usize, Painted)) {
+    let mut waiting = BTreeMap::new();
+    while let Ok(job) = jobs.recv() {
+        waiting.insert(job.slot, job);
+        waiting.extend(jobs.try_iter().map(|job| (job.slot, job)));
+        while let Some((slot, job)) = waiting.pop_first() {
+            if let Ok(Some(painted)) = catch_unwind(AssertUnwindSafe(|| paint(&job))) {
+                done(slot, painted);
+            }
+            waiting.extend(jobs.try_iter().map(|job| (job.slot, job)));
+        }
+    }
+}
+
+/// Makes a picture ready; none for a figure that is no picture.
+pub fn paint(job: &Job) -> Option<Painted> {
+    let image = Arc::new(pixels(&job.figure, &job.key.colors)?);
+    let bytes = match job.painter {
+        Painter::Kitty(..) => Some(kitty::png(&enlarged(&image)).into()),
+        Painter::Sixel => Some(sixel::encode(&fitted(&image, job)).into()),
+        Painter::Iterm => Some(Arc::default()),
+        Painter::Cells(Blocks::Quadrant | Blocks::Half | Blocks::Letters) | Painter::Nothing => None,
+    };
+    Some(Painted { key: job.key.clone(), area: job.area, image, bytes })
+}
+
+fn enlarged(image: &RgbImage) -> RgbImage {
+    let (width, height) = image.dimensions();
+    let times = (SHARP / width.max(height).max(1)).max(1);
+    Samples::new(image, (width * times) as usize, (height * times) as usize).image()
+}
+
+/// At the pixels that its cells have.
+fn fitted(image: &RgbImage, job: &Job) -> RgbImage {
+    let rect = fit(image.dimensions(), Rect::new(0, 0, job.area.0, job.area.1), job.cell);
+    let pixels = |cells: u16, of: u16| usize::from(cells) * usize::from(of);
+    Samples::new(image, pixels(rect.width, job.cell.0), pixels(rect.height, job.cell.1)).image()
+}

@@ -1,0 +1,79 @@
+//! A picture at another size: means of what falls into a pixel, copies where it grows.
+
+use image::{Rgb, RgbImage};
+
+/// A picture at another size.
+#[derive(Clone, Debug)]
+pub struct Samples {
+    width: usize,
+    pixels: Vec<[u8; 3]>,
+}
+
+impl Samples {
+    /// The picture at this size.
+    pub fn new(image: &RgbImage, width: usize, height: usize) -> Self {
+        let columns = spans(image.width() as usize, width);
+        let rows = spans(image.height() as usize, height);
+        let mut pixels = Vec::with_capacity(width * height);
+        for &(top, bottom) in &rows {
+            pixels.extend(columns.iter().map(|&(left, right)| mean(image, left, right, top, bottom)));
+        }
+        Self { width, pixels }
+    }
+
+    /// A pixel.
+    pub fn at(&self, x: usize, y: usize) -> [u8; 3] {
+        self.pixels[y * self.width + x]
+    }
+
+    /// The same as a picture.
+    pub fn image(&self) -> RgbImage {
+        let height = self.pixels.len() / self.width.max(1);
+        RgbImage::from_fn(self.width as u32, height as u32, |x, y| Rgb(self.at(x as usize, y as usize)))
+    }
+}
+
+/// The 8x8 ordered pattern (Bayer 1973), in `[0, 1)`.
+pub fn bayer(x: usize, y: usize) -> f32 {
+    let bit = |v: usize, n: usize| (v >> n) & 1;
+    let digit = |n: usize| 2 * (bit(x, n) ^ bit(y, n)) + bit(y, n);
+    (16 * digit(0) + 4 * digit(1) + digit(2)) as f32 / 64.0
+}
+
+/// Which of `from` pixels each of `to` pixels takes: at least one.
+fn spans(from: usize, to: usize) -> Vec<(usize, usize)> {
+    let at = |i: usize| i * from / to.max(1);
+    (0..to).map(|i| (at(i).min(from.saturating_sub(1)), at(i + 1).max(at(i) + 1).min(from))).collect()
+}
+
+fn mean(image: &RgbImage, left: usize, right: usize, top: usize, bottom: usize) -> [u8; 3] {
+    let mut sum = [0u32; 3];
+    for y in top..bottom {
+        for x in left..right {
+            let Rgb(pixel) = *image.get_pixel(x as u32, y as u32);
+            sum.iter_mut().zip(pixel).for_each(|(s, p)| *s += u32::from(p));
+        }
+    }
+    let count = ((right - left) * (bottom - top)).max(1) as u32;
+    sum.map(|s| ((s + count / 2) / count) as u8)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn shrinking_takes_means_and_growing_copies() {
+        let image = RgbImage::from_fn(2, 1, |x, _| Rgb([x as u8 * 100; 3]));
+        assert_eq!(Samples::new(&image, 1, 1).at(0, 0), [50; 3]);
+        let large = Samples::new(&image, 4, 2);
+        assert_eq!([large.at(1, 1), large.at(2, 0)], [[0; 3], [100; 3]]);
+    }
+
+    #[test]
+    fn the_pattern_has_every_threshold_once() {
+        let mut all: Vec<_> = (0..64).map(|i| (bayer(i % 8, i / 8) * 64.0) as usize).collect();
+        all.sort_unstable();
+        assert_eq!(all, (0..64).collect::<Vec<_>>());
+    }
+}

@@ -1,0 +1,137 @@
+//! Pictures as sixels: six shades a channel, ordered dither, run lengths.
+//!
+//! The palette is the same for every picture, so nothing is searched and no picture takes another's colours.
+
+use super::sample::bayer;
+use image::RgbImage;
+use std::fmt::Write;
+
+/// Shades a channel.
+const SHADES: usize = 6;
+
+/// The bytes that draw a picture where the cursor is, pixel by pixel.
+pub fn encode(image: &RgbImage) -> Vec<u8> {
+    let (width, height) = (image.width() as usize, image.height() as usize);
+    let mut out = format!("\x1bP0;1q\"1;1;{width};{height}");
+    palette(&mut out);
+    let mut rows = vec![vec![0u8; width]; SHADES * SHADES * SHADES];
+    for top in (0..height).step_by(6) {
+        band(&mut out, image, top, &mut rows);
+    }
+    out.push_str("\x1b\\");
+    out.into_bytes()
+}
+
+/// Registers in hundredths.
+fn palette(out: &mut String) {
+    let hundredths = |shade: usize| shade * 100 / (SHADES - 1);
+    for n in 0..SHADES * SHADES * SHADES {
+        let (r, g, b) = (n / 36, n / 6 % 6, n % 6);
+        let _ = write!(out, "#{n};2;{};{};{}", hundredths(r), hundredths(g), hundredths(b));
+    }
+}
+
+/// Six rows of pixels: the sixels of every colour in them, one colour over the other.
+fn band(out: &mut String, image: &RgbImage, top: usize, rows: &mut [Vec<u8>]) {
+    let (width, height) = (image.width() as usize, image.height() as usize);
+    let mut used = [false; SHADES * SHADES * SHADES];
+    for bit in 0..6.min(height - top) {
+        (0..width).for_each(|x| {
+            let color = register(image.get_pixel(x as u32, (top + bit) as u32).0, x, top + bit);
+            used[color] = true;
+            rows[color][x] |= 1 << bit;
+        });
+    }
+    let mut first = true;
+    for color in (0..used.len()).filter(|c| used[*c]) {
+        if !std::mem::take(&mut first) {
+            out.push('$');
+        }
+        let _ = write!(out, "#{color}");
+        runs(out, &rows[color]);
+        rows[color].fill(0);
+    }
+    out.push('-');
+}
+
+/// Columns that are the same follow as one count; empty ones at the end are left out.
+fn runs(out: &mut String, row: &[u8]) {
+    let end = row.iter().rposition(|s| *s != 0).map_or(0, |at| at + 1);
+    for run in row[..end].chunk_by(|a, b| a == b) {
+        let sixel = char::from(63 + run[0]);
+        match run.len() {
+            1..=3 => (0..run.len()).for_each(|_| out.push(sixel)),
+            count => {
+                let _ = write!(out, "!{count}{sixel}");
+            }
+        }
+    }
+}
+
+fn register(color: [u8; 3], x: usize, y: usize) -> usize {
+    let threshold = bayer(x, y);
+    let shade = |c: u8| (((f32::from(c) / 255.0) * (SHADES - 1) as f32 + threshold) as usize).min(SHADES - 1);
+    36 * shade(color[0]) + 6 * shade(color[1]) + shade(color[2])
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use image::Rgb;
+
+    /// Reads sixels back as registers.
+    fn decode(bytes: &[u8], width: usize, height: usize) -> Vec<Option<usize>> {
+        let text = std::str::from_utf8(bytes).unwrap();
+        let body = &text[text.rfind(";100;100;100").unwrap() + 12..text.len() - 2];
+        let mut pixels = vec![None; width * height.div_ceil(6) * 6];
+        let (mut x, mut top, mut color, mut count) = (0, 0, 0, 1);
+        let mut chars = body.chars().peekable();
+        let number = |chars: &mut std::iter::Peekable<std::str::Chars<'_>>| {
+            let mut n = 0;
+            while let Some(d) = chars.peek().and_then(|c| c.to_digit(10)) {
+                n = n * 10 + d as usize;
+                chars.next();
+            }
+            n
+        };
+        while let Some(c) = chars.next() {
+            match c {
+                '#' => color = number(&mut chars),
+                '!' => count = number(&mut chars),
+                '$' => x = 0,
+                '-' => (x, top) = (0, top + 6),
+                sixel => {
+                    for _ in 0..std::mem::replace(&mut count, 1) {
+                        let bits = sixel as usize - 63;
+                        (0..6).filter(|b| bits >> b & 1 == 1).for_each(|b| pixels[(top + b) * width + x] = Some(color));
+                        x += 1;
+                    }
+                }
+            }
+        }
+        pixels.truncate(width * height);
+        pixels
+    }
+
+    #[test]
+    fn every_pixel_comes_back_in_its_colour() {
+        let image = RgbImage::from_fn(17, 13, |x, y| Rgb([x as u8 * 15, y as u8 * 19, 255 - x as u8 * 9]));
+        let back = decode(&encode(&image), 17, 13);
+        for (x, y, pixel) in image.enumerate_pixels() {
+            let (x, y) = (x as usize, y as usize);
+            assert_eq!(back[y * 17 + x], Some(register(pixel.0, x, y)), "at {x},{y}");
+        }
+    }
+
+    #[test]
+    fn dither_keeps_the_mean_of_a_plain_grey() {
+        let mean = (0..64).map(|i| register([100; 3], i % 8, i / 8) % 6).sum::<usize>() as f32 / 64.0 * 51.0;
+        assert!((mean - 100.0).abs() < 2.0, "mean {mean}");
+    }
+
+    #[test]
+    fn a_plain_picture_is_short() {
+        let palette = encode(&RgbImage::new(1, 1)).len();
+        assert!(encode(&RgbImage::new(600, 600)).len() < palette + 100 * 12);
+    }
+}

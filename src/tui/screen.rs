@@ -1,0 +1,136 @@
+//! The terminal while the app has it: taken over, and given back on every way out.
+
+use super::picture::kitty;
+use anyhow::{Context, Result};
+use crossterm::style::force_color_output;
+use crossterm::terminal::{disable_raw_mode, enable_raw_mode};
+use ratatui::Terminal;
+use ratatui::backend::CrosstermBackend;
+use ratatui::layout::Rect;
+use std::io::{BufWriter, Stdout, Write, stdout};
+use std::ops::Range;
+use std::panic::PanicHookInfo;
+use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
+use std::sync::{Arc, Mutex};
+
+/// What ratatui draws into: a large buffer, so that a frame is few writes.
+pub type Backend = CrosstermBackend<BufWriter<Stdout>>;
+
+/// The terminal, taken over.
+pub struct Screen {
+    /// What is drawn with.
+    pub terminal: Terminal<Backend>,
+}
+
+/// Alternate screen, no cursor, mouse buttons and wheel (no motion), bracketed paste.
+const ENTER: &str = "\x1b[?1049h\x1b[2J\x1b[?25l\x1b[?1000h\x1b[?1006h\x1b[?2004h";
+
+/// The same the other way round; first whatever was being drawn is ended.
+const LEAVE: &str = "\x1b[?2026l\x1b[?2004l\x1b[?1006l\x1b[?1000l\x1b[0m\x1b[2J\x1b[?25h\x1b[?1049l";
+
+/// Whether the terminal is taken over now.
+static TAKEN: AtomicBool = AtomicBool::new(false);
+
+/// Pictures of kitty's protocol that must be taken away: the first id, and how many; 0 when there are none.
+static PICTURES: (AtomicU32, AtomicU32) = (AtomicU32::new(0), AtomicU32::new(0));
+
+impl Screen {
+    /// Takes the terminal over.
+    pub fn enter() -> Result<Self> {
+        take_over()?;
+        let backend = CrosstermBackend::new(BufWriter::with_capacity(1 << 16, stdout()));
+        let terminal = Terminal::new(backend).inspect_err(|_| restore()).context("opening the terminal")?;
+        Ok(Self { terminal })
+    }
+
+    /// Lets another program have the terminal for a while.
+    pub fn lend<T>(&mut self, to: impl FnOnce() -> T) -> Result<T> {
+        restore();
+        let result = to();
+        take_over()?;
+        self.redraw()?;
+        Ok(result)
+    }
+
+    /// Clears the screen, so that the next frame is drawn whole.
+    pub fn redraw(&mut self) -> Result<()> {
+        let size = self.terminal.size()?;
+        Ok(self.terminal.resize(Rect::new(0, 0, size.width, size.height))?)
+    }
+}
+
+impl Drop for Screen {
+    fn drop(&mut self) {
+        restore();
+    }
+}
+
+/// Raw mode and all that follows; the first thing to do, before the terminal is asked anything.
+pub fn take_over() -> Result<()> {
+    force_color_output(true);
+    enable_raw_mode().context("switching the terminal to raw mode")?;
+    TAKEN.store(true, Ordering::SeqCst);
+    let mut out = stdout();
+    out.write_all(ENTER.as_bytes()).and_then(|()| out.flush()).inspect_err(|_| restore()).context("opening the screen")
+}
+
+/// Remembers which pictures must be taken away.
+pub fn will_show(ids: Range<u32>) {
+    PICTURES.0.store(ids.start, Ordering::SeqCst);
+    PICTURES.1.store(ids.end - ids.start, Ordering::SeqCst);
+}
+
+/// Gives the terminal back as it was; a second time does nothing. Errors have nowhere to go.
+pub fn restore() {
+    if !TAKEN.swap(false, Ordering::SeqCst) {
+        return;
+    }
+    let mut bytes = Vec::new();
+    let first = PICTURES.0.load(Ordering::SeqCst);
+    for id in first..first + PICTURES.1.load(Ordering::SeqCst) {
+        let _ = kitty::delete(&mut bytes, id, false);
+    }
+    bytes.extend_from_slice(LEAVE.as_bytes());
+    let mut out = stdout();
+    let _ = out.write_all(&bytes).and_then(|()| out.flush());
+    let _ = disable_raw_mode();
+}
+
+/// While it lives, a panic gives the terminal back before it speaks; one of another thread is kept to be told later,
+/// because its thread answers for it and the screen is not its to write on.
+pub struct PanicGuard {
+    before: Arc<dyn Fn(&PanicHookInfo<'_>) + Send + Sync>,
+    elsewhere: Arc<Mutex<Option<String>>>,
+}
+
+impl PanicGuard {
+    /// Begins to watch.
+    pub fn new() -> Self {
+        let before: Arc<dyn Fn(&PanicHookInfo<'_>) + Send + Sync> = std::panic::take_hook().into();
+        let elsewhere = Arc::new(Mutex::new(None));
+        let (hook, kept, here) = (before.clone(), elsewhere.clone(), std::thread::current().id());
+        std::panic::set_hook(Box::new(move |info| {
+            if std::thread::current().id() == here {
+                restore();
+                hook(info);
+            } else if let Ok(mut kept) = kept.lock() {
+                *kept = Some(info.to_string());
+            }
+        }));
+        Self { before, elsewhere }
+    }
+
+    /// What the last panic of another thread said.
+    pub fn elsewhere(&self) -> Option<String> {
+        self.elsewhere.lock().ok()?.clone()
+    }
+}
+
+impl Drop for PanicGuard {
+    fn drop(&mut self) {
+        if !std::thread::panicking() {
+            let before = self.before.clone();
+            std::panic::set_hook(Box::new(move |info| before(info)));
+        }
+    }
+}

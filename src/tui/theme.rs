@@ -1,0 +1,132 @@
+//! How things look: roles as styles, for as many colours as the terminal has.
+
+use ratatui::style::{Color, Modifier, Style};
+
+/// How many colours there are.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Depth {
+    /// None, by wish (`NO_COLOR`) or because the terminal has none.
+    None,
+    /// The sixteen whose shades the terminal chooses.
+    #[default]
+    Sixteen,
+    /// 256.
+    Indexed,
+    /// All.
+    True,
+}
+
+/// Roles as styles. Names of colours are the terminal's own, so that any palette stays readable; and no role is told
+/// apart by colour alone.
+#[derive(Clone, Copy, Debug)]
+pub struct Theme {
+    /// Colours there are.
+    pub depth: Depth,
+    /// Frame and title of the pane that keys go to.
+    pub focus: Style,
+    /// Frames of the others.
+    pub frame: Style,
+    /// By the way.
+    pub dim: Style,
+    /// What matters.
+    pub strong: Style,
+    /// The row under the cursor, in the pane that keys go to.
+    pub cursor: Style,
+    /// The row under the cursor elsewhere.
+    pub mark: Style,
+    /// Good news, more.
+    pub good: Style,
+    /// Wrong, less.
+    pub bad: Style,
+    /// Needs a look: the target, what is stale.
+    pub warn: Style,
+    /// Bars.
+    pub bar: Style,
+    /// The status line.
+    pub status: Style,
+}
+
+/// Colours of curves, told apart by their marks as well.
+pub const CURVES: [Color; 6] = [Color::Yellow, Color::Cyan, Color::Magenta, Color::Green, Color::Blue, Color::Red];
+
+impl Theme {
+    /// The theme for so many colours.
+    pub fn new(depth: Depth) -> Self {
+        let plain = Style::new();
+        let color = |c: Color| if depth == Depth::None { plain } else { plain.fg(c) };
+        let bold = |s: Style| s.add_modifier(Modifier::BOLD);
+        Self {
+            depth,
+            focus: bold(color(Color::Cyan)),
+            frame: match depth {
+                Depth::None => plain.add_modifier(Modifier::DIM),
+                _ => color(Color::DarkGray),
+            },
+            dim: match depth {
+                Depth::None => plain.add_modifier(Modifier::DIM),
+                _ => color(Color::Gray).add_modifier(Modifier::DIM),
+            },
+            strong: bold(plain),
+            cursor: plain.add_modifier(Modifier::REVERSED),
+            mark: bold(plain).add_modifier(Modifier::UNDERLINED),
+            good: color(Color::Green),
+            bad: bold(color(Color::Red)),
+            warn: bold(color(Color::Yellow)),
+            bar: color(Color::Blue),
+            status: plain.add_modifier(Modifier::REVERSED),
+        }
+    }
+
+    /// The colour of the curve of this number.
+    pub fn curve(&self, number: usize) -> Style {
+        match self.depth {
+            Depth::None => Style::new(),
+            _ => Style::new().fg(CURVES[number % CURVES.len()]),
+        }
+    }
+}
+
+impl Depth {
+    /// As many colours as the environment says that the terminal has.
+    pub fn of(var: impl Fn(&str) -> Option<String>) -> Self {
+        let is = |name: &str, word: &str| var(name).is_some_and(|v| v.contains(word));
+        let term = var("TERM").unwrap_or_default();
+        let rich = ["kitty", "ghostty", "foot", "alacritty", "wezterm", "direct"];
+        match () {
+            () if var("NO_COLOR").is_some_and(|v| !v.is_empty()) || term == "dumb" => Self::None,
+            () if is("COLORTERM", "truecolor") || is("COLORTERM", "24bit") => Self::True,
+            () if rich.iter().any(|name| term.contains(name)) => Self::True,
+            () if term.contains("256color") => Self::Indexed,
+            () => Self::Sixteen,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_environment_says_how_many_colours_there_are() {
+        let cases: [(&[(&str, &str)], Depth); 6] = [
+            (&[("TERM", "xterm-256color"), ("COLORTERM", "truecolor")], Depth::True),
+            (&[("TERM", "xterm-kitty")], Depth::True),
+            (&[("TERM", "tmux-256color")], Depth::Indexed),
+            (&[("TERM", "linux")], Depth::Sixteen),
+            (&[("TERM", "xterm-kitty"), ("NO_COLOR", "1")], Depth::None),
+            (&[("TERM", "xterm"), ("NO_COLOR", "")], Depth::Sixteen),
+        ];
+        for (vars, depth) in cases {
+            let var = |name: &str| vars.iter().find(|(n, _)| *n == name).map(|(_, v)| (*v).to_owned());
+            assert_eq!(Depth::of(var), depth, "{vars:?}");
+        }
+    }
+
+    #[test]
+    fn without_colours_the_roles_still_differ() {
+        let theme = Theme::new(Depth::None);
+        assert_ne!(theme.cursor, theme.strong);
+        assert_ne!(theme.focus, theme.frame);
+        assert!([theme.good, theme.bad, theme.bar].iter().all(|s| s.fg.is_none()));
+    }
+}

@@ -1,0 +1,264 @@
+//! What keys, mouse, time and answers do to the state.
+
+use crate::session::*;
+use gradscope::script::message::{Command, Update};
+use gradscope::tui::look::{Look, present};
+use gradscope::tui::msg::{Effect, Mouse, Msg};
+use gradscope::tui::state::{Pane, Popup, State};
+use gradscope::tui::update::update;
+
+fn set(name: &str, value: &str) -> Command {
+    Command::Set(name.into(), value.into())
+}
+
+#[test]
+fn a_method_runs_when_the_cursor_rests_on_it() {
+    let mut state = opened(140, 40);
+    assert!(press(&mut state, "j").is_empty(), "moving alone asks nothing");
+    assert!(wait(&mut state, 50).is_empty());
+    assert_eq!(asked(&wait(&mut state, 200)), [Command::Method("push".into())]);
+    assert!(wait(&mut state, 1000).is_empty(), "once is enough");
+}
+
+#[test]
+fn steps_are_not_lost_by_moving_the_cursor() {
+    let mut state = attacked(140, 40, 3);
+    press(&mut state, "k");
+    assert!(wait(&mut state, 1000).is_empty());
+    assert_eq!(asked(&press(&mut state, "Enter")), [Command::Method("glow".into())]);
+}
+
+#[test]
+fn what_is_shown_is_stale_until_the_answer_comes() {
+    let mut state = opened(140, 40);
+    assert!(!state.stale());
+    press(&mut state, "r");
+    assert!(state.stale());
+    tell(&mut state, Update::Frame(map_frame(0)));
+    assert!(state.stale(), "an answer to an older question changes nothing");
+    tell(&mut state, Update::Frame(map_frame(1)));
+    assert!(!state.stale());
+}
+
+#[test]
+fn changing_a_parameter_counts_on_without_waiting() {
+    let mut state = opened(140, 40);
+    press(&mut state, "4 j");
+    let commands = asked(&press(&mut state, "] ] ] ["));
+    assert_eq!(
+        commands,
+        [set("strength", "0.52"), set("strength", "0.54"), set("strength", "0.56"), set("strength", "0.54")]
+    );
+    tell(&mut state, Update::Method(glow()));
+    let param = state.params()[1].clone();
+    assert_eq!(state.value(&param), "0.54", "an older answer does not make the value jump");
+    let mut frame = map_frame(state.asked);
+    frame.generation = state.asked;
+    tell(&mut state, Update::Frame(frame));
+    assert_eq!(state.value(&param), "0.5", "the answer to the last question counts");
+}
+
+#[test]
+fn the_layer_under_the_resting_cursor_is_looked_at() {
+    let mut state = opened(140, 40);
+    assert_eq!(state.layer().as_deref(), Some("block.1.conv"), "-1 is the last of its kind");
+    press(&mut state, "2 g");
+    assert_eq!(asked(&wait(&mut state, 200)), [set("layer", "stem")]);
+    press(&mut state, "G");
+    assert!(wait(&mut state, 200).is_empty(), "a layer of another kind is not looked at");
+}
+
+#[test]
+fn attacks_step_on_and_back_and_play() {
+    let mut state = attacked(140, 40, 1);
+    let commands = asked(&press(&mut state, ". n , p < Home End Space Space"));
+    use Command::*;
+    assert_eq!(commands, [Step, Step, Back, Back, Seek(0), Seek(0), Seek(3), Play, Pause]);
+    let mut state = opened(140, 40);
+    assert!(press(&mut state, "Space .").is_empty(), "what has no steps makes none");
+    assert!(state.toast.is_some());
+}
+
+#[test]
+fn each_step_knows_the_change_since_the_one_before() {
+    let state = attacked(140, 40, 2);
+    let changes: Vec<_> = state.classes().iter().map(|r| (r.label.as_str(), state.change(r).unwrap())).collect();
+    let by = |label| changes.iter().find(|(l, _)| *l == label).unwrap().1;
+    assert!((by("cat") - 0.2).abs() < 1e-6 && (by("bee") + 0.2).abs() < 1e-6);
+    let start = attacked(140, 40, 0);
+    assert!(start.change(&start.classes()[0]).is_none(), "before the first step there is none");
+}
+
+#[test]
+fn steps_after_a_fork_are_forgotten() {
+    let mut state = attacked(140, 40, 3);
+    tell(&mut state, Update::Frame(step_frame(0, 2, 3)));
+    assert_eq!(state.run.history.keys().copied().collect::<Vec<_>>(), [0, 1, 2]);
+}
+
+#[test]
+fn the_target_is_picked_by_a_few_letters() {
+    let mut state = opened(140, 40);
+    press(&mut state, "t");
+    write(&mut state, "do");
+    assert_eq!(asked(&press(&mut state, "Enter")), [Command::Target(Some(3))]);
+    press(&mut state, "5 j");
+    assert_eq!(asked(&press(&mut state, "Enter")), [Command::Target(Some(2))], "or in its pane");
+}
+
+#[test]
+fn models_methods_and_pictures_are_chosen() {
+    let mut state = opened(140, 40);
+    press(&mut state, "m");
+    write(&mut state, "r20");
+    let model = Command::Model { name: "resnet20".into(), weights: None };
+    assert_eq!(asked(&press(&mut state, "Enter")), [model]);
+    press(&mut state, "i");
+    write(&mut state, "a b.png");
+    assert_eq!(asked(&press(&mut state, "Enter")), [Command::Picture("a b.png".into())]);
+    press(&mut state, "M");
+    assert_eq!(asked(&press(&mut state, "Down Enter")), [Command::Method("push".into())]);
+}
+
+#[test]
+fn a_wrong_command_stays_to_be_corrected() {
+    let mut state = opened(140, 40);
+    press(&mut state, ":");
+    write(&mut state, "set strenght 1");
+    assert!(press(&mut state, "Enter").is_empty());
+    let Some(Popup::Prompt(prompt)) = &state.popup else { panic!("the line is gone") };
+    assert!(prompt.wrong.as_ref().unwrap().contains("known are layer, strength, relu"));
+    press(&mut state, "Ctrl-u");
+    write(&mut state, "set strength 1");
+    assert_eq!(asked(&press(&mut state, "Enter")), [set("strength", "1")]);
+}
+
+#[test]
+fn tab_completes_commands_and_asks_for_paths() {
+    let mut state = opened(140, 40);
+    press(&mut state, ":");
+    write(&mut state, "tar");
+    press(&mut state, "Tab");
+    write(&mut state, "cat");
+    assert_eq!(asked(&press(&mut state, "Enter")), [Command::Target(Some(2))]);
+    press(&mut state, "i");
+    write(&mut state, "pho");
+    assert_eq!(press(&mut state, "Tab"), [Effect::Complete("pho".into())]);
+    update(&mut state, Msg::Completions(vec!["photos/".into()]));
+    let Some(Popup::Prompt(prompt)) = &state.popup else { panic!("the line is gone") };
+    assert_eq!(prompt.text, "open photos/");
+}
+
+#[test]
+fn a_filter_narrows_the_list_and_escape_widens_it() {
+    let mut state = opened(140, 40);
+    press(&mut state, "/");
+    write(&mut state, "push");
+    assert_eq!(state.listed().len(), 1);
+    press(&mut state, "Enter");
+    assert_eq!(state.listed().len(), 1, "Enter keeps it");
+    press(&mut state, "Esc");
+    assert_eq!(state.listed().len(), 2);
+    press(&mut state, "2 /");
+    write(&mut state, "block.1");
+    assert_eq!(state.layers.rows().len(), 3);
+    press(&mut state, "Esc");
+    assert_eq!(state.layers.rows().len(), 8);
+}
+
+#[test]
+fn an_error_is_shown_until_a_good_version_comes() {
+    let mut state = attacked(140, 40, 1);
+    tell(&mut state, broken_methods());
+    tell(&mut state, Update::Failed(report()));
+    assert!(state.fault.is_some() && state.run.frame.is_some(), "the last good figures stay");
+    assert_eq!(press(&mut state, "e"), [Effect::Edit("plugins/push.rhai".into(), Some(14))]);
+    tell(&mut state, Update::Frame(step_frame(0, 2, 3)));
+    assert!(state.fault.is_some(), "the last good version goes on, the newest is still broken");
+    tell(&mut state, methods());
+    tell(&mut state, Update::Reloaded { method: "push".into(), millis: 0.4 });
+    assert!(state.fault.is_none());
+}
+
+#[test]
+fn an_embedded_script_is_asked_for_before_it_is_edited() {
+    let mut state = opened(140, 40);
+    let Update::Methods(mut rows) = methods() else { unreachable!() };
+    rows[0].path = None;
+    tell(&mut state, Update::Methods(rows));
+    assert_eq!(asked(&press(&mut state, "e")), [Command::Edit("glow".into())]);
+    let said = Update::Script { method: "glow".into(), path: "x/glow.rhai".into() };
+    assert_eq!(tell(&mut state, said), [Effect::Edit("x/glow.rhai".into(), None)]);
+}
+
+#[test]
+fn interrupt_cancels_first_and_quits_second() {
+    let mut state = opened(140, 40);
+    tell(&mut state, Update::Busy(true));
+    assert_eq!(asked(&press(&mut state, "Ctrl-c")), [Command::Cancel]);
+    assert_eq!(press(&mut state, "Ctrl-c"), [Effect::Quit]);
+    assert_eq!(press(&mut opened(140, 40), "Ctrl-c"), [Effect::Quit]);
+}
+
+#[test]
+fn quitting_asks_while_a_run_goes_on() {
+    let mut state = attacked(140, 40, 1);
+    press(&mut state, "Space");
+    assert!(press(&mut state, "q").is_empty());
+    assert_eq!(press(&mut state, "q"), [Effect::Quit]);
+    assert_eq!(press(&mut opened(140, 40), "q"), [Effect::Quit]);
+}
+
+#[test]
+fn views_turn_round_and_stay_from_step_to_step() {
+    let mut state = attacked(140, 40, 1);
+    assert_eq!(present(&state), Some(Look::All));
+    press(&mut state, "w w");
+    assert_eq!(present(&state), Some(Look::One(1)));
+    tell(&mut state, Update::Frame(step_frame(0, 2, 3)));
+    assert_eq!(present(&state), Some(Look::One(1)));
+    press(&mut state, "W W W");
+    assert_eq!(present(&state), Some(Look::Input), "they go round");
+}
+
+fn place(state: &State, pane: Pane) -> (u16, u16) {
+    let area = gradscope::tui::panels::layout::areas(state).of(pane).expect("the pane is seen");
+    (area.x + 2, area.y + 1)
+}
+
+#[test]
+fn a_click_focuses_and_a_second_one_chooses() {
+    let mut state = opened(140, 40);
+    let (x, y) = place(&state, Pane::Classes);
+    assert!(update(&mut state, Msg::Mouse(Mouse::Press, x, y + 2)).is_empty());
+    assert_eq!((state.focus, state.class_list.cursor), (Pane::Classes, 2));
+    let class = state.classes()[2].class;
+    assert_eq!(asked(&update(&mut state, Msg::Mouse(Mouse::Press, x, y + 2))), [Command::Target(Some(class))]);
+}
+
+#[test]
+fn the_wheel_moves_what_is_under_it() {
+    let mut state = opened(140, 40);
+    let (x, y) = place(&state, Pane::Layers);
+    let before = state.layer_list.cursor;
+    update(&mut state, Msg::Mouse(Mouse::WheelUp, x, y));
+    assert_eq!((state.focus, state.layer_list.cursor), (Pane::Methods, before - 1));
+}
+
+#[test]
+fn a_click_on_the_line_of_steps_goes_to_a_step() {
+    let mut state = attacked(140, 40, 0);
+    let line = gradscope::tui::panels::layout::areas(&state).scrubber;
+    let track = gradscope::tui::panels::layout::track(line);
+    let click = |state: &mut State, x| asked(&update(state, Msg::Mouse(Mouse::Press, x, line.y)));
+    assert_eq!(click(&mut state, track.x), [Command::Seek(0)]);
+    assert_eq!(click(&mut state, track.right() - 1), [Command::Seek(3)]);
+    assert!(click(&mut state, line.x).is_empty());
+}
+
+#[test]
+fn a_dropped_file_is_a_picture_to_open() {
+    let mut state = opened(140, 40);
+    update(&mut state, Msg::Paste("'/tmp/a.png'\n".into()));
+    assert_eq!(asked(&press(&mut state, "Enter")), [Command::Picture("/tmp/a.png".into())]);
+}

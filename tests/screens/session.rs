@@ -1,0 +1,226 @@
+//! A session with two methods of its own: what a worker would say, told by hand.
+
+use gradscope::render::{Array, Bar, Body, ClassRow, Figure, Scale};
+use gradscope::script::message::*;
+use gradscope::tui::keymap::Key;
+use gradscope::tui::msg::{Effect, Msg};
+use gradscope::tui::state::State;
+use gradscope::tui::update::update;
+use std::time::Duration;
+
+/// An app with a model, a picture and the method `glow`, which has shown its map.
+pub fn opened(columns: u16, rows: u16) -> State {
+    let mut state = State::new(columns, rows);
+    state.painter = "blocks".into();
+    for said in [methods(), models(), model(), picture(), Update::Target(1), Update::Method(glow())] {
+        tell(&mut state, said);
+    }
+    tell(&mut state, Update::Frame(map_frame(0)));
+    state
+}
+
+/// The same, with the attack `push` at this step of four.
+pub fn attacked(columns: u16, rows: u16, step: usize) -> State {
+    let mut state = opened(columns, rows);
+    tell(&mut state, Update::Method(push()));
+    for at in (0..4).chain([step]) {
+        tell(&mut state, Update::Frame(step_frame(0, at, 4.min(if at == step { 4 } else { at + 1 }))));
+    }
+    state
+}
+
+/// Lets the worker say something.
+pub fn tell(state: &mut State, said: Update) -> Vec<Effect> {
+    update(state, Msg::Worker(Box::new(said)))
+}
+
+/// Presses keys: `j`, `Enter`, `Ctrl-c`, …
+pub fn press(state: &mut State, keys: &str) -> Vec<Effect> {
+    keys.split(' ').flat_map(|name| update(state, Msg::Key(key(name)))).collect()
+}
+
+/// Types a text.
+pub fn write(state: &mut State, text: &str) -> Vec<Effect> {
+    text.chars().flat_map(|c| update(state, Msg::Key(Key::Char(c)))).collect()
+}
+
+/// Lets time go by.
+pub fn wait(state: &mut State, millis: u64) -> Vec<Effect> {
+    state.now += Duration::from_millis(millis);
+    update(state, Msg::Tick)
+}
+
+/// What the worker was told among some effects.
+pub fn asked(effects: &[Effect]) -> Vec<Command> {
+    let command = |e: &Effect| match e {
+        Effect::Ask(command) => Some(command.clone()),
+        _ => None,
+    };
+    effects.iter().filter_map(command).collect()
+}
+
+fn key(name: &str) -> Key {
+    let named = [
+        ("Enter", Key::Enter),
+        ("Esc", Key::Esc),
+        ("Tab", Key::Tab),
+        ("S-Tab", Key::BackTab),
+        ("Backspace", Key::Backspace),
+        ("Left", Key::Left),
+        ("Right", Key::Right),
+        ("Down", Key::Down),
+        ("Up", Key::Up),
+        ("Home", Key::Home),
+        ("End", Key::End),
+        ("Space", Key::Char(' ')),
+    ];
+    let found = named.iter().find(|(n, _)| *n == name).map(|(_, key)| *key);
+    let ctrl = || name.strip_prefix("Ctrl-").and_then(|c| c.chars().next()).map(Key::Ctrl);
+    found.or_else(ctrl).unwrap_or_else(|| Key::Char(name.chars().next().expect("a key has a name")))
+}
+
+pub fn methods() -> Update {
+    let row = |name: &str, group: &str, summary: &str| MethodRow {
+        name: name.into(),
+        group: group.into(),
+        summary: summary.into(),
+        path: Some(format!("plugins/{name}.rhai").into()),
+        broken: None,
+    };
+    Update::Methods(vec![row("glow", "attribution", "Shows what glows."), row("push", "attack", "Pushes a little.")])
+}
+
+/// The same, with the second method broken.
+pub fn broken_methods() -> Update {
+    let Update::Methods(mut rows) = methods() else { unreachable!("methods are methods") };
+    rows[1].broken = Some(14);
+    Update::Methods(rows)
+}
+
+fn models() -> Update {
+    let row = |name: &str, weights| ModelRow { name: name.into(), summary: format!("The {name} network."), weights };
+    Update::Models(vec![row("tiny", true), row("resnet20", false)])
+}
+
+fn model() -> Update {
+    let layer = |name: &str, kind: &str, shape: &[usize], parameters| LayerRow {
+        name: name.into(),
+        kind: kind.into(),
+        shape: shape.to_vec(),
+        parameters,
+    };
+    Update::Model(ModelCard {
+        name: "tiny".into(),
+        device: "cpu".into(),
+        layers: vec![
+            layer("stem", "conv", &[8, 16, 16], 224),
+            layer("block.0.conv", "conv", &[16, 8, 8], 1168),
+            layer("block.0.relu", "relu", &[16, 8, 8], 0),
+            layer("block.1.conv", "conv", &[16, 8, 8], 2320),
+            layer("head", "linear", &[4], 68),
+        ],
+        labels: ["ant", "bee", "cat", "dog"].map(str::to_owned).to_vec(),
+        parameters: 3780,
+    })
+}
+
+/// A bright disk on a dark ramp.
+fn pixels(shift: f32) -> Array {
+    let value = |i: usize| {
+        let (c, y, x) = (i / 256, (i / 16 % 16) as f32, (i % 16) as f32);
+        let near = ((x - 6.0 - shift).powi(2) + (y - 6.0).powi(2)).sqrt() < 4.5;
+        if near { [0.9, 0.6, 0.2][c] } else { y / 40.0 }
+    };
+    Array::new(vec![3, 16, 16], (0..768).map(value).collect::<Vec<_>>()).expect("sizes agree")
+}
+
+pub fn picture() -> Update {
+    Update::Picture { name: "photos/disk.png".into(), pixels: pixels(0.0), classes: classes(0) }
+}
+
+/// From step to step the second class gives way to the third.
+fn classes(step: usize) -> Vec<ClassRow> {
+    let moved = 0.2 * step as f32;
+    let share = [0.05, 0.75 - moved, 0.15 + moved, 0.05];
+    let row = |(class, p): (usize, f32)| ClassRow {
+        class,
+        label: ["ant", "bee", "cat", "dog"][class].into(),
+        probability: p,
+        logit: p.ln(),
+    };
+    let mut rows: Vec<_> = share.into_iter().enumerate().map(row).collect();
+    rows.sort_by(|a, b| b.probability.total_cmp(&a.probability));
+    rows
+}
+
+pub fn glow() -> MethodCard {
+    MethodCard {
+        name: "glow".into(),
+        doc: "Shows what glows.\nNobody et al. 2020".into(),
+        stepped: false,
+        params: vec![
+            param("layer", "the layer looked at", ParamKind::Layer(vec!["conv".into()]), "-1"),
+            param("strength", "how much it glows", ParamKind::Number(0.0, 1.0), "0.5"),
+            param("relu", "only what is positive", ParamKind::Switch, "true"),
+        ],
+    }
+}
+
+pub fn push() -> MethodCard {
+    MethodCard {
+        name: "push".into(),
+        doc: "Pushes a little.".into(),
+        stepped: true,
+        params: vec![
+            param("goal", "the class to reach", ParamKind::Class, ""),
+            param("step", "length of one step", ParamKind::Pixels(0.0, 16.0), "1"),
+        ],
+    }
+}
+
+fn param(name: &str, doc: &str, kind: ParamKind, value: &str) -> ParamRow {
+    ParamRow { name: name.into(), doc: doc.into(), kind, value: value.into(), default: value.into() }
+}
+
+/// What `glow` shows: one map over the picture.
+pub fn map_frame(generation: u64) -> Frame {
+    let values = Array::new(vec![4, 4], (0..16).map(|i| i as f32 / 10.0).collect::<Vec<_>>()).expect("sizes agree");
+    let body = Body::Map { values, scale: Scale::Positive, over: Some(pixels(0.0)) };
+    frame(generation, 0, 1, vec![Figure { title: "glow".into(), body }])
+}
+
+/// What `push` shows: the picture, what was added, and what the network says.
+pub fn step_frame(generation: u64, step: usize, kept: usize) -> Frame {
+    let added = (0..256).map(|i| if i % 3 == 0 { 0.02 } else { -0.03 } * step as f32).collect::<Vec<_>>();
+    let added = Array::new(vec![1, 16, 16], added).expect("sizes agree");
+    let figure = |title: &str, body| Figure { title: title.into(), body };
+    let fooled = step >= 2;
+    let verdict = Body::Badge { text: if fooled { "fooled" } else { "holds" }.into(), good: fooled };
+    let figures = vec![
+        figure("adversarial", Body::Image { pixels: pixels(step as f32) }),
+        figure("perturbation", Body::Map { values: added, scale: Scale::Symmetric, over: None }),
+        figure("norms", Body::Bars { bars: vec![Bar { label: "l2".into(), value: step as f32 }] }),
+        figure("classes", Body::Classes { rows: classes(step) }),
+        figure("verdict", verdict),
+    ];
+    let scalars = vec![("linf".into(), (0..kept).map(|s| s as f64 * 3.0).collect())];
+    Frame { scalars, done: fooled.then(|| "fooled".into()), ..frame(generation, step, kept, figures) }
+}
+
+fn frame(generation: u64, step: usize, kept: usize, figures: Vec<Figure>) -> Frame {
+    Frame { generation, step, kept, done: None, figures, scalars: Vec::new(), millis: 41.0, partial: false }
+}
+
+/// An error of a script.
+pub fn report() -> Report {
+    Report {
+        message: "function not found: relu_mask (Tensor, f64)".into(),
+        place: Some(("push.rhai".into(), 14, 21)),
+        excerpt: vec![
+            (13, "for l in layers.reverse() {".into()),
+            (14, "    let r = l.vjp(1, relu_mask(r, eps));".into()),
+            (15, "}".into()),
+        ],
+        advice: Some("there is relu(tensor)".into()),
+    }
+}

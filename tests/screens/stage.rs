@@ -1,0 +1,112 @@
+//! When pictures are sent to the terminal, left alone, and taken away.
+
+use crate::session::*;
+use gradscope::script::message::Update;
+use gradscope::tui::picture::kitty::Placing;
+use gradscope::tui::picture::{Painter, Stage};
+use gradscope::tui::state::State;
+use gradscope::tui::theme::Theme;
+use gradscope::tui::{Depth, panels};
+use ratatui::buffer::{Buffer, CellDiffOption};
+use ratatui::layout::Rect;
+
+/// One frame: its cells, and what is sent beside them.
+fn frame(state: &State, stage: &mut Stage) -> (Buffer, String) {
+    let mut buf = Buffer::empty(Rect::new(0, 0, state.size.0, state.size.1));
+    panels::draw(&mut buf, state, &Theme::new(Depth::True), stage);
+    let mut sent = Vec::new();
+    stage.emit(&mut sent).expect("memory takes all");
+    (buf, String::from_utf8(sent).expect("pictures are sent as text"))
+}
+
+fn classic() -> Stage {
+    Stage::still(Painter::Kitty(Placing::Cursor, false), Depth::True, (8, 16))
+}
+
+fn skipped(buf: &Buffer) -> usize {
+    buf.content.iter().filter(|c| c.diff_option == CellDiffOption::Skip).count()
+}
+
+#[test]
+fn a_picture_is_sent_once_and_then_left_alone() {
+    let (state, mut stage) = (opened(140, 40), classic());
+    let (first, sent) = frame(&state, &mut stage);
+    assert_eq!((sent.matches("a=T").count(), skipped(&first)), (1, 0), "blanks first, the picture after them");
+    stage.answered();
+    let (second, sent) = frame(&state, &mut stage);
+    assert!(sent.is_empty() && skipped(&second) > 100);
+}
+
+#[test]
+fn a_new_picture_takes_the_place_of_the_old_one() {
+    let (mut state, mut stage) = (opened(140, 40), classic());
+    frame(&state, &mut stage);
+    stage.answered();
+    tell(&mut state, Update::Frame(map_frame(0)));
+    let (buf, sent) = frame(&state, &mut stage);
+    assert!(sent.contains("a=T") && !sent.contains("a=d") && skipped(&buf) > 100, "the old one stays until then");
+}
+
+#[test]
+fn no_picture_is_sent_before_the_last_one_was_answered() {
+    let (mut state, mut stage) = (opened(140, 40), classic());
+    frame(&state, &mut stage);
+    tell(&mut state, Update::Frame(map_frame(0)));
+    assert!(frame(&state, &mut stage).1.is_empty() && stage.holds_back());
+    stage.answered();
+    assert!(frame(&state, &mut stage).1.contains("a=T"));
+}
+
+#[test]
+fn what_is_covered_is_taken_away_drawn_as_blocks_and_sent_again() {
+    let (mut state, mut stage) = (opened(140, 40), classic());
+    frame(&state, &mut stage);
+    stage.answered();
+    press(&mut state, "t");
+    let (buf, sent) = frame(&state, &mut stage);
+    assert!(sent.contains("a=d,d=I") && skipped(&buf) == 0);
+    assert!(buf.content.iter().any(|c| matches!(c.bg, ratatui::style::Color::Rgb(..))), "blocks stand in for it");
+    press(&mut state, "Esc");
+    assert!(frame(&state, &mut stage).1.contains("a=T"));
+}
+
+#[test]
+fn what_is_wanted_no_more_is_taken_away() {
+    let (mut state, mut stage) = (attacked(140, 40, 2), classic());
+    assert_eq!(frame(&state, &mut stage).1.matches("a=T").count(), 2);
+    stage.answered();
+    stage.answered();
+    press(&mut state, "6 z");
+    assert_eq!(frame(&state, &mut stage).1.matches("a=d").count(), 2);
+}
+
+#[test]
+fn a_resized_terminal_gets_its_pictures_again() {
+    let (mut state, mut stage) = (opened(140, 40), classic());
+    frame(&state, &mut stage);
+    state.size = (100, 30);
+    stage.forget();
+    assert!(frame(&state, &mut stage).1.contains("a=T"));
+}
+
+#[test]
+fn placeholders_turn_to_a_hidden_picture() {
+    let mut stage = Stage::still(Painter::Kitty(Placing::Cells, false), Depth::True, (8, 16));
+    let mut state = opened(140, 40);
+    let ids = |buf: &Buffer| buf.content.iter().filter(|c| c.symbol().starts_with('\u{10EEEE}')).map(|c| c.fg).last();
+    let (first, sent) = frame(&state, &mut stage);
+    assert!(sent.contains("U=1") && ids(&first).is_some());
+    stage.answered();
+    assert_eq!(ids(&frame(&state, &mut stage).0), ids(&first), "nothing new, nothing changed");
+    tell(&mut state, Update::Frame(map_frame(0)));
+    let (second, sent) = frame(&state, &mut stage);
+    assert!(sent.contains("U=1") && ids(&second) != ids(&first));
+}
+
+#[test]
+fn sixels_are_sent_at_the_place_of_their_cells() {
+    let mut stage = Stage::still(Painter::Sixel, Depth::True, (8, 16));
+    let (_, sent) = frame(&opened(140, 40), &mut stage);
+    let place = sent.find("\x1bP0;1q").expect("a sixel picture is sent");
+    assert!(sent[..place].starts_with("\x1b[") && sent[..place].ends_with('H'));
+}
