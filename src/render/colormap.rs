@@ -3,9 +3,10 @@
 use image::Rgb;
 
 /// A way to colour numbers from 0 to 1.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
 pub enum Colormap {
     /// Perceptually even, dark violet to white through red.
+    #[default]
     Inferno,
     /// Perceptually even, dark violet to yellow through green.
     Viridis,

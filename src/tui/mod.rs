@@ -25,7 +25,6 @@ mod screen;
 mod signals;
 
 pub use picture::Painter;
-use picture::pixels::COLORS;
 pub use theme::Depth;
 
 use crate::script::message::{Command, Update};

@@ -7,6 +7,7 @@ use super::panels::layout;
 use super::picker::{Choice, Item, Picker, score};
 use super::prompt::{self, Order, Prompt};
 use super::state::{Pane, Popup, State};
+use crate::render::Colormap;
 use crate::script::message::{Command, ParamKind, ParamRow};
 
 /// Opens the popup that an action is for.
@@ -149,7 +150,7 @@ fn take(state: &mut State, of: &Choice, value: String) -> Vec<Effect> {
         Choice::Target => act::ask(Command::Target(value.parse().ok())),
         Choice::Parameter(name) => act::set(state, name.clone(), value),
         Choice::Colors => {
-            state.colors = value;
+            state.colors = Colormap::named(&value).unwrap_or_default();
             Vec::new()
         }
     }
@@ -210,10 +211,10 @@ fn obey(state: &mut State, order: Order) -> Result<Vec<Effect>, String> {
         Order::Method(name) => act::run_method(state, name),
         Order::Layer(name) => act::choose_layer(state, name),
         Order::Colors(name) => {
-            if !super::COLORS.contains(&name.as_str()) {
-                return Err(format!("no colours named \"{name}\"; known are {}", super::COLORS.join(", ")));
-            }
-            take(state, &Choice::Colors, name)
+            let known = || Colormap::ALL.map(Colormap::name).join(", ");
+            state.colors =
+                Colormap::named(&name).ok_or_else(|| format!("no colours named \"{name}\"; known are {}", known()))?;
+            Vec::new()
         }
         Order::Step(step) => act::ask(Command::Seek(step)),
         Order::Save(folder) => act::ask(Command::Save(folder)),
@@ -288,9 +289,8 @@ fn classes(state: &State, of: Choice, title: &str, present: Option<usize>) -> Pi
 }
 
 fn colors(state: &State) -> Picker {
-    let own = item("", "as the figure says", "");
-    let items = std::iter::once(own).chain(super::COLORS.iter().map(|c| item(c, c, ""))).collect();
-    Picker::new(Choice::Colors, "colours of maps", items, &state.colors)
+    let items = Colormap::ALL.iter().map(|c| item(c.name(), c.name(), "")).collect();
+    Picker::new(Choice::Colors, "colours of maps", items, state.colors.name())
 }
 
 fn layer_item(state: &State, name: String) -> Item {

@@ -1,6 +1,7 @@
 //! The line at the bottom: editing it, and reading it as a command.
 
 use super::state::State;
+use crate::render::Colormap;
 use std::path::PathBuf;
 
 /// A line that is being typed.
@@ -97,7 +98,7 @@ pub fn offers(state: &State, line: &str) -> Vec<String> {
         ["model", _] => state.models.iter().map(|m| m.name.clone()).collect(),
         ["method", _] => state.methods.iter().map(|m| m.name.clone()).collect(),
         ["layer", _] => state.layer_param().map_or_else(Vec::new, |(_, kinds)| state.layers_of(kinds)),
-        ["colors", _] => super::COLORS.iter().map(|c| (*c).to_owned()).collect(),
+        ["colors", _] => Colormap::ALL.iter().map(|c| c.name().to_owned()).collect(),
         _ => Vec::new(),
     };
     names.into_iter().filter(|n| n.starts_with(last)).collect()

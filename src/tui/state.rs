@@ -6,7 +6,7 @@ use super::look::Look;
 use super::picker::Picker;
 use super::prompt::Prompt;
 use super::tree::Tree;
-use crate::render::{Array, Body, ClassRow, Figure};
+use crate::render::{Array, Body, ClassRow, Colormap, Figure};
 use crate::script::message::{Frame, MethodCard, MethodRow, ModelCard, ModelRow, ParamKind, ParamRow, Report};
 use std::collections::BTreeMap;
 use std::path::PathBuf;
@@ -63,8 +63,8 @@ pub struct State {
     pub look: Look,
     /// Which curves are shown.
     pub curve: usize,
-    /// Name of the colours that maps are drawn in; empty: each map's own.
-    pub colors: String,
+    /// The colours that maps are drawn in, unless their zero stands in the middle.
+    pub colors: Colormap,
     /// How many questions were asked.
     pub asked: u64,
     /// Whether the worker is computing, and since when.

@@ -2,13 +2,13 @@
 
 use super::plot::{self, Chartings, Curve};
 use super::{bar, brief, pane, row};
-use crate::render::{Bar, Body, Figure, Scale, Series};
+use crate::render::{self, Bar, Body, Figure, Series};
 use crate::tui::look::{self, Exhibit};
+use crate::tui::picture::Stage;
 use crate::tui::picture::cells::{self, Blocks};
-use crate::tui::picture::{Stage, pixels};
 use crate::tui::state::{Pane, State};
 use crate::tui::theme::Theme;
-use image::{Rgb, RgbImage};
+use image::RgbImage;
 use ratatui::buffer::Buffer;
 use ratatui::layout::Rect;
 use ratatui::text::{Line, Span, Text};
@@ -70,7 +70,7 @@ fn freshness(state: &State, theme: &Theme) -> Span<'static> {
 fn draw_picture(buf: &mut Buffer, tile: Rect, exhibit: &Exhibit, state: &State, theme: &Theme, stage: &mut Stage) {
     let height = caption_height(tile);
     let area = Rect { height: tile.height - height, ..tile };
-    let rect = stage.place(buf, area, exhibit, &state.colors).unwrap_or(area);
+    let rect = stage.place(buf, area, exhibit, state.colors).unwrap_or(area);
     let wide = if rect.width >= 26.min(tile.width) { rect } else { tile };
     let caption = Rect { x: wide.x, y: rect.bottom(), width: wide.width, height };
     picture_caption(buf, caption, &exhibit.figure, state, theme, stage);
@@ -130,34 +130,24 @@ fn shares(area: Rect, pictures: &[Exhibit], others: &[Exhibit]) -> (Rect, Rect) 
 
 /// Title and size or scale, and below them the colours from the least to the greatest value.
 fn picture_caption(buf: &mut Buffer, area: Rect, figure: &Figure, state: &State, theme: &Theme, stage: &Stage) {
-    let about = match &figure.body {
-        Body::Map { scale, .. } | Body::Montage { scale, .. } => scale_in_words(*scale),
-        Body::Image { pixels } => crate::tui::tree::shape(&pixels.shape),
+    let range = render::range(figure);
+    let about = match (&range, &figure.body) {
+        (Some(range), _) => range.chosen.to_owned(),
+        (None, Body::Image { pixels }) => crate::tui::tree::shape(&pixels.shape),
         _ => String::new(),
     };
     let room = usize::from(area.width).saturating_sub(figure.title.chars().count() + 1);
     let about = if about.chars().count() <= room { about } else { String::new() };
     row(buf, area, 0, Line::styled(figure.title.as_str(), theme.strong), Line::styled(about, theme.dim));
-    let Some((low, high)) = pixels::bounds(figure).filter(|_| area.height > 1) else { return };
-    let (low, high) = (format!("{} ", brief(f64::from(low))), format!(" {}", brief(f64::from(high))));
+    let Some(range) = range.filter(|_| area.height > 1) else { return };
+    let (low, high) = (format!("{} ", brief(f64::from(range.low))), format!(" {}", brief(f64::from(range.high))));
     row(buf, area, 1, Line::raw(low.as_str()), Line::raw(high.as_str()));
     let taken = (low.chars().count(), high.chars().count());
     let width = usize::from(area.width).saturating_sub(taken.0 + taken.1) as u16;
     let bar = Rect::new(area.x + taken.0 as u16, area.y + 1, width, 1);
-    let share = |x: u32| x as f32 / 63.0;
-    let ramp = RgbImage::from_fn(64, 1, |x, _| Rgb(pixels::color(figure, &state.colors, share(x))));
+    let colors = render::colorbar(figure, state.colors, 64).unwrap_or_default();
+    let ramp = RgbImage::from_fn(colors.len() as u32, 1, |x, _| colors[x as usize]);
     cells::paint(buf, bar, &ramp, Blocks::Half, stage.depth);
-}
-
-/// How values became colours.
-fn scale_in_words(scale: Scale) -> String {
-    match scale {
-        Scale::Range => "least to greatest".into(),
-        Scale::Positive => "0 to greatest".into(),
-        Scale::Percentile => "0 to 99th percentile".into(),
-        Scale::Symmetric => "± greatest".into(),
-        Scale::Fixed(low, high) => format!("{} to {}", brief(f64::from(low)), brief(f64::from(high))),
-    }
 }
 
 /// One row for the title; a second one for the colours where there is room.

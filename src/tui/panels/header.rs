@@ -18,7 +18,7 @@ pub fn draw(buf: &mut Buffer, area: Rect, state: &State, theme: &Theme) {
     let parts =
         [("m", "model", model), ("i", "picture", short(picture)), ("M", "method", method), ("t", "target", &target)];
     let mut spans = vec![Span::styled(" gradscope ", Style::new().add_modifier(Modifier::REVERSED | Modifier::BOLD))];
-    for (index, (_, name, value)) in parts.iter().enumerate() {
+    for (index, (name, value)) in parts.iter().enumerate() {
         match (wide, index) {
             (true, _) => spans.push(Span::styled(format!("  {name} "), theme.dim)),
             (false, 0) => spans.push(Span::raw(" ")),
@@ -26,6 +26,10 @@ pub fn draw(buf: &mut Buffer, area: Rect, state: &State, theme: &Theme) {
             (false, _) => spans.push(Span::raw(" · ")),
         }
         spans.push(Span::styled((*value).to_owned(), theme.strong));
+    }
+    if wide {
+        spans.push(Span::styled("  colours ", theme.dim));
+        spans.push(Span::styled(state.colors.name(), theme.strong));
     }
     spans.extend(badges(state, theme));
     buf.set_line(area.x, area.y, &Line::from(spans), area.width);

@@ -1,10 +1,9 @@
 //! Making pictures ready for the terminal, on a thread of its own: the newest one of every place wins.
 
 use super::cells::Blocks;
-use super::pixels::pixels;
 use super::sample::Samples;
 use super::{Key, Painter, fit, kitty, sixel};
-use crate::render::Figure;
+use crate::render::{self, Figure};
 use image::RgbImage;
 use ratatui::layout::Rect;
 use std::collections::BTreeMap;
@@ -68,14 +67,14 @@ fn work(jobs: &Receiver<Job>, done: impl Fn(usize, Painted)) {
 
 /// Makes a picture ready; none for a figure that is no picture.
 pub fn paint(job: &Job) -> Option<Painted> {
-    let image = Arc::new(pixels(&job.figure, &job.key.colors)?);
+    let image = Arc::new(render::paint(&job.figure, job.key.colors)?);
     let bytes = match job.painter {
         Painter::Kitty(..) => Some(kitty::png(&enlarged(&image)).into()),
         Painter::Sixel => Some(sixel::encode(&fitted(&image, job)).into()),
         Painter::Iterm => Some(Arc::default()),
         Painter::Cells(Blocks::Quadrant | Blocks::Half | Blocks::Letters) | Painter::Nothing => None,
     };
-    Some(Painted { key: job.key.clone(), area: job.area, image, bytes })
+    Some(Painted { key: job.key, area: job.area, image, bytes })
 }
 
 fn enlarged(image: &RgbImage) -> RgbImage {

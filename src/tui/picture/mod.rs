@@ -8,7 +8,6 @@
 pub mod cells;
 pub mod encode;
 pub mod kitty;
-pub mod pixels;
 pub mod sample;
 pub mod sixel;
 
@@ -16,6 +15,7 @@ pub use encode::{Job, Painted};
 
 use super::look::Exhibit;
 use super::theme::Depth;
+use crate::render::Colormap;
 use cells::Blocks;
 use image::{DynamicImage, RgbImage};
 use kitty::Placing;
@@ -40,12 +40,12 @@ pub enum Painter {
 }
 
 /// What is drawn: a figure in some colours.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Key {
     /// The number of the exhibit.
     pub id: u64,
     /// The colours of maps.
-    pub colors: String,
+    pub colors: Colormap,
 }
 
 /// All pictures of the screen.
@@ -112,7 +112,7 @@ impl Stage {
     }
 
     /// Puts a picture into an area, as large as fits, and says where; none as long as there is none.
-    pub fn place(&mut self, buf: &mut Buffer, area: Rect, exhibit: &Exhibit, colors: &str) -> Option<Rect> {
+    pub fn place(&mut self, buf: &mut Buffer, area: Rect, exhibit: &Exhibit, colors: Colormap) -> Option<Rect> {
         if area.is_empty() || self.painter == Painter::Nothing {
             return None;
         }
@@ -202,9 +202,9 @@ impl Stage {
         self.base..self.base + IDS
     }
 
-    fn request(&mut self, index: usize, area: Rect, exhibit: &Exhibit, colors: &str) {
-        let key = Key { id: exhibit.id, colors: colors.to_owned() };
-        let asked = Some((key.clone(), (area.width, area.height)));
+    fn request(&mut self, index: usize, area: Rect, exhibit: &Exhibit, colors: Colormap) {
+        let key = Key { id: exhibit.id, colors };
+        let asked = Some((key, (area.width, area.height)));
         if self.slots[index].asked == asked {
             return;
         }
@@ -270,7 +270,7 @@ impl Stage {
         if let Painter::Kitty(Placing::Cells, _) = self.painter {
             slot.turn = !slot.turn;
         }
-        slot.shown = Some((rect, painted.key.clone()));
+        slot.shown = Some((rect, painted.key));
         let id = self.id(index, self.slots[index].turn);
         let bytes = painted.bytes.as_deref().unwrap_or_default();
         match self.painter {
