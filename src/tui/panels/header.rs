@@ -15,8 +15,7 @@ pub fn draw(buf: &mut Buffer, area: Rect, state: &State, theme: &Theme) {
     let picture = state.picture.as_ref().map_or("no picture", |p| &p.name);
     let method = state.method.as_ref().map_or("no method", |m| &m.name);
     let target = state.target.map_or_else(|| "top class".to_owned(), |class| format!("{class} {}", state.label(class)));
-    let parts =
-        [("m", "model", model), ("i", "picture", short(picture)), ("M", "method", method), ("t", "target", &target)];
+    let parts = [("model", model), ("picture", short(picture)), ("method", method), ("target", &target)];
     let mut spans = vec![Span::styled(" gradscope ", Style::new().add_modifier(Modifier::REVERSED | Modifier::BOLD))];
     for (index, (name, value)) in parts.iter().enumerate() {
         match (wide, index) {
