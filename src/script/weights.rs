@@ -32,6 +32,10 @@ impl Architectures {
             );
             return self.tell(Path::new(name));
         }
+        ensure!(
+            !name.ends_with(".onnx"),
+            "\"{name}\" is an ONNX graph, which cannot be read yet; give a .safetensors or PyTorch file"
+        );
         let (card, graph) = self.build(name)?;
         match weights {
             Some(path) => model(card, &graph, Weights::read(path)?)

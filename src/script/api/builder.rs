@@ -8,7 +8,7 @@ use crate::graph::{Builder, Graph, NodeId};
 use crate::kernel::{Conv2d, Pool2d, Window};
 use crate::script::report::raise;
 use anyhow::{Context, Result, ensure};
-use rhai::{Array, Dynamic, Engine, EvalAltResult, FLOAT, INT, Map};
+use rhai::{Array, Dynamic, Engine, EvalAltResult, INT, Map};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 /// A node of a network under construction.
@@ -137,16 +137,17 @@ fn pointwise(engine: &mut Engine) {
     engine.register_fn("softmax", |x: &mut Handle, name: &str| out(x.then(name, op::Softmax)));
     engine.register_fn("log_softmax", |x: &mut Handle, name: &str| out(x.then(name, op::LogSoftmax)));
     engine.register_fn("leaky_relu", |x: &mut Handle, name: &str| out(x.then(name, op::LeakyRelu { slope: 0.01 })));
-    engine.register_fn("leaky_relu", |x: &mut Handle, name: &str, slope: FLOAT| {
-        out(x.then(name, op::LeakyRelu { slope }))
+    engine.register_fn("leaky_relu", |x: &mut Handle, name: &str, slope: Dynamic| {
+        out(options::number(&slope).and_then(|slope| x.then(name, op::LeakyRelu { slope })))
     });
     engine.register_fn("dropout", |x: &mut Handle, name: &str| out(x.then(name, op::Dropout)));
-    engine.register_fn("dropout", |x: &mut Handle, name: &str, p: FLOAT| out(dropout(x, name, p)));
+    engine.register_fn("dropout", |x: &mut Handle, name: &str, p: Dynamic| out(dropout(x, name, &p)));
     engine.register_fn("lrn", |x: &mut Handle, name: &str, size: INT| out(lrn(x, name, size, Map::new())));
     engine.register_fn("lrn", |x: &mut Handle, name: &str, size: INT, options: Map| out(lrn(x, name, size, options)));
 }
 
-fn dropout(x: &Handle, name: &str, p: f64) -> Result<Handle> {
+fn dropout(x: &Handle, name: &str, p: &Dynamic) -> Result<Handle> {
+    let p = options::number(p)?;
     ensure!((0.0..=1.0).contains(&p), "layer \"{name}\" drops a share of 0 to 1, got {p}");
     x.then(name, op::Dropout)
 }

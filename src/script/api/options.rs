@@ -94,12 +94,13 @@ pub(crate) fn size(value: &Dynamic) -> Result<usize> {
 
 /// One size twice, or `[height, width]`.
 pub(crate) fn pair(value: &Dynamic) -> Result<(usize, usize)> {
-    if !value.is_array() {
-        return size(value).map(|n| (n, n)).context("a size, or [height, width]");
-    }
-    match sizes(value)?[..] {
-        [h, w] => Ok((h, w)),
-        _ => bail!("expected one size or [height, width], got {}", shown(value)),
+    match value.type_name() {
+        "i64" => size(value).map(|n| (n, n)),
+        "array" => match sizes(value)?[..] {
+            [h, w] => Ok((h, w)),
+            _ => bail!("expected one size or [height, width], got {value}"),
+        },
+        _ => bail!("expected a size or [height, width], got {}", shown(value)),
     }
 }
 
@@ -114,7 +115,8 @@ pub(crate) fn text(value: &Dynamic) -> Result<String> {
     Ok(value.to_string())
 }
 
-fn number(value: &Dynamic) -> Result<f64> {
+/// A finite number, whole or not.
+pub(crate) fn number(value: &Dynamic) -> Result<f64> {
     let number = super::number(value)?;
     ensure!(number.is_finite(), "expected a finite number, got {number}");
     Ok(number)
@@ -128,6 +130,7 @@ fn list(value: &Dynamic) -> Result<Array> {
 fn shown(value: &Dynamic) -> String {
     match value.type_name() {
         "array" | "map" | "()" | "Fn" => value.type_name().to_string(),
+        "string" => format!("\"{value}\""),
         kind => format!("{value} ({kind})"),
     }
 }

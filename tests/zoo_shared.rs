@@ -1,0 +1,95 @@
+//! Trained networks against what PyTorch computes with the same weights on the same pictures.
+//!
+//! The weights and pictures are found in the folder that GRADSCOPE_SHARED names; without it these tests do nothing.
+
+use candle_core::{DType, Device, Tensor};
+use gradscope::script::architecture::Architectures;
+use gradscope::script::folders::Folders;
+use std::collections::HashMap;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+fn shared() -> Option<PathBuf> {
+    std::env::var_os("GRADSCOPE_SHARED").map(PathBuf::from)
+}
+
+fn reference(shared: &Path) -> HashMap<String, Tensor> {
+    candle_core::safetensors::load(shared.join("models/reference_outputs.safetensors"), &Device::Cpu).unwrap()
+}
+
+/// Logits of `(N, C, H, W)` bytes; `model` is a name with a weight file, or a weight file alone.
+fn logits(model: &str, weights: Option<&Path>, pixels: &Tensor) -> Tensor {
+    let architectures = Architectures::new(Folders::models(None), &Arc::default());
+    let model = architectures.open(model, weights).unwrap_or_else(|e| panic!("{e:#}"));
+    let x = (pixels.to_dtype(DType::F32).unwrap() / 255.0).unwrap();
+    model.graph.forward(&x).unwrap().logits().unwrap()
+}
+
+fn assert_close(what: &str, ours: &Tensor, theirs: &Tensor) {
+    let difference = (ours.flatten_all().unwrap() - theirs.flatten_all().unwrap()).unwrap().abs().unwrap();
+    let greatest = difference.max(0).unwrap().to_scalar::<f32>().unwrap();
+    assert!(greatest < 1e-3, "{what}: logits differ by {greatest}");
+}
+
+/// The first 16 pictures of CIFAR-10's test set: a label, then three planes of 32x32 bytes each.
+fn cifar(shared: &Path) -> Tensor {
+    let bytes = std::fs::read(shared.join("data/cifar10/cifar10_test_2000.bin")).unwrap();
+    let pixels = bytes.chunks(3073).take(16).flat_map(|picture| picture[1..].to_vec()).collect();
+    Tensor::from_vec(pixels, (16, 3, 32, 32), &Device::Cpu).unwrap()
+}
+
+fn photo(shared: &Path, name: &str) -> Tensor {
+    let picture = image::open(shared.join(format!("data/photos/{name}.png"))).unwrap().to_rgb8();
+    let size = (picture.height() as usize, picture.width() as usize, 3);
+    let rows = Tensor::from_vec(picture.into_raw(), size, &Device::Cpu).unwrap();
+    rows.permute((2, 0, 1)).unwrap().unsqueeze(0).unwrap()
+}
+
+#[test]
+fn cifar_networks_give_the_logits_that_pytorch_gives() {
+    let Some(shared) = shared() else { return };
+    let (pictures, reference) = (cifar(&shared), reference(&shared));
+    let files = [
+        ("resnet20", "resnet20_cifar10.safetensors"),
+        ("resnet56", "resnet56_cifar10.safetensors"),
+        ("convnetjs", "convnetjs_cifar10.safetensors"),
+    ];
+    for (name, file) in files {
+        let ours = logits(name, Some(&shared.join("models").join(file)), &pictures);
+        assert_close(name, &ours, &reference[&format!("cifar10_test_0_15.{name}.logits")]);
+    }
+}
+
+#[test]
+fn imagenet_networks_give_the_logits_that_pytorch_gives() {
+    let Some(shared) = shared() else { return };
+    let reference = reference(&shared);
+    let files = [
+        ("squeezenet1_0", "squeezenet1_0_imagenet.safetensors"),
+        ("darknet_tiny", "darknet_tiny_imagenet_f16.safetensors"),
+    ];
+    for (name, file) in files {
+        for picture in ["dog_cat_both", "king_snake_rgba", "kitten_rgba"] {
+            let weights = shared.join("models").join(file);
+            let ours = logits(name, Some(&weights), &photo(&shared, picture));
+            assert_close(picture, &ours, &reference[&format!("{picture}.{name}.logits")]);
+        }
+    }
+}
+
+#[test]
+fn the_tensors_of_a_weight_file_tell_its_architecture() {
+    let Some(shared) = shared() else { return };
+    let architectures = Architectures::new(Folders::models(None), &Arc::default());
+    for (file, name) in [
+        ("resnet20_cifar10.safetensors", "resnet20"),
+        ("resnet56_cifar10.safetensors", "resnet56"),
+        ("convnetjs_cifar10.safetensors", "convnetjs"),
+        ("squeezenet1_0_imagenet.safetensors", "squeezenet1_0"),
+        ("darknet_tiny_imagenet_f16.safetensors", "darknet_tiny"),
+    ] {
+        let path = shared.join("models").join(file);
+        let model = architectures.open(path.to_str().unwrap(), None).unwrap_or_else(|e| panic!("{e:#}"));
+        assert_eq!(model.card.name, name);
+    }
+}
