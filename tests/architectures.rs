@@ -2,7 +2,7 @@
 
 use candle_core::{DType, Device, Tensor};
 use gradscope::script::Guard;
-use gradscope::script::architecture::{Architectures, card};
+use gradscope::script::architecture::{Architectures, card, describe};
 use gradscope::script::folders::Folders;
 use gradscope::script::message::Report;
 use std::collections::{BTreeMap, HashMap};
@@ -64,10 +64,36 @@ fn every_kind_of_operation_can_be_built() {
 }
 
 #[test]
+fn the_example_of_the_readme_builds() {
+    let text = include_str!("../models/README.md");
+    let example = text.split("```rhai\n").nth(1).and_then(|rest| rest.split("```").next()).expect("an example");
+    let folder = tempfile::tempdir().unwrap();
+    std::fs::write(folder.path().join("mine.rhai"), example).unwrap();
+    let mine = within(folder.path());
+    for (name, parameters) in [("mine_slim", 2818), ("mine_wide", 38914)] {
+        let (card, graph) = mine.build(name).unwrap_or_else(|e| panic!("{e:#}"));
+        assert_eq!((card.resize, card.label(1).as_str()), (Some(72), "dog"));
+        let count: usize = graph.nodes.iter().map(|n| n.parameter_count()).sum();
+        assert_eq!(count, parameters);
+    }
+}
+
+#[test]
 fn the_normalisation_is_the_first_node_unless_it_changes_nothing() {
     let all = Architectures::new(Folders::models(None), &Arc::default());
     assert_eq!(all.build("resnet20").unwrap().1.nodes[1].op.kind(), "normalize");
     assert_eq!(all.build("darknet_tiny").unwrap().1.nodes[1].name, "conv1");
+}
+
+#[test]
+fn a_network_is_described_with_its_layers_and_classes() {
+    let all = Architectures::new(Folders::models(None), &Arc::default());
+    let (card, graph) = all.build("resnet18").unwrap();
+    let row = describe(&card, &graph);
+    assert_eq!((row.parameters, row.labels.len(), row.labels[243].as_str()), (11_689_512, 1000, "bull mastiff"));
+    let conv = &row.layers[2];
+    assert_eq!((conv.name.as_str(), conv.kind.as_str(), conv.parameters), ("conv1", "conv", 9408));
+    assert_eq!(conv.shape, [64, 112, 112]);
 }
 
 #[test]

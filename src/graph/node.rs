@@ -52,9 +52,9 @@ impl Node {
         self.op.params().into_iter().map(|p| Parameter { name: format!("{}.{}", self.name, p.name), ..p })
     }
 
-    /// How many numbers its parameters hold.
+    /// How many numbers it trains, as PyTorch counts parameters: running statistics are left out.
     pub fn parameter_count(&self) -> usize {
-        self.op.params().iter().map(|p| p.shape.iter().product::<usize>()).sum()
+        self.op.params().iter().filter(|p| p.trained).map(|p| p.shape.iter().product::<usize>()).sum()
     }
 }
 

@@ -176,12 +176,17 @@ impl Script {
 
 /// An open model as plain values.
 pub fn card(model: &Model) -> ModelCard {
+    describe(&model.card, &model.graph)
+}
+
+/// A network as plain values, with or without weights; a class without a name has its number.
+pub fn describe(card: &Card, graph: &Graph) -> ModelCard {
     ModelCard {
-        name: model.card.name.clone(),
+        name: card.name.clone(),
         device: "cpu".into(),
-        layers: layers(&model.graph),
-        labels: model.card.labels.to_vec(),
-        parameters: model.graph.nodes.iter().map(|n| n.parameter_count()).sum(),
+        layers: layers(graph),
+        labels: (0..classes(graph)).map(|class| card.label(class)).collect(),
+        parameters: graph.nodes.iter().map(|n| n.parameter_count()).sum(),
     }
 }
 
@@ -214,8 +219,13 @@ fn per_channel(o: &Options, key: &str, default: f64, channels: usize) -> Result<
     Ok(values)
 }
 
+/// How many scores a network gives.
+fn classes(graph: &Graph) -> usize {
+    graph.nodes[graph.logits].shape[1..].iter().product()
+}
+
 fn check_labels(card: &Card, graph: &Graph) -> Result<()> {
-    let (classes, labels) = (graph.nodes[graph.logits].shape[1..].iter().product::<usize>(), card.labels.len());
+    let (classes, labels) = (classes(graph), card.labels.len());
     ensure!(labels == 0 || labels == classes, "\"{}\" gives {classes} scores, but {labels} class names", card.name);
     Ok(())
 }
