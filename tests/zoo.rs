@@ -2,6 +2,7 @@
 //!
 //! The numbers are in `tests/fixtures/zoo.json`, written by `scripts/reference/zoo.py`; weights and pictures come from
 //! a formula that both sides have.
+#![allow(clippy::unwrap_used)]
 
 use candle_core::{DType, Device, Tensor};
 use gradscope::backward::Walk;

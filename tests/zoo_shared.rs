@@ -1,6 +1,7 @@
 //! Trained networks against what PyTorch computes with the same weights on the same pictures.
 //!
 //! The weights and pictures are found in the folder that GRADSCOPE_SHARED names; without it these tests do nothing.
+#![allow(clippy::unwrap_used)]
 
 use candle_core::{DType, Device, Tensor};
 use gradscope::script::architecture::Architectures;

@@ -1,1 +1,12 @@
 //! Pictures and data sets: from files, or made by the program itself.
+
+pub mod file;
+pub mod npy;
+pub mod resample;
+pub mod picture;
+pub mod preprocess;
+
+pub use file::{read_whole, write_whole};
+pub use npy::{read_npy, write_npy};
+pub use picture::Picture;
+pub use preprocess::Preprocess;

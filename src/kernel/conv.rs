@@ -54,7 +54,7 @@ impl Conv2d {
         );
         let g = self.groups;
         ensure!(
-            g > 0 && x[1] == weight[1] * g && weight[0] % g == 0,
+            g > 0 && x[1] == weight[1] * g && weight[0].is_multiple_of(g),
             "a convolution in {g} groups of {x:?} with a weight of {weight:?}: channels do not fit"
         );
         let (oh, ow) = self.output(weight, x[2], x[3])?;

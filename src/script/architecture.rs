@@ -7,7 +7,7 @@ use super::folders::{Folders, Source};
 use super::guard::Guard;
 use super::host::protected;
 use super::message::{LayerRow, ModelCard, ModelRow, Report};
-use super::report::closest;
+use super::report::{Libraries, Texts, closest};
 use crate::graph::Graph;
 use crate::model::{Card, Model};
 use anyhow::{Context, Result, anyhow, bail, ensure};
@@ -140,7 +140,8 @@ impl Architectures {
     }
 
     fn report(&self, source: &Source, error: &EvalAltResult) -> Report {
-        Report::run(&source.name, &source.text, error, &functions(&self.engine))
+        let texts = Texts { name: &source.name, text: &source.text, libraries: &Libraries::default() };
+        Report::run(&texts, error, None, &functions(&self.engine))
     }
 
     fn card(&self, script: &Script, name: &str) -> Result<Card> {

@@ -1,33 +1,54 @@
 //! The script engine within its limits: no files, no endless loops, no runaway recursion.
 
+use super::api;
 use super::folders::Folders;
 use super::guard::Guard;
-use super::{api, report::raise};
+use super::report::{Libraries, raise, raise_at};
 use rhai::packages::{Package, StandardPackage};
 use rhai::{
     AST, Engine, EvalAltResult, FLOAT, INT, Module, ModuleResolver, OptimizationLevel, Position, Scope, Shared,
 };
 use std::cell::RefCell;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
+
+/// The libraries that an engine has compiled, as they were when last read.
+#[derive(Clone, Default)]
+pub(super) struct Read(Arc<Mutex<Libraries>>);
+
+impl Read {
+    /// Their texts now.
+    pub fn libraries(&self) -> Libraries {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    fn add(&self, name: &str, text: &str) {
+        let mut libraries = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        Arc::make_mut(&mut libraries).insert(name.into(), text.into());
+    }
+}
 
 /// A new engine whose imports come from `folders`.
 pub(super) fn engine(guard: &Arc<Guard>, folders: Folders) -> Engine {
+    engine_that_tells(guard, folders, Read::default())
+}
+
+/// The same, with the texts of its imports kept in `read`.
+pub(super) fn engine_that_tells(guard: &Arc<Guard>, folders: Folders, read: Read) -> Engine {
     let mut engine = Engine::new_raw();
     StandardPackage::new().register_into_engine(&mut engine);
     limit(&mut engine);
     let counter = guard.clone();
     engine.on_progress(move |_| counter.count().map(Into::into));
-    engine.set_module_resolver(Resolver { folders });
+    engine.set_module_resolver(Resolver { folders, read });
     engine.on_print(|_| {}).on_debug(|_, _, _| {});
     numbers(&mut engine);
     api::register(&mut engine, guard);
     engine
 }
 
-/// The names of all functions that scripts may call.
+/// The signatures of all functions that scripts may call.
 pub(super) fn functions(engine: &Engine) -> Vec<String> {
-    let signatures = engine.gen_fn_signatures(true);
-    signatures.iter().filter_map(|s| s.split('(').next()).map(|s| s.trim().to_string()).collect()
+    engine.gen_fn_signatures(true)
 }
 
 fn limit(engine: &mut Engine) {
@@ -74,6 +95,7 @@ fn no_sleep() -> Box<EvalAltResult> {
 /// Imports by name from the script folders, with circles told instead of followed.
 struct Resolver {
     folders: Folders,
+    read: Read,
 }
 
 thread_local! {
@@ -88,10 +110,11 @@ impl Resolver {
             Some(open[from..].iter().map(String::as_str).chain([path]).collect::<Vec<_>>().join(" -> "))
         });
         if let Some(circle) = circle {
-            return Err(raise(anyhow::anyhow!("circular import: {circle}")));
+            return Err(raise_at(anyhow::anyhow!("circular import: {circle}"), position));
         }
         let missing = || EvalAltResult::ErrorModuleNotFound(path.into(), position);
-        let source = self.folders.find(path).map_err(raise)?.ok_or_else(missing)?;
+        let source = self.folders.find(path).map_err(|e| raise_at(e, position))?.ok_or_else(missing)?;
+        self.read.add(path, &source.text);
         IMPORTING.with_borrow_mut(|open| open.push(path.into()));
         let ast = engine.compile_into_self_contained(&Scope::new(), &source.text);
         IMPORTING.with_borrow_mut(Vec::pop);

@@ -70,7 +70,7 @@ impl Folders {
         let plain = |s: &str| !s.is_empty() && s.chars().all(|c| c.is_ascii_alphanumeric() || "-_+".contains(c));
         ensure!(name.split('/').all(plain), "\"{name}\" is no script name: letters, digits, - and _ only");
         let file = format!("{name}.rhai");
-        for path in self.folders.iter().map(|f| f.join(&file)).filter(|p| p.is_file()) {
+        if let Some(path) = self.folders.iter().map(|f| f.join(&file)).find(|p| p.is_file()) {
             return Source::read(&path).map(|s| Some(Source { name: name.into(), ..s }));
         }
         let text = self.embedded.get_file(&file).and_then(|f| f.contents_utf8());

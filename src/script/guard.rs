@@ -1,16 +1,19 @@
 //! What stops a script: a cancel flag, a count of its operations, a limit on memory.
 
+use super::memory::{available, budget, held};
+use crate::graph::Graph;
 use anyhow::{Result, ensure};
+use std::fmt;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 /// Operations that one call into a script may take, some seconds of pure script.
 const OPERATIONS: u64 = 40_000_000;
 /// Bytes that one tensor may hold.
 const TENSOR: usize = 4 << 30;
-/// A tensor of at least so many bytes is set against the machine's free memory.
-const LARGE: usize = 16 << 20;
-/// Operations between two looks at the memory in use.
+/// Operations between two looks at the machine's memory.
 const LOOK: u64 = 1 << 14;
+/// Bytes that the machine is left with at least.
+const SPARE: usize = 256 << 20;
 
 /// Limits of one host, shared with whoever may cancel it.
 ///
@@ -23,6 +26,18 @@ pub struct Guard {
     operations: AtomicU64,
 }
 
+/// Why a script had to stop; no script can catch it.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Stopped(pub String);
+
+impl fmt::Display for Stopped {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+impl std::error::Error for Stopped {}
+
 impl Guard {
     /// A new call begins: its operations are counted from zero.
     pub(super) fn begin(&self) {
@@ -34,6 +49,11 @@ impl Guard {
         self.started.store(known, Ordering::Relaxed);
     }
 
+    /// How many wishes to cancel there were.
+    pub fn wishes(&self) -> u64 {
+        self.wanted.load(Ordering::Relaxed)
+    }
+
     /// Ends what runs now, at its next look.
     pub fn cancel(&self) {
         self.wanted.fetch_add(1, Ordering::Relaxed);
@@ -41,51 +61,74 @@ impl Guard {
 
     /// Whether what runs now is to end.
     pub fn is_cancelled(&self) -> bool {
-        self.wanted.load(Ordering::Relaxed) > self.started.load(Ordering::Relaxed)
+        self.wishes() > self.started.load(Ordering::Relaxed)
     }
 
     /// Native work asks between its parts whether to go on.
     pub fn tick(&self) -> Result<()> {
-        ensure!(!self.is_cancelled(), "cancelled");
-        Ok(())
+        match self.verdict() {
+            Some(why) => Err(Stopped(why).into()),
+            None => Ok(()),
+        }
     }
 
     /// One script operation; a text says why the script ends.
     pub(super) fn count(&self) -> Option<String> {
-        if self.is_cancelled() {
-            return Some("cancelled".into());
-        }
         let n = self.operations.fetch_add(1, Ordering::Relaxed);
         if n >= OPERATIONS {
             return Some(format!("the script took {OPERATIONS} operations without an end; an endless loop?"));
         }
-        if n % LOOK == LOOK - 1 && available().is_some_and(|bytes| bytes < 256 << 20) {
+        if n % LOOK == LOOK - 1 && available().is_some_and(|bytes| bytes < SPARE) {
             return Some("the script used up the machine's memory; keep fewer tensors".into());
         }
-        None
+        self.verdict()
+    }
+
+    fn verdict(&self) -> Option<String> {
+        if self.is_cancelled() {
+            return Some("cancelled".into());
+        }
+        let (held, budget) = (held(), budget());
+        (held > budget)
+            .then(|| format!("tensors hold {}, more than the {} there are for them", text(held), text(budget)))
     }
 
     /// Asks for a tensor of this shape before it is made.
     pub fn reserve(&self, shape: &[usize], bytes_each: usize) -> Result<()> {
-        self.tick()?;
         let bytes = shape.iter().try_fold(bytes_each, |product, &n| product.checked_mul(n));
-        let text = || crate::tensor::shape_text(shape);
-        let bytes = bytes.filter(|&b| b <= TENSOR);
-        let limit = TENSOR >> 30;
-        ensure!(bytes.is_some(), "a tensor of {} numbers is too large; one may hold up to {limit} GiB", text());
-        let free = bytes.filter(|&b| b >= LARGE).and(available());
+        let what = || format!("a tensor of {} numbers", crate::tensor::shape_text(shape));
+        let Some(bytes) = bytes.filter(|&b| b <= TENSOR) else {
+            anyhow::bail!("{} is too large; one may hold up to {}", what(), text(TENSOR));
+        };
+        self.reserve_bytes(bytes, what)
+    }
+
+    /// Asks for the values of all nodes of a run on `batch` pictures.
+    pub fn reserve_run(&self, graph: &Graph, batch: usize) -> Result<()> {
+        let numbers = graph.nodes.iter().map(|n| n.shape[1..].iter().product::<usize>()).sum::<usize>();
+        let bytes = numbers.saturating_mul(batch).saturating_mul(4);
+        self.reserve_bytes(bytes, || format!("the activations of {batch} pictures"))
+    }
+
+    fn reserve_bytes(&self, bytes: usize, what: impl Fn() -> String) -> Result<()> {
+        self.tick()?;
+        let (held, budget) = (held(), budget());
         ensure!(
-            free.zip(bytes).is_none_or(|(free, bytes)| bytes < free / 2),
-            "no memory for a tensor of {} numbers",
-            text()
+            held.saturating_add(bytes) <= budget,
+            "no memory for {}: {} more than the {} held, and {} is the limit",
+            what(),
+            text(bytes),
+            text(held),
+            text(budget)
         );
         Ok(())
     }
 }
 
-/// Bytes of memory that the machine can still give, where it tells.
-fn available() -> Option<usize> {
-    let text = std::fs::read_to_string("/proc/meminfo").ok()?;
-    let line = text.lines().find(|l| l.starts_with("MemAvailable:"))?;
-    line.split_whitespace().nth(1)?.parse::<usize>().ok().map(|kib| kib << 10)
+/// Bytes as people read them.
+fn text(bytes: usize) -> String {
+    match bytes {
+        b if b >= 1 << 30 => format!("{:.1} GiB", b as f64 / f64::from(1 << 30)),
+        b => format!("{:.0} MiB", b as f64 / f64::from(1 << 20)),
+    }
 }

@@ -1,12 +1,12 @@
 //! The host: finds, compiles and calls methods.
 
-use super::engine;
+use super::engine::{self, Read};
 use super::folders::{Folders, Source};
 use super::guard::Guard;
 use super::message::{MethodRow, Report};
 use super::method::Method;
-use super::report::raise;
-use anyhow::{Context, Error, Result, anyhow, bail};
+use super::report::{Texts, raise};
+use anyhow::{Error, Result, anyhow, bail};
 use rhai::{AST, CallFnOptions, Dynamic, Engine, EvalAltResult, FuncArgs, Map, Scope};
 use std::cell::Cell;
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -19,6 +19,7 @@ pub struct Host {
     plugins: Folders,
     models: Folders,
     engine: Engine,
+    read: Read,
 }
 
 impl Host {
@@ -26,8 +27,9 @@ impl Host {
     pub fn new(plugins: Folders, models: Folders) -> Self {
         quiet_panics();
         let guard = Arc::new(Guard::default());
-        let engine = engine::engine(&guard, plugins.clone());
-        Self { guard, plugins, models, engine }
+        let read = Read::default();
+        let engine = engine::engine_that_tells(&guard, plugins.clone(), read.clone());
+        Self { guard, plugins, models, engine, read }
     }
 
     /// What cancels its scripts.
@@ -63,11 +65,14 @@ impl Host {
         self.guard.begin();
         let (name, text) = (source.name.clone(), source.text.clone());
         if text.trim().is_empty() {
-            return Err(anyhow!("the script \"{name}\" is empty; is it still being written?"));
+            bail!("the script \"{name}\" is empty; is it still being written?");
         }
         let declared = protected(|| self.declarations(&text));
-        let (ast, plugin) = declared.map_err(|e| self.report(&name, &text, &e))?;
-        Method::new(source, ast, plugin).with_context(|| format!("reading the method \"{name}\""))
+        let libraries = self.read.libraries();
+        let texts = Texts { name: &name, text: &text, libraries: &libraries };
+        let (ast, plugin) = declared.map_err(|e| self.report(&texts, &e, None))?;
+        let method = Method::new(source, ast, plugin, libraries.clone());
+        method.map_err(|e| Report::at_text(&name, &text, "const PLUGIN", format!("{e:#}")).into())
     }
 
     fn declarations(&self, text: &str) -> Result<(AST, Option<Map>), Box<EvalAltResult>> {
@@ -85,7 +90,7 @@ impl Host {
         let answer = protected(|| {
             self.engine.call_fn_with_options::<Dynamic>(options, &mut Scope::new(), &method.ast, function, args)
         });
-        answer.map_err(|e| self.report(&method.name, &method.source.text, &e))
+        answer.map_err(|e| self.report(&method.texts(), &e, Some(function)))
     }
 
     /// All methods; those that do not compile with the line of their error.
@@ -109,8 +114,8 @@ impl Host {
         format!("no method named \"{name}\"; known are {}", names.join(", "))
     }
 
-    fn report(&self, name: &str, source: &str, error: &EvalAltResult) -> Error {
-        Report::run(name, source, error, &engine::functions(&self.engine)).into()
+    fn report(&self, texts: &Texts, error: &EvalAltResult, function: Option<&str>) -> Error {
+        Report::run(texts, error, function, &engine::functions(&self.engine)).into()
     }
 }
 

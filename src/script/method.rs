@@ -1,7 +1,9 @@
 //! A method: a script with its declared parameters, compiled.
 
 use super::folders::Source;
+use super::message::Report;
 use super::params::Param;
+use super::report::{Libraries, Texts};
 use anyhow::{Context, Result, anyhow, bail, ensure};
 use rhai::{AST, Array, Map};
 use std::sync::Arc;
@@ -22,11 +24,12 @@ pub struct Method {
     /// The text that was compiled, and where it came from.
     pub source: Arc<Source>,
     pub(super) ast: Arc<AST>,
+    libraries: Libraries,
 }
 
 impl Method {
     /// From a compiled script and its `PLUGIN` constant.
-    pub(super) fn new(source: Source, ast: AST, plugin: Option<Map>) -> Result<Self> {
+    pub(super) fn new(source: Source, ast: AST, plugin: Option<Map>, libraries: Libraries) -> Result<Self> {
         let mut plugin = plugin.context("it has no `const PLUGIN = #{ group: …, params: [ … ] };`")?;
         let group =
             plugin.remove("group").and_then(|g| g.into_string().ok()).context("PLUGIN needs a `group`, a text")?;
@@ -44,7 +47,18 @@ impl Method {
             stepped,
             source: Arc::new(source),
             ast: Arc::new(ast),
+            libraries,
         })
+    }
+
+    /// What was compiled, for reports.
+    pub(super) fn texts(&self) -> Texts<'_> {
+        Texts { name: &self.name, text: &self.source.text, libraries: &self.libraries }
+    }
+
+    /// An error in what one of its functions gave.
+    pub(super) fn wrong(&self, function: &str, error: &anyhow::Error) -> Report {
+        Report::at_text(&self.name, &self.source.text, &format!("fn {function}("), format!("{error:#}"))
     }
 
     /// The first line of its doc.

@@ -4,8 +4,10 @@
 //! method, parameters) and keeps its steps; the [`worker`] does so on a thread of its own for the app.
 
 pub mod message;
-pub mod report;
+pub mod memory;
 mod guard;
+mod advice;
+pub mod report;
 pub mod folders;
 mod engine;
 pub mod params;

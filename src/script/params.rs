@@ -157,11 +157,12 @@ impl Params {
     pub fn carried_to(&self, params: Vec<Param>) -> Self {
         let mut new = Self::new(params);
         for (param, value) in new.params.iter().zip(&mut new.values) {
-            if let Some(old) = self.params.iter().position(|p| p.name == param.name && same_kind(&p.kind, &param.kind))
-            {
-                if self.values[old] != self.params[old].default && param.check(&self.values[old]).is_ok() {
-                    *value = self.values[old].clone();
-                }
+            let Some(old) = self.params.iter().position(|p| p.name == param.name && same_kind(&p.kind, &param.kind))
+            else {
+                continue;
+            };
+            if self.values[old] != self.params[old].default && param.check(&self.values[old]).is_ok() {
+                *value = self.values[old].clone();
             }
         }
         new

@@ -186,11 +186,11 @@ impl Session {
         let method = self.method.clone().context("no method is open")?;
         if method.stepped {
             let state = host.call(&method, "start", (self.cx(0),))?;
-            self.push(state, begun)?;
+            self.push(state, begun).map_err(|e| method.wrong("start", &e))?;
             return self.view(host);
         }
         let answer = host.call(&method, "run", (self.cx(0),))?;
-        let figures = figures(answer).with_context(|| format!("in the method \"{}\"", method.name))?;
+        let figures = figures(answer).map_err(|e| method.wrong("run", &e))?;
         let millis = millis(begun);
         self.steps.push(Step { state: Dynamic::UNIT, scalars: vec![], done: None, millis });
         Ok(self.frame(figures, millis))
@@ -210,8 +210,11 @@ impl Session {
             map.remove("done");
         }
         let state = host.call(&method, "step", (self.cx(self.cursor + 1), state))?;
-        self.steps.truncate(self.cursor + 1);
-        self.push(state, begun)?;
+        let kept = self.steps.split_off(self.cursor + 1);
+        if let Err(error) = self.push(state, begun) {
+            self.steps.extend(kept);
+            return Err(method.wrong("step", &error).into());
+        }
         self.view(host)
     }
 
@@ -234,7 +237,7 @@ impl Session {
             return self.run(host);
         }
         let answer = host.call(&method, "view", (self.cx(self.cursor), step.state))?;
-        let figures = figures(answer).with_context(|| format!("in the method \"{}\"", method.name))?;
+        let figures = figures(answer).map_err(|e| method.wrong("view", &e))?;
         Ok(self.frame(figures, step.millis))
     }
 

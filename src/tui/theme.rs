@@ -67,7 +67,11 @@ impl Theme {
                 _ => color(Color::Gray).add_modifier(Modifier::DIM),
             },
             strong: bold(plain),
-            cursor: plain.add_modifier(Modifier::REVERSED),
+            cursor: plain
+                .fg(Color::Reset)
+                .bg(Color::Reset)
+                .add_modifier(Modifier::REVERSED)
+                .remove_modifier(Modifier::DIM),
             mark: bold(plain).add_modifier(Modifier::UNDERLINED),
             good: color(Color::Green),
             bad: bold(color(Color::Red)),

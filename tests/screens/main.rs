@@ -1,4 +1,5 @@
 //! The terminal app, without a terminal: its state, its screens, its pictures.
+#![allow(clippy::unwrap_used)]
 
 mod drawing;
 mod keys;

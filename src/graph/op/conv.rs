@@ -37,7 +37,7 @@ impl Op for Conv {
         let g = self.slide.groups;
         ensure!(c == self.input, "it reads {} channels, got {c}", self.input);
         ensure!(
-            g > 0 && c % g == 0 && self.output % g == 0,
+            g > 0 && c.is_multiple_of(g) && self.output.is_multiple_of(g),
             "{g} groups divide neither {c} nor {} channels evenly",
             self.output
         );

@@ -3,9 +3,11 @@
 //! A function and not a method of the trace: a closure that uses the object whose method it is given to is refused by
 //! the engine.
 
+use super::options::Options;
 use super::{Guard, Out, Run, out, size};
 use crate::backward::{self, Composite, Relevance, Selector, Walk};
 use crate::graph::{Node, NodeId, Site, Trace, op::KINDS};
+use crate::script::report::Inner;
 use anyhow::{Context, Result, anyhow, bail, ensure};
 use candle_core::Tensor;
 use rhai::{Array, Dynamic, Engine, FnPtr, INT, Map, NativeCallContext};
@@ -61,10 +63,7 @@ fn walk(guard: &Guard, context: &NativeCallContext, run: &Run, seed: &Dynamic, o
 }
 
 fn go(guard: &Guard, context: &NativeCallContext, run: &Run, seed: &Dynamic, options: &Map) -> Result<Relevance> {
-    let known = ["rules", "to", "params"];
-    if let Some(wrong) = options.keys().find(|k| !known.contains(&k.as_str())) {
-        bail!("backward has no option \"{wrong}\"; known are {}", known.join(", "));
-    }
+    let o = Options::new("backward", options.clone(), &["rules", "to", "params"])?;
     let trace = &*run.trace;
     let to = targets(trace, options.get("to"))?;
     let tick = |_: &Node| guard.tick();
@@ -74,7 +73,7 @@ fn go(guard: &Guard, context: &NativeCallContext, run: &Run, seed: &Dynamic, opt
         trace,
         seeds: seeds(trace, seed)?,
         composite: composite(context, options.get("rules"))?,
-        params: options.get("params").is_some_and(|v| v.as_bool() == Ok(true)),
+        params: o.switch("params", false)?,
         tick: &tick,
     }
     .run()
@@ -131,7 +130,7 @@ fn composite<'a>(context: &'a NativeCallContext<'a>, rules: Option<&Dynamic>) ->
 
 /// Calls a rule; it gives the relevance of the only input, or an array with one for each.
 fn call(context: &NativeCallContext, rule: &FnPtr, site: &Site, r: &Tensor) -> Result<Vec<Tensor>> {
-    let answer: Dynamic = rule.call_within_context(context, (site.clone(), r.clone())).map_err(|e| anyhow!("{e}"))?;
+    let answer: Dynamic = rule.call_within_context(context, (site.clone(), r.clone())).map_err(Inner)?;
     if let Some(tensor) = answer.read_lock::<Tensor>() {
         return Ok(vec![tensor.clone()]);
     }

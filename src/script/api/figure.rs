@@ -1,5 +1,6 @@
 //! What a method answers: `heatmap(t, "saliency", #{ over: cx.input })` and the other kinds of figures.
 
+use super::options::Options;
 use super::{Run, number, out};
 use crate::render::{Array as Values, Bar, Body, ClassRow, Figure, Scale, Series};
 use anyhow::{Context, Result, anyhow, bail, ensure};
@@ -63,10 +64,7 @@ fn picture(t: &Tensor) -> Result<Values> {
 }
 
 fn check(options: &Map, known: &[&str]) -> Result<()> {
-    match options.keys().find(|k| !known.contains(&k.as_str())) {
-        Some(wrong) => bail!("a figure has no option \"{wrong}\"; known are {}", known.join(", ")),
-        None => Ok(()),
-    }
+    Options::new("a figure", options.clone(), known).map(drop)
 }
 
 /// `scale: "range" | "positive" | "p99" | "symmetric" | [low, high]`.

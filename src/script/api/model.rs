@@ -20,6 +20,7 @@ pub struct Run {
 impl Run {
     /// Runs a network, stopped between layers when cancelled.
     pub fn forward(guard: &Guard, model: &Model, x: &Tensor) -> Result<Self> {
+        guard.reserve_run(&model.graph, x.dims().first().copied().unwrap_or(1))?;
         let trace = model.graph.forward_with(x, &mut |_, y| guard.tick().map(|()| y))?;
         Ok(Self { trace: Arc::new(trace), card: model.card.clone() })
     }

@@ -12,7 +12,7 @@ use ratatui::text::{Line, Span};
 /// Draws it: `◆` stands before the layer that the method looks at; what it cannot look at is dim.
 pub fn draw(buf: &mut Buffer, area: Rect, state: &State, theme: &Theme) {
     let title = match (state.layer_filter.as_str(), state.layer_param()) {
-        ("", Some(_)) => vec![Span::styled("◆ = seen by it ", theme.frame)],
+        ("", Some(_)) => vec![Span::styled("◆ seen by it ", theme.frame)],
         ("", None) => Vec::new(),
         (text, _) => vec![Span::styled(format!("/{text} "), theme.warn)],
     };

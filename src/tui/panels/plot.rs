@@ -40,7 +40,7 @@ pub fn draw(buf: &mut Buffer, area: Rect, curves: &[Curve], charting: Chartings,
     let (x0, x1) = spread(points().map(|p| p.0));
     let (y0, y1) = charting.bounds.unwrap_or_else(|| spread(points().map(|p| p.1)));
     let here: Vec<_> = charting.here.map(|x| vec![(x, y0), (x, y1)]).unwrap_or_default();
-    let marker = if theme.depth == Depth::None { Marker::Dot } else { Marker::Braille };
+    let marker = marker(theme.depth);
     let line = Dataset::default().marker(marker).style(theme.frame).graph_type(GraphType::Line).data(&here);
     let kind = if charting.joined { GraphType::Line } else { GraphType::Scatter };
     let curve = |(n, c): (usize, &'_ Curve)| (theme.curve(n), c.points.clone());
@@ -52,6 +52,14 @@ pub fn draw(buf: &mut Buffer, area: Rect, curves: &[Curve], charting: Chartings,
         |low: f64, high: f64| Axis::default().style(theme.frame).bounds([low, high]).labels([brief(low), brief(high)]);
     let chart = Chart::new(std::iter::once(line).chain(sets).collect()).x_axis(axis(x0, x1)).y_axis(axis(y0, y1));
     chart.legend_position(None).render(area, buf);
+}
+
+/// Terminals with few colours often have fonts without braille.
+fn marker(depth: Depth) -> Marker {
+    match depth {
+        Depth::None | Depth::Sixteen => Marker::Dot,
+        Depth::Indexed | Depth::True => Marker::Braille,
+    }
 }
 
 /// Names of the curves in their colours, with the value of each here, else at its end; how many rows that took.

@@ -52,7 +52,7 @@ fn halves(buf: &mut Buffer, rect: Rect, image: &RgbImage, depth: Depth) {
     let color = |x: usize, y: usize| match depth {
         Depth::True => rgb(s.at(x, y)),
         Depth::Indexed => Color::Indexed(indexed(dithered(s.at(x, y), x, y, 40.0))),
-        _ => SIXTEEN[nearest(dithered(s.at(x, y), x, y, 110.0), &SIXTEEN_RGB)],
+        _ => SIXTEEN[nearest(dithered(vivid(s.at(x, y)), x, y, 110.0), &SIXTEEN_RGB)],
     };
     for (x, y) in cells(rect) {
         put(buf, rect, x, y, "▀", color(x, y * 2), color(x, y * 2 + 1));
@@ -93,6 +93,12 @@ fn distance(a: [u8; 3], b: [u8; 3]) -> u32 {
 /// How the eye weighs the channels.
 fn brightness([r, g, b]: [u8; 3]) -> f32 {
     0.299 * f32::from(r) + 0.587 * f32::from(g) + 0.114 * f32::from(b)
+}
+
+/// A colour further from grey, because the sixteen have few colours near it.
+fn vivid(color: [u8; 3]) -> [u8; 3] {
+    let grey = brightness(color);
+    color.map(|c| (grey + 2.0 * (f32::from(c) - grey)).clamp(0.0, 255.0) as u8)
 }
 
 /// A colour with the ordered pattern added that makes up for missing shades.

@@ -1,0 +1,240 @@
+//! A picture as it was found: pixels of an image file, or numbers that need no reading.
+
+use super::file::read_whole;
+use super::npy::{Npy, parse_npy};
+use crate::tensor::shape_text;
+use anyhow::{Context, Result, bail, ensure};
+use candle_core::{Device, Tensor};
+use image::{DynamicImage, ImageDecoder, ImageFormat, ImageReader, Limits};
+use std::io::Cursor;
+use std::path::Path;
+
+/// The largest picture that is decoded, in pixels; 20,000 x 20,000 is an error.
+pub const MAX_PIXELS: u64 = 100_000_000;
+
+/// The largest picture file that is read.
+const MAX_BYTES: u64 = 1 << 30;
+
+/// A picture before preprocessing.
+#[derive(Clone, Debug)]
+pub enum Picture {
+    /// An image file's pixels, upright.
+    Image(DynamicImage),
+    /// `(C, H, W)` in `[0, 1]`, f32; scaled to the model's size like an image.
+    Values(Tensor),
+    /// `(C, H, W)`, f32, used as it is: never scaled or cut.
+    Exact(Tensor),
+}
+
+impl Picture {
+    /// Reads a png, jpeg, webp, gif (its first frame), bmp or `.npy` file; the contents tell which, not the name.
+    ///
+    /// EXIF orientation is applied. Errors: not a picture, damaged, or more than [`MAX_PIXELS`].
+    pub fn open(path: &Path) -> Result<Self> {
+        let bytes = read_whole(path, MAX_BYTES)?;
+        Self::parse(&bytes).with_context(|| format!("reading \"{}\" as a picture", path.display()))
+    }
+
+    /// Reads the bytes of a picture file.
+    pub fn parse(bytes: &[u8]) -> Result<Self> {
+        match bytes.starts_with(b"\x93NUMPY") {
+            true => exact(&parse_npy(bytes)?),
+            false => Ok(Self::Image(decode(bytes)?)),
+        }
+    }
+
+    /// `(C, H, W)` of what there is.
+    pub fn shape(&self) -> Result<[usize; 3]> {
+        match self {
+            Self::Image(image) => {
+                let channels = if image.color().has_color() { 3 } else { 1 };
+                Ok([channels, image.height() as usize, image.width() as usize])
+            }
+            Self::Values(t) | Self::Exact(t) => Ok(t.dims3()?.into()),
+        }
+    }
+}
+
+/// An image file's pixels, turned upright.
+fn decode(bytes: &[u8]) -> Result<DynamicImage> {
+    let format = format(bytes)?;
+    let mut reader = ImageReader::with_format(Cursor::new(bytes), format);
+    let mut limits = Limits::default();
+    limits.max_alloc = Some(MAX_PIXELS * 12);
+    reader.limits(limits);
+    let name = format.extensions_str()[0];
+    let broken = || format!("the {name} file is damaged or of an unknown kind");
+    let mut decoder = reader.into_decoder().with_context(broken)?;
+    let (width, height) = decoder.dimensions();
+    let pixels = width as u64 * height as u64;
+    ensure!(pixels > 0, "it has no pixels: {width}x{height}");
+    ensure!(
+        pixels <= MAX_PIXELS,
+        "it has {width}x{height} pixels, and at most {} million are read; scale it down first",
+        MAX_PIXELS / 1_000_000
+    );
+    let orientation = decoder.orientation().with_context(broken)?;
+    let mut image = DynamicImage::from_decoder(decoder).with_context(broken)?;
+    image.apply_orientation(orientation);
+    Ok(image)
+}
+
+fn format(bytes: &[u8]) -> Result<ImageFormat> {
+    use ImageFormat::{Bmp, Gif, Jpeg, Png, WebP};
+    const KNOWN: &str = "png, jpeg, webp, gif, bmp and .npy are read";
+    match image::guess_format(bytes) {
+        Ok(format @ (Png | Jpeg | WebP | Gif | Bmp)) => Ok(format),
+        Ok(other) => bail!("it is a {} file; {KNOWN}", other.extensions_str()[0]),
+        Err(_) if bytes.is_empty() => bail!("the file is empty; {KNOWN}"),
+        Err(_) if std::str::from_utf8(&bytes[..bytes.len().min(4096)]).is_ok() => bail!("it is text; {KNOWN}"),
+        Err(_) => bail!("it is not a picture; {KNOWN}"),
+    }
+}
+
+/// An array as a picture: `(H, W)`, `(C, H, W)` or `(1, C, H, W)`; bytes become 0 to 1, other numbers stay.
+fn exact(array: &Npy) -> Result<Picture> {
+    let shape = match array.shape[..] {
+        [h, w] => [1, h, w],
+        [c, h, w] | [1, c, h, w] => [c, h, w],
+        _ => bail!("its shape is {}; a picture is CxHxW, 1xCxHxW or HxW", shape_text(&array.shape)),
+    };
+    ensure!(!array.values.is_empty(), "it is empty: {}", shape_text(&array.shape));
+    ensure!(
+        shape[0] <= shape[1].max(shape[2]).max(4),
+        "its shape is {}, which looks like HxWxC; put the channels first",
+        shape_text(&array.shape)
+    );
+    if let Some(at) = array.values.iter().position(|v| !v.is_finite()) {
+        bail!("its value at {:?} is {}; a picture has finite numbers only", place(&array.shape, at), array.values[at]);
+    }
+    let scale = if array.dtype == "u1" { 255.0 } else { 1.0 };
+    let values = array.values.iter().map(|v| v / scale).collect();
+    Ok(Picture::Exact(Tensor::from_vec(values, &shape, &Device::Cpu)?))
+}
+
+/// The indices of the `at`-th value.
+fn place(shape: &[usize], mut at: usize) -> Vec<usize> {
+    let mut place: Vec<_> = shape.iter().rev().map(|n| (at % n, at /= n).0).collect();
+    place.reverse();
+    place
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::data::npy::write_npy;
+    use image::{GrayImage, Rgb, RgbImage};
+
+    fn encoded(image: impl Into<DynamicImage>, format: ImageFormat) -> Vec<u8> {
+        let mut bytes = Cursor::new(Vec::new());
+        image.into().write_to(&mut bytes, format).unwrap();
+        bytes.into_inner()
+    }
+
+    fn colours() -> RgbImage {
+        RgbImage::from_fn(5, 3, |x, y| Rgb([x as u8 * 50, y as u8 * 100, 7]))
+    }
+
+    fn image_of(picture: Picture) -> DynamicImage {
+        let Picture::Image(image) = picture else { panic!("not an image: {picture:?}") };
+        image
+    }
+
+    fn error_of(bytes: &[u8]) -> String {
+        format!("{:#}", Picture::parse(bytes).unwrap_err())
+    }
+
+    #[test]
+    fn every_lossless_format_gives_its_pixels_back() {
+        for format in [ImageFormat::Png, ImageFormat::WebP, ImageFormat::Bmp] {
+            let picture = Picture::parse(&encoded(colours(), format)).unwrap();
+            assert_eq!(picture.shape().unwrap(), [3, 3, 5]);
+            assert_eq!(image_of(picture).to_rgb8(), colours(), "{format:?}");
+        }
+    }
+
+    #[test]
+    fn jpeg_and_gif_give_nearly_their_pixels_back() {
+        let flat = RgbImage::from_pixel(16, 8, Rgb([200, 60, 30]));
+        for format in [ImageFormat::Jpeg, ImageFormat::Gif] {
+            let image = image_of(Picture::parse(&encoded(flat.clone(), format)).unwrap()).to_rgb8();
+            assert_eq!(image.dimensions(), (16, 8));
+            assert!(image.iter().zip(flat.iter()).all(|(a, b)| a.abs_diff(*b) < 8), "{format:?}");
+        }
+    }
+
+    /// A JPEG with an EXIF block that says `orientation`.
+    fn jpeg_with_orientation(image: RgbImage, orientation: u8) -> Vec<u8> {
+        let mut bytes = encoded(image, ImageFormat::Jpeg);
+        let mut exif = b"\xff\xe1\x00\x22Exif\0\0MM\0\x2a\0\0\0\x08\0\x01\x01\x12\0\x03\0\0\0\x01\0".to_vec();
+        exif.extend([orientation, 0, 0, 0, 0, 0, 0]);
+        bytes.splice(2..2, exif);
+        bytes
+    }
+
+    #[test]
+    fn a_picture_that_lies_on_its_side_is_turned_upright() {
+        let black_left = RgbImage::from_fn(32, 16, |x, _| Rgb([if x < 16 { 0 } else { 255 }; 3]));
+        let image = image_of(Picture::parse(&jpeg_with_orientation(black_left, 6)).unwrap()).to_rgb8();
+        assert_eq!(image.dimensions(), (16, 32));
+        assert!(image.get_pixel(8, 2)[0] < 40 && image.get_pixel(8, 29)[0] > 215);
+    }
+
+    #[test]
+    fn text_and_foreign_files_are_errors_that_say_what_is_read() {
+        assert!(error_of(b"hello, world").contains("it is text; png, jpeg, webp, gif, bmp and .npy are read"));
+        assert!(error_of(b"").contains("empty"));
+        assert!(error_of(b"II*\0\x08\0\0\0").contains("tiff"));
+        assert!(error_of(&[0xfe; 40]).contains("not a picture"));
+    }
+
+    #[test]
+    fn a_truncated_picture_is_an_error() {
+        let bytes = encoded(colours(), ImageFormat::Png);
+        assert!(error_of(&bytes[..bytes.len() / 2]).contains("png file is damaged"));
+    }
+
+    #[test]
+    fn a_picture_beyond_the_limit_is_an_error_before_its_pixels_are_decoded() {
+        let mut bytes = encoded(GrayImage::new(1, 1), ImageFormat::Bmp);
+        bytes[18..22].copy_from_slice(&20_000u32.to_le_bytes());
+        bytes[22..26].copy_from_slice(&20_000u32.to_le_bytes());
+        assert!(error_of(&bytes).contains("20000x20000 pixels, and at most 100 million"), "{}", error_of(&bytes));
+    }
+
+    #[test]
+    fn an_array_is_a_picture_of_its_values() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("a.npy");
+        for shape in [vec![2, 3], vec![1, 2, 3], vec![1, 1, 2, 3]] {
+            write_npy(&path, &shape, &[0.0, 0.5, 1.0, -2.0, 3.0, 4.0]).unwrap();
+            let Picture::Exact(t) = Picture::open(&path).unwrap() else { panic!("not exact") };
+            assert_eq!(t.dims(), [1, 2, 3]);
+            assert_eq!(t.flatten_all().unwrap().to_vec1::<f32>().unwrap(), [0.0, 0.5, 1.0, -2.0, 3.0, 4.0]);
+        }
+    }
+
+    #[test]
+    fn a_nan_in_an_array_is_an_error_with_its_place() {
+        let array = Npy { shape: vec![2, 2, 3], values: vec![0.0; 12], dtype: "f4".into() };
+        let mut broken = array.clone();
+        broken.values[10] = f32::NAN;
+        assert!(exact(&array).is_ok());
+        assert!(format!("{}", exact(&broken).unwrap_err()).contains("at [1, 1, 1] is NaN"));
+    }
+
+    #[test]
+    fn bytes_in_an_array_become_values_from_0_to_1() {
+        let array = Npy { shape: vec![1, 2], values: vec![0.0, 255.0], dtype: "u1".into() };
+        let Picture::Exact(t) = exact(&array).unwrap() else { panic!("not exact") };
+        assert_eq!(t.flatten_all().unwrap().to_vec1::<f32>().unwrap(), [0.0, 1.0]);
+    }
+
+    #[test]
+    fn an_array_of_another_shape_is_an_error() {
+        for shape in [vec![4], vec![2, 1, 1, 2], vec![32, 32, 3], vec![0, 3]] {
+            let values = vec![0.0; shape.iter().product()];
+            assert!(exact(&Npy { shape, values, dtype: "f4".into() }).is_err());
+        }
+    }
+}

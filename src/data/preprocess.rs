@@ -1,0 +1,260 @@
+//! What a network reads from a picture: its size, its channels, values in `[0, 1]`, as torchvision makes them.
+
+use super::picture::Picture;
+use super::resample::{Grid, Sample, resample};
+use anyhow::{Context, Result, bail, ensure};
+use candle_core::{Device, Tensor};
+use image::DynamicImage;
+use std::ops::Range;
+
+/// How a model's pictures are made: torchvision's `Resize` (antialiased bilinear) and `CenterCrop`.
+///
+/// Normalisation is not here: it is the first node of the graph.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Preprocess {
+    /// `(C, H, W)` that the model reads.
+    pub input: [usize; 3],
+    /// Short side before the centre is cut out; none: the whole picture is scaled to `H` x `W`.
+    pub resize: Option<usize>,
+}
+
+/// An image's samples: bytes where the file has bytes, numbers in `[0, 1]` where it is finer.
+enum Samples {
+    Bytes(Grid<u8>),
+    Numbers(Grid<f32>),
+}
+
+impl Preprocess {
+    /// The picture as a `(1, C, H, W)` f32 tensor in `[0, 1]`.
+    ///
+    /// Alpha is dropped. A grey picture is repeated for a model that reads three channels, a coloured one becomes grey
+    /// for a model that reads one. `no_resize` and [`Picture::Exact`] keep the picture's own size.
+    pub fn apply(&self, picture: &Picture, no_resize: bool) -> Result<Tensor> {
+        let channels = self.input[0];
+        let values = match picture {
+            Picture::Exact(t) => recolour(t, channels)?,
+            Picture::Values(t) if no_resize || t.dims()[1..] == self.input[1..] => recolour(t, channels)?,
+            Picture::Values(t) => recolour(&tensor(&self.scale(&grid(t)?)?, |v| v)?, channels)?,
+            Picture::Image(image) => match samples(image, channels)? {
+                Samples::Bytes(grid) if no_resize => tensor(&grid, unit)?,
+                Samples::Bytes(grid) => tensor(&self.scale(&grid)?, unit)?,
+                Samples::Numbers(grid) if no_resize => tensor(&grid, |v| v)?,
+                Samples::Numbers(grid) => tensor(&self.scale(&grid)?, |v| v)?,
+            },
+        };
+        Ok(values.unsqueeze(0)?)
+    }
+
+    /// Scales, and cuts the centre out.
+    fn scale<T: Sample>(&self, picture: &Grid<T>) -> Result<Grid<T>> {
+        let [_, height, width] = self.input;
+        let Some(short) = self.resize else {
+            return Ok(resample(picture, height, width, 0..height, 0..width));
+        };
+        let (tall, wide) = scaled_size(picture.height, picture.width, short);
+        ensure!(
+            tall >= height && wide >= width,
+            "a short side of {short} is too small for the model's {height}x{width} pictures"
+        );
+        Ok(resample(picture, tall, wide, centre(tall, height), centre(wide, width)))
+    }
+}
+
+/// Height and width once the shorter one is `short`: torchvision's `int(short * long / short_before)`.
+fn scaled_size(height: usize, width: usize, short: usize) -> (usize, usize) {
+    match height <= width {
+        true => (short, short * width / height),
+        false => (short * height / width, short),
+    }
+}
+
+/// The middle `part` of `whole`; a half is rounded to the even number, as Python does.
+fn centre(whole: usize, part: usize) -> Range<usize> {
+    let margin = whole - part;
+    let start = margin / 2 + usize::from(margin % 4 == 3);
+    start..start + part
+}
+
+/// The samples of an image for a model of one or three channels.
+fn samples(image: &DynamicImage, channels: usize) -> Result<Samples> {
+    ensure!(
+        channels == 1 || channels == 3,
+        "the model reads {channels} channels and an image file has 1 or 3; give a .npy file"
+    );
+    let (height, width) = (image.height() as usize, image.width() as usize);
+    let coloured = image.color().has_color();
+    Ok(match image {
+        DynamicImage::ImageLuma8(_) | DynamicImage::ImageLumaA8(_) if channels == 1 => {
+            Samples::Bytes(Grid { height, width, channels, data: image.to_luma8().into_raw() })
+        }
+        DynamicImage::ImageRgb8(_)
+        | DynamicImage::ImageRgba8(_)
+        | DynamicImage::ImageLuma8(_)
+        | DynamicImage::ImageLumaA8(_) => {
+            let grid = Grid { height, width, channels: 3, data: image.to_rgb8().into_raw() };
+            Samples::Bytes(if channels == 1 { grey(&grid, luma_of_bytes) } else { grid })
+        }
+        _ => {
+            let grid = Grid { height, width, channels: 3, data: image.to_rgb32f().into_raw() };
+            Samples::Numbers(match channels {
+                1 if coloured => grey(&grid, luma),
+                1 => grey(&grid, |p: &[f32]| p[0]),
+                _ => grid,
+            })
+        }
+    })
+}
+
+fn grey<T: Copy>(grid: &Grid<T>, luma: impl Fn(&[T]) -> T) -> Grid<T> {
+    let data = grid.data.chunks_exact(3).map(luma).collect();
+    Grid { height: grid.height, width: grid.width, channels: 1, data }
+}
+
+/// Pillow's `convert("L")`: ITU-R 601 in fixed point.
+fn luma_of_bytes(rgb: &[u8]) -> u8 {
+    let [r, g, b] = [rgb[0], rgb[1], rgb[2]].map(u32::from);
+    ((r * 19595 + g * 38470 + b * 7471 + 0x8000) >> 16) as u8
+}
+
+/// ITU-R 601: what [`luma_of_bytes`] rounds.
+fn luma(rgb: &[f32]) -> f32 {
+    0.299 * rgb[0] + 0.587 * rgb[1] + 0.114 * rgb[2]
+}
+
+fn unit(byte: u8) -> f32 {
+    f32::from(byte) / 255.0
+}
+
+/// Channels last to a `(C, H, W)` tensor.
+fn tensor<T: Sample>(grid: &Grid<T>, value: impl Fn(T) -> f32) -> Result<Tensor> {
+    let Grid { height, width, channels, .. } = *grid;
+    let plane = |c: usize| grid.data[c..].iter().step_by(channels);
+    let values: Vec<f32> = (0..channels).flat_map(plane).map(|&v| value(v)).collect();
+    Ok(Tensor::from_vec(values, (channels, height, width), &Device::Cpu)?)
+}
+
+/// A `(C, H, W)` tensor to channels last.
+fn grid(t: &Tensor) -> Result<Grid<f32>> {
+    let (channels, height, width) = t.dims3()?;
+    let data = t.permute((1, 2, 0))?.flatten_all()?.to_vec1().context("reading pixels")?;
+    Ok(Grid { height, width, channels, data })
+}
+
+/// A `(C, H, W)` tensor with as many channels as the model reads.
+fn recolour(t: &Tensor, channels: usize) -> Result<Tensor> {
+    let (have, height, width) = t.dims3()?;
+    Ok(match (have, channels) {
+        _ if have == channels => t.clone(),
+        (1, 3) => t.broadcast_as((3, height, width))?.contiguous()?,
+        (3, 1) => tensor(&grey(&grid(t)?, luma), |v| v)?,
+        _ => bail!("the picture has {have} channels and the model reads {channels}"),
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use image::{GrayAlphaImage, GrayImage, ImageBuffer, Luma, LumaA, Rgb, RgbImage, Rgba, RgbaImage};
+
+    fn apply(picture: impl Into<DynamicImage>, input: [usize; 3], resize: Option<usize>) -> Tensor {
+        Preprocess { input, resize }.apply(&Picture::Image(picture.into()), false).unwrap()
+    }
+
+    fn as_is(picture: impl Into<DynamicImage>, channels: usize) -> Vec<f32> {
+        let model = Preprocess { input: [channels, 9, 9], resize: None };
+        flat(&model.apply(&Picture::Image(picture.into()), true).unwrap())
+    }
+
+    fn flat(t: &Tensor) -> Vec<f32> {
+        t.flatten_all().unwrap().to_vec1().unwrap()
+    }
+
+    #[test]
+    fn sizes_round_down_and_crops_round_to_even_as_in_torchvision() {
+        assert_eq!(scaled_size(402, 512, 256), (256, 326));
+        assert_eq!(scaled_size(512, 402, 256), (326, 256));
+        assert_eq!(scaled_size(7, 7, 256), (256, 256));
+        let starts = [(224, 0), (225, 0), (226, 1), (227, 2), (228, 2), (229, 2), (231, 4), (326, 51)];
+        starts.iter().for_each(|&(whole, start)| assert_eq!(centre(whole, 224).start, start, "{whole}"));
+    }
+
+    #[test]
+    fn planes_come_in_the_order_red_green_blue() {
+        let picture = RgbImage::from_fn(2, 1, |x, _| Rgb([255 * x as u8, 51, 102]));
+        assert_eq!(as_is(picture, 3), [0.0, 1.0, 0.2, 0.2, 0.4, 0.4]);
+    }
+
+    #[test]
+    fn alpha_is_dropped_and_not_mixed_in() {
+        assert_eq!(as_is(RgbaImage::from_pixel(1, 1, Rgba([255, 51, 0, 0])), 3), [1.0, 0.2, 0.0]);
+        assert_eq!(as_is(GrayAlphaImage::from_pixel(1, 1, LumaA([51, 0])), 1), [0.2]);
+    }
+
+    #[test]
+    fn sixteen_bits_keep_their_precision() {
+        let grey = ImageBuffer::from_pixel(1, 1, Luma([1000u16]));
+        assert_eq!(as_is(grey.clone(), 1), [1000.0 / 65535.0]);
+        assert_eq!(as_is(grey, 3), [1000.0 / 65535.0; 3]);
+        let rgb = ImageBuffer::from_pixel(4, 4, Rgb([1000u16, 0, 65535]));
+        let small = flat(&apply(rgb, [3, 1, 1], Some(1)));
+        assert!((small[0] - 1000.0 / 65535.0).abs() < 1e-7 && small[1] == 0.0 && small[2] == 1.0, "{small:?}");
+    }
+
+    #[test]
+    fn grey_pictures_are_repeated_and_coloured_ones_become_grey() {
+        assert_eq!(as_is(GrayImage::from_pixel(1, 1, Luma([51])), 3), [0.2; 3]);
+        assert_eq!(as_is(RgbImage::from_pixel(1, 1, Rgb([255, 0, 0])), 1), [76.0 / 255.0]);
+        assert_eq!(as_is(RgbImage::from_pixel(1, 1, Rgb([9, 9, 9])), 1), [9.0 / 255.0]);
+    }
+
+    #[test]
+    fn a_picture_of_one_pixel_fills_the_input() {
+        let t = apply(RgbImage::from_pixel(1, 1, Rgb([255, 51, 0])), [3, 224, 224], Some(256));
+        assert_eq!(t.dims(), [1, 3, 224, 224]);
+        assert_eq!(
+            flat(&t.mean((0, 2, 3)).unwrap()).iter().map(|v| (v * 5.0).round()).collect::<Vec<_>>(),
+            [5.0, 1.0, 0.0]
+        );
+    }
+
+    #[test]
+    fn a_thread_of_a_picture_is_scaled_without_its_long_side() {
+        let t = apply(GrayImage::from_pixel(60_000, 1, Luma([255])), [1, 224, 224], Some(256));
+        assert!(flat(&t).iter().all(|&v| v == 1.0));
+    }
+
+    #[test]
+    fn without_a_short_side_the_whole_picture_is_scaled() {
+        let t = apply(RgbImage::from_fn(64, 16, |x, _| Rgb([x as u8 * 4; 3])), [3, 8, 8], None);
+        assert_eq!(t.dims(), [1, 3, 8, 8]);
+        let row = flat(&t)[..8].to_vec();
+        assert!(row[0] < 0.1 && row[7] > 0.9, "{row:?}");
+    }
+
+    #[test]
+    fn arrays_keep_their_size_and_values() {
+        let values = Tensor::from_vec(vec![-1.0f32, 0.0, 2.0, 3.0], (1, 2, 2), &Device::Cpu).unwrap();
+        let model = Preprocess { input: [3, 224, 224], resize: Some(256) };
+        let t = model.apply(&Picture::Exact(values), false).unwrap();
+        assert_eq!(t.dims(), [1, 3, 2, 2]);
+        assert_eq!(flat(&t)[8..], [-1.0, 0.0, 2.0, 3.0]);
+    }
+
+    #[test]
+    fn values_of_another_size_are_scaled() {
+        let values = Tensor::ones((3, 4, 4), candle_core::DType::F32, &Device::Cpu).unwrap();
+        let model = Preprocess { input: [1, 8, 8], resize: None };
+        let t = model.apply(&Picture::Values(values.clone()), false).unwrap();
+        assert!(t.dims() == [1, 1, 8, 8] && flat(&t).iter().all(|v| (v - 1.0).abs() < 1e-6));
+        assert_eq!(model.apply(&Picture::Values(values), true).unwrap().dims(), [1, 1, 4, 4]);
+    }
+
+    #[test]
+    fn channels_that_do_not_fit_are_errors() {
+        let model = Preprocess { input: [5, 8, 8], resize: None };
+        let picture = Picture::Image(RgbImage::new(8, 8).into());
+        assert!(model.apply(&picture, false).unwrap_err().to_string().contains(".npy"));
+        let values = Tensor::zeros((2, 8, 8), candle_core::DType::F32, &Device::Cpu).unwrap();
+        assert!(model.apply(&Picture::Exact(values), false).unwrap_err().to_string().contains("2 channels"));
+    }
+}

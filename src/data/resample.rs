@@ -1,0 +1,173 @@
+//! Antialiased bilinear scaling, number for number as Pillow does it: what torchvision's `Resize` calls.
+//!
+//! Pixels are weighted by a triangle as wide as the scale, rows first, then columns. Bytes are weighted in fixed point
+//! and rounded after each of the two passes.
+
+use std::ops::Range;
+
+/// Samples of a picture, channels last: `data[(y * width + x) * channels + c]`.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Grid<T> {
+    /// Rows.
+    pub height: usize,
+    /// Columns.
+    pub width: usize,
+    /// Samples a pixel.
+    pub channels: usize,
+    /// The samples.
+    pub data: Vec<T>,
+}
+
+/// A kind of sample, and how weighted ones are added up.
+pub trait Sample: Copy + Default {
+    /// What it is multiplied by.
+    type Weight: Copy;
+    /// A weight from its exact value.
+    fn weight(exact: f64) -> Self::Weight;
+    /// The sum of samples times weights.
+    fn mix(terms: impl Iterator<Item = (Self, Self::Weight)>) -> Self;
+}
+
+/// Bits after the point of a weight for bytes; two are left for the sum.
+const PRECISION: u32 = 32 - 8 - 2;
+
+impl Sample for u8 {
+    type Weight = i32;
+
+    fn weight(exact: f64) -> i32 {
+        (exact * f64::from(1 << PRECISION)).round() as i32
+    }
+
+    fn mix(terms: impl Iterator<Item = (u8, i32)>) -> u8 {
+        let half = 1 << (PRECISION - 1);
+        let sum = terms.fold(half, |sum, (v, w)| sum + i32::from(v) * w);
+        (sum >> PRECISION).clamp(0, 255) as u8
+    }
+}
+
+impl Sample for f32 {
+    type Weight = f64;
+
+    fn weight(exact: f64) -> f64 {
+        exact
+    }
+
+    fn mix(terms: impl Iterator<Item = (f32, f64)>) -> f32 {
+        terms.map(|(v, w)| f64::from(v) * w).sum::<f64>() as f32
+    }
+}
+
+/// The part `rows` x `columns` of `picture` scaled to `height` x `width`; the rest is never computed.
+pub fn resample<T: Sample>(
+    picture: &Grid<T>,
+    height: usize,
+    width: usize,
+    rows: Range<usize>,
+    columns: Range<usize>,
+) -> Grid<T> {
+    let down = windows::<T>(picture.height, height, rows);
+    let across = windows::<T>(picture.width, width, columns);
+    let first = down.iter().map(|w| w.start).min().unwrap_or(0);
+    let last = down.iter().map(|w| w.start + w.weights.len()).max().unwrap_or(0);
+    let narrow = scale_rows(picture, first..last, &across);
+    scale_columns(&narrow, first, &down)
+}
+
+/// What one output pixel reads along one axis.
+struct Window<W> {
+    start: usize,
+    weights: Vec<W>,
+}
+
+/// The windows of the outputs `wanted`, when `input` samples become `output`.
+fn windows<T: Sample>(input: usize, output: usize, wanted: Range<usize>) -> Vec<Window<T::Weight>> {
+    if input == output {
+        return wanted.map(|start| Window { start, weights: vec![T::weight(1.0)] }).collect();
+    }
+    let scale = input as f64 / output as f64;
+    let support = scale.max(1.0);
+    let window = |out: usize| {
+        let center = (out as f64 + 0.5) * scale;
+        let start = (center - support + 0.5).max(0.0) as usize;
+        let end = ((center + support + 0.5) as usize).min(input);
+        let triangle = |i: usize| (1.0 - ((i as f64 - center + 0.5) / support).abs()).max(0.0);
+        let total: f64 = (start..end).map(triangle).sum();
+        Window { start, weights: (start..end).map(|i| T::weight(triangle(i) / total)).collect() }
+    };
+    wanted.map(window).collect()
+}
+
+fn scale_rows<T: Sample>(picture: &Grid<T>, rows: Range<usize>, across: &[Window<T::Weight>]) -> Grid<T> {
+    let Grid { width, channels, .. } = *picture;
+    let mut data = Vec::with_capacity(rows.len() * across.len() * channels);
+    for y in rows.clone() {
+        let row = &picture.data[y * width * channels..(y + 1) * width * channels];
+        for window in across {
+            let pixels = &row[window.start * channels..];
+            for c in 0..channels {
+                let samples = pixels[c..].iter().step_by(channels).copied();
+                data.push(T::mix(samples.zip(window.weights.iter().copied())));
+            }
+        }
+    }
+    Grid { height: rows.len(), width: across.len(), channels, data }
+}
+
+/// Scales the columns of a picture whose first row has the number `first`.
+fn scale_columns<T: Sample>(picture: &Grid<T>, first: usize, down: &[Window<T::Weight>]) -> Grid<T> {
+    let stride = picture.width * picture.channels;
+    let mut data = Vec::with_capacity(down.len() * stride);
+    for window in down {
+        let rows = &picture.data[(window.start - first) * stride..];
+        for x in 0..stride {
+            let samples = rows[x..].iter().step_by(stride).copied();
+            data.push(T::mix(samples.zip(window.weights.iter().copied())));
+        }
+    }
+    Grid { height: down.len(), width: picture.width, channels: picture.channels, data }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn whole<T: Sample>(picture: &Grid<T>, height: usize, width: usize) -> Grid<T> {
+        resample(picture, height, width, 0..height, 0..width)
+    }
+
+    fn ramp(height: usize, width: usize) -> Grid<f32> {
+        let data = (0..height * width * 2).map(|i| (i * 37 % 101) as f32 / 101.0).collect();
+        Grid { height, width, channels: 2, data }
+    }
+
+    #[test]
+    fn the_same_size_changes_nothing() {
+        let picture = ramp(5, 7);
+        assert_eq!(whole(&picture, 5, 7), picture);
+    }
+
+    #[test]
+    fn a_flat_picture_stays_flat_at_every_size() {
+        let grey = Grid { height: 6, width: 9, channels: 1, data: vec![131u8; 54] };
+        for (height, width) in [(1, 1), (3, 20), (17, 4), (12, 18)] {
+            assert!(whole(&grey, height, width).data.iter().all(|&v| v == 131));
+        }
+    }
+
+    #[test]
+    fn halving_weighs_four_neighbours_as_a_triangle() {
+        let row = Grid { height: 1, width: 8, channels: 1, data: vec![0.0f32, 0.0, 0.0, 8.0, 0.0, 0.0, 0.0, 0.0] };
+        assert_eq!(whole(&row, 1, 4).data, [0.0, 3.0, 1.0, 0.0]);
+    }
+
+    #[test]
+    fn a_part_is_cut_from_the_scaled_whole() {
+        let picture = ramp(23, 31);
+        let all = whole(&picture, 11, 40);
+        let part = resample(&picture, 11, 40, 3..8, 10..25);
+        for (y, x) in [(0, 0), (4, 14), (2, 7)] {
+            let (here, there) = ((y * 15 + x) * 2, ((y + 3) * 40 + x + 10) * 2);
+            assert_eq!(part.data[here..here + 2], all.data[there..there + 2]);
+        }
+    }
+}

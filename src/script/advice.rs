@@ -1,0 +1,149 @@
+//! What is wrong in a person's words, and what would have worked.
+
+use rhai::{EvalAltResult, ParseErrorType};
+
+/// What went wrong, in one sentence.
+pub(super) fn message(error: &EvalAltResult) -> String {
+    let text = match error {
+        EvalAltResult::ErrorRuntime(text, _) if text.is_string() => text.to_string(),
+        EvalAltResult::ErrorRuntime(value, _) => format!("the script threw {value}"),
+        EvalAltResult::ErrorTerminated(text, _) => text.to_string(),
+        EvalAltResult::ErrorParsing(ParseErrorType::VariableUndefined(name), _)
+        | EvalAltResult::ErrorVariableNotFound(name, _) => format!("no variable \"{name}\""),
+        EvalAltResult::ErrorParsing(kind, _) => small(&kind.to_string()),
+        EvalAltResult::ErrorFunctionNotFound(signature, _) => {
+            format!("no function {}", signature.replacen(" (", "(", 1))
+        }
+        EvalAltResult::ErrorPropertyNotFound(name, _) => format!("the map has no entry \"{name}\""),
+        EvalAltResult::ErrorModuleNotFound(name, _) => format!("no library \"{name}\""),
+        EvalAltResult::ErrorStackOverflow(_) => "functions call each other too deep".into(),
+        EvalAltResult::ErrorSystem(_, inner) => inner.to_string(),
+        other => small(&without_place(other)),
+    };
+    clean(&text)
+}
+
+/// What would have worked, where that can be told; `functions` are the signatures of what scripts may call.
+pub(super) fn advice(error: &EvalAltResult, functions: &[String]) -> Option<String> {
+    match error {
+        EvalAltResult::ErrorFunctionNotFound(signature, _) => function(signature, functions),
+        EvalAltResult::ErrorDotExpr(text, _) => property(text, functions),
+        EvalAltResult::ErrorDataRace(..) => Some(
+            "a closure uses the object whose method it is given to; use the function form: backward(trace, seed, #{ rules: … })"
+                .into(),
+        ),
+        EvalAltResult::ErrorParsing(ParseErrorType::VariableUndefined(_), _)
+        | EvalAltResult::ErrorVariableNotFound(..) => {
+            Some("functions see their own variables only; constants of the file are global::NAME".into())
+        }
+        EvalAltResult::ErrorParsing(ParseErrorType::Reserved(word), _) => reserved(word),
+        EvalAltResult::ErrorPropertyNotFound(name, _) => {
+            Some(format!("m.get(\"{name}\") gives () where there is none, \"{name}\" in m asks"))
+        }
+        EvalAltResult::ErrorModuleNotFound(..) => Some("libraries lie in plugins/lib: import \"lib/name\" as name;".into()),
+        EvalAltResult::ErrorStackOverflow(_) => Some("a function that calls itself needs an end".into()),
+        EvalAltResult::ErrorRuntime(text, _) if text.is_string() => whole_division(&text.to_string()),
+        _ => None,
+    }
+}
+
+/// The candidate most like `name`, if any is.
+pub(super) fn closest<'a>(name: &str, candidates: impl Iterator<Item = &'a str>) -> Option<&'a str> {
+    let alike = candidates.map(|c| (strsim::jaro_winkler(c, name), c));
+    alike.max_by(|a, b| a.0.total_cmp(&b.0)).filter(|(score, _)| *score > 0.75).map(|(_, c)| c)
+}
+
+/// For `clampp (Tensor, i64)`: a function of a similar name, or the arguments that the function takes.
+fn function(signature: &str, functions: &[String]) -> Option<String> {
+    let name = signature.split([' ', '(']).next().unwrap_or(signature);
+    if name.starts_with("anon$") {
+        return Some(
+            "a closure made by an imported library cannot be called here; let the library export a function and wrap it: |site, r| lib::rule(site, r)"
+                .into(),
+        );
+    }
+    if let Some(operator) = Some(name).filter(|n| !n.starts_with(|c: char| c.is_alphabetic() || c == '_')) {
+        return Some(format!("\"{operator}\" does not go between these"));
+    }
+    let forms: Vec<_> = functions.iter().filter(|f| name_of(f) == name).map(|f| shown(f)).collect();
+    if forms.is_empty() {
+        let near = closest(name, functions.iter().map(|f| name_of(f)).filter(|n| !n.contains('$')))?;
+        return Some(format!("did you mean \"{near}\"?"));
+    }
+    let mut forms: Vec<_> = forms.into_iter().filter(|f| f.len() < 80).take(4).collect();
+    forms.dedup();
+    Some(format!("there is {}", forms.join(", ")))
+}
+
+/// For `Unknown property 'inptu' - a getter is not registered for type 'Context'`.
+fn property(text: &str, functions: &[String]) -> Option<String> {
+    let mut quoted = text.split('\'').skip(1).step_by(2);
+    let (name, of) = (quoted.next()?, clean(quoted.next()?));
+    let of = format!("(_: &mut {of})");
+    let own = functions.iter().filter(|f| f.contains(&of)).filter_map(|f| f.strip_prefix("get$")?.split('(').next());
+    let own: Vec<_> = own.collect();
+    match closest(name, own.iter().copied()) {
+        Some(near) => Some(format!("did you mean \"{near}\"? there are {}", own.join(", "))),
+        None if functions.iter().any(|f| name_of(f) == name) => {
+            Some(format!("{name}() is a function, call it with ()"))
+        }
+        None if !own.is_empty() => Some(format!("there are {}", own.join(", "))),
+        None => None,
+    }
+}
+
+fn reserved(word: &str) -> Option<String> {
+    Some(match word {
+        "var" => "the variance is x.variance()".into(),
+        "null" | "nil" => "nothing is ()".into(),
+        _ => format!("\"{word}\" is kept for the language; take another name"),
+    })
+}
+
+/// For `8 / 255 is not a whole number, …`.
+fn whole_division(text: &str) -> Option<String> {
+    let (division, _) = text.split_once(" is not a whole number")?;
+    let (a, b) = division.split_once(" / ")?;
+    Some(format!("write {a}.0 / {b} for a real number"))
+}
+
+fn name_of(signature: &str) -> &str {
+    signature.split('(').next().unwrap_or(signature).trim()
+}
+
+/// `clamp(_: Tensor, _: Dynamic) -> …` as `clamp(Tensor, any)`.
+fn shown(signature: &str) -> String {
+    let end = signature.find(") ->").map_or(signature.len(), |i| i + 1);
+    clean(&signature[..end].replace("_: ", "").replace("&mut ", ""))
+}
+
+fn without_place(error: &EvalAltResult) -> String {
+    let text = error.to_string();
+    let place = format!(" ({})", error.position());
+    text.strip_suffix(&place).unwrap_or(&text).to_string()
+}
+
+/// The engine's sentences begin with a capital letter, ours do not.
+fn small(text: &str) -> String {
+    let mut letters = text.chars();
+    let first = letters.next().map(|c| c.to_lowercase().to_string()).unwrap_or_default();
+    first + letters.as_str()
+}
+
+/// Rust's names of types as scripts know them.
+fn clean(text: &str) -> String {
+    let mut text = text.strip_prefix("Runtime error: ").unwrap_or(text).to_string();
+    for (rust, ours) in [
+        ("candle_core::tensor::Tensor", "Tensor"),
+        ("gradscope::script::", ""),
+        ("&str | ImmutableString | String", "string"),
+        ("alloc::string::String", "string"),
+        ("rhai::types::dynamic::Dynamic", "any"),
+        ("types::dynamic::Dynamic", "any"),
+        ("i64", "int"),
+        ("f64", "float"),
+    ] {
+        text = text.replace(rust, ours);
+    }
+    text
+}

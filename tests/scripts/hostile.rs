@@ -1,0 +1,193 @@
+//! Scripts that mean harm, or that never end.
+
+use crate::common::{failure, host, method, one_shot, picture, session, source, tiny};
+use gradscope::script::folders::Folders;
+use gradscope::script::host::Host;
+use gradscope::script::message::Report;
+use gradscope::script::session::Session;
+use std::time::{Duration, Instant};
+
+/// Runs a one-shot body, cancels it after 50 ms, and says how long it went on.
+fn cancelled(body: &str) -> Duration {
+    let host = host();
+    let mut session = session(&host);
+    session.open(method(&host, &one_shot(body)));
+    let guard = host.guard().clone();
+    let canceller = std::thread::spawn(move || {
+        std::thread::sleep(Duration::from_millis(50));
+        guard.cancel();
+        Instant::now()
+    });
+    let error = session.run(&host).expect_err(body);
+    let asked = canceller.join().expect("the canceller");
+    assert!(format!("{error:#}").contains("cancelled"), "{body}: {error:#}");
+    asked.elapsed()
+}
+
+#[test]
+fn a_cancel_ends_any_endless_script_within_a_tenth_of_a_second() {
+    for body in [
+        "loop { }",
+        "while true { try { loop { } } catch { } }",
+        "loop { let t = zeros([64, 64]) + 1; }",
+        "loop { let t = cx.model.forward(cx.input); }",
+        "let t = cx.model.forward(cx.input);\nbackward(t, t.logit(0), #{ rules: [[\"relu\", |s, r| { loop { } }]] })",
+        "let a = [1, 2];\nloop { a = a.map(|x| x + 1); }",
+        "fn_that_loops()\n}\nfn fn_that_loops() { loop { }",
+    ] {
+        let late = cancelled(body);
+        assert!(late < Duration::from_millis(100), "{body} went on for {late:?}");
+    }
+}
+
+#[test]
+fn after_a_cancel_the_next_run_is_its_own() {
+    let host = host();
+    let mut session = session(&host);
+    session.open(method(&host, &one_shot("[]")));
+    host.guard().cancel();
+    host.guard().start(1);
+    assert!(session.run(&host).is_ok());
+}
+
+#[test]
+fn an_endless_loop_ends_by_itself() {
+    let report = failure("let n = 0;\nloop { n += 1; }");
+    assert!(report.message.contains("endless loop"), "{report}");
+    assert!(report.place.is_some(), "{report}");
+}
+
+#[test]
+fn work_of_closures_called_by_native_code_counts_too() {
+    let report = failure("let a = [];\na.pad(10000, 0);\nloop { a = a.map(|x| x + 1); }");
+    assert!(report.message.contains("endless loop"), "{report}");
+}
+
+#[test]
+fn recursion_without_an_end_is_an_error() {
+    let report = failure("again(1)\n}\nfn again(n) {\n  again(n + 1)");
+    assert!(report.message.to_lowercase().contains("stack") || report.message.contains("deep"), "{report}");
+}
+
+#[test]
+fn what_does_not_fit_into_memory_is_an_error_with_its_line() {
+    for body in [
+        "let x = 1;\nzeros([100000, 100000, 3])",
+        "let x = 1;\nfull([25000000000], 1.0)",
+        "let x = 1;\narange(9223372036854775807)",
+        "let x = 1;\nlinspace(0.0, 1.0, 100000000000)",
+        "let x = 1;\nzeros([200000, 1]) + zeros([1, 200000])",
+        "let x = 1;\ncx.input.resize([100000, 100000])",
+        "let x = 1;\ncx.randn([1000000, 1000000])",
+        "let x = 1;\nones([1, 1]).expand([200000, 200000])",
+        "let x = 1;\ncx.input.pad([60000, 60000, 60000, 60000])",
+        "let x = 1;\nzeros([100000, 1]).matmul(zeros([1, 100000]))",
+        "let x = 1;\nwhere(zeros([1, 200000]), zeros([200000, 1]), 0.0)",
+        "let x = 1;\nzeros([1, 200000]).clamp(zeros([200000, 1]), 1.0)",
+        "let x = 1;\nzeros([9223372036854775807, 9223372036854775807])",
+        "let x = 1;\nconv2d(zeros([1, 1, 30000, 30000]), zeros([64, 1, 1, 1]))",
+        "let x = 1;\none_hot(0, 9000000000000000000)",
+        "let x = 1;\ncx.input.repeat([100000, 100000, 1, 1])",
+    ] {
+        let report = failure(body);
+        assert_eq!(report.place.as_ref().map(|p| p.1), Some(4), "{body}: {report}");
+    }
+}
+
+#[test]
+fn hoarding_tensors_is_an_error_and_what_was_hoarded_is_freed() {
+    let before = resident();
+    let report = failure("let all = [];\nloop { all.push(ones([512, 1024, 1024])); }");
+    assert!(report.message.contains("memory") || report.message.contains("GiB"), "{report}");
+    assert!(resident() < before + (512 << 20), "{} before, {} after", before, resident());
+}
+
+/// Bytes that this process holds; 0 where the system does not tell.
+fn resident() -> usize {
+    let text = std::fs::read_to_string("/proc/self/statm").unwrap_or_default();
+    text.split_whitespace().nth(1).and_then(|pages| pages.parse::<usize>().ok()).unwrap_or(0) * 4096
+}
+
+#[test]
+fn growing_arrays_texts_and_maps_end_in_an_error() {
+    for body in [
+        "let a = [];\nloop { a.push(a.len()); }",
+        "let t = \"x\";\nloop { t += t; }",
+        "let m = #{};\nlet i = 0;\nloop { i += 1; m[`k${i}`] = i; let n = m.len(); }",
+    ] {
+        let report = failure(body);
+        assert!(report.place.is_some(), "{body}: {report}");
+    }
+}
+
+#[test]
+fn sleep_and_eval_are_refused() {
+    assert!(failure("sleep(100)").message.contains("do not sleep"));
+    assert!(failure("sleep(0.1)").message.contains("do not sleep"));
+    let error = host().compile(source(&one_shot("eval(\"1 + 1\")"))).expect_err("eval");
+    assert!(format!("{error:#}").contains("eval"), "{error:#}");
+}
+
+#[test]
+fn native_code_that_panics_is_an_error_of_the_script_and_the_host_goes_on() {
+    let host = host();
+    let mut session = session(&host);
+    for _ in 0..3 {
+        session.open(method(&host, &one_shot("probe_panic_in_native_code()")));
+        assert!(session.run(&host).is_err());
+    }
+    session.open(method(&host, &one_shot("cx.show(image(cx.input, \"x\"))")));
+    assert!(session.run(&host).is_ok());
+}
+
+/// A folder of scripts, and the error of the method `main` in it.
+fn import_error(files: &[(&str, &str)]) -> String {
+    let folder = tempfile::tempdir().expect("a folder");
+    let plugins = folder.path().join("plugins");
+    std::fs::create_dir_all(plugins.join("lib")).expect("folders");
+    for (name, text) in files {
+        std::fs::write(plugins.join(name), text).expect("a script");
+    }
+    let host = Host::new(Folders::plugins(Some(&plugins)), Folders::models(None).embedded_only());
+    let answer = host.method("main").and_then(|m| {
+        let mut session = Session::new(&host, tiny(), "picture", picture())?;
+        session.open(m);
+        session.run(&host).map(drop)
+    });
+    answer.map_or_else(
+        |e| e.downcast::<Report>().map_or_else(|e| format!("{e:#}"), |r| r.to_string()),
+        |()| String::new(),
+    )
+}
+
+const PLUGIN: &str = "const PLUGIN = #{ group: \"test\" };\n";
+
+#[test]
+fn imports_work_inside_the_folder_and_nowhere_else() {
+    let main = |path: &str| format!("import \"{path}\" as l;\n{PLUGIN}fn run(cx) {{ [text(`${{l::two()}}`, \"n\")] }}");
+    assert_eq!(import_error(&[("main.rhai", &main("lib/l")), ("lib/l.rhai", "fn two() { 2 }")]), "");
+    for path in ["../outside", "/etc/passwd", "lib/../../outside", "lib//l", "", ".", "lib/l.rhai", "C:\\x"] {
+        let told = import_error(&[("main.rhai", &main(path)), ("../outside.rhai", "fn two() { 2 }")]);
+        assert!(told.contains("main:1"), "{path}: {told}");
+    }
+}
+
+#[test]
+fn a_circle_of_imports_is_told_with_its_way() {
+    let told = import_error(&[
+        ("main.rhai", &format!("import \"lib/a\" as a;\n{PLUGIN}fn run(cx) {{ [] }}")),
+        ("lib/a.rhai", "import \"lib/b\" as b;\nfn f() { 1 }"),
+        ("lib/b.rhai", "import \"lib/a\" as a;\nfn f() { 1 }"),
+    ]);
+    assert!(told.contains("circular import: lib/a -> lib/b -> lib/a"), "{told}");
+}
+
+#[test]
+fn an_error_inside_a_library_names_the_library_and_its_line() {
+    let main = format!("import \"lib/l\" as l;\n{PLUGIN}fn run(cx) {{\n  l::f(cx.input)\n}}");
+    let told = import_error(&[("main.rhai", &main), ("lib/l.rhai", "\n\nfn f(x) {\n  x.reshape([7])\n}")]);
+    assert!(told.contains("lib/l:4:"), "{told}");
+    assert!(told.contains("x.reshape([7])"), "{told}");
+    let told = import_error(&[("main.rhai", &main), ("lib/l.rhai", "fn f(x) {\n  let = 3;\n}")]);
+    assert!(told.contains("lib/l:2:"), "{told}");
+}

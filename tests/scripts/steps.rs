@@ -1,0 +1,137 @@
+//! Stepping: forward, back, on another branch, with a newer script.
+
+use crate::common::{host, method, session};
+use gradscope::render::{Body, Figure};
+use gradscope::script::host::Host;
+use gradscope::script::message::Frame;
+use gradscope::script::session::Session;
+
+const WALK: &str = r#"
+const PLUGIN = #{ group: "test", params: [param("size", 1.0, 0.0..=9.0, "of a step"), param("steps", 50, 1..=99, "at most")] };
+fn start(cx) { #{ x: cx.input, at: 0.0, scalars: #{ at: 0.0 } } }
+fn step(cx, s) {
+    s.x = s.x + cx.params.size * cx.randn(cx.input.shape);
+    s.at += cx.params.size;
+    s.scalars = #{ at: s.at };
+    if cx.step >= cx.params.steps { s.done = "enough"; }
+    s
+}
+fn view(cx, s) { [heatmap(s.x, "x"), text(`${s.at}`, "at")] }
+"#;
+
+fn begun(host: &Host) -> Session {
+    let mut session = session(host);
+    session.open(method(host, WALK));
+    session.run(host).expect("a start");
+    session
+}
+
+fn walk(session: &mut Session, host: &Host, steps: usize) -> Vec<Vec<Figure>> {
+    (0..steps).map(|_| session.step(host).expect("a step").figures).collect()
+}
+
+fn at(frame: &Frame) -> f32 {
+    match &frame.figures[1].body {
+        Body::Text { text } => text.parse().expect("a number"),
+        other => panic!("{other:?}"),
+    }
+}
+
+#[test]
+fn the_same_question_gives_the_same_steps_and_another_seed_others() {
+    let host = host();
+    let first = walk(&mut begun(&host), &host, 5);
+    assert_eq!(first, walk(&mut begun(&host), &host, 5));
+    let mut other = begun(&host);
+    other.set_seed(1);
+    assert_ne!(first, walk(&mut other, &host, 5));
+}
+
+#[test]
+fn going_back_shows_the_kept_step_and_going_on_gives_the_same_again() {
+    let host = host();
+    let mut session = begun(&host);
+    let figures = walk(&mut session, &host, 5);
+    let back = session.seek(&host, 2).expect("a kept step");
+    assert_eq!((back.step, back.kept), (2, 6));
+    assert_eq!(back.figures, figures[1]);
+    assert_eq!(walk(&mut session, &host, 3), figures[2..]);
+    assert!(session.seek(&host, 9).is_err());
+}
+
+#[test]
+fn a_parameter_set_on_the_way_branches_from_the_step_shown() {
+    let host = host();
+    let mut session = begun(&host);
+    walk(&mut session, &host, 5);
+    session.seek(&host, 2).expect("a kept step");
+    session.set("size", "3").expect("a size");
+    let frame = session.step(&host).expect("a step");
+    assert_eq!((frame.step, frame.kept, at(&frame)), (3, 4, 5.0));
+    assert_eq!(frame.scalars, [("at".to_string(), vec![0.0, 1.0, 2.0, 5.0])]);
+    assert_eq!(at(&session.seek(&host, 1).expect("a kept step")), 1.0);
+}
+
+#[test]
+fn a_newer_script_goes_on_from_the_state_of_the_old_one() {
+    let host = host();
+    let mut session = begun(&host);
+    session.set("size", "2").expect("a size");
+    walk(&mut session, &host, 3);
+    session.reload(method(&host, &WALK.replace("s.at += cx.params.size", "s.at -= cx.params.size")));
+    assert_eq!(session.kept(), 4);
+    let shown = session.view(&host).expect("the same step");
+    assert_eq!((shown.step, at(&shown)), (3, 6.0));
+    assert_eq!(at(&session.step(&host).expect("a step")), 4.0);
+}
+
+#[test]
+fn a_broken_step_of_a_newer_script_leaves_the_kept_steps_as_they_are() {
+    let host = host();
+    let mut session = begun(&host);
+    let figures = walk(&mut session, &host, 3);
+    session.reload(method(&host, &WALK.replace("s.at += cx.params.size", "s.at += cx.params.sise")));
+    assert!(session.step(&host).is_err());
+    assert_eq!((session.cursor(), session.kept()), (3, 4));
+    assert_eq!(session.seek(&host, 3).expect("a kept step").figures, figures[2]);
+}
+
+#[test]
+fn done_ends_the_steps_and_a_larger_limit_goes_on() {
+    let host = host();
+    let mut session = begun(&host);
+    session.set("steps", "2").expect("a limit");
+    walk(&mut session, &host, 2);
+    assert_eq!(session.done(), Some("enough"));
+    assert!(!session.can_step());
+    assert!(session.step(&host).is_err());
+    session.seek(&host, 1).expect("a kept step");
+    session.set("steps", "9").expect("a limit");
+    assert_eq!(session.step(&host).expect("a step").done, None);
+}
+
+#[test]
+fn a_kept_state_shares_nothing_with_later_ones() {
+    let host = host();
+    let mut session = session(&host);
+    let script = "const PLUGIN = #{ group: \"test\" };\n\
+                  fn start(cx) { let list = [1]; let f = || list.len(); #{ list: list, deep: #{ list: list } } }\n\
+                  fn step(cx, s) { s.list.push(2); s.deep.list.push(3); s }\n\
+                  fn view(cx, s) { [text(`${s}`, \"x\"), text(`${s.deep.list.len()}`, \"at\")] }";
+    session.open(method(&host, script));
+    session.run(&host).expect("a start");
+    session.step(&host).expect("a step");
+    session.step(&host).expect("a step");
+    assert_eq!(at(&session.seek(&host, 0).expect("a kept step")), 1.0);
+    assert_eq!(at(&session.seek(&host, 2).expect("a kept step")), 3.0);
+}
+
+#[test]
+fn a_state_that_holds_a_function_is_refused() {
+    let host = host();
+    let mut session = session(&host);
+    let script = "const PLUGIN = #{ group: \"test\" };\nfn start(cx) { #{ f: |x| x } }\nfn step(cx, s) { s }\nfn view(cx, s) { [] }";
+    session.open(method(&host, script));
+    let error = format!("{:#}", session.run(&host).expect_err("a function in a state"));
+    assert!(error.contains("not functions"), "{error}");
+}
