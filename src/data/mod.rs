@@ -5,7 +5,9 @@ pub mod npy;
 pub mod resample;
 pub mod picture;
 pub mod preprocess;
+pub mod dataset;
 
+pub use dataset::Dataset;
 pub use file::{read_whole, write_whole};
 pub use npy::{read_npy, write_npy};
 pub use picture::Picture;

@@ -1,0 +1,95 @@
+//! Data sets: pictures with the class of each.
+
+use super::picture::Picture;
+use super::preprocess::Preprocess;
+use anyhow::{Context, Result, ensure};
+use candle_core::{Device, Tensor};
+use std::path::PathBuf;
+
+/// Pictures with labels, in a fixed order.
+#[derive(Clone, Debug)]
+pub struct Dataset {
+    /// What it was opened as: `mnist:DIR`.
+    pub name: String,
+    /// Names of the classes, by index; empty when they have none.
+    pub classes: Vec<String>,
+    items: Items,
+}
+
+#[derive(Clone, Debug)]
+enum Items {
+    /// Pictures of one size: bytes, `(N, C, H, W)`.
+    Bytes { shape: [usize; 3], pixels: Vec<u8>, labels: Vec<usize> },
+    /// Picture files, read when they are asked for.
+    Files(Vec<(PathBuf, usize)>),
+}
+
+impl Dataset {
+    /// Pictures of one size, `(C, H, W)`, as bytes one after another; a label each.
+    pub fn of_bytes(
+        name: &str,
+        classes: Vec<String>,
+        shape: [usize; 3],
+        pixels: Vec<u8>,
+        labels: Vec<usize>,
+    ) -> Result<Self> {
+        let size: usize = shape.iter().product();
+        let count = labels.len();
+        ensure!(count > 0 && size > 0, "\"{name}\" has no pictures");
+        ensure!(pixels.len() == count * size, "\"{name}\": {} bytes for {count} pictures of {size}", pixels.len());
+        Ok(Self { name: name.into(), classes, items: Items::Bytes { shape, pixels, labels } })
+    }
+
+    /// Picture files, a label each.
+    pub fn of_files(name: &str, classes: Vec<String>, files: Vec<(PathBuf, usize)>) -> Result<Self> {
+        ensure!(!files.is_empty(), "\"{name}\" has no pictures");
+        Ok(Self { name: name.into(), classes, items: Items::Files(files) })
+    }
+
+    /// How many pictures it has, at least one.
+    #[allow(clippy::len_without_is_empty)]
+    pub fn len(&self) -> usize {
+        match &self.items {
+            Items::Bytes { labels, .. } => labels.len(),
+            Items::Files(files) => files.len(),
+        }
+    }
+
+    /// The class of picture `i`.
+    pub fn label(&self, i: usize) -> usize {
+        match &self.items {
+            Items::Bytes { labels, .. } => labels[i],
+            Items::Files(files) => files[i].1,
+        }
+    }
+
+    /// How many classes its labels speak of.
+    pub fn class_count(&self) -> usize {
+        let labels = (0..self.len()).map(|i| self.label(i) + 1).max().unwrap_or(0);
+        labels.max(self.classes.len())
+    }
+
+    /// Picture `i`.
+    pub fn picture(&self, i: usize) -> Result<Picture> {
+        let count = self.len();
+        ensure!(i < count, "no picture {i} in \"{}\"; it has {count}, 0 to {}", self.name, count - 1);
+        match &self.items {
+            Items::Bytes { shape, pixels, .. } => {
+                let size: usize = shape.iter().product();
+                let values: Vec<f32> = pixels[i * size..(i + 1) * size].iter().map(|&b| f32::from(b) / 255.0).collect();
+                Ok(Picture::Values(Tensor::from_vec(values, &shape[..], &Device::Cpu)?))
+            }
+            Items::Files(files) => Picture::open(&files[i].0),
+        }
+    }
+
+    /// The pictures of these numbers as a model reads them, `(N, C, H, W)` f32 in `[0, 1]`.
+    pub fn batch(&self, numbers: &[usize], preprocess: &Preprocess) -> Result<Tensor> {
+        let one = |&i: &usize| {
+            let picture = self.picture(i)?;
+            preprocess.apply(&picture, false).with_context(|| format!("preparing picture {i} of \"{}\"", self.name))
+        };
+        let pictures = numbers.iter().map(one).collect::<Result<Vec<_>>>()?;
+        Ok(Tensor::cat(&pictures, 0)?)
+    }
+}
