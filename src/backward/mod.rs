@@ -8,5 +8,5 @@ mod seed;
 mod walk;
 
 pub use composite::{Composite, Rule, Selector};
-pub use seed::{cross_entropy, logit, margin};
+pub use seed::{cross_entropy, cross_entropy_labels, cross_entropy_loss, logit, margin};
 pub use walk::{Relevance, Walk};

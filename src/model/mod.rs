@@ -1,5 +1,10 @@
 //! A model: a graph with weights, what its pictures look like, and the names of its classes.
 
+mod evaluate;
+
+pub use evaluate::{Count, correct, evaluate};
+
+use crate::data::Preprocess;
 use crate::graph::Graph;
 use anyhow::{Result, bail};
 use std::sync::Arc;
@@ -42,6 +47,11 @@ impl Model {
 }
 
 impl Card {
+    /// How its pictures are prepared.
+    pub fn preprocess(&self) -> Preprocess {
+        Preprocess { input: self.input, resize: self.resize }
+    }
+
     /// The name of a class, or its number.
     pub fn label(&self, class: usize) -> String {
         self.labels.get(class).cloned().unwrap_or_else(|| class.to_string())

@@ -1,0 +1,74 @@
+//! Accuracy: how many pictures of a data set a model names rightly.
+
+use super::Model;
+use crate::data::Dataset;
+use crate::graph::Graph;
+use anyhow::{Result, ensure};
+use candle_core::{DType, Tensor};
+
+/// How many pictures were named rightly, of how many.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Count {
+    /// Those whose highest logit is that of their label.
+    pub correct: usize,
+    /// Those seen.
+    pub total: usize,
+}
+
+impl Count {
+    /// The share named rightly, in `[0, 1]`; 0 where none was seen.
+    pub fn accuracy(&self) -> f64 {
+        self.correct as f64 / self.total.max(1) as f64
+    }
+}
+
+/// Runs a model on every picture of a data set, and calls `on` with the count so far before the first batch and behind
+/// each; an error from `on` stops it.
+///
+/// A label beyond the model's classes is an error, found before anything runs.
+pub fn evaluate(model: &Model, data: &Dataset, on: &mut dyn FnMut(Count) -> Result<()>) -> Result<Count> {
+    check_labels(data, &model.graph, &model.card.name)?;
+    let preprocess = model.card.preprocess();
+    let numbers: Vec<_> = (0..data.len()).collect();
+    let mut count = Count::default();
+    on(count)?;
+    for numbers in numbers.chunks(batch_size(&model.graph)) {
+        let logits = model.graph.forward(&data.batch(numbers, &preprocess)?)?.logits()?;
+        let labels: Vec<_> = numbers.iter().map(|&i| data.label(i)).collect();
+        count.correct += correct(&logits, &labels)?;
+        count.total += numbers.len();
+        on(count)?;
+    }
+    Ok(count)
+}
+
+/// How many rows of `(N, classes)` logits are highest at their label; of equal ones the first counts, NaN never does.
+pub fn correct(logits: &Tensor, labels: &[usize]) -> Result<usize> {
+    let rows = logits.to_dtype(DType::F32)?.to_vec2::<f32>()?;
+    let leads = |(row, &label): (&Vec<f32>, &usize)| {
+        let Some(&own) = row.get(label) else { return false };
+        row.iter().enumerate().all(|(j, &v)| if j < label { v < own } else { v <= own })
+    };
+    Ok(rows.iter().zip(labels).filter(|pair| leads(*pair)).count())
+}
+
+/// Refuses a data set with labels that the network has no score for.
+pub(super) fn check_labels(data: &Dataset, graph: &Graph, name: &str) -> Result<()> {
+    let classes: usize = graph.nodes[graph.logits].shape[1..].iter().product();
+    let labels = (0..data.len()).map(|i| data.label(i));
+    let wrong = labels.enumerate().find(|(_, label)| *label >= classes);
+    let (i, label) = wrong.unwrap_or_default();
+    ensure!(
+        wrong.is_none(),
+        "picture {i} of \"{}\" is of class {label}, but \"{name}\" tells {classes} classes apart, 0 to {}",
+        data.name,
+        classes.saturating_sub(1)
+    );
+    Ok(())
+}
+
+/// How many pictures run at once: at most 256, and few enough that their activations take a quarter of a gigabyte.
+fn batch_size(graph: &Graph) -> usize {
+    let activations: usize = graph.nodes.iter().map(|n| n.shape.iter().product::<usize>()).sum();
+    ((1 << 26) / activations.max(1)).clamp(1, 256)
+}

@@ -1,0 +1,66 @@
+//! Accuracy.
+
+use crate::common::{tiny, uniform};
+use gradscope::data::{Dataset, Preprocess};
+use gradscope::model::{Count, correct, evaluate};
+
+/// Pictures of the tiny network's size, with these labels.
+fn pictures(labels: Vec<usize>) -> Dataset {
+    let pixels = uniform(3, labels.len() * 192).into_iter().map(|v| (127.5 * (v + 1.0)) as u8).collect();
+    Dataset::of_bytes("noise", vec![], [3, 8, 8], pixels, labels).unwrap()
+}
+
+/// What the tiny network says of each picture.
+fn answers(count: usize) -> Vec<usize> {
+    let preprocess = Preprocess { input: [3, 8, 8], resize: None };
+    let numbers: Vec<_> = (0..count).collect();
+    let x = pictures(vec![0; count]).batch(&numbers, &preprocess).unwrap();
+    let top = tiny().graph.forward(&x).unwrap().logits().unwrap().argmax(1).unwrap();
+    top.to_vec1::<u32>().unwrap().into_iter().map(|c| c as usize).collect()
+}
+
+#[test]
+fn a_data_set_labelled_by_the_network_is_named_rightly_but_for_what_was_changed() {
+    let mut labels = answers(300);
+    for label in labels.iter_mut().step_by(3) {
+        *label = (*label + 1) % 5;
+    }
+    let mut seen = vec![];
+    let count = evaluate(&tiny(), &pictures(labels), &mut |count| {
+        seen.push(count);
+        Ok(())
+    });
+    let count = count.unwrap();
+    assert_eq!(count, Count { correct: 200, total: 300 });
+    assert!((count.accuracy() - 2.0 / 3.0).abs() < 1e-12);
+    assert_eq!(seen.first(), Some(&Count::default()));
+    assert_eq!(seen.last(), Some(&count));
+    assert!(seen.len() >= 3, "{seen:?}");
+}
+
+#[test]
+fn measuring_stops_when_the_caller_says_so() {
+    let mut calls = 0;
+    let stopped = evaluate(&tiny(), &pictures(vec![0; 600]), &mut |count| {
+        calls += 1;
+        anyhow::ensure!(count.total == 0, "stopped");
+        Ok(())
+    });
+    assert_eq!(stopped.unwrap_err().to_string(), "stopped");
+    assert_eq!(calls, 2);
+}
+
+#[test]
+fn a_label_beyond_the_networks_classes_is_an_error_before_anything_runs() {
+    let error = evaluate(&tiny(), &pictures(vec![1, 4, 5]), &mut |_| panic!("it ran")).unwrap_err();
+    assert_eq!(error.to_string(), "picture 2 of \"noise\" is of class 5, but \"tiny\" tells 5 classes apart, 0 to 4");
+}
+
+#[test]
+fn logits_that_are_no_numbers_are_never_right_and_of_equal_ones_the_first_counts() {
+    let logits = candle_core::Tensor::new(
+        &[[f32::NAN, 0.0, 1.0], [0.0, f32::NAN, 1.0], [2.0, 2.0, 1.0], [2.0, 2.0, 1.0]],
+        &candle_core::Device::Cpu,
+    );
+    assert_eq!(correct(&logits.unwrap(), &[0, 1, 0, 1]).unwrap(), 1);
+}
