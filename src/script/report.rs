@@ -49,7 +49,7 @@ pub(super) fn raise(error: impl Into<anyhow::Error>) -> Box<EvalAltResult> {
 /// The same, at a place that is known.
 pub(super) fn raise_at(error: impl Into<anyhow::Error>, position: Position) -> Box<EvalAltResult> {
     let error = error.into();
-    let texts: Vec<_> = error.chain().map(ToString::to_string).collect();
+    let texts: Vec<_> = error.chain().map(without_backtrace).collect();
     if error.root_cause().is::<Stopped>() {
         return Box::new(EvalAltResult::ErrorTerminated(error.root_cause().to_string().into(), position));
     }
@@ -63,10 +63,17 @@ pub(super) fn raise_at(error: impl Into<anyhow::Error>, position: Position) -> B
     }
 }
 
+/// candle appends a backtrace to its errors where the environment asks for one.
+fn without_backtrace(error: &(dyn std::error::Error + 'static)) -> String {
+    let text = error.to_string();
+    text.split("\n   0: ").next().unwrap_or_default().trim_end().to_string()
+}
+
 impl Report {
     /// An error with no place in a script.
     pub fn plain(error: &anyhow::Error) -> Self {
-        Self { message: format!("{error:#}"), place: None, excerpt: vec![], advice: None }
+        let texts: Vec<_> = error.chain().map(without_backtrace).collect();
+        Self { message: texts.join(": "), place: None, excerpt: vec![], advice: None }
     }
 
     /// The report that an error is, or one with no place.

@@ -1,6 +1,10 @@
 //! The host of scripts: what wrong and hostile ones do, what steps keep, what the shipped ones answer.
 #![allow(clippy::unwrap_used)]
 
+/// As in the program: hoarded tensors are counted.
+#[global_allocator]
+static ALLOCATOR: gradscope::script::memory::Counting = gradscope::script::memory::Counting;
+
 #[path = "../common/mod.rs"]
 mod common;
 

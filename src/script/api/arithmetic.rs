@@ -1,6 +1,6 @@
 //! `+ - * / **` and comparisons between tensors and numbers, on either side, broadcasting.
 
-use super::{Guard, Out, out};
+use super::{Guard, Out, broadcast, out};
 use anyhow::{Context, Result};
 use candle_core::Tensor;
 use rhai::{Engine, FLOAT, INT};
@@ -44,10 +44,8 @@ pub(super) fn register(engine: &mut Engine, guard: &Arc<Guard>) {
 
 /// `a ∘ b` after asking for the memory of the result.
 fn binary(guard: &Guard, name: &str, f: Binary, a: &Tensor, b: &Tensor) -> Result<Tensor> {
-    let shapes = || format!("{:?} {name} {:?}: the shapes do not broadcast", a.dims(), b.dims());
-    let shape = a.shape().broadcast_shape_binary_op(b.shape(), "broadcast").map_err(|_| anyhow::anyhow!(shapes()))?;
-    guard.reserve(shape.dims(), a.dtype().size_in_bytes())?;
-    f(a, b).with_context(shapes)
+    broadcast(guard, name, a, b)?;
+    f(a, b).with_context(|| format!("{:?} {name} {:?}", a.dims(), b.dims()))
 }
 
 fn scalar(value: f64, like: &Tensor) -> Result<Tensor> {

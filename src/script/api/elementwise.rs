@@ -1,10 +1,11 @@
 //! Functions of each number.
 
-use super::{Out, number, out, tensor_or_number};
+use super::{Guard, Out, broadcast, number, out, tensor_or_number};
 use crate::tensor::{positive, stabilize};
 use anyhow::Result;
 use candle_core::Tensor;
 use rhai::{Dynamic, Engine, FLOAT, INT};
+use std::sync::Arc;
 
 type Unary = fn(&Tensor) -> Result<Tensor>;
 
@@ -30,14 +31,16 @@ const FUNCTIONS: [(&str, Unary); 19] = [
     ("to_8_bit", |x| Ok((x.clamp(0.0, 1.0)?.affine(255.0, 0.0)?.round()? / 255.0)?)),
 ];
 
-pub(super) fn register(engine: &mut Engine) {
+pub(super) fn register(engine: &mut Engine, guard: &Arc<Guard>) {
     for (name, f) in FUNCTIONS {
         engine.register_fn(name, move |x: Tensor| out(f(&x)));
     }
-    engine.register_fn("clamp", |x: Tensor, low: Dynamic, high: Dynamic| out(clamp(&x, &low, &high)));
+    let g = guard.clone();
+    engine.register_fn("clamp", move |x: Tensor, low: Dynamic, high: Dynamic| out(clamp(&g, &x, &low, &high)));
     engine.register_fn("pow", |x: Tensor, e: FLOAT| -> Out<Tensor> { out(x.powf(e).map_err(Into::into)) });
     engine.register_fn("pow", |x: Tensor, e: INT| -> Out<Tensor> { out(x.powf(e as FLOAT).map_err(Into::into)) });
-    engine.register_fn("where", |cond: Tensor, a: Dynamic, b: Dynamic| out(choose(&cond, &a, &b)));
+    let g = guard.clone();
+    engine.register_fn("where", move |cond: Tensor, a: Dynamic, b: Dynamic| out(choose(&g, &cond, &a, &b)));
     engine.register_fn("stabilize", |x: Tensor, e: FLOAT| out(stabilize(&x, e)));
     engine.register_fn("leaky_relu", |x: Tensor, slope: FLOAT| -> Out<Tensor> {
         out(candle_nn::ops::leaky_relu(&x, slope).map_err(Into::into))
@@ -51,17 +54,21 @@ pub(super) fn register(engine: &mut Engine) {
 }
 
 /// Between bounds that are numbers or tensors.
-fn clamp(x: &Tensor, low: &Dynamic, high: &Dynamic) -> Result<Tensor> {
+fn clamp(guard: &Guard, x: &Tensor, low: &Dynamic, high: &Dynamic) -> Result<Tensor> {
     if let (Ok(low), Ok(high)) = (number(low), number(high)) {
         return Ok(x.clamp(low, high)?);
     }
     let (low, high) = (tensor_or_number(low, x)?, tensor_or_number(high, x)?);
+    broadcast(guard, "clamp", x, &low)?;
+    broadcast(guard, "clamp", x, &high)?;
     Ok(x.broadcast_maximum(&low)?.broadcast_minimum(&high)?)
 }
 
 /// `a` where `condition` is not 0, else `b`.
-fn choose(condition: &Tensor, a: &Dynamic, b: &Dynamic) -> Result<Tensor> {
+fn choose(guard: &Guard, condition: &Tensor, a: &Dynamic, b: &Dynamic) -> Result<Tensor> {
     let (a, b) = (tensor_or_number(a, condition)?, tensor_or_number(b, condition)?);
-    let shape = condition.shape();
-    Ok(condition.ne(0.0)?.where_cond(&a.broadcast_as(shape)?, &b.broadcast_as(shape)?)?)
+    let shape =
+        broadcast(guard, "where", condition, &broadcast(guard, "where", &a, &b).and_then(|s| Ok(a.broadcast_as(s)?))?)?;
+    let condition = condition.ne(0.0)?.broadcast_as(&shape)?;
+    Ok(condition.where_cond(&a.broadcast_as(&shape)?, &b.broadcast_as(&shape)?)?)
 }

@@ -3,7 +3,7 @@
 use super::{Guard, Out, number, out, sizes};
 use anyhow::{Result, ensure};
 use candle_core::{DType, Device, Tensor};
-use rhai::{Array, Dynamic, Engine, FLOAT, INT};
+use rhai::{Array, Dynamic, Engine, INT};
 use std::sync::Arc;
 
 pub(super) fn register(engine: &mut Engine, guard: &Arc<Guard>) {
@@ -21,9 +21,10 @@ pub(super) fn register(engine: &mut Engine, guard: &Arc<Guard>) {
     let g = guard.clone();
     engine.register_fn("arange", move |start: INT, end: INT| out(counted(&g, start, end)));
     let g = guard.clone();
-    engine.register_fn("linspace", move |a: FLOAT, b: FLOAT, steps: INT| out(linspace(&g, a, b, steps)));
+    engine.register_fn("linspace", move |a: Dynamic, b: Dynamic, steps: INT| out(linspace(&g, &a, &b, steps)));
     engine.register_fn("tensor", |values: Array| out(nested(&values)));
-    engine.register_fn("one_hot", |class: INT, classes: INT| out(one_hot(class, classes)));
+    let g = guard.clone();
+    engine.register_fn("one_hot", move |class: INT, classes: INT| out(one_hot(&g, class, classes)));
 }
 
 fn full(guard: &Guard, shape: &Array, value: f64) -> Result<Tensor> {
@@ -38,15 +39,17 @@ fn counted(guard: &Guard, start: INT, end: INT) -> Result<Tensor> {
     Ok(Tensor::from_iter((start..end.max(start)).map(|v| v as f32), &Device::Cpu)?)
 }
 
-fn linspace(guard: &Guard, a: f64, b: f64, steps: INT) -> Result<Tensor> {
+fn linspace(guard: &Guard, a: &Dynamic, b: &Dynamic, steps: INT) -> Result<Tensor> {
+    let (a, b) = (number(a)?, number(b)?);
     ensure!(steps > 0, "linspace needs 1 step or more, got {steps}");
     guard.reserve(&[steps as usize], 4)?;
     let at = |i: INT| if steps == 1 { a } else { a + (b - a) * i as f64 / (steps - 1) as f64 };
     Ok(Tensor::from_iter((0..steps).map(|i| at(i) as f32), &Device::Cpu)?)
 }
 
-fn one_hot(class: INT, classes: INT) -> Result<Tensor> {
+fn one_hot(guard: &Guard, class: INT, classes: INT) -> Result<Tensor> {
     ensure!((0..classes).contains(&class), "class {class} of {classes}");
+    guard.reserve(&[classes as usize], 4)?;
     Ok(Tensor::from_iter((0..classes).map(|c| if c == class { 1f32 } else { 0.0 }), &Device::Cpu)?.unsqueeze(0)?)
 }
 

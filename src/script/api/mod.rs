@@ -20,7 +20,7 @@ pub(super) use model::Run;
 use super::guard::Guard;
 use super::report::raise;
 use anyhow::{Result, bail};
-use candle_core::Tensor;
+use candle_core::{Shape, Tensor};
 use rhai::{Array, Dynamic, Engine, EvalAltResult, FLOAT, INT};
 use std::sync::Arc;
 
@@ -32,7 +32,7 @@ pub(super) fn register(engine: &mut Engine, guard: &Arc<Guard>) {
     engine.register_type_with_name::<Tensor>("Tensor");
     make::register(engine, guard);
     arithmetic::register(engine, guard);
-    elementwise::register(engine);
+    elementwise::register(engine, guard);
     reduce::register(engine);
     shape::register(engine, guard);
     spatial::register(engine, guard);
@@ -96,6 +96,14 @@ fn dims(x: &Tensor, value: &Dynamic) -> Result<Vec<usize>> {
         bail!("dimensions are a whole number or an array of them, got {}", value.type_name());
     };
     integers(&many)?.into_iter().map(|d| dim(x, d)).collect()
+}
+
+/// Asks for the memory of what tensors broadcast to, and says its shape; errors name the function and the shapes.
+fn broadcast(guard: &Guard, name: &str, a: &Tensor, b: &Tensor) -> Result<Shape> {
+    let shape = a.shape().broadcast_shape_binary_op(b.shape(), "broadcast");
+    let Ok(shape) = shape else { bail!("{:?} {name} {:?}: the shapes do not broadcast", a.dims(), b.dims()) };
+    guard.reserve(shape.dims(), a.dtype().size_in_bytes())?;
+    Ok(shape)
 }
 
 /// A tensor, or a number as one that broadcasts.

@@ -10,7 +10,7 @@ type Reduce = fn(&Tensor, &[usize], bool) -> Result<Tensor>;
 const REDUCTIONS: [(&str, Reduce); 6] = [
     ("sum", sum),
     ("mean", mean),
-    ("var", var),
+    ("variance", var),
     ("std", std),
     ("max", |x, d, k| extreme(x, d, k, true)),
     ("min", |x, d, k| extreme(x, d, k, false)),
@@ -38,8 +38,8 @@ pub(super) fn register(engine: &mut Engine) {
     }
     engine.register_fn("item", |x: &mut Tensor| out(item(x)));
     engine.register_fn("to_array", |x: &mut Tensor| out(numbers(x)));
-    engine.register_fn("any", |x: &mut Tensor| out(numbers(x)).map(|v| v.iter().any(|v| v.as_float() != Ok(0.0))));
-    engine.register_fn("all", |x: &mut Tensor| out(numbers(x)).map(|v| v.iter().all(|v| v.as_float() != Ok(0.0))));
+    engine.register_fn("any", |x: &mut Tensor| out(values(x).map(|v| v.iter().any(|&v| v != 0.0))));
+    engine.register_fn("all", |x: &mut Tensor| out(values(x).map(|v| v.iter().all(|&v| v != 0.0))));
     engine.register_fn("topk", |x: &mut Tensor, k: INT| out(topk(x, k)));
     engine.register_fn("sort", |x: &mut Tensor| out(sorted(x)));
     engine.register_fn("quantile", |x: &mut Tensor, q: FLOAT| out(quantile(x, q)));

@@ -13,6 +13,7 @@ pub(super) fn register(engine: &mut Engine, guard: &Arc<Guard>) {
     engine.register_fn("view", |x: &mut Tensor, shape: Array| out(reshape(x, &shape)));
     engine.register_fn("flatten", |x: &mut Tensor| -> Out<Tensor> { out(x.flatten_all().map_err(Into::into)) });
     engine.register_fn("flatten", |x: &mut Tensor, from: INT| out(dim(x, from).and_then(|d| Ok(x.flatten_from(d)?))));
+    engine.register_fn("squeeze", |x: &mut Tensor| out(squeeze(x)));
     engine.register_fn("squeeze", |x: &mut Tensor, d: INT| out(dim(x, d).and_then(|d| Ok(x.squeeze(d)?))));
     engine.register_fn("unsqueeze", |x: &mut Tensor, d: INT| out(unsqueeze(x, d)));
     engine.register_fn("permute", |x: &mut Tensor, order: Array| out(permute(x, &order)));
@@ -34,9 +35,10 @@ pub(super) fn register(engine: &mut Engine, guard: &Arc<Guard>) {
         let g = guard.clone();
         engine.register_fn(name, move |parts: Array, d: INT| out(join(&g, &parts, d, stack)));
     }
-    engine.register_fn("matmul", |a: Tensor, b: Tensor| {
-        out(a.broadcast_matmul(&b).with_context(|| format!("matmul of {:?} and {:?}", a.dims(), b.dims())))
-    });
+    let g = guard.clone();
+    engine.register_fn("matmul", move |a: Tensor, b: Tensor| out(matmul(&g, &a, &b)));
+    let g = guard.clone();
+    engine.register_fn("repeat", move |x: &mut Tensor, times: Array| out(repeat(&g, x, &times)));
 }
 
 fn facts(engine: &mut Engine) {
@@ -73,6 +75,12 @@ fn reshape(x: &Tensor, shape: &Array) -> Result<Tensor> {
     Ok(x.reshape(resolved)?)
 }
 
+/// Without the dimensions of size 1.
+fn squeeze(x: &Tensor) -> Result<Tensor> {
+    let shape: Vec<_> = x.dims().iter().copied().filter(|&n| n != 1).collect();
+    Ok(x.reshape(shape)?)
+}
+
 fn unsqueeze(x: &Tensor, d: INT) -> Result<Tensor> {
     let rank = x.rank() as INT;
     let place = if d < 0 { d + rank + 1 } else { d };
@@ -101,6 +109,24 @@ fn expand(guard: &Guard, x: &Tensor, shape: &Array) -> Result<Tensor> {
     let resolved = shape.iter().enumerate().map(keep).collect::<Result<Vec<_>>>()?;
     guard.reserve(&resolved, x.dtype().size_in_bytes())?;
     x.broadcast_as(resolved.as_slice()).with_context(|| format!("expand of {:?} to {shape:?}", x.dims()))
+}
+
+/// The tensor so many times along each dimension.
+fn repeat(guard: &Guard, x: &Tensor, times: &Array) -> Result<Tensor> {
+    let times = super::sizes(times)?;
+    ensure!(times.len() == x.rank(), "repeat of {:?} needs {} numbers, got {times:?}", x.dims(), x.rank());
+    let shape: Vec<_> = x.dims().iter().zip(&times).map(|(n, t)| n.saturating_mul(*t)).collect();
+    guard.reserve(&shape, x.dtype().size_in_bytes())?;
+    Ok(x.repeat(times)?)
+}
+
+fn matmul(guard: &Guard, a: &Tensor, b: &Tensor) -> Result<Tensor> {
+    let shapes = || format!("matmul of {:?} and {:?}", a.dims(), b.dims());
+    let (rows, columns) = (a.dims().iter().rev().nth(1), b.dims().last());
+    let batch = a.elem_count() / a.dims().iter().rev().take(2).product::<usize>().max(1);
+    let size = [batch, rows.copied().unwrap_or(1), columns.copied().unwrap_or(1)];
+    guard.reserve(&size, a.dtype().size_in_bytes())?;
+    a.broadcast_matmul(b).with_context(shapes)
 }
 
 fn narrow(x: &Tensor, d: INT, start: INT, count: INT) -> Result<Tensor> {

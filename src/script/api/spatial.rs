@@ -12,10 +12,13 @@ pub(super) fn register(engine: &mut Engine, guard: &Arc<Guard>) {
     engine.register_fn("resize", move |x: Tensor, s: Array| out(resize(&g, &x, &s, "bilinear")));
     let g = guard.clone();
     engine.register_fn("resize", move |x: Tensor, s: Array, mode: &str| out(resize(&g, &x, &s, mode)));
-    engine.register_fn("conv2d", |x: Tensor, w: Tensor| out(conv(&x, &w, &Map::new())));
-    engine.register_fn("conv2d", |x: Tensor, w: Tensor, options: Map| out(conv(&x, &w, &options)));
+    let g = guard.clone();
+    engine.register_fn("conv2d", move |x: Tensor, w: Tensor| out(conv(&g, &x, &w, &Map::new())));
+    let g = guard.clone();
+    engine.register_fn("conv2d", move |x: Tensor, w: Tensor, options: Map| out(conv(&g, &x, &w, &options)));
     engine.register_fn("gaussian_blur", |x: Tensor, sigma: FLOAT| out(blur(&x, sigma)));
-    engine.register_fn("pad", |x: Tensor, sides: Array| out(pad(&x, &sides)));
+    let g = guard.clone();
+    engine.register_fn("pad", move |x: Tensor, sides: Array| out(pad(&g, &x, &sides)));
     engine.register_fn("roll", |x: Tensor, shift: INT, d: INT| out(roll(&x, shift, d)));
     engine.register_fn("flip", |x: Tensor, d: INT| out(flip(&x, d)));
 }
@@ -35,7 +38,7 @@ fn resize(guard: &Guard, x: &Tensor, to: &Array, mode: &str) -> Result<Tensor> {
     kernel::interpolate(x, (to[0], to[1]), mode)
 }
 
-fn conv(x: &Tensor, w: &Tensor, options: &Map) -> Result<Tensor> {
+fn conv(guard: &Guard, x: &Tensor, w: &Tensor, options: &Map) -> Result<Tensor> {
     let known = ["stride", "padding", "dilation", "groups"];
     if let Some(wrong) = options.keys().find(|k| !known.contains(&k.as_str())) {
         bail!("conv2d has no option \"{wrong}\"; known are {}", known.join(", "));
@@ -51,6 +54,9 @@ fn conv(x: &Tensor, w: &Tensor, options: &Map) -> Result<Tensor> {
         dilation: (dilation, dilation),
         groups: option("groups", 1)?,
     };
+    let (n, _, h, width) = x.dims4().with_context(|| format!("conv2d needs (N, C, H, W), got {:?}", x.dims()))?;
+    let (out_channels, ..) = w.dims4().with_context(|| format!("a kernel is (O, C, H, W), got {:?}", w.dims()))?;
+    guard.reserve(&[n, out_channels, h + 2 * padding, width + 2 * padding], x.dtype().size_in_bytes())?;
     kernel::conv2d(x, w, None, &slide)
 }
 
@@ -71,11 +77,14 @@ fn blur(x: &Tensor, sigma: f64) -> Result<Tensor> {
 }
 
 /// Zeros at the left, right, top and bottom, in PyTorch's order.
-fn pad(x: &Tensor, sides: &Array) -> Result<Tensor> {
+fn pad(guard: &Guard, x: &Tensor, sides: &Array) -> Result<Tensor> {
     let s = sizes(sides)?;
     ensure!(s.len() == 4 && x.rank() >= 2, "pad takes [left, right, top, bottom], got {s:?}");
     ensure!(s.iter().all(|&n| n <= 65_536), "a padding of {s:?} is too large");
     let (h, w) = (x.rank() - 2, x.rank() - 1);
+    let mut shape = x.dims().to_vec();
+    (shape[w], shape[h]) = (shape[w] + s[0] + s[1], shape[h] + s[2] + s[3]);
+    guard.reserve(&shape, x.dtype().size_in_bytes())?;
     Ok(x.pad_with_zeros(w, s[0], s[1])?.pad_with_zeros(h, s[2], s[3])?)
 }
 
