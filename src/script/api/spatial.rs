@@ -1,10 +1,10 @@
 //! Functions of maps, `(N, C, H, W)`: convolution, resizing, blur, shifts.
 
-use super::{Guard, out, size, sizes};
+use super::{Guard, number, out, size, sizes};
 use crate::kernel::{self, Conv2d, Resize};
 use anyhow::{Context, Result, bail, ensure};
 use candle_core::{DType, Tensor};
-use rhai::{Array, Engine, FLOAT, INT, Map};
+use rhai::{Array, Dynamic, Engine, INT, Map};
 use std::sync::Arc;
 
 pub(super) fn register(engine: &mut Engine, guard: &Arc<Guard>) {
@@ -16,7 +16,7 @@ pub(super) fn register(engine: &mut Engine, guard: &Arc<Guard>) {
     engine.register_fn("conv2d", move |x: Tensor, w: Tensor| out(conv(&g, &x, &w, &Map::new())));
     let g = guard.clone();
     engine.register_fn("conv2d", move |x: Tensor, w: Tensor, options: Map| out(conv(&g, &x, &w, &options)));
-    engine.register_fn("gaussian_blur", |x: Tensor, sigma: FLOAT| out(blur(&x, sigma)));
+    engine.register_fn("gaussian_blur", |x: Tensor, sigma: Dynamic| out(number(&sigma).and_then(|s| blur(&x, s))));
     let g = guard.clone();
     engine.register_fn("pad", move |x: Tensor, sides: Array| out(pad(&g, &x, &sides)));
     engine.register_fn("roll", |x: Tensor, shift: INT, d: INT| out(roll(&x, shift, d)));
