@@ -1,5 +1,6 @@
 //! Where scripts are found: the user's folders first, then those in the binary; the first of a name wins.
 
+use crate::data::write_whole;
 use anyhow::{Context, Result, ensure};
 use include_dir::{Dir, include_dir};
 use std::collections::BTreeMap;
@@ -77,6 +78,19 @@ impl Folders {
         Ok(text.map(|text| Source { name: name.into(), text: text.into(), path: None }))
     }
 
+    /// The file of a script, to edit it; one of the binary is first written into the user's folder.
+    pub fn to_edit(&self, name: &str) -> Result<PathBuf> {
+        let source = self.find(name)?.with_context(|| format!("no script named \"{name}\""))?;
+        if let Some(path) = source.path {
+            return Ok(path);
+        }
+        let folder = self.folders.last().context("there is no folder for scripts of your own")?;
+        std::fs::create_dir_all(folder).with_context(|| format!("making the folder \"{}\"", folder.display()))?;
+        let path = folder.join(format!("{name}.rhai"));
+        write_whole(&path, source.text.as_bytes())?;
+        Ok(path)
+    }
+
     /// Another file beside the scripts in the binary: labels, weights.
     pub fn embedded_file(&self, name: &str) -> Option<&'static [u8]> {
         self.embedded.get_file(name).map(|f| f.contents())
@@ -98,6 +112,14 @@ impl Source {
             std::fs::read_to_string(path).with_context(|| format!("reading the script \"{}\"", path.display()))?;
         let name = path.file_stem().map(|s| s.to_string_lossy().into_owned()).unwrap_or_default();
         Ok(Self { name, text, path: Some(path.to_path_buf()) })
+    }
+
+    /// The same script as its file is now; one of the binary may have a file by now.
+    pub(super) fn again(&self, folders: &Folders) -> Result<Self> {
+        match &self.path {
+            Some(path) => Ok(Self { name: self.name.clone(), ..Self::read(path)? }),
+            None => folders.find(&self.name)?.with_context(|| format!("the script \"{}\" is gone", self.name)),
+        }
     }
 }
 

@@ -60,6 +60,11 @@ impl Host {
         }
     }
 
+    /// An open method anew, from the file it came from.
+    pub(super) fn again(&self, method: &Method) -> Result<Method> {
+        self.compile(method.source.again(&self.plugins)?)
+    }
+
     /// Compiles a method and reads its declarations.
     pub fn compile(&self, source: Source) -> Result<Method> {
         self.guard.begin();

@@ -61,6 +61,16 @@ impl Method {
         Report::at_text(&self.name, &self.source.text, &format!("fn {function}("), format!("{error:#}"))
     }
 
+    /// The libraries that were read when it was compiled.
+    pub(super) fn library_names(&self) -> impl Iterator<Item = &str> {
+        self.libraries.keys().map(String::as_str)
+    }
+
+    /// Its text with those of the libraries, as it was compiled.
+    pub(super) fn all_text(&self) -> String {
+        self.libraries.values().fold(self.source.text.clone(), |all, text| all + text.as_str())
+    }
+
     /// The first line of its doc.
     pub fn summary(&self) -> &str {
         self.doc.lines().next().unwrap_or_default()

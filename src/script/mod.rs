@@ -18,5 +18,8 @@ pub mod host;
 pub mod architecture;
 mod weights;
 pub mod session;
+pub mod save;
+mod watch;
+pub mod worker;
 
 pub use guard::Guard;

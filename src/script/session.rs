@@ -28,6 +28,8 @@ pub struct Session {
     seed: u64,
     steps: Vec<Step>,
     cursor: usize,
+    /// Whether the steps ahead of the one shown were made by other parameters or another script than the present ones.
+    outdated: bool,
     stage: Arc<dyn Stage>,
 }
 
@@ -55,8 +57,29 @@ impl Session {
             seed: 0,
             steps: vec![],
             cursor: 0,
+            outdated: false,
             stage: Arc::new(Nobody),
         })
+    }
+
+    /// Another model or picture under the same method: parameters that still fit stay, and the target if the classes are
+    /// the same; the answer begins anew.
+    pub fn replace(&mut self, host: &Host, model: Model, picture: &str, input: Tensor) -> Result<()> {
+        self.top = Run::forward(host.guard(), &model, &input)?.top()?[0];
+        if model.classes() != self.model.classes() || model.card.labels != self.model.card.labels {
+            self.target = None;
+        }
+        (self.model, self.picture, self.input) = (model, picture.into(), input);
+        let texts = self.params.texts();
+        if let Some(method) = &self.method {
+            self.params = Params::new(method.params.clone());
+        }
+        for (name, text) in texts {
+            // What the new model does not have falls back to the default.
+            let _ = self.params.set(&name, &text, &self.model);
+        }
+        self.forget();
+        Ok(())
     }
 
     /// Who watches from now on.
@@ -129,14 +152,24 @@ impl Session {
         self.params = self.params.carried_to(method.params.clone());
         let keep = method.stepped && self.method.as_ref().is_some_and(|m| m.stepped);
         self.method = Some(method);
+        self.change();
         if !keep {
             self.forget();
         }
     }
 
-    /// Sets a parameter by its name and a text.
+    /// Sets a parameter by its name and a text; a stepper goes on from the step shown, even one that was the last.
     pub fn set(&mut self, name: &str, text: &str) -> Result<()> {
-        self.params.set(name, text, &self.model)
+        self.params.set(name, text, &self.model)?;
+        self.change();
+        Ok(())
+    }
+
+    fn change(&mut self) {
+        self.outdated = true;
+        if let Some(step) = self.steps.get_mut(self.cursor) {
+            step.done = None;
+        }
     }
 
     /// The method and its parameters for the app.
@@ -146,7 +179,7 @@ impl Session {
     }
 
     /// Whether steps can be taken from here.
-    pub fn can_step(&self) -> bool {
+    pub fn can_go_on(&self) -> bool {
         self.method.as_ref().is_some_and(|m| m.stepped) && self.present().is_some_and(|s| s.done.is_none())
     }
 
@@ -177,6 +210,7 @@ impl Session {
     fn forget(&mut self) {
         self.steps.clear();
         self.cursor = 0;
+        self.outdated = false;
     }
 
     /// Runs the method from its start: a one-shot method whole, a stepper to its step 0.
@@ -194,6 +228,14 @@ impl Session {
         let millis = millis(begun);
         self.steps.push(Step { state: Dynamic::UNIT, scalars: vec![], done: None, millis });
         Ok(self.frame(figures, millis))
+    }
+
+    /// One step on: a kept one is shown, unless parameters or script changed since; else it is computed.
+    pub fn next(&mut self, host: &Host) -> Result<Frame> {
+        match self.cursor + 1 < self.steps.len() && !self.outdated {
+            true => self.seek(host, self.cursor + 1),
+            false => self.step(host),
+        }
     }
 
     /// One step on from the step shown; steps ahead of it are dropped and computed anew.
@@ -215,6 +257,7 @@ impl Session {
             self.steps.extend(kept);
             return Err(method.wrong("step", &error).into());
         }
+        self.outdated = false;
         self.view(host)
     }
 
@@ -244,6 +287,11 @@ impl Session {
     /// The numbers of every step up to the one shown.
     pub fn scalars(&self) -> Vec<Vec<(String, f64)>> {
         self.steps.iter().take(self.cursor + 1).map(|s| s.scalars.clone()).collect()
+    }
+
+    /// How long every step up to the one shown took, in milliseconds.
+    pub fn millis(&self) -> Vec<f64> {
+        self.steps.iter().take(self.cursor + 1).map(|s| s.millis).collect()
     }
 
     fn cx(&self, step: usize) -> Cx {

@@ -1,0 +1,153 @@
+//! A result as files: every figure as a picture, its raw values as `.npy`, and `result.json` about all of it.
+
+use super::host::Host;
+use super::message::Frame;
+use super::session::Session;
+use crate::data::{write_npy, write_whole};
+use crate::render::{self, Array, Body, ClassRow, Colormap, Figure};
+use anyhow::{Context, Result};
+use serde_json::{Map, Value, json};
+use std::collections::BTreeSet;
+use std::io::Cursor;
+use std::path::{Path, PathBuf};
+
+/// Letters across in figures that are words.
+const WIDTH: usize = 100;
+
+/// Files of one figure, by name.
+#[derive(Clone, Debug, Default)]
+struct Files {
+    shown: Option<String>,
+    raw: Option<String>,
+}
+
+/// Writes figures into a folder, which is made when it is missing: `NN-title.png` (`.txt` for words), `title.npy`,
+/// `result.json`. Each file is written whole or not at all, `result.json` last. Gives the files written.
+pub fn write(folder: &Path, session: &Session, host: &Host, frame: &Frame) -> Result<Vec<PathBuf>> {
+    std::fs::create_dir_all(folder).with_context(|| format!("making the folder \"{}\"", folder.display()))?;
+    let names = names(&frame.figures);
+    let mut written = vec![];
+    for (figure, files) in frame.figures.iter().zip(&names) {
+        if let Some(name) = &files.shown {
+            write_whole(&folder.join(name), &shown(figure)?)?;
+            written.push(folder.join(name));
+        }
+        if let (Some(name), Some(values)) = (&files.raw, raw(figure)) {
+            write_npy(&folder.join(name), &values.shape, &values.data)?;
+            written.push(folder.join(name));
+        }
+    }
+    let result = folder.join("result.json");
+    let mut text = serde_json::to_string_pretty(&about(session, host, frame, &names)?)?;
+    text.push('\n');
+    write_whole(&result, text.as_bytes())?;
+    written.push(result);
+    Ok(written)
+}
+
+/// What `result.json` says, with no files named.
+pub fn document(session: &Session, host: &Host, frame: &Frame) -> Result<Value> {
+    about(session, host, frame, &vec![Files::default(); frame.figures.len()])
+}
+
+fn about(session: &Session, host: &Host, frame: &Frame, names: &[Files]) -> Result<Value> {
+    let model = session.model();
+    let parameters = session.params().texts().into_iter().map(|(name, text)| (name, Value::String(text)));
+    let target = session.target();
+    let top: Vec<_> = session.classes(host, 5)?.iter().map(class).collect();
+    let figures: Vec<_> = frame.figures.iter().zip(names).map(|(f, files)| figure(f, files)).collect();
+    let steps = session.scalars().into_iter().enumerate().map(|(step, numbers)| {
+        let numbers = numbers.into_iter().map(|(name, value)| (name, json!(value)));
+        Value::Object(std::iter::once(("step".to_string(), json!(step))).chain(numbers).collect())
+    });
+    let method = session.method();
+    Ok(json!({
+        "version": env!("CARGO_PKG_VERSION"),
+        "method": method.map(|m| m.name.clone()),
+        "model": model.card.name,
+        "weights": &*model.hash,
+        "picture": session.picture(),
+        "seed": session.seed(),
+        "parameters": parameters.collect::<Map<_, _>>(),
+        "target": { "class": target, "label": model.card.label(target) },
+        "top5": top,
+        "figures": figures,
+        "steps": if method.is_some_and(|m| m.stepped) { steps.collect() } else { vec![] },
+        "done": frame.done,
+        "timings": { "last_step_ms": frame.millis, "steps_ms": session.millis() },
+    }))
+}
+
+fn class(row: &ClassRow) -> Value {
+    json!({ "class": row.class, "label": row.label, "probability": row.probability, "logit": row.logit })
+}
+
+fn figure(figure: &Figure, files: &Files) -> Value {
+    let range = figure.values().map(|v| json!([v.range().0, v.range().1]));
+    let scale = render::range(figure).map(|r| json!({ "low": r.low, "high": r.high, "chosen": r.chosen }));
+    json!({ "title": figure.title, "file": files.shown, "raw": files.raw, "range": range, "scale": scale })
+}
+
+/// The raw values, pictures with their batch of one.
+fn raw(figure: &Figure) -> Option<Array> {
+    let mut values = figure.values()?.clone();
+    if matches!(figure.body, Body::Image { .. }) {
+        values.shape.insert(0, 1);
+    }
+    Some(values)
+}
+
+/// A figure's picture as PNG, or its words.
+fn shown(figure: &Figure) -> Result<Vec<u8>> {
+    let Some(picture) = picture(figure) else {
+        return Ok((render::text(figure, WIDTH).unwrap_or_default() + "\n").into_bytes());
+    };
+    let mut bytes = Cursor::new(vec![]);
+    picture.write_to(&mut bytes, image::ImageFormat::Png).with_context(|| format!("drawing \"{}\"", figure.title))?;
+    Ok(bytes.into_inner())
+}
+
+fn picture(figure: &Figure) -> Option<image::RgbImage> {
+    render::paint(figure, Colormap::default())
+}
+
+/// File names of figures: by number and title; a title that comes again gets a number too.
+fn names(figures: &[Figure]) -> Vec<Files> {
+    let mut taken = BTreeSet::new();
+    let name = |(i, figure): (usize, &Figure)| {
+        let title = plain(&figure.title);
+        let other = (2..).map(|n| format!("{title}-{n}"));
+        let unique = std::iter::once(title.clone()).chain(other).find(|t| !taken.contains(t)).unwrap_or(title);
+        taken.insert(unique.clone());
+        let ending = if picture(figure).is_some() { "png" } else { "txt" };
+        Files {
+            shown: Some(format!("{:02}-{unique}.{ending}", i + 1)),
+            raw: figure.values().map(|_| format!("{unique}.npy")),
+        }
+    };
+    figures.iter().enumerate().map(name).collect()
+}
+
+/// A title as part of a file name.
+fn plain(title: &str) -> String {
+    let letter = |c: char| if c.is_alphanumeric() || "-_+.".contains(c) { c } else { '_' };
+    let name: String = title.chars().take(80).map(letter).collect();
+    let name = name.trim_start_matches('.');
+    if name.is_empty() { "figure".into() } else { name.into() }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn words(title: &str) -> Figure {
+        Figure { title: title.into(), body: Body::Text { text: "x".into() } }
+    }
+
+    #[test]
+    fn titles_become_file_names_that_stay_in_the_folder_and_differ() {
+        let figures = [words("../a b"), words("map"), words("map"), words("")];
+        let names: Vec<_> = names(&figures).into_iter().filter_map(|f| f.shown).collect();
+        assert_eq!(names, ["01-_a_b.txt", "02-map.txt", "03-map-2.txt", "04-figure.txt"]);
+    }
+}

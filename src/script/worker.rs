@@ -1,0 +1,442 @@
+//! The thread that computes for the app: commands come in, updates go out, the newest question wins.
+
+use super::architecture::{Architectures, card};
+use super::context::Stage;
+use super::guard::Guard;
+use super::host::Host;
+use super::message::{Command, Frame, Report, Update};
+use super::save;
+use super::session::Session;
+use super::watch::Watch;
+use crate::data::Picture;
+use crate::render::{Array, Figure};
+use anyhow::{Context, Result};
+use candle_core::DType;
+use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender, channel};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::{Duration, Instant};
+
+/// Scripts call each other deep, and so do layers.
+const STACK: usize = 64 << 20;
+
+/// Unasked-for updates (figures under way, progress) are at least so far apart.
+const PAUSE: Duration = Duration::from_millis(50);
+
+/// How often an idle worker looks whether the open script was saved where no event tells, as on a network drive.
+const LOOK: Duration = Duration::from_secs(1);
+
+/// What a worker begins with: all open already, so that what is wrong with it is told before an app is.
+pub struct Opening {
+    /// Compiles and calls scripts.
+    pub host: Host,
+    /// The model, the picture, the method if there is one.
+    pub session: Session,
+    /// The picture before preprocessing, for other models.
+    pub picture: Picture,
+    /// Weight file that the model was opened with.
+    pub weights: Option<PathBuf>,
+    /// Whether pictures keep their size.
+    pub no_resize: bool,
+}
+
+/// Where commands for a worker go.
+#[derive(Clone)]
+pub struct Asker {
+    inbox: Sender<Message>,
+    guard: Arc<Guard>,
+}
+
+/// What comes to the worker, with the number of wishes to cancel that it knows of.
+enum Message {
+    Command(Command, u64),
+    /// Files in the script folders were saved.
+    Saved(Vec<PathBuf>, u64),
+}
+
+/// Starts a worker; the first updates tell what is open.
+pub fn start(opening: Opening) -> Result<(Asker, Receiver<Update>)> {
+    let (inbox, messages) = channel();
+    let (updates, answers) = channel();
+    let asker = Asker { inbox, guard: opening.host.guard().clone() };
+    let worker = Worker::new(opening, updates, &asker)?;
+    let thread = std::thread::Builder::new().name("worker".into()).stack_size(STACK);
+    thread.spawn(move || worker.work(&messages)).context("starting the worker's thread")?;
+    Ok((asker, answers))
+}
+
+impl Asker {
+    /// Sends a command; what is being computed ends soon if the command asks for something else. Steps wait for the step
+    /// before them.
+    pub fn ask(&self, command: Command) {
+        let ends = matches!(command, Command::Cancel | Command::Quit);
+        if ends || (command.asks() && command != Command::Step) {
+            self.guard.cancel();
+        }
+        // The worker is gone only when the program ends.
+        let _ = self.inbox.send(Message::Command(command, self.guard.wishes()));
+    }
+
+    fn saved(&self, files: Vec<PathBuf>) {
+        self.guard.cancel();
+        let _ = self.inbox.send(Message::Saved(files, self.guard.wishes()));
+    }
+}
+
+struct Worker {
+    host: Host,
+    architectures: Architectures,
+    session: Session,
+    picture: Picture,
+    weights: Option<PathBuf>,
+    no_resize: bool,
+    updates: Sender<Update>,
+    generation: Arc<AtomicU64>,
+    known: u64,
+    playing: bool,
+    busy: bool,
+    shown: Option<Frame>,
+    watch: Watch,
+}
+
+impl Worker {
+    fn new(opening: Opening, updates: Sender<Update>, asker: &Asker) -> Result<Self> {
+        let Opening { host, mut session, picture, weights, no_resize } = opening;
+        let generation = Arc::new(AtomicU64::new(0));
+        let watcher = asker.clone();
+        let mut watch = Watch::new(move |files| watcher.saved(files))?;
+        host.plugins().existing().iter().chain(&host.models().existing()).for_each(|folder| watch.add(folder));
+        if let Some(path) = session.method().and_then(|m| m.source.path.as_deref()) {
+            watch.add(path.parent().unwrap_or(Path::new(".")));
+        }
+        session.watched_by(Arc::new(Audience {
+            updates: updates.clone(),
+            generation: generation.clone(),
+            last: Mutex::default(),
+        }));
+        let architectures = Architectures::new(host.models().clone(), host.guard());
+        let (known, playing, busy, shown) = (host.guard().wishes(), false, false, None);
+        Ok(Self {
+            host,
+            architectures,
+            session,
+            picture,
+            weights,
+            no_resize,
+            updates,
+            generation,
+            known,
+            playing,
+            busy,
+            shown,
+            watch,
+        })
+    }
+
+    fn work(mut self, messages: &Receiver<Message>) {
+        self.introduce();
+        self.answer(Session::run);
+        loop {
+            let message = match self.next(messages) {
+                Ok(message) => message,
+                Err(RecvTimeoutError::Timeout) if self.playing => {
+                    self.play();
+                    continue;
+                }
+                Err(RecvTimeoutError::Timeout) => Message::Saved(vec![], self.known),
+                Err(RecvTimeoutError::Disconnected) => return,
+            };
+            match message {
+                Message::Command(Command::Quit, _) => return,
+                Message::Command(command, known) => self.obey(command, known),
+                Message::Saved(files, known) => self.saved(&files, known),
+            }
+        }
+    }
+
+    /// The next message; of several steps that wait, one is taken, so that a held key does not step on after it.
+    fn next(&mut self, messages: &Receiver<Message>) -> Result<Message, RecvTimeoutError> {
+        let message = match messages.try_recv() {
+            Ok(message) => message,
+            Err(_) if self.playing => return Err(RecvTimeoutError::Timeout),
+            Err(_) => {
+                self.rest();
+                messages.recv_timeout(LOOK)?
+            }
+        };
+        if let Message::Command(command, known) = &message {
+            self.known = *known;
+            if command.asks() {
+                self.generation.fetch_add(1, Ordering::Relaxed);
+            }
+        }
+        Ok(message)
+    }
+
+    fn tell(&self, update: Update) {
+        // The app is gone only when the program ends.
+        let _ = self.updates.send(update);
+    }
+
+    /// Says what is open.
+    fn introduce(&mut self) {
+        self.tell(Update::Methods(self.host.methods()));
+        let (rows, errors) = self.architectures.list();
+        self.tell(Update::Models(rows));
+        errors.into_iter().for_each(|e| self.tell(Update::Log(format!("{e:#}"))));
+        self.tell(Update::Model(card(self.session.model())));
+        self.tell_picture();
+        self.tell_method();
+    }
+
+    fn tell_picture(&self) {
+        let told = self.pixels().and_then(|pixels| {
+            let classes = self.session.classes(&self.host, 10)?;
+            Ok(Update::Picture { name: self.session.picture().into(), pixels, classes })
+        });
+        self.tell(told.unwrap_or_else(|e| Update::Failed(Report::of(e))));
+        self.tell(Update::Target(self.session.target()));
+    }
+
+    fn pixels(&self) -> Result<Array> {
+        let input = self.session.input().narrow(0, 0, 1)?.squeeze(0)?;
+        Array::new(input.dims().to_vec(), input.flatten_all()?.to_dtype(DType::F32)?.to_vec1::<f32>()?)
+    }
+
+    fn tell_method(&self) {
+        if let Some(card) = self.session.card() {
+            self.tell(Update::Method(card));
+        }
+    }
+
+    /// Does what a person wants; errors are told, and what was there before stays.
+    fn obey(&mut self, command: Command, known: u64) {
+        self.known = known;
+        if command.asks() {
+            self.playing = false;
+        }
+        // What changes the question is never given up halfway: a newer question builds on it.
+        self.host.guard().start(u64::MAX);
+        if let Err(error) = self.change(command) {
+            self.tell(Update::Failed(Report::of(error)));
+        }
+    }
+
+    fn change(&mut self, command: Command) -> Result<()> {
+        match command {
+            Command::Model { name, weights } => self.open_model(&name, weights)?,
+            Command::Picture(name) => self.open_picture(&name)?,
+            Command::Method(name) => self.open_method(&name)?,
+            Command::Set(name, text) => {
+                let set = self.session.set(&name, &text);
+                self.tell_method();
+                set?;
+                self.answer(Session::view);
+            }
+            Command::Target(class) => {
+                self.session.set_target(class)?;
+                self.tell(Update::Target(self.session.target()));
+                self.answer(Session::run);
+            }
+            Command::Restart => self.answer(Session::run),
+            Command::Step => self.answer(Session::next),
+            Command::Back => {
+                let before = self.session.cursor().saturating_sub(1);
+                self.answer(|s, host| s.seek(host, before));
+            }
+            Command::Seek(step) => self.answer(|s, host| s.seek(host, step)),
+            Command::Play => self.playing = self.session.method().is_some_and(|m| m.stepped),
+            Command::Pause | Command::Cancel => self.playing = false,
+            Command::Save(folder) => self.save(&folder)?,
+            Command::Edit(name) => self.edit(name)?,
+            Command::Quit => {}
+        }
+        Ok(())
+    }
+
+    fn open_model(&mut self, name: &str, weights: Option<PathBuf>) -> Result<()> {
+        self.begin();
+        let model = self.architectures.open(name, weights.as_deref())?;
+        let input = model.card.preprocess().apply(&self.picture, self.no_resize)?;
+        let picture = self.session.picture().to_string();
+        self.session.replace(&self.host, model, &picture, input)?;
+        self.weights = weights;
+        self.tell(Update::Model(card(self.session.model())));
+        self.tell_picture();
+        self.tell_method();
+        self.answer(Session::run);
+        Ok(())
+    }
+
+    fn open_picture(&mut self, name: &str) -> Result<()> {
+        self.begin();
+        let picture = Picture::open(Path::new(name))?;
+        let model = self.session.model().clone();
+        let input = model.card.preprocess().apply(&picture, self.no_resize)?;
+        self.session.replace(&self.host, model, name, input)?;
+        self.picture = picture;
+        self.tell_picture();
+        self.tell_method();
+        self.answer(Session::run);
+        Ok(())
+    }
+
+    fn open_method(&mut self, name: &str) -> Result<()> {
+        let method = self.host.method(name)?;
+        self.session.open(method);
+        self.watch.forget();
+        self.tell_method();
+        self.answer(Session::run);
+        Ok(())
+    }
+
+    fn save(&mut self, folder: &Path) -> Result<()> {
+        let frame = self.shown.as_ref().context("there is nothing to save yet")?;
+        let files = save::write(folder, &self.session, &self.host, frame)?;
+        self.tell(Update::Log(format!("saved {} files in \"{}\"", files.len(), folder.display())));
+        Ok(())
+    }
+
+    fn edit(&mut self, method: String) -> Result<()> {
+        let open = self.session.method().filter(|m| m.name == method).and_then(|m| m.source.path.clone());
+        let path = open.map_or_else(|| self.host.plugins().to_edit(&method), Ok)?;
+        self.watch.add(path.parent().unwrap_or(Path::new(".")));
+        self.tell(Update::Script { method, path });
+        Ok(())
+    }
+
+    /// One step of a run that plays.
+    fn play(&mut self) {
+        let fresh = !self.session.started();
+        if !fresh && !self.session.can_go_on() {
+            self.playing = false;
+            return;
+        }
+        self.answer(if fresh { Session::run } else { Session::next });
+    }
+
+    /// Computes and shows; a newer question ends it without a word.
+    fn answer(&mut self, compute: impl FnOnce(&mut Session, &Host) -> Result<Frame>) {
+        if self.session.method().is_none() {
+            return;
+        }
+        self.begin();
+        self.host.guard().start(self.known);
+        match compute(&mut self.session, &self.host) {
+            Ok(frame) => {
+                let frame = Frame { generation: self.generation.load(Ordering::Relaxed), ..frame };
+                self.shown = Some(frame.clone());
+                self.tell(Update::Frame(frame));
+            }
+            Err(_) if self.host.guard().is_cancelled() => {}
+            Err(error) => {
+                self.playing = false;
+                self.tell(Update::Failed(Report::of(error)));
+            }
+        }
+    }
+
+    fn begin(&mut self) {
+        if !self.busy {
+            self.busy = true;
+            self.tell(Update::Busy(true));
+        }
+    }
+
+    fn rest(&mut self) {
+        if self.busy {
+            self.busy = false;
+            self.tell(Update::Busy(false));
+        }
+    }
+
+    /// Reads again what was saved: the open method, the open architecture.
+    fn saved(&mut self, files: &[PathBuf], known: u64) {
+        self.known = known;
+        self.host.guard().start(u64::MAX);
+        let models = self.host.models().existing();
+        if files.iter().any(|f| models.iter().any(|m| within(f, m))) {
+            self.reopen();
+        }
+        let reloaded = self.reload();
+        if !files.is_empty() || !matches!(reloaded, Ok(false)) {
+            self.tell(Update::Methods(self.host.methods()));
+        }
+        if let Err(error) = reloaded {
+            self.tell(Update::Failed(Report::of(error)));
+        }
+    }
+
+    fn reopen(&mut self) {
+        let name = self.session.model().card.name.clone();
+        if let Err(error) = self.open_model(&name, self.weights.clone()) {
+            self.tell(Update::Failed(Report::of(error)));
+        }
+    }
+
+    /// The open method anew, if its text (or that of a library it imports) is another one now.
+    fn reload(&mut self) -> Result<bool> {
+        let Some(old) = self.session.method().cloned() else { return Ok(false) };
+        if !self.watch.is_new(&old, self.host.plugins()) {
+            return Ok(false);
+        }
+        let begun = Instant::now();
+        let method = self.host.again(&old)?;
+        self.session.reload(method);
+        let millis = begun.elapsed().as_secs_f64() * 1e3;
+        self.tell(Update::Reloaded { method: old.name, millis });
+        self.tell_method();
+        self.answer(Session::view);
+        Ok(true)
+    }
+}
+
+fn within(file: &Path, folder: &Path) -> bool {
+    let folder = folder.canonicalize().unwrap_or_else(|_| folder.to_path_buf());
+    file.canonicalize().unwrap_or_else(|_| file.to_path_buf()).starts_with(folder)
+}
+
+/// Who watches a method that shows figures before its end: the app.
+struct Audience {
+    updates: Sender<Update>,
+    generation: Arc<AtomicU64>,
+    last: Mutex<[Option<Instant>; 2]>,
+}
+
+impl Audience {
+    /// Whether enough time went by since the last update of this kind.
+    fn may(&self, kind: usize) -> bool {
+        let mut last = self.last.lock().unwrap_or_else(PoisonError::into_inner);
+        let due = last[kind].is_none_or(|at| at.elapsed() >= PAUSE);
+        if due {
+            last[kind] = Some(Instant::now());
+        }
+        due
+    }
+}
+
+impl Stage for Audience {
+    fn show(&self, figures: Vec<Figure>) {
+        if self.may(0) {
+            let generation = self.generation.load(Ordering::Relaxed);
+            let frame = Frame {
+                generation,
+                step: 0,
+                kept: 1,
+                done: None,
+                figures,
+                scalars: vec![],
+                millis: 0.0,
+                partial: true,
+            };
+            let _ = self.updates.send(Update::Frame(frame));
+        }
+    }
+
+    fn progress(&self, what: &str, done: usize, total: usize) {
+        if done == total || self.may(1) {
+            let _ = self.updates.send(Update::Progress { what: what.into(), done, total });
+        }
+    }
+}
