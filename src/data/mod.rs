@@ -6,6 +6,7 @@ pub mod resample;
 pub mod picture;
 pub mod preprocess;
 pub mod dataset;
+pub mod made;
 
 pub use dataset::Dataset;
 pub use file::{read_whole, write_whole};

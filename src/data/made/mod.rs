@@ -1,0 +1,119 @@
+//! Data sets that the program draws itself: the same pictures on every machine, without a file.
+
+mod random;
+mod pen;
+mod digits;
+mod fill;
+mod outline;
+mod texture;
+mod shapes;
+
+use super::Dataset;
+use anyhow::{Result, bail};
+
+/// The data sets there are.
+pub const NAMES: [&str; 3] = ["digits", "shapes", "welcome"];
+
+/// The data set of this name: `digits` or `shapes`, with `#train` the pictures to learn from, else (or with `#test`)
+/// those to measure with; `welcome`, a few pictures of two objects.
+///
+/// `digits`: 28 x 28 grey, white on black, written by a pen. `shapes`: 64 x 64 in colour, a textured object each on a
+/// textured ground. Made anew in parallel on each call, always the same.
+pub fn open(name: &str) -> Result<Dataset> {
+    match name.split_once('#').unwrap_or((name, "test")) {
+        ("digits", "train") => digits::set("made:digits#train", 1, 20_000),
+        ("digits", "test") => digits::set("made:digits", 2, 2_000),
+        ("shapes", "train") => shapes::set("made:shapes#train", 3, 12_000),
+        ("shapes", "test") => shapes::set("made:shapes", 4, 1_000),
+        ("welcome", "test") => shapes::welcome("made:welcome"),
+        (set @ ("digits" | "shapes"), split) => {
+            bail!("no split \"{split}\" of \"{set}\"; there are #train and #test")
+        }
+        ("welcome", _) => bail!("\"welcome\" is one set; it has no splits"),
+        _ => bail!("no made data set named \"{name}\"; there are {}", NAMES.join(", ")),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::data::{Picture, Preprocess};
+    use std::collections::BTreeSet;
+
+    /// `(C, H, W)` numbers of a picture.
+    fn values(set: &Dataset, i: usize) -> Vec<f32> {
+        let Picture::Values(picture) = set.picture(i).unwrap() else { panic!("no numbers") };
+        picture.flatten_all().unwrap().to_vec1().unwrap()
+    }
+
+    #[test]
+    fn every_set_is_the_same_each_time_it_is_made() {
+        for name in ["digits", "shapes", "welcome"] {
+            let (a, b) = (open(name).unwrap(), open(name).unwrap());
+            assert!((0..a.len()).step_by(7).all(|i| values(&a, i) == values(&b, i)), "{name}");
+        }
+    }
+
+    #[test]
+    fn every_class_occurs_as_often_as_the_others() {
+        for name in ["digits", "digits#train", "shapes", "shapes#test"] {
+            let set = open(name).unwrap();
+            let of = |class| (0..set.len()).filter(|&i| set.label(i) == class).count();
+            assert_eq!(set.class_count(), 10, "{name}");
+            assert!((0..10).all(|class| of(class) == set.len() / 10), "{name}");
+        }
+    }
+
+    #[test]
+    fn no_picture_to_measure_with_is_among_those_to_learn_from() {
+        let (learn, measure) = (open("digits#train").unwrap(), open("digits").unwrap());
+        let bits = |set: &Dataset, i| values(set, i).into_iter().map(f32::to_bits).collect::<Vec<_>>();
+        let seen: BTreeSet<_> = (0..learn.len()).map(|i| bits(&learn, i)).collect();
+        assert_eq!(seen.len(), learn.len());
+        assert!((0..measure.len()).all(|i| !seen.contains(&bits(&measure, i))));
+    }
+
+    #[test]
+    fn digits_are_white_on_black_and_leave_the_edge_free() {
+        let set = open("digits").unwrap();
+        for i in 0..set.len() {
+            let v = values(&set, i);
+            let ink = v.iter().sum::<f32>() / v.len() as f32;
+            assert!((0.02..0.4).contains(&ink), "picture {i} has {ink} ink");
+            assert!(v.iter().any(|&v| v > 0.95), "picture {i} is pale");
+            let edge = (0..28).flat_map(|k| [v[k], v[27 * 28 + k], v[28 * k], v[28 * k + 27]]);
+            assert!(edge.fold(0.0, f32::max) < 0.5, "picture {i} runs over the edge");
+        }
+    }
+
+    #[test]
+    fn the_pictures_of_welcome_have_an_object_in_either_half() {
+        let set = open("welcome").unwrap();
+        for i in 0..set.len() {
+            let v = values(&set, i);
+            let at = |x: usize, y: usize| [0, 1, 2].map(|k| v[k * 4096 + y * 64 + x]);
+            let ground = at(32, 2);
+            let far = |c: [f32; 3]| c.iter().zip(ground).map(|(a, b)| (a - b).powi(2)).sum::<f32>() > 0.15;
+            let covered = |half: usize| (0..2048).filter(|k| far(at(32 * half + k % 32, k / 32))).count();
+            assert!((0..2).all(|half| covered(half) > 80), "picture {i}: {} and {}", covered(0), covered(1));
+        }
+    }
+
+    #[test]
+    fn pictures_are_of_the_size_that_the_networks_read() {
+        for (name, input) in [("digits", [1, 28, 28]), ("shapes", [3, 64, 64]), ("welcome", [3, 64, 64])] {
+            let set = open(name).unwrap();
+            assert_eq!(set.picture(0).unwrap().shape().unwrap(), input);
+            let batch = set.batch(&[0, 3], &Preprocess { input, resize: None }).unwrap();
+            assert_eq!(batch.dims()[0], 2);
+        }
+    }
+
+    #[test]
+    fn an_unknown_name_is_an_error_that_tells_the_known_ones() {
+        let error = |name| open(name).unwrap_err().to_string();
+        assert_eq!(error("letters"), "no made data set named \"letters\"; there are digits, shapes, welcome");
+        assert_eq!(error("digits#dev"), "no split \"dev\" of \"digits\"; there are #train and #test");
+        assert!(error("welcome#train").contains("no splits"));
+    }
+}
