@@ -1,5 +1,6 @@
 //! A model: a graph with weights, what its pictures look like, and the names of its classes.
 
+pub mod format;
 mod evaluate;
 
 pub use evaluate::{Count, correct, evaluate};

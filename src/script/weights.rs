@@ -2,21 +2,12 @@
 
 use super::architecture::Architectures;
 use crate::graph::Graph;
+use crate::model::format::{self, ENDINGS, Weights};
 use crate::model::{Card, Model};
 use anyhow::{Context, Result, bail, ensure};
 use candle_core::{DType, Device, Tensor};
-use sha2::{Digest, Sha256};
 use std::collections::BTreeMap;
 use std::path::Path;
-
-/// How the names of weight files end.
-const ENDINGS: [&str; 6] = ["safetensors", "pt", "pth", "th", "bin", "ckpt"];
-
-/// A weight file, read.
-struct Weights {
-    tensors: BTreeMap<String, Tensor>,
-    hash: String,
-}
 
 impl Architectures {
     /// A network ready to run in float32: `name` is an architecture, a `.rhai` file with one, or a weight file whose
@@ -38,7 +29,7 @@ impl Architectures {
         );
         let (card, graph) = self.build(name)?;
         match weights {
-            Some(path) => model(card, &graph, Weights::read(path)?)
+            Some(path) => model(card, &graph, format::read(path)?)
                 .with_context(|| format!("loading \"{}\" into {name}", path.display())),
             None => model(card, &graph, self.own(name)?),
         }
@@ -48,12 +39,12 @@ impl Architectures {
     fn own(&self, name: &str) -> Result<Weights> {
         let bytes = self.file(&format!("{name}.safetensors"))?;
         let needs = || format!("{name} needs weights: give a .safetensors or PyTorch file with -w");
-        Weights::parse(&bytes.with_context(needs)?)
+        format::parse(&bytes.with_context(needs)?)
     }
 
     /// The architecture that has exactly the tensors of a weight file; of several the one that the file is named after.
     fn tell(&self, path: &Path) -> Result<Model> {
-        let weights = Weights::read(path)?;
+        let weights = format::read(path)?;
         let stem = path.file_stem().unwrap_or_default().to_string_lossy();
         let mut found = Vec::new();
         for name in self.names() {
@@ -71,18 +62,6 @@ impl Architectures {
             path.display(),
             near.join(", ")
         )
-    }
-}
-
-impl Weights {
-    fn read(path: &Path) -> Result<Self> {
-        let bytes = std::fs::read(path).with_context(|| format!("reading the weights \"{}\"", path.display()))?;
-        Self::parse(&bytes).with_context(|| format!("reading the weights \"{}\"", path.display()))
-    }
-
-    fn parse(bytes: &[u8]) -> Result<Self> {
-        let tensors = candle_core::safetensors::load_buffer(bytes, &Device::Cpu)?.into_iter().collect();
-        Ok(Self { tensors, hash: Sha256::digest(bytes).iter().map(|b| format!("{b:02x}")).collect() })
     }
 }
 

@@ -1,0 +1,312 @@
+//! Python pickles read as data: a stack machine that knows containers, numbers, text and PyTorch's tensors.
+//!
+//! It has no imports and no calls but those of [`Global`]; a pickle that names anything else is an error.
+
+use super::torch::{Global, Storage, View};
+use anyhow::{Context, Result, bail, ensure};
+use std::collections::HashMap;
+
+/// The most opcodes that are read: some hundred thousand tensors.
+const MAX_STEPS: usize = 4_000_000;
+
+/// A pickled value; containers are places in the [`Heap`].
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub enum Value<'a> {
+    None,
+    Bool(bool),
+    Int(i64),
+    /// A whole number beyond i64, little-endian.
+    Big(&'a [u8]),
+    Float,
+    Text(&'a str),
+    Bytes,
+    /// A tuple, list or set.
+    List(usize),
+    Dict(usize),
+    Global(Global),
+    Storage(usize),
+    Tensor(usize),
+    /// Something that no tensor needs.
+    Other,
+}
+
+/// What the values of a pickle refer to.
+#[derive(Debug, Default)]
+pub struct Heap<'a> {
+    pub lists: Vec<Vec<Value<'a>>>,
+    pub dicts: Vec<Vec<(Value<'a>, Value<'a>)>>,
+    pub storages: Vec<Storage<'a>>,
+    pub tensors: Vec<View>,
+}
+
+/// A pickle, read.
+#[derive(Debug)]
+pub struct Pickle<'a> {
+    pub root: Value<'a>,
+    pub heap: Heap<'a>,
+    /// How many bytes it took.
+    pub length: usize,
+}
+
+/// Reads the pickle at the beginning of `bytes`, protocols 0 to 5.
+pub fn load(bytes: &[u8]) -> Result<Pickle<'_>> {
+    let mut machine =
+        Machine { bytes, at: 0, stack: Vec::new(), marks: Vec::new(), memo: HashMap::new(), heap: Heap::default() };
+    for _ in 0..MAX_STEPS {
+        match machine.byte()? {
+            b'.' => return Ok(Pickle { root: machine.pop()?, heap: machine.heap, length: machine.at }),
+            op => machine.step(op)?,
+        }
+    }
+    bail!("the pickle has more than {MAX_STEPS} steps; save model.state_dict() alone")
+}
+
+struct Machine<'a> {
+    bytes: &'a [u8],
+    at: usize,
+    stack: Vec<Value<'a>>,
+    /// Heights of the stack where its marks stand.
+    marks: Vec<usize>,
+    memo: HashMap<u64, Value<'a>>,
+    heap: Heap<'a>,
+}
+
+impl<'a> Machine<'a> {
+    fn step(&mut self, op: u8) -> Result<()> {
+        let value = match op {
+            b'N' | b'I' | b'J' | b'K' | b'M' | b'L' | b'F' | b'G' | 0x88..=0x8b => self.number(op)?,
+            b'S' | b'V' | b'T' | b'U' | b'X' | b'B' | b'C' | 0x8c..=0x8e | 0x96 => self.text(op)?,
+            b')' | b']' | b't' | b'l' | b'}' | b'd' | 0x85..=0x87 | 0x8f | 0x91 => self.container(op)?,
+            b'g' | b'h' | b'j' => self.get(op)?,
+            b'c' | b'R' | b'Q' | 0x81 | 0x93 => self.object(op)?,
+            b'2' => self.top()?,
+            _ => return self.change(op),
+        };
+        self.stack.push(value);
+        Ok(())
+    }
+
+    /// The opcodes that leave nothing new on the stack.
+    fn change(&mut self, op: u8) -> Result<()> {
+        match op {
+            0x80 => ensure!(self.byte()? <= 5, "a pickle of an unknown protocol"),
+            0x95 => drop(self.array::<8>()?),
+            b'(' => self.marks.push(self.stack.len()),
+            b'0' if self.marks.last() == Some(&self.stack.len()) => drop(self.marks.pop()),
+            // The state of an object: of what is known here only attributes such as `_metadata`.
+            b'0' | b'b' => drop(self.pop()?),
+            b'1' => drop(self.since_mark()?),
+            b'p' | b'q' | b'r' | 0x94 => self.put(op)?,
+            b'a' | b'e' | 0x90 => self.append(op)?,
+            b's' | b'u' => self.set(op)?,
+            _ => bail!("the pickle has an opcode 0x{op:02x} at byte {} that no tensors need", self.at - 1),
+        }
+        Ok(())
+    }
+
+    fn number(&mut self, op: u8) -> Result<Value<'a>> {
+        Ok(match op {
+            b'N' => Value::None,
+            0x88 | 0x89 => Value::Bool(op == 0x88),
+            b'K' => Value::Int(self.byte()?.into()),
+            b'M' => Value::Int(u16::from_le_bytes(self.array()?).into()),
+            b'J' => Value::Int(i32::from_le_bytes(self.array()?).into()),
+            0x8a => long(self.sized::<1>()?),
+            0x8b => long(self.sized::<4>()?),
+            b'G' => self.array::<8>().map(|_| Value::Float)?,
+            b'F' => self.line().map(|_| Value::Float)?,
+            _ => match self.line()?.trim_end_matches('L') {
+                "00" | "01" if op == b'I' => Value::Bool(true),
+                line => Value::Int(line.parse().with_context(|| format!("a pickled number \"{}\"", shown(line)))?),
+            },
+        })
+    }
+
+    fn text(&mut self, op: u8) -> Result<Value<'a>> {
+        Ok(match op {
+            b'S' => Value::Text(self.line()?.trim_matches(['\'', '"'])),
+            b'V' => Value::Text(self.line()?),
+            // Python 2 had one type for bytes and text.
+            b'U' => std::str::from_utf8(self.sized::<1>()?).map_or(Value::Bytes, Value::Text),
+            b'T' => std::str::from_utf8(self.sized::<4>()?).map_or(Value::Bytes, Value::Text),
+            0x8c => Value::Text(utf8(self.sized::<1>()?)?),
+            b'X' => Value::Text(utf8(self.sized::<4>()?)?),
+            0x8d => Value::Text(utf8(self.sized::<8>()?)?),
+            b'C' => self.sized::<1>().map(|_| Value::Bytes)?,
+            b'B' => self.sized::<4>().map(|_| Value::Bytes)?,
+            _ => self.sized::<8>().map(|_| Value::Bytes)?,
+        })
+    }
+
+    fn container(&mut self, op: u8) -> Result<Value<'a>> {
+        Ok(match op {
+            b')' | b']' | 0x8f => self.heap.list(Vec::new()),
+            b't' | b'l' | 0x91 => {
+                let items = self.since_mark()?;
+                self.heap.list(items)
+            }
+            0x85..=0x87 => {
+                let mut items = (0x84..op).map(|_| self.pop()).collect::<Result<Vec<_>>>()?;
+                items.reverse();
+                self.heap.list(items)
+            }
+            b'd' => {
+                let items = self.since_mark()?;
+                self.heap.dict(pairs(&items)?)
+            }
+            _ => self.heap.dict(Vec::new()),
+        })
+    }
+
+    /// Globals, calls and PyTorch's storages.
+    fn object(&mut self, op: u8) -> Result<Value<'a>> {
+        match op {
+            b'c' => {
+                let (module, name) = (self.line()?, self.line()?);
+                Ok(Value::Global(Global::find(module, name)?))
+            }
+            0x93 => match (self.pop()?, self.pop()?) {
+                (Value::Text(name), Value::Text(module)) => Ok(Value::Global(Global::find(module, name)?)),
+                _ => bail!("a pickled global without a name"),
+            },
+            b'Q' => {
+                let id = self.pop()?;
+                self.heap.storage(id)
+            }
+            _ => {
+                let (args, called) = (self.pop()?, self.pop()?);
+                let Value::Global(global) = called else { bail!("the pickle calls what is no function") };
+                self.heap.call(global, args)
+            }
+        }
+    }
+
+    fn put(&mut self, op: u8) -> Result<()> {
+        let key = match op {
+            b'q' => self.byte()?.into(),
+            b'r' => u32::from_le_bytes(self.array()?).into(),
+            b'p' => self.line()?.parse()?,
+            _ => self.memo.len() as u64,
+        };
+        let value = self.top()?;
+        self.memo.insert(key, value);
+        Ok(())
+    }
+
+    fn get(&mut self, op: u8) -> Result<Value<'a>> {
+        let key = match op {
+            b'h' => self.byte()?.into(),
+            b'j' => u32::from_le_bytes(self.array()?).into(),
+            _ => self.line()?.parse()?,
+        };
+        self.memo.get(&key).copied().with_context(|| format!("the pickle recalls value {key}, which it never kept"))
+    }
+
+    fn append(&mut self, op: u8) -> Result<()> {
+        let items = if op == b'a' { vec![self.pop()?] } else { self.since_mark()? };
+        let Value::List(list) = self.top()? else { bail!("the pickle appends to what is no list") };
+        self.heap.lists[list].extend(items);
+        Ok(())
+    }
+
+    fn set(&mut self, op: u8) -> Result<()> {
+        let items = match op {
+            b's' => {
+                let (value, key) = (self.pop()?, self.pop()?);
+                vec![key, value]
+            }
+            _ => self.since_mark()?,
+        };
+        let Value::Dict(dict) = self.top()? else { bail!("the pickle sets items of what is no dict") };
+        self.heap.dicts[dict].extend(pairs(&items)?);
+        Ok(())
+    }
+
+    fn top(&self) -> Result<Value<'a>> {
+        let above = self.stack.len() > self.marks.last().copied().unwrap_or(0);
+        let top = self.stack.last().filter(|_| above);
+        top.copied().context("the pickle takes a value where there is none")
+    }
+
+    fn pop(&mut self) -> Result<Value<'a>> {
+        let top = self.top()?;
+        self.stack.pop();
+        Ok(top)
+    }
+
+    fn since_mark(&mut self) -> Result<Vec<Value<'a>>> {
+        let mark = self.marks.pop().context("the pickle goes back to a mark where there is none")?;
+        Ok(self.stack.split_off(mark))
+    }
+
+    fn take(&mut self, count: usize) -> Result<&'a [u8]> {
+        let end = self.at.checked_add(count).filter(|&end| end <= self.bytes.len());
+        let end = end.context("the pickle ends too early; the file is damaged or cut short")?;
+        let taken = &self.bytes[self.at..end];
+        self.at = end;
+        Ok(taken)
+    }
+
+    fn array<const N: usize>(&mut self) -> Result<[u8; N]> {
+        Ok(self.take(N)?.try_into()?)
+    }
+
+    fn byte(&mut self) -> Result<u8> {
+        Ok(self.array::<1>()?[0])
+    }
+
+    /// Bytes whose number is told by the `N` bytes before them.
+    fn sized<const N: usize>(&mut self) -> Result<&'a [u8]> {
+        let mut size = [0; 8];
+        size[..N].copy_from_slice(self.take(N)?);
+        self.take(usize::try_from(u64::from_le_bytes(size))?)
+    }
+
+    fn line(&mut self) -> Result<&'a str> {
+        let rest = &self.bytes[self.at..];
+        let end = rest.iter().position(|&b| b == b'\n').unwrap_or(rest.len());
+        let line = utf8(self.take(end)?)?;
+        self.byte()?;
+        Ok(line)
+    }
+}
+
+impl<'a> Heap<'a> {
+    /// A new list.
+    pub fn list(&mut self, items: Vec<Value<'a>>) -> Value<'a> {
+        self.lists.push(items);
+        Value::List(self.lists.len() - 1)
+    }
+
+    /// A new dict.
+    pub fn dict(&mut self, items: Vec<(Value<'a>, Value<'a>)>) -> Value<'a> {
+        self.dicts.push(items);
+        Value::Dict(self.dicts.len() - 1)
+    }
+}
+
+/// Text of a file as an error may show it: short, and without control characters.
+pub fn shown(text: &str) -> String {
+    text.chars().take(60).flat_map(char::escape_debug).collect()
+}
+
+fn pairs<'a>(items: &[Value<'a>]) -> Result<Vec<(Value<'a>, Value<'a>)>> {
+    let (pairs, rest) = items.as_chunks();
+    ensure!(rest.is_empty(), "the pickle sets a key without a value");
+    Ok(pairs.iter().map(|&[key, value]| (key, value)).collect())
+}
+
+/// A whole number from its two's complement.
+fn long(bytes: &[u8]) -> Value<'_> {
+    let sign = if bytes.last().is_some_and(|b| b & 0x80 != 0) { 0xFF } else { 0 };
+    let mut wide = [sign; 8];
+    match wide.get_mut(..bytes.len()) {
+        Some(low) => low.copy_from_slice(bytes),
+        None => return Value::Big(bytes),
+    }
+    Value::Int(i64::from_le_bytes(wide))
+}
+
+fn utf8(bytes: &[u8]) -> Result<&str> {
+    std::str::from_utf8(bytes).context("pickled text is not UTF-8; the file is damaged")
+}

@@ -1,0 +1,168 @@
+//! Damaged and hostile files: errors, never a panic, and never memory that the file does not account for.
+#![allow(clippy::unwrap_used)]
+
+use gradscope::model::format;
+use std::path::Path;
+
+/// Numbers that look random, the same ones in every run: SplitMix64.
+struct Dice(u64);
+
+impl Dice {
+    fn below(&mut self, end: usize) -> usize {
+        self.0 = self.0.wrapping_add(0x9E37_79B9_7F4A_7C15);
+        let z = (self.0 ^ (self.0 >> 30)).wrapping_mul(0xBF58_476D_1CE4_E5B9);
+        let z = (z ^ (z >> 27)).wrapping_mul(0x94D0_49BB_1331_11EB);
+        ((z ^ (z >> 31)) % end as u64) as usize
+    }
+}
+
+/// The small weight files, by name.
+fn weight_files() -> Vec<(String, Vec<u8>)> {
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/fixtures/formats");
+    let mut files: Vec<_> = std::fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().path()).collect();
+    files.sort();
+    let read = |path: &std::path::PathBuf| {
+        (path.file_name().unwrap().to_str().unwrap().to_string(), std::fs::read(path).unwrap())
+    };
+    let mut files: Vec<_> = files.iter().map(read).collect();
+    let tensors = format::parse(&files.iter().find(|(name, _)| name == "zip.pt").unwrap().1).unwrap().tensors;
+    files.push(("zip.safetensors".into(), safetensors::serialize(&tensors, None).unwrap()));
+    files
+}
+
+/// Bytes as a damaged or malicious file may have them: some changed, cut out, doubled or turned into extreme numbers.
+fn mutated(bytes: &[u8], dice: &mut Dice) -> Vec<u8> {
+    let mut bytes = bytes.to_vec();
+    for _ in 0..=dice.below(4) {
+        let at = dice.below(bytes.len());
+        let end = (at + 1 + dice.below(8)).min(bytes.len());
+        match dice.below(5) {
+            0 => bytes[at] ^= 1 << dice.below(8),
+            1 => bytes[at] = dice.below(256) as u8,
+            2 => bytes[at..end].fill([0x00, 0x7F, 0xFF][dice.below(3)]),
+            3 if end - at < bytes.len() => drop(bytes.drain(at..end)),
+            _ => drop(bytes.splice(at..at, bytes[at..end].to_vec())),
+        }
+    }
+    bytes
+}
+
+/// The bytes that all tensors of a file take.
+fn size(weights: &format::Weights) -> usize {
+    weights.tensors.values().map(|t| t.elem_count() * t.dtype().size_in_bytes()).sum()
+}
+
+#[test]
+fn a_weight_file_cut_short_anywhere_is_an_error() {
+    for (name, bytes) in weight_files() {
+        for length in 0..bytes.len() {
+            assert!(format::parse(&bytes[..length]).is_err(), "{name} of {length} bytes");
+        }
+    }
+}
+
+#[test]
+fn a_changed_bit_of_a_zip_file_is_never_read_as_another_number() {
+    let (_, bytes) = weight_files().into_iter().find(|(name, _)| name == "zip.pt").unwrap();
+    let whole = format::parse(&bytes).unwrap();
+    let print = |weights: &format::Weights| weights.tensors.iter().map(|(n, t)| format!("{n}{t}")).collect::<String>();
+    let whole = print(&whole);
+    for bit in 0..bytes.len() * 8 {
+        let mut bytes = bytes.clone();
+        bytes[bit / 8] ^= 1 << (bit % 8);
+        if let Ok(weights) = format::parse(&bytes) {
+            assert_eq!(print(&weights), whole, "bit {bit}");
+        }
+    }
+}
+
+#[test]
+fn mutated_weight_files_never_panic_or_grow() {
+    let mut dice = Dice(1);
+    for (name, bytes) in weight_files() {
+        for round in 0..2000 {
+            let bytes = mutated(&bytes, &mut dice);
+            if let Ok(weights) = format::parse(&bytes) {
+                assert!(size(&weights) <= bytes.len() * 8, "{name}, round {round}");
+            }
+        }
+    }
+}
+
+/// A file of the format before PyTorch 1.6 around this pickled object, with one storage of `count` numbers, "0".
+fn legacy(object: &[u8], count: i64, numbers: &[u8]) -> Vec<u8> {
+    let mut bytes = b"\x80\x02\x8a\x0a\x6c\xfc\x9c\x46\xf9\x20\x6a\xa8\x50\x19.\x80\x02M\xe9\x03.".to_vec();
+    bytes.extend(b"\x80\x02}X\x0d\0\0\0little_endian\x88s.\x80\x02");
+    bytes.extend(object);
+    bytes.extend(b".\x80\x02]X\x01\0\0\x000a.");
+    bytes.extend(count.to_le_bytes());
+    bytes.extend(numbers);
+    bytes
+}
+
+/// `{"w": _rebuild_tensor(storage of `count` f32, offset, shape, stride)}`, numbers as decimal lines of protocol 0.
+fn tensor(count: &str, offset: &str, shape: &[&str], stride: &[&str]) -> Vec<u8> {
+    let tuple = |numbers: &[&str]| format!("({}t", numbers.iter().map(|n| format!("L{n}L\n")).collect::<String>());
+    let mut object =
+        b"}X\x01\0\0\0wctorch._utils\n_rebuild_tensor\n((X\x07\0\0\0storagectorch\nFloatStorage\n".to_vec();
+    object.extend(
+        format!("X\x01\0\0\x000X\x03\0\0\0cpuL{count}L\ntQL{offset}L\n{}{}tRs", tuple(shape), tuple(stride)).bytes(),
+    );
+    object
+}
+
+fn weights_error(bytes: &[u8]) -> String {
+    format!("{:#}", format::parse(bytes).unwrap_err())
+}
+
+#[test]
+fn a_tensor_lies_within_its_storage_whatever_its_numbers_claim() {
+    let most = "9223372036854775807";
+    let numbers = [0; 16];
+    assert!(format::parse(&legacy(&tensor("4", "0", &["2", "2"], &["2", "1"]), 4, &numbers)).is_ok());
+    assert!(format::parse(&legacy(&tensor("4", "3", &["1"], &[most]), 4, &numbers)).is_ok());
+    let beyond: [(&str, &[&str], &[&str]); 9] = [
+        ("1", &["2", "2"], &["2", "1"]),
+        ("4", &["1"], &["1"]),
+        ("0", &["2", "2"], &["3", "1"]),
+        ("0", &["2", "2"], &[most, most]),
+        ("0", &[most, most], &["0", "0"]),
+        ("0", &["0", most, most], &["0", "0", "0"]),
+        ("0", &["2"], &["2", "1"]),
+        ("-1", &["2"], &["1"]),
+        ("0", &["99999999999999999999"], &["1"]),
+    ];
+    for (offset, shape, stride) in beyond {
+        let bytes = legacy(&tensor("4", offset, shape, stride), 4, &numbers);
+        assert!(format::parse(&bytes).is_err(), "{offset} {shape:?} {stride:?}");
+    }
+}
+
+#[test]
+fn a_few_bytes_do_not_become_a_large_tensor() {
+    let repeated = legacy(&tensor("4", "0", &["1000000000000"], &["0"]), 4, &[0; 16]);
+    assert!(weights_error(&repeated).contains("larger than the file"));
+    let claimed = legacy(&tensor("1000000000000", "0", &["1000000000000"], &["1"]), 1_000_000_000_000, &[0; 16]);
+    assert!(weights_error(&claimed).contains("cut short"), "{}", weights_error(&claimed));
+    let text = legacy(b"X\xff\xff\xff\xffabc", 4, &[0; 16]);
+    assert!(weights_error(&text).contains("cut short"));
+}
+
+#[test]
+fn containers_that_hold_themselves_end() {
+    let dict = legacy(b"}q\0X\x0a\0\0\0state_dicth\0s", 4, &[0; 16]);
+    assert!(weights_error(&dict).contains("wrapped in more than"), "{}", weights_error(&dict));
+    let list = legacy(b"]q\0h\0a", 4, &[0; 16]);
+    assert!(weights_error(&list).contains("no names"));
+    let marks = legacy(&vec![b'('; 1_000_000], 4, &[0; 16]);
+    assert!(weights_error(&marks).contains("takes a value where there is none"));
+    let endless = legacy(&vec![b'N'; 5_000_000], 4, &[0; 16]);
+    assert!(weights_error(&endless).contains("more than 4000000 steps"));
+}
+
+#[test]
+fn names_from_a_file_come_to_the_terminal_without_control_characters() {
+    let object = b"c\x1b[2Jos\nsystem\n";
+    let error = weights_error(&legacy(object, 4, &[0; 16]));
+    assert!(!error.contains('\x1b') && error.contains("os.system, which is not run"), "{error}");
+}
