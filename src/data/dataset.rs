@@ -13,6 +13,8 @@ pub struct Dataset {
     pub name: String,
     /// Names of the classes, by index; empty when they have none.
     pub classes: Vec<String>,
+    /// Whether its labels say anything; pictures without a class all have label 0.
+    pub labelled: bool,
     items: Items,
 }
 
@@ -37,13 +39,19 @@ impl Dataset {
         let count = labels.len();
         ensure!(count > 0 && size > 0, "\"{name}\" has no pictures");
         ensure!(pixels.len() == count * size, "\"{name}\": {} bytes for {count} pictures of {size}", pixels.len());
-        Ok(Self { name: name.into(), classes, items: Items::Bytes { shape, pixels, labels } })
+        Ok(Self { name: name.into(), classes, labelled: true, items: Items::Bytes { shape, pixels, labels } })
     }
 
     /// Picture files, a label each.
     pub fn of_files(name: &str, classes: Vec<String>, files: Vec<(PathBuf, usize)>) -> Result<Self> {
         ensure!(!files.is_empty(), "\"{name}\" has no pictures");
-        Ok(Self { name: name.into(), classes, items: Items::Files(files) })
+        Ok(Self { name: name.into(), classes, labelled: true, items: Items::Files(files) })
+    }
+
+    /// Picture files of which nobody said what they show.
+    pub fn without_labels(name: &str, files: Vec<PathBuf>) -> Result<Self> {
+        let files = files.into_iter().map(|file| (file, 0)).collect();
+        Ok(Self { labelled: false, ..Self::of_files(name, Vec::new(), files)? })
     }
 
     /// How many pictures it has, at least one.

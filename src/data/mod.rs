@@ -7,6 +7,10 @@ pub mod picture;
 pub mod preprocess;
 pub mod dataset;
 pub mod made;
+pub mod mnist;
+pub mod cifar;
+pub mod folder;
+pub mod source;
 
 pub use dataset::Dataset;
 pub use file::{read_whole, write_whole};

@@ -55,6 +55,7 @@ pub fn correct(logits: &Tensor, labels: &[usize]) -> Result<usize> {
 /// Refuses a data set with labels that the network has no score for.
 pub(super) fn check_labels(data: &Dataset, graph: &Graph, name: &str) -> Result<()> {
     let classes: usize = graph.nodes[graph.logits].shape[1..].iter().product();
+    ensure!(data.labelled, "\"{}\" has no labels; put its pictures into a folder for each class", data.name);
     let labels = (0..data.len()).map(|i| data.label(i));
     let wrong = labels.enumerate().find(|(_, label)| *label >= classes);
     let (i, label) = wrong.unwrap_or_default();

@@ -1,0 +1,134 @@
+//! Where pictures come from: what a user writes, as `mnist:DIR` or `photo.png`, and the data set or picture it means.
+
+use super::{Dataset, Picture, cifar, folder, made, mnist};
+use anyhow::{Context, Result, bail};
+use std::path::Path;
+
+/// A kind of data set.
+struct Scheme {
+    /// What stands before the colon.
+    name: &'static str,
+    /// How it is written.
+    usage: &'static str,
+    open: fn(&str) -> Result<Dataset>,
+}
+
+const SCHEMES: [Scheme; 4] = [
+    Scheme { name: "mnist", usage: "mnist:DIR", open: mnist::open },
+    Scheme { name: "cifar10", usage: "cifar10:FILE", open: cifar::open },
+    Scheme { name: "folder", usage: "folder:DIR", open: folder::open },
+    Scheme { name: "made", usage: "made:NAME", open: made::open },
+];
+
+/// Opens a data set: `mnist:DIR`, `cifar10:FILE`, `folder:DIR` or `made:NAME`; `#train` behind the first two and the
+/// last gives the pictures to learn from.
+///
+/// Errors say what would have worked: the known kinds, the names of the files looked for.
+pub fn open(spec: &str) -> Result<Dataset> {
+    let Some((scheme, rest)) = scheme(spec) else {
+        let folder = if Path::new(spec).is_dir() {
+            format!("; for a folder of pictures write folder:{spec}")
+        } else {
+            String::new()
+        };
+        bail!("no data set \"{spec}\"; known are {}{folder}", usages());
+    };
+    if rest.is_empty() {
+        bail!("\"{spec}\" names no data set; write {}", scheme.usage);
+    }
+    (scheme.open)(rest).with_context(|| format!("opening the data set \"{spec}\""))
+}
+
+/// Opens one picture, with its name: a file, or one of a data set as `cifar10:FILE[7]`, counted from 0.
+///
+/// Errors: as for [`open`] and [`Picture::open`]; no such number.
+pub fn picture(text: &str) -> Result<(String, Picture)> {
+    let path = Path::new(text);
+    if path.exists() || scheme(text).is_none() {
+        let name = path.file_name().map_or(text.into(), |name| name.to_string_lossy().into_owned());
+        return Ok((name, Picture::open(path)?));
+    }
+    let parts = text.strip_suffix(']').and_then(|text| text.rsplit_once('['));
+    let number = |(spec, number): (&str, &str)| Some((spec.to_string(), number.trim().parse::<usize>().ok()?));
+    let Some((spec, number)) = parts.and_then(number) else {
+        bail!(
+            "\"{text}\" does not name one picture; write its number behind, as in {}[0]",
+            text.split('[').next().unwrap_or(text)
+        );
+    };
+    Ok((text.into(), open(&spec)?.picture(number)?))
+}
+
+/// The kind of data set that a text names, and what stands behind the colon.
+fn scheme(text: &str) -> Option<(&'static Scheme, &str)> {
+    let (name, rest) = text.split_once(':')?;
+    Some((SCHEMES.iter().find(|scheme| scheme.name == name)?, rest))
+}
+
+fn usages() -> String {
+    SCHEMES.map(|scheme| scheme.usage).join(", ")
+}
+
+/// A path without `#train` or `#test` behind it, and whether it was `#train`.
+pub(super) fn split(text: &str) -> (&Path, bool) {
+    match text.rsplit_once('#') {
+        Some((path, "train")) => (Path::new(path), true),
+        Some((path, "test")) => (Path::new(path), false),
+        _ => (Path::new(text), false),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn error(text: &str) -> String {
+        format!("{:#}", open(text).unwrap_err())
+    }
+
+    #[test]
+    fn unknown_data_sets_name_the_known_kinds() {
+        assert_eq!(
+            error("coco:here"),
+            "no data set \"coco:here\"; known are mnist:DIR, cifar10:FILE, folder:DIR, made:NAME"
+        );
+        assert!(error("mnist:").contains("write mnist:DIR"));
+        assert!(error("made:cats").contains("digits, shapes"));
+    }
+
+    #[test]
+    fn a_bare_folder_is_told_how_to_be_written() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().to_str().unwrap();
+        assert!(error(path).contains(&format!("write folder:{path}")));
+    }
+
+    #[test]
+    fn a_picture_is_a_file_or_a_number_in_a_data_set() {
+        let folder = tempfile::tempdir().unwrap();
+        let file = folder.path().join("cat[1].png");
+        image::GrayImage::new(3, 2).save(&file).unwrap();
+        let (name, found) = picture(file.to_str().unwrap()).unwrap();
+        assert_eq!((&name[..], found.shape().unwrap()), ("cat[1].png", [1, 2, 3]));
+        let spec = format!("folder:{}[0]", folder.path().display());
+        let (name, found) = picture(&spec).unwrap();
+        assert_eq!((name, found.shape().unwrap()), (spec, [1, 2, 3]));
+    }
+
+    #[test]
+    fn numbers_of_pictures_are_asked_for_and_checked() {
+        let error = |text: &str| format!("{:#}", picture(text).unwrap_err());
+        assert!(error("made:welcome").contains("as in made:welcome[0]"), "{}", error("made:welcome"));
+        assert!(error("made:welcome[-1]").contains("as in made:welcome[0]"));
+        assert!(error("made:welcome[9999]").contains("no picture 9999"));
+        assert!(error("absent.png").contains("opening \"absent.png\""));
+    }
+
+    #[test]
+    fn only_the_names_of_splits_are_taken_off_a_path() {
+        assert_eq!(split("a#train"), (Path::new("a"), true));
+        assert_eq!(split("a#test"), (Path::new("a"), false));
+        assert_eq!(split("a#b"), (Path::new("a#b"), false));
+        assert_eq!(split("a#b#train"), (Path::new("a#b"), true));
+    }
+}

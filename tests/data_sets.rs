@@ -1,0 +1,233 @@
+//! Data sets as their authors publish them, folders of pictures, and what is told of files that are no such thing.
+//!
+//! The real ones are found in the folder that GRADSCOPE_SHARED names; without it those tests do nothing.
+#![allow(clippy::unwrap_used)]
+
+use candle_core::Tensor;
+use gradscope::data::source::{open, picture};
+use gradscope::data::{Dataset, Picture};
+use std::io::Write;
+use std::path::Path;
+use tempfile::TempDir;
+
+fn shared(name: &str) -> Option<String> {
+    let folder = std::env::var_os("GRADSCOPE_SHARED")?;
+    Some(Path::new(&folder).join(name).to_str().unwrap().to_string())
+}
+
+/// A folder with these files in it.
+fn folder(files: &[(&str, &[u8])]) -> TempDir {
+    let folder = tempfile::tempdir().unwrap();
+    for (name, bytes) in files {
+        let path = folder.path().join(name);
+        std::fs::create_dir_all(path.parent().unwrap()).unwrap();
+        std::fs::write(path, bytes).unwrap();
+    }
+    folder
+}
+
+fn png() -> Vec<u8> {
+    let mut bytes = std::io::Cursor::new(Vec::new());
+    image::GrayImage::new(2, 2).write_to(&mut bytes, image::ImageFormat::Png).unwrap();
+    bytes.into_inner()
+}
+
+fn spec(scheme: &str, folder: &TempDir) -> String {
+    format!("{scheme}:{}", folder.path().display())
+}
+
+fn error(spec: &str) -> String {
+    format!("{:#}", open(spec).unwrap_err())
+}
+
+fn per_class(data: &Dataset) -> Vec<usize> {
+    (0..data.class_count()).map(|class| (0..data.len()).filter(|&i| data.label(i) == class).count()).collect()
+}
+
+/// `(C, H, W)` of a picture of numbers, and its values as bytes.
+fn bytes(picture: &Picture) -> (Vec<usize>, Vec<u8>) {
+    let Picture::Values(values) = picture else { panic!("not numbers: {picture:?}") };
+    let flat: Vec<f32> = values.flatten_all().and_then(|t: Tensor| t.to_vec1()).unwrap();
+    (values.dims().into(), flat.iter().map(|v| (v * 255.0).round() as u8).collect())
+}
+
+/// An IDX file of unsigned bytes.
+fn idx(sizes: &[u32], values: &[u8]) -> Vec<u8> {
+    let mut bytes = vec![0, 0, 8, sizes.len() as u8];
+    bytes.extend(sizes.iter().flat_map(|n| n.to_be_bytes()));
+    bytes.extend(values);
+    bytes
+}
+
+fn gzip(bytes: &[u8]) -> Vec<u8> {
+    let mut packed = flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::default());
+    packed.write_all(bytes).unwrap();
+    packed.finish().unwrap()
+}
+
+const IMAGES: &str = "t10k-images-idx3-ubyte";
+const LABELS: &str = "t10k-labels-idx1-ubyte";
+
+#[test]
+fn real_mnist_has_its_two_sets() {
+    let Some(path) = shared("data/mnist") else { return };
+    let test = open(&format!("mnist:{path}")).unwrap();
+    assert_eq!(per_class(&test), [980, 1135, 1032, 1010, 982, 892, 958, 1028, 974, 1009]);
+    assert_eq!((0..5).map(|i| test.label(i)).collect::<Vec<_>>(), [7, 2, 1, 0, 4]);
+    let (shape, values) = bytes(&test.picture(0).unwrap());
+    assert_eq!(shape, [1, 28, 28]);
+    assert_eq!(values[7 * 28 + 5..7 * 28 + 10], [0, 84, 185, 159, 151]);
+    let train = open(&format!("mnist:{path}#train")).unwrap();
+    assert_eq!((train.len(), train.label(0), &train.classes[9][..]), (60_000, 5, "9"));
+}
+
+#[test]
+fn real_cifar_has_its_labels_names_and_planes() {
+    let Some(path) = shared("data/cifar10/cifar10_test_2000.bin") else { return };
+    let data = open(&format!("cifar10:{path}")).unwrap();
+    assert_eq!(per_class(&data), [196, 198, 195, 199, 198, 185, 216, 193, 217, 203]);
+    let names = std::fs::read_to_string(shared("data/cifar10/batches.meta.txt").unwrap()).unwrap();
+    assert_eq!(data.classes, names.lines().collect::<Vec<_>>());
+    let (name, seventh) = picture(&format!("cifar10:{path}[7]")).unwrap();
+    assert_eq!(name, format!("cifar10:{path}[7]"));
+    let file = std::fs::read(&path).unwrap();
+    assert_eq!(bytes(&seventh), (vec![3, 32, 32], file[7 * 3073 + 1..8 * 3073].to_vec()));
+}
+
+#[test]
+fn a_folder_of_photos_has_no_labels() {
+    let Some(path) = shared("data/photos") else { return };
+    let data = open(&format!("folder:{path}")).unwrap();
+    assert_eq!((data.len(), data.labelled, data.class_count()), (17, false, 1));
+    assert!((0..17).all(|i| data.picture(i).is_ok()));
+}
+
+#[test]
+fn mnist_is_read_packed_or_not_and_where_torchvision_puts_it() {
+    let (images, labels) = (idx(&[2, 1, 3], &[0, 1, 2, 3, 4, 255]), idx(&[2], &[9, 0]));
+    let places: [&[(&str, &[u8])]; 3] = [
+        &[(IMAGES, &images), (LABELS, &labels)],
+        &[("t10k-images-idx3-ubyte.gz", &gzip(&images)), ("t10k-labels-idx1-ubyte.gz", &gzip(&labels))],
+        &[("MNIST/raw/t10k-images.idx3-ubyte", &images), ("MNIST/raw/t10k-labels-idx1-ubyte", &labels)],
+    ];
+    for files in places {
+        let data = open(&spec("mnist", &folder(files))).unwrap();
+        assert_eq!((data.label(0), data.label(1), data.class_count()), (9, 0, 10));
+        assert_eq!(bytes(&data.picture(1).unwrap()), (vec![1, 1, 3], vec![3, 4, 255]));
+    }
+}
+
+#[test]
+fn mnist_files_that_do_not_belong_together_are_errors() {
+    let (images, labels) = (idx(&[2, 1, 3], &[0; 6]), idx(&[2], &[9, 0]));
+    let told = |images: &[u8], labels: &[u8]| error(&spec("mnist", &folder(&[(IMAGES, images), (LABELS, labels)])));
+    assert!(told(&images, &idx(&[3], &[0, 1, 2])).contains("has 2 pictures and"));
+    assert!(told(&images, &idx(&[2], &[3, 10])).contains("label 1 in"));
+    assert!(told(&labels, &labels).contains("it begins with 00000801 instead of 00000803"));
+    assert!(told(&idx(&[3, 1, 3], &[0; 6]), &labels).contains("6 of 9 values"));
+    assert!(told(&idx(&[2, 1, 2], &[0; 6]), &labels).contains("more values than its sizes"));
+    assert!(told(&idx(&[u32::MAX; 3], &[0; 6]), &labels).contains("too large"));
+    assert!(told(&idx(&[0, 28, 28], &[]), &idx(&[0], &[])).contains("no pictures"));
+    let packed = gzip(&images);
+    assert!(told(&packed[..packed.len() - 9], &labels).contains("damaged or cut short"));
+    assert!(told(&gzip(&idx(&[1000, 1000, 1000], &[])), &labels).contains("0 of 1000000000 values"));
+}
+
+#[test]
+fn missing_mnist_files_are_named() {
+    let empty = folder(&[]);
+    let told = error(&spec("mnist", &empty));
+    assert!(told.contains("no \"t10k-images-idx3-ubyte\" or \"t10k-images-idx3-ubyte.gz\" in"), "{told}");
+    assert!(error(&format!("{}#train", spec("mnist", &empty))).contains("no \"train-images-idx3-ubyte\""));
+    assert!(error(&format!("{}#trian", spec("mnist", &empty))).contains("the splits are #test and #train"));
+}
+
+#[test]
+fn cifar_folders_have_a_test_batch_and_five_to_learn_from() {
+    let record = |label: u8| [&[label][..], &[label; 3072]].concat();
+    let names = [1, 2, 3, 4, 5].map(|i| (format!("data_batch_{i}.bin"), record(i)));
+    let mut files: Vec<(&str, &[u8])> = names.iter().map(|(name, bytes)| (&name[..], &bytes[..])).collect();
+    let test = record(8);
+    files.push(("test_batch.bin", &test));
+    let whole = folder(&files);
+    let train = open(&format!("{}#train", spec("cifar10", &whole))).unwrap();
+    assert_eq!((0..train.len()).map(|i| train.label(i)).collect::<Vec<_>>(), [1, 2, 3, 4, 5]);
+    assert_eq!(open(&spec("cifar10", &whole)).unwrap().label(0), 8);
+    let part = folder(&files[..3]);
+    assert!(error(&format!("{}#train", spec("cifar10", &part))).contains("no \"data_batch_4.bin\""));
+}
+
+#[test]
+fn files_that_are_not_made_of_cifars_records_are_errors() {
+    let told = |bytes: &[u8]| {
+        let folder = folder(&[("a.bin", bytes)]);
+        error(&format!("{}/a.bin", spec("cifar10", &folder)))
+    };
+    assert!(told(&[0; 3072]).contains("its 3072 bytes are not records of 3073"));
+    assert!(told(&[0; 2 * 3073 + 1]).contains("not records"));
+    assert!(told(&[]).contains("not records"));
+    assert!(told(&[10; 3073]).contains("picture 0 has the label 10; they are 0 to 9"));
+    assert!(error("cifar10:absent.bin").contains("no file or folder \"absent.bin\""));
+}
+
+#[test]
+fn sub_folders_are_classes_in_alphabetical_order_or_numbers() {
+    let png = png();
+    let named: [(&str, &[u8]); 4] =
+        [("dog/1.png", &png), ("cat/b.PNG", &png), ("cat/a.png", &png), ("cat/notes.md", b"")];
+    let data = open(&spec("folder", &folder(&named))).unwrap();
+    assert_eq!((data.len(), &data.classes), (3, &vec!["cat".to_string(), "dog".into()]));
+    assert_eq!((data.label(0), data.label(2)), (0, 1));
+    let numbered =
+        open(&spec("folder", &folder(&[("281/a.png", &png), ("7/b.png", &png), (".git/c.png", &png)]))).unwrap();
+    assert_eq!((0..numbered.len()).map(|i| numbered.label(i)).collect::<Vec<_>>(), [281, 7]);
+    assert!(numbered.classes.is_empty() && numbered.labelled);
+}
+
+#[test]
+fn a_list_tells_the_classes_of_a_folder_without_sub_folders() {
+    let png = png();
+    let data = |list: &[u8]| {
+        let folder = folder(&[("a.png", &png), ("my cat.png", &png), ("labels.txt", list)]);
+        open(&spec("folder", &folder)).map_err(|e| format!("{e:#}"))
+    };
+    let numbers = data(b"my cat.png 281\r\n\na.png,3").unwrap();
+    assert_eq!((numbers.label(0), numbers.label(1), numbers.labelled), (281, 3, true));
+    let words = data(b"a.png\ttiger cat\nmy cat.png bee\n").unwrap();
+    assert_eq!((words.label(0), &words.classes[1][..]), (1, "tiger cat"));
+    assert!(data(b"a.png 1\nb.png 2").unwrap_err().contains("line 2 of"));
+    assert!(data(b"a.png").unwrap_err().contains("line 1 of"));
+    assert!(data(b"a.png 99999999").unwrap_err().contains("99999999 is no class"));
+    assert!(data(b"").unwrap_err().contains("no pictures"));
+    assert!(data(b"\xFF\xFE").unwrap_err().contains("labels.txt"));
+}
+
+#[test]
+fn folders_without_pictures_are_errors() {
+    let png = png();
+    assert!(error(&spec("folder", &folder(&[]))).contains("their names end in png, jpg"));
+    assert!(
+        error(&spec("folder", &folder(&[("cat/readme.md", b"")]))).contains("no pictures in it or its sub-folders")
+    );
+    assert!(
+        error(&spec("folder", &folder(&[("cat/a.png", &png), ("dog/readme.md", b"")])))
+            .contains("dog\" has no pictures")
+    );
+    assert!(error("folder:absent").contains("reading the folder \"absent\""));
+}
+
+#[test]
+fn a_broken_picture_is_named_when_it_is_read() {
+    let png = png();
+    let folder = folder(&[("a.png", &png), ("broken.png", &png[..20])]);
+    let data = open(&spec("folder", &folder)).unwrap();
+    assert!(data.picture(0).is_ok());
+    assert!(format!("{:#}", data.picture(1).unwrap_err()).contains("broken.png"));
+}
+
+#[test]
+fn pictures_of_made_sets_are_named_by_their_number() {
+    let (name, shapes) = picture("made:welcome[1]").unwrap();
+    assert_eq!(name, "made:welcome[1]");
+    assert_eq!(shapes.shape().unwrap(), [3, 64, 64]);
+}
