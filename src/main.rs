@@ -1,3 +1,11 @@
 //! The program: see `gradscope --help`.
 
-fn main() {}
+use gradscope::script::memory::Counting;
+
+/// Scripts are held to the memory that there is.
+#[global_allocator]
+static ALLOCATOR: Counting = Counting;
+
+fn main() -> std::process::ExitCode {
+    gradscope::cli::main()
+}

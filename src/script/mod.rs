@@ -11,7 +11,7 @@ pub mod report;
 pub mod folders;
 mod engine;
 pub mod params;
-mod context;
+pub mod context;
 mod api;
 pub mod method;
 pub mod host;

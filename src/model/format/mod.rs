@@ -48,9 +48,9 @@ pub fn read(path: &Path) -> Result<Weights> {
 /// Reads the bytes of a weight file.
 pub fn parse(bytes: &[u8]) -> Result<Weights> {
     let tensors = match bytes {
+        [_, _, _, _, _, _, _, _, b'{', ..] => safetensors::read(bytes)?,
         [b'P', b'K', 3, 4, ..] => pth::read_zip(bytes)?,
         [0x80, ..] => pth::read_legacy(bytes)?,
-        [_, _, _, _, _, _, _, _, b'{', ..] => safetensors::read(bytes)?,
         _ => bail!("{}; .safetensors and PyTorch files with a state_dict are read", kind(bytes)),
     };
     let hash = Sha256::digest(bytes).iter().map(|b| format!("{b:02x}")).collect();

@@ -1,0 +1,210 @@
+//! What can be said on the command line.
+
+use crate::tui::Graphics;
+use clap::{Args as Group, Parser, Subcommand, ValueEnum};
+use std::path::PathBuf;
+
+const EXAMPLES: &str = "\
+Examples:
+  gradscope                                            the app, on a network and a picture of its own
+  gradscope -m squeezenet1_0 -w squeezenet.pth -i dog.jpg
+  gradscope run gradcam -t star                        a heatmap for the class \"star\", drawn in the terminal
+  gradscope run fgsm -i dog.png -m resnet18 -w resnet18.pth --set epsilon=8 --out result
+  gradscope run my_rule.rhai                           a method of your own; `gradscope methods` lists those there are
+  gradscope eval -m resnet20 -w resnet20.th --data cifar10:test_batch.bin";
+
+/// An oscilloscope for neural networks: see what a network looks at, write attribution rules as scripts, step through
+/// attacks. Without a command the app opens.
+#[derive(Parser, Debug)]
+#[command(name = "gradscope", version, after_help = EXAMPLES, max_term_width = 120)]
+pub struct Args {
+    #[command(subcommand)]
+    pub command: Option<Command>,
+    #[command(flatten)]
+    pub scripts: Scripts,
+    #[command(flatten)]
+    pub question: Question,
+    #[command(flatten)]
+    pub app: App,
+}
+
+#[derive(Subcommand, Debug)]
+pub enum Command {
+    /// Run a method on a picture: figures in the terminal, or files with --out
+    Run(Run),
+    /// List the methods
+    Methods(Table),
+    /// List the network architectures
+    Models(Table),
+    /// List the layers of a network
+    Layers(Of),
+    /// List the classes of a network
+    Classes(Of),
+    /// Measure the accuracy of a network on a data set
+    Eval(Eval),
+    /// Check scripts: compile them and run them on the program's own network
+    Check(Check),
+}
+
+/// Where scripts are.
+#[derive(Group, Debug, Default)]
+pub struct Scripts {
+    /// Folder of methods that come before ./plugins, the user's and the program's own
+    #[arg(long, value_name = "DIR", global = true)]
+    pub plugins: Option<PathBuf>,
+    /// Folder of architectures that come before ./models, the user's and the program's own
+    #[arg(long, value_name = "DIR", global = true)]
+    pub models: Option<PathBuf>,
+}
+
+/// A network.
+#[derive(Group, Debug, Default)]
+pub struct Network {
+    /// Architecture (see `gradscope models`), a .rhai file with one, or a weight file whose tensors tell it
+    #[arg(short, long, value_name = "MODEL")]
+    pub model: Option<String>,
+    /// Weights: .safetensors, or a PyTorch file
+    #[arg(short, long, value_name = "WEIGHTS")]
+    pub weights: Option<PathBuf>,
+    /// Where to compute
+    #[arg(long, value_name = "DEVICE", default_value = "cpu")]
+    pub device: String,
+}
+
+/// A network, pictures, and a class.
+#[derive(Group, Debug, Default)]
+pub struct Question {
+    #[command(flatten)]
+    pub network: Network,
+    /// Picture: png, jpeg, webp, gif, bmp, .npy (used as it is), or one of a data set: made:shapes[3]
+    #[arg(short = 'i', long = "input", value_name = "PICTURE")]
+    pub pictures: Vec<String>,
+    /// Class that is asked about, by index or name; without it, what the network says
+    #[arg(short, long, value_name = "CLASS")]
+    pub target: Option<String>,
+    /// Take pictures as they are, neither scaled nor cut
+    #[arg(long)]
+    pub no_resize: bool,
+    /// Parameter of the method, name=value; `gradscope methods` lists them
+    #[arg(long = "set", value_name = "NAME=VALUE")]
+    pub set: Vec<String>,
+    /// Seed of random numbers
+    #[arg(long, value_name = "N", default_value_t = 0)]
+    pub seed: u64,
+}
+
+/// How the app is run.
+#[derive(Group, Debug, Default)]
+pub struct App {
+    /// Method that the app begins with
+    #[arg(long, value_name = "METHOD", default_value = "gradcam")]
+    pub method: String,
+    /// How pictures are drawn in the terminal
+    #[arg(long, value_enum, default_value_t = Draw::Auto)]
+    pub graphics: Draw,
+}
+
+#[derive(Group, Debug)]
+pub struct Run {
+    /// Method, or a .rhai file with one
+    #[arg(value_name = "METHOD")]
+    pub method: String,
+    #[command(flatten)]
+    pub question: Question,
+    /// Steps of a stepped method; without it, until it is done, at most 100
+    #[arg(long, value_name = "N")]
+    pub steps: Option<usize>,
+    /// Folder for the figures as PNG, their raw values as .npy, and result.json
+    #[arg(long, value_name = "DIR")]
+    pub out: Option<PathBuf>,
+    /// Print result.json instead of figures
+    #[arg(long)]
+    pub json: bool,
+    /// How pictures are drawn in the terminal
+    #[arg(long, value_enum, default_value_t = Draw::Auto)]
+    pub graphics: Draw,
+}
+
+#[derive(Group, Debug)]
+pub struct Table {
+    /// Print JSON
+    #[arg(long)]
+    pub json: bool,
+}
+
+#[derive(Group, Debug)]
+pub struct Of {
+    #[command(flatten)]
+    pub network: Network,
+    /// Print JSON
+    #[arg(long)]
+    pub json: bool,
+}
+
+#[derive(Group, Debug)]
+pub struct Eval {
+    #[command(flatten)]
+    pub network: Network,
+    /// Data set: mnist:DIR, cifar10:FILE, folder:DIR, made:digits, made:shapes
+    #[arg(long, value_name = "SPEC")]
+    pub data: String,
+    /// Print JSON
+    #[arg(long)]
+    pub json: bool,
+}
+
+#[derive(Group, Debug)]
+pub struct Check {
+    /// Methods, or .rhai files
+    #[arg(value_name = "PLUGIN", required = true)]
+    pub plugins: Vec<String>,
+}
+
+/// How pictures are drawn.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum)]
+pub enum Draw {
+    /// The best way that the terminal knows
+    #[default]
+    Auto,
+    /// kitty's protocol
+    Kitty,
+    /// iTerm2's protocol
+    Iterm,
+    /// Sixels
+    Sixel,
+    /// Quadrants of cells
+    Blocks,
+    /// Halves of cells
+    Half,
+    /// Letters
+    Letters,
+    /// No pictures
+    None,
+}
+
+impl Draw {
+    /// As the app calls it.
+    pub fn graphics(self) -> Graphics {
+        match self {
+            Self::Auto => Graphics::Auto,
+            Self::Kitty => Graphics::Kitty,
+            Self::Iterm => Graphics::Iterm,
+            Self::Sixel => Graphics::Sixel,
+            Self::Blocks => Graphics::Blocks,
+            Self::Half => Graphics::Half,
+            Self::Letters => Graphics::Letters,
+            Self::None => Graphics::Nothing,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use clap::CommandFactory;
+
+    #[test]
+    fn the_arguments_are_sound() {
+        Args::command().debug_assert();
+    }
+}

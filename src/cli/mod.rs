@@ -1,0 +1,54 @@
+//! The command line: `gradscope --help`. Data goes to stdout, talk to stderr; exit 0, 1 when it failed, 2 when it was
+//! asked wrongly.
+
+mod args;
+mod app;
+mod check;
+mod draw;
+mod eval;
+mod open;
+mod run;
+mod source;
+mod stop;
+mod tables;
+mod usage;
+
+use anyhow::Result;
+use args::{Args, Command};
+use clap::Parser;
+use std::process::ExitCode;
+
+/// Runs the program with the arguments of this process.
+pub fn main() -> ExitCode {
+    let args = match Args::try_parse() {
+        Ok(args) => args,
+        Err(error) => error.exit(),
+    };
+    match obey(args) {
+        Ok(code) => code,
+        Err(error) if is_closed_pipe(&error) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("error: {}", usage::sentence(&error));
+            ExitCode::from(if error.is::<usage::Usage>() { 2 } else { 1 })
+        }
+    }
+}
+
+fn obey(args: Args) -> Result<ExitCode> {
+    match args.command {
+        None => app::app(&args.scripts, &args.question, &args.app),
+        Some(Command::Run(run)) => run::run(&args.scripts, &run),
+        Some(Command::Methods(table)) => tables::methods(&args.scripts, &table),
+        Some(Command::Models(table)) => tables::models(&args.scripts, &table),
+        Some(Command::Layers(of)) => tables::layers(&args.scripts, &of),
+        Some(Command::Classes(of)) => tables::classes(&args.scripts, &of),
+        Some(Command::Eval(eval)) => eval::eval(&args.scripts, &eval),
+        Some(Command::Check(check)) => check::check(&args.scripts, &check),
+    }
+}
+
+/// `gradscope methods | head` is no error.
+fn is_closed_pipe(error: &anyhow::Error) -> bool {
+    let io = error.root_cause().downcast_ref::<std::io::Error>();
+    io.is_some_and(|e| e.kind() == std::io::ErrorKind::BrokenPipe)
+}

@@ -1,0 +1,150 @@
+//! `gradscope run`: one method on one picture or several.
+
+use super::args::{Run, Scripts};
+use super::draw::{self, Screen};
+use super::stop::Stop;
+use super::{open, usage};
+use crate::data::Picture;
+use crate::model::Model;
+use crate::render::Figure;
+use crate::script::context::Stage;
+use crate::script::host::Host;
+use crate::script::message::Frame;
+use crate::script::save;
+use crate::script::session::Session;
+use anyhow::{Result, anyhow, bail};
+use indicatif::{ProgressBar, ProgressStyle};
+use std::path::{Path, PathBuf};
+use std::process::ExitCode;
+use std::sync::Arc;
+
+/// Steps that a method is given to come to its end.
+const STEPS: usize = 100;
+
+/// Runs a method and shows, writes or prints what it gives.
+pub fn run(scripts: &Scripts, args: &Run) -> Result<ExitCode> {
+    let host = open::host(scripts)?;
+    let stop = Stop::new(host.guard())?;
+    // What is asked wrongly is told before anything long begins.
+    host.method(&args.method).map_err(|e| if e.is::<crate::script::message::Report>() { e } else { usage::usage(e) })?;
+    let model = open::model(&host, &args.question.network)?;
+    let names: Vec<_> = match args.question.pictures.len() {
+        0 => vec![None],
+        _ => args.question.pictures.iter().map(|p| Some(p.as_str())).collect(),
+    };
+    let pictures = names.iter().map(|name| open::picture(*name, &model)).collect::<Result<Vec<_>>>()?;
+    let mut documents = vec![];
+    for (i, (name, picture)) in pictures.iter().enumerate() {
+        let folder = args.out.as_ref().map(|out| folder(out, name, i, pictures.len()));
+        documents.push(one(&host, &model, (name, picture), folder.as_deref(), args, &stop)?);
+    }
+    if args.json {
+        let all = if documents.len() == 1 { documents.remove(0) } else { documents.into() };
+        draw::print(&serde_json::to_string_pretty(&all)?)?;
+    }
+    Ok(ExitCode::SUCCESS)
+}
+
+/// The folder itself for one picture; a folder in it for each of several.
+fn folder(out: &Path, name: &str, i: usize, count: usize) -> PathBuf {
+    if count == 1 {
+        return out.to_path_buf();
+    }
+    let stem = Path::new(name).file_stem().unwrap_or_default().to_string_lossy();
+    let stem: String = stem.chars().map(|c| if c.is_alphanumeric() || "-_".contains(c) { c } else { '_' }).collect();
+    out.join(format!("{:02}-{stem}", i + 1))
+}
+
+fn one(
+    host: &Host,
+    model: &Model,
+    picture: (&str, &Picture),
+    out: Option<&Path>,
+    args: &Run,
+    stop: &Stop,
+) -> Result<serde_json::Value> {
+    let mut session = open::session(host, model.clone(), picture, &args.method, &args.question)?;
+    if args.steps.is_some() && !session.method().is_some_and(|m| m.stepped) {
+        return Err(usage::usage(anyhow!("--steps: the method \"{}\" has no steps", args.method)));
+    }
+    let bar = Arc::new(Bar::new(&args.method));
+    session.watched_by(bar.clone());
+    let frame = answer(host, &mut session, args.steps, &bar, stop);
+    bar.0.finish_and_clear();
+    let frame = match frame {
+        Err(_) if stop.wanted() => bail!("cancelled"),
+        frame => frame?,
+    };
+    if let Some(folder) = out {
+        let files = save::write(folder, &session, host, &frame)?;
+        eprintln!("{} files in {}", files.len(), folder.display());
+    } else if !args.json {
+        show(&session, &frame, args)?;
+    }
+    save::document(&session, host, &frame)
+}
+
+/// A one-shot method's answer; a stepper's last step.
+fn answer(host: &Host, session: &mut Session, steps: Option<usize>, bar: &Bar, stop: &Stop) -> Result<Frame> {
+    let mut frame = session.run(host)?;
+    if !session.method().is_some_and(|m| m.stepped) {
+        return Ok(frame);
+    }
+    let count = steps.unwrap_or(STEPS);
+    while session.cursor() < count && session.can_go_on() {
+        bar.progress("step", session.cursor(), count);
+        frame = session.step(host)?;
+        if stop.wanted() {
+            bail!("cancelled");
+        }
+    }
+    if frame.done.is_none() && steps.is_none() {
+        eprintln!("not done after {count} steps; --steps gives it more");
+    }
+    Ok(frame)
+}
+
+fn show(session: &Session, frame: &Frame, args: &Run) -> Result<()> {
+    let model = session.model();
+    let target = session.target();
+    let what = format!(
+        "{} of {} on {}, target {} ({target})",
+        args.method,
+        model.card.name,
+        session.picture(),
+        model.card.label(target)
+    );
+    draw::print(&what)?;
+    let screen = Screen::new(args.graphics);
+    frame.figures.iter().try_for_each(|figure| screen.show(figure))?;
+    if let Some(why) = &frame.done {
+        draw::print(why)?;
+    }
+    Ok(())
+}
+
+/// Progress on stderr, where it is a terminal.
+struct Bar(ProgressBar);
+
+impl Bar {
+    fn new(method: &str) -> Self {
+        let bar = ProgressBar::new_spinner().with_message(method.to_string());
+        bar.enable_steady_tick(std::time::Duration::from_millis(100));
+        Self(bar)
+    }
+}
+
+impl Stage for Bar {
+    fn show(&self, _: Vec<Figure>) {}
+
+    fn progress(&self, what: &str, done: usize, total: usize) {
+        if total > 0 && self.0.length() != Some(total as u64) {
+            self.0.set_length(total as u64);
+            if let Ok(style) = ProgressStyle::with_template("{msg} {bar:30} {pos}/{len} {eta}") {
+                self.0.set_style(style);
+            }
+        }
+        self.0.set_message(what.to_string());
+        self.0.set_position(done as u64);
+    }
+}

@@ -1,0 +1,109 @@
+//! `gradscope methods | models | layers | classes`: what there is.
+
+use super::args::{Of, Scripts, Table};
+use super::draw::print;
+use super::open;
+use crate::render::{Body, Figure, text};
+use crate::script::architecture::{card, describe};
+use crate::script::host::Host;
+use crate::script::message::{LayerRow, MethodRow, ModelCard};
+use crate::script::method::Method;
+use crate::script::params::{Param, Params};
+use anyhow::Result;
+use serde_json::{Value, json};
+use std::process::ExitCode;
+
+/// The methods with their parameters.
+pub fn methods(scripts: &Scripts, args: &Table) -> Result<ExitCode> {
+    let host = open::host(scripts)?;
+    let rows = host.methods();
+    if args.json {
+        return as_json(rows.iter().map(|row| method(&host, row)).collect());
+    }
+    let cells = |r: &MethodRow| {
+        let group = if r.broken.is_some() { "broken".into() } else { r.group.clone() };
+        vec![r.name.clone(), group, r.summary.lines().next().unwrap_or_default().into(), parameters(&host, r)]
+    };
+    as_table(&["method", "group", "shows", "parameters"], rows.iter().map(cells).collect())
+}
+
+fn parameters(host: &Host, row: &MethodRow) -> String {
+    let names = |m: Method| m.params.into_iter().map(|p| p.name).collect::<Vec<_>>().join(" ");
+    host.method(&row.name).map(names).unwrap_or_default()
+}
+
+fn method(host: &Host, row: &MethodRow) -> Value {
+    let params = host.method(&row.name).map(|m| m.params).unwrap_or_default();
+    let defaults = Params::new(params.clone()).texts();
+    let param = |(p, (_, default)): (&Param, &(String, String))| {
+        json!({ "name": p.name, "doc": p.doc, "default": default, "takes": p.kind.text() })
+    };
+    json!({
+        "name": row.name,
+        "group": row.group,
+        "summary": row.summary,
+        "path": row.path,
+        "broken": row.broken,
+        "parameters": params.iter().zip(&defaults).map(param).collect::<Vec<_>>(),
+    })
+}
+
+/// The architectures.
+pub fn models(scripts: &Scripts, args: &Table) -> Result<ExitCode> {
+    let host = open::host(scripts)?;
+    let (rows, errors) = open::architectures(&host).list();
+    errors.iter().for_each(|e| eprintln!("warning: {}", super::usage::sentence(e)));
+    if args.json {
+        let row = |r| -> Value { let r: &crate::script::message::ModelRow = r; json!({ "name": r.name, "summary": r.summary, "weights": r.weights }) };
+        return as_json(rows.iter().map(row).collect());
+    }
+    let weights = |own: bool| if own { "inside" } else { "-w FILE" };
+    let cells = rows.iter().map(|r| vec![r.name.clone(), weights(r.weights).into(), r.summary.clone()]);
+    as_table(&["model", "weights", "what it is"], cells.collect())
+}
+
+/// The layers of a network.
+pub fn layers(scripts: &Scripts, args: &Of) -> Result<ExitCode> {
+    let card = network(scripts, args)?;
+    if args.json {
+        let row = |l: &LayerRow| json!({ "name": l.name, "kind": l.kind, "shape": l.shape, "parameters": l.parameters });
+        return as_json(card.layers.iter().map(row).collect());
+    }
+    let shape = |l: &LayerRow| l.shape.iter().map(ToString::to_string).collect::<Vec<_>>().join("x");
+    let cells = card.layers.iter().map(|l| vec![l.name.clone(), l.kind.clone(), shape(l), l.parameters.to_string()]);
+    as_table(&["layer", "kind", "shape", "parameters"], cells.collect())
+}
+
+/// The classes of a network.
+pub fn classes(scripts: &Scripts, args: &Of) -> Result<ExitCode> {
+    let card = network(scripts, args)?;
+    let rows = card.labels.iter().enumerate();
+    if args.json {
+        return as_json(rows.map(|(class, label)| json!({ "class": class, "label": label })).collect());
+    }
+    as_table(&["class", "label"], rows.map(|(class, label)| vec![class.to_string(), label.clone()]).collect())
+}
+
+/// A network's card; an architecture needs no weights for it.
+fn network(scripts: &Scripts, args: &Of) -> Result<ModelCard> {
+    let host = open::host(scripts)?;
+    let of = &args.network;
+    if let (Some(name), None) = (&of.model, &of.weights)
+        && let Ok((card, graph)) = open::architectures(&host).build(name)
+    {
+        return Ok(describe(&card, &graph));
+    }
+    Ok(card(&open::model(&host, of)?))
+}
+
+fn as_json(rows: Vec<Value>) -> Result<ExitCode> {
+    print(&serde_json::to_string_pretty(&rows)?)?;
+    Ok(ExitCode::SUCCESS)
+}
+
+fn as_table(columns: &[&str], rows: Vec<Vec<String>>) -> Result<ExitCode> {
+    let columns = columns.iter().map(ToString::to_string).collect();
+    let figure = Figure { title: String::new(), body: Body::Table { columns, rows } };
+    print(&text(&figure, usize::MAX).unwrap_or_default())?;
+    Ok(ExitCode::SUCCESS)
+}
