@@ -6,8 +6,12 @@
 use candle_core::Tensor;
 use gradscope::data::source::{open, picture};
 use gradscope::data::{Dataset, Picture};
+use gradscope::model::evaluate;
+use gradscope::script::architecture::Architectures;
+use gradscope::script::folders::Folders;
 use std::io::Write;
 use std::path::Path;
+use std::sync::Arc;
 use tempfile::TempDir;
 
 fn shared(name: &str) -> Option<String> {
@@ -92,6 +96,28 @@ fn real_cifar_has_its_labels_names_and_planes() {
     assert_eq!(name, format!("cifar10:{path}[7]"));
     let file = std::fs::read(&path).unwrap();
     assert_eq!(bytes(&seventh), (vec![3, 32, 32], file[7 * 3073 + 1..8 * 3073].to_vec()));
+}
+
+#[test]
+fn trained_networks_have_the_accuracy_that_was_measured_elsewhere() {
+    let architectures = Architectures::new(Folders::models(None), &Arc::default());
+    for (file, correct) in [("convnetjs_cifar10.pt", 1506), ("resnet20-12fca82f.th", 1833)] {
+        let Some(weights) = shared(&format!("models/{file}")) else { return };
+        let data = open(&format!("cifar10:{}", shared("data/cifar10/cifar10_test_2000.bin").unwrap())).unwrap();
+        let model = architectures.open(&weights, None).unwrap();
+        let count = evaluate(&model, &data, &mut |_| Ok(())).unwrap();
+        assert_eq!((file, count.correct, count.total), (file, correct, 2000));
+    }
+}
+
+#[test]
+fn accuracy_without_labels_is_an_error_and_not_a_number() {
+    let architectures = Architectures::new(Folders::models(None), &Arc::default());
+    let Some(weights) = shared("models/convnetjs_cifar10.pt") else { return };
+    let model = architectures.open(&weights, None).unwrap();
+    let folder = folder(&[("a.png", &png())]);
+    let error = evaluate(&model, &open(&spec("folder", &folder)).unwrap(), &mut |_| Ok(())).unwrap_err();
+    assert!(error.to_string().contains("has no labels"), "{error}");
 }
 
 #[test]

@@ -1,7 +1,9 @@
 //! Damaged and hostile files: errors, never a panic, and never memory that the file does not account for.
 #![allow(clippy::unwrap_used)]
 
+use gradscope::data::source;
 use gradscope::model::format;
+use std::io::Read;
 use std::path::Path;
 
 /// Numbers that look random, the same ones in every run: SplitMix64.
@@ -165,4 +167,58 @@ fn names_from_a_file_come_to_the_terminal_without_control_characters() {
     let object = b"c\x1b[2Jos\nsystem\n";
     let error = weights_error(&legacy(object, 4, &[0; 16]));
     assert!(!error.contains('\x1b') && error.contains("os.system, which is not run"), "{error}");
+}
+
+/// Small data sets: what to open them by, `DIR` standing for a folder, and their files.
+fn data_sets() -> Vec<(&'static str, Vec<(&'static str, Vec<u8>)>)> {
+    let images = [&[0, 0, 8, 3, 0, 0, 0, 2, 0, 0, 0, 3, 0, 0, 0, 3][..], &[9; 18]].concat();
+    let labels = vec![0, 0, 8, 1, 0, 0, 0, 2, 3, 4];
+    let pack = |bytes: &[u8]| {
+        let mut packed = Vec::new();
+        flate2::read::GzEncoder::new(bytes, flate2::Compression::fast()).read_to_end(&mut packed).unwrap();
+        packed
+    };
+    let mut png = std::io::Cursor::new(Vec::new());
+    image::RgbImage::new(3, 2).write_to(&mut png, image::ImageFormat::Png).unwrap();
+    let packed = [("t10k-images-idx3-ubyte.gz", pack(&images)), ("t10k-labels-idx1-ubyte.gz", pack(&labels))];
+    vec![
+        ("mnist:DIR", vec![("t10k-images-idx3-ubyte", images), ("t10k-labels-idx1-ubyte", labels)]),
+        ("mnist:DIR", packed.into()),
+        ("cifar10:DIR/a.bin", vec![("a.bin", vec![3; 2 * 3073])]),
+        ("folder:DIR", vec![("labels.txt", b"a.png 1\n".to_vec()), ("a.png", png.into_inner())]),
+    ]
+}
+
+#[test]
+fn mutated_data_sets_never_panic() {
+    let mut dice = Dice(2);
+    for (spec, files) in data_sets() {
+        let folder = tempfile::tempdir().unwrap();
+        let spec = spec.replace("DIR", folder.path().to_str().unwrap());
+        files.iter().for_each(|(name, bytes)| std::fs::write(folder.path().join(name), bytes).unwrap());
+        assert!(source::open(&spec).and_then(|data| data.picture(0)).is_ok(), "{spec}");
+        for _ in 0..200 {
+            let (name, bytes) = &files[dice.below(files.len())];
+            std::fs::write(folder.path().join(name), mutated(bytes, &mut dice)).unwrap();
+            if let Ok(data) = source::open(&spec) {
+                (0..data.len()).for_each(|i| drop(data.picture(i)));
+            }
+            std::fs::write(folder.path().join(name), bytes).unwrap();
+        }
+    }
+}
+
+#[test]
+fn mnist_and_cifar_files_cut_short_anywhere_are_errors() {
+    for (spec, files) in data_sets().into_iter().filter(|(spec, _)| !spec.starts_with("folder")) {
+        let folder = tempfile::tempdir().unwrap();
+        let spec = spec.replace("DIR", folder.path().to_str().unwrap());
+        files.iter().for_each(|(name, bytes)| std::fs::write(folder.path().join(name), bytes).unwrap());
+        let cuts = files.iter().flat_map(|(name, bytes)| (0..bytes.len()).map(move |length| (name, bytes, length)));
+        for (name, bytes, length) in cuts.filter(|(.., length)| *length < 200 || length % 101 == 0) {
+            std::fs::write(folder.path().join(name), &bytes[..length]).unwrap();
+            assert!(source::open(&spec).is_err(), "{spec}: {name} of {length} bytes");
+            std::fs::write(folder.path().join(name), bytes).unwrap();
+        }
+    }
 }
