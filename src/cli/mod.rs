@@ -8,7 +8,6 @@ mod draw;
 mod eval;
 mod open;
 mod run;
-mod source;
 mod stop;
 mod tables;
 mod usage;

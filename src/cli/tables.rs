@@ -8,7 +8,7 @@ use crate::script::architecture::{card, describe};
 use crate::script::host::Host;
 use crate::script::message::{LayerRow, MethodRow, ModelCard};
 use crate::script::method::Method;
-use crate::script::params::{Param, Params};
+use crate::script::params::Param;
 use anyhow::Result;
 use serde_json::{Value, json};
 use std::process::ExitCode;
@@ -34,9 +34,8 @@ fn parameters(host: &Host, row: &MethodRow) -> String {
 
 fn method(host: &Host, row: &MethodRow) -> Value {
     let params = host.method(&row.name).map(|m| m.params).unwrap_or_default();
-    let defaults = Params::new(params.clone()).texts();
-    let param = |(p, (_, default)): (&Param, &(String, String))| {
-        json!({ "name": p.name, "doc": p.doc, "default": default, "takes": p.kind.text() })
+    let param = |p: &Param| {
+        json!({ "name": p.name, "doc": p.doc, "default": p.default.text(), "takes": p.kind.text() })
     };
     json!({
         "name": row.name,
@@ -44,7 +43,7 @@ fn method(host: &Host, row: &MethodRow) -> Value {
         "summary": row.summary,
         "path": row.path,
         "broken": row.broken,
-        "parameters": params.iter().zip(&defaults).map(param).collect::<Vec<_>>(),
+        "parameters": params.iter().map(param).collect::<Vec<_>>(),
     })
 }
 

@@ -129,6 +129,14 @@ impl Value {
         }
     }
 
+    /// The same, with the layer that stands for none.
+    fn seen(&self, model: &Model) -> String {
+        match self {
+            Self::Layer(None) => last_map(&model.graph, model.classes()).into(),
+            value => value.text(),
+        }
+    }
+
     /// As a script sees it: pixels as parts of 1, a layer always by name.
     pub(super) fn dynamic(&self, model: &Model) -> Dynamic {
         let index = |i: &Option<usize>| i.map_or(Dynamic::UNIT, |i| Dynamic::from(i as INT));
@@ -183,19 +191,25 @@ impl Params {
         }
     }
 
-    /// Names and values, as text.
-    pub fn texts(&self) -> Vec<(String, String)> {
-        self.params.iter().zip(&self.values).map(|(p, v)| (p.name.clone(), v.text())).collect()
+    /// Names and values of those that differ from their defaults, as text.
+    pub(super) fn changed(&self) -> Vec<(String, String)> {
+        let pairs = self.params.iter().zip(&self.values).filter(|(p, v)| p.default != **v);
+        pairs.map(|(p, v)| (p.name.clone(), v.text())).collect()
+    }
+
+    /// Names and values, as text; a layer that was left open is the one that the method sees.
+    pub fn texts(&self, model: &Model) -> Vec<(String, String)> {
+        self.params.iter().zip(&self.values).map(|(p, v)| (p.name.clone(), v.seen(model))).collect()
     }
 
     /// For the form in the app.
-    pub fn rows(&self) -> Vec<ParamRow> {
+    pub fn rows(&self, model: &Model) -> Vec<ParamRow> {
         let row = |(p, v): (&Param, &Value)| ParamRow {
             name: p.name.clone(),
             doc: p.doc.clone(),
             kind: p.kind.clone(),
-            value: v.text(),
-            default: p.default.text(),
+            value: v.seen(model),
+            default: p.default.seen(model),
         };
         self.params.iter().zip(&self.values).map(row).collect()
     }

@@ -52,7 +52,7 @@ pub fn document(session: &Session, host: &Host, frame: &Frame) -> Result<Value> 
 
 fn about(session: &Session, host: &Host, frame: &Frame, names: &[Files]) -> Result<Value> {
     let model = session.model();
-    let parameters = session.params().texts().into_iter().map(|(name, text)| (name, Value::String(text)));
+    let parameters = session.params().texts(model).into_iter().map(|(name, text)| (name, Value::String(text)));
     let target = session.target();
     let top: Vec<_> = session.classes(host, 5)?.iter().map(class).collect();
     let figures: Vec<_> = frame.figures.iter().zip(names).map(|(f, files)| figure(f, files)).collect();

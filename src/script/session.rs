@@ -65,12 +65,12 @@ impl Session {
     /// Another model or picture under the same method: parameters that still fit stay, and the target if the classes are
     /// the same; the answer begins anew.
     pub fn replace(&mut self, host: &Host, model: Model, picture: &str, input: Tensor) -> Result<()> {
+        let texts = self.params.changed();
         self.top = Run::forward(host.guard(), &model, &input)?.top()?[0];
         if model.classes() != self.model.classes() || model.card.labels != self.model.card.labels {
             self.target = None;
         }
         (self.model, self.picture, self.input) = (model, picture.into(), input);
-        let texts = self.params.texts();
         if let Some(method) = &self.method {
             self.params = Params::new(method.params.clone());
         }
@@ -175,7 +175,7 @@ impl Session {
     /// The method and its parameters for the app.
     pub fn card(&self) -> Option<MethodCard> {
         let m = self.method.as_ref()?;
-        Some(MethodCard { name: m.name.clone(), doc: m.doc.clone(), stepped: m.stepped, params: self.params.rows() })
+        Some(MethodCard { name: m.name.clone(), doc: m.doc.clone(), stepped: m.stepped, params: self.params.rows(&self.model) })
     }
 
     /// Whether steps can be taken from here.

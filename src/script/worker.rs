@@ -8,7 +8,7 @@ use super::message::{Command, Frame, Report, Update};
 use super::save;
 use super::session::Session;
 use super::watch::Watch;
-use crate::data::Picture;
+use crate::data::{Picture, source};
 use crate::render::{Array, Figure};
 use anyhow::{Context, Result};
 use candle_core::DType;
@@ -240,6 +240,10 @@ impl Worker {
                 self.answer(Session::run);
             }
             Command::Restart => self.answer(Session::run),
+            Command::Step if self.session.done().is_some() => {
+                let why = self.session.done().unwrap_or_default();
+                self.tell(Update::Log(format!("the run is at its end: {why}; change a parameter to go on")));
+            }
             Command::Step => self.answer(Session::next),
             Command::Back => {
                 let before = self.session.cursor().saturating_sub(1);
@@ -271,10 +275,10 @@ impl Worker {
 
     fn open_picture(&mut self, name: &str) -> Result<()> {
         self.begin();
-        let picture = Picture::open(Path::new(name))?;
+        let (name, picture) = source::picture(name)?;
         let model = self.session.model().clone();
         let input = model.card.preprocess().apply(&picture, self.no_resize)?;
-        self.session.replace(&self.host, model, name, input)?;
+        self.session.replace(&self.host, model, &name, input)?;
         self.picture = picture;
         self.tell_picture();
         self.tell_method();

@@ -58,7 +58,7 @@ fn wrong_values_are_refused_with_what_would_fit_and_change_nothing() {
     let host = host();
     let mut session = session(&host);
     session.open(method(&host, SCRIPT));
-    let before = session.params().texts();
+    let before = session.params().texts(session.model());
     for (name, text, message) in [
         ("number", "2", "a number from 0 to 1, got 2"),
         ("number", "NaN", "a number from 0 to 1"),
@@ -79,5 +79,5 @@ fn wrong_values_are_refused_with_what_would_fit_and_change_nothing() {
         let error = format!("{:#}", session.set(name, text).expect_err(&format!("{name}={text}")));
         assert!(error.contains(message), "{name}={text}: {error}");
     }
-    assert_eq!(session.params().texts(), before);
+    assert_eq!(session.params().texts(session.model()), before);
 }

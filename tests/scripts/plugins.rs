@@ -10,7 +10,7 @@ use gradscope::script::session::Session;
 fn run(session: &mut Session, host: &Host) -> anyhow::Result<Vec<Figure>> {
     let mut frame = session.run(host)?;
     for _ in 0..3 {
-        if session.can_step() {
+        if session.can_go_on() {
             frame = session.step(host)?;
         }
     }
@@ -47,7 +47,7 @@ fn every_method_runs_at_its_defaults_and_at_every_extreme() {
     for name in host.plugins().names() {
         let mut session = session(&host);
         session.open(host.method(&name).expect("it compiles"));
-        let rows = session.params().rows();
+        let rows = session.params().rows(session.model());
         let cases = rows.iter().flat_map(|r| extremes(r).into_iter().map(|v| Some((r.name.clone(), v))));
         for case in [None].into_iter().chain(cases.collect::<Vec<_>>()) {
             session.open(host.method(&name).expect("it compiles"));

@@ -103,7 +103,7 @@ fn done_ends_the_steps_and_a_larger_limit_goes_on() {
     session.set("steps", "2").expect("a limit");
     walk(&mut session, &host, 2);
     assert_eq!(session.done(), Some("enough"));
-    assert!(!session.can_step());
+    assert!(!session.can_go_on());
     assert!(session.step(&host).is_err());
     session.seek(&host, 1).expect("a kept step");
     session.set("steps", "9").expect("a limit");

@@ -1,0 +1,52 @@
+//! `gradscope eval`: how many pictures of a data set a network names rightly.
+
+use super::args::{Eval, Scripts};
+use super::stop::Stop;
+use super::{draw, open};
+use crate::data::source;
+use crate::model::{Count, evaluate};
+use anyhow::{Result, bail};
+use indicatif::{ProgressBar, ProgressStyle};
+use serde_json::json;
+use std::process::ExitCode;
+
+/// Counts, and prints the accuracy.
+pub fn eval(scripts: &Scripts, args: &Eval) -> Result<ExitCode> {
+    let host = open::host(scripts)?;
+    let stop = Stop::new(host.guard())?;
+    let model = open::model(&host, &args.network)?;
+    let data = source::open(&args.data)?;
+    let style = ProgressStyle::with_template("{bar:40} {pos}/{len} {msg} {eta}")?;
+    let bar = ProgressBar::new(data.len() as u64).with_style(style);
+    let mut on = |count: Count| {
+        bar.set_position(count.total as u64);
+        bar.set_message(format!("{:.2} %", count.accuracy() * 100.0));
+        if stop.wanted() {
+            bail!("cancelled after {} pictures, {} of them right", count.total, count.correct);
+        }
+        Ok(())
+    };
+    let count = evaluate(&model, &data, &mut on);
+    bar.finish_and_clear();
+    let count = count?;
+    let accuracy = count.accuracy();
+    draw::print(&match args.json {
+        true => json!({
+            "model": model.card.name,
+            "data": args.data,
+            "correct": count.correct,
+            "total": count.total,
+            "accuracy": accuracy,
+        })
+        .to_string(),
+        false => format!(
+            "{} on {}: {} of {} right, {:.2} %",
+            model.card.name,
+            args.data,
+            count.correct,
+            count.total,
+            accuracy * 100.0
+        ),
+    })?;
+    Ok(ExitCode::SUCCESS)
+}

@@ -1,0 +1,91 @@
+//! From arguments to an open session: script folders, model, picture, method.
+
+use super::args::{Network, Question, Scripts};
+use super::usage::usage;
+use crate::data::{Picture, source};
+use crate::model::Model;
+use crate::script::architecture::Architectures;
+use crate::script::folders::Folders;
+use crate::script::host::Host;
+use crate::script::message::Report;
+use crate::script::session::Session;
+use anyhow::{Context, Result, anyhow, bail, ensure};
+
+/// The network that the program brings along.
+pub const OWN_MODEL: &str = "shapes";
+
+/// A host for these folders; a folder that is named must exist.
+pub fn host(scripts: &Scripts) -> Result<Host> {
+    for (option, folder) in [("--plugins", &scripts.plugins), ("--models", &scripts.models)] {
+        if let Some(folder) = folder.as_ref().filter(|f| !f.is_dir()) {
+            return Err(usage(anyhow!("{option}: there is no folder \"{}\"", folder.display())));
+        }
+    }
+    Ok(Host::new(Folders::plugins(scripts.plugins.as_deref()), Folders::models(scripts.models.as_deref())))
+}
+
+/// The architectures that a host knows.
+pub fn architectures(host: &Host) -> Architectures {
+    Architectures::new(host.models().clone(), host.guard())
+}
+
+/// The network asked for; without a name the weight file tells it, without both it is the program's own.
+pub fn model(host: &Host, network: &Network) -> Result<Model> {
+    check_device(&network.device).map_err(usage)?;
+    let architectures = architectures(host);
+    match (&network.model, &network.weights) {
+        (Some(name), weights) => {
+            let known = || name.contains(['/', '.']) || architectures.build(name).is_ok();
+            architectures.open(name, weights.as_deref()).map_err(|e| if known() { e } else { of_name(e) })
+        }
+        (None, Some(file)) => architectures.open(file.to_str().context("the weight file's name is no UTF-8")?, None),
+        (None, None) => architectures.open(OWN_MODEL, None),
+    }
+}
+
+/// An unknown name is a wrong question; a broken script is not.
+fn of_name(error: anyhow::Error) -> anyhow::Error {
+    if error.chain().any(|e| e.is::<Report>()) { error } else { usage(error) }
+}
+
+fn check_device(device: &str) -> Result<()> {
+    match device {
+        "cpu" => Ok(()),
+        d if d == "metal" || d == "cuda" || d.starts_with("cuda:") => {
+            bail!("--device {d}: this build computes on the cpu only")
+        }
+        d => bail!("no device \"{d}\"; known is cpu"),
+    }
+}
+
+/// The picture of this name; none: one that suits the model.
+pub fn picture(name: Option<&str>, model: &Model) -> Result<(String, Picture)> {
+    let own = if model.card.input[0] == 1 { "made:digits[0]" } else { "made:welcome[0]" };
+    source::picture(name.unwrap_or(own))
+}
+
+/// A session with a method open, its parameters and target set.
+pub fn session(host: &Host, model: Model, picture: (&str, &Picture), method: &str, q: &Question) -> Result<Session> {
+    let (name, picture) = picture;
+    let preparing = || format!("preparing \"{name}\" for {}", model.card.name);
+    let input = model.card.preprocess().apply(picture, q.no_resize).with_context(preparing)?;
+    let method = host.method(method).map_err(of_name)?;
+    let mut session = Session::new(host, model.clone(), name, input).with_context(|| format!("running {}", model.card.name))?;
+    session.open(method);
+    session.set_seed(q.seed);
+    if let Some(target) = &q.target {
+        let class = model.card.class(target, model.classes()).map_err(usage)?;
+        session.set_target(Some(class))?;
+    }
+    for pair in &q.set {
+        set(&mut session, pair).map_err(usage)?;
+    }
+    Ok(session)
+}
+
+fn set(session: &mut Session, pair: &str) -> Result<()> {
+    let parts = pair.split_once('=').map(|(name, value)| (name.trim(), value.trim()));
+    let (name, value) = parts.with_context(|| format!("--set {pair}: a parameter is set as name=value"))?;
+    ensure!(!name.is_empty(), "--set {pair}: a parameter is set as name=value");
+    session.set(name, value).with_context(|| format!("--set {pair}"))
+}
