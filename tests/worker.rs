@@ -1,0 +1,232 @@
+//! The thread that computes for the app: what it answers, what it drops, what a saved script changes.
+#![allow(clippy::unwrap_used)]
+
+mod common;
+
+use common::{picture, tiny};
+use gradscope::data::Picture;
+use gradscope::script::folders::Folders;
+use gradscope::script::host::Host;
+use gradscope::script::message::{Command, Frame, Update};
+use gradscope::script::session::Session;
+use gradscope::script::worker::{Asker, Opening, start};
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::sync::mpsc::Receiver;
+use std::time::{Duration, Instant};
+
+/// A worker with a folder of scripts of its own.
+struct Desk {
+    folder: tempfile::TempDir,
+    asker: Asker,
+    updates: Receiver<Update>,
+}
+
+const COUNTER: &str = "const PLUGIN = #{ group: \"test\", params: [param(\"by\", 1, 0..=9, \"added\")] };
+fn start(cx) { #{ n: 0, scalars: #{ n: 0 } } }
+fn step(cx, s) { s.n += cx.params.by; s.scalars.n = s.n; if s.n > 90 { s.done = \"full\"; } s }
+fn view(cx, s) { text(`n = ${s.n}`, \"count\") }";
+
+fn words(text: &str) -> String {
+    format!("const PLUGIN = #{{ group: \"test\" }};\nfn run(cx) {{\n  text(\"{text}\", \"words\")\n}}")
+}
+
+impl Desk {
+    /// With one method open.
+    fn new(method: &str, text: &str) -> Self {
+        let folder = tempfile::tempdir().unwrap();
+        fs::write(folder.path().join(format!("{method}.rhai")), text).unwrap();
+        let plugins = Folders::plugins(Some(folder.path()));
+        let host = Host::new(plugins, Folders::models(None).embedded_only());
+        let mut session = Session::new(&host, tiny(), "drawn", picture()).unwrap();
+        session.open(host.method(method).unwrap());
+        let raw = Picture::Values(picture().squeeze(0).unwrap());
+        let opening = Opening { host, session, picture: raw, weights: None, no_resize: true };
+        let (asker, updates) = start(opening).unwrap();
+        Self { folder, asker, updates }
+    }
+
+    fn script(&self, method: &str) -> PathBuf {
+        self.folder.path().join(format!("{method}.rhai"))
+    }
+
+    /// The next update that `find` takes, within ten seconds.
+    fn next<T>(&self, find: impl Fn(&Update) -> Option<T>) -> T {
+        let end = Instant::now() + Duration::from_secs(10);
+        loop {
+            let update = self.updates.recv_timeout(end.saturating_duration_since(Instant::now()));
+            if let Some(found) = find(&update.expect("an answer in time")) {
+                return found;
+            }
+        }
+    }
+
+    fn frame(&self) -> Frame {
+        self.next(|u| match u {
+            Update::Frame(frame) => Some(frame.clone()),
+            Update::Failed(report) => panic!("{report}"),
+            _ => None,
+        })
+    }
+
+    fn words(&self) -> String {
+        gradscope::render::text(&self.frame().figures[0], 80).unwrap()
+    }
+
+    fn failure(&self) -> String {
+        self.next(|u| match u {
+            Update::Failed(report) => Some(report.to_string()),
+            _ => None,
+        })
+    }
+
+    fn ask(&self, command: Command) {
+        self.asker.ask(command);
+    }
+}
+
+#[test]
+fn the_open_method_is_answered_at_once() {
+    assert_eq!(Desk::new("words", &words("hello")).words(), "hello");
+}
+
+#[test]
+fn steps_go_on_back_and_to_a_place_and_a_changed_parameter_goes_on_from_there() {
+    let desk = Desk::new("counter", COUNTER);
+    assert_eq!(desk.words(), "n = 0");
+    let ask = |command| {
+        desk.ask(command);
+        desk.words()
+    };
+    assert_eq!(ask(Command::Step), "n = 1");
+    assert_eq!(ask(Command::Step), "n = 2");
+    assert_eq!(ask(Command::Back), "n = 1");
+    assert_eq!(ask(Command::Step), "n = 2");
+    assert_eq!(ask(Command::Seek(1)), "n = 1");
+    assert_eq!(ask(Command::Set("by".into(), "5".into())), "n = 1");
+    assert_eq!(ask(Command::Step), "n = 6");
+    assert_eq!(ask(Command::Restart), "n = 0");
+}
+
+#[test]
+fn playing_ends_where_the_method_does_and_frames_tell_the_question_they_answer() {
+    let desk = Desk::new("counter", COUNTER);
+    desk.frame();
+    desk.ask(Command::Set("by".into(), "9".into()));
+    assert_eq!(desk.frame().generation, 1);
+    desk.ask(Command::Play);
+    let last = desk.next(|u| match u {
+        Update::Frame(f) if f.done.is_some() => Some(f.clone()),
+        _ => None,
+    });
+    assert_eq!((last.step, last.done.as_deref()), (11, Some("full")));
+    assert_eq!(last.scalars[0].1.len(), 12);
+    desk.next(|u| matches!(u, Update::Busy(false)).then_some(()));
+}
+
+#[test]
+fn a_newer_question_ends_an_endless_one_soon() {
+    let desk = Desk::new("words", &words("hello"));
+    desk.frame();
+    fs::write(desk.script("endless"), words("x").replace("text(", "loop { cx.input.abs(); }\n text(")).unwrap();
+    desk.ask(Command::Method("endless".into()));
+    desk.next(|u| matches!(u, Update::Method(card) if card.name == "endless").then_some(()));
+    std::thread::sleep(Duration::from_millis(50));
+    let begun = Instant::now();
+    desk.ask(Command::Method("words".into()));
+    assert_eq!(desk.words(), "hello");
+    assert!(begun.elapsed() < Duration::from_secs(2), "{:?}", begun.elapsed());
+}
+
+#[test]
+fn what_is_asked_wrongly_is_told_and_the_answer_before_stays() {
+    let desk = Desk::new("counter", COUNTER);
+    desk.frame();
+    desk.ask(Command::Set("by".into(), "10".into()));
+    assert!(desk.failure().contains("a whole number from 0 to 9"));
+    desk.ask(Command::Set("bye".into(), "1".into()));
+    assert!(desk.failure().contains("did you mean \"by\""));
+    desk.ask(Command::Method("nowhere".into()));
+    assert!(desk.failure().contains("no method named \"nowhere\""));
+    desk.ask(Command::Picture("nowhere.png".into()));
+    assert!(desk.failure().contains("nowhere.png"));
+    desk.ask(Command::Model { name: "nowhere".into(), weights: None });
+    assert!(desk.failure().contains("no architecture named \"nowhere\""));
+    desk.ask(Command::Target(Some(99)));
+    assert!(desk.failure().contains("no class 99"));
+    desk.ask(Command::Step);
+    assert_eq!(desk.words(), "n = 1");
+}
+
+/// As `cp` and most programs save: the file is truncated and written.
+fn in_place(path: &Path, text: &str) {
+    fs::write(path, text).unwrap();
+}
+
+/// As vim saves: the old file is renamed away, a new one is written, the old one is removed.
+fn by_backup(path: &Path, text: &str) {
+    let backup = path.with_extension("rhai~");
+    fs::rename(path, &backup).unwrap();
+    fs::write(path, text).unwrap();
+    fs::remove_file(backup).unwrap();
+}
+
+/// As helix saves: a temporary file beside it takes its name.
+fn by_rename(path: &Path, text: &str) {
+    let temporary = path.with_extension("tmp");
+    fs::write(&temporary, text).unwrap();
+    fs::rename(temporary, path).unwrap();
+}
+
+#[test]
+fn a_saved_script_is_shown_however_it_was_saved() {
+    let desk = Desk::new("words", &words("first"));
+    assert_eq!(desk.words(), "first");
+    for (i, save) in [in_place, by_backup, by_rename, in_place, by_rename, by_backup].into_iter().enumerate() {
+        let text = format!("version {i}");
+        let begun = Instant::now();
+        save(&desk.script("words"), &words(&text));
+        assert_eq!(desk.words(), text);
+        assert!(begun.elapsed() < Duration::from_secs(3), "{:?}", begun.elapsed());
+    }
+}
+
+#[test]
+fn a_broken_script_is_told_with_its_line_while_the_last_good_one_stays() {
+    let desk = Desk::new("counter", COUNTER);
+    desk.frame();
+    desk.ask(Command::Step);
+    assert_eq!(desk.words(), "n = 1");
+    fs::write(desk.script("counter"), COUNTER.replace("s.n += cx", "s.n +== cx")).unwrap();
+    assert!(desk.failure().starts_with("counter:3:"));
+    desk.ask(Command::Step);
+    assert_eq!(desk.words(), "n = 2");
+    fs::write(desk.script("counter"), COUNTER.replace("n = $", "count = $")).unwrap();
+    assert_eq!(desk.words(), "count = 2");
+    desk.ask(Command::Step);
+    assert_eq!(desk.words(), "count = 3");
+}
+
+#[test]
+fn a_library_that_is_saved_runs_its_plugin_again() {
+    let desk = Desk::new("words", &words("first"));
+    desk.frame();
+    fs::create_dir(desk.folder.path().join("lib")).unwrap();
+    fs::write(desk.script("lib/say"), "fn it() { \"one\" }").unwrap();
+    let text = "import \"lib/say\" as say;\nconst PLUGIN = #{ group: \"test\" };\nfn run(cx) { text(say::it(), \"w\") }";
+    fs::write(desk.script("words"), text).unwrap();
+    assert_eq!(desk.words(), "one");
+    fs::write(desk.script("lib/say"), "fn it() { \"two\" }").unwrap();
+    assert_eq!(desk.words(), "two");
+}
+
+#[test]
+fn figures_are_saved_as_files() {
+    let desk = Desk::new("words", &words("hello"));
+    desk.frame();
+    let out = desk.folder.path().join("out");
+    desk.ask(Command::Save(out.clone()));
+    desk.next(|u| matches!(u, Update::Log(line) if line.starts_with("saved 2 files")).then_some(()));
+    assert_eq!(fs::read_to_string(out.join("01-words.txt")).unwrap(), "hello\n");
+    assert!(fs::read_to_string(out.join("result.json")).unwrap().contains("\"method\": \"words\""));
+}
