@@ -166,6 +166,17 @@ fn safetensors_of_every_type_are_read() {
 }
 
 #[test]
+fn a_safetensors_head_of_any_length_is_not_taken_for_another_format() {
+    for length in 0x60u64..0xA0 {
+        let mut bytes = length.to_le_bytes().to_vec();
+        let head = r#"{"w":{"dtype":"U8","shape":[1],"data_offsets":[0,1]}}"#;
+        bytes.extend(format!("{head:<0$}", length as usize).bytes());
+        bytes.push(5);
+        assert_eq!(flat(&format::parse(&bytes).unwrap().tensors["w"]), [5.0], "{length}");
+    }
+}
+
+#[test]
 fn numbers_that_are_not_read_are_named() {
     let header = br#"{"weight":{"dtype":"F8_E4M3","shape":[2],"data_offsets":[0,2]}}"#;
     let mut bytes = (header.len() as u64).to_le_bytes().to_vec();

@@ -169,8 +169,10 @@ fn names_from_a_file_come_to_the_terminal_without_control_characters() {
     assert!(!error.contains('\x1b') && error.contains("os.system, which is not run"), "{error}");
 }
 
+type Files = Vec<(&'static str, Vec<u8>)>;
+
 /// Small data sets: what to open them by, `DIR` standing for a folder, and their files.
-fn data_sets() -> Vec<(&'static str, Vec<(&'static str, Vec<u8>)>)> {
+fn data_sets() -> Vec<(&'static str, Files)> {
     let images = [&[0, 0, 8, 3, 0, 0, 0, 2, 0, 0, 0, 3, 0, 0, 0, 3][..], &[9; 18]].concat();
     let labels = vec![0, 0, 8, 1, 0, 0, 0, 2, 3, 4];
     let pack = |bytes: &[u8]| {
