@@ -213,7 +213,8 @@ fn a_library_that_is_saved_runs_its_plugin_again() {
     desk.frame();
     fs::create_dir(desk.folder.path().join("lib")).unwrap();
     fs::write(desk.script("lib/say"), "fn it() { \"one\" }").unwrap();
-    let text = "import \"lib/say\" as say;\nconst PLUGIN = #{ group: \"test\" };\nfn run(cx) { text(say::it(), \"w\") }";
+    let text =
+        "import \"lib/say\" as say;\nconst PLUGIN = #{ group: \"test\" };\nfn run(cx) { text(say::it(), \"w\") }";
     fs::write(desk.script("words"), text).unwrap();
     assert_eq!(desk.words(), "one");
     fs::write(desk.script("lib/say"), "fn it() { \"two\" }").unwrap();

@@ -157,7 +157,7 @@ pub struct Eval {
 pub struct Check {
     /// Methods, or .rhai files
     #[arg(value_name = "PLUGIN", required = true)]
-    pub plugins: Vec<String>,
+    pub methods: Vec<String>,
 }
 
 /// How pictures are drawn.

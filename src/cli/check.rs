@@ -13,7 +13,7 @@ const STEPS: usize = 2;
 pub fn check(scripts: &Scripts, args: &Check) -> Result<ExitCode> {
     let host = open::host(scripts)?;
     let mut wrong = 0;
-    for plugin in &args.plugins {
+    for plugin in &args.methods {
         match figures(&host, plugin) {
             Ok(count) => draw::print(&format!("ok     {plugin}: {count} figures"))?,
             Err(error) => {

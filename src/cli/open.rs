@@ -70,7 +70,8 @@ pub fn session(host: &Host, model: Model, picture: (&str, &Picture), method: &st
     let preparing = || format!("preparing \"{name}\" for {}", model.card.name);
     let input = model.card.preprocess().apply(picture, q.no_resize).with_context(preparing)?;
     let method = host.method(method).map_err(of_name)?;
-    let mut session = Session::new(host, model.clone(), name, input).with_context(|| format!("running {}", model.card.name))?;
+    let mut session =
+        Session::new(host, model.clone(), name, input).with_context(|| format!("running {}", model.card.name))?;
     session.open(method);
     session.set_seed(q.seed);
     if let Some(target) = &q.target {

@@ -26,7 +26,8 @@ pub fn run(scripts: &Scripts, args: &Run) -> Result<ExitCode> {
     let host = open::host(scripts)?;
     let stop = Stop::new(host.guard())?;
     // What is asked wrongly is told before anything long begins.
-    host.method(&args.method).map_err(|e| if e.is::<crate::script::message::Report>() { e } else { usage::usage(e) })?;
+    host.method(&args.method)
+        .map_err(|e| if e.is::<crate::script::message::Report>() { e } else { usage::usage(e) })?;
     let model = open::model(&host, &args.question.network)?;
     let names: Vec<_> = match args.question.pictures.len() {
         0 => vec![None],

@@ -34,9 +34,8 @@ fn parameters(host: &Host, row: &MethodRow) -> String {
 
 fn method(host: &Host, row: &MethodRow) -> Value {
     let params = host.method(&row.name).map(|m| m.params).unwrap_or_default();
-    let param = |p: &Param| {
-        json!({ "name": p.name, "doc": p.doc, "default": p.default.text(), "takes": p.kind.text() })
-    };
+    let param =
+        |p: &Param| json!({ "name": p.name, "doc": p.doc, "default": p.default.text(), "takes": p.kind.text() });
     json!({
         "name": row.name,
         "group": row.group,
@@ -53,7 +52,10 @@ pub fn models(scripts: &Scripts, args: &Table) -> Result<ExitCode> {
     let (rows, errors) = open::architectures(&host).list();
     errors.iter().for_each(|e| eprintln!("warning: {}", super::usage::sentence(e)));
     if args.json {
-        let row = |r| -> Value { let r: &crate::script::message::ModelRow = r; json!({ "name": r.name, "summary": r.summary, "weights": r.weights }) };
+        let row = |r| -> Value {
+            let r: &crate::script::message::ModelRow = r;
+            json!({ "name": r.name, "summary": r.summary, "weights": r.weights })
+        };
         return as_json(rows.iter().map(row).collect());
     }
     let weights = |own: bool| if own { "inside" } else { "-w FILE" };
@@ -65,7 +67,8 @@ pub fn models(scripts: &Scripts, args: &Table) -> Result<ExitCode> {
 pub fn layers(scripts: &Scripts, args: &Of) -> Result<ExitCode> {
     let card = network(scripts, args)?;
     if args.json {
-        let row = |l: &LayerRow| json!({ "name": l.name, "kind": l.kind, "shape": l.shape, "parameters": l.parameters });
+        let row =
+            |l: &LayerRow| json!({ "name": l.name, "kind": l.kind, "shape": l.shape, "parameters": l.parameters });
         return as_json(card.layers.iter().map(row).collect());
     }
     let shape = |l: &LayerRow| l.shape.iter().map(ToString::to_string).collect::<Vec<_>>().join("x");

@@ -175,7 +175,12 @@ impl Session {
     /// The method and its parameters for the app.
     pub fn card(&self) -> Option<MethodCard> {
         let m = self.method.as_ref()?;
-        Some(MethodCard { name: m.name.clone(), doc: m.doc.clone(), stepped: m.stepped, params: self.params.rows(&self.model) })
+        Some(MethodCard {
+            name: m.name.clone(),
+            doc: m.doc.clone(),
+            stepped: m.stepped,
+            params: self.params.rows(&self.model),
+        })
     }
 
     /// Whether steps can be taken from here.

@@ -1,0 +1,293 @@
+//! The command from outside: what it prints and writes, what it says of wrong input, its exit codes.
+#![allow(clippy::unwrap_used)]
+
+use serde_json::Value;
+use std::fs;
+use std::io::Write;
+use std::path::Path;
+use std::process::{Command, Output};
+use std::time::{Duration, Instant};
+use tempfile::TempDir;
+
+/// Runs gradscope in an empty folder with nobody's configuration.
+fn gradscope(folder: &Path, args: &[&str]) -> Output {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_gradscope"));
+    command.args(args).current_dir(folder).env("HOME", folder).env("XDG_CONFIG_HOME", folder);
+    command.env_remove("RUST_BACKTRACE").output().unwrap()
+}
+
+fn text(bytes: &[u8]) -> String {
+    String::from_utf8_lossy(bytes).into_owned()
+}
+
+/// What a run in an empty folder printed; it must succeed.
+fn printed(args: &[&str]) -> String {
+    let folder = TempDir::new().unwrap();
+    let out = gradscope(folder.path(), args);
+    assert!(out.status.success(), "{args:?}: {}", text(&out.stderr));
+    text(&out.stdout)
+}
+
+fn json(args: &[&str]) -> Value {
+    serde_json::from_str(&printed(args)).unwrap()
+}
+
+/// Runs something wrong: it must fail with this code, say one thing on stderr, nothing on stdout, and leave no file.
+fn wrong(folder: &Path, args: &[&str], code: i32) -> String {
+    let before = files(folder);
+    let out = gradscope(folder, args);
+    let said = text(&out.stderr);
+    assert_eq!(out.status.code(), Some(code), "{args:?}: {said}");
+    assert!(said.starts_with("error: ") && !said.contains("panicked"), "{args:?}: {said}");
+    assert_eq!(text(&out.stdout), "", "{args:?}");
+    assert_eq!(files(folder), before, "{args:?} left files");
+    said
+}
+
+fn files(folder: &Path) -> Vec<String> {
+    let mut names: Vec<_> = fs::read_dir(folder).unwrap().map(|f| f.unwrap().path().display().to_string()).collect();
+    names.sort();
+    names
+}
+
+fn assert_says(said: &str, parts: &[&str]) {
+    for part in parts {
+        assert!(said.contains(part), "no {part:?} in: {said}");
+    }
+}
+
+#[test]
+fn methods_models_layers_and_classes_are_tables_and_json() {
+    assert_says(&printed(&["methods"]), &["gradcam", "attribution", "layer variant relu"]);
+    assert_says(&printed(&["models"]), &["squeezenet1_0", "shapes", "inside"]);
+    assert_says(&printed(&["layers", "-m", "squeezenet1_0"]), &["features.3.squeeze", "conv", "16x54x54"]);
+    assert_says(&printed(&["classes"]), &["0", "9"]);
+    let methods = json(&["methods", "--json"]);
+    let fgsm = methods.as_array().unwrap().iter().find(|m| m["name"] == "fgsm").unwrap();
+    assert_eq!(fgsm["parameters"][1]["name"], "epsilon");
+    assert_eq!(json(&["classes", "-m", "squeezenet1_0", "--json"])[243]["label"], "bull mastiff");
+    assert_eq!(json(&["layers", "-m", "resnet18", "--json"])[1]["kind"], "normalize");
+    assert!(json(&["models", "--json"]).as_array().unwrap().len() > 20);
+}
+
+#[test]
+fn a_run_on_the_programs_own_network_writes_figures_raw_values_and_a_result() {
+    let folder = TempDir::new().unwrap();
+    let out = gradscope(folder.path(), &["run", "gradcam", "--out", "o"]);
+    assert!(out.status.success(), "{}", text(&out.stderr));
+    let out = folder.path().join("o");
+    let result: Value = serde_json::from_str(&fs::read_to_string(out.join("result.json")).unwrap()).unwrap();
+    assert_eq!(result["method"], "gradcam");
+    assert_eq!(result["model"], "shapes");
+    assert_eq!(result["top5"].as_array().unwrap().len(), 5);
+    assert_eq!(result["figures"][0]["file"], "01-cam.png");
+    assert_eq!(result["figures"][0]["raw"], "cam.npy");
+    let picture = image::open(out.join("01-cam.png")).unwrap();
+    assert!(picture.width() >= 64);
+    let raw = gradscope::data::read_npy(&out.join("cam.npy")).unwrap();
+    assert_eq!(raw.shape, [1, 1, 64, 64]);
+}
+
+#[test]
+fn an_attack_tells_its_steps() {
+    let result = json(&["run", "fgsm", "--set", "step=1", "--steps", "3", "--json"]);
+    let steps = result["steps"].as_array().unwrap();
+    assert!(steps.len() >= 2 && steps.len() <= 4);
+    assert!((steps[1]["linf"].as_f64().unwrap() - 1.0).abs() < 1e-3);
+    assert!(steps[1]["top_logit"].is_number() && steps[1]["goal_logit"].is_number());
+    assert_eq!(result["parameters"]["step"], "1");
+}
+
+#[test]
+fn the_same_seed_gives_the_same_numbers() {
+    let run =
+        |seed: &str| json(&["run", "fgsm", "--set", "random_start=true", "--steps", "1", "--seed", seed, "--json"]);
+    let numbers = |v: Value| v["steps"].clone();
+    assert_eq!(numbers(run("1")), numbers(run("1")));
+    assert_ne!(numbers(run("1")), numbers(run("2")));
+}
+
+#[test]
+fn several_pictures_get_a_folder_each() {
+    let folder = TempDir::new().unwrap();
+    let args = ["run", "saliency", "-i", "made:shapes[0]", "-i", "made:shapes[1]", "--out", "o"];
+    assert!(gradscope(folder.path(), &args).status.success());
+    let names = files(&folder.path().join("o"));
+    assert_eq!(names.len(), 2);
+    assert!(names.iter().all(|n| Path::new(n).join("saliency.npy").is_file()));
+}
+
+#[test]
+fn accuracy_is_printed_as_words_or_json() {
+    let eval = json(&["eval", "-m", "digits", "--data", "made:digits", "--json"]);
+    assert_eq!(eval["total"], 2000);
+    let (correct, accuracy) = (eval["correct"].as_f64().unwrap(), eval["accuracy"].as_f64().unwrap());
+    assert!((correct / 2000.0 - accuracy).abs() < 1e-9);
+}
+
+#[test]
+fn check_tells_good_scripts_from_wrong_ones() {
+    let folder = TempDir::new().unwrap();
+    fs::write(folder.path().join("bad.rhai"), "const PLUGIN = #{ group: \"x\" };\nfn run(cx) { cx.inptu }").unwrap();
+    assert!(printed(&["check", "saliency", "gradcam", "fgsm", "lrp_by_hand"]).lines().all(|l| l.starts_with("ok")));
+    let out = gradscope(folder.path(), &["check", "saliency", "bad.rhai"]);
+    assert_eq!(out.status.code(), Some(1));
+    assert_says(&text(&out.stdout), &["ok     saliency", "wrong  bad:2:", "did you mean \"input\"?"]);
+}
+
+#[test]
+fn what_does_not_exist_is_a_usage_error_that_says_what_does() {
+    let f = TempDir::new().unwrap();
+    let says = |args: &[&str], parts: &[&str]| assert_says(&wrong(f.path(), args, 2), parts);
+    says(&["run", "gradcamm"], &["no method named \"gradcamm\"", "gradcam"]);
+    says(&["run", "gradcam", "-m", "squeeznet1_0"], &["no architecture named", "squeezenet1_0"]);
+    says(&["run", "gradcam", "-t", "nothing"], &["no class named \"nothing\"", "close ones are"]);
+    says(&["run", "gradcam", "-t", "10"], &["no class 10", "10 classes, 0 to 9"]);
+    says(&["run", "gradcam", "--set", "layer=conv99"], &["no layer named \"conv99\""]);
+    says(&["run", "gradcam", "--set", "lay=conv1"], &["no parameter \"lay\", did you mean \"layer\"?"]);
+    says(&["run", "gradcam", "--set", "variant=best"], &["one of gradcam, gradcam++, layercam, xgradcam"]);
+    says(&["run", "fgsm", "--set", "epsilon=-1"], &["a number from 0 to 255, in 1/255", "-1"]);
+    says(&["run", "fgsm", "--set", "epsilon=eight"], &["\"eight\"", "a number from 0 to 255"]);
+    says(&["run", "fgsm", "--set", "epsilon"], &["name=value"]);
+    says(&["run", "gradcam", "--steps", "3"], &["has no steps"]);
+    says(&["run", "gradcam", "--device", "cuda:0"], &["cpu"]);
+    says(&["run", "gradcam", "--plugins", "nowhere"], &["there is no folder \"nowhere\""]);
+}
+
+#[test]
+fn wrong_arguments_are_told_by_their_parser() {
+    let folder = TempDir::new().unwrap();
+    let out = gradscope(folder.path(), &["run", "gradcam", "--nonsense"]);
+    assert_eq!(out.status.code(), Some(2));
+    assert_says(&text(&out.stderr), &["--nonsense", "Usage"]);
+}
+
+#[test]
+fn wrong_weight_files_fail_with_their_name() {
+    let f = TempDir::new().unwrap();
+    let file = |name: &str, bytes: &[u8]| fs::write(f.path().join(name), bytes).unwrap();
+    file("text.safetensors", b"these are no weights");
+    file("short.safetensors", b"\x40\x00\x00\x00\x00\x00\x00\x00{\"a\":{\"dtype\":\"F32\",\"shape\":[9],");
+    file("evil.pth", b"\x80\x02cos\nsystem\nq\x00X\x0b\x00\x00\x00touch ownedq\x01\x85q\x02Rq\x03.");
+    let says = |args: &[&str], parts: &[&str]| assert_says(&wrong(f.path(), args, 1), parts);
+    says(&["run", "gradcam", "-m", "resnet20"], &["resnet20 needs weights", "-w"]);
+    says(&["run", "gradcam", "-m", "resnet20", "-w", "nowhere.pth"], &["nowhere.pth"]);
+    says(&["run", "gradcam", "-m", "resnet20", "-w", "text.safetensors"], &["text.safetensors"]);
+    says(&["run", "gradcam", "-m", "resnet20", "-w", "short.safetensors"], &["short.safetensors"]);
+    says(&["run", "gradcam", "-m", "resnet20", "-w", "evil.pth"], &["evil.pth", "system"]);
+    assert!(!f.path().join("owned").exists());
+}
+
+#[test]
+fn wrong_pictures_fail_with_their_name() {
+    let f = TempDir::new().unwrap();
+    fs::write(f.path().join("text.png"), "this is no picture").unwrap();
+    let mut png = std::io::Cursor::new(vec![]);
+    image::RgbImage::new(64, 64).write_to(&mut png, image::ImageFormat::Png).unwrap();
+    fs::write(f.path().join("half.png"), &png.get_ref()[..png.get_ref().len() / 2]).unwrap();
+    let mut bmp = std::io::Cursor::new(vec![]);
+    image::RgbImage::new(1, 1).write_to(&mut bmp, image::ImageFormat::Bmp).unwrap();
+    let mut huge = bmp.into_inner();
+    huge[18..22].copy_from_slice(&20_000u32.to_le_bytes());
+    huge[22..26].copy_from_slice(&20_000u32.to_le_bytes());
+    fs::write(f.path().join("huge.bmp"), huge).unwrap();
+    gradscope::data::write_npy(&f.path().join("nan.npy"), &[3, 64, 64], &vec![f32::NAN; 3 * 64 * 64]).unwrap();
+    gradscope::data::write_npy(&f.path().join("flat.npy"), &[3, 1, 1], &[0.5; 3]).unwrap();
+    let says = |picture: &str, parts: &[&str]| {
+        assert_says(&wrong(f.path(), &["run", "gradcam", "-i", picture], 1), parts);
+    };
+    says("nowhere.png", &["nowhere.png"]);
+    says("text.png", &["text.png", "it is text"]);
+    says("half.png", &["half.png", "damaged"]);
+    says("huge.bmp", &["20000x20000"]);
+    says("nan.npy", &["NaN"]);
+    says(".", &["folder"]);
+    says("made:nothing[0]", &["nothing"]);
+    says("made:shapes[99999999]", &["99999999"]);
+    says("flat.npy", &["flat.npy"]);
+}
+
+#[test]
+fn a_picture_of_one_pixel_is_scaled_like_any_other() {
+    let folder = TempDir::new().unwrap();
+    image::RgbImage::from_pixel(1, 1, image::Rgb([9, 200, 40])).save(folder.path().join("one.png")).unwrap();
+    let out = gradscope(folder.path(), &["run", "saliency", "-i", "one.png", "--json"]);
+    assert!(out.status.success(), "{}", text(&out.stderr));
+    let said = wrong(folder.path(), &["run", "saliency", "-i", "one.png", "--no-resize"], 1);
+    assert_says(&said, &["one.png"]);
+}
+
+#[test]
+fn hostile_scripts_end_in_an_error_with_their_line() {
+    let f = TempDir::new().unwrap();
+    let script = |name: &str, body: &str| {
+        let text = format!("const PLUGIN = #{{ group: \"x\" }};\nfn run(cx) {{\n  {body}\n}}");
+        fs::write(f.path().join(name), text).unwrap();
+    };
+    script("endless.rhai", "loop { }");
+    script("huge.rhai", "zeros([100000, 100000, 3])");
+    script("deep.rhai", "run(cx)");
+    script("broken.rhai", "let x = ;");
+    for (name, parts) in [
+        ("endless.rhai", ["endless:3:", "endless loop?"]),
+        ("huge.rhai", ["huge:3:", "too large"]),
+        ("deep.rhai", ["deep:", "too deep"]),
+        ("broken.rhai", ["broken:3:", "let x = ;"]),
+    ] {
+        let begun = Instant::now();
+        assert_says(&wrong(f.path(), &["run", name], 1), &parts);
+        assert!(begun.elapsed() < Duration::from_secs(60), "{name} took {:?}", begun.elapsed());
+    }
+}
+
+#[test]
+#[cfg(unix)]
+fn a_folder_that_cannot_be_written_is_an_error_with_its_name() {
+    let f = TempDir::new().unwrap();
+    fs::write(f.path().join("file"), "").unwrap();
+    for out in ["/proc/nowhere", "file", "file/below"] {
+        assert_says(&wrong(f.path(), &["run", "saliency", "--out", out], 1), &[out]);
+    }
+}
+
+#[test]
+#[cfg(target_os = "linux")]
+fn a_full_disk_is_an_error_and_leaves_no_part_of_a_file() {
+    let f = TempDir::new().unwrap();
+    // A limit on the size of files stands for the full disk: the first write beyond it fails.
+    let exe = env!("CARGO_BIN_EXE_gradscope");
+    let script = format!("trap '' XFSZ; ulimit -f 8; exec '{exe}' run saliency --out o");
+    let out = Command::new("bash").args(["-c", &script]).current_dir(f.path()).env("HOME", f.path()).output().unwrap();
+    assert_eq!(out.status.code(), Some(1), "{}", text(&out.stderr));
+    assert_says(&text(&out.stderr), &["error: writing \"o/"]);
+    assert!(!f.path().join("o/result.json").exists());
+    for name in files(&f.path().join("o")) {
+        assert!(fs::metadata(&name).unwrap().len() > 0 && !name.contains(".gradscope-"), "{name} is left over");
+    }
+}
+
+#[test]
+fn a_closed_pipe_is_no_error() {
+    let mut child = Command::new(env!("CARGO_BIN_EXE_gradscope"))
+        .args(["classes", "-m", "squeezenet1_0"])
+        .stdout(std::process::Stdio::piped())
+        .stderr(std::process::Stdio::piped())
+        .spawn()
+        .unwrap();
+    drop(child.stdout.take());
+    let out = child.wait_with_output().unwrap();
+    assert_eq!((out.status.code(), text(&out.stderr)), (Some(0), String::new()));
+}
+
+#[test]
+fn the_app_without_a_terminal_says_what_to_do_instead() {
+    let folder = TempDir::new().unwrap();
+    assert_says(&wrong(folder.path(), &[], 1), &["needs a terminal", "gradscope run"]);
+}
+
+#[test]
+fn help_shows_examples() {
+    assert_says(&printed(&["--help"]), &["Examples:", "gradscope run gradcam", "--no-resize"]);
+    let mut out = std::io::sink();
+    out.write_all(printed(&["run", "--help"]).as_bytes()).unwrap();
+}

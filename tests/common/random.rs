@@ -1,0 +1,57 @@
+//! Drawn numbers that are the same on every machine.
+#![allow(dead_code)]
+
+use candle_core::{Device, Tensor};
+
+/// SplitMix64.
+#[derive(Clone, Debug)]
+pub struct Random(pub u64);
+
+impl Random {
+    /// The next 64 bits.
+    pub fn bits(&mut self) -> u64 {
+        self.0 = self.0.wrapping_add(0x9E37_79B9_7F4A_7C15);
+        let z = (self.0 ^ (self.0 >> 30)).wrapping_mul(0xBF58_476D_1CE4_E5B9);
+        let z = (z ^ (z >> 27)).wrapping_mul(0x94D0_49BB_1331_11EB);
+        z ^ (z >> 31)
+    }
+
+    /// A number from `low` to `high`, both included.
+    pub fn between(&mut self, low: usize, high: usize) -> usize {
+        low + (self.bits() % (high - low + 1) as u64) as usize
+    }
+
+    /// Numbers in [-1, 1).
+    pub fn uniform(&mut self, count: usize) -> Vec<f64> {
+        (0..count).map(|_| (self.bits() >> 11) as f64 / (1u64 << 52) as f64 - 1.0).collect()
+    }
+
+    /// An f64 tensor of numbers in [-1, 1).
+    pub fn tensor(&mut self, shape: &[usize]) -> Tensor {
+        Tensor::from_vec(self.uniform(shape.iter().product()), shape, &Device::Cpu).unwrap()
+    }
+
+    /// An f64 tensor whose values all differ by 0.05 at least, and from zero by half of that: no kink is near.
+    pub fn apart(&mut self, shape: &[usize]) -> Tensor {
+        let count: usize = shape.iter().product();
+        let mut values: Vec<f64> = (0..count).map(|i| (i as f64 - count as f64 / 2.0 + 0.5) * 0.05).collect();
+        for i in (1..count).rev() {
+            values.swap(i, self.between(0, i));
+        }
+        Tensor::from_vec(values, shape, &Device::Cpu).unwrap()
+    }
+}
+
+/// All numbers of a tensor.
+pub fn numbers(t: &Tensor) -> Vec<f64> {
+    t.to_dtype(candle_core::DType::F64).unwrap().flatten_all().unwrap().to_vec1().unwrap()
+}
+
+/// Asserts that two tensors have one shape, and values within `bound` of the greatest.
+pub fn assert_close(what: &str, ours: &Tensor, expected: &Tensor, bound: f64) {
+    assert_eq!(ours.dims(), expected.dims(), "{what}");
+    let (a, b) = (numbers(ours), numbers(expected));
+    let size = b.iter().fold(1e-3f64, |m, v| m.max(v.abs()));
+    let worst = a.iter().zip(&b).fold(0f64, |m, (a, b)| if (a - b).is_nan() { f64::NAN } else { m.max((a - b).abs()) });
+    assert!(worst <= bound * size, "{what}: off by {worst:e} where values are up to {size:e}");
+}

@@ -1,0 +1,83 @@
+//! Operations of every kind, over drawn sizes.
+
+use crate::random::Random;
+use gradscope::graph::op::*;
+use gradscope::kernel::{Conv2d, Pool2d, Window};
+use std::sync::Arc;
+
+/// One operation with the shapes of what it reads.
+pub struct Case {
+    /// The operation.
+    pub op: Arc<dyn Op>,
+    /// `(N, …)` of each input.
+    pub inputs: Vec<Vec<usize>>,
+}
+
+fn case(op: impl Op + 'static, inputs: &[&[usize]]) -> Case {
+    Case { op: Arc::new(op), inputs: inputs.iter().map(|s| s.to_vec()).collect() }
+}
+
+/// One drawn case of a kind; none for a kind that this file does not know.
+pub fn draw(kind: &str, r: &mut Random) -> Option<Case> {
+    let (n, c) = (r.between(1, 3), r.between(1, 4));
+    let (h, w) = (r.between(5, 9), r.between(5, 9));
+    let map: &[usize] = &[n, c, h, w];
+    Some(match kind {
+        "input" => case(Dropout, &[map]),
+        "normalize" => {
+            let mean = (0..c).map(|i| 0.3 + 0.1 * i as f64).collect();
+            case(Normalize { mean, std: (0..c).map(|i| 0.2 + 0.1 * i as f64).collect() }, &[map])
+        }
+        "conv" => conv(r, n, h, w),
+        "linear" => {
+            let (input, output) = (r.between(1, 9), r.between(1, 9));
+            case(Linear { input, output, bias: r.between(0, 1) == 1 }, &[&[n, input]])
+        }
+        "batch_norm" => case(BatchNorm { channels: c, epsilon: 1e-5 }, &[map]),
+        "lrn" => {
+            let size = r.between(1, 5);
+            case(Lrn { size, alpha: 0.3, beta: 0.75, k: 1.0 + r.between(0, 1) as f64 }, &[&[n, r.between(1, 7), h, w]])
+        }
+        "relu" => case(Relu, &[map]),
+        "leaky_relu" => case(LeakyRelu { slope: 0.1 }, &[map]),
+        "sigmoid" => case(Sigmoid, &[map]),
+        "tanh" => case(Tanh, &[map]),
+        "max_pool" => case(MaxPool { pool: pool(r, true) }, &[map]),
+        "avg_pool" => case(AvgPool { pool: pool(r, false), include_pad: r.between(0, 1) == 1 }, &[map]),
+        "adaptive_avg_pool" => case(AdaptiveAvgPool { output: (r.between(1, 5), r.between(1, 5)) }, &[map]),
+        "global_avg_pool" => case(GlobalAvgPool, &[map]),
+        "add" => case(Add, &[map, map]),
+        "mul" => case(Mul, &[map, map]),
+        "concat" => case(Concat, &[map, &[n, r.between(1, 3), h, w], map]),
+        "flatten" => case(Flatten, &[map]),
+        "reshape" => case(Reshape { dims: vec![h * w, c] }, &[map]),
+        "slice" => {
+            let dim = r.between(1, 3);
+            let start = r.between(0, map[dim] - 1);
+            let end = r.between(start + 1, map[dim]);
+            case(Slice { dim, start, end, step: r.between(1, 3) }, &[map])
+        }
+        "pad" => case(Pad { dim: r.between(1, 3), before: r.between(0, 3), after: r.between(0, 3) }, &[map]),
+        "dropout" => case(Dropout, &[map]),
+        "softmax" => case(Softmax, &[&[n, r.between(1, 9)]]),
+        "log_softmax" => case(LogSoftmax, &[&[n, r.between(1, 9)]]),
+        _ => return None,
+    })
+}
+
+fn conv(r: &mut Random, n: usize, h: usize, w: usize) -> Case {
+    let groups = r.between(1, 3);
+    let (input, output) = (groups * r.between(1, 2), groups * r.between(1, 3));
+    let mut two = |low, high| (r.between(low, high), r.between(low, high));
+    let (kernel, stride, padding, dilation) = (two(1, 3), two(1, 3), two(0, 2), two(1, 2));
+    let slide = Conv2d { stride, padding, dilation, groups };
+    case(Conv { input, output, kernel, slide, bias: r.between(0, 1) == 1 }, &[&[n, input, h, w]])
+}
+
+fn pool(r: &mut Random, dilated: bool) -> Pool2d {
+    let mut window = || {
+        let kernel = r.between(1, 3);
+        Window::new(kernel, r.between(1, 4), r.between(0, kernel / 2), if dilated { r.between(1, 2) } else { 1 })
+    };
+    Pool2d { h: window(), w: window(), ceil_mode: r.between(0, 1) == 1 }
+}

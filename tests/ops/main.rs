@@ -1,0 +1,10 @@
+//! Every operation kind and its kernels: gradients against finite differences in f64, fast paths against plain loops.
+#![allow(clippy::unwrap_used)]
+
+#[path = "../common/random.rs"]
+mod random;
+
+mod cases;
+mod differences;
+mod kernels;
+mod resize;

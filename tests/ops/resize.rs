@@ -1,0 +1,44 @@
+//! Interpolation: its VJP is its adjoint, and its values are PyTorch's.
+
+use crate::random::{Random, assert_close, numbers};
+use candle_core::{Device, Tensor};
+use gradscope::kernel::{Resize, interpolate, interpolate_vjp};
+
+const MODES: [Resize; 4] = [Resize::Nearest, Resize::Bilinear, Resize::BilinearAntialias, Resize::BilinearCorners];
+
+#[test]
+fn the_gradient_of_interpolation_is_its_adjoint() {
+    for (seed, mode) in MODES.into_iter().enumerate() {
+        for (from, to) in
+            [((5, 7), (11, 3)), ((8, 8), (8, 8)), ((1, 4), (6, 9)), ((13, 13), (40, 31)), ((9, 20), (1, 1))]
+        {
+            let mut r = Random(seed as u64);
+            let x = r.tensor(&[2, 3, from.0, from.1]);
+            let dy = r.tensor(&[2, 3, to.0, to.1]);
+            let forth = numbers(&interpolate(&x, to, mode).unwrap());
+            let back = numbers(&interpolate_vjp(&dy, from, mode).unwrap());
+            let dot = |a: &[f64], b: &[f64]| a.iter().zip(b).map(|(a, b)| a * b).sum::<f64>();
+            let (left, right) = (dot(&forth, &numbers(&dy)), dot(&numbers(&x), &back));
+            assert!((left - right).abs() < 1e-10, "{mode:?} {from:?} to {to:?}: {left} and {right}");
+        }
+    }
+}
+
+#[test]
+fn interpolation_gives_the_numbers_of_pytorch() {
+    let row = Tensor::new(&[[[[0f64, 1.0, 4.0, 9.0]]]], &Device::Cpu).unwrap();
+    // torch.nn.functional.interpolate(row, size=(1, 6 or 2), mode=…), torch 1.13
+    let cases: [(Resize, usize, &[f64]); 6] = [
+        (Resize::Nearest, 6, &[0.0, 0.0, 1.0, 4.0, 4.0, 9.0]),
+        (Resize::Bilinear, 6, &[0.0, 0.5, 1.5, 3.5, 6.5, 9.0]),
+        (Resize::BilinearCorners, 6, &[0.0, 0.6, 1.6, 3.4, 6.0, 9.0]),
+        (Resize::BilinearAntialias, 2, &[1.0, 40.0 / 7.0]),
+        (Resize::Bilinear, 2, &[0.5, 6.5]),
+        (Resize::BilinearCorners, 2, &[0.0, 9.0]),
+    ];
+    for (mode, width, expected) in cases {
+        let ours = interpolate(&row, (1, width), mode).unwrap();
+        let expected = Tensor::new(expected, &Device::Cpu).unwrap().reshape((1, 1, 1, width)).unwrap();
+        assert_close(&format!("{mode:?} to {width}"), &ours, &expected, 1e-9);
+    }
+}
