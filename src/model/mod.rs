@@ -2,6 +2,7 @@
 
 pub mod format;
 mod evaluate;
+pub mod train;
 
 pub use evaluate::{Count, correct, evaluate};
 

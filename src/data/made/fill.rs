@@ -36,7 +36,8 @@ fn span(line: &mut [f32], a: f32, b: f32) {
     if a >= b {
         return;
     }
-    for x in a as usize..(b.ceil() as usize) {
-        line[x] += (b.min(x as f32 + 1.0) - a.max(x as f32)).max(0.0) / ROWS as f32;
+    let cells = line.iter_mut().enumerate().take(b.ceil() as usize).skip(a as usize);
+    for (left, cell) in cells.map(|(x, cell)| (x as f32, cell)) {
+        *cell += (b.min(left + 1.0) - a.max(left)).max(0.0) / ROWS as f32;
     }
 }

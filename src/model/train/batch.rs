@@ -1,0 +1,104 @@
+//! Which pictures stand in which batch, and how each is moved.
+
+use super::Options;
+use anyhow::Result;
+use candle_core::Tensor;
+use rand::seq::SliceRandom;
+use rand::{Rng, SeedableRng};
+use rand_chacha::ChaCha8Rng;
+
+/// The batches of all epochs: a new order for each, from the seed and the epoch alone.
+pub(super) struct Batches {
+    count: usize,
+    batch: usize,
+    seed: u64,
+    shift: usize,
+    flip: bool,
+    /// The epoch whose order is at hand.
+    epoch: Option<usize>,
+    order: Vec<usize>,
+}
+
+impl Batches {
+    pub(super) fn new(count: usize, options: &Options) -> Self {
+        let Options { batch, seed, shift, flip, .. } = *options;
+        Self { count, batch, seed, shift, flip, epoch: None, order: vec![] }
+    }
+
+    /// How many batches an epoch has.
+    pub(super) fn per_epoch(&self) -> usize {
+        self.count.div_ceil(self.batch)
+    }
+
+    /// The pictures of a batch.
+    pub(super) fn numbers(&mut self, epoch: usize, batch: usize) -> &[usize] {
+        if self.epoch != Some(epoch) {
+            let mut random = self.random(epoch, 0);
+            self.order = (0..self.count).collect();
+            self.order.shuffle(&mut random);
+            self.epoch = Some(epoch);
+        }
+        let start = batch * self.batch;
+        &self.order[start..(start + self.batch).min(self.count)]
+    }
+
+    /// Pictures `(N, C, H, W)` of these numbers, each shifted and mirrored as drawn for it in this epoch.
+    pub(super) fn moved(&self, x: &Tensor, numbers: &[usize], epoch: usize) -> Result<Tensor> {
+        if self.shift == 0 && !self.flip {
+            return Ok(x.clone());
+        }
+        let (_, _, height, width) = x.dims4()?;
+        let padded = x.pad_with_same(2, self.shift, self.shift)?.pad_with_same(3, self.shift, self.shift)?;
+        let one = |(row, &number): (usize, &usize)| -> Result<Tensor> {
+            let mut random = self.random(epoch, 1 + number as u64);
+            let [down, across] = [0, 1].map(|_| random.random_range(0..=2 * self.shift));
+            let picture = padded.narrow(0, row, 1)?.narrow(2, down, height)?.narrow(3, across, width)?;
+            if self.flip && random.random() { Ok(picture.flip(&[3])?) } else { Ok(picture) }
+        };
+        let moved = numbers.iter().enumerate().map(one).collect::<Result<Vec<_>>>()?;
+        Ok(Tensor::cat(&moved, 0)?)
+    }
+
+    /// Random numbers of one epoch; stream 0 is the order, the others are pictures.
+    fn random(&self, epoch: usize, stream: u64) -> ChaCha8Rng {
+        let mut random = ChaCha8Rng::seed_from_u64(self.seed.wrapping_mul(0x9E37_79B9_7F4A_7C15) ^ epoch as u64);
+        random.set_stream(stream);
+        random
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use candle_core::Device;
+
+    fn batches(options: Options) -> Batches {
+        Batches::new(10, &options)
+    }
+
+    #[test]
+    fn an_epoch_has_each_picture_once_and_the_next_another_order() {
+        let mut batches = batches(Options { batch: 4, ..Options::default() });
+        assert_eq!(batches.per_epoch(), 3);
+        let mut epoch = |e| (0..3).flat_map(|b| batches.numbers(e, b).to_vec()).collect::<Vec<_>>();
+        let (first, second) = (epoch(0), epoch(1));
+        assert_ne!(first, second);
+        assert_eq!(epoch(0), first);
+        for mut numbers in [first, second] {
+            numbers.sort_unstable();
+            assert_eq!(numbers, (0..10).collect::<Vec<_>>());
+        }
+    }
+
+    #[test]
+    fn a_picture_is_moved_alike_in_whichever_batch_it_stands() {
+        let batches = batches(Options { shift: 2, flip: true, ..Options::default() });
+        let x = Tensor::arange(0f32, 50.0, &Device::Cpu).unwrap().reshape((2, 1, 5, 5)).unwrap();
+        let values = |t: Tensor| t.flatten_all().unwrap().to_vec1::<f32>().unwrap();
+        let both = batches.moved(&x, &[3, 7], 1).unwrap();
+        assert_eq!(both.dims(), [2, 1, 5, 5]);
+        let second = batches.moved(&x.narrow(0, 1, 1).unwrap(), &[7], 1).unwrap();
+        assert_eq!(values(both.narrow(0, 1, 1).unwrap()), values(second));
+        assert!((0..5).any(|epoch| values(batches.moved(&x, &[3, 7], epoch).unwrap()) != values(both.clone())));
+    }
+}

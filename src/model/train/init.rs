@@ -1,0 +1,64 @@
+//! Weights to start from.
+
+use crate::graph::{Graph, Node, Parameter};
+use anyhow::{Error, Result, bail};
+use candle_core::{Device, Tensor};
+use rand::{Rng, SeedableRng};
+use rand_chacha::ChaCha8Rng;
+use serde::{Deserialize, Serialize};
+use sha2::{Digest, Sha256};
+use std::str::FromStr;
+
+/// How first weights are drawn, where one output reads `n` numbers.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Init {
+    /// Uniform in `±√(6/n)`, biases 0: values keep their size from ReLU to ReLU (He et al. 2015, arXiv:1502.01852).
+    ///
+    /// PyTorch's `kaiming_uniform_(nonlinearity="relu")`.
+    He,
+    /// Uniform in `±1/√n`, biases alike: what PyTorch's `Conv2d` and `Linear` draw unasked. Deep networks without
+    /// batch norm hardly start from it.
+    Torch,
+}
+
+impl FromStr for Init {
+    type Err = Error;
+
+    /// `he` or `torch`.
+    fn from_str(text: &str) -> Result<Self> {
+        match text {
+            "he" => Ok(Self::He),
+            "torch" => Ok(Self::Torch),
+            _ => bail!("no initialisation \"{text}\"; there are he and torch"),
+        }
+    }
+}
+
+/// The network with drawn weights.
+///
+/// Each tensor is drawn from the seed and its name, so that one more layer does not change the others.
+pub(super) fn draw(graph: &Graph, init: Init, seed: u64) -> Result<Graph> {
+    let mut drawn = graph.clone();
+    for node in &mut drawn.nodes {
+        node.params = params(node, init, seed)?;
+    }
+    Ok(drawn)
+}
+
+fn params(node: &Node, init: Init, seed: u64) -> Result<Vec<Tensor>> {
+    let fan_in = node.parameters().next().map_or(1, |weight| weight.shape[1..].iter().product::<usize>()).max(1) as f32;
+    let tensor = |p: Parameter| {
+        let bound = match init {
+            Init::He if p.shape.len() == 1 => 0.0,
+            Init::He => (6.0 / fan_in).sqrt(),
+            Init::Torch => 1.0 / fan_in.sqrt(),
+        };
+        let key = Sha256::new().chain_update(seed.to_le_bytes()).chain_update(&p.name).finalize();
+        let mut rng = ChaCha8Rng::from_seed(key.into());
+        let count = p.shape.iter().product();
+        let values: Vec<f32> = (0..count).map(|_| bound * (2.0 * rng.random::<f32>() - 1.0)).collect();
+        Ok(Tensor::from_vec(values, p.shape, &Device::Cpu)?)
+    };
+    node.parameters().map(tensor).collect()
+}

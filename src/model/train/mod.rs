@@ -1,0 +1,273 @@
+//! Training: from a network, a data set and options to weights, one batch a step.
+
+mod batch;
+mod checkpoint;
+mod init;
+mod optimizer;
+mod schedule;
+
+pub use checkpoint::write_weights;
+pub use init::Init;
+pub use optimizer::Optimizer;
+pub use schedule::Schedule;
+
+use super::Card;
+use super::evaluate::check_labels;
+use crate::backward::{Walk, cross_entropy_labels, cross_entropy_loss};
+use crate::data::{Dataset, Preprocess};
+use crate::graph::Graph;
+use anyhow::{Context, Result, ensure};
+use batch::Batches;
+use candle_core::Tensor;
+use rayon::prelude::*;
+use serde::{Deserialize, Serialize};
+use std::collections::BTreeMap;
+use std::ops::ControlFlow;
+use std::path::Path;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+/// How to train.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Options {
+    /// How often each picture is seen.
+    pub epochs: usize,
+    /// Pictures of one step; the last of an epoch may have fewer.
+    pub batch: usize,
+    /// The learning rate that the schedule starts from.
+    pub rate: f64,
+    /// How gradients become steps.
+    pub optimizer: Optimizer,
+    /// How the rate changes.
+    pub schedule: Schedule,
+    /// `λ` of the penalty `λ/2 · |w|²`, added to the gradient as PyTorch's SGD and Adam do.
+    pub weight_decay: f64,
+    /// How first weights are drawn.
+    pub init: Init,
+    /// What weights, order and shifts are drawn from.
+    pub seed: u64,
+    /// Pictures are moved by up to this many pixels in either direction, their edges repeated.
+    pub shift: usize,
+    /// Whether half of the pictures are mirrored left to right.
+    pub flip: bool,
+}
+
+/// Training as a value that steps: no threads of its own, and it can be left between any two batches.
+///
+/// Layers run as they do later: dropout passes everything. The same options on the same machine give the same weights
+/// bit by bit, also where training was interrupted and resumed from a checkpoint.
+pub struct Trainer {
+    graph: Arc<Graph>,
+    name: String,
+    preprocess: Preprocess,
+    data: Dataset,
+    options: Options,
+    batches: Batches,
+    /// What the optimizer remembers, by name.
+    slots: BTreeMap<String, Tensor>,
+    /// Steps done.
+    step: usize,
+}
+
+/// One step done.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Report {
+    /// The epoch it belongs to, from 1.
+    pub epoch: usize,
+    /// How many there are.
+    pub epochs: usize,
+    /// The batch within the epoch, from 1.
+    pub batch: usize,
+    /// How many an epoch has.
+    pub batches: usize,
+    /// Mean cross entropy of the batch before the step.
+    pub loss: f64,
+    /// The learning rate of the step.
+    pub rate: f64,
+}
+
+/// How many parts of a batch run side by side; fixed, so that sums do not depend on the number of cores.
+const PARTS: usize = 4;
+
+impl Default for Options {
+    fn default() -> Self {
+        Self {
+            epochs: 5,
+            batch: 64,
+            rate: 1e-3,
+            optimizer: Optimizer::adam(),
+            schedule: Schedule::Cosine,
+            weight_decay: 0.0,
+            init: Init::He,
+            seed: 0,
+            shift: 0,
+            flip: false,
+        }
+    }
+}
+
+impl Trainer {
+    /// Training from the start: from the graph's weights where it has some, else from drawn ones.
+    ///
+    /// Errors: batch norm (its statistics cannot be learnt here), labels that the network has no score for, options
+    /// out of range.
+    pub fn new(graph: &Graph, card: &Card, data: Dataset, options: Options) -> Result<Self> {
+        check_trainable(graph, &card.name)?;
+        check_labels(&data, graph, &card.name)?;
+        options.check()?;
+        let bare = graph.nodes.iter().any(|n| n.params.len() < n.op.params().len());
+        let graph = if bare { init::draw(graph, options.init, options.seed)? } else { graph.clone() };
+        let batches = Batches::new(data.len(), &options);
+        Ok(Self {
+            graph: graph.into(),
+            name: card.name.clone(),
+            preprocess: card.preprocess(),
+            data,
+            options,
+            batches,
+            slots: BTreeMap::new(),
+            step: 0,
+        })
+    }
+
+    /// How it trains.
+    pub fn options(&self) -> &Options {
+        &self.options
+    }
+
+    /// Steps done, and how many there are.
+    pub fn progress(&self) -> (usize, usize) {
+        (self.step, self.batches.per_epoch() * self.options.epochs)
+    }
+
+    /// The network as it is now.
+    pub fn graph(&self) -> &Arc<Graph> {
+        &self.graph
+    }
+
+    /// The weights as they are now.
+    pub fn weights(&self) -> BTreeMap<String, Tensor> {
+        self.graph.weights()
+    }
+
+    /// Learns from the next batch; none when all epochs are done.
+    ///
+    /// Errors where the loss is no finite number; the weights are then those before the step.
+    pub fn step(&mut self) -> Result<Option<Report>> {
+        let (done, all) = self.progress();
+        if done >= all {
+            return Ok(None);
+        }
+        let per_epoch = self.batches.per_epoch();
+        let (epoch, batch) = (done / per_epoch, done % per_epoch);
+        let rate = self.options.rate * self.options.schedule.factor(done, all, per_epoch);
+        let numbers = self.batches.numbers(epoch, batch).to_vec();
+        let (loss, gradients) = self.gradients(&numbers, epoch)?;
+        ensure!(
+            loss.is_finite(),
+            "the loss is {loss} at batch {} of epoch {}; a learning rate below {rate} may help",
+            batch + 1,
+            epoch + 1
+        );
+        self.update(&gradients, rate)?;
+        self.step += 1;
+        let epochs = self.options.epochs;
+        Ok(Some(Report { epoch: epoch + 1, epochs, batch: batch + 1, batches: per_epoch, loss, rate }))
+    }
+
+    /// Trains to the end, or until `on` breaks; true at the end.
+    ///
+    /// A checkpoint is written after each epoch, whenever `every` has passed since the last, and when `on` breaks.
+    pub fn run(
+        &mut self,
+        checkpoint: Option<&Path>,
+        every: Duration,
+        on: &mut dyn FnMut(&Report) -> ControlFlow<()>,
+    ) -> Result<bool> {
+        let mut written = Instant::now();
+        while let Some(report) = self.step()? {
+            let stop = on(&report).is_break();
+            if let Some(path) = checkpoint
+                && (stop || report.batch == report.batches || written.elapsed() >= every)
+            {
+                self.save(path)?;
+                written = Instant::now();
+            }
+            if stop {
+                return Ok(false);
+            }
+        }
+        Ok(true)
+    }
+
+    /// Mean loss of these pictures, and the gradient of each parameter: parts side by side, summed in their order.
+    fn gradients(&self, numbers: &[usize], epoch: usize) -> Result<(f64, BTreeMap<String, Tensor>)> {
+        let parts: Vec<_> = numbers.par_chunks(numbers.len().div_ceil(PARTS)).map(|n| self.part(n, epoch)).collect();
+        let (mut loss, mut sums) = (0.0, BTreeMap::<String, Tensor>::new());
+        for (part, numbers_of_part) in parts.into_iter().zip(numbers.chunks(numbers.len().div_ceil(PARTS))) {
+            let (part_loss, gradients) = part?;
+            let share = numbers_of_part.len() as f64 / numbers.len() as f64;
+            loss += share * part_loss;
+            for (name, gradient) in gradients {
+                let gradient = (gradient * share)?;
+                let sum = match sums.remove(&name) {
+                    Some(sum) => (sum + gradient)?,
+                    None => gradient,
+                };
+                sums.insert(name, sum);
+            }
+        }
+        Ok((loss, sums))
+    }
+
+    fn part(&self, numbers: &[usize], epoch: usize) -> Result<(f64, BTreeMap<String, Tensor>)> {
+        let x = self.batches.moved(&self.data.batch(numbers, &self.preprocess)?, numbers, epoch)?;
+        let labels: Vec<_> = numbers.iter().map(|&i| self.data.label(i)).collect();
+        let trace = self.graph.forward(&x)?;
+        let logits = trace.logits()?;
+        let seed = cross_entropy_labels(&logits, &labels)?.reshape(trace.values[self.graph.logits].shape())?;
+        let seeds = vec![(self.graph.logits, seed)];
+        let walk = Walk { params: true, keep: false, to: vec![], ..Walk::gradient(&trace, seeds) };
+        Ok((cross_entropy_loss(&logits, &labels)?, walk.run()?.params))
+    }
+
+    fn update(&mut self, gradients: &BTreeMap<String, Tensor>, rate: f64) -> Result<()> {
+        let mut weights = self.graph.weights();
+        for (name, gradient) in gradients {
+            let w = weights.get_mut(name).with_context(|| format!("no weight \"{name}\""))?;
+            let gradient = (gradient + (&*w * self.options.weight_decay)?)?;
+            *w = self.options.optimizer.step(w, &gradient, (name, &mut self.slots), self.step + 1, rate)?;
+        }
+        self.graph = self.graph.with_weights(weights)?.into();
+        Ok(())
+    }
+}
+
+impl Options {
+    fn check(&self) -> Result<()> {
+        ensure!(self.epochs > 0 && self.batch > 0, "training needs at least one epoch and one picture a batch");
+        ensure!(self.rate.is_finite() && self.rate > 0.0, "a learning rate of {}; it must be above 0", self.rate);
+        ensure!(
+            self.weight_decay.is_finite() && self.weight_decay >= 0.0,
+            "a weight decay of {}; it must be 0 or more",
+            self.weight_decay
+        );
+        self.schedule.check()?;
+        self.optimizer.check()
+    }
+}
+
+/// Refuses networks with layers whose training differs from their use.
+fn check_trainable(graph: &Graph, name: &str) -> Result<()> {
+    let frozen = graph.nodes.iter().find(|n| n.op.params().iter().any(|p| !p.trained));
+    if let Some(node) = frozen {
+        anyhow::bail!(
+            "\"{name}\" cannot be trained here: layer \"{}\" ({}) has running statistics, which only the training \
+             of other programs updates; networks without such layers can",
+            node.name,
+            node.op.kind()
+        );
+    }
+    ensure!(graph.nodes.iter().any(|n| n.parameter_count() > 0), "\"{name}\" has nothing to train: no parameters");
+    Ok(())
+}

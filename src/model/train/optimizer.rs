@@ -1,0 +1,104 @@
+//! From a gradient to a step, as in PyTorch's `torch.optim`.
+
+use anyhow::{Error, Result, bail, ensure};
+use candle_core::Tensor;
+use serde::{Deserialize, Serialize};
+use std::collections::BTreeMap;
+use std::str::FromStr;
+
+/// How gradients become steps.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Optimizer {
+    /// `v ← μ v + g; w ← w − η v`, with Nesterov's look ahead `w ← w − η (g + μ v)`; PyTorch's `SGD`.
+    Sgd {
+        /// `μ`.
+        momentum: f64,
+        /// Whether it looks ahead (Sutskever et al. 2013).
+        nesterov: bool,
+    },
+    /// `m ← β₁ m + (1 − β₁) g; v ← β₂ v + (1 − β₂) g²; w ← w − η m̂ / (√v̂ + ε)`; Kingma & Ba 2015, arXiv:1412.6980.
+    Adam {
+        /// `β₁, β₂`.
+        betas: [f64; 2],
+        /// `ε`.
+        epsilon: f64,
+    },
+}
+
+impl Optimizer {
+    /// SGD with a momentum of 0.9.
+    pub fn sgd() -> Self {
+        Self::Sgd { momentum: 0.9, nesterov: false }
+    }
+
+    /// Adam as in its paper.
+    pub fn adam() -> Self {
+        Self::Adam { betas: [0.9, 0.999], epsilon: 1e-8 }
+    }
+
+    /// The weight behind step `t`, counted from 1; what it remembers of the weight `name` is in `slots`.
+    pub fn step(
+        &self,
+        w: &Tensor,
+        g: &Tensor,
+        (name, slots): (&str, &mut BTreeMap<String, Tensor>),
+        t: usize,
+        rate: f64,
+    ) -> Result<Tensor> {
+        let mut slot = |kind: &str, decay: f64, new: Tensor| -> Result<Tensor> {
+            let key = format!("{kind}.{name}");
+            let value = match slots.get(&key) {
+                Some(old) => ((old * decay)? + new)?,
+                None => new,
+            };
+            slots.insert(key, value.clone());
+            Ok(value)
+        };
+        let direction = match *self {
+            Self::Sgd { momentum: 0.0, .. } => g.clone(),
+            Self::Sgd { momentum, nesterov } => {
+                let v = slot("momentum_buffer", momentum, g.clone())?;
+                if nesterov { (g + (v * momentum)?)? } else { v }
+            }
+            Self::Adam { betas: [a, b], epsilon } => {
+                let m = (slot("exp_avg", a, (g * (1.0 - a))?)? / (1.0 - a.powf(t as f64)))?;
+                let v = (slot("exp_avg_sq", b, (g.sqr()? * (1.0 - b))?)? / (1.0 - b.powf(t as f64)))?;
+                (m / (v.sqrt()? + epsilon)?)?
+            }
+        };
+        Ok((w - (direction * rate)?)?)
+    }
+
+    /// Refuses values for which it is not defined.
+    pub(super) fn check(&self) -> Result<()> {
+        match *self {
+            Self::Sgd { momentum, nesterov } => {
+                ensure!((0.0..1.0).contains(&momentum), "a momentum of {momentum}; it is 0 or more, and below 1");
+                ensure!(!nesterov || momentum > 0.0, "Nesterov's look ahead needs a momentum above 0");
+            }
+            Self::Adam { betas, epsilon } => {
+                ensure!(
+                    betas.iter().all(|b| (0.0..1.0).contains(b)),
+                    "betas of {betas:?}; they are 0 or more, below 1"
+                );
+                ensure!(epsilon > 0.0, "an epsilon of {epsilon}; it must be above 0");
+            }
+        }
+        Ok(())
+    }
+}
+
+impl FromStr for Optimizer {
+    type Err = Error;
+
+    /// `sgd`, `nesterov` or `adam`, with their usual values.
+    fn from_str(text: &str) -> Result<Self> {
+        match text {
+            "sgd" => Ok(Self::sgd()),
+            "nesterov" => Ok(Self::Sgd { momentum: 0.9, nesterov: true }),
+            "adam" => Ok(Self::adam()),
+            _ => bail!("no optimizer \"{text}\"; there are sgd, nesterov and adam"),
+        }
+    }
+}

@@ -1,0 +1,87 @@
+//! How the learning rate changes from step to step.
+
+use anyhow::{Context, Error, Result, bail, ensure};
+use serde::{Deserialize, Serialize};
+use std::f64::consts::PI;
+use std::str::FromStr;
+
+/// How the learning rate changes.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Schedule {
+    /// Not at all.
+    Constant,
+    /// `½ (1 + cos(π t / T))`: to 0 at the end (Loshchilov & Hutter 2017, arXiv:1608.03983).
+    Cosine,
+    /// A tenth after every so many epochs; PyTorch's `StepLR`.
+    Step {
+        /// Epochs between.
+        every: usize,
+    },
+}
+
+impl Schedule {
+    /// What the rate is multiplied by at step `t` of `all`, counted from 0.
+    pub fn factor(&self, t: usize, all: usize, per_epoch: usize) -> f64 {
+        match *self {
+            Self::Constant => 1.0,
+            Self::Cosine => 0.5 * (1.0 + (PI * t as f64 / all as f64).cos()),
+            Self::Step { every } => 0.1f64.powf((t / per_epoch / every) as f64),
+        }
+    }
+
+    /// Refuses steps of no length.
+    pub(super) fn check(&self) -> Result<()> {
+        ensure!(*self != Self::Step { every: 0 }, "a schedule of steps after 0 epochs; at least 1 is needed");
+        Ok(())
+    }
+}
+
+impl FromStr for Schedule {
+    type Err = Error;
+
+    /// `constant`, `cosine`, or `step:10`.
+    fn from_str(text: &str) -> Result<Self> {
+        const KNOWN: &str = "there are constant, cosine, and step:N, a tenth after every N epochs";
+        match text.split_once(':') {
+            None if text == "constant" => Ok(Self::Constant),
+            None if text == "cosine" => Ok(Self::Cosine),
+            Some(("step", n)) => {
+                let every = n.parse().with_context(|| format!("no schedule \"{text}\"; {KNOWN}"))?;
+                let schedule = Self::Step { every };
+                schedule.check()?;
+                Ok(schedule)
+            }
+            _ => bail!("no schedule \"{text}\"; {KNOWN}"),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_cosine_goes_from_one_to_nothing() {
+        let at = |t| Schedule::Cosine.factor(t, 100, 10);
+        assert_eq!(at(0), 1.0);
+        assert!((at(50) - 0.5).abs() < 1e-12);
+        assert!(at(99) < 0.001);
+    }
+
+    #[test]
+    fn steps_divide_by_ten_at_whole_epochs() {
+        let at = |t| Schedule::Step { every: 2 }.factor(t, 60, 10);
+        assert_eq!([at(0), at(19)], [1.0, 1.0]);
+        assert!((at(20) - 0.1).abs() < 1e-15 && (at(59) - 0.01).abs() < 1e-15);
+    }
+
+    #[test]
+    fn schedules_are_read_from_text() {
+        assert_eq!("step:3".parse::<Schedule>().unwrap(), Schedule::Step { every: 3 });
+        assert_eq!("constant".parse::<Schedule>().unwrap(), Schedule::Constant);
+        for wrong in ["", "linear", "step", "step:0", "step:x"] {
+            assert!(wrong.parse::<Schedule>().is_err(), "{wrong}");
+        }
+    }
+}
