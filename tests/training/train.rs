@@ -154,7 +154,7 @@ fn a_checkpoint_of_something_else_is_an_error_that_says_what() {
 
 #[test]
 fn the_gradient_of_a_batch_is_that_of_its_pictures_together() {
-    let rate = 1e-2;
+    let rate = 1e-3;
     let options = Options {
         epochs: 1,
         batch: 100,
