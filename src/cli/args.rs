@@ -44,6 +44,8 @@ pub enum Command {
     Eval(Eval),
     /// Check scripts: compile them and run them on the program's own network
     Check(Check),
+    /// Check this build's arithmetic against numbers that PyTorch gave
+    Selftest,
 }
 
 /// Where scripts are.

@@ -8,6 +8,7 @@ mod draw;
 mod eval;
 mod open;
 mod run;
+mod selftest;
 mod stop;
 mod tables;
 mod usage;
@@ -43,6 +44,7 @@ fn obey(args: Args) -> Result<ExitCode> {
         Some(Command::Classes(of)) => tables::classes(&args.scripts, &of),
         Some(Command::Eval(eval)) => eval::eval(&args.scripts, &eval),
         Some(Command::Check(check)) => check::check(&args.scripts, &check),
+        Some(Command::Selftest) => selftest::selftest(),
     }
 }
 
