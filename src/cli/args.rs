@@ -1,5 +1,6 @@
 //! What can be said on the command line.
 
+use crate::model::train::{Init, Optimizer, Schedule};
 use crate::tui::Graphics;
 use clap::{Args as Group, Parser, Subcommand, ValueEnum};
 use std::path::PathBuf;
@@ -42,6 +43,8 @@ pub enum Command {
     Classes(Of),
     /// Measure the accuracy of a network on a data set
     Eval(Eval),
+    /// Train a small network on a data set
+    Train(Train),
     /// Check scripts: compile them and run them on the program's own network
     Check(Check),
     /// Check this build's arithmetic against numbers that PyTorch gave
@@ -150,6 +153,61 @@ pub struct Eval {
     /// Data set: mnist:DIR, cifar10:FILE, folder:DIR, made:digits, made:shapes
     #[arg(long, value_name = "SPEC")]
     pub data: String,
+    /// Print JSON
+    #[arg(long)]
+    pub json: bool,
+}
+
+#[derive(Group, Debug)]
+pub struct Train {
+    /// Architecture (see `gradscope models`), or a .rhai file with one; networks without batch norm can be trained
+    #[arg(short, long, value_name = "MODEL")]
+    pub model: String,
+    /// Weights to begin from; without them, drawn ones
+    #[arg(short, long, value_name = "WEIGHTS")]
+    pub weights: Option<PathBuf>,
+    /// Data set to learn from: mnist:DIR, made:digits and made:shapes give their training part; cifar10:FILE, folder:DIR
+    #[arg(long, value_name = "SPEC")]
+    pub data: String,
+    /// Data set to test with; without it, the test part of the data set, if it has one
+    #[arg(long, value_name = "SPEC")]
+    pub test: Option<String>,
+    /// File for the weights; without it, MODEL.safetensors
+    #[arg(short, long, value_name = "FILE")]
+    pub out: Option<PathBuf>,
+    /// Go on with a training that was interrupted; its options hold
+    #[arg(long)]
+    pub resume: bool,
+    /// How often each picture is seen
+    #[arg(long, value_name = "N", default_value_t = 5)]
+    pub epochs: usize,
+    /// Pictures of one step
+    #[arg(long, value_name = "N", default_value_t = 64)]
+    pub batch: usize,
+    /// Learning rate
+    #[arg(long, value_name = "RATE", default_value_t = 1e-3)]
+    pub rate: f64,
+    /// adam, sgd (momentum 0.9) or nesterov
+    #[arg(long, value_name = "NAME", default_value = "adam")]
+    pub optimizer: Optimizer,
+    /// How the rate changes: constant, cosine, or step:N, a tenth after every N epochs
+    #[arg(long, value_name = "NAME", default_value = "cosine")]
+    pub schedule: Schedule,
+    /// Penalty on large weights
+    #[arg(long, value_name = "LAMBDA", default_value_t = 0.0)]
+    pub weight_decay: f64,
+    /// How first weights are drawn: he or torch
+    #[arg(long, value_name = "NAME", default_value = "he")]
+    pub init: Init,
+    /// Seed of weights, order and shifts
+    #[arg(long, value_name = "N", default_value_t = 0)]
+    pub seed: u64,
+    /// Move pictures by up to this many pixels
+    #[arg(long, value_name = "PIXELS", default_value_t = 0)]
+    pub shift: usize,
+    /// Mirror half of the pictures
+    #[arg(long)]
+    pub flip: bool,
     /// Print JSON
     #[arg(long)]
     pub json: bool,

@@ -11,6 +11,7 @@ mod run;
 mod selftest;
 mod stop;
 mod tables;
+mod train;
 mod usage;
 
 use anyhow::Result;
@@ -43,6 +44,7 @@ fn obey(args: Args) -> Result<ExitCode> {
         Some(Command::Layers(of)) => tables::layers(&args.scripts, &of),
         Some(Command::Classes(of)) => tables::classes(&args.scripts, &of),
         Some(Command::Eval(eval)) => eval::eval(&args.scripts, &eval),
+        Some(Command::Train(train)) => train::train(&args.scripts, &train),
         Some(Command::Check(check)) => check::check(&args.scripts, &check),
         Some(Command::Selftest) => selftest::selftest(),
     }
