@@ -96,7 +96,7 @@ fn a_syntax_error_stands_at_its_line() {
 fn declarations_that_are_wrong_are_told() {
     let run = "fn run(cx) { [] }";
     for (text, message) in [
-        (format!("{run}"), "const PLUGIN"),
+        (run.to_string(), "const PLUGIN"),
         (format!("const PLUGIN = #{{ gruop: \"x\" }}; {run}"), "group"),
         (format!("const PLUGIN = #{{ group: \"x\", parms: [] }}; {run}"), "no field \"parms\""),
         (format!("const PLUGIN = #{{ group: \"x\", params: [1] }}; {run}"), "param(…) only"),

@@ -1,28 +1,27 @@
 //! The thread that computes for the app: commands come in, updates go out, the newest question wins.
 
+mod audience;
+mod commands;
+
 use super::architecture::{Architectures, card};
-use super::context::Stage;
 use super::guard::Guard;
 use super::host::Host;
 use super::message::{Command, Frame, Report, Update};
-use super::save;
 use super::session::Session;
 use super::watch::Watch;
-use crate::data::{Picture, source};
-use crate::render::{Array, Figure};
+use crate::data::Picture;
+use crate::render::Array;
 use anyhow::{Context, Result};
+use audience::Audience;
 use candle_core::DType;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender, channel};
-use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 /// Scripts call each other deep, and so do layers.
 const STACK: usize = 64 << 20;
-
-/// Unasked-for updates (figures under way, progress) are at least so far apart.
-const PAUSE: Duration = Duration::from_millis(50);
 
 /// How often an idle worker looks whether the open script was saved where no event tells, as on a network drive.
 const LOOK: Duration = Duration::from_secs(1);
@@ -110,11 +109,7 @@ impl Worker {
         if let Some(path) = session.method().and_then(|m| m.source.path.as_deref()) {
             watch.add(path.parent().unwrap_or(Path::new(".")));
         }
-        session.watched_by(Arc::new(Audience {
-            updates: updates.clone(),
-            generation: generation.clone(),
-            last: Mutex::default(),
-        }));
+        session.watched_by(Arc::new(Audience::new(updates.clone(), generation.clone())));
         let architectures = Architectures::new(host.models().clone(), host.guard());
         let (known, playing, busy, shown) = (host.guard().wishes(), false, false, None);
         Ok(Self {
@@ -223,93 +218,6 @@ impl Worker {
         }
     }
 
-    fn change(&mut self, command: Command) -> Result<()> {
-        match command {
-            Command::Model { name, weights } => self.open_model(&name, weights)?,
-            Command::Picture(name) => self.open_picture(&name)?,
-            Command::Method(name) => self.open_method(&name)?,
-            Command::Set(name, text) => {
-                let set = self.session.set(&name, &text);
-                self.tell_method();
-                set?;
-                self.answer(Session::view);
-            }
-            Command::Target(class) => {
-                self.session.set_target(class)?;
-                self.tell(Update::Target(self.session.target()));
-                self.answer(Session::run);
-            }
-            Command::Restart => self.answer(Session::run),
-            Command::Step if self.session.done().is_some() => {
-                let why = self.session.done().unwrap_or_default();
-                self.tell(Update::Log(format!("the run is at its end: {why}; change a parameter to go on")));
-            }
-            Command::Step => self.answer(Session::next),
-            Command::Back => {
-                let before = self.session.cursor().saturating_sub(1);
-                self.answer(|s, host| s.seek(host, before));
-            }
-            Command::Seek(step) => self.answer(|s, host| s.seek(host, step)),
-            Command::Play => self.playing = self.session.method().is_some_and(|m| m.stepped),
-            Command::Pause | Command::Cancel => self.playing = false,
-            Command::Save(folder) => self.save(&folder)?,
-            Command::Edit(name) => self.edit(name)?,
-            Command::Quit => {}
-        }
-        Ok(())
-    }
-
-    fn open_model(&mut self, name: &str, weights: Option<PathBuf>) -> Result<()> {
-        self.begin();
-        let model = self.architectures.open(name, weights.as_deref())?;
-        let input = model.card.preprocess().apply(&self.picture, self.no_resize)?;
-        let picture = self.session.picture().to_string();
-        self.session.replace(&self.host, model, &picture, input)?;
-        self.weights = weights;
-        self.tell(Update::Model(card(self.session.model())));
-        self.tell_picture();
-        self.tell_method();
-        self.answer(Session::run);
-        Ok(())
-    }
-
-    fn open_picture(&mut self, name: &str) -> Result<()> {
-        self.begin();
-        let (name, picture) = source::picture(name)?;
-        let model = self.session.model().clone();
-        let input = model.card.preprocess().apply(&picture, self.no_resize)?;
-        self.session.replace(&self.host, model, &name, input)?;
-        self.picture = picture;
-        self.tell_picture();
-        self.tell_method();
-        self.answer(Session::run);
-        Ok(())
-    }
-
-    fn open_method(&mut self, name: &str) -> Result<()> {
-        let method = self.host.method(name)?;
-        self.session.open(method);
-        self.watch.forget();
-        self.tell_method();
-        self.answer(Session::run);
-        Ok(())
-    }
-
-    fn save(&mut self, folder: &Path) -> Result<()> {
-        let frame = self.shown.as_ref().context("there is nothing to save yet")?;
-        let files = save::write(folder, &self.session, &self.host, frame)?;
-        self.tell(Update::Log(format!("saved {} files in \"{}\"", files.len(), folder.display())));
-        Ok(())
-    }
-
-    fn edit(&mut self, method: String) -> Result<()> {
-        let open = self.session.method().filter(|m| m.name == method).and_then(|m| m.source.path.clone());
-        let path = open.map_or_else(|| self.host.plugins().to_edit(&method), Ok)?;
-        self.watch.add(path.parent().unwrap_or(Path::new(".")));
-        self.tell(Update::Script { method, path });
-        Ok(())
-    }
-
     /// One step of a run that plays.
     fn play(&mut self) {
         let fresh = !self.session.started();
@@ -399,48 +307,4 @@ impl Worker {
 fn within(file: &Path, folder: &Path) -> bool {
     let folder = folder.canonicalize().unwrap_or_else(|_| folder.to_path_buf());
     file.canonicalize().unwrap_or_else(|_| file.to_path_buf()).starts_with(folder)
-}
-
-/// Who watches a method that shows figures before its end: the app.
-struct Audience {
-    updates: Sender<Update>,
-    generation: Arc<AtomicU64>,
-    last: Mutex<[Option<Instant>; 2]>,
-}
-
-impl Audience {
-    /// Whether enough time went by since the last update of this kind.
-    fn may(&self, kind: usize) -> bool {
-        let mut last = self.last.lock().unwrap_or_else(PoisonError::into_inner);
-        let due = last[kind].is_none_or(|at| at.elapsed() >= PAUSE);
-        if due {
-            last[kind] = Some(Instant::now());
-        }
-        due
-    }
-}
-
-impl Stage for Audience {
-    fn show(&self, figures: Vec<Figure>) {
-        if self.may(0) {
-            let generation = self.generation.load(Ordering::Relaxed);
-            let frame = Frame {
-                generation,
-                step: 0,
-                kept: 1,
-                done: None,
-                figures,
-                scalars: vec![],
-                millis: 0.0,
-                partial: true,
-            };
-            let _ = self.updates.send(Update::Frame(frame));
-        }
-    }
-
-    fn progress(&self, what: &str, done: usize, total: usize) {
-        if done == total || self.may(1) {
-            let _ = self.updates.send(Update::Progress { what: what.into(), done, total });
-        }
-    }
 }

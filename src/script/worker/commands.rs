@@ -1,0 +1,100 @@
+//! What each command changes.
+
+use super::super::architecture::card;
+use super::super::message::{Command, Update};
+use super::super::save;
+use super::super::session::Session;
+use super::Worker;
+use crate::data::source;
+use anyhow::{Context, Result};
+use std::path::{Path, PathBuf};
+
+impl Worker {
+    /// Does what was asked, and answers it.
+    pub(super) fn change(&mut self, command: Command) -> Result<()> {
+        match command {
+            Command::Model { name, weights } => self.open_model(&name, weights)?,
+            Command::Picture(name) => self.open_picture(&name)?,
+            Command::Method(name) => self.open_method(&name)?,
+            Command::Set(name, text) => {
+                let set = self.session.set(&name, &text);
+                self.tell_method();
+                set?;
+                self.answer(Session::view);
+            }
+            Command::Target(class) => {
+                self.session.set_target(class)?;
+                self.tell(Update::Target(self.session.target()));
+                self.answer(Session::run);
+            }
+            Command::Restart => self.answer(Session::run),
+            Command::Step if self.session.done().is_some() => {
+                let why = self.session.done().unwrap_or_default();
+                self.tell(Update::Log(format!("the run is at its end: {why}; change a parameter to go on")));
+            }
+            Command::Step => self.answer(Session::next),
+            Command::Back => {
+                let before = self.session.cursor().saturating_sub(1);
+                self.answer(|s, host| s.seek(host, before));
+            }
+            Command::Seek(step) => self.answer(|s, host| s.seek(host, step)),
+            Command::Play => self.playing = self.session.method().is_some_and(|m| m.stepped),
+            Command::Pause | Command::Cancel => self.playing = false,
+            Command::Save(folder) => self.save(&folder)?,
+            Command::Edit(name) => self.edit(name)?,
+            Command::Quit => {}
+        }
+        Ok(())
+    }
+
+    pub(super) fn open_model(&mut self, name: &str, weights: Option<PathBuf>) -> Result<()> {
+        self.begin();
+        let model = self.architectures.open(name, weights.as_deref())?;
+        let input = model.card.preprocess().apply(&self.picture, self.no_resize)?;
+        let picture = self.session.picture().to_string();
+        self.session.replace(&self.host, model, &picture, input)?;
+        self.weights = weights;
+        self.tell(Update::Model(card(self.session.model())));
+        self.tell_picture();
+        self.tell_method();
+        self.answer(Session::run);
+        Ok(())
+    }
+
+    fn open_picture(&mut self, name: &str) -> Result<()> {
+        self.begin();
+        let (name, picture) = source::picture(name)?;
+        let model = self.session.model().clone();
+        let input = model.card.preprocess().apply(&picture, self.no_resize)?;
+        self.session.replace(&self.host, model, &name, input)?;
+        self.picture = picture;
+        self.tell_picture();
+        self.tell_method();
+        self.answer(Session::run);
+        Ok(())
+    }
+
+    fn open_method(&mut self, name: &str) -> Result<()> {
+        let method = self.host.method(name)?;
+        self.session.open(method);
+        self.watch.forget();
+        self.tell_method();
+        self.answer(Session::run);
+        Ok(())
+    }
+
+    fn save(&mut self, folder: &Path) -> Result<()> {
+        let frame = self.shown.as_ref().context("there is nothing to save yet")?;
+        let files = save::write(folder, &self.session, &self.host, frame)?;
+        self.tell(Update::Log(format!("saved {} files in \"{}\"", files.len(), folder.display())));
+        Ok(())
+    }
+
+    fn edit(&mut self, method: String) -> Result<()> {
+        let open = self.session.method().filter(|m| m.name == method).and_then(|m| m.source.path.clone());
+        let path = open.map_or_else(|| self.host.plugins().to_edit(&method), Ok)?;
+        self.watch.add(path.parent().unwrap_or(Path::new(".")));
+        self.tell(Update::Script { method, path });
+        Ok(())
+    }
+}
