@@ -7,6 +7,7 @@ use notify::event::{EventKind, ModifyKind};
 use notify::{Event, RecommendedWatcher, RecursiveMode, Watcher};
 use std::path::{Path, PathBuf};
 use std::sync::mpsc::{Receiver, channel};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 /// A save is over when nothing happened for so long: editors truncate, write, rename.
@@ -18,17 +19,25 @@ pub(super) struct Watch {
     folders: Vec<PathBuf>,
     /// The text that was judged last, of a method's script and its libraries.
     judged: Option<String>,
+    /// The name of the open script.
+    open: Arc<Mutex<String>>,
 }
 
 impl Watch {
-    /// Tells `saved` which files were saved; no folder yet.
-    pub(super) fn new(saved: impl Fn(Vec<PathBuf>) + Send + 'static) -> Result<Self> {
+    /// Tells `saved` which files were saved, and whether the open script or a library is among them; no folder yet.
+    pub(super) fn new(saved: impl Fn(Vec<PathBuf>, bool) + Send + 'static) -> Result<Self> {
         let (send, events) = channel();
         let watcher = notify::recommended_watcher(move |event| drop(send.send(event)));
         let watcher = watcher.context("starting to watch the script folders")?;
+        let open = Arc::<Mutex<String>>::default();
+        let name = open.clone();
+        let tell = move |files: Vec<PathBuf>| {
+            let touched = files.iter().any(|f| concerns(f, &name.lock().unwrap_or_else(PoisonError::into_inner)));
+            saved(files, touched);
+        };
         let thread = std::thread::Builder::new().name("watch".into());
-        thread.spawn(move || gather(&events, saved)).context("starting the watching thread")?;
-        Ok(Self { watcher, folders: vec![], judged: None })
+        thread.spawn(move || gather(&events, tell)).context("starting the watching thread")?;
+        Ok(Self { watcher, folders: vec![], judged: None, open })
     }
 
     /// Watches one more folder with what is in it. One that cannot be watched is looked at now and then instead.
@@ -50,8 +59,10 @@ impl Watch {
     }
 
     /// Another method is open now.
-    pub(super) fn forget(&mut self) {
+    pub(super) fn open(&mut self, name: &str) {
         self.judged = None;
+        let stem = Path::new(name).file_stem().unwrap_or_default().to_string_lossy();
+        *self.open.lock().unwrap_or_else(PoisonError::into_inner) = stem.into_owned();
     }
 }
 
@@ -83,6 +94,12 @@ fn gather(events: &Receiver<notify::Result<Event>>, saved: impl Fn(Vec<PathBuf>)
 fn changes(event: &Event) -> bool {
     let metadata = matches!(event.kind, EventKind::Modify(ModifyKind::Metadata(_)));
     !metadata && !matches!(event.kind, EventKind::Access(_))
+}
+
+/// Whether a file is the open script, or a library that it may import.
+fn concerns(file: &Path, open: &str) -> bool {
+    let library = file.parent().is_some_and(|folder| folder.ends_with("lib"));
+    library || file.file_stem().is_some_and(|stem| stem.to_string_lossy() == open)
 }
 
 fn is_script(path: &Path) -> bool {

@@ -93,7 +93,8 @@ fn a_resized_terminal_gets_its_pictures_again() {
 fn placeholders_turn_to_a_hidden_picture() {
     let mut stage = Stage::still(Painter::Kitty(Placing::Cells, false), Depth::True, (8, 16));
     let mut state = opened(140, 40);
-    let ids = |buf: &Buffer| buf.content.iter().filter(|c| c.symbol().starts_with('\u{10EEEE}')).map(|c| c.fg).last();
+    let ids =
+        |buf: &Buffer| buf.content.iter().filter(|c| c.symbol().starts_with('\u{10EEEE}')).map(|c| c.fg).next_back();
     let (first, sent) = frame(&state, &mut stage);
     assert!(sent.contains("U=1") && ids(&first).is_some());
     stage.answered();

@@ -3,8 +3,7 @@
 use super::super::architecture::card;
 use super::super::message::{Command, Update};
 use super::super::save;
-use super::super::session::Session;
-use super::Worker;
+use super::{Question, Worker};
 use crate::data::source;
 use anyhow::{Context, Result};
 use std::path::{Path, PathBuf};
@@ -20,26 +19,26 @@ impl Worker {
                 let set = self.session.set(&name, &text);
                 self.tell_method();
                 set?;
-                self.answer(Session::view);
+                self.answer(Question::View);
             }
             Command::Target(class) => {
                 self.session.set_target(class)?;
                 self.tell(Update::Target(self.session.target()));
-                self.answer(Session::run);
+                self.answer(Question::Run);
             }
-            Command::Restart => self.answer(Session::run),
+            Command::Restart => self.answer(Question::Run),
             Command::Step if self.session.done().is_some() => {
                 let why = self.session.done().unwrap_or_default();
                 self.tell(Update::Log(format!("the run is at its end: {why}; change a parameter to go on")));
             }
-            Command::Step => self.answer(Session::next),
+            Command::Step => self.answer(Question::Next),
             Command::Back => {
                 let before = self.session.cursor().saturating_sub(1);
-                self.answer(|s, host| s.seek(host, before));
+                self.answer(Question::Seek(before));
             }
-            Command::Seek(step) => self.answer(|s, host| s.seek(host, step)),
+            Command::Seek(step) => self.answer(Question::Seek(step)),
             Command::Play => self.playing = self.session.method().is_some_and(|m| m.stepped),
-            Command::Pause | Command::Cancel => self.playing = false,
+            Command::Pause | Command::Cancel => (self.playing, self.dropped) = (false, None),
             Command::Save(folder) => self.save(&folder)?,
             Command::Edit(name) => self.edit(name)?,
             Command::Quit => {}
@@ -57,7 +56,7 @@ impl Worker {
         self.tell(Update::Model(card(self.session.model())));
         self.tell_picture();
         self.tell_method();
-        self.answer(Session::run);
+        self.answer(Question::Run);
         Ok(())
     }
 
@@ -70,16 +69,16 @@ impl Worker {
         self.picture = picture;
         self.tell_picture();
         self.tell_method();
-        self.answer(Session::run);
+        self.answer(Question::Run);
         Ok(())
     }
 
     fn open_method(&mut self, name: &str) -> Result<()> {
         let method = self.host.method(name)?;
         self.session.open(method);
-        self.watch.forget();
+        self.watch.open(name);
         self.tell_method();
-        self.answer(Session::run);
+        self.answer(Question::Run);
         Ok(())
     }
 

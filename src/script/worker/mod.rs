@@ -77,10 +77,26 @@ impl Asker {
         let _ = self.inbox.send(Message::Command(command, self.guard.wishes()));
     }
 
-    fn saved(&self, files: Vec<PathBuf>) {
-        self.guard.cancel();
+    /// Tells of saved files; what is being computed ends soon if the open script may be another one now.
+    fn saved(&self, files: Vec<PathBuf>, open: bool) {
+        if open {
+            self.guard.cancel();
+        }
         let _ = self.inbox.send(Message::Saved(files, self.guard.wishes()));
     }
+}
+
+/// What the session is asked for.
+#[derive(Clone, Copy, Debug)]
+enum Question {
+    /// The answer from its start.
+    Run,
+    /// The present step again.
+    View,
+    /// One step on.
+    Next,
+    /// A kept step.
+    Seek(usize),
 }
 
 struct Worker {
@@ -96,6 +112,8 @@ struct Worker {
     playing: bool,
     busy: bool,
     shown: Option<Frame>,
+    /// What was given up because something came in between.
+    dropped: Option<Question>,
     watch: Watch,
 }
 
@@ -104,10 +122,11 @@ impl Worker {
         let Opening { host, mut session, picture, weights, no_resize } = opening;
         let generation = Arc::new(AtomicU64::new(0));
         let watcher = asker.clone();
-        let mut watch = Watch::new(move |files| watcher.saved(files))?;
+        let mut watch = Watch::new(move |files, open| watcher.saved(files, open))?;
         host.plugins().existing().iter().chain(&host.models().existing()).for_each(|folder| watch.add(folder));
-        if let Some(path) = session.method().and_then(|m| m.source.path.as_deref()) {
-            watch.add(path.parent().unwrap_or(Path::new(".")));
+        if let Some(method) = session.method() {
+            watch.open(&method.name);
+            method.source.path.iter().filter_map(|p| p.parent()).for_each(|folder| watch.add(folder));
         }
         session.watched_by(Arc::new(Audience::new(updates.clone(), generation.clone())));
         let architectures = Architectures::new(host.models().clone(), host.guard());
@@ -125,13 +144,14 @@ impl Worker {
             playing,
             busy,
             shown,
+            dropped: None,
             watch,
         })
     }
 
     fn work(mut self, messages: &Receiver<Message>) {
         self.introduce();
-        self.answer(Session::run);
+        self.answer(Question::Run);
         loop {
             let message = match self.next(messages) {
                 Ok(message) => message,
@@ -225,23 +245,30 @@ impl Worker {
             self.playing = false;
             return;
         }
-        self.answer(if fresh { Session::run } else { Session::next });
+        self.answer(if fresh { Question::Run } else { Question::Next });
     }
 
     /// Computes and shows; a newer question ends it without a word.
-    fn answer(&mut self, compute: impl FnOnce(&mut Session, &Host) -> Result<Frame>) {
+    fn answer(&mut self, question: Question) {
         if self.session.method().is_none() {
             return;
         }
         self.begin();
         self.host.guard().start(self.known);
-        match compute(&mut self.session, &self.host) {
+        self.dropped = None;
+        let answer = match question {
+            Question::Run => self.session.run(&self.host),
+            Question::View => self.session.view(&self.host),
+            Question::Next => self.session.next(&self.host),
+            Question::Seek(step) => self.session.seek(&self.host, step),
+        };
+        match answer {
             Ok(frame) => {
                 let frame = Frame { generation: self.generation.load(Ordering::Relaxed), ..frame };
                 self.shown = Some(frame.clone());
                 self.tell(Update::Frame(frame));
             }
-            Err(_) if self.host.guard().is_cancelled() => {}
+            Err(_) if self.host.guard().is_cancelled() => self.dropped = Some(question),
             Err(error) => {
                 self.playing = false;
                 self.tell(Update::Failed(Report::of(error)));
@@ -275,8 +302,10 @@ impl Worker {
         if !files.is_empty() || !matches!(reloaded, Ok(false)) {
             self.tell(Update::Methods(self.host.methods()));
         }
-        if let Err(error) = reloaded {
-            self.tell(Update::Failed(Report::of(error)));
+        match (reloaded, self.dropped) {
+            (Err(error), _) => self.tell(Update::Failed(Report::of(error))),
+            (Ok(false), Some(question)) => self.answer(question),
+            _ => {}
         }
     }
 
@@ -299,7 +328,7 @@ impl Worker {
         let millis = begun.elapsed().as_secs_f64() * 1e3;
         self.tell(Update::Reloaded { method: old.name, millis });
         self.tell_method();
-        self.answer(Session::view);
+        self.answer(Question::View);
         Ok(true)
     }
 }
