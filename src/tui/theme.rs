@@ -98,6 +98,8 @@ impl Depth {
         let rich = ["kitty", "ghostty", "foot", "alacritty", "wezterm", "direct"];
         match () {
             () if var("NO_COLOR").is_some_and(|v| !v.is_empty()) || term == "dumb" => Self::None,
+            // tmux takes all colours, and finds the nearest that the terminal around it has.
+            () if var("TMUX").is_some_and(|v| !v.is_empty()) => Self::True,
             () if is("COLORTERM", "truecolor") || is("COLORTERM", "24bit") => Self::True,
             () if rich.iter().any(|name| term.contains(name)) => Self::True,
             () if term.contains("256color") => Self::Indexed,
@@ -112,10 +114,11 @@ mod tests {
 
     #[test]
     fn the_environment_says_how_many_colours_there_are() {
-        let cases: [(&[(&str, &str)], Depth); 6] = [
+        let cases: [(&[(&str, &str)], Depth); 7] = [
             (&[("TERM", "xterm-256color"), ("COLORTERM", "truecolor")], Depth::True),
             (&[("TERM", "xterm-kitty")], Depth::True),
             (&[("TERM", "tmux-256color")], Depth::Indexed),
+            (&[("TERM", "tmux-256color"), ("TMUX", "/tmp/tmux-0/default,1,0")], Depth::True),
             (&[("TERM", "linux")], Depth::Sixteen),
             (&[("TERM", "xterm-kitty"), ("NO_COLOR", "1")], Depth::None),
             (&[("TERM", "xterm"), ("NO_COLOR", "")], Depth::Sixteen),

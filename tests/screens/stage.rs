@@ -111,3 +111,14 @@ fn sixels_are_sent_at_the_place_of_their_cells() {
     let place = sent.find("\x1bP0;1q").expect("a sixel picture is sent");
     assert!(sent[..place].starts_with("\x1b[") && sent[..place].ends_with('H'));
 }
+
+#[test]
+fn sixels_that_leave_before_a_second_frame_are_drawn_over() {
+    let mut stage = Stage::still(Painter::Sixel, Depth::True, (8, 16));
+    let mut state = opened(140, 40);
+    assert!(frame(&state, &mut stage).1.contains("\x1bP"), "a picture stands");
+    press(&mut state, "t");
+    let (buf, _) = frame(&state, &mut stage);
+    let drawn = buf.content.iter().filter(|c| c.diff_option == CellDiffOption::AlwaysUpdate).count();
+    assert!(drawn > 100, "{drawn} cells are drawn over it");
+}

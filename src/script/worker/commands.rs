@@ -30,6 +30,7 @@ impl Worker {
             Command::Step if self.session.done().is_some() => {
                 let why = self.session.done().unwrap_or_default();
                 self.tell(Update::Log(format!("the run is at its end: {why}; change a parameter to go on")));
+                self.answer(Question::View);
             }
             Command::Step => self.answer(Question::Next),
             Command::Back => {

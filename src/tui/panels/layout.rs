@@ -136,7 +136,7 @@ pub fn picker_row(state: &State, column: u16, row: u16) -> Option<usize> {
 
 /// Where the track of steps is in its line: after the words, before the hint.
 pub fn track(line: Rect) -> Rect {
-    let before = 24.min(line.width / 2);
+    let before = if line.width > 60 { 36 } else { 24.min(line.width / 2) };
     let after = if line.width > 60 { 27 } else { 1 };
     Rect { x: line.x + before, width: line.width.saturating_sub(before + after), ..line }
 }

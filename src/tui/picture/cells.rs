@@ -51,7 +51,7 @@ fn halves(buf: &mut Buffer, rect: Rect, image: &RgbImage, depth: Depth) {
     let s = Samples::new(image, usize::from(rect.width), usize::from(rect.height) * 2);
     let color = |x: usize, y: usize| match depth {
         Depth::True => rgb(s.at(x, y)),
-        Depth::Indexed => Color::Indexed(indexed(dithered(s.at(x, y), x, y, 40.0))),
+        Depth::Indexed => Color::Indexed(indexed(dithered(s.at(x, y), x, y, 20.0))),
         _ => SIXTEEN[nearest(dithered(vivid(s.at(x, y)), x, y, 110.0), &SIXTEEN_RGB)],
     };
     for (x, y) in cells(rect) {

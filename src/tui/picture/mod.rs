@@ -140,17 +140,16 @@ impl Stage {
         Some(rect)
     }
 
-    /// Ends a frame: cells below pictures that stand are left alone.
+    /// Ends a frame: cells below pictures that stand are left alone, those below a picture that leaves are drawn anew.
     pub fn finish(&mut self, buf: &mut Buffer) {
         if matches!(self.painter, Painter::Cells(_) | Painter::Nothing | Painter::Kitty(Placing::Cells, _)) {
             return;
         }
-        for slot in &self.slots {
-            let (Some(rect), Some((shown, _))) = (slot.wanted, &slot.shown) else { continue };
-            if rect == *shown {
-                skip(buf, rect);
-            }
-        }
+        let shown = |slot: &Slot| slot.shown.as_ref().map(|(rect, _)| *rect);
+        let leaves = |slot: &&Slot| shown(slot) != slot.wanted;
+        self.slots.iter().filter(leaves).filter_map(shown).for_each(|r| mark(buf, r, CellDiffOption::AlwaysUpdate));
+        let stays = |slot: &&Slot| shown(slot) == slot.wanted;
+        self.slots.iter().filter(stays).filter_map(shown).for_each(|r| mark(buf, r, CellDiffOption::Skip));
     }
 
     /// Whether a picture must be sent before the frame: its cells point at it.
@@ -320,10 +319,10 @@ pub fn fit((width, height): (u32, u32), area: Rect, cell: (u16, u16)) -> Rect {
     Rect::new(area.x + (area.width - columns) / 2, area.y + (area.height - rows) / 2, columns, rows)
 }
 
-fn skip(buf: &mut Buffer, rect: Rect) {
+fn mark(buf: &mut Buffer, rect: Rect, option: CellDiffOption) {
     for position in rect.intersection(buf.area).positions() {
         if let Some(cell) = buf.cell_mut(position) {
-            cell.set_diff_option(CellDiffOption::Skip);
+            cell.set_diff_option(option);
         }
     }
 }
