@@ -9,8 +9,8 @@ use rayon::prelude::*;
 const GRAIN: usize = 16 * 1024;
 
 /// `f` of each number of `x`, computed in f64 for f64 and in f32 for f32.
-pub fn map(x: &Tensor, f32_of: fn(f32) -> f32, f64_of: fn(f64) -> f64) -> Result<Tensor> {
-    fn run<T: Real>(x: &Tensor, f: fn(T) -> T) -> Result<Tensor> {
+pub fn map(x: &Tensor, f32_of: impl Fn(f32) -> f32 + Sync, f64_of: impl Fn(f64) -> f64 + Sync) -> Result<Tensor> {
+    fn run<T: Real>(x: &Tensor, f: impl Fn(T) -> T + Sync) -> Result<Tensor> {
         let y = read::<T, _>(x, |v| {
             let mut y = vec![T::zero(); v.len()];
             let parts = y.par_chunks_mut(GRAIN).zip(v.par_chunks(GRAIN));
@@ -27,8 +27,13 @@ pub fn map(x: &Tensor, f32_of: fn(f32) -> f32, f64_of: fn(f64) -> f64) -> Result
 }
 
 /// `f` of the numbers of `a` and `b`, which have the same shape.
-pub fn zip(a: &Tensor, b: &Tensor, f32_of: fn(f32, f32) -> f32, f64_of: fn(f64, f64) -> f64) -> Result<Tensor> {
-    fn run<T: Real>(a: &Tensor, b: &Tensor, f: fn(T, T) -> T) -> Result<Tensor> {
+pub fn zip(
+    a: &Tensor,
+    b: &Tensor,
+    f32_of: impl Fn(f32, f32) -> f32 + Sync,
+    f64_of: impl Fn(f64, f64) -> f64 + Sync,
+) -> Result<Tensor> {
+    fn run<T: Real>(a: &Tensor, b: &Tensor, f: impl Fn(T, T) -> T + Sync) -> Result<Tensor> {
         let y = read::<T, _>(a, |a| {
             read::<T, _>(b, |b| {
                 let mut y = vec![T::zero(); a.len()];

@@ -64,7 +64,8 @@ impl Op for Conv {
     fn vjp_params(&self, at: &Site, w: &[Tensor], dy: &Tensor) -> Result<Vec<Tensor>> {
         let mut grads = vec![kernel::conv2d_weight_vjp(dy, &at.x[0], w[0].dims(), &self.slide)?];
         if self.bias {
-            grads.push(dy.sum((0, 2, 3))?);
+            // One dimension after another: summing over all at once, candle leaves its fast path.
+            grads.push(dy.flatten_from(2)?.sum(2)?.sum(0)?);
         }
         Ok(grads)
     }
