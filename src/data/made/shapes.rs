@@ -8,6 +8,7 @@ use super::texture::{Colour, Pattern, Texture, mix};
 use crate::data::Dataset;
 use anyhow::Result;
 use std::f32::consts::TAU;
+use std::ops::Range;
 
 /// Height and width in pixels.
 const SIDE: usize = 64;
@@ -20,9 +21,11 @@ struct Place {
     turn: f32,
 }
 
-/// A set of this many pictures, `(3, 64, 64)`, each with one object somewhere; one class after the other.
-pub fn set(name: &str, seed: u64, count: usize) -> Result<Dataset> {
-    let pixels = drawn(seed, count, 3 * SIDE * SIDE, |random, i, bytes| scene(random, i % KINDS.len()).write(bytes));
+/// A set of this many pictures, `(3, 64, 64)`, each with an object somewhere; one class after the other. This share of
+/// them has an object of another kind as well.
+pub fn set(name: &str, seed: u64, count: usize, company: f32) -> Result<Dataset> {
+    let draw = |random: &mut Random, i: usize, bytes: &mut [u8]| scene(random, i % KINDS.len(), company).write(bytes);
+    let pixels = drawn(seed, count, 3 * SIDE * SIDE, draw);
     dataset(name, pixels, (0..count).map(|i| i % KINDS.len()).collect())
 }
 
@@ -50,12 +53,8 @@ fn dataset(name: &str, pixels: Vec<u8>, labels: Vec<usize>) -> Result<Dataset> {
     Dataset::of_bytes(name, KINDS.map(String::from).to_vec(), [3, SIDE, SIDE], pixels, labels)
 }
 
-/// A ground with crumbs, in two of three pictures, and an object.
-fn scene(random: &mut Random, kind: usize) -> Canvas {
-    let radius = SIDE as f32 * random.within(0.15..0.3);
-    let free = radius..SIDE as f32 - radius;
-    let place =
-        Place { centre: [random.within(free.clone()), random.within(free)], radius, turn: random.within(0.0..TAU) };
+/// A ground with crumbs, in two of three pictures, and an object; in this share of pictures another one beside it.
+fn scene(random: &mut Random, kind: usize, company: f32) -> Canvas {
     let ground = colour(random);
     let mut canvas = Canvas::new(&texture(random, ground, 0.25));
     let crumbs = if random.chance(0.67) { 1 + random.below(6) } else { 0 };
@@ -68,9 +67,39 @@ fn scene(random: &mut Random, kind: usize) -> Canvas {
         let colour = colour(random);
         canvas.fill(&[crumb(random)], place, &texture(random, colour, 0.2));
     }
+    let own = Place::random(random, 0.15..0.3);
+    let other = random.chance(company).then(|| beside(random, &own)).flatten();
+    if let Some(other) = other {
+        let kind = (kind + 1 + random.below(KINDS.len() - 1)) % KINDS.len();
+        object(random, &mut canvas, kind, other, ground);
+    }
+    object(random, &mut canvas, kind, own, ground);
+    canvas
+}
+
+/// Paints an object of this kind so that it stands out from the ground.
+fn object(random: &mut Random, canvas: &mut Canvas, kind: usize, place: Place, ground: Colour) {
     let own = other_colour(random, &[ground], 0.3);
     canvas.fill(&outlines(kind), place, &texture(random, own, 0.35));
-    canvas
+}
+
+/// A place that does not touch another, if one is found.
+fn beside(random: &mut Random, other: &Place) -> Option<Place> {
+    let apart = |place: &Place| {
+        let [x, y] = [0, 1].map(|k| place.centre[k] - other.centre[k]);
+        x.hypot(y) > place.radius + other.radius
+    };
+    (0..20).map(|_| Place::random(random, 0.15..0.25)).find(apart)
+}
+
+impl Place {
+    /// Anywhere within the picture, of a radius in this range of its side, turned by up to 34 degrees.
+    fn random(random: &mut Random, radius: Range<f32>) -> Self {
+        let side = SIDE as f32;
+        let radius = side * random.within(radius);
+        let centre = [0, 1].map(|_| random.within(radius..side - radius));
+        Self { centre, radius, turn: random.within(-0.6..0.6) }
+    }
 }
 
 /// A calm ground with two upright objects, left and right.

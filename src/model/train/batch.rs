@@ -53,7 +53,7 @@ impl Batches {
             let mut random = self.random(epoch, 1 + number as u64);
             let [down, across] = [0, 1].map(|_| random.random_range(0..=2 * self.shift));
             let picture = padded.narrow(0, row, 1)?.narrow(2, down, height)?.narrow(3, across, width)?;
-            if self.flip && random.random() { Ok(picture.flip(&[3])?) } else { Ok(picture) }
+            if self.flip && random.random() { Ok(picture.contiguous()?.flip(&[3])?) } else { Ok(picture) }
         };
         let moved = numbers.iter().enumerate().map(one).collect::<Result<Vec<_>>>()?;
         Ok(Tensor::cat(&moved, 0)?)
@@ -100,5 +100,20 @@ mod tests {
         let second = batches.moved(&x.narrow(0, 1, 1).unwrap(), &[7], 1).unwrap();
         assert_eq!(values(both.narrow(0, 1, 1).unwrap()), values(second));
         assert!((0..5).any(|epoch| values(batches.moved(&x, &[3, 7], epoch).unwrap()) != values(both.clone())));
+    }
+
+    #[test]
+    fn about_half_of_the_pictures_are_mirrored_and_none_is_lost_in_moving() {
+        let count = 200;
+        let x = Tensor::new(&[0f32, 1.0, 2.0], &Device::Cpu).unwrap().broadcast_as((count, 1, 1, 3)).unwrap();
+        let numbers: Vec<_> = (0..count).collect();
+        let mirrored = |shift| {
+            let batches = batches(Options { shift, flip: true, ..Options::default() });
+            let rows = batches.moved(&x, &numbers, 0).unwrap().reshape((count, 3)).unwrap().to_vec2::<f32>().unwrap();
+            assert!(rows.iter().all(|row| row.is_sorted() || row.iter().rev().is_sorted()), "shift {shift}");
+            rows.iter().filter(|row| row[0] > row[2]).count()
+        };
+        assert!((70..130).contains(&mirrored(0)));
+        assert!((70..130).contains(&mirrored(1)));
     }
 }
