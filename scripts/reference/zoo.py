@@ -134,17 +134,16 @@ class ConvNetJs(nn.Module):
 class Shapes(nn.Module):
     def __init__(self):
         super().__init__()
-        widths = [3, 24, 24, 48, 48, 96, 96]
-        for i in range(6):
-            self.add_module(f"conv{i + 1}", nn.Conv2d(widths[i], widths[i + 1], 3, padding=1))
-        self.fc = nn.Linear(widths[-1], 10)
+        self.conv1 = nn.Conv2d(3, 16, 5, stride=2, padding=2)
+        self.conv2 = nn.Conv2d(16, 32, 3, padding=1)
+        self.conv3 = nn.Conv2d(32, 64, 3, padding=1)
+        self.conv4 = nn.Conv2d(64, 96, 3, padding=1)
+        self.fc = nn.Linear(96, 10)
 
     def forward(self, x):
-        for i in range(1, 7):
-            x = F.relu(getattr(self, f"conv{i}")(x))
-            if i in (2, 4):
-                x = F.max_pool2d(x, 2)
-        return self.fc(x.mean((2, 3)))
+        x = F.max_pool2d(F.relu(self.conv1(x)), 2)
+        x = F.max_pool2d(F.relu(self.conv3(F.relu(self.conv2(x)))), 2)
+        return self.fc(F.relu(self.conv4(x)).mean((2, 3)))
 
 
 class CifarBlock(nn.Module):
