@@ -67,11 +67,11 @@ pub fn picture(name: Option<&str>, model: &Model) -> Result<(String, Picture)> {
 /// A session with a method open, its parameters and target set.
 pub fn session(host: &Host, model: Model, picture: (&str, &Picture), method: &str, q: &Question) -> Result<Session> {
     let (name, picture) = picture;
+    let running = || format!("running {} on \"{name}\"", model.card.name);
     let preparing = || format!("preparing \"{name}\" for {}", model.card.name);
     let input = model.card.preprocess().apply(picture, q.no_resize).with_context(preparing)?;
     let method = host.method(method).map_err(of_name)?;
-    let mut session =
-        Session::new(host, model.clone(), name, input).with_context(|| format!("running {}", model.card.name))?;
+    let mut session = Session::new(host, model.clone(), name, input).with_context(running)?;
     session.open(method);
     session.set_seed(q.seed);
     if let Some(target) = &q.target {
