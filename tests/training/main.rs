@@ -6,3 +6,4 @@ mod common;
 
 mod evaluate;
 mod train;
+mod welcome;

@@ -23,7 +23,7 @@ pub fn open(name: &str) -> Result<Dataset> {
     match name.split_once('#').unwrap_or((name, "test")) {
         ("digits", "train") => digits::set("made:digits#train", 1, 20_000),
         ("digits", "test") => digits::set("made:digits", 2, 2_000),
-        ("shapes", "train") => shapes::set("made:shapes#train", 3, 12_000, 0.25),
+        ("shapes", "train") => shapes::set("made:shapes#train", 3, 24_000, 0.25),
         ("shapes", "test") => shapes::set("made:shapes", 4, 1_000, 0.0),
         ("welcome", "test") => shapes::welcome("made:welcome"),
         (set @ ("digits" | "shapes"), split) => {

@@ -1,0 +1,65 @@
+//! The program's own networks, and the first picture that is seen.
+
+use crate::common::host;
+use gradscope::data::{Dataset, made};
+use gradscope::model::{Model, evaluate};
+use gradscope::render::Body;
+use gradscope::script::architecture::Architectures;
+use gradscope::script::folders::Folders;
+use gradscope::script::host::Host;
+use gradscope::script::session::Session;
+
+/// The classes of the right objects of `made:welcome`; those of the left ones are its labels.
+const RIGHT: [&str; 8] = ["star", "triangle", "cross", "disc", "square", "ring", "crescent", "bolt"];
+
+fn own(host: &Host, name: &str) -> Model {
+    Architectures::new(Folders::models(None).embedded_only(), host.guard()).open(name, None).unwrap()
+}
+
+/// The first pictures of a set.
+fn first(set: &Dataset, count: usize) -> Dataset {
+    let shape = set.picture(0).unwrap().shape().unwrap();
+    let preprocess = gradscope::data::Preprocess { input: shape, resize: None };
+    let numbers: Vec<_> = (0..count).collect();
+    let values = set.batch(&numbers, &preprocess).unwrap().flatten_all().unwrap().to_vec1::<f32>().unwrap();
+    let pixels = values.into_iter().map(|v| (v * 255.0).round() as u8).collect();
+    let labels = numbers.iter().map(|&i| set.label(i)).collect();
+    Dataset::of_bytes(&set.name, set.classes.clone(), shape, pixels, labels).unwrap()
+}
+
+/// How much of the Grad-CAM of a class lies in the left half of a picture of `made:welcome`.
+fn left_share(host: &Host, model: &Model, picture: usize, class: usize) -> f32 {
+    let x = made::open("welcome").unwrap().batch(&[picture], &model.card.preprocess()).unwrap();
+    let mut session = Session::new(host, model.clone(), "made:welcome", x).unwrap();
+    session.set_target(Some(class)).unwrap();
+    session.open(host.method("gradcam").unwrap());
+    let frame = session.run(host).unwrap();
+    let Body::Map { values, .. } = &frame.figures[0].body else { panic!("no map") };
+    let left: f32 = values.data.chunks_exact(64).flat_map(|row| &row[..32]).sum();
+    left / values.data.iter().sum::<f32>()
+}
+
+#[test]
+fn the_embedded_networks_know_their_own_pictures() {
+    let host = host();
+    for (name, count, least) in [("digits", 500, 0.98), ("shapes", 300, 0.93)] {
+        let set = first(&made::open(name).unwrap(), count);
+        let model = own(&host, name);
+        assert_eq!(*model.card.labels, set.classes, "{name}");
+        let accuracy = evaluate(&model, &set, &mut |_| Ok(())).unwrap().accuracy();
+        assert!(accuracy > least, "{name}: {accuracy}");
+    }
+}
+
+#[test]
+fn the_heatmap_moves_to_the_object_that_is_asked_about() {
+    let host = host();
+    let model = own(&host, "shapes");
+    let set = made::open("welcome").unwrap();
+    for (i, name) in RIGHT.iter().enumerate() {
+        let (left, right) = (set.label(i), set.classes.iter().position(|c| c == name).unwrap());
+        let (on_left, on_right) = (left_share(&host, &model, i, left), left_share(&host, &model, i, right));
+        assert!(on_left > 0.5 && on_right < 0.5, "picture {i}: {on_left} and {on_right} in the left half");
+        assert!(i > 0 || (on_left > 0.8 && on_right < 0.2), "the first picture: {on_left} and {on_right}");
+    }
+}
