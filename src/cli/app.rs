@@ -22,7 +22,7 @@ pub fn app(scripts: &Scripts, question: &Question, app: &App) -> Result<ExitCode
     let session = open::session(&host, model, (&name, &picture), &app.method, question)?;
     let weights = question.network.weights.clone();
     let (asker, updates) = worker::start(Opening { host, session, picture, weights, no_resize: question.no_resize })?;
-    let options = tui::Options { graphics: app.graphics.graphics(), ..tui::Options::default() };
+    let options = tui::Options { graphics: app.graphics, ..tui::Options::default() };
     tui::run(&options, |command| asker.ask(command), updates)?;
     Ok(ExitCode::SUCCESS)
 }

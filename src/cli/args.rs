@@ -2,7 +2,7 @@
 
 use crate::model::train::{Init, Optimizer, Schedule};
 use crate::tui::Graphics;
-use clap::{Args as Group, Parser, Subcommand, ValueEnum};
+use clap::{Args as Group, Parser, Subcommand};
 use std::path::PathBuf;
 
 const EXAMPLES: &str = "\
@@ -105,8 +105,8 @@ pub struct App {
     #[arg(long, value_name = "METHOD", default_value = "gradcam")]
     pub method: String,
     /// How pictures are drawn in the terminal
-    #[arg(long, value_enum, default_value_t = Draw::Auto)]
-    pub graphics: Draw,
+    #[arg(long, value_enum, default_value_t = Graphics::Auto)]
+    pub graphics: Graphics,
 }
 
 #[derive(Group, Debug)]
@@ -126,8 +126,8 @@ pub struct Run {
     #[arg(long)]
     pub json: bool,
     /// How pictures are drawn in the terminal
-    #[arg(long, value_enum, default_value_t = Draw::Auto)]
-    pub graphics: Draw,
+    #[arg(long, value_enum, default_value_t = Graphics::Auto)]
+    pub graphics: Graphics,
 }
 
 #[derive(Group, Debug)]
@@ -218,44 +218,6 @@ pub struct Check {
     /// Methods, or .rhai files
     #[arg(value_name = "PLUGIN", required = true)]
     pub methods: Vec<String>,
-}
-
-/// How pictures are drawn.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum)]
-pub enum Draw {
-    /// The best way that the terminal knows
-    #[default]
-    Auto,
-    /// kitty's protocol
-    Kitty,
-    /// iTerm2's protocol
-    Iterm,
-    /// Sixels
-    Sixel,
-    /// Quadrants of cells
-    Blocks,
-    /// Halves of cells
-    Half,
-    /// Letters
-    Letters,
-    /// No pictures
-    None,
-}
-
-impl Draw {
-    /// As the app calls it.
-    pub fn graphics(self) -> Graphics {
-        match self {
-            Self::Auto => Graphics::Auto,
-            Self::Kitty => Graphics::Kitty,
-            Self::Iterm => Graphics::Iterm,
-            Self::Sixel => Graphics::Sixel,
-            Self::Blocks => Graphics::Blocks,
-            Self::Half => Graphics::Half,
-            Self::Letters => Graphics::Letters,
-            Self::None => Graphics::Nothing,
-        }
-    }
 }
 
 #[cfg(test)]

@@ -1,7 +1,7 @@
 //! Figures in the terminal, line after line.
 
-use super::args::Draw;
 use crate::render::{self, Colormap, Figure};
+use crate::tui::Graphics;
 use anyhow::Result;
 use image::{DynamicImage, RgbImage};
 use std::io::{IsTerminal, Write};
@@ -13,15 +13,15 @@ const ROWS: u32 = 24;
 
 /// Where figures go.
 pub struct Screen {
-    draw: Draw,
+    draw: Graphics,
     columns: u32,
     rows: u32,
 }
 
 impl Screen {
     /// Stdout; pictures only where it is a terminal.
-    pub fn new(draw: Draw) -> Self {
-        let draw = if std::io::stdout().is_terminal() || draw != Draw::Auto { draw } else { Draw::None };
+    pub fn new(draw: Graphics) -> Self {
+        let draw = if std::io::stdout().is_terminal() || draw != Graphics::Auto { draw } else { Graphics::Nothing };
         let (columns, rows) = crossterm::terminal::size().unwrap_or((80, 24));
         let rows = u32::from(rows.saturating_sub(4).max(8)).min(ROWS);
         Self { draw, columns: u32::from(columns.max(20)).min(COLUMNS), rows }
@@ -41,9 +41,9 @@ impl Screen {
 
     fn picture(&self, picture: RgbImage) -> Result<()> {
         match self.draw {
-            Draw::None | Draw::Letters => Ok(()),
-            Draw::Auto | Draw::Kitty | Draw::Iterm | Draw::Sixel => self.by_protocol(picture),
-            Draw::Half | Draw::Blocks => print(&self.cells(&picture)),
+            Graphics::Nothing | Graphics::Letters => Ok(()),
+            Graphics::Auto | Graphics::Kitty | Graphics::Iterm | Graphics::Sixel => self.by_protocol(picture),
+            Graphics::Half | Graphics::Blocks => print(&self.cells(&picture)),
         }
     }
 

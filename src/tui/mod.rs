@@ -52,7 +52,7 @@ pub struct Options {
 }
 
 /// How pictures are drawn.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, clap::ValueEnum)]
 pub enum Graphics {
     /// The best way that the terminal knows.
     #[default]
@@ -70,6 +70,7 @@ pub enum Graphics {
     /// As letters.
     Letters,
     /// Not at all.
+    #[value(name = "none")]
     Nothing,
 }
 
