@@ -60,8 +60,7 @@ fn check_device(device: &str) -> Result<()> {
 
 /// The picture of this name; none: one that suits the model.
 pub fn picture(name: Option<&str>, model: &Model) -> Result<(String, Picture)> {
-    let own = if model.card.input[0] == 1 { "made:digits[0]" } else { "made:welcome[0]" };
-    source::picture(name.unwrap_or(own))
+    source::picture(name.unwrap_or_else(|| source::own(model.card.input[0])))
 }
 
 /// A session with a method open, its parameters and target set.

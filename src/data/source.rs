@@ -20,6 +20,11 @@ const SCHEMES: [Scheme; 4] = [
     Scheme { name: "made", usage: "made:NAME", open: made::open },
 ];
 
+/// The program's own picture for a network that reads so many channels.
+pub fn own(channels: usize) -> &'static str {
+    if channels == 1 { "made:digits[0]" } else { "made:welcome[0]" }
+}
+
 /// Opens a data set: `mnist:DIR`, `cifar10:FILE`, `folder:DIR` or `made:NAME`; `#train` behind the first two and the
 /// last gives the pictures to learn from.
 ///

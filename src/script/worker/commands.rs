@@ -4,7 +4,8 @@ use super::super::architecture::card;
 use super::super::message::{Command, Update};
 use super::super::save;
 use super::{Question, Worker};
-use crate::data::source;
+use crate::data::{Picture, source};
+use crate::model::Model;
 use anyhow::{Context, Result};
 use std::path::{Path, PathBuf};
 
@@ -50,15 +51,25 @@ impl Worker {
     pub(super) fn open_model(&mut self, name: &str, weights: Option<PathBuf>) -> Result<()> {
         self.begin();
         let model = self.architectures.open(name, weights.as_deref())?;
-        let input = model.card.preprocess().apply(&self.picture, self.no_resize)?;
-        let picture = self.session.picture().to_string();
-        self.session.replace(&self.host, model, &picture, input)?;
-        self.weights = weights;
+        let (name, picture) = self.picture_for(&model)?;
+        let input = model.card.preprocess().apply(&picture, self.no_resize)?;
+        self.session.replace(&self.host, model, &name, input)?;
+        (self.picture, self.weights) = (picture, weights);
         self.tell(Update::Model(card(self.session.model())));
         self.tell_picture();
         self.tell_method();
         self.answer(Question::Run);
         Ok(())
+    }
+
+    /// The open picture; one of the program's own gives way to one that suits the new network.
+    fn picture_for(&self, model: &Model) -> Result<(String, Picture)> {
+        let (before, now) = (self.session.model().card.input[0], model.card.input[0]);
+        let name = self.session.picture();
+        if before != now && name == source::own(before) {
+            return source::picture(source::own(now));
+        }
+        Ok((name.into(), self.picture.clone()))
     }
 
     fn open_picture(&mut self, name: &str) -> Result<()> {
