@@ -42,7 +42,7 @@ fn left_share(host: &Host, model: &Model, picture: usize, class: usize) -> f32 {
 #[test]
 fn the_embedded_networks_know_their_own_pictures() {
     let host = host();
-    for (name, count, least) in [("digits", 500, 0.98), ("shapes", 300, 0.93)] {
+    for (name, count, least) in [("digits", 500, 0.98), ("shapes", 300, 0.95)] {
         let set = first(&made::open(name).unwrap(), count);
         let model = own(&host, name);
         assert_eq!(*model.card.labels, set.classes, "{name}");
@@ -59,7 +59,7 @@ fn the_heatmap_moves_to_the_object_that_is_asked_about() {
     for (i, name) in RIGHT.iter().enumerate() {
         let (left, right) = (set.label(i), set.classes.iter().position(|c| c == name).unwrap());
         let (on_left, on_right) = (left_share(&host, &model, i, left), left_share(&host, &model, i, right));
-        assert!(on_left > 0.5 && on_right < 0.5, "picture {i}: {on_left} and {on_right} in the left half");
+        assert!(on_left > 0.6 && on_right < 0.4, "picture {i}: {on_left} and {on_right} in the left half");
         assert!(i > 0 || (on_left > 0.8 && on_right < 0.2), "the first picture: {on_left} and {on_right}");
     }
 }
