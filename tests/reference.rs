@@ -3,83 +3,13 @@
 //! Pictures, weights and numbers are found in the folder that GRADSCOPE_SHARED names; without it these tests do nothing.
 #![allow(clippy::unwrap_used)]
 
-#[path = "common/random.rs"]
-mod random;
+#[path = "common/squeezenet.rs"]
+mod squeezenet;
 
 use candle_core::{D, Device, Tensor};
-use gradscope::data::{Picture, read_npy};
-use gradscope::model::Model;
-use gradscope::script::architecture::Architectures;
-use gradscope::script::folders::Folders;
-use random::numbers;
+use gradscope::data::Picture;
 use serde_json::Value;
-use std::collections::HashMap;
-use std::path::{Path, PathBuf};
-use std::process::Command;
-use tempfile::TempDir;
-
-fn shared() -> Option<PathBuf> {
-    std::env::var_os("GRADSCOPE_SHARED").map(PathBuf::from)
-}
-
-fn squeezenet(shared: &Path) -> PathBuf {
-    shared.join("models/squeezenet1_0_imagenet.safetensors")
-}
-
-fn model(shared: &Path) -> Model {
-    Architectures::new(Folders::models(None), &Default::default())
-        .open("squeezenet1_0", Some(&squeezenet(shared)))
-        .unwrap_or_else(|e| panic!("{e:#}"))
-}
-
-/// Tensors and tolerances of SqueezeNet on the picture of a dog and a cat.
-struct Reference {
-    tensors: HashMap<String, Tensor>,
-    about: Value,
-}
-
-impl Reference {
-    fn read(shared: &Path) -> Self {
-        let file = |ending: &str| shared.join(format!("reference/squeezenet1_0.dog_cat_both.{ending}"));
-        let tensors = candle_core::safetensors::load(file("safetensors"), &Device::Cpu).unwrap();
-        Self { tensors, about: serde_json::from_str(&std::fs::read_to_string(file("json")).unwrap()).unwrap() }
-    }
-
-    /// Asserts that `ours` is within the tolerance of the tensor of this name.
-    fn assert(&self, name: &str, ours: &[f64]) {
-        let expected = numbers(&self.tensors[name]);
-        let bound = self.about["tensors"][name]["tolerance"]["rel_l2"].as_f64().unwrap();
-        assert_eq!(ours.len(), expected.len(), "{name}");
-        let square = |values: &mut dyn Iterator<Item = f64>| values.map(|v| v * v).sum::<f64>().sqrt();
-        let off = square(&mut ours.iter().zip(&expected).map(|(a, b)| a - b)) / square(&mut expected.iter().copied());
-        assert!(off <= bound, "{name}: {off:e} off, {bound:e} allowed");
-    }
-}
-
-/// Runs a method on the dog and the cat, and gives the folder with its files.
-fn run(shared: &Path, method: &str, more: &[&str]) -> TempDir {
-    let out = TempDir::new().unwrap();
-    let mut command = Command::new(env!("CARGO_BIN_EXE_gradscope"));
-    command.args(["run", method, "-m", "squeezenet1_0", "--no-resize", "-w"]).arg(squeezenet(shared));
-    command.arg("-i").arg(shared.join("data/photos/dog_cat_both.png")).arg("--out").arg(out.path()).args(more);
-    let said = command.output().unwrap();
-    assert!(said.status.success(), "{}", String::from_utf8_lossy(&said.stderr));
-    out
-}
-
-fn raw(folder: &TempDir, name: &str) -> (Vec<usize>, Vec<f64>) {
-    let array = read_npy(&folder.path().join(name)).unwrap();
-    (array.shape, array.values.into_iter().map(f64::from).collect())
-}
-
-/// Sums over blocks of 4 x 4 pixels.
-fn blocks(map: &[f64], size: usize) -> Vec<f64> {
-    let mut sums = vec![0.0; (size / 4) * (size / 4)];
-    for (place, value) in map.iter().enumerate() {
-        sums[place / size / 4 * (size / 4) + place % size / 4] += value;
-    }
-    sums
-}
+use squeezenet::{Reference, blocks, model, numbers, raw, run, shared};
 
 #[test]
 fn saliency_agrees_with_the_gradient_of_pytorch() {
@@ -166,4 +96,66 @@ fn all_photos_are_named_as_pytorch_names_them() {
         let top = logits.argmax(D::Minus1).unwrap().to_vec1::<u32>().unwrap()[0];
         assert_eq!(u64::from(top), photo["top5"]["squeezenet1_0"][0][0].as_u64().unwrap(), "{file}");
     }
+}
+
+/// Times the standard deviation of the normalisation: from the gradient by pixels to that by the normalised input.
+fn normalised(map: &[f64], std: &[f64]) -> Vec<f64> {
+    map.iter().enumerate().map(|(i, v)| v * std[i / (224 * 224)]).collect()
+}
+
+#[test]
+fn guided_backpropagation_and_its_kin_agree_with_zennit_and_captum() {
+    let Some(shared) = shared() else { return };
+    let (reference, std) = (Reference::read(&shared), model(&shared).card.std.clone());
+    let check = |method: &str, more: &[&str], file: &str, name: &str| {
+        for target in ["243", "281"] {
+            let (shape, map) = raw(&run(&shared, method, &[&["-t", target], more].concat()), file);
+            assert_eq!(shape, [1, 3, 224, 224]);
+            reference.assert_map(&format!("target{target}.{name}"), &normalised(&map, &std));
+        }
+    };
+    check("guided_backprop", &[], "gradient.npy", "guided_backprop");
+    check("guided_backprop", &["--set", "rule=deconvnet"], "gradient.npy", "deconvnet");
+    check("guided_gradcam", &[], "attribution.npy", "guided_gradcam_bilinear.features.12");
+    check("guided_gradcam", &["--set", "resize=nearest"], "attribution.npy", "guided_gradcam_nearest.features.12");
+}
+
+#[test]
+fn gradients_times_inputs_agree_with_captum() {
+    let Some(shared) = shared() else { return };
+    let reference = Reference::read(&shared);
+    let check = |method: &str, more: &[&str], name: &str| {
+        for target in ["243", "281"] {
+            let out = run(&shared, method, &[&["-t", target], more].concat());
+            reference.assert_map(&format!("target{target}.{name}"), &raw(&out, "attribution.npy").1);
+        }
+    };
+    check("input_x_gradient", &[], "input_x_gradient");
+    check("integrated_gradients", &["--set", "steps=32"], "integrated_gradients.riemann_middle32");
+    let gauss = ["-t", "243", "--set", "rule=gauss_legendre", "--set", "steps=50"];
+    let out = run(&shared, "integrated_gradients", &gauss);
+    reference.assert_map("target243.integrated_gradients.gausslegendre50", &raw(&out, "attribution.npy").1);
+}
+
+#[test]
+fn layer_cam_agrees_with_its_library() {
+    let Some(shared) = shared() else { return };
+    let reference = Reference::read(&shared);
+    for target in ["243", "281"] {
+        let out = run(&shared, "gradcam", &["-t", target, "--set", "variant=layercam"]);
+        reference.assert(&format!("target{target}.layercam.features.12"), &raw(&out, "cam_raw.npy").1);
+    }
+}
+
+#[test]
+fn occlusion_agrees_with_captum() {
+    let Some(shared) = shared() else { return };
+    let drops = ["243", "281"].map(|target| {
+        let more = ["-t", target, "--set", "patch=32", "--set", "stride=16"];
+        let (shape, drops) = raw(&run(&shared, "occlusion", &more), "drops.npy");
+        assert_eq!(shape, [1, 1, 13, 13]);
+        drops
+    });
+    let both: Vec<f64> = (0..169).flat_map(|i| [drops[0][i], drops[1][i]]).collect();
+    Reference::read(&shared).assert("occlusion.probability_drop", &both);
 }

@@ -116,7 +116,7 @@ pub struct Run {
     pub method: String,
     #[command(flatten)]
     pub question: Question,
-    /// Steps of a stepped method; without it, until it is done, at most 100
+    /// Steps of a stepped method; without it, until it is done (an attack: at most 100)
     #[arg(long, value_name = "N")]
     pub steps: Option<usize>,
     /// Folder for the figures as PNG, their raw values as .npy, and result.json

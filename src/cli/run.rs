@@ -18,7 +18,7 @@ use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::sync::Arc;
 
-/// Steps that a method is given to come to its end.
+/// Steps that an attack is given to succeed; other methods come to their end by themselves.
 const STEPS: usize = 100;
 
 /// Runs a method and shows, writes or prints what it gives.
@@ -91,9 +91,10 @@ fn answer(host: &Host, session: &mut Session, steps: Option<usize>, bar: &Bar, s
     if !session.method().is_some_and(|m| m.stepped) {
         return Ok(frame);
     }
-    let count = steps.unwrap_or(STEPS);
+    let attack = session.method().is_some_and(|m| m.group == "attack");
+    let count = steps.unwrap_or(if attack { STEPS } else { usize::MAX });
     while session.cursor() < count && session.can_go_on() {
-        bar.progress("step", session.cursor(), count);
+        bar.progress("step", session.cursor(), if count == usize::MAX { 0 } else { count });
         frame = session.step(host)?;
         if stop.wanted() {
             bail!("cancelled");

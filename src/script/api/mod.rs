@@ -10,6 +10,7 @@ mod figure;
 mod make;
 mod model;
 pub(super) mod options;
+mod quadrature;
 mod reduce;
 mod shape;
 mod spatial;
@@ -34,6 +35,7 @@ pub(super) fn register(engine: &mut Engine, guard: &Arc<Guard>) {
     arithmetic::register(engine, guard);
     elementwise::register(engine, guard);
     reduce::register(engine);
+    quadrature::register(engine);
     shape::register(engine, guard);
     spatial::register(engine, guard);
     model::register(engine, guard);

@@ -1,0 +1,74 @@
+//! Places and weights of numerical integration over [0, 1]: `quadrature("midpoint", 50)`.
+
+use super::out;
+use anyhow::{Result, bail, ensure};
+use rhai::{Array, Dynamic, Engine, INT, Map};
+use std::f64::consts::PI;
+
+pub(super) fn register(engine: &mut Engine) {
+    engine.register_fn("quadrature", |rule: &str, points: INT| out(quadrature(rule, points)));
+}
+
+/// `#{ t, w }`: places in ascending order, and weights that sum to 1.
+fn quadrature(rule: &str, points: INT) -> Result<Map> {
+    ensure!((1..=10_000).contains(&points), "quadrature takes 1 to 10000 points, got {points}");
+    let n = points as usize;
+    let even = |shift: f64| (0..n).map(|i| ((i as f64 + shift) / n as f64, 1.0 / n as f64)).collect();
+    let pairs: Vec<(f64, f64)> = match rule {
+        "midpoint" => even(0.5),
+        "riemann_right" => even(1.0),
+        "gauss_legendre" => gauss_legendre(n),
+        _ => bail!("no quadrature \"{rule}\"; there are midpoint, riemann_right, gauss_legendre"),
+    };
+    let list = |of: fn(&(f64, f64)) -> f64| -> Array { pairs.iter().map(|p| Dynamic::from(of(p))).collect() };
+    Ok(Map::from([("t".into(), list(|p| p.0).into()), ("w".into(), list(|p| p.1).into())]))
+}
+
+/// The roots of the Legendre polynomial of degree `n` by Newton's method, and `2 / ((1 − x²) Pₙ'(x)²)`, moved from
+/// [-1, 1] to [0, 1].
+fn gauss_legendre(n: usize) -> Vec<(f64, f64)> {
+    let mut pairs: Vec<_> = (0..n).map(|i| root(n, (PI * (i as f64 + 0.75) / (n as f64 + 0.5)).cos())).collect();
+    pairs.reverse();
+    pairs
+}
+
+fn root(n: usize, mut x: f64) -> (f64, f64) {
+    let mut slope = 0.0;
+    for _ in 0..100 {
+        let (p, dp) = legendre(n, x);
+        slope = dp;
+        let step = p / dp;
+        x -= step;
+        if step.abs() < 1e-15 {
+            break;
+        }
+    }
+    ((x + 1.0) / 2.0, 1.0 / ((1.0 - x * x) * slope * slope))
+}
+
+/// `Pₙ(x)` and its derivative.
+fn legendre(n: usize, x: f64) -> (f64, f64) {
+    let (mut before, mut p) = (1.0, x);
+    for k in 2..=n {
+        let k = k as f64;
+        (before, p) = (p, ((2.0 * k - 1.0) * x * p - (k - 1.0) * before) / k);
+    }
+    (p, n as f64 * (x * p - before) / (x * x - 1.0))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn gauss_and_legendre_integrate_polynomials_of_twice_their_degree_exactly() {
+        for n in [1, 2, 5, 32, 50] {
+            let pairs = gauss_legendre(n);
+            for power in 0..2 * n.min(20) {
+                let sum: f64 = pairs.iter().map(|(t, w)| w * t.powi(power as i32)).sum();
+                assert!((sum - 1.0 / (power as f64 + 1.0)).abs() < 1e-13, "{n} points, t^{power}");
+            }
+            assert!(pairs.is_sorted_by(|a, b| a.0 < b.0));
+        }
+    }
+}
