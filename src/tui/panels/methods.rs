@@ -20,7 +20,9 @@ pub fn draw(buf: &mut Buffer, area: Rect, state: &State, theme: &Theme) {
     for (y, method) in listed.iter().skip(state.method_list.offset).take(usize::from(inner.height)).enumerate() {
         let (sign, style) = sign(method, state, theme);
         let left = Line::from(vec![Span::styled(format!("{sign} "), style), Span::styled(method.name.clone(), style)]);
-        row(buf, inner, y, left, Line::styled(note(method, state), style));
+        let room = usize::from(inner.width).saturating_sub(left.width() + 1);
+        let note = Some(note(method, state)).filter(|note| note.len() <= room).unwrap_or_default();
+        row(buf, inner, y, left, Line::styled(note, style));
         if y + state.method_list.offset == state.method_list.cursor {
             mark(buf, inner, y, state.focus == Pane::Methods, theme);
         }
