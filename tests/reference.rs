@@ -159,3 +159,40 @@ fn occlusion_agrees_with_captum() {
     let both: Vec<f64> = (0..169).flat_map(|i| [drops[0][i], drops[1][i]]).collect();
     Reference::read(&shared).assert("occlusion.probability_drop", &both);
 }
+
+/// Sums of relevance by layer, from the ledger that a run wrote.
+fn ledger(folder: &tempfile::TempDir) -> std::collections::HashMap<String, f64> {
+    let text = std::fs::read_to_string(folder.path().join("02-ledger.txt")).unwrap();
+    let row = |line: &str| {
+        let (layer, sum) = line.trim().split_once(' ')?;
+        Some((layer.to_string(), sum.trim().parse().ok()?))
+    };
+    text.lines().filter_map(row).collect()
+}
+
+#[test]
+fn lrp_composites_agree_with_zennit() {
+    let Some(shared) = shared() else { return };
+    let reference = Reference::read(&shared);
+    let layers = ["input", "features.0", "features.2", "features.3", "features.4", "features.5", "features.6"]
+        .into_iter()
+        .chain(["features.7", "features.8", "features.9", "features.10", "features.11", "features.12", "classifier.1"]);
+    let check = |target: &str, name: &str, set: &[&str]| {
+        let out = run(&shared, "lrp", &[&["-t", target], set].concat());
+        let name = format!("target{target}.lrp.{name}");
+        reference.assert_map(&name, &raw(&out, "relevance.npy").1);
+        let sums = ledger(&out);
+        let seed = numbers(&reference.tensors[&format!("{name}.layer_sums")])[14];
+        let ours: Vec<_> = layers.clone().map(|l| sums[l]).chain([seed]).collect();
+        reference.assert(&format!("{name}.layer_sums"), &ours);
+    };
+    let composites =
+        ["EpsilonPlus", "EpsilonPlusFlat", "EpsilonAlpha2Beta1", "EpsilonAlpha2Beta1Flat", "EpsilonGammaBox"];
+    for target in ["243", "281"] {
+        for composite in composites {
+            check(target, composite, &["--set", &format!("composite={composite}")]);
+        }
+        check(target, "Epsilon1e-6", &["--set", "composite=Epsilon"]);
+        check(target, "Epsilon0.25", &["--set", "composite=Epsilon", "--set", "epsilon=0.25"]);
+    }
+}

@@ -72,6 +72,20 @@ impl Graph {
         Ok(&self.nodes[self.find(name)?])
     }
 
+    /// The convolutions and linear layers that read the input through no other one.
+    pub fn first_with_weights(&self) -> impl Iterator<Item = &Node> {
+        let weighs = |node: &Node| ["conv", "linear"].contains(&node.op.kind());
+        let mut behind = vec![false; self.nodes.len()];
+        let mut first = vec![];
+        for (id, node) in self.nodes.iter().enumerate() {
+            behind[id] = node.inputs.iter().any(|&i| behind[i] || weighs(&self.nodes[i]));
+            if weighs(node) && !behind[id] {
+                first.push(node);
+            }
+        }
+        first.into_iter()
+    }
+
     /// Every parameter, in node order.
     pub fn parameters(&self) -> Vec<Parameter> {
         self.nodes.iter().flat_map(Node::parameters).collect()

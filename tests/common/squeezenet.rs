@@ -37,7 +37,8 @@ pub fn model(shared: &Path) -> Model {
 
 /// Tensors and tolerances of SqueezeNet on the picture of a dog and a cat.
 pub struct Reference {
-    tensors: HashMap<String, Tensor>,
+    /// The tensors by name.
+    pub tensors: HashMap<String, Tensor>,
     about: Value,
 }
 

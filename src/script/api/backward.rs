@@ -5,7 +5,7 @@
 
 use super::options::Options;
 use super::{Guard, Out, Run, out, size};
-use crate::backward::{self, Composite, Relevance, Selector, Walk};
+use crate::backward::{self, Composite, Lrp, Relevance, Selector, Walk};
 use crate::graph::{Node, NodeId, Site, Trace, op::KINDS};
 use crate::script::report::Inner;
 use anyhow::{Context, Result, anyhow, bail, ensure};
@@ -111,7 +111,7 @@ fn targets(trace: &Trace, to: Option<&Dynamic>) -> Result<Option<Vec<NodeId>>> {
     names.iter().map(|n| trace.graph.find(n)).collect::<Result<_>>().map(Some)
 }
 
-/// The rules of `[[selector, |site, r| …], …]`.
+/// The rules of `[[selector, |site, r| …], [selector, zplus()], …]`.
 fn composite<'a>(context: &'a NativeCallContext<'a>, rules: Option<&Dynamic>) -> Result<Composite<'a>> {
     let Some(rules) = rules else { return Ok(Composite::gradient()) };
     let form = "rules are an array of [selector, |site, r| …]";
@@ -122,9 +122,13 @@ fn composite<'a>(context: &'a NativeCallContext<'a>, rules: Option<&Dynamic>) ->
             .clone()
             .into_string()
             .map_err(|_| anyhow!("{form}; a selector is \"conv|linear\" or \"features.*\""))?;
+        let selector = Selector::parse(&selector, KINDS)?;
+        if let Some(rule) = pair[1].read_lock::<Lrp>() {
+            return Ok(composite.with(selector, rule.clone().rule()));
+        }
         let closure = pair[1].clone().try_cast::<FnPtr>().context(form)?;
         let rule = move |site: &Site, r: &Tensor| call(context, &closure, site, r);
-        Ok(composite.with(Selector::parse(&selector, KINDS)?, Box::new(rule)))
+        Ok(composite.with(selector, Box::new(rule)))
     })
 }
 

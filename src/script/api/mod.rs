@@ -12,6 +12,7 @@ mod model;
 pub(super) mod options;
 mod quadrature;
 mod reduce;
+mod rules;
 mod shape;
 mod spatial;
 
@@ -40,6 +41,7 @@ pub(super) fn register(engine: &mut Engine, guard: &Arc<Guard>) {
     spatial::register(engine, guard);
     model::register(engine, guard);
     backward::register(engine, guard);
+    rules::register(engine);
     figure::register(engine);
     declare::register(engine);
     context::register(engine, guard);

@@ -45,11 +45,13 @@ pub(super) fn register(engine: &mut Engine) {
     engine.register_fn("quantile", |x: &mut Tensor, q: FLOAT| out(quantile(x, q)));
 }
 
-/// A reduction; over all dimensions it gives a number, else a tensor.
+/// A reduction; over all dimensions it gives a number, summed in f64, else a tensor.
 fn over(f: Reduce, x: &Tensor, d: &Dynamic, keep: bool) -> Result<Dynamic> {
     ensure!(x.elem_count() > 0, "a tensor of shape {:?} has no numbers to reduce", x.dims());
-    let y = f(x, &dims(x, d)?, keep)?;
-    if d.is_unit() && !keep { Ok(item(&y)?.into()) } else { Ok(Dynamic::from(y)) }
+    if d.is_unit() && !keep {
+        return Ok(item(&f(&x.to_dtype(DType::F64)?, &dims(x, d)?, false)?)?.into());
+    }
+    Ok(Dynamic::from(f(x, &dims(x, d)?, keep)?))
 }
 
 fn finish(mut y: Tensor, d: &[usize], keep: bool) -> Result<Tensor> {

@@ -1,0 +1,34 @@
+//! Native rules for the walk: `epsilon(1e-6)`, `alpha_beta(2.0, 1.0)`, `zplus()` and their kin.
+
+use super::{Out, out};
+use crate::backward::{Bias, Lrp};
+use anyhow::{Result, bail};
+use candle_core::Tensor;
+use rhai::{Engine, FLOAT};
+
+pub(super) fn register(engine: &mut Engine) {
+    engine.register_type_with_name::<Lrp>("Rule");
+    engine.register_fn("epsilon", |e: FLOAT| Lrp::Epsilon(e, Bias::Full));
+    engine.register_fn("epsilon", |e: FLOAT, b: &str| -> Out<Lrp> { out(bias(b).map(|b| Lrp::Epsilon(e, b))) });
+    engine.register_fn("gamma", |g: FLOAT| Lrp::Gamma(g, Bias::Split));
+    engine.register_fn("gamma", |g: FLOAT, b: &str| -> Out<Lrp> { out(bias(b).map(|b| Lrp::Gamma(g, b))) });
+    engine.register_fn("alpha_beta", |a: FLOAT, b: FLOAT| Lrp::AlphaBeta(a, b, Bias::Split));
+    engine.register_fn("alpha_beta", |a: FLOAT, b: FLOAT, how: &str| -> Out<Lrp> {
+        out(bias(how).map(|how| Lrp::AlphaBeta(a, b, how)))
+    });
+    engine.register_fn("zplus", || Lrp::AlphaBeta(1.0, 0.0, Bias::Split));
+    engine.register_fn("zplus", |b: &str| -> Out<Lrp> { out(bias(b).map(|b| Lrp::AlphaBeta(1.0, 0.0, b))) });
+    engine.register_fn("zbox", |low: Tensor, high: Tensor| Lrp::ZBox(low, high));
+    engine.register_fn("flat", || Lrp::Flat);
+    engine.register_fn("wsquare", || Lrp::WSquare);
+    engine.register_fn("pass", || Lrp::Pass);
+}
+
+fn bias(name: &str) -> Result<Bias> {
+    Ok(match name {
+        "split" => Bias::Split,
+        "full" => Bias::Full,
+        "zero" => Bias::Zero,
+        _ => bail!("no way of the bias \"{name}\"; there are split, full, zero"),
+    })
+}
