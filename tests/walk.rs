@@ -177,3 +177,31 @@ fn a_seed_or_a_rule_of_another_shape_is_an_error_that_says_so() {
     let wrong = Walk { composite, ..Walk::gradient(&trace, seed(&trace, 0)) }.run().unwrap_err();
     assert!(format!("{wrong:#}").contains("at layer \"fc\": the rule gave relevance of shape"), "{wrong:#}");
 }
+
+#[test]
+fn folding_batch_norms_changes_no_value_and_no_gradient() {
+    let mut b = Builder::new(&[2, 6, 6]);
+    let x = b.add("conv1", conv(2, 3, false), &[0]).unwrap();
+    let x = b.add("bn1", op::BatchNorm { channels: 3, epsilon: 1e-5 }, &[x]).unwrap();
+    let first = b.add("relu1", op::Relu, &[x]).unwrap();
+    let x = b.add("conv2", conv(3, 3, true), &[first]).unwrap();
+    let x = b.add("bn2", op::BatchNorm { channels: 3, epsilon: 1e-5 }, &[x]).unwrap();
+    let x = b.add("add", op::Add, &[x, first]).unwrap();
+    let x = b.add("flatten", op::Flatten, &[x]).unwrap();
+    let x = b.add("fc", op::Linear { input: 108, output: 4, bias: true }, &[x]).unwrap();
+    let graph = b.finish(x).unwrap();
+    let mut r = Random(8);
+    let weight = |p: gradscope::graph::Parameter| {
+        let t = r.tensor(&p.shape);
+        (p.name.clone(), if p.name.ends_with("running_var") { (t.sqr().unwrap() + 0.5).unwrap() } else { t })
+    };
+    let graph = Arc::new(graph.with_weights(graph.parameters().into_iter().map(weight).collect()).unwrap());
+    let folded = Arc::new(graph.folded().unwrap());
+    assert!(folded.nodes.iter().all(|n| n.op.kind() != "batch_norm"));
+    let (before, after) = (trace(&graph), trace(&folded));
+    for name in ["bn1", "relu1", "bn2", "fc"] {
+        assert_close(name, after.get(name).unwrap(), before.get(name).unwrap(), 1e-12);
+    }
+    let gradient = |t: &Trace| Walk::gradient(t, seed(t, 1)).run().unwrap().input().unwrap().clone();
+    assert_close("gradient", &gradient(&after), &gradient(&before), 1e-12);
+}

@@ -8,6 +8,7 @@ pub mod op;
 mod build;
 mod node;
 mod trace;
+mod fold;
 
 pub use build::Builder;
 pub use node::{Graph, Node, NodeId, Parameter};

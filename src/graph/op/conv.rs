@@ -5,9 +5,10 @@ use crate::graph::Parameter;
 use crate::kernel::{self, Conv2d};
 use anyhow::{Result, ensure};
 use candle_core::Tensor;
+use std::sync::Arc;
 
 /// `y = x ∗ w + b`; PyTorch's `Conv2d`.
-#[derive(Debug)]
+#[derive(Clone, Copy, Debug)]
 pub struct Conv {
     /// Channels read.
     pub input: usize,
@@ -51,6 +52,10 @@ impl Op for Conv {
             params.push(trained("bias", &[self.output]));
         }
         params
+    }
+
+    fn with_bias(&self) -> Option<Arc<dyn Op>> {
+        Some(Arc::new(Self { bias: true, ..*self }))
     }
 
     fn forward(&self, x: &[&Tensor], w: &[Tensor]) -> Result<Tensor> {

@@ -4,9 +4,10 @@ use super::{Op, Site, trained};
 use crate::graph::Parameter;
 use anyhow::{Result, ensure};
 use candle_core::Tensor;
+use std::sync::Arc;
 
 /// `y = x wᵀ + b` over the last dimension; PyTorch's `Linear`.
-#[derive(Debug)]
+#[derive(Clone, Copy, Debug)]
 pub struct Linear {
     /// Features read.
     pub input: usize,
@@ -33,6 +34,10 @@ impl Op for Linear {
             params.push(trained("bias", &[self.output]));
         }
         params
+    }
+
+    fn with_bias(&self) -> Option<Arc<dyn Op>> {
+        Some(Arc::new(Self { bias: true, ..*self }))
     }
 
     fn forward(&self, x: &[&Tensor], w: &[Tensor]) -> Result<Tensor> {

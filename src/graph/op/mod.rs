@@ -25,6 +25,7 @@ use super::trace::Site;
 use anyhow::{Result, ensure};
 use candle_core::Tensor;
 use std::fmt::Debug;
+use std::sync::Arc;
 
 /// Every kind there is, as selectors and scripts call them.
 pub const KINDS: &[&str] = &[
@@ -76,6 +77,11 @@ pub trait Op: Debug + Send + Sync {
     /// `dyᵀ · ∂y/∂w` for each parameter, summed over the batch; those that are not trained may be left as zeros.
     fn vjp_params(&self, _at: &Site, _w: &[Tensor], _dy: &Tensor) -> Result<Vec<Tensor>> {
         Ok(vec![])
+    }
+
+    /// The same operation with a bias, for those that may have one.
+    fn with_bias(&self) -> Option<Arc<dyn Op>> {
+        None
     }
 }
 

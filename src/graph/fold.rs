@@ -1,0 +1,61 @@
+//! Batch norms merged into the convolutions before them.
+
+use super::node::{Graph, NodeId};
+use super::op::Dropout;
+use anyhow::Result;
+use candle_core::{DType, Tensor};
+use std::sync::Arc;
+
+impl Graph {
+    /// The same function with every batch norm that alone reads a convolution (or linear layer) merged into it:
+    /// `w' = w γ/√(σ² + ε)`, `b' = (b − μ) γ/√(σ² + ε) + β`. The batch norm's node stays as one that does nothing, so
+    /// names and places stay.
+    ///
+    /// Rules that look at weights then see those that the network in truth computes with.
+    pub fn folded(&self) -> Result<Self> {
+        let mut graph = self.clone();
+        for norm in 0..graph.nodes.len() {
+            if let Some(layer) = graph.layer_before(norm) {
+                graph.fold(layer, norm)?;
+            }
+        }
+        Ok(graph)
+    }
+
+    /// The layer with weights that only this batch norm reads.
+    fn layer_before(&self, norm: NodeId) -> Option<NodeId> {
+        let node = &self.nodes[norm];
+        let layer = *node.inputs.first().filter(|_| node.op.kind() == "batch_norm")?;
+        let readers = self.nodes.iter().filter(|n| n.inputs.contains(&layer)).count();
+        (readers == 1 && self.nodes[layer].op.with_bias().is_some()).then_some(layer)
+    }
+
+    fn fold(&mut self, layer: NodeId, norm: NodeId) -> Result<()> {
+        let Some(op) = self.nodes[layer].op.with_bias() else { return Ok(()) };
+        let (scale, shift) = self.affine(norm)?;
+        let params = &self.nodes[layer].params;
+        let dtype = params[0].dtype();
+        let params = params.iter().map(|p| p.to_dtype(DType::F64)).collect::<candle_core::Result<Vec<_>>>()?;
+        let ones = vec![1; params[0].rank() - 1];
+        let weight = params[0].broadcast_mul(&scale.reshape([&[scale.elem_count()][..], &ones].concat())?)?;
+        let bias = match params.get(1) {
+            Some(b) => ((b * &scale)? + &shift)?,
+            None => shift,
+        };
+        self.nodes[layer].op = op;
+        self.nodes[layer].params = vec![weight.to_dtype(dtype)?, bias.to_dtype(dtype)?];
+        self.nodes[norm].op = Arc::new(Dropout);
+        self.nodes[norm].params = vec![];
+        Ok(())
+    }
+
+    /// `γ/√(σ² + ε)` and `β − μ γ/√(σ² + ε)` in f64: what a batch norm makes of 1 and 0.
+    fn affine(&self, norm: NodeId) -> Result<(Tensor, Tensor)> {
+        let node = &self.nodes[norm];
+        let params = node.params.iter().map(|p| p.to_dtype(DType::F64)).collect::<candle_core::Result<Vec<_>>>()?;
+        let zero = params[0].zeros_like()?.reshape((1, (), 1, 1))?;
+        let of = |x: &Tensor| -> Result<Tensor> { Ok(node.op.forward(&[x], &params)?.flatten_all()?) };
+        let shift = of(&zero)?;
+        Ok(((of(&(zero + 1.0)?)? - &shift)?, shift))
+    }
+}
