@@ -1,7 +1,10 @@
 //! The floor plan: a module uses only modules that `lib.rs` lists above it.
 #![allow(clippy::unwrap_used)]
 
-use std::collections::BTreeSet;
+#[path = "common/scan.rs"]
+mod scan;
+
+use scan::{tokens, used};
 use std::fs;
 use std::path::{Path, PathBuf};
 
@@ -32,75 +35,82 @@ fn plan() -> Vec<String> {
     text.lines().filter_map(name).collect()
 }
 
-/// The room that a file belongs to: the first part of its path.
-fn room(file: &Path) -> String {
-    let path = file.strip_prefix(root()).unwrap();
-    path.components().next().unwrap().as_os_str().to_string_lossy().trim_end_matches(".rs").to_string()
+/// The path of the module in a file: `["graph", "op"]` for `graph/op/mod.rs`.
+fn module(file: &Path) -> Vec<String> {
+    let path = file.strip_prefix(root()).unwrap().with_extension("");
+    let parts = path.iter().map(|part| part.to_string_lossy().into_owned());
+    parts.filter(|part| part != "mod").collect()
 }
 
-/// Code without comments and without words in quotes.
-fn code(text: &str) -> String {
-    let line = |l: &str| l.split("//").next().unwrap_or_default().to_string();
-    let mut code = text.lines().map(line).collect::<Vec<_>>().join("\n");
-    while let Some((before, rest)) = code.split_once('"') {
-        let Some((_, after)) = rest.split_once('"') else { break };
-        code = format!("{before}''{after}");
-    }
-    code
-}
-
-/// Modules named behind `crate::`, also those of `crate::{a, b::c}`.
-fn used(code: &str) -> BTreeSet<String> {
-    let word = |text: &str| text.chars().take_while(|c| c.is_alphanumeric() || *c == '_').collect::<String>();
-    let mut found = BTreeSet::new();
-    for rest in code.split("crate::").skip(1) {
-        let Some(group) = rest.strip_prefix('{') else {
-            found.insert(word(rest));
-            continue;
-        };
-        let mut depth = 0;
-        let mut start = true;
-        for (i, c) in group.char_indices() {
-            if start && depth == 0 && c.is_alphabetic() {
-                found.insert(word(&group[i..]));
-                start = false;
-            }
-            match c {
-                '{' => depth += 1,
-                '}' if depth == 0 => break,
-                '}' => depth -= 1,
-                ',' if depth == 0 => start = true,
-                _ => {}
-            }
-        }
-    }
-    found
+/// The file with what its room has to do with the plan: the names that stand below it, or hide what stands there.
+fn against(plan: &[String], module: &[String], text: &str) -> Vec<String> {
+    let Some(here) = plan.iter().position(|m| *m == module[0]) else { return vec![] };
+    let wrong = |name: &String| name == "*" || plan[here + 1..].contains(name);
+    used(text, module.len()).into_iter().filter(wrong).collect()
 }
 
 #[test]
 fn modules_use_only_modules_above_them() {
     let plan = plan();
     assert!(plan.len() >= 10, "{plan:?}");
+    let mut seen = 0;
     for file in sources(&root()) {
-        let Some(here) = plan.iter().position(|m| *m == room(&file)) else { continue };
-        for module in used(&code(&fs::read_to_string(&file).unwrap())) {
-            let place = plan.iter().position(|m| *m == module);
-            assert!(place.is_none_or(|p| p <= here), "{} uses {module}, which stands below it", file.display());
-        }
+        let (module, text) = (module(&file), fs::read_to_string(&file).unwrap());
+        seen += used(&text, module.len()).iter().filter(|name| plan.contains(name)).count();
+        let wrong = against(&plan, &module, &text);
+        assert!(wrong.is_empty(), "{} uses {wrong:?}, which stand below it", file.display());
+    }
+    assert!(seen > 100, "only {seen} uses were found");
+}
+
+#[test]
+fn a_use_of_a_module_below_is_noticed_however_it_is_written() {
+    let plan: Vec<_> = ["low", "here", "high"].map(String::from).to_vec();
+    let wrong = |text: &str| against(&plan, &["here", "inner"].map(String::from), text);
+    for text in [
+        "use crate::high::x;",
+        "use crate::{low, low::{a, b}, high};",
+        "use crate::{\n    low::a as b,\n    high::{self, c},\n};",
+        "use super::super::high;",
+        "use super::{a, super::{low, high::x}};",
+        "mod tests {\n    use super::super::super::high;\n}",
+        "use gradscope::high::x;",
+        "use ::gradscope::{low, high};",
+        "fn f() -> crate::high::X { loop {} }",
+        "macro_rules! m { () => { $crate::high::x() } }",
+        "const U: &str = \"https://a\"; use crate::high;\nconst V: &str = \"\";",
+        "const Q: char = '\"'; use crate::high; const R: char = '\"';",
+        "const Q: &str = \"\\\"\"; use crate::high; const R: &str = r#\"\"\"#;",
+        "fn f<'a>(x: &'a u8) { crate::high::g(x) }",
+    ] {
+        assert_eq!(wrong(text), ["high"], "{text}");
+    }
+    for text in ["use crate::*;", "use super::super::*;", "use crate as all;", "use crate::{self as all, low};"] {
+        assert_eq!(wrong(text), ["*"], "{text}");
     }
 }
 
 #[test]
-fn groups_of_uses_are_read_with_all_their_parts() {
-    let of = |text: &str| used(&code(text)).into_iter().collect::<Vec<_>>();
-    assert_eq!(of("use crate::{a, b::{c, d}, e::f};\nuse crate::g::h; // crate::i"), ["a", "b", "e", "g"]);
-    assert_eq!(of("let x = \"crate::j\"; crate::k();"), ["k"]);
+fn what_is_no_use_of_a_module_below_is_none() {
+    let plan: Vec<_> = ["low", "here", "high"].map(String::from).to_vec();
+    for text in [
+        "use crate::low::high; use crate::here::{high, low}; use super::high; use super::*;",
+        "use crate::{low as high, here::{self as other, high::x}};",
+        "// use crate::high;\n/* crate::high /* crate::high */ crate::high */ use crate::low;",
+        "const A: &str = \"crate::high\"; const B: &[u8] = br##\"\"# crate::high\"##; const C: u8 = b'\\'';",
+        "mod tests { use super::super::high; } pub(crate) fn f(&self) { self.high() } pub(super) struct High;",
+        "fn f() { other::crate_::high(); mygradscope::high(); }",
+    ] {
+        let wrong = against(&plan, &["here", "inner"].map(String::from), text);
+        assert!(wrong.is_empty(), "{wrong:?} in {text}");
+    }
 }
 
 #[test]
 fn the_terminal_and_the_renderer_know_no_tensors() {
-    for file in sources(&root()).iter().filter(|f| ["tui", "render"].contains(&room(f).as_str())) {
-        assert!(!code(&fs::read_to_string(file).unwrap()).contains("candle"), "{} names candle", file.display());
+    for file in sources(&root()).iter().filter(|f| ["tui", "render"].contains(&module(f)[0].as_str())) {
+        let named = tokens(&fs::read_to_string(file).unwrap()).into_iter().find(|t| t.starts_with("candle"));
+        assert_eq!(named, None, "{} names candle", file.display());
     }
 }
 
