@@ -1,4 +1,4 @@
-//! The cases of gradient, Grad-CAM and pooling that the test suites of the field agree on, in f64.
+//! The cases of gradients, Grad-CAM and pooling that the test suites of the field agree on, in f64.
 //!
 //! They are found in the folder that GRADSCOPE_SHARED names; without it this test does nothing.
 #![allow(clippy::unwrap_used)]
@@ -8,19 +8,24 @@ use serde_json::{Value, json};
 use std::collections::BTreeMap;
 
 /// Methods whose cases are computed here, and how many of them there are.
-const HERE: &[(&str, usize)] = &[("gradient", 3), ("grad_cam", 5), ("grad_cam_from_arrays", 1), ("max_pool", 1)];
+const HERE: &[(&str, usize)] = &[
+    ("deconvnet", 2),
+    ("gradient", 3),
+    ("grad_cam", 5),
+    ("grad_cam_from_arrays", 1),
+    ("guided_backprop", 3),
+    ("guided_grad_cam", 2),
+    ("max_pool", 1),
+];
 
 /// Methods whose cases are not.
 const ELSEWHERE: &[(&str, usize)] = &[
     ("clip_small_contribution", 1),
     ("clip_small_norm", 1),
     ("curve_auc", 1),
-    ("deconvnet", 2),
     ("deepfool", 1),
     ("distances", 1),
     ("gaussian_blur", 1),
-    ("guided_backprop", 3),
-    ("guided_grad_cam", 2),
     ("integrated_gradients", 6),
     ("lrp", 21),
     ("mi_fgsm", 1),
@@ -63,7 +68,7 @@ fn as_gradient(mut case: Value) -> Value {
 }
 
 #[test]
-fn the_fields_cases_of_gradient_grad_cam_and_pooling_agree() {
+fn the_fields_cases_of_gradients_grad_cam_and_pooling_agree() {
     for case in cases().unwrap_or_default().into_iter().filter(is_here) {
         let outcome = check(&as_gradient(case)).unwrap_or_else(|e| panic!("{e:#}"));
         assert!(outcome.passed, "{outcome:?}");

@@ -48,7 +48,7 @@ pub enum Command {
     /// Check scripts: compile them and run them on the program's own network
     Check(Check),
     /// Check this build's arithmetic against numbers that PyTorch gave
-    Selftest,
+    Selftest(Selftest),
 }
 
 /// Where scripts are.
@@ -211,6 +211,16 @@ pub struct Train {
     /// Print JSON
     #[arg(long)]
     pub json: bool,
+}
+
+#[derive(Group, Debug)]
+pub struct Selftest {
+    /// File of cases to compute instead of those in the program
+    #[arg(long, value_name = "FILE")]
+    pub cases: Option<PathBuf>,
+    /// Cases of this method only
+    #[arg(long, value_name = "NAME", requires = "cases")]
+    pub method: Option<String>,
 }
 
 #[derive(Group, Debug)]

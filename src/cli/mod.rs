@@ -46,7 +46,7 @@ fn obey(args: Args) -> Result<ExitCode> {
         Some(Command::Eval(eval)) => eval::eval(&args.scripts, &eval),
         Some(Command::Train(train)) => train::train(&args.scripts, &train),
         Some(Command::Check(check)) => check::check(&args.scripts, &check),
-        Some(Command::Selftest) => selftest::selftest(),
+        Some(Command::Selftest(args)) => selftest::selftest(&args),
     }
 }
 

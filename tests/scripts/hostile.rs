@@ -99,7 +99,15 @@ fn hoarding_tensors_is_an_error_and_what_was_hoarded_is_freed() {
     let before = resident();
     let report = failure("let all = [];\nloop { all.push(ones([512, 1024, 1024])); }");
     assert!(report.message.contains("memory") || report.message.contains("GiB"), "{report}");
-    assert!(resident() < before + (512 << 20), "{} before, {} after", before, resident());
+    // Other tests of this process hold memory of their own for a while.
+    let freed = || resident() < before + (512 << 20);
+    for _ in 0..300 {
+        if freed() {
+            return;
+        }
+        std::thread::sleep(Duration::from_millis(100));
+    }
+    panic!("{before} before, {} after", resident());
 }
 
 /// Bytes that this process holds; 0 where the system does not tell.

@@ -4,8 +4,10 @@
 
 mod network;
 
-use crate::backward::{Composite, Walk, cross_entropy, logit};
+use crate::backward::{Composite, Rule, Selector, Walk, cross_entropy, logit};
 use crate::graph::{NodeId, Trace};
+use crate::kernel::{Resize, interpolate};
+use crate::tensor::positive;
 use anyhow::{Context, Result, bail, ensure};
 use candle_core::Tensor;
 use network::{list, network, tensor};
@@ -21,23 +23,44 @@ pub struct Outcome {
     pub greatest_error: f64,
     /// Whether that is within the case's bound.
     pub passed: bool,
+    /// Why it could not be computed.
+    pub why: Option<String>,
 }
 
 /// Computes every embedded case in f64.
 pub fn run() -> Result<Vec<Outcome>> {
-    let cases: Value = serde_json::from_str(include_str!("cases.json"))?;
-    list(&cases["cases"])?.iter().map(check).collect()
+    run_text(include_str!("cases.json"), None)
+}
+
+/// Computes the cases of a text in the same form, or those of one method; what cannot be computed has not passed.
+///
+/// Errors: no such text, or no case of the method.
+pub fn run_text(text: &str, method: Option<&str>) -> Result<Vec<Outcome>> {
+    let cases: Value = serde_json::from_str(text).context("reading the cases")?;
+    let wanted = |case: &&Value| method.is_none_or(|m| case["method"] == m);
+    let outcomes: Vec<_> = list(&cases["cases"])?.iter().filter(wanted).map(outcome).collect();
+    ensure!(!outcomes.is_empty(), "there are no cases of the method {method:?}");
+    Ok(outcomes)
+}
+
+fn outcome(case: &Value) -> Outcome {
+    check(case).unwrap_or_else(|error| Outcome {
+        name: case["id"].as_str().unwrap_or("a case without an id").into(),
+        greatest_error: f64::INFINITY,
+        passed: false,
+        why: Some(format!("{error:#}")),
+    })
 }
 
 /// Computes one case: `gradient` (of one class, of the sum, of the cross-entropy, or of the logit times itself),
-/// `grad_cam`, or `grad_cam_from_arrays`.
+/// `guided_backprop`, `deconvnet`, `grad_cam`, `grad_cam_from_arrays`, or `guided_grad_cam`.
 ///
 /// Errors name the case and what it asks for that is not known.
 pub fn check(case: &Value) -> Result<Outcome> {
     let name = case["id"].as_str().context("a case has an id")?;
     let greatest_error = greatest_error(case).with_context(|| format!("in the case \"{name}\""))?;
     let bound = case["tolerance"]["abs"].as_f64().context("a case has a tolerance")?;
-    Ok(Outcome { name: name.into(), greatest_error, passed: greatest_error <= bound })
+    Ok(Outcome { name: name.into(), greatest_error, passed: greatest_error <= bound, why: None })
 }
 
 fn greatest_error(case: &Value) -> Result<f64> {
@@ -45,19 +68,34 @@ fn greatest_error(case: &Value) -> Result<f64> {
     match case["method"].as_str() {
         Some("gradient") => {
             let trace = trace(case)?;
-            let gradient = gradient(&trace, case, 0)?;
+            let gradient = gradient(&trace, case, 0, Composite::gradient())?;
             let of_value = match expected.get("value") {
                 Some(value) => difference(&trace.values[trace.graph.output], value)?,
                 None => 0.0,
             };
-            Ok(difference(&gradient, &expected["x"])?.max(of_value))
+            Ok(difference_of_inputs(&gradient, case)?.max(of_value))
+        }
+        Some("guided_backprop") => difference_of_inputs(&gradient(&trace(case)?, case, 0, guided())?, case),
+        Some("deconvnet") => difference_of_inputs(&gradient(&trace(case)?, case, 0, deconvnet())?, case),
+        Some("guided_grad_cam") => {
+            let trace = trace(case)?;
+            let id = trace.graph.find(case["params"]["layer"].as_str().context("Grad-CAM needs a layer")?)?;
+            let cam =
+                grad_cam(&trace.values[id], &gradient(&trace, case, id, Composite::gradient())?, false)?.relu()?;
+            let (_, _, h, w) = trace.input().dims4()?;
+            let guided = gradient(&trace, case, 0, guided())?;
+            let map = guided.broadcast_mul(&interpolate(&cam, (h, w), Resize::Nearest)?)?;
+            difference_of_inputs(&map, case)
         }
         Some("grad_cam") => {
             let trace = trace(case)?;
             let layer = case["params"]["layer"].as_str().context("Grad-CAM needs a layer")?;
             let id = if layer == "x" { 0 } else { trace.graph.find(layer)? };
             let each = case["params"]["per_channel"].as_bool().unwrap_or(false);
-            difference(&grad_cam(&trace.values[id], &gradient(&trace, case, id)?, each)?, &expected["map"])
+            difference(
+                &grad_cam(&trace.values[id], &gradient(&trace, case, id, Composite::gradient())?, each)?,
+                &expected["map"],
+            )
         }
         Some("grad_cam_from_arrays") => {
             let (a, g) = (tensor(&case["inputs"]["activation"])?, tensor(&case["inputs"]["gradient"])?);
@@ -65,7 +103,7 @@ fn greatest_error(case: &Value) -> Result<f64> {
             let most = map.flatten_all()?.max(0)?.to_scalar::<f64>()?;
             difference(&(map / most)?, &expected["map"])
         }
-        other => bail!("the method {other:?} is not known"),
+        other => bail!("the method \"{}\" is not known", other.unwrap_or_default()),
     }
 }
 
@@ -75,7 +113,21 @@ fn grad_cam(a: &Tensor, g: &Tensor, each: bool) -> Result<Tensor> {
     Ok(if each { weighed } else { weighed.sum_keepdim(1)? })
 }
 
-fn gradient(trace: &Trace, case: &Value, to: NodeId) -> Result<Tensor> {
+/// What passes a ReLU where both the activation and the gradient are positive (Springenberg et al. 2014).
+fn guided<'a>() -> Composite<'a> {
+    of_relu(Box::new(|site, r| Ok(vec![(r.relu()? * positive(&site.x[0])?)?])))
+}
+
+/// What passes a ReLU where the gradient is positive (Zeiler & Fergus 2013).
+fn deconvnet<'a>() -> Composite<'a> {
+    of_relu(Box::new(|_, r| Ok(vec![r.relu()?])))
+}
+
+fn of_relu(rule: Rule) -> Composite {
+    Composite::gradient().with(Selector::Kind(vec!["relu".into()]), rule)
+}
+
+fn gradient<'a>(trace: &'a Trace, case: &Value, to: NodeId, composite: Composite<'a>) -> Result<Tensor> {
     let output = trace.graph.output;
     let y = &trace.values[output];
     let class = || Ok::<_, anyhow::Error>(case["target"].as_u64().context("a case has a target")? as usize);
@@ -86,7 +138,7 @@ fn gradient(trace: &Trace, case: &Value, to: NodeId) -> Result<Tensor> {
         Some(other) => bail!("the seed \"{other}\" is not known"),
         None => logit(&y.flatten_from(1)?, class()?)?.reshape(y.shape())?,
     };
-    let walk = Walk { to: vec![to], composite: Composite::gradient(), ..Walk::gradient(trace, vec![(output, seed)]) };
+    let walk = Walk { to: vec![to], composite, ..Walk::gradient(trace, vec![(output, seed)]) };
     let values = walk.run()?.values;
     values.get(&to).cloned().context("the gradient did not come so far")
 }
@@ -94,6 +146,19 @@ fn gradient(trace: &Trace, case: &Value, to: NodeId) -> Result<Tensor> {
 fn trace(case: &Value) -> Result<Trace> {
     let (graph, x) = network(&case["network"], &case["inputs"])?;
     Arc::new(graph).forward(&x)
+}
+
+/// The greatest difference at the inputs, which stand one behind the other as channels.
+fn difference_of_inputs(ours: &Tensor, case: &Value) -> Result<f64> {
+    let names = case["network"]["inputs"].as_object().context("a network has inputs")?.keys();
+    let mut start = 0;
+    let mut greatest = 0f64;
+    for name in names {
+        let size = tensor(&case["inputs"][name.as_str()])?.dims()[1];
+        greatest = greatest.max(difference(&ours.narrow(1, start, size)?, &case["expected"][name.as_str()])?);
+        start += size;
+    }
+    Ok(greatest)
 }
 
 /// The greatest difference; NaN anywhere is infinitely wrong.
