@@ -46,6 +46,8 @@ impl Builder {
     }
 
     /// Ends the graph at `output`; nodes that `output` does not need are dropped.
+    ///
+    /// Errors when the node with the class scores would be one of them.
     pub fn finish(self, output: NodeId) -> Result<Graph> {
         ensure!(output < self.nodes.len(), "the output node does not exist");
         let mut needed = vec![false; self.nodes.len()];
@@ -55,6 +57,10 @@ impl Builder {
             if needed[id] {
                 self.nodes[id].inputs.iter().for_each(|&i| needed[i] = true);
             }
+        }
+        if let Some(dropped) = self.logits.filter(|&id| !needed[id]) {
+            let (scores, end) = (&self.nodes[dropped].name, &self.nodes[output].name);
+            bail!("layer \"{scores}\" is to have the class scores, but the last layer \"{end}\" does not read it");
         }
         let mut place = vec![0; self.nodes.len()];
         let mut nodes = Vec::new();
@@ -73,5 +79,31 @@ impl Builder {
         };
         let logits = self.logits.map_or_else(before_softmax, |id| place[id]);
         Ok(Graph { nodes, output, logits })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::op::{Flatten, Relu, Softmax};
+    use super::*;
+
+    #[test]
+    fn class_scores_stand_before_the_softmax_unless_said_otherwise() {
+        let mut b = Builder::new(&[1, 1, 3]);
+        let scores = b.add("flatten", Flatten, &[0]).unwrap();
+        let end = b.add("softmax", Softmax, &[scores]).unwrap();
+        assert_eq!(b.clone().finish(end).unwrap().logits, scores);
+        b.set_logits(end);
+        assert_eq!(b.finish(end).unwrap().logits, end);
+    }
+
+    #[test]
+    fn class_scores_that_the_network_drops_are_an_error() {
+        let mut b = Builder::new(&[1, 1, 3]);
+        let beside = b.add("beside", Flatten, &[0]).unwrap();
+        let end = b.add("end", Relu, &[0]).unwrap();
+        b.set_logits(beside);
+        let error = b.finish(end).unwrap_err().to_string();
+        assert!(error.contains("layer \"beside\" is to have the class scores"), "{error}");
     }
 }
