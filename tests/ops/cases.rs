@@ -23,7 +23,7 @@ pub fn draw(kind: &str, r: &mut Random) -> Option<Case> {
     let (h, w) = (r.between(5, 9), r.between(5, 9));
     let map: &[usize] = &[n, c, h, w];
     Some(match kind {
-        "input" => case(Dropout, &[map]),
+        "input" => case(Input, &[map]),
         "normalize" => {
             let mean = (0..c).map(|i| 0.3 + 0.1 * i as f64).collect();
             case(Normalize { mean, std: (0..c).map(|i| 0.2 + 0.1 * i as f64).collect() }, &[map])
@@ -33,7 +33,7 @@ pub fn draw(kind: &str, r: &mut Random) -> Option<Case> {
             let (input, output) = (r.between(1, 9), r.between(1, 9));
             case(Linear { input, output, bias: r.between(0, 1) == 1 }, &[&[n, input]])
         }
-        "batch_norm" => case(BatchNorm { channels: c, epsilon: 1e-5 }, &[map]),
+        "batch_norm" => case(BatchNorm { channels: c, epsilon: 1e-5 }, &[&map[..2 + 2 * r.between(0, 1)]]),
         "lrn" => {
             let size = r.between(1, 5);
             case(Lrn { size, alpha: 0.3, beta: 0.75, k: 1.0 + r.between(0, 1) as f64 }, &[&[n, r.between(1, 7), h, w]])
@@ -44,10 +44,10 @@ pub fn draw(kind: &str, r: &mut Random) -> Option<Case> {
         "tanh" => case(Tanh, &[map]),
         "max_pool" => case(MaxPool { pool: pool(r, true) }, &[map]),
         "avg_pool" => case(AvgPool { pool: pool(r, false), include_pad: r.between(0, 1) == 1 }, &[map]),
-        "adaptive_avg_pool" => case(AdaptiveAvgPool { output: (r.between(1, 5), r.between(1, 5)) }, &[map]),
+        "adaptive_avg_pool" => case(AdaptiveAvgPool { output: (r.between(1, 11), r.between(1, 11)) }, &[map]),
         "global_avg_pool" => case(GlobalAvgPool, &[map]),
-        "add" => case(Add, &[map, map]),
-        "mul" => case(Mul, &[map, map]),
+        "add" => case(Add, &[map, map, map][..r.between(2, 3)]),
+        "mul" => case(Mul, &[map, map, map][..r.between(2, 3)]),
         "concat" => case(Concat, &[map, &[n, r.between(1, 3), h, w], map]),
         "flatten" => case(Flatten, &[map]),
         "reshape" => case(Reshape { dims: vec![h * w, c] }, &[map]),
@@ -59,8 +59,8 @@ pub fn draw(kind: &str, r: &mut Random) -> Option<Case> {
         }
         "pad" => case(Pad { dim: r.between(1, 3), before: r.between(0, 3), after: r.between(0, 3) }, &[map]),
         "dropout" => case(Dropout, &[map]),
-        "softmax" => case(Softmax, &[&[n, r.between(1, 9)]]),
-        "log_softmax" => case(LogSoftmax, &[&[n, r.between(1, 9)]]),
+        "softmax" => case(Softmax, &[&[n, r.between(1, 9), 2, 3][..2 + 2 * r.between(0, 1)]]),
+        "log_softmax" => case(LogSoftmax, &[&[n, r.between(1, 9), 2, 3][..2 + 2 * r.between(0, 1)]]),
         _ => return None,
     })
 }
@@ -76,8 +76,9 @@ fn conv(r: &mut Random, n: usize, h: usize, w: usize) -> Case {
 
 fn pool(r: &mut Random, dilated: bool) -> Pool2d {
     let mut window = || {
-        let kernel = r.between(1, 3);
-        Window::new(kernel, r.between(1, 4), r.between(0, kernel / 2), if dilated { r.between(1, 2) } else { 1 })
+        let dilation = if dilated { r.between(1, 2) } else { 1 };
+        let kernel = r.between(1, if dilation == 1 { 5 } else { 3 });
+        Window::new(kernel, r.between(1, 4), r.between(0, kernel / 2), dilation)
     };
     Pool2d { h: window(), w: window(), ceil_mode: r.between(0, 1) == 1 }
 }

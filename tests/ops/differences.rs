@@ -25,6 +25,7 @@ impl Drawn {
     fn new(kind: &str, seed: u64) -> Self {
         let mut r = Random(seed);
         let case = draw(kind, &mut r).unwrap_or_else(|| panic!("no case of the kind {kind}"));
+        assert_eq!(case.op.kind(), kind);
         let what = format!("{:?} of {:?}", case.op, case.inputs);
         let x = case.inputs.iter().map(|shape| r.apart(shape)).collect();
         let parameter = |p: gradscope::graph::Parameter| match p.name.as_str() {
@@ -121,7 +122,10 @@ fn the_value_of_every_kind_has_the_shape_it_says_and_single_precision_agrees() {
             let drawn = Drawn::new(kind, seed);
             let site = drawn.site();
             let shapes: Vec<&[usize]> = drawn.case.inputs.iter().map(Vec::as_slice).collect();
-            assert_eq!(drawn.case.op.shape(&shapes).unwrap(), site.y.dims(), "{}", drawn.what);
+            match *kind {
+                "input" => assert!(drawn.case.op.shape(&shapes).is_err(), "the input reads nothing"),
+                _ => assert_eq!(drawn.case.op.shape(&shapes).unwrap(), site.y.dims(), "{}", drawn.what),
+            }
             let (x, w): (Vec<_>, Vec<_>) = (drawn.x.iter().map(single).collect(), drawn.w.iter().map(single).collect());
             assert_close(&drawn.what, &drawn.forward(&x, &w), &site.y, 1e-5);
             let dy = Random(seed).tensor(site.y.dims());

@@ -126,9 +126,11 @@ fn pooling_and_its_gradients_are_the_plain_windows() {
         };
         let (h, w) = (window(), window());
         let pool = Pool2d { h, w, ceil_mode: seed % 2 == 0 };
-        let shape = [2, 3, r.between(6, 12), r.between(6, 12)];
+        // Small maps are handed to the cores several at a time, large ones one by one.
+        let size = if seed % 10 == 0 { 70 } else { 6 };
+        let shape = [2, 3, r.between(size, 2 * size), r.between(size, 2 * size)];
         let x = r.apart(&shape);
-        let (oh, ow) = pool.output(shape[2], shape[3]).unwrap();
+        let (oh, ow) = (count(&h, shape[2], pool.ceil_mode), count(&w, shape[3], pool.ceil_mode));
         let dy = r.tensor(&[2, 3, oh, ow]);
         for include_pad in [true, false] {
             let plain = Plain { x: &numbers(&x), dy: &numbers(&dy), shape, out: [oh, ow], pool: &pool, include_pad };
@@ -143,6 +145,37 @@ fn pooling_and_its_gradients_are_the_plain_windows() {
             assert_close(&what, &ours, &dmean, 1e-12);
         }
     }
+}
+
+#[test]
+fn max_pooling_with_distant_taps_is_the_plain_windows() {
+    for seed in 0..40 {
+        let mut r = Random(seed);
+        let mut window = || {
+            let kernel = r.between(1, 3);
+            Window::new(kernel, r.between(1, 4), r.between(0, kernel / 2), r.between(1, 3))
+        };
+        let pool = Pool2d { h: window(), w: window(), ceil_mode: seed % 2 == 0 };
+        let shape = [2, 2, r.between(7, 12), r.between(7, 12)];
+        let x = r.apart(&shape);
+        let out = [count(&pool.h, shape[2], pool.ceil_mode), count(&pool.w, shape[3], pool.ceil_mode)];
+        let dy = r.tensor(&[2, 2, out[0], out[1]]);
+        let plain = Plain { x: &numbers(&x), dy: &numbers(&dy), shape, out, pool: &pool, include_pad: true };
+        let tensor = |v: Vec<f64>, s: &[usize]| Tensor::from_vec(v, s, &Device::Cpu).unwrap();
+        let what = format!("{pool:?} of {shape:?}");
+        let [most, _] = plain.values();
+        assert_close(&what, &max_pool2d(&x, &pool).unwrap(), &tensor(most, dy.dims()), 1e-12);
+        let [dmost, _] = plain.gradients();
+        assert_close(&what, &max_pool2d_vjp(&dy, &x, &pool).unwrap(), &tensor(dmost, &shape), 1e-12);
+    }
+}
+
+/// How many windows PyTorch has along an axis (`pooling_output_shape` in `aten/src/ATen/native/Pool.h`).
+fn count(w: &Window, size: usize, ceil_mode: bool) -> usize {
+    let over = if ceil_mode { w.stride - 1 } else { 0 };
+    let count = (size + 2 * w.padding - w.dilation * (w.kernel - 1) - 1 + over) / w.stride + 1;
+    let starts_behind = (count - 1) * w.stride >= size + w.padding;
+    if ceil_mode && starts_behind { count - 1 } else { count }
 }
 
 /// Pooling as PyTorch's documentation defines it.
@@ -162,11 +195,12 @@ impl Plain<'_> {
         let (oy, ox) = (o / self.out[1], o % self.out[1]);
         let span = |window: &Window, index: usize, size: usize| {
             let first = (index * window.stride) as i64 - window.padding as i64;
-            let end = (first + window.kernel as i64).min((size + window.padding) as i64);
-            (first.max(0) as usize..end.min(size as i64) as usize, end - first)
+            let taps: Vec<_> = (0..window.kernel).map(|t| first + (t * window.dilation) as i64).collect();
+            let padded = taps.iter().filter(|&&t| t < (size + window.padding) as i64).count();
+            (taps.into_iter().filter(|t| (0..size as i64).contains(t)).map(|t| t as usize).collect::<Vec<_>>(), padded)
         };
         let ((rows, tall), (columns, wide)) = (span(&self.pool.h, oy, h), span(&self.pool.w, ox, w));
-        let places: Vec<_> = rows.flat_map(|y| columns.clone().map(move |x| (m * h + y) * w + x)).collect();
+        let places: Vec<_> = rows.iter().flat_map(|y| columns.iter().map(move |x| (m * h + y) * w + x)).collect();
         let count = if self.include_pad { (tall * wide) as f64 } else { places.len() as f64 };
         (places, count)
     }

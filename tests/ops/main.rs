@@ -1,4 +1,5 @@
-//! Every operation kind and its kernels: gradients against finite differences in f64, fast paths against plain loops.
+//! Every operation kind and its kernels: gradients against finite differences in f64, values and fast paths against
+//! plain loops.
 #![allow(clippy::unwrap_used)]
 
 #[path = "../common/random.rs"]
@@ -8,3 +9,4 @@ mod cases;
 mod differences;
 mod kernels;
 mod resize;
+mod values;
