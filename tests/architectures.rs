@@ -114,6 +114,18 @@ fn the_binary_has_every_architecture_of_the_folder() {
 }
 
 #[test]
+fn an_input_without_pixels_is_an_error() {
+    let folder = folder(r#"x.flatten("flatten")"#);
+    let path = folder.path().join("mine.rhai");
+    let text = std::fs::read_to_string(&path).unwrap();
+    for input in ["0, 8, 8", "3, 0, 8", "3, 8, 0"] {
+        std::fs::write(&path, text.replace("3, 8, 8", input)).unwrap();
+        let error = format!("{:#}", within(folder.path()).build("mine").expect_err(input));
+        assert!(error.contains("needs 1 or more channels, rows and columns"), "{error}");
+    }
+}
+
+#[test]
 fn a_wrong_script_is_told_with_its_line_and_what_would_have_worked() {
     for (build, told) in [
         (r#"x.conv("c", 4, 3, #{ paddding: 1 })"#, r#"no option "paddding"; did you mean "padding"?"#),

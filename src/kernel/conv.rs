@@ -57,6 +57,10 @@ impl Conv2d {
             g > 0 && x[1] == weight[1] * g && weight[0].is_multiple_of(g),
             "a convolution in {g} groups of {x:?} with a weight of {weight:?}: channels do not fit"
         );
+        ensure!(
+            x[1..].iter().chain(weight).all(|&n| n > 0),
+            "a convolution of {x:?} with a weight of {weight:?}: a size is 0"
+        );
         let (oh, ow) = self.output(weight, x[2], x[3])?;
         let (kh, kw) = self.windows(weight);
         let patches = Patches { channels: weight[1], h: x[2], w: x[3], oh, ow, kh, kw };
@@ -160,7 +164,7 @@ fn weight_vjp<T: Real>(dy: &Tensor, x: &Tensor, weight: &[usize], conv: &Conv2d)
     let total = s.groups * s.weight();
     let sums = read::<T, _>(dy, |dy| {
         read::<T, _>(x, |x| {
-            let share = s.batch.div_ceil(PARTS);
+            let share = s.batch.div_ceil(PARTS).max(1);
             let sum = |part: usize| {
                 let (mut dw, mut columns) = (vec![T::zero(); total], Vec::new());
                 for i in part * share * s.groups..((part + 1) * share).min(s.batch) * s.groups {

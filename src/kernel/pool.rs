@@ -27,7 +27,7 @@ pub fn avg_pool2d_vjp(dy: &Tensor, input: &[usize], pool: &Pool2d, include_pad: 
 }
 
 fn sizes(x: &[usize], pool: &Pool2d) -> Result<[usize; 6]> {
-    ensure!(x.len() == 4, "pooling needs (N, C, H, W), got {x:?}");
+    ensure!(x.len() == 4 && x[2] > 0 && x[3] > 0, "pooling needs (N, C, H, W) with pixels, got {x:?}");
     for (window, axis) in [(pool.h, "height"), (pool.w, "width")] {
         ensure!(
             window.padding * 2 <= window.kernel,

@@ -170,6 +170,28 @@ fn max_pooling_with_distant_taps_is_the_plain_windows() {
     }
 }
 
+#[test]
+fn sizes_of_zero_are_an_error_and_an_empty_batch_is_none() {
+    let zeros = |shape: [usize; 4]| Tensor::zeros(&shape[..], DType::F32, &Device::Cpu).unwrap();
+    let slide = Conv2d { stride: (1, 1), padding: (1, 1), dilation: (1, 1), groups: 1 };
+    let pool = Pool2d { h: Window::new(2, 1, 1, 1), w: Window::new(2, 1, 1, 1), ceil_mode: false };
+    let (x, w, dy) = (zeros([1, 2, 3, 3]), zeros([4, 2, 2, 2]), zeros([1, 4, 4, 4]));
+    for (x, w) in [([1, 2, 0, 3], [4, 2, 2, 2]), ([1, 2, 3, 3], [0, 2, 2, 2]), ([1, 0, 3, 3], [4, 0, 2, 2])] {
+        assert!(conv2d(&zeros(x), &zeros(w), None, &slide).is_err(), "{x:?} {w:?}");
+        assert!(conv2d_input_vjp(&dy, &zeros(w), &x, &slide).is_err(), "{x:?} {w:?}");
+        assert!(conv2d_weight_vjp(&dy, &zeros(x), &w, &slide).is_err(), "{x:?} {w:?}");
+    }
+    let flat = zeros([1, 2, 0, 3]);
+    assert!(max_pool2d(&flat, &pool).is_err() && max_pool2d_vjp(&dy, &flat, &pool).is_err());
+    assert!(avg_pool2d(&flat, &pool, true).is_err() && avg_pool2d_vjp(&dy, flat.dims(), &pool, true).is_err());
+    let (none, dnone) = (x.narrow(0, 0, 0).unwrap(), dy.narrow(0, 0, 0).unwrap());
+    assert_eq!(conv2d(&none, &w, None, &slide).unwrap().dims(), dnone.dims());
+    assert_eq!(conv2d_input_vjp(&dnone, &w, none.dims(), &slide).unwrap().dims(), none.dims());
+    let dw = conv2d_weight_vjp(&dnone, &none, w.dims(), &slide).unwrap();
+    assert_close("weight vjp of no picture", &dw, &w, 0.0);
+    assert_eq!(max_pool2d_vjp(&max_pool2d(&none, &pool).unwrap(), &none, &pool).unwrap().dims(), none.dims());
+}
+
 /// How many windows PyTorch has along an axis (`pooling_output_shape` in `aten/src/ATen/native/Pool.h`).
 fn count(w: &Window, size: usize, ceil_mode: bool) -> usize {
     let over = if ceil_mode { w.stride - 1 } else { 0 };

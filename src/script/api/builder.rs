@@ -21,6 +21,7 @@ pub(crate) struct Handle {
 impl Handle {
     /// The input of a new network for `(C, H, W)` pictures, behind its normalisation unless that changes nothing.
     pub(crate) fn input(shape: &[usize], mean: &[f64], std: &[f64]) -> Result<Self> {
+        ensure!(shape.iter().all(|&n| n > 0), "an input needs 1 or more channels, rows and columns, got {shape:?}");
         let input = Self { builder: Arc::new(Mutex::new(Builder::new(shape))), id: 0 };
         if mean.iter().all(|&m| m == 0.0) && std.iter().all(|&s| s == 1.0) {
             return Ok(input);
