@@ -182,17 +182,59 @@ mod tests {
         }
     }
 
+    fn cases() -> Vec<Value> {
+        let file: Value = serde_json::from_str(include_str!("cases.json")).unwrap();
+        file["cases"].as_array().unwrap().clone()
+    }
+
     #[test]
     fn a_changed_number_is_noticed() {
-        let mut cases: Value = serde_json::from_str(include_str!("cases.json")).unwrap();
-        for case in cases["cases"].as_array_mut().unwrap() {
-            let key = if case["expected"].get("map").is_some() { "map" } else { "x" };
-            let mut number = &mut case["expected"][key];
-            while number.is_array() {
-                number = &mut number[0];
+        for case in cases() {
+            for (key, expected) in case["expected"].as_object().unwrap() {
+                let mut changed = expected.clone();
+                let mut number = &mut changed;
+                while number.is_array() {
+                    number = number.as_array_mut().unwrap().last_mut().unwrap();
+                }
+                *number = Value::from(number.as_f64().unwrap() + 1e-6);
+                let mut case = case.clone();
+                case["expected"][key] = changed;
+                assert!(!check(&case).unwrap().passed, "{key} of {}", case["id"]);
             }
-            *number = Value::from(number.as_f64().unwrap() + 1e-6);
-            assert!(!check(case).unwrap().passed);
         }
+    }
+
+    /// Every place in a value, down to the first number of each list of numbers.
+    fn places(value: &Value, at: &str, found: &mut Vec<String>) {
+        found.push(at.to_string());
+        match value {
+            Value::Array(items) => items.iter().enumerate().for_each(|(i, item)| {
+                if i == 0 || item.is_object() || item.is_string() {
+                    places(item, &format!("{at}/{i}"), found);
+                }
+            }),
+            Value::Object(map) => map.iter().for_each(|(key, item)| places(item, &format!("{at}/{key}"), found)),
+            _ => {}
+        }
+    }
+
+    #[test]
+    fn a_damaged_case_is_an_answer_or_an_error_and_never_a_panic() {
+        use serde_json::json;
+        let damages =
+            [json!(null), json!(-1), json!(0), json!(1e18 as u64), json!("x"), json!([]), json!([[1]]), json!({})];
+        let mut tried = 0;
+        for case in cases() {
+            let mut found = vec![];
+            places(&case, "", &mut found);
+            for (place, damage) in found.iter().flat_map(|place| damages.iter().map(move |damage| (place, damage))) {
+                let mut case = case.clone();
+                *case.pointer_mut(place).unwrap() = damage.clone();
+                let answer = std::panic::catch_unwind(|| outcome(&case));
+                assert!(answer.is_ok(), "{damage} at {place} of {}", case["id"]);
+                tried += 1;
+            }
+        }
+        assert!(tried > 1000, "only {tried} were tried");
     }
 }

@@ -7,10 +7,14 @@ use candle_core::{DType, Device, Tensor};
 use serde_json::Value;
 use std::collections::BTreeMap;
 
+/// The greatest size that a small network may have.
+const LARGEST: u64 = 256;
+
 /// The graph that a case describes, and its input; several inputs are channels of one.
 pub(super) fn network(network: &Value, inputs: &Value) -> Result<(Graph, Tensor)> {
     let names: Vec<_> = network["inputs"].as_object().context("a network has inputs")?.keys().collect();
     let tensors = names.iter().map(|name| tensor(&inputs[name.as_str()])).collect::<Result<Vec<_>>>()?;
+    ensure!(tensors.iter().all(|x| x.rank() >= 2), "an input is (N, channels, …) numbers");
     let x = Tensor::cat(&tensors, 1)?;
     let mut builder = Builder::new(&x.dims()[1..]);
     let mut known = BTreeMap::new();
@@ -29,8 +33,16 @@ pub(super) fn network(network: &Value, inputs: &Value) -> Result<(Graph, Tensor)
         let (name, id) = add(&mut builder, layer, &known, &mut weights)?;
         known.insert(name, id);
     }
-    let output = known[text(network, "output")?];
+    let output = text(network, "output")?;
+    let output = *known.get(output).with_context(|| format!("the output \"{output}\" is no layer"))?;
     Ok((builder.finish(output)?.with_weights(weights)?, x))
+}
+
+/// The sizes of a layer's weight, as many as its kind has.
+fn weight<const N: usize>(weights: &BTreeMap<String, Tensor>, name: &str) -> Result<[usize; N]> {
+    let weight = weights.get(&format!("{name}.weight")).with_context(|| format!("layer \"{name}\" has no weight"))?;
+    let sizes = weight.dims().try_into();
+    sizes.with_context(|| format!("the weight of layer \"{name}\" has {} dimensions instead of {N}", weight.rank()))
 }
 
 /// Adds one layer with its weights, which are kept by their full names.
@@ -43,7 +55,7 @@ fn add(
     let name = text(layer, "name")?.to_string();
     let input = |v: &Value| v.as_str().and_then(|n| known.get(n).copied()).context("a layer reads something unknown");
     let inputs = list(&layer["in"])?.iter().map(input).collect::<Result<Vec<_>>>()?;
-    let shape = builder.shape(inputs[0]).to_vec();
+    let shape = builder.shape(*inputs.first().with_context(|| format!("layer \"{name}\" reads nothing"))?).to_vec();
     for (key, of) in [("weight", "weight"), ("bias", "bias"), ("mean", "running_mean"), ("var", "running_var")] {
         if let Some(values) = layer.get(key).filter(|v| v.is_array()) {
             weights.insert(format!("{name}.{of}"), tensor(values)?);
@@ -51,24 +63,20 @@ fn add(
     }
     let id = match text(layer, "op")? {
         "conv2d" => {
-            let w = weights[&format!("{name}.weight")].dims().to_vec();
+            let [output, _, h, w] = weight(weights, &name)?;
             let slide = Conv2d {
                 stride: pair(layer, "stride", 1)?,
                 padding: pair(layer, "padding", 0)?,
                 dilation: pair(layer, "dilation", 1)?,
-                groups: whole(layer, "groups", 1),
+                groups: whole(layer, "groups", 1)?,
             };
             let bias = weights.contains_key(&format!("{name}.bias"));
-            builder.add(
-                &name,
-                op::Conv { input: shape[1], output: w[0], kernel: (w[2], w[3]), slide, bias },
-                &inputs,
-            )?
+            builder.add(&name, op::Conv { input: shape[1], output, kernel: (h, w), slide, bias }, &inputs)?
         }
         "linear" => {
-            let w = weights[&format!("{name}.weight")].dims().to_vec();
+            let [output, input] = weight(weights, &name)?;
             let bias = weights.contains_key(&format!("{name}.bias"));
-            builder.add(&name, op::Linear { input: w[1], output: w[0], bias }, &inputs)?
+            builder.add(&name, op::Linear { input, output, bias }, &inputs)?
         }
         "affine" => {
             let size = shape[1];
@@ -91,12 +99,12 @@ fn add(
         }
         "lrn" => {
             let (alpha, beta, k) = (number(layer, "alpha")?, number(layer, "beta")?, number(layer, "k")?);
-            builder.add(&name, op::Lrn { size: whole(layer, "size", 1), alpha, beta, k }, &inputs)?
+            builder.add(&name, op::Lrn { size: whole(layer, "size", 1)?, alpha, beta, k }, &inputs)?
         }
         "slice" => {
-            let dim = whole(layer, "dim", 1);
-            let step = whole(layer, "step", 1);
-            builder.add(&name, op::Slice { dim, start: 0, end: shape[dim], step }, &inputs)?
+            let (dim, step) = (whole(layer, "dim", 1)?, whole(layer, "step", 1)?);
+            let end = *shape.get(dim).with_context(|| format!("layer \"{name}\" slices no dimension {dim}"))?;
+            builder.add(&name, op::Slice { dim, start: 0, end, step }, &inputs)?
         }
         "leaky_relu" => builder.add(&name, op::LeakyRelu { slope: number(layer, "slope")? }, &inputs)?,
         "square" => builder.add(&name, op::Mul, &[inputs[0], inputs[0]])?,
@@ -138,18 +146,23 @@ fn number(value: &Value, key: &str) -> Result<f64> {
     value[key].as_f64().with_context(|| format!("\"{key}\" is missing"))
 }
 
-fn whole(value: &Value, key: &str, default: usize) -> usize {
-    value[key].as_u64().map_or(default, |v| v as usize)
+/// A whole number, `default` where there is none.
+fn whole(value: &Value, key: &str, default: usize) -> Result<usize> {
+    value.get(key).map_or(Ok(default), |v| size(v).with_context(|| format!("\"{key}\"")))
+}
+
+fn size(value: &Value) -> Result<usize> {
+    let size = value.as_u64().filter(|&n| n <= LARGEST);
+    Ok(size.with_context(|| format!("expected a whole number from 0 to {LARGEST}, got {value}"))? as usize)
 }
 
 /// One number for both, or two.
 fn pair(value: &Value, key: &str, default: usize) -> Result<(usize, usize)> {
-    let Some(both) = value[key].as_array() else {
-        return Ok((whole(value, key, default), whole(value, key, default)));
-    };
-    let numbers: Vec<_> = both.iter().filter_map(Value::as_u64).map(|v| v as usize).collect();
-    ensure!(numbers.len() == 2, "\"{key}\" is one number or two");
-    Ok((numbers[0], numbers[1]))
+    match value[key].as_array().map(Vec::as_slice) {
+        Some([h, w]) => Ok((size(h)?, size(w)?)),
+        Some(_) => bail!("\"{key}\" is one number or two"),
+        None => whole(value, key, default).map(|n| (n, n)),
+    }
 }
 
 /// Nested lists as an f64 tensor.
