@@ -205,3 +205,31 @@ fn folding_batch_norms_changes_no_value_and_no_gradient() {
     let gradient = |t: &Trace| Walk::gradient(t, seed(t, 1)).run().unwrap().input().unwrap().clone();
     assert_close("gradient", &gradient(&after), &gradient(&before), 1e-12);
 }
+
+/// A convolution and its batch norm, without weights; the class scores are the convolution's value.
+fn scores_before_the_norm() -> Graph {
+    let mut b = Builder::new(&[2, 6, 6]);
+    let scores = b.add("conv", conv(2, 3, false), &[0]).unwrap();
+    b.set_logits(scores);
+    let end = b.add("bn", op::BatchNorm { channels: 3, epsilon: 1e-5 }, &[scores]).unwrap();
+    b.finish(end).unwrap()
+}
+
+#[test]
+fn folding_leaves_a_layer_alone_whose_value_is_the_class_scores() {
+    let graph = scores_before_the_norm();
+    let mut r = Random(9);
+    let weight = |p: gradscope::graph::Parameter| (p.name.clone(), (r.tensor(&p.shape) + 1.5).unwrap());
+    let graph = Arc::new(graph.with_weights(graph.parameters().into_iter().map(weight).collect()).unwrap());
+    let folded = Arc::new(graph.folded().unwrap());
+    let (before, after) = (trace(&graph), trace(&folded));
+    assert_close("class scores", &after.logits().unwrap(), &before.logits().unwrap(), 1e-12);
+    assert_close("bn", after.get("bn").unwrap(), before.get("bn").unwrap(), 1e-12);
+}
+
+#[test]
+fn folding_without_weights_is_an_error_that_says_so() {
+    let graph = Graph { logits: 2, ..scores_before_the_norm() };
+    let error = graph.folded().unwrap_err().to_string();
+    assert!(error.contains("layer \"conv\" has no weights to merge yet"), "{error}");
+}

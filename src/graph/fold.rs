@@ -2,7 +2,7 @@
 
 use super::node::{Graph, NodeId};
 use super::op::Dropout;
-use anyhow::Result;
+use anyhow::{Result, ensure};
 use candle_core::{DType, Tensor};
 use std::sync::Arc;
 
@@ -11,7 +11,8 @@ impl Graph {
     /// `w' = w γ/√(σ² + ε)`, `b' = (b − μ) γ/√(σ² + ε) + β`. The batch norm's node stays as one that does nothing, so
     /// names and places stay.
     ///
-    /// Rules that look at weights then see those that the network in truth computes with.
+    /// Rules that look at weights then see those that the network in truth computes with. A layer whose own value is
+    /// the class scores is left as it is. Errors when no weights are loaded.
     pub fn folded(&self) -> Result<Self> {
         let mut graph = self.clone();
         for norm in 0..graph.nodes.len() {
@@ -22,16 +23,20 @@ impl Graph {
         Ok(graph)
     }
 
-    /// The layer with weights that only this batch norm reads.
+    /// The layer with weights whose value nobody wants but this batch norm.
     fn layer_before(&self, norm: NodeId) -> Option<NodeId> {
         let node = &self.nodes[norm];
         let layer = *node.inputs.first().filter(|_| node.op.kind() == "batch_norm")?;
         let readers = self.nodes.iter().filter(|n| n.inputs.contains(&layer)).count();
-        (readers == 1 && self.nodes[layer].op.with_bias().is_some()).then_some(layer)
+        (readers == 1 && layer != self.logits && self.nodes[layer].op.with_bias().is_some()).then_some(layer)
     }
 
     fn fold(&mut self, layer: NodeId, norm: NodeId) -> Result<()> {
         let Some(op) = self.nodes[layer].op.with_bias() else { return Ok(()) };
+        for node in [&self.nodes[layer], &self.nodes[norm]] {
+            let loaded = node.params.len() == node.op.params().len();
+            ensure!(loaded, "layer \"{}\" has no weights to merge yet; load some with -w", node.name);
+        }
         let (scale, shift) = self.affine(norm)?;
         let params = &self.nodes[layer].params;
         let dtype = params[0].dtype();
