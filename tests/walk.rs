@@ -43,7 +43,7 @@ fn trace(graph: &Arc<Graph>) -> Trace {
 }
 
 fn seed(trace: &Trace, class: usize) -> Vec<(usize, Tensor)> {
-    vec![(trace.graph.output, logit(&trace.logits().unwrap(), class).unwrap())]
+    vec![(trace.graph.output, logit(&trace.logits().unwrap(), &[class]).unwrap())]
 }
 
 fn class_score(graph: &Arc<Graph>, x: &Tensor, class: usize) -> f64 {
@@ -159,7 +159,7 @@ fn relevance_by_the_epsilon_rule_is_conserved_without_biases() {
     });
     let rules = composite(vec![("conv|linear|add", epsilon), ("relu", Box::new(|_, r| Ok(vec![r.clone()])))]);
     let output = trace.graph.output;
-    let start = (logit(&trace.logits().unwrap(), 1).unwrap() * trace.logits().unwrap()).unwrap();
+    let start = (logit(&trace.logits().unwrap(), &[1]).unwrap() * trace.logits().unwrap()).unwrap();
     let total: f64 = numbers(&start).iter().sum();
     let walk = Walk { composite: rules, ..Walk::gradient(&trace, vec![(output, start)]) };
     let answer = walk.run().unwrap();

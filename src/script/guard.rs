@@ -1,6 +1,7 @@
 //! What stops a script: a cancel flag, a count of its operations, a limit on memory.
 
 use super::memory::{available, budget, held};
+use super::recent::Recent;
 use crate::graph::Graph;
 use anyhow::{Result, ensure};
 use std::fmt;
@@ -24,6 +25,8 @@ pub struct Guard {
     wanted: AtomicU64,
     started: AtomicU64,
     operations: AtomicU64,
+    /// The latest runs of networks.
+    pub(super) recent: Recent,
 }
 
 /// Why a script had to stop; no script can catch it.

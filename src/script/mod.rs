@@ -5,6 +5,7 @@
 
 pub mod message;
 pub mod memory;
+mod recent;
 mod guard;
 mod advice;
 pub mod report;

@@ -75,7 +75,7 @@ fn outputs_have_the_names_that_others_call() {
     for (name, outputs) in [
         ("saliency", vec!["gradient", "saliency"]),
         ("gradcam", vec!["cam", "cam_raw"]),
-        ("fgsm", vec!["adversarial", "perturbation"]),
+        ("fgsm", vec!["adversarial", "magnified", "perturbation"]),
     ] {
         let mut titles = titles(name);
         titles.sort();

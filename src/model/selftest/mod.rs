@@ -133,10 +133,10 @@ fn gradient<'a>(trace: &'a Trace, case: &Value, to: NodeId, composite: Composite
     let class = || Ok::<_, anyhow::Error>(case["target"].as_u64().context("a case has a target")? as usize);
     let seed = match case["params"]["seed"].as_str() {
         Some("sum") => y.ones_like()?,
-        Some("cross_entropy") => cross_entropy(y, class()?)?,
-        Some("output") => (logit(y, class()?)? * y)?,
+        Some("cross_entropy") => cross_entropy(y, &[class()?])?,
+        Some("output") => (logit(y, &[class()?])? * y)?,
         Some(other) => bail!("the seed \"{other}\" is not known"),
-        None => logit(&y.flatten_from(1)?, class()?)?.reshape(y.shape())?,
+        None => logit(&y.flatten_from(1)?, &[class()?])?.reshape(y.shape())?,
     };
     let walk = Walk { to: vec![to], composite, ..Walk::gradient(trace, vec![(output, seed)]) };
     let values = walk.run()?.values;

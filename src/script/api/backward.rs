@@ -4,24 +4,24 @@
 //! the engine.
 
 use super::options::Options;
-use super::{Guard, Out, Run, out, size};
+use super::{Guard, Out, Run, classes, out};
 use crate::backward::{self, Composite, Lrp, Relevance, Selector, Walk};
 use crate::graph::{Node, NodeId, Site, Trace, op::KINDS};
 use crate::script::report::Inner;
 use anyhow::{Context, Result, anyhow, bail, ensure};
 use candle_core::Tensor;
-use rhai::{Array, Dynamic, Engine, FnPtr, INT, Map, NativeCallContext};
+use rhai::{Array, Dynamic, Engine, FnPtr, Map, NativeCallContext};
 use std::sync::Arc;
 
 /// Where a walk back starts, before it is known on which trace.
 #[derive(Clone)]
 pub enum Seed {
-    /// The logit of a class.
-    Logit(usize),
+    /// The logit of a class, one for all rows or one each.
+    Logit(Vec<usize>),
     /// The cross-entropy of a class.
-    CrossEntropy(usize),
+    CrossEntropy(Vec<usize>),
     /// By how much a class leads the next best.
-    Margin(usize),
+    Margin(Vec<usize>),
     /// A tensor at a layer.
     At(String, Tensor),
 }
@@ -29,14 +29,14 @@ pub enum Seed {
 impl Seed {
     /// The gradient it puts at a node of this trace.
     fn on(&self, trace: &Trace) -> Result<(NodeId, Tensor)> {
-        let at_logits = |f: fn(&Tensor, usize) -> Result<Tensor>, class| {
+        let at_logits = |f: fn(&Tensor, &[usize]) -> Result<Tensor>, classes: &[usize]| {
             let id = trace.graph.logits;
-            Ok((id, f(&trace.logits()?, class)?.reshape(trace.values[id].shape())?))
+            Ok((id, f(&trace.logits()?, classes)?.reshape(trace.values[id].shape())?))
         };
         match self {
-            Self::Logit(class) => at_logits(backward::logit, *class),
-            Self::CrossEntropy(class) => at_logits(backward::cross_entropy, *class),
-            Self::Margin(class) => at_logits(backward::margin, *class),
+            Self::Logit(c) => at_logits(backward::logit, c),
+            Self::CrossEntropy(c) => at_logits(backward::cross_entropy, c),
+            Self::Margin(c) => at_logits(backward::margin, c),
             Self::At(layer, tensor) => Ok((trace.graph.find(layer)?, tensor.clone())),
         }
     }
@@ -44,9 +44,9 @@ impl Seed {
 
 pub(super) fn register(engine: &mut Engine, guard: &Arc<Guard>) {
     engine.register_type_with_name::<Seed>("Seed");
-    engine.register_fn("logit", |class: INT| out(size(class, "a class").map(Seed::Logit)));
-    engine.register_fn("cross_entropy", |class: INT| out(size(class, "a class").map(Seed::CrossEntropy)));
-    engine.register_fn("margin", |class: INT| out(size(class, "a class").map(Seed::Margin)));
+    engine.register_fn("logit", |class: Dynamic| out(classes(&class).map(Seed::Logit)));
+    engine.register_fn("cross_entropy", |class: Dynamic| out(classes(&class).map(Seed::CrossEntropy)));
+    engine.register_fn("margin", |class: Dynamic| out(classes(&class).map(Seed::Margin)));
     engine.register_fn("at", |layer: &str, tensor: Tensor| Seed::At(layer.into(), tensor));
     let g = guard.clone();
     engine.register_fn("backward", move |context: NativeCallContext, trace: Run, seed: Dynamic| {

@@ -26,7 +26,7 @@ pub(super) fn register(engine: &mut Engine) {
         body: Body::Text { text: text.into() },
     });
     engine.register_fn("badge", |text: &str, good: bool| Figure {
-        title: "verdict".into(),
+        title: text.into(),
         body: Body::Badge { text: text.into(), good },
     });
 }

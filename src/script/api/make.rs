@@ -1,7 +1,7 @@
 //! New tensors: filled, counted, drawn from arrays.
 
-use super::{Guard, Out, number, out, sizes};
-use anyhow::{Result, ensure};
+use super::{Guard, Out, number, out, size, sizes};
+use anyhow::{Context, Result, ensure};
 use candle_core::{DType, Device, Tensor};
 use rhai::{Array, Dynamic, Engine, INT};
 use std::sync::Arc;
@@ -24,7 +24,7 @@ pub(super) fn register(engine: &mut Engine, guard: &Arc<Guard>) {
     engine.register_fn("linspace", move |a: Dynamic, b: Dynamic, steps: INT| out(linspace(&g, &a, &b, steps)));
     engine.register_fn("tensor", |values: Array| out(nested(&values)));
     let g = guard.clone();
-    engine.register_fn("one_hot", move |class: INT, classes: INT| out(one_hot(&g, class, classes)));
+    engine.register_fn("one_hot", move |class: Dynamic, classes: INT| out(one_hot(&g, &class, classes)));
 }
 
 fn full(guard: &Guard, shape: &Array, value: f64) -> Result<Tensor> {
@@ -47,10 +47,16 @@ fn linspace(guard: &Guard, a: &Dynamic, b: &Dynamic, steps: INT) -> Result<Tenso
     Ok(Tensor::from_iter((0..steps).map(|i| at(i) as f32), &Device::Cpu)?)
 }
 
-fn one_hot(guard: &Guard, class: INT, classes: INT) -> Result<Tensor> {
-    ensure!((0..classes).contains(&class), "class {class} of {classes}");
-    guard.reserve(&[classes as usize], 4)?;
-    Ok(Tensor::from_iter((0..classes).map(|c| if c == class { 1f32 } else { 0.0 }), &Device::Cpu)?.unsqueeze(0)?)
+/// One at the class in each row, `(N, classes)`: a row for one class, or one for each of an array.
+fn one_hot(guard: &Guard, class: &Dynamic, classes: INT) -> Result<Tensor> {
+    let chosen = super::classes(class)?;
+    let count = size(classes, "the number of classes")?;
+    guard.reserve(&[chosen.len(), count], 4)?;
+    let mut rows = vec![0f32; chosen.len() * count];
+    for (row, &class) in rows.chunks_exact_mut(count.max(1)).zip(&chosen) {
+        *row.get_mut(class).with_context(|| format!("class {class} of {count}"))? = 1.0;
+    }
+    Ok(Tensor::from_vec(rows, (chosen.len(), count), &Device::Cpu)?)
 }
 
 /// A tensor of nested arrays of numbers, or of tensors of one shape.

@@ -2,7 +2,9 @@
 
 mod arithmetic;
 mod backward;
+mod ball;
 pub(super) mod builder;
+mod codec;
 mod context;
 mod declare;
 mod elementwise;
@@ -21,7 +23,7 @@ pub(super) use model::Run;
 
 use super::guard::Guard;
 use super::report::raise;
-use anyhow::{Result, bail};
+use anyhow::{Context, Result, bail};
 use candle_core::{Shape, Tensor};
 use rhai::{Array, Dynamic, Engine, EvalAltResult, FLOAT, INT};
 use std::sync::Arc;
@@ -41,6 +43,8 @@ pub(super) fn register(engine: &mut Engine, guard: &Arc<Guard>) {
     spatial::register(engine, guard);
     model::register(engine, guard);
     backward::register(engine, guard);
+    ball::register(engine);
+    codec::register(engine);
     rules::register(engine);
     figure::register(engine);
     declare::register(engine);
@@ -71,6 +75,15 @@ fn integers(values: &Array) -> Result<Vec<INT>> {
 /// A size: a whole number of 0 or more.
 fn size(value: INT, what: &str) -> Result<usize> {
     usize::try_from(value).map_err(|_| anyhow::anyhow!("{what} must be 0 or more, got {value}"))
+}
+
+/// A class, or an array with one for each picture of a batch.
+fn classes(value: &Dynamic) -> Result<Vec<usize>> {
+    let many = match value.read_lock::<Array>() {
+        Some(many) => integers(&many)?,
+        None => integers(&vec![value.clone()]).context("a class is a whole number, or an array with one for each picture")?,
+    };
+    many.into_iter().map(|class| size(class, "a class")).collect()
 }
 
 /// Sizes of a tensor.

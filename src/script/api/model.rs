@@ -1,7 +1,7 @@
 //! The network, and its runs: `cx.model.forward(x)`, `trace["features.12"]`, `trace.top`.
 
 use super::backward::Seed;
-use super::{Guard, Out, out, size};
+use super::{Guard, Out, classes, out, size};
 use crate::backward::Relevance;
 use crate::graph::{Node, Site, Trace};
 use crate::model::{Card, Model};
@@ -18,11 +18,13 @@ pub struct Run {
 }
 
 impl Run {
-    /// Runs a network, stopped between layers when cancelled.
+    /// Runs a network, stopped between layers when cancelled; what it ran on just before is not run again.
     pub fn forward(guard: &Guard, model: &Model, x: &Tensor) -> Result<Self> {
-        guard.reserve_run(&model.graph, x.dims().first().copied().unwrap_or(1))?;
-        let trace = model.graph.forward_with(x, &mut |_, y| guard.tick().map(|()| y))?;
-        Ok(Self { trace: Arc::new(trace), card: model.card.clone() })
+        let trace = guard.recent.trace(&model.graph, x, || {
+            guard.reserve_run(&model.graph, x.dims().first().copied().unwrap_or(1))?;
+            model.graph.forward_with(x, &mut |_, y| guard.tick().map(|()| y))
+        })?;
+        Ok(Self { trace, card: model.card.clone() })
     }
 
     /// Softmax of the logits, `(N, classes)`.
@@ -96,7 +98,7 @@ fn trace(engine: &mut Engine) {
     engine.register_get("logits", |t: &mut Run| out(t.trace.logits()));
     engine.register_get("probabilities", |t: &mut Run| out(t.probabilities()));
     engine.register_get("top", |t: &mut Run| out(t.top()).map(one_or_many));
-    engine.register_fn("logit", |_: &mut Run, class: INT| out(size(class, "a class").map(Seed::Logit)));
+    engine.register_fn("logit", |_: &mut Run, class: Dynamic| out(classes(&class).map(Seed::Logit)));
     engine
         .register_fn("probability", |t: &mut Run, class: INT| out(t.probabilities().and_then(|p| of_class(&p, class))));
     engine.register_fn("score", |t: &mut Run, class: INT| out(t.trace.logits().and_then(|l| of_class(&l, class))));

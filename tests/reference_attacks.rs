@@ -1,0 +1,79 @@
+//! Attacks on SqueezeNet, from outside, against torchattacks, Foolbox and PyTorch by hand.
+//!
+//! Pictures, weights and numbers are found in the folder that GRADSCOPE_SHARED names; without it these tests do nothing.
+#![allow(clippy::unwrap_used)]
+
+#[path = "common/squeezenet.rs"]
+mod squeezenet;
+
+use candle_core::{Device, Tensor};
+use gradscope::model::Model;
+use serde_json::Value;
+use squeezenet::{Reference, model, numbers, raw, run, shared};
+use std::path::Path;
+use tempfile::TempDir;
+
+/// Asserts that an attack ends with the reference's logits and lengths: greatest, L2, mean magnitude, share of changed values.
+fn assert_agrees(reference: &Reference, model: &Model, name: &str, out: &TempDir) {
+    let (shape, adversarial) = raw(out, "adversarial.npy");
+    let x = Tensor::from_vec(adversarial.iter().map(|v| *v as f32).collect(), shape, &Device::Cpu).unwrap();
+    let logits = numbers(&model.graph.forward(&x).unwrap().logits().unwrap());
+    reference.assert(&format!("attack.{name}.logits"), &logits);
+    let (_, moved) = raw(out, "perturbation.npy");
+    let mean = |f: &dyn Fn(f64) -> f64| moved.iter().map(|v| f(*v)).sum::<f64>() / moved.len() as f64;
+    let largest = moved.iter().fold(0f64, |m, v| m.max(v.abs()));
+    let l2 = (mean(&|v| v * v) * moved.len() as f64).sqrt();
+    let changed = mean(&|v| f64::from(v.abs() > 1e-7));
+    reference.assert(&format!("attack.{name}.norms"), &[largest, l2, mean(&f64::abs), changed]);
+}
+
+fn check(method: &str, set: &[&str], name: &str) {
+    let Some(shared) = shared() else { return };
+    let out = attack(&shared, method, set);
+    assert_agrees(&Reference::read(&shared), &model(&shared), name, &out);
+}
+
+fn attack(shared: &Path, method: &str, set: &[&str]) -> TempDir {
+    let set = set.iter().flat_map(|s| ["--set", s]);
+    run(shared, method, &["-t", "243"].into_iter().chain(set).collect::<Vec<_>>())
+}
+
+#[test]
+fn pgd_agrees_with_torchattacks_in_both_norms() {
+    let whole = ["random_start=false", "stop=false"];
+    check("pgd", &[&whole[..], &["epsilon=4", "step=1"]].concat(), "pgd");
+    check("pgd", &[&whole[..], &["epsilon=255", "step=51", "norm=l2"]].concat(), "pgd_l2");
+}
+
+#[test]
+fn mi_fgsm_agrees_with_torchattacks() {
+    check("mi_fgsm", &["epsilon=8", "step=2", "stop=false"], "mifgsm");
+}
+
+#[test]
+fn deepfool_agrees_with_foolbox() {
+    check("deepfool", &[], "deepfool");
+}
+
+#[test]
+fn a_targeted_walk_takes_as_many_steps_as_by_hand_and_says_the_same_at_each() {
+    let Some(shared) = shared() else { return };
+    let (reference, model) = (Reference::read(&shared), model(&shared));
+    for (goal, step) in [("281", "1"), ("281", "0.25"), ("340", "1"), ("340", "0.25")] {
+        let name = format!("targeted_walk.to{goal}.step{step}");
+        let out = attack(&shared, "fgsm", &["epsilon=255", &format!("goal={goal}"), &format!("step={step}")]);
+        let result = std::fs::read_to_string(out.path().join("result.json")).unwrap();
+        let result: Value = serde_json::from_str(&result).unwrap();
+        let steps = result["steps"].as_array().unwrap();
+        let of = |key: &str| steps.iter().map(|s| s[key].as_f64().unwrap()).collect::<Vec<_>>();
+        assert_eq!(of("top"), numbers(&reference.tensors[&format!("attack.{name}.top_class")]), "{name}");
+        // One row a step: the label's logit, which is not told, the goal's, and the largest.
+        let rows = numbers(&reference.tensors[&format!("attack.{name}.trajectory")]);
+        for (i, row) in rows.chunks_exact(3).enumerate() {
+            for (ours, theirs) in [(of("goal_logit")[i], row[1]), (of("top_logit")[i], row[2])] {
+                assert!((ours - theirs).abs() <= 1e-2, "{name}, step {i}: {ours} and not {theirs}");
+            }
+        }
+        assert_agrees(&reference, &model, &name, &out);
+    }
+}
