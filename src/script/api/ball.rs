@@ -145,7 +145,9 @@ mod tests {
         let x = tensor(&[[0.1, -0.2, 0.0, 0.05]]);
         for (norm, radius) in [("linf", 0.2), ("l2", 0.3), ("l1", 0.35), ("l0", 3.0)] {
             let same = project(&x, norm, radius).unwrap();
-            assert!(lengths(&(same - &x).unwrap(), "l1").unwrap().sum_all().unwrap().to_scalar::<f64>().unwrap() < 1e-15);
+            assert!(
+                lengths(&(same - &x).unwrap(), "l1").unwrap().sum_all().unwrap().to_scalar::<f64>().unwrap() < 1e-15
+            );
         }
         let zero = project(&x, "l2", 0.0).unwrap();
         assert_eq!(lengths(&zero, "l0").unwrap().sum_all().unwrap().to_scalar::<f64>().unwrap(), 0.0);

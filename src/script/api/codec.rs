@@ -11,9 +11,7 @@ use std::io::Cursor;
 
 pub(super) fn register(engine: &mut Engine) {
     engine.register_fn("through_file", |x: Tensor, format: &str| out(through_file(&x, format, 90)));
-    engine.register_fn("through_file", |x: Tensor, format: &str, quality: INT| {
-        out(through_file(&x, format, quality))
-    });
+    engine.register_fn("through_file", |x: Tensor, format: &str, quality: INT| out(through_file(&x, format, quality)));
 }
 
 /// A batch of pictures, `(N, 3, H, W)` or `(N, 1, H, W)` in `[0, 1]`, written as `png` or `jpeg` (of a quality from 1 to
@@ -65,7 +63,16 @@ mod tests {
             let x = Tensor::rand(0f32, 1.0, (2, c, 9, 7), &Device::Cpu).unwrap();
             let rounded = ((&x * 255.0).unwrap().round().unwrap() / 255.0).unwrap();
             let far = |y: Tensor| {
-                (y - &rounded).unwrap().abs().unwrap().flatten_all().unwrap().max(0).unwrap().to_scalar::<f32>().unwrap()
+                (y - &rounded)
+                    .unwrap()
+                    .abs()
+                    .unwrap()
+                    .flatten_all()
+                    .unwrap()
+                    .max(0)
+                    .unwrap()
+                    .to_scalar::<f32>()
+                    .unwrap()
             };
             assert!(far(through_file(&x, "png", 90).unwrap()) < 1e-6);
             assert!(far(through_file(&x, "jpeg", 50).unwrap()) > 0.01);

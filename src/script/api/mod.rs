@@ -81,7 +81,8 @@ fn size(value: INT, what: &str) -> Result<usize> {
 fn classes(value: &Dynamic) -> Result<Vec<usize>> {
     let many = match value.read_lock::<Array>() {
         Some(many) => integers(&many)?,
-        None => integers(&vec![value.clone()]).context("a class is a whole number, or an array with one for each picture")?,
+        None => integers(&vec![value.clone()])
+            .context("a class is a whole number, or an array with one for each picture")?,
     };
     many.into_iter().map(|class| size(class, "a class")).collect()
 }
