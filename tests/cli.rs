@@ -146,7 +146,7 @@ fn what_does_not_exist_is_a_usage_error_that_says_what_does() {
     says(&["run", "gradcam", "--set", "layer=conv99"], &["no layer named \"conv99\""]);
     says(&["run", "gradcam", "--set", "lay=conv1"], &["no parameter \"lay\", did you mean \"layer\"?"]);
     says(&["run", "gradcam", "--set", "variant=best"], &["one of gradcam, gradcam++, layercam, xgradcam"]);
-    says(&["run", "fgsm", "--set", "epsilon=-1"], &["a number from 0 to 255, in 1/255", "-1"]);
+    says(&["run", "fgsm", "--set", "epsilon=-1"], &["a number from 0 to 25500, in 1/255", "-1"]);
     says(&["run", "fgsm", "--set", "epsilon=eight"], &["\"eight\"", "a number from 0 to 255"]);
     says(&["run", "fgsm", "--set", "epsilon"], &["name=value"]);
     says(&["run", "gradcam", "--steps", "3"], &["has no steps"]);

@@ -77,3 +77,29 @@ fn a_targeted_walk_takes_as_many_steps_as_by_hand_and_says_the_same_at_each() {
         assert_agrees(&reference, &model, &name, &out);
     }
 }
+
+#[test]
+fn one_step_of_fgsm_leaves_resnet_as_many_right_answers_as_an_unsaturated_loss_does() {
+    let Some(shared) = shared() else { return };
+    let about = std::fs::read_to_string(shared.join("reference/resnet20_cifar10.json")).unwrap();
+    let about: Value = serde_json::from_str(&about).unwrap();
+    let expected = &about["right_answers_of_2000"]["fgsm_float64"]["right"];
+    let out = TempDir::new().unwrap();
+    let data = format!("cifar10:{}", shared.join("data/cifar10/cifar10_test_2000.bin").display());
+    let run = std::process::Command::new(env!("CARGO_BIN_EXE_gradscope"))
+        .args(["run", "fgsm_curve", "-m", "resnet20", "--data", &data, "-w"])
+        .arg(shared.join("models/resnet20_cifar10.safetensors"))
+        .arg("--out")
+        .arg(out.path())
+        .output()
+        .unwrap();
+    assert!(run.status.success(), "{}", String::from_utf8_lossy(&run.stderr));
+    let result = std::fs::read_to_string(out.path().join("result.json")).unwrap();
+    let result: Value = serde_json::from_str(&result).unwrap();
+    let last = result["steps"].as_array().unwrap().last().unwrap();
+    for epsilon in ["0", "1", "2", "4", "8"] {
+        let ours = last[format!("right_{epsilon}.0")].as_f64().unwrap();
+        let theirs = expected[format!("{epsilon}/255")].as_f64().unwrap();
+        assert!((ours - theirs).abs() <= 3.0, "{ours} right at {epsilon}/255, and not {theirs}");
+    }
+}

@@ -93,6 +93,9 @@ pub struct Question {
     /// Parameter of the method, name=value; `gradscope methods` lists them
     #[arg(long = "set", value_name = "NAME=VALUE")]
     pub set: Vec<String>,
+    /// Data set, for methods that ask one: mnist:DIR, cifar10:FILE, folder:DIR, made:NAME
+    #[arg(long, value_name = "SPEC")]
+    pub data: Option<String>,
     /// Seed of random numbers
     #[arg(long, value_name = "N", default_value_t = 0)]
     pub seed: u64,
@@ -122,6 +125,9 @@ pub struct Run {
     /// Folder for the figures as PNG, their raw values as .npy, and result.json
     #[arg(long, value_name = "DIR")]
     pub out: Option<PathBuf>,
+    /// Go on from where a run of the same question into --out was ended
+    #[arg(long, requires = "out")]
+    pub resume: bool,
     /// Print result.json instead of figures
     #[arg(long)]
     pub json: bool,

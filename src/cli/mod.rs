@@ -6,6 +6,7 @@ mod app;
 mod check;
 mod draw;
 mod eval;
+mod keep;
 mod open;
 mod run;
 mod selftest;

@@ -5,6 +5,7 @@ use super::usage::usage;
 use crate::data::{Picture, source};
 use crate::model::Model;
 use crate::script::architecture::Architectures;
+use crate::script::data::Data;
 use crate::script::folders::Folders;
 use crate::script::host::Host;
 use crate::script::message::Report;
@@ -73,6 +74,11 @@ pub fn session(host: &Host, model: Model, picture: (&str, &Picture), method: &st
     let mut session = Session::new(host, model.clone(), name, input).with_context(running)?;
     session.open(method);
     session.set_seed(q.seed);
+    if let Some(spec) = &q.data {
+        let data = Data::named(spec);
+        data.get()?;
+        session.set_data(data);
+    }
     if let Some(target) = &q.target {
         let class = model.card.class(target, model.classes()).map_err(usage)?;
         session.set_target(Some(class))?;

@@ -2,6 +2,7 @@
 
 use super::args::{Run, Scripts};
 use super::draw::{self, Screen};
+use super::keep::Keeper;
 use super::stop::Stop;
 use super::{open, usage};
 use crate::data::Picture;
@@ -17,6 +18,7 @@ use indicatif::{ProgressBar, ProgressStyle};
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::sync::Arc;
+use std::time::Duration;
 
 /// Steps that an attack is given to succeed; other methods come to their end by themselves.
 const STEPS: usize = 100;
@@ -70,7 +72,8 @@ fn one(
     }
     let bar = Arc::new(Bar::new(&args.method));
     session.watched_by(bar.clone());
-    let frame = answer(host, &mut session, args.steps, &bar, stop);
+    let kept = Keeper::new(out, args.resume, &mut session)?;
+    let frame = answer(host, &mut session, args.steps, &bar, stop, kept);
     bar.0.finish_and_clear();
     let frame = match frame {
         Err(_) if stop.wanted() => bail!("cancelled"),
@@ -86,8 +89,15 @@ fn one(
 }
 
 /// A one-shot method's answer; a stepper's last step.
-fn answer(host: &Host, session: &mut Session, steps: Option<usize>, bar: &Bar, stop: &Stop) -> Result<Frame> {
-    let mut frame = session.run(host)?;
+fn answer(
+    host: &Host,
+    session: &mut Session,
+    steps: Option<usize>,
+    bar: &Bar,
+    stop: &Stop,
+    mut kept: Keeper,
+) -> Result<Frame> {
+    let mut frame = session.view(host)?;
     if !session.method().is_some_and(|m| m.stepped) {
         return Ok(frame);
     }
@@ -95,11 +105,14 @@ fn answer(host: &Host, session: &mut Session, steps: Option<usize>, bar: &Bar, s
     let count = steps.unwrap_or(if attack { STEPS } else { usize::MAX });
     while session.cursor() < count && session.can_go_on() {
         bar.progress("step", session.cursor(), if count == usize::MAX { 0 } else { count });
-        frame = session.step(host)?;
+        let step = session.step(host);
+        kept.keep(session, stop.wanted() || step.is_err())?;
         if stop.wanted() {
             bail!("cancelled");
         }
+        frame = step?;
     }
+    kept.end()?;
     if frame.done.is_none() && steps.is_none() {
         eprintln!("not done after {count} steps; --steps gives it more");
     }
@@ -131,7 +144,7 @@ struct Bar(ProgressBar);
 impl Bar {
     fn new(method: &str) -> Self {
         let bar = ProgressBar::new_spinner().with_message(method.to_string());
-        bar.enable_steady_tick(std::time::Duration::from_millis(100));
+        bar.enable_steady_tick(Duration::from_millis(100));
         Self(bar)
     }
 }

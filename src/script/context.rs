@@ -1,5 +1,6 @@
 //! `cx`: what a method is given to answer a question.
 
+use super::data::Data;
 use super::params::Params;
 use crate::model::Model;
 use crate::render::Figure;
@@ -30,10 +31,12 @@ impl Stage for Nobody {
 pub struct Cx {
     /// The network.
     pub model: Model,
-    /// The picture, `(1, C, H, W)` in `[0, 1]`.
+    /// The picture, `(1, C, H, W)` in `[0, 1]`; or a batch of them.
     pub input: Tensor,
-    /// The class asked about.
-    pub target: usize,
+    /// The class asked about, of each picture.
+    pub targets: Vec<usize>,
+    /// The data set, for methods that ask one.
+    pub data: Arc<Data>,
     /// The parameters.
     pub params: Arc<Params>,
     /// The number of the step that is computed; 0 at the start.

@@ -12,6 +12,7 @@ pub mod report;
 pub mod folders;
 mod engine;
 pub mod params;
+pub mod data;
 pub mod context;
 mod api;
 pub mod method;
@@ -20,6 +21,7 @@ pub mod architecture;
 mod weights;
 pub mod session;
 pub mod save;
+pub mod keep;
 mod watch;
 pub mod worker;
 

@@ -2,6 +2,7 @@
 
 use super::api::{Run, figures};
 use super::context::{Cx, Nobody, Stage};
+use super::data::Data;
 use super::host::Host;
 use super::message::{Frame, MethodCard};
 use super::method::Method;
@@ -26,6 +27,7 @@ pub struct Session {
     method: Option<Method>,
     params: Params,
     seed: u64,
+    data: Arc<Data>,
     steps: Vec<Step>,
     cursor: usize,
     /// Whether the steps ahead of the one shown were made by other parameters or another script than the present ones.
@@ -34,18 +36,19 @@ pub struct Session {
 }
 
 /// One kept step: the state behind it, and its numbers.
-#[derive(Clone)]
-struct Step {
-    state: Dynamic,
-    scalars: Vec<(String, f64)>,
-    done: Option<String>,
-    millis: f64,
+#[derive(Clone, Default)]
+pub(super) struct Step {
+    pub(super) state: Dynamic,
+    pub(super) scalars: Vec<(String, f64)>,
+    pub(super) done: Option<String>,
+    pub(super) millis: f64,
 }
 
 impl Session {
     /// A model with a picture, `(1, C, H, W)` in `[0, 1]`.
     pub fn new(host: &Host, model: Model, picture: &str, input: Tensor) -> Result<Self> {
         let top = Run::forward(host.guard(), &model, &input)?.top()?[0];
+        let data = Arc::new(Data::of_model(&model.card.name));
         Ok(Self {
             model,
             picture: picture.into(),
@@ -55,6 +58,7 @@ impl Session {
             method: None,
             params: Params::default(),
             seed: 0,
+            data,
             steps: vec![],
             cursor: 0,
             outdated: false,
@@ -125,6 +129,16 @@ impl Session {
     /// Another seed of random numbers.
     pub fn set_seed(&mut self, seed: u64) {
         self.seed = seed;
+    }
+
+    /// The data set, if one is named or the network has one of its own.
+    pub fn data(&self) -> &Data {
+        &self.data
+    }
+
+    /// Another data set.
+    pub fn set_data(&mut self, data: Data) {
+        self.data = Arc::new(data);
     }
 
     /// What the network says of the picture, best first.
@@ -208,8 +222,15 @@ impl Session {
         self.present()?.done.as_deref()
     }
 
-    fn present(&self) -> Option<&Step> {
+    pub(super) fn present(&self) -> Option<&Step> {
         self.steps.get(self.cursor)
+    }
+
+    /// Puts these steps in the place of all others; the last is shown.
+    pub(super) fn set_steps(&mut self, steps: Vec<Step>) {
+        self.cursor = steps.len().saturating_sub(1);
+        self.steps = steps;
+        self.outdated = false;
     }
 
     fn forget(&mut self) {
@@ -303,7 +324,8 @@ impl Session {
         Cx {
             model: self.model.clone(),
             input: self.input.clone(),
-            target: self.target(),
+            targets: vec![self.target()],
+            data: self.data.clone(),
             params: Arc::new(self.params.clone()),
             step,
             seed: self.seed,

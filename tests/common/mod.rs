@@ -2,9 +2,11 @@
 #![allow(dead_code)]
 
 use candle_core::{DType, Device, Tensor};
+use gradscope::data::Dataset;
 use gradscope::graph::{Builder, op};
 use gradscope::kernel::{Conv2d, Pool2d, Window};
 use gradscope::model::{Card, Model};
+use gradscope::script::data::Data;
 use gradscope::script::folders::{Folders, Source};
 use gradscope::script::host::Host;
 use gradscope::script::message::Report;
@@ -79,7 +81,15 @@ pub fn host() -> Host {
 
 /// A session of the tiny network on its picture.
 pub fn session(host: &Host) -> Session {
-    Session::new(host, tiny(), "picture", picture()).unwrap()
+    let mut session = Session::new(host, tiny(), "picture", picture()).unwrap();
+    session.set_data(Data::of(pictures()));
+    session
+}
+
+/// Five pictures of the tiny network's size.
+fn pictures() -> Dataset {
+    let pixels = (0..5 * 3 * 8 * 8).map(|i| (i * 37 % 251) as u8).collect();
+    Dataset::of_bytes("five", vec![], [3, 8, 8], pixels, vec![0, 1, 2, 0, 1]).unwrap()
 }
 
 /// A method of this text.

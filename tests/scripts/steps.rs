@@ -135,3 +135,38 @@ fn a_state_that_holds_a_function_is_refused() {
     let error = format!("{:#}", session.run(&host).expect_err("a function in a state"));
     assert!(error.contains("not functions"), "{error}");
 }
+
+#[test]
+fn a_run_taken_up_from_its_file_goes_on_as_one_never_interrupted() {
+    let host = host();
+    let whole = walk(&mut begun(&host), &host, 6);
+    let mut first = begun(&host);
+    walk(&mut first, &host, 3);
+    let file = first.keep().expect("a file");
+    let mut second = begun(&host);
+    second.take_up(&file).expect("the same question");
+    assert_eq!(second.cursor(), 3);
+    assert_eq!(walk(&mut second, &host, 3), whole[3..]);
+    assert_eq!(second.scalars().len(), 7);
+}
+
+#[test]
+fn a_run_of_another_question_is_not_taken_up() {
+    let host = host();
+    let file = begun(&host).keep().expect("a file");
+    let refused = |change: &dyn Fn(&mut Session)| {
+        let mut other = begun(&host);
+        change(&mut other);
+        format!("{:#}", other.take_up(&file).expect_err("it differs"))
+    };
+    assert!(refused(&|s| s.set_seed(1)).contains("seed differs"));
+    assert!(refused(&|s| s.set("size", "2").expect("a size")).contains("parameters differs"));
+    assert!(
+        refused(&|s| s.set_target(Some(0)).and_then(|()| s.set_target(Some(1))).expect("a class"))
+            .contains("target differs")
+    );
+    let mut same = begun(&host);
+    for damaged in [&file[..file.len() / 2], b"", b"not a file"] {
+        assert!(same.take_up(damaged).is_err());
+    }
+}

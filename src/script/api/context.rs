@@ -1,6 +1,6 @@
 //! `cx`: the question, its parameters, random numbers, and the stage.
 
-use super::{Guard, Out, figures, out, sizes};
+use super::{Guard, Out, figures, one_or_many, out, sizes};
 use crate::model::Model;
 use crate::script::context::{Cx, normal_pair};
 use crate::script::params::Params;
@@ -22,7 +22,7 @@ pub(super) fn register(engine: &mut Engine, guard: &Arc<Guard>) {
     engine.register_type_with_name::<Named>("Parameters");
     engine.register_get("model", |cx: &mut Cx| cx.model.clone());
     engine.register_get("input", |cx: &mut Cx| cx.input.clone());
-    engine.register_get("target", |cx: &mut Cx| cx.target as INT);
+    engine.register_get("target", |cx: &mut Cx| one_or_many(&cx.targets));
     engine.register_get("step", |cx: &mut Cx| cx.step as INT);
     engine.register_get("params", |cx: &mut Cx| Named { params: cx.params.clone(), model: cx.model.clone() });
     engine.register_indexer_get(|p: &mut Named, name: &str| out(p.params.get(name, &p.model)));

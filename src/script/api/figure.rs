@@ -19,7 +19,8 @@ pub(super) fn register(engine: &mut Engine) {
     engine.register_fn("classes", |t: Run| out(classes(&t, 10)));
     engine.register_fn("classes", |t: Run, count: INT| out(classes(&t, count.max(1) as usize)));
     engine.register_fn("bars", |labels: Array, values: Dynamic, title: &str| out(bars(&labels, &values, title)));
-    engine.register_fn("line", |series: Map, title: &str| out(line(&series, title)));
+    engine.register_fn("line", |series: Map, title: &str| out(line(&series, title, &Map::new())));
+    engine.register_fn("line", |series: Map, title: &str, options: Map| out(line(&series, title, &options)));
     engine.register_fn("table", |columns: Array, rows: Array, title: &str| out(table(&columns, &rows, title)));
     engine.register_fn("text", |text: &str, title: &str| Figure {
         title: title.into(),
@@ -141,15 +142,25 @@ fn bars(labels: &Array, amounts: &Dynamic, title: &str) -> Result<Figure> {
     Ok(Figure { title: title.into(), body: Body::Bars { bars } })
 }
 
-/// Curves of `#{ name: [y, …] }` over their index.
-fn line(series: &Map, title: &str) -> Result<Figure> {
+/// Curves of `#{ name: [y, …] }` over their index, or over `#{ x: [x, …], axis: "what it counts" }`.
+fn line(series: &Map, title: &str, options: &Map) -> Result<Figure> {
+    check(options, &["x", "axis"])?;
+    let places = options.get("x").map(numbers).transpose()?;
+    let axis = options.get("axis").map_or("step".into(), ToString::to_string);
     let curve = |(label, ys): (&rhai::Identifier, &Dynamic)| -> Result<Series> {
-        let ys = ys.read_lock::<Array>().context("a curve is an array of numbers")?;
-        let points = ys.iter().enumerate().map(|(i, y)| Ok((i as f32, number(y)? as f32))).collect::<Result<_>>()?;
-        Ok(Series { label: label.to_string(), points })
+        let ys = numbers(ys).context("a curve is an array of numbers")?;
+        let xs = places.clone().unwrap_or_else(|| (0..ys.len()).map(|i| i as f32).collect());
+        ensure!(xs.len() == ys.len(), "the curve \"{label}\" has {} numbers over {} places", ys.len(), xs.len());
+        Ok(Series { label: label.to_string(), points: xs.into_iter().zip(ys).collect() })
     };
     let series = series.iter().map(curve).collect::<Result<_>>()?;
-    Ok(Figure { title: title.into(), body: Body::Line { axis: "step".into(), series } })
+    Ok(Figure { title: title.into(), body: Body::Line { axis, series } })
+}
+
+/// An array of numbers.
+fn numbers(values: &Dynamic) -> Result<Vec<f32>> {
+    let values = values.read_lock::<Array>().context("expected an array of numbers")?;
+    values.iter().map(|v| number(v).map(|v| v as f32)).collect()
 }
 
 fn table(columns: &Array, rows: &Array, title: &str) -> Result<Figure> {

@@ -6,6 +6,7 @@ mod ball;
 pub(super) mod builder;
 mod codec;
 mod context;
+mod data;
 mod declare;
 mod elementwise;
 mod figure;
@@ -49,6 +50,7 @@ pub(super) fn register(engine: &mut Engine, guard: &Arc<Guard>) {
     figure::register(engine);
     declare::register(engine);
     context::register(engine, guard);
+    data::register(engine, guard);
     builder::register(engine);
 }
 
@@ -85,6 +87,14 @@ fn classes(value: &Dynamic) -> Result<Vec<usize>> {
             .context("a class is a whole number, or an array with one for each picture")?,
     };
     many.into_iter().map(|class| size(class, "a class")).collect()
+}
+
+/// A batch of one has a class, a larger one an array of them.
+fn one_or_many(classes: &[usize]) -> Dynamic {
+    match classes {
+        [class] => Dynamic::from(*class as INT),
+        _ => classes.iter().map(|&c| Dynamic::from(c as INT)).collect::<Array>().into(),
+    }
 }
 
 /// Sizes of a tensor.

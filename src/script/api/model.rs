@@ -1,7 +1,7 @@
 //! The network, and its runs: `cx.model.forward(x)`, `trace["features.12"]`, `trace.top`.
 
 use super::backward::Seed;
-use super::{Guard, Out, classes, out, size};
+use super::{Guard, Out, classes, one_or_many, out, size};
 use crate::backward::Relevance;
 use crate::graph::{Node, Site, Trace};
 use crate::model::{Card, Model};
@@ -97,20 +97,12 @@ fn trace(engine: &mut Engine) {
     engine.register_get("input", |t: &mut Run| t.trace.input().clone());
     engine.register_get("logits", |t: &mut Run| out(t.trace.logits()));
     engine.register_get("probabilities", |t: &mut Run| out(t.probabilities()));
-    engine.register_get("top", |t: &mut Run| out(t.top()).map(one_or_many));
+    engine.register_get("top", |t: &mut Run| out(t.top()).map(|top| one_or_many(&top)));
     engine.register_fn("logit", |_: &mut Run, class: Dynamic| out(classes(&class).map(Seed::Logit)));
     engine
         .register_fn("probability", |t: &mut Run, class: INT| out(t.probabilities().and_then(|p| of_class(&p, class))));
     engine.register_fn("score", |t: &mut Run, class: INT| out(t.trace.logits().and_then(|l| of_class(&l, class))));
     engine.register_fn("site", |t: &mut Run, layer: &str| out(t.trace.graph.find(layer).map(|id| t.trace.site(id))));
-}
-
-/// A batch of one gives a class, a larger one an array.
-fn one_or_many(classes: Vec<usize>) -> Dynamic {
-    match classes[..] {
-        [class] => Dynamic::from(class as INT),
-        _ => classes.into_iter().map(|c| Dynamic::from(c as INT)).collect::<Array>().into(),
-    }
 }
 
 /// The first picture's number for a class.

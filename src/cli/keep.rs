@@ -1,0 +1,60 @@
+//! `--resume`: the state of a long run, kept beside its results until it is over.
+
+use crate::data::{read_whole, write_whole};
+use crate::script::session::Session;
+use anyhow::{Context, Result};
+use std::path::{Path, PathBuf};
+use std::time::{Duration, Instant};
+
+/// The state of a run that is not over, in the folder of its results.
+const STATE: &str = "state.safetensors";
+/// The largest state that is read.
+const STATE_BYTES: u64 = 8 << 30;
+/// How old a kept state gets.
+const EVERY: Duration = Duration::from_secs(5);
+
+/// Keeps the state of a long run beside its results, so that `--resume` can go on from it.
+pub struct Keeper {
+    file: Option<PathBuf>,
+    last: Instant,
+}
+
+impl Keeper {
+    /// The file of a run into `out`; with `resume` the session goes on from it, where there is one.
+    pub fn new(out: Option<&Path>, resume: bool, session: &mut Session) -> Result<Self> {
+        let stepped = session.method().is_some_and(|m| m.stepped);
+        let file = out.filter(|_| stepped).map(|folder| folder.join(STATE));
+        if let Some(file) = file.as_ref().filter(|file| resume && file.exists()) {
+            let bytes = read_whole(file, STATE_BYTES)?;
+            let going_on = || format!("going on with \"{}\"", file.display());
+            session.take_up(&bytes).with_context(going_on)?;
+            eprintln!("going on after step {}", session.cursor());
+        }
+        Ok(Self { file, last: Instant::now() })
+    }
+
+    /// Writes the state when the last one is some seconds old, or `now`.
+    pub fn keep(&mut self, session: &Session, now: bool) -> Result<()> {
+        let Some(file) = self.file.as_ref().filter(|_| now || self.last.elapsed() > EVERY) else { return Ok(()) };
+        let bytes = match session.keep() {
+            Ok(bytes) => bytes,
+            Err(why) => {
+                eprintln!("this run cannot be resumed: {why:#}");
+                self.file = None;
+                return Ok(());
+            }
+        };
+        self.last = Instant::now();
+        let folder = file.parent().unwrap_or(Path::new("."));
+        std::fs::create_dir_all(folder).with_context(|| format!("making the folder \"{}\"", folder.display()))?;
+        write_whole(file, &bytes)
+    }
+
+    /// The run is over: nothing is left to go on from.
+    pub fn end(self) -> Result<()> {
+        match self.file.filter(|file| file.exists()) {
+            Some(file) => std::fs::remove_file(&file).with_context(|| format!("removing \"{}\"", file.display())),
+            None => Ok(()),
+        }
+    }
+}
