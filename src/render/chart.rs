@@ -1,41 +1,75 @@
 //! Curves, bars and points as pictures for files; the terminal draws its own.
 
 use super::colormap::Colormap;
-use super::figure::{Body, Figure};
+use super::figure::{Body, ClassRow, Figure, Series};
+use super::letters::{LETTER, width, write};
 use image::{Rgb, RgbImage};
 
-const SIZE: (u32, u32) = (480, 320);
-const MARGIN: f32 = 16.0;
+const SIZE: (u32, u32) = (640, 400);
+/// Free space at the left, for numbers; at the other sides.
+const LEFT: f32 = 72.0;
+const MARGIN: f32 = 40.0;
 const PAPER: Rgb<u8> = Rgb([255, 255, 255]);
+const INK: Rgb<u8> = Rgb([40, 40, 40]);
 const AXIS: Rgb<u8> = Rgb([120, 120, 120]);
+const GRID: Rgb<u8> = Rgb([228, 228, 228]);
 
-/// A chart of a figure that is no map; words are in the caption beside it.
+/// A chart of a figure that is no map, with its title, axes and names.
 pub(super) fn draw(figure: &Figure) -> RgbImage {
     let mut image = RgbImage::from_pixel(SIZE.0, SIZE.1, PAPER);
+    write(&mut image, (LEFT as i64, 14), &figure.title, INK);
     match &figure.body {
-        Body::Line { series, .. } => {
-            let frame = Frame::around(series.iter().flat_map(|s| s.points.iter().copied()));
-            for (i, s) in series.iter().enumerate() {
-                for pair in s.points.windows(2) {
-                    line(&mut image, frame.place(pair[0]), frame.place(pair[1]), color(i, series.len()));
-                }
-            }
-        }
-        Body::Scatter { points } => {
-            let frame = Frame::around(points.iter().map(|p| (p.0, p.1)));
-            let groups = points.iter().map(|p| p.2 + 1).max().unwrap_or(1);
-            for &(x, y, group) in points {
-                let (x, y) = frame.place((x, y));
-                rectangle(&mut image, (x - 1.0, y - 1.0), (x + 2.0, y + 2.0), color(group, groups));
-            }
-        }
-        Body::Bars { bars } => amounts(&mut image, &bars.iter().map(|b| b.value).collect::<Vec<_>>()),
-        Body::Classes { rows } => amounts(&mut image, &rows.iter().map(|r| r.probability).collect::<Vec<_>>()),
+        Body::Line { axis, series } => curves(&mut image, axis, series),
+        Body::Scatter { points } => scatter(&mut image, points),
+        Body::Bars { bars } => amounts(&mut image, bars.iter().map(|b| (b.label.clone(), b.value)).collect()),
+        Body::Classes { rows } => amounts(&mut image, rows.iter().map(share).collect()),
         _ => {}
     }
-    line(&mut image, (MARGIN, MARGIN), (MARGIN, SIZE.1 as f32 - MARGIN), AXIS);
-    line(&mut image, (MARGIN, SIZE.1 as f32 - MARGIN), (SIZE.0 as f32 - MARGIN, SIZE.1 as f32 - MARGIN), AXIS);
     image
+}
+
+fn share(row: &ClassRow) -> (String, f32) {
+    (row.label.clone(), row.probability)
+}
+
+fn curves(image: &mut RgbImage, axis: &str, series: &[Series]) {
+    let frame = Frame::around(series.iter().flat_map(|s| s.points.iter().copied()));
+    frame.axes(image, axis);
+    for (i, s) in series.iter().enumerate() {
+        let color = color(i, series.len());
+        s.points.windows(2).for_each(|pair| line(image, frame.place(pair[0]), frame.place(pair[1]), color));
+        for &point in s.points.iter().filter(|_| s.points.len() <= 30) {
+            let (x, y) = frame.place(point);
+            rectangle(image, (x - 2.0, y - 2.0), (x + 3.0, y + 3.0), color);
+        }
+    }
+    legend(image, series);
+}
+
+/// Names of the curves at the upper right.
+fn legend(image: &mut RgbImage, series: &[Series]) {
+    let widest = series.iter().map(|s| width(&s.label)).max().unwrap_or(0);
+    let left = i64::from(SIZE.0) - MARGIN as i64 - i64::from(widest);
+    for (i, s) in series.iter().enumerate() {
+        let top = 14 + i as i64 * (i64::from(LETTER) + 4);
+        rectangle(
+            image,
+            (left as f32 - 20.0, top as f32 + 3.0),
+            (left as f32 - 6.0, top as f32 + 6.0),
+            color(i, series.len()),
+        );
+        write(image, (left, top), &s.label, INK);
+    }
+}
+
+fn scatter(image: &mut RgbImage, points: &[(f32, f32, usize)]) {
+    let frame = Frame::around(points.iter().map(|p| (p.0, p.1)));
+    frame.axes(image, "");
+    let groups = points.iter().map(|p| p.2 + 1).max().unwrap_or(1);
+    for &(x, y, group) in points.iter().filter(|p| p.0.is_finite() && p.1.is_finite()) {
+        let (x, y) = frame.place((x, y));
+        rectangle(image, (x - 1.0, y - 1.0), (x + 2.0, y + 2.0), color(group, groups));
+    }
 }
 
 /// What part of the plane is shown.
@@ -57,8 +91,51 @@ impl Frame {
 
     fn place(&self, (x, y): (f32, f32)) -> (f32, f32) {
         let part = |v: f32, low: f32, high: f32| if high > low { (v - low) / (high - low) } else { 0.5 };
-        let (w, h) = (SIZE.0 as f32 - 2.0 * MARGIN, SIZE.1 as f32 - 2.0 * MARGIN);
-        (MARGIN + part(x, self.low.0, self.high.0) * w, MARGIN + (1.0 - part(y, self.low.1, self.high.1)) * h)
+        let (w, h) = (SIZE.0 as f32 - LEFT - MARGIN, SIZE.1 as f32 - 2.0 * MARGIN);
+        (LEFT + part(x, self.low.0, self.high.0) * w, MARGIN + (1.0 - part(y, self.low.1, self.high.1)) * h)
+    }
+
+    /// Lines and numbers at round values, and what the horizontal axis counts.
+    fn axes(&self, image: &mut RgbImage, name: &str) {
+        let (right, bottom) = (SIZE.0 as f32 - MARGIN, SIZE.1 as f32 - MARGIN);
+        for value in ticks(self.low.1, self.high.1) {
+            let (_, y) = self.place((self.low.0, value));
+            line(image, (LEFT, y), (right, y), GRID);
+            let text = number(value);
+            write(image, (LEFT as i64 - 6 - i64::from(width(&text)), y as i64 - 4), &text, INK);
+        }
+        for value in ticks(self.low.0, self.high.0) {
+            let (x, _) = self.place((value, self.low.1));
+            line(image, (x, bottom), (x, bottom + 4.0), AXIS);
+            let text = number(value);
+            write(image, (x as i64 - i64::from(width(&text)) / 2, bottom as i64 + 8), &text, INK);
+        }
+        line(image, (LEFT, MARGIN), (LEFT, bottom), AXIS);
+        line(image, (LEFT, bottom), (right, bottom), AXIS);
+        write(image, (right as i64 - i64::from(width(name)), bottom as i64 + 22), name, INK);
+    }
+}
+
+/// Round values between two, about five of them.
+fn ticks(low: f32, high: f32) -> Vec<f32> {
+    let span = f64::from(high) - f64::from(low);
+    if !span.is_finite() || span <= 0.0 {
+        return if low.is_finite() { vec![low] } else { vec![] };
+    }
+    let rough = span / 5.0;
+    let power = 10f64.powf(rough.log10().floor());
+    let step = [1.0, 2.0, 5.0, 10.0].into_iter().map(|m| m * power).find(|s| *s >= rough).unwrap_or(rough);
+    let first = (f64::from(low) / step - 1e-6).ceil() as i64;
+    let last = (f64::from(high) / step + 1e-6).floor() as i64;
+    (first..=last).map(|i| (i as f64 * step) as f32).collect()
+}
+
+/// A number with no more digits than it needs.
+fn number(value: f32) -> String {
+    match value.abs() {
+        0.0 => "0".into(),
+        a if !(1e-3..1e5).contains(&a) => format!("{value:.1e}"),
+        _ => format!("{value:.4}").trim_end_matches('0').trim_end_matches('.').into(),
     }
 }
 
@@ -66,15 +143,24 @@ fn color(i: usize, of: usize) -> Rgb<u8> {
     Colormap::Viridis.color(i as f32 / of.max(2) as f32)
 }
 
-/// Bars from the left, the first on top.
-fn amounts(image: &mut RgbImage, values: &[f32]) {
-    let most = values.iter().filter(|v| v.is_finite()).fold(f32::MIN_POSITIVE, |m, v| m.max(v.abs()));
-    let height = (SIZE.1 as f32 - 2.0 * MARGIN) / values.len().max(1) as f32;
-    for (i, value) in values.iter().enumerate().filter(|(_, v)| v.is_finite()) {
+/// Named bars from the left, the first on top.
+fn amounts(image: &mut RgbImage, bars: Vec<(String, f32)>) {
+    let most = bars.iter().map(|b| b.1).filter(|v| v.is_finite()).fold(f32::MIN_POSITIVE, |m, v| m.max(v.abs()));
+    let names = bars.iter().map(|b| width(&b.0)).max().unwrap_or(0).min(SIZE.0 / 3) as f32;
+    let left = MARGIN / 2.0 + names + 8.0;
+    let height = ((SIZE.1 as f32 - 1.5 * MARGIN) / bars.len().max(1) as f32).min(40.0);
+    for (i, (name, value)) in bars.iter().enumerate() {
         let top = MARGIN + i as f32 * height;
-        let width = value.abs() / most * (SIZE.0 as f32 - 2.0 * MARGIN);
+        let middle = (top + height / 2.0) as i64 - i64::from(LETTER) / 2;
+        let end =
+            left + if value.is_finite() { value.abs() } else { 0.0 } / most * (SIZE.0 as f32 - left - 2.0 * MARGIN);
         let color = if *value < 0.0 { Colormap::Coolwarm.color(0.0) } else { Colormap::Viridis.color(0.4) };
-        rectangle(image, (MARGIN, top + 1.0), (MARGIN + width, top + height - 1.0), color);
+        rectangle(image, (left, top + 1.0), (end, top + height - 1.0), color);
+        if height >= LETTER as f32 {
+            let shown: String = name.chars().take((names as u32 / LETTER) as usize).collect();
+            write(image, (MARGIN as i64 / 2, middle), &shown, INK);
+            write(image, (end as i64 + 6, middle), &number(*value), INK);
+        }
     }
 }
 
@@ -104,11 +190,30 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_longest_bar_reaches_the_right_side() {
-        let bar = |value| Bar { label: String::new(), value };
+    fn the_longest_bar_is_twice_as_long_as_half_of_it() {
+        let bar = |value| Bar { label: "b".into(), value };
         let image = draw(&Figure { title: "b".into(), body: Body::Bars { bars: vec![bar(1.0), bar(0.5)] } });
-        assert_ne!(*image.get_pixel(460, 80), PAPER);
-        assert_eq!(*image.get_pixel(460, 240), PAPER);
-        assert_ne!(*image.get_pixel(200, 240), PAPER);
+        let of = Colormap::Viridis.color(0.4);
+        let length = |y| (0..SIZE.0).filter(|&x| *image.get_pixel(x, y) == of).count();
+        let (whole, half) = (length(45), length(85));
+        assert!(whole > 400 && whole.abs_diff(2 * half) <= 2, "{whole} and {half}");
+    }
+
+    #[test]
+    fn numbers_at_an_axis_are_round() {
+        let texts = |low, high| ticks(low, high).into_iter().map(number).collect::<Vec<_>>();
+        assert_eq!(texts(0.0, 1.0), ["0", "0.2", "0.4", "0.6", "0.8", "1"]);
+        assert_eq!(texts(-3.0, 11.0), ["0", "5", "10"]);
+        assert_eq!(texts(0.0, 3e-5), ["0", "1.0e-5", "2.0e-5", "3.0e-5"]);
+        assert_eq!(texts(2.0, 2.0), ["2"]);
+        assert!(texts(f32::INFINITY, f32::NEG_INFINITY).is_empty());
+    }
+
+    #[test]
+    fn curves_of_nothing_and_of_numbers_that_are_none_are_drawn() {
+        for points in [vec![], vec![(0.0, f32::NAN)], vec![(0.0, 1.0)], vec![(0.0, f32::INFINITY), (1.0, 2.0)]] {
+            let series = vec![Series { label: "s".into(), points }];
+            draw(&Figure { title: "c".into(), body: Body::Line { axis: "x".into(), series } });
+        }
     }
 }

@@ -3,6 +3,7 @@
 //! Everything here is plain data: no tensors come in, no terminal goes out.
 
 mod blocks;
+mod letters;
 mod chart;
 mod colormap;
 mod figure;
