@@ -10,6 +10,7 @@ pub use evaluate::{Count, correct, evaluate};
 use crate::data::Preprocess;
 use crate::graph::Graph;
 use anyhow::{Result, bail};
+use candle_core::{DType, Tensor};
 use std::sync::Arc;
 
 /// What is known of a network beside its graph: the card that an architecture script carries.
@@ -43,6 +44,11 @@ pub struct Model {
 }
 
 impl Model {
+    /// The type it computes in: that of its weights, if it has any.
+    pub fn dtype(&self) -> Option<DType> {
+        self.graph.nodes.iter().find_map(|n| n.params.first()).map(Tensor::dtype)
+    }
+
     /// How many classes it tells apart.
     pub fn classes(&self) -> usize {
         self.graph.nodes[self.graph.logits].shape[1..].iter().product()

@@ -10,6 +10,8 @@ pub struct Array {
     pub shape: Vec<usize>,
     /// The numbers.
     pub data: Arc<[f32]>,
+    /// The same before they were rounded, where they were computed in f64.
+    pub exact: Option<Arc<[f64]>>,
 }
 
 /// One picture, chart or text of a method's answer.
@@ -139,7 +141,13 @@ impl Array {
     pub fn new(shape: Vec<usize>, data: impl Into<Arc<[f32]>>) -> Result<Self> {
         let data = data.into();
         ensure!(shape.iter().product::<usize>() == data.len(), "{} values cannot have the shape {shape:?}", data.len());
-        Ok(Self { shape, data })
+        Ok(Self { shape, data, exact: None })
+    }
+
+    /// The same of numbers that were computed in f64.
+    pub fn of_f64(shape: Vec<usize>, exact: Vec<f64>) -> Result<Self> {
+        let rounded: Vec<f32> = exact.iter().map(|&v| v as f32).collect();
+        Ok(Self { exact: Some(exact.into()), ..Self::new(shape, rounded)? })
     }
 
     /// Least and greatest finite value; `(0, 0)` when there is none.

@@ -46,13 +46,13 @@ pub fn colorbar(figure: &Figure, colors: Colormap, width: u32) -> Option<Vec<Rgb
 pub(super) fn plane(values: &Array) -> Array {
     let [.., h, w] = values.shape[..] else { return values.clone() };
     if values.data.len() == h * w {
-        return Array { shape: vec![h, w], data: values.data.clone() };
+        return Array { shape: vec![h, w], ..values.clone() };
     }
     let mut sum = vec![0f32; h * w];
     for map in values.data.chunks_exact((h * w).max(1)) {
         sum.iter_mut().zip(map).for_each(|(s, v)| *s += v);
     }
-    Array { shape: vec![h, w], data: sum.into() }
+    Array { shape: vec![h, w], data: sum.into(), exact: None }
 }
 
 fn map(values: &Array, range: Range, colors: Colormap) -> RgbImage {
@@ -107,9 +107,9 @@ fn montage(tiles: &Array, range: Range, colors: Colormap) -> Option<RgbImage> {
     for (i, tile) in tiles.data.chunks_exact(size.max(1)).enumerate() {
         let image = if color {
             let data: Vec<f32> = tile.iter().map(|&v| range.place(v)).collect();
-            rgb(&Array { shape: vec![3, h, w], data: data.into() })?
+            rgb(&Array { shape: vec![3, h, w], data: data.into(), exact: None })?
         } else {
-            map(&Array { shape: vec![h, w], data: tile.into() }, range, colors)
+            map(&Array { shape: vec![h, w], data: tile.into(), exact: None }, range, colors)
         };
         image::imageops::replace(&mut wall, &image, ((i % columns) * (w + 1)) as i64, ((i / columns) * (h + 1)) as i64);
     }

@@ -42,6 +42,7 @@ pub fn draw(kind: &str, r: &mut Random) -> Option<Case> {
         "leaky_relu" => case(LeakyRelu { slope: 0.1 }, &[map]),
         "sigmoid" => case(Sigmoid, &[map]),
         "tanh" => case(Tanh, &[map]),
+        "sin" => case(Sin, &[map]),
         "max_pool" => case(MaxPool { pool: pool(r, true) }, &[map]),
         "avg_pool" => case(AvgPool { pool: pool(r, false), include_pad: r.between(0, 1) == 1 }, &[map]),
         "adaptive_avg_pool" => case(AdaptiveAvgPool { output: (r.between(1, 11), r.between(1, 11)) }, &[map]),

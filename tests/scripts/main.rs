@@ -14,3 +14,4 @@ mod numbers;
 mod params;
 mod plugins;
 mod steps;
+mod types;

@@ -15,7 +15,7 @@ pub use conv::Conv;
 pub use input::{Input, Normalize};
 pub use linear::Linear;
 pub use norm::{BatchNorm, Lrn};
-pub use pointwise::{LeakyRelu, Relu, Sigmoid, Tanh};
+pub use pointwise::{LeakyRelu, Relu, Sigmoid, Sin, Tanh};
 pub use pool::{AdaptiveAvgPool, AvgPool, GlobalAvgPool, MaxPool};
 pub use shape::{Concat, Dropout, Flatten, Pad, Reshape, Slice};
 pub use softmax::{LogSoftmax, Softmax};
@@ -39,6 +39,7 @@ pub const KINDS: &[&str] = &[
     "leaky_relu",
     "sigmoid",
     "tanh",
+    "sin",
     "max_pool",
     "avg_pool",
     "adaptive_avg_pool",

@@ -53,6 +53,28 @@ impl Op for LeakyRelu {
     }
 }
 
+/// The sine: the activation of networks of waves (Sitzmann et al. 2020, arXiv:2006.09661).
+#[derive(Debug)]
+pub struct Sin;
+
+impl Op for Sin {
+    fn kind(&self) -> &'static str {
+        "sin"
+    }
+
+    fn shape(&self, x: &[&[usize]]) -> Result<Vec<usize>> {
+        Ok(x[0].to_vec())
+    }
+
+    fn forward(&self, x: &[&Tensor], _: &[Tensor]) -> Result<Tensor> {
+        Ok(x[0].sin()?)
+    }
+
+    fn vjp(&self, at: &Site, _: &[Tensor], dy: &Tensor, _: usize) -> Result<Tensor> {
+        Ok((dy * at.x[0].cos()?)?)
+    }
+}
+
 /// `1 / (1 + e⁻ˣ)`.
 #[derive(Debug)]
 pub struct Sigmoid;

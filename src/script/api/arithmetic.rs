@@ -1,6 +1,6 @@
 //! `+ - * / **` and comparisons between tensors and numbers, on either side, broadcasting.
 
-use super::{Guard, Out, broadcast, out};
+use super::{Guard, Out, broadcast, out, promoted};
 use anyhow::{Context, Result};
 use candle_core::Tensor;
 use rhai::{Engine, FLOAT, INT};
@@ -44,6 +44,7 @@ pub(super) fn register(engine: &mut Engine, guard: &Arc<Guard>) {
 
 /// `a ∘ b` after asking for the memory of the result.
 fn binary(guard: &Guard, name: &str, f: Binary, a: &Tensor, b: &Tensor) -> Result<Tensor> {
+    let [a, b] = &promoted([a, b])?;
     broadcast(guard, name, a, b)?;
     f(a, b).with_context(|| format!("{:?} {name} {:?}", a.dims(), b.dims()))
 }

@@ -4,7 +4,7 @@
 //! the engine.
 
 use super::options::Options;
-use super::{Guard, Out, Run, classes, out};
+use super::{Guard, Out, Run, classes, in_type_of, out};
 use crate::backward::{self, Composite, Lrp, Relevance, Selector, Walk};
 use crate::graph::{Node, NodeId, Site, Trace, op::KINDS};
 use crate::script::report::Inner;
@@ -71,7 +71,7 @@ fn go(guard: &Guard, context: &NativeCallContext, run: &Run, seed: &Dynamic, opt
         keep: to.is_none(),
         to: to.unwrap_or_else(|| vec![0]),
         trace,
-        seeds: seeds(trace, seed)?,
+        seeds: in_types_of(trace, seeds(trace, seed)?)?,
         composite: composite(context, options.get("rules"))?,
         params: o.switch("params", false)?,
         tick: &tick,
@@ -98,6 +98,11 @@ fn seeds(trace: &Trace, seed: &Dynamic) -> Result<Vec<(NodeId, Tensor)>> {
         );
     };
     many.iter().map(|s| seeds(trace, s)).collect::<Result<Vec<_>>>().map(|s| s.concat())
+}
+
+/// Seeds in the types of the values that they stand at.
+fn in_types_of(trace: &Trace, seeds: Vec<(NodeId, Tensor)>) -> Result<Vec<(NodeId, Tensor)>> {
+    seeds.into_iter().map(|(id, seed)| Ok((id, in_type_of(&trace.values[id], &seed)?))).collect()
 }
 
 /// The layers of `to: "layer"` or `to: ["layer", …]`.
@@ -136,12 +141,13 @@ fn composite<'a>(context: &'a NativeCallContext<'a>, rules: Option<&Dynamic>) ->
 fn call(context: &NativeCallContext, rule: &FnPtr, site: &Site, r: &Tensor) -> Result<Vec<Tensor>> {
     let answer: Dynamic = rule.call_within_context(context, (site.clone(), r.clone())).map_err(Inner)?;
     if let Some(tensor) = answer.read_lock::<Tensor>() {
-        return Ok(vec![tensor.clone()]);
+        return Ok(vec![in_type_of(r, &tensor)?]);
     }
     let kind = answer.type_name();
     let Some(parts) = answer.clone().try_cast::<Array>() else {
         bail!("a rule gives a tensor, or an array with one for each input; this one gave {kind}");
     };
     ensure!(parts.len() == site.x.len(), "a rule gave {} tensors for {} inputs", parts.len(), site.x.len());
-    parts.into_iter().map(|p| p.try_cast::<Tensor>().context("a rule's array holds tensors")).collect()
+    let part = |p: Dynamic| in_type_of(r, &p.try_cast::<Tensor>().context("a rule's array holds tensors")?);
+    parts.into_iter().map(part).collect()
 }

@@ -1,6 +1,6 @@
 //! Functions of each number.
 
-use super::{Guard, Out, broadcast, number, out, tensor_or_number};
+use super::{Guard, Out, broadcast, number, out, promoted, tensor_or_number};
 use crate::tensor::{positive, stabilize};
 use anyhow::Result;
 use candle_core::Tensor;
@@ -58,17 +58,17 @@ fn clamp(guard: &Guard, x: &Tensor, low: &Dynamic, high: &Dynamic) -> Result<Ten
     if let (Ok(low), Ok(high)) = (number(low), number(high)) {
         return Ok(x.clamp(low, high)?);
     }
-    let (low, high) = (tensor_or_number(low, x)?, tensor_or_number(high, x)?);
-    broadcast(guard, "clamp", x, &low)?;
-    broadcast(guard, "clamp", x, &high)?;
-    Ok(x.broadcast_maximum(&low)?.broadcast_minimum(&high)?)
+    let [x, low, high] = &promoted([x, &tensor_or_number(low, x)?, &tensor_or_number(high, x)?])?;
+    broadcast(guard, "clamp", x, low)?;
+    broadcast(guard, "clamp", x, high)?;
+    Ok(x.broadcast_maximum(low)?.broadcast_minimum(high)?)
 }
 
 /// `a` where `condition` is not 0, else `b`.
 fn choose(guard: &Guard, condition: &Tensor, a: &Dynamic, b: &Dynamic) -> Result<Tensor> {
-    let (a, b) = (tensor_or_number(a, condition)?, tensor_or_number(b, condition)?);
+    let [a, b] = &promoted([&tensor_or_number(a, condition)?, &tensor_or_number(b, condition)?])?;
     let shape =
-        broadcast(guard, "where", condition, &broadcast(guard, "where", &a, &b).and_then(|s| Ok(a.broadcast_as(s)?))?)?;
+        broadcast(guard, "where", condition, &broadcast(guard, "where", a, b).and_then(|s| Ok(a.broadcast_as(s)?))?)?;
     let condition = condition.ne(0.0)?.broadcast_as(&shape)?;
     Ok(condition.where_cond(&a.broadcast_as(&shape)?, &b.broadcast_as(&shape)?)?)
 }

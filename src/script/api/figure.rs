@@ -49,8 +49,11 @@ pub(in crate::script) fn figures(answer: Dynamic) -> Result<Vec<Figure>> {
 
 /// The numbers of a tensor with its shape.
 pub(in crate::script) fn values(t: &Tensor) -> Result<Values> {
-    let data = t.flatten_all()?.to_dtype(DType::F32)?.to_vec1::<f32>()?;
-    Values::new(t.dims().to_vec(), data)
+    let (shape, flat) = (t.dims().to_vec(), t.flatten_all()?);
+    match t.dtype() {
+        DType::F64 => Values::of_f64(shape, flat.to_vec1()?),
+        _ => Values::new(shape, flat.to_dtype(DType::F32)?.to_vec1::<f32>()?),
+    }
 }
 
 /// The first picture of a batch, `(C, H, W)`.
@@ -62,6 +65,14 @@ fn picture(t: &Tensor) -> Result<Values> {
         t.dims()
     );
     values(&t)
+}
+
+/// What lies below a map: a picture, or the mean of channels that are no colours.
+fn beneath(t: &Tensor) -> Result<Values> {
+    match t.rank() == 4 && ![1, 3].contains(&t.dims()[1]) {
+        true => picture(&t.mean_keepdim(1)?),
+        false => picture(t),
+    }
 }
 
 fn check(options: &Map, known: &[&str]) -> Result<()> {
@@ -90,7 +101,7 @@ fn map(t: &Tensor, title: &str, default: Scale, options: &Map) -> Result<Figure>
     ensure!((2..=4).contains(&t.rank()), "a map has shape (H, W), (C, H, W) or (N, C, H, W), got {:?}", t.dims());
     let over = match options.get("over") {
         None => None,
-        Some(v) => Some(picture(&v.clone().try_cast::<Tensor>().context("`over` is a picture")?)?),
+        Some(v) => Some(beneath(&v.clone().try_cast::<Tensor>().context("`over` is a picture")?)?),
     };
     Ok(Figure { title: title.into(), body: Body::Map { values: values(t)?, scale: scale(options, default)?, over } })
 }

@@ -72,5 +72,5 @@ fn nested(values: &Array) -> Result<Tensor> {
     };
     ensure!(!values.is_empty(), "an empty array is no tensor; zeros([…]) makes one of any shape");
     let parts = values.iter().map(part).collect::<Result<Vec<_>>>()?;
-    Ok(Tensor::stack(&parts, 0)?)
+    Ok(Tensor::stack(&super::one_type(parts)?, 0)?)
 }

@@ -25,7 +25,7 @@ pub(super) use model::Run;
 use super::guard::Guard;
 use super::report::raise;
 use anyhow::{Context, Result, bail};
-use candle_core::{Shape, Tensor};
+use candle_core::{DType, Shape, Tensor};
 use rhai::{Array, Dynamic, Engine, EvalAltResult, FLOAT, INT};
 use std::sync::Arc;
 
@@ -132,6 +132,26 @@ fn broadcast(guard: &Guard, name: &str, a: &Tensor, b: &Tensor) -> Result<Shape>
     let Ok(shape) = shape else { bail!("{:?} {name} {:?}: the shapes do not broadcast", a.dims(), b.dims()) };
     guard.reserve(shape.dims(), a.dtype().size_in_bytes())?;
     Ok(shape)
+}
+
+/// Tensors in one type: f64 where one of them is, as PyTorch promotes f32 with f64.
+fn one_type(mut tensors: Vec<Tensor>) -> Result<Vec<Tensor>> {
+    let wide = tensors.iter().any(|t| t.dtype() == DType::F64);
+    for t in tensors.iter_mut().filter(|t| wide && t.dtype() != DType::F64) {
+        *t = t.to_dtype(DType::F64)?;
+    }
+    Ok(tensors)
+}
+
+/// The same of so many.
+fn promoted<const N: usize>(tensors: [&Tensor; N]) -> Result<[Tensor; N]> {
+    let tensors = one_type(tensors.map(Tensor::clone).into())?;
+    Ok(tensors.try_into().unwrap_or_else(|_| unreachable!("as many as before")))
+}
+
+/// A tensor in the type of another.
+fn in_type_of(like: &Tensor, x: &Tensor) -> Result<Tensor> {
+    Ok(x.to_dtype(like.dtype())?)
 }
 
 /// A tensor, or a number as one that broadcasts.

@@ -1,7 +1,7 @@
 //! The network, and its runs: `cx.model.forward(x)`, `trace["features.12"]`, `trace.top`.
 
 use super::backward::Seed;
-use super::{Guard, Out, classes, one_or_many, out, size};
+use super::{Guard, Out, classes, in_type_of, one_or_many, out, size};
 use crate::backward::Relevance;
 use crate::graph::{Node, Site, Trace};
 use crate::model::{Card, Model};
@@ -20,6 +20,7 @@ pub struct Run {
 impl Run {
     /// Runs a network, stopped between layers when cancelled; what it ran on just before is not run again.
     pub fn forward(guard: &Guard, model: &Model, x: &Tensor) -> Result<Self> {
+        let x = &x.to_dtype(model.dtype().unwrap_or(x.dtype()))?;
         let trace = guard.recent.trace(&model.graph, x, || {
             guard.reserve_run(&model.graph, x.dims().first().copied().unwrap_or(1))?;
             model.graph.forward_with(x, &mut |_, y| guard.tick().map(|()| y))
@@ -136,12 +137,14 @@ fn site(engine: &mut Engine) {
         let names = node.op.params().into_iter().map(|p| p.name);
         names.zip(&node.params).map(|(name, t)| (name.as_str().into(), Dynamic::from(t.clone()))).collect()
     });
-    engine.register_fn("vjp", |s: &mut Site, dy: Tensor| out(s.vjp(&dy, 0)));
+    engine.register_fn("vjp", |s: &mut Site, dy: Tensor| out(in_type_of(&s.y, &dy).and_then(|dy| s.vjp(&dy, 0))));
     engine.register_fn("vjp", |s: &mut Site, dy: Tensor, i: INT| -> Out<Tensor> {
         out(size(i, "an input").and_then(|i| {
             ensure!(i < s.x.len(), "input {i} of a layer with {}", s.x.len());
-            s.vjp(&dy, i)
+            s.vjp(&in_type_of(&s.y, &dy)?, i)
         }))
     });
-    engine.register_fn("forward", |s: &mut Site, x: Tensor| out(s.node().forward(&[&x])));
+    engine.register_fn("forward", |s: &mut Site, x: Tensor| {
+        out(in_type_of(&s.y, &x).and_then(|x| s.node().forward(&[&x])))
+    });
 }

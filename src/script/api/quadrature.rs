@@ -16,12 +16,24 @@ fn quadrature(rule: &str, points: INT) -> Result<Map> {
     let even = |shift: f64| (0..n).map(|i| ((i as f64 + shift) / n as f64, 1.0 / n as f64)).collect();
     let pairs: Vec<(f64, f64)> = match rule {
         "midpoint" => even(0.5),
+        "riemann_left" => even(0.0),
         "riemann_right" => even(1.0),
+        "trapezoid" => trapezoid(n)?,
         "gauss_legendre" => gauss_legendre(n),
-        _ => bail!("no quadrature \"{rule}\"; there are midpoint, riemann_right, gauss_legendre"),
+        _ => bail!(
+            "no quadrature \"{rule}\"; there are midpoint, gauss_legendre, riemann_left, riemann_right, trapezoid"
+        ),
     };
     let list = |of: fn(&(f64, f64)) -> f64| -> Array { pairs.iter().map(|p| Dynamic::from(of(p))).collect() };
     Ok(Map::from([("t".into(), list(|p| p.0).into()), ("w".into(), list(|p| p.1).into())]))
+}
+
+/// Both ends, which count half, and what lies between at even distances.
+fn trapezoid(n: usize) -> Result<Vec<(f64, f64)>> {
+    ensure!(n >= 2, "the trapezoid rule takes 2 points or more, the two ends");
+    let step = 1.0 / (n - 1) as f64;
+    let weight = |i| if i == 0 || i == n - 1 { step / 2.0 } else { step };
+    Ok((0..n).map(|i| (i as f64 * step, weight(i))).collect())
 }
 
 /// The roots of the Legendre polynomial of degree `n` by Newton's method, and `2 / ((1 − x²) Pₙ'(x)²)`, moved from
@@ -59,6 +71,14 @@ fn legendre(n: usize, x: f64) -> (f64, f64) {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn the_weights_of_every_rule_sum_to_one() {
+        for rule in ["midpoint", "gauss_legendre", "riemann_left", "riemann_right", "trapezoid"] {
+            let weights = quadrature(rule, 7).unwrap()["w"].clone().into_typed_array::<f64>().unwrap();
+            assert!((weights.iter().sum::<f64>() - 1.0).abs() < 1e-15, "{rule}");
+        }
+    }
 
     #[test]
     fn gauss_and_legendre_integrate_polynomials_of_twice_their_degree_exactly() {

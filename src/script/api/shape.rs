@@ -1,6 +1,6 @@
 //! Tensors in other shapes, and parts of them.
 
-use super::{Guard, Out, dim, integers, out, size};
+use super::{Guard, Out, dim, integers, one_type, out, promoted, size};
 use anyhow::{Context, Result, ensure};
 use candle_core::Tensor;
 use rhai::{Array, Dynamic, Engine, FLOAT, INT};
@@ -121,6 +121,7 @@ fn repeat(guard: &Guard, x: &Tensor, times: &Array) -> Result<Tensor> {
 }
 
 fn matmul(guard: &Guard, a: &Tensor, b: &Tensor) -> Result<Tensor> {
+    let [a, b] = &promoted([a, b])?;
     let shapes = || format!("matmul of {:?} and {:?}", a.dims(), b.dims());
     let (rows, columns) = (a.dims().iter().rev().nth(1), b.dims().last());
     let batch = a.elem_count() / a.dims().iter().rev().take(2).product::<usize>().max(1);
@@ -165,6 +166,7 @@ fn join(guard: &Guard, parts: &Array, d: INT, stack: bool) -> Result<Tensor> {
     };
     let parts = parts.iter().map(tensor).collect::<Result<Vec<_>>>()?;
     ensure!(!parts.is_empty(), "no tensors to join");
+    let parts = one_type(parts)?;
     guard.reserve(&[parts.iter().map(Tensor::elem_count).sum()], 4)?;
     let shapes = || format!("joining shapes {:?}", parts.iter().map(Tensor::dims).collect::<Vec<_>>());
     if stack {

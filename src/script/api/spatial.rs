@@ -39,6 +39,7 @@ fn resize(guard: &Guard, x: &Tensor, to: &Array, mode: &str) -> Result<Tensor> {
 }
 
 fn conv(guard: &Guard, x: &Tensor, w: &Tensor, options: &Map) -> Result<Tensor> {
+    let [x, w] = &super::promoted([x, w])?;
     let known = ["stride", "padding", "dilation", "groups"];
     if let Some(wrong) = options.keys().find(|k| !known.contains(&k.as_str())) {
         bail!("conv2d has no option \"{wrong}\"; known are {}", known.join(", "));
