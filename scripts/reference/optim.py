@@ -19,6 +19,8 @@ CASES = [
     ("nesterov", torch.optim.SGD, dict(lr=0.02, momentum=0.9, nesterov=True, weight_decay=0.01)),
     ("adam", torch.optim.Adam, dict(lr=0.1)),
     ("adam with weight decay", torch.optim.Adam, dict(lr=0.1, betas=(0.8, 0.95), eps=1e-6, weight_decay=0.05)),
+    ("adadelta", torch.optim.Adadelta, dict(lr=1.0)),
+    ("adadelta with weight decay", torch.optim.Adadelta, dict(lr=2.0, rho=0.8, eps=1e-4, weight_decay=0.05)),
 ]
 
 

@@ -193,10 +193,10 @@ pub struct Train {
     /// Learning rate
     #[arg(long, value_name = "RATE", default_value_t = 1e-3)]
     pub rate: f64,
-    /// adam, sgd (momentum 0.9) or nesterov
+    /// adam, sgd (momentum 0.9), nesterov or adadelta
     #[arg(long, value_name = "NAME", default_value = "adam")]
     pub optimizer: Optimizer,
-    /// How the rate changes: constant, cosine, or step:N, a tenth after every N epochs
+    /// How the rate changes: constant, cosine, step:N (a tenth after every N epochs), or decay:G (G times after each)
     #[arg(long, value_name = "NAME", default_value = "cosine")]
     pub schedule: Schedule,
     /// Penalty on large weights
@@ -211,6 +211,22 @@ pub struct Train {
     /// Move pictures by up to this many pixels
     #[arg(long, value_name = "PIXELS", default_value_t = 0)]
     pub shift: usize,
+    /// Attack pictures within this many 1/255 and learn from these too: FGSM, or PGD with more steps
+    #[arg(long, value_name = "EPSILON", allow_negative_numbers = true)]
+    pub adversary: Option<f64>,
+    /// Steps of the attack
+    #[arg(long, value_name = "N", default_value_t = 1, requires = "adversary")]
+    pub attack_steps: usize,
+    /// Length of a step in 1/255; without it 1.25 epsilon for one step from a random start, epsilon for one from the
+    /// picture, 2.5 epsilon / steps for several
+    #[arg(long, value_name = "SIZE", requires = "adversary")]
+    pub attack_step: Option<f64>,
+    /// Begin the attack at a random point
+    #[arg(long, requires = "adversary")]
+    pub random_start: bool,
+    /// Share of the loss on pictures as they are, alpha of alpha J(x) + (1 - alpha) J(attacked x)
+    #[arg(long, value_name = "SHARE", default_value_t = 0.5, requires = "adversary")]
+    pub alpha: f64,
     /// Mirror half of the pictures
     #[arg(long)]
     pub flip: bool,

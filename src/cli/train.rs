@@ -5,7 +5,7 @@ use super::stop::Stop;
 use super::usage::usage;
 use super::{draw, open};
 use crate::data::{Dataset, source};
-use crate::model::train::{Options, Report, Trainer, write_weights};
+use crate::model::train::{Adversary, Options, Report, Trainer, write_weights};
 use crate::model::{Card, Count, Model, evaluate};
 use anyhow::{Context, Result, anyhow, bail};
 use indicatif::{ProgressBar, ProgressStyle};
@@ -78,7 +78,18 @@ fn options(args: &Train) -> Options {
         seed: args.seed,
         shift: args.shift,
         flip: args.flip,
+        adversary: args.adversary.map(|epsilon| adversary(args, epsilon / 255.0)),
     }
+}
+
+fn adversary(args: &Train, epsilon: f64) -> Adversary {
+    let step = match (args.attack_step, args.attack_steps) {
+        (Some(step), _) => step / 255.0,
+        (None, 1) if args.random_start => 1.25 * epsilon,
+        (None, 1) => epsilon,
+        (None, steps) => 2.5 * epsilon / steps as f64,
+    };
+    Adversary { epsilon, steps: args.attack_steps, step, random_start: args.random_start, alpha: args.alpha }
 }
 
 /// Trains to the end; none when the person stopped it.

@@ -49,7 +49,7 @@ impl Graph {
         };
         self.nodes[layer].op = op;
         self.nodes[layer].params = vec![weight.to_dtype(dtype)?, bias.to_dtype(dtype)?];
-        self.nodes[norm].op = Arc::new(Dropout);
+        self.nodes[norm].op = Arc::new(Dropout::default());
         self.nodes[norm].params = vec![];
         Ok(())
     }

@@ -59,7 +59,7 @@ pub fn draw(kind: &str, r: &mut Random) -> Option<Case> {
             case(Slice { dim, start, end, step: r.between(1, 3) }, &[map])
         }
         "pad" => case(Pad { dim: r.between(1, 3), before: r.between(0, 3), after: r.between(0, 3) }, &[map]),
-        "dropout" => case(Dropout, &[map]),
+        "dropout" => case(Dropout::default(), &[map]),
         "softmax" => case(Softmax, &[&[n, r.between(1, 9), 2, 3][..2 + 2 * r.between(0, 1)]]),
         "log_softmax" => case(LogSoftmax, &[&[n, r.between(1, 9), 2, 3][..2 + 2 * r.between(0, 1)]]),
         _ => return None,

@@ -4,6 +4,8 @@
 #[path = "../common/mod.rs"]
 mod common;
 
+mod adversary;
+mod dropout;
 mod evaluate;
 mod train;
 mod welcome;

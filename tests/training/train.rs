@@ -15,7 +15,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 /// A convolution, a pool and a linear layer for digits.
-fn small() -> Graph {
+pub fn small() -> Graph {
     let mut b = Builder::new(&[1, 28, 28]);
     let slide = Conv2d { stride: (2, 2), padding: (1, 1), dilation: (1, 1), groups: 1 };
     let x = b.add("conv", op::Conv { input: 1, output: 12, kernel: (5, 5), slide, bias: true }, &[0]).unwrap();
@@ -28,14 +28,14 @@ fn small() -> Graph {
     b.finish(x).unwrap()
 }
 
-fn card() -> Card {
+pub fn card() -> Card {
     let labels = (0..10).map(|d| d.to_string()).collect::<Vec<_>>().into();
     let (name, summary) = ("small".into(), String::new());
     Card { name, summary, input: [1, 28, 28], resize: None, mean: vec![0.0], std: vec![1.0], labels }
 }
 
 /// The first pictures of a made set.
-fn digits(name: &str, count: usize) -> Dataset {
+pub fn digits(name: &str, count: usize) -> Dataset {
     let set = made::open(name).unwrap();
     let numbers: Vec<_> = (0..count).collect();
     let pixels = set.batch(&numbers, &card().preprocess()).unwrap().flatten_all().unwrap().to_vec1::<f32>().unwrap();
@@ -66,9 +66,10 @@ fn optimizers_step_as_pytorchs_do() {
         let (name, o) = (case["name"].as_str().unwrap(), &case["options"]);
         let number = |key: &str, default| o[key].as_f64().unwrap_or(default);
         let betas = [0, 1].map(|i| o["betas"][i].as_f64().unwrap_or([0.9, 0.999][i]));
-        let optimizer = match name.starts_with("adam") {
-            true => Optimizer::Adam { betas, epsilon: number("eps", 1e-8) },
-            false => Optimizer::Sgd { momentum: number("momentum", 0.0), nesterov: o["nesterov"] == true },
+        let optimizer = match name.split(' ').next() {
+            Some("adam") => Optimizer::Adam { betas, epsilon: number("eps", 1e-8) },
+            Some("adadelta") => Optimizer::Adadelta { rho: number("rho", 0.9), epsilon: number("eps", 1e-6) },
+            _ => Optimizer::Sgd { momentum: number("momentum", 0.0), nesterov: o["nesterov"] == true },
         };
         let mut w = Tensor::new(row(&cases["start"]), &Device::Cpu).unwrap();
         let mut slots = BTreeMap::new();
@@ -97,7 +98,8 @@ fn training_that_was_killed_and_resumed_gives_the_same_weights_bit_by_bit() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("training.safetensors");
     let (sgd, adam) = (Optimizer::Sgd { momentum: 0.9, nesterov: true }, Optimizer::adam());
-    for (optimizer, rate) in [(sgd, 0.02), (adam, 3e-3)] {
+    let adadelta = Optimizer::Adadelta { rho: 0.9, epsilon: 1e-6 };
+    for (optimizer, rate) in [(sgd, 0.02), (adam, 3e-3), (adadelta, 1.0)] {
         let options =
             Options { epochs: 3, batch: 16, rate, optimizer, shift: 2, weight_decay: 1e-4, ..Options::default() };
         let whole = finish(trainer(&options));

@@ -80,6 +80,11 @@ pub trait Op: Debug + Send + Sync {
         Ok(vec![])
     }
 
+    /// What training drops of its value, if it does.
+    fn dropout(&self) -> Option<Dropout> {
+        None
+    }
+
     /// The same operation with a bias, for those that may have one.
     fn with_bias(&self) -> Option<Arc<dyn Op>> {
         None

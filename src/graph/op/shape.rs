@@ -43,9 +43,15 @@ pub struct Pad {
     pub after: usize,
 }
 
-/// Nothing: dropout is off outside of training.
-#[derive(Debug)]
-pub struct Dropout;
+/// Nothing, outside of training; in training a share of the values, or of whole channels, is set to 0 and the others are
+/// divided by what is left (Srivastava et al. 2014; PyTorch's `Dropout` and `Dropout2d`).
+#[derive(Clone, Copy, Debug, Default, PartialEq)]
+pub struct Dropout {
+    /// The share that training drops, in `[0, 1]`.
+    pub p: f64,
+    /// Whether whole channels are dropped.
+    pub channels: bool,
+}
 
 impl Op for Flatten {
     fn kind(&self) -> &'static str {
@@ -173,6 +179,10 @@ impl Op for Pad {
 impl Op for Dropout {
     fn kind(&self) -> &'static str {
         "dropout"
+    }
+
+    fn dropout(&self) -> Option<Dropout> {
+        Some(*self)
     }
 
     fn shape(&self, x: &[&[usize]]) -> Result<Vec<usize>> {

@@ -59,6 +59,11 @@ impl Batches {
         Ok(Tensor::cat(&moved, 0)?)
     }
 
+    /// Random numbers for one picture in one epoch, of their own for each purpose from 1 on.
+    pub(super) fn of_picture(&self, epoch: usize, number: usize, purpose: u64) -> ChaCha8Rng {
+        self.random(epoch, (purpose << 40) + 1 + number as u64)
+    }
+
     /// Random numbers of one epoch; stream 0 is the order, the others are pictures.
     fn random(&self, epoch: usize, stream: u64) -> ChaCha8Rng {
         let mut random = ChaCha8Rng::seed_from_u64(self.seed.wrapping_mul(0x9E37_79B9_7F4A_7C15) ^ epoch as u64);

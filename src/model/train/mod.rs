@@ -1,11 +1,14 @@
 //! Training: from a network, a data set and options to weights, one batch a step.
 
+mod adversary;
 mod batch;
 mod checkpoint;
+mod dropout;
 mod init;
 mod optimizer;
 mod schedule;
 
+pub use adversary::Adversary;
 pub use checkpoint::write_weights;
 pub use init::Init;
 pub use optimizer::Optimizer;
@@ -19,6 +22,7 @@ use crate::graph::Graph;
 use anyhow::{Context, Result, ensure};
 use batch::Batches;
 use candle_core::Tensor;
+use dropout::Masks;
 use rayon::prelude::*;
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
@@ -50,11 +54,14 @@ pub struct Options {
     pub shift: usize,
     /// Whether half of the pictures are mirrored left to right.
     pub flip: bool,
+    /// The attack that pictures undergo before they are learnt from.
+    #[serde(default)]
+    pub adversary: Option<Adversary>,
 }
 
 /// Training as a value that steps: no threads of its own, and it can be left between any two batches.
 ///
-/// Layers run as they do later: dropout passes everything. The same options on the same machine give the same weights
+/// Dropout drops as its layers say, drawn for each picture and epoch. The same options on the same machine give the same weights
 /// bit by bit, also where training was interrupted and resumed from a checkpoint.
 pub struct Trainer {
     graph: Arc<Graph>,
@@ -86,6 +93,9 @@ pub struct Report {
     pub rate: f64,
 }
 
+/// A loss, and the gradient of each parameter by it.
+type Lesson = (f64, BTreeMap<String, Tensor>);
+
 /// How many parts of a batch run side by side; fixed, so that sums do not depend on the number of cores.
 const PARTS: usize = 4;
 
@@ -102,6 +112,7 @@ impl Default for Options {
             seed: 0,
             shift: 0,
             flip: false,
+            adversary: None,
         }
     }
 }
@@ -201,34 +212,39 @@ impl Trainer {
     }
 
     /// Mean loss of these pictures, and the gradient of each parameter: parts side by side, summed in their order.
-    fn gradients(&self, numbers: &[usize], epoch: usize) -> Result<(f64, BTreeMap<String, Tensor>)> {
-        let parts: Vec<_> = numbers.par_chunks(numbers.len().div_ceil(PARTS)).map(|n| self.part(n, epoch)).collect();
-        let (mut loss, mut sums) = (0.0, BTreeMap::<String, Tensor>::new());
-        for (part, numbers_of_part) in parts.into_iter().zip(numbers.chunks(numbers.len().div_ceil(PARTS))) {
-            let (part_loss, gradients) = part?;
-            let share = numbers_of_part.len() as f64 / numbers.len() as f64;
-            loss += share * part_loss;
-            for (name, gradient) in gradients {
-                let gradient = (gradient * share)?;
-                let sum = match sums.remove(&name) {
-                    Some(sum) => (sum + gradient)?,
-                    None => gradient,
-                };
-                sums.insert(name, sum);
-            }
-        }
-        Ok((loss, sums))
+    fn gradients(&self, numbers: &[usize], epoch: usize) -> Result<Lesson> {
+        let size = numbers.len().div_ceil(PARTS);
+        let parts: Vec<_> = numbers.par_chunks(size).map(|part| self.part(part, epoch)).collect();
+        let shares = numbers.chunks(size).map(|part| part.len() as f64 / numbers.len() as f64);
+        mean(shares.zip(parts))
     }
 
-    fn part(&self, numbers: &[usize], epoch: usize) -> Result<(f64, BTreeMap<String, Tensor>)> {
+    /// What a part teaches: its pictures as they are, attacked, or both by their shares.
+    fn part(&self, numbers: &[usize], epoch: usize) -> Result<Lesson> {
         let x = self.batches.moved(&self.data.batch(numbers, &self.preprocess)?, numbers, epoch)?;
         let labels: Vec<_> = numbers.iter().map(|&i| self.data.label(i)).collect();
-        let trace = self.graph.forward(&x)?;
+        let masks = Masks::draw(&self.graph, &self.batches, numbers, epoch, &x)?;
+        let Some(adversary) = &self.options.adversary else { return self.learn(&x, &labels, &masks) };
+        let attacked = adversary.attack(&self.graph, &x, &labels, (&self.batches, numbers, epoch))?;
+        let both = [(1.0 - adversary.alpha, attacked), (adversary.alpha, x)];
+        let wanted = both.iter().filter(|(share, _)| *share > 0.0);
+        mean(wanted.map(|(share, x)| (*share, self.learn(x, &labels, &masks))))
+    }
+
+    /// Mean loss of pictures, and the gradient of each parameter.
+    fn learn(&self, x: &Tensor, labels: &[usize], masks: &Masks) -> Result<Lesson> {
+        let trace = masks.forward(&self.graph, x)?;
         let logits = trace.logits()?;
-        let seed = cross_entropy_labels(&logits, &labels)?.reshape(trace.values[self.graph.logits].shape())?;
+        let seed = cross_entropy_labels(&logits, labels)?.reshape(trace.values[self.graph.logits].shape())?;
         let seeds = vec![(self.graph.logits, seed)];
-        let walk = Walk { params: true, keep: false, to: vec![], ..Walk::gradient(&trace, seeds) };
-        Ok((cross_entropy_loss(&logits, &labels)?, walk.run()?.params))
+        let walk = Walk {
+            params: true,
+            keep: false,
+            to: vec![],
+            composite: masks.composite(),
+            ..Walk::gradient(&trace, seeds)
+        };
+        Ok((cross_entropy_loss(&logits, labels)?, walk.run()?.params))
     }
 
     fn update(&mut self, gradients: &BTreeMap<String, Tensor>, rate: f64) -> Result<()> {
@@ -252,9 +268,30 @@ impl Options {
             "a weight decay of {}; it must be 0 or more",
             self.weight_decay
         );
+        if let Some(adversary) = &self.adversary {
+            adversary.check()?;
+        }
         self.schedule.check()?;
         self.optimizer.check()
     }
+}
+
+/// The sum of lessons by their shares.
+fn mean(parts: impl Iterator<Item = (f64, Result<Lesson>)>) -> Result<Lesson> {
+    let (mut loss, mut sums) = (0.0, BTreeMap::<String, Tensor>::new());
+    for (share, part) in parts {
+        let (part_loss, gradients) = part?;
+        loss += share * part_loss;
+        for (name, gradient) in gradients {
+            let gradient = (gradient * share)?;
+            let sum = match sums.remove(&name) {
+                Some(sum) => (sum + gradient)?,
+                None => gradient,
+            };
+            sums.insert(name, sum);
+        }
+    }
+    Ok((loss, sums))
 }
 
 /// Refuses networks with layers whose training differs from their use.

@@ -24,6 +24,13 @@ pub enum Optimizer {
         /// `ε`.
         epsilon: f64,
     },
+    /// `v ← ρ v + (1 − ρ) g²; Δ = g √(u + ε)/√(v + ε); u ← ρ u + (1 − ρ) Δ²; w ← w − η Δ`; Zeiler 2012, arXiv:1212.5701.
+    Adadelta {
+        /// `ρ`.
+        rho: f64,
+        /// `ε`.
+        epsilon: f64,
+    },
 }
 
 impl Optimizer {
@@ -66,6 +73,14 @@ impl Optimizer {
                 let v = (slot("exp_avg_sq", b, (g.sqr()? * (1.0 - b))?)? / (1.0 - b.powf(t as f64)))?;
                 (m / (v.sqrt()? + epsilon)?)?
             }
+            Self::Adadelta { rho, epsilon } => {
+                let v = slot("square_avg", rho, (g.sqr()? * (1.0 - rho))?)?;
+                // What it moved so far, before this step.
+                let u = slot("acc_delta", 1.0, g.zeros_like()?)?;
+                let delta = ((u + epsilon)?.sqrt()? / (v + epsilon)?.sqrt()?)?.mul(g)?;
+                slot("acc_delta", rho, (delta.sqr()? * (1.0 - rho))?)?;
+                delta
+            }
         };
         Ok((w - (direction * rate)?)?)
     }
@@ -84,6 +99,10 @@ impl Optimizer {
                 );
                 ensure!(epsilon > 0.0, "an epsilon of {epsilon}; it must be above 0");
             }
+            Self::Adadelta { rho, epsilon } => {
+                ensure!((0.0..1.0).contains(&rho), "a rho of {rho}; it is 0 or more, and below 1");
+                ensure!(epsilon > 0.0, "an epsilon of {epsilon}; it must be above 0");
+            }
         }
         Ok(())
     }
@@ -92,13 +111,14 @@ impl Optimizer {
 impl FromStr for Optimizer {
     type Err = Error;
 
-    /// `sgd`, `nesterov` or `adam`, with their usual values.
+    /// `sgd`, `nesterov`, `adam` or `adadelta`, with their usual values.
     fn from_str(text: &str) -> Result<Self> {
         match text {
             "sgd" => Ok(Self::sgd()),
             "nesterov" => Ok(Self::Sgd { momentum: 0.9, nesterov: true }),
             "adam" => Ok(Self::adam()),
-            _ => bail!("no optimizer \"{text}\"; there are sgd, nesterov and adam"),
+            "adadelta" => Ok(Self::Adadelta { rho: 0.9, epsilon: 1e-6 }),
+            _ => bail!("no optimizer \"{text}\"; there are sgd, nesterov, adam and adadelta"),
         }
     }
 }

@@ -18,6 +18,11 @@ pub enum Schedule {
         /// Epochs between.
         every: usize,
     },
+    /// `γ` times after every epoch; PyTorch's `StepLR` with a step of 1.
+    Decay {
+        /// `γ`.
+        gamma: f64,
+    },
 }
 
 impl Schedule {
@@ -27,12 +32,15 @@ impl Schedule {
             Self::Constant => 1.0,
             Self::Cosine => 0.5 * (1.0 + (PI * t as f64 / all as f64).cos()),
             Self::Step { every } => 0.1f64.powf((t / per_epoch / every) as f64),
+            Self::Decay { gamma } => gamma.powf((t / per_epoch) as f64),
         }
     }
 
     /// Refuses steps of no length.
     pub(super) fn check(&self) -> Result<()> {
         ensure!(*self != Self::Step { every: 0 }, "a schedule of steps after 0 epochs; at least 1 is needed");
+        let decay = if let Self::Decay { gamma } = *self { gamma } else { 1.0 };
+        ensure!(decay > 0.0 && decay <= 1.0, "a schedule that decays to {decay} of the rate; it is above 0, up to 1");
         Ok(())
     }
 }
@@ -40,15 +48,22 @@ impl Schedule {
 impl FromStr for Schedule {
     type Err = Error;
 
-    /// `constant`, `cosine`, or `step:10`.
+    /// `constant`, `cosine`, `step:10` or `decay:0.7`.
     fn from_str(text: &str) -> Result<Self> {
-        const KNOWN: &str = "there are constant, cosine, and step:N, a tenth after every N epochs";
+        const KNOWN: &str = "there are constant, cosine, step:N, a tenth after every N epochs, and \
+                             decay:G, G times the rate after every epoch";
         match text.split_once(':') {
             None if text == "constant" => Ok(Self::Constant),
             None if text == "cosine" => Ok(Self::Cosine),
             Some(("step", n)) => {
                 let every = n.parse().with_context(|| format!("no schedule \"{text}\"; {KNOWN}"))?;
                 let schedule = Self::Step { every };
+                schedule.check()?;
+                Ok(schedule)
+            }
+            Some(("decay", gamma)) => {
+                let gamma = gamma.parse().with_context(|| format!("no schedule \"{text}\"; {KNOWN}"))?;
+                let schedule = Self::Decay { gamma };
                 schedule.check()?;
                 Ok(schedule)
             }
@@ -73,14 +88,17 @@ mod tests {
     fn steps_divide_by_ten_at_whole_epochs() {
         let at = |t| Schedule::Step { every: 2 }.factor(t, 60, 10);
         assert_eq!([at(0), at(19)], [1.0, 1.0]);
+        let decayed = |t| Schedule::Decay { gamma: 0.7 }.factor(t, 60, 10);
+        assert!((decayed(9), decayed(10)) == (1.0, 0.7) && (decayed(25) - 0.49).abs() < 1e-15);
         assert!((at(20) - 0.1).abs() < 1e-15 && (at(59) - 0.01).abs() < 1e-15);
     }
 
     #[test]
     fn schedules_are_read_from_text() {
         assert_eq!("step:3".parse::<Schedule>().unwrap(), Schedule::Step { every: 3 });
+        assert_eq!("decay:0.7".parse::<Schedule>().unwrap(), Schedule::Decay { gamma: 0.7 });
         assert_eq!("constant".parse::<Schedule>().unwrap(), Schedule::Constant);
-        for wrong in ["", "linear", "step", "step:0", "step:x"] {
+        for wrong in ["", "linear", "step", "step:0", "step:x", "decay:0", "decay:2", "decay:NaN"] {
             assert!(wrong.parse::<Schedule>().is_err(), "{wrong}");
         }
     }

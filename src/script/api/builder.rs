@@ -142,16 +142,18 @@ fn pointwise(engine: &mut Engine) {
     engine.register_fn("leaky_relu", |x: &mut Handle, name: &str, slope: Dynamic| {
         out(options::number(&slope).and_then(|slope| x.then(name, op::LeakyRelu { slope })))
     });
-    engine.register_fn("dropout", |x: &mut Handle, name: &str| out(x.then(name, op::Dropout)));
-    engine.register_fn("dropout", |x: &mut Handle, name: &str, p: Dynamic| out(dropout(x, name, &p)));
+    for (kind, channels) in [("dropout", false), ("dropout2d", true)] {
+        engine.register_fn(kind, move |x: &mut Handle, name: &str| out(dropout(x, name, &0.5.into(), channels)));
+        engine.register_fn(kind, move |x: &mut Handle, name: &str, p: Dynamic| out(dropout(x, name, &p, channels)));
+    }
     engine.register_fn("lrn", |x: &mut Handle, name: &str, size: INT| out(lrn(x, name, size, Map::new())));
     engine.register_fn("lrn", |x: &mut Handle, name: &str, size: INT, options: Map| out(lrn(x, name, size, options)));
 }
 
-fn dropout(x: &Handle, name: &str, p: &Dynamic) -> Result<Handle> {
+fn dropout(x: &Handle, name: &str, p: &Dynamic, channels: bool) -> Result<Handle> {
     let p = options::number(p)?;
     ensure!((0.0..=1.0).contains(&p), "layer \"{name}\" drops a share of 0 to 1, got {p}");
-    x.then(name, op::Dropout)
+    x.then(name, op::Dropout { p, channels })
 }
 
 /// `LocalResponseNorm`.

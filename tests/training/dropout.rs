@@ -1,0 +1,47 @@
+//! Dropout while a network learns.
+
+use super::train::{card, digits};
+use gradscope::graph::{Builder, Graph, op};
+use gradscope::model::train::{Optimizer, Options, Schedule, Trainer};
+
+/// A network without hidden layers behind a dropout of its pixels.
+fn dropping(p: f64, channels: bool) -> Graph {
+    let mut b = Builder::new(&[1, 28, 28]);
+    let x = b.add("drop", op::Dropout { p, channels }, &[0]).unwrap();
+    let x = b.add("flatten", op::Flatten, &[x]).unwrap();
+    let x = b.add("fc", op::Linear { input: 784, output: 10, bias: false }, &[x]).unwrap();
+    b.finish(x).unwrap()
+}
+
+fn trainer(p: f64, channels: bool) -> Trainer {
+    let optimizer = Optimizer::Sgd { momentum: 0.0, nesterov: false };
+    let options = Options { batch: 40, rate: 0.1, optimizer, schedule: Schedule::Constant, ..Options::default() };
+    Trainer::new(&dropping(p, channels), &card(), digits("digits", 80), options).unwrap()
+}
+
+/// How far a step moves each weight of the first digit.
+fn moved(mut trainer: Trainer) -> Vec<f32> {
+    let weights = |t: &Trainer| t.weights()["fc.weight"].get(0).unwrap().to_vec1::<f32>().unwrap();
+    let before = weights(&trainer);
+    trainer.step().unwrap();
+    weights(&trainer).iter().zip(before).map(|(a, b)| a - b).collect()
+}
+
+#[test]
+fn what_is_dropped_neither_speaks_nor_learns() {
+    assert!(moved(trainer(1.0, false)).iter().all(|d| *d == 0.0), "all pixels are dropped");
+    assert_ne!(moved(trainer(0.5, false)), moved(trainer(0.0, false)));
+    assert_ne!(moved(trainer(0.5, false)), moved(trainer(0.5, true)));
+}
+
+#[test]
+fn what_is_kept_counts_more_so_that_the_mean_stays() {
+    let sum = |v: Vec<f32>| v.into_iter().map(f64::from).sum::<f64>();
+    let (with, without) = (sum(moved(trainer(0.3, false))), sum(moved(trainer(0.0, false))));
+    assert!((with / without - 1.0).abs() < 0.25, "{with} and {without}");
+}
+
+#[test]
+fn dropout_is_drawn_alike_each_time() {
+    assert_eq!(moved(trainer(0.5, true)), moved(trainer(0.5, true)));
+}
