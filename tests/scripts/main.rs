@@ -11,6 +11,7 @@ mod common;
 mod errors;
 mod hostile;
 mod numbers;
+mod objectives;
 mod params;
 mod plugins;
 mod steps;

@@ -6,10 +6,10 @@ use candle_core::Tensor;
 use rhai::{Engine, FLOAT, INT};
 use std::sync::Arc;
 
-type Binary = fn(&Tensor, &Tensor) -> candle_core::Result<Tensor>;
+pub(super) type Binary = fn(&Tensor, &Tensor) -> candle_core::Result<Tensor>;
 
 /// Every operator; the comparisons give 1 and 0 in the type of the left side.
-const OPERATORS: [(&str, Binary); 11] = [
+pub(super) const OPERATORS: [(&str, Binary); 11] = [
     ("+", Tensor::broadcast_add),
     ("-", Tensor::broadcast_sub),
     ("*", Tensor::broadcast_mul),
@@ -43,13 +43,13 @@ pub(super) fn register(engine: &mut Engine, guard: &Arc<Guard>) {
 }
 
 /// `a ∘ b` after asking for the memory of the result.
-fn binary(guard: &Guard, name: &str, f: Binary, a: &Tensor, b: &Tensor) -> Result<Tensor> {
+pub(super) fn binary(guard: &Guard, name: &str, f: Binary, a: &Tensor, b: &Tensor) -> Result<Tensor> {
     let [a, b] = &promoted([a, b])?;
     broadcast(guard, name, a, b)?;
     f(a, b).with_context(|| format!("{:?} {name} {:?}", a.dims(), b.dims()))
 }
 
-fn scalar(value: f64, like: &Tensor) -> Result<Tensor> {
+pub(super) fn scalar(value: f64, like: &Tensor) -> Result<Tensor> {
     Ok(Tensor::new(value, like.device())?.to_dtype(like.dtype())?)
 }
 

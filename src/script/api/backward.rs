@@ -3,6 +3,7 @@
 //! A function and not a method of the trace: a closure that uses the object whose method it is given to is refused by
 //! the engine.
 
+use super::objective::Objective;
 use super::options::Options;
 use super::{Guard, Out, Run, classes, in_type_of, out};
 use crate::backward::{self, Composite, Lrp, Relevance, Selector, Walk};
@@ -24,20 +25,23 @@ pub enum Seed {
     Margin(Vec<usize>),
     /// A tensor at a layer.
     At(String, Tensor),
+    /// The gradients of a number made of activations.
+    Objective(Objective),
 }
 
 impl Seed {
-    /// The gradient it puts at a node of this trace.
-    fn on(&self, trace: &Trace) -> Result<(NodeId, Tensor)> {
+    /// The gradients it puts at nodes of this trace.
+    fn on(&self, trace: &Trace) -> Result<Vec<(NodeId, Tensor)>> {
         let at_logits = |f: fn(&Tensor, &[usize]) -> Result<Tensor>, classes: &[usize]| {
             let id = trace.graph.logits;
-            Ok((id, f(&trace.logits()?, classes)?.reshape(trace.values[id].shape())?))
+            Ok(vec![(id, f(&trace.logits()?, classes)?.reshape(trace.values[id].shape())?)])
         };
         match self {
             Self::Logit(c) => at_logits(backward::logit, c),
             Self::CrossEntropy(c) => at_logits(backward::cross_entropy, c),
             Self::Margin(c) => at_logits(backward::margin, c),
-            Self::At(layer, tensor) => Ok((trace.graph.find(layer)?, tensor.clone())),
+            Self::At(layer, tensor) => Ok(vec![(trace.graph.find(layer)?, tensor.clone())]),
+            Self::Objective(objective) => objective.on(trace),
         }
     }
 }
@@ -48,6 +52,10 @@ pub(super) fn register(engine: &mut Engine, guard: &Arc<Guard>) {
     engine.register_fn("cross_entropy", |class: Dynamic| out(classes(&class).map(Seed::CrossEntropy)));
     engine.register_fn("margin", |class: Dynamic| out(classes(&class).map(Seed::Margin)));
     engine.register_fn("at", |layer: &str, tensor: Tensor| Seed::At(layer.into(), tensor));
+    engine.register_fn("objective", |context: NativeCallContext, trace: Run, closure: FnPtr| {
+        out(Objective::new(&context, &trace, &closure).map(Seed::Objective))
+    });
+    engine.register_get("value", |seed: &mut Seed| out(value(seed)));
     let g = guard.clone();
     engine.register_fn("backward", move |context: NativeCallContext, trace: Run, seed: Dynamic| {
         walk(&g, &context, &trace, &seed, &Map::new())
@@ -71,7 +79,7 @@ fn go(guard: &Guard, context: &NativeCallContext, run: &Run, seed: &Dynamic, opt
         keep: to.is_none(),
         to: to.unwrap_or_else(|| vec![0]),
         trace,
-        seeds: in_types_of(trace, seeds(trace, seed)?)?,
+        seeds: in_types_of(trace, seeds(context, run, seed)?)?,
         composite: composite(context, options.get("rules"))?,
         params: o.switch("params", false)?,
         tick: &tick,
@@ -79,10 +87,22 @@ fn go(guard: &Guard, context: &NativeCallContext, run: &Run, seed: &Dynamic, opt
     .run()
 }
 
-/// One seed, an array of them, or a tensor at the logits.
-fn seeds(trace: &Trace, seed: &Dynamic) -> Result<Vec<(NodeId, Tensor)>> {
+/// The number of an objective.
+fn value(seed: &Seed) -> Result<f64> {
+    match seed {
+        Seed::Objective(objective) => Ok(objective.value),
+        _ => bail!("only an objective(trace, |a| …) has a value; a class's logit is trace.score(class)"),
+    }
+}
+
+/// One seed, an array of them, a closure that is an objective, or a tensor at the logits.
+fn seeds(context: &NativeCallContext, run: &Run, seed: &Dynamic) -> Result<Vec<(NodeId, Tensor)>> {
+    let trace = &*run.trace;
     if let Some(one) = seed.read_lock::<Seed>() {
-        return Ok(vec![one.on(trace)?]);
+        return one.on(trace);
+    }
+    if let Some(closure) = seed.read_lock::<FnPtr>() {
+        return Objective::new(context, run, &closure)?.on(trace);
     }
     if let Some(tensor) = seed.read_lock::<Tensor>() {
         let id = trace.graph.logits;
@@ -93,11 +113,12 @@ fn seeds(trace: &Trace, seed: &Dynamic) -> Result<Vec<(NodeId, Tensor)>> {
     }
     let Some(many) = seed.read_lock::<Array>() else {
         bail!(
-            "a seed is trace.logit(class), cross_entropy(class), margin(class), at(layer, tensor), or an array of these; got {}",
+            "a seed is trace.logit(class), cross_entropy(class), margin(class), at(layer, tensor), an objective |a| …, \
+             or an array of these; got {}",
             seed.type_name()
         );
     };
-    many.iter().map(|s| seeds(trace, s)).collect::<Result<Vec<_>>>().map(|s| s.concat())
+    many.iter().map(|s| seeds(context, run, s)).collect::<Result<Vec<_>>>().map(|s| s.concat())
 }
 
 /// Seeds in the types of the values that they stand at.

@@ -12,12 +12,14 @@ mod elementwise;
 mod figure;
 mod make;
 mod model;
+mod objective;
 pub(super) mod options;
 mod quadrature;
 mod reduce;
 mod rules;
 mod shape;
 mod spatial;
+mod variable;
 
 pub(super) use figure::{class_rows, figures};
 pub(super) use model::Run;
@@ -44,6 +46,8 @@ pub(super) fn register(engine: &mut Engine, guard: &Arc<Guard>) {
     spatial::register(engine, guard);
     model::register(engine, guard);
     backward::register(engine, guard);
+    objective::register(engine);
+    variable::register(engine, guard);
     ball::register(engine);
     codec::register(engine);
     rules::register(engine);

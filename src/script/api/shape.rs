@@ -1,5 +1,6 @@
 //! Tensors in other shapes, and parts of them.
 
+use super::variable::Variable;
 use super::{Guard, Out, dim, integers, one_type, out, promoted, size};
 use anyhow::{Context, Result, ensure};
 use candle_core::Tensor;
@@ -59,7 +60,7 @@ fn text(x: &mut Tensor) -> String {
 }
 
 /// To a shape in which one size may be -1.
-fn reshape(x: &Tensor, shape: &Array) -> Result<Tensor> {
+pub(super) fn reshape(x: &Tensor, shape: &Array) -> Result<Tensor> {
     let shape = integers(shape)?;
     let known: INT = shape.iter().filter(|&&n| n >= 0).product();
     let total = x.elem_count() as INT;
@@ -76,19 +77,19 @@ fn reshape(x: &Tensor, shape: &Array) -> Result<Tensor> {
 }
 
 /// Without the dimensions of size 1.
-fn squeeze(x: &Tensor) -> Result<Tensor> {
+pub(super) fn squeeze(x: &Tensor) -> Result<Tensor> {
     let shape: Vec<_> = x.dims().iter().copied().filter(|&n| n != 1).collect();
     Ok(x.reshape(shape)?)
 }
 
-fn unsqueeze(x: &Tensor, d: INT) -> Result<Tensor> {
+pub(super) fn unsqueeze(x: &Tensor, d: INT) -> Result<Tensor> {
     let rank = x.rank() as INT;
     let place = if d < 0 { d + rank + 1 } else { d };
     ensure!((0..=rank).contains(&place), "unsqueeze at {d} of a tensor of shape {:?}", x.dims());
     Ok(x.unsqueeze(place as usize)?)
 }
 
-fn permute(x: &Tensor, order: &Array) -> Result<Tensor> {
+pub(super) fn permute(x: &Tensor, order: &Array) -> Result<Tensor> {
     let order = integers(order)?.into_iter().map(|d| dim(x, d)).collect::<Result<Vec<_>>>()?;
     let mut sorted = order.clone();
     sorted.sort_unstable();
@@ -101,7 +102,7 @@ fn permute(x: &Tensor, order: &Array) -> Result<Tensor> {
 }
 
 /// To a larger shape; -1 keeps a size.
-fn expand(guard: &Guard, x: &Tensor, shape: &Array) -> Result<Tensor> {
+pub(super) fn expand(guard: &Guard, x: &Tensor, shape: &Array) -> Result<Tensor> {
     let shape = integers(shape)?;
     ensure!(shape.len() >= x.rank(), "expand of {:?} to {shape:?}: fewer dimensions than before", x.dims());
     let new = shape.len() - x.rank();
@@ -120,7 +121,7 @@ fn repeat(guard: &Guard, x: &Tensor, times: &Array) -> Result<Tensor> {
     Ok(x.repeat(times)?)
 }
 
-fn matmul(guard: &Guard, a: &Tensor, b: &Tensor) -> Result<Tensor> {
+pub(super) fn matmul(guard: &Guard, a: &Tensor, b: &Tensor) -> Result<Tensor> {
     let [a, b] = &promoted([a, b])?;
     let shapes = || format!("matmul of {:?} and {:?}", a.dims(), b.dims());
     let (rows, columns) = (a.dims().iter().rev().nth(1), b.dims().last());
@@ -130,7 +131,7 @@ fn matmul(guard: &Guard, a: &Tensor, b: &Tensor) -> Result<Tensor> {
     a.broadcast_matmul(b).with_context(shapes)
 }
 
-fn narrow(x: &Tensor, d: INT, start: INT, count: INT) -> Result<Tensor> {
+pub(super) fn narrow(x: &Tensor, d: INT, start: INT, count: INT) -> Result<Tensor> {
     let d = dim(x, d)?;
     let total = x.dims()[d] as INT;
     let first = if start < 0 { start + total } else { start };
@@ -142,7 +143,7 @@ fn narrow(x: &Tensor, d: INT, start: INT, count: INT) -> Result<Tensor> {
     Ok(x.narrow(d, first as usize, count as usize)?)
 }
 
-fn select(x: &Tensor, d: INT, i: INT) -> Result<Tensor> {
+pub(super) fn select(x: &Tensor, d: INT, i: INT) -> Result<Tensor> {
     ensure!(x.rank() > 0, "a single number has no parts");
     let d = dim(x, d)?;
     let total = x.dims()[d] as INT;
@@ -151,7 +152,7 @@ fn select(x: &Tensor, d: INT, i: INT) -> Result<Tensor> {
     Ok(x.narrow(d, place as usize, 1)?.squeeze(d)?)
 }
 
-fn index_select(x: &Tensor, d: INT, places: &Array) -> Result<Tensor> {
+pub(super) fn index_select(x: &Tensor, d: INT, places: &Array) -> Result<Tensor> {
     let d = dim(x, d)?;
     let total = x.dims()[d] as INT;
     let places = integers(places)?;
@@ -160,18 +161,23 @@ fn index_select(x: &Tensor, d: INT, places: &Array) -> Result<Tensor> {
     Ok(x.index_select(&Tensor::new(places, x.device())?, d)?)
 }
 
-fn join(guard: &Guard, parts: &Array, d: INT, stack: bool) -> Result<Tensor> {
-    let tensor = |v: &Dynamic| {
-        v.clone().try_cast::<Tensor>().with_context(|| format!("expected a tensor, got {}", v.type_name()))
+/// Tensors side by side; with a variable of an objective among them the answer is one too.
+fn join(guard: &Guard, parts: &Array, d: INT, stack: bool) -> Result<Dynamic> {
+    let tensor = |v: &Dynamic| match v.read_lock::<Variable>() {
+        Some(variable) => Ok(variable.0.clone()),
+        None => v.clone().try_cast::<Tensor>().with_context(|| format!("expected a tensor, got {}", v.type_name())),
     };
+    let variable = parts.iter().any(Dynamic::is::<Variable>);
     let parts = parts.iter().map(tensor).collect::<Result<Vec<_>>>()?;
     ensure!(!parts.is_empty(), "no tensors to join");
     let parts = one_type(parts)?;
     guard.reserve(&[parts.iter().map(Tensor::elem_count).sum()], 4)?;
     let shapes = || format!("joining shapes {:?}", parts.iter().map(Tensor::dims).collect::<Vec<_>>());
-    if stack {
+    let joined = if stack {
         let d = if d < 0 { d + parts[0].rank() as INT + 1 } else { d };
-        return Tensor::stack(&parts, size(d, "a dimension")?).with_context(shapes);
-    }
-    Tensor::cat(&parts, dim(&parts[0], d)?).with_context(shapes)
+        Tensor::stack(&parts, size(d, "a dimension")?).with_context(shapes)?
+    } else {
+        Tensor::cat(&parts, dim(&parts[0], d)?).with_context(shapes)?
+    };
+    Ok(if variable { Dynamic::from(Variable(joined)) } else { Dynamic::from(joined) })
 }
