@@ -58,6 +58,18 @@ impl Node {
     }
 }
 
+impl Node {
+    /// The same count as it comes about: `16x3x3x3+16 = 448`; a dash where nothing is trained.
+    pub fn parameter_formula(&self) -> String {
+        let trained = self.op.params().into_iter().filter(|p| p.trained);
+        let parts: Vec<_> = trained.map(|p| crate::tensor::shape_text(&p.shape)).collect();
+        match parts.is_empty() {
+            true => "-".into(),
+            false => format!("{} = {}", parts.join("+"), self.parameter_count()),
+        }
+    }
+}
+
 impl Graph {
     /// The id of the node of this name; the error names close ones.
     pub fn find(&self, name: &str) -> Result<NodeId> {

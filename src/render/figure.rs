@@ -44,8 +44,14 @@ pub enum Body {
     Montage {
         /// The raw values.
         tiles: Array,
-        /// How values become colours, over all tiles.
+        /// How values become colours.
         scale: Scale,
+        /// Whether each tile has a scale of its own, instead of one over all tiles.
+        each: bool,
+        /// Tiles in a row; 0: about as many as there are rows.
+        columns: usize,
+        /// A tile with a frame around it.
+        marked: Option<usize>,
     },
     /// What the network says, best first.
     Classes {
@@ -101,6 +107,8 @@ pub enum Scale {
     Percentile,
     /// Minus to plus the greatest magnitude, in diverging colours.
     Symmetric,
+    /// Minus to plus the 99th percentile of the magnitudes, in diverging colours.
+    SymmetricPercentile,
     /// Between these two values.
     Fixed(f32, f32),
 }
@@ -156,6 +164,13 @@ impl Array {
         let (low, high) = finite.fold((f32::INFINITY, f32::NEG_INFINITY), |(l, h), v| (l.min(v), h.max(v)));
         if low > high { (0.0, 0.0) } else { (low, high) }
     }
+}
+
+/// Columns and rows of a montage of so many tiles, when `columns` are asked for (0: none).
+pub fn grid(tiles: usize, columns: usize) -> (usize, usize) {
+    let columns = if columns > 0 { columns } else { (tiles as f64).sqrt().ceil() as usize };
+    let columns = columns.clamp(1, tiles.max(1));
+    (columns, tiles.div_ceil(columns))
 }
 
 impl Figure {

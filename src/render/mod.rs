@@ -13,7 +13,7 @@ mod text;
 
 pub use blocks::half_blocks;
 pub use colormap::Colormap;
-pub use figure::{Array, Bar, Body, ClassRow, Figure, Scale, Series};
+pub use figure::{Array, Bar, Body, ClassRow, Figure, Scale, Series, grid};
 pub use paint::{colorbar, paint};
 pub use scale::{Range, range};
-pub use text::{caption, text};
+pub use text::{brief, caption, text};

@@ -2,7 +2,7 @@
 
 use super::chart;
 use super::colormap::Colormap;
-use super::figure::{Array, Body, Figure};
+use super::figure::{Array, Body, Figure, Scale, grid};
 use super::scale::{Range, range};
 use image::imageops::{FilterType, resize};
 use image::{Rgb, RgbImage};
@@ -13,8 +13,12 @@ const STRENGTH: f32 = 0.6;
 const NOT_A_NUMBER: Rgb<u8> = Rgb([255, 0, 255]);
 /// Between tiles.
 const GAP: Rgb<u8> = Rgb([32, 32, 32]);
+/// Around the marked tile.
+const MARK: Rgb<u8> = Rgb([255, 210, 0]);
 /// Maps smaller than this are enlarged, so that their cells are seen.
 const LEAST: u32 = 128;
+/// Walls of tiles smaller than this are enlarged.
+const LEAST_WALL: u32 = 320;
 
 /// A figure as a picture, maps in `colors` unless their zero stands in the middle; none for words and tables.
 pub fn paint(figure: &Figure, colors: Colormap) -> Option<RgbImage> {
@@ -24,11 +28,13 @@ pub fn paint(figure: &Figure, colors: Colormap) -> Option<RgbImage> {
             let colors = if range.symmetric { Colormap::Coolwarm } else { colors };
             Some(match over {
                 Some(picture) => overlay(&values, range, colors, &rgb(picture)?),
-                None => enlarged(map(&values, range, colors)),
+                None => enlarged(map(&values, range, colors), LEAST),
             })
         }
         Body::Image { pixels } => rgb(pixels),
-        Body::Montage { tiles, .. } => montage(tiles, range(figure)?, colors),
+        Body::Montage { tiles, scale, columns, marked, .. } => {
+            Some(Wall { tiles, scale: *scale, range: range(figure), columns: *columns }.paint(*marked, colors))
+        }
         Body::Line { .. } | Body::Bars { .. } | Body::Scatter { .. } | Body::Classes { .. } => {
             Some(chart::draw(figure))
         }
@@ -74,8 +80,8 @@ fn overlay(values: &Array, range: Range, colors: Colormap, picture: &RgbImage) -
     image
 }
 
-fn enlarged(image: RgbImage) -> RgbImage {
-    let times = LEAST / image.width().max(image.height()).max(1);
+fn enlarged(image: RgbImage, least: u32) -> RgbImage {
+    let times = least / image.width().max(image.height()).max(1);
     if times < 2 {
         return image;
     }
@@ -95,25 +101,45 @@ fn rgb(pixels: &Array) -> Option<RgbImage> {
     Some(image)
 }
 
-/// Tiles in a grid as wide as high, all on one scale; colour tiles are shifted from the range to 0..1.
-fn montage(tiles: &Array, range: Range, colors: Colormap) -> Option<RgbImage> {
-    let color = tiles.shape.len() == 4;
-    let [.., h, w] = tiles.shape[..] else { return None };
-    let count = tiles.shape[0];
-    let columns = (count as f64).sqrt().ceil().max(1.0) as usize;
-    let rows = count.div_ceil(columns);
-    let mut wall = RgbImage::from_pixel((columns * (w + 1)) as u32, (rows * (h + 1)) as u32, GAP);
-    let size = tiles.data.len() / count.max(1);
-    for (i, tile) in tiles.data.chunks_exact(size.max(1)).enumerate() {
-        let image = if color {
-            let data: Vec<f32> = tile.iter().map(|&v| range.place(v)).collect();
-            rgb(&Array { shape: vec![3, h, w], data: data.into(), exact: None })?
-        } else {
-            map(&Array { shape: vec![h, w], data: tile.into(), exact: None }, range, colors)
-        };
-        image::imageops::replace(&mut wall, &image, ((i % columns) * (w + 1)) as i64, ((i / columns) * (h + 1)) as i64);
+/// Tiles in a grid, on one range or, where there is none, each on its own.
+struct Wall<'a> {
+    tiles: &'a Array,
+    scale: Scale,
+    range: Option<Range>,
+    columns: usize,
+}
+
+impl Wall<'_> {
+    fn paint(&self, marked: Option<usize>, colors: Colormap) -> RgbImage {
+        let [count, .., h, w] = self.tiles.shape[..] else { return RgbImage::new(1, 1) };
+        let gap = 1 + h.max(w) / 24;
+        let (columns, rows) = grid(count, self.columns);
+        let size = |tiles: usize, side: usize| (tiles * (side + gap) + gap) as u32;
+        let mut wall = RgbImage::from_pixel(size(columns, w), size(rows, h), GAP);
+        let place = |i: usize| ((gap + (i % columns) * (w + gap)) as i64, (gap + (i / columns) * (h + gap)) as i64);
+        if let Some(i) = marked.filter(|&i| i < count) {
+            let (x, y) = place(i);
+            let frame = RgbImage::from_pixel((w + 2 * gap) as u32, (h + 2 * gap) as u32, MARK);
+            image::imageops::replace(&mut wall, &frame, x - gap as i64, y - gap as i64);
+        }
+        let numbers = (self.tiles.data.len() / count.max(1)).max(1);
+        for (i, tile) in self.tiles.data.chunks_exact(numbers).enumerate() {
+            let (x, y) = place(i);
+            image::imageops::replace(&mut wall, &self.tile(tile, (h, w), colors), x, y);
+        }
+        enlarged(wall, LEAST_WALL)
     }
-    Some(enlarged(wall))
+
+    /// One tile; those in colour are shifted from the range to 0..1.
+    fn tile(&self, values: &[f32], (h, w): (usize, usize), colors: Colormap) -> RgbImage {
+        let range = self.range.unwrap_or_else(|| Range::of(values, self.scale));
+        if self.tiles.shape.len() == 4 {
+            let data: Vec<f32> = values.iter().map(|&v| range.place(v)).collect();
+            return rgb(&Array { shape: vec![3, h, w], data: data.into(), exact: None }).unwrap_or_default();
+        }
+        let colors = if range.symmetric { Colormap::Coolwarm } else { colors };
+        map(&Array { shape: vec![h, w], data: values.into(), exact: None }, range, colors)
+    }
 }
 
 #[cfg(test)]
@@ -154,10 +180,32 @@ mod tests {
         assert_eq!(plane(&values).data[..], [11.0, 22.0]);
     }
 
+    fn wall(count: usize, side: usize, marked: Option<usize>, each: bool, columns: usize) -> Figure {
+        let data: Vec<f32> = (0..count * side * side).map(|i| (i / (side * side)) as f32).collect();
+        let tiles = Array::new(vec![count, side, side], data).unwrap();
+        Figure { title: "t".into(), body: Body::Montage { tiles, scale: Scale::Range, each, columns, marked } }
+    }
+
     #[test]
-    fn three_tiles_stand_in_a_grid_of_two() {
-        let tiles = Array::new(vec![3, 100, 100], vec![0.0; 30_000]).unwrap();
-        let figure = Figure { title: "t".into(), body: Body::Montage { tiles, scale: Scale::Range } };
-        assert_eq!(paint(&figure, Colormap::Gray).unwrap().dimensions(), (202, 202));
+    fn three_tiles_stand_in_a_grid_of_two_or_in_the_columns_asked_for() {
+        let size = |columns| paint(&wall(3, 200, None, false, columns), Colormap::Gray).unwrap().dimensions();
+        assert_eq!(size(0), (427, 427));
+        assert_eq!(size(3), (636, 218));
+        assert_eq!(size(9), (636, 218));
+    }
+
+    #[test]
+    fn the_marked_tile_has_a_frame() {
+        let image = paint(&wall(4, 200, Some(3), false, 0), Colormap::Gray).unwrap();
+        assert_eq!(image.get_pixel(212, 300).0, MARK.0);
+        assert_eq!(image.get_pixel(4, 100).0, GAP.0);
+        assert_eq!(image.get_pixel(300, 300).0, [255; 3]);
+    }
+
+    #[test]
+    fn tiles_share_one_scale_unless_each_has_its_own() {
+        let at = |each| paint(&wall(2, 200, None, each, 0), Colormap::Gray).unwrap().get_pixel(300, 100).0;
+        assert_eq!((at(false), at(true)), ([255; 3], [0; 3]));
+        assert_eq!(range(&wall(2, 2, None, true, 0)), None);
     }
 }

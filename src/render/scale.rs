@@ -30,9 +30,13 @@ impl Range {
                 let most = greatest.abs().max(least.abs());
                 (-most, most, "symmetric")
             }
+            Scale::SymmetricPercentile => {
+                let most = percentile(finite().map(f32::abs).collect(), 0.99);
+                (-most, most, "99th percentile")
+            }
             Scale::Fixed(low, high) => (low, high, "fixed"),
         };
-        let symmetric = scale == Scale::Symmetric || (low == -high && high > 0.0);
+        let symmetric = matches!(scale, Scale::Symmetric | Scale::SymmetricPercentile) || (low == -high && high > 0.0);
         Self { low, high, chosen, symmetric }
     }
 
@@ -45,11 +49,11 @@ impl Range {
     }
 }
 
-/// The range of a figure's colours, where it has one.
+/// The range of a figure's colours, where it has one; tiles that each have their own have none in common.
 pub fn range(figure: &Figure) -> Option<Range> {
     match &figure.body {
         Body::Map { values, scale, .. } => Some(Range::of(&super::paint::plane(values).data, *scale)),
-        Body::Montage { tiles, scale } => Some(Range::of(&tiles.data, *scale)),
+        Body::Montage { tiles, scale, each: false, .. } => Some(Range::of(&tiles.data, *scale)),
         _ => None,
     }
 }
@@ -81,6 +85,14 @@ mod tests {
         let mut values = vec![1.0; 999];
         values.push(1000.0);
         assert_eq!(Range::of(&values, Scale::Percentile).high, 1.0);
+    }
+
+    #[test]
+    fn one_bright_pixel_does_not_pale_the_rest_under_the_symmetric_percentile() {
+        let mut values = vec![-1.0; 999];
+        values.push(1000.0);
+        let range = Range::of(&values, Scale::SymmetricPercentile);
+        assert_eq!((range.low, range.high, range.symmetric), (-1.0, 1.0, true));
     }
 
     #[test]

@@ -11,7 +11,10 @@ pub fn caption(figure: &Figure) -> String {
     let bad = if bad > 0 { format!(", {bad} values are no numbers") } else { String::new() };
     match range(figure) {
         Some(range) => format!("{}  {} to {}, {}{bad}", figure.title, brief(low), brief(high), range.chosen),
-        None => format!("{}  {} to {}{bad}", figure.title, brief(low), brief(high)),
+        None => {
+            let scale = if let Body::Montage { .. } = figure.body { ", each tile on its own scale" } else { "" };
+            format!("{}  {} to {}{scale}{bad}", figure.title, brief(low), brief(high))
+        }
     }
 }
 
@@ -91,7 +94,7 @@ fn padded(text: &str, width: usize) -> String {
 }
 
 /// A number in few letters.
-fn brief(v: f32) -> String {
+pub fn brief(v: f32) -> String {
     let size = v.abs();
     match size {
         _ if v == 0.0 => "0".into(),

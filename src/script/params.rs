@@ -37,6 +37,8 @@ pub enum Value {
     Class(Option<usize>),
     /// A layer by name; none: the last one with a map.
     Layer(Option<String>),
+    /// No single layer: all of them.
+    AllLayers,
     /// A channel; none: the method decides.
     Channel(Option<usize>),
 }
@@ -73,6 +75,9 @@ impl Param {
             ParamKind::Choice(_) | ParamKind::Text => Some(Value::Text(text.into())),
             ParamKind::Class if none => Some(Value::Class(None)),
             ParamKind::Class => Some(Value::Class(Some(model.card.class(text, model.classes())?))),
+            ParamKind::Layer(_) if self.default == Value::AllLayers && (none || text == "all") => {
+                Some(Value::AllLayers)
+            }
             ParamKind::Layer(_) if none => Some(Value::Layer(None)),
             ParamKind::Layer(kinds) => Some(Value::Layer(Some(layer(&model.graph, text, kinds)?))),
             ParamKind::Channel if none => Some(Value::Channel(None)),
@@ -126,6 +131,7 @@ impl Value {
             Self::Text(text) => text.clone(),
             Self::Class(class) | Self::Channel(class) => class.map(|c| c.to_string()).unwrap_or_default(),
             Self::Layer(layer) => layer.clone().unwrap_or_default(),
+            Self::AllLayers => "all".into(),
         }
     }
 
@@ -137,7 +143,7 @@ impl Value {
         }
     }
 
-    /// As a script sees it: pixels as parts of 1, a layer always by name.
+    /// As a script sees it: pixels as parts of 1, a layer by name, all of them as `()`.
     pub(super) fn dynamic(&self, model: &Model) -> Dynamic {
         let index = |i: &Option<usize>| i.map_or(Dynamic::UNIT, |i| Dynamic::from(i as INT));
         match self {
@@ -149,6 +155,7 @@ impl Value {
             Self::Class(class) => index(class),
             Self::Channel(channel) => index(channel),
             Self::Layer(Some(name)) => name.clone().into(),
+            Self::AllLayers => Dynamic::UNIT,
             Self::Layer(None) => last_map(&model.graph, model.classes()).to_string().into(),
         }
     }

@@ -221,7 +221,7 @@ fn turn_curve(state: &mut State, by: i32) -> Vec<Effect> {
 fn alter(state: &mut State, new: impl Fn(&ParamKind, &str, &[String], usize) -> Option<String>) -> Vec<Effect> {
     let Some(param) = state.params().get(state.param_list.cursor) else { return Vec::new() };
     let names = match &param.kind {
-        ParamKind::Layer(kinds) => state.layers_of(kinds),
+        ParamKind::Layer(kinds) => state.values_of(param, kinds),
         _ => Vec::new(),
     };
     let classes = state.model.as_ref().map_or(0, |m| m.labels.len());

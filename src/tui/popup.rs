@@ -37,7 +37,7 @@ pub fn open_values(state: &mut State, param: &ParamRow) -> Vec<Effect> {
     let picker = match &param.kind {
         ParamKind::Class => classes(state, of, &param.name, state.value(param).parse().ok()),
         ParamKind::Layer(kinds) => {
-            let items = state.layers_of(kinds).into_iter().map(|name| layer_item(state, name)).collect();
+            let items = state.values_of(param, kinds).into_iter().map(|name| layer_item(state, name)).collect();
             Picker::new(of, &param.name, items, &state.layer().unwrap_or_default())
         }
         ParamKind::Choice(choices) => {

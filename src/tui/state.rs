@@ -300,6 +300,12 @@ impl State {
         layers.iter().filter(|l| fits(&l.kind)).map(|l| l.name.clone()).collect()
     }
 
+    /// The values that a parameter may have whose layers are of these kinds; first `all` where that is its default.
+    pub fn values_of(&self, param: &ParamRow, kinds: &[String]) -> Vec<String> {
+        let all = (param.default == "all").then(|| "all".to_owned());
+        all.into_iter().chain(self.layers_of(kinds)).collect()
+    }
+
     /// The name of a class, or its number.
     pub fn label(&self, class: usize) -> String {
         let labels = self.model.as_ref().map_or(&[][..], |m| &m.labels);

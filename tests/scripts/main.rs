@@ -10,6 +10,7 @@ mod common;
 
 mod errors;
 mod hostile;
+mod inside;
 mod numbers;
 mod objectives;
 mod params;

@@ -33,6 +33,7 @@ pub(super) fn register(engine: &mut Engine) {
     engine.register_fn("channel", || Declared { kind: ParamKind::Channel, value: Value::Channel(None) });
     engine.register_fn("layer", || layer(""));
     engine.register_fn("layer", layer);
+    engine.register_fn("all_layers", || Declared { kind: ParamKind::Layer(vec![]), value: Value::AllLayers });
     engine
         .register_fn("param", |name: &str, default: Dynamic, doc: &str| out(param(name, default, Dynamic::UNIT, doc)));
     engine.register_fn("param", |name: &str, default: Dynamic, domain: Dynamic, doc: &str| -> Out<Param> {

@@ -2,10 +2,10 @@
 
 use super::options::Options;
 use super::{Run, number, out};
-use crate::render::{Array as Values, Bar, Body, ClassRow, Figure, Scale, Series};
+use crate::render::{Array as Values, Bar, Body, ClassRow, Figure, Scale, Series, brief};
 use anyhow::{Context, Result, anyhow, bail, ensure};
 use candle_core::{DType, Tensor};
-use rhai::{Array, Dynamic, Engine, INT, Map};
+use rhai::{Array, Dynamic, Engine, FLOAT, INT, Map};
 
 pub(super) fn register(engine: &mut Engine) {
     engine.register_type_with_name::<Figure>("Figure");
@@ -26,6 +26,7 @@ pub(super) fn register(engine: &mut Engine) {
         title: title.into(),
         body: Body::Text { text: text.into() },
     });
+    engine.register_fn("brief", |number: FLOAT| brief(number as f32));
     engine.register_fn("badge", |text: &str, good: bool| Figure {
         title: text.into(),
         body: Body::Badge { text: text.into(), good },
@@ -79,7 +80,7 @@ fn check(options: &Map, known: &[&str]) -> Result<()> {
     Options::new("a figure", options.clone(), known).map(drop)
 }
 
-/// `scale: "range" | "positive" | "p99" | "symmetric" | [low, high]`.
+/// `scale: "range" | "positive" | "p99" | "symmetric" | "symmetric_p99" | [low, high]`.
 fn scale(options: &Map, default: Scale) -> Result<Scale> {
     let Some(value) = options.get("scale") else { return Ok(default) };
     if let Some(bounds) = value.read_lock::<Array>() {
@@ -92,7 +93,10 @@ fn scale(options: &Map, default: Scale) -> Result<Scale> {
         "positive" => Scale::Positive,
         "p99" => Scale::Percentile,
         "symmetric" => Scale::Symmetric,
-        other => bail!("no scale named \"{other}\"; known are range, positive, p99, symmetric and [low, high]"),
+        "symmetric_p99" => Scale::SymmetricPercentile,
+        other => bail!(
+            "no scale named \"{other}\"; known are range, positive, p99, symmetric, symmetric_p99 and [low, high]"
+        ),
     })
 }
 
@@ -110,15 +114,23 @@ fn image(t: &Tensor, title: &str) -> Result<Figure> {
     Ok(Figure { title: title.into(), body: Body::Image { pixels: picture(t)? } })
 }
 
+/// `#{ scale, each: true (a scale for each tile), columns, marked: tile }`.
 fn montage(t: &Tensor, title: &str, options: &Map) -> Result<Figure> {
-    check(options, &["scale"])?;
+    let o = Options::new("a montage", options.clone(), &["scale", "each", "columns", "marked"])?;
     let t = if t.rank() == 4 && t.dims()[0] == 1 { t.squeeze(0)? } else { t.clone() };
     ensure!(
         t.rank() == 3 || (t.rank() == 4 && t.dims()[1] == 3),
         "tiles have shape (K, H, W) or (K, 3, H, W), got {:?}",
         t.dims()
     );
-    Ok(Figure { title: title.into(), body: Body::Montage { tiles: values(&t)?, scale: scale(options, Scale::Range)? } })
+    let body = Body::Montage {
+        tiles: values(&t)?,
+        scale: scale(options, Scale::Range)?,
+        each: o.switch("each", false)?,
+        columns: o.size("columns", 0)?,
+        marked: if o.has("marked") { Some(o.size("marked", 0)?) } else { None },
+    };
+    Ok(Figure { title: title.into(), body })
 }
 
 fn classes(run: &Run, count: usize) -> Result<Figure> {

@@ -63,7 +63,7 @@ fn model(engine: &mut Engine, guard: &Arc<Guard>) {
     engine.register_get("layers", |m: &mut Model| -> Array {
         m.graph.nodes.iter().map(|n| n.name.clone().into()).collect()
     });
-    engine.register_fn("layer", |m: &mut Model, name: &str| out(m.graph.node(name).map(facts)));
+    engine.register_fn("layer", |m: &mut Model, name: &str| out(m.graph.node(name).map(|node| facts(m, node))));
     engine.register_fn("folded", |m: &mut Model| -> Out<Model> {
         out(m.graph.folded().map(|graph| Model { graph: graph.into(), ..m.clone() }))
     });
@@ -74,13 +74,16 @@ fn model(engine: &mut Engine, guard: &Arc<Guard>) {
     engine.register_get("std", |m: &mut Model| out(per_channel(m, &m.card.std)));
 }
 
-/// `#{ name, kind, shape, inputs }` of a layer, its shape without the batch.
-fn facts(node: &Node) -> Map {
+/// `#{ name, kind, shape, inputs, parameters, formula }` of a layer, its shape without the batch.
+fn facts(model: &Model, node: &Node) -> Map {
+    let inputs: Array = node.inputs.iter().map(|&i| model.graph.nodes[i].name.clone().into()).collect();
     let shape: Array = node.shape[1..].iter().map(|&n| Dynamic::from(n as INT)).collect();
     Map::from([
         ("name".into(), node.name.clone().into()),
         ("kind".into(), node.op.kind().into()),
         ("shape".into(), shape.into()),
+        ("inputs".into(), inputs.into()),
+        ("formula".into(), node.parameter_formula().into()),
         ("parameters".into(), Dynamic::from(node.parameter_count() as INT)),
     ])
 }

@@ -133,6 +133,7 @@ fn picture_caption(buf: &mut Buffer, area: Rect, figure: &Figure, state: &State,
     let range = render::range(figure);
     let about = match (&range, &figure.body) {
         (Some(range), _) => range.chosen.to_owned(),
+        (None, Body::Montage { .. }) => "each tile on its own scale".to_owned(),
         (None, Body::Image { pixels }) => crate::tui::tree::shape(&pixels.shape),
         _ => String::new(),
     };
@@ -169,6 +170,10 @@ fn aspect(figure: &Figure) -> f64 {
         Body::Map { over: Some(over), .. } => of(&over.shape),
         Body::Map { values, .. } => of(&values.shape),
         Body::Image { pixels } => of(&pixels.shape),
+        Body::Montage { tiles, columns, .. } => {
+            let (columns, rows) = render::grid(tiles.shape.first().copied().unwrap_or(1), *columns);
+            of(&tiles.shape) * columns as f64 / rows.max(1) as f64
+        }
         _ => 1.0,
     }
 }

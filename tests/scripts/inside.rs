@@ -1,0 +1,115 @@
+//! DeepLIFT, excitation backprop and FullGrad hold their laws and the numbers of other implementations; the panels of the
+//! network show what is there.
+
+use crate::common::{answer, host, session};
+use gradscope::render::{Body, Figure};
+use serde_json::Value;
+
+/// Figures of a shipped method on the tiny network, asked about class 1.
+fn figures(name: &str, settings: &[(&str, &str)]) -> Vec<Figure> {
+    let host = host();
+    let mut session = session(&host);
+    session.set_target(Some(1)).unwrap();
+    session.open(host.method(name).unwrap());
+    for (parameter, value) in settings {
+        session.set(parameter, value).unwrap();
+    }
+    let mut frame = session.run(&host).unwrap_or_else(|e| panic!("{name}: {e}"));
+    while session.can_go_on() {
+        frame = session.step(&host).unwrap();
+    }
+    frame.figures
+}
+
+fn named<'a>(figures: &'a [Figure], title: &str) -> &'a Figure {
+    figures.iter().find(|f| f.title == title).unwrap_or_else(|| panic!("no figure \"{title}\""))
+}
+
+fn values(figures: &[Figure], title: &str) -> Vec<f64> {
+    named(figures, title).values().unwrap().data.iter().map(|&v| f64::from(v)).collect()
+}
+
+/// The number in a table's row.
+fn cell(figures: &[Figure], table: &str, row: &str) -> f64 {
+    let Body::Table { rows, .. } = &named(figures, table).body else { panic!("{table} is no table") };
+    rows.iter().find(|r| r[0].starts_with(row)).unwrap()[1].parse().unwrap()
+}
+
+fn reference() -> Value {
+    serde_json::from_str(include_str!("../fixtures/inside.json")).unwrap()
+}
+
+fn assert_near(what: &str, ours: &[f64], theirs: &Value) {
+    let theirs: Vec<f64> = theirs.as_array().unwrap().iter().map(|v| v.as_f64().unwrap()).collect();
+    assert_eq!(ours.len(), theirs.len(), "{what}");
+    let apart: f64 = ours.iter().zip(&theirs).map(|(a, b)| (a - b).powi(2)).sum::<f64>().sqrt();
+    let size: f64 = theirs.iter().map(|b| b * b).sum::<f64>().sqrt();
+    assert!(apart < 2e-5 * size, "{what} is {} of its size off", apart / size);
+}
+
+#[test]
+fn deeplift_gives_the_attributions_of_captum_and_is_complete() {
+    for baseline in ["mean", "black", "white"] {
+        let figures = figures("deeplift", &[("baseline", baseline)]);
+        assert_near(baseline, &values(&figures, "attribution"), &reference()["deeplift"][baseline]);
+        assert!(cell(&figures, "completeness", "gap").abs() < 1e-4, "{baseline}");
+    }
+}
+
+#[test]
+fn excitation_backprop_gives_the_probabilities_of_the_paper() {
+    for (contrastive, key) in [("false", "excitation_backprop"), ("true", "contrastive")] {
+        let figures = figures("excitation_backprop", &[("layer", "pool1"), ("contrastive", contrastive)]);
+        assert_near(key, &values(&figures, "probability"), &reference()[key]);
+    }
+    let whole: f64 = values(&figures("excitation_backprop", &[("layer", "input")]), "probability").iter().sum();
+    assert!((whole - 1.0).abs() < 1e-4, "{whole}");
+}
+
+#[test]
+fn fullgrad_gives_the_map_of_autograd_and_is_complete() {
+    let figures = figures("fullgrad", &[]);
+    assert_near("fullgrad", &values(&figures, "fullgrad"), &reference()["fullgrad"]);
+    assert!(cell(&figures, "completeness", "gap").abs() < 1e-4);
+    assert!((cell(&figures, "completeness", "logit") - reference()["logits"][1].as_f64().unwrap()).abs() < 1e-4);
+}
+
+#[test]
+fn expected_gradients_come_closer_to_completeness_with_more_samples() {
+    let gap = |samples: &str| {
+        let figures = figures("expected_gradients", &[("samples", samples)]);
+        (cell(&figures, "completeness", "gap") / cell(&figures, "completeness", "logit")).abs()
+    };
+    assert!(gap("2000") < 0.05, "{}", gap("2000"));
+}
+
+#[test]
+fn the_network_panel_shows_the_values_of_one_layer_or_of_all() {
+    let one = figures("network", &[("layer", "conv1")]);
+    let titles: Vec<_> = one.iter().map(|f| f.title.as_str()).collect();
+    let wanted = ["conv1.activation", "conv1.activation_gradient", "conv1.weight", "conv1.weight_gradient", "layers"];
+    assert_eq!(titles, wanted);
+    assert_eq!(named(&one, "conv1.weight_gradient").values().unwrap().shape, [4, 3, 3, 3]);
+    let Body::Table { rows, .. } = &named(&one, "layers").body else { panic!("no table") };
+    assert_eq!(rows[0][..5], ["conv1", "conv", "4x8x8", "3x3", "4x3x3x3+4 = 112"]);
+    let all = figures("network", &[("show", "all"), ("most", "200")]);
+    assert_eq!(named(&all, "conv2.weight").values().unwrap().shape, [24, 3, 3]);
+    assert!(matches!(&named(&all, "fc.weight").body, Body::Text { text } if text.contains("too small")));
+    let Body::Table { rows, .. } = &named(&all, "layers").body else { panic!("no table") };
+    assert_eq!(rows.len(), 9);
+}
+
+#[test]
+fn channels_and_grids_start_from_the_channel_they_name() {
+    let figures = figures("channels", &[("layer", "conv2"), ("channel", "3"), ("rule", "gradient")]);
+    let Body::Montage { marked, tiles, .. } = &named(&figures, "channels").body else { panic!("no montage") };
+    assert_eq!((*marked, &tiles.shape[..]), (Some(3), &[6, 4, 4][..]));
+    let sum: f64 = values(&figures, "gradient").iter().sum();
+    let by_hand =
+        answer("let t = cx.model.forward(cx.input); backward(t, |a| a[\"conv2\"].select(1, 3).sum()).input.sum()");
+    assert!((sum - by_hand.parse::<f64>().unwrap()).abs() < 1e-4);
+    let grid = self::figures("guided_grid", &[("over", "layers"), ("tiles", "3")]);
+    let Body::Table { rows, .. } = &named(&grid, "tiles").body else { panic!("no table") };
+    assert_eq!(rows.iter().map(|r| r[1].as_str()).collect::<Vec<_>>(), ["relu1", "relu2", "fc"]);
+    assert_eq!(named(&grid, "grid").values().unwrap().shape, [3, 3, 8, 8]);
+}
