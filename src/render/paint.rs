@@ -42,9 +42,14 @@ pub fn paint(figure: &Figure, colors: Colormap) -> Option<RgbImage> {
     }
 }
 
-/// The colours of a figure's range from low to high, `width` pixels wide.
+/// The colours of a figure's range from low to high, `width` pixels wide; grey for tiles in colour.
 pub fn colorbar(figure: &Figure, colors: Colormap, width: u32) -> Option<Vec<Rgb<u8>>> {
-    let colors = if range(figure)?.symmetric { Colormap::Coolwarm } else { colors };
+    let in_color = matches!(&figure.body, Body::Montage { tiles, .. } if tiles.shape.len() == 4);
+    let colors = match range(figure)?.symmetric {
+        _ if in_color => Colormap::Gray,
+        true => Colormap::Coolwarm,
+        false => colors,
+    };
     Some((0..width).map(|x| colors.color(x as f32 / (width - 1).max(1) as f32)).collect())
 }
 
