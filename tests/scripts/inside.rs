@@ -1,24 +1,51 @@
 //! DeepLIFT, excitation backprop and FullGrad hold their laws and the numbers of other implementations; the panels of the
 //! network show what is there.
 
-use crate::common::{answer, host, session};
+use crate::common::{answer, host, picture, session, tiny, uniform};
+use candle_core::{Device, Tensor};
+use gradscope::graph::{Builder, op};
+use gradscope::kernel::{Conv2d, Pool2d, Window};
+use gradscope::model::Model;
 use gradscope::render::{Body, Figure};
+use gradscope::script::session::Session;
 use serde_json::Value;
 
 /// Figures of a shipped method on the tiny network, asked about class 1.
 fn figures(name: &str, settings: &[(&str, &str)]) -> Vec<Figure> {
+    run(session(&host()), name, settings).unwrap_or_else(|e| panic!("{name}: {e}"))
+}
+
+/// The same in any session.
+fn run(mut session: Session, name: &str, settings: &[(&str, &str)]) -> anyhow::Result<Vec<Figure>> {
     let host = host();
-    let mut session = session(&host);
     session.set_target(Some(1)).unwrap();
     session.open(host.method(name).unwrap());
     for (parameter, value) in settings {
         session.set(parameter, value).unwrap();
     }
-    let mut frame = session.run(&host).unwrap_or_else(|e| panic!("{name}: {e}"));
+    let mut frame = session.run(&host)?;
     while session.can_go_on() {
         frame = session.step(&host).unwrap();
     }
-    frame.figures
+    Ok(frame.figures)
+}
+
+fn conv(input: usize, output: usize, side: usize) -> op::Conv {
+    let slide = Conv2d { stride: (1, 1), padding: (side / 2, side / 2), dilation: (1, 1), groups: 1 };
+    op::Conv { input, output, kernel: (side, side), slide, bias: true }
+}
+
+/// The tiny network's card with another graph, its weights drawn.
+fn session_of(build: fn(&mut Builder) -> usize) -> Session {
+    let mut b = Builder::new(&[3, 8, 8]);
+    let end = build(&mut b);
+    let graph = b.finish(end).unwrap();
+    let weights = graph.parameters().into_iter().enumerate().map(|(i, p)| {
+        let values = uniform(i as u64 + 40, p.shape.iter().product());
+        (p.name, Tensor::from_vec(values, p.shape, &Device::Cpu).unwrap())
+    });
+    let graph = graph.with_weights(weights.collect()).unwrap();
+    Session::new(&host(), Model { graph: graph.into(), ..tiny() }, "picture", picture()).unwrap()
 }
 
 fn named<'a>(figures: &'a [Figure], title: &str) -> &'a Figure {
@@ -54,6 +81,39 @@ fn deeplift_gives_the_attributions_of_captum_and_is_complete() {
         assert_near(baseline, &values(&figures, "attribution"), &reference()["deeplift"][baseline]);
         assert!(cell(&figures, "completeness", "gap").abs() < 1e-4, "{baseline}");
     }
+}
+
+#[test]
+fn deeplift_is_complete_through_products_bends_and_overlapping_pools() {
+    let session = session_of(|b| {
+        let x = b.add("conv1", conv(3, 4, 3), &[0]).unwrap();
+        let leaky = b.add("leaky", op::LeakyRelu { slope: 0.1 }, &[x]).unwrap();
+        let gate = b.add("gate", op::Sigmoid, &[x]).unwrap();
+        let both = b.add("mul", op::Mul, &[leaky, gate]).unwrap();
+        let window = Window::new(3, 2, 1, 1);
+        let x =
+            b.add("pool", op::MaxPool { pool: Pool2d { h: window, w: window, ceil_mode: false } }, &[both]).unwrap();
+        let x = b.add("tanh", op::Tanh, &[x]).unwrap();
+        let x = b.add("flatten", op::Flatten, &[x]).unwrap();
+        b.add("fc", op::Linear { input: 64, output: 5, bias: true }, &[x]).unwrap()
+    });
+    let figures = run(session, "deeplift", &[("baseline", "black")]).unwrap();
+    let (gap, whole) = (cell(&figures, "completeness", "gap"), cell(&figures, "completeness", "logit"));
+    assert!(gap.abs() < 1e-4 && whole.abs() > 0.1, "{gap} of {whole}");
+}
+
+#[test]
+fn a_contrast_that_cancels_in_every_place_is_told() {
+    let build = |b: &mut Builder| {
+        let x = b.add("conv1", conv(3, 32, 3), &[0]).unwrap();
+        let x = b.add("relu1", op::Relu, &[x]).unwrap();
+        let x = b.add("head", conv(32, 5, 1), &[x]).unwrap();
+        b.add("pool", op::GlobalAvgPool, &[x]).unwrap()
+    };
+    let settings = [("layer", "relu1"), ("contrastive", "true")];
+    let told = run(session_of(build), "excitation_backprop", &settings).err().unwrap().to_string();
+    assert!(told.contains("cancel in every place") && told.contains("earlier layer"), "{told}");
+    run(session_of(build), "excitation_backprop", &[("layer", "input"), ("contrastive", "true")]).unwrap();
 }
 
 #[test]

@@ -43,6 +43,10 @@ const OBJECTIVES: &[(&str, &str)] = &[
     ("a weight of nothing", "0 * a[\"conv1\"].sum() + a[\"fc\"].std()"),
     ("the distance to a constant", "(a[\"fc\"] - a[\"fc\"].detach() * 0.5).norm()"),
     ("what is joined", "cat([a[\"relu1\"].flatten(), a[\"fc\"].flatten()], 0).square().sum()"),
+    (
+        "symmetry and shifts",
+        "let x = a.input; (x - x.flip(3)).square().sum() + (x * x.roll(1, 2)).sum() + (x.pad([1, 0, 0, 0]) ** 2).mean()",
+    ),
     ("cosine", "let f = a[\"fc\"]; f.select(1, 1).sum() / f.norm(3)"),
 ];
 

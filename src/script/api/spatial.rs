@@ -78,7 +78,7 @@ fn blur(x: &Tensor, sigma: f64) -> Result<Tensor> {
 }
 
 /// Zeros at the left, right, top and bottom, in PyTorch's order.
-fn pad(guard: &Guard, x: &Tensor, sides: &Array) -> Result<Tensor> {
+pub(super) fn pad(guard: &Guard, x: &Tensor, sides: &Array) -> Result<Tensor> {
     let s = sizes(sides)?;
     ensure!(s.len() == 4 && x.rank() >= 2, "pad takes [left, right, top, bottom], got {s:?}");
     ensure!(s.iter().all(|&n| n <= 65_536), "a padding of {s:?} is too large");
@@ -89,7 +89,7 @@ fn pad(guard: &Guard, x: &Tensor, sides: &Array) -> Result<Tensor> {
     Ok(x.pad_with_zeros(w, s[0], s[1])?.pad_with_zeros(h, s[2], s[3])?)
 }
 
-fn roll(x: &Tensor, shift: INT, d: INT) -> Result<Tensor> {
+pub(super) fn roll(x: &Tensor, shift: INT, d: INT) -> Result<Tensor> {
     let d = super::dim(x, d)?;
     let total = x.dims()[d] as INT;
     let shift = if total > 0 { shift.rem_euclid(total) } else { 0 } as usize;
@@ -100,7 +100,7 @@ fn roll(x: &Tensor, shift: INT, d: INT) -> Result<Tensor> {
     Ok(Tensor::cat(&[x.narrow(d, rest, shift)?, x.narrow(d, 0, rest)?], d)?)
 }
 
-fn flip(x: &Tensor, d: INT) -> Result<Tensor> {
+pub(super) fn flip(x: &Tensor, d: INT) -> Result<Tensor> {
     let d = super::dim(x, d)?;
     let places: Vec<u32> = (0..x.dims()[d] as u32).rev().collect();
     Ok(x.index_select(&Tensor::new(places, x.device())?, d)?)

@@ -5,7 +5,7 @@
 //! tie share the gradient. Comparisons and `detach()` give constants.
 
 use super::arithmetic::{Binary, OPERATORS, binary, scalar};
-use super::{Guard, Out, dims, number, out, shape};
+use super::{Guard, Out, dims, number, out, shape, spatial};
 use crate::tensor::positive;
 use anyhow::{Result, ensure};
 use candle_core::{DType, Tensor};
@@ -242,6 +242,10 @@ fn shapes(engine: &mut Engine, guard: &Arc<Guard>) {
         of(|x| shape::index_select(x, d, &places), &x)
     });
     engine.register_indexer_get(|x: &mut Variable, i: INT| of(|x| shape::select(x, 0, i), x));
+    engine.register_fn("roll", |x: Variable, by: INT, d: INT| of(|x| spatial::roll(x, by, d), &x));
+    engine.register_fn("flip", |x: Variable, d: INT| of(|x| spatial::flip(x, d), &x));
+    let g = guard.clone();
+    engine.register_fn("pad", move |x: Variable, sides: Array| of(|x| spatial::pad(&g, x, &sides), &x));
     let g = guard.clone();
     engine.register_fn("expand", move |x: Variable, to: Array| of(|x| shape::expand(&g, x, &to), &x));
     let g = guard.clone();
