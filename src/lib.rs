@@ -18,5 +18,6 @@ pub mod data;
 pub mod render;
 pub mod model;
 pub mod script;
+pub mod selftest;
 pub mod tui;
 pub mod cli;

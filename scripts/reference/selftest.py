@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 """Small networks with the values, input gradients and Grad-CAM maps that PyTorch gives, in float64.
 
-Writes src/model/selftest/cases.json, which `gradscope selftest` compares itself with. Needs torch.
+Writes src/selftest/cases.json, which `gradscope selftest` compares itself with. Needs torch.
 """
 
 import json
@@ -11,7 +11,7 @@ import torch
 import torch.nn.functional as F
 
 torch.manual_seed(7)
-OUT = pathlib.Path(__file__).parents[2] / "src/model/selftest/cases.json"
+OUT = pathlib.Path(__file__).parents[2] / "src/selftest/cases.json"
 
 
 def rounded(*shape):
@@ -153,7 +153,7 @@ def main():
     ]
     case("fire module with a concatenation", fire, (1, 3, 6, 6))
     case("Grad-CAM of a fire module", fire, (1, 3, 6, 6), method="grad_cam", layer="cat")
-    OUT.write_text(json.dumps({"torch": torch.__version__, "dtype": "float64", "cases": CASES}, separators=(",", ":")) + "\n")
+    OUT.write_text(json.dumps({"source": "pytorch/pytorch", "torch": torch.__version__, "dtype": "float64", "cases": CASES}, separators=(",", ":")) + "\n")
     print(f"{len(CASES)} cases, {OUT.stat().st_size} bytes")
 
 

@@ -47,7 +47,7 @@ pub enum Command {
     Train(Train),
     /// Check scripts: compile them and run them on the program's own network
     Check(Check),
-    /// Check this build's arithmetic against numbers that PyTorch gave
+    /// Check this build's methods against numbers of PyTorch and of files of cases, in f64 and f32
     Selftest(Selftest),
 }
 
@@ -243,6 +243,9 @@ pub struct Selftest {
     /// Cases of this method only
     #[arg(long, value_name = "NAME", requires = "cases")]
     pub method: Option<String>,
+    /// Print JSON, one entry a case
+    #[arg(long)]
+    pub json: bool,
 }
 
 #[derive(Group, Debug)]

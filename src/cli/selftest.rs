@@ -1,32 +1,72 @@
-//! `gradscope selftest`: this build's numbers against PyTorch's.
+//! `gradscope selftest`: this build's numbers against those of other programs.
 
-use super::args::Selftest;
+use super::args::Selftest as Args;
 use super::draw::print;
 use crate::data::read_whole;
-use crate::model::selftest::{self, Outcome};
+use crate::render::{Body, Figure, text};
+use crate::selftest::{Outcome, Selftest};
 use anyhow::{Context, Result};
+use serde_json::{Value, json};
 use std::process::ExitCode;
 
 /// The largest file of cases that is read.
 const LIMIT: u64 = 1 << 30;
 
-/// Prints each case with its greatest error; fails when one is beyond its bound or cannot be computed.
-pub fn selftest(args: &Selftest) -> Result<ExitCode> {
+/// Prints how many cases agree by method and source; fails when one is beyond its bound or cannot be computed.
+pub fn selftest(args: &Args) -> Result<ExitCode> {
     let outcomes = outcomes(args)?;
-    for o in &outcomes {
-        let verdict = if o.passed { "ok   " } else { "WRONG" };
-        let found = o.why.clone().unwrap_or_else(|| format!("greatest error {:.1e}", o.greatest_error));
-        print(&format!("{verdict}  {:<48}  {found}", o.name))?;
-    }
     let wrong = outcomes.iter().filter(|o| !o.passed).count();
-    let source = if args.cases.is_some() { "their file" } else { "PyTorch" };
-    print(&format!("{} of {} cases agree with {source}", outcomes.len() - wrong, outcomes.len()))?;
+    if args.json {
+        print(&serde_json::to_string_pretty(&outcomes.iter().map(document).collect::<Vec<_>>())?)?;
+    } else {
+        print(&table(&outcomes))?;
+        for o in outcomes.iter().filter(|o| !o.passed) {
+            let found =
+                o.why.clone().unwrap_or_else(|| format!("{:.1e} off in f64, {:.1e} in f32", o.double, o.single));
+            print(&format!("WRONG  {}: {found}", o.name))?;
+        }
+        print(&format!("{} of {} cases agree", outcomes.len() - wrong, outcomes.len()))?;
+    }
     Ok(ExitCode::from(u8::from(wrong > 0)))
 }
 
-fn outcomes(args: &Selftest) -> Result<Vec<Outcome>> {
-    let Some(path) = &args.cases else { return selftest::run() };
+fn outcomes(args: &Args) -> Result<Vec<Outcome>> {
+    let selftest = Selftest::default();
+    let Some(path) = &args.cases else { return selftest.run() };
     let text = String::from_utf8(read_whole(path, LIMIT)?).context("the file of cases is no text")?;
     let reading = || format!("computing the cases of \"{}\"", path.display());
-    selftest::run_text(&text, args.method.as_deref()).with_context(reading)
+    selftest.run_text(&text, args.method.as_deref()).with_context(reading)
+}
+
+/// One row for each method and source, in the order in which they come.
+fn table(outcomes: &[Outcome]) -> String {
+    let mut groups: Vec<((&str, &str), Vec<&Outcome>)> = vec![];
+    for o in outcomes {
+        let key = (o.method.as_str(), o.source.as_str());
+        match groups.iter_mut().find(|(k, _)| *k == key) {
+            Some((_, group)) => group.push(o),
+            None => groups.push((key, vec![o])),
+        }
+    }
+    groups.sort_by_key(|(key, _)| *key);
+    let columns = ["method", "source", "cases", "agree", "error f64", "error f32"].map(String::from).to_vec();
+    let rows = groups.iter().map(|((method, source), group)| row(method, source, group)).collect();
+    text(&Figure { title: String::new(), body: Body::Table { columns, rows } }, usize::MAX).unwrap_or_default()
+}
+
+fn row(method: &str, source: &str, group: &[&Outcome]) -> Vec<String> {
+    let agree = group.iter().filter(|o| o.passed).count();
+    let greatest = |of: fn(&Outcome) -> f64| match group.iter().map(|o| of(o)).fold(0.0, f64::max) {
+        error if error.is_finite() => format!("{error:.1e}"),
+        _ => "-".into(),
+    };
+    let counts = [group.len(), agree].map(|n| n.to_string());
+    [&[method.into(), source.into()], &counts[..], &[greatest(|o| o.double), greatest(|o| o.single)]].concat()
+}
+
+fn document(o: &Outcome) -> Value {
+    json!({
+        "id": o.name, "method": o.method, "source": o.source, "agrees": o.passed, "why": o.why,
+        "error_f64": o.double.is_finite().then_some(o.double), "error_f32": o.single.is_finite().then_some(o.single),
+    })
 }

@@ -1,7 +1,6 @@
 //! A model: a graph with weights, what its pictures look like, and the names of its classes.
 
 pub mod format;
-pub mod selftest;
 mod evaluate;
 pub mod train;
 

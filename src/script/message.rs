@@ -214,6 +214,8 @@ pub enum ParamKind {
     Channel,
     /// Any text.
     Text,
+    /// Numbers from a `.npy` file.
+    Array,
 }
 
 /// What one step (or one run) shows.

@@ -2,10 +2,13 @@
 
 use super::message::{ParamKind, ParamRow};
 use super::report::closest;
+use crate::data::read_npy;
 use crate::graph::{Graph, op::KINDS};
 use crate::model::Model;
 use anyhow::{Context, Result, bail, ensure};
+use candle_core::{Device, Tensor};
 use rhai::{Dynamic, INT};
+use std::path::Path;
 
 /// One declared parameter.
 #[derive(Clone, Debug, PartialEq)]
@@ -41,6 +44,23 @@ pub enum Value {
     AllLayers,
     /// A channel; none: the method decides.
     Channel(Option<usize>),
+    /// Numbers; none: the method decides.
+    Array(Option<Given>),
+}
+
+/// Numbers that were given, and where they came from.
+#[derive(Clone, Debug)]
+pub struct Given {
+    /// Their file.
+    pub name: String,
+    /// They.
+    pub tensor: Tensor,
+}
+
+impl PartialEq for Given {
+    fn eq(&self, other: &Self) -> bool {
+        self.name == other.name && self.tensor.id() == other.tensor.id()
+    }
 }
 
 /// The parameters of one method with their present values.
@@ -81,6 +101,8 @@ impl Param {
             ParamKind::Layer(_) if none => Some(Value::Layer(None)),
             ParamKind::Layer(kinds) => Some(Value::Layer(Some(layer(&model.graph, text, kinds)?))),
             ParamKind::Channel if none => Some(Value::Channel(None)),
+            ParamKind::Array if none => Some(Value::Array(None)),
+            ParamKind::Array => Some(Value::Array(Some(Given::read(text)?))),
             ParamKind::Channel => text.parse().ok().map(|c| Value::Channel(Some(c))),
         };
         value.with_context(|| format!("\"{text}\" for parameter \"{}\", which takes {}", self.name, self.kind.text()))
@@ -117,6 +139,7 @@ impl ParamKind {
             }
             Self::Channel => "a channel's number, or none".into(),
             Self::Text => "any text".into(),
+            Self::Array => "a .npy file, or none".into(),
         }
     }
 }
@@ -132,6 +155,7 @@ impl Value {
             Self::Class(class) | Self::Channel(class) => class.map(|c| c.to_string()).unwrap_or_default(),
             Self::Layer(layer) => layer.clone().unwrap_or_default(),
             Self::AllLayers => "all".into(),
+            Self::Array(given) => given.as_ref().map(|g| g.name.clone()).unwrap_or_default(),
         }
     }
 
@@ -154,6 +178,7 @@ impl Value {
             Self::Text(text) => text.clone().into(),
             Self::Class(class) => index(class),
             Self::Channel(channel) => index(channel),
+            Self::Array(given) => given.as_ref().map_or(Dynamic::UNIT, |g| Dynamic::from(g.tensor.clone())),
             Self::Layer(Some(name)) => name.clone().into(),
             Self::AllLayers => Dynamic::UNIT,
             Self::Layer(None) => last_map(&model.graph, model.classes()).to_string().into(),
@@ -187,6 +212,14 @@ impl Params {
     pub fn set(&mut self, name: &str, text: &str, model: &Model) -> Result<()> {
         let Some(i) = self.params.iter().position(|p| p.name == name) else { bail!("{}", self.unknown(name)) };
         self.values[i] = self.params[i].read(text, model)?;
+        Ok(())
+    }
+
+    /// Gives one of numbers a tensor that stands in no file.
+    pub fn give(&mut self, name: &str, tensor: Tensor) -> Result<()> {
+        let array = |p: &Param| p.name == name && p.kind == ParamKind::Array;
+        let Some(i) = self.params.iter().position(array) else { bail!("{}", self.unknown(name)) };
+        self.values[i] = Value::Array(Some(Given { name: "numbers".into(), tensor }));
         Ok(())
     }
 
@@ -228,6 +261,14 @@ impl Params {
             Some(near) => format!("no parameter \"{name}\", did you mean \"{near}\"? {known}"),
             None => format!("no parameter \"{name}\"; {known}"),
         }
+    }
+}
+
+impl Given {
+    /// Reads a `.npy` file.
+    fn read(path: &str) -> Result<Self> {
+        let array = read_npy(Path::new(path))?;
+        Ok(Self { name: path.into(), tensor: Tensor::from_vec(array.values, array.shape, &Device::Cpu)? })
     }
 }
 

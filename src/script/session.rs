@@ -179,6 +179,13 @@ impl Session {
         Ok(())
     }
 
+    /// Gives a parameter of numbers a tensor that stands in no file.
+    pub fn give(&mut self, name: &str, tensor: Tensor) -> Result<()> {
+        self.params.give(name, tensor)?;
+        self.change();
+        Ok(())
+    }
+
     fn change(&mut self) {
         self.outdated = true;
         if let Some(step) = self.steps.get_mut(self.cursor) {

@@ -27,7 +27,7 @@ fn extremes(row: &ParamRow) -> Vec<String> {
         ParamKind::Class => vec!["0".into(), "4".into(), "none".into()],
         ParamKind::Layer(_) => vec!["none".into(), "conv1".into(), "conv2".into()],
         ParamKind::Channel => vec!["none".into(), "0".into()],
-        ParamKind::Text => vec![],
+        ParamKind::Text | ParamKind::Array => vec![],
     }
 }
 

@@ -31,6 +31,7 @@ pub(super) fn register(engine: &mut Engine) {
     });
     engine.register_fn("class", || Declared { kind: ParamKind::Class, value: Value::Class(None) });
     engine.register_fn("channel", || Declared { kind: ParamKind::Channel, value: Value::Channel(None) });
+    engine.register_fn("array", || Declared { kind: ParamKind::Array, value: Value::Array(None) });
     engine.register_fn("layer", || layer(""));
     engine.register_fn("layer", layer);
     engine.register_fn("all_layers", || Declared { kind: ParamKind::Layer(vec![]), value: Value::AllLayers });
@@ -85,7 +86,7 @@ fn declared(default: &Dynamic, domain: &Dynamic) -> Result<(ParamKind, Value)> {
     }
     let Ok(v) = super::number(default) else {
         bail!(
-            "a default is a number, text, true or false, pixels(…), class(), layer(…) or channel(), got {}",
+            "a default is a number, text, true or false, pixels(…), class(), layer(…), channel() or array(), got {}",
             default.type_name()
         );
     };

@@ -1,42 +1,22 @@
-//! A network described in JSON, as the cases have it: layers with PyTorch's names and options.
+//! Layers described in JSON, as the cases have them, with PyTorch's names and options.
 
-use crate::graph::{Builder, Graph, NodeId, op};
+use super::value::{list, number, pair, tensor, text, whole};
+use crate::graph::{Builder, NodeId, op};
 use crate::kernel::{Conv2d, Pool2d, Window};
-use anyhow::{Context, Result, bail, ensure};
+use anyhow::{Context, Result, bail};
 use candle_core::{DType, Device, Tensor};
 use serde_json::Value;
 use std::collections::BTreeMap;
 
-/// The greatest size that a small network may have.
-const LARGEST: u64 = 256;
-
-/// The graph that a case describes, and its input; several inputs are channels of one.
-pub(super) fn network(network: &Value, inputs: &Value) -> Result<(Graph, Tensor)> {
-    let names: Vec<_> = network["inputs"].as_object().context("a network has inputs")?.keys().collect();
-    let tensors = names.iter().map(|name| tensor(&inputs[name.as_str()])).collect::<Result<Vec<_>>>()?;
-    ensure!(tensors.iter().all(|x| x.rank() >= 2), "an input is (N, channels, …) numbers");
-    let x = Tensor::cat(&tensors, 1)?;
-    let mut builder = Builder::new(&x.dims()[1..]);
-    let mut known = BTreeMap::new();
-    let mut start = 0;
-    for (name, part) in names.iter().zip(&tensors) {
-        let end = start + part.dims()[1];
-        let id = match tensors.len() {
-            1 => 0,
-            _ => builder.add(name, op::Slice { dim: 1, start, end, step: 1 }, &[0])?,
-        };
-        known.insert((*name).clone(), id);
-        start = end;
-    }
-    let mut weights = BTreeMap::new();
-    for layer in list(&network["layers"])? {
-        let (name, id) = add(&mut builder, layer, &known, &mut weights)?;
-        known.insert(name, id);
-    }
-    let output = text(network, "output")?;
-    let output = *known.get(output).with_context(|| format!("the output \"{output}\" is no layer"))?;
-    Ok((builder.finish(output)?.with_weights(weights)?, x))
-}
+/// What a layer's lists of numbers are called in a case, and in a weight file.
+const NUMBERS: [(&str, &str); 6] = [
+    ("weight", "weight"),
+    ("bias", "bias"),
+    ("gamma", "weight"),
+    ("beta", "bias"),
+    ("mean", "running_mean"),
+    ("var", "running_var"),
+];
 
 /// The sizes of a layer's weight, as many as its kind has.
 fn weight<const N: usize>(weights: &BTreeMap<String, Tensor>, name: &str) -> Result<[usize; N]> {
@@ -45,8 +25,8 @@ fn weight<const N: usize>(weights: &BTreeMap<String, Tensor>, name: &str) -> Res
     sizes.with_context(|| format!("the weight of layer \"{name}\" has {} dimensions instead of {N}", weight.rank()))
 }
 
-/// Adds one layer with its weights, which are kept by their full names.
-fn add(
+/// Adds one layer with its weights, which are kept by their full names; gives its name and its node.
+pub(super) fn add(
     builder: &mut Builder,
     layer: &Value,
     known: &BTreeMap<String, NodeId>,
@@ -56,7 +36,7 @@ fn add(
     let input = |v: &Value| v.as_str().and_then(|n| known.get(n).copied()).context("a layer reads something unknown");
     let inputs = list(&layer["in"])?.iter().map(input).collect::<Result<Vec<_>>>()?;
     let shape = builder.shape(*inputs.first().with_context(|| format!("layer \"{name}\" reads nothing"))?).to_vec();
-    for (key, of) in [("weight", "weight"), ("bias", "bias"), ("mean", "running_mean"), ("var", "running_var")] {
+    for (key, of) in NUMBERS {
         if let Some(values) = layer.get(key).filter(|v| v.is_array()) {
             weights.insert(format!("{name}.{of}"), tensor(values)?);
         }
@@ -111,8 +91,20 @@ fn add(
         "relu" => builder.add(&name, op::Relu, &inputs)?,
         "sigmoid" => builder.add(&name, op::Sigmoid, &inputs)?,
         "tanh" => builder.add(&name, op::Tanh, &inputs)?,
+        "sin" => builder.add(&name, op::Sin, &inputs)?,
         "global_avg_pool" => builder.add(&name, op::GlobalAvgPool, &inputs)?,
         "add" => builder.add(&name, op::Add, &inputs)?,
+        "sub" => {
+            let [first, second] = inputs[..] else { bail!("layer \"{name}\" is the difference of two") };
+            let minus = format!("{name}.minus");
+            let channels = *builder.shape(second).get(1).context("a value without channels")?;
+            for (of, number) in [("weight", -1.0), ("bias", 0.0), ("running_mean", 0.0), ("running_var", 1.0)] {
+                weights.insert(format!("{minus}.{of}"), Tensor::full(number, channels, &Device::Cpu)?);
+            }
+            let second = builder.add(&minus, op::BatchNorm { channels, epsilon: 0.0 }, &[second])?;
+            builder.add(&name, op::Add, &[first, second])?
+        }
+        "sum" => sum(builder, weights, &name, inputs[0])?,
         "mul" => builder.add(&name, op::Mul, &inputs)?,
         "concat" => builder.add(&name, op::Concat, &inputs)?,
         "flatten" => builder.add(&name, op::Flatten, &inputs)?,
@@ -134,56 +126,15 @@ fn pool(layer: &Value) -> Result<Pool2d> {
     })
 }
 
-pub(super) fn list(value: &Value) -> Result<&Vec<Value>> {
-    value.as_array().context("expected a list")
-}
-
-fn text<'a>(value: &'a Value, key: &str) -> Result<&'a str> {
-    value[key].as_str().with_context(|| format!("\"{key}\" is missing"))
-}
-
-fn number(value: &Value, key: &str) -> Result<f64> {
-    value[key].as_f64().with_context(|| format!("\"{key}\" is missing"))
-}
-
-/// A whole number, `default` where there is none.
-fn whole(value: &Value, key: &str, default: usize) -> Result<usize> {
-    value.get(key).map_or(Ok(default), |v| size(v).with_context(|| format!("\"{key}\"")))
-}
-
-fn size(value: &Value) -> Result<usize> {
-    let size = value.as_u64().filter(|&n| n <= LARGEST);
-    Ok(size.with_context(|| format!("expected a whole number from 0 to {LARGEST}, got {value}"))? as usize)
-}
-
-/// One number for both, or two.
-fn pair(value: &Value, key: &str, default: usize) -> Result<(usize, usize)> {
-    match value[key].as_array().map(Vec::as_slice) {
-        Some([h, w]) => Ok((size(h)?, size(w)?)),
-        Some(_) => bail!("\"{key}\" is one number or two"),
-        None => whole(value, key, default).map(|n| (n, n)),
-    }
-}
-
-/// Nested lists as an f64 tensor.
-pub(super) fn tensor(value: &Value) -> Result<Tensor> {
-    let mut shape = vec![];
-    let mut first = value;
-    while let Some(items) = first.as_array() {
-        shape.push(items.len());
-        first = items.first().context("an empty list")?;
-    }
-    let mut numbers = vec![];
-    flatten(value, &mut numbers)?;
-    Ok(Tensor::from_vec(numbers, shape, &Device::Cpu)?)
-}
-
-fn flatten(value: &Value, numbers: &mut Vec<f64>) -> Result<()> {
-    match value.as_array() {
-        Some(items) => items.iter().try_for_each(|item| flatten(item, numbers)),
-        None => {
-            numbers.push(value.as_f64().context("expected a number")?);
-            Ok(())
-        }
-    }
+/// The sum of all that a layer gives, `(N, 1)`.
+pub(super) fn sum(
+    builder: &mut Builder,
+    weights: &mut BTreeMap<String, Tensor>,
+    name: &str,
+    id: NodeId,
+) -> Result<NodeId> {
+    let flat = builder.add(&format!("{name}.flat"), op::Flatten, &[id])?;
+    let input = builder.shape(flat)[1];
+    weights.insert(format!("{name}.weight"), Tensor::ones((1, input), DType::F64, &Device::Cpu)?);
+    builder.add(name, op::Linear { input, output: 1, bias: false }, &[flat])
 }

@@ -1,0 +1,129 @@
+//! Where a case is asked: its network and one row of its inputs before a plugin, in one type.
+
+use super::network::{Network, Reading};
+use crate::render::{Body, Figure};
+use crate::script::folders::Source;
+use crate::script::host::Host;
+use crate::script::method::Method;
+use crate::script::session::Session;
+use anyhow::{Context, Result, bail};
+use candle_core::{DType, Device, Tensor};
+use serde_json::Value;
+use std::collections::BTreeMap;
+
+/// Numbers in f64 by the names that a case expects them under.
+pub(super) type Answer = BTreeMap<String, Tensor>;
+
+/// One row of a case in one type.
+#[derive(Clone, Copy)]
+pub(super) struct Desk<'a> {
+    pub host: &'a Host,
+    pub case: &'a Value,
+    pub row: usize,
+    pub dtype: DType,
+}
+
+/// What a plugin is asked, beside network and picture.
+pub(super) struct Question<'a> {
+    pub method: Method,
+    pub set: Vec<(&'a str, String)>,
+    /// Numbers that stand in no file.
+    pub given: Option<(&'a str, Tensor)>,
+}
+
+impl<'a> Desk<'a> {
+    /// The same desk with another case.
+    pub fn with(self, case: &'a Value) -> Self {
+        Self { case, row: 0, ..self }
+    }
+
+    pub fn params(&self) -> &'a Value {
+        &self.case["params"]
+    }
+
+    pub fn param(&self, name: &str) -> Result<&'a str> {
+        self.params()[name].as_str().with_context(|| format!("the case needs the parameter \"{name}\""))
+    }
+
+    /// The case's network, this row its picture.
+    pub fn network(&self, reading: Reading) -> Result<Network> {
+        Network::of(self.case, &Reading { row: self.row, ..reading })
+    }
+
+    /// One of the program's own plugins, with parameters.
+    pub fn plugin(&self, name: &str, set: &[(&'static str, String)]) -> Result<Question<'static>> {
+        Ok(Question { method: self.host.method(name)?, set: set.to_vec(), given: None })
+    }
+
+    /// A script of this text, which may import what the plugins share.
+    pub fn script(&self, text: &str, set: &[(&'static str, String)]) -> Result<Question<'static>> {
+        let source = Source { name: "case".into(), text: text.into(), path: None };
+        Ok(Question { method: self.host.compile(source)?, set: set.to_vec(), given: None })
+    }
+
+    /// The figures of the answer, at its end.
+    pub fn ask(&self, network: &Network, question: Question) -> Result<Vec<Figure>> {
+        let (model, picture) = network.to(self.dtype)?;
+        let single = model.classes() == 1;
+        let mut session = Session::new(self.host, model, "case", picture)?;
+        session.open(question.method);
+        let target = self.case["target"].as_u64().filter(|_| !single).unwrap_or(0);
+        session.set_target(Some(usize::try_from(target)?))?;
+        question.set.iter().try_for_each(|(name, value)| session.set(name, value))?;
+        if let Some((name, tensor)) = question.given {
+            session.give(name, tensor.to_dtype(self.dtype)?)?;
+        }
+        let mut frame = session.run(self.host)?;
+        while session.can_go_on() {
+            frame = session.step(self.host)?;
+        }
+        Ok(frame.figures)
+    }
+
+    /// The map of this title.
+    pub fn map(&self, network: &Network, question: Question, title: &str) -> Result<Tensor> {
+        map(&self.ask(network, question)?, title)
+    }
+
+    /// A map of the picture, input by input.
+    pub fn by_input(&self, network: &Network, question: Question, title: &str) -> Result<Answer> {
+        by_input(network, &self.map(network, question, title)?)
+    }
+}
+
+/// The numbers of the figure of this title.
+pub(super) fn map(figures: &[Figure], title: &str) -> Result<Tensor> {
+    let figure =
+        figures.iter().find(|f| f.title == title).with_context(|| format!("there is no figure \"{title}\""))?;
+    let values = figure.values().with_context(|| format!("the figure \"{title}\" has no numbers"))?;
+    let numbers = match &values.exact {
+        Some(exact) => exact.to_vec(),
+        None => values.data.iter().map(|&v| f64::from(v)).collect(),
+    };
+    Ok(Tensor::from_vec(numbers, values.shape.clone(), &Device::Cpu)?)
+}
+
+/// The numbers of a table's rows, by their first cells.
+pub(super) fn table(figures: &[Figure]) -> Result<Answer> {
+    let Some(Body::Table { rows, .. }) = figures.iter().map(|f| &f.body).find(|b| matches!(b, Body::Table { .. }))
+    else {
+        bail!("there is no table");
+    };
+    let number = |row: &Vec<String>| match &row[..] {
+        [name, value] => Ok((name.clone(), Tensor::new(value.parse::<f64>()?, &Device::Cpu)?)),
+        _ => bail!("a row of {} cells", row.len()),
+    };
+    rows.iter().map(number).collect()
+}
+
+/// The channels of each input, in the input's shape.
+pub(super) fn by_input(network: &Network, map: &Tensor) -> Result<Answer> {
+    let mut start = 0;
+    let mut answer = Answer::new();
+    for (name, shape) in &network.inputs {
+        let count = if shape.len() == 4 { shape[1] } else { 1 };
+        answer.insert(name.clone(), map.narrow(1, start, count)?.reshape(shape.as_slice())?);
+        start += count;
+    }
+    Ok(answer)
+}

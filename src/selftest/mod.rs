@@ -1,0 +1,241 @@
+//! Small networks with the numbers that other programs gave for them: does this build agree, in f64 and in f32?
+//!
+//! Methods are scripts, so it is the program's own plugins that are asked, each case's network as their model.
+//! `cases.json` beside this file was written by `scripts/reference/selftest.py`.
+
+mod value;
+mod layer;
+mod network;
+mod desk;
+mod gradient;
+mod lrp;
+mod methods;
+mod occlusion;
+
+use crate::script::folders::Folders;
+use crate::script::host::Host;
+use anyhow::{Context, Result, ensure};
+use candle_core::{DType, Tensor};
+use desk::{Answer, Desk};
+use serde_json::Value;
+use value::{list, tensor};
+
+/// The part of the greatest expected number that f32 may be off by, where a case's tolerance is less.
+const SINGLE: f64 = 2e-5;
+
+/// How one case went.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Outcome {
+    /// Its name.
+    pub name: String,
+    /// Its method.
+    pub method: String,
+    /// Whose numbers it expects: a repository, or a library.
+    pub source: String,
+    /// The greatest difference from the expected numbers in f64.
+    pub double: f64,
+    /// The same in f32.
+    pub single: f64,
+    /// Whether both are within the case's bounds.
+    pub passed: bool,
+    /// Why it could not be computed.
+    pub why: Option<String>,
+}
+
+/// The program's own plugins, ready to be asked.
+pub struct Selftest(Host);
+
+impl Default for Selftest {
+    fn default() -> Self {
+        Self(Host::new(Folders::plugins(None).embedded_only(), Folders::models(None).embedded_only()))
+    }
+}
+
+impl Selftest {
+    /// Computes every embedded case.
+    pub fn run(&self) -> Result<Vec<Outcome>> {
+        self.run_text(include_str!("cases.json"), None)
+    }
+
+    /// Computes the cases of a text in the same form, or those of one method; what cannot be computed has not passed.
+    ///
+    /// Errors: no such text, or no case of the method.
+    pub fn run_text(&self, text: &str, method: Option<&str>) -> Result<Vec<Outcome>> {
+        let file: Value = serde_json::from_str(text).context("reading the cases")?;
+        let wanted = |case: &&Value| method.is_none_or(|m| case["method"] == m);
+        let outcome = |case: &Value| Outcome { source: source(&file, case), ..self.check(case) };
+        let outcomes: Vec<_> = list(&file["cases"])?.iter().filter(wanted).map(outcome).collect();
+        ensure!(!outcomes.is_empty(), "there are no cases of the method {method:?}");
+        Ok(outcomes)
+    }
+
+    /// Computes one case in f64 and in f32.
+    pub fn check(&self, case: &Value) -> Outcome {
+        let text = |key: &str, none: &str| case[key].as_str().unwrap_or(none).to_string();
+        let [double, single] = [DType::F64, DType::F32].map(|dtype| self.errors(case, dtype));
+        let passed =
+            |errors: &Result<Vec<Error>>| errors.as_ref().is_ok_and(|all| all.iter().all(|e| e.size <= e.bound));
+        let greatest = |errors: &Result<Vec<Error>>| match errors {
+            Ok(all) => all.iter().map(|e| e.size).fold(0.0, f64::max),
+            Err(_) => f64::INFINITY,
+        };
+        Outcome {
+            name: text("id", "a case without an id"),
+            method: text("method", "none"),
+            source: String::new(),
+            double: greatest(&double),
+            single: greatest(&single),
+            passed: passed(&double) && passed(&single),
+            why: double.err().or(single.err()).map(|e| format!("{e:#}")),
+        }
+    }
+
+    /// How far each of the expected numbers is off, in one type.
+    fn errors(&self, case: &Value, dtype: DType) -> Result<Vec<Error>> {
+        let rows = rows(case)?;
+        let desk = |row| Desk { host: &self.0, case, row, dtype };
+        let answers = (0..rows).map(|row| methods::answer(desk(row))).collect::<Result<Vec<_>>>()?;
+        let bound = case["tolerance"]["abs"].as_f64().context("a case has a tolerance")?;
+        let pairs = pairs(case, &together(answers)?)?;
+        pairs.iter().map(|(ours, expected)| error(ours, expected, bound, dtype)).collect()
+    }
+}
+
+/// How far numbers are off, and how far they may be.
+struct Error {
+    size: f64,
+    bound: f64,
+}
+
+/// Where a case's numbers come from; its own source, or that of its file.
+fn source(file: &Value, case: &Value) -> String {
+    let own = case["source"]["repo"].as_str().or(file["source"].as_str());
+    own.unwrap_or("unknown").into()
+}
+
+/// How many rows the inputs of a case have; one where it has no network.
+fn rows(case: &Value) -> Result<usize> {
+    let Some(inputs) = case["network"]["inputs"].as_object() else { return Ok(1) };
+    let name = inputs.keys().next().context("a network has inputs")?;
+    list(&case["inputs"][name.as_str()]).map(Vec::len)
+}
+
+/// The answers for each row as those for the batch.
+fn together(mut rows: Vec<Answer>) -> Result<Answer> {
+    if rows.len() == 1 {
+        return Ok(rows.remove(0));
+    }
+    let first = rows.first().context("a batch of no rows")?;
+    let of = |row: &'_ Answer, name: &String| row.get(name).cloned().context("a row lacks an answer");
+    let all = |name: &String| rows.iter().map(|row| of(row, name)).collect::<Result<Vec<_>>>();
+    let joined = |name: &String| -> Result<Tensor> {
+        let parts = all(name)?;
+        Ok(if parts[0].rank() == 0 { Tensor::stack(&parts, 0)? } else { Tensor::cat(&parts, 0)? })
+    };
+    first.keys().map(|name| Ok((name.clone(), joined(name)?))).collect()
+}
+
+/// What was computed, with what was expected: numbers, or another of the answers by name.
+fn pairs(case: &Value, answer: &Answer) -> Result<Vec<(Tensor, Tensor)>> {
+    let get = |name: &str| answer.get(name).cloned().with_context(|| format!("nothing known is called \"{name}\""));
+    let mut pairs = vec![];
+    for (name, expected) in case["expected"].as_object().context("a case expects something")? {
+        let expected = expected.as_str().map_or_else(|| tensor(expected), get)?;
+        pairs.push((get(name)?, expected));
+    }
+    ensure!(!pairs.is_empty(), "a case expects something");
+    if let Some(other) = case["params"]["also_equals"].as_str() {
+        let names = answer.keys().filter_map(|name| name.strip_suffix(&format!(" of {other}")));
+        let also: Vec<_> =
+            names.map(|name| Ok((get(name)?, get(&format!("{name} of {other}"))?))).collect::<Result<_>>()?;
+        ensure!(!also.is_empty(), "\"{other}\" is not known");
+        pairs.extend(also);
+    }
+    Ok(pairs)
+}
+
+/// The greatest difference; NaN anywhere is infinitely wrong.
+fn error(ours: &Tensor, expected: &Tensor, bound: f64, dtype: DType) -> Result<Error> {
+    ensure!(ours.dims() == expected.dims(), "shape {:?} instead of {:?}", ours.dims(), expected.dims());
+    let greatest = |t: &Tensor| -> Result<f64> {
+        let numbers = t.abs()?.flatten_all()?.to_vec1::<f64>()?;
+        Ok(numbers.into_iter().map(|v| if v.is_nan() { f64::INFINITY } else { v }).fold(0.0, f64::max))
+    };
+    let bound = match dtype {
+        DType::F32 => bound.max(SINGLE * greatest(expected)?),
+        _ => bound,
+    };
+    Ok(Error { size: greatest(&(ours - expected)?)?, bound })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::panic::AssertUnwindSafe;
+
+    #[test]
+    fn every_embedded_case_agrees_with_pytorch() {
+        let outcomes = Selftest::default().run().unwrap();
+        assert!(outcomes.len() >= 15);
+        for o in outcomes {
+            assert!(o.passed, "{o:?}");
+        }
+    }
+
+    fn cases() -> Vec<Value> {
+        let file: Value = serde_json::from_str(include_str!("cases.json")).unwrap();
+        file["cases"].as_array().unwrap().clone()
+    }
+
+    #[test]
+    fn a_changed_number_is_noticed() {
+        let selftest = Selftest::default();
+        for case in cases() {
+            for (key, expected) in case["expected"].as_object().unwrap() {
+                let mut changed = expected.clone();
+                let mut number = &mut changed;
+                while number.is_array() {
+                    number = number.as_array_mut().unwrap().last_mut().unwrap();
+                }
+                *number = Value::from(number.as_f64().unwrap() + 1e-6);
+                let mut case = case.clone();
+                case["expected"][key] = changed;
+                assert!(!selftest.check(&case).passed, "{key} of {}", case["id"]);
+            }
+        }
+    }
+
+    /// Every place in a value, down to the first number of each list of numbers.
+    fn places(value: &Value, at: &str, found: &mut Vec<String>) {
+        found.push(at.to_string());
+        match value {
+            Value::Array(items) => items.iter().enumerate().for_each(|(i, item)| {
+                if i == 0 || item.is_object() || item.is_string() {
+                    places(item, &format!("{at}/{i}"), found);
+                }
+            }),
+            Value::Object(map) => map.iter().for_each(|(key, item)| places(item, &format!("{at}/{key}"), found)),
+            _ => {}
+        }
+    }
+
+    #[test]
+    fn a_damaged_case_is_an_answer_or_an_error_and_never_a_panic() {
+        use serde_json::json;
+        let damages =
+            [json!(null), json!(-1), json!(0), json!(1e18 as u64), json!("x"), json!([]), json!([[1]]), json!({})];
+        let (selftest, mut tried) = (Selftest::default(), 0);
+        for case in cases() {
+            let mut found = vec![];
+            places(&case, "", &mut found);
+            for (place, damage) in found.iter().flat_map(|place| damages.iter().map(move |damage| (place, damage))) {
+                let mut case = case.clone();
+                *case.pointer_mut(place).unwrap() = damage.clone();
+                let answer = std::panic::catch_unwind(AssertUnwindSafe(|| selftest.check(&case)));
+                assert!(answer.is_ok(), "{damage} at {place} of {}", case["id"]);
+                tried += 1;
+            }
+        }
+        assert!(tried > 1000, "only {tried} were tried");
+    }
+}

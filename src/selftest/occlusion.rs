@@ -1,0 +1,52 @@
+//! Cases of occlusion: squares are asked of the plugin, other windows of a script with the plugin's own windows.
+
+use super::desk::{Answer, Desk, by_input};
+use super::methods::baseline;
+use super::network::{Network, Reading};
+use super::value::list;
+use anyhow::{Context, Result, ensure};
+
+pub(super) fn answer(desk: Desk) -> Result<Answer> {
+    let params = desk.params();
+    let only = params["which"].as_str();
+    let network = desk.network(Reading { only, origin: baseline(params), ..Reading::default() })?;
+    ensure!(network.inputs.len() == 1, "occlusion is of one input; \"which\" says of which");
+    let window = sizes(desk, &network, "window")?;
+    let stride = sizes(desk, &network, "stride")?;
+    let mean = params["combine"].as_str().unwrap_or("mean") == "mean";
+    let map = match (square(&network, window), square(&network, stride), mean) {
+        (Some(patch), Some(stride), true) => {
+            let set = [("patch", patch), ("stride", stride)].map(|(name, n)| (name, n.to_string()));
+            let set = [&set[..], &[("baseline", "black".into()), ("measure", "logit".into())]].concat();
+            desk.map(&network, desk.plugin("occlusion", &set)?, "heatmap")?
+        }
+        _ => {
+            let sizes = [("rows", window[0]), ("columns", window[1]), ("down", stride[0]), ("across", stride[1])];
+            let set = sizes.map(|(name, n)| (name, n.to_string()));
+            let combine = params["combine"].as_str().unwrap_or("mean");
+            let set = [&set[..], &[("combine", combine.into())]].concat();
+            desk.map(&network, desk.script(include_str!("scripts/occlusion.rhai"), &set)?, "heatmap")?
+        }
+    };
+    by_input(&network, &map.broadcast_as(network.picture.shape())?.contiguous()?)
+}
+
+/// `[height, width]` of a list of sizes, which for maps begins with all channels.
+fn sizes(desk: Desk, network: &Network, name: &str) -> Result<[u64; 2]> {
+    let sizes = list(&desk.params()[name])?.iter().map(|v| v.as_u64().context("a size is a whole number"));
+    let sizes = sizes.collect::<Result<Vec<_>>>().with_context(|| format!("\"{name}\""))?;
+    match sizes[..] {
+        [across] => Ok([1, across]),
+        [channels, down, across] => {
+            let all = network.picture.dims()[1] as u64;
+            ensure!(channels >= all, "a window of {channels} of {all} channels; it covers all of them");
+            Ok([down, across])
+        }
+        _ => anyhow::bail!("\"{name}\" is [size] or [channels, height, width], got {sizes:?}"),
+    }
+}
+
+/// The side of a square; a row of pixels has no height that matters.
+fn square(network: &Network, [down, across]: [u64; 2]) -> Option<u64> {
+    (down == across || network.picture.dims()[2] == 1).then_some(across)
+}

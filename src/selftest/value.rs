@@ -1,0 +1,65 @@
+//! Values of JSON as the cases have them: lists of numbers, names, options.
+
+use anyhow::{Context, Result, bail};
+use candle_core::{Device, Tensor};
+use serde_json::Value;
+
+/// The greatest size that a small network may have.
+const LARGEST: u64 = 256;
+
+/// The items of a list.
+pub(super) fn list(value: &Value) -> Result<&Vec<Value>> {
+    value.as_array().context("expected a list")
+}
+
+/// The text of a key.
+pub(super) fn text<'a>(value: &'a Value, key: &str) -> Result<&'a str> {
+    value[key].as_str().with_context(|| format!("\"{key}\" is missing"))
+}
+
+/// The number of a key.
+pub(super) fn number(value: &Value, key: &str) -> Result<f64> {
+    value[key].as_f64().with_context(|| format!("\"{key}\" is missing"))
+}
+
+/// A whole number, `default` where there is none.
+pub(super) fn whole(value: &Value, key: &str, default: usize) -> Result<usize> {
+    value.get(key).map_or(Ok(default), |v| size(v).with_context(|| format!("\"{key}\"")))
+}
+
+fn size(value: &Value) -> Result<usize> {
+    let size = value.as_u64().filter(|&n| n <= LARGEST);
+    Ok(size.with_context(|| format!("expected a whole number from 0 to {LARGEST}, got {value}"))? as usize)
+}
+
+/// One number for both, or two.
+pub(super) fn pair(value: &Value, key: &str, default: usize) -> Result<(usize, usize)> {
+    match value[key].as_array().map(Vec::as_slice) {
+        Some([h, w]) => Ok((size(h)?, size(w)?)),
+        Some(_) => bail!("\"{key}\" is one number or two"),
+        None => whole(value, key, default).map(|n| (n, n)),
+    }
+}
+
+/// Nested lists as an f64 tensor.
+pub(super) fn tensor(value: &Value) -> Result<Tensor> {
+    let mut shape = vec![];
+    let mut first = value;
+    while let Some(items) = first.as_array() {
+        shape.push(items.len());
+        first = items.first().context("an empty list")?;
+    }
+    let mut numbers = vec![];
+    flatten(value, &mut numbers)?;
+    Ok(Tensor::from_vec(numbers, shape, &Device::Cpu)?)
+}
+
+fn flatten(value: &Value, numbers: &mut Vec<f64>) -> Result<()> {
+    match value.as_array() {
+        Some(items) => items.iter().try_for_each(|item| flatten(item, numbers)),
+        None => {
+            numbers.push(value.as_f64().context("expected a number")?);
+            Ok(())
+        }
+    }
+}
