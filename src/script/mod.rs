@@ -19,6 +19,7 @@ pub mod method;
 pub mod host;
 pub mod architecture;
 mod weights;
+mod freeze;
 pub mod session;
 pub mod save;
 pub mod keep;

@@ -3,6 +3,7 @@
 use super::api::{Run, figures};
 use super::context::{Cx, Nobody, Stage};
 use super::data::Data;
+use super::freeze::freeze;
 use super::host::Host;
 use super::message::{Frame, MethodCard};
 use super::method::Method;
@@ -11,7 +12,7 @@ use crate::model::Model;
 use crate::render::{ClassRow, Figure};
 use anyhow::{Context, Result, bail, ensure};
 use candle_core::Tensor;
-use rhai::{Array, Dynamic, Map};
+use rhai::{Dynamic, Map};
 use std::sync::Arc;
 use std::sync::atomic::AtomicU64;
 use std::time::Instant;
@@ -385,22 +386,4 @@ fn millis(since: Instant) -> f64 {
 fn numbers(map: &Map) -> Vec<(String, f64)> {
     let number = |v: &Dynamic| v.as_float().ok().or_else(|| v.as_int().ok().map(|v| v as f64));
     map.iter().filter_map(|(name, v)| Some((name.to_string(), number(v)?))).collect()
-}
-
-/// A state that shares nothing with the script that made it, so that a kept step never changes.
-fn freeze(value: Dynamic) -> Result<Dynamic> {
-    let value = value.flatten();
-    if value.is_fnptr() {
-        bail!(
-            "a state holds values, not functions: steps are kept and shown again, functions belong to one version of the script"
-        );
-    }
-    if let Some(map) = value.read_lock::<Map>() {
-        let frozen = map.iter().map(|(k, v)| Ok((k.clone(), freeze(v.clone())?))).collect::<Result<Map>>()?;
-        return Ok(frozen.into());
-    }
-    if let Some(array) = value.read_lock::<Array>() {
-        return Ok(array.iter().map(|v| freeze(v.clone())).collect::<Result<Array>>()?.into());
-    }
-    Ok(value)
 }
