@@ -15,6 +15,10 @@ run *ARGS:
 test *ARGS:
     cargo test {{ARGS}}
 
+# Every map of the reference files by `gradscope run … --out`, and the table of errors; needs GRADSCOPE_SHARED
+reference:
+    cargo test --test reference --test reference_resnet -- --nocapture --test-threads 1 reproduced
+
 # The documentation of the crate
 doc:
     cargo doc --no-deps --open
