@@ -2,10 +2,10 @@
 
 use super::api::builder::Handle;
 use super::api::options::{self, Options};
+use super::compile::protected;
 use super::engine::{engine, functions};
 use super::folders::{Folders, Source};
 use super::guard::Guard;
-use super::host::protected;
 use super::message::{LayerRow, ModelCard, ModelRow, Report};
 use super::report::{Libraries, Texts, closest};
 use crate::graph::Graph;

@@ -43,6 +43,10 @@ pub struct Cx {
     pub step: usize,
     /// The seed of all random numbers.
     pub seed: u64,
+    /// Names of the methods that led here, each asked by the one before; the last is the one that runs.
+    pub asked: Vec<String>,
+    /// Which of two streams random numbers come from: a method that asks others has noise of its own, not theirs.
+    pub stream: u64,
     /// Draws of random numbers so far in this step.
     pub draws: Arc<AtomicU64>,
     /// Who watches.
@@ -50,13 +54,14 @@ pub struct Cx {
 }
 
 impl Cx {
-    /// A generator keyed by (seed, step, draw): the same question gives the same numbers.
+    /// A generator keyed by (seed, step, draw, stream): the same question gives the same numbers.
     pub(super) fn random(&self) -> ChaCha8Rng {
         let draw = self.draws.fetch_add(1, Ordering::Relaxed);
         let mut key = [0u8; 32];
         key[..8].copy_from_slice(&self.seed.to_le_bytes());
         key[8..16].copy_from_slice(&(self.step as u64).to_le_bytes());
         key[16..24].copy_from_slice(&draw.to_le_bytes());
+        key[24..].copy_from_slice(&self.stream.to_le_bytes());
         ChaCha8Rng::from_seed(key)
     }
 }

@@ -21,7 +21,18 @@ impl Read {
         self.0.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
-    fn add(&self, name: &str, text: &str) {
+    /// These with others, which win.
+    pub fn and(&self, others: &Libraries) -> Libraries {
+        let mut all = self.libraries();
+        if !all.is_empty() {
+            Arc::make_mut(&mut all).extend(others.iter().map(|(name, text)| (name.clone(), text.clone())));
+            return all;
+        }
+        others.clone()
+    }
+
+    /// Keeps a text.
+    pub fn add(&self, name: &str, text: &str) {
         let mut libraries = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         Arc::make_mut(&mut libraries).insert(name.into(), text.into());
     }

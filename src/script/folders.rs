@@ -66,6 +66,12 @@ impl Folders {
         names.into_keys().collect()
     }
 
+    /// The names of the methods whose `PLUGIN` says this group, sorted; read from their texts, they are not compiled.
+    pub(super) fn of_group(&self, wanted: &str) -> Vec<String> {
+        let is = |name: &String| self.find(name).ok().flatten().is_some_and(|s| group(&s.text) == Some(wanted));
+        self.names().into_iter().filter(is).collect()
+    }
+
     /// The script of this name; segments of letters, digits, `-` and `_` only, joined by `/`.
     pub fn find(&self, name: &str) -> Result<Option<Source>> {
         let plain = |s: &str| !s.is_empty() && s.chars().all(|c| c.is_ascii_alphanumeric() || "-_+".contains(c));
@@ -121,6 +127,13 @@ impl Source {
             None => folders.find(&self.name)?.with_context(|| format!("the script \"{}\" is gone", self.name)),
         }
     }
+}
+
+/// The text after `group:` in the declaration of a method.
+fn group(text: &str) -> Option<&str> {
+    let (_, declared) = text.split_once("const PLUGIN")?;
+    let (_, rest) = declared.split_once("group")?;
+    rest.trim_start().strip_prefix(':')?.trim_start().strip_prefix('"')?.split('"').next()
 }
 
 fn script_name(path: &Path) -> Option<String> {

@@ -1,17 +1,17 @@
 //! The host: finds, compiles and calls methods.
 
+use super::ask::{self, Asking};
+use super::compile::{self, protected, quiet_panics};
 use super::engine::{self, Read};
 use super::folders::{Folders, Source};
 use super::guard::Guard;
 use super::message::{MethodRow, Report};
 use super::method::Method;
-use super::report::{Texts, raise};
-use anyhow::{Error, Result, anyhow, bail};
-use rhai::{AST, CallFnOptions, Dynamic, Engine, EvalAltResult, FuncArgs, Map, Scope};
-use std::cell::Cell;
-use std::panic::{AssertUnwindSafe, catch_unwind};
+use super::report::Texts;
+use anyhow::{Result, bail};
+use rhai::{Dynamic, Engine, FuncArgs};
 use std::path::Path;
-use std::sync::{Arc, Once};
+use std::sync::Arc;
 
 /// An engine with the folders that its scripts come from.
 pub struct Host {
@@ -20,6 +20,8 @@ pub struct Host {
     models: Folders,
     engine: Engine,
     read: Read,
+    /// The texts of methods that other methods asked.
+    asked: Read,
 }
 
 impl Host {
@@ -28,8 +30,14 @@ impl Host {
         quiet_panics();
         let guard = Arc::new(Guard::default());
         let read = Read::default();
-        let engine = engine::engine_that_tells(&guard, plugins.clone(), read.clone());
-        Self { guard, plugins, models, engine, read }
+        let mut engine = engine::engine_that_tells(&guard, plugins.clone(), read.clone());
+        let asked = Read::default();
+        ask::register(
+            &mut engine,
+            &guard,
+            Asking { folders: plugins.clone(), read: read.clone(), asked: asked.clone() },
+        );
+        Self { guard, plugins, models, engine, read, asked }
     }
 
     /// What cancels its scripts.
@@ -68,34 +76,17 @@ impl Host {
     /// Compiles a method and reads its declarations.
     pub fn compile(&self, source: Source) -> Result<Method> {
         self.guard.begin();
-        let (name, text) = (source.name.clone(), source.text.clone());
-        if text.trim().is_empty() {
-            bail!("the script \"{name}\" is empty; is it still being written?");
-        }
-        let declared = protected(|| self.declarations(&text));
-        let libraries = self.read.libraries();
-        let texts = Texts { name: &name, text: &text, libraries: &libraries };
-        let (ast, plugin) = declared.map_err(|e| self.report(&texts, &e, None))?;
-        let method = Method::new(source, ast, plugin, libraries.clone());
-        method.map_err(|e| Report::at_text(&name, &text, "const PLUGIN", format!("{e:#}")).into())
-    }
-
-    fn declarations(&self, text: &str) -> Result<(AST, Option<Map>), Box<EvalAltResult>> {
-        let mut scope = Scope::new();
-        let ast = self.engine.compile_into_self_contained(&scope, text)?;
-        self.engine.run_ast_with_scope(&mut scope, &ast)?;
-        let plugin = scope.get_value::<Dynamic>("PLUGIN").and_then(Dynamic::try_cast::<Map>);
-        Ok((ast, plugin))
+        compile::compile(&self.engine, &self.read, source)
     }
 
     /// Calls a function of a method.
     pub(super) fn call(&self, method: &Method, function: &str, args: impl FuncArgs) -> Result<Dynamic> {
         self.guard.begin();
-        let options = CallFnOptions::new().eval_ast(true).rewind_scope(true);
-        let answer = protected(|| {
-            self.engine.call_fn_with_options::<Dynamic>(options, &mut Scope::new(), &method.ast, function, args)
-        });
-        answer.map_err(|e| self.report(&method.texts(), &e, Some(function)))
+        let answer = protected(|| compile::call(&self.engine, method, function, args));
+        answer.map_err(|e| {
+            let libraries = self.asked.and(method.libraries());
+            compile::report(&self.engine, &Texts { libraries: &libraries, ..method.texts() }, &e, Some(function))
+        })
     }
 
     /// All methods; those that do not compile with the line of their error.
@@ -118,38 +109,4 @@ impl Host {
         let names = self.plugins.names();
         format!("no method named \"{name}\"; known are {}", names.join(", "))
     }
-
-    fn report(&self, texts: &Texts, error: &EvalAltResult, function: Option<&str>) -> Error {
-        Report::run(texts, error, function, &engine::functions(&self.engine)).into()
-    }
-}
-
-thread_local! {
-    /// Whether a script runs on this thread, whose panics are told as errors.
-    static GUARDED: Cell<bool> = const { Cell::new(false) };
-}
-
-/// Runs a script; a panic in native code is an error of the script.
-pub(super) fn protected<T>(f: impl FnOnce() -> Result<T, Box<EvalAltResult>>) -> Result<T, Box<EvalAltResult>> {
-    let before = GUARDED.replace(true);
-    let answer = catch_unwind(AssertUnwindSafe(f));
-    GUARDED.set(before);
-    answer.unwrap_or_else(|panic| {
-        let text =
-            panic.downcast_ref::<String>().cloned().or_else(|| panic.downcast_ref::<&str>().map(|s| s.to_string()));
-        Err(raise(anyhow!("gradscope itself failed inside this script: {}", text.unwrap_or_default())))
-    })
-}
-
-/// Panics inside scripts print nothing: they are told as errors.
-fn quiet_panics() {
-    static ONCE: Once = Once::new();
-    ONCE.call_once(|| {
-        let before = std::panic::take_hook();
-        std::panic::set_hook(Box::new(move |info| {
-            if !GUARDED.get() {
-                before(info);
-            }
-        }));
-    });
 }

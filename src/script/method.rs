@@ -61,6 +61,11 @@ impl Method {
         Report::at_text(&self.name, &self.source.text, &format!("fn {function}("), format!("{error:#}"))
     }
 
+    /// The texts of libraries, as they were when it was compiled.
+    pub(super) fn libraries(&self) -> &Libraries {
+        &self.libraries
+    }
+
     /// The libraries that were read when it was compiled.
     pub(super) fn library_names(&self) -> impl Iterator<Item = &str> {
         self.libraries.keys().map(String::as_str)
@@ -69,6 +74,11 @@ impl Method {
     /// Its text with those of the libraries, as it was compiled.
     pub(super) fn all_text(&self) -> String {
         self.libraries.values().fold(self.source.text.clone(), |all, text| all + text.as_str())
+    }
+
+    /// Where its random numbers come from: methods that others ask have one stream, all others another.
+    pub(super) fn stream(&self) -> u64 {
+        u64::from(!["attribution", "attack"].contains(&self.group.as_str()))
     }
 
     /// The first line of its doc.

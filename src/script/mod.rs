@@ -16,6 +16,8 @@ pub mod data;
 pub mod context;
 mod api;
 pub mod method;
+mod compile;
+mod ask;
 pub mod host;
 pub mod architecture;
 mod weights;

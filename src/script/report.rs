@@ -202,7 +202,8 @@ fn guess(text: &str, error: &EvalAltResult, function: Option<&str>) -> Position 
     function.and_then(|f| line_with(text, &format!("fn {f}("))).unwrap_or(Position::NONE)
 }
 
-fn line_with(text: &str, needle: &str) -> Option<Position> {
+/// Where a text first has `needle`.
+pub(super) fn line_with(text: &str, needle: &str) -> Option<Position> {
     let (line, column) = text.lines().enumerate().find_map(|(i, l)| Some((i, l.find(needle)?)))?;
     let column = text.lines().nth(line)?[..column].chars().count();
     Some(Position::new(u16::try_from(line + 1).ok()?, u16::try_from(column + 1).ok()?))

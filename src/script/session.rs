@@ -329,6 +329,7 @@ impl Session {
     }
 
     fn cx(&self, step: usize) -> Cx {
+        let method = self.method.as_ref();
         Cx {
             model: self.model.clone(),
             input: self.input.clone(),
@@ -337,6 +338,8 @@ impl Session {
             params: Arc::new(self.params.clone()),
             step,
             seed: self.seed,
+            asked: method.map(|m| m.name.clone()).into_iter().collect(),
+            stream: method.map_or(0, Method::stream),
             draws: Arc::new(AtomicU64::new(0)),
             stage: self.stage.clone(),
         }

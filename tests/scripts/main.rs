@@ -8,6 +8,7 @@ static ALLOCATOR: gradscope::script::memory::Counting = gradscope::script::memor
 #[path = "../common/mod.rs"]
 mod common;
 
+mod ask;
 mod errors;
 mod hostile;
 mod inside;

@@ -23,6 +23,8 @@ fn extremes(row: &ParamRow) -> Vec<String> {
         ParamKind::Number(low, high) | ParamKind::Pixels(low, high) => vec![low.to_string(), high.to_string()],
         ParamKind::Integer(low, high) => vec![low.to_string(), (*high).min(low + 20).to_string()],
         ParamKind::Switch => vec!["true".into(), "false".into()],
+        // Another method is asked: whether each answers is held elsewhere.
+        ParamKind::Choice(choices) if row.name == "method" => vec!["saliency".into(), choices[0].clone()],
         ParamKind::Choice(choices) => choices.clone(),
         ParamKind::Class => vec!["0".into(), "4".into(), "none".into()],
         ParamKind::Layer(_) => vec!["none".into(), "conv1".into(), "conv2".into()],

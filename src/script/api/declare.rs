@@ -7,9 +7,9 @@ use anyhow::{Result, anyhow, bail, ensure};
 use rhai::{Array, Dynamic, Engine, FLOAT, INT};
 use std::ops::{Range, RangeInclusive};
 
-/// A default that says its kind: `pixels(8.0)`, `class()`, `layer("conv")`, `channel()`.
+/// A default that says its kind: `pixels(8.0)`, `class()`, `layer("conv")`, `channel()`, `method("attribution")`.
 #[derive(Clone)]
-struct Declared {
+pub(in crate::script) struct Declared {
     kind: ParamKind,
     value: Value,
 }
@@ -46,6 +46,13 @@ pub(super) fn register(engine: &mut Engine) {
 fn layer(kinds: &str) -> Declared {
     let kinds = kinds.split('|').map(str::trim).filter(|k| !k.is_empty()).map(String::from).collect();
     Declared { kind: ParamKind::Layer(kinds), value: Value::Layer(None) }
+}
+
+impl Declared {
+    /// One of several.
+    pub(in crate::script) fn choice(choices: Vec<String>, default: String) -> Self {
+        Self { kind: ParamKind::Choice(choices), value: Value::Text(default) }
+    }
 }
 
 fn param(name: &str, default: Dynamic, domain: Dynamic, doc: &str) -> Result<Param> {

@@ -7,7 +7,7 @@ pub(super) mod builder;
 mod codec;
 mod context;
 mod data;
-mod declare;
+pub(super) mod declare;
 mod elementwise;
 mod figure;
 mod make;
@@ -15,6 +15,7 @@ mod model;
 mod objective;
 pub(super) mod options;
 mod quadrature;
+mod randomize;
 mod reduce;
 mod rules;
 mod shape;
@@ -45,6 +46,7 @@ pub(super) fn register(engine: &mut Engine, guard: &Arc<Guard>) {
     shape::register(engine, guard);
     spatial::register(engine, guard);
     model::register(engine, guard);
+    randomize::register(engine, guard);
     backward::register(engine, guard);
     objective::register(engine);
     variable::register(engine, guard);
@@ -84,7 +86,7 @@ fn size(value: INT, what: &str) -> Result<usize> {
 }
 
 /// A class, or an array with one for each picture of a batch.
-fn classes(value: &Dynamic) -> Result<Vec<usize>> {
+pub(super) fn classes(value: &Dynamic) -> Result<Vec<usize>> {
     let many = match value.read_lock::<Array>() {
         Some(many) => integers(&many)?,
         None => integers(&vec![value.clone()])

@@ -42,6 +42,10 @@ pub(super) fn register(engine: &mut Engine) {
     engine.register_fn("all", |x: &mut Tensor| out(values(x).map(|v| v.iter().all(|&v| v != 0.0))));
     engine.register_fn("topk", |x: &mut Tensor, k: INT| out(topk(x, k)));
     engine.register_fn("sort", |x: &mut Tensor| out(sorted(x)));
+    engine.register_fn("argsort", |x: &mut Tensor| out(argsort(x, -1, false)));
+    engine.register_fn("argsort", |x: &mut Tensor, d: INT| out(argsort(x, d, false)));
+    engine.register_fn("argsort", |x: &mut Tensor, d: INT, descending: bool| out(argsort(x, d, descending)));
+    engine.register_fn("ranks", |x: &mut Tensor| out(ranks(x)));
     engine.register_fn("quantile", |x: &mut Tensor, q: FLOAT| out(quantile(x, q)));
 }
 
@@ -150,6 +154,33 @@ fn sorted(x: &Tensor) -> Result<Tensor> {
     let mut v = values(x)?;
     v.sort_by(f64::total_cmp);
     Ok(Tensor::new(v, x.device())?.to_dtype(x.dtype())?)
+}
+
+/// PyTorch's `argsort(dim, descending, stable=True)`: places along a dimension, least first; equal numbers stay in order.
+fn argsort(x: &Tensor, d: INT, descending: bool) -> Result<Tensor> {
+    let d = dim(x, d)?;
+    let rows = x.transpose(d, x.rank() - 1)?.contiguous()?;
+    let (shape, size) = (rows.dims().to_vec(), rows.dims()[rows.rank() - 1]);
+    let mut places = Vec::with_capacity(x.elem_count());
+    for row in values(&rows)?.chunks(size.max(1)) {
+        let mut order: Vec<_> = (0..row.len()).collect();
+        order.sort_by(|&a, &b| if descending { row[b].total_cmp(&row[a]) } else { row[a].total_cmp(&row[b]) });
+        places.extend(order.into_iter().map(|i| i as f64));
+    }
+    let places = Tensor::from_vec(places, shape, x.device())?.to_dtype(x.dtype())?;
+    Ok(places.transpose(d, x.rank() - 1)?.contiguous()?)
+}
+
+/// The rank of each number among all, from 1; equal ones share the mean of theirs (`scipy.stats.rankdata`).
+fn ranks(x: &Tensor) -> Result<Tensor> {
+    let (v, mut places) = order(x)?;
+    places.reverse();
+    let (mut ranks, mut below) = (vec![0.0; v.len()], 0.0);
+    for same in places.chunk_by(|&a, &b| v[a] == v[b]) {
+        same.iter().for_each(|&i| ranks[i] = below + (same.len() as f64 + 1.0) / 2.0);
+        below += same.len() as f64;
+    }
+    Ok(Tensor::from_vec(ranks, x.dims(), x.device())?)
 }
 
 /// PyTorch's `quantile` with linear interpolation.

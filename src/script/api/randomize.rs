@@ -1,0 +1,59 @@
+//! `model.randomized(layers, seed)`: the same network with the weights of some layers drawn anew.
+
+use super::{Array, Guard, out};
+use crate::model::Model;
+use crate::script::context::normal_pair;
+use anyhow::{Result, anyhow, ensure};
+use candle_core::{DType, Tensor};
+use rand::SeedableRng;
+use rand_chacha::ChaCha8Rng;
+use rhai::{Engine, INT};
+use std::sync::Arc;
+
+pub(super) fn register(engine: &mut Engine, guard: &Arc<Guard>) {
+    let g = guard.clone();
+    engine.register_fn("randomized", move |m: &mut Model, layers: Array, seed: INT| {
+        out(names(&layers).and_then(|layers| randomized(&g, m, &layers, seed)))
+    });
+    let g = guard.clone();
+    engine.register_fn("randomized", move |m: &mut Model, layer: &str, seed: INT| {
+        out(randomized(&g, m, &[layer.to_string()], seed))
+    });
+}
+
+fn names(layers: &Array) -> Result<Vec<String>> {
+    let name = |v: &rhai::Dynamic| v.clone().into_string().map_err(|t| anyhow!("a layer is named by a text, got {t}"));
+    layers.iter().map(name).collect()
+}
+
+/// Normal numbers with the mean and deviation of each tensor that training changes (Adebayo et al. 2018,
+/// arXiv:1810.03292); running statistics stay. The draw depends on the seed and the tensor's name alone, so a layer has
+/// the same numbers whichever others are drawn with it.
+fn randomized(guard: &Guard, model: &Model, layers: &[String], seed: INT) -> Result<Model> {
+    let mut graph = (*model.graph).clone();
+    for layer in layers {
+        let id = graph.find(layer)?;
+        let node = &mut graph.nodes[id];
+        let kinds: Vec<_> = node.parameters().collect();
+        ensure!(kinds.iter().any(|p| p.trained), "layer \"{layer}\" has no weights to draw anew");
+        for (kind, tensor) in kinds.iter().zip(&mut node.params).filter(|(kind, _)| kind.trained) {
+            guard.tick()?;
+            *tensor = drawn(tensor, &kind.name, seed)?;
+        }
+    }
+    Ok(Model { graph: graph.into(), hash: format!("{} randomized", model.hash).into(), ..model.clone() })
+}
+
+fn drawn(tensor: &Tensor, name: &str, seed: INT) -> Result<Tensor> {
+    let values = tensor.to_dtype(DType::F64)?.flatten_all()?.to_vec1::<f64>()?;
+    let count = values.len().max(1) as f64;
+    let mean = values.iter().sum::<f64>() / count;
+    let deviation = (values.iter().map(|v| (v - mean).powi(2)).sum::<f64>() / count).sqrt();
+    let mut key = [0u8; 32];
+    key[..8].copy_from_slice(&seed.to_le_bytes());
+    name.bytes().enumerate().for_each(|(i, b)| key[8 + i % 24] = key[8 + i % 24].rotate_left(3) ^ b);
+    let mut random = ChaCha8Rng::from_seed(key);
+    let pairs = std::iter::repeat_with(|| normal_pair(&mut random)).flatten();
+    let fresh: Vec<f64> = pairs.take(values.len()).map(|v| mean + deviation * f64::from(v)).collect();
+    Ok(Tensor::from_vec(fresh, tensor.dims(), tensor.device())?.to_dtype(tensor.dtype())?)
+}

@@ -1,0 +1,82 @@
+//! Compiling methods and calling their functions, with reports of what goes wrong.
+
+use super::engine::{self, Read};
+use super::folders::Source;
+use super::message::Report;
+use super::method::Method;
+use super::report::{Texts, raise};
+use anyhow::{Error, Result, anyhow, bail};
+use rhai::{AST, CallFnOptions, Dynamic, Engine, EvalAltResult, FuncArgs, Map, Scope};
+use std::cell::Cell;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::Once;
+
+/// Compiles a method and reads its declarations.
+///
+/// Errors carry a [`Report`] where the script is at fault.
+pub(super) fn compile(engine: &Engine, read: &Read, source: Source) -> Result<Method> {
+    let (name, text) = (source.name.clone(), source.text.clone());
+    if text.trim().is_empty() {
+        bail!("the script \"{name}\" is empty; is it still being written?");
+    }
+    let declared = protected(|| declarations(engine, &text));
+    let libraries = read.libraries();
+    let texts = Texts { name: &name, text: &text, libraries: &libraries };
+    let (ast, plugin) = declared.map_err(|e| report(engine, &texts, &e, None))?;
+    let method = Method::new(source, ast, plugin, libraries.clone());
+    method.map_err(|e| Report::at_text(&name, &text, "const PLUGIN", format!("{e:#}")).into())
+}
+
+fn declarations(engine: &Engine, text: &str) -> Result<(AST, Option<Map>), Box<EvalAltResult>> {
+    let mut scope = Scope::new();
+    let ast = engine.compile_into_self_contained(&scope, text)?;
+    engine.run_ast_with_scope(&mut scope, &ast)?;
+    let plugin = scope.get_value::<Dynamic>("PLUGIN").and_then(Dynamic::try_cast::<Map>);
+    Ok((ast, plugin))
+}
+
+/// Calls a function of a method.
+pub(super) fn call(
+    engine: &Engine,
+    method: &Method,
+    function: &str,
+    args: impl FuncArgs,
+) -> Result<Dynamic, Box<EvalAltResult>> {
+    let options = CallFnOptions::new().eval_ast(true).rewind_scope(true);
+    engine.call_fn_with_options::<Dynamic>(options, &mut Scope::new(), &method.ast, function, args)
+}
+
+/// An error of a script as people read it.
+pub(super) fn report(engine: &Engine, texts: &Texts, error: &EvalAltResult, function: Option<&str>) -> Error {
+    Report::run(texts, error, function, &engine::functions(engine)).into()
+}
+
+thread_local! {
+    /// Whether a script runs on this thread, whose panics are told as errors.
+    static GUARDED: Cell<bool> = const { Cell::new(false) };
+}
+
+/// Runs a script; a panic in native code is an error of the script.
+pub(super) fn protected<T>(f: impl FnOnce() -> Result<T, Box<EvalAltResult>>) -> Result<T, Box<EvalAltResult>> {
+    let before = GUARDED.replace(true);
+    let answer = catch_unwind(AssertUnwindSafe(f));
+    GUARDED.set(before);
+    answer.unwrap_or_else(|panic| {
+        let text =
+            panic.downcast_ref::<String>().cloned().or_else(|| panic.downcast_ref::<&str>().map(|s| s.to_string()));
+        Err(raise(anyhow!("gradscope itself failed inside this script: {}", text.unwrap_or_default())))
+    })
+}
+
+/// Panics inside scripts print nothing: they are told as errors.
+pub(super) fn quiet_panics() {
+    static ONCE: Once = Once::new();
+    ONCE.call_once(|| {
+        let before = std::panic::take_hook();
+        std::panic::set_hook(Box::new(move |info| {
+            if !GUARDED.get() {
+                before(info);
+            }
+        }));
+    });
+}
