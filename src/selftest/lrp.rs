@@ -3,7 +3,7 @@
 use super::desk::{Answer, Desk, by_input, map};
 use super::network::{Network, Reading};
 use super::value::{list, number};
-use anyhow::{Context, Result, bail};
+use anyhow::{Context, Result, bail, ensure};
 use candle_core::{DType, Tensor};
 use serde_json::Value;
 
@@ -33,8 +33,12 @@ fn bounds(desk: Desk) -> Result<Option<(f64, f64)>> {
 }
 
 fn by_composite(desk: Desk, network: &Network, composite: &str) -> Result<Tensor> {
-    let fold = desk.params()["canonise"] == "merge_batchnorm";
-    let mut set = vec![("composite", composite.to_string()), ("fold", fold.to_string())];
+    let norms = network.model.graph.nodes.iter().any(|n| n.op.kind() == "batch_norm");
+    ensure!(
+        !norms || desk.params()["canonise"] == "merge_batchnorm",
+        "a composite is asked for with batch norms merged into the layers before them: \"canonise\": \"merge_batchnorm\""
+    );
+    let mut set = vec![("composite", composite.to_string())];
     for (_, rule) in rules(desk)? {
         let value = |name| Ok::<_, anyhow::Error>(number(rule, name)?.to_string());
         match rule["kind"].as_str() {
@@ -91,8 +95,10 @@ fn rule_text(rule: &Value) -> Result<String> {
         "alphabeta" => format!("alpha_beta({:?}, {:?}, {bias:?})", of("alpha")?, of("beta")?),
         "zplus" => format!("zplus({bias:?})"),
         "zbox" => "lrp::box(cx.model)".into(),
+        "gamma_plain" => format!("gamma_plain({:?}, {bias:?})", of("gamma")?),
+        "a1b0_plain" => format!("zplus_plain({bias:?})"),
         "flat" => "flat()".into(),
-        "wsquare" => "wsquare()".into(),
+        "wsquare" => format!("wsquare({bias:?})"),
         "pass" => "pass()".into(),
         other => bail!("the rule \"{other}\" is not known"),
     })
@@ -101,7 +107,9 @@ fn rule_text(rule: &Value) -> Result<String> {
 /// The selectors of what a rule is for: kinds, a layer, or the first layers with weights.
 fn selectors(place: &Value, network: &Network) -> Result<Vec<String>> {
     if let Some(name) = place["name"].as_str() {
-        return Ok(vec![name.into()]);
+        // A layer may be called as a kind is.
+        let kind = network.model.graph.node(name)?.op.kind();
+        return Ok(vec![format!("{kind}: {name}")]);
     }
     let first = network.model.graph.first_with_weights();
     if place["first"] == true {
