@@ -14,16 +14,28 @@ pub enum Selector {
     Kind(Vec<String>),
     /// Nodes whose name fits; `*` stands for any text.
     Name(String),
+    /// Nodes of exactly these names: what a predicate chose.
+    Among(Vec<String>),
+    /// Nodes that one of these chooses.
+    Any(Vec<Selector>),
 }
 
 /// Rules in order of precedence: the first whose selector fits a node is taken.
 #[derive(Default)]
 pub struct Composite<'a> {
-    rules: Vec<(Selector, Rule<'a>)>,
+    rules: Vec<Choice<'a>>,
+}
+
+/// One of a composite's rules, and where it holds.
+struct Choice<'a> {
+    selector: Selector,
+    /// What it is called in ledgers.
+    name: String,
+    rule: Rule<'a>,
 }
 
 impl Selector {
-    /// Reads `"conv|linear"` (kinds) or `"features.*"` (a name); a text that is a kind in `kinds` is one.
+    /// Reads `"conv|linear"` (kinds), `"features.*"` (a name), or several of them; a text that is a kind in `kinds` is one.
     ///
     /// Errors on an empty text.
     pub fn parse(text: &str, kinds: &[&str]) -> Result<Self> {
@@ -34,7 +46,10 @@ impl Selector {
         if parts.iter().all(|p| kinds.contains(p)) {
             return Ok(Self::Kind(parts.into_iter().map(String::from).collect()));
         }
-        Ok(Self::Name(text.trim().to_string()))
+        if let [name] = parts[..] {
+            return Ok(Self::Name(name.to_string()));
+        }
+        Ok(Self::Any(parts.into_iter().map(|p| Self::parse(p, kinds)).collect::<Result<_>>()?))
     }
 
     /// Whether it chooses this node.
@@ -42,6 +57,8 @@ impl Selector {
         match self {
             Self::Kind(kinds) => kinds.iter().any(|k| k == node.op.kind()),
             Self::Name(glob) => matches(glob, &node.name),
+            Self::Among(names) => names.contains(&node.name),
+            Self::Any(selectors) => selectors.iter().any(|s| s.fits(node)),
         }
     }
 }
@@ -53,14 +70,33 @@ impl<'a> Composite<'a> {
     }
 
     /// Adds a rule behind those there are.
-    pub fn with(mut self, selector: Selector, rule: Rule<'a>) -> Self {
-        self.rules.push((selector, rule));
+    pub fn with(self, selector: Selector, rule: Rule<'a>) -> Self {
+        self.with_named(selector, "script", rule)
+    }
+
+    /// Adds a rule behind those there are, by its name in ledgers.
+    pub fn with_named(mut self, selector: Selector, name: &str, rule: Rule<'a>) -> Self {
+        self.rules.push(Choice { selector, name: name.into(), rule });
         self
     }
 
     /// The rule for a node, if one is set.
     pub fn rule(&self, node: &Node) -> Option<&Rule<'a>> {
-        self.rules.iter().find(|(s, _)| s.fits(node)).map(|(_, r)| r)
+        self.choice(node).map(|c| &c.rule)
+    }
+
+    /// What the rule for a node is called; without one it is the gradient.
+    pub fn name(&self, node: &Node) -> &str {
+        self.choice(node).map_or("gradient", |c| &c.name)
+    }
+
+    /// Whether no rule is set anywhere.
+    pub fn is_gradient(&self) -> bool {
+        self.rules.is_empty()
+    }
+
+    fn choice(&self, node: &Node) -> Option<&Choice<'a>> {
+        self.rules.iter().find(|c| c.selector.fits(node))
     }
 }
 
@@ -94,6 +130,8 @@ mod tests {
             Selector::Kind(vec!["conv".into(), "linear".into()])
         );
         assert_eq!(Selector::parse("conv1", &kinds).expect("name"), Selector::Name("conv1".into()));
+        let both = Selector::Any(vec![Selector::Name("stem".into()), Selector::Kind(vec!["conv".into()])]);
+        assert_eq!(Selector::parse("stem | conv", &kinds).expect("both"), both);
         assert!(Selector::parse("conv|", &kinds).is_err());
     }
 }

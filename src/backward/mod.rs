@@ -4,11 +4,13 @@
 //! [`Composite`] names no other.
 
 mod composite;
+mod ledger;
 mod lrp;
 mod seed;
 mod walk;
 
 pub use composite::{Composite, Rule, Selector};
-pub use lrp::{Bias, Lrp};
+pub use ledger::Entry;
+pub use lrp::{Bias, Denominator, Lrp, Term, share};
 pub use seed::{cross_entropy, cross_entropy_labels, cross_entropy_loss, logit, margin};
 pub use walk::{Relevance, Walk};

@@ -1,7 +1,9 @@
 //! The reverse walk itself.
 
 use super::composite::Composite;
+use super::ledger::Entry;
 use crate::graph::{Graph, Node, NodeId, Trace};
+use crate::kernel;
 use anyhow::{Context, Result, ensure};
 use candle_core::Tensor;
 use std::collections::BTreeMap;
@@ -34,6 +36,8 @@ pub struct Relevance {
     pub values: BTreeMap<NodeId, Tensor>,
     /// Gradients of parameters by name, when asked for.
     pub params: BTreeMap<String, Tensor>,
+    /// The account of each node that was passed, where rules held.
+    pub ledger: BTreeMap<NodeId, Entry>,
 }
 
 impl<'a> Walk<'a> {
@@ -66,7 +70,12 @@ impl<'a> Walk<'a> {
             );
             accumulate(&mut pending, *id, seed.clone())?;
         }
-        let mut answer = Relevance { graph: graph.clone(), values: BTreeMap::new(), params: BTreeMap::new() };
+        let mut answer = Relevance {
+            graph: graph.clone(),
+            values: BTreeMap::new(),
+            params: BTreeMap::new(),
+            ledger: BTreeMap::new(),
+        };
         while let Some((id, r)) = pending.pop_last() {
             let node = &graph.nodes[id];
             (self.tick)(node)?;
@@ -91,6 +100,11 @@ impl<'a> Walk<'a> {
         let node = &self.trace.graph.nodes[id];
         let onward = node.inputs.iter().any(|&i| wanted[i]);
         let own_params = self.params && !node.params.is_empty();
+        let ledger = !self.composite.is_gradient();
+        if ledger && !onward {
+            let into = kernel::sum(r)?;
+            answer.ledger.insert(id, Entry { rule: "end".into(), into, out: into, ..Entry::default() });
+        }
         if !onward && !own_params {
             return Ok(());
         }
@@ -106,6 +120,7 @@ impl<'a> Walk<'a> {
             Some(rule) => Some(rule(&site, r)?),
             None => None,
         };
+        let mut out = 0.0;
         for (k, &input) in node.inputs.iter().enumerate().filter(|(_, i)| wanted[**i]) {
             let part = match &by_rule {
                 Some(parts) => parts.get(k).cloned().context("the rule gave no relevance for this input")?,
@@ -117,7 +132,15 @@ impl<'a> Walk<'a> {
                 part.dims(),
                 site.x[k].dims()
             );
+            if ledger {
+                out += kernel::sum(&part)?;
+            }
             accumulate(pending, input, part)?;
+        }
+        if ledger {
+            let rule = self.composite.name(node).to_string();
+            let entry = Entry { rule, into: kernel::sum(r)?, out, kept: site.account() };
+            answer.ledger.insert(id, entry);
         }
         Ok(())
     }

@@ -7,9 +7,11 @@
 pub mod op;
 mod build;
 mod node;
+mod account;
 mod trace;
 mod fold;
 
+pub use account::Account;
 pub use build::Builder;
 pub use node::{Graph, Node, NodeId, Parameter};
 pub use trace::{Site, Trace};

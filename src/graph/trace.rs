@@ -1,9 +1,10 @@
 //! A run of a graph on a batch, with every node's value kept.
 
+use super::account::Account;
 use super::node::{Graph, Node, NodeId};
 use anyhow::{Context, Result, ensure};
 use candle_core::Tensor;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 
 /// The values of all nodes for one batch of pictures.
 #[derive(Clone, Debug)]
@@ -25,6 +26,8 @@ pub struct Site {
     pub x: Vec<Tensor>,
     /// The value it gave.
     pub y: Tensor,
+    /// Where rules write what they keep back; clones share it.
+    account: Arc<Mutex<Account>>,
 }
 
 impl Graph {
@@ -92,11 +95,26 @@ impl Trace {
     /// A node with what it read and gave.
     pub fn site(&self, id: NodeId) -> Site {
         let x = self.graph.nodes[id].inputs.iter().map(|&i| self.values[i].clone()).collect();
-        Site { graph: self.graph.clone(), id, x, y: self.values[id].clone() }
+        Site::new(self.graph.clone(), id, x, self.values[id].clone())
     }
 }
 
 impl Site {
+    /// A node with values that it reads and gives.
+    pub fn new(graph: Arc<Graph>, id: NodeId, x: Vec<Tensor>, y: Tensor) -> Self {
+        Self { graph, id, x, y, account: Arc::default() }
+    }
+
+    /// Notes relevance that a rule keeps back.
+    pub fn keep_back(&self, part: Account) {
+        *self.account.lock().unwrap_or_else(PoisonError::into_inner) += part;
+    }
+
+    /// What rules kept back so far.
+    pub fn account(&self) -> Account {
+        *self.account.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
     /// The node itself.
     pub fn node(&self) -> &Node {
         &self.graph.nodes[self.id]

@@ -9,6 +9,7 @@ mod im2col;
 mod pointwise;
 mod pool;
 mod resize;
+mod sums;
 mod window;
 
 pub use access::Real;
@@ -16,4 +17,5 @@ pub use conv::{Conv2d, conv2d, conv2d_input_vjp, conv2d_weight_vjp};
 pub use pointwise::{channel_affine, map, zip};
 pub use pool::{avg_pool2d, avg_pool2d_vjp, max_pool2d, max_pool2d_vjp};
 pub use resize::{Resize, interpolate, interpolate_vjp};
+pub use sums::{is_zero, kept_by_bias, kept_by_stabilizer, sum};
 pub use window::{Pool2d, Window};

@@ -42,7 +42,7 @@ impl Drawn {
 
     fn site(&self) -> Site {
         let graph: Arc<Graph> = Arc::new(Builder::new(&[1, 1, 1]).finish(0).unwrap());
-        Site { graph, id: 0, x: self.x.clone(), y: self.forward(&self.x, &self.w) }
+        Site::new(graph, 0, self.x.clone(), self.forward(&self.x, &self.w))
     }
 }
 
@@ -146,7 +146,8 @@ fn max_pooling_gives_all_of_the_gradient_to_the_first_greatest_value() {
     let x = Tensor::new(&[[[[3f64, 3.0], [1.0, 3.0]]]], &Device::Cpu).unwrap();
     let graph: Arc<Graph> = Arc::new(Builder::new(&[1, 1, 1]).finish(0).unwrap());
     let op = MaxPool { pool };
-    let site = Site { graph, id: 0, y: op.forward(&[&x], &[]).unwrap(), x: vec![x] };
+    let y = op.forward(&[&x], &[]).unwrap();
+    let site = Site::new(graph, 0, vec![x], y);
     let gradient = op.vjp(&site, &[], &Tensor::new(&[[[[2f64]]]], &Device::Cpu).unwrap(), 0).unwrap();
     assert_eq!(numbers(&gradient), [2.0, 0.0, 0.0, 0.0]);
 }

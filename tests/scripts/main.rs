@@ -16,5 +16,6 @@ mod numbers;
 mod objectives;
 mod params;
 mod plugins;
+mod rules;
 mod steps;
 mod types;

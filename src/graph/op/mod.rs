@@ -80,6 +80,11 @@ pub trait Op: Debug + Send + Sync {
         Ok(vec![])
     }
 
+    /// A pool with the same windows that takes their mean.
+    fn mean(&self) -> Option<Arc<dyn Op>> {
+        None
+    }
+
     /// What training drops of its value, if it does.
     fn dropout(&self) -> Option<Dropout> {
         None

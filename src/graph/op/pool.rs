@@ -4,6 +4,7 @@ use super::{Op, Site, maps};
 use crate::kernel::{self, Pool2d};
 use anyhow::{Result, ensure};
 use candle_core::Tensor;
+use std::sync::Arc;
 
 /// The greatest value of each window; PyTorch's `MaxPool2d`.
 #[derive(Debug)]
@@ -48,6 +49,10 @@ impl Op for MaxPool {
     fn vjp(&self, at: &Site, _: &[Tensor], dy: &Tensor, _: usize) -> Result<Tensor> {
         kernel::max_pool2d_vjp(dy, &at.x[0], &self.pool)
     }
+
+    fn mean(&self) -> Option<Arc<dyn Op>> {
+        Some(Arc::new(AvgPool { pool: self.pool, include_pad: true }))
+    }
 }
 
 impl Op for AvgPool {
@@ -66,6 +71,10 @@ impl Op for AvgPool {
 
     fn vjp(&self, at: &Site, _: &[Tensor], dy: &Tensor, _: usize) -> Result<Tensor> {
         kernel::avg_pool2d_vjp(dy, at.x[0].dims(), &self.pool, self.include_pad)
+    }
+
+    fn mean(&self) -> Option<Arc<dyn Op>> {
+        Some(Arc::new(AvgPool { pool: self.pool, include_pad: self.include_pad }))
     }
 }
 
@@ -112,6 +121,10 @@ impl Op for AdaptiveAvgPool {
         let (rows, columns) = (cells(h, self.output.0, dy)?, cells(w, self.output.1, dy)?);
         on_both_sides(dy, &rows.t()?.contiguous()?, &columns.t()?.contiguous()?)
     }
+
+    fn mean(&self) -> Option<Arc<dyn Op>> {
+        Some(Arc::new(Self { output: self.output }))
+    }
 }
 
 impl Op for GlobalAvgPool {
@@ -132,5 +145,9 @@ impl Op for GlobalAvgPool {
         let (n, c, h, w) = at.x[0].dims4()?;
         let share = (dy / (h * w) as f64)?.reshape((n, c, 1, 1))?;
         Ok(share.broadcast_as((n, c, h, w))?.contiguous()?)
+    }
+
+    fn mean(&self) -> Option<Arc<dyn Op>> {
+        Some(Arc::new(Self))
     }
 }

@@ -3,11 +3,12 @@
 //! A function and not a method of the trace: a closure that uses the object whose method it is given to is refused by
 //! the engine.
 
+use super::model::facts;
 use super::objective::Objective;
 use super::options::Options;
 use super::{Guard, Out, Run, classes, in_type_of, out};
 use crate::backward::{self, Composite, Lrp, Relevance, Selector, Walk};
-use crate::graph::{Node, NodeId, Site, Trace, op::KINDS};
+use crate::graph::{Graph, Node, NodeId, Site, Trace, op::KINDS};
 use crate::script::report::Inner;
 use anyhow::{Context, Result, anyhow, bail, ensure};
 use candle_core::Tensor;
@@ -80,7 +81,7 @@ fn go(guard: &Guard, context: &NativeCallContext, run: &Run, seed: &Dynamic, opt
         to: to.unwrap_or_else(|| vec![0]),
         trace,
         seeds: in_types_of(trace, seeds(context, run, seed)?)?,
-        composite: composite(context, options.get("rules"))?,
+        composite: composite(context, &trace.graph, options.get("rules"))?,
         params: o.switch("params", false)?,
         tick: &tick,
     }
@@ -137,25 +138,40 @@ fn targets(trace: &Trace, to: Option<&Dynamic>) -> Result<Option<Vec<NodeId>>> {
     names.iter().map(|n| trace.graph.find(n)).collect::<Result<_>>().map(Some)
 }
 
-/// The rules of `[[selector, |site, r| …], [selector, zplus()], …]`.
-fn composite<'a>(context: &'a NativeCallContext<'a>, rules: Option<&Dynamic>) -> Result<Composite<'a>> {
+/// The rules of `[[selector, |site, r| …], [selector, zplus()], …]`; a selector is a kind, a name or a predicate
+/// `|layer| layer.parameters > 0`.
+pub(super) fn composite<'a>(
+    context: &'a NativeCallContext<'a>,
+    graph: &Graph,
+    rules: Option<&Dynamic>,
+) -> Result<Composite<'a>> {
     let Some(rules) = rules else { return Ok(Composite::gradient()) };
     let form = "rules are an array of [selector, |site, r| …]";
     let rules = rules.clone().try_cast::<Array>().context(form)?;
     rules.into_iter().try_fold(Composite::gradient(), |composite, rule| {
         let pair = rule.try_cast::<Array>().filter(|p| p.len() == 2).context(form)?;
-        let selector = pair[0]
-            .clone()
-            .into_string()
-            .map_err(|_| anyhow!("{form}; a selector is \"conv|linear\" or \"features.*\""))?;
-        let selector = Selector::parse(&selector, KINDS)?;
+        let selector = selector(context, graph, &pair[0])?;
         if let Some(rule) = pair[1].read_lock::<Lrp>() {
-            return Ok(composite.with(selector, rule.clone().rule()));
+            return Ok(composite.with_named(selector, &rule.to_string(), rule.clone().rule()));
         }
         let closure = pair[1].clone().try_cast::<FnPtr>().context(form)?;
         let rule = move |site: &Site, r: &Tensor| call(context, &closure, site, r);
         Ok(composite.with(selector, Box::new(rule)))
     })
+}
+
+fn selector(context: &NativeCallContext, graph: &Graph, value: &Dynamic) -> Result<Selector> {
+    if let Some(predicate) = value.read_lock::<FnPtr>() {
+        let chosen = graph.nodes.iter().filter_map(|node| {
+            let answer: Result<bool, _> = predicate.call_within_context(context, (facts(graph, node),));
+            answer.map_err(|e| Inner(e).into()).map(|yes| yes.then(|| node.name.clone())).transpose()
+        });
+        return Ok(Selector::Among(chosen.collect::<Result<_>>()?));
+    }
+    let text = value.clone().into_string().map_err(|kind| {
+        anyhow!("a selector is \"conv|linear\", \"features.*\" or |layer| layer.parameters > 0, got {kind}")
+    })?;
+    Selector::parse(&text, KINDS)
 }
 
 /// Calls a rule; it gives the relevance of the only input, or an array with one for each.

@@ -10,6 +10,7 @@ mod data;
 pub(super) mod declare;
 mod elementwise;
 mod figure;
+mod ledger;
 mod make;
 mod model;
 mod objective;
@@ -19,6 +20,7 @@ mod randomize;
 mod reduce;
 mod rules;
 mod shape;
+mod site;
 mod spatial;
 mod variable;
 
@@ -53,6 +55,8 @@ pub(super) fn register(engine: &mut Engine, guard: &Arc<Guard>) {
     ball::register(engine);
     codec::register(engine);
     rules::register(engine);
+    site::register(engine);
+    ledger::register(engine);
     figure::register(engine);
     declare::register(engine);
     context::register(engine, guard);

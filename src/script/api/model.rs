@@ -1,9 +1,9 @@
 //! The network, and its runs: `cx.model.forward(x)`, `trace["features.12"]`, `trace.top`.
 
 use super::backward::Seed;
-use super::{Guard, Out, classes, in_type_of, one_or_many, out, size};
+use super::{Guard, Out, classes, one_or_many, out};
 use crate::backward::Relevance;
-use crate::graph::{Node, Site, Trace};
+use crate::graph::{Graph, Node, Trace};
 use crate::model::{Card, Model};
 use anyhow::{Result, ensure};
 use candle_core::{D, Tensor};
@@ -44,11 +44,9 @@ pub(super) fn register(engine: &mut Engine, guard: &Arc<Guard>) {
     engine.register_type_with_name::<Model>("Model");
     engine.register_type_with_name::<Run>("Trace");
     engine.register_type_with_name::<Relevance>("Relevance");
-    engine.register_type_with_name::<Site>("Site");
     model(engine, guard);
     trace(engine);
     relevance(engine);
-    site(engine);
 }
 
 fn model(engine: &mut Engine, guard: &Arc<Guard>) {
@@ -63,7 +61,7 @@ fn model(engine: &mut Engine, guard: &Arc<Guard>) {
     engine.register_get("layers", |m: &mut Model| -> Array {
         m.graph.nodes.iter().map(|n| n.name.clone().into()).collect()
     });
-    engine.register_fn("layer", |m: &mut Model, name: &str| out(m.graph.node(name).map(|node| facts(m, node))));
+    engine.register_fn("layer", |m: &mut Model, name: &str| out(m.graph.node(name).map(|node| facts(&m.graph, node))));
     engine.register_fn("folded", |m: &mut Model| -> Out<Model> {
         out(m.graph.folded().map(|graph| Model { graph: graph.into(), ..m.clone() }))
     });
@@ -75,8 +73,8 @@ fn model(engine: &mut Engine, guard: &Arc<Guard>) {
 }
 
 /// `#{ name, kind, shape, inputs, parameters, formula }` of a layer, its shape without the batch.
-fn facts(model: &Model, node: &Node) -> Map {
-    let inputs: Array = node.inputs.iter().map(|&i| model.graph.nodes[i].name.clone().into()).collect();
+pub(super) fn facts(graph: &Graph, node: &Node) -> Map {
+    let inputs: Array = node.inputs.iter().map(|&i| graph.nodes[i].name.clone().into()).collect();
     let shape: Array = node.shape[1..].iter().map(|&n| Dynamic::from(n as INT)).collect();
     Map::from([
         ("name".into(), node.name.clone().into()),
@@ -124,30 +122,5 @@ fn relevance(engine: &mut Engine) {
     });
     engine.register_get("params", |r: &mut Relevance| -> Map {
         r.params.iter().map(|(name, t)| (name.as_str().into(), Dynamic::from(t.clone()))).collect()
-    });
-}
-
-fn site(engine: &mut Engine) {
-    engine.register_get("x", |s: &mut Site| {
-        out(s.x.first().cloned().ok_or_else(|| anyhow::anyhow!("the input reads nothing")))
-    });
-    engine.register_get("inputs", |s: &mut Site| -> Array { s.x.iter().cloned().map(Dynamic::from).collect() });
-    engine.register_get("y", |s: &mut Site| s.y.clone());
-    engine.register_get("name", |s: &mut Site| s.node().name.clone());
-    engine.register_get("kind", |s: &mut Site| s.node().op.kind().to_string());
-    engine.register_get("params", |s: &mut Site| -> Map {
-        let node = s.node();
-        let names = node.op.params().into_iter().map(|p| p.name);
-        names.zip(&node.params).map(|(name, t)| (name.as_str().into(), Dynamic::from(t.clone()))).collect()
-    });
-    engine.register_fn("vjp", |s: &mut Site, dy: Tensor| out(in_type_of(&s.y, &dy).and_then(|dy| s.vjp(&dy, 0))));
-    engine.register_fn("vjp", |s: &mut Site, dy: Tensor, i: INT| -> Out<Tensor> {
-        out(size(i, "an input").and_then(|i| {
-            ensure!(i < s.x.len(), "input {i} of a layer with {}", s.x.len());
-            s.vjp(&in_type_of(&s.y, &dy)?, i)
-        }))
-    });
-    engine.register_fn("forward", |s: &mut Site, x: Tensor| {
-        out(in_type_of(&s.y, &x).and_then(|x| s.node().forward(&[&x])))
     });
 }

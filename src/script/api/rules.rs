@@ -22,6 +22,16 @@ pub(super) fn register(engine: &mut Engine) {
     engine.register_fn("flat", || Lrp::Flat);
     engine.register_fn("wsquare", || Lrp::WSquare);
     engine.register_fn("pass", || Lrp::Pass);
+    engine.register_fn("proportional", || Lrp::Proportional);
+    engine.register_fn("absolute", || Lrp::Absolute);
+    engine.register_fn("reweigh", |positive: FLOAT, negative: FLOAT| reweigh(positive, negative, 1e-6, Bias::Full));
+    engine.register_fn("reweigh", |positive: FLOAT, negative: FLOAT, epsilon: FLOAT, b: &str| -> Out<Lrp> {
+        out(bias(b).map(|b| reweigh(positive, negative, epsilon, b)))
+    });
+}
+
+fn reweigh(positive: f64, negative: f64, epsilon: f64, bias: Bias) -> Lrp {
+    Lrp::Reweigh { positive, negative, epsilon, bias }
 }
 
 fn bias(name: &str) -> Result<Bias> {

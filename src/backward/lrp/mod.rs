@@ -1,0 +1,253 @@
+//! Layer-wise relevance propagation: from the relevance of a layer's value to that of its inputs.
+//!
+//! Each rule names the terms that share relevance, [`share`] does it. Formulas and defaults are those of Bach et al. 2015
+//! (doi:10.1371/journal.pone.0130140) and Montavon et al. 2019 (doi:10.1007/978-3-030-28954-6_10), with zennit's reading
+//! where libraries differ.
+
+mod share;
+
+pub use share::{Denominator, Term, share};
+
+use super::composite::Rule;
+use crate::graph::{Account, Site};
+use crate::kernel;
+use anyhow::{Result, ensure};
+use candle_core::Tensor;
+use share::divided;
+use std::fmt;
+
+/// Added to denominators of rules that have no ε of their own, away from zero.
+const STABILIZER: f64 = 1e-6;
+
+/// What part the bias takes in denominators.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Bias {
+    /// Its positive part with what is positive, its negative part with the rest (zennit, lrp_toolbox).
+    #[default]
+    Split,
+    /// All of it in every denominator (captum, innvestigate).
+    Full,
+    /// None.
+    Zero,
+}
+
+/// One rule.
+#[derive(Clone, Debug)]
+pub enum Lrp {
+    /// `x · Jᵀ(r / (z + ε sign z))`; for layers without weights too (additions, means).
+    Epsilon(f64, Bias),
+    /// Positive parts count `1 + γ` times where the value is positive, negative ones where it is negative.
+    Gamma(f64, Bias),
+    /// `α` times the share of what is positive, minus `β` times that of what is negative; z⁺ is `(1, 0)`.
+    AlphaBeta(f64, f64, Bias),
+    /// Positive weights count `positive` times, negative ones `negative` times, whatever the signs of inputs: captum's γ is
+    /// `(1 + γ, 1)`, its α1β0 `(1, 0)`.
+    Reweigh {
+        /// What positive weights are multiplied by.
+        positive: f64,
+        /// What negative weights are multiplied by.
+        negative: f64,
+        /// The stabiliser.
+        epsilon: f64,
+        /// The bias.
+        bias: Bias,
+    },
+    /// For pixels between `low` and `high`, `(1, C, 1, 1)`: `x w − low w⁺ − high w⁻`.
+    ZBox(Tensor, Tensor),
+    /// Alike for every input of a window.
+    Flat,
+    /// By the squares of the weights.
+    WSquare,
+    /// On to the only input, unchanged.
+    Pass,
+    /// A pool's relevance by what each value adds to the mean of its window, also where the greatest was taken.
+    Proportional,
+    /// A batch norm's by `|x w| / (|x w| + |b|)` (Hui & Binder 2019, doi:10.1007/978-3-030-20518-8_18).
+    Absolute,
+}
+
+impl Lrp {
+    /// As a rule of a composite.
+    pub fn rule<'a>(self) -> Rule<'a> {
+        Box::new(move |site, r| self.apply(site, r))
+    }
+
+    /// The relevance of each input; what is kept back is noted at the site.
+    ///
+    /// Errors where the layer has no weights and the rule needs some, or several inputs and the rule knows one.
+    pub fn apply(&self, site: &Site, r: &Tensor) -> Result<Vec<Tensor>> {
+        if let Self::Epsilon(epsilon, bias) = self {
+            return shared_by_value(site, r, *epsilon, *bias);
+        }
+        let kind = site.node().op.kind();
+        ensure!(site.x.len() == 1, "the rule {self} is for layers with one input, not for {kind}");
+        Ok(vec![match self {
+            Self::Pass => {
+                ensure!(r.dims() == site.x[0].dims(), "relevance cannot pass where the shape changes");
+                r.clone()
+            }
+            Self::Proportional => proportional(site, r)?,
+            Self::Absolute => absolute(site, r)?,
+            rule => {
+                let weights = site.node().op.with_bias().is_some();
+                ensure!(weights, "the rule {self} is for layers with weights, conv and linear, not {kind}");
+                rule.by_weights(&Parts::new(site)?, r)?
+            }
+        }])
+    }
+
+    fn by_weights(&self, parts: &Parts, r: &Tensor) -> Result<Tensor> {
+        match self {
+            Self::AlphaBeta(alpha, beta, bias) => parts.alpha_beta(r, *alpha, *beta, *bias),
+            Self::Gamma(gamma, bias) => parts.gamma(r, *gamma, *bias),
+            Self::Reweigh { positive, negative, epsilon, bias } => {
+                let w = ((plus(parts.w)? * *positive)? + (minus(parts.w)? * *negative)?)?;
+                let bias = if *bias == Bias::Zero { None } else { parts.b };
+                share(parts.site, r, &[(parts.x.clone(), w)], Denominator { bias, epsilon: *epsilon })
+            }
+            Self::ZBox(low, high) => parts.zbox(r, low, high),
+            Self::WSquare => parts.of_weights(r, parts.w.sqr()?),
+            _ => parts.of_weights(r, parts.w.ones_like()?),
+        }
+    }
+}
+
+impl fmt::Display for Lrp {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Epsilon(epsilon, _) => write!(f, "epsilon({epsilon:?})"),
+            Self::Gamma(gamma, _) => write!(f, "gamma({gamma})"),
+            Self::AlphaBeta(1.0, 0.0, _) => f.write_str("zplus"),
+            Self::AlphaBeta(alpha, beta, _) => write!(f, "alpha_beta({alpha}, {beta})"),
+            Self::Reweigh { positive, negative, .. } => write!(f, "reweigh({positive}, {negative})"),
+            Self::ZBox(..) => f.write_str("zbox"),
+            Self::Flat => f.write_str("flat"),
+            Self::WSquare => f.write_str("wsquare"),
+            Self::Pass => f.write_str("pass"),
+            Self::Proportional => f.write_str("proportional"),
+            Self::Absolute => f.write_str("absolute"),
+        }
+    }
+}
+
+/// `x · Jᵀ(r / y)` for every input, `y` the value that the layer gave.
+fn shared_by_value(site: &Site, r: &Tensor, epsilon: f64, bias: Bias) -> Result<Vec<Tensor>> {
+    let node = site.node();
+    let own = node.params.get(1).filter(|_| node.op.with_bias().is_some());
+    let (y, bias) = match (bias, own) {
+        (Bias::Zero, Some(_)) => (node.op.forward(&[&site.x[0]], &node.params[..1])?, None),
+        (_, own) => (site.y.clone(), own),
+    };
+    let s = divided(site, r, &y, Denominator { bias, epsilon })?;
+    (0..site.x.len()).map(|i| Ok((&site.x[i] * site.vjp(&s, i)?)?)).collect()
+}
+
+fn proportional(site: &Site, r: &Tensor) -> Result<Tensor> {
+    let node = site.node();
+    let Some(mean) = node.op.mean() else {
+        anyhow::bail!("the rule proportional is for pools, not for {}", node.op.kind());
+    };
+    let y = mean.forward(&[&site.x[0]], &[])?;
+    let s = divided(site, r, &y, Denominator { bias: None, epsilon: STABILIZER })?;
+    Ok((&site.x[0] * mean.vjp(site, &[], &s, 0)?)?)
+}
+
+/// By the magnitudes of what the value has of its input, `y − f(0)`, and of `f(0)`.
+fn absolute(site: &Site, r: &Tensor) -> Result<Tensor> {
+    let node = site.node();
+    let zero = site.x[0].narrow(0, 0, 1)?.zeros_like()?;
+    let shift = node.forward(&[&zero])?;
+    let own = site.y.broadcast_sub(&shift)?.abs()?;
+    let whole = (own.broadcast_add(&shift.abs()?)? + STABILIZER)?;
+    let relevance = ((r * own)? / &whole)?;
+    let stabilizer = kernel::sum(&(r / whole)?)? * STABILIZER;
+    let bias = kernel::sum(r)? - kernel::sum(&relevance)? - stabilizer;
+    site.keep_back(Account { bias, stabilizer, missing: 0.0 });
+    Ok(relevance)
+}
+
+/// A layer with weights, taken apart by sign.
+struct Parts<'a> {
+    site: &'a Site,
+    x: &'a Tensor,
+    w: &'a Tensor,
+    b: Option<&'a Tensor>,
+}
+
+type Sign = fn(&Tensor) -> Result<Tensor>;
+
+impl<'a> Parts<'a> {
+    fn new(site: &'a Site) -> Result<Self> {
+        let params = &site.node().params;
+        ensure!(!params.is_empty(), "the layer has no weights yet");
+        Ok(Self { site, x: &site.x[0], w: &params[0], b: params.get(1) })
+    }
+
+    /// The bias of a part: changed as the weights are, whole, or none.
+    fn bias(&self, bias: Bias, of: impl Fn(&Tensor) -> Result<Tensor>) -> Result<Option<Tensor>> {
+        match (self.b, bias) {
+            (Some(b), Bias::Split) => of(b).map(Some),
+            (Some(b), Bias::Full) => Ok(Some(b.clone())),
+            _ => Ok(None),
+        }
+    }
+
+    /// What adds up to a value of one sign: `x⁺ w⁺ + x⁻ w⁻`, or `x⁺ w⁻ + x⁻ w⁺`, with weights of a sign made by
+    /// `same` and of the other by `other`.
+    fn terms(
+        &self,
+        same: impl Fn(&Tensor) -> Result<Tensor>,
+        other: impl Fn(&Tensor) -> Result<Tensor>,
+    ) -> Result<[Term; 2]> {
+        Ok([(plus(self.x)?, same(self.w)?), (minus(self.x)?, other(self.w)?)])
+    }
+
+    fn alpha_beta(&self, r: &Tensor, alpha: f64, beta: f64, bias: Bias) -> Result<Tensor> {
+        let half = |weight: f64, same: Sign, other: Sign| {
+            let bias = self.bias(bias, same)?;
+            let of = Denominator { bias: bias.as_ref(), epsilon: STABILIZER };
+            share(self.site, &(r * weight)?, &self.terms(same, other)?, of)
+        };
+        let positive = half(alpha, plus, minus)?;
+        if beta == 0.0 { Ok(positive) } else { Ok((positive + half(-beta, minus, plus)?)?) }
+    }
+
+    fn gamma(&self, r: &Tensor, gamma: f64, bias: Bias) -> Result<Tensor> {
+        let more = |sign: Sign| move |t: &Tensor| -> Result<Tensor> { Ok((t + (sign(t)? * gamma)?)?) };
+        let y = &self.site.y;
+        let half = |same: Sign, other: Sign, place: Tensor| {
+            let bias = self.bias(bias, more(same))?;
+            let of = Denominator { bias: bias.as_ref(), epsilon: STABILIZER };
+            share(self.site, &(r * place.to_dtype(r.dtype())?)?, &self.terms(more(same), more(other))?, of)
+        };
+        let missing = kernel::sum(&(r * y.eq(0.0)?.to_dtype(r.dtype())?)?)?;
+        self.site.keep_back(Account { missing, ..Account::default() });
+        let positive = half(plus, minus, y.gt(0.0)?)?;
+        Ok((positive + half(minus, plus, y.lt(0.0)?)?)?)
+    }
+
+    fn zbox(&self, r: &Tensor, low: &Tensor, high: &Tensor) -> Result<Tensor> {
+        let fill = |t: &Tensor| -> Result<Tensor> {
+            Ok(t.to_dtype(self.x.dtype())?.broadcast_as(self.x.shape())?.contiguous()?)
+        };
+        let terms = [
+            (self.x.clone(), self.w.clone()),
+            (fill(low)?, plus(self.w)?.neg()?),
+            (fill(high)?, minus(self.w)?.neg()?),
+        ];
+        share(self.site, r, &terms, Denominator { bias: None, epsilon: STABILIZER })
+    }
+
+    /// Shares that depend on weights alone, as if every input were 1.
+    fn of_weights(&self, r: &Tensor, w: Tensor) -> Result<Tensor> {
+        share(self.site, r, &[(self.x.ones_like()?, w)], Denominator { bias: None, epsilon: STABILIZER })
+    }
+}
+
+fn plus(t: &Tensor) -> Result<Tensor> {
+    Ok(t.relu()?)
+}
+
+fn minus(t: &Tensor) -> Result<Tensor> {
+    Ok(t.minimum(&t.zeros_like()?)?)
+}

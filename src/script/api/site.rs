@@ -1,0 +1,77 @@
+//! One layer in a run, as a rule sees it: `site.x`, `site.y`, `site.vjp(r)`, `site.share(r, [[x, w]])`.
+
+use super::options::Options;
+use super::{Out, in_type_of, out, size};
+use crate::backward::{Denominator, Term, share};
+use crate::graph::Site;
+use anyhow::{Context, Result, ensure};
+use candle_core::Tensor;
+use rhai::{Array, Dynamic, Engine, INT, Map};
+
+pub(super) fn register(engine: &mut Engine) {
+    engine.register_type_with_name::<Site>("Site");
+    engine.register_get("x", |s: &mut Site| {
+        out(s.x.first().cloned().ok_or_else(|| anyhow::anyhow!("the input reads nothing")))
+    });
+    engine.register_get("inputs", |s: &mut Site| -> Array { s.x.iter().cloned().map(Dynamic::from).collect() });
+    engine.register_get("y", |s: &mut Site| s.y.clone());
+    engine.register_get("name", |s: &mut Site| s.node().name.clone());
+    engine.register_get("kind", |s: &mut Site| s.node().op.kind().to_string());
+    engine.register_get("params", |s: &mut Site| -> Map {
+        let node = s.node();
+        let names = node.op.params().into_iter().map(|p| p.name);
+        names.zip(&node.params).map(|(name, t)| (name.as_str().into(), Dynamic::from(t.clone()))).collect()
+    });
+    engine.register_get("weight", |s: &mut Site| out(weight(s).cloned()));
+    engine.register_get("bias", |s: &mut Site| -> Dynamic {
+        s.node().params.get(1).filter(|_| weight(s).is_ok()).map_or(Dynamic::UNIT, |b| Dynamic::from(b.clone()))
+    });
+    engine.register_fn("share", |s: &mut Site, r: Tensor, terms: Array| out(shared(s, &r, &terms, &Map::new())));
+    engine.register_fn("share", |s: &mut Site, r: Tensor, terms: Array, options: Map| {
+        out(shared(s, &r, &terms, &options))
+    });
+    engine.register_fn("vjp", |s: &mut Site, dy: Tensor| out(in_type_of(&s.y, &dy).and_then(|dy| s.vjp(&dy, 0))));
+    engine.register_fn("vjp", |s: &mut Site, dy: Tensor, i: INT| -> Out<Tensor> {
+        out(size(i, "an input").and_then(|i| {
+            ensure!(i < s.x.len(), "input {i} of a layer with {}", s.x.len());
+            s.vjp(&in_type_of(&s.y, &dy)?, i)
+        }))
+    });
+    engine.register_fn("forward", |s: &mut Site, x: Tensor| {
+        out(in_type_of(&s.y, &x).and_then(|x| s.node().forward(&[&x])))
+    });
+}
+
+/// The weight of a layer that has one and is linear: conv, linear.
+fn weight(site: &Site) -> Result<&Tensor> {
+    let node = site.node();
+    let weight = node.params.first().filter(|_| node.op.with_bias().is_some());
+    weight.with_context(|| format!("layer \"{}\" ({}) has no weight; conv and linear do", node.name, node.op.kind()))
+}
+
+/// `Σ x · J(w)ᵀ (r / (Σ x w + b))` of terms `[[x, w], …]`; options: `bias` (none), `epsilon` (1e-6).
+fn shared(site: &Site, r: &Tensor, terms: &Array, options: &Map) -> Result<Tensor> {
+    const FORM: &str = "terms are an array of [x, w]: inputs, and weights of the layer's shape";
+    let o = Options::new("share", options.clone(), &["bias", "epsilon"])?;
+    let own = weight(site)?;
+    let part = |value: &Dynamic, like: &Tensor| -> Result<Tensor> {
+        let t = in_type_of(like, &value.clone().try_cast::<Tensor>().context(FORM)?)?;
+        ensure!(t.dims() == like.dims(), "a term of shape {:?} where {:?} is needed; {FORM}", t.dims(), like.dims());
+        Ok(t)
+    };
+    let term = |value: &Dynamic| -> Result<Term> {
+        let pair = value.clone().try_cast::<Array>().filter(|p| p.len() == 2).context(FORM)?;
+        Ok((part(&pair[0], &site.x[0])?, part(&pair[1], own)?))
+    };
+    let terms = terms.iter().map(term).collect::<Result<Vec<_>>>()?;
+    let bias = match options.get("bias").filter(|b| !b.is_unit()) {
+        Some(bias) => Some(part(bias, &own.flatten_from(1)?.narrow(1, 0, 1)?.flatten_all()?)?),
+        None => None,
+    };
+    share(
+        site,
+        &in_type_of(&site.y, r)?,
+        &terms,
+        Denominator { bias: bias.as_ref(), epsilon: o.number("epsilon", 1e-6)? },
+    )
+}

@@ -1,0 +1,110 @@
+//! Rules written in a script against the native ones, predicates, ledgers and coverage.
+
+use crate::common::{answer, failure, host, method, one_shot, session};
+use gradscope::render::{Body, Figure};
+
+/// A rule by its native name, and the same by hand.
+const PAIRS: [(&str, &str); 8] = [
+    ("epsilon(0.01)", "|s, r| s.x * s.vjp(r / s.y.stabilize(0.01))"),
+    ("flat()", "|s, r| s.share(r, [[ones_like(s.x), ones_like(s.weight)]])"),
+    ("wsquare()", "|s, r| s.share(r, [[ones_like(s.x), s.weight.square()]])"),
+    (
+        "zplus()",
+        "|s, r| s.share(r, [[s.x.relu(), s.weight.relu()], [-(-s.x).relu(), -(-s.weight).relu()]], #{ bias: s.bias.relu() })",
+    ),
+    (
+        "alpha_beta(2.0, 1.0)",
+        "|s, r| 2.0 * s.share(r, [[s.x.relu(), s.weight.relu()], [-(-s.x).relu(), -(-s.weight).relu()]], #{ bias: s.bias.relu() }) \
+              - s.share(r, [[s.x.relu(), -(-s.weight).relu()], [-(-s.x).relu(), s.weight.relu()]], #{ bias: -(-s.bias).relu() })",
+    ),
+    (
+        "gamma(0.5)",
+        "|s, r| s.share(r * (s.y > 0.0), [[s.x.relu(), s.weight + 0.5 * s.weight.relu()], \
+                [-(-s.x).relu(), s.weight - 0.5 * (-s.weight).relu()]], #{ bias: s.bias + 0.5 * s.bias.relu() }) \
+              + s.share(r * (s.y < 0.0), [[s.x.relu(), s.weight - 0.5 * (-s.weight).relu()], \
+                [-(-s.x).relu(), s.weight + 0.5 * s.weight.relu()]], #{ bias: s.bias - 0.5 * (-s.bias).relu() })",
+    ),
+    ("reweigh(1.25, 1.0)", "|s, r| s.share(r, [[s.x, s.weight + 0.25 * s.weight.relu()]], #{ bias: s.bias })"),
+    (
+        "zbox(full([1], -3.0), full([1], 3.0))",
+        "|s, r| s.share(r, [[s.x, s.weight], [full(s.x.shape, -3.0), -s.weight.relu()], [full(s.x.shape, 3.0), (-s.weight).relu()]])",
+    ),
+];
+
+#[test]
+fn rules_written_in_a_script_give_the_numbers_of_the_native_ones() {
+    for (native, by_hand) in PAIRS {
+        let body = format!(
+            "let t = cx.model.forward(cx.input); let rest = [\"relu|normalize\", pass()]; \
+             let a = backward(t, t.logit(1), #{{ rules: [[\"conv|linear\", {native}], rest] }}).input; \
+             let b = backward(t, t.logit(1), #{{ rules: [[\"conv|linear\", {by_hand}], rest] }}).input; \
+             `${{a.abs().max() > 1e-6}} ${{(a - b).abs().max() <= 1e-5 * a.abs().max()}}`"
+        );
+        assert_eq!(answer(&body), "true true", "{native}");
+    }
+}
+
+#[test]
+fn a_predicate_chooses_layers_by_what_is_known_of_them() {
+    let chosen = "let t = cx.model.forward(cx.input); let seen = [];
+        let rules = [[|l| l.kind == \"conv\" && l.shape[0] == 6, |s, r| s.vjp(r) * 0.0]];
+        backward(t, t.logit(1), #{ rules: rules })";
+    assert_eq!(answer(&format!("{chosen}[\"conv2\"].abs().max() > 0.0")), "true");
+    assert_eq!(answer(&format!("{chosen}[\"relu1\"].abs().max()")), "0.0");
+    let wrong =
+        failure("let t = cx.model.forward(cx.input);\nbackward(t, t.logit(1), #{ rules: [[|l| l.nothing, pass()]] })");
+    assert!(wrong.to_string().contains("nothing"), "{wrong}");
+}
+
+fn table(body: &str, title: &str) -> Vec<Vec<String>> {
+    let host = host();
+    let mut session = session(&host);
+    session.open(method(&host, &one_shot(body)));
+    let frame = session.run(&host).unwrap_or_else(|e| panic!("{e}"));
+    let figure = frame.figures.iter().find(|f: &&Figure| f.title == title).expect("the figure");
+    match &figure.body {
+        Body::Table { rows, .. } => rows.clone(),
+        other => panic!("{other:?}"),
+    }
+}
+
+#[test]
+fn a_ledger_tells_of_every_layer_from_the_scores_to_the_picture() {
+    let rows = table(
+        "let t = cx.model.forward(cx.input); \
+         [ledger(backward(t, t.logit(1), #{ rules: [[\"conv|linear\", epsilon(1e-6)], [\"relu|normalize\", pass()]] }))]",
+        "ledger",
+    );
+    let names: Vec<_> = rows.iter().map(|r| r[0].as_str()).collect();
+    assert_eq!(names, ["fc", "flatten", "relu2", "conv2", "pool1", "relu1", "conv1", "normalize", "input"]);
+    let number = |row: usize, column: usize| rows[row][column].parse::<f64>().unwrap_or(0.0);
+    assert_eq!(number(0, 1), 1.0);
+    for row in 0..rows.len() {
+        let off = number(row, 1) - (2..7).map(|c| number(row, c)).sum::<f64>();
+        assert!(off.abs() < 1e-3 * number(row, 1).abs().max(1.0), "{:?}", rows[row]);
+    }
+    let gradient = failure("let t = cx.model.forward(cx.input);\nledger(backward(t, t.logit(1)))");
+    assert!(gradient.to_string().contains("a gradient has no ledger"), "{gradient}");
+}
+
+#[test]
+fn coverage_marks_layers_without_a_rule_before_anything_runs() {
+    let rules = "[[\"conv1\", zplus()], [\"linear\", |s, r| r], [\"relu\", pass()]]";
+    let rows = table(&format!("[coverage(cx.model, {rules})]"), "coverage");
+    let of = |layer: &str| rows.iter().find(|r| r[0] == layer).expect("the layer").clone();
+    assert_eq!(of("conv1")[2..], ["zplus", ""]);
+    assert_eq!(of("fc")[2..], ["script", ""]);
+    assert_eq!(of("conv2")[2..], ["gradient", "! no rule"]);
+    assert_eq!(of("pool1")[2..], ["gradient", ""]);
+    assert_eq!(answer(&format!("uncovered(cx.model, {rules})")), "[\"conv2\", \"normalize\"]");
+}
+
+#[test]
+fn a_rule_that_needs_weights_says_so_where_there_are_none() {
+    for rule in ["|s, r| s.share(r, [[s.x, s.x]])", "|s, r| s.weight"] {
+        let report = failure(&format!(
+            "let t = cx.model.forward(cx.input);\nbackward(t, t.logit(1), #{{ rules: [[\"relu\", {rule}]] }})"
+        ));
+        assert!(report.to_string().contains("layer \"relu2\" (relu) has no weight"), "{report}");
+    }
+}
