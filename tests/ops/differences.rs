@@ -129,7 +129,7 @@ fn the_value_of_every_kind_has_the_shape_it_says_and_single_precision_agrees() {
             let (x, w): (Vec<_>, Vec<_>) = (drawn.x.iter().map(single).collect(), drawn.w.iter().map(single).collect());
             assert_close(&drawn.what, &drawn.forward(&x, &w), &site.y, 1e-5);
             let dy = Random(seed).tensor(site.y.dims());
-            let in_single = Site { x, y: single(&site.y), ..site.clone() };
+            let in_single = Site::new(site.graph.clone(), site.id, x, single(&site.y));
             for i in 0..drawn.x.len() {
                 let ours = drawn.case.op.vjp(&in_single, &w, &single(&dy), i).unwrap();
                 assert_close(&drawn.what, &ours, &drawn.case.op.vjp(&site, &drawn.w, &dy, i).unwrap(), 1e-5);
