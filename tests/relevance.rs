@@ -135,7 +135,7 @@ fn relevance_that_biases_absorb_is_accounted_for_on_a_network_of_resnet50s_size(
 fn relevance_is_conserved_through_a_reused_layer_and_leaky_relus_without_biases() {
     let graph = reused(false);
     let gamma = Lrp::Gamma(0.25, Bias::Split);
-    for rule in [EPSILON, ZPLUS, gamma, Lrp::Flat, Lrp::WSquare] {
+    for rule in [EPSILON, ZPLUS, gamma, Lrp::Flat, Lrp::WSquare(Bias::Zero)] {
         let relevance = relevance(&graph, vec![("stem|conv|linear", rule.clone())]);
         assert_accounted(&relevance);
         let (from, to) = (start(&relevance), sum(&relevance));
@@ -158,7 +158,11 @@ fn every_rule_accounts_for_what_it_keeps_back() {
             Lrp::Reweigh { positive: 1.0, negative: 0.0, epsilon: 1e-9, bias },
         ]
     };
-    for rule in [Bias::Split, Bias::Full, Bias::Zero].into_iter().flat_map(rules).chain([Lrp::Flat, Lrp::WSquare]) {
+    for rule in [Bias::Split, Bias::Full, Bias::Zero].into_iter().flat_map(rules).chain([
+        Lrp::Flat,
+        Lrp::WSquare(Bias::Split),
+        Lrp::WSquare(Bias::Zero),
+    ]) {
         let first = ("stem", box_rule.clone());
         let relevance = relevance(&graph, vec![first, ("conv|linear", rule), ("max_pool", Lrp::Proportional)]);
         assert_accounted(&relevance);

@@ -18,6 +18,8 @@ pub enum Selector {
     Among(Vec<String>),
     /// Nodes that one of these chooses.
     Any(Vec<Selector>),
+    /// Nodes that both choose.
+    Both(Box<Selector>, Box<Selector>),
 }
 
 /// Rules in order of precedence: the first whose selector fits a node is taken.
@@ -35,13 +37,20 @@ struct Choice<'a> {
 }
 
 impl Selector {
-    /// Reads `"conv|linear"` (kinds), `"features.*"` (a name), or several of them; a text that is a kind in `kinds` is one.
+    /// Reads `"conv|linear"` (kinds), `"features.*"` (a name), several of them, or `"conv: features.*"` (kinds and names);
+    /// a text that is a kind in `kinds` is one, but behind a colon it is a name.
     ///
     /// Errors on an empty text.
     pub fn parse(text: &str, kinds: &[&str]) -> Result<Self> {
+        if let Some((kind, name)) = text.split_once(':') {
+            let (kind, name) = (Self::parse(kind, kinds)?, Self::parse(name, &[])?);
+            return Ok(Self::Both(kind.into(), name.into()));
+        }
         let parts: Vec<_> = text.split('|').map(str::trim).collect();
         if parts.iter().any(|p| p.is_empty()) {
-            bail!("an empty selector; write a kind (\"conv|linear\") or a layer name (\"features.*\")");
+            bail!(
+                "an empty selector; write a kind (\"conv|linear\"), a layer name (\"features.*\") or both (\"conv: features.*\")"
+            );
         }
         if parts.iter().all(|p| kinds.contains(p)) {
             return Ok(Self::Kind(parts.into_iter().map(String::from).collect()));
@@ -58,6 +67,7 @@ impl Selector {
             Self::Kind(kinds) => kinds.iter().any(|k| k == node.op.kind()),
             Self::Name(glob) => matches(glob, &node.name),
             Self::Among(names) => names.contains(&node.name),
+            Self::Both(a, b) => a.fits(node) && b.fits(node),
             Self::Any(selectors) => selectors.iter().any(|s| s.fits(node)),
         }
     }
@@ -132,6 +142,8 @@ mod tests {
         assert_eq!(Selector::parse("conv1", &kinds).expect("name"), Selector::Name("conv1".into()));
         let both = Selector::Any(vec![Selector::Name("stem".into()), Selector::Kind(vec!["conv".into()])]);
         assert_eq!(Selector::parse("stem | conv", &kinds).expect("both"), both);
+        let named = Selector::Both(Selector::Kind(vec!["conv".into()]).into(), Selector::Name("linear".into()).into());
+        assert_eq!(Selector::parse("conv: linear", &kinds).expect("kind and name"), named);
         assert!(Selector::parse("conv|", &kinds).is_err());
     }
 }

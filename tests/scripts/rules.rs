@@ -24,7 +24,7 @@ const PAIRS: [(&str, &str); 8] = [
               + s.share(r * (s.y < 0.0), [[s.x.relu(), s.weight - 0.5 * (-s.weight).relu()], \
                 [-(-s.x).relu(), s.weight + 0.5 * s.weight.relu()]], #{ bias: s.bias - 0.5 * (-s.bias).relu() })",
     ),
-    ("reweigh(1.25, 1.0)", "|s, r| s.share(r, [[s.x, s.weight + 0.25 * s.weight.relu()]], #{ bias: s.bias })"),
+    ("gamma_plain(0.25)", "|s, r| s.share(r, [[s.x, s.weight + 0.25 * s.weight.relu()]], #{ bias: s.bias })"),
     (
         "zbox(full([1], -3.0), full([1], 3.0))",
         "|s, r| s.share(r, [[s.x, s.weight], [full(s.x.shape, -3.0), -s.weight.relu()], [full(s.x.shape, 3.0), (-s.weight).relu()]])",

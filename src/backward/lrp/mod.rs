@@ -56,8 +56,8 @@ pub enum Lrp {
     ZBox(Tensor, Tensor),
     /// Alike for every input of a window.
     Flat,
-    /// By the squares of the weights.
-    WSquare,
+    /// By the squares of the weights; a bias, unless none, squared in the denominator as zennit has it.
+    WSquare(Bias),
     /// On to the only input, unchanged.
     Pass,
     /// A pool's relevance by what each value adds to the mean of its window, also where the greatest was taken.
@@ -106,8 +106,8 @@ impl Lrp {
                 share(parts.site, r, &[(parts.x.clone(), w)], Denominator { bias, epsilon: *epsilon })
             }
             Self::ZBox(low, high) => parts.zbox(r, low, high),
-            Self::WSquare => parts.of_weights(r, parts.w.sqr()?),
-            _ => parts.of_weights(r, parts.w.ones_like()?),
+            Self::WSquare(bias) => parts.of_weights(r, parts.w.sqr()?, parts.bias(*bias, |b| Ok(b.sqr()?))?),
+            _ => parts.of_weights(r, parts.w.ones_like()?, None),
         }
     }
 }
@@ -122,7 +122,7 @@ impl fmt::Display for Lrp {
             Self::Reweigh { positive, negative, .. } => write!(f, "reweigh({positive}, {negative})"),
             Self::ZBox(..) => f.write_str("zbox"),
             Self::Flat => f.write_str("flat"),
-            Self::WSquare => f.write_str("wsquare"),
+            Self::WSquare(_) => f.write_str("wsquare"),
             Self::Pass => f.write_str("pass"),
             Self::Proportional => f.write_str("proportional"),
             Self::Absolute => f.write_str("absolute"),
@@ -239,8 +239,9 @@ impl<'a> Parts<'a> {
     }
 
     /// Shares that depend on weights alone, as if every input were 1.
-    fn of_weights(&self, r: &Tensor, w: Tensor) -> Result<Tensor> {
-        share(self.site, r, &[(self.x.ones_like()?, w)], Denominator { bias: None, epsilon: STABILIZER })
+    fn of_weights(&self, r: &Tensor, w: Tensor, bias: Option<Tensor>) -> Result<Tensor> {
+        let of = Denominator { bias: bias.as_ref(), epsilon: STABILIZER };
+        share(self.site, r, &[(self.x.ones_like()?, w)], of)
     }
 }
 

@@ -136,6 +136,7 @@ fn pointwise(engine: &mut Engine) {
     engine.register_fn("sigmoid", |x: &mut Handle, name: &str| out(x.then(name, op::Sigmoid)));
     engine.register_fn("tanh", |x: &mut Handle, name: &str| out(x.then(name, op::Tanh)));
     engine.register_fn("sin", |x: &mut Handle, name: &str| out(x.then(name, op::Sin)));
+    engine.register_fn("sin", |x: &mut Handle, name: &str| out(x.then(name, op::Sin)));
     engine.register_fn("softmax", |x: &mut Handle, name: &str| out(x.then(name, op::Softmax)));
     engine.register_fn("log_softmax", |x: &mut Handle, name: &str| out(x.then(name, op::LogSoftmax)));
     engine.register_fn("leaky_relu", |x: &mut Handle, name: &str| out(x.then(name, op::LeakyRelu { slope: 0.01 })));

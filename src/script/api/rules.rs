@@ -20,18 +20,20 @@ pub(super) fn register(engine: &mut Engine) {
     engine.register_fn("zplus", |b: &str| -> Out<Lrp> { out(bias(b).map(|b| Lrp::AlphaBeta(1.0, 0.0, b))) });
     engine.register_fn("zbox", |low: Tensor, high: Tensor| Lrp::ZBox(low, high));
     engine.register_fn("flat", || Lrp::Flat);
-    engine.register_fn("wsquare", || Lrp::WSquare);
+    engine.register_fn("wsquare", || Lrp::WSquare(Bias::Zero));
+    engine.register_fn("wsquare", |b: &str| -> Out<Lrp> { out(bias(b).map(Lrp::WSquare)) });
     engine.register_fn("pass", || Lrp::Pass);
     engine.register_fn("proportional", || Lrp::Proportional);
     engine.register_fn("absolute", || Lrp::Absolute);
-    engine.register_fn("reweigh", |positive: FLOAT, negative: FLOAT| reweigh(positive, negative, 1e-6, Bias::Full));
-    engine.register_fn("reweigh", |positive: FLOAT, negative: FLOAT, epsilon: FLOAT, b: &str| -> Out<Lrp> {
-        out(bias(b).map(|b| reweigh(positive, negative, epsilon, b)))
-    });
+    engine.register_fn("gamma_plain", |g: FLOAT| plain(1.0 + g, 1.0, Bias::Full));
+    engine.register_fn("gamma_plain", |g: FLOAT, b: &str| -> Out<Lrp> { out(bias(b).map(|b| plain(1.0 + g, 1.0, b))) });
+    engine.register_fn("zplus_plain", || plain(1.0, 0.0, Bias::Full));
+    engine.register_fn("zplus_plain", |b: &str| -> Out<Lrp> { out(bias(b).map(|b| plain(1.0, 0.0, b))) });
 }
 
-fn reweigh(positive: f64, negative: f64, epsilon: f64, bias: Bias) -> Lrp {
-    Lrp::Reweigh { positive, negative, epsilon, bias }
+/// Captum's rules, with its stabiliser.
+fn plain(positive: f64, negative: f64, bias: Bias) -> Lrp {
+    Lrp::Reweigh { positive, negative, epsilon: 1e-9, bias }
 }
 
 fn bias(name: &str) -> Result<Bias> {
