@@ -155,7 +155,7 @@ impl Run<'_> {
             None => call(self.engine, self.method, function, (cx,)),
             Some(state) => call(self.engine, self.method, function, (cx, state)),
         };
-        answer.map_err(|e| self.wrong(function, e))
+        answer.map_err(|e| self.wrong(function, *e))
     }
 
     /// The state at the method's end, or after so many steps; and the number of its step.
@@ -173,7 +173,7 @@ impl Run<'_> {
 
     /// Raw tensors by title, `map`, and what the last state says.
     fn answer(&self, answer: Dynamic, function: &str, end: Map) -> Result<Map> {
-        let figures = figures(answer).map_err(|e| self.wrong(function, raise(e)))?;
+        let figures = figures(answer).map_err(|e| self.wrong(function, *raise(e)))?;
         let mut map = Map::new();
         for figure in &figures {
             if let Some(values) = self.tensor(figure)? {
@@ -207,9 +207,9 @@ impl Run<'_> {
     }
 
     /// An error in the method that was asked keeps its place in that method's text.
-    fn wrong(&self, function: &str, error: Box<EvalAltResult>) -> anyhow::Error {
+    fn wrong(&self, function: &str, error: EvalAltResult) -> anyhow::Error {
         let place = || line_with(&self.method.source.text, &format!("fn {function}(")).unwrap_or(Position::NONE);
-        let error = match *error {
+        let error = match error {
             EvalAltResult::ErrorRuntime(text, Position::NONE) => EvalAltResult::ErrorRuntime(text, place()).into(),
             other => Box::new(other),
         };
