@@ -85,7 +85,12 @@ fn class(row: &ClassRow) -> Value {
 fn figure(figure: &Figure, files: &Files) -> Value {
     let range = figure.values().map(|v| json!([v.range().0, v.range().1]));
     let scale = render::range(figure).map(|r| json!({ "low": r.low, "high": r.high, "chosen": r.chosen }));
-    json!({ "title": figure.title, "file": files.shown, "raw": files.raw, "range": range, "scale": scale })
+    let mut all =
+        json!({ "title": figure.title, "file": files.shown, "raw": files.raw, "range": range, "scale": scale });
+    if let Body::Table { columns, rows } = &figure.body {
+        all["table"] = json!({ "columns": columns, "rows": rows });
+    }
+    all
 }
 
 /// The raw values, pictures with their batch of one.

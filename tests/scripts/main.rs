@@ -10,6 +10,7 @@ mod common;
 
 mod ask;
 mod errors;
+mod fidelity;
 mod hostile;
 mod inside;
 mod numbers;

@@ -1,0 +1,228 @@
+//! Measures of maps: their definitions against SciPy and PyTorch, and the laws that hold whatever the network.
+//!
+//! The numbers are in `tests/fixtures/fidelity.json`, written by `scripts/reference/fidelity.py`.
+
+use crate::common::{LABELS, answer, host, picture, session, uniform};
+use candle_core::{Device, Tensor};
+use gradscope::graph::{Builder, op};
+use gradscope::model::{Card, Model};
+use gradscope::render::{Body, Figure};
+use gradscope::script::host::Host;
+use gradscope::script::session::Session;
+use serde_json::Value;
+use std::sync::Arc;
+
+fn reference() -> Value {
+    serde_json::from_str(include_str!("../fixtures/fidelity.json")).unwrap()
+}
+
+fn map() -> Tensor {
+    Tensor::from_vec(uniform(7, 64), (1, 1, 8, 8), &Device::Cpu).unwrap()
+}
+
+/// A map of zeros with `value` at each of `places`.
+fn spots(places: &[usize], value: f32) -> Tensor {
+    let values = (0..64).map(|i| if places.contains(&i) { value } else { 0.0 }).collect::<Vec<_>>();
+    Tensor::from_vec(values, (1, 1, 8, 8), &Device::Cpu).unwrap()
+}
+
+/// What a measure shows at its end; `map` is judged, or a method's.
+fn ask(session: &mut Session, host: &Host, measure: &str, map: Option<Tensor>, set: &[(&str, &str)]) -> Vec<Figure> {
+    session.open(host.method(measure).expect("it compiles"));
+    for (name, value) in set {
+        session.set(name, value).unwrap_or_else(|e| panic!("{name}={value}: {e:#}"));
+    }
+    if let Some(map) = map {
+        session.give("given", map).expect("a map");
+    }
+    let mut frame = session.run(host).unwrap_or_else(|e| panic!("{measure}: {e:#}"));
+    while session.can_go_on() {
+        frame = session.step(host).unwrap_or_else(|e| panic!("{measure}: {e:#}"));
+    }
+    frame.figures
+}
+
+/// The same on the tiny network, asked about class 2.
+fn measured(measure: &str, map: Option<Tensor>, set: &[(&str, &str)]) -> Vec<Figure> {
+    let host = host();
+    let mut session = session(&host);
+    session.set_target(Some(2)).expect("a class");
+    ask(&mut session, &host, measure, map, set)
+}
+
+/// The number in a table's row of this name, in its column `column`.
+fn cell(figures: &[Figure], row: &str, column: usize) -> f64 {
+    let rows = figures.iter().filter_map(|f| match &f.body {
+        Body::Table { rows, .. } => Some(rows),
+        _ => None,
+    });
+    let found = rows.flatten().find(|r| r[0] == row).unwrap_or_else(|| panic!("no row \"{row}\" in {figures:?}"));
+    found[column].parse().expect("a number")
+}
+
+fn curve(figures: &[Figure], label: &str) -> Vec<f64> {
+    let series = figures.iter().filter_map(|f| match &f.body {
+        Body::Line { series, .. } => series.iter().find(|s| s.label == label),
+        _ => None,
+    });
+    series.flat_map(|s| &s.points).map(|p| f64::from(p.1)).collect()
+}
+
+fn near(ours: f64, theirs: f64, bound: f64) {
+    assert!((ours - theirs).abs() <= bound, "{ours} instead of {theirs}");
+}
+
+/// A network that is one linear layer without a bias, behind its normalisation.
+fn linear() -> Model {
+    let tiny = crate::common::tiny();
+    let mut b = Builder::new(&[3, 8, 8]);
+    let (mean, std) = (tiny.card.mean.clone(), tiny.card.std.clone());
+    let x = b.add("normalize", op::Normalize { mean, std }, &[0]).unwrap();
+    let x = b.add("flatten", op::Flatten, &[x]).unwrap();
+    let x = b.add("fc", op::Linear { input: 192, output: LABELS.len(), bias: false }, &[x]).unwrap();
+    let weight = Tensor::from_vec(uniform(5, 192 * 5), (5, 192), &Device::Cpu).unwrap();
+    let graph = b.finish(x).unwrap().with_weights([("fc.weight".to_string(), weight)].into()).unwrap();
+    let card = Card { name: "linear".into(), ..(*tiny.card).clone() };
+    Model { card: Arc::new(card), graph: Arc::new(graph), hash: "linear".into() }
+}
+
+fn of_linear(measure: &str, set: &[(&str, &str)]) -> Vec<Figure> {
+    let host = host();
+    let mut session = Session::new(&host, linear(), "picture", picture()).unwrap();
+    ask(&mut session, &host, measure, None, set)
+}
+
+#[test]
+fn deletion_and_insertion_are_those_of_rise() {
+    let figures = measured("deletion_insertion", Some(map()), &[("steps", "16")]);
+    let theirs = reference();
+    for name in ["deletion", "insertion"] {
+        let ours = curve(&figures, name);
+        let expected: Vec<f64> = theirs[name].as_array().unwrap().iter().map(|v| v.as_f64().unwrap()).collect();
+        assert_eq!(ours.len(), expected.len());
+        ours.iter().zip(&expected).for_each(|(a, b)| near(*a, *b, 1e-6));
+    }
+    near(cell(&figures, "rise", 1), theirs["deletion_area"].as_f64().unwrap(), 1e-6);
+    near(cell(&figures, "rise", 2), theirs["insertion_area"].as_f64().unwrap(), 1e-6);
+    near(cell(&figures, "trapezoid", 2), 16.0 * cell(&figures, "rise", 2), 1e-9);
+}
+
+#[test]
+fn pixel_flipping_takes_regions_in_order_and_averages_the_falls() {
+    let set = [("region", "2"), ("replace", "mean")];
+    let figures = measured("pixel_flipping", Some(map()), &set);
+    let theirs = reference();
+    near(cell(&figures, "most relevant first", 1), theirs["aopc_most"].as_f64().unwrap(), 1e-5);
+    near(cell(&figures, "least relevant first", 1), theirs["aopc_least"].as_f64().unwrap(), 1e-5);
+    let ends: Vec<_> = ["most relevant first", "least relevant first", "at random"]
+        .map(|n| curve(&figures, n))
+        .map(|c| (c[0], c[16]))
+        .to_vec();
+    assert!(ends.iter().all(|e| (e.0 - ends[0].0).abs() < 1e-5 && (e.1 - ends[0].1).abs() < 1e-5), "{ends:?}");
+}
+
+#[test]
+fn gini_index_and_entropy_are_those_of_the_papers() {
+    let figures = measured("sparseness", Some(map()), &[]);
+    near(cell(&figures, "Gini index", 1), reference()["gini"].as_f64().unwrap(), 1e-5);
+    near(cell(&figures, "entropy", 1), reference()["entropy"].as_f64().unwrap(), 1e-5);
+    let one = measured("sparseness", Some(spots(&[13], -2.0)), &[]);
+    near(cell(&one, "Gini index", 1), 1.0 - 1.0 / 64.0, 1e-6);
+    near(cell(&one, "entropy", 1), 0.0, 1e-6);
+    let even = measured("sparseness", Some(map().ones_like().unwrap()), &[]);
+    near(cell(&even, "Gini index", 1), 0.0, 1e-6);
+    near(cell(&even, "entropy / ln N", 1), 1.0, 1e-6);
+}
+
+#[test]
+fn rank_correlation_is_spearmans_with_shared_ranks() {
+    let theirs = reference();
+    let body = |values: &str| {
+        format!("import \"lib/fidelity\" as f; f::spearman(tensor({:?}), tensor({values}))", uniform(7, 64))
+    };
+    let ours: f64 = answer(&body(&theirs["other"].to_string())).parse().unwrap();
+    near(ours, theirs["spearman"].as_f64().unwrap(), 1e-9);
+    let itself: f64 = answer(&body(&format!("{:?}", uniform(7, 64)))).parse().unwrap();
+    near(itself, 1.0, 1e-12);
+}
+
+#[test]
+fn infidelity_of_a_linear_networks_exact_map_is_zero() {
+    let gradient = [("method", "guided_backprop"), ("settings", "rule=gradient"), ("samples", "64")];
+    let figures = of_linear("infidelity", &gradient);
+    assert!(cell(&figures, "mean square of f(x) - f(x - I)", 1) > 1.0);
+    near(cell(&figures, "infidelity", 1), 0.0, 1e-7);
+    near(cell(&figures, "the best factor", 1), 1.0, 1e-5);
+    let share = [("method", "integrated_gradients"), ("change", "square"), ("multiplied", "true"), ("samples", "64")];
+    let figures = of_linear("infidelity", &share);
+    assert!(cell(&figures, "mean square of f(x) - f(x - I)", 1) > 0.01);
+    near(cell(&figures, "infidelity", 1), 0.0, 1e-7);
+}
+
+#[test]
+fn a_map_that_says_nothing_is_as_wrong_as_the_changes_are_large() {
+    let figures = measured("infidelity", Some(spots(&[], 0.0)), &[]);
+    near(cell(&figures, "infidelity", 1), cell(&figures, "mean square of f(x) - f(x - I)", 1), 1e-9);
+    assert!(cell(&figures, "infidelity with the best factor", 1) <= cell(&figures, "infidelity", 1) + 1e-9);
+}
+
+#[test]
+fn a_map_that_never_changes_has_no_sensitivity_and_a_gradient_some() {
+    let fixed = measured("max_sensitivity", Some(map()), &[]);
+    assert_eq!(cell(&fixed, "max-sensitivity", 1), 0.0);
+    let gradient = measured("max_sensitivity", None, &[("radius", "0.1")]);
+    assert!(cell(&gradient, "max-sensitivity", 1) > 0.0);
+    assert!(cell(&gradient, "average sensitivity", 1) <= cell(&gradient, "max-sensitivity", 1));
+    assert_eq!(cell(&measured("max_sensitivity", None, &[("radius", "0")]), "max-sensitivity", 1), 0.0);
+}
+
+#[test]
+fn a_gradient_forgets_with_the_network_and_a_map_that_ignores_it_does_not() {
+    let gradient = measured("randomization", None, &[]);
+    let signed = curve(&gradient, "signed");
+    assert_eq!(signed.len(), 4, "as learned, and three layers with weights");
+    assert_eq!(signed[0], 1.0);
+    assert!(signed[1..].iter().all(|r| *r < 0.9), "{signed:?}");
+    let fixed = measured("randomization", Some(map()), &[]);
+    assert!(curve(&fixed, "signed").iter().chain(&curve(&fixed, "magnitude")).all(|r| (r - 1.0).abs() < 1e-6));
+}
+
+#[test]
+fn integrated_gradients_are_complete_and_so_is_lrp_without_biases() {
+    let ig = measured("completeness", None, &[("method", "integrated_gradients"), ("settings", "steps=1000")]);
+    let whole = cell(&ig, "f(x) - f(baseline)", 1).abs();
+    assert!(whole > 0.01);
+    near(cell(&ig, "sum - (f(x) - f(baseline))", 1), 0.0, 0.01 * whole);
+    let lrp = of_linear("completeness", &[("method", "lrp"), ("settings", "composite=Epsilon epsilon=0")]);
+    assert!(cell(&lrp, "f(x)", 1).abs() > 0.01);
+    near(cell(&lrp, "sum - f(x)", 1), 0.0, 1e-4);
+}
+
+#[test]
+fn a_maximum_hits_inside_the_box_and_within_the_tolerance() {
+    let hit = |map: Tensor, tolerance: &str| {
+        let figures = measured("pointing_game", Some(map), &[("box", "0.5,0,1,0.5"), ("tolerance", tolerance)]);
+        let Body::Badge { good, .. } = figures[0].body else { panic!("{:?}", figures[0]) };
+        (good, cell(&figures, "pixels from the box", 1), cell(&figures, "energy in the box", 1))
+    };
+    assert_eq!(hit(spots(&[8 + 6], 1.0), "0"), (true, 0.0, 1.0));
+    assert_eq!(hit(spots(&[5 * 8 + 6], 1.0), "0"), (false, 2.0, 0.0));
+    assert_eq!(hit(spots(&[5 * 8 + 6], 1.0), "2"), (true, 2.0, 0.0));
+    assert_eq!(hit(spots(&[8 + 6, 7 * 8, 7 * 8 + 1, 7 * 8 + 2], 1.0), "0").2, 0.25);
+    let host = host();
+    let mut session = session(&host);
+    session.open(host.method("pointing_game").expect("it compiles"));
+    for wrong in ["", "1,2,3", "0.5,0,0.4,1", "a,b,c,d", "0,0,1,2"] {
+        session.set("box", wrong).expect("any text");
+        assert!(format!("{:#}", session.run(&host).expect_err("no box")).contains("is no box"), "{wrong}");
+    }
+}
+
+#[test]
+fn a_method_without_a_map_is_told_and_another_asked_for() {
+    let host = host();
+    let mut session = session(&host);
+    session.open(host.method("sparseness").expect("it compiles"));
+    session.set("method", "guided_grid").expect("an attribution");
+    assert!(format!("{:#}", session.run(&host).expect_err("no map")).contains("choose another method"));
+}
