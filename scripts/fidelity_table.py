@@ -15,11 +15,12 @@ METHODS = ["saliency", "smoothgrad", "integrated_gradients", "gradcam", "guided_
 MEASURES = ["deletion_insertion", "max_sensitivity", "sparseness"]
 HEAD = """# What the measures say
 
-SqueezeNet 1.0 on the picture of a dog and a cat, class 243 (bull mastiff), every method and measure at its defaults; each map is
-one number a pixel, the sum over its colours of {colours}. Deletion and insertion: area under the probability over
-{stages} stages, deletion by the network's mean, insertion from RISE's blur. Sensitivity: the greatest relative change of the map
-over {nearby} pictures within ±0.02. Gini: 0 even, 1 all on one pixel. One picture is an example, not a ranking; of these
-measures none knows what the network really does. Written by `scripts/fidelity_table.py`.
+SqueezeNet 1.0 on the picture of a dog and a cat, class 243 (bull mastiff), every method at its defaults. For deletion,
+insertion and the Gini index a map is one number a pixel, the sum of {colours} over its colours. Deletion and insertion: area
+under the class's probability over {stages} stages, deletion by the network's mean, insertion into RISE's blur. Max-sensitivity:
+the greatest relative change of the map, as the method gives it, over {nearby} pictures within ±0.02. Gini index: 0 even, 1 all on
+one pixel. One picture is an example, not a ranking, and painted pictures are unlike those the network learned from. Written by
+`scripts/fidelity_table.py`.
 
 | method | deletion (less is better) | insertion (more is better) | max-sensitivity (less is steadier) | Gini index |
 |---|---|---|---|---|"""

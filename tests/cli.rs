@@ -118,6 +118,16 @@ fn several_pictures_get_a_folder_each() {
 }
 
 #[test]
+fn tables_are_in_the_result_as_they_are_shown() {
+    let result = json(&["run", "sparseness", "--set", "method=gradcam", "--json"]);
+    let table = &result["figures"][0]["table"];
+    assert_eq!(table["columns"], serde_json::json!(["what", "value"]));
+    assert_eq!(table["rows"][0][0], "Gini index");
+    let gini: f64 = table["rows"][0][1].as_str().unwrap().parse().unwrap();
+    assert!((0.0..1.0).contains(&gini), "{gini}");
+}
+
+#[test]
 fn accuracy_is_printed_as_words_or_json() {
     let eval = json(&["eval", "-m", "digits", "--data", "made:digits", "--json"]);
     assert_eq!(eval["total"], 2000);

@@ -1,12 +1,14 @@
 //! Methods that ask other methods: `answer(cx, "gradcam", #{ … })`.
 
-use crate::common::{host, method, one_shot, picture, session};
+use crate::common::{failure, host, method, one_shot, picture, session};
 use gradscope::data::write_whole;
 use gradscope::render::Figure;
+use gradscope::script::context::Stage;
 use gradscope::script::folders::Folders;
 use gradscope::script::host::Host;
 use gradscope::script::message::{ParamKind, Report};
 use gradscope::script::session::Session;
+use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 use tempfile::TempDir;
 
@@ -251,4 +253,52 @@ fn argsort_and_ranks_are_those_of_pytorch_and_scipy() {
     assert_eq!(all[1], [0.0, 2.0, 1.0, 3.0, 2.0, 0.0, 3.0, 1.0]);
     assert_eq!(all[2], [1.0, 1.0, 0.0, 1.0, 0.0, 0.0, 1.0, 0.0]);
     assert_eq!(all[3], [7.0, 4.5, 6.0, 4.5, 2.5, 1.0, 8.0, 2.5]);
+}
+
+/// Keeps what is told of progress.
+#[derive(Default)]
+struct Told(Mutex<Vec<(String, usize)>>);
+
+impl Stage for Told {
+    fn show(&self, _: Vec<Figure>) {
+        panic!("figures of a method that is asked are not shown");
+    }
+
+    fn progress(&self, what: &str, done: usize, _: usize) {
+        self.0.lock().unwrap().push((what.into(), done));
+    }
+}
+
+#[test]
+fn whoever_watches_is_told_of_the_progress_of_the_method_that_is_asked() {
+    let shows = "const PLUGIN = #{ group: \"a\" };
+                 fn start(cx) { #{} }
+                 fn step(cx, s) { cx.show(text(\"x\", \"y\")); if cx.step == 3 { s.done = \"three\"; } s }
+                 fn view(cx, s) { [heatmap(cx.input, \"map\")] }";
+    let (host, _folder) = host_with(&[("shows", shows), ("asks", &asking("a", "answer(cx, \"shows\")"))]);
+    let mut session = session(&host);
+    let told = Arc::new(Told::default());
+    session.watched_by(told.clone());
+    session.open(host.method("asks").expect("it compiles"));
+    session.run(&host).expect("an answer");
+    let told: Vec<_> = told.0.lock().unwrap().clone();
+    assert_eq!(told, [1, 2, 3].map(|step| ("shows: step".to_string(), step)));
+}
+
+#[test]
+fn a_question_that_makes_no_sense_is_refused_with_what_would() {
+    for (options, message) in [
+        ("#{ pictures: cx.input }", "no option \"pictures\""),
+        ("#{ input: 7 }", "option \"input\" of answer is a tensor, got int"),
+        ("#{ model: 7 }", "is a network"),
+        ("#{ target: 99 }", "no class 99; there are 5"),
+        ("#{ target: [0, 1] }", "2 classes for 1 pictures"),
+        ("#{ input: zeros([0, 3, 8, 8]) }", "pictures have the shape (N, C, H, W)"),
+        ("#{ params: #{ reduce: \"most\" } }", "one of max, l2, sum"),
+        ("#{ params: \"reduce\" }", "a parameter is name=value"),
+        ("#{ params: 7 }", "are a map or a text"),
+    ] {
+        let told = failure(&format!("answer(cx, \"saliency\", {options});")).to_string();
+        assert!(told.contains(message), "{options}: {told}");
+    }
 }
