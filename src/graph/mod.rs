@@ -9,9 +9,11 @@ mod build;
 mod node;
 mod account;
 mod trace;
+mod edit;
 mod fold;
 
 pub use account::Account;
 pub use build::Builder;
+pub use edit::Edit;
 pub use node::{Graph, Node, NodeId, Parameter};
 pub use trace::{Site, Trace};

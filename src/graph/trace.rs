@@ -35,33 +35,6 @@ impl Graph {
     pub fn forward(self: &Arc<Self>, x: &Tensor) -> Result<Trace> {
         self.forward_with(x, &mut |_, y| Ok(y))
     }
-
-    /// Runs the network and passes each node's value through `edit` before others read it: to ablate or patch
-    /// activations, to report progress, to stop.
-    pub fn forward_with(
-        self: &Arc<Self>,
-        x: &Tensor,
-        edit: &mut dyn FnMut(&Node, Tensor) -> Result<Tensor>,
-    ) -> Result<Trace> {
-        let expected = &self.nodes[0].shape;
-        ensure!(
-            x.rank() == expected.len() && x.dims()[1] == expected[1],
-            "the network reads (N, {}) pictures, got {:?}",
-            expected[1..].iter().map(usize::to_string).collect::<Vec<_>>().join(", "),
-            x.dims()
-        );
-        let mut values: Vec<Tensor> = Vec::with_capacity(self.nodes.len());
-        for node in &self.nodes {
-            let y = if node.inputs.is_empty() {
-                x.clone()
-            } else {
-                let inputs: Vec<_> = node.inputs.iter().map(|&i| &values[i]).collect();
-                node.forward(&inputs)?
-            };
-            values.push(edit(node, y)?);
-        }
-        Ok(Trace { graph: self.clone(), values })
-    }
 }
 
 impl Node {

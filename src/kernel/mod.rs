@@ -6,16 +6,22 @@
 mod access;
 mod conv;
 mod im2col;
+mod lstsq;
+mod pca;
 mod pointwise;
 mod pool;
 mod resize;
+mod slic;
 mod sums;
 mod window;
 
 pub use access::Real;
 pub use conv::{Conv2d, conv2d, conv2d_input_vjp, conv2d_weight_vjp};
+pub use lstsq::{Solution, lstsq};
+pub use pca::{Components, pca_lowrank};
 pub use pointwise::{channel_affine, map, zip};
 pub use pool::{avg_pool2d, avg_pool2d_vjp, max_pool2d, max_pool2d_vjp};
 pub use resize::{Resize, interpolate, interpolate_vjp};
+pub use slic::{grid, slic};
 pub use sums::{is_zero, kept_by_bias, kept_by_stabilizer, sum};
 pub use window::{Pool2d, Window};

@@ -16,6 +16,7 @@ mod inside;
 mod numbers;
 mod objectives;
 mod params;
+mod pieces;
 mod plugins;
 mod rules;
 mod steps;

@@ -3,7 +3,7 @@
 use super::variable::Variable;
 use super::{Guard, Out, dim, integers, one_type, out, promoted, size};
 use anyhow::{Context, Result, ensure};
-use candle_core::Tensor;
+use candle_core::{DType, Tensor};
 use rhai::{Array, Dynamic, Engine, FLOAT, INT};
 use std::ops::Range;
 use std::sync::Arc;
@@ -27,6 +27,8 @@ pub(super) fn register(engine: &mut Engine, guard: &Arc<Guard>) {
     engine.register_fn("narrow", |x: &mut Tensor, d: INT, start: INT, count: INT| out(narrow(x, d, start, count)));
     engine.register_fn("select", |x: &mut Tensor, d: INT, i: INT| out(select(x, d, i)));
     engine.register_fn("index_select", |x: &mut Tensor, d: INT, places: Array| out(index_select(x, d, &places)));
+    let g = guard.clone();
+    engine.register_fn("index_select", move |x: &mut Tensor, d: INT, places: Tensor| out(gather(&g, x, d, &places)));
     engine.register_indexer_get(|x: &mut Tensor, i: INT| out(select(x, 0, i)));
     engine.register_indexer_get(|x: &mut Tensor, r: Range<INT>| {
         let end = if r.end < 0 { r.end + x.dims().first().copied().unwrap_or(0) as INT } else { r.end };
@@ -158,6 +160,20 @@ pub(super) fn index_select(x: &Tensor, d: INT, places: &Array) -> Result<Tensor>
     let places = integers(places)?;
     ensure!(places.iter().all(|i| (0..total).contains(i)), "an index of {places:?} is outside of 0..{total}");
     let places: Vec<u32> = places.into_iter().map(|i| i as u32).collect();
+    Ok(x.index_select(&Tensor::new(places, x.device())?, d)?)
+}
+
+/// The slices at these places, numbered as the flattened `places` are.
+fn gather(guard: &Guard, x: &Tensor, d: INT, places: &Tensor) -> Result<Tensor> {
+    let d = dim(x, d)?;
+    let mut shape = x.dims().to_vec();
+    shape[d] = places.elem_count();
+    guard.reserve(&shape, x.dtype().size_in_bytes())?;
+    let places = places.flatten_all()?.to_dtype(DType::F64)?.to_vec1::<f64>()?;
+    let total = x.dims()[d];
+    let whole = |&v: &f64| (v >= 0.0 && v < total as f64 && v.fract() == 0.0).then_some(v as u32);
+    let places = places.iter().map(whole).collect::<Option<Vec<_>>>();
+    let places = places.with_context(|| format!("an index is outside of 0..{total}, or is no whole number"))?;
     Ok(x.index_select(&Tensor::new(places, x.device())?, d)?)
 }
 

@@ -1,0 +1,161 @@
+//! Least squares in f64, by Householder's reflections.
+
+use anyhow::{Result, bail, ensure};
+use candle_core::{DType, Device, Tensor};
+
+/// The most unknowns that are solved for.
+const UNKNOWNS: usize = 2048;
+/// A column whose length falls by more than this on the way depends on those before it.
+const DEPENDENT: f64 = 1e-12;
+
+/// The solution of a least-squares problem.
+#[derive(Clone, Debug)]
+pub struct Solution {
+    /// `(n, k)`, or `(n)` where `b` is `(m)`; in the type of `b`.
+    pub solution: Tensor,
+    /// `Σ w (b − A x)²` for each of the `k` columns of `b`.
+    pub residuals: Vec<f64>,
+}
+
+/// The `x` of least `Σᵢ wᵢ (bᵢ − Aᵢ x)² + ridge ‖x‖²`, for `A` of `(m, n)`, `b` of `(m)` or `(m, k)` and weights
+/// `w ≥ 0` of `(m)`, ones when not given.
+///
+/// Errors where the shapes do not fit, or where the rows do not determine `x` and `ridge` is 0.
+pub fn lstsq(a: &Tensor, b: &Tensor, weights: Option<&Tensor>, ridge: f64) -> Result<Solution> {
+    let ([m, n], true) = (<[usize; 2]>::try_from(a.dims()).unwrap_or([0, 0]), a.rank() == 2) else {
+        bail!("least squares takes a matrix (m, n), got {:?}", a.dims());
+    };
+    ensure!(m > 0 && (1..=UNKNOWNS).contains(&n), "least squares takes rows and 1 to {UNKNOWNS} columns, got {m}x{n}");
+    ensure!([1, 2].contains(&b.rank()) && b.dims()[0] == m, "{m} rows need as many right sides, got {:?}", b.dims());
+    ensure!(ridge >= 0.0 && ridge.is_finite(), "a ridge is 0 or more, got {ridge}");
+    let w = match weights {
+        Some(w) => numbers(w)?,
+        None => vec![1.0; m],
+    };
+    ensure!(w.len() == m && w.iter().all(|&w| w >= 0.0), "{m} rows need as many weights of 0 or more");
+    let k = b.elem_count() / m;
+    let (rows, right) = (numbers(a)?, numbers(b)?);
+    let column = |data: &[f64], width: usize, j: usize, tail: Option<usize>| -> Vec<f64> {
+        let head = (0..m).map(|i| w[i].sqrt() * data[i * width + j]);
+        head.chain((0..n).map(|i| if tail == Some(i) { ridge.sqrt() } else { 0.0 })).collect()
+    };
+    let mut left: Vec<_> = (0..n).map(|j| column(&rows, n, j, Some(j))).collect();
+    let mut right_columns: Vec<_> = (0..k).map(|j| column(&right, k, j, None)).collect();
+    triangular(&mut left, &mut right_columns)?;
+    let x: Vec<_> = right_columns.iter().map(|b| back(&left, b)).collect();
+    let residual = |j: usize| -> f64 {
+        let of = |i: usize| right[i * k + j] - (0..n).map(|c| rows[i * n + c] * x[j][c]).sum::<f64>();
+        (0..m).map(|i| w[i] * of(i).powi(2)).sum()
+    };
+    let residuals = (0..k).map(residual).collect();
+    let flat = (0..n).flat_map(|i| x.iter().map(move |x| x[i])).collect::<Vec<_>>();
+    let shape = [&[n][..], &b.dims()[1..]].concat();
+    Ok(Solution { solution: Tensor::from_vec(flat, shape, &Device::Cpu)?.to_dtype(b.dtype())?, residuals })
+}
+
+fn numbers(x: &Tensor) -> Result<Vec<f64>> {
+    let x = x.flatten_all()?.to_dtype(DType::F64)?.to_vec1::<f64>()?;
+    ensure!(x.iter().all(|v| v.is_finite()), "least squares of values that are no numbers");
+    Ok(x)
+}
+
+/// Reflects the columns of `a` one by one to a triangle, and those of `b` with them (Golub & Van Loan 2013, 5.2).
+fn triangular(a: &mut [Vec<f64>], b: &mut [Vec<f64>]) -> Result<()> {
+    let n = a.len();
+    for j in 0..n {
+        let (done, rest) = a.split_at_mut(j);
+        let (column, later) = rest.split_first_mut().expect("j is a column");
+        let norm = column[j..].iter().map(|v| v * v).sum::<f64>().sqrt();
+        let whole = (norm.powi(2) + column[..j].iter().map(|v| v * v).sum::<f64>()).sqrt();
+        ensure!(
+            norm > DEPENDENT * whole,
+            "the rows determine {} of {n} unknowns only; more rows or a ridge would determine all",
+            done.len()
+        );
+        let mut v = column[j..].to_vec();
+        v[0] += norm.copysign(v[0]);
+        let length = v.iter().map(|v| v * v).sum::<f64>();
+        for other in std::iter::once(&mut *column).chain(later).chain(&mut *b) {
+            let other = &mut other[j..];
+            let along = 2.0 * v.iter().zip(&*other).map(|(v, o)| v * o).sum::<f64>() / length;
+            other.iter_mut().zip(&v).for_each(|(o, v)| *o -= along * v);
+        }
+    }
+    Ok(())
+}
+
+/// The `x` of `R x = b` for the triangle `R`.
+fn back(r: &[Vec<f64>], b: &[f64]) -> Vec<f64> {
+    let n = r.len();
+    let mut x = vec![0.0; n];
+    for i in (0..n).rev() {
+        let rest: f64 = (i + 1..n).map(|j| r[j][i] * x[j]).sum();
+        x[i] = (b[i] - rest) / r[i][i];
+    }
+    x
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn tensor(values: &[f64], shape: &[usize]) -> Tensor {
+        Tensor::from_slice(values, shape, &Device::Cpu).expect("it fits")
+    }
+
+    fn solved(a: &Tensor, b: &Tensor, w: Option<&Tensor>, ridge: f64) -> (Vec<f64>, Vec<f64>) {
+        let s = lstsq(a, b, w, ridge).expect("it is solved");
+        (s.solution.flatten_all().expect("flat").to_vec1().expect("f64"), s.residuals)
+    }
+
+    fn close(a: &[f64], b: &[f64]) {
+        assert!(a.len() == b.len() && a.iter().zip(b).all(|(a, b)| (a - b).abs() < 1e-12), "{a:?} and {b:?}");
+    }
+
+    #[test]
+    fn a_linear_law_is_found_again_exactly() {
+        let a = tensor(&[1., 2., 3., -1., 0., 4., 2., 2., 1., 5.], &[5, 2]);
+        let b = a.matmul(&tensor(&[3., -7., 0.5, 2.], &[2, 2])).expect("it fits");
+        let (x, residuals) = solved(&a, &b, None, 0.0);
+        close(&x, &[3., -7., 0.5, 2.]);
+        close(&residuals, &[0., 0.]);
+    }
+
+    #[test]
+    fn the_residual_is_normal_to_every_column_in_the_measure_of_the_weights() {
+        let a = tensor(&[1., 2., 3., -1., 0., 4., 2., 2., 1., 5.], &[5, 2]);
+        let (b, w) = (tensor(&[1., 0., 2., -1., 4.], &[5]), tensor(&[1., 2., 0.5, 3., 0.], &[5]));
+        let (x, residuals) = solved(&a, &b, Some(&w), 0.0);
+        let rows = a.to_vec2::<f64>().expect("f64");
+        let (b, w) = (b.to_vec1::<f64>().expect("f64"), w.to_vec1::<f64>().expect("f64"));
+        let gap = |i: usize| b[i] - rows[i][0] * x[0] - rows[i][1] * x[1];
+        for column in 0..2 {
+            assert!((0..5).map(|i| w[i] * gap(i) * rows[i][column]).sum::<f64>().abs() < 1e-12);
+        }
+        close(&residuals, &[(0..5).map(|i| w[i] * gap(i).powi(2)).sum()]);
+    }
+
+    #[test]
+    fn a_ridge_shrinks_as_its_formula_says_and_determines_what_rows_leave_open() {
+        // One unknown: x = Σab / (Σa² + ridge).
+        let (x, _) = solved(&tensor(&[1., 2.], &[2, 1]), &tensor(&[3., 4.], &[2]), None, 5.0);
+        close(&x, &[11. / 10.]);
+        let twice = tensor(&[1., 1., 2., 2.], &[2, 2]);
+        let error = lstsq(&twice, &tensor(&[1., 2.], &[2]), None, 0.0).expect_err("it is open");
+        assert!(error.to_string().contains("1 of 2 unknowns"), "{error}");
+        let (x, _) = solved(&twice, &tensor(&[1., 2.], &[2]), None, 1e-9);
+        assert!((x[0] - 0.5).abs() < 1e-6 && (x[1] - 0.5).abs() < 1e-6, "{x:?}");
+    }
+
+    #[test]
+    fn shapes_that_do_not_fit_are_told() {
+        let a = tensor(&[1., 2.], &[2, 1]);
+        for (a, b) in [(&a, tensor(&[1.], &[1])), (&tensor(&[1., 2.], &[2]), tensor(&[1., 2.], &[2]))] {
+            assert!(lstsq(a, &b, None, 0.0).is_err());
+        }
+        let b = tensor(&[1., 2.], &[2]);
+        assert!(lstsq(&a, &b, Some(&tensor(&[1., -1.], &[2])), 0.0).is_err());
+        assert!(lstsq(&a, &b, None, -1.0).is_err());
+        assert!(lstsq(&a, &tensor(&[1., f64::NAN], &[2]), None, 0.0).is_err());
+    }
+}

@@ -1,0 +1,110 @@
+//! `forward(model, x, #{ edits: [["features.12", |a| a * mask]] })`: runs with changed activations.
+//!
+//! A function and not a method of the model: a closure that uses the object whose method it is given to is refused by
+//! the engine.
+
+use super::options::Options;
+use super::{Guard, Out, Run, out};
+use crate::backward::Selector;
+use crate::graph::{Graph, Node, op::KINDS};
+use crate::model::Model;
+use crate::script::report::Inner;
+use anyhow::{Context, Result, bail};
+use candle_core::Tensor;
+use rhai::{Array, Dynamic, Engine, FnPtr, Map, NativeCallContext};
+use std::sync::Arc;
+
+/// What takes the place of a node's value.
+enum Change {
+    /// What a closure makes of it.
+    Closure(FnPtr),
+    /// This tensor.
+    Replacement(Tensor),
+}
+
+/// Changes of the nodes that a selector fits, in order.
+type Edits = Vec<(Selector, Change)>;
+
+pub(super) fn register(engine: &mut Engine, guard: &Arc<Guard>) {
+    let g = guard.clone();
+    engine.register_fn(
+        "forward",
+        move |context: NativeCallContext, model: Model, x: Tensor, options: Map| -> Out<Run> {
+            out(edits(&model.graph, &options).and_then(|edits| {
+                g.reserve_run(&model.graph, x.dims().first().copied().unwrap_or(1))?;
+                let mut change = |node: &Node, y: Tensor| changed(&g, &model.graph, &context, &edits, node, y);
+                let trace = model.graph.forward_with(&x, &mut change)?;
+                Ok(Run { trace: Arc::new(trace), card: model.card.clone() })
+            }))
+        },
+    );
+    let g = guard.clone();
+    engine.register_fn("forward", move |context: NativeCallContext, run: Run, options: Map| -> Out<Run> {
+        let graph = run.trace.graph.clone();
+        out(edits(&graph, &options).and_then(|edits| {
+            let chosen = |node: &Node| edits.iter().any(|(selector, _)| selector.fits(node));
+            let mut change = |node: &Node, y: Tensor| changed(&g, &graph, &context, &edits, node, y);
+            let trace = run.trace.forward_with(&chosen, &mut change)?;
+            Ok(Run { trace: Arc::new(trace), card: run.card.clone() })
+        }))
+    });
+}
+
+/// The edits of `#{ edits: [[selector, |a| …], [selector, tensor], …] }`; each must fit a layer of the network.
+fn edits(graph: &Graph, options: &Map) -> Result<Edits> {
+    let options = Options::new("forward", options.clone(), &["edits"])?;
+    let form = "edits are an array of [selector, |a| …] or [selector, tensor]";
+    let Some(edits) = options.raw("edits") else { return Ok(vec![]) };
+    let edits = edits.clone().try_cast::<Array>().context(form)?;
+    edits.into_iter().map(|edit| one(graph, edit.try_cast::<Array>().context(form)?, form)).collect()
+}
+
+fn one(graph: &Graph, pair: Array, form: &'static str) -> Result<(Selector, Change)> {
+    let [selector, change] = <[Dynamic; 2]>::try_from(pair).ok().context(form)?;
+    let text = selector.into_string().ok().context(form)?;
+    let selector = Selector::parse(&text, KINDS)?;
+    if !graph.nodes.iter().any(|node| selector.fits(node)) {
+        graph.find(&text).with_context(|| format!("an edit of \"{text}\" fits no layer"))?;
+    }
+    if let Some(tensor) = change.read_lock::<Tensor>() {
+        return Ok((selector, Change::Replacement(tensor.clone())));
+    }
+    Ok((selector, Change::Closure(change.try_cast::<FnPtr>().context(form)?)))
+}
+
+/// The value of a node after all edits that fit it.
+fn changed(
+    guard: &Guard,
+    graph: &Graph,
+    context: &NativeCallContext,
+    edits: &Edits,
+    node: &Node,
+    y: Tensor,
+) -> Result<Tensor> {
+    guard.tick()?;
+    let batch = y.dims()[0];
+    let mut fitting = edits.iter().filter(|(selector, _)| selector.fits(node));
+    let y = fitting.try_fold(y, |y, (_, change)| match change {
+        Change::Closure(closure) => call(context, closure, node, y),
+        Change::Replacement(tensor) => replaced(tensor, &y),
+    })?;
+    if y.dims().first().is_some_and(|&rows| rows > batch) {
+        guard.reserve_run(graph, y.dims()[0])?;
+    }
+    Ok(y)
+}
+
+fn call(context: &NativeCallContext, closure: &FnPtr, node: &Node, y: Tensor) -> Result<Tensor> {
+    let answer: Dynamic = closure.call_within_context(context, (y,)).map_err(Inner)?;
+    let kind = answer.type_name();
+    let Some(tensor) = answer.clone().try_cast::<Tensor>() else {
+        bail!("an edit gives a tensor; that of layer \"{}\" gave {kind}", node.name);
+    };
+    Ok(tensor)
+}
+
+/// A replacement of one row stands for every row.
+fn replaced(tensor: &Tensor, y: &Tensor) -> Result<Tensor> {
+    let one_for_all = tensor.rank() == y.rank() && tensor.dims()[0] == 1 && tensor.dims()[1..] == y.dims()[1..];
+    Ok(if one_for_all { tensor.broadcast_as(y.shape())? } else { tensor.clone() })
+}

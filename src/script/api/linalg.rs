@@ -1,0 +1,53 @@
+//! Least squares, principal components, and the segments of a picture.
+
+use super::options::Options;
+use super::{Guard, out, size};
+use crate::kernel;
+use anyhow::{Context, Result, bail};
+use candle_core::Tensor;
+use rhai::{Array, Dynamic, Engine, INT, Map};
+use std::sync::Arc;
+
+pub(super) fn register(engine: &mut Engine, guard: &Arc<Guard>) {
+    engine.register_fn("lstsq", |a: Tensor, b: Tensor| out(lstsq(&a, &b, &Map::new())));
+    engine.register_fn("lstsq", |a: Tensor, b: Tensor, options: Map| out(lstsq(&a, &b, &options)));
+    engine.register_fn("pca_lowrank", |a: Tensor, q: INT| out(pca(&a, q, true)));
+    engine.register_fn("pca_lowrank", |a: Tensor, q: INT, center: bool| out(pca(&a, q, center)));
+    let g = guard.clone();
+    engine.register_fn("segments", move |picture: Tensor| out(segments(&g, &picture, &Map::new())));
+    let g = guard.clone();
+    engine.register_fn("segments", move |picture: Tensor, options: Map| out(segments(&g, &picture, &options)));
+}
+
+/// `#{ solution, residuals }` of the least `Σ w (b − A x)² + ridge ‖x‖²`, with `#{ weights, ridge }`.
+fn lstsq(a: &Tensor, b: &Tensor, options: &Map) -> Result<Map> {
+    let o = Options::new("lstsq", options.clone(), &["weights", "ridge"])?;
+    let weights = match o.raw("weights") {
+        Some(w) => Some(w.clone().try_cast::<Tensor>().context("the weights of lstsq are a tensor, one a row")?),
+        None => None,
+    };
+    let solved = kernel::lstsq(a, b, weights.as_ref(), o.number("ridge", 0.0)?)?;
+    let residuals: Array = solved.residuals.into_iter().map(Dynamic::from).collect();
+    Ok(Map::from([("solution".into(), Dynamic::from(solved.solution)), ("residuals".into(), residuals.into())]))
+}
+
+/// `#{ U, S, V }` with `A ≈ U diag(S) Vᵀ`.
+fn pca(a: &Tensor, q: INT, center: bool) -> Result<Map> {
+    let c = kernel::pca_lowrank(a, size(q, "the number of components")?, center)?;
+    Ok([("U", c.u), ("S", c.s), ("V", c.v)].into_iter().map(|(k, t)| (k.into(), Dynamic::from(t))).collect())
+}
+
+/// The number of its segment at each pixel, `(1, 1, H, W)`, with `#{ method: "slic" | "grid", count, compactness }`.
+fn segments(guard: &Guard, picture: &Tensor, options: &Map) -> Result<Tensor> {
+    let o = Options::new("segments", options.clone(), &["method", "count", "compactness"])?;
+    guard.reserve(picture.dims(), 24)?;
+    let count = o.size("count", 50)?;
+    let method = o.raw("method").map_or("slic".to_string(), ToString::to_string);
+    let (_, _, height, width) =
+        picture.dims4().with_context(|| format!("segments are of a picture (1, C, H, W), got {:?}", picture.dims()))?;
+    match method.as_str() {
+        "slic" => kernel::slic(picture, count, o.number("compactness", 10.0)?),
+        "grid" => kernel::grid(height, width, count),
+        other => bail!("no way to segment named \"{other}\"; known are slic, grid"),
+    }
+}
