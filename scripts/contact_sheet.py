@@ -1,6 +1,6 @@
-"""All attribution methods on one picture, for one target or several: docs/methods.png.
+"""All attribution methods on one picture, for one target or several: docs/methods.jpg.
 
-    python3 scripts/contact_sheet.py OUT.png --target 243 --target 281 -- path/to/gradscope [-m MODEL -w WEIGHTS -i PICTURE]
+    python3 scripts/contact_sheet.py docs/methods.jpg --target 243 --target 281 -- path/to/gradscope [-m MODEL -w WEIGHTS -i PICTURE]
 
 Each tile is the first picture that `gradscope run METHOD --out` draws. Needs Pillow.
 """
@@ -52,4 +52,4 @@ for part, target in enumerate(args.target):
         sheet.paste(tile(method, target), (x, y))
         draw.text((x + 2, y + TILE + 1), method, fill="white")
         print(method, target, flush=True)
-sheet.save(args.out)
+sheet.save(args.out, quality=88)

@@ -71,7 +71,7 @@ fn edited(node: &Node, y: Tensor, edit: &mut Edit) -> Result<Tensor> {
     let new = edit(node, y)?;
     let fits = new.rank() == shape.len() && new.dims()[1..] == shape[1..] && new.dims()[0] >= shape[0];
     ensure!(
-        fits && new.dims()[0] % shape[0].max(1) == 0,
+        fits && new.dims()[0].is_multiple_of(shape[0].max(1)),
         "an edit of layer \"{}\" gave the shape {:?} for a value of {shape:?}; only the batch may change, to a multiple of {}",
         node.name,
         new.dims(),
@@ -92,7 +92,10 @@ fn repeated(x: Tensor, batch: usize) -> Result<Tensor> {
     if own == batch {
         return Ok(x);
     }
-    ensure!(own > 0 && batch % own == 0, "edits gave batches of {own} and {batch} rows that meet in one layer");
+    ensure!(
+        own > 0 && batch.is_multiple_of(own),
+        "edits gave batches of {own} and {batch} rows that meet in one layer"
+    );
     let times = x.unsqueeze(0)?.broadcast_as([&[batch / own, own][..], &rest].concat())?;
     Ok(if own == 1 { times.squeeze(1)? } else { times.reshape([&[batch][..], &rest].concat())? })
 }

@@ -129,7 +129,7 @@ mod tests {
         let rows = a.to_vec2::<f64>().expect("f64");
         let (b, w) = (b.to_vec1::<f64>().expect("f64"), w.to_vec1::<f64>().expect("f64"));
         let gap = |i: usize| b[i] - rows[i][0] * x[0] - rows[i][1] * x[1];
-        for column in 0..2 {
+        for column in [0, 1] {
             assert!((0..5).map(|i| w[i] * gap(i) * rows[i][column]).sum::<f64>().abs() < 1e-12);
         }
         close(&residuals, &[(0..5).map(|i| w[i] * gap(i).powi(2)).sum()]);
