@@ -7,6 +7,7 @@ mod random;
 
 mod cases;
 mod differences;
+mod grid;
 mod kernels;
 mod resize;
 mod values;

@@ -11,6 +11,7 @@ mod common;
 mod ask;
 mod errors;
 mod fidelity;
+mod foes;
 mod hostile;
 mod inside;
 mod numbers;

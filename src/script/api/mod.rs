@@ -4,6 +4,7 @@ mod arithmetic;
 mod backward;
 mod ball;
 pub(super) mod builder;
+mod chance;
 mod codec;
 mod context;
 mod data;
@@ -58,6 +59,7 @@ pub(super) fn register(engine: &mut Engine, guard: &Arc<Guard>) {
     variable::register(engine, guard);
     ball::register(engine);
     codec::register(engine);
+    chance::register(engine);
     rules::register(engine);
     site::register(engine);
     ledger::register(engine);

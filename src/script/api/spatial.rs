@@ -1,7 +1,8 @@
 //! Functions of maps, `(N, C, H, W)`: convolution, resizing, blur, shifts.
 
+use super::options::Options;
 use super::{Guard, number, out, size, sizes};
-use crate::kernel::{self, Conv2d, Resize};
+use crate::kernel::{self, Conv2d, GridSample, Resize};
 use anyhow::{Context, Result, bail, ensure};
 use candle_core::{DType, Tensor};
 use rhai::{Array, Dynamic, Engine, INT, Map};
@@ -19,6 +20,11 @@ pub(super) fn register(engine: &mut Engine, guard: &Arc<Guard>) {
     engine.register_fn("gaussian_blur", |x: Tensor, sigma: Dynamic| out(number(&sigma).and_then(|s| blur(&x, s))));
     let g = guard.clone();
     engine.register_fn("pad", move |x: Tensor, sides: Array| out(pad(&g, &x, &sides)));
+    engine.register_fn("median_filter", |x: Tensor, s: INT| out(size(s, "a size").and_then(|s| median(&x, s))));
+    let g = guard.clone();
+    engine.register_fn("affine_grid", move |theta: Tensor, shape: Array| out(affine_grid(&g, &theta, &shape)));
+    engine.register_fn("grid_sample", |x: Tensor, grid: Tensor| out(grid_sample(&x, &grid, &Map::new())));
+    engine.register_fn("grid_sample", |x: Tensor, grid: Tensor, o: Map| out(grid_sample(&x, &grid, &o)));
     engine.register_fn("roll", |x: Tensor, shift: INT, d: INT| out(roll(&x, shift, d)));
     engine.register_fn("flip", |x: Tensor, d: INT| out(flip(&x, d)));
 }
@@ -75,6 +81,51 @@ fn blur(x: &Tensor, sigma: f64) -> Result<Tensor> {
     let down = taps.reshape((1, 1, 2 * r + 1, 1))?.repeat((c, 1, 1, 1))?;
     let padded = x.pad_with_same(2, r, r)?.pad_with_same(3, r, r)?;
     kernel::conv2d(&kernel::conv2d(&padded, &across, None, &slide)?, &down, None, &slide)
+}
+
+/// The median of each pixel's `size x size` neighbourhood, the picture mirrored at its borders: SciPy's `median_filter`.
+fn median(x: &Tensor, size: usize) -> Result<Tensor> {
+    ensure!((1..=15).contains(&size), "a median is taken over 1 to 15 pixels, got {size}");
+    let (n, c, h, w) = x.dims4().with_context(|| format!("median_filter needs (N, C, H, W), got {:?}", x.dims()))?;
+    ensure!(h * w > 0, "a picture without pixels: {:?}", x.dims());
+    let mirrored = |at: usize, limit: usize| {
+        let place = (at as isize - (size / 2) as isize).rem_euclid(2 * limit as isize) as usize;
+        place.min(2 * limit - 1 - place)
+    };
+    let values = x.flatten_all()?.to_dtype(DType::F64)?.to_vec1::<f64>()?;
+    let mut around = Vec::with_capacity(size * size);
+    let mut y = Vec::with_capacity(values.len());
+    for plane in values.chunks_exact(h * w) {
+        for (row, column) in (0..h).flat_map(|r| (0..w).map(move |c| (r, c))) {
+            around.clear();
+            let rows = (row..row + size).map(|r| mirrored(r, h) * w);
+            around.extend(rows.flat_map(|r| (column..column + size).map(move |c| plane[r + mirrored(c, w)])));
+            y.push(*around.select_nth_unstable_by(size * size / 2, f64::total_cmp).1);
+        }
+    }
+    Ok(Tensor::from_vec(y, (n, c, h, w), x.device())?.to_dtype(x.dtype())?)
+}
+
+/// PyTorch's `affine_grid` for pictures of a shape `[N, C, H, W]`, `align_corners=False`.
+fn affine_grid(guard: &Guard, theta: &Tensor, shape: &Array) -> Result<Tensor> {
+    let shape = sizes(shape)?;
+    ensure!(shape.len() == 4, "affine_grid takes the shape [N, C, H, W], got {shape:?}");
+    guard.reserve(&[theta.elem_count(), shape[2], shape[3], 4], 8)?;
+    kernel::affine_grid(theta, (shape[2], shape[3]), false)
+}
+
+/// PyTorch's `grid_sample` with `#{ mode: "bilinear" | "nearest", padding_mode: "zeros" | "border" }`,
+/// `align_corners=False`.
+fn grid_sample(x: &Tensor, grid: &Tensor, options: &Map) -> Result<Tensor> {
+    let o = Options::new("grid_sample", options.clone(), &["mode", "padding_mode"])?;
+    let choice = |key: &str, [first, second]: [&str; 2]| match o.raw(key).map(ToString::to_string) {
+        None => Ok(false),
+        Some(name) if name == first || name == second => Ok(name == second),
+        Some(other) => bail!("grid_sample has no {key} named \"{other}\"; known are {first} and {second}"),
+    };
+    let nearest = choice("mode", ["bilinear", "nearest"])?;
+    let border = choice("padding_mode", ["zeros", "border"])?;
+    kernel::grid_sample(x, grid, GridSample { nearest, border, align_corners: false })
 }
 
 /// Zeros at the left, right, top and bottom, in PyTorch's order.
