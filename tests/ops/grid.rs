@@ -36,5 +36,6 @@ fn grids_and_what_is_read_at_them_are_pytorchs() {
 fn grids_of_another_shape_are_refused() {
     let x = Tensor::zeros((1, 1, 2, 2), candle_core::DType::F32, &Device::Cpu).unwrap();
     assert!(affine_grid(&x, (2, 2), false).is_err());
-    assert!(grid_sample(&x, &x, GridSample::default()).is_err());
+    let three = Tensor::zeros((1, 1, 2, 3), candle_core::DType::F32, &Device::Cpu).unwrap();
+    assert!(grid_sample(&x, &three, GridSample::default()).is_err());
 }

@@ -43,6 +43,12 @@ fn every_method_compiles_and_says_what_it_does() {
     }
 }
 
+/// What methods say that cannot be asked so; they are right.
+const REFUSALS: [&str; 2] = [
+    "no picture of the data set is named as the goal, and a decision alone leads nowhere else",
+    "the picture is named as the goal already",
+];
+
 #[test]
 fn every_method_runs_at_its_defaults_and_at_every_extreme() {
     let host = host();
@@ -56,7 +62,10 @@ fn every_method_runs_at_its_defaults_and_at_every_extreme() {
             if let Some((parameter, value)) = &case {
                 session.set(parameter, value).unwrap_or_else(|e| panic!("{name}: {e:#}"));
             }
-            let figures = run(&mut session, &host).unwrap_or_else(|e| panic!("{name} {case:?}: {e:#}"));
+            let figures = match run(&mut session, &host) {
+                Err(e) if REFUSALS.iter().any(|says| format!("{e:#}").contains(says)) => continue,
+                answer => answer.unwrap_or_else(|e| panic!("{name} {case:?}: {e:#}")),
+            };
             assert!(!figures.is_empty(), "{name} {case:?} shows nothing");
             for values in figures.iter().filter_map(Figure::values) {
                 assert!(values.data.iter().all(|v| v.is_finite()), "{name} {case:?} has values that are no numbers");
