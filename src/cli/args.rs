@@ -196,7 +196,8 @@ pub struct Train {
     /// adam, sgd (momentum 0.9), nesterov or adadelta
     #[arg(long, value_name = "NAME", default_value = "adam")]
     pub optimizer: Optimizer,
-    /// How the rate changes: constant, cosine, step:N (a tenth after every N epochs), or decay:G (G times after each)
+    /// How the rate changes: constant, cosine, onecycle (up for two fifths, then down), step:N (a tenth after every N
+    /// epochs), or decay:G (G times after each)
     #[arg(long, value_name = "NAME", default_value = "cosine")]
     pub schedule: Schedule,
     /// Penalty on large weights
@@ -227,6 +228,12 @@ pub struct Train {
     /// Share of the loss on pictures as they are, alpha of alpha J(x) + (1 - alpha) J(attacked x)
     #[arg(long, value_name = "SHARE", default_value_t = 0.5, requires = "adversary")]
     pub alpha: f64,
+    /// Epochs in which the attack grows from nothing; a large one from the start may teach nothing
+    #[arg(long, value_name = "EPOCHS", default_value_t = 0.0, requires = "adversary")]
+    pub warmup: f64,
+    /// End after this many epochs without a better result on the test set, with the weights of the best; 0: never
+    #[arg(long, value_name = "EPOCHS", default_value_t = 0)]
+    pub patience: usize,
     /// Mirror half of the pictures
     #[arg(long)]
     pub flip: bool,

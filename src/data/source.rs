@@ -44,6 +44,17 @@ pub fn open(spec: &str) -> Result<Dataset> {
     (scheme.open)(rest).with_context(|| format!("opening the data set \"{spec}\""))
 }
 
+/// What a network is trained on: of a set with a part to learn from that part, unless one is named.
+pub fn to_learn_from(spec: &str) -> String {
+    let parted = ["mnist:", "made:"].iter().any(|scheme| spec.starts_with(scheme));
+    if parted && !spec.contains('#') { format!("{spec}#train") } else { spec.into() }
+}
+
+/// What it is tested with: the other part of a set with two.
+pub fn to_test_with(spec: &str) -> Option<String> {
+    to_learn_from(spec).strip_suffix("#train").map(String::from)
+}
+
 /// Opens one picture, with its name: a file, or one of a data set as `cifar10:FILE[7]`, counted from 0.
 ///
 /// Errors: as for [`open`] and [`Picture::open`]; no such number.

@@ -6,7 +6,7 @@ use gradscope::graph::Graph;
 use gradscope::model::train::{Adversary, Options, Trainer};
 use std::sync::Arc;
 
-const FGSM: Adversary = Adversary { epsilon: 0.1, steps: 1, step: 0.1, random_start: false, alpha: 0.5 };
+const FGSM: Adversary = Adversary { epsilon: 0.1, steps: 1, step: 0.1, random_start: false, alpha: 0.5, warmup: 0.0 };
 
 fn trainer(adversary: Option<Adversary>) -> Trainer {
     let options = Options { epochs: 6, batch: 50, rate: 3e-3, adversary, ..Options::default() };

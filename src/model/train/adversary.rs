@@ -29,14 +29,35 @@ pub struct Adversary {
     pub random_start: bool,
     /// `α`, the share of the loss on pictures as they are.
     pub alpha: f64,
+    /// Epochs in which the box grows from nothing to its size; a large box from the start may teach nothing at all.
+    #[serde(default)]
+    pub warmup: f64,
 }
 
 impl Adversary {
+    /// An attack of so many steps within `epsilon`, half of the loss; its steps are as long as papers have them: `ε` for one
+    /// from the picture, `1.25 ε` for one from a random start, `2.5 ε / steps` for several.
+    pub fn new(epsilon: f64, steps: usize, random_start: bool) -> Self {
+        let step = match steps {
+            1 if random_start => 1.25 * epsilon,
+            1 => epsilon,
+            _ => 2.5 * epsilon / steps as f64,
+        };
+        Self { epsilon, steps, step, random_start, alpha: 0.5, warmup: 0.0 }
+    }
+
+    /// The attack after so many epochs.
+    pub(super) fn after(&self, epochs: f64) -> Self {
+        let share = if epochs < self.warmup { epochs / self.warmup } else { 1.0 };
+        Self { epsilon: self.epsilon * share, step: self.step * share, ..*self }
+    }
+
     /// Refuses values for which it is not defined.
     pub(super) fn check(&self) -> Result<()> {
-        let Self { epsilon, steps, step, alpha, .. } = *self;
+        let Self { epsilon, steps, step, alpha, warmup, .. } = *self;
         ensure!(epsilon > 0.0 && epsilon <= 1.0, "an attack within {epsilon}; it is above 0, up to 1");
         ensure!(steps > 0 && step > 0.0 && step <= 2.0, "an attack of {steps} steps of {step}; both are above 0");
+        ensure!(warmup.is_finite() && warmup >= 0.0, "a warm-up of {warmup} epochs; it is 0 or more");
         ensure!((0.0..1.0).contains(&alpha), "a share of {alpha} for pictures as they are; it is 0 or more, below 1");
         Ok(())
     }

@@ -8,6 +8,7 @@ use rand::{Rng, SeedableRng};
 use rand_chacha::ChaCha8Rng;
 
 /// The batches of all epochs: a new order for each, from the seed and the epoch alone.
+#[derive(Clone)]
 pub(super) struct Batches {
     count: usize,
     batch: usize,

@@ -1,6 +1,6 @@
 //! Checkpoints: a `.safetensors` file with weights, what the optimizer remembers, and where training stood.
 
-use super::{Options, Trainer};
+use super::{Best, Options, Trainer};
 use crate::data::{Dataset, read_whole, write_whole};
 use crate::graph::Graph;
 use crate::model::Card;
@@ -12,46 +12,81 @@ use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 use std::collections::{BTreeMap, HashMap};
 use std::path::Path;
+use std::sync::Arc;
 
 /// The largest checkpoint that is read.
 const MAX_BYTES: u64 = 8 << 30;
 
 /// The key of [`State`] in the file's metadata.
 const KEY: &str = "gradscope.training";
+/// The key of [`State`] in the metadata of weights that were trained to the end.
+const TRAINED: &str = "gradscope.trained";
 
 /// Where training stood.
-#[derive(Serialize, Deserialize)]
+#[derive(Serialize, Deserialize, PartialEq)]
 struct State {
     model: String,
     /// SHA-256 of the labels, which tells data sets apart wherever they lie.
     data: String,
     options: Options,
     step: usize,
+    /// SHA-256 of the weights it began with.
+    #[serde(default)]
+    begun: String,
+    /// Epoch and right answers of the best result on other pictures.
+    #[serde(default)]
+    best: Option<(usize, usize)>,
 }
 
 impl Trainer {
     /// Writes a checkpoint, whole or not at all.
     pub fn save(&self, path: &Path) -> Result<()> {
-        let state = State {
+        let weights = self.weights().into_iter().map(|(name, t)| (format!("model.{name}"), t));
+        let slots = self.slots.iter().map(|(name, t)| (format!("optimizer.{name}"), t.clone()));
+        let best = self.best.iter().flat_map(|best| &best.weights).map(|(name, t)| (format!("best.{name}"), t.clone()));
+        let metadata = HashMap::from([(KEY.to_string(), serde_json::to_string(&self.state())?)]);
+        write(path, weights.chain(slots).chain(best).collect(), Some(metadata))
+    }
+
+    fn state(&self) -> State {
+        State {
             model: self.name.clone(),
             data: fingerprint(&self.data),
             options: self.options.clone(),
             step: self.step,
-        };
-        let weights = self.weights().into_iter().map(|(name, t)| (format!("model.{name}"), t));
-        let slots = self.slots.iter().map(|(name, t)| (format!("optimizer.{name}"), t.clone()));
-        let metadata = HashMap::from([(KEY.to_string(), serde_json::to_string(&state)?)]);
-        write(path, weights.chain(slots).collect(), Some(metadata))
+            begun: self.begun.to_string(),
+            best: self.best.as_ref().map(|best| (best.epoch, best.correct)),
+        }
+    }
+
+    /// Writes the weights that training gave, with how it was done, whole or not at all.
+    pub fn write(&self, path: &Path) -> Result<()> {
+        let state = State { step: 0, best: None, ..self.state() };
+        let metadata = HashMap::from([(TRAINED.to_string(), serde_json::to_string(&state)?)]);
+        write(path, self.result(), Some(metadata))
+    }
+
+    /// Whether a file has the weights that this very training would give.
+    pub fn wrote(&self, path: &Path) -> Result<bool> {
+        if !path.exists() {
+            return Ok(false);
+        }
+        let bytes = read_whole(path, MAX_BYTES)?;
+        let Ok((_, header)) = SafeTensors::read_metadata(&bytes) else { return Ok(false) };
+        let text = header.metadata().as_ref().and_then(|m| m.get(TRAINED));
+        let state = text.and_then(|text| serde_json::from_str::<State>(text).ok());
+        Ok(state.is_some_and(|state| state == State { step: 0, best: None, ..self.state() }))
     }
 
     /// Goes on from a checkpoint, with its options: the weights at the end are those of training in one go.
     ///
     /// Errors: not a checkpoint, of another network, or of another data set.
-    pub fn resume(path: &Path, graph: &Graph, card: &Card, data: Dataset) -> Result<Self> {
-        Self::load(path, graph, card, data).with_context(|| format!("resuming training from \"{}\"", path.display()))
+    pub fn resume(path: &Path, graph: &Graph, card: &Card, data: impl Into<Arc<Dataset>>) -> Result<Self> {
+        Self::load(path, graph, card, data.into())
+            .with_context(|| format!("resuming training from \"{}\"", path.display()))
     }
 
-    fn load(path: &Path, graph: &Graph, card: &Card, data: Dataset) -> Result<Self> {
+    fn load(path: &Path, graph: &Graph, card: &Card, data: Arc<Dataset>) -> Result<Self> {
         let bytes = read_whole(path, MAX_BYTES)?;
         let state = read_state(&bytes)?;
         ensure!(state.model == card.name, "it is a checkpoint of \"{}\", not of \"{}\"", state.model, card.name);
@@ -60,15 +95,18 @@ impl Trainer {
             "it learnt from other pictures than those of \"{}\", whose labels differ",
             data.name
         );
-        let (mut weights, mut slots) = (BTreeMap::new(), BTreeMap::new());
+        let (mut weights, mut slots, mut best) = (BTreeMap::new(), BTreeMap::new(), BTreeMap::new());
         for (name, tensor) in candle_core::safetensors::load_buffer(&bytes, &Device::Cpu)? {
             match name.split_once('.').unwrap_or_default() {
                 ("model", name) => weights.insert(name.to_string(), tensor),
+                ("best", name) => best.insert(name.to_string(), tensor),
                 (_, name) => slots.insert(name.to_string(), tensor),
             };
         }
         let graph = graph.with_weights(weights)?;
-        Ok(Self { step: state.step, slots, ..Self::new(&graph, card, data, state.options)? })
+        let best = state.best.map(|(epoch, correct)| Best { epoch, correct, weights: best });
+        let begun = state.begun.into();
+        Ok(Self { step: state.step, slots, best, begun, ..Self::new(&graph, card, data, state.options)? })
     }
 }
 
@@ -85,15 +123,27 @@ fn read_state(bytes: &[u8]) -> Result<State> {
 }
 
 fn write(path: &Path, tensors: BTreeMap<String, Tensor>, metadata: Option<HashMap<String, String>>) -> Result<()> {
-    let bytes = |t: &Tensor| -> Result<Vec<u8>> {
-        let values = t.to_dtype(DType::F32)?.flatten_all()?.to_vec1::<f32>()?;
-        Ok(values.into_iter().flat_map(f32::to_le_bytes).collect())
-    };
     let data = tensors.values().map(bytes).collect::<Result<Vec<_>>>()?;
     let view =
         |((name, t), data)| -> Result<_> { Ok((name, TensorView::new(Dtype::F32, Tensor::dims(t).to_vec(), data)?)) };
     let views = tensors.iter().zip(data.iter().map(Vec::as_slice)).map(view).collect::<Result<Vec<_>>>()?;
     write_whole(path, &serialize(views, metadata)?)
+}
+
+/// The values as float32.
+fn bytes(t: &Tensor) -> Result<Vec<u8>> {
+    let values = t.to_dtype(DType::F32)?.flatten_all()?.to_vec1::<f32>()?;
+    Ok(values.into_iter().flat_map(f32::to_le_bytes).collect())
+}
+
+/// SHA-256 of weights.
+pub(super) fn fingerprint_of_weights(weights: &BTreeMap<String, Tensor>) -> Result<String> {
+    let mut hash = Sha256::new();
+    for (name, weight) in weights {
+        hash.update(name);
+        hash.update(bytes(weight)?);
+    }
+    Ok(hash.finalize().iter().map(|b| format!("{b:02x}")).collect())
 }
 
 /// SHA-256 of the labels.

@@ -3,6 +3,7 @@
 mod adversary;
 mod batch;
 mod checkpoint;
+mod course;
 mod dropout;
 mod init;
 mod optimizer;
@@ -10,6 +11,7 @@ mod schedule;
 
 pub use adversary::Adversary;
 pub use checkpoint::write_weights;
+pub use course::{Course, News};
 pub use init::Init;
 pub use optimizer::Optimizer;
 pub use schedule::Schedule;
@@ -57,23 +59,40 @@ pub struct Options {
     /// The attack that pictures undergo before they are learnt from.
     #[serde(default)]
     pub adversary: Option<Adversary>,
+    /// Epochs without a better result on other pictures after which it ends, with the weights of the best; 0: never.
+    #[serde(default)]
+    pub patience: usize,
 }
 
-/// Training as a value that steps: no threads of its own, and it can be left between any two batches.
+/// Training as a value that steps: no threads of its own, it can be left between any two batches, and a clone goes on by
+/// itself.
 ///
 /// Dropout drops as its layers say, drawn for each picture and epoch. The same options on the same machine give the same weights
 /// bit by bit, also where training was interrupted and resumed from a checkpoint.
+#[derive(Clone)]
 pub struct Trainer {
     graph: Arc<Graph>,
     name: String,
     preprocess: Preprocess,
-    data: Dataset,
+    data: Arc<Dataset>,
     options: Options,
     batches: Batches,
     /// What the optimizer remembers, by name.
     slots: BTreeMap<String, Tensor>,
     /// Steps done.
     step: usize,
+    /// The best result on other pictures so far.
+    best: Option<Best>,
+    /// SHA-256 of the weights it began with.
+    begun: Arc<str>,
+}
+
+/// A result on other pictures, and the weights that gave it.
+#[derive(Clone)]
+struct Best {
+    epoch: usize,
+    correct: usize,
+    weights: BTreeMap<String, Tensor>,
 }
 
 /// One step done.
@@ -113,6 +132,7 @@ impl Default for Options {
             shift: 0,
             flip: false,
             adversary: None,
+            patience: 0,
         }
     }
 }
@@ -122,13 +142,15 @@ impl Trainer {
     ///
     /// Errors: batch norm (its statistics cannot be learnt here), labels that the network has no score for, options
     /// out of range.
-    pub fn new(graph: &Graph, card: &Card, data: Dataset, options: Options) -> Result<Self> {
+    pub fn new(graph: &Graph, card: &Card, data: impl Into<Arc<Dataset>>, options: Options) -> Result<Self> {
+        let data = data.into();
         check_trainable(graph, &card.name)?;
         check_labels(&data, graph, &card.name)?;
         options.check()?;
         let bare = graph.nodes.iter().any(|n| n.params.len() < n.op.params().len());
         let graph = if bare { init::draw(graph, options.init, options.seed)? } else { graph.clone() };
         let batches = Batches::new(data.len(), &options);
+        let begun = checkpoint::fingerprint_of_weights(&graph.weights())?.into();
         Ok(Self {
             graph: graph.into(),
             name: card.name.clone(),
@@ -138,6 +160,8 @@ impl Trainer {
             batches,
             slots: BTreeMap::new(),
             step: 0,
+            best: None,
+            begun,
         })
     }
 
@@ -225,6 +249,7 @@ impl Trainer {
         let labels: Vec<_> = numbers.iter().map(|&i| self.data.label(i)).collect();
         let masks = Masks::draw(&self.graph, &self.batches, numbers, epoch, &x)?;
         let Some(adversary) = &self.options.adversary else { return self.learn(&x, &labels, &masks) };
+        let adversary = adversary.after(self.step as f64 / self.batches.per_epoch() as f64);
         let attacked = adversary.attack(&self.graph, &x, &labels, (&self.batches, numbers, epoch))?;
         let both = [(1.0 - adversary.alpha, attacked), (adversary.alpha, x)];
         let wanted = both.iter().filter(|(share, _)| *share > 0.0);

@@ -13,6 +13,8 @@ pub enum Schedule {
     Constant,
     /// `½ (1 + cos(π t / T))`: to 0 at the end (Loshchilov & Hutter 2017, arXiv:1608.03983).
     Cosine,
+    /// In a straight line up to the rate over the first two fifths, then down to 0 (Smith & Topin 2018, arXiv:1708.07120).
+    OneCycle,
     /// A tenth after every so many epochs; PyTorch's `StepLR`.
     Step {
         /// Epochs between.
@@ -31,6 +33,10 @@ impl Schedule {
         match *self {
             Self::Constant => 1.0,
             Self::Cosine => 0.5 * (1.0 + (PI * t as f64 / all as f64).cos()),
+            Self::OneCycle => {
+                let (t, peak, all) = (t as f64, 0.4 * all as f64, all as f64);
+                if t < peak { t / peak } else { (all - t) / (all - peak) }
+            }
             Self::Step { every } => 0.1f64.powf((t / per_epoch / every) as f64),
             Self::Decay { gamma } => gamma.powf((t / per_epoch) as f64),
         }
@@ -48,13 +54,14 @@ impl Schedule {
 impl FromStr for Schedule {
     type Err = Error;
 
-    /// `constant`, `cosine`, `step:10` or `decay:0.7`.
+    /// `constant`, `cosine`, `onecycle`, `step:10` or `decay:0.7`.
     fn from_str(text: &str) -> Result<Self> {
-        const KNOWN: &str = "there are constant, cosine, step:N, a tenth after every N epochs, and \
+        const KNOWN: &str = "there are constant, cosine, onecycle, step:N, a tenth after every N epochs, and \
                              decay:G, G times the rate after every epoch";
         match text.split_once(':') {
             None if text == "constant" => Ok(Self::Constant),
             None if text == "cosine" => Ok(Self::Cosine),
+            None if text == "onecycle" => Ok(Self::OneCycle),
             Some(("step", n)) => {
                 let every = n.parse().with_context(|| format!("no schedule \"{text}\"; {KNOWN}"))?;
                 let schedule = Self::Step { every };
@@ -82,6 +89,13 @@ mod tests {
         assert_eq!(at(0), 1.0);
         assert!((at(50) - 0.5).abs() < 1e-12);
         assert!(at(99) < 0.001);
+    }
+
+    #[test]
+    fn one_cycle_goes_up_to_the_rate_and_down_to_nothing() {
+        let at = |t| Schedule::OneCycle.factor(t, 100, 10);
+        assert_eq!([at(0), at(20), at(40), at(70)], [0.0, 0.5, 1.0, 0.5]);
+        assert!(at(99) < 0.02);
     }
 
     #[test]

@@ -117,10 +117,14 @@ fn image(t: &Tensor, title: &str) -> Result<Figure> {
 /// `#{ scale, each: true (a scale for each tile), columns, marked: tile }`.
 fn montage(t: &Tensor, title: &str, options: &Map) -> Result<Figure> {
     let o = Options::new("a montage", options.clone(), &["scale", "each", "columns", "marked"])?;
-    let t = if t.rank() == 4 && t.dims()[0] == 1 { t.squeeze(0)? } else { t.clone() };
+    let t = match t.dims() {
+        [_, 1, _, _] => t.squeeze(1)?,
+        [1, _, _, _] => t.squeeze(0)?,
+        _ => t.clone(),
+    };
     ensure!(
         t.rank() == 3 || (t.rank() == 4 && t.dims()[1] == 3),
-        "tiles have shape (K, H, W) or (K, 3, H, W), got {:?}",
+        "tiles have shape (K, H, W), (K, 1, H, W) or (K, 3, H, W), got {:?}",
         t.dims()
     );
     let body = Body::Montage {
