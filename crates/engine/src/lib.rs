@@ -1,0 +1,25 @@
+//! The arithmetic of gradscope, for f32 on CPUs: convolutions, pools and linear layers on channels-last maps, with SIMD
+//! chosen while the program runs and all cores at work.
+//!
+//! A convolution is a product of patches and weights: a block of patches is copied to where a core is fastest, and goes
+//! tile by tile through weights that were packed once. The vector runs over output channels, so no map is ever
+//! transposed. The gradient of the input is the same product with other weights.
+
+pub mod simd;
+pub mod team;
+mod buffer;
+mod map;
+mod tile;
+mod patches;
+mod packed;
+mod gemm;
+mod depthwise;
+mod winograd;
+mod conv;
+mod weights;
+
+pub use buffer::Buffer;
+pub use conv::{Filter, Sizes, Slide};
+pub use map::{Map, MapMut};
+pub use tile::Epilogue;
+pub use weights::WeightGradient;

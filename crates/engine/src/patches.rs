@@ -1,0 +1,139 @@
+//! Where a convolution reads: the taps of each output pixel, and copies of what stands there.
+
+use crate::map::Map;
+use crate::simd::Simd;
+
+/// Numbers of a patch that are multiplied at a time.
+pub(crate) const CHUNK: usize = 256;
+/// Distance of patches in a block: a constant, so that a tile's rows need one pointer; not a power of two, so that they
+/// do not push one another out of the cache.
+pub(crate) const STRIDE: usize = CHUNK + 16;
+
+/// Taps side by side in a row of the input.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub(crate) struct Run {
+    pub dy: isize,
+    pub dx: isize,
+    pub taps: usize,
+}
+
+/// The output pixels of a convolution, or those of one phase of a stride, and what each reads.
+#[derive(Clone, Debug)]
+pub(crate) struct Patches {
+    pub runs: Vec<Run>,
+    /// Channels of one tap.
+    pub c: usize,
+    /// Output rows and columns.
+    pub grid: (usize, usize),
+    /// Input pixels from one output pixel to the next.
+    pub step: (usize, usize),
+    /// The output map's pixel of the grid's first, and the distance of the others.
+    pub first: (usize, usize),
+    pub apart: (usize, usize),
+    /// The output map's size.
+    pub out: (usize, usize),
+}
+
+impl Patches {
+    /// Numbers of a patch.
+    pub fn len(&self) -> usize {
+        self.taps() * self.c
+    }
+
+    pub fn taps(&self) -> usize {
+        self.runs.iter().map(|r| r.taps).sum()
+    }
+
+    /// The grid's pixel `i` of all pictures: picture, row, column.
+    #[inline(always)]
+    pub fn place(&self, i: usize) -> (usize, usize, usize) {
+        let (rows, columns) = self.grid;
+        (i / (rows * columns), i / columns % rows, i % columns)
+    }
+
+    /// Its number in the output map.
+    #[inline(always)]
+    pub fn pixel(&self, (n, y, x): (usize, usize, usize)) -> usize {
+        let (y, x) = (y * self.apart.0 + self.first.0, x * self.apart.1 + self.first.1);
+        (n * self.out.0 + y) * self.out.1 + x
+    }
+
+    /// Copies numbers `from..to` of the patch at a place to `out`; what lies outside of the map is 0.
+    #[inline(always)]
+    pub unsafe fn gather<S: Simd>(
+        &self,
+        x: &Map,
+        channel: usize,
+        place: (usize, usize, usize),
+        (from, to): (usize, usize),
+        out: *mut f32,
+    ) {
+        let (n, row, column) = place;
+        let (row, column) = ((row * self.step.0) as isize, (column * self.step.1) as isize);
+        let mut at = 0;
+        for run in &self.runs {
+            let start = at;
+            at += run.taps * self.c;
+            let (s, e) = (from.max(start), to.min(at));
+            if s >= e {
+                continue;
+            }
+            let out = out.add(s - from);
+            let y = row + run.dy;
+            if y < 0 || y >= x.h as isize {
+                zero::<S>(out, e - s);
+                continue;
+            }
+            let line = x.at.offset(((n * x.h) as isize + y) * (x.w * x.pitch) as isize).add(channel);
+            let left = column + run.dx;
+            if x.pitch == self.c {
+                // Numbers of the run that stand inside of the row.
+                let low = (-left).clamp(0, run.taps as isize) as usize * self.c;
+                let high = (x.w as isize - left).clamp(0, run.taps as isize) as usize * self.c;
+                let low = low.clamp(s - start, e - start);
+                let high = high.clamp(low, e - start);
+                zero::<S>(out, low - (s - start));
+                let out = out.add(low - (s - start));
+                copy::<S>(line.wrapping_offset(left * x.pitch as isize).wrapping_add(low), out, high - low);
+                zero::<S>(out.add(high - low), e - start - high);
+            } else {
+                let (mut i, mut out) = (s - start, out);
+                while i < e - start {
+                    let (tap, c) = (i / self.c, i % self.c);
+                    let count = (self.c - c).min(e - start - i);
+                    let column = left + tap as isize;
+                    if column < 0 || column >= x.w as isize {
+                        zero::<S>(out, count);
+                    } else {
+                        copy::<S>(line.offset(column * x.pitch as isize).add(c), out, count);
+                    }
+                    (i, out) = (i + count, out.add(count));
+                }
+            }
+        }
+    }
+}
+
+#[inline(always)]
+pub(crate) unsafe fn zero<S: Simd>(to: *mut f32, n: usize) {
+    let mut i = 0;
+    while i + S::LANES <= n {
+        S::store(to.add(i), S::splat(0.0));
+        i += S::LANES;
+    }
+    if i < n {
+        S::store_part(to.add(i), n - i, S::splat(0.0));
+    }
+}
+
+#[inline(always)]
+pub(crate) unsafe fn copy<S: Simd>(from: *const f32, to: *mut f32, n: usize) {
+    let mut i = 0;
+    while i + S::LANES <= n {
+        S::store(to.add(i), S::load(from.add(i)));
+        i += S::LANES;
+    }
+    if i < n {
+        S::store_part(to.add(i), n - i, S::load_part(from.add(i), n - i));
+    }
+}

@@ -1,0 +1,84 @@
+//! 512 bits.
+
+use super::{Simd, Task};
+use std::arch::x86_64::*;
+
+/// AVX-512F and DQ.
+#[derive(Clone, Copy)]
+pub struct Avx512;
+
+#[target_feature(enable = "avx512f,avx512dq,avx2,fma")]
+pub(super) unsafe fn run<T: Task>(task: T) -> T::Out {
+    unsafe { task.run::<Avx512>() }
+}
+
+impl Simd for Avx512 {
+    type V = __m512;
+    const LANES: usize = 16;
+    const ROWS: usize = 12;
+
+    #[inline(always)]
+    unsafe fn splat(v: f32) -> __m512 {
+        _mm512_set1_ps(v)
+    }
+
+    #[inline(always)]
+    unsafe fn load(at: *const f32) -> __m512 {
+        _mm512_loadu_ps(at)
+    }
+
+    #[inline(always)]
+    unsafe fn load_part(at: *const f32, n: usize) -> __m512 {
+        _mm512_maskz_loadu_ps(mask(n), at)
+    }
+
+    #[inline(always)]
+    unsafe fn store(at: *mut f32, v: __m512) {
+        _mm512_storeu_ps(at, v)
+    }
+
+    #[inline(always)]
+    unsafe fn store_part(at: *mut f32, n: usize, v: __m512) {
+        _mm512_mask_storeu_ps(at, mask(n), v)
+    }
+
+    #[inline(always)]
+    unsafe fn add(a: __m512, b: __m512) -> __m512 {
+        _mm512_add_ps(a, b)
+    }
+
+    #[inline(always)]
+    unsafe fn sub(a: __m512, b: __m512) -> __m512 {
+        _mm512_sub_ps(a, b)
+    }
+
+    #[inline(always)]
+    unsafe fn mul(a: __m512, b: __m512) -> __m512 {
+        _mm512_mul_ps(a, b)
+    }
+
+    #[inline(always)]
+    unsafe fn fma(a: __m512, b: __m512, c: __m512) -> __m512 {
+        _mm512_fmadd_ps(a, b, c)
+    }
+
+    #[inline(always)]
+    unsafe fn max(a: __m512, b: __m512) -> __m512 {
+        _mm512_max_ps(a, b)
+    }
+
+    #[inline(always)]
+    unsafe fn where_positive(x: __m512, v: __m512) -> __m512 {
+        _mm512_maskz_mov_ps(_mm512_cmp_ps_mask::<_CMP_GT_OQ>(x, _mm512_setzero_ps()), v)
+    }
+
+    #[inline(always)]
+    unsafe fn sum(v: __m512) -> f32 {
+        _mm512_reduce_add_ps(v)
+    }
+}
+
+#[inline(always)]
+fn mask(n: usize) -> u16 {
+    ((1u32 << n.min(16)) - 1) as u16
+}

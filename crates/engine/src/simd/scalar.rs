@@ -1,0 +1,84 @@
+//! Plain arithmetic in groups of four, for every machine.
+
+use super::Simd;
+
+/// Four numbers at a time; compilers make what they can of it.
+#[derive(Clone, Copy)]
+pub struct Scalar;
+
+#[inline(always)]
+fn zip(a: [f32; 4], b: [f32; 4], f: impl Fn(f32, f32) -> f32) -> [f32; 4] {
+    [f(a[0], b[0]), f(a[1], b[1]), f(a[2], b[2]), f(a[3], b[3])]
+}
+
+impl Simd for Scalar {
+    type V = [f32; 4];
+    const LANES: usize = 4;
+    const ROWS: usize = 4;
+
+    #[inline(always)]
+    unsafe fn splat(v: f32) -> [f32; 4] {
+        [v; 4]
+    }
+
+    #[inline(always)]
+    unsafe fn load(at: *const f32) -> [f32; 4] {
+        at.cast::<[f32; 4]>().read_unaligned()
+    }
+
+    #[inline(always)]
+    unsafe fn load_part(at: *const f32, n: usize) -> [f32; 4] {
+        let mut v = [0.0; 4];
+        for i in 0..n.min(4) {
+            v[i] = *at.add(i);
+        }
+        v
+    }
+
+    #[inline(always)]
+    unsafe fn store(at: *mut f32, v: [f32; 4]) {
+        at.cast::<[f32; 4]>().write_unaligned(v)
+    }
+
+    #[inline(always)]
+    unsafe fn store_part(at: *mut f32, n: usize, v: [f32; 4]) {
+        for i in 0..n.min(4) {
+            *at.add(i) = v[i];
+        }
+    }
+
+    #[inline(always)]
+    unsafe fn add(a: [f32; 4], b: [f32; 4]) -> [f32; 4] {
+        zip(a, b, |a, b| a + b)
+    }
+
+    #[inline(always)]
+    unsafe fn sub(a: [f32; 4], b: [f32; 4]) -> [f32; 4] {
+        zip(a, b, |a, b| a - b)
+    }
+
+    #[inline(always)]
+    unsafe fn mul(a: [f32; 4], b: [f32; 4]) -> [f32; 4] {
+        zip(a, b, |a, b| a * b)
+    }
+
+    #[inline(always)]
+    unsafe fn fma(a: [f32; 4], b: [f32; 4], c: [f32; 4]) -> [f32; 4] {
+        zip(zip(a, b, |a, b| a * b), c, |a, b| a + b)
+    }
+
+    #[inline(always)]
+    unsafe fn max(a: [f32; 4], b: [f32; 4]) -> [f32; 4] {
+        zip(a, b, |a, b| if a > b { a } else { b })
+    }
+
+    #[inline(always)]
+    unsafe fn where_positive(x: [f32; 4], v: [f32; 4]) -> [f32; 4] {
+        zip(x, v, |x, v| if x > 0.0 { v } else { 0.0 })
+    }
+
+    #[inline(always)]
+    unsafe fn sum(v: [f32; 4]) -> f32 {
+        (v[0] + v[1]) + (v[2] + v[3])
+    }
+}

@@ -1,0 +1,200 @@
+//! Work split over all cores: workers that wait awake for a moment, then sleep; the caller works too.
+
+use std::cell::UnsafeCell;
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering::SeqCst};
+use std::sync::{Mutex, OnceLock, TryLockError};
+use std::thread::Thread;
+
+/// Looks at the door before a worker goes to sleep: some tens of microseconds.
+const LOOKS: usize = 4000;
+
+type Job = dyn Fn(usize) + Sync;
+
+/// What caller and workers share.
+struct Team {
+    /// Held by the caller whose job it is.
+    caller: Mutex<()>,
+    job: UnsafeCell<(*const Job, usize)>,
+    /// The number of the job that may be joined, 0 when there is none.
+    open: AtomicUsize,
+    jobs: AtomicUsize,
+    next: AtomicUsize,
+    /// Workers that are, or may be, in the job.
+    inside: AtomicUsize,
+    panicked: AtomicBool,
+    workers: OnceLock<Vec<(Thread, &'static AtomicBool)>>,
+}
+
+// SAFETY: `job` is written only while no worker is inside and none may enter.
+unsafe impl Sync for Team {}
+
+static TEAM: Team = Team {
+    caller: Mutex::new(()),
+    job: UnsafeCell::new((std::ptr::null::<fn(usize)>() as *const Job, 0)),
+    open: AtomicUsize::new(0),
+    jobs: AtomicUsize::new(0),
+    next: AtomicUsize::new(0),
+    inside: AtomicUsize::new(0),
+    panicked: AtomicBool::new(false),
+    workers: OnceLock::new(),
+};
+
+/// How many threads share the work that this thread hands out: one where it is one of many already.
+pub fn size() -> usize {
+    if rayon::current_thread_index().is_some() { 1 } else { rayon::current_num_threads() }
+}
+
+/// Calls `f` with each of `0..tasks`, in any order, on all cores; returns when all are done.
+pub fn run(tasks: usize, f: impl Fn(usize) + Sync) {
+    if tasks <= 1 || size() == 1 {
+        return (0..tasks).for_each(f);
+    }
+    let guard = match TEAM.caller.try_lock() {
+        Ok(guard) => guard,
+        Err(TryLockError::Poisoned(e)) => e.into_inner(),
+        Err(TryLockError::WouldBlock) => return (0..tasks).for_each(f),
+    };
+    TEAM.run(tasks, &f);
+    drop(guard);
+    if TEAM.panicked.swap(false, SeqCst) {
+        panic!("a worker of the engine panicked");
+    }
+}
+
+/// The same; on this thread alone where one is wanted.
+pub fn run_some(threads: usize, tasks: usize, f: impl Fn(usize) + Sync) {
+    if threads == 1 { (0..tasks).for_each(f) } else { run(tasks, f) }
+}
+
+/// Cuts `0..n` in runs of about `grain` and calls `f` with each.
+pub fn ranges(n: usize, grain: usize, f: impl Fn(std::ops::Range<usize>) + Sync) {
+    let most = size() * 4;
+    let count = n.div_ceil(grain.max(1)).clamp(1, most);
+    run(count, |i| f(i * n / count..(i + 1) * n / count));
+}
+
+impl Team {
+    fn run(&'static self, tasks: usize, f: &(dyn Fn(usize) + Sync)) {
+        // SAFETY: the job is left by all before this function returns, so `f` outlives its use.
+        unsafe { *self.job.get() = (std::mem::transmute::<*const (dyn Fn(usize) + Sync), *const Job>(f), tasks) };
+        self.next.store(0, SeqCst);
+        self.open.store(self.jobs.fetch_add(1, SeqCst) + 1, SeqCst);
+        for (thread, asleep) in self.workers().iter().take(tasks - 1) {
+            if asleep.swap(false, SeqCst) {
+                thread.unpark();
+            }
+        }
+        let close = Close(self);
+        self.work();
+        drop(close);
+    }
+
+    /// Takes tasks until none is left.
+    fn work(&self) {
+        // SAFETY: the caller keeps the job until all are outside.
+        let (f, tasks) = unsafe { *self.job.get() };
+        loop {
+            let i = self.next.fetch_add(1, SeqCst);
+            if i >= tasks {
+                return;
+            }
+            // SAFETY: as above.
+            unsafe { (*f)(i) };
+        }
+    }
+
+    fn workers(&'static self) -> &'static [(Thread, &'static AtomicBool)] {
+        self.workers.get_or_init(|| {
+            let start = |i: usize| {
+                let asleep: &'static AtomicBool = Box::leak(Box::default());
+                let name = format!("engine-{i}");
+                let thread = std::thread::Builder::new().name(name).spawn(move || self.serve(asleep)).ok()?;
+                Some((thread.thread().clone(), asleep))
+            };
+            (1..rayon::current_num_threads()).filter_map(start).collect()
+        })
+    }
+
+    /// A worker's life.
+    fn serve(&self, asleep: &AtomicBool) {
+        let mut seen = 0;
+        loop {
+            let mut looks = 0;
+            let job = loop {
+                let open = self.open.load(SeqCst);
+                if open != 0 && open != seen {
+                    break open;
+                }
+                looks += 1;
+                if looks < LOOKS {
+                    std::hint::spin_loop();
+                    continue;
+                }
+                asleep.store(true, SeqCst);
+                if matches!(self.open.load(SeqCst), open if open == 0 || open == seen) {
+                    std::thread::park();
+                }
+                asleep.store(false, SeqCst);
+                looks = 0;
+            };
+            seen = job;
+            self.inside.fetch_add(1, SeqCst);
+            if self.open.load(SeqCst) == job {
+                let work = std::panic::AssertUnwindSafe(|| self.work());
+                if std::panic::catch_unwind(work).is_err() {
+                    self.panicked.store(true, SeqCst);
+                }
+            }
+            self.inside.fetch_sub(1, SeqCst);
+        }
+    }
+}
+
+/// Closes the job and waits until all are outside, also when the caller's own part panics.
+struct Close(&'static Team);
+
+impl Drop for Close {
+    fn drop(&mut self) {
+        self.0.open.store(0, SeqCst);
+        let mut looks = 0usize;
+        while self.0.inside.load(SeqCst) != 0 {
+            looks += 1;
+            if looks.is_multiple_of(LOOKS) { std::thread::yield_now() } else { std::hint::spin_loop() }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_task_is_done_once() {
+        for tasks in [0, 1, 2, 3, 100, 5000] {
+            let counts: Vec<AtomicUsize> = (0..tasks).map(|_| AtomicUsize::new(0)).collect();
+            run(tasks, |i| {
+                counts[i].fetch_add(1, SeqCst);
+            });
+            assert!(counts.iter().all(|c| c.load(SeqCst) == 1), "{tasks}");
+        }
+    }
+
+    #[test]
+    fn tasks_may_hand_out_tasks_and_threads_may_share_the_team() {
+        let count = AtomicUsize::new(0);
+        std::thread::scope(|s| {
+            for _ in 0..4 {
+                s.spawn(|| {
+                    for _ in 0..200 {
+                        run(8, |_| {
+                            run(4, |_| {
+                                count.fetch_add(1, SeqCst);
+                            })
+                        });
+                    }
+                });
+            }
+        });
+        assert_eq!(count.load(SeqCst), 4 * 200 * 8 * 4);
+    }
+}

@@ -1,0 +1,127 @@
+//! The innermost loop: a tile of sums that stays in registers, and what happens to it on its way out.
+
+use crate::map::Map;
+use crate::simd::Simd;
+
+/// What is done to a sum before it is written, in this order.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Epilogue<'a> {
+    /// Added, one number a channel.
+    pub bias: Option<&'a [f32]>,
+    /// `scale · v + shift`, one of each a channel.
+    pub affine: Option<(&'a [f32], &'a [f32])>,
+    /// Added, a map of the output's size.
+    pub add: Option<Map<'a>>,
+    /// `max(0, v)`.
+    pub relu: bool,
+    /// 0 where this map of the output's size is not positive.
+    pub mask: Option<Map<'a>>,
+}
+
+/// The end of a tile's way: where its channels start, and whether sums are there already.
+#[derive(Clone, Copy)]
+pub(crate) struct Exit<'a> {
+    pub epilogue: Epilogue<'a>,
+    /// Add to what was written before.
+    pub more: bool,
+    /// All is added up: the epilogue follows.
+    pub last: bool,
+}
+
+/// `sums[m][j] += Σₖ a(m, k) · b(k, j)`; `a(m, k)` stands at `a + m·am + k·ak`, rows of `b` are `bk` apart.
+#[inline(always)]
+pub(crate) unsafe fn multiply<S: Simd, const M: usize, const V: usize>(
+    k: usize,
+    (mut a, am, ak): (*const f32, usize, usize),
+    (mut b, bk): (*const f32, usize),
+) -> [[S::V; V]; M] {
+    let mut sums = [[S::splat(0.0); V]; M];
+    for _ in 0..k {
+        let mut row = [S::splat(0.0); V];
+        for j in 0..V {
+            row[j] = S::load(b.add(j * S::LANES));
+        }
+        for m in 0..M {
+            let v = S::splat(*a.add(m * am));
+            for j in 0..V {
+                sums[m][j] = S::fma(v, row[j], sums[m][j]);
+            }
+        }
+        a = a.add(ak);
+        b = b.add(bk);
+    }
+    sums
+}
+
+/// Writes one vector: channel `c` of the output's pixel `pixel`, `n` lanes of it, at `to`.
+#[inline(always)]
+pub(crate) unsafe fn finish<S: Simd>(v: S::V, to: *mut f32, pixel: usize, c: usize, n: usize, exit: &Exit) {
+    if n >= S::LANES {
+        S::store(to, through::<S, true>(v, to, pixel, c, n, exit));
+    } else {
+        S::store_part(to, n, through::<S, false>(v, to, pixel, c, n, exit));
+    }
+}
+
+#[inline(always)]
+unsafe fn load<S: Simd, const FULL: bool>(at: *const f32, n: usize) -> S::V {
+    if FULL { S::load(at) } else { S::load_part(at, n) }
+}
+
+/// A sum through the epilogue.
+#[inline(always)]
+unsafe fn through<S: Simd, const FULL: bool>(
+    mut v: S::V,
+    to: *const f32,
+    pixel: usize,
+    c: usize,
+    n: usize,
+    exit: &Exit,
+) -> S::V {
+    if exit.more {
+        v = S::add(load::<S, FULL>(to, n), v);
+    }
+    if !exit.last {
+        return v;
+    }
+    let e = &exit.epilogue;
+    if let Some(bias) = e.bias {
+        v = S::add(v, load::<S, FULL>(bias.as_ptr().add(c), n));
+    }
+    if let Some((scale, shift)) = e.affine {
+        let (scale, shift) = (load::<S, FULL>(scale.as_ptr().add(c), n), load::<S, FULL>(shift.as_ptr().add(c), n));
+        v = S::add(S::mul(v, scale), shift);
+    }
+    if let Some(map) = e.add {
+        v = S::add(v, load::<S, FULL>(map.at.add(pixel * map.pitch + c), n));
+    }
+    if e.relu {
+        v = S::max(S::splat(0.0), v);
+    }
+    if let Some(map) = e.mask {
+        v = S::where_positive(load::<S, FULL>(map.at.add(pixel * map.pitch + c), n), v);
+    }
+    v
+}
+
+/// Calls a function that is generic over a tile's rows with `$m` of them, 1 to 16.
+macro_rules! with_rows {
+    ($m:expr, $S:ident, $limit:expr, $f:ident::<$V:literal>($($arg:expr),*)) => {
+        match $m {
+            1 => $f::<$S, 1, $V>($($arg),*),
+            2 => $f::<$S, 2, $V>($($arg),*),
+            3 => $f::<$S, 3, $V>($($arg),*),
+            4 => $f::<$S, 4, $V>($($arg),*),
+            5 if $limit >= 5 => $f::<$S, 5, $V>($($arg),*),
+            6 if $limit >= 6 => $f::<$S, 6, $V>($($arg),*),
+            7 if $limit >= 7 => $f::<$S, 7, $V>($($arg),*),
+            8 if $limit >= 8 => $f::<$S, 8, $V>($($arg),*),
+            9 if $limit >= 9 => $f::<$S, 9, $V>($($arg),*),
+            10 if $limit >= 10 => $f::<$S, 10, $V>($($arg),*),
+            11 if $limit >= 11 => $f::<$S, 11, $V>($($arg),*),
+            12 if $limit >= 12 => $f::<$S, 12, $V>($($arg),*),
+            _ => unreachable!("a tile has at most {} rows", $limit),
+        }
+    };
+}
+pub(crate) use with_rows;

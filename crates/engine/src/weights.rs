@@ -1,0 +1,130 @@
+//! The gradient of a convolution's weights.
+
+use crate::buffer::{Buffer, Scratch};
+use crate::conv::{Sizes, Slide, forward_patches};
+use crate::map::Map;
+use crate::packed::Raw;
+use crate::patches::{CHUNK, Patches, STRIDE, copy, zero};
+use crate::simd::{self, Simd, Task};
+use crate::team;
+use crate::tile::{multiply, with_rows};
+
+/// Pixels whose patches are multiplied at a time.
+const BLOCK: usize = 96;
+/// How many parts a batch is summed in, whatever the number of cores.
+const PARTS: usize = 8;
+
+/// `Σ dy · xᵀ` over all pixels: how the weights of a convolution are to change.
+#[derive(Debug)]
+pub struct WeightGradient {
+    patches: Patches,
+    sizes: Sizes,
+    slide: Slide,
+}
+
+impl WeightGradient {
+    /// For a convolution of these sizes.
+    pub fn new(sizes: Sizes, slide: Slide) -> Self {
+        Self { patches: forward_patches(sizes, slide), sizes, slide }
+    }
+
+    /// Writes `dw`, `(O, C/groups, kh, kw)`, summed over the batch; the same on any number of cores.
+    ///
+    /// # Panics
+    /// Where sizes differ from those it was made for.
+    pub fn run(&self, dy: &Map, x: &Map, dw: &mut [f32]) {
+        let Sizes { input, output, from, to } = self.sizes;
+        assert!((x.c, (x.h, x.w)) == (input, from) && (dy.c, (dy.h, dy.w)) == (output, to) && x.n == dy.n);
+        let (k, groups) = (self.patches.len(), self.slide.groups);
+        let (c, o) = (input / groups, output / groups);
+        assert!(dw.len() == output * k, "a gradient of {} numbers", dw.len());
+        let width = o.next_multiple_of(2 * simd::lanes());
+        let parts = PARTS.min(x.n.max(1));
+        let chunks = k.div_ceil(CHUNK);
+        let mut sums = Buffer::zeros(parts * groups * k * width);
+        let at = Raw(sums.numbers_mut().as_mut_ptr());
+        team::run(parts * groups * chunks, |i| {
+            let (part, g, chunk) = (i / groups / chunks, i / chunks % groups, i % chunks);
+            let range = part * x.n / parts..(part + 1) * x.n / parts;
+            let k = (chunk * CHUNK, ((chunk + 1) * CHUNK).min(k));
+            // SAFETY: each part, group and chunk is one task's.
+            let sums = unsafe { at.get().add(((part * groups + g) * self.patches.len() + k.0) * width) };
+            simd::run(Part { of: self, dy, x, g, range, k, sums, width });
+        });
+        let sums = sums.numbers();
+        let taps = k / c;
+        for (i, dw) in dw.iter_mut().enumerate() {
+            let (out, row) = (i / k, i % k % taps * c + i % k / taps);
+            let at = |part: usize| sums[((part * groups + out / o) * k + row) * width + out % o];
+            *dw = (1..parts).fold(at(0), |sum, part| sum + at(part));
+        }
+    }
+}
+
+/// Some pictures and some rows of the gradient.
+struct Part<'a> {
+    of: &'a WeightGradient,
+    dy: &'a Map<'a>,
+    x: &'a Map<'a>,
+    g: usize,
+    range: std::ops::Range<usize>,
+    k: (usize, usize),
+    sums: *mut f32,
+    width: usize,
+}
+
+impl Task for Part<'_> {
+    type Out = ();
+
+    #[inline(always)]
+    unsafe fn run<S: Simd>(self) {
+        let patches = &self.of.patches;
+        let pixels = patches.grid.0 * patches.grid.1;
+        let (start, end) = (self.range.start * pixels, self.range.end * pixels);
+        let o = self.dy.c / self.of.slide.groups;
+        let mut scratch = Scratch::new(BLOCK * (STRIDE + self.width));
+        let a = scratch.at();
+        let b = a.add(BLOCK * STRIDE);
+        let mut first = start;
+        while first < end {
+            let count = BLOCK.min(end - first);
+            for i in 0..count {
+                let place = patches.place(first + i);
+                patches.gather::<S>(self.x, self.g * patches.c, place, self.k, a.add(i * STRIDE));
+                let from = self.dy.at.add((first + i) * self.dy.pitch + self.g * o);
+                copy::<S>(from, b.add(i * self.width), o);
+                zero::<S>(b.add(i * self.width + o), self.width - o);
+            }
+            self.block::<S>(a, b, count);
+            first += count;
+        }
+    }
+}
+
+impl Part<'_> {
+    /// Adds `aᵀ b` of a block of pixels.
+    #[inline(always)]
+    unsafe fn block<S: Simd>(&self, a: *const f32, b: *const f32, count: usize) {
+        let rows = self.k.1 - self.k.0;
+        let tiles = rows.div_ceil(S::ROWS);
+        for column in (0..self.width).step_by(2 * S::LANES) {
+            for t in 0..tiles {
+                let (start, end) = (t * rows / tiles, (t + 1) * rows / tiles);
+                let to = self.sums.add(start * self.width + column);
+                let (a, b) = (a.add(start), (b.add(column), self.width));
+                with_rows!(end - start, S, S::ROWS, sum::<2>(count, a, b, to));
+            }
+        }
+    }
+}
+
+#[inline(always)]
+unsafe fn sum<S: Simd, const M: usize, const V: usize>(count: usize, a: *const f32, b: (*const f32, usize), to: *mut f32) {
+    let sums = multiply::<S, M, V>(count, (a, 1, STRIDE), b);
+    for m in 0..M {
+        for j in 0..V {
+            let to = to.add(m * b.1 + j * S::LANES);
+            S::store(to, S::add(S::load(to), sums[m][j]));
+        }
+    }
+}

@@ -1,0 +1,347 @@
+//! 3x3 convolutions of stride 1 with fewer multiplications (Winograd 1980; Lavin & Gray 2015, arXiv:1509.09308):
+//! F(4x4, 3x3), and F(2x2, 3x3) on small maps.
+
+use crate::buffer::Scratch;
+use crate::map::{Map, MapMut};
+use crate::packed::{Packed, Raw};
+use crate::patches::{CHUNK, STRIDE};
+use crate::simd::{Simd, Task, run_with};
+use crate::team;
+use crate::tile::{Epilogue, Exit, finish, multiply, with_rows};
+
+/// Output rows and columns of a tile are `size`, what it reads `size + 2`.
+#[derive(Debug)]
+pub(crate) struct Winograd {
+    size: usize,
+    c: usize,
+    o: usize,
+    padding: (usize, usize),
+    from: (usize, usize),
+    tiles: (usize, usize),
+    /// One group for each of the tile's frequencies.
+    weights: Packed,
+}
+
+/// Rows of `G`: what a tap row becomes.
+const G4: [[f64; 3]; 6] = [
+    [0.25, 0.0, 0.0],
+    [-1.0 / 6.0, -1.0 / 6.0, -1.0 / 6.0],
+    [-1.0 / 6.0, 1.0 / 6.0, -1.0 / 6.0],
+    [1.0 / 24.0, 1.0 / 12.0, 1.0 / 6.0],
+    [1.0 / 24.0, -1.0 / 12.0, 1.0 / 6.0],
+    [0.0, 0.0, 1.0],
+];
+const G2: [[f64; 3]; 4] = [[1.0, 0.0, 0.0], [0.5, 0.5, 0.5], [0.5, -0.5, 0.5], [0.0, 0.0, 1.0]];
+
+impl Winograd {
+    /// Whether it is faster than direct sums, for channels read and given and an output of this size.
+    pub fn pays(c: usize, o: usize, (h, w): (usize, usize)) -> bool {
+        c >= 16 && o >= 16 && h >= 6 && w >= 6
+    }
+
+    /// Weights by tap row, tap column, channel read, channel given.
+    pub fn new(
+        (c, o): (usize, usize),
+        padding: (usize, usize),
+        (from, to): ((usize, usize), (usize, usize)),
+        of: impl Fn(usize, usize, usize, usize) -> f32 + Sync,
+    ) -> Self {
+        let size = if to.0.min(to.1) >= 10 { 4 } else { 2 };
+        let row = |i: usize| if size == 4 { G4[i] } else { G2[i] };
+        let side = size + 2;
+        let weights = Packed::new(side * side, c, o, |f, c, o| {
+            let (g, h) = (row(f / side), row(f % side));
+            let line = |y: usize| (0..3).map(|x| f64::from(of(y, x, c, o)) * h[x]).sum::<f64>();
+            (0..3).map(|y| g[y] * line(y)).sum::<f64>() as f32
+        });
+        let tiles = (to.0.div_ceil(size), to.1.div_ceil(size));
+        Self { size, c, o, padding, from, tiles, weights }
+    }
+
+    pub fn bytes(&self) -> usize {
+        self.weights.bytes()
+    }
+
+    fn chunks(&self) -> usize {
+        self.c.div_ceil(CHUNK)
+    }
+
+    fn frequencies(&self) -> usize {
+        (self.size + 2) * (self.size + 2)
+    }
+
+    pub fn run(&self, x: &Map, y: &MapMut, epilogue: Epilogue) {
+        debug_assert!((x.h, x.w) == self.from);
+        let tiles = x.n * self.tiles.0 * self.tiles.1;
+        let threads = team::size();
+        // Weights that outgrow the caches are read once for many tiles, small ones leave room for the tiles.
+        let most = if self.c * self.o <= 1 << 13 { 24 } else { 48 };
+        let blocks = tiles.div_ceil(most).next_multiple_of(threads);
+        let few = blocks <= threads && threads > 1;
+        if few || tiles <= most {
+            return self.in_stages(x, y, epilogue, tiles, threads);
+        }
+        team::run(blocks, |i| {
+            let range = i * tiles / blocks..(i + 1) * tiles / blocks;
+            let count = range.len();
+            let mut scratch = Scratch::new(self.room(count));
+            let v = scratch.at();
+            // SAFETY: the products follow the transformed input.
+            let m = unsafe { v.add(self.v(count)) };
+            let stage = |step| Stage { w: self, x, y, v, m, count, start: range.start, step, epilogue };
+            run_with(self.weights.level, stage(Step::In(0..count)));
+            run_with(self.weights.level, stage(Step::Multiply(0..self.frequencies(), 0..self.weights.panels())));
+            run_with(self.weights.level, stage(Step::Out(0..count)));
+        });
+    }
+
+    /// Few tiles: all threads share each stage, so that each weight is read by one of them.
+    fn in_stages(&self, x: &Map, y: &MapMut, epilogue: Epilogue, tiles: usize, threads: usize) {
+        if tiles == 0 {
+            return;
+        }
+        let mut scratch = Scratch::new(self.room(tiles));
+        let v = scratch.at();
+        // SAFETY: the products follow the transformed input.
+        let (v, m) = (Raw(v), Raw(unsafe { v.add(self.v(tiles)) }));
+        let stage = |step| {
+            let stage = Stage { w: self, x, y, v: v.get(), m: m.get(), count: tiles, start: 0, step, epilogue };
+            run_with(self.weights.level, stage);
+        };
+        let parts = tiles.min(4 * threads);
+        let part = |i: usize| i * tiles / parts..(i + 1) * tiles / parts;
+        team::run(parts, |i| stage(Step::In(part(i))));
+        team::run(self.frequencies(), |f| stage(Step::Multiply(f..f + 1, 0..self.weights.panels())));
+        team::run(parts, |i| stage(Step::Out(part(i))));
+    }
+
+    /// Numbers of the transformed input of so many tiles: frequency, chunk of channels, tile, `STRIDE`.
+    fn v(&self, tiles: usize) -> usize {
+        self.frequencies() * self.chunks() * tiles * STRIDE
+    }
+
+    /// Numbers between tiles of products.
+    fn width(&self) -> usize {
+        self.o.next_multiple_of(16)
+    }
+
+    /// Numbers of input and products of so many tiles.
+    fn room(&self, tiles: usize) -> usize {
+        self.v(tiles) + self.frequencies() * tiles * self.width()
+    }
+}
+
+enum Step {
+    In(std::ops::Range<usize>),
+    Multiply(std::ops::Range<usize>, std::ops::Range<usize>),
+    Out(std::ops::Range<usize>),
+}
+
+/// One of the three steps for `count` tiles from `start` on.
+struct Stage<'a> {
+    w: &'a Winograd,
+    x: &'a Map<'a>,
+    y: &'a MapMut<'a>,
+    v: *mut f32,
+    m: *mut f32,
+    count: usize,
+    start: usize,
+    step: Step,
+    epilogue: Epilogue<'a>,
+}
+
+impl Task for Stage<'_> {
+    type Out = ();
+
+    #[inline(always)]
+    unsafe fn run<S: Simd>(self) {
+        let four = self.w.size == 4;
+        match &self.step {
+            Step::In(tiles) => {
+                for t in tiles.start..tiles.end {
+                    if four { self.read::<S, 6>(t) } else { self.read::<S, 4>(t) }
+                }
+            }
+            Step::Multiply(frequencies, panels) => {
+                for f in frequencies.start..frequencies.end {
+                    self.multiply::<S>(f, panels.clone());
+                }
+            }
+            Step::Out(tiles) => {
+                for t in tiles.start..tiles.end {
+                    if four { self.write::<S, 4, 6>(t) } else { self.write::<S, 2, 4>(t) }
+                }
+            }
+        }
+    }
+}
+
+impl Stage<'_> {
+    /// Picture, and row and column of a tile's first output.
+    #[inline(always)]
+    fn place(&self, t: usize) -> (usize, usize, usize) {
+        let (t, (rows, columns)) = (self.start + t, self.w.tiles);
+        (t / (rows * columns), t / columns % rows * self.w.size, t % columns * self.w.size)
+    }
+
+    /// `Bᵀ d B` of one tile.
+    #[inline(always)]
+    unsafe fn read<S: Simd, const A: usize>(&self, t: usize) {
+        let (w, x) = (self.w, self.x);
+        let (n, row, column) = self.place(t);
+        let mut from = [[std::ptr::null::<f32>(); A]; A];
+        for i in 0..A {
+            for j in 0..A {
+                let (y, c) = ((row + i).wrapping_sub(w.padding.0), (column + j).wrapping_sub(w.padding.1));
+                if y < x.h && c < x.w {
+                    from[i][j] = x.at.add(((n * x.h + y) * x.w + c) * x.pitch);
+                }
+            }
+        }
+        let mut c = 0;
+        while c < w.c {
+            let lanes = (w.c - c).min(S::LANES);
+            let to = self.v.add((c / CHUNK * self.count + t) * STRIDE + c % CHUNK);
+            let apart = w.chunks() * self.count * STRIDE;
+            let mut half = [[S::splat(0.0); A]; A];
+            for j in 0..A {
+                let mut d = [S::splat(0.0); A];
+                for i in 0..A {
+                    if !from[i][j].is_null() {
+                        let at = from[i][j].add(c);
+                        d[i] = if lanes == S::LANES { S::load(at) } else { S::load_part(at, lanes) };
+                    }
+                }
+                let d = input::<S, A>(d);
+                for i in 0..A {
+                    half[i][j] = d[i];
+                }
+            }
+            for i in 0..A {
+                let d = input::<S, A>(half[i]);
+                for j in 0..A {
+                    S::store(to.add((i * A + j) * apart), d[j]);
+                }
+            }
+            c += S::LANES;
+        }
+    }
+
+    /// All tiles of one frequency times its weights.
+    #[inline(always)]
+    unsafe fn multiply<S: Simd>(&self, f: usize, panels: std::ops::Range<usize>) {
+        let w = self.w;
+        for b in panels {
+            let width = w.weights.width(b);
+            let limit = if width > S::LANES { S::ROWS } else { 12 };
+            let parts = self.count.div_ceil(limit);
+            for chunk in 0..w.chunks() {
+                let k = (chunk * CHUNK, ((chunk + 1) * CHUNK).min(w.c));
+                for p in 0..parts {
+                    let (start, end) = (p * self.count / parts, (p + 1) * self.count / parts);
+                    let at = (f, chunk, b, start, k);
+                    if width > S::LANES {
+                        with_rows!(end - start, S, S::ROWS, product::<2>(self, at));
+                    } else {
+                        with_rows!(end - start, S, 12, product::<1>(self, at));
+                    }
+                }
+            }
+        }
+    }
+
+    /// `Aᵀ m A` of one tile.
+    #[inline(always)]
+    unsafe fn write<S: Simd, const M: usize, const A: usize>(&self, t: usize) {
+        let (w, y) = (self.w, self.y);
+        let (n, row, column) = self.place(t);
+        let (rows, columns) = ((y.h - row).min(M), (y.w - column).min(M));
+        let exit = Exit { epilogue: self.epilogue, more: false, last: true };
+        let apart = self.count * w.width();
+        let mut c = 0;
+        while c < w.o {
+            let from = self.m.add(t * w.width() + c);
+            let mut half = [[S::splat(0.0); A]; M];
+            for j in 0..A {
+                let mut d = [S::splat(0.0); A];
+                for i in 0..A {
+                    d[i] = S::load(from.add((i * A + j) * apart));
+                }
+                let d = output::<S, M, A>(d);
+                for i in 0..M {
+                    half[i][j] = d[i];
+                }
+            }
+            for i in 0..rows {
+                let d = output::<S, M, A>(half[i]);
+                for j in 0..columns {
+                    let pixel = (n * y.h + row + i) * y.w + column + j;
+                    finish::<S>(d[j], y.at.add(pixel * y.pitch + c), pixel, c, w.o - c, &exit);
+                }
+            }
+            c += S::LANES;
+        }
+    }
+}
+
+/// Some tiles of one frequency and panel.
+#[inline(always)]
+unsafe fn product<S: Simd, const M: usize, const V: usize>(
+    stage: &Stage,
+    (f, chunk, b, start, k): (usize, usize, usize, usize, (usize, usize)),
+) {
+    let w = stage.w;
+    let a = stage.v.add(((f * w.chunks() + chunk) * stage.count + start) * STRIDE);
+    let panel = w.weights.row(f, b, k.0);
+    let sums = multiply::<S, M, V>(k.1 - k.0, (a, STRIDE, 1), (panel, V * S::LANES));
+    let to = stage.m.add((f * stage.count + start) * w.width() + b * 2 * S::LANES);
+    for m in 0..M {
+        for j in 0..V {
+            let to = to.add(m * w.width() + j * S::LANES);
+            S::store(to, if chunk > 0 { S::add(S::load(to), sums[m][j]) } else { sums[m][j] });
+        }
+    }
+}
+
+/// A column times `Bᵀ`.
+#[inline(always)]
+unsafe fn input<S: Simd, const A: usize>(d: [S::V; A]) -> [S::V; A] {
+    let mut out = d;
+    if A == 4 {
+        out[0] = S::sub(d[0], d[2]);
+        out[1] = S::add(d[1], d[2]);
+        out[2] = S::sub(d[2], d[1]);
+        out[3] = S::sub(d[1], d[3]);
+    } else {
+        let (two, four, five) = (S::splat(2.0), S::splat(4.0), S::splat(-5.0));
+        let minus = S::splat(-4.0);
+        let (a, b) = (S::fma(minus, d[2], d[4]), S::fma(minus, d[1], d[3]));
+        let (e, f) = (S::sub(d[4], d[2]), S::mul(two, S::sub(d[3], d[1])));
+        out[0] = S::fma(four, d[0], S::fma(five, d[2], d[4]));
+        out[1] = S::add(a, b);
+        out[2] = S::sub(a, b);
+        out[3] = S::add(e, f);
+        out[4] = S::sub(e, f);
+        out[5] = S::fma(four, d[1], S::fma(five, d[3], d[5]));
+    }
+    out
+}
+
+/// A column times `Aᵀ`.
+#[inline(always)]
+unsafe fn output<S: Simd, const M: usize, const A: usize>(d: [S::V; A]) -> [S::V; M] {
+    let mut out = [S::splat(0.0); M];
+    if A == 4 {
+        out[0] = S::add(S::add(d[0], d[1]), d[2]);
+        out[1] = S::sub(S::sub(d[1], d[2]), d[3]);
+    } else {
+        let (two, four, eight) = (S::splat(2.0), S::splat(4.0), S::splat(8.0));
+        let (a, b) = (S::add(d[1], d[2]), S::sub(d[1], d[2]));
+        let (e, f) = (S::add(d[3], d[4]), S::sub(d[3], d[4]));
+        out[0] = S::add(S::add(d[0], a), e);
+        out[1] = S::fma(two, f, b);
+        out[2] = S::fma(four, e, a);
+        out[3] = S::add(S::fma(eight, f, b), d[5]);
+    }
+    out
+}
