@@ -13,7 +13,7 @@ run *ARGS:
 
 # The tests; with GRADSCOPE_SHARED also those on real weights and pictures
 test *ARGS:
-    cargo test {{ARGS}}
+    cargo test --workspace {{ARGS}}
 
 # Every map of the reference files by `gradscope run … --out`, and the table of errors; needs GRADSCOPE_SHARED
 reference:

@@ -1,10 +1,11 @@
-//! Convolution, the gradient of its input and of its weight, as matrix products over patches.
+//! Convolution, the gradient of its input and of its weight: f32 by the engine, else as matrix products over patches.
 
 use super::access::{Real, by_type, read, tensor};
+use super::fast;
 use super::im2col::Patches;
 use super::window::Window;
 use anyhow::{Result, ensure};
-use candle_core::Tensor;
+use candle_core::{DType, Tensor};
 use rayon::prelude::*;
 
 /// How a convolution slides: everything but its weight.
@@ -47,7 +48,8 @@ impl Conv2d {
         )
     }
 
-    fn shape(&self, x: &[usize], weight: &[usize]) -> Result<Shape> {
+    /// The output's height and width, or why the sizes do not fit.
+    pub(super) fn check(&self, x: &[usize], weight: &[usize]) -> Result<(usize, usize)> {
         ensure!(
             x.len() == 4 && weight.len() == 4,
             "a convolution of {x:?} with a weight of {weight:?}; both need 4 sizes"
@@ -61,8 +63,13 @@ impl Conv2d {
             x[1..].iter().chain(weight).all(|&n| n > 0),
             "a convolution of {x:?} with a weight of {weight:?}: a size is 0"
         );
-        let (oh, ow) = self.output(weight, x[2], x[3])?;
+        self.output(weight, x[2], x[3])
+    }
+
+    fn shape(&self, x: &[usize], weight: &[usize]) -> Result<Shape> {
+        let (oh, ow) = self.check(x, weight)?;
         let (kh, kw) = self.windows(weight);
+        let g = self.groups;
         let patches = Patches { channels: weight[1], h: x[2], w: x[3], oh, ow, kh, kw };
         Ok(Shape { batch: x[0], groups: g, out: weight[0] / g, patches })
     }
@@ -96,17 +103,25 @@ impl Shape {
 
 /// `y = x ∗ w + b`: `x` `(N, C, H, W)`, `w` `(O, C/groups, kh, kw)`, `b` `(O)`; PyTorch's `conv2d`.
 pub fn conv2d(x: &Tensor, w: &Tensor, b: Option<&Tensor>, conv: &Conv2d) -> Result<Tensor> {
-    by_type!(x, forward(x, w, b, conv))
+    if x.dtype() == DType::F32 { fast::forward(x, w, b, conv) } else { by_type!(x, forward(x, w, b, conv)) }
 }
 
 /// `dyᵀ · ∂y/∂x`, of shape `input`.
 pub fn conv2d_input_vjp(dy: &Tensor, w: &Tensor, input: &[usize], conv: &Conv2d) -> Result<Tensor> {
-    by_type!(dy, input_vjp(dy, w, input, conv))
+    if dy.dtype() == DType::F32 {
+        fast::input_vjp(dy, w, input, conv)
+    } else {
+        by_type!(dy, input_vjp(dy, w, input, conv))
+    }
 }
 
 /// `dyᵀ · ∂y/∂w`, of shape `weight`, summed over the batch.
 pub fn conv2d_weight_vjp(dy: &Tensor, x: &Tensor, weight: &[usize], conv: &Conv2d) -> Result<Tensor> {
-    by_type!(dy, weight_vjp(dy, x, weight, conv))
+    if dy.dtype() == DType::F32 {
+        fast::weight_vjp(dy, x, weight, conv)
+    } else {
+        by_type!(dy, weight_vjp(dy, x, weight, conv))
+    }
 }
 
 fn forward<T: Real>(x: &Tensor, w: &Tensor, b: Option<&Tensor>, conv: &Conv2d) -> Result<Tensor> {

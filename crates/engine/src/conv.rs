@@ -252,7 +252,8 @@ fn multiply(x: &Map, y: &MapMut, patches: &Patches, weights: &Packed, groups: us
     let wanted = if work < 1 << 16 { 1 } else { threads };
     // Whole blocks for each thread; where there are few pixels, the channels are split too.
     let blocks = pixels.div_ceil(BLOCK).next_multiple_of(wanted).min(pixels.div_ceil(12)).max(1);
-    let shares = if blocks * groups >= 2 * wanted || wanted == 1 { 1 } else { (2 * wanted).div_ceil(blocks).min(panels) };
+    let shares =
+        if blocks * groups >= 2 * wanted || wanted == 1 { 1 } else { (2 * wanted).div_ceil(blocks).min(panels) };
     team::run_some(wanted, blocks * groups * shares, |i| {
         let (b, g, share) = (i / shares / groups, i / shares % groups, i % shares);
         let range = b * pixels / blocks..(b + 1) * pixels / blocks;

@@ -119,7 +119,12 @@ impl Part<'_> {
 }
 
 #[inline(always)]
-unsafe fn sum<S: Simd, const M: usize, const V: usize>(count: usize, a: *const f32, b: (*const f32, usize), to: *mut f32) {
+unsafe fn sum<S: Simd, const M: usize, const V: usize>(
+    count: usize,
+    a: *const f32,
+    b: (*const f32, usize),
+    to: *mut f32,
+) {
     let sums = multiply::<S, M, V>(count, (a, 1, STRIDE), b);
     for m in 0..M {
         for j in 0..V {

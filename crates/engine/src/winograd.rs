@@ -22,15 +22,25 @@ pub(crate) struct Winograd {
     weights: Packed,
 }
 
+/// The points at which F(4, 3) evaluates, beside 0 and infinity: ±2/3 and ±3/2. Their rounding is less than half of that
+/// of the usual ±1 and ±2, and their product 1 keeps the transforms short.
+const P: f64 = 2.0 / 3.0;
+const Q: f64 = 3.0 / 2.0;
+
 /// Rows of `G`: what a tap row becomes.
 const G4: [[f64; 3]; 6] = [
-    [0.25, 0.0, 0.0],
-    [-1.0 / 6.0, -1.0 / 6.0, -1.0 / 6.0],
-    [-1.0 / 6.0, 1.0 / 6.0, -1.0 / 6.0],
-    [1.0 / 24.0, 1.0 / 12.0, 1.0 / 6.0],
-    [1.0 / 24.0, -1.0 / 12.0, 1.0 / 6.0],
+    [1.0, 0.0, 0.0],
+    row(P, 2.0 * P * P * (P * P - Q * Q)),
+    row(-P, 2.0 * P * P * (P * P - Q * Q)),
+    row(Q, 2.0 * Q * Q * (Q * Q - P * P)),
+    row(-Q, 2.0 * Q * Q * (Q * Q - P * P)),
     [0.0, 0.0, 1.0],
 ];
+
+const fn row(p: f64, n: f64) -> [f64; 3] {
+    [1.0 / n, p / n, p * p / n]
+}
+
 const G2: [[f64; 3]; 4] = [[1.0, 0.0, 0.0], [0.5, 0.5, 0.5], [0.5, -0.5, 0.5], [0.0, 0.0, 1.0]];
 
 impl Winograd {
@@ -313,16 +323,17 @@ unsafe fn input<S: Simd, const A: usize>(d: [S::V; A]) -> [S::V; A] {
         out[2] = S::sub(d[2], d[1]);
         out[3] = S::sub(d[1], d[3]);
     } else {
-        let (two, four, five) = (S::splat(2.0), S::splat(4.0), S::splat(-5.0));
-        let minus = S::splat(-4.0);
-        let (a, b) = (S::fma(minus, d[2], d[4]), S::fma(minus, d[1], d[3]));
-        let (e, f) = (S::sub(d[4], d[2]), S::mul(two, S::sub(d[3], d[1])));
-        out[0] = S::fma(four, d[0], S::fma(five, d[2], d[4]));
-        out[1] = S::add(a, b);
-        out[2] = S::sub(a, b);
-        out[3] = S::add(e, f);
-        out[4] = S::sub(e, f);
-        out[5] = S::fma(four, d[1], S::fma(five, d[3], d[5]));
+        let (p, q) = (S::splat(P as f32), S::splat(Q as f32));
+        let (minus_pp, minus_qq) = (S::splat(-(P * P) as f32), S::splat(-(Q * Q) as f32));
+        let minus_both = S::splat(-(P * P + Q * Q) as f32);
+        let (even, odd) = (S::fma(minus_qq, d[2], d[4]), S::sub(S::mul(p, d[3]), S::mul(q, d[1])));
+        out[0] = S::add(d[0], S::fma(minus_both, d[2], d[4]));
+        out[1] = S::add(even, odd);
+        out[2] = S::sub(even, odd);
+        let (even, odd) = (S::fma(minus_pp, d[2], d[4]), S::sub(S::mul(q, d[3]), S::mul(p, d[1])));
+        out[3] = S::add(even, odd);
+        out[4] = S::sub(even, odd);
+        out[5] = S::add(d[1], S::fma(minus_both, d[3], d[5]));
     }
     out
 }
@@ -335,13 +346,15 @@ unsafe fn output<S: Simd, const M: usize, const A: usize>(d: [S::V; A]) -> [S::V
         out[0] = S::add(S::add(d[0], d[1]), d[2]);
         out[1] = S::sub(S::sub(d[1], d[2]), d[3]);
     } else {
-        let (two, four, eight) = (S::splat(2.0), S::splat(4.0), S::splat(8.0));
+        let (p, q) = (S::splat(P as f32), S::splat(Q as f32));
+        let (pp, qq) = (S::splat((P * P) as f32), S::splat((Q * Q) as f32));
+        let (ppp, qqq) = (S::splat((P * P * P) as f32), S::splat((Q * Q * Q) as f32));
         let (a, b) = (S::add(d[1], d[2]), S::sub(d[1], d[2]));
         let (e, f) = (S::add(d[3], d[4]), S::sub(d[3], d[4]));
         out[0] = S::add(S::add(d[0], a), e);
-        out[1] = S::fma(two, f, b);
-        out[2] = S::fma(four, e, a);
-        out[3] = S::add(S::fma(eight, f, b), d[5]);
+        out[1] = S::fma(q, f, S::mul(p, b));
+        out[2] = S::fma(qq, e, S::mul(pp, a));
+        out[3] = S::fma(qqq, f, S::fma(ppp, b, d[5]));
     }
     out
 }

@@ -36,7 +36,13 @@ struct Case {
 }
 
 impl Case {
-    fn new(r: &mut Random, n: usize, (input, output): (usize, usize), from: (usize, usize), slide: Slide) -> Option<Self> {
+    fn new(
+        r: &mut Random,
+        n: usize,
+        (input, output): (usize, usize),
+        from: (usize, usize),
+        slide: Slide,
+    ) -> Option<Self> {
         let count = |size: usize, k: usize, s: usize, p: usize, d: usize| {
             (size + 2 * p).checked_sub(d * (k - 1) + 1).map(|rest| rest / s + 1)
         };
@@ -99,7 +105,7 @@ impl Case {
         });
         let (x, dy) = self.maps();
         let filter = Filter::forward(&self.w, self.sizes, self.slide, exact);
-        let bound = |filter: &Filter| if filter.is_winograd() { 2e-5 } else { 3e-6 };
+        let bound = |filter: &Filter| if filter.is_winograd() { 4e-6 } else { 2e-6 };
         let mut out = vec![7f32; yp * (output + 2)];
         filter.run(&x, &mut MapMut::new(&mut out, [self.n, to.0, to.1, output], output + 2), Epilogue::default());
         compare(&format!("value of {what}"), &out, output + 2, &y, output, bound(&filter));

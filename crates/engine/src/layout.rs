@@ -1,0 +1,104 @@
+//! From channels first to channels last, and back.
+
+use crate::map::{Map, MapMut};
+use crate::packed::Raw;
+use crate::team;
+
+/// Side of the squares that are turned at a time.
+const SIDE: usize = 16;
+/// Numbers that one task turns.
+const GRAIN: usize = 1 << 14;
+
+/// Writes `x`, `(N, C, H, W)`, as channels-last maps.
+///
+/// # Panics
+/// Where `x` has not as many numbers as `y`.
+pub fn to_channels_last(x: &[f32], y: &mut MapMut) {
+    let (pixels, c) = (y.h * y.w, y.c);
+    assert!(x.len() == y.n * c * pixels, "{} numbers for {y:?}", x.len());
+    let (at, pitch) = (Raw(y.at), y.pitch);
+    let blocks = pixels.div_ceil(SIDE);
+    team::ranges(y.n * blocks, GRAIN / (SIDE * c).max(1) + 1, |range| {
+        for i in range {
+            let (n, p) = (i / blocks, i % blocks * SIDE);
+            let count = SIDE.min(pixels - p);
+            for start in (0..c).step_by(SIDE) {
+                let channels = SIDE.min(c - start);
+                let from = &x[(n * c + start) * pixels + p..];
+                // SAFETY: pixels are written by one task each, inside of the map.
+                unsafe { turn(from, pixels, at.get().add((n * pixels + p) * pitch + start), pitch, channels, count) };
+            }
+        }
+    });
+}
+
+/// Writes channels-last maps as `(N, C, H, W)`.
+///
+/// # Panics
+/// Where `y` has not as many numbers as `x`.
+pub fn to_channels_first(x: &Map, y: &mut [f32]) {
+    let (pixels, c) = (x.h * x.w, x.c);
+    assert!(y.len() == x.n * c * pixels, "{} numbers for {x:?}", y.len());
+    let at = Raw(y.as_mut_ptr());
+    let blocks = pixels.div_ceil(SIDE);
+    team::ranges(x.n * blocks, GRAIN / (SIDE * c).max(1) + 1, |range| {
+        for i in range {
+            let (n, p) = (i / blocks, i % blocks * SIDE);
+            let count = SIDE.min(pixels - p);
+            for start in (0..c).step_by(SIDE) {
+                let channels = SIDE.min(c - start);
+                // SAFETY: the map holds these pixels, and pixels are written by one task each.
+                unsafe {
+                    let from = x.at.add((n * pixels + p) * x.pitch + start);
+                    let from = std::slice::from_raw_parts(from, (count - 1) * x.pitch + channels);
+                    turn(from, x.pitch, at.get().add((n * c + start) * pixels + p), pixels, count, channels);
+                }
+            }
+        }
+    });
+}
+
+/// `to[j][i] = from[i][j]` for `i` below `rows` and `j` below `columns`; rows are so far apart.
+#[inline]
+unsafe fn turn(from: &[f32], from_apart: usize, to: *mut f32, to_apart: usize, rows: usize, columns: usize) {
+    if rows == SIDE && columns == SIDE {
+        let mut square = [[0f32; SIDE]; SIDE];
+        for (i, row) in square.iter_mut().enumerate() {
+            row.copy_from_slice(&from[i * from_apart..][..SIDE]);
+        }
+        for j in 0..SIDE {
+            let to = to.add(j * to_apart).cast::<[f32; SIDE]>();
+            to.write_unaligned(std::array::from_fn(|i| square[i][j]));
+        }
+        return;
+    }
+    for i in 0..rows {
+        let row = &from[i * from_apart..][..columns];
+        for (j, v) in row.iter().enumerate() {
+            *to.add(j * to_apart + i) = *v;
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn there_and_back_again_is_the_same() {
+        for [n, h, w, c] in [[1, 1, 1, 1], [2, 5, 7, 3], [1, 32, 20, 40], [3, 16, 16, 33], [1, 224, 224, 3]] {
+            let x: Vec<f32> = (0..n * h * w * c).map(|i| i as f32).collect();
+            let pitch = c + 2;
+            let mut last = vec![-1f32; n * h * w * pitch];
+            to_channels_last(&x, &mut MapMut::new(&mut last, [n, h, w, c], pitch));
+            for (i, v) in last.iter().enumerate() {
+                let (p, k) = (i / pitch, i % pitch);
+                let from = |c: usize| x[(p / (h * w) * c + k) * h * w + p % (h * w)];
+                assert!(*v == if k < c { from(c) } else { -1.0 }, "{i} of {n}x{h}x{w}x{c}");
+            }
+            let mut back = vec![0f32; x.len()];
+            to_channels_first(&Map::new(&last, [n, h, w, c], pitch), &mut back);
+            assert!(back == x);
+        }
+    }
+}

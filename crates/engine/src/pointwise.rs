@@ -1,0 +1,48 @@
+//! Passes over every number of maps.
+
+use crate::map::{Map, MapMut};
+use crate::simd::{self, Simd, Task};
+use crate::team;
+use crate::tile::{Epilogue, Exit, finish};
+
+/// `y = x`, through the epilogue of a sum: copies, adds, batch norms, ReLUs and their masks.
+///
+/// # Panics
+/// Where sizes differ.
+pub fn pass(x: &Map, y: &mut MapMut, epilogue: Epilogue) {
+    assert!((x.n, x.h, x.w, x.c) == (y.n, y.h, y.w, y.c), "{x:?} to {y:?}");
+    for map in [epilogue.add, epilogue.mask].iter().flatten() {
+        assert!((map.n, map.c, map.h, map.w) == (y.n, y.c, y.h, y.w), "{map:?} beside {y:?}");
+    }
+    for numbers in [epilogue.bias, epilogue.affine.map(|a| a.0), epilogue.affine.map(|a| a.1)] {
+        assert!(numbers.is_none_or(|n| n.len() == y.c), "a number a channel of {y:?}");
+    }
+    let y = &*y;
+    team::ranges(y.pixels(), (1 << 14) / y.c.max(1) + 1, |range| simd::run(Pass { x, y, range, epilogue }));
+}
+
+struct Pass<'a> {
+    x: &'a Map<'a>,
+    y: &'a MapMut<'a>,
+    range: std::ops::Range<usize>,
+    epilogue: Epilogue<'a>,
+}
+
+impl Task for Pass<'_> {
+    type Out = ();
+
+    #[inline(always)]
+    unsafe fn run<S: Simd>(self) {
+        let exit = Exit { epilogue: self.epilogue, more: false, last: true };
+        for pixel in self.range.start..self.range.end {
+            let (from, to) = (self.x.at.add(pixel * self.x.pitch), self.y.at.add(pixel * self.y.pitch));
+            let mut c = 0;
+            while c < self.y.c {
+                let n = self.y.c - c;
+                let v = if n >= S::LANES { S::load(from.add(c)) } else { S::load_part(from.add(c), n) };
+                finish::<S>(v, to.add(c), pixel, c, n, &exit);
+                c += S::LANES;
+            }
+        }
+    }
+}
