@@ -33,6 +33,8 @@ pub struct Args {
 pub enum Command {
     /// Run a method on a picture: figures in the terminal, or files with --out
     Run(Run),
+    /// Run a program: a script of several runs, trainings and tables
+    Exec(Exec),
     /// List the methods
     Methods(Table),
     /// List the network architectures
@@ -134,6 +136,16 @@ pub struct Run {
     /// How pictures are drawn in the terminal
     #[arg(long, value_enum, default_value_t = Graphics::Auto)]
     pub graphics: Graphics,
+}
+
+#[derive(Group, Debug)]
+pub struct Exec {
+    /// Program, a .rhai file; what it prints goes to stdout
+    #[arg(value_name = "SCRIPT")]
+    pub script: PathBuf,
+    /// Its arguments, the array `args` in the script
+    #[arg(value_name = "ARGS", trailing_var_arg = true, allow_hyphen_values = true)]
+    pub args: Vec<String>,
 }
 
 #[derive(Group, Debug)]

@@ -6,7 +6,7 @@ mod app;
 mod check;
 mod draw;
 mod eval;
-mod keep;
+mod exec;
 mod open;
 mod run;
 mod selftest;
@@ -40,6 +40,7 @@ fn obey(args: Args) -> Result<ExitCode> {
     match args.command {
         None => app::app(&args.scripts, &args.question, &args.app),
         Some(Command::Run(run)) => run::run(&args.scripts, &run),
+        Some(Command::Exec(exec)) => exec::exec(&args.scripts, &exec),
         Some(Command::Methods(table)) => tables::methods(&args.scripts, &table),
         Some(Command::Models(table)) => tables::models(&args.scripts, &table),
         Some(Command::Layers(of)) => tables::layers(&args.scripts, &of),

@@ -2,7 +2,6 @@
 
 use super::args::{Run, Scripts};
 use super::draw::{self, Screen};
-use super::keep::Keeper;
 use super::stop::Stop;
 use super::{open, usage};
 use crate::data::Picture;
@@ -10,6 +9,7 @@ use crate::model::Model;
 use crate::render::Figure;
 use crate::script::context::Stage;
 use crate::script::host::Host;
+use crate::script::keeper::Keeper;
 use crate::script::message::Frame;
 use crate::script::save;
 use crate::script::session::Session;
@@ -72,7 +72,8 @@ fn one(
     }
     let bar = Arc::new(Bar::new(&args.method));
     session.watched_by(bar.clone());
-    let kept = Keeper::new(out, args.resume, &mut session)?;
+    let mut kept = Keeper::new(out, args.resume, &mut session)?;
+    kept.notes().iter().for_each(|note| eprintln!("{note}"));
     let frame = answer(host, &mut session, args.steps, &bar, stop, kept);
     bar.0.finish_and_clear();
     let frame = match frame {
@@ -107,6 +108,7 @@ fn answer(
         bar.progress("step", session.cursor(), if count == usize::MAX { 0 } else { count });
         let step = session.step(host);
         kept.keep(session, stop.wanted() || step.is_err())?;
+        kept.notes().iter().for_each(|note| eprintln!("{note}"));
         if stop.wanted() {
             bail!("cancelled");
         }
@@ -139,10 +141,10 @@ fn show(session: &Session, frame: &Frame, args: &Run) -> Result<()> {
 }
 
 /// Progress on stderr, where it is a terminal.
-struct Bar(ProgressBar);
+pub(super) struct Bar(pub(super) ProgressBar);
 
 impl Bar {
-    fn new(method: &str) -> Self {
+    pub(super) fn new(method: &str) -> Self {
         let bar = ProgressBar::new_spinner().with_message(method.to_string());
         bar.enable_steady_tick(Duration::from_millis(100));
         Self(bar)

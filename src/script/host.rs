@@ -7,6 +7,7 @@ use super::folders::{Folders, Source};
 use super::guard::Guard;
 use super::message::{MethodRow, Report};
 use super::method::Method;
+use super::networks;
 use super::report::Texts;
 use anyhow::{Result, bail};
 use rhai::{Dynamic, Engine, FuncArgs};
@@ -37,6 +38,7 @@ impl Host {
             &guard,
             Asking { folders: plugins.clone(), read: read.clone(), asked: asked.clone() },
         );
+        networks::register(&mut engine, &guard, &models);
         Self { guard, plugins, models, engine, read, asked }
     }
 

@@ -21,10 +21,13 @@ mod ask;
 pub mod host;
 pub mod architecture;
 mod weights;
+mod networks;
 mod freeze;
 pub mod session;
 pub mod save;
 pub mod keep;
+pub mod keeper;
+pub mod program;
 mod watch;
 pub mod worker;
 

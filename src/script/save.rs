@@ -24,24 +24,30 @@ struct Files {
 /// Writes figures into a folder, which is made when it is missing: `NN-title.png` (`.txt` for words), `title.npy`,
 /// `result.json`. Each file is written whole or not at all, `result.json` last. Gives the files written.
 pub fn write(folder: &Path, session: &Session, host: &Host, frame: &Frame) -> Result<Vec<PathBuf>> {
-    std::fs::create_dir_all(folder).with_context(|| format!("making the folder \"{}\"", folder.display()))?;
+    let mut written = figures(folder, &frame.figures)?;
     let names = names(&frame.figures);
-    let mut written = vec![];
-    for (figure, files) in frame.figures.iter().zip(&names) {
-        if let Some(name) = &files.shown {
-            write_whole(&folder.join(name), &shown(figure)?)?;
-            written.push(folder.join(name));
-        }
-        if let (Some(name), Some(values)) = (&files.raw, raw(figure)) {
-            write_npy(&folder.join(name), &values.shape, &values.data)?;
-            written.push(folder.join(name));
-        }
-    }
     let result = folder.join("result.json");
     let mut text = serde_json::to_string_pretty(&about(session, host, frame, &names)?)?;
     text.push('\n');
     write_whole(&result, text.as_bytes())?;
     written.push(result);
+    Ok(written)
+}
+
+/// Writes figures into a folder without a word about them.
+pub(super) fn figures(folder: &Path, figures: &[Figure]) -> Result<Vec<PathBuf>> {
+    std::fs::create_dir_all(folder).with_context(|| format!("making the folder \"{}\"", folder.display()))?;
+    let mut written = vec![];
+    for (figure, files) in figures.iter().zip(names(figures)) {
+        if let Some(name) = files.shown {
+            write_whole(&folder.join(&name), &shown(figure)?)?;
+            written.push(folder.join(name));
+        }
+        if let (Some(name), Some(values)) = (files.raw, raw(figure)) {
+            write_npy(&folder.join(&name), &values.shape, &values.data)?;
+            written.push(folder.join(name));
+        }
+    }
     Ok(written)
 }
 

@@ -12,7 +12,14 @@ const ROWS: usize = 16;
 ///
 /// # Panics
 /// Where sizes do not fit one another.
-pub fn linear(x: &[f32], w: &[f32], bias: Option<&[f32]>, y: &mut [f32], (n, input, output): (usize, usize, usize), relu: bool) {
+pub fn linear(
+    x: &[f32],
+    w: &[f32],
+    bias: Option<&[f32]>,
+    y: &mut [f32],
+    (n, input, output): (usize, usize, usize),
+    relu: bool,
+) {
     assert!(x.len() == n * input && w.len() == output * input && y.len() == n * output);
     assert!(bias.is_none_or(|b| b.len() == output));
     let at = Raw(y.as_mut_ptr());
@@ -32,7 +39,13 @@ pub fn linear(x: &[f32], w: &[f32], bias: Option<&[f32]>, y: &mut [f32], (n, inp
 ///
 /// # Panics
 /// Where sizes do not fit one another.
-pub fn linear_vjp(dy: &[f32], w: &[f32], dx: &mut [f32], (n, input, output): (usize, usize, usize), mask: Option<&[f32]>) {
+pub fn linear_vjp(
+    dy: &[f32],
+    w: &[f32],
+    dx: &mut [f32],
+    (n, input, output): (usize, usize, usize),
+    mask: Option<&[f32]>,
+) {
     assert!(dx.len() == n * input && w.len() == output * input && dy.len() == n * output);
     assert!(mask.is_none_or(|m| m.len() == dx.len()));
     let at = Raw(dx.as_mut_ptr());

@@ -221,12 +221,7 @@ impl Task for MaxVjp<'_> {
 
 /// The window that has its tap `tap` at `place`.
 #[inline(always)]
-fn window(
-    place: usize,
-    tap: usize,
-    (stride, padding, dilation): (usize, usize, usize),
-    count: usize,
-) -> Option<usize> {
+fn window(place: usize, tap: usize, (stride, padding, dilation): (usize, usize, usize), count: usize) -> Option<usize> {
     let start = (place + padding).checked_sub(tap * dilation)?;
     if start.is_multiple_of(stride) && start / stride < count { Some(start / stride) } else { None }
 }

@@ -25,6 +25,7 @@ mod rules;
 mod shape;
 mod site;
 mod spatial;
+pub(super) mod training;
 mod variable;
 
 pub(super) use figure::{class_rows, figures};

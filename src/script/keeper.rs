@@ -1,7 +1,7 @@
-//! `--resume`: the state of a long run, kept beside its results until it is over.
+//! The state of a long run, kept beside its results until it is over, so that it can be resumed.
 
+use super::session::Session;
 use crate::data::{read_whole, write_whole};
-use crate::script::session::Session;
 use anyhow::{Context, Result};
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
@@ -13,10 +13,11 @@ const STATE_BYTES: u64 = 8 << 30;
 /// How old a kept state gets.
 const EVERY: Duration = Duration::from_secs(5);
 
-/// Keeps the state of a long run beside its results, so that `--resume` can go on from it.
+/// Keeps the state of a long run beside its results.
 pub struct Keeper {
     file: Option<PathBuf>,
     last: Instant,
+    notes: Vec<String>,
 }
 
 impl Keeper {
@@ -24,13 +25,19 @@ impl Keeper {
     pub fn new(out: Option<&Path>, resume: bool, session: &mut Session) -> Result<Self> {
         let stepped = session.method().is_some_and(|m| m.stepped);
         let file = out.filter(|_| stepped).map(|folder| folder.join(STATE));
+        let mut notes = vec![];
         if let Some(file) = file.as_ref().filter(|file| resume && file.exists()) {
             let bytes = read_whole(file, STATE_BYTES)?;
             let going_on = || format!("going on with \"{}\"", file.display());
             session.take_up(&bytes).with_context(going_on)?;
-            eprintln!("going on after step {}", session.cursor());
+            notes.push(format!("going on after step {}", session.cursor()));
         }
-        Ok(Self { file, last: Instant::now() })
+        Ok(Self { file, last: Instant::now(), notes })
+    }
+
+    /// What a person may want to know, each told once.
+    pub fn notes(&mut self) -> Vec<String> {
+        std::mem::take(&mut self.notes)
     }
 
     /// Writes the state when the last one is some seconds old, or `now`.
@@ -39,7 +46,7 @@ impl Keeper {
         let bytes = match session.keep() {
             Ok(bytes) => bytes,
             Err(why) => {
-                eprintln!("this run cannot be resumed: {why:#}");
+                self.notes.push(format!("this run cannot be resumed: {why:#}"));
                 self.file = None;
                 return Ok(());
             }

@@ -1,0 +1,103 @@
+//! Programs: scripts of several runs, `gradscope exec`.
+//!
+//! A program has what methods have, and `run`, `train`, `evaluate`, `model`, `show`, `save`; its statements run from the top.
+
+mod run;
+mod train;
+
+use super::api::figures;
+use super::compile::{protected, report};
+use super::context::Stage;
+use super::engine::{Read, engine_that_tells};
+use super::folders::Source;
+use super::host::Host;
+use super::networks;
+use super::report::{Texts, raise};
+use super::save;
+use crate::render::Figure;
+use anyhow::{Error, Result};
+use rhai::{Array, Dynamic, Engine, ImmutableString, Map, Scope};
+use std::path::Path;
+use std::sync::{Arc, Mutex, PoisonError};
+
+/// Who a program talks to.
+pub trait Desk: Send + Sync {
+    /// A line that the program prints.
+    fn print(&self, line: &str) -> Result<()>;
+    /// A figure that it shows.
+    fn draw(&self, figure: &Figure) -> Result<()>;
+    /// What a person may want to know of what is under way.
+    fn say(&self, line: &str);
+    /// Who is told of progress.
+    fn stage(&self) -> Arc<dyn Stage>;
+}
+
+/// What a program's functions share.
+#[derive(Clone)]
+struct Setting {
+    host: Arc<Host>,
+    desk: Arc<dyn Desk>,
+    /// The first line that could not be printed.
+    unprinted: Arc<Mutex<Option<Error>>>,
+}
+
+/// Runs a program from its first statement to its last; `args` is an array of texts there.
+///
+/// Errors: of the script, with its place; `cancelled`; what `desk` could not print.
+pub fn run(host: Arc<Host>, source: &Source, args: &[String], desk: Arc<dyn Desk>) -> Result<()> {
+    let setting = Setting { host: host.clone(), desk, unprinted: Arc::default() };
+    let read = Read::default();
+    let engine = setting.engine(&read);
+    host.guard().begin();
+    let mut scope = Scope::new();
+    scope.push_constant("args", args.iter().map(|a| Dynamic::from(a.clone())).collect::<Array>());
+    let ran = protected(|| {
+        let ast = engine.compile_into_self_contained(&scope, &source.text)?;
+        engine.run_ast_with_scope(&mut scope, &ast)
+    });
+    if let Some(error) = setting.unprinted.lock().unwrap_or_else(PoisonError::into_inner).take() {
+        return Err(error);
+    }
+    let libraries = read.libraries();
+    let texts = Texts { name: &source.name, text: &source.text, libraries: &libraries };
+    ran.map_err(|e| report(&engine, &texts, &e, None))
+}
+
+impl Setting {
+    fn engine(&self, read: &Read) -> Engine {
+        let guard = self.host.guard();
+        let mut engine = engine_that_tells(guard, self.host.plugins().clone(), read.clone());
+        networks::register(&mut engine, guard, self.host.models());
+        let own = self.clone();
+        engine.on_print(move |line| own.tried(own.desk.print(line)));
+        let own = self.clone();
+        engine.on_debug(move |value, _, place| own.desk.say(&format!("{place:?} {value}")));
+        let own = self.clone();
+        engine.register_fn("show", move |answer: Dynamic| own.show(answer).map_err(raise));
+        engine.register_fn("save", |answer: Dynamic, folder: &str| {
+            let written = figures(answer).and_then(|all| save::figures(Path::new(folder), &all));
+            written.map(drop).map_err(raise)
+        });
+        let own = self.clone();
+        engine.register_fn("run", move |method: &str| own.run(method, Map::new()).map_err(raise));
+        let own = self.clone();
+        engine.register_fn("run", move |method: &str, options: Map| own.run(method, options).map_err(raise));
+        let own = self.clone();
+        engine.register_fn("train", move |model: &str, options: Map| own.train(model, options).map_err(raise));
+        let own = self.clone();
+        engine.register_fn("evaluate", move |model, data: ImmutableString| own.evaluate(&model, &data).map_err(raise));
+        engine
+    }
+
+    fn show(&self, answer: Dynamic) -> Result<()> {
+        figures(answer)?.iter().try_for_each(|figure| self.desk.draw(figure))
+    }
+
+    /// Nobody reads on: the program ends.
+    fn tried(&self, printed: Result<()>) {
+        if let Err(error) = printed {
+            self.unprinted.lock().unwrap_or_else(PoisonError::into_inner).get_or_insert(error);
+            self.host.guard().cancel();
+        }
+    }
+}

@@ -1,0 +1,146 @@
+//! `run(method, options)`: a method asked as on the command line; and `evaluate`.
+
+use super::Setting;
+use crate::data::{Picture, source};
+use crate::model::{Model, evaluate};
+use crate::render::{Body, Figure};
+use crate::script::api::options::{Options, text};
+use crate::script::architecture::Architectures;
+use crate::script::ask::ATTACK_STEPS;
+use crate::script::data::Data;
+use crate::script::keeper::Keeper;
+use crate::script::message::Frame;
+use crate::script::save;
+use crate::script::session::Session;
+use anyhow::{Context, Result, anyhow, ensure};
+use candle_core::Tensor;
+use rhai::{Array, Dynamic, INT, Map};
+use std::path::PathBuf;
+
+const OPTIONS: [&str; 9] = ["model", "input", "target", "data", "set", "steps", "seed", "out", "no_resize"];
+/// The network that the program brings along.
+const OWN_MODEL: &str = "shapes";
+
+impl Setting {
+    /// `#{ tensors, tables, steps, scalars, done, target }` of a method's end.
+    pub(super) fn run(&self, method: &str, map: Map) -> Result<Map> {
+        let options = Options::new("run", map, &OPTIONS)?;
+        let mut session = self.session(method, &options)?;
+        session.watched_by(self.desk.stage());
+        let out = options.raw("out").map(text).transpose()?.map(PathBuf::from);
+        let mut keeper = Keeper::new(out.as_deref(), true, &mut session)?;
+        keeper.notes().iter().for_each(|note| self.desk.say(note));
+        let frame = self.to_the_end(&mut session, &options, &mut keeper)?;
+        if let Some(folder) = &out {
+            save::write(folder, &session, &self.host, &frame)?;
+        }
+        keeper.end()?;
+        told(&session, &frame)
+    }
+
+    fn session(&self, method: &str, o: &Options) -> Result<Session> {
+        let model = match o.raw("model") {
+            Some(model) => model.clone().try_cast::<Model>().context("`model` is a network: model(\"resnet20\")")?,
+            None => Architectures::new(self.host.models().clone(), self.host.guard()).open(OWN_MODEL, None)?,
+        };
+        let (name, input) = input(o, &model)?;
+        let method = self.host.method(method)?;
+        let mut session = Session::new(&self.host, model, &name, input)?;
+        session.open(method);
+        session.set_seed(o.whole("seed", 0)? as u64);
+        if let Some(spec) = o.raw("data").map(text).transpose()? {
+            session.set_data(Data::named(&spec));
+        }
+        if let Some(target) = o.raw("target") {
+            let (card, classes) = (session.model().card.clone(), session.model().classes());
+            session.set_target(Some(card.class(&target.to_string(), classes)?))?;
+        }
+        for (name, value) in o.raw("set").map(settings).transpose()?.unwrap_or_default() {
+            session.set(&name, &value).with_context(|| format!("setting {name}"))?;
+        }
+        Ok(session)
+    }
+
+    fn to_the_end(&self, session: &mut Session, o: &Options, keeper: &mut Keeper) -> Result<Frame> {
+        let mut frame = session.view(&self.host)?;
+        let Some(method) = session.method().filter(|m| m.stepped) else {
+            ensure!(!o.has("steps"), "`steps`: this method has no steps");
+            return Ok(frame);
+        };
+        let name = method.name.clone();
+        let steps = o.size("steps", if method.group == "attack" { ATTACK_STEPS } else { usize::MAX })?;
+        while session.cursor() < steps && session.can_go_on() {
+            self.desk.stage().progress(&name, session.cursor(), 0);
+            let step = session.step(&self.host);
+            keeper.keep(session, step.is_err())?;
+            frame = step?;
+        }
+        Ok(frame)
+    }
+
+    /// `#{ correct, total, accuracy }` of a network on a data set.
+    pub(super) fn evaluate(&self, model: &Model, data: &str) -> Result<Map> {
+        let data = source::open(data)?;
+        let stage = self.desk.stage();
+        let count = evaluate(model, &data, &mut |count| {
+            stage.progress("testing", count.total, data.len());
+            self.host.guard().tick()
+        })?;
+        Ok(Map::from([
+            ("correct".into(), Dynamic::from(count.correct as INT)),
+            ("total".into(), Dynamic::from(count.total as INT)),
+            ("accuracy".into(), Dynamic::from(count.accuracy())),
+        ]))
+    }
+}
+
+/// A picture by name, a tensor, or the program's own picture.
+fn input(o: &Options, model: &Model) -> Result<(String, Tensor)> {
+    let prepared = |picture: &Picture| model.card.preprocess().apply(picture, o.switch("no_resize", false)?);
+    match o.raw("input") {
+        None => {
+            let (name, picture) = source::picture(source::own(model.card.input[0]))?;
+            Ok((name, prepared(&picture)?))
+        }
+        Some(value) if value.is::<Tensor>() => {
+            Ok(("a tensor".into(), value.clone().try_cast::<Tensor>().context("`input` is a picture")?))
+        }
+        Some(value) => {
+            let (name, picture) = source::picture(&text(value)?)?;
+            Ok((name, prepared(&picture)?))
+        }
+    }
+}
+
+/// `#{ epsilon: 8 }` as a person would write it.
+fn settings(value: &Dynamic) -> Result<Vec<(String, String)>> {
+    let map = value.read_lock::<Map>().ok_or_else(|| anyhow!("`set` is a map: #{{ epsilon: 8 }}"))?;
+    Ok(map.iter().map(|(name, value)| (name.to_string(), value.to_string())).collect())
+}
+
+fn told(session: &Session, frame: &Frame) -> Result<Map> {
+    let (mut tensors, mut tables) = (Map::new(), Map::new());
+    for Figure { title, body } in &frame.figures {
+        let figure = Figure { title: title.clone(), body: body.clone() };
+        if let Some(values) = figure.values() {
+            let tensor = Tensor::from_slice(&values.data, values.shape.clone(), session.input().device())?;
+            tensors.insert(title.as_str().into(), Dynamic::from(tensor));
+        }
+        if let Body::Table { rows, .. } = body {
+            let rows = rows.iter().map(|row| row.iter().map(|cell| cell.clone().into()).collect::<Array>().into());
+            tables.insert(title.as_str().into(), rows.collect::<Array>().into());
+        }
+    }
+    let numbers = |step: Vec<(String, f64)>| -> Map {
+        step.into_iter().map(|(name, value)| (name.into(), Dynamic::from(value))).collect()
+    };
+    let steps: Vec<Map> = session.scalars().into_iter().map(numbers).collect();
+    Ok(Map::from([
+        ("tensors".into(), tensors.into()),
+        ("tables".into(), tables.into()),
+        ("scalars".into(), steps.last().cloned().unwrap_or_default().into()),
+        ("steps".into(), steps.into_iter().map(Dynamic::from).collect::<Array>().into()),
+        ("done".into(), frame.done.clone().map_or(Dynamic::UNIT, Dynamic::from)),
+        ("target".into(), Dynamic::from(session.target() as INT)),
+    ]))
+}

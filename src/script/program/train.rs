@@ -1,0 +1,84 @@
+//! `train(model, options)`: a network trained as by `gradscope train`, once.
+
+use super::Setting;
+use crate::data::source;
+use crate::model::Model;
+use crate::model::train::{Course, News, Options as Training, Trainer};
+use crate::script::api::options::{Options, text};
+use crate::script::api::training;
+use crate::script::architecture::Architectures;
+use anyhow::{Context, Result, bail};
+use rhai::Map;
+use std::ops::ControlFlow;
+use std::path::{Path, PathBuf};
+
+impl Setting {
+    /// A network, read from the file `out` where this very training wrote it, else trained; an interrupted training goes on.
+    pub(super) fn train(&self, name: &str, map: Map) -> Result<Model> {
+        let known = [&["data", "test", "out", "weights"], &training::OPTIONS[..]].concat();
+        let o = Options::new("train", map, &known)?;
+        let word = |key: &str| o.raw(key).map(text).transpose();
+        let out = PathBuf::from(word("out")?.unwrap_or_else(|| format!("{name}.safetensors")));
+        let spec = word("data")?.context("train needs data: #{ data: \"mnist:DIR\" }")?;
+        let test = word("test")?.or_else(|| source::to_test_with(&spec));
+        let test = test.map(|spec| source::open(&spec)).transpose()?;
+        let architectures = Architectures::new(self.host.models().clone(), self.host.guard());
+        let (card, graph) = match word("weights")? {
+            Some(file) => {
+                let model = architectures.open(name, Some(Path::new(&file)))?;
+                ((*model.card).clone(), (*model.graph).clone())
+            }
+            None => architectures.build(name)?,
+        };
+        let data = source::open(&source::to_learn_from(&spec))?;
+        let trainer = Trainer::new(&graph, &card, data.clone(), training::options(&o, Training::default())?)?;
+        if trainer.wrote(&out)? {
+            self.desk.say(&format!("{name} is in {} already", out.display()));
+            return architectures.open(name, Some(&out));
+        }
+        let checkpoint = out.with_extension("checkpoint");
+        let trainer = match checkpoint.exists() {
+            true => same(Trainer::resume(&checkpoint, &graph, &card, data)?, trainer, &checkpoint)?,
+            false => trainer,
+        };
+        if let Some(folder) = out.parent() {
+            std::fs::create_dir_all(folder).with_context(|| format!("making the folder \"{}\"", folder.display()))?;
+        }
+        let mut course = Course { trainer, card: &card, test: test.as_ref(), checkpoint: Some(&checkpoint) };
+        self.learn(name, &mut course)?;
+        course.trainer.write(&out)?;
+        // It served its purpose.
+        let _ = std::fs::remove_file(&checkpoint);
+        architectures.open(name, Some(&out))
+    }
+
+    fn learn(&self, name: &str, course: &mut Course) -> Result<()> {
+        let (stage, all) = (self.desk.stage(), course.trainer.progress().1);
+        let mut done = course.trainer.progress().0;
+        let over = course.run(&mut |news| {
+            match news {
+                News::Batch(report) => {
+                    done += 1;
+                    stage.progress(&format!("{name}, epoch {}/{}", report.epoch, report.epochs), done, all);
+                }
+                News::Epoch { epoch, epochs, loss, count } => {
+                    let right = count.map_or(String::new(), |c| format!(", {:.2} % right", c.accuracy() * 100.0));
+                    self.desk.say(&format!("{name}, epoch {epoch}/{epochs}: loss {loss:.4}{right}"));
+                }
+            }
+            if self.host.guard().tick().is_err() { ControlFlow::Break(()) } else { ControlFlow::Continue(()) }
+        })?;
+        match over {
+            true => Ok(()),
+            false => self.host.guard().tick(),
+        }
+    }
+}
+
+/// The interrupted training, where it is the one asked for.
+fn same(begun: Trainer, asked: Trainer, file: &Path) -> Result<Trainer> {
+    if begun.options() != asked.options() {
+        bail!("\"{}\" is left of a training with other options; removing it begins anew", file.display());
+    }
+    Ok(begun)
+}
