@@ -1,4 +1,4 @@
-//! The cases of attributions that the test suites of the field agree on, in f64 and in f32.
+//! The cases of attributions and attacks that the test suites of the field agree on, in f64 and in f32.
 //!
 //! They are found in the folder that GRADSCOPE_SHARED names; without it these tests do nothing.
 #![allow(clippy::unwrap_used)]
@@ -11,6 +11,8 @@ use std::collections::BTreeMap;
 const HERE: &[(&str, usize)] = &[
     ("curve_auc", 1),
     ("deconvnet", 2),
+    ("deepfool", 1),
+    ("distances", 1),
     ("grad_cam", 5),
     ("grad_cam_from_arrays", 1),
     ("gradient", 3),
@@ -18,23 +20,21 @@ const HERE: &[(&str, usize)] = &[
     ("guided_grad_cam", 2),
     ("integrated_gradients", 6),
     ("lrp", 22),
-    ("occlusion", 5),
-    ("smoothgrad", 1),
-];
-
-/// Methods whose cases are not: attacks, embeddings, pictures made by a network.
-const NOT_YET: &[(&str, usize)] = &[
-    ("clip_small_contribution", 1),
-    ("clip_small_norm", 1),
-    ("deepfool", 1),
-    ("distances", 1),
-    ("gaussian_blur", 1),
     ("mi_fgsm", 1),
     ("min_l2_attack", 1),
+    ("occlusion", 5),
     ("pgd", 11),
     ("project", 1),
     ("quantise", 1),
+    ("smoothgrad", 1),
     ("steepest_step", 3),
+];
+
+/// Methods whose cases are not: embeddings, pictures made by a network.
+const NOT_YET: &[(&str, usize)] = &[
+    ("clip_small_contribution", 1),
+    ("clip_small_norm", 1),
+    ("gaussian_blur", 1),
     ("style_losses", 1),
     ("tsne_joint_p", 1),
     ("tsne_kl_grad", 1),
@@ -58,7 +58,7 @@ fn here() -> impl Iterator<Item = Value> {
 }
 
 #[test]
-fn the_fields_cases_of_attributions_agree_in_both_types() {
+fn the_fields_cases_agree_in_both_types() {
     let selftest = Selftest::default();
     let wrong: Vec<_> = here().map(|case| selftest.check(&case)).filter(|o| !o.passed).collect();
     assert!(wrong.is_empty(), "{wrong:#?}");
@@ -95,7 +95,9 @@ fn first_number(case: &mut Value) -> &mut Value {
 fn a_case_with_another_number_does_not_agree() {
     let selftest = Selftest::default();
     for mut case in here() {
-        let step = 2.0 * case["tolerance"]["abs"].as_f64().unwrap();
+        // A bound is passed by little; by half of it no answer is.
+        let bound = case["expected"].get("l2_at_least").is_some();
+        let step = if bound { 1.0 } else { (2.0 * case["tolerance"]["abs"].as_f64().unwrap()).max(1e-3) };
         let number = first_number(&mut case);
         // The output of the network is named, not written.
         *number = number.as_f64().map_or(json!(1.0), |v| json!(v + step));

@@ -22,6 +22,8 @@ use std::sync::atomic::AtomicU64;
 const DEEPEST: usize = 3;
 /// Steps that an attack is given to succeed; other methods come to their end by themselves.
 pub const ATTACK_STEPS: usize = 100;
+/// What is told of a stepper's last state.
+const SAID: [&str; 3] = ["x", "scalars", "done"];
 /// Titles of the figure that a method regards as its answer, when none is named like the method.
 const ANSWERS: [&str; 6] = ["attribution", "relevance", "cam", "heatmap", "gradient", "saliency"];
 
@@ -57,7 +59,8 @@ fn choice(folders: &Folders, group: &str, name: Option<&str>) -> Result<Declared
 }
 
 impl Asking {
-    /// Each picture of the batch is asked about by itself; what their answers share in shape is joined.
+    /// Each picture of the batch is asked about by itself, and what their answers share in shape is joined; or all of
+    /// them `together`, where the method can.
     fn answer(&self, engine: &Engine, guard: &Guard, cx: &Cx, name: &str, options: Map) -> Result<Map> {
         let circle = || cx.asked.iter().map(String::as_str).chain([name]).collect::<Vec<_>>().join(" -> ");
         ensure!(!cx.asked.iter().any(|n| n == name), "a method cannot ask itself: {}", circle());
@@ -67,6 +70,9 @@ impl Asking {
         self.asked.add(name, &source.text);
         let method = compile(engine, &self.read, source)?;
         let question = Question::new(cx, &method, options)?;
+        if question.together {
+            return question.ask_together(engine, cx, &method);
+        }
         let mut answers = vec![];
         for (i, &target) in question.targets.iter().enumerate() {
             guard.tick()?;
@@ -88,11 +94,14 @@ struct Question {
     params: Params,
     seed: u64,
     steps: usize,
+    /// One run for all pictures: `x`, `scalars` and `done` of its last step, and no figures.
+    together: bool,
 }
 
 impl Question {
     fn new(cx: &Cx, method: &Method, map: Map) -> Result<Self> {
-        let options = Options::new("answer", map.clone(), &["input", "target", "model", "params", "seed", "steps"])?;
+        let known = ["input", "target", "model", "params", "seed", "steps", "together"];
+        let options = Options::new("answer", map.clone(), &known)?;
         let model = of::<Model>(&map, "model", "a network")?.unwrap_or_else(|| cx.model.clone());
         let input = of::<Tensor>(&map, "input", "a tensor")?.unwrap_or_else(|| cx.input.clone());
         let mut targets = map.get("target").map_or_else(|| Ok(cx.targets.clone()), classes)?;
@@ -109,6 +118,7 @@ impl Question {
             params: params(method, &model, map.get("params"))?,
             seed: options.whole("seed", cx.seed as i64)? as u64,
             steps: options.size("steps", endless)?,
+            together: options.switch("together", false)? && method.batched && method.stepped && count > 1,
             model,
             input,
             targets,
@@ -117,12 +127,37 @@ impl Question {
 
     /// The method's answer on one picture.
     fn ask(&self, engine: &Engine, cx: &Cx, method: &Method, input: Tensor, target: usize) -> Result<Map> {
+        let run = self.run(engine, cx, method, input, vec![target]);
+        if !method.stepped {
+            return run.answer(run.call("run", 0, None)?, "run", Map::new());
+        }
+        let (state, step) = run.to_the_end(self.steps)?;
+        let end = state.read_lock::<Map>().context("a stepper's state is a map")?.clone();
+        run.answer(run.call("view", step, Some(state))?, "view", end)
+    }
+
+    /// What the method's last step says of all pictures.
+    fn ask_together(&self, engine: &Engine, cx: &Cx, method: &Method) -> Result<Map> {
+        let run = self.run(engine, cx, method, self.input.clone(), self.targets.clone());
+        let (state, _) = run.to_the_end(self.steps)?;
+        let end = state.read_lock::<Map>().context("a stepper's state is a map")?.clone();
+        Ok(end.into_iter().filter(|(key, _)| SAID.contains(&key.as_str())).collect())
+    }
+
+    fn run<'a>(
+        &self,
+        engine: &'a Engine,
+        cx: &Cx,
+        method: &'a Method,
+        input: Tensor,
+        targets: Vec<usize>,
+    ) -> Run<'a> {
         let asked = cx.asked.iter().chain([&method.name]).cloned().collect();
         let stage = Arc::new(Asked { name: method.name.clone(), stage: cx.stage.clone() });
         let inner = Cx {
             model: self.model.clone(),
             input,
-            targets: vec![target],
+            targets,
             params: Arc::new(self.params.clone()),
             step: 0,
             seed: self.seed,
@@ -131,13 +166,7 @@ impl Question {
             stage,
             ..cx.clone()
         };
-        let run = Run { engine, method, cx: inner };
-        if !method.stepped {
-            return run.answer(run.call("run", 0, None)?, "run", Map::new());
-        }
-        let (state, step) = run.to_the_end(self.steps)?;
-        let end = state.read_lock::<Map>().context("a stepper's state is a map")?.clone();
-        run.answer(run.call("view", step, Some(state))?, "view", end)
+        Run { engine, method, cx: inner }
     }
 }
 
@@ -183,7 +212,7 @@ impl Run<'_> {
         if let Some(figure) = regarded(&self.method.name, &figures) {
             map.insert("map".into(), self.tensor(figure)?.unwrap_or(Dynamic::UNIT));
         }
-        for key in ["x", "scalars", "done"] {
+        for key in SAID {
             if let Some(value) = end.get(key) {
                 map.insert(key.into(), value.clone());
             }

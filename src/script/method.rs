@@ -21,6 +21,8 @@ pub struct Method {
     pub params: Vec<Param>,
     /// Whether it has `start`, `step` and `view` instead of `run`.
     pub stepped: bool,
+    /// Whether one run answers for a whole batch, each row by itself.
+    pub batched: bool,
     /// The text that was compiled, and where it came from.
     pub source: Arc<Source>,
     pub(super) ast: Arc<AST>,
@@ -34,8 +36,10 @@ impl Method {
         let group =
             plugin.remove("group").and_then(|g| g.into_string().ok()).context("PLUGIN needs a `group`, a text")?;
         let params = plugin.remove("params").map_or(Ok(vec![]), |p| params(p.try_cast::<Array>()))?;
+        let batched = plugin.remove("batched").map_or(Ok(false), |b| b.as_bool());
+        let batched = batched.map_err(|other| anyhow!("PLUGIN's `batched` is true or false, got {other}"))?;
         if let Some(wrong) = plugin.keys().next() {
-            bail!("PLUGIN has no field \"{wrong}\"; known are group, params");
+            bail!("PLUGIN has no field \"{wrong}\"; known are group, params, batched");
         }
         let stepped = form(&ast)?;
         let doc = ast.doc().lines().map(|l| l.trim_start_matches("//!").trim()).collect::<Vec<_>>().join("\n");
@@ -45,6 +49,7 @@ impl Method {
             doc,
             params,
             stepped,
+            batched,
             source: Arc::new(source),
             ast: Arc::new(ast),
             libraries,

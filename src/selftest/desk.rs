@@ -45,6 +45,13 @@ impl<'a> Desk<'a> {
         self.params()[name].as_str().with_context(|| format!("the case needs the parameter \"{name}\""))
     }
 
+    /// The class of this row: the case's only one, or one of a list; 0 where it names none.
+    pub fn target(&self) -> usize {
+        let target = &self.case["target"];
+        let class = target.as_u64().or_else(|| target.get(self.row)?.as_u64());
+        class.and_then(|class| usize::try_from(class).ok()).unwrap_or(0)
+    }
+
     /// The case's network, this row its picture.
     pub fn network(&self, reading: Reading) -> Result<Network> {
         Network::of(self.case, &Reading { row: self.row, ..reading })
@@ -67,8 +74,7 @@ impl<'a> Desk<'a> {
         let single = model.classes() == 1;
         let mut session = Session::new(self.host, model, "case", picture)?;
         session.open(question.method);
-        let target = self.case["target"].as_u64().filter(|_| !single).unwrap_or(0);
-        session.set_target(Some(usize::try_from(target)?))?;
+        session.set_target(Some(if single { 0 } else { self.target() }))?;
         question.set.iter().try_for_each(|(name, value)| session.set(name, value))?;
         if let Some((name, tensor)) = question.given {
             session.give(name, tensor.to_dtype(self.dtype)?)?;

@@ -3,7 +3,7 @@
 use super::desk::{Answer, Desk, table};
 use super::network::Reading;
 use super::value::{list, tensor};
-use super::{gradient, lrp, occlusion};
+use super::{attacks, gradient, lrp, occlusion};
 use anyhow::{Context, Result, bail, ensure};
 use candle_core::Tensor;
 use serde_json::{Value, json};
@@ -24,6 +24,14 @@ pub(super) fn answer(desk: Desk) -> Result<Answer> {
         "occlusion" => occlusion::answer(desk),
         "lrp" => lrp::answer(desk),
         "curve_auc" => curve_auc(desk),
+        "pgd" => attacks::pgd(desk),
+        "mi_fgsm" => attacks::mi_fgsm(desk),
+        "deepfool" => attacks::deepfool(desk),
+        "min_l2_attack" => attacks::least_l2(desk),
+        "steepest_step" => attacks::steepest_step(desk),
+        "distances" => attacks::distances(desk),
+        "project" => attacks::project(desk),
+        "quantise" => attacks::quantise(desk),
         other => bail!("the method \"{other}\" is not known"),
     }
 }

@@ -35,6 +35,8 @@ pub(super) struct Reading<'a> {
     pub bounds: Option<(f64, f64)>,
     /// Whether the class asked about is the sum of all outputs.
     pub summed: bool,
+    /// Whether the outputs are squared: the way of a growing o² is that of a growing log |o|.
+    pub squared: bool,
 }
 
 impl Network {
@@ -180,6 +182,9 @@ impl Plan {
         let mut id = *self.known.get(output).with_context(|| format!("the output \"{output}\" is no layer"))?;
         if reading.summed {
             id = layer::sum(&mut self.builder, &mut self.weights, "the sum", id)?;
+        }
+        if reading.squared {
+            id = self.builder.add("the square", op::Mul, &[id, id])?;
         }
         self.builder.set_logits(id);
         let graph = self.builder.finish(id)?.with_weights(self.weights)?;

@@ -41,7 +41,7 @@ pub(super) fn pair(value: &Value, key: &str, default: usize) -> Result<(usize, u
     }
 }
 
-/// Nested lists as an f64 tensor.
+/// Nested lists as an f64 tensor; true is 1.
 pub(super) fn tensor(value: &Value) -> Result<Tensor> {
     let mut shape = vec![];
     let mut first = value;
@@ -58,7 +58,8 @@ fn flatten(value: &Value, numbers: &mut Vec<f64>) -> Result<()> {
     match value.as_array() {
         Some(items) => items.iter().try_for_each(|item| flatten(item, numbers)),
         None => {
-            numbers.push(value.as_f64().context("expected a number")?);
+            let truth = value.as_bool().map(|b| f64::from(u8::from(b)));
+            numbers.push(value.as_f64().or(truth).context("expected a number")?);
             Ok(())
         }
     }

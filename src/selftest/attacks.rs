@@ -1,0 +1,167 @@
+//! Cases of attacks: gradient steps in balls and boxes, DeepFool, Carlini & Wagner, and the arithmetic below them.
+
+use super::desk::{Answer, Desk, by_input, map};
+use super::network::Reading;
+use super::value::{list, number};
+use crate::render::{Body, Figure};
+use anyhow::{Context, Result, bail, ensure};
+use candle_core::{Device, Tensor};
+use serde_json::{Value, json};
+
+type Set = Vec<(&'static str, String)>;
+
+/// PGD with what the case sets; a case may stop no sooner than after its last step.
+pub(super) fn pgd(desk: Desk) -> Result<Answer> {
+    let mut set = ball(desk)?;
+    set.push(("norm", norm(desk)?.into()));
+    set.push(("random_start", "false".into()));
+    set.push(("stop", "false".into()));
+    if desk.params()["targeted"].as_bool().unwrap_or(false) {
+        set.push(("goal", desk.target().to_string()));
+    }
+    let loss = match desk.param("loss")? {
+        "ce" => "cross_entropy",
+        "neg_log_output" => "logit",
+        other => bail!("the loss \"{other}\" is not known"),
+    };
+    set.push(("loss", loss.into()));
+    end(desk, "pgd", set)
+}
+
+/// MI-FGSM; its signs do not depend on how the gradient's length is measured.
+pub(super) fn mi_fgsm(desk: Desk) -> Result<Answer> {
+    let mut set = ball(desk)?;
+    set.push(("decay", number(desk.params(), "decay")?.to_string()));
+    set.push(("stop", "false".into()));
+    end(desk, "mi_fgsm", set)
+}
+
+pub(super) fn deepfool(desk: Desk) -> Result<Answer> {
+    let params = desk.params();
+    let mut set: Set = vec![("norm", norm(desk)?.into())];
+    for name in ["overshoot", "steps", "candidates"] {
+        set.push((name, number(params, name)?.to_string()));
+    }
+    end(desk, "deepfool", set)
+}
+
+/// The length of the least perturbation that is found, held against the bounds that the case names.
+pub(super) fn least_l2(desk: Desk) -> Result<Answer> {
+    let set: Set = vec![("steps", "300".into()), ("searches", "9".into()), ("c", "0.001".into())];
+    let (low, high) = bounds(desk)?;
+    let network = desk.network(Reading { bounds: Some((low, high)), ..Reading::default() })?;
+    let moved = desk.map(&network, desk.plugin("cw", &set)?, "perturbation")?;
+    let l2 = moved.sqr()?.sum_all()?.to_scalar::<f64>()?.sqrt() * (high - low);
+    let expected = &desk.case["expected"];
+    let (least, most) = (number(expected, "l2_at_least")?, number(expected, "l2_at_most")?);
+    let held = [("l2_at_least", l2.min(least)), ("l2_at_most", l2.max(most))];
+    held.into_iter().map(|(name, v)| Ok((name.to_string(), Tensor::new(v, &Device::Cpu)?))).collect()
+}
+
+/// One step along the gradient that is given as the picture.
+pub(super) fn steepest_step(desk: Desk) -> Result<Answer> {
+    let set = [("norm", norm(desk)?.to_string()), ("length", number(desk.params(), "eps")?.to_string())];
+    arithmetic(desk, &["gradient"], include_str!("scripts/step.rhai"), &set)
+}
+
+/// Lengths of the difference of two vectors.
+pub(super) fn distances(desk: Desk) -> Result<Answer> {
+    arithmetic(desk, &["a", "b"], include_str!("scripts/distances.rhai"), &[])
+}
+
+/// A vector brought into balls around another; of L1 the difference made shorter, as Foolbox does.
+pub(super) fn project(desk: Desk) -> Result<Answer> {
+    let set = [("radius", number(desk.params(), "eps")?.to_string())];
+    arithmetic(desk, &["a", "b"], include_str!("scripts/project.rhai"), &set)
+}
+
+/// By how many of the 256 levels a PNG file differs after one step of each length.
+pub(super) fn quantise(desk: Desk) -> Result<Answer> {
+    let lengths = list(&desk.params()["eps"])?.iter().map(|e| e.as_f64().context("a length is a number"));
+    let mut rows = vec![];
+    for length in lengths.collect::<Result<Vec<_>>>()? {
+        let set = [("length", length.to_string())];
+        let mut row = arithmetic(desk, &["x", "sign"], include_str!("scripts/quantise.rhai"), &set)?;
+        rows.push(row.remove("levels_changed").context("the script tells the levels")?);
+    }
+    Ok([("levels_changed".into(), Tensor::cat(&rows, 0)?)].into())
+}
+
+/// The norm of a case, in the plugins' words.
+fn norm(desk: Desk) -> Result<&'static str> {
+    match desk.param("norm")? {
+        "Linf" => Ok("linf"),
+        "L2" => Ok("l2"),
+        "L1" => Ok("l1"),
+        other => bail!("the norm \"{other}\" is not known"),
+    }
+}
+
+/// Radius, step and steps, in 1/255 of what lies between the bounds.
+fn ball(desk: Desk) -> Result<Set> {
+    let (low, high) = bounds(desk)?;
+    let pixels = |name: &str| Ok::<_, anyhow::Error>((number(desk.params(), name)? * 255.0 / (high - low)).to_string());
+    let steps = desk.params()["steps"].as_u64().context("a case says how many \"steps\"")?;
+    Ok(vec![("epsilon", pixels("eps")?), ("step", pixels("step")?), ("steps", steps.to_string())])
+}
+
+/// What black and white stand for: the case's own bounds, or some that no step reaches.
+fn bounds(desk: Desk) -> Result<(f64, f64)> {
+    let params = desk.params();
+    if params.get("lower").is_some() {
+        return Ok((number(params, "lower")?, number(params, "upper")?));
+    }
+    let reach = |v: &Value| super::value::tensor(v)?.abs()?.max_all()?.to_scalar::<f64>().map_err(Into::into);
+    let inputs = desk.case["inputs"].as_object().context("a case has inputs")?;
+    let most = inputs.values().map(reach).collect::<Result<Vec<f64>>>()?.into_iter().fold(1.0, f64::max);
+    ensure!(most < 1e6, "the case needs \"lower\" and \"upper\" with inputs as large as {most}");
+    let side = (2.0 * most).log2().ceil().exp2();
+    Ok((-side, side))
+}
+
+/// The picture that an attack ends with, in the case's own numbers, and whether it fools.
+fn end(desk: Desk, name: &str, set: Set) -> Result<Answer> {
+    let (low, high) = bounds(desk)?;
+    let only = desk.params()["which"].as_array().and_then(|w| w.first()).and_then(Value::as_str);
+    let squared = desk.params()["loss"] == "neg_log_output";
+    let network = desk.network(Reading { only, bounds: Some((low, high)), squared, ..Reading::default() })?;
+    let figures = desk.ask(&network, desk.plugin(name, &set)?)?;
+    let x = map(&figures, "adversarial")?.reshape(network.picture.shape())?;
+    let mut answer = by_input(&network, &((x * (high - low))? + low)?)?;
+    answer.insert("success".into(), Tensor::new(f64::from(u8::from(fooled(&figures)?)), &Device::Cpu)?);
+    Ok(answer)
+}
+
+fn fooled(figures: &[Figure]) -> Result<bool> {
+    let badge = |f: &Figure| match &f.body {
+        Body::Badge { text, good } if text == "fooled" => Some(*good),
+        _ => None,
+    };
+    figures.iter().find_map(badge).context("there is no badge \"fooled\"")
+}
+
+/// What a script makes of vectors, row by row: they are channels of a picture, in this order.
+fn arithmetic(desk: Desk, inputs: &[&str], script: &str, set: &[(&'static str, String)]) -> Result<Answer> {
+    let names: serde_json::Map<_, _> = inputs.iter().map(|n| (n.to_string(), json!([]))).collect();
+    let case = json!({
+        "network": { "inputs": names, "output": "flat", "layers": [
+            { "name": "flat", "op": "flatten", "in": [inputs[0]] },
+        ] },
+        "inputs": desk.case["inputs"],
+    });
+    let expected = desk.case["expected"].as_object().context("a case expects something")?;
+    let mut rows = vec![];
+    for row in 0..list(&desk.case["inputs"][inputs[0]])?.len() {
+        let desk = Desk { row, ..desk.with(&case) };
+        let figures = desk.ask(&desk.network(Reading::default())?, desk.script(script, set)?)?;
+        let vector = |name: &String| Ok((name.clone(), map(&figures, name)?.flatten_all()?.unsqueeze(0)?));
+        rows.push(expected.keys().map(vector).collect::<Result<Answer>>()?);
+    }
+    let mut answer = super::together(rows)?;
+    for (name, value) in &mut answer {
+        if expected[name][0].is_number() {
+            *value = value.flatten_all()?;
+        }
+    }
+    Ok(answer)
+}
