@@ -12,6 +12,7 @@
 
 pub mod tensor;
 pub mod kernel;
+pub mod embed;
 pub mod graph;
 pub mod backward;
 pub mod data;

@@ -11,6 +11,7 @@ use crate::script::host::Host;
 use crate::script::message::Report;
 use crate::script::session::Session;
 use anyhow::{Context, Result, anyhow, bail, ensure};
+use std::path::PathBuf;
 
 /// The network that the program brings along.
 pub const OWN_MODEL: &str = "shapes";
@@ -22,7 +23,19 @@ pub fn host(scripts: &Scripts) -> Result<Host> {
             return Err(usage(anyhow!("{option}: there is no folder \"{}\"", folder.display())));
         }
     }
-    Ok(Host::new(Folders::plugins(scripts.plugins.as_deref()), Folders::models(scripts.models.as_deref())))
+    let host = Host::new(Folders::plugins(scripts.plugins.as_deref()), Folders::models(scripts.models.as_deref()));
+    if let Some(folder) = cache() {
+        host.guard().keep_in(folder);
+    }
+    Ok(host)
+}
+
+/// The folder for what is worth keeping: `GRADSCOPE_CACHE`, else the user's; none where that is empty.
+fn cache() -> Option<PathBuf> {
+    match std::env::var_os("GRADSCOPE_CACHE") {
+        Some(folder) => (!folder.is_empty()).then(|| folder.into()),
+        None => directories::ProjectDirs::from("", "", "gradscope").map(|d| d.cache_dir().to_path_buf()),
+    }
 }
 
 /// The architectures that a host knows.

@@ -4,6 +4,7 @@ use super::picture::Picture;
 use super::preprocess::Preprocess;
 use anyhow::{Context, Result, ensure};
 use candle_core::{Device, Tensor};
+use sha2::{Digest, Sha256};
 use std::path::PathBuf;
 
 /// Pictures with labels, in a fixed order.
@@ -75,6 +76,25 @@ impl Dataset {
     pub fn class_count(&self) -> usize {
         let labels = (0..self.len()).map(|i| self.label(i) + 1).max().unwrap_or(0);
         labels.max(self.classes.len())
+    }
+
+    /// What tells its pictures from others': a sum over their bytes; of files their paths, lengths and times.
+    pub fn fingerprint(&self) -> Result<Vec<u8>> {
+        let mut hash = Sha256::new();
+        match &self.items {
+            Items::Bytes { shape, pixels, .. } => {
+                hash.update(format!("{shape:?}"));
+                hash.update(pixels);
+            }
+            Items::Files(files) => {
+                for (path, _) in files {
+                    let about = path.metadata().with_context(|| format!("looking at \"{}\"", path.display()))?;
+                    let path = path.canonicalize().unwrap_or_else(|_| path.clone());
+                    hash.update(format!("{} {} {:?};", path.display(), about.len(), about.modified().ok()));
+                }
+            }
+        }
+        Ok(hash.finalize().to_vec())
     }
 
     /// Picture `i`.

@@ -2,9 +2,12 @@
 
 pub mod format;
 mod evaluate;
+mod features;
+mod store;
 pub mod train;
 
 pub use evaluate::{Count, correct, evaluate};
+pub use features::{Features, Pool};
 
 use crate::data::Preprocess;
 use crate::graph::Graph;

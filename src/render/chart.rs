@@ -1,7 +1,7 @@
 //! Curves, bars and points as pictures for files; the terminal draws its own.
 
-use super::colormap::Colormap;
-use super::figure::{Body, ClassRow, Figure, Series};
+use super::colormap::{Colormap, category};
+use super::figure::{Body, ClassRow, Figure, Points, Series};
 use super::letters::{LETTER, width, write};
 use image::{Rgb, RgbImage};
 
@@ -9,6 +9,8 @@ const SIZE: (u32, u32) = (640, 400);
 /// Free space at the left, for numbers; at the other sides.
 const LEFT: f32 = 72.0;
 const MARGIN: f32 = 40.0;
+/// Space at the right for the names of groups.
+const NAMES: f32 = 128.0;
 const PAPER: Rgb<u8> = Rgb([255, 255, 255]);
 const INK: Rgb<u8> = Rgb([40, 40, 40]);
 const AXIS: Rgb<u8> = Rgb([120, 120, 120]);
@@ -62,13 +64,27 @@ fn legend(image: &mut RgbImage, series: &[Series]) {
     }
 }
 
-fn scatter(image: &mut RgbImage, points: &[(f32, f32, usize)]) {
-    let frame = Frame::around(points.iter().map(|p| (p.0, p.1)));
+fn scatter(image: &mut RgbImage, points: &Points) {
+    let names = if points.groups.is_empty() { MARGIN } else { NAMES };
+    let frame = Frame { right: names, ..Frame::around((0..points.count()).map(|i| points.place(i))) };
     frame.axes(image, "");
-    let groups = points.iter().map(|p| p.2 + 1).max().unwrap_or(1);
-    for &(x, y, group) in points.iter().filter(|p| p.0.is_finite() && p.1.is_finite()) {
-        let (x, y) = frame.place((x, y));
-        rectangle(image, (x - 1.0, y - 1.0), (x + 2.0, y + 2.0), color(group, groups));
+    for i in 0..points.count() {
+        let (x, y) = frame.place(points.place(i));
+        let small = points.count() > 3000;
+        let (from, to) = if small { (0.0, 1.5) } else { (1.0, 2.0) };
+        rectangle(image, (x - from, y - from), (x + to, y + to), category(points.group(i)));
+    }
+    groups(image, points);
+}
+
+/// Names of the groups at the right, in their colours.
+fn groups(image: &mut RgbImage, points: &Points) {
+    let count = if points.groups.is_empty() { 0 } else { points.group_count() };
+    let left = i64::from(SIZE.0) - NAMES as i64 + 22;
+    for group in 0..count.min(30) {
+        let top = MARGIN as i64 + group as i64 * (i64::from(LETTER) + 3);
+        rectangle(image, (left as f32 - 10.0, top as f32), (left as f32 - 3.0, top as f32 + 7.0), category(group));
+        write(image, (left, top), &points.name(group).chars().take(13).collect::<String>(), INK);
     }
 }
 
@@ -76,6 +92,8 @@ fn scatter(image: &mut RgbImage, points: &[(f32, f32, usize)]) {
 struct Frame {
     low: (f32, f32),
     high: (f32, f32),
+    /// Free space at the right.
+    right: f32,
 }
 
 impl Frame {
@@ -86,18 +104,18 @@ impl Frame {
             ((lx.min(x), hx.max(x)), (ly.min(y), hy.max(y)))
         };
         let (x, y) = all.fold((far, far), grow);
-        Self { low: (x.0, y.0), high: (x.1, y.1) }
+        Self { low: (x.0, y.0), high: (x.1, y.1), right: MARGIN }
     }
 
     fn place(&self, (x, y): (f32, f32)) -> (f32, f32) {
         let part = |v: f32, low: f32, high: f32| if high > low { (v - low) / (high - low) } else { 0.5 };
-        let (w, h) = (SIZE.0 as f32 - LEFT - MARGIN, SIZE.1 as f32 - 2.0 * MARGIN);
+        let (w, h) = (SIZE.0 as f32 - LEFT - self.right, SIZE.1 as f32 - 2.0 * MARGIN);
         (LEFT + part(x, self.low.0, self.high.0) * w, MARGIN + (1.0 - part(y, self.low.1, self.high.1)) * h)
     }
 
     /// Lines and numbers at round values, and what the horizontal axis counts.
     fn axes(&self, image: &mut RgbImage, name: &str) {
-        let (right, bottom) = (SIZE.0 as f32 - MARGIN, SIZE.1 as f32 - MARGIN);
+        let (right, bottom) = (SIZE.0 as f32 - self.right, SIZE.1 as f32 - MARGIN);
         for value in ticks(self.low.1, self.high.1) {
             let (_, y) = self.place((self.low.0, value));
             line(image, (LEFT, y), (right, y), GRID);

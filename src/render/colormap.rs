@@ -84,6 +84,18 @@ impl Colormap {
     }
 }
 
+/// A colour for each of several kinds, apart from one another and from white and black; they come again after twenty.
+pub fn category(kind: usize) -> Rgb<u8> {
+    let hex = CATEGORIES[kind % CATEGORIES.len()];
+    Rgb([hex >> 16, hex >> 8, hex].map(|v| (v & 255) as u8))
+}
+
+/// Trubetskoy's list of simple, distinct colours, without white and black.
+const CATEGORIES: [u32; 20] = [
+    0xe6194b, 0x3cb44b, 0x4363d8, 0xf58231, 0x911eb4, 0x42d4f4, 0xf032e6, 0xbfa100, 0x469990, 0x9a6324, 0x800000,
+    0x808000, 0x000075, 0xfabed4, 0xdcbeff, 0xaaffc3, 0xffd8b1, 0xbfef45, 0xffe119, 0xa9a9a9,
+];
+
 const VIRIDIS: [u32; 17] = [
     0x440154, 0x48186a, 0x472d7b, 0x424086, 0x3b528b, 0x33638d, 0x2c728e, 0x26828e, 0x21918c, 0x1fa088, 0x28ae80,
     0x3fbc73, 0x5ec962, 0x84d44b, 0xaddc30, 0xd8e219, 0xfde725,

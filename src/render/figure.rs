@@ -52,6 +52,8 @@ pub enum Body {
         columns: usize,
         /// A tile with a frame around it.
         marked: Option<usize>,
+        /// What stands below each tile, in lines; empty: nothing.
+        captions: Vec<String>,
     },
     /// What the network says, best first.
     Classes {
@@ -72,8 +74,13 @@ pub enum Body {
     },
     /// Points in the plane.
     Scatter {
-        /// `(x, y, group)`.
-        points: Vec<(f32, f32, usize)>,
+        /// They; the first two numbers of each are its place.
+        points: Points,
+    },
+    /// Rows of numbers for other programs: words on screen, files when kept.
+    Sheet {
+        /// The rows.
+        points: Points,
     },
     /// Rows and columns.
     Table {
@@ -94,6 +101,19 @@ pub enum Body {
         /// Whether it is good news.
         good: bool,
     },
+}
+
+/// Rows of numbers, one for each picture of some data set.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Points {
+    /// `(N, D)`.
+    pub values: Array,
+    /// What each belongs to; empty: nobody said.
+    pub groups: Arc<[u32]>,
+    /// Names of the groups; one without a name is its number.
+    pub names: Arc<[String]>,
+    /// Which picture of the data set each is; empty: they are counted.
+    pub pictures: Arc<[u32]>,
 }
 
 /// How raw values become colours; never silently per image.
@@ -173,6 +193,45 @@ pub fn grid(tiles: usize, columns: usize) -> (usize, usize) {
     (columns, tiles.div_ceil(columns))
 }
 
+impl Points {
+    /// How many.
+    pub fn count(&self) -> usize {
+        self.values.shape.first().copied().unwrap_or(0)
+    }
+
+    /// The numbers of one.
+    pub fn row(&self, i: usize) -> &[f32] {
+        let width = self.values.shape.get(1).copied().unwrap_or(0);
+        self.values.data.get(i * width..(i + 1) * width).unwrap_or_default()
+    }
+
+    /// Its place in the plane.
+    pub fn place(&self, i: usize) -> (f32, f32) {
+        let row = self.row(i);
+        (row.first().copied().unwrap_or(0.0), row.get(1).copied().unwrap_or(0.0))
+    }
+
+    /// What it belongs to.
+    pub fn group(&self, i: usize) -> usize {
+        self.groups.get(i).map_or(0, |&g| g as usize)
+    }
+
+    /// The number of its picture.
+    pub fn picture(&self, i: usize) -> usize {
+        self.pictures.get(i).map_or(i, |&p| p as usize)
+    }
+
+    /// The name of a group.
+    pub fn name(&self, group: usize) -> String {
+        self.names.get(group).cloned().unwrap_or_else(|| group.to_string())
+    }
+
+    /// How many groups there are, at least one.
+    pub fn group_count(&self) -> usize {
+        self.groups.iter().map(|&g| g as usize + 1).max().unwrap_or(1)
+    }
+}
+
 impl Figure {
     /// The raw values behind it, if it has any that a file can keep.
     pub fn values(&self) -> Option<&Array> {
@@ -180,6 +239,7 @@ impl Figure {
             Body::Map { values, .. } => Some(values),
             Body::Image { pixels } => Some(pixels),
             Body::Montage { tiles, .. } => Some(tiles),
+            Body::Scatter { points } | Body::Sheet { points } => Some(&points.values),
             _ => None,
         }
     }

@@ -9,11 +9,14 @@ mod colormap;
 mod figure;
 mod paint;
 mod scale;
+mod sheet;
 mod text;
+mod wall;
 
 pub use blocks::half_blocks;
-pub use colormap::Colormap;
-pub use figure::{Array, Bar, Body, ClassRow, Figure, Scale, Series, grid};
+pub use colormap::{Colormap, category};
+pub use figure::{Array, Bar, Body, ClassRow, Figure, Points, Scale, Series, grid};
 pub use paint::{colorbar, paint};
 pub use scale::{Range, range};
+pub use sheet::{csv, metadata, vectors};
 pub use text::{brief, caption, text};

@@ -2,8 +2,9 @@
 
 use super::chart;
 use super::colormap::Colormap;
-use super::figure::{Array, Body, Figure, Scale, grid};
+use super::figure::{Array, Body, Figure};
 use super::scale::{Range, range};
+use super::wall::Wall;
 use image::imageops::{FilterType, resize};
 use image::{Rgb, RgbImage};
 
@@ -11,14 +12,8 @@ use image::{Rgb, RgbImage};
 const STRENGTH: f32 = 0.6;
 /// What a value that is no number looks like.
 const NOT_A_NUMBER: Rgb<u8> = Rgb([255, 0, 255]);
-/// Between tiles.
-const GAP: Rgb<u8> = Rgb([32, 32, 32]);
-/// Around the marked tile.
-const MARK: Rgb<u8> = Rgb([255, 210, 0]);
 /// Maps smaller than this are enlarged, so that their cells are seen.
 const LEAST: u32 = 128;
-/// Walls of tiles smaller than this are enlarged.
-const LEAST_WALL: u32 = 320;
 
 /// A figure as a picture, maps in `colors` unless their zero stands in the middle; none for words and tables.
 pub fn paint(figure: &Figure, colors: Colormap) -> Option<RgbImage> {
@@ -32,13 +27,13 @@ pub fn paint(figure: &Figure, colors: Colormap) -> Option<RgbImage> {
             })
         }
         Body::Image { pixels } => rgb(pixels),
-        Body::Montage { tiles, scale, columns, marked, .. } => {
-            Some(Wall { tiles, scale: *scale, range: range(figure), columns: *columns }.paint(*marked, colors))
+        Body::Montage { tiles, scale, columns, marked, captions, .. } => {
+            Some(Wall { tiles, scale: *scale, range: range(figure), columns: *columns, captions }.paint(*marked, colors))
         }
         Body::Line { .. } | Body::Bars { .. } | Body::Scatter { .. } | Body::Classes { .. } => {
             Some(chart::draw(figure))
         }
-        Body::Table { .. } | Body::Text { .. } | Body::Badge { .. } => None,
+        Body::Table { .. } | Body::Sheet { .. } | Body::Text { .. } | Body::Badge { .. } => None,
     }
 }
 
@@ -66,7 +61,7 @@ pub(super) fn plane(values: &Array) -> Array {
     Array { shape: vec![h, w], data: sum.into(), exact: None }
 }
 
-fn map(values: &Array, range: Range, colors: Colormap) -> RgbImage {
+pub(super) fn map(values: &Array, range: Range, colors: Colormap) -> RgbImage {
     let (h, w) = (values.shape[0] as u32, values.shape[1] as u32);
     RgbImage::from_fn(w, h, |x, y| {
         let value = values.data[(y * w + x) as usize];
@@ -85,7 +80,7 @@ fn overlay(values: &Array, range: Range, colors: Colormap, picture: &RgbImage) -
     image
 }
 
-fn enlarged(image: RgbImage, least: u32) -> RgbImage {
+pub(super) fn enlarged(image: RgbImage, least: u32) -> RgbImage {
     let times = least / image.width().max(image.height()).max(1);
     if times < 2 {
         return image;
@@ -94,7 +89,7 @@ fn enlarged(image: RgbImage, least: u32) -> RgbImage {
 }
 
 /// `(3, H, W)` or `(1, H, W)` in `[0, 1]` as a picture; a value that is no number is shown as one.
-fn rgb(pixels: &Array) -> Option<RgbImage> {
+pub(super) fn rgb(pixels: &Array) -> Option<RgbImage> {
     let [channels, h, w] = pixels.shape[..] else { return None };
     let at = |c: usize, place: usize| pixels.data.get(c.min(channels.checked_sub(1)?) * h * w + place).copied();
     let mut image = RgbImage::new(w as u32, h as u32);
@@ -106,50 +101,10 @@ fn rgb(pixels: &Array) -> Option<RgbImage> {
     Some(image)
 }
 
-/// Tiles in a grid, on one range or, where there is none, each on its own.
-struct Wall<'a> {
-    tiles: &'a Array,
-    scale: Scale,
-    range: Option<Range>,
-    columns: usize,
-}
-
-impl Wall<'_> {
-    fn paint(&self, marked: Option<usize>, colors: Colormap) -> RgbImage {
-        let [count, .., h, w] = self.tiles.shape[..] else { return RgbImage::new(1, 1) };
-        let gap = 1 + h.max(w) / 24;
-        let (columns, rows) = grid(count, self.columns);
-        let size = |tiles: usize, side: usize| (tiles * (side + gap) + gap) as u32;
-        let mut wall = RgbImage::from_pixel(size(columns, w), size(rows, h), GAP);
-        let place = |i: usize| ((gap + (i % columns) * (w + gap)) as i64, (gap + (i / columns) * (h + gap)) as i64);
-        if let Some(i) = marked.filter(|&i| i < count) {
-            let (x, y) = place(i);
-            let frame = RgbImage::from_pixel((w + 2 * gap) as u32, (h + 2 * gap) as u32, MARK);
-            image::imageops::replace(&mut wall, &frame, x - gap as i64, y - gap as i64);
-        }
-        let numbers = (self.tiles.data.len() / count.max(1)).max(1);
-        for (i, tile) in self.tiles.data.chunks_exact(numbers).enumerate() {
-            let (x, y) = place(i);
-            image::imageops::replace(&mut wall, &self.tile(tile, (h, w), colors), x, y);
-        }
-        enlarged(wall, LEAST_WALL)
-    }
-
-    /// One tile; those in colour are shifted from the range to 0..1.
-    fn tile(&self, values: &[f32], (h, w): (usize, usize), colors: Colormap) -> RgbImage {
-        let range = self.range.unwrap_or_else(|| Range::of(values, self.scale));
-        if self.tiles.shape.len() == 4 {
-            let data: Vec<f32> = values.iter().map(|&v| range.place(v)).collect();
-            return rgb(&Array { shape: vec![3, h, w], data: data.into(), exact: None }).unwrap_or_default();
-        }
-        let colors = if range.symmetric { Colormap::Coolwarm } else { colors };
-        map(&Array { shape: vec![h, w], data: values.into(), exact: None }, range, colors)
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::super::figure::Scale;
+    use super::super::wall::{GAP, MARK};
     use super::*;
 
     fn heatmap(data: Vec<f32>, scale: Scale, over: Option<Array>) -> Figure {
@@ -188,7 +143,7 @@ mod tests {
     fn wall(count: usize, side: usize, marked: Option<usize>, each: bool, columns: usize) -> Figure {
         let data: Vec<f32> = (0..count * side * side).map(|i| (i / (side * side)) as f32).collect();
         let tiles = Array::new(vec![count, side, side], data).unwrap();
-        Figure { title: "t".into(), body: Body::Montage { tiles, scale: Scale::Range, each, columns, marked } }
+        Figure { title: "t".into(), body: Body::Montage { tiles, scale: Scale::Range, each, columns, marked, captions: vec![] } }
     }
 
     #[test]

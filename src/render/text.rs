@@ -22,6 +22,10 @@ pub fn caption(figure: &Figure) -> String {
 pub fn text(figure: &Figure, width: usize) -> Option<String> {
     match &figure.body {
         Body::Map { .. } | Body::Image { .. } | Body::Montage { .. } | Body::Scatter { .. } => None,
+        Body::Sheet { points } => {
+            let width = points.values.shape.get(1).copied().unwrap_or(0);
+            Some(format!("{} rows of {width} numbers; --out keeps them", points.count()))
+        }
         Body::Classes { rows } => {
             let rows = rows.iter().map(|r| {
                 (format!("{:>4} {}", r.class, r.label), format!("{:6.2} %", r.probability * 100.0), r.probability)

@@ -5,6 +5,8 @@ use super::recent::Recent;
 use crate::graph::Graph;
 use anyhow::{Result, ensure};
 use std::fmt;
+use std::path::{Path, PathBuf};
+use std::sync::OnceLock;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 /// Operations that one call into a script may take, some seconds of pure script.
@@ -27,6 +29,8 @@ pub struct Guard {
     operations: AtomicU64,
     /// The latest runs of networks.
     pub(super) recent: Recent,
+    /// Where features of data sets are kept; none: they are computed each time.
+    cache: OnceLock<PathBuf>,
 }
 
 /// Why a script had to stop; no script can catch it.
@@ -42,6 +46,17 @@ impl fmt::Display for Stopped {
 impl std::error::Error for Stopped {}
 
 impl Guard {
+    /// Keeps features of data sets in this folder.
+    pub fn keep_in(&self, folder: PathBuf) {
+        // The first folder holds.
+        let _ = self.cache.set(folder);
+    }
+
+    /// The folder for features.
+    pub(super) fn cache(&self) -> Option<&Path> {
+        self.cache.get().map(PathBuf::as_path)
+    }
+
     /// A new call begins: its operations are counted from zero.
     pub(super) fn begin(&self) {
         self.operations.store(0, Ordering::Relaxed);

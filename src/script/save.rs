@@ -45,10 +45,28 @@ pub(super) fn figures(folder: &Path, figures: &[Figure]) -> Result<Vec<PathBuf>>
         }
         if let (Some(name), Some(values)) = (files.raw, raw(figure)) {
             write_npy(&folder.join(&name), &values.shape, &values.data)?;
+            for (ending, text) in texts(figure) {
+                let path = folder.join(&name).with_extension(ending);
+                write_whole(&path, text.as_bytes())?;
+                written.push(path);
+            }
             written.push(folder.join(name));
         }
     }
     Ok(written)
+}
+
+/// Rows of numbers in the forms that other programs read, by the ending of their files.
+fn texts(figure: &Figure) -> Vec<(&'static str, String)> {
+    match &figure.body {
+        Body::Scatter { points } => vec![("csv", render::csv(points))],
+        Body::Sheet { points } => vec![
+            ("csv", render::csv(points)),
+            ("tsv", render::vectors(points)),
+            ("metadata.tsv", render::metadata(points)),
+        ],
+        _ => vec![],
+    }
 }
 
 /// What `result.json` says, with no files named.

@@ -3,15 +3,15 @@
 use super::{Guard, classes, out, size};
 use crate::data::{Dataset, Preprocess};
 use crate::script::context::Cx;
-use anyhow::{Result, ensure};
-use candle_core::Tensor;
+use anyhow::{Result, bail, ensure};
+use candle_core::{DType, Device, Tensor};
 use rhai::{Array, Dynamic, Engine, INT};
 use std::sync::Arc;
 
 /// A data set as scripts hold it: with what its pictures become for the network.
 #[derive(Clone)]
-struct Pictures {
-    set: Arc<Dataset>,
+pub(super) struct Pictures {
+    pub(super) set: Arc<Dataset>,
     preprocess: Preprocess,
 }
 
@@ -21,11 +21,19 @@ pub(super) fn register(engine: &mut Engine, guard: &Arc<Guard>) {
         out(cx.data.get().map(|set| Pictures { set, preprocess: cx.model.card.preprocess() }))
     });
     engine.register_get("name", |p: &mut Pictures| p.set.name.clone());
+    engine.register_get("labelled", |p: &mut Pictures| p.set.labelled);
+    engine.register_get("classes", |p: &mut Pictures| -> Array {
+        p.set.classes.iter().map(|name| name.clone().into()).collect()
+    });
+    engine.register_fn("pick", |p: &mut Pictures, count: INT, how: &str| out(pick(p, count, how)));
     engine.register_fn("len", |p: &mut Pictures| p.set.len() as INT);
     let g = guard.clone();
     engine.register_fn("batch", move |p: &mut Pictures, start: INT, end: INT| out(batch(&g, p, range(p, start, end))));
     let g = guard.clone();
     engine.register_fn("batch", move |p: &mut Pictures, which: Array| out(batch(&g, p, classes(&which.into()))));
+    let g = guard.clone();
+    engine.register_fn("batch", move |p: &mut Pictures, which: Tensor| out(batch(&g, p, numbers(&which))));
+    engine.register_fn("labels", |p: &mut Pictures, which: Tensor| out(label_tensor(p, &which)));
     engine.register_fn("labels", |p: &mut Pictures, start: INT, end: INT| out(labels(p, range(p, start, end))));
     engine.register_fn("labels", |p: &mut Pictures, which: Array| out(labels(p, classes(&which.into()))));
 }
@@ -54,4 +62,37 @@ fn labels(pictures: &Pictures, which: Result<Vec<usize>>) -> Result<Array> {
         Ok(Dynamic::from(set.label(i) as INT))
     };
     which?.into_iter().map(label).collect()
+}
+
+/// Numbers of pictures that a tensor holds.
+pub(super) fn numbers(which: &Tensor) -> Result<Vec<usize>> {
+    let number = |v: f64| {
+        ensure!(v >= 0.0 && v.fract() == 0.0, "a picture's number is whole and 0 or more, got {v}");
+        Ok(v as usize)
+    };
+    which.to_dtype(DType::F64)?.flatten_all()?.to_vec1()?.into_iter().map(number).collect()
+}
+
+/// Numbers of so many pictures (0: all), the first ones or evenly `spread` over the set.
+fn pick(pictures: &Pictures, count: INT, how: &str) -> Result<Tensor> {
+    let all = pictures.set.len();
+    let count = match size(count, "a count of pictures")? {
+        0 => all,
+        count => count.min(all),
+    };
+    let number = |i: usize| match how {
+        "first" => Ok(i as f32),
+        "spread" => Ok((i * all / count) as f32),
+        other => bail!("pictures are picked \"first\" or \"spread\", got \"{other}\""),
+    };
+    Ok(Tensor::from_vec((0..count).map(number).collect::<Result<Vec<_>>>()?, count, &Device::Cpu)?)
+}
+
+/// The class of each picture as numbers of a tensor.
+fn label_tensor(pictures: &Pictures, which: &Tensor) -> Result<Tensor> {
+    let which = numbers(which)?;
+    let count = which.len();
+    let labels = labels(pictures, Ok(which))?;
+    let labels: Vec<f32> = labels.iter().map(|l| l.as_int().unwrap_or_default() as f32).collect();
+    Ok(Tensor::from_vec(labels, count, &Device::Cpu)?)
 }

@@ -114,9 +114,9 @@ fn image(t: &Tensor, title: &str) -> Result<Figure> {
     Ok(Figure { title: title.into(), body: Body::Image { pixels: picture(t)? } })
 }
 
-/// `#{ scale, each: true (a scale for each tile), columns, marked: tile }`.
+/// `#{ scale, each: true (a scale for each tile), columns, marked: tile, captions: ["below the first", …] }`.
 fn montage(t: &Tensor, title: &str, options: &Map) -> Result<Figure> {
-    let o = Options::new("a montage", options.clone(), &["scale", "each", "columns", "marked"])?;
+    let o = Options::new("a montage", options.clone(), &["scale", "each", "columns", "marked", "captions"])?;
     let t = match t.dims() {
         [_, 1, _, _] => t.squeeze(1)?,
         [1, _, _, _] => t.squeeze(0)?,
@@ -133,6 +133,7 @@ fn montage(t: &Tensor, title: &str, options: &Map) -> Result<Figure> {
         each: o.switch("each", false)?,
         columns: o.size("columns", 0)?,
         marked: if o.has("marked") { Some(o.size("marked", 0)?) } else { None },
+        captions: o.texts("captions")?,
     };
     Ok(Figure { title: title.into(), body })
 }

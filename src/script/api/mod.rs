@@ -10,6 +10,8 @@ mod context;
 mod data;
 pub(super) mod declare;
 mod edit;
+mod embed;
+mod features;
 mod elementwise;
 mod figure;
 mod ledger;
@@ -18,6 +20,7 @@ mod make;
 mod model;
 mod objective;
 pub(super) mod options;
+mod points;
 mod quadrature;
 mod randomize;
 mod reduce;
@@ -65,9 +68,12 @@ pub(super) fn register(engine: &mut Engine, guard: &Arc<Guard>) {
     site::register(engine);
     ledger::register(engine);
     figure::register(engine);
+    points::register(engine);
     declare::register(engine);
     context::register(engine, guard);
     data::register(engine, guard);
+    features::register(engine, guard);
+    embed::register(engine, guard);
     builder::register(engine);
 }
 

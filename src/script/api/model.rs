@@ -57,6 +57,7 @@ fn model(engine: &mut Engine, guard: &Arc<Guard>) {
     engine.register_get("labels", |m: &mut Model| -> Array {
         (0..m.classes()).map(|c| m.card.label(c).into()).collect()
     });
+    engine.register_get("output", |m: &mut Model| m.graph.nodes[m.graph.logits].name.clone());
     engine.register_fn("label", |m: &mut Model, class: INT| m.card.label(usize::try_from(class).unwrap_or(usize::MAX)));
     engine.register_get("layers", |m: &mut Model| -> Array {
         m.graph.nodes.iter().map(|n| n.name.clone().into()).collect()

@@ -2,7 +2,7 @@
 
 use super::plot::{self, Chartings, Curve};
 use super::{bar, brief, pane, row};
-use crate::render::{self, Bar, Body, Figure, Series};
+use crate::render::{self, Bar, Body, Figure, Points, Series};
 use crate::tui::look::{self, Exhibit};
 use crate::tui::picture::Stage;
 use crate::tui::picture::cells::{self, Blocks};
@@ -91,6 +91,7 @@ fn draw_other(buf: &mut Buffer, area: Rect, figure: &Figure, theme: &Theme) {
         Body::Scatter { points } => plot::draw(buf, area, &groups(points), Chartings::default(), theme),
         Body::Bars { bars } => draw_bars(buf, area, bars, theme),
         Body::Table { columns, rows } => table(buf, area, columns, rows, theme),
+        Body::Sheet { .. } => row(buf, area, 0, Line::raw(render::text(figure, 80).unwrap_or_default()), Line::default()),
         Body::Text { text } => Paragraph::new(Text::raw(text)).wrap(Wrap { trim: false }).render(area, buf),
         _ => {}
     }
@@ -202,11 +203,11 @@ fn curve(series: &Series) -> Curve {
     Curve { label: series.label.clone(), points }
 }
 
-fn groups(points: &[(f32, f32, usize)]) -> Vec<Curve> {
-    let count = points.iter().map(|p| p.2 + 1).max().unwrap_or(0);
-    let of =
-        |group: usize| points.iter().filter(move |p| p.2 == group).map(|p| (f64::from(p.0), f64::from(p.1))).collect();
-    (0..count.min(16)).map(|group| Curve { label: group.to_string(), points: of(group) }).collect()
+fn groups(points: &Points) -> Vec<Curve> {
+    let place = |i: usize| (f64::from(points.place(i).0), f64::from(points.place(i).1));
+    let of = |group: usize| (0..points.count()).filter(move |&i| points.group(i) == group).map(place).collect();
+    let curve = |group| Curve { label: points.name(group), points: of(group) };
+    (0..points.group_count().min(16)).map(curve).collect()
 }
 
 fn table(buf: &mut Buffer, area: Rect, columns: &[String], rows: &[Vec<String>], theme: &Theme) {

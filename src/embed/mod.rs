@@ -1,0 +1,8 @@
+//! Points in the space of features: nearest neighbours, maps of the plane, clusters.
+//!
+//! A set of points is a matrix `(N, D)`, a row a point. Sums are added in an order that does not depend on how many cores
+//! there are, so the same points give the same map.
+
+mod neighbours;
+
+pub use neighbours::{Metric, Neighbours, neighbours};

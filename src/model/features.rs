@@ -1,0 +1,158 @@
+//! Features: what a layer says of every picture of a data set, a row each, a batch at a time.
+
+use super::store::Store;
+use super::{Model, evaluate::batch_size};
+use crate::data::Dataset;
+use anyhow::{Context, Result, bail, ensure};
+use candle_core::{DType, Device, Tensor};
+use sha2::{Digest, Sha256};
+use std::fmt;
+use std::path::Path;
+use std::str::FromStr;
+
+/// What becomes of a layer's map `(C, H, W)`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Pool {
+    /// The mean over places, `(C)`.
+    Mean,
+    /// The greatest value over places, `(C)`.
+    Max,
+    /// All values, `(C · H · W)`.
+    Flat,
+}
+
+impl FromStr for Pool {
+    type Err = anyhow::Error;
+
+    fn from_str(name: &str) -> Result<Self> {
+        match name {
+            "mean" => Ok(Self::Mean),
+            "max" => Ok(Self::Max),
+            "flat" => Ok(Self::Flat),
+            other => bail!("no pooling named \"{other}\"; known are mean, max, flat"),
+        }
+    }
+}
+
+impl Pool {
+    /// A layer's value `(N, …)` as rows `(N, D)` of f32; what is no map stays as it is.
+    pub fn rows(self, value: &Tensor) -> Result<Tensor> {
+        let rows = match (self, value.rank()) {
+            (Self::Mean, 3..) => value.flatten_from(2)?.mean(2)?,
+            (Self::Max, 3..) => value.flatten_from(2)?.max(2)?,
+            _ => value.flatten_from(1)?,
+        };
+        Ok(rows.to_dtype(DType::F32)?)
+    }
+
+    /// How many numbers a layer whose value has the shape `(1, …)` gives.
+    pub fn width(self, shape: &[usize]) -> usize {
+        match (self, shape) {
+            (Self::Mean | Self::Max, [_, channels, _, ..]) => *channels,
+            _ => shape[1..].iter().product(),
+        }
+    }
+}
+
+/// What is asked: a layer, how its maps become rows, and whose.
+#[derive(Clone, Debug)]
+pub struct Features<'a> {
+    /// The network.
+    pub model: &'a Model,
+    /// The pictures.
+    pub data: &'a Dataset,
+    /// The layer's name.
+    pub layer: &'a str,
+    /// How maps become rows.
+    pub pool: Pool,
+    /// Which pictures, by number.
+    pub numbers: &'a [usize],
+}
+
+/// The reason why a run ends at the layer that was wanted.
+#[derive(Debug)]
+struct Enough;
+
+impl fmt::Display for Enough {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("the layer is reached")
+    }
+}
+
+impl std::error::Error for Enough {}
+
+impl Features<'_> {
+    /// Rows `(pictures, D)` in f32. With a folder, rows are kept there and those that are there are not computed again, so
+    /// that a run that was stopped goes on where it was. `on` is told how many there are, and its error stops the run.
+    ///
+    /// Errors: no such layer or picture, pictures that cannot be read, a folder that cannot be written.
+    pub fn rows(&self, folder: Option<&Path>, on: &mut dyn FnMut(usize) -> Result<()>) -> Result<Tensor> {
+        let width = self.width()?;
+        let wrong = self.numbers.iter().find(|&&i| i >= self.data.len());
+        ensure!(wrong.is_none(), "no picture {} in \"{}\"", wrong.unwrap_or(&0), self.data.name);
+        let mut rows = vec![0f32; self.numbers.len() * width];
+        let mut store = folder.map(|folder| Store::open(folder, &self.key()?, width)).transpose()?;
+        let mut missing = vec![];
+        for (at, (&number, row)) in self.numbers.iter().zip(rows.chunks_exact_mut(width)).enumerate() {
+            let known = store.as_mut().map_or(Ok(false), |store| store.read(number, row))?;
+            if !known {
+                missing.push(at);
+            }
+        }
+        on(self.numbers.len() - missing.len())?;
+        let mut left = missing.len();
+        for places in missing.chunks(batch_size(&self.model.graph)) {
+            let numbers: Vec<_> = places.iter().map(|&at| self.numbers[at]).collect();
+            let new = self.of(&self.data.batch(&numbers, &self.model.card.preprocess())?)?.flatten_all()?.to_vec1()?;
+            for ((&at, &number), new) in places.iter().zip(&numbers).zip(new.chunks_exact(width)) {
+                rows[at * width..(at + 1) * width].copy_from_slice(new);
+                store.as_mut().map_or(Ok(()), |store| store.write(number, new))?;
+            }
+            left -= places.len();
+            on(self.numbers.len() - left)?;
+        }
+        Ok(Tensor::from_vec(rows, (self.numbers.len(), width), &Device::Cpu)?)
+    }
+
+    /// How many numbers a picture has.
+    pub fn width(&self) -> Result<usize> {
+        Ok(self.pool.width(&self.model.graph.node(self.layer)?.shape))
+    }
+
+    /// The rows of a batch of pictures; what stands behind the layer is not run.
+    fn of(&self, x: &Tensor) -> Result<Tensor> {
+        let graph = &self.model.graph;
+        let mut found = None;
+        let x = x.to_dtype(self.model.dtype().unwrap_or(x.dtype()))?;
+        let run = graph.forward_with(&x, &mut |node, y| {
+            if node.name == self.layer {
+                found = Some(y);
+                return Err(Enough.into());
+            }
+            Ok(y)
+        });
+        match run {
+            Ok(_) => {}
+            Err(e) if e.is::<Enough>() => {}
+            Err(e) => return Err(e),
+        }
+        self.pool.rows(&found.context("the layer was not reached")?)
+    }
+
+    /// What the rows depend on, as a file name: the graph up to its weights, the layer, how pictures are read and the
+    /// pictures themselves.
+    fn key(&self) -> Result<String> {
+        let mut hash = Sha256::new();
+        for node in &self.model.graph.nodes {
+            hash.update(format!("{} {:?} {:?};", node.name, node.op, node.inputs));
+            for value in &node.params {
+                for number in value.to_dtype(DType::F32)?.flatten_all()?.to_vec1::<f32>()?.chunks(1024) {
+                    hash.update(number.iter().flat_map(|v| v.to_le_bytes()).collect::<Vec<_>>());
+                }
+            }
+        }
+        hash.update(format!("{:?} {} {:?}", self.pool, self.layer, self.model.card.preprocess()));
+        hash.update(self.data.fingerprint()?);
+        Ok(hash.finalize().iter().take(16).map(|b| format!("{b:02x}")).collect())
+    }
+}

@@ -1,0 +1,88 @@
+//! Rows of numbers as files that other programs read: comma-separated, and the pair that TensorBoard's projector takes.
+
+use super::figure::Points;
+use std::fmt::Write;
+
+/// `picture,group,name,x,y,…`, a row a point; the numbers as short as they can be read back exactly.
+pub fn csv(points: &Points) -> String {
+    let mut text = String::from("picture,group,name");
+    for column in columns(points) {
+        text.push(',');
+        text += &column;
+    }
+    text.push('\n');
+    for i in 0..points.count() {
+        let group = points.group(i);
+        let _ = write!(text, "{},{group},{}", points.picture(i), quoted(&points.name(group)));
+        for v in points.row(i) {
+            let _ = write!(text, ",{v}");
+        }
+        text.push('\n');
+    }
+    text
+}
+
+/// The numbers alone with tabs between, as `tensors.tsv`.
+pub fn vectors(points: &Points) -> String {
+    let mut text = String::new();
+    for i in 0..points.count() {
+        for (column, v) in points.row(i).iter().enumerate() {
+            let tab = if column > 0 { "\t" } else { "" };
+            let _ = write!(text, "{tab}{v}");
+        }
+        text.push('\n');
+    }
+    text
+}
+
+/// A head and what each row is, as `metadata.tsv`.
+pub fn metadata(points: &Points) -> String {
+    let mut text = String::from("picture\tlabel\n");
+    for i in 0..points.count() {
+        let name = points.name(points.group(i)).replace(['\t', '\n'], " ");
+        let _ = writeln!(text, "{}\t{name}", points.picture(i));
+    }
+    text
+}
+
+fn columns(points: &Points) -> Vec<String> {
+    let width = points.values.shape.get(1).copied().unwrap_or(0);
+    match width {
+        0..=3 => ["x", "y", "z"][..width].iter().map(|c| c.to_string()).collect(),
+        _ => (0..width).map(|c| format!("x{c}")).collect(),
+    }
+}
+
+fn quoted(text: &str) -> String {
+    match text.contains([',', '"', '\n', '\r']) {
+        true => format!("\"{}\"", text.replace('"', "\"\"")),
+        false => text.into(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::figure::Array;
+    use super::*;
+
+    fn points() -> Points {
+        Points {
+            values: Array::new(vec![2, 2], vec![0.1, -2.0, 1e-20, 3.5]).unwrap(),
+            groups: vec![1, 0].into(),
+            names: vec!["a\tb".to_string(), "say \"hi\", you".into()].into(),
+            pictures: vec![7, 9].into(),
+        }
+    }
+
+    #[test]
+    fn a_table_has_a_head_and_quotes_names_with_commas() {
+        let expected = "picture,group,name,x,y\n7,1,\"say \"\"hi\"\", you\",0.1,-2\n9,0,a\tb,0.00000000000000000001,3.5\n";
+        assert_eq!(csv(&points()), expected);
+    }
+
+    #[test]
+    fn the_projector_gets_as_many_names_as_rows_and_no_head_above_numbers() {
+        assert_eq!(vectors(&points()), "0.1\t-2\n0.00000000000000000001\t3.5\n");
+        assert_eq!(metadata(&points()), "picture\tlabel\n7\tsay \"hi\", you\n9\ta b\n");
+    }
+}

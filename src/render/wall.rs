@@ -1,0 +1,76 @@
+//! Walls of tiles, with words below them where they are asked for.
+
+use super::colormap::Colormap;
+use super::figure::{Array, Scale, grid};
+use super::letters::{LETTER, write};
+use super::paint::{enlarged, map, rgb};
+use super::scale::Range;
+use image::imageops::{FilterType, resize};
+use image::{Rgb, RgbImage};
+
+/// Between tiles.
+pub(super) const GAP: Rgb<u8> = Rgb([32, 32, 32]);
+/// Around the marked tile.
+pub(super) const MARK: Rgb<u8> = Rgb([255, 210, 0]);
+/// Words below tiles.
+const LETTERS: Rgb<u8> = Rgb([230, 230, 230]);
+/// Walls of tiles smaller than this are enlarged.
+const LEAST_WALL: u32 = 320;
+/// Pixels from line to line.
+const LINE: u32 = LETTER + 2;
+/// The least side of a tile with words below.
+const CAPTIONED: usize = 96;
+
+/// Tiles in a grid, on one range or, where there is none, each on its own.
+pub(super) struct Wall<'a> {
+    pub tiles: &'a Array,
+    pub scale: Scale,
+    pub range: Option<Range>,
+    pub columns: usize,
+    /// What stands below each tile; empty: nothing.
+    pub captions: &'a [String],
+}
+
+impl Wall<'_> {
+    pub fn paint(&self, marked: Option<usize>, colors: Colormap) -> RgbImage {
+        let [count, .., h, w] = self.tiles.shape[..] else { return RgbImage::new(1, 1) };
+        // Letters are of a fixed size, so that tiles with words below are enlarged before, not behind.
+        let times = if self.captions.is_empty() { 1 } else { CAPTIONED.div_ceil(h.max(w).max(1)) };
+        let (h, w) = (h * times, w * times);
+        let lines = self.captions.iter().map(|c| c.lines().count()).max().unwrap_or(0);
+        let gap = 1 + h.max(w) / 24;
+        let below = if lines > 0 { lines * LINE as usize + gap } else { 0 };
+        let (columns, rows) = grid(count, self.columns);
+        let size = |tiles: usize, side: usize| (tiles * (side + gap) + gap) as u32;
+        let mut wall = RgbImage::from_pixel(size(columns, w), size(rows, h + below), GAP);
+        let place = |i: usize| ((gap + (i % columns) * (w + gap)) as i64, (gap + (i / columns) * (h + below + gap)) as i64);
+        if let Some(i) = marked.filter(|&i| i < count) {
+            let (x, y) = place(i);
+            let frame = RgbImage::from_pixel((w + 2 * gap) as u32, (h + 2 * gap) as u32, MARK);
+            image::imageops::replace(&mut wall, &frame, x - gap as i64, y - gap as i64);
+        }
+        let numbers = (self.tiles.data.len() / count.max(1)).max(1);
+        for (i, tile) in self.tiles.data.chunks_exact(numbers).enumerate() {
+            let (x, y) = place(i);
+            let tile = self.tile(tile, (h / times, w / times), colors);
+            image::imageops::replace(&mut wall, &resize(&tile, w as u32, h as u32, FilterType::Nearest), x, y);
+            let caption = self.captions.get(i).map_or("", String::as_str);
+            for (row, line) in (0i64..).zip(caption.lines()) {
+                let line: String = line.chars().take(w / LETTER as usize).collect();
+                write(&mut wall, (x, y + (h + gap) as i64 + 1 + row * i64::from(LINE)), &line, LETTERS);
+            }
+        }
+        enlarged(wall, LEAST_WALL)
+    }
+
+    /// One tile; those in colour are shifted from the range to 0..1.
+    fn tile(&self, values: &[f32], (h, w): (usize, usize), colors: Colormap) -> RgbImage {
+        let range = self.range.unwrap_or_else(|| Range::of(values, self.scale));
+        if self.tiles.shape.len() == 4 {
+            let data: Vec<f32> = values.iter().map(|&v| range.place(v)).collect();
+            return rgb(&Array { shape: vec![3, h, w], data: data.into(), exact: None }).unwrap_or_default();
+        }
+        let colors = if range.symmetric { Colormap::Coolwarm } else { colors };
+        map(&Array { shape: vec![h, w], data: values.into(), exact: None }, range, colors)
+    }
+}

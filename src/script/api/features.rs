@@ -1,0 +1,44 @@
+//! `features(cx, #{ layer: "avgpool" })`: what a layer says of each picture of a data set.
+
+use super::data::{Pictures, numbers};
+use super::options::Options;
+use super::{Guard, out};
+use crate::data::Dataset;
+use crate::model::{Features, Model, Pool};
+use crate::script::context::Cx;
+use anyhow::{Context, Result};
+use candle_core::Tensor;
+use rhai::{Engine, Map};
+use std::sync::Arc;
+
+pub(super) fn register(engine: &mut Engine, guard: &Arc<Guard>) {
+    let g = guard.clone();
+    engine.register_fn("features", move |cx: Cx, options: Map| out(features(&g, &cx, &options)));
+    engine.register_fn("pooled", |value: Tensor, pool: &str| out(pool.parse::<Pool>().and_then(|p| p.rows(&value))));
+}
+
+/// `(pictures, D)` with `#{ layer, pool: "mean" | "max" | "flat", pictures: numbers, model, data }`: kept on disk by
+/// network, weights, layer and pictures.
+fn features(guard: &Guard, cx: &Cx, map: &Map) -> Result<Tensor> {
+    let o = Options::new("features", map.clone(), &["layer", "pool", "pictures", "model", "data"])?;
+    let data: Arc<Dataset> = match o.raw("data") {
+        Some(given) => given.clone().try_cast::<Pictures>().context("`data` of features is a data set")?.set,
+        None => cx.data.get()?,
+    };
+    let model = match o.raw("model") {
+        Some(given) => given.clone().try_cast::<Model>().context("`model` of features is a network")?,
+        None => cx.model.clone(),
+    };
+    let which = match o.raw("pictures") {
+        Some(given) => numbers(&given.clone().try_cast::<Tensor>().context("`pictures` of features are a tensor")?)?,
+        None => (0..data.len()).collect(),
+    };
+    let layer = o.raw("layer").context("features are of a layer: #{ layer: \"…\" }")?.to_string();
+    let pool = o.raw("pool").map_or(Ok(Pool::Mean), |name| name.to_string().parse())?;
+    let asked = Features { model: &model, data: &data, layer: &layer, pool, numbers: &which };
+    guard.reserve(&[which.len(), asked.width()?], 8)?;
+    asked.rows(guard.cache(), &mut |done| {
+        cx.stage.progress("pictures", done, which.len());
+        guard.tick()
+    })
+}

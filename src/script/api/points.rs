@@ -1,0 +1,39 @@
+//! Points of a data set as figures: `scatter(coordinates, "map", #{ groups, names, pictures })` and `sheet`.
+
+use super::figure::values;
+use super::options::Options;
+use super::out;
+use crate::render::{Body, Figure, Points};
+use anyhow::{Context, Result, ensure};
+use candle_core::{DType, Tensor};
+use rhai::{Engine, Map};
+use std::sync::Arc;
+
+pub(super) fn register(engine: &mut Engine) {
+    for name in ["scatter", "sheet"] {
+        let figure = move |t: &Tensor, title: &str, options: &Map| -> Result<Figure> {
+            let points = points(t, options)?;
+            let body = if name == "scatter" { Body::Scatter { points } } else { Body::Sheet { points } };
+            Ok(Figure { title: title.into(), body })
+        };
+        engine.register_fn(name, move |t: Tensor, title: &str| out(figure(&t, title, &Map::new())));
+        engine.register_fn(name, move |t: Tensor, title: &str, options: Map| out(figure(&t, title, &options)));
+    }
+}
+
+/// Rows `(N, D)`; the first two numbers are the place in the plane. `groups` and `pictures` are tensors of whole numbers.
+fn points(t: &Tensor, options: &Map) -> Result<Points> {
+    let o = Options::new("points", options.clone(), &["groups", "names", "pictures"])?;
+    ensure!(t.rank() == 2, "points are rows (N, D), got {:?}", t.dims());
+    let whole = |key: &'static str| -> Result<Arc<[u32]>> {
+        let Some(given) = o.raw(key) else { return Ok([].into()) };
+        let given = given.clone().try_cast::<Tensor>().with_context(|| format!("`{key}` of points is a tensor"))?;
+        let all = given.to_dtype(DType::F64)?.flatten_all()?.to_vec1::<f64>()?;
+        ensure!(all.len() == t.dims()[0], "{} {key} for {} points", all.len(), t.dims()[0]);
+        let wrong = all.iter().find(|v| **v < 0.0 || v.fract() != 0.0 || !v.is_finite());
+        ensure!(wrong.is_none(), "`{key}` of points are whole numbers, got {}", wrong.unwrap_or(&0.0));
+        Ok(all.into_iter().map(|v| v as u32).collect())
+    };
+    let (groups, pictures) = (whole("groups")?, whole("pictures")?);
+    Ok(Points { values: values(t)?, groups, names: o.texts("names")?.into(), pictures })
+}

@@ -1,0 +1,121 @@
+//! The space of features against PyTorch and scikit-learn: ResNet-20 on CIFAR-10's first 500 test pictures.
+//!
+//! Files are found in the folder that GRADSCOPE_SHARED names; without it these tests do nothing.
+#![allow(clippy::unwrap_used)]
+
+use candle_core::{DType, Device, Tensor};
+use gradscope::data::{Dataset, source};
+use gradscope::embed::{Metric, neighbours};
+use gradscope::kernel::pca_lowrank;
+use gradscope::model::{Features, Model, Pool};
+use gradscope::script::architecture::Architectures;
+use gradscope::script::folders::Folders;
+use gradscope::script::host::Host;
+use std::collections::HashMap;
+use std::path::{Path, PathBuf};
+
+fn shared() -> Option<PathBuf> {
+    std::env::var_os("GRADSCOPE_SHARED").map(PathBuf::from)
+}
+
+fn reference(shared: &Path) -> HashMap<String, Tensor> {
+    candle_core::safetensors::load(shared.join("reference/resnet20_cifar10.safetensors"), &Device::Cpu).unwrap()
+}
+
+fn model(name: &str, weights: Option<&Path>) -> Model {
+    let host = Host::new(Folders::plugins(None).embedded_only(), Folders::models(None).embedded_only());
+    Architectures::new(host.models().clone(), host.guard()).open(name, weights).unwrap()
+}
+
+fn numbers(t: &Tensor) -> Vec<f64> {
+    t.to_dtype(DType::F64).unwrap().flatten_all().unwrap().to_vec1().unwrap()
+}
+
+/// Greatest difference of two tensors, as a part of the greatest value of the second.
+fn off(ours: &Tensor, theirs: &Tensor) -> f64 {
+    let (a, b) = (numbers(ours), numbers(theirs));
+    assert_eq!(a.len(), b.len());
+    let most = b.iter().fold(0.0, |m: f64, v| m.max(v.abs()));
+    a.iter().zip(&b).map(|(a, b)| (a - b).abs()).fold(0.0, f64::max) / most
+}
+
+#[test]
+fn features_components_and_neighbours_are_those_of_pytorch_and_scikit_learn() {
+    let Some(shared) = shared() else { return };
+    let theirs = reference(&shared);
+    let model = model("resnet20", Some(&shared.join("models/resnet20_cifar10.safetensors")));
+    let data =
+        source::open(&format!("cifar10:{}", shared.join("data/cifar10/cifar10_test_2000.bin").display())).unwrap();
+    let first: Vec<_> = (0..500).collect();
+    let layer = &model.graph.nodes[model.graph.logits].inputs.first().map(|&i| model.graph.nodes[i].name.clone());
+    let layer = layer.as_deref().unwrap();
+    let asked = Features { model: &model, data: &data, layer, pool: Pool::Mean, numbers: &first };
+    let x = asked.rows(None, &mut |_| Ok(())).unwrap();
+    assert!(off(&x, &theirs["features.first500"]) < 1e-4);
+
+    let c = pca_lowrank(&x, 3, true).unwrap();
+    let along = (c.s.sqr().unwrap() / 499.0).unwrap();
+    assert!(off(&along, &theirs["pca.explained_variance"]) < 1e-4);
+    // Up to the sign of each direction.
+    let cosines = (c.v.t().unwrap() * &theirs["pca.components"]).unwrap().sum(1).unwrap();
+    assert!(numbers(&cosines).iter().all(|cosine| (cosine.abs() - 1.0).abs() < 1e-6), "{cosines}");
+    let signs = cosines.sign().unwrap().reshape((3, 1)).unwrap();
+    assert!(off(&c.v.t().unwrap().broadcast_mul(&signs).unwrap(), &theirs["pca.components"]) < 1e-3);
+
+    for (name, metric) in [("euclidean", Metric::Euclidean), ("cosine", Metric::Cosine)] {
+        let found = neighbours(&x.narrow(0, 0, 20).unwrap(), &x, 5, metric, true, &|_| Ok(())).unwrap();
+        let index: Vec<f64> = found.index.iter().map(|&i| f64::from(i)).collect();
+        assert_eq!(index, numbers(&theirs[&format!("neighbours.{name}.index")]), "{name}");
+        let distance = Tensor::from_vec(found.distance, (20, 5), &Device::Cpu).unwrap();
+        assert!(off(&distance, &theirs[&format!("neighbours.{name}.distance")]) < 1e-4, "{name}");
+    }
+}
+
+fn of(model: &Model, data: &Dataset, numbers: &[usize], folder: &Path, stop: usize) -> (Option<Tensor>, usize) {
+    let asked = Features { model, data, layer: "avgpool", pool: Pool::Mean, numbers };
+    let mut first = None;
+    let rows = asked.rows(Some(folder), &mut |done| {
+        first.get_or_insert(done);
+        if done >= stop { anyhow::bail!("stopped") } else { Ok(()) }
+    });
+    (rows.ok(), first.unwrap())
+}
+
+#[test]
+fn features_that_were_computed_are_read_and_a_stopped_run_goes_on() {
+    let (model, data) = (model("shapes", None), source::open("made:shapes").unwrap());
+    let folder = tempfile::tempdir().unwrap();
+    let all: Vec<_> = (0..900).collect();
+    let (none, known) = of(&model, &data, &all, folder.path(), 1);
+    assert!(none.is_none() && known == 0);
+    let (rows, known) = of(&model, &data, &all, folder.path(), usize::MAX);
+    assert!(known > 0 && known < 900, "{known}");
+    let (again, known) = of(&model, &data, &[5, 899, 5], folder.path(), usize::MAX);
+    assert_eq!(known, 3);
+    let chosen = Tensor::new(&[5u32, 899, 5], &Device::Cpu).unwrap();
+    assert_eq!(numbers(&rows.unwrap().index_select(&chosen, 0).unwrap()), numbers(&again.unwrap()));
+}
+
+#[test]
+fn other_weights_layers_and_pictures_have_features_of_their_own() {
+    let (model, data) = (model("shapes", None), source::open("made:shapes").unwrap());
+    let folder = tempfile::tempdir().unwrap();
+    let (_, known) = of(&model, &data, &[0, 1], folder.path(), usize::MAX);
+    assert_eq!(known, 0);
+    let mut graph = (*model.graph).clone();
+    let weights = graph.nodes.iter_mut().find_map(|n| n.params.first_mut()).unwrap();
+    *weights = (&*weights * 1.0001).unwrap();
+    let other = Model { graph: graph.into(), ..model.clone() };
+    assert_eq!(of(&other, &data, &[0, 1], folder.path(), usize::MAX).1, 0);
+    assert_eq!(of(&model, &source::open("made:welcome").unwrap(), &[0, 1], folder.path(), usize::MAX).1, 0);
+    assert_eq!(of(&model, &data, &[0, 1], folder.path(), usize::MAX).1, 2);
+}
+
+#[test]
+fn a_map_becomes_its_mean_its_maximum_or_all_its_values() {
+    let map = Tensor::new(&[[[[1f32, 2.], [3., 6.]], [[-1., -1.], [-1., -5.]]]], &Device::Cpu).unwrap();
+    let of = |pool: Pool| numbers(&pool.rows(&map).unwrap());
+    assert_eq!(of(Pool::Mean), [3.0, -2.0]);
+    assert_eq!(of(Pool::Max), [6.0, -1.0]);
+    assert_eq!(of(Pool::Flat), [1.0, 2.0, 3.0, 6.0, -1.0, -1.0, -1.0, -5.0]);
+}
