@@ -27,9 +27,9 @@ pub fn paint(figure: &Figure, colors: Colormap) -> Option<RgbImage> {
             })
         }
         Body::Image { pixels } => rgb(pixels),
-        Body::Montage { tiles, scale, columns, marked, captions, .. } => {
-            Some(Wall { tiles, scale: *scale, range: range(figure), columns: *columns, captions }.paint(*marked, colors))
-        }
+        Body::Montage { tiles, scale, columns, marked, captions, .. } => Some(
+            Wall { tiles, scale: *scale, range: range(figure), columns: *columns, captions }.paint(*marked, colors),
+        ),
         Body::Line { .. } | Body::Bars { .. } | Body::Scatter { .. } | Body::Classes { .. } => {
             Some(chart::draw(figure))
         }
@@ -143,7 +143,10 @@ mod tests {
     fn wall(count: usize, side: usize, marked: Option<usize>, each: bool, columns: usize) -> Figure {
         let data: Vec<f32> = (0..count * side * side).map(|i| (i / (side * side)) as f32).collect();
         let tiles = Array::new(vec![count, side, side], data).unwrap();
-        Figure { title: "t".into(), body: Body::Montage { tiles, scale: Scale::Range, each, columns, marked, captions: vec![] } }
+        Figure {
+            title: "t".into(),
+            body: Body::Montage { tiles, scale: Scale::Range, each, columns, marked, captions: vec![] },
+        }
     }
 
     #[test]

@@ -76,7 +76,8 @@ mod tests {
 
     #[test]
     fn a_table_has_a_head_and_quotes_names_with_commas() {
-        let expected = "picture,group,name,x,y\n7,1,\"say \"\"hi\"\", you\",0.1,-2\n9,0,a\tb,0.00000000000000000001,3.5\n";
+        let expected =
+            "picture,group,name,x,y\n7,1,\"say \"\"hi\"\", you\",0.1,-2\n9,0,a\tb,0.00000000000000000001,3.5\n";
         assert_eq!(csv(&points()), expected);
     }
 

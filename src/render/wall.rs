@@ -43,7 +43,8 @@ impl Wall<'_> {
         let (columns, rows) = grid(count, self.columns);
         let size = |tiles: usize, side: usize| (tiles * (side + gap) + gap) as u32;
         let mut wall = RgbImage::from_pixel(size(columns, w), size(rows, h + below), GAP);
-        let place = |i: usize| ((gap + (i % columns) * (w + gap)) as i64, (gap + (i / columns) * (h + below + gap)) as i64);
+        let place =
+            |i: usize| ((gap + (i % columns) * (w + gap)) as i64, (gap + (i / columns) * (h + below + gap)) as i64);
         if let Some(i) = marked.filter(|&i| i < count) {
             let (x, y) = place(i);
             let frame = RgbImage::from_pixel((w + 2 * gap) as u32, (h + 2 * gap) as u32, MARK);

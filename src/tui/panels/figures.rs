@@ -91,7 +91,9 @@ fn draw_other(buf: &mut Buffer, area: Rect, figure: &Figure, theme: &Theme) {
         Body::Scatter { points } => plot::draw(buf, area, &groups(points), Chartings::default(), theme),
         Body::Bars { bars } => draw_bars(buf, area, bars, theme),
         Body::Table { columns, rows } => table(buf, area, columns, rows, theme),
-        Body::Sheet { .. } => row(buf, area, 0, Line::raw(render::text(figure, 80).unwrap_or_default()), Line::default()),
+        Body::Sheet { .. } => {
+            row(buf, area, 0, Line::raw(render::text(figure, 80).unwrap_or_default()), Line::default())
+        }
         Body::Text { text } => Paragraph::new(Text::raw(text)).wrap(Wrap { trim: false }).render(area, buf),
         _ => {}
     }
