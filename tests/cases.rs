@@ -28,6 +28,8 @@ const HERE: &[(&str, usize)] = &[
     ("quantise", 1),
     ("smoothgrad", 1),
     ("steepest_step", 3),
+    ("tsne_joint_p", 1),
+    ("tsne_kl_grad", 1),
 ];
 
 /// Methods whose cases are not: embeddings, pictures made by a network.
@@ -36,8 +38,6 @@ const NOT_YET: &[(&str, usize)] = &[
     ("clip_small_norm", 1),
     ("gaussian_blur", 1),
     ("style_losses", 1),
-    ("tsne_joint_p", 1),
-    ("tsne_kl_grad", 1),
 ];
 
 fn cases() -> Option<Vec<Value>> {

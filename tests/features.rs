@@ -5,7 +5,7 @@
 
 use candle_core::{DType, Device, Tensor};
 use gradscope::data::{Dataset, source};
-use gradscope::embed::{Metric, neighbours};
+use gradscope::embed::{Affinities, Descent, Metric, Tsne, neighbours};
 use gradscope::kernel::pca_lowrank;
 use gradscope::model::{Features, Model, Pool};
 use gradscope::script::architecture::Architectures;
@@ -13,6 +13,7 @@ use gradscope::script::folders::Folders;
 use gradscope::script::host::Host;
 use std::collections::HashMap;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 fn shared() -> Option<PathBuf> {
     std::env::var_os("GRADSCOPE_SHARED").map(PathBuf::from)
@@ -69,6 +70,67 @@ fn features_components_and_neighbours_are_those_of_pytorch_and_scikit_learn() {
         let distance = Tensor::from_vec(found.distance, (20, 5), &Device::Cpu).unwrap();
         assert!(off(&distance, &theirs[&format!("neighbours.{name}.distance")]) < 1e-4, "{name}");
     }
+}
+
+/// How much of each point's `k` nearest in the map are among the nearest of the space, weighed by rank (Venna & Kaski 2001).
+fn trustworthiness(x: &Tensor, y: &Tensor, k: usize) -> f64 {
+    let n = x.dims()[0];
+    let all = neighbours(x, x, n - 1, Metric::Euclidean, true, &|_| Ok(())).unwrap();
+    let near = neighbours(y, y, k, Metric::Euclidean, true, &|_| Ok(())).unwrap();
+    let mut sum = 0.0;
+    for i in 0..n {
+        let order = &all.index[i * (n - 1)..(i + 1) * (n - 1)];
+        for j in &near.index[i * k..(i + 1) * k] {
+            let rank = 1 + order.iter().position(|o| o == j).unwrap();
+            sum += rank.saturating_sub(k) as f64;
+        }
+    }
+    1.0 - 2.0 * sum / (n * k * (2 * n - 3 * k - 1)) as f64
+}
+
+/// The share of points whose class most of their nearest in the map have.
+fn accuracy(y: &Tensor, labels: &[usize], k: usize) -> f64 {
+    let near = neighbours(y, y, k, Metric::Euclidean, true, &|_| Ok(())).unwrap();
+    let right = |i: &usize| {
+        let mut votes = [0; 10];
+        near.index[i * k..(i + 1) * k].iter().for_each(|&j| votes[labels[j as usize]] += 1);
+        let most = (0..10).max_by_key(|&c| (votes[c], 10 - c)).unwrap();
+        most == labels[*i]
+    };
+    (0..labels.len()).filter(right).count() as f64 / labels.len() as f64
+}
+
+#[test]
+fn a_map_of_the_reference_features_is_as_good_as_open_tsnes() {
+    let Some(shared) = shared() else { return };
+    let x = &reference(&shared)["features.first500"];
+    let text = std::fs::read_to_string(shared.join("reference/resnet20_cifar10.json")).unwrap();
+    let quality: serde_json::Value = serde_json::from_str(&text).unwrap();
+    let theirs = |what: &str| quality["tsne_quality_first500"]["openTSNE seed 0"][what].as_f64().unwrap();
+    let data =
+        source::open(&format!("cifar10:{}", shared.join("data/cifar10/cifar10_test_2000.bin").display())).unwrap();
+    let labels: Vec<_> = (0..500).map(|i| data.label(i)).collect();
+
+    let c = pca_lowrank(x, 2, true).unwrap();
+    let first = c.u.broadcast_mul(&c.s).unwrap().to_dtype(DType::F64).unwrap().to_vec2::<f64>().unwrap();
+    let width = (first.iter().map(|p| p[0] * p[0]).sum::<f64>() / 500.0).sqrt();
+    let start = first.iter().map(|p| [p[0], p[1]].map(|v| v * 1e-4 / width)).collect();
+    let near = neighbours(x, x, 90, Metric::Euclidean, true, &|_| Ok(())).unwrap();
+    let mut map = Tsne::new(Arc::new(Affinities::of(&near, 30.0).unwrap()), start).unwrap();
+    for (iterations, exaggeration) in [(250, 12.0), (500, 1.0)] {
+        map.descend(Descent { iterations, exaggeration, rate: None, momentum: 0.8 }, &|_| Ok(())).unwrap();
+    }
+    let y = Tensor::from_vec(map.y.as_flattened().to_vec(), (500, 2), &Device::Cpu).unwrap();
+    assert!(map.kl < 1.05 * theirs("kl_divergence"), "KL {}", map.kl);
+    for (k, what) in [(5, "trustworthiness_k5"), (12, "trustworthiness_k12")] {
+        let ours = trustworthiness(x, &y, k);
+        assert!(ours >= theirs(what) - 0.01, "{what} {ours}");
+    }
+    for (k, what) in [(1, "knn1_accuracy"), (5, "knn5_accuracy"), (10, "knn10_accuracy")] {
+        let ours = accuracy(&y, &labels, k);
+        assert!(ours >= theirs(what) - 0.01, "{what} {ours}");
+    }
+    eprintln!("KL {} T5 {} knn10 {}", map.kl, trustworthiness(x, &y, 5), accuracy(&y, &labels, 10));
 }
 
 fn of(model: &Model, data: &Dataset, numbers: &[usize], folder: &Path, stop: usize) -> (Option<Tensor>, usize) {

@@ -3,6 +3,13 @@
 //! A set of points is a matrix `(N, D)`, a row a point. Sums are added in an order that does not depend on how many cores
 //! there are, so the same points give the same map.
 
+mod affinity;
+mod fourier;
 mod neighbours;
+mod repulsion;
+mod tsne;
 
+pub use affinity::Affinities;
 pub use neighbours::{Metric, Neighbours, neighbours};
+pub use repulsion::Point;
+pub use tsne::{Descent, Slope, Tsne};

@@ -12,6 +12,7 @@ mod gradient;
 mod lrp;
 mod methods;
 mod occlusion;
+mod tsne;
 
 use crate::script::folders::Folders;
 use crate::script::host::Host;

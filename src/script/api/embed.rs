@@ -1,11 +1,11 @@
-//! Points in the space of features: nearest neighbours.
+//! Points in the space of features: nearest neighbours, t-SNE.
 
 use super::options::Options;
-use super::{Guard, out};
-use crate::embed;
-use anyhow::Result;
-use candle_core::{Device, Tensor};
-use rhai::{Dynamic, Engine, Map};
+use super::{Guard, out, size};
+use crate::embed::{self, Descent, Tsne};
+use anyhow::{Context, Result, anyhow, ensure};
+use candle_core::{DType, Device, Tensor};
+use rhai::{Dynamic, Engine, INT, Map};
 use std::sync::Arc;
 
 pub(super) fn register(engine: &mut Engine, guard: &Arc<Guard>) {
@@ -13,6 +13,18 @@ pub(super) fn register(engine: &mut Engine, guard: &Arc<Guard>) {
     engine.register_fn("neighbours", move |queries: Tensor, points: Tensor, options: Map| {
         out(neighbours(&g, &queries, &points, &options))
     });
+    engine.register_type_with_name::<Tsne>("Tsne");
+    let g = guard.clone();
+    engine.register_fn("tsne", move |points: Tensor, options: Map| out(tsne(&g, &points, &options)));
+    let g = guard.clone();
+    engine.register_fn("descend", move |map: &mut Tsne, n: INT| out(descend(&g, map, n, &Map::new())));
+    let g = guard.clone();
+    engine.register_fn("descend", move |map: &mut Tsne, n: INT, options: Map| out(descend(&g, map, n, &options)));
+    engine.register_get("points", |map: &mut Tsne| out(plane(&map.y)));
+    engine.register_get("kl", |map: &mut Tsne| map.kl);
+    engine.register_get("iterations", |map: &mut Tsne| map.iterations as INT);
+    engine.register_get("gradient", |map: &mut Tsne| out(plane(&map.exact_slope().gradient)));
+    engine.register_get("divergence", |map: &mut Tsne| map.exact_slope().kl);
 }
 
 /// `#{ index, distance }`, `(Q, k)` each, nearest first, with `#{ k, metric: "euclidean" | "cosine", other: true (the
@@ -30,4 +42,44 @@ fn neighbours(guard: &Guard, queries: &Tensor, points: &Tensor, options: &Map) -
         ("index".into(), Dynamic::from(Tensor::from_vec(index, shape, &Device::Cpu)?)),
         ("distance".into(), Dynamic::from(Tensor::from_vec(found.distance, shape, &Device::Cpu)?)),
     ]))
+}
+
+/// `#{ perplexity, metric, start: (N, 2) }`: a map before its first iteration; nearest neighbours three times the perplexity.
+fn tsne(guard: &Guard, points: &Tensor, options: &Map) -> Result<Tsne> {
+    let o = Options::new("tsne", options.clone(), &["perplexity", "metric", "start"])?;
+    let metric = o.raw("metric").map_or(Ok(embed::Metric::Euclidean), |m| m.to_string().parse())?;
+    let (n, _) = points.dims2().context("t-SNE is of points (N, D)")?;
+    ensure!(n > 3, "t-SNE needs four points or more, got {n}");
+    // A perplexity that is too great for so few points is lowered, as in openTSNE.
+    let perplexity = o.number("perplexity", 30.0)?.min((n - 1) as f64 / 3.0).max(1.0);
+    let k = ((3.0 * perplexity).floor() as usize).clamp(1, n - 1);
+    guard.reserve(&[n, k], 40)?;
+    guard.reserve(points.dims(), 16)?;
+    let near = embed::neighbours(points, points, k, metric, true, &|_| guard.tick())?;
+    let start = o.raw("start").context("t-SNE begins at places: #{ start: … }, two numbers a point")?;
+    let start = start.clone().try_cast::<Tensor>().context("the start of t-SNE is a tensor (N, 2)")?;
+    let places = start.to_dtype(DType::F64)?.to_vec2::<f64>()?;
+    let place =
+        |row: Vec<f64>| <[f64; 2]>::try_from(row).map_err(|r| anyhow!("a place has two numbers, got {}", r.len()));
+    let places = places.into_iter().map(place).collect::<Result<_>>()?;
+    Tsne::new(Arc::new(embed::Affinities::of(&near, perplexity)?), places)
+}
+
+/// The map after more iterations, with `#{ exaggeration: 1.0, momentum: 0.8, rate: N / exaggeration }`.
+fn descend(guard: &Guard, map: &Tsne, iterations: INT, options: &Map) -> Result<Tsne> {
+    let o = Options::new("descend", options.clone(), &["exaggeration", "momentum", "rate"])?;
+    let how = Descent {
+        iterations: size(iterations, "a number of iterations")?,
+        exaggeration: o.number("exaggeration", 1.0)?.max(1e-6),
+        rate: if o.has("rate") { Some(o.number("rate", 0.0)?) } else { None },
+        momentum: o.number("momentum", 0.8)?,
+    };
+    let mut map = map.clone();
+    map.descend(how, &|_| guard.tick())?;
+    Ok(map)
+}
+
+/// `(N, 2)` of f64.
+fn plane(points: &[embed::Point]) -> Result<Tensor> {
+    Ok(Tensor::from_vec(points.as_flattened().to_vec(), (points.len(), 2), &Device::Cpu)?)
 }

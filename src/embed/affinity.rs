@@ -1,0 +1,141 @@
+//! How near points are to one another, as t-SNE has it: a probability for each pair of neighbours.
+
+use super::neighbours::Neighbours;
+use anyhow::{Result, ensure};
+use rayon::prelude::*;
+
+/// Halvings of the search for a width.
+const HALVINGS: usize = 200;
+/// How near the entropy must come.
+const NEAR: f64 = 1e-8;
+
+/// `p_ij`, symmetric, summing to 1; only those of neighbours are there.
+#[derive(Clone, Debug, Default)]
+pub struct Affinities {
+    /// Where the pairs of each point begin; one more at the end.
+    pub start: Vec<usize>,
+    /// The other point of each pair.
+    pub index: Vec<u32>,
+    /// `p_ij`.
+    pub p: Vec<f64>,
+}
+
+impl Affinities {
+    /// `p_ij = (p_j|i + p_i|j) / 2N` with `p_j|i ∝ exp(−β_i d_ij²)` and β so that the entropy of `p_·|i` is the logarithm of
+    /// the perplexity (van der Maaten & Hinton 2008, eq. 1). Each point's neighbours are given, itself left out.
+    ///
+    /// Errors: a perplexity below 1 or above the number of neighbours.
+    pub fn of(near: &Neighbours, perplexity: f64) -> Result<Self> {
+        let k = near.k.max(1);
+        ensure!(
+            (1.0..=k as f64).contains(&perplexity),
+            "a perplexity of {perplexity} with {k} neighbours; it is from 1 to their number"
+        );
+        let n = near.index.len() / k;
+        let wanted = perplexity.ln();
+        let given: Vec<Vec<f64>> = near.distance.par_chunks(k).map(|d| conditional(d, wanted)).collect();
+        let mut pairs: Vec<Vec<(u32, f64)>> = vec![vec![]; n];
+        for (i, (index, p)) in near.index.chunks(k).zip(&given).enumerate() {
+            for (&j, &p) in index.iter().zip(p) {
+                pairs[i].push((j, p));
+                pairs[j as usize].push((i as u32, p));
+            }
+        }
+        pairs.par_iter_mut().for_each(merge);
+        let mut all = Self { start: vec![0], ..Self::default() };
+        for row in pairs {
+            all.index.extend(row.iter().map(|pair| pair.0));
+            all.p.extend(row.iter().map(|pair| pair.1 / (2 * n) as f64));
+            all.start.push(all.index.len());
+        }
+        Ok(all)
+    }
+
+    /// How many points there are.
+    pub fn count(&self) -> usize {
+        self.start.len().saturating_sub(1)
+    }
+
+    /// The neighbours of a point with their probabilities.
+    pub fn row(&self, i: usize) -> impl Iterator<Item = (usize, f64)> + '_ {
+        let row = self.start[i]..self.start[i + 1];
+        self.index[row.clone()].iter().zip(&self.p[row]).map(|(&j, &p)| (j as usize, p))
+    }
+}
+
+/// `p_j|i` from distances.
+fn conditional(distance: &[f64], wanted: f64) -> Vec<f64> {
+    let least = distance.iter().copied().fold(f64::INFINITY, f64::min).powi(2);
+    // Of distances of one length every width gives the same.
+    let d: Vec<f64> = distance.iter().map(|d| d * d - least).collect();
+    let mean = d.iter().sum::<f64>() / d.len() as f64;
+    let (mut low, mut high, mut beta) = (0.0, f64::INFINITY, if mean > 0.0 { 1.0 / mean } else { 1.0 });
+    for _ in 0..HALVINGS {
+        let (sum, along) =
+            d.iter().map(|d| ((-beta * d).exp(), d)).fold((0.0, 0.0), |s, (e, d)| (s.0 + e, s.1 + e * d));
+        let entropy = sum.ln() + beta * along / sum;
+        if (entropy - wanted).abs() < NEAR {
+            break;
+        }
+        if entropy > wanted {
+            low = beta
+        } else {
+            high = beta
+        }
+        beta = if high.is_finite() { (low + high) / 2.0 } else { beta * 2.0 };
+    }
+    let e: Vec<f64> = d.iter().map(|d| (-beta * d).exp()).collect();
+    let sum: f64 = e.iter().sum();
+    e.into_iter().map(|e| e / sum).collect()
+}
+
+/// In the order of the other point, each only once.
+fn merge(row: &mut Vec<(u32, f64)>) {
+    row.sort_by_key(|pair| pair.0);
+    row.dedup_by(|b, a| {
+        a.0 == b.0 && {
+            a.1 += b.1;
+            true
+        }
+    });
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn line(n: usize) -> Neighbours {
+        let others = |i: usize| (0..n).filter(move |&j| j != i);
+        Neighbours {
+            k: n - 1,
+            index: (0..n).flat_map(|i| others(i).map(|j| j as u32)).collect(),
+            distance: (0..n).flat_map(|i| others(i).map(move |j| (i as f64 - j as f64).abs())).collect(),
+        }
+    }
+
+    #[test]
+    fn probabilities_are_symmetric_and_sum_to_one() {
+        let p = Affinities::of(&line(12), 4.0).unwrap();
+        assert!((p.p.iter().sum::<f64>() - 1.0).abs() < 1e-12);
+        for i in 0..12 {
+            for (j, v) in p.row(i) {
+                assert!(p.row(j).any(|(back, w)| back == i && (v - w).abs() < 1e-15));
+            }
+        }
+    }
+
+    #[test]
+    fn each_point_has_as_many_neighbours_as_the_perplexity_says() {
+        for perplexity in [1.5, 3.0, 8.0] {
+            let p = conditional(&line(12).distance[..11], f64::ln(perplexity));
+            let entropy: f64 = p.iter().filter(|p| **p > 0.0).map(|p| -p * p.ln()).sum();
+            assert!((entropy.exp() - perplexity).abs() < 1e-6);
+        }
+    }
+
+    #[test]
+    fn points_in_one_place_are_all_as_near() {
+        assert_eq!(conditional(&[0.0; 4], f64::ln(2.0)), [0.25; 4]);
+        assert!(Affinities::of(&line(3), 30.0).is_err());
+    }
+}

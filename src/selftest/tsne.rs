@@ -1,0 +1,37 @@
+//! What the cases of t-SNE ask: joint probabilities, divergence and gradient of a map that is given.
+
+use super::desk::{Answer, Desk};
+use super::value::tensor;
+use crate::embed::{Affinities, Metric, Point, Tsne, neighbours};
+use anyhow::{Context, Result, anyhow};
+use candle_core::{DType, Device, Tensor};
+use serde_json::Value;
+use std::sync::Arc;
+
+/// `P_condensed`: p of each pair once; where a map `Y` is given, `KL` and `grad` by it.
+pub(super) fn answer(desk: Desk) -> Result<Answer> {
+    let inputs = &desk.case["inputs"];
+    let x = tensor(&inputs["X"])?.to_dtype(desk.dtype)?;
+    let n = x.dims2().context("points are rows of numbers")?.0;
+    let perplexity = desk.params()["perplexity"].as_f64().context("t-SNE needs a perplexity")?;
+    let near = neighbours(&x, &x, n.saturating_sub(1), Metric::Euclidean, true, &|_| Ok(()))?;
+    let p = Affinities::of(&near, perplexity)?;
+    if inputs["Y"].is_null() {
+        let pairs: Vec<f64> = (0..n).flat_map(|i| p.row(i).filter(move |(j, _)| *j > i).map(|(_, p)| p)).collect();
+        return Ok([("P_condensed".into(), Tensor::new(pairs, &Device::Cpu)?)].into());
+    }
+    let slope = Tsne::new(Arc::new(p), places(&inputs["Y"])?)?.exact_slope();
+    let gradient: Vec<f64> = slope.gradient.iter().flatten().map(|g| 4.0 * g).collect();
+    Ok([
+        ("KL".into(), Tensor::new(slope.kl, &Device::Cpu)?),
+        ("grad".into(), Tensor::from_vec(gradient, (n, 2), &Device::Cpu)?),
+    ]
+    .into())
+}
+
+fn places(value: &Value) -> Result<Vec<Point>> {
+    let rows = tensor(value)?.to_dtype(DType::F64)?.to_vec2::<f64>()?;
+    let place =
+        |row: Vec<f64>| Point::try_from(row).map_err(|row| anyhow!("a place has two numbers, got {}", row.len()));
+    rows.into_iter().map(place).collect()
+}
