@@ -49,7 +49,7 @@ fn tsne(guard: &Guard, points: &Tensor, options: &Map) -> Result<Tsne> {
     let o = Options::new("tsne", options.clone(), &["perplexity", "metric", "start"])?;
     let metric = o.raw("metric").map_or(Ok(embed::Metric::Euclidean), |m| m.to_string().parse())?;
     let (n, _) = points.dims2().context("t-SNE is of points (N, D)")?;
-    ensure!(n > 3, "t-SNE needs four points or more, got {n}");
+    ensure!(n > 1, "t-SNE needs two points or more, got {n}");
     // A perplexity that is too great for so few points is lowered, as in openTSNE.
     let perplexity = o.number("perplexity", 30.0)?.min((n - 1) as f64 / 3.0).max(1.0);
     let k = ((3.0 * perplexity).floor() as usize).clamp(1, n - 1);
