@@ -21,4 +21,5 @@ mod pieces;
 mod plugins;
 mod rules;
 mod steps;
+mod walks;
 mod types;
