@@ -33,12 +33,8 @@ const HERE: &[(&str, usize)] = &[
 ];
 
 /// Methods whose cases are not: embeddings, pictures made by a network.
-const NOT_YET: &[(&str, usize)] = &[
-    ("clip_small_contribution", 1),
-    ("clip_small_norm", 1),
-    ("gaussian_blur", 1),
-    ("style_losses", 1),
-];
+const NOT_YET: &[(&str, usize)] =
+    &[("clip_small_contribution", 1), ("clip_small_norm", 1), ("gaussian_blur", 1), ("style_losses", 1)];
 
 fn cases() -> Option<Vec<Value>> {
     let shared = std::env::var_os("GRADSCOPE_SHARED")?;

@@ -144,14 +144,7 @@ impl Question {
         Ok(end.into_iter().filter(|(key, _)| SAID.contains(&key.as_str())).collect())
     }
 
-    fn run<'a>(
-        &self,
-        engine: &'a Engine,
-        cx: &Cx,
-        method: &'a Method,
-        input: Tensor,
-        targets: Vec<usize>,
-    ) -> Run<'a> {
+    fn run<'a>(&self, engine: &'a Engine, cx: &Cx, method: &'a Method, input: Tensor, targets: Vec<usize>) -> Run<'a> {
         let asked = cx.asked.iter().chain([&method.name]).cloned().collect();
         let stage = Arc::new(Asked { name: method.name.clone(), stage: cx.stage.clone() });
         let inner = Cx {

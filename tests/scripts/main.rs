@@ -16,6 +16,7 @@ mod hostile;
 mod inside;
 mod numbers;
 mod objectives;
+mod own;
 mod params;
 mod pieces;
 mod plugins;
