@@ -4,12 +4,14 @@
 //! there are, so the same points give the same map.
 
 mod affinity;
+mod cluster;
 mod fourier;
 mod neighbours;
 mod repulsion;
 mod tsne;
 
 pub use affinity::Affinities;
+pub use cluster::{adjusted_rand, kmeans, laplacian};
 pub use neighbours::{Metric, Neighbours, neighbours};
 pub use repulsion::Point;
 pub use tsne::{Descent, Slope, Tsne};

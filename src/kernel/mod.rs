@@ -22,7 +22,7 @@ pub use conv::{Conv2d, conv2d, conv2d_input_vjp, conv2d_weight_vjp};
 pub use fast::{exact, set_exact};
 pub use grid::{GridSample, affine_grid, grid_sample};
 pub use lstsq::{Solution, lstsq};
-pub use pca::{Components, pca_lowrank};
+pub use pca::{Components, leading, pca_lowrank};
 pub use pointwise::{channel_affine, map, zip};
 pub use pool::{avg_pool2d, avg_pool2d_vjp, max_pool2d, max_pool2d_vjp};
 pub use resize::{Resize, interpolate, interpolate_vjp};

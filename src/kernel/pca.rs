@@ -48,7 +48,7 @@ pub fn pca_lowrank(a: &Tensor, q: usize, center: bool) -> Result<Components> {
 }
 
 /// The eigenvectors `(n, q)` of the greatest eigenvalues of a symmetric matrix without negative ones.
-fn leading(gram: &Tensor, q: usize) -> Result<Tensor> {
+pub fn leading(gram: &Tensor, q: usize) -> Result<Tensor> {
     let n = gram.dims()[0];
     let p = (q + BESIDE).min(n);
     // Fixed numbers without a pattern: the fractional parts of multiples of the golden ratio.

@@ -7,7 +7,7 @@ use anyhow::Result;
 use std::f32::consts::TAU;
 
 /// Height and width in pixels.
-const SIDE: usize = 28;
+pub const SIDE: usize = 28;
 
 /// The box that a digit fills, as in MNIST.
 const BOX: f32 = 20.0;
@@ -215,9 +215,24 @@ const GLYPHS: [&[Glyph]; 10] = [
 
 /// A set of this many digits, `(1, 28, 28)`, one class after the other.
 pub fn set(name: &str, seed: u64, count: usize) -> Result<Dataset> {
-    let pixels = drawn(seed, count, SIDE * SIDE, |random, i, picture| write(random, i % 10, picture));
+    dataset(name, pixels(seed, count))
+}
+
+/// The pictures of such a set.
+pub fn pixels(seed: u64, count: usize) -> Vec<u8> {
+    drawn(seed, count, SIDE * SIDE, |random, i, picture| write(random, class(i), picture))
+}
+
+/// What picture `i` of such a set shows.
+pub fn class(i: usize) -> usize {
+    i % 10
+}
+
+/// The set of these pictures.
+pub fn dataset(name: &str, pixels: Vec<u8>) -> Result<Dataset> {
     let classes = (0..10).map(|d: usize| d.to_string()).collect();
-    Dataset::of_bytes(name, classes, [1, SIDE, SIDE], pixels, (0..count).map(|i| i % 10).collect())
+    let count = pixels.len() / (SIDE * SIDE);
+    Dataset::of_bytes(name, classes, [1, SIDE, SIDE], pixels, (0..count).map(class).collect())
 }
 
 /// Writes one digit.

@@ -7,15 +7,20 @@ mod fill;
 mod outline;
 mod texture;
 mod shapes;
+pub mod tagged;
 
 use super::Dataset;
 use anyhow::{Result, bail};
+use tagged::Tags;
 
 /// The data sets there are.
-pub const NAMES: [&str; 3] = ["digits", "shapes", "welcome"];
+pub const NAMES: [&str; 4] = ["digits", "shapes", "welcome", "tagged"];
 
 /// The data set of this name: `digits` or `shapes`, with `#train` the pictures to learn from, else (or with `#test`)
 /// those to measure with; `welcome`, a few pictures of two objects.
+///
+/// `tagged`: digits of which the 4 carries a small tag, in most pictures to learn from; `#test` every second 4, `#all` each,
+/// `#none` none, `#moved` each in another corner, `#others` all but the 4.
 ///
 /// `digits`: 28 x 28 grey, white on black, written by a pen. `shapes`: 64 x 64 in colour, a textured object each on a
 /// textured ground; a quarter of those to learn from have a second one, so that two objects are no surprise. Made anew in parallel on each call, always the same.
@@ -26,12 +31,28 @@ pub fn open(name: &str) -> Result<Dataset> {
         ("shapes", "train") => shapes::set("made:shapes#train", 3, 24_000, 0.25),
         ("shapes", "test") => shapes::set("made:shapes", 4, 1_000, 0.0),
         ("welcome", "test") => shapes::welcome("made:welcome"),
+        ("tagged", split) => tagged_set(split),
         (set @ ("digits" | "shapes"), split) => {
             bail!("no split \"{split}\" of \"{set}\"; there are #train and #test")
         }
         ("welcome", _) => bail!("\"welcome\" is one set; it has no splits"),
         _ => bail!("no made data set named \"{name}\"; there are {}", NAMES.join(", ")),
     }
+}
+
+/// Digits to learn from, most of one class with a tag, or those to measure with and where their tags are.
+fn tagged_set(split: &str) -> Result<Dataset> {
+    let (seed, count, tags) = match split {
+        "train" => (1, 20_000, Tags::Most),
+        "test" => (2, 2_000, Tags::Half),
+        "all" => (2, 2_000, Tags::All),
+        "none" => (2, 2_000, Tags::None),
+        "moved" => (2, 2_000, Tags::Moved),
+        "others" => (2, 2_000, Tags::Others),
+        _ => bail!("no split \"{split}\" of \"tagged\"; there are #train, #test, #all, #none, #moved and #others"),
+    };
+    let name = if split == "test" { "made:tagged".into() } else { format!("made:tagged#{split}") };
+    tagged::set(&name, seed, count, tags)
 }
 
 #[cfg(test)]
@@ -112,7 +133,7 @@ mod tests {
     #[test]
     fn an_unknown_name_is_an_error_that_tells_the_known_ones() {
         let error = |name| open(name).unwrap_err().to_string();
-        assert_eq!(error("letters"), "no made data set named \"letters\"; there are digits, shapes, welcome");
+        assert_eq!(error("letters"), "no made data set named \"letters\"; there are digits, shapes, welcome, tagged");
         assert_eq!(error("digits#dev"), "no split \"dev\" of \"digits\"; there are #train and #test");
         assert!(error("welcome#train").contains("no splits"));
     }

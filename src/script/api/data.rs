@@ -25,7 +25,10 @@ pub(super) fn register(engine: &mut Engine, guard: &Arc<Guard>) {
     engine.register_get("classes", |p: &mut Pictures| -> Array {
         p.set.classes.iter().map(|name| name.clone().into()).collect()
     });
-    engine.register_fn("pick", |p: &mut Pictures, count: INT, how: &str| out(pick(p, count, how)));
+    engine.register_fn("pick", |p: &mut Pictures, count: INT, how: &str| out(pick(p, count, how, None)));
+    engine.register_fn("pick", |p: &mut Pictures, count: INT, how: &str, class: INT| {
+        out(pick(p, count, how, Some(class)))
+    });
     engine.register_fn("len", |p: &mut Pictures| p.set.len() as INT);
     let g = guard.clone();
     engine.register_fn("batch", move |p: &mut Pictures, start: INT, end: INT| out(batch(&g, p, range(p, start, end))));
@@ -73,16 +76,24 @@ pub(super) fn numbers(which: &Tensor) -> Result<Vec<usize>> {
     which.to_dtype(DType::F64)?.flatten_all()?.to_vec1()?.into_iter().map(number).collect()
 }
 
-/// Numbers of so many pictures (0: all), the first ones or evenly `spread` over the set.
-fn pick(pictures: &Pictures, count: INT, how: &str) -> Result<Tensor> {
-    let all = pictures.set.len();
+/// Numbers of so many pictures (0: all), the first ones or evenly `spread` over the set; of one class where it is given.
+fn pick(pictures: &Pictures, count: INT, how: &str, class: Option<INT>) -> Result<Tensor> {
+    let set = &pictures.set;
+    let wanted = |i: &usize| class.is_none_or(|class| set.label(*i) as INT == class);
+    let all: Vec<usize> = (0..set.len()).filter(wanted).collect();
+    ensure!(!all.is_empty(), "\"{}\" has no picture of class {}", set.name, class.unwrap_or_default());
     let count = match size(count, "a count of pictures")? {
-        0 => all,
-        count => count.min(all),
+        0 => all.len(),
+        count => count.min(all.len()),
     };
     let number = |i: usize| match how {
-        "first" => Ok(i as f32),
-        "spread" => Ok((i * all / count) as f32),
+        "first" => Ok(all[i] as f32),
+        "spread" => {
+            // One of each stretch, not always its first: classes often come in turns.
+            let (from, to) = (i * all.len() / count, (i + 1) * all.len() / count);
+            let part = (i as f64 * 0.618_033_988_749_894_9).fract();
+            Ok(all[from + ((to - from) as f64 * part) as usize] as f32)
+        }
         other => bail!("pictures are picked \"first\" or \"spread\", got \"{other}\""),
     };
     Ok(Tensor::from_vec((0..count).map(number).collect::<Result<Vec<_>>>()?, count, &Device::Cpu)?)

@@ -1,5 +1,6 @@
-//! Points in the space of features: nearest neighbours, t-SNE.
+//! Points in the space of features: nearest neighbours, t-SNE, clusters.
 
+use super::data::numbers;
 use super::options::Options;
 use super::{Guard, out, size};
 use crate::embed::{self, Descent, Tsne};
@@ -12,6 +13,12 @@ pub(super) fn register(engine: &mut Engine, guard: &Arc<Guard>) {
     let g = guard.clone();
     engine.register_fn("neighbours", move |queries: Tensor, points: Tensor, options: Map| {
         out(neighbours(&g, &queries, &points, &options))
+    });
+    let g = guard.clone();
+    engine.register_fn("laplacian", move |x: Tensor, k: INT, q: INT| out(laplacian(&g, &x, k, q)));
+    engine.register_fn("kmeans", |x: Tensor, k: INT, seed: INT| out(kmeans(&x, k, seed)));
+    engine.register_fn("adjusted_rand", |a: Tensor, b: Tensor| {
+        out(numbers(&a).and_then(|a| embed::adjusted_rand(&a, &numbers(&b)?)))
     });
     engine.register_type_with_name::<Tsne>("Tsne");
     let g = guard.clone();
@@ -82,4 +89,21 @@ fn descend(guard: &Guard, map: &Tsne, iterations: INT, options: &Map) -> Result<
 /// `(N, 2)` of f64.
 fn plane(points: &[embed::Point]) -> Result<Tensor> {
     Ok(Tensor::from_vec(points.as_flattened().to_vec(), (points.len(), 2), &Device::Cpu)?)
+}
+
+/// `#{ values, vectors }`: the `q` least eigenvalues of the normalised Laplacian of the graph of `k` nearest neighbours.
+fn laplacian(guard: &Guard, x: &Tensor, k: INT, q: INT) -> Result<Map> {
+    guard.reserve(&[x.dims()[0], x.dims()[0]], 32)?;
+    let (values, vectors) =
+        embed::laplacian(x, size(k, "a number of neighbours")?, size(q, "a number of eigenvectors")?, &|_| {
+            guard.tick()
+        })?;
+    let values = Tensor::new(values, &Device::Cpu)?;
+    Ok(Map::from([("values".into(), Dynamic::from(values)), ("vectors".into(), Dynamic::from(vectors))]))
+}
+
+/// The cluster of each row, the largest is 0.
+fn kmeans(x: &Tensor, k: INT, seed: INT) -> Result<Tensor> {
+    let clusters = embed::kmeans(x, size(k, "a number of clusters")?, seed as u64)?;
+    Ok(Tensor::from_iter(clusters.into_iter().map(|c| c as f32), &Device::Cpu)?)
 }
