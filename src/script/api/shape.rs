@@ -160,7 +160,7 @@ pub(super) fn index_select(x: &Tensor, d: INT, places: &Array) -> Result<Tensor>
     let places = integers(places)?;
     ensure!(places.iter().all(|i| (0..total).contains(i)), "an index of {places:?} is outside of 0..{total}");
     let places: Vec<u32> = places.into_iter().map(|i| i as u32).collect();
-    Ok(x.index_select(&Tensor::new(places, x.device())?, d)?)
+    Ok(x.contiguous()?.index_select(&Tensor::new(places, x.device())?, d)?)
 }
 
 /// The slices at these places, numbered as the flattened `places` are.
@@ -174,7 +174,7 @@ fn gather(guard: &Guard, x: &Tensor, d: INT, places: &Tensor) -> Result<Tensor> 
     let whole = |&v: &f64| (v >= 0.0 && v < total as f64 && v.fract() == 0.0).then_some(v as u32);
     let places = places.iter().map(whole).collect::<Option<Vec<_>>>();
     let places = places.with_context(|| format!("an index is outside of 0..{total}, or is no whole number"))?;
-    Ok(x.index_select(&Tensor::new(places, x.device())?, d)?)
+    Ok(x.contiguous()?.index_select(&Tensor::new(places, x.device())?, d)?)
 }
 
 /// Tensors side by side; with a variable of an objective among them the answer is one too.
