@@ -19,6 +19,10 @@ test *ARGS:
 reference:
     cargo test --test reference --test reference_resnet -- --nocapture --test-threads 1 reproduced
 
+# The engine's convolutions against PyTorch's, in turns; needs python3 with torch
+bench *ARGS:
+    python3 scripts/bench/layers.py {{ARGS}}
+
 # The documentation of the crate
 doc:
     cargo doc --no-deps --open

@@ -1,75 +1,42 @@
-//! Layers of known networks: GFLOP/s by the direct operation count; `cargo bench -p gradscope-engine`.
+//! Times one convolution a line of its input: `scripts/bench/layers.py` asks it and PyTorch in turns.
+//!
+//! A line is `way input output size kernel stride padding batch runs`, `way` one of forward, backward, forward-exact,
+//! backward-exact; the answer is the least time of the runs in seconds.
 
 use gradscope_engine::{Epilogue, Filter, Map, MapMut, Sizes, Slide};
+use std::io::Write;
 use std::time::Instant;
 
-/// Channels read and given, size, kernel, stride, padding.
-const LAYERS: &[(&str, usize, usize, usize, usize, usize, usize)] = &[
-    ("vgg conv1_1", 3, 64, 224, 3, 1, 1),
-    ("vgg conv1_2", 64, 64, 224, 3, 1, 1),
-    ("vgg conv2_2", 128, 128, 112, 3, 1, 1),
-    ("vgg conv3_2", 256, 256, 56, 3, 1, 1),
-    ("vgg conv4_2", 512, 512, 28, 3, 1, 1),
-    ("vgg conv5_1", 512, 512, 14, 3, 1, 1),
-    ("resnet stem", 3, 64, 224, 7, 2, 3),
-    ("resnet 1", 64, 64, 56, 3, 1, 1),
-    ("resnet 2 down", 64, 128, 56, 3, 2, 1),
-    ("resnet 2", 128, 128, 28, 3, 1, 1),
-    ("resnet 3", 256, 256, 14, 3, 1, 1),
-    ("resnet 4", 512, 512, 7, 3, 1, 1),
-    ("squeeze", 128, 16, 54, 1, 1, 0),
-    ("expand 1x1", 16, 64, 54, 1, 1, 0),
-    ("expand 3x3", 16, 64, 54, 3, 1, 1),
-    ("squeezenet end", 512, 1000, 13, 1, 1, 0),
-    ("bottleneck", 256, 64, 56, 1, 1, 0),
-    ("bottleneck wide", 64, 256, 56, 1, 1, 0),
-    ("cifar", 16, 16, 32, 3, 1, 1),
-    ("lenet 1", 1, 6, 28, 5, 1, 2),
-    ("lenet 2", 6, 16, 14, 5, 1, 0),
-];
-
-fn best(mut f: impl FnMut()) -> f64 {
-    let mut times: Vec<f64> = vec![];
-    let start = Instant::now();
-    while times.len() < 5 || start.elapsed().as_secs_f64() < 0.15 {
-        let start = Instant::now();
-        f();
-        times.push(start.elapsed().as_secs_f64());
-    }
-    times.sort_by(f64::total_cmp);
-    times[0]
-}
-
 fn main() {
-    let batch = std::env::var("BATCH").map_or(1, |b| b.parse().unwrap_or(1));
-    println!("{:<16} {:>9} {:>9} {:>9} {:>9}", "layer", "forward", "exact", "backward", "exact");
-    for &(name, input, output, size, k, stride, padding) in LAYERS {
+    for line in std::io::stdin().lines().map_while(Result::ok) {
+        let words: Vec<_> = line.split_whitespace().collect();
+        let numbers: Vec<usize> = words.iter().skip(1).filter_map(|w| w.parse().ok()).collect();
+        let [input, output, size, k, stride, padding, batch, runs] = numbers[..] else { continue };
         let to = (size + 2 * padding - k) / stride + 1;
         let sizes = Sizes { input, output, from: (size, size), to: (to, to) };
-        let slide = Slide {
-            kernel: (k, k),
-            stride: (stride, stride),
-            padding: (padding, padding),
-            dilation: (1, 1),
-            groups: 1,
-        };
+        let pair = |n| (n, n);
+        let slide =
+            Slide { kernel: pair(k), stride: pair(stride), padding: pair(padding), dilation: pair(1), groups: 1 };
         let w = vec![0.01f32; output * input * k * k];
-        let mut x = vec![0.5f32; batch * size * size * input];
-        let mut y = vec![0.5f32; batch * to * to * output];
-        let flops = (2 * batch * to * to * output * input * k * k) as f64;
-        print!("{name:<16}");
-        for exact in [false, true] {
-            let filter = Filter::forward(&w, sizes, slide, exact);
-            let x = Map::new(&x, [batch, size, size, input], input);
-            let mut y = MapMut::new(&mut y, [batch, to, to, output], output);
-            print!(" {:>9.1}", flops / best(|| filter.run(&x, &mut y, Epilogue::default())) / 1e9);
-        }
-        for exact in [false, true] {
-            let filter = Filter::backward(&w, sizes, slide, exact);
-            let y = Map::new(&y, [batch, to, to, output], output);
-            let mut x = MapMut::new(&mut x, [batch, size, size, input], input);
-            print!(" {:>9.1}", flops / best(|| filter.run(&y, &mut x, Epilogue::default())) / 1e9);
-        }
-        println!();
+        let (x, y) = ([batch, size, size, input], [batch, to, to, output]);
+        let exact = words[0].ends_with("-exact");
+        let (filter, from, into) = match words[0].starts_with("forward") {
+            true => (Filter::forward(&w, sizes, slide, exact), x, y),
+            false => (Filter::backward(&w, sizes, slide, exact), y, x),
+        };
+        println!("{}", least(&filter, from, into, runs));
+        let _ = std::io::stdout().flush();
     }
+}
+
+fn least(filter: &Filter, from: [usize; 4], into: [usize; 4], runs: usize) -> f64 {
+    let x = vec![0.5f32; from.iter().product()];
+    let mut y = vec![0f32; into.iter().product()];
+    let (x, mut y) = (Map::new(&x, from, from[3]), MapMut::new(&mut y, into, into[3]));
+    let once = || {
+        let start = Instant::now();
+        filter.run(&x, &mut y, Epilogue::default());
+        start.elapsed().as_secs_f64()
+    };
+    std::iter::repeat_with(once).take(runs + 1).skip(1).fold(f64::INFINITY, f64::min)
 }

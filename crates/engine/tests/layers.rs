@@ -1,0 +1,113 @@
+//! Linear layers, pools and passes against plain loops, on every instruction set of this machine.
+#![allow(clippy::unwrap_used)]
+
+use gradscope_engine::simd::{available, set_level};
+use gradscope_engine::{Epilogue, Map, MapMut, Pool, linear, linear_vjp, pass};
+
+/// Numbers in [-1, 1), a Weyl sequence.
+fn numbers(n: usize, seed: usize) -> Vec<f32> {
+    (0..n).map(|i| (((i + seed * 7919 + 1) as f64 * 0.618_033_988_749_895).fract() * 2.0 - 1.0) as f32).collect()
+}
+
+fn near(what: &str, got: &[f32], expected: &[f64]) {
+    assert_eq!(got.len(), expected.len());
+    let largest = expected.iter().fold(1.0f64, |m, v| m.max(v.abs()));
+    for (i, (g, e)) in got.iter().zip(expected).enumerate() {
+        assert!((f64::from(*g) - e).abs() <= 2e-6 * largest, "{what}: {g} instead of {e} at {i}");
+    }
+}
+
+#[test]
+fn linear_layers_and_their_gradients_are_the_plain_sums() {
+    for level in available() {
+        set_level(level);
+        for (n, input, output) in [(1, 1, 1), (1, 400, 120), (3, 77, 10), (7, 64, 33), (64, 130, 20), (2, 9216, 5)] {
+            let (x, w, b) = (numbers(n * input, 1), numbers(output * input, 2), numbers(output, 3));
+            let dy = numbers(n * output, 4);
+            let (mut y, mut dx) = (vec![0f32; n * output], vec![0f32; n * input]);
+            linear(&x, &w, Some(&b), &mut y, (n, input, output), true);
+            linear_vjp(&dy, &w, &mut dx, (n, input, output), Some(&x));
+            let product = |a: f32, b: f32| f64::from(a) * f64::from(b);
+            let sum = |r: usize, o: usize| (0..input).map(|i| product(x[r * input + i], w[o * input + i])).sum::<f64>();
+            let value = |i: usize| (sum(i / output, i % output) + f64::from(b[i % output])).max(0.0);
+            near(&format!("linear at {level:?}"), &y, &(0..n * output).map(value).collect::<Vec<_>>());
+            let back =
+                |r: usize, i: usize| (0..output).map(|o| product(dy[r * output + o], w[o * input + i])).sum::<f64>();
+            let gradient = |i: usize| if x[i] > 0.0 { back(i / input, i % input) } else { 0.0 };
+            near(&format!("its vjp at {level:?}"), &dx, &(0..n * input).map(gradient).collect::<Vec<_>>());
+        }
+    }
+}
+
+#[test]
+fn pools_take_the_first_greatest_value_and_send_gradients_there() {
+    for level in available() {
+        set_level(level);
+        for (kernel, stride, padding, size, c) in [
+            ((2, 2), (2, 2), (0, 0), (8, 6), 16),
+            ((3, 3), (2, 2), (1, 1), (9, 11), 21),
+            ((3, 2), (1, 2), (1, 0), (7, 7), 5),
+        ] {
+            let pool = Pool { kernel, stride, padding, dilation: (1, 1) };
+            let count = |s: usize, k: usize, t: usize, p: usize| (s + 2 * p - k) / t + 1;
+            let (oh, ow) = (count(size.0, kernel.0, stride.0, padding.0), count(size.1, kernel.1, stride.1, padding.1));
+            // Few different values, so that several are greatest.
+            let x: Vec<f32> = numbers(2 * size.0 * size.1 * c, 5).iter().map(|v| (v * 3.0).round()).collect();
+            let dy = numbers(2 * oh * ow * c, 6);
+            let (mut best, mut dx) = (vec![0f64; dy.len()], vec![0f64; x.len()]);
+            for i in 0..dy.len() {
+                let (k, j, r, n) = (i % c, i / c % ow, i / c / ow % oh, i / c / ow / oh);
+                let mut at = None;
+                for (a, b) in (0..kernel.0).flat_map(|a| (0..kernel.1).map(move |b| (a, b))) {
+                    let row = (r * stride.0 + a).wrapping_sub(padding.0);
+                    let column = (j * stride.1 + b).wrapping_sub(padding.1);
+                    if row < size.0 && column < size.1 {
+                        let place = ((n * size.0 + row) * size.1 + column) * c + k;
+                        at = Some(at.filter(|&old: &usize| x[old] >= x[place]).unwrap_or(place));
+                    }
+                }
+                best[i] = f64::from(x[at.unwrap()]);
+                dx[at.unwrap()] += f64::from(dy[i]);
+            }
+            let (mut y, mut taps, mut back) = (vec![0f32; dy.len()], vec![0u8; dy.len()], vec![0f32; x.len()]);
+            let from = Map::new(&x, [2, size.0, size.1, c], c);
+            pool.max(&from, &mut MapMut::new(&mut y, [2, oh, ow, c], c), &mut taps);
+            near("greatest", &y, &best);
+            let dy = Map::new(&dy, [2, oh, ow, c], c);
+            pool.max_vjp(&dy, &taps, &mut MapMut::new(&mut back, [2, size.0, size.1, c], c), None);
+            near("its vjp", &back, &dx);
+        }
+    }
+}
+
+#[test]
+fn means_and_their_gradients_are_adjoint() {
+    let pool = Pool { kernel: (3, 2), stride: (2, 2), padding: (1, 0), dilation: (1, 1) };
+    let (x, dy) = (numbers(2 * 7 * 8 * 5, 1), numbers(2 * 4 * 4 * 5, 2));
+    let (mut y, mut dx) = (vec![0f32; dy.len()], vec![0f32; x.len()]);
+    let divisor = |i: usize, j: usize| (i + 2 * j + 1) as f32;
+    pool.mean(&Map::new(&x, [2, 7, 8, 5], 5), &mut MapMut::new(&mut y, [2, 4, 4, 5], 5), divisor);
+    pool.mean_vjp(&Map::new(&dy, [2, 4, 4, 5], 5), &mut MapMut::new(&mut dx, [2, 7, 8, 5], 5), divisor);
+    let dot = |a: &[f32], b: &[f32]| a.iter().zip(b).map(|(a, b)| f64::from(*a) * f64::from(*b)).sum::<f64>();
+    assert!((dot(&y, &dy) - dot(&x, &dx)).abs() < 1e-5);
+    assert!(y.iter().any(|&v| v != 0.0));
+}
+
+#[test]
+fn a_pass_adds_scales_and_masks_in_its_order() {
+    for level in available() {
+        set_level(level);
+        let (x, add, mask) = (numbers(6 * 21, 1), numbers(6 * 21, 2), numbers(6 * 21, 3));
+        let (scale, shift) = (numbers(21, 4), numbers(21, 5));
+        let mut y = vec![0f32; x.len()];
+        let map = |v| Map::new(v, [1, 2, 3, 21], 21);
+        let affine = Some((&scale[..], &shift[..]));
+        let epilogue = Epilogue { bias: None, affine, add: Some(map(&add)), relu: true, mask: Some(map(&mask)) };
+        pass(&map(&x), &mut MapMut::new(&mut y, [1, 2, 3, 21], 21), epilogue);
+        let value = |i: usize| {
+            let v = f64::from(x[i]) * f64::from(scale[i % 21]) + f64::from(shift[i % 21]) + f64::from(add[i]);
+            if mask[i] > 0.0 { v.max(0.0) } else { 0.0 }
+        };
+        near("pass", &y, &(0..y.len()).map(value).collect::<Vec<_>>());
+    }
+}
