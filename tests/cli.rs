@@ -276,6 +276,38 @@ fn a_full_disk_is_an_error_and_leaves_no_part_of_a_file() {
     }
 }
 
+/// The tables and the numbers of each step that a run left in a folder.
+fn results(folder: &Path) -> [Value; 2] {
+    let result: Value = serde_json::from_slice(&fs::read(folder.join("result.json")).unwrap()).unwrap();
+    let tables = result["figures"].as_array().unwrap().iter().map(|f| f["table"].clone()).collect();
+    [tables, result["steps"].clone()]
+}
+
+#[test]
+fn a_sweep_that_was_killed_half_way_resumes_and_ends_as_an_unbroken_one() {
+    let folder = TempDir::new().unwrap();
+    let sweep =
+        "run robustness --data made:shapes --set count=64 --set batch=2 --set|set=steps=20 stop=false epsilon=2";
+    let (words, set) = sweep.split_once('|').unwrap();
+    let args: Vec<_> = words.split(' ').chain([set, "--out"]).collect();
+    let with = |more: &[&'static str]| args.iter().copied().chain(more.iter().copied()).collect::<Vec<_>>();
+    assert!(gradscope(folder.path(), &with(&["whole"])).status.success());
+    let mut command = Command::new(env!("CARGO_BIN_EXE_gradscope"));
+    let mut child =
+        command.args(with(&["broken"])).current_dir(folder.path()).env("HOME", folder.path()).spawn().unwrap();
+    let (state, begun) = (folder.path().join("broken/state.safetensors"), Instant::now());
+    while !state.exists() && begun.elapsed() < Duration::from_secs(60) {
+        std::thread::sleep(Duration::from_millis(10));
+    }
+    child.kill().unwrap();
+    child.wait().unwrap();
+    assert!(state.exists() && !folder.path().join("broken/result.json").exists(), "it was not broken half-way");
+    let out = gradscope(folder.path(), &with(&["broken", "--resume"]));
+    assert!(out.status.success() && text(&out.stderr).contains("going on after step"), "{}", text(&out.stderr));
+    assert_eq!(results(&folder.path().join("broken")), results(&folder.path().join("whole")));
+    assert!(!state.exists(), "the state of a finished run is left over");
+}
+
 #[test]
 fn a_closed_pipe_is_no_error() {
     let mut child = Command::new(env!("CARGO_BIN_EXE_gradscope"))

@@ -78,24 +78,58 @@ fn a_targeted_walk_takes_as_many_steps_as_by_hand_and_says_the_same_at_each() {
     }
 }
 
+/// What a method says of ResNet-20 and 2,000 pictures of CIFAR-10.
+fn sweep(shared: &Path, method: &str, set: &[&str]) -> Value {
+    let out = TempDir::new().unwrap();
+    let data = format!("cifar10:{}", shared.join("data/cifar10/cifar10_test_2000.bin").display());
+    let run = std::process::Command::new(env!("CARGO_BIN_EXE_gradscope"))
+        .args(["run", method, "-m", "resnet20", "--data", &data, "-w"])
+        .arg(shared.join("models/resnet20_cifar10.safetensors"))
+        .args(set.iter().flat_map(|s| ["--set", s]))
+        .arg("--out")
+        .arg(out.path())
+        .output()
+        .unwrap();
+    assert!(run.status.success(), "{}", String::from_utf8_lossy(&run.stderr));
+    serde_json::from_str(&std::fs::read_to_string(out.path().join("result.json")).unwrap()).unwrap()
+}
+
+/// How many pictures are named rightly at the sweep's end, and how many after the attack.
+fn right_and_robust(result: &Value) -> (f64, f64) {
+    let last = result["steps"].as_array().unwrap().last().unwrap();
+    (last["right"].as_f64().unwrap(), last["robust"].as_f64().unwrap())
+}
+
+#[test]
+fn ten_steps_of_pgd_leave_resnet_as_many_right_answers_as_an_unsaturated_loss_does() {
+    let Some(shared) = shared() else { return };
+    let about = std::fs::read_to_string(shared.join("reference/resnet20_cifar10.json")).unwrap();
+    let about: Value = serde_json::from_str(&about).unwrap();
+    let expected = &about["right_answers_of_2000"]["pgd10_float32_network_float64_loss"]["1/255"];
+    let walk = "set=random_start=false stop=false epsilon=1 step=0.25";
+    let (right, robust) = right_and_robust(&sweep(&shared, "robustness", &[walk]));
+    assert_eq!(right, 1833.0);
+    assert!((robust - expected.as_f64().unwrap()).abs() <= 3.0, "{robust} right, and not {expected}");
+}
+
+#[test]
+fn at_eight_levels_neither_pgd_nor_the_ensemble_leaves_resnet_a_right_answer() {
+    let Some(shared) = shared() else { return };
+    let pgd = sweep(&shared, "robustness", &["count=500", "set=random_start=false epsilon=8 step=2"]);
+    let (right, robust) = right_and_robust(&pgd);
+    assert!(right > 450.0 && robust == 0.0, "{robust} of {right}");
+    let ensemble = sweep(&shared, "robustness", &["count=200", "attack=autoattack"]);
+    let (right, robust) = right_and_robust(&ensemble);
+    assert!(right > 180.0 && robust == 0.0, "{robust} of {right}");
+}
+
 #[test]
 fn one_step_of_fgsm_leaves_resnet_as_many_right_answers_as_an_unsaturated_loss_does() {
     let Some(shared) = shared() else { return };
     let about = std::fs::read_to_string(shared.join("reference/resnet20_cifar10.json")).unwrap();
     let about: Value = serde_json::from_str(&about).unwrap();
     let expected = &about["right_answers_of_2000"]["fgsm_float64"]["right"];
-    let out = TempDir::new().unwrap();
-    let data = format!("cifar10:{}", shared.join("data/cifar10/cifar10_test_2000.bin").display());
-    let run = std::process::Command::new(env!("CARGO_BIN_EXE_gradscope"))
-        .args(["run", "fgsm_curve", "-m", "resnet20", "--data", &data, "-w"])
-        .arg(shared.join("models/resnet20_cifar10.safetensors"))
-        .arg("--out")
-        .arg(out.path())
-        .output()
-        .unwrap();
-    assert!(run.status.success(), "{}", String::from_utf8_lossy(&run.stderr));
-    let result = std::fs::read_to_string(out.path().join("result.json")).unwrap();
-    let result: Value = serde_json::from_str(&result).unwrap();
+    let result = sweep(&shared, "fgsm_curve", &[]);
     let last = result["steps"].as_array().unwrap().last().unwrap();
     for epsilon in ["0", "1", "2", "4", "8"] {
         let ours = last[format!("right_{epsilon}.0")].as_f64().unwrap();

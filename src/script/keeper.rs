@@ -10,13 +10,16 @@ use std::time::{Duration, Instant};
 const STATE: &str = "state.safetensors";
 /// The largest state that is read.
 const STATE_BYTES: u64 = 8 << 30;
-/// How old a kept state gets.
-const EVERY: Duration = Duration::from_secs(5);
+/// How old a kept state gets, unless writing it takes long.
+const EVERY: Duration = Duration::from_secs(1);
+/// How many times as long as writing takes is waited for the next.
+const PAUSE: u32 = 20;
 
 /// Keeps the state of a long run beside its results.
 pub struct Keeper {
     file: Option<PathBuf>,
     last: Instant,
+    pause: Duration,
     notes: Vec<String>,
 }
 
@@ -32,7 +35,7 @@ impl Keeper {
             session.take_up(&bytes).with_context(going_on)?;
             notes.push(format!("going on after step {}", session.cursor()));
         }
-        Ok(Self { file, last: Instant::now(), notes })
+        Ok(Self { file, last: Instant::now(), pause: EVERY, notes })
     }
 
     /// What a person may want to know, each told once.
@@ -40,9 +43,10 @@ impl Keeper {
         std::mem::take(&mut self.notes)
     }
 
-    /// Writes the state when the last one is some seconds old, or `now`.
+    /// Writes the state when the last one is old enough, or `now`.
     pub fn keep(&mut self, session: &Session, now: bool) -> Result<()> {
-        let Some(file) = self.file.as_ref().filter(|_| now || self.last.elapsed() > EVERY) else { return Ok(()) };
+        let Some(file) = self.file.as_ref().filter(|_| now || self.last.elapsed() > self.pause) else { return Ok(()) };
+        let begun = Instant::now();
         let bytes = match session.keep() {
             Ok(bytes) => bytes,
             Err(why) => {
@@ -51,10 +55,12 @@ impl Keeper {
                 return Ok(());
             }
         };
-        self.last = Instant::now();
         let folder = file.parent().unwrap_or(Path::new("."));
         std::fs::create_dir_all(folder).with_context(|| format!("making the folder \"{}\"", folder.display()))?;
-        write_whole(file, &bytes)
+        write_whole(file, &bytes)?;
+        self.last = Instant::now();
+        self.pause = EVERY.max(PAUSE * begun.elapsed());
+        Ok(())
     }
 
     /// The run is over: nothing is left to go on from.
