@@ -102,6 +102,40 @@ class MnistExample(nn.Module):
         return self.fc2(F.relu(self.fc1(x.flatten(1))))
 
 
+class MnistShallow(nn.Module):
+    def __init__(self):
+        super().__init__()
+        self.fc1 = nn.Linear(784, 100)
+        self.fc2 = nn.Linear(100, 10)
+
+    def forward(self, x):
+        return self.fc2(F.relu(self.fc1(x.flatten(1))))
+
+
+class MnistSoftmax(nn.Module):
+    def __init__(self):
+        super().__init__()
+        self.fc = nn.Linear(784, 10)
+
+    def forward(self, x):
+        return self.fc(x.flatten(1))
+
+
+class MnistStrided(nn.Module):
+    """Width 4 is the network of Wong, Rice & Kolter 2020 (arXiv:2001.03994)."""
+
+    def __init__(self, width):
+        super().__init__()
+        self.conv1 = nn.Conv2d(1, 4 * width, 4, stride=2, padding=1)
+        self.conv2 = nn.Conv2d(4 * width, 8 * width, 4, stride=2, padding=1)
+        self.fc1 = nn.Linear(8 * width * 49, 25 * width)
+        self.fc2 = nn.Linear(25 * width, 10)
+
+    def forward(self, x):
+        x = F.relu(self.conv2(F.relu(self.conv1(x))))
+        return self.fc2(F.relu(self.fc1(x.flatten(1))))
+
+
 class LeNetCaptum(nn.Module):
     def __init__(self):
         super().__init__()
@@ -226,6 +260,10 @@ def own():
     nets = {name: (LeNet, digits, [1, 28, 28]) for name in ("digits", "lenet")}
     nets["mnist_tutorial"] = (MnistTutorial, digits, [1, 28, 28])
     nets["mnist_example"] = (MnistExample, digits, [1, 28, 28])
+    nets["mnist_shallow"] = (MnistShallow, digits, [1, 28, 28])
+    nets["mnist_softmax"] = (MnistSoftmax, digits, [1, 28, 28])
+    for width in (1, 2, 4, 8, 16):
+        nets[f"mnist_strided{width}"] = (lambda width=width: MnistStrided(width), digits, [1, 28, 28])
     nets["lenet_captum"] = (LeNetCaptum, (half, half), [3, 32, 32])
     nets["convnetjs"] = (ConvNetJs, (half, [1.0] * 3), [3, 32, 32])
     nets["shapes"] = (Shapes, (half, [0.25] * 3), [3, 64, 64])

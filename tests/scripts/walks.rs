@@ -30,8 +30,11 @@ fn steps(session: &mut Session, host: &Host, count: usize) -> Frame {
     (0..count).map(|_| session.step(host).unwrap()).last().unwrap()
 }
 
-/// All that is seen of a step: the bits of its figures, and its numbers.
-fn bits(frame: &Frame) -> (Vec<(String, Vec<u32>)>, Vec<(String, Vec<u64>)>) {
+/// The bits of what bears a name.
+type Named<T> = Vec<(String, Vec<T>)>;
+
+/// All that is seen of a step: the bits of its figures, and of its numbers.
+fn bits(frame: &Frame) -> (Named<u32>, Named<u64>) {
     let values = |f: &gradscope::render::Figure| {
         let values = f.values().map(|v| v.data.iter().map(|v| v.to_bits()).collect());
         (f.title.clone(), values.unwrap_or_default())
