@@ -8,6 +8,7 @@ static ALLOCATOR: gradscope::script::memory::Counting = gradscope::script::memor
 #[path = "../common/mod.rs"]
 mod common;
 
+mod against;
 mod ask;
 mod errors;
 mod fidelity;

@@ -192,8 +192,17 @@ fn numbers(values: &Dynamic) -> Result<Vec<f32>> {
 }
 
 fn table(columns: &Array, rows: &Array, title: &str) -> Result<Figure> {
-    let texts = |cells: &Array| -> Vec<String> { cells.iter().map(ToString::to_string).collect() };
+    let texts = |cells: &Array| -> Vec<String> { cells.iter().map(cell).collect() };
     let row = |r: &Dynamic| r.read_lock::<Array>().map(|cells| texts(&cells)).context("a row is an array of cells");
     let rows = rows.iter().map(row).collect::<Result<_>>()?;
     Ok(Figure { title: title.into(), body: Body::Table { columns: texts(columns), rows } })
+}
+
+/// A value as a table shows it: numbers to six digits.
+fn cell(value: &Dynamic) -> String {
+    let rounded = |v: FLOAT| format!("{v:.5e}").parse::<FLOAT>().ok();
+    match value.as_float().ok().filter(|v| v.is_finite()).and_then(rounded) {
+        Some(v) => format!("{v:?}"),
+        None => value.to_string(),
+    }
 }

@@ -28,6 +28,7 @@ mod rules;
 mod shape;
 mod site;
 mod spatial;
+mod trainer;
 pub(super) mod training;
 mod variable;
 
@@ -73,6 +74,7 @@ pub(super) fn register(engine: &mut Engine, guard: &Arc<Guard>) {
     context::register(engine, guard);
     data::register(engine, guard);
     features::register(engine, guard);
+    trainer::register(engine, guard);
     embed::register(engine, guard);
     builder::register(engine);
 }

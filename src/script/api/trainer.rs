@@ -1,0 +1,67 @@
+//! `cx.trainer(options)`: training as a value that steps, for methods that show how a network learns.
+
+use super::options::Options;
+use super::{Guard, out, training};
+use crate::data::source;
+use crate::model::Model;
+use crate::model::train::{Options as Training, Report, Trainer};
+use crate::script::context::Cx;
+use anyhow::Result;
+use rhai::{Dynamic, Engine, FLOAT, INT, Map};
+use std::sync::Arc;
+
+/// A network that learns; a copy goes on by itself.
+#[derive(Clone)]
+struct Learner {
+    trainer: Trainer,
+    model: Model,
+}
+
+pub(super) fn register(engine: &mut Engine, guard: &Arc<Guard>) {
+    engine.register_type_with_name::<Learner>("Trainer");
+    engine.register_fn("trainer", |cx: &mut Cx, options: Map| out(Learner::new(cx, options)));
+    let g = guard.clone();
+    engine.register_fn("learn", move |learner: &mut Learner| out(learner.learn(&g)));
+    engine.register_get("model", |learner: &mut Learner| learner.model());
+    engine.register_get("steps", |learner: &mut Learner| learner.trainer.progress().1 as INT);
+}
+
+impl Learner {
+    /// Trains the network at hand on the part of the data set that is there to learn from; `fresh`, from drawn weights.
+    fn new(cx: &Cx, map: Map) -> Result<Self> {
+        let o = Options::new("a trainer", map, &[&["fresh"], &training::OPTIONS[..]].concat())?;
+        let set = cx.data.get()?;
+        let part = source::to_learn_from(&set.name);
+        let data = if part == set.name { set } else { source::open(&part)?.into() };
+        let mut graph = (*cx.model.graph).clone();
+        if o.switch("fresh", true)? {
+            graph.nodes.iter_mut().for_each(|node| node.params.clear());
+        }
+        let trainer = Trainer::new(&graph, &cx.model.card, data, training::options(&o, Training::default())?)?;
+        Ok(Self { trainer, model: cx.model.clone() })
+    }
+
+    /// Learns from the next batch and tells of it; none: all epochs are done.
+    fn learn(&mut self, guard: &Guard) -> Result<Dynamic> {
+        guard.tick()?;
+        Ok(self.trainer.step()?.map_or(Dynamic::UNIT, |report| told(&report).into()))
+    }
+
+    /// The network as it is now.
+    fn model(&self) -> Model {
+        let hash = format!("{} trained {} steps", self.model.hash, self.trainer.progress().0);
+        Model { graph: self.trainer.graph().clone(), hash: hash.into(), ..self.model.clone() }
+    }
+}
+
+fn told(report: &Report) -> Map {
+    let whole = |n: usize| Dynamic::from(n as INT);
+    Map::from_iter([
+        ("epoch".into(), whole(report.epoch)),
+        ("epochs".into(), whole(report.epochs)),
+        ("batch".into(), whole(report.batch)),
+        ("batches".into(), whole(report.batches)),
+        ("loss".into(), Dynamic::from(report.loss as FLOAT)),
+        ("rate".into(), Dynamic::from(report.rate as FLOAT)),
+    ])
+}
