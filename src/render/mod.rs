@@ -19,4 +19,4 @@ pub use figure::{Array, Bar, Body, ClassRow, Figure, Points, Scale, Series, grid
 pub use paint::{colorbar, paint};
 pub use scale::{Range, range};
 pub use sheet::{csv, metadata, vectors};
-pub use text::{brief, caption, text};
+pub use text::{brief, caption, short, text};

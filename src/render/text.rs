@@ -66,6 +66,7 @@ fn amounts(rows: &[(String, String, f32)], width: usize) -> String {
 }
 
 fn table(columns: &[String], rows: &[Vec<String>]) -> String {
+    let rows: Vec<Vec<_>> = rows.iter().map(|r| r.iter().map(|c| short(c)).collect()).collect();
     let all = || std::iter::once(columns).chain(rows.iter().map(Vec::as_slice));
     let widths: Vec<_> =
         (0..columns.len()).map(|c| all().filter_map(|r| r.get(c)).map(|t| cells(t)).max().unwrap_or(0)).collect();
@@ -95,6 +96,17 @@ fn padded(text: &str, width: usize) -> String {
     }
     kept.push('…');
     padded(&kept, width.max(cells(&kept)))
+}
+
+/// A cell of a table as a person reads it: a fraction to six digits, anything else as it is.
+pub fn short(cell: &str) -> String {
+    match cell.parse::<f64>() {
+        Ok(v) if cell.len() > 7 && v.fract() != 0.0 => match format!("{v:.5e}").parse::<f64>() {
+            Ok(v) => format!("{v:?}"),
+            Err(_) => cell.into(),
+        },
+        _ => cell.into(),
+    }
 }
 
 /// A number in few letters.
@@ -130,6 +142,14 @@ mod tests {
         };
         let expected = "   3 cat   75.00 %  ██████\n  12 dog   25.00 %  ██";
         assert_eq!(text(&figure, 28).unwrap(), expected);
+    }
+
+    #[test]
+    fn cells_show_six_digits() {
+        assert_eq!(
+            ["0.6666666666666666", "99.1", "-1.2345678e-5", "1234567.0", "star 12345678"].map(short),
+            ["0.666667", "99.1", "-1.23457e-5", "1234567.0", "star 12345678"]
+        );
     }
 
     #[test]

@@ -198,11 +198,11 @@ fn table(columns: &Array, rows: &Array, title: &str) -> Result<Figure> {
     Ok(Figure { title: title.into(), body: Body::Table { columns: texts(columns), rows } })
 }
 
-/// A value as a table shows it: numbers to six digits.
+/// A value in full; a number that 32 bits hold, in as few digits as tell it from its neighbours: 99.1, not 99.0999984741211.
 fn cell(value: &Dynamic) -> String {
-    let rounded = |v: FLOAT| format!("{v:.5e}").parse::<FLOAT>().ok();
-    match value.as_float().ok().filter(|v| v.is_finite()).and_then(rounded) {
-        Some(v) => format!("{v:?}"),
-        None => value.to_string(),
+    match value.as_float() {
+        Ok(v) if FLOAT::from(v as f32) == v => format!("{:?}", v as f32),
+        Ok(v) => format!("{v:?}"),
+        Err(_) => value.to_string(),
     }
 }

@@ -213,7 +213,7 @@ fn groups(points: &Points) -> Vec<Curve> {
 }
 
 fn table(buf: &mut Buffer, area: Rect, columns: &[String], rows: &[Vec<String>], theme: &Theme) {
-    let cell = |row: &[String], i: usize| row.get(i).cloned().unwrap_or_default();
+    let cell = |row: &[String], i: usize| row.get(i).map(|c| render::short(c)).unwrap_or_default();
     let width = |i: usize| {
         let widest = rows.iter().map(|r| cell(r, i).chars().count()).max().unwrap_or(0);
         widest.max(columns[i].chars().count()) + 2
