@@ -33,7 +33,7 @@ fn pictures(model: &Model) -> Dataset {
 
 /// The picture of the program that fits the network best.
 fn picture(model: &Model) -> Tensor {
-    let (_, picture) = source::picture(source::own(model.card.input[0])).unwrap();
+    let (_, picture) = source::picture(&model.card.picture).unwrap();
     model.card.preprocess().apply(&picture, false).unwrap().to_device(&Device::Cpu).unwrap()
 }
 

@@ -168,7 +168,7 @@ pub struct Of {
 pub struct Eval {
     #[command(flatten)]
     pub network: Network,
-    /// Data set: mnist:DIR, cifar10:FILE, folder:DIR, made:digits, made:shapes
+    /// Data set: mnist:DIR, cifar10:FILE, folder:DIR, made:NAME (digits, shapes, moons, waves, words)
     #[arg(long, value_name = "SPEC")]
     pub data: String,
     /// Print JSON
@@ -184,7 +184,7 @@ pub struct Train {
     /// Weights to begin from; without them, drawn ones
     #[arg(short, long, value_name = "WEIGHTS")]
     pub weights: Option<PathBuf>,
-    /// Data set to learn from: mnist:DIR, made:digits and made:shapes give their training part; cifar10:FILE, folder:DIR
+    /// Data set to learn from: mnist:DIR and made:NAME give their training part; cifar10:FILE, folder:DIR
     #[arg(long, value_name = "SPEC")]
     pub data: String,
     /// Data set to test with; without it, the test part of the data set, if it has one

@@ -74,7 +74,7 @@ fn check_device(device: &str) -> Result<()> {
 
 /// The picture of this name; none: one that suits the model.
 pub fn picture(name: Option<&str>, model: &Model) -> Result<(String, Picture)> {
-    source::picture(name.unwrap_or_else(|| source::own(model.card.input[0])))
+    source::picture(name.unwrap_or_else(|| &model.card.picture))
 }
 
 /// A session with a method open, its parameters and target set.

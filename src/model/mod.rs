@@ -32,6 +32,8 @@ pub struct Card {
     pub std: Vec<f64>,
     /// Names of the classes; empty when they have none.
     pub labels: Arc<[String]>,
+    /// The picture that is shown when nobody names one: `made:digits[0]`.
+    pub picture: String,
 }
 
 /// A network ready to run.

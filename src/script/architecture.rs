@@ -8,6 +8,7 @@ use super::folders::{Folders, Source};
 use super::guard::Guard;
 use super::message::{LayerRow, ModelCard, ModelRow, Report};
 use super::report::{Libraries, Texts, closest};
+use crate::data::source;
 use crate::graph::Graph;
 use crate::model::{Card, Model};
 use anyhow::{Context, Result, anyhow, bail, ensure};
@@ -16,7 +17,7 @@ use std::path::Path;
 use std::sync::Arc;
 
 /// What a script's `const MODEL` may say.
-const FIELDS: [&str; 6] = ["names", "input", "resize", "mean", "std", "labels"];
+const FIELDS: [&str; 7] = ["names", "input", "resize", "mean", "std", "labels", "picture"];
 
 /// The architectures there are: in the user's folders, then in the binary.
 pub struct Architectures {
@@ -152,7 +153,9 @@ impl Architectures {
         let resize = if o.has("resize") { Some(o.size("resize", 0)?) } else { None };
         let (mean, std) = (per_channel(o, "mean", 0.0, channels)?, per_channel(o, "std", 1.0, channels)?);
         let labels = self.labels(o)?.into();
-        Ok(Card { name: name.into(), summary: script.summary(), input, resize, mean, std, labels })
+        let picture = o.raw("picture").map(options::text).transpose()?;
+        let picture = picture.unwrap_or_else(|| source::own(channels).into());
+        Ok(Card { name: name.into(), summary: script.summary(), input, resize, mean, std, labels, picture })
     }
 
     /// Class names: a list, or the name of a file in `models/labels`.

@@ -194,8 +194,16 @@ impl Plan {
             None => (vec![0.0; channels], vec![1.0; channels]),
         };
         let input = [channels, picture[2], picture[3]];
-        let card =
-            Card { name: "case".into(), summary: String::new(), input, resize: None, mean, std, labels: [].into() };
+        let card = Card {
+            name: "case".into(),
+            summary: String::new(),
+            input,
+            resize: None,
+            mean,
+            std,
+            labels: [].into(),
+            picture: String::new(),
+        };
         Ok(Model { card: card.into(), graph: graph.into(), hash: "".into() })
     }
 }

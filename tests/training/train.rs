@@ -31,7 +31,16 @@ pub fn small() -> Graph {
 pub fn card() -> Card {
     let labels = (0..10).map(|d| d.to_string()).collect::<Vec<_>>().into();
     let (name, summary) = ("small".into(), String::new());
-    Card { name, summary, input: [1, 28, 28], resize: None, mean: vec![0.0], std: vec![1.0], labels }
+    Card {
+        name,
+        summary,
+        input: [1, 28, 28],
+        resize: None,
+        mean: vec![0.0],
+        std: vec![1.0],
+        labels,
+        picture: "made:digits[0]".into(),
+    }
 }
 
 /// The first pictures of a made set.

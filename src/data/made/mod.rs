@@ -7,6 +7,9 @@ mod fill;
 mod outline;
 mod texture;
 mod shapes;
+mod moons;
+mod waves;
+mod words;
 pub mod tagged;
 
 use super::Dataset;
@@ -14,7 +17,7 @@ use anyhow::{Result, bail};
 use tagged::Tags;
 
 /// The data sets there are.
-pub const NAMES: [&str; 4] = ["digits", "shapes", "welcome", "tagged"];
+pub const NAMES: [&str; 7] = ["digits", "shapes", "welcome", "tagged", "moons", "waves", "words"];
 
 /// The data set of this name: `digits` or `shapes`, with `#train` the pictures to learn from, else (or with `#test`)
 /// those to measure with; `welcome`, a few pictures of two objects.
@@ -24,15 +27,24 @@ pub const NAMES: [&str; 4] = ["digits", "shapes", "welcome", "tagged"];
 ///
 /// `digits`: 28 x 28 grey, white on black, written by a pen. `shapes`: 64 x 64 in colour, a textured object each on a
 /// textured ground; a quarter of those to learn from have a second one, so that two objects are no surprise. Made anew in parallel on each call, always the same.
+///
+/// `moons`: 2 x 1 x 1, points of two half moons, few to learn from. `waves`: 1 x 1 x 128, waveforms. `words`: 1 x 20 x 96, a
+/// word on a line.
 pub fn open(name: &str) -> Result<Dataset> {
     match name.split_once('#').unwrap_or((name, "test")) {
         ("digits", "train") => digits::set("made:digits#train", 1, 20_000),
         ("digits", "test") => digits::set("made:digits", 2, 2_000),
         ("shapes", "train") => shapes::set("made:shapes#train", 3, 24_000, 0.25),
         ("shapes", "test") => shapes::set("made:shapes", 4, 1_000, 0.0),
+        ("moons", "train") => moons::set("made:moons#train", 6, 80),
+        ("moons", "test") => moons::set("made:moons", 7, 2_000),
+        ("waves", "train") => waves::set("made:waves#train", 8, 16_000),
+        ("waves", "test") => waves::set("made:waves", 9, 2_000),
+        ("words", "train") => words::set("made:words#train", 10, 20_000),
+        ("words", "test") => words::set("made:words", 11, 2_000),
         ("welcome", "test") => shapes::welcome("made:welcome"),
         ("tagged", split) => tagged_set(split),
-        (set @ ("digits" | "shapes"), split) => {
+        (set @ ("digits" | "shapes" | "moons" | "waves" | "words"), split) => {
             bail!("no split \"{split}\" of \"{set}\"; there are #train and #test")
         }
         ("welcome", _) => bail!("\"welcome\" is one set; it has no splits"),
@@ -69,7 +81,7 @@ mod tests {
 
     #[test]
     fn every_set_is_the_same_each_time_it_is_made() {
-        for name in ["digits", "shapes", "welcome"] {
+        for name in ["digits", "shapes", "welcome", "moons", "waves", "words"] {
             let (a, b) = (open(name).unwrap(), open(name).unwrap());
             assert!((0..a.len()).step_by(7).all(|i| values(&a, i) == values(&b, i)), "{name}");
         }
@@ -77,11 +89,14 @@ mod tests {
 
     #[test]
     fn every_class_occurs_as_often_as_the_others() {
-        for name in ["digits", "digits#train", "shapes", "shapes#test"] {
+        let ten = ["digits", "digits#train", "shapes", "shapes#test", "words", "words#train"].map(|name| (name, 10));
+        for (name, classes) in
+            ten.into_iter().chain([("waves", 8), ("waves#train", 8), ("moons", 2), ("moons#train", 2)])
+        {
             let set = open(name).unwrap();
             let of = |class| (0..set.len()).filter(|&i| set.label(i) == class).count();
-            assert_eq!(set.class_count(), 10, "{name}");
-            assert!((0..10).all(|class| of(class) == set.len() / 10), "{name}");
+            assert_eq!(set.class_count(), classes, "{name}");
+            assert!((0..classes).all(|class| of(class) == set.len() / classes), "{name}");
         }
     }
 
@@ -122,7 +137,14 @@ mod tests {
 
     #[test]
     fn pictures_are_of_the_size_that_the_networks_read() {
-        for (name, input) in [("digits", [1, 28, 28]), ("shapes", [3, 64, 64]), ("welcome", [3, 64, 64])] {
+        for (name, input) in [
+            ("digits", [1, 28, 28]),
+            ("shapes", [3, 64, 64]),
+            ("welcome", [3, 64, 64]),
+            ("moons", [2, 1, 1]),
+            ("waves", [1, 1, 128]),
+            ("words", [1, 20, 96]),
+        ] {
             let set = open(name).unwrap();
             assert_eq!(set.picture(0).unwrap().shape().unwrap(), input);
             let batch = set.batch(&[0, 3], &Preprocess { input, resize: None }).unwrap();
@@ -133,7 +155,10 @@ mod tests {
     #[test]
     fn an_unknown_name_is_an_error_that_tells_the_known_ones() {
         let error = |name| open(name).unwrap_err().to_string();
-        assert_eq!(error("letters"), "no made data set named \"letters\"; there are digits, shapes, welcome, tagged");
+        assert_eq!(
+            error("letters"),
+            "no made data set named \"letters\"; there are digits, shapes, welcome, tagged, moons, waves, words"
+        );
         assert_eq!(error("digits#dev"), "no split \"dev\" of \"digits\"; there are #train and #test");
         assert!(error("welcome#train").contains("no splits"));
     }

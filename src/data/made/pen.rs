@@ -14,18 +14,19 @@ pub fn curve(points: &[Point]) -> Vec<Point> {
     line
 }
 
-/// Draws a line of this radius with soft edges into a square picture of numbers in `[0, 1]`.
-pub fn draw(picture: &mut [f32], side: usize, line: &[Point], radius: impl Fn(usize) -> f32, softness: f32) {
+/// Draws a line of this radius with soft edges into a picture of this width, of numbers in `[0, 1]`.
+pub fn draw(picture: &mut [f32], width: usize, line: &[Point], radius: impl Fn(usize) -> f32, softness: f32) {
+    let sizes = [width, picture.len() / width];
     for (i, ends) in line.windows(2).enumerate() {
         let (radius, reach) = (radius(i), radius(i) + softness);
         let range = |axis: usize| {
             let (a, b) = (ends[0][axis].min(ends[1][axis]), ends[0][axis].max(ends[1][axis]));
-            ((a - reach).floor().max(0.0) as usize)..((b + reach).ceil().clamp(0.0, side as f32) as usize)
+            ((a - reach).floor().max(0.0) as usize)..((b + reach).ceil().clamp(0.0, sizes[axis] as f32) as usize)
         };
         for (y, x) in range(1).flat_map(|y| range(0).map(move |x| (y, x))) {
             let d = distance([x as f32 + 0.5, y as f32 + 0.5], ends[0], ends[1]);
             let ink = (0.5 + (radius - d) / softness).clamp(0.0, 1.0);
-            let paper = &mut picture[y * side + x];
+            let paper = &mut picture[y * width + x];
             *paper = paper.max(ink);
         }
     }

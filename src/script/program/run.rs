@@ -99,7 +99,7 @@ fn input(o: &Options, model: &Model) -> Result<(String, Tensor)> {
     let prepared = |picture: &Picture| model.card.preprocess().apply(picture, o.switch("no_resize", false)?);
     match o.raw("input") {
         None => {
-            let (name, picture) = source::picture(source::own(model.card.input[0]))?;
+            let (name, picture) = source::picture(&model.card.picture)?;
             Ok((name, prepared(&picture)?))
         }
         Some(value) if value.is::<Tensor>() => {

@@ -64,10 +64,10 @@ impl Worker {
 
     /// The open picture; one of the program's own gives way to one that suits the new network.
     fn picture_for(&self, model: &Model) -> Result<(String, Picture)> {
-        let (before, now) = (self.session.model().card.input[0], model.card.input[0]);
+        let (before, now) = (&self.session.model().card.picture, &model.card.picture);
         let name = self.session.picture();
-        if before != now && name == source::own(before) {
-            return source::picture(source::own(now));
+        if before != now && name == before {
+            return source::picture(now);
         }
         Ok((name.into(), self.picture.clone()))
     }

@@ -1,0 +1,25 @@
+//! Two half moons in the unit square: the smallest set whose border is curved.
+
+use super::random::{Random, drawn};
+use crate::data::Dataset;
+use anyhow::Result;
+use std::f32::consts::PI;
+
+/// How far points lie off their moon, in its radii.
+const NOISE: f32 = 0.22;
+
+/// A set of this many points `(2, 1, 1)`: two channels, across and up; every second one of the upper moon.
+pub fn set(name: &str, seed: u64, count: usize) -> Result<Dataset> {
+    let draw = |random: &mut Random, i: usize, point: &mut [u8]| {
+        let angle = random.within(0.0..PI);
+        let (x, y) = match i % 2 {
+            0 => (angle.cos(), angle.sin()),
+            _ => (1.0 - angle.cos(), 0.5 - angle.sin()),
+        };
+        let noisy = [x, y].map(|v| v + NOISE * random.bell());
+        let placed = [(noisy[0] + 1.75) / 4.5, (noisy[1] + 2.0) / 4.5];
+        point.iter_mut().zip(placed).for_each(|(byte, v)| *byte = (v.clamp(0.0, 1.0) * 255.0).round() as u8);
+    };
+    let classes = ["upper", "lower"].map(String::from).to_vec();
+    Dataset::of_bytes(name, classes, [2, 1, 1], drawn(seed, count, 2, draw), (0..count).map(|i| i % 2).collect())
+}
