@@ -19,6 +19,8 @@ const STEPS: usize = 2;
 
 /// Methods that cannot be asked about a network, and what they say.
 const REFUSALS: &[(&str, &str, &str)] = &[
+    ("pca_map", "moons", "no map"),
+    ("style_transfer", "moons", "compared on maps"),
     ("training", "darknet_tiny", "running statistics"),
     ("training", "resnet20", "running statistics"),
     ("training", "resnet56", "running statistics"),
@@ -112,4 +114,19 @@ fn every_method_answers_on_darknet() {
 #[test]
 fn every_method_answers_on_squeezenet() {
     ask_all_of_shared("squeezenet1_0", "squeezenet1_0_imagenet.safetensors");
+}
+
+#[test]
+fn every_method_answers_on_waveforms() {
+    ask_all("waves", None);
+}
+
+#[test]
+fn every_method_answers_on_lines_of_text() {
+    ask_all("words", None);
+}
+
+#[test]
+fn every_method_answers_on_points_of_the_plane() {
+    ask_all("moons", None);
 }

@@ -131,9 +131,22 @@ fn every_network_has_the_parameters_that_pytorch_gives_it() {
 
 #[test]
 fn small_networks_compute_what_pytorch_computes() {
-    ["digits", "lenet", "mnist_tutorial", "mnist_example", "lenet_captum", "convnetjs", "shapes"]
-        .into_iter()
-        .for_each(check);
+    [
+        "digits",
+        "lenet",
+        "mnist_tutorial",
+        "mnist_example",
+        "lenet_captum",
+        "convnetjs",
+        "shapes",
+        "moons",
+        "moons_line",
+        "moons_wide",
+        "waves",
+        "words",
+    ]
+    .into_iter()
+    .for_each(check);
 }
 
 #[test]

@@ -121,6 +121,51 @@ class MnistSoftmax(nn.Module):
         return self.fc(x.flatten(1))
 
 
+class Moons(nn.Sequential):
+    """Points of the plane by hidden layers of these widths."""
+
+    def __init__(self, *widths):
+        super().__init__()
+        inputs = 2
+        for i, width in enumerate(widths, 1):
+            self.add_module(f"fc{i}", nn.Linear(inputs, width))
+            self.add_module(f"relu{i}", nn.ReLU())
+            inputs = width
+        self.add_module("out", nn.Linear(inputs, 2))
+
+    def forward(self, x):
+        return super().forward(x.flatten(1))
+
+
+class Waves(nn.Module):
+    def __init__(self):
+        super().__init__()
+        self.conv1 = nn.Conv2d(1, 16, (1, 9), padding=(0, 4))
+        self.conv2 = nn.Conv2d(16, 32, (1, 7), padding=(0, 3))
+        self.conv3 = nn.Conv2d(32, 48, (1, 5), padding=(0, 2))
+        self.fc = nn.Linear(48, 8)
+
+    def forward(self, x):
+        x = F.max_pool2d(F.relu(self.conv1(x)), (1, 2))
+        x = F.max_pool2d(F.relu(self.conv2(x)), (1, 2))
+        return self.fc(F.relu(self.conv3(x)).mean((2, 3)))
+
+
+class Words(nn.Module):
+    def __init__(self):
+        super().__init__()
+        self.strokes = nn.Conv2d(1, 16, 5, padding=2)
+        self.parts = nn.Conv2d(16, 32, 3, padding=1)
+        self.columns = nn.Conv2d(32, 48, 5, padding=(0, 2))
+        self.letters = nn.Conv2d(48, 64, (1, 7), padding=(0, 3))
+        self.fc = nn.Linear(64, 10)
+
+    def forward(self, x):
+        x = F.max_pool2d(F.relu(self.strokes(x)), 2)
+        x = F.max_pool2d(F.relu(self.parts(x)), (2, 1))
+        return self.fc(F.relu(self.letters(F.relu(self.columns(x)))).mean((2, 3)))
+
+
 class MnistStrided(nn.Module):
     """Width 4 is the network of Wong, Rice & Kolter 2020 (arXiv:2001.03994)."""
 
@@ -264,6 +309,10 @@ def own():
     nets["mnist_softmax"] = (MnistSoftmax, digits, [1, 28, 28])
     for width in (1, 2, 4, 8, 16):
         nets[f"mnist_strided{width}"] = (lambda width=width: MnistStrided(width), digits, [1, 28, 28])
+    for name, widths in {"moons": (16, 16), "moons_line": (), "moons_wide": (256, 256)}.items():
+        nets[name] = (lambda widths=widths: Moons(*widths), ([0.5] * 2, [0.2] * 2), [2, 1, 1])
+    nets["waves"] = (Waves, ([0.5], [0.25]), [1, 1, 128])
+    nets["words"] = (Words, ([0.12], [0.28]), [1, 20, 96])
     nets["lenet_captum"] = (LeNetCaptum, (half, half), [3, 32, 32])
     nets["convnetjs"] = (ConvNetJs, (half, [1.0] * 3), [3, 32, 32])
     nets["shapes"] = (Shapes, (half, [0.25] * 3), [3, 64, 64])

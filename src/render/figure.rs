@@ -32,15 +32,15 @@ pub enum Body {
         values: Array,
         /// How values become colours.
         scale: Scale,
-        /// The picture below, `(3, H, W)` in `[0, 1]`.
+        /// The picture below, `(C, H, W)` in `[0, 1]`.
         over: Option<Array>,
     },
-    /// A picture, `(3, H, W)` or `(1, H, W)` in `[0, 1]`.
+    /// A picture, `(C, H, W)` in `[0, 1]`: in colour of three channels, else grey.
     Image {
         /// The pixels.
         pixels: Array,
     },
-    /// Maps as tiles, `(K, H, W)`, or colour tiles `(K, 3, H, W)`.
+    /// Maps as tiles, `(K, H, W)`, or pictures `(K, C, H, W)`.
     Montage {
         /// The raw values.
         tiles: Array,

@@ -9,6 +9,7 @@ mod colormap;
 mod figure;
 mod paint;
 mod scale;
+mod signal;
 mod sheet;
 mod text;
 mod wall;
@@ -19,4 +20,5 @@ pub use figure::{Array, Bar, Body, ClassRow, Figure, Points, Scale, Series, grid
 pub use paint::{colorbar, paint};
 pub use scale::{Range, range};
 pub use sheet::{csv, metadata, vectors};
+pub(crate) use signal::aspect;
 pub use text::{brief, caption, short, text};

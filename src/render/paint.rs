@@ -2,8 +2,9 @@
 
 use super::chart;
 use super::colormap::Colormap;
-use super::figure::{Array, Body, Figure};
+use super::figure::{Array, Body, Figure, Scale};
 use super::scale::{Range, range};
+use super::signal::{is_signal, scope, traces};
 use super::wall::Wall;
 use image::imageops::{FilterType, resize};
 use image::{Rgb, RgbImage};
@@ -22,11 +23,20 @@ pub fn paint(figure: &Figure, colors: Colormap) -> Option<RgbImage> {
             let (values, range) = (plane(values), range(figure)?);
             let colors = if range.symmetric { Colormap::Coolwarm } else { colors };
             Some(match over {
+                _ if is_signal(&values) => {
+                    let columns: Vec<_> = map(&values, range, colors).pixels().copied().collect();
+                    scope(over.as_ref().filter(|picture| is_signal(picture)), Some(&columns))
+                }
                 Some(picture) => overlay(&values, range, colors, &rgb(picture)?),
                 None => enlarged(map(&values, range, colors), LEAST),
             })
         }
+        Body::Image { pixels } if is_signal(pixels) => Some(scope(Some(pixels), None)),
         Body::Image { pixels } => rgb(pixels),
+        Body::Montage { tiles, scale, columns, marked, captions, .. } if is_signal(tiles) => {
+            let (tiles, range) = (&traces(tiles, range(figure), *scale), Some(Range::of(&[0.0, 1.0], Scale::Range)));
+            Some(Wall { tiles, scale: *scale, range, columns: *columns, captions }.paint(*marked, colors))
+        }
         Body::Montage { tiles, scale, columns, marked, captions, .. } => Some(
             Wall { tiles, scale: *scale, range: range(figure), columns: *columns, captions }.paint(*marked, colors),
         ),
@@ -88,10 +98,14 @@ pub(super) fn enlarged(image: RgbImage, least: u32) -> RgbImage {
     resize(&image, image.width() * times, image.height() * times, FilterType::Nearest)
 }
 
-/// `(3, H, W)` or `(1, H, W)` in `[0, 1]` as a picture; a value that is no number is shown as one.
+/// `(C, H, W)` in `[0, 1]` as a picture, channels that are no colours as their mean; what is no number is shown as that.
 pub(super) fn rgb(pixels: &Array) -> Option<RgbImage> {
     let [channels, h, w] = pixels.shape[..] else { return None };
-    let at = |c: usize, place: usize| pixels.data.get(c.min(channels.checked_sub(1)?) * h * w + place).copied();
+    let value = |c: usize, place: usize| pixels.data.get(c * h * w + place).copied();
+    let at = |c: usize, place: usize| match channels {
+        1 | 3 => value(c.min(channels - 1), place),
+        _ => Some((0..channels).map(|c| value(c, place)).sum::<Option<f32>>()? / channels as f32),
+    };
     let mut image = RgbImage::new(w as u32, h as u32);
     for (place, pixel) in image.pixels_mut().enumerate() {
         let values = [at(0, place)?, at(1, place)?, at(2, place)?];
@@ -103,7 +117,6 @@ pub(super) fn rgb(pixels: &Array) -> Option<RgbImage> {
 
 #[cfg(test)]
 mod tests {
-    use super::super::figure::Scale;
     use super::super::wall::{GAP, MARK};
     use super::*;
 
@@ -125,6 +138,12 @@ mod tests {
     fn what_is_no_number_is_seen() {
         let image = paint(&heatmap(vec![f32::NAN, 1.0, 0.5, 0.0], Scale::Range, None), Colormap::Gray).unwrap();
         assert_eq!(*image.get_pixel(0, 0), NOT_A_NUMBER);
+    }
+
+    #[test]
+    fn channels_that_are_no_colours_are_seen_as_their_mean() {
+        let pixels = Array::new(vec![2, 1, 1], vec![0.0, 1.0]).unwrap();
+        assert_eq!(rgb(&pixels).unwrap().get_pixel(0, 0).0, [128; 3]);
     }
 
     #[test]

@@ -64,12 +64,13 @@ impl Wall<'_> {
         enlarged(wall, LEAST_WALL)
     }
 
-    /// One tile; those in colour are shifted from the range to 0..1.
+    /// One tile; those of several channels are shifted from the range to 0..1.
     fn tile(&self, values: &[f32], (h, w): (usize, usize), colors: Colormap) -> RgbImage {
         let range = self.range.unwrap_or_else(|| Range::of(values, self.scale));
         if self.tiles.shape.len() == 4 {
             let data: Vec<f32> = values.iter().map(|&v| range.place(v)).collect();
-            return rgb(&Array { shape: vec![3, h, w], data: data.into(), exact: None }).unwrap_or_default();
+            return rgb(&Array { shape: vec![self.tiles.shape[1], h, w], data: data.into(), exact: None })
+                .unwrap_or_default();
         }
         let colors = if range.symmetric { Colormap::Coolwarm } else { colors };
         map(&Array { shape: vec![h, w], data: values.into(), exact: None }, range, colors)

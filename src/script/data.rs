@@ -17,8 +17,9 @@ impl Data {
         Self { spec: Some(spec.into()), set: OnceLock::new() }
     }
 
-    /// The made pictures that a network of this name learnt from, if there are any.
+    /// The made pictures that a network of this name, or of its first word, learnt from, if there are any.
     pub fn of_model(name: &str) -> Self {
+        let name = name.split('_').next().unwrap_or(name);
         let made = crate::data::made::NAMES.contains(&name).then(|| format!("made:{name}"));
         Self { spec: made, set: OnceLock::new() }
     }

@@ -6,7 +6,7 @@ use anyhow::Result;
 use std::f32::consts::PI;
 
 /// How far points lie off their moon, in its radii.
-const NOISE: f32 = 0.22;
+const NOISE: f32 = 0.35;
 
 /// A set of this many points `(2, 1, 1)`: two channels, across and up; every second one of the upper moon.
 pub fn set(name: &str, seed: u64, count: usize) -> Result<Dataset> {
@@ -17,7 +17,7 @@ pub fn set(name: &str, seed: u64, count: usize) -> Result<Dataset> {
             _ => (1.0 - angle.cos(), 0.5 - angle.sin()),
         };
         let noisy = [x, y].map(|v| v + NOISE * random.bell());
-        let placed = [(noisy[0] + 1.75) / 4.5, (noisy[1] + 2.0) / 4.5];
+        let placed = [(noisy[0] + 1.5) / 4.0, (noisy[1] + 1.75) / 4.0];
         point.iter_mut().zip(placed).for_each(|(byte, v)| *byte = (v.clamp(0.0, 1.0) * 255.0).round() as u8);
     };
     let classes = ["upper", "lower"].map(String::from).to_vec();

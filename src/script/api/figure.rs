@@ -60,20 +60,8 @@ pub(in crate::script) fn values(t: &Tensor) -> Result<Values> {
 /// The first picture of a batch, `(C, H, W)`.
 fn picture(t: &Tensor) -> Result<Values> {
     let t = if t.rank() == 4 { t.narrow(0, 0, 1)?.squeeze(0)? } else { t.clone() };
-    ensure!(
-        t.rank() == 3 && [1, 3].contains(&t.dims()[0]),
-        "a picture has shape (3, H, W) or (1, H, W), got {:?}",
-        t.dims()
-    );
+    ensure!(t.rank() == 3, "a picture has shape (N, C, H, W) or (C, H, W), got {:?}", t.dims());
     values(&t)
-}
-
-/// What lies below a map: a picture, or the mean of channels that are no colours.
-fn beneath(t: &Tensor) -> Result<Values> {
-    match t.rank() == 4 && ![1, 3].contains(&t.dims()[1]) {
-        true => picture(&t.mean_keepdim(1)?),
-        false => picture(t),
-    }
 }
 
 fn check(options: &Map, known: &[&str]) -> Result<()> {
@@ -105,7 +93,7 @@ fn map(t: &Tensor, title: &str, default: Scale, options: &Map) -> Result<Figure>
     ensure!((2..=4).contains(&t.rank()), "a map has shape (H, W), (C, H, W) or (N, C, H, W), got {:?}", t.dims());
     let over = match options.get("over") {
         None => None,
-        Some(v) => Some(beneath(&v.clone().try_cast::<Tensor>().context("`over` is a picture")?)?),
+        Some(v) => Some(picture(&v.clone().try_cast::<Tensor>().context("`over` is a picture")?)?),
     };
     Ok(Figure { title: title.into(), body: Body::Map { values: values(t)?, scale: scale(options, default)?, over } })
 }
@@ -119,14 +107,11 @@ fn montage(t: &Tensor, title: &str, options: &Map) -> Result<Figure> {
     let o = Options::new("a montage", options.clone(), &["scale", "each", "columns", "marked", "captions"])?;
     let t = match t.dims() {
         [_, 1, _, _] => t.squeeze(1)?,
+        [_, 3, _, _] => t.clone(),
         [1, _, _, _] => t.squeeze(0)?,
         _ => t.clone(),
     };
-    ensure!(
-        t.rank() == 3 || (t.rank() == 4 && t.dims()[1] == 3),
-        "tiles have shape (K, H, W), (K, 1, H, W) or (K, 3, H, W), got {:?}",
-        t.dims()
-    );
+    ensure!(matches!(t.rank(), 3 | 4), "tiles have shape (K, H, W) or (K, C, H, W), got {:?}", t.dims());
     let body = Body::Montage {
         tiles: values(&t)?,
         scale: scale(options, Scale::Range)?,

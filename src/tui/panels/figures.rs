@@ -165,10 +165,7 @@ fn caption_height(tile: Rect) -> u16 {
 
 /// Width over height of a picture.
 fn aspect(figure: &Figure) -> f64 {
-    let of = |shape: &[usize]| match shape {
-        [.., h, w] if *h > 0 && *w > 0 => *w as f64 / *h as f64,
-        _ => 1.0,
-    };
+    let of = render::aspect;
     match &figure.body {
         Body::Map { over: Some(over), .. } => of(&over.shape),
         Body::Map { values, .. } => of(&values.shape),

@@ -1,0 +1,123 @@
+//! Pictures of one row as an oscilloscope shows them: the signal as a trace, a map as the colours behind it.
+
+use super::figure::{Array, Scale};
+use super::scale::Range;
+use image::{Rgb, RgbImage};
+
+/// Width over height.
+const ASPECT: u32 = 3;
+/// The least width in pixels.
+const LEAST: usize = 600;
+/// The same of a tile.
+const LEAST_TILE: usize = 128;
+const SCREEN: Rgb<u8> = Rgb([12, 18, 16]);
+const SILENCE: Rgb<u8> = Rgb([48, 66, 58]);
+const TRACE: Rgb<u8> = Rgb([120, 255, 170]);
+/// The trace over colours.
+const OVER: Rgb<u8> = Rgb([255, 255, 255]);
+
+/// Width over height as it is shown; a signal's own would be a line.
+pub(crate) fn aspect(shape: &[usize]) -> f64 {
+    match shape {
+        [.., 1, w] if *w > 1 => f64::from(ASPECT),
+        [.., h, w] if *h > 0 && *w > 0 => *w as f64 / *h as f64,
+        _ => 1.0,
+    }
+}
+
+/// Whether an array is a signal: one row of several values.
+pub(super) fn is_signal(values: &Array) -> bool {
+    matches!(values.shape[..], [.., 1, w] if w > 1)
+}
+
+/// The trace of a signal `(C, 1, W)` in `[0, 1]`, its first channel, low below; `columns` are the colours behind it.
+pub(super) fn scope(signal: Option<&Array>, columns: Option<&[Rgb<u8>]>) -> RgbImage {
+    let values = signal.map(|s| &s.data[..s.shape.last().copied().unwrap_or(0).min(s.data.len())]).unwrap_or_default();
+    trace(values, columns, LEAST)
+}
+
+/// Signals as colour tiles `(K, 3, h, w)`, on one range or, where there is none, each on its own.
+pub(super) fn traces(tiles: &Array, range: Option<Range>, scale: Scale) -> Array {
+    let count = tiles.shape[0];
+    let tile = |values: &[f32]| {
+        let range = range.unwrap_or_else(|| Range::of(values, scale));
+        let first = &values[..values.len().min(tiles.shape[tiles.shape.len() - 1])];
+        trace(&first.iter().map(|&v| range.place(v)).collect::<Vec<_>>(), None, LEAST_TILE)
+    };
+    let images: Vec<_> = tiles.data.chunks_exact((tiles.data.len() / count.max(1)).max(1)).map(tile).collect();
+    let (w, h) = images.first().map_or((1, 1), RgbImage::dimensions);
+    let planes =
+        images.iter().flat_map(|image| (0..3).flat_map(|c| image.pixels().map(move |p| f32::from(p.0[c]) / 255.0)));
+    Array { shape: vec![images.len(), 3, h as usize, w as usize], data: planes.collect(), exact: None }
+}
+
+/// Values in `[0, 1]` from left to right.
+fn trace(values: &[f32], columns: Option<&[Rgb<u8>]>, least: usize) -> RgbImage {
+    let count = values.len().max(columns.map_or(0, <[_]>::len)).max(1);
+    let width = (count * least.div_ceil(count)) as u32;
+    let height = width / ASPECT;
+    let mut image = RgbImage::from_fn(width, height, |x, y| match columns {
+        Some(columns) => columns[x as usize * columns.len() / width as usize],
+        None if y == height / 2 => SILENCE,
+        None => SCREEN,
+    });
+    let color = if columns.is_some() { OVER } else { TRACE };
+    let place = |v: f32| ((1.0 - v.clamp(0.0, 1.0)) * (height - 1) as f32).round() as u32;
+    let at = |x: u32| (x as f32 + 0.5) / width as f32 * values.len() as f32 - 0.5;
+    let mut before = None;
+    for x in (0..width).filter(|_| !values.is_empty()) {
+        let Some(y) = between(values, at(x)).map(place) else {
+            before = None;
+            continue;
+        };
+        let from = before.unwrap_or(y);
+        for y in from.min(y)..=(from.max(y) + 2).min(height - 1) {
+            image.put_pixel(x, y, color);
+        }
+        before = Some(y);
+    }
+    image
+}
+
+/// The value between samples; none where one is no number.
+fn between(values: &[f32], at: f32) -> Option<f32> {
+    let at = at.clamp(0.0, (values.len() - 1) as f32);
+    let (low, part) = (at.floor() as usize, at.fract());
+    let value = values[low] + part * (values[(low + 1).min(values.len() - 1)] - values[low]);
+    value.is_finite().then_some(value)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn lit(image: &RgbImage, x: u32, color: Rgb<u8>) -> Vec<u32> {
+        (0..image.height()).filter(|&y| *image.get_pixel(x, y) == color).collect()
+    }
+
+    #[test]
+    fn a_signal_goes_from_low_to_high() {
+        let image = scope(Some(&Array::new(vec![1, 1, 2], vec![0.0, 1.0]).unwrap()), None);
+        assert_eq!(image.dimensions(), (600, 200));
+        assert_eq!(lit(&image, 10, TRACE), [199]);
+        assert_eq!(lit(&image, 599, TRACE), [0, 1, 2]);
+    }
+
+    #[test]
+    fn tiles_are_traces_on_one_range() {
+        let tiles = Array::new(vec![2, 1, 3], vec![0.0, 0.0, 0.0, 4.0, 4.0, 4.0]).unwrap();
+        let traces = traces(&tiles, Some(Range::of(&tiles.data, Scale::Range)), Scale::Range);
+        assert_eq!(traces.shape, [2, 3, 43, 129]);
+        let green = |tile: usize, y: usize| traces.data[((tile * 3 + 1) * 43 + y) * 129 + 60];
+        assert_eq!((green(0, 42), green(0, 0) < 0.2, green(1, 0)), (1.0, true, 1.0));
+    }
+
+    #[test]
+    fn a_map_colours_the_time_behind_the_trace() {
+        let (red, blue) = (Rgb([200, 0, 0]), Rgb([0, 0, 200]));
+        let signal = Array::new(vec![1, 1, 4], vec![0.5, 0.5, f32::NAN, 0.5]).unwrap();
+        let image = scope(Some(&signal), Some(&[red, blue]));
+        assert_eq!((*image.get_pixel(0, 0), *image.get_pixel(599, 0)), (red, blue));
+        assert!(lit(&image, 375, OVER).is_empty());
+    }
+}
