@@ -78,6 +78,22 @@ impl Dataset {
         labels.max(self.classes.len())
     }
 
+    /// The first pictures with other labels, one each: what somebody else says of them.
+    ///
+    /// Errors where there are more labels than pictures, or none.
+    pub fn relabelled(&self, labels: Vec<usize>) -> Result<Self> {
+        let count = labels.len();
+        ensure!((1..=self.len()).contains(&count), "{count} labels for {} pictures of \"{}\"", self.len(), self.name);
+        let items = match &self.items {
+            Items::Bytes { shape, pixels, .. } => {
+                let size: usize = shape.iter().product();
+                Items::Bytes { shape: *shape, pixels: pixels[..count * size].to_vec(), labels }
+            }
+            Items::Files(files) => Items::Files(files.iter().map(|(path, _)| path.clone()).zip(labels).collect()),
+        };
+        Ok(Self { name: self.name.clone(), classes: self.classes.clone(), labelled: true, items })
+    }
+
     /// What tells its pictures from others': a sum over their bytes; of files their paths, lengths and times.
     pub fn fingerprint(&self) -> Result<Vec<u8>> {
         let mut hash = Sha256::new();

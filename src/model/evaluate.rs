@@ -42,6 +42,27 @@ pub fn evaluate(model: &Model, data: &Dataset, on: &mut dyn FnMut(Count) -> Resu
     Ok(count)
 }
 
+/// The class that a network names each of the first `count` pictures as; `on` is told how many are done.
+///
+/// Errors: pictures that cannot be read; what `on` returns.
+pub fn answers(
+    model: &Model,
+    data: &Dataset,
+    count: usize,
+    on: &mut dyn FnMut(usize) -> Result<()>,
+) -> Result<Vec<usize>> {
+    let preprocess = model.card.preprocess();
+    let numbers: Vec<_> = (0..count.min(data.len())).collect();
+    let mut answers = Vec::with_capacity(numbers.len());
+    for numbers in numbers.chunks(batch_size(&model.graph)) {
+        on(answers.len())?;
+        let logits = model.graph.forward(&data.batch(numbers, &preprocess)?)?.logits()?;
+        answers.extend(logits.argmax(1)?.to_vec1::<u32>()?.into_iter().map(|class| class as usize));
+    }
+    on(answers.len())?;
+    Ok(answers)
+}
+
 /// How many rows of `(N, classes)` logits are highest at their label; of equal ones the first counts, NaN never does.
 pub fn correct(logits: &Tensor, labels: &[usize]) -> Result<usize> {
     let rows = logits.to_dtype(DType::F32)?.to_vec2::<f32>()?;

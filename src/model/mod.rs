@@ -6,7 +6,7 @@ mod features;
 mod store;
 pub mod train;
 
-pub use evaluate::{Count, correct, evaluate};
+pub use evaluate::{Count, answers, correct, evaluate};
 pub use features::{Features, Pool};
 
 use crate::data::Preprocess;

@@ -1,9 +1,9 @@
 //! `train(model, options)`: a network trained as by `gradscope train`, once.
 
 use super::Setting;
-use crate::data::source;
-use crate::model::Model;
+use crate::data::{Dataset, source};
 use crate::model::train::{Course, News, Options as Training, Trainer};
+use crate::model::{Model, answers};
 use crate::script::api::options::{Options, text};
 use crate::script::api::training;
 use crate::script::architecture::Architectures;
@@ -14,8 +14,11 @@ use std::path::{Path, PathBuf};
 
 impl Setting {
     /// A network, read from the file `out` where this very training wrote it, else trained; an interrupted training goes on.
+    ///
+    /// `teacher: net` has it learn what that network says of the pictures in place of their labels; `count: n` takes the first
+    /// pictures alone.
     pub(super) fn train(&self, name: &str, map: Map) -> Result<Model> {
-        let known = [&["data", "test", "out", "weights"], &training::OPTIONS[..]].concat();
+        let known = [&["data", "test", "out", "weights", "teacher", "count"], &training::OPTIONS[..]].concat();
         let o = Options::new("train", map, &known)?;
         let word = |key: &str| o.raw(key).map(text).transpose();
         let out = PathBuf::from(word("out")?.unwrap_or_else(|| format!("{name}.safetensors")));
@@ -30,7 +33,7 @@ impl Setting {
             }
             None => architectures.build(name)?,
         };
-        let data = source::open(&source::to_learn_from(&spec))?;
+        let data = self.lessons(&o, source::open(&source::to_learn_from(&spec))?)?;
         let trainer = Trainer::new(&graph, &card, data.clone(), training::options(&o, Training::default())?)?;
         if trainer.wrote(&out)? {
             self.desk.say(&format!("{name} is in {} already", out.display()));
@@ -50,6 +53,25 @@ impl Setting {
         // It served its purpose.
         let _ = std::fs::remove_file(&checkpoint);
         architectures.open(name, Some(&out))
+    }
+
+    /// The pictures to learn from, with their own labels or a teacher's.
+    fn lessons(&self, o: &Options, data: Dataset) -> Result<Dataset> {
+        let count = o.size("count", data.len())?.min(data.len());
+        let labels = match o.raw("teacher") {
+            None if count == data.len() => return Ok(data),
+            None => (0..count).map(|i| data.label(i)).collect(),
+            Some(teacher) => {
+                let teacher =
+                    teacher.clone().try_cast::<Model>().context("`teacher` is a network: train(…) or model(…)")?;
+                let stage = self.desk.stage();
+                answers(&teacher, &data, count, &mut |done| {
+                    stage.progress("asking the teacher", done, count);
+                    self.host.guard().tick()
+                })?
+            }
+        };
+        data.relabelled(labels)
     }
 
     fn learn(&self, name: &str, course: &mut Course) -> Result<()> {
