@@ -333,3 +333,35 @@ fn help_shows_examples() {
     let mut out = std::io::sink();
     out.write_all(printed(&["run", "--help"]).as_bytes()).unwrap();
 }
+
+#[test]
+fn a_new_method_of_each_kind_runs_as_it_is_and_is_never_written_over() {
+    let folder = TempDir::new().unwrap();
+    for kind in ["map", "rule", "attack"] {
+        let name = format!("my_{kind}");
+        let made = gradscope(folder.path(), &["new", &name, "--from", kind]);
+        assert!(
+            made.status.success() && text(&made.stdout).contains(&format!("plugins/{name}.rhai")),
+            "{}",
+            text(&made.stderr)
+        );
+        let tried = gradscope(folder.path(), &["check", &name]);
+        assert!(text(&tried.stdout).starts_with("ok"), "{}", text(&tried.stdout));
+        let again = gradscope(folder.path(), &["new", &name]);
+        assert_eq!(again.status.code(), Some(2));
+        assert!(text(&again.stderr).contains("is there already"));
+    }
+}
+
+#[test]
+fn the_reference_is_searched_by_words() {
+    let folder = TempDir::new().unwrap();
+    let found = text(&gradscope(folder.path(), &["api", "gaussian"]).stdout);
+    assert!(found.contains("gaussian_blur(sigma)") && found.contains("gaussian_blur(Tensor, "), "{found}");
+    assert!(!found.contains("heatmap"), "{found}");
+    let nothing = gradscope(folder.path(), &["api", "zzz"]);
+    assert_eq!(nothing.status.code(), Some(1));
+    assert!(text(&nothing.stderr).contains("\"zzz\""));
+    assert!(gradscope(folder.path(), &["api", "--definitions", "defs"]).status.success());
+    assert!(folder.path().join("defs").read_dir().unwrap().count() > 0);
+}

@@ -98,3 +98,22 @@ fn a_program_that_was_killed_goes_on_and_gives_the_same_weights() {
     assert_eq!(weights(&whole), weights(&killed));
     assert!(!checkpoint.exists());
 }
+
+#[test]
+fn a_surrogate_learns_from_what_a_teacher_answers_not_from_labels() {
+    let program = r#"
+let teacher = train("mnist_softmax", #{ data: "made:digits", batch: 100, rate: 0.01, epochs: 1, adversary: 255.0, alpha: 0.0, out: "teacher.safetensors" });
+let learn = |count| train("mnist_shallow", #{ data: "made:digits", teacher: teacher, count: count, batch: 50, epochs: 3, out: "surrogate.safetensors" });
+let surrogate = learn.call(2000);
+print(evaluate(teacher, "made:digits").accuracy);
+print(evaluate(surrogate, "made:digits").accuracy);
+learn.call(1000);
+"#;
+    let folder = TempDir::new().unwrap();
+    let ran = exec(folder.path(), program, &[]);
+    assert!(ran.status.success(), "{}", text(&ran.stderr));
+    let right: Vec<f64> = text(&ran.stdout).lines().map(|line| line.parse().unwrap()).collect();
+    // Hardened out of its wits, the teacher is often wrong; who had learnt from labels would be right.
+    assert!(right[0] < 0.6 && (right[1] - right[0]).abs() < 0.15, "{right:?}");
+    assert!(!text(&ran.stderr).contains("already"), "fewer answers are another training");
+}

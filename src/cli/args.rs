@@ -47,6 +47,10 @@ pub enum Command {
     Eval(Eval),
     /// Train a small network on a data set
     Train(Train),
+    /// Begin a method of your own: a script that runs as it is
+    New(New),
+    /// List what scripts can call, or what has a word in it
+    Api(Api),
     /// Check scripts: compile them and run them on the program's own network
     Check(Check),
     /// Check this build's methods against numbers of PyTorch and of files of cases, in f64 and f32
@@ -252,6 +256,34 @@ pub struct Train {
     /// Print JSON
     #[arg(long)]
     pub json: bool,
+}
+
+#[derive(Group, Debug)]
+pub struct New {
+    /// Its name: letters, digits, - and _
+    #[arg(value_name = "NAME")]
+    pub name: String,
+    /// What to begin from: map (a gradient's heatmap), rule (relevance by rules), attack (a step along the gradient)
+    #[arg(long, value_name = "KIND", default_value = "map")]
+    pub from: Start,
+}
+
+/// What a new method begins from.
+#[derive(Clone, Copy, Debug, clap::ValueEnum)]
+pub enum Start {
+    Map,
+    Rule,
+    Attack,
+}
+
+#[derive(Group, Debug)]
+pub struct Api {
+    /// Words that it has in it: `gradscope api gaussian`
+    #[arg(value_name = "SEARCH")]
+    pub search: Vec<String>,
+    /// Write definition files for editors with rhai's language server into this folder
+    #[arg(long, value_name = "DIR")]
+    pub definitions: Option<PathBuf>,
 }
 
 #[derive(Group, Debug)]

@@ -2,11 +2,13 @@
 //! asked wrongly.
 
 mod args;
+mod api;
 mod app;
 mod check;
 mod draw;
 mod eval;
 mod exec;
+mod new;
 mod open;
 mod run;
 mod selftest;
@@ -47,6 +49,8 @@ fn obey(args: Args) -> Result<ExitCode> {
         Some(Command::Classes(of)) => tables::classes(&args.scripts, &of),
         Some(Command::Eval(eval)) => eval::eval(&args.scripts, &eval),
         Some(Command::Train(train)) => train::train(&args.scripts, &train),
+        Some(Command::New(new)) => new::new(&args.scripts, &new),
+        Some(Command::Api(api)) => api::api(&args.scripts, &api),
         Some(Command::Check(check)) => check::check(&args.scripts, &check),
         Some(Command::Selftest(args)) => selftest::selftest(&args),
     }

@@ -42,6 +42,16 @@ impl Host {
         Self { guard, plugins, models, engine, read, asked }
     }
 
+    /// The signatures of what its scripts may call.
+    pub(super) fn signatures(&self) -> Vec<String> {
+        engine::functions(&self.engine)
+    }
+
+    /// The same as files for editors, name and text.
+    pub(super) fn definitions(&self) -> Vec<(String, String)> {
+        self.engine.definitions().with_headers(true).iter_files().collect()
+    }
+
     /// What cancels its scripts.
     pub fn guard(&self) -> &Arc<Guard> {
         &self.guard

@@ -19,6 +19,7 @@ pub mod method;
 mod compile;
 mod ask;
 pub mod host;
+pub mod reference;
 pub mod architecture;
 mod weights;
 mod networks;

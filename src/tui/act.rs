@@ -291,6 +291,14 @@ fn filter(state: &mut State) -> Vec<Effect> {
     open(state, Prompt::filter(text))
 }
 
+/// Runs the method under the cursor of a list that was narrowed down.
+pub fn take_best(state: &mut State) -> Vec<Effect> {
+    let asked = state.focus == Pane::Methods && !state.method_filter.is_empty();
+    let name = state.listed().get(state.method_list.cursor).filter(|_| asked).map(|m| m.name.clone());
+    let other = name.filter(|name| state.method.as_ref().is_none_or(|m| m.name != *name));
+    other.map_or_else(Vec::new, |name| run_method(state, name))
+}
+
 fn open(state: &mut State, prompt: Prompt) -> Vec<Effect> {
     state.popup = Some(Popup::Prompt(prompt));
     Vec::new()

@@ -159,7 +159,7 @@ fn take(state: &mut State, of: &Choice, value: String) -> Vec<Effect> {
 fn in_prompt(state: &mut State, mut prompt: Prompt, action: Action) -> Vec<Effect> {
     match action {
         Action::Escape => return leave(state, &prompt),
-        Action::Accept if prompt.filter => return Vec::new(),
+        Action::Accept if prompt.filter => return act::take_best(state),
         Action::Accept => return accept(state, prompt),
         Action::Rub if !prompt.rub() => return leave(state, &prompt),
         Action::Complete if prompt::wants_path(&prompt.text) => {
@@ -246,7 +246,10 @@ fn narrow(state: &mut State) {
             state.layers.filter(&text);
             state.layer_filter = text;
         }
-        _ => state.method_filter = text,
+        _ => {
+            state.method_filter = text;
+            state.method_list.go(state.best_listed());
+        }
     }
 }
 

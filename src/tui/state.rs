@@ -259,6 +259,14 @@ impl State {
         self.methods.iter().filter(hit).collect()
     }
 
+    /// The row among these whose name the filter tells best: it is the name, begins it, or is in it.
+    pub fn best_listed(&self) -> usize {
+        let text = self.method_filter.to_lowercase();
+        let fit = |name: &str| (name == text, name.starts_with(&text), name.contains(&text));
+        let best = self.listed().iter().enumerate().rev().max_by_key(|(_, m)| fit(&m.name)).map(|(row, _)| row);
+        best.unwrap_or_default()
+    }
+
     /// The row of the present method.
     pub fn method_row(&self) -> Option<&MethodRow> {
         let name = &self.method.as_ref()?.name;

@@ -1,7 +1,7 @@
 //! What keys, mouse, time and answers do to the state.
 
 use crate::session::*;
-use gradscope::script::message::{Command, Update};
+use gradscope::script::message::{Command, MethodRow, Update};
 use gradscope::tui::look::{Look, present};
 use gradscope::tui::msg::{Effect, Mouse, Msg};
 use gradscope::tui::state::{Pane, Popup, State};
@@ -164,6 +164,32 @@ fn a_filter_narrows_the_list_and_escape_widens_it() {
     assert_eq!(state.layers.rows().len(), 3);
     press(&mut state, "Esc");
     assert_eq!(state.layers.rows().len(), 8);
+}
+
+#[test]
+fn enter_runs_the_method_whose_name_the_filter_tells_best() {
+    let mut state = opened(140, 40);
+    let row = |name: &str, summary: &str| MethodRow {
+        name: name.into(),
+        group: "attribution".into(),
+        summary: summary.into(),
+        path: None,
+        broken: None,
+    };
+    state.methods = vec![
+        row("activation", "saliency of noise"),
+        row("max_sensitivity", ""),
+        row("sensitivity", ""),
+        row("sens", ""),
+    ];
+    press(&mut state, "/");
+    write(&mut state, "sens");
+    assert_eq!(state.listed().len(), 3);
+    assert_eq!(press(&mut state, "Enter"), [Effect::Ask(Command::Method("sens".into()))]);
+    press(&mut state, "/");
+    write(&mut state, "iti");
+    assert_eq!(state.method_filter, "sensiti", "the filter is gone on with");
+    assert_eq!(state.listed()[state.method_list.cursor].name, "sensitivity", "what begins so goes before what has it");
 }
 
 #[test]

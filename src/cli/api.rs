@@ -1,0 +1,31 @@
+//! `gradscope api`: what scripts can call, with the signatures of this build.
+
+use super::args::{Api, Scripts};
+use super::draw::print;
+use super::open;
+use crate::script::reference::{Reference, reference};
+use anyhow::{Result, bail};
+use std::process::ExitCode;
+
+/// Prints all of it, or what has a word in it; `--definitions` writes files for editors instead.
+pub fn api(scripts: &Scripts, args: &Api) -> Result<ExitCode> {
+    let host = open::host(scripts)?;
+    if let Some(folder) = &args.definitions {
+        let count = host.write_definitions(folder)?;
+        print(&format!("{count} files in {}", folder.display()))?;
+        return Ok(ExitCode::SUCCESS);
+    }
+    let found = reference(&host).with(&args.search.join(" "));
+    if found.rows.is_empty() && found.signatures.is_empty() {
+        bail!("nothing that scripts can call has \"{}\" in it; without a word all is listed", args.search.join(" "));
+    }
+    print(&text(&found))?;
+    Ok(ExitCode::SUCCESS)
+}
+
+fn text(found: &Reference) -> String {
+    let rows = found.rows.iter().map(|(of, what)| format!("{of}\n    {what}\n"));
+    let signatures = found.signatures.iter().map(|s| format!("  {s}"));
+    let title = (!found.signatures.is_empty()).then(|| "signatures".to_string());
+    rows.chain(title).chain(signatures).collect::<Vec<_>>().join("\n")
+}

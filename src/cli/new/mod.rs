@@ -1,0 +1,46 @@
+//! `gradscope new`: a method to begin from, which runs as it is.
+
+use super::args::{New, Scripts, Start};
+use super::draw::print;
+use super::usage::usage;
+use crate::data::write_whole;
+use anyhow::{Context, Result, anyhow};
+use std::path::{Path, PathBuf};
+use std::process::ExitCode;
+
+const MAP: &str = include_str!("map.rhai");
+const RULE: &str = include_str!("rule.rhai");
+const ATTACK: &str = include_str!("attack.rhai");
+
+/// Writes `NAME.rhai` into `--plugins`, or `./plugins`; never over a file that is there.
+pub fn new(scripts: &Scripts, args: &New) -> Result<ExitCode> {
+    let name = args.name.strip_suffix(".rhai").unwrap_or(&args.name);
+    let plain = |c: char| c.is_ascii_alphanumeric() || "-_".contains(c);
+    if name.is_empty() || !name.chars().all(plain) {
+        return Err(usage(anyhow!("\"{name}\" is no name of a method: letters, digits, - and _ only")));
+    }
+    let folder = scripts.plugins.clone().unwrap_or_else(|| PathBuf::from("plugins"));
+    let path = folder.join(format!("{name}.rhai"));
+    if path.exists() {
+        return Err(usage(anyhow!("\"{}\" is there already; another name works", path.display())));
+    }
+    std::fs::create_dir_all(&folder).with_context(|| format!("making the folder \"{}\"", folder.display()))?;
+    let template = match args.from {
+        Start::Map => MAP,
+        Start::Rule => RULE,
+        Start::Attack => ATTACK,
+    };
+    write_whole(&path, template.replace("NAME", name).as_bytes())?;
+    tell(name, &path, scripts.plugins.as_deref())?;
+    Ok(ExitCode::SUCCESS)
+}
+
+fn tell(name: &str, path: &Path, folder: Option<&Path>) -> Result<()> {
+    let option = folder.map_or(String::new(), |f| format!(" --plugins {}", f.display()));
+    print(&format!(
+        "{} is there. Watch it while you write it, in two panes:\n\n  gradscope{option} --method {name}\n  $EDITOR {}\n\n\
+         gradscope run {name}{option} runs it here, gradscope check tries it, gradscope api lists what it can call.",
+        path.display(),
+        path.display()
+    ))
+}
