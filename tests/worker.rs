@@ -231,3 +231,28 @@ fn figures_are_saved_as_files() {
     assert_eq!(fs::read_to_string(out.join("01-words.txt")).unwrap(), "hello\n");
     assert!(fs::read_to_string(out.join("result.json")).unwrap().contains("\"method\": \"words\""));
 }
+
+#[test]
+fn branches_go_their_own_ways_and_keep_their_steps() {
+    let desk = Desk::new("counter", COUNTER);
+    desk.frame();
+    let ask = |command| {
+        desk.ask(command);
+        desk.words()
+    };
+    ask(Command::Step);
+    assert_eq!(ask(Command::Fork), "n = 1");
+    ask(Command::Set("by".into(), "5".into()));
+    assert_eq!(ask(Command::Step), "n = 6");
+    assert_eq!(ask(Command::Branch(0)), "n = 1", "the first is where it was left");
+    assert_eq!(ask(Command::Step), "n = 2", "and has its own parameters");
+    assert_eq!(ask(Command::Branch(1)), "n = 6");
+    assert_eq!(ask(Command::Back), "n = 1", "steps before the fork are kept in both");
+    assert_eq!(ask(Command::CloseBranch), "n = 2");
+    desk.ask(Command::Branch(1));
+    let said = desk.next(|u| match u {
+        Update::Failed(report) => Some(report.message.clone()),
+        _ => None,
+    });
+    assert_eq!(said, "no branch B; there are 1");
+}

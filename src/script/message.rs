@@ -39,6 +39,12 @@ pub enum Command {
     Pause,
     /// Give up what is being computed, keep what is there.
     Cancel,
+    /// Begin a branch: another run from the step shown, while the present one stays as it is.
+    Fork,
+    /// Open this branch, counted from 0, where it was left.
+    Branch(usize),
+    /// End the open branch.
+    CloseBranch,
     /// Write the present figures into this folder.
     Save(PathBuf),
     /// Say where the script of this method is, to edit it; an embedded one is first written into the user's folder of
@@ -78,6 +84,13 @@ pub enum Update {
     Method(MethodCard),
     /// The target is this class now.
     Target(usize),
+    /// How many branches there are, and which is open; what is told from now on is of that one.
+    Branches {
+        /// The open one, from 0.
+        at: usize,
+        /// How many.
+        count: usize,
+    },
     /// Figures to show.
     Frame(Frame),
     /// A long computation is under way.

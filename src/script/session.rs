@@ -17,7 +17,8 @@ use std::sync::Arc;
 use std::sync::atomic::AtomicU64;
 use std::time::Instant;
 
-/// A question with its answer so far.
+/// A question with its answer so far; a clone goes on by itself.
+#[derive(Clone)]
 pub struct Session {
     model: Model,
     picture: String,

@@ -1,6 +1,7 @@
 //! What every action does to the state.
 
 use super::answer::headline;
+use super::branching;
 use super::change;
 use super::keymap::Action;
 use super::look;
@@ -52,6 +53,9 @@ pub fn act(state: &mut State, action: Action) -> Vec<Effect> {
         Action::Default => default(state),
         Action::Defaults => defaults(state),
         Action::Play | Action::Step(_) | Action::First | Action::Last => steps(state, action),
+        Action::Fork => ask(Command::Fork),
+        Action::Branch(by) => branching::turn(state, by),
+        Action::Compare => branching::compare(state),
         Action::Restart => ask(Command::Restart),
         Action::Cancel => cancel(state),
         Action::Edit => edit(state),

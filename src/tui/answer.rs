@@ -1,5 +1,6 @@
 //! What the worker's answers do to the state.
 
+use super::branching;
 use super::msg::Effect;
 use super::state::{Fault, Picture, Progress, Rest, Run, State, Tone, rows_of};
 use super::tree::Tree;
@@ -19,6 +20,7 @@ pub fn take(state: &mut State, update: Update) -> Vec<Effect> {
         }
         Update::Method(card) => method(state, card),
         Update::Target(class) => state.target = Some(class),
+        Update::Branches { at, count } => branching::open(state, at, count),
         Update::Frame(frame) => show(state, frame),
         Update::Progress { what, done, total } => state.progress = Some(Progress { what, done, total }),
         Update::Busy(busy) => set_busy(state, busy),
@@ -93,6 +95,7 @@ fn show(state: &mut State, frame: Frame) {
         let line = format!("done after step {}: {why}", frame.step);
         state.note(Tone::Good, line);
     }
+    branching::keep(state, &frame);
     state.run.frame = Some(frame);
 }
 

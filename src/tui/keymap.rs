@@ -111,6 +111,12 @@ pub enum Action {
     First,
     /// To the last step that is kept.
     Last,
+    /// Begin a branch here.
+    Fork,
+    /// Open the next branch.
+    Branch(i32),
+    /// Show this branch beside another, or alone.
+    Compare,
     /// Start the method again.
     Restart,
     /// Give up what is being computed.
@@ -238,6 +244,10 @@ pub const KEYMAP: &[Binding] = &[
     row(C::Everywhere, &[K::Char('<')], A::Step(-10), "Steps", "ten back", ""),
     row(C::Everywhere, &[K::Home], A::First, "Steps", "the first", ""),
     row(C::Everywhere, &[K::End], A::Last, "Steps", "the last kept", ""),
+    row(C::Everywhere, &[K::Char('f')], A::Fork, "Steps", "begin a branch here", ""),
+    row(C::Everywhere, &[K::Char('b')], A::Branch(1), "Steps", "next branch", ""),
+    row(C::Everywhere, &[K::Char('B')], A::Branch(-1), "Steps", "branch before", ""),
+    row(C::Everywhere, &[K::Char('v')], A::Compare, "Steps", "compare with a branch", ""),
     row(C::Everywhere, &[K::Char('r')], A::Restart, "Steps", "run again", ""),
     row(C::Everywhere, &[K::Char('x')], A::Cancel, "Steps", "stop computing", ""),
 

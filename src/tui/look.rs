@@ -2,6 +2,7 @@
 
 use super::state::State;
 use crate::render::{Body, Figure};
+use crate::script::message::Frame;
 
 /// Which figures are seen, and how.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
@@ -62,6 +63,9 @@ pub fn turned(state: &State, by: i32) -> Option<Look> {
 
 /// What the present view shows.
 pub fn exhibits(state: &State) -> Vec<Exhibit> {
+    if let Some(pair) = beside(state) {
+        return pair;
+    }
     let figures = seen(state);
     let of = |index: usize, figure: &Figure| Exhibit { figure: figure.clone(), id: id(state.run.id, index, false) };
     match present(state) {
@@ -75,6 +79,30 @@ pub fn exhibits(state: &State) -> Vec<Exhibit> {
         Some(Look::Input) => input(state).into_iter().collect(),
         None => Vec::new(),
     }
+}
+
+/// The figure that is looked at, and that of the same title in the other branch; of all the first.
+fn beside(state: &State) -> Option<Vec<Exhibit>> {
+    let other = state.branches.beside()?;
+    let index = match present(state)? {
+        Look::One(index) | Look::Bare(index) => index,
+        Look::All => 0,
+        Look::Input => return None,
+    };
+    let own = *seen(state).get(index)?;
+    let theirs = other.frame.figures.iter().find(|f| f.title == own.title);
+    let theirs = theirs.or_else(|| shown(&other.frame).next())?;
+    let named = |figure: &Figure, branch: &str, step: usize, id: u64| {
+        let title = format!("{branch} step {step}: {}", figure.title);
+        Exhibit { figure: Figure { title, body: figure.body.clone() }, id }
+    };
+    let step = state.run.frame.as_ref().map_or(0, |f| f.step);
+    let method = state.method.as_ref().map_or("", |m| &m.name);
+    let name = format!("{} {method}", state.branches.name());
+    Some(vec![
+        named(own, &name, step, id(state.run.id, index, false)),
+        named(theirs, &other.name, other.frame.step, id(other.id, index, false)),
+    ])
 }
 
 fn input(state: &State) -> Option<Exhibit> {
@@ -97,7 +125,9 @@ fn bare(figure: &Figure) -> Figure {
 
 /// The figures that have no pane of their own.
 fn seen(state: &State) -> Vec<&Figure> {
-    let elsewhere = |f: &&Figure| matches!(f.body, Body::Classes { .. } | Body::Badge { .. });
-    let frame = state.run.frame.as_ref();
-    frame.into_iter().flat_map(|f| &f.figures).filter(|f| !elsewhere(f)).collect()
+    state.run.frame.iter().flat_map(shown).collect()
+}
+
+fn shown(frame: &Frame) -> impl Iterator<Item = &Figure> {
+    frame.figures.iter().filter(|f| !matches!(f.body, Body::Classes { .. } | Body::Badge { .. }))
 }

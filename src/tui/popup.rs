@@ -217,6 +217,9 @@ fn obey(state: &mut State, order: Order) -> Result<Vec<Effect>, String> {
             Vec::new()
         }
         Order::Step(step) => act::ask(Command::Seek(step)),
+        Order::Fork => act::ask(Command::Fork),
+        Order::Branch(name) => act::ask(Command::Branch(state.branches.named(&name)?)),
+        Order::Close => act::ask(Command::CloseBranch),
         Order::Save(folder) => act::ask(Command::Save(folder)),
         Order::Quit => vec![Effect::Quit],
     })

@@ -32,6 +32,9 @@ pub enum Order {
     Colors(String),
     Step(usize),
     Save(PathBuf),
+    Fork,
+    Branch(String),
+    Close,
     Quit,
 }
 
@@ -46,6 +49,9 @@ pub const ORDERS: &[(&str, &str, &str)] = &[
     ("colors", "NAME", "draw maps in these colours"),
     ("step", "N", "go to a step (or just the number)"),
     ("save", "FOLDER", "write the figures"),
+    ("fork", "", "begin a branch: go on in two ways"),
+    ("branch", "LETTER", "open a branch"),
+    ("close", "", "end the open branch"),
     ("q", "", "quit"),
 ];
 
@@ -84,6 +90,9 @@ fn read(name: &str, rest: &str) -> Option<Order> {
         "colors" => Order::Colors(text()?),
         "step" => Order::Step(rest.parse().ok()?),
         "save" => Order::Save(text()?.into()),
+        "fork" => Order::Fork,
+        "branch" => Order::Branch(text()?),
+        "close" => Order::Close,
         _ => Order::Quit,
     })
 }

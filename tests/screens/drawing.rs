@@ -115,3 +115,17 @@ fn an_old_figure_says_so() {
     tell(&mut state, Update::Failed(report()));
     assert!(screen(&state).contains("old, the new one failed"));
 }
+
+#[test]
+fn two_branches_side_by_side() {
+    let beside = |columns, rows| {
+        let mut state = attacked(columns, rows, 3);
+        press(&mut state, "f");
+        tell(&mut state, Update::Branches { at: 1, count: 2 });
+        tell(&mut state, Update::Frame(step_frame(1, 1, 4)));
+        press(&mut state, "v");
+        state
+    };
+    insta::assert_snapshot!("branches_140x40", screen(&beside(140, 40)));
+    insta::assert_snapshot!("branches_80x24", screen(&beside(80, 24)));
+}

@@ -288,3 +288,22 @@ fn a_dropped_file_is_a_picture_to_open() {
     update(&mut state, Msg::Paste("'/tmp/a.png'\n".into()));
     assert_eq!(asked(&press(&mut state, "Enter")), [Command::Picture("/tmp/a.png".into())]);
 }
+
+#[test]
+fn branches_are_turned_compared_and_ended() {
+    let mut state = attacked(140, 40, 3);
+    assert!(press(&mut state, "b v").is_empty(), "one alone is neither turned nor compared");
+    assert_eq!(press(&mut state, "f"), [Effect::Ask(Command::Fork)]);
+    tell(&mut state, Update::Branches { at: 1, count: 2 });
+    tell(&mut state, Update::Frame(step_frame(1, 1, 4)));
+    assert_eq!(press(&mut state, "b"), [Effect::Ask(Command::Branch(0))]);
+    press(&mut state, "v");
+    let titles: Vec<_> = gradscope::tui::look::exhibits(&state).into_iter().map(|e| e.figure.title).collect();
+    assert_eq!(titles, ["B push step 1: adversarial", "A push step 3: adversarial"]);
+    press(&mut state, ":");
+    write(&mut state, "branch a");
+    assert_eq!(press(&mut state, "Enter"), [Effect::Ask(Command::Branch(0))]);
+    tell(&mut state, Update::Branches { at: 0, count: 1 });
+    let titles = gradscope::tui::look::exhibits(&state).len();
+    assert!(titles > 2, "one branch alone is shown whole again");
+}

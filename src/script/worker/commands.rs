@@ -41,6 +41,9 @@ impl Worker {
             Command::Seek(step) => self.answer(Question::Seek(step)),
             Command::Play => self.playing = self.session.method().is_some_and(|m| m.stepped),
             Command::Pause | Command::Cancel => (self.playing, self.dropped) = (false, None),
+            Command::Fork => self.fork()?,
+            Command::Branch(at) => self.go_to_branch(at)?,
+            Command::CloseBranch => self.close_branch()?,
             Command::Save(folder) => self.save(&folder)?,
             Command::Edit(name) => self.edit(name)?,
             Command::Quit => {}

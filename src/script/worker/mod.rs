@@ -1,6 +1,7 @@
 //! The thread that computes for the app: commands come in, updates go out, the newest question wins.
 
 mod audience;
+mod branches;
 mod commands;
 
 use super::architecture::{Architectures, card};
@@ -13,6 +14,8 @@ use crate::data::Picture;
 use crate::render::Array;
 use anyhow::{Context, Result};
 use audience::Audience;
+use branches::Branches;
+pub use branches::letter;
 use candle_core::DType;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -112,6 +115,7 @@ struct Worker {
     playing: bool,
     busy: bool,
     shown: Option<Frame>,
+    branches: Branches,
     /// What was given up because something came in between.
     dropped: Option<Question>,
     watch: Watch,
@@ -144,6 +148,7 @@ impl Worker {
             playing,
             busy,
             shown,
+            branches: Branches::default(),
             dropped: None,
             watch,
         })

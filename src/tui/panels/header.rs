@@ -30,6 +30,10 @@ pub fn draw(buf: &mut Buffer, area: Rect, state: &State, theme: &Theme) {
         spans.push(Span::styled("  colours ", theme.dim));
         spans.push(Span::styled(state.colors.name(), theme.strong));
     }
+    if state.branches.count > 1 {
+        spans.push(Span::styled("  branch ", theme.dim));
+        spans.push(Span::styled(format!("{} of {}", state.branches.name(), state.branches.count), theme.warn));
+    }
     spans.extend(badges(state, theme));
     buf.set_line(area.x, area.y, &Line::from(spans), area.width);
 }
