@@ -8,6 +8,7 @@ use gradscope::data::Picture;
 use gradscope::script::folders::Folders;
 use gradscope::script::host::Host;
 use gradscope::script::message::{Command, Frame, Update};
+use gradscope::script::resume::{Opened, go_on};
 use gradscope::script::session::Session;
 use gradscope::script::worker::{Asker, Opening, start};
 use std::fs;
@@ -41,7 +42,16 @@ impl Desk {
         let mut session = Session::new(&host, tiny(), "drawn", picture()).unwrap();
         session.open(host.method(method).unwrap());
         let raw = Picture::Values(picture().squeeze(0).unwrap());
-        let opening = Opening { host, session, picture: raw, weights: None, no_resize: true };
+        let opening = Opening {
+            host,
+            session,
+            picture: raw,
+            asked: "drawn".into(),
+            weights: None,
+            no_resize: true,
+            kept_in: None,
+            notes: vec![],
+        };
         let (asker, updates) = start(opening).unwrap();
         Self { folder, asker, updates }
     }
@@ -255,4 +265,60 @@ fn branches_go_their_own_ways_and_keep_their_steps() {
         _ => None,
     });
     assert_eq!(said, "no branch B; there are 1");
+}
+
+#[test]
+fn what_was_open_is_kept_and_opened_again_at_its_step() {
+    let folder = tempfile::tempdir().unwrap();
+    let plugins = || Folders::plugins(Some(folder.path()));
+    fs::write(folder.path().join("counter.rhai"), COUNTER).unwrap();
+    let session = |host: &Host, set: &[(String, String)]| {
+        let mut session = Session::new(host, tiny(), "drawn", picture()).unwrap();
+        session.open(host.method("counter").unwrap());
+        set.iter().for_each(|(name, value)| session.set(name, value).unwrap());
+        session
+    };
+    let file = folder.path().join("sessions/last.json");
+    let host = Host::new(plugins(), Folders::models(None).embedded_only());
+    let opening = Opening {
+        session: session(&host, &[]),
+        host,
+        picture: Picture::Values(picture().squeeze(0).unwrap()),
+        asked: "drawn".into(),
+        weights: None,
+        no_resize: true,
+        kept_in: Some(file.clone()),
+        notes: vec![],
+    };
+    let (asker, updates) = start(opening).unwrap();
+    let desk = Desk { folder: tempfile::tempdir().unwrap(), asker, updates };
+    desk.frame();
+    for command in [Command::Step, Command::Set("by".into(), "5".into()), Command::Step] {
+        desk.ask(command);
+        desk.frame();
+    }
+    desk.asker.end();
+
+    let opened = Opened::read(&file).unwrap().unwrap();
+    assert_eq!((opened.method.as_str(), opened.picture.as_str()), ("counter", "drawn"));
+    assert_eq!(opened.set, [("by".to_string(), "5".to_string())]);
+    let host = Host::new(plugins(), Folders::models(None).embedded_only());
+    let mut again = session(&host, &opened.set);
+    assert!(go_on(&file, &mut again).unwrap());
+    assert_eq!(again.cursor(), 2);
+    let words = |frame: Frame| gradscope::render::text(&frame.figures[0], 80).unwrap();
+    assert_eq!(words(again.view(&host).unwrap()), "n = 6");
+    assert!(format!("{:#}", again.seek(&host, 1).unwrap_err()).contains("earlier session"));
+    assert_eq!(words(again.step(&host).unwrap()), "n = 11");
+    let mut other = session(&host, &[]);
+    assert!(format!("{:#}", go_on(&file, &mut other).unwrap_err()).contains("parameters differs"));
+}
+
+#[test]
+fn a_damaged_session_file_is_told_and_not_opened() {
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("last.json");
+    assert!(Opened::read(&file).unwrap().is_none());
+    fs::write(&file, "{ \"form\": 1,").unwrap();
+    assert!(format!("{:#}", Opened::read(&file).unwrap_err()).contains("last.json"));
 }

@@ -1,14 +1,24 @@
 //! `gradscope` without a command: the app.
 
-use super::args::{App, Question, Scripts};
+use super::args::{App, Network, Question, Scripts};
 use super::{open, usage};
+use crate::data::Picture;
+use crate::script::host::Host;
+use crate::script::resume::{self, Opened};
+use crate::script::session::Session;
 use crate::script::worker::{self, Opening};
 use crate::tui;
 use anyhow::{Result, anyhow, bail};
 use std::io::IsTerminal;
+use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
-/// Opens what was asked for, then the app on it.
+/// The method of an app that nobody told another.
+const FIRST: &str = "gradcam";
+/// The session of an app that nobody told another.
+const LAST: &str = "last";
+
+/// Opens what was asked for, or what was last open, then the app on it.
 pub fn app(scripts: &Scripts, question: &Question, app: &App) -> Result<ExitCode> {
     if !std::io::stdin().is_terminal() || !std::io::stdout().is_terminal() {
         bail!("the app needs a terminal for input and output; \"gradscope run METHOD\" needs none");
@@ -17,12 +27,75 @@ pub fn app(scripts: &Scripts, question: &Question, app: &App) -> Result<ExitCode
         return Err(usage::usage(anyhow!("the app opens one picture; \"gradscope run METHOD\" takes several")));
     }
     let host = open::host(scripts)?;
-    let model = open::model(&host, &question.network)?;
-    let (name, picture) = open::picture(question.pictures.first().map(String::as_str), &model)?;
-    let session = open::session(&host, model, (&name, &picture), &app.method, question)?;
-    let weights = question.network.weights.clone();
-    let (asker, updates) = worker::start(Opening { host, session, picture, weights, no_resize: question.no_resize })?;
+    let (asker, updates) = worker::start(opening(host, question, app)?)?;
     let options = tui::Options { graphics: app.graphics, ..tui::Options::default() };
-    tui::run(&options, |command| asker.ask(command), updates)?;
-    Ok(ExitCode::SUCCESS)
+    let ran = tui::run(&options, |command| asker.ask(command), updates);
+    asker.end();
+    ran.map(|()| ExitCode::SUCCESS)
+}
+
+/// What was last open, where nothing else is asked for; where that cannot be opened, a note says why.
+fn opening(host: Host, question: &Question, app: &App) -> Result<Opening> {
+    let file = file(app.session.as_deref())?;
+    let mut notes = vec![];
+    if let Some(file) = file.as_deref().filter(|_| !app.fresh && nothing_asked(question, app)) {
+        match Opened::read(file).and_then(|opened| opened.map(|o| restored(&host, file, o)).transpose()) {
+            Ok(None) => {}
+            Ok(Some((session, picture, Opened { picture: asked, weights, no_resize, .. }, notes))) => {
+                let kept_in = Some(file.into());
+                return Ok(Opening { host, session, picture, asked, weights, no_resize, kept_in, notes });
+            }
+            Err(error) => notes.push(format!("the last session cannot be opened: {error:#}")),
+        }
+    }
+    let model = open::model(&host, &question.network)?;
+    let asked = question.pictures.first().cloned().unwrap_or_else(|| model.card.picture.clone());
+    let (name, picture) = open::picture(Some(&asked), &model)?;
+    let method = app.method.as_deref().unwrap_or(FIRST);
+    let session = open::session(&host, model, (&name, &picture), method, question)?;
+    let weights = question.network.weights.clone();
+    Ok(Opening { host, session, picture, asked, weights, no_resize: question.no_resize, kept_in: file, notes })
+}
+
+fn nothing_asked(q: &Question, app: &App) -> bool {
+    let network = q.network.model.is_none() && q.network.weights.is_none();
+    let rest = q.pictures.is_empty() && q.target.is_none() && q.set.is_empty() && q.data.is_none() && !q.no_resize;
+    network && rest && app.method.is_none()
+}
+
+/// A session as it was, at the step that it showed where that was kept.
+fn restored(host: &Host, file: &Path, opened: Opened) -> Result<(Session, Picture, Opened, Vec<String>)> {
+    let network = Network { model: Some(opened.model.clone()), weights: opened.weights.clone(), device: "cpu".into() };
+    let question = Question {
+        network,
+        target: opened.target.map(|class| class.to_string()),
+        no_resize: opened.no_resize,
+        set: opened.set.iter().map(|(name, value)| format!("{name}={value}")).collect(),
+        data: opened.data.clone(),
+        seed: opened.seed,
+        ..Question::default()
+    };
+    let model = open::model(host, &question.network)?;
+    let (name, picture) = open::picture(Some(&opened.picture), &model)?;
+    let mut session = open::session(host, model, (&name, &picture), &opened.method, &question)?;
+    let notes = match resume::go_on(file, &mut session) {
+        Ok(_) => vec!["opened as it was left; --fresh begins anew".into()],
+        Err(error) => vec![format!("opened as it was left, but for its steps: {error:#}")],
+    };
+    Ok((session, picture, opened, notes))
+}
+
+/// Where a session of this name is kept: below `GRADSCOPE_STATE`, else the user's folder for such; none where that is empty.
+fn file(name: Option<&str>) -> Result<Option<PathBuf>> {
+    let name = name.unwrap_or(LAST);
+    let plain = |c: char| c.is_ascii_alphanumeric() || "-_".contains(c);
+    if name.is_empty() || !name.chars().all(plain) {
+        return Err(usage::usage(anyhow!("--session {name}: letters, digits, - and _ only")));
+    }
+    let folder = match std::env::var_os("GRADSCOPE_STATE") {
+        Some(folder) => (!folder.is_empty()).then(|| PathBuf::from(folder)),
+        None => directories::ProjectDirs::from("", "", "gradscope")
+            .map(|d| d.state_dir().unwrap_or_else(|| d.data_local_dir()).join("sessions")),
+    };
+    Ok(folder.map(|folder| folder.join(format!("{name}.json"))))
 }

@@ -111,8 +111,16 @@ pub struct Question {
 #[derive(Group, Debug, Default)]
 pub struct App {
     /// Method that the app begins with
-    #[arg(long, value_name = "METHOD", default_value = "gradcam")]
-    pub method: String,
+    ///
+    /// Without it and without a model, picture or target, the app opens what it last showed.
+    #[arg(long, value_name = "METHOD")]
+    pub method: Option<String>,
+    /// Open the session of this name, and keep it there; without it the last one
+    #[arg(long, value_name = "NAME")]
+    pub session: Option<String>,
+    /// Open the program's own network and picture, not what was last shown
+    #[arg(long)]
+    pub fresh: bool,
     /// How pictures are drawn in the terminal
     #[arg(long, value_enum, default_value_t = Graphics::Auto)]
     pub graphics: Graphics,

@@ -30,6 +30,7 @@ pub mod keep;
 pub mod keeper;
 pub mod program;
 mod watch;
+pub mod resume;
 pub mod worker;
 
 pub use guard::Guard;

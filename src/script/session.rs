@@ -113,6 +113,11 @@ impl Session {
         self.target.unwrap_or(self.top)
     }
 
+    /// The class that was chosen; none: what the network says.
+    pub fn chosen(&self) -> Option<usize> {
+        self.target
+    }
+
     /// The method, when one is open.
     pub fn method(&self) -> Option<&Method> {
         self.method.as_ref()
@@ -303,6 +308,8 @@ impl Session {
             "step {step} is not there; steps 0 to {} are",
             self.steps.len().saturating_sub(1)
         );
+        let told = self.method.as_ref().is_some_and(|m| m.stepped) && self.steps[step].state.is_unit();
+        ensure!(!told, "step {step} is of an earlier session, of which the numbers alone were kept; r begins anew");
         self.cursor = step;
         self.view(host)
     }

@@ -3,10 +3,8 @@
 use super::super::architecture::card;
 use super::super::message::Update;
 use super::super::session::Session;
-use super::{Question, Worker};
-use crate::data::Picture;
+use super::{Place, Question, Worker};
 use anyhow::{Result, ensure};
-use std::path::PathBuf;
 
 /// How many there may be: one for each letter.
 const MOST: usize = 26;
@@ -14,8 +12,7 @@ const MOST: usize = 26;
 /// A branch that is not the open one.
 pub(super) struct Branch {
     session: Session,
-    picture: Picture,
-    weights: Option<PathBuf>,
+    place: Place,
 }
 
 /// All of them; the place of the open one is empty.
@@ -34,8 +31,7 @@ impl Worker {
     /// A branch that begins as the open one is now, and is the open one from here on.
     pub(super) fn fork(&mut self) -> Result<()> {
         ensure!(self.branches.all.len() < MOST, "there are {MOST} branches already; :close ends one");
-        let left =
-            Branch { session: self.session.clone(), picture: self.picture.clone(), weights: self.weights.clone() };
+        let left = Branch { session: self.session.clone(), place: self.place.clone() };
         self.branches.all[self.branches.at] = Some(left);
         self.branches.all.push(None);
         self.branches.at = self.branches.all.len() - 1;
@@ -72,8 +68,7 @@ impl Worker {
     fn put_in_place(&mut self, wanted: Branch) -> Branch {
         Branch {
             session: std::mem::replace(&mut self.session, wanted.session),
-            picture: std::mem::replace(&mut self.picture, wanted.picture),
-            weights: std::mem::replace(&mut self.weights, wanted.weights),
+            place: std::mem::replace(&mut self.place, wanted.place),
         }
     }
 

@@ -3,7 +3,7 @@
 use super::super::architecture::card;
 use super::super::message::{Command, Update};
 use super::super::save;
-use super::{Question, Worker};
+use super::{Place, Question, Worker};
 use crate::data::{Picture, source};
 use crate::model::Model;
 use anyhow::{Context, Result};
@@ -54,10 +54,10 @@ impl Worker {
     pub(super) fn open_model(&mut self, name: &str, weights: Option<PathBuf>) -> Result<()> {
         self.begin();
         let model = self.architectures.open(name, weights.as_deref())?;
-        let (name, picture) = self.picture_for(&model)?;
+        let (asked, (name, picture)) = self.picture_for(&model)?;
         let input = model.card.preprocess().apply(&picture, self.no_resize)?;
         self.session.replace(&self.host, model, &name, input)?;
-        (self.picture, self.weights) = (picture, weights);
+        self.place = Place { picture, asked, weights };
         self.tell(Update::Model(card(self.session.model())));
         self.tell_picture();
         self.tell_method();
@@ -66,22 +66,22 @@ impl Worker {
     }
 
     /// The open picture; one of the program's own gives way to one that suits the new network.
-    fn picture_for(&self, model: &Model) -> Result<(String, Picture)> {
+    fn picture_for(&self, model: &Model) -> Result<(String, (String, Picture))> {
         let (before, now) = (&self.session.model().card.picture, &model.card.picture);
         let name = self.session.picture();
         if before != now && name == before {
-            return source::picture(now);
+            return Ok((now.clone(), source::picture(now)?));
         }
-        Ok((name.into(), self.picture.clone()))
+        Ok((self.place.asked.clone(), (name.into(), self.place.picture.clone())))
     }
 
-    fn open_picture(&mut self, name: &str) -> Result<()> {
+    fn open_picture(&mut self, asked: &str) -> Result<()> {
         self.begin();
-        let (name, picture) = source::picture(name)?;
+        let (name, picture) = source::picture(asked)?;
         let model = self.session.model().clone();
         let input = model.card.preprocess().apply(&picture, self.no_resize)?;
         self.session.replace(&self.host, model, &name, input)?;
-        self.picture = picture;
+        (self.place.picture, self.place.asked) = (picture, asked.into());
         self.tell_picture();
         self.tell_method();
         self.answer(Question::Run);

@@ -8,6 +8,7 @@ use super::architecture::{Architectures, card};
 use super::guard::Guard;
 use super::host::Host;
 use super::message::{Command, Frame, Report, Update};
+use super::resume::Opened;
 use super::session::Session;
 use super::watch::Watch;
 use crate::data::Picture;
@@ -18,9 +19,10 @@ use branches::Branches;
 pub use branches::letter;
 use candle_core::DType;
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender, channel};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
 /// Scripts call each other deep, and so do layers.
@@ -37,10 +39,16 @@ pub struct Opening {
     pub session: Session,
     /// The picture before preprocessing, for other models.
     pub picture: Picture,
+    /// What that picture was asked for as.
+    pub asked: String,
     /// Weight file that the model was opened with.
     pub weights: Option<PathBuf>,
     /// Whether pictures keep their size.
     pub no_resize: bool,
+    /// The file that keeps what is open; none: it is not kept.
+    pub kept_in: Option<PathBuf>,
+    /// What there is to be said at the start.
+    pub notes: Vec<String>,
 }
 
 /// Where commands for a worker go.
@@ -48,6 +56,7 @@ pub struct Opening {
 pub struct Asker {
     inbox: Sender<Message>,
     guard: Arc<Guard>,
+    thread: Arc<Mutex<Option<JoinHandle<()>>>>,
 }
 
 /// What comes to the worker, with the number of wishes to cancel that it knows of.
@@ -61,10 +70,11 @@ enum Message {
 pub fn start(opening: Opening) -> Result<(Asker, Receiver<Update>)> {
     let (inbox, messages) = channel();
     let (updates, answers) = channel();
-    let asker = Asker { inbox, guard: opening.host.guard().clone() };
+    let asker = Asker { inbox, guard: opening.host.guard().clone(), thread: Arc::default() };
     let worker = Worker::new(opening, updates, &asker)?;
     let thread = std::thread::Builder::new().name("worker".into()).stack_size(STACK);
-    thread.spawn(move || worker.work(&messages)).context("starting the worker's thread")?;
+    let thread = thread.spawn(move || worker.work(&messages)).context("starting the worker's thread")?;
+    *asker.thread.lock().unwrap_or_else(PoisonError::into_inner) = Some(thread);
     Ok((asker, answers))
 }
 
@@ -78,6 +88,15 @@ impl Asker {
         }
         // The worker is gone only when the program ends.
         let _ = self.inbox.send(Message::Command(command, self.guard.wishes()));
+    }
+
+    /// Ends the worker and waits until it has kept what is open.
+    pub fn end(&self) {
+        self.ask(Command::Quit);
+        if let Some(thread) = self.thread.lock().unwrap_or_else(PoisonError::into_inner).take() {
+            // A worker that panicked has said so.
+            let _ = thread.join();
+        }
     }
 
     /// Tells of saved files; what is being computed ends soon if the open script may be another one now.
@@ -102,13 +121,23 @@ enum Question {
     Seek(usize),
 }
 
+/// What a session's model and picture were opened from.
+#[derive(Clone)]
+struct Place {
+    picture: Picture,
+    asked: String,
+    weights: Option<PathBuf>,
+}
+
 struct Worker {
     host: Host,
     architectures: Architectures,
     session: Session,
-    picture: Picture,
-    weights: Option<PathBuf>,
+    place: Place,
     no_resize: bool,
+    kept_in: Option<PathBuf>,
+    /// Whether something is shown that is not kept yet.
+    unkept: bool,
     updates: Sender<Update>,
     generation: Arc<AtomicU64>,
     known: u64,
@@ -123,7 +152,7 @@ struct Worker {
 
 impl Worker {
     fn new(opening: Opening, updates: Sender<Update>, asker: &Asker) -> Result<Self> {
-        let Opening { host, mut session, picture, weights, no_resize } = opening;
+        let Opening { host, mut session, picture, asked, weights, no_resize, kept_in, notes } = opening;
         let generation = Arc::new(AtomicU64::new(0));
         let watcher = asker.clone();
         let mut watch = Watch::new(move |files, open| watcher.saved(files, open))?;
@@ -132,6 +161,7 @@ impl Worker {
             watch.open(&method.name);
             method.source.path.iter().filter_map(|p| p.parent()).for_each(|folder| watch.add(folder));
         }
+        notes.into_iter().for_each(|note| drop(updates.send(Update::Log(note))));
         session.watched_by(Arc::new(Audience::new(updates.clone(), generation.clone())));
         let architectures = Architectures::new(host.models().clone(), host.guard());
         let (known, playing, busy, shown) = (host.guard().wishes(), false, false, None);
@@ -139,9 +169,10 @@ impl Worker {
             host,
             architectures,
             session,
-            picture,
-            weights,
+            place: Place { picture, asked, weights },
             no_resize,
+            kept_in,
+            unkept: false,
             updates,
             generation,
             known,
@@ -156,7 +187,7 @@ impl Worker {
 
     fn work(mut self, messages: &Receiver<Message>) {
         self.introduce();
-        self.answer(Question::Run);
+        self.answer(if self.session.started() { Question::View } else { Question::Run });
         loop {
             let message = match self.next(messages) {
                 Ok(message) => message,
@@ -164,11 +195,14 @@ impl Worker {
                     self.play();
                     continue;
                 }
-                Err(RecvTimeoutError::Timeout) => Message::Saved(vec![], self.known),
-                Err(RecvTimeoutError::Disconnected) => return,
+                Err(RecvTimeoutError::Timeout) => {
+                    self.keep();
+                    Message::Saved(vec![], self.known)
+                }
+                Err(RecvTimeoutError::Disconnected) => return self.keep(),
             };
             match message {
-                Message::Command(Command::Quit, _) => return,
+                Message::Command(Command::Quit, _) => return self.keep(),
                 Message::Command(command, known) => self.obey(command, known),
                 Message::Saved(files, known) => self.saved(&files, known),
             }
@@ -270,6 +304,7 @@ impl Worker {
         match answer {
             Ok(frame) => {
                 let frame = Frame { generation: self.generation.load(Ordering::Relaxed), ..frame };
+                self.unkept = true;
                 self.shown = Some(frame.clone());
                 self.tell(Update::Frame(frame));
             }
@@ -278,6 +313,19 @@ impl Worker {
                 self.playing = false;
                 self.tell(Update::Failed(Report::of(error)));
             }
+        }
+    }
+
+    /// Writes what is open, if it is another than was last written.
+    fn keep(&mut self) {
+        let Some(file) = self.kept_in.as_ref().filter(|_| self.unkept) else { return };
+        self.unkept = false;
+        let place = &self.place;
+        let Some(opened) = Opened::of(&self.session, &place.asked, place.weights.as_deref(), self.no_resize) else {
+            return;
+        };
+        if let Err(error) = opened.write(file, &self.session) {
+            self.tell(Update::Log(format!("the session is not kept: {error:#}")));
         }
     }
 
@@ -316,7 +364,7 @@ impl Worker {
 
     fn reopen(&mut self) {
         let name = self.session.model().card.name.clone();
-        if let Err(error) = self.open_model(&name, self.weights.clone()) {
+        if let Err(error) = self.open_model(&name, self.place.weights.clone()) {
             self.tell(Update::Failed(Report::of(error)));
         }
     }

@@ -1,0 +1,101 @@
+//! What was open when the app ended, to open it again: a small JSON file, and beside it the step that was shown.
+
+use super::session::Session;
+use crate::data::write_whole;
+use anyhow::{Context, Result, ensure};
+use serde::{Deserialize, Serialize};
+use std::path::{Path, PathBuf};
+
+/// The form of the file; others are not read.
+const FORM: u32 = 1;
+
+/// A question as a person asked it.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub struct Opened {
+    form: u32,
+    /// Name of the architecture.
+    pub model: String,
+    /// Weight file.
+    pub weights: Option<PathBuf>,
+    /// The picture: a file, or `made:shapes[3]`.
+    pub picture: String,
+    /// Whether it keeps its size.
+    pub no_resize: bool,
+    /// The method's name.
+    pub method: String,
+    /// The class that was chosen.
+    pub target: Option<usize>,
+    /// Parameters that differ from their defaults.
+    pub set: Vec<(String, String)>,
+    /// The seed of random numbers.
+    pub seed: u64,
+    /// The data set.
+    pub data: Option<String>,
+}
+
+impl Opened {
+    /// What a session asks, of a picture of this name with weights of this file; none without a method.
+    pub fn of(session: &Session, picture: &str, weights: Option<&Path>, no_resize: bool) -> Option<Self> {
+        Some(Self {
+            form: FORM,
+            model: session.model().card.name.clone(),
+            weights: weights.map(absolute),
+            picture: if Path::new(picture).exists() {
+                absolute(Path::new(picture)).display().to_string()
+            } else {
+                picture.into()
+            },
+            no_resize,
+            method: session.method()?.name.clone(),
+            target: session.chosen(),
+            set: session.params().changed(),
+            seed: session.seed(),
+            data: session.data().name().map(String::from),
+        })
+    }
+
+    /// Writes it, and the step that is shown where it can be kept: files whole or not at all.
+    pub fn write(&self, file: &Path, session: &Session) -> Result<()> {
+        if let Some(folder) = file.parent() {
+            std::fs::create_dir_all(folder).with_context(|| format!("making the folder \"{}\"", folder.display()))?;
+        }
+        let step = session.method().filter(|m| m.stepped).and_then(|_| session.keep().ok());
+        match step {
+            Some(bytes) => write_whole(&step_file(file), &bytes)?,
+            // That it is gone is what is wanted.
+            None => drop(std::fs::remove_file(step_file(file))),
+        }
+        write_whole(file, serde_json::to_string_pretty(self)?.as_bytes())
+    }
+
+    /// Reads it; none where there is no such file.
+    pub fn read(file: &Path) -> Result<Option<Self>> {
+        if !file.exists() {
+            return Ok(None);
+        }
+        let reading = || format!("reading the session \"{}\"", file.display());
+        let text = std::fs::read_to_string(file).with_context(reading)?;
+        let opened: Self = serde_json::from_str(&text).with_context(reading)?;
+        ensure!(opened.form == FORM, "the session \"{}\" is of another version", file.display());
+        Ok(Some(opened))
+    }
+}
+
+/// Goes to the step that was shown; false where none was kept.
+pub fn go_on(file: &Path, session: &mut Session) -> Result<bool> {
+    let step = step_file(file);
+    if !step.exists() {
+        return Ok(false);
+    }
+    let bytes = std::fs::read(&step).with_context(|| format!("reading \"{}\"", step.display()))?;
+    session.take_up(&bytes).with_context(|| format!("going on from \"{}\"", step.display()))?;
+    Ok(true)
+}
+
+fn step_file(file: &Path) -> PathBuf {
+    file.with_extension("step.safetensors")
+}
+
+fn absolute(path: &Path) -> PathBuf {
+    std::path::absolute(path).unwrap_or_else(|_| path.into())
+}
