@@ -304,6 +304,8 @@ fn what_was_open_is_kept_and_opened_again_at_its_step() {
     assert_eq!(opened.set, [("by".to_string(), "5".to_string())]);
     let host = Host::new(plugins(), Folders::models(None).embedded_only());
     let mut again = session(&host, &opened.set);
+    host.method("gradcam").expect("another method, with libraries of its own");
+    again.reload(host.method("counter").unwrap());
     assert!(go_on(&file, &mut again).unwrap());
     assert_eq!(again.cursor(), 2);
     let words = |frame: Frame| gradscope::render::text(&frame.figures[0], 80).unwrap();

@@ -4,10 +4,11 @@ use super::engine::{self, Read};
 use super::folders::Source;
 use super::message::Report;
 use super::method::Method;
-use super::report::{Texts, raise};
+use super::report::{Libraries, Texts, raise};
 use anyhow::{Error, Result, anyhow, bail};
 use rhai::{AST, CallFnOptions, Dynamic, Engine, EvalAltResult, FuncArgs, Map, Scope};
 use std::cell::Cell;
+use std::collections::BTreeMap;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Once;
 
@@ -23,8 +24,22 @@ pub(super) fn compile(engine: &Engine, read: &Read, source: Source) -> Result<Me
     let libraries = read.libraries();
     let texts = Texts { name: &name, text: &text, libraries: &libraries };
     let (ast, plugin) = declared.map_err(|e| report(engine, &texts, &e, None))?;
-    let method = Method::new(source, ast, plugin, libraries.clone());
+    let method = Method::new(source, ast, plugin, imported(&text, &libraries));
     method.map_err(|e| Report::at_text(&name, &text, "const PLUGIN", format!("{e:#}")).into())
+}
+
+/// Those of the libraries that a text imports, and that these import: an engine knows others' too.
+fn imported(text: &str, all: &Libraries) -> Libraries {
+    let (mut wanted, mut found) = (vec![text], BTreeMap::new());
+    while let Some(text) = wanted.pop() {
+        let names = text.split("import \"").skip(1).filter_map(|rest| rest.split('"').next());
+        for (name, text) in names.filter_map(|name| all.get_key_value(name)) {
+            if found.insert(name.clone(), text.clone()).is_none() {
+                wanted.push(text);
+            }
+        }
+    }
+    found.into()
 }
 
 fn declarations(engine: &Engine, text: &str) -> Result<(AST, Option<Map>), Box<EvalAltResult>> {
