@@ -1,13 +1,14 @@
 //! `gradscope` without a command: the app.
 
 use super::args::{App, Network, Question, Scripts};
+use super::config::{self, Config};
 use super::{open, usage};
 use crate::data::Picture;
 use crate::script::host::Host;
 use crate::script::resume::{self, Opened};
 use crate::script::session::Session;
 use crate::script::worker::{self, Opening};
-use crate::tui;
+use crate::tui::{self, Graphics};
 use anyhow::{Result, anyhow, bail};
 use std::io::IsTerminal;
 use std::path::{Path, PathBuf};
@@ -26,9 +27,15 @@ pub fn app(scripts: &Scripts, question: &Question, app: &App) -> Result<ExitCode
     if question.pictures.len() > 1 {
         return Err(usage::usage(anyhow!("the app opens one picture; \"gradscope run METHOD\" takes several")));
     }
+    let config = config::read()?;
     let host = open::host(scripts)?;
     let (asker, updates) = worker::start(opening(host, question, app)?)?;
-    let options = tui::Options { graphics: app.graphics, ..tui::Options::default() };
+    let graphics = match app.graphics {
+        Graphics::Auto => config.graphics.unwrap_or_default(),
+        asked => asked,
+    };
+    let Config { colors: maps, theme, bindings, .. } = config;
+    let options = tui::Options { graphics, maps, theme, bindings, ..tui::Options::default() };
     let ran = tui::run(&options, |command| asker.ask(command), updates);
     asker.end();
     ran.map(|()| ExitCode::SUCCESS)

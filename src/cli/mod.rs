@@ -5,6 +5,7 @@ mod args;
 mod api;
 mod app;
 mod check;
+mod config;
 mod draw;
 mod eval;
 mod exec;

@@ -190,18 +190,6 @@ pub struct Binding {
     pub hint: &'static str,
 }
 
-/// What a key does in the first of these contexts that knows it.
-pub fn action(contexts: &[Context], key: Key) -> Option<Action> {
-    let of = |context| KEYMAP.iter().find(|b| b.context == context && b.keys.contains(&key)).map(|b| b.action);
-    contexts.iter().find_map(|context| of(*context))
-}
-
-/// The keys that do something, as the help and the hints write them.
-pub fn keys_of(action: Action) -> String {
-    let row = KEYMAP.iter().find(|b| b.action == action);
-    row.and_then(|b| b.keys.first()).map_or_else(String::new, Key::to_string)
-}
-
 const fn row(
     context: Context,
     keys: &'static [Key],
@@ -376,7 +364,8 @@ mod tests {
             ('/', A::Filter),
         ];
         for (key, wanted) in design {
-            assert_eq!(action(&[C::Methods, C::Everywhere], K::Char(key)), Some(wanted), "{key}");
+            let bound = |c| KEYMAP.iter().find(|b| b.context == c && b.keys.contains(&K::Char(key))).map(|b| b.action);
+            assert_eq!(bound(C::Methods).or(bound(C::Everywhere)), Some(wanted), "{key}");
         }
     }
 

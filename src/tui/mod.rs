@@ -3,6 +3,7 @@
 
 pub mod msg;
 pub mod keymap;
+pub mod bindings;
 pub mod list;
 pub mod tree;
 pub mod branches;
@@ -26,9 +27,11 @@ mod probe;
 mod screen;
 mod signals;
 
+pub use bindings::Bindings;
 pub use picture::Painter;
-pub use theme::Depth;
+pub use theme::{Depth, Paint};
 
+use crate::render::Colormap;
 use crate::script::message::{Command, Update};
 use anyhow::{Context, Result, bail};
 use app::{App, Happening};
@@ -51,6 +54,12 @@ pub struct Options {
     pub colors: Option<Depth>,
     /// Questions that the worker was asked before the app began: generations count on from here.
     pub asked: u64,
+    /// The keys.
+    pub bindings: Bindings,
+    /// The colours of maps.
+    pub maps: Colormap,
+    /// The colours of roles.
+    pub theme: Vec<Paint>,
 }
 
 /// How pictures are drawn.
@@ -105,9 +114,16 @@ fn run_in_terminal(options: &Options, ask: impl Fn(Command), updates: Receiver<U
     signals::watch(sender_of(&happen, app::of_signal))?;
     forward(updates, &happen)?;
     let size = screen.terminal.size()?;
-    let state = State { asked: options.asked, painter: name(painter), ..State::new(size.width, size.height) };
+    let state = State {
+        asked: options.asked,
+        painter: name(painter),
+        bindings: options.bindings.clone(),
+        colors: options.maps,
+        ..State::new(size.width, size.height)
+    };
     screen.redraw()?;
-    App { state, theme: Theme::new(depth), stage, screen, reader, ask, start: Instant::now() }.run(&inbox)
+    App { state, theme: Theme::new(depth).painted(&options.theme), stage, screen, reader, ask, start: Instant::now() }
+        .run(&inbox)
 }
 
 /// A stage whose pictures are made on a thread of their own.

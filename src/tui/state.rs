@@ -1,5 +1,6 @@
 //! The state of the app: all that is known, nothing of the terminal.
 
+use super::bindings::Bindings;
 use super::branches::Branches;
 use super::keymap::Context;
 use super::list::List;
@@ -60,6 +61,8 @@ pub struct State {
     pub class_list: List,
     /// What the method has shown so far.
     pub run: Run,
+    /// The keys there are.
+    pub bindings: Bindings,
     /// The branches there are.
     pub branches: Branches,
     /// Which view of the figures is wanted.

@@ -46,6 +46,29 @@ pub struct Theme {
     pub status: Style,
 }
 
+/// A colour of a person's own for a role.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Paint {
+    role: String,
+    color: Color,
+}
+
+/// The roles that a person can colour.
+const ROLES: [&str; 6] = ["focus", "frame", "good", "bad", "warn", "bar"];
+
+impl Paint {
+    /// A name or number of the terminal's colours, or `#rrggbb`; errors name the roles, or the forms of colours.
+    pub fn new(role: &str, color: &str) -> Result<Self, String> {
+        if !ROLES.contains(&role) {
+            return Err(format!("no role \"{role}\"; known are {}", ROLES.join(", ")));
+        }
+        let color = color
+            .parse()
+            .map_err(|_| format!("no color \"{color}\"; write a name as red, a number from 0 to 255, or #rrggbb"))?;
+        Ok(Self { role: role.into(), color })
+    }
+}
+
 /// Colours of curves, told apart by their marks as well.
 pub const CURVES: [Color; 6] = [Color::Yellow, Color::Cyan, Color::Magenta, Color::Green, Color::Blue, Color::Red];
 
@@ -79,6 +102,22 @@ impl Theme {
             bar: color(Color::Blue),
             status: plain.add_modifier(Modifier::REVERSED),
         }
+    }
+
+    /// With a person's own colours, where there are any.
+    pub fn painted(mut self, paints: &[Paint]) -> Self {
+        for paint in paints.iter().filter(|_| self.depth != Depth::None) {
+            let role = match paint.role.as_str() {
+                "focus" => &mut self.focus,
+                "frame" => &mut self.frame,
+                "good" => &mut self.good,
+                "bad" => &mut self.bad,
+                "warn" => &mut self.warn,
+                _ => &mut self.bar,
+            };
+            role.fg = Some(paint.color);
+        }
+        self
     }
 
     /// The colour of the curve of this number.

@@ -1,6 +1,6 @@
 //! The one place where the state changes: what happened goes in, what is to be done comes out.
 
-use super::keymap::{self, Action, Key};
+use super::keymap::{Action, Key};
 use super::msg::{Effect, Mouse, Msg};
 use super::panels::layout;
 use super::state::{Pane, Popup, Rest, State, Tone};
@@ -33,7 +33,7 @@ pub fn update(state: &mut State, msg: Msg) -> Vec<Effect> {
 }
 
 fn press(state: &mut State, key: Key) -> Vec<Effect> {
-    match keymap::action(&state.contexts(), key) {
+    match state.bindings.action(&state.contexts(), key) {
         Some(action) => {
             let effects = act::act(state, action);
             state.leaving &= matches!(action, Action::Quit | Action::Interrupt);

@@ -3,7 +3,7 @@
 use super::framed;
 use crate::script::message::Report;
 use crate::tui::answer::{clock, headline};
-use crate::tui::keymap::{Action, keys_of};
+use crate::tui::keymap::Action;
 use crate::tui::state::{Fault, State};
 use crate::tui::theme::Theme;
 use ratatui::buffer::Buffer;
@@ -20,7 +20,7 @@ pub fn draw(buf: &mut Buffer, area: Rect, state: &State, theme: &Theme) {
     let mut lines = vec![Line::styled(headline(&fault.report), theme.bad)];
     lines.extend(excerpt(&fault.report, theme));
     lines.extend(fault.report.advice.iter().flat_map(|a| a.lines()).map(|l| Line::raw(l.to_owned())));
-    lines.push(Line::styled(what_now(fault), theme.dim));
+    lines.push(Line::styled(what_now(fault, state), theme.dim));
     Paragraph::new(Text::from(lines)).wrap(Wrap { trim: false }).render(inner, buf);
 }
 
@@ -42,11 +42,11 @@ fn excerpt(report: &Report, theme: &Theme) -> Vec<Line<'static>> {
     lines
 }
 
-fn what_now(fault: &Fault) -> String {
-    let close = format!("{} closes", keys_of(Action::Escape));
+fn what_now(fault: &Fault, state: &State) -> String {
+    let close = format!("{} closes", state.bindings.key_of(Action::Escape));
     let stays = if fault.good_stays { "what was shown before stays · " } else { "" };
     match &fault.report.place {
-        Some((_, line, _)) => format!("{stays}{} edits at line {line} · {close}", keys_of(Action::Edit)),
+        Some((_, line, _)) => format!("{stays}{} edits at line {line} · {close}", state.bindings.key_of(Action::Edit)),
         None => format!("{stays}{close}"),
     }
 }

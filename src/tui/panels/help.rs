@@ -1,7 +1,8 @@
 //! The help: every key there is, made from the keymap.
 
 use super::framed;
-use crate::tui::keymap::{Binding, Context, KEYMAP};
+use crate::tui::bindings::Bound;
+use crate::tui::keymap::Context;
 use crate::tui::prompt::ORDERS;
 use crate::tui::state::State;
 use crate::tui::theme::Theme;
@@ -29,28 +30,28 @@ pub fn draw(buf: &mut Buffer, area: Rect, row: usize, state: &State, theme: &The
 
 fn lines(state: &State, theme: &Theme) -> Vec<Line<'static>> {
     let here = state.focus.context();
-    let of = |c: Context| KEYMAP.iter().filter(move |b| b.context == c);
-    let panes = KEYMAP.iter().filter(|b| b.context != here && b.context != Context::Everywhere);
+    let of = |c: Context| state.bindings.rows().filter(move |b| b.binding.context == c);
+    let panes = state.bindings.rows().filter(|b| b.binding.context != here && b.binding.context != Context::Everywhere);
     let mut lines = Vec::new();
     let mut section = "";
-    for binding in of(here).chain(of(Context::Everywhere)).chain(panes) {
-        if binding.section != section {
-            section = binding.section;
+    for bound in of(here).chain(of(Context::Everywhere)).chain(panes) {
+        if bound.binding.section != section {
+            section = bound.binding.section;
             if !lines.is_empty() {
                 lines.push(Line::default());
             }
             lines.push(Line::styled(section, theme.focus));
         }
-        lines.push(entry(binding, theme));
+        lines.push(entry(bound, theme));
     }
     lines.extend([Line::default(), Line::styled("Commands", theme.focus)]);
     lines.extend(ORDERS.iter().map(|(name, wants, says)| pair(format!(":{name} {wants}"), 22, says, theme)));
     lines
 }
 
-fn entry(binding: &Binding, theme: &Theme) -> Line<'static> {
-    let keys: Vec<_> = binding.keys.iter().map(ToString::to_string).collect();
-    pair(keys.join(" "), 14, binding.says, theme)
+fn entry(bound: &Bound, theme: &Theme) -> Line<'static> {
+    let keys: Vec<_> = bound.keys.iter().map(ToString::to_string).collect();
+    pair(keys.join(" "), 14, bound.binding.says, theme)
 }
 
 fn pair(left: String, width: usize, right: &'static str, theme: &Theme) -> Line<'static> {

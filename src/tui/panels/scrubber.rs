@@ -1,7 +1,7 @@
 //! The line of steps: where one is, how many are kept, why it is over.
 
 use super::layout::track;
-use crate::tui::keymap::{Action, keys_of};
+use crate::tui::keymap::Action;
 use crate::tui::state::State;
 use crate::tui::theme::Theme;
 use ratatui::buffer::Buffer;
@@ -29,8 +29,8 @@ pub fn draw(buf: &mut Buffer, area: Rect, state: &State, theme: &Theme) {
     ]);
     buf.set_line(area.x, area.y, &words, track.x.saturating_sub(area.x + 1));
     draw_track(buf, track, step, kept, theme);
-    let hint =
-        format!(" {} back  {} on  {} play", keys_of(Action::Step(-1)), keys_of(Action::Step(1)), keys_of(Action::Play));
+    let key = |action| state.bindings.key_of(action);
+    let hint = format!(" {} back  {} on  {} play", key(Action::Step(-1)), key(Action::Step(1)), key(Action::Play));
     buf.set_line(track.right(), area.y, &Line::styled(hint, theme.dim), area.right().saturating_sub(track.right()));
 }
 

@@ -1,7 +1,6 @@
 //! The line at the bottom: keys that help here, and what is going on.
 
 use crate::tui::answer::clock;
-use crate::tui::keymap::KEYMAP;
 use crate::tui::state::State;
 use crate::tui::theme::Theme;
 use ratatui::buffer::Buffer;
@@ -24,13 +23,13 @@ pub fn draw(buf: &mut Buffer, area: Rect, state: &State, theme: &Theme) {
 
 /// As many hints as there is room for, those of the pane first.
 fn hints(state: &State, room: u16) -> Line<'static> {
-    let rows = state.contexts().into_iter().flat_map(|c| KEYMAP.iter().filter(move |b| b.context == c));
-    let rows = rows.filter(|b| !b.hint.is_empty());
+    let rows = state.contexts().into_iter().flat_map(|c| state.bindings.rows().filter(move |b| b.binding.context == c));
+    let rows = rows.filter(|b| !b.binding.hint.is_empty());
     let mut spans = vec![Span::raw(" ")];
     let mut used = 1;
     for row in rows {
         let key = row.keys[0].to_string();
-        let text = format!(" {}  ", row.hint);
+        let text = format!(" {}  ", row.binding.hint);
         used += key.chars().count() + text.chars().count();
         if used > usize::from(room) {
             break;

@@ -1,0 +1,117 @@
+//! The user's `config.rhai`: keys, colours, how pictures are drawn.
+
+use crate::render::Colormap;
+use crate::tui::{Bindings, Graphics, Paint};
+use anyhow::{Context, Result, anyhow, bail};
+use clap::ValueEnum;
+use rhai::{Dynamic, Engine, Map};
+use std::path::{Path, PathBuf};
+
+/// What it may say.
+const FIELDS: [&str; 4] = ["colors", "graphics", "theme", "keys"];
+
+/// What a person wants of the app.
+#[derive(Clone, Debug, Default)]
+pub struct Config {
+    /// The colours of maps.
+    pub colors: Colormap,
+    /// How pictures are drawn, where the command line does not say.
+    pub graphics: Option<Graphics>,
+    /// The colours of roles.
+    pub theme: Vec<Paint>,
+    /// The keys.
+    pub bindings: Bindings,
+}
+
+/// Reads it where it is: `GRADSCOPE_CONFIG`, else `config.rhai` in the user's configuration folder.
+///
+/// Errors name the file and what would have worked.
+pub fn read() -> Result<Config> {
+    let Some(file) = file().filter(|file| file.exists()) else { return Ok(Config::default()) };
+    let text = std::fs::read_to_string(&file).map_err(anyhow::Error::from);
+    text.and_then(|text| parse(&text)).with_context(|| format!("reading the configuration \"{}\"", file.display()))
+}
+
+fn file() -> Option<PathBuf> {
+    match std::env::var_os("GRADSCOPE_CONFIG") {
+        Some(file) => (!file.is_empty()).then(|| Path::new(&file).into()),
+        None => directories::ProjectDirs::from("", "", "gradscope").map(|d| d.config_dir().join("config.rhai")),
+    }
+}
+
+/// One map, `#{ colors: "viridis", keys: #{ "x": "play" } }`; comments may stand around it.
+fn parse(text: &str) -> Result<Config> {
+    let map = Engine::new_raw().eval_expression::<Map>(text).map_err(|e| anyhow!("it is no map #{{ … }}: {e}"))?;
+    let mut config = Config::default();
+    for (field, value) in &map {
+        match field.as_str() {
+            "colors" => {
+                let known = || Colormap::ALL.map(Colormap::name).join(", ");
+                let name = word("colors", value)?;
+                config.colors =
+                    Colormap::named(&name).with_context(|| format!("no colors \"{name}\"; known are {}", known()))?;
+            }
+            "graphics" => {
+                let name = word("graphics", value)?;
+                config.graphics = Some(
+                    Graphics::from_str(&name, true)
+                        .map_err(|_| anyhow!("no graphics \"{name}\"; known are {}", graphics()))?,
+                );
+            }
+            "theme" => {
+                for (role, color) in pairs("theme", value)? {
+                    config.theme.push(Paint::new(&role, &color).map_err(anyhow::Error::msg)?);
+                }
+            }
+            "keys" => {
+                for (key, action) in pairs("keys", value)? {
+                    config.bindings.bind(&key, &action).map_err(anyhow::Error::msg).context("keys")?;
+                }
+            }
+            other => bail!("nothing is named \"{other}\" there; known are {}", FIELDS.join(", ")),
+        }
+    }
+    Ok(config)
+}
+
+fn graphics() -> String {
+    let names = Graphics::value_variants().iter().filter_map(ValueEnum::to_possible_value);
+    names.map(|v| v.get_name().to_string()).collect::<Vec<_>>().join(", ")
+}
+
+fn word(field: &str, value: &Dynamic) -> Result<String> {
+    value.clone().into_string().map_err(|kind| anyhow!("{field} is a text, got {kind}"))
+}
+
+fn pairs(field: &str, value: &Dynamic) -> Result<Vec<(String, String)>> {
+    let map = value.read_lock::<Map>().with_context(|| format!("{field} is a map #{{ name: \"value\" }}"))?;
+    map.iter().map(|(name, value)| Ok((name.to_string(), word(&format!("{field}.{name}"), value)?))).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_configuration_says_keys_colours_and_graphics() {
+        let text = "// mine\n#{\n  colors: \"viridis\", graphics: \"half\",\n  theme: #{ focus: \"#ff8800\" },\n  keys: #{ \"Ctrl-s\": \"save\" },\n}";
+        let config = parse(text).unwrap();
+        assert_eq!((config.colors.name(), config.graphics), ("viridis", Some(Graphics::Half)));
+        assert_eq!(
+            (config.theme.len(), config.bindings.key_of(crate::tui::keymap::Action::Save).as_str()),
+            (1, "Ctrl-s")
+        );
+    }
+
+    #[test]
+    fn what_is_wrong_is_told_with_what_would_have_worked() {
+        let error = |text: &str| format!("{:#}", parse(text).unwrap_err());
+        assert!(error("#{ colours: \"viridis\" }").contains("known are colors, graphics, theme, keys"));
+        assert!(error("#{ colors: \"virid\" }").contains("viridis"));
+        assert!(error("#{ keys: #{ \"x\": \"plays\" } }").contains("no action \"plays\""));
+        assert!(error("#{ theme: #{ focus: \"orangy\" } }").contains("no color \"orangy\""));
+        assert!(error("#{ theme: #{ fokus: \"red\" } }").contains("known are focus"));
+        assert!(error("#{\n colors: \n").contains("line"), "{}", error("#{\n colors: \n"));
+        assert!(error("#{ colors: 3 }").contains("colors is a text, got i64"));
+    }
+}
