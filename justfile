@@ -26,3 +26,8 @@ bench *ARGS:
 # The documentation of the crate
 doc:
     cargo doc --no-deps --open
+
+# Drives the app in real terminals and compares their photographs.
+terminals:
+    cargo build --release
+    python3 tests/terminal/run.py

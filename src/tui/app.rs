@@ -5,7 +5,7 @@ use super::input::{Input, Reader};
 use super::msg::{Effect, Msg};
 use super::panels;
 use super::picture::{Painted, Stage};
-use super::screen::{Screen, restore};
+use super::screen::{self, Screen, restore};
 use super::signals::{self, Signal};
 use super::state::State;
 use super::theme::Theme;
@@ -48,6 +48,8 @@ pub struct App<F> {
     pub reader: Reader,
     /// Where commands go.
     pub ask: F,
+    /// Pixels of a cell, as the system said last.
+    pub cell: Option<(u16, u16)>,
     /// When it began.
     pub start: Instant,
 }
@@ -105,6 +107,7 @@ impl<F: Fn(Command)> App<F> {
         match happening {
             Happening::Msg(msg) => {
                 if let Msg::Resize(..) = msg {
+                    self.measure_cells();
                     self.stage.forget();
                 }
                 return self.follow(msg);
@@ -115,6 +118,14 @@ impl<F: Fn(Command)> App<F> {
             Happening::WorkerGone => bail!("the worker ended before the app did"),
         }
         Ok(Flow::On)
+    }
+
+    /// A cell has other pixels when the letters were made larger or smaller.
+    fn measure_cells(&mut self) {
+        let now = screen::cell();
+        if let Some(cell) = now.filter(|_| now != self.cell) {
+            (self.cell, self.stage.cell) = (now, cell);
+        }
     }
 
     fn follow(&mut self, msg: Msg) -> Result<Flow> {

@@ -122,8 +122,17 @@ fn run_in_terminal(options: &Options, ask: impl Fn(Command), updates: Receiver<U
         ..State::new(size.width, size.height)
     };
     screen.redraw()?;
-    App { state, theme: Theme::new(depth).painted(&options.theme), stage, screen, reader, ask, start: Instant::now() }
-        .run(&inbox)
+    App {
+        state,
+        theme: Theme::new(depth).painted(&options.theme),
+        stage,
+        screen,
+        reader,
+        ask,
+        cell: screen::cell(),
+        start: Instant::now(),
+    }
+    .run(&inbox)
 }
 
 /// A stage whose pictures are made on a thread of their own.
@@ -180,9 +189,7 @@ fn painter(wish: Graphics, caps: &probe::Caps, place: probe::Place, depth: Depth
 
 /// What the terminal says, else what the system says, else what is usual.
 fn cell_size(caps: &probe::Caps) -> (u16, u16) {
-    let system = crossterm::terminal::window_size().ok();
-    let system = system.map(|s| (s.width / s.columns.max(1), s.height / s.rows.max(1)));
-    caps.cell.or(system.filter(|(w, h)| *w > 0 && *h > 0)).unwrap_or((8, 16))
+    caps.cell.or_else(screen::cell).unwrap_or((8, 16))
 }
 
 /// How pictures are drawn, in a word.

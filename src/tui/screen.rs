@@ -34,6 +34,13 @@ static TAKEN: AtomicBool = AtomicBool::new(false);
 /// Pictures of kitty's protocol that must be taken away: the first id, and how many; 0 when there are none.
 static PICTURES: (AtomicU32, AtomicU32) = (AtomicU32::new(0), AtomicU32::new(0));
 
+/// Pixels of a cell, across and down, where the system knows.
+pub fn cell() -> Option<(u16, u16)> {
+    let size = crossterm::terminal::window_size().ok()?;
+    let cell = (size.width / size.columns.max(1), size.height / size.rows.max(1));
+    Some(cell).filter(|(w, h)| *w > 0 && *h > 0)
+}
+
 impl Screen {
     /// Takes the terminal over.
     pub fn enter() -> Result<Self> {
