@@ -1,4 +1,5 @@
-//! The loop: waits for what happens, lets it change the state, does what follows, draws at most thirty times a second.
+//! The loop: waits for what happens, lets it change the state, does what follows; draws at once what a person does, and
+//! what the worker says at most thirty times a second.
 
 use super::editor;
 use super::input::{Input, Reader};
@@ -72,11 +73,12 @@ impl<F: Fn(Command)> App<F> {
     pub fn run(&mut self, inbox: &Receiver<Happening>) -> Result<()> {
         let mut dirty = true;
         let mut drawn = Instant::now() - FRAME;
+        let mut pressed = false;
         loop {
-            if dirty && drawn.elapsed() >= FRAME {
+            if dirty && (pressed || drawn.elapsed() >= FRAME) {
                 self.draw()?;
                 drawn = Instant::now();
-                dirty = false;
+                (dirty, pressed) = (false, false);
             }
             let next = match inbox.recv_timeout(self.patience(dirty, drawn)) {
                 Ok(next) => next,
@@ -84,6 +86,7 @@ impl<F: Fn(Command)> App<F> {
                 Err(RecvTimeoutError::Disconnected) => return Ok(()),
             };
             for happening in std::iter::once(next).chain(inbox.try_iter()) {
+                pressed |= matches!(happening, Happening::Msg(Msg::Key(_) | Msg::Paste(_) | Msg::Mouse(..)));
                 if self.happen(happening)? == Flow::Over {
                     return Ok(());
                 }
