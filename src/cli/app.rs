@@ -95,14 +95,10 @@ fn restored(host: &Host, file: &Path, opened: Opened) -> Result<(Session, Pictur
 /// Where a session of this name is kept: below `GRADSCOPE_STATE`, else the user's folder for such; none where that is empty.
 fn file(name: Option<&str>) -> Result<Option<PathBuf>> {
     let name = name.unwrap_or(LAST);
-    let plain = |c: char| c.is_ascii_alphanumeric() || "-_".contains(c);
-    if name.is_empty() || !name.chars().all(plain) {
+    if !usage::is_plain(name) {
         return Err(usage::usage(anyhow!("--session {name}: letters, digits, - and _ only")));
     }
-    let folder = match std::env::var_os("GRADSCOPE_STATE") {
-        Some(folder) => (!folder.is_empty()).then(|| PathBuf::from(folder)),
-        None => directories::ProjectDirs::from("", "", "gradscope")
-            .map(|d| d.state_dir().unwrap_or_else(|| d.data_local_dir()).join("sessions")),
-    };
+    let folder =
+        open::place("GRADSCOPE_STATE", |d| d.state_dir().unwrap_or_else(|| d.data_local_dir()).join("sessions"));
     Ok(folder.map(|folder| folder.join(format!("{name}.json"))))
 }

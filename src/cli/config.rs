@@ -1,11 +1,11 @@
 //! The user's `config.rhai`: keys, colours, how pictures are drawn.
 
+use super::open::place;
 use crate::render::Colormap;
 use crate::tui::{Bindings, Graphics, Paint};
 use anyhow::{Context, Result, anyhow, bail};
 use clap::ValueEnum;
 use rhai::{Dynamic, Engine, Map};
-use std::path::{Path, PathBuf};
 
 /// What it may say.
 const FIELDS: [&str; 4] = ["colors", "graphics", "theme", "keys"];
@@ -27,16 +27,10 @@ pub struct Config {
 ///
 /// Errors name the file and what would have worked.
 pub fn read() -> Result<Config> {
-    let Some(file) = file().filter(|file| file.exists()) else { return Ok(Config::default()) };
+    let file = place("GRADSCOPE_CONFIG", |d| d.config_dir().join("config.rhai"));
+    let Some(file) = file.filter(|file| file.exists()) else { return Ok(Config::default()) };
     let text = std::fs::read_to_string(&file).map_err(anyhow::Error::from);
     text.and_then(|text| parse(&text)).with_context(|| format!("reading the configuration \"{}\"", file.display()))
-}
-
-fn file() -> Option<PathBuf> {
-    match std::env::var_os("GRADSCOPE_CONFIG") {
-        Some(file) => (!file.is_empty()).then(|| Path::new(&file).into()),
-        None => directories::ProjectDirs::from("", "", "gradscope").map(|d| d.config_dir().join("config.rhai")),
-    }
 }
 
 /// One map, `#{ colors: "viridis", keys: #{ "x": "play" } }`; comments may stand around it.

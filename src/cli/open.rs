@@ -11,6 +11,7 @@ use crate::script::host::Host;
 use crate::script::message::Report;
 use crate::script::session::Session;
 use anyhow::{Context, Result, anyhow, bail, ensure};
+use directories::ProjectDirs;
 use std::path::PathBuf;
 
 /// The network that the program brings along.
@@ -24,17 +25,17 @@ pub fn host(scripts: &Scripts) -> Result<Host> {
         }
     }
     let host = Host::new(Folders::plugins(scripts.plugins.as_deref()), Folders::models(scripts.models.as_deref()));
-    if let Some(folder) = cache() {
+    if let Some(folder) = place("GRADSCOPE_CACHE", |d| d.cache_dir().into()) {
         host.guard().keep_in(folder);
     }
     Ok(host)
 }
 
-/// The folder for what is worth keeping: `GRADSCOPE_CACHE`, else the user's; none where that is empty.
-fn cache() -> Option<PathBuf> {
-    match std::env::var_os("GRADSCOPE_CACHE") {
-        Some(folder) => (!folder.is_empty()).then(|| folder.into()),
-        None => directories::ProjectDirs::from("", "", "gradscope").map(|d| d.cache_dir().to_path_buf()),
+/// Where something is kept: as this variable of the environment says, else among the user's folders; none where it is empty.
+pub fn place(variable: &str, own: impl Fn(&ProjectDirs) -> PathBuf) -> Option<PathBuf> {
+    match std::env::var_os(variable) {
+        Some(place) => (!place.is_empty()).then(|| place.into()),
+        None => ProjectDirs::from("", "", "gradscope").map(|dirs| own(&dirs)),
     }
 }
 

@@ -27,3 +27,8 @@ pub fn sentence(error: &anyhow::Error) -> String {
         None => Report::plain(error).message,
     }
 }
+
+/// Whether a name that becomes a file's is letters, digits, - and _ only.
+pub fn is_plain(name: &str) -> bool {
+    !name.is_empty() && name.chars().all(|c| c.is_ascii_alphanumeric() || "-_".contains(c))
+}

@@ -2,7 +2,7 @@
 
 use super::args::{New, Scripts, Start};
 use super::draw::print;
-use super::usage::usage;
+use super::usage::{is_plain, usage};
 use crate::data::write_whole;
 use anyhow::{Context, Result, anyhow};
 use std::path::{Path, PathBuf};
@@ -15,8 +15,7 @@ const ATTACK: &str = include_str!("attack.rhai");
 /// Writes `NAME.rhai` into `--plugins`, or `./plugins`; never over a file that is there.
 pub fn new(scripts: &Scripts, args: &New) -> Result<ExitCode> {
     let name = args.name.strip_suffix(".rhai").unwrap_or(&args.name);
-    let plain = |c: char| c.is_ascii_alphanumeric() || "-_".contains(c);
-    if name.is_empty() || !name.chars().all(plain) {
+    if !is_plain(name) {
         return Err(usage(anyhow!("\"{name}\" is no name of a method: letters, digits, - and _ only")));
     }
     let folder = scripts.plugins.clone().unwrap_or_else(|| PathBuf::from("plugins"));
