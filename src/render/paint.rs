@@ -5,19 +5,19 @@ use super::colormap::Colormap;
 use super::figure::{Array, Body, Figure, Scale};
 use super::scale::{Range, range};
 use super::signal::{is_signal, scope, traces};
+use super::tint::Tint;
 use super::wall::Wall;
 use image::imageops::{FilterType, resize};
 use image::{Rgb, RgbImage};
 
-/// How much of the colours lies over the picture below a map.
-const STRENGTH: f32 = 0.6;
 /// What a value that is no number looks like.
 const NOT_A_NUMBER: Rgb<u8> = Rgb([255, 0, 255]);
 /// Maps smaller than this are enlarged, so that their cells are seen.
 const LEAST: u32 = 128;
 
-/// A figure as a picture, maps in `colors` unless their zero stands in the middle; none for words and tables.
-pub fn paint(figure: &Figure, colors: Colormap) -> Option<RgbImage> {
+/// A figure as a picture, maps in the colours of `tint` unless their zero stands in the middle; none for words and tables.
+pub fn paint(figure: &Figure, tint: impl Into<Tint>) -> Option<RgbImage> {
+    let Tint { colors, strength } = tint.into();
     match &figure.body {
         Body::Map { values, over, .. } => {
             let (values, range) = (plane(values), range(figure)?);
@@ -27,7 +27,7 @@ pub fn paint(figure: &Figure, colors: Colormap) -> Option<RgbImage> {
                     let columns: Vec<_> = map(&values, range, colors).pixels().copied().collect();
                     scope(over.as_ref().filter(|picture| is_signal(picture)), Some(&columns))
                 }
-                Some(picture) => overlay(&values, range, colors, &rgb(picture)?),
+                Some(picture) => overlay(&map(&values, range, colors), strength, &rgb(picture)?),
                 None => enlarged(map(&values, range, colors), LEAST),
             })
         }
@@ -80,12 +80,12 @@ pub(super) fn map(values: &Array, range: Range, colors: Colormap) -> RgbImage {
 }
 
 /// Colours over a picture in grey; where the map says nothing, the picture is seen.
-fn overlay(values: &Array, range: Range, colors: Colormap, picture: &RgbImage) -> RgbImage {
-    let mut image = resize(&map(values, range, colors), picture.width(), picture.height(), FilterType::Triangle);
+fn overlay(map: &RgbImage, strength: f32, picture: &RgbImage) -> RgbImage {
+    let mut image = resize(map, picture.width(), picture.height(), FilterType::Triangle);
     for (pixel, below) in image.pixels_mut().zip(picture.pixels()) {
         let [r, g, b] = below.0.map(f32::from);
         let grey = 0.299 * r + 0.587 * g + 0.114 * b;
-        pixel.0 = pixel.0.map(|c| (STRENGTH * f32::from(c) + (1.0 - STRENGTH) * grey).round() as u8);
+        pixel.0 = pixel.0.map(|c| (strength * f32::from(c) + (1.0 - strength) * grey).round() as u8);
     }
     image
 }

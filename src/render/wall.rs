@@ -31,16 +31,60 @@ pub(super) struct Wall<'a> {
     pub captions: &'a [String],
 }
 
+/// Where tiles stand, in pixels.
+struct Plan {
+    count: usize,
+    /// Width and height of a tile.
+    size: (usize, usize),
+    /// How many times as large as its values a tile is.
+    times: usize,
+    gap: usize,
+    columns: usize,
+    rows: usize,
+    /// What words below a tile take.
+    below: usize,
+}
+
+impl Plan {
+    fn of(tiles: &Array, columns: usize, captions: &[String]) -> Option<Self> {
+        let [count, .., h, w] = tiles.shape[..] else { return None };
+        // Letters are of a fixed size, so that tiles with words below are enlarged before, not behind.
+        let times = if captions.is_empty() { 1 } else { CAPTIONED.div_ceil(h.max(w).max(1)) };
+        let size = (w * times, h * times);
+        let lines = captions.iter().map(|c| c.lines().count()).max().unwrap_or(0);
+        let gap = 1 + size.0.max(size.1) / 24;
+        let below = if lines > 0 { lines * LINE as usize + gap } else { 0 };
+        let (columns, rows) = grid(count, columns);
+        Some(Self { count, size, times, gap, columns, rows, below })
+    }
+}
+
+/// The tile at a place of the wall, and the place in that tile; all places in `[0, 1)`.
+pub(super) fn tile_at(
+    tiles: &Array,
+    columns: usize,
+    captions: &[String],
+    (x, y): (f32, f32),
+) -> Option<(usize, (f32, f32))> {
+    let plan = Plan::of(tiles, columns, captions)?;
+    let ((w, h), gap) = (plan.size, plan.gap);
+    let along = |part: f32, count: usize, step: usize| {
+        let pixel = part * (count * step + gap) as f32 - gap as f32;
+        (pixel >= 0.0).then(|| ((pixel / step as f32) as usize, pixel % step as f32))
+    };
+    let (column, left) = along(x, plan.columns, w + gap)?;
+    let (row, top) = along(y, plan.rows, h + plan.below + gap)?;
+    let (place, tile) = ((left / w as f32, top / h as f32), row * plan.columns + column);
+    (place.0 < 1.0 && place.1 < 1.0 && tile < plan.count).then_some((tile, place))
+}
+
 impl Wall<'_> {
     pub fn paint(&self, marked: Option<usize>, colors: Colormap) -> RgbImage {
-        let [count, .., h, w] = self.tiles.shape[..] else { return RgbImage::new(1, 1) };
-        // Letters are of a fixed size, so that tiles with words below are enlarged before, not behind.
-        let times = if self.captions.is_empty() { 1 } else { CAPTIONED.div_ceil(h.max(w).max(1)) };
-        let (h, w) = (h * times, w * times);
-        let lines = self.captions.iter().map(|c| c.lines().count()).max().unwrap_or(0);
-        let gap = 1 + h.max(w) / 24;
-        let below = if lines > 0 { lines * LINE as usize + gap } else { 0 };
-        let (columns, rows) = grid(count, self.columns);
+        let Some(Plan { count, size: (w, h), times, gap, columns, rows, below, .. }) =
+            Plan::of(self.tiles, self.columns, self.captions)
+        else {
+            return RgbImage::new(1, 1);
+        };
         let size = |tiles: usize, side: usize| (tiles * (side + gap) + gap) as u32;
         let mut wall = RgbImage::from_pixel(size(columns, w), size(rows, h + below), GAP);
         let place =

@@ -3,6 +3,7 @@
 use super::answer::headline;
 use super::branching;
 use super::change;
+use super::gaze;
 use super::keymap::Action;
 use super::look;
 use super::msg::Effect;
@@ -46,6 +47,14 @@ pub fn act(state: &mut State, action: Action) -> Vec<Effect> {
         Action::Left => sideways(state, -1),
         Action::Right => sideways(state, 1),
         Action::Look(by) => turn_look(state, by),
+        Action::Enlarge(by) => gaze::enlarge(state, by),
+        Action::Whole => {
+            state.lens.reset();
+            Vec::new()
+        }
+        Action::Inspect => gaze::inspect(state),
+        Action::Scale => gaze::turn_scale(state),
+        Action::Strength(by) => gaze::strengthen(state, by),
         Action::Change(by) => {
             alter(state, |kind, value, names, classes| change::notched(kind, value, by, names, classes))
         }
@@ -120,7 +129,7 @@ pub fn step_cursor(state: &mut State, pane: Pane, by: i32) -> Vec<Effect> {
         Pane::Parameters => state.param_list.step(by, state.params().len()),
         Pane::Classes => state.class_list.step(by, state.classes().len()),
         Pane::Log => state.log_back = state.log_back.saturating_add_signed(by as isize).min(state.log.len()),
-        Pane::Figures => return turn_look(state, by.signum()),
+        Pane::Figures => return look_aside(state, 0, by.signum()),
         Pane::Curves => return turn_curve(state, by.signum()),
     }
     Vec::new()
@@ -191,6 +200,7 @@ fn sideways(state: &mut State, by: i32) -> Vec<Effect> {
         Pane::Layers => fold(state, by < 0),
         Pane::Parameters => act(state, Action::Change(by)),
         Pane::Curves => turn_curve(state, by),
+        Pane::Figures => look_aside(state, by, 0),
         _ => turn_look(state, by),
     }
 }
@@ -209,6 +219,14 @@ fn fold(state: &mut State, folded: bool) -> Vec<Effect> {
         state.layer_list.go(place.unwrap_or(state.layer_list.cursor));
     }
     Vec::new()
+}
+
+/// Moves over an enlarged picture, or turns to another view.
+fn look_aside(state: &mut State, x: i32, y: i32) -> Vec<Effect> {
+    match gaze::go(state, x, y) {
+        true => Vec::new(),
+        false => turn_look(state, x + y),
+    }
 }
 
 fn turn_look(state: &mut State, by: i32) -> Vec<Effect> {
@@ -337,6 +355,8 @@ fn escape(state: &mut State) -> Vec<Effect> {
     }
     if let Some(fault) = state.fault.take() {
         state.say(format!("closed: {}", headline(&fault.report)));
+    } else if state.lens.mark.is_some() || state.lens.zoom > 1.0 {
+        state.lens.reset();
     } else if state.zoomed {
         state.zoomed = false;
     } else {

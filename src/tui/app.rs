@@ -113,7 +113,7 @@ impl<F: Fn(Command)> App<F> {
                     self.measure_cells();
                     self.stage.forget();
                 }
-                return self.follow(msg);
+                return self.follow(self.on_picture(msg));
             }
             Happening::Painted(slot, painted) => self.stage.take(slot, painted),
             Happening::Answered => self.stage.answered(),
@@ -121,6 +121,13 @@ impl<F: Fn(Command)> App<F> {
             Happening::WorkerGone => bail!("the worker ended before the app did"),
         }
         Ok(Flow::On)
+    }
+
+    /// What is done with the mouse on a picture is told as its place there.
+    fn on_picture(&self, msg: Msg) -> Msg {
+        let Msg::Mouse(mouse, column, row) = msg else { return msg };
+        let place = self.stage.hit(column, row).filter(|_| self.state.popup.is_none());
+        place.map_or(msg, |(x, y)| Msg::Pointed(mouse, x, y))
     }
 
     /// A cell has other pixels when the letters were made larger or smaller.

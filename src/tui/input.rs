@@ -124,11 +124,12 @@ impl Filter {
     fn mouse(&mut self, kind: MouseEventKind, column: u16, row: u16, now: Instant) -> Option<Input> {
         let mouse = match kind {
             MouseEventKind::Down(MouseButton::Left) => Mouse::Press,
+            MouseEventKind::Drag(MouseButton::Left) => Mouse::Drag,
             MouseEventKind::ScrollUp => Mouse::WheelUp,
             MouseEventKind::ScrollDown => Mouse::WheelDown,
             _ => return None,
         };
-        if mouse != Mouse::Press {
+        if matches!(mouse, Mouse::WheelUp | Mouse::WheelDown) {
             if self.wheel.is_some_and(|last| now.duration_since(last) < WHEEL) {
                 return None;
             }

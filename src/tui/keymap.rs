@@ -1,5 +1,6 @@
 //! The keymap: one table of what every key does where, from which help and hints are made.
 
+pub use super::action::Action;
 use std::fmt;
 
 /// A key as the table names it.
@@ -66,113 +67,6 @@ pub enum Context {
     Help,
 }
 
-/// What a key asks for.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub enum Action {
-    /// Leave the program.
-    Quit,
-    /// Give up what is being computed, or leave when nothing is.
-    Interrupt,
-    /// Close what is open, or give up what is being computed.
-    Escape,
-    /// Open the help.
-    Help,
-    /// Draw the whole screen anew.
-    Redraw,
-    /// Put the program to sleep, as a shell does.
-    Suspend,
-    /// Go to the pane of this number, from 1.
-    Pane(u8),
-    /// Go to the next pane.
-    NextPane,
-    /// Go to the pane before.
-    LastPane,
-    /// Let the pane fill the screen, or no more.
-    Zoom,
-    /// Move the cursor by this many rows.
-    Move(i32),
-    /// Move the cursor by this many half pages.
-    Page(i32),
-    /// Move the cursor to the first row.
-    Top,
-    /// Move the cursor to the last row.
-    Bottom,
-    /// Do what the row under the cursor is for.
-    Choose,
-    /// Fold, or the one before.
-    Left,
-    /// Unfold, or the next one.
-    Right,
-    /// Step by itself, or stop doing so.
-    Play,
-    /// This many steps on (or back).
-    Step(i32),
-    /// To the first step.
-    First,
-    /// To the last step that is kept.
-    Last,
-    /// Begin a branch here.
-    Fork,
-    /// Open the next branch.
-    Branch(i32),
-    /// Show this branch beside another, or alone.
-    Compare,
-    /// Start the method again.
-    Restart,
-    /// Give up what is being computed.
-    Cancel,
-    /// Change the parameter under the cursor by this many notches.
-    Change(i32),
-    /// Change it tenfold.
-    Tenfold(i32),
-    /// Put its default back.
-    Default,
-    /// Put all defaults back.
-    Defaults,
-    /// Choose a method from a list.
-    PickMethod,
-    /// Choose a layer from a list.
-    PickLayer,
-    /// Choose the target class from a list.
-    PickTarget,
-    /// Choose a model from a list.
-    PickModel,
-    /// Ask for a picture.
-    OpenPicture,
-    /// Choose the colours of maps from a list.
-    PickColors,
-    /// Turn to the next view of the figures (or the one before).
-    Look(i32),
-    /// Ask where to write the figures.
-    Save,
-    /// Open the script in an editor.
-    Edit,
-    /// Narrow a list down.
-    Filter,
-    /// Type a command.
-    CommandLine,
-    /// Show the log alone.
-    ShowLog,
-    /// Complete what is typed.
-    Complete,
-    /// Take what is typed or chosen.
-    Accept,
-    /// Delete the character to the left.
-    Rub,
-    /// Delete the character to the right.
-    Delete,
-    /// Delete the word to the left.
-    RubWord,
-    /// Delete the line.
-    RubLine,
-    /// Move within the line.
-    Cursor(i32),
-    /// To the start of the line.
-    LineStart,
-    /// To the end of the line.
-    LineEnd,
-}
-
 /// One row of the table.
 #[derive(Clone, Copy, Debug)]
 pub struct Binding {
@@ -213,8 +107,8 @@ pub const KEYMAP: &[Binding] = &[
     row(C::Layers, &[K::Left], A::Left, "Layers", "fold", ""),
     row(C::Layers, &[K::Right], A::Right, "Layers", "unfold", ""),
     row(C::Figures, &[K::Enter], A::Choose, "Figures", "fill the screen, or no more", "zoom"),
-    row(C::Figures, &[K::Left], A::Left, "Figures", "the view before", ""),
-    row(C::Figures, &[K::Right], A::Right, "Figures", "the next view", ""),
+    row(C::Figures, &[K::Left], A::Left, "Figures", "view before; enlarged: move", ""),
+    row(C::Figures, &[K::Right], A::Right, "Figures", "next view; enlarged: move", ""),
     row(C::Parameters, &[K::Enter], A::Choose, "Parameters", "choose or type a value", "type"),
     row(C::Parameters, &[K::Left], A::Left, "Parameters", "less", ""),
     row(C::Parameters, &[K::Right], A::Right, "Parameters", "more", ""),
@@ -252,6 +146,13 @@ pub const KEYMAP: &[Binding] = &[
     row(C::Everywhere, &[K::Char('w')], A::Look(1), "Look", "next view of the figures", "view"),
     row(C::Everywhere, &[K::Char('W')], A::Look(-1), "Look", "view before", ""),
     row(C::Everywhere, &[K::Char('c')], A::PickColors, "Look", "colours of maps", ""),
+    row(C::Everywhere, &[K::Char('y')], A::Scale, "Look", "scale of maps", ""),
+    row(C::Everywhere, &[K::Char('(')], A::Strength(-1), "Look", "less map, more picture", ""),
+    row(C::Everywhere, &[K::Char(')')], A::Strength(1), "Look", "more map, less picture", ""),
+    row(C::Everywhere, &[K::Char('+'), K::Char('=')], A::Enlarge(1), "Look", "enlarge", ""),
+    row(C::Everywhere, &[K::Char('-')], A::Enlarge(-1), "Look", "less", ""),
+    row(C::Everywhere, &[K::Char('0')], A::Whole, "Look", "whole pictures", ""),
+    row(C::Everywhere, &[K::Char('I')], A::Inspect, "Look", "read values (arrows, mouse)", ""),
     row(C::Everywhere, &[K::Char('z')], A::Zoom, "Look", "pane fills the screen", ""),
     row(C::Everywhere, &[K::Char('L')], A::ShowLog, "Look", "log fills the screen", ""),
     row(C::Everywhere, &[K::Ctrl('l')], A::Redraw, "Look", "draw all anew", ""),

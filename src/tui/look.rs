@@ -1,7 +1,7 @@
 //! The views of a method's figures that one can turn to.
 
 use super::state::State;
-use crate::render::{Body, Figure};
+use crate::render::{Body, Figure, rescale};
 use crate::script::message::Frame;
 
 /// Which figures are seen, and how.
@@ -63,9 +63,13 @@ pub fn turned(state: &State, by: i32) -> Option<Look> {
 
 /// What the present view shows.
 pub fn exhibits(state: &State) -> Vec<Exhibit> {
-    if let Some(pair) = beside(state) {
-        return pair;
-    }
+    let mut exhibits = beside(state).unwrap_or_else(|| chosen(state));
+    let mut figures: Vec<_> = exhibits.iter_mut().map(|e| &mut e.figure).collect();
+    rescale(&mut figures, state.lens.scale);
+    exhibits
+}
+
+fn chosen(state: &State) -> Vec<Exhibit> {
     let figures = seen(state);
     let of = |index: usize, figure: &Figure| Exhibit { figure: figure.clone(), id: id(state.run.id, index, false) };
     match present(state) {

@@ -2,6 +2,7 @@
 //! changes the state; the worker is spoken to by messages only.
 
 pub mod msg;
+pub mod action;
 pub mod keymap;
 pub mod bindings;
 pub mod list;
@@ -10,6 +11,7 @@ pub mod branches;
 pub mod picker;
 pub mod prompt;
 pub mod look;
+pub mod lens;
 pub mod state;
 pub mod theme;
 pub mod picture;
@@ -21,7 +23,9 @@ mod answer;
 mod app;
 mod change;
 mod editor;
+mod gaze;
 mod input;
+mod orders;
 mod popup;
 mod probe;
 mod screen;
@@ -31,10 +35,11 @@ pub use bindings::Bindings;
 pub use picture::Painter;
 pub use theme::{Depth, Paint};
 
-use crate::render::Colormap;
+use crate::render::{Colormap, Tint};
 use crate::script::message::{Command, Update};
 use anyhow::{Context, Result, bail};
 use app::{App, Happening};
+use lens::Lens;
 use picture::cells::Blocks;
 use picture::kitty::Placing;
 use picture::{Stage, encode};
@@ -118,7 +123,7 @@ fn run_in_terminal(options: &Options, ask: impl Fn(Command), updates: Receiver<U
         asked: options.asked,
         painter: name(painter),
         bindings: options.bindings.clone(),
-        colors: options.maps,
+        lens: Lens { tint: Tint::from(options.maps), ..Lens::default() },
         ..State::new(size.width, size.height)
     };
     screen.redraw()?;

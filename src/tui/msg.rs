@@ -13,6 +13,8 @@ pub enum Msg {
     Paste(String),
     /// Something was done with the mouse at this column and row, from 0.
     Mouse(Mouse, u16, u16),
+    /// Something was done with the mouse at this place of a picture, 0 to 1 from the left and from the top of what is seen.
+    Pointed(Mouse, f32, f32),
     /// The terminal has this many columns and rows now.
     Resize(u16, u16),
     /// The worker has something to say.
@@ -32,6 +34,8 @@ pub enum Msg {
 pub enum Mouse {
     /// The left button was pressed.
     Press,
+    /// The mouse was moved with the button held.
+    Drag,
     /// The wheel was turned up.
     WheelUp,
     /// The wheel was turned down.

@@ -3,9 +3,10 @@
 use super::act;
 use super::keymap::{Action, Key};
 use super::msg::{Effect, Mouse};
+use super::orders;
 use super::panels::layout;
-use super::picker::{Choice, Item, Picker, score};
-use super::prompt::{self, Order, Prompt};
+use super::picker::{Choice, Item, Picker};
+use super::prompt::{self, Prompt};
 use super::state::{Pane, Popup, State};
 use crate::render::Colormap;
 use crate::script::message::{Command, ParamKind, ParamRow};
@@ -114,6 +115,7 @@ pub fn point(state: &mut State, mouse: Mouse, column: u16, row: u16) -> Vec<Effe
         Mouse::WheelUp => return act(state, Action::Move(-1)),
         Mouse::WheelDown => return act(state, Action::Move(1)),
         Mouse::Press => layout::picker_row(state, column, row),
+        Mouse::Drag => return Vec::new(),
     };
     match (&mut state.popup, by) {
         (Some(Popup::Picker(picker)), Some(row)) if picker.list.offset + row < picker.hits.len() => {
@@ -150,7 +152,7 @@ fn take(state: &mut State, of: &Choice, value: String) -> Vec<Effect> {
         Choice::Target => act::ask(Command::Target(value.parse().ok())),
         Choice::Parameter(name) => act::set(state, name.clone(), value),
         Choice::Colors => {
-            state.colors = Colormap::named(&value).unwrap_or_default();
+            state.lens.tint.colors = Colormap::named(&value).unwrap_or_default();
             Vec::new()
         }
     }
@@ -185,7 +187,7 @@ fn accept(state: &mut State, mut prompt: Prompt) -> Vec<Effect> {
     if prompt.text.trim().is_empty() {
         return Vec::new();
     }
-    match prompt::parse(&prompt.text).and_then(|order| obey(state, order)) {
+    match prompt::parse(&prompt.text).and_then(|order| orders::obey(state, order)) {
         Ok(effects) => effects,
         Err(wrong) => {
             prompt.wrong = Some(wrong);
@@ -193,48 +195,6 @@ fn accept(state: &mut State, mut prompt: Prompt) -> Vec<Effect> {
             Vec::new()
         }
     }
-}
-
-fn obey(state: &mut State, order: Order) -> Result<Vec<Effect>, String> {
-    Ok(match order {
-        Order::Set(name, value) => {
-            let known: Vec<_> = state.params().iter().map(|p| p.name.clone()).collect();
-            if !known.contains(&name) {
-                return Err(format!("no parameter named \"{name}\"; known are {}", known.join(", ")));
-            }
-            act::set(state, name, value)
-        }
-        Order::Model(name, weights) => act::ask(Command::Model { name, weights }),
-        Order::Open(picture) => act::ask(Command::Picture(picture)),
-        Order::Target(text) if text.is_empty() => act::ask(Command::Target(None)),
-        Order::Target(text) => act::ask(Command::Target(Some(class_of(state, &text)?))),
-        Order::Method(name) => act::run_method(state, name),
-        Order::Layer(name) => act::choose_layer(state, name),
-        Order::Colors(name) => {
-            let known = || Colormap::ALL.map(Colormap::name).join(", ");
-            state.colors =
-                Colormap::named(&name).ok_or_else(|| format!("no colours named \"{name}\"; known are {}", known()))?;
-            Vec::new()
-        }
-        Order::Step(step) => act::ask(Command::Seek(step)),
-        Order::Fork => act::ask(Command::Fork),
-        Order::Branch(name) => act::ask(Command::Branch(state.branches.named(&name)?)),
-        Order::Close => act::ask(Command::CloseBranch),
-        Order::Save(folder) => act::ask(Command::Save(folder)),
-        Order::Quit => vec![Effect::Quit],
-    })
-}
-
-/// The class of this number or name; a name may be short if only one class fits best.
-fn class_of(state: &State, text: &str) -> Result<usize, String> {
-    let labels = state.model.as_ref().map_or(&[][..], |m| &m.labels);
-    if let Ok(index) = text.parse::<usize>() {
-        let known = labels.is_empty() || index < labels.len();
-        return known.then_some(index).ok_or_else(|| format!("no class {index}; there are {}", labels.len()));
-    }
-    let exact = labels.iter().position(|l| l.eq_ignore_ascii_case(text));
-    let near = || labels.iter().enumerate().filter_map(|(i, l)| Some((score(text, l)?, i))).max();
-    exact.or_else(|| near().map(|(_, i)| i)).ok_or_else(|| format!("no class named \"{text}\"; t lists them"))
 }
 
 /// Narrows the list down while its filter is typed.
@@ -296,7 +256,7 @@ fn classes(state: &State, of: Choice, title: &str, present: Option<usize>) -> Pi
 
 fn colors(state: &State) -> Picker {
     let items = Colormap::ALL.iter().map(|c| item(c.name(), c.name(), "")).collect();
-    Picker::new(Choice::Colors, "colours of maps", items, state.colors.name())
+    Picker::new(Choice::Colors, "colours of maps", items, state.lens.tint.colors.name())
 }
 
 fn layer_item(state: &State, name: String) -> Item {

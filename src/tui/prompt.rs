@@ -1,7 +1,7 @@
 //! The line at the bottom: editing it, and reading it as a command.
 
 use super::state::State;
-use crate::render::Colormap;
+use crate::render::{Colormap, Rescale};
 use std::path::PathBuf;
 
 /// A line that is being typed.
@@ -30,6 +30,7 @@ pub enum Order {
     Method(String),
     Layer(String),
     Colors(String),
+    Scale(String),
     Step(usize),
     Save(PathBuf),
     Fork,
@@ -47,6 +48,7 @@ pub const ORDERS: &[(&str, &str, &str)] = &[
     ("method", "NAME", "run a method"),
     ("layer", "NAME", "let the method look at this layer"),
     ("colors", "NAME", "draw maps in these colours"),
+    ("scale", "NAME", "scale maps so: own, range, symmetric, percentile, shared"),
     ("step", "N", "go to a step (or just the number)"),
     ("save", "FOLDER", "write the figures"),
     ("fork", "", "begin a branch: go on in two ways"),
@@ -88,6 +90,7 @@ fn read(name: &str, rest: &str) -> Option<Order> {
         "method" => Order::Method(text()?),
         "layer" => Order::Layer(text()?),
         "colors" => Order::Colors(text()?),
+        "scale" => Order::Scale(text()?),
         "step" => Order::Step(rest.parse().ok()?),
         "save" => Order::Save(text()?.into()),
         "fork" => Order::Fork,
@@ -107,6 +110,7 @@ pub fn offers(state: &State, line: &str) -> Vec<String> {
         ["model", _] => state.models.iter().map(|m| m.name.clone()).collect(),
         ["method", _] => state.methods.iter().map(|m| m.name.clone()).collect(),
         ["layer", _] => state.layer_param().map_or_else(Vec::new, |(_, kinds)| state.layers_of(kinds)),
+        ["scale", _] => Rescale::ALL.iter().map(|s| s.name().to_owned()).collect(),
         ["colors", _] => Colormap::ALL.iter().map(|c| c.name().to_owned()).collect(),
         _ => Vec::new(),
     };

@@ -22,11 +22,11 @@ pub struct Screen {
     pub terminal: Terminal<Backend>,
 }
 
-/// Alternate screen, no cursor, mouse buttons and wheel (no motion), bracketed paste.
-const ENTER: &str = "\x1b[?1049h\x1b[2J\x1b[?25l\x1b[?1000h\x1b[?1006h\x1b[?2004h";
+/// Alternate screen, no cursor, mouse buttons and wheel (motion only with a button held), bracketed paste.
+const ENTER: &str = "\x1b[?1049h\x1b[2J\x1b[?25l\x1b[?1002h\x1b[?1006h\x1b[?2004h";
 
 /// The same the other way round; first whatever was being drawn is ended.
-const LEAVE: &str = "\x1b[?2026l\x1b[?2004l\x1b[?1006l\x1b[?1000l\x1b[0m\x1b[2J\x1b[?25h\x1b[?1049l";
+const LEAVE: &str = "\x1b[?2026l\x1b[?2004l\x1b[?1006l\x1b[?1002l\x1b[0m\x1b[2J\x1b[?25h\x1b[?1049l";
 
 /// Whether the terminal is taken over now.
 static TAKEN: AtomicBool = AtomicBool::new(false);

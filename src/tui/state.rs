@@ -3,12 +3,13 @@
 use super::bindings::Bindings;
 use super::branches::Branches;
 use super::keymap::Context;
+use super::lens::Lens;
 use super::list::List;
 use super::look::Look;
 use super::picker::Picker;
 use super::prompt::Prompt;
 use super::tree::Tree;
-use crate::render::{Array, Body, ClassRow, Colormap, Figure};
+use crate::render::{Array, Body, ClassRow, Figure};
 use crate::script::message::{Frame, MethodCard, MethodRow, ModelCard, ModelRow, ParamKind, ParamRow, Report};
 use std::collections::BTreeMap;
 use std::path::PathBuf;
@@ -69,8 +70,8 @@ pub struct State {
     pub look: Look,
     /// Which curves are shown.
     pub curve: usize,
-    /// The colours that maps are drawn in, unless their zero stands in the middle.
-    pub colors: Colormap,
+    /// How pictures are looked at.
+    pub lens: Lens,
     /// How many questions were asked.
     pub asked: u64,
     /// Whether the worker is computing, and since when.

@@ -4,7 +4,7 @@ use super::keymap::{Action, Key};
 use super::msg::{Effect, Mouse, Msg};
 use super::panels::layout;
 use super::state::{Pane, Popup, Rest, State, Tone};
-use super::{act, answer, popup};
+use super::{act, answer, gaze, popup};
 
 /// Lets something happen to the state.
 pub fn update(state: &mut State, msg: Msg) -> Vec<Effect> {
@@ -12,6 +12,7 @@ pub fn update(state: &mut State, msg: Msg) -> Vec<Effect> {
         Msg::Key(key) => press(state, key),
         Msg::Paste(text) => popup::paste(state, &text),
         Msg::Mouse(mouse, column, row) => point(state, mouse, column, row),
+        Msg::Pointed(mouse, x, y) => gaze::point(state, mouse, (x, y)),
         Msg::Resize(columns, rows) => {
             state.size = (columns, rows);
             Vec::new()
@@ -81,12 +82,14 @@ fn point(state: &mut State, mouse: Mouse, column: u16, row: u16) -> Vec<Effect> 
         return popup::point(state, mouse, column, row);
     }
     let areas = layout::areas(state);
-    if mouse == Mouse::Press && areas.scrubber.contains((column, row).into()) {
+    let dragged = matches!(mouse, Mouse::Press | Mouse::Drag);
+    if dragged && areas.scrubber.contains((column, row).into()) {
         return act::seek_at(state, layout::scrubber_place(state, areas.scrubber, column));
     }
     let Some((pane, row)) = areas.at(column, row) else { return Vec::new() };
     match mouse {
         Mouse::Press => click(state, pane, row),
+        Mouse::Drag => Vec::new(),
         Mouse::WheelUp => act::step_cursor(state, pane, -1),
         Mouse::WheelDown => act::step_cursor(state, pane, 1),
     }

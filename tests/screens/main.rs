@@ -3,5 +3,6 @@
 
 mod drawing;
 mod keys;
+mod lens;
 mod session;
 mod stage;

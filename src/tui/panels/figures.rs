@@ -2,7 +2,7 @@
 
 use super::plot::{self, Chartings, Curve};
 use super::{bar, brief, pane, row};
-use crate::render::{self, Bar, Body, Figure, Points, Series};
+use crate::render::{self, Bar, Body, Figure, Points, Rescale, Series};
 use crate::tui::look::{self, Exhibit};
 use crate::tui::picture::Stage;
 use crate::tui::picture::cells::{self, Blocks};
@@ -70,7 +70,7 @@ fn freshness(state: &State, theme: &Theme) -> Span<'static> {
 fn draw_picture(buf: &mut Buffer, tile: Rect, exhibit: &Exhibit, state: &State, theme: &Theme, stage: &mut Stage) {
     let height = caption_height(tile);
     let area = Rect { height: tile.height - height, ..tile };
-    let rect = stage.place(buf, area, exhibit, state.colors).unwrap_or(area);
+    let rect = stage.place(buf, area, exhibit, &state.lens).unwrap_or(area);
     let wide = if rect.width >= 26.min(tile.width) { rect } else { tile };
     let caption = Rect { x: wide.x, y: rect.bottom(), width: wide.width, height };
     picture_caption(buf, caption, &exhibit.figure, state, theme, stage);
@@ -134,22 +134,33 @@ fn shares(area: Rect, pictures: &[Exhibit], others: &[Exhibit]) -> (Rect, Rect) 
 /// Title and size or scale, and below them the colours from the least to the greatest value.
 fn picture_caption(buf: &mut Buffer, area: Rect, figure: &Figure, state: &State, theme: &Theme, stage: &Stage) {
     let range = render::range(figure);
+    let lens = &state.lens;
     let about = match (&range, &figure.body) {
+        (Some(_), _) if lens.scale == Rescale::Shared => "one scale for all".to_owned(),
         (Some(range), _) => range.chosen.to_owned(),
         (None, Body::Montage { .. }) => "each tile on its own scale".to_owned(),
         (None, Body::Image { pixels }) => crate::tui::tree::shape(&pixels.shape),
         _ => String::new(),
     };
+    let zoom = if lens.zoom > 1.0 { format!("×{:.1} ", lens.zoom) } else { String::new() };
+    let reading = lens.mark.and_then(|mark| render::read(figure, mark)).map(|reading| reading.to_string());
+    let read = reading.is_some();
+    let about = format!("{zoom}{}", reading.unwrap_or(about));
     let room = usize::from(area.width).saturating_sub(figure.title.chars().count() + 1);
-    let about = if about.chars().count() <= room { about } else { String::new() };
-    row(buf, area, 0, Line::styled(figure.title.as_str(), theme.strong), Line::styled(about, theme.dim));
+    let (title, about) = match about.chars().count() <= room {
+        true => (figure.title.as_str(), about),
+        false if read => ("", about),
+        false => (figure.title.as_str(), String::new()),
+    };
+    let style = if read { theme.focus } else { theme.dim };
+    row(buf, area, 0, Line::styled(title, theme.strong), Line::styled(about, style));
     let Some(range) = range.filter(|_| area.height > 1) else { return };
     let (low, high) = (format!("{} ", brief(f64::from(range.low))), format!(" {}", brief(f64::from(range.high))));
     row(buf, area, 1, Line::raw(low.as_str()), Line::raw(high.as_str()));
     let taken = (low.chars().count(), high.chars().count());
     let width = usize::from(area.width).saturating_sub(taken.0 + taken.1) as u16;
     let bar = Rect::new(area.x + taken.0 as u16, area.y + 1, width, 1);
-    let colors = render::colorbar(figure, state.colors, 64).unwrap_or_default();
+    let colors = render::colorbar(figure, lens.tint.colors, 64).unwrap_or_default();
     let ramp = RgbImage::from_fn(colors.len() as u32, 1, |x, _| colors[x as usize]);
     cells::paint(buf, bar, &ramp, Blocks::Half, stage.depth);
 }

@@ -28,7 +28,7 @@ pub fn draw(buf: &mut Buffer, area: Rect, state: &State, theme: &Theme) {
     }
     if wide {
         spans.push(Span::styled("  colours ", theme.dim));
-        spans.push(Span::styled(state.colors.name(), theme.strong));
+        spans.push(Span::styled(state.lens.tint.colors.name(), theme.strong));
     }
     if state.branches.count > 1 {
         spans.push(Span::styled("  branch ", theme.dim));

@@ -4,7 +4,8 @@ use super::cells::Blocks;
 use super::sample::Samples;
 use super::{Key, Painter, fit, kitty, sixel};
 use crate::render::{self, Figure};
-use image::RgbImage;
+use crate::tui::lens::Lens;
+use image::{Rgb, RgbImage};
 use ratatui::layout::Rect;
 use std::collections::BTreeMap;
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -67,14 +68,40 @@ fn work(jobs: &Receiver<Job>, done: impl Fn(usize, Painted)) {
 
 /// Makes a picture ready; none for a figure that is no picture.
 pub fn paint(job: &Job) -> Option<Painted> {
-    let image = Arc::new(render::paint(&job.figure, job.key.colors)?);
+    let lens = &job.key.lens;
+    let image = Arc::new(lens.cut(render::paint(&job.figure, lens.tint)?));
     let bytes = match job.painter {
-        Painter::Kitty(..) => Some(kitty::png(&enlarged(&image)).into()),
-        Painter::Sixel => Some(sixel::encode(&fitted(&image, job)).into()),
+        Painter::Kitty(..) => Some(kitty::png(&marked(enlarged(&image), lens)).into()),
+        Painter::Sixel => Some(sixel::encode(&marked(fitted(&image, job), lens)).into()),
         Painter::Iterm => Some(Arc::default()),
         Painter::Cells(Blocks::Quadrant | Blocks::Half | Blocks::Letters) | Painter::Nothing => None,
     };
     Some(Painted { key: job.key, area: job.area, image, bytes })
+}
+
+/// With a ring around the place that is read: dark and light, so that it is seen on everything.
+fn marked(mut image: RgbImage, lens: &Lens) -> RgbImage {
+    let Some((x, y)) = lens.mark.and_then(|mark| lens.seen(mark)) else { return image };
+    let (width, height) = image.dimensions();
+    let middle = (x * width as f32, y * height as f32);
+    let unit = (width.max(height) as f32 / 200.0).max(1.0);
+    let around = (8.0 * unit) as i64;
+    for dy in -around..=around {
+        for dx in -around..=around {
+            let (px, py) = (middle.0 as i64 + dx, middle.1 as i64 + dy);
+            let inside = (0..i64::from(width)).contains(&px) && (0..i64::from(height)).contains(&py);
+            let distance = ((dx * dx + dy * dy) as f32).sqrt() / unit;
+            let color = match distance {
+                d if (4.0..5.5).contains(&d) => Rgb([255; 3]),
+                d if (5.5..7.0).contains(&d) => Rgb([0; 3]),
+                _ => continue,
+            };
+            if inside {
+                image.put_pixel(px as u32, py as u32, color);
+            }
+        }
+    }
+    image
 }
 
 fn enlarged(image: &RgbImage) -> RgbImage {

@@ -13,14 +13,15 @@ pub mod sixel;
 
 pub use encode::{Job, Painted};
 
+use super::lens::Lens;
 use super::look::Exhibit;
 use super::theme::Depth;
-use crate::render::Colormap;
 use cells::Blocks;
 use image::{DynamicImage, RgbImage};
 use kitty::Placing;
 use ratatui::buffer::{Buffer, CellDiffOption};
 use ratatui::layout::Rect;
+use ratatui::style::Color;
 use std::io::{self, Write};
 use std::time::{Duration, Instant};
 
@@ -39,13 +40,13 @@ pub enum Painter {
     Nothing,
 }
 
-/// What is drawn: a figure in some colours.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+/// What is drawn: a figure through a lens.
+#[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Key {
     /// The number of the exhibit.
     pub id: u64,
-    /// The colours of maps.
-    pub colors: Colormap,
+    /// How it is looked at.
+    pub lens: Lens,
 }
 
 /// All pictures of the screen.
@@ -71,6 +72,7 @@ pub struct Stage {
 struct Slot {
     painted: Option<Painted>,
     asked: Option<(Key, (u16, u16))>,
+    placed: Option<Rect>,
     wanted: Option<Rect>,
     shown: Option<(Rect, Key)>,
     turn: bool,
@@ -108,11 +110,11 @@ impl Stage {
         self.used = 0;
         self.cover = cover;
         self.holding = self.must_wait();
-        self.slots.iter_mut().for_each(|slot| slot.wanted = None);
+        self.slots.iter_mut().for_each(|slot| (slot.wanted, slot.placed) = (None, None));
     }
 
     /// Puts a picture into an area, as large as fits, and says where; none as long as there is none.
-    pub fn place(&mut self, buf: &mut Buffer, area: Rect, exhibit: &Exhibit, colors: Colormap) -> Option<Rect> {
+    pub fn place(&mut self, buf: &mut Buffer, area: Rect, exhibit: &Exhibit, lens: &Lens) -> Option<Rect> {
         if area.is_empty() || self.painter == Painter::Nothing {
             return None;
         }
@@ -121,7 +123,7 @@ impl Stage {
         if self.slots.len() < self.used {
             self.slots.push(Slot::default());
         }
-        self.request(index, area, exhibit, colors);
+        self.request(index, area, exhibit, lens);
         let painted = self.slots[index].painted.clone()?;
         let rect = fit((painted.image.width(), painted.image.height()), area, self.cell);
         let covered = self.cover.is_some_and(|c| c.intersects(rect));
@@ -137,7 +139,18 @@ impl Stage {
             }
             _ => cells::paint(buf, rect, &painted.image, Blocks::Quadrant, self.depth),
         }
+        self.slots[index].placed = Some(rect);
+        if let (true, Some(place)) = (self.slots[index].wanted.is_none(), lens.mark.and_then(|mark| lens.seen(mark))) {
+            turn_over(buf, rect, place);
+        }
         Some(rect)
+    }
+
+    /// The place in the picture at this cell, 0 to 1 from the left and from the top of what is seen.
+    pub fn hit(&self, column: u16, row: u16) -> Option<(f32, f32)> {
+        let rect = self.slots.iter().filter_map(|slot| slot.placed).find(|r| r.contains((column, row).into()))?;
+        let part = |at: u16, from: u16, size: u16| (f32::from(at - from) + 0.5) / f32::from(size);
+        Some((part(column, rect.x, rect.width), part(row, rect.y, rect.height)))
     }
 
     /// Ends a frame: cells below pictures that stand are left alone, those below a picture that leaves are drawn anew.
@@ -201,8 +214,8 @@ impl Stage {
         self.base..self.base + IDS
     }
 
-    fn request(&mut self, index: usize, area: Rect, exhibit: &Exhibit, colors: Colormap) {
-        let key = Key { id: exhibit.id, colors };
+    fn request(&mut self, index: usize, area: Rect, exhibit: &Exhibit, lens: &Lens) {
+        let key = Key { id: exhibit.id, lens: *lens };
         let asked = Some((key, (area.width, area.height)));
         if self.slots[index].asked == asked {
             return;
@@ -317,6 +330,14 @@ pub fn fit((width, height): (u32, u32), area: Rect, cell: (u16, u16)) -> Rect {
         |pixels: u32, of: u16, most: u16| ((f64::from(pixels) * scale / f64::from(of)).round() as u16).clamp(1, most);
     let (columns, rows) = (cells(width, cell.0, area.width), cells(height, cell.1, area.height));
     Rect::new(area.x + (area.width - columns) / 2, area.y + (area.height - rows) / 2, columns, rows)
+}
+
+/// Marks the cell at a place of a picture that is made of cells.
+fn turn_over(buf: &mut Buffer, rect: Rect, (x, y): (f32, f32)) {
+    let at = |part: f32, from: u16, size: u16| from + (part * f32::from(size)) as u16;
+    if let Some(cell) = buf.cell_mut((at(x, rect.x, rect.width), at(y, rect.y, rect.height))) {
+        cell.set_symbol("◎").set_fg(Color::White).set_bg(Color::Black);
+    }
 }
 
 fn mark(buf: &mut Buffer, rect: Rect, option: CellDiffOption) {

@@ -1,0 +1,93 @@
+//! What a figure says at one place.
+
+use super::figure::{Array, Body, Figure};
+use super::paint::plane;
+use super::text::brief;
+use super::wall;
+
+/// Values at a place.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Reading {
+    /// Column and row among the figure's own values, from 0.
+    pub at: (usize, usize),
+    /// The tile of a montage, from 0.
+    pub tile: Option<usize>,
+    /// The value, or one for each channel of a picture.
+    pub values: Vec<f32>,
+}
+
+/// The values at a place of a figure, both in `[0, 1)` from the left and from the top; none between tiles and for figures
+/// that are no pictures.
+pub fn read(figure: &Figure, place: (f32, f32)) -> Option<Reading> {
+    match &figure.body {
+        Body::Map { values, .. } => pick(&plane(values), None, place),
+        Body::Image { pixels } => pick(pixels, None, place),
+        Body::Montage { tiles, columns, captions, .. } => {
+            let (tile, place) = wall::tile_at(tiles, *columns, captions, place)?;
+            pick(tiles, Some(tile), place)
+        }
+        _ => None,
+    }
+}
+
+fn pick(array: &Array, tile: Option<usize>, (x, y): (f32, f32)) -> Option<Reading> {
+    let [.., h, w] = array.shape[..] else { return None };
+    let cell = |part: f32, size: usize| ((part * size as f32) as usize).min(size.saturating_sub(1));
+    let at = (cell(x, w), cell(y, h));
+    let size = match tile {
+        Some(_) => array.shape[1..].iter().product(),
+        None => array.data.len(),
+    };
+    let values = array.data.chunks_exact(size.max(1)).nth(tile.unwrap_or(0))?;
+    let values = values.chunks_exact((h * w).max(1)).map(|channel| channel[at.1 * w + at.0]).collect();
+    Some(Reading { at, tile, values })
+}
+
+impl std::fmt::Display for Reading {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        if let Some(tile) = self.tile {
+            write!(f, "{tile}: ")?;
+        }
+        write!(f, "{},{} =", self.at.0, self.at.1)?;
+        self.values.iter().take(4).try_for_each(|v| write!(f, " {}", brief(*v)))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::figure::Scale;
+    use super::*;
+
+    #[test]
+    fn a_map_is_read_in_its_own_cells() {
+        let values = Array::new(vec![1, 2, 2], vec![0.0, 0.25, 0.5, 0.75]).unwrap();
+        let figure = Figure { title: "m".into(), body: Body::Map { values, scale: Scale::Range, over: None } };
+        let reading = read(&figure, (0.9, 0.4)).unwrap();
+        assert_eq!((reading.at, reading.values[..].to_vec()), ((1, 0), vec![0.25]));
+        assert_eq!(read(&figure, (1.0, 1.0)).unwrap().to_string(), "1,1 = 0.750");
+    }
+
+    #[test]
+    fn a_picture_tells_every_channel() {
+        let pixels = Array::new(vec![3, 1, 2], vec![0.1, 0.2, 0.3, 0.4, 0.5, 0.6]).unwrap();
+        let figure = Figure { title: "p".into(), body: Body::Image { pixels } };
+        assert_eq!(read(&figure, (0.5, 0.0)).unwrap().values, [0.2, 0.4, 0.6]);
+    }
+
+    #[test]
+    fn a_montage_tells_its_tile_and_nothing_between_tiles() {
+        let tiles = Array::new(vec![4, 200, 200], (0..4).flat_map(|t| vec![t as f32; 40_000]).collect::<Vec<_>>());
+        let body = Body::Montage {
+            tiles: tiles.unwrap(),
+            scale: Scale::Range,
+            each: false,
+            columns: 0,
+            marked: None,
+            captions: vec![],
+        };
+        let figure = Figure { title: "wall".into(), body };
+        let reading = read(&figure, (0.75, 0.25)).unwrap();
+        assert_eq!((reading.tile, &reading.values[..]), (Some(1), &[1.0][..]));
+        assert_eq!(read(&figure, (0.5, 0.25)), None);
+    }
+}

@@ -1,0 +1,72 @@
+//! What keys and the mouse do to the lens.
+
+use super::msg::{Effect, Mouse};
+use super::state::{Pane, State};
+
+/// What is in the middle of what is seen.
+const MIDDLE: (f32, f32) = (0.5, 0.5);
+
+/// Enlarges, about the place that is read where there is one.
+pub fn enlarge(state: &mut State, notches: i32) -> Vec<Effect> {
+    let lens = &mut state.lens;
+    let about = lens.mark.and_then(|mark| lens.seen(mark)).unwrap_or(MIDDLE);
+    lens.enlarge(notches, about);
+    if lens.zoom > 1.0 && state.focus != Pane::Figures {
+        state.focus = Pane::Figures;
+    }
+    Vec::new()
+}
+
+/// Begins to read values, or ends it.
+pub fn inspect(state: &mut State) -> Vec<Effect> {
+    state.focus = Pane::Figures;
+    state.lens.mark = match state.lens.mark {
+        Some(_) => None,
+        None => Some(state.lens.place(MIDDLE)),
+    };
+    if state.lens.mark.is_some() {
+        state.say("arrows or the mouse move the ring; I ends it");
+    }
+    Vec::new()
+}
+
+/// The next scale of maps.
+pub fn turn_scale(state: &mut State) -> Vec<Effect> {
+    state.lens.scale = state.lens.scale.next();
+    state.say(format!("scale of maps: {}", state.lens.scale.name()));
+    Vec::new()
+}
+
+/// More or less of maps over their pictures, a tenth at a time.
+pub fn strengthen(state: &mut State, by: i32) -> Vec<Effect> {
+    let tint = &mut state.lens.tint;
+    tint.strength = ((tint.strength * 10.0).round() + by as f32).clamp(0.0, 10.0) / 10.0;
+    let percent = (tint.strength * 100.0).round();
+    state.say(format!("{percent:.0} % map over {:.0} % picture", 100.0 - percent));
+    Vec::new()
+}
+
+/// Moves the ring, or what is seen of enlarged pictures; false where there is neither.
+pub fn go(state: &mut State, x: i32, y: i32) -> bool {
+    let size = state.picture.as_ref().and_then(|p| p.pixels.shape.get(1..3)).map_or((64, 64), |s| (s[1], s[0]));
+    let lens = &mut state.lens;
+    match (lens.mark, lens.zoom > 1.0) {
+        (Some(_), _) => lens.move_mark((x, y), size),
+        (None, true) => lens.pan((x as f32 / 8.0, y as f32 / 8.0)),
+        (None, false) => return false,
+    }
+    true
+}
+
+/// The wheel enlarges what is below it; a press reads the value there, and another one there ends it.
+pub fn point(state: &mut State, mouse: Mouse, seen: (f32, f32)) -> Vec<Effect> {
+    let place = state.lens.place(seen);
+    state.focus = Pane::Figures;
+    match mouse {
+        Mouse::WheelUp => state.lens.enlarge(1, seen),
+        Mouse::WheelDown => state.lens.enlarge(-1, seen),
+        Mouse::Press if state.lens.mark == Some(place) => state.lens.mark = None,
+        Mouse::Press | Mouse::Drag => state.lens.mark = Some(place),
+    }
+    Vec::new()
+}

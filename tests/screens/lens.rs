@@ -1,0 +1,63 @@
+//! Scale, strength, enlargement and values of the pictures on the screen.
+
+use crate::session::{asked, opened, press, tell, write};
+use gradscope::render::{Body, Rescale, Scale};
+use gradscope::tui::look::exhibits;
+use gradscope::tui::msg::{Mouse, Msg};
+use gradscope::tui::state::{Pane, State};
+use gradscope::tui::update::update;
+
+fn scale(state: &State) -> Scale {
+    match exhibits(state)[0].figure.body {
+        Body::Map { scale, .. } => scale,
+        ref other => panic!("{other:?} is no map"),
+    }
+}
+
+#[test]
+fn the_scale_of_maps_is_switched_and_named() {
+    let mut state = opened(140, 40);
+    let own = scale(&state);
+    press(&mut state, "y y");
+    assert_eq!((state.lens.scale, scale(&state)), (Rescale::Symmetric, Scale::Symmetric));
+    press(&mut state, "y y y");
+    assert_eq!(scale(&state), own);
+    press(&mut state, ":");
+    write(&mut state, "scale shared");
+    press(&mut state, "Enter");
+    assert!(matches!(scale(&state), Scale::Fixed(..)));
+}
+
+#[test]
+fn a_press_on_a_picture_reads_it_and_the_arrows_go_on() {
+    let mut state = opened(140, 40);
+    update(&mut state, Msg::Pointed(Mouse::Press, 0.5, 0.5));
+    assert_eq!((state.focus, state.lens.mark), (Pane::Figures, Some((0.5, 0.5))));
+    let look = state.look;
+    press(&mut state, "Right Down");
+    let mark = state.lens.mark.unwrap();
+    assert_eq!(((mark.0 * 16.0) as i32, (mark.1 * 16.0) as i32, state.look), (9, 9, look));
+    press(&mut state, "Esc Right");
+    assert_eq!(state.lens.mark, None);
+    assert_ne!(state.look, look, "without a ring the arrows turn the views");
+}
+
+#[test]
+fn the_wheel_enlarges_where_it_is_turned_and_zero_shows_all() {
+    let mut state = opened(140, 40);
+    (0..4).for_each(|_| drop(update(&mut state, Msg::Pointed(Mouse::WheelUp, 0.0, 1.0))));
+    assert_eq!((state.lens.zoom.round(), state.lens.place((0.0, 1.0))), (4.0, (0.0, 1.0)));
+    press(&mut state, "0");
+    assert_eq!((state.lens.zoom, state.lens.centre), (1.0, (0.5, 0.5)));
+}
+
+#[test]
+fn an_enlarged_picture_stays_enlarged_from_answer_to_answer() {
+    let mut state = opened(140, 40);
+    press(&mut state, "+ +");
+    let lens = state.lens;
+    let effects = press(&mut state, "r");
+    assert_eq!(asked(&effects).len(), 1);
+    tell(&mut state, gradscope::script::message::Update::Frame(crate::session::map_frame(1)));
+    assert_eq!(state.lens, lens);
+}
