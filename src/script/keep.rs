@@ -3,7 +3,8 @@
 //! Numbers and texts stand in the metadata as JSON, tensors are tensors of the file. The random numbers of a step depend
 //! on the seed and the step alone, so a run that is taken up ends as one that was never interrupted.
 
-use super::session::{Session, Step};
+use super::history::Step;
+use super::session::Session;
 use anyhow::{Context, Result, anyhow, bail, ensure};
 use candle_core::Tensor;
 use rhai::{Array, Dynamic, INT, Map};

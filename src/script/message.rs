@@ -240,6 +240,8 @@ pub struct Frame {
     pub step: usize,
     /// How many steps are kept, this one included.
     pub kept: usize,
+    /// Of the older steps every one of so many can be shown; 1: all.
+    pub stride: usize,
     /// Why it is over, if it is.
     pub done: Option<String>,
     /// What to show, in order.

@@ -18,6 +18,7 @@ mod api;
 pub mod method;
 mod compile;
 mod ask;
+mod history;
 pub mod host;
 pub mod reference;
 pub mod architecture;

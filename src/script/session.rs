@@ -4,6 +4,7 @@ use super::api::{Run, figures};
 use super::context::{Cx, Nobody, Stage};
 use super::data::Data;
 use super::freeze::freeze;
+use super::history::{History, Step};
 use super::host::Host;
 use super::message::{Frame, MethodCard};
 use super::method::Method;
@@ -30,20 +31,11 @@ pub struct Session {
     params: Params,
     seed: u64,
     data: Arc<Data>,
-    steps: Vec<Step>,
+    steps: History,
     cursor: usize,
     /// Whether the steps ahead of the one shown were made by other parameters or another script than the present ones.
     outdated: bool,
     stage: Arc<dyn Stage>,
-}
-
-/// One kept step: the state behind it, and its numbers.
-#[derive(Clone, Default)]
-pub(super) struct Step {
-    pub(super) state: Dynamic,
-    pub(super) scalars: Vec<(String, f64)>,
-    pub(super) done: Option<String>,
-    pub(super) millis: f64,
 }
 
 impl Session {
@@ -61,7 +53,7 @@ impl Session {
             params: Params::default(),
             seed: 0,
             data,
-            steps: vec![],
+            steps: History::default(),
             cursor: 0,
             outdated: false,
             stage: Arc::new(Nobody),
@@ -228,7 +220,7 @@ impl Session {
 
     /// Whether the answer has begun.
     pub fn started(&self) -> bool {
-        !self.steps.is_empty()
+        self.steps.len() > 0
     }
 
     /// Why the present step is the last, if it is.
@@ -243,12 +235,12 @@ impl Session {
     /// Puts these steps in the place of all others; the last is shown.
     pub(super) fn set_steps(&mut self, steps: Vec<Step>) {
         self.cursor = steps.len().saturating_sub(1);
-        self.steps = steps;
+        self.steps = History::new(steps);
         self.outdated = false;
     }
 
     fn forget(&mut self) {
-        self.steps.clear();
+        self.steps = History::default();
         self.cursor = 0;
         self.outdated = false;
     }
@@ -301,16 +293,21 @@ impl Session {
         self.view(host)
     }
 
-    /// Shows a kept step.
+    /// Shows a kept step; in place of one that was dropped the next one kept on the way there.
     pub fn seek(&mut self, host: &Host, step: usize) -> Result<Frame> {
         ensure!(
             step < self.steps.len(),
             "step {step} is not there; steps 0 to {} are",
             self.steps.len().saturating_sub(1)
         );
-        let told = self.method.as_ref().is_some_and(|m| m.stepped) && self.steps[step].state.is_unit();
-        ensure!(!told, "step {step} is of an earlier session, of which the numbers alone were kept; r begins anew");
-        self.cursor = step;
+        if self.method.as_ref().is_some_and(|m| m.stepped) {
+            let nearest = self.steps.nearest(step, self.cursor).context("no step is kept; r begins anew")?;
+            let told = nearest == self.cursor && step != nearest;
+            ensure!(!told, "step {step} is of an earlier session, of which the numbers alone were kept; r begins anew");
+            self.cursor = nearest;
+        } else {
+            self.cursor = step;
+        }
         self.view(host)
     }
 
@@ -369,6 +366,7 @@ impl Session {
             generation: 0,
             step: self.cursor,
             kept: self.steps.len(),
+            stride: self.steps.stride(),
             done: self.present().and_then(|s| s.done.clone()),
             figures,
             scalars: self.curves(),

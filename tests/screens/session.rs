@@ -208,7 +208,7 @@ pub fn step_frame(generation: u64, step: usize, kept: usize) -> Frame {
 }
 
 fn frame(generation: u64, step: usize, kept: usize, figures: Vec<Figure>) -> Frame {
-    Frame { generation, step, kept, done: None, figures, scalars: Vec::new(), millis: 41.0, partial: false }
+    Frame { generation, step, kept, stride: 1, done: None, figures, scalars: Vec::new(), millis: 41.0, partial: false }
 }
 
 /// An error of a script.

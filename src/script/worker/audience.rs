@@ -43,6 +43,7 @@ impl Stage for Audience {
                 generation,
                 step: 0,
                 kept: 1,
+                stride: 1,
                 done: None,
                 figures,
                 scalars: vec![],

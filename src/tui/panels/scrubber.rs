@@ -15,9 +15,9 @@ pub fn draw(buf: &mut Buffer, area: Rect, state: &State, theme: &Theme) {
         buf.set_line(area.x, area.y, &Line::styled(format!(" {text}"), theme.dim), area.width);
         return;
     }
-    let (step, kept, done) = match &state.run.frame {
-        Some(frame) if !state.run.foreign => (frame.step, frame.kept.max(1), frame.done.as_deref()),
-        _ => (0, 1, None),
+    let (step, kept, stride, done) = match &state.run.frame {
+        Some(frame) if !state.run.foreign => (frame.step, frame.kept.max(1), frame.stride, frame.done.as_deref()),
+        _ => (0, 1, 1, None),
     };
     let track = track(area);
     let sign = if state.run.playing { "▶" } else { "‖" };
@@ -26,6 +26,7 @@ pub fn draw(buf: &mut Buffer, area: Rect, state: &State, theme: &Theme) {
         Span::raw(format!(" {sign} step ")),
         Span::styled(step.to_string(), theme.strong),
         Span::raw(format!("/{}{done}", kept - 1)),
+        Span::styled(if stride > 1 { format!(" 1 in {stride} kept") } else { String::new() }, theme.warn),
     ]);
     buf.set_line(area.x, area.y, &words, track.x.saturating_sub(area.x + 1));
     draw_track(buf, track, step, kept, theme);
