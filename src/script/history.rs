@@ -61,9 +61,7 @@ impl History {
         self.steps.push(step);
         // Weighing all states takes a while, so that it is done now and then only.
         if self.steps.len().is_multiple_of(LATEST) {
-            while self.weight() > self.room && self.stride < self.steps.len() {
-                self.thin();
-            }
+            self.make_room();
         }
     }
 
@@ -92,8 +90,35 @@ impl History {
         self.stride
     }
 
+    /// One curve a number, over all steps; a step without it has NaN.
+    pub fn curves(&self) -> Vec<(String, Vec<f64>)> {
+        let mut curves: Vec<(String, Vec<f64>)> = vec![];
+        for (at, step) in self.steps.iter().enumerate() {
+            for (place, (name, value)) in step.scalars.iter().enumerate() {
+                // Mostly each step has the numbers of the one before, in the same order.
+                let here = curves.get(place).is_some_and(|(n, _)| n == name);
+                let known = if here { Some(place) } else { curves.iter().position(|(n, _)| n == name) };
+                let known = known.unwrap_or_else(|| {
+                    curves.push((name.clone(), vec![f64::NAN; self.steps.len()]));
+                    curves.len() - 1
+                });
+                curves[known].1[at] = *value;
+            }
+        }
+        curves
+    }
+
+    /// Drops what the present stride drops, and doubles it where that is not enough.
+    fn make_room(&mut self) {
+        while self.weight() > self.room && self.stride < self.steps.len() {
+            self.thin();
+            if self.weight() > self.room {
+                self.stride *= 2;
+            }
+        }
+    }
+
     fn thin(&mut self) {
-        self.stride *= 2;
         let (stride, older) = (self.stride, self.steps.len().saturating_sub(LATEST));
         let dropped = self.steps[..older].iter_mut().enumerate().filter(|(at, _)| at % stride != 0);
         dropped.for_each(|(_, step)| step.state = Dynamic::UNIT);
@@ -134,6 +159,17 @@ mod tests {
     }
 
     #[test]
+    fn a_curve_has_a_place_for_every_step() {
+        let step = |scalars: &[(&str, f64)]| Step {
+            scalars: scalars.iter().map(|(n, v)| (n.to_string(), *v)).collect(),
+            ..Step::default()
+        };
+        let curves = History::new(vec![step(&[("a", 1.0), ("b", 2.0)]), step(&[("b", 3.0)])]).curves();
+        assert_eq!((curves[0].0.as_str(), &curves[1]), ("a", &("b".to_string(), vec![2.0, 3.0])));
+        assert!(curves[0].1[0] == 1.0 && curves[0].1[1].is_nan());
+    }
+
+    #[test]
     fn what_states_share_counts_once() {
         assert_eq!(filled(3, ROOM).weight(), 3 * 1000 + 4000);
     }
@@ -144,7 +180,7 @@ mod tests {
         assert!(history.weight() <= 100_000 + 1000 * LATEST, "{}", history.weight());
         assert_eq!((history.len(), history.stride()), (1000, 16));
         let kept: Vec<_> = (0..1000).filter(|&s| history.nearest(s, s) == Some(s)).collect();
-        assert!(kept.starts_with(&[0, 16, 32]) && kept.ends_with(&[997, 998, 999]));
+        assert!(kept.starts_with(&[0, 16, 32, 48]) && kept.ends_with(&[997, 998, 999]));
     }
 
     #[test]

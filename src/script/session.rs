@@ -369,22 +369,10 @@ impl Session {
             stride: self.steps.stride(),
             done: self.present().and_then(|s| s.done.clone()),
             figures,
-            scalars: self.curves(),
+            scalars: self.steps.curves(),
             millis,
             partial: false,
         }
-    }
-
-    /// One curve a number, over all kept steps; a step without it has NaN.
-    fn curves(&self) -> Vec<(String, Vec<f64>)> {
-        let mut names: Vec<&String> = vec![];
-        for (name, _) in self.steps.iter().flat_map(|s| &s.scalars) {
-            if !names.contains(&name) {
-                names.push(name);
-            }
-        }
-        let at = |s: &Step, name: &String| s.scalars.iter().find(|(n, _)| n == name).map_or(f64::NAN, |(_, v)| *v);
-        names.into_iter().map(|n| (n.clone(), self.steps.iter().map(|s| at(s, n)).collect())).collect()
     }
 }
 
