@@ -243,6 +243,33 @@ fn figures_are_saved_as_files() {
 }
 
 #[test]
+fn steps_are_saved_as_a_film_and_figures_as_a_sheet() {
+    let text = "const PLUGIN = #{ group: \"test\" };
+fn start(cx) { #{ n: 0 } }
+fn step(cx, s) { s.n += 1; s }
+fn view(cx, s) { [image(cx.input * (s.n / 4.0), \"dim\")] }";
+    let desk = Desk::new("film", text);
+    desk.frame();
+    for _ in 0..3 {
+        desk.ask(Command::Step);
+        desk.frame();
+    }
+    let (film, sheet) = (desk.folder.path().join("steps.gif"), desk.folder.path().join("sheet.png"));
+    desk.ask(Command::Save(film.clone()));
+    desk.ask(Command::Save(sheet.clone()));
+    desk.next(|u| matches!(u, Update::Log(line) if line.starts_with("saved a sheet")).then_some(()));
+    let decoder = image::codecs::gif::GifDecoder::new(std::io::BufReader::new(fs::File::open(&film).unwrap())).unwrap();
+    let frames = image::AnimationDecoder::into_frames(decoder).collect_frames().unwrap();
+    assert_eq!(frames.len(), 4);
+    let bright = |i: usize| frames[i].buffer().pixels().map(|p| u64::from(p.0[0])).sum::<u64>();
+    assert!(bright(0) < bright(1) && bright(1) < bright(3), "each step is seen");
+    let sheet = image::open(sheet).unwrap();
+    assert_eq!((sheet.width(), sheet.height()), (frames[0].buffer().width(), frames[0].buffer().height()));
+    desk.ask(Command::Keep("mine".into()));
+    assert!(desk.failure().contains("sessions are not kept here"));
+}
+
+#[test]
 fn branches_go_their_own_ways_and_keep_their_steps() {
     let desk = Desk::new("counter", COUNTER);
     desk.frame();

@@ -139,6 +139,12 @@ pub struct Run {
     /// Folder for the figures as PNG, their raw values as .npy, and result.json
     #[arg(long, value_name = "DIR")]
     pub out: Option<PathBuf>,
+    /// File for all figures on one sheet, a .png
+    #[arg(long, value_name = "FILE")]
+    pub sheet: Option<PathBuf>,
+    /// File for the steps of a stepped method as a film, a .gif
+    #[arg(long, value_name = "FILE")]
+    pub film: Option<PathBuf>,
     /// Go on from where a run of the same question into --out was ended
     #[arg(long, requires = "out")]
     pub resume: bool,

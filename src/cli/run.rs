@@ -7,6 +7,7 @@ use super::{open, usage};
 use crate::data::Picture;
 use crate::model::Model;
 use crate::render::Figure;
+use crate::script::album;
 use crate::script::context::Stage;
 use crate::script::host::Host;
 use crate::script::keeper::Keeper;
@@ -35,6 +36,9 @@ pub fn run(scripts: &Scripts, args: &Run) -> Result<ExitCode> {
         0 => vec![None],
         _ => args.question.pictures.iter().map(|p| Some(p.as_str())).collect(),
     };
+    if names.len() > 1 && (args.sheet.is_some() || args.film.is_some()) {
+        return Err(usage::usage(anyhow!("--sheet and --film are of one picture; of several --out makes folders")));
+    }
     let pictures = names.iter().map(|name| open::picture(*name, &model)).collect::<Result<Vec<_>>>()?;
     let mut documents = vec![];
     for (i, (name, picture)) in pictures.iter().enumerate() {
@@ -70,6 +74,9 @@ fn one(
     if args.steps.is_some() && !session.method().is_some_and(|m| m.stepped) {
         return Err(usage::usage(anyhow!("--steps: the method \"{}\" has no steps", args.method)));
     }
+    if args.film.is_some() && !session.method().is_some_and(|m| m.stepped) {
+        return Err(usage::usage(anyhow!("--film: the method \"{}\" has no steps", args.method)));
+    }
     let bar = Arc::new(Bar::new(&args.method));
     session.watched_by(bar.clone());
     let mut kept = Keeper::new(out, args.resume, &mut session)?;
@@ -80,10 +87,18 @@ fn one(
         Err(_) if stop.wanted() => bail!("cancelled"),
         frame => frame?,
     };
+    if let Some(file) = &args.sheet {
+        album::sheet(file, &session, &frame.figures)?;
+        eprintln!("a sheet in {}", file.display());
+    }
+    if let Some(file) = &args.film {
+        let count = album::film(file, &session, host, |_, _| ())?;
+        eprintln!("a film of {count} steps in {}", file.display());
+    }
     if let Some(folder) = out {
         let files = save::write(folder, &session, host, &frame)?;
         eprintln!("{} files in {}", files.len(), folder.display());
-    } else if !args.json {
+    } else if !args.json && args.sheet.is_none() && args.film.is_none() {
         show(&session, &frame, args)?;
     }
     save::document(&session, host, &frame)

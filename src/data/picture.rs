@@ -4,8 +4,8 @@ use super::file::read_whole;
 use super::npy::{Npy, parse_npy};
 use crate::tensor::shape_text;
 use anyhow::{Context, Result, bail, ensure};
-use candle_core::{Device, Tensor};
-use image::{DynamicImage, ImageDecoder, ImageFormat, ImageReader, Limits};
+use candle_core::{DType, Device, Tensor};
+use image::{DynamicImage, ImageDecoder, ImageFormat, ImageReader, Limits, RgbImage};
 use std::io::Cursor;
 use std::path::Path;
 
@@ -41,6 +41,24 @@ impl Picture {
             true => exact(&parse_npy(bytes)?),
             false => Ok(Self::Image(decode(bytes)?)),
         }
+    }
+
+    /// A small version in colour, at most `side` pixels on its longer side.
+    pub fn thumbnail(&self, side: u32) -> Result<RgbImage> {
+        let image = match self {
+            Self::Image(image) => image.clone(),
+            Self::Values(t) | Self::Exact(t) => {
+                let (c, h, w) = t.dims3()?;
+                let t = if c == 3 { t.clone() } else { t.mean_keepdim(0)?.broadcast_as((3, h, w))? };
+                let bytes = (t.permute((1, 2, 0))?.clamp(0f32, 1f32)? * 255.0)?.to_dtype(DType::U8)?;
+                let image = RgbImage::from_raw(w as u32, h as u32, bytes.flatten_all()?.to_vec1()?);
+                DynamicImage::ImageRgb8(image.context("its sizes do not agree")?)
+            }
+        };
+        Ok(match image.width().max(image.height()) > side {
+            true => image.thumbnail(side, side).into_rgb8(),
+            false => image.into_rgb8(),
+        })
     }
 
     /// `(C, H, W)` of what there is.

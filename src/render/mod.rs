@@ -6,6 +6,7 @@ mod blocks;
 mod letters;
 mod chart;
 mod colormap;
+mod contact;
 mod figure;
 mod paint;
 mod reading;
@@ -19,6 +20,7 @@ mod wall;
 
 pub use blocks::half_blocks;
 pub use colormap::{Colormap, category};
+pub use contact::contact;
 pub use figure::{Array, Bar, Body, ClassRow, Figure, Points, Scale, Series, grid};
 pub use paint::{colorbar, paint};
 pub use reading::{Reading, read};

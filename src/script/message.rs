@@ -45,8 +45,13 @@ pub enum Command {
     Branch(usize),
     /// End the open branch.
     CloseBranch,
-    /// Write the present figures into this folder.
+    /// Write the present figures into this folder; all on one sheet where it is a `.png`, and the steps as a film where it
+    /// is a `.gif`.
     Save(PathBuf),
+    /// Keep what is open as a session of this name.
+    Keep(String),
+    /// Tell what scripts can call; answered by [`Update::Reference`].
+    Reference,
     /// Say where the script of this method is, to edit it; an embedded one is first written into the user's folder of
     /// plugins. Answered by [`Update::Script`].
     Edit(String),
@@ -58,7 +63,8 @@ impl Command {
     /// Whether it is a question: what is shown now is stale until its answer comes. The generation of a question is the
     /// number of questions sent so far, itself included; before the first one it is 0.
     pub fn asks(&self) -> bool {
-        !matches!(self, Self::Play | Self::Pause | Self::Cancel | Self::Save(_) | Self::Edit(_) | Self::Quit)
+        let silent = matches!(self, Self::Play | Self::Pause | Self::Cancel | Self::Edit(_) | Self::Quit);
+        !silent && !matches!(self, Self::Save(_) | Self::Keep(_) | Self::Reference)
     }
 }
 
@@ -75,6 +81,8 @@ pub enum Update {
     Picture {
         /// Its name.
         name: String,
+        /// What it was asked for as: a file, or `made:shapes[3]`.
+        source: String,
         /// `(C, H, W)` in `[0, 1]`, as the model sees it.
         pixels: Array,
         /// What the network says of it.
@@ -118,6 +126,8 @@ pub enum Update {
         /// Its file.
         path: PathBuf,
     },
+    /// What scripts can call: what it is, and what it gives or does.
+    Reference(Vec<(String, String)>),
     /// Something went wrong; what was shown before still holds.
     Failed(Report),
     /// A line for the log.

@@ -19,6 +19,7 @@ pub mod method;
 mod compile;
 mod ask;
 mod history;
+pub mod album;
 pub mod host;
 pub mod reference;
 pub mod architecture;

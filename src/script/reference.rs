@@ -30,6 +30,15 @@ pub fn reference(host: &Host) -> Reference {
 }
 
 impl Reference {
+    /// All of it, one after the other: what it is, and what is said of it.
+    pub fn lines(self) -> Vec<(String, String)> {
+        let signatures = self.signatures.into_iter().map(|s| {
+            let name = s.split(['(', ' ']).next().unwrap_or_default().to_string();
+            (name, s)
+        });
+        self.rows.into_iter().chain(signatures).collect()
+    }
+
     /// What has this word in it, in whatever case; of an empty one all.
     pub fn with(mut self, word: &str) -> Self {
         let word = word.to_lowercase();

@@ -71,8 +71,12 @@ pub enum Action {
     PickTarget,
     /// Choose a model from a list.
     PickModel,
-    /// Ask for a picture.
+    /// Choose a picture from a list.
+    PickPicture,
+    /// Ask for the path of a picture.
     OpenPicture,
+    /// Look up what scripts can call.
+    Reference,
     /// Choose the colours of maps from a list.
     PickColors,
     /// Turn to the next view of the figures (or the one before).

@@ -13,10 +13,10 @@ pub fn take(state: &mut State, update: Update) -> Vec<Effect> {
         Update::Methods(rows) => methods(state, rows),
         Update::Models(rows) => state.models = rows,
         Update::Model(card) => model(state, card),
-        Update::Picture { name, pixels, classes } => {
+        Update::Picture { name, source, pixels, classes } => {
             state.run.foreign = true;
             let id = next_id(state);
-            state.picture = Some(Picture { name, pixels, classes, id });
+            state.picture = Some(Picture { name, source, pixels, classes, id });
         }
         Update::Method(card) => method(state, card),
         Update::Target(class) => state.target = Some(class),
@@ -28,6 +28,10 @@ pub fn take(state: &mut State, update: Update) -> Vec<Effect> {
         Update::Script { method, path } => {
             state.scripts.insert(method, path.clone());
             return vec![Effect::Edit(path, None)];
+        }
+        Update::Reference(rows) => {
+            state.reference = rows;
+            return super::shelf::open_reference(state);
         }
         Update::Failed(report) => failed(state, report),
         Update::Log(line) => state.note(Tone::Plain, line),

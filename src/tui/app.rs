@@ -2,6 +2,7 @@
 //! what the worker says at most thirty times a second.
 
 use super::editor;
+use super::gallery;
 use super::input::{Input, Reader};
 use super::msg::{Effect, Msg};
 use super::panels;
@@ -17,7 +18,7 @@ use crossterm::terminal::{BeginSynchronizedUpdate, EndSynchronizedUpdate};
 use crossterm::{cursor, queue};
 use std::io::Write;
 use std::path::Path;
-use std::sync::mpsc::{Receiver, RecvTimeoutError};
+use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender};
 use std::time::{Duration, Instant};
 
 /// Something that the loop waits for.
@@ -49,6 +50,8 @@ pub struct App<F> {
     pub reader: Reader,
     /// Where commands go.
     pub ask: F,
+    /// Where threads of the app's own say that they are done.
+    pub happen: Sender<Happening>,
     /// Pixels of a cell, as the system said last.
     pub cell: Option<(u16, u16)>,
     /// When it began.
@@ -151,6 +154,10 @@ impl<F: Fn(Command)> App<F> {
         match effect {
             Effect::Ask(command) => (self.ask)(at_home(command)),
             Effect::Complete(path) => return self.follow(Msg::Completions(editor::completions(&path))),
+            Effect::FindPictures(folder) => {
+                self.aside(move || Msg::Pictures(gallery::pictures(folder.as_deref())));
+            }
+            Effect::Preview(name) => self.aside(move || gallery::preview(name)),
             Effect::Edit(path, line) => return self.edit(&path, line),
             Effect::Redraw => {
                 self.stage.forget();
@@ -160,6 +167,13 @@ impl<F: Fn(Command)> App<F> {
             Effect::Quit => return Ok(Flow::Over),
         }
         Ok(Flow::On)
+    }
+
+    /// Lets something that may take a while happen on a thread of its own.
+    fn aside(&self, work: impl FnOnce() -> Msg + Send + 'static) {
+        let happen = self.happen.clone();
+        // The app is gone only when the program ends.
+        std::thread::spawn(move || drop(happen.send(Happening::Msg(work()))));
     }
 
     fn edit(&mut self, path: &Path, line: Option<usize>) -> Result<Flow> {

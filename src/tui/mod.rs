@@ -23,12 +23,14 @@ mod answer;
 mod app;
 mod change;
 mod editor;
+mod gallery;
 mod gaze;
 mod input;
 mod orders;
 mod popup;
 mod probe;
 mod screen;
+mod shelf;
 mod signals;
 
 pub use bindings::Bindings;
@@ -134,6 +136,7 @@ fn run_in_terminal(options: &Options, ask: impl Fn(Command), updates: Receiver<U
         screen,
         reader,
         ask,
+        happen,
         cell: screen::cell(),
         start: Instant::now(),
     }

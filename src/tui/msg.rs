@@ -2,7 +2,9 @@
 
 use super::keymap::Key;
 use crate::script::message::{Command, Update};
+use image::RgbImage;
 use std::path::PathBuf;
+use std::sync::Arc;
 
 /// Something happened.
 #[derive(Clone, Debug)]
@@ -23,6 +25,10 @@ pub enum Msg {
     Tick,
     /// What a path that was being typed may go on as.
     Completions(Vec<String>),
+    /// Pictures that were found.
+    Pictures(Vec<String>),
+    /// A picture that was asked for, small; none when it cannot be read.
+    Preview(String, Option<Arc<RgbImage>>),
     /// Something of the app's own to tell.
     Note(String),
     /// The program shall end.
@@ -51,6 +57,10 @@ pub enum Effect {
     Edit(PathBuf, Option<usize>),
     /// Look what files begin like this path.
     Complete(String),
+    /// Look for pictures, in this folder too.
+    FindPictures(Option<PathBuf>),
+    /// Read a picture to show it small.
+    Preview(String),
     /// Draw the whole screen anew.
     Redraw,
     /// Put the program to sleep.

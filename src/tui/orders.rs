@@ -40,6 +40,17 @@ pub fn obey(state: &mut State, order: Order) -> Result<Vec<Effect>, String> {
         Order::Fork => act::ask(Command::Fork),
         Order::Branch(name) => act::ask(Command::Branch(state.branches.named(&name)?)),
         Order::Close => act::ask(Command::CloseBranch),
+        Order::Compare(name) => {
+            let other = match state.methods.iter().any(|m| m.name == name) {
+                true => Command::Method(name),
+                false => Command::Target(Some(
+                    class_of(state, &name).map_err(|_| format!("no method and no class is named \"{name}\""))?,
+                )),
+            };
+            state.branches.compared = true;
+            vec![Effect::Ask(Command::Fork), Effect::Ask(other)]
+        }
+        Order::Session(name) => act::ask(Command::Keep(name)),
         Order::Save(folder) => act::ask(Command::Save(folder)),
         Order::Quit => vec![Effect::Quit],
     })

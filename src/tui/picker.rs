@@ -1,6 +1,8 @@
 //! A list to choose from, narrowed down by typing a few letters.
 
 use super::list::List;
+use image::RgbImage;
+use std::sync::Arc;
 
 /// A list that is open over the panes.
 #[derive(Clone, Debug, PartialEq)]
@@ -17,6 +19,8 @@ pub struct Picker {
     pub hits: Vec<usize>,
     /// Cursor among those.
     pub list: List,
+    /// The picture that a person may want, and its small version when it is known.
+    pub preview: Option<(String, Option<Arc<RgbImage>>)>,
 }
 
 /// What is chosen from a list.
@@ -28,6 +32,10 @@ pub enum Choice {
     Model,
     /// The target class.
     Target,
+    /// The picture to open.
+    Picture,
+    /// Nothing: it is read.
+    Reference,
     /// The colours of maps.
     Colors,
     /// The value of a parameter.
@@ -48,11 +56,32 @@ pub struct Item {
 impl Picker {
     /// A list with the cursor on the row of this value.
     pub fn new(of: Choice, title: &str, items: Vec<Item>, present: &str) -> Self {
-        let mut picker =
-            Self { of, title: title.to_owned(), query: String::new(), items, hits: Vec::new(), list: List::default() };
+        let mut picker = Self {
+            of,
+            title: title.to_owned(),
+            query: String::new(),
+            items,
+            hits: Vec::new(),
+            list: List::default(),
+            preview: None,
+        };
         picker.narrow();
         picker.list.cursor = picker.items.iter().position(|i| i.value == present).unwrap_or(0);
         picker
+    }
+
+    /// Adds rows below; the cursor stays where it is.
+    pub fn extend(&mut self, items: Vec<Item>) {
+        let cursor = self.list;
+        self.items.extend(items);
+        self.narrow();
+        self.list = cursor;
+    }
+
+    /// What is chosen: the row under the cursor; where any text may be given, what was typed when no row fits.
+    pub fn value(&self) -> Option<String> {
+        let typed = || (self.of == Choice::Picture && !self.query.is_empty()).then(|| self.query.clone());
+        self.chosen().map(|item| item.value.clone()).or_else(typed)
     }
 
     /// Adds a letter.
@@ -73,6 +102,11 @@ impl Picker {
     }
 
     fn narrow(&mut self) {
+        if self.query.is_empty() {
+            self.hits = (0..self.items.len()).collect();
+            self.list = List::default();
+            return;
+        }
         let best = |i: &Item| score(&self.query, &i.label).max(score(&self.query, &i.value));
         let mut hits: Vec<_> = self.items.iter().enumerate().filter_map(|(at, i)| Some((best(i)?, at))).collect();
         hits.sort_by_key(|(score, at)| (-score, *at));
@@ -134,6 +168,6 @@ mod tests {
 
     #[test]
     fn nothing_typed_leaves_all_in_order() {
-        assert_eq!(hits(&picker(&["b", "a"])), ["b", "a"]);
+        assert_eq!(hits(&picker(&["long", "b", "a"])), ["long", "b", "a"]);
     }
 }

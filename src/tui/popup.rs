@@ -7,6 +7,7 @@ use super::orders;
 use super::panels::layout;
 use super::picker::{Choice, Item, Picker};
 use super::prompt::{self, Prompt};
+use super::shelf;
 use super::state::{Pane, Popup, State};
 use crate::render::Colormap;
 use crate::script::message::{Command, ParamKind, ParamRow};
@@ -22,6 +23,8 @@ pub fn open(state: &mut State, action: Action) -> Vec<Effect> {
         Action::PickModel => models(state),
         Action::PickTarget => classes(state, Choice::Target, "target class", state.target),
         Action::PickColors => colors(state),
+        Action::PickPicture => return shelf::open(state),
+        Action::Reference => return shelf::open_reference(state),
         Action::PickLayer => match state.layer_param() {
             Some((param, _)) => return open_values(state, &param.clone()),
             None => return act::choose_layer(state, String::new()),
@@ -60,7 +63,7 @@ pub fn act(state: &mut State, action: Action) -> Vec<Effect> {
             Vec::new()
         }
         Some(Popup::Picker(mut picker)) => match action {
-            Action::Accept => picker.chosen().cloned().map_or_else(Vec::new, |i| take(state, &picker.of, i.value)),
+            Action::Accept => picker.value().map_or_else(Vec::new, |value| take(state, &picker.of, value)),
             Action::Escape => Vec::new(),
             _ => {
                 move_in(&mut picker, action, size);
@@ -136,7 +139,7 @@ fn scrolled(row: usize, action: Action) -> Option<usize> {
 }
 
 fn move_in(picker: &mut Picker, action: Action, size: (u16, u16)) {
-    let half = (layout::picker_rows(size, picker.items.len()) / 2).max(1) as i32;
+    let half = (layout::picker_rows(size, picker) / 2).max(1) as i32;
     match action {
         Action::Move(by) => picker.list.step(by, picker.hits.len()),
         Action::Page(by) => picker.list.step(by * half, picker.hits.len()),
@@ -151,6 +154,8 @@ fn take(state: &mut State, of: &Choice, value: String) -> Vec<Effect> {
         Choice::Model => act::ask(Command::Model { name: value, weights: None }),
         Choice::Target => act::ask(Command::Target(value.parse().ok())),
         Choice::Parameter(name) => act::set(state, name.clone(), value),
+        Choice::Picture => act::ask(Command::Picture(value)),
+        Choice::Reference => Vec::new(),
         Choice::Colors => {
             state.lens.tint.colors = Colormap::named(&value).unwrap_or_default();
             Vec::new()
@@ -174,6 +179,11 @@ fn in_prompt(state: &mut State, mut prompt: Prompt, action: Action) -> Vec<Effec
         Action::RubWord => prompt.rub_word(),
         Action::RubLine => prompt.clear(),
         Action::Cursor(by) => prompt.step(by),
+        Action::Move(by) if prompt.filter => {
+            state.popup = Some(Popup::Prompt(prompt));
+            return act::step_cursor(state, state.focus, by);
+        }
+        Action::Move(by) => prompt.recall(&state.lines, by),
         Action::LineStart => prompt.cursor = 0,
         Action::LineEnd => prompt.step(i32::MAX),
         _ => {}
@@ -188,7 +198,11 @@ fn accept(state: &mut State, mut prompt: Prompt) -> Vec<Effect> {
         return Vec::new();
     }
     match prompt::parse(&prompt.text).and_then(|order| orders::obey(state, order)) {
-        Ok(effects) => effects,
+        Ok(effects) => {
+            state.lines.retain(|line| *line != prompt.text);
+            state.lines.push(prompt.text);
+            effects
+        }
         Err(wrong) => {
             prompt.wrong = Some(wrong);
             state.popup = Some(Popup::Prompt(prompt));
@@ -266,6 +280,6 @@ fn layer_item(state: &State, name: String) -> Item {
     Item { label: name.clone(), value: name, detail }
 }
 
-fn item(value: &str, label: &str, detail: &str) -> Item {
+pub(super) fn item(value: &str, label: &str, detail: &str) -> Item {
     Item { value: value.to_owned(), label: label.to_owned(), detail: detail.to_owned() }
 }

@@ -17,6 +17,8 @@ pub struct Prompt {
     pub offers: Vec<String>,
     /// What was wrong with it.
     pub wrong: Option<String>,
+    /// How many lines back it was taken from.
+    back: usize,
 }
 
 /// What a line says.
@@ -36,6 +38,8 @@ pub enum Order {
     Fork,
     Branch(String),
     Close,
+    Compare(String),
+    Session(String),
     Quit,
 }
 
@@ -50,7 +54,9 @@ pub const ORDERS: &[(&str, &str, &str)] = &[
     ("colors", "NAME", "draw maps in these colours"),
     ("scale", "NAME", "scale maps so: own, range, symmetric, percentile, shared"),
     ("step", "N", "go to a step (or just the number)"),
-    ("save", "FOLDER", "write the figures"),
+    ("save", "PLACE", "write all into a folder, a sheet.png, or the steps as a film.gif"),
+    ("session", "NAME", "keep what is open, for gradscope --session NAME"),
+    ("compare", "NAME", "another method or class beside this one"),
     ("fork", "", "begin a branch: go on in two ways"),
     ("branch", "LETTER", "open a branch"),
     ("close", "", "end the open branch"),
@@ -96,6 +102,11 @@ fn read(name: &str, rest: &str) -> Option<Order> {
         "fork" => Order::Fork,
         "branch" => Order::Branch(text()?),
         "close" => Order::Close,
+        "compare" => Order::Compare(text()?),
+        "session" => {
+            let plain = |c: char| c.is_ascii_alphanumeric() || "-_".contains(c);
+            Order::Session(text().filter(|name| name.chars().all(plain))?)
+        }
         _ => Order::Quit,
     })
 }
@@ -108,7 +119,7 @@ pub fn offers(state: &State, line: &str) -> Vec<String> {
         [_] => ORDERS.iter().map(|(n, ..)| (*n).to_owned()).collect(),
         ["set", _] => state.params().iter().map(|p| p.name.clone()).collect(),
         ["model", _] => state.models.iter().map(|m| m.name.clone()).collect(),
-        ["method", _] => state.methods.iter().map(|m| m.name.clone()).collect(),
+        ["method" | "compare", _] => state.methods.iter().map(|m| m.name.clone()).collect(),
         ["layer", _] => state.layer_param().map_or_else(Vec::new, |(_, kinds)| state.layers_of(kinds)),
         ["scale", _] => Rescale::ALL.iter().map(|s| s.name().to_owned()).collect(),
         ["colors", _] => Colormap::ALL.iter().map(|c| c.name().to_owned()).collect(),
@@ -172,6 +183,13 @@ impl Prompt {
         self.text.replace_range(kept..left.len(), "");
         self.cursor = self.text[..kept].chars().count();
         self.changed();
+    }
+
+    /// Takes an earlier line, or a later one; after the last it is empty.
+    pub fn recall(&mut self, lines: &[String], by: i32) {
+        let back = self.back.saturating_add_signed(-by as isize).min(lines.len());
+        let line = lines.len().checked_sub(back).and_then(|at| lines.get(at)).cloned().unwrap_or_default();
+        *self = Self { back, ..Self::command(line) };
     }
 
     /// Deletes all.
@@ -257,6 +275,18 @@ mod tests {
         prompt.step(100);
         prompt.rub_word();
         assert_eq!((prompt.text.as_str(), prompt.cursor), ("open ", 5));
+    }
+
+    #[test]
+    fn earlier_lines_come_back_the_latest_first() {
+        let lines = ["set epsilon 8".to_owned(), "25".to_owned()];
+        let mut prompt = Prompt::command("");
+        let mut seen = Vec::new();
+        for by in [-1, -1, -1, 1, 1] {
+            prompt.recall(&lines, by);
+            seen.push(prompt.text.clone());
+        }
+        assert_eq!(seen, ["25", "set epsilon 8", "set epsilon 8", "25", ""]);
     }
 
     #[test]

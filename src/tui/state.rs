@@ -86,6 +86,10 @@ pub struct State {
     pub log_back: usize,
     /// A word for the status line, and how long it stays there.
     pub toast: Option<(String, Duration)>,
+    /// Commands that were typed, the latest last.
+    pub lines: Vec<String>,
+    /// What scripts can call, once it was asked for.
+    pub reference: Vec<(String, String)>,
     /// How pictures are drawn, in a word.
     pub painter: String,
     /// Whether `q` was pressed once while something was running.
@@ -133,6 +137,8 @@ pub enum Rest {
 pub struct Picture {
     /// Its name.
     pub name: String,
+    /// What it was asked for as.
+    pub source: String,
     /// `(C, H, W)` in `[0, 1]`.
     pub pixels: Array,
     /// What the network says of it.

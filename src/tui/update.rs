@@ -4,7 +4,7 @@ use super::keymap::{Action, Key};
 use super::msg::{Effect, Mouse, Msg};
 use super::panels::layout;
 use super::state::{Pane, Popup, Rest, State, Tone};
-use super::{act, answer, gaze, popup};
+use super::{act, answer, gaze, popup, shelf};
 
 /// Lets something happen to the state.
 pub fn update(state: &mut State, msg: Msg) -> Vec<Effect> {
@@ -20,6 +20,8 @@ pub fn update(state: &mut State, msg: Msg) -> Vec<Effect> {
         Msg::Worker(update) => answer::take(state, *update),
         Msg::Tick => Vec::new(),
         Msg::Completions(offers) => popup::complete(state, offers),
+        Msg::Pictures(names) => shelf::found(state, &names),
+        Msg::Preview(name, image) => shelf::preview(state, &name, image),
         Msg::Note(text) => {
             state.say(text.clone());
             state.note(Tone::Plain, text);
@@ -28,6 +30,7 @@ pub fn update(state: &mut State, msg: Msg) -> Vec<Effect> {
         Msg::Quit => vec![Effect::Quit],
     };
     effects.extend(pass_time(state));
+    effects.extend(shelf::follow_cursor(state));
     state.asked += questions(&effects);
     settle(state);
     effects
@@ -72,7 +75,7 @@ fn settle(state: &mut State) {
     state.class_list.fit(classes, rows(Pane::Classes));
     state.log_back = state.log_back.min(state.log.len().saturating_sub(1));
     if let Some(Popup::Picker(picker)) = &mut state.popup {
-        let height = layout::picker_rows(state.size, picker.items.len());
+        let height = layout::picker_rows(state.size, picker);
         picker.list.fit(picker.hits.len(), height);
     }
 }

@@ -1,16 +1,19 @@
 //! What the screens look like, in every size; `cargo insta review` shows what changed.
 
 use crate::session::*;
-use gradscope::script::message::Update;
+use gradscope::script::message::{Frame, Update};
 use gradscope::tui::Depth;
+use gradscope::tui::msg::Msg;
 use gradscope::tui::panels;
 use gradscope::tui::picture::cells::Blocks;
 use gradscope::tui::picture::{Painter, Stage};
 use gradscope::tui::state::State;
 use gradscope::tui::theme::Theme;
+use gradscope::tui::update::update;
 use ratatui::buffer::Buffer;
 use ratatui::layout::Rect;
 use ratatui::style::Color;
+use std::sync::Arc;
 
 fn drawn(state: &State, depth: Depth) -> Buffer {
     let mut buf = Buffer::empty(Rect::new(0, 0, state.size.0, state.size.1));
@@ -36,39 +39,98 @@ fn failed(columns: u16, rows: u16) -> State {
     state
 }
 
+/// The sizes that every state is looked at in.
+const SIZES: [(u16, u16); 3] = [(140, 40), (80, 24), (60, 20)];
+
+/// A state in every size, each as it was drawn when somebody last looked at it.
+fn seen(name: &str, state: impl Fn(u16, u16) -> State) {
+    for (columns, rows) in SIZES {
+        insta::assert_snapshot!(format!("{name}_{columns}x{rows}"), screen(&state(columns, rows)));
+    }
+}
+
+/// The opened app after these keys.
+fn after(keys: &'static str) -> impl Fn(u16, u16) -> State {
+    move |columns, rows| {
+        let mut state = opened(columns, rows);
+        press(&mut state, keys);
+        state
+    }
+}
+
 #[test]
 fn a_map_over_a_picture() {
-    insta::assert_snapshot!("map_140x40", screen(&opened(140, 40)));
-    insta::assert_snapshot!("map_80x24", screen(&opened(80, 24)));
-    insta::assert_snapshot!("map_60x20", screen(&opened(60, 20)));
+    seen("map", opened);
 }
 
 #[test]
 fn an_attack_at_a_step() {
-    insta::assert_snapshot!("attack_140x40", screen(&attacked(140, 40, 2)));
-    insta::assert_snapshot!("attack_80x24", screen(&attacked(80, 24, 2)));
-    insta::assert_snapshot!("attack_60x20", screen(&attacked(60, 20, 2)));
+    seen("attack", |columns, rows| attacked(columns, rows, 2));
 }
 
 #[test]
 fn an_error_with_the_line_it_is_about() {
-    insta::assert_snapshot!("error_140x40", screen(&failed(140, 40)));
-    insta::assert_snapshot!("error_80x24", screen(&failed(80, 24)));
+    seen("error", failed);
+}
+
+#[test]
+fn every_pane_in_focus() {
+    let names = ["methods", "layers", "figures", "parameters", "classes", "curves", "log"];
+    for (name, number) in names.into_iter().zip(["1", "2", "3", "4", "5", "6", "7"]) {
+        seen(&format!("focus_{name}"), |columns, rows| {
+            let mut state = attacked(columns, rows, 2);
+            press(&mut state, number);
+            state
+        });
+    }
+}
+
+#[test]
+fn a_pane_that_fills_the_screen() {
+    seen("zoomed", after("5 z"));
 }
 
 #[test]
 fn help_lists_and_lines_over_the_panes() {
-    let mut help = opened(140, 40);
-    press(&mut help, "?");
-    insta::assert_snapshot!("help_140x40", screen(&help));
-    let mut picker = opened(80, 24);
-    press(&mut picker, "t");
-    insta::assert_snapshot!("picker_80x24", screen(&picker));
-    let mut prompt = opened(80, 24);
-    press(&mut prompt, ":");
-    write(&mut prompt, "set oops");
-    press(&mut prompt, "Enter");
-    insta::assert_snapshot!("prompt_80x24", screen(&prompt));
+    seen("help", after("?"));
+    seen("picker", after("t"));
+    seen("pictures", |columns, rows| {
+        let mut state = opened(columns, rows);
+        press(&mut state, "i");
+        let small = image::RgbImage::from_fn(8, 8, |x, y| image::Rgb([(x * 32) as u8, (y * 32) as u8, 0]));
+        update(&mut state, Msg::Preview("made:welcome[0]".into(), Some(Arc::new(small))));
+        state
+    });
+    seen("reference", |columns, rows| {
+        let mut state = opened(columns, rows);
+        let rows = [("narrow", "narrow(x: Tensor, dim: int, start: int, length: int) -> Tensor"), ("sum", "sum(x)")];
+        tell(&mut state, Update::Reference(rows.map(|(n, t)| (n.to_owned(), t.to_owned())).to_vec()));
+        state
+    });
+    seen("prompt", |columns, rows| {
+        let mut state = opened(columns, rows);
+        press(&mut state, ":");
+        write(&mut state, "set oops");
+        press(&mut state, "Enter");
+        state
+    });
+}
+
+#[test]
+fn a_value_read_from_an_enlarged_picture() {
+    seen("reading", after("3 + + I Right Down"));
+}
+
+#[test]
+fn a_long_run_with_progress_and_thinned_steps() {
+    seen("busy", |columns, rows| {
+        let mut state = attacked(columns, rows, 2);
+        let frame = Frame { kept: 4000, stride: 8, ..step_frame(0, 2, 4) };
+        tell(&mut state, Update::Frame(frame));
+        tell(&mut state, Update::Busy(true));
+        tell(&mut state, Update::Progress { what: "patches".into(), done: 30, total: 120 });
+        state
+    });
 }
 
 #[test]
@@ -118,14 +180,12 @@ fn an_old_figure_says_so() {
 
 #[test]
 fn two_branches_side_by_side() {
-    let beside = |columns, rows| {
+    seen("branches", |columns, rows| {
         let mut state = attacked(columns, rows, 3);
         press(&mut state, "f");
         tell(&mut state, Update::Branches { at: 1, count: 2 });
         tell(&mut state, Update::Frame(step_frame(1, 1, 4)));
         press(&mut state, "v");
         state
-    };
-    insta::assert_snapshot!("branches_140x40", screen(&beside(140, 40)));
-    insta::assert_snapshot!("branches_80x24", screen(&beside(80, 24)));
+    });
 }

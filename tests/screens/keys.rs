@@ -141,7 +141,7 @@ fn tab_completes_commands_and_asks_for_paths() {
     press(&mut state, "Tab");
     write(&mut state, "cat");
     assert_eq!(asked(&press(&mut state, "Enter")), [Command::Target(Some(2))]);
-    press(&mut state, "i");
+    press(&mut state, "o");
     write(&mut state, "pho");
     assert_eq!(press(&mut state, "Tab"), [Effect::Complete("pho".into())]);
     update(&mut state, Msg::Completions(vec!["photos/".into()]));
@@ -306,4 +306,56 @@ fn branches_are_turned_compared_and_ended() {
     tell(&mut state, Update::Branches { at: 0, count: 1 });
     let titles = gradscope::tui::look::exhibits(&state).len();
     assert!(titles > 2, "one branch alone is shown whole again");
+}
+
+#[test]
+fn pictures_are_seen_before_they_are_opened() {
+    let mut state = opened(140, 40);
+    let effects = press(&mut state, "i");
+    assert!(effects.contains(&Effect::FindPictures(None)));
+    assert!(effects.contains(&Effect::Preview("made:welcome[0]".into())), "{effects:?}");
+    update(&mut state, Msg::Pictures(vec!["photos/dog.png".into(), "photos/cat.png".into()]));
+    let effects = write(&mut state, "cat");
+    assert_eq!(effects.last(), Some(&Effect::Preview("photos/cat.png".into())));
+    assert_eq!(asked(&press(&mut state, "Enter")), [Command::Picture("photos/cat.png".into())]);
+}
+
+#[test]
+fn a_picture_that_is_in_no_list_is_opened_by_its_path() {
+    let mut state = opened(140, 40);
+    press(&mut state, "i");
+    write(&mut state, "~/far/away.png");
+    assert_eq!(asked(&press(&mut state, "Enter")), [Command::Picture("~/far/away.png".into())]);
+}
+
+#[test]
+fn another_method_or_class_is_compared_in_a_branch_of_its_own() {
+    for (line, other) in [("compare push", Command::Method("push".into())), ("compare cat", Command::Target(Some(2)))] {
+        let mut state = opened(140, 40);
+        press(&mut state, ":");
+        write(&mut state, line);
+        assert_eq!(asked(&press(&mut state, "Enter")), [Command::Fork, other]);
+        tell(&mut state, Update::Branches { at: 1, count: 2 });
+        assert!(state.branches.beside().is_some());
+    }
+}
+
+#[test]
+fn commands_come_back_by_the_arrow() {
+    let mut state = opened(140, 40);
+    press(&mut state, ":");
+    write(&mut state, "colors viridis");
+    press(&mut state, "Enter : Up");
+    assert!(matches!(&state.popup, Some(Popup::Prompt(p)) if p.text == "colors viridis"));
+}
+
+#[test]
+fn what_scripts_can_call_is_asked_for_once_and_searched() {
+    let mut state = opened(140, 40);
+    assert_eq!(asked(&press(&mut state, "a")), [Command::Reference]);
+    let rows = [("narrow", "narrow(x: Tensor, dim: int) -> Tensor"), ("sum", "sum(x: Tensor) -> float")];
+    tell(&mut state, Update::Reference(rows.map(|(n, t)| (n.to_owned(), t.to_owned())).to_vec()));
+    write(&mut state, "nar");
+    assert!(matches!(&state.popup, Some(Popup::Picker(p)) if p.chosen().is_some_and(|i| i.label == "narrow")));
+    assert!(asked(&press(&mut state, "Enter a")).is_empty());
 }

@@ -135,7 +135,12 @@ fn pixels(shift: f32) -> Array {
 }
 
 pub fn picture() -> Update {
-    Update::Picture { name: "photos/disk.png".into(), pixels: pixels(0.0), classes: classes(0) }
+    Update::Picture {
+        name: "photos/disk.png".into(),
+        source: "photos/disk.png".into(),
+        pixels: pixels(0.0),
+        classes: classes(0),
+    }
 }
 
 /// From step to step the second class gives way to the third.

@@ -2,7 +2,9 @@
 
 use super::super::architecture::card;
 use super::super::message::{Command, Update};
-use super::super::save;
+use super::super::reference::reference;
+use super::super::resume::Opened;
+use super::super::{album, save};
 use super::{Place, Question, Worker};
 use crate::data::{Picture, source};
 use crate::model::Model;
@@ -44,7 +46,9 @@ impl Worker {
             Command::Fork => self.fork()?,
             Command::Branch(at) => self.go_to_branch(at)?,
             Command::CloseBranch => self.close_branch()?,
-            Command::Save(folder) => self.save(&folder)?,
+            Command::Save(place) => self.save(&place)?,
+            Command::Keep(name) => self.keep_as(&name)?,
+            Command::Reference => self.tell(Update::Reference(reference(&self.host).lines())),
             Command::Edit(name) => self.edit(name)?,
             Command::Quit => {}
         }
@@ -97,10 +101,44 @@ impl Worker {
         Ok(())
     }
 
-    fn save(&mut self, folder: &Path) -> Result<()> {
+    /// What a name ends with tells what is wanted.
+    fn save(&mut self, place: &Path) -> Result<()> {
+        match place.extension().and_then(|e| e.to_str()) {
+            Some("gif") => self.save_film(place),
+            Some("png") => {
+                let frame = self.shown.as_ref().context("there is nothing to save yet")?;
+                album::sheet(place, &self.session, &frame.figures)?;
+                self.tell(Update::Log(format!("saved a sheet as \"{}\"", place.display())));
+                Ok(())
+            }
+            _ => self.save_all(place),
+        }
+    }
+
+    fn save_all(&mut self, folder: &Path) -> Result<()> {
         let frame = self.shown.as_ref().context("there is nothing to save yet")?;
         let files = save::write(folder, &self.session, &self.host, frame)?;
         self.tell(Update::Log(format!("saved {} files in \"{}\"", files.len(), folder.display())));
+        Ok(())
+    }
+
+    fn save_film(&mut self, file: &Path) -> Result<()> {
+        self.begin();
+        self.host.guard().start(self.known);
+        let updates = self.updates.clone();
+        let tell = move |done, total| drop(updates.send(Update::Progress { what: "film".into(), done, total }));
+        let count = album::film(file, &self.session, &self.host, tell)?;
+        self.tell(Update::Log(format!("saved a film of {count} steps as \"{}\"", file.display())));
+        Ok(())
+    }
+
+    fn keep_as(&mut self, name: &str) -> Result<()> {
+        let file = self.kept_in.as_ref().context("sessions are not kept here: GRADSCOPE_STATE is empty")?;
+        let file = file.with_file_name(format!("{name}.json"));
+        let place = &self.place;
+        let opened = Opened::of(&self.session, &place.asked, place.weights.as_deref(), self.no_resize);
+        opened.context("no method is open")?.write(&file, &self.session)?;
+        self.tell(Update::Log(format!("kept; gradscope --session {name} opens it")));
         Ok(())
     }
 

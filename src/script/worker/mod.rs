@@ -247,7 +247,8 @@ impl Worker {
     fn tell_picture(&self) {
         let told = self.pixels().and_then(|pixels| {
             let classes = self.session.classes(&self.host, 10)?;
-            Ok(Update::Picture { name: self.session.picture().into(), pixels, classes })
+            let source = self.place.asked.clone();
+            Ok(Update::Picture { name: self.session.picture().into(), source, pixels, classes })
         });
         self.tell(told.unwrap_or_else(|e| Update::Failed(Report::of(e))));
         self.tell(Update::Target(self.session.target()));

@@ -1,6 +1,7 @@
 //! Where everything is, for every size of terminal.
 
 use crate::tui::answer::headline;
+use crate::tui::picker::{Choice, Picker};
 use crate::tui::state::{Pane, Popup, State};
 use ratatui::layout::{Constraint, Layout, Rect};
 
@@ -21,6 +22,9 @@ pub struct Areas {
 
 /// The smallest terminal that is drawn in.
 pub const LEAST: (u16, u16) = (40, 8);
+
+/// Rows for words about the row under the cursor of a list.
+pub const WORDS: u16 = 9;
 
 /// Stands for the height or width that is left.
 const REST: u16 = u16::MAX;
@@ -106,8 +110,13 @@ fn fault_height(state: &State) -> u16 {
 }
 
 /// How many rows a list to choose from shows.
-pub fn picker_rows(size: (u16, u16), items: usize) -> usize {
-    items.clamp(1, usize::from(size.1.saturating_sub(8)).max(1))
+pub fn picker_rows(size: (u16, u16), picker: &Picker) -> usize {
+    let most = usize::from(size.1.saturating_sub(8)).max(1);
+    match picker.of {
+        Choice::Picture => picker.items.len().max(16).min(most),
+        Choice::Reference => most.saturating_sub(usize::from(WORDS)).max(1),
+        _ => picker.items.len().clamp(1, most),
+    }
 }
 
 /// Where that which is open over the panes is.
@@ -116,8 +125,16 @@ pub fn popup(state: &State) -> Option<Rect> {
     match state.popup.as_ref()? {
         Popup::Help(_) => Some(centred(state.size, width.saturating_sub(4).min(98), height.saturating_sub(2).min(36))),
         Popup::Picker(picker) => {
-            let rows = picker_rows(state.size, picker.items.len()) as u16;
-            Some(centred(state.size, width.saturating_sub(4).min(64), rows + 4))
+            let rows = picker_rows(state.size, picker) as u16 + 4;
+            let room = width.saturating_sub(4);
+            match picker.of {
+                Choice::Picture => Some(centred(state.size, room.min(104), rows)),
+                Choice::Reference => {
+                    let wide = room.min((width / 2).max(66));
+                    Some(Rect::new(width - wide, 1, wide, (rows + WORDS + 1).min(height.saturating_sub(2))))
+                }
+                _ => Some(centred(state.size, room.min(64), rows)),
+            }
         }
         Popup::Prompt(prompt) => {
             let offers = prompt.offers.len().min(8) as u16;

@@ -41,7 +41,7 @@ pub fn draw(buf: &mut Buffer, state: &State, theme: &Theme, stage: &mut Stage) -
             scrubber::draw(buf, areas.scrubber, state, theme);
             fault::draw(buf, areas.fault, state, theme);
             status::draw(buf, areas.status, state, theme);
-            draw_popup(buf, state, theme)
+            draw_popup(buf, state, theme, stage)
         }
     };
     stage.finish(buf);
@@ -61,12 +61,12 @@ fn draw_pane(buf: &mut Buffer, pane: Pane, area: Rect, state: &State, theme: &Th
 }
 
 /// Draws what is open over the panes, and says where the cursor blinks.
-fn draw_popup(buf: &mut Buffer, state: &State, theme: &Theme) -> Option<Position> {
+fn draw_popup(buf: &mut Buffer, state: &State, theme: &Theme, stage: &Stage) -> Option<Position> {
     let area = layout::popup(state)?;
     Clear.render(area, buf);
     match state.popup.as_ref()? {
         Popup::Help(row) => help::draw(buf, area, *row, state, theme),
-        Popup::Picker(picker) => return Some(picker::draw(buf, area, picker, theme)),
+        Popup::Picker(picker) => return Some(picker::draw(buf, area, picker, theme, stage)),
         Popup::Prompt(prompt) => return Some(prompt::draw(buf, area, prompt, theme)),
     }
     None

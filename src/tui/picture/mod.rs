@@ -146,6 +146,18 @@ impl Stage {
         Some(rect)
     }
 
+    /// Draws a picture as cells whatever the terminal can do, as large as fits: over panes, where it comes and goes quickly.
+    pub fn sketch(&self, buf: &mut Buffer, area: Rect, image: &RgbImage) {
+        let blocks = match self.painter {
+            Painter::Nothing => return,
+            Painter::Cells(blocks) => blocks,
+            _ => Blocks::Quadrant,
+        };
+        if !area.is_empty() {
+            cells::paint(buf, fit(image.dimensions(), area, self.cell), image, blocks, self.depth);
+        }
+    }
+
     /// The place in the picture at this cell, 0 to 1 from the left and from the top of what is seen.
     pub fn hit(&self, column: u16, row: u16) -> Option<(f32, f32)> {
         let rect = self.slots.iter().filter_map(|slot| slot.placed).find(|r| r.contains((column, row).into()))?;

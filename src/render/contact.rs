@@ -1,0 +1,70 @@
+//! Several figures on one sheet, each with its title.
+
+use super::figure::Figure;
+use super::letters::{LETTER, width, write};
+use super::paint::paint;
+use super::tint::Tint;
+use image::imageops::{FilterType, replace, resize};
+use image::{Rgb, RgbImage};
+
+/// Pixels of the longer side of a figure on a sheet.
+const SIDE: u32 = 256;
+/// Pixels between figures.
+const GAP: u32 = 8;
+const PAPER: Rgb<u8> = Rgb([24, 24, 24]);
+const INK: Rgb<u8> = Rgb([230, 230, 230]);
+
+/// A heading, and below it those of the figures that are pictures side by side, with their titles; none where none is.
+pub fn contact(heading: &str, figures: &[Figure], tint: impl Into<Tint>) -> Option<RgbImage> {
+    let tint = tint.into();
+    let painted: Vec<_> = figures.iter().filter_map(|f| Some((f.title.as_str(), fitted(paint(f, tint)?)))).collect();
+    let (columns, rows) = super::grid(painted.len(), 0);
+    let cell = (SIDE + GAP, SIDE + GAP + LETTER + 4);
+    let head = if heading.is_empty() { 0 } else { LETTER + GAP };
+    let size = (columns as u32 * cell.0 + GAP, rows as u32 * cell.1 + GAP + head);
+    let mut sheet = RgbImage::from_pixel(size.0.max(width(heading) + 2 * GAP), size.1, PAPER);
+    write(&mut sheet, (i64::from(GAP), i64::from(GAP)), heading, INK);
+    for (at, (title, image)) in painted.iter().enumerate() {
+        let corner = (at % columns, at / columns);
+        let x = i64::from(GAP + corner.0 as u32 * cell.0 + (SIDE - image.width()) / 2);
+        let y = i64::from(GAP + head + corner.1 as u32 * cell.1 + (SIDE - image.height()) / 2);
+        replace(&mut sheet, image, x, y);
+        let below = i64::from(GAP + head + corner.1 as u32 * cell.1 + SIDE + 4);
+        let title: String = title.chars().take((SIDE / LETTER) as usize).collect();
+        write(&mut sheet, (i64::from(GAP + corner.0 as u32 * cell.0), below), &title, INK);
+    }
+    (!painted.is_empty()).then_some(sheet)
+}
+
+/// As large as its place allows; what grows keeps sharp pixels.
+fn fitted(image: RgbImage) -> RgbImage {
+    let (w, h) = image.dimensions();
+    let longest = w.max(h).max(1);
+    let side = |size: u32| (size * SIDE / longest).max(1);
+    let filter = if longest < SIDE { FilterType::Nearest } else { FilterType::Triangle };
+    resize(&image, side(w), side(h), filter)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::figure::{Array, Body};
+    use super::*;
+    use crate::render::Colormap;
+
+    fn picture(value: f32, h: usize, w: usize) -> Figure {
+        let pixels = Array::new(vec![1, h, w], vec![value; h * w]).unwrap();
+        Figure { title: "grey".into(), body: Body::Image { pixels } }
+    }
+
+    #[test]
+    fn figures_stand_side_by_side_under_a_heading() {
+        let words = Figure { title: "words".into(), body: Body::Text { text: "none".into() } };
+        let figures = [picture(1.0, 10, 10), words.clone(), picture(0.5, 300, 150)];
+        let sheet = contact("step 3", &figures, Colormap::Gray).unwrap();
+        assert_eq!(sheet.dimensions(), (2 * 264 + 8, 276 + 8 + 16));
+        assert_eq!(sheet.get_pixel(136, 150).0, [255; 3]);
+        assert_eq!(sheet.get_pixel(264 + 8 + 128, 150).0, [128; 3]);
+        assert_eq!(sheet.get_pixel(264 + 12, 150).0, PAPER.0, "a narrow picture stands in the middle");
+        assert_eq!(contact("", &[words], Colormap::Gray), None);
+    }
+}

@@ -1,0 +1,79 @@
+//! Finding picture files, and reading one to show it small.
+
+use super::editor::home;
+use super::msg::Msg;
+use crate::data::source;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+/// Endings of files that are offered.
+const ENDINGS: [&str; 7] = ["png", "jpg", "jpeg", "webp", "gif", "bmp", "npy"];
+/// So many files are offered at most, and so many entries looked at.
+const MOST: (usize, usize) = (2000, 20_000);
+/// Folders within folders that are looked into.
+const DEPTH: usize = 3;
+/// Pixels of the longer side of a small picture.
+const SIDE: u32 = 192;
+
+/// Pictures in the working directory, and in this folder; those nearest first.
+pub fn pictures(folder: Option<&Path>) -> Vec<String> {
+    let mut found = Vec::new();
+    let mut looked = 0;
+    let mut waiting: Vec<_> = std::iter::once(Path::new(".")).chain(folder).map(|f| (f.to_owned(), 0)).collect();
+    while !waiting.is_empty() && found.len() < MOST.0 && looked < MOST.1 {
+        let (folder, depth) = waiting.remove(0);
+        let Ok(entries) = std::fs::read_dir(&folder) else { continue };
+        let mut entries: Vec<PathBuf> = entries.flatten().map(|e| e.path()).take(MOST.1 - looked).collect();
+        entries.sort();
+        looked += entries.len();
+        let hidden = |p: &Path| p.file_name().is_some_and(|n| n.to_string_lossy().starts_with('.'));
+        for path in entries.into_iter().filter(|p| !hidden(p)) {
+            let ending = path.extension().map(|e| e.to_string_lossy().to_lowercase()).unwrap_or_default();
+            if ENDINGS.contains(&ending.as_str()) {
+                found.extend(path.strip_prefix("./").unwrap_or(&path).to_str().map(String::from));
+            } else if depth < DEPTH && path.is_dir() && !path.ends_with("target") {
+                waiting.push((path, depth + 1));
+            }
+        }
+    }
+    found.truncate(MOST.0);
+    found
+}
+
+/// A picture by its name, small.
+pub fn preview(name: String) -> Msg {
+    let small = || {
+        let text = if name.starts_with("~/") { home(&name).display().to_string() } else { name.clone() };
+        source::picture(&text).and_then(|(_, picture)| picture.thumbnail(SIDE)).ok().map(Arc::new)
+    };
+    // A decoder that panics on a damaged file shows nothing.
+    let image = catch_unwind(AssertUnwindSafe(small)).ok().flatten();
+    Msg::Preview(name, image)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn pictures_are_found_in_folders_and_the_rest_is_left_alone() {
+        let folder = tempfile::tempdir().unwrap();
+        std::fs::create_dir(folder.path().join("sub")).unwrap();
+        for name in ["b.PNG", "notes.txt", ".hidden.png", "sub/a.jpg"] {
+            std::fs::write(folder.path().join(name), "").unwrap();
+        }
+        let found = pictures(Some(folder.path()));
+        let here: Vec<_> = found.iter().filter_map(|f| Path::new(f).strip_prefix(folder.path()).ok()).collect();
+        assert_eq!(here, [Path::new("b.PNG"), Path::new("sub/a.jpg")]);
+    }
+
+    #[test]
+    fn a_picture_is_seen_small_and_a_damaged_one_not_at_all() {
+        let Msg::Preview(_, Some(image)) = preview("made:welcome[0]".into()) else {
+            panic!("there is a welcome picture")
+        };
+        assert!(image.width().max(image.height()) <= SIDE);
+        assert!(matches!(preview("no such file.png".into()), Msg::Preview(_, None)));
+    }
+}
