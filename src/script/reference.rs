@@ -22,8 +22,12 @@ pub fn reference(host: &Host) -> Reference {
     let text = host.plugins().embedded_file(FILE).and_then(|bytes| std::str::from_utf8(bytes).ok()).unwrap_or_default();
     let section = text.split_once(HEADING).map_or("", |(_, rest)| rest.split("\n## ").next().unwrap_or_default());
     let rows = section.lines().filter_map(row).skip(1).collect();
-    let mut signatures: Vec<_> =
-        host.signatures().iter().filter(|s| s.starts_with(char::is_alphabetic)).map(|s| short(s)).collect();
+    let mut signatures: Vec<_> = host
+        .signatures()
+        .iter()
+        .filter(|s| s.starts_with(char::is_alphabetic) && !s.starts_with("set$"))
+        .map(|s| short(s))
+        .collect();
     signatures.sort();
     signatures.dedup();
     Reference { rows, signatures }
@@ -79,10 +83,19 @@ fn short(signature: &str) -> String {
         words.push_str(word.rsplit("::").next().unwrap_or(word));
     }
     let words = words.replace("_: ", "").replace("&mut ", "");
+    let words = property(&words).unwrap_or(words);
     match words.split_once("Result<").zip(words.strip_suffix(",Box<EvalAltResult>>")) {
         Some(((before, _), whole)) => format!("{before}{}", &whole[before.len() + "Result<".len()..]),
         None => words,
     }
+}
+
+/// `get$shape(Tensor) -> array` as `Tensor.shape -> array`.
+fn property(words: &str) -> Option<String> {
+    let (name, rest) = words.strip_prefix("get$")?.split_once('(')?;
+    let (of, rest) = rest.split_once(')')?;
+    let of = of.split(',').next().unwrap_or(of);
+    Some(format!("{of}.{name}{rest}"))
 }
 
 #[cfg(test)]
@@ -99,6 +112,7 @@ mod tests {
     #[test]
     fn types_lose_their_paths() {
         assert_eq!(short("f(_: &mut candle_core::Tensor, i64) -> rhai::Array"), "f(Tensor, i64) -> Array");
+        assert_eq!(short("get$shape(_: &mut a::Tensor) -> rhai::Array"), "Tensor.shape -> Array");
         assert_eq!(short("f(_: a::Tensor) -> Result<a::Tensor,Box<rhai::EvalAltResult>>"), "f(Tensor) -> Tensor");
     }
 }

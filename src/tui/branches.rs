@@ -21,7 +21,7 @@ pub struct Branches {
 /// What a branch showed last.
 #[derive(Clone, Debug)]
 pub struct Shown {
-    /// Its letter and method.
+    /// Its letter, method, and step or class.
     pub name: String,
     /// Its figures.
     pub frame: Frame,

@@ -32,12 +32,22 @@ pub fn open(state: &mut State, at: usize, count: usize) {
 
 /// Keeps what the open branch shows.
 pub fn keep(state: &mut State, frame: &Frame) {
-    let method = state.method.as_ref().map(|m| m.name.clone()).unwrap_or_default();
     let at = state.branches.at;
-    let name = format!("{} {method}", letter(at));
+    let name = caption(state, frame);
     if let Some(place) = state.branches.shown.get_mut(at) {
         *place = Some(Shown { name, frame: frame.clone(), id: state.run.id });
     }
+}
+
+/// What an answer of the open branch is called beside others: letter, method, and its step or its class.
+pub fn caption(state: &State, frame: &Frame) -> String {
+    let method = state.method.as_ref().map_or("", |m| &m.name);
+    let about = match (state.stepped(), state.target) {
+        (true, _) => format!("step {}", frame.step),
+        (false, Some(class)) => format!("→ {}", state.label(class)),
+        (false, None) => String::new(),
+    };
+    format!("{} {method} {about}", state.branches.name())
 }
 
 /// Opens the branch so many places on.

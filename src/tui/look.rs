@@ -1,5 +1,6 @@
 //! The views of a method's figures that one can turn to.
 
+use super::branching;
 use super::state::State;
 use crate::render::{Body, Figure, rescale};
 use crate::script::message::Frame;
@@ -96,16 +97,14 @@ fn beside(state: &State) -> Option<Vec<Exhibit>> {
     let own = *seen(state).get(index)?;
     let theirs = other.frame.figures.iter().find(|f| f.title == own.title);
     let theirs = theirs.or_else(|| shown(&other.frame).next())?;
-    let named = |figure: &Figure, branch: &str, step: usize, id: u64| {
-        let title = format!("{branch} step {step}: {}", figure.title);
+    let named = |figure: &Figure, branch: &str, id: u64| {
+        let title = format!("{branch}: {}", figure.title);
         Exhibit { figure: Figure { title, body: figure.body.clone() }, id }
     };
-    let step = state.run.frame.as_ref().map_or(0, |f| f.step);
-    let method = state.method.as_ref().map_or("", |m| &m.name);
-    let name = format!("{} {method}", state.branches.name());
+    let name = branching::caption(state, state.run.frame.as_ref()?);
     Some(vec![
-        named(own, &name, step, id(state.run.id, index, false)),
-        named(theirs, &other.name, other.frame.step, id(other.id, index, false)),
+        named(own, &name, id(state.run.id, index, false)),
+        named(theirs, &other.name, id(other.id, index, false)),
     ])
 }
 

@@ -107,7 +107,13 @@ impl Picker {
             self.list = List::default();
             return;
         }
-        let best = |i: &Item| score(&self.query, &i.label).max(score(&self.query, &i.value));
+        let word = self.query.to_lowercase();
+        let best = |i: &Item| match self.of {
+            Choice::Reference => {
+                i.value.to_lowercase().contains(&word).then(|| score(&word, &i.label).unwrap_or(-1000))
+            }
+            _ => score(&self.query, &i.label).max(score(&self.query, &i.value)),
+        };
         let mut hits: Vec<_> = self.items.iter().enumerate().filter_map(|(at, i)| Some((best(i)?, at))).collect();
         hits.sort_by_key(|(score, at)| (-score, *at));
         self.hits = hits.into_iter().map(|(_, at)| at).collect();
