@@ -1,7 +1,11 @@
 //! When pictures are sent to the terminal, left alone, and taken away.
 
 use crate::session::*;
+use gradscope::render::{Array, Body, Colormap, Figure};
 use gradscope::script::message::Update;
+use gradscope::tui::lens::Lens;
+use gradscope::tui::look::Exhibit;
+use gradscope::tui::picture::cells::Blocks;
 use gradscope::tui::picture::kitty::Placing;
 use gradscope::tui::picture::{Painter, Stage};
 use gradscope::tui::state::State;
@@ -121,4 +125,53 @@ fn sixels_that_leave_before_a_second_frame_are_drawn_over() {
     let (buf, _) = frame(&state, &mut stage);
     let drawn = buf.content.iter().filter(|c| c.diff_option == CellDiffOption::AlwaysUpdate).count();
     assert!(drawn > 100, "{drawn} cells are drawn over it");
+}
+
+/// What a picture of 600x600 pixels costs on the way to kitty, in parts of its PNG.
+fn cost(pixel: impl Fn(usize, usize, usize) -> f32) -> f64 {
+    let data: Vec<f32> = (0..3 * 360_000).map(|i| pixel(i / 360_000, i / 600 % 600, i % 600)).collect();
+    let pixels = Array::new(vec![3, 600, 600], data).unwrap();
+    let figure = Figure { title: "picture".into(), body: Body::Image { pixels } };
+    let mut png = std::io::Cursor::new(vec![]);
+    let image = gradscope::render::paint(&figure, Colormap::default()).unwrap();
+    image.write_to(&mut png, image::ImageFormat::Png).unwrap();
+    let mut stage = classic();
+    let area = Rect::new(0, 0, 100, 50);
+    let mut buf = Buffer::empty(area);
+    stage.begin(None);
+    stage.place(&mut buf, area, &Exhibit { figure, id: 1 }, &Lens::default());
+    stage.finish(&mut buf);
+    let mut sent = vec![];
+    stage.emit(&mut sent).unwrap();
+    sent.len() as f64 / png.get_ref().len() as f64
+}
+
+#[test]
+fn a_large_picture_costs_little_more_than_its_png() {
+    let noise = |c: usize, y: usize, x: usize| {
+        let mut n = ((c * 360_000 + y * 600 + x) as u64).wrapping_mul(0x9e37_79b9_7f4a_7c15);
+        n = (n ^ n >> 31).wrapping_mul(0xd6e8_feb8_6659_fd93);
+        (n >> 40) as f32 / (1u64 << 24) as f32
+    };
+    let soft =
+        |c: usize, y: usize, x: usize| ((x as f32 / 37.0).sin() * (y as f32 / 53.0 + c as f32).cos() + 1.0) / 2.0;
+    let grainy = move |c: usize, y: usize, x: usize| 0.9 * soft(c, y, x) + 0.1 * noise(c, y, x);
+    let costs = [cost(soft), cost(grainy)];
+    assert!(costs.iter().all(|cost| *cost < 1.2), "{costs:?}");
+}
+
+#[test]
+fn in_cells_only_what_changed_is_written() {
+    let draw = |bright: usize| {
+        let data = (0..3 * 64).map(|i| if i % 64 == bright { 1.0 } else { 0.0 }).collect::<Vec<f32>>();
+        let body = Body::Image { pixels: Array::new(vec![3, 8, 8], data).unwrap() };
+        let exhibit = Exhibit { figure: Figure { title: "dot".into(), body }, id: bright as u64 };
+        let mut stage = Stage::still(Painter::Cells(Blocks::Half), Depth::True, (8, 16));
+        let mut buf = Buffer::empty(Rect::new(0, 0, 8, 4));
+        stage.begin(None);
+        stage.place(&mut buf, Rect::new(0, 0, 8, 4), &exhibit, &Lens::default());
+        buf
+    };
+    assert_eq!(draw(9).diff(&draw(9)).len(), 0);
+    assert_eq!(draw(9).diff(&draw(44)).len(), 2, "where the dot was, and where it is");
 }
