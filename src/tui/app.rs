@@ -4,6 +4,7 @@
 use super::editor;
 use super::gallery;
 use super::input::{Input, Reader};
+use super::link::Link;
 use super::msg::{Effect, Msg};
 use super::panels;
 use super::picture::{Painted, Stage};
@@ -16,8 +17,10 @@ use crate::script::message::{Command, Update};
 use anyhow::{Result, bail};
 use crossterm::terminal::{BeginSynchronizedUpdate, EndSynchronizedUpdate};
 use crossterm::{cursor, queue};
+use ratatui::buffer::Buffer;
 use std::io::Write;
 use std::path::Path;
+use std::sync::atomic::Ordering;
 use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender};
 use std::time::{Duration, Instant};
 
@@ -28,7 +31,7 @@ pub enum Happening {
     Msg(Msg),
     /// A picture is ready for its place.
     Painted(usize, Painted),
-    /// The terminal answered about a picture.
+    /// The terminal read all that it was sent before it was asked.
     Answered,
     /// The program shall sleep.
     Sleep,
@@ -52,6 +55,10 @@ pub struct App<F> {
     pub ask: F,
     /// Where threads of the app's own say that they are done.
     pub happen: Sender<Happening>,
+    /// The line to the terminal.
+    pub link: Link,
+    /// What is on the screen.
+    pub shown: Buffer,
     /// Pixels of a cell, as the system said last.
     pub cell: Option<(u16, u16)>,
     /// When it began.
@@ -79,9 +86,9 @@ impl<F: Fn(Command)> App<F> {
         let mut pressed = false;
         loop {
             if dirty && (pressed || drawn.elapsed() >= FRAME) {
-                self.draw()?;
+                // A picture that has just arrived is to be pointed at.
+                (dirty, pressed) = (self.draw()?, false);
                 drawn = Instant::now();
-                (dirty, pressed) = (false, false);
             }
             let next = match inbox.recv_timeout(self.patience(dirty, drawn)) {
                 Ok(next) => next,
@@ -103,7 +110,7 @@ impl<F: Fn(Command)> App<F> {
         let due = self.state.due().map_or(LONG, |due| due.saturating_sub(self.start.elapsed()));
         match () {
             () if dirty => FRAME.saturating_sub(drawn.elapsed()),
-            () if self.stage.holds_back() => due.min(Duration::from_millis(500)),
+            () if self.link.waits() => due.min(Duration::from_millis(500)),
             () => due,
         }
     }
@@ -119,7 +126,7 @@ impl<F: Fn(Command)> App<F> {
                 return self.follow(self.on_picture(msg));
             }
             Happening::Painted(slot, painted) => self.stage.take(slot, painted),
-            Happening::Answered => self.stage.answered(),
+            Happening::Answered => self.link.answered(Instant::now()),
             Happening::Sleep => self.sleep()?,
             Happening::WorkerGone => bail!("the worker ended before the app did"),
         }
@@ -201,27 +208,29 @@ impl<F: Fn(Command)> App<F> {
         }
     }
 
-    /// One frame: pictures and cells appear at once, where the terminal knows synchronized updates. Pictures that cells
-    /// stand for are sent before, or their cells would be blank until they are whole.
-    fn draw(&mut self) -> Result<()> {
+    /// One frame: pictures and cells appear at once, where the terminal knows synchronized updates. Pictures have the room that
+    /// the line gives, text is never held up. Whether another frame is to follow at once.
+    fn draw(&mut self) -> Result<bool> {
+        let (room, before) = (self.link.room(), self.screen.written.load(Ordering::Relaxed));
         let terminal = &mut self.screen.terminal;
         terminal.autoresize()?;
         let area = terminal.get_frame().area();
         self.state.size = (area.width, area.height);
-        let cursor = panels::draw(terminal.current_buffer_mut(), &self.state, &self.theme, &mut self.stage);
-        if self.stage.is_sent_first() {
-            self.stage.emit(terminal.backend_mut())?;
-        }
+        let buffer = terminal.current_buffer_mut();
+        let cursor = panels::draw(buffer, &self.state, &self.theme, &mut self.stage);
+        let held = self.stage.hold_back(buffer, &self.shown, room);
+        self.shown.clone_from(buffer);
         queue!(terminal.backend_mut(), BeginSynchronizedUpdate)?;
         terminal.apply_buffer_with_cursor(cursor)?;
         let out = terminal.backend_mut();
-        if !self.stage.is_sent_first() {
-            queue!(out, cursor::SavePosition)?;
-            self.stage.emit(out)?;
-            queue!(out, cursor::RestorePosition)?;
-        }
-        queue!(out, EndSynchronizedUpdate)?;
-        Ok(Write::flush(out)?)
+        queue!(out, cursor::SavePosition)?;
+        let arrived = self.stage.emit(out, room)?;
+        queue!(out, cursor::RestorePosition, EndSynchronizedUpdate)?;
+        Write::flush(out)?;
+        let written = self.screen.written.load(Ordering::Relaxed) - before;
+        self.link.wrote(written, held || self.stage.has_more(), out, Instant::now())?;
+        Write::flush(out)?;
+        Ok(arrived && self.stage.points_at_pictures())
     }
 }
 

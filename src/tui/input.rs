@@ -12,7 +12,7 @@ use std::time::{Duration, Instant};
 pub enum Input {
     /// A person did something.
     Person(Msg),
-    /// The terminal answered about a picture.
+    /// The terminal told its name.
     Answer,
 }
 
@@ -118,7 +118,7 @@ impl Filter {
 
     fn answered(&mut self) -> Option<Input> {
         let (text, _) = self.answer.take()?;
-        text.starts_with("Gi=").then_some(Input::Answer)
+        text.starts_with(">|").then_some(Input::Answer)
     }
 
     fn mouse(&mut self, kind: MouseEventKind, column: u16, row: u16, now: Instant) -> Option<Input> {
@@ -178,7 +178,7 @@ mod tests {
     #[test]
     fn an_answer_of_the_terminal_is_no_key() {
         let mut filter = Filter::default();
-        let seen = keys(&mut filter, "j_Gi=77;OK\\k", "_\\", Instant::now());
+        let seen = keys(&mut filter, "jP>|kitty(0.41)\\k", "P\\", Instant::now());
         assert_eq!(seen, ["Person(Key(Char('j')))", "Answer", "Person(Key(Char('k')))"]);
     }
 

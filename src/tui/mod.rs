@@ -12,6 +12,7 @@ pub mod picker;
 pub mod prompt;
 pub mod look;
 pub mod lens;
+pub mod link;
 pub mod state;
 pub mod theme;
 pub mod picture;
@@ -42,9 +43,11 @@ use crate::script::message::{Command, Update};
 use anyhow::{Context, Result, bail};
 use app::{App, Happening};
 use lens::Lens;
+use link::Link;
 use picture::cells::Blocks;
 use picture::kitty::Placing;
 use picture::{Stage, encode};
+use ratatui::buffer::Buffer;
 use screen::{PanicGuard, Screen};
 use state::State;
 use std::io::IsTerminal;
@@ -137,6 +140,8 @@ fn run_in_terminal(options: &Options, ask: impl Fn(Command), updates: Receiver<U
         reader,
         ask,
         happen,
+        link: Link::new(!caps.name.is_empty() && !place.tmux, place.ssh),
+        shown: Buffer::default(),
         cell: screen::cell(),
         start: Instant::now(),
     }

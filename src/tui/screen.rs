@@ -10,16 +10,37 @@ use ratatui::layout::Rect;
 use std::io::{BufWriter, Stdout, Write, stdout};
 use std::ops::Range;
 use std::panic::PanicHookInfo;
-use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU32, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 
 /// What ratatui draws into: a large buffer, so that a frame is few writes.
-pub type Backend = CrosstermBackend<BufWriter<Stdout>>;
+pub type Backend = CrosstermBackend<Counted<BufWriter<Stdout>>>;
 
 /// The terminal, taken over.
 pub struct Screen {
     /// What is drawn with.
     pub terminal: Terminal<Backend>,
+    /// Bytes that were written to it.
+    pub written: Arc<AtomicUsize>,
+}
+
+/// Counts what is written.
+#[derive(Debug)]
+pub struct Counted<W> {
+    inner: W,
+    count: Arc<AtomicUsize>,
+}
+
+impl<W: Write> Write for Counted<W> {
+    fn write(&mut self, bytes: &[u8]) -> std::io::Result<usize> {
+        let count = self.inner.write(bytes)?;
+        self.count.fetch_add(count, Ordering::Relaxed);
+        Ok(count)
+    }
+
+    fn flush(&mut self) -> std::io::Result<()> {
+        self.inner.flush()
+    }
 }
 
 /// Alternate screen, no cursor, mouse buttons and wheel (motion only with a button held), bracketed paste.
@@ -45,9 +66,11 @@ impl Screen {
     /// Takes the terminal over.
     pub fn enter() -> Result<Self> {
         take_over()?;
-        let backend = CrosstermBackend::new(BufWriter::with_capacity(1 << 16, stdout()));
+        let written = Arc::new(AtomicUsize::new(0));
+        let inner = BufWriter::with_capacity(1 << 16, stdout());
+        let backend = CrosstermBackend::new(Counted { inner, count: written.clone() });
         let terminal = Terminal::new(backend).inspect_err(|_| restore()).context("opening the terminal")?;
-        Ok(Self { terminal })
+        Ok(Self { terminal, written })
     }
 
     /// Lets another program have the terminal for a while.
@@ -95,7 +118,7 @@ pub fn restore() {
     let mut bytes = Vec::new();
     let first = PICTURES.0.load(Ordering::SeqCst);
     for id in first..first + PICTURES.1.load(Ordering::SeqCst) {
-        let _ = kitty::delete(&mut bytes, id, false);
+        bytes.extend(kitty::delete(id, false));
     }
     bytes.extend_from_slice(LEAVE.as_bytes());
     let mut out = stdout();

@@ -19,7 +19,7 @@ fn frame(state: &State, stage: &mut Stage) -> (Buffer, String) {
     let mut buf = Buffer::empty(Rect::new(0, 0, state.size.0, state.size.1));
     panels::draw(&mut buf, state, &Theme::new(Depth::True), stage);
     let mut sent = Vec::new();
-    stage.emit(&mut sent).expect("memory takes all");
+    stage.emit(&mut sent, usize::MAX).expect("memory takes all");
     (buf, String::from_utf8(sent).expect("pictures are sent as text"))
 }
 
@@ -36,7 +36,6 @@ fn a_picture_is_sent_once_and_then_left_alone() {
     let (state, mut stage) = (opened(140, 40), classic());
     let (first, sent) = frame(&state, &mut stage);
     assert_eq!((sent.matches("a=T").count(), skipped(&first)), (1, 0), "blanks first, the picture after them");
-    stage.answered();
     let (second, sent) = frame(&state, &mut stage);
     assert!(sent.is_empty() && skipped(&second) > 100);
 }
@@ -45,27 +44,65 @@ fn a_picture_is_sent_once_and_then_left_alone() {
 fn a_new_picture_takes_the_place_of_the_old_one() {
     let (mut state, mut stage) = (opened(140, 40), classic());
     frame(&state, &mut stage);
-    stage.answered();
     tell(&mut state, Update::Frame(map_frame(0)));
     let (buf, sent) = frame(&state, &mut stage);
     assert!(sent.contains("a=T") && !sent.contains("a=d") && skipped(&buf) > 100, "the old one stays until then");
 }
 
+/// One frame with room for so many bytes.
+fn cramped(state: &State, stage: &mut Stage, room: usize) -> String {
+    let mut buf = Buffer::empty(Rect::new(0, 0, state.size.0, state.size.1));
+    panels::draw(&mut buf, state, &Theme::new(Depth::True), stage);
+    let mut sent = Vec::new();
+    stage.emit(&mut sent, room).expect("memory takes all");
+    String::from_utf8(sent).expect("pictures are sent as text")
+}
+
 #[test]
-fn no_picture_is_sent_before_the_last_one_was_answered() {
-    let (mut state, mut stage) = (opened(140, 40), classic());
-    frame(&state, &mut stage);
-    tell(&mut state, Update::Frame(map_frame(0)));
-    assert!(frame(&state, &mut stage).1.is_empty() && stage.holds_back());
-    stage.answered();
-    assert!(frame(&state, &mut stage).1.contains("a=T"));
+fn a_picture_takes_no_more_of_the_line_than_it_may_and_ends_before_the_next_one_begins() {
+    let (mut state, mut stage) = (attacked(140, 40, 2), classic());
+    let mut sent = vec![cramped(&state, &mut stage, 1)];
+    assert_eq!(cramped(&state, &mut stage, 0), "");
+    assert!(stage.has_more());
+    tell(&mut state, Update::Frame(step_frame(0, 3, 4)));
+    while stage.has_more() {
+        sent.push(cramped(&state, &mut stage, 1));
+        assert!(sent.len() < 100, "it ends");
+    }
+    assert!(sent.iter().all(|piece| piece.matches("\x1b_G").count() == 1), "one command is the least");
+    let ends = |text: &str| text.contains("m=0;");
+    let begins: Vec<_> = (0..sent.len()).filter(|&i| sent[i].contains("a=T")).collect();
+    assert!(begins.len() >= 2 && begins.iter().all(|&i| i == 0 || ends(&sent[i - 1])));
+}
+
+#[test]
+fn cells_of_pictures_come_row_by_row_and_text_at_once() {
+    let mut stage = Stage::still(Painter::Cells(Blocks::Half), Depth::True, (8, 16));
+    let state = opened(140, 40);
+    let mut screen = Buffer::empty(Rect::new(0, 0, 140, 40));
+    let mut frames = 0;
+    loop {
+        let mut buf = Buffer::empty(screen.area);
+        panels::draw(&mut buf, &state, &Theme::new(Depth::True), &mut stage);
+        let whole = buf.clone();
+        let held = stage.hold_back(&mut buf, &screen, 8000);
+        let blocks = screen.diff(&buf).iter().filter(|(_, _, cell)| cell.symbol() == "▀").count();
+        assert!(blocks <= 200 + 64, "{blocks}: 200 of the picture, and the bar of its colours");
+        assert_eq!(buf[(3, 0)], whole[(3, 0)], "the header is there");
+        screen = buf;
+        frames += 1;
+        if !held {
+            assert_eq!(screen, whole);
+            break;
+        }
+    }
+    assert!(frames > 2, "{frames}");
 }
 
 #[test]
 fn what_is_covered_is_taken_away_drawn_as_blocks_and_sent_again() {
     let (mut state, mut stage) = (opened(140, 40), classic());
     frame(&state, &mut stage);
-    stage.answered();
     press(&mut state, "t");
     let (buf, sent) = frame(&state, &mut stage);
     assert!(sent.contains("a=d,d=I") && skipped(&buf) == 0);
@@ -78,8 +115,6 @@ fn what_is_covered_is_taken_away_drawn_as_blocks_and_sent_again() {
 fn what_is_wanted_no_more_is_taken_away() {
     let (mut state, mut stage) = (attacked(140, 40, 2), classic());
     assert_eq!(frame(&state, &mut stage).1.matches("a=T").count(), 2);
-    stage.answered();
-    stage.answered();
     press(&mut state, "6 z");
     assert_eq!(frame(&state, &mut stage).1.matches("a=d").count(), 2);
 }
@@ -100,12 +135,13 @@ fn placeholders_turn_to_a_hidden_picture() {
     let ids =
         |buf: &Buffer| buf.content.iter().filter(|c| c.symbol().starts_with('\u{10EEEE}')).map(|c| c.fg).next_back();
     let (first, sent) = frame(&state, &mut stage);
-    assert!(sent.contains("U=1") && ids(&first).is_some());
-    stage.answered();
-    assert_eq!(ids(&frame(&state, &mut stage).0), ids(&first), "nothing new, nothing changed");
+    assert!(sent.contains("U=1") && ids(&first).is_none(), "blocks stand in until it has arrived");
+    let first = ids(&frame(&state, &mut stage).0);
+    assert!(first.is_some());
     tell(&mut state, Update::Frame(map_frame(0)));
     let (second, sent) = frame(&state, &mut stage);
-    assert!(sent.contains("U=1") && ids(&second) != ids(&first));
+    assert!(sent.contains("U=1") && ids(&second) == first, "the old one stays until then");
+    assert_ne!(ids(&frame(&state, &mut stage).0), first);
 }
 
 #[test]
@@ -142,7 +178,7 @@ fn cost(pixel: impl Fn(usize, usize, usize) -> f32) -> f64 {
     stage.place(&mut buf, area, &Exhibit { figure, id: 1 }, &Lens::default());
     stage.finish(&mut buf);
     let mut sent = vec![];
-    stage.emit(&mut sent).unwrap();
+    stage.emit(&mut sent, usize::MAX).unwrap();
     sent.len() as f64 / png.get_ref().len() as f64
 }
 

@@ -38,6 +38,41 @@ pub fn paint(buf: &mut Buffer, rect: Rect, image: &RgbImage, blocks: Blocks, dep
     }
 }
 
+/// Bytes that a cell costs, about.
+const CELL: usize = 40;
+
+/// Lets so many bytes of changed cells of pictures through, from the row `sweep` on and round; others become again what they are on
+/// the screen. Whether there were any; cells below `cover` are none of theirs.
+pub fn hold_back(
+    buf: &mut Buffer,
+    screen: &Buffer,
+    (pictures, cover): (&[Rect], Option<Rect>),
+    room: usize,
+    sweep: &mut u16,
+) -> bool {
+    if screen.area != buf.area {
+        return false;
+    }
+    let (mut left, height) = (room / CELL, buf.area.height.max(1));
+    let (start, mut held) = (*sweep % height, false);
+    for y in (0..height).map(|row| (start + row) % height) {
+        let columns = pictures.iter().filter(|r| (r.y..r.bottom()).contains(&y)).flat_map(|r| r.x..r.right());
+        for x in columns.filter(|x| cover.is_none_or(|c| !c.contains((*x, y).into()))) {
+            let (Some(new), Some(old)) = (buf.cell_mut((x, y)), screen.cell((x, y))) else { continue };
+            match (new == old, left) {
+                (true, _) => {}
+                (false, 0) => {
+                    *new = old.clone();
+                    *sweep = if held { *sweep } else { y };
+                    held = true;
+                }
+                (false, _) => left -= 1,
+            }
+        }
+    }
+    held
+}
+
 fn quadrants(buf: &mut Buffer, rect: Rect, image: &RgbImage) {
     let s = Samples::new(image, usize::from(rect.width) * 2, usize::from(rect.height) * 2);
     for (x, y) in cells(rect) {

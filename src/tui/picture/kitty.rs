@@ -5,7 +5,6 @@ use image::{ExtendedColorType, ImageEncoder, RgbImage};
 use ratatui::buffer::Buffer;
 use ratatui::layout::Rect;
 use ratatui::style::{Color, Style};
-use std::io::{self, Write};
 
 /// How a picture is put on the screen.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -33,27 +32,28 @@ pub fn png(image: &RgbImage) -> Vec<u8> {
     bytes
 }
 
-/// Sends a picture and shows it in so many columns and rows. The terminal answers when it has it, but not through tmux.
-pub fn send(out: &mut impl Write, id: u32, png: &[u8], rect: Rect, placing: Placing, tmux: bool) -> io::Result<()> {
+/// The commands that send a picture and show it in so many columns and rows, in this order and with no other of this protocol
+/// between them. One at the cursor is shown where that is at the last of them.
+pub fn pieces(id: u32, png: &[u8], rect: Rect, placing: Placing, tmux: bool) -> Vec<Vec<u8>> {
     let place = match placing {
         Placing::Cursor => "p=1,C=1",
         Placing::Cells => "U=1",
     };
-    let quiet = if tmux { 2 } else { 0 };
     let data = base64(png);
     let mut pieces = data.as_bytes().chunks(PIECE).peekable();
-    let mut head = format!("a=T,i={id},{place},q={quiet},f=100,c={},r={},", rect.width, rect.height);
+    let mut head = format!("a=T,i={id},{place},q=2,f=100,c={},r={},", rect.width, rect.height);
+    let mut commands = Vec::new();
     while let Some(piece) = pieces.next() {
         let more = u8::from(pieces.peek().is_some());
-        command(out, &[head.as_bytes(), format!("m={more};").as_bytes(), piece], tmux)?;
-        head = format!("q={quiet},");
+        commands.push(command(&[head.as_bytes(), format!("m={more};").as_bytes(), piece], tmux));
+        head = "q=2,".into();
     }
-    Ok(())
+    commands
 }
 
-/// Takes a picture away and forgets it.
-pub fn delete(out: &mut impl Write, id: u32, tmux: bool) -> io::Result<()> {
-    command(out, &[format!("a=d,d=I,i={id},q=2").as_bytes()], tmux)
+/// The command that takes a picture away and forgets it.
+pub fn delete(id: u32, tmux: bool) -> Vec<u8> {
+    command(&[format!("a=d,d=I,i={id},q=2").as_bytes()], tmux)
 }
 
 /// Fills a rectangle with the cells that stand for a picture.
@@ -80,14 +80,12 @@ fn mark(n: u16) -> char {
 }
 
 /// One command; inside tmux wrapped so that it passes through.
-fn command(out: &mut impl Write, parts: &[&[u8]], tmux: bool) -> io::Result<()> {
+fn command(parts: &[&[u8]], tmux: bool) -> Vec<u8> {
     let (open, close): (&[u8], &[u8]) = match tmux {
         true => (b"\x1bPtmux;\x1b\x1b_G", b"\x1b\x1b\\\x1b\\"),
         false => (b"\x1b_G", b"\x1b\\"),
     };
-    out.write_all(open)?;
-    parts.iter().try_for_each(|part| out.write_all(part))?;
-    out.write_all(close)
+    [&[open], parts, &[close]].concat().concat()
 }
 
 fn base64(bytes: &[u8]) -> String {
@@ -126,9 +124,7 @@ mod tests {
     use super::*;
 
     fn sent(bytes: usize, placing: Placing, tmux: bool) -> String {
-        let mut out = Vec::new();
-        send(&mut out, 77, &vec![0xff; bytes], Rect::new(0, 0, 60, 30), placing, tmux).unwrap();
-        String::from_utf8(out).unwrap()
+        String::from_utf8(pieces(77, &vec![0xff; bytes], Rect::new(0, 0, 60, 30), placing, tmux).concat()).unwrap()
     }
 
     #[test]
@@ -139,7 +135,7 @@ mod tests {
 
     #[test]
     fn a_small_picture_is_one_piece_that_says_so() {
-        assert_eq!(sent(3, Placing::Cursor, false), "\x1b_Ga=T,i=77,p=1,C=1,q=0,f=100,c=60,r=30,m=0;////\x1b\\");
+        assert_eq!(sent(3, Placing::Cursor, false), "\x1b_Ga=T,i=77,p=1,C=1,q=2,f=100,c=60,r=30,m=0;////\x1b\\");
     }
 
     #[test]
@@ -147,8 +143,8 @@ mod tests {
         let sent = sent(3072 * 2 + 1, Placing::Cells, false);
         let pieces: Vec<_> = sent.split("\x1b\\").filter(|p| !p.is_empty()).collect();
         assert_eq!(pieces.len(), 3);
-        assert!(pieces[0].contains("U=1,q=0") && pieces[0].contains("m=1;") && pieces[1].starts_with("\x1b_Gq=0,m=1;"));
-        assert_eq!(pieces[2], "\x1b_Gq=0,m=0;/w==");
+        assert!(pieces[0].contains("U=1,q=2") && pieces[0].contains("m=1;") && pieces[1].starts_with("\x1b_Gq=2,m=1;"));
+        assert_eq!(pieces[2], "\x1b_Gq=2,m=0;/w==");
     }
 
     #[test]

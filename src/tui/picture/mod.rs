@@ -22,8 +22,8 @@ use kitty::Placing;
 use ratatui::buffer::{Buffer, CellDiffOption};
 use ratatui::layout::Rect;
 use ratatui::style::Color;
+use std::collections::VecDeque;
 use std::io::{self, Write};
-use std::time::{Duration, Instant};
 
 /// How pictures are drawn.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -62,8 +62,10 @@ pub struct Stage {
     used: usize,
     cover: Option<Rect>,
     jobs: Option<std::sync::mpsc::Sender<Job>>,
-    pace: Pace,
-    holding: bool,
+    /// What is on its way to the terminal, in order.
+    queue: VecDeque<Piece>,
+    /// The row at which cells are let through next.
+    sweep: u16,
     base: u32,
 }
 
@@ -78,16 +80,17 @@ struct Slot {
     turn: bool,
 }
 
-/// No faster than the terminal takes them: a picture is sent when the last one was answered.
-#[derive(Debug, Default)]
-struct Pace {
-    waiting: usize,
-    since: Option<Instant>,
-    never_answers: bool,
+/// A command on its way to the terminal.
+#[derive(Debug)]
+struct Piece {
+    bytes: Vec<u8>,
+    /// The picture's place, if it is one's.
+    slot: Option<usize>,
+    /// Whether nothing of it was sent before.
+    first: bool,
+    /// What stands there once this was sent.
+    ends: Option<(Rect, Key)>,
 }
-
-/// An answer that did not come for so long will not come.
-const PATIENCE: Duration = Duration::from_secs(2);
 
 /// Pictures that have ids of kitty's protocol at the same time.
 const IDS: u32 = 32;
@@ -101,15 +104,14 @@ impl Stage {
     /// A stage that makes its pictures while it draws: for tests.
     pub fn still(painter: Painter, depth: Depth, cell: (u16, u16)) -> Self {
         let base = (std::process::id() % 0x7_ffff + 1) * IDS;
-        let pace = Pace::default();
-        Self { painter, depth, cell, slots: Vec::new(), used: 0, cover: None, jobs: None, pace, holding: false, base }
+        let (slots, queue) = (Vec::new(), VecDeque::new());
+        Self { painter, depth, cell, slots, used: 0, cover: None, jobs: None, queue, sweep: 0, base }
     }
 
     /// Begins a frame with something open over the panes, or nothing.
     pub fn begin(&mut self, cover: Option<Rect>) {
         self.used = 0;
         self.cover = cover;
-        self.holding = self.must_wait();
         self.slots.iter_mut().for_each(|slot| (slot.wanted, slot.placed) = (None, None));
     }
 
@@ -130,9 +132,14 @@ impl Stage {
         let ready = painted.area == (area.width, area.height) && painted.bytes.is_some();
         match self.painter {
             Painter::Cells(blocks) => cells::paint(buf, rect, &painted.image, blocks, self.depth),
-            Painter::Kitty(Placing::Cells, _) if ready && self.id_to_show(index, rect).is_some() => {
+            Painter::Kitty(Placing::Cells, _) if ready && kitty::can_place(rect) => {
                 self.slots[index].wanted = Some(rect);
-                self.id_to_show(index, rect).into_iter().for_each(|id| kitty::placeholders(buf, rect, id));
+                match self.slots[index].shown {
+                    Some((here, _)) if here == rect => {
+                        kitty::placeholders(buf, rect, self.id(index, self.slots[index].turn));
+                    }
+                    _ => cells::paint(buf, rect, &painted.image, Blocks::Quadrant, self.depth),
+                }
             }
             Painter::Kitty(Placing::Cursor, _) | Painter::Iterm | Painter::Sixel if ready && !covered => {
                 self.slots[index].wanted = Some(rect);
@@ -177,33 +184,36 @@ impl Stage {
         self.slots.iter().filter(stays).filter_map(shown).for_each(|r| mark(buf, r, CellDiffOption::Skip));
     }
 
-    /// Whether a picture must be sent before the frame: its cells point at it.
-    pub fn is_sent_first(&self) -> bool {
+    /// Lets so many bytes of cells of pictures through; others stay as they are on the screen. Whether there were any.
+    pub fn hold_back(&mut self, buf: &mut Buffer, screen: &Buffer, room: usize) -> bool {
+        if !matches!(self.painter, Painter::Cells(_) | Painter::Kitty(Placing::Cells, _)) {
+            return false;
+        }
+        let points = |slot: &Slot| slot.wanted.is_some() && slot.wanted == slot.shown.map(|(rect, _)| rect);
+        let pictures: Vec<_> = self.slots.iter().filter(|s| !points(s)).filter_map(|s| s.placed).collect();
+        room < usize::MAX && cells::hold_back(buf, screen, (&pictures, self.cover), room, &mut self.sweep)
+    }
+
+    /// Takes away what is not wanted any more, and sends what is new, in about so many bytes; whether anything new stands.
+    /// `out` is flushed before viuer writes.
+    pub fn emit(&mut self, out: &mut impl Write, room: usize) -> io::Result<bool> {
+        for index in 0..self.slots.len() {
+            self.take_away(index);
+        }
+        for index in 0..self.slots.len() {
+            self.send(index, out, room)?;
+        }
+        self.pump(out, room)
+    }
+
+    /// Whether cells stand for pictures, so that those that have arrived are seen with the next frame only.
+    pub fn points_at_pictures(&self) -> bool {
         matches!(self.painter, Painter::Kitty(Placing::Cells, _))
     }
 
-    /// Takes away what is not wanted any more, and sends what is new. `out` is flushed before viuer writes.
-    pub fn emit(&mut self, out: &mut impl Write) -> io::Result<()> {
-        for index in 0..self.slots.len() {
-            self.take_away(index, out)?;
-        }
-        if self.holding {
-            return Ok(());
-        }
-        for index in 0..self.slots.len() {
-            self.send(index, out)?;
-        }
-        Ok(())
-    }
-
-    /// The terminal has taken a picture.
-    pub fn answered(&mut self) {
-        self.pace.waiting = self.pace.waiting.saturating_sub(1);
-    }
-
-    /// Whether a picture waits for the terminal.
-    pub fn holds_back(&self) -> bool {
-        self.pace.waiting > 0 && self.slots.iter().any(Slot::is_due)
+    /// Whether pictures wait to be sent.
+    pub fn has_more(&self) -> bool {
+        !self.queue.is_empty() || self.slots.iter().any(Slot::is_due)
     }
 
     /// Takes a picture that another thread made.
@@ -218,7 +228,8 @@ impl Stage {
     /// The terminal was cleared, or is another size: nothing stands any more.
     pub fn forget(&mut self) {
         self.slots.iter_mut().for_each(|slot| slot.shown = None);
-        self.pace.waiting = 0;
+        // What was begun must be sent to its end, but nobody knows what stands then.
+        self.queue.iter_mut().for_each(|piece| piece.ends = None);
     }
 
     /// All ids that pictures of kitty's protocol may have here.
@@ -242,87 +253,85 @@ impl Stage {
         }
     }
 
-    /// The id that placeholders show: the new picture's, which will be sent before the frame; while nothing may be sent
-    /// that of the old one, if it stands there.
-    fn id_to_show(&self, index: usize, rect: Rect) -> Option<u32> {
-        let slot = &self.slots[index];
-        let key = slot.painted.as_ref().map(|p| &p.key);
-        let (here, same) =
-            slot.shown.as_ref().map_or((false, false), |(r, k)| (*r == rect, *r == rect && Some(k) == key));
-        match (same, self.holding) {
-            _ if !kitty::can_place(rect) => None,
-            (true, _) => Some(self.id(index, slot.turn)),
-            (false, false) => Some(self.id(index, !slot.turn)),
-            (false, true) => here.then(|| self.id(index, slot.turn)),
-        }
-    }
-
     fn id(&self, index: usize, turn: bool) -> u32 {
         self.base + (index as u32 * 2 + u32::from(turn)) % IDS
     }
 
-    fn take_away(&mut self, index: usize, out: &mut impl Write) -> io::Result<()> {
+    fn take_away(&mut self, index: usize) {
         let slot = &mut self.slots[index];
         let (wanted, turn) = (slot.wanted, slot.turn);
+        // A picture that was begun must be sent to its end.
+        let begun = self.queue.front().filter(|piece| !piece.first).and_then(|piece| piece.slot);
+        if wanted.is_none() && begun != Some(index) {
+            self.queue.retain(|piece| piece.slot != Some(index));
+        }
         if slot.shown.take_if(|(rect, _)| wanted != Some(*rect)).is_none() {
-            return Ok(());
+            return;
         }
-        match self.painter {
-            Painter::Kitty(Placing::Cursor, tmux) => kitty::delete(out, self.id(index, turn), tmux),
-            Painter::Kitty(Placing::Cells, tmux) if wanted.is_none() => {
-                kitty::delete(out, self.id(index, turn), tmux)?;
-                kitty::delete(out, self.id(index, !turn), tmux)
-            }
-            _ => Ok(()),
+        let ids = match self.painter {
+            Painter::Kitty(Placing::Cursor, _) => vec![self.id(index, turn)],
+            Painter::Kitty(Placing::Cells, _) if wanted.is_none() => vec![self.id(index, turn), self.id(index, !turn)],
+            _ => vec![],
+        };
+        let tmux = matches!(self.painter, Painter::Kitty(_, true));
+        let next = self.queue.iter().take_while(|piece| begun.is_some() && piece.slot == begun).count();
+        for id in ids {
+            self.queue.insert(next, Piece { bytes: kitty::delete(id, tmux), slot: None, first: true, ends: None });
         }
     }
 
-    fn must_wait(&mut self) -> bool {
-        let late = self.pace.since.is_some_and(|since| since.elapsed() > PATIENCE);
-        if self.pace.waiting > 0 && late {
-            self.pace = Pace { never_answers: true, ..Pace::default() };
-        }
-        self.pace.waiting > 0
-    }
-
-    fn send(&mut self, index: usize, out: &mut impl Write) -> io::Result<()> {
-        if !self.slots[index].is_due() {
+    /// Begins to send a picture that is due: kitty's in pieces, one after the other; others at once, when there is room.
+    fn send(&mut self, index: usize, out: &mut impl Write, room: usize) -> io::Result<()> {
+        let slot = &self.slots[index];
+        let (Some(rect), Some(painted), true) = (slot.wanted, slot.painted.clone(), slot.is_due()) else {
             return Ok(());
-        }
-        let slot = &mut self.slots[index];
-        let (Some(rect), Some(painted)) = (slot.wanted, slot.painted.clone()) else { return Ok(()) };
-        if let Painter::Kitty(Placing::Cells, _) = self.painter {
-            slot.turn = !slot.turn;
-        }
-        slot.shown = Some((rect, painted.key));
-        let id = self.id(index, self.slots[index].turn);
+        };
         let bytes = painted.bytes.as_deref().unwrap_or_default();
-        match self.painter {
-            Painter::Kitty(placing, tmux) => {
-                if placing == Placing::Cursor {
-                    go(out, rect)?;
-                }
-                kitty::send(out, id, bytes, rect, placing, tmux)?;
-                self.expect_answer(tmux);
-                Ok(())
+        if let Painter::Kitty(placing, tmux) = self.painter {
+            if self.queue.iter().all(|piece| piece.slot != Some(index)) {
+                let id = self.id(index, slot.turn != (placing == Placing::Cells));
+                let pieces = kitty::pieces(id, bytes, rect, placing, tmux);
+                let last = pieces.len().saturating_sub(1);
+                let piece = |(at, bytes): (usize, Vec<u8>)| Piece {
+                    bytes: if placing == Placing::Cursor { [go(rect), bytes].concat() } else { bytes },
+                    slot: Some(index),
+                    first: at == 0,
+                    ends: (at == last).then_some((rect, painted.key)),
+                };
+                self.queue.extend(pieces.into_iter().enumerate().map(piece));
             }
+            return Ok(());
+        }
+        if room == 0 {
+            return Ok(());
+        }
+        self.slots[index].shown = Some((rect, painted.key));
+        match self.painter {
             Painter::Sixel => {
-                go(out, rect)?;
+                out.write_all(&go(rect))?;
                 out.write_all(bytes)
             }
             Painter::Iterm => {
                 out.flush()?;
                 print(&painted.image, rect)
             }
-            Painter::Cells(_) | Painter::Nothing => Ok(()),
+            _ => Ok(()),
         }
     }
 
-    fn expect_answer(&mut self, tmux: bool) {
-        if !tmux && !self.pace.never_answers {
-            self.pace.waiting += 1;
-            self.pace.since = Some(Instant::now());
+    /// Sends what is on its way, in about so many bytes.
+    fn pump(&mut self, out: &mut impl Write, mut room: usize) -> io::Result<bool> {
+        let mut arrived = false;
+        while let Some(piece) = self.queue.pop_front_if(|_| room > 0) {
+            out.write_all(&piece.bytes)?;
+            room = room.saturating_sub(piece.bytes.len());
+            if let (Some(index), Some(ends)) = (piece.slot, piece.ends) {
+                let cells = matches!(self.painter, Painter::Kitty(Placing::Cells, _));
+                let slot = &mut self.slots[index];
+                (slot.shown, slot.turn, arrived) = (Some(ends), slot.turn != cells, true);
+            }
         }
+        Ok(arrived)
     }
 }
 
@@ -360,8 +369,8 @@ fn mark(buf: &mut Buffer, rect: Rect, option: CellDiffOption) {
     }
 }
 
-fn go(out: &mut impl Write, rect: Rect) -> io::Result<()> {
-    write!(out, "\x1b[{};{}H", rect.y + 1, rect.x + 1)
+fn go(rect: Rect) -> Vec<u8> {
+    format!("\x1b[{};{}H", rect.y + 1, rect.x + 1).into_bytes()
 }
 
 /// viuer prints to stdout, and only what the terminal is known to take.
