@@ -39,13 +39,26 @@ pub struct Painted {
     /// Its pixels.
     pub image: Arc<RgbImage>,
     /// What is sent to the terminal, where pictures are no cells.
-    pub bytes: Option<Arc<[u8]>>,
+    pub sent: Option<Arc<Sent>>,
+}
+
+/// What is sent to the terminal.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Sent {
+    /// To kitty.
+    Png(Vec<u8>),
+    /// Sixels: how many rows of cells below the top, and the bytes.
+    Strips(Vec<(u16, Vec<u8>)>),
+    /// The picture itself, by viuer.
+    Image,
 }
 
 /// Pictures smaller than this are enlarged before they are sent, so that their pixels stay sharp.
 const SHARP: u32 = 256;
 /// Pictures of more pixels than this are sent as lightly as can be.
-const LARGE: u32 = 256 * 256;
+const LARGE: u32 = 128 * 128;
+/// Rows of cells of a strip of sixels.
+const ROWS: u16 = 3;
 
 /// Starts the thread. It ends when the sender goes; `done` gets every picture with its place.
 pub fn start(done: impl Fn(usize, Painted) + Send + 'static) -> std::io::Result<Sender<Job>> {
@@ -72,13 +85,24 @@ fn work(jobs: &Receiver<Job>, done: impl Fn(usize, Painted)) {
 pub fn paint(job: &Job) -> Option<Painted> {
     let lens = &job.key.lens;
     let image = Arc::new(lens.cut(render::paint(&job.figure, lens.tint)?));
-    let bytes = match job.painter {
-        Painter::Kitty(..) => Some(kitty::png(&light(marked(sized(&image, job), lens))).into()),
-        Painter::Sixel => Some(sixel::encode(&marked(fitted(&image, job), lens)).into()),
-        Painter::Iterm => Some(Arc::default()),
+    let sent = match job.painter {
+        Painter::Kitty(..) => Some(Sent::Png(kitty::png(&light(marked(sized(&image, job), lens))))),
+        Painter::Sixel => Some(Sent::Strips(strips(&marked(fitted(&image, job), lens), job.cell.1))),
+        Painter::Iterm => Some(Sent::Image),
         Painter::Cells(Blocks::Quadrant | Blocks::Half | Blocks::Letters) | Painter::Nothing => None,
     };
-    Some(Painted { key: job.key, area: job.area, image, bytes })
+    Some(Painted { key: job.key, area: job.area, image, sent: sent.map(Arc::new) })
+}
+
+/// Sixels of a few rows of cells each, so that keys can be echoed between them.
+fn strips(image: &RgbImage, cell: u16) -> Vec<(u16, Vec<u8>)> {
+    let (width, height) = image.dimensions();
+    let step = u32::from(ROWS * cell.max(1));
+    let strip = |top: u32| {
+        let part = image::imageops::crop_imm(image, 0, top, width, step.min(height - top)).to_image();
+        ((top / u32::from(cell.max(1))) as u16, sixel::encode(&part))
+    };
+    (0..height).step_by(step as usize).map(strip).collect()
 }
 
 /// With a ring around the place that is read: dark and light, so that it is seen on everything.

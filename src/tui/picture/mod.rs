@@ -11,7 +11,7 @@ pub mod kitty;
 pub mod sample;
 pub mod sixel;
 
-pub use encode::{Job, Painted};
+pub use encode::{Job, Painted, Sent};
 
 use super::lens::Lens;
 use super::look::Exhibit;
@@ -129,7 +129,7 @@ impl Stage {
         let painted = self.slots[index].painted.clone()?;
         let rect = fit((painted.image.width(), painted.image.height()), area, self.cell);
         let covered = self.cover.is_some_and(|c| c.intersects(rect));
-        let ready = painted.area == (area.width, area.height) && painted.bytes.is_some();
+        let ready = painted.area == (area.width, area.height) && painted.sent.is_some();
         match self.painter {
             Painter::Cells(blocks) => cells::paint(buf, rect, &painted.image, blocks, self.depth),
             Painter::Kitty(Placing::Cells, _) if ready && kitty::can_place(rect) => {
@@ -262,7 +262,9 @@ impl Stage {
         let (wanted, turn) = (slot.wanted, slot.turn);
         // A picture that was begun must be sent to its end.
         let begun = self.queue.front().filter(|piece| !piece.first).and_then(|piece| piece.slot);
-        if wanted.is_none() && begun != Some(index) {
+        let moved = |rect: Rect| wanted != Some(rect);
+        let sixel = self.painter == Painter::Sixel && slot.shown.is_some_and(|(rect, _)| moved(rect));
+        if (wanted.is_none() || sixel) && begun != Some(index) {
             self.queue.retain(|piece| piece.slot != Some(index));
         }
         if slot.shown.take_if(|(rect, _)| wanted != Some(*rect)).is_none() {
@@ -280,43 +282,41 @@ impl Stage {
         }
     }
 
-    /// Begins to send a picture that is due: kitty's in pieces, one after the other; others at once, when there is room.
+    /// Begins to send a picture that is due, in pieces one after the other; one of viuer's at once, when there is room.
     fn send(&mut self, index: usize, out: &mut impl Write, room: usize) -> io::Result<()> {
         let slot = &self.slots[index];
         let (Some(rect), Some(painted), true) = (slot.wanted, slot.painted.clone(), slot.is_due()) else {
             return Ok(());
         };
-        let bytes = painted.bytes.as_deref().unwrap_or_default();
-        if let Painter::Kitty(placing, tmux) = self.painter {
-            if self.queue.iter().all(|piece| piece.slot != Some(index)) {
+        if self.queue.iter().any(|piece| piece.slot == Some(index)) {
+            return Ok(());
+        }
+        let commands = match (painted.sent.as_deref(), self.painter) {
+            (Some(Sent::Png(png)), Painter::Kitty(placing, tmux)) => {
                 let id = self.id(index, slot.turn != (placing == Placing::Cells));
-                let pieces = kitty::pieces(id, bytes, rect, placing, tmux);
-                let last = pieces.len().saturating_sub(1);
-                let piece = |(at, bytes): (usize, Vec<u8>)| Piece {
-                    bytes: if placing == Placing::Cursor { [go(rect), bytes].concat() } else { bytes },
-                    slot: Some(index),
-                    first: at == 0,
-                    ends: (at == last).then_some((rect, painted.key)),
-                };
-                self.queue.extend(pieces.into_iter().enumerate().map(piece));
+                let to = if placing == Placing::Cursor { go(rect.x, rect.y) } else { Vec::new() };
+                let pieces = kitty::pieces(id, png, rect, placing, tmux);
+                pieces.into_iter().map(|bytes| [to.clone(), bytes].concat()).collect()
             }
-            return Ok(());
-        }
-        if room == 0 {
-            return Ok(());
-        }
-        self.slots[index].shown = Some((rect, painted.key));
-        match self.painter {
-            Painter::Sixel => {
-                out.write_all(&go(rect))?;
-                out.write_all(bytes)
+            (Some(Sent::Strips(strips)), _) => {
+                // Parts of it stand from the first strip on.
+                self.slots[index].shown = Some((rect, painted.key));
+                strips.iter().map(|(row, bytes)| [go(rect.x, rect.y + row), bytes.clone()].concat()).collect()
             }
-            Painter::Iterm => {
+            (Some(Sent::Image), _) if room > 0 => {
+                self.slots[index].shown = Some((rect, painted.key));
                 out.flush()?;
-                print(&painted.image, rect)
+                return print(&painted.image, rect);
             }
-            _ => Ok(()),
-        }
+            _ => Vec::new(),
+        };
+        let last = commands.len().saturating_sub(1);
+        let piece = |(at, bytes): (usize, Vec<u8>)| {
+            let ends = (at == last).then_some((rect, painted.key));
+            Piece { bytes, slot: Some(index), first: at == 0 || self.painter == Painter::Sixel, ends }
+        };
+        self.queue.extend(commands.into_iter().enumerate().map(piece));
+        Ok(())
     }
 
     /// Sends what is on its way, in about so many bytes.
@@ -369,8 +369,8 @@ fn mark(buf: &mut Buffer, rect: Rect, option: CellDiffOption) {
     }
 }
 
-fn go(rect: Rect) -> Vec<u8> {
-    format!("\x1b[{};{}H", rect.y + 1, rect.x + 1).into_bytes()
+fn go(x: u16, y: u16) -> Vec<u8> {
+    format!("\x1b[{};{}H", y + 1, x + 1).into_bytes()
 }
 
 /// viuer prints to stdout, and only what the terminal is known to take.

@@ -13,7 +13,7 @@ const SHADES: usize = 6;
 pub fn encode(image: &RgbImage) -> Vec<u8> {
     let (width, height) = (image.width() as usize, image.height() as usize);
     let mut out = format!("\x1bP0;1q\"1;1;{width};{height}");
-    palette(&mut out);
+    palette(&mut out, image);
     let mut rows = vec![vec![0u8; width]; SHADES * SHADES * SHADES];
     for top in (0..height).step_by(6) {
         band(&mut out, image, top, &mut rows);
@@ -22,10 +22,12 @@ pub fn encode(image: &RgbImage) -> Vec<u8> {
     out.into_bytes()
 }
 
-/// Registers in hundredths.
-fn palette(out: &mut String) {
+/// Registers that are used, in hundredths.
+fn palette(out: &mut String, image: &RgbImage) {
     let hundredths = |shade: usize| shade * 100 / (SHADES - 1);
-    for n in 0..SHADES * SHADES * SHADES {
+    let mut used = [false; SHADES * SHADES * SHADES];
+    image.enumerate_pixels().for_each(|(x, y, pixel)| used[register(pixel.0, x as usize, y as usize)] = true);
+    for n in (0..used.len()).filter(|n| used[*n]) {
         let (r, g, b) = (n / 36, n / 6 % 6, n % 6);
         let _ = write!(out, "#{n};2;{};{};{}", hundredths(r), hundredths(g), hundredths(b));
     }
@@ -82,7 +84,7 @@ mod tests {
     /// Reads sixels back as registers.
     fn decode(bytes: &[u8], width: usize, height: usize) -> Vec<Option<usize>> {
         let text = std::str::from_utf8(bytes).unwrap();
-        let body = &text[text.rfind(";100;100;100").unwrap() + 12..text.len() - 2];
+        let body = &text[text.find('#').unwrap()..text.len() - 2];
         let mut pixels = vec![None; width * height.div_ceil(6) * 6];
         let (mut x, mut top, mut color, mut count) = (0, 0, 0, 1);
         let mut chars = body.chars().peekable();
@@ -96,7 +98,12 @@ mod tests {
         };
         while let Some(c) = chars.next() {
             match c {
-                '#' => color = number(&mut chars),
+                '#' => {
+                    color = number(&mut chars);
+                    while chars.next_if_eq(&';').is_some() {
+                        number(&mut chars);
+                    }
+                }
                 '!' => count = number(&mut chars),
                 '$' => x = 0,
                 '-' => (x, top) = (0, top + 6),
