@@ -58,7 +58,7 @@ const SHARP: u32 = 256;
 /// Pictures of more pixels than this are sent as lightly as can be.
 const LARGE: u32 = 128 * 128;
 /// Rows of cells of a strip of sixels.
-const ROWS: u16 = 3;
+const ROWS: u16 = 1;
 
 /// Starts the thread. It ends when the sender goes; `done` gets every picture with its place.
 pub fn start(done: impl Fn(usize, Painted) + Send + 'static) -> std::io::Result<Sender<Job>> {
@@ -94,7 +94,7 @@ pub fn paint(job: &Job) -> Option<Painted> {
     Some(Painted { key: job.key, area: job.area, image, sent: sent.map(Arc::new) })
 }
 
-/// Sixels of a few rows of cells each, so that keys can be echoed between them.
+/// Sixels of a row of cells each, so that keys can be echoed between them.
 fn strips(image: &RgbImage, cell: u16) -> Vec<(u16, Vec<u8>)> {
     let (width, height) = image.dimensions();
     let step = u32::from(ROWS * cell.max(1));
