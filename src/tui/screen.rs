@@ -164,3 +164,41 @@ impl Drop for PanicGuard {
         }
     }
 }
+
+#[cfg(all(test, unix))]
+mod tests {
+    use super::*;
+    use rustix::pty::{OpenptFlags, grantpt, openpt, ptsname, unlockpt};
+    use std::fs::File;
+    use std::io::Read;
+    use std::process::{Command, Stdio};
+
+    /// Says that this is the process that panics, in a terminal of its own.
+    const PANICS: &str = "GRADSCOPE_TEST_PANICS";
+
+    #[test]
+    fn a_panic_while_drawing_gives_the_terminal_back_before_it_speaks() {
+        if std::env::var_os(PANICS).is_some() {
+            let _guard = PanicGuard::new();
+            let _screen = Screen::enter().unwrap();
+            panic!("a panel broke");
+        }
+        let master = openpt(OpenptFlags::RDWR | OpenptFlags::NOCTTY).unwrap();
+        grantpt(&master).unwrap();
+        unlockpt(&master).unwrap();
+        let name = ptsname(&master, Vec::new()).unwrap().into_string().unwrap();
+        let slave = File::options().read(true).write(true).open(name).unwrap();
+        let before = format!("{:?}", rustix::termios::tcgetattr(&slave).unwrap());
+        let end = || Stdio::from(slave.try_clone().unwrap());
+        let mut command = Command::new(std::env::current_exe().unwrap());
+        command.args(["--exact", "tui::screen::tests::a_panic_while_drawing_gives_the_terminal_back_before_it_speaks"]);
+        command.arg("--nocapture").env(PANICS, "1").stdin(end()).stdout(end()).stderr(end());
+        assert!(!command.status().unwrap().success());
+        assert_eq!(format!("{:?}", rustix::termios::tcgetattr(&slave).unwrap()), before);
+        let mut bytes = [0; 1 << 16];
+        let count = File::from(master).read(&mut bytes).unwrap();
+        let said = String::from_utf8_lossy(&bytes[..count]).into_owned();
+        let place = |text: &str| said.find(text).unwrap_or_else(|| panic!("no {text:?} in {said:?}"));
+        assert!(place("\x1b[?1049h") < place("\x1b[?1049l") && place("\x1b[?1049l") < place("a panel broke"));
+    }
+}
