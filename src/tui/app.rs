@@ -211,6 +211,7 @@ impl<F: Fn(Command)> App<F> {
     /// One frame: pictures and cells appear at once, where the terminal knows synchronized updates. Pictures have the room that
     /// the line gives, text is never held up. Whether another frame is to follow at once.
     fn draw(&mut self) -> Result<bool> {
+        self.state.rate = self.link.rate(Instant::now());
         let (room, before) = (self.link.room(), self.screen.written.load(Ordering::Relaxed));
         let terminal = &mut self.screen.terminal;
         terminal.autoresize()?;

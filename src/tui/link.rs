@@ -3,6 +3,7 @@
 //! After a burst the terminal is asked for its name, which it answers when it has read all before. Until then pictures wait, and
 //! a burst is no longer than what the line carries in a tenth of a second.
 
+use std::collections::VecDeque;
 use std::io::{self, Write};
 use std::time::{Duration, Instant};
 
@@ -19,6 +20,8 @@ pub struct Link {
     quickest: Duration,
     /// Bytes that a burst may have.
     burst: usize,
+    /// What was written when, in the last second.
+    lately: VecDeque<(Instant, usize)>,
 }
 
 /// The question that terminals answer with their name (XTVERSION).
@@ -36,7 +39,7 @@ impl Link {
     /// A line of which nothing is known yet; one to a terminal that tells its name (or not), near by or far away.
     pub fn new(answers: bool, far: bool) -> Self {
         let burst = if far { 16 << 10 } else { 256 << 10 };
-        Self { answers, asked: None, since: 0, quickest: Duration::from_secs(1), burst }
+        Self { answers, asked: None, since: 0, quickest: Duration::from_secs(1), burst, lately: VecDeque::new() }
     }
 
     /// Bytes that pictures may take now.
@@ -56,6 +59,7 @@ impl Link {
     /// So many bytes were written, and whether more wait to be; asks when that is worth it.
     pub fn wrote(&mut self, bytes: usize, more: bool, out: &mut impl Write, now: Instant) -> io::Result<()> {
         self.since += bytes;
+        self.lately.push_back((now, bytes));
         if self.asked.is_some_and(|(since, _)| now.duration_since(since) > PATIENCE) {
             (self.answers, self.asked) = (false, None);
         }
@@ -65,6 +69,12 @@ impl Link {
             out.write_all(QUESTION)?;
         }
         Ok(())
+    }
+
+    /// Bytes that were written in the last second.
+    pub fn rate(&mut self, now: Instant) -> usize {
+        while self.lately.pop_front_if(|(at, _)| now.duration_since(*at) > Duration::from_secs(1)).is_some() {}
+        self.lately.iter().map(|(_, bytes)| bytes).sum()
     }
 
     /// The terminal answered.

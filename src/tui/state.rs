@@ -90,6 +90,8 @@ pub struct State {
     pub lines: Vec<String>,
     /// What scripts can call, once it was asked for.
     pub reference: Vec<(String, String)>,
+    /// Bytes that were written to the terminal in the last second.
+    pub rate: usize,
     /// How pictures are drawn, in a word.
     pub painter: String,
     /// Whether `q` was pressed once while something was running.
@@ -208,6 +210,9 @@ pub enum Tone {
 
 /// The log keeps so many lines.
 const LOG_LINES: usize = 500;
+
+/// A line that carries fewer bytes a second is at rest.
+pub const RATE: usize = 2048;
 
 /// The status line keeps a word for so long.
 const TOAST: Duration = Duration::from_secs(4);
@@ -362,7 +367,9 @@ impl State {
         let spin = self.busy.map(|_| self.now + Duration::from_millis(250));
         let rest = self.resting.as_ref().map(|(_, at)| *at);
         let toast = self.toast.as_ref().map(|(_, at)| *at);
-        [spin, rest, toast].into_iter().flatten().min()
+        // A rate is shown until nothing was written for a while.
+        let rate = (self.rate >= RATE).then(|| self.now + Duration::from_millis(1050));
+        [spin, rest, toast, rate].into_iter().flatten().min()
     }
 }
 

@@ -82,7 +82,10 @@ def drive(name, args):
     keys = KEYS.format(program=program, out=out, on=". sleep:0.25 " * 10, back=", sleep:0.25 " * 5)
     command = [termshot(), "--term", name, "--size", "140x40", "--timeout", "20", "--record", str(out / "record"), *TERMINALS[name][1]]
     command += ["--env", f"GRADSCOPE_STATE={out}/state", "--env", "GRADSCOPE_CONFIG=", "--keys", " ".join(keys.split("\n"))]
-    ran = subprocess.run([*command, "--", "bash", "--norc", "-i"], capture_output=True, text=True)
+    for _ in range(2):  # under weston now and then nothing is drawn at all
+        ran = subprocess.run([*command, "--", "bash", "--norc", "-i"], capture_output=True, text=True)
+        if ran.returncode == 0:
+            break
     (out / "termshot.log").write_text(ran.stdout + ran.stderr)
     if ran.returncode != 0:
         return [f"termshot ended with {ran.returncode}: {ran.stderr.strip().splitlines()[-1:]}"]

@@ -27,11 +27,28 @@ pub fn draw(buf: &mut Buffer, area: Rect, state: &State, theme: &Theme, stage: &
     for (exhibit, tile) in pictures.iter().zip(tiles(above, &shapes, stage.cell)) {
         draw_picture(buf, tile, exhibit, state, theme, stage);
     }
-    let width = below.width / others.len().max(1) as u16;
-    for (number, exhibit) in others.iter().enumerate() {
-        let x = below.x + number as u16 * width;
+    let mut x = below.x;
+    for (exhibit, width) in others.iter().zip(widths(below.width, &others)) {
         draw_other(buf, Rect { x, width: width.saturating_sub(1), ..below }, &exhibit.figure, theme);
+        x += width;
     }
+}
+
+/// Columns for each figure: as many as it needs, where all have room; else those that need much share what others leave.
+fn widths(room: u16, others: &[Exhibit]) -> Vec<u16> {
+    let wanted = |e: &Exhibit| match &e.figure.body {
+        Body::Table { columns, rows } => table_widths(columns, rows).iter().sum::<usize>() as u16,
+        Body::Text { text } => text.lines().map(|line| line.chars().count()).max().unwrap_or(0) as u16 + 1,
+        _ => room,
+    };
+    let mut order: Vec<(u16, usize)> = others.iter().enumerate().map(|(at, e)| (wanted(e), at)).collect();
+    order.sort_unstable();
+    let (mut widths, mut left) = (vec![0; others.len()], room);
+    for (served, (wanted, at)) in order.into_iter().enumerate() {
+        widths[at] = wanted.max(12).min(left / (others.len() - served) as u16);
+        left -= widths[at];
+    }
+    widths
 }
 
 /// The views there are, the present one marked; where there is no room, that one alone.
@@ -221,15 +238,20 @@ fn groups(points: &Points) -> Vec<Curve> {
 }
 
 fn table(buf: &mut Buffer, area: Rect, columns: &[String], rows: &[Vec<String>], theme: &Theme) {
-    let cell = |row: &[String], i: usize| row.get(i).map(|c| render::short(c)).unwrap_or_default();
-    let width = |i: usize| {
-        let widest = rows.iter().map(|r| cell(r, i).chars().count()).max().unwrap_or(0);
-        widest.max(columns[i].chars().count()) + 2
-    };
+    let widths = table_widths(columns, rows);
     let text =
-        |row: &[String]| (0..columns.len()).map(|i| format!("{:1$}", cell(row, i), width(i))).collect::<String>();
+        |row: &[String]| (0..columns.len()).map(|i| format!("{:1$}", cell(row, i), widths[i])).collect::<String>();
     row(buf, area, 0, Line::styled(text(columns), theme.strong), Line::default());
     for (y, values) in rows.iter().enumerate() {
         row(buf, area, y + 1, Line::raw(text(values)), Line::default());
     }
+}
+
+fn cell(row: &[String], column: usize) -> String {
+    row.get(column).map(|c| render::short(c)).unwrap_or_default()
+}
+
+fn table_widths(columns: &[String], rows: &[Vec<String>]) -> Vec<usize> {
+    let widest = |i: usize| rows.iter().map(|r| cell(r, i).chars().count()).max().unwrap_or(0);
+    columns.iter().enumerate().map(|(i, name)| widest(i).max(name.chars().count()) + 2).collect()
 }

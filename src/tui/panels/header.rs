@@ -8,9 +8,14 @@ use ratatui::layout::Rect;
 use ratatui::style::{Modifier, Style};
 use ratatui::text::{Line, Span};
 
-/// Draws it; names of things stand before them where there is room.
+/// Draws it; names of things stand before them where there is room for all.
 pub fn draw(buf: &mut Buffer, area: Rect, state: &State, theme: &Theme) {
-    let wide = area.width >= 100;
+    let named = line(state, theme, true);
+    let line = if named.width() <= usize::from(area.width) { named } else { line(state, theme, false) };
+    buf.set_line(area.x, area.y, &line, area.width);
+}
+
+fn line(state: &State, theme: &Theme, named: bool) -> Line<'static> {
     let model = state.model.as_ref().map_or("no model", |m| &m.name);
     let picture = state.picture.as_ref().map_or("no picture", |p| &p.name);
     let method = state.method.as_ref().map_or("no method", |m| &m.name);
@@ -18,7 +23,7 @@ pub fn draw(buf: &mut Buffer, area: Rect, state: &State, theme: &Theme) {
     let parts = [("model", model), ("picture", short(picture)), ("method", method), ("target", &target)];
     let mut spans = vec![Span::styled(" gradscope ", Style::new().add_modifier(Modifier::REVERSED | Modifier::BOLD))];
     for (index, (name, value)) in parts.iter().enumerate() {
-        match (wide, index) {
+        match (named, index) {
             (true, _) => spans.push(Span::styled(format!("  {name} "), theme.dim)),
             (false, 0) => spans.push(Span::raw(" ")),
             (false, 3) => spans.push(Span::raw(" → ")),
@@ -26,7 +31,7 @@ pub fn draw(buf: &mut Buffer, area: Rect, state: &State, theme: &Theme) {
         }
         spans.push(Span::styled((*value).to_owned(), theme.strong));
     }
-    if wide {
+    if named {
         spans.push(Span::styled("  colours ", theme.dim));
         spans.push(Span::styled(state.lens.tint.colors.name(), theme.strong));
     }
@@ -35,7 +40,7 @@ pub fn draw(buf: &mut Buffer, area: Rect, state: &State, theme: &Theme) {
         spans.push(Span::styled(format!("{} of {}", state.branches.name(), state.branches.count), theme.warn));
     }
     spans.extend(badges(state, theme));
-    buf.set_line(area.x, area.y, &Line::from(spans), area.width);
+    Line::from(spans)
 }
 
 /// The verdicts among the figures.

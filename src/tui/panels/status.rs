@@ -1,7 +1,7 @@
 //! The line at the bottom: keys that help here, and what is going on.
 
 use crate::tui::answer::clock;
-use crate::tui::state::State;
+use crate::tui::state::{RATE, State};
 use crate::tui::theme::Theme;
 use ratatui::buffer::Buffer;
 use ratatui::layout::Rect;
@@ -50,7 +50,8 @@ fn going_on(state: &State) -> String {
     }
     parts.extend(state.model.as_ref().map(|m| m.device.clone()));
     if !state.painter.is_empty() {
-        parts.push(state.painter.clone());
+        let rate = (state.rate >= RATE).then(|| format!(" {} kB/s", state.rate.div_ceil(1000)));
+        parts.push(format!("{}{}", state.painter, rate.unwrap_or_default()));
     }
     parts.join(" │ ")
 }
