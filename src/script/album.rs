@@ -6,7 +6,8 @@ use crate::data::write_whole;
 use crate::render::{Colormap, Figure, contact};
 use anyhow::{Context, Result, ensure};
 use image::codecs::gif::{GifEncoder, Repeat};
-use image::{Delay, DynamicImage, Frame, ImageFormat};
+use image::imageops::replace;
+use image::{Delay, DynamicImage, Frame, ImageFormat, RgbImage};
 use std::io::Cursor;
 use std::path::Path;
 
@@ -32,27 +33,37 @@ pub fn sheet(file: &Path, session: &Session, figures: &[Figure]) -> Result<()> {
 pub fn film(file: &Path, session: &Session, host: &Host, tell: impl Fn(usize, usize)) -> Result<usize> {
     let mut session = session.clone();
     ensure!(session.method().is_some_and(|m| m.stepped), "a film is made of steps, and this method has none");
-    let mut bytes = vec![];
-    let mut encoder = GifEncoder::new_with_speed(&mut bytes, COARSE);
-    encoder.set_repeat(Repeat::Infinite)?;
     let steps = chosen(session.kept());
-    let mut made = 0;
+    let mut pictures: Vec<RgbImage> = vec![];
     let mut last = None;
     for (done, step) in steps.iter().enumerate() {
         tell(done, steps.len());
         let frame = session.seek(host, *step)?;
-        if last.replace(session.cursor()) == Some(session.cursor()) {
-            continue;
+        if last.replace(session.cursor()) != Some(session.cursor()) {
+            let picture = contact(&heading(&session), &frame.figures, Colormap::default());
+            pictures.push(picture.context("there is no picture to save")?);
         }
-        let picture = contact(&heading(&session), &frame.figures, Colormap::default());
-        let picture = DynamicImage::ImageRgb8(picture.context("there is no picture to save")?).into_rgba8();
-        let millis = if done + 1 == steps.len() { MILLIS.1 } else { MILLIS.0 };
-        encoder.encode_frame(Frame::from_parts(picture, 0, 0, Delay::from_numer_denom_ms(millis, 1)))?;
-        made += 1;
+    }
+    write_whole(file, &gif(&pictures)?)?;
+    Ok(pictures.len())
+}
+
+/// All pictures on a ground as large as the largest of them.
+fn gif(pictures: &[RgbImage]) -> Result<Vec<u8>> {
+    let most = |side: fn(&RgbImage) -> u32| pictures.iter().map(side).max().unwrap_or(1);
+    let (width, height) = (most(RgbImage::width), most(RgbImage::height));
+    let mut bytes = vec![];
+    let mut encoder = GifEncoder::new_with_speed(&mut bytes, COARSE);
+    encoder.set_repeat(Repeat::Infinite)?;
+    for (at, picture) in pictures.iter().enumerate() {
+        let mut ground = RgbImage::new(width, height);
+        replace(&mut ground, picture, 0, 0);
+        let millis = if at + 1 == pictures.len() { MILLIS.1 } else { MILLIS.0 };
+        let delay = Delay::from_numer_denom_ms(millis, 1);
+        encoder.encode_frame(Frame::from_parts(DynamicImage::ImageRgb8(ground).into_rgba8(), 0, 0, delay))?;
     }
     drop(encoder);
-    write_whole(file, &bytes)?;
-    Ok(made)
+    Ok(bytes)
 }
 
 fn heading(session: &Session) -> String {
