@@ -95,3 +95,15 @@ pub(super) fn quiet_panics() {
         }));
     });
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_panic_in_native_code_is_an_error_of_the_script_that_called_it() {
+        quiet_panics();
+        let error = protected::<()>(|| panic!("index 3 of 2")).unwrap_err();
+        assert!(error.to_string().contains("gradscope itself failed inside this script: index 3 of 2"), "{error}");
+    }
+}
