@@ -2,6 +2,17 @@
 
 use rhai::{EvalAltResult, ParseErrorType};
 
+/// What people of other tools write, with its first argument where the word has another meaning too, and what it is here.
+const ELSEWHERE: [(&str, &str); 7] = [
+    ("map (Tensor", "heatmap(t, \"title\", #{ over: cx.input }) or signed(t, \"title\")"),
+    ("imshow", "image(t, \"title\") or heatmap(t, \"title\")"),
+    ("plot", "line(#{ name: values }, \"title\")"),
+    ("randn_like", "cx.randn(x.shape)"),
+    ("rand_like", "cx.rand(x.shape)"),
+    ("grad (", "backward(trace, logit(class)).input"),
+    ("numpy", "a tensor as it is; there is nothing to turn it into"),
+];
+
 /// What went wrong, in one sentence.
 pub(super) fn message(error: &EvalAltResult) -> String {
     let text = match error {
@@ -64,6 +75,9 @@ fn function(signature: &str, functions: &[String]) -> Option<String> {
     }
     if let Some(operator) = Some(name).filter(|n| !n.starts_with(|c: char| c.is_alphabetic() || c == '_')) {
         return Some(format!("\"{operator}\" does not go between these"));
+    }
+    if let Some((_, ours)) = ELSEWHERE.iter().find(|(word, _)| signature.starts_with(word)) {
+        return Some(format!("here that is {ours}"));
     }
     let forms: Vec<_> = functions.iter().filter(|f| name_of(f) == name).map(|f| shown(f)).collect();
     if forms.is_empty() {

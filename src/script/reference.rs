@@ -13,6 +13,16 @@ pub struct Reference {
     pub signatures: Vec<String>,
 }
 
+/// Types as scripts name them.
+const TYPES: [(&str, &str); 6] = [
+    ("BTreeMap<SmartString<LazyCompact>,Dynamic>", "map"),
+    ("ImmutableString", "string"),
+    ("Dynamic", "any"),
+    ("Array", "array"),
+    ("i64", "int"),
+    ("f64", "float"),
+];
+
 /// The file among the methods that tells people, and its table.
 const FILE: &str = "README.md";
 const HEADING: &str = "## What scripts can call";
@@ -82,7 +92,10 @@ fn short(signature: &str) -> String {
     for word in signature.split_inclusive(|c: char| !(c.is_alphanumeric() || c == '_' || c == ':')) {
         words.push_str(word.rsplit("::").next().unwrap_or(word));
     }
-    let words = words.replace("_: ", "").replace("&mut ", "");
+    let mut words = words.replace("_: ", "").replace("&mut ", "");
+    for (name, ours) in TYPES {
+        words = words.replace(name, ours);
+    }
     let words = property(&words).unwrap_or(words);
     match words.split_once("Result<").zip(words.strip_suffix(",Box<EvalAltResult>>")) {
         Some(((before, _), whole)) => format!("{before}{}", &whole[before.len() + "Result<".len()..]),
@@ -111,8 +124,8 @@ mod tests {
 
     #[test]
     fn types_lose_their_paths() {
-        assert_eq!(short("f(_: &mut candle_core::Tensor, i64) -> rhai::Array"), "f(Tensor, i64) -> Array");
-        assert_eq!(short("get$shape(_: &mut a::Tensor) -> rhai::Array"), "Tensor.shape -> Array");
+        assert_eq!(short("f(_: &mut candle_core::Tensor, i64) -> rhai::Array"), "f(Tensor, int) -> array");
+        assert_eq!(short("get$shape(_: &mut a::Tensor) -> rhai::Array"), "Tensor.shape -> array");
         assert_eq!(short("f(_: a::Tensor) -> Result<a::Tensor,Box<rhai::EvalAltResult>>"), "f(Tensor) -> Tensor");
     }
 }

@@ -3,7 +3,7 @@
 use super::desk::{Answer, Desk, table};
 use super::network::Reading;
 use super::value::{list, tensor};
-use super::{attacks, gradient, lrp, occlusion, tsne};
+use super::{attacks, dream, gradient, lrp, occlusion, tsne};
 use anyhow::{Context, Result, bail, ensure};
 use candle_core::Tensor;
 use serde_json::{Value, json};
@@ -32,6 +32,8 @@ pub(super) fn answer(desk: Desk) -> Result<Answer> {
         "distances" => attacks::distances(desk),
         "project" => attacks::project(desk),
         "quantise" => attacks::quantise(desk),
+        name @ ("gaussian_blur" | "clip_small_norm" | "clip_small_contribution") => dream::regulariser(desk, name),
+        "style_losses" => dream::style(desk),
         "tsne_joint_p" | "tsne_kl_grad" => tsne::answer(desk),
         other => bail!("the method \"{other}\" is not known"),
     }

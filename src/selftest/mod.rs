@@ -7,6 +7,7 @@ mod value;
 mod layer;
 mod network;
 mod desk;
+mod dream;
 mod attacks;
 mod gradient;
 mod lrp;

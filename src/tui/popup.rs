@@ -151,6 +151,11 @@ fn move_in(picker: &mut Picker, action: Action, size: (u16, u16)) {
 fn take(state: &mut State, of: &Choice, value: String) -> Vec<Effect> {
     match of {
         Choice::Method => act::run_method(state, value),
+        Choice::Model if state.models.iter().any(|m| m.name == value && !m.weights) => {
+            state.say(format!("which weights for {value}? Tab completes paths"));
+            state.popup = Some(Popup::Prompt(Prompt::command(format!("model {value} "))));
+            Vec::new()
+        }
         Choice::Model => act::ask(Command::Model { name: value, weights: None }),
         Choice::Target => act::ask(Command::Target(value.parse().ok())),
         Choice::Parameter(name) => act::set(state, name.clone(), value),

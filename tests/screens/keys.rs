@@ -111,8 +111,14 @@ fn models_methods_and_pictures_are_chosen() {
     let mut state = opened(140, 40);
     press(&mut state, "m");
     write(&mut state, "r20");
-    let model = Command::Model { name: "resnet20".into(), weights: None };
-    assert_eq!(asked(&press(&mut state, "Enter")), [model]);
+    assert!(asked(&press(&mut state, "Enter")).is_empty(), "it brings no weights: which?");
+    write(&mut state, "w.th");
+    let model =
+        |name: &str, weights: Option<&str>| Command::Model { name: name.into(), weights: weights.map(Into::into) };
+    assert_eq!(asked(&press(&mut state, "Enter")), [model("resnet20", Some("w.th"))]);
+    press(&mut state, "m");
+    write(&mut state, "tiny");
+    assert_eq!(asked(&press(&mut state, "Enter")), [model("tiny", None)]);
     press(&mut state, "i");
     write(&mut state, "a b.png");
     assert_eq!(asked(&press(&mut state, "Enter")), [Command::Picture("a b.png".into())]);

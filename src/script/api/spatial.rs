@@ -67,11 +67,12 @@ fn conv(guard: &Guard, x: &Tensor, w: &Tensor, options: &Map) -> Result<Tensor> 
     kernel::conv2d(x, w, None, &slide)
 }
 
-/// A Gaussian of this deviation in pixels, cut at 3 σ, borders repeated.
+/// A Gaussian of this deviation in pixels, cut at 4 σ, the picture mirrored at its borders: SciPy's `gaussian_filter`.
 fn blur(x: &Tensor, sigma: f64) -> Result<Tensor> {
     ensure!(sigma > 0.0 && sigma < 100.0, "a blur's sigma lies between 0 and 100 pixels, got {sigma}");
-    let (_, c, _, _) = x.dims4()?;
-    let r = (3.0 * sigma).ceil() as usize;
+    let (_, c, h, w) = x.dims4().with_context(|| format!("gaussian_blur needs (N, C, H, W), got {:?}", x.dims()))?;
+    ensure!(h * w > 0, "a picture without pixels: {:?}", x.dims());
+    let r = (4.0 * sigma + 0.5) as usize;
     let weight = |i: usize| (-(i as f64 - r as f64).powi(2) / (2.0 * sigma * sigma)).exp();
     let taps: Vec<f64> = (0..=2 * r).map(weight).collect();
     let taps = Tensor::new(taps.as_slice(), x.device())?.to_dtype(DType::F64)?;
@@ -79,8 +80,18 @@ fn blur(x: &Tensor, sigma: f64) -> Result<Tensor> {
     let slide = Conv2d { stride: (1, 1), padding: (0, 0), dilation: (1, 1), groups: c };
     let across = taps.reshape((1, 1, 1, 2 * r + 1))?.repeat((c, 1, 1, 1))?;
     let down = taps.reshape((1, 1, 2 * r + 1, 1))?.repeat((c, 1, 1, 1))?;
-    let padded = x.pad_with_same(2, r, r)?.pad_with_same(3, r, r)?;
+    let beyond = |limit: usize| {
+        let places: Vec<u32> = (0..limit + 2 * r).map(|at| mirrored(at, r, limit) as u32).collect();
+        Tensor::new(places, x.device())
+    };
+    let padded = x.index_select(&beyond(h)?, 2)?.index_select(&beyond(w)?, 3)?;
     kernel::conv2d(&kernel::conv2d(&padded, &across, None, &slide)?, &down, None, &slide)
+}
+
+/// The place of a padded row or column of a picture that is mirrored at its borders, edges repeated: `dcba|abcd|dcba`.
+fn mirrored(at: usize, pad: usize, limit: usize) -> usize {
+    let place = (at as isize - pad as isize).rem_euclid(2 * limit as isize) as usize;
+    place.min(2 * limit - 1 - place)
 }
 
 /// The median of each pixel's `size x size` neighbourhood, the picture mirrored at its borders: SciPy's `median_filter`.
@@ -88,10 +99,7 @@ fn median(x: &Tensor, size: usize) -> Result<Tensor> {
     ensure!((1..=15).contains(&size), "a median is taken over 1 to 15 pixels, got {size}");
     let (n, c, h, w) = x.dims4().with_context(|| format!("median_filter needs (N, C, H, W), got {:?}", x.dims()))?;
     ensure!(h * w > 0, "a picture without pixels: {:?}", x.dims());
-    let mirrored = |at: usize, limit: usize| {
-        let place = (at as isize - (size / 2) as isize).rem_euclid(2 * limit as isize) as usize;
-        place.min(2 * limit - 1 - place)
-    };
+    let mirrored = |at: usize, limit: usize| mirrored(at, size / 2, limit);
     let values = x.flatten_all()?.to_dtype(DType::F64)?.to_vec1::<f64>()?;
     let mut around = Vec::with_capacity(size * size);
     let mut y = Vec::with_capacity(values.len());
