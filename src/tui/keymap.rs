@@ -103,7 +103,7 @@ use Key as K;
 #[rustfmt::skip]
 pub const KEYMAP: &[Binding] = &[
     row(C::Methods, &[K::Enter], A::Choose, "Methods", "run it now", "run"),
-    row(C::Layers, &[K::Enter], A::Choose, "Layers", "let the method look at it, or fold", "choose"),
+    row(C::Layers, &[K::Enter], A::Choose, "Layers", "look at it, or fold the group", "choose"),
     row(C::Layers, &[K::Left], A::Left, "Layers", "fold", ""),
     row(C::Layers, &[K::Right], A::Right, "Layers", "unfold", ""),
     row(C::Figures, &[K::Enter], A::Choose, "Figures", "fill the screen, or no more", "zoom"),

@@ -1,7 +1,7 @@
 //! How fast the line to the terminal is: what pictures may take of it, so that keys are echoed at once on a slow one.
 //!
 //! After a burst the terminal is asked for its name, which it answers when it has read all before. Until then pictures wait, and
-//! a burst is no longer than what the line carries in a tenth of a second.
+//! a burst is no longer than what the line carries in 60 ms.
 
 use std::collections::VecDeque;
 use std::io::{self, Write};
@@ -29,7 +29,7 @@ const QUESTION: &[u8] = b"\x1b[>q";
 /// An answer that did not come for so long will not come.
 const PATIENCE: Duration = Duration::from_secs(5);
 /// A burst takes about so long.
-const BURST: Duration = Duration::from_millis(100);
+const BURST: Duration = Duration::from_millis(60);
 /// The shortest and the longest burst, in bytes.
 const BURSTS: (usize, usize) = (4 << 10, 4 << 20);
 /// So little is never asked about.
@@ -83,7 +83,7 @@ impl Link {
         let took = now.duration_since(since);
         self.quickest = self.quickest.min(took);
         let slow = took.saturating_sub(self.quickest);
-        let burst = match slow < BURST / 10 {
+        let burst = match slow < BURST / 6 {
             // A short burst tells nothing of a quick line but that it is quick.
             true if bytes * 4 >= self.burst => self.burst * 4,
             true => self.burst,
@@ -115,9 +115,9 @@ mod tests {
     }
 
     #[test]
-    fn a_burst_takes_a_tenth_of_a_second_on_a_slow_line() {
+    fn a_burst_takes_sixty_milliseconds_on_a_slow_line() {
         let burst = settled(125_000.0, Duration::from_millis(160));
-        assert!((10_000..16_000).contains(&burst), "{burst}");
+        assert!((6_000..10_000).contains(&burst), "{burst}");
     }
 
     #[test]

@@ -16,7 +16,7 @@ pub fn draw(buf: &mut Buffer, area: Rect, row: usize, state: &State, theme: &The
     let title = Line::styled(" Help  j k scroll  q closes ", theme.focus);
     let inner = framed(buf, area, title, theme.focus);
     let lines = lines(state, theme);
-    let count = if inner.width >= 70 { 2 } else { 1 };
+    let count = if inner.width >= 90 { 2 } else { 1 };
     let height = usize::from(inner.height);
     let per = lines.len().div_ceil(count).max(1);
     let top = row.min(per.saturating_sub(height));
