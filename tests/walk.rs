@@ -95,7 +95,7 @@ fn several_seeds_add_up() {
     let graph = network(true);
     let trace = trace(&graph);
     let inner = graph.find("relu1").unwrap();
-    let own = vec![(inner, trace.values[inner].ones_like().unwrap())];
+    let own = vec![(inner, trace.value(inner).unwrap().ones_like().unwrap())];
     let walk = |seeds| Walk::gradient(&trace, seeds).run().unwrap().input().unwrap().clone();
     let both = walk([seed(&trace, 0), own.clone()].concat());
     assert_close("both", &both, &(walk(seed(&trace, 0)) + walk(own)).unwrap(), 1e-12);
@@ -122,12 +122,12 @@ fn a_walk_to_a_layer_passes_only_what_lies_before_it() {
 
 /// Nothing for any input.
 fn nothing<'a>() -> Rule<'a> {
-    Box::new(|site, _| Ok(site.x.iter().map(|x| x.zeros_like().unwrap()).collect()))
+    Box::new(|site, _| Ok((0..site.reads()).map(|i| site.x(i).unwrap().zeros_like().unwrap()).collect()))
 }
 
 /// The gradient, as a rule.
 fn gradient<'a>() -> Rule<'a> {
-    Box::new(|site, r| (0..site.x.len()).map(|i| site.vjp(r, i)).collect())
+    Box::new(|site, r| (0..site.reads()).map(|i| site.vjp(r, i)).collect())
 }
 
 fn composite<'a>(rules: Vec<(&str, Rule<'a>)>) -> Composite<'a> {
@@ -154,8 +154,8 @@ fn relevance_by_the_epsilon_rule_is_conserved_without_biases() {
     let graph = network(false);
     let trace = trace(&graph);
     let epsilon: Rule = Box::new(|site, r| {
-        let share = (r / gradscope::tensor::stabilize(&site.y, 1e-9)?)?;
-        (0..site.x.len()).map(|i| Ok((&site.x[i] * site.vjp(&share, i)?)?)).collect()
+        let share = (r / gradscope::tensor::stabilize(site.y().unwrap(), 1e-9)?)?;
+        (0..site.reads()).map(|i| Ok((site.x(i).unwrap() * site.vjp(&share, i)?)?)).collect()
     });
     let rules = composite(vec![("conv|linear|add", epsilon), ("relu", Box::new(|_, r| Ok(vec![r.clone()])))]);
     let output = trace.graph.output;
@@ -229,7 +229,8 @@ fn folding_leaves_a_layer_alone_whose_value_is_the_class_scores() {
 
 #[test]
 fn folding_without_weights_is_an_error_that_says_so() {
-    let graph = Graph { logits: 2, ..scores_before_the_norm() };
+    let mut graph = scores_before_the_norm();
+    graph.logits = 2;
     let error = graph.folded().unwrap_err().to_string();
     assert!(error.contains("layer \"conv\" has no weights to merge yet"), "{error}");
 }

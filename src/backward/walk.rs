@@ -57,16 +57,14 @@ impl<'a> Walk<'a> {
     /// Walks.
     pub fn run(self) -> Result<Relevance> {
         let graph = self.trace.graph.clone();
-        let wanted = self.wanted(&graph);
         let mut pending: BTreeMap<NodeId, Tensor> = BTreeMap::new();
         for (id, seed) in &self.seeds {
-            let value = &self.trace.values[*id];
+            let value = self.trace.dims(*id)?;
             ensure!(
-                seed.dims() == value.dims(),
-                "a seed of shape {:?} at \"{}\", whose value is {:?}",
+                seed.dims() == value,
+                "a seed of shape {:?} at \"{}\", whose value is {value:?}",
                 seed.dims(),
-                graph.nodes[*id].name,
-                value.dims()
+                graph.nodes[*id].name
             );
             accumulate(&mut pending, *id, seed.clone())?;
         }
@@ -76,6 +74,10 @@ impl<'a> Walk<'a> {
             params: BTreeMap::new(),
             ledger: BTreeMap::new(),
         };
+        if let Some(values) = self.fused(&graph)? {
+            return Ok(Relevance { values, ..answer });
+        }
+        let wanted = self.wanted(&graph);
         while let Some((id, r)) = pending.pop_last() {
             let node = &graph.nodes[id];
             (self.tick)(node)?;
@@ -86,6 +88,16 @@ impl<'a> Walk<'a> {
             }
         }
         Ok(answer)
+    }
+
+    /// The gradient by the steps of a fused run, where that is all that is asked for.
+    fn fused(&self, graph: &Arc<Graph>) -> Result<Option<BTreeMap<NodeId, Tensor>>> {
+        match self.trace.fused() {
+            Some(run) if self.composite.is_gradient() && !self.params && !self.keep => {
+                run.gradient(graph, &self.seeds, &self.to, self.tick)
+            }
+            _ => Ok(None),
+        }
     }
 
     /// Hands the relevance of one node on to its inputs.
@@ -127,10 +139,10 @@ impl<'a> Walk<'a> {
                 None => site.vjp(r, k)?,
             };
             ensure!(
-                part.dims() == site.x[k].dims(),
+                part.dims() == site.dims(k)?,
                 "the rule gave relevance of shape {:?} for an input of shape {:?}",
                 part.dims(),
-                site.x[k].dims()
+                site.dims(k)?
             );
             if ledger {
                 out += kernel::sum(&part)?;

@@ -2,6 +2,7 @@
 
 use super::node::{Graph, Node, NodeId};
 use super::op::{Input, Op};
+use super::plan::Plans;
 use anyhow::{Context, Result, bail, ensure};
 use std::sync::Arc;
 
@@ -78,7 +79,7 @@ impl Builder {
             id
         };
         let logits = self.logits.map_or_else(before_softmax, |id| place[id]);
-        Ok(Graph { nodes, output, logits })
+        Ok(Graph { nodes, output, logits, plans: Plans::default() })
     }
 }
 

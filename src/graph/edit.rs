@@ -18,19 +18,13 @@ impl Graph {
     /// Where an edit makes the batch larger, the values of other branches are repeated as wholes: row `r` of a larger
     /// batch belongs to picture `r % N`. Errors when an edit gives another shape.
     pub fn forward_with(self: &Arc<Self>, x: &Tensor, edit: &mut Edit) -> Result<Trace> {
-        let expected = &self.nodes[0].shape;
-        ensure!(
-            x.rank() == expected.len() && x.dims()[1] == expected[1],
-            "the network reads (N, {}) pictures, got {:?}",
-            expected[1..].iter().map(usize::to_string).collect::<Vec<_>>().join(", "),
-            x.dims()
-        );
+        self.check_input(x)?;
         let mut values: Vec<Tensor> = Vec::with_capacity(self.nodes.len());
         for node in &self.nodes {
             let y = if node.inputs.is_empty() { x.clone() } else { node.forward_on(&values)? };
             values.push(edited(node, y, edit)?);
         }
-        Ok(Trace { graph: self.clone(), values: with_one_batch(values)? })
+        Ok(Trace::new(self.clone(), with_one_batch(values)?))
     }
 }
 
@@ -41,7 +35,7 @@ impl Trace {
     /// Gives the numbers of [`Graph::forward_with`] with the same edit. A walk back from there takes an edit for no
     /// operation at all: behind an edited node its gradient is that of the network as it is.
     pub fn forward_with(&self, chosen: &dyn Fn(&Node) -> bool, edit: &mut Edit) -> Result<Trace> {
-        let mut values = self.values.clone();
+        let mut values = (0..self.graph.nodes.len()).map(|id| self.value(id).cloned()).collect::<Result<Vec<_>>>()?;
         let mut changed = vec![false; values.len()];
         for (id, node) in self.graph.nodes.iter().enumerate() {
             let stale = node.inputs.iter().any(|&i| changed[i]);
@@ -53,7 +47,7 @@ impl Trace {
             }
             changed[id] = stale || chosen(node);
         }
-        Ok(Trace { graph: self.graph.clone(), values: with_one_batch(values)? })
+        Ok(Trace::new(self.graph.clone(), with_one_batch(values)?))
     }
 }
 

@@ -3,7 +3,7 @@
 use super::node::{Graph, NodeId};
 use super::op::Dropout;
 use anyhow::{Result, ensure};
-use candle_core::{DType, Tensor};
+use candle_core::{DType, Device, Tensor};
 use std::sync::Arc;
 
 impl Graph {
@@ -54,11 +54,12 @@ impl Graph {
         Ok(())
     }
 
-    /// `γ/√(σ² + ε)` and `β − μ γ/√(σ² + ε)` in f64: what a batch norm makes of 1 and 0.
-    fn affine(&self, norm: NodeId) -> Result<(Tensor, Tensor)> {
+    /// The factor and the summand of each channel in f64, `γ/√(σ² + ε)` and `β − μ γ/√(σ² + ε)` for a batch norm: from
+    /// what the node makes of 1 and 0.
+    pub(super) fn affine(&self, norm: NodeId) -> Result<(Tensor, Tensor)> {
         let node = &self.nodes[norm];
         let params = node.params.iter().map(|p| p.to_dtype(DType::F64)).collect::<candle_core::Result<Vec<_>>>()?;
-        let zero = params[0].zeros_like()?.reshape((1, (), 1, 1))?;
+        let zero = Tensor::zeros((1, node.shape[1], 1, 1), DType::F64, &Device::Cpu)?;
         let of = |x: &Tensor| -> Result<Tensor> { Ok(node.op.forward(&[x], &params)?.flatten_all()?) };
         let shift = of(&zero)?;
         Ok(((of(&(zero + 1.0)?)? - &shift)?, shift))

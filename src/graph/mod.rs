@@ -11,9 +11,11 @@ mod account;
 mod trace;
 mod edit;
 mod fold;
+mod plan;
 
 pub use account::Account;
 pub use build::Builder;
 pub use edit::Edit;
 pub use node::{Graph, Node, NodeId, Parameter};
+pub use plan::Run;
 pub use trace::{Site, Trace};

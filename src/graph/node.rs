@@ -1,6 +1,7 @@
 //! The graph and its nodes.
 
 use super::op::Op;
+use super::plan::Plans;
 use anyhow::{Context, Result, bail, ensure};
 use candle_core::{DType, Device, Tensor};
 use std::collections::{BTreeMap, BTreeSet};
@@ -44,6 +45,8 @@ pub struct Graph {
     pub output: NodeId,
     /// The node whose value has one score a class; the output itself, or what stands before its softmax.
     pub logits: NodeId,
+    /// How it runs on inputs of some sizes; a changed graph starts without.
+    pub(super) plans: Plans,
 }
 
 impl Node {
@@ -59,6 +62,11 @@ impl Node {
 }
 
 impl Node {
+    /// Whether it has the parameters it needs.
+    pub fn is_loaded(&self) -> bool {
+        self.params.len() == self.op.params().len()
+    }
+
     /// The same count as it comes about: `16x3x3x3+16 = 448`; a dash where nothing is trained.
     pub fn parameter_formula(&self) -> String {
         let trained = self.op.params().into_iter().filter(|p| p.trained);

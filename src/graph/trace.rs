@@ -1,7 +1,8 @@
-//! A run of a graph on a batch, with every node's value kept.
+//! A run of a graph on a batch, and one node in it.
 
 use super::account::Account;
 use super::node::{Graph, Node, NodeId};
+use super::plan::Run;
 use anyhow::{Context, Result, ensure};
 use candle_core::Tensor;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -11,8 +12,16 @@ use std::sync::{Arc, Mutex, PoisonError};
 pub struct Trace {
     /// The network that ran.
     pub graph: Arc<Graph>,
-    /// One value a node, `(N, …)`.
-    pub values: Vec<Tensor>,
+    values: Values,
+}
+
+/// How a trace holds its values.
+#[derive(Clone, Debug)]
+enum Values {
+    /// One a node, as each operation gave it.
+    Each(Arc<Vec<Tensor>>),
+    /// As a fused run left them: a node's value is made when somebody looks.
+    Fused(Arc<Run>),
 }
 
 /// One node in a run: what a rule sees.
@@ -22,60 +31,172 @@ pub struct Site {
     pub graph: Arc<Graph>,
     /// Which node.
     pub id: NodeId,
-    /// The values it read.
-    pub x: Vec<Tensor>,
-    /// The value it gave.
-    pub y: Tensor,
+    values: Seen,
     /// Where rules write what they keep back; clones share it.
     account: Arc<Mutex<Account>>,
+}
+
+/// Where a site has its values from.
+#[derive(Clone, Debug)]
+enum Seen {
+    Trace(Trace),
+    Own(Vec<Tensor>, Tensor),
 }
 
 impl Graph {
     /// Runs the network on `x`, `(N, C, H, W)` in `[0, 1]`.
     pub fn forward(self: &Arc<Self>, x: &Tensor) -> Result<Trace> {
-        self.forward_with(x, &mut |_, y| Ok(y))
+        self.forward_until(x, &|_| Ok(()))
+    }
+
+    /// The same; `tick` is asked before each step whether to go on.
+    pub fn forward_until(self: &Arc<Self>, x: &Tensor, tick: &dyn Fn(&Node) -> Result<()>) -> Result<Trace> {
+        self.check_input(x)?;
+        match self.plan(x)? {
+            Some(plan) => {
+                let run = Run::new(plan, self, x, tick)?;
+                Ok(Trace { graph: self.clone(), values: Values::Fused(Arc::new(run)) })
+            }
+            None => self.forward_with(x, &mut |node, y| tick(node).map(|()| y)),
+        }
+    }
+
+    /// Errors where `x` is not what the network reads.
+    pub(super) fn check_input(&self, x: &Tensor) -> Result<()> {
+        let expected = &self.nodes[0].shape;
+        ensure!(
+            x.rank() == expected.len() && x.dims()[1] == expected[1],
+            "the network reads (N, {}) pictures, got {:?}",
+            expected[1..].iter().map(usize::to_string).collect::<Vec<_>>().join(", "),
+            x.dims()
+        );
+        Ok(())
     }
 }
 
 impl Node {
     /// Its operation on `x`, with its own parameters.
     pub fn forward(&self, x: &[&Tensor]) -> Result<Tensor> {
-        ensure!(
-            self.params.len() == self.op.params().len(),
-            "layer \"{}\" has no weights yet; load some with -w",
-            self.name
-        );
+        ensure!(self.is_loaded(), "layer \"{}\" has no weights yet; load some with -w", self.name);
         self.op.forward(x, &self.params).with_context(|| format!("in layer \"{}\" ({})", self.name, self.op.kind()))
     }
 }
 
 impl Trace {
+    /// A run of which every value is known.
+    pub(super) fn new(graph: Arc<Graph>, values: Vec<Tensor>) -> Self {
+        Self { graph, values: Values::Each(Arc::new(values)) }
+    }
+
+    /// The value of a node, `(N, …)`.
+    ///
+    /// Where steps were fused it is computed when first asked for.
+    pub fn value(&self, id: NodeId) -> Result<&Tensor> {
+        match &self.values {
+            Values::Each(values) => Ok(&values[id]),
+            Values::Fused(run) => run.value(&self.graph, id),
+        }
+    }
+
+    /// The sizes of a node's value, `N` first.
+    pub fn dims(&self, id: NodeId) -> Result<Vec<usize>> {
+        Ok(match &self.values {
+            Values::Each(values) => values[id].dims().to_vec(),
+            Values::Fused(run) => run.dims(id),
+        })
+    }
+
     /// The value of the node of this name.
     pub fn get(&self, name: &str) -> Result<&Tensor> {
-        Ok(&self.values[self.graph.find(name)?])
+        self.value(self.graph.find(name)?)
     }
 
     /// The batch that ran.
     pub fn input(&self) -> &Tensor {
-        &self.values[0]
+        match &self.values {
+            Values::Each(values) => &values[0],
+            Values::Fused(run) => &run.input,
+        }
     }
 
     /// One score a class, `(N, classes)`.
     pub fn logits(&self) -> Result<Tensor> {
-        Ok(self.values[self.graph.logits].flatten_from(1)?)
+        Ok(self.value(self.graph.logits)?.flatten_from(1)?)
     }
 
     /// A node with what it read and gave.
     pub fn site(&self, id: NodeId) -> Site {
-        let x = self.graph.nodes[id].inputs.iter().map(|&i| self.values[i].clone()).collect();
-        Site::new(self.graph.clone(), id, x, self.values[id].clone())
+        Site { graph: self.graph.clone(), id, values: Seen::Trace(self.clone()), account: Arc::default() }
+    }
+
+    /// The fused run, if it is one.
+    pub fn fused(&self) -> Option<&Run> {
+        match &self.values {
+            Values::Each(_) => None,
+            Values::Fused(run) => Some(run),
+        }
+    }
+
+    /// Bytes that its values hold.
+    pub fn bytes(&self) -> usize {
+        match &self.values {
+            Values::Each(values) => values.iter().map(|t| t.elem_count() * t.dtype().size_in_bytes()).sum(),
+            Values::Fused(run) => run.bytes(),
+        }
     }
 }
 
 impl Site {
     /// A node with values that it reads and gives.
     pub fn new(graph: Arc<Graph>, id: NodeId, x: Vec<Tensor>, y: Tensor) -> Self {
-        Self { graph, id, x, y, account: Arc::default() }
+        Self { graph, id, values: Seen::Own(x, y), account: Arc::default() }
+    }
+
+    /// How many values it reads.
+    pub fn reads(&self) -> usize {
+        match &self.values {
+            Seen::Trace(_) => self.node().inputs.len(),
+            Seen::Own(x, _) => x.len(),
+        }
+    }
+
+    /// The value it reads as its `i`-th.
+    ///
+    /// # Panics
+    /// Where it reads fewer.
+    pub fn x(&self, i: usize) -> Result<&Tensor> {
+        match &self.values {
+            Seen::Trace(trace) => trace.value(self.node().inputs[i]),
+            Seen::Own(x, _) => Ok(&x[i]),
+        }
+    }
+
+    /// The sizes of the value it reads as its `i`-th.
+    ///
+    /// # Panics
+    /// Where it reads fewer.
+    pub fn dims(&self, i: usize) -> Result<Vec<usize>> {
+        match &self.values {
+            Seen::Trace(trace) => trace.dims(self.node().inputs[i]),
+            Seen::Own(x, _) => Ok(x[i].dims().to_vec()),
+        }
+    }
+
+    /// The value it gave.
+    pub fn y(&self) -> Result<&Tensor> {
+        match &self.values {
+            Seen::Trace(trace) => trace.value(self.id),
+            Seen::Own(_, y) => Ok(y),
+        }
+    }
+
+    /// A value that is positive where the first that it reads is: what a ReLU needs to go back. Fused runs hold no more of
+    /// a ReLU than what it gave.
+    pub fn sign(&self) -> Result<&Tensor> {
+        match &self.values {
+            Seen::Trace(trace) if trace.fused().is_some() => self.y(),
+            _ => self.x(0),
+        }
     }
 
     /// Notes relevance that a rule keeps back.

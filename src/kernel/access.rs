@@ -28,7 +28,7 @@ impl Real for f64 {
 }
 
 /// Calls `f` with the numbers of `x` in row-major order.
-pub(super) fn read<T: Real, O>(x: &Tensor, f: impl FnOnce(&[T]) -> Result<O>) -> Result<O> {
+pub fn read<T: Real, O>(x: &Tensor, f: impl FnOnce(&[T]) -> Result<O>) -> Result<O> {
     let x = x.contiguous()?;
     let (storage, layout) = x.storage_and_layout();
     let Storage::Cpu(cpu) = &*storage else {
@@ -42,7 +42,7 @@ pub(super) fn read<T: Real, O>(x: &Tensor, f: impl FnOnce(&[T]) -> Result<O>) ->
 }
 
 /// A tensor of these numbers.
-pub(super) fn tensor<T: Real>(data: Vec<T>, shape: &[usize]) -> Result<Tensor> {
+pub fn tensor<T: Real>(data: Vec<T>, shape: &[usize]) -> Result<Tensor> {
     Ok(Tensor::from_vec(data, shape, &Device::Cpu)?)
 }
 

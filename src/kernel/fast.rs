@@ -22,7 +22,7 @@ pub fn exact() -> bool {
 }
 
 /// What the engine calls a convolution of `x`, `(N, C, H, W)`, with a weight of this shape.
-pub(crate) fn sizes(x: &[usize], weight: &[usize], conv: &Conv2d) -> Result<(Sizes, Slide)> {
+pub fn sizes(x: &[usize], weight: &[usize], conv: &Conv2d) -> Result<(Sizes, Slide)> {
     let to = conv.check(x, weight)?;
     let sizes = Sizes { input: x[1], output: weight[0], from: (x[2], x[3]), to };
     let slide = Slide {

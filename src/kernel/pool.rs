@@ -98,7 +98,7 @@ fn max_vjp<T: Real>(dy: &Tensor, x: &Tensor, pool: &Pool2d) -> Result<Tensor> {
 }
 
 /// How many positions window `(i, j)` is divided by. Padding counts when asked, what hangs over it never does.
-fn divisor(pool: &Pool2d, (h, w): (usize, usize), (i, j): (usize, usize), include_pad: bool) -> f64 {
+pub fn divisor(pool: &Pool2d, (h, w): (usize, usize), (i, j): (usize, usize), include_pad: bool) -> f64 {
     let axis = |k: super::Window, index: usize, size: usize| {
         if include_pad {
             let start = index * k.stride;

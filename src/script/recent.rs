@@ -28,7 +28,7 @@ impl Recent {
             return Ok(kept.clone());
         }
         let trace = Arc::new(run()?);
-        if bytes(&trace) <= LARGEST {
+        if trace.bytes() <= LARGEST {
             let mut runs = self.runs();
             runs.push_back(trace.clone());
             while runs.len() > RUNS {
@@ -41,10 +41,6 @@ impl Recent {
     fn runs(&self) -> std::sync::MutexGuard<'_, VecDeque<Arc<Trace>>> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
-}
-
-fn bytes(trace: &Trace) -> usize {
-    trace.values.iter().map(|t| t.elem_count() * t.dtype().size_in_bytes()).sum()
 }
 
 #[cfg(test)]

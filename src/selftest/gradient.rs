@@ -20,7 +20,7 @@ pub(super) fn answer(desk: Desk) -> Result<Answer> {
     if desk.case["expected"].get("value").is_some() {
         let (model, picture) = desk.network(Reading::default())?.to(desk.dtype)?;
         let trace = model.graph.forward(&picture)?;
-        answer.insert("value".into(), trace.values[trace.graph.output].to_dtype(DType::F64)?);
+        answer.insert("value".into(), trace.value(trace.graph.output)?.to_dtype(DType::F64)?);
     }
     Ok(answer)
 }
@@ -31,7 +31,7 @@ fn of_cross_entropy(desk: Desk) -> Result<Answer> {
     let (model, picture) = network.to(desk.dtype)?;
     let trace = Arc::clone(&model.graph).forward(&picture)?;
     let class = usize::try_from(desk.case["target"].as_u64().context("a case has a target")?)?;
-    let y = &trace.values[trace.graph.output];
+    let y = trace.value(trace.graph.output)?;
     let seed = cross_entropy(&y.flatten_from(1)?, &[class])?.reshape(y.shape())?;
     let walk = Walk::gradient(&trace, vec![(trace.graph.output, seed)]).run()?;
     by_input(&network, &walk.input()?.to_dtype(DType::F64)?)

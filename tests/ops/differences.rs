@@ -75,7 +75,7 @@ fn the_gradient_of_every_kind_is_that_of_finite_differences() {
         for seed in 0..CASES {
             let drawn = Drawn::new(kind, seed);
             let (mut r, site) = (Random(seed + 1000), drawn.site());
-            let dy = r.tensor(site.y.dims());
+            let dy = r.tensor(site.y().unwrap().dims());
             for i in 0..drawn.x.len() {
                 let gradient =
                     drawn.case.op.vjp(&site, &drawn.w, &dy, i).unwrap_or_else(|e| panic!("{}: {e:#}", drawn.what));
@@ -96,7 +96,7 @@ fn the_parameter_gradient_of_every_kind_is_that_of_finite_differences() {
         for seed in 0..CASES {
             let drawn = Drawn::new(kind, seed);
             let (mut r, site) = (Random(seed + 2000), drawn.site());
-            let dy = r.tensor(site.y.dims());
+            let dy = r.tensor(site.y().unwrap().dims());
             let gradients = drawn.case.op.vjp_params(&site, &drawn.w, &dy).unwrap();
             let parameters = drawn.case.op.params();
             assert_eq!(gradients.len(), parameters.len(), "{}", drawn.what);
@@ -124,12 +124,12 @@ fn the_value_of_every_kind_has_the_shape_it_says_and_single_precision_agrees() {
             let shapes: Vec<&[usize]> = drawn.case.inputs.iter().map(Vec::as_slice).collect();
             match *kind {
                 "input" => assert!(drawn.case.op.shape(&shapes).is_err(), "the input reads nothing"),
-                _ => assert_eq!(drawn.case.op.shape(&shapes).unwrap(), site.y.dims(), "{}", drawn.what),
+                _ => assert_eq!(drawn.case.op.shape(&shapes).unwrap(), site.y().unwrap().dims(), "{}", drawn.what),
             }
             let (x, w): (Vec<_>, Vec<_>) = (drawn.x.iter().map(single).collect(), drawn.w.iter().map(single).collect());
-            assert_close(&drawn.what, &drawn.forward(&x, &w), &site.y, 1e-5);
-            let dy = Random(seed).tensor(site.y.dims());
-            let in_single = Site::new(site.graph.clone(), site.id, x, single(&site.y));
+            assert_close(&drawn.what, &drawn.forward(&x, &w), site.y().unwrap(), 1e-5);
+            let dy = Random(seed).tensor(site.y().unwrap().dims());
+            let in_single = Site::new(site.graph.clone(), site.id, x, single(site.y().unwrap()));
             for i in 0..drawn.x.len() {
                 let ours = drawn.case.op.vjp(&in_single, &w, &single(&dy), i).unwrap();
                 assert_close(&drawn.what, &ours, &drawn.case.op.vjp(&site, &drawn.w, &dy, i).unwrap(), 1e-5);

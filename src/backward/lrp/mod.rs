@@ -80,10 +80,10 @@ impl Lrp {
             return shared_by_value(site, r, *epsilon, *bias);
         }
         let kind = site.node().op.kind();
-        ensure!(site.x.len() == 1, "the rule {self} is for layers with one input, not for {kind}");
+        ensure!(site.reads() == 1, "the rule {self} is for layers with one input, not for {kind}");
         Ok(vec![match self {
             Self::Pass => {
-                ensure!(r.dims() == site.x[0].dims(), "relevance cannot pass where the shape changes");
+                ensure!(r.dims() == site.dims(0)?, "relevance cannot pass where the shape changes");
                 r.clone()
             }
             Self::Proportional => proportional(site, r)?,
@@ -135,11 +135,11 @@ fn shared_by_value(site: &Site, r: &Tensor, epsilon: f64, bias: Bias) -> Result<
     let node = site.node();
     let own = node.params.get(1).filter(|_| node.op.with_bias().is_some());
     let (y, bias) = match (bias, own) {
-        (Bias::Zero, Some(_)) => (node.op.forward(&[&site.x[0]], &node.params[..1])?, None),
-        (_, own) => (site.y.clone(), own),
+        (Bias::Zero, Some(_)) => (node.op.forward(&[site.x(0)?], &node.params[..1])?, None),
+        (_, own) => (site.y()?.clone(), own),
     };
     let s = divided(site, r, &y, Denominator { bias, epsilon })?;
-    (0..site.x.len()).map(|i| Ok((&site.x[i] * site.vjp(&s, i)?)?)).collect()
+    (0..site.reads()).map(|i| Ok((site.x(i)? * site.vjp(&s, i)?)?)).collect()
 }
 
 fn proportional(site: &Site, r: &Tensor) -> Result<Tensor> {
@@ -147,17 +147,17 @@ fn proportional(site: &Site, r: &Tensor) -> Result<Tensor> {
     let Some(mean) = node.op.mean() else {
         anyhow::bail!("the rule proportional is for pools, not for {}", node.op.kind());
     };
-    let y = mean.forward(&[&site.x[0]], &[])?;
+    let y = mean.forward(&[site.x(0)?], &[])?;
     let s = divided(site, r, &y, Denominator { bias: None, epsilon: STABILIZER })?;
-    Ok((&site.x[0] * mean.vjp(site, &[], &s, 0)?)?)
+    Ok((site.x(0)? * mean.vjp(site, &[], &s, 0)?)?)
 }
 
 /// By the magnitudes of what the value has of its input, `y − f(0)`, and of `f(0)`.
 fn absolute(site: &Site, r: &Tensor) -> Result<Tensor> {
     let node = site.node();
-    let zero = site.x[0].narrow(0, 0, 1)?.zeros_like()?;
+    let zero = site.x(0)?.narrow(0, 0, 1)?.zeros_like()?;
     let shift = node.forward(&[&zero])?;
-    let own = site.y.broadcast_sub(&shift)?.abs()?;
+    let own = site.y()?.broadcast_sub(&shift)?.abs()?;
     let whole = (own.broadcast_add(&shift.abs()?)? + STABILIZER)?;
     let relevance = ((r * own)? / &whole)?;
     let stabilizer = kernel::sum(&(r / whole)?)? * STABILIZER;
@@ -180,7 +180,7 @@ impl<'a> Parts<'a> {
     fn new(site: &'a Site) -> Result<Self> {
         let params = &site.node().params;
         ensure!(!params.is_empty(), "the layer has no weights yet");
-        Ok(Self { site, x: &site.x[0], w: &params[0], b: params.get(1) })
+        Ok(Self { site, x: site.x(0)?, w: &params[0], b: params.get(1) })
     }
 
     /// The bias of a part: changed as the weights are, whole, or none.
@@ -214,7 +214,7 @@ impl<'a> Parts<'a> {
 
     fn gamma(&self, r: &Tensor, gamma: f64, bias: Bias) -> Result<Tensor> {
         let more = |sign: Sign| move |t: &Tensor| -> Result<Tensor> { Ok((t + (sign(t)? * gamma)?)?) };
-        let y = &self.site.y;
+        let y = self.site.y()?;
         let half = |same: Sign, other: Sign, place: Tensor| {
             let bias = self.bias(bias, more(same))?;
             let of = Denominator { bias: bias.as_ref(), epsilon: STABILIZER };

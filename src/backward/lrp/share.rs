@@ -43,7 +43,7 @@ pub fn share(site: &Site, r: &Tensor, terms: &[Term], of: Denominator) -> Result
     let Some(z) = z else {
         let kept = Account { missing: kernel::sum(r)?, ..Account::default() };
         site.keep_back(kept);
-        return Ok(site.x[0].zeros_like()?);
+        return Ok(site.x(0)?.zeros_like()?);
     };
     let s = divided(site, r, &z, of)?;
     let mut relevance = None;

@@ -1,6 +1,6 @@
 //! Sums and products of values of the same shape.
 
-use super::{Op, Site};
+use super::{Form, Op, Site};
 use anyhow::{Result, ensure};
 use candle_core::Tensor;
 
@@ -21,6 +21,10 @@ fn same(x: &[&[usize]]) -> Result<Vec<usize>> {
 impl Op for Add {
     fn kind(&self) -> &'static str {
         "add"
+    }
+
+    fn form(&self, _: &[usize]) -> Form {
+        Form::Add
     }
 
     fn shape(&self, x: &[&[usize]]) -> Result<Vec<usize>> {
@@ -50,7 +54,6 @@ impl Op for Mul {
     }
 
     fn vjp(&self, at: &Site, _: &[Tensor], dy: &Tensor, i: usize) -> Result<Tensor> {
-        let others = at.x.iter().enumerate().filter(|(k, _)| *k != i);
-        others.map(|(_, x)| x).try_fold(dy.clone(), |product, x| Ok((product * x)?))
+        (0..at.reads()).filter(|k| *k != i).try_fold(dy.clone(), |product, k| Ok((product * at.x(k)?)?))
     }
 }

@@ -1,6 +1,6 @@
 //! Convolution.
 
-use super::{Op, Site, maps, trained};
+use super::{Form, Op, Site, maps, trained};
 use crate::graph::Parameter;
 use crate::kernel::{self, Conv2d};
 use anyhow::{Result, ensure};
@@ -33,6 +33,10 @@ impl Op for Conv {
         "conv"
     }
 
+    fn form(&self, _: &[usize]) -> Form {
+        Form::Conv(self.slide)
+    }
+
     fn shape(&self, x: &[&[usize]]) -> Result<Vec<usize>> {
         let [n, c, h, w] = maps(x)?;
         let g = self.slide.groups;
@@ -63,11 +67,11 @@ impl Op for Conv {
     }
 
     fn vjp(&self, at: &Site, w: &[Tensor], dy: &Tensor, _: usize) -> Result<Tensor> {
-        kernel::conv2d_input_vjp(dy, &w[0], at.x[0].dims(), &self.slide)
+        kernel::conv2d_input_vjp(dy, &w[0], &at.dims(0)?, &self.slide)
     }
 
     fn vjp_params(&self, at: &Site, w: &[Tensor], dy: &Tensor) -> Result<Vec<Tensor>> {
-        let mut grads = vec![kernel::conv2d_weight_vjp(dy, &at.x[0], w[0].dims(), &self.slide)?];
+        let mut grads = vec![kernel::conv2d_weight_vjp(dy, at.x(0)?, w[0].dims(), &self.slide)?];
         if self.bias {
             // One dimension after another: summing over all at once, candle leaves its fast path.
             grads.push(dy.flatten_from(2)?.sum(2)?.sum(0)?);

@@ -1,6 +1,6 @@
 //! Where a picture enters: the input itself, and the normalisation that follows it.
 
-use super::{Op, Site};
+use super::{Form, Op, Site};
 use anyhow::{Result, ensure};
 use candle_core::Tensor;
 
@@ -44,6 +44,10 @@ impl Normalize {
 impl Op for Normalize {
     fn kind(&self) -> &'static str {
         "normalize"
+    }
+
+    fn form(&self, _: &[usize]) -> Form {
+        Form::Affine
     }
 
     fn shape(&self, x: &[&[usize]]) -> Result<Vec<usize>> {

@@ -1,6 +1,6 @@
 //! The fully connected layer.
 
-use super::{Op, Site, trained};
+use super::{Form, Op, Site, trained};
 use crate::graph::Parameter;
 use anyhow::{Result, ensure};
 use candle_core::Tensor;
@@ -20,6 +20,10 @@ pub struct Linear {
 impl Op for Linear {
     fn kind(&self) -> &'static str {
         "linear"
+    }
+
+    fn form(&self, _: &[usize]) -> Form {
+        Form::Linear
     }
 
     fn shape(&self, x: &[&[usize]]) -> Result<Vec<usize>> {
@@ -53,7 +57,7 @@ impl Op for Linear {
     }
 
     fn vjp_params(&self, at: &Site, _: &[Tensor], dy: &Tensor) -> Result<Vec<Tensor>> {
-        let mut grads = vec![dy.t()?.matmul(&at.x[0])?];
+        let mut grads = vec![dy.t()?.matmul(at.x(0)?)?];
         if self.bias {
             grads.push(dy.sum(0)?);
         }

@@ -22,6 +22,7 @@ pub use softmax::{LogSoftmax, Softmax};
 
 use super::node::Parameter;
 use super::trace::Site;
+use crate::kernel::{Conv2d, Pool2d};
 use anyhow::{Result, ensure};
 use candle_core::Tensor;
 use std::fmt::Debug;
@@ -56,6 +57,33 @@ pub const KINDS: &[&str] = &[
     "log_softmax",
 ];
 
+/// What a fused run has to know of an operation; it computes the others one by one.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub enum Form {
+    /// A convolution with these strides.
+    Conv(Conv2d),
+    /// `x wᵀ + b`.
+    Linear,
+    /// A factor and a summand a channel.
+    Affine,
+    /// `max(0, x)`.
+    Relu,
+    /// The greatest of each window.
+    Max(Pool2d),
+    /// The mean of each window, its padding included or not.
+    Mean(Pool2d, bool),
+    /// A sum of values.
+    Add,
+    /// Channels one behind the other.
+    Concat,
+    /// `(N, …)` to `(N, features)`.
+    Flatten,
+    /// The value that it reads.
+    Same,
+    /// Anything else.
+    Other,
+}
+
 /// What a node computes. Values are `(N, …)` tensors; every operation works for any `N ≥ 1` and for f32 and f64.
 pub trait Op: Debug + Send + Sync {
     /// The kind as selectors and scripts call it: one of [`KINDS`].
@@ -67,6 +95,11 @@ pub trait Op: Debug + Send + Sync {
     /// The parameters it needs, by their names within the node: `weight`, `bias`, …
     fn params(&self) -> Vec<Parameter> {
         vec![]
+    }
+
+    /// What it is to a fused run, for a first input of this shape.
+    fn form(&self, _x: &[usize]) -> Form {
+        Form::Other
     }
 
     /// `y = f(x; w)`.

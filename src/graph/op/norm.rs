@@ -1,6 +1,6 @@
 //! Normalisations: batch norm with its running statistics, and AlexNet's local response.
 
-use super::{Op, Site, maps, trained};
+use super::{Form, Op, Site, maps, trained};
 use crate::graph::Parameter;
 use crate::kernel::channel_affine;
 use anyhow::{Result, ensure};
@@ -25,6 +25,10 @@ impl BatchNorm {
 impl Op for BatchNorm {
     fn kind(&self) -> &'static str {
         "batch_norm"
+    }
+
+    fn form(&self, _: &[usize]) -> Form {
+        Form::Affine
     }
 
     fn shape(&self, x: &[&[usize]]) -> Result<Vec<usize>> {
@@ -54,7 +58,7 @@ impl Op for BatchNorm {
 
     fn vjp_params(&self, at: &Site, w: &[Tensor], dy: &Tensor) -> Result<Vec<Tensor>> {
         let inverse = self.inverse(w)?;
-        let whitened = channel_affine(&at.x[0], &inverse, &(w[2].neg()? * &inverse)?)?;
+        let whitened = channel_affine(at.x(0)?, &inverse, &(w[2].neg()? * &inverse)?)?;
         let by_channel = |t: &Tensor| -> Result<Tensor> { Ok(t.flatten_from(2)?.sum((0, 2))?) };
         let maps = |t: &Tensor| -> Result<Tensor> { Ok(if t.rank() == 2 { t.unsqueeze(2)? } else { t.clone() }) };
         let (dy, whitened) = (maps(dy)?, maps(&whitened)?);
@@ -109,7 +113,7 @@ impl Op for Lrn {
     }
 
     fn vjp(&self, at: &Site, _: &[Tensor], dy: &Tensor, _: usize) -> Result<Tensor> {
-        let (x, base) = (&at.x[0], self.base(&at.x[0])?);
+        let (x, base) = (at.x(0)?, self.base(at.x(0)?)?);
         let direct = (dy * base.powf(-self.beta)?)?;
         let shared = ((dy * x)? * base.powf(-self.beta - 1.0)?)?;
         let from = self.neighbours(&shared, self.size - 1 - self.size / 2)?;

@@ -1,6 +1,6 @@
 //! Activation functions that act on each number alone.
 
-use super::{Op, Site};
+use super::{Form, Op, Site};
 use crate::kernel::{map, zip};
 use anyhow::Result;
 use candle_core::Tensor;
@@ -14,6 +14,10 @@ impl Op for Relu {
         "relu"
     }
 
+    fn form(&self, _: &[usize]) -> Form {
+        Form::Relu
+    }
+
     fn shape(&self, x: &[&[usize]]) -> Result<Vec<usize>> {
         Ok(x[0].to_vec())
     }
@@ -23,7 +27,7 @@ impl Op for Relu {
     }
 
     fn vjp(&self, at: &Site, _: &[Tensor], dy: &Tensor, _: usize) -> Result<Tensor> {
-        zip(dy, &at.x[0], |d, x| if x > 0.0 { d } else { 0.0 }, |d, x| if x > 0.0 { d } else { 0.0 })
+        zip(dy, at.sign()?, |d, x| if x > 0.0 { d } else { 0.0 }, |d, x| if x > 0.0 { d } else { 0.0 })
     }
 }
 
@@ -48,7 +52,7 @@ impl Op for LeakyRelu {
     }
 
     fn vjp(&self, at: &Site, _: &[Tensor], dy: &Tensor, _: usize) -> Result<Tensor> {
-        let factor = ((crate::tensor::positive(&at.x[0])? * (1.0 - self.slope))? + self.slope)?;
+        let factor = ((crate::tensor::positive(at.x(0)?)? * (1.0 - self.slope))? + self.slope)?;
         Ok((dy * factor)?)
     }
 }
@@ -71,7 +75,7 @@ impl Op for Sin {
     }
 
     fn vjp(&self, at: &Site, _: &[Tensor], dy: &Tensor, _: usize) -> Result<Tensor> {
-        Ok((dy * at.x[0].cos()?)?)
+        Ok((dy * at.x(0)?.cos()?)?)
     }
 }
 
@@ -93,7 +97,7 @@ impl Op for Sigmoid {
     }
 
     fn vjp(&self, at: &Site, _: &[Tensor], dy: &Tensor, _: usize) -> Result<Tensor> {
-        let slope = (&at.y * (1.0 - &at.y)?)?;
+        let slope = (at.y()? * (1.0 - at.y()?)?)?;
         Ok((dy * slope)?)
     }
 }
@@ -116,6 +120,6 @@ impl Op for Tanh {
     }
 
     fn vjp(&self, at: &Site, _: &[Tensor], dy: &Tensor, _: usize) -> Result<Tensor> {
-        Ok((dy * (1.0 - at.y.sqr()?)?)?)
+        Ok((dy * (1.0 - at.y()?.sqr()?)?)?)
     }
 }

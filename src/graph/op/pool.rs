@@ -1,7 +1,7 @@
 //! Pooling: the greatest or the mean of windows.
 
-use super::{Op, Site, maps};
-use crate::kernel::{self, Pool2d};
+use super::{Form, Op, Site, maps};
+use crate::kernel::{self, Pool2d, Window};
 use anyhow::{Result, ensure};
 use candle_core::Tensor;
 use std::sync::Arc;
@@ -38,6 +38,10 @@ impl Op for MaxPool {
         "max_pool"
     }
 
+    fn form(&self, _: &[usize]) -> Form {
+        Form::Max(self.pool)
+    }
+
     fn shape(&self, x: &[&[usize]]) -> Result<Vec<usize>> {
         pooled(x, &self.pool)
     }
@@ -47,7 +51,7 @@ impl Op for MaxPool {
     }
 
     fn vjp(&self, at: &Site, _: &[Tensor], dy: &Tensor, _: usize) -> Result<Tensor> {
-        kernel::max_pool2d_vjp(dy, &at.x[0], &self.pool)
+        kernel::max_pool2d_vjp(dy, at.x(0)?, &self.pool)
     }
 
     fn mean(&self) -> Option<Arc<dyn Op>> {
@@ -60,6 +64,10 @@ impl Op for AvgPool {
         "avg_pool"
     }
 
+    fn form(&self, _: &[usize]) -> Form {
+        Form::Mean(self.pool, self.include_pad)
+    }
+
     fn shape(&self, x: &[&[usize]]) -> Result<Vec<usize>> {
         ensure!(self.pool.h.dilation == 1 && self.pool.w.dilation == 1, "average pooling has no dilation");
         pooled(x, &self.pool)
@@ -70,7 +78,7 @@ impl Op for AvgPool {
     }
 
     fn vjp(&self, at: &Site, _: &[Tensor], dy: &Tensor, _: usize) -> Result<Tensor> {
-        kernel::avg_pool2d_vjp(dy, at.x[0].dims(), &self.pool, self.include_pad)
+        kernel::avg_pool2d_vjp(dy, &at.dims(0)?, &self.pool, self.include_pad)
     }
 
     fn mean(&self) -> Option<Arc<dyn Op>> {
@@ -105,6 +113,18 @@ impl Op for AdaptiveAvgPool {
         "adaptive_avg_pool"
     }
 
+    fn form(&self, x: &[usize]) -> Form {
+        match *x {
+            [_, _, h, w] if (h, w) == self.output => Form::Same,
+            [_, _, h, w] if h.is_multiple_of(self.output.0) && w.is_multiple_of(self.output.1) => {
+                let cell = |size: usize, out: usize| Window::new(size / out, size / out, 0, 1);
+                let pool = Pool2d { h: cell(h, self.output.0), w: cell(w, self.output.1), ceil_mode: false };
+                Form::Mean(pool, false)
+            }
+            _ => Form::Other,
+        }
+    }
+
     fn shape(&self, x: &[&[usize]]) -> Result<Vec<usize>> {
         let [n, c, _, _] = maps(x)?;
         ensure!(self.output.0 > 0 && self.output.1 > 0, "a grid needs 1 cell or more");
@@ -117,7 +137,7 @@ impl Op for AdaptiveAvgPool {
     }
 
     fn vjp(&self, at: &Site, _: &[Tensor], dy: &Tensor, _: usize) -> Result<Tensor> {
-        let (_, _, h, w) = at.x[0].dims4()?;
+        let [_, _, h, w] = maps(&[&at.dims(0)?])?;
         let (rows, columns) = (cells(h, self.output.0, dy)?, cells(w, self.output.1, dy)?);
         on_both_sides(dy, &rows.t()?.contiguous()?, &columns.t()?.contiguous()?)
     }
@@ -132,6 +152,12 @@ impl Op for GlobalAvgPool {
         "global_avg_pool"
     }
 
+    fn form(&self, x: &[usize]) -> Form {
+        let [_, _, h, w] = *x else { return Form::Other };
+        let whole = |size: usize| Window::new(size, 1, 0, 1);
+        Form::Mean(Pool2d { h: whole(h), w: whole(w), ceil_mode: false }, false)
+    }
+
     fn shape(&self, x: &[&[usize]]) -> Result<Vec<usize>> {
         let [n, c, _, _] = maps(x)?;
         Ok(vec![n, c])
@@ -142,7 +168,7 @@ impl Op for GlobalAvgPool {
     }
 
     fn vjp(&self, at: &Site, _: &[Tensor], dy: &Tensor, _: usize) -> Result<Tensor> {
-        let (n, c, h, w) = at.x[0].dims4()?;
+        let [n, c, h, w] = maps(&[&at.dims(0)?])?;
         let share = (dy / (h * w) as f64)?.reshape((n, c, 1, 1))?;
         Ok(share.broadcast_as((n, c, h, w))?.contiguous()?)
     }

@@ -1,6 +1,6 @@
 //! Operations that move numbers and change none.
 
-use super::{Op, Site};
+use super::{Form, Op, Site};
 use anyhow::{Result, bail, ensure};
 use candle_core::Tensor;
 
@@ -58,6 +58,10 @@ impl Op for Flatten {
         "flatten"
     }
 
+    fn form(&self, _: &[usize]) -> Form {
+        Form::Flatten
+    }
+
     fn shape(&self, x: &[&[usize]]) -> Result<Vec<usize>> {
         Ok(vec![x[0][0], x[0][1..].iter().product()])
     }
@@ -67,7 +71,7 @@ impl Op for Flatten {
     }
 
     fn vjp(&self, at: &Site, _: &[Tensor], dy: &Tensor, _: usize) -> Result<Tensor> {
-        Ok(dy.reshape(at.x[0].shape())?)
+        Ok(dy.reshape(at.dims(0)?)?)
     }
 }
 
@@ -88,13 +92,17 @@ impl Op for Reshape {
     }
 
     fn vjp(&self, at: &Site, _: &[Tensor], dy: &Tensor, _: usize) -> Result<Tensor> {
-        Ok(dy.reshape(at.x[0].shape())?)
+        Ok(dy.reshape(at.dims(0)?)?)
     }
 }
 
 impl Op for Concat {
     fn kind(&self) -> &'static str {
         "concat"
+    }
+
+    fn form(&self, _: &[usize]) -> Form {
+        Form::Concat
     }
 
     fn shape(&self, x: &[&[usize]]) -> Result<Vec<usize>> {
@@ -110,9 +118,9 @@ impl Op for Concat {
     }
 
     fn vjp(&self, at: &Site, _: &[Tensor], dy: &Tensor, i: usize) -> Result<Tensor> {
-        let channels = |x: &Tensor| x.dims()[1];
-        let start = at.x[..i].iter().map(channels).sum();
-        Ok(dy.narrow(1, start, channels(&at.x[i]))?.contiguous()?)
+        let channels = |i: usize| Ok(at.dims(i)?[1]);
+        let start = (0..i).map(channels).sum::<Result<_>>()?;
+        Ok(dy.narrow(1, start, channels(i)?)?.contiguous()?)
     }
 }
 
@@ -144,7 +152,7 @@ impl Op for Slice {
     }
 
     fn vjp(&self, at: &Site, _: &[Tensor], dy: &Tensor, _: usize) -> Result<Tensor> {
-        Ok(at.x[0].zeros_like()?.index_add(&self.places(dy)?, &dy.contiguous()?, self.dim)?)
+        Ok(at.x(0)?.zeros_like()?.index_add(&self.places(dy)?, &dy.contiguous()?, self.dim)?)
     }
 }
 
@@ -172,13 +180,17 @@ impl Op for Pad {
     }
 
     fn vjp(&self, at: &Site, _: &[Tensor], dy: &Tensor, _: usize) -> Result<Tensor> {
-        Ok(dy.narrow(self.dim, self.before, at.x[0].dims()[self.dim])?.contiguous()?)
+        Ok(dy.narrow(self.dim, self.before, at.dims(0)?[self.dim])?.contiguous()?)
     }
 }
 
 impl Op for Dropout {
     fn kind(&self) -> &'static str {
         "dropout"
+    }
+
+    fn form(&self, _: &[usize]) -> Form {
+        Form::Same
     }
 
     fn dropout(&self) -> Option<Dropout> {

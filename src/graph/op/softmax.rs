@@ -32,8 +32,8 @@ impl Op for Softmax {
 
     /// `p (dy − Σ p dy)`
     fn vjp(&self, at: &Site, _: &[Tensor], dy: &Tensor, _: usize) -> Result<Tensor> {
-        let mean = (&at.y * dy)?.sum_keepdim(1)?;
-        Ok((&at.y * dy.broadcast_sub(&mean)?)?)
+        let mean = (at.y()? * dy)?.sum_keepdim(1)?;
+        Ok((at.y()? * dy.broadcast_sub(&mean)?)?)
     }
 }
 
@@ -52,6 +52,6 @@ impl Op for LogSoftmax {
 
     /// `dy − p Σ dy`
     fn vjp(&self, at: &Site, _: &[Tensor], dy: &Tensor, _: usize) -> Result<Tensor> {
-        Ok((dy - at.y.exp()?.broadcast_mul(&dy.sum_keepdim(1)?)?)?)
+        Ok((dy - at.y()?.exp()?.broadcast_mul(&dy.sum_keepdim(1)?)?)?)
     }
 }

@@ -260,7 +260,7 @@ impl Trainer {
     fn learn(&self, x: &Tensor, labels: &[usize], masks: &Masks) -> Result<Lesson> {
         let trace = masks.forward(&self.graph, x)?;
         let logits = trace.logits()?;
-        let seed = cross_entropy_labels(&logits, labels)?.reshape(trace.values[self.graph.logits].shape())?;
+        let seed = cross_entropy_labels(&logits, labels)?.reshape(trace.dims(self.graph.logits)?)?;
         let seeds = vec![(self.graph.logits, seed)];
         let walk = Walk {
             params: true,

@@ -35,7 +35,7 @@ impl Seed {
     fn on(&self, trace: &Trace) -> Result<Vec<(NodeId, Tensor)>> {
         let at_logits = |f: fn(&Tensor, &[usize]) -> Result<Tensor>, classes: &[usize]| {
             let id = trace.graph.logits;
-            Ok(vec![(id, f(&trace.logits()?, classes)?.reshape(trace.values[id].shape())?)])
+            Ok(vec![(id, f(&trace.logits()?, classes)?.reshape(trace.dims(id)?)?)])
         };
         match self {
             Self::Logit(c) => at_logits(backward::logit, c),
@@ -107,10 +107,7 @@ fn seeds(context: &NativeCallContext, run: &Run, seed: &Dynamic) -> Result<Vec<(
     }
     if let Some(tensor) = seed.read_lock::<Tensor>() {
         let id = trace.graph.logits;
-        return Ok(vec![(
-            id,
-            tensor.reshape(trace.values[id].shape()).context("a tensor as seed stands at the logits")?,
-        )]);
+        return Ok(vec![(id, tensor.reshape(trace.dims(id)?).context("a tensor as seed stands at the logits")?)]);
     }
     let Some(many) = seed.read_lock::<Array>() else {
         bail!(
@@ -124,7 +121,7 @@ fn seeds(context: &NativeCallContext, run: &Run, seed: &Dynamic) -> Result<Vec<(
 
 /// Seeds in the types of the values that they stand at.
 fn in_types_of(trace: &Trace, seeds: Vec<(NodeId, Tensor)>) -> Result<Vec<(NodeId, Tensor)>> {
-    seeds.into_iter().map(|(id, seed)| Ok((id, in_type_of(&trace.values[id], &seed)?))).collect()
+    seeds.into_iter().map(|(id, seed)| Ok((id, in_type_of(trace.input(), &seed)?))).collect()
 }
 
 /// The layers of `to: "layer"` or `to: ["layer", …]`.
@@ -184,7 +181,7 @@ fn call(context: &NativeCallContext, rule: &FnPtr, site: &Site, r: &Tensor) -> R
     let Some(parts) = answer.clone().try_cast::<Array>() else {
         bail!("a rule gives a tensor, or an array with one for each input; this one gave {kind}");
     };
-    ensure!(parts.len() == site.x.len(), "a rule gave {} tensors for {} inputs", parts.len(), site.x.len());
+    ensure!(parts.len() == site.reads(), "a rule gave {} tensors for {} inputs", parts.len(), site.reads());
     let part = |p: Dynamic| in_type_of(r, &p.try_cast::<Tensor>().context("a rule's array holds tensors")?);
     parts.into_iter().map(part).collect()
 }

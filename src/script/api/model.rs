@@ -23,7 +23,7 @@ impl Run {
         let x = &x.to_dtype(model.dtype().unwrap_or(x.dtype()))?;
         let trace = guard.recent.trace(&model.graph, x, || {
             guard.reserve_run(&model.graph, x.dims().first().copied().unwrap_or(1))?;
-            model.graph.forward_with(x, &mut |_, y| guard.tick().map(|()| y))
+            model.graph.forward_until(x, &|_| guard.tick())
         })?;
         Ok(Self { trace, card: model.card.clone() })
     }

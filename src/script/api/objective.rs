@@ -76,7 +76,7 @@ impl Activations {
         if let Some(leaf) = leaves.get(&id) {
             return Ok(Variable(leaf.as_tensor().clone()));
         }
-        let leaf = Var::from_tensor(&self.trace.values[id])?;
+        let leaf = Var::from_tensor(self.trace.value(id)?)?;
         let tensor = leaf.as_tensor().clone();
         leaves.insert(id, leaf);
         Ok(Variable(tensor))

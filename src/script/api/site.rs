@@ -4,17 +4,19 @@ use super::options::Options;
 use super::{Out, in_type_of, out, size};
 use crate::backward::{Denominator, Term, share};
 use crate::graph::Site;
-use anyhow::{Context, Result, ensure};
+use anyhow::{Context, Result, anyhow, ensure};
 use candle_core::Tensor;
 use rhai::{Array, Dynamic, Engine, INT, Map};
 
 pub(super) fn register(engine: &mut Engine) {
     engine.register_type_with_name::<Site>("Site");
     engine.register_get("x", |s: &mut Site| {
-        out(s.x.first().cloned().ok_or_else(|| anyhow::anyhow!("the input reads nothing")))
+        out(if s.reads() > 0 { s.x(0).cloned() } else { Err(anyhow!("the input reads nothing")) })
     });
-    engine.register_get("inputs", |s: &mut Site| -> Array { s.x.iter().cloned().map(Dynamic::from).collect() });
-    engine.register_get("y", |s: &mut Site| s.y.clone());
+    engine.register_get("inputs", |s: &mut Site| -> Out<Array> {
+        out((0..s.reads()).map(|i| s.x(i).cloned().map(Dynamic::from)).collect())
+    });
+    engine.register_get("y", |s: &mut Site| out(s.y().cloned()));
     engine.register_get("name", |s: &mut Site| s.node().name.clone());
     engine.register_get("kind", |s: &mut Site| s.node().op.kind().to_string());
     engine.register_get("params", |s: &mut Site| -> Map {
@@ -30,15 +32,15 @@ pub(super) fn register(engine: &mut Engine) {
     engine.register_fn("share", |s: &mut Site, r: Tensor, terms: Array, options: Map| {
         out(shared(s, &r, &terms, &options))
     });
-    engine.register_fn("vjp", |s: &mut Site, dy: Tensor| out(in_type_of(&s.y, &dy).and_then(|dy| s.vjp(&dy, 0))));
+    engine.register_fn("vjp", |s: &mut Site, dy: Tensor| out(s.y().and_then(|y| s.vjp(&in_type_of(y, &dy)?, 0))));
     engine.register_fn("vjp", |s: &mut Site, dy: Tensor, i: INT| -> Out<Tensor> {
         out(size(i, "an input").and_then(|i| {
-            ensure!(i < s.x.len(), "input {i} of a layer with {}", s.x.len());
-            s.vjp(&in_type_of(&s.y, &dy)?, i)
+            ensure!(i < s.reads(), "input {i} of a layer with {}", s.reads());
+            s.vjp(&in_type_of(s.y()?, &dy)?, i)
         }))
     });
     engine.register_fn("forward", |s: &mut Site, x: Tensor| {
-        out(in_type_of(&s.y, &x).and_then(|x| s.node().forward(&[&x])))
+        out(s.y().and_then(|y| s.node().forward(&[&in_type_of(y, &x)?])))
     });
 }
 
@@ -61,7 +63,7 @@ fn shared(site: &Site, r: &Tensor, terms: &Array, options: &Map) -> Result<Tenso
     };
     let term = |value: &Dynamic| -> Result<Term> {
         let pair = value.clone().try_cast::<Array>().filter(|p| p.len() == 2).context(FORM)?;
-        Ok((part(&pair[0], &site.x[0])?, part(&pair[1], own)?))
+        Ok((part(&pair[0], site.x(0)?)?, part(&pair[1], own)?))
     };
     let terms = terms.iter().map(term).collect::<Result<Vec<_>>>()?;
     let bias = match options.get("bias").filter(|b| !b.is_unit()) {
@@ -70,7 +72,7 @@ fn shared(site: &Site, r: &Tensor, terms: &Array, options: &Map) -> Result<Tenso
     };
     share(
         site,
-        &in_type_of(&site.y, r)?,
+        &in_type_of(site.y()?, r)?,
         &terms,
         Denominator { bias: bias.as_ref(), epsilon: o.number("epsilon", 1e-6)? },
     )

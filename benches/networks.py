@@ -1,0 +1,107 @@
+"""The networks of the comparisons in PyTorch."""
+
+import copy
+import os
+import warnings
+
+import torch
+import torchvision
+from torch import nn
+from torch.nn import functional as F
+
+IMAGENET = (3, 224, 224)
+ROWS = [
+    ("lenet", (1, 28, 28), (64, 256)),
+    ("resnet20", (3, 32, 32), (1, 64)),
+    ("squeezenet1_0", IMAGENET, (1, 8)),
+    ("resnet18", IMAGENET, (1, 8)),
+    ("resnet50", IMAGENET, (1, 8)),
+    ("vgg16", IMAGENET, (1, 8)),
+]
+
+
+def budget(name):
+    """Runs a batch of one is worth."""
+    return {"lenet": 1000, "resnet20": 300, "squeezenet1_0": 16, "resnet18": 16}.get(name, 4)
+
+
+class LeNet(nn.Module):
+    def __init__(self):
+        super().__init__()
+        self.conv1, self.conv2 = nn.Conv2d(1, 16, 5, padding=2), nn.Conv2d(16, 32, 5, padding=2)
+        self.fc1, self.fc2 = nn.Linear(32 * 7 * 7, 128), nn.Linear(128, 10)
+
+    def forward(self, x):
+        x = F.max_pool2d(F.relu(self.conv1(x)), 2)
+        x = F.max_pool2d(F.relu(self.conv2(x)), 2)
+        return self.fc2(F.relu(self.fc1(x.flatten(1))))
+
+
+class Block(nn.Module):
+    def __init__(self, before, channels, stride):
+        super().__init__()
+        self.conv1 = nn.Conv2d(before, channels, 3, stride, 1, bias=False)
+        self.bn1, self.bn2 = nn.BatchNorm2d(channels), nn.BatchNorm2d(channels)
+        self.conv2 = nn.Conv2d(channels, channels, 3, 1, 1, bias=False)
+        self.zeros = (channels - before) // 2 if stride != 1 else None
+
+    def forward(self, x):
+        y = self.bn2(self.conv2(F.relu(self.bn1(self.conv1(x)))))
+        if self.zeros is not None:
+            x = F.pad(x[:, :, ::2, ::2], (0, 0, 0, 0, self.zeros, self.zeros))
+        return F.relu(y + x)
+
+
+class ResNet20(nn.Module):
+    def __init__(self):
+        super().__init__()
+        self.conv1, self.bn1 = nn.Conv2d(3, 16, 3, padding=1, bias=False), nn.BatchNorm2d(16)
+        for stage, (before, channels) in enumerate([(16, 16), (16, 32), (32, 64)], 1):
+            blocks = [Block(before if i == 0 else channels, channels, 2 if i == 0 and stage > 1 else 1) for i in range(3)]
+            setattr(self, f"layer{stage}", nn.Sequential(*blocks))
+        self.linear = nn.Linear(64, 10)
+
+    def forward(self, x):
+        x = F.relu(self.bn1(self.conv1(x)))
+        x = self.layer3(self.layer2(self.layer1(x)))
+        return self.linear(x.mean((2, 3)))
+
+
+def build(name):
+    own = {"lenet": LeNet, "resnet20": ResNet20}
+    network = own[name]() if name in own else getattr(torchvision.models, name)(weights=None)
+    return network.eval().requires_grad_(False)
+
+
+def copied(network):
+    return copy.deepcopy(network)
+
+
+def call(network, x, back):
+    """A run, or a run and the gradient of a logit of each picture by the picture."""
+    if not back:
+        def forward():
+            with torch.inference_mode():
+                return network(x)
+        return forward
+
+    def gradient():
+        leaf = x.detach().requires_grad_()
+        return torch.autograd.grad(network(leaf)[:, 1].sum(), leaf)[0]
+    return gradient
+
+
+def onnx(network, x, folder, threads):
+    """A run by onnxruntime."""
+    import onnxruntime
+
+    path = os.path.join(folder, "network.onnx")
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        torch.onnx.export(network.to(memory_format=torch.contiguous_format), x, path, dynamo=False, input_names=["x"])
+    settings = onnxruntime.SessionOptions()
+    settings.intra_op_num_threads = threads
+    session = onnxruntime.InferenceSession(path, settings, providers=["CPUExecutionProvider"])
+    os.remove(path)
+    array = x.numpy()
+    return lambda: session.run(None, {"x": array})

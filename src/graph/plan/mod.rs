@@ -1,0 +1,105 @@
+//! How a network runs fast on f32 on the CPU: channels-last, with batch norms, ReLUs and sums computed by the convolution
+//! before them, concatenations written where they are read, and memory used again.
+//!
+//! A [`Plan`] is made once for pictures of one size; a [`Run`] is one batch through it. Whoever looks at a value gets it
+//! channels first as any other tensor, also those in the middle of a step, which are computed when asked for.
+
+mod step;
+mod fuse;
+mod layout;
+mod room;
+mod run;
+mod back;
+
+pub use run::Run;
+
+use super::node::{Graph, NodeId};
+use crate::kernel;
+use anyhow::Result;
+use candle_core::{DType, Tensor};
+use std::sync::{Arc, Mutex, PoisonError};
+use step::Step;
+
+/// The steps of a network for pictures of one size.
+#[derive(Debug)]
+pub(super) struct Plan {
+    /// Sizes of the input without the batch, and whether 3x3 convolutions are summed directly.
+    key: (Vec<usize>, bool),
+    steps: Vec<Step>,
+    /// Numbers a picture in each room that values live in.
+    rooms: Vec<usize>,
+    /// Sizes of each node's value for one picture.
+    shapes: Vec<Vec<usize>>,
+    /// The step whose value is the node's; none for those in the middle of a step.
+    ends: Vec<Option<usize>>,
+    /// How often a step's value is read by others.
+    uses: Vec<usize>,
+}
+
+/// Plans of one graph for the sizes that it ran on last. Clones start without: they are about to be changed.
+#[derive(Debug, Default)]
+pub(super) struct Plans(Mutex<Vec<Arc<Plan>>>);
+
+/// How many sizes of pictures a graph keeps plans for.
+const SIZES: usize = 4;
+
+impl Clone for Plans {
+    fn clone(&self) -> Self {
+        Self::default()
+    }
+}
+
+impl Graph {
+    /// The plan for a batch like `x`, or none where operations run one by one: in f64, on other devices, without
+    /// weights.
+    pub(super) fn plan(&self, x: &Tensor) -> Result<Option<Arc<Plan>>> {
+        let fits = |t: &Tensor| t.dtype() == DType::F32 && t.device().is_cpu();
+        let loaded = self.nodes.iter().all(|n| n.is_loaded() && n.params.iter().all(fits));
+        if !(fits(x) && loaded && x.elem_count() > 0) {
+            return Ok(None);
+        }
+        let key = (x.dims()[1..].to_vec(), kernel::exact());
+        let mut plans = self.plans.0.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(at) = plans.iter().position(|p| p.key == key) {
+            let plan = plans.remove(at);
+            plans.push(plan.clone());
+            return Ok(Some(plan));
+        }
+        let Some(shapes) = self.shapes(&key.0) else { return Ok(None) };
+        let plan = Arc::new(Plan::new(self, key, shapes)?);
+        if plans.len() == SIZES {
+            plans.remove(0);
+        }
+        plans.push(plan.clone());
+        Ok(Some(plan))
+    }
+
+    /// The shape of every node's value for one picture of these sizes; none where they do not fit.
+    fn shapes(&self, input: &[usize]) -> Option<Vec<Vec<usize>>> {
+        let mut shapes: Vec<Vec<usize>> = vec![];
+        for (id, node) in self.nodes.iter().enumerate() {
+            let reads: Vec<_> = node.inputs.iter().map(|&i| shapes[i].as_slice()).collect();
+            let shape = match id {
+                0 => [&[1], input].concat(),
+                _ => node.op.shape(&reads).ok()?,
+            };
+            let fits = shape.len() >= 2 && shape[0] == 1 && shape.iter().all(|&n| n > 0);
+            shapes.push(fits.then_some(shape)?);
+        }
+        Some(shapes)
+    }
+}
+
+impl Plan {
+    fn new(graph: &Graph, key: (Vec<usize>, bool), shapes: Vec<Vec<usize>>) -> Result<Self> {
+        let drafts = fuse::drafts(graph, &shapes);
+        let (places, rooms, uses) = layout::places(&drafts, &shapes);
+        let steps = step::steps(graph, &shapes, &drafts, &places, key.1)?;
+        Ok(Self { key, steps, rooms, shapes, ends: drafts.ends, uses })
+    }
+
+    /// The node whose value a step gives.
+    fn node(&self, step: usize) -> NodeId {
+        self.steps[step].node
+    }
+}

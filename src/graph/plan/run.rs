@@ -1,0 +1,170 @@
+//! One batch through a plan.
+
+use super::Plan;
+use super::layout::Place;
+use super::room::Room;
+use super::step::{Step, Work};
+use crate::graph::node::{Graph, Node, NodeId};
+use crate::kernel;
+use anyhow::Result;
+use candle_core::Tensor;
+use gradscope_engine::{Epilogue, linear, pass, to_channels_first, to_channels_last};
+use std::sync::{Arc, OnceLock};
+
+/// The values of one batch, channels last, and channels first where somebody looked.
+#[derive(Debug)]
+pub struct Run {
+    pub(super) plan: Arc<Plan>,
+    pub(in crate::graph) input: Tensor,
+    /// Pictures in the batch.
+    pub(super) n: usize,
+    pub(super) rooms: Vec<Room>,
+    /// For each step that takes the greatest of windows: where it stood.
+    pub(super) taps: Vec<Vec<u8>>,
+    seen: Vec<OnceLock<Tensor>>,
+}
+
+impl Run {
+    /// Runs the plan on `x`; `tick` is asked before each step whether to go on.
+    pub(in crate::graph) fn new(
+        plan: Arc<Plan>,
+        graph: &Graph,
+        x: &Tensor,
+        tick: &dyn Fn(&Node) -> Result<()>,
+    ) -> Result<Self> {
+        let n = x.dims()[0];
+        let rooms = plan.rooms.iter().map(|len| Room::new(n * len)).collect();
+        let taps = vec![vec![]; plan.steps.len()];
+        let seen: Vec<_> = plan.shapes.iter().map(|_| OnceLock::new()).collect();
+        seen[0].get_or_init(|| x.clone());
+        let mut run = Self { plan: plan.clone(), input: x.clone(), n, rooms, taps, seen };
+        for (i, step) in plan.steps.iter().enumerate() {
+            tick(&graph.nodes[step.node])?;
+            let room = step.to.room;
+            let mut to = std::mem::replace(&mut run.rooms[room], Room::new(0));
+            let done = run.step(graph, i, step, &mut to);
+            run.rooms[room] = to;
+            run.taps[i] = done?;
+        }
+        Ok(run)
+    }
+
+    /// Computes one step into the room of its value; gives the taps of a maximum.
+    fn step(&self, graph: &Graph, i: usize, step: &Step, room: &mut Room) -> Result<Vec<u8>> {
+        let n = self.n;
+        let mut y = step.to.map_mut(n, room.numbers_mut());
+        let x = |i: usize| self.map(step.reads[i]);
+        let add = step.add.map(|s| self.map(s));
+        let epilogue = Epilogue { bias: step.bias.as_deref(), add, relu: step.relu, ..Epilogue::default() };
+        match &step.work {
+            Work::Input => kernel::read::<f32, _>(&self.input, |x| Ok(to_channels_last(x, &mut y)))?,
+            Work::Conv(conv) => conv.forward.run(&x(0), &mut y, epilogue),
+            Work::Linear(w) => {
+                let sizes = (n, w.dims()[1], w.dims()[0]);
+                let x = self.dense(step.reads[0]);
+                let y = &mut room.numbers_mut()[..n * sizes.2];
+                kernel::read::<f32, _>(w, |w| {
+                    Ok(linear(&x.numbers()[..n * sizes.1], w, epilogue.bias, y, sizes, step.relu))
+                })?;
+            }
+            Work::Max(pool) => {
+                let mut taps = vec![0; n * step.to.len()];
+                pool.max(&x(0), &mut y, &mut taps);
+                return Ok(taps);
+            }
+            Work::Mean(windows) => windows.pool.mean(&x(0), &mut y, |i, j| windows.divisor(i, j)),
+            Work::Flatten => to_channels_first(&x(0), &mut room.numbers_mut()[..n * step.to.len()]),
+            Work::Pass(None) => pass(&x(0), &mut y, epilogue),
+            Work::Pass(Some(scale)) => {
+                let shift = step.bias.as_deref().unwrap_or_default();
+                pass(&x(0), &mut y, Epilogue { bias: None, affine: Some((scale, shift)), ..epilogue });
+            }
+            Work::Concat(strangers) => {
+                for (from, to) in strangers {
+                    pass(&self.map(*from), &mut to.map_mut(n, room.numbers_mut()), Epilogue::default());
+                }
+            }
+            Work::Op => {
+                let node = &graph.nodes[step.node];
+                let x = node.inputs.iter().map(|&i| self.value(graph, i)).collect::<Result<Vec<_>>>()?;
+                let value = node.forward(&x)?;
+                kernel::read::<f32, _>(&value, |v| Ok(to_channels_last(v, &mut y)))?;
+                self.seen[step.node].get_or_init(|| value);
+            }
+        }
+        debug_assert!(self.plan.steps[i].node == step.node);
+        Ok(vec![])
+    }
+
+    /// The value of a step.
+    pub(super) fn map(&self, step: usize) -> gradscope_engine::Map<'_> {
+        let place = &self.plan.steps[step].to;
+        place.map(self.n, self.rooms[place.room].numbers())
+    }
+
+    /// The value of a step with its numbers side by side.
+    pub(super) fn dense(&self, step: usize) -> Dense<'_> {
+        let place = &self.plan.steps[step].to;
+        if place.is_dense() {
+            return Dense::Here(self.rooms[place.room].numbers());
+        }
+        let mut room = Room::new(self.n * place.len());
+        pass(&self.map(step), &mut place.alone().map_mut(self.n, room.numbers_mut()), Epilogue::default());
+        Dense::Copy(room)
+    }
+
+    /// The value of a node, computed when first asked for.
+    pub(in crate::graph) fn value(&self, graph: &Graph, id: NodeId) -> Result<&Tensor> {
+        if let Some(value) = self.seen[id].get() {
+            return Ok(value);
+        }
+        let value = match self.plan.ends[id] {
+            Some(step) => {
+                let place = &self.plan.steps[step].to;
+                channels_first(place, self.n, self.rooms[place.room].numbers(), &self.dims(id))?
+            }
+            None => {
+                let node = &graph.nodes[id];
+                let x = node.inputs.iter().map(|&i| self.value(graph, i)).collect::<Result<Vec<_>>>()?;
+                node.forward(&x)?
+            }
+        };
+        Ok(self.seen[id].get_or_init(|| value))
+    }
+
+    /// The sizes of a node's value.
+    pub(in crate::graph) fn dims(&self, id: NodeId) -> Vec<usize> {
+        [&[self.n], &self.plan.shapes[id][1..]].concat()
+    }
+
+    /// Bytes that its values hold.
+    pub(in crate::graph) fn bytes(&self) -> usize {
+        let rooms: usize = self.rooms.iter().map(|r| size_of_val(r.numbers())).sum();
+        rooms + self.taps.iter().map(Vec::len).sum::<usize>()
+    }
+}
+
+/// Numbers side by side: where they are, or a copy.
+pub(super) enum Dense<'a> {
+    Here(&'a [f32]),
+    Copy(Room),
+}
+
+impl Dense<'_> {
+    pub fn numbers(&self) -> &[f32] {
+        match self {
+            Self::Here(numbers) => numbers,
+            Self::Copy(room) => room.numbers(),
+        }
+    }
+}
+
+/// A tensor of what stands at a place of a room.
+pub(super) fn channels_first(place: &Place, n: usize, room: &[f32], dims: &[usize]) -> Result<Tensor> {
+    if place.is_dense() && (place.h * place.w == 1 || place.c == 1) {
+        return kernel::tensor(room[place.first..][..n * place.len()].to_vec(), dims);
+    }
+    let mut numbers = vec![0f32; n * place.len()];
+    to_channels_first(&place.map(n, room), &mut numbers);
+    kernel::tensor(numbers, dims)
+}

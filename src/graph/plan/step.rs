@@ -1,0 +1,167 @@
+//! One step: what it computes, ready to run.
+
+use super::fuse::{Draft, Drafts};
+use super::layout::Place;
+use crate::graph::node::{Graph, NodeId};
+use crate::graph::op::Form;
+use crate::kernel::{self, Conv2d, Pool2d};
+use anyhow::Result;
+use candle_core::{DType, Tensor};
+use gradscope_engine::{Filter, Pool, Sizes, Slide};
+use std::sync::OnceLock;
+
+/// One step of a plan.
+#[derive(Debug)]
+pub(super) struct Step {
+    /// The node whose value it gives.
+    pub node: NodeId,
+    pub work: Work,
+    /// Steps that it reads.
+    pub reads: Vec<usize>,
+    /// The step whose value is added to its own.
+    pub add: Option<usize>,
+    /// One number a channel, added.
+    pub bias: Option<Vec<f32>>,
+    /// Whether it ends with a ReLU.
+    pub relu: bool,
+    pub to: Place,
+}
+
+#[derive(Debug)]
+pub(super) enum Work {
+    /// The pictures, channels last.
+    Input,
+    Conv(Packed),
+    Linear(Tensor),
+    Max(Pool),
+    Mean(Windows),
+    Flatten,
+    /// Number by number: times a factor a channel, if there are.
+    Pass(Option<Vec<f32>>),
+    /// Values that do not stand in place already, with the channel where they go.
+    Concat(Vec<(usize, Place)>),
+    /// By the node's own operation.
+    Op,
+}
+
+/// A convolution's weights in both directions; those of the way back are packed when first needed.
+#[derive(Debug)]
+pub(super) struct Packed {
+    weight: Tensor,
+    sizes: Sizes,
+    slide: Slide,
+    exact: bool,
+    pub forward: Filter,
+    backward: OnceLock<Filter>,
+}
+
+/// Windows of which the mean is taken.
+#[derive(Debug)]
+pub(super) struct Windows {
+    pub pool: Pool,
+    windows: Pool2d,
+    include_pad: bool,
+    size: (usize, usize),
+}
+
+impl Packed {
+    fn new(weight: Tensor, x: &[usize], conv: &Conv2d, exact: bool) -> Result<Self> {
+        let (sizes, slide) = kernel::sizes(x, weight.dims(), conv)?;
+        let forward = kernel::read::<f32, _>(&weight, |w| Ok(Filter::forward(w, sizes, slide, exact)))?;
+        Ok(Self { weight, sizes, slide, exact, forward, backward: OnceLock::new() })
+    }
+
+    /// The way back.
+    pub fn backward(&self) -> Result<&Filter> {
+        if let Some(filter) = self.backward.get() {
+            return Ok(filter);
+        }
+        let pack = |w: &[f32]| Ok(Filter::backward(w, self.sizes, self.slide, self.exact));
+        let filter = kernel::read::<f32, _>(&self.weight, pack)?;
+        Ok(self.backward.get_or_init(|| filter))
+    }
+}
+
+impl Windows {
+    /// What the sum of window `(i, j)` is divided by.
+    pub fn divisor(&self, i: usize, j: usize) -> f32 {
+        kernel::divisor(&self.windows, self.size, (i, j), self.include_pad) as f32
+    }
+}
+
+/// Makes drafts ready.
+pub(super) fn steps(
+    graph: &Graph,
+    shapes: &[Vec<usize>],
+    drafts: &Drafts,
+    places: &[Place],
+    exact: bool,
+) -> Result<Vec<Step>> {
+    let ready = |(i, draft): (usize, &Draft)| {
+        let x = draft.reads.first().map(|&r| shapes[drafts.steps[r].last].as_slice());
+        let affine = draft.norm.map(|norm| numbers(graph, norm)).transpose()?;
+        let params = &graph.nodes[draft.first].params;
+        let own = || params.get(1).map(|b| b.to_vec1::<f32>()).transpose();
+        let (work, bias) = match (draft.form, x) {
+            (Form::Conv(conv), Some(x)) => {
+                let (weight, bias) = folded(params, affine)?;
+                (Work::Conv(Packed::new(weight, x, &conv, exact)?), bias)
+            }
+            (Form::Linear, _) => (Work::Linear(params[0].clone()), own()?),
+            (Form::Max(pool), _) => (Work::Max(windows(&pool)), None),
+            (Form::Mean(pool, include_pad), Some(x)) => {
+                (Work::Mean(Windows { pool: windows(&pool), windows: pool, include_pad, size: (x[2], x[3]) }), None)
+            }
+            (Form::Flatten, _) => (Work::Flatten, None),
+            (Form::Affine | Form::Relu | Form::Add, _) => match affine {
+                Some((scale, shift)) => (Work::Pass(Some(scale)), Some(shift)),
+                None => (Work::Pass(None), None),
+            },
+            (Form::Concat, _) => (Work::Concat(strangers(draft, &places[i], places)), None),
+            (_, None) => (Work::Input, None),
+            _ => (Work::Op, None),
+        };
+        let (reads, add) = (draft.reads.clone(), draft.add);
+        Ok(Step { node: draft.last, work, reads, add, bias, relu: draft.relu, to: places[i] })
+    };
+    drafts.steps.iter().enumerate().map(ready).collect()
+}
+
+/// Weight and bias with the affine behind them in them.
+fn folded(params: &[Tensor], affine: Option<(Vec<f32>, Vec<f32>)>) -> Result<(Tensor, Option<Vec<f32>>)> {
+    let bias = params.get(1).map(|b| b.to_vec1::<f32>()).transpose()?;
+    let Some((scale, shift)) = affine else { return Ok((params[0].clone(), bias)) };
+    let by = Tensor::from_slice(&scale, (scale.len(), 1, 1, 1), params[0].device())?;
+    let own = bias.unwrap_or_else(|| vec![0.0; scale.len()]);
+    let bias = own.iter().zip(&scale).zip(&shift).map(|((b, a), s)| b * a + s).collect();
+    Ok((params[0].broadcast_mul(&by)?, Some(bias)))
+}
+
+/// Factor and summand of each channel.
+fn numbers(graph: &Graph, norm: NodeId) -> Result<(Vec<f32>, Vec<f32>)> {
+    let (scale, shift) = graph.affine(norm)?;
+    Ok((scale.to_dtype(DType::F32)?.to_vec1()?, shift.to_dtype(DType::F32)?.to_vec1()?))
+}
+
+fn windows(pool: &Pool2d) -> Pool {
+    Pool {
+        kernel: (pool.h.kernel, pool.w.kernel),
+        stride: (pool.h.stride, pool.w.stride),
+        padding: (pool.h.padding, pool.w.padding),
+        dilation: (pool.h.dilation, pool.w.dilation),
+    }
+}
+
+/// What a concatenation has to copy: the values that stand elsewhere.
+fn strangers(draft: &Draft, own: &Place, places: &[Place]) -> Vec<(usize, Place)> {
+    let mut first = own.first;
+    let mut strangers = vec![];
+    for &read in &draft.reads {
+        let place = places[read];
+        if (place.room, place.first) != (own.room, first) {
+            strangers.push((read, Place { first, room: own.room, pitch: own.pitch, ..place }));
+        }
+        first += place.c;
+    }
+    strangers
+}
