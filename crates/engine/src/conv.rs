@@ -4,8 +4,9 @@ use crate::buffer::Scratch;
 use crate::depthwise::Depthwise;
 use crate::gemm::{BLOCK, block};
 use crate::map::{Map, MapMut};
+use crate::narrow::Narrow;
 use crate::packed::Packed;
-use crate::patches::{CHUNK, Patches, Run, STRIDE};
+use crate::patches::{CHUNK, Patches, Run, STRIDE, copy};
 use crate::simd::{Simd, Task, run_with};
 use crate::team;
 use crate::tile::{Epilogue, Exit};
@@ -54,6 +55,7 @@ enum Way {
     Patches(Vec<(Patches, Packed)>, usize),
     Winograd(Winograd),
     Depthwise(Depthwise),
+    Narrow(Narrow),
 }
 
 impl Filter {
@@ -97,7 +99,7 @@ impl Filter {
             rows.flat_map(|ky| columns().map(move |kx| (ky, kx))).collect()
         };
         let shape = Shape { groups: slide.groups, c: o, o: c, step: (1, 1), apart: s, out: from };
-        let (mut ways, mut depthwise) = (vec![], vec![]);
+        let (mut ways, mut depthwise, mut narrow) = (vec![], vec![], None::<Narrow>);
         let flipped = Slide { padding: ((kh - 1).wrapping_sub(p.0), (kw - 1).wrapping_sub(p.1)), ..slide };
         for phase in phases {
             let dy = move |k: usize| reads(phase.0, p.0, k, d.0, s.0).unwrap_or_default();
@@ -107,12 +109,17 @@ impl Filter {
             match ready(shape, &[phase], part, taps, weight, (flipped, to, exact)) {
                 Way::Patches(parts, _) => ways.extend(parts),
                 Way::Depthwise(parts) => depthwise.extend(parts.parts),
+                Way::Narrow(parts) => match &mut narrow {
+                    Some(narrow) => narrow.extend(parts),
+                    None => narrow = Some(parts),
+                },
                 way => return Self { way, from: (output, to), to: (input, from) },
             }
         }
-        let way = match depthwise.is_empty() {
-            true => Way::Patches(ways, slide.groups),
-            false => Way::Depthwise(Depthwise { parts: depthwise }),
+        let way = match narrow {
+            Some(narrow) => Way::Narrow(narrow),
+            None if depthwise.is_empty() => Way::Patches(ways, slide.groups),
+            None => Way::Depthwise(Depthwise { parts: depthwise }),
         };
         Self { way, from: (output, to), to: (input, from) }
     }
@@ -136,6 +143,7 @@ impl Filter {
             }
             Way::Winograd(winograd) => winograd.run(x, y, epilogue),
             Way::Depthwise(depthwise) => depthwise.run(x, y, epilogue),
+            Way::Narrow(narrow) => narrow.run(x, y, epilogue),
         }
     }
 
@@ -150,6 +158,7 @@ impl Filter {
             Way::Patches(parts, _) => parts.iter().map(|(_, w)| w.bytes()).sum(),
             Way::Winograd(w) => w.bytes(),
             Way::Depthwise(d) => d.bytes(),
+            Way::Narrow(n) => n.bytes(),
         }
     }
 }
@@ -202,6 +211,14 @@ fn ready<'a>(
             (patches, taps.iter().map(numbers).collect())
         });
         return Way::Depthwise(Depthwise { parts: parts.collect() });
+    }
+    if s.groups == 1 && Narrow::pays(s.c, s.o) {
+        let weight = &weight;
+        let parts = parts.map(|(taps, patches)| {
+            let of = move |k: usize, o: usize| weight(0, taps[k / s.c].0, taps[k / s.c].1, k % s.c, o);
+            (patches, of)
+        });
+        return Way::Narrow(Narrow::new(s.o, parts));
     }
     let parts = parts.map(|(taps, patches)| {
         let of = |g: usize, k: usize, o: usize| weight(g, taps[k / s.c].0, taps[k / s.c].1, k % s.c, o);
@@ -282,10 +299,19 @@ impl Task for Block<'_> {
         let (p, k) = (self.patches, self.patches.len());
         let mut places = [(0, 0, 0); BLOCK];
         let mut pixels = [0; BLOCK];
-        let count = self.range.len();
-        for (i, at) in self.range.enumerate() {
-            places[i] = p.place(at);
-            pixels[i] = p.pixel(places[i]);
+        let (start, count) = (self.range.start, self.range.len());
+        let flat = p.is_pointwise(self.x);
+        if flat {
+            for i in 0..count {
+                pixels[i] = start + i;
+            }
+        } else {
+            let mut place = p.place(start);
+            for i in 0..count {
+                places[i] = place;
+                pixels[i] = p.pixel(place);
+                place = p.next(place);
+            }
         }
         let mut scratch = Scratch::new(BLOCK * STRIDE);
         let a = scratch.at();
@@ -293,7 +319,12 @@ impl Task for Block<'_> {
         loop {
             let to = (from + CHUNK).min(k);
             for i in 0..count {
-                p.gather::<S>(self.x, self.g * p.c, places[i], (from, to), a.add(i * STRIDE));
+                let to_row = a.add(i * STRIDE);
+                if flat {
+                    copy::<S>(self.x.at.add((start + i) * self.x.pitch + self.g * p.c + from), to_row, to - from);
+                } else {
+                    p.gather::<S>(self.x, self.g * p.c, places[i], (from, to), to_row);
+                }
             }
             let exit = Exit { epilogue: self.epilogue, more: from > 0, last: to == k };
             let weights = (self.weights, self.g, self.panels.clone());

@@ -32,6 +32,32 @@ pub fn to_channels_last(x: &[f32], y: &mut MapMut) {
     });
 }
 
+/// The same for pictures of few channels, times a factor and plus a summand a channel.
+///
+/// # Panics
+/// Where `x` has not as many numbers as `y`, or factors and summands are not one a channel.
+pub fn to_channels_last_scaled(x: &[f32], y: &mut MapMut, scale: &[f32], shift: &[f32]) {
+    let (pixels, c, pitch) = (y.h * y.w, y.c, y.pitch);
+    assert!(x.len() == y.n * c * pixels && scale.len() == c && shift.len() == c, "{} numbers for {y:?}", x.len());
+    let at = Raw(y.at);
+    team::ranges(y.n * pixels, GRAIN / c.max(1) + 1, |range| {
+        let mut start = range.start;
+        while start < range.end {
+            let (n, p) = (start / pixels, start % pixels);
+            let count = (pixels - p).min(range.end - start);
+            for k in 0..c {
+                let from = &x[(n * c + k) * pixels + p..][..count];
+                let (a, b) = (scale[k], shift[k]);
+                for (i, v) in from.iter().enumerate() {
+                    // SAFETY: pixels are written by one task each, inside of the map.
+                    unsafe { *at.get().add((start + i) * pitch + k) = a * v + b };
+                }
+            }
+            start += count;
+        }
+    });
+}
+
 /// Writes channels-last maps as `(N, C, H, W)`.
 ///
 /// # Panics

@@ -14,6 +14,7 @@ mod patches;
 mod packed;
 mod gemm;
 mod depthwise;
+mod narrow;
 mod winograd;
 mod layout;
 mod conv;
@@ -24,7 +25,7 @@ mod linear;
 
 pub use buffer::Buffer;
 pub use conv::{Filter, Sizes, Slide};
-pub use layout::{to_channels_first, to_channels_last};
+pub use layout::{to_channels_first, to_channels_last, to_channels_last_scaled};
 pub use linear::{linear, linear_vjp};
 pub use map::{Map, MapMut};
 pub use pointwise::pass;

@@ -51,6 +51,22 @@ impl Patches {
         (i / (rows * columns), i / columns % rows, i % columns)
     }
 
+    /// The place behind a place.
+    #[inline(always)]
+    pub fn next(&self, (n, y, x): (usize, usize, usize)) -> (usize, usize, usize) {
+        match (x + 1 < self.grid.1, y + 1 < self.grid.0) {
+            (true, _) => (n, y, x + 1),
+            (false, true) => (n, y + 1, 0),
+            (false, false) => (n + 1, 0, 0),
+        }
+    }
+
+    /// Whether output pixels read the pixels of the same number and no other: 1x1 kernels of stride 1.
+    pub fn is_pointwise(&self, x: &Map) -> bool {
+        let one = self.runs == [Run { dy: 0, dx: 0, taps: 1 }] && self.step == (1, 1) && self.apart == (1, 1);
+        one && self.first == (0, 0) && self.grid == self.out && self.grid == (x.h, x.w)
+    }
+
     /// Its number in the output map.
     #[inline(always)]
     pub fn pixel(&self, (n, y, x): (usize, usize, usize)) -> usize {

@@ -1,8 +1,11 @@
-//! Max pooling that remembers the tap it took, mean pooling, and their ways back.
+//! Max pooling and mean pooling, and their ways back.
 
 use crate::map::{Map, MapMut};
 use crate::simd::{self, Simd, Task};
 use crate::team;
+
+/// Numbers that one task gives.
+const GRAIN: usize = 1 << 12;
 
 /// A window over both axes.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -17,15 +20,7 @@ pub struct Pool {
     pub dilation: (usize, usize),
 }
 
-/// The tap of a window that holds nothing.
-const NONE: u8 = u8::MAX;
-
 impl Pool {
-    /// Whether a tap's number fits a byte.
-    pub fn fits(&self) -> bool {
-        self.kernel.0 * self.kernel.1 < usize::from(NONE)
-    }
-
     /// The input's row or column of a tap, if inside.
     #[inline(always)]
     fn at(window: usize, tap: usize, (stride, padding, dilation): (usize, usize, usize), size: usize) -> Option<usize> {
@@ -38,30 +33,32 @@ impl Pool {
         [(s.0, p.0, d.0), (s.1, p.1, d.1)]
     }
 
-    /// The greatest value of each window, and in `taps`, dense like `y`, where it stood: the first in row order; NaN counts
-    /// as greatest.
+    /// The greatest value of each window; NaN counts as greatest, and a window that holds nothing gives 0.
     ///
     /// # Panics
     /// Where sizes do not fit one another.
-    pub fn max(&self, x: &Map, y: &mut MapMut, taps: &mut [u8]) {
-        assert!(self.fits() && x.n == y.n && x.c == y.c && taps.len() == y.pixels() * y.c, "{x:?} to {y:?}");
-        let at = crate::packed::Raw(taps.as_mut_ptr().cast());
-        let grain = (1 << 12) / (y.w * y.c).max(1) + 1;
+    pub fn max(&self, x: &Map, y: &mut MapMut) {
+        assert!(x.n == y.n && x.c == y.c, "{x:?} to {y:?}");
         let y = &*y;
-        team::ranges(y.n * y.h, grain, |rows| simd::run(Max { pool: self, x, y, taps: at.get().cast(), rows }));
+        team::ranges(y.n * y.h, GRAIN / (y.w * y.c).max(1) + 1, |rows| simd::run(Max { pool: self, x, y, rows }));
     }
 
-    /// The way back: each window's gradient goes to its greatest value. With `mask`, to nothing where that map is not
-    /// positive.
+    /// The way back: each window's gradient goes to its greatest value, the first in row order where several are. With
+    /// `positive`, only where that value is: what a ReLU before the windows lets through.
     ///
     /// # Panics
     /// Where sizes do not fit one another.
-    pub fn max_vjp(&self, dy: &Map, taps: &[u8], dx: &mut MapMut, mask: Option<Map>) {
-        assert!(dx.n == dy.n && dx.c == dy.c && taps.len() == dy.pixels() * dy.c, "{dy:?} to {dx:?}");
-        assert!(mask.is_none_or(|m| (m.n, m.h, m.w, m.c) == (dx.n, dx.h, dx.w, dx.c)), "{mask:?} beside {dx:?}");
-        let grain = (1 << 12) / (dx.w * dx.c).max(1) + 1;
+    pub fn max_vjp(&self, x: &Map, y: &Map, dy: &Map, dx: &mut MapMut, positive: bool) {
+        assert!((x.n, x.h, x.w, x.c) == (dx.n, dx.h, dx.w, dx.c), "{x:?} beside {dx:?}");
+        assert!((y.n, y.h, y.w, y.c) == (dy.n, dy.h, dy.w, dy.c) && y.n == x.n && y.c == x.c, "{x:?} to {y:?}");
         let dx = &*dx;
-        team::ranges(dx.n * dx.h, grain, |rows| simd::run(MaxVjp { pool: self, dy, taps, dx, mask, rows }));
+        // A task writes some rows of a picture, and looks at all windows that reach there.
+        let bands = (2 * team::size()).div_ceil(dx.n.max(1)).min(dx.h).max(1);
+        team::run(dx.n * bands, |i| {
+            let (n, band) = (i / bands, i % bands);
+            let band = band * dx.h / bands..(band + 1) * dx.h / bands;
+            simd::run(MaxVjp { pool: self, x, y, dy, dx, n, band, positive });
+        });
     }
 
     /// The mean of each window by its divisor.
@@ -69,7 +66,7 @@ impl Pool {
         assert!(x.n == y.n && x.c == y.c, "{x:?} to {y:?}");
         let [rows, columns] = self.axes();
         let y = &*y;
-        team::ranges(y.n * y.h, (1 << 12) / (y.w * y.c).max(1) + 1, |range| {
+        team::ranges(y.n * y.h, GRAIN / (y.w * y.c).max(1) + 1, |range| {
             for row in range {
                 let (n, i) = (row / y.h, row % y.h);
                 for j in 0..y.w {
@@ -127,7 +124,6 @@ struct Max<'a> {
     pool: &'a Pool,
     x: &'a Map<'a>,
     y: &'a MapMut<'a>,
-    taps: *mut u8,
     rows: std::ops::Range<usize>,
 }
 
@@ -138,35 +134,38 @@ impl Task for Max<'_> {
     unsafe fn run<S: Simd>(self) {
         let (pool, x, y) = (self.pool, self.x, self.y);
         let [rows, columns] = pool.axes();
-        for row in self.rows {
+        let mut taps = Vec::with_capacity(pool.kernel.0 * pool.kernel.1);
+        for row in self.rows.start..self.rows.end {
             let (n, i) = (row / y.h, row % y.h);
             for j in 0..y.w {
-                let out = std::slice::from_raw_parts_mut(y.at.add((row * y.w + j) * y.pitch), y.c);
-                let taps = std::slice::from_raw_parts_mut(self.taps.add((row * y.w + j) * y.c), y.c);
-                let mut first = true;
+                taps.clear();
                 for a in 0..pool.kernel.0 {
                     let Some(r) = Pool::at(i, a, rows, x.h) else { continue };
                     for b in 0..pool.kernel.1 {
                         let Some(c) = Pool::at(j, b, columns, x.w) else { continue };
-                        let v = &pixel(x, (n * x.h + r) * x.w + c)[..out.len()];
-                        let tap = (a * pool.kernel.1 + b) as u8;
-                        let taps = &mut taps[..out.len()];
-                        if first {
-                            out.copy_from_slice(v);
-                            taps.fill(tap);
-                            first = false;
-                            continue;
-                        }
-                        for k in 0..out.len() {
-                            let greater = (v[k] > out[k]) | ((v[k].is_nan()) & !(out[k].is_nan()));
-                            out[k] = if greater { v[k] } else { out[k] };
-                            taps[k] = if greater { tap } else { taps[k] };
-                        }
+                        taps.push(x.at.add(((n * x.h + r) * x.w + c) * x.pitch));
                     }
                 }
-                if first {
-                    out.fill(0.0);
-                    taps.fill(NONE);
+                let to = y.at.add((row * y.w + j) * y.pitch);
+                let mut c = 0;
+                while c < y.c {
+                    let n = y.c - c;
+                    if n >= S::LANES {
+                        let mut best = S::splat(0.0);
+                        for (t, &tap) in taps.iter().enumerate() {
+                            let v = S::load(tap.add(c));
+                            best = if t == 0 { v } else { S::max_or_nan(best, v) };
+                        }
+                        S::store(to.add(c), best);
+                    } else {
+                        let mut best = S::splat(0.0);
+                        for (t, &tap) in taps.iter().enumerate() {
+                            let v = S::load_part(tap.add(c), n);
+                            best = if t == 0 { v } else { S::max_or_nan(best, v) };
+                        }
+                        S::store_part(to.add(c), n, best);
+                    }
+                    c += S::LANES;
                 }
             }
         }
@@ -175,53 +174,100 @@ impl Task for Max<'_> {
 
 struct MaxVjp<'a> {
     pool: &'a Pool,
+    x: &'a Map<'a>,
+    y: &'a Map<'a>,
     dy: &'a Map<'a>,
-    taps: &'a [u8],
     dx: &'a MapMut<'a>,
-    mask: Option<Map<'a>>,
-    rows: std::ops::Range<usize>,
+    n: usize,
+    band: std::ops::Range<usize>,
+    positive: bool,
 }
 
 impl Task for MaxVjp<'_> {
     type Out = ();
 
-    /// Gathers: each input pixel looks at the windows that hold it, in the order in which they stand.
     #[inline(always)]
     unsafe fn run<S: Simd>(self) {
-        let (pool, dy, dx) = (self.pool, self.dy, self.dx);
-        let [rows, columns] = pool.axes();
-        for row in self.rows {
-            let (n, i) = (row / dx.h, row % dx.h);
-            for j in 0..dx.w {
-                let to = std::slice::from_raw_parts_mut(dx.at.add((row * dx.w + j) * dx.pitch), dx.c);
-                to.fill(0.0);
-                for a in (0..pool.kernel.0).rev() {
-                    let Some(r) = window(i, a, rows, dy.h) else { continue };
-                    for b in (0..pool.kernel.1).rev() {
-                        let Some(c) = window(j, b, columns, dy.w) else { continue };
-                        let at = (n * dy.h + r) * dy.w + c;
-                        let v = &pixel(dy, at)[..to.len()];
-                        let taps = &self.taps[at * dy.c..][..to.len()];
-                        let tap = (a * pool.kernel.1 + b) as u8;
-                        for k in 0..to.len() {
-                            to[k] += if taps[k] == tap { v[k] } else { 0.0 };
-                        }
-                    }
-                }
-                if let Some(mask) = &self.mask {
-                    let mask = &pixel(mask, row * dx.w + j)[..to.len()];
-                    for k in 0..to.len() {
-                        to[k] = if mask[k] > 0.0 { to[k] } else { 0.0 };
-                    }
+        let (x, y, dx) = (self.x, self.y, self.dx);
+        let [rows, columns] = self.pool.axes();
+        let mut taps = Vec::with_capacity(self.pool.kernel.0 * self.pool.kernel.1);
+        // Rows are cleared right before their first window, while they are near.
+        let mut clear = self.band.start;
+        for (i, j) in (0..y.h).flat_map(|i| (0..y.w).map(move |j| (i, j))) {
+            let mut reached = (0..self.pool.kernel.0).filter_map(|a| Pool::at(i, a, rows, x.h));
+            if !reached.any(|r| self.band.contains(&r)) {
+                continue;
+            }
+            if j == 0 {
+                let last = (0..self.pool.kernel.0).rev().find_map(|a| Pool::at(i, a, rows, x.h));
+                clear = self.clear::<S>(clear, last.map_or(clear, |r| r + 1));
+            }
+            taps.clear();
+            for a in 0..self.pool.kernel.0 {
+                let Some(r) = Pool::at(i, a, rows, x.h) else { continue };
+                for b in 0..self.pool.kernel.1 {
+                    let Some(column) = Pool::at(j, b, columns, x.w) else { continue };
+                    let pixel = (self.n * x.h + r) * x.w + column;
+                    let own = self.band.contains(&r);
+                    let to = if own { dx.at.add(pixel * dx.pitch) } else { std::ptr::null_mut() };
+                    taps.push((x.at.add(pixel * x.pitch), to));
                 }
             }
+            let window = (self.n * y.h + i) * y.w + j;
+            let (best, dy) = (y.at.add(window * y.pitch), self.dy.at.add(window * self.dy.pitch));
+            let mut c = 0;
+            while c < dx.c {
+                if dx.c - c >= S::LANES {
+                    self.window::<S, true>(&taps, (best.add(c), dy.add(c)), c, S::LANES);
+                } else {
+                    self.window::<S, false>(&taps, (best.add(c), dy.add(c)), c, dx.c - c);
+                }
+                c += S::LANES;
+            }
+        }
+        self.clear::<S>(clear, self.band.end);
+    }
+}
+
+impl MaxVjp<'_> {
+    /// Zeros in rows `from..to` of the band; gives the first row behind them.
+    #[inline(always)]
+    unsafe fn clear<S: Simd>(&self, from: usize, to: usize) -> usize {
+        let (dx, to) = (self.dx, to.min(self.band.end).max(from));
+        for p in (self.n * dx.h + from) * dx.w..(self.n * dx.h + to) * dx.w {
+            crate::patches::zero::<S>(dx.at.add(p * dx.pitch), dx.c);
+        }
+        to
+    }
+
+    /// `n` channels of a window: what is left of its gradient goes to the next value that equals the greatest.
+    #[inline(always)]
+    unsafe fn window<S: Simd, const FULL: bool>(
+        &self,
+        taps: &[(*const f32, *mut f32)],
+        (best, dy): (*const f32, *const f32),
+        c: usize,
+        n: usize,
+    ) {
+        let best = load::<S, FULL>(best, n);
+        let mut left = load::<S, FULL>(dy, n);
+        if self.positive {
+            left = S::where_positive(best, left);
+        }
+        for &(x, dx) in taps {
+            let part = S::where_equal(load::<S, FULL>(x.add(c), n), best, left);
+            left = S::sub(left, part);
+            if dx.is_null() {
+                continue;
+            }
+            let to = dx.add(c);
+            let sum = S::add(load::<S, FULL>(to, n), part);
+            if FULL { S::store(to, sum) } else { S::store_part(to, n, sum) }
         }
     }
 }
 
-/// The window that has its tap `tap` at `place`.
 #[inline(always)]
-fn window(place: usize, tap: usize, (stride, padding, dilation): (usize, usize, usize), count: usize) -> Option<usize> {
-    let start = (place + padding).checked_sub(tap * dilation)?;
-    if start.is_multiple_of(stride) && start / stride < count { Some(start / stride) } else { None }
+unsafe fn load<S: Simd, const FULL: bool>(at: *const f32, n: usize) -> S::V {
+    if FULL { S::load(at) } else { S::load_part(at, n) }
 }

@@ -69,14 +69,29 @@ fn pools_take_the_first_greatest_value_and_send_gradients_there() {
                 best[i] = f64::from(x[at.unwrap()]);
                 dx[at.unwrap()] += f64::from(dy[i]);
             }
-            let (mut y, mut taps, mut back) = (vec![0f32; dy.len()], vec![0u8; dy.len()], vec![0f32; x.len()]);
+            let (mut y, mut back) = (vec![0f32; dy.len()], vec![0f32; x.len()]);
             let from = Map::new(&x, [2, size.0, size.1, c], c);
-            pool.max(&from, &mut MapMut::new(&mut y, [2, oh, ow, c], c), &mut taps);
+            pool.max(&from, &mut MapMut::new(&mut y, [2, oh, ow, c], c));
             near("greatest", &y, &best);
-            let dy = Map::new(&dy, [2, oh, ow, c], c);
-            pool.max_vjp(&dy, &taps, &mut MapMut::new(&mut back, [2, size.0, size.1, c], c), None);
+            let (y, dy) = (Map::new(&y, [2, oh, ow, c], c), Map::new(&dy, [2, oh, ow, c], c));
+            pool.max_vjp(&from, &y, &dy, &mut MapMut::new(&mut back, [2, size.0, size.1, c], c), false);
             near("its vjp", &back, &dx);
+            pool.max_vjp(&from, &y, &dy, &mut MapMut::new(&mut back, [2, size.0, size.1, c], c), true);
+            let through: Vec<_> = dx.iter().zip(&x).map(|(d, x)| if *x > 0.0 { *d } else { 0.0 }).collect();
+            near("its vjp behind a ReLU", &back, &through);
         }
+    }
+}
+
+#[test]
+fn a_pool_hands_on_what_is_no_number() {
+    let pool = Pool { kernel: (1, 3), stride: (1, 3), padding: (0, 0), dilation: (1, 1) };
+    for level in available() {
+        set_level(level);
+        let x = [1.0, f32::NAN, 3.0, f32::NAN, 2.0, 1.0, 3.0, 5.0, 4.0];
+        let mut y = [0f32; 3];
+        pool.max(&Map::new(&x, [1, 1, 9, 1], 1), &mut MapMut::new(&mut y, [1, 1, 3, 1], 1));
+        assert!(y[0].is_nan() && y[1].is_nan() && y[2] == 5.0, "{level:?}: {y:?}");
     }
 }
 

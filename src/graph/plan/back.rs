@@ -65,7 +65,16 @@ impl Run {
             }
             let step = &plan.steps[i];
             if step.reads.iter().chain(&step.add).any(|&r| back.wanted[r]) {
+                let clock = std::time::Instant::now();
                 back.step(i, step, gradient)?;
+                if std::env::var_os("GS_PROF").is_some() {
+                    eprintln!(
+                        "B {} {:?} {:.0}",
+                        graph.nodes[step.node].name,
+                        step.to,
+                        clock.elapsed().as_secs_f64() * 1e6
+                    );
+                }
             }
         }
         Ok(Some(answer))
@@ -107,10 +116,10 @@ impl<'a> Back<'a> {
                 self.give_dense(x, |dx| kernel::read::<f32, _>(w, |w| Ok(back(w, &mut dx[..n * input]))))?;
             }
             Work::Max(pool) => {
-                let taps = &run.taps[i];
+                let (from, y) = (run.map(x), run.map(i));
                 match self.gradients[x] {
-                    None => self.write(x, |dx, epilogue| pool.max_vjp(&dy, taps, dx, epilogue.mask)),
-                    Some(_) => self.give(x, |dx| Ok(pool.max_vjp(&dy, taps, dx, None)))?,
+                    None => self.write(x, |dx, e| pool.max_vjp(&from, &y, &dy, dx, e.mask.is_some())),
+                    Some(_) => self.give(x, |dx| Ok(pool.max_vjp(&from, &y, &dy, dx, false)))?,
                 }
             }
             Work::Mean(windows) => self.give(x, |dx| {
@@ -122,7 +131,7 @@ impl<'a> Back<'a> {
                 self.give(x, |dx| Ok(to_channels_last(numbers, dx)))?;
             }
             Work::Pass(None) => self.share(x, gradient.for_others()),
-            Work::Pass(Some(scale)) => {
+            Work::Pass(Some(scale)) | Work::Normalized(scale) => {
                 let zeros = vec![0.0; scale.len()];
                 self.write(x, |dx, epilogue| pass(&dy, dx, Epilogue { affine: Some((scale, &zeros)), ..epilogue }));
             }

@@ -82,7 +82,6 @@ fn form(graph: &Graph, shapes: &[Vec<usize>], id: NodeId) -> Form {
     match node.op.form(&shapes[first]) {
         Form::Flatten if shapes[first][2..].iter().product::<usize>() == 1 => Form::Same,
         Form::Add if node.inputs.len() != 2 || node.inputs[0] == node.inputs[1] => Form::Other,
-        Form::Max(pool) if pool.h.kernel * pool.w.kernel >= 255 => Form::Other,
         Form::Conv(_) | Form::Max(_) | Form::Mean(..) if !maps => Form::Other,
         form => form,
     }

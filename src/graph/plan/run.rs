@@ -8,7 +8,7 @@ use crate::graph::node::{Graph, Node, NodeId};
 use crate::kernel;
 use anyhow::Result;
 use candle_core::Tensor;
-use gradscope_engine::{Epilogue, linear, pass, to_channels_first, to_channels_last};
+use gradscope_engine::{Epilogue, linear, pass, to_channels_first, to_channels_last, to_channels_last_scaled};
 use std::sync::{Arc, OnceLock};
 
 /// The values of one batch, channels last, and channels first where somebody looked.
@@ -19,8 +19,6 @@ pub struct Run {
     /// Pictures in the batch.
     pub(super) n: usize,
     pub(super) rooms: Vec<Room>,
-    /// For each step that takes the greatest of windows: where it stood.
-    pub(super) taps: Vec<Vec<u8>>,
     seen: Vec<OnceLock<Tensor>>,
 }
 
@@ -34,30 +32,38 @@ impl Run {
     ) -> Result<Self> {
         let n = x.dims()[0];
         let rooms = plan.rooms.iter().map(|len| Room::new(n * len)).collect();
-        let taps = vec![vec![]; plan.steps.len()];
         let seen: Vec<_> = plan.shapes.iter().map(|_| OnceLock::new()).collect();
         seen[0].get_or_init(|| x.clone());
-        let mut run = Self { plan: plan.clone(), input: x.clone(), n, rooms, taps, seen };
-        for (i, step) in plan.steps.iter().enumerate() {
+        let mut run = Self { plan: plan.clone(), input: x.clone(), n, rooms, seen };
+        for step in &plan.steps {
             tick(&graph.nodes[step.node])?;
             let room = step.to.room;
             let mut to = std::mem::replace(&mut run.rooms[room], Room::new(0));
-            let done = run.step(graph, i, step, &mut to);
+            let clock = std::time::Instant::now();
+            let done = run.step(graph, step, &mut to);
+            if std::env::var_os("GS_PROF").is_some() {
+                eprintln!("F {} {:?} {:.0}", graph.nodes[step.node].name, step.to, clock.elapsed().as_secs_f64() * 1e6);
+            }
             run.rooms[room] = to;
-            run.taps[i] = done?;
+            done?;
         }
         Ok(run)
     }
 
-    /// Computes one step into the room of its value; gives the taps of a maximum.
-    fn step(&self, graph: &Graph, i: usize, step: &Step, room: &mut Room) -> Result<Vec<u8>> {
+    /// Computes one step into the room of its value.
+    fn step(&self, graph: &Graph, step: &Step, room: &mut Room) -> Result<()> {
         let n = self.n;
         let mut y = step.to.map_mut(n, room.numbers_mut());
         let x = |i: usize| self.map(step.reads[i]);
         let add = step.add.map(|s| self.map(s));
         let epilogue = Epilogue { bias: step.bias.as_deref(), add, relu: step.relu, ..Epilogue::default() };
         match &step.work {
+            Work::Input if self.only_normalized() => {}
             Work::Input => kernel::read::<f32, _>(&self.input, |x| Ok(to_channels_last(x, &mut y)))?,
+            Work::Normalized(scale) => {
+                let shift = step.bias.as_deref().unwrap_or_default();
+                kernel::read::<f32, _>(&self.input, |x| Ok(to_channels_last_scaled(x, &mut y, scale, shift)))?;
+            }
             Work::Conv(conv) => conv.forward.run(&x(0), &mut y, epilogue),
             Work::Linear(w) => {
                 let sizes = (n, w.dims()[1], w.dims()[0]);
@@ -67,11 +73,7 @@ impl Run {
                     Ok(linear(&x.numbers()[..n * sizes.1], w, epilogue.bias, y, sizes, step.relu))
                 })?;
             }
-            Work::Max(pool) => {
-                let mut taps = vec![0; n * step.to.len()];
-                pool.max(&x(0), &mut y, &mut taps);
-                return Ok(taps);
-            }
+            Work::Max(pool) => pool.max(&x(0), &mut y),
             Work::Mean(windows) => windows.pool.mean(&x(0), &mut y, |i, j| windows.divisor(i, j)),
             Work::Flatten => to_channels_first(&x(0), &mut room.numbers_mut()[..n * step.to.len()]),
             Work::Pass(None) => pass(&x(0), &mut y, epilogue),
@@ -92,8 +94,13 @@ impl Run {
                 self.seen[step.node].get_or_init(|| value);
             }
         }
-        debug_assert!(self.plan.steps[i].node == step.node);
-        Ok(vec![])
+        Ok(())
+    }
+
+    /// Whether nothing reads the pictures but a normalisation, which takes them as they came.
+    fn only_normalized(&self) -> bool {
+        let reads = |s: &&Step| s.reads.contains(&0) || s.add == Some(0);
+        self.plan.steps.iter().filter(reads).all(|s| matches!(s.work, Work::Normalized(_)))
     }
 
     /// The value of a step.
@@ -139,8 +146,7 @@ impl Run {
 
     /// Bytes that its values hold.
     pub(in crate::graph) fn bytes(&self) -> usize {
-        let rooms: usize = self.rooms.iter().map(|r| size_of_val(r.numbers())).sum();
-        rooms + self.taps.iter().map(Vec::len).sum::<usize>()
+        self.rooms.iter().map(|r| size_of_val(r.numbers())).sum()
     }
 }
 

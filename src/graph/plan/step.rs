@@ -31,6 +31,8 @@ pub(super) struct Step {
 pub(super) enum Work {
     /// The pictures, channels last.
     Input,
+    /// The pictures, normalised on their way to channels last: times a factor a channel.
+    Normalized(Vec<f32>),
     Conv(Packed),
     Linear(Tensor),
     Max(Pool),
@@ -97,6 +99,10 @@ pub(super) fn steps(
     places: &[Place],
     exact: bool,
 ) -> Result<Vec<Step>> {
+    let normalizes = |draft: &Draft| {
+        let plain = draft.form == Form::Affine && !draft.relu && draft.add.is_none();
+        plain && drafts.steps[draft.reads[0]].reads.is_empty()
+    };
     let ready = |(i, draft): (usize, &Draft)| {
         let x = draft.reads.first().map(|&r| shapes[drafts.steps[r].last].as_slice());
         let affine = draft.norm.map(|norm| numbers(graph, norm)).transpose()?;
@@ -114,6 +120,7 @@ pub(super) fn steps(
             }
             (Form::Flatten, _) => (Work::Flatten, None),
             (Form::Affine | Form::Relu | Form::Add, _) => match affine {
+                Some((scale, shift)) if normalizes(draft) => (Work::Normalized(scale), Some(shift)),
                 Some((scale, shift)) => (Work::Pass(Some(scale)), Some(shift)),
                 None => (Work::Pass(None), None),
             },

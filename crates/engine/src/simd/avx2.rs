@@ -68,6 +68,17 @@ impl Simd for Avx2 {
     }
 
     #[inline(always)]
+    unsafe fn max_or_nan(a: __m256, b: __m256) -> __m256 {
+        let greater = _mm256_or_ps(_mm256_cmp_ps::<_CMP_GT_OQ>(b, a), _mm256_cmp_ps::<_CMP_UNORD_Q>(b, b));
+        _mm256_blendv_ps(a, b, greater)
+    }
+
+    #[inline(always)]
+    unsafe fn where_equal(a: __m256, b: __m256, v: __m256) -> __m256 {
+        _mm256_and_ps(_mm256_cmp_ps::<_CMP_EQ_OQ>(a, b), v)
+    }
+
+    #[inline(always)]
     unsafe fn where_positive(x: __m256, v: __m256) -> __m256 {
         _mm256_and_ps(_mm256_cmp_ps::<_CMP_GT_OQ>(x, _mm256_setzero_ps()), v)
     }

@@ -68,6 +68,17 @@ impl Simd for Avx512 {
     }
 
     #[inline(always)]
+    unsafe fn max_or_nan(a: __m512, b: __m512) -> __m512 {
+        let greater = _mm512_cmp_ps_mask::<_CMP_GT_OQ>(b, a) | _mm512_cmp_ps_mask::<_CMP_UNORD_Q>(b, b);
+        _mm512_mask_mov_ps(a, greater, b)
+    }
+
+    #[inline(always)]
+    unsafe fn where_equal(a: __m512, b: __m512, v: __m512) -> __m512 {
+        _mm512_maskz_mov_ps(_mm512_cmp_ps_mask::<_CMP_EQ_OQ>(a, b), v)
+    }
+
+    #[inline(always)]
     unsafe fn where_positive(x: __m512, v: __m512) -> __m512 {
         _mm512_maskz_mov_ps(_mm512_cmp_ps_mask::<_CMP_GT_OQ>(x, _mm512_setzero_ps()), v)
     }

@@ -45,6 +45,10 @@ pub trait Simd: Copy + 'static {
     unsafe fn fma(a: Self::V, b: Self::V, c: Self::V) -> Self::V;
     /// The greater; `b` where either is NaN or both are 0.
     unsafe fn max(a: Self::V, b: Self::V) -> Self::V;
+    /// `b` where it is greater or NaN, else `a`.
+    unsafe fn max_or_nan(a: Self::V, b: Self::V) -> Self::V;
+    /// `v` where `a = b`, else 0.
+    unsafe fn where_equal(a: Self::V, b: Self::V, v: Self::V) -> Self::V;
     /// `v` where `x > 0`, else 0.
     unsafe fn where_positive(x: Self::V, v: Self::V) -> Self::V;
     /// The sum of all lanes.

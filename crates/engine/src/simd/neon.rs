@@ -71,6 +71,17 @@ impl Simd for Neon {
     }
 
     #[inline(always)]
+    unsafe fn max_or_nan(a: float32x4_t, b: float32x4_t) -> float32x4_t {
+        let greater = vorrq_u32(vcgtq_f32(b, a), vmvnq_u32(vceqq_f32(b, b)));
+        vbslq_f32(greater, b, a)
+    }
+
+    #[inline(always)]
+    unsafe fn where_equal(a: float32x4_t, b: float32x4_t, v: float32x4_t) -> float32x4_t {
+        vbslq_f32(vceqq_f32(a, b), v, vdupq_n_f32(0.0))
+    }
+
+    #[inline(always)]
     unsafe fn where_positive(x: float32x4_t, v: float32x4_t) -> float32x4_t {
         vbslq_f32(vcgtzq_f32(x), v, vdupq_n_f32(0.0))
     }

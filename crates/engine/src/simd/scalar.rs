@@ -73,6 +73,16 @@ impl Simd for Scalar {
     }
 
     #[inline(always)]
+    unsafe fn max_or_nan(a: [f32; 4], b: [f32; 4]) -> [f32; 4] {
+        zip(a, b, |a, b| if b > a || b.is_nan() { b } else { a })
+    }
+
+    #[inline(always)]
+    unsafe fn where_equal(a: [f32; 4], b: [f32; 4], v: [f32; 4]) -> [f32; 4] {
+        std::array::from_fn(|i| if a[i] == b[i] { v[i] } else { 0.0 })
+    }
+
+    #[inline(always)]
     unsafe fn where_positive(x: [f32; 4], v: [f32; 4]) -> [f32; 4] {
         zip(x, v, |x, v| if x > 0.0 { v } else { 0.0 })
     }

@@ -1,0 +1,222 @@
+//! Convolutions to a few channels, such as the gradient of a picture: the vector runs over what is read, not over what is
+//! given.
+
+use crate::buffer::Buffer;
+use crate::map::{Map, MapMut};
+use crate::patches::Patches;
+use crate::simd::{self, Simd, Task};
+use crate::team;
+use crate::tile::{Epilogue, Exit, finish};
+
+/// Channels given at most.
+pub(crate) const MOST: usize = 4;
+
+/// Weights of such a convolution: for each phase, a row of a patch's length for each channel given.
+#[derive(Debug)]
+pub(crate) struct Narrow {
+    parts: Vec<(Patches, Buffer)>,
+    o: usize,
+}
+
+/// Numbers that stand side by side in the map and in the weights.
+#[derive(Clone, Copy)]
+struct Segment {
+    dy: isize,
+    dx: isize,
+    taps: usize,
+    /// Where its weights start.
+    at: usize,
+}
+
+impl Narrow {
+    /// Whether it is faster than vectors over the channels given.
+    pub fn pays(c: usize, o: usize) -> bool {
+        o <= MOST && c >= 8
+    }
+
+    /// Parts with the weight of a patch's number for a channel.
+    pub fn new(o: usize, parts: impl Iterator<Item = (Patches, impl Fn(usize, usize) -> f32)>) -> Self {
+        let pack = |(patches, of): (Patches, _)| {
+            let of: &dyn Fn(usize, usize) -> f32 = &of;
+            let k = patches.len();
+            let mut rows = Buffer::zeros(k * o);
+            rows.numbers_mut()[..k * o].iter_mut().enumerate().for_each(|(i, v)| *v = of(i % k, i / k));
+            (patches, rows)
+        };
+        Self { parts: parts.map(pack).collect(), o }
+    }
+
+    /// The parts of another one too.
+    pub fn extend(&mut self, other: Self) {
+        self.parts.extend(other.parts);
+    }
+
+    pub fn bytes(&self) -> usize {
+        self.parts.iter().map(|(_, w)| size_of_val(w.numbers())).sum()
+    }
+
+    pub fn run(&self, x: &Map, y: &MapMut, epilogue: Epilogue) {
+        let parts: Vec<_> = self.parts.iter().map(|(p, w)| (p, w, segments(p, x))).collect();
+        // All phases of a row follow one another, while what they read is near.
+        let rows = self.parts.iter().map(|(p, _)| p.grid.0).max().unwrap_or(0);
+        let work: usize = self.parts.iter().map(|(p, _)| p.grid.1 * p.len() * self.o).sum();
+        team::ranges(x.n * rows, 1 + (1 << 15) / work.max(1), |range| {
+            simd::run(Rows { x, y, parts: &parts, o: self.o, rows, range, epilogue });
+        });
+    }
+}
+
+struct Rows<'a> {
+    x: &'a Map<'a>,
+    y: &'a MapMut<'a>,
+    parts: &'a [(&'a Patches, &'a Buffer, Vec<Segment>)],
+    o: usize,
+    /// Rows of a picture, of the part that has most.
+    rows: usize,
+    range: std::ops::Range<usize>,
+    epilogue: Epilogue<'a>,
+}
+
+impl Task for Rows<'_> {
+    type Out = ();
+
+    #[inline(always)]
+    unsafe fn run<S: Simd>(self) {
+        match self.o {
+            1 => self.rows::<S, 8, 1>(),
+            2 if S::LANES >= 16 => self.rows::<S, 8, 2>(),
+            2 => self.rows::<S, 5, 2>(),
+            3 if S::LANES >= 16 => self.rows::<S, 8, 3>(),
+            3 => self.rows::<S, 4, 3>(),
+            _ if S::LANES >= 16 => self.rows::<S, 6, 4>(),
+            _ => self.rows::<S, 3, 4>(),
+        }
+    }
+}
+
+impl Rows<'_> {
+    #[inline(always)]
+    unsafe fn rows<S: Simd, const R: usize, const O: usize>(&self) {
+        let mut inside = vec![];
+        for row in self.range.start..self.range.end {
+            for (p, w, segments) in self.parts {
+                if row % self.rows < p.grid.0 {
+                    self.row::<S, R, O>((p, w, segments), &mut inside, (row / self.rows, row % self.rows));
+                }
+            }
+        }
+    }
+
+    /// One row, `R` pixels at a time, to `O` channels.
+    #[inline(always)]
+    unsafe fn row<S: Simd, const R: usize, const O: usize>(
+        &self,
+        (p, w, all): (&Patches, &Buffer, &[Segment]),
+        inside: &mut Vec<Segment>,
+        (n, i): (usize, usize),
+    ) {
+        let x = self.x;
+        // Columns at which every segment lies inside of its row.
+        let (mut low, mut high) = (0, x.w as isize);
+        let top = (i * p.step.0) as isize;
+        inside.clear();
+        for s in all {
+            low = low.max(-s.dx);
+            high = high.min(x.w as isize - s.dx - s.taps as isize);
+            if (0..x.h as isize).contains(&(top + s.dy)) {
+                inside.push(*s);
+            }
+        }
+        let first = (low as usize).div_ceil(p.step.1).min(p.grid.1);
+        let end = if high < 0 { first } else { (high as usize / p.step.1 + 1).clamp(first, p.grid.1) };
+        let line = x.at.wrapping_add(n * x.h * x.w * x.pitch).wrapping_offset(top * (x.w * x.pitch) as isize);
+        let mut j = 0;
+        while j < p.grid.1 {
+            if j >= first && j + R <= end {
+                self.pixels::<S, R, O>((p, w, inside), line, (n, i, j), false);
+                j += R;
+            } else {
+                self.pixels::<S, 1, O>((p, w, inside), line, (n, i, j), j < first || j >= end);
+                j += 1;
+            }
+        }
+    }
+
+    /// `R` pixels from a place on; at the border taps outside are left away.
+    #[inline(always)]
+    unsafe fn pixels<S: Simd, const R: usize, const O: usize>(
+        &self,
+        (p, weights, segments): (&Patches, &Buffer, &[Segment]),
+        line: *const f32,
+        place: (usize, usize, usize),
+        border: bool,
+    ) {
+        let x = self.x;
+        let (c, k) = (p.c, p.len());
+        let weights = weights.at();
+        let column = (place.2 * p.step.1) as isize;
+        let apart = p.step.1 * x.pitch;
+        let mut sums = [[S::splat(0.0); O]; R];
+        for s in segments {
+            let left = column + s.dx;
+            let (mut skip, mut taps) = (0, s.taps);
+            if border {
+                skip = (-left).clamp(0, s.taps as isize) as usize;
+                taps = ((x.w as isize - left).clamp(0, s.taps as isize) as usize).saturating_sub(skip);
+            }
+            let pixel = s.dy * x.w as isize + left + skip as isize;
+            let from = line.wrapping_offset(pixel * x.pitch as isize);
+            let w = weights.wrapping_add(s.at + skip * c);
+            let count = taps * c;
+            let mut i = 0;
+            while i < count {
+                let n = count - i;
+                if n >= S::LANES {
+                    let mut ws = [S::splat(0.0); O];
+                    for o in 0..O {
+                        ws[o] = S::load(w.add(o * k + i));
+                    }
+                    for r in 0..R {
+                        let v = S::load(from.add(r * apart + i));
+                        for o in 0..O {
+                            sums[r][o] = S::fma(v, ws[o], sums[r][o]);
+                        }
+                    }
+                } else {
+                    for r in 0..R {
+                        let v = S::load_part(from.add(r * apart + i), n);
+                        for o in 0..O {
+                            sums[r][o] = S::fma(v, S::load_part(w.add(o * k + i), n), sums[r][o]);
+                        }
+                    }
+                }
+                i += S::LANES;
+            }
+        }
+        let exit = Exit { epilogue: self.epilogue, more: false, last: true };
+        for r in 0..R {
+            let mut numbers = [0f32; MOST];
+            for o in 0..O {
+                numbers[o] = S::sum(sums[r][o]);
+            }
+            let pixel = p.pixel((place.0, place.1, place.2 + r));
+            let v = S::load_part(numbers.as_ptr(), O);
+            finish::<S>(v, self.y.at.add(pixel * self.y.pitch), pixel, 0, O, &exit);
+        }
+    }
+}
+
+/// Runs of taps, or single ones where there is something between them.
+fn segments(patches: &Patches, x: &Map) -> Vec<Segment> {
+    let c = patches.c;
+    let mut at = 0;
+    let mut segments = vec![];
+    for run in &patches.runs {
+        let (count, taps) = if x.pitch == c { (1, run.taps) } else { (run.taps, 1) };
+        for t in 0..count {
+            segments.push(Segment { dy: run.dy, dx: run.dx + t as isize, taps, at });
+            at += taps * c;
+        }
+    }
+    segments
+}
