@@ -2,6 +2,7 @@
 
 use crate::buffer::Scratch;
 use crate::depthwise::Depthwise;
+use crate::direct::Direct;
 use crate::gemm::{BLOCK, block};
 use crate::map::{Map, MapMut};
 use crate::narrow::Narrow;
@@ -56,6 +57,7 @@ enum Way {
     Winograd(Winograd),
     Depthwise(Depthwise),
     Narrow(Narrow),
+    Direct(Direct),
 }
 
 impl Filter {
@@ -100,6 +102,7 @@ impl Filter {
         };
         let shape = Shape { groups: slide.groups, c: o, o: c, step: (1, 1), apart: s, out: from };
         let (mut ways, mut depthwise, mut narrow) = (vec![], vec![], None::<Narrow>);
+        let mut direct = vec![];
         let flipped = Slide { padding: ((kh - 1).wrapping_sub(p.0), (kw - 1).wrapping_sub(p.1)), ..slide };
         for phase in phases {
             let dy = move |k: usize| reads(phase.0, p.0, k, d.0, s.0).unwrap_or_default();
@@ -109,6 +112,7 @@ impl Filter {
             match ready(shape, &[phase], part, taps, weight, (flipped, to, exact)) {
                 Way::Patches(parts, _) => ways.extend(parts),
                 Way::Depthwise(parts) => depthwise.extend(parts.parts),
+                Way::Direct(parts) => direct.extend(parts.parts),
                 Way::Narrow(parts) => match &mut narrow {
                     Some(narrow) => narrow.extend(parts),
                     None => narrow = Some(parts),
@@ -118,6 +122,7 @@ impl Filter {
         }
         let way = match narrow {
             Some(narrow) => Way::Narrow(narrow),
+            None if !direct.is_empty() => Way::Direct(Direct { parts: direct }),
             None if depthwise.is_empty() => Way::Patches(ways, slide.groups),
             None => Way::Depthwise(Depthwise { parts: depthwise }),
         };
@@ -144,6 +149,7 @@ impl Filter {
             Way::Winograd(winograd) => winograd.run(x, y, epilogue),
             Way::Depthwise(depthwise) => depthwise.run(x, y, epilogue),
             Way::Narrow(narrow) => narrow.run(x, y, epilogue),
+            Way::Direct(direct) => direct.run(x, y, epilogue),
         }
     }
 
@@ -159,6 +165,7 @@ impl Filter {
             Way::Winograd(w) => w.bytes(),
             Way::Depthwise(d) => d.bytes(),
             Way::Narrow(n) => n.bytes(),
+            Way::Direct(d) => d.bytes(),
         }
     }
 }
@@ -225,7 +232,13 @@ fn ready<'a>(
         let weights = Packed::new(s.groups, patches.len(), s.o, of);
         (patches, weights)
     });
-    Way::Patches(parts.collect(), s.groups)
+    let parts: Vec<_> = parts.collect();
+    // All phases of a stride go one way.
+    let direct = s.groups == 1 && phases.len() == 1 && s.apart == (1, 1);
+    if direct && parts.iter().all(|(patches, _)| Direct::pays(patches, s.o)) {
+        return Way::Direct(Direct { parts });
+    }
+    Way::Patches(parts, s.groups)
 }
 
 /// What each output pixel reads.

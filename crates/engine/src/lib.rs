@@ -15,6 +15,7 @@ mod packed;
 mod gemm;
 mod depthwise;
 mod narrow;
+mod direct;
 mod winograd;
 mod layout;
 mod conv;

@@ -151,48 +151,8 @@ impl Rows<'_> {
         place: (usize, usize, usize),
         border: bool,
     ) {
-        let x = self.x;
-        let (c, k) = (p.c, p.len());
-        let weights = weights.at();
         let column = (place.2 * p.step.1) as isize;
-        let apart = p.step.1 * x.pitch;
-        let mut sums = [[S::splat(0.0); O]; R];
-        for s in segments {
-            let left = column + s.dx;
-            let (mut skip, mut taps) = (0, s.taps);
-            if border {
-                skip = (-left).clamp(0, s.taps as isize) as usize;
-                taps = ((x.w as isize - left).clamp(0, s.taps as isize) as usize).saturating_sub(skip);
-            }
-            let pixel = s.dy * x.w as isize + left + skip as isize;
-            let from = line.wrapping_offset(pixel * x.pitch as isize);
-            let w = weights.wrapping_add(s.at + skip * c);
-            let count = taps * c;
-            let mut i = 0;
-            while i < count {
-                let n = count - i;
-                if n >= S::LANES {
-                    let mut ws = [S::splat(0.0); O];
-                    for o in 0..O {
-                        ws[o] = S::load(w.add(o * k + i));
-                    }
-                    for r in 0..R {
-                        let v = S::load(from.add(r * apart + i));
-                        for o in 0..O {
-                            sums[r][o] = S::fma(v, ws[o], sums[r][o]);
-                        }
-                    }
-                } else {
-                    for r in 0..R {
-                        let v = S::load_part(from.add(r * apart + i), n);
-                        for o in 0..O {
-                            sums[r][o] = S::fma(v, S::load_part(w.add(o * k + i), n), sums[r][o]);
-                        }
-                    }
-                }
-                i += S::LANES;
-            }
-        }
+        let sums = sums::<S, R, O>(self.x, (p, weights.at(), segments), line, column, border);
         let exit = Exit { epilogue: self.epilogue, more: false, last: true };
         for r in 0..R {
             let mut numbers = [0f32; MOST];
@@ -204,6 +164,64 @@ impl Rows<'_> {
             finish::<S>(v, self.y.at.add(pixel * self.y.pitch), pixel, 0, O, &exit);
         }
     }
+}
+
+/// The sums of some pixels.
+#[inline(always)]
+unsafe fn sums<S: Simd, const R: usize, const O: usize>(
+    x: &Map,
+    (p, weights, segments): (&Patches, *const f32, &[Segment]),
+    line: *const f32,
+    column: isize,
+    border: bool,
+) -> [[S::V; O]; R] {
+    let mut sums = [[S::splat(0.0); O]; R];
+    for s in segments {
+        let left = column + s.dx;
+        let (mut skip, mut taps) = (0, s.taps);
+        if border {
+            skip = (-left).clamp(0, s.taps as isize) as usize;
+            taps = ((x.w as isize - left).clamp(0, s.taps as isize) as usize).saturating_sub(skip);
+        }
+        let pixel = s.dy * x.w as isize + left + skip as isize;
+        let from = line.wrapping_offset(pixel * x.pitch as isize);
+        let w = weights.wrapping_add(s.at + skip * p.c);
+        sums = run::<S, R, O>(sums, (from, p.step.1 * x.pitch), (w, p.len()), taps * p.c);
+    }
+    sums
+}
+
+/// The sums with those of `count` numbers side by side. A function of its own, so that they stay in registers throughout.
+#[inline(always)]
+unsafe fn run<S: Simd, const R: usize, const O: usize>(
+    mut sums: [[S::V; O]; R],
+    (x, apart): (*const f32, usize),
+    (w, k): (*const f32, usize),
+    count: usize,
+) -> [[S::V; O]; R] {
+    let mut i = 0;
+    while i + S::LANES <= count {
+        let mut ws = [S::splat(0.0); O];
+        for o in 0..O {
+            ws[o] = S::load(w.add(o * k + i));
+        }
+        for r in 0..R {
+            let v = S::load(x.add(r * apart + i));
+            for o in 0..O {
+                sums[r][o] = S::fma(v, ws[o], sums[r][o]);
+            }
+        }
+        i += S::LANES;
+    }
+    if i < count {
+        for r in 0..R {
+            let v = S::load_part(x.add(r * apart + i), count - i);
+            for o in 0..O {
+                sums[r][o] = S::fma(v, S::load_part(w.add(o * k + i), count - i), sums[r][o]);
+            }
+        }
+    }
+    sums
 }
 
 /// Runs of taps, or single ones where there is something between them.

@@ -1,0 +1,234 @@
+//! Convolutions of few weights: pictures are copied once with their border of zeros, and tiles of neighbouring pixels read
+//! their taps right there.
+
+use crate::buffer::Scratch;
+use crate::map::{Map, MapMut};
+use crate::packed::Packed;
+use crate::patches::{Patches, Run, copy, zero};
+use crate::simd::{Simd, Task, run_with};
+use crate::team;
+use crate::tile::{Epilogue, Exit, finish, with_rows};
+
+/// Weights that stay near while a band of rows is computed.
+const WEIGHTS: usize = 1 << 16;
+/// Numbers of a band's copy.
+const BAND: usize = 1 << 15;
+
+/// Weights of such a convolution by phase.
+#[derive(Debug)]
+pub(crate) struct Direct {
+    pub parts: Vec<(Patches, Packed)>,
+}
+
+/// The taps' reach: rows and columns before and behind a pixel's own.
+#[derive(Clone, Copy)]
+struct Reach {
+    top: isize,
+    bottom: isize,
+    left: isize,
+    right: isize,
+}
+
+impl Direct {
+    /// Whether it is faster than blocks of copied patches.
+    pub fn pays(patches: &Patches, o: usize) -> bool {
+        patches.taps() > 1 && patches.len() * o <= WEIGHTS && patches.grid.1 >= 6
+    }
+
+    pub fn bytes(&self) -> usize {
+        self.parts.iter().map(|(_, w)| w.bytes()).sum()
+    }
+
+    pub fn run(&self, x: &Map, y: &MapMut, epilogue: Epilogue) {
+        for (patches, weights) in &self.parts {
+            let reach = reach(patches);
+            let width = patches.columns(reach) * patches.c;
+            let rows = patches.grid.0;
+            // Whole pictures, or bands of them where they are large or few.
+            let fitting = (BAND / (width * patches.step.0).max(1)).max(4);
+            let work = rows * patches.grid.1 * patches.len() * weights.o;
+            let wanted = if x.n * work < 1 << 16 { 1 } else { 2 * team::size() };
+            let bands = rows.div_ceil(fitting).max(wanted.div_ceil(x.n.max(1))).min(rows).max(1);
+            team::run(x.n * bands, |i| {
+                let (n, band) = (i / bands, i % bands);
+                let rows = band * rows / bands..(band + 1) * rows / bands;
+                run_with(weights.level, Band { x, y, patches, weights, reach, n, rows, epilogue });
+            });
+        }
+    }
+}
+
+fn reach(patches: &Patches) -> Reach {
+    let runs = || patches.runs.iter();
+    Reach {
+        top: runs().map(|r| r.dy).min().unwrap_or(0),
+        bottom: runs().map(|r| r.dy).max().unwrap_or(0),
+        left: runs().map(|r| r.dx).min().unwrap_or(0),
+        right: runs().map(|r| r.dx + r.taps as isize - 1).max().unwrap_or(0),
+    }
+}
+
+impl Patches {
+    /// Columns that a row of output pixels reads.
+    fn columns(&self, reach: Reach) -> usize {
+        (self.grid.1 - 1) * self.step.1 + (reach.right - reach.left) as usize + 1
+    }
+}
+
+/// Some rows of one picture.
+struct Band<'a> {
+    x: &'a Map<'a>,
+    y: &'a MapMut<'a>,
+    patches: &'a Patches,
+    weights: &'a Packed,
+    reach: Reach,
+    n: usize,
+    rows: std::ops::Range<usize>,
+    epilogue: Epilogue<'a>,
+}
+
+impl Task for Band<'_> {
+    type Out = ();
+
+    #[inline(always)]
+    unsafe fn run<S: Simd>(self) {
+        let p = self.patches;
+        let width = p.columns(self.reach) * p.c;
+        let height = (self.rows.len().max(1) - 1) * p.step.0 + (self.reach.bottom - self.reach.top) as usize + 1;
+        let mut scratch = Scratch::new(height * width + 64);
+        let a = scratch.at();
+        self.fill::<S>(a, width, height);
+        // Where each run starts from a pixel's first number.
+        let start = |r: &Run| {
+            let (row, column) = ((r.dy - self.reach.top) as usize, (r.dx - self.reach.left) as usize);
+            (row * width + column * p.c, r.taps * p.c)
+        };
+        let starts: Vec<_> = p.runs.iter().map(start).collect();
+        for panel in 0..self.weights.panels() {
+            for row in self.rows.start..self.rows.end {
+                let line = a.add((row - self.rows.start) * p.step.0 * width);
+                self.row::<S>((line, &starts), panel, row);
+            }
+        }
+    }
+}
+
+impl Band<'_> {
+    /// Copies what the band reads, zeros where that is outside.
+    #[inline(always)]
+    unsafe fn fill<S: Simd>(&self, a: *mut f32, width: usize, height: usize) {
+        let (p, x) = (self.patches, self.x);
+        let columns = width / p.c;
+        let first = (self.rows.start * p.step.0) as isize + self.reach.top;
+        let before = ((-self.reach.left).max(0) as usize).min(columns);
+        let skip = self.reach.left.max(0) as usize;
+        let inside = x.w.saturating_sub(skip).min(columns - before);
+        for i in 0..height {
+            let (to, row) = (a.add(i * width), first + i as isize);
+            if row < 0 || row >= x.h as isize {
+                zero::<S>(to, width);
+                continue;
+            }
+            zero::<S>(to, before * p.c);
+            let from = x.at.add(((self.n * x.h + row as usize) * x.w + skip) * x.pitch);
+            let to = to.add(before * p.c);
+            if x.pitch == p.c {
+                copy::<S>(from, to, inside * p.c);
+            } else {
+                for j in 0..inside {
+                    copy::<S>(from.add(j * x.pitch), to.add(j * p.c), p.c);
+                }
+            }
+            zero::<S>(to.add(inside * p.c), (columns - before - inside) * p.c);
+        }
+    }
+
+    /// One row of output pixels and one panel of weights.
+    #[inline(always)]
+    unsafe fn row<S: Simd>(&self, (line, starts): (*const f32, &[(usize, usize)]), panel: usize, row: usize) {
+        let (p, w) = (self.patches, self.weights);
+        let width = w.width(panel);
+        let (rows, first) = (w.row(0, panel, 0), panel * 2 * S::LANES);
+        let to = (first, (w.o - first).min(width));
+        let limit = if width > S::LANES { S::ROWS } else { 12 };
+        let tiles = p.grid.1.div_ceil(limit);
+        for t in 0..tiles {
+            let (start, end) = (t * p.grid.1 / tiles, (t + 1) * p.grid.1 / tiles);
+            let a = line.add(start * p.step.1 * p.c);
+            let place = (self.n, row, start);
+            if width > S::LANES {
+                with_rows!(end - start, S, S::ROWS, tile::<2>(self, (a, starts), rows, to, place));
+            } else {
+                with_rows!(end - start, S, 12, tile::<1>(self, (a, starts), rows, to, place));
+            }
+        }
+    }
+}
+
+/// `M` neighbouring pixels, `V` vectors of channels.
+#[inline(always)]
+unsafe fn tile<S: Simd, const M: usize, const V: usize>(
+    band: &Band,
+    (a, starts): (*const f32, &[(usize, usize)]),
+    b: *const f32,
+    (column, columns): (usize, usize),
+    place: (usize, usize, usize),
+) {
+    let p = band.patches;
+    let sums = sums::<S, M, V>(a, starts, b, p.step.1 * p.c);
+    let exit = Exit { epilogue: band.epilogue, more: false, last: true };
+    for m in 0..M {
+        let pixel = p.pixel((place.0, place.1, place.2 + m));
+        for j in 0..V {
+            let c = column + j * S::LANES;
+            let n = columns.saturating_sub(j * S::LANES);
+            finish::<S>(sums[m][j], band.y.at.add(pixel * band.y.pitch + c), pixel, c, n, &exit);
+        }
+    }
+}
+
+/// The sums of a tile.
+#[inline(always)]
+unsafe fn sums<S: Simd, const M: usize, const V: usize>(
+    a: *const f32,
+    starts: &[(usize, usize)],
+    mut b: *const f32,
+    apart: usize,
+) -> [[S::V; V]; M] {
+    let mut sums = [[S::splat(0.0); V]; M];
+    for &(start, count) in starts {
+        sums = run::<S, M, V>(sums, a.add(start), b, count, apart);
+        b = b.add(count * V * S::LANES);
+    }
+    sums
+}
+
+/// The sums with those of one run of taps. A function of its own, so that they stay in registers throughout.
+#[inline(always)]
+unsafe fn run<S: Simd, const M: usize, const V: usize>(
+    mut sums: [[S::V; V]; M],
+    a: *const f32,
+    mut b: *const f32,
+    count: usize,
+    apart: usize,
+) -> [[S::V; V]; M] {
+    // Three pixels to a pointer: addresses of one and two pixels on need no register of their own.
+    let mut at = [a, a.wrapping_add(3 * apart), a.wrapping_add(6 * apart), a.wrapping_add(9 * apart)];
+    for _ in 0..count {
+        let mut row = [S::splat(0.0); V];
+        for j in 0..V {
+            row[j] = S::load(b.add(j * S::LANES));
+        }
+        for m in 0..M {
+            let v = S::splat(*at[m / 3].wrapping_add(m % 3 * apart));
+            for j in 0..V {
+                sums[m][j] = S::fma(v, row[j], sums[m][j]);
+            }
+        }
+        for at in &mut at {
+            *at = at.wrapping_add(1);
+        }
+        b = b.add(V * S::LANES);
+    }
+    sums
+}
