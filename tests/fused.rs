@@ -52,7 +52,7 @@ impl Draw {
         let (x, other) = (self.map(), self.map());
         let (shape, others) = (self.builder.shape(x).to_vec(), self.builder.shape(other).to_vec());
         let channels = shape[1];
-        Some(match self.below(14) {
+        Some(match self.below(16) {
             0 | 1 => {
                 let output = 1 + self.below(20);
                 let stride = if shape[2] > 6 { 1 + self.below(2) } else { 1 };
@@ -75,6 +75,16 @@ impl Draw {
                 self.add(op::AvgPool { pool, include_pad }, &[x])
             }
             12 => self.add(op::Sigmoid, &[x]),
+            14 if shape[2] > 6 => {
+                let (dim, step) = (2 + self.below(2), 1 + self.below(2));
+                let start = self.below(2);
+                let x = self.add(op::Slice { dim, start, end: shape[dim], step }, &[x]);
+                self.add(op::Slice { dim: 2, start: 0, end: self.builder.shape(x)[2], step: 1 }, &[x])
+            }
+            15 if channels < 40 => {
+                let (before, after) = (self.below(3), self.below(3));
+                self.add(op::Pad { dim: 1, before, after }, &[x])
+            }
             13 if shape == others => self.add(op::Mul, &[x, other]),
             _ => return None,
         })

@@ -21,6 +21,7 @@ mod layout;
 mod conv;
 mod weights;
 mod pool;
+mod pick;
 mod pointwise;
 mod linear;
 
@@ -29,6 +30,7 @@ pub use conv::{Filter, Sizes, Slide};
 pub use layout::{to_channels_first, to_channels_last, to_channels_last_scaled};
 pub use linear::{linear, linear_vjp};
 pub use map::{Map, MapMut};
+pub use pick::Pick;
 pub use pointwise::pass;
 pub use pool::Pool;
 pub use tile::Epilogue;

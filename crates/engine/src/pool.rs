@@ -193,18 +193,23 @@ impl Task for MaxVjp<'_> {
         let mut taps = Vec::with_capacity(self.pool.kernel.0 * self.pool.kernel.1);
         // Rows are cleared right before their first window, while they are near.
         let mut clear = self.band.start;
-        for (i, j) in (0..y.h).flat_map(|i| (0..y.w).map(move |j| (i, j))) {
-            let mut reached = (0..self.pool.kernel.0).filter_map(|a| Pool::at(i, a, rows, x.h));
-            if !reached.any(|r| self.band.contains(&r)) {
+        let mut lines = Vec::with_capacity(self.pool.kernel.0);
+        for window in 0..y.h * y.w {
+            let (i, j) = (window / y.w, window % y.w);
+            if j == 0 {
+                lines.clear();
+                lines.extend((0..self.pool.kernel.0).filter_map(|a| Pool::at(i, a, rows, x.h)));
+                if lines.iter().any(|r| self.band.contains(r)) {
+                    clear = self.clear::<S>(clear, lines.last().map_or(clear, |r| r + 1));
+                } else {
+                    lines.clear();
+                }
+            }
+            if lines.is_empty() {
                 continue;
             }
-            if j == 0 {
-                let last = (0..self.pool.kernel.0).rev().find_map(|a| Pool::at(i, a, rows, x.h));
-                clear = self.clear::<S>(clear, last.map_or(clear, |r| r + 1));
-            }
             taps.clear();
-            for a in 0..self.pool.kernel.0 {
-                let Some(r) = Pool::at(i, a, rows, x.h) else { continue };
+            for &r in &lines {
                 for b in 0..self.pool.kernel.1 {
                     let Some(column) = Pool::at(j, b, columns, x.w) else { continue };
                     let pixel = (self.n * x.h + r) * x.w + column;
@@ -213,7 +218,7 @@ impl Task for MaxVjp<'_> {
                     taps.push((x.at.add(pixel * x.pitch), to));
                 }
             }
-            let window = (self.n * y.h + i) * y.w + j;
+            let window = self.n * y.h * y.w + window;
             let (best, dy) = (y.at.add(window * y.pitch), self.dy.at.add(window * self.dy.pitch));
             let mut c = 0;
             while c < dx.c {

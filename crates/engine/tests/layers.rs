@@ -2,7 +2,7 @@
 #![allow(clippy::unwrap_used)]
 
 use gradscope_engine::simd::{available, set_level};
-use gradscope_engine::{Epilogue, Map, MapMut, Pool, linear, linear_vjp, pass};
+use gradscope_engine::{Epilogue, Map, MapMut, Pick, Pool, linear, linear_vjp, pass};
 
 /// Numbers in [-1, 1), a Weyl sequence.
 fn numbers(n: usize, seed: usize) -> Vec<f32> {
@@ -106,6 +106,24 @@ fn means_and_their_gradients_are_adjoint() {
     let dot = |a: &[f32], b: &[f32]| a.iter().zip(b).map(|(a, b)| f64::from(*a) * f64::from(*b)).sum::<f64>();
     assert!((dot(&y, &dy) - dot(&x, &dx)).abs() < 1e-5);
     assert!(y.iter().any(|&v| v != 0.0));
+}
+
+#[test]
+fn picked_pixels_go_back_where_they_came_from() {
+    let pick = Pick { start: (1, 0), step: (2, 3), before: 2 };
+    let (x, dy) = (numbers(2 * 7 * 8 * 5, 1), numbers(2 * 3 * 3 * 9, 2));
+    let (mut y, mut dx) = (vec![7f32; dy.len()], vec![7f32; x.len()]);
+    pick.forward(&Map::new(&x, [2, 7, 8, 5], 5), &mut MapMut::new(&mut y, [2, 3, 3, 9], 9));
+    pick.backward(&Map::new(&dy, [2, 3, 3, 9], 9), &mut MapMut::new(&mut dx, [2, 7, 8, 5], 5));
+    for (i, v) in y.iter().enumerate() {
+        let (k, column, row, n) = (i % 9, i / 9 % 3, i / 27 % 3, i / 81);
+        let from = |k: usize| ((n * 7 + 1 + 2 * row) * 8 + 3 * column) * 5 + k;
+        assert_eq!(*v, if (2..7).contains(&k) { x[from(k - 2)] } else { 0.0 }, "{i}");
+    }
+    let dot = |a: &[f32], b: &[f32]| a.iter().zip(b).map(|(a, b)| f64::from(*a) * f64::from(*b)).sum::<f64>();
+    assert!((dot(&y, &dy) - dot(&x, &dx)).abs() < 1e-9);
+    let twice = Pick { start: (1, 0), step: (2, 1), before: 0 }.then(Pick { start: (1, 2), step: (3, 2), before: 4 });
+    assert_eq!(twice, Pick { start: (3, 2), step: (6, 2), before: 4 });
 }
 
 #[test]

@@ -25,6 +25,7 @@ use super::trace::Site;
 use crate::kernel::{Conv2d, Pool2d};
 use anyhow::{Result, ensure};
 use candle_core::Tensor;
+use gradscope_engine::Pick;
 use std::fmt::Debug;
 use std::sync::Arc;
 
@@ -76,6 +77,8 @@ pub enum Form {
     Add,
     /// Channels one behind the other.
     Concat,
+    /// Some pixels, among channels of zeros.
+    Pick(Pick),
     /// `(N, …)` to `(N, features)`.
     Flatten,
     /// The value that it reads.

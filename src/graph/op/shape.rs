@@ -3,6 +3,7 @@
 use super::{Form, Op, Site};
 use anyhow::{Result, bail, ensure};
 use candle_core::Tensor;
+use gradscope_engine::Pick;
 
 /// `(N, …)` to `(N, features)`; PyTorch's `Flatten`.
 #[derive(Debug)]
@@ -129,6 +130,15 @@ impl Op for Slice {
         "slice"
     }
 
+    fn form(&self, x: &[usize]) -> Form {
+        let (start, step) = (self.start, self.step);
+        match (self.dim, x.len()) {
+            (2, 4) => Form::Pick(Pick { start: (start, 0), step: (step, 1), before: 0 }),
+            (3, 4) => Form::Pick(Pick { start: (0, start), step: (1, step), before: 0 }),
+            _ => Form::Other,
+        }
+    }
+
     fn shape(&self, x: &[&[usize]]) -> Result<Vec<usize>> {
         let Some(&size) = x[0].get(self.dim).filter(|_| self.dim > 0) else {
             bail!("no dimension {} to slice in {:?}; the batch stays whole", self.dim, x[0]);
@@ -166,6 +176,13 @@ impl Slice {
 impl Op for Pad {
     fn kind(&self) -> &'static str {
         "pad"
+    }
+
+    fn form(&self, x: &[usize]) -> Form {
+        match (self.dim, x.len()) {
+            (1, 4) => Form::Pick(Pick { start: (0, 0), step: (1, 1), before: self.before }),
+            _ => Form::Other,
+        }
     }
 
     fn shape(&self, x: &[&[usize]]) -> Result<Vec<usize>> {

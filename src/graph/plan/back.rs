@@ -126,6 +126,10 @@ impl<'a> Back<'a> {
                 windows.pool.mean_vjp(&dy, dx, |i, j| windows.divisor(i, j));
                 Ok(())
             })?,
+            Work::Pick(pick) => self.give(x, |dx| {
+                pick.backward(&dy, dx);
+                Ok(())
+            })?,
             Work::Flatten => {
                 let numbers = &gradient.room.numbers()[..n * gradient.at.len()];
                 self.give(x, |dx| Ok(to_channels_last(numbers, dx)))?;

@@ -101,15 +101,17 @@ fn chain(graph: &Graph, forms: &[Form], taken: &[bool], first: NodeId) -> Chain 
     if c.form == Form::Add {
         (c.reads, c.add) = (vec![inputs[0]], Some(inputs[1]));
     }
-    let long = matches!(c.form, Form::Conv(_) | Form::Linear | Form::Affine | Form::Add);
+    let long = matches!(c.form, Form::Conv(_) | Form::Linear | Form::Affine | Form::Add | Form::Pick(_));
     while let Some(next) = follower(graph, c.nodes[c.nodes.len() - 1]).filter(|&n| long && !c.relu && !taken[n]) {
         let last = c.nodes[c.nodes.len() - 1];
-        match forms[next] {
-            Form::Relu => c.relu = true,
-            Form::Affine if matches!(c.form, Form::Conv(_)) && c.norm.is_none() && c.add.is_none() => {
+        match (c.form, forms[next]) {
+            (Form::Pick(first), Form::Pick(then)) => c.form = Form::Pick(first.then(then)),
+            (Form::Pick(_), _) => break,
+            (_, Form::Relu) => c.relu = true,
+            (Form::Conv(_), Form::Affine) if c.norm.is_none() && c.add.is_none() => {
                 c.norm = Some(next);
             }
-            Form::Add if c.form != Form::Linear && c.add.is_none() => {
+            (form, Form::Add) if form != Form::Linear && c.add.is_none() => {
                 c.add = graph.nodes[next].inputs.iter().copied().find(|&i| i != last);
             }
             _ => break,

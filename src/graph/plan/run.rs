@@ -75,6 +75,7 @@ impl Run {
             }
             Work::Max(pool) => pool.max(&x(0), &mut y),
             Work::Mean(windows) => windows.pool.mean(&x(0), &mut y, |i, j| windows.divisor(i, j)),
+            Work::Pick(pick) => pick.forward(&x(0), &mut y),
             Work::Flatten => to_channels_first(&x(0), &mut room.numbers_mut()[..n * step.to.len()]),
             Work::Pass(None) => pass(&x(0), &mut y, epilogue),
             Work::Pass(Some(scale)) => {

@@ -7,7 +7,7 @@ use crate::graph::op::Form;
 use crate::kernel::{self, Conv2d, Pool2d};
 use anyhow::Result;
 use candle_core::{DType, Tensor};
-use gradscope_engine::{Filter, Pool, Sizes, Slide};
+use gradscope_engine::{Filter, Pick, Pool, Sizes, Slide};
 use std::sync::OnceLock;
 
 /// One step of a plan.
@@ -38,6 +38,7 @@ pub(super) enum Work {
     Max(Pool),
     Mean(Windows),
     Flatten,
+    Pick(Pick),
     /// Number by number: times a factor a channel, if there are.
     Pass(Option<Vec<f32>>),
     /// Values that do not stand in place already, with the channel where they go.
@@ -118,6 +119,7 @@ pub(super) fn steps(
             (Form::Mean(pool, include_pad), Some(x)) => {
                 (Work::Mean(Windows { pool: windows(&pool), windows: pool, include_pad, size: (x[2], x[3]) }), None)
             }
+            (Form::Pick(pick), _) => (Work::Pick(pick), None),
             (Form::Flatten, _) => (Work::Flatten, None),
             (Form::Affine | Form::Relu | Form::Add, _) => match affine {
                 Some((scale, shift)) if normalizes(draft) => (Work::Normalized(scale), Some(shift)),
