@@ -80,6 +80,9 @@ pub struct Network {
     /// Where to compute
     #[arg(long, value_name = "DEVICE", default_value = "cpu")]
     pub device: String,
+    /// Sum 3x3 convolutions directly: slower, and rounded less than by Winograd's transforms, for comparing tightly
+    #[arg(long)]
+    pub exact: bool,
 }
 
 /// A network, pictures, and a class.

@@ -3,6 +3,7 @@
 use super::args::{Network, Question, Scripts};
 use super::usage::usage;
 use crate::data::{Picture, source};
+use crate::kernel;
 use crate::model::Model;
 use crate::script::architecture::Architectures;
 use crate::script::data::Data;
@@ -47,6 +48,7 @@ pub fn architectures(host: &Host) -> Architectures {
 /// The network asked for; without a name the weight file tells it, without both it is the program's own.
 pub fn model(host: &Host, network: &Network) -> Result<Model> {
     check_device(&network.device).map_err(usage)?;
+    kernel::set_exact(network.exact);
     let architectures = architectures(host);
     match (&network.model, &network.weights) {
         (Some(name), weights) => {

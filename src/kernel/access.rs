@@ -41,6 +41,11 @@ pub fn read<T: Real, O>(x: &Tensor, f: impl FnOnce(&[T]) -> Result<O>) -> Result
     f(&all[start..start + x.elem_count()])
 }
 
+/// The same for what cannot fail.
+pub fn with<T: Real, O>(x: &Tensor, f: impl FnOnce(&[T]) -> O) -> Result<O> {
+    read::<T, _>(x, |numbers| Ok(f(numbers)))
+}
+
 /// A tensor of these numbers.
 pub fn tensor<T: Real>(data: Vec<T>, shape: &[usize]) -> Result<Tensor> {
     Ok(Tensor::from_vec(data, shape, &Device::Cpu)?)

@@ -1,6 +1,6 @@
 //! The engine behind tensors: f32 convolutions, channels-last inside and channels first outside.
 
-use super::access::{read, tensor};
+use super::access::{read, tensor, with};
 use super::conv::Conv2d;
 use anyhow::{Result, ensure};
 use candle_core::Tensor;
@@ -11,7 +11,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 
 static EXACT: AtomicBool = AtomicBool::new(true);
 
-/// Sums 3x3 convolutions directly and not by Winograd's transforms, which round more: for comparing tightly.
+/// Sums 3x3 convolutions directly (`true`, as at first), or by Winograd's transforms, which are faster and round more.
 pub fn set_exact(exact: bool) {
     EXACT.store(exact, Ordering::Relaxed);
 }
@@ -37,7 +37,7 @@ pub fn sizes(x: &[usize], weight: &[usize], conv: &Conv2d) -> Result<(Sizes, Sli
 
 pub(super) fn forward(x: &Tensor, w: &Tensor, b: Option<&Tensor>, conv: &Conv2d) -> Result<Tensor> {
     let (sizes, slide) = sizes(x.dims(), w.dims(), conv)?;
-    let filter = read::<f32, _>(w, |w| Ok(Filter::forward(w, sizes, slide, exact())))?;
+    let filter = with::<f32, _>(w, |w| Filter::forward(w, sizes, slide, exact()))?;
     let bias = b.map(|b| b.to_vec1::<f32>()).transpose()?;
     ensure!(
         bias.as_ref().is_none_or(|b| b.len() == sizes.output),
@@ -52,7 +52,7 @@ pub(super) fn forward(x: &Tensor, w: &Tensor, b: Option<&Tensor>, conv: &Conv2d)
 pub(super) fn input_vjp(dy: &Tensor, w: &Tensor, input: &[usize], conv: &Conv2d) -> Result<Tensor> {
     let (sizes, slide) = sizes(input, w.dims(), conv)?;
     check_gradient(dy, input[0], sizes)?;
-    let filter = read::<f32, _>(w, |w| Ok(Filter::backward(w, sizes, slide, exact())))?;
+    let filter = with::<f32, _>(w, |w| Filter::backward(w, sizes, slide, exact()))?;
     apply(dy, &filter, [input[0], input[1], input[2], input[3]], Epilogue::default())
 }
 

@@ -18,7 +18,7 @@ mod slic;
 mod sums;
 mod window;
 
-pub use access::{Real, read, tensor};
+pub use access::{Real, read, tensor, with};
 pub use conv::{Conv2d, conv2d, conv2d_input_vjp, conv2d_weight_vjp};
 pub use fast::{exact, set_exact, sizes};
 pub use grid::{GridSample, affine_grid, grid_sample};

@@ -53,7 +53,7 @@ impl Run {
         }
         let mut back = Back::new(self, graph, &starts, &ends);
         for ((_, seed), &at) in seeds.iter().zip(&starts) {
-            back.give(at, |dx| kernel::read::<f32, _>(seed, |s| Ok(to_channels_last(s, dx))))?;
+            back.give(at, |dx| kernel::with::<f32, _>(seed, |s| to_channels_last(s, dx)))?;
         }
         let mut answer = BTreeMap::new();
         for i in (0..plan.steps.len()).rev() {
@@ -65,16 +65,7 @@ impl Run {
             }
             let step = &plan.steps[i];
             if step.reads.iter().chain(&step.add).any(|&r| back.wanted[r]) {
-                let clock = std::time::Instant::now();
                 back.step(i, step, gradient)?;
-                if std::env::var_os("GS_PROF").is_some() {
-                    eprintln!(
-                        "B {} {:?} {:.0}",
-                        graph.nodes[step.node].name,
-                        step.to,
-                        clock.elapsed().as_secs_f64() * 1e6
-                    );
-                }
             }
         }
         Ok(Some(answer))
@@ -113,13 +104,16 @@ impl<'a> Back<'a> {
                 let (output, input) = w.dims2()?;
                 let dy = &gradient.room.numbers()[..n * output];
                 let back = |w: &[f32], dx: &mut [f32]| linear_vjp(dy, w, dx, (n, input, output), None);
-                self.give_dense(x, |dx| kernel::read::<f32, _>(w, |w| Ok(back(w, &mut dx[..n * input]))))?;
+                self.give_dense(x, |dx| kernel::with::<f32, _>(w, |w| back(w, &mut dx[..n * input])))?;
             }
             Work::Max(pool) => {
                 let (from, y) = (run.map(x), run.map(i));
                 match self.gradients[x] {
                     None => self.write(x, |dx, e| pool.max_vjp(&from, &y, &dy, dx, e.mask.is_some())),
-                    Some(_) => self.give(x, |dx| Ok(pool.max_vjp(&from, &y, &dy, dx, false)))?,
+                    Some(_) => self.give(x, |dx| {
+                        pool.max_vjp(&from, &y, &dy, dx, false);
+                        Ok(())
+                    })?,
                 }
             }
             Work::Mean(windows) => self.give(x, |dx| {
@@ -132,7 +126,10 @@ impl<'a> Back<'a> {
             })?,
             Work::Flatten => {
                 let numbers = &gradient.room.numbers()[..n * gradient.at.len()];
-                self.give(x, |dx| Ok(to_channels_last(numbers, dx)))?;
+                self.give(x, |dx| {
+                    to_channels_last(numbers, dx);
+                    Ok(())
+                })?;
             }
             Work::Pass(None) => self.share(x, gradient.for_others()),
             Work::Pass(Some(scale)) | Work::Normalized(scale) => {
@@ -161,7 +158,7 @@ impl<'a> Back<'a> {
         let site = Site::new(self.graph.clone(), step.node, x, run.value(self.graph, step.node)?.clone());
         for (i, &read) in step.reads.iter().enumerate().filter(|(_, r)| self.wanted[**r]).collect::<Vec<_>>() {
             let part = site.vjp(&dy, i)?;
-            self.give(read, |dx| kernel::read::<f32, _>(&part, |p| Ok(to_channels_last(p, dx))))?;
+            self.give(read, |dx| kernel::with::<f32, _>(&part, |p| to_channels_last(p, dx)))?;
         }
         Ok(())
     }

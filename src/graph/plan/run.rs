@@ -39,11 +39,7 @@ impl Run {
             tick(&graph.nodes[step.node])?;
             let room = step.to.room;
             let mut to = std::mem::replace(&mut run.rooms[room], Room::new(0));
-            let clock = std::time::Instant::now();
             let done = run.step(graph, step, &mut to);
-            if std::env::var_os("GS_PROF").is_some() {
-                eprintln!("F {} {:?} {:.0}", graph.nodes[step.node].name, step.to, clock.elapsed().as_secs_f64() * 1e6);
-            }
             run.rooms[room] = to;
             done?;
         }
@@ -59,18 +55,18 @@ impl Run {
         let epilogue = Epilogue { bias: step.bias.as_deref(), add, relu: step.relu, ..Epilogue::default() };
         match &step.work {
             Work::Input if self.only_normalized() => {}
-            Work::Input => kernel::read::<f32, _>(&self.input, |x| Ok(to_channels_last(x, &mut y)))?,
+            Work::Input => kernel::with::<f32, _>(&self.input, |x| to_channels_last(x, &mut y))?,
             Work::Normalized(scale) => {
                 let shift = step.bias.as_deref().unwrap_or_default();
-                kernel::read::<f32, _>(&self.input, |x| Ok(to_channels_last_scaled(x, &mut y, scale, shift)))?;
+                kernel::with::<f32, _>(&self.input, |x| to_channels_last_scaled(x, &mut y, scale, shift))?;
             }
             Work::Conv(conv) => conv.forward.run(&x(0), &mut y, epilogue),
             Work::Linear(w) => {
                 let sizes = (n, w.dims()[1], w.dims()[0]);
                 let x = self.dense(step.reads[0]);
                 let y = &mut room.numbers_mut()[..n * sizes.2];
-                kernel::read::<f32, _>(w, |w| {
-                    Ok(linear(&x.numbers()[..n * sizes.1], w, epilogue.bias, y, sizes, step.relu))
+                kernel::with::<f32, _>(w, |w| {
+                    linear(&x.numbers()[..n * sizes.1], w, epilogue.bias, y, sizes, step.relu)
                 })?;
             }
             Work::Max(pool) => pool.max(&x(0), &mut y),
@@ -91,7 +87,7 @@ impl Run {
                 let node = &graph.nodes[step.node];
                 let x = node.inputs.iter().map(|&i| self.value(graph, i)).collect::<Result<Vec<_>>>()?;
                 let value = node.forward(&x)?;
-                kernel::read::<f32, _>(&value, |v| Ok(to_channels_last(v, &mut y)))?;
+                kernel::with::<f32, _>(&value, |v| to_channels_last(v, &mut y))?;
                 self.seen[step.node].get_or_init(|| value);
             }
         }

@@ -33,7 +33,7 @@ pub(super) enum Work {
     Input,
     /// The pictures, normalised on their way to channels last: times a factor a channel.
     Normalized(Vec<f32>),
-    Conv(Packed),
+    Conv(Box<Packed>),
     Linear(Tensor),
     Max(Pool),
     Mean(Windows),
@@ -70,7 +70,7 @@ pub(super) struct Windows {
 impl Packed {
     fn new(weight: Tensor, x: &[usize], conv: &Conv2d, exact: bool) -> Result<Self> {
         let (sizes, slide) = kernel::sizes(x, weight.dims(), conv)?;
-        let forward = kernel::read::<f32, _>(&weight, |w| Ok(Filter::forward(w, sizes, slide, exact)))?;
+        let forward = kernel::with::<f32, _>(&weight, |w| Filter::forward(w, sizes, slide, exact))?;
         Ok(Self { weight, sizes, slide, exact, forward, backward: OnceLock::new() })
     }
 
@@ -79,8 +79,8 @@ impl Packed {
         if let Some(filter) = self.backward.get() {
             return Ok(filter);
         }
-        let pack = |w: &[f32]| Ok(Filter::backward(w, self.sizes, self.slide, self.exact));
-        let filter = kernel::read::<f32, _>(&self.weight, pack)?;
+        let pack = |w: &[f32]| Filter::backward(w, self.sizes, self.slide, self.exact);
+        let filter = kernel::with::<f32, _>(&self.weight, pack)?;
         Ok(self.backward.get_or_init(|| filter))
     }
 }
@@ -112,7 +112,7 @@ pub(super) fn steps(
         let (work, bias) = match (draft.form, x) {
             (Form::Conv(conv), Some(x)) => {
                 let (weight, bias) = folded(params, affine)?;
-                (Work::Conv(Packed::new(weight, x, &conv, exact)?), bias)
+                (Work::Conv(Box::new(Packed::new(weight, x, &conv, exact)?)), bias)
             }
             (Form::Linear, _) => (Work::Linear(params[0].clone()), own()?),
             (Form::Max(pool), _) => (Work::Max(windows(&pool)), None),
