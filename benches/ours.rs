@@ -1,20 +1,24 @@
 //! Our side of the comparisons: `benches/peers.py` asks this program and its peers in turns.
 //!
-//! Each line of its input is one question; the answer is a line of seconds, one for each run, and the peak memory in MiB:
+//! Each line of its input is one question, words with tabs between; the answer is a line of seconds, one for each run:
 //!
 //! ```text
 //! forward  MODEL WEIGHTS SIZE BATCH RUNS
 //! gradient MODEL WEIGHTS SIZE BATCH RUNS
-//! method   MODEL WEIGHTS SIZE RUNS PLUGIN NAME=VALUE…
+//! method   MODEL WEIGHTS SIZE RUNS DATA PLUGIN NAME=VALUE…
+//! loop     MODEL WEIGHTS SIZE RUNS
 //! ```
-//! `SIZE` is `CxHxW`; a gradient is that of a logit by the picture, a method runs with the picture's own class.
-//! `GRADSCOPE_EXACT=1` keeps 3x3 convolutions to direct sums.
+//! `SIZE` is `CxHxW`; a gradient is that of a logit by the picture. A method runs to its end with the picture's own class,
+//! and asks the data set `DATA` (`-`: none); `loop` does in Rust what `loop.rhai` does. `GRADSCOPE_EXACT=1` keeps 3x3
+//! convolutions to direct sums.
 
 use anyhow::{Context, Result, bail};
 use candle_core::{Device, Tensor};
 use gradscope::backward::{Walk, logit};
+use gradscope::graph::Trace;
 use gradscope::model::Model;
 use gradscope::script::architecture::Architectures;
+use gradscope::script::data::Data;
 use gradscope::script::folders::Folders;
 use gradscope::script::host::Host;
 use gradscope::script::session::Session;
@@ -25,13 +29,16 @@ use std::time::Instant;
 #[global_allocator]
 static ALLOCATOR: gradscope::script::memory::Counting = gradscope::script::memory::Counting;
 
+/// Gradients of one `loop`, as many as `loop.rhai` takes.
+const SAMPLES: usize = 50;
+
 fn main() -> Result<()> {
     gradscope::kernel::keep_freed_memory();
     gradscope::kernel::set_exact(std::env::var_os("GRADSCOPE_EXACT").is_some());
     let mut open: Option<(Vec<String>, Model)> = None;
     for line in std::io::stdin().lines() {
         let line = line?;
-        let words: Vec<_> = line.split_whitespace().collect();
+        let words: Vec<_> = line.split('\t').collect();
         let [what, name, weights, size, rest @ ..] = &words[..] else { bail!("a question is longer than \"{line}\"") };
         let key: Vec<_> = [name, weights, size].map(|w| w.to_string()).into();
         let model = match open.take() {
@@ -40,11 +47,13 @@ fn main() -> Result<()> {
         };
         let size: Vec<usize> = size.split('x').map(str::parse).collect::<Result<_, _>>()?;
         let times = match *what {
+            "forward" | "gradient" => network(&model, &size, rest, *what == "gradient")?,
             "method" => method(&model, &size, rest)?,
-            _ => network(&model, &size, rest, *what == "gradient")?,
+            "loop" => gradients(&model, &size, rest)?,
+            _ => bail!("no question \"{what}\""),
         };
         let times: Vec<_> = times.iter().map(f64::to_string).collect();
-        println!("{} {}", times.join(" "), peak()?);
+        println!("{}", times.join(" "));
         std::io::stdout().flush()?;
         open = Some((key, model));
     }
@@ -59,45 +68,76 @@ fn pictures(size: &[usize], batch: usize) -> Result<Tensor> {
 }
 
 fn timed(runs: usize, mut f: impl FnMut() -> Result<()>) -> Result<Vec<f64>> {
-    let mut once = || {
+    let once = |_| {
         let start = Instant::now();
         f().map(|()| start.elapsed().as_secs_f64())
     };
-    once()?;
-    (0..runs).map(|_| once()).collect()
+    (0..runs).map(once).collect()
 }
 
+/// One run more goes before those that count.
 fn network(model: &Model, size: &[usize], rest: &[&str], back: bool) -> Result<Vec<f64>> {
     let [batch, runs] = rest else { bail!("BATCH and RUNS are missing") };
     let x = pictures(size, batch.parse()?)?;
-    let classes = vec![1; x.dims()[0]];
-    timed(runs.parse()?, || {
+    let run = || {
         let trace = model.graph.forward(&x)?;
-        let logits = trace.logits()?;
-        if back {
-            let seed = logit(&logits, &classes)?.reshape(trace.dims(model.graph.logits)?)?;
-            let seeds = vec![(model.graph.logits, seed)];
-            Walk { keep: false, ..Walk::gradient(&trace, seeds) }.run()?.input()?;
+        match back {
+            true => gradient(&trace).map(drop),
+            false => trace.logits().map(drop),
+        }
+    };
+    run()?;
+    timed(runs.parse()?, run)
+}
+
+/// The gradient of the second logit of each picture by the picture.
+fn gradient(trace: &Trace) -> Result<Tensor> {
+    let logits = trace.logits()?;
+    let seed = logit(&logits, &[1])?.reshape(trace.dims(trace.graph.logits)?)?;
+    let seeds = vec![(trace.graph.logits, seed)];
+    Ok(Walk { keep: false, ..Walk::gradient(trace, seeds) }.run()?.input()?.clone())
+}
+
+fn gradients(model: &Model, size: &[usize], rest: &[&str]) -> Result<Vec<f64>> {
+    let [runs] = rest else { bail!("RUNS is missing") };
+    let x = pictures(size, 1)?;
+    timed(runs.parse()?, || {
+        let mut sum = x.zeros_like()?;
+        for i in 0..SAMPLES {
+            let moved = (&x + 0.001 * i as f64)?;
+            sum = (sum + gradient(&model.graph.forward(&moved)?)?)?;
         }
         Ok(())
     })
 }
 
+/// Each run has a new host, which remembers no trace of the run before.
 fn method(model: &Model, size: &[usize], rest: &[&str]) -> Result<Vec<f64>> {
-    let [runs, plugin, settings @ ..] = rest else { bail!("RUNS and PLUGIN are missing") };
-    let host = Host::new(Folders::plugins(None), Folders::models(None));
-    let mut session = Session::new(&host, model.clone(), "noise", pictures(size, 1)?)?;
-    session.open(host.method(plugin)?);
-    for setting in settings {
-        let (name, value) = setting.split_once('=').context("a setting is NAME=VALUE")?;
-        session.set(name, value)?;
+    let [runs, data, plugin, settings @ ..] = rest else { bail!("RUNS, DATA and PLUGIN are missing") };
+    let mut question = Session::new(&host(), model.clone(), "noise", pictures(size, 1)?)?;
+    if *data != "-" {
+        let data = Data::named(data);
+        data.get()?;
+        question.set_data(data);
     }
-    timed(runs.parse()?, || session.run(&host).map(drop))
+    let once = |_| {
+        let host = host();
+        let mut session = question.clone();
+        session.open(host.method(plugin)?);
+        for setting in settings {
+            let (name, value) = setting.split_once('=').context("a setting is NAME=VALUE")?;
+            session.set(name, value)?;
+        }
+        let start = Instant::now();
+        session.run(&host)?;
+        while session.can_go_on() {
+            session.step(&host)?;
+        }
+        Ok(start.elapsed().as_secs_f64())
+    };
+    (0..runs.parse()?).map(once).collect()
 }
 
-/// The most memory that this process has held, in MiB.
-fn peak() -> Result<f64> {
-    let status = std::fs::read_to_string("/proc/self/status").unwrap_or_default();
-    let line = status.lines().find_map(|l| l.strip_prefix("VmHWM:")).unwrap_or("0");
-    Ok(line.trim().trim_end_matches(" kB").trim().parse::<f64>()? / 1024.0)
+fn host() -> Host {
+    Host::new(Folders::plugins(None), Folders::models(None))
 }

@@ -1,48 +1,76 @@
 """gradscope beside its peers, in turns, in one run: the tables of BENCHMARKS.md.
 
-    python3 benches/peers.py [--only TEXT] [--pairs N] [--threads N]
+    python3 benches/peers.py [--only TEXT] [--pairs N] [--threads N] [--no-networks] [--no-methods] [--no-memory]
 
-Needs torch, torchvision, safetensors and onnxruntime; rows of methods also captum and zennit. A row is the ratio of
-the peer's time to ours, the median of the pairs with the least and the greatest: above 1 we are faster. PyTorch's
-parameters have no gradients, and its better memory layout counts.
+Needs torch, torchvision, safetensors and onnxruntime; rows of methods also captum, zennit, torchattacks, foolbox and
+grad-cam, and GRADSCOPE_SHARED for trained weights and data sets. A row is the ratio of the peer's time to ours, the median
+of the pairs with the least and the greatest: above 1 we are faster. PyTorch's parameters have no gradients, and its better
+memory layout and batch count. The memory is the most that a fresh process held which did nothing but that row.
 """
 
 import argparse
+import json
 import os
 import statistics
 import subprocess
 import sys
 import tempfile
 import time
-
-os.environ.setdefault("OMP_NUM_THREADS", str(os.cpu_count()))
-import torch
-import torchvision
-from safetensors.torch import save_file
-
-import methods
-import networks
+import warnings
 
 parser = argparse.ArgumentParser()
 parser.add_argument("--only", default="", help="rows whose name has this text")
-parser.add_argument("--pairs", type=int, default=7)
+parser.add_argument("--pairs", type=int, help="of every row; left out: as many as each row is worth, 7 of most")
 parser.add_argument("--threads", type=int, default=os.cpu_count())
+parser.add_argument("--no-networks", action="store_true")
 parser.add_argument("--no-methods", action="store_true")
+parser.add_argument("--no-memory", action="store_true")
 options = parser.parse_args()
+os.environ["OMP_NUM_THREADS"] = os.environ["RAYON_NUM_THREADS"] = str(options.threads)
+
+import torch
+from safetensors.torch import save_file
+
+import alone
+import methods
+import networks
+
+HERE = os.path.dirname(os.path.abspath(__file__))
+# A small process's own memory does not count: only that of the command that it starts.
+PEAK = """import resource, subprocess, sys
+subprocess.run(sys.argv[1:], stdout=subprocess.DEVNULL, check=True)
+print(resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss)"""
+VGG16_OPERATIONS = 2 * 15.47e9
+GRADCAM = "Grad-CAM from nothing to a PNG, squeezenet1_0"
+SCRIPT = "script, squeezenet1_0"
+
+
+def built():
+    """Our side of the comparisons and gradscope itself, by name."""
+    command = ["cargo", "bench", "--no-run", "--bench", "ours", "--message-format=json"]
+    messages = subprocess.run(command, cwd=HERE, stdout=subprocess.PIPE, text=True, check=True).stdout.splitlines()
+    return {m["target"]["name"]: m["executable"] for m in map(json.loads, messages) if m.get("executable")}
+
+
 torch.set_num_threads(options.threads)
-folder = tempfile.mkdtemp()
-environment = dict(os.environ, RAYON_NUM_THREADS=str(options.threads))
-command = ["cargo", "bench", "-q", "--bench", "ours"]
-ours = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, env=environment)
+scratch = tempfile.TemporaryDirectory()
+folder = scratch.name
+programs = built()
+ours = subprocess.Popen([programs["ours"]], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
+
+
+def line(*words):
+    return "\t".join(map(str, words)) + "\n"
 
 
 def ask(*words):
     """Times of our side."""
-    print(*words, file=ours.stdin, flush=True)
-    answer = ours.stdout.readline().split()
+    ours.stdin.write(line(*words))
+    ours.stdin.flush()
+    answer = ours.stdout.readline()
     if not answer:
         sys.exit("our side ended: " + " ".join(map(str, words)))
-    return [float(t) for t in answer[:-1]]
+    return [float(t) for t in answer.split()]
 
 
 def timed(call, runs):
@@ -55,27 +83,48 @@ def timed(call, runs):
     return times
 
 
-def pairs(our, theirs, runs):
+def pairs(our, theirs, runs, count=7):
     """The ratio of each pair, and the medians in seconds."""
-    theirs()
+    our(1)
+    theirs(1)
     rows = []
-    for _ in range(options.pairs):
-        rows.append((statistics.median(our(runs)), statistics.median(timed(theirs, runs))))
+    for _ in range(options.pairs or count):
+        rows.append((statistics.median(our(runs)), statistics.median(theirs(runs))))
     ratios = sorted(t / o for o, t in rows)
     return ratios, statistics.median(o for o, _ in rows), statistics.median(t for _, t in rows)
 
 
-def show(name, peer, result):
+def peak(*command, question=""):
+    """The most memory that a command held, in MiB."""
+    command = [sys.executable, "-c", PEAK, *map(str, command)]
+    run = subprocess.run(command, input=question, stdout=subprocess.PIPE, text=True, check=True)
+    return int(run.stdout) / (1024 if sys.platform == "linux" else 1 << 20)
+
+
+def memory(question, *peer):
+    """Our peak for a question, and that of the peer alone."""
+    if not options.no_memory:
+        return peak(programs["ours"], question=question), peak(sys.executable, os.path.join(HERE, "alone.py"), *peer)
+
+
+def head(first):
+    print(f"\n| {first} | peer | ours | peer's | ratio | spread | memory | peer's | part |")
+    print("|---|---|---|---|---|---|---|---|---|", flush=True)
+
+
+def show(name, peer, result, held):
+    """A line of a table; gives the ratio."""
     ratios, our, their = result
+    held = f"{held[0]:.0f} MiB | {held[1]:.0f} MiB | {held[0] / held[1]:.2f}" if held else " | | "
     print(f"| {name} | {peer} | {our * 1000:.1f} ms | {their * 1000:.1f} ms | **{statistics.median(ratios):.2f}** | "
-          f"{ratios[0]:.2f}–{ratios[-1]:.2f} |", flush=True)
+          f"{ratios[0]:.2f}–{ratios[-1]:.2f} | {held} |", flush=True)
     return statistics.median(ratios)
 
 
 def better_layout(network, x, back):
     """PyTorch's faster layout as a call, and its name."""
     calls = {}
-    for name, layout in (("NCHW", torch.contiguous_format), ("NHWC", torch.channels_last)):
+    for name, layout in methods.LAYOUTS.items():
         net = network.to(memory_format=layout)
         calls[name] = networks.call(networks.copied(net), x.to(memory_format=layout), back)
     times = {}
@@ -86,16 +135,26 @@ def better_layout(network, x, back):
     return best, calls[best]
 
 
+def exported(network, x):
+    """The network as an ONNX file."""
+    path = os.path.join(folder, "network.onnx")
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        torch.onnx.export(network.to(memory_format=torch.contiguous_format), x, path, dynamo=False, input_names=["x"])
+    return path
+
+
 def network_rows():
-    ratios = {}
-    print("| network, batch | peer | ours | peer's | ratio | spread |\n|---|---|---|---|---|---|", flush=True)
+    ratios, vgg16 = {}, []
     for name, size, batches in networks.ROWS:
         chosen = [b for b in batches if options.only in f"{name} {b}"]
         if not chosen:
             continue
+        if not ratios:
+            head("network, batch")
         torch.manual_seed(0)
         network = networks.build(name)
-        weights = os.path.join(folder, name + ".safetensors")
+        weights = os.path.join(folder, name + "_random.safetensors")
         save_file({k: v.contiguous() for k, v in network.state_dict().items() if "num_batches" not in k}, weights)
         text = "x".join(map(str, size))
         for batch in chosen:
@@ -103,21 +162,109 @@ def network_rows():
             runs = max(2, min(20, int(networks.budget(name) / batch)))
             for way, back in (("forward", False), ("gradient", True)):
                 our = lambda runs: ask(way, name, weights, text, batch, runs)
+                question = line(way, name, weights, text, batch, 1)
                 layout, call = better_layout(network, x, back)
-                row = show(f"{name}, {batch}, {way}", f"PyTorch {layout}", pairs(our, call, runs))
+                result = pairs(our, lambda runs: timed(call, runs), runs)
+                held = memory(question, "network", name, batch, way, layout)
+                row = show(f"{name}, {batch}, {way}", f"PyTorch {layout}", result, held)
                 ratios.setdefault("PyTorch", []).append(row)
                 if not back:
-                    session = networks.onnx(network, x, folder, options.threads)
-                    row = show(f"{name}, {batch}, {way}", "onnxruntime", pairs(our, session, runs))
+                    file = exported(network, x)
+                    session = alone.onnx(file, x.numpy())
+                    result = pairs(our, lambda runs: timed(session, runs), runs)
+                    held = memory(question, "onnx", file, f"{batch}x{text}")
+                    row = show(f"{name}, {batch}, {way}", "onnxruntime", result, held)
                     ratios.setdefault("onnxruntime", []).append(row)
+                    if name == "vgg16":
+                        vgg16.append(VGG16_OPERATIONS * batch / result[1])
         os.remove(weights)
     for peer, row in ratios.items():
         print(f"\n{peer}: least {min(row):.2f}, geometric mean {statistics.geometric_mean(row):.2f}", flush=True)
+    if vgg16:
+        most = sgemm()
+        print(f"\nOur VGG-16 forward does {max(vgg16) / 1e9:.0f} GFLOP/s by the count of direct sums, "
+              f"{100 * max(vgg16) / most:.0f} % of the {most / 1e9:.0f} of PyTorch's sgemm at 2048.", flush=True)
 
 
-network_rows()
+def sgemm():
+    """Operations a second of a large product of matrices, the best of several."""
+    a, b = torch.rand(2, 2048, 2048)
+    return 2 * 2048 ** 3 / min(timed(lambda: torch.mm(a, b), 10))
+
+
+def fastest(row):
+    """The choice with which the peer is fastest, one axis after the other."""
+    times = {}
+
+    def seconds(choice):
+        if choice not in times:
+            call = row.peer(*choice)
+            times[choice] = min(timed(lambda: call(True), 2))
+        return times[choice]
+
+    best = tuple(axis[0] for axis in row.axes)
+    for i in reversed(range(len(best))):
+        best = min((best[:i] + (value,) + best[i + 1:] for value in row.axes[i]), key=seconds)
+    return best
+
+
+def method_row(row):
+    weights = methods.weights(row.model, folder)
+    about, how = (row.model, weights, "x".join(map(str, row.size))), (row.data, row.plugin, *row.settings)
+    choice = fastest(row)
+    call = row.peer(*choice)
+    our = lambda runs: ask("method", *about, runs, *how)
+    result = pairs(our, lambda runs: timed(lambda: call(False), runs), row.runs, row.pairs)
+    held = memory(line("method", *about, 1, *how), "method", row.name, *choice)
+    show(row.name, " ".join(map(str, (row.library, *choice))).strip(), result, held)
+
+
+def gradcam_row():
+    """From nothing to a picture on the disk, whole processes."""
+    weights = methods.weights("squeezenet1_0", folder)
+    picture = methods.shared("data", "photos", "dog_cat_both.png") or noise()
+    our = [programs["gradscope"], "run", "gradcam", "-m", "squeezenet1_0", "-w", weights, "-i", picture, "-t", "243",
+           "--set", "layer=features.12", "--out", os.path.join(folder, "gradcam")]
+    peer = [sys.executable, os.path.join(HERE, "gradcam_peer.py"), weights, picture, "243", os.path.join(folder, "gradcam.png")]
+    process = lambda command: lambda runs: timed(lambda: subprocess.run(command, check=True, capture_output=True), runs)
+    result = pairs(process(our), process(peer), 1)
+    held = None if options.no_memory else (peak(*our), peak(*peer))
+    show(GRADCAM, "pytorch-grad-cam", result, held)
+
+
+def noise():
+    from PIL import Image
+
+    path = os.path.join(folder, "noise.png")
+    Image.effect_noise((256, 256), 80).convert("RGB").save(path)
+    return path
+
+
+def script_row():
+    """A loop in a script beside the same loop in Rust."""
+    about = ("squeezenet1_0", methods.weights("squeezenet1_0", folder), "3x224x224")
+    script = lambda runs: ask("method", *about, runs, "-", os.path.join(HERE, "loop.rhai"))
+    ratios, slow, fast = pairs(script, lambda runs: ask("loop", *about, runs), 1)
+    parts = sorted(1 / ratio for ratio in ratios)
+    print(f"\nA loop of 50 gradients of SqueezeNet takes {slow:.2f} s in a script, {fast:.2f} s in Rust: "
+          f"{statistics.median(parts):.3f} times as long ({parts[0]:.3f}–{parts[-1]:.3f}).", flush=True)
+
+
+def method_rows():
+    rows = methods.rows(options.only)
+    if rows or options.only in GRADCAM:
+        head("method")
+    if options.only in GRADCAM:
+        gradcam_row()
+    for row in rows:
+        method_row(row)
+    if not methods.SHARED:
+        print("\nRows on data sets are left out; they need GRADSCOPE_SHARED.", flush=True)
+    if options.only in SCRIPT:
+        script_row()
+
+
+if not options.no_networks:
+    network_rows()
 if not options.no_methods:
-    print("\n| method | peer | ours | peer's | ratio | spread |\n|---|---|---|---|---|---|", flush=True)
-    for row in methods.rows(folder, options.only):
-        our = lambda runs: ask("method", row.model, row.weights, row.size, runs, row.plugin, *row.settings)
-        show(row.name, row.peer, pairs(our, row.call, row.runs))
+    method_rows()

@@ -6,7 +6,7 @@ mod random;
 
 use candle_core::{DType, Device, Tensor};
 use gradscope::backward::Walk;
-use gradscope::graph::{Builder, Graph, NodeId, Trace, op};
+use gradscope::graph::{Builder, Cover, Graph, NodeId, Trace, op};
 use gradscope::kernel::{Conv2d, Pool2d, Window};
 use random::{Random, numbers};
 use std::sync::Arc;
@@ -92,7 +92,11 @@ impl Draw {
 }
 
 fn network(seed: u64) -> Arc<Graph> {
-    let mut d = Draw { random: Random(seed), builder: Builder::new(&[3, 12, 13]), maps: vec![0] };
+    network_for(seed, [12, 13])
+}
+
+fn network_for(seed: u64, [h, w]: [usize; 2]) -> Arc<Graph> {
+    let mut d = Draw { random: Random(seed), builder: Builder::new(&[3, h, w]), maps: vec![0] };
     if d.below(2) == 0 {
         let normalize = op::Normalize { mean: vec![0.4, 0.5, 0.6], std: vec![0.2, 0.3, 0.25] };
         let id = d.add(normalize, &[0]);
@@ -209,4 +213,26 @@ fn changed_weights_give_changed_values() {
     let plain = changed.forward_with(&x, &mut |_, y| Ok(y)).unwrap().logits().unwrap();
     assert_same("with other weights", &after, &plain);
     assert!(difference(&after, &before) > 1e-2);
+}
+
+#[test]
+fn covered_windows_give_what_whole_runs_give() {
+    for seed in 0..40 {
+        for size in [[12, 13], [41, 38]] {
+            let graph = network_for(seed * 31 + 5, size);
+            let mut r = Random(seed);
+            let x = r.tensor(&[1, 3, size[0], size[1]]).to_dtype(DType::F32).unwrap();
+            let fill = r.tensor(&[1, 3, size[0], size[1]]).to_dtype(DType::F32).unwrap();
+            let trace = graph.forward(&x).unwrap();
+            let window = |r: &mut Random| {
+                let (height, width) = (r.between(1, 6), r.between(1, 6));
+                let (top, left) = (r.between(0, size[0] - height), r.between(0, size[1] - width));
+                Cover { top, left, height, width }
+            };
+            let windows: Vec<_> = (0..r.between(1, 7)).map(|_| window(&mut r)).collect();
+            let ours = trace.covered(&windows, &fill, &|_| Ok(())).unwrap();
+            let whole = trace.covered_plainly(&windows, &fill, &|_| Ok(())).unwrap();
+            assert_same(&format!("{seed}, {size:?}, {windows:?}"), &ours, &whole);
+        }
+    }
 }

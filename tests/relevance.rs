@@ -30,7 +30,7 @@ fn drawn(graph: &Graph, biases: bool) -> Arc<Graph> {
         (p.name, t)
     };
     let weights: BTreeMap<_, _> = graph.parameters().into_iter().map(weight).collect();
-    Arc::new(graph.with_weights(weights).unwrap().folded().unwrap())
+    graph.with_weights(weights).unwrap().folded().unwrap()
 }
 
 fn resnet50(biases: bool) -> Arc<Graph> {

@@ -196,7 +196,7 @@ fn folding_batch_norms_changes_no_value_and_no_gradient() {
         (p.name.clone(), if p.name.ends_with("running_var") { (t.sqr().unwrap() + 0.5).unwrap() } else { t })
     };
     let graph = Arc::new(graph.with_weights(graph.parameters().into_iter().map(weight).collect()).unwrap());
-    let folded = Arc::new(graph.folded().unwrap());
+    let folded = graph.folded().unwrap();
     assert!(folded.nodes.iter().all(|n| n.op.kind() != "batch_norm"));
     let (before, after) = (trace(&graph), trace(&folded));
     for name in ["bn1", "relu1", "bn2", "fc"] {
@@ -221,7 +221,7 @@ fn folding_leaves_a_layer_alone_whose_value_is_the_class_scores() {
     let mut r = Random(9);
     let weight = |p: gradscope::graph::Parameter| (p.name.clone(), (r.tensor(&p.shape) + 1.5).unwrap());
     let graph = Arc::new(graph.with_weights(graph.parameters().into_iter().map(weight).collect()).unwrap());
-    let folded = Arc::new(graph.folded().unwrap());
+    let folded = graph.folded().unwrap();
     let (before, after) = (trace(&graph), trace(&folded));
     assert_close("class scores", &after.logits().unwrap(), &before.logits().unwrap(), 1e-12);
     assert_close("bn", after.get("bn").unwrap(), before.get("bn").unwrap(), 1e-12);

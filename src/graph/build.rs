@@ -1,5 +1,6 @@
 //! Building a graph node by node.
 
+use super::made::Made;
 use super::node::{Graph, Node, NodeId};
 use super::op::{Input, Op};
 use super::plan::Plans;
@@ -79,7 +80,7 @@ impl Builder {
             id
         };
         let logits = self.logits.map_or_else(before_softmax, |id| place[id]);
-        Ok(Graph { nodes, output, logits, plans: Plans::default() })
+        Ok(Graph { nodes, output, logits, plans: Plans::default(), made: Made::default() })
     }
 }
 

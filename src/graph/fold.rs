@@ -13,7 +13,15 @@ impl Graph {
     ///
     /// Rules that look at weights then see those that the network in truth computes with. A layer whose own value is
     /// the class scores is left as it is. Errors when no weights are loaded.
-    pub fn folded(&self) -> Result<Self> {
+    pub fn folded(&self) -> Result<Arc<Self>> {
+        if let Some(folded) = self.made.folded.get() {
+            return Ok(folded.clone());
+        }
+        let folded = Arc::new(self.fold_all()?);
+        Ok(self.made.folded.get_or_init(|| folded).clone())
+    }
+
+    fn fold_all(&self) -> Result<Self> {
         let mut graph = self.clone();
         for norm in 0..graph.nodes.len() {
             if let Some(layer) = graph.layer_before(norm) {

@@ -10,11 +10,14 @@ mod node;
 mod account;
 mod trace;
 mod edit;
+mod covered;
 mod fold;
+mod made;
 mod plan;
 
 pub use account::Account;
 pub use build::Builder;
+pub use covered::Cover;
 pub use edit::Edit;
 pub use node::{Graph, Node, NodeId, Parameter};
 pub use plan::Run;

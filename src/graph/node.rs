@@ -1,5 +1,6 @@
 //! The graph and its nodes.
 
+use super::made::Made;
 use super::op::Op;
 use super::plan::Plans;
 use anyhow::{Context, Result, bail, ensure};
@@ -47,6 +48,8 @@ pub struct Graph {
     pub logits: NodeId,
     /// How it runs on inputs of some sizes; a changed graph starts without.
     pub(super) plans: Plans,
+    /// What its weights were made into.
+    pub(super) made: Made,
 }
 
 impl Node {

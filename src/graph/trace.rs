@@ -137,6 +137,11 @@ impl Trace {
         }
     }
 
+    /// Whether all its convolutions were summed directly.
+    pub fn is_exact(&self) -> bool {
+        self.fused().is_none_or(Run::is_exact)
+    }
+
     /// Bytes that its values hold.
     pub fn bytes(&self) -> usize {
         match &self.values {

@@ -1,24 +1,42 @@
 //! The engine behind tensors: f32 convolutions, channels-last inside and channels first outside.
 
-use super::access::{read, tensor, with};
+use super::access::{read, tensor};
 use super::conv::Conv2d;
+use super::filters::{Way, filter};
 use anyhow::{Result, ensure};
 use candle_core::Tensor;
 use gradscope_engine::{
     Epilogue, Filter, Map, MapMut, Sizes, Slide, WeightGradient, to_channels_first, to_channels_last,
 };
+use std::cell::Cell;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 static EXACT: AtomicBool = AtomicBool::new(true);
+
+thread_local! {
+    static HERE: Cell<bool> = const { Cell::new(false) };
+}
 
 /// Sums 3x3 convolutions directly (`true`, as at first), or by Winograd's transforms, which are faster and round more.
 pub fn set_exact(exact: bool) {
     EXACT.store(exact, Ordering::Relaxed);
 }
 
-/// Whether 3x3 convolutions are summed directly.
+/// Whether 3x3 convolutions that this thread asks for are summed directly.
 pub fn exact() -> bool {
-    EXACT.load(Ordering::Relaxed)
+    EXACT.load(Ordering::Relaxed) || HERE.get()
+}
+
+/// Calls `f`; where `exact` is said, convolutions that it asks for on this thread are summed directly.
+pub fn exactly<O>(exact: bool, f: impl FnOnce() -> O) -> O {
+    struct Back(bool);
+    impl Drop for Back {
+        fn drop(&mut self) {
+            HERE.set(self.0);
+        }
+    }
+    let _back = Back(HERE.replace(exact || HERE.get()));
+    f()
 }
 
 /// What the engine calls a convolution of `x`, `(N, C, H, W)`, with a weight of this shape.
@@ -37,7 +55,7 @@ pub fn sizes(x: &[usize], weight: &[usize], conv: &Conv2d) -> Result<(Sizes, Sli
 
 pub(super) fn forward(x: &Tensor, w: &Tensor, b: Option<&Tensor>, conv: &Conv2d) -> Result<Tensor> {
     let (sizes, slide) = sizes(x.dims(), w.dims(), conv)?;
-    let filter = with::<f32, _>(w, |w| Filter::forward(w, sizes, slide, exact()))?;
+    let filter = filter(w, Way::Forward, sizes, slide)?;
     let bias = b.map(|b| b.to_vec1::<f32>()).transpose()?;
     ensure!(
         bias.as_ref().is_none_or(|b| b.len() == sizes.output),
@@ -52,7 +70,7 @@ pub(super) fn forward(x: &Tensor, w: &Tensor, b: Option<&Tensor>, conv: &Conv2d)
 pub(super) fn input_vjp(dy: &Tensor, w: &Tensor, input: &[usize], conv: &Conv2d) -> Result<Tensor> {
     let (sizes, slide) = sizes(input, w.dims(), conv)?;
     check_gradient(dy, input[0], sizes)?;
-    let filter = with::<f32, _>(w, |w| Filter::backward(w, sizes, slide, exact()))?;
+    let filter = filter(w, Way::Backward, sizes, slide)?;
     apply(dy, &filter, [input[0], input[1], input[2], input[3]], Epilogue::default())
 }
 

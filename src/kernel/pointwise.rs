@@ -52,6 +52,11 @@ pub fn zip(
     }
 }
 
+/// `a · b`, number by number; both have the same shape.
+pub fn mul(a: &Tensor, b: &Tensor) -> Result<Tensor> {
+    zip(a, b, |a, b| a * b, |a, b| a * b)
+}
+
 /// `scale[c] · x + shift[c]` for each channel `c` of `(N, C, …)`.
 pub fn channel_affine(x: &Tensor, scale: &Tensor, shift: &Tensor) -> Result<Tensor> {
     by_type!(x, affine(x, scale, shift))

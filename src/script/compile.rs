@@ -5,6 +5,7 @@ use super::folders::Source;
 use super::message::Report;
 use super::method::Method;
 use super::report::{Libraries, Texts, raise};
+use crate::kernel;
 use anyhow::{Error, Result, anyhow, bail};
 use rhai::{AST, CallFnOptions, Dynamic, Engine, EvalAltResult, FuncArgs, Map, Scope};
 use std::cell::Cell;
@@ -58,7 +59,8 @@ pub(super) fn call(
     args: impl FuncArgs,
 ) -> Result<Dynamic, Box<EvalAltResult>> {
     let options = CallFnOptions::new().eval_ast(true).rewind_scope(true);
-    engine.call_fn_with_options::<Dynamic>(options, &mut Scope::new(), &method.ast, function, args)
+    let call = || engine.call_fn_with_options::<Dynamic>(options, &mut Scope::new(), &method.ast, function, args);
+    kernel::exactly(method.exact, call)
 }
 
 /// An error of a script as people read it.

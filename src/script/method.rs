@@ -23,6 +23,8 @@ pub struct Method {
     pub stepped: bool,
     /// Whether one run answers for a whole batch, each row by itself.
     pub batched: bool,
+    /// Whether convolutions are summed directly also where Winograd's transforms would be faster: it magnifies rounding.
+    pub exact: bool,
     /// The text that was compiled, and where it came from.
     pub source: Arc<Source>,
     pub(super) ast: Arc<AST>,
@@ -36,10 +38,13 @@ impl Method {
         let group =
             plugin.remove("group").and_then(|g| g.into_string().ok()).context("PLUGIN needs a `group`, a text")?;
         let params = plugin.remove("params").map_or(Ok(vec![]), |p| params(p.try_cast::<Array>()))?;
-        let batched = plugin.remove("batched").map_or(Ok(false), |b| b.as_bool());
-        let batched = batched.map_err(|other| anyhow!("PLUGIN's `batched` is true or false, got {other}"))?;
+        let mut switch = |name: &str| {
+            let value = plugin.remove(name).map_or(Ok(false), |b| b.as_bool());
+            value.map_err(|other| anyhow!("PLUGIN's `{name}` is true or false, got {other}"))
+        };
+        let (batched, exact) = (switch("batched")?, switch("exact")?);
         if let Some(wrong) = plugin.keys().next() {
-            bail!("PLUGIN has no field \"{wrong}\"; known are group, params, batched");
+            bail!("PLUGIN has no field \"{wrong}\"; known are group, params, batched, exact");
         }
         let stepped = form(&ast)?;
         let doc = ast.doc().lines().map(|l| l.trim_start_matches("//!").trim()).collect::<Vec<_>>().join("\n");
@@ -50,6 +55,7 @@ impl Method {
             params,
             stepped,
             batched,
+            exact,
             source: Arc::new(source),
             ast: Arc::new(ast),
             libraries,

@@ -12,6 +12,7 @@ use crate::simd::{Simd, Task, run_with};
 use crate::team;
 use crate::tile::{Epilogue, Exit};
 use crate::winograd::Winograd;
+use std::sync::Arc;
 
 /// How a convolution slides.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -53,7 +54,7 @@ pub struct Filter {
 #[derive(Debug)]
 enum Way {
     /// Patches times weights; one part, or one for each phase of a stride on the way back.
-    Patches(Vec<(Patches, Packed)>, usize),
+    Patches(Vec<(Patches, Arc<Packed>)>, usize),
     Winograd(Winograd),
     Depthwise(Depthwise),
     Narrow(Narrow),
@@ -153,6 +154,28 @@ impl Filter {
         }
     }
 
+    /// The same weights, shared, for maps of another size and with so much less padding. For filters on the way forward.
+    ///
+    /// # Panics
+    /// Where channels differ.
+    pub fn fitted(&self, sizes: Sizes, less: (usize, usize)) -> Self {
+        let Sizes { input, output, from, to } = sizes;
+        assert!((input, output) == (self.from.0, self.to.0), "a filter of other channels than {sizes:?}");
+        let fit = |p: &Patches| p.fitted((less.0 as isize, less.1 as isize), to);
+        let way = match &self.way {
+            Way::Patches(parts, groups) => {
+                Way::Patches(parts.iter().map(|(p, w)| (fit(p), w.clone())).collect(), *groups)
+            }
+            Way::Winograd(winograd) => Way::Winograd(winograd.fitted(from, to, less)),
+            Way::Depthwise(d) => {
+                Way::Depthwise(Depthwise { parts: d.parts.iter().map(|(p, w)| (fit(p), w.clone())).collect() })
+            }
+            Way::Narrow(narrow) => Way::Narrow(narrow.fitted(fit)),
+            Way::Direct(d) => Way::Direct(Direct { parts: d.parts.iter().map(|(p, w)| (fit(p), w.clone())).collect() }),
+        };
+        Self { way, from: (input, from), to: (output, to) }
+    }
+
     /// Whether sums are taken by Winograd's transforms, which round more than direct ones.
     pub fn is_winograd(&self) -> bool {
         matches!(self.way, Way::Winograd(_))
@@ -229,7 +252,7 @@ fn ready<'a>(
     }
     let parts = parts.map(|(taps, patches)| {
         let of = |g: usize, k: usize, o: usize| weight(g, taps[k / s.c].0, taps[k / s.c].1, k % s.c, o);
-        let weights = Packed::new(s.groups, patches.len(), s.o, of);
+        let weights = Arc::new(Packed::new(s.groups, patches.len(), s.o, of));
         (patches, weights)
     });
     let parts: Vec<_> = parts.collect();

@@ -8,6 +8,7 @@ use crate::patches::{Patches, Run, copy, zero};
 use crate::simd::{Simd, Task, run_with};
 use crate::team;
 use crate::tile::{Epilogue, Exit, finish, with_rows};
+use std::sync::Arc;
 
 /// Weights that stay near while a band of rows is computed.
 const WEIGHTS: usize = 1 << 16;
@@ -17,7 +18,7 @@ const BAND: usize = 1 << 15;
 /// Weights of such a convolution by phase.
 #[derive(Debug)]
 pub(crate) struct Direct {
-    pub parts: Vec<(Patches, Packed)>,
+    pub parts: Vec<(Patches, Arc<Packed>)>,
 }
 
 /// The taps' reach: rows and columns before and behind a pixel's own.

@@ -18,6 +18,7 @@ mod narrow;
 mod direct;
 mod winograd;
 mod layout;
+mod crop;
 mod conv;
 mod weights;
 mod pool;
@@ -27,6 +28,7 @@ mod linear;
 
 pub use buffer::Buffer;
 pub use conv::{Filter, Sizes, Slide};
+pub use crop::crop;
 pub use layout::{to_channels_first, to_channels_last, to_channels_last_scaled};
 pub use linear::{linear, linear_vjp};
 pub use map::{Map, MapMut};

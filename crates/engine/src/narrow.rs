@@ -7,6 +7,7 @@ use crate::patches::Patches;
 use crate::simd::{self, Simd, Task};
 use crate::team;
 use crate::tile::{Epilogue, Exit, finish};
+use std::sync::Arc;
 
 /// Channels given at most.
 pub(crate) const MOST: usize = 4;
@@ -14,7 +15,7 @@ pub(crate) const MOST: usize = 4;
 /// Weights of such a convolution: for each phase, a row of a patch's length for each channel given.
 #[derive(Debug)]
 pub(crate) struct Narrow {
-    parts: Vec<(Patches, Buffer)>,
+    parts: Vec<(Patches, Arc<Buffer>)>,
     o: usize,
 }
 
@@ -41,7 +42,7 @@ impl Narrow {
             let k = patches.len();
             let mut rows = Buffer::zeros(k * o);
             rows.numbers_mut()[..k * o].iter_mut().enumerate().for_each(|(i, v)| *v = of(i % k, i / k));
-            (patches, rows)
+            (patches, Arc::new(rows))
         };
         Self { parts: parts.map(pack).collect(), o }
     }
@@ -49,6 +50,11 @@ impl Narrow {
     /// The parts of another one too.
     pub fn extend(&mut self, other: Self) {
         self.parts.extend(other.parts);
+    }
+
+    /// The same weights for other patches.
+    pub fn fitted(&self, fit: impl Fn(&Patches) -> Patches) -> Self {
+        Self { parts: self.parts.iter().map(|(p, w)| (fit(p), w.clone())).collect(), o: self.o }
     }
 
     pub fn bytes(&self) -> usize {
@@ -69,7 +75,7 @@ impl Narrow {
 struct Rows<'a> {
     x: &'a Map<'a>,
     y: &'a MapMut<'a>,
-    parts: &'a [(&'a Patches, &'a Buffer, Vec<Segment>)],
+    parts: &'a [(&'a Patches, &'a Arc<Buffer>, Vec<Segment>)],
     o: usize,
     /// Rows of a picture, of the part that has most.
     rows: usize,

@@ -35,6 +35,12 @@ pub(crate) struct Patches {
 }
 
 impl Patches {
+    /// The same taps with so much less padding, for outputs of this size.
+    pub fn fitted(&self, less: (isize, isize), to: (usize, usize)) -> Self {
+        let moved = |r: &Run| Run { dy: r.dy + less.0, dx: r.dx + less.1, taps: r.taps };
+        Self { runs: self.runs.iter().map(moved).collect(), grid: to, out: to, ..self.clone() }
+    }
+
     /// Numbers of a patch.
     pub fn len(&self) -> usize {
         self.taps() * self.c

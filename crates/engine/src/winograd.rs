@@ -8,6 +8,7 @@ use crate::patches::{CHUNK, STRIDE};
 use crate::simd::{Simd, Task, run_with};
 use crate::team;
 use crate::tile::{Epilogue, Exit, finish, multiply, with_rows};
+use std::sync::Arc;
 
 /// Output rows and columns of a tile are `size`, what it reads `size + 2`.
 #[derive(Debug)]
@@ -19,7 +20,7 @@ pub(crate) struct Winograd {
     from: (usize, usize),
     tiles: (usize, usize),
     /// One group for each of the tile's frequencies.
-    weights: Packed,
+    weights: Arc<Packed>,
 }
 
 /// The points at which F(4, 3) evaluates, beside 0 and infinity: ±2/3 and ±3/2. Their rounding is less than half of that
@@ -59,13 +60,25 @@ impl Winograd {
         let size = if to.0.min(to.1) >= 10 { 4 } else { 2 };
         let row = |i: usize| if size == 4 { G4[i] } else { G2[i] };
         let side = size + 2;
-        let weights = Packed::new(side * side, c, o, |f, c, o| {
+        let weights = Arc::new(Packed::new(side * side, c, o, |f, c, o| {
             let (g, h) = (row(f / side), row(f % side));
             let line = |y: usize| (0..3).map(|x| f64::from(of(y, x, c, o)) * h[x]).sum::<f64>();
             (0..3).map(|y| g[y] * line(y)).sum::<f64>() as f32
-        });
+        }));
         let tiles = (to.0.div_ceil(size), to.1.div_ceil(size));
         Self { size, c, o, padding, from, tiles, weights }
+    }
+
+    /// The same weights for maps of another size and with so much less padding.
+    pub fn fitted(&self, from: (usize, usize), to: (usize, usize), less: (usize, usize)) -> Self {
+        let tiles = (to.0.div_ceil(self.size), to.1.div_ceil(self.size));
+        Self {
+            padding: (self.padding.0 - less.0, self.padding.1 - less.1),
+            from,
+            tiles,
+            weights: self.weights.clone(),
+            ..*self
+        }
     }
 
     pub fn bytes(&self) -> usize {

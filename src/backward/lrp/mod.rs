@@ -139,7 +139,7 @@ fn shared_by_value(site: &Site, r: &Tensor, epsilon: f64, bias: Bias) -> Result<
         (_, own) => (site.y()?.clone(), own),
     };
     let s = divided(site, r, &y, Denominator { bias, epsilon })?;
-    (0..site.reads()).map(|i| Ok((site.x(i)? * site.vjp(&s, i)?)?)).collect()
+    (0..site.reads()).map(|i| kernel::mul(site.x(i)?, &site.vjp(&s, i)?)).collect()
 }
 
 fn proportional(site: &Site, r: &Tensor) -> Result<Tensor> {
@@ -174,7 +174,37 @@ struct Parts<'a> {
     b: Option<&'a Tensor>,
 }
 
-type Sign = fn(&Tensor) -> Result<Tensor>;
+/// What is taken of a weight or a bias.
+#[derive(Clone, Copy, Debug, PartialEq)]
+enum Half {
+    Plus,
+    Minus,
+    /// All of it, and its positive (or negative) part once more, times a factor.
+    MorePlus(f64),
+    MoreMinus(f64),
+}
+
+impl Half {
+    fn of(self, t: &Tensor) -> Result<Tensor> {
+        match self {
+            Self::Plus => plus(t),
+            Self::Minus => minus(t),
+            Self::MorePlus(factor) => Ok((t + (plus(t)? * factor)?)?),
+            Self::MoreMinus(factor) => Ok((t + (minus(t)? * factor)?)?),
+        }
+    }
+
+    /// That of a site's weight, made once.
+    fn weight(self, site: &Site) -> Result<Tensor> {
+        let (name, number) = match self {
+            Self::Plus => ("plus", 0.0),
+            Self::Minus => ("minus", 0.0),
+            Self::MorePlus(factor) => ("more plus", factor),
+            Self::MoreMinus(factor) => ("more minus", factor),
+        };
+        site.weight(name, number, |w| self.of(w))
+    }
+}
 
 impl<'a> Parts<'a> {
     fn new(site: &'a Site) -> Result<Self> {
@@ -192,38 +222,38 @@ impl<'a> Parts<'a> {
         }
     }
 
-    /// What adds up to a value of one sign: `x⁺ w⁺ + x⁻ w⁻`, or `x⁺ w⁻ + x⁻ w⁺`, with weights of a sign made by
-    /// `same` and of the other by `other`.
-    fn terms(
-        &self,
-        same: impl Fn(&Tensor) -> Result<Tensor>,
-        other: impl Fn(&Tensor) -> Result<Tensor>,
-    ) -> Result<[Term; 2]> {
-        Ok([(plus(self.x)?, same(self.w)?), (minus(self.x)?, other(self.w)?)])
+    /// What adds up to a value of one sign: `x⁺ w⁺ + x⁻ w⁻`, or `x⁺ w⁻ + x⁻ w⁺`, with weights of the half `same` for
+    /// what is positive and of the half `other` for the rest, if there is any.
+    fn terms(&self, same: Half, other: Half) -> Result<Vec<Term>> {
+        if kernel::is_nonnegative(self.x)? {
+            return Ok(vec![(self.x.clone(), same.weight(self.site)?)]);
+        }
+        Ok(vec![(plus(self.x)?, same.weight(self.site)?), (minus(self.x)?, other.weight(self.site)?)])
     }
 
     fn alpha_beta(&self, r: &Tensor, alpha: f64, beta: f64, bias: Bias) -> Result<Tensor> {
-        let half = |weight: f64, same: Sign, other: Sign| {
-            let bias = self.bias(bias, same)?;
+        let half = |weight: f64, same: Half, other: Half| {
+            let bias = self.bias(bias, |b| same.of(b))?;
             let of = Denominator { bias: bias.as_ref(), epsilon: STABILIZER };
-            share(self.site, &(r * weight)?, &self.terms(same, other)?, of)
+            let r = if weight == 1.0 { r.clone() } else { (r * weight)? };
+            share(self.site, &r, &self.terms(same, other)?, of)
         };
-        let positive = half(alpha, plus, minus)?;
-        if beta == 0.0 { Ok(positive) } else { Ok((positive + half(-beta, minus, plus)?)?) }
+        let positive = half(alpha, Half::Plus, Half::Minus)?;
+        if beta == 0.0 { Ok(positive) } else { Ok((positive + half(-beta, Half::Minus, Half::Plus)?)?) }
     }
 
     fn gamma(&self, r: &Tensor, gamma: f64, bias: Bias) -> Result<Tensor> {
-        let more = |sign: Sign| move |t: &Tensor| -> Result<Tensor> { Ok((t + (sign(t)? * gamma)?)?) };
         let y = self.site.y()?;
-        let half = |same: Sign, other: Sign, place: Tensor| {
-            let bias = self.bias(bias, more(same))?;
+        let half = |same: Half, other: Half, place: Tensor| {
+            let bias = self.bias(bias, |b| same.of(b))?;
             let of = Denominator { bias: bias.as_ref(), epsilon: STABILIZER };
-            share(self.site, &(r * place.to_dtype(r.dtype())?)?, &self.terms(more(same), more(other))?, of)
+            share(self.site, &(r * place.to_dtype(r.dtype())?)?, &self.terms(same, other)?, of)
         };
+        let (more, less) = (Half::MorePlus(gamma), Half::MoreMinus(gamma));
         let missing = kernel::sum(&(r * y.eq(0.0)?.to_dtype(r.dtype())?)?)?;
         self.site.keep_back(Account { missing, ..Account::default() });
-        let positive = half(plus, minus, y.gt(0.0)?)?;
-        Ok((positive + half(minus, plus, y.lt(0.0)?)?)?)
+        let positive = half(more, less, y.gt(0.0)?)?;
+        Ok((positive + half(less, more, y.lt(0.0)?)?)?)
     }
 
     fn zbox(&self, r: &Tensor, low: &Tensor, high: &Tensor) -> Result<Tensor> {

@@ -1,8 +1,7 @@
 //! The one formula of LRP: relevance shared by what each input adds to a value.
 
 use crate::graph::{Account, Site};
-use crate::kernel;
-use crate::tensor::stabilize;
+use crate::kernel::{self, Shares};
 use anyhow::Result;
 use candle_core::Tensor;
 
@@ -48,7 +47,7 @@ pub fn share(site: &Site, r: &Tensor, terms: &[Term], of: Denominator) -> Result
     let s = divided(site, r, &z, of)?;
     let mut relevance = None;
     for (x, w) in counted {
-        let part = (x * site.node().op.vjp(site, std::slice::from_ref(w), &s, 0)?)?;
+        let part = kernel::mul(x, &site.node().op.vjp(site, std::slice::from_ref(w), &s, 0)?)?;
         relevance = Some(match relevance {
             Some(before) => (before + part)?,
             None => part,
@@ -59,9 +58,7 @@ pub fn share(site: &Site, r: &Tensor, terms: &[Term], of: Denominator) -> Result
 
 /// `r / (z + ε sign z)`, with what bias and stabiliser keep back noted at the site.
 pub fn divided(site: &Site, r: &Tensor, z: &Tensor, of: Denominator) -> Result<Tensor> {
-    let s = (r / stabilize(z, of.epsilon)?)?;
-    let bias = of.bias.map_or(Ok(0.0), |b| kernel::kept_by_bias(&s, b))?;
-    let (stabilizer, missing) = kernel::kept_by_stabilizer(&s, z, of.epsilon)?;
+    let Shares { s, bias, stabilizer, missing } = kernel::shares(r, z, of.bias, of.epsilon)?;
     site.keep_back(Account { bias, stabilizer, missing });
     Ok(s)
 }

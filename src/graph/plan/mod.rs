@@ -10,6 +10,8 @@ mod layout;
 mod room;
 mod run;
 mod back;
+mod span;
+mod local;
 
 pub use run::Run;
 

@@ -141,6 +141,11 @@ impl Run {
         [&[self.n], &self.plan.shapes[id][1..]].concat()
     }
 
+    /// Whether all its convolutions were summed directly.
+    pub(in crate::graph) fn is_exact(&self) -> bool {
+        self.plan.key.1
+    }
+
     /// Bytes that its values hold.
     pub(in crate::graph) fn bytes(&self) -> usize {
         self.rooms.iter().map(|r| size_of_val(r.numbers())).sum()

@@ -4,11 +4,11 @@ use super::fuse::{Draft, Drafts};
 use super::layout::Place;
 use crate::graph::node::{Graph, NodeId};
 use crate::graph::op::Form;
-use crate::kernel::{self, Conv2d, Pool2d};
+use crate::kernel::{self, Conv2d, Pool2d, Window};
 use anyhow::Result;
 use candle_core::{DType, Tensor};
 use gradscope_engine::{Filter, Pick, Pool, Sizes, Slide};
-use std::sync::OnceLock;
+use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 
 /// One step of a plan.
 #[derive(Debug)]
@@ -56,6 +56,8 @@ pub(super) struct Packed {
     exact: bool,
     pub forward: Filter,
     backward: OnceLock<Filter>,
+    /// The way forward for pieces of the map, by their size and that of what they give.
+    pieces: Mutex<Vec<(Sizes, Arc<Filter>)>>,
 }
 
 /// Windows of which the mean is taken.
@@ -71,7 +73,7 @@ impl Packed {
     fn new(weight: Tensor, x: &[usize], conv: &Conv2d, exact: bool) -> Result<Self> {
         let (sizes, slide) = kernel::sizes(x, weight.dims(), conv)?;
         let forward = kernel::with::<f32, _>(&weight, |w| Filter::forward(w, sizes, slide, exact))?;
-        Ok(Self { weight, sizes, slide, exact, forward, backward: OnceLock::new() })
+        Ok(Self { weight, sizes, slide, exact, forward, backward: OnceLock::new(), pieces: Mutex::default() })
     }
 
     /// The way back.
@@ -83,9 +85,34 @@ impl Packed {
         let filter = kernel::with::<f32, _>(&self.weight, pack)?;
         Ok(self.backward.get_or_init(|| filter))
     }
+
+    /// The way forward from maps of size `from` to those of size `to`, with this padding: none, or its own.
+    pub fn fitted(&self, from: (usize, usize), to: (usize, usize), padding: (usize, usize)) -> Arc<Filter> {
+        let sizes = Sizes { from, to, ..self.sizes };
+        let mut pieces = self.pieces.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some((_, filter)) = pieces.iter().find(|(s, _)| *s == sizes) {
+            return filter.clone();
+        }
+        let left = (self.slide.padding.0 - padding.0, self.slide.padding.1 - padding.1);
+        let filter = Arc::new(self.forward.fitted(sizes, left));
+        pieces.push((sizes, filter.clone()));
+        filter
+    }
+
+    /// Its windows along height and width.
+    pub fn windows(&self) -> (Window, Window) {
+        let Slide { kernel: k, stride: s, padding: p, dilation: d, .. } = self.slide;
+        (Window::new(k.0, s.0, p.0, d.0), Window::new(k.1, s.1, p.1, d.1))
+    }
 }
 
 impl Windows {
+    /// Whether all `to` of them have the same divisor: none hangs over the map or counts less at its border.
+    pub fn are_alike(&self, to: Place) -> bool {
+        let fits = |w: &Window, count: usize, size: usize| w.padding == 0 && (count - 1) * w.stride + w.kernel <= size;
+        fits(&self.windows.h, to.h, self.size.0) && fits(&self.windows.w, to.w, self.size.1)
+    }
+
     /// What the sum of window `(i, j)` is divided by.
     pub fn divisor(&self, i: usize, j: usize) -> f32 {
         kernel::divisor(&self.windows, self.size, (i, j), self.include_pad) as f32

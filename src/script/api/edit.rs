@@ -1,4 +1,5 @@
-//! `forward(model, x, #{ edits: [["features.12", |a| a * mask]] })`: runs with changed activations.
+//! `forward(model, x, #{ edits: [["features.12", |a| a * mask]] })`: runs with changed activations; `covered(trace, windows,
+//! fill)`: with windows of the picture covered.
 //!
 //! A function and not a method of the model: a closure that uses the object whose method it is given to is refused by
 //! the engine.
@@ -6,7 +7,7 @@
 use super::options::Options;
 use super::{Guard, Out, Run, out};
 use crate::backward::Selector;
-use crate::graph::{Graph, Node, op::KINDS};
+use crate::graph::{Cover, Graph, Node, op::KINDS};
 use crate::model::Model;
 use crate::script::report::Inner;
 use anyhow::{Context, Result, bail};
@@ -48,6 +49,22 @@ pub(super) fn register(engine: &mut Engine, guard: &Arc<Guard>) {
             Ok(Run { trace: Arc::new(trace), card: run.card.clone() })
         }))
     });
+    let g = guard.clone();
+    engine.register_fn("covered", move |run: Run, windows: Array, fill: Tensor| out(covered(&g, &run, windows, &fill)));
+}
+
+/// Runs of the picture with a window covered, all of them in one batch.
+fn covered(guard: &Guard, run: &Run, windows: Array, fill: &Tensor) -> Result<Tensor> {
+    let form = "windows are an array of [top, left, height, width]";
+    let window = |w: Dynamic| {
+        let sizes = w.try_cast::<Array>().context(form)?.iter().map(|v| v.as_int().ok()).collect::<Option<Vec<_>>>();
+        let sizes = sizes.context(form)?.into_iter().map(usize::try_from).collect::<Result<Vec<_>, _>>()?;
+        let [top, left, height, width] = sizes.try_into().ok().context(form)?;
+        Ok(Cover { top, left, height, width })
+    };
+    let windows = windows.into_iter().map(window).collect::<Result<Vec<_>>>()?;
+    guard.reserve_run(&run.trace.graph, windows.len())?;
+    run.trace.covered(&windows, fill, &|_| guard.tick())
 }
 
 /// The edits of `#{ edits: [[selector, |a| …], [selector, tensor], …] }`; each must fit a layer of the network.

@@ -64,7 +64,7 @@ fn model(engine: &mut Engine, guard: &Arc<Guard>) {
     });
     engine.register_fn("layer", |m: &mut Model, name: &str| out(m.graph.node(name).map(|node| facts(&m.graph, node))));
     engine.register_fn("folded", |m: &mut Model| -> Out<Model> {
-        out(m.graph.folded().map(|graph| Model { graph: graph.into(), ..m.clone() }))
+        out(m.graph.folded().map(|graph| Model { graph, ..m.clone() }))
     });
     engine.register_get("first", |m: &mut Model| -> Array {
         m.graph.first_with_weights().map(|n| n.name.clone().into()).collect()

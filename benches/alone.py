@@ -1,0 +1,61 @@
+"""The peer's side of one row alone in a process, so that what the process held at most is that row's.
+
+    python3 benches/alone.py network NAME BATCH WAY LAYOUT
+    python3 benches/alone.py onnx FILE SIZE
+    python3 benches/alone.py method NAME CHOICE…
+"""
+
+import os
+import sys
+
+THREADS = int(os.environ.get("OMP_NUM_THREADS", os.cpu_count()))
+
+
+def onnx(path, array):
+    """A run by onnxruntime."""
+    import onnxruntime
+
+    settings = onnxruntime.SessionOptions()
+    settings.intra_op_num_threads = THREADS
+    session = onnxruntime.InferenceSession(path, settings, providers=["CPUExecutionProvider"])
+    return lambda: session.run(None, {"x": array})
+
+
+def network(name, batch, way, layout):
+    import torch
+
+    import methods
+    import networks
+
+    torch.set_num_threads(THREADS)
+    size = next(size for known, size, _ in networks.ROWS if known == name)
+    x = torch.rand(int(batch), *size).to(memory_format=methods.LAYOUTS[layout])
+    return networks.call(methods.laid(networks.build(name), layout), x, way == "gradient")
+
+
+def method(name, *choice):
+    import torch
+
+    import methods
+
+    torch.set_num_threads(THREADS)
+    row = next(row for row in methods.rows() if row.name == name)
+    call = row.peer(*(int(word) if word.isdigit() else word for word in choice))
+    return lambda: call(False)
+
+
+def main(what, *words):
+    if what == "onnx":
+        import numpy
+
+        path, size = words
+        onnx(path, numpy.random.rand(*map(int, size.split("x"))).astype(numpy.float32))()
+    elif what == "network":
+        call = network(*words)
+        call(), call()
+    else:
+        method(*words)()
+
+
+if __name__ == "__main__":
+    main(*sys.argv[1:])

@@ -1,0 +1,141 @@
+//! Pieces of one map, each with a part of it changed: what a convolution reads whose input differs in a window.
+
+use crate::map::{Map, MapMut};
+use crate::patches::copy;
+use crate::simd::{self, Simd, Task};
+use crate::team;
+
+/// Piece `k` of `y` starts at row and column `from[k]` of `base`, a single map, and may reach beyond it: there it holds
+/// `outside`. Where map `k` of `changed`, which starts at `at[k]`, covers it, it holds those numbers.
+///
+/// # Panics
+/// Where sizes do not fit one another, or a changed part reaches beyond the map.
+pub fn crop(
+    base: &Map,
+    (changed, at): (&Map, &[(usize, usize)]),
+    y: &mut MapMut,
+    from: &[(isize, isize)],
+    outside: f32,
+) {
+    assert!(base.n == 1 && base.c == y.c && changed.c == y.c, "pieces {y:?} of {base:?} with {changed:?}");
+    assert!(changed.n == y.n && at.len() == y.n && from.len() == y.n, "a place for each of {y:?}");
+    assert!(at.iter().all(|&(i, j)| i + changed.h <= base.h && j + changed.w <= base.w), "{changed:?} in {base:?}");
+    let y = &*y;
+    team::ranges(y.n * y.h, (1 << 13) / (y.w * y.c).max(1) + 1, |rows| {
+        simd::run(Rows { base, changed, at, y, from, outside, rows });
+    });
+}
+
+struct Rows<'a> {
+    base: &'a Map<'a>,
+    changed: &'a Map<'a>,
+    at: &'a [(usize, usize)],
+    y: &'a MapMut<'a>,
+    from: &'a [(isize, isize)],
+    outside: f32,
+    rows: std::ops::Range<usize>,
+}
+
+impl Task for Rows<'_> {
+    type Out = ();
+
+    #[inline(always)]
+    unsafe fn run<S: Simd>(self) {
+        for row in self.rows.start..self.rows.end {
+            self.row::<S>(row / self.y.h, row % self.y.h);
+        }
+    }
+}
+
+impl Rows<'_> {
+    /// One row of a piece: outside, base, changed, base, outside.
+    #[inline(always)]
+    unsafe fn row<S: Simd>(&self, k: usize, i: usize) {
+        let (y, base, changed) = (self.y, self.base, self.changed);
+        let (row, left) = (self.from[k].0 + i as isize, self.from[k].1);
+        let to = y.at.add((k * y.h + i) * y.w * y.pitch);
+        // Columns of the piece that `low..high` of the base are.
+        let columns = |low: usize, high: usize| {
+            let inside = |place: usize| (place as isize - left).clamp(0, y.w as isize) as usize;
+            (inside(low), inside(high))
+        };
+        let (first, end) = if (0..base.h as isize).contains(&row) { columns(0, base.w) } else { (0, 0) };
+        self.blank(to, 0, first);
+        self.blank(to, end.max(first), y.w);
+        if first >= end {
+            return;
+        }
+        let line = base.at.offset((row * base.w as isize + left) * base.pitch as isize);
+        let (top, start) = self.at[k];
+        let within = row as usize >= top && (row as usize) < top + changed.h;
+        let (low, high) = if within { columns(start, start + changed.w) } else { (end, end) };
+        let pixels = |from: *const f32, pitch: usize, low: usize, high: usize| {
+            let to = to.wrapping_add(low * y.pitch);
+            if pitch == y.c && y.pitch == y.c {
+                copy::<S>(from, to, high.saturating_sub(low) * y.c);
+            } else {
+                for j in 0..high.saturating_sub(low) {
+                    copy::<S>(from.add(j * pitch), to.add(j * y.pitch), y.c);
+                }
+            }
+        };
+        pixels(line.wrapping_add(first * base.pitch), base.pitch, first, low);
+        if low < high {
+            let skip = (low as isize + left) as usize - start;
+            let from = changed.at.add(((k * changed.h + row as usize - top) * changed.w + skip) * changed.pitch);
+            pixels(from, changed.pitch, low, high);
+        }
+        pixels(line.wrapping_add(high * base.pitch), base.pitch, high, end);
+    }
+
+    /// Columns `low..high` hold what is outside.
+    #[inline(always)]
+    unsafe fn blank(&self, to: *mut f32, low: usize, high: usize) {
+        for j in low..high {
+            std::slice::from_raw_parts_mut(to.add(j * self.y.pitch), self.y.c).fill(self.outside);
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_piece_holds_the_map_with_its_changes_and_what_is_outside() {
+        let (h, w, pitch) = (7, 9, 5);
+        for c in [1, 3, 5] {
+            let base: Vec<f32> = (0..h * w * pitch).map(|i| i as f32).collect();
+            let value = |y: isize, x: isize, k: usize| {
+                let inside = (0..h as isize).contains(&y) && (0..w as isize).contains(&x);
+                if inside { base[(y as usize * w + x as usize) * pitch + k] } else { -7.0 }
+            };
+            for (ch, cw) in [(1, 1), (3, 4), (7, 9)] {
+                let at: Vec<_> = (0..8).map(|k| (k % (h - ch + 1), (k * 3) % (w - cw + 1))).collect();
+                let changed: Vec<f32> = (0..8 * ch * cw * c).map(|i| -100.0 - i as f32).collect();
+                let from: Vec<_> = (0..8).map(|k| (k as isize - 4, 2 * k as isize - 9)).collect();
+                for (ph, pw) in [(1, 1), (4, 6), (12, 15)] {
+                    let mut y = vec![0f32; 8 * ph * pw * c];
+                    crop(
+                        &Map::new(&base, [1, h, w, c], pitch),
+                        (&Map::new(&changed, [8, ch, cw, c], c), &at),
+                        &mut MapMut::new(&mut y, [8, ph, pw, c], c),
+                        &from,
+                        -7.0,
+                    );
+                    for (n, v) in y.iter().enumerate() {
+                        let (k, i, j, channel) = (n / (ph * pw * c), n / (pw * c) % ph, n / c % pw, n % c);
+                        let (row, column) = (from[k].0 + i as isize, from[k].1 + j as isize);
+                        let (di, dj) = (row - at[k].0 as isize, column - at[k].1 as isize);
+                        let covered = (0..ch as isize).contains(&di) && (0..cw as isize).contains(&dj);
+                        let expected = match covered {
+                            true => changed[((k * ch + di as usize) * cw + dj as usize) * c + channel],
+                            false => value(row, column, channel),
+                        };
+                        assert!(*v == expected, "piece {k} of {ph}x{pw} at {i}, {j}: {v} for {expected}");
+                    }
+                }
+            }
+        }
+    }
+}

@@ -1,0 +1,45 @@
+//! What a network's weights were made into, kept for whoever asks next: rules of relevance want the same ones every time.
+
+use super::node::{Graph, NodeId};
+use super::trace::Site;
+use anyhow::Result;
+use candle_core::Tensor;
+use std::collections::HashMap;
+use std::sync::{Arc, Mutex, OnceLock, PoisonError};
+
+/// Clones start without: they are about to be changed.
+#[derive(Debug, Default)]
+pub(super) struct Made {
+    pub(super) folded: OnceLock<Arc<Graph>>,
+    weights: Mutex<HashMap<(NodeId, &'static str), (f64, Tensor)>>,
+}
+
+impl Clone for Made {
+    fn clone(&self) -> Self {
+        Self::default()
+    }
+}
+
+impl Site {
+    /// The node's weight as `of` makes it; the same tensor whenever it is asked for by this name and number. One number a
+    /// name is remembered.
+    ///
+    /// # Panics
+    /// Where the node has no parameters.
+    pub fn weight(
+        &self,
+        name: &'static str,
+        number: f64,
+        of: impl FnOnce(&Tensor) -> Result<Tensor>,
+    ) -> Result<Tensor> {
+        let made = || self.graph.made.weights.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some((n, kept)) = made().get(&(self.id, name)) {
+            if n.to_bits() == number.to_bits() {
+                return Ok(kept.clone());
+            }
+        }
+        let weight = of(&self.node().params[0])?;
+        made().insert((self.id, name), (number, weight.clone()));
+        Ok(weight)
+    }
+}

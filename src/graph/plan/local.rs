@@ -1,0 +1,340 @@
+//! A run again with a window of the picture changed: only what sees the window is computed, all else is as it was.
+
+use super::layout::Place;
+use super::room::Room;
+use super::run::{Run, channels_first};
+use super::span::Spans;
+use super::step::{Step, Windows, Work};
+use crate::graph::covered::Cover;
+use crate::graph::node::{Graph, Node};
+use crate::kernel::{self, Window};
+use anyhow::{Context, Result};
+use candle_core::Tensor;
+use gradscope_engine::{Epilogue, Map, MapMut, Pool, crop, linear, pass, to_channels_first, to_channels_last};
+
+/// The part of a step's value that is another one, in each of some pictures: dense maps in a room of their own.
+struct Part {
+    rows: Spans,
+    columns: Spans,
+    c: usize,
+    room: Room,
+}
+
+/// A part that is there, or one made for whoever asked.
+enum Piece<'a> {
+    Here(&'a Part),
+    Cut(Part),
+}
+
+impl std::ops::Deref for Piece<'_> {
+    type Target = Part;
+
+    fn deref(&self) -> &Part {
+        match self {
+            Self::Here(part) => part,
+            Self::Cut(part) => part,
+        }
+    }
+}
+
+/// A run through the steps with parts in place of whole values.
+struct Local<'a> {
+    run: &'a Run,
+    graph: &'a Graph,
+    n: usize,
+    /// Of each step, as long as somebody reads it.
+    parts: Vec<Option<Part>>,
+}
+
+impl Run {
+    /// The logits, `(K, …)`, where each of `K` windows of the only picture shows `fill` instead. None where this is
+    /// not a run of one picture. `tick` is asked before each step whether to go on.
+    pub fn covered(
+        &self,
+        graph: &Graph,
+        windows: &[Cover],
+        fill: &Tensor,
+        tick: &dyn Fn(&Node) -> Result<()>,
+    ) -> Result<Option<Tensor>> {
+        let Some(end) = self.plan.ends[graph.logits].filter(|_| self.n == 1 && self.input.rank() == 4) else {
+            return Ok(None);
+        };
+        let mut uses = self.plan.uses.clone();
+        uses[end] += 1;
+        let parts = self.plan.steps.iter().map(|_| None).collect();
+        let mut local = Local { run: self, graph, n: windows.len(), parts };
+        for (i, step) in self.plan.steps.iter().enumerate().take(end + 1) {
+            tick(&graph.nodes[step.node])?;
+            let part = if step.reads.is_empty() { local.picture(windows, fill)? } else { local.step(step)? };
+            local.parts[i] = Some(part);
+            for &read in step.reads.iter().chain(&step.add) {
+                uses[read] -= 1;
+                if uses[read] == 0 {
+                    local.parts[read] = None;
+                }
+            }
+        }
+        let dims = [&[windows.len()], &self.dims(graph.logits)[1..]].concat();
+        let numbers = local.whole(end)?;
+        channels_first(&self.plan.steps[end].to.alone(), windows.len(), numbers.room.numbers(), &dims).map(Some)
+    }
+}
+
+impl Local<'_> {
+    fn place(&self, step: usize) -> Place {
+        self.run.plan.steps[step].to
+    }
+
+    /// The picture's part: what lies in the windows, and beside shorter ones the picture itself.
+    fn picture(&self, windows: &[Cover], fill: &Tensor) -> Result<Part> {
+        let x = &self.run.input;
+        let (_, c, h, w) = x.dims4()?;
+        let rows = Spans::new(windows.iter().map(|v| (v.top, v.top + v.height)), h);
+        let columns = Spans::new(windows.iter().map(|v| (v.left, v.left + v.width)), w);
+        let mut room = Room::new(self.n * rows.len * columns.len * c);
+        let to = room.numbers_mut();
+        kernel::read::<f32, _>(x, |x| {
+            kernel::with::<f32, _>(fill, |fill| {
+                let mut at = 0;
+                for (k, v) in windows.iter().enumerate() {
+                    for i in rows.at[k]..rows.at[k] + rows.len {
+                        for j in columns.at[k]..columns.at[k] + columns.len {
+                            let from = if v.covers(i, j) { fill } else { x };
+                            (0..c).for_each(|c| to[at + c] = from[(c * h + i) * w + j]);
+                            at += c;
+                        }
+                    }
+                }
+            })
+        })?;
+        Ok(Part { rows, columns, c, room })
+    }
+
+    /// One step's part from those of what it reads.
+    fn step(&self, step: &Step) -> Result<Part> {
+        let read = step.reads[0];
+        let to = step.to;
+        let bias = step.bias.as_deref();
+        match &step.work {
+            Work::Conv(conv) => {
+                let (rows, columns) = self.joined(step, self.seen(read, &conv.windows(), to), to)?;
+                let (piece, padding) = self.piece(read, &conv.windows(), (&rows, &columns), to, 0.0)?;
+                let filter = conv.fitted(piece.size(), (rows.len, columns.len), padding);
+                let add = step.add.map(|a| self.under(a, &rows, &columns)).transpose()?;
+                let add = add.as_ref().map(|a| a.map());
+                let epilogue = Epilogue { bias, add, relu: step.relu, ..Epilogue::default() };
+                self.write(rows, columns, to.c, |y| filter.run(&piece.map(), y, epilogue))
+            }
+            Work::Max(pool) => {
+                let windows = axes(pool);
+                let (rows, columns) = self.seen(read, &windows, to);
+                let (piece, padding) = self.piece(read, &windows, (&rows, &columns), to, f32::NEG_INFINITY)?;
+                self.write(rows, columns, to.c, |y| Pool { padding, ..*pool }.max(&piece.map(), y))
+            }
+            Work::Mean(mean) => self.mean(step, mean),
+            Work::Pass(_) | Work::Normalized(_) => {
+                let part = self.part(read)?;
+                let (rows, columns) = self.joined(step, (part.rows.clone(), part.columns.clone()), to)?;
+                let x = self.under(read, &rows, &columns)?;
+                let add = step.add.map(|a| self.under(a, &rows, &columns)).transpose()?;
+                let add = add.as_ref().map(|a| a.map());
+                let scale = match &step.work {
+                    Work::Pass(scale) => scale.as_deref(),
+                    Work::Normalized(scale) => Some(scale.as_slice()),
+                    _ => None,
+                };
+                let affine = scale.map(|scale| (scale, bias.unwrap_or_default()));
+                let epilogue = Epilogue { affine, add, relu: step.relu, ..Epilogue::default() };
+                self.write(rows, columns, to.c, |y| pass(&x.map(), y, epilogue))
+            }
+            Work::Pick(pick) => {
+                let part = self.part(read)?;
+                let rows = part.rows.picked(pick.start.0, pick.step.0, to.h);
+                let columns = part.columns.picked(pick.start.1, pick.step.1, to.w);
+                let windows = (Window::new(1, pick.step.0, 0, 1), Window::new(1, pick.step.1, 0, 1));
+                let from = |spans: &Spans, start: usize, step: usize| Spans {
+                    at: spans.at.iter().map(|a| a * step + start).collect(),
+                    len: 1 + (spans.len - 1) * step,
+                };
+                let (r, c) =
+                    (from(&rows, pick.start.0, windows.0.stride), from(&columns, pick.start.1, windows.1.stride));
+                let x = self.under(read, &r, &c)?;
+                let pick = gradscope_engine::Pick { start: (0, 0), ..*pick };
+                self.write(rows, columns, to.c, |y| pick.forward(&x.map(), y))
+            }
+            Work::Concat(_) => {
+                let mut spans = None;
+                for &read in &step.reads {
+                    let part = self.part(read)?;
+                    spans = Some(match spans {
+                        None => (part.rows.clone(), part.columns.clone()),
+                        Some((rows, columns)) => (part.rows.with(&rows, to.h), part.columns.with(&columns, to.w)),
+                    });
+                }
+                let (rows, columns) = spans.context("a concatenation of nothing")?;
+                let mut room = Room::new(self.n * rows.len * columns.len * to.c);
+                let mut first = 0;
+                for &read in &step.reads {
+                    let c = self.part(read)?.c;
+                    let sizes = [self.n, rows.len, columns.len, c];
+                    let mut y = MapMut::new(&mut room.numbers_mut()[first..], sizes, to.c);
+                    self.cut(read, &rows, &columns, &mut y)?;
+                    first += c;
+                }
+                Ok(Part { rows, columns, c: to.c, room })
+            }
+            Work::Linear(w) => {
+                let (output, input) = w.dims2()?;
+                let x = self.whole(read)?;
+                self.whole_value(to, |y| {
+                    let x = &x.room.numbers()[..self.n * input];
+                    kernel::with::<f32, _>(w, |w| linear(x, w, bias, y, (self.n, input, output), step.relu))
+                })
+            }
+            Work::Flatten => {
+                let x = self.whole(read)?;
+                let from = self.place(read).alone();
+                self.whole_value(to, |y| {
+                    to_channels_first(&from.map(self.n, x.room.numbers()), y);
+                    Ok(())
+                })
+            }
+            Work::Op => self.operation(step),
+            Work::Input => unreachable!("it reads nothing"),
+        }
+    }
+
+    /// Means by windows; on all of the map where windows differ in what they count.
+    fn mean(&self, step: &Step, mean: &Windows) -> Result<Part> {
+        let (read, to) = (step.reads[0], step.to);
+        let windows = axes(&mean.pool);
+        let whole = || (Spans::whole(self.n, to.h), Spans::whole(self.n, to.w));
+        let (rows, columns) = if mean.are_alike(to) { self.seen(read, &windows, to) } else { whole() };
+        let (piece, padding) = self.piece(read, &windows, (&rows, &columns), to, 0.0)?;
+        let pool = Pool { padding, ..mean.pool };
+        self.write(rows, columns, to.c, |y| pool.mean(&piece.map(), y, |i, j| mean.divisor(i, j)))
+    }
+
+    /// By the node's own operation on whole values.
+    fn operation(&self, step: &Step) -> Result<Part> {
+        let node = &self.graph.nodes[step.node];
+        let value = |(&read, &id): (&usize, &usize)| {
+            let dims = [&[self.n], &self.run.dims(id)[1..]].concat();
+            channels_first(&self.place(read).alone(), self.n, self.whole(read)?.room.numbers(), &dims)
+        };
+        let x = step.reads.iter().zip(&node.inputs).map(value).collect::<Result<Vec<_>>>()?;
+        let value = node.forward(&x.iter().collect::<Vec<_>>())?;
+        let (n, place) = (self.n, step.to.alone());
+        self.whole_value(step.to, |y| kernel::with::<f32, _>(&value, |v| to_channels_last(v, &mut place.map_mut(n, y))))
+    }
+
+    fn part(&self, step: usize) -> Result<&Part> {
+        self.parts[step].as_ref().context("a value that nobody was to read any more")
+    }
+
+    /// The rows and columns of windows that see a step's part.
+    fn seen(&self, read: usize, windows: &(Window, Window), to: Place) -> (Spans, Spans) {
+        match &self.parts[read] {
+            Some(part) => (part.rows.seen(&windows.0, to.h), part.columns.seen(&windows.1, to.w)),
+            None => (Spans::whole(self.n, to.h), Spans::whole(self.n, to.w)),
+        }
+    }
+
+    /// These rows and columns, and those of the value that a step adds.
+    fn joined(&self, step: &Step, (rows, columns): (Spans, Spans), to: Place) -> Result<(Spans, Spans)> {
+        let Some(add) = step.add else { return Ok((rows, columns)) };
+        let add = self.part(add)?;
+        Ok((rows.with(&add.rows, to.h), columns.with(&add.columns, to.w)))
+    }
+
+    /// What windows at these outputs read, with `outside` beyond the map, and the padding that is still to be added:
+    /// none, but where that is all of the map.
+    fn piece(
+        &self,
+        read: usize,
+        windows: &(Window, Window),
+        (rows, columns): (&Spans, &Spans),
+        to: Place,
+        outside: f32,
+    ) -> Result<(Piece<'_>, (usize, usize))> {
+        let place = self.place(read);
+        if (rows.len, columns.len) == (to.h, to.w) {
+            let (rows, columns) = (Spans::whole(self.n, place.h), Spans::whole(self.n, place.w));
+            return Ok((self.under(read, &rows, &columns)?, (windows.0.padding, windows.1.padding)));
+        }
+        let size = |w: &Window, outputs: usize| (outputs - 1) * w.stride + w.dilation * (w.kernel - 1) + 1;
+        let (h, w) = (size(&windows.0, rows.len), size(&windows.1, columns.len));
+        let first = |w: &Window, at: usize| (at * w.stride) as isize - w.padding as isize;
+        let from: Vec<_> =
+            rows.at.iter().zip(&columns.at).map(|(&i, &j)| (first(&windows.0, i), first(&windows.1, j))).collect();
+        let mut room = Room::new(self.n * h * w * place.c);
+        let mut y = MapMut::new(room.numbers_mut(), [self.n, h, w, place.c], place.c);
+        self.crop(read, &mut y, &from, outside)?;
+        let (rows, columns) = (Spans::whole(self.n, h), Spans::whole(self.n, w));
+        Ok((Piece::Cut(Part { rows, columns, c: place.c, room }), (0, 0)))
+    }
+
+    /// A step's value at these rows and columns.
+    fn under(&self, read: usize, rows: &Spans, columns: &Spans) -> Result<Piece<'_>> {
+        let part = self.part(read)?;
+        if (&part.rows, &part.columns) == (rows, columns) {
+            return Ok(Piece::Here(part));
+        }
+        let mut room = Room::new(self.n * rows.len * columns.len * part.c);
+        let sizes = [self.n, rows.len, columns.len, part.c];
+        self.cut(read, rows, columns, &mut MapMut::new(room.numbers_mut(), sizes, part.c))?;
+        Ok(Piece::Cut(Part { rows: rows.clone(), columns: columns.clone(), c: part.c, room }))
+    }
+
+    fn cut(&self, read: usize, rows: &Spans, columns: &Spans, y: &mut MapMut) -> Result<()> {
+        let part = self.part(read)?;
+        if (&part.rows, &part.columns) == (rows, columns) {
+            pass(&part.map(), y, Epilogue::default());
+            return Ok(());
+        }
+        let from: Vec<_> = rows.at.iter().zip(&columns.at).map(|(&i, &j)| (i as isize, j as isize)).collect();
+        self.crop(read, y, &from, 0.0)
+    }
+
+    fn crop(&self, read: usize, y: &mut MapMut, from: &[(isize, isize)], outside: f32) -> Result<()> {
+        let part = self.part(read)?;
+        let at: Vec<_> = part.rows.at.iter().copied().zip(part.columns.at.iter().copied()).collect();
+        crop(&self.run.map(read), (&part.map(), &at), y, from, outside);
+        Ok(())
+    }
+
+    /// A step's value, all of it.
+    fn whole(&self, step: usize) -> Result<Piece<'_>> {
+        let place = self.place(step);
+        self.under(step, &Spans::whole(self.n, place.h), &Spans::whole(self.n, place.w))
+    }
+
+    fn write(&self, rows: Spans, columns: Spans, c: usize, kernel: impl FnOnce(&mut MapMut)) -> Result<Part> {
+        let mut room = Room::new(self.n * rows.len * columns.len * c);
+        kernel(&mut MapMut::new(room.numbers_mut(), [self.n, rows.len, columns.len, c], c));
+        Ok(Part { rows, columns, c, room })
+    }
+
+    fn whole_value(&self, to: Place, kernel: impl FnOnce(&mut [f32]) -> Result<()>) -> Result<Part> {
+        let mut room = Room::new(self.n * to.len());
+        kernel(&mut room.numbers_mut()[..self.n * to.len()])?;
+        Ok(Part { rows: Spans::whole(self.n, to.h), columns: Spans::whole(self.n, to.w), c: to.c, room })
+    }
+}
+
+impl Part {
+    fn size(&self) -> (usize, usize) {
+        (self.rows.len, self.columns.len)
+    }
+
+    fn map(&self) -> Map<'_> {
+        let sizes = [self.rows.at.len(), self.rows.len, self.columns.len, self.c];
+        Map::new(self.room.numbers(), sizes, self.c)
+    }
+}
+
+/// A pool's windows along height and width.
+fn axes(pool: &Pool) -> (Window, Window) {
+    let Pool { kernel: k, stride: s, padding: p, dilation: d } = *pool;
+    (Window::new(k.0, s.0, p.0, d.0), Window::new(k.1, s.1, p.1, d.1))
+}

@@ -1,0 +1,81 @@
+//! Which part of an axis a change reaches, picture by picture.
+
+use crate::kernel::Window;
+
+/// For each picture where the changed part of an axis begins; all are of one length, so that a batch of them is one map.
+#[derive(Clone, Debug, PartialEq)]
+pub(super) struct Spans {
+    pub at: Vec<usize>,
+    pub len: usize,
+}
+
+impl Spans {
+    /// Parts `start..end` of an axis of `size`, the shorter ones made longer.
+    pub fn new(parts: impl Iterator<Item = (usize, usize)> + Clone, size: usize) -> Self {
+        let len = parts.clone().map(|(start, end)| end - start).max().unwrap_or(0).clamp(1, size);
+        Self { at: parts.map(|(start, _)| start.min(size - len)).collect(), len }
+    }
+
+    /// All of an axis for each of `n` pictures.
+    pub fn whole(n: usize, size: usize) -> Self {
+        Self { at: vec![0; n], len: size }
+    }
+
+    /// The windows, of `to` in all, that see a part.
+    pub fn seen(&self, w: &Window, to: usize) -> Self {
+        let reach = w.dilation * (w.kernel - 1);
+        let part = |&at: &usize| {
+            let first = (at + w.padding).saturating_sub(reach).div_ceil(w.stride).min(to - 1);
+            let end = ((at + self.len - 1 + w.padding) / w.stride + 1).min(to);
+            (first, end.max(first + 1))
+        };
+        Self::new(self.at.iter().map(part), to)
+    }
+
+    /// Every `step`-th place from `start` on, `to` in all.
+    pub fn picked(&self, start: usize, step: usize, to: usize) -> Self {
+        let from = |&at: &usize| at.saturating_sub(start).div_ceil(step).min(to - 1);
+        let end = |&at: &usize| (at + self.len).saturating_sub(start).div_ceil(step).min(to);
+        Self::new(self.at.iter().map(|at| (from(at), end(at).max(from(at) + 1))), to)
+    }
+
+    /// What reaches over both, on an axis of `size`.
+    pub fn with(&self, other: &Self, size: usize) -> Self {
+        let parts = self.at.iter().zip(&other.at);
+        Self::new(parts.map(|(&a, &b)| (a.min(b), (a + self.len).max(b + other.len))), size)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn windows_that_see_a_change_are_those_with_a_tap_in_it() {
+        for (kernel, stride, padding, dilation) in
+            [(3, 1, 1, 1), (7, 2, 3, 1), (3, 2, 0, 1), (1, 2, 0, 1), (3, 1, 2, 2)]
+        {
+            let (window, size) = (Window::new(kernel, stride, padding, dilation), 23);
+            let to = window.count(size, false).unwrap_or_else(|e| panic!("{e}"));
+            for (at, len) in [(0, 1), (5, 4), (20, 3), (0, 23), (11, 1)] {
+                let spans = Spans { at: vec![at], len }.seen(&window, to);
+                let sees = |i: usize| {
+                    (0..kernel).filter_map(|t| window.at(i, t, size)).any(|place| (at..at + len).contains(&place))
+                };
+                let inside = |i: usize| (spans.at[0]..spans.at[0] + spans.len).contains(&i);
+                assert!((0..to).all(|i| !sees(i) || inside(i)), "{window:?} of {at}, {len}: {spans:?}");
+                let seen = (0..to).filter(|&i| sees(i)).count();
+                assert!(spans.len <= seen.max(1) + dilation - 1, "{window:?} of {at}, {len}: {spans:?} for {seen}");
+            }
+        }
+    }
+
+    #[test]
+    fn parts_of_one_length_stay_inside_and_cover_what_they_were() {
+        let parts = [(0, 3), (4, 9), (8, 10)];
+        let spans = Spans::new(parts.iter().copied(), 10);
+        assert_eq!(spans, Spans { at: vec![0, 4, 5], len: 5 });
+        assert_eq!(spans.with(&Spans::whole(3, 10), 10), Spans::whole(3, 10));
+        assert_eq!(Spans { at: vec![3], len: 4 }.picked(0, 2, 5), Spans { at: vec![2], len: 2 });
+    }
+}
