@@ -22,7 +22,8 @@ EPSILONS = [0, 0.05, 0.1, 0.15, 0.2, 0.25, 0.3]
 class Row:
     """A method on a network, and its peer, which is called with one choice of each axis.
 
-    It gives a call that does the peer's work, or a part of it to find the fastest choice.
+    It gives a call that does the peer's work, or a part of it to find the fastest choice. `few` is how many pairs of
+    long runs there are.
     """
 
     name: str
@@ -35,7 +36,7 @@ class Row:
     axes: list
     data: str = "-"
     runs: int = 1
-    pairs: int = 7
+    few: int = None
 
 
 def shared(*parts):
@@ -124,7 +125,8 @@ def mnist():
     def read(name, header):
         with gzip.open(shared("data", "mnist", name)) as file:
             return torch.from_numpy(numpy.frombuffer(file.read(), numpy.uint8, offset=header).copy())
-    return read("t10k-images-idx3-ubyte.gz", 16).reshape(-1, 1, 28, 28) / 255, read("t10k-labels-idx1-ubyte.gz", 8).long()
+    pictures = read("t10k-images-idx3-ubyte.gz", 16).reshape(-1, 1, 28, 28)
+    return pictures / 255, read("t10k-labels-idx1-ubyte.gz", 8).long()
 
 
 def cifar10():
@@ -148,11 +150,11 @@ def fgsm_curve(layout, batch):
 
     def call(part):
         count = 2000 if part else 10000
-        pairs = list(zip(pictures[:count].split(batch), labels[:count].split(batch)))
+        batches = list(zip(pictures[:count].split(batch), labels[:count].split(batch)))
         right = []
         for epsilon in EPSILONS[1:2] if part else EPSILONS:
             attack = torchattacks.FGSM(net, eps=epsilon)
-            right.append(sum((said(net, attack(x, y)) == y).sum().item() for x, y in pairs))
+            right.append(sum((said(net, attack(x, y)) == y).sum().item() for x, y in batches))
         return right
     return call
 
@@ -199,13 +201,13 @@ def rows(only=""):
         Row("SmoothGrad 50, squeezenet1_0", "squeezenet1_0", networks.IMAGENET, "smoothgrad", ["samples=50"],
             "captum", smoothgrad, [layouts, (10, 1, 5, 25, 50)]),
         Row("occlusion 32/8, resnet18", "resnet18", networks.IMAGENET, "occlusion", windows,
-            "captum", occlusion("resnet18"), [layouts, at_once], pairs=3),
+            "captum", occlusion("resnet18"), [layouts, at_once], few=3),
         Row("occlusion 32/8, vgg16", "vgg16", networks.IMAGENET, "occlusion", windows,
-            "captum", occlusion("vgg16"), [layouts, at_once], pairs=2),
+            "captum", occlusion("vgg16"), [layouts, at_once], few=2),
         Row("FGSM curve 7 x 10,000, lenet", "lenet", (1, 28, 28), "fgsm_curve", curve,
-            "torchattacks", fgsm_curve, [layouts, (256, 64, 1000)], f"mnist:{shared('data', 'mnist')}", pairs=5),
+            "torchattacks", fgsm_curve, [layouts, (256, 64, 1000)], f"mnist:{shared('data', 'mnist')}", few=5),
         Row("PGD 10 x 2,000, resnet20", "resnet20", (3, 32, 32), "robustness", steps,
             "", pgd, [("torchattacks", "foolbox"), layouts, (100, 50, 250, 500)],
-            f"cifar10:{shared('data', 'cifar10', 'cifar10_test_2000.bin')}", pairs=3),
+            f"cifar10:{shared('data', 'cifar10', 'cifar10_test_2000.bin')}", few=3),
     ]
     return [row for row in all if only in row.name and (SHARED or row.data == "-")]

@@ -1,6 +1,6 @@
 //! Our side of the comparisons: `benches/peers.py` asks this program and its peers in turns.
 //!
-//! Each line of its input is one question, words with tabs between; the answer is a line of seconds, one for each run:
+//! Each line of its input is one question, with tabs between its words; the answer is a line of seconds, one a run:
 //!
 //! ```text
 //! forward  MODEL WEIGHTS SIZE BATCH RUNS
@@ -8,9 +8,9 @@
 //! method   MODEL WEIGHTS SIZE RUNS DATA PLUGIN NAME=VALUE…
 //! loop     MODEL WEIGHTS SIZE RUNS
 //! ```
-//! `SIZE` is `CxHxW`; a gradient is that of a logit by the picture. A method runs to its end with the picture's own class,
-//! and asks the data set `DATA` (`-`: none); `loop` does in Rust what `loop.rhai` does. `GRADSCOPE_EXACT=1` keeps 3x3
-//! convolutions to direct sums.
+//! `SIZE` is `CxHxW`; a gradient is that of a logit by the picture. A method runs to its end with the picture's own
+//! class, and asks the data set `DATA` (`-`: none); `loop` does in Rust what `loop.rhai` does. `GRADSCOPE_EXACT=1`
+//! keeps 3x3 convolutions to direct sums.
 
 use anyhow::{Context, Result, bail};
 use candle_core::{Device, Tensor};

@@ -6,7 +6,7 @@ use super::filters::{Way, filter};
 use anyhow::{Result, ensure};
 use candle_core::Tensor;
 use gradscope_engine::{
-    Epilogue, Filter, Map, MapMut, Sizes, Slide, WeightGradient, to_channels_first, to_channels_last,
+    Epilogue, Filter, Map, MapMut, Sizes, Slide, Sums, WeightGradient, to_channels_first, to_channels_last,
 };
 use std::cell::Cell;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -25,6 +25,11 @@ pub fn set_exact(exact: bool) {
 /// Whether 3x3 convolutions that this thread asks for are summed directly.
 pub fn exact() -> bool {
     EXACT.load(Ordering::Relaxed) || HERE.get()
+}
+
+/// How the engine takes the sums of convolutions.
+pub fn sums(exact: bool) -> Sums {
+    if exact { Sums::Exact } else { Sums::Few }
 }
 
 /// Calls `f`; where `exact` is said, convolutions that it asks for on this thread are summed directly.

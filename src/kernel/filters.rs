@@ -1,7 +1,7 @@
 //! Convolution weights packed for the engine, kept for tensors that are used again.
 
 use super::access::with;
-use super::fast::exact;
+use super::fast::{exact, sums};
 use anyhow::Result;
 use candle_core::{Tensor, TensorId};
 use gradscope_engine::{Filter, Sizes, Slide};
@@ -40,9 +40,10 @@ pub(super) fn filter(w: &Tensor, way: Way, sizes: Sizes, slide: Slide) -> Result
         }
         at.is_some()
     };
+    let sums = sums(key.4);
     let filter = Arc::new(with::<f32, _>(w, |w| match way {
-        Way::Forward => Filter::forward(w, sizes, slide, key.4),
-        Way::Backward => Filter::backward(w, sizes, slide, key.4),
+        Way::Forward => Filter::forward(w, sizes, slide, sums),
+        Way::Backward => Filter::backward(w, sizes, slide, sums),
     })?);
     let mut kept = KEPT.lock().unwrap_or_else(PoisonError::into_inner);
     kept.retain(|(k, _)| *k != key);

@@ -42,6 +42,17 @@ pub struct Sizes {
     pub to: (usize, usize),
 }
 
+/// How the sums of 3x3 convolutions of stride 1 are taken.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Sums {
+    /// Directly.
+    Exact,
+    /// By Winograd's transforms, which are faster and round more: for a few pictures at a time.
+    Few,
+    /// The same, with more weights and less work: for many pictures.
+    Many,
+}
+
 /// Weights of a convolution made ready for one direction and one size of maps.
 #[derive(Debug)]
 pub struct Filter {
@@ -62,8 +73,8 @@ enum Way {
 }
 
 impl Filter {
-    /// `y = x ∗ w` with `w` `(O, C/groups, kh, kw)`; `exact` keeps to direct sums.
-    pub fn forward(w: &[f32], sizes: Sizes, slide: Slide, exact: bool) -> Self {
+    /// `y = x ∗ w` with `w` `(O, C/groups, kh, kw)`.
+    pub fn forward(w: &[f32], sizes: Sizes, slide: Slide, sums: Sums) -> Self {
         let Sizes { input, output, from, to } = sizes;
         let (kh, kw) = slide.kernel;
         let (c, o) = (input / slide.groups, output / slide.groups);
@@ -76,12 +87,12 @@ impl Filter {
         let taps = |_| (0..kh).flat_map(|ky| (0..kw).map(move |kx| (ky, kx))).collect();
         let part = |_| Part { first: (0, 0), grid: to, offset: (&dy, &dx) };
         let shape = Shape { groups: slide.groups, c, o, step: slide.stride, apart: (1, 1), out: to };
-        let way = ready(shape, &[(0, 0)], part, taps, weight, (slide, from, exact));
+        let way = ready(shape, &[(0, 0)], part, taps, weight, (slide, from, sums));
         Self { way, from: (input, from), to: (output, to) }
     }
 
     /// `dyᵀ · ∂y/∂x`: reads gradients of the output, gives those of the input.
-    pub fn backward(w: &[f32], sizes: Sizes, slide: Slide, exact: bool) -> Self {
+    pub fn backward(w: &[f32], sizes: Sizes, slide: Slide, sums: Sums) -> Self {
         let Sizes { input, output, from, to } = sizes;
         let (kh, kw) = slide.kernel;
         let (c, o) = (input / slide.groups, output / slide.groups);
@@ -110,7 +121,7 @@ impl Filter {
             let dx = move |k: usize| reads(phase.1, p.1, k, d.1, s.1).unwrap_or_default();
             let grid = ((from.0 - phase.0).div_ceil(s.0), (from.1 - phase.1).div_ceil(s.1));
             let part = |_| Part { first: phase, grid, offset: (&dy, &dx) };
-            match ready(shape, &[phase], part, taps, weight, (flipped, to, exact)) {
+            match ready(shape, &[phase], part, taps, weight, (flipped, to, sums)) {
                 Way::Patches(parts, _) => ways.extend(parts),
                 Way::Depthwise(parts) => depthwise.extend(parts.parts),
                 Way::Direct(parts) => direct.extend(parts.parts),
@@ -181,6 +192,11 @@ impl Filter {
         matches!(self.way, Way::Winograd(_))
     }
 
+    /// Whether a filter for many pictures would be another one than this, which is for few.
+    pub fn has_more(&self) -> bool {
+        matches!(&self.way, Way::Winograd(w) if w.has_more())
+    }
+
     /// Bytes that the weights hold.
     pub fn bytes(&self) -> usize {
         match &self.way {
@@ -219,13 +235,13 @@ fn ready<'a>(
     part: impl Fn((usize, usize)) -> Part<'a>,
     taps: impl Fn((usize, usize)) -> Vec<(usize, usize)>,
     weight: impl Fn(usize, usize, usize, usize, usize) -> f32 + Sync,
-    (slide, from, exact): (Slide, (usize, usize), bool),
+    (slide, from, sums): (Slide, (usize, usize), Sums),
 ) -> Way {
     let plain = slide.stride == (1, 1) && slide.dilation == (1, 1) && s.groups == 1;
-    if plain && !exact && slide.kernel == (3, 3) && Winograd::pays(s.c, s.o, s.out) {
+    if plain && sums != Sums::Exact && slide.kernel == (3, 3) && Winograd::pays(s.c, s.o, s.out) {
         let taps = taps(phases[0]);
         let at = |y: usize, x: usize, c: usize, o: usize| weight(0, taps[y * 3 + x].0, taps[y * 3 + x].1, c, o);
-        return Way::Winograd(Winograd::new((s.c, s.o), slide.padding, (from, s.out), at));
+        return Way::Winograd(Winograd::new((s.c, s.o), slide.padding, (from, s.out, sums), at));
     }
     let parts = phases.iter().map(|&phase| {
         let (taps, part) = (taps(phase), part(phase));

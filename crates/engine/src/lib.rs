@@ -27,7 +27,7 @@ mod pointwise;
 mod linear;
 
 pub use buffer::Buffer;
-pub use conv::{Filter, Sizes, Slide};
+pub use conv::{Filter, Sizes, Slide, Sums};
 pub use crop::crop;
 pub use layout::{to_channels_first, to_channels_last, to_channels_last_scaled};
 pub use linear::{linear, linear_vjp};

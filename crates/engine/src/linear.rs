@@ -1,12 +1,16 @@
 //! Fully connected layers on weights as they come, `(O, I)`: one copy serves both directions.
 
+use crate::buffer::Scratch;
 use crate::packed::Raw;
+use crate::patches::zero;
 use crate::simd::{self, Simd, Task};
 use crate::team;
 use crate::tile::multiply;
 
 /// Rows of weights that one task takes.
 const ROWS: usize = 16;
+/// Numbers of each row that are multiplied at a time.
+const CHUNK: usize = 1024;
 
 /// `y = x wᵀ + b`, then `max(0, ·)` if asked: `x` `(N, I)`, `w` `(O, I)`, `y` `(N, O)`.
 ///
@@ -24,8 +28,8 @@ pub fn linear(
     assert!(bias.is_none_or(|b| b.len() == output));
     let at = Raw(y.as_mut_ptr());
     let blocks = output.div_ceil(ROWS);
-    // Many pictures are a second way to share the work of few rows.
-    let parts = if blocks >= 4 { 1 } else { n.div_ceil(32) };
+    // Many pictures are a second way to share the work.
+    let parts = n.div_ceil(64);
     let one = n * input * output < 1 << 15;
     team::run_some(if one { 1 } else { team::size() }, blocks * parts, |i| {
         let (block, part) = (i / parts, i % parts);
@@ -72,40 +76,66 @@ impl Task for Dots<'_> {
 
     #[inline(always)]
     unsafe fn run<S: Simd>(self) {
-        let mut row = self.rows.start;
-        while row < self.rows.end {
-            let rows = (self.rows.end - row).min(4);
-            let mut o = self.outputs.start;
-            while o < self.outputs.end {
-                let outputs = (self.outputs.end - o).min(4);
-                match (rows, outputs) {
-                    (4, 4) => self.dots::<S, 4, 4>(row, o),
-                    (1, 4) => self.dots::<S, 1, 4>(row, o),
-                    (2, 4) => self.dots::<S, 2, 4>(row, o),
-                    (3, 4) => self.dots::<S, 3, 4>(row, o),
-                    _ => {
-                        for (r, o) in (row..row + rows).flat_map(|r| (o..o + outputs).map(move |o| (r, o))) {
-                            self.dots::<S, 1, 1>(r, o);
+        let (input, output) = self.sizes;
+        let count = self.rows.len() * ROWS;
+        let mut scratch = Scratch::new(count * S::LANES);
+        let sums = scratch.at();
+        zero::<S>(sums, count * S::LANES);
+        // What is read of weights and pictures stays near while they are multiplied.
+        for k in (0..input).step_by(CHUNK) {
+            let k = (k, (k + CHUNK).min(input));
+            for row in self.rows.clone().step_by(4) {
+                let rows = (self.rows.end - row).min(4);
+                let wide = if S::ROWS < 12 && rows == 4 { 3 } else { 4 };
+                for o in self.outputs.clone().step_by(wide) {
+                    let outputs = (self.outputs.end - o).min(wide);
+                    let sums = sums.add(((row - self.rows.start) * ROWS + o - self.outputs.start) * S::LANES);
+                    match (rows, outputs) {
+                        (1, 4) => self.dots::<S, 1, 4>((row, o), k, sums),
+                        (2, 4) => self.dots::<S, 2, 4>((row, o), k, sums),
+                        (3, 4) => self.dots::<S, 3, 4>((row, o), k, sums),
+                        (4, 4) => self.dots::<S, 4, 4>((row, o), k, sums),
+                        (4, 3) => self.dots::<S, 4, 3>((row, o), k, sums),
+                        _ => {
+                            for (r, j) in (0..rows).flat_map(|r| (0..outputs).map(move |j| (r, j))) {
+                                let sums = sums.add((r * ROWS + j) * S::LANES);
+                                self.dots::<S, 1, 1>((row + r, o + j), k, sums);
+                            }
                         }
                     }
                 }
-                o += outputs;
             }
-            row += rows;
+        }
+        for row in self.rows.clone() {
+            for o in self.outputs.clone() {
+                let at = ((row - self.rows.start) * ROWS + o - self.outputs.start) * S::LANES;
+                let v = S::sum(S::load(sums.add(at))) + self.bias.map_or(0.0, |b| b[o]);
+                *self.y.add(row * output + o) = if self.relu && v < 0.0 { 0.0 } else { v };
+            }
         }
     }
 }
 
 impl Dots<'_> {
-    /// `R` rows of `x` times `O` rows of `w`.
+    /// Adds numbers `k` of `R` rows of `x` times those of `O` rows of `w`, lane by lane.
     #[inline(always)]
-    unsafe fn dots<S: Simd, const R: usize, const O: usize>(&self, row: usize, o: usize) {
-        let (input, output) = self.sizes;
-        let (x, w) = (self.x.as_ptr().add(row * input), self.w.as_ptr().add(o * input));
+    unsafe fn dots<S: Simd, const R: usize, const O: usize>(
+        &self,
+        (row, o): (usize, usize),
+        (start, end): (usize, usize),
+        to: *mut f32,
+    ) {
+        let input = self.sizes.0;
+        let (x, w) = (self.x.as_ptr().add(row * input + start), self.w.as_ptr().add(o * input + start));
         let mut sums = [[S::splat(0.0); O]; R];
-        let whole = input / S::LANES * S::LANES;
+        for i in 0..R {
+            for j in 0..O {
+                sums[i][j] = S::load(to.add((i * ROWS + j) * S::LANES));
+            }
+        }
+        let count = end - start;
         let mut k = 0;
-        while k < whole {
+        while k + S::LANES <= count {
             let mut ws = [S::splat(0.0); O];
             for j in 0..O {
                 ws[j] = S::load(w.add(j * input + k));
@@ -118,24 +148,17 @@ impl Dots<'_> {
             }
             k += S::LANES;
         }
-        if k < input {
+        if k < count {
             for i in 0..R {
-                let v = S::load_part(x.add(i * input + k), input - k);
+                let v = S::load_part(x.add(i * input + k), count - k);
                 for j in 0..O {
-                    sums[i][j] = S::fma(v, S::load_part(w.add(j * input + k), input - k), sums[i][j]);
+                    sums[i][j] = S::fma(v, S::load_part(w.add(j * input + k), count - k), sums[i][j]);
                 }
             }
         }
         for i in 0..R {
             for j in 0..O {
-                let mut v = S::sum(sums[i][j]);
-                if let Some(bias) = self.bias {
-                    v += bias[o + j];
-                }
-                if self.relu && v < 0.0 {
-                    v = 0.0;
-                }
-                *self.y.add((row + i) * output + o + j) = v;
+                S::store(to.add((i * ROWS + j) * S::LANES), sums[i][j]);
             }
         }
     }
@@ -156,23 +179,17 @@ impl Task for Back<'_> {
     #[inline(always)]
     unsafe fn run<S: Simd>(self) {
         let (n, input, _) = self.sizes;
-        for block in self.columns.start..self.columns.end {
-            let column = block * 2 * S::LANES;
-            if column + 2 * S::LANES > input {
-                self.rest(column);
+        let width = 2 * S::LANES;
+        let (first, end) = (self.columns.start * width, (self.columns.end * width).min(input));
+        let tiled = n / 4 * 4;
+        for column in (first..end).step_by(width) {
+            if column + width > end {
+                (0..tiled).for_each(|row| self.row::<S>(row, (column, end)));
                 continue;
             }
-            let mut row = 0;
-            while row < n {
-                if n - row >= 4 {
-                    self.tile::<S, 4>(row, column);
-                    row += 4;
-                } else {
-                    self.tile::<S, 1>(row, column);
-                    row += 1;
-                }
-            }
+            (0..tiled).step_by(4).for_each(|row| self.tile::<S, 4>(row, column));
         }
+        (tiled..n).for_each(|row| self.row::<S>(row, (first, end)));
     }
 }
 
@@ -194,26 +211,61 @@ impl Back<'_> {
         }
     }
 
-    /// The last columns, which fill no tile.
+    /// Some columns of one row, four rows of weights at a time: they are read in the order in which they stand.
     #[inline(always)]
-    unsafe fn rest(&self, column: usize) {
-        let (n, input, output) = self.sizes;
-        for row in 0..n {
-            let to = std::slice::from_raw_parts_mut(self.dx.add(row * input + column), input - column);
-            to.fill(0.0);
-            for o in 0..output {
-                let dy = self.dy[row * output + o];
-                let w = &self.w[o * input + column..(o + 1) * input];
-                for k in 0..to.len() {
-                    to[k] += dy * w[k];
+    unsafe fn row<S: Simd>(&self, row: usize, (first, end): (usize, usize)) {
+        let (_, input, output) = self.sizes;
+        let (dy, to) = (self.dy.as_ptr().add(row * output), self.dx.add(row * input));
+        zero::<S>(to.add(first), end - first);
+        let mut o = 0;
+        while o < output {
+            let rows = (output - o).min(4);
+            let w = self.w.as_ptr().add(o * input);
+            match rows {
+                4 => add_rows::<S, 4>(to, (w, input), dy.add(o), (first, end)),
+                _ => {
+                    (0..rows).for_each(|r| add_rows::<S, 1>(to, (w.add(r * input), input), dy.add(o + r), (first, end)))
                 }
             }
-            if let Some(mask) = self.mask {
-                let mask = &mask[row * input + column..(row + 1) * input];
-                for k in 0..to.len() {
-                    to[k] = if mask[k] > 0.0 { to[k] } else { 0.0 };
-                }
+            o += rows;
+        }
+        let Some(mask) = self.mask else { return };
+        for k in first..end {
+            if !(mask[row * input + k] > 0.0) {
+                *to.add(k) = 0.0;
             }
         }
+    }
+}
+
+/// `to += Σᵣ dy[r] · w[r]` on some columns.
+#[inline(always)]
+unsafe fn add_rows<S: Simd, const R: usize>(
+    to: *mut f32,
+    (w, apart): (*const f32, usize),
+    dy: *const f32,
+    (first, end): (usize, usize),
+) {
+    let mut by = [S::splat(0.0); R];
+    for r in 0..R {
+        by[r] = S::splat(*dy.add(r));
+    }
+    let mut k = first;
+    while k < end {
+        let n = end - k;
+        if n >= S::LANES {
+            let mut v = S::load(to.add(k));
+            for r in 0..R {
+                v = S::fma(by[r], S::load(w.add(r * apart + k)), v);
+            }
+            S::store(to.add(k), v);
+        } else {
+            let mut v = S::load_part(to.add(k), n);
+            for r in 0..R {
+                v = S::fma(by[r], S::load_part(w.add(r * apart + k), n), v);
+            }
+            S::store_part(to.add(k), n, v);
+        }
+        k += S::LANES;
     }
 }

@@ -2,6 +2,7 @@
 //! F(4x4, 3x3), and F(2x2, 3x3) on small maps.
 
 use crate::buffer::Scratch;
+use crate::conv::Sums;
 use crate::map::{Map, MapMut};
 use crate::packed::{Packed, Raw};
 use crate::patches::{CHUNK, STRIDE};
@@ -54,10 +55,16 @@ impl Winograd {
     pub fn new(
         (c, o): (usize, usize),
         padding: (usize, usize),
-        (from, to): ((usize, usize), (usize, usize)),
+        (from, to, sums): ((usize, usize), (usize, usize), Sums),
         of: impl Fn(usize, usize, usize, usize) -> f32 + Sync,
     ) -> Self {
-        let size = if to.0.min(to.1) >= 10 { 4 } else { 2 };
+        // Large weights are not worth their larger tiles for a few small maps.
+        let large = match to.0.min(to.1) {
+            10.. => true,
+            8.. => c * o <= 1 << 14 || sums == Sums::Many,
+            _ => sums == Sums::Many,
+        };
+        let size = if large { 4 } else { 2 };
         let row = |i: usize| if size == 4 { G4[i] } else { G2[i] };
         let side = size + 2;
         let weights = Arc::new(Packed::new(side * side, c, o, |f, c, o| {
@@ -79,6 +86,11 @@ impl Winograd {
             weights: self.weights.clone(),
             ..*self
         }
+    }
+
+    /// Whether its tiles could be larger.
+    pub fn has_more(&self) -> bool {
+        self.size < 4
     }
 
     pub fn bytes(&self) -> usize {

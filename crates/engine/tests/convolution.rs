@@ -2,7 +2,7 @@
 #![allow(clippy::unwrap_used)]
 
 use gradscope_engine::simd::{available, set_level};
-use gradscope_engine::{Epilogue, Filter, Map, MapMut, Sizes, Slide, WeightGradient};
+use gradscope_engine::{Epilogue, Filter, Map, MapMut, Sizes, Slide, Sums, WeightGradient};
 
 /// Numbers in [-1, 1): an xorshift.
 struct Random(u64);
@@ -91,7 +91,7 @@ impl Case {
         (x, Map::new(&self.dy, [self.n, to.0, to.1, output], self.y_pitch))
     }
 
-    fn check(&self, what: &str, exact: bool) {
+    fn check(&self, what: &str, sums: Sums) {
         let Sizes { input, output, from, to } = self.sizes;
         let (xp, yp) = (self.n * from.0 * from.1, self.n * to.0 * to.1);
         let (mut y, mut dx) = (vec![0f64; yp * output], vec![0f64; xp * input]);
@@ -104,13 +104,13 @@ impl Case {
             dw[w] += x * dy;
         });
         let (x, dy) = self.maps();
-        let filter = Filter::forward(&self.w, self.sizes, self.slide, exact);
+        let filter = Filter::forward(&self.w, self.sizes, self.slide, sums);
         let bound = |filter: &Filter| if filter.is_winograd() { 4e-6 } else { 2e-6 };
         let mut out = vec![7f32; yp * (output + 2)];
         filter.run(&x, &mut MapMut::new(&mut out, [self.n, to.0, to.1, output], output + 2), Epilogue::default());
         compare(&format!("value of {what}"), &out, output + 2, &y, output, bound(&filter));
         self.epilogues(what, &filter, &y, bound(&filter));
-        let filter = Filter::backward(&self.w, self.sizes, self.slide, exact);
+        let filter = Filter::backward(&self.w, self.sizes, self.slide, sums);
         let mut out = vec![7f32; xp * input];
         filter.run(&dy, &mut MapMut::new(&mut out, [self.n, from.0, from.1, input], input), Epilogue::default());
         compare(&format!("input gradient of {what}"), &out, input, &dx, input, bound(&filter));
@@ -198,7 +198,9 @@ fn convolutions_of_all_kinds_are_the_plain_sums() {
             (2, (5, 4), (13, 16), Slide { stride: (2, 1), padding: (2, 0), dilation: (2, 3), ..slide((3, 2), 1, 0) }),
         ];
         for (i, (n, channels, from, slide)) in kinds.into_iter().enumerate() {
-            Case::new(r, n, channels, from, slide).unwrap().check(&format!("kind {i} {slide:?} at {level}"), true);
+            Case::new(r, n, channels, from, slide)
+                .unwrap()
+                .check(&format!("kind {i} {slide:?} at {level}"), Sums::Exact);
         }
     });
 }
@@ -217,8 +219,10 @@ fn winograd_gives_the_plain_sums_to_its_rounding() {
             (2, (16, 16), (50, 41), 1),
         ] {
             let case = Case::new(r, n, channels, from, slide((3, 3), 1, padding)).unwrap();
-            assert!(Filter::forward(&case.w, case.sizes, case.slide, false).is_winograd());
-            case.check(&format!("winograd {channels:?} {from:?} at {level}"), false);
+            assert!(Filter::forward(&case.w, case.sizes, case.slide, Sums::Few).is_winograd());
+            for sums in [Sums::Few, Sums::Many] {
+                case.check(&format!("winograd {channels:?} {from:?} {sums:?} at {level}"), sums);
+            }
         }
     });
 }
@@ -240,7 +244,10 @@ fn random_convolutions_are_the_plain_sums() {
             let channels = (groups * r.between(1, 20), groups * r.between(1, 20));
             let (n, from) = (r.between(1, 3), (r.between(1, 20), r.between(1, 20)));
             if let Some(case) = Case::new(r, n, channels, from, slide) {
-                case.check(&format!("random {done} {channels:?} {from:?} {slide:?} at {level}"), done % 2 == 0);
+                case.check(
+                    &format!("random {done} {channels:?} {from:?} {slide:?} at {level}"),
+                    [Sums::Exact, Sums::Few, Sums::Many][done % 3],
+                );
                 done += 1;
             }
         }
@@ -252,7 +259,7 @@ fn a_picture_in_a_batch_gives_what_it_gives_alone() {
     let r = &mut Random(5);
     for (channels, from, slide) in [((16, 24), (20, 20), slide((3, 3), 1, 1)), ((8, 40), (9, 9), slide((3, 3), 2, 1))] {
         let case = Case::new(r, 5, channels, from, slide).unwrap();
-        let filter = Filter::forward(&case.w, case.sizes, case.slide, false);
+        let filter = Filter::forward(&case.w, case.sizes, case.slide, Sums::Few);
         let (h, w) = case.sizes.to;
         let run = |n: usize, skip: usize| {
             let x = &case.x[skip * from.0 * from.1 * case.x_pitch..];
@@ -265,5 +272,36 @@ fn a_picture_in_a_batch_gives_what_it_gives_alone() {
         for i in 0..5 {
             assert!(run(1, i) == all[i * h * w * channels.1..(i + 1) * h * w * channels.1], "picture {i}");
         }
+    }
+}
+
+#[test]
+fn a_filter_fits_other_sizes_and_paddings_with_the_same_weights() {
+    let r = &mut Random(29);
+    let kinds = [
+        ((16, 24), slide((3, 3), 1, 1)),
+        ((3, 20), slide((7, 7), 2, 3)),
+        ((20, 3), slide((3, 3), 1, 1)),
+        ((40, 50), slide((3, 3), 2, 1)),
+        ((70, 90), slide((1, 1), 1, 0)),
+        ((12, 12), Slide { groups: 12, ..slide((3, 3), 1, 1) }),
+        ((12, 18), Slide { groups: 3, ..slide((3, 3), 1, 1) }),
+    ];
+    for (channels, slide) in kinds {
+        let whole = Case::new(r, 1, channels, (24, 22), slide).unwrap();
+        let filter = Filter::forward(&whole.w, whole.sizes, slide, Sums::Few);
+        let bare = Slide { padding: (0, 0), ..slide };
+        let piece = Case { w: whole.w.clone(), ..Case::new(r, 3, channels, (13, 16), bare).unwrap() };
+        let ours = filter.fitted(piece.sizes, slide.padding);
+        let theirs = Filter::forward(&piece.w, piece.sizes, bare, Sums::Exact);
+        let run = |filter: &Filter| {
+            let to = piece.sizes.to;
+            let mut y = vec![0f32; 3 * to.0 * to.1 * channels.1];
+            let mut map = MapMut::new(&mut y, [3, to.0, to.1, channels.1], channels.1);
+            filter.run(&piece.maps().0, &mut map, Epilogue::default());
+            y
+        };
+        let expected: Vec<f64> = run(&theirs).into_iter().map(f64::from).collect();
+        compare(&format!("{channels:?} {slide:?}"), &run(&ours), channels.1, &expected, channels.1, 8e-6);
     }
 }

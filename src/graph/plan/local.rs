@@ -119,7 +119,7 @@ impl Local<'_> {
             Work::Conv(conv) => {
                 let (rows, columns) = self.joined(step, self.seen(read, &conv.windows(), to), to)?;
                 let (piece, padding) = self.piece(read, &conv.windows(), (&rows, &columns), to, 0.0)?;
-                let filter = conv.fitted(piece.size(), (rows.len, columns.len), padding);
+                let filter = conv.fitted(piece.size(), (rows.len, columns.len), padding)?;
                 let add = step.add.map(|a| self.under(a, &rows, &columns)).transpose()?;
                 let add = add.as_ref().map(|a| a.map());
                 let epilogue = Epilogue { bias, add, relu: step.relu, ..Epilogue::default() };

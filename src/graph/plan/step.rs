@@ -7,7 +7,7 @@ use crate::graph::op::Form;
 use crate::kernel::{self, Conv2d, Pool2d, Window};
 use anyhow::Result;
 use candle_core::{DType, Tensor};
-use gradscope_engine::{Filter, Pick, Pool, Sizes, Slide};
+use gradscope_engine::{Filter, Pick, Pool, Sizes, Slide, Sums};
 use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 
 /// One step of a plan.
@@ -53,9 +53,11 @@ pub(super) struct Packed {
     weight: Tensor,
     sizes: Sizes,
     slide: Slide,
-    exact: bool,
+    sums: Sums,
     pub forward: Filter,
     backward: OnceLock<Filter>,
+    /// The way forward for many pictures, where that is another one.
+    many: OnceLock<Filter>,
     /// The way forward for pieces of the map, by their size and that of what they give.
     pieces: Mutex<Vec<(Sizes, Arc<Filter>)>>,
 }
@@ -72,8 +74,18 @@ pub(super) struct Windows {
 impl Packed {
     fn new(weight: Tensor, x: &[usize], conv: &Conv2d, exact: bool) -> Result<Self> {
         let (sizes, slide) = kernel::sizes(x, weight.dims(), conv)?;
-        let forward = kernel::with::<f32, _>(&weight, |w| Filter::forward(w, sizes, slide, exact))?;
-        Ok(Self { weight, sizes, slide, exact, forward, backward: OnceLock::new(), pieces: Mutex::default() })
+        let sums = kernel::sums(exact);
+        let forward = kernel::with::<f32, _>(&weight, |w| Filter::forward(w, sizes, slide, sums))?;
+        Ok(Self {
+            weight,
+            sizes,
+            slide,
+            sums,
+            forward,
+            backward: OnceLock::new(),
+            many: OnceLock::new(),
+            pieces: Mutex::default(),
+        })
     }
 
     /// The way back.
@@ -81,22 +93,34 @@ impl Packed {
         if let Some(filter) = self.backward.get() {
             return Ok(filter);
         }
-        let pack = |w: &[f32]| Filter::backward(w, self.sizes, self.slide, self.exact);
+        let pack = |w: &[f32]| Filter::backward(w, self.sizes, self.slide, self.sums);
         let filter = kernel::with::<f32, _>(&self.weight, pack)?;
         Ok(self.backward.get_or_init(|| filter))
     }
 
-    /// The way forward from maps of size `from` to those of size `to`, with this padding: none, or its own.
-    pub fn fitted(&self, from: (usize, usize), to: (usize, usize), padding: (usize, usize)) -> Arc<Filter> {
+    /// The way forward for many maps from size `from` to size `to`, with this padding: none, or its own.
+    pub fn fitted(&self, from: (usize, usize), to: (usize, usize), padding: (usize, usize)) -> Result<Arc<Filter>> {
         let sizes = Sizes { from, to, ..self.sizes };
         let mut pieces = self.pieces.lock().unwrap_or_else(PoisonError::into_inner);
         if let Some((_, filter)) = pieces.iter().find(|(s, _)| *s == sizes) {
-            return filter.clone();
+            return Ok(filter.clone());
         }
-        let left = (self.slide.padding.0 - padding.0, self.slide.padding.1 - padding.1);
-        let filter = Arc::new(self.forward.fitted(sizes, left));
+        let less = (self.slide.padding.0 - padding.0, self.slide.padding.1 - padding.1);
+        let filter = Arc::new(self.many()?.fitted(sizes, less));
         pieces.push((sizes, filter.clone()));
-        filter
+        Ok(filter)
+    }
+
+    fn many(&self) -> Result<&Filter> {
+        if !self.forward.has_more() {
+            return Ok(&self.forward);
+        }
+        if let Some(filter) = self.many.get() {
+            return Ok(filter);
+        }
+        let pack = |w: &[f32]| Filter::forward(w, self.sizes, self.slide, Sums::Many);
+        let filter = kernel::with::<f32, _>(&self.weight, pack)?;
+        Ok(self.many.get_or_init(|| filter))
     }
 
     /// Its windows along height and width.
