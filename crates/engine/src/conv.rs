@@ -42,7 +42,7 @@ pub struct Sizes {
     pub to: (usize, usize),
 }
 
-/// How the sums of 3x3 convolutions of stride 1 are taken.
+/// How the sums of 3x3 and 5x5 convolutions of stride 1 are taken.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Sums {
     /// Directly.
@@ -238,10 +238,12 @@ fn ready<'a>(
     (slide, from, sums): (Slide, (usize, usize), Sums),
 ) -> Way {
     let plain = slide.stride == (1, 1) && slide.dilation == (1, 1) && s.groups == 1;
-    if plain && sums != Sums::Exact && slide.kernel == (3, 3) && Winograd::pays(s.c, s.o, s.out) {
+    let k = slide.kernel.0;
+    let square = slide.kernel == (3, 3) || slide.kernel == (5, 5);
+    if plain && sums != Sums::Exact && square && Winograd::pays(s.c, s.o, s.out) {
         let taps = taps(phases[0]);
-        let at = |y: usize, x: usize, c: usize, o: usize| weight(0, taps[y * 3 + x].0, taps[y * 3 + x].1, c, o);
-        return Way::Winograd(Winograd::new((s.c, s.o), slide.padding, (from, s.out, sums), at));
+        let at = |y: usize, x: usize, c: usize, o: usize| weight(0, taps[y * k + x].0, taps[y * k + x].1, c, o);
+        return Way::Winograd(Winograd::new((s.c, s.o), k, slide.padding, (from, s.out, sums), at));
     }
     let parts = phases.iter().map(|&phase| {
         let (taps, part) = (taps(phase), part(phase));

@@ -1,5 +1,5 @@
-//! 3x3 convolutions of stride 1 with fewer multiplications (Winograd 1980; Lavin & Gray 2015, arXiv:1509.09308):
-//! F(4x4, 3x3), and F(2x2, 3x3) on small maps.
+//! Convolutions of stride 1 with fewer multiplications (Winograd 1980; Lavin & Gray 2015, arXiv:1509.09308):
+//! F(4x4, 3x3), F(2x2, 3x3) on small maps, and F(2x2, 5x5).
 
 use crate::buffer::Scratch;
 use crate::conv::Sums;
@@ -11,10 +11,11 @@ use crate::team;
 use crate::tile::{Epilogue, Exit, finish, multiply, with_rows};
 use std::sync::Arc;
 
-/// Output rows and columns of a tile are `size`, what it reads `size + 2`.
+/// Output rows and columns of a tile are `size`, what it reads `side`.
 #[derive(Debug)]
 pub(crate) struct Winograd {
     size: usize,
+    side: usize,
     c: usize,
     o: usize,
     padding: (usize, usize),
@@ -24,26 +25,23 @@ pub(crate) struct Winograd {
     weights: Arc<Packed>,
 }
 
-/// The points at which F(4, 3) evaluates, beside 0 and infinity: ±2/3 and ±3/2. Their rounding is less than half of that
+/// The points at which F(4, 3) and F(2, 5) evaluate, beside 0 and infinity: ±2/3 and ±3/2. Their rounding is less than half of that
 /// of the usual ±1 and ±2, and their product 1 keeps the transforms short.
 const P: f64 = 2.0 / 3.0;
 const Q: f64 = 3.0 / 2.0;
 
-/// Rows of `G`: what a tap row becomes.
-const G4: [[f64; 3]; 6] = [
-    [1.0, 0.0, 0.0],
-    row(P, 2.0 * P * P * (P * P - Q * Q)),
-    row(-P, 2.0 * P * P * (P * P - Q * Q)),
-    row(Q, 2.0 * Q * Q * (Q * Q - P * P)),
-    row(-Q, 2.0 * Q * Q * (Q * Q - P * P)),
-    [0.0, 0.0, 1.0],
-];
-
-const fn row(p: f64, n: f64) -> [f64; 3] {
-    [1.0 / n, p / n, p * p / n]
+/// `G[i][tap]`: what a row of taps becomes at the `i`-th point of tiles that read so many rows.
+fn g(side: usize, i: usize, tap: usize, taps: usize) -> f64 {
+    let (point, n) = match (side, i) {
+        (4, 1) => (1.0, 2.0),
+        (4, 2) => (-1.0, 2.0),
+        (6, 1 | 2) => (if i == 1 { P } else { -P }, 2.0 * P * P * (P * P - Q * Q)),
+        (6, 3 | 4) => (if i == 3 { Q } else { -Q }, 2.0 * Q * Q * (Q * Q - P * P)),
+        (_, 0) => return f64::from(u8::from(tap == 0)),
+        _ => return f64::from(u8::from(tap + 1 == taps)),
+    };
+    point.powi(tap as i32) / n
 }
-
-const G2: [[f64; 3]; 4] = [[1.0, 0.0, 0.0], [0.5, 0.5, 0.5], [0.5, -0.5, 0.5], [0.0, 0.0, 1.0]];
 
 impl Winograd {
     /// Whether it is faster than direct sums, for channels read and given and an output of this size.
@@ -51,9 +49,10 @@ impl Winograd {
         c >= 16 && o >= 16 && h >= 6 && w >= 6
     }
 
-    /// Weights by tap row, tap column, channel read, channel given.
+    /// Weights by tap row, tap column, channel read, channel given; 3 or 5 taps along each side.
     pub fn new(
         (c, o): (usize, usize),
+        taps: usize,
         padding: (usize, usize),
         (from, to, sums): ((usize, usize), (usize, usize), Sums),
         of: impl Fn(usize, usize, usize, usize) -> f32 + Sync,
@@ -64,16 +63,15 @@ impl Winograd {
             8.. => c * o <= 1 << 14 || sums == Sums::Many,
             _ => sums == Sums::Many,
         };
-        let size = if large { 4 } else { 2 };
-        let row = |i: usize| if size == 4 { G4[i] } else { G2[i] };
-        let side = size + 2;
-        let weights = Arc::new(Packed::new(side * side, c, o, |f, c, o| {
-            let (g, h) = (row(f / side), row(f % side));
-            let line = |y: usize| (0..3).map(|x| f64::from(of(y, x, c, o)) * h[x]).sum::<f64>();
-            (0..3).map(|y| g[y] * line(y)).sum::<f64>() as f32
-        }));
+        let size = if large && taps == 3 { 4 } else { 2 };
+        let side = size + taps - 1;
+        let weights = Packed::new(side * side, c, o, |f, c, o| {
+            let line =
+                |y: usize| (0..taps).map(|x| f64::from(of(y, x, c, o)) * g(side, f % side, x, taps)).sum::<f64>();
+            (0..taps).map(|y| g(side, f / side, y, taps) * line(y)).sum::<f64>() as f32
+        });
         let tiles = (to.0.div_ceil(size), to.1.div_ceil(size));
-        Self { size, c, o, padding, from, tiles, weights }
+        Self { size, side, c, o, padding, from, tiles, weights: Arc::new(weights) }
     }
 
     /// The same weights for maps of another size and with so much less padding.
@@ -90,7 +88,7 @@ impl Winograd {
 
     /// Whether its tiles could be larger.
     pub fn has_more(&self) -> bool {
-        self.size < 4
+        self.side < 6
     }
 
     pub fn bytes(&self) -> usize {
@@ -102,7 +100,7 @@ impl Winograd {
     }
 
     fn frequencies(&self) -> usize {
-        (self.size + 2) * (self.size + 2)
+        self.side * self.side
     }
 
     pub fn run(&self, x: &Map, y: &MapMut, epilogue: Epilogue) {
@@ -190,11 +188,11 @@ impl Task for Stage<'_> {
 
     #[inline(always)]
     unsafe fn run<S: Simd>(self) {
-        let four = self.w.size == 4;
+        let six = self.w.side == 6;
         match &self.step {
             Step::In(tiles) => {
                 for t in tiles.start..tiles.end {
-                    if four { self.read::<S, 6>(t) } else { self.read::<S, 4>(t) }
+                    if six { self.read::<S, 6>(t) } else { self.read::<S, 4>(t) }
                 }
             }
             Step::Multiply(frequencies, panels) => {
@@ -204,7 +202,11 @@ impl Task for Stage<'_> {
             }
             Step::Out(tiles) => {
                 for t in tiles.start..tiles.end {
-                    if four { self.write::<S, 4, 6>(t) } else { self.write::<S, 2, 4>(t) }
+                    match (self.w.size, six) {
+                        (4, _) => self.write::<S, 4, 6>(t),
+                        (_, true) => self.write::<S, 2, 6>(t),
+                        _ => self.write::<S, 2, 4>(t),
+                    }
                 }
             }
         }
@@ -378,8 +380,11 @@ unsafe fn output<S: Simd, const M: usize, const A: usize>(d: [S::V; A]) -> [S::V
         let (e, f) = (S::add(d[3], d[4]), S::sub(d[3], d[4]));
         out[0] = S::add(S::add(d[0], a), e);
         out[1] = S::fma(q, f, S::mul(p, b));
-        out[2] = S::fma(qq, e, S::mul(pp, a));
-        out[3] = S::fma(qqq, f, S::fma(ppp, b, d[5]));
+        if M == 4 {
+            out[2] = S::fma(qq, e, S::mul(pp, a));
+            out[3] = S::fma(qqq, f, S::mul(ppp, b));
+        }
+        out[M - 1] = S::add(out[M - 1], d[5]);
     }
     out
 }
