@@ -42,6 +42,30 @@ impl Packed {
         packed
     }
 
+    /// The matrix of which `of(k, o, entries)` writes the entries of all groups at once.
+    pub fn by_entry(groups: usize, k: usize, o: usize, of: impl Fn(usize, usize, &mut [f32]) + Sync) -> Self {
+        let (level, lanes) = (simd::level(), simd::lanes());
+        let mut packed = Self { level, lanes, k, o, numbers: Buffer::default() };
+        packed.numbers = Buffer::zeros(groups * packed.group());
+        let at = Raw(packed.numbers.numbers_mut().as_mut_ptr());
+        let panels = packed.panels();
+        team::ranges(k * panels, (1 << 12) / (groups * lanes).max(1) + 1, |range| {
+            let mut entries = vec![0f32; groups];
+            for i in range {
+                let (row, b) = (i / panels, i % panels);
+                let (width, first) = (packed.width(b), b * 2 * lanes);
+                for j in 0..(o - first).min(width) {
+                    of(row, first + j, &mut entries);
+                    for (g, v) in entries.iter().enumerate() {
+                        // SAFETY: each row of a panel is written by one task.
+                        unsafe { *at.get().add(g * packed.group() + first * k + row * width + j) = *v };
+                    }
+                }
+            }
+        });
+        packed
+    }
+
     /// Numbers of one group.
     fn group(&self) -> usize {
         self.k * self.o.next_multiple_of(self.lanes)

@@ -30,6 +30,9 @@ pub(crate) struct Winograd {
 const P: f64 = 2.0 / 3.0;
 const Q: f64 = 3.0 / 2.0;
 
+/// Points at most.
+const MOST: usize = 6;
+
 /// `G[i][tap]`: what a row of taps becomes at the `i`-th point of tiles that read so many rows.
 fn g(side: usize, i: usize, tap: usize, taps: usize) -> f64 {
     let (point, n) = match (side, i) {
@@ -65,10 +68,16 @@ impl Winograd {
         };
         let size = if large && taps == 3 { 4 } else { 2 };
         let side = size + taps - 1;
-        let weights = Packed::new(side * side, c, o, |f, c, o| {
-            let line =
-                |y: usize| (0..taps).map(|x| f64::from(of(y, x, c, o)) * g(side, f % side, x, taps)).sum::<f64>();
-            (0..taps).map(|y| g(side, f / side, y, taps) * line(y)).sum::<f64>() as f32
+        let g: [[f64; MOST]; MOST] = std::array::from_fn(|i| std::array::from_fn(|tap| g(side, i, tap, taps)));
+        let weights = Packed::by_entry(side * side, c, o, |c, o, entries| {
+            // `G w Gᵀ`
+            let mut half = [[0f64; MOST]; MOST];
+            for (i, y, x) in (0..side).flat_map(|i| (0..taps * taps).map(move |t| (i, t / taps, t % taps))) {
+                half[i][x] += g[i][y] * f64::from(of(y, x, c, o));
+            }
+            for (i, v) in entries.iter_mut().enumerate() {
+                *v = (0..taps).map(|x| half[i / side][x] * g[i % side][x]).sum::<f64>() as f32;
+            }
         });
         let tiles = (to.0.div_ceil(size), to.1.div_ceil(size));
         Self { size, side, c, o, padding, from, tiles, weights: Arc::new(weights) }
