@@ -1,6 +1,7 @@
 //! Sums over many numbers, in f64 and in an order that does not depend on the number of cores.
 
 use super::access::{Real, by_type, read};
+use super::portable;
 use anyhow::{Result, ensure};
 use candle_core::Tensor;
 use rayon::prelude::*;
@@ -10,7 +11,7 @@ const GRAIN: usize = 16 * 1024;
 
 /// The sum of all numbers.
 pub fn sum(x: &Tensor) -> Result<f64> {
-    by_type!(x, sum_of(x))
+    if portable::serves(x) { portable::sum(x) } else { by_type!(x, sum_of(x)) }
 }
 
 fn sum_of<T: Real>(x: &Tensor) -> Result<f64> {
@@ -21,6 +22,9 @@ fn sum_of<T: Real>(x: &Tensor) -> Result<f64> {
 /// denominator `z + ε sign(z)` keeps back of `s = r / (z + ε sign(z))`.
 pub fn kept_by_stabilizer(s: &Tensor, z: &Tensor, epsilon: f64) -> Result<(f64, f64)> {
     ensure!(s.dims() == z.dims(), "shapes {:?} and {:?} differ", s.dims(), z.dims());
+    if portable::serves(s) {
+        return portable::kept_by_stabilizer(s, z, epsilon);
+    }
     by_type!(s, stabilizer_of(s, z, epsilon))
 }
 
@@ -42,7 +46,7 @@ fn stabilizer_of<T: Real>(s: &Tensor, z: &Tensor, epsilon: f64) -> Result<(f64, 
 /// `Σ b[c] s[n, c, …]`: what a bias for each channel keeps back of `s`.
 pub fn kept_by_bias(s: &Tensor, b: &Tensor) -> Result<f64> {
     ensure!(s.rank() >= 2 && b.dims() == [s.dims()[1]], "one bias a channel for {:?}, got {:?}", s.dims(), b.dims());
-    by_type!(s, bias_of(s, b))
+    if portable::serves(s) { portable::kept_by_bias(s, b) } else { by_type!(s, bias_of(s, b)) }
 }
 
 fn bias_of<T: Real>(s: &Tensor, b: &Tensor) -> Result<f64> {
@@ -57,7 +61,7 @@ fn bias_of<T: Real>(s: &Tensor, b: &Tensor) -> Result<f64> {
 
 /// Whether every number is 0.
 pub fn is_zero(x: &Tensor) -> Result<bool> {
-    by_type!(x, zero_of(x))
+    if portable::serves(x) { portable::is_zero(x) } else { by_type!(x, zero_of(x)) }
 }
 
 fn zero_of<T: Real>(x: &Tensor) -> Result<bool> {
