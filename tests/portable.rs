@@ -25,6 +25,10 @@ const METHODS: &[(&str, &[&str])] = &[
     ("pgd", &[]),
 ];
 
+/// Methods that step by the gradient's sign, which is any where a gradient is zero but for rounding, and the share of numbers
+/// that may be such.
+const SIGNS: ([&str; 2], f64) = (["fgsm", "pgd"], 0.01);
+
 /// What a method writes: names of files and their numbers.
 fn answer(method: &str, set: &[&str], args: &[&str], portable: bool) -> Vec<(String, Vec<f32>)> {
     let folder = TempDir::new().unwrap();
@@ -62,8 +66,10 @@ fn methods_answer_as_on_the_cpu() {
         for ((name, ours), (other, expected)) in ours.iter().zip(&expected) {
             assert_eq!((name, ours.len()), (other, expected.len()), "{method}");
             let size = expected.iter().fold(1e-3f32, |m, v| m.max(v.abs()));
-            let off = ours.iter().zip(expected).fold(0f32, |m, (a, b)| m.max((a - b).abs()));
-            assert!(off <= 1e-4 * size, "{method} {set:?}, {name}: off by {off:e} where values are up to {size:e}");
+            let far = |(a, b): &(&f32, &f32)| (*a - *b).abs() > 1e-4 * size || (*a - *b).is_nan();
+            let far = ours.iter().zip(expected).filter(far).count();
+            let may = if SIGNS.0.contains(method) { SIGNS.1 * ours.len() as f64 } else { 0.0 };
+            assert!(far as f64 <= may, "{method} {set:?}: {far} of {} numbers of {name} differ", ours.len());
         }
     }
 }
