@@ -1,7 +1,47 @@
-//! Arithmetic on tensors that several floors need.
+//! What several floors need of tensors: where they are made, and some arithmetic.
 
 use anyhow::Result;
-use candle_core::{D, Tensor};
+use candle_core::{D, DType, Device, DeviceLocation, Shape, Tensor};
+use std::sync::{PoisonError, RwLock};
+
+static DEVICE: RwLock<Device> = RwLock::new(Device::Cpu);
+
+/// Where networks, pictures and the tensors of scripts are made: the CPU, unless it was set; PyTorch's
+/// `get_default_device`.
+pub fn device() -> Device {
+    DEVICE.read().unwrap_or_else(PoisonError::into_inner).clone()
+}
+
+/// Says where tensors are made from now on; PyTorch's `set_default_device`.
+pub fn set_device(device: Device) {
+    *DEVICE.write().unwrap_or_else(PoisonError::into_inner) = device;
+}
+
+/// A device as people write it: `cpu`, `cuda:0`, `metal`.
+pub fn device_text(device: &Device) -> String {
+    match device.location() {
+        DeviceLocation::Cpu => "cpu".into(),
+        DeviceLocation::Cuda { gpu_id } => format!("cuda:{gpu_id}"),
+        DeviceLocation::Metal { .. } => "metal".into(),
+    }
+}
+
+/// These numbers in the type of another tensor, on its device.
+pub fn like(numbers: impl Into<Vec<f64>>, shape: impl Into<Shape>, other: &Tensor) -> Result<Tensor> {
+    let here = Tensor::from_vec(numbers.into(), shape.into(), &Device::Cpu)?;
+    Ok(here.to_dtype(other.dtype())?.to_device(other.device())?)
+}
+
+/// The same in f64; of a device without (Metal) on the CPU.
+pub fn wide(x: &Tensor) -> Result<Tensor> {
+    let x = if x.device().is_metal() { &x.to_device(&Device::Cpu)? } else { x };
+    Ok(x.to_dtype(DType::F64)?)
+}
+
+/// All numbers in row-major order, in f64, wherever they are.
+pub fn numbers(x: &Tensor) -> Result<Vec<f64>> {
+    Ok(x.to_device(&Device::Cpu)?.to_dtype(DType::F64)?.flatten_all()?.to_vec1()?)
+}
 
 /// `x + ε·sign(x)` with `sign(0) = +1`: a denominator that cannot vanish (Bach et al. 2015).
 pub fn stabilize(x: &Tensor, epsilon: f64) -> Result<Tensor> {

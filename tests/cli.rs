@@ -160,7 +160,16 @@ fn what_does_not_exist_is_a_usage_error_that_says_what_does() {
     says(&["run", "fgsm", "--set", "epsilon=eight"], &["\"eight\"", "a number from 0 to 255"]);
     says(&["run", "fgsm", "--set", "epsilon"], &["name=value"]);
     says(&["run", "gradcam", "--steps", "3"], &["has no steps"]);
-    says(&["run", "gradcam", "--device", "cuda:0"], &["cpu"]);
+    for wrong in ["gpu", "cuda:first", "cpu:1", "cuda:-1"] {
+        says(&["run", "gradcam", "--device", wrong], &[&format!("no device \"{wrong}\""), "cpu, cuda:0"]);
+    }
+    for (device, feature, built) in
+        [("cuda:0", "cuda", cfg!(feature = "cuda")), ("metal", "metal", cfg!(feature = "metal"))]
+    {
+        if !built {
+            says(&["run", "gradcam", "--device", device], &[device, &format!("--features {feature}")]);
+        }
+    }
     says(&["run", "gradcam", "--plugins", "nowhere"], &["there is no folder \"nowhere\""]);
 }
 

@@ -2,9 +2,9 @@
 //!
 //! A question names a class for each row of the batch, or one for all of them.
 
-use crate::tensor::log_softmax;
+use crate::tensor::{log_softmax, wide};
 use anyhow::{Result, ensure};
-use candle_core::{D, DType, Tensor};
+use candle_core::{D, Tensor};
 
 /// `∂ logit[class]`: one at the class, zero elsewhere.
 pub fn logit(logits: &Tensor, classes: &[usize]) -> Result<Tensor> {
@@ -34,7 +34,8 @@ pub fn cross_entropy_labels(logits: &Tensor, labels: &[usize]) -> Result<Tensor>
 pub fn cross_entropy_loss(logits: &Tensor, labels: &[usize]) -> Result<f64> {
     check_rows(logits, labels)?;
     let hot = one_hot(logits, labels)?;
-    let own = (log_softmax(logits)? * hot)?.sum_all()?.to_dtype(DType::F64)?.to_scalar::<f64>()?;
+    let own = (log_softmax(logits)? * hot)?.sum_all()?;
+    let own = wide(&own)?.to_scalar::<f64>()?;
     Ok(-own / labels.len() as f64)
 }
 

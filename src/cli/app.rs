@@ -72,12 +72,7 @@ fn nothing_asked(q: &Question, app: &App) -> bool {
 
 /// A session as it was, at the step that it showed where that was kept.
 fn restored(host: &Host, file: &Path, opened: Opened) -> Result<(Session, Picture, Opened, Vec<String>)> {
-    let network = Network {
-        model: Some(opened.model.clone()),
-        weights: opened.weights.clone(),
-        device: "cpu".into(),
-        exact: false,
-    };
+    let network = Network { model: Some(opened.model.clone()), weights: opened.weights.clone(), exact: false };
     let question = Question {
         network,
         target: opened.target.map(|class| class.to_string()),

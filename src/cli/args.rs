@@ -21,6 +21,9 @@ Examples:
 pub struct Args {
     #[command(subcommand)]
     pub command: Option<Command>,
+    /// Where to compute: cpu, cuda:0 or metal, where the build has them
+    #[arg(long, value_name = "DEVICE", default_value = "cpu", global = true)]
+    pub device: String,
     #[command(flatten)]
     pub scripts: Scripts,
     #[command(flatten)]
@@ -77,9 +80,6 @@ pub struct Network {
     /// Weights: .safetensors, or a PyTorch file
     #[arg(short, long, value_name = "WEIGHTS")]
     pub weights: Option<PathBuf>,
-    /// Where to compute
-    #[arg(long, value_name = "DEVICE", default_value = "cpu")]
-    pub device: String,
     /// Sum 3x3 convolutions directly: slower, and rounded less than by Winograd's transforms, for comparing tightly
     #[arg(long)]
     pub exact: bool,

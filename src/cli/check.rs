@@ -29,8 +29,7 @@ pub fn check(scripts: &Scripts, args: &Check) -> Result<ExitCode> {
 fn figures(host: &Host, plugin: &str) -> Result<usize> {
     host.method(plugin)?;
     let question = Question::default();
-    let network = super::args::Network { device: "cpu".into(), ..Default::default() };
-    let model = open::model(host, &network)?;
+    let model = open::model(host, &question.network)?;
     let (name, picture) = open::picture(None, &model)?;
     let mut session = open::session(host, model, (&name, &picture), plugin, &question)?;
     let mut frame = session.run(host)?;

@@ -6,6 +6,7 @@ mod api;
 mod app;
 mod check;
 mod config;
+mod device;
 mod draw;
 mod eval;
 mod exec;
@@ -40,6 +41,7 @@ pub fn main() -> ExitCode {
 }
 
 fn obey(args: Args) -> Result<ExitCode> {
+    device::choose(&args.device)?;
     match args.command {
         None => app::app(&args.scripts, &args.question, &args.app),
         Some(Command::Run(run)) => run::run(&args.scripts, &run),

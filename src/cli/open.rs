@@ -11,7 +11,7 @@ use crate::script::folders::Folders;
 use crate::script::host::Host;
 use crate::script::message::Report;
 use crate::script::session::Session;
-use anyhow::{Context, Result, anyhow, bail, ensure};
+use anyhow::{Context, Result, anyhow, ensure};
 use directories::ProjectDirs;
 use std::path::PathBuf;
 
@@ -47,7 +47,6 @@ pub fn architectures(host: &Host) -> Architectures {
 
 /// The network asked for; without a name the weight file tells it, without both it is the program's own.
 pub fn model(host: &Host, network: &Network) -> Result<Model> {
-    check_device(&network.device).map_err(usage)?;
     kernel::set_exact(network.exact);
     let architectures = architectures(host);
     match (&network.model, &network.weights) {
@@ -63,16 +62,6 @@ pub fn model(host: &Host, network: &Network) -> Result<Model> {
 /// An unknown name is a wrong question; a broken script is not.
 fn of_name(error: anyhow::Error) -> anyhow::Error {
     if error.chain().any(|e| e.is::<Report>()) { error } else { usage(error) }
-}
-
-fn check_device(device: &str) -> Result<()> {
-    match device {
-        "cpu" => Ok(()),
-        d if d == "metal" || d == "cuda" || d.starts_with("cuda:") => {
-            bail!("--device {d}: this build computes on the cpu only")
-        }
-        d => bail!("no device \"{d}\"; known is cpu"),
-    }
 }
 
 /// The picture of this name; none: one that suits the model.

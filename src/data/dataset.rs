@@ -2,6 +2,7 @@
 
 use super::picture::Picture;
 use super::preprocess::Preprocess;
+use crate::tensor::device;
 use anyhow::{Context, Result, ensure};
 use candle_core::{Device, Tensor};
 use sha2::{Digest, Sha256};
@@ -134,6 +135,6 @@ impl Dataset {
             preprocess.apply(&picture, false).with_context(|| format!("preparing picture {i} of \"{}\"", self.name))
         };
         let pictures = numbers.iter().map(one).collect::<Result<Vec<_>>>()?;
-        Ok(Tensor::cat(&pictures, 0)?)
+        Ok(Tensor::cat(&pictures, 0)?.to_device(&device())?)
     }
 }

@@ -51,7 +51,7 @@ pub fn laplacian(
 /// The cluster of each point `(N, D)`: Lloyd's k-means from ten k-means++ beginnings, the best of them; clusters are
 /// numbered from the largest.
 pub fn kmeans(points: &Tensor, k: usize, seed: u64) -> Result<Vec<usize>> {
-    let rows = points.to_dtype(candle_core::DType::F64)?.to_vec2::<f64>()?;
+    let rows = points.to_device(&Device::Cpu)?.to_dtype(candle_core::DType::F64)?.to_vec2::<f64>()?;
     ensure!((1..=rows.len()).contains(&k), "{k} clusters of {} points", rows.len());
     let tries = (0..BEGINNINGS).map(|i| lloyd(&rows, beginning(&rows, k, seed ^ i << 32)));
     let best = tries.min_by(|a, b| a.1.total_cmp(&b.1)).map(|t| t.0).unwrap_or_default();

@@ -1,7 +1,8 @@
 //! Exact nearest neighbours: distances by matrix products, the nearest few measured again in f64.
 
+use crate::tensor::numbers;
 use anyhow::{Result, bail, ensure};
-use candle_core::{DType, Tensor};
+use candle_core::{DType, Device, Tensor};
 use rayon::prelude::*;
 use std::str::FromStr;
 
@@ -87,7 +88,7 @@ struct Near {
 
 impl Near {
     fn new(queries: &Tensor, points: &Tensor, metric: Metric) -> Result<Self> {
-        let flat = |x: &Tensor| -> Result<Vec<f64>> { Ok(x.to_dtype(DType::F64)?.flatten_all()?.to_vec1()?) };
+        let (queries, points) = (&queries.to_device(&Device::Cpu)?, &points.to_device(&Device::Cpu)?);
         let prepared = |x: &Tensor| -> Result<Tensor> {
             let x = match metric {
                 Metric::Euclidean => x.broadcast_sub(&points.mean_keepdim(0)?)?,
@@ -101,8 +102,8 @@ impl Near {
         Ok(Self {
             metric,
             width: points.dims()[1],
-            queries: flat(queries)?,
-            points: flat(points)?,
+            queries: numbers(queries)?,
+            points: numbers(points)?,
             left,
             right,
             squares,
@@ -165,7 +166,6 @@ fn least(n: usize, own: usize, count: usize, value: impl Fn(usize) -> f32) -> Ve
 #[cfg(test)]
 mod tests {
     use super::*;
-    use candle_core::Device;
 
     fn drawn(n: usize, d: usize, far: f64) -> Tensor {
         let values: Vec<f64> = (1..=n * d).map(|i| far + ((i * i) as f64 * 0.754_877_666).fract()).collect();

@@ -48,7 +48,8 @@ impl Graph {
         let (scale, shift) = self.affine(norm)?;
         let params = &self.nodes[layer].params;
         let dtype = params[0].dtype();
-        let params = params.iter().map(|p| p.to_dtype(DType::F64)).collect::<candle_core::Result<Vec<_>>>()?;
+        let device = params[0].device().clone();
+        let params = wide(params)?;
         let ones = vec![1; params[0].rank() - 1];
         let weight = params[0].broadcast_mul(&scale.reshape([&[scale.elem_count()][..], &ones].concat())?)?;
         let bias = match params.get(1) {
@@ -56,7 +57,8 @@ impl Graph {
             None => shift,
         };
         self.nodes[layer].op = op;
-        self.nodes[layer].params = vec![weight.to_dtype(dtype)?, bias.to_dtype(dtype)?];
+        self.nodes[layer].params =
+            vec![weight.to_dtype(dtype)?.to_device(&device)?, bias.to_dtype(dtype)?.to_device(&device)?];
         self.nodes[norm].op = Arc::new(Dropout::default());
         self.nodes[norm].params = vec![];
         Ok(())
@@ -66,10 +68,15 @@ impl Graph {
     /// what the node makes of 1 and 0.
     pub(super) fn affine(&self, norm: NodeId) -> Result<(Tensor, Tensor)> {
         let node = &self.nodes[norm];
-        let params = node.params.iter().map(|p| p.to_dtype(DType::F64)).collect::<candle_core::Result<Vec<_>>>()?;
+        let params = wide(&node.params)?;
         let zero = Tensor::zeros((1, node.shape[1], 1, 1), DType::F64, &Device::Cpu)?;
         let of = |x: &Tensor| -> Result<Tensor> { Ok(node.op.forward(&[x], &params)?.flatten_all()?) };
         let shift = of(&zero)?;
         Ok(((of(&(zero + 1.0)?)? - &shift)?, shift))
     }
+}
+
+/// Parameters in f64 on the CPU: not every device has it.
+fn wide(params: &[Tensor]) -> Result<Vec<Tensor>> {
+    params.iter().map(|p| Ok(p.to_device(&Device::Cpu)?.to_dtype(DType::F64)?)).collect()
 }

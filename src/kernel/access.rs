@@ -27,13 +27,11 @@ impl Real for f64 {
     }
 }
 
-/// Calls `f` with the numbers of `x` in row-major order.
+/// Calls `f` with the numbers of `x` in row-major order; from another device they are copied.
 pub fn read<T: Real, O>(x: &Tensor, f: impl FnOnce(&[T]) -> Result<O>) -> Result<O> {
-    let x = x.contiguous()?;
+    let x = x.contiguous()?.to_device(&Device::Cpu)?;
     let (storage, layout) = x.storage_and_layout();
-    let Storage::Cpu(cpu) = &*storage else {
-        bail!("this kernel runs on the CPU; the tensor is on {:?}", x.device().location());
-    };
+    let Storage::Cpu(cpu) = &*storage else { bail!("the numbers of {:?} could not be copied", x.device().location()) };
     let Some(all) = T::of(cpu) else {
         bail!("this kernel computes in {:?}, got {:?}", T::DTYPE, x.dtype());
     };
@@ -46,7 +44,7 @@ pub fn with<T: Real, O>(x: &Tensor, f: impl FnOnce(&[T]) -> O) -> Result<O> {
     read::<T, _>(x, |numbers| Ok(f(numbers)))
 }
 
-/// A tensor of these numbers.
+/// A tensor of these numbers, on the CPU.
 pub fn tensor<T: Real>(data: Vec<T>, shape: &[usize]) -> Result<Tensor> {
     Ok(Tensor::from_vec(data, shape, &Device::Cpu)?)
 }

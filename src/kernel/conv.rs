@@ -1,8 +1,9 @@
-//! Convolution, the gradient of its input and of its weight: f32 by the engine, else as matrix products over patches.
+//! Convolution, the gradient of its input and of its weight: f32 by the engine, f64 as matrix products over patches.
 
 use super::access::{Real, by_type, read, tensor};
 use super::fast;
 use super::im2col::Patches;
+use super::portable;
 use super::window::Window;
 use anyhow::{Result, ensure};
 use candle_core::{DType, Tensor};
@@ -103,24 +104,28 @@ impl Shape {
 
 /// `y = x ∗ w + b`: `x` `(N, C, H, W)`, `w` `(O, C/groups, kh, kw)`, `b` `(O)`; PyTorch's `conv2d`.
 pub fn conv2d(x: &Tensor, w: &Tensor, b: Option<&Tensor>, conv: &Conv2d) -> Result<Tensor> {
-    if x.dtype() == DType::F32 { fast::forward(x, w, b, conv) } else { by_type!(x, forward(x, w, b, conv)) }
+    match x.dtype() {
+        _ if portable::serves(x) => portable::conv2d(x, w, b, conv),
+        DType::F32 => fast::forward(x, w, b, conv),
+        _ => by_type!(x, forward(x, w, b, conv)),
+    }
 }
 
 /// `dyᵀ · ∂y/∂x`, of shape `input`.
 pub fn conv2d_input_vjp(dy: &Tensor, w: &Tensor, input: &[usize], conv: &Conv2d) -> Result<Tensor> {
-    if dy.dtype() == DType::F32 {
-        fast::input_vjp(dy, w, input, conv)
-    } else {
-        by_type!(dy, input_vjp(dy, w, input, conv))
+    match dy.dtype() {
+        _ if portable::serves(dy) => portable::conv2d_input_vjp(dy, w, input, conv),
+        DType::F32 => fast::input_vjp(dy, w, input, conv),
+        _ => by_type!(dy, input_vjp(dy, w, input, conv)),
     }
 }
 
 /// `dyᵀ · ∂y/∂w`, of shape `weight`, summed over the batch.
 pub fn conv2d_weight_vjp(dy: &Tensor, x: &Tensor, weight: &[usize], conv: &Conv2d) -> Result<Tensor> {
-    if dy.dtype() == DType::F32 {
-        fast::weight_vjp(dy, x, weight, conv)
-    } else {
-        by_type!(dy, weight_vjp(dy, x, weight, conv))
+    match dy.dtype() {
+        _ if portable::serves(dy) => portable::conv2d_weight_vjp(dy, x, weight, conv),
+        DType::F32 => fast::weight_vjp(dy, x, weight, conv),
+        _ => by_type!(dy, weight_vjp(dy, x, weight, conv)),
     }
 }
 

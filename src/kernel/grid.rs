@@ -1,8 +1,9 @@
 //! Pictures read at any places: PyTorch's `affine_grid` and `grid_sample`.
 
 use super::access::{Real, by_type, read, tensor};
+use crate::tensor::{like, numbers};
 use anyhow::{Context, Result, ensure};
-use candle_core::{DType, Device, Tensor};
+use candle_core::Tensor;
 use rayon::prelude::*;
 
 /// What `grid_sample` reads between pixels and outside of the picture, and which places -1 and 1 are.
@@ -26,11 +27,11 @@ pub fn affine_grid(theta: &Tensor, (h, w): (usize, usize), align_corners: bool) 
         true => 2.0 * i as f64 / (size - 1) as f64 - 1.0,
         false => (2 * i + 1) as f64 / size as f64 - 1.0,
     };
-    let maps = theta.to_dtype(DType::F64)?.flatten_all()?.to_vec1::<f64>()?;
+    let maps = numbers(theta)?;
     let places = (0..h).flat_map(|y| (0..w).map(move |x| (place(x, w), place(y, h)))).collect::<Vec<_>>();
     let sent = |m: &[f64], (x, y): (f64, f64)| [m[0] * x + m[1] * y + m[2], m[3] * x + m[4] * y + m[5]];
     let grid: Vec<f64> = maps.chunks_exact(6).flat_map(|m| places.iter().flat_map(move |p| sent(m, *p))).collect();
-    Ok(Tensor::from_vec(grid, (n, h, w, 2), &Device::Cpu)?.to_dtype(theta.dtype())?)
+    like(grid, (n, h, w, 2), theta)
 }
 
 /// `(N, C, H, W)` read at the places of a grid `(N, h, w, 2)`: `(N, C, h, w)`.
@@ -39,8 +40,8 @@ pub fn grid_sample(x: &Tensor, grid: &Tensor, how: GridSample) -> Result<Tensor>
     let (m, oh, ow, two) = grid.dims4().with_context(|| format!("a grid is (N, h, w, 2), got {:?}", grid.dims()))?;
     ensure!(n == m && two == 2, "a grid {:?} for pictures {:?}; it is (N, h, w, 2)", grid.dims(), x.dims());
     ensure!(h * w > 0, "pictures without pixels: {:?}", x.dims());
-    let places = grid.to_dtype(DType::F64)?.contiguous()?.flatten_all()?.to_vec1::<f64>()?;
-    Ok(by_type!(x, sample(x, &places, how))?.reshape((n, c, oh, ow))?)
+    let places = numbers(grid)?;
+    Ok(by_type!(x, sample(x, &places, how))?.reshape((n, c, oh, ow))?.to_device(x.device())?)
 }
 
 fn sample<T: Real>(x: &Tensor, grid: &[f64], how: GridSample) -> Result<Tensor> {

@@ -1,7 +1,8 @@
 //! Least squares in f64, by Householder's reflections.
 
+use crate::tensor;
 use anyhow::{Result, bail, ensure};
-use candle_core::{DType, Device, Tensor};
+use candle_core::Tensor;
 
 /// The most unknowns that are solved for.
 const UNKNOWNS: usize = 2048;
@@ -50,11 +51,11 @@ pub fn lstsq(a: &Tensor, b: &Tensor, weights: Option<&Tensor>, ridge: f64) -> Re
     let residuals = (0..k).map(residual).collect();
     let flat = (0..n).flat_map(|i| x.iter().map(move |x| x[i])).collect::<Vec<_>>();
     let shape = [&[n][..], &b.dims()[1..]].concat();
-    Ok(Solution { solution: Tensor::from_vec(flat, shape, &Device::Cpu)?.to_dtype(b.dtype())?, residuals })
+    Ok(Solution { solution: tensor::like(flat, shape, b)?, residuals })
 }
 
 fn numbers(x: &Tensor) -> Result<Vec<f64>> {
-    let x = x.flatten_all()?.to_dtype(DType::F64)?.to_vec1::<f64>()?;
+    let x = tensor::numbers(x)?;
     ensure!(x.iter().all(|v| v.is_finite()), "least squares of values that are no numbers");
     Ok(x)
 }
@@ -98,6 +99,7 @@ fn back(r: &[Vec<f64>], b: &[f64]) -> Vec<f64> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use candle_core::Device;
 
     fn tensor(values: &[f64], shape: &[usize]) -> Tensor {
         Tensor::from_slice(values, shape, &Device::Cpu).expect("it fits")

@@ -1,7 +1,8 @@
-//! Convolution, pooling and resizing with their VJPs, on candle tensors of f32 or f64 on the CPU.
+//! Convolution, pooling and resizing with their VJPs, on candle tensors of f32 or f64.
 //!
-//! Values are NCHW. Each kernel reads its inputs contiguously, splits its work over all cores, and sums in an order that
-//! does not depend on how many there are, so that the same run gives the same bits.
+//! Values are NCHW. On the CPU each kernel reads its inputs contiguously, splits its work over all cores, and sums in an
+//! order that does not depend on how many there are, so that the same run gives the same bits. On other devices
+//! [`portable`] says the same in candle's operations; what is rare is computed on the CPU and brought back.
 
 mod access;
 mod conv;
@@ -14,6 +15,7 @@ mod memory;
 mod pca;
 mod pointwise;
 mod pool;
+pub mod portable;
 mod resize;
 mod shares;
 mod slic;
@@ -27,7 +29,7 @@ pub use grid::{GridSample, affine_grid, grid_sample};
 pub use lstsq::{Solution, lstsq};
 pub use memory::keep_freed_memory;
 pub use pca::{Components, leading, pca_lowrank};
-pub use pointwise::{channel_affine, map, mul, zip};
+pub use pointwise::{channel_affine, mul, relu, relu_vjp};
 pub use pool::{avg_pool2d, avg_pool2d_vjp, divisor, max_pool2d, max_pool2d_vjp};
 pub use resize::{Resize, interpolate, interpolate_vjp};
 pub use shares::{Shares, shares};

@@ -31,7 +31,7 @@ pub fn pca_lowrank(a: &Tensor, q: usize, center: bool) -> Result<Components> {
     let (m, n) = a.dims2()?;
     ensure!((1..=m.min(n)).contains(&q), "{q} components of a {m}x{n} matrix");
     ensure!(m.min(n) <= SIDE, "a {m}x{n} matrix is too large: its shorter side may have {SIDE}");
-    let mut x = a.to_dtype(DType::F64)?;
+    let mut x = a.to_device(&Device::Cpu)?.to_dtype(DType::F64)?;
     if center {
         x = x.broadcast_sub(&x.mean_keepdim(0)?)?;
     }
@@ -43,8 +43,8 @@ pub fn pca_lowrank(a: &Tensor, q: usize, center: bool) -> Result<Components> {
     let s = far.sqr()?.sum(0)?.sqrt()?;
     let far = far.broadcast_div(&s.maximum(f64::MIN_POSITIVE)?)?;
     let (u, v) = if tall { (far, near) } else { (near, far) };
-    let dtype = a.dtype();
-    Ok(Components { u: u.to_dtype(dtype)?, s: s.to_dtype(dtype)?, v: v.to_dtype(dtype)? })
+    let back = |t: Tensor| t.to_dtype(a.dtype())?.to_device(a.device());
+    Ok(Components { u: back(u)?, s: back(s)?, v: back(v)? })
 }
 
 /// The eigenvectors `(n, q)` of the greatest eigenvalues of a symmetric matrix without negative ones.
@@ -53,7 +53,7 @@ pub fn leading(gram: &Tensor, q: usize) -> Result<Tensor> {
     let p = (q + BESIDE).min(n);
     // Fixed numbers without a pattern: the fractional parts of multiples of the golden ratio.
     let start: Vec<f64> = (1..=n * p).map(|i| (i as f64 * 0.618_033_988_749_894_9).fract() - 0.5).collect();
-    let mut basis = orthonormal(&Tensor::from_vec(start, (n, p), &Device::Cpu)?)?;
+    let mut basis = orthonormal(&Tensor::from_vec(start, (n, p), gram.device())?)?;
     for _ in 0..ITERATIONS {
         let turned = gram.matmul(&basis)?;
         let ritz = rotation(&basis.t()?.matmul(&turned)?)?;

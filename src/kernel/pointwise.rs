@@ -1,6 +1,7 @@
 //! Passes over every number, split over all cores.
 
 use super::access::{Real, by_type, read, tensor};
+use super::portable;
 use anyhow::{Result, ensure};
 use candle_core::Tensor;
 use rayon::prelude::*;
@@ -8,8 +9,24 @@ use rayon::prelude::*;
 /// Numbers that one task handles.
 const GRAIN: usize = 16 * 1024;
 
+/// `max(0, x)`; NaN stays.
+pub fn relu(x: &Tensor) -> Result<Tensor> {
+    if portable::serves(x) {
+        return portable::relu(x);
+    }
+    map(x, |v| if v < 0.0 { 0.0 } else { v }, |v| if v < 0.0 { 0.0 } else { v })
+}
+
+/// `dy` where `x` is positive, else 0.
+pub fn relu_vjp(dy: &Tensor, x: &Tensor) -> Result<Tensor> {
+    if portable::serves(x) {
+        return portable::relu_vjp(dy, x);
+    }
+    zip(dy, x, |d, x| if x > 0.0 { d } else { 0.0 }, |d, x| if x > 0.0 { d } else { 0.0 })
+}
+
 /// `f` of each number of `x`, computed in f64 for f64 and in f32 for f32.
-pub fn map(x: &Tensor, f32_of: impl Fn(f32) -> f32 + Sync, f64_of: impl Fn(f64) -> f64 + Sync) -> Result<Tensor> {
+fn map(x: &Tensor, f32_of: impl Fn(f32) -> f32 + Sync, f64_of: impl Fn(f64) -> f64 + Sync) -> Result<Tensor> {
     fn run<T: Real>(x: &Tensor, f: impl Fn(T) -> T + Sync) -> Result<Tensor> {
         let y = read::<T, _>(x, |v| {
             let mut y = vec![T::zero(); v.len()];
@@ -27,7 +44,7 @@ pub fn map(x: &Tensor, f32_of: impl Fn(f32) -> f32 + Sync, f64_of: impl Fn(f64) 
 }
 
 /// `f` of the numbers of `a` and `b`, which have the same shape.
-pub fn zip(
+fn zip(
     a: &Tensor,
     b: &Tensor,
     f32_of: impl Fn(f32, f32) -> f32 + Sync,
@@ -54,15 +71,14 @@ pub fn zip(
 
 /// `a · b`, number by number; both have the same shape.
 pub fn mul(a: &Tensor, b: &Tensor) -> Result<Tensor> {
+    if portable::serves(a) {
+        return Ok((a * b)?);
+    }
     zip(a, b, |a, b| a * b, |a, b| a * b)
 }
 
 /// `scale[c] · x + shift[c]` for each channel `c` of `(N, C, …)`.
 pub fn channel_affine(x: &Tensor, scale: &Tensor, shift: &Tensor) -> Result<Tensor> {
-    by_type!(x, affine(x, scale, shift))
-}
-
-fn affine<T: Real>(x: &Tensor, scale: &Tensor, shift: &Tensor) -> Result<Tensor> {
     let dims = x.dims();
     ensure!(
         dims.len() >= 2 && scale.dims() == [dims[1]] && shift.dims() == [dims[1]],
@@ -70,6 +86,11 @@ fn affine<T: Real>(x: &Tensor, scale: &Tensor, shift: &Tensor) -> Result<Tensor>
         scale.dims(),
         shift.dims()
     );
+    if portable::serves(x) { portable::channel_affine(x, scale, shift) } else { by_type!(x, affine(x, scale, shift)) }
+}
+
+fn affine<T: Real>(x: &Tensor, scale: &Tensor, shift: &Tensor) -> Result<Tensor> {
+    let dims = x.dims();
     let size: usize = dims[2..].iter().product();
     let y = read::<T, _>(x, |x| {
         read::<T, _>(scale, |scale| {

@@ -1,32 +1,40 @@
 //! Max and average pooling over windows of any size, stride, padding and dilation.
 
 use super::access::{Real, by_type, read, tensor};
-use super::window::Pool2d;
+use super::portable;
+use super::window::{Pool2d, Window};
 use anyhow::{Result, ensure};
 use candle_core::Tensor;
 use rayon::prelude::*;
 
 /// The greatest value of each window, `(N, C, oh, ow)`; PyTorch's `max_pool2d`.
 pub fn max_pool2d(x: &Tensor, pool: &Pool2d) -> Result<Tensor> {
-    by_type!(x, max_forward(x, pool))
+    if portable::serves(x) { portable::max_pool2d(x, pool) } else { by_type!(x, max_forward(x, pool)) }
 }
 
 /// `dyᵀ · ∂y/∂x`: each window's gradient goes to its greatest value, the first in row order where several are.
 pub fn max_pool2d_vjp(dy: &Tensor, x: &Tensor, pool: &Pool2d) -> Result<Tensor> {
-    by_type!(x, max_vjp(dy, x, pool))
+    if portable::serves(x) { portable::max_pool2d_vjp(dy, x, pool) } else { by_type!(x, max_vjp(dy, x, pool)) }
 }
 
 /// The mean of each window; with `include_pad` its zeros count; PyTorch's `avg_pool2d`.
 pub fn avg_pool2d(x: &Tensor, pool: &Pool2d, include_pad: bool) -> Result<Tensor> {
+    if portable::serves(x) {
+        return portable::avg_pool2d(x, pool, include_pad);
+    }
     by_type!(x, avg_forward(x, pool, include_pad))
 }
 
 /// `dyᵀ · ∂y/∂x` for `x` of shape `input`.
 pub fn avg_pool2d_vjp(dy: &Tensor, input: &[usize], pool: &Pool2d, include_pad: bool) -> Result<Tensor> {
+    if portable::serves(dy) {
+        return portable::avg_pool2d_vjp(dy, input, pool, include_pad);
+    }
     by_type!(dy, avg_vjp(dy, input, pool, include_pad))
 }
 
-fn sizes(x: &[usize], pool: &Pool2d) -> Result<[usize; 6]> {
+/// `[N, C, H, W, oh, ow]`, or why the windows do not fit.
+pub(super) fn sizes(x: &[usize], pool: &Pool2d) -> Result<[usize; 6]> {
     ensure!(x.len() == 4 && x[2] > 0 && x[3] > 0, "pooling needs (N, C, H, W) with pixels, got {x:?}");
     for (window, axis) in [(pool.h, "height"), (pool.w, "width")] {
         ensure!(
@@ -99,15 +107,16 @@ fn max_vjp<T: Real>(dy: &Tensor, x: &Tensor, pool: &Pool2d) -> Result<Tensor> {
 
 /// How many positions window `(i, j)` is divided by. Padding counts when asked, what hangs over it never does.
 pub fn divisor(pool: &Pool2d, (h, w): (usize, usize), (i, j): (usize, usize), include_pad: bool) -> f64 {
-    let axis = |k: super::Window, index: usize, size: usize| {
-        if include_pad {
-            let start = index * k.stride;
-            k.kernel.min((size + 2 * k.padding).saturating_sub(start))
-        } else {
-            (0..k.kernel).filter(|&t| k.at(index, t, size).is_some()).count()
-        }
-    };
-    (axis(pool.h, i, h) * axis(pool.w, j, w)) as f64
+    (counted(&pool.h, i, h, include_pad) * counted(&pool.w, j, w, include_pad)) as f64
+}
+
+/// The same along one axis.
+pub(super) fn counted(window: &Window, index: usize, size: usize, include_pad: bool) -> usize {
+    if include_pad {
+        window.kernel.min((size + 2 * window.padding).saturating_sub(index * window.stride))
+    } else {
+        (0..window.kernel).filter(|&t| window.at(index, t, size).is_some()).count()
+    }
 }
 
 fn avg_forward<T: Real>(x: &Tensor, pool: &Pool2d, include_pad: bool) -> Result<Tensor> {

@@ -1,6 +1,7 @@
 //! Resizing maps: PyTorch's `interpolate`, with its antialiased form.
 
 use super::access::{Real, by_type, read, tensor};
+use super::portable;
 use anyhow::{Result, ensure};
 use candle_core::Tensor;
 use rayon::prelude::*;
@@ -19,13 +20,16 @@ pub enum Resize {
 }
 
 /// One output position: the input positions it reads, and how much of each.
-struct Tap {
-    first: usize,
-    weights: Vec<f64>,
+pub(super) struct Tap {
+    pub first: usize,
+    pub weights: Vec<f64>,
 }
 
 /// `(N, C, H, W)` to `(N, C, h, w)`.
 pub fn interpolate(x: &Tensor, (h, w): (usize, usize), mode: Resize) -> Result<Tensor> {
+    if portable::serves(x) {
+        return portable::interpolate(x, (h, w), mode);
+    }
     let dims = x.dims4()?;
     ensure!(h > 0 && w > 0 && dims.2 > 0 && dims.3 > 0, "cannot resize {:?} to {h}x{w}", x.dims());
     let (rows, columns) = (taps(dims.2, h, mode), taps(dims.3, w, mode));
@@ -35,6 +39,9 @@ pub fn interpolate(x: &Tensor, (h, w): (usize, usize), mode: Resize) -> Result<T
 
 /// `dyᵀ · ∂y/∂x` for `x` of spatial size `(h, w)`: the transpose of the same linear map.
 pub fn interpolate_vjp(dy: &Tensor, (h, w): (usize, usize), mode: Resize) -> Result<Tensor> {
+    if portable::serves(dy) {
+        return portable::interpolate_vjp(dy, (h, w), mode);
+    }
     let (_, _, oh, ow) = dy.dims4()?;
     let rows = transposed(&taps(h, oh, mode), h);
     let columns = transposed(&taps(w, ow, mode), w);
@@ -42,7 +49,8 @@ pub fn interpolate_vjp(dy: &Tensor, (h, w): (usize, usize), mode: Resize) -> Res
     by_type!(tall, along_width(&tall, &columns))
 }
 
-fn taps(size: usize, out: usize, mode: Resize) -> Vec<Tap> {
+/// What each of `out` positions reads of an axis of `size`.
+pub(super) fn taps(size: usize, out: usize, mode: Resize) -> Vec<Tap> {
     let scale = size as f64 / out as f64;
     (0..out)
         .map(|i| match mode {

@@ -1,6 +1,7 @@
 //! Relevance divided by what it is shared by, with an account of what does not go on.
 
 use super::access::{Real, by_type, read, tensor};
+use super::portable;
 use anyhow::{Result, ensure};
 use candle_core::Tensor;
 use rayon::prelude::*;
@@ -31,6 +32,9 @@ pub fn shares(r: &Tensor, z: &Tensor, bias: Option<&Tensor>, epsilon: f64) -> Re
             r.dims(),
             b.dims()
         );
+    }
+    if portable::serves(r) {
+        return portable::shares(r, z, bias, epsilon);
     }
     by_type!(r, divided(r, z, bias, epsilon))
 }

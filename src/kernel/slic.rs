@@ -1,8 +1,9 @@
 //! Superpixels: connected pieces of a picture that are alike in colour.
 
 use super::access::{Real, by_type, read};
+use crate::tensor::device;
 use anyhow::{Result, ensure};
-use candle_core::{Device, Tensor};
+use candle_core::Tensor;
 
 /// Iterations; the paper finds ten to be enough.
 const ITERATIONS: usize = 10;
@@ -54,7 +55,7 @@ pub fn grid(height: usize, width: usize, count: usize) -> Result<Tensor> {
 
 fn labelled(labels: Vec<usize>, height: usize, width: usize) -> Result<Tensor> {
     let labels: Vec<_> = labels.into_iter().map(|l| l as f32).collect();
-    Ok(Tensor::from_vec(labels, (1, 1, height, width), &Device::Cpu)?)
+    Ok(Tensor::from_vec(labels, (1, 1, height, width), &device())?)
 }
 
 fn field<T: Real>(picture: &Tensor) -> Result<Field> {
@@ -181,6 +182,7 @@ fn window(center: f64, step: f64, size: usize) -> std::ops::Range<usize> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use candle_core::Device;
 
     fn numbers(t: &Tensor) -> Vec<usize> {
         t.flatten_all().expect("flat").to_vec1::<f32>().expect("f32").into_iter().map(|v| v as usize).collect()

@@ -1,6 +1,7 @@
 //! Sums over many numbers, in f64 and in an order that does not depend on the number of cores.
 
 use super::access::{Real, by_type, read};
+use super::portable;
 use anyhow::Result;
 use candle_core::Tensor;
 use rayon::prelude::*;
@@ -10,7 +11,7 @@ const GRAIN: usize = 16 * 1024;
 
 /// The sum of all numbers.
 pub fn sum(x: &Tensor) -> Result<f64> {
-    by_type!(x, sum_of(x))
+    if portable::serves(x) { portable::sum(x) } else { by_type!(x, sum_of(x)) }
 }
 
 fn sum_of<T: Real>(x: &Tensor) -> Result<f64> {
@@ -19,12 +20,12 @@ fn sum_of<T: Real>(x: &Tensor) -> Result<f64> {
 
 /// Whether every number is 0.
 pub fn is_zero(x: &Tensor) -> Result<bool> {
-    by_type!(x, zero_of(x))
+    if portable::serves(x) { portable::is_zero(x) } else { by_type!(x, zero_of(x)) }
 }
 
 /// Whether no number is below 0.
 pub fn is_nonnegative(x: &Tensor) -> Result<bool> {
-    by_type!(x, nonnegative_of(x))
+    if portable::serves(x) { portable::is_nonnegative(x) } else { by_type!(x, nonnegative_of(x)) }
 }
 
 fn nonnegative_of<T: Real>(x: &Tensor) -> Result<bool> {

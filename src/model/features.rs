@@ -3,8 +3,9 @@
 use super::store::Store;
 use super::{Model, evaluate::batch_size};
 use crate::data::Dataset;
+use crate::tensor::device;
 use anyhow::{Context, Result, bail, ensure};
-use candle_core::{DType, Device, Tensor};
+use candle_core::{DType, Tensor};
 use sha2::{Digest, Sha256};
 use std::fmt;
 use std::path::Path;
@@ -111,7 +112,7 @@ impl Features<'_> {
             left -= places.len();
             on(self.numbers.len() - left)?;
         }
-        Ok(Tensor::from_vec(rows, (self.numbers.len(), width), &Device::Cpu)?)
+        Ok(Tensor::from_vec(rows, (self.numbers.len(), width), &device())?)
     }
 
     /// How many numbers a picture has.
@@ -123,7 +124,7 @@ impl Features<'_> {
     fn of(&self, x: &Tensor) -> Result<Tensor> {
         let graph = &self.model.graph;
         let mut found = None;
-        let x = x.to_dtype(self.model.dtype().unwrap_or(x.dtype()))?;
+        let x = self.model.take(x)?;
         let run = graph.forward_with(&x, &mut |node, y| {
             if node.name == self.layer {
                 found = Some(y);

@@ -53,6 +53,14 @@ impl Model {
         self.graph.nodes.iter().find_map(|n| n.params.first()).map(Tensor::dtype)
     }
 
+    /// A batch in the type that it computes in, on its device.
+    pub fn take(&self, x: &Tensor) -> Result<Tensor> {
+        Ok(match self.graph.nodes.iter().find_map(|n| n.params.first()) {
+            Some(weight) => x.to_dtype(weight.dtype())?.to_device(weight.device())?,
+            None => x.clone(),
+        })
+    }
+
     /// How many classes it tells apart.
     pub fn classes(&self) -> usize {
         self.graph.nodes[self.graph.logits].shape[1..].iter().product()

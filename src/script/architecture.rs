@@ -11,6 +11,7 @@ use super::report::{Libraries, Texts, closest};
 use crate::data::source;
 use crate::graph::Graph;
 use crate::model::{Card, Model};
+use crate::tensor::{device, device_text};
 use anyhow::{Context, Result, anyhow, bail, ensure};
 use rhai::{AST, Dynamic, Engine, EvalAltResult, Map, Scope};
 use std::path::Path;
@@ -187,7 +188,7 @@ pub fn card(model: &Model) -> ModelCard {
 pub fn describe(card: &Card, graph: &Graph) -> ModelCard {
     ModelCard {
         name: card.name.clone(),
-        device: "cpu".into(),
+        device: device_text(&device()),
         layers: layers(graph),
         labels: (0..classes(graph)).map(|class| card.label(class)).collect(),
         parameters: graph.nodes.iter().map(|n| n.parameter_count()).sum(),

@@ -5,8 +5,9 @@ use super::report::closest;
 use crate::data::read_npy;
 use crate::graph::{Graph, op::KINDS};
 use crate::model::Model;
+use crate::tensor::device;
 use anyhow::{Context, Result, bail, ensure};
-use candle_core::{Device, Tensor};
+use candle_core::Tensor;
 use rhai::{Dynamic, INT};
 use std::path::Path;
 
@@ -268,7 +269,7 @@ impl Given {
     /// Reads a `.npy` file.
     fn read(path: &str) -> Result<Self> {
         let array = read_npy(Path::new(path))?;
-        Ok(Self { name: path.into(), tensor: Tensor::from_vec(array.values, array.shape, &Device::Cpu)? })
+        Ok(Self { name: path.into(), tensor: Tensor::from_vec(array.values, array.shape, &device())? })
     }
 }
 

@@ -11,6 +11,7 @@ use super::method::Method;
 use super::params::Params;
 use crate::model::Model;
 use crate::render::{ClassRow, Figure};
+use crate::tensor::device;
 use anyhow::{Context, Result, bail, ensure};
 use candle_core::Tensor;
 use rhai::{Dynamic, Map};
@@ -41,6 +42,7 @@ pub struct Session {
 impl Session {
     /// A model with a picture, `(1, C, H, W)` in `[0, 1]`.
     pub fn new(host: &Host, model: Model, picture: &str, input: Tensor) -> Result<Self> {
+        let input = input.to_device(&device())?;
         let top = Run::forward(host.guard(), &model, &input)?.top()?[0];
         let data = Arc::new(Data::of_model(&model.card.name));
         Ok(Self {
@@ -64,6 +66,7 @@ impl Session {
     /// the same; the answer begins anew.
     pub fn replace(&mut self, host: &Host, model: Model, picture: &str, input: Tensor) -> Result<()> {
         let texts = self.params.changed();
+        let input = input.to_device(&device())?;
         self.top = Run::forward(host.guard(), &model, &input)?.top()?[0];
         if model.classes() != self.model.classes() || model.card.labels != self.model.card.labels {
             self.target = None;

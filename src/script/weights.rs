@@ -4,8 +4,9 @@ use super::architecture::Architectures;
 use crate::graph::Graph;
 use crate::model::format::{self, ENDINGS, Weights};
 use crate::model::{Card, Model};
+use crate::tensor::device;
 use anyhow::{Context, Result, bail, ensure};
-use candle_core::{DType, Device, Tensor};
+use candle_core::{DType, Tensor};
 use std::collections::BTreeMap;
 use std::path::Path;
 
@@ -72,7 +73,7 @@ fn is_weight_file(name: &str) -> bool {
 
 /// An architecture with weights, in float32.
 fn model(card: Card, graph: &Graph, weights: Weights) -> Result<Model> {
-    let graph = graph.with_weights(weights.tensors)?.to(DType::F32, &Device::Cpu)?;
+    let graph = graph.with_weights(weights.tensors)?.to(DType::F32, &device())?;
     Ok(Model { card: card.into(), graph: graph.into(), hash: weights.hash.into() })
 }
 

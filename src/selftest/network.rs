@@ -4,6 +4,7 @@ use super::layer;
 use super::value::{list, tensor, text};
 use crate::graph::{Builder, NodeId, op};
 use crate::model::{Card, Model};
+use crate::tensor::device;
 use anyhow::{Context, Result, ensure};
 use candle_core::{DType, Device, Tensor};
 use serde_json::Value;
@@ -74,10 +75,11 @@ impl Network {
         }
     }
 
-    /// The same in another type.
+    /// The same in another type, on the device that was chosen.
     pub fn to(&self, dtype: DType) -> Result<(Model, Tensor)> {
-        let graph = self.model.graph.to(dtype, &Device::Cpu)?;
-        Ok((Model { graph: graph.into(), ..self.model.clone() }, self.picture.to_dtype(dtype)?))
+        let graph = self.model.graph.to(dtype, &device())?;
+        let picture = self.picture.to_dtype(dtype)?.to_device(&device())?;
+        Ok((Model { graph: graph.into(), ..self.model.clone() }, picture))
     }
 }
 

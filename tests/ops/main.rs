@@ -9,5 +9,6 @@ mod cases;
 mod differences;
 mod grid;
 mod kernels;
+mod portable;
 mod resize;
 mod values;

@@ -1,6 +1,7 @@
 //! Where a picture enters: the input itself, and the normalisation that follows it.
 
 use super::{Form, Op, Site};
+use crate::tensor;
 use anyhow::{Result, ensure};
 use candle_core::Tensor;
 
@@ -37,7 +38,7 @@ pub struct Normalize {
 
 impl Normalize {
     fn per_channel(&self, values: &[f64], like: &Tensor) -> Result<Tensor> {
-        Ok(Tensor::from_slice(values, (1, values.len(), 1, 1), like.device())?.to_dtype(like.dtype())?)
+        tensor::like(values, (1, values.len(), 1, 1), like)
     }
 }
 

@@ -45,7 +45,7 @@ impl Op for Linear {
     }
 
     fn forward(&self, x: &[&Tensor], w: &[Tensor]) -> Result<Tensor> {
-        let y = x[0].matmul(&w[0].t()?)?;
+        let y = x[0].contiguous()?.matmul(&w[0].t()?)?;
         Ok(match w.get(1) {
             Some(b) => y.broadcast_add(b)?,
             None => y,
@@ -53,11 +53,11 @@ impl Op for Linear {
     }
 
     fn vjp(&self, _: &Site, w: &[Tensor], dy: &Tensor, _: usize) -> Result<Tensor> {
-        Ok(dy.matmul(&w[0])?)
+        Ok(dy.contiguous()?.matmul(&w[0])?)
     }
 
     fn vjp_params(&self, at: &Site, _: &[Tensor], dy: &Tensor) -> Result<Vec<Tensor>> {
-        let mut grads = vec![dy.t()?.matmul(at.x(0)?)?];
+        let mut grads = vec![dy.contiguous()?.t()?.matmul(&at.x(0)?.contiguous()?)?];
         if self.bias {
             grads.push(dy.sum(0)?);
         }

@@ -2,6 +2,7 @@
 
 use super::{Form, Op, Site, maps};
 use crate::kernel::{self, Pool2d, Window};
+use crate::tensor;
 use anyhow::{Result, ensure};
 use candle_core::Tensor;
 use std::sync::Arc;
@@ -99,7 +100,7 @@ fn cells(size: usize, out: usize, like: &Tensor) -> Result<Tensor> {
         let (first, end) = (i * size / out, ((i + 1) * size).div_ceil(out));
         matrix[i * size + first..i * size + end].fill(1.0 / (end - first) as f64);
     }
-    Ok(Tensor::from_vec(matrix, (out, size), like.device())?.to_dtype(like.dtype())?)
+    tensor::like(matrix, (out, size), like)
 }
 
 /// `rows · x · columnsᵀ` for each map.

@@ -55,7 +55,7 @@ impl Graph {
     /// The plan for a batch like `x`, or none where operations run one by one: in f64, on other devices, without
     /// weights.
     pub(super) fn plan(&self, x: &Tensor) -> Result<Option<Arc<Plan>>> {
-        let fits = |t: &Tensor| t.dtype() == DType::F32 && t.device().is_cpu();
+        let fits = |t: &Tensor| t.dtype() == DType::F32 && !kernel::portable::serves(t);
         let loaded = self.nodes.iter().all(|n| n.is_loaded() && n.params.iter().all(fits));
         if !(fits(x) && loaded && x.elem_count() > 0) {
             return Ok(None);

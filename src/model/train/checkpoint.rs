@@ -4,8 +4,9 @@ use super::{Best, Options, Trainer};
 use crate::data::{Dataset, read_whole, write_whole};
 use crate::graph::Graph;
 use crate::model::Card;
+use crate::tensor::device;
 use anyhow::{Context, Result, ensure};
-use candle_core::{DType, Device, Tensor};
+use candle_core::{DType, Tensor};
 use safetensors::tensor::TensorView;
 use safetensors::{Dtype, SafeTensors, serialize};
 use serde::{Deserialize, Serialize};
@@ -96,7 +97,7 @@ impl Trainer {
             data.name
         );
         let (mut weights, mut slots, mut best) = (BTreeMap::new(), BTreeMap::new(), BTreeMap::new());
-        for (name, tensor) in candle_core::safetensors::load_buffer(&bytes, &Device::Cpu)? {
+        for (name, tensor) in candle_core::safetensors::load_buffer(&bytes, &device())? {
             match name.split_once('.').unwrap_or_default() {
                 ("model", name) => weights.insert(name.to_string(), tensor),
                 ("best", name) => best.insert(name.to_string(), tensor),

@@ -1,8 +1,9 @@
 //! Weights to start from.
 
 use crate::graph::{Graph, Node, Parameter};
+use crate::tensor::device;
 use anyhow::{Error, Result, bail};
-use candle_core::{Device, Tensor};
+use candle_core::Tensor;
 use rand::{Rng, SeedableRng};
 use rand_chacha::ChaCha8Rng;
 use serde::{Deserialize, Serialize};
@@ -58,7 +59,7 @@ fn params(node: &Node, init: Init, seed: u64) -> Result<Vec<Tensor>> {
         let mut rng = ChaCha8Rng::from_seed(key.into());
         let count = p.shape.iter().product();
         let values: Vec<f32> = (0..count).map(|_| bound * (2.0 * rng.random::<f32>() - 1.0)).collect();
-        Ok(Tensor::from_vec(values, p.shape, &Device::Cpu)?)
+        Ok(Tensor::from_vec(values, p.shape, &device())?)
     };
     node.parameters().map(tensor).collect()
 }

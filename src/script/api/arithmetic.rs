@@ -1,6 +1,7 @@
 //! `+ - * / **` and comparisons between tensors and numbers, on either side, broadcasting.
 
 use super::{Guard, Out, broadcast, out, promoted};
+use crate::tensor;
 use anyhow::{Context, Result};
 use candle_core::Tensor;
 use rhai::{Engine, FLOAT, INT};
@@ -50,7 +51,7 @@ pub(super) fn binary(guard: &Guard, name: &str, f: Binary, a: &Tensor, b: &Tenso
 }
 
 pub(super) fn scalar(value: f64, like: &Tensor) -> Result<Tensor> {
-    Ok(Tensor::new(value, like.device())?.to_dtype(like.dtype())?)
+    tensor::like([value], (), like)
 }
 
 /// `a ∘ number`, by candle's scalar kernels where they are exact.

@@ -1,8 +1,9 @@
 //! Lengths, balls and largest entries of each row of a batch: what attacks measure and keep to.
 
 use super::{number, out};
+use crate::tensor::{like, numbers};
 use anyhow::{Result, bail, ensure};
-use candle_core::{D, DType, Tensor};
+use candle_core::Tensor;
 use rhai::{Dynamic, Engine, INT};
 
 pub(super) fn register(engine: &mut Engine) {
@@ -47,12 +48,12 @@ fn shaped(x: &Tensor, like: &Tensor) -> Result<Tensor> {
 /// 1 at the `k` greatest numbers of each row of a batch, 0 elsewhere; of equal ones the first.
 fn top_mask(x: &Tensor, k: INT) -> Result<Tensor> {
     ensure!(k >= 0, "the {k} greatest numbers");
-    let values = rows(x)?.to_dtype(DType::F64)?.to_vec2::<f64>()?;
-    let mut mask = vec![0f32; x.elem_count()];
-    for (row, mask) in values.iter().zip(mask.chunks_exact_mut(values[0].len())) {
+    let (values, size) = (numbers(x)?, rows(x)?.dims()[1]);
+    let mut mask = vec![0.0; values.len()];
+    for (row, mask) in values.chunks_exact(size).zip(mask.chunks_exact_mut(size)) {
         largest(row, k as usize).for_each(|i| mask[i] = 1.0);
     }
-    Ok(Tensor::from_vec(mask, x.shape(), x.device())?.to_dtype(x.dtype())?)
+    like(mask, x.shape(), x)
 }
 
 /// Places of the `k` greatest numbers.
@@ -102,9 +103,9 @@ fn levels(x: &Tensor, radius: f64) -> Result<Tensor> {
         });
         fall.last().unwrap_or(row[0])
     };
-    let rows = rows(x)?.abs()?.to_dtype(DType::F64)?.to_vec2::<f64>()?;
-    let levels: Vec<_> = rows.into_iter().map(level).collect();
-    shaped(&Tensor::new(levels, x.device())?.unsqueeze(D::Minus1)?.to_dtype(x.dtype())?, x)
+    let (values, size) = (numbers(&x.abs()?)?, rows(x)?.dims()[1]);
+    let levels: Vec<_> = values.chunks_exact(size).map(|row| level(row.to_vec())).collect();
+    shaped(&like(levels, x.dims()[0], x)?, x)
 }
 
 #[cfg(test)]

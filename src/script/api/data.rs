@@ -3,8 +3,9 @@
 use super::{Guard, classes, out, size};
 use crate::data::{Dataset, Preprocess};
 use crate::script::context::Cx;
+use crate::tensor::{self, device};
 use anyhow::{Result, bail, ensure};
-use candle_core::{DType, Device, Tensor};
+use candle_core::Tensor;
 use rhai::{Array, Dynamic, Engine, INT};
 use std::sync::Arc;
 
@@ -73,7 +74,7 @@ pub(super) fn numbers(which: &Tensor) -> Result<Vec<usize>> {
         ensure!(v >= 0.0 && v.fract() == 0.0, "a picture's number is whole and 0 or more, got {v}");
         Ok(v as usize)
     };
-    which.to_dtype(DType::F64)?.flatten_all()?.to_vec1()?.into_iter().map(number).collect()
+    tensor::numbers(which)?.into_iter().map(number).collect()
 }
 
 /// Numbers of so many pictures (0: all), the first ones or evenly `spread` over the set; of one class where it is given.
@@ -96,7 +97,7 @@ fn pick(pictures: &Pictures, count: INT, how: &str, class: Option<INT>) -> Resul
         }
         other => bail!("pictures are picked \"first\" or \"spread\", got \"{other}\""),
     };
-    Ok(Tensor::from_vec((0..count).map(number).collect::<Result<Vec<_>>>()?, count, &Device::Cpu)?)
+    Ok(Tensor::from_vec((0..count).map(number).collect::<Result<Vec<_>>>()?, count, &device())?)
 }
 
 /// The class of each picture as numbers of a tensor.
@@ -105,5 +106,5 @@ fn label_tensor(pictures: &Pictures, which: &Tensor) -> Result<Tensor> {
     let count = which.len();
     let labels = labels(pictures, Ok(which))?;
     let labels: Vec<f32> = labels.iter().map(|l| l.as_int().unwrap_or_default() as f32).collect();
-    Ok(Tensor::from_vec(labels, count, &Device::Cpu)?)
+    Ok(Tensor::from_vec(labels, count, &device())?)
 }

@@ -4,8 +4,9 @@ use super::data::numbers;
 use super::options::Options;
 use super::{Guard, out, size};
 use crate::embed::{self, Descent, Tsne};
+use crate::tensor::{device, wide};
 use anyhow::{Context, Result, anyhow, ensure};
-use candle_core::{DType, Device, Tensor};
+use candle_core::Tensor;
 use rhai::{Dynamic, Engine, INT, Map};
 use std::sync::Arc;
 
@@ -46,8 +47,8 @@ fn neighbours(guard: &Guard, queries: &Tensor, points: &Tensor, options: &Map) -
     let shape = (queries.dims()[0], found.k);
     let index: Vec<f32> = found.index.iter().map(|&i| i as f32).collect();
     Ok(Map::from([
-        ("index".into(), Dynamic::from(Tensor::from_vec(index, shape, &Device::Cpu)?)),
-        ("distance".into(), Dynamic::from(Tensor::from_vec(found.distance, shape, &Device::Cpu)?)),
+        ("index".into(), Dynamic::from(Tensor::from_vec(index, shape, &device())?)),
+        ("distance".into(), Dynamic::from(Tensor::from_vec(found.distance, shape, &device())?)),
     ]))
 }
 
@@ -65,7 +66,7 @@ fn tsne(guard: &Guard, points: &Tensor, options: &Map) -> Result<Tsne> {
     let near = embed::neighbours(points, points, k, metric, true, &|_| guard.tick())?;
     let start = o.raw("start").context("t-SNE begins at places: #{ start: … }, two numbers a point")?;
     let start = start.clone().try_cast::<Tensor>().context("the start of t-SNE is a tensor (N, 2)")?;
-    let places = start.to_dtype(DType::F64)?.to_vec2::<f64>()?;
+    let places = wide(&start)?.to_vec2::<f64>()?;
     let place =
         |row: Vec<f64>| <[f64; 2]>::try_from(row).map_err(|r| anyhow!("a place has two numbers, got {}", r.len()));
     let places = places.into_iter().map(place).collect::<Result<_>>()?;
@@ -88,7 +89,7 @@ fn descend(guard: &Guard, map: &Tsne, iterations: INT, options: &Map) -> Result<
 
 /// `(N, 2)` of f64.
 fn plane(points: &[embed::Point]) -> Result<Tensor> {
-    Ok(Tensor::from_vec(points.as_flattened().to_vec(), (points.len(), 2), &Device::Cpu)?)
+    Ok(Tensor::from_vec(points.as_flattened().to_vec(), (points.len(), 2), &device())?)
 }
 
 /// `#{ values, vectors }`: the `q` least eigenvalues of the normalised Laplacian of the graph of `k` nearest neighbours.
@@ -98,12 +99,12 @@ fn laplacian(guard: &Guard, x: &Tensor, k: INT, q: INT) -> Result<Map> {
         embed::laplacian(x, size(k, "a number of neighbours")?, size(q, "a number of eigenvectors")?, &|_| {
             guard.tick()
         })?;
-    let values = Tensor::new(values, &Device::Cpu)?;
+    let values = Tensor::new(values, &device())?;
     Ok(Map::from([("values".into(), Dynamic::from(values)), ("vectors".into(), Dynamic::from(vectors))]))
 }
 
 /// The cluster of each row, the largest is 0.
 fn kmeans(x: &Tensor, k: INT, seed: INT) -> Result<Tensor> {
     let clusters = embed::kmeans(x, size(k, "a number of clusters")?, seed as u64)?;
-    Ok(Tensor::from_iter(clusters.into_iter().map(|c| c as f32), &Device::Cpu)?)
+    Ok(Tensor::from_iter(clusters.into_iter().map(|c| c as f32), &device())?)
 }

@@ -1,8 +1,9 @@
 //! New tensors: filled, counted, drawn from arrays.
 
 use super::{Guard, Out, number, out, size, sizes};
+use crate::tensor::device;
 use anyhow::{Context, Result, ensure};
-use candle_core::{DType, Device, Tensor};
+use candle_core::Tensor;
 use rhai::{Array, Dynamic, Engine, INT};
 use std::sync::Arc;
 
@@ -30,13 +31,13 @@ pub(super) fn register(engine: &mut Engine, guard: &Arc<Guard>) {
 fn full(guard: &Guard, shape: &Array, value: f64) -> Result<Tensor> {
     let shape = sizes(shape)?;
     guard.reserve(&shape, 4)?;
-    Ok(Tensor::full(value as f32, shape, &Device::Cpu)?)
+    Ok(Tensor::full(value as f32, shape, &device())?)
 }
 
 fn counted(guard: &Guard, start: INT, end: INT) -> Result<Tensor> {
     let count = usize::try_from(end.saturating_sub(start)).unwrap_or(0);
     guard.reserve(&[count], 4)?;
-    Ok(Tensor::from_iter((start..end.max(start)).map(|v| v as f32), &Device::Cpu)?)
+    Ok(Tensor::from_iter((start..end.max(start)).map(|v| v as f32), &device())?)
 }
 
 fn linspace(guard: &Guard, a: &Dynamic, b: &Dynamic, steps: INT) -> Result<Tensor> {
@@ -44,7 +45,7 @@ fn linspace(guard: &Guard, a: &Dynamic, b: &Dynamic, steps: INT) -> Result<Tenso
     ensure!(steps > 0, "linspace needs 1 step or more, got {steps}");
     guard.reserve(&[steps as usize], 4)?;
     let at = |i: INT| if steps == 1 { a } else { a + (b - a) * i as f64 / (steps - 1) as f64 };
-    Ok(Tensor::from_iter((0..steps).map(|i| at(i) as f32), &Device::Cpu)?)
+    Ok(Tensor::from_iter((0..steps).map(|i| at(i) as f32), &device())?)
 }
 
 /// One at the class in each row, `(N, classes)`: a row for one class, or one for each of an array.
@@ -56,7 +57,7 @@ fn one_hot(guard: &Guard, class: &Dynamic, classes: INT) -> Result<Tensor> {
     for (row, &class) in rows.chunks_exact_mut(count.max(1)).zip(&chosen) {
         *row.get_mut(class).with_context(|| format!("class {class} of {count}"))? = 1.0;
     }
-    Ok(Tensor::from_vec(rows, (chosen.len(), count), &Device::Cpu)?)
+    Ok(Tensor::from_vec(rows, (chosen.len(), count), &device())?)
 }
 
 /// A tensor of nested arrays of numbers, or of tensors of one shape.
@@ -67,7 +68,7 @@ fn nested(values: &Array) -> Result<Tensor> {
         }
         match value.read_lock::<Array>() {
             Some(inner) => nested(&inner),
-            None => Ok(Tensor::new(number(value)?, &Device::Cpu)?.to_dtype(DType::F32)?),
+            None => Ok(Tensor::new(number(value)? as f32, &device())?),
         }
     };
     ensure!(!values.is_empty(), "an empty array is no tensor; zeros([…]) makes one of any shape");

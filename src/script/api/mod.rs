@@ -159,11 +159,15 @@ fn broadcast(guard: &Guard, name: &str, a: &Tensor, b: &Tensor) -> Result<Shape>
     Ok(shape)
 }
 
-/// Tensors in one type: f64 where one of them is, as PyTorch promotes f32 with f64.
+/// Tensors in one type: f64 where one of them is, as PyTorch promotes f32 with f64. Those left on the CPU go to the device
+/// that others are on.
 fn one_type(mut tensors: Vec<Tensor>) -> Result<Vec<Tensor>> {
     let wide = tensors.iter().any(|t| t.dtype() == DType::F64);
     for t in tensors.iter_mut().filter(|t| wide && t.dtype() != DType::F64) {
         *t = t.to_dtype(DType::F64)?;
+    }
+    if let Some(device) = tensors.iter().map(Tensor::device).find(|d| !d.is_cpu()).cloned() {
+        tensors.iter_mut().try_for_each(|t| t.to_device(&device).map(|moved| *t = moved))?;
     }
     Ok(tensors)
 }
@@ -184,5 +188,5 @@ fn tensor_or_number(value: &Dynamic, like: &Tensor) -> Result<Tensor> {
     if let Some(tensor) = value.read_lock::<Tensor>() {
         return Ok(tensor.clone());
     }
-    Ok(Tensor::new(number(value)?, like.device())?.to_dtype(like.dtype())?)
+    arithmetic::scalar(number(value)?, like)
 }

@@ -5,6 +5,7 @@ use super::{Guard, Out, classes, one_or_many, out};
 use crate::backward::Relevance;
 use crate::graph::{Graph, Node, Trace};
 use crate::model::{Card, Model};
+use crate::tensor;
 use anyhow::{Result, ensure};
 use candle_core::{D, Tensor};
 use rhai::{Array, Dynamic, Engine, INT, Map};
@@ -20,7 +21,7 @@ pub struct Run {
 impl Run {
     /// Runs a network, stopped between layers when cancelled; what it ran on just before is not run again.
     pub fn forward(guard: &Guard, model: &Model, x: &Tensor) -> Result<Self> {
-        let x = &x.to_dtype(model.dtype().unwrap_or(x.dtype()))?;
+        let x = &model.take(x)?;
         let trace = guard.recent.trace(&model.graph, x, || {
             guard.reserve_run(&model.graph, x.dims().first().copied().unwrap_or(1))?;
             model.graph.forward_until(x, &|_| guard.tick())
@@ -90,9 +91,9 @@ pub(super) fn facts(graph: &Graph, node: &Node) -> Map {
 /// One number a channel as a `(1, C, 1, 1)` tensor of the type the model computes in.
 fn per_channel(model: &Model, values: &[f64]) -> Result<Tensor> {
     let like = model.graph.nodes.iter().find_map(|n| n.params.first());
-    let (dtype, device) =
-        like.map_or((candle_core::DType::F32, candle_core::Device::Cpu), |t| (t.dtype(), t.device().clone()));
-    Ok(Tensor::from_slice(values, (1, values.len(), 1, 1), &device)?.to_dtype(dtype)?)
+    let plain = || Tensor::zeros((), candle_core::DType::F32, &tensor::device());
+    let like = like.cloned().map_or_else(plain, Ok)?;
+    tensor::like(values, (1, values.len(), 1, 1), &like)
 }
 
 fn trace(engine: &mut Engine) {

@@ -8,8 +8,9 @@ use super::variable::Variable;
 use super::{Out, Run, out};
 use crate::graph::{NodeId, Trace};
 use crate::script::report::Inner;
+use crate::tensor::wide;
 use anyhow::{Context, Result, bail, ensure};
-use candle_core::{DType, Tensor, Var};
+use candle_core::{Tensor, Var};
 use rhai::{Dynamic, Engine, FnPtr, NativeCallContext};
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -57,7 +58,7 @@ impl Objective {
             Ok((id, gradient.detach()))
         };
         let seeds = leaves.iter().map(seed).collect::<Result<Vec<_>>>()?;
-        let value = y.to_dtype(DType::F64)?.to_scalar()?;
+        let value = wide(&y)?.to_scalar()?;
         drop(leaves);
         Ok(Self { value, trace, seeds })
     }
@@ -113,6 +114,5 @@ fn scalar(answer: &Dynamic) -> Result<Tensor> {
 }
 
 fn finite(t: &Tensor) -> Result<bool> {
-    let sum = t.abs()?.sum_all()?.to_dtype(DType::F64)?.to_scalar::<f64>()?;
-    Ok(sum.is_finite())
+    Ok(wide(&t.abs()?.sum_all()?)?.to_scalar::<f64>()?.is_finite())
 }

@@ -4,8 +4,9 @@ use super::figure::values;
 use super::options::Options;
 use super::out;
 use crate::render::{Body, Figure, Points};
+use crate::tensor::numbers;
 use anyhow::{Context, Result, ensure};
-use candle_core::{DType, Tensor};
+use candle_core::Tensor;
 use rhai::{Engine, Map};
 use std::sync::Arc;
 
@@ -28,7 +29,7 @@ fn points(t: &Tensor, options: &Map) -> Result<Points> {
     let whole = |key: &'static str| -> Result<Arc<[u32]>> {
         let Some(given) = o.raw(key) else { return Ok([].into()) };
         let given = given.clone().try_cast::<Tensor>().with_context(|| format!("`{key}` of points is a tensor"))?;
-        let all = given.to_dtype(DType::F64)?.flatten_all()?.to_vec1::<f64>()?;
+        let all = numbers(&given)?;
         ensure!(all.len() == t.dims()[0], "{} {key} for {} points", all.len(), t.dims()[0]);
         let wrong = all.iter().find(|v| **v < 0.0 || v.fract() != 0.0 || !v.is_finite());
         ensure!(wrong.is_none(), "`{key}` of points are whole numbers, got {}", wrong.unwrap_or(&0.0));

@@ -3,8 +3,9 @@
 use super::{Array, Guard, out};
 use crate::model::Model;
 use crate::script::context::normal_pair;
+use crate::tensor::{like, numbers};
 use anyhow::{Result, anyhow, ensure};
-use candle_core::{DType, Tensor};
+use candle_core::Tensor;
 use rand::SeedableRng;
 use rand_chacha::ChaCha8Rng;
 use rhai::{Engine, INT};
@@ -45,7 +46,7 @@ fn randomized(guard: &Guard, model: &Model, layers: &[String], seed: INT) -> Res
 }
 
 fn drawn(tensor: &Tensor, name: &str, seed: INT) -> Result<Tensor> {
-    let values = tensor.to_dtype(DType::F64)?.flatten_all()?.to_vec1::<f64>()?;
+    let values = numbers(tensor)?;
     let count = values.len().max(1) as f64;
     let mean = values.iter().sum::<f64>() / count;
     let deviation = (values.iter().map(|v| (v - mean).powi(2)).sum::<f64>() / count).sqrt();
@@ -55,5 +56,5 @@ fn drawn(tensor: &Tensor, name: &str, seed: INT) -> Result<Tensor> {
     let mut random = ChaCha8Rng::from_seed(key);
     let pairs = std::iter::repeat_with(|| normal_pair(&mut random)).flatten();
     let fresh: Vec<f64> = pairs.take(values.len()).map(|v| mean + deviation * f64::from(v)).collect();
-    Ok(Tensor::from_vec(fresh, tensor.dims(), tensor.device())?.to_dtype(tensor.dtype())?)
+    like(fresh, tensor.dims(), tensor)
 }

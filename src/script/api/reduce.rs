@@ -1,8 +1,9 @@
 //! From many numbers to fewer: sums, extremes, norms, order.
 
 use super::{dim, dims, out};
+use crate::tensor::{self, like, wide};
 use anyhow::{Result, ensure};
-use candle_core::{DType, Tensor};
+use candle_core::Tensor;
 use rhai::{Array, Dynamic, Engine, FLOAT, INT, Map};
 
 type Reduce = fn(&Tensor, &[usize], bool) -> Result<Tensor>;
@@ -53,7 +54,7 @@ pub(super) fn register(engine: &mut Engine) {
 fn over(f: Reduce, x: &Tensor, d: &Dynamic, keep: bool) -> Result<Dynamic> {
     ensure!(x.elem_count() > 0, "a tensor of shape {:?} has no numbers to reduce", x.dims());
     if d.is_unit() && !keep {
-        return Ok(item(&f(&x.to_dtype(DType::F64)?, &dims(x, d)?, false)?)?.into());
+        return Ok(item(&f(&wide(x)?, &dims(x, d)?, false)?)?.into());
     }
     Ok(Dynamic::from(f(x, &dims(x, d)?, keep)?))
 }
@@ -98,21 +99,21 @@ fn extreme(x: &Tensor, d: &[usize], keep: bool, greatest: bool) -> Result<Tensor
 fn norm(x: &Tensor, p: f64) -> Result<f64> {
     let x = x.abs()?.flatten_all()?;
     Ok(match p {
-        0.0 => item(&x.ne(0.0)?.to_dtype(DType::F64)?.sum_all()?)?,
-        1.0 => item(&x.to_dtype(DType::F64)?.sum_all()?)?,
+        0.0 => item(&wide(&x.ne(0.0)?)?.sum_all()?)?,
+        1.0 => item(&wide(&x)?.sum_all()?)?,
         p if p.is_infinite() => item(&x.max(0)?)?,
-        p => item(&x.to_dtype(DType::F64)?.powf(p)?.sum_all()?)?.powf(1.0 / p),
+        p => item(&wide(&x)?.powf(p)?.sum_all()?)?.powf(1.0 / p),
     })
 }
 
 /// The number of a tensor that has one.
 pub(super) fn item(x: &Tensor) -> Result<f64> {
     ensure!(x.elem_count() == 1, "item() of a tensor of shape {:?}, which has {} numbers", x.dims(), x.elem_count());
-    Ok(x.flatten_all()?.to_dtype(DType::F64)?.to_vec1::<f64>()?[0])
+    Ok(values(x)?[0])
 }
 
 fn values(x: &Tensor) -> Result<Vec<f64>> {
-    Ok(x.flatten_all()?.to_dtype(DType::F64)?.to_vec1()?)
+    tensor::numbers(x)
 }
 
 fn numbers(x: &Tensor) -> Result<Array> {
@@ -153,7 +154,8 @@ fn topk(x: &Tensor, k: INT) -> Result<Map> {
 fn sorted(x: &Tensor) -> Result<Tensor> {
     let mut v = values(x)?;
     v.sort_by(f64::total_cmp);
-    Ok(Tensor::new(v, x.device())?.to_dtype(x.dtype())?)
+    let count = v.len();
+    like(v, count, x)
 }
 
 /// PyTorch's `argsort(dim, descending, stable=True)`: places along a dimension, least first; equal numbers stay in order.
@@ -167,8 +169,7 @@ fn argsort(x: &Tensor, d: INT, descending: bool) -> Result<Tensor> {
         order.sort_by(|&a, &b| if descending { row[b].total_cmp(&row[a]) } else { row[a].total_cmp(&row[b]) });
         places.extend(order.into_iter().map(|i| i as f64));
     }
-    let places = Tensor::from_vec(places, shape, x.device())?.to_dtype(x.dtype())?;
-    Ok(places.transpose(d, x.rank() - 1)?.contiguous()?)
+    Ok(like(places, shape, x)?.transpose(d, x.rank() - 1)?.contiguous()?)
 }
 
 /// The rank of each number among all, from 1; equal ones share the mean of theirs (`scipy.stats.rankdata`).

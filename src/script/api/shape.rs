@@ -2,8 +2,9 @@
 
 use super::variable::Variable;
 use super::{Guard, Out, dim, integers, one_type, out, promoted, size};
+use crate::tensor::numbers;
 use anyhow::{Context, Result, ensure};
-use candle_core::{DType, Tensor};
+use candle_core::Tensor;
 use rhai::{Array, Dynamic, Engine, FLOAT, INT};
 use std::ops::Range;
 use std::sync::Arc;
@@ -130,7 +131,9 @@ pub(super) fn matmul(guard: &Guard, a: &Tensor, b: &Tensor) -> Result<Tensor> {
     let batch = a.elem_count() / a.dims().iter().rev().take(2).product::<usize>().max(1);
     let size = [batch, rows.copied().unwrap_or(1), columns.copied().unwrap_or(1)];
     guard.reserve(&size, a.dtype().size_in_bytes())?;
-    a.broadcast_matmul(b).with_context(shapes)
+    // Other devices than the CPU multiply no views but transposed ones.
+    let dense = |t: &Tensor| if t.device().is_cpu() { Ok(t.clone()) } else { t.contiguous() };
+    dense(a)?.broadcast_matmul(&dense(b)?).with_context(shapes)
 }
 
 pub(super) fn narrow(x: &Tensor, d: INT, start: INT, count: INT) -> Result<Tensor> {
@@ -169,7 +172,7 @@ fn gather(guard: &Guard, x: &Tensor, d: INT, places: &Tensor) -> Result<Tensor> 
     let mut shape = x.dims().to_vec();
     shape[d] = places.elem_count();
     guard.reserve(&shape, x.dtype().size_in_bytes())?;
-    let places = places.flatten_all()?.to_dtype(DType::F64)?.to_vec1::<f64>()?;
+    let places = numbers(places)?;
     let total = x.dims()[d];
     let whole = |&v: &f64| (v >= 0.0 && v < total as f64 && v.fract() == 0.0).then_some(v as u32);
     let places = places.iter().map(whole).collect::<Option<Vec<_>>>();

@@ -3,8 +3,9 @@
 use super::options::Options;
 use super::{Guard, number, out, size, sizes};
 use crate::kernel::{self, Conv2d, GridSample, Resize};
+use crate::tensor::{like, numbers};
 use anyhow::{Context, Result, bail, ensure};
-use candle_core::{DType, Tensor};
+use candle_core::Tensor;
 use rhai::{Array, Dynamic, Engine, INT, Map};
 use std::sync::Arc;
 
@@ -75,8 +76,8 @@ fn blur(x: &Tensor, sigma: f64) -> Result<Tensor> {
     let r = (4.0 * sigma + 0.5) as usize;
     let weight = |i: usize| (-(i as f64 - r as f64).powi(2) / (2.0 * sigma * sigma)).exp();
     let taps: Vec<f64> = (0..=2 * r).map(weight).collect();
-    let taps = Tensor::new(taps.as_slice(), x.device())?.to_dtype(DType::F64)?;
-    let taps = taps.broadcast_div(&taps.sum_all()?)?.to_dtype(x.dtype())?;
+    let sum = taps.iter().sum::<f64>();
+    let taps = like(taps.iter().map(|tap| tap / sum).collect::<Vec<_>>(), 2 * r + 1, x)?;
     let slide = Conv2d { stride: (1, 1), padding: (0, 0), dilation: (1, 1), groups: c };
     let across = taps.reshape((1, 1, 1, 2 * r + 1))?.repeat((c, 1, 1, 1))?;
     let down = taps.reshape((1, 1, 2 * r + 1, 1))?.repeat((c, 1, 1, 1))?;
@@ -100,7 +101,7 @@ fn median(x: &Tensor, size: usize) -> Result<Tensor> {
     let (n, c, h, w) = x.dims4().with_context(|| format!("median_filter needs (N, C, H, W), got {:?}", x.dims()))?;
     ensure!(h * w > 0, "a picture without pixels: {:?}", x.dims());
     let mirrored = |at: usize, limit: usize| mirrored(at, size / 2, limit);
-    let values = x.flatten_all()?.to_dtype(DType::F64)?.to_vec1::<f64>()?;
+    let values = numbers(x)?;
     let mut around = Vec::with_capacity(size * size);
     let mut y = Vec::with_capacity(values.len());
     for plane in values.chunks_exact(h * w) {
@@ -111,7 +112,7 @@ fn median(x: &Tensor, size: usize) -> Result<Tensor> {
             y.push(*around.select_nth_unstable_by(size * size / 2, f64::total_cmp).1);
         }
     }
-    Ok(Tensor::from_vec(y, (n, c, h, w), x.device())?.to_dtype(x.dtype())?)
+    like(y, (n, c, h, w), x)
 }
 
 /// PyTorch's `affine_grid` for pictures of a shape `[N, C, H, W]`, `align_corners=False`.

@@ -6,9 +6,9 @@
 
 use super::arithmetic::{Binary, OPERATORS, binary, scalar};
 use super::{Guard, Out, dims, number, out, shape, spatial};
-use crate::tensor::positive;
+use crate::tensor::{positive, wide};
 use anyhow::{Result, ensure};
-use candle_core::{DType, Tensor};
+use candle_core::Tensor;
 use rhai::{Array, Dynamic, Engine, FLOAT, INT};
 use std::sync::Arc;
 
@@ -160,7 +160,7 @@ fn norm(x: &Tensor, p: f64) -> Result<Tensor> {
         return Ok(extreme(&magnitude, &all, true)?.reshape(())?);
     }
     let sum = if p == 2.0 { x.sqr()? } else { power(&magnitude, p)? }.sum_all()?;
-    if sum.to_dtype(DType::F64)?.to_scalar::<f64>()? == 0.0 || p == 1.0 {
+    if wide(&sum)?.to_scalar::<f64>()? == 0.0 || p == 1.0 {
         return Ok(sum);
     }
     power(&sum, 1.0 / p)

@@ -1,0 +1,36 @@
+//! `--device`: where networks run and tensors are made.
+
+use super::usage::usage;
+use crate::tensor::set_device;
+use anyhow::{Context, Result, anyhow};
+use candle_core::Device;
+
+/// Opens the device of this name, and has everything made there from now on.
+pub fn choose(name: &str) -> Result<()> {
+    let opened = match name.split_once(':').unwrap_or((name, "0")) {
+        ("cpu", _) if name == "cpu" => return Ok(()),
+        ("cuda", number) => {
+            let number = number.parse().map_err(|_| unknown(name))?;
+            built(name, "cuda", cfg!(feature = "cuda"))?;
+            Device::new_cuda(number)
+        }
+        ("metal", number) => {
+            let number = number.parse().map_err(|_| unknown(name))?;
+            built(name, "metal", cfg!(feature = "metal"))?;
+            Device::new_metal(number)
+        }
+        _ => return Err(unknown(name)),
+    };
+    set_device(opened.with_context(|| format!("--device {name}: it could not be opened"))?);
+    Ok(())
+}
+
+fn unknown(name: &str) -> anyhow::Error {
+    usage(anyhow!("no device \"{name}\"; known are cpu, cuda:0 (or another number) and metal"))
+}
+
+fn built(name: &str, feature: &str, has: bool) -> Result<()> {
+    let lacks =
+        || anyhow!("--device {name}: this build lacks it; build with `cargo build --release --features {feature}`");
+    if has { Ok(()) } else { Err(usage(lacks())) }
+}

@@ -1,0 +1,28 @@
+//! The kernels phrased in candle's own operations, which run on every device: what other devices than the CPU compute with.
+//!
+//! Convolutions and their VJPs are convolutions and matrix products, mean pooling and resizing are matrix products along
+//! either side, max pooling is a running maximum over shifted maps. Nothing here reads numbers back but sums.
+
+mod conv;
+mod pool;
+mod pointwise;
+mod shift;
+mod sides;
+mod sums;
+
+pub use conv::{conv2d, conv2d_input_vjp, conv2d_weight_vjp};
+pub use pointwise::{channel_affine, relu, relu_vjp};
+pub use pool::{max_pool2d, max_pool2d_vjp};
+pub use sides::{avg_pool2d, avg_pool2d_vjp, interpolate, interpolate_vjp};
+pub use sums::{is_nonnegative, is_zero, shares, sum};
+
+use candle_core::Tensor;
+use std::sync::LazyLock;
+
+/// Whether the environment's `GRADSCOPE_PORTABLE` asks for these kernels on the CPU too, to try them where no other device is.
+static ASKED: LazyLock<bool> = LazyLock::new(|| std::env::var_os("GRADSCOPE_PORTABLE").is_some_and(|v| !v.is_empty()));
+
+/// Whether a tensor is computed on by these kernels, not by the loops for the CPU.
+pub fn serves(x: &Tensor) -> bool {
+    !x.device().is_cpu() || *ASKED
+}
