@@ -231,9 +231,7 @@ impl Back<'_> {
         }
         let Some(mask) = self.mask else { return };
         for k in first..end {
-            if !(mask[row * input + k] > 0.0) {
-                *to.add(k) = 0.0;
-            }
+            *to.add(k) = if mask[row * input + k] > 0.0 { *to.add(k) } else { 0.0 };
         }
     }
 }
