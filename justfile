@@ -23,6 +23,10 @@ reference:
 bench *ARGS:
     python3 scripts/bench/layers.py {{ARGS}}
 
+# Networks and methods beside PyTorch, onnxruntime, captum, zennit, torchattacks and foolbox, in turns: BENCHMARKS.md's tables
+peers *ARGS:
+    python3 benches/peers.py {{ARGS}}
+
 # The documentation of the crate
 doc:
     cargo doc --no-deps --open

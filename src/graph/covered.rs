@@ -42,12 +42,11 @@ impl Trace {
         }
         ensure!(!windows.is_empty(), "there is no window to cover");
         let fill = fill.to_dtype(x.dtype())?;
-        if let Some(run) = self.fused() {
-            if let Some(logits) = run.covered(&self.graph, windows, &fill, tick)? {
-                return Ok(logits.flatten_from(1)?);
-            }
+        let local = self.fused().map_or(Ok(None), |run| run.covered(&self.graph, windows, &fill, tick))?;
+        match local {
+            Some(logits) => Ok(logits.flatten_from(1)?),
+            None => self.covered_plainly(windows, &fill, tick),
         }
-        self.covered_plainly(windows, &fill, tick)
     }
 
     /// The same by whole runs.

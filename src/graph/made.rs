@@ -11,8 +11,11 @@ use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 #[derive(Debug, Default)]
 pub(super) struct Made {
     pub(super) folded: OnceLock<Arc<Graph>>,
-    weights: Mutex<HashMap<(NodeId, &'static str), (f64, Tensor)>>,
+    weights: Mutex<HashMap<(NodeId, &'static str), Numbered>>,
 }
+
+/// A weight with the number that it was made by.
+type Numbered = (f64, Tensor);
 
 impl Clone for Made {
     fn clone(&self) -> Self {
@@ -33,10 +36,10 @@ impl Site {
         of: impl FnOnce(&Tensor) -> Result<Tensor>,
     ) -> Result<Tensor> {
         let made = || self.graph.made.weights.lock().unwrap_or_else(PoisonError::into_inner);
-        if let Some((n, kept)) = made().get(&(self.id, name)) {
-            if n.to_bits() == number.to_bits() {
-                return Ok(kept.clone());
-            }
+        if let Some((n, kept)) = made().get(&(self.id, name))
+            && n.to_bits() == number.to_bits()
+        {
+            return Ok(kept.clone());
         }
         let weight = of(&self.node().params[0])?;
         made().insert((self.id, name), (number, weight.clone()));

@@ -44,7 +44,7 @@ fn divided<T: Real>(r: &Tensor, z: &Tensor, bias: Option<&Tensor>, epsilon: f64)
     let bias = bias.map(|b| read::<T, _>(b, |b| Ok(b.to_vec()))).transpose()?;
     let mut s = vec![T::zero(); r.elem_count()];
     let small = T::from_f64(epsilon);
-    let map = |(i, ((s, r), z)): (usize, ((&mut [T], &[T]), &[T]))| {
+    let map = |i: usize, s: &mut [T], r: &[T], z: &[T]| {
         let mut sums = [0.0; 3];
         for ((s, &r), &z) in s.iter_mut().zip(r).zip(z) {
             *s = r / if z >= T::zero() { z + small } else { z - small };
@@ -61,7 +61,7 @@ fn divided<T: Real>(r: &Tensor, z: &Tensor, bias: Option<&Tensor>, epsilon: f64)
     let parts: Vec<_> = read::<T, _>(r, |r| {
         read::<T, _>(z, |z| {
             let maps = s.par_chunks_mut(size).zip(r.par_chunks(size)).zip(z.par_chunks(size)).enumerate();
-            Ok(maps.with_min_len(1 + GRAIN / size).map(map).collect())
+            Ok(maps.with_min_len(1 + GRAIN / size).map(|(i, ((s, r), z))| map(i, s, r, z)).collect())
         })
     })?;
     let [bias, stabilizer, missing] = parts.iter().fold([0.0; 3], |a, b| std::array::from_fn(|i| a[i] + b[i]));
