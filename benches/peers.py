@@ -81,7 +81,7 @@ def timed(call, runs):
         start = time.perf_counter()
         call()
         times.append(time.perf_counter() - start)
-    time.sleep(0.02)  # its threads stop spinning
+    time.sleep(0.1)  # its threads stop spinning
     return times
 
 

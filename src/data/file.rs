@@ -16,18 +16,27 @@ pub fn write_whole(path: &Path, bytes: &[u8]) -> Result<()> {
 ///
 /// A directory, a missing file and a file beyond the limit are errors that say so.
 pub fn read_whole(path: &Path, limit: u64) -> Result<Vec<u8>> {
+    let file = open(path, limit)?;
+    let mut bytes = Vec::with_capacity(file.metadata().map_or(0, |facts| facts.len() as usize));
+    file.take(limit + 1).read_to_end(&mut bytes).with_context(|| format!("reading \"{}\"", path.display()))?;
+    ensure!(bytes.len() as u64 <= limit, too_large(path, limit));
+    Ok(bytes)
+}
+
+/// A file of at most `limit` bytes, to read; the same errors.
+pub fn open(path: &Path, limit: u64) -> Result<File> {
     let name = path.display();
     let file = File::open(path).with_context(|| format!("opening \"{name}\""))?;
     let facts = file.metadata().with_context(|| format!("opening \"{name}\""))?;
     if facts.is_dir() {
         bail!("reading \"{name}\": it is a folder, a file is wanted here");
     }
-    let too_large = || format!("reading \"{name}\": more than {} are not read here", size_text(limit));
-    ensure!(facts.len() <= limit, too_large());
-    let mut bytes = Vec::with_capacity(facts.len() as usize);
-    file.take(limit + 1).read_to_end(&mut bytes).with_context(|| format!("reading \"{name}\""))?;
-    ensure!(bytes.len() as u64 <= limit, too_large());
-    Ok(bytes)
+    ensure!(facts.len() <= limit, too_large(path, limit));
+    Ok(file)
+}
+
+fn too_large(path: &Path, limit: u64) -> String {
+    format!("reading \"{}\": more than {} are not read here", path.display(), size_text(limit))
 }
 
 /// A number of bytes as people write it: `4 GiB`, `12 MiB`, `17 bytes`.

@@ -13,7 +13,7 @@ pub mod folder;
 pub mod source;
 
 pub use dataset::Dataset;
-pub use file::{read_whole, write_whole};
+pub use file::{open, read_whole, write_whole};
 pub use npy::{read_npy, write_npy};
 pub use picture::Picture;
 pub use preprocess::Preprocess;

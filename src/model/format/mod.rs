@@ -10,11 +10,12 @@ mod torch;
 mod state;
 mod pth;
 
-use crate::data::read_whole;
+use crate::data::{open, read_whole};
 use anyhow::{Context, Result, bail};
 use candle_core::Tensor;
 use sha2::{Digest, Sha256};
 use std::collections::BTreeMap;
+use std::io::{BufReader, Read};
 use std::path::Path;
 
 /// How the names of weight files end.
@@ -41,20 +42,48 @@ pub struct Weights {
 /// names is left out, and so is whatever is no tensor. Errors: not a weight file, damaged or cut short, a Python
 /// object other than tensors in it, no tensors at all.
 pub fn read(path: &Path) -> Result<Weights> {
-    let bytes = read_whole(path, LIMIT)?;
-    parse(&bytes).with_context(|| format!("reading the weights \"{}\"", path.display()))
+    let mut beginning = [0; 9];
+    let known = open(path, LIMIT)?.read_exact(&mut beginning).is_ok() && beginning[8] == b'{';
+    let weights = if known { in_pieces(path) } else { parse(&read_whole(path, LIMIT)?) };
+    weights.with_context(|| format!("reading the weights \"{}\"", path.display()))
+}
+
+/// Reads a safetensors file tensor by tensor.
+fn in_pieces(path: &Path) -> Result<Weights> {
+    let file = open(path, LIMIT)?;
+    let len = file.metadata()?.len();
+    let mut file = Summed { file: BufReader::with_capacity(1 << 18, file), sum: Sha256::new() };
+    let tensors = safetensors::read(&mut file, len)?;
+    Ok(Weights { tensors: without_prefix(tensors), hash: hexadecimal(&file.sum.finalize()) })
+}
+
+/// A file with the sum over all that was read of it.
+struct Summed<R> {
+    file: R,
+    sum: Sha256,
+}
+
+impl<R: Read> Read for Summed<R> {
+    fn read(&mut self, to: &mut [u8]) -> std::io::Result<usize> {
+        let count = self.file.read(to)?;
+        self.sum.update(&to[..count]);
+        Ok(count)
+    }
+}
+
+fn hexadecimal(bytes: &[u8]) -> String {
+    bytes.iter().map(|b| format!("{b:02x}")).collect()
 }
 
 /// Reads the bytes of a weight file.
 pub fn parse(bytes: &[u8]) -> Result<Weights> {
     let tensors = match bytes {
-        [_, _, _, _, _, _, _, _, b'{', ..] => safetensors::read(bytes)?,
+        [_, _, _, _, _, _, _, _, b'{', ..] => safetensors::read(&mut &bytes[..], bytes.len() as u64)?,
         [b'P', b'K', 3, 4, ..] => pth::read_zip(bytes)?,
         [0x80, ..] => pth::read_legacy(bytes)?,
         _ => bail!("{}; .safetensors and PyTorch files with a state_dict are read", kind(bytes)),
     };
-    let hash = Sha256::digest(bytes).iter().map(|b| format!("{b:02x}")).collect();
-    Ok(Weights { tensors: without_prefix(tensors), hash })
+    Ok(Weights { tensors: without_prefix(tensors), hash: hexadecimal(&Sha256::digest(bytes)) })
 }
 
 /// What a file that is no weight file is.

@@ -3,6 +3,7 @@
 use anyhow::{Context, Result, ensure};
 use candle_core::{Device, Tensor, WithDType};
 use half::{bf16, f16};
+use std::io::Read;
 
 /// A type of number, little-endian.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -32,22 +33,23 @@ impl Number {
 
     /// A tensor of this shape from the bytes of all its values; signed whole numbers become i64.
     pub fn tensor(self, bytes: &[u8], shape: &[usize]) -> Result<Tensor> {
-        ensure!(
-            count(shape)?.checked_mul(self.size()) == Some(bytes.len()),
-            "{} bytes for shape {shape:?}",
-            bytes.len()
-        );
+        self.read(&mut &bytes[..], bytes.len(), shape)
+    }
+
+    /// The same from the next `len` bytes of a file.
+    pub fn read(self, file: &mut impl Read, len: usize, shape: &[usize]) -> Result<Tensor> {
+        ensure!(count(shape)?.checked_mul(self.size()) == Some(len), "{len} bytes for shape {shape:?}");
         match self {
-            Self::F64 => from(bytes, shape, f64::from_le_bytes),
-            Self::F32 => from(bytes, shape, f32::from_le_bytes),
-            Self::F16 => from(bytes, shape, f16::from_le_bytes),
-            Self::Bf16 => from(bytes, shape, bf16::from_le_bytes),
-            Self::I64 => from(bytes, shape, i64::from_le_bytes),
-            Self::I32 => from(bytes, shape, |b| i64::from(i32::from_le_bytes(b))),
-            Self::I16 => from(bytes, shape, |b| i64::from(i16::from_le_bytes(b))),
-            Self::I8 => from(bytes, shape, |b| i64::from(i8::from_le_bytes(b))),
-            Self::U8 => from(bytes, shape, u8::from_le_bytes),
-            Self::Bool => from(bytes, shape, |[b]| u8::from(b != 0)),
+            Self::F64 => from(file, shape, f64::from_le_bytes),
+            Self::F32 => from(file, shape, f32::from_le_bytes),
+            Self::F16 => from(file, shape, f16::from_le_bytes),
+            Self::Bf16 => from(file, shape, bf16::from_le_bytes),
+            Self::I64 => from(file, shape, i64::from_le_bytes),
+            Self::I32 => from(file, shape, |b| i64::from(i32::from_le_bytes(b))),
+            Self::I16 => from(file, shape, |b| i64::from(i16::from_le_bytes(b))),
+            Self::I8 => from(file, shape, |b| i64::from(i8::from_le_bytes(b))),
+            Self::U8 => from(file, shape, u8::from_le_bytes),
+            Self::Bool => from(file, shape, |[b]| u8::from(b != 0)),
         }
     }
 }
@@ -59,7 +61,19 @@ pub fn count(shape: &[usize]) -> Result<usize> {
     Ok(shape.iter().product())
 }
 
-fn from<const N: usize, T: WithDType>(bytes: &[u8], shape: &[usize], value: impl Fn([u8; N]) -> T) -> Result<Tensor> {
-    let values: Vec<T> = bytes.as_chunks().0.iter().map(|&b| value(b)).collect();
+/// Some thousands of values at a time.
+fn from<const N: usize, T: WithDType>(
+    file: &mut impl Read,
+    shape: &[usize],
+    value: impl Fn([u8; N]) -> T,
+) -> Result<Tensor> {
+    let count = count(shape)?;
+    let mut values: Vec<T> = Vec::with_capacity(count);
+    let mut bytes = vec![0u8; N * count.min(1 << 14)];
+    while values.len() < count {
+        let some = &mut bytes[..N * (count - values.len()).min(1 << 14)];
+        file.read_exact(some).context("it ends before its numbers do")?;
+        values.extend(some.as_chunks().0.iter().map(|&b| value(b)));
+    }
     Ok(Tensor::from_vec(values, shape, &Device::Cpu)?)
 }

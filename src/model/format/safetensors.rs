@@ -3,17 +3,34 @@
 use super::Tensors;
 use super::number::Number;
 use anyhow::{Context, Result, bail, ensure};
-use safetensors::{Dtype, SafeTensors};
+use safetensors::Dtype;
+use safetensors::tensor::Metadata;
+use std::io::Read;
 
-/// The tensors of a safetensors file.
-pub fn read(bytes: &[u8]) -> Result<Tensors> {
-    let file = SafeTensors::deserialize(bytes).context("the safetensors file is damaged or cut short")?;
-    ensure!(!file.is_empty(), "there are no tensors in it");
-    let one = |(name, view): (String, safetensors::tensor::TensorView)| {
-        let tensor = number(view.dtype()).and_then(|number| number.tensor(view.data(), view.shape()));
-        Ok((name.clone(), tensor.with_context(|| format!("tensor \"{name}\""))?))
+/// Bytes of the largest header that is read; the format's own limit.
+const HEADER: u64 = 100_000_000;
+
+/// The tensors of a safetensors file of `len` bytes, read one after the other: no more memory is held than theirs.
+pub fn read(file: &mut impl Read, len: u64) -> Result<Tensors> {
+    let damaged = "the safetensors file is damaged or cut short";
+    let mut size = [0; 8];
+    file.read_exact(&mut size).context(damaged)?;
+    let size = u64::from_le_bytes(size);
+    ensure!(size <= HEADER.min(len.saturating_sub(8)), damaged);
+    let mut header = vec![0; size as usize];
+    file.read_exact(&mut header).context(damaged)?;
+    let header: Metadata = serde_json::from_slice(&header).context(damaged)?;
+    ensure!(len - 8 - size == header.data_len() as u64, damaged);
+    let names = header.offset_keys();
+    ensure!(!names.is_empty(), "there are no tensors in it");
+    let mut one = |name: String| {
+        let info = header.info(&name).context(damaged)?;
+        let (start, end) = info.data_offsets;
+        let tensor = number(info.dtype).and_then(|number| number.read(file, end - start, &info.shape));
+        let tensor = tensor.with_context(|| format!("tensor \"{name}\""))?;
+        Ok((name, tensor))
     };
-    file.tensors().into_iter().map(one).collect()
+    names.into_iter().map(&mut one).collect()
 }
 
 fn number(dtype: Dtype) -> Result<Number> {
