@@ -40,7 +40,7 @@ import networks
 HERE = os.path.dirname(os.path.abspath(__file__))
 # A small process's own memory does not count: only that of the command that it starts.
 PEAK = """import resource, subprocess, sys
-subprocess.run(sys.argv[1:], stdout=subprocess.DEVNULL, check=True)
+subprocess.run(sys.argv[1:], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, check=True)
 print(resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss)"""
 VGG16_OPERATIONS = 2 * 15.47e9
 GRADCAM = "Grad-CAM from nothing to a PNG, squeezenet1_0"

@@ -4,13 +4,13 @@ use super::layout::Place;
 use super::room::Room;
 use super::run::{Run, channels_first};
 use super::span::Spans;
-use super::step::{Step, Windows, Work};
+use super::step::{Packed, Step, Windows, Work};
 use crate::graph::covered::Cover;
 use crate::graph::node::{Graph, Node};
 use crate::kernel::{self, Window};
 use anyhow::{Context, Result};
 use candle_core::Tensor;
-use gradscope_engine::{Epilogue, Map, MapMut, Pool, crop, linear, pass, to_channels_first, to_channels_last};
+use gradscope_engine::{Epilogue, Map, MapMut, Pick, Pool, crop, linear, pass, to_channels_first, to_channels_last};
 
 /// The part of a step's value that is another one, in each of some pictures: dense maps in a room of their own.
 struct Part {
@@ -112,82 +112,25 @@ impl Local<'_> {
 
     /// One step's part from those of what it reads.
     fn step(&self, step: &Step) -> Result<Part> {
-        let read = step.reads[0];
-        let to = step.to;
-        let bias = step.bias.as_deref();
+        let (read, to) = (step.reads[0], step.to);
         match &step.work {
-            Work::Conv(conv) => {
-                let (rows, columns) = self.joined(step, self.seen(read, &conv.windows(), to), to)?;
-                let (piece, padding) = self.piece(read, &conv.windows(), (&rows, &columns), to, 0.0)?;
-                let filter = conv.fitted(piece.size(), (rows.len, columns.len), padding)?;
-                let add = step.add.map(|a| self.under(a, &rows, &columns)).transpose()?;
-                let add = add.as_ref().map(|a| a.map());
-                let epilogue = Epilogue { bias, add, relu: step.relu, ..Epilogue::default() };
-                self.write(rows, columns, to.c, |y| filter.run(&piece.map(), y, epilogue))
-            }
+            Work::Conv(conv) => self.convolution(step, conv),
             Work::Max(pool) => {
                 let windows = axes(pool);
-                let (rows, columns) = self.seen(read, &windows, to);
+                let (rows, columns) = self.seen(read, &windows, to)?;
                 let (piece, padding) = self.piece(read, &windows, (&rows, &columns), to, f32::NEG_INFINITY)?;
-                self.write(rows, columns, to.c, |y| Pool { padding, ..*pool }.max(&piece.map(), y))
+                Ok(self.write(rows, columns, to.c, |y| Pool { padding, ..*pool }.max(&piece.map(), y)))
             }
             Work::Mean(mean) => self.mean(step, mean),
-            Work::Pass(_) | Work::Normalized(_) => {
-                let part = self.part(read)?;
-                let (rows, columns) = self.joined(step, (part.rows.clone(), part.columns.clone()), to)?;
-                let x = self.under(read, &rows, &columns)?;
-                let add = step.add.map(|a| self.under(a, &rows, &columns)).transpose()?;
-                let add = add.as_ref().map(|a| a.map());
-                let scale = match &step.work {
-                    Work::Pass(scale) => scale.as_deref(),
-                    Work::Normalized(scale) => Some(scale.as_slice()),
-                    _ => None,
-                };
-                let affine = scale.map(|scale| (scale, bias.unwrap_or_default()));
-                let epilogue = Epilogue { affine, add, relu: step.relu, ..Epilogue::default() };
-                self.write(rows, columns, to.c, |y| pass(&x.map(), y, epilogue))
-            }
-            Work::Pick(pick) => {
-                let part = self.part(read)?;
-                let rows = part.rows.picked(pick.start.0, pick.step.0, to.h);
-                let columns = part.columns.picked(pick.start.1, pick.step.1, to.w);
-                let windows = (Window::new(1, pick.step.0, 0, 1), Window::new(1, pick.step.1, 0, 1));
-                let from = |spans: &Spans, start: usize, step: usize| Spans {
-                    at: spans.at.iter().map(|a| a * step + start).collect(),
-                    len: 1 + (spans.len - 1) * step,
-                };
-                let (r, c) =
-                    (from(&rows, pick.start.0, windows.0.stride), from(&columns, pick.start.1, windows.1.stride));
-                let x = self.under(read, &r, &c)?;
-                let pick = gradscope_engine::Pick { start: (0, 0), ..*pick };
-                self.write(rows, columns, to.c, |y| pick.forward(&x.map(), y))
-            }
-            Work::Concat(_) => {
-                let mut spans = None;
-                for &read in &step.reads {
-                    let part = self.part(read)?;
-                    spans = Some(match spans {
-                        None => (part.rows.clone(), part.columns.clone()),
-                        Some((rows, columns)) => (part.rows.with(&rows, to.h), part.columns.with(&columns, to.w)),
-                    });
-                }
-                let (rows, columns) = spans.context("a concatenation of nothing")?;
-                let mut room = Room::new(self.n * rows.len * columns.len * to.c);
-                let mut first = 0;
-                for &read in &step.reads {
-                    let c = self.part(read)?.c;
-                    let sizes = [self.n, rows.len, columns.len, c];
-                    let mut y = MapMut::new(&mut room.numbers_mut()[first..], sizes, to.c);
-                    self.cut(read, &rows, &columns, &mut y)?;
-                    first += c;
-                }
-                Ok(Part { rows, columns, c: to.c, room })
-            }
+            Work::Pass(scale) => self.pass(step, scale.as_deref()),
+            Work::Normalized(scale) => self.pass(step, Some(scale)),
+            Work::Pick(pick) => self.pick(step, pick),
+            Work::Concat(_) => self.concatenation(step),
             Work::Linear(w) => {
                 let (output, input) = w.dims2()?;
                 let x = self.whole(read)?;
                 self.whole_value(to, |y| {
-                    let x = &x.room.numbers()[..self.n * input];
+                    let (x, bias) = (&x.room.numbers()[..self.n * input], step.bias.as_deref());
                     kernel::with::<f32, _>(w, |w| linear(x, w, bias, y, (self.n, input, output), step.relu))
                 })
             }
@@ -204,15 +147,66 @@ impl Local<'_> {
         }
     }
 
+    fn convolution(&self, step: &Step, conv: &Packed) -> Result<Part> {
+        let (read, to, windows) = (step.reads[0], step.to, conv.windows());
+        let (rows, columns) = self.joined(step, self.seen(read, &windows, to)?)?;
+        let (piece, padding) = self.piece(read, &windows, (&rows, &columns), to, 0.0)?;
+        let filter = conv.fitted(piece.size(), (rows.len, columns.len), padding)?;
+        let add = step.add.map(|a| self.under(a, &rows, &columns)).transpose()?;
+        let add = add.as_ref().map(|a| a.map());
+        let epilogue = Epilogue { bias: step.bias.as_deref(), add, relu: step.relu, ..Epilogue::default() };
+        Ok(self.write(rows, columns, to.c, |y| filter.run(&piece.map(), y, epilogue)))
+    }
+
+    /// Number by number.
+    fn pass(&self, step: &Step, scale: Option<&[f32]>) -> Result<Part> {
+        let part = self.part(step.reads[0])?;
+        let (rows, columns) = self.joined(step, (part.rows.clone(), part.columns.clone()))?;
+        let x = self.under(step.reads[0], &rows, &columns)?;
+        let add = step.add.map(|a| self.under(a, &rows, &columns)).transpose()?;
+        let add = add.as_ref().map(|a| a.map());
+        let affine = scale.map(|scale| (scale, step.bias.as_deref().unwrap_or_default()));
+        let epilogue = Epilogue { affine, add, relu: step.relu, ..Epilogue::default() };
+        Ok(self.write(rows, columns, step.to.c, |y| pass(&x.map(), y, epilogue)))
+    }
+
+    fn pick(&self, step: &Step, pick: &Pick) -> Result<Part> {
+        let (part, to) = (self.part(step.reads[0])?, step.to);
+        let rows = part.rows.picked(pick.start.0, pick.step.0, to.h);
+        let columns = part.columns.picked(pick.start.1, pick.step.1, to.w);
+        let (down, across) = (rows.spread(pick.start.0, pick.step.0), columns.spread(pick.start.1, pick.step.1));
+        let x = self.under(step.reads[0], &down, &across)?;
+        Ok(self.write(rows, columns, to.c, |y| Pick { start: (0, 0), ..*pick }.forward(&x.map(), y)))
+    }
+
+    fn concatenation(&self, step: &Step) -> Result<Part> {
+        let to = step.to;
+        let first = self.part(step.reads[0])?;
+        let (mut rows, mut columns) = (first.rows.clone(), first.columns.clone());
+        for &read in &step.reads[1..] {
+            let part = self.part(read)?;
+            (rows, columns) = (rows.with(&part.rows, to.h), columns.with(&part.columns, to.w));
+        }
+        let mut room = Room::new(self.n * rows.len * columns.len * to.c);
+        let mut first = 0;
+        for &read in &step.reads {
+            let c = self.part(read)?.c;
+            let sizes = [self.n, rows.len, columns.len, c];
+            self.cut(read, &rows, &columns, &mut MapMut::new(&mut room.numbers_mut()[first..], sizes, to.c))?;
+            first += c;
+        }
+        Ok(Part { rows, columns, c: to.c, room })
+    }
+
     /// Means by windows; on all of the map where windows differ in what they count.
     fn mean(&self, step: &Step, mean: &Windows) -> Result<Part> {
         let (read, to) = (step.reads[0], step.to);
         let windows = axes(&mean.pool);
         let whole = || (Spans::whole(self.n, to.h), Spans::whole(self.n, to.w));
-        let (rows, columns) = if mean.are_alike(to) { self.seen(read, &windows, to) } else { whole() };
+        let (rows, columns) = if mean.are_alike(to) { self.seen(read, &windows, to)? } else { whole() };
         let (piece, padding) = self.piece(read, &windows, (&rows, &columns), to, 0.0)?;
         let pool = Pool { padding, ..mean.pool };
-        self.write(rows, columns, to.c, |y| pool.mean(&piece.map(), y, |i, j| mean.divisor(i, j)))
+        Ok(self.write(rows, columns, to.c, |y| pool.mean(&piece.map(), y, |i, j| mean.divisor(i, j))))
     }
 
     /// By the node's own operation on whole values.
@@ -233,18 +227,16 @@ impl Local<'_> {
     }
 
     /// The rows and columns of windows that see a step's part.
-    fn seen(&self, read: usize, windows: &(Window, Window), to: Place) -> (Spans, Spans) {
-        match &self.parts[read] {
-            Some(part) => (part.rows.seen(&windows.0, to.h), part.columns.seen(&windows.1, to.w)),
-            None => (Spans::whole(self.n, to.h), Spans::whole(self.n, to.w)),
-        }
+    fn seen(&self, read: usize, windows: &(Window, Window), to: Place) -> Result<(Spans, Spans)> {
+        let part = self.part(read)?;
+        Ok((part.rows.seen(&windows.0, to.h), part.columns.seen(&windows.1, to.w)))
     }
 
     /// These rows and columns, and those of the value that a step adds.
-    fn joined(&self, step: &Step, (rows, columns): (Spans, Spans), to: Place) -> Result<(Spans, Spans)> {
+    fn joined(&self, step: &Step, (rows, columns): (Spans, Spans)) -> Result<(Spans, Spans)> {
         let Some(add) = step.add else { return Ok((rows, columns)) };
         let add = self.part(add)?;
-        Ok((rows.with(&add.rows, to.h), columns.with(&add.columns, to.w)))
+        Ok((rows.with(&add.rows, step.to.h), columns.with(&add.columns, step.to.w)))
     }
 
     /// What windows at these outputs read, with `outside` beyond the map, and the padding that is still to be added:
@@ -309,10 +301,10 @@ impl Local<'_> {
         self.under(step, &Spans::whole(self.n, place.h), &Spans::whole(self.n, place.w))
     }
 
-    fn write(&self, rows: Spans, columns: Spans, c: usize, kernel: impl FnOnce(&mut MapMut)) -> Result<Part> {
+    fn write(&self, rows: Spans, columns: Spans, c: usize, kernel: impl FnOnce(&mut MapMut)) -> Part {
         let mut room = Room::new(self.n * rows.len * columns.len * c);
         kernel(&mut MapMut::new(room.numbers_mut(), [self.n, rows.len, columns.len, c], c));
-        Ok(Part { rows, columns, c, room })
+        Part { rows, columns, c, room }
     }
 
     fn whole_value(&self, to: Place, kernel: impl FnOnce(&mut [f32]) -> Result<()>) -> Result<Part> {

@@ -39,6 +39,11 @@ impl Spans {
         Self::new(self.at.iter().map(|at| (from(at), end(at).max(from(at) + 1))), to)
     }
 
+    /// From picked places back to where they were picked.
+    pub fn spread(&self, start: usize, step: usize) -> Self {
+        Self { at: self.at.iter().map(|at| at * step + start).collect(), len: 1 + (self.len - 1) * step }
+    }
+
     /// What reaches over both, on an axis of `size`.
     pub fn with(&self, other: &Self, size: usize) -> Self {
         let parts = self.at.iter().zip(&other.at);
