@@ -225,7 +225,7 @@ fn covered_windows_give_what_whole_runs_give() {
             let fill = r.tensor(&[1, 3, size[0], size[1]]).to_dtype(DType::F32).unwrap();
             let trace = graph.forward(&x).unwrap();
             let window = |r: &mut Random| {
-                let (height, width) = (r.between(1, 6), r.between(1, 6));
+                let (height, width) = (r.between(0, 6), r.between(1, 6));
                 let (top, left) = (r.between(0, size[0] - height), r.between(0, size[1] - width));
                 Cover { top, left, height, width }
             };

@@ -30,14 +30,14 @@ impl Trace {
     /// `(1, C, H, W)`, alone.
     ///
     /// What a window does not reach keeps its value from this run; the numbers are those of whole runs, to rounding.
-    /// Errors for more pictures than one, windows that reach out of the picture, a `fill` of another size.
+    /// A window may hold nothing. Errors for more pictures than one, windows that reach out of the picture, a `fill` of another size.
     pub fn covered(&self, windows: &[Cover], fill: &Tensor, tick: &dyn Fn(&Node) -> Result<()>) -> Result<Tensor> {
         let x = self.input();
         let (n, _, h, w) = x.dims4()?;
         ensure!(n == 1, "one picture is covered at a time, got {n}");
         ensure!(fill.dims() == x.dims(), "what covers has the picture's shape {:?}, got {:?}", x.dims(), fill.dims());
         for v in windows {
-            let inside = v.height > 0 && v.width > 0 && v.top + v.height <= h && v.left + v.width <= w;
+            let inside = v.top + v.height <= h && v.left + v.width <= w;
             ensure!(inside, "a window must lie in the picture of {h} rows and {w} columns, got {v:?}");
         }
         ensure!(!windows.is_empty(), "there is no window to cover");
