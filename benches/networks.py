@@ -1,8 +1,6 @@
 """The networks of the comparisons in PyTorch."""
 
 import copy
-import os
-import warnings
 
 import torch
 import torchvision
@@ -89,19 +87,3 @@ def call(network, x, back):
         leaf = x.detach().requires_grad_()
         return torch.autograd.grad(network(leaf)[:, 1].sum(), leaf)[0]
     return gradient
-
-
-def onnx(network, x, folder, threads):
-    """A run by onnxruntime."""
-    import onnxruntime
-
-    path = os.path.join(folder, "network.onnx")
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")
-        torch.onnx.export(network.to(memory_format=torch.contiguous_format), x, path, dynamo=False, input_names=["x"])
-    settings = onnxruntime.SessionOptions()
-    settings.intra_op_num_threads = threads
-    session = onnxruntime.InferenceSession(path, settings, providers=["CPUExecutionProvider"])
-    os.remove(path)
-    array = x.numpy()
-    return lambda: session.run(None, {"x": array})
