@@ -23,6 +23,10 @@ pub fn is_zero(x: &Tensor) -> Result<bool> {
     if portable::serves(x) { portable::is_zero(x) } else { by_type!(x, zero_of(x)) }
 }
 
+fn zero_of<T: Real>(x: &Tensor) -> Result<bool> {
+    read::<T, _>(x, |x| Ok(x.iter().all(|v| v.to_f64() == 0.0)))
+}
+
 /// Whether no number is below 0.
 pub fn is_nonnegative(x: &Tensor) -> Result<bool> {
     if portable::serves(x) { portable::is_nonnegative(x) } else { by_type!(x, nonnegative_of(x)) }
@@ -31,10 +35,6 @@ pub fn is_nonnegative(x: &Tensor) -> Result<bool> {
 fn nonnegative_of<T: Real>(x: &Tensor) -> Result<bool> {
     let fine = |part: &[T]| part.iter().fold(true, |all, v| all & (v.to_f64() >= 0.0));
     read::<T, _>(x, |x| Ok(x.par_chunks(GRAIN).all(fine)))
-}
-
-fn zero_of<T: Real>(x: &Tensor) -> Result<bool> {
-    read::<T, _>(x, |x| Ok(x.iter().all(|v| v.to_f64() == 0.0)))
 }
 
 fn ordered(parts: impl IndexedParallelIterator<Item = f64>) -> f64 {
