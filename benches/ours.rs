@@ -10,10 +10,10 @@
 //! ```
 //! `SIZE` is `CxHxW`; a gradient is that of a logit by the picture. A method runs to its end with the picture's own
 //! class, and asks the data set `DATA` (`-`: none); `loop` does in Rust what `loop.rhai` does. `GRADSCOPE_EXACT=1`
-//! keeps 3x3 convolutions to direct sums.
+//! keeps 3x3 convolutions to direct sums; `GRADSCOPE_DEVICE=cuda:0` computes there.
 
 use anyhow::{Context, Result, bail};
-use candle_core::{Device, Tensor};
+use candle_core::Tensor;
 use gradscope::backward::{Walk, logit};
 use gradscope::graph::Trace;
 use gradscope::model::Model;
@@ -22,6 +22,7 @@ use gradscope::script::data::Data;
 use gradscope::script::folders::Folders;
 use gradscope::script::host::Host;
 use gradscope::script::session::Session;
+use gradscope::tensor::device;
 use std::io::Write;
 use std::path::Path;
 use std::time::Instant;
@@ -35,6 +36,9 @@ const SAMPLES: usize = 50;
 fn main() -> Result<()> {
     gradscope::kernel::keep_freed_memory();
     gradscope::kernel::set_exact(std::env::var_os("GRADSCOPE_EXACT").is_some());
+    if let Ok(name) = std::env::var("GRADSCOPE_DEVICE") {
+        gradscope::cli::device::choose(&name)?;
+    }
     let mut open: Option<(Vec<String>, Model)> = None;
     for line in std::io::stdin().lines() {
         let line = line?;
@@ -64,13 +68,15 @@ fn main() -> Result<()> {
 fn pictures(size: &[usize], batch: usize) -> Result<Tensor> {
     let dims = [&[batch], size].concat();
     let noise = |i: usize| (i as u32).wrapping_mul(2_654_435_761) as f32 / u32::MAX as f32;
-    Ok(Tensor::from_vec((0..dims.iter().product()).map(noise).collect(), dims, &Device::Cpu)?)
+    Ok(Tensor::from_vec((0..dims.iter().product()).map(noise).collect(), dims, &device())?)
 }
 
 fn timed(runs: usize, mut f: impl FnMut() -> Result<()>) -> Result<Vec<f64>> {
     let once = |_| {
         let start = Instant::now();
-        f().map(|()| start.elapsed().as_secs_f64())
+        f()?;
+        device().synchronize()?;
+        Ok(start.elapsed().as_secs_f64())
     };
     (0..runs).map(once).collect()
 }
@@ -87,6 +93,7 @@ fn network(model: &Model, size: &[usize], rest: &[&str], back: bool) -> Result<V
         }
     };
     run()?;
+    device().synchronize()?;
     timed(runs.parse()?, run)
 }
 
@@ -131,8 +138,12 @@ fn method(model: &Model, size: &[usize], rest: &[&str]) -> Result<Vec<f64>> {
         let start = Instant::now();
         session.run(&host)?;
         while session.can_go_on() {
-            session.step(&host)?;
+            session.advance(&host)?;
         }
+        if session.cursor() > 0 {
+            session.view(&host)?;
+        }
+        device().synchronize()?;
         Ok(start.elapsed().as_secs_f64())
     };
     (0..runs.parse()?).map(once).collect()

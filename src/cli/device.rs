@@ -1,6 +1,7 @@
 //! `--device`: where networks run and tensors are made.
 
 use super::usage::usage;
+use crate::kernel;
 use crate::tensor::set_device;
 use anyhow::{Context, Result, anyhow};
 use candle_core::Device;
@@ -21,7 +22,9 @@ pub fn choose(name: &str) -> Result<()> {
         }
         _ => return Err(unknown(name)),
     };
-    set_device(opened.with_context(|| format!("--device {name}: it could not be opened"))?);
+    let device = opened.with_context(|| format!("--device {name}: it could not be opened"))?;
+    kernel::keep_freed_memory_of(&device);
+    set_device(device);
     Ok(())
 }
 

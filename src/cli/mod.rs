@@ -6,7 +6,7 @@ mod api;
 mod app;
 mod check;
 mod config;
-mod device;
+pub mod device;
 mod draw;
 mod eval;
 mod exec;

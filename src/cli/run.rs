@@ -113,7 +113,7 @@ fn answer(
     stop: &Stop,
     mut kept: Keeper,
 ) -> Result<Frame> {
-    let mut frame = session.view(host)?;
+    let frame = session.view(host)?;
     if !session.method().is_some_and(|m| m.stepped) {
         return Ok(frame);
     }
@@ -121,15 +121,16 @@ fn answer(
     let count = steps.unwrap_or(if attack { STEPS } else { usize::MAX });
     while session.cursor() < count && session.can_go_on() {
         bar.progress("step", session.cursor(), if count == usize::MAX { 0 } else { count });
-        let step = session.step(host);
+        let step = session.advance(host);
         kept.keep(session, stop.wanted() || step.is_err())?;
         kept.notes().iter().for_each(|note| eprintln!("{note}"));
         if stop.wanted() {
             bail!("cancelled");
         }
-        frame = step?;
+        step?;
     }
     kept.end()?;
+    let frame = session.view(host)?;
     if frame.done.is_none() && steps.is_none() {
         eprintln!("not done after {count} steps; --steps gives it more");
     }

@@ -6,6 +6,8 @@
 
 mod access;
 mod conv;
+#[cfg(feature = "cudnn")]
+mod cuda;
 mod fast;
 mod filters;
 mod grid;
@@ -27,12 +29,12 @@ pub use conv::{Conv2d, conv2d, conv2d_input_vjp, conv2d_weight_vjp};
 pub use fast::{exact, exactly, set_exact, sizes, sums};
 pub use grid::{GridSample, affine_grid, grid_sample};
 pub use lstsq::{Solution, lstsq};
-pub use memory::keep_freed_memory;
+pub use memory::{keep_freed_memory, keep_freed_memory_of};
 pub use pca::{Components, leading, pca_lowrank};
-pub use pointwise::{channel_affine, mul, relu, relu_vjp};
+pub use pointwise::{batch_norm, batch_norm_vjp, channel_affine, mul, relu, relu_vjp};
 pub use pool::{avg_pool2d, avg_pool2d_vjp, divisor, max_pool2d, max_pool2d_vjp};
 pub use resize::{Resize, interpolate, interpolate_vjp};
 pub use shares::{Shares, shares};
 pub use slic::{grid, slic};
-pub use sums::{is_nonnegative, is_zero, sum};
+pub use sums::{is_nonnegative, is_zero, sum, sum_keepdim};
 pub use window::{Pool2d, Window};

@@ -107,3 +107,20 @@ fn affine<T: Real>(x: &Tensor, scale: &Tensor, shift: &Tensor) -> Result<Tensor>
     })?;
     tensor(y, dims)
 }
+
+/// `γ (x − μ) / √(σ² + ε) + β` for each channel of `(N, C, …)`, from `[γ, β, μ, σ²]`.
+pub fn batch_norm(x: &Tensor, [gamma, beta, mean, variance]: [&Tensor; 4], epsilon: f64) -> Result<Tensor> {
+    if portable::serves(x) {
+        return portable::batch_norm(x, [gamma, beta, mean, variance], epsilon);
+    }
+    let scale = (gamma * (variance + epsilon)?.sqrt()?.recip()?)?;
+    channel_affine(x, &scale, &(beta - (mean * &scale)?)?)
+}
+
+/// `dyᵀ · ∂y/∂x` of it: `γ dy / √(σ² + ε)`.
+pub fn batch_norm_vjp(dy: &Tensor, gamma: &Tensor, variance: &Tensor, epsilon: f64) -> Result<Tensor> {
+    if portable::serves(dy) {
+        return portable::batch_norm_vjp(dy, gamma, variance, epsilon);
+    }
+    channel_affine(dy, &(gamma * (variance + epsilon)?.sqrt()?.recip()?)?, &gamma.zeros_like()?)
+}

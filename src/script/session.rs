@@ -275,10 +275,20 @@ impl Session {
 
     /// One step on from the step shown; steps ahead of it are dropped and computed anew.
     pub fn step(&mut self, host: &Host) -> Result<Frame> {
+        match self.present() {
+            None => self.run(host),
+            Some(_) => self.advance(host).and_then(|()| self.view(host)),
+        }
+    }
+
+    /// One step on from the step shown, which nobody looks at yet.
+    ///
+    /// Errors: a method without steps or at its end; what its script says.
+    pub fn advance(&mut self, host: &Host) -> Result<()> {
         let begun = Instant::now();
         let method = self.method.clone().context("no method is open")?;
         ensure!(method.stepped, "the method \"{}\" has no steps", method.name);
-        let Some(step) = self.present() else { return self.run(host) };
+        let step = self.present().context("the method has not been started")?;
         if let Some(why) = &step.done {
             bail!("the method is at its end: {why}");
         }
@@ -293,7 +303,7 @@ impl Session {
             return Err(method.wrong("step", &error).into());
         }
         self.outdated = false;
-        self.view(host)
+        Ok(())
     }
 
     /// Shows a kept step; in place of one that was dropped the next one kept on the way there.

@@ -159,6 +159,7 @@ fn pairs(case: &Value, answer: &Answer) -> Result<Vec<(Tensor, Tensor)>> {
 
 /// The greatest difference; NaN anywhere is infinitely wrong.
 fn error(ours: &Tensor, expected: &Tensor, bound: f64, dtype: DType) -> Result<Error> {
+    let ours = &ours.to_device(expected.device())?;
     ensure!(ours.dims() == expected.dims(), "shape {:?} instead of {:?}", ours.dims(), expected.dims());
     let greatest = |t: &Tensor| -> Result<f64> {
         let numbers = t.abs()?.flatten_all()?.to_vec1::<f64>()?;

@@ -34,6 +34,10 @@ pub fn draw(kind: &str, r: &mut Random) -> Option<Case> {
             case(Linear { input, output, bias: r.between(0, 1) == 1 }, &[&[n, input]])
         }
         "batch_norm" => case(BatchNorm { channels: c, epsilon: 1e-5 }, &[&map[..2 + 2 * r.between(0, 1)]]),
+        "conv_transpose" => conv_transpose(r, n),
+        "instance_norm" => case(InstanceNorm { channels: c, epsilon: 1e-3 }, &[map]),
+        "reflect_pad" => case(ReflectPad { rows: r.between(0, h - 1), columns: r.between(0, w - 1) }, &[map]),
+        "crop" => case(Crop { rows: r.between(0, (h - 1) / 2), columns: r.between(0, (w - 1) / 2) }, &[map]),
         "lrn" => {
             let size = r.between(1, 5);
             case(Lrn { size, alpha: 0.3, beta: 0.75, k: 1.0 + r.between(0, 1) as f64 }, &[&[n, r.between(1, 7), h, w]])
@@ -73,6 +77,17 @@ fn conv(r: &mut Random, n: usize, h: usize, w: usize) -> Case {
     let (kernel, stride, padding, dilation) = (two(1, 3), two(1, 3), two(0, 2), two(1, 2));
     let slide = Conv2d { stride, padding, dilation, groups };
     case(Conv { input, output, kernel, slide, bias: r.between(0, 1) == 1 }, &[&[n, input, h, w]])
+}
+
+fn conv_transpose(r: &mut Random, n: usize) -> Case {
+    let groups = r.between(1, 3);
+    let (input, output) = (groups * r.between(1, 2), groups * r.between(1, 3));
+    let mut two = |low, high| (r.between(low, high), r.between(low, high));
+    let (kernel, stride, padding, dilation, size) = (two(1, 3), two(1, 3), two(0, 2), two(1, 2), two(3, 6));
+    let output_padding = (r.between(0, stride.0 - 1), r.between(0, stride.1 - 1));
+    let slide = Conv2d { stride, padding, dilation, groups };
+    let op = ConvTranspose { input, output, kernel, slide, output_padding, bias: r.between(0, 1) == 1 };
+    case(op, &[&[n, input, size.0, size.1]])
 }
 
 fn pool(r: &mut Random, dilated: bool) -> Pool2d {

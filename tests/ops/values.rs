@@ -3,10 +3,13 @@
 use crate::random::{Random, assert_close, numbers};
 use candle_core::{Device, Tensor};
 use gradscope::graph::op::*;
+use gradscope::kernel::Conv2d;
 
 /// Kinds whose values are held to plain loops in `kernels.rs`.
 const KERNELS: [&str; 3] = ["conv", "max_pool", "avg_pool"];
 
+/// Height and width.
+type Two = (usize, usize);
 /// The four sizes, or the four indices, of maps.
 type Four = [usize; 4];
 
@@ -104,7 +107,13 @@ fn sums() -> Vec<&'static str> {
         })
     };
     let exp_sum = |r: &Read, i: Four| (0..6).map(|c| r.x(0, [i[0], c, i[2], i[3]]).exp()).sum::<f64>();
+    let place = |r: &Read, i: Four, sum: fn(f64) -> f64| mean((0..20).map(|k| sum(r.x(0, [i[0], i[1], k / 5, k % 5]))));
     vec![
+        check(InstanceNorm { channels: 6, epsilon: 0.01 }, &[maps], maps, |r, i| {
+            let (mu, squares) = (place(r, i, |v| v), place(r, i, |v| v * v));
+            r.w(0, i[1]) * (r.x(0, i) - mu) / (squares - mu * mu + 0.01).sqrt() + r.w(1, i[1])
+        }),
+        transposed((2, 3), (3, 2), (1, 0), (2, 1)),
         [1, 2, 3, 5].map(lrn)[0],
         [(1, 1), (2, 3), (4, 5), (3, 4), (7, 9)].map(|(h, w)| cells(h, w))[0],
         check(GlobalAvgPool, &[maps], &[2, 6], |r, i| mean((0..20).map(|k| r.x(0, [i[0], i[1], k / 5, k % 5])))),
@@ -114,6 +123,30 @@ fn sums() -> Vec<&'static str> {
             (0..6).map(|k| r.x(0, [i[0], k, 0, 0]) * r.w(0, i[1] * 6 + k)).sum::<f64>() + r.w(1, i[1])
         }),
     ]
+}
+
+/// Every number of the input, times the kernel, is added to the places that a convolution would read for it.
+fn transposed(kernel: Two, stride: Two, padding: Two, output_padding: Two) -> &'static str {
+    let slide = Conv2d { stride, padding, dilation: (1, 1), groups: 2 };
+    let op = ConvTranspose { input: 6, output: 4, kernel, slide, output_padding, bias: true };
+    let side = |n: usize, k: usize, s: usize, p: usize, more: usize| (n - 1) * s + k + more - 2 * p;
+    let (h, w) = (
+        side(4, kernel.0, stride.0, padding.0, output_padding.0),
+        side(5, kernel.1, stride.1, padding.1, output_padding.1),
+    );
+    let reads = |to: usize, from: usize, tap: usize, s: usize, p: usize| from * s + tap == to + p;
+    check(op, &[&[2, 6, 4, 5]], &[2, 4, h, w], |r, [n, o, y, x]| {
+        let mut sum = r.w(1, o);
+        for [c, k] in (0..3).flat_map(|c| (0..kernel.0 * kernel.1).map(move |k| [o / 2 * 3 + c, k])) {
+            let (a, b) = (k / kernel.1, k % kernel.1);
+            for [i, j] in (0..20).map(|k| [k / 5, k % 5]) {
+                if reads(y, i, a, stride.0, padding.0) && reads(x, j, b, stride.1, padding.1) {
+                    sum += r.x(0, [n, c, i, j]) * r.w(0, (c * 2 + o % 2) * kernel.0 * kernel.1 + k);
+                }
+            }
+        }
+        sum
+    })
 }
 
 fn moves() -> Vec<&'static str> {
@@ -135,10 +168,18 @@ fn moves() -> Vec<&'static str> {
             if inside { r.x(0, i) } else { 0.0 }
         })
     };
+    let mirror = |i: usize, pad: usize, size: usize| {
+        let i = (i as i64 - pad as i64).abs();
+        (if i < size as i64 { i } else { 2 * (size as i64 - 1) - i }) as usize
+    };
     let unrolled = |i: usize| [i / 20, i / 5 % 4, i % 5];
     vec![
         [(1, 1, 6, 2), (2, 0, 4, 2), (3, 1, 4, 1)].map(|(d, s, e, k)| slice(d, s, e, k))[0],
         [(1, 2, 2), (2, 0, 3), (3, 1, 0), (1, 0, 0)].map(|(d, b, a)| pad(d, b, a))[0],
+        check(ReflectPad { rows: 3, columns: 2 }, &[maps], &[2, 6, 10, 9], |r, [n, c, y, x]| {
+            r.x(0, [n, c, mirror(y, 3, 4), mirror(x, 2, 5)])
+        }),
+        check(Crop { rows: 1, columns: 2 }, &[maps], &[2, 6, 2, 1], |r, [n, c, y, x]| r.x(0, [n, c, y + 1, x + 2])),
         check(Concat, &[maps, &[2, 1, 4, 5], maps], &[2, 13, 4, 5], |r, [n, c, h, w]| match c {
             0..6 => r.x(0, [n, c, h, w]),
             6 => r.x(1, [n, 0, h, w]),

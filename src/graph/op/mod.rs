@@ -11,13 +11,13 @@ mod shape;
 mod softmax;
 
 pub use arithmetic::{Add, Mul};
-pub use conv::Conv;
+pub use conv::{Conv, ConvTranspose};
 pub use input::{Input, Normalize};
 pub use linear::Linear;
-pub use norm::{BatchNorm, Lrn};
+pub use norm::{BatchNorm, InstanceNorm, Lrn};
 pub use pointwise::{LeakyRelu, Relu, Sigmoid, Sin, Tanh};
 pub use pool::{AdaptiveAvgPool, AvgPool, GlobalAvgPool, MaxPool};
-pub use shape::{Concat, Dropout, Flatten, Pad, Reshape, Slice};
+pub use shape::{Concat, Crop, Dropout, Flatten, Pad, ReflectPad, Reshape, Slice};
 pub use softmax::{LogSoftmax, Softmax};
 
 use super::node::Parameter;
@@ -34,8 +34,10 @@ pub const KINDS: &[&str] = &[
     "input",
     "normalize",
     "conv",
+    "conv_transpose",
     "linear",
     "batch_norm",
+    "instance_norm",
     "lrn",
     "relu",
     "leaky_relu",
@@ -53,6 +55,8 @@ pub const KINDS: &[&str] = &[
     "reshape",
     "slice",
     "pad",
+    "reflect_pad",
+    "crop",
     "dropout",
     "softmax",
     "log_softmax",

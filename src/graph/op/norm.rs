@@ -1,8 +1,8 @@
-//! Normalisations: batch norm with its running statistics, and AlexNet's local response.
+//! Normalisations: batch norm with its running statistics, instance norm, and AlexNet's local response.
 
 use super::{Form, Op, Site, maps, trained};
 use crate::graph::Parameter;
-use crate::kernel::channel_affine;
+use crate::kernel::{batch_norm, batch_norm_vjp, channel_affine};
 use anyhow::{Result, ensure};
 use candle_core::Tensor;
 
@@ -48,12 +48,11 @@ impl Op for BatchNorm {
     }
 
     fn forward(&self, x: &[&Tensor], w: &[Tensor]) -> Result<Tensor> {
-        let scale = (&w[0] * self.inverse(w)?)?;
-        channel_affine(x[0], &scale, &(&w[1] - (&w[2] * &scale)?)?)
+        batch_norm(x[0], [&w[0], &w[1], &w[2], &w[3]], self.epsilon)
     }
 
     fn vjp(&self, _: &Site, w: &[Tensor], dy: &Tensor, _: usize) -> Result<Tensor> {
-        channel_affine(dy, &(&w[0] * self.inverse(w)?)?, &w[1].zeros_like()?)
+        batch_norm_vjp(dy, &w[0], &w[3], self.epsilon)
     }
 
     fn vjp_params(&self, at: &Site, w: &[Tensor], dy: &Tensor) -> Result<Vec<Tensor>> {
@@ -63,6 +62,60 @@ impl Op for BatchNorm {
         let maps = |t: &Tensor| -> Result<Tensor> { Ok(if t.rank() == 2 { t.unsqueeze(2)? } else { t.clone() }) };
         let (dy, whitened) = (maps(dy)?, maps(&whitened)?);
         Ok(vec![by_channel(&(&dy * &whitened)?)?, by_channel(&dy)?, w[2].zeros_like()?, w[3].zeros_like()?])
+    }
+}
+
+/// `γ (x − μ) / √(σ² + ε) + β` with the mean and the biased variance of each picture's each channel; PyTorch's
+/// `InstanceNorm2d(affine=True)` (Ulyanov, Vedaldi & Lempitsky 2016, arXiv:1607.08022).
+#[derive(Debug)]
+pub struct InstanceNorm {
+    /// Channels.
+    pub channels: usize,
+    /// Added to the variance.
+    pub epsilon: f64,
+}
+
+impl InstanceNorm {
+    /// `(x − μ) / √(σ² + ε)` as `(N, C, H · W)`, and `1 / √(σ² + ε)` as `(N, C, 1)`.
+    fn whitened(&self, x: &Tensor) -> Result<(Tensor, Tensor)> {
+        let x = x.flatten_from(2)?;
+        let centred = x.broadcast_sub(&x.mean_keepdim(2)?)?;
+        let inverse = (centred.sqr()?.mean_keepdim(2)? + self.epsilon)?.sqrt()?.recip()?;
+        Ok((centred.broadcast_mul(&inverse)?, inverse))
+    }
+}
+
+impl Op for InstanceNorm {
+    fn kind(&self) -> &'static str {
+        "instance_norm"
+    }
+
+    fn shape(&self, x: &[&[usize]]) -> Result<Vec<usize>> {
+        let shape = maps(x)?;
+        ensure!(shape[1] == self.channels, "it has {} channels, got {}", self.channels, shape[1]);
+        Ok(shape.to_vec())
+    }
+
+    fn params(&self) -> Vec<Parameter> {
+        vec![trained("weight", &[self.channels]), trained("bias", &[self.channels])]
+    }
+
+    fn forward(&self, x: &[&Tensor], w: &[Tensor]) -> Result<Tensor> {
+        channel_affine(&self.whitened(x[0])?.0.reshape(x[0].dims())?, &w[0], &w[1])
+    }
+
+    fn vjp(&self, at: &Site, w: &[Tensor], dy: &Tensor, _: usize) -> Result<Tensor> {
+        let (whitened, inverse) = self.whitened(at.x(0)?)?;
+        let g = channel_affine(dy, &w[0], &w[1].zeros_like()?)?.flatten_from(2)?;
+        let along = whitened.broadcast_mul(&(&g * &whitened)?.mean_keepdim(2)?)?;
+        let dx = (g.broadcast_sub(&g.mean_keepdim(2)?)? - along)?.broadcast_mul(&inverse)?;
+        Ok(dx.reshape(dy.dims())?)
+    }
+
+    fn vjp_params(&self, at: &Site, _: &[Tensor], dy: &Tensor) -> Result<Vec<Tensor>> {
+        let dy = dy.flatten_from(2)?;
+        let by_channel = |t: &Tensor| -> Result<Tensor> { Ok(t.sum(2)?.sum(0)?) };
+        Ok(vec![by_channel(&(&dy * &self.whitened(at.x(0)?)?.0)?)?, by_channel(&dy)?])
     }
 }
 

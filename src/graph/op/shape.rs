@@ -1,6 +1,6 @@
 //! Operations that move numbers and change none.
 
-use super::{Form, Op, Site};
+use super::{Form, Op, Site, maps};
 use anyhow::{Result, bail, ensure};
 use candle_core::Tensor;
 use gradscope_engine::Pick;
@@ -42,6 +42,24 @@ pub struct Pad {
     pub before: usize,
     /// Zeros behind.
     pub after: usize,
+}
+
+/// Rows and columns around a map, mirrored at its borders, which are not repeated; PyTorch's `ReflectionPad2d`.
+#[derive(Debug)]
+pub struct ReflectPad {
+    /// Rows above and below; fewer than there are.
+    pub rows: usize,
+    /// Columns left and right; fewer than there are.
+    pub columns: usize,
+}
+
+/// A map without its outermost rows and columns; PyTorch's `pad` by negative sizes.
+#[derive(Debug)]
+pub struct Crop {
+    /// Rows left out above and below.
+    pub rows: usize,
+    /// Columns left out left and right.
+    pub columns: usize,
 }
 
 /// Nothing, outside of training; in training a share of the values, or of whole channels, is set to 0 and the others are
@@ -199,6 +217,69 @@ impl Op for Pad {
     fn vjp(&self, at: &Site, _: &[Tensor], dy: &Tensor, _: usize) -> Result<Tensor> {
         Ok(dy.narrow(self.dim, self.before, at.dims(0)?[self.dim])?.contiguous()?)
     }
+}
+
+impl Op for ReflectPad {
+    fn kind(&self) -> &'static str {
+        "reflect_pad"
+    }
+
+    fn shape(&self, x: &[&[usize]]) -> Result<Vec<usize>> {
+        let [n, c, h, w] = maps(x)?;
+        let (rows, columns) = (self.rows, self.columns);
+        ensure!(rows < h && columns < w, "{rows} rows and {columns} columns cannot be mirrored of {h}x{w}");
+        Ok(vec![n, c, h + 2 * rows, w + 2 * columns])
+    }
+
+    fn forward(&self, x: &[&Tensor], _: &[Tensor]) -> Result<Tensor> {
+        let (rows, columns) = (mirrored(x[0], 2, self.rows)?, mirrored(x[0], 3, self.columns)?);
+        Ok(x[0].index_select(&rows, 2)?.index_select(&columns, 3)?)
+    }
+
+    fn vjp(&self, at: &Site, _: &[Tensor], dy: &Tensor, _: usize) -> Result<Tensor> {
+        let x = at.x(0)?;
+        let (rows, columns) = (mirrored(x, 2, self.rows)?, mirrored(x, 3, self.columns)?);
+        let wide = dy.narrow(3, 0, x.dim(3)?)?.zeros_like()?;
+        Ok(x.zeros_like()?.index_add(&rows, &wide.index_add(&columns, &dy.contiguous()?, 3)?, 2)?)
+    }
+}
+
+impl Op for Crop {
+    fn kind(&self) -> &'static str {
+        "crop"
+    }
+
+    fn form(&self, _: &[usize]) -> Form {
+        Form::Pick(Pick { start: (self.rows, self.columns), step: (1, 1), before: 0 })
+    }
+
+    fn shape(&self, x: &[&[usize]]) -> Result<Vec<usize>> {
+        let [n, c, h, w] = maps(x)?;
+        let (rows, columns) = (self.rows, self.columns);
+        ensure!(
+            2 * rows < h && 2 * columns < w,
+            "{rows} rows and {columns} columns of each side leave nothing of {h}x{w}"
+        );
+        Ok(vec![n, c, h - 2 * rows, w - 2 * columns])
+    }
+
+    fn forward(&self, x: &[&Tensor], _: &[Tensor]) -> Result<Tensor> {
+        let (_, _, h, w) = x[0].dims4()?;
+        let rows = x[0].narrow(2, self.rows, h - 2 * self.rows)?;
+        Ok(rows.narrow(3, self.columns, w - 2 * self.columns)?.contiguous()?)
+    }
+
+    fn vjp(&self, _: &Site, _: &[Tensor], dy: &Tensor, _: usize) -> Result<Tensor> {
+        Ok(dy.pad_with_zeros(2, self.rows, self.rows)?.pad_with_zeros(3, self.columns, self.columns)?)
+    }
+}
+
+/// Which place of a dimension stands at each place of the padded one.
+fn mirrored(x: &Tensor, dim: usize, pad: usize) -> Result<Tensor> {
+    let (size, pad) = (x.dim(dim)? as i64, pad as i64);
+    let at = |i: i64| (size - 1 - (size - 1 - i.abs()).abs()) as u32;
+    let places: Vec<_> = (-pad..size + pad).map(at).collect();
+    Ok(Tensor::new(places, x.device())?)
 }
 
 impl Op for Dropout {

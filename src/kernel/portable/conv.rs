@@ -2,8 +2,10 @@
 
 use super::shift::{every, interleave, window};
 use crate::kernel::Conv2d;
+#[cfg(feature = "cudnn")]
+use crate::kernel::cuda;
 use anyhow::{Result, ensure};
-use candle_core::Tensor;
+use candle_core::{DType, Tensor};
 
 /// `y[i] = Σ w[t] x[start + i · stride + t · dilation]` for `i` below `out`, along height and width; `x` is 0 outside.
 struct Slide {
@@ -24,6 +26,10 @@ struct Phase {
 
 /// `y = x ∗ w + b`; PyTorch's `conv2d`.
 pub fn conv2d(x: &Tensor, w: &Tensor, b: Option<&Tensor>, conv: &Conv2d) -> Result<Tensor> {
+    #[cfg(feature = "cudnn")]
+    if cuda::serves(x) {
+        return cuda::conv2d(x, w, b, conv);
+    }
     let slide = Slide::forward(x.dims(), w.dims(), conv)?;
     let y = slide.run(x, w)?;
     let Some(b) = b else { return Ok(y) };
@@ -34,6 +40,10 @@ pub fn conv2d(x: &Tensor, w: &Tensor, b: Option<&Tensor>, conv: &Conv2d) -> Resu
 /// `dyᵀ · ∂y/∂x`, of shape `input`: a convolution of `dy` by the flipped weight for each phase of the stride, so that no
 /// zeros are multiplied.
 pub fn conv2d_input_vjp(dy: &Tensor, w: &Tensor, input: &[usize], conv: &Conv2d) -> Result<Tensor> {
+    #[cfg(feature = "cudnn")]
+    if cuda::serves(dy) {
+        return cuda::conv2d_input_vjp(dy, w, input, conv);
+    }
     check_gradient(dy, w.dims(), input, conv)?;
     let w = turned(w, conv.groups)?;
     let [rows, columns] = phases(w.dims(), conv);
@@ -57,6 +67,10 @@ pub fn conv2d_input_vjp(dy: &Tensor, w: &Tensor, input: &[usize], conv: &Conv2d)
 
 /// `dyᵀ · ∂y/∂w`, of shape `weight`: a matrix product for each tap, over the batch and all places.
 pub fn conv2d_weight_vjp(dy: &Tensor, x: &Tensor, weight: &[usize], conv: &Conv2d) -> Result<Tensor> {
+    #[cfg(feature = "cudnn")]
+    if cuda::serves(dy) {
+        return cuda::conv2d_weight_vjp(dy, x, weight, conv);
+    }
     check_gradient(dy, weight, x.dims(), conv)?;
     if dy.elem_count() == 0 {
         return Ok(Tensor::zeros(weight, dy.dtype(), dy.device())?);
@@ -87,11 +101,14 @@ impl Slide {
         if n == 0 {
             return Ok(Tensor::zeros((0, outputs, self.out[0], self.out[1]), x.dtype(), x.device())?);
         }
-        let x = self.framed(x, w.dims())?;
+        let padding = self.padding(x.dims(), w.dims());
+        let x = if padding.is_some() { x.clone() } else { self.framed(x, w.dims())? };
         let alike = |pair: [usize; 2]| pair[0] == pair[1];
         if self.groups == 1 && alike(self.stride) && alike(self.dilation) && !is_mistaken(&x) {
-            return Ok(x.contiguous()?.conv2d(&w.contiguous()?, 0, self.stride[0], self.dilation[0], 1)?);
+            let padding = padding.unwrap_or(0);
+            return Ok(x.contiguous()?.conv2d(&w.contiguous()?, padding, self.stride[0], self.dilation[0], 1)?);
         }
+        let x = if padding.is_some() { self.framed(&x, w.dims())? } else { x };
         // candle convolves groups one by one, and knows but one stride: so a product for each tap, of all groups at once.
         let x = x.transpose(0, 1)?.contiguous()?;
         let of_tap = |tap: (usize, usize)| -> Result<Tensor> {
@@ -103,6 +120,17 @@ impl Slide {
         let first = parts.next().expect("a convolution has a tap")?;
         let y = parts.try_fold(first, |sum, part| -> Result<_> { Ok((sum + part?)?) })?;
         Ok(y.reshape((outputs, n, self.out[0], self.out[1]))?.transpose(0, 1)?.contiguous()?)
+    }
+
+    /// The zeros on each of the four sides with which a convolution gives just these places; none: it takes a frame.
+    fn padding(&self, x: &[usize], weight: &[usize]) -> Option<usize> {
+        let padding = usize::try_from(-self.start[0]).ok()?;
+        let fits = |axis: usize| {
+            let reach = (weight[2 + axis] - 1) * self.dilation[axis];
+            let room = (x[2 + axis] + 2 * padding).checked_sub(reach + 1);
+            self.start[axis] == self.start[0] && room.is_some_and(|r| r / self.stride[axis] + 1 == self.out[axis])
+        };
+        (0..2).all(fits).then_some(padding)
     }
 
     /// What all taps reach of `(N, C, H, W)`, and as much more as the last stride takes.
@@ -124,9 +152,11 @@ impl Slide {
     }
 }
 
-/// candle 0.9.2 takes maps with as many channels as rows and columns for channels-last ones, on the CPU.
+/// What candle 0.9.2 convolves wrongly or not at all: on the CPU it takes maps with as many channels as rows and columns for
+/// channels-last ones, and cuDNN knows no way for many convolutions in f64.
 fn is_mistaken(x: &Tensor) -> bool {
-    x.device().is_cpu() && x.dims()[1..].iter().all(|&n| n == x.dims()[1])
+    let even = x.dims()[1..].iter().all(|&n| n == x.dims()[1]);
+    (x.device().is_cpu() && even) || (x.device().is_cuda() && x.dtype() == DType::F64)
 }
 
 fn taps(weight: &[usize]) -> impl Iterator<Item = (usize, usize)> {

@@ -11,7 +11,7 @@ mod sides;
 mod sums;
 
 pub use conv::{conv2d, conv2d_input_vjp, conv2d_weight_vjp};
-pub use pointwise::{channel_affine, relu, relu_vjp};
+pub use pointwise::{batch_norm, batch_norm_vjp, channel_affine, relu, relu_vjp};
 pub use pool::{max_pool2d, max_pool2d_vjp};
 pub use sides::{avg_pool2d, avg_pool2d_vjp, interpolate, interpolate_vjp};
 pub use sums::{is_nonnegative, is_zero, shares, sum};

@@ -2,6 +2,8 @@
 
 use super::shift::{apart, every, window};
 use crate::kernel::Pool2d;
+#[cfg(feature = "cudnn")]
+use crate::kernel::cuda;
 use crate::kernel::pool::sizes;
 use anyhow::Result;
 use candle_core::{DType, Tensor};
@@ -24,6 +26,10 @@ fn greatest(x: &Tensor, pool: &Pool2d) -> Result<(Tensor, Tensor)> {
 
 /// The greatest value of each window; PyTorch's `max_pool2d`.
 pub fn max_pool2d(x: &Tensor, pool: &Pool2d) -> Result<Tensor> {
+    #[cfg(feature = "cudnn")]
+    if cuda::serves(x) {
+        return cuda::max_pool2d(x, pool);
+    }
     let [n, c, _, _, oh, ow] = sizes(x.dims(), pool)?;
     match n * c {
         0 => Ok(Tensor::zeros((n, c, oh, ow), x.dtype(), x.device())?),
@@ -33,6 +39,10 @@ pub fn max_pool2d(x: &Tensor, pool: &Pool2d) -> Result<Tensor> {
 
 /// `dyᵀ · ∂y/∂x`: each tap takes the gradients of the windows whose greatest value it holds.
 pub fn max_pool2d_vjp(dy: &Tensor, x: &Tensor, pool: &Pool2d) -> Result<Tensor> {
+    #[cfg(feature = "cudnn")]
+    if cuda::serves(x) {
+        return cuda::max_pool2d_vjp(dy, x, pool);
+    }
     let [n, c, h, w, oh, ow] = sizes(x.dims(), pool)?;
     if n * c == 0 {
         return Ok(x.zeros_like()?);

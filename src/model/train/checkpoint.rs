@@ -1,6 +1,6 @@
 //! Checkpoints: a `.safetensors` file with weights, what the optimizer remembers, and where training stood.
 
-use super::{Best, Options, Trainer};
+use super::{Best, Critic, Options, Trainer};
 use crate::data::{Dataset, read_whole, write_whole};
 use crate::graph::Graph;
 use crate::model::Card;
@@ -37,6 +37,9 @@ struct State {
     /// Epoch and right answers of the best result on other pictures.
     #[serde(default)]
     best: Option<(usize, usize)>,
+    /// The style that it is taught.
+    #[serde(default)]
+    style: Option<String>,
 }
 
 impl Trainer {
@@ -57,6 +60,11 @@ impl Trainer {
             step: self.step,
             begun: self.begun.to_string(),
             best: self.best.as_ref().map(|best| (best.epoch, best.correct)),
+            style: match &self.critic {
+                Critic::Labels => None,
+                Critic::Style(style) => Some(style.fingerprint().into()),
+                Critic::Missing(fingerprint) => Some(fingerprint.clone()),
+            },
         }
     }
 
@@ -107,7 +115,8 @@ impl Trainer {
         let graph = graph.with_weights(weights)?;
         let best = state.best.map(|(epoch, correct)| Best { epoch, correct, weights: best });
         let begun = state.begun.into();
-        Ok(Self { step: state.step, slots, best, begun, ..Self::new(&graph, card, data, state.options)? })
+        let critic = state.style.map_or(Critic::Labels, Critic::Missing);
+        Ok(Self { step: state.step, slots, best, begun, critic, ..Self::new(&graph, card, data, state.options)? })
     }
 }
 

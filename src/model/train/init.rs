@@ -38,7 +38,7 @@ impl FromStr for Init {
 
 /// The network with drawn weights.
 ///
-/// Each tensor is drawn from the seed and its name, so that one more layer does not change the others.
+/// Norms begin with weights of 1 and biases of 0. Each tensor is drawn from the seed and its name, so that one more layer does not change the others.
 pub(super) fn draw(graph: &Graph, init: Init, seed: u64) -> Result<Graph> {
     let mut drawn = graph.clone();
     for node in &mut drawn.nodes {
@@ -49,7 +49,12 @@ pub(super) fn draw(graph: &Graph, init: Init, seed: u64) -> Result<Graph> {
 
 fn params(node: &Node, init: Init, seed: u64) -> Result<Vec<Tensor>> {
     let fan_in = node.parameters().next().map_or(1, |weight| weight.shape[1..].iter().product::<usize>()).max(1) as f32;
+    let normalizes = node.op.kind().ends_with("norm");
     let tensor = |p: Parameter| {
+        if normalizes {
+            let start = if p.name.ends_with("weight") { 1f32 } else { 0.0 };
+            return Ok(Tensor::full(start, p.shape, &device())?);
+        }
         let bound = match init {
             Init::He if p.shape.len() == 1 => 0.0,
             Init::He => (6.0 / fan_in).sqrt(),

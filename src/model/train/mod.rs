@@ -7,6 +7,7 @@ mod course;
 mod dropout;
 mod init;
 mod optimizer;
+mod perceptual;
 mod schedule;
 
 pub use adversary::Adversary;
@@ -14,6 +15,7 @@ pub use checkpoint::write_weights;
 pub use course::{Course, News};
 pub use init::Init;
 pub use optimizer::Optimizer;
+pub use perceptual::{Perceptual, Weights};
 pub use schedule::Schedule;
 
 use super::Card;
@@ -85,6 +87,20 @@ pub struct Trainer {
     best: Option<Best>,
     /// SHA-256 of the weights it began with.
     begun: Arc<str>,
+    /// What a network that draws is judged by; none: labels.
+    critic: Critic,
+}
+
+/// What judges the drawings of a network.
+#[derive(Clone, Default)]
+enum Critic {
+    /// Nothing: pictures are named, and labels say what is right.
+    #[default]
+    Labels,
+    /// A style.
+    Style(Arc<Perceptual>),
+    /// The style of this fingerprint, which a training that is resumed has yet to be given.
+    Missing(String),
 }
 
 /// A result on other pictures, and the weights that gave it.
@@ -106,7 +122,7 @@ pub struct Report {
     pub batch: usize,
     /// How many an epoch has.
     pub batches: usize,
-    /// Mean cross entropy of the batch before the step.
+    /// Mean loss of the batch before the step: cross entropy, or what a style says.
     pub loss: f64,
     /// The learning rate of the step.
     pub rate: f64,
@@ -162,7 +178,23 @@ impl Trainer {
             step: 0,
             best: None,
             begun,
+            critic: Critic::Labels,
         })
+    }
+
+    /// Teaches a network that draws a style, in place of labels.
+    ///
+    /// Errors: a network whose output is no picture as large as its input; a training that was begun with something else.
+    pub fn with_style(self, style: Perceptual) -> Result<Self> {
+        let (first, last) = (&self.graph.nodes[0].shape, &self.graph.nodes[self.graph.logits].shape);
+        ensure!(first == last, "\"{}\" gives {last:?} for {first:?}; what draws gives a picture as large", self.name);
+        let fits = match &self.critic {
+            Critic::Labels => self.step == 0,
+            Critic::Missing(fingerprint) => fingerprint == style.fingerprint(),
+            Critic::Style(_) => false,
+        };
+        ensure!(fits, "this training was begun with another style, network that sees it, or weights of the loss");
+        Ok(Self { critic: Critic::Style(style.into()), ..self })
     }
 
     /// How it trains.
@@ -246,6 +278,11 @@ impl Trainer {
     /// What a part teaches: its pictures as they are, attacked, or both by their shares.
     fn part(&self, numbers: &[usize], epoch: usize) -> Result<Lesson> {
         let x = self.batches.moved(&self.data.batch(numbers, &self.preprocess)?, numbers, epoch)?;
+        match &self.critic {
+            Critic::Labels => {}
+            Critic::Style(style) => return self.draw(&x, style),
+            Critic::Missing(_) => anyhow::bail!("this training was begun with a style, which has to be given again"),
+        }
         let labels: Vec<_> = numbers.iter().map(|&i| self.data.label(i)).collect();
         let masks = Masks::draw(&self.graph, &self.batches, numbers, epoch, &x)?;
         let Some(adversary) = &self.options.adversary else { return self.learn(&x, &labels, &masks) };
@@ -270,6 +307,15 @@ impl Trainer {
             ..Walk::gradient(&trace, seeds)
         };
         Ok((cross_entropy_loss(&logits, labels)?, walk.run()?.params))
+    }
+
+    /// Mean loss of what is drawn of pictures, and the gradient of each parameter.
+    fn draw(&self, x: &Tensor, style: &Perceptual) -> Result<Lesson> {
+        let trace = self.graph.forward(x)?;
+        let (loss, gradient) = style.loss(trace.value(self.graph.logits)?, x)?;
+        let seeds = vec![(self.graph.logits, gradient)];
+        let walk = Walk { params: true, keep: false, to: vec![], ..Walk::gradient(&trace, seeds) };
+        Ok((loss, walk.run()?.params))
     }
 
     fn update(&mut self, gradients: &BTreeMap<String, Tensor>, rate: f64) -> Result<()> {

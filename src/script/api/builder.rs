@@ -97,20 +97,40 @@ fn weighted(engine: &mut Engine) {
     });
     engine.register_fn("batch_norm", |x: &mut Handle, name: &str| out(batch_norm(x, name, Map::new())));
     engine.register_fn("batch_norm", |x: &mut Handle, name: &str, options: Map| out(batch_norm(x, name, options)));
+    engine.register_fn("instance_norm", |x: &mut Handle, name: &str| out(instance_norm(x, name, Map::new())));
+    engine
+        .register_fn("instance_norm", |x: &mut Handle, name: &str, options: Map| out(instance_norm(x, name, options)));
+    engine.register_fn("conv_transpose", |x: &mut Handle, name: &str, channels: INT, kernel: Dynamic, options: Map| {
+        out(conv_transpose(x, name, channels, &kernel, options))
+    });
 }
 
 /// `Conv2d`: `stride`, `padding`, `dilation` are one size or `[height, width]`.
 fn conv(x: &Handle, name: &str, channels: INT, kernel: &Dynamic, options: Map) -> Result<Handle> {
     let o = Options::new("conv", options, &["stride", "padding", "dilation", "groups", "bias"])?;
-    let slide = Conv2d {
+    let slide = slide(&o)?;
+    let kernel = options::pair(kernel).with_context(|| format!("kernel of layer \"{name}\""))?;
+    let output = count(name, "channels", channels)?;
+    x.then(name, op::Conv { input: x.channels()?, output, kernel, slide, bias: o.switch("bias", true)? })
+}
+
+/// `ConvTranspose2d`; `output_padding` is one size or `[height, width]`.
+fn conv_transpose(x: &Handle, name: &str, channels: INT, kernel: &Dynamic, options: Map) -> Result<Handle> {
+    let known = ["stride", "padding", "output_padding", "dilation", "groups", "bias"];
+    let o = Options::new("conv_transpose", options, &known)?;
+    let kernel = options::pair(kernel).with_context(|| format!("kernel of layer \"{name}\""))?;
+    let (slide, output_padding) = (slide(&o)?, o.pair("output_padding", (0, 0))?);
+    let (input, output, bias) = (x.channels()?, count(name, "channels", channels)?, o.switch("bias", true)?);
+    x.then(name, op::ConvTranspose { input, output, kernel, slide, output_padding, bias })
+}
+
+fn slide(o: &Options) -> Result<Conv2d> {
+    Ok(Conv2d {
         stride: o.pair("stride", (1, 1))?,
         padding: o.pair("padding", (0, 0))?,
         dilation: o.pair("dilation", (1, 1))?,
         groups: o.size("groups", 1)?,
-    };
-    let kernel = options::pair(kernel).with_context(|| format!("kernel of layer \"{name}\""))?;
-    let output = count(name, "channels", channels)?;
-    x.then(name, op::Conv { input: x.channels()?, output, kernel, slide, bias: o.switch("bias", true)? })
+    })
 }
 
 fn linear(x: &Handle, name: &str, features: INT, options: Map) -> Result<Handle> {
@@ -122,6 +142,23 @@ fn linear(x: &Handle, name: &str, features: INT, options: Map) -> Result<Handle>
 fn batch_norm(x: &Handle, name: &str, options: Map) -> Result<Handle> {
     let o = Options::new("batch_norm", options, &["eps"])?;
     x.then(name, op::BatchNorm { channels: x.channels()?, epsilon: o.number("eps", 1e-5)? })
+}
+
+fn instance_norm(x: &Handle, name: &str, options: Map) -> Result<Handle> {
+    let o = Options::new("instance_norm", options, &["eps"])?;
+    x.then(name, op::InstanceNorm { channels: x.channels()?, epsilon: o.number("eps", 1e-5)? })
+}
+
+/// `(x − mean) / std` of each channel.
+fn normalize(x: &Handle, name: &str, mean: &Array, std: &Array) -> Result<Handle> {
+    let numbers = |a: &Array| a.iter().map(options::number).collect::<Result<Vec<_>>>();
+    let (mean, std, channels) = (numbers(mean)?, numbers(std)?, x.channels()?);
+    let fits = |v: &Vec<f64>| v.len() == channels && v.iter().all(|v| v.is_finite());
+    ensure!(
+        fits(&mean) && fits(&std) && !std.contains(&0.0),
+        "layer \"{name}\" needs a mean and a deviation other than 0 for each of {channels} channels"
+    );
+    x.then(name, op::Normalize { mean, std })
 }
 
 /// A number of channels or features: 1 or more.
@@ -136,7 +173,9 @@ fn pointwise(engine: &mut Engine) {
     engine.register_fn("sigmoid", |x: &mut Handle, name: &str| out(x.then(name, op::Sigmoid)));
     engine.register_fn("tanh", |x: &mut Handle, name: &str| out(x.then(name, op::Tanh)));
     engine.register_fn("sin", |x: &mut Handle, name: &str| out(x.then(name, op::Sin)));
-    engine.register_fn("sin", |x: &mut Handle, name: &str| out(x.then(name, op::Sin)));
+    engine.register_fn("normalize", |x: &mut Handle, name: &str, mean: Array, std: Array| {
+        out(normalize(x, name, &mean, &std))
+    });
     engine.register_fn("softmax", |x: &mut Handle, name: &str| out(x.then(name, op::Softmax)));
     engine.register_fn("log_softmax", |x: &mut Handle, name: &str| out(x.then(name, op::LogSoftmax)));
     engine.register_fn("leaky_relu", |x: &mut Handle, name: &str| out(x.then(name, op::LeakyRelu { slope: 0.01 })));
@@ -239,6 +278,12 @@ fn moves(engine: &mut Engine) {
         out(options::sizes(&dims.into()).and_then(|dims| x.then(name, op::Reshape { dims })))
     });
     engine.register_fn("slice", |x: &mut Handle, name: &str, dim: INT, options: Map| out(slice(x, name, dim, options)));
+    engine.register_fn("crop", |x: &mut Handle, name: &str, size: Dynamic| {
+        out(options::pair(&size).and_then(|(rows, columns)| x.then(name, op::Crop { rows, columns })))
+    });
+    engine.register_fn("reflect_pad", |x: &mut Handle, name: &str, size: Dynamic| {
+        out(options::pair(&size).and_then(|(rows, columns)| x.then(name, op::ReflectPad { rows, columns })))
+    });
     engine.register_fn("pad", |x: &mut Handle, name: &str, dim: INT, before: INT, after: INT| {
         out(pad(x, name, dim, before, after))
     });

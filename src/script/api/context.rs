@@ -7,8 +7,13 @@ use crate::script::params::Params;
 use anyhow::Result;
 use candle_core::Tensor;
 use rand::Rng;
+use rand_chacha::ChaCha8Rng;
+use rayon::prelude::*;
 use rhai::{Array, Dynamic, Engine, INT};
 use std::sync::Arc;
+
+/// Random numbers that one task draws: an even number, since normal ones come in pairs.
+const PART: usize = 16 * 1024;
 
 /// `cx.params`: parameters by name.
 #[derive(Clone)]
@@ -40,12 +45,39 @@ pub(super) fn register(engine: &mut Engine, guard: &Arc<Guard>) {
 fn draw(guard: &Guard, cx: &Cx, shape: &Array, normal: bool) -> Result<Tensor> {
     let shape = sizes(shape)?;
     guard.reserve(&shape, 4)?;
-    let count = shape.iter().product::<usize>();
-    let mut random = cx.random();
-    let mut values: Vec<f32> = Vec::with_capacity(count + 1);
-    while values.len() < count {
-        if normal { values.extend(normal_pair(&mut random)) } else { values.push(random.random()) }
-    }
-    values.truncate(count);
+    let values = drawn(&cx.random(), shape.iter().product(), normal);
     Ok(Tensor::from_vec(values, shape, cx.input.device())?.to_dtype(cx.input.dtype())?)
+}
+
+/// The first numbers of a generator: normal ones or uniform ones, the same as drawn one after the other.
+fn drawn(random: &ChaCha8Rng, count: usize, normal: bool) -> Vec<f32> {
+    let mut values = vec![0.0; count];
+    // A part knows where in the stream its numbers begin: a uniform one takes one word, a normal one two.
+    let words = if normal { 2 } else { 1 };
+    values.par_chunks_mut(PART).enumerate().for_each(|(i, part)| {
+        let mut random = random.clone();
+        random.set_word_pos((i * PART * words) as u128);
+        match normal {
+            true => part.chunks_mut(2).for_each(|two| two.copy_from_slice(&normal_pair(&mut random)[..two.len()])),
+            false => part.fill_with(|| random.random()),
+        }
+    });
+    values
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use rand::SeedableRng;
+
+    #[test]
+    fn parts_are_drawn_as_the_whole() {
+        let count = 2 * PART + 5;
+        let mut random = ChaCha8Rng::from_seed([7; 32]);
+        let uniform: Vec<f32> = (0..count).map(|_| random.random()).collect();
+        assert_eq!(drawn(&ChaCha8Rng::from_seed([7; 32]), count, false), uniform);
+        let mut random = ChaCha8Rng::from_seed([7; 32]);
+        let normal: Vec<f32> = (0..count.div_ceil(2)).flat_map(|_| normal_pair(&mut random)).collect();
+        assert_eq!(drawn(&ChaCha8Rng::from_seed([7; 32]), count, true), normal[..count]);
+    }
 }

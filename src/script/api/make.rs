@@ -3,7 +3,7 @@
 use super::{Guard, Out, number, out, size, sizes};
 use crate::tensor::device;
 use anyhow::{Context, Result, ensure};
-use candle_core::Tensor;
+use candle_core::{Device, Tensor};
 use rhai::{Array, Dynamic, Engine, INT};
 use std::sync::Arc;
 
@@ -31,13 +31,18 @@ pub(super) fn register(engine: &mut Engine, guard: &Arc<Guard>) {
 fn full(guard: &Guard, shape: &Array, value: f64) -> Result<Tensor> {
     let shape = sizes(shape)?;
     guard.reserve(&shape, 4)?;
-    Ok(Tensor::full(value as f32, shape, &device())?)
+    Ok(Tensor::full(value as f32, shape.as_slice(), &place(shape.iter().product()))?)
+}
+
+/// Where so many numbers are made: none on the CPU, since a GPU has no memory of size 0 to give.
+fn place(count: usize) -> Device {
+    if count == 0 { Device::Cpu } else { device() }
 }
 
 fn counted(guard: &Guard, start: INT, end: INT) -> Result<Tensor> {
     let count = usize::try_from(end.saturating_sub(start)).unwrap_or(0);
     guard.reserve(&[count], 4)?;
-    Ok(Tensor::from_iter((start..end.max(start)).map(|v| v as f32), &device())?)
+    Ok(Tensor::from_iter((start..end.max(start)).map(|v| v as f32), &place(count))?)
 }
 
 fn linspace(guard: &Guard, a: &Dynamic, b: &Dynamic, steps: INT) -> Result<Tensor> {

@@ -1,6 +1,7 @@
 //! From many numbers to fewer: sums, extremes, norms, order.
 
 use super::{dim, dims, out};
+use crate::kernel::sum_keepdim;
 use crate::tensor::{self, like, wide};
 use anyhow::{Result, ensure};
 use candle_core::Tensor;
@@ -69,11 +70,12 @@ fn finish(mut y: Tensor, d: &[usize], keep: bool) -> Result<Tensor> {
 }
 
 fn sum(x: &Tensor, d: &[usize], keep: bool) -> Result<Tensor> {
-    finish(x.sum_keepdim(d.to_vec())?, d, keep)
+    finish(sum_keepdim(x, d)?, d, keep)
 }
 
 fn mean(x: &Tensor, d: &[usize], keep: bool) -> Result<Tensor> {
-    finish(x.mean_keepdim(d.to_vec())?, d, keep)
+    let count: usize = d.iter().map(|&d| x.dims()[d]).product();
+    finish((sum_keepdim(x, d)? / count as f64)?, d, keep)
 }
 
 /// With Bessel's correction, as PyTorch's.

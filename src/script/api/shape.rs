@@ -196,7 +196,10 @@ fn join(guard: &Guard, parts: &Array, d: INT, stack: bool) -> Result<Dynamic> {
         let d = if d < 0 { d + parts[0].rank() as INT + 1 } else { d };
         Tensor::stack(&parts, size(d, "a dimension")?).with_context(shapes)?
     } else {
-        Tensor::cat(&parts, dim(&parts[0], d)?).with_context(shapes)?
+        let d = dim(&parts[0], d)?;
+        // What is empty adds nothing, and is on the CPU whatever the device.
+        let full: Vec<_> = parts.iter().filter(|part| part.elem_count() > 0).collect();
+        Tensor::cat(&if full.is_empty() { parts.iter().collect() } else { full }, d).with_context(shapes)?
     };
     Ok(if variable { Dynamic::from(Variable(joined)) } else { Dynamic::from(joined) })
 }
