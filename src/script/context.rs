@@ -68,7 +68,8 @@ impl Cx {
 
 /// Two independent normal numbers (Box & Muller 1958).
 pub(super) fn normal_pair(random: &mut impl Rng) -> [f32; 2] {
-    let (u, v): (f64, f64) = (1.0 - random.random::<f64>(), random.random());
-    let (radius, angle) = ((-2.0 * u.ln()).sqrt(), std::f64::consts::TAU * v);
-    [(radius * angle.cos()) as f32, (radius * angle.sin()) as f32]
+    let (u, v) = ((1.0 - random.random::<f64>()) as f32, random.random::<f64>() as f32);
+    let (sin, cos) = (std::f32::consts::TAU * v).sin_cos();
+    let radius = (-2.0 * u.ln()).sqrt();
+    [radius * cos, radius * sin]
 }

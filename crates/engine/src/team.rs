@@ -73,6 +73,26 @@ pub fn ranges(n: usize, grain: usize, f: impl Fn(std::ops::Range<usize>) + Sync)
     run(count, |i| f(i * n / count..(i + 1) * n / count));
 }
 
+/// Cuts numbers in parts of `size`, the last of what is left, and calls `f` with each and its place among them, on all cores.
+pub fn parts<T: Send>(all: &mut [T], size: usize, f: impl Fn(usize, &mut [T]) + Sync) {
+    struct At<T>(*mut T);
+    // SAFETY: each task takes its own part of it.
+    unsafe impl<T: Send> Sync for At<T> {}
+    impl<T> At<T> {
+        /// A method, so that a closure takes the whole and not the pointer in it.
+        fn add(&self, count: usize) -> *mut T {
+            // SAFETY: `count` is below the length of the slice.
+            unsafe { self.0.add(count) }
+        }
+    }
+    let (len, size, at) = (all.len(), size.max(1), At(all.as_mut_ptr()));
+    run(len.div_ceil(size), |i| {
+        let count = size.min(len - i * size);
+        // SAFETY: parts do not overlap, and the slice is borrowed until all are done.
+        f(i, unsafe { std::slice::from_raw_parts_mut(at.add(i * size), count) });
+    });
+}
+
 impl Team {
     fn run(&'static self, tasks: usize, f: &(dyn Fn(usize) + Sync)) {
         // SAFETY: the job is left by all before this function returns, so `f` outlives its use.
@@ -176,6 +196,17 @@ mod tests {
                 counts[i].fetch_add(1, SeqCst);
             });
             assert!(counts.iter().all(|c| c.load(SeqCst) == 1), "{tasks}");
+        }
+    }
+
+    #[test]
+    fn parts_are_those_of_chunks() {
+        for (len, size) in [(0, 4), (3, 4), (4, 4), (4000, 7), (5, 0)] {
+            let mut numbers = vec![0; len];
+            parts(&mut numbers, size, |i, part| part.iter_mut().enumerate().for_each(|(k, n)| *n = 1000 * i + k));
+            let expected =
+                numbers.chunks(size.max(1)).enumerate().flat_map(|(i, p)| (0..p.len()).map(move |k| 1000 * i + k));
+            assert_eq!(numbers, expected.collect::<Vec<_>>());
         }
     }
 

@@ -6,9 +6,9 @@ use crate::script::context::{Cx, normal_pair};
 use crate::script::params::Params;
 use anyhow::Result;
 use candle_core::Tensor;
+use gradscope_engine::team::parts;
 use rand::Rng;
 use rand_chacha::ChaCha8Rng;
-use rayon::prelude::*;
 use rhai::{Array, Dynamic, Engine, INT};
 use std::sync::Arc;
 
@@ -54,7 +54,7 @@ fn drawn(random: &ChaCha8Rng, count: usize, normal: bool) -> Vec<f32> {
     let mut values = vec![0.0; count];
     // A part knows where in the stream its numbers begin: a uniform one takes one word, a normal one two.
     let words = if normal { 2 } else { 1 };
-    values.par_chunks_mut(PART).enumerate().for_each(|(i, part)| {
+    parts(&mut values, PART, |i, part| {
         let mut random = random.clone();
         random.set_word_pos((i * PART * words) as u128);
         match normal {
