@@ -270,6 +270,24 @@ pub struct Train {
     /// Mirror half of the pictures
     #[arg(long)]
     pub flip: bool,
+    /// Side of the pictures, for networks that take any; without it, the network's own
+    #[arg(long, value_name = "PIXELS", value_parser = clap::value_parser!(u16).range(8..=4096))]
+    pub size: Option<u16>,
+    /// Teach a network that draws (-m style_transformer) the style of this painting, in place of labels
+    #[arg(long, value_name = "PICTURE", requires = "critic_weights")]
+    pub style: Option<String>,
+    /// Network whose features content and style are compared by
+    #[arg(long, value_name = "MODEL", default_value = "squeezenet1_0")]
+    pub critic: String,
+    /// Its weights
+    #[arg(long, value_name = "WEIGHTS", requires = "style")]
+    pub critic_weights: Option<PathBuf>,
+    /// Weight of the style; the content's is 1
+    #[arg(long, value_name = "WEIGHT", default_value_t = 5.0, requires = "style")]
+    pub style_weight: f64,
+    /// Weight of total variation
+    #[arg(long, value_name = "WEIGHT", default_value_t = 1.0, requires = "style")]
+    pub variation: f64,
     /// Print JSON
     #[arg(long)]
     pub json: bool,

@@ -6,7 +6,10 @@ use super::usage::usage;
 use super::{draw, open};
 use crate::data::source;
 use crate::model::Count;
-use crate::model::train::{Adversary, Course, News, Options, Trainer};
+use crate::kernel::{self, Resize};
+use crate::model::train::{Adversary, Course, News, Options, Perceptual, Trainer, Weights};
+use crate::script::host::Host;
+use crate::tensor::device;
 use anyhow::{Result, anyhow, bail};
 use indicatif::{ProgressBar, ProgressStyle};
 use serde_json::json;
@@ -21,15 +24,20 @@ pub fn train(scripts: &Scripts, args: &Train) -> Result<ExitCode> {
     let stop = Stop::new(host.guard())?;
     let out = args.out.clone().unwrap_or_else(|| PathBuf::from(format!("{}.safetensors", args.model)));
     let checkpoint = out.with_extension("checkpoint");
-    let (card, graph) = match &args.weights {
+    let (mut card, graph) = match &args.weights {
         Some(file) => {
             let model = open::architectures(&host).open(&args.model, Some(file))?;
             ((*model.card).clone(), (*model.graph).clone())
         }
         None => open::architectures(&host).build(&args.model).map_err(usage)?,
     };
+    if let Some(size) = args.size.map(usize::from) {
+        card.input = [card.input[0], size, size];
+        card.resize = Some(size);
+    }
     let data = source::open(&source::to_learn_from(&args.data))?;
-    let test = args.test.clone().or_else(|| source::to_test_with(&args.data));
+    let style = args.style.as_ref().map(|painting| style(&host, args, painting)).transpose()?;
+    let test = args.test.clone().or_else(|| source::to_test_with(&args.data)).filter(|_| style.is_none());
     let test = test.map(|spec| source::open(&spec)).transpose()?;
     let trainer = match (args.resume, checkpoint.exists()) {
         (true, true) => Trainer::resume(&checkpoint, &graph, &card, data)?,
@@ -41,6 +49,10 @@ pub fn train(scripts: &Scripts, args: &Train) -> Result<ExitCode> {
         }
         (_, false) => Trainer::new(&graph, &card, data, options(args)).map_err(usage)?,
     };
+    let trainer = match style {
+        Some(style) => trainer.with_style(style).map_err(usage)?,
+        None => trainer,
+    };
     let begun = Instant::now();
     let mut course = Course { trainer, card: &card, test: test.as_ref(), checkpoint: Some(&checkpoint) };
     if !learn(&mut course, &stop)? {
@@ -51,6 +63,19 @@ pub fn train(scripts: &Scripts, args: &Train) -> Result<ExitCode> {
     let _ = std::fs::remove_file(&checkpoint);
     eprintln!("weights in {} after {:.0} s", out.display(), begun.elapsed().as_secs_f64());
     tell(args, &course, &out)
+}
+
+/// What judges drawings in the style of a painting.
+fn style(host: &Host, args: &Train, painting: &str) -> Result<Perceptual> {
+    let critic = open::architectures(host).open(&args.critic, args.critic_weights.as_deref())?;
+    let (name, picture) = source::picture(painting)?;
+    let whole = critic.card.preprocess().apply(&picture, true)?;
+    // Seen at about the size that the critic knows.
+    let (_, _, h, w) = whole.dims4()?;
+    let scale = *critic.card.input.iter().max().unwrap_or(&224) as f64 / h.max(w) as f64;
+    let side = |n: usize| ((n as f64 * scale).round() as usize).max(1);
+    let painting = kernel::interpolate(&whole, (side(h), side(w)), Resize::BilinearAntialias)?.to_device(&device())?;
+    Perceptual::new(&critic, &painting, &name, Weights { content: 1.0, style: args.style_weight, variation: args.variation })
 }
 
 fn options(args: &Train) -> Options {

@@ -239,6 +239,8 @@ pub enum ParamKind {
     Text,
     /// Numbers from a `.npy` file.
     Array,
+    /// Picture files.
+    Pictures,
 }
 
 /// What one step (or one run) shows.

@@ -2,7 +2,7 @@
 
 use super::message::{ParamKind, ParamRow};
 use super::report::closest;
-use crate::data::read_npy;
+use crate::data::{read_npy, source};
 use crate::graph::{Graph, op::KINDS};
 use crate::model::Model;
 use crate::tensor::device;
@@ -47,6 +47,8 @@ pub enum Value {
     Channel(Option<usize>),
     /// Numbers; none: the method decides.
     Array(Option<Given>),
+    /// Pictures at their own sizes, maybe none.
+    Pictures(Vec<Given>),
 }
 
 /// Numbers that were given, and where they came from.
@@ -103,6 +105,11 @@ impl Param {
             ParamKind::Layer(kinds) => Some(Value::Layer(Some(layer(&model.graph, text, kinds)?))),
             ParamKind::Channel if none => Some(Value::Channel(None)),
             ParamKind::Array if none => Some(Value::Array(None)),
+            ParamKind::Pictures if none => Some(Value::Pictures(vec![])),
+            ParamKind::Pictures => {
+                let all = text.split(',').map(|text| Given::picture(text.trim(), model));
+                Some(Value::Pictures(all.collect::<Result<_>>()?))
+            }
             ParamKind::Array => Some(Value::Array(Some(Given::read(text)?))),
             ParamKind::Channel => text.parse().ok().map(|c| Value::Channel(Some(c))),
         };
@@ -141,6 +148,7 @@ impl ParamKind {
             Self::Channel => "a channel's number, or none".into(),
             Self::Text => "any text".into(),
             Self::Array => "a .npy file, or none".into(),
+            Self::Pictures => "pictures with commas between them, or none".into(),
         }
     }
 }
@@ -157,6 +165,7 @@ impl Value {
             Self::Layer(layer) => layer.clone().unwrap_or_default(),
             Self::AllLayers => "all".into(),
             Self::Array(given) => given.as_ref().map(|g| g.name.clone()).unwrap_or_default(),
+            Self::Pictures(all) => all.iter().map(|g| g.name.as_str()).collect::<Vec<_>>().join(","),
         }
     }
 
@@ -180,6 +189,7 @@ impl Value {
             Self::Class(class) => index(class),
             Self::Channel(channel) => index(channel),
             Self::Array(given) => given.as_ref().map_or(Dynamic::UNIT, |g| Dynamic::from(g.tensor.clone())),
+            Self::Pictures(all) => all.iter().map(|g| Dynamic::from(g.tensor.clone())).collect::<rhai::Array>().into(),
             Self::Layer(Some(name)) => name.clone().into(),
             Self::AllLayers => Dynamic::UNIT,
             Self::Layer(None) => last_map(&model.graph, model.classes()).to_string().into(),
@@ -218,9 +228,13 @@ impl Params {
 
     /// Gives one of numbers a tensor that stands in no file.
     pub fn give(&mut self, name: &str, tensor: Tensor) -> Result<()> {
-        let array = |p: &Param| p.name == name && p.kind == ParamKind::Array;
-        let Some(i) = self.params.iter().position(array) else { bail!("{}", self.unknown(name)) };
-        self.values[i] = Value::Array(Some(Given { name: "numbers".into(), tensor }));
+        let takes = |p: &Param| p.name == name && matches!(p.kind, ParamKind::Array | ParamKind::Pictures);
+        let Some(i) = self.params.iter().position(takes) else { bail!("{}", self.unknown(name)) };
+        let given = Given { name: "numbers".into(), tensor };
+        self.values[i] = match self.params[i].kind {
+            ParamKind::Pictures => Value::Pictures(vec![given]),
+            _ => Value::Array(Some(given)),
+        };
         Ok(())
     }
 
@@ -270,6 +284,12 @@ impl Given {
     fn read(path: &str) -> Result<Self> {
         let array = read_npy(Path::new(path))?;
         Ok(Self { name: path.into(), tensor: Tensor::from_vec(array.values, array.shape, &device())? })
+    }
+
+    /// Reads a picture with the model's channels, `(1, C, H, W)` in `[0, 1]`.
+    fn picture(text: &str, model: &Model) -> Result<Self> {
+        let pixels = model.card.preprocess().apply(&source::picture(text)?.1, true)?;
+        Ok(Self { name: text.into(), tensor: pixels.to_device(&device())? })
     }
 }
 

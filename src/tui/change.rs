@@ -16,7 +16,7 @@ pub fn notched(kind: &ParamKind, value: &str, by: i32, layers: &[String], classe
         ParamKind::Layer(_) => turned(layers, value, by)?,
         ParamKind::Class => optional(value, by, classes),
         ParamKind::Channel => optional(value, by, usize::MAX),
-        ParamKind::Text | ParamKind::Array => return None,
+        ParamKind::Text | ParamKind::Array | ParamKind::Pictures => return None,
     };
     (new != value).then_some(new)
 }

@@ -29,7 +29,7 @@ fn extremes(row: &ParamRow) -> Vec<String> {
         ParamKind::Class => vec!["0".into(), "4".into(), "none".into()],
         ParamKind::Layer(_) => vec!["none".into(), "conv1".into(), "conv2".into()],
         ParamKind::Channel => vec!["none".into(), "0".into()],
-        ParamKind::Text | ParamKind::Array => vec![],
+        ParamKind::Text | ParamKind::Array | ParamKind::Pictures => vec![],
     }
 }
 
@@ -44,7 +44,10 @@ fn every_method_compiles_and_says_what_it_does() {
 }
 
 /// What methods say that cannot be asked so; they are right.
-const REFUSALS: [&str; 3] = [
+const REFUSALS: [&str; 6] = [
+    "a direction is a number for each channel",
+    "a network that draws gives a picture as large as it gets",
+    "already; choose another goal",
     "has no picture of class",
     "no picture of the data set is named as the goal, and a decision alone leads nowhere else",
     "the picture is named as the goal already",

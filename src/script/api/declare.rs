@@ -31,6 +31,7 @@ pub(super) fn register(engine: &mut Engine) {
     });
     engine.register_fn("class", || Declared { kind: ParamKind::Class, value: Value::Class(None) });
     engine.register_fn("channel", || Declared { kind: ParamKind::Channel, value: Value::Channel(None) });
+    engine.register_fn("pictures", || Declared { kind: ParamKind::Pictures, value: Value::Pictures(vec![]) });
     engine.register_fn("array", || Declared { kind: ParamKind::Array, value: Value::Array(None) });
     engine.register_fn("layer", || layer(""));
     engine.register_fn("layer", layer);
@@ -93,7 +94,7 @@ fn declared(default: &Dynamic, domain: &Dynamic) -> Result<(ParamKind, Value)> {
     }
     let Ok(v) = super::number(default) else {
         bail!(
-            "a default is a number, text, true or false, pixels(…), class(), layer(…), channel() or array(), got {}",
+            "a default is a number, text, true or false, pixels(…), class(), layer(…), channel(), array() or pictures(), got {}",
             default.type_name()
         );
     };

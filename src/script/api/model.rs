@@ -59,6 +59,9 @@ fn model(engine: &mut Engine, guard: &Arc<Guard>) {
         (0..m.classes()).map(|c| m.card.label(c).into()).collect()
     });
     engine.register_get("output", |m: &mut Model| m.graph.nodes[m.graph.logits].name.clone());
+    engine.register_fn("class", |m: &mut Model, name: &str| {
+        out(m.card.class(name, m.classes()).map(|class| class as INT))
+    });
     engine.register_fn("label", |m: &mut Model, class: INT| m.card.label(usize::try_from(class).unwrap_or(usize::MAX)));
     engine.register_get("layers", |m: &mut Model| -> Array {
         m.graph.nodes.iter().map(|n| n.name.clone().into()).collect()

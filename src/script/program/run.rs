@@ -62,7 +62,7 @@ impl Setting {
     }
 
     fn to_the_end(&self, session: &mut Session, o: &Options, keeper: &mut Keeper) -> Result<Frame> {
-        let mut frame = session.view(&self.host)?;
+        let frame = session.view(&self.host)?;
         let Some(method) = session.method().filter(|m| m.stepped) else {
             ensure!(!o.has("steps"), "`steps`: this method has no steps");
             return Ok(frame);
@@ -71,11 +71,11 @@ impl Setting {
         let steps = o.size("steps", if method.group == "attack" { ATTACK_STEPS } else { usize::MAX })?;
         while session.cursor() < steps && session.can_go_on() {
             self.desk.stage().progress(&name, session.cursor(), 0);
-            let step = session.step(&self.host);
+            let step = session.advance(&self.host);
             keeper.keep(session, step.is_err())?;
-            frame = step?;
+            step?;
         }
-        Ok(frame)
+        session.view(&self.host)
     }
 
     /// `#{ correct, total, accuracy }` of a network on a data set.

@@ -1,0 +1,156 @@
+//! Pictures that networks make, against PyTorch and SciPy (`scripts/reference/making.py`), and the real weights of fast style
+//! transfer against their pictures.
+#![allow(clippy::unwrap_used)]
+
+#[path = "common/mod.rs"]
+mod common;
+
+use candle_core::{Device, Tensor};
+use common::{host, method};
+use gradscope::data::source;
+use gradscope::model::Model;
+use gradscope::render::Body;
+use gradscope::script::architecture::Architectures;
+use gradscope::script::folders::Folders;
+use gradscope::script::host::Host;
+use gradscope::script::session::Session;
+use serde_json::Value;
+use std::path::{Path, PathBuf};
+
+fn expected() -> Value {
+    serde_json::from_str(include_str!("fixtures/making.json")).unwrap()
+}
+
+fn open(name: &str, weights: Option<&Path>) -> Model {
+    Architectures::new(Folders::models(None).embedded_only(), &Default::default()).open(name, weights).unwrap()
+}
+
+/// Waves in [0, 1], as the reference has them.
+fn waves(a: f64, b: f64) -> Tensor {
+    let wave = |i: usize| {
+        let (c, y, x) = ((i / 4096) as f64, (i / 64 % 64) as f64, (i % 64) as f64);
+        (0.5 + 0.5 * (a * y + b * (0.3 * x).sin() + 2.0 * c).sin()) as f32
+    };
+    Tensor::from_vec((0..3 * 4096).map(wave).collect(), (1, 3, 64, 64), &Device::Cpu).unwrap()
+}
+
+/// A method's session, after so many steps.
+fn stepped(host: &Host, session: &mut Session, name: &str, set: &[(&str, &str)], steps: usize) {
+    session.open(host.method(name).unwrap());
+    set.iter().for_each(|(name, value)| session.set(name, value).unwrap_or_else(|e| panic!("{name}: {e:#}")));
+    session.run(host).unwrap_or_else(|e| panic!("{e:#}"));
+    for _ in 0..steps {
+        session.advance(host).unwrap_or_else(|e| panic!("{e:#}"));
+    }
+}
+
+fn curve(session: &Session, name: &str) -> Vec<f64> {
+    let of = |step: &Vec<(String, f64)>| step.iter().find(|(n, _)| n == name).map(|(_, v)| *v);
+    session.scalars().iter().filter_map(of).collect()
+}
+
+#[test]
+fn the_first_losses_of_style_transfer_are_pytorchs() {
+    let folder = tempfile::TempDir::new().unwrap();
+    let painting = folder.path().join("painting.npy");
+    let pixels = waves(0.5, 3.0).flatten_all().unwrap().to_vec1::<f32>().unwrap();
+    gradscope::data::write_npy(&painting, &[1, 3, 64, 64], &pixels).unwrap();
+    let host = host();
+    let mut session = Session::new(&host, open("shapes", None), "waves", waves(0.2, 1.0)).unwrap();
+    let set = [
+        ("style", painting.to_str().unwrap()),
+        ("preset", "cs231n"),
+        ("content_layer", "relu2"),
+        ("style_layers", "relu1 relu2 relu3"),
+        ("style_weights", "300 20 2"),
+        ("content_weight", "0.05"),
+        ("variation", "0.01"),
+    ];
+    stepped(&host, &mut session, "style_transfer", &set, 6);
+    let expected: Vec<f64> = serde_json::from_value(expected()["style"].clone()).unwrap();
+    let ours = curve(&session, "loss");
+    assert_eq!(ours.len(), expected.len());
+    for (ours, expected) in ours.iter().zip(&expected) {
+        assert!((ours - expected).abs() < 1e-3 * expected, "{ours} instead of {expected}");
+    }
+}
+
+/// Least values that a script's search reaches on the reference's functions: by how many evaluations, and how low.
+const MINIMA: &str = r#"
+import "lib/attack" as attack;
+import "lib/lbfgs" as lbfgs;
+const PLUGIN = #{ group: "test" };
+fn run(cx) {
+    let rows = [];
+    for name in ["rosenbrock", "quadratic"] {
+        let start = if name == "rosenbrock" { tensor([-1.2, 1.0]) } else { zeros([20]) };
+        let m = lbfgs::begin(start);
+        let n = 0;
+        while m.done == "" && n < 120 { let f = value(name, m.x); m = lbfgs::told(m, f[0], f[1]); n += 1; if m.value < 1e-11 { break; } }
+        let x = start;
+        let moments = #{ m: 0.0, v: 0.0, t: 0 };
+        for i in 0..300 { moments = attack::adam(moments, value(name, x)[1]); x = x - 0.05 * moments.step; }
+        rows.push([name, `${m.value}`, `${n}`, `${value(name, x)[0]}`]);
+    }
+    table(["name", "lbfgs", "evaluations", "adam"], rows, "minima")
+}
+fn value(name, x) {
+    if name == "quadratic" {
+        let k = arange(1, x.numel() + 1);
+        return [0.5 * (k * (x - 1.0).square()).sum(), k * (x - 1.0)];
+    }
+    let a = x[0].item();
+    let b = x[1].item();
+    let bend = b - a * a;
+    [100.0 * bend * bend + (1.0 - a) ** 2, tensor([-400.0 * a * bend - 2.0 * (1.0 - a), 200.0 * bend])]
+}
+"#;
+
+#[test]
+fn searches_reach_what_scipy_and_pytorch_reach() {
+    let host = host();
+    let mut session = common::session(&host);
+    session.open(method(&host, MINIMA));
+    let frame = session.run(&host).unwrap_or_else(|e| panic!("{e:#}"));
+    let Body::Table { rows, .. } = &frame.figures[0].body else { panic!("{:?}", frame.figures) };
+    for row in rows {
+        let number = |i: usize| row[i].parse::<f64>().unwrap();
+        let expected = &expected()["minima"][&row[0]];
+        let least = expected["lbfgs"].as_f64().unwrap().max(1e-9);
+        assert!(number(1) <= least, "{row:?}");
+        assert!(number(2) <= 2.0 * expected["evaluations"].as_f64().unwrap(), "{row:?}");
+        let adam = expected["adam"].as_f64().unwrap();
+        assert!((number(3) - adam).abs() <= 1e-3 * adam + 1e-8, "{row:?} instead of {adam}");
+    }
+}
+
+/// The folder of real weights and pictures; none where there is none to be had.
+fn shared() -> Option<PathBuf> {
+    std::env::var_os("GRADSCOPE_SHARED").map(PathBuf::from)
+}
+
+#[test]
+fn real_weights_draw_their_reference_pictures() {
+    let Some(shared) = shared() else { return };
+    for style in ["mosaic", "candy"] {
+        let weights = shared.join(format!("models/style_{style}.safetensors"));
+        let model = open("style_transformer", Some(&weights));
+        let read = |path: &str| {
+            let picture = source::picture(shared.join(path).to_str().unwrap()).unwrap().1;
+            model.card.preprocess().apply(&picture, false).unwrap()
+        };
+        let host = host();
+        let mut session = Session::new(&host, model.clone(), "picture", read("data/photos/dog_cat_both.png")).unwrap();
+        session.open(host.method("stylize").unwrap());
+        let frame = session.run(&host).unwrap_or_else(|e| panic!("{e:#}"));
+        let drawn = frame.figures[0].values().unwrap();
+        let path = format!("models/style_{style}_reference_dog_cat_both.png");
+        let expected = source::picture(shared.join(path).to_str().unwrap()).unwrap().1;
+        let expected = model.card.preprocess().apply(&expected, true).unwrap().flatten_all().unwrap();
+        let expected = expected.to_vec1::<f32>().unwrap();
+        assert_eq!(drawn.data.len(), expected.len());
+        let apart = |(a, b): (&f32, &f32)| ((255.0 * a).round() - (255.0 * b).round()).abs();
+        let most = drawn.data.iter().zip(&expected).map(apart).fold(0.0, f32::max);
+        assert!(most <= 1.0, "{style}: a pixel is {most} of 255 away");
+    }
+}
