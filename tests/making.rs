@@ -65,6 +65,7 @@ fn the_first_losses_of_style_transfer_are_pytorchs() {
         ("style_weights", "300 20 2"),
         ("content_weight", "0.05"),
         ("variation", "0.01"),
+        ("clip", "1.5"),
     ];
     stepped(&host, &mut session, "style_transfer", &set, 6);
     let expected: Vec<f64> = serde_json::from_value(expected()["style"].clone()).unwrap();

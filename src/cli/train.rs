@@ -5,8 +5,8 @@ use super::stop::Stop;
 use super::usage::usage;
 use super::{draw, open};
 use crate::data::source;
-use crate::model::Count;
 use crate::kernel::{self, Resize};
+use crate::model::Count;
 use crate::model::train::{Adversary, Course, News, Options, Perceptual, Trainer, Weights};
 use crate::script::host::Host;
 use crate::tensor::device;
@@ -75,7 +75,12 @@ fn style(host: &Host, args: &Train, painting: &str) -> Result<Perceptual> {
     let scale = *critic.card.input.iter().max().unwrap_or(&224) as f64 / h.max(w) as f64;
     let side = |n: usize| ((n as f64 * scale).round() as usize).max(1);
     let painting = kernel::interpolate(&whole, (side(h), side(w)), Resize::BilinearAntialias)?.to_device(&device())?;
-    Perceptual::new(&critic, &painting, &name, Weights { content: 1.0, style: args.style_weight, variation: args.variation })
+    Perceptual::new(
+        &critic,
+        &painting,
+        &name,
+        Weights { content: 1.0, style: args.style_weight, variation: args.variation },
+    )
 }
 
 fn options(args: &Train) -> Options {

@@ -42,8 +42,8 @@ struct Part {
 }
 
 impl Perceptual {
-    /// A painting `(1, C, H, W)` in `[0, 1]`, seen by a network at four layers spread over it; content is compared at the
-    /// second.
+    /// A painting `(1, C, H, W)` in `[0, 1]`, seen by a network at four layers of its first two thirds; content is
+    /// compared at the second.
     ///
     /// Errors: a network without maps behind relus or joined branches.
     pub fn new(sees: &Model, painting: &Tensor, name: &str, weights: Weights) -> Result<Self> {
@@ -124,17 +124,18 @@ fn squares(x: &Tensor) -> Result<f64> {
     Ok(wide(&x.sqr()?.sum_all()?)?.to_scalar()?)
 }
 
-/// Four maps behind joined branches, or behind relus, spread over a network.
+/// Four maps spread over the first two thirds of a network: behind its first relu, and behind joined branches or other relus.
 fn spread(graph: &Graph) -> Result<Vec<NodeId>> {
     let maps = |kinds: &[&str]| -> Vec<NodeId> {
         let fits = |id: &NodeId| graph.nodes[*id].shape.len() == 4 && kinds.contains(&graph.nodes[*id].op.kind());
         (0..graph.nodes.len()).filter(fits).collect()
     };
-    let joined = maps(&["concat"]);
-    let all = if joined.len() > 3 { joined } else { maps(&["relu", "leaky_relu"]) };
-    ensure!(!all.is_empty(), "a network that judges styles has maps behind relus, and this one has none");
-    let count = all.len().min(4);
-    Ok((0..count).map(|i| all[(2 * i + 1) * all.len() / (2 * count)]).collect())
+    let (joined, relus) = (maps(&["concat"]), maps(&["relu", "leaky_relu"]));
+    ensure!(!relus.is_empty(), "a network that judges styles has maps behind relus, and this one has none");
+    let all = if joined.len() > 3 { [&relus[..1], &joined].concat() } else { relus };
+    let last = (2 * all.len()).div_ceil(3) - 1;
+    let count = (last + 1).min(4);
+    Ok((0..count).map(|i| all[i * last / (count - 1).max(1)]).collect())
 }
 
 #[cfg(test)]
