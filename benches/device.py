@@ -2,8 +2,8 @@
 
     python3 benches/device.py GRADSCOPE OURS [--device cuda:0] [--seconds N] [--only TEXT] [MODEL WEIGHTS PICTURE]…
 
-GRADSCOPE and OURS are the program and `benches/ours.rs`, built with the device's feature. Each method runs on the CPU and
-on the device, on the program's own network and picture and on those that are given; a line says how far the answers
+GRADSCOPE and OURS are the program and `benches/ours.rs`, built with the device's feature. Each method runs on the CPU, by direct
+sums, and on the device, on the program's own network and picture and on those that are given; a line says how far the answers
 are apart, in parts of the greatest number, and both times. Needs numpy, torch and torchvision, safetensors.
 """
 
@@ -46,6 +46,7 @@ def answer(method, question, device):
     out = tempfile.mkdtemp(dir=scratch.name)
     command = [GRADSCOPE, "run", method, *question, "--out", os.path.join(out, "a"), "--device", device]
     command += ["--steps", "10"] if method in STEPS else []
+    command += ["--exact"] if device == "cpu" else []
     start = time.perf_counter()
     try:
         run = subprocess.run(command, capture_output=True, text=True, timeout=options.seconds)
