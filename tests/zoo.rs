@@ -166,6 +166,11 @@ fn alexnet_computes_what_pytorch_computes() {
 }
 
 #[test]
+fn the_style_transformer_computes_what_pytorch_computes() {
+    check("style_transformer");
+}
+
+#[test]
 fn vggs_compute_what_pytorch_computes() {
     ["vgg11", "vgg11_bn", "vgg13", "vgg13_bn", "vgg16", "vgg16_bn", "vgg19", "vgg19_bn"].into_iter().for_each(check);
 }

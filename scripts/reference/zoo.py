@@ -17,6 +17,7 @@ from torch import nn
 from torch.nn import functional as F
 
 IMAGENET = ([0.485, 0.456, 0.406], [0.229, 0.224, 0.225])
+CAFFE = [123.68, 116.779, 103.939]
 FIXTURE = Path(__file__).parents[2] / "tests/fixtures/zoo.json"
 
 
@@ -288,6 +289,42 @@ class DarknetTiny(nn.Module):
         return self.conv16(x).mean((2, 3))
 
 
+class StyleResidual(nn.Module):
+    def __init__(self, channels):
+        super().__init__()
+        self.conv1, self.conv2 = nn.Conv2d(channels, channels, 3), nn.Conv2d(channels, channels, 3)
+        self.in1, self.in2 = (nn.InstanceNorm2d(channels, affine=True) for _ in range(2))
+
+    def forward(self, x):
+        return self.in2(self.conv2(F.relu(self.in1(self.conv1(x))))) + x[:, :, 2:-2, 2:-2]
+
+
+class StyleTransformer(nn.Module):
+    """jcjohnson/fast-neural-style, Johnson et al. 2016; from pixels of 0..255 without their mean to [0, 1]."""
+
+    def __init__(self):
+        super().__init__()
+        self.conv1, self.in1 = nn.Conv2d(3, 16, 9, padding=4), nn.InstanceNorm2d(16, affine=True)
+        self.conv2, self.in2 = nn.Conv2d(16, 32, 3, stride=2, padding=1), nn.InstanceNorm2d(32, affine=True)
+        self.conv3, self.in3 = nn.Conv2d(32, 64, 3, stride=2, padding=1), nn.InstanceNorm2d(64, affine=True)
+        for i in range(1, 6):
+            self.add_module(f"res{i}", StyleResidual(64))
+        up = {"stride": 2, "padding": 1, "output_padding": 1}
+        self.deconv1, self.in4 = nn.ConvTranspose2d(64, 32, 3, **up), nn.InstanceNorm2d(32, affine=True)
+        self.deconv2, self.in5 = nn.ConvTranspose2d(32, 16, 3, **up), nn.InstanceNorm2d(16, affine=True)
+        self.conv_out = nn.Conv2d(16, 3, 9, padding=4)
+
+    def forward(self, x):
+        x = F.pad(x, (40, 40, 40, 40), mode="reflect")
+        for name, norm in (("conv1", "in1"), ("conv2", "in2"), ("conv3", "in3")):
+            x = F.relu(getattr(self, norm)(getattr(self, name)(x)))
+        for i in range(1, 6):
+            x = getattr(self, f"res{i}")(x)
+        x = F.relu(self.in5(self.deconv2(F.relu(self.in4(self.deconv1(x))))))
+        mean = torch.tensor(CAFFE, dtype=x.dtype).reshape(1, 3, 1, 1)
+        return (150 * torch.tanh(self.conv_out(x)) + mean) / 255
+
+
 class ToAvgPool(nn.Module):
     """A torchvision network up to its average pool, without its wide linear layers."""
 
@@ -317,6 +354,7 @@ def own():
     nets["convnetjs"] = (ConvNetJs, (half, [1.0] * 3), [3, 32, 32])
     nets["shapes"] = (Shapes, (half, [0.25] * 3), [3, 64, 64])
     nets["darknet_tiny"] = (DarknetTiny, ([0.0] * 3, [1.0] * 3), [3, 64, 64])
+    nets["style_transformer"] = (StyleTransformer, ([m / 255 for m in CAFFE], [1 / 255] * 3), [3, 48, 52])
     for name, blocks in {"resnet20": 3, "resnet32": 5, "resnet44": 7, "resnet56": 9, "resnet110": 18}.items():
         nets[name] = (lambda blocks=blocks: CifarResNet(blocks), IMAGENET, [3, 32, 32])
     return {name: (*net, None) for name, net in nets.items()}
