@@ -26,7 +26,7 @@ mod pick;
 mod pointwise;
 mod linear;
 
-pub use buffer::Buffer;
+pub use buffer::{Buffer, in_large_pages};
 pub use conv::{Filter, Sizes, Slide, Sums};
 pub use crop::crop;
 pub use layout::{to_channels_first, to_channels_last, to_channels_last_scaled};

@@ -5,7 +5,7 @@ use crate::packed::Raw;
 use crate::patches::zero;
 use crate::simd::{self, Simd, Task};
 use crate::team;
-use crate::tile::multiply;
+use crate::tile::{Ahead, multiply};
 
 /// Rows of weights that one task takes.
 const ROWS: usize = 16;
@@ -198,7 +198,8 @@ impl Back<'_> {
     unsafe fn tile<S: Simd, const R: usize>(&self, row: usize, column: usize) {
         let (_, input, output) = self.sizes;
         let dy = self.dy.as_ptr().add(row * output);
-        let sums = multiply::<S, R, 2>(output, (dy, output, 1), (self.w.as_ptr().add(column), input));
+        let w = self.w.as_ptr().add(column);
+        let sums = multiply::<S, R, 2>(output, (dy, output, 1), (w, input), Ahead(w.wrapping_add(8 * input), input));
         for i in 0..R {
             for j in 0..2 {
                 let at = (row + i) * input + column + j * S::LANES;

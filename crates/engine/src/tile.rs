@@ -28,12 +28,26 @@ pub(crate) struct Exit<'a> {
     pub last: bool,
 }
 
+/// Weights that come later and are brought nearer meanwhile: where they start, and how far apart two of a sum's steps ask.
+#[derive(Clone, Copy)]
+pub(crate) struct Ahead(pub *const f32, pub usize);
+
+impl Ahead {
+    /// What stands behind `count` rows of `width` numbers at `b`; tile `t` of `tiles` asks for its part.
+    #[inline(always)]
+    pub fn behind(b: *const f32, (count, width): (usize, usize), (t, tiles): (usize, usize)) -> Self {
+        let all = count * width;
+        Self(b.wrapping_add(all + t * all / tiles), width / tiles)
+    }
+}
+
 /// `sums[m][j] += Σₖ a(m, k) · b(k, j)`; `a(m, k)` stands at `a + m·am + k·ak`, rows of `b` are `bk` apart.
 #[inline(always)]
 pub(crate) unsafe fn multiply<S: Simd, const M: usize, const V: usize>(
     k: usize,
     (mut a, am, ak): (*const f32, usize, usize),
     (mut b, bk): (*const f32, usize),
+    Ahead(mut ahead, step): Ahead,
 ) -> [[S::V; V]; M] {
     let mut sums = [[S::splat(0.0); V]; M];
     for _ in 0..k {
@@ -41,6 +55,8 @@ pub(crate) unsafe fn multiply<S: Simd, const M: usize, const V: usize>(
         for j in 0..V {
             row[j] = S::load(b.add(j * S::LANES));
         }
+        S::prefetch(ahead);
+        ahead = ahead.wrapping_add(step);
         for m in 0..M {
             let v = S::splat(*a.add(m * am));
             for j in 0..V {

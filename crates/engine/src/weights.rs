@@ -7,7 +7,7 @@ use crate::packed::Raw;
 use crate::patches::{CHUNK, Patches, STRIDE, copy, zero};
 use crate::simd::{self, Simd, Task};
 use crate::team;
-use crate::tile::{multiply, with_rows};
+use crate::tile::{Ahead, multiply, with_rows};
 
 /// Pixels whose patches are multiplied at a time.
 const BLOCK: usize = 96;
@@ -125,7 +125,7 @@ unsafe fn sum<S: Simd, const M: usize, const V: usize>(
     b: (*const f32, usize),
     to: *mut f32,
 ) {
-    let sums = multiply::<S, M, V>(count, (a, 1, STRIDE), b);
+    let sums = multiply::<S, M, V>(count, (a, 1, STRIDE), b, Ahead(b.0, b.1));
     for m in 0..M {
         for j in 0..V {
             let to = to.add(m * b.1 + j * S::LANES);

@@ -8,7 +8,7 @@ use crate::packed::{Packed, Raw};
 use crate::patches::{CHUNK, STRIDE};
 use crate::simd::{Simd, Task, run_with};
 use crate::team;
-use crate::tile::{Epilogue, Exit, finish, multiply, with_rows};
+use crate::tile::{Ahead, Epilogue, Exit, finish, multiply, with_rows};
 use std::sync::Arc;
 
 /// Output rows and columns of a tile are `size`, what it reads `side`.
@@ -60,9 +60,9 @@ impl Winograd {
         (from, to, sums): ((usize, usize), (usize, usize), Sums),
         of: impl Fn(usize, usize, usize, usize) -> f32 + Sync,
     ) -> Self {
-        // Large weights are not worth their larger tiles for a few small maps.
+        // Weights of larger tiles are more than twice as many; for a few small maps reading them takes longer than the sums saved.
         let large = match to.0.min(to.1) {
-            10.. => true,
+            16.. => true,
             8.. => c * o <= 1 << 14 || sums == Sums::Many,
             _ => sums == Sums::Many,
         };
@@ -285,7 +285,9 @@ impl Stage<'_> {
                 let k = (chunk * CHUNK, ((chunk + 1) * CHUNK).min(w.c));
                 for p in 0..parts {
                     let (start, end) = (p * self.count / parts, (p + 1) * self.count / parts);
-                    let at = (f, chunk, b, start, k);
+                    let panel = w.weights.row(f, b, k.0);
+                    let ahead = Ahead::behind(panel, (k.1 - k.0, width), (p, parts));
+                    let at = ((f, chunk, b, start, k.1 - k.0), (panel, ahead));
                     if width > S::LANES {
                         with_rows!(end - start, S, S::ROWS, product::<2>(self, at));
                     } else {
@@ -334,12 +336,11 @@ impl Stage<'_> {
 #[inline(always)]
 unsafe fn product<S: Simd, const M: usize, const V: usize>(
     stage: &Stage,
-    (f, chunk, b, start, k): (usize, usize, usize, usize, (usize, usize)),
+    ((f, chunk, b, start, count), (panel, ahead)): ((usize, usize, usize, usize, usize), (*const f32, Ahead)),
 ) {
     let w = stage.w;
     let a = stage.v.add(((f * w.chunks() + chunk) * stage.count + start) * STRIDE);
-    let panel = w.weights.row(f, b, k.0);
-    let sums = multiply::<S, M, V>(k.1 - k.0, (a, STRIDE, 1), (panel, V * S::LANES));
+    let sums = multiply::<S, M, V>(count, (a, STRIDE, 1), (panel, V * S::LANES), ahead);
     let to = stage.m.add((f * stage.count + start) * w.width() + b * 2 * S::LANES);
     for m in 0..M {
         for j in 0..V {

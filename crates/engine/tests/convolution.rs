@@ -206,6 +206,46 @@ fn convolutions_of_all_kinds_are_the_plain_sums() {
 }
 
 #[test]
+fn few_pixels_and_many_weights_are_the_plain_sums() {
+    every_level(|level| {
+        let r = &mut Random(13);
+        for (n, channels, from, slide) in [
+            (1, (260, 300), (7, 7), slide((1, 1), 1, 0)),
+            (3, (140, 130), (11, 9), slide((3, 3), 2, 1)),
+            (1, (513, 257), (14, 13), slide((1, 1), 2, 0)),
+            (2, (520, 514), (5, 4), Slide { groups: 2, ..slide((1, 1), 1, 0) }),
+        ] {
+            let case = Case::new(r, n, channels, from, slide).unwrap();
+            case.check(&format!("{channels:?} {from:?} {slide:?} at {level}"), Sums::Exact);
+        }
+    });
+}
+
+#[test]
+fn channels_of_zeros_are_the_plain_sums_too() {
+    every_level(|level| {
+        let r = &mut Random(17);
+        for (n, channels, from, slide) in [
+            (1, (300, 280), (6, 7), slide((1, 1), 1, 0)),
+            (2, (300, 290), (15, 15), slide((1, 1), 1, 0)),
+            (1, (30, 80), (9, 9), slide((3, 3), 2, 1)),
+        ] {
+            for left in [0..0, 270..271, 3..20, 29..30] {
+                let mut case = Case::new(r, n, channels, from, slide).unwrap();
+                for (numbers, pitch) in [(&mut case.x, case.x_pitch), (&mut case.dy, case.y_pitch)] {
+                    numbers
+                        .iter_mut()
+                        .enumerate()
+                        .filter(|(i, _)| !left.contains(&(i % pitch)))
+                        .for_each(|(_, v)| *v = 0.0);
+                }
+                case.check(&format!("{left:?} of {channels:?} {from:?} at {level}"), Sums::Exact);
+            }
+        }
+    });
+}
+
+#[test]
 fn winograd_gives_the_plain_sums_to_its_rounding() {
     every_level(|level| {
         let r = &mut Random(11);
@@ -260,7 +300,11 @@ fn random_convolutions_are_the_plain_sums() {
 #[test]
 fn a_picture_in_a_batch_gives_what_it_gives_alone() {
     let r = &mut Random(5);
-    for (channels, from, slide) in [((16, 24), (20, 20), slide((3, 3), 1, 1)), ((8, 40), (9, 9), slide((3, 3), 2, 1))] {
+    for (channels, from, slide) in [
+        ((16, 24), (20, 20), slide((3, 3), 1, 1)),
+        ((8, 40), (9, 9), slide((3, 3), 2, 1)),
+        ((270, 260), (12, 12), slide((1, 1), 1, 0)),
+    ] {
         let case = Case::new(r, 5, channels, from, slide).unwrap();
         let filter = Filter::forward(&case.w, case.sizes, case.slide, Sums::Few);
         let (h, w) = case.sizes.to;

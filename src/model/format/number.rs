@@ -1,5 +1,6 @@
 //! The types of number in weight files, and tensors from their bytes.
 
+use crate::kernel::in_large_pages;
 use anyhow::{Context, Result, ensure};
 use candle_core::{Device, Tensor, WithDType};
 use half::{bf16, f16};
@@ -69,6 +70,7 @@ fn from<const N: usize, T: WithDType>(
 ) -> Result<Tensor> {
     let count = count(shape)?;
     let mut values: Vec<T> = Vec::with_capacity(count);
+    in_large_pages(&mut values);
     let mut bytes = vec![0u8; N * count.min(1 << 14)];
     while values.len() < count {
         let some = &mut bytes[..N * (count - values.len()).min(1 << 14)];

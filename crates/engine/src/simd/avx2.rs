@@ -28,6 +28,11 @@ impl Simd for Avx2 {
     }
 
     #[inline(always)]
+    unsafe fn prefetch(at: *const f32) {
+        _mm_prefetch::<_MM_HINT_T1>(at.cast());
+    }
+
+    #[inline(always)]
     unsafe fn load_part(at: *const f32, n: usize) -> __m256 {
         _mm256_maskload_ps(at, mask(n))
     }
@@ -81,6 +86,11 @@ impl Simd for Avx2 {
     #[inline(always)]
     unsafe fn where_positive(x: __m256, v: __m256) -> __m256 {
         _mm256_and_ps(_mm256_cmp_ps::<_CMP_GT_OQ>(x, _mm256_setzero_ps()), v)
+    }
+
+    #[inline(always)]
+    unsafe fn is_zero(v: __m256) -> bool {
+        _mm256_movemask_ps(_mm256_cmp_ps::<_CMP_NEQ_UQ>(v, _mm256_setzero_ps())) == 0
     }
 
     #[inline(always)]

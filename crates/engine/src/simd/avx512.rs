@@ -28,6 +28,11 @@ impl Simd for Avx512 {
     }
 
     #[inline(always)]
+    unsafe fn prefetch(at: *const f32) {
+        _mm_prefetch::<_MM_HINT_T1>(at.cast());
+    }
+
+    #[inline(always)]
     unsafe fn load_part(at: *const f32, n: usize) -> __m512 {
         _mm512_maskz_loadu_ps(mask(n), at)
     }
@@ -81,6 +86,11 @@ impl Simd for Avx512 {
     #[inline(always)]
     unsafe fn where_positive(x: __m512, v: __m512) -> __m512 {
         _mm512_maskz_mov_ps(_mm512_cmp_ps_mask::<_CMP_GT_OQ>(x, _mm512_setzero_ps()), v)
+    }
+
+    #[inline(always)]
+    unsafe fn is_zero(v: __m512) -> bool {
+        _mm512_cmp_ps_mask::<_CMP_NEQ_UQ>(v, _mm512_setzero_ps()) == 0
     }
 
     #[inline(always)]

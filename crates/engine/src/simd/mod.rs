@@ -29,6 +29,8 @@ pub trait Simd: Copy + 'static {
     unsafe fn splat(v: f32) -> Self::V;
     /// Reads all lanes.
     unsafe fn load(at: *const f32) -> Self::V;
+    /// Has a line of the cache brought nearer; any address will do.
+    unsafe fn prefetch(at: *const f32);
     /// Reads the first `n` lanes, the others are 0.
     unsafe fn load_part(at: *const f32, n: usize) -> Self::V;
     /// Writes all lanes.
@@ -51,6 +53,8 @@ pub trait Simd: Copy + 'static {
     unsafe fn where_equal(a: Self::V, b: Self::V, v: Self::V) -> Self::V;
     /// `v` where `x > 0`, else 0.
     unsafe fn where_positive(x: Self::V, v: Self::V) -> Self::V;
+    /// Whether all lanes are 0.
+    unsafe fn is_zero(v: Self::V) -> bool;
     /// The sum of all lanes.
     unsafe fn sum(v: Self::V) -> f32;
 }

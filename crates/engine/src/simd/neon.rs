@@ -23,6 +23,9 @@ impl Simd for Neon {
     }
 
     #[inline(always)]
+    unsafe fn prefetch(_: *const f32) {}
+
+    #[inline(always)]
     unsafe fn load_part(at: *const f32, n: usize) -> float32x4_t {
         let mut v = [0f32; 4];
         for i in 0..n.min(4) {
@@ -84,6 +87,11 @@ impl Simd for Neon {
     #[inline(always)]
     unsafe fn where_positive(x: float32x4_t, v: float32x4_t) -> float32x4_t {
         vbslq_f32(vcgtzq_f32(x), v, vdupq_n_f32(0.0))
+    }
+
+    #[inline(always)]
+    unsafe fn is_zero(v: float32x4_t) -> bool {
+        vminvq_u32(vceqq_f32(v, vdupq_n_f32(0.0))) != 0
     }
 
     #[inline(always)]

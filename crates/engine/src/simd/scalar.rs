@@ -27,6 +27,9 @@ impl Simd for Scalar {
     }
 
     #[inline(always)]
+    unsafe fn prefetch(_: *const f32) {}
+
+    #[inline(always)]
     unsafe fn load_part(at: *const f32, n: usize) -> [f32; 4] {
         let mut v = [0.0; 4];
         for i in 0..n.min(4) {
@@ -85,6 +88,11 @@ impl Simd for Scalar {
     #[inline(always)]
     unsafe fn where_positive(x: [f32; 4], v: [f32; 4]) -> [f32; 4] {
         zip(x, v, |x, v| if x > 0.0 { v } else { 0.0 })
+    }
+
+    #[inline(always)]
+    unsafe fn is_zero(v: [f32; 4]) -> bool {
+        v.iter().all(|&v| v == 0.0)
     }
 
     #[inline(always)]
