@@ -85,12 +85,9 @@ fn timed(runs: usize, mut f: impl FnMut() -> Result<()>) -> Result<Vec<f64>> {
 fn network(model: &Model, size: &[usize], rest: &[&str], back: bool) -> Result<Vec<f64>> {
     let [batch, runs] = rest else { bail!("BATCH and RUNS are missing") };
     let x = pictures(size, batch.parse()?)?;
-    let run = || {
-        let trace = model.graph.forward(&x)?;
-        match back {
-            true => gradient(&trace).map(drop),
-            false => trace.logits().map(drop),
-        }
+    let run = || match back {
+        true => gradient(&model.graph.forward(&x)?).map(drop),
+        false => model.graph.logits(&x).map(drop),
     };
     run()?;
     device().synchronize()?;

@@ -175,6 +175,19 @@ fn drawn_networks_give_the_same_values_and_gradients_fused() {
 }
 
 #[test]
+fn scores_alone_are_those_of_a_run_that_keeps_all() {
+    for seed in 0..60 {
+        let graph = network(seed * 17);
+        let x = Random(seed).tensor(&[2, 3, 12, 13]).to_dtype(DType::F32).unwrap();
+        let alone = graph.logits(&x).unwrap();
+        assert_eq!(alone.dims(), [2, 4]);
+        assert_eq!(numbers(&alone), numbers(&graph.forward(&x).unwrap().logits().unwrap()), "{seed}");
+        // With rooms that others have left their values in.
+        assert_eq!(numbers(&graph.logits(&x).unwrap()), numbers(&alone), "{seed}");
+    }
+}
+
+#[test]
 fn several_layers_are_answered_in_one_walk() {
     let graph = network(3);
     let x = Random(4).tensor(&[2, 3, 12, 13]).to_dtype(DType::F32).unwrap();

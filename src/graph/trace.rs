@@ -61,6 +61,21 @@ impl Graph {
         }
     }
 
+    /// The scores of a batch, `(N, classes)`, and nothing else: values in between do not stay, so it needs less memory.
+    pub fn logits(self: &Arc<Self>, x: &Tensor) -> Result<Tensor> {
+        self.logits_until(x, &|_| Ok(()))
+    }
+
+    /// The same; `tick` is asked before each step whether to go on.
+    pub fn logits_until(self: &Arc<Self>, x: &Tensor, tick: &dyn Fn(&Node) -> Result<()>) -> Result<Tensor> {
+        self.check_input(x)?;
+        let alone = self.plan(x)?.map(|plan| Run::logits(plan, self, x, tick)).transpose()?.flatten();
+        match alone {
+            Some(logits) => Ok(logits.flatten_from(1)?),
+            None => self.forward_until(x, tick)?.logits(),
+        }
+    }
+
     /// Errors where `x` is not what the network reads.
     pub(super) fn check_input(&self, x: &Tensor) -> Result<()> {
         let expected = &self.nodes[0].shape;

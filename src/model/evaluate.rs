@@ -33,7 +33,7 @@ pub fn evaluate(model: &Model, data: &Dataset, on: &mut dyn FnMut(Count) -> Resu
     let mut count = Count::default();
     on(count)?;
     for numbers in numbers.chunks(batch_size(&model.graph)) {
-        let logits = model.graph.forward(&data.batch(numbers, &preprocess)?)?.logits()?;
+        let logits = model.graph.logits(&data.batch(numbers, &preprocess)?)?;
         let labels: Vec<_> = numbers.iter().map(|&i| data.label(i)).collect();
         count.correct += correct(&logits, &labels)?;
         count.total += numbers.len();
@@ -56,7 +56,7 @@ pub fn answers(
     let mut answers = Vec::with_capacity(numbers.len());
     for numbers in numbers.chunks(batch_size(&model.graph)) {
         on(answers.len())?;
-        let logits = model.graph.forward(&data.batch(numbers, &preprocess)?)?.logits()?;
+        let logits = model.graph.logits(&data.batch(numbers, &preprocess)?)?;
         answers.extend(logits.argmax(1)?.to_vec1::<u32>()?.into_iter().map(|class| class as usize));
     }
     on(answers.len())?;

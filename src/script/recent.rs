@@ -24,11 +24,8 @@ impl Recent {
         x: &Tensor,
         run: impl FnOnce() -> Result<Trace>,
     ) -> Result<Arc<Trace>> {
-        let exact = kernel::exact();
-        let same =
-            |t: &&Arc<Trace>| Arc::ptr_eq(&t.graph, graph) && t.input().id() == x.id() && (t.is_exact() || !exact);
-        if let Some(kept) = self.runs().iter().find(same) {
-            return Ok(kept.clone());
+        if let Some(kept) = self.kept(graph, x) {
+            return Ok(kept);
         }
         let trace = Arc::new(run()?);
         if trace.bytes() <= LARGEST {
@@ -39,6 +36,14 @@ impl Recent {
             }
         }
         Ok(trace)
+    }
+
+    /// The kept run of this network on this very tensor, if there is one.
+    pub(super) fn kept(&self, graph: &Arc<Graph>, x: &Tensor) -> Option<Arc<Trace>> {
+        let exact = kernel::exact();
+        let same =
+            |t: &&Arc<Trace>| Arc::ptr_eq(&t.graph, graph) && t.input().id() == x.id() && (t.is_exact() || !exact);
+        self.runs().iter().find(same).cloned()
     }
 
     fn runs(&self) -> std::sync::MutexGuard<'_, VecDeque<Arc<Trace>>> {

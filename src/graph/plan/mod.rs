@@ -30,6 +30,8 @@ pub(super) struct Plan {
     steps: Vec<Step>,
     /// Numbers a picture in each room that values live in.
     rooms: Vec<usize>,
+    /// The last step that reads from each room or writes into it.
+    last: Vec<usize>,
     /// Sizes of each node's value for one picture.
     shapes: Vec<Vec<usize>>,
     /// The step whose value is the node's; none for those in the middle of a step.
@@ -97,7 +99,12 @@ impl Plan {
         let drafts = fuse::drafts(graph, &shapes);
         let (places, rooms, uses) = layout::places(&drafts, &shapes);
         let steps = step::steps(graph, &shapes, &drafts, &places, key.1)?;
-        Ok(Self { key, steps, rooms, shapes, ends: drafts.ends, uses })
+        let mut last = vec![0; rooms.len()];
+        for (i, step) in steps.iter().enumerate() {
+            last[step.to.room] = i;
+            step.reads.iter().chain(&step.add).for_each(|&read| last[steps[read].to.room] = i);
+        }
+        Ok(Self { key, steps, rooms, last, shapes, ends: drafts.ends, uses })
     }
 
     /// The node whose value a step gives.

@@ -30,20 +30,53 @@ impl Run {
         x: &Tensor,
         tick: &dyn Fn(&Node) -> Result<()>,
     ) -> Result<Self> {
-        let n = x.dims()[0];
-        let rooms = plan.rooms.iter().map(|len| Room::new(n * len)).collect();
+        let mut run = Self::before(plan, x);
+        run.go(graph, tick, true)?;
+        Ok(run)
+    }
+
+    /// The value of the logits' node alone: rooms are free for others as soon as nobody reads them. None where it is no step's value.
+    pub(in crate::graph) fn logits(
+        plan: Arc<Plan>,
+        graph: &Graph,
+        x: &Tensor,
+        tick: &dyn Fn(&Node) -> Result<()>,
+    ) -> Result<Option<Tensor>> {
+        if plan.ends[graph.logits].is_none() {
+            return Ok(None);
+        }
+        let mut run = Self::before(plan, x);
+        run.go(graph, tick, false)?;
+        Ok(Some(run.value(graph, graph.logits)?.clone()))
+    }
+
+    /// A run whose rooms are empty yet.
+    fn before(plan: Arc<Plan>, x: &Tensor) -> Self {
+        let rooms = plan.rooms.iter().map(|_| Room::new(0)).collect();
         let seen: Vec<_> = plan.shapes.iter().map(|_| OnceLock::new()).collect();
         seen[0].get_or_init(|| x.clone());
-        let mut run = Self { plan: plan.clone(), input: x.clone(), n, rooms, seen };
-        for step in &plan.steps {
+        Self { plan, input: x.clone(), n: x.dims()[0], rooms, seen }
+    }
+
+    /// Computes step by step; `keep` says whether values stay that no step reads any more.
+    fn go(&mut self, graph: &Graph, tick: &dyn Fn(&Node) -> Result<()>, keep: bool) -> Result<()> {
+        let plan = self.plan.clone();
+        let kept = plan.ends[graph.logits].map(|step| plan.steps[step].to.room);
+        for (i, step) in plan.steps.iter().enumerate() {
             tick(&graph.nodes[step.node])?;
             let room = step.to.room;
-            let mut to = std::mem::replace(&mut run.rooms[room], Room::new(0));
-            let done = run.step(graph, step, &mut to);
-            run.rooms[room] = to;
+            let len = self.n * plan.rooms[room];
+            let mut to = std::mem::replace(&mut self.rooms[room], Room::new(0));
+            if to.numbers().len() < len {
+                to = Room::new(len);
+            }
+            let done = self.step(graph, step, &mut to);
+            self.rooms[room] = to;
             done?;
+            let over = plan.last.iter().enumerate().filter(|&(room, &last)| !keep && last == i && Some(room) != kept);
+            over.for_each(|(room, _)| self.rooms[room] = Room::new(0));
         }
-        Ok(run)
+        Ok(())
     }
 
     /// Computes one step into the room of its value.

@@ -29,6 +29,16 @@ impl Run {
         Ok(Self { trace, card: model.card.clone() })
     }
 
+    /// The scores of a batch, `(N, classes)`, and nothing else of its run.
+    fn logits(guard: &Guard, model: &Model, x: &Tensor) -> Result<Tensor> {
+        let x = &model.take(x)?;
+        if let Some(trace) = guard.recent.kept(&model.graph, x) {
+            return trace.logits();
+        }
+        guard.reserve_run(&model.graph, x.dims().first().copied().unwrap_or(1))?;
+        model.graph.logits_until(x, &|_| guard.tick())
+    }
+
     /// Softmax of the logits, `(N, classes)`.
     pub fn probabilities(&self) -> Result<Tensor> {
         Ok(candle_nn::ops::softmax(&self.trace.logits()?, D::Minus1)?)
@@ -53,6 +63,8 @@ pub(super) fn register(engine: &mut Engine, guard: &Arc<Guard>) {
 fn model(engine: &mut Engine, guard: &Arc<Guard>) {
     let g = guard.clone();
     engine.register_fn("forward", move |m: &mut Model, x: Tensor| out(Run::forward(&g, m, &x)));
+    let g = guard.clone();
+    engine.register_fn("logits", move |m: &mut Model, x: Tensor| out(Run::logits(&g, m, &x)));
     engine.register_get("name", |m: &mut Model| m.card.name.clone());
     engine.register_get("classes", |m: &mut Model| m.classes() as INT);
     engine.register_get("labels", |m: &mut Model| -> Array {
