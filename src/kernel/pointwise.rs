@@ -4,6 +4,7 @@ use super::access::{Real, by_type, read, tensor};
 use super::portable;
 use anyhow::{Result, ensure};
 use candle_core::Tensor;
+use gradscope_engine::team;
 use rayon::prelude::*;
 
 /// Numbers that one task handles.
@@ -30,8 +31,7 @@ fn map(x: &Tensor, f32_of: impl Fn(f32) -> f32 + Sync, f64_of: impl Fn(f64) -> f
     fn run<T: Real>(x: &Tensor, f: impl Fn(T) -> T + Sync) -> Result<Tensor> {
         let y = read::<T, _>(x, |v| {
             let mut y = vec![T::zero(); v.len()];
-            let parts = y.par_chunks_mut(GRAIN).zip(v.par_chunks(GRAIN));
-            parts.for_each(|(y, v)| y.iter_mut().zip(v).for_each(|(y, &v)| *y = f(v)));
+            team::parts(&mut y, GRAIN, |i, y| y.iter_mut().zip(&v[i * GRAIN..]).for_each(|(y, &v)| *y = f(v)));
             Ok(y)
         })?;
         tensor(y, x.dims())
@@ -54,8 +54,10 @@ fn zip(
         let y = read::<T, _>(a, |a| {
             read::<T, _>(b, |b| {
                 let mut y = vec![T::zero(); a.len()];
-                let parts = y.par_chunks_mut(GRAIN).zip(a.par_chunks(GRAIN)).zip(b.par_chunks(GRAIN));
-                parts.for_each(|((y, a), b)| y.iter_mut().zip(a).zip(b).for_each(|((y, &a), &b)| *y = f(a, b)));
+                team::parts(&mut y, GRAIN, |i, y| {
+                    let numbers = y.iter_mut().zip(&a[i * GRAIN..]).zip(&b[i * GRAIN..]);
+                    numbers.for_each(|((y, &a), &b)| *y = f(a, b));
+                });
                 Ok(y)
             })
         })?;

@@ -8,6 +8,8 @@ use rayon::prelude::*;
 
 /// Numbers that one task handles.
 const GRAIN: usize = 16 * 1024;
+/// Numbers that are summed side by side.
+const LANES: usize = 8;
 
 /// `s = r / (z + ε sign z)`, `sign(0) = +1`, and what is kept back of it.
 #[derive(Clone, Debug)]
@@ -45,18 +47,22 @@ fn divided<T: Real>(r: &Tensor, z: &Tensor, bias: Option<&Tensor>, epsilon: f64)
     let mut s = vec![T::zero(); r.elem_count()];
     let small = T::from_f64(epsilon);
     let map = |i: usize, s: &mut [T], r: &[T], z: &[T]| {
-        let mut sums = [0.0; 3];
         for ((s, &r), &z) in s.iter_mut().zip(r).zip(z) {
             *s = r / if z >= T::zero() { z + small } else { z - small };
-            let v = s.to_f64();
-            sums[0] += v;
-            match z.to_f64() {
-                0.0 => sums[2] += epsilon * v,
-                z => sums[1] += epsilon * v * z.signum(),
+        }
+        // Of all numbers, of those over what is above 0, and over what is 0; lanes side by side.
+        let mut sums = [[0.0; LANES]; 3];
+        for (s, z) in s.chunks(LANES).zip(z.chunks(LANES)) {
+            for (lane, (s, &z)) in s.iter().zip(z).enumerate() {
+                let v = s.to_f64();
+                sums[0][lane] += v;
+                sums[1][lane] += if z > T::zero() { v } else { 0.0 };
+                sums[2][lane] += if z == T::zero() { v } else { 0.0 };
             }
         }
-        sums[0] *= bias.as_ref().map_or(0.0, |b| b[i % b.len()].to_f64());
-        sums
+        let [all, above, at] = sums.map(|lanes| lanes.iter().sum::<f64>());
+        let bias = bias.as_ref().map_or(0.0, |b| b[i % b.len()].to_f64());
+        [bias * all, epsilon * (2.0 * above + at - all), epsilon * at]
     };
     let parts: Vec<_> = read::<T, _>(r, |r| {
         read::<T, _>(z, |z| {

@@ -4,7 +4,9 @@ use super::access::{Real, by_type, read, tensor};
 use super::portable;
 use anyhow::Result;
 use candle_core::{DType, Tensor};
+use gradscope_engine::team;
 use rayon::prelude::*;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 /// Numbers that one task sums.
 const GRAIN: usize = 16 * 1024;
@@ -75,8 +77,17 @@ pub fn is_nonnegative(x: &Tensor) -> Result<bool> {
 }
 
 fn nonnegative_of<T: Real>(x: &Tensor) -> Result<bool> {
-    let fine = |part: &[T]| part.iter().fold(true, |all, v| all & (v.to_f64() >= 0.0));
-    read::<T, _>(x, |x| Ok(x.par_chunks(GRAIN).all(fine)))
+    let fine = |part: &[T]| part.iter().fold(true, |all, &v| all & (v >= T::zero()));
+    let all = AtomicBool::new(true);
+    read::<T, _>(x, |x| {
+        team::ranges(x.len(), GRAIN, |range| {
+            if all.load(Ordering::Relaxed) && !fine(&x[range]) {
+                all.store(false, Ordering::Relaxed);
+            }
+        });
+        Ok(())
+    })?;
+    Ok(all.into_inner())
 }
 
 fn ordered(parts: impl IndexedParallelIterator<Item = f64>) -> f64 {

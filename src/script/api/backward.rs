@@ -9,6 +9,7 @@ use super::options::Options;
 use super::{Guard, Out, Run, classes, in_type_of, out};
 use crate::backward::{self, Composite, Lrp, Relevance, Selector, Walk};
 use crate::graph::{Graph, Node, NodeId, Site, Trace, op::KINDS};
+use crate::kernel;
 use crate::script::report::Inner;
 use anyhow::{Context, Result, anyhow, bail, ensure};
 use candle_core::Tensor;
@@ -76,7 +77,7 @@ fn go(guard: &Guard, context: &NativeCallContext, run: &Run, seed: &Dynamic, opt
     let trace = &*run.trace;
     let to = targets(trace, options.get("to"))?;
     let tick = |_: &Node| guard.tick();
-    Walk {
+    let walk = Walk {
         keep: to.is_none(),
         to: to.unwrap_or_else(|| vec![0]),
         trace,
@@ -84,8 +85,9 @@ fn go(guard: &Guard, context: &NativeCallContext, run: &Run, seed: &Dynamic, opt
         composite: composite(context, &trace.graph, options.get("rules"))?,
         params: o.switch("params", false)?,
         tick: &tick,
-    }
-    .run()
+    };
+    // Shares of relevance magnify rounding.
+    kernel::exactly(options.contains_key("rules"), || walk.run())
 }
 
 /// The number of an objective.
