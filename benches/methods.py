@@ -105,6 +105,22 @@ def smoothgrad(layout, at_once):
                                          stdevs=0.15, target=1, abs=False)
 
 
+def deep_dream(layout):
+    """Twenty steps of making a layer's activations stronger, seen through random shifts."""
+    features = laid(network("squeezenet1_0"), layout).features[:8]
+
+    def call(part):
+        x = picture(layout)
+        for _ in range(20):
+            by = [int(n) for n in torch.randint(-32, 33, (2,))]
+            moved = x.roll(by, (2, 3)).requires_grad_()
+            (0.5 * features(moved).square().sum()).backward()
+            with torch.no_grad():
+                step = moved.grad / moved.grad.abs().mean()
+                x = (x + 1.5 / 255 * step.roll([-by[0], -by[1]], (2, 3))).clamp(0, 1)
+    return call
+
+
 def occlusion(name):
     from captum.attr import Occlusion
 
@@ -200,6 +216,8 @@ def rows(only=""):
             "zennit", lrp, [layouts], runs=5),
         Row("SmoothGrad 50, squeezenet1_0", "squeezenet1_0", networks.IMAGENET, "smoothgrad", ["samples=50"],
             "captum", smoothgrad, [layouts, (10, 1, 5, 25, 50)]),
+        Row("deep dream, 20 steps, squeezenet1_0", "squeezenet1_0", networks.IMAGENET, "deep_dream",
+            ["layer=features.7", "octaves=1", "steps=20"], "PyTorch", deep_dream, [layouts]),
         Row("occlusion 32/8, resnet18", "resnet18", networks.IMAGENET, "occlusion", windows,
             "captum", occlusion("resnet18"), [layouts, at_once], few=3),
         Row("occlusion 32/8, vgg16", "vgg16", networks.IMAGENET, "occlusion", windows,

@@ -7,8 +7,9 @@ mod common;
 
 use candle_core::{Device, Tensor};
 use common::{host, method};
-use gradscope::data::source;
+use gradscope::data::{Dataset, source};
 use gradscope::model::Model;
+use gradscope::model::train::{Options, Perceptual, Trainer, Weights};
 use gradscope::render::Body;
 use gradscope::script::architecture::Architectures;
 use gradscope::script::folders::Folders;
@@ -154,4 +155,32 @@ fn real_weights_draw_their_reference_pictures() {
         let most = drawn.data.iter().zip(&expected).map(apart).fold(0.0, f32::max);
         assert!(most <= 1.0, "{style}: a pixel is {most} of 255 away");
     }
+}
+
+#[test]
+fn a_network_that_draws_learns_a_style() {
+    let judge = open("shapes", None);
+    let weights = Weights { content: 1.0, style: 5.0, variation: 1.0 };
+    let style = Perceptual::new(&judge, &waves(0.7, 3.0), "waves", weights).unwrap();
+    let (mut card, graph) = Architectures::new(Folders::models(None).embedded_only(), &Default::default())
+        .build("style_transformer")
+        .unwrap();
+    (card.input, card.resize) = ([3, 48, 48], Some(48));
+    let pixels = (0..4 * 3 * 48 * 48).map(|i| (i / 7 * i % 251) as u8).collect();
+    let data = Dataset::of_bytes("four", vec![], [3, 48, 48], pixels, vec![0; 4]).unwrap();
+    let options = Options { epochs: 12, batch: 4, ..Options::default() };
+    let alone = Trainer::new(&graph, &card, data.clone(), options.clone()).unwrap().step().unwrap_err();
+    assert!(format!("{alone:#}").contains("--style"), "{alone:#}");
+    let mut trainer = Trainer::new(&graph, &card, data, options).unwrap().with_style(style).unwrap();
+    let losses: Vec<_> = std::iter::from_fn(|| trainer.step().unwrap()).map(|report| report.loss).collect();
+    assert_eq!(losses.len(), 12);
+    assert!(losses[11] < 0.5 * losses[0], "{losses:?}");
+    let labelled = Trainer::new(
+        &judge.graph,
+        &judge.card,
+        Dataset::of_bytes("one", vec![], [3, 64, 64], vec![0; 3 * 4096], vec![0]).unwrap(),
+        Options::default(),
+    );
+    let style = Perceptual::new(&judge, &waves(0.7, 3.0), "waves", weights).unwrap();
+    assert!(labelled.unwrap().with_style(style).is_err(), "what names classes cannot draw");
 }

@@ -47,14 +47,14 @@ def main():
 class App:
     """gradscope on a pseudo-terminal of 140x40 that answers nothing."""
 
-    def __init__(self, program, method):
+    def __init__(self, program, method, options=("--set", "samples=20000"), wait=3.0):
         self.master, slave = pty.openpty()
         fcntl.ioctl(slave, termios.TIOCSWINSZ, struct.pack("HHHH", 40, 140, 1260, 720))
         env = os.environ | {"TERM": "xterm-256color", "COLORTERM": "truecolor", "GRADSCOPE_STATE": "", "GRADSCOPE_CONFIG": ""}
-        command = [program, "--method", method, "--graphics", "half", "--set", "samples=20000"]
+        command = [program, "--method", method, "--graphics", "half", *options]
         self.process = subprocess.Popen(command, stdin=slave, stdout=slave, stderr=slave, env=env, start_new_session=True)
         os.close(slave)
-        self.drain(3.0, whole=True)
+        self.drain(wait, whole=True)
 
     def write(self, keys):
         os.write(self.master, keys)

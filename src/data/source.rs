@@ -64,15 +64,20 @@ pub fn picture(text: &str) -> Result<(String, Picture)> {
         let name = path.file_name().map_or(text.into(), |name| name.to_string_lossy().into_owned());
         return Ok((name, Picture::open(path)?));
     }
-    let parts = text.strip_suffix(']').and_then(|text| text.rsplit_once('['));
-    let number = |(spec, number): (&str, &str)| Some((spec.to_string(), number.trim().parse::<usize>().ok()?));
-    let Some((spec, number)) = parts.and_then(number) else {
+    let Some((spec, number)) = numbered(text) else {
         bail!(
             "\"{text}\" does not name one picture; write its number behind, as in {}[0]",
             text.split('[').next().unwrap_or(text)
         );
     };
-    Ok((text.into(), open(&spec)?.picture(number)?))
+    Ok((text.into(), open(spec)?.picture(number)?))
+}
+
+/// The data set and the number of what names one of its pictures; none for a file.
+pub fn numbered(text: &str) -> Option<(&str, usize)> {
+    let (spec, number) = text.strip_suffix(']')?.rsplit_once('[')?;
+    let file = Path::new(text).exists() || scheme(text).is_none();
+    Some((spec, number.trim().parse().ok()?)).filter(|_| !file)
 }
 
 /// The kind of data set that a text names, and what stands behind the colon.

@@ -258,6 +258,8 @@ pub struct Frame {
     pub done: Option<String>,
     /// What to show, in order.
     pub figures: Vec<Figure>,
+    /// The data set that it may be about, as one of its pictures is opened: this, and a number in brackets.
+    pub data: Option<String>,
     /// Numbers of every kept step for curves: name, and one value a step.
     pub scalars: Vec<(String, Vec<f64>)>,
     /// How long it took to compute.

@@ -382,6 +382,7 @@ impl Session {
             stride: self.steps.stride(),
             done: self.present().and_then(|s| s.done.clone()),
             figures,
+            data: self.data.name().map(String::from),
             scalars: self.steps.curves(),
             millis,
             partial: false,

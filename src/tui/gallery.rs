@@ -2,10 +2,11 @@
 
 use super::editor::home;
 use super::msg::Msg;
-use crate::data::source;
+use crate::data::{Dataset, Picture, source};
+use anyhow::Result;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 
 /// Endings of files that are offered.
 const ENDINGS: [&str; 7] = ["png", "jpg", "jpeg", "webp", "gif", "bmp", "npy"];
@@ -45,11 +46,24 @@ pub fn pictures(folder: Option<&Path>) -> Vec<String> {
 pub fn preview(name: String) -> Msg {
     let small = || {
         let text = if name.starts_with("~/") { home(&name).display().to_string() } else { name.clone() };
-        source::picture(&text).and_then(|(_, picture)| picture.thumbnail(SIDE)).ok().map(Arc::new)
+        picture(&text).and_then(|picture| picture.thumbnail(SIDE)).ok().map(Arc::new)
     };
     // A decoder that panics on a damaged file shows nothing.
     let image = catch_unwind(AssertUnwindSafe(small)).ok().flatten();
     Msg::Preview(name, image)
+}
+
+/// The data set that a picture was last read of: to open one takes longer than to show its pictures.
+static LAST: Mutex<Option<Dataset>> = Mutex::new(None);
+
+fn picture(text: &str) -> Result<Picture> {
+    let Some((spec, number)) = source::numbered(text) else { return Ok(source::picture(text)?.1) };
+    let mut last = LAST.lock().unwrap_or_else(PoisonError::into_inner);
+    let set = match last.take().filter(|set| set.name == spec) {
+        Some(set) => set,
+        None => source::open(spec)?,
+    };
+    last.insert(set).picture(number)
 }
 
 #[cfg(test)]

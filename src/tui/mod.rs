@@ -14,6 +14,7 @@ pub mod look;
 pub mod lens;
 pub mod link;
 pub mod state;
+pub mod cloud;
 pub mod theme;
 pub mod picture;
 pub mod panels;

@@ -43,6 +43,11 @@ pub fn preview(state: &mut State, name: &str, image: Option<Arc<RgbImage>>) -> V
     if let Some(Popup::Picker(Picker { preview: Some((wanted, seen)), .. })) = &mut state.popup
         && wanted == name
     {
+        *seen = image.clone();
+    }
+    if let Some((wanted, seen)) = &mut state.pointed
+        && wanted == name
+    {
         *seen = image;
     }
     Vec::new()

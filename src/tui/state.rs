@@ -11,8 +11,10 @@ use super::prompt::Prompt;
 use super::tree::Tree;
 use crate::render::{Array, Body, ClassRow, Figure};
 use crate::script::message::{Frame, MethodCard, MethodRow, ModelCard, ModelRow, ParamKind, ParamRow, Report};
+use image::RgbImage;
 use std::collections::BTreeMap;
 use std::path::PathBuf;
+use std::sync::Arc;
 use std::time::Duration;
 
 /// Everything that a screen is drawn from.
@@ -72,6 +74,8 @@ pub struct State {
     pub curve: usize,
     /// How pictures are looked at.
     pub lens: Lens,
+    /// The picture of the point that is pointed at: what it is opened as, and itself, small, once it was read.
+    pub pointed: Option<(String, Option<Arc<RgbImage>>)>,
     /// How many questions were asked.
     pub asked: u64,
     /// Whether the worker is computing, and since when.

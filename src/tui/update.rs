@@ -4,7 +4,7 @@ use super::keymap::{Action, Key};
 use super::msg::{Effect, Mouse, Msg};
 use super::panels::layout;
 use super::state::{Pane, Popup, Rest, State, Tone};
-use super::{act, answer, gaze, popup, shelf};
+use super::{act, answer, cloud, gaze, popup, shelf};
 
 /// Lets something happen to the state.
 pub fn update(state: &mut State, msg: Msg) -> Vec<Effect> {
@@ -31,6 +31,7 @@ pub fn update(state: &mut State, msg: Msg) -> Vec<Effect> {
     };
     effects.extend(pass_time(state));
     effects.extend(shelf::follow_cursor(state));
+    effects.extend(cloud::follow_mark(state));
     state.asked += questions(&effects);
     settle(state);
     effects

@@ -1,5 +1,6 @@
 //! What the screens look like, in every size; `cargo insta review` shows what changed.
 
+use crate::cloud::scattered;
 use crate::session::*;
 use gradscope::script::message::{Frame, Update};
 use gradscope::tui::Depth;
@@ -28,7 +29,8 @@ fn text(buf: &Buffer) -> String {
     buf.content.chunks(width).map(|cells| line(cells).trim_end().to_owned() + "\n").collect()
 }
 
-fn screen(state: &State) -> String {
+/// The letters on the screen.
+pub fn screen(state: &State) -> String {
     text(&drawn(state, Depth::None))
 }
 
@@ -119,6 +121,15 @@ fn help_lists_and_lines_over_the_panes() {
 #[test]
 fn a_value_read_from_an_enlarged_picture() {
     seen("reading", after("3 + + I Right Down"));
+}
+
+#[test]
+fn points_of_a_data_set_one_of_which_is_pointed_at() {
+    seen("points", |columns, rows| {
+        let mut state = scattered(columns, rows);
+        press(&mut state, "I Right Right Right");
+        state
+    });
 }
 
 #[test]

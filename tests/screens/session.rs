@@ -213,7 +213,18 @@ pub fn step_frame(generation: u64, step: usize, kept: usize) -> Frame {
 }
 
 fn frame(generation: u64, step: usize, kept: usize, figures: Vec<Figure>) -> Frame {
-    Frame { generation, step, kept, stride: 1, done: None, figures, scalars: Vec::new(), millis: 41.0, partial: false }
+    Frame {
+        generation,
+        step,
+        kept,
+        stride: 1,
+        done: None,
+        figures,
+        data: Some("made:digits".into()),
+        scalars: Vec::new(),
+        millis: 41.0,
+        partial: false,
+    }
 }
 
 /// An error of a script.

@@ -28,11 +28,15 @@ fn main() {
             (_, 0..4) => Sums::Few,
             _ => Sums::Many,
         };
-        let (make, from, into): (fn(&[f32], Sizes, Slide, Sums) -> Filter, _, _) =
-            if words[0].starts_with("forward") { (Filter::forward, x, y) } else { (Filter::backward, y, x) };
-        let first = make(&w, sizes, slide, sums);
+        let forward = words[0].starts_with("forward");
+        let (from, into) = if forward { (x, y) } else { (y, x) };
+        let make = || match forward {
+            true => Filter::forward(&w, sizes, slide, sums),
+            false => Filter::backward(&w, sizes, slide, sums),
+        };
+        let first = make();
         let copies = (FAR / first.bytes()).clamp(1, runs);
-        let filters: Vec<_> = (1..copies).map(|_| make(&w, sizes, slide, sums)).chain([first]).collect();
+        let filters: Vec<_> = (1..copies).map(|_| make()).chain([first]).collect();
         println!("{}", median(&filters, from, into, runs));
         let _ = std::io::stdout().flush();
     }

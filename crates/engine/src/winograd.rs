@@ -287,11 +287,11 @@ impl Stage<'_> {
                     let (start, end) = (p * self.count / parts, (p + 1) * self.count / parts);
                     let panel = w.weights.row(f, b, k.0);
                     let ahead = Ahead::behind(panel, (k.1 - k.0, width), (p, parts));
-                    let at = ((f, chunk, b, start, k.1 - k.0), (panel, ahead));
+                    let at = (f, chunk, b, start, k.1 - k.0);
                     if width > S::LANES {
-                        with_rows!(end - start, S, S::ROWS, product::<2>(self, at));
+                        with_rows!(end - start, S, S::ROWS, product::<2>(self, at, (panel, ahead)));
                     } else {
-                        with_rows!(end - start, S, 12, product::<1>(self, at));
+                        with_rows!(end - start, S, 12, product::<1>(self, at, (panel, ahead)));
                     }
                 }
             }
@@ -336,7 +336,8 @@ impl Stage<'_> {
 #[inline(always)]
 unsafe fn product<S: Simd, const M: usize, const V: usize>(
     stage: &Stage,
-    ((f, chunk, b, start, count), (panel, ahead)): ((usize, usize, usize, usize, usize), (*const f32, Ahead)),
+    (f, chunk, b, start, count): (usize, usize, usize, usize, usize),
+    (panel, ahead): (*const f32, Ahead),
 ) {
     let w = stage.w;
     let a = stage.v.add(((f * w.chunks() + chunk) * stage.count + start) * STRIDE);

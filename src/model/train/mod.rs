@@ -153,6 +153,11 @@ impl Default for Options {
     }
 }
 
+/// Whether a network gives pictures as large as it gets.
+fn draws(graph: &Graph) -> bool {
+    graph.nodes[0].shape == graph.nodes[graph.logits].shape
+}
+
 impl Trainer {
     /// Training from the start: from the graph's weights where it has some, else from drawn ones.
     ///
@@ -161,7 +166,9 @@ impl Trainer {
     pub fn new(graph: &Graph, card: &Card, data: impl Into<Arc<Dataset>>, options: Options) -> Result<Self> {
         let data = data.into();
         check_trainable(graph, &card.name)?;
-        check_labels(&data, graph, &card.name)?;
+        if !draws(graph) {
+            check_labels(&data, graph, &card.name)?;
+        }
         options.check()?;
         let bare = graph.nodes.iter().any(|n| n.params.len() < n.op.params().len());
         let graph = if bare { init::draw(graph, options.init, options.seed)? } else { graph.clone() };
@@ -187,7 +194,11 @@ impl Trainer {
     /// Errors: a network whose output is no picture as large as its input; a training that was begun with something else.
     pub fn with_style(self, style: Perceptual) -> Result<Self> {
         let (first, last) = (&self.graph.nodes[0].shape, &self.graph.nodes[self.graph.logits].shape);
-        ensure!(first == last, "\"{}\" gives {last:?} for {first:?}; what draws gives a picture as large", self.name);
+        ensure!(
+            draws(&self.graph),
+            "\"{}\" gives {last:?} for {first:?}; what draws gives a picture as large",
+            self.name
+        );
         let fits = match &self.critic {
             Critic::Labels => self.step == 0,
             Critic::Missing(fingerprint) => fingerprint == style.fingerprint(),
@@ -279,7 +290,9 @@ impl Trainer {
     fn part(&self, numbers: &[usize], epoch: usize) -> Result<Lesson> {
         let x = self.batches.moved(&self.data.batch(numbers, &self.preprocess)?, numbers, epoch)?;
         match &self.critic {
-            Critic::Labels => {}
+            Critic::Labels => {
+                ensure!(!draws(&self.graph), "a network that draws, as \"{}\", learns a style: --style", self.name)
+            }
             Critic::Style(style) => return self.draw(&x, style),
             Critic::Missing(_) => anyhow::bail!("this training was begun with a style, which has to be given again"),
         }

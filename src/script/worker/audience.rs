@@ -46,6 +46,7 @@ impl Stage for Audience {
                 stride: 1,
                 done: None,
                 figures,
+                data: None,
                 scalars: vec![],
                 millis: 0.0,
                 partial: true,

@@ -1,8 +1,8 @@
 //! The pane of figures: pictures side by side, charts and words, each with its range and scale.
 
 use super::plot::{self, Chartings, Curve};
-use super::{bar, brief, pane, row};
-use crate::render::{self, Bar, Body, Figure, Points, Rescale, Series};
+use super::{bar, brief, pane, row, scatter};
+use crate::render::{self, Bar, Body, Figure, Rescale, Series};
 use crate::tui::look::{self, Exhibit};
 use crate::tui::picture::Stage;
 use crate::tui::picture::cells::{self, Blocks};
@@ -29,7 +29,7 @@ pub fn draw(buf: &mut Buffer, area: Rect, state: &State, theme: &Theme, stage: &
     }
     let mut x = below.x;
     for (exhibit, width) in others.iter().zip(widths(below.width, &others)) {
-        draw_other(buf, Rect { x, width: width.saturating_sub(1), ..below }, &exhibit.figure, theme);
+        draw_other(buf, Rect { x, width: width.saturating_sub(1), ..below }, &exhibit.figure, state, theme, stage);
         x += width;
     }
 }
@@ -94,7 +94,7 @@ fn draw_picture(buf: &mut Buffer, tile: Rect, exhibit: &Exhibit, state: &State, 
 }
 
 /// A chart or words, below its title.
-fn draw_other(buf: &mut Buffer, area: Rect, figure: &Figure, theme: &Theme) {
+fn draw_other(buf: &mut Buffer, area: Rect, figure: &Figure, state: &State, theme: &Theme, stage: &mut Stage) {
     row(buf, area, 0, Line::styled(figure.title.as_str(), theme.strong), Line::default());
     let area = Rect { y: area.y + 1, height: area.height.saturating_sub(1), ..area };
     if area.is_empty() {
@@ -105,7 +105,7 @@ fn draw_other(buf: &mut Buffer, area: Rect, figure: &Figure, theme: &Theme) {
             let joined = Chartings { joined: true, ..Chartings::default() };
             plot::draw(buf, area, &series.iter().map(curve).collect::<Vec<_>>(), joined, theme);
         }
-        Body::Scatter { points } => plot::draw(buf, area, &groups(points), Chartings::default(), theme),
+        Body::Scatter { points } => scatter::draw(buf, area, points, state, theme, stage),
         Body::Bars { bars } => draw_bars(buf, area, bars, theme),
         Body::Table { columns, rows } => table(buf, area, columns, rows, theme),
         Body::Sheet { .. } => {
@@ -228,13 +228,6 @@ fn tiles(area: Rect, shapes: &[f64], cell: (u16, u16)) -> Vec<Rect> {
 fn curve(series: &Series) -> Curve {
     let points = series.points.iter().map(|(x, y)| (f64::from(*x), f64::from(*y))).collect();
     Curve { label: series.label.clone(), points }
-}
-
-fn groups(points: &Points) -> Vec<Curve> {
-    let place = |i: usize| (f64::from(points.place(i).0), f64::from(points.place(i).1));
-    let of = |group: usize| (0..points.count()).filter(move |&i| points.group(i) == group).map(place).collect();
-    let curve = |group| Curve { label: points.name(group), points: of(group) };
-    (0..points.group_count().min(16)).map(curve).collect()
 }
 
 fn table(buf: &mut Buffer, area: Rect, columns: &[String], rows: &[Vec<String>], theme: &Theme) {

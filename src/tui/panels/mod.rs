@@ -14,6 +14,7 @@ pub mod parameters;
 pub mod picker;
 pub mod plot;
 pub mod prompt;
+pub mod scatter;
 pub mod scrubber;
 pub mod status;
 

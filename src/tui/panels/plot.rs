@@ -55,7 +55,7 @@ pub fn draw(buf: &mut Buffer, area: Rect, curves: &[Curve], charting: Chartings,
 }
 
 /// Terminals with few colours often have fonts without braille.
-fn marker(depth: Depth) -> Marker {
+pub(super) fn marker(depth: Depth) -> Marker {
     match depth {
         Depth::None | Depth::Sixteen => Marker::Dot,
         Depth::Indexed | Depth::True => Marker::Braille,

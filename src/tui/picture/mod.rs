@@ -60,6 +60,8 @@ pub struct Stage {
     pub cell: (u16, u16),
     slots: Vec<Slot>,
     used: usize,
+    /// Places that are pointed at as pictures are.
+    noticed: Vec<Rect>,
     cover: Option<Rect>,
     jobs: Option<std::sync::mpsc::Sender<Job>>,
     /// What is on its way to the terminal, in order.
@@ -105,12 +107,13 @@ impl Stage {
     pub fn still(painter: Painter, depth: Depth, cell: (u16, u16)) -> Self {
         let base = (std::process::id() % 0x7_ffff + 1) * IDS;
         let (slots, queue) = (Vec::new(), VecDeque::new());
-        Self { painter, depth, cell, slots, used: 0, cover: None, jobs: None, queue, sweep: 0, base }
+        Self { painter, depth, cell, slots, used: 0, noticed: vec![], cover: None, jobs: None, queue, sweep: 0, base }
     }
 
     /// Begins a frame with something open over the panes, or nothing.
     pub fn begin(&mut self, cover: Option<Rect>) {
         self.used = 0;
+        self.noticed.clear();
         self.cover = cover;
         self.slots.iter_mut().for_each(|slot| (slot.wanted, slot.placed) = (None, None));
     }
@@ -165,9 +168,15 @@ impl Stage {
         }
     }
 
+    /// Has a place of this frame pointed at as pictures are.
+    pub fn notice(&mut self, place: Rect) {
+        self.noticed.push(place);
+    }
+
     /// The place in the picture at this cell, 0 to 1 from the left and from the top of what is seen.
     pub fn hit(&self, column: u16, row: u16) -> Option<(f32, f32)> {
-        let rect = self.slots.iter().filter_map(|slot| slot.placed).find(|r| r.contains((column, row).into()))?;
+        let mut places = self.slots.iter().filter_map(|slot| slot.placed).chain(self.noticed.iter().copied());
+        let rect = places.find(|r| r.contains((column, row).into()))?;
         let part = |at: u16, from: u16, size: u16| (f32::from(at - from) + 0.5) / f32::from(size);
         Some((part(column, rect.x, rect.width), part(row, rect.y, rect.height)))
     }

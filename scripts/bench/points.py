@@ -1,0 +1,73 @@
+#!/usr/bin/env python3
+"""Points of a data set in the app, on a pseudo-terminal: python3 scripts/bench/points.py --data mnist:DIR [--method pca]
+
+Waits until the method's points stand, then enlarges and moves over them, and points at one after the other. Prints how long a frame
+takes from the key to its last byte, and a picture from the key to its own.
+"""
+import argparse
+import os
+import select
+import time
+from pathlib import Path
+
+from latency import ROOT, App
+
+# The end of a frame, for terminals that know synchronized updates.
+END = b"\x1b[?2026l"
+
+
+def main():
+    p = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    p.add_argument("--program", type=Path, default=ROOT / "target/release/gradscope")
+    p.add_argument("--data", required=True)
+    p.add_argument("--method", default="pca")
+    p.add_argument("--model", default="digits")
+    p.add_argument("--count", default="10000")
+    p.add_argument("--wait", type=float, default=20, help="seconds until the points stand")
+    args = p.parse_args()
+    options = ["-m", args.model, "--data", args.data, "--set", f"count={args.count}"]
+    app = App(args.program, args.method, options, args.wait)
+    app.write(b"3")
+    app.drain(0.5)
+    show("a frame", [frame(app, key) for key in [b"+", b"+", *[b"\x1b[C", b"\x1b[B", b"\x1b[D", b"\x1b[A"] * 25, b"-", b"-"]])
+    app.write(b"I")
+    app.drain(1.0)
+    show("a picture", [last(app, key) for key in [b"\x1b[C", b"\x1b[B", b"\x1b[D", b"\x1b[A"] * 10])
+    app.end()
+
+
+def show(what, times):
+    times = sorted(t * 1e3 for t in times if t is not None)
+    print(f"{what:10} median {times[len(times) // 2]:6.1f} ms   greatest {times[-1]:6.1f} ms   of {len(times)}")
+
+
+def frame(app, key):
+    """Seconds until the frame behind a key is written."""
+    quiet(app)
+    begun, seen = time.monotonic(), b""
+    app.write(key)
+    while END not in seen:
+        if not select.select([app.master], [], [], 2.0)[0]:
+            return None
+        seen += os.read(app.master, 1 << 20)
+    return time.monotonic() - begun
+
+
+def last(app, key):
+    """Seconds until the last byte that follows a key, before 0.3 seconds of silence."""
+    quiet(app)
+    begun = now = time.monotonic()
+    app.write(key)
+    while select.select([app.master], [], [], 0.3)[0]:
+        os.read(app.master, 1 << 20)
+        now = time.monotonic()
+    return now - begun if now > begun else None
+
+
+def quiet(app):
+    while select.select([app.master], [], [], 0.1)[0]:
+        os.read(app.master, 1 << 20)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,120 @@
+//! Points in the plane: the part of it that is seen, the point that is pointed at, and the picture behind that.
+
+use super::lens::Lens;
+use super::look;
+use super::msg::Effect;
+use super::state::State;
+use crate::render::{Body, Points};
+
+/// Points and the plane that they lie in.
+#[derive(Debug)]
+pub struct Cloud<'a> {
+    points: &'a Points,
+    /// Least and greatest of both directions.
+    x: [f64; 2],
+    y: [f64; 2],
+}
+
+impl<'a> Cloud<'a> {
+    /// In a plane a little larger than they are.
+    pub fn new(points: &'a Points) -> Self {
+        let all = || (0..points.count()).map(|i| points.place(i)).filter(|(x, y)| x.is_finite() && y.is_finite());
+        Self { points, x: bounds(all().map(|p| p.0)), y: bounds(all().map(|p| p.1)) }
+    }
+
+    /// Bounds of what is seen, across and up.
+    pub fn seen(&self, lens: &Lens) -> ([f64; 2], [f64; 2]) {
+        let (low, high) = (lens.place((0.0, 0.0)), lens.place((1.0, 1.0)));
+        let at = |[low, high]: [f64; 2], part: f32| low + (high - low) * f64::from(part);
+        ([at(self.x, low.0), at(self.x, high.0)], [at(self.y, 1.0 - high.1), at(self.y, 1.0 - low.1)])
+    }
+
+    /// Where a point lies, 0 to 1 from the left and from the top of the plane.
+    pub fn place(&self, i: usize) -> (f32, f32) {
+        let (x, y) = self.points.place(i);
+        let part = |[low, high]: [f64; 2], v: f32| ((f64::from(v) - low) / (high - low)) as f32;
+        (part(self.x, x), 1.0 - part(self.y, y))
+    }
+
+    /// The point nearest to a place.
+    pub fn nearest(&self, (x, y): (f32, f32)) -> Option<usize> {
+        let far = |i: usize| {
+            let place = self.place(i);
+            (place.0 - x).powi(2) + (place.1 - y).powi(2)
+        };
+        let all = (0..self.points.count()).map(|i| (i, far(i))).filter(|(_, far)| !far.is_nan());
+        all.min_by(|a, b| a.1.total_cmp(&b.1)).map(|(i, _)| i)
+    }
+}
+
+/// Asks for the picture of the point that is pointed at, when it is another one than before.
+pub fn follow_mark(state: &mut State) -> Option<Effect> {
+    let Some(name) = pointed(state) else {
+        state.pointed = None;
+        return None;
+    };
+    if state.pointed.as_ref().is_some_and(|(present, _)| *present == name) {
+        return None;
+    }
+    let before = state.pointed.take().and_then(|(_, image)| image);
+    state.pointed = Some((name.clone(), before));
+    Some(Effect::Preview(name))
+}
+
+/// What the picture of the point that is pointed at is opened as.
+fn pointed(state: &State) -> Option<String> {
+    let (mark, data) = (state.lens.mark?, state.run.frame.as_ref()?.data.as_ref()?);
+    look::exhibits(state).iter().find_map(|exhibit| match &exhibit.figure.body {
+        Body::Scatter { points } => Cloud::new(points).nearest(mark).map(|i| format!("{data}[{}]", points.picture(i))),
+        _ => None,
+    })
+}
+
+/// Least and greatest, a fiftieth further out.
+fn bounds(values: impl Iterator<Item = f32>) -> [f64; 2] {
+    let (low, high) = values.map(f64::from).fold((f64::INFINITY, f64::NEG_INFINITY), |(l, h), v| (l.min(v), h.max(v)));
+    if low > high {
+        return [0.0, 1.0];
+    }
+    let beside = if low < high { (high - low) / 50.0 } else { 0.5 };
+    [low - beside, high + beside]
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::render::Array;
+
+    fn points(numbers: Vec<f32>) -> Points {
+        let values = Array::new(vec![numbers.len() / 2, 2], numbers).expect("sizes agree");
+        Points { values, groups: [].into(), names: [].into(), pictures: [].into() }
+    }
+
+    #[test]
+    fn the_nearest_point_is_found_where_it_is_seen() {
+        let points = points(vec![0.0, 0.0, 10.0, 0.0, 10.0, -4.0, f32::NAN, 1.0]);
+        let cloud = Cloud::new(&points);
+        for i in 0..3 {
+            assert_eq!(cloud.nearest(cloud.place(i)), Some(i));
+        }
+        assert_eq!([(0.1, 0.1), (0.9, 0.1), (0.9, 0.9)].map(|at| cloud.nearest(at)), [Some(0), Some(1), Some(2)]);
+    }
+
+    #[test]
+    fn what_is_seen_is_the_whole_plane_or_the_part_below_the_lens() {
+        let points = points(vec![0.0, 0.0, 50.0, 100.0]);
+        let cloud = Cloud::new(&points);
+        let mut lens = Lens::default();
+        assert_eq!(cloud.seen(&lens), ([-1.0, 51.0], [-2.0, 102.0]));
+        lens.enlarge(2, (0.0, 1.0));
+        let (x, y) = cloud.seen(&lens);
+        let near = |a: [f64; 2], b: [f64; 2]| (a[0] - b[0]).abs() + (a[1] - b[1]).abs() < 1e-3;
+        assert!(near(x, [-1.0, 25.0]) && near(y, [-2.0, 50.0]), "{x:?} {y:?}");
+    }
+
+    #[test]
+    fn no_points_and_one_point_have_a_plane() {
+        assert_eq!(Cloud::new(&points(vec![])).nearest((0.5, 0.5)), None);
+        assert_eq!(Cloud::new(&points(vec![3.0, 3.0])).seen(&Lens::default()), ([2.5, 3.5], [2.5, 3.5]));
+    }
+}
