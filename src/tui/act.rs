@@ -167,16 +167,16 @@ fn choose(state: &mut State) -> Vec<Effect> {
             let class = state.classes().get(state.class_list.cursor).map(|row| row.class);
             class.map_or_else(Vec::new, |class| ask(Command::Target(Some(class))))
         }
-        Pane::Figures if state.pointed.is_some() => open_pointed(state),
+        Pane::Figures if !state.pointed.is_empty() => open_pointed(state),
         Pane::Figures | Pane::Curves | Pane::Log => zoom(state),
     }
 }
 
-/// Opens the picture of the point that is pointed at.
+/// Opens the picture of the point that is pointed at, of several the first.
 fn open_pointed(state: &mut State) -> Vec<Effect> {
     state.lens.reset();
-    let pointed = state.pointed.take();
-    pointed.map_or_else(Vec::new, |(name, _)| ask(Command::Picture(name)))
+    let first = std::mem::take(&mut state.pointed).into_iter().next();
+    first.map_or_else(Vec::new, |(name, _)| ask(Command::Picture(name)))
 }
 
 fn choose_row(state: &mut State) -> Vec<Effect> {

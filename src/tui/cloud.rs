@@ -24,9 +24,8 @@ impl<'a> Cloud<'a> {
 
     /// Bounds of what is seen, across and up.
     pub fn seen(&self, lens: &Lens) -> ([f64; 2], [f64; 2]) {
-        let (low, high) = (lens.place((0.0, 0.0)), lens.place((1.0, 1.0)));
-        let at = |[low, high]: [f64; 2], part: f32| low + (high - low) * f64::from(part);
-        ([at(self.x, low.0), at(self.x, high.0)], [at(self.y, 1.0 - high.1), at(self.y, 1.0 - low.1)])
+        let (from, to) = (self.at(lens.place((0.0, 0.0))), self.at(lens.place((1.0, 1.0))));
+        ([from.0, to.0], [to.1, from.1])
     }
 
     /// Where a point lies, 0 to 1 from the left and from the top of the plane.
@@ -34,6 +33,25 @@ impl<'a> Cloud<'a> {
         let (x, y) = self.points.place(i);
         let part = |[low, high]: [f64; 2], v: f32| ((f64::from(v) - low) / (high - low)) as f32;
         (part(self.x, x), 1.0 - part(self.y, y))
+    }
+
+    /// What stands at a place, across and up.
+    pub fn at(&self, (x, y): (f32, f32)) -> (f64, f64) {
+        let at = |[low, high]: [f64; 2], part: f32| low + (high - low) * f64::from(part);
+        (at(self.x, x), at(self.y, 1.0 - y))
+    }
+
+    /// The points within a line that was drawn round them; less than three places go round nothing.
+    pub fn within(&self, line: &[(f32, f32)]) -> Vec<usize> {
+        let sides = || line.iter().zip(line.iter().cycle().skip(1));
+        // A ray to the right crosses the line an odd number of times.
+        let inside = |(x, y): (f32, f32)| {
+            let crosses = |(a, b): &(&(f32, f32), &(f32, f32))| {
+                (a.1 > y) != (b.1 > y) && x < a.0 + (y - a.1) / (b.1 - a.1) * (b.0 - a.0)
+            };
+            sides().filter(crosses).count() % 2 == 1
+        };
+        (0..self.points.count()).filter(|&i| line.len() > 2 && inside(self.place(i))).collect()
     }
 
     /// The point nearest to a place.
@@ -47,27 +65,53 @@ impl<'a> Cloud<'a> {
     }
 }
 
-/// Asks for the picture of the point that is pointed at, when it is another one than before.
-pub fn follow_mark(state: &mut State) -> Option<Effect> {
-    let Some(name) = pointed(state) else {
-        state.pointed = None;
-        return None;
-    };
-    if state.pointed.as_ref().is_some_and(|(present, _)| *present == name) {
-        return None;
+/// Pictures that are seen of points with a line round them.
+const SHOWN: usize = 6;
+/// A line is closed when its end is as near to its beginning, in parts of what is seen.
+const CLOSED: f32 = 0.08;
+
+/// Asks for the pictures of the points that are pointed at, when they are others than before.
+pub fn follow_mark(state: &mut State) -> Vec<Effect> {
+    if state.lens.mark.is_none() {
+        state.lasso.clear();
     }
-    let before = state.pointed.take().and_then(|(_, image)| image);
-    state.pointed = Some((name.clone(), before));
-    Some(Effect::Preview(name))
+    let names = pointed(state);
+    if names.iter().eq(state.pointed.iter().map(|(name, _)| name)) {
+        return vec![];
+    }
+    let before = std::mem::take(&mut state.pointed);
+    let seen = |name: String| {
+        let image = before.iter().find(|(n, _)| *n == name).and_then(|(_, image)| image.clone());
+        (name, image)
+    };
+    state.pointed = names.into_iter().map(seen).collect();
+    let new = state.pointed.iter().filter(|(_, image)| image.is_none());
+    new.map(|(name, _)| Effect::Preview(name.clone())).collect()
 }
 
-/// What the picture of the point that is pointed at is opened as.
-fn pointed(state: &State) -> Option<String> {
-    let (mark, data) = (state.lens.mark?, state.run.frame.as_ref()?.data.as_ref()?);
-    look::exhibits(state).iter().find_map(|exhibit| match &exhibit.figure.body {
-        Body::Scatter { points } => Cloud::new(points).nearest(mark).map(|i| format!("{data}[{}]", points.picture(i))),
+/// What the pictures of the points that are pointed at are opened as: of the nearest one, or of some within a closed line.
+fn pointed(state: &State) -> Vec<String> {
+    let Some((mark, frame)) = state.lens.mark.zip(state.run.frame.as_ref()) else { return vec![] };
+    let Some(data) = &frame.data else { return vec![] };
+    let exhibits = look::exhibits(state);
+    let of = |exhibit: &look::Exhibit| match &exhibit.figure.body {
+        Body::Scatter { points } => Some(points.clone()),
         _ => None,
-    })
+    };
+    let Some(points) = exhibits.iter().find_map(of) else { return vec![] };
+    let cloud = Cloud::new(&points);
+    let around = if is_closed(&state.lasso, state.lens.zoom) { cloud.within(&state.lasso) } else { vec![] };
+    let count = around.len().min(SHOWN);
+    let mut which: Vec<_> = (0..count).map(|k| around[k * around.len() / count]).collect();
+    if which.is_empty() {
+        which.extend(cloud.nearest(mark));
+    }
+    which.into_iter().map(|i| format!("{data}[{}]", points.picture(i))).collect()
+}
+
+fn is_closed(line: &[(f32, f32)], zoom: f32) -> bool {
+    let ends = line.first().zip(line.last()).filter(|_| line.len() > 7);
+    ends.is_some_and(|(a, b)| (a.0 - b.0).hypot(a.1 - b.1) * zoom < CLOSED)
 }
 
 /// Least and greatest, a fiftieth further out.
@@ -110,6 +154,15 @@ mod tests {
         let (x, y) = cloud.seen(&lens);
         let near = |a: [f64; 2], b: [f64; 2]| (a[0] - b[0]).abs() + (a[1] - b[1]).abs() < 1e-3;
         assert!(near(x, [-1.0, 25.0]) && near(y, [-2.0, 50.0]), "{x:?} {y:?}");
+    }
+
+    #[test]
+    fn a_line_round_points_has_them_within() {
+        let points = points(vec![0.0, 0.0, 10.0, 0.0, 10.0, 10.0, 0.0, 10.0, 5.0, 5.0]);
+        let cloud = Cloud::new(&points);
+        assert_eq!(cloud.within(&[(0.3, 0.3), (0.3, 0.7), (0.7, 0.7), (0.7, 0.3)]), [4]);
+        assert_eq!(cloud.within(&[(0.0, 0.0), (0.0, 1.0), (0.4, 1.0), (0.4, 0.0)]), [0, 3]);
+        assert!(cloud.within(&[(0.0, 0.0), (1.0, 1.0)]).is_empty() && cloud.within(&[]).is_empty());
     }
 
     #[test]

@@ -58,7 +58,7 @@ pub fn go(state: &mut State, x: i32, y: i32) -> bool {
     true
 }
 
-/// The wheel enlarges what is below it; a press reads the value there, and another one there ends it.
+/// The wheel enlarges what is below it; a press reads the value there, and another one there ends it; dragging draws a line.
 pub fn point(state: &mut State, mouse: Mouse, seen: (f32, f32)) -> Vec<Effect> {
     let place = state.lens.place(seen);
     state.focus = Pane::Figures;
@@ -66,7 +66,11 @@ pub fn point(state: &mut State, mouse: Mouse, seen: (f32, f32)) -> Vec<Effect> {
         Mouse::WheelUp => state.lens.enlarge(1, seen),
         Mouse::WheelDown => state.lens.enlarge(-1, seen),
         Mouse::Press if state.lens.mark == Some(place) => state.lens.mark = None,
-        Mouse::Press | Mouse::Drag => state.lens.mark = Some(place),
+        Mouse::Press => (state.lens.mark, state.lasso) = (Some(place), vec![place]),
+        Mouse::Drag => {
+            state.lens.mark = Some(place);
+            state.lasso.push(place);
+        }
     }
     Vec::new()
 }

@@ -45,9 +45,7 @@ pub fn preview(state: &mut State, name: &str, image: Option<Arc<RgbImage>>) -> V
     {
         *seen = image.clone();
     }
-    if let Some((wanted, seen)) = &mut state.pointed
-        && wanted == name
-    {
+    if let Some((_, seen)) = state.pointed.iter_mut().find(|(wanted, _)| wanted == name) {
         *seen = image;
     }
     Vec::new()

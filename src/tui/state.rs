@@ -74,8 +74,10 @@ pub struct State {
     pub curve: usize,
     /// How pictures are looked at.
     pub lens: Lens,
-    /// The picture of the point that is pointed at: what it is opened as, and itself, small, once it was read.
-    pub pointed: Option<(String, Option<Arc<RgbImage>>)>,
+    /// A line drawn round points, by places as the lens has them.
+    pub lasso: Vec<(f32, f32)>,
+    /// Pictures of the points that are pointed at: what each is opened as, and itself, small, once it was read.
+    pub pointed: Vec<(String, Option<Arc<RgbImage>>)>,
     /// How many questions were asked.
     pub asked: u64,
     /// Whether the worker is computing, and since when.

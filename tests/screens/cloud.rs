@@ -62,7 +62,27 @@ fn the_picture_of_a_point_is_shown_beside_it_and_enter_opens_it() {
     update(&mut state, Msg::Preview(name.clone(), Some(small)));
     assert_ne!(screen(&state), before);
     assert_eq!(asked(&press(&mut state, "Enter")), [Command::Picture(name)]);
-    assert!(state.pointed.is_none() && state.lens.mark.is_none());
+    assert!(state.pointed.is_empty() && state.lens.mark.is_none());
+}
+
+#[test]
+fn a_line_round_points_counts_them_and_shows_some_once_it_is_closed() {
+    let mut state = scattered(140, 40);
+    let round = |k: usize| (k as f32 * 0.3).sin_cos();
+    let at = |k: usize| (0.5 + 0.25 * round(k).1, 0.5 + 0.25 * round(k).0);
+    let mut asked = vec![];
+    for k in 0..=21 {
+        let mouse = if k == 0 { Mouse::Press } else { Mouse::Drag };
+        asked.extend(update(&mut state, Msg::Pointed(mouse, at(k).0, at(k).1)));
+        if k == 12 {
+            assert_eq!(state.pointed.len(), 1, "the line is open yet");
+            asked.clear();
+        }
+    }
+    assert!(asked.iter().filter(|e| matches!(e, Effect::Preview(_))).count() >= 6);
+    assert!(state.pointed.len() == 6 && screen(&state).contains(" points: "), "{}", screen(&state));
+    press(&mut state, "Esc");
+    assert!(state.lasso.is_empty() && state.pointed.is_empty());
 }
 
 #[test]

@@ -34,7 +34,7 @@ pub fn draw(buf: &mut Buffer, area: Rect, points: &Points, state: &State, theme:
     let about = Rect { y: plane.bottom(), height: 1, ..area };
     let Some(i) = point else {
         let zoom = if state.lens.zoom > 1.0 { format!("×{:.1}  ", state.lens.zoom) } else { String::new() };
-        let help = format!("{zoom}{} points; I or a click points at one, + - enlarge", points.count());
+        let help = format!("{zoom}{} points; I or a click points at one, a drag goes round some", points.count());
         return row(buf, about, 0, Line::styled(help, theme.dim), Line::default());
     };
     if let Some((x, y)) = state.lens.seen(cloud.place(i)) {
@@ -43,14 +43,45 @@ pub fn draw(buf: &mut Buffer, area: Rect, points: &Points, state: &State, theme:
             cell.set_symbol("◎").set_fg(Color::White).set_bg(Color::Black);
         }
     }
+    let around = cloud.within(&state.lasso);
     let (x, y) = points.place(i);
-    let place = format!("{}, {}", brief(f64::from(x)), brief(f64::from(y)));
-    let name = format!("{}, picture {}; Enter opens it", points.name(points.group(i)), points.picture(i));
+    let (name, place) = match around.is_empty() {
+        true => (one(points, i), format!("{}, {}", brief(f64::from(x)), brief(f64::from(y)))),
+        false => (several(points, &around), String::new()),
+    };
     row(buf, about, 0, Line::styled(name, theme.focus), Line::styled(place, theme.dim));
     let beside = Rect { x: plane.right() + 1, width: side.saturating_sub(1), ..plane };
-    if let Some((_, Some(image))) = &state.pointed {
-        stage.sketch(buf, beside, image);
+    for (rect, (_, image)) in grid(beside, state.pointed.len()).zip(&state.pointed) {
+        if let Some(image) = image {
+            stage.sketch(buf, rect, image);
+        }
     }
+}
+
+fn one(points: &Points, i: usize) -> String {
+    format!("{}, picture {}; Enter opens it", points.name(points.group(i)), points.picture(i))
+}
+
+/// How many there are, and of which groups most.
+fn several(points: &Points, which: &[usize]) -> String {
+    let mut counts = vec![0; points.group_count()];
+    which.iter().for_each(|&i| counts[points.group(i)] += 1);
+    let mut groups: Vec<_> = (0..counts.len()).filter(|&g| counts[g] > 0).collect();
+    groups.sort_by_key(|&g| std::cmp::Reverse(counts[g]));
+    let most: Vec<_> = groups.iter().take(4).map(|&g| format!("{} {}", counts[g], points.name(g))).collect();
+    format!("{} points: {}", which.len(), most.join(", "))
+}
+
+/// Places for so many pictures, one below the other, from two on in two columns.
+fn grid(area: Rect, count: usize) -> impl Iterator<Item = Rect> {
+    let columns = if count > 1 { 2 } else { 1 };
+    let (width, height) = (area.width / columns, area.height / (count as u16).div_ceil(columns).max(1));
+    let at = move |k: u16| Rect::new(area.x + k % columns * width, area.y + k / columns * height, width, height);
+    (0..count as u16).map(at).map(|r| Rect {
+        width: r.width.saturating_sub(1),
+        height: r.height.saturating_sub(1).max(1),
+        ..r
+    })
 }
 
 fn legend(points: &Points, theme: &Theme) -> Line<'static> {
@@ -70,6 +101,11 @@ fn paint(buf: &mut Buffer, area: Rect, points: &Points, cloud: &Cloud, state: &S
         for (group, coords) in groups.iter().enumerate() {
             let color = theme.curve(group).fg.unwrap_or(Color::Reset);
             context.draw(&canvas::Points { coords, color });
+        }
+        let line: Vec<_> = state.lasso.iter().map(|&place| cloud.at(place)).collect();
+        let color = theme.focus.fg.unwrap_or(Color::Reset);
+        for (a, b) in line.iter().zip(line.iter().cycle().skip(1)).filter(|_| line.len() > 2) {
+            context.draw(&canvas::Line { x1: a.0, y1: a.1, x2: b.0, y2: b.1, color });
         }
     });
     canvas.render(area, buf);
