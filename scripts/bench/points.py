@@ -27,12 +27,12 @@ def main():
     args = p.parse_args()
     options = ["-m", args.model, "--data", args.data, "--set", f"count={args.count}"]
     app = App(args.program, args.method, options, args.wait)
-    app.write(b"3")
+    app.write(b"3zw")  # the pane of figures, as large as the screen, and of them the points alone
     app.drain(0.5)
     show("a frame", [frame(app, key) for key in [b"+", b"+", *[b"\x1b[C", b"\x1b[B", b"\x1b[D", b"\x1b[A"] * 25, b"-", b"-"]])
     app.write(b"I")
     app.drain(1.0)
-    show("a picture", [last(app, key) for key in [b"\x1b[C", b"\x1b[B", b"\x1b[D", b"\x1b[A"] * 10])
+    show("a picture", [picture(app, key) for key in [b"\x1b[C", b"\x1b[B", b"\x1b[D", b"\x1b[A"] * 10])
     app.end()
 
 
@@ -53,15 +53,16 @@ def frame(app, key):
     return time.monotonic() - begun
 
 
-def last(app, key):
-    """Seconds until the last byte that follows a key, before 0.3 seconds of silence."""
+def picture(app, key):
+    """Seconds until the second frame behind a key is written: the first has the point, the next its picture; none where it stays."""
     quiet(app)
-    begun = now = time.monotonic()
+    begun, seen = time.monotonic(), b""
     app.write(key)
-    while select.select([app.master], [], [], 0.3)[0]:
-        os.read(app.master, 1 << 20)
-        now = time.monotonic()
-    return now - begun if now > begun else None
+    while seen.count(END) < 2:
+        if not select.select([app.master], [], [], 0.25)[0]:
+            return None
+        seen += os.read(app.master, 1 << 20)
+    return time.monotonic() - begun
 
 
 def quiet(app):

@@ -74,6 +74,7 @@ const CLOSED: f32 = 0.08;
 pub fn follow_mark(state: &mut State) -> Vec<Effect> {
     if state.lens.mark.is_none() {
         state.lasso.clear();
+        return come_near(state).into_iter().collect();
     }
     let names = pointed(state);
     if names.iter().eq(state.pointed.iter().map(|(name, _)| name)) {
@@ -87,6 +88,17 @@ pub fn follow_mark(state: &mut State) -> Vec<Effect> {
     state.pointed = names.into_iter().map(seen).collect();
     let new = state.pointed.iter().filter(|(_, image)| image.is_none());
     new.map(|(name, _)| Effect::Preview(name.clone())).collect()
+}
+
+/// Has the data set opened before the first of its points is pointed at.
+fn come_near(state: &mut State) -> Option<Effect> {
+    state.pointed.clear();
+    let frame = state.run.frame.as_ref()?;
+    let data = frame.data.as_ref().filter(|data| state.near.as_ref() != Some(data))?;
+    let points = frame.figures.iter().any(|figure| matches!(figure.body, Body::Scatter { .. }));
+    let first = points.then(|| Effect::Preview(format!("{data}[0]")))?;
+    state.near = Some(data.clone());
+    Some(first)
 }
 
 /// What the pictures of the points that are pointed at are opened as: of the nearest one, or of some within a closed line.

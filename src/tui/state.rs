@@ -76,6 +76,8 @@ pub struct State {
     pub lens: Lens,
     /// A line drawn round points, by places as the lens has them.
     pub lasso: Vec<(f32, f32)>,
+    /// The data set that pictures of points were last read of.
+    pub near: Option<String>,
     /// Pictures of the points that are pointed at: what each is opened as, and itself, small, once it was read.
     pub pointed: Vec<(String, Option<Arc<RgbImage>>)>,
     /// How many questions were asked.
