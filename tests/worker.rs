@@ -135,6 +135,28 @@ fn playing_ends_where_the_method_does_and_frames_tell_the_question_they_answer()
 }
 
 #[test]
+fn a_run_that_plays_goes_on_with_a_changed_parameter_and_ends_at_a_wrong_one() {
+    let slow = COUNTER.replace("fn step(cx, s) {", "fn step(cx, s) { for i in 0..20000 { i + 1; }");
+    let desk = Desk::new("counter", &slow);
+    desk.frame();
+    desk.ask(Command::Play);
+    desk.next(|u| matches!(u, Update::Frame(f) if f.step == 3).then_some(()));
+    desk.ask(Command::Set("by".into(), "9".into()));
+    let last = desk.next(|u| match u {
+        Update::Frame(f) if f.done.is_some() => Some(f.clone()),
+        _ => None,
+    });
+    assert!(last.step < 40, "steps of 1 first, then of 9, nobody asked to go on: {}", last.step);
+    let desk = Desk::new("counter", &slow);
+    desk.frame();
+    desk.ask(Command::Play);
+    desk.next(|u| matches!(u, Update::Frame(f) if f.step == 1).then_some(()));
+    desk.ask(Command::Set("by".into(), "many".into()));
+    desk.failure();
+    desk.next(|u| matches!(u, Update::Busy(false)).then_some(()));
+}
+
+#[test]
 fn a_newer_question_ends_an_endless_one_soon() {
     let desk = Desk::new("words", &words("hello"));
     desk.frame();

@@ -268,12 +268,14 @@ impl Worker {
     /// Does what a person wants; errors are told, and what was there before stays.
     fn obey(&mut self, command: Command, known: u64) {
         self.known = known;
-        if command.asks() {
+        // A parameter is changed while the run goes on.
+        if command.asks() && !matches!(command, Command::Set(..)) {
             self.playing = false;
         }
         // What changes the question is never given up halfway: a newer question builds on it.
         self.host.guard().start(u64::MAX);
         if let Err(error) = self.change(command) {
+            self.playing = false;
             self.tell(Update::Failed(Report::of(error)));
         }
     }
