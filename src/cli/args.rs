@@ -283,7 +283,7 @@ pub struct Train {
     #[arg(long, value_name = "WEIGHTS", requires = "style")]
     pub critic_weights: Option<PathBuf>,
     /// Weight of the style; the content's is 1
-    #[arg(long, value_name = "WEIGHT", default_value_t = 5.0, requires = "style")]
+    #[arg(long, value_name = "WEIGHT", default_value_t = 1.0, requires = "style")]
     pub style_weight: f64,
     /// Weight of total variation
     #[arg(long, value_name = "WEIGHT", default_value_t = 1.0, requires = "style")]
