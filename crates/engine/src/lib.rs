@@ -13,6 +13,7 @@ mod tile;
 mod patches;
 mod packed;
 mod gemm;
+mod product;
 mod depthwise;
 mod narrow;
 mod direct;
