@@ -8,7 +8,7 @@ use candle_core::Tensor;
 use gradscope_engine::{
     Epilogue, Filter, Map, MapMut, Sizes, Slide, Sums, WeightGradient, to_channels_first, to_channels_last,
 };
-use std::cell::{Cell, RefCell};
+use std::cell::Cell;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 static EXACT: AtomicBool = AtomicBool::new(true);
@@ -82,11 +82,9 @@ pub(super) fn input_vjp(dy: &Tensor, w: &Tensor, input: &[usize], conv: &Conv2d)
 pub(super) fn weight_vjp(dy: &Tensor, x: &Tensor, weight: &[usize], conv: &Conv2d) -> Result<Tensor> {
     let (sizes, slide) = sizes(x.dims(), weight, conv)?;
     check_gradient(dy, x.dims()[0], sizes)?;
-    let (mut dy_last, mut x_last) = (Scratch::new(dy.elem_count()), Scratch::new(x.elem_count()));
-    channels_last(dy, &mut dy_last.0)?;
-    channels_last(x, &mut x_last.0)?;
+    let (dy_last, x_last) = (channels_last(dy)?, channels_last(x)?);
     let mut dw = vec![0f32; weight.iter().product()];
-    WeightGradient::new(sizes, slide).run(&map(&dy_last.0, dy.dims()), &map(&x_last.0, x.dims()), &mut dw);
+    WeightGradient::new(sizes, slide).run(&map(&dy_last, dy.dims()), &map(&x_last, x.dims()), &mut dw);
     tensor(dw, weight)
 }
 
@@ -99,56 +97,27 @@ fn check_gradient(dy: &Tensor, batch: usize, sizes: Sizes) -> Result<()> {
 /// A filter on a tensor, to one of this shape.
 fn apply(x: &Tensor, filter: &Filter, to: [usize; 4], epilogue: Epilogue) -> Result<Tensor> {
     let [n, c, h, w] = to;
-    let mut y = vec![0f32; n * c * h * w];
-    let mut from = Scratch::new(x.elem_count());
-    channels_last(x, &mut from.0)?;
-    let from = map(&from.0, x.dims());
+    let from = channels_last(x)?;
+    let mut last = vec![0f32; n * c * h * w];
+    filter.run(&map(&from, x.dims()), &mut MapMut::new(&mut last, [n, h, w, c], c), epilogue);
     if c == 1 || h * w == 1 {
-        filter.run(&from, &mut MapMut::new(&mut y, [n, h, w, c], c), epilogue);
-        return tensor(y, &to);
+        return tensor(last, &to);
     }
-    let mut last = Scratch::new(y.len());
-    filter.run(&from, &mut MapMut::new(&mut last.0, [n, h, w, c], c), epilogue);
-    to_channels_first(&Map::new(&last.0, [n, h, w, c], c), &mut y);
+    let mut y = vec![0f32; last.len()];
+    to_channels_first(&Map::new(&last, [n, h, w, c], c), &mut y);
     tensor(y, &to)
 }
 
-/// Numbers of any content; the thread keeps them for who asks next.
-struct Scratch(Vec<f32>);
-
-/// Numbers that a thread keeps at most.
-const KEPT: usize = 1 << 24;
-
-thread_local! {
-    static SCRATCH: RefCell<Vec<Vec<f32>>> = const { RefCell::new(vec![]) };
-}
-
-impl Scratch {
-    fn new(len: usize) -> Self {
-        let mut numbers = SCRATCH.with_borrow_mut(Vec::pop).unwrap_or_default();
-        numbers.resize(len, 0.0);
-        Self(numbers)
-    }
-}
-
-impl Drop for Scratch {
-    fn drop(&mut self) {
-        if self.0.len() <= KEPT {
-            SCRATCH.with_borrow_mut(|all| all.push(std::mem::take(&mut self.0)));
-        }
-    }
-}
-
-/// Writes the numbers of `(N, C, H, W)` with the channels last.
-fn channels_last(x: &Tensor, last: &mut [f32]) -> Result<()> {
+/// The numbers of `(N, C, H, W)` with the channels last.
+fn channels_last(x: &Tensor) -> Result<Vec<f32>> {
     let (n, c, h, w) = x.dims4()?;
     read::<f32, _>(x, |x| {
         if c == 1 || h * w == 1 {
-            last.copy_from_slice(x);
-        } else {
-            to_channels_last(x, &mut MapMut::new(last, [n, h, w, c], c));
+            return Ok(x.to_vec());
         }
-        Ok(())
+        let mut last = vec![0f32; x.len()];
+        to_channels_last(x, &mut MapMut::new(&mut last, [n, h, w, c], c));
+        Ok(last)
     })
 }
 

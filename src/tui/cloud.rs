@@ -5,6 +5,7 @@ use super::look;
 use super::msg::Effect;
 use super::state::State;
 use crate::render::{Body, Points};
+use crate::script::message::Frame;
 
 /// Points and the plane that they lie in.
 #[derive(Debug)]
@@ -95,15 +96,19 @@ fn come_near(state: &mut State) -> Option<Effect> {
     state.pointed.clear();
     let frame = state.run.frame.as_ref()?;
     let data = frame.data.as_ref().filter(|data| state.near.as_ref() != Some(data))?;
-    let points = frame.figures.iter().any(|figure| matches!(figure.body, Body::Scatter { .. }));
-    let first = points.then(|| Effect::Preview(format!("{data}[0]")))?;
+    let first = has_points(frame).then(|| Effect::Preview(format!("{data}[0]")))?;
     state.near = Some(data.clone());
     Some(first)
 }
 
+fn has_points(frame: &Frame) -> bool {
+    frame.figures.iter().any(|figure| matches!(figure.body, Body::Scatter { .. }))
+}
+
 /// What the pictures of the points that are pointed at are opened as: of the nearest one, or of some within a closed line.
 fn pointed(state: &State) -> Vec<String> {
-    let Some((mark, frame)) = state.lens.mark.zip(state.run.frame.as_ref()) else { return vec![] };
+    let frame = state.run.frame.as_ref().filter(|frame| has_points(frame));
+    let Some((mark, frame)) = state.lens.mark.zip(frame) else { return vec![] };
     let Some(data) = &frame.data else { return vec![] };
     let exhibits = look::exhibits(state);
     let of = |exhibit: &look::Exhibit| match &exhibit.figure.body {

@@ -34,7 +34,7 @@ pub fn draw(buf: &mut Buffer, area: Rect, state: &State, theme: &Theme) {
         return row(buf, inner, 0, Line::styled(text, theme.dim), Line::default());
     };
     let here = state.run.frame.as_ref().map(|f| f.step as f64);
-    plot::draw(buf, inner, &group.curves, Chartings { joined: true, here, bounds: group.bounds }, theme);
+    plot::draw(buf, inner, &group.curves, Chartings { here, bounds: group.bounds }, theme);
 }
 
 /// The curves there are, in groups: probabilities of the likeliest classes and the target, then the numbers that the

@@ -102,8 +102,7 @@ fn draw_other(buf: &mut Buffer, area: Rect, figure: &Figure, state: &State, them
     }
     match &figure.body {
         Body::Line { series, .. } => {
-            let joined = Chartings { joined: true, ..Chartings::default() };
-            plot::draw(buf, area, &series.iter().map(curve).collect::<Vec<_>>(), joined, theme);
+            plot::draw(buf, area, &series.iter().map(curve).collect::<Vec<_>>(), Chartings::default(), theme);
         }
         Body::Scatter { points } => scatter::draw(buf, area, points, state, theme, stage),
         Body::Bars { bars } => draw_bars(buf, area, bars, theme),

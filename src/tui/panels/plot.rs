@@ -1,4 +1,4 @@
-//! Charts of cells: curves and points over two axes.
+//! Charts of cells: curves over two axes.
 
 use super::brief;
 use crate::tui::theme::{Depth, Theme};
@@ -21,8 +21,6 @@ pub struct Curve {
 /// What a chart shows beside its curves.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct Chartings {
-    /// Whether the points of a curve are joined.
-    pub joined: bool,
     /// A place on the horizontal axis to be marked.
     pub here: Option<f64>,
     /// Bounds of the vertical axis; none: the least and greatest value.
@@ -42,12 +40,11 @@ pub fn draw(buf: &mut Buffer, area: Rect, curves: &[Curve], charting: Chartings,
     let here: Vec<_> = charting.here.map(|x| vec![(x, y0), (x, y1)]).unwrap_or_default();
     let marker = marker(theme.depth);
     let line = Dataset::default().marker(marker).style(theme.frame).graph_type(GraphType::Line).data(&here);
-    let kind = if charting.joined { GraphType::Line } else { GraphType::Scatter };
     let curve = |(n, c): (usize, &'_ Curve)| (theme.curve(n), c.points.clone());
     let data: Vec<_> = curves.iter().enumerate().map(curve).collect();
-    let sets = data
-        .iter()
-        .map(|(style, points)| Dataset::default().marker(marker).graph_type(kind).style(*style).data(points));
+    let sets = data.iter().map(|(style, points)| {
+        Dataset::default().marker(marker).graph_type(GraphType::Line).style(*style).data(points)
+    });
     let axis =
         |low: f64, high: f64| Axis::default().style(theme.frame).bounds([low, high]).labels([brief(low), brief(high)]);
     let chart = Chart::new(std::iter::once(line).chain(sets).collect()).x_axis(axis(x0, x1)).y_axis(axis(y0, y1));

@@ -3,7 +3,7 @@
 use super::{brief, plot, row};
 use crate::render::Points;
 use crate::tui::cloud::Cloud;
-use crate::tui::picture::Stage;
+use crate::tui::picture::{Stage, ring};
 use crate::tui::state::State;
 use crate::tui::theme::Theme;
 use ratatui::buffer::Buffer;
@@ -37,11 +37,8 @@ pub fn draw(buf: &mut Buffer, area: Rect, points: &Points, state: &State, theme:
         let help = format!("{zoom}{} points; I or a click points at one, a drag goes round some", points.count());
         return row(buf, about, 0, Line::styled(help, theme.dim), Line::default());
     };
-    if let Some((x, y)) = state.lens.seen(cloud.place(i)) {
-        let at = |part: f32, from: u16, size: u16| from + (part * f32::from(size)) as u16;
-        if let Some(cell) = buf.cell_mut((at(x, plane.x, plane.width), at(y, plane.y, plane.height))) {
-            cell.set_symbol("◎").set_fg(Color::White).set_bg(Color::Black);
-        }
+    if let Some(place) = state.lens.seen(cloud.place(i)) {
+        ring(buf, plane, place);
     }
     let around = cloud.within(&state.lasso);
     let (x, y) = points.place(i);

@@ -151,7 +151,7 @@ impl Stage {
         }
         self.slots[index].placed = Some(rect);
         if let (true, Some(place)) = (self.slots[index].wanted.is_none(), lens.mark.and_then(|mark| lens.seen(mark))) {
-            turn_over(buf, rect, place);
+            ring(buf, rect, place);
         }
         Some(rect)
     }
@@ -363,7 +363,7 @@ pub fn fit((width, height): (u32, u32), area: Rect, cell: (u16, u16)) -> Rect {
 }
 
 /// Marks the cell at a place of a picture that is made of cells.
-fn turn_over(buf: &mut Buffer, rect: Rect, (x, y): (f32, f32)) {
+pub fn ring(buf: &mut Buffer, rect: Rect, (x, y): (f32, f32)) {
     let at = |part: f32, from: u16, size: u16| from + (part * f32::from(size)) as u16;
     if let Some(cell) = buf.cell_mut((at(x, rect.x, rect.width), at(y, rect.y, rect.height))) {
         cell.set_symbol("◎").set_fg(Color::White).set_bg(Color::Black);
