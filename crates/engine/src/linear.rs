@@ -3,7 +3,7 @@
 use crate::buffer::Scratch;
 use crate::packed::Raw;
 use crate::patches::zero;
-use crate::simd::{self, Simd, Task};
+use crate::simd::{self, Simd, Task, run_with};
 use crate::team;
 use crate::tile::{Ahead, multiply};
 
@@ -53,10 +53,11 @@ pub fn linear_vjp(
     assert!(dx.len() == n * input && w.len() == output * input && dy.len() == n * output);
     assert!(mask.is_none_or(|m| m.len() == dx.len()));
     let at = Raw(dx.as_mut_ptr());
-    let width = 2 * simd::lanes();
+    let level = simd::level();
+    let width = 2 * level.lanes();
     let grain = (1 << 15) / (n * output * width).max(1) + 1;
     team::ranges(input.div_ceil(width), grain, |columns| {
-        simd::run(Back { dy, w, dx: at.get(), sizes: (n, input, output), columns, mask });
+        run_with(level, Back { dy, w, dx: at.get(), sizes: (n, input, output), columns, mask });
     });
 }
 

@@ -18,7 +18,8 @@ pub(crate) struct Packed {
 impl Packed {
     /// The matrix whose entry is `of(group, k, o)`.
     pub fn new(groups: usize, k: usize, o: usize, of: impl Fn(usize, usize, usize) -> f32 + Sync) -> Self {
-        let (level, lanes) = (simd::level(), simd::lanes());
+        let level = simd::level();
+        let lanes = level.lanes();
         let mut packed = Self { level, lanes, k, o, numbers: Buffer::default() };
         packed.numbers = Buffer::zeros(groups * packed.group());
         let at = Raw(packed.numbers.numbers_mut().as_mut_ptr());
@@ -44,7 +45,8 @@ impl Packed {
 
     /// The matrix of which `of(k, o, entries)` writes the entries of all groups at once.
     pub fn by_entry(groups: usize, k: usize, o: usize, of: impl Fn(usize, usize, &mut [f32]) + Sync) -> Self {
-        let (level, lanes) = (simd::level(), simd::lanes());
+        let level = simd::level();
+        let lanes = level.lanes();
         let mut packed = Self { level, lanes, k, o, numbers: Buffer::default() };
         packed.numbers = Buffer::zeros(groups * packed.group());
         let at = Raw(packed.numbers.numbers_mut().as_mut_ptr());

@@ -5,7 +5,7 @@ use crate::conv::{Sizes, Slide, forward_patches};
 use crate::map::Map;
 use crate::packed::Raw;
 use crate::patches::{CHUNK, Patches, STRIDE, copy, zero};
-use crate::simd::{self, Simd, Task};
+use crate::simd::{self, Simd, Task, run_with};
 use crate::team;
 use crate::tile::{Ahead, multiply, with_rows};
 
@@ -38,7 +38,8 @@ impl WeightGradient {
         let (k, groups) = (self.patches.len(), self.slide.groups);
         let (c, o) = (input / groups, output / groups);
         assert!(dw.len() == output * k, "a gradient of {} numbers", dw.len());
-        let width = o.next_multiple_of(2 * simd::lanes());
+        let level = simd::level();
+        let width = o.next_multiple_of(2 * level.lanes());
         let parts = PARTS.min(x.n.max(1));
         let chunks = k.div_ceil(CHUNK);
         let mut sums = Buffer::zeros(parts * groups * k * width);
@@ -49,7 +50,7 @@ impl WeightGradient {
             let k = (chunk * CHUNK, ((chunk + 1) * CHUNK).min(k));
             // SAFETY: each part, group and chunk is one task's.
             let sums = unsafe { at.get().add(((part * groups + g) * self.patches.len() + k.0) * width) };
-            simd::run(Part { of: self, dy, x, g, range, k, sums, width });
+            run_with(level, Part { of: self, dy, x, g, range, k, sums, width });
         });
         let sums = sums.numbers();
         let taps = k / c;

@@ -2,7 +2,7 @@
 #![allow(clippy::unwrap_used)]
 
 use gradscope_engine::simd::{available, set_level};
-use gradscope_engine::{Epilogue, Map, MapMut, Pick, Pool, linear, linear_vjp, pass};
+use gradscope_engine::{Epilogue, Map, MapMut, Pick, Pool, Sizes, Slide, WeightGradient, linear, linear_vjp, pass};
 
 /// Numbers in [-1, 1), a Weyl sequence.
 fn numbers(n: usize, seed: usize) -> Vec<f32> {
@@ -37,6 +37,31 @@ fn linear_layers_and_their_gradients_are_the_plain_sums() {
             near(&format!("its vjp at {level:?}"), &dx, &(0..n * input).map(gradient).collect::<Vec<_>>());
         }
     }
+}
+
+#[test]
+fn a_call_keeps_the_instruction_set_that_it_began_with() {
+    let (n, input, output) = (3, 300, 20);
+    let (dy, w, x) = (numbers(n * output, 1), numbers(output * input, 2), numbers(n * input, 3));
+    let (kernel, one) = ((1, 1), (1, 1));
+    let slide = Slide { kernel, stride: one, padding: (0, 0), dilation: one, groups: 1 };
+    let gradient = WeightGradient::new(Sizes { input, output, from: one, to: one }, slide);
+    let sum = |of: &dyn Fn(usize) -> f32, count: usize| (0..count).map(|i| f64::from(of(i))).sum::<f64>();
+    let back = |i: usize| sum(&|o| dy[i / input * output + o] * w[o * input + i % input], output);
+    let change = |i: usize| sum(&|r| dy[r * output + i / input] * x[r * input + i % input], n);
+    let check = || {
+        for _ in 0..300 {
+            let (mut dx, mut dw) = (vec![0f32; n * input], vec![0f32; output * input]);
+            linear_vjp(&dy, &w, &mut dx, (n, input, output), None);
+            near("vjp", &dx, &(0..n * input).map(back).collect::<Vec<_>>());
+            gradient.run(&Map::new(&dy, [n, 1, 1, output], output), &Map::new(&x, [n, 1, 1, input], input), &mut dw);
+            near("weights", &dw, &(0..output * input).map(change).collect::<Vec<_>>());
+        }
+    };
+    std::thread::scope(|s| {
+        let checks = s.spawn(check);
+        available().into_iter().cycle().take_while(|_| !checks.is_finished()).for_each(set_level);
+    });
 }
 
 #[test]

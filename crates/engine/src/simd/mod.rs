@@ -84,6 +84,18 @@ pub enum Level {
     Avx512 = 4,
 }
 
+impl Level {
+    /// Numbers in one of its vectors.
+    pub fn lanes(self) -> usize {
+        match self {
+            Self::Scalar => scalar::Scalar::LANES,
+            Self::Neon => 4,
+            Self::Avx2 => 8,
+            Self::Avx512 => 16,
+        }
+    }
+}
+
 static CHOSEN: AtomicU8 = AtomicU8::new(0);
 
 /// The instruction set in use: the best there is, or what the environment variable `GRADSCOPE_SIMD` names
@@ -142,16 +154,6 @@ pub fn available() -> Vec<Level> {
 
 fn best() -> Level {
     available().last().copied().unwrap_or(Level::Scalar)
-}
-
-/// Lanes of the vectors in use.
-pub fn lanes() -> usize {
-    match level() {
-        Level::Scalar => scalar::Scalar::LANES,
-        Level::Neon => 4,
-        Level::Avx2 => 8,
-        Level::Avx512 => 16,
-    }
 }
 
 /// Runs a task with the instruction set in use.
