@@ -1,10 +1,10 @@
 //! Passes over every number, split over all cores.
 
 use super::access::{Real, by_type, read, tensor};
+use super::elementwise::{map, zip};
 use super::portable;
 use anyhow::{Result, ensure};
 use candle_core::Tensor;
-use gradscope_engine::team;
 use rayon::prelude::*;
 
 /// Numbers that one task handles.
@@ -24,59 +24,6 @@ pub fn relu_vjp(dy: &Tensor, x: &Tensor) -> Result<Tensor> {
         return portable::relu_vjp(dy, x);
     }
     zip(dy, x, |d, x| if x > 0.0 { d } else { 0.0 }, |d, x| if x > 0.0 { d } else { 0.0 })
-}
-
-/// `f` of each number of `x`, computed in f64 for f64 and in f32 for f32.
-fn map(x: &Tensor, f32_of: impl Fn(f32) -> f32 + Sync, f64_of: impl Fn(f64) -> f64 + Sync) -> Result<Tensor> {
-    fn run<T: Real>(x: &Tensor, f: impl Fn(T) -> T + Sync) -> Result<Tensor> {
-        let y = read::<T, _>(x, |v| {
-            let mut y = vec![T::zero(); v.len()];
-            team::parts(&mut y, GRAIN, |i, y| y.iter_mut().zip(&v[i * GRAIN..]).for_each(|(y, &v)| *y = f(v)));
-            Ok(y)
-        })?;
-        tensor(y, x.dims())
-    }
-    match x.dtype() {
-        candle_core::DType::F32 => run(x, f32_of),
-        candle_core::DType::F64 => run(x, f64_of),
-        other => super::access::unsupported(other),
-    }
-}
-
-/// `f` of the numbers of `a` and `b`, which have the same shape.
-fn zip(
-    a: &Tensor,
-    b: &Tensor,
-    f32_of: impl Fn(f32, f32) -> f32 + Sync,
-    f64_of: impl Fn(f64, f64) -> f64 + Sync,
-) -> Result<Tensor> {
-    fn run<T: Real>(a: &Tensor, b: &Tensor, f: impl Fn(T, T) -> T + Sync) -> Result<Tensor> {
-        let y = read::<T, _>(a, |a| {
-            read::<T, _>(b, |b| {
-                let mut y = vec![T::zero(); a.len()];
-                team::parts(&mut y, GRAIN, |i, y| {
-                    let numbers = y.iter_mut().zip(&a[i * GRAIN..]).zip(&b[i * GRAIN..]);
-                    numbers.for_each(|((y, &a), &b)| *y = f(a, b));
-                });
-                Ok(y)
-            })
-        })?;
-        tensor(y, a.dims())
-    }
-    ensure!(a.dims() == b.dims(), "shapes {:?} and {:?} differ", a.dims(), b.dims());
-    match a.dtype() {
-        candle_core::DType::F32 => run(a, b, f32_of),
-        candle_core::DType::F64 => run(a, b, f64_of),
-        other => super::access::unsupported(other),
-    }
-}
-
-/// `a · b`, number by number; both have the same shape.
-pub fn mul(a: &Tensor, b: &Tensor) -> Result<Tensor> {
-    if portable::serves(a) {
-        return Ok((a * b)?);
-    }
-    zip(a, b, |a, b| a * b, |a, b| a * b)
 }
 
 /// `scale[c] · x + shift[c]` for each channel `c` of `(N, C, …)`.

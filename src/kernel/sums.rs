@@ -2,6 +2,7 @@
 
 use super::access::{Real, by_type, read, tensor};
 use super::portable;
+use crate::tensor::wide;
 use anyhow::Result;
 use candle_core::{DType, Tensor};
 use gradscope_engine::team;
@@ -13,11 +14,38 @@ const GRAIN: usize = 16 * 1024;
 
 /// The sum of all numbers, in f64.
 pub fn sum(x: &Tensor) -> Result<f64> {
-    if portable::serves(x) { portable::sum(x) } else { by_type!(x, sum_of(x)) }
+    if portable::serves(x) { portable::sum(x) } else { by_type!(x, sum_of(x, |v| v)) }
 }
 
-fn sum_of<T: Real>(x: &Tensor) -> Result<f64> {
-    read::<T, _>(x, |x| Ok(ordered(x.par_chunks(GRAIN).map(|part| part.iter().map(|v| v.to_f64()).sum()))))
+/// The sum of all magnitudes, in f64.
+pub fn sum_of_magnitudes(x: &Tensor) -> Result<f64> {
+    if portable::serves(x) { portable::sum(&x.abs()?) } else { by_type!(x, sum_of(x, f64::abs)) }
+}
+
+/// The sum of all squares, in f64.
+pub fn sum_of_squares(x: &Tensor) -> Result<f64> {
+    if portable::serves(x) { portable::sum(&wide(x)?.sqr()?) } else { by_type!(x, sum_of(x, |v| v * v)) }
+}
+
+fn sum_of<T: Real>(x: &Tensor, f: impl Fn(f64) -> f64 + Sync) -> Result<f64> {
+    read::<T, _>(x, |x| Ok(ordered(x.par_chunks(GRAIN).map(|part| part.iter().map(|v| f(v.to_f64())).sum()))))
+}
+
+/// The greatest of all magnitudes; 0 of none, NaN where one is no number.
+pub fn largest_magnitude(x: &Tensor) -> Result<f64> {
+    if x.elem_count() == 0 {
+        return Ok(0.0);
+    }
+    if portable::serves(x) {
+        return Ok(wide(&x.abs()?.flatten_all()?.max(0)?)?.to_scalar()?);
+    }
+    by_type!(x, largest_of(x))
+}
+
+fn largest_of<T: Real>(x: &Tensor) -> Result<f64> {
+    let greater = |m: f64, v: f64| if v > m || v.is_nan() { v } else { m };
+    let largest = |part: &[T]| part.iter().fold(0.0, |m, v| greater(m, v.to_f64().abs()));
+    read::<T, _>(x, |x| Ok(x.par_chunks(GRAIN).map(largest).reduce(|| 0.0, greater)))
 }
 
 /// Sums over dimensions, which stay with size 1; PyTorch's `sum(dim, keepdim=True)`.
@@ -112,6 +140,12 @@ mod tests {
         let sv = s.flatten_all().unwrap().to_vec1::<f64>().unwrap();
         near(sum(&s).unwrap(), sv.iter().sum());
         near(sum(&s.to_dtype(DType::F32).unwrap()).unwrap(), sv.iter().map(|v| f64::from(*v as f32)).sum());
+        let magnitudes = || sv.iter().map(|v| v.abs());
+        near(sum_of_magnitudes(&s).unwrap(), magnitudes().sum());
+        near(sum_of_squares(&s).unwrap(), sv.iter().map(|v| v * v).sum());
+        assert_eq!(largest_magnitude(&s).unwrap(), magnitudes().fold(0.0, f64::max));
+        let holed = Tensor::new(&[1.0, f64::NAN, 2.0], &Device::Cpu).unwrap();
+        assert!(largest_magnitude(&holed).unwrap().is_nan());
         assert!(!is_zero(&s).unwrap() && is_zero(&s.zeros_like().unwrap()).unwrap());
         assert!(!is_nonnegative(&s).unwrap() && is_nonnegative(&s.abs().unwrap()).unwrap());
     }

@@ -3,7 +3,7 @@
 use super::batch::Batches;
 use crate::backward::{Walk, cross_entropy};
 use crate::graph::Graph;
-use crate::tensor::positive;
+use crate::kernel;
 use anyhow::{Context, Result, ensure};
 use candle_core::Tensor;
 use rand::Rng;
@@ -79,7 +79,7 @@ impl Adversary {
             let seed = cross_entropy(&trace.logits()?, labels)?.reshape(trace.dims(graph.logits)?)?;
             let walk = Walk { keep: false, ..Walk::gradient(&trace, vec![(graph.logits, seed)]) };
             let gradient = walk.run()?.values.remove(&0).context("the gradient did not come to the picture")?;
-            let sign = (positive(&gradient)? - positive(&gradient.neg()?)?)?;
+            let sign = kernel::sign(&gradient)?;
             moved = self.inside(x, &(moved + (sign * self.step)?)?)?;
         }
         Ok(moved)
@@ -97,6 +97,7 @@ impl Adversary {
 
     /// The nearest point of the box around `x`, with values in `[0, 1]`.
     fn inside(&self, x: &Tensor, moved: &Tensor) -> Result<Tensor> {
-        Ok((x + (moved - x)?.clamp(-self.epsilon, self.epsilon)?)?.clamp(0.0, 1.0)?)
+        let delta = kernel::clamp(&(moved - x)?, -self.epsilon, self.epsilon)?;
+        kernel::clamp(&(x + delta)?, 0.0, 1.0)
     }
 }

@@ -1,28 +1,32 @@
 //! `+ - * / **` and comparisons between tensors and numbers, on either side, broadcasting.
 
 use super::{Guard, Out, broadcast, out, promoted};
-use crate::tensor;
+use crate::{kernel, tensor};
 use anyhow::{Context, Result};
 use candle_core::Tensor;
 use rhai::{Engine, FLOAT, INT};
 use std::sync::Arc;
 
-pub(super) type Binary = fn(&Tensor, &Tensor) -> candle_core::Result<Tensor>;
+pub(super) type Binary = fn(&Tensor, &Tensor) -> Result<Tensor>;
 
 /// Every operator; the comparisons give 1 and 0 in the type of the left side.
 pub(super) const OPERATORS: [(&str, Binary); 11] = [
-    ("+", Tensor::broadcast_add),
-    ("-", Tensor::broadcast_sub),
-    ("*", Tensor::broadcast_mul),
-    ("/", Tensor::broadcast_div),
-    ("**", Tensor::broadcast_pow),
-    ("==", |a, b| a.broadcast_eq(b)?.to_dtype(a.dtype())),
-    ("!=", |a, b| a.broadcast_ne(b)?.to_dtype(a.dtype())),
-    ("<", |a, b| a.broadcast_lt(b)?.to_dtype(a.dtype())),
-    ("<=", |a, b| a.broadcast_le(b)?.to_dtype(a.dtype())),
-    (">", |a, b| a.broadcast_gt(b)?.to_dtype(a.dtype())),
-    (">=", |a, b| a.broadcast_ge(b)?.to_dtype(a.dtype())),
+    ("+", kernel::add),
+    ("-", kernel::sub),
+    ("*", kernel::mul),
+    ("/", kernel::div),
+    ("**", |a, b| Ok(a.broadcast_pow(b)?)),
+    ("==", |a, b| Ok(a.broadcast_eq(b)?.to_dtype(a.dtype())?)),
+    ("!=", |a, b| Ok(a.broadcast_ne(b)?.to_dtype(a.dtype())?)),
+    ("<", |a, b| Ok(a.broadcast_lt(b)?.to_dtype(a.dtype())?)),
+    ("<=", |a, b| Ok(a.broadcast_le(b)?.to_dtype(a.dtype())?)),
+    (">", |a, b| Ok(a.broadcast_gt(b)?.to_dtype(a.dtype())?)),
+    (">=", |a, b| Ok(a.broadcast_ge(b)?.to_dtype(a.dtype())?)),
 ];
+
+/// The greater, and the less, of two numbers.
+pub(super) const BOUNDS: [(&str, Binary); 2] =
+    [("maximum", |a, b| Ok(a.broadcast_maximum(b)?)), ("minimum", |a, b| Ok(a.broadcast_minimum(b)?))];
 
 pub(super) fn register(engine: &mut Engine, guard: &Arc<Guard>) {
     for (name, f) in OPERATORS {
@@ -33,7 +37,7 @@ pub(super) fn register(engine: &mut Engine, guard: &Arc<Guard>) {
         engine.register_fn(name, move |a: FLOAT, b: Tensor| out(left(f, a, &b)));
         engine.register_fn(name, move |a: INT, b: Tensor| out(left(f, a as FLOAT, &b)));
     }
-    for (name, f) in [("maximum", Tensor::broadcast_maximum as Binary), ("minimum", Tensor::broadcast_minimum)] {
+    for (name, f) in BOUNDS {
         let g = guard.clone();
         engine.register_fn(name, move |a: Tensor, b: Tensor| -> Out<Tensor> { out(binary(&g, name, f, &a, &b)) });
         engine.register_fn(name, move |a: Tensor, b: FLOAT| out(right(name, f, &a, b)));
@@ -54,18 +58,18 @@ pub(super) fn scalar(value: f64, like: &Tensor) -> Result<Tensor> {
     tensor::like([value], (), like)
 }
 
-/// `a ∘ number`, by candle's scalar kernels where they are exact.
+/// `a ∘ number`, in one pass where that is exact.
 fn right(name: &str, f: Binary, a: &Tensor, b: f64) -> Result<Tensor> {
     Ok(match name {
-        "+" => a.affine(1.0, b)?,
-        "-" => a.affine(1.0, -b)?,
-        "*" => a.affine(b, 0.0)?,
-        "**" if b == 2.0 => a.sqr()?,
+        "+" => kernel::affine(a, 1.0, b)?,
+        "-" => kernel::affine(a, 1.0, -b)?,
+        "*" => kernel::affine(a, b, 0.0)?,
+        "**" if b == 2.0 => kernel::square(a)?,
         "**" => a.powf(b)?,
         _ => f(a, &scalar(b, a)?)?,
     })
 }
 
 fn left(f: Binary, a: f64, b: &Tensor) -> Result<Tensor> {
-    Ok(f(&scalar(a, b)?, b)?)
+    f(&scalar(a, b)?, b)
 }

@@ -1,6 +1,7 @@
 //! Lengths, balls and largest entries of each row of a batch: what attacks measure and keep to.
 
 use super::{number, out};
+use crate::kernel;
 use crate::tensor::{like, numbers};
 use anyhow::{Result, bail, ensure};
 use candle_core::Tensor;
@@ -17,11 +18,11 @@ pub(super) fn register(engine: &mut Engine) {
 /// The length of each row of a batch as `(N, 1, …)`: `l0` counts what is not 0, `l1`, `l2`, and `linf` the greatest
 /// magnitude.
 fn lengths(x: &Tensor, norm: &str) -> Result<Tensor> {
-    let a = rows(x)?.abs()?;
+    let a = kernel::abs(&rows(x)?)?;
     let lengths = match norm {
         "l0" => a.ne(0.0)?.to_dtype(x.dtype())?.sum_keepdim(1)?,
         "l1" => a.sum_keepdim(1)?,
-        "l2" => a.sqr()?.sum_keepdim(1)?.sqrt()?,
+        "l2" => kernel::square(&a)?.sum_keepdim(1)?.sqrt()?,
         "linf" => a.max_keepdim(1)?,
         _ => return unknown(norm),
     };
@@ -72,7 +73,7 @@ fn largest(row: &[f64], k: usize) -> impl Iterator<Item = usize> {
 fn project(x: &Tensor, norm: &str, radius: f64) -> Result<Tensor> {
     ensure!(radius >= 0.0, "a ball's radius is 0 or more, got {radius}");
     Ok(match norm {
-        "linf" => x.clamp(-radius, radius)?,
+        "linf" => kernel::clamp(x, -radius, radius)?,
         "l2" => {
             let length = lengths(x, "l2")?;
             let scale = (length.ones_like()? * radius)?.div(&length.maximum(radius.max(f64::MIN_POSITIVE))?)?;

@@ -1,7 +1,8 @@
 //! Functions of each number.
 
 use super::{Guard, Out, broadcast, number, out, promoted, tensor_or_number};
-use crate::tensor::{positive, stabilize};
+use crate::kernel;
+use crate::tensor::stabilize;
 use anyhow::Result;
 use candle_core::Tensor;
 use rhai::{Dynamic, Engine, FLOAT, INT};
@@ -10,13 +11,13 @@ use std::sync::Arc;
 type Unary = fn(&Tensor) -> Result<Tensor>;
 
 const FUNCTIONS: [(&str, Unary); 19] = [
-    ("abs", |x| Ok(x.abs()?)),
+    ("abs", kernel::abs),
     ("neg", |x| Ok(x.neg()?)),
-    ("sign", |x| Ok((positive(x)? - positive(&x.neg()?)?)?)),
+    ("sign", kernel::sign),
     ("exp", |x| Ok(x.exp()?)),
     ("log", |x| Ok(x.log()?)),
     ("sqrt", |x| Ok(x.sqrt()?)),
-    ("square", |x| Ok(x.sqr()?)),
+    ("square", kernel::square),
     ("reciprocal", |x| Ok(x.recip()?)),
     ("sin", |x| Ok(x.sin()?)),
     ("cos", |x| Ok(x.cos()?)),
@@ -56,7 +57,7 @@ pub(super) fn register(engine: &mut Engine, guard: &Arc<Guard>) {
 /// Between bounds that are numbers or tensors.
 fn clamp(guard: &Guard, x: &Tensor, low: &Dynamic, high: &Dynamic) -> Result<Tensor> {
     if let (Ok(low), Ok(high)) = (number(low), number(high)) {
-        return Ok(x.clamp(low, high)?);
+        return kernel::clamp(x, low, high);
     }
     let [x, low, high] = &promoted([x, &tensor_or_number(low, x)?, &tensor_or_number(high, x)?])?;
     broadcast(guard, "clamp", x, low)?;

@@ -1,7 +1,7 @@
 //! From many numbers to fewer: sums, extremes, norms, order.
 
 use super::{dim, dims, out};
-use crate::kernel::sum_keepdim;
+use crate::kernel::{self, sum_keepdim};
 use crate::tensor::{self, like, wide};
 use anyhow::{Result, ensure};
 use candle_core::Tensor;
@@ -99,12 +99,12 @@ fn extreme(x: &Tensor, d: &[usize], keep: bool, greatest: bool) -> Result<Tensor
 
 /// `(Σ |x|ᵖ)^(1/p)`; p = 0 counts what is not 0, p = ∞ is the greatest magnitude.
 fn norm(x: &Tensor, p: f64) -> Result<f64> {
-    let x = x.abs()?.flatten_all()?;
     Ok(match p {
         0.0 => item(&wide(&x.ne(0.0)?)?.sum_all()?)?,
-        1.0 => item(&wide(&x)?.sum_all()?)?,
-        p if p.is_infinite() => item(&x.max(0)?)?,
-        p => item(&wide(&x)?.powf(p)?.sum_all()?)?.powf(1.0 / p),
+        1.0 => kernel::sum_of_magnitudes(x)?,
+        2.0 => kernel::sum_of_squares(x)?.sqrt(),
+        p if p.is_infinite() => kernel::largest_magnitude(x)?,
+        p => item(&wide(&x.abs()?)?.powf(p)?.sum_all()?)?.powf(1.0 / p),
     })
 }
 

@@ -4,7 +4,7 @@
 //! candle's derivative at a kink is not PyTorch's, it is put right here: relu'(0) = 0, abs'(0) = 0, greatest values that
 //! tie share the gradient. Comparisons and `detach()` give constants.
 
-use super::arithmetic::{Binary, OPERATORS, binary, scalar};
+use super::arithmetic::{BOUNDS, Binary, OPERATORS, binary, scalar};
 use super::{Guard, Out, dims, number, out, shape, spatial};
 use crate::tensor::{positive, wide};
 use anyhow::{Result, ensure};
@@ -53,7 +53,7 @@ pub(super) fn register(engine: &mut Engine, guard: &Arc<Guard>) {
             _ => operator(engine, guard, name, f, |t| t.detach()),
         }
     }
-    for (name, f) in [("maximum", Tensor::broadcast_maximum as Binary), ("minimum", Tensor::broadcast_minimum)] {
+    for (name, f) in BOUNDS {
         operator(engine, guard, name, f, Variable);
     }
     engine.register_fn("-", |x: Variable| of(|x| Ok(x.neg()?), &x));
@@ -100,7 +100,7 @@ fn operator<T: rhai::Variant + Clone>(
 fn with_number(name: &str, f: Binary, x: &Tensor, number: f64) -> Result<Tensor> {
     match name {
         "**" => power(x, number),
-        _ => Ok(f(x, &scalar(number, x)?)?),
+        _ => f(x, &scalar(number, x)?),
     }
 }
 
