@@ -31,23 +31,6 @@ fn sum_of<T: Real>(x: &Tensor, f: impl Fn(f64) -> f64 + Sync) -> Result<f64> {
     read::<T, _>(x, |x| Ok(ordered(x.par_chunks(GRAIN).map(|part| part.iter().map(|v| f(v.to_f64())).sum()))))
 }
 
-/// The greatest of all magnitudes; 0 of none, NaN where one is no number.
-pub fn largest_magnitude(x: &Tensor) -> Result<f64> {
-    if x.elem_count() == 0 {
-        return Ok(0.0);
-    }
-    if portable::serves(x) {
-        return Ok(wide(&x.abs()?.flatten_all()?.max(0)?)?.to_scalar()?);
-    }
-    by_type!(x, largest_of(x))
-}
-
-fn largest_of<T: Real>(x: &Tensor) -> Result<f64> {
-    let greater = |m: f64, v: f64| if v > m || v.is_nan() { v } else { m };
-    let largest = |part: &[T]| part.iter().fold(0.0, |m, v| greater(m, v.to_f64().abs()));
-    read::<T, _>(x, |x| Ok(x.par_chunks(GRAIN).map(largest).reduce(|| 0.0, greater)))
-}
-
 /// Sums over dimensions, which stay with size 1; PyTorch's `sum(dim, keepdim=True)`.
 ///
 /// Dimensions in a row before the last are summed by all cores; others by candle, which is quick along the last.
@@ -143,9 +126,6 @@ mod tests {
         let magnitudes = || sv.iter().map(|v| v.abs());
         near(sum_of_magnitudes(&s).unwrap(), magnitudes().sum());
         near(sum_of_squares(&s).unwrap(), sv.iter().map(|v| v * v).sum());
-        assert_eq!(largest_magnitude(&s).unwrap(), magnitudes().fold(0.0, f64::max));
-        let holed = Tensor::new(&[1.0, f64::NAN, 2.0], &Device::Cpu).unwrap();
-        assert!(largest_magnitude(&holed).unwrap().is_nan());
         assert!(!is_zero(&s).unwrap() && is_zero(&s.zeros_like().unwrap()).unwrap());
         assert!(!is_nonnegative(&s).unwrap() && is_nonnegative(&s.abs().unwrap()).unwrap());
     }

@@ -4,25 +4,28 @@ use super::{dim, dims, out};
 use crate::kernel::{self, sum_keepdim};
 use crate::tensor::{self, like, wide};
 use anyhow::{Result, ensure};
-use candle_core::Tensor;
+use candle_core::{DType, Tensor};
 use rhai::{Array, Dynamic, Engine, FLOAT, INT, Map};
 
 type Reduce = fn(&Tensor, &[usize], bool) -> Result<Tensor>;
+type Total = fn(&Tensor) -> Result<f64>;
 
-const REDUCTIONS: [(&str, Reduce); 6] = [
-    ("sum", sum),
-    ("mean", mean),
-    ("variance", var),
-    ("std", std),
-    ("max", |x, d, k| extreme(x, d, k, true)),
-    ("min", |x, d, k| extreme(x, d, k, false)),
+/// Each along dimensions, and of all numbers in f64.
+const REDUCTIONS: [(&str, Reduce, Total); 6] = [
+    ("sum", sum, kernel::sum),
+    ("mean", mean, |x| Ok(kernel::sum(x)? / x.elem_count() as f64)),
+    ("variance", var, variance),
+    ("std", std, |x| Ok(variance(x)?.sqrt())),
+    ("max", |x, d, k| extreme(x, d, k, true), kernel::greatest),
+    ("min", |x, d, k| extreme(x, d, k, false), kernel::least),
 ];
 
 pub(super) fn register(engine: &mut Engine) {
-    for (name, f) in REDUCTIONS {
-        engine.register_fn(name, move |x: Tensor| out(over(f, &x, &Dynamic::UNIT, false)));
-        engine.register_fn(name, move |x: Tensor, d: Dynamic| out(over(f, &x, &d, false)));
-        engine.register_fn(name, move |x: Tensor, d: Dynamic, keep: bool| out(over(f, &x, &d, keep)));
+    for (name, f, total) in REDUCTIONS {
+        let over = move |x: &Tensor, d: &Dynamic, keep| out(over((f, total), x, d, keep));
+        engine.register_fn(name, move |x: Tensor| over(&x, &Dynamic::UNIT, false));
+        engine.register_fn(name, move |x: Tensor, d: Dynamic| over(&x, &d, false));
+        engine.register_fn(name, move |x: Tensor, d: Dynamic, keep: bool| over(&x, &d, keep));
     }
     engine.register_fn("norm", |x: Tensor| out(norm(&x, 2.0)));
     engine.register_fn("norm", |x: Tensor, p: FLOAT| out(norm(&x, p)));
@@ -52,10 +55,11 @@ pub(super) fn register(engine: &mut Engine) {
 }
 
 /// A reduction; over all dimensions it gives a number, summed in f64, else a tensor.
-fn over(f: Reduce, x: &Tensor, d: &Dynamic, keep: bool) -> Result<Dynamic> {
+fn over((f, total): (Reduce, Total), x: &Tensor, d: &Dynamic, keep: bool) -> Result<Dynamic> {
     ensure!(x.elem_count() > 0, "a tensor of shape {:?} has no numbers to reduce", x.dims());
     if d.is_unit() && !keep {
-        return Ok(item(&f(&wide(x)?, &dims(x, d)?, false)?)?.into());
+        let floats = matches!(x.dtype(), DType::F32 | DType::F64);
+        return Ok(if floats { total(x) } else { total(&wide(x)?) }?.into());
     }
     Ok(Dynamic::from(f(x, &dims(x, d)?, keep)?))
 }
@@ -85,6 +89,11 @@ fn var(x: &Tensor, d: &[usize], keep: bool) -> Result<Tensor> {
     finish((centred.sqr()?.sum_keepdim(d.to_vec())? / (count as f64 - 1.0))?, d, keep)
 }
 
+fn variance(x: &Tensor) -> Result<f64> {
+    let all: Vec<_> = (0..x.rank()).collect();
+    item(&var(&wide(x)?, &all, false)?)
+}
+
 fn std(x: &Tensor, d: &[usize], keep: bool) -> Result<Tensor> {
     Ok(var(x, d, keep)?.sqrt()?)
 }
@@ -103,7 +112,7 @@ fn norm(x: &Tensor, p: f64) -> Result<f64> {
         0.0 => item(&wide(&x.ne(0.0)?)?.sum_all()?)?,
         1.0 => kernel::sum_of_magnitudes(x)?,
         2.0 => kernel::sum_of_squares(x)?.sqrt(),
-        p if p.is_infinite() => kernel::largest_magnitude(x)?,
+        p if p.is_infinite() => kernel::greatest_magnitude(x)?,
         p => item(&wide(&x.abs()?)?.powf(p)?.sum_all()?)?.powf(1.0 / p),
     })
 }
