@@ -5,7 +5,7 @@ use super::params::Params;
 use crate::model::Model;
 use crate::render::Figure;
 use candle_core::Tensor;
-use rand::{Rng, SeedableRng};
+use rand::SeedableRng;
 use rand_chacha::ChaCha8Rng;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -64,12 +64,4 @@ impl Cx {
         key[24..].copy_from_slice(&self.stream.to_le_bytes());
         ChaCha8Rng::from_seed(key)
     }
-}
-
-/// Two independent normal numbers (Box & Muller 1958).
-pub(super) fn normal_pair(random: &mut impl Rng) -> [f32; 2] {
-    let (u, v) = ((1.0 - random.random::<f64>()) as f32, random.random::<f64>() as f32);
-    let (sin, cos) = (std::f32::consts::TAU * v).sin_cos();
-    let radius = (-2.0 * u.ln()).sqrt();
-    [radius * cos, radius * sin]
 }

@@ -21,6 +21,7 @@ mod ask;
 mod history;
 pub mod album;
 pub mod host;
+mod normal;
 pub mod reference;
 pub mod architecture;
 mod weights;

@@ -2,7 +2,8 @@
 
 use super::{Guard, Out, figures, one_or_many, out, sizes};
 use crate::model::Model;
-use crate::script::context::{Cx, normal_pair};
+use crate::script::context::Cx;
+use crate::script::normal;
 use crate::script::params::Params;
 use anyhow::Result;
 use candle_core::Tensor;
@@ -50,15 +51,15 @@ fn draw(guard: &Guard, cx: &Cx, shape: &Array, normal: bool) -> Result<Tensor> {
 }
 
 /// The first numbers of a generator: normal ones or uniform ones, the same as drawn one after the other.
-fn drawn(random: &ChaCha8Rng, count: usize, normal: bool) -> Vec<f32> {
+fn drawn(random: &ChaCha8Rng, count: usize, normally: bool) -> Vec<f32> {
     let mut values = vec![0.0; count];
     // A part knows where in the stream its numbers begin: a uniform one takes one word, a normal one two.
-    let words = if normal { 2 } else { 1 };
+    let words = if normally { 2 } else { 1 };
     parts(&mut values, PART, |i, part| {
         let mut random = random.clone();
         random.set_word_pos((i * PART * words) as u128);
-        match normal {
-            true => part.chunks_mut(2).for_each(|two| two.copy_from_slice(&normal_pair(&mut random)[..two.len()])),
+        match normally {
+            true => normal::fill(&mut random, part),
             false => part.fill_with(|| random.random()),
         }
     });
@@ -77,7 +78,8 @@ mod tests {
         let uniform: Vec<f32> = (0..count).map(|_| random.random()).collect();
         assert_eq!(drawn(&ChaCha8Rng::from_seed([7; 32]), count, false), uniform);
         let mut random = ChaCha8Rng::from_seed([7; 32]);
-        let normal: Vec<f32> = (0..count.div_ceil(2)).flat_map(|_| normal_pair(&mut random)).collect();
-        assert_eq!(drawn(&ChaCha8Rng::from_seed([7; 32]), count, true), normal[..count]);
+        let mut normal = vec![0.0; count];
+        normal::fill(&mut random, &mut normal);
+        assert_eq!(drawn(&ChaCha8Rng::from_seed([7; 32]), count, true), normal);
     }
 }
