@@ -175,6 +175,34 @@ fn drawn_networks_give_the_same_values_and_gradients_fused() {
 }
 
 #[test]
+fn a_sum_over_the_batch_is_that_of_its_gradients() {
+    let sum = |trace: &Trace, seeds: &[(NodeId, Tensor)], to| {
+        let walk = Walk { to: vec![to], keep: false, sum: true, ..Walk::gradient(trace, seeds.to_vec()) };
+        walk.run().unwrap().values.remove(&to)
+    };
+    for seed in 0..60 {
+        let graph = network(seed * 17);
+        let mut r = Random(seed);
+        let x = r.tensor(&[3, 3, 12, 13]).to_dtype(DType::F32).unwrap();
+        let (fused, plain) = (graph.forward(&x).unwrap(), graph.forward_with(&x, &mut |_, y| Ok(y)).unwrap());
+        let mut at = |id: NodeId| (id, r.tensor(&plain.dims(id).unwrap()).to_dtype(DType::F32).unwrap());
+        let seeds = [at(graph.output), at(1), at(2)];
+        for seeds in [&seeds[..1], &seeds[..]] {
+            for (id, node) in graph.nodes.iter().enumerate() {
+                let each = walk(&plain, seeds, id).map(|g| g.sum_keepdim(0).unwrap());
+                for trace in [&fused, &plain] {
+                    let ours = sum(trace, seeds, id);
+                    assert_eq!(ours.is_some(), each.is_some(), "{seed}, {}", node.name);
+                    if let (Some(ours), Some(each)) = (ours, &each) {
+                        assert_same(&format!("{seed}, sum at {}", node.name), &ours, each);
+                    }
+                }
+            }
+        }
+    }
+}
+
+#[test]
 fn scores_alone_are_those_of_a_run_that_keeps_all() {
     for seed in 0..60 {
         let graph = network(seed * 17);

@@ -23,6 +23,8 @@ pub struct Walk<'a> {
     pub params: bool,
     /// Whether every node passed keeps its value in the answer, or only those in `to`.
     pub keep: bool,
+    /// Whether what is reached is summed over the batch, `(1, …)`.
+    pub sum: bool,
     /// Called before each node: to stop a long walk.
     pub tick: &'a dyn Fn(&Node) -> Result<()>,
 }
@@ -50,6 +52,7 @@ impl<'a> Walk<'a> {
             composite: Composite::gradient(),
             params: false,
             keep: true,
+            sum: false,
             tick: &|_| Ok(()),
         }
     }
@@ -84,6 +87,7 @@ impl<'a> Walk<'a> {
             self.pass(id, &r, &wanted, &mut pending, &mut answer)
                 .with_context(|| format!("at layer \"{}\"", node.name))?;
             if self.keep || self.to.contains(&id) {
+                let r = if self.sum { kernel::sum_keepdim(&r, &[0])? } else { r };
                 answer.values.insert(id, r);
             }
         }
@@ -94,7 +98,7 @@ impl<'a> Walk<'a> {
     fn fused(&self, graph: &Arc<Graph>) -> Result<Option<BTreeMap<NodeId, Tensor>>> {
         match self.trace.fused() {
             Some(run) if self.composite.is_gradient() && !self.params && !self.keep => {
-                run.gradient(graph, &self.seeds, &self.to, self.tick)
+                run.gradient(graph, &self.seeds, (&self.to, self.sum), self.tick)
             }
             _ => Ok(None),
         }

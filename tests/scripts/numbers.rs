@@ -124,6 +124,20 @@ fn seeds_rules_and_targets_of_a_walk() {
              let b = backward(t, t.logit(1), #{ rules: [[\"*\", |s, r| s.vjp(r)]] }).input; (a - b).abs().max()",
             "0.0",
         ),
+        (
+            "let two = cx.model.forward(cat([cx.input, 1.0 - cx.input], 0)); let g = backward(two, logit(1)).input; \
+             let sum = backward(two, logit(1), #{ to: \"input\", reduction: \"sum\" }).input; \
+             let mean = backward(two, logit(1), #{ reduction: \"mean\" }).input; \
+             (sum - g.sum(0, true)).abs().max() < 1e-5 && (mean - g.mean(0, true)).abs().max() < 1e-5",
+            "true",
+        ),
+        (
+            "let two = cx.model.forward(cat([cx.input, cx.input], 0)); let g = backward(two, logit(1)).input; \
+             let w = backward(two, tensor([2.0, -3.0]) * logit(1)).input; \
+             (w - g * tensor([2.0, -3.0]).reshape([2, 1, 1, 1])).abs().max() < 1e-5",
+            "true",
+        ),
+        ("(backward(t, -logit(1)).input + backward(t, 2 * logit(1) * 0.5).input).abs().max()", "0.0"),
         ("backward(t, margin(t.top)).input.shape", "[1, 3, 8, 8]"),
         ("backward(t, cross_entropy(0)).input.norm() > 0.0", "true"),
     ] {

@@ -34,7 +34,7 @@ pub use layout::{to_channels_first, to_channels_last, to_channels_last_scaled};
 pub use linear::{linear, linear_vjp};
 pub use map::{Map, MapMut};
 pub use pick::Pick;
-pub use pointwise::pass;
+pub use pointwise::{pass, sum_pictures};
 pub use pool::Pool;
 pub use tile::Epilogue;
 pub use weights::WeightGradient;

@@ -21,6 +21,46 @@ pub fn pass(x: &Map, y: &mut MapMut, epilogue: Epilogue) {
     team::ranges(y.pixels(), (1 << 14) / y.c.max(1) + 1, |range| simd::run(Pass { x, y, range, epilogue }));
 }
 
+/// `y`, maps of one picture, becomes the sum of all pictures of `x`.
+///
+/// # Panics
+/// Where sizes differ.
+pub fn sum_pictures(x: &Map, y: &mut MapMut) {
+    assert!(x.n > 0 && (1, x.h, x.w, x.c) == (y.n, y.h, y.w, y.c), "{x:?} to {y:?}");
+    let y = &*y;
+    team::ranges(y.pixels(), (1 << 14) / (x.n * y.c).max(1) + 1, |range| simd::run(Sum { x, y, range }));
+}
+
+struct Sum<'a> {
+    x: &'a Map<'a>,
+    y: &'a MapMut<'a>,
+    range: std::ops::Range<usize>,
+}
+
+impl Task for Sum<'_> {
+    type Out = ();
+
+    #[inline(always)]
+    unsafe fn run<S: Simd>(self) {
+        let (x, y) = (self.x, self.y);
+        let picture = x.h * x.w * x.pitch;
+        for pixel in self.range.start..self.range.end {
+            let (from, to) = (x.at.add(pixel * x.pitch), y.at.add(pixel * y.pitch));
+            let mut c = 0;
+            while c < y.c {
+                let n = (y.c - c).min(S::LANES);
+                let part = |k: usize| S::load_part(from.add(k * picture + c), n);
+                let mut sum = part(0);
+                for k in 1..x.n {
+                    sum = S::add(sum, part(k));
+                }
+                S::store_part(to.add(c), n, sum);
+                c += S::LANES;
+            }
+        }
+    }
+}
+
 struct Pass<'a> {
     x: &'a Map<'a>,
     y: &'a MapMut<'a>,

@@ -2,7 +2,9 @@
 #![allow(clippy::unwrap_used)]
 
 use gradscope_engine::simd::{available, set_level};
-use gradscope_engine::{Epilogue, Map, MapMut, Pick, Pool, Sizes, Slide, WeightGradient, linear, linear_vjp, pass};
+use gradscope_engine::{
+    Epilogue, Map, MapMut, Pick, Pool, Sizes, Slide, WeightGradient, linear, linear_vjp, pass, sum_pictures,
+};
 
 /// Numbers in [-1, 1), a Weyl sequence.
 fn numbers(n: usize, seed: usize) -> Vec<f32> {
@@ -35,6 +37,20 @@ fn linear_layers_and_their_gradients_are_the_plain_sums() {
                 |r: usize, i: usize| (0..output).map(|o| product(dy[r * output + o], w[o * input + i])).sum::<f64>();
             let gradient = |i: usize| if x[i] > 0.0 { back(i / input, i % input) } else { 0.0 };
             near(&format!("its vjp at {level:?}"), &dx, &(0..n * input).map(gradient).collect::<Vec<_>>());
+        }
+    }
+}
+
+#[test]
+fn pictures_are_summed_number_by_number() {
+    for level in available() {
+        set_level(level);
+        for (n, h, w, c, pitch) in [(1, 3, 5, 7, 7), (5, 9, 11, 96, 96), (3, 40, 41, 33, 40)] {
+            let x = numbers(n * h * w * pitch, n);
+            let mut y = vec![0f32; h * w * c];
+            sum_pictures(&Map::new(&x, [n, h, w, c], pitch), &mut MapMut::new(&mut y, [1, h, w, c], c));
+            let one = |i: usize| (0..n).map(|k| f64::from(x[(k * h * w + i / c) * pitch + i % c])).sum::<f64>();
+            near(&format!("sum at {level:?}"), &y, &(0..h * w * c).map(one).collect::<Vec<_>>());
         }
     }
 }

@@ -9,7 +9,7 @@ use crate::graph::trace::Site;
 use crate::kernel;
 use anyhow::Result;
 use candle_core::Tensor;
-use gradscope_engine::{Epilogue, Map, MapMut, linear_vjp, pass, to_channels_last};
+use gradscope_engine::{Epilogue, Map, MapMut, linear_vjp, pass, sum_pictures, to_channels_last};
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
@@ -26,6 +26,10 @@ struct Gradient {
 struct Back<'a> {
     run: &'a Run,
     graph: &'a Arc<Graph>,
+    /// Pictures in a gradient: those of the run, or one, their sum.
+    n: usize,
+    /// The step whose gradient is summed over the batch, as all that comes after it is linear.
+    summed: Option<usize>,
     gradients: Vec<Option<Gradient>>,
     /// Steps whose gradient may be masked by whoever writes it.
     masks: Vec<bool>,
@@ -34,12 +38,12 @@ struct Back<'a> {
 
 impl Run {
     /// The gradients at the nodes `to` from gradients at some nodes; none where one of these stands in the middle of a
-    /// step. `tick` is asked before each step whether to go on.
+    /// step. `sum` asks for their sums over the batch, `(1, …)`. `tick` is asked before each step whether to go on.
     pub fn gradient(
         &self,
         graph: &Arc<Graph>,
         seeds: &[(NodeId, Tensor)],
-        to: &[NodeId],
+        (to, sum): (&[NodeId], bool),
         tick: &dyn Fn(&Node) -> Result<()>,
     ) -> Result<Option<BTreeMap<NodeId, Tensor>>> {
         let plan = &*self.plan;
@@ -52,6 +56,9 @@ impl Run {
             return Ok(None);
         }
         let mut back = Back::new(self, graph, &starts, &ends);
+        if let ([end], true) = (&ends[..], sum) {
+            back.summed = back.linear_way(*end, &starts);
+        }
         for ((_, seed), &at) in seeds.iter().zip(&starts) {
             back.give(at, |dx| kernel::with::<f32, _>(seed, |s| to_channels_last(s, dx)))?;
         }
@@ -60,8 +67,9 @@ impl Run {
             let Some(gradient) = back.gradients[i].take() else { continue };
             tick(&graph.nodes[plan.node(i)])?;
             for (&id, _) in to.iter().zip(&ends).filter(|(_, end)| **end == i) {
-                let at = &gradient.at;
-                answer.insert(id, channels_first(at, self.n, gradient.room.numbers(), &self.dims(id))?);
+                let dims = [&[back.n], &self.dims(id)[1..]].concat();
+                let value = channels_first(&gradient.at, back.n, gradient.room.numbers(), &dims)?;
+                answer.insert(id, if sum { kernel::sum_keepdim(&value, &[0])? } else { value });
             }
             let step = &plan.steps[i];
             if step.reads.iter().chain(&step.add).any(|&r| back.wanted[r]) {
@@ -82,13 +90,35 @@ impl<'a> Back<'a> {
             masks.push(!seen && (step.relu || all));
             wanted.push(ends.contains(&i) || step.reads.iter().chain(&step.add).any(|&r| wanted[r]));
         }
-        Self { run, graph, gradients: vec![None; steps.len()], masks, wanted }
+        Self { run, graph, n: run.n, summed: None, gradients: vec![None; steps.len()], masks, wanted }
+    }
+
+    /// The last step to which the value of `end` comes by nothing but linear steps, and that alone. The sum of gradients
+    /// that go back from there is the gradient of their sum.
+    fn linear_way(&self, end: usize, starts: &[usize]) -> Option<usize> {
+        let plan = &*self.run.plan;
+        let (mut at, mut last) = (end, None);
+        while plan.uses[at] == 1 && !starts.contains(&at) {
+            let Some(next) = plan.steps.iter().position(|s| s.reads == [at]) else { break };
+            let step = &plan.steps[next];
+            if step.add.is_some() || !step.work.is_linear() {
+                break;
+            }
+            last = Some(next);
+            if step.relu {
+                break;
+            }
+            at = next;
+        }
+        last
     }
 
     /// The gradient of a step's value goes on to what it reads.
     fn step(&mut self, i: usize, step: &Step, gradient: Gradient) -> Result<()> {
-        let (run, n) = (self.run, self.run.n);
+        let run = self.run;
         let gradient = if step.relu && !gradient.masked { self.masked(i, &gradient) } else { gradient };
+        let gradient = if self.summed == Some(i) { self.sum(&gradient) } else { gradient };
+        let n = self.n;
         let dy = gradient.at.map(n, gradient.room.numbers());
         if let Some(add) = step.add {
             self.share(add, gradient.for_others());
@@ -165,11 +195,20 @@ impl<'a> Back<'a> {
 
     /// The gradient with 0 where the step's ReLU was.
     fn masked(&self, i: usize, gradient: &Gradient) -> Gradient {
-        let (n, at) = (self.run.n, gradient.at.alone());
+        let (n, at) = (self.n, gradient.at.alone());
         let mut room = Room::new(n * at.len());
         let from = gradient.at.map(n, gradient.room.numbers());
         let mask = Some(self.run.map(i));
         pass(&from, &mut at.map_mut(n, room.numbers_mut()), Epilogue { mask, ..Epilogue::default() });
+        Gradient { room: Arc::new(room), at, masked: true }
+    }
+
+    /// The sum over the batch; from here on, gradients are of one picture.
+    fn sum(&mut self, gradient: &Gradient) -> Gradient {
+        let at = gradient.at.alone();
+        let mut room = Room::new(at.len());
+        sum_pictures(&gradient.at.map(self.n, gradient.room.numbers()), &mut at.map_mut(1, room.numbers_mut()));
+        self.n = 1;
         Gradient { room: Arc::new(room), at, masked: true }
     }
 
@@ -178,7 +217,7 @@ impl<'a> Back<'a> {
         if !self.wanted[to] {
             return;
         }
-        let n = self.run.n;
+        let n = self.n;
         let at = self.run.plan.steps[to].to.alone();
         let mut room = Room::new(n * at.len());
         let before = self.gradients[to].take();
@@ -190,7 +229,7 @@ impl<'a> Back<'a> {
 
     /// `dx` of a step by a kernel that only writes.
     fn give(&mut self, to: usize, kernel: impl FnOnce(&mut MapMut) -> Result<()>) -> Result<()> {
-        let (n, at) = (self.run.n, self.run.plan.steps[to].to.alone());
+        let (n, at) = (self.n, self.run.plan.steps[to].to.alone());
         self.give_dense(to, |dx| kernel(&mut at.map_mut(n, dx)))
     }
 
@@ -200,7 +239,7 @@ impl<'a> Back<'a> {
             return Ok(());
         }
         let at = self.run.plan.steps[to].to.alone();
-        let mut room = Room::new(self.run.n * at.len());
+        let mut room = Room::new(self.n * at.len());
         kernel(room.numbers_mut())?;
         self.share(to, Gradient { room: Arc::new(room), at, masked: false });
         Ok(())
@@ -215,7 +254,7 @@ impl<'a> Back<'a> {
             self.gradients[to] = Some(gradient);
             return;
         }
-        let from = gradient.at.map(self.run.n, gradient.room.numbers());
+        let from = gradient.at.map(self.n, gradient.room.numbers());
         self.write(to, |dx, epilogue| pass(&from, dx, epilogue));
     }
 }

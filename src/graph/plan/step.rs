@@ -47,6 +47,14 @@ pub(super) enum Work {
     Op,
 }
 
+impl Work {
+    /// Whether its gradient is the same wherever it is taken.
+    pub fn is_linear(&self) -> bool {
+        use Work::{Conv, Flatten, Linear, Mean, Normalized, Pass, Pick};
+        matches!(self, Conv(_) | Flatten | Linear(_) | Mean(_) | Normalized(_) | Pass(_) | Pick(_))
+    }
+}
+
 /// A convolution's weights in both directions; those of the way back are packed when first needed.
 #[derive(Debug)]
 pub(super) struct Packed {

@@ -1,4 +1,4 @@
-//! `backward(trace, seed, #{ rules, to, params })` and what it can start from.
+//! `backward(trace, seed, #{ rules, to, params, reduction })`.
 //!
 //! A function and not a method of the trace: a closure that uses the object whose method it is given to is refused by
 //! the engine.
@@ -6,8 +6,9 @@
 use super::model::facts;
 use super::objective::Objective;
 use super::options::Options;
-use super::{Guard, Out, Run, classes, in_type_of, out};
-use crate::backward::{self, Composite, Lrp, Relevance, Selector, Walk};
+use super::seed::Seed;
+use super::{Guard, Out, Run, in_type_of, out};
+use crate::backward::{Composite, Lrp, Relevance, Selector, Walk};
 use crate::graph::{Graph, Node, NodeId, Site, Trace, op::KINDS};
 use crate::kernel;
 use crate::script::report::Inner;
@@ -16,48 +17,7 @@ use candle_core::Tensor;
 use rhai::{Array, Dynamic, Engine, FnPtr, Map, NativeCallContext};
 use std::sync::Arc;
 
-/// Where a walk back starts, before it is known on which trace.
-#[derive(Clone)]
-pub enum Seed {
-    /// The logit of a class, one for all rows or one each.
-    Logit(Vec<usize>),
-    /// The cross-entropy of a class.
-    CrossEntropy(Vec<usize>),
-    /// By how much a class leads the next best.
-    Margin(Vec<usize>),
-    /// A tensor at a layer.
-    At(String, Tensor),
-    /// The gradients of a number made of activations.
-    Objective(Objective),
-}
-
-impl Seed {
-    /// The gradients it puts at nodes of this trace.
-    fn on(&self, trace: &Trace) -> Result<Vec<(NodeId, Tensor)>> {
-        let at_logits = |f: fn(&Tensor, &[usize]) -> Result<Tensor>, classes: &[usize]| {
-            let id = trace.graph.logits;
-            Ok(vec![(id, f(&trace.logits()?, classes)?.reshape(trace.dims(id)?)?)])
-        };
-        match self {
-            Self::Logit(c) => at_logits(backward::logit, c),
-            Self::CrossEntropy(c) => at_logits(backward::cross_entropy, c),
-            Self::Margin(c) => at_logits(backward::margin, c),
-            Self::At(layer, tensor) => Ok(vec![(trace.graph.find(layer)?, tensor.clone())]),
-            Self::Objective(objective) => objective.on(trace),
-        }
-    }
-}
-
 pub(super) fn register(engine: &mut Engine, guard: &Arc<Guard>) {
-    engine.register_type_with_name::<Seed>("Seed");
-    engine.register_fn("logit", |class: Dynamic| out(classes(&class).map(Seed::Logit)));
-    engine.register_fn("cross_entropy", |class: Dynamic| out(classes(&class).map(Seed::CrossEntropy)));
-    engine.register_fn("margin", |class: Dynamic| out(classes(&class).map(Seed::Margin)));
-    engine.register_fn("at", |layer: &str, tensor: Tensor| Seed::At(layer.into(), tensor));
-    engine.register_fn("objective", |context: NativeCallContext, trace: Run, closure: FnPtr| {
-        out(Objective::new(&context, &trace, &closure).map(Seed::Objective))
-    });
-    engine.register_get("value", |seed: &mut Seed| out(value(seed)));
     let g = guard.clone();
     engine.register_fn("backward", move |context: NativeCallContext, trace: Run, seed: Dynamic| {
         walk(&g, &context, &trace, &seed, &Map::new())
@@ -73,10 +33,11 @@ fn walk(guard: &Guard, context: &NativeCallContext, run: &Run, seed: &Dynamic, o
 }
 
 fn go(guard: &Guard, context: &NativeCallContext, run: &Run, seed: &Dynamic, options: &Map) -> Result<Relevance> {
-    let o = Options::new("backward", options.clone(), &["rules", "to", "params"])?;
+    let o = Options::new("backward", options.clone(), &["rules", "to", "params", "reduction"])?;
     let trace = &*run.trace;
     let to = targets(trace, options.get("to"))?;
     let tick = |_: &Node| guard.tick();
+    let reduction = o.one_of("reduction", &["none", "sum", "mean"])?;
     let walk = Walk {
         keep: to.is_none(),
         to: to.unwrap_or_else(|| vec![0]),
@@ -84,18 +45,16 @@ fn go(guard: &Guard, context: &NativeCallContext, run: &Run, seed: &Dynamic, opt
         seeds: in_types_of(trace, seeds(context, run, seed)?)?,
         composite: composite(context, &trace.graph, options.get("rules"))?,
         params: o.switch("params", false)?,
+        sum: reduction != "none",
         tick: &tick,
     };
     // Shares of relevance magnify rounding.
-    kernel::exactly(options.contains_key("rules"), || walk.run())
-}
-
-/// The number of an objective.
-fn value(seed: &Seed) -> Result<f64> {
-    match seed {
-        Seed::Objective(objective) => Ok(objective.value),
-        _ => bail!("only an objective(trace, |a| …) has a value; a class's logit is trace.score(class)"),
+    let mut answer = kernel::exactly(options.contains_key("rules"), || walk.run())?;
+    if reduction == "mean" {
+        let n = trace.input().dims()[0] as f64;
+        answer.values.values_mut().try_for_each(|v| kernel::affine(v, 1.0 / n, 0.0).map(|mean| *v = mean))?;
     }
+    Ok(answer)
 }
 
 /// One seed, an array of them, a closure that is an objective, or a tensor at the logits.

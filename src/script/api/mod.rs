@@ -25,6 +25,7 @@ mod quadrature;
 mod randomize;
 mod reduce;
 mod rules;
+mod seed;
 mod shape;
 mod site;
 mod spatial;
@@ -59,6 +60,7 @@ pub(super) fn register(engine: &mut Engine, guard: &Arc<Guard>) {
     model::register(engine, guard);
     randomize::register(engine, guard);
     edit::register(engine, guard);
+    seed::register(engine);
     backward::register(engine, guard);
     objective::register(engine);
     variable::register(engine, guard);

@@ -1,6 +1,6 @@
 //! The network, and its runs: `cx.model.forward(x)`, `trace["features.12"]`, `trace.top`.
 
-use super::backward::Seed;
+use super::seed::Seed;
 use super::{Guard, Out, classes, one_or_many, out};
 use crate::backward::Relevance;
 use crate::graph::{Graph, Node, Trace};

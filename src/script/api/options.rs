@@ -79,6 +79,14 @@ impl Options {
         self.read(key, vec![], |v| list(v)?.iter().map(text).collect())
     }
 
+    /// One of some words, the first where the key is absent.
+    pub(crate) fn one_of(&self, key: &str, words: &[&'static str]) -> Result<&'static str> {
+        self.read(key, words[0], |v| {
+            let word = words.iter().find(|w| v.is_string() && **w == v.to_string());
+            word.copied().with_context(|| format!("expected \"{}\", got {}", words.join("\", \""), shown(v)))
+        })
+    }
+
     /// The value as it is.
     pub(crate) fn raw(&self, key: &str) -> Option<&Dynamic> {
         self.map.get(key)

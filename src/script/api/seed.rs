@@ -1,0 +1,91 @@
+//! What a walk back can start from: `logit(class)`, `cross_entropy(class)`, `margin(class)`, `at(layer, tensor)`, an
+//! objective, and any of these times a number or a number for each picture.
+
+use super::objective::Objective;
+use super::{Run, classes, in_type_of, out};
+use crate::backward;
+use crate::graph::{NodeId, Trace};
+use anyhow::{Result, bail, ensure};
+use candle_core::{Device, Tensor};
+use rhai::{Dynamic, Engine, FLOAT, FnPtr, INT, NativeCallContext};
+
+/// Where a walk back starts, before it is known on which trace.
+#[derive(Clone)]
+pub enum Seed {
+    /// The logit of a class, one for all rows or one each.
+    Logit(Vec<usize>),
+    /// The cross-entropy of a class.
+    CrossEntropy(Vec<usize>),
+    /// By how much a class leads the next best.
+    Margin(Vec<usize>),
+    /// A tensor at a layer.
+    At(String, Tensor),
+    /// The gradients of a number made of activations.
+    Objective(Objective),
+    /// Another seed, times one number or one for each picture.
+    Times(Box<Self>, Tensor),
+}
+
+impl Seed {
+    /// The gradients it puts at nodes of this trace.
+    pub(super) fn on(&self, trace: &Trace) -> Result<Vec<(NodeId, Tensor)>> {
+        let at_logits = |f: fn(&Tensor, &[usize]) -> Result<Tensor>, classes: &[usize]| {
+            let id = trace.graph.logits;
+            Ok(vec![(id, f(&trace.logits()?, classes)?.reshape(trace.dims(id)?)?)])
+        };
+        match self {
+            Self::Logit(c) => at_logits(backward::logit, c),
+            Self::CrossEntropy(c) => at_logits(backward::cross_entropy, c),
+            Self::Margin(c) => at_logits(backward::margin, c),
+            Self::At(layer, tensor) => Ok(vec![(trace.graph.find(layer)?, tensor.clone())]),
+            Self::Objective(objective) => objective.on(trace),
+            Self::Times(seed, weight) => {
+                seed.on(trace)?.into_iter().map(|(id, seed)| Ok((id, weighted(&seed, weight)?))).collect()
+            }
+        }
+    }
+
+    fn times(self, weight: Tensor) -> Self {
+        Self::Times(self.into(), weight)
+    }
+
+    fn scaled(self, weight: f64) -> Result<Self> {
+        Ok(self.times(Tensor::new(weight, &Device::Cpu)?))
+    }
+}
+
+pub(super) fn register(engine: &mut Engine) {
+    engine.register_type_with_name::<Seed>("Seed");
+    engine.register_fn("logit", |class: Dynamic| out(classes(&class).map(Seed::Logit)));
+    engine.register_fn("cross_entropy", |class: Dynamic| out(classes(&class).map(Seed::CrossEntropy)));
+    engine.register_fn("margin", |class: Dynamic| out(classes(&class).map(Seed::Margin)));
+    engine.register_fn("at", |layer: &str, tensor: Tensor| Seed::At(layer.into(), tensor));
+    engine.register_fn("objective", |context: NativeCallContext, trace: Run, closure: FnPtr| {
+        out(Objective::new(&context, &trace, &closure).map(Seed::Objective))
+    });
+    engine.register_get("value", |seed: &mut Seed| out(value(seed)));
+    engine.register_fn("*", |weight: Tensor, seed: Seed| seed.times(weight));
+    engine.register_fn("*", |seed: Seed, weight: Tensor| seed.times(weight));
+    engine.register_fn("*", |weight: FLOAT, seed: Seed| out(seed.scaled(weight)));
+    engine.register_fn("*", |seed: Seed, weight: FLOAT| out(seed.scaled(weight)));
+    engine.register_fn("*", |weight: INT, seed: Seed| out(seed.scaled(weight as FLOAT)));
+    engine.register_fn("*", |seed: Seed, weight: INT| out(seed.scaled(weight as FLOAT)));
+    engine.register_fn("-", |seed: Seed| out(seed.scaled(-1.0)));
+}
+
+/// A seed of `n` pictures times one number or `n`.
+fn weighted(seed: &Tensor, weight: &Tensor) -> Result<Tensor> {
+    let (n, rest) = (seed.dims()[0], seed.rank() - 1);
+    let count = weight.elem_count();
+    ensure!(count == 1 || count == n, "a seed of {n} pictures is multiplied by 1 number or {n}, got {count}");
+    let weight = in_type_of(seed, &weight.to_device(seed.device())?)?.reshape([vec![count], vec![1; rest]].concat())?;
+    Ok(seed.broadcast_mul(&weight)?)
+}
+
+/// The number of an objective.
+fn value(seed: &Seed) -> Result<f64> {
+    match seed {
+        Seed::Objective(objective) => Ok(objective.value),
+        _ => bail!("only an objective(trace, |a| …) has a value; a class's logit is trace.score(class)"),
+    }
+}
