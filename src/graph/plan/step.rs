@@ -58,7 +58,10 @@ impl Work {
 /// A convolution's weights in both directions; those of the way back are packed when first needed.
 #[derive(Debug)]
 pub(super) struct Packed {
+    /// The graph's own.
     weight: Tensor,
+    /// Factors of output channels: the batch norm behind it.
+    scale: Option<Vec<f32>>,
     sizes: Sizes,
     slide: Slide,
     sums: Sums,
@@ -80,12 +83,13 @@ pub(super) struct Windows {
 }
 
 impl Packed {
-    fn new(weight: Tensor, x: &[usize], conv: &Conv2d, exact: bool) -> Result<Self> {
+    fn new(weight: Tensor, scale: Option<Vec<f32>>, x: &[usize], conv: &Conv2d, exact: bool) -> Result<Self> {
         let (sizes, slide) = kernel::sizes(x, weight.dims(), conv)?;
         let sums = kernel::sums(exact);
-        let forward = kernel::with::<f32, _>(&weight, |w| Filter::forward(w, sizes, slide, sums))?;
+        let forward = packed(&weight, scale.as_deref(), |w| Filter::forward(w, sizes, slide, sums))?;
         Ok(Self {
             weight,
+            scale,
             sizes,
             slide,
             sums,
@@ -102,7 +106,7 @@ impl Packed {
             return Ok(filter);
         }
         let pack = |w: &[f32]| Filter::backward(w, self.sizes, self.slide, self.sums);
-        let filter = kernel::with::<f32, _>(&self.weight, pack)?;
+        let filter = packed(&self.weight, self.scale.as_deref(), pack)?;
         Ok(self.backward.get_or_init(|| filter))
     }
 
@@ -127,7 +131,7 @@ impl Packed {
             return Ok(filter);
         }
         let pack = |w: &[f32]| Filter::forward(w, self.sizes, self.slide, Sums::Many);
-        let filter = kernel::with::<f32, _>(&self.weight, pack)?;
+        let filter = packed(&self.weight, self.scale.as_deref(), pack)?;
         Ok(self.many.get_or_init(|| filter))
     }
 
@@ -170,8 +174,8 @@ pub(super) fn steps(
         let own = || params.get(1).map(|b| b.to_vec1::<f32>()).transpose();
         let (work, bias) = match (draft.form, x) {
             (Form::Conv(conv), Some(x)) => {
-                let (weight, bias) = folded(params, affine)?;
-                (Work::Conv(Box::new(Packed::new(weight, x, &conv, exact)?)), bias)
+                let (scale, bias) = folded(own()?, affine);
+                (Work::Conv(Box::new(Packed::new(params[0].clone(), scale, x, &conv, exact)?)), bias)
             }
             (Form::Linear, _) => (Work::Linear(params[0].clone()), own()?),
             (Form::Max(pool), _) => (Work::Max(windows(&pool)), None),
@@ -195,14 +199,19 @@ pub(super) fn steps(
     drafts.steps.iter().enumerate().map(ready).collect()
 }
 
-/// Weight and bias with the affine behind them in them.
-fn folded(params: &[Tensor], affine: Option<(Vec<f32>, Vec<f32>)>) -> Result<(Tensor, Option<Vec<f32>>)> {
-    let bias = params.get(1).map(|b| b.to_vec1::<f32>()).transpose()?;
-    let Some((scale, shift)) = affine else { return Ok((params[0].clone(), bias)) };
-    let by = Tensor::from_slice(&scale, (scale.len(), 1, 1, 1), params[0].device())?;
+/// A convolution's bias with the affine behind it in it, and the factors of its output channels.
+fn folded(bias: Option<Vec<f32>>, affine: Option<(Vec<f32>, Vec<f32>)>) -> (Option<Vec<f32>>, Option<Vec<f32>>) {
+    let Some((scale, shift)) = affine else { return (None, bias) };
     let own = bias.unwrap_or_else(|| vec![0.0; scale.len()]);
     let bias = own.iter().zip(&scale).zip(&shift).map(|((b, a), s)| b * a + s).collect();
-    Ok((params[0].broadcast_mul(&by)?, Some(bias)))
+    (Some(scale), Some(bias))
+}
+
+/// A filter of the weight times its factors, a number an output channel. The product is not kept: it is as large as the weight.
+fn packed(weight: &Tensor, scale: Option<&[f32]>, pack: impl FnOnce(&[f32]) -> Filter) -> Result<Filter> {
+    let Some(scale) = scale else { return kernel::with::<f32, _>(weight, pack) };
+    let by = Tensor::from_slice(scale, (scale.len(), 1, 1, 1), weight.device())?;
+    kernel::with::<f32, _>(&weight.broadcast_mul(&by)?, pack)
 }
 
 /// Factor and summand of each channel.
