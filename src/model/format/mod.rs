@@ -4,6 +4,7 @@
 //! damaged file is an error.
 
 mod number;
+mod pieces;
 mod safetensors;
 mod pickle;
 mod torch;
@@ -13,9 +14,10 @@ mod pth;
 use crate::data::{open, read_whole};
 use anyhow::{Context, Result, bail};
 use candle_core::Tensor;
+use pieces::Pieces;
 use sha2::{Digest, Sha256};
 use std::collections::BTreeMap;
-use std::io::{BufReader, Read};
+use std::io::{ErrorKind, Read};
 use std::path::Path;
 
 /// How the names of weight files end.
@@ -48,42 +50,38 @@ pub fn read(path: &Path) -> Result<Weights> {
     weights.with_context(|| format!("reading the weights \"{}\"", path.display()))
 }
 
-/// Reads a safetensors file tensor by tensor.
+/// Reads a safetensors file on all cores, one of which sums over it.
 fn in_pieces(path: &Path) -> Result<Weights> {
     let file = open(path, LIMIT)?;
     let len = file.metadata()?.len();
-    let mut file = Summed { file: BufReader::with_capacity(1 << 18, file), sum: Sha256::new() };
-    let tensors = safetensors::read(&mut file, len)?;
-    Ok(Weights { tensors: without_prefix(tensors), hash: hexadecimal(&file.sum.finalize()) })
+    let (hash, tensors) = rayon::join(|| sum(file.beginning(0)), || safetensors::read(&file, len));
+    Ok(Weights { tensors: without_prefix(tensors?), hash: hash? })
 }
 
-/// A file with the sum over all that was read of it.
-struct Summed<R> {
-    file: R,
-    sum: Sha256,
-}
-
-impl<R: Read> Read for Summed<R> {
-    fn read(&mut self, to: &mut [u8]) -> std::io::Result<usize> {
-        let count = self.file.read(to)?;
-        self.sum.update(&to[..count]);
-        Ok(count)
+/// SHA-256 of all bytes, in hexadecimal.
+fn sum(mut bytes: impl Read) -> std::io::Result<String> {
+    let mut sum = Sha256::new();
+    let mut some = vec![0; 1 << 18];
+    loop {
+        match bytes.read(&mut some) {
+            Ok(0) => return Ok(sum.finalize().iter().map(|b| format!("{b:02x}")).collect()),
+            Ok(count) => sum.update(&some[..count]),
+            Err(e) if e.kind() == ErrorKind::Interrupted => {}
+            Err(e) => return Err(e),
+        }
     }
-}
-
-fn hexadecimal(bytes: &[u8]) -> String {
-    bytes.iter().map(|b| format!("{b:02x}")).collect()
 }
 
 /// Reads the bytes of a weight file.
 pub fn parse(bytes: &[u8]) -> Result<Weights> {
-    let tensors = match bytes {
-        [_, _, _, _, _, _, _, _, b'{', ..] => safetensors::read(&mut &bytes[..], bytes.len() as u64)?,
-        [b'P', b'K', 3, 4, ..] => pth::read_zip(bytes)?,
-        [0x80, ..] => pth::read_legacy(bytes)?,
+    let read = || match bytes {
+        [_, _, _, _, _, _, _, _, b'{', ..] => safetensors::read(bytes, bytes.len() as u64),
+        [b'P', b'K', 3, 4, ..] => pth::read_zip(bytes),
+        [0x80, ..] => pth::read_legacy(bytes),
         _ => bail!("{}; .safetensors and PyTorch files with a state_dict are read", kind(bytes)),
     };
-    Ok(Weights { tensors: without_prefix(tensors), hash: hexadecimal(&Sha256::digest(bytes)) })
+    let (hash, tensors) = rayon::join(|| sum(bytes), read);
+    Ok(Weights { tensors: without_prefix(tensors?), hash: hash? })
 }
 
 /// What a file that is no weight file is.

@@ -1,10 +1,17 @@
 //! The types of number in weight files, and tensors from their bytes.
 
+use super::pieces::Pieces;
 use crate::kernel::in_large_pages;
 use anyhow::{Context, Result, ensure};
 use candle_core::{Device, Tensor, WithDType};
 use half::{bf16, f16};
+use rayon::prelude::*;
 use std::io::Read;
+
+/// Values that one task reads.
+const PART: usize = 1 << 20;
+/// Values that are read at a time.
+const SOME: usize = 1 << 14;
 
 /// A type of number, little-endian.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -34,23 +41,24 @@ impl Number {
 
     /// A tensor of this shape from the bytes of all its values; signed whole numbers become i64.
     pub fn tensor(self, bytes: &[u8], shape: &[usize]) -> Result<Tensor> {
-        self.read(&mut &bytes[..], bytes.len(), shape)
+        self.read(bytes, 0, bytes.len(), shape)
     }
 
-    /// The same from the next `len` bytes of a file.
-    pub fn read(self, file: &mut impl Read, len: usize, shape: &[usize]) -> Result<Tensor> {
+    /// The same from `len` bytes of a file, `start` bytes in.
+    pub fn read(self, file: &(impl Pieces + ?Sized), start: u64, len: usize, shape: &[usize]) -> Result<Tensor> {
         ensure!(count(shape)?.checked_mul(self.size()) == Some(len), "{len} bytes for shape {shape:?}");
+        let file = |at: usize| file.beginning(start + at as u64);
         match self {
-            Self::F64 => from(file, shape, f64::from_le_bytes),
-            Self::F32 => from(file, shape, f32::from_le_bytes),
-            Self::F16 => from(file, shape, f16::from_le_bytes),
-            Self::Bf16 => from(file, shape, bf16::from_le_bytes),
-            Self::I64 => from(file, shape, i64::from_le_bytes),
-            Self::I32 => from(file, shape, |b| i64::from(i32::from_le_bytes(b))),
-            Self::I16 => from(file, shape, |b| i64::from(i16::from_le_bytes(b))),
-            Self::I8 => from(file, shape, |b| i64::from(i8::from_le_bytes(b))),
-            Self::U8 => from(file, shape, u8::from_le_bytes),
-            Self::Bool => from(file, shape, |[b]| u8::from(b != 0)),
+            Self::F64 => from(&file, shape, f64::from_le_bytes),
+            Self::F32 => from(&file, shape, f32::from_le_bytes),
+            Self::F16 => from(&file, shape, f16::from_le_bytes),
+            Self::Bf16 => from(&file, shape, bf16::from_le_bytes),
+            Self::I64 => from(&file, shape, i64::from_le_bytes),
+            Self::I32 => from(&file, shape, |b| i64::from(i32::from_le_bytes(b))),
+            Self::I16 => from(&file, shape, |b| i64::from(i16::from_le_bytes(b))),
+            Self::I8 => from(&file, shape, |b| i64::from(i8::from_le_bytes(b))),
+            Self::U8 => from(&file, shape, u8::from_le_bytes),
+            Self::Bool => from(&file, shape, |[b]| u8::from(b != 0)),
         }
     }
 }
@@ -62,20 +70,25 @@ pub fn count(shape: &[usize]) -> Result<usize> {
     Ok(shape.iter().product())
 }
 
-/// Some thousands of values at a time.
-fn from<const N: usize, T: WithDType>(
-    file: &mut impl Read,
+/// Parts of the values on all cores: most of the time is the system's, which clears the memory under them.
+fn from<const N: usize, T: WithDType, R: Read>(
+    file: &(impl Fn(usize) -> R + Sync),
     shape: &[usize],
-    value: impl Fn([u8; N]) -> T,
+    value: impl Fn([u8; N]) -> T + Sync,
 ) -> Result<Tensor> {
-    let count = count(shape)?;
-    let mut values: Vec<T> = Vec::with_capacity(count);
+    let mut values = vec![T::zero(); count(shape)?];
     in_large_pages(&mut values);
-    let mut bytes = vec![0u8; N * count.min(1 << 14)];
-    while values.len() < count {
-        let some = &mut bytes[..N * (count - values.len()).min(1 << 14)];
-        file.read_exact(some).context("it ends before its numbers do")?;
-        values.extend(some.as_chunks().0.iter().map(|&b| value(b)));
-    }
+    let part = |bytes: &mut Vec<u8>, (i, part): (usize, &mut [T])| -> Result<()> {
+        let mut file = file(i * PART * N);
+        for some in part.chunks_mut(SOME) {
+            bytes.resize(N * some.len(), 0);
+            file.read_exact(bytes).context("it ends before its numbers do")?;
+            for (to, from) in some.iter_mut().zip(bytes.as_chunks().0) {
+                *to = value(*from);
+            }
+        }
+        Ok(())
+    };
+    values.par_chunks_mut(PART).enumerate().try_for_each_init(Vec::new, part)?;
     Ok(Tensor::from_vec(values, shape, &Device::Cpu)?)
 }

@@ -2,6 +2,7 @@
 
 use super::Tensors;
 use super::number::Number;
+use super::pieces::Pieces;
 use anyhow::{Context, Result, bail, ensure};
 use safetensors::Dtype;
 use safetensors::tensor::Metadata;
@@ -11,26 +12,27 @@ use std::io::Read;
 const HEADER: u64 = 100_000_000;
 
 /// The tensors of a safetensors file of `len` bytes, read one after the other: no more memory is held than theirs.
-pub fn read(file: &mut impl Read, len: u64) -> Result<Tensors> {
+pub fn read(file: &(impl Pieces + ?Sized), len: u64) -> Result<Tensors> {
     let damaged = "the safetensors file is damaged or cut short";
     let mut size = [0; 8];
-    file.read_exact(&mut size).context(damaged)?;
+    file.beginning(0).read_exact(&mut size).context(damaged)?;
     let size = u64::from_le_bytes(size);
     ensure!(size <= HEADER.min(len.saturating_sub(8)), damaged);
     let mut header = vec![0; size as usize];
-    file.read_exact(&mut header).context(damaged)?;
+    file.beginning(8).read_exact(&mut header).context(damaged)?;
     let header: Metadata = serde_json::from_slice(&header).context(damaged)?;
     ensure!(len - 8 - size == header.data_len() as u64, damaged);
     let names = header.offset_keys();
     ensure!(!names.is_empty(), "there are no tensors in it");
-    let mut one = |name: String| {
+    let one = |name: String| {
         let info = header.info(&name).context(damaged)?;
         let (start, end) = info.data_offsets;
-        let tensor = number(info.dtype).and_then(|number| number.read(file, end - start, &info.shape));
+        let place = 8 + size + start as u64;
+        let tensor = number(info.dtype).and_then(|number| number.read(file, place, end - start, &info.shape));
         let tensor = tensor.with_context(|| format!("tensor \"{name}\""))?;
         Ok((name, tensor))
     };
-    names.into_iter().map(&mut one).collect()
+    names.into_iter().map(one).collect()
 }
 
 fn number(dtype: Dtype) -> Result<Number> {
