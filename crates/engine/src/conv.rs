@@ -2,6 +2,7 @@
 
 use crate::depthwise::Depthwise;
 use crate::direct::Direct;
+use crate::given::Given;
 use crate::map::{Map, MapMut};
 use crate::narrow::Narrow;
 use crate::packed::Packed;
@@ -76,9 +77,7 @@ impl Filter {
         let (kh, kw) = slide.kernel;
         let (c, o) = (input / slide.groups, output / slide.groups);
         assert!(w.len() == output * c * kh * kw, "a weight of {} numbers", w.len());
-        let weight = |g: usize, ky: usize, kx: usize, c_in: usize, o_out: usize| {
-            w[(((g * o + o_out) * c + c_in) * kh + ky) * kw + kx]
-        };
+        let weight = Given { numbers: w, group: o * c * kh * kw, read: kh * kw, given: c * kh * kw };
         let dy = |ky: usize| (ky * slide.dilation.0) as isize - slide.padding.0 as isize;
         let dx = |kx: usize| (kx * slide.dilation.1) as isize - slide.padding.1 as isize;
         let taps = |_| (0..kh).flat_map(|ky| (0..kw).map(move |kx| (ky, kx))).collect();
@@ -94,9 +93,7 @@ impl Filter {
         let (kh, kw) = slide.kernel;
         let (c, o) = (input / slide.groups, output / slide.groups);
         assert!(w.len() == output * c * kh * kw, "a weight of {} numbers", w.len());
-        let weight = |g: usize, ky: usize, kx: usize, o_in: usize, c_out: usize| {
-            w[(((g * o + o_in) * c + c_out) * kh + ky) * kw + kx]
-        };
+        let weight = Given { numbers: w, group: o * c * kh * kw, read: c * kh * kw, given: kh * kw };
         let (s, p, d) = (slide.stride, slide.padding, slide.dilation);
         let phases: Vec<_> = (0..s.0.min(from.0)).flat_map(|r| (0..s.1.min(from.1)).map(move |q| (r, q))).collect();
         // Tap `k` of phase `r` reads output `(r + p − k d) / s` places on, where that is whole.
@@ -231,43 +228,47 @@ fn ready<'a>(
     phases: &[(usize, usize)],
     part: impl Fn((usize, usize)) -> Part<'a>,
     taps: impl Fn((usize, usize)) -> Vec<(usize, usize)>,
-    weight: impl Fn(usize, usize, usize, usize, usize) -> f32 + Sync,
+    weight: Given,
     (slide, from, sums): (Slide, (usize, usize), Sums),
 ) -> Way {
     let plain = slide.stride == (1, 1) && slide.dilation == (1, 1) && s.groups == 1;
-    let k = slide.kernel.0;
+    let columns = slide.kernel.1;
+    let places = |phase| -> Vec<usize> { taps(phase).iter().map(|(ky, kx)| ky * columns + kx).collect() };
     let square = slide.kernel == (3, 3) || slide.kernel == (5, 5);
     if plain && sums != Sums::Exact && square && Winograd::pays(s.c, s.o, s.out) {
-        let taps = taps(phases[0]);
-        let at = |y: usize, x: usize, c: usize, o: usize| weight(0, taps[y * k + x].0, taps[y * k + x].1, c, o);
-        return Way::Winograd(Winograd::new((s.c, s.o), k, slide.padding, (from, s.out, sums), at));
+        return Way::Winograd(Winograd::new(
+            (s.c, s.o),
+            &places(phases[0]),
+            slide.padding,
+            (from, s.out, sums),
+            weight,
+        ));
     }
     let parts = phases.iter().map(|&phase| {
-        let (taps, part) = (taps(phase), part(phase));
-        let places: Vec<_> = taps.iter().map(|&(ky, kx)| ((part.offset.0)(ky), (part.offset.1)(kx))).collect();
+        let part = part(phase);
+        let offsets: Vec<_> = taps(phase).iter().map(|&(ky, kx)| ((part.offset.0)(ky), (part.offset.1)(kx))).collect();
         let (first, grid) = (part.first, part.grid);
         let Shape { c, step, apart, out, .. } = s;
-        let patches = Patches { runs: runs(&places), c, grid, step, first, apart, out };
-        (taps, patches)
+        let patches = Patches { runs: runs(&offsets), c, grid, step, first, apart, out };
+        (places(phase), patches)
     });
     if s.groups > 1 && s.c == 1 && s.o == 1 {
         let parts = parts.map(|(taps, patches)| {
-            let numbers = |(ky, kx): &(usize, usize)| (0..s.groups).map(|g| weight(g, *ky, *kx, 0, 0)).collect();
+            let numbers = |tap: &usize| (0..s.groups).map(|g| weight.at(weight.start(g, 0, *tap), 0)).collect();
             (patches, taps.iter().map(numbers).collect())
         });
         return Way::Depthwise(Depthwise { parts: parts.collect() });
     }
     if s.groups == 1 && Narrow::pays(s.c, s.o) {
-        let weight = &weight;
         let parts = parts.map(|(taps, patches)| {
-            let of = move |k: usize, o: usize| weight(0, taps[k / s.c].0, taps[k / s.c].1, k % s.c, o);
+            let of = move |k: usize, o: usize| weight.at(weight.start(0, k % s.c, taps[k / s.c]), o);
             (patches, of)
         });
         return Way::Narrow(Narrow::new(s.o, parts));
     }
     let parts = parts.map(|(taps, patches)| {
-        let of = |g: usize, k: usize, o: usize| weight(g, taps[k / s.c].0, taps[k / s.c].1, k % s.c, o);
-        let weights = Arc::new(Packed::new(s.groups, patches.len(), s.o, of));
+        let of = |k: usize| (k % s.c, taps[k / s.c]);
+        let weights = Arc::new(Packed::new(s.groups, patches.len(), s.o, weight, of));
         (patches, weights)
     });
     let parts: Vec<_> = parts.collect();

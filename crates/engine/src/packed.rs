@@ -1,8 +1,14 @@
 //! Weights in the order in which tiles read them.
 
 use crate::buffer::Buffer;
+use crate::given::Given;
 use crate::simd::{self, Level};
 use crate::team;
+
+/// Columns of the widest panel, of any instruction set.
+pub(crate) const MOST_WIDE: usize = 32;
+/// Rows that are packed side by side.
+const ROWS: usize = 16;
 
 /// A matrix `(groups, k, o)` in panels of two vectors' width: for each panel its `k` rows, one behind the other; zeros
 /// fill up the last panel, which has one vector's width where that is enough.
@@ -16,55 +22,70 @@ pub(crate) struct Packed {
 }
 
 impl Packed {
-    /// The matrix whose entry is `of(group, k, o)`.
-    pub fn new(groups: usize, k: usize, o: usize, of: impl Fn(usize, usize, usize) -> f32 + Sync) -> Self {
-        let level = simd::level();
-        let lanes = level.lanes();
-        let mut packed = Self { level, lanes, k, o, numbers: Buffer::default() };
-        packed.numbers = Buffer::zeros(groups * packed.group());
+    /// The matrix whose row `k` of a group holds the weights of the channel read and the tap that `of(k)` tells.
+    pub fn new(groups: usize, k: usize, o: usize, w: Given, of: impl Fn(usize) -> (usize, usize) + Sync) -> Self {
+        let mut packed = Self::zeros(groups, k, o);
         let at = Raw(packed.numbers.numbers_mut().as_mut_ptr());
         let panels = packed.panels();
-        let grain = (1 << 15) / (k * 2 * lanes).max(1) + 1;
+        let grain = (1 << 15) / (k * 2 * packed.lanes).max(1) + 1;
         team::ranges(groups * panels, grain, |range| {
             for i in range {
                 let (g, b) = (i / panels, i % panels);
-                let (width, first) = (packed.width(b), b * 2 * lanes);
+                let (width, first) = (packed.width(b), b * 2 * packed.lanes);
                 let count = (o - first).min(width);
                 // SAFETY: each panel is written by one task.
                 let panel = unsafe {
                     let start = at.get().add(g * packed.group() + first * k);
                     std::slice::from_raw_parts_mut(start, width * k)
                 };
-                for (row, numbers) in panel.chunks_exact_mut(width).enumerate() {
-                    numbers[..count].iter_mut().enumerate().for_each(|(j, v)| *v = of(g, row, first + j));
+                // Rows side by side: in one of the directions those are what stands side by side in `w`.
+                for (block, rows) in panel.chunks_mut(width * ROWS).enumerate() {
+                    let starts: [usize; ROWS] = std::array::from_fn(|row| {
+                        let (c, tap) = of((block * ROWS + row).min(k - 1));
+                        w.start(g, c, tap)
+                    });
+                    for j in 0..count {
+                        for (row, start) in rows.chunks_exact_mut(width).zip(starts) {
+                            row[j] = w.at(start, first + j);
+                        }
+                    }
                 }
             }
         });
         packed
     }
 
-    /// The matrix of which `of(k, o, entries)` writes the entries of all groups at once.
-    pub fn by_entry(groups: usize, k: usize, o: usize, of: impl Fn(usize, usize, &mut [f32]) + Sync) -> Self {
-        let level = simd::level();
-        let lanes = level.lanes();
-        let mut packed = Self { level, lanes, k, o, numbers: Buffer::default() };
-        packed.numbers = Buffer::zeros(groups * packed.group());
+    /// The matrix of which `of(k, columns, entries)` writes a row's entries, for all groups at once, in some columns: their first and count.
+    pub fn by_row(
+        groups: usize,
+        k: usize,
+        o: usize,
+        of: impl Fn(usize, (usize, usize), &mut [[f32; MOST_WIDE]]) + Sync,
+    ) -> Self {
+        let mut packed = Self::zeros(groups, k, o);
         let at = Raw(packed.numbers.numbers_mut().as_mut_ptr());
-        let panels = packed.panels();
-        team::ranges(k * panels, (1 << 12) / (groups * lanes).max(1) + 1, |range| {
-            let mut entries = vec![0f32; groups];
+        team::ranges(k * packed.panels(), (1 << 12) / (groups * packed.lanes).max(1) + 1, |range| {
+            let mut entries = vec![[0.0; MOST_WIDE]; groups];
             for i in range {
-                let (row, b) = (i / panels, i % panels);
-                let (width, first) = (packed.width(b), b * 2 * lanes);
-                for j in 0..(o - first).min(width) {
-                    of(row, first + j, &mut entries);
-                    for (g, v) in entries.iter().enumerate() {
-                        // SAFETY: each row of a panel is written by one task.
-                        unsafe { *at.get().add(g * packed.group() + first * k + row * width + j) = *v };
+                let (b, row) = (i / k, i % k);
+                let (width, first) = (packed.width(b), b * 2 * packed.lanes);
+                of(row, (first, (o - first).min(width)), &mut entries);
+                for (g, from) in entries.iter().enumerate() {
+                    // SAFETY: each row of a panel is written by one task, and is no wider than the widest.
+                    unsafe {
+                        let to = at.get().add(g * packed.group() + first * k + row * width);
+                        std::ptr::copy_nonoverlapping(from.as_ptr(), to, width);
                     }
                 }
             }
         });
+        packed
+    }
+
+    fn zeros(groups: usize, k: usize, o: usize) -> Self {
+        let level = simd::level();
+        let mut packed = Self { level, lanes: level.lanes(), k, o, numbers: Buffer::default() };
+        packed.numbers = Buffer::zeros(groups * packed.group());
         packed
     }
 

@@ -3,10 +3,12 @@
 
 use crate::buffer::Scratch;
 use crate::conv::Sums;
+use crate::given::Given;
 use crate::map::{Map, MapMut};
 use crate::packed::{Packed, Raw};
 use crate::patches::{CHUNK, STRIDE};
 use crate::simd::{Simd, Task, run_with};
+use crate::spectrum::{P, Q, spectrum};
 use crate::team;
 use crate::tile::{Ahead, Epilogue, Exit, finish, multiply, with_rows};
 use std::sync::Arc;
@@ -25,40 +27,19 @@ pub(crate) struct Winograd {
     weights: Arc<Packed>,
 }
 
-/// The points at which F(4, 3) and F(2, 5) evaluate, beside 0 and infinity: ±2/3 and ±3/2. Their rounding is less than half of that
-/// of the usual ±1 and ±2, and their product 1 keeps the transforms short.
-const P: f64 = 2.0 / 3.0;
-const Q: f64 = 3.0 / 2.0;
-
-/// Points at most.
-const MOST: usize = 6;
-
-/// `G[i][tap]`: what a row of taps becomes at the `i`-th point of tiles that read so many rows.
-fn g(side: usize, i: usize, tap: usize, taps: usize) -> f64 {
-    let (point, n) = match (side, i) {
-        (4, 1) => (1.0, 2.0),
-        (4, 2) => (-1.0, 2.0),
-        (6, 1 | 2) => (if i == 1 { P } else { -P }, 2.0 * P * P * (P * P - Q * Q)),
-        (6, 3 | 4) => (if i == 3 { Q } else { -Q }, 2.0 * Q * Q * (Q * Q - P * P)),
-        (_, 0) => return f64::from(u8::from(tap == 0)),
-        _ => return f64::from(u8::from(tap + 1 == taps)),
-    };
-    point.powi(tap as i32) / n
-}
-
 impl Winograd {
     /// Whether it is faster than direct sums, for channels read and given and an output of this size.
     pub fn pays(c: usize, o: usize, (h, w): (usize, usize)) -> bool {
         c >= 16 && o >= 16 && h >= 6 && w >= 6
     }
 
-    /// Weights by tap row, tap column, channel read, channel given; 3 or 5 taps along each side.
+    /// Weights of 3 or 5 taps along each side, which stand at these places.
     pub fn new(
         (c, o): (usize, usize),
-        taps: usize,
+        taps: &[usize],
         padding: (usize, usize),
         (from, to, sums): ((usize, usize), (usize, usize), Sums),
-        of: impl Fn(usize, usize, usize, usize) -> f32 + Sync,
+        w: Given,
     ) -> Self {
         // Weights of larger tiles are more than twice as many; for a few small maps reading them takes longer than the sums saved.
         let large = match to.0.min(to.1) {
@@ -66,19 +47,9 @@ impl Winograd {
             8.. => c * o <= 1 << 14 || sums == Sums::Many,
             _ => sums == Sums::Many,
         };
-        let size = if large && taps == 3 { 4 } else { 2 };
-        let side = size + taps - 1;
-        let g: [[f64; MOST]; MOST] = std::array::from_fn(|i| std::array::from_fn(|tap| g(side, i, tap, taps)));
-        let weights = Packed::by_entry(side * side, c, o, |c, o, entries| {
-            // `G w Gᵀ`
-            let mut half = [[0f64; MOST]; MOST];
-            for (i, y, x) in (0..side).flat_map(|i| (0..taps * taps).map(move |t| (i, t / taps, t % taps))) {
-                half[i][x] += g[i][y] * f64::from(of(y, x, c, o));
-            }
-            for (i, v) in entries.iter_mut().enumerate() {
-                *v = (0..taps).map(|x| half[i / side][x] * g[i % side][x]).sum::<f64>() as f32;
-            }
-        });
+        let size = if large && taps.len() == 9 { 4 } else { 2 };
+        let side = size + taps.len().isqrt() - 1;
+        let weights = spectrum(side, taps, (c, o), w);
         let tiles = (to.0.div_ceil(size), to.1.div_ceil(size));
         Self { size, side, c, o, padding, from, tiles, weights: Arc::new(weights) }
     }

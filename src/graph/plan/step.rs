@@ -8,6 +8,7 @@ use crate::kernel::{self, Conv2d, Pool2d, Window};
 use anyhow::Result;
 use candle_core::{DType, Tensor};
 use gradscope_engine::{Filter, Pick, Pool, Sizes, Slide, Sums};
+use rayon::prelude::*;
 use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 
 /// One step of a plan.
@@ -210,8 +211,11 @@ fn folded(bias: Option<Vec<f32>>, affine: Option<(Vec<f32>, Vec<f32>)>) -> (Opti
 /// A filter of the weight times its factors, a number an output channel. The product is not kept: it is as large as the weight.
 fn packed(weight: &Tensor, scale: Option<&[f32]>, pack: impl FnOnce(&[f32]) -> Filter) -> Result<Filter> {
     let Some(scale) = scale else { return kernel::with::<f32, _>(weight, pack) };
-    let by = Tensor::from_slice(scale, (scale.len(), 1, 1, 1), weight.device())?;
-    kernel::with::<f32, _>(&weight.broadcast_mul(&by)?, pack)
+    let mut scaled = kernel::with::<f32, _>(weight, <[f32]>::to_vec)?;
+    let size = scaled.len() / scale.len().max(1);
+    let channels = scaled.par_chunks_mut(size.max(1)).zip(scale);
+    channels.for_each(|(weights, scale)| weights.iter_mut().for_each(|w| *w *= scale));
+    Ok(pack(&scaled))
 }
 
 /// Factor and summand of each channel.
