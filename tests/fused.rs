@@ -216,6 +216,19 @@ fn scores_alone_are_those_of_a_run_that_keeps_all() {
 }
 
 #[test]
+fn scores_in_parts_are_those_of_the_whole_batch() {
+    for seed in 0..20 {
+        let graph = network(seed * 17);
+        let x = Random(seed).tensor(&[7, 3, 12, 13]).to_dtype(DType::F32).unwrap();
+        let whole = graph.logits(&x).unwrap();
+        for most in [0, 1, 3, 7, 8] {
+            let parts = graph.logits_in_parts(&x, most, &|_| Ok(())).unwrap();
+            assert_same(&format!("network {seed}, at most {most}"), &parts, &whole);
+        }
+    }
+}
+
+#[test]
 fn several_layers_are_answered_in_one_walk() {
     let graph = network(3);
     let x = Random(4).tensor(&[2, 3, 12, 13]).to_dtype(DType::F32).unwrap();

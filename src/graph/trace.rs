@@ -7,6 +7,9 @@ use anyhow::{Context, Result, ensure};
 use candle_core::Tensor;
 use std::sync::{Arc, Mutex, PoisonError};
 
+/// Numbers of all values of the pictures whose scores are taken at once, 4 GiB; those that are needed at any one time are a fifth of it.
+const TOGETHER: usize = 1 << 30;
+
 /// The values of all nodes for one batch of pictures.
 #[derive(Clone, Debug)]
 pub struct Trace {
@@ -61,19 +64,44 @@ impl Graph {
         }
     }
 
-    /// The scores of a batch, `(N, classes)`, and nothing else: values in between do not stay, so it needs less memory.
+    /// The scores of a batch of any size, `(N, classes)`, and nothing else: values in between do not stay, so it needs less memory.
     pub fn logits(self: &Arc<Self>, x: &Tensor) -> Result<Tensor> {
         self.logits_until(x, &|_| Ok(()))
     }
 
     /// The same; `tick` is asked before each step whether to go on.
     pub fn logits_until(self: &Arc<Self>, x: &Tensor, tick: &dyn Fn(&Node) -> Result<()>) -> Result<Tensor> {
+        self.logits_in_parts(x, TOGETHER / self.numbers().max(1), tick)
+    }
+
+    /// The same, of at most `most` pictures at a time.
+    pub fn logits_in_parts(
+        self: &Arc<Self>,
+        x: &Tensor,
+        most: usize,
+        tick: &dyn Fn(&Node) -> Result<()>,
+    ) -> Result<Tensor> {
         self.check_input(x)?;
+        let (n, most) = (x.dims()[0], most.max(1));
+        if n <= most {
+            return self.logits_at_once(x, tick);
+        }
+        let part = |first: usize| self.logits_at_once(&x.narrow(0, first, most.min(n - first))?, tick);
+        let parts = (0..n).step_by(most).map(part).collect::<Result<Vec<_>>>()?;
+        Ok(Tensor::cat(&parts, 0)?)
+    }
+
+    fn logits_at_once(self: &Arc<Self>, x: &Tensor, tick: &dyn Fn(&Node) -> Result<()>) -> Result<Tensor> {
         let alone = self.plan(x)?.map(|plan| Run::logits(plan, self, x, tick)).transpose()?.flatten();
         match alone {
             Some(logits) => Ok(logits.flatten_from(1)?),
             None => self.forward_until(x, tick)?.logits(),
         }
+    }
+
+    /// How many numbers the values of all nodes are for one picture.
+    pub fn numbers(&self) -> usize {
+        self.nodes.iter().map(|n| n.shape.iter().product::<usize>()).sum()
     }
 
     /// Errors where `x` is not what the network reads.

@@ -91,6 +91,5 @@ pub(super) fn check_labels(data: &Dataset, graph: &Graph, name: &str) -> Result<
 
 /// How many pictures run at once: at most 256, and few enough that their activations take a quarter of a gigabyte.
 pub(super) fn batch_size(graph: &Graph) -> usize {
-    let activations: usize = graph.nodes.iter().map(|n| n.shape.iter().product::<usize>()).sum();
-    ((1 << 26) / activations.max(1)).clamp(1, 256)
+    ((1 << 26) / graph.numbers().max(1)).clamp(1, 256)
 }
