@@ -1,5 +1,6 @@
 //! The host: finds, compiles and calls methods.
 
+use super::advice::closest;
 use super::ask::{self, Asking};
 use super::compile::{self, protected, quiet_panics};
 use super::engine::{self, Read};
@@ -119,6 +120,9 @@ impl Host {
 
     fn unknown(&self, name: &str) -> String {
         let names = self.plugins.names();
-        format!("no method named \"{name}\"; known are {}", names.join(", "))
+        match closest(name, names.iter().map(String::as_str)) {
+            Some(near) => format!("no method named \"{name}\"; did you mean \"{near}\"?"),
+            None => format!("no method named \"{name}\"; known are {}", names.join(", ")),
+        }
     }
 }
