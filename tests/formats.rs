@@ -165,6 +165,30 @@ fn safetensors_of_every_type_are_read() {
     }
 }
 
+/// A part that one core reads is 2^20 numbers.
+#[test]
+fn large_tensors_are_read_in_parts_from_files_and_from_memory() {
+    let counted = |count: u32| Tensor::arange(0u32, count, &Device::Cpu).unwrap();
+    let tensors = [
+        ("a_few", counted(3).to_dtype(DType::U8).unwrap()),
+        ("large", counted((2 << 20) + 5).to_dtype(DType::F32).unwrap()),
+        ("whole", counted(1 << 20).to_dtype(DType::I64).unwrap()),
+    ];
+    let bytes = safetensors::serialize(tensors.iter().map(|(n, t)| (n, t)), None).unwrap();
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("large.safetensors");
+    std::fs::write(&path, &bytes).unwrap();
+    let (file, memory) = (format::read(&path).unwrap(), format::parse(&bytes).unwrap());
+    assert_eq!(file.hash, memory.hash);
+    for (name, tensor) in &tensors {
+        for weights in [&file, &memory] {
+            assert_eq!(flat(&weights.tensors[*name]), flat(tensor), "{name}");
+        }
+    }
+    std::fs::write(&path, &bytes[..bytes.len() - 1]).unwrap();
+    assert!(format!("{:#}", format::read(&path).unwrap_err()).contains("cut short"));
+}
+
 #[test]
 fn a_safetensors_head_of_any_length_is_not_taken_for_another_format() {
     for length in 0x60u64..0xA0 {
