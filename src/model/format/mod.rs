@@ -11,10 +11,10 @@ mod torch;
 mod state;
 mod pth;
 
-use crate::data::{open, read_whole};
+use crate::data::read_whole;
 use anyhow::{Context, Result, bail};
 use candle_core::Tensor;
-use pieces::Pieces;
+use pieces::{Pieces, Stored};
 use sha2::{Digest, Sha256};
 use std::collections::BTreeMap;
 use std::io::{ErrorKind, Read};
@@ -44,17 +44,46 @@ pub struct Weights {
 /// names is left out, and so is whatever is no tensor. Errors: not a weight file, damaged or cut short, a Python
 /// object other than tensors in it, no tensors at all.
 pub fn read(path: &Path) -> Result<Weights> {
-    let mut beginning = [0; 9];
-    let known = open(path, LIMIT)?.read_exact(&mut beginning).is_ok() && beginning[8] == b'{';
-    let weights = if known { in_pieces(path) } else { parse(&read_whole(path, LIMIT)?) };
+    let file = Stored::open(path, LIMIT)?;
+    let weights = match Format::of(&file) {
+        Some(Format::Safetensors) => summed(&file, safetensors::read),
+        Some(Format::Zip) => summed(&file, pth::read_zip),
+        _ => parse(&read_whole(path, LIMIT)?),
+    };
     weights.with_context(|| format!("reading the weights \"{}\"", path.display()))
 }
 
-/// Reads a safetensors file on all cores, one of which sums over it.
-fn in_pieces(path: &Path) -> Result<Weights> {
-    let file = open(path, LIMIT)?;
-    let len = file.metadata()?.len();
-    let (hash, tensors) = rayon::join(|| sum(file.beginning(0)), || safetensors::read(&file, len));
+/// Reads the bytes of a weight file.
+pub fn parse(bytes: &[u8]) -> Result<Weights> {
+    match Format::of(bytes) {
+        Some(Format::Safetensors) => summed(bytes, safetensors::read),
+        Some(Format::Zip) => summed(bytes, pth::read_zip),
+        Some(Format::Legacy) => summed(bytes, pth::read_legacy),
+        None => bail!("{}; .safetensors and PyTorch files with a state_dict are read", kind(bytes)),
+    }
+}
+
+/// What a weight file's beginning tells.
+enum Format {
+    Safetensors,
+    Zip,
+    Legacy,
+}
+
+impl Format {
+    fn of(file: &(impl Pieces + ?Sized)) -> Option<Self> {
+        match file.bytes(0, file.length().min(9)).ok()?[..] {
+            [_, _, _, _, _, _, _, _, b'{'] => Some(Self::Safetensors),
+            [b'P', b'K', 3, 4, ..] => Some(Self::Zip),
+            [0x80, ..] => Some(Self::Legacy),
+            _ => None,
+        }
+    }
+}
+
+/// Reads a file on all cores, one of which sums over it.
+fn summed<P: Pieces + ?Sized>(file: &P, read: fn(&P) -> Result<Tensors>) -> Result<Weights> {
+    let (hash, tensors) = rayon::join(|| sum(file.beginning(0)), || read(file));
     Ok(Weights { tensors: without_prefix(tensors?), hash: hash? })
 }
 
@@ -70,18 +99,6 @@ fn sum(mut bytes: impl Read) -> std::io::Result<String> {
             Err(e) => return Err(e),
         }
     }
-}
-
-/// Reads the bytes of a weight file.
-pub fn parse(bytes: &[u8]) -> Result<Weights> {
-    let read = || match bytes {
-        [_, _, _, _, _, _, _, _, b'{', ..] => safetensors::read(bytes, bytes.len() as u64),
-        [b'P', b'K', 3, 4, ..] => pth::read_zip(bytes),
-        [0x80, ..] => pth::read_legacy(bytes),
-        _ => bail!("{}; .safetensors and PyTorch files with a state_dict are read", kind(bytes)),
-    };
-    let (hash, tensors) = rayon::join(|| sum(bytes), read);
-    Ok(Weights { tensors: without_prefix(tensors?), hash: hash? })
 }
 
 /// What a file that is no weight file is.

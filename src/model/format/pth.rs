@@ -3,45 +3,60 @@
 use super::Tensors;
 use super::number::count;
 use super::pickle::{self, Pickle, Value, shown};
+use super::pieces::Pieces;
 use super::state::{Names, named};
 use super::torch::{Storage, View};
 use anyhow::{Context, Result, bail, ensure};
 use candle_core::Tensor;
-use flate2::Crc;
+use flate2::CrcReader;
+use rayon::prelude::*;
 use std::collections::HashMap;
 use std::collections::hash_map::Entry;
-use std::io::Cursor;
+use std::io::{BufReader, Read, Seek};
 use zip::ZipArchive;
+
+/// Where bytes of a file start, and how many they are.
+type Stretch = (u64, u64);
+
+/// The bytes of each storage, by its name.
+type Storages<'a> = HashMap<&'a str, Stretch>;
 
 /// The number that a file of the format before 1.6 begins with, little-endian.
 const MAGIC: [u8; 10] = [0x6c, 0xfc, 0x9c, 0x46, 0xf9, 0x20, 0x6a, 0xa8, 0x50, 0x19];
 
 const CUT: &str = "the file is damaged or cut short";
 
-/// The tensors of a zip file that `torch.save` wrote.
-pub fn read_zip(bytes: &[u8]) -> Result<Tensors> {
-    let mut archive = ZipArchive::new(Cursor::new(bytes)).with_context(|| format!("the zip archive: {CUT}"))?;
+/// The tensors of a zip file that `torch.save` wrote, each read from its place in it.
+pub fn read_zip(file: &(impl Pieces + ?Sized)) -> Result<Tensors> {
+    let mut archive =
+        ZipArchive::new(BufReader::new(file.beginning(0))).with_context(|| format!("the zip archive: {CUT}"))?;
     let root = archive.file_names().filter_map(|n| n.strip_suffix("data.pkl")).min_by_key(|n| n.len());
     let root = root.context("the zip archive has no data.pkl; torch.save writes one")?.to_string();
     let program = archive.index_for_name(&format!("{root}constants.pkl")).is_some();
     ensure!(!program, "it is a TorchScript program, which is not run; save model.state_dict()");
     if archive.index_for_name(&format!("{root}byteorder")).is_some() {
-        let order = record(bytes, &mut archive, &format!("{root}byteorder"))?;
+        let order = Record::of(&mut archive, format!("{root}byteorder"))?.read(file)?;
         ensure!(order == b"little", "its numbers are big-endian; save it on a little-endian machine");
     }
-    let pickle = pickle::load(record(bytes, &mut archive, &format!("{root}data.pkl"))?)?;
+    let program = Record::of(&mut archive, format!("{root}data.pkl"))?.read(file)?;
+    let pickle = pickle::load(&program)?;
     let names = named(&pickle)?;
-    let mut storages = HashMap::new();
-    let mut left = bytes.len();
+    let mut records = HashMap::new();
+    let mut left = file.length();
     for storage in &pickle.heap.storages {
-        if storages.contains_key(storage.key) {
+        if records.contains_key(storage.key) {
             continue;
         }
-        let numbers = record(bytes, &mut archive, &format!("{root}data/{}", storage.key))?;
-        left = left.checked_sub(numbers.len()).with_context(|| format!("its records overlap; {CUT}"))?;
-        storages.insert(storage.key, numbers);
+        let record = Record::of(&mut archive, format!("{root}data/{}", storage.key))?;
+        left = left.checked_sub(record.place.1).with_context(|| format!("its records overlap; {CUT}"))?;
+        records.insert(storage.key, record);
     }
-    tensors(names, &pickle, &storages, bytes.len())
+    let storages = records.iter().map(|(key, record)| (*key, record.place)).collect();
+    let (whole, tensors) = rayon::join(
+        || records.par_iter().try_for_each(|(_, record)| record.check(file)),
+        || tensors(names, &pickle, &storages, file),
+    );
+    whole.and(tensors)
 }
 
 /// The tensors of a file of the format before PyTorch 1.6.
@@ -63,8 +78,8 @@ pub fn read_legacy(bytes: &[u8]) -> Result<Tensors> {
     let pickle = next(&mut rest)?;
     let names = named(&pickle)?;
     let keys = next(&mut rest)?;
-    let storages = storages(&pickle, &keys, rest)?;
-    tensors(names, &pickle, &storages, bytes.len())
+    let storages = storages(&pickle, &keys, bytes, rest)?;
+    tensors(names, &pickle, &storages, bytes)
 }
 
 /// The pickle at the beginning of `rest`, which then begins after it.
@@ -74,8 +89,8 @@ fn next<'a>(rest: &mut &'a [u8]) -> Result<Pickle<'a>> {
     Ok(pickle)
 }
 
-/// The storages that follow the pickles, in the order of `keys`: how many numbers in eight bytes, then the numbers.
-fn storages<'a>(pickle: &Pickle<'a>, keys: &Pickle<'a>, mut rest: &'a [u8]) -> Result<HashMap<&'a str, &'a [u8]>> {
+/// The places in `bytes` of the storages that follow the pickles, in the order of `keys`: how many numbers in eight bytes, then the numbers.
+fn storages<'a>(pickle: &Pickle<'a>, keys: &Pickle<'a>, bytes: &[u8], mut rest: &[u8]) -> Result<Storages<'a>> {
     let Value::List(list) = keys.root else { bail!("the file has no list of its storages; {CUT}") };
     let known: HashMap<_, _> = pickle.heap.storages.iter().map(|s| (s.key, s)).collect();
     let mut found = HashMap::new();
@@ -88,33 +103,61 @@ fn storages<'a>(pickle: &Pickle<'a>, keys: &Pickle<'a>, mut rest: &'a [u8]) -> R
             "a storage's size is not the one that its tensors tell; {CUT}"
         );
         let (numbers, after) = bytes_of(storage).and_then(|size| numbers.split_at_checked(size)).context(CUT)?;
-        found.insert(*key, numbers);
+        let start = bytes.len() - after.len() - numbers.len();
+        found.insert(*key, (start as u64, numbers.len() as u64));
         rest = after;
     }
     Ok(found)
 }
 
-/// The bytes of a record of the archive, uncompressed and with the right checksum.
-fn record<'a>(bytes: &'a [u8], archive: &mut ZipArchive<Cursor<&[u8]>>, name: &str) -> Result<&'a [u8]> {
-    let damaged = || format!("the record \"{}\" of the zip archive: {CUT}", shown(name));
-    let file = archive.by_name(name).with_context(damaged)?;
-    let start = file.data_start().and_then(|start| usize::try_from(start).ok()).with_context(damaged)?;
-    let record =
-        bytes.get(start..).and_then(|rest| rest.get(..usize::try_from(file.size()).ok()?)).with_context(damaged)?;
-    ensure!(
-        file.compression() == zip::CompressionMethod::Stored,
-        "its records are compressed, which torch.save does not do"
-    );
-    let mut crc = Crc::new();
-    crc.update(record);
-    ensure!(crc.sum() == file.crc32(), "{}: its checksum is wrong", damaged());
-    Ok(record)
+/// A record of the archive, uncompressed.
+struct Record {
+    name: String,
+    place: Stretch,
+    sum: u32,
 }
 
-/// Every named tensor. Memory for them is at most the file's size, `limit`: a view that two names share is made once.
-fn tensors(names: Names, pickle: &Pickle, storages: &HashMap<&str, &[u8]>, limit: usize) -> Result<Tensors> {
+impl Record {
+    fn of<R: Read + Seek>(archive: &mut ZipArchive<R>, name: String) -> Result<Self> {
+        let file = archive.by_name(&name).with_context(|| damaged(&name))?;
+        ensure!(
+            file.compression() == zip::CompressionMethod::Stored,
+            "its records are compressed, which torch.save does not do"
+        );
+        let place = (file.data_start().with_context(|| damaged(&name))?, file.size());
+        let sum = file.crc32();
+        drop(file);
+        Ok(Self { name, place, sum })
+    }
+
+    /// Its bytes, with the right checksum.
+    fn read(&self, file: &(impl Pieces + ?Sized)) -> Result<Vec<u8>> {
+        self.check(file)?;
+        file.bytes(self.place.0, self.place.1).with_context(|| damaged(&self.name))
+    }
+
+    /// Compares its checksum with that of its bytes.
+    fn check(&self, file: &(impl Pieces + ?Sized)) -> Result<()> {
+        let (start, length) = self.place;
+        let bytes = BufReader::with_capacity(1 << 18, file.beginning(start).take(length));
+        let mut bytes = CrcReader::new(bytes);
+        let count = std::io::copy(&mut bytes, &mut std::io::sink()).with_context(|| damaged(&self.name))?;
+        ensure!(count == length, damaged(&self.name));
+        ensure!(bytes.crc().sum() == self.sum, "{}: its checksum is wrong", damaged(&self.name));
+        Ok(())
+    }
+}
+
+fn damaged(name: &str) -> String {
+    format!("the record \"{}\" of the zip archive: {CUT}", shown(name))
+}
+
+/// Every named tensor. Memory for them is at most the file's size: a view that two names share is made once.
+fn tensors(names: Names, pickle: &Pickle, storages: &Storages, file: &(impl Pieces + ?Sized)) -> Result<Tensors> {
     let mut made: HashMap<_, Tensor> = HashMap::new();
-    let mut left = limit;
+    let mut left = file.length();
+    // What a view that skips numbers is a part of.
+    let mut whole = HashMap::new();
     let mut tensors = Tensors::new();
     for (name, place) in names {
         let view = &pickle.heap.tensors[place];
@@ -124,9 +167,9 @@ fn tensors(names: Names, pickle: &Pickle, storages: &HashMap<&str, &[u8]>, limit
             Entry::Occupied(tensor) => tensor.get().clone(),
             Entry::Vacant(place) => {
                 let size = count(&view.shape)? * storage.number.size();
-                left = left.checked_sub(size).context("its tensors are together larger than the file")?;
-                let tensor = tensor(view, storage, storages).with_context(|| format!("tensor \"{}\"", shown(&name)))?;
-                place.insert(tensor).clone()
+                left = left.checked_sub(size as u64).context("its tensors are together larger than the file")?;
+                let tensor = tensor(view, storage, storages, file, &mut whole);
+                place.insert(tensor.with_context(|| format!("tensor \"{}\"", shown(&name)))?).clone()
             }
         };
         tensors.insert(name, tensor);
@@ -134,21 +177,30 @@ fn tensors(names: Names, pickle: &Pickle, storages: &HashMap<&str, &[u8]>, limit
     Ok(tensors)
 }
 
-fn tensor(view: &View, storage: &Storage, storages: &HashMap<&str, &[u8]>) -> Result<Tensor> {
-    let numbers = storages.get(storage.key).with_context(|| format!("its storage is missing; {CUT}"))?;
+fn tensor<'a>(
+    view: &View,
+    storage: &Storage<'a>,
+    storages: &Storages,
+    file: &(impl Pieces + ?Sized),
+    whole: &mut HashMap<&'a str, Vec<u8>>,
+) -> Result<Tensor> {
+    let &(start, length) = storages.get(storage.key).with_context(|| format!("its storage is missing; {CUT}"))?;
     let size = storage.number.size();
     ensure!(
-        bytes_of(storage) == Some(numbers.len()),
-        "its storage has {} bytes for {} numbers; {CUT}",
-        numbers.len(),
+        bytes_of(storage).is_some_and(|bytes| bytes as u64 == length),
+        "its storage has {length} bytes for {} numbers; {CUT}",
         storage.count
     );
     if !view.contiguous() {
+        let numbers = match whole.entry(storage.key) {
+            Entry::Occupied(numbers) => numbers.into_mut(),
+            Entry::Vacant(place) => place.insert(file.bytes(start, length).context(CUT)?),
+        };
         return storage.number.tensor(&view.gather(numbers, size), &view.shape);
     }
     let count = count(&view.shape)?;
-    let start = if count == 0 { 0 } else { view.offset * size };
-    storage.number.tensor(&numbers[start..start + count * size], &view.shape)
+    let first = if count == 0 { 0 } else { view.offset * size };
+    storage.number.read(file, start + first as u64, count * size, &view.shape)
 }
 
 fn bytes_of(storage: &Storage) -> Option<usize> {

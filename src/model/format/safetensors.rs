@@ -11,15 +11,15 @@ use std::io::Read;
 /// Bytes of the largest header that is read; the format's own limit.
 const HEADER: u64 = 100_000_000;
 
-/// The tensors of a safetensors file of `len` bytes, read one after the other: no more memory is held than theirs.
-pub fn read(file: &(impl Pieces + ?Sized), len: u64) -> Result<Tensors> {
+/// The tensors of a safetensors file, read one after the other: no more memory is held than theirs.
+pub fn read(file: &(impl Pieces + ?Sized)) -> Result<Tensors> {
     let damaged = "the safetensors file is damaged or cut short";
+    let len = file.length();
     let mut size = [0; 8];
     file.beginning(0).read_exact(&mut size).context(damaged)?;
     let size = u64::from_le_bytes(size);
-    ensure!(size <= HEADER.min(len.saturating_sub(8)), damaged);
-    let mut header = vec![0; size as usize];
-    file.beginning(8).read_exact(&mut header).context(damaged)?;
+    ensure!(size <= HEADER, damaged);
+    let header = file.bytes(8, size).context(damaged)?;
     let header: Metadata = serde_json::from_slice(&header).context(damaged)?;
     ensure!(len - 8 - size == header.data_len() as u64, damaged);
     let names = header.offset_keys();
