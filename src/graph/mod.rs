@@ -21,4 +21,4 @@ pub use covered::Cover;
 pub use edit::Edit;
 pub use node::{Graph, Node, NodeId, Parameter};
 pub use plan::Run;
-pub use trace::{Site, Trace};
+pub use trace::{Site, TOGETHER, Trace};

@@ -7,8 +7,8 @@ use anyhow::{Context, Result, ensure};
 use candle_core::Tensor;
 use std::sync::{Arc, Mutex, PoisonError};
 
-/// Numbers of all values of the pictures whose scores are taken at once, 4 GiB; those that are needed at any one time are a fifth of it.
-const TOGETHER: usize = 1 << 30;
+/// Numbers of all values of the pictures whose scores are taken at once: 4 GiB, of which a fifth is needed at any one time.
+pub const TOGETHER: usize = 1 << 30;
 
 /// The values of all nodes for one batch of pictures.
 #[derive(Clone, Debug)]
@@ -71,7 +71,7 @@ impl Graph {
 
     /// The same; `tick` is asked before each step whether to go on.
     pub fn logits_until(self: &Arc<Self>, x: &Tensor, tick: &dyn Fn(&Node) -> Result<()>) -> Result<Tensor> {
-        self.logits_in_parts(x, TOGETHER / self.numbers().max(1), tick)
+        self.logits_in_parts(x, self.pictures_within(TOGETHER), tick)
     }
 
     /// The same, of at most `most` pictures at a time.
@@ -97,11 +97,6 @@ impl Graph {
             Some(logits) => Ok(logits.flatten_from(1)?),
             None => self.forward_until(x, tick)?.logits(),
         }
-    }
-
-    /// How many numbers the values of all nodes are for one picture.
-    pub fn numbers(&self) -> usize {
-        self.nodes.iter().map(|n| n.shape.iter().product::<usize>()).sum()
     }
 
     /// Errors where `x` is not what the network reads.

@@ -91,5 +91,5 @@ pub(super) fn check_labels(data: &Dataset, graph: &Graph, name: &str) -> Result<
 
 /// How many pictures run at once: at most 256, and few enough that their activations take a quarter of a gigabyte.
 pub(super) fn batch_size(graph: &Graph) -> usize {
-    ((1 << 26) / graph.numbers().max(1)).clamp(1, 256)
+    graph.pictures_within(1 << 26).min(256)
 }

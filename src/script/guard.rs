@@ -2,7 +2,7 @@
 
 use super::memory::{available, budget, held};
 use super::recent::Recent;
-use crate::graph::Graph;
+use crate::graph::{Graph, TOGETHER};
 use anyhow::{Result, ensure};
 use std::fmt;
 use std::path::{Path, PathBuf};
@@ -123,9 +123,14 @@ impl Guard {
 
     /// Asks for the values of all nodes of a run on `batch` pictures.
     pub fn reserve_run(&self, graph: &Graph, batch: usize) -> Result<()> {
-        let numbers = graph.nodes.iter().map(|n| n.shape[1..].iter().product::<usize>()).sum::<usize>();
-        let bytes = numbers.saturating_mul(batch).saturating_mul(4);
+        let bytes = graph.numbers().saturating_mul(batch).saturating_mul(4);
         self.reserve_bytes(bytes, || format!("the activations of {batch} pictures"))
+    }
+
+    /// Asks for those of a run that goes part by part, and tells how many pictures a part may have.
+    pub fn reserve_parts(&self, graph: &Graph) -> Result<usize> {
+        let part = graph.pictures_within(TOGETHER.min(budget().saturating_sub(held()) / 4));
+        self.reserve_run(graph, part).map(|()| part)
     }
 
     fn reserve_bytes(&self, bytes: usize, what: impl Fn() -> String) -> Result<()> {
@@ -148,5 +153,28 @@ fn text(bytes: usize) -> String {
     match bytes {
         b if b >= 1 << 30 => format!("{:.1} GiB", b as f64 / f64::from(1 << 30)),
         b => format!("{:.0} MiB", b as f64 / f64::from(1 << 20)),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::graph::Builder;
+    use crate::graph::op::Relu;
+
+    #[test]
+    fn a_run_of_more_pictures_than_memory_goes_in_parts() {
+        // A quarter of the values that a part may have, for one picture.
+        let mut builder = Builder::new(&[TOGETHER / 8]);
+        let end = builder.add("relu", Relu, &[0]).unwrap();
+        let graph = builder.finish(end).unwrap();
+        let guard = Guard::default();
+        let part = guard.reserve_parts(&graph);
+        let enough = budget() / (4 * graph.numbers());
+        match enough {
+            0 => assert!(part.unwrap_err().to_string().contains("no memory for the activations of 1 pictures")),
+            _ => assert_eq!(part.unwrap(), enough.min(4)),
+        }
+        assert!(guard.reserve_run(&graph, enough + 1).is_err());
     }
 }

@@ -35,8 +35,8 @@ impl Run {
         if let Some(trace) = guard.recent.kept(&model.graph, x) {
             return trace.logits();
         }
-        guard.reserve_run(&model.graph, x.dims().first().copied().unwrap_or(1))?;
-        model.graph.logits_until(x, &|_| guard.tick())
+        let part = guard.reserve_parts(&model.graph)?;
+        model.graph.logits_in_parts(x, part, &|_| guard.tick())
     }
 
     /// Softmax of the logits, `(N, classes)`.
