@@ -64,6 +64,14 @@ pub(super) fn closest<'a>(name: &str, candidates: impl Iterator<Item = &'a str>)
     alike.max_by(|a, b| a.0.total_cmp(&b.0)).filter(|(score, _)| *score > 0.75).map(|(_, c)| c)
 }
 
+/// That nothing of this kind has this name, with the one that was meant, or all there are.
+pub(super) fn unknown(kind: &str, name: &str, names: &[String]) -> String {
+    match closest(name, names.iter().map(String::as_str)) {
+        Some(near) => format!("no {kind} named \"{name}\"; did you mean \"{near}\"?"),
+        None => format!("no {kind} named \"{name}\"; known are {}", names.join(", ")),
+    }
+}
+
 /// For `clampp (Tensor, i64)`: a function of a similar name, or the arguments that the function takes.
 fn function(signature: &str, functions: &[String]) -> Option<String> {
     let name = signature.split([' ', '(']).next().unwrap_or(signature);

@@ -1,5 +1,6 @@
 //! Architectures: what the scripts in `models/` say of a network, and the graph that they build.
 
+use super::advice;
 use super::api::builder::Handle;
 use super::api::options::{self, Options};
 use super::compile::protected;
@@ -7,7 +8,7 @@ use super::engine::{engine, functions};
 use super::folders::{Folders, Source};
 use super::guard::Guard;
 use super::message::{LayerRow, ModelCard, ModelRow, Report};
-use super::report::{Libraries, Texts, closest};
+use super::report::{Libraries, Texts};
 use crate::data::source;
 use crate::graph::Graph;
 use crate::model::{Card, Model};
@@ -211,10 +212,7 @@ fn unknown(name: &str, names: &[String], errors: Vec<anyhow::Error>) -> anyhow::
     if let Some(error) = errors.into_iter().next() {
         return error.context(format!("no architecture named \"{name}\" among those that can be read"));
     }
-    match closest(name, names.iter().map(String::as_str)) {
-        Some(near) => anyhow!("no architecture named \"{name}\"; did you mean \"{near}\"?"),
-        None => anyhow!("no architecture named \"{name}\"; known are {}", names.join(", ")),
-    }
+    anyhow!(advice::unknown("architecture", name, names))
 }
 
 fn per_channel(o: &Options, key: &str, default: f64, channels: usize) -> Result<Vec<f64>> {

@@ -1,6 +1,6 @@
 //! The host: finds, compiles and calls methods.
 
-use super::advice::closest;
+use super::advice::unknown;
 use super::ask::{self, Asking};
 use super::compile::{self, protected, quiet_panics};
 use super::engine::{self, Read};
@@ -77,7 +77,7 @@ impl Host {
         }
         match self.plugins.find(name)? {
             Some(source) => self.compile(source),
-            None => bail!("{}", self.unknown(name)),
+            None => bail!("{}", unknown("method", name, &self.plugins.names())),
         }
     }
 
@@ -115,14 +115,6 @@ impl Host {
                 let line = e.downcast_ref::<Report>().and_then(|r| r.place.as_ref()).map_or(1, |p| p.1);
                 MethodRow { name, group: String::new(), summary: format!("{e:#}"), path, broken: Some(line) }
             }
-        }
-    }
-
-    fn unknown(&self, name: &str) -> String {
-        let names = self.plugins.names();
-        match closest(name, names.iter().map(String::as_str)) {
-            Some(near) => format!("no method named \"{name}\"; did you mean \"{near}\"?"),
-            None => format!("no method named \"{name}\"; known are {}", names.join(", ")),
         }
     }
 }

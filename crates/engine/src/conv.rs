@@ -232,25 +232,19 @@ fn ready<'a>(
     (slide, from, sums): (Slide, (usize, usize), Sums),
 ) -> Way {
     let plain = slide.stride == (1, 1) && slide.dilation == (1, 1) && s.groups == 1;
-    let columns = slide.kernel.1;
-    let places = |phase| -> Vec<usize> { taps(phase).iter().map(|(ky, kx)| ky * columns + kx).collect() };
+    let place = |&(ky, kx): &(usize, usize)| ky * slide.kernel.1 + kx;
     let square = slide.kernel == (3, 3) || slide.kernel == (5, 5);
     if plain && sums != Sums::Exact && square && Winograd::pays(s.c, s.o, s.out) {
-        return Way::Winograd(Winograd::new(
-            (s.c, s.o),
-            &places(phases[0]),
-            slide.padding,
-            (from, s.out, sums),
-            weight,
-        ));
+        let taps: Vec<_> = taps(phases[0]).iter().map(place).collect();
+        return Way::Winograd(Winograd::new((s.c, s.o), &taps, slide.padding, (from, s.out, sums), weight));
     }
     let parts = phases.iter().map(|&phase| {
-        let part = part(phase);
-        let offsets: Vec<_> = taps(phase).iter().map(|&(ky, kx)| ((part.offset.0)(ky), (part.offset.1)(kx))).collect();
+        let (taps, part) = (taps(phase), part(phase));
+        let offsets: Vec<_> = taps.iter().map(|&(ky, kx)| ((part.offset.0)(ky), (part.offset.1)(kx))).collect();
         let (first, grid) = (part.first, part.grid);
         let Shape { c, step, apart, out, .. } = s;
         let patches = Patches { runs: runs(&offsets), c, grid, step, first, apart, out };
-        (places(phase), patches)
+        (taps.iter().map(place).collect::<Vec<_>>(), patches)
     });
     if s.groups > 1 && s.c == 1 && s.o == 1 {
         let parts = parts.map(|(taps, patches)| {

@@ -2,7 +2,7 @@
 
 use crate::given::Given;
 use crate::packed::{MOST_WIDE, Packed};
-use crate::simd::{self, Simd, Task, run_with};
+use crate::simd::{self, Simd, Task};
 
 /// The points at which F(4, 3) and F(2, 5) evaluate, beside 0 and infinity: ±2/3 and ±3/2. Their rounding is less than half of that
 /// of the usual ±1 and ±2, and their product 1 keeps the transforms short.
@@ -21,9 +21,8 @@ type Lane<T> = [T; MOST_WIDE];
 pub(crate) fn spectrum(side: usize, taps: &[usize], (c, o): (usize, usize), w: Given) -> Packed {
     let along = taps.len().isqrt();
     let g: [[f64; TAPS]; SIDE] = std::array::from_fn(|i| std::array::from_fn(|tap| g(side, i, tap, along)));
-    let level = simd::level();
     Packed::by_row(side * side, c, o, |c, (first, count), to| {
-        run_with(level, Row { g: &g, side, along, taps, w, c, first, count, to });
+        simd::run(Row { g: &g, side, along, taps, w, c, first, count, to });
     })
 }
 

@@ -11,13 +11,12 @@ mod torch;
 mod state;
 mod pth;
 
-use crate::data::read_whole;
 use anyhow::{Context, Result, bail};
 use candle_core::Tensor;
 use pieces::{Pieces, Stored};
 use sha2::{Digest, Sha256};
 use std::collections::BTreeMap;
-use std::io::{ErrorKind, Read};
+use std::io::{BufReader, Read};
 use std::path::Path;
 
 /// How the names of weight files end.
@@ -45,63 +44,35 @@ pub struct Weights {
 /// object other than tensors in it, no tensors at all.
 pub fn read(path: &Path) -> Result<Weights> {
     let file = Stored::open(path, LIMIT)?;
-    let weights = match Format::of(&file) {
-        Some(Format::Safetensors) => summed(&file, safetensors::read),
-        Some(Format::Zip) => summed(&file, pth::read_zip),
-        _ => parse(&read_whole(path, LIMIT)?),
-    };
-    weights.with_context(|| format!("reading the weights \"{}\"", path.display()))
+    weights(&file).with_context(|| format!("reading the weights \"{}\"", path.display()))
 }
 
 /// Reads the bytes of a weight file.
 pub fn parse(bytes: &[u8]) -> Result<Weights> {
-    match Format::of(bytes) {
-        Some(Format::Safetensors) => summed(bytes, safetensors::read),
-        Some(Format::Zip) => summed(bytes, pth::read_zip),
-        Some(Format::Legacy) => summed(bytes, pth::read_legacy),
-        None => bail!("{}; .safetensors and PyTorch files with a state_dict are read", kind(bytes)),
-    }
+    weights(bytes)
 }
 
-/// What a weight file's beginning tells.
-enum Format {
-    Safetensors,
-    Zip,
-    Legacy,
-}
-
-impl Format {
-    fn of(file: &(impl Pieces + ?Sized)) -> Option<Self> {
-        match file.bytes(0, file.length().min(9)).ok()?[..] {
-            [_, _, _, _, _, _, _, _, b'{'] => Some(Self::Safetensors),
-            [b'P', b'K', 3, 4, ..] => Some(Self::Zip),
-            [0x80, ..] => Some(Self::Legacy),
-            _ => None,
-        }
-    }
-}
-
-/// Reads a file on all cores, one of which sums over it.
-fn summed<P: Pieces + ?Sized>(file: &P, read: fn(&P) -> Result<Tensors>) -> Result<Weights> {
+/// Reads a weight file on all cores, one of which sums over it.
+fn weights<P: Pieces + ?Sized>(file: &P) -> Result<Weights> {
+    let beginning = file.bytes(0, file.length().min(256))?;
+    let read: fn(&P) -> Result<Tensors> = match beginning[..] {
+        [_, _, _, _, _, _, _, _, b'{', ..] => safetensors::read,
+        [b'P', b'K', 3, 4, ..] => pth::read_zip,
+        [0x80, ..] => pth::read_legacy,
+        _ => bail!("{}; .safetensors and PyTorch files with a state_dict are read", kind(&beginning)),
+    };
     let (hash, tensors) = rayon::join(|| sum(file.beginning(0)), || read(file));
     Ok(Weights { tensors: without_prefix(tensors?), hash: hash? })
 }
 
 /// SHA-256 of all bytes, in hexadecimal.
-fn sum(mut bytes: impl Read) -> std::io::Result<String> {
+fn sum(bytes: impl Read) -> std::io::Result<String> {
     let mut sum = Sha256::new();
-    let mut some = vec![0; 1 << 18];
-    loop {
-        match bytes.read(&mut some) {
-            Ok(0) => return Ok(sum.finalize().iter().map(|b| format!("{b:02x}")).collect()),
-            Ok(count) => sum.update(&some[..count]),
-            Err(e) if e.kind() == ErrorKind::Interrupted => {}
-            Err(e) => return Err(e),
-        }
-    }
+    std::io::copy(&mut BufReader::with_capacity(1 << 18, bytes), &mut sum)?;
+    Ok(format!("{:x}", sum.finalize()))
 }
 
-/// What a file that is no weight file is.
+/// What a file that is no weight file is, by its beginning.
 fn kind(bytes: &[u8]) -> &'static str {
     let beginnings: [(&[u8], &str); 6] = [
         (b"version https://git-lfs", "it is a Git LFS pointer, not the file itself; fetch it with \"git lfs pull\""),
@@ -115,7 +86,7 @@ fn kind(bytes: &[u8]) -> &'static str {
     match found {
         Some((_, kind)) => kind,
         None if bytes.is_empty() => "it is empty",
-        None if std::str::from_utf8(&bytes[..bytes.len().min(256)]).is_ok() => "it is text",
+        None if std::str::from_utf8(bytes).is_ok() => "it is text",
         None => "it is not a weight file",
     }
 }

@@ -59,8 +59,9 @@ pub fn read_zip(file: &(impl Pieces + ?Sized)) -> Result<Tensors> {
     whole.and(tensors)
 }
 
-/// The tensors of a file of the format before PyTorch 1.6.
-pub fn read_legacy(bytes: &[u8]) -> Result<Tensors> {
+/// The tensors of a file of the format before PyTorch 1.6, which is read whole: where its pickles end only they tell.
+pub fn read_legacy(file: &(impl Pieces + ?Sized)) -> Result<Tensors> {
+    let bytes = &file.bytes(0, file.length())?[..];
     let mut rest = bytes;
     let magic = next(&mut rest)?;
     ensure!(
