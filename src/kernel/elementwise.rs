@@ -75,6 +75,12 @@ operators! {
     div = broadcast_div, /;
 }
 
+/// `a / b`, broadcasting, and 0 where `b` is 0; NaN and infinite numbers of `a` stay NaN there.
+pub fn divide_no_nan(a: &Tensor, b: &Tensor) -> Result<Tensor> {
+    let zero = b.eq(0.0)?.to_dtype(b.dtype())?;
+    mul(&div(a, &add(b, &zero)?)?, &affine(&zero, -1.0, 1.0)?)
+}
+
 /// Whether these passes are for a tensor.
 fn serves(x: &Tensor) -> bool {
     !portable::serves(x) && !x.track_op() && matches!(x.dtype(), DType::F32 | DType::F64)

@@ -28,8 +28,12 @@ pub(super) const OPERATORS: [(&str, Binary); 11] = [
 pub(super) const BOUNDS: [(&str, Binary); 2] =
     [("maximum", |a, b| Ok(a.broadcast_maximum(b)?)), ("minimum", |a, b| Ok(a.broadcast_minimum(b)?))];
 
+/// `a / b`, and 0 where `b` is 0: what every division by a length, a deviation or a maximum goes through.
+pub(super) const RATIO: (&str, Binary) = ("divide_no_nan", kernel::divide_no_nan);
+
 pub(super) fn register(engine: &mut Engine, guard: &Arc<Guard>) {
-    for (name, f) in OPERATORS {
+    engine.register_fn(RATIO.0, |a: FLOAT, b: FLOAT| if b == 0.0 { a * 0.0 } else { a / b });
+    for (name, f) in OPERATORS.into_iter().chain([RATIO]) {
         let g = guard.clone();
         engine.register_fn(name, move |a: Tensor, b: Tensor| -> Out<Tensor> { out(binary(&g, name, f, &a, &b)) });
         engine.register_fn(name, move |a: Tensor, b: FLOAT| out(right(name, f, &a, b)));

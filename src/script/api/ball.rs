@@ -9,6 +9,7 @@ use rhai::{Dynamic, Engine, INT};
 
 pub(super) fn register(engine: &mut Engine) {
     engine.register_fn("lengths", |x: &mut Tensor, norm: &str| out(lengths(x, norm)));
+    engine.register_fn("normalize", |x: &mut Tensor, norm: &str| out(normalize(x, norm)));
     engine.register_fn("top_mask", |x: &mut Tensor, k: INT| out(top_mask(x, k)));
     engine.register_fn("project", |x: Tensor, norm: &str, radius: Dynamic| {
         out(number(&radius).and_then(|r| project(&x, norm, r)))
@@ -22,11 +23,28 @@ fn lengths(x: &Tensor, norm: &str) -> Result<Tensor> {
     let lengths = match norm {
         "l0" => a.ne(0.0)?.to_dtype(x.dtype())?.sum_keepdim(1)?,
         "l1" => a.sum_keepdim(1)?,
-        "l2" => kernel::square(&a)?.sum_keepdim(1)?.sqrt()?,
+        "l2" => euclidean(&a)?,
         "linf" => a.max_keepdim(1)?,
         _ => return unknown(norm),
     };
     shaped(&lengths, x)
+}
+
+/// The Euclidean length of each row of magnitudes, `(N, 1)`, also where their squares would overflow or vanish.
+fn euclidean(a: &Tensor) -> Result<Tensor> {
+    let length = |a: &Tensor| -> Result<Tensor> { Ok(kernel::square(a)?.sum_keepdim(1)?.sqrt()?) };
+    let plain = length(a)?;
+    let safe = |&v: &f64| (1e-15..=1e15).contains(&v) || v.is_nan();
+    if numbers(&plain)?.iter().all(safe) {
+        return Ok(plain);
+    }
+    let most = a.max_keepdim(1)?;
+    Ok((length(&kernel::divide_no_nan(a, &most)?)? * most)?)
+}
+
+/// Each row of a batch at length 1 (PyTorch's `functional.normalize`); a row of zeros stays one.
+fn normalize(x: &Tensor, norm: &str) -> Result<Tensor> {
+    kernel::divide_no_nan(x, &lengths(x, norm)?)
 }
 
 fn unknown<T>(norm: &str) -> Result<T> {
@@ -76,7 +94,7 @@ fn project(x: &Tensor, norm: &str, radius: f64) -> Result<Tensor> {
         "linf" => kernel::clamp(x, -radius, radius)?,
         "l2" => {
             let length = lengths(x, "l2")?;
-            let scale = (length.ones_like()? * radius)?.div(&length.maximum(radius.max(f64::MIN_POSITIVE))?)?;
+            let scale = kernel::divide_no_nan(&(length.ones_like()? * radius)?, &length.maximum(radius)?)?;
             x.broadcast_mul(&scale)?
         }
         "l1" => {
@@ -140,6 +158,23 @@ mod tests {
                 assert!(own.iter().zip(&other).all(|(a, b)| *a <= b + 1e-12), "{norm}: {own:?} {other:?}");
             }
         }
+    }
+
+    #[test]
+    fn a_row_of_zeros_stays_one_and_no_length_overflows() {
+        let x = tensor(&[[0.0; 4], [3.0, -4.0, 0.0, 0.0]]);
+        for norm in ["l0", "l1", "l2", "linf"] {
+            assert_eq!(normalize(&x, norm).unwrap().to_vec2::<f64>().unwrap()[0], [0.0; 4], "{norm}");
+        }
+        for factor in [1.0, 1e-30, 1e-42, 1e25, 1e37] {
+            let x = (&x * factor).unwrap().to_dtype(candle_core::DType::F32).unwrap();
+            let y = normalize(&x, "l2").unwrap().to_vec2::<f32>().unwrap();
+            assert!((y[1][0] - 0.6).abs() < 1e-3 && (y[1][1] + 0.8).abs() < 1e-3, "{factor}: {y:?}");
+            assert_eq!(y[0], [0.0; 4], "{factor}");
+            let at_zero = numbers(&project(&x, "l2", 0.0).unwrap()).unwrap();
+            assert!(at_zero.iter().all(|v| *v == 0.0), "{factor}: {at_zero:?}");
+        }
+        assert!(numbers(&normalize(&tensor(&[[f64::NAN, 0.0, 0.0, 0.0]]), "l2").unwrap()).unwrap()[0].is_nan());
     }
 
     #[test]
