@@ -4,6 +4,7 @@
 #![allow(clippy::unwrap_used)]
 
 use candle_core::{DType, Device, Tensor};
+use gradscope::model::Model;
 use gradscope::model::format::{self, Tensors};
 use gradscope::script::architecture::Architectures;
 use gradscope::script::folders::Folders;
@@ -118,13 +119,18 @@ fn parameters_are_read_as_their_tensors() {
 }
 
 #[test]
-fn code_in_a_pickle_is_named_and_never_run() {
-    for file in ["code.pt", "code_legacy.pt"] {
-        let error = error(file);
-        assert!(error.contains(file) && error.contains("calls posix.system, which is not run"), "{error}");
-        assert!(error.contains("save model.state_dict()"), "{error}");
-    }
-    assert!(error("module.pt").contains("calls torch.nn.modules.linear.Linear, which is not run"));
+fn code_in_a_pickle_is_never_run_and_weights_beside_it_are_read() {
+    let tensors = read("code.pt");
+    assert_eq!(tensors.keys().collect::<Vec<_>>(), ["weight"]);
+    assert_same("weight", &tensors["weight"], &values(&[2]));
+    let error = error("code_legacy.pt");
+    assert!(error.contains("code_legacy.pt") && error.contains("posix.system"), "{error}");
+    assert!(error.contains("nothing of it is run; save model.state_dict()"), "{error}");
+}
+
+#[test]
+fn a_whole_module_gives_its_parameters_and_a_torchscript_program_is_refused() {
+    assert_eq!(read("module.pt").keys().collect::<Vec<_>>(), ["bias", "weight"]);
     assert!(error("script.pt").contains("TorchScript"));
 }
 
@@ -261,4 +267,199 @@ fn weights_that_do_not_fit_are_listed() {
     assert!(error.contains("7 missing: conv1.weight, conv1.bias, "), "{error}");
     assert!(error.contains("; 1 misshapen: fc.weight is [3, 4] instead of [10, 320]"), "{error}");
     assert!(error.contains("; 2 surplus: conv.bias, conv.weight"), "{error}");
+}
+
+fn checkpoint(name: &str) -> PathBuf {
+    fixture("../checkpoints").join(name)
+}
+
+/// The tiny network with the weights of a checkpoint.
+fn tiny(name: impl AsRef<Path>) -> anyhow::Result<Model> {
+    let path = checkpoint("").join(name);
+    Architectures::new(Folders::models(None), &Arc::default())
+        .open(checkpoint("tiny.rhai").to_str().unwrap(), Some(&path))
+}
+
+/// What the network with a checkpoint's weights says of the picture of `scripts/reference/checkpoints.py`.
+fn scores(model: &Model) -> Vec<f64> {
+    let pixels: Vec<f32> = (0..64).map(|i| (i % 11) as f32 / 10.0).collect();
+    flat(&model.graph.logits(&Tensor::from_vec(pixels, (1, 1, 8, 8), &Device::Cpu).unwrap()).unwrap())
+}
+
+/// Checks the scores of a checkpoint's weights against PyTorch's; gives what was told of them.
+fn assert_scores(name: &str, whose: &str) -> String {
+    let told: serde_json::Value = serde_json::from_slice(&std::fs::read(checkpoint("scores.json")).unwrap()).unwrap();
+    let model = tiny(name).unwrap_or_else(|e| panic!("{name}: {e:#}"));
+    let ours = scores(&model);
+    for (ours, theirs) in ours.iter().zip(told[whose].as_array().unwrap()) {
+        assert!((ours - theirs.as_f64().unwrap()).abs() < 2e-5, "{name}: {ours} instead of {theirs}");
+    }
+    model.taken.to_string()
+}
+
+fn misfit(name: &str) -> String {
+    format!("{:#}", tiny(name).unwrap_err())
+}
+
+#[test]
+fn weights_are_read_beside_objects_of_any_class() {
+    for protocol in [2, 4, 5] {
+        assert_scores(&format!("everything{protocol}.pth"), "network");
+    }
+    for protocol in [1, 2, 4] {
+        assert_scores(&format!("everything{protocol}_legacy.pth"), "network");
+    }
+    ["ordered.pth", "attribute.pth"].iter().for_each(|name| assert_eq!(assert_scores(name, "network"), ""));
+}
+
+#[test]
+fn whole_modules_give_what_their_state_dict_would_have() {
+    assert_eq!(assert_scores("module.pth", "network"), "");
+    assert_eq!(assert_scores("module_legacy.pth", "network"), "");
+    assert_eq!(assert_scores("parallel.pth", "network"), "without the prefix \"module.\"");
+    assert_eq!(assert_scores("yolo.pt", "network"), "took \"model\"; \"ema\" fits too (FILE:KEY to choose)");
+    assert_scores("yolo.pt:ema", "half");
+}
+
+#[test]
+fn a_prefix_of_all_names_is_taken_off_and_told() {
+    let prefixes = ["model.", "module.model.", "net._orig_mod.module.", "a.b.c.", "backbone_", "_forward_module."];
+    for (i, prefix) in prefixes.iter().enumerate() {
+        let told = assert_scores(&format!("prefix{i}.pth"), "network");
+        assert_eq!(told, format!("without the prefix \"{prefix}\""));
+    }
+    assert_eq!(assert_scores("prefix.safetensors", "network"), "without the prefix \"model.\"");
+    assert_eq!(assert_scores("averaged.pth", "network"), "without the prefix \"module.\"");
+}
+
+#[test]
+fn wrappers_within_names_are_taken_out_and_told() {
+    assert_eq!(assert_scores("inner.pth", "network"), "without \"module.\" in names");
+    let told = assert_scores("outer_and_inner.pth", "network");
+    assert_eq!(told, "without the prefix \"model.\"; without \"module.\" and \"_orig_mod.\" in names");
+}
+
+#[test]
+fn what_training_leaves_beside_a_network_is_left_aside_and_told() {
+    let told = assert_scores("lightning.ckpt", "network");
+    assert!(told.ends_with("left aside loss_fn.weight, teacher.conv.weight, train_acc.total"), "{told}");
+    let told = assert_scores("beside.pth", "network");
+    assert!(told.ends_with("left aside loss_fn.weight, teacher.conv.weight"), "{told}");
+}
+
+#[test]
+fn of_several_state_dicts_the_network_comes_before_its_averages_and_any_can_be_chosen() {
+    let cases = [
+        ("ema_first.pth", "model", "model_ema"),
+        ("ema_state_dict.pth", "state_dict.module", "ema_state_dict.module"),
+        ("flat_ema.pth", "model", "ema_model.module"),
+        ("list.pth", "models.0", "models.1"),
+    ];
+    for (name, taken, other) in cases {
+        let told = assert_scores(name, "network");
+        assert!(told.starts_with(&format!("took \"{taken}\"")), "{name}: {told}");
+        assert!(told.contains(&format!("\"{other}\" fits too (FILE:KEY to choose)")), "{name}: {told}");
+        let told = assert_scores(&format!("{name}:{other}"), "average");
+        assert!(told.starts_with(&format!("took \"{other}\"")), "{name}: {told}");
+    }
+    assert_scores("beside.pth:ema", "average");
+    assert_scores("ema_state_dict.pth:ema_state_dict", "average");
+    assert_eq!(assert_scores("generator.pth", "network"), "took \"generator\"");
+    assert_eq!(assert_scores("only_ema.pth", "average"), "took \"ema\"");
+    let error = misfit("ema_first.pth:generator");
+    assert!(error.contains("it has no state dict \"generator\"; there are \"model\", \"model_ema\""), "{error}");
+}
+
+#[test]
+fn a_network_is_never_loaded_by_half() {
+    let missing = misfit("missing.pth");
+    assert!(
+        missing.contains("1 missing: features.1.running_var; the architecture has features.0.weight, "),
+        "{missing}"
+    );
+    assert!(missing.contains("its \"model\" has fc.bias, fc.weight, features.0.bias and 4 more"), "{missing}");
+    assert!(misfit("surplus.pth").contains("1 surplus: aux.weight;"));
+    assert!(misfit("surplus_below.pth").contains("1 surplus: aux.weight below \"model.\";"));
+    assert!(misfit("head.pth").contains("2 misshapen: fc.weight is [5, 2] instead of [3, 2], "));
+    let sparse = misfit("sparse.pth");
+    assert!(
+        sparse.contains("1 missing: fc.weight") && sparse.contains("_rebuild_sparse_tensor, which is not read"),
+        "{sparse}"
+    );
+}
+
+#[test]
+fn shards_are_found_by_their_index_their_folder_and_one_of_them() {
+    for name in ["", "model.safetensors.index.json", "model-00002-of-00003.safetensors", "pytorch_model.bin.index.json"]
+    {
+        assert_eq!(assert_scores(&format!("shards/{name}"), "network"), "");
+    }
+    let folder = tempfile::tempdir().unwrap();
+    let copy = |name: &str| {
+        std::fs::copy(checkpoint("shards").join(name), folder.path().join(name)).unwrap();
+    };
+    (1..=3).for_each(|i| copy(&format!("pytorch_model-0000{i}-of-00003.bin")));
+    assert!(tiny(folder.path().join("pytorch_model-00001-of-00003.bin")).is_ok());
+    std::fs::remove_file(folder.path().join("pytorch_model-00003-of-00003.bin")).unwrap();
+    let error = format!("{:#}", tiny(folder.path().join("pytorch_model-00001-of-00003.bin")).unwrap_err());
+    assert!(error.contains("pytorch_model-00003-of-00003.bin\" is missing, one of 3"), "{error}");
+    let error = format!("{:#}", tiny(folder.path()).unwrap_err());
+    assert!(error.contains("it is a folder without a *.index.json"), "{error}");
+    copy("model.safetensors.index.json");
+    copy("model-00001-of-00003.safetensors");
+    let error = format!("{:#}", tiny(folder.path()).unwrap_err());
+    assert!(error.contains("model-00002-of-00003.safetensors\" is missing, one of 3"), "{error}");
+}
+
+#[test]
+fn an_index_that_leaves_its_folder_or_lies_is_refused() {
+    let folder = tempfile::tempdir().unwrap();
+    let index = folder.path().join("model.safetensors.index.json");
+    let says = |text: &str| {
+        std::fs::write(&index, text).unwrap();
+        format!("{:#}", tiny(&index).unwrap_err())
+    };
+    for file in ["../a.safetensors", "/etc/passwd", "a/b.safetensors", "..", "", "a\\\\b", "C:a", "\u{1b}[2J/x"] {
+        let error = says(&format!("{{\"weight_map\": {{\"fc.weight\": {}}}}}", serde_json::json!(file)));
+        assert!(error.contains("shards are files in the same folder") && !error.contains('\u{1b}'), "{error}");
+    }
+    assert!(says("{\"weight_map\": {}}").contains("names no tensors"));
+    assert!(says("[1]").contains("reading the index"));
+    std::fs::copy(checkpoint("prefix.safetensors"), folder.path().join("a.safetensors")).unwrap();
+    let error = says("{\"weight_map\": {\"fc.weight\": \"a.safetensors\"}}");
+    assert!(error.contains("\"a.safetensors\" has no tensor \"fc.weight\", which the index names"), "{error}");
+}
+
+#[test]
+fn weights_of_another_architecture_name_it_and_the_first_names_of_both() {
+    let architectures = Architectures::new(Folders::models(None), &Arc::default());
+    let weights = |name: &str| Path::new(env!("CARGO_MANIFEST_DIR")).join("models").join(name);
+    let error = format!("{:#}", architectures.open("digits", Some(&weights("shapes.safetensors"))).unwrap_err());
+    assert!(error.contains("; they fit shapes: -m shapes"), "{error}");
+    assert!(error.contains("; the architecture has conv1.weight, conv1.bias, conv2.weight and "), "{error}");
+    let folder = tempfile::tempdir().unwrap();
+    let mut tensors = format::read(&weights("words.safetensors")).unwrap().tensors;
+    tensors.insert("fc.bias".into(), values(&[3]));
+    let path = folder.path().join("other.safetensors");
+    candle_core::safetensors::save(&tensors.into_iter().collect(), &path).unwrap();
+    let error = format!("{:#}", architectures.open("digits", Some(&path)).unwrap_err());
+    assert!(error.contains("; nearest is words (-m words), where 1 differ"), "{error}");
+    let error = format!("{:#}", architectures.tell(&path).unwrap_err());
+    assert!(
+        error.contains("nearest are words (1 differ)") && error.contains("fc.bias is [3] instead of [10]"),
+        "{error}"
+    );
+}
+
+#[test]
+fn a_checkpoint_tells_its_architecture_through_prefixes() {
+    let architectures = Architectures::new(Folders::models(None), &Arc::default());
+    let weights = Path::new(env!("CARGO_MANIFEST_DIR")).join("models/waves.safetensors");
+    let tensors = format::read(&weights).unwrap().tensors;
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("a.safetensors");
+    let wrapped = tensors.into_iter().map(|(name, tensor)| (format!("model.module.{name}"), tensor)).collect();
+    candle_core::safetensors::save(&wrapped, &path).unwrap();
+    let model = architectures.tell(&path).unwrap();
+    assert_eq!((model.card.name.as_str(), &*model.taken), ("waves", "without the prefix \"model.module.\""));
 }

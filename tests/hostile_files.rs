@@ -49,6 +49,13 @@ fn mutated(bytes: &[u8], dice: &mut Dice) -> Vec<u8> {
     bytes
 }
 
+/// Checkpoints with objects of many classes, and whole modules.
+fn checkpoints() -> Vec<(String, Vec<u8>)> {
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/fixtures/checkpoints");
+    let names = ["everything5.pth", "everything1_legacy.pth", "module.pth", "module_legacy.pth", "yolo.pt"];
+    names.map(|name| (name.to_string(), std::fs::read(folder.join(name)).unwrap())).into()
+}
+
 /// The bytes that all tensors of a file take.
 fn size(weights: &format::Weights) -> usize {
     weights.tensors.values().map(|t| t.elem_count() * t.dtype().size_in_bytes()).sum()
@@ -81,8 +88,10 @@ fn a_changed_bit_of_a_zip_file_is_never_read_as_another_number() {
 #[test]
 fn mutated_weight_files_never_panic_or_grow() {
     let mut dice = Dice(1);
-    for (name, bytes) in weight_files() {
-        for round in 0..2000 {
+    let files =
+        weight_files().into_iter().map(|file| (file, 2000)).chain(checkpoints().into_iter().map(|file| (file, 300)));
+    for ((name, bytes), rounds) in files {
+        for round in 0..rounds {
             let bytes = mutated(&bytes, &mut dice);
             if let Ok(weights) = format::parse(&bytes) {
                 assert!(size(&weights) <= bytes.len() * 8, "{name}, round {round}");
@@ -153,7 +162,7 @@ fn a_few_bytes_do_not_become_a_large_tensor() {
 #[test]
 fn containers_that_hold_themselves_end() {
     let dict = legacy(b"}q\0X\x0a\0\0\0state_dicth\0s", 4, &[0; 16]);
-    assert!(weights_error(&dict).contains("wrapped in more than"), "{}", weights_error(&dict));
+    assert!(weights_error(&dict).contains("no tensors in it, only \"state_dict\""), "{}", weights_error(&dict));
     let list = legacy(b"]q\0h\0a", 4, &[0; 16]);
     assert!(weights_error(&list).contains("no names"));
     let marks = legacy(&vec![b'('; 1_000_000], 4, &[0; 16]);
@@ -163,10 +172,61 @@ fn containers_that_hold_themselves_end() {
 }
 
 #[test]
+fn objects_of_every_opcode_are_placeholders_beside_which_weights_are_read() {
+    let objects: [&[u8]; 14] = [
+        b"(I1\niargparse\nNamespace\n",
+        b"(cargparse\nNamespace\nI1\no",
+        b"cposix\nsystem\nX\x02\0\0\0ls\x85R0cposix\nsystem\nX\x02\0\0\0ls\x85R",
+        b"ca\nB\n)\x81}X\x01\0\0\0xK\x01sb",
+        b"ca\nB\n)}\x92",
+        b"ccopy_reg\n_reconstructor\n(ca\nB\nc__builtin__\nobject\nNtR",
+        b"cbuiltins\ngetattr\nca\nB\nX\x01\0\0\0f\x86R)R",
+        b"\x82\x01)R",
+        b"\x83\x01\0)\x81K\x01b",
+        b"\x84\x01\0\0\0",
+        b"Pa name\n",
+        b"\x97\x98",
+        b"\x8f(K\x01K\x02\x90(K\x01\x91\x86\x96\x02\0\0\0\0\0\0\0ab\x86",
+        b"ccollections\ndeque\n)R(K\x01K\x02e(K\x01K\x02u",
+    ];
+    for object in objects {
+        // The object, kept and dropped, then the dict of tensors with it under another name.
+        let mut pickled = [object, b"0"].concat();
+        pickled.extend(tensor("4", "0", &["2"], &["1"]));
+        pickled.extend([b"X\x01\0\0\0o", object, b"s"].concat());
+        let file = legacy(&pickled, 4, &1f32.to_le_bytes().repeat(4));
+        let text = String::from_utf8_lossy(object).into_owned();
+        let weights = format::parse(&file).unwrap_or_else(|e| panic!("{text}: {e:#}"));
+        assert_eq!(weights.tensors.keys().collect::<Vec<_>>(), ["w"], "{text}");
+        assert_eq!(weights.tensors["w"].to_vec1::<f32>().unwrap(), [1.0, 1.0], "{text}");
+    }
+}
+
+#[test]
+fn a_pickle_cannot_copy_containers_or_names_without_end() {
+    // A list of 5,000 pairs, of which an OrderedDict is made 5,000 times.
+    let pairs = b"X\x01\0\0\0aK\x01\x86".repeat(5000);
+    let calls = b"ccollections\nOrderedDict\nh\0\x85R0".repeat(5000);
+    let copies = [b"](".as_slice(), &pairs, b"eq\0", &calls].concat();
+    assert!(weights_error(&legacy(&copies, 4, &[0; 16])).contains("copies more than"));
+    // A module within itself, and a name of a million letters for each of 100 dicts.
+    let module = b"ca\nM\n)\x81q\0}(X\x0b\0\0\0_parameters}X\x08\0\0\0_modules}(X\x01\0\0\0ah\0X\x01\0\0\0bh\0uub";
+    let error = weights_error(&legacy(module, 4, &[0; 16]));
+    assert!(error.contains("modules in modules") || error.contains("names are longer"), "{error}");
+    let name = [b"X\x40\x42\x0f\0".as_slice(), &b"n".repeat(1_000_000), b"q\x010"].concat();
+    let tensor = [tensor("4", "0", &["2"], &["1"]).as_slice(), b"q\x020"].concat();
+    // A dict's only tensor is kept first, to be recalled by all.
+    let dicts = b"}h\x01h\x03sa".repeat(100);
+    let kept = String::from_utf8_lossy(&tensor).replace("tRs", "tRq\u{3}s").into_bytes();
+    let all = [name.as_slice(), &kept, b"]", &dicts].concat();
+    assert!(weights_error(&legacy(&all, 4, &[0; 16])).contains("names are longer"));
+}
+
+#[test]
 fn names_from_a_file_come_to_the_terminal_without_control_characters() {
-    let object = b"c\x1b[2Jos\nsystem\n";
+    let object = b"c\x1b[2Jos\nsystem\n)R";
     let error = weights_error(&legacy(object, 4, &[0; 16]));
-    assert!(!error.contains('\x1b') && error.contains("os.system, which is not run"), "{error}");
+    assert!(!error.contains('\x1b') && error.contains("os.system without tensors"), "{error}");
 }
 
 type Files = Vec<(&'static str, Vec<u8>)>;

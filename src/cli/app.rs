@@ -56,6 +56,7 @@ fn opening(host: Host, question: &Question, app: &App) -> Result<Opening> {
         }
     }
     let model = open::model(&host, &question.network)?;
+    notes.extend(model.note());
     let asked = question.pictures.first().cloned().unwrap_or_else(|| model.card.picture.clone());
     let (name, picture) = open::picture(Some(&asked), &model)?;
     let method = app.method.as_deref().unwrap_or(FIRST);
@@ -85,11 +86,12 @@ fn restored(host: &Host, file: &Path, opened: Opened) -> Result<(Session, Pictur
     let model = open::model(host, &question.network)?;
     let (name, picture) = open::picture(Some(&opened.picture), &model)?;
     let mut session = open::session(host, model, (&name, &picture), &opened.method, &question)?;
+    let note = session.model().note();
     let notes = match resume::go_on(file, &mut session) {
         Ok(_) => vec!["opened as it was left; --fresh begins anew".into()],
         Err(error) => vec![format!("opened as it was left, but for its steps: {error:#}")],
     };
-    Ok((session, picture, opened, notes))
+    Ok((session, picture, opened, note.into_iter().chain(notes).collect()))
 }
 
 /// Where a session of this name is kept: below `GRADSCOPE_STATE`, else the user's folder for such; none where that is empty.

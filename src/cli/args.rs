@@ -77,7 +77,11 @@ pub struct Network {
     /// Architecture (see `gradscope models`), a .rhai file with one, or a weight file whose tensors tell it
     #[arg(short, long, value_name = "MODEL")]
     pub model: Option<String>,
-    /// Weights: .safetensors, or a PyTorch file
+    /// Weights: .safetensors or a PyTorch file; of several state dicts in it, FILE:KEY takes one
+    ///
+    /// Shards are opened by their index (*.index.json), by its folder, or by one of them. Prefixes that all names share, and
+    /// `module.` or `_orig_mod.` within names, are taken off. Of several state dicts that fit, the network itself comes before
+    /// averages of it; a line says what was taken.
     #[arg(short, long, value_name = "WEIGHTS")]
     pub weights: Option<PathBuf>,
     /// Sum 3x3 convolutions directly: slower, and rounded less than by Winograd's transforms, for comparing tightly

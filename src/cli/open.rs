@@ -49,14 +49,16 @@ pub fn architectures(host: &Host) -> Architectures {
 pub fn model(host: &Host, network: &Network) -> Result<Model> {
     kernel::set_exact(network.exact);
     let architectures = architectures(host);
-    match (&network.model, &network.weights) {
+    let model = match (&network.model, &network.weights) {
         (Some(name), weights) => {
             let known = || name.contains(['/', '.']) || architectures.build(name).is_ok();
             architectures.open(name, weights.as_deref()).map_err(|e| if known() { e } else { of_name(e) })
         }
-        (None, Some(file)) => architectures.open(file.to_str().context("the weight file's name is no UTF-8")?, None),
+        (None, Some(file)) => architectures.tell(file),
         (None, None) => architectures.open(OWN_MODEL, None),
-    }
+    }?;
+    model.note().iter().for_each(|note| eprintln!("{note}"));
+    Ok(model)
 }
 
 /// An unknown name is a wrong question; a broken script is not.

@@ -27,6 +27,7 @@ pub fn train(scripts: &Scripts, args: &Train) -> Result<ExitCode> {
     let (mut card, graph) = match &args.weights {
         Some(file) => {
             let model = open::architectures(&host).open(&args.model, Some(file))?;
+            model.note().iter().for_each(|note| eprintln!("{note}"));
             ((*model.card).clone(), (*model.graph).clone())
         }
         None => open::architectures(&host).build(&args.model).map_err(usage)?,
@@ -68,6 +69,7 @@ pub fn train(scripts: &Scripts, args: &Train) -> Result<ExitCode> {
 /// What judges drawings in the style of a painting.
 fn style(host: &Host, args: &Train, painting: &str) -> Result<Perceptual> {
     let critic = open::architectures(host).open(&args.critic, args.critic_weights.as_deref())?;
+    critic.note().iter().for_each(|note| eprintln!("{note}"));
     let (name, picture) = source::picture(painting)?;
     let whole = critic.card.preprocess().apply(&picture, true)?;
     // Seen at about the size that the critic knows.

@@ -129,24 +129,31 @@ impl Graph {
     /// Errors list missing, misshapen and surplus tensors; `num_batches_tracked` counters are left aside.
     pub fn with_weights(&self, mut weights: BTreeMap<String, Tensor>) -> Result<Self> {
         weights.retain(|name, _| !name.ends_with("num_batches_tracked"));
-        let wanted = self.parameters();
-        let missing: Vec<_> =
-            wanted.iter().filter(|p| !weights.contains_key(&p.name)).map(|p| p.name.clone()).collect();
-        let misshapen = wanted.iter().filter_map(|p| {
-            let dims = weights.get(&p.name)?.dims();
-            (dims != p.shape).then(|| format!("{} is {dims:?} instead of {:?}", p.name, p.shape))
-        });
-        let known: BTreeSet<_> = wanted.iter().map(|p| p.name.as_str()).collect();
-        let surplus = weights.keys().filter(|n| !known.contains(n.as_str())).cloned().collect();
-        let problems = [("missing", missing), ("misshapen", misshapen.collect()), ("surplus", surplus)];
-        let problems: Vec<_> = problems.iter().filter(|(_, list)| !list.is_empty()).map(listed).collect();
-        ensure!(problems.is_empty(), "the weights do not fit the architecture: {}", problems.join("; "));
+        let shapes = weights.iter().map(|(name, tensor)| (name.as_str(), tensor.dims())).collect();
+        let misfit = self.misfit(&shapes);
+        ensure!(misfit.is_none(), "the weights do not fit the architecture: {}", misfit.unwrap_or_default());
         let mut graph = self.clone();
         for node in &mut graph.nodes {
             let names: Vec<_> = node.parameters().map(|p| p.name).collect();
             node.params = names.iter().filter_map(|n| weights.remove(n)).collect();
         }
         Ok(graph)
+    }
+
+    /// Which tensors are missing, misshapen and surplus among those of these names and shapes; none where all fit.
+    pub fn misfit(&self, shapes: &BTreeMap<&str, &[usize]>) -> Option<String> {
+        let wanted = self.parameters();
+        let missing = wanted.iter().filter(|p| !shapes.contains_key(p.name.as_str())).map(|p| p.name.clone());
+        let misshapen = wanted.iter().filter_map(|p| {
+            let dims = *shapes.get(p.name.as_str())?;
+            (dims != p.shape).then(|| format!("{} is {dims:?} instead of {:?}", p.name, p.shape))
+        });
+        let known: BTreeSet<_> = wanted.iter().map(|p| p.name.as_str()).collect();
+        let surplus = shapes.keys().filter(|n| !known.contains(*n)).map(|n| n.escape_debug().to_string());
+        let problems: [(_, Vec<_>); 3] =
+            [("missing", missing.collect()), ("misshapen", misshapen.collect()), ("surplus", surplus.collect())];
+        let problems: Vec<_> = problems.iter().filter(|(_, list)| !list.is_empty()).map(listed).collect();
+        (!problems.is_empty()).then(|| problems.join("; "))
     }
 
     /// All weights by name.

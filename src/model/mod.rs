@@ -1,6 +1,7 @@
 //! A model: a graph with weights, what its pictures look like, and the names of its classes.
 
 pub mod format;
+pub mod fit;
 mod evaluate;
 mod features;
 mod store;
@@ -45,6 +46,8 @@ pub struct Model {
     pub graph: Arc<Graph>,
     /// SHA-256 of the weight file, in hexadecimal.
     pub hash: Arc<str>,
+    /// How the weights were found in their file, if not simply by name: a prefix, one of several state dicts; else empty.
+    pub taken: Arc<str>,
 }
 
 impl Model {
@@ -59,6 +62,11 @@ impl Model {
             Some(weight) => x.to_dtype(weight.dtype())?.to_device(weight.device())?,
             None => x.clone(),
         })
+    }
+
+    /// How the weights were found in their file, as a line; none where it was simply by name.
+    pub fn note(&self) -> Option<String> {
+        (!self.taken.is_empty()).then(|| format!("weights of {}: {}", self.card.name, self.taken))
     }
 
     /// How many classes it tells apart.

@@ -39,7 +39,7 @@ impl Host {
             &guard,
             Asking { folders: plugins.clone(), read: read.clone(), asked: asked.clone() },
         );
-        networks::register(&mut engine, &guard, &models);
+        networks::register(&mut engine, &guard, &models, |_| ());
         Self { guard, plugins, models, engine, read, asked }
     }
 

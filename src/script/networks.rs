@@ -5,16 +5,25 @@ use super::folders::Folders;
 use super::guard::Guard;
 use super::report::raise;
 use crate::model::Model;
-use rhai::Engine;
+use rhai::{Engine, EvalAltResult};
 use std::path::Path;
 use std::sync::Arc;
 
-/// `model(name)` and `model(name, weights)`: an architecture of `models/`, with its own weights or those of a file.
-pub(super) fn register(engine: &mut Engine, guard: &Arc<Guard>, folders: &Folders) {
+/// `model(name)` and `model(name, weights)`: an architecture of `models/`, with its own weights or those of a file; `tell`
+/// hears how they were found in it, if not simply by name.
+pub(super) fn register(
+    engine: &mut Engine,
+    guard: &Arc<Guard>,
+    folders: &Folders,
+    tell: impl Fn(&str) + Clone + Send + Sync + 'static,
+) {
     let open = {
         let (guard, folders) = (guard.clone(), folders.clone());
-        move |name: &str, weights: Option<&str>| {
-            Architectures::new(folders.clone(), &guard).open(name, weights.map(Path::new)).map_err(raise)
+        move |name: &str, weights: Option<&str>| -> Result<Model, Box<EvalAltResult>> {
+            let model =
+                Architectures::new(folders.clone(), &guard).open(name, weights.map(Path::new)).map_err(raise)?;
+            model.note().iter().for_each(|note| tell(note));
+            Ok(model)
         }
     };
     let alone = open.clone();

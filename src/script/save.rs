@@ -90,6 +90,7 @@ fn about(session: &Session, host: &Host, frame: &Frame, names: &[Files]) -> Resu
         "method": method.map(|m| m.name.clone()),
         "model": model.card.name,
         "weights": &*model.hash,
+        "weights_taken": (!model.taken.is_empty()).then_some(&*model.taken),
         "picture": session.picture(),
         "seed": session.seed(),
         "parameters": parameters.collect::<Map<_, _>>(),

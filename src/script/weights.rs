@@ -2,20 +2,20 @@
 
 use super::architecture::Architectures;
 use crate::graph::Graph;
-use crate::model::format::{self, ENDINGS, Weights};
+use crate::model::fit::{Fit, Misfit, fit};
+use crate::model::format::{self, Archive, ENDINGS, INDEX};
 use crate::model::{Card, Model};
 use crate::tensor::device;
 use anyhow::{Context, Result, bail, ensure};
-use candle_core::{DType, Tensor};
-use std::collections::BTreeMap;
-use std::path::Path;
+use candle_core::DType;
+use std::path::{Path, PathBuf};
 
 impl Architectures {
     /// A network ready to run in float32: `name` is an architecture, a `.rhai` file with one, or a weight file whose
     /// tensors tell the architecture.
     ///
-    /// Without `weights` the architecture's own are taken, `models/<name>.safetensors`. Errors list missing, surplus
-    /// and misshapen tensors.
+    /// Without `weights` the architecture's own are taken, `models/<name>.safetensors`. `FILE:KEY` is one of several state
+    /// dicts in a file. Errors list missing, surplus and misshapen tensors, and name the architecture that is nearest.
     pub fn open(&self, name: &str, weights: Option<&Path>) -> Result<Model> {
         if is_weight_file(name) {
             ensure!(
@@ -29,60 +29,98 @@ impl Architectures {
             "\"{name}\" is an ONNX graph, which cannot be read yet; give a .safetensors or PyTorch file"
         );
         let (card, graph) = self.build(name)?;
-        match weights {
-            Some(path) => model(card, &graph, format::read(path)?)
-                .with_context(|| format!("loading \"{}\" into {name}", path.display())),
-            None => model(card, &graph, self.own(name)?),
-        }
+        let Some(path) = weights else {
+            let archive = self.own(name)?;
+            let found = fit(&graph, &archive, None).map_err(|misfit| self.misfit(name, &archive, &misfit))?;
+            return model(card, &graph, &archive, &found);
+        };
+        let loading = || format!("loading \"{}\" into {name}", path.display());
+        let (file, key) = split(path);
+        let archive = format::open(&file)?;
+        let found = fit(&graph, &archive, key.as_deref());
+        let found = found.map_err(|misfit| self.misfit(name, &archive, &misfit)).with_context(loading)?;
+        model(card, &graph, &archive, &found).with_context(loading)
     }
 
     /// The weights that stand beside the scripts, or in the binary.
-    fn own(&self, name: &str) -> Result<Weights> {
+    fn own(&self, name: &str) -> Result<Archive> {
         let bytes = self.file(&format!("{name}.safetensors"))?;
         let needs = || format!("{name} needs weights: give a .safetensors or PyTorch file with -w");
-        format::parse(&bytes.with_context(needs)?)
+        format::archive(bytes.with_context(needs)?)
     }
 
-    /// The architecture that has exactly the tensors of a weight file; of several the one that the file is named after.
-    fn tell(&self, path: &Path) -> Result<Model> {
-        let weights = format::read(path)?;
-        let stem = path.file_stem().unwrap_or_default().to_string_lossy();
-        let mut found = Vec::new();
+    /// The architecture that has exactly the tensors of a weight file, or of one of its state dicts; of several the one that
+    /// leaves least aside, then the one that the file is named after.
+    pub fn tell(&self, path: &Path) -> Result<Model> {
+        let (file, key) = split(path);
+        let archive = format::open(&file)?;
+        let stem = file.file_stem().unwrap_or_default().to_string_lossy();
+        let (mut fits, mut misfits) = (vec![], vec![]);
         for name in self.names() {
             let (card, graph) = self.build(&name)?;
-            found.push((differences(&graph, &weights.tensors), !stem.starts_with(&name), card, graph));
+            match fit(&graph, &archive, key.as_deref()) {
+                Ok(found) => fits.push((found, !stem.starts_with(&name), card, graph)),
+                Err(misfit) => misfits.push((misfit.differences, name, misfit)),
+            }
         }
-        found.sort_by_key(|(differences, other, ..)| (*differences, *other));
-        if let Some((0, _, card, graph)) = found.first() {
-            return model(card.clone(), graph, weights);
+        fits.sort_by_key(|(found, other, ..)| (found.aside.len(), *other));
+        if let Some((found, _, card, graph)) = fits.into_iter().next() {
+            return model(card, &graph, &archive, &found).with_context(|| format!("loading \"{}\"", path.display()));
         }
-        let near: Vec<_> = found.iter().take(3).map(|(n, _, card, _)| format!("{} ({n} differ)", card.name)).collect();
+        misfits.sort_by_key(|(differences, ..)| *differences);
+        let near: Vec<_> = misfits.iter().take(3).map(|(n, name, _)| format!("{name} ({n} differ)")).collect();
+        let count = archive.dicts.iter().map(|dict| dict.tensors.len()).max().unwrap_or_default();
+        let nearest = misfits.first().map(|(.., misfit)| format!(": {}", misfit.text)).unwrap_or_default();
         bail!(
-            "no architecture has the {} tensors of \"{}\"; nearest are {}; name one with -m and give the file with -w",
-            weights.tensors.len(),
+            "no architecture has the {count} tensors of \"{}\"; nearest are {}; name one with -m and give the file with -w{nearest}",
             path.display(),
-            near.join(", ")
+            near.join(", "),
         )
     }
+
+    /// Why weights do not fit, and which architecture is nearest.
+    fn misfit(&self, name: &str, archive: &Archive, misfit: &Misfit) -> anyhow::Error {
+        let mut text = misfit.text.clone();
+        match self.nearest(archive) {
+            Some((0, nearest)) => text.push_str(&format!("; they fit {nearest}: -m {nearest}")),
+            Some((_, nearest)) if nearest == name => text.push_str("; no other architecture is nearer"),
+            Some((n, nearest)) => text.push_str(&format!("; nearest is {nearest} (-m {nearest}), where {n} differ")),
+            None => {}
+        }
+        anyhow::Error::msg(text)
+    }
+
+    /// The architecture that fewest tensors keep from fitting, and their number; none where no tensor fits any.
+    fn nearest(&self, archive: &Archive) -> Option<(usize, String)> {
+        let distance = |name: String| {
+            let (_, graph) = self.build(&name).ok()?;
+            match fit(&graph, archive, None) {
+                Ok(_) => Some((0, name)),
+                Err(misfit) => (misfit.found > 0).then_some((misfit.differences, name)),
+            }
+        };
+        self.names().into_iter().filter_map(distance).min_by_key(|(differences, _)| *differences)
+    }
+}
+
+/// A file and, behind a colon, the key of a state dict in it.
+fn split(path: &Path) -> (PathBuf, Option<String>) {
+    let whole = || (path.into(), None);
+    let Some(text) = path.to_str().filter(|_| !path.exists()) else { return whole() };
+    let parts = text.match_indices(':').map(|(at, _)| (&text[..at], &text[at + 1..]));
+    let found = parts.into_iter().find(|(file, key)| !key.is_empty() && Path::new(file).exists());
+    found.map_or_else(whole, |(file, key)| (file.into(), Some(key.into())))
 }
 
 fn is_weight_file(name: &str) -> bool {
-    let ending = Path::new(name).extension().and_then(|e| e.to_str()).unwrap_or_default();
-    ENDINGS.contains(&ending)
+    let (file, _) = split(Path::new(name));
+    let ending = file.extension().and_then(|e| e.to_str()).unwrap_or_default();
+    ENDINGS.contains(&ending) || name.ends_with(INDEX)
 }
 
 /// An architecture with weights, in float32.
-fn model(card: Card, graph: &Graph, weights: Weights) -> Result<Model> {
+fn model(card: Card, graph: &Graph, archive: &Archive, found: &Fit) -> Result<Model> {
+    let weights = archive.read(found.entries.clone())?;
     let graph = graph.with_weights(weights.tensors)?.to(DType::F32, &device())?;
-    Ok(Model { card: card.into(), graph: graph.into(), hash: weights.hash.into() })
-}
-
-/// How many tensors are missing, surplus or misshapen.
-fn differences(graph: &Graph, tensors: &BTreeMap<String, Tensor>) -> usize {
-    let wanted = graph.parameters();
-    let present = wanted.iter().filter(|p| tensors.contains_key(&p.name)).count();
-    let fits = |p: &&crate::graph::Parameter| tensors.get(&p.name).is_some_and(|t| t.dims() == p.shape);
-    let fitting = wanted.iter().filter(fits).count();
-    let given = tensors.keys().filter(|name| !name.ends_with("num_batches_tracked")).count();
-    wanted.len() - fitting + (given - present)
+    Ok(Model { card: card.into(), graph: graph.into(), hash: weights.hash.into(), taken: found.told().into() })
 }

@@ -206,7 +206,7 @@ impl Plan {
             labels: [].into(),
             picture: String::new(),
         };
-        Ok(Model { card: card.into(), graph: graph.into(), hash: "".into() })
+        Ok(Model { card: card.into(), graph: graph.into(), hash: "".into(), taken: "".into() })
     }
 }
 

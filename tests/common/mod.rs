@@ -66,7 +66,7 @@ pub fn tiny() -> Model {
         labels: LABELS.map(String::from).to_vec().into(),
         picture: String::new(),
     };
-    Model { card: Arc::new(card), graph: Arc::new(graph), hash: "tiny".into() }
+    Model { card: Arc::new(card), graph: Arc::new(graph), hash: "tiny".into(), taken: "".into() }
 }
 
 /// A picture of the tiny network's size.

@@ -83,7 +83,7 @@ fn linear() -> Model {
     let weight = Tensor::from_vec(uniform(5, 192 * 5), (5, 192), &Device::Cpu).unwrap();
     let graph = b.finish(x).unwrap().with_weights([("fc.weight".to_string(), weight)].into()).unwrap();
     let card = Card { name: "linear".into(), ..(*tiny.card).clone() };
-    Model { card: Arc::new(card), graph: Arc::new(graph), hash: "linear".into() }
+    Model { card: Arc::new(card), graph: Arc::new(graph), hash: "linear".into(), taken: "".into() }
 }
 
 fn of_linear(measure: &str, set: &[(&str, &str)]) -> Vec<Figure> {

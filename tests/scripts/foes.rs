@@ -207,7 +207,7 @@ fn linear(weight: &[f32], bias: &[f32], shape: [usize; 3], scale: f64, softmax: 
         labels: (0..classes).map(|c| c.to_string()).collect::<Vec<_>>().into(),
         picture: String::new(),
     };
-    Model { card: Arc::new(card), graph: Arc::new(graph), hash: "linear".into() }
+    Model { card: Arc::new(card), graph: Arc::new(graph), hash: "linear".into(), taken: "".into() }
 }
 
 #[test]

@@ -97,7 +97,7 @@ fn a_small_network_learns_to_read_made_digits() {
     let options = Options { epochs: 4, batch: 32, rate: 3e-3, ..Options::default() };
     let mut trainer = Trainer::new(&small(), &card(), digits("digits#train", 2000), options).unwrap();
     while trainer.step().unwrap().is_some() {}
-    let model = Model { card: card().into(), graph: trainer.graph().clone(), hash: Arc::from("") };
+    let model = Model { card: card().into(), graph: trainer.graph().clone(), hash: Arc::from(""), taken: "".into() };
     let accuracy = evaluate(&model, &digits("digits", 500), &mut |_| Ok(())).unwrap().accuracy();
     assert!(accuracy > 0.9, "{accuracy}");
 }

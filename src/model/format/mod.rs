@@ -5,18 +5,24 @@
 
 mod number;
 mod pieces;
+mod names;
 mod safetensors;
 mod pickle;
 mod torch;
 mod state;
 mod pth;
+mod archive;
+mod shards;
+
+pub use archive::{Archive, Entry, StateDict};
+pub use names::{all_unwrapped, beside, counter, optimizer, rank, secondary, wrappers};
+pub use pickle::shown;
+pub use shards::INDEX;
 
 use anyhow::{Context, Result, bail};
 use candle_core::Tensor;
-use pieces::{Pieces, Stored};
-use sha2::{Digest, Sha256};
+use pieces::{Pieces, Source, Stored};
 use std::collections::BTreeMap;
-use std::io::{BufReader, Read};
 use std::path::Path;
 
 /// How the names of weight files end.
@@ -24,6 +30,8 @@ pub const ENDINGS: [&str; 6] = ["safetensors", "pt", "pth", "th", "bin", "ckpt"]
 
 /// The largest weight file that is read.
 const LIMIT: u64 = 16 << 30;
+
+const CUT: &str = "the file is damaged or cut short";
 
 /// Tensors by the names that the network's author gave them.
 pub type Tensors = BTreeMap<String, Tensor>;
@@ -33,43 +41,50 @@ pub type Tensors = BTreeMap<String, Tensor>;
 pub struct Weights {
     /// Its tensors, in the types that the file has: f32, f16, bf16 or f64; counters as i64, bytes and truth values as u8.
     pub tensors: Tensors,
-    /// SHA-256 of the file, in hexadecimal.
+    /// SHA-256 of the file, in hexadecimal; of shards, of their bytes in the order of their names.
     pub hash: String,
 }
 
-/// Reads a weight file; its contents tell the format, not its name.
+/// Opens a weight file, or the shards that an index, its folder or one of them names; contents tell the format.
 ///
-/// A checkpoint with a `state_dict`, `model_state_dict`, `model` or `net` gives that part of it; `module.` before all
-/// names is left out, and so is whatever is no tensor. Errors: not a weight file, damaged or cut short, a Python
-/// object other than tensors in it, no tensors at all.
+/// Errors: not a weight file, damaged or cut short, a shard that is missing, no tensors at all.
+pub fn open(path: &Path) -> Result<Archive> {
+    let reading = || format!("reading the weights \"{}\"", path.display());
+    let one = |path: &Path| opened(Source::File(Stored::open(path, LIMIT)?));
+    match shards::shards(path)? {
+        Some(shards) => shards.open(|path| one(path).with_context(|| path.display().to_string())).with_context(reading),
+        None => {
+            let source = Source::File(Stored::open(path, LIMIT)?);
+            opened(source).with_context(reading)
+        }
+    }
+}
+
+/// The tensors of a weight file: of a checkpoint, those of its `state_dict`, `model_state_dict`, `model` or `net`, without
+/// the `module.` of `DataParallel` and its like.
 pub fn read(path: &Path) -> Result<Weights> {
-    let file = Stored::open(path, LIMIT)?;
-    weights(&file).with_context(|| format!("reading the weights \"{}\"", path.display()))
+    open(path)?.all().with_context(|| format!("reading the weights \"{}\"", path.display()))
 }
 
-/// Reads the bytes of a weight file.
+/// The same of the bytes of a weight file.
 pub fn parse(bytes: &[u8]) -> Result<Weights> {
-    weights(bytes)
+    archive(bytes.to_vec())?.all()
 }
 
-/// Reads a weight file on all cores, one of which sums over it.
-fn weights<P: Pieces + ?Sized>(file: &P) -> Result<Weights> {
-    let beginning = file.bytes(0, file.length().min(256))?;
-    let read: fn(&P) -> Result<Tensors> = match beginning[..] {
-        [_, _, _, _, _, _, _, _, b'{', ..] => safetensors::read,
-        [b'P', b'K', 3, 4, ..] => pth::read_zip,
-        [0x80, ..] => pth::read_legacy,
+/// Opens the bytes of a weight file.
+pub fn archive(bytes: Vec<u8>) -> Result<Archive> {
+    opened(Source::Memory(bytes))
+}
+
+fn opened(source: Source) -> Result<Archive> {
+    let beginning = source.bytes(0, source.length().min(256))?;
+    let legacy = beginning.starts_with(pth::TEXT_MAGIC) || beginning.starts_with(&[0x80]);
+    match beginning[..] {
+        [_, _, _, _, _, _, _, _, b'{', ..] => safetensors::open(source),
+        [b'P', b'K', 3, 4, ..] => pth::open_zip(source),
+        _ if legacy => pth::open_legacy(source),
         _ => bail!("{}; .safetensors and PyTorch files with a state_dict are read", kind(&beginning)),
-    };
-    let (hash, tensors) = rayon::join(|| sum(file.beginning(0)), || read(file));
-    Ok(Weights { tensors: without_prefix(tensors?), hash: hash? })
-}
-
-/// SHA-256 of all bytes, in hexadecimal.
-fn sum(bytes: impl Read) -> std::io::Result<String> {
-    let mut sum = Sha256::new();
-    std::io::copy(&mut BufReader::with_capacity(1 << 18, bytes), &mut sum)?;
-    Ok(format!("{:x}", sum.finalize()))
+    }
 }
 
 /// What a file that is no weight file is, by its beginning.
@@ -91,34 +106,9 @@ fn kind(bytes: &[u8]) -> &'static str {
     }
 }
 
-/// Names without what `DataParallel` and `torch.compile` put before every one of them.
-fn without_prefix(mut tensors: Tensors) -> Tensors {
-    while let Some(prefix) = ["module.", "_orig_mod."].iter().find(|p| tensors.keys().all(|n| n.starts_with(**p))) {
-        if tensors.is_empty() {
-            break;
-        }
-        tensors = tensors.into_iter().map(|(name, t)| (name[prefix.len()..].to_string(), t)).collect();
-    }
-    tensors
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
-    use candle_core::Device;
-
-    fn names(given: &[&str]) -> Vec<String> {
-        let one = |n: &&str| (n.to_string(), Tensor::new(1.0f32, &Device::Cpu).unwrap());
-        without_prefix(given.iter().map(one).collect()).into_keys().collect()
-    }
-
-    #[test]
-    fn a_prefix_goes_only_when_every_name_has_it() {
-        assert_eq!(names(&["module.a.weight", "module.b.weight"]), ["a.weight", "b.weight"]);
-        assert_eq!(names(&["module._orig_mod.a"]), ["a"]);
-        assert_eq!(names(&["module.a", "b"]), ["b", "module.a"]);
-        assert!(names(&[]).is_empty());
-    }
 
     #[test]
     fn files_of_other_kinds_are_told_by_name() {

@@ -2,7 +2,7 @@
 
 use super::pieces::Pieces;
 use crate::kernel::in_large_pages;
-use anyhow::{Context, Result, ensure};
+use anyhow::{Context, Result, bail, ensure};
 use candle_core::{Device, Tensor, WithDType};
 use half::{bf16, f16};
 use rayon::prelude::*;
@@ -26,6 +26,8 @@ pub enum Number {
     I8,
     U8,
     Bool,
+    /// A type that is not read, by name and bytes of one.
+    Unread(&'static str, u8),
 }
 
 impl Number {
@@ -36,6 +38,7 @@ impl Number {
             Self::F32 | Self::I32 => 4,
             Self::F16 | Self::Bf16 | Self::I16 => 2,
             Self::I8 | Self::U8 | Self::Bool => 1,
+            Self::Unread(_, size) => size.into(),
         }
     }
 
@@ -46,7 +49,8 @@ impl Number {
 
     /// The same from `len` bytes of a file, `start` bytes in.
     pub fn read(self, file: &(impl Pieces + ?Sized), start: u64, len: usize, shape: &[usize]) -> Result<Tensor> {
-        ensure!(count(shape)?.checked_mul(self.size()) == Some(len), "{len} bytes for shape {shape:?}");
+        let fits = matches!(self, Self::Unread(..)) || count(shape)?.checked_mul(self.size()) == Some(len);
+        ensure!(fits, "{len} bytes for shape {shape:?}");
         let file = |at: usize| file.beginning(start + at as u64);
         match self {
             Self::F64 => from(&file, shape, f64::from_le_bytes),
@@ -59,6 +63,9 @@ impl Number {
             Self::I8 => from(&file, shape, |b| i64::from(i8::from_le_bytes(b))),
             Self::U8 => from(&file, shape, u8::from_le_bytes),
             Self::Bool => from(&file, shape, |[b]| u8::from(b != 0)),
+            Self::Unread(name, _) => {
+                bail!("numbers of type {name} are not read; F64, F32, F16, BF16 and whole numbers are")
+            }
         }
     }
 }

@@ -1,6 +1,7 @@
 //! Python pickles read as data: a stack machine that knows containers, numbers, text and PyTorch's tensors.
 //!
-//! It has no imports and no calls but those of [`Global`]; a pickle that names anything else is an error.
+//! It imports and calls nothing. The few functions of [`Global`] are computed here; whatever else a pickle names becomes
+//! an [`Object`], a placeholder that records what it was called with.
 
 use super::torch::{Global, Storage, View};
 use anyhow::{Context, Result, bail, ensure};
@@ -15,19 +16,33 @@ pub enum Value<'a> {
     None,
     Bool(bool),
     Int(i64),
-    /// A whole number beyond i64, little-endian.
-    Big(&'a [u8]),
+    /// A positive whole number beyond i64.
+    Big(u128),
     Float,
     Text(&'a str),
     Bytes,
     /// A tuple, list or set.
     List(usize),
     Dict(usize),
-    Global(Global),
+    Global(Global<'a>),
     Storage(usize),
     Tensor(usize),
+    Object(usize),
     /// Something that no tensor needs.
     Other,
+}
+
+/// An inert placeholder for an object whose class or function is unknown here.
+#[derive(Debug, Default)]
+pub struct Object<'a> {
+    /// Module and name of what would have made it.
+    pub class: (&'a str, &'a str),
+    /// Its items, if it was filled like a dict.
+    pub items: Vec<(Value<'a>, Value<'a>)>,
+    /// Its state: most often a dict of attributes.
+    pub state: Option<Value<'a>>,
+    /// The list of arguments.
+    pub args: Option<usize>,
 }
 
 /// What the values of a pickle refer to.
@@ -37,6 +52,9 @@ pub struct Heap<'a> {
     pub dicts: Vec<Vec<(Value<'a>, Value<'a>)>>,
     pub storages: Vec<Storage<'a>>,
     pub tensors: Vec<View>,
+    pub objects: Vec<Object<'a>>,
+    /// How many values were copied from one container to another.
+    copied: usize,
 }
 
 /// A pickle, read.
@@ -75,10 +93,10 @@ impl<'a> Machine<'a> {
     fn step(&mut self, op: u8) -> Result<()> {
         let value = match op {
             b'N' | b'I' | b'J' | b'K' | b'M' | b'L' | b'F' | b'G' | 0x88..=0x8b => self.number(op)?,
-            b'S' | b'V' | b'T' | b'U' | b'X' | b'B' | b'C' | 0x8c..=0x8e | 0x96 => self.text(op)?,
+            b'S' | b'V' | b'T' | b'U' | b'X' | b'B' | b'C' | 0x8c..=0x8e | 0x96 | 0x97 => self.text(op)?,
             b')' | b']' | b't' | b'l' | b'}' | b'd' | 0x85..=0x87 | 0x8f | 0x91 => self.container(op)?,
             b'g' | b'h' | b'j' => self.get(op)?,
-            b'c' | b'R' | b'Q' | 0x81 | 0x93 => self.object(op)?,
+            b'c' | b'R' | b'P' | b'Q' | b'i' | b'o' | 0x81..=0x84 | 0x92 | 0x93 => self.object(op)?,
             b'2' => self.top()?,
             _ => return self.change(op),
         };
@@ -93,8 +111,10 @@ impl<'a> Machine<'a> {
             0x95 => drop(self.array::<8>()?),
             b'(' => self.marks.push(self.stack.len()),
             b'0' if self.marks.last() == Some(&self.stack.len()) => drop(self.marks.pop()),
-            // The state of an object: of what is known here only attributes such as `_metadata`.
-            b'0' | b'b' => drop(self.pop()?),
+            b'0' => drop(self.pop()?),
+            b'b' => self.build()?,
+            // Read-only or not, a buffer that lies outside of the pickle stays one.
+            0x98 => {}
             b'1' => drop(self.since_mark()?),
             b'p' | b'q' | b'r' | 0x94 => self.put(op)?,
             b'a' | b'e' | 0x90 => self.append(op)?,
@@ -117,7 +137,12 @@ impl<'a> Machine<'a> {
             b'F' => self.line().map(|_| Value::Float)?,
             _ => match self.line()?.trim_end_matches('L') {
                 "00" | "01" if op == b'I' => Value::Bool(true),
-                line => Value::Int(line.parse().with_context(|| format!("a pickled number \"{}\"", shown(line)))?),
+                line => match (line.parse(), line.parse()) {
+                    (Ok(int), _) => Value::Int(int),
+                    (_, Ok(big)) => Value::Big(big),
+                    _ if line.trim_start_matches('-').bytes().all(|b| b.is_ascii_digit()) => Value::Other,
+                    _ => bail!("a pickled number \"{}\"", shown(line)),
+                },
             },
         })
     }
@@ -125,15 +150,17 @@ impl<'a> Machine<'a> {
     fn text(&mut self, op: u8) -> Result<Value<'a>> {
         Ok(match op {
             b'S' => Value::Text(self.line()?.trim_matches(['\'', '"'])),
-            b'V' => Value::Text(self.line()?),
+            // Latin letters stand in it as single bytes.
+            b'V' => text(self.raw_line()?),
             // Python 2 had one type for bytes and text.
-            b'U' => std::str::from_utf8(self.sized::<1>()?).map_or(Value::Bytes, Value::Text),
-            b'T' => std::str::from_utf8(self.sized::<4>()?).map_or(Value::Bytes, Value::Text),
-            0x8c => Value::Text(utf8(self.sized::<1>()?)?),
-            b'X' => Value::Text(utf8(self.sized::<4>()?)?),
-            0x8d => Value::Text(utf8(self.sized::<8>()?)?),
+            b'U' => text(self.sized::<1>()?),
+            b'T' => text(self.sized::<4>()?),
+            0x8c => text(self.sized::<1>()?),
+            b'X' => text(self.sized::<4>()?),
+            0x8d => text(self.sized::<8>()?),
             b'C' => self.sized::<1>().map(|_| Value::Bytes)?,
             b'B' => self.sized::<4>().map(|_| Value::Bytes)?,
+            0x97 => Value::Bytes,
             _ => self.sized::<8>().map(|_| Value::Bytes)?,
         })
     }
@@ -161,24 +188,51 @@ impl<'a> Machine<'a> {
     /// Globals, calls and PyTorch's storages.
     fn object(&mut self, op: u8) -> Result<Value<'a>> {
         match op {
-            b'c' => {
-                let (module, name) = (self.line()?, self.line()?);
-                Ok(Value::Global(Global::find(module, name)?))
-            }
+            b'c' => Ok(Value::Global(Global::find(self.line()?, self.line()?))),
             0x93 => match (self.pop()?, self.pop()?) {
-                (Value::Text(name), Value::Text(module)) => Ok(Value::Global(Global::find(module, name)?)),
+                (Value::Text(name), Value::Text(module)) => Ok(Value::Global(Global::find(module, name))),
                 _ => bail!("a pickled global without a name"),
             },
+            b'P' => self.line().map(|_| Value::Other),
             b'Q' => {
                 let id = self.pop()?;
-                self.heap.storage(id)
+                self.heap.persistent(id)
+            }
+            // Numbers that stand for classes, in a registry that every program has to itself.
+            0x82 => self.array::<1>().map(|_| Value::Other),
+            0x83 => self.array::<2>().map(|_| Value::Other),
+            0x84 => self.array::<4>().map(|_| Value::Other),
+            b'i' => {
+                let class = Global::find(self.line()?, self.line()?);
+                let args = self.since_mark()?;
+                let args = self.heap.place(args);
+                self.heap.call(Value::Global(class), args)
+            }
+            b'o' => {
+                let mut args = self.since_mark()?;
+                ensure!(!args.is_empty(), "the pickle makes an object of no class");
+                let class = args.remove(0);
+                let args = self.heap.place(args);
+                self.heap.call(class, args)
             }
             _ => {
+                if op == 0x92 {
+                    self.pop()?;
+                }
                 let (args, called) = (self.pop()?, self.pop()?);
-                let Value::Global(global) = called else { bail!("the pickle calls what is no function") };
-                self.heap.call(global, args)
+                let Value::List(args) = args else { bail!("the pickle calls a function without a tuple of arguments") };
+                self.heap.call(called, args)
             }
         }
+    }
+
+    /// The state of an object; of what is known here only attributes such as `_metadata`, which no tensor needs.
+    fn build(&mut self) -> Result<()> {
+        let state = self.pop()?;
+        if let Value::Object(object) = self.top()? {
+            self.heap.objects[object].state = Some(state);
+        }
+        Ok(())
     }
 
     fn put(&mut self, op: u8) -> Result<()> {
@@ -204,8 +258,11 @@ impl<'a> Machine<'a> {
 
     fn append(&mut self, op: u8) -> Result<()> {
         let items = if op == b'a' { vec![self.pop()?] } else { self.since_mark()? };
-        let Value::List(list) = self.top()? else { bail!("the pickle appends to what is no list") };
-        self.heap.lists[list].extend(items);
+        match self.top()? {
+            Value::List(list) => self.heap.lists[list].extend(items),
+            Value::Object(_) | Value::Other => {}
+            _ => bail!("the pickle appends to what is no list"),
+        }
         Ok(())
     }
 
@@ -217,8 +274,13 @@ impl<'a> Machine<'a> {
             }
             _ => self.since_mark()?,
         };
-        let Value::Dict(dict) = self.top()? else { bail!("the pickle sets items of what is no dict") };
-        self.heap.dicts[dict].extend(pairs(&items)?);
+        let pairs = pairs(&items)?;
+        match self.top()? {
+            Value::Dict(dict) => self.heap.dicts[dict].extend(pairs),
+            Value::Object(object) => self.heap.objects[object].items.extend(pairs),
+            Value::Other => {}
+            _ => bail!("the pickle sets items of what is no dict"),
+        }
         Ok(())
     }
 
@@ -263,9 +325,13 @@ impl<'a> Machine<'a> {
     }
 
     fn line(&mut self) -> Result<&'a str> {
+        std::str::from_utf8(self.raw_line()?).context("pickled text is not UTF-8; the file is damaged")
+    }
+
+    fn raw_line(&mut self) -> Result<&'a [u8]> {
         let rest = &self.bytes[self.at..];
         let end = rest.iter().position(|&b| b == b'\n').unwrap_or(rest.len());
-        let line = utf8(self.take(end)?)?;
+        let line = self.take(end)?;
         self.byte()?;
         Ok(line)
     }
@@ -274,8 +340,29 @@ impl<'a> Machine<'a> {
 impl<'a> Heap<'a> {
     /// A new list.
     pub fn list(&mut self, items: Vec<Value<'a>>) -> Value<'a> {
+        Value::List(self.place(items))
+    }
+
+    /// The place of a new list.
+    fn place(&mut self, items: Vec<Value<'a>>) -> usize {
         self.lists.push(items);
-        Value::List(self.lists.len() - 1)
+        self.lists.len() - 1
+    }
+
+    /// A placeholder for what this call would have made.
+    pub fn object(&mut self, class: (&'a str, &'a str), args: Option<usize>) -> Value<'a> {
+        self.objects.push(Object { class, args, ..Object::default() });
+        Value::Object(self.objects.len() - 1)
+    }
+
+    /// Counts values that are copied: a pickle may ask for the same copy again and again.
+    pub fn copies(&mut self, count: usize) -> Result<()> {
+        self.copied += count;
+        ensure!(
+            self.copied <= MAX_STEPS,
+            "the pickle copies more than {MAX_STEPS} values; save model.state_dict() alone"
+        );
+        Ok(())
     }
 
     /// A new dict.
@@ -297,16 +384,26 @@ fn pairs<'a>(items: &[Value<'a>]) -> Result<Vec<(Value<'a>, Value<'a>)>> {
 }
 
 /// A whole number from its two's complement.
-fn long(bytes: &[u8]) -> Value<'_> {
+fn long<'a>(bytes: &[u8]) -> Value<'a> {
     let sign = if bytes.last().is_some_and(|b| b & 0x80 != 0) { 0xFF } else { 0 };
     let mut wide = [sign; 8];
     match wide.get_mut(..bytes.len()) {
         Some(low) => low.copy_from_slice(bytes),
-        None => return Value::Big(bytes),
+        None => return big(bytes, sign),
     }
     Value::Int(i64::from_le_bytes(wide))
 }
 
-fn utf8(bytes: &[u8]) -> Result<&str> {
-    std::str::from_utf8(bytes).context("pickled text is not UTF-8; the file is damaged")
+fn big<'a>(bytes: &[u8], sign: u8) -> Value<'a> {
+    let mut wide = [0; 16];
+    match wide.get_mut(..bytes.len()) {
+        Some(low) if sign == 0 => low.copy_from_slice(bytes),
+        _ => return Value::Other,
+    }
+    Value::Big(u128::from_le_bytes(wide))
+}
+
+/// Text, or bytes where it is not UTF-8: a path of another encoding, a surrogate.
+fn text(bytes: &[u8]) -> Value<'_> {
+    std::str::from_utf8(bytes).map_or(Value::Bytes, Value::Text)
 }

@@ -67,6 +67,30 @@ impl Pieces for Stored {
     }
 }
 
+/// A weight file, or its bytes.
+pub enum Source {
+    /// On disk.
+    File(Stored),
+    /// In memory.
+    Memory(Vec<u8>),
+}
+
+impl Pieces for Source {
+    fn length(&self) -> u64 {
+        match self {
+            Self::File(file) => file.length(),
+            Self::Memory(bytes) => bytes[..].length(),
+        }
+    }
+
+    fn read_at(&self, to: &mut [u8], at: u64) -> Result<usize> {
+        match self {
+            Self::File(file) => file.read_at(to, at),
+            Self::Memory(bytes) => bytes[..].read_at(to, at),
+        }
+    }
+}
+
 /// A place in some bytes, to read and seek from; every reader has its own.
 pub struct Place<'a, P: ?Sized> {
     of: &'a P,

@@ -1,33 +1,28 @@
 //! PyTorch's files: a zip archive with a pickle and one record a storage, or, before 1.6, pickles and storages in a row.
 
-use super::Tensors;
-use super::number::count;
+use super::CUT;
+use super::archive::{Archive, Entry, StateDict, Stretch};
 use super::pickle::{self, Pickle, Value, shown};
-use super::pieces::Pieces;
-use super::state::{Names, named};
+use super::pieces::{Pieces, Source};
+use super::state::{Names, state_dicts};
 use super::torch::{Storage, View};
 use anyhow::{Context, Result, bail, ensure};
-use candle_core::Tensor;
 use flate2::CrcReader;
-use rayon::prelude::*;
 use std::collections::HashMap;
-use std::collections::hash_map::Entry;
 use std::io::{BufReader, Read, Seek};
 use zip::ZipArchive;
-
-/// Where bytes of a file start, and how many they are.
-type Stretch = (u64, u64);
 
 /// The bytes of each storage, by its name.
 type Storages<'a> = HashMap<&'a str, Stretch>;
 
-/// The number that a file of the format before 1.6 begins with, little-endian.
-const MAGIC: [u8; 10] = [0x6c, 0xfc, 0x9c, 0x46, 0xf9, 0x20, 0x6a, 0xa8, 0x50, 0x19];
+/// The number that a file of the format before 1.6 begins with.
+const MAGIC: Value = Value::Big(0x1950_a86a_20f9_469c_fc6c);
 
-const CUT: &str = "the file is damaged or cut short";
+/// The same as pickle protocols 0 and 1 write it, at the beginning of the file.
+pub const TEXT_MAGIC: &[u8] = b"L119547037146038801333356L\n.";
 
-/// The tensors of a zip file that `torch.save` wrote, each read from its place in it.
-pub fn read_zip(file: &(impl Pieces + ?Sized)) -> Result<Tensors> {
+/// Opens a zip file that `torch.save` wrote.
+pub fn open_zip(file: Source) -> Result<Archive> {
     let mut archive =
         ZipArchive::new(BufReader::new(file.beginning(0))).with_context(|| format!("the zip archive: {CUT}"))?;
     let root = archive.file_names().filter_map(|n| n.strip_suffix("data.pkl")).min_by_key(|n| n.len());
@@ -35,12 +30,12 @@ pub fn read_zip(file: &(impl Pieces + ?Sized)) -> Result<Tensors> {
     let program = archive.index_for_name(&format!("{root}constants.pkl")).is_some();
     ensure!(!program, "it is a TorchScript program, which is not run; save model.state_dict()");
     if archive.index_for_name(&format!("{root}byteorder")).is_some() {
-        let order = Record::of(&mut archive, format!("{root}byteorder"))?.read(file)?;
+        let order = Record::of(&mut archive, format!("{root}byteorder"))?.read(&file)?;
         ensure!(order == b"little", "its numbers are big-endian; save it on a little-endian machine");
     }
-    let program = Record::of(&mut archive, format!("{root}data.pkl"))?.read(file)?;
+    let program = Record::of(&mut archive, format!("{root}data.pkl"))?.read(&file)?;
     let pickle = pickle::load(&program)?;
-    let names = named(&pickle)?;
+    let found = state_dicts(&pickle)?;
     let mut records = HashMap::new();
     let mut left = file.length();
     for storage in &pickle.heap.storages {
@@ -51,23 +46,19 @@ pub fn read_zip(file: &(impl Pieces + ?Sized)) -> Result<Tensors> {
         left = left.checked_sub(record.place.1).with_context(|| format!("its records overlap; {CUT}"))?;
         records.insert(storage.key, record);
     }
+    drop(archive);
     let storages = records.iter().map(|(key, record)| (*key, record.place)).collect();
-    let (whole, tensors) = rayon::join(
-        || records.par_iter().try_for_each(|(_, record)| record.check(file)),
-        || tensors(names, &pickle, &storages, file),
-    );
-    whole.and(tensors)
+    let dicts = located(found, &pickle, &storages)?;
+    Ok(Archive::of(file, dicts, records.into_values().collect()))
 }
 
-/// The tensors of a file of the format before PyTorch 1.6, which is read whole: where its pickles end only they tell.
-pub fn read_legacy(file: &(impl Pieces + ?Sized)) -> Result<Tensors> {
-    let bytes = &file.bytes(0, file.length())?[..];
+/// Opens a file of the format before PyTorch 1.6, which is read whole: where its pickles end only they tell.
+pub fn open_legacy(file: Source) -> Result<Archive> {
+    let whole = file.bytes(0, file.length())?;
+    let bytes = &whole[..];
     let mut rest = bytes;
     let magic = next(&mut rest)?;
-    ensure!(
-        magic.root == Value::Big(&MAGIC),
-        "it is a pickle that torch.save did not write; save model.state_dict() with it"
-    );
+    ensure!(magic.root == MAGIC, "it is a pickle that torch.save did not write{}", of_class(&magic));
     let version = next(&mut rest)?;
     ensure!(version.root == Value::Int(1001), "its format is not version 1001 of PyTorch's");
     let system = next(&mut rest)?;
@@ -77,11 +68,21 @@ pub fn read_legacy(file: &(impl Pieces + ?Sized)) -> Result<Tensors> {
         "its numbers are big-endian; save it on a little-endian machine"
     );
     let pickle = next(&mut rest)?;
-    let names = named(&pickle)?;
+    let found = state_dicts(&pickle)?;
     let keys = next(&mut rest)?;
-    let storages = storages(&pickle, &keys, bytes, rest)?;
-    tensors(names, &pickle, &storages, bytes)
+    let dicts = located(found, &pickle, &storages(&pickle, &keys, bytes, rest)?)?;
+    Ok(Archive::of(Source::Memory(whole), dicts, Vec::new()))
 }
+
+/// `: a posix.system, which is not run; save …`, where that is what a pickle holds.
+fn of_class(pickle: &Pickle) -> String {
+    let object =
+        if let Value::Object(object) = pickle.root { &pickle.heap.objects[object] } else { return SAVE.into() };
+    let (module, name) = object.class;
+    format!(", of {}.{}, which is not run{SAVE}", shown(module), shown(name))
+}
+
+const SAVE: &str = "; save model.state_dict() with it";
 
 /// The pickle at the beginning of `rest`, which then begins after it.
 fn next<'a>(rest: &mut &'a [u8]) -> Result<Pickle<'a>> {
@@ -112,7 +113,7 @@ fn storages<'a>(pickle: &Pickle<'a>, keys: &Pickle<'a>, bytes: &[u8], mut rest: 
 }
 
 /// A record of the archive, uncompressed.
-struct Record {
+pub struct Record {
     name: String,
     place: Stretch,
     sum: u32,
@@ -138,7 +139,7 @@ impl Record {
     }
 
     /// Compares its checksum with that of its bytes.
-    fn check(&self, file: &(impl Pieces + ?Sized)) -> Result<()> {
+    pub fn check(&self, file: &(impl Pieces + ?Sized)) -> Result<()> {
         let (start, length) = self.place;
         let bytes = BufReader::with_capacity(1 << 18, file.beginning(start).take(length));
         let mut bytes = CrcReader::new(bytes);
@@ -153,55 +154,30 @@ fn damaged(name: &str) -> String {
     format!("the record \"{}\" of the zip archive: {CUT}", shown(name))
 }
 
-/// Every named tensor. Memory for them is at most the file's size: a view that two names share is made once.
-fn tensors(names: Names, pickle: &Pickle, storages: &Storages, file: &(impl Pieces + ?Sized)) -> Result<Tensors> {
-    let mut made: HashMap<_, Tensor> = HashMap::new();
-    let mut left = file.length();
-    // What a view that skips numbers is a part of.
-    let mut whole = HashMap::new();
-    let mut tensors = Tensors::new();
-    for (name, place) in names {
+/// State dicts with the places of their tensors.
+fn located(found: Vec<Names>, pickle: &Pickle, storages: &Storages) -> Result<Vec<StateDict>> {
+    let entry = |(name, place): (String, usize)| {
         let view = &pickle.heap.tensors[place];
         let storage = &pickle.heap.storages[view.storage];
-        let same = (storage.key, storage.number, view.offset, &view.shape, &view.stride);
-        let tensor = match made.entry(same) {
-            Entry::Occupied(tensor) => tensor.get().clone(),
-            Entry::Vacant(place) => {
-                let size = count(&view.shape)? * storage.number.size();
-                left = left.checked_sub(size as u64).context("its tensors are together larger than the file")?;
-                let tensor = tensor(view, storage, storages, file, &mut whole);
-                place.insert(tensor.with_context(|| format!("tensor \"{}\"", shown(&name)))?).clone()
-            }
-        };
-        tensors.insert(name, tensor);
-    }
-    Ok(tensors)
+        let entry = located_view(view, storage, storages).with_context(|| format!("tensor \"{}\"", shown(&name)))?;
+        Ok((name, entry))
+    };
+    let dict = |names: Names| {
+        let tensors = names.tensors.into_iter().map(entry).collect::<Result<_>>()?;
+        Ok(StateDict { key: names.key, tensors, unread: names.unread })
+    };
+    found.into_iter().map(dict).collect()
 }
 
-fn tensor<'a>(
-    view: &View,
-    storage: &Storage<'a>,
-    storages: &Storages,
-    file: &(impl Pieces + ?Sized),
-    whole: &mut HashMap<&'a str, Vec<u8>>,
-) -> Result<Tensor> {
+fn located_view(view: &View, storage: &Storage, storages: &Storages) -> Result<Entry> {
     let &(start, length) = storages.get(storage.key).with_context(|| format!("its storage is missing; {CUT}"))?;
-    let size = storage.number.size();
     ensure!(
         bytes_of(storage).is_some_and(|bytes| bytes as u64 == length),
         "its storage has {length} bytes for {} numbers; {CUT}",
         storage.count
     );
-    if !view.contiguous() {
-        let numbers = match whole.entry(storage.key) {
-            Entry::Occupied(numbers) => numbers.into_mut(),
-            Entry::Vacant(place) => place.insert(file.bytes(start, length).context(CUT)?),
-        };
-        return storage.number.tensor(&view.gather(numbers, size), &view.shape);
-    }
-    let count = count(&view.shape)?;
-    let first = if count == 0 { 0 } else { view.offset * size };
-    storage.number.read(file, start + first as u64, count * size, &view.shape)
+    let View { offset, shape, stride, .. } = view.clone();
+    Ok(Entry { shape, number: storage.number, file: 0, storage: (start, length), offset, stride })
 }
 
 fn bytes_of(storage: &Storage) -> Option<usize> {

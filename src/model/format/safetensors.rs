@@ -1,9 +1,9 @@
 //! The safetensors format: a JSON header with names, types, shapes and places, then the numbers.
 
-use super::Tensors;
+use super::archive::{Archive, Entry, StateDict};
 use super::number::Number;
-use super::pieces::Pieces;
-use anyhow::{Context, Result, bail, ensure};
+use super::pieces::{Pieces, Source};
+use anyhow::{Context, Result, ensure};
 use safetensors::Dtype;
 use safetensors::tensor::Metadata;
 use std::io::Read;
@@ -11,8 +11,8 @@ use std::io::Read;
 /// Bytes of the largest header that is read; the format's own limit.
 const HEADER: u64 = 100_000_000;
 
-/// The tensors of a safetensors file, read one after the other: no more memory is held than theirs.
-pub fn read(file: &(impl Pieces + ?Sized)) -> Result<Tensors> {
+/// Reads the header of a safetensors file.
+pub fn open(file: Source) -> Result<Archive> {
     let damaged = "the safetensors file is damaged or cut short";
     let len = file.length();
     let mut size = [0; 8];
@@ -22,21 +22,20 @@ pub fn read(file: &(impl Pieces + ?Sized)) -> Result<Tensors> {
     let header = file.bytes(8, size).context(damaged)?;
     let header: Metadata = serde_json::from_slice(&header).context(damaged)?;
     ensure!(len - 8 - size == header.data_len() as u64, damaged);
-    let names = header.offset_keys();
-    ensure!(!names.is_empty(), "there are no tensors in it");
     let one = |name: String| {
         let info = header.info(&name).context(damaged)?;
         let (start, end) = info.data_offsets;
-        let place = 8 + size + start as u64;
-        let tensor = number(info.dtype).and_then(|number| number.read(file, place, end - start, &info.shape));
-        let tensor = tensor.with_context(|| format!("tensor \"{name}\""))?;
-        Ok((name, tensor))
+        let place = (8 + size + start as u64, (end - start) as u64);
+        Ok((name, Entry::whole(number(info.dtype), info.shape.clone(), place)))
     };
-    names.into_iter().map(one).collect()
+    let tensors = header.offset_keys().into_iter().map(one).collect::<Result<_>>()?;
+    let dict = StateDict { tensors, ..StateDict::default() };
+    ensure!(!dict.tensors.is_empty(), "there are no tensors in it");
+    Ok(Archive::of(file, vec![dict], Vec::new()))
 }
 
-fn number(dtype: Dtype) -> Result<Number> {
-    Ok(match dtype {
+fn number(dtype: Dtype) -> Number {
+    match dtype {
         Dtype::F64 => Number::F64,
         Dtype::F32 => Number::F32,
         Dtype::F16 => Number::F16,
@@ -47,6 +46,13 @@ fn number(dtype: Dtype) -> Result<Number> {
         Dtype::I8 => Number::I8,
         Dtype::U8 => Number::U8,
         Dtype::BOOL => Number::Bool,
-        other => bail!("numbers of type {other:?} are not read; F64, F32, F16, BF16 and whole numbers are"),
-    })
+        Dtype::U16 => Number::Unread("U16", 2),
+        Dtype::U32 => Number::Unread("U32", 4),
+        Dtype::U64 => Number::Unread("U64", 8),
+        Dtype::C64 => Number::Unread("C64", 8),
+        Dtype::F8_E4M3 => Number::Unread("F8_E4M3", 1),
+        Dtype::F8_E5M2 => Number::Unread("F8_E5M2", 1),
+        Dtype::F8_E8M0 => Number::Unread("F8_E8M0", 1),
+        _ => Number::Unread("of less than a byte", 1),
+    }
 }

@@ -1,7 +1,7 @@
 //! What PyTorch writes into its pickles: the few names that are known, and how they make tensors.
 
 use super::number::{Number, count};
-use super::pickle::{Heap, Value, shown};
+use super::pickle::{Heap, Value};
 use anyhow::{Context, Result, bail, ensure};
 
 /// The most axes of a tensor, as in PyTorch.
@@ -9,9 +9,11 @@ const MAX_AXES: usize = 64;
 
 /// A function or class that a pickle may name.
 #[derive(Clone, Copy, Debug, PartialEq)]
-pub enum Global {
+pub enum Global<'a> {
     /// `_rebuild_tensor`, `_rebuild_tensor_v2`: a view of a storage.
     Tensor,
+    /// `_rebuild_from_type_v2`: a tensor of a subclass.
+    Subclass,
     /// `_rebuild_parameter`: its tensor.
     Parameter,
     /// `OrderedDict`, empty or of pairs.
@@ -22,6 +24,8 @@ pub enum Global {
     Device,
     /// `FloatStorage` and the like.
     Storage(Number),
+    /// Any other class or function, by module and name: nothing runs it.
+    Unknown(&'a str, &'a str),
 }
 
 /// Numbers that tensors are views of.
@@ -36,7 +40,7 @@ pub struct Storage<'a> {
 }
 
 /// A tensor: some numbers of a storage. Value `(i, j, …)` stands at `offset + i · stride[0] + j · stride[1] + …`.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub struct View {
     /// The storage's place in the heap.
     pub storage: usize,
@@ -45,22 +49,21 @@ pub struct View {
     pub stride: Vec<usize>,
 }
 
-impl Global {
-    /// What this name stands for; a name that is not known is not run, and an error.
-    pub fn find(module: &str, name: &str) -> Result<Self> {
-        Ok(match (module, name) {
+impl<'a> Global<'a> {
+    /// What this name stands for.
+    pub fn find(module: &'a str, name: &'a str) -> Self {
+        match (module, name) {
             ("torch._utils", "_rebuild_tensor" | "_rebuild_tensor_v2") => Self::Tensor,
             ("torch._utils", "_rebuild_parameter" | "_rebuild_parameter_with_state") => Self::Parameter,
+            ("torch._tensor", "_rebuild_from_type_v2") => Self::Subclass,
             ("collections", "OrderedDict") => Self::OrderedDict,
             ("torch", "Size") => Self::Size,
             ("torch", "device") => Self::Device,
-            ("torch" | "torch.cuda", name) if let Some(number) = number(name) => Self::Storage(number),
-            _ => bail!(
-                "it calls {}.{}, which is not run: only tensors are read; save model.state_dict() alone",
-                shown(module),
-                shown(name)
-            ),
-        })
+            ("torch" | "torch.cuda" | "torch.storage", name) if let Some(number) = number(name) => {
+                Self::Storage(number)
+            }
+            _ => Self::Unknown(module, name),
+        }
     }
 }
 
@@ -76,35 +79,78 @@ fn number(storage: &str) -> Option<Number> {
         "Char" => Number::I8,
         "Byte" => Number::U8,
         "Bool" => Number::Bool,
+        "ComplexFloat" => Number::Unread("complex64", 8),
+        "ComplexDouble" => Number::Unread("complex128", 16),
+        "QInt8" => Number::Unread("qint8", 1),
+        "QUInt8" => Number::Unread("quint8", 1),
+        "QUInt4x2" => Number::Unread("quint4x2", 1),
+        "QUInt2x4" => Number::Unread("quint2x4", 1),
+        "QInt32" => Number::Unread("qint32", 4),
+        "Untyped" => Number::Unread("bytes", 1),
         _ => return None,
     })
 }
 
 impl<'a> Heap<'a> {
-    /// `global(*args)`.
-    pub fn call(&mut self, global: Global, args: Value<'a>) -> Result<Value<'a>> {
-        let Value::List(list) = args else { bail!("the pickle calls a function without a tuple of arguments") };
-        match (global, &self.lists[list][..]) {
+    /// `called(*args)`: a tensor or container where the function is known, else a placeholder.
+    pub fn call(&mut self, called: Value<'a>, args: usize) -> Result<Value<'a>> {
+        let Value::Global(global) = called else {
+            // A method, a partial function: whatever a placeholder would have given.
+            let class = if let Value::Object(object) = called { self.objects[object].class } else { ("", "") };
+            return Ok(self.object(class, Some(args)));
+        };
+        match (global, &self.lists[args][..]) {
+            // Numbers of a kind that only the program that wrote them knows.
+            (Global::Tensor | Global::Parameter, &[object @ Value::Object(_), ..]) => Ok(object),
             (Global::Tensor, &[storage, offset, shape, stride, ..]) => self.tensor(storage, offset, shape, stride),
             (Global::Parameter, &[tensor @ Value::Tensor(_), ..]) => Ok(tensor),
+            (
+                Global::Subclass,
+                &[Value::Global(make @ (Global::Tensor | Global::Parameter)), _, Value::List(inner), ..],
+            ) => self.call(Value::Global(make), inner),
             (Global::OrderedDict, &[]) => Ok(self.dict(Vec::new())),
             (Global::OrderedDict, &[Value::List(items)]) => self.ordered(items),
+            (Global::OrderedDict, &[Value::Dict(items)]) => {
+                self.copies(self.dicts[items].len())?;
+                Ok(self.dict(self.dicts[items].clone()))
+            }
             (Global::Size, &[sizes @ Value::List(_)]) => Ok(sizes),
             (Global::Device, _) => Ok(Value::Other),
-            _ => bail!("the pickle calls {global:?} with arguments that do not fit"),
+            // `copyreg` makes objects of the class that is its first argument.
+            (Global::Unknown("copyreg" | "copy_reg", _), &[Value::Global(Global::Unknown(module, name)), ..])
+            | (Global::Unknown(module, name), _) => Ok(self.object((module, name), Some(args))),
+            (Global::Tensor | Global::Parameter, _) => {
+                bail!("the pickle makes a tensor of arguments that do not fit; the file is damaged")
+            }
+            _ => Ok(self.object(("", ""), Some(args))),
         }
     }
 
-    /// The storage of a persistent id: `("storage", type, key, location, count)`; where it was does not matter.
-    pub fn storage(&mut self, id: Value<'a>) -> Result<Value<'a>> {
+    /// What a persistent id stands for: a storage, or a class beside whose name its source code stands.
+    pub fn persistent(&mut self, id: Value<'a>) -> Result<Value<'a>> {
+        match id {
+            Value::List(id) => match self.lists[id][..] {
+                [Value::Text("storage"), ..] => self.storage(id),
+                [Value::Text("module"), class, ..] => Ok(class),
+                _ => Ok(Value::Other),
+            },
+            _ => Ok(Value::Other),
+        }
+    }
+
+    /// The storage `("storage", type, key, location, count)`; where it was does not matter.
+    fn storage(&mut self, id: usize) -> Result<Value<'a>> {
         const SHAPE: &str = "the pickle has a storage that PyTorch does not write";
-        let Value::List(id) = id else { bail!(SHAPE) };
         let storage = match self.lists[id][..] {
             // A sixth entry tells a part of another storage; it is None since PyTorch 0.4.
             [Value::Text("storage"), kind, key, _, count]
             | [Value::Text("storage"), kind, key, _, count, Value::None] => {
-                let (Value::Global(Global::Storage(number)), Value::Text(key)) = (kind, key) else { bail!(SHAPE) };
-                Storage { number, key, count: size(count)? }
+                let Value::Text(key) = key else { bail!(SHAPE) };
+                match kind {
+                    Value::Global(Global::Storage(number)) => Storage { number, key, count: size(count)? },
+                    Value::Global(Global::Unknown(module, name)) => return Ok(self.object((module, name), None)),
+                    _ => bail!(SHAPE),
+                }
             }
             _ => bail!(SHAPE),
         };
@@ -128,6 +174,7 @@ impl<'a> Heap<'a> {
 
     /// An `OrderedDict` of pairs, as Python 2 wrote it.
     fn ordered(&mut self, items: usize) -> Result<Value<'a>> {
+        self.copies(self.lists[items].len())?;
         let pair = |item: &Value| match item {
             Value::List(pair) => self.lists[*pair].as_array::<2>().map(|&[key, value]| (key, value)),
             _ => None,
@@ -154,37 +201,6 @@ impl View {
         let mut axes = self.shape.iter().zip(&self.stride);
         let last = axes.try_fold(self.offset, |at, (n, stride)| at.checked_add((n - 1).checked_mul(*stride)?));
         last.and_then(|at| at.checked_add(1)).with_context(|| format!("strides {:?} are too large", self.stride))
-    }
-
-    /// The bytes of its values in row order, from those of its storage with numbers of `size` bytes.
-    pub fn gather(&self, storage: &[u8], size: usize) -> Vec<u8> {
-        let values: usize = self.shape.iter().product();
-        let mut bytes = Vec::with_capacity(values * size);
-        let mut place = vec![0; self.shape.len()];
-        let mut at = self.offset;
-        for _ in 0..values {
-            bytes.extend_from_slice(&storage[at * size..(at + 1) * size]);
-            for axis in (0..place.len()).rev() {
-                place[axis] += 1;
-                at += self.stride[axis];
-                if place[axis] < self.shape[axis] {
-                    break;
-                }
-                at -= self.shape[axis] * self.stride[axis];
-                place[axis] = 0;
-            }
-        }
-        bytes
-    }
-
-    /// Whether its values stand in row order, one after another.
-    pub fn contiguous(&self) -> bool {
-        let mut expected = 1;
-        self.shape.iter().zip(&self.stride).rev().all(|(&n, &stride)| {
-            let fits = n == 1 || stride == expected;
-            expected *= n;
-            fits
-        })
     }
 }
 

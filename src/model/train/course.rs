@@ -82,7 +82,7 @@ impl Course<'_> {
 
     fn measure(&self, graph: Arc<Graph>) -> Result<Option<Count>> {
         let Some(test) = self.test else { return Ok(None) };
-        let model = Model { card: self.card.clone().into(), graph, hash: "".into() };
+        let model = Model { card: self.card.clone().into(), graph, hash: "".into(), taken: "".into() };
         evaluate(&model, test, &mut |_| Ok(())).context("testing the network").map(Some)
     }
 }

@@ -168,7 +168,12 @@ mod tests {
             labels: [].into(),
             picture: String::new(),
         };
-        Model { card: card.into(), graph: graph.with_weights(weights).unwrap().into(), hash: "".into() }
+        Model {
+            card: card.into(),
+            graph: graph.with_weights(weights).unwrap().into(),
+            hash: "".into(),
+            taken: "".into(),
+        }
     }
 
     #[test]

@@ -67,7 +67,8 @@ impl Setting {
     fn engine(&self, read: &Read) -> Engine {
         let guard = self.host.guard();
         let mut engine = engine_that_tells(guard, self.host.plugins().clone(), read.clone());
-        networks::register(&mut engine, guard, self.host.models());
+        let own = self.clone();
+        networks::register(&mut engine, guard, self.host.models(), move |note| own.desk.say(note));
         let own = self.clone();
         engine.on_print(move |line| own.tried(own.desk.print(line)));
         let own = self.clone();

@@ -29,6 +29,7 @@ impl Setting {
         let (card, graph) = match word("weights")? {
             Some(file) => {
                 let model = architectures.open(name, Some(Path::new(&file)))?;
+                model.note().iter().for_each(|note| self.desk.say(note));
                 ((*model.card).clone(), (*model.graph).clone())
             }
             None => architectures.build(name)?,

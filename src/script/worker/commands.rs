@@ -62,6 +62,7 @@ impl Worker {
         let input = model.card.preprocess().apply(&picture, self.no_resize)?;
         self.session.replace(&self.host, model, &name, input)?;
         self.place = Place { picture, asked, weights };
+        self.session.model().note().into_iter().for_each(|note| self.tell(Update::Log(note)));
         self.tell(Update::Model(card(self.session.model())));
         self.tell_picture();
         self.tell_method();

@@ -1,0 +1,274 @@
+//! Which tensors of a weight file are a network's: names with any prefix, in one of several state dicts.
+
+use super::format::{
+    Archive, Entry, StateDict, all_unwrapped, beside, counter, optimizer, rank, secondary, shown, wrappers,
+};
+use crate::graph::{Graph, Parameter};
+use std::collections::{BTreeMap, HashMap, HashSet};
+
+/// How many names a message lists.
+const SHOWN: usize = 3;
+
+/// How many copies of a network in one file are looked at.
+const COPIES: usize = 64;
+
+/// Where a network's parameters are in a weight file.
+#[derive(Debug)]
+pub struct Fit<'a> {
+    /// The tensor of each parameter.
+    pub entries: Vec<(String, &'a Entry)>,
+    /// Key and prefix: `state_dict.model`.
+    pub label: String,
+    /// Tensors of the same state dict that belong to neither the network nor its copies.
+    pub aside: Vec<String>,
+    /// Labels of the copies that fit as well.
+    pub others: Vec<String>,
+    /// What was done to names, if anything.
+    told: Vec<String>,
+}
+
+/// Finds a network's parameters in a weight file.
+///
+/// They are all there with their shapes, below a prefix that all of them share (`model.`), with or without the segments of
+/// wrappers (`module.`, `_orig_mod.`) anywhere in their names. Of several such places the network itself comes before averages
+/// and teachers, then the usual keys (`state_dict`, `model`), names as they are before unwrapped ones, short prefixes, the order
+/// of the file. `key` asks for one by its name.
+///
+/// Tensors outside of the prefix are left aside. Below it each must be the network's, but for counters, copies of the network
+/// and what is named after training (`loss`, `teacher`); else nothing fits.
+pub fn fit<'a>(graph: &Graph, archive: &'a Archive, key: Option<&str>) -> Result<Fit<'a>, Misfit> {
+    let wanted = graph.parameters();
+    let views: Vec<_> = archive.dicts.iter().flat_map(View::of).collect();
+    let mut places: Vec<_> = views.iter().flat_map(|view| view.places(&wanted)).collect();
+    places.sort_by_cached_key(Place::order);
+    // The same tensors under names with and without wrappers are one copy.
+    let mut seen = HashSet::new();
+    let whole = |place: &&Place| place.found == wanted.len() && seen.insert(place.first(&wanted));
+    let copies: Vec<_> = places.iter().filter(whole).take(COPIES).collect();
+    let mut asked = copies.iter().filter(|place| key.is_none_or(|key| place.answers(key)));
+    if let Some(place) = asked.find(|place| place.surplus(&wanted, &copies).is_empty()) {
+        let mut fit = place.fit(&wanted, &copies);
+        if archive.dicts.iter().filter(|dict| is_network(dict)).count() > 1 {
+            fit.told.insert(0, format!("took {}", quoted(&fit.label)));
+        }
+        return Ok(fit);
+    }
+    Err(Misfit::of(graph, archive, key, &places))
+}
+
+/// Whether a state dict may be a network's: not a single tensor, not what an optimizer keeps of one.
+fn is_network(dict: &StateDict) -> bool {
+    dict.tensors.len() > 1 && !optimizer(&dict.key)
+}
+
+/// A state dict's names, as they are or without the segments of wrappers.
+struct View<'a> {
+    dict: &'a StateDict,
+    names: BTreeMap<String, &'a Entry>,
+    unwrapped: bool,
+}
+
+impl<'a> View<'a> {
+    fn of(dict: &'a StateDict) -> impl Iterator<Item = View<'a>> {
+        let plain = dict.tensors.iter().map(|(name, entry)| (name.clone(), entry)).collect();
+        let wrapped = !wrappers(dict.tensors.keys().map(String::as_str)).is_empty();
+        let unwrapped = if wrapped { all_unwrapped(dict.tensors.keys().map(String::as_str)) } else { None };
+        let unwrapped = unwrapped.map(|all| all.into_iter().map(|(name, old)| (name, &dict.tensors[old])).collect());
+        [(Some(plain), false), (unwrapped, true)]
+            .into_iter()
+            .filter_map(move |(names, unwrapped)| Some(View { dict, names: names?, unwrapped }))
+    }
+
+    /// Every prefix below which some parameters are found.
+    fn places(&self, wanted: &[Parameter]) -> Vec<Place<'_, 'a>> {
+        let wanted: HashMap<&str, &[usize]> = wanted.iter().map(|p| (p.name.as_str(), &p.shape[..])).collect();
+        let mut found: HashMap<&str, (usize, usize)> = HashMap::from([("", (0, 0))]);
+        for (name, entry) in &self.names {
+            for (prefix, rest) in starts(name).map(|at| name.split_at(at)) {
+                if let Some(shape) = wanted.get(rest) {
+                    let (named, fitting) = found.entry(prefix).or_default();
+                    *named += 1;
+                    *fitting += usize::from(entry.shape == *shape);
+                }
+            }
+        }
+        found.into_iter().map(|(prefix, (named, found))| Place { view: self, prefix, named, found }).collect()
+    }
+}
+
+/// A prefix in a state dict.
+struct Place<'v, 'a> {
+    view: &'v View<'a>,
+    prefix: &'v str,
+    /// How many parameters are there by name, and how many with their shapes.
+    named: usize,
+    found: usize,
+}
+
+impl<'a> Place<'_, 'a> {
+    /// Key and prefix without the separator at its end.
+    fn label(&self) -> String {
+        let key = &self.view.dict.key;
+        let prefix = self.prefix.trim_end_matches(|c: char| !c.is_alphanumeric());
+        let dot = if key.is_empty() || prefix.is_empty() { "" } else { "." };
+        format!("{key}{dot}{prefix}")
+    }
+
+    fn order(&self) -> impl Ord + use<> {
+        let key = &self.view.dict.key;
+        let depth = key.split('.').count();
+        let prefix = self.prefix.to_string();
+        (secondary(&self.label()), rank(key), self.view.unwrapped, prefix.len(), depth, prefix)
+    }
+
+    /// Whether a user who names this key may mean it: all of the label, or its beginning or end.
+    fn answers(&self, key: &str) -> bool {
+        let label = format!(".{}.", self.label());
+        let key = format!(".{}.", key.trim_matches('.'));
+        label.starts_with(&key) || label.ends_with(&key)
+    }
+
+    /// The first parameter's tensor.
+    fn first(&self, wanted: &[Parameter]) -> Option<*const Entry> {
+        let name = format!("{}{}", self.prefix, wanted.first()?.name);
+        self.view.names.get(&name).map(|entry| std::ptr::from_ref(*entry))
+    }
+
+    /// A name below the prefix, without it.
+    fn inside<'n>(&self, name: &'n str) -> Option<&'n str> {
+        name.strip_prefix(self.prefix)
+    }
+
+    /// Names below the prefix that nothing explains.
+    fn surplus(&self, wanted: &[Parameter], copies: &[&Self]) -> Vec<&str> {
+        let below = self.rest(wanted, copies).into_iter().filter(|(name, entry)| {
+            self.inside(name).is_some_and(|inner| !beside(inner, &entry.shape, entry.is_whole()))
+        });
+        below.map(|(name, _)| name).collect()
+    }
+
+    /// Names of the state dict that are neither the network's nor a copy's.
+    fn rest(&self, wanted: &[Parameter], copies: &[&Self]) -> Vec<(&str, &'a Entry)> {
+        let wanted: HashSet<_> = wanted.iter().map(|p| p.name.as_str()).collect();
+        let same = |other: &&&Self| std::ptr::eq(other.view, self.view);
+        let prefixes: HashSet<_> = copies.iter().filter(same).map(|p| p.prefix).collect();
+        let known = |name: &str| starts(name).any(|at| prefixes.contains(&name[..at]) && wanted.contains(&name[at..]));
+        self.view.names.iter().filter(|(name, _)| !known(name)).map(|(name, entry)| (name.as_str(), *entry)).collect()
+    }
+
+    fn fit(&self, wanted: &[Parameter], copies: &[&Self]) -> Fit<'a> {
+        let names = &self.view.names;
+        let entry = |p: &Parameter| names.get(&format!("{}{}", self.prefix, p.name)).map(|e| (p.name.clone(), *e));
+        let aside = self.rest(wanted, copies).into_iter().filter(|(n, e)| !counter(n, &e.shape, e.is_whole()));
+        let label = self.label();
+        let mut told = vec![];
+        if !self.prefix.is_empty() {
+            told.push(format!("without the prefix \"{}\"", shown(self.prefix)));
+        }
+        if self.view.unwrapped {
+            let found = wrappers(self.view.dict.tensors.keys().map(String::as_str));
+            let found: Vec<_> = found.iter().map(|wrapper| format!("\"{wrapper}.\"")).collect();
+            told.push(format!("without {} in names", found.join(" and ")));
+        }
+        Fit {
+            entries: wanted.iter().filter_map(entry).collect(),
+            aside: aside.map(|(name, _)| name.to_string()).collect(),
+            others: copies.iter().map(|p| p.label()).filter(|other| *other != label).collect(),
+            label,
+            told,
+        }
+    }
+}
+
+impl Fit<'_> {
+    /// One sentence about what was taken and what was left, empty where the file has nothing but the network.
+    pub fn told(&self) -> String {
+        let mut told = self.told.clone();
+        if !self.others.is_empty() {
+            let others: Vec<_> = self.others.iter().map(|label| quoted(label)).collect();
+            if !told.first().is_some_and(|first| first.starts_with("took")) {
+                told.insert(0, format!("took {}", quoted(&self.label)));
+            }
+            let fit = if others.len() == 1 { "fits" } else { "fit" };
+            told.push(format!("{} {fit} too (FILE:KEY to choose)", few(&others)));
+        }
+        if !self.aside.is_empty() {
+            let names: Vec<_> = self.aside.iter().map(|n| shown(n)).collect();
+            told.push(format!("left aside {}", few(&names)));
+        }
+        told.join("; ")
+    }
+}
+
+/// Why a weight file does not fit.
+#[derive(Debug)]
+pub struct Misfit {
+    /// What is missing, misshapen and surplus where most was found, and the beginnings of both lists of names.
+    pub text: String,
+    /// How many parameters were found with their shapes.
+    pub found: usize,
+    /// How many are missing, misshapen or surplus.
+    pub differences: usize,
+}
+
+impl Misfit {
+    fn of(graph: &Graph, archive: &Archive, key: Option<&str>, places: &[Place]) -> Self {
+        let wanted = graph.parameters();
+        let asked = places.iter().filter(|place| key.is_none_or(|key| place.answers(key)));
+        let Some(best) = asked.min_by_key(|p| std::cmp::Reverse((p.found, p.named))) else {
+            let mut labels: Vec<_> = places.iter().filter(|p| p.found > 0).map(Place::label).collect();
+            labels.extend(archive.dicts.iter().filter(|dict| is_network(dict)).map(|dict| dict.key.clone()));
+            let mut seen = HashSet::new();
+            labels.retain(|label| !label.is_empty() && seen.insert(label.clone()));
+            let there = match labels.iter().map(|label| quoted(label)).collect::<Vec<_>>() {
+                labels if labels.is_empty() => "its tensors have no common prefix".into(),
+                labels => format!("there are {}", few(&labels)),
+            };
+            let text = format!("it has no state dict \"{}\"; {there}", shown(key.unwrap_or_default()));
+            return Self { text, found: 0, differences: wanted.len() };
+        };
+        let given = || {
+            let names = best.view.names.iter();
+            names.filter(|(n, e)| !counter(n, &e.shape, e.is_whole())).map(|(n, e)| (n.as_str(), &e.shape[..]))
+        };
+        let shapes: BTreeMap<_, _> = given().filter_map(|(n, shape)| Some((best.inside(n)?, shape))).collect();
+        let problems = graph.misfit(&shapes).unwrap_or_default();
+        let below = match best.prefix {
+            "" => String::new(),
+            prefix => format!(" below \"{}\"", shown(prefix)),
+        };
+        let mut text = format!("the weights do not fit the architecture: {problems}{below}");
+        let unread = best.view.dict.unread.iter().next();
+        if let Some((name, function)) = unread {
+            text.push_str(&format!("; \"{}\" is made by {function}, which is not read", shown(name)));
+        }
+        let ours: Vec<_> = wanted.iter().map(|p| p.name.clone()).collect();
+        let theirs: Vec<_> = given().map(|(n, _)| shown(n)).collect();
+        let place = match best.view.dict.key.as_str() {
+            "" => "the file".into(),
+            key => format!("its \"{}\"", shown(key)),
+        };
+        text.push_str(&format!("; the architecture has {}, {place} has {}", few(&ours), few(&theirs)));
+        let differences = wanted.len() - best.found + shapes.len().saturating_sub(best.named);
+        Self { text, found: best.found, differences }
+    }
+}
+
+/// Where the rest of a name may begin: at its start, and behind whatever is no letter or digit.
+fn starts(name: &str) -> impl Iterator<Item = usize> {
+    let behind = name.char_indices().filter(|(_, c)| !c.is_alphanumeric()).map(|(at, c)| at + c.len_utf8());
+    std::iter::once(0).chain(behind)
+}
+
+fn quoted(label: &str) -> String {
+    if label.is_empty() { "the names without a prefix".into() } else { format!("\"{}\"", shown(label)) }
+}
+
+/// `a, b, c and 4 more`.
+fn few(names: &[String]) -> String {
+    let list = names.iter().take(SHOWN).map(String::as_str).collect::<Vec<_>>().join(", ");
+    match names.len().saturating_sub(SHOWN) {
+        0 => list,
+        more => format!("{list} and {more} more"),
+    }
+}
