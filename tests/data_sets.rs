@@ -5,7 +5,7 @@
 
 use candle_core::Tensor;
 use gradscope::data::source::{open, picture};
-use gradscope::data::{Dataset, Picture};
+use gradscope::data::{Dataset, Picture, Preprocess, jpeg, notes};
 use gradscope::model::evaluate;
 use gradscope::script::architecture::Architectures;
 use gradscope::script::folders::Folders;
@@ -256,4 +256,105 @@ fn pictures_of_made_sets_are_named_by_their_number() {
     let (name, shapes) = picture("made:welcome[1]").unwrap();
     assert_eq!(name, "made:welcome[1]");
     assert_eq!(shapes.shape().unwrap(), [3, 64, 64]);
+}
+
+/// The JPEGs of tests/fixtures/jpeg, with the pixels that Pillow reads from them (scripts/reference/jpeg.py).
+fn jpegs() -> Vec<(String, Vec<u8>, image::DynamicImage)> {
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/fixtures/jpeg");
+    let files = std::fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().path());
+    let files = files.filter(|path| path.extension().is_some_and(|e| e == "jpg"));
+    let read = |path: std::path::PathBuf| {
+        let name = path.file_stem().unwrap().to_str().unwrap().to_string();
+        (name, std::fs::read(&path).unwrap(), image::open(path.with_extension("png")).unwrap())
+    };
+    files.map(read).collect()
+}
+
+/// Whether two pictures have the same pixels, grey or RGB.
+fn same(a: &image::DynamicImage, b: &image::DynamicImage) -> bool {
+    a.color().has_color() == b.color().has_color() && a.to_rgb8() == b.to_rgb8()
+}
+
+#[test]
+fn jpegs_of_every_kind_have_pillows_pixels_bit_for_bit() {
+    let all = jpegs();
+    assert!(all.len() >= 30, "{}", all.len());
+    for (name, bytes, wanted) in all {
+        let jpeg = jpeg::decode(&bytes).unwrap();
+        assert!(same(&jpeg.image, &wanted), "{name}");
+        assert_eq!(jpeg.stray_bytes, 0, "{name}");
+    }
+}
+
+#[test]
+fn a_picture_behind_a_jpeg_file_is_what_pillow_leaves_of_it() {
+    let open = |name: &str| image::open(format!("tests/fixtures/jpeg/{name}.png")).unwrap().into_rgb8();
+    let source = open("source");
+    for quality in [30, 75, 95] {
+        let written = jpeg::encode(&source, source.dimensions(), false, quality).unwrap();
+        assert_eq!(jpeg::decode(&written).unwrap().image.into_rgb8(), open(&format!("source_{quality}")), "{quality}");
+    }
+}
+
+#[test]
+fn photos_have_the_pixels_that_torchvision_gives() {
+    let Some(faults) = shared("faults/e-jpeg-pixels") else { return };
+    for name in ["420", "422", "444", "progressive"] {
+        let bytes = std::fs::read(format!("{faults}/{name}.jpg")).unwrap();
+        let wanted = image::open(format!("{faults}/{name}.png")).unwrap();
+        assert!(same(&jpeg::decode(&bytes).unwrap().image, &wanted), "{name}");
+    }
+    let tiger = Picture::open(Path::new(&shared("data/photos/tiger.jpg").unwrap())).unwrap();
+    let preprocess = Preprocess { input: [3, 224, 224], resize: Some(256) };
+    let x = preprocess.apply(&tiger, false).unwrap().permute((0, 2, 3, 1)).unwrap();
+    let ours: Vec<f32> = x.flatten_all().unwrap().to_vec1().unwrap();
+    let wanted = image::open(format!("{faults}/tiger_224.png")).unwrap().into_rgb8();
+    assert!(ours.iter().zip(wanted.iter()).all(|(a, b)| (255.0 * a - f32::from(*b)).abs() < 1e-3));
+}
+
+#[test]
+fn a_jpeg_that_is_cut_anywhere_is_an_error() {
+    for (name, bytes, _) in jpegs() {
+        let near = bytes.len().saturating_sub(40);
+        for length in (0..near).step_by(17).chain(near..bytes.len()) {
+            assert!(jpeg::decode(&bytes[..length]).is_err(), "{name}, {length} of {} bytes", bytes.len());
+            // The same with an end marker, as a program that repairs files would put it.
+            let mended = [&bytes[..length], &[0xff, 0xd9]].concat();
+            let whole = jpeg::decode(&mended).is_ok_and(|jpeg| jpeg.stray_bytes == 0);
+            assert!(!whole || length + 2 >= bytes.len(), "{name}, {length} of {} bytes, mended", bytes.len());
+        }
+    }
+}
+
+#[test]
+fn a_jpeg_with_a_wrong_marker_or_bytes_left_over_does_not_pass_unseen() {
+    for (name, bytes, wanted) in jpegs() {
+        let Some(start) = bytes.windows(2).position(|pair| pair == [0xff, 0xda]) else { panic!("{name}") };
+        let middle = start + (bytes.len() - start) / 2;
+        for marker in [0xc4, 0xd8, 0xd9, 0xda] {
+            let mut broken = bytes.clone();
+            broken.splice(middle..middle, [0xff, marker]);
+            let unseen = jpeg::decode(&broken).is_ok_and(|jpeg| jpeg.stray_bytes == 0);
+            assert!(!unseen, "{name}, marker {marker:x}");
+        }
+        let mut padded = bytes.clone();
+        padded.splice(bytes.len() - 2..bytes.len() - 2, [0x12, 0x34, 0x56]);
+        let padded = jpeg::decode(&padded).unwrap();
+        assert!(padded.stray_bytes >= 2 && same(&padded.image, &wanted), "{name}: {}", padded.stray_bytes);
+    }
+}
+
+#[test]
+fn a_broken_jpeg_in_a_folder_is_an_error_with_its_name_and_a_doubtful_one_is_noted() {
+    let (_, bytes, _) = jpegs().into_iter().find(|(name, ..)| name == "420").unwrap();
+    let mut doubtful = bytes.clone();
+    doubtful.splice(bytes.len() - 2..bytes.len() - 2, [1, 2, 3]);
+    let folder = folder(&[("cut.jpg", &bytes[..bytes.len() / 2]), ("doubtful.jpg", &doubtful)]);
+    let data = open(&spec("folder", &folder)).unwrap();
+    let preprocess = Preprocess { input: [3, 8, 8], resize: None };
+    let error = format!("{:#}", data.batch(&[0], &preprocess).unwrap_err());
+    assert!(error.contains("cut.jpg") && error.contains("truncated"), "{error}");
+    data.batch(&[1], &preprocess).unwrap();
+    let noted = notes::take().into_iter().find(|note| note.contains("doubtful.jpg")).unwrap();
+    assert!(noted.contains("may be damaged: 3 bytes"), "{noted}");
 }

@@ -19,6 +19,7 @@ mod tables;
 mod train;
 mod usage;
 
+use crate::data::notes;
 use anyhow::Result;
 use args::{Args, Command};
 use clap::Parser;
@@ -30,7 +31,9 @@ pub fn main() -> ExitCode {
         Ok(args) => args,
         Err(error) => error.exit(),
     };
-    match obey(args) {
+    let done = obey(args);
+    tell_notes();
+    match done {
         Ok(code) => code,
         Err(error) if is_closed_pipe(&error) => ExitCode::SUCCESS,
         Err(error) => {
@@ -38,6 +41,11 @@ pub fn main() -> ExitCode {
             ExitCode::from(if error.is::<usage::Usage>() { 2 } else { 1 })
         }
     }
+}
+
+/// Prints what waits to be said beside results.
+fn tell_notes() {
+    notes::take().iter().for_each(|note| eprintln!("{note}"));
 }
 
 fn obey(args: Args) -> Result<ExitCode> {

@@ -1,8 +1,11 @@
 //! Pictures and data sets: from files, or made by the program itself.
 
+pub mod notes;
 pub mod file;
 pub mod npy;
 pub mod resample;
+pub mod jpeg;
+mod whole;
 pub mod picture;
 pub mod preprocess;
 pub mod dataset;

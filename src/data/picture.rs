@@ -1,10 +1,14 @@
 //! A picture as it was found: pixels of an image file, or numbers that need no reading.
 
 use super::file::read_whole;
+use super::jpeg;
+use super::notes;
 use super::npy::{Npy, parse_npy};
+use super::whole;
 use crate::tensor::shape_text;
 use anyhow::{Context, Result, bail, ensure};
 use candle_core::{DType, Device, Tensor};
+use image::metadata::Orientation;
 use image::{DynamicImage, ImageDecoder, ImageFormat, ImageReader, Limits, RgbImage};
 use std::io::Cursor;
 use std::path::Path;
@@ -29,18 +33,23 @@ pub enum Picture {
 impl Picture {
     /// Reads a png, jpeg, webp, gif (its first frame), bmp or `.npy` file; the contents tell which, not the name.
     ///
-    /// EXIF orientation is applied. Errors: not a picture, damaged, or more than [`MAX_PIXELS`].
+    /// The pixels are those that Pillow gives, turned upright by the EXIF orientation (Pillow and torchvision leave that to
+    /// the caller: `ImageOps.exif_transpose`). A damaged file is an error, or a note where its pixels may be right.
+    ///
+    /// Errors: not a picture, truncated or damaged, more than [`MAX_PIXELS`].
     pub fn open(path: &Path) -> Result<Self> {
         let bytes = read_whole(path, MAX_BYTES)?;
-        Self::parse(&bytes).with_context(|| format!("reading \"{}\" as a picture", path.display()))
+        let read = parse(&bytes).with_context(|| format!("reading \"{}\" as a picture", path.display()));
+        let (picture, doubt) = read?;
+        if let Some(doubt) = doubt {
+            notes::add(format!("\"{}\" may be damaged: {doubt}", path.display()));
+        }
+        Ok(picture)
     }
 
     /// Reads the bytes of a picture file.
     pub fn parse(bytes: &[u8]) -> Result<Self> {
-        match bytes.starts_with(b"\x93NUMPY") {
-            true => exact(&parse_npy(bytes)?),
-            false => Ok(Self::Image(decode(bytes)?)),
-        }
+        Ok(parse(bytes)?.0)
     }
 
     /// A small version in colour, at most `side` pixels on its longer side.
@@ -73,28 +82,51 @@ impl Picture {
     }
 }
 
-/// An image file's pixels, turned upright.
-fn decode(bytes: &[u8]) -> Result<DynamicImage> {
-    let format = format(bytes)?;
+/// A picture, and what speaks against its pixels.
+fn parse(bytes: &[u8]) -> Result<(Picture, Option<String>)> {
+    if bytes.starts_with(b"\x93NUMPY") {
+        return Ok((exact(&parse_npy(bytes)?)?, None));
+    }
+    let (mut image, orientation, doubt) = match format(bytes)? {
+        ImageFormat::Jpeg => {
+            let jpeg = jpeg::decode(bytes)?;
+            let doubt = (jpeg.stray_bytes > 0).then(|| format!("{} bytes of its data are left over", jpeg.stray_bytes));
+            (jpeg.image, jpeg.orientation, doubt)
+        }
+        format => {
+            let (image, orientation) = decode(bytes, format)?;
+            (image, orientation, None)
+        }
+    };
+    image.apply_orientation(orientation);
+    Ok((Picture::Image(image), doubt))
+}
+
+/// Pixels as they are stored, and how they are to be turned.
+fn decode(bytes: &[u8], format: ImageFormat) -> Result<(DynamicImage, Orientation)> {
+    let broken = || format!("the {} file is damaged or of an unknown kind", format.extensions_str()[0]);
+    whole::check(bytes, format).with_context(broken)?;
     let mut reader = ImageReader::with_format(Cursor::new(bytes), format);
     let mut limits = Limits::default();
     limits.max_alloc = Some(MAX_PIXELS * 12);
     reader.limits(limits);
-    let name = format.extensions_str()[0];
-    let broken = || format!("the {name} file is damaged or of an unknown kind");
     let mut decoder = reader.into_decoder().with_context(broken)?;
     let (width, height) = decoder.dimensions();
-    let pixels = width as u64 * height as u64;
+    check_size(width, height)?;
+    let orientation = decoder.orientation().with_context(broken)?;
+    Ok((DynamicImage::from_decoder(decoder).with_context(broken)?, orientation))
+}
+
+/// Errors for a picture without pixels, or with more than [`MAX_PIXELS`].
+pub(super) fn check_size(width: u32, height: u32) -> Result<()> {
+    let pixels = u64::from(width) * u64::from(height);
     ensure!(pixels > 0, "it has no pixels: {width}x{height}");
     ensure!(
         pixels <= MAX_PIXELS,
         "it has {width}x{height} pixels, and at most {} million are read; scale it down first",
         MAX_PIXELS / 1_000_000
     );
-    let orientation = decoder.orientation().with_context(broken)?;
-    let mut image = DynamicImage::from_decoder(decoder).with_context(broken)?;
-    image.apply_orientation(orientation);
-    Ok(image)
+    Ok(())
 }
 
 fn format(bytes: &[u8]) -> Result<ImageFormat> {
@@ -144,6 +176,10 @@ mod tests {
     use image::{GrayImage, Rgb, RgbImage};
 
     fn encoded(image: impl Into<DynamicImage>, format: ImageFormat) -> Vec<u8> {
+        if format == ImageFormat::Jpeg {
+            let image = image.into().into_rgb8();
+            return jpeg::encode(&image, image.dimensions(), false, 90).unwrap();
+        }
         let mut bytes = Cursor::new(Vec::new());
         image.into().write_to(&mut bytes, format).unwrap();
         bytes.into_inner()
@@ -208,8 +244,27 @@ mod tests {
 
     #[test]
     fn a_truncated_picture_is_an_error() {
-        let bytes = encoded(colours(), ImageFormat::Png);
-        assert!(error_of(&bytes[..bytes.len() / 2]).contains("png file is damaged"));
+        for format in [ImageFormat::Png, ImageFormat::Jpeg, ImageFormat::Gif, ImageFormat::WebP, ImageFormat::Bmp] {
+            let bytes = encoded(colours(), format);
+            // A GIF's last byte stands behind its pictures, a PNG's last four are a checksum of nothing.
+            let spare = match format {
+                ImageFormat::Gif => 1,
+                ImageFormat::Png => 4,
+                _ => 0,
+            };
+            for length in 12..bytes.len() - spare {
+                let error = error_of(&bytes[..length]);
+                assert!(error.contains("file is damaged"), "{format:?}, {length} of {}: {error}", bytes.len());
+            }
+        }
+    }
+
+    #[test]
+    fn a_checksum_that_does_not_fit_is_an_error() {
+        let mut bytes = encoded(RgbImage::from_fn(40, 30, |x, y| Rgb([x as u8 ^ 85, y as u8, 99])), ImageFormat::Png);
+        let middle = bytes.len() / 2;
+        bytes[middle] ^= 0x10;
+        assert!(error_of(&bytes).contains("png file is damaged"));
     }
 
     #[test]

@@ -1,11 +1,12 @@
 //! What files do to pictures: rounding to bytes, and what JPEG leaves of them.
 
 use super::out;
+use crate::data::jpeg;
 use crate::tensor::shape_text;
 use anyhow::{Context, Result, bail, ensure};
 use candle_core::{DType, Tensor};
-use image::codecs::jpeg::JpegEncoder;
-use image::{DynamicImage, ExtendedColorType, ImageEncoder, ImageFormat};
+use image::codecs::png::PngEncoder;
+use image::{ExtendedColorType, ImageEncoder, ImageFormat};
 use rhai::{Engine, INT};
 use std::io::Cursor;
 
@@ -15,7 +16,7 @@ pub(super) fn register(engine: &mut Engine) {
 }
 
 /// A batch of pictures, `(N, 3, H, W)` or `(N, 1, H, W)` in `[0, 1]`, written as `png` or `jpeg` (of a quality from 1 to
-/// 100) and read again.
+/// 100, with halved chroma) and read again: the pixels that Pillow's `save` and `open` leave.
 fn through_file(x: &Tensor, format: &str, quality: INT) -> Result<Tensor> {
     let shape = x.dims4().ok().filter(|&(_, c, h, w)| (c == 1 || c == 3) && h * w > 0);
     let Some((n, c, h, w)) = shape else {
@@ -33,21 +34,21 @@ fn through_file(x: &Tensor, format: &str, quality: INT) -> Result<Tensor> {
 
 /// The bytes of one picture behind its file.
 fn file(picture: &[u8], (h, w, color): (u32, u32, ExtendedColorType), format: &str, quality: u8) -> Result<Vec<u8>> {
-    let mut file = Cursor::new(vec![]);
-    let format = match format {
+    let read = match format {
         "png" => {
-            image::codecs::png::PngEncoder::new(&mut file).write_image(picture, w, h, color)?;
-            ImageFormat::Png
+            let mut file = Cursor::new(vec![]);
+            PngEncoder::new(&mut file).write_image(picture, w, h, color)?;
+            image::load_from_memory_with_format(file.get_ref(), ImageFormat::Png)
+                .context("reading a file written before")?
         }
         "jpeg" => {
-            JpegEncoder::new_with_quality(&mut file, quality).write_image(picture, w, h, color)?;
-            ImageFormat::Jpeg
+            let grey = color == ExtendedColorType::L8;
+            jpeg::decode(&jpeg::encode(picture, (w, h), grey, quality)?)?.image
         }
         _ => bail!("pictures go through \"png\" or \"jpeg\", not \"{format}\""),
     };
-    let read = image::load_from_memory_with_format(file.get_ref(), format).context("reading a file written before")?;
     Ok(match color {
-        ExtendedColorType::L8 => DynamicImage::into_luma8(read).into_raw(),
+        ExtendedColorType::L8 => read.into_luma8().into_raw(),
         _ => read.into_rgb8().into_raw(),
     })
 }

@@ -11,7 +11,7 @@ use super::message::{Command, Frame, Report, Update};
 use super::resume::Opened;
 use super::session::Session;
 use super::watch::Watch;
-use crate::data::Picture;
+use crate::data::{Picture, notes};
 use crate::render::Array;
 use anyhow::{Context, Result};
 use audience::Audience;
@@ -340,6 +340,7 @@ impl Worker {
     }
 
     fn rest(&mut self) {
+        notes::take().into_iter().for_each(|note| self.tell(Update::Log(note)));
         if self.busy {
             self.busy = false;
             self.tell(Update::Busy(false));

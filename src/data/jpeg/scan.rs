@@ -1,0 +1,247 @@
+//! Coefficients from entropy-coded data, with nothing left over and nothing missing.
+
+use anyhow::{Context, Result, anyhow, ensure};
+use libjpeg_turbo_rs::common::huffman_table::HuffmanTable;
+use libjpeg_turbo_rs::common::quant_table::QuantTable;
+use libjpeg_turbo_rs::decode::bitstream::BitReader;
+use libjpeg_turbo_rs::decode::entropy::McuDecoder;
+use libjpeg_turbo_rs::decode::idct::idct_8x8;
+use libjpeg_turbo_rs::decode::marker::ScanInfo;
+use libjpeg_turbo_rs::decode::progressive::{decode_ac_first, decode_ac_refine, decode_dc_first, decode_dc_refine};
+use libjpeg_turbo_rs::{ComponentInfo, FrameHeader};
+
+/// 8 x 8 coefficients, row by row.
+type Block = [i16; 64];
+
+/// What no scan has told yet: one more than the largest shift.
+const UNKNOWN: u8 = 14;
+
+/// The blocks of all components.
+pub struct Coefficients {
+    /// One for each component, in the order of the frame header.
+    pub grids: Vec<Grid>,
+    /// The largest sampling factors, across and down.
+    pub largest: (usize, usize),
+    mcus: (usize, usize),
+    ids: Vec<u8>,
+    progressive: bool,
+}
+
+/// The blocks of one component.
+pub struct Grid {
+    /// Sampling factors, across and down.
+    pub factors: (usize, usize),
+    /// Number of blocks that hold pixels, across and down; interleaved scans have more, up to whole MCUs.
+    size: (usize, usize),
+    stride: usize,
+    blocks: Vec<Block>,
+    /// The lowest bit that each coefficient, in zigzag order, is known to.
+    known_to: [u8; 64],
+}
+
+/// Samples of one component before upsampling.
+pub struct Samples {
+    /// Sampling factors, across and down.
+    pub factors: (usize, usize),
+    /// Samples in a row, those behind the picture's edge included.
+    pub stride: usize,
+    /// Row after row.
+    pub values: Vec<u8>,
+}
+
+impl Coefficients {
+    /// Room for the blocks of a frame; `length` is that of the file.
+    ///
+    /// Errors: sampling factors outside 1 to 4, more blocks than such a file can hold.
+    pub fn new(frame: &FrameHeader, length: usize) -> Result<Self> {
+        let factors = |c: &ComponentInfo| (usize::from(c.horizontal_sampling), usize::from(c.vertical_sampling));
+        let all: Vec<_> = frame.components.iter().map(factors).collect();
+        ensure!(
+            all.iter().all(|(h, v)| (1..=4).contains(h) && (1..=4).contains(v)),
+            "its sampling factors are not 1 to 4"
+        );
+        let largest = all.iter().fold((1, 1), |max, f| (max.0.max(f.0), max.1.max(f.1)));
+        let (width, height) = (usize::from(frame.width), usize::from(frame.height));
+        let mcus = (width.div_ceil(8 * largest.0), height.div_ceil(8 * largest.1));
+        let count: usize = all.iter().map(|(h, v)| mcus.0 * h * mcus.1 * v).sum();
+        // A block takes a bit at least.
+        ensure!(count / 8 <= length, "the file is truncated: {length} bytes for {width}x{height} pixels");
+        let grid = |&(h, v): &(usize, usize)| Grid {
+            factors: (h, v),
+            size: ((width * h).div_ceil(8 * largest.0), (height * v).div_ceil(8 * largest.1)),
+            stride: mcus.0 * h,
+            blocks: vec![[0; 64]; mcus.0 * h * mcus.1 * v],
+            known_to: [UNKNOWN; 64],
+        };
+        let ids = frame.components.iter().map(|c| c.id).collect();
+        Ok(Self { grids: all.iter().map(grid).collect(), largest, mcus, ids, progressive: frame.is_progressive })
+    }
+
+    /// Decodes a scan; gives the number of bytes that were left over.
+    ///
+    /// Errors: data that ends early or is no code, restart markers that are missing, too many or out of order.
+    pub fn read(&mut self, scan: &ScanInfo, data: &[u8]) -> Result<usize> {
+        let parts = self.parts(scan)?;
+        for part in &parts {
+            self.note(part, scan)?;
+        }
+        let (across, down) = match &parts[..] {
+            [part] => self.grids[part.component].size,
+            _ => self.mcus,
+        };
+        let count = across * down;
+        let interval = if scan.restart_interval == 0 { count } else { usize::from(scan.restart_interval) };
+        let segments = segments(data)?;
+        let wanted = count.div_ceil(interval);
+        ensure!(segments.len() == wanted, "{} restart markers where {} belong", segments.len() - 1, wanted - 1);
+        let mut left = 0;
+        for (i, segment) in segments.into_iter().enumerate() {
+            let mut decoder = Decoder::new(segment, scan, self.progressive);
+            for mcu in i * interval..count.min((i + 1) * interval) {
+                self.read_mcu(&mut decoder, &parts, (mcu % across, mcu / across))?;
+            }
+            left += decoder.finish()?;
+        }
+        Ok(left)
+    }
+
+    /// The components of a scan, with their tables.
+    fn parts<'a>(&self, scan: &'a ScanInfo) -> Result<Vec<Part<'a>>> {
+        let part = |c: &libjpeg_turbo_rs::ScanComponentSelector| {
+            let component = self.ids.iter().position(|&id| id == c.component_id);
+            Ok(Part {
+                component: component.with_context(|| format!("no component {} in its header", c.component_id))?,
+                dc: scan.dc_huffman_tables[usize::from(c.dc_table_index)].as_deref(),
+                ac: scan.ac_huffman_tables[usize::from(c.ac_table_index)].as_deref(),
+            })
+        };
+        scan.header.components.iter().map(part).collect()
+    }
+
+    /// Checks what a scan is about to tell, and keeps which bits are known then.
+    fn note(&mut self, part: &Part, scan: &ScanInfo) -> Result<()> {
+        let header = &scan.header;
+        let (start, end) = (usize::from(header.spec_start), usize::from(header.spec_end));
+        let known_to = &mut self.grids[part.component].known_to;
+        if !self.progressive {
+            ensure!(known_to[0] == UNKNOWN, "a component comes twice");
+            *known_to = [0; 64];
+            return Ok(());
+        }
+        let alone = header.components.len() == 1;
+        let band = if start == 0 { end == 0 } else { alone && (start..64).contains(&end) };
+        let before = if header.succ_high == 0 { UNKNOWN } else { header.succ_high };
+        let next = header.succ_high == 0 || header.succ_high == header.succ_low + 1;
+        ensure!(
+            band && next && header.succ_low < UNKNOWN && known_to[start..=end].iter().all(|&bit| bit == before),
+            "a scan of coefficients {start} to {end}, bits {} to {}, does not follow from those before it",
+            header.succ_high,
+            header.succ_low
+        );
+        known_to[start..=end].fill(header.succ_low);
+        Ok(())
+    }
+
+    /// The blocks of one MCU: all of the part of the picture that it covers, or one where a component comes alone.
+    fn read_mcu(&mut self, decoder: &mut Decoder, parts: &[Part], (x, y): (usize, usize)) -> Result<()> {
+        for part in parts {
+            let grid = &mut self.grids[part.component];
+            let (h, v) = if parts.len() == 1 { (1, 1) } else { grid.factors };
+            for row in y * v..(y + 1) * v {
+                for block in &mut grid.blocks[row * grid.stride + x * h..][..h] {
+                    decoder.read(part, block)?;
+                }
+            }
+        }
+        Ok(())
+    }
+
+    /// Errors where scans are missing that would have told the last bits.
+    pub fn check_complete(&self) -> Result<()> {
+        let complete = self.grids.iter().all(|grid| grid.known_to == [0; 64]);
+        ensure!(complete, "the file is truncated: its last scans are missing");
+        Ok(())
+    }
+}
+
+impl Grid {
+    /// Dequantises and transforms back, as `jidctint.c` does.
+    pub fn samples(&self, table: &QuantTable) -> Samples {
+        let stride = 8 * self.stride;
+        let mut values = vec![0; 64 * self.blocks.len()];
+        for (i, block) in self.blocks.iter().enumerate() {
+            let scaled = std::array::from_fn(|k| block[k].wrapping_mul(table.values[k] as i16));
+            let corner = i / self.stride * 8 * stride + i % self.stride * 8;
+            for (row, line) in idct_8x8(&scaled).as_chunks::<8>().0.iter().enumerate() {
+                let into = &mut values[corner + row * stride..][..8];
+                into.iter_mut().zip(line).for_each(|(to, &from)| *to = (i32::from(from) + 128).clamp(0, 255) as u8);
+            }
+        }
+        Samples { factors: self.factors, stride, values }
+    }
+}
+
+/// One component of a scan.
+struct Part<'a> {
+    component: usize,
+    dc: Option<&'a HuffmanTable>,
+    ac: Option<&'a HuffmanTable>,
+}
+
+/// The state between two restart markers.
+struct Decoder<'a> {
+    reader: BitReader<'a>,
+    length: usize,
+    mcu: McuDecoder,
+    dc: [i16; 4],
+    /// Number of blocks to come that this band has nothing to tell of.
+    eob_run: u16,
+    progressive: bool,
+    scan: &'a ScanInfo,
+}
+
+impl<'a> Decoder<'a> {
+    fn new(data: &'a [u8], scan: &'a ScanInfo, progressive: bool) -> Self {
+        let (reader, mcu) = (BitReader::new(data), McuDecoder::new(4));
+        Self { reader, length: data.len(), mcu, dc: [0; 4], eob_run: 0, progressive, scan }
+    }
+
+    fn read(&mut self, part: &Part, block: &mut Block) -> Result<()> {
+        let dc = || part.dc.context("a Huffman table is missing");
+        let ac = || part.ac.context("a Huffman table is missing");
+        let (header, reader) = (&self.scan.header, &mut self.reader);
+        let (start, end, low) = (header.spec_start, header.spec_end, header.succ_low);
+        let read = match (self.progressive, start, header.succ_high) {
+            (false, ..) => self.mcu.decode_block(reader, part.component, dc()?, ac()?, block),
+            (true, 0, 0) => decode_dc_first(reader, dc()?, &mut self.dc[part.component], block, low),
+            (true, 0, _) => decode_dc_refine(reader, block, low),
+            (true, _, 0) => decode_ac_first(reader, ac()?, block, start, end, low, &mut self.eob_run),
+            (true, ..) => decode_ac_refine(reader, ac()?, block, start, end, low, &mut self.eob_run),
+        };
+        ensure!(!self.reader.insufficient_data(), "its data ends early");
+        read.map_err(|e| anyhow!("{e}"))
+    }
+
+    /// The number of bytes that were not needed.
+    fn finish(mut self) -> Result<usize> {
+        ensure!(self.eob_run == 0, "its data ends early");
+        self.reader.peek_bits(16);
+        let state = self.reader.state();
+        let bits = u32::from(state.bits_left).saturating_sub(state.stuffed_bits);
+        Ok(bits as usize / 8 + self.length.saturating_sub(state.pos))
+    }
+}
+
+/// The data between restart markers, which count from 0 to 7 and again.
+fn segments(data: &[u8]) -> Result<Vec<&[u8]>> {
+    let (mut segments, mut start) = (Vec::new(), 0);
+    for (at, pair) in data.windows(2).enumerate() {
+        if let [0xff, marker @ 0xd0..=0xd7] = pair {
+            ensure!(usize::from(marker - 0xd0) == segments.len() % 8, "its restart markers are out of order");
+            segments.push(&data[start..at]);
+            start = at + 2;
+        }
+    }
+    segments.push(&data[start..]);
+    Ok(segments)
+}

@@ -1,0 +1,31 @@
+//! What a person should know beside a result: lines that wait until the command line or the app shows them.
+
+use std::collections::HashSet;
+use std::sync::{Mutex, PoisonError};
+
+static NOTES: Mutex<Option<Notes>> = Mutex::new(None);
+
+#[derive(Default)]
+struct Notes {
+    waiting: Vec<String>,
+    known: HashSet<String>,
+}
+
+/// Adds a line, without its control characters; the same one only once while the program runs.
+pub fn add(line: String) {
+    let line: String = line.chars().filter(|c| !c.is_control()).collect();
+    with(|notes| {
+        if notes.known.insert(line.clone()) {
+            notes.waiting.push(line);
+        }
+    });
+}
+
+/// The lines since the last call, in order.
+pub fn take() -> Vec<String> {
+    with(|notes| std::mem::take(&mut notes.waiting))
+}
+
+fn with<T>(f: impl FnOnce(&mut Notes) -> T) -> T {
+    f(NOTES.lock().unwrap_or_else(PoisonError::into_inner).get_or_insert_default())
+}
