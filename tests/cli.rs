@@ -374,3 +374,54 @@ fn the_reference_is_searched_by_words() {
     assert!(gradscope(folder.path(), &["api", "--definitions", "defs"]).status.success());
     assert!(folder.path().join("defs").read_dir().unwrap().count() > 0);
 }
+
+/// Twelve pictures of three classes of the program's own, in folders of these names.
+fn shapes(folder: &Path, names: [&str; 3]) {
+    let set = gradscope::data::source::open("made:shapes").unwrap();
+    for (class, name) in [7, 0, 5].into_iter().zip(names) {
+        let own = (0..set.len()).filter(|&i| set.label(i) == class);
+        fs::create_dir_all(folder.join(name)).unwrap();
+        for i in own.take(4) {
+            set.picture(i).unwrap().thumbnail(64).unwrap().save(folder.join(name).join(format!("{i}.png"))).unwrap();
+        }
+    }
+}
+
+#[test]
+fn a_folder_of_names_is_evaluated_as_the_same_folder_of_numbers() {
+    let folder = TempDir::new().unwrap();
+    shapes(&folder.path().join("names"), ["Heart", "DISC", "ring"]);
+    shapes(&folder.path().join("numbers"), ["7", "0", "5"]);
+    shapes(&folder.path().join("strangers"), ["heart", "disk", "ring"]);
+    let eval = |data: &str| gradscope(folder.path(), &["eval", "--data", &format!("folder:{data}"), "--json"]);
+    let (named, numbered) = (eval("names"), eval("numbers"));
+    let told = |out: &Output| serde_json::from_slice::<Value>(&out.stdout).unwrap();
+    assert_eq!(told(&named)["correct"], told(&numbered)["correct"]);
+    assert!(told(&named)["correct"].as_u64().unwrap() >= 10, "{}", told(&named));
+    assert_eq!((&told(&named)["labels"], &told(&numbered)["labels"]), (&"by name".into(), &"by number".into()));
+    assert_says(&text(&named.stderr), &["matched with those of \"shapes\" by name"]);
+    let said = wrong(folder.path(), &["eval", "--data", "folder:strangers"], 1);
+    assert_says(&said, &["no class \"disk\"", "\"disc\" (0)", "\"square\"", "\"heart\""]);
+}
+
+#[test]
+fn methods_over_a_folder_take_the_same_classes_and_tell_its_pictures_by_file() {
+    let folder = TempDir::new().unwrap();
+    shapes(&folder.path().join("names"), ["Heart", "DISC", "ring"]);
+    let run = |args: &[&str]| {
+        let out = gradscope(folder.path(), &[&["run"], args, &["--data", "folder:names", "--json"]].concat());
+        assert!(out.status.success(), "{args:?}: {}", text(&out.stderr));
+        (serde_json::from_slice::<Value>(&out.stdout).unwrap(), text(&out.stderr))
+    };
+    let (told, said) = run(&["class_accuracy"]);
+    assert_says(&said, &["\"folder:names\" are matched with those of \"shapes\" by name"]);
+    assert_eq!((&told["data"]["labels"], &told["data"]["pictures"]), (&"by name".into(), &12.into()));
+    let rows = told["figures"][0]["table"]["rows"].as_array().unwrap().clone();
+    let named: Vec<_> = rows.iter().map(|row| row[0].as_str().unwrap()).collect();
+    assert_eq!(named, ["disc", "ring", "heart"]);
+    let (told, _) = run(&["neighbours", "-i", "folder:names[0]", "--set", "k=3"]);
+    assert!(told["file"].as_str().unwrap().starts_with("DISC/"), "{}", told["file"]);
+    let table = &told["figures"].as_array().unwrap().iter().find(|f| f["title"] == "neighbours").unwrap()["table"];
+    assert_eq!(table["columns"][2], "file");
+    assert!(table["rows"][0][2].as_str().unwrap().ends_with(".png"), "{table}");
+}

@@ -6,7 +6,8 @@
 use candle_core::Tensor;
 use gradscope::data::source::{open, picture};
 use gradscope::data::{Dataset, Picture, Preprocess, jpeg, notes};
-use gradscope::model::evaluate;
+use gradscope::model::train::{Options, Trainer};
+use gradscope::model::{By, Card, ClassMap, evaluate};
 use gradscope::script::architecture::Architectures;
 use gradscope::script::folders::Folders;
 use std::io::Write;
@@ -357,4 +358,164 @@ fn a_broken_jpeg_in_a_folder_is_an_error_with_its_name_and_a_doubtful_one_is_not
     data.batch(&[1], &preprocess).unwrap();
     let noted = notes::take().into_iter().find(|note| note.contains("doubtful.jpg")).unwrap();
     assert!(noted.contains("may be damaged: 3 bytes"), "{noted}");
+}
+
+/// A set of one picture for each of these names, in the order of folders.
+fn named(names: &[&str]) -> Dataset {
+    let mut names: Vec<_> = names.iter().map(|name| name.to_string()).collect();
+    names.sort();
+    let files = (0..names.len()).map(|label| ("absent.png".into(), label)).collect();
+    Dataset::of_files("folder:here", names, files).unwrap()
+}
+
+fn card(name: &str) -> Card {
+    Architectures::new(Folders::models(None), &Arc::default()).build(name).unwrap().0
+}
+
+/// The classes of a network that the names of folders are, in their order, and how they were matched.
+fn matched(card: &Card, names: &[&str]) -> Result<(Vec<usize>, By), String> {
+    let (data, count) = (named(names), card.labels.len().max(10));
+    let map = ClassMap::matched(&data, card, count).map_err(|e| format!("{e:#}"))?;
+    Ok(((0..data.len()).map(|i| map.class(data.label(i)).unwrap()).collect(), map.by))
+}
+
+#[test]
+fn folders_are_classes_by_label_synonym_and_wordnet_id() {
+    let imagenet = card("squeezenet1_0");
+    for (names, classes, by) in [
+        (&["Samoyed", "daisy", "tiger"][..], &[258, 985, 292][..], By::Name),
+        (&["great-white-shark", "JACK O LANTERN", "st._bernard"], &[607, 2, 247], By::Name),
+        (&["Samoyede", "killer whale", "grampus"], &[258, 148, 148], By::Name),
+        (&["n02111889", "n11939491"], &[258, 985], By::WordNetId),
+        (&["n02111889-Samoyed", "n02123045_tabby"], &[258, 281], By::WordNetId),
+        (&["Egyptian_cat", "n02111889"], &[285, 258], By::NameAndId),
+        // Each homonym is there, so each means what the network calls it.
+        (&["crane", "crane bird"], &[517, 134], By::Name),
+        (&["Cardigan", "cardigan"], &[264, 474], By::Name),
+    ] {
+        assert_eq!(matched(&imagenet, names), Ok((classes.to_vec(), by)), "{names:?}");
+    }
+}
+
+#[test]
+fn names_of_no_class_and_of_several_are_errors_that_say_which_there_are() {
+    let imagenet = card("squeezenet1_0");
+    let error = |names: &[&str]| matched(&imagenet, names).unwrap_err();
+    let told = error(&["Samoyed", "smoyed", "zebra fish"]);
+    for part in ["no class \"smoyed\"", "\"tench\", \"goldfish\"", "\"Samoyed\", \"smoyed\"", "\"Samoyed\" (258)"] {
+        assert!(told.contains(part), "no {part} in {told}");
+    }
+    for (name, choices) in [
+        ("crane", ["class 134 (n02012849, crane)", "class 517 (n03126707, crane)"]),
+        ("Cardigan", ["class 264 (n02113186, Cardigan", "class 474 (n02963159, cardigan)"]),
+        ("maillot", ["class 638 (n03710637", "class 639 (n03710721"]),
+        ("missile", ["class 657 (n03773504", "class 744 (n04008634"]),
+    ] {
+        let told = error(&["Samoyed", name]);
+        assert!(choices.iter().all(|choice| told.contains(choice)) && told.contains("WordNet id"), "{told}");
+    }
+    assert!(error(&["n99999999"]).contains("no class \"n99999999\""));
+}
+
+#[test]
+fn without_synonyms_labels_may_differ_by_case_alone() {
+    let labels: Vec<_> = ["a", "A", "b", "+", "-"].map(String::from).into();
+    let letters = Card { labels: labels.into(), synonyms: [].into(), ..card("lenet") };
+    assert_eq!(matched(&letters, &["A", "a"]).unwrap().0, [1, 0]);
+    assert_eq!(matched(&letters, &["A", "+", "-"]).unwrap().0, [3, 4, 1]);
+    assert_eq!(matched(&letters, &["B"]).unwrap().0, [2]);
+    assert!(matched(&letters, &["A", "B"]).unwrap_err().contains("class 0 (\"a\") or class 1 (\"A\")"));
+}
+
+#[test]
+fn folders_of_numbers_are_classes_by_number_within_the_networks_range() {
+    let png = png();
+    let data = |files: &[(&str, &[u8])]| open(&spec("folder", &folder(files))).unwrap();
+    let imagenet = card("squeezenet1_0");
+    let map = ClassMap::matched(&data(&[("999/a.png", &png), ("7/b.png", &png)]), &imagenet, 1000).unwrap();
+    assert_eq!((map.class(7).unwrap(), map.class(999).unwrap(), map.by), (7, 999, By::Number));
+    let error = ClassMap::matched(&data(&[("1000/a.png", &png)]), &imagenet, 1000).unwrap_err().to_string();
+    assert!(error.contains("is of class 1000, but \"squeezenet1_0\" tells 1000 classes apart"), "{error}");
+    let unnamed = Card { labels: [].into(), synonyms: [].into(), ..imagenet };
+    assert!(matched(&unnamed, &["cat", "dog"]).unwrap_err().contains("has no class names; name the folders 0 to 9"));
+    let map = ClassMap::matched(&data(&[("3/a.png", &png)]), &unnamed, 1000).unwrap();
+    assert_eq!((map.class(3).unwrap(), map.by), (3, By::Number));
+}
+
+#[test]
+fn sets_of_a_fixed_order_are_classes_by_name_or_where_no_name_speaks_against_it_by_number() {
+    let names = ["airplane", "automobile", "bird", "cat", "deer", "dog", "frog", "horse", "ship", "truck"];
+    let cifar = |labels: Vec<usize>| {
+        let pixels = vec![0; labels.len()];
+        Dataset::of_bytes("cifar10:here", names.map(String::from).into(), [1, 1, 1], pixels, labels).unwrap()
+    };
+    let of = |labels: [&str; 10]| {
+        let labels: Vec<_> = labels.map(String::from).into();
+        let card = Card { labels: labels.into(), synonyms: [].into(), ..card("resnet20") };
+        ClassMap::matched(&cifar((0..10).collect()), &card, 10).map(|map| (map.class(3).unwrap(), map.by))
+    };
+    let mut other = names;
+    assert_eq!(of(other).unwrap(), (3, By::Name));
+    other.swap(3, 5);
+    assert_eq!(of(other).unwrap(), (5, By::Name));
+    // What PyTorch's tutorial calls them.
+    let tutorial = ["plane", "car", "bird", "cat", "deer", "dog", "frog", "horse", "ship", "truck"];
+    assert_eq!(of(tutorial).unwrap(), (3, By::Number));
+    let mut other = tutorial;
+    other.swap(3, 5);
+    assert!(of(other).unwrap_err().to_string().contains("no class \"airplane\""));
+    // One of ImageNet's classes is an airliner, another a warplane.
+    assert!(ClassMap::matched(&cifar(vec![0, 8]), &card("squeezenet1_0"), 1000).is_err());
+}
+
+#[test]
+fn a_target_may_be_named_by_a_synonym_or_a_wordnet_id() {
+    let imagenet = card("squeezenet1_0");
+    for (text, class) in [("258", 258), ("samoyede", 258), ("n02111889", 258), ("Egyptian_cat", 285), ("cardigan", 474)]
+    {
+        assert_eq!(imagenet.class(text, 1000).unwrap(), class, "{text}");
+    }
+    assert!(imagenet.class("polecat, skunk", 1000).is_err());
+    let told = imagenet.class("Crane", 1000).unwrap_err().to_string();
+    assert!(told.contains("class 134 (n02012849, crane) or class 517"), "{told}");
+}
+
+#[test]
+fn imagenets_synonyms_belong_to_its_labels() {
+    let imagenet = card("squeezenet1_0");
+    assert_eq!((imagenet.labels.len(), imagenet.synonyms.len()), (1000, 1000));
+    assert!(imagenet.synonyms.iter().all(|names| names.len() > 1 && names[0].starts_with('n') && names[0].len() == 9));
+    let Some(index) = shared("data/imagenet/imagenet_class_index.json") else { return };
+    let index: serde_json::Value = serde_json::from_str(&std::fs::read_to_string(index).unwrap()).unwrap();
+    for (class, names) in imagenet.synonyms.iter().enumerate() {
+        assert_eq!(index[class.to_string()][0], names[0], "{class}");
+    }
+}
+
+#[test]
+fn a_network_that_learns_a_folder_from_scratch_keeps_its_names() {
+    let learns = |names: &[&str]| card("lenet").to_learn(&named(names), 10).labels;
+    assert_eq!(learns(&["oak", "ash"])[..3], ["ash", "oak", "2"]);
+    assert_eq!(learns(&["3", "7"]), card("lenet").labels);
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("trees.safetensors");
+    let (card, graph) = Architectures::new(Folders::models(None), &Arc::default()).build("lenet").unwrap();
+    let data = named(&["oak", "ash"]);
+    let card = card.to_learn(&data, 10);
+    Trainer::new(&graph, &card, data, Options::default()).unwrap().write(&file).unwrap();
+    let trained = Architectures::new(Folders::models(None), &Arc::default()).open("lenet", Some(&file)).unwrap();
+    assert_eq!(trained.card.labels[..3], ["ash", "oak", "2"]);
+    assert_eq!(matched(&trained.card, &["oak"]).unwrap(), (vec![1], By::Name));
+}
+
+#[test]
+fn pictures_of_a_folder_have_files() {
+    let png = png();
+    let folder = folder(&[("cat/a b.png", &png), ("dog/b.png", &png)]);
+    let data = open(&spec("folder", &folder)).unwrap();
+    assert_eq!(
+        (data.file(0).as_deref(), data.file(1).as_deref(), data.file(2)),
+        (Some("cat/a b.png"), Some("dog/b.png"), None)
+    );
+    assert_eq!(open("made:welcome").unwrap().file(0), None);
 }

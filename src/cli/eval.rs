@@ -4,7 +4,7 @@ use super::args::{Eval, Scripts};
 use super::stop::Stop;
 use super::{draw, open};
 use crate::data::source;
-use crate::model::{Count, evaluate};
+use crate::model::{ClassMap, Count, evaluate};
 use anyhow::{Result, bail};
 use indicatif::{ProgressBar, ProgressStyle};
 use serde_json::json;
@@ -16,6 +16,8 @@ pub fn eval(scripts: &Scripts, args: &Eval) -> Result<ExitCode> {
     let stop = Stop::new(host.guard())?;
     let model = open::model(&host, &args.network)?;
     let data = source::open(&args.data)?;
+    let labels = ClassMap::between(&data, &model.card, model.classes())?.by.to_string();
+    super::tell_notes();
     let style = ProgressStyle::with_template("{bar:40} {pos}/{len} {msg} {eta}")?;
     let bar = ProgressBar::new(data.len() as u64).with_style(style);
     let mut on = |count: Count| {
@@ -34,6 +36,7 @@ pub fn eval(scripts: &Scripts, args: &Eval) -> Result<ExitCode> {
         true => json!({
             "model": model.card.name,
             "data": args.data,
+            "labels": labels,
             "correct": count.correct,
             "total": count.total,
             "accuracy": accuracy,

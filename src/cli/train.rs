@@ -37,6 +37,9 @@ pub fn train(scripts: &Scripts, args: &Train) -> Result<ExitCode> {
         card.resize = Some(size);
     }
     let data = source::open(&source::to_learn_from(&args.data))?;
+    if args.weights.is_none() && args.style.is_none() {
+        card = card.to_learn(&data, graph.nodes[graph.logits].shape[1..].iter().product());
+    }
     let style = args.style.as_ref().map(|painting| style(&host, args, painting)).transpose()?;
     let test = args.test.clone().or_else(|| source::to_test_with(&args.data)).filter(|_| style.is_none());
     let test = test.map(|spec| source::open(&spec)).transpose()?;
@@ -54,6 +57,7 @@ pub fn train(scripts: &Scripts, args: &Train) -> Result<ExitCode> {
         Some(style) => trainer.with_style(style).map_err(usage)?,
         None => trainer,
     };
+    super::tell_notes();
     let begun = Instant::now();
     let mut course = Course { trainer, card: &card, test: test.as_ref(), checkpoint: Some(&checkpoint) };
     if !learn(&mut course, &stop)? {

@@ -15,6 +15,8 @@ pub struct Dataset {
     pub name: String,
     /// Names of the classes, by index; empty when they have none.
     pub classes: Vec<String>,
+    /// Whether the classes are in the order of their names, so that their numbers mean nothing beyond this set.
+    pub alphabetical: bool,
     /// Whether its labels say anything; pictures without a class all have label 0.
     pub labelled: bool,
     items: Items,
@@ -41,13 +43,20 @@ impl Dataset {
         let count = labels.len();
         ensure!(count > 0 && size > 0, "\"{name}\" has no pictures");
         ensure!(pixels.len() == count * size, "\"{name}\": {} bytes for {count} pictures of {size}", pixels.len());
-        Ok(Self { name: name.into(), classes, labelled: true, items: Items::Bytes { shape, pixels, labels } })
+        Ok(Self {
+            name: name.into(),
+            classes,
+            alphabetical: false,
+            labelled: true,
+            items: Items::Bytes { shape, pixels, labels },
+        })
     }
 
     /// Picture files, a label each.
     pub fn of_files(name: &str, classes: Vec<String>, files: Vec<(PathBuf, usize)>) -> Result<Self> {
         ensure!(!files.is_empty(), "\"{name}\" has no pictures");
-        Ok(Self { name: name.into(), classes, labelled: true, items: Items::Files(files) })
+        let alphabetical = !classes.is_empty();
+        Ok(Self { name: name.into(), classes, alphabetical, labelled: true, items: Items::Files(files) })
     }
 
     /// Picture files of which nobody said what they show.
@@ -79,7 +88,14 @@ impl Dataset {
         labels.max(self.classes.len())
     }
 
-    /// The first pictures with other labels, one each: what somebody else says of them.
+    /// The first pictures, with their own labels.
+    pub fn first(&self, count: usize) -> Result<Self> {
+        let labelled = self.relabelled((0..count.min(self.len())).map(|i| self.label(i)).collect())?;
+        let (classes, alphabetical) = (self.classes.clone(), self.alphabetical);
+        Ok(Self { classes, alphabetical, labelled: self.labelled, ..labelled })
+    }
+
+    /// The first pictures with other labels, one each: the numbers of a network's classes.
     ///
     /// Errors where there are more labels than pictures, or none.
     pub fn relabelled(&self, labels: Vec<usize>) -> Result<Self> {
@@ -92,7 +108,16 @@ impl Dataset {
             }
             Items::Files(files) => Items::Files(files.iter().map(|(path, _)| path.clone()).zip(labels).collect()),
         };
-        Ok(Self { name: self.name.clone(), classes: self.classes.clone(), labelled: true, items })
+        Ok(Self { name: self.name.clone(), classes: vec![], alphabetical: false, labelled: true, items })
+    }
+
+    /// The file of picture `i` as its folder has it, `cat/a.png`; none for sets that are one file.
+    pub fn file(&self, i: usize) -> Option<String> {
+        let Items::Files(files) = &self.items else { return None };
+        let path = &files.get(i)?.0;
+        let folder = self.name.split_once(':').map_or("", |(_, folder)| folder);
+        let name = path.strip_prefix(folder).unwrap_or(path).to_string_lossy();
+        Some(name.chars().filter(|c| !c.is_control()).collect())
     }
 
     /// What tells its pictures from others': a sum over their bytes; of files their paths, lengths and times.

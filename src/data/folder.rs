@@ -97,7 +97,7 @@ fn labels(words: &[String]) -> Result<(Vec<String>, Vec<usize>)> {
     Ok((classes, labels))
 }
 
-/// The last part of a path.
+/// The last part of a path, without control characters.
 fn word(path: &Path) -> String {
-    path.file_name().unwrap_or_default().to_string_lossy().into_owned()
+    path.file_name().unwrap_or_default().to_string_lossy().chars().filter(|c| !c.is_control()).collect()
 }

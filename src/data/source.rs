@@ -73,6 +73,12 @@ pub fn picture(text: &str) -> Result<(String, Picture)> {
     Ok((text.into(), open(spec)?.picture(number)?))
 }
 
+/// The file of a picture that is named by its number in a folder, as the folder has it; none for any other.
+pub fn file(text: &str) -> Option<String> {
+    let (spec, number) = numbered(text).filter(|(spec, _)| spec.starts_with("folder:"))?;
+    open(spec).ok()?.file(number)
+}
+
 /// The data set and the number of what names one of its pictures; none for a file.
 pub fn numbered(text: &str) -> Option<(&str, usize)> {
     let (spec, number) = text.strip_suffix(']')?.rsplit_once('[')?;

@@ -1,9 +1,9 @@
 //! Accuracy: how many pictures of a data set a model names rightly.
 
-use super::Model;
+use super::{ClassMap, Model};
 use crate::data::Dataset;
 use crate::graph::Graph;
-use anyhow::{Result, ensure};
+use anyhow::Result;
 use candle_core::{DType, Tensor};
 
 /// How many pictures were named rightly, of how many.
@@ -25,16 +25,16 @@ impl Count {
 /// Runs a model on every picture of a data set, and calls `on` with the count so far before the first batch and behind
 /// each; an error from `on` stops it.
 ///
-/// A label beyond the model's classes is an error, found before anything runs.
+/// Classes are those of [`ClassMap::between`], whose errors are told before anything runs.
 pub fn evaluate(model: &Model, data: &Dataset, on: &mut dyn FnMut(Count) -> Result<()>) -> Result<Count> {
-    check_labels(data, &model.graph, &model.card.name)?;
+    let classes = ClassMap::between(data, &model.card, model.classes())?;
     let preprocess = model.card.preprocess();
     let numbers: Vec<_> = (0..data.len()).collect();
     let mut count = Count::default();
     on(count)?;
     for numbers in numbers.chunks(batch_size(&model.graph)) {
         let logits = model.graph.logits(&data.batch(numbers, &preprocess)?)?;
-        let labels: Vec<_> = numbers.iter().map(|&i| data.label(i)).collect();
+        let labels = numbers.iter().map(|&i| classes.class(data.label(i))).collect::<Result<Vec<_>>>()?;
         count.correct += correct(&logits, &labels)?;
         count.total += numbers.len();
         on(count)?;
@@ -71,22 +71,6 @@ pub fn correct(logits: &Tensor, labels: &[usize]) -> Result<usize> {
         row.iter().enumerate().all(|(j, &v)| if j < label { v < own } else { v <= own })
     };
     Ok(rows.iter().zip(labels).filter(|pair| leads(*pair)).count())
-}
-
-/// Refuses a data set with labels that the network has no score for.
-pub(super) fn check_labels(data: &Dataset, graph: &Graph, name: &str) -> Result<()> {
-    let classes: usize = graph.nodes[graph.logits].shape[1..].iter().product();
-    ensure!(data.labelled, "\"{}\" has no labels; put its pictures into a folder for each class", data.name);
-    let labels = (0..data.len()).map(|i| data.label(i));
-    let wrong = labels.enumerate().find(|(_, label)| *label >= classes);
-    let (i, label) = wrong.unwrap_or_default();
-    ensure!(
-        wrong.is_none(),
-        "picture {i} of \"{}\" is of class {label}, but \"{name}\" tells {classes} classes apart, 0 to {}",
-        data.name,
-        classes.saturating_sub(1)
-    );
-    Ok(())
 }
 
 /// How many pictures run at once: at most 256, and few enough that their activations take a quarter of a gigabyte.

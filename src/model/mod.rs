@@ -2,17 +2,19 @@
 
 pub mod format;
 pub mod fit;
+mod classes;
 mod evaluate;
 mod features;
 mod store;
 pub mod train;
 
+pub use classes::{By, ClassMap};
 pub use evaluate::{Count, answers, correct, evaluate};
 pub use features::{Features, Pool};
 
 use crate::data::Preprocess;
 use crate::graph::Graph;
-use anyhow::{Result, bail};
+use anyhow::Result;
 use candle_core::{DType, Tensor};
 use std::sync::Arc;
 
@@ -33,6 +35,8 @@ pub struct Card {
     pub std: Vec<f64>,
     /// Names of the classes; empty when they have none.
     pub labels: Arc<[String]>,
+    /// Other names of each class, by index, its WordNet id first; empty when none are known.
+    pub synonyms: Arc<[Vec<String>]>,
     /// The picture that is shown when nobody names one: `made:digits[0]`.
     pub picture: String,
 }
@@ -84,27 +88,5 @@ impl Card {
     /// The name of a class, or its number.
     pub fn label(&self, class: usize) -> String {
         self.labels.get(class).cloned().unwrap_or_else(|| class.to_string())
-    }
-
-    /// The class of this index or name among `count`; the error names close ones.
-    pub fn class(&self, text: &str, count: usize) -> Result<usize> {
-        if let Ok(index) = text.parse::<usize>() {
-            if index < count {
-                return Ok(index);
-            }
-            bail!("no class {index}; \"{}\" has {count} classes, 0 to {}", self.name, count - 1);
-        }
-        let same = |l: &String| l.eq_ignore_ascii_case(text);
-        if let Some(class) = self.labels.iter().position(same) {
-            return Ok(class);
-        }
-        let mut near: Vec<_> = self.labels.iter().enumerate().collect();
-        let alike = |l: &str| strsim::jaro_winkler(&l.to_lowercase(), &text.to_lowercase());
-        near.sort_by(|a, b| alike(b.1).total_cmp(&alike(a.1)));
-        let near: Vec<_> = near.iter().take(3).map(|(i, l)| format!("\"{l}\" ({i})")).collect();
-        match near.is_empty() {
-            true => bail!("no class named \"{text}\": \"{}\" has no class names, give an index", self.name),
-            false => bail!("no class named \"{text}\" in \"{}\"; close ones are {}", self.name, near.join(", ")),
-        }
     }
 }

@@ -154,21 +154,35 @@ impl Architectures {
         let [channels, ..]: [usize; 3] = input;
         let resize = if o.has("resize") { Some(o.size("resize", 0)?) } else { None };
         let (mean, std) = (per_channel(o, "mean", 0.0, channels)?, per_channel(o, "std", 1.0, channels)?);
-        let labels = self.labels(o)?.into();
+        let (labels, synonyms) = self.labels(o)?;
         let picture = o.raw("picture").map(options::text).transpose()?;
         let picture = picture.unwrap_or_else(|| source::own(channels).into());
-        Ok(Card { name: name.into(), summary: script.summary(), input, resize, mean, std, labels, picture })
+        let (name, summary) = (name.to_string(), script.summary());
+        let (labels, synonyms) = (labels.into(), synonyms.into());
+        Ok(Card { name, summary, input, resize, mean, std, labels, synonyms, picture })
     }
 
-    /// Class names: a list, or the name of a file in `models/labels`.
-    fn labels(&self, o: &Options) -> Result<Vec<String>> {
+    /// Class names, a list or the name of a file in `models/labels`; and the other names of each, from the file of synonyms
+    /// beside it, if there is one: `n02111889, Samoyed, Samoyede`.
+    fn labels(&self, o: &Options) -> Result<(Vec<String>, Vec<Vec<String>>)> {
         let Some(file) = o.raw("labels").and_then(|v| options::text(v).ok()) else {
-            return o.texts("labels");
+            return Ok((o.texts("labels")?, vec![]));
         };
-        let bytes = self.file(&format!("labels/{file}.txt"))?;
-        let bytes = bytes.with_context(|| format!("no class names \"{file}\": labels/{file}.txt is missing"))?;
-        let text = String::from_utf8(bytes).with_context(|| format!("labels/{file}.txt is no UTF-8 text"))?;
-        Ok(text.lines().map(String::from).collect())
+        let labels = self.lines(&format!("labels/{file}.txt"))?;
+        let labels = labels.with_context(|| format!("no class names \"{file}\": labels/{file}.txt is missing"))?;
+        let name = format!("labels/{file}.synonyms.txt");
+        let synonyms = self.lines(&name)?.unwrap_or_default();
+        let (lines, wanted) = (synonyms.len(), labels.len());
+        ensure!(lines == 0 || lines == wanted, "{name} has {lines} lines for {wanted} classes; it needs one each");
+        let names = |line: &String| line.split(", ").map(String::from).collect();
+        Ok((labels, synonyms.iter().map(names).collect()))
+    }
+
+    /// The lines of a text beside the scripts, if there is one.
+    fn lines(&self, name: &str) -> Result<Option<Vec<String>>> {
+        let Some(bytes) = self.file(name)? else { return Ok(None) };
+        let text = String::from_utf8(bytes).with_context(|| format!("{name} is no UTF-8 text"))?;
+        Ok(Some(text.lines().map(String::from).collect()))
     }
 }
 

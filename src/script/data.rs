@@ -34,6 +34,11 @@ impl Data {
         self.spec.as_deref()
     }
 
+    /// The pictures, where something asked for them already.
+    pub fn opened(&self) -> Option<&Dataset> {
+        self.set.get()?.as_deref().ok()
+    }
+
     /// The pictures.
     ///
     /// Errors where no data set was named, or it cannot be read.

@@ -3,7 +3,8 @@
 use super::host::Host;
 use super::message::Frame;
 use super::session::Session;
-use crate::data::{write_npy, write_whole};
+use crate::data::{Dataset, source, write_npy, write_whole};
+use crate::model::{ClassMap, Model};
 use crate::render::{self, Array, Body, ClassRow, Colormap, Figure};
 use anyhow::{Context, Result};
 use serde_json::{Map, Value, json};
@@ -92,6 +93,8 @@ fn about(session: &Session, host: &Host, frame: &Frame, names: &[Files]) -> Resu
         "weights": &*model.hash,
         "weights_taken": (!model.taken.is_empty()).then_some(&*model.taken),
         "picture": session.picture(),
+        "file": source::file(session.picture()),
+        "data": session.data().opened().map(|set| data(set, model)),
         "seed": session.seed(),
         "parameters": parameters.collect::<Map<_, _>>(),
         "target": { "class": target, "label": model.card.label(target) },
@@ -101,6 +104,12 @@ fn about(session: &Session, host: &Host, frame: &Frame, names: &[Files]) -> Resu
         "done": frame.done,
         "timings": { "last_step_ms": frame.millis, "steps_ms": session.millis() },
     }))
+}
+
+/// A data set, and how its classes were matched with the network's, if they can be.
+fn data(set: &Dataset, model: &Model) -> Value {
+    let map = ClassMap::matched(set, &model.card, model.classes());
+    json!({ "name": set.name, "pictures": set.len(), "labels": map.ok().map(|map| map.by.to_string()) })
 }
 
 fn class(row: &ClassRow) -> Value {

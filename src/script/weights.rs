@@ -4,6 +4,7 @@ use super::architecture::Architectures;
 use crate::graph::Graph;
 use crate::model::fit::{Fit, Misfit, fit};
 use crate::model::format::{self, Archive, ENDINGS, INDEX};
+use crate::model::train::labels;
 use crate::model::{Card, Model};
 use crate::tensor::device;
 use anyhow::{Context, Result, bail, ensure};
@@ -39,7 +40,7 @@ impl Architectures {
         let archive = format::open(&file)?;
         let found = fit(&graph, &archive, key.as_deref());
         let found = found.map_err(|misfit| self.misfit(name, &archive, &misfit)).with_context(loading)?;
-        model(card, &graph, &archive, &found).with_context(loading)
+        with_labels_of(&file, card, &graph).and_then(|card| model(card, &graph, &archive, &found)).with_context(loading)
     }
 
     /// The weights that stand beside the scripts, or in the binary.
@@ -65,7 +66,10 @@ impl Architectures {
         }
         fits.sort_by_key(|(found, other, ..)| (found.aside.len(), *other));
         if let Some((found, _, card, graph)) = fits.into_iter().next() {
-            return model(card, &graph, &archive, &found).with_context(|| format!("loading \"{}\"", path.display()));
+            let card = with_labels_of(&file, card, &graph);
+            return card
+                .and_then(|card| model(card, &graph, &archive, &found))
+                .with_context(|| format!("loading \"{}\"", path.display()));
         }
         misfits.sort_by_key(|(differences, ..)| *differences);
         let near: Vec<_> = misfits.iter().take(3).map(|(n, name, _)| format!("{name} ({n} differ)")).collect();
@@ -116,6 +120,15 @@ fn is_weight_file(name: &str) -> bool {
     let (file, _) = split(Path::new(name));
     let ending = file.extension().and_then(|e| e.to_str()).unwrap_or_default();
     ENDINGS.contains(&ending) || name.ends_with(INDEX)
+}
+
+/// A card with the class names that its weights were trained with, if their file keeps any.
+fn with_labels_of(path: &Path, card: Card, graph: &Graph) -> Result<Card> {
+    let labels = labels(path)?.filter(|labels| labels[..] != card.labels[..]);
+    let Some(labels) = labels else { return Ok(card) };
+    let classes: usize = graph.nodes[graph.logits].shape[1..].iter().product();
+    ensure!(labels.len() == classes, "it has {} class names for {classes} scores", labels.len());
+    Ok(Card { labels: labels.into(), synonyms: [].into(), ..card })
 }
 
 /// An architecture with weights, in float32.

@@ -204,6 +204,7 @@ impl Plan {
             mean,
             std,
             labels: [].into(),
+            synonyms: [].into(),
             picture: String::new(),
         };
         Ok(Model { card: card.into(), graph: graph.into(), hash: "".into(), taken: "".into() })

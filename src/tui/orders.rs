@@ -63,7 +63,10 @@ fn class_of(state: &State, text: &str) -> Result<usize, String> {
         let known = labels.is_empty() || index < labels.len();
         return known.then_some(index).ok_or_else(|| format!("no class {index}; there are {}", labels.len()));
     }
-    let exact = labels.iter().position(|l| l.eq_ignore_ascii_case(text));
+    let exact = labels.iter().position(|l| l == text).or_else(|| {
+        let mut same = (0..labels.len()).filter(|&i| labels[i].eq_ignore_ascii_case(text));
+        same.next().filter(|_| same.next().is_none())
+    });
     let near = || labels.iter().enumerate().filter_map(|(i, l)| Some((score(text, l)?, i))).max();
     exact.or_else(|| near().map(|(_, i)| i)).ok_or_else(|| format!("no class named \"{text}\"; t lists them"))
 }

@@ -64,6 +64,7 @@ pub fn tiny() -> Model {
         mean,
         std,
         labels: LABELS.map(String::from).to_vec().into(),
+        synonyms: [].into(),
         picture: String::new(),
     };
     Model { card: Arc::new(card), graph: Arc::new(graph), hash: "tiny".into(), taken: "".into() }

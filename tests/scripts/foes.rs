@@ -205,6 +205,7 @@ fn linear(weight: &[f32], bias: &[f32], shape: [usize; 3], scale: f64, softmax: 
         mean: vec![0.0; shape[0]],
         std: vec![1.0; shape[0]],
         labels: (0..classes).map(|c| c.to_string()).collect::<Vec<_>>().into(),
+        synonyms: [].into(),
         picture: String::new(),
     };
     Model { card: Arc::new(card), graph: Arc::new(graph), hash: "linear".into(), taken: "".into() }

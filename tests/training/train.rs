@@ -39,6 +39,7 @@ pub fn card() -> Card {
         mean: vec![0.0],
         std: vec![1.0],
         labels,
+        synonyms: [].into(),
         picture: "made:digits[0]".into(),
     }
 }

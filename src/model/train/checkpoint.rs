@@ -1,7 +1,7 @@
 //! Checkpoints: a `.safetensors` file with weights, what the optimizer remembers, and where training stood.
 
 use super::{Best, Critic, Options, Trainer};
-use crate::data::{Dataset, read_whole, write_whole};
+use crate::data::{Dataset, open, read_whole, write_whole};
 use crate::graph::Graph;
 use crate::model::Card;
 use crate::tensor::device;
@@ -12,6 +12,7 @@ use safetensors::{Dtype, SafeTensors, serialize};
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 use std::collections::{BTreeMap, HashMap};
+use std::io::Read;
 use std::path::Path;
 use std::sync::Arc;
 
@@ -22,6 +23,9 @@ const MAX_BYTES: u64 = 8 << 30;
 const KEY: &str = "gradscope.training";
 /// The key of [`State`] in the metadata of weights that were trained to the end.
 const TRAINED: &str = "gradscope.trained";
+
+/// The key of the class names, a JSON list, in the metadata of weights that were trained on a folder's classes.
+const LABELS: &str = "gradscope.labels";
 
 /// Where training stood.
 #[derive(Serialize, Deserialize, PartialEq)]
@@ -71,7 +75,10 @@ impl Trainer {
     /// Writes the weights that training gave, with how it was done, whole or not at all.
     pub fn write(&self, path: &Path) -> Result<()> {
         let state = State { step: 0, best: None, ..self.state() };
-        let metadata = HashMap::from([(TRAINED.to_string(), serde_json::to_string(&state)?)]);
+        let mut metadata = HashMap::from([(TRAINED.to_string(), serde_json::to_string(&state)?)]);
+        if self.data.alphabetical && !self.labels.is_empty() {
+            metadata.insert(LABELS.to_string(), serde_json::to_string(&self.labels[..])?);
+        }
         write(path, self.result(), Some(metadata))
     }
 
@@ -118,6 +125,26 @@ impl Trainer {
         let critic = state.style.map_or(Critic::Labels, Critic::Missing);
         Ok(Self { step: state.step, slots, best, begun, critic, ..Self::new(&graph, card, data, state.options)? })
     }
+}
+
+/// The class names that a weight file keeps, if it keeps any; only its header is read.
+pub fn labels(path: &Path) -> Result<Option<Vec<String>>> {
+    /// The most that a header may have, as the format says.
+    const HEADER: u64 = 100_000_000;
+    #[derive(Deserialize)]
+    struct Header {
+        #[serde(default, rename = "__metadata__")]
+        metadata: HashMap<String, String>,
+    }
+    let Ok(mut file) = open(path, u64::MAX) else { return Ok(None) };
+    let mut start = [0; 8];
+    let read = file.read_exact(&mut start).map(|()| u64::from_le_bytes(start));
+    let Some(length) = read.ok().filter(|&length| length <= HEADER) else { return Ok(None) };
+    let mut bytes = Vec::new();
+    file.take(length).read_to_end(&mut bytes)?;
+    let Ok(header) = serde_json::from_slice::<Header>(&bytes) else { return Ok(None) };
+    let text = header.metadata.get(LABELS);
+    text.map(|text| serde_json::from_str(text).context("its class names are damaged")).transpose()
 }
 
 /// Writes weights as a `.safetensors` file, whole or not at all; they are stored as float32.

@@ -11,15 +11,14 @@ mod perceptual;
 mod schedule;
 
 pub use adversary::Adversary;
-pub use checkpoint::write_weights;
+pub use checkpoint::{labels, write_weights};
 pub use course::{Course, News};
 pub use init::Init;
 pub use optimizer::Optimizer;
 pub use perceptual::{Perceptual, Weights};
 pub use schedule::Schedule;
 
-use super::Card;
-use super::evaluate::check_labels;
+use super::{Card, ClassMap};
 use crate::backward::{Walk, cross_entropy_labels, cross_entropy_loss};
 use crate::data::{Dataset, Preprocess};
 use crate::graph::Graph;
@@ -76,6 +75,10 @@ pub struct Trainer {
     graph: Arc<Graph>,
     name: String,
     preprocess: Preprocess,
+    /// Names of the network's classes.
+    labels: Arc<[String]>,
+    /// Which of them the data set's are; none for a network that draws.
+    classes: Option<ClassMap>,
     data: Arc<Dataset>,
     options: Options,
     batches: Batches,
@@ -166,9 +169,8 @@ impl Trainer {
     pub fn new(graph: &Graph, card: &Card, data: impl Into<Arc<Dataset>>, options: Options) -> Result<Self> {
         let data = data.into();
         check_trainable(graph, &card.name)?;
-        if !draws(graph) {
-            check_labels(&data, graph, &card.name)?;
-        }
+        let count = graph.nodes[graph.logits].shape[1..].iter().product();
+        let classes = if draws(graph) { None } else { Some(ClassMap::between(&data, card, count)?) };
         options.check()?;
         let bare = graph.nodes.iter().any(|n| n.params.len() < n.op.params().len());
         let graph = if bare { init::draw(graph, options.init, options.seed)? } else { graph.clone() };
@@ -178,6 +180,8 @@ impl Trainer {
             graph: graph.into(),
             name: card.name.clone(),
             preprocess: card.preprocess(),
+            labels: card.labels.clone(),
+            classes,
             data,
             options,
             batches,
@@ -296,7 +300,8 @@ impl Trainer {
             Critic::Style(style) => return self.draw(&x, style),
             Critic::Missing(_) => anyhow::bail!("this training was begun with a style, which has to be given again"),
         }
-        let labels: Vec<_> = numbers.iter().map(|&i| self.data.label(i)).collect();
+        let classes = self.classes.as_ref().context("the classes of the data set were matched with none")?;
+        let labels = numbers.iter().map(|&i| classes.class(self.data.label(i))).collect::<Result<Vec<_>>>()?;
         let masks = Masks::draw(&self.graph, &self.batches, numbers, epoch, &x)?;
         let Some(adversary) = &self.options.adversary else { return self.learn(&x, &labels, &masks) };
         let adversary = adversary.after(self.step as f64 / self.batches.per_epoch() as f64);

@@ -166,6 +166,7 @@ mod tests {
             mean: vec![0.0; 3],
             std: vec![1.0; 3],
             labels: [].into(),
+            synonyms: [].into(),
             picture: String::new(),
         };
         Model {

@@ -2,6 +2,7 @@
 
 use super::{Guard, classes, out, size};
 use crate::data::{Dataset, Preprocess};
+use crate::model::{ClassMap, Model};
 use crate::script::context::Cx;
 use crate::tensor::{self, device};
 use anyhow::{Result, bail, ensure};
@@ -13,14 +14,23 @@ use std::sync::Arc;
 #[derive(Clone)]
 pub(super) struct Pictures {
     pub(super) set: Arc<Dataset>,
-    preprocess: Preprocess,
+    model: Model,
+}
+
+impl Pictures {
+    fn preprocess(&self) -> Preprocess {
+        self.model.card.preprocess()
+    }
+
+    /// How its classes are the network's.
+    fn classes(&self) -> Result<ClassMap> {
+        ClassMap::between(&self.set, &self.model.card, self.model.classes())
+    }
 }
 
 pub(super) fn register(engine: &mut Engine, guard: &Arc<Guard>) {
     engine.register_type_with_name::<Pictures>("Dataset");
-    engine.register_get("data", |cx: &mut Cx| {
-        out(cx.data.get().map(|set| Pictures { set, preprocess: cx.model.card.preprocess() }))
-    });
+    engine.register_get("data", |cx: &mut Cx| out(cx.data.get().map(|set| Pictures { set, model: cx.model.clone() })));
     engine.register_get("name", |p: &mut Pictures| p.set.name.clone());
     engine.register_get("labelled", |p: &mut Pictures| p.set.labelled);
     engine.register_get("classes", |p: &mut Pictures| -> Array {
@@ -37,9 +47,21 @@ pub(super) fn register(engine: &mut Engine, guard: &Arc<Guard>) {
     engine.register_fn("batch", move |p: &mut Pictures, which: Array| out(batch(&g, p, classes(&which.into()))));
     let g = guard.clone();
     engine.register_fn("batch", move |p: &mut Pictures, which: Tensor| out(batch(&g, p, numbers(&which))));
-    engine.register_fn("labels", |p: &mut Pictures, which: Tensor| out(label_tensor(p, &which)));
-    engine.register_fn("labels", |p: &mut Pictures, start: INT, end: INT| out(labels(p, range(p, start, end))));
-    engine.register_fn("labels", |p: &mut Pictures, which: Array| out(labels(p, classes(&which.into()))));
+    engine.register_fn("labels", |p: &mut Pictures, which: Tensor| out(tensor_of(&which, |all| labels(p, all))));
+    engine.register_fn("labels", |p: &mut Pictures, start: INT, end: INT| {
+        out(range(p, start, end).and_then(|all| labels(p, all)))
+    });
+    engine.register_fn("labels", |p: &mut Pictures, which: Array| {
+        out(classes(&which.into()).and_then(|all| labels(p, all)))
+    });
+    engine
+        .register_fn("own_labels", |p: &mut Pictures, which: Tensor| out(tensor_of(&which, |all| own_labels(p, all))));
+    engine.register_fn("pick_own", |p: &mut Pictures, count: INT, how: &str, class: INT| {
+        out(size(class, "a class").and_then(|class| picked(p, count, how, Some(&[class]))))
+    });
+    engine.register_fn("file", |p: &mut Pictures, number: INT| {
+        usize::try_from(number).ok().and_then(|i| p.set.file(i)).map_or(Dynamic::UNIT, Dynamic::from)
+    });
 }
 
 fn range(pictures: &Pictures, start: INT, end: INT) -> Result<Vec<usize>> {
@@ -52,20 +74,27 @@ fn range(pictures: &Pictures, start: INT, end: INT) -> Result<Vec<usize>> {
 /// `(N, C, H, W)` in `[0, 1]`.
 fn batch(guard: &Guard, pictures: &Pictures, which: Result<Vec<usize>>) -> Result<Tensor> {
     let which = which?;
-    let [c, h, w] = pictures.preprocess.input;
+    let [c, h, w] = pictures.preprocess().input;
     guard.reserve(&[which.len(), c, h, w], 4)?;
-    pictures.set.batch(&which, &pictures.preprocess)
+    pictures.set.batch(&which, &pictures.preprocess())
 }
 
-/// A class each.
-fn labels(pictures: &Pictures, which: Result<Vec<usize>>) -> Result<Array> {
+/// A class of the data set each, by its place in `classes`.
+fn own_labels(pictures: &Pictures, which: Vec<usize>) -> Result<Array> {
     let set = &pictures.set;
     ensure!(set.labelled, "\"{}\" has no labels; put its pictures into a folder for each class", set.name);
     let label = |i: usize| {
         ensure!(i < set.len(), "no picture {i} in \"{}\"; it has {}", set.name, set.len());
         Ok(Dynamic::from(set.label(i) as INT))
     };
-    which?.into_iter().map(label).collect()
+    which.into_iter().map(label).collect()
+}
+
+/// A class of the network each.
+fn labels(pictures: &Pictures, which: Vec<usize>) -> Result<Array> {
+    let classes = pictures.classes()?;
+    let class = |label: Dynamic| Ok(Dynamic::from(classes.class(label.as_int().unwrap_or_default() as usize)? as INT));
+    own_labels(pictures, which)?.into_iter().map(class).collect()
 }
 
 /// Numbers of pictures that a tensor holds.
@@ -77,12 +106,22 @@ pub(super) fn numbers(which: &Tensor) -> Result<Vec<usize>> {
     tensor::numbers(which)?.into_iter().map(number).collect()
 }
 
-/// Numbers of so many pictures (0: all), the first ones or evenly `spread` over the set; of one class where it is given.
+/// Numbers of this many pictures (0: all), the first ones or evenly `spread` over the set; of one class of the network
+/// where it is given.
 fn pick(pictures: &Pictures, count: INT, how: &str, class: Option<INT>) -> Result<Tensor> {
+    let Some(class) = class else { return picked(pictures, count, how, None) };
+    let labels = pictures.classes()?.labels(size(class, "a class")?);
+    let label = pictures.model.card.label(size(class, "a class")?);
+    ensure!(!labels.is_empty(), "\"{}\" has no picture of the class \"{label}\"", pictures.set.name);
+    picked(pictures, count, how, Some(&labels))
+}
+
+/// The same of some classes of the data set.
+fn picked(pictures: &Pictures, count: INT, how: &str, labels: Option<&[usize]>) -> Result<Tensor> {
     let set = &pictures.set;
-    let wanted = |i: &usize| class.is_none_or(|class| set.label(*i) as INT == class);
+    let wanted = |i: &usize| labels.is_none_or(|labels| labels.contains(&set.label(*i)));
     let all: Vec<usize> = (0..set.len()).filter(wanted).collect();
-    ensure!(!all.is_empty(), "\"{}\" has no picture of class {}", set.name, class.unwrap_or_default());
+    ensure!(!all.is_empty(), "\"{}\" has no picture of class {}", set.name, labels.map_or(0, |labels| labels[0]));
     let count = match size(count, "a count of pictures")? {
         0 => all.len(),
         count => count.min(all.len()),
@@ -100,11 +139,11 @@ fn pick(pictures: &Pictures, count: INT, how: &str, class: Option<INT>) -> Resul
     Ok(Tensor::from_vec((0..count).map(number).collect::<Result<Vec<_>>>()?, count, &device())?)
 }
 
-/// The class of each picture as numbers of a tensor.
-fn label_tensor(pictures: &Pictures, which: &Tensor) -> Result<Tensor> {
+/// The class of each picture, told by `labels`, as numbers of a tensor.
+fn tensor_of(which: &Tensor, labels: impl Fn(Vec<usize>) -> Result<Array>) -> Result<Tensor> {
     let which = numbers(which)?;
     let count = which.len();
-    let labels = labels(pictures, Ok(which))?;
+    let labels = labels(which)?;
     let labels: Vec<f32> = labels.iter().map(|l| l.as_int().unwrap_or_default() as f32).collect();
     Ok(Tensor::from_vec(labels, count, &device())?)
 }

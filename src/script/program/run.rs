@@ -2,7 +2,7 @@
 
 use super::Setting;
 use crate::data::{Picture, source};
-use crate::model::{Model, evaluate};
+use crate::model::{ClassMap, Model, evaluate};
 use crate::render::{Body, Figure};
 use crate::script::api::options::{Options, text};
 use crate::script::architecture::Architectures;
@@ -78,9 +78,10 @@ impl Setting {
         session.view(&self.host)
     }
 
-    /// `#{ correct, total, accuracy }` of a network on a data set.
+    /// `#{ correct, total, accuracy, labels }` of a network on a data set; `labels` says how its classes were matched.
     pub(super) fn evaluate(&self, model: &Model, data: &str) -> Result<Map> {
         let data = source::open(data)?;
+        let labels = ClassMap::between(&data, &model.card, model.classes())?.by.to_string();
         let stage = self.desk.stage();
         let count = evaluate(model, &data, &mut |count| {
             stage.progress("testing", count.total, data.len());
@@ -90,6 +91,7 @@ impl Setting {
             ("correct".into(), Dynamic::from(count.correct as INT)),
             ("total".into(), Dynamic::from(count.total as INT)),
             ("accuracy".into(), Dynamic::from(count.accuracy())),
+            ("labels".into(), labels.into()),
         ]))
     }
 }

@@ -26,7 +26,7 @@ impl Setting {
         let test = word("test")?.or_else(|| source::to_test_with(&spec));
         let test = test.map(|spec| source::open(&spec)).transpose()?;
         let architectures = Architectures::new(self.host.models().clone(), self.host.guard());
-        let (card, graph) = match word("weights")? {
+        let (mut card, graph) = match word("weights")? {
             Some(file) => {
                 let model = architectures.open(name, Some(Path::new(&file)))?;
                 model.note().iter().for_each(|note| self.desk.say(note));
@@ -35,6 +35,9 @@ impl Setting {
             None => architectures.build(name)?,
         };
         let data = self.lessons(&o, source::open(&source::to_learn_from(&spec))?)?;
+        if !o.has("weights") {
+            card = card.to_learn(&data, graph.nodes[graph.logits].shape[1..].iter().product());
+        }
         let trainer = Trainer::new(&graph, &card, data.clone(), training::options(&o, Training::default())?)?;
         if trainer.wrote(&out)? {
             self.desk.say(&format!("{name} is in {} already", out.display()));
@@ -61,7 +64,7 @@ impl Setting {
         let count = o.size("count", data.len())?.min(data.len());
         let labels = match o.raw("teacher") {
             None if count == data.len() => return Ok(data),
-            None => (0..count).map(|i| data.label(i)).collect(),
+            None => return data.first(count),
             Some(teacher) => {
                 let teacher =
                     teacher.clone().try_cast::<Model>().context("`teacher` is a network: train(…) or model(…)")?;

@@ -1,0 +1,279 @@
+//! Classes by name: what a text means to a network, and which of its classes the pictures of a data set belong to.
+
+use super::Card;
+use crate::data::{Dataset, notes};
+use anyhow::{Context, Result, anyhow, bail, ensure};
+use std::collections::{BTreeSet, HashMap};
+use std::fmt;
+
+/// How many names an error lists.
+const LISTED: usize = 4;
+
+/// Which class of a network each class of a data set is.
+#[derive(Clone, Debug, PartialEq)]
+pub struct ClassMap {
+    /// By class of the data set; none where no picture has it.
+    classes: Vec<Option<usize>>,
+    /// How they were matched.
+    pub by: By,
+}
+
+/// How the classes of a data set were matched with a network's.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum By {
+    /// The names of both, in any case and with any spaces, hyphens and underscores; or other names of a class.
+    Name,
+    /// WordNet ids: `n02111889`.
+    WordNetId,
+    /// Some of them by name, others by WordNet id.
+    NameAndId,
+    /// The numbers that the data set gives them.
+    Number,
+}
+
+impl fmt::Display for By {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Name => "by name",
+            Self::WordNetId => "by WordNet id",
+            Self::NameAndId => "by name and WordNet id",
+            Self::Number => "by number",
+        })
+    }
+}
+
+impl ClassMap {
+    /// The same as [`matched`](Self::matched), with a note that says how.
+    pub fn between(data: &Dataset, card: &Card, count: usize) -> Result<Self> {
+        let map = Self::matched(data, card, count)?;
+        notes::add(format!("the classes of \"{}\" are matched with those of \"{}\" {}", data.name, card.name, map.by));
+        Ok(map)
+    }
+
+    /// Matches the classes of a data set with the `count` classes of a network.
+    ///
+    /// Names are matched where both have them. Numbers count where the data set has nothing else, or where its order is
+    /// fixed (CIFAR-10, MNIST) and no name speaks against it. Errors: no labels, a name that no class or several have, a
+    /// number beyond the classes, a folder's names for a network without any.
+    pub fn matched(data: &Dataset, card: &Card, count: usize) -> Result<Self> {
+        ensure!(data.labelled, "\"{}\" has no labels; put its pictures into a folder for each class", data.name);
+        let used: BTreeSet<_> = (0..data.len()).map(|i| data.label(i)).collect();
+        match data.classes.is_empty() {
+            true => Self::by_number(data, card, count, &used),
+            false => Self::by_name(data, card, count, &used),
+        }
+    }
+
+    /// The network's class for one of the data set's.
+    pub fn class(&self, label: usize) -> Result<usize> {
+        let class = self.classes.get(label).copied().flatten();
+        class.ok_or_else(|| anyhow!("class {label} of the data set has no pictures, so it was matched with none"))
+    }
+
+    /// The data set's classes for one of the network's.
+    pub fn labels(&self, class: usize) -> Vec<usize> {
+        (0..self.classes.len()).filter(|&label| self.classes[label] == Some(class)).collect()
+    }
+
+    /// The network's class of every picture.
+    pub fn all(&self, data: &Dataset) -> Result<Vec<usize>> {
+        (0..data.len()).map(|i| self.class(data.label(i))).collect()
+    }
+
+    fn of(used: &BTreeSet<usize>, class: impl Fn(usize) -> usize, by: By) -> Self {
+        let classes = (0..=used.last().copied().unwrap_or(0)).map(|label| used.contains(&label).then(|| class(label)));
+        Self { classes: classes.collect(), by }
+    }
+
+    /// Numbers as they are; by name where the network's own names are those numbers.
+    fn by_number(data: &Dataset, card: &Card, count: usize, used: &BTreeSet<usize>) -> Result<Self> {
+        let named: HashMap<_, _> =
+            card.labels.iter().enumerate().map(|(class, label)| (label.clone(), class)).collect();
+        if used.iter().all(|label| named.contains_key(&label.to_string())) {
+            return Ok(Self::of(used, |label| named[&label.to_string()], By::Name));
+        }
+        let beyond = (0..data.len()).find(|&i| data.label(i) >= count);
+        ensure!(
+            beyond.is_none(),
+            "picture {} of \"{}\" is of class {}, but \"{}\" tells {count} classes apart, 0 to {}",
+            beyond.unwrap_or_default(),
+            data.name,
+            data.label(beyond.unwrap_or_default()),
+            card.name,
+            count.saturating_sub(1)
+        );
+        Ok(Self::of(used, |label| label, By::Number))
+    }
+
+    fn by_name(data: &Dataset, card: &Card, count: usize, used: &BTreeSet<usize>) -> Result<Self> {
+        let fixed = !data.alphabetical && data.classes.len() == count;
+        if card.labels.is_empty() {
+            ensure!(
+                fixed,
+                "the classes of \"{}\" are named ({}), but \"{}\" has no class names; name the folders 0 to {} by its numbers",
+                data.name,
+                some(data.classes.iter()),
+                card.name,
+                count.saturating_sub(1)
+            );
+            return Ok(Self::of(used, |label| label, By::Number));
+        }
+        let lookup = Lookup::new(card);
+        let names: Vec<_> = used.iter().map(|&label| (label, data.classes[label].as_str())).collect();
+        let written: BTreeSet<_> = names.iter().map(|(_, name)| *name).collect();
+        let as_the_network = written.iter().all(|name| lookup.exactly(name).is_some());
+        // A homonym is meant as the network writes it if its other meanings are there too, under names of their own.
+        let told_apart = |class: usize, others: &[usize]| {
+            let there = |other: &usize| *other == class || written.contains(&card.labels[*other][..]);
+            as_the_network && (card.synonyms.is_empty() || others.iter().all(there))
+        };
+        let mut found = HashMap::new();
+        let mut unknown = None;
+        for &(label, name) in &names {
+            let class = match &lookup.find(name)[..] {
+                [class] => Some(*class),
+                [] => None,
+                several => {
+                    let exact = lookup.exactly(name).filter(|class| told_apart(*class, several));
+                    Some(exact.with_context(|| ambiguous(data, card, name, several))?)
+                }
+            };
+            match class {
+                Some(class) => drop(found.insert(label, class)),
+                None => unknown = unknown.or(Some(name)),
+            }
+        }
+        let Some(name) = unknown else {
+            let ids = names.iter().filter(|(_, name)| wordnet_id(name).is_some()).count();
+            let by = match ids {
+                0 => By::Name,
+                _ if ids == names.len() => By::WordNetId,
+                _ => By::NameAndId,
+            };
+            return Ok(Self::of(used, |label| found[&label], by));
+        };
+        if fixed && found.iter().all(|(label, class)| label == class) {
+            return Ok(Self::of(used, |label| label, By::Number));
+        }
+        bail!(
+            "\"{}\" has no class \"{name}\" as \"{}\" does: the network has {}; the data set has {}{}",
+            card.name,
+            data.name,
+            some(card.labels.iter()),
+            some(data.classes.iter()),
+            nearest(card, name)
+        )
+    }
+}
+
+impl Card {
+    /// The card of a network that learns the `count` classes of a data set from random weights: a folder's names in
+    /// alphabetical order where they are not the network's own.
+    pub fn to_learn(self, data: &Dataset, count: usize) -> Self {
+        let named = data.alphabetical && data.classes.len() <= count;
+        if !named || ClassMap::matched(data, &self, count).is_ok() {
+            return self;
+        }
+        let labels = (0..count).map(|class| data.classes.get(class).cloned().unwrap_or_else(|| class.to_string()));
+        Self { labels: labels.collect(), synonyms: [].into(), ..self }
+    }
+
+    /// The class of this number or name among `count`, or of one of its other names; the error tells close ones, or those that
+    /// share the name.
+    pub fn class(&self, text: &str, count: usize) -> Result<usize> {
+        if let Ok(index) = text.parse::<usize>() {
+            ensure!(index < count, "no class {index}; \"{}\" has {count} classes, 0 to {}", self.name, count - 1);
+            return Ok(index);
+        }
+        let lookup = Lookup::new(self);
+        if let Some(class) = lookup.exactly(text) {
+            return Ok(class);
+        }
+        match &lookup.find(text)[..] {
+            [class] => Ok(*class),
+            [] if self.labels.is_empty() => {
+                bail!("no class named \"{text}\": \"{}\" has no class names, give an index", self.name)
+            }
+            [] => bail!("no class named \"{text}\" in \"{}\"{}", self.name, nearest(self, text)),
+            several => {
+                bail!("\"{text}\" may be {} of \"{}\"; give the number", choices(self, several), self.name)
+            }
+        }
+    }
+}
+
+/// The classes of a network by all their names.
+struct Lookup<'a> {
+    /// Labels as they are written; none where several classes have the same.
+    exact: HashMap<&'a str, Option<usize>>,
+    /// Labels, WordNet ids and synonyms by their [`key`].
+    names: HashMap<String, BTreeSet<usize>>,
+}
+
+impl<'a> Lookup<'a> {
+    fn new(card: &'a Card) -> Self {
+        let (mut exact, mut names) = (HashMap::new(), HashMap::<_, BTreeSet<_>>::new());
+        for (class, label) in card.labels.iter().enumerate() {
+            exact.entry(&label[..]).and_modify(|class| *class = None).or_insert(Some(class));
+            let synonyms = card.synonyms.get(class).into_iter().flatten();
+            for name in synonyms.chain([label]).map(|name| key(name)).filter(|name| !name.is_empty()) {
+                names.entry(name).or_default().insert(class);
+            }
+        }
+        Self { exact, names }
+    }
+
+    /// The one class with this very label.
+    fn exactly(&self, name: &str) -> Option<usize> {
+        self.exact.get(name).copied().flatten()
+    }
+
+    /// The classes that a name may mean.
+    fn find(&self, name: &str) -> Vec<usize> {
+        let classes = self.names.get(&key(wordnet_id(name).unwrap_or(name)));
+        classes.map_or_else(|| self.exactly(name).into_iter().collect(), |classes| classes.iter().copied().collect())
+    }
+}
+
+/// A name without what differs between ways to write it: small letters and digits.
+fn key(name: &str) -> String {
+    name.chars().filter(|c| c.is_alphanumeric()).flat_map(char::to_lowercase).collect()
+}
+
+/// `n02111889` of `n02111889` or `n02111889-Samoyed`.
+fn wordnet_id(name: &str) -> Option<&str> {
+    let (id, rest) = name.split_at_checked(9)?;
+    let digits = id.strip_prefix('n')?.bytes().all(|b| b.is_ascii_digit());
+    (digits && (rest.is_empty() || rest.starts_with(['-', '_', ' ']))).then_some(id)
+}
+
+/// The first names of a list.
+fn some<'a>(names: impl ExactSizeIterator<Item = &'a String>) -> String {
+    let more = if names.len() > LISTED { ", …" } else { "" };
+    let names: Vec<_> = names.take(LISTED).map(|name| format!("\"{name}\"")).collect();
+    names.join(", ") + more
+}
+
+/// The labels that look most like a name.
+fn nearest(card: &Card, name: &str) -> String {
+    let alike = |label: &str| strsim::jaro_winkler(&label.to_lowercase(), &name.to_lowercase());
+    let mut near: Vec<_> = card.labels.iter().enumerate().map(|(class, label)| (alike(label), class, label)).collect();
+    near.sort_by(|a, b| b.0.total_cmp(&a.0));
+    let near: Vec<_> = near.iter().take(3).map(|(_, class, label)| format!("\"{label}\" ({class})")).collect();
+    format!("; close ones are {}", near.join(", "))
+}
+
+fn ambiguous(data: &Dataset, card: &Card, name: &str, classes: &[usize]) -> String {
+    let (set, network) = (&data.name, &card.name);
+    let way = if card.synonyms.is_empty() { "name all by number" } else { "name it by its WordNet id" };
+    format!("the class \"{name}\" of \"{set}\" may be {} of \"{network}\"; {way}", choices(card, classes))
+}
+
+/// Classes that share a name, told apart by what else is known of them.
+fn choices(card: &Card, classes: &[usize]) -> String {
+    let one = |&class: &usize| match card.synonyms.get(class) {
+        Some(names) if !names.is_empty() => format!("class {class} ({})", names.join(", ")),
+        _ => format!("class {class} (\"{}\")", card.label(class)),
+    };
+    classes.iter().map(one).collect::<Vec<_>>().join(" or ")
+}
