@@ -128,7 +128,7 @@ pub struct App {
     /// Open the program's own network and picture, not what was last shown
     #[arg(long)]
     pub fresh: bool,
-    /// How pictures are drawn in the terminal
+    /// How pictures are drawn in the terminal; auto: as config.rhai says, else the best way that the terminal knows
     #[arg(long, value_enum, default_value_t = Graphics::Auto)]
     pub graphics: Graphics,
 }
@@ -158,7 +158,7 @@ pub struct Run {
     /// Print result.json instead of figures
     #[arg(long)]
     pub json: bool,
-    /// How pictures are drawn in the terminal
+    /// How pictures are drawn in the terminal; auto: as config.rhai says, else the best way that the terminal knows
     #[arg(long, value_enum, default_value_t = Graphics::Auto)]
     pub graphics: Graphics,
 }

@@ -1,30 +1,37 @@
 //! Figures in the terminal, line after line.
 
+use super::config;
 use crate::render::{self, Colormap, Figure};
-use crate::tui::Graphics;
+use crate::tui::{Graphics, Inline};
 use anyhow::Result;
-use image::{DynamicImage, RgbImage};
 use std::io::{IsTerminal, Write};
 
 /// Columns that a picture takes at most.
-const COLUMNS: u32 = 64;
+const COLUMNS: u16 = 64;
 /// Rows that a picture takes at most.
-const ROWS: u32 = 24;
+const ROWS: u16 = 24;
+/// Rows that are left for words below a picture.
+const WORDS: u16 = 4;
 
 /// Where figures go.
 pub struct Screen {
-    draw: Graphics,
-    columns: u32,
-    rows: u32,
+    pictures: Inline,
+    columns: u16,
+    rows: u16,
 }
 
 impl Screen {
-    /// Stdout; pictures only where it is a terminal.
-    pub fn new(draw: Graphics) -> Self {
-        let draw = if std::io::stdout().is_terminal() || draw != Graphics::Auto { draw } else { Graphics::Nothing };
+    /// Stdout, with pictures as the command line says, else the configuration, else the terminal itself. Into a pipe or a file
+    /// they go only where the command line says how.
+    pub fn new(wish: Graphics) -> Result<Self> {
+        let wish = match wish {
+            Graphics::Auto if !std::io::stdout().is_terminal() => Graphics::Nothing,
+            Graphics::Auto => config::read()?.graphics.unwrap_or_default(),
+            asked => asked,
+        };
         let (columns, rows) = crossterm::terminal::size().unwrap_or((80, 24));
-        let rows = u32::from(rows.saturating_sub(4).max(8)).min(ROWS);
-        Self { draw, columns: u32::from(columns.max(20)).min(COLUMNS), rows }
+        let rows = rows.saturating_sub(WORDS).clamp(1, ROWS);
+        Ok(Self { pictures: Inline::new(wish), columns: columns.clamp(1, COLUMNS), rows })
     }
 
     /// Caption, then the picture, or the words.
@@ -33,40 +40,39 @@ impl Screen {
         if let Some(text) = render::text(figure, 100) {
             return print(&text);
         }
-        match render::paint(figure, Colormap::default()) {
-            Some(picture) => self.picture(picture),
-            None => Ok(()),
-        }
-    }
-
-    fn picture(&self, picture: RgbImage) -> Result<()> {
-        match self.draw {
-            Graphics::Nothing | Graphics::Letters => Ok(()),
-            Graphics::Auto | Graphics::Kitty | Graphics::Iterm | Graphics::Sixel => self.by_protocol(picture),
-            Graphics::Half | Graphics::Blocks => print(&self.cells(&picture)),
-        }
-    }
-
-    /// By kitty's or iTerm2's protocol where the terminal knows one, else by half blocks.
-    fn by_protocol(&self, picture: RgbImage) -> Result<()> {
-        let kitty = viuer::get_kitty_support() != viuer::KittySupport::None;
-        if !kitty && !viuer::is_iterm_supported() {
-            return print(&self.cells(&picture));
-        }
-        let (width, height) = picture.dimensions();
-        let columns = self.columns.min(self.rows * 2 * width / height.max(1)).max(1);
-        let config = viuer::Config { absolute_offset: false, width: Some(columns), ..viuer::Config::default() };
-        viuer::print(&DynamicImage::from(picture), &config)?;
-        Ok(())
-    }
-
-    fn cells(&self, picture: &RgbImage) -> String {
-        render::half_blocks(picture, self.columns, self.rows)
+        let Some(picture) = render::paint(figure, Colormap::default()) else { return Ok(()) };
+        let mut out = std::io::stdout().lock();
+        out.write_all(&self.pictures.draw(&picture, self.columns, self.rows))?;
+        Ok(out.flush()?)
     }
 }
 
-/// A line on stdout; a closed pipe is an error, not a panic.
+/// A line on stdout, control characters of foreign names escaped; a closed pipe is an error, not a panic.
 pub fn print(text: &str) -> Result<()> {
-    writeln!(std::io::stdout().lock(), "{text}")?;
+    writeln!(std::io::stdout().lock(), "{}", printable(text))?;
     Ok(())
+}
+
+/// A text that does nothing to a terminal but to be read.
+fn printable(text: &str) -> String {
+    let mut all = String::with_capacity(text.len());
+    for c in text.chars() {
+        match c {
+            '\n' | '\t' => all.push(c),
+            c if c.is_control() => all.extend(c.escape_unicode()),
+            c => all.push(c),
+        }
+    }
+    all
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_would_move_the_cursor_or_colour_is_printed_as_its_number() {
+        assert_eq!(printable("tabby\x1b[31m\x07\u{9b}\r"), "tabby\\u{1b}[31m\\u{7}\\u{9b}\\u{d}");
+        assert_eq!(printable("a\tü\n█"), "a\tü\n█");
+    }
 }

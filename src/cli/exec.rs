@@ -12,16 +12,17 @@ use crate::script::program::{self, Desk};
 use crate::tui::Graphics;
 use anyhow::{Result, bail};
 use std::process::ExitCode;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 
 /// Runs it to its last statement.
 pub fn exec(scripts: &Scripts, args: &Exec) -> Result<ExitCode> {
     let host = Arc::new(open::host(scripts)?);
     let stop = Stop::new(host.guard())?;
     let source = Source::read(&args.script).map_err(super::usage::usage)?;
-    let terminal = Arc::new(Terminal(Arc::new(Bar::new(&source.name))));
+    let bar = Arc::new(Bar::new(&source.name));
+    let terminal = Arc::new(Terminal { bar, screen: Mutex::new(None) });
     let ran = program::run(host, &source, &args.args, terminal.clone());
-    terminal.0.0.finish_and_clear();
+    terminal.bar.0.finish_and_clear();
     match ran {
         Err(_) if stop.wanted() => bail!("cancelled; what was trained or written so far is kept"),
         ran => ran.map(|()| ExitCode::SUCCESS),
@@ -29,22 +30,33 @@ pub fn exec(scripts: &Scripts, args: &Exec) -> Result<ExitCode> {
 }
 
 /// Lines and figures on stdout, talk and progress on stderr.
-struct Terminal(Arc<Bar>);
+struct Terminal {
+    bar: Arc<Bar>,
+    /// Asked what it can do when the first figure is shown.
+    screen: Mutex<Option<Screen>>,
+}
 
 impl Desk for Terminal {
     fn print(&self, line: &str) -> Result<()> {
-        self.0.0.suspend(|| draw::print(line))
+        self.bar.0.suspend(|| draw::print(line))
     }
 
     fn draw(&self, figure: &Figure) -> Result<()> {
-        self.0.0.suspend(|| Screen::new(Graphics::Auto).show(figure))
+        self.bar.0.suspend(|| {
+            let mut screen = self.screen.lock().unwrap_or_else(PoisonError::into_inner);
+            let screen = match &mut *screen {
+                Some(open) => open,
+                none => none.insert(Screen::new(Graphics::Auto)?),
+            };
+            screen.show(figure)
+        })
     }
 
     fn say(&self, line: &str) {
-        self.0.0.suspend(|| eprintln!("{line}"));
+        self.bar.0.suspend(|| eprintln!("{line}"));
     }
 
     fn stage(&self) -> Arc<dyn Stage> {
-        self.0.clone()
+        self.bar.clone()
     }
 }

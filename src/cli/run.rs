@@ -40,10 +40,12 @@ pub fn run(scripts: &Scripts, args: &Run) -> Result<ExitCode> {
         return Err(usage::usage(anyhow!("--sheet and --film are of one picture; of several --out makes folders")));
     }
     let pictures = names.iter().map(|name| open::picture(*name, &model)).collect::<Result<Vec<_>>>()?;
+    let into_files = args.out.is_some() || args.json || args.sheet.is_some() || args.film.is_some();
+    let screen = if into_files { None } else { Some(Screen::new(args.graphics)?) };
     let mut documents = vec![];
     for (i, (name, picture)) in pictures.iter().enumerate() {
         let folder = args.out.as_ref().map(|out| folder(out, name, i, pictures.len()));
-        documents.push(one(&host, &model, (name, picture), folder.as_deref(), args, &stop)?);
+        documents.push(one(&host, &model, (name, picture), (folder.as_deref(), screen.as_ref()), args, &stop)?);
     }
     if args.json {
         let all = if documents.len() == 1 { documents.remove(0) } else { documents.into() };
@@ -66,7 +68,7 @@ fn one(
     host: &Host,
     model: &Model,
     picture: (&str, &Picture),
-    out: Option<&Path>,
+    (out, screen): (Option<&Path>, Option<&Screen>),
     args: &Run,
     stop: &Stop,
 ) -> Result<serde_json::Value> {
@@ -98,8 +100,8 @@ fn one(
     if let Some(folder) = out {
         let files = save::write(folder, &session, host, &frame)?;
         eprintln!("{} files in {}", files.len(), folder.display());
-    } else if !args.json && args.sheet.is_none() && args.film.is_none() {
-        show(&session, &frame, args)?;
+    } else if let Some(screen) = screen {
+        show(&session, &frame, args, screen)?;
     }
     save::document(&session, host, &frame)
 }
@@ -137,7 +139,7 @@ fn answer(
     Ok(frame)
 }
 
-fn show(session: &Session, frame: &Frame, args: &Run) -> Result<()> {
+fn show(session: &Session, frame: &Frame, args: &Run, screen: &Screen) -> Result<()> {
     let model = session.model();
     let target = session.target();
     let what = format!(
@@ -148,7 +150,6 @@ fn show(session: &Session, frame: &Frame, args: &Run) -> Result<()> {
         model.card.label(target)
     );
     draw::print(&what)?;
-    let screen = Screen::new(args.graphics);
     frame.figures.iter().try_for_each(|figure| screen.show(figure))?;
     if let Some(why) = &frame.done {
         draw::print(why)?;

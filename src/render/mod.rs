@@ -2,7 +2,6 @@
 //!
 //! Everything here is plain data: no tensors come in, no terminal goes out.
 
-mod blocks;
 mod letters;
 mod chart;
 mod colormap;
@@ -18,7 +17,6 @@ mod text;
 mod tint;
 mod wall;
 
-pub use blocks::half_blocks;
 pub use colormap::{Colormap, category};
 pub use contact::contact;
 pub use figure::{Array, Bar, Body, ClassRow, Figure, Points, Scale, Series, grid};

@@ -27,6 +27,7 @@ mod change;
 mod editor;
 mod gallery;
 mod gaze;
+mod inline;
 mod input;
 mod orders;
 mod popup;
@@ -36,6 +37,7 @@ mod shelf;
 mod signals;
 
 pub use bindings::Bindings;
+pub use inline::Inline;
 pub use picture::Painter;
 pub use theme::{Depth, Paint};
 
@@ -46,7 +48,6 @@ use app::{App, Happening};
 use lens::Lens;
 use link::Link;
 use picture::cells::Blocks;
-use picture::kitty::Placing;
 use picture::{Stage, encode};
 use ratatui::buffer::Buffer;
 use screen::{PanicGuard, Screen};
@@ -115,7 +116,7 @@ fn run_in_terminal(options: &Options, ask: impl Fn(Command), updates: Receiver<U
     let depth = options.colors.unwrap_or_else(|| Depth::of(var));
     let mut screen = Screen::enter()?;
     let caps = probe::ask(place);
-    let painter = painter(options.graphics, &caps, place, depth);
+    let painter = probe::wished(options.graphics, &caps, place, depth);
     let (happen, inbox) = channel();
     let stage = stage(painter, depth, cell_size(&caps), &happen)?;
     if let Painter::Kitty(..) = painter {
@@ -180,24 +181,6 @@ fn sender_of<T>(happen: &Sender<Happening>, as_happening: fn(T) -> Happening) ->
     let send = sender(happen, as_happening);
     move |value| {
         send(value);
-    }
-}
-
-/// What was wished for, as far as it can be had.
-fn painter(wish: Graphics, caps: &probe::Caps, place: probe::Place, depth: Depth) -> Painter {
-    match wish {
-        Graphics::Kitty if place.tmux => Painter::Kitty(Placing::Cells, true),
-        Graphics::Kitty => match probe::painter(&probe::Caps { kitty: true, ..caps.clone() }, place, depth) {
-            painter @ Painter::Kitty(..) => painter,
-            _ => Painter::Kitty(Placing::Cursor, false),
-        },
-        Graphics::Iterm if place.iterm => Painter::Iterm,
-        Graphics::Sixel => Painter::Sixel,
-        Graphics::Blocks => Painter::Cells(Blocks::Quadrant),
-        Graphics::Half => Painter::Cells(Blocks::Half),
-        Graphics::Letters => Painter::Cells(Blocks::Letters),
-        Graphics::Nothing => Painter::Nothing,
-        Graphics::Auto | Graphics::Iterm => probe::painter(caps, place, depth),
     }
 }
 

@@ -1,5 +1,7 @@
-//! What the terminal can do: asked once, before anything else reads its answers, with a time limit.
+//! What the terminal can do, for the app and `gradscope run` alike: asked once, before anything else reads its answers, with a time
+//! limit.
 
+use super::Graphics;
 use super::picture::Painter;
 use super::picture::cells::Blocks;
 use super::picture::kitty::Placing;
@@ -46,12 +48,41 @@ const KITTY_WITH_CELLS: (u32, u32) = (0, 28);
 pub fn place(var: impl Fn(&str) -> Option<String>) -> Place {
     let term = var("TERM").unwrap_or_default();
     let tmux = var("TMUX").is_some_and(|v| !v.is_empty()) || term.starts_with("tmux") || term.starts_with("screen");
-    Place { tmux, ssh: var("SSH_CONNECTION").is_some(), iterm: !tmux && viuer::is_iterm_supported() }
+    Place { tmux, ssh: var("SSH_CONNECTION").is_some(), iterm: !tmux && takes_iterm(var) }
 }
 
-/// The best way to draw pictures here.
+/// Whether the terminal names itself as one that takes iTerm2's pictures.
+fn takes_iterm(var: impl Fn(&str) -> Option<String>) -> bool {
+    let program = [var("TERM_PROGRAM"), var("LC_TERMINAL")].into_iter().flatten().collect::<String>();
+    let known = ["iTerm", "WezTerm", "mintty", "rio", "WarpTerminal"].iter().any(|name| program.contains(name));
+    known || var("KONSOLE_VERSION").is_some_and(|v| !v.is_empty())
+}
+
+/// Whether the answer to how pictures are drawn needs the terminal's: not where `wish` gives it, nor without colours.
+pub fn depends_on_terminal(wish: Graphics, depth: Depth) -> bool {
+    wish == Graphics::Auto && depth != Depth::None
+}
+
+/// How pictures are drawn: as wished for, or the best that the terminal can do.
+pub fn wished(wish: Graphics, caps: &Caps, place: Place, depth: Depth) -> Painter {
+    match wish {
+        Graphics::Auto => painter(caps, place, depth),
+        Graphics::Kitty if place.tmux => Painter::Kitty(Placing::Cells, true),
+        Graphics::Kitty if has_cells(&caps.name) => Painter::Kitty(Placing::Cells, false),
+        Graphics::Kitty => Painter::Kitty(Placing::Cursor, false),
+        Graphics::Iterm => Painter::Iterm,
+        Graphics::Sixel => Painter::Sixel,
+        Graphics::Blocks => Painter::Cells(Blocks::Quadrant),
+        Graphics::Half => Painter::Cells(Blocks::Half),
+        Graphics::Letters => Painter::Cells(Blocks::Letters),
+        Graphics::Nothing => Painter::Nothing,
+    }
+}
+
+/// The best way to draw pictures here; without colours that is letters.
 pub fn painter(caps: &Caps, place: Place, depth: Depth) -> Painter {
     match () {
+        () if depth == Depth::None => blocks(depth),
         () if caps.kitty && has_cells(&caps.name) => Painter::Kitty(Placing::Cells, place.tmux),
         () if place.tmux => blocks(depth),
         () if caps.kitty => Painter::Kitty(Placing::Cursor, false),
@@ -98,17 +129,19 @@ fn has_cells(name: &str) -> bool {
     name.to_lowercase().starts_with("ghostty") || version(name).is_some_and(|v: (u32, u32)| v >= KITTY_WITH_CELLS)
 }
 
-/// Asks the terminal, in raw mode, before anything else reads from it.
+/// Asks the terminal, before anything else reads from it. A terminal that cannot be read, or that has another process in its
+/// foreground, is not asked.
 #[cfg(unix)]
 pub fn ask(place: Place) -> Caps {
     use std::io::Write;
+    let Some(raw) = Raw::enter() else { return Caps::default() };
     let mut out = std::io::stdout();
     let questions = if place.tmux { QUESTIONS_TMUX } else { QUESTIONS };
     if out.write_all(questions.as_bytes()).and_then(|()| out.flush()).is_err() {
         return Caps::default();
     }
     let limit = Duration::from_millis(if place.ssh { 2500 } else { 1000 });
-    let mut caps = parse(&read_until(limit, |bytes| parse(bytes).answered));
+    let mut caps = parse(&raw.read_until(limit, |bytes| parse(bytes).answered));
     if place.tmux {
         caps.sixel = false;
         caps.name = around_tmux();
@@ -122,24 +155,56 @@ pub fn ask(_: Place) -> Caps {
     Caps::default()
 }
 
-/// Reads raw bytes from the terminal until enough came or time is up.
+/// The terminal whose answers are read, in raw mode as long as this lives: they are not echoed.
 #[cfg(unix)]
-fn read_until(limit: Duration, enough: impl Fn(&[u8]) -> bool) -> Vec<u8> {
-    use rustix::event::{PollFd, PollFlags, Timespec, poll};
-    let start = std::time::Instant::now();
-    let stdin = rustix::stdio::stdin();
-    let mut bytes = Vec::new();
-    while let Some(left) = limit.checked_sub(start.elapsed()).filter(|_| !enough(&bytes)) {
-        let mut fds = [PollFd::new(&stdin, PollFlags::IN)];
-        let Ok(left) = Timespec::try_from(left) else { break };
-        let mut piece = [0; 512];
-        match poll(&mut fds, Some(&left)).and_then(|n| if n > 0 { rustix::io::read(stdin, &mut piece) } else { Ok(0) })
-        {
-            Ok(0) | Err(_) => break,
-            Ok(count) => bytes.extend_from_slice(&piece[..count]),
+struct Raw {
+    input: std::os::fd::BorrowedFd<'static>,
+    before: rustix::termios::Termios,
+}
+
+#[cfg(unix)]
+impl Raw {
+    /// stdin, or the terminal that stdout is.
+    fn enter() -> Option<Self> {
+        use rustix::termios::{OptionalActions, isatty, tcgetattr, tcgetpgrp, tcsetattr};
+        let ends = [rustix::stdio::stdin(), rustix::stdio::stdout()];
+        let input = ends.into_iter().find(|end| isatty(end))?;
+        // Whoever touches a terminal from its background is stopped.
+        if tcgetpgrp(input).is_ok_and(|group| group != rustix::process::getpgrp()) {
+            return None;
         }
+        let before = tcgetattr(input).ok()?;
+        let mut raw = before.clone();
+        raw.make_raw();
+        tcsetattr(input, OptionalActions::Now, &raw).ok()?;
+        Some(Self { input, before })
     }
-    bytes
+
+    /// Reads until enough came or time is up.
+    fn read_until(&self, limit: Duration, enough: impl Fn(&[u8]) -> bool) -> Vec<u8> {
+        use rustix::event::{PollFd, PollFlags, Timespec, poll};
+        let start = std::time::Instant::now();
+        let mut bytes = Vec::new();
+        while let Some(left) = limit.checked_sub(start.elapsed()).filter(|_| !enough(&bytes)) {
+            let mut fds = [PollFd::new(&self.input, PollFlags::IN)];
+            let Ok(left) = Timespec::try_from(left) else { break };
+            let mut piece = [0; 512];
+            let came = poll(&mut fds, Some(&left));
+            match came.and_then(|n| if n > 0 { rustix::io::read(self.input, &mut piece) } else { Ok(0) }) {
+                Ok(0) | Err(_) => break,
+                Ok(count) => bytes.extend_from_slice(&piece[..count]),
+            }
+        }
+        bytes
+    }
+}
+
+#[cfg(unix)]
+impl Drop for Raw {
+    fn drop(&mut self) {
+        // A terminal that is gone has nothing to be given back.
+        let _ = rustix::termios::tcsetattr(self.input, rustix::termios::OptionalActions::Now, &self.before);
+    }
 }
 
 /// The terminal around tmux, if tmux lets pictures through to it.
@@ -180,6 +245,44 @@ mod tests {
         assert_eq!(of("\x1bP>|XTerm(379)\x1b\\\x1b[?64;1;4;22c"), Painter::Sixel);
         assert_eq!(of("\x1b[?1;2c"), Painter::Cells(Blocks::Quadrant));
         assert_eq!(of(""), Painter::Cells(Blocks::Quadrant));
+    }
+
+    #[test]
+    fn a_wish_holds_whatever_the_terminal_says_of_itself() {
+        let silent = Caps::default();
+        for (wish, painter) in [
+            (Graphics::Kitty, Painter::Kitty(Placing::Cursor, false)),
+            (Graphics::Iterm, Painter::Iterm),
+            (Graphics::Sixel, Painter::Sixel),
+            (Graphics::Blocks, Painter::Cells(Blocks::Quadrant)),
+            (Graphics::Half, Painter::Cells(Blocks::Half)),
+            (Graphics::Letters, Painter::Cells(Blocks::Letters)),
+            (Graphics::Nothing, Painter::Nothing),
+        ] {
+            for depth in [Depth::None, Depth::Sixteen, Depth::Indexed, Depth::True] {
+                assert_eq!(wished(wish, &silent, Place::default(), depth), painter);
+                assert!(!depends_on_terminal(wish, depth));
+            }
+        }
+        assert!(depends_on_terminal(Graphics::Auto, Depth::Sixteen) && !depends_on_terminal(Graphics::Auto, Depth::None));
+    }
+
+    #[test]
+    fn without_colours_pictures_are_letters_whatever_the_terminal_can_do() {
+        let letters = Painter::Cells(Blocks::Letters);
+        assert_eq!(painter(&parse(KITTY.as_bytes()), Place::default(), Depth::None), letters);
+        assert_eq!(painter(&Caps::default(), Place { iterm: true, ..Place::default() }, Depth::None), letters);
+    }
+
+    #[test]
+    fn terminals_that_take_iterms_pictures_say_so_in_the_environment() {
+        let place = |vars: &[(&str, &str)]| {
+            place(|name| vars.iter().find(|(n, _)| *n == name).map(|(_, v)| (*v).to_owned())).iterm
+        };
+        assert!(place(&[("TERM_PROGRAM", "iTerm.app")]) && place(&[("LC_TERMINAL", "iTerm2")]));
+        assert!(place(&[("KONSOLE_VERSION", "230801")]) && !place(&[("KONSOLE_VERSION", "")]));
+        assert!(!place(&[("TERM_PROGRAM", "Apple_Terminal")]) && !place(&[]));
+        assert!(!place(&[("TERM_PROGRAM", "iTerm.app"), ("TMUX", "/tmp/tmux-0/default,1,0")]));
     }
 
     #[test]

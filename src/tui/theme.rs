@@ -130,13 +130,16 @@ impl Theme {
 }
 
 impl Depth {
-    /// As many colours as the environment says that the terminal has.
+    /// The number of colours that the environment promises, for the app and `gradscope run` alike: none with a non-empty
+    /// `NO_COLOR` (no-color.org), in a dumb terminal or in none at all; else by `COLORTERM`, then `TERM`.
     pub fn of(var: impl Fn(&str) -> Option<String>) -> Self {
         let is = |name: &str, word: &str| var(name).is_some_and(|v| v.contains(word));
         let term = var("TERM").unwrap_or_default();
         let rich = ["kitty", "ghostty", "foot", "alacritty", "wezterm", "direct"];
         match () {
             () if var("NO_COLOR").is_some_and(|v| !v.is_empty()) || term == "dumb" => Self::None,
+            // Windows sets no TERM.
+            () if term.is_empty() && !cfg!(windows) => Self::None,
             // tmux takes all colours, and finds the nearest that the terminal around it has.
             () if var("TMUX").is_some_and(|v| !v.is_empty()) => Self::True,
             () if is("COLORTERM", "truecolor") || is("COLORTERM", "24bit") => Self::True,
@@ -153,12 +156,17 @@ mod tests {
 
     #[test]
     fn the_environment_says_how_many_colours_there_are() {
-        let cases: [(&[(&str, &str)], Depth); 7] = [
+        let cases: [(&[(&str, &str)], Depth); 12] = [
             (&[("TERM", "xterm-256color"), ("COLORTERM", "truecolor")], Depth::True),
             (&[("TERM", "xterm-kitty")], Depth::True),
             (&[("TERM", "tmux-256color")], Depth::Indexed),
             (&[("TERM", "tmux-256color"), ("TMUX", "/tmp/tmux-0/default,1,0")], Depth::True),
             (&[("TERM", "linux")], Depth::Sixteen),
+            (&[("TERM", "vt100")], Depth::Sixteen),
+            (&[("TERM", "xterm"), ("COLORTERM", "24bit")], Depth::True),
+            (&[("TERM", "dumb"), ("COLORTERM", "truecolor")], Depth::None),
+            (&[("TERM", "dumb"), ("TMUX", "/tmp/tmux-0/default,1,0")], Depth::None),
+            (&[("COLORTERM", "truecolor")], if cfg!(windows) { Depth::True } else { Depth::None }),
             (&[("TERM", "xterm-kitty"), ("NO_COLOR", "1")], Depth::None),
             (&[("TERM", "xterm"), ("NO_COLOR", "")], Depth::Sixteen),
         ];

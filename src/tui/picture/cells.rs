@@ -10,7 +10,7 @@ use ratatui::style::{Color, Style};
 /// Which characters a picture is made of.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Blocks {
-    /// Quarters of a cell: the finest, when all colours are there.
+    /// Quarters of a cell: the finest; with few colours halves show more.
     #[default]
     Quadrant,
     /// Halves of a cell: for fonts without quarters, and for few colours.
@@ -33,8 +33,8 @@ pub fn paint(buf: &mut Buffer, rect: Rect, image: &RgbImage, blocks: Blocks, dep
     }
     match (blocks, depth) {
         (Blocks::Letters, _) | (_, Depth::None) => letters(buf, rect, image),
-        (Blocks::Quadrant, Depth::True) => quadrants(buf, rect, image),
-        (_, depth) => halves(buf, rect, image, depth),
+        (Blocks::Quadrant, depth) => quadrants(buf, rect, image, depth),
+        (Blocks::Half, depth) => halves(buf, rect, image, depth),
     }
 }
 
@@ -73,22 +73,27 @@ pub fn hold_back(
     held
 }
 
-fn quadrants(buf: &mut Buffer, rect: Rect, image: &RgbImage) {
+fn quadrants(buf: &mut Buffer, rect: Rect, image: &RgbImage, depth: Depth) {
     let s = Samples::new(image, usize::from(rect.width) * 2, usize::from(rect.height) * 2);
     for (x, y) in cells(rect) {
         let quarters = [s.at(x * 2, y * 2), s.at(x * 2 + 1, y * 2), s.at(x * 2, y * 2 + 1), s.at(x * 2 + 1, y * 2 + 1)];
         let (mask, fg, bg) = two_colors(&quarters);
-        put(buf, rect, x, y, QUADRANTS[mask], rgb(fg), rgb(bg));
+        put(buf, rect, x, y, QUADRANTS[mask], color(fg, x, y * 2, depth), color(bg, x, y * 2 + 1, depth));
+    }
+}
+
+/// A colour as the terminal has it: without all of them the nearest, dithered by its place.
+fn color(color: [u8; 3], x: usize, y: usize, depth: Depth) -> Color {
+    match depth {
+        Depth::True => rgb(color),
+        Depth::Indexed => Color::Indexed(indexed(dithered(color, x, y, 20.0))),
+        _ => SIXTEEN[nearest(dithered(vivid(color), x, y, 110.0), &SIXTEEN_RGB)],
     }
 }
 
 fn halves(buf: &mut Buffer, rect: Rect, image: &RgbImage, depth: Depth) {
     let s = Samples::new(image, usize::from(rect.width), usize::from(rect.height) * 2);
-    let color = |x: usize, y: usize| match depth {
-        Depth::True => rgb(s.at(x, y)),
-        Depth::Indexed => Color::Indexed(indexed(dithered(s.at(x, y), x, y, 20.0))),
-        _ => SIXTEEN[nearest(dithered(vivid(s.at(x, y)), x, y, 110.0), &SIXTEEN_RGB)],
-    };
+    let color = |x: usize, y: usize| color(s.at(x, y), x, y, depth);
     for (x, y) in cells(rect) {
         put(buf, rect, x, y, "▀", color(x, y * 2), color(x, y * 2 + 1));
     }

@@ -45,12 +45,10 @@ pub struct Painted {
 /// What is sent to the terminal.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Sent {
-    /// To kitty.
+    /// To kitty or iTerm2.
     Png(Vec<u8>),
     /// Sixels: how many rows of cells below the top, and the bytes.
     Strips(Vec<(u16, Vec<u8>)>),
-    /// The picture itself, by viuer.
-    Image,
 }
 
 /// Pictures smaller than this are enlarged before they are sent, so that their pixels stay sharp.
@@ -85,10 +83,10 @@ fn work(jobs: &Receiver<Job>, done: impl Fn(usize, Painted)) {
 pub fn paint(job: &Job) -> Option<Painted> {
     let lens = &job.key.lens;
     let image = Arc::new(lens.cut(render::paint(&job.figure, lens.tint)?));
+    let pixels = pixels(image.dimensions(), job.area, job.cell);
     let sent = match job.painter {
-        Painter::Kitty(..) => Some(Sent::Png(kitty::png(&light(marked(sized(&image, job), lens))))),
-        Painter::Sixel => Some(Sent::Strips(strips(&marked(fitted(&image, job), lens), job.cell.1))),
-        Painter::Iterm => Some(Sent::Image),
+        Painter::Kitty(..) | Painter::Iterm => Some(Sent::Png(kitty::png(&light(marked(sized(&image, pixels), lens))))),
+        Painter::Sixel => Some(Sent::Strips(strips(&marked(fitted(&image, pixels), lens), job.cell.1))),
         Painter::Cells(Blocks::Quadrant | Blocks::Half | Blocks::Letters) | Painter::Nothing => None,
     };
     Some(Painted { key: job.key, area: job.area, image, sent: sent.map(Arc::new) })
@@ -130,20 +128,24 @@ fn marked(mut image: RgbImage, lens: &Lens) -> RgbImage {
     image
 }
 
+/// The pixels that a picture of this size takes in an area of cells.
+fn pixels(size: (u32, u32), (columns, rows): (u16, u16), cell: (u16, u16)) -> (u32, u32) {
+    let place = fit(size, Rect::new(0, 0, columns, rows), cell);
+    (u32::from(place.width) * u32::from(cell.0), u32::from(place.height) * u32::from(cell.1))
+}
+
 /// No larger than its place on the screen; a small one enlarged, so that its pixels stay sharp.
-fn sized(image: &RgbImage, job: &Job) -> RgbImage {
+pub(super) fn sized(image: &RgbImage, pixels: (u32, u32)) -> RgbImage {
     let (width, height) = image.dimensions();
-    let place = fit((width, height), Rect::new(0, 0, job.area.0, job.area.1), job.cell);
-    let pixels = (u32::from(place.width) * u32::from(job.cell.0), u32::from(place.height) * u32::from(job.cell.1));
     if width > pixels.0 && height > pixels.1 {
-        return Samples::new(image, pixels.0 as usize, pixels.1 as usize).image();
+        return fitted(image, pixels);
     }
     let times = (SHARP / width.max(height).max(1)).max(1);
     Samples::new(image, (width * times) as usize, (height * times) as usize).image()
 }
 
 /// A large picture without the lowest bit of its colours, which nobody sees: with it, base64 would cost a third more than PNG.
-fn light(mut image: RgbImage) -> RgbImage {
+pub(super) fn light(mut image: RgbImage) -> RgbImage {
     if image.width() * image.height() > LARGE {
         image.iter_mut().for_each(|value| *value &= !1);
     }
@@ -151,8 +153,6 @@ fn light(mut image: RgbImage) -> RgbImage {
 }
 
 /// At the pixels that its cells have.
-fn fitted(image: &RgbImage, job: &Job) -> RgbImage {
-    let rect = fit(image.dimensions(), Rect::new(0, 0, job.area.0, job.area.1), job.cell);
-    let pixels = |cells: u16, of: u16| usize::from(cells) * usize::from(of);
-    Samples::new(image, pixels(rect.width, job.cell.0), pixels(rect.height, job.cell.1)).image()
+pub(super) fn fitted(image: &RgbImage, pixels: (u32, u32)) -> RgbImage {
+    Samples::new(image, pixels.0 as usize, pixels.1 as usize).image()
 }

@@ -7,6 +7,8 @@
 
 pub mod cells;
 pub mod encode;
+pub mod inline;
+pub mod iterm;
 pub mod kitty;
 pub mod sample;
 pub mod sixel;
@@ -17,7 +19,7 @@ use super::lens::Lens;
 use super::look::Exhibit;
 use super::theme::Depth;
 use cells::Blocks;
-use image::{DynamicImage, RgbImage};
+use image::RgbImage;
 use kitty::Placing;
 use ratatui::buffer::{Buffer, CellDiffOption};
 use ratatui::layout::Rect;
@@ -32,7 +34,7 @@ pub enum Painter {
     Cells(Blocks),
     /// By kitty's protocol, through tmux or not.
     Kitty(Placing, bool),
-    /// As iTerm2 does, by viuer.
+    /// As iTerm2 does.
     Iterm,
     /// As sixels.
     Sixel,
@@ -68,7 +70,6 @@ pub struct Stage {
     queue: VecDeque<Piece>,
     /// The row at which cells are let through next.
     sweep: u16,
-    base: u32,
 }
 
 /// One place for a picture: the first, second, … of a frame.
@@ -97,6 +98,16 @@ struct Piece {
 /// Pictures that have ids of kitty's protocol at the same time.
 const IDS: u32 = 32;
 
+/// An id of kitty's protocol, of 24 bits: other processes draw into the same terminal.
+fn id(number: u32) -> u32 {
+    (std::process::id() % 0x7_ffff + 1) * IDS + number % IDS
+}
+
+/// The id of a place's picture; the next one there takes its turn.
+fn id_of(index: usize, turn: bool) -> u32 {
+    id(index as u32 * 2 + u32::from(turn))
+}
+
 impl Stage {
     /// A stage whose pictures are made by another thread.
     pub fn new(painter: Painter, depth: Depth, cell: (u16, u16), jobs: std::sync::mpsc::Sender<Job>) -> Self {
@@ -105,9 +116,8 @@ impl Stage {
 
     /// A stage that makes its pictures while it draws: for tests.
     pub fn still(painter: Painter, depth: Depth, cell: (u16, u16)) -> Self {
-        let base = (std::process::id() % 0x7_ffff + 1) * IDS;
         let (slots, queue) = (Vec::new(), VecDeque::new());
-        Self { painter, depth, cell, slots, used: 0, noticed: vec![], cover: None, jobs: None, queue, sweep: 0, base }
+        Self { painter, depth, cell, slots, used: 0, noticed: vec![], cover: None, jobs: None, queue, sweep: 0 }
     }
 
     /// Begins a frame with something open over the panes, or nothing.
@@ -139,7 +149,7 @@ impl Stage {
                 self.slots[index].wanted = Some(rect);
                 match self.slots[index].shown {
                     Some((here, _)) if here == rect => {
-                        kitty::placeholders(buf, rect, self.id(index, self.slots[index].turn));
+                        kitty::placeholders(buf, rect, id_of(index, self.slots[index].turn));
                     }
                     _ => cells::paint(buf, rect, &painted.image, Blocks::Quadrant, self.depth),
                 }
@@ -204,13 +214,12 @@ impl Stage {
     }
 
     /// Takes away what is not wanted any more, and sends what is new, in about so many bytes; whether anything new stands.
-    /// `out` is flushed before viuer writes.
     pub fn emit(&mut self, out: &mut impl Write, room: usize) -> io::Result<bool> {
         for index in 0..self.slots.len() {
             self.take_away(index);
         }
         for index in 0..self.slots.len() {
-            self.send(index, out, room)?;
+            self.send(index);
         }
         self.pump(out, room)
     }
@@ -243,7 +252,7 @@ impl Stage {
 
     /// All ids that pictures of kitty's protocol may have here.
     pub fn ids(&self) -> std::ops::Range<u32> {
-        self.base..self.base + IDS
+        id(0)..id(0) + IDS
     }
 
     fn request(&mut self, index: usize, area: Rect, exhibit: &Exhibit, lens: &Lens) {
@@ -262,10 +271,6 @@ impl Stage {
         }
     }
 
-    fn id(&self, index: usize, turn: bool) -> u32 {
-        self.base + (index as u32 * 2 + u32::from(turn)) % IDS
-    }
-
     fn take_away(&mut self, index: usize) {
         let slot = &mut self.slots[index];
         let (wanted, turn) = (slot.wanted, slot.turn);
@@ -280,8 +285,8 @@ impl Stage {
             return;
         }
         let ids = match self.painter {
-            Painter::Kitty(Placing::Cursor, _) => vec![self.id(index, turn)],
-            Painter::Kitty(Placing::Cells, _) if wanted.is_none() => vec![self.id(index, turn), self.id(index, !turn)],
+            Painter::Kitty(Placing::Cursor, _) => vec![id_of(index, turn)],
+            Painter::Kitty(Placing::Cells, _) if wanted.is_none() => vec![id_of(index, turn), id_of(index, !turn)],
             _ => vec![],
         };
         let tmux = matches!(self.painter, Painter::Kitty(_, true));
@@ -291,18 +296,16 @@ impl Stage {
         }
     }
 
-    /// Begins to send a picture that is due, in pieces one after the other; one of viuer's at once, when there is room.
-    fn send(&mut self, index: usize, out: &mut impl Write, room: usize) -> io::Result<()> {
+    /// Begins to send a picture that is due, in pieces one after the other.
+    fn send(&mut self, index: usize) {
         let slot = &self.slots[index];
-        let (Some(rect), Some(painted), true) = (slot.wanted, slot.painted.clone(), slot.is_due()) else {
-            return Ok(());
-        };
+        let (Some(rect), Some(painted), true) = (slot.wanted, slot.painted.clone(), slot.is_due()) else { return };
         if self.queue.iter().any(|piece| piece.slot == Some(index)) {
-            return Ok(());
+            return;
         }
         let commands = match (painted.sent.as_deref(), self.painter) {
             (Some(Sent::Png(png)), Painter::Kitty(placing, tmux)) => {
-                let id = self.id(index, slot.turn != (placing == Placing::Cells));
+                let id = id_of(index, slot.turn != (placing == Placing::Cells));
                 let to = if placing == Placing::Cursor { go(rect.x, rect.y) } else { Vec::new() };
                 let pieces = kitty::pieces(id, png, rect, placing, tmux);
                 pieces.into_iter().map(|bytes| [to.clone(), bytes].concat()).collect()
@@ -312,11 +315,7 @@ impl Stage {
                 self.slots[index].shown = Some((rect, painted.key));
                 strips.iter().map(|(row, bytes)| [go(rect.x, rect.y + row), bytes.clone()].concat()).collect()
             }
-            (Some(Sent::Image), _) if room > 0 => {
-                self.slots[index].shown = Some((rect, painted.key));
-                out.flush()?;
-                return print(&painted.image, rect);
-            }
+            (Some(Sent::Png(png)), Painter::Iterm) => vec![[go(rect.x, rect.y), iterm::picture(png, rect)].concat()],
             _ => Vec::new(),
         };
         let last = commands.len().saturating_sub(1);
@@ -325,7 +324,6 @@ impl Stage {
             Piece { bytes, slot: Some(index), first: at == 0 || self.painter == Painter::Sixel, ends }
         };
         self.queue.extend(commands.into_iter().enumerate().map(piece));
-        Ok(())
     }
 
     /// Sends what is on its way, in about so many bytes.
@@ -380,17 +378,4 @@ fn mark(buf: &mut Buffer, rect: Rect, option: CellDiffOption) {
 
 fn go(x: u16, y: u16) -> Vec<u8> {
     format!("\x1b[{};{}H", y + 1, x + 1).into_bytes()
-}
-
-/// viuer prints to stdout, and only what the terminal is known to take.
-fn print(image: &RgbImage, rect: Rect) -> io::Result<()> {
-    let config = viuer::Config {
-        x: rect.x,
-        y: rect.y as i16,
-        width: Some(u32::from(rect.width)),
-        height: Some(u32::from(rect.height)),
-        use_kitty: false,
-        ..viuer::Config::default()
-    };
-    viuer::print(&DynamicImage::ImageRgb8(image.clone()), &config).map(|_| ()).map_err(io::Error::other)
 }
