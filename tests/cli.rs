@@ -146,6 +146,169 @@ fn check_tells_good_scripts_from_wrong_ones() {
 }
 
 #[test]
+fn check_says_which_rules_and_edits_are_for_no_layer() {
+    let folder = TempDir::new().unwrap();
+    let script = |name: &str, rules: &str| {
+        let body = format!("backward(cx.model.forward(cx.input), logit(cx.target), #{{ rules: [{rules}] }})");
+        let text = format!("const PLUGIN = #{{ group: \"x\" }};\nfn run(cx) {{ [signed({body}.input, \"map\")] }}");
+        fs::write(folder.path().join(name), text).unwrap();
+        let out = gradscope(folder.path(), &["check", name]);
+        assert!(out.status.success());
+        let said = text_of_notes(&out);
+        said.strip_prefix(&format!("ok     {name}: 1 figures\n")).unwrap().to_string()
+    };
+    let rule = |selector: &str| format!("[\"{selector}\", |site, r| site.vjp(r)]");
+    assert_eq!(
+        script("a.rhai", &rule("konv")),
+        "note   a.rhai: the rule for \"konv\": no kind or layer is named \"konv\"; did you mean \"conv\"?\n"
+    );
+    assert_says(&script("b.rhai", &rule("konv|linear")), &["\"konv|linear\"", "did you mean \"conv\"?"]);
+    assert_says(&script("c.rhai", &rule("conv: block9.*")), &["named \"block9.*\""]);
+    assert_says(&script("d.rhai", &rule("linear: conv*")), &["no layer fits \"linear: conv*\""]);
+    assert_says(&script("e.rhai", &rule("relus")), &["did you mean \"relu\"?"]);
+    for fits in ["conv", "lrn", "conv|linear", "conv*", "conv: conv*", "*"] {
+        assert_eq!(script("f.rhai", &rule(fits)), "", "{fits}");
+    }
+    let edit = "const PLUGIN = #{ group: \"x\" };\nfn run(cx) { \
+        let t = forward(cx.model, cx.input, #{ edits: [[\"relu|konv\", |a| a]] }); [classes(t)] }";
+    fs::write(folder.path().join("g.rhai"), edit).unwrap();
+    let said = text_of_notes(&gradscope(folder.path(), &["check", "g.rhai"]));
+    assert_says(&said, &["the edit for \"relu|konv\"", "\"conv\""]);
+    let out = gradscope(folder.path(), &["run", "a.rhai", "--json"]);
+    assert_says(&text(&out.stderr), &["did you mean \"conv\"?"]);
+    let result: Value = serde_json::from_slice(&out.stdout).unwrap();
+    assert!(result["notes"][0].as_str().unwrap().contains("konv"));
+}
+
+fn text_of_notes(out: &Output) -> String {
+    text(&out.stdout)
+}
+
+#[test]
+fn a_pipe_gets_pictures_only_where_the_command_line_says_how() {
+    let folder = TempDir::new().unwrap();
+    fs::write(folder.path().join("config.rhai"), "#{ graphics: \"half\" }").unwrap();
+    let run = |args: &[&str]| {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_gradscope"));
+        command.args(["run", "saliency"]).args(args).env("TERM", "xterm-256color").env_remove("NO_COLOR");
+        command.env("GRADSCOPE_CONFIG", folder.path().join("config.rhai"));
+        text(&command.output().unwrap().stdout)
+    };
+    assert!(!run(&[]).contains('\u{1b}'));
+    assert!(run(&["--graphics", "half"]).contains("\u{1b}[38;5;"));
+    let letters = run(&["--graphics", "letters"]);
+    let row = |line: &str| line.len() > 20 && line.chars().all(|c| " .:-=+*#%@".contains(c));
+    assert!(letters.lines().filter(|line| row(line)).count() > 10 && !letters.contains('\u{1b}'), "{letters}");
+}
+
+#[test]
+fn what_was_used_is_in_the_result_not_what_was_asked() {
+    let used = |method: &str, set: &[&str]| {
+        let set = set.iter().flat_map(|pair| ["--set", pair]);
+        let args: Vec<_> = ["run", method, "--data", "made:shapes", "--json"].into_iter().chain(set).collect();
+        let folder = TempDir::new().unwrap();
+        let out = gradscope(folder.path(), &args);
+        assert!(out.status.success(), "{}", text(&out.stderr));
+        let result: Value = serde_json::from_slice(&out.stdout).unwrap();
+        let said = text(&out.stderr);
+        move |name: &str| {
+            (result["parameters"][name].as_str().unwrap().to_string(), result["asked"][name].clone(), said.clone())
+        }
+    };
+    let pca = used("pca", &["count=12", "components=40"]);
+    let layer = pca("layer").0;
+    assert!(layer != "all" && layer != "", "{layer}");
+    assert_eq!(
+        (pca("components").0.as_str(), pca("components").1.as_str(), pca("count").0.as_str()),
+        ("12", Some("40"), "12")
+    );
+    assert_says(&pca("count").2, &["components=40 is more than there is; 12 was used"]);
+    let tsne = used("tsne", &["count=12", "perplexity=1000", "early=1", "iterations=1"]);
+    assert!((tsne("perplexity").0.parse::<f64>().unwrap() - 11.0 / 3.0).abs() < 1e-9);
+    assert_says(&tsne("perplexity").2, &["perplexity=1000 is too much for 12 points; 3.67 was used"]);
+    let tsne = used("tsne", &["count=12", "early=1", "iterations=1"]);
+    assert_says(&tsne("perplexity").2, &["perplexity=30 is too much for 12 points"]);
+    assert_eq!((tsne("reduce").0.as_str(), tsne("layer").0), ("12", layer.clone()));
+    let near = used("neighbours", &["count=5000", "k=100"]);
+    assert_eq!((near("count").0.as_str(), near("k").0.as_str(), near("layer").0), ("1000", "100", layer.clone()));
+    assert_says(&near("count").2, &["count=5000 is more than there is; 1000 was used"]);
+    for method in ["features", "invariance"] {
+        assert_eq!(used(method, &["count=20", "layer=-2"])("count").0, "20");
+        assert!(used(method, &["count=20", "layer=-2"])("layer").0.parse::<f64>().is_err(), "a number is resolved");
+        assert_eq!(used(method, &["count=20"])("layer").0, layer, "{method}");
+    }
+    assert_eq!(used("features", &["count=0"])("count"), ("1000".into(), "0".into(), String::new()));
+    let top = used("top_pictures", &["count=6", "k=30"]);
+    assert_eq!((top("k").0.as_str(), top("count").0.as_str()), ("6", "6"));
+    assert!(top("channel").0.parse::<usize>().is_ok() && top("layer").0 != "");
+    assert!(used("gradcam", &[])("layer").0 != "");
+}
+
+#[test]
+fn a_picture_is_no_neighbour_of_its_own_but_its_twin_is() {
+    let folder = TempDir::new().unwrap();
+    let mut records: Vec<Vec<u8>> =
+        (0..9u32)
+            .map(|i| {
+                (0..3073u32)
+                    .map(|j| {
+                        if j == 0 {
+                            1
+                        } else {
+                            ((j * (i + 3)).wrapping_mul(2_654_435_761u32.rotate_left(i)) >> 13) as u8
+                        }
+                    })
+                    .collect()
+            })
+            .collect();
+    records.push(records[4].clone());
+    fs::write(folder.path().join("set.bin"), records.concat()).unwrap();
+    fs::create_dir(folder.path().join("files")).unwrap();
+    for (i, name) in ["a", "b", "c", "d"].into_iter().enumerate() {
+        let image = image::RgbImage::from_fn(9, 9, |x, y| image::Rgb([(x * 20) as u8, (y * 9 * i as u32) as u8, 77]));
+        image.save(folder.path().join(format!("files/{name}.png"))).unwrap();
+    }
+    fs::copy(folder.path().join("files/b.png"), folder.path().join("files/e.png")).unwrap();
+    let near = |picture: &str, data: &str, set: &[&str]| -> Vec<(usize, f64)> {
+        let set = set.iter().flat_map(|pair| ["--set", pair]);
+        let args: Vec<_> =
+            ["run", "neighbours", "-i", picture, "--data", data, "--json"].into_iter().chain(set).collect();
+        let out = gradscope(folder.path(), &args);
+        assert!(out.status.success(), "{}", text(&out.stderr));
+        let result: Value = serde_json::from_slice(&out.stdout).unwrap();
+        let table = &result["figures"][1]["table"]["rows"];
+        let cell = |row: &Value, i: usize| row[i].as_str().unwrap().parse::<f64>().unwrap();
+        table.as_array().unwrap().iter().map(|row| (cell(row, 1) as usize, cell(row, 3))).collect()
+    };
+    for set in [&[][..], &["metric=cosine"], &["layer=1", "pool=flat"], &["layer=-1"]] {
+        for (picture, data, own, twin, count) in [
+            ("cifar10:set.bin[4]", "cifar10:set.bin", 4, Some(9), 9),
+            ("cifar10:./set.bin[9]", "cifar10:set.bin", 9, Some(4), 9),
+            ("files/b.png", "folder:files", 1, Some(4), 4),
+            ("folder:files[4]", "folder:./files", 4, Some(1), 4),
+            ("made:shapes[17]", "made:shapes", 17, None, 100),
+        ] {
+            if set.len() > 1 && twin.is_none() {
+                continue;
+            }
+            let near = near(picture, data, &[set, &["k=100"]].concat());
+            assert_eq!(near.len(), count, "{picture} {set:?}");
+            assert!(near.iter().all(|(number, _)| *number != own), "{picture} {set:?} is its own neighbour");
+            if let Some(twin) = twin {
+                assert!(near[0].0 == twin && near[0].1.abs() < 1e-6, "{picture} {set:?}: {:?}", near[0]);
+            }
+        }
+    }
+    fs::copy(folder.path().join("files/b.png"), folder.path().join("b.png")).unwrap();
+    let outside = near("b.png", "folder:files", &["k=2"]);
+    assert_eq!(
+        outside.iter().map(|n| n.0).collect::<std::collections::BTreeSet<_>>(),
+        [1, 4].into(),
+        "a copy is another picture"
+    );
+}
+
+#[test]
 fn what_does_not_exist_is_a_usage_error_that_says_what_does() {
     let f = TempDir::new().unwrap();
     let says = |args: &[&str], parts: &[&str]| assert_says(&wrong(f.path(), args, 2), parts);

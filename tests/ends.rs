@@ -25,22 +25,27 @@ struct App {
     said: String,
 }
 
+/// Both ends of a terminal.
+fn terminal() -> (File, File) {
+    let master = openpt(OpenptFlags::RDWR | OpenptFlags::NOCTTY).unwrap();
+    grantpt(&master).unwrap();
+    unlockpt(&master).unwrap();
+    tcsetwinsize(&master, Winsize { ws_row: 30, ws_col: 100, ws_xpixel: 0, ws_ypixel: 0 }).unwrap();
+    let name = ptsname(&master, Vec::new()).unwrap().into_string().unwrap();
+    let slave = OpenOptions::new().read(true).write(true).open(name).unwrap();
+    (File::from(master), slave)
+}
+
 impl App {
     fn open() -> Self {
         let folder = tempfile::tempdir().unwrap();
-        let master = openpt(OpenptFlags::RDWR | OpenptFlags::NOCTTY).unwrap();
-        grantpt(&master).unwrap();
-        unlockpt(&master).unwrap();
-        tcsetwinsize(&master, Winsize { ws_row: 30, ws_col: 100, ws_xpixel: 0, ws_ypixel: 0 }).unwrap();
-        let name = ptsname(&master, Vec::new()).unwrap().into_string().unwrap();
-        let slave = OpenOptions::new().read(true).write(true).open(name).unwrap();
+        let (master, slave) = terminal();
         let before = format!("{:?}", tcgetattr(&slave).unwrap());
         let mut command = Command::new(env!("CARGO_BIN_EXE_gradscope"));
         command.args(["--method", "saliency", "--graphics", "half"]).env("GRADSCOPE_STATE", folder.path());
         command.env("GRADSCOPE_CONFIG", "").env("TERM", "xterm-256color").env_remove("TMUX");
         let end = || Stdio::from(slave.try_clone().unwrap());
         let process = command.stdin(end()).stdout(end()).stderr(end()).spawn().unwrap();
-        let master = File::from(master);
         let (send, output) = channel();
         let mut reader = master.try_clone().unwrap();
         std::thread::spawn(move || {
@@ -161,4 +166,171 @@ fn killed_at_any_moment_it_leaves_a_whole_session() {
         app.ended();
         assert!(["saliency", "fgsm"].contains(&app.session()["method"].as_str().unwrap()));
     }
+}
+
+/// What the environment says of a terminal; a run begins with none of it.
+const ENVIRONMENT: [&str; 8] =
+    ["TERM", "COLORTERM", "NO_COLOR", "TMUX", "TERM_PROGRAM", "LC_TERMINAL", "KONSOLE_VERSION", "SSH_CONNECTION"];
+
+/// A terminal that says it is a VT220 with sixels, or one that never says anything.
+#[derive(Clone, Copy, Debug, PartialEq)]
+enum Kind {
+    Sixel,
+    Silent,
+}
+
+/// What `gradscope run` wrote to a terminal, and how long it waited after it had asked that terminal.
+struct Ran {
+    said: String,
+    waited: Duration,
+}
+
+impl Ran {
+    /// `gradscope run saliency` with these arguments; the environment has `NAME=VALUE` by spaces.
+    fn new(environment: &str, args: &[&str], kind: Kind, stdin: impl FnOnce(&File) -> Stdio) -> Self {
+        let (mut master, slave) = terminal();
+        let mut command = Command::new(env!("CARGO_BIN_EXE_gradscope"));
+        command.args(["run", "saliency"]).args(args).env("GRADSCOPE_CONFIG", "");
+        for name in ENVIRONMENT {
+            command.env_remove(name);
+        }
+        command.envs(environment.split_whitespace().map(|pair| pair.split_once('=').unwrap()));
+        let before = format!("{:?}", tcgetattr(&slave).unwrap());
+        let end = || Stdio::from(slave.try_clone().unwrap());
+        let mut process = command.stdin(stdin(&slave)).stdout(end()).stderr(end()).spawn().unwrap();
+        let (send, output) = channel();
+        let mut reader = master.try_clone().unwrap();
+        std::thread::spawn(move || {
+            let mut piece = [0; 1 << 16];
+            while let Ok(count @ 1..) = reader.read(&mut piece) {
+                if send.send(piece[..count].to_vec()).is_err() {
+                    break;
+                }
+            }
+        });
+        let (mut said, mut asked, mut waited) = (String::new(), None, Duration::ZERO);
+        let end = Instant::now() + Duration::from_secs(60);
+        let mut over = false;
+        while !over {
+            over = process.try_wait().unwrap().is_some();
+            while let Ok(piece) = output.recv_timeout(Duration::from_millis(if over { 300 } else { 20 })) {
+                if asked.is_some() && waited.is_zero() {
+                    waited = asked.map(|at: Instant| at.elapsed()).unwrap_or_default();
+                }
+                said += &String::from_utf8_lossy(&piece);
+                if asked.is_none() && said.contains("\u{1b}[c") {
+                    asked = Some(Instant::now());
+                    if kind == Kind::Sixel {
+                        master.write_all(b"\x1b[?62;4;22c").unwrap();
+                    }
+                }
+            }
+            assert!(over || Instant::now() < end, "it hangs with {environment:?} {args:?}: {said:?}");
+        }
+        assert!(process.wait().unwrap().success(), "{environment} {args:?}: {said}");
+        assert_eq!(format!("{:?}", tcgetattr(&slave).unwrap()), before, "the terminal is as it was");
+        Self { said, waited }
+    }
+
+    fn on(environment: &str, args: &[&str], kind: Kind) -> Self {
+        Self::new(environment, args, kind, |slave| slave.try_clone().unwrap().into())
+    }
+
+    /// Whether the terminal was asked what it can do.
+    fn asked(&self) -> bool {
+        self.said.contains("\u{1b}[c")
+    }
+
+    /// Codes of 24-bit, of 256 and of sixteen colours, and pictures by sixel, kitty and iTerm2.
+    fn counts(&self) -> ([usize; 3], [usize; 3]) {
+        let count = |text: &str| self.said.matches(text).count();
+        let both = |kind: &str| count(&format!("38;{kind};")) + count(&format!("48;{kind};"));
+        let sixteen = |code: &&str| {
+            let numbers: Vec<_> = code.split(';').filter_map(|n| n.parse::<u8>().ok()).collect();
+            numbers.len() <= 2 && numbers.iter().any(|n| matches!(n, 30..=37 | 40..=47 | 90..=97 | 100..=107))
+        };
+        let codes = self.said.split("\u{1b}[").skip(1).filter_map(|rest| Some(rest.split_once('m')?.0));
+        let pictures = ["\u{1b}P0;1q", "\u{1b}_Ga=T", "\u{1b}]1337;File="].map(count);
+        ([both("2"), both("5"), codes.filter(sixteen).count()], pictures)
+    }
+}
+
+#[test]
+fn a_silent_terminal_is_waited_for_as_long_as_the_app_waits_and_never_where_the_answer_is_known() {
+    let silent = Ran::on("TERM=xterm-256color", &[], Kind::Silent);
+    assert!(silent.asked() && silent.waited < Duration::from_secs(5), "{:?}", silent.waited);
+    assert!(Ran::on("TERM=xterm COLORTERM=truecolor", &[], Kind::Sixel).asked());
+    for (environment, args) in [
+        ("TERM=dumb", &[][..]),
+        ("", &[]),
+        ("TERM=xterm-kitty NO_COLOR=1", &[]),
+        ("TERM=xterm-256color", &["--graphics", "kitty"]),
+        ("TERM=xterm-256color", &["--graphics", "iterm"]),
+        ("TERM=linux", &["--graphics", "half"]),
+        ("TERM=xterm-256color", &["--json"]),
+    ] {
+        assert!(!Ran::on(environment, args, Kind::Silent).asked(), "{environment} {args:?}");
+    }
+}
+
+#[test]
+fn a_run_takes_no_more_colours_than_the_environment_promises() {
+    for (environment, [all, indexed, sixteen]) in [
+        ("TERM=xterm-256color NO_COLOR=1", [false, false, false]),
+        ("TERM=dumb COLORTERM=truecolor", [false, false, false]),
+        ("TERM=vt100", [false, false, true]),
+        ("TERM=xterm NO_COLOR=", [false, false, true]),
+        ("TERM=screen-256color", [false, true, false]),
+        ("TERM=xterm COLORTERM=24bit", [true, false, false]),
+        ("TERM=alacritty", [true, false, false]),
+    ] {
+        for graphics in ["blocks", "half"] {
+            let ran = Ran::on(environment, &["--graphics", graphics], Kind::Silent);
+            let ([deep, of_256, of_16], pictures) = ran.counts();
+            assert_eq!([deep > 99, of_256 > 99, of_16 > 99], [all, indexed, sixteen], "{environment} {graphics}");
+            assert_eq!(
+                ([deep > 0, of_256 > 0, of_16 > 0], pictures),
+                ([all, indexed, sixteen], [0; 3]),
+                "{environment}"
+            );
+        }
+    }
+    let letters = Ran::on("TERM=xterm NO_COLOR=1", &[], Kind::Sixel);
+    let row = |line: &str| line.len() > 20 && line.trim_end().chars().all(|c| " .:-=+*#%@".contains(c));
+    let rows = letters.said.lines().filter(|line| row(line)).count();
+    assert!(!letters.asked() && rows > 10, "without colours a picture is letters: {}", letters.said);
+}
+
+#[test]
+fn graphics_are_drawn_as_asked_whatever_the_terminal_says() {
+    for kind in [Kind::Silent, Kind::Sixel] {
+        for (graphics, pictures) in [
+            ("sixel", [true, false, false]),
+            ("kitty", [false, true, false]),
+            ("iterm", [false, false, true]),
+            ("half", [false; 3]),
+            ("letters", [false; 3]),
+            ("none", [false; 3]),
+        ] {
+            let ran = Ran::on("TERM=xterm-256color", &["--graphics", graphics], kind);
+            let (_, counts) = ran.counts();
+            assert_eq!(counts.map(|n| n > 0), pictures, "{graphics} on {kind:?}");
+        }
+    }
+    let (colours, pictures) = Ran::on("TERM=vt100", &[], Kind::Sixel).counts();
+    assert!(pictures[0] > 0 && colours == [0; 3], "a terminal that has sixels gets them: {colours:?} {pictures:?}");
+}
+
+#[test]
+fn through_tmux_pictures_are_wrapped_and_none_goes_where_tmux_would_swallow_it() {
+    let ran = Ran::on("TERM=tmux-256color TMUX=/nowhere,1,0", &["--graphics", "kitty"], Kind::Silent);
+    assert!(ran.said.contains("\u{1b}Ptmux;\u{1b}\u{1b}_Ga=T") && ran.said.contains('\u{10EEEE}'));
+    let (_, pictures) = Ran::on("TERM=tmux-256color TMUX=/nowhere,1,0", &[], Kind::Sixel).counts();
+    assert_eq!(pictures, [0; 3], "tmux passes no sixels on");
+}
+
+#[test]
+fn a_terminal_is_asked_on_stdout_where_stdin_is_none() {
+    let ran = Ran::new("TERM=xterm-256color", &[], Kind::Sixel, |_| Stdio::null());
+    assert!(ran.asked() && ran.counts().1[0] > 0);
 }

@@ -61,6 +61,22 @@ impl Selector {
         Ok(Self::Any(parts.into_iter().map(|p| Self::parse(p, kinds)).collect::<Result<_>>()?))
     }
 
+    /// Its parts that choose none of these nodes. A kind that they have none of is not among them, since rules are written for
+    /// many networks; a text that is no kind is, and so are kinds and names that no node has both of.
+    pub fn idle(&self, nodes: &[Node]) -> Vec<Self> {
+        let none_fits = || !nodes.iter().any(|node| self.fits(node));
+        match self {
+            Self::Kind(_) | Self::Among(_) => vec![],
+            Self::Name(_) if none_fits() => vec![self.clone()],
+            Self::Name(_) => vec![],
+            Self::Any(parts) => parts.iter().flat_map(|part| part.idle(nodes)).collect(),
+            Self::Both(kinds, names) => match [kinds.idle(nodes), names.idle(nodes)].concat() {
+                parts if parts.is_empty() && none_fits() => vec![self.clone()],
+                parts => parts,
+            },
+        }
+    }
+
     /// Whether it chooses this node.
     pub fn fits(&self, node: &Node) -> bool {
         match self {
@@ -69,6 +85,17 @@ impl Selector {
             Self::Among(names) => names.contains(&node.name),
             Self::Both(a, b) => a.fits(node) && b.fits(node),
             Self::Any(selectors) => selectors.iter().any(|s| s.fits(node)),
+        }
+    }
+}
+
+impl std::fmt::Display for Selector {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            Self::Kind(names) | Self::Among(names) => f.write_str(&names.join("|")),
+            Self::Name(glob) => f.write_str(glob),
+            Self::Any(parts) => f.write_str(&parts.iter().map(Self::to_string).collect::<Vec<_>>().join("|")),
+            Self::Both(kinds, names) => write!(f, "{kinds}: {names}"),
         }
     }
 }
@@ -130,6 +157,30 @@ mod tests {
         assert!(matches("*", ""));
         assert!(!matches("features.*", "classifier.1"));
         assert!(!matches("conv", "conv1"));
+    }
+
+    #[test]
+    fn parts_that_choose_no_layer_are_told() {
+        let mut b = crate::graph::Builder::new(&[4]);
+        let x = b.add("stem.1", crate::graph::op::Relu, &[0]).unwrap();
+        let x = b.add("head", crate::graph::op::Flatten, &[x]).unwrap();
+        let graph = b.finish(x).unwrap();
+        let kinds = ["relu", "flatten", "conv"];
+        let idle = |text: &str| {
+            let parts = Selector::parse(text, &kinds).unwrap().idle(&graph.nodes);
+            parts.iter().map(Selector::to_string).collect::<Vec<_>>()
+        };
+        for fits in ["relu", "conv", "conv|flatten", "stem.*", "relu: stem.*", "*", "head|relu", "relu|flatten: *"] {
+            assert!(idle(fits).is_empty(), "{fits}");
+        }
+        assert_eq!(idle("rellu"), ["rellu"]);
+        assert_eq!(idle("konv|relu"), ["konv"]);
+        assert_eq!(idle("konv | flaten"), ["konv", "flaten"]);
+        assert_eq!(idle("stem.*.a"), ["stem.*.a"]);
+        assert_eq!(idle("relu: tail.*"), ["tail.*"]);
+        assert_eq!(idle("rellu: stem.*"), ["rellu"]);
+        assert_eq!(idle("relu: head"), ["relu: head"], "head is a flatten");
+        assert_eq!(idle("conv: head"), ["conv: head"], "there is no convolution");
     }
 
     #[test]

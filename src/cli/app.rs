@@ -60,7 +60,8 @@ fn opening(host: Host, question: &Question, app: &App) -> Result<Opening> {
     let asked = question.pictures.first().cloned().unwrap_or_else(|| model.card.picture.clone());
     let (name, picture) = open::picture(Some(&asked), &model)?;
     let method = app.method.as_deref().unwrap_or(FIRST);
-    let session = open::session(&host, model, (&name, &picture), method, question)?;
+    let mut session = open::session(&host, model, (&name, &picture), method, question)?;
+    session.opened_as(&asked);
     let weights = question.network.weights.clone();
     Ok(Opening { host, session, picture, asked, weights, no_resize: question.no_resize, kept_in: file, notes })
 }
@@ -87,6 +88,7 @@ fn restored(host: &Host, file: &Path, opened: Opened) -> Result<(Session, Pictur
     let (name, picture) = open::picture(Some(&opened.picture), &model)?;
     let mut session = open::session(host, model, (&name, &picture), &opened.method, &question)?;
     let note = session.model().note();
+    session.opened_as(&opened.picture);
     let notes = match resume::go_on(file, &mut session) {
         Ok(_) => vec!["opened as it was left; --fresh begins anew".into()],
         Err(error) => vec![format!("opened as it was left, but for its steps: {error:#}")],

@@ -15,7 +15,10 @@ pub fn check(scripts: &Scripts, args: &Check) -> Result<ExitCode> {
     let mut wrong = 0;
     for plugin in &args.methods {
         match figures(&host, plugin) {
-            Ok(count) => draw::print(&format!("ok     {plugin}: {count} figures"))?,
+            Ok((count, notes)) => {
+                draw::print(&format!("ok     {plugin}: {count} figures"))?;
+                notes.iter().try_for_each(|note| draw::print(&format!("note   {plugin}: {note}")))?;
+            }
             Err(error) => {
                 wrong += 1;
                 draw::print(&format!("wrong  {}", usage::sentence(&error)))?;
@@ -25,8 +28,8 @@ pub fn check(scripts: &Scripts, args: &Check) -> Result<ExitCode> {
     Ok(ExitCode::from(u8::from(wrong > 0)))
 }
 
-/// How many figures it shows of the program's own picture.
-fn figures(host: &Host, plugin: &str) -> Result<usize> {
+/// How many figures it shows of the program's own picture, and what else there is to be known.
+fn figures(host: &Host, plugin: &str) -> Result<(usize, Vec<String>)> {
     host.method(plugin)?;
     let question = Question::default();
     let model = open::model(host, &question.network)?;
@@ -36,5 +39,5 @@ fn figures(host: &Host, plugin: &str) -> Result<usize> {
     while session.method().is_some_and(|m| m.stepped) && session.can_go_on() && session.cursor() < STEPS {
         frame = session.step(host)?;
     }
-    Ok(frame.figures.len())
+    Ok((frame.figures.len(), session.told().notes().to_vec()))
 }

@@ -29,7 +29,9 @@ impl Screen {
             Graphics::Auto => config::read()?.graphics.unwrap_or_default(),
             asked => asked,
         };
-        let (columns, rows) = crossterm::terminal::size().unwrap_or((80, 24));
+        // A terminal that does not know its size says 0.
+        let size = crossterm::terminal::size().ok().filter(|(columns, rows)| *columns > 0 && *rows > 0);
+        let (columns, rows) = size.unwrap_or((80, 24));
         let rows = rows.saturating_sub(WORDS).clamp(1, ROWS);
         Ok(Self { pictures: Inline::new(wish), columns: columns.clamp(1, COLUMNS), rows })
     }
@@ -54,7 +56,7 @@ pub fn print(text: &str) -> Result<()> {
 }
 
 /// A text that does nothing to a terminal but to be read.
-fn printable(text: &str) -> String {
+pub(super) fn printable(text: &str) -> String {
     let mut all = String::with_capacity(text.len());
     for c in text.chars() {
         match c {

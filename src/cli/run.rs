@@ -39,13 +39,15 @@ pub fn run(scripts: &Scripts, args: &Run) -> Result<ExitCode> {
     if names.len() > 1 && (args.sheet.is_some() || args.film.is_some()) {
         return Err(usage::usage(anyhow!("--sheet and --film are of one picture; of several --out makes folders")));
     }
-    let pictures = names.iter().map(|name| open::picture(*name, &model)).collect::<Result<Vec<_>>>()?;
+    let opened = |name: &Option<&str>| Ok((name.map(String::from), open::picture(*name, &model)?));
+    let pictures = names.iter().map(opened).collect::<Result<Vec<_>>>()?;
     let into_files = args.out.is_some() || args.json || args.sheet.is_some() || args.film.is_some();
     let screen = if into_files { None } else { Some(Screen::new(args.graphics)?) };
     let mut documents = vec![];
-    for (i, (name, picture)) in pictures.iter().enumerate() {
+    for (i, (asked, (name, picture))) in pictures.iter().enumerate() {
+        let picture = Asked { name, asked: asked.as_deref().unwrap_or(name), picture };
         let folder = args.out.as_ref().map(|out| folder(out, name, i, pictures.len()));
-        documents.push(one(&host, &model, (name, picture), (folder.as_deref(), screen.as_ref()), args, &stop)?);
+        documents.push(one(&host, &model, picture, (folder.as_deref(), screen.as_ref()), args, &stop)?);
     }
     if args.json {
         let all = if documents.len() == 1 { documents.remove(0) } else { documents.into() };
@@ -64,15 +66,25 @@ fn folder(out: &Path, name: &str, i: usize, count: usize) -> PathBuf {
     out.join(format!("{:02}-{stem}", i + 1))
 }
 
+/// A picture, its name, and what it was asked for as.
+#[derive(Clone, Copy)]
+struct Asked<'a> {
+    name: &'a str,
+    asked: &'a str,
+    picture: &'a Picture,
+}
+
 fn one(
     host: &Host,
     model: &Model,
-    picture: (&str, &Picture),
+    picture: Asked,
     (out, screen): (Option<&Path>, Option<&Screen>),
     args: &Run,
     stop: &Stop,
 ) -> Result<serde_json::Value> {
-    let mut session = open::session(host, model.clone(), picture, &args.method, &args.question)?;
+    let Asked { name, asked, picture } = picture;
+    let mut session = open::session(host, model.clone(), (name, picture), &args.method, &args.question)?;
+    session.opened_as(asked);
     if args.steps.is_some() && !session.method().is_some_and(|m| m.stepped) {
         return Err(usage::usage(anyhow!("--steps: the method \"{}\" has no steps", args.method)));
     }
@@ -116,6 +128,7 @@ fn answer(
     mut kept: Keeper,
 ) -> Result<Frame> {
     let frame = session.view(host)?;
+    bar.tell(&frame.notes);
     if !session.method().is_some_and(|m| m.stepped) {
         return Ok(frame);
     }
@@ -125,7 +138,8 @@ fn answer(
         bar.progress("step", session.cursor(), if count == usize::MAX { 0 } else { count });
         let step = session.advance(host);
         kept.keep(session, stop.wanted() || step.is_err())?;
-        kept.notes().iter().for_each(|note| eprintln!("{note}"));
+        bar.tell(&kept.notes());
+        bar.tell(&session.new_notes());
         if stop.wanted() {
             bail!("cancelled");
         }
@@ -133,6 +147,7 @@ fn answer(
     }
     kept.end()?;
     let frame = session.view(host)?;
+    bar.tell(&frame.notes);
     if frame.done.is_none() && steps.is_none() {
         eprintln!("not done after {count} steps; --steps gives it more");
     }
@@ -165,6 +180,11 @@ impl Bar {
         let bar = ProgressBar::new_spinner().with_message(method.to_string());
         bar.enable_steady_tick(Duration::from_millis(100));
         Self(bar)
+    }
+
+    /// Lines on stderr, above the bar.
+    fn tell(&self, lines: &[String]) {
+        lines.iter().for_each(|line| self.0.suspend(|| eprintln!("{}", draw::printable(line))));
     }
 }
 

@@ -139,6 +139,14 @@ impl Dataset {
         Ok(hash.finalize().to_vec())
     }
 
+    /// The place of picture `i`'s file, where it is one.
+    pub fn path(&self, i: usize) -> Option<&std::path::Path> {
+        match &self.items {
+            Items::Files(files) => files.get(i).map(|(path, _)| path.as_path()),
+            Items::Bytes { .. } => None,
+        }
+    }
+
     /// Picture `i`.
     pub fn picture(&self, i: usize) -> Result<Picture> {
         let count = self.len();

@@ -14,6 +14,7 @@ pub mod mnist;
 pub mod cifar;
 pub mod folder;
 pub mod source;
+mod identity;
 
 pub use dataset::Dataset;
 pub use file::{open, read_whole, write_whole};

@@ -18,6 +18,8 @@ pub struct Affinities {
     pub index: Vec<u32>,
     /// `p_ij`.
     pub p: Vec<f64>,
+    /// The perplexity that they were found for.
+    pub perplexity: f64,
 }
 
 impl Affinities {
@@ -42,13 +44,20 @@ impl Affinities {
             }
         }
         pairs.par_iter_mut().for_each(merge);
-        let mut all = Self { start: vec![0], ..Self::default() };
+        let mut all = Self { start: vec![0], perplexity, ..Self::default() };
         for row in pairs {
             all.index.extend(row.iter().map(|pair| pair.0));
             all.p.extend(row.iter().map(|pair| pair.1 / (2 * n) as f64));
             all.start.push(all.index.len());
         }
         Ok(all)
+    }
+
+    /// Whether each pair is one of points that there are, as of those read from a file nobody knows.
+    pub fn is_sound(&self) -> bool {
+        let (n, pairs) = (self.count(), self.index.len());
+        let rising = self.start.is_sorted() && self.start.first() == Some(&0) && self.start.last() == Some(&pairs);
+        rising && self.p.len() == pairs && self.index.iter().all(|&i| (i as usize) < n)
     }
 
     /// How many points there are.

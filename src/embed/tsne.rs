@@ -24,8 +24,10 @@ pub struct Tsne {
     pub kl: f64,
     /// Iterations so far.
     pub iterations: usize,
-    update: Vec<Point>,
-    gains: Vec<Point>,
+    /// The last move of each point.
+    pub update: Vec<Point>,
+    /// The gain of each coordinate.
+    pub gains: Vec<Point>,
 }
 
 /// How to go on.

@@ -2,7 +2,7 @@
 
 use super::colormap::{Colormap, category};
 use super::figure::{Body, ClassRow, Figure, Points, Series};
-use super::letters::{LETTER, width, write};
+use super::letters::{LETTER, fitting, width, write};
 use image::{Rgb, RgbImage};
 
 const SIZE: (u32, u32) = (640, 400);
@@ -24,7 +24,7 @@ pub(super) fn draw(figure: &Figure) -> RgbImage {
         Body::Line { axis, series } => curves(&mut image, axis, series),
         Body::Scatter { points } => scatter(&mut image, points),
         Body::Bars { bars } => amounts(&mut image, bars.iter().map(|b| (b.label.clone(), b.value)).collect()),
-        Body::Classes { rows } => amounts(&mut image, rows.iter().map(share).collect()),
+        Body::Classes { rows, .. } => amounts(&mut image, rows.iter().map(share).collect()),
         _ => {}
     }
     image
@@ -65,26 +65,36 @@ fn legend(image: &mut RgbImage, series: &[Series]) {
 }
 
 fn scatter(image: &mut RgbImage, points: &Points) {
-    let names = if points.groups.is_empty() { MARGIN } else { NAMES };
+    let names = if points.groups.is_empty() || !points.colors.is_empty() { MARGIN } else { NAMES };
     let frame = Frame { right: names, ..Frame::around((0..points.count()).map(|i| points.place(i))) };
     frame.axes(image, "");
     for i in 0..points.count() {
         let (x, y) = frame.place(points.place(i));
         let small = points.count() > 3000;
         let (from, to) = if small { (0.0, 1.5) } else { (1.0, 2.0) };
-        rectangle(image, (x - from, y - from), (x + to, y + to), category(points.group(i)));
+        rectangle(image, (x - from, y - from), (x + to, y + to), color_of(points, i));
     }
     groups(image, points);
 }
 
-/// Names of the groups at the right, in their colours.
+/// Its own colour, or its group's.
+fn color_of(points: &Points, i: usize) -> Rgb<u8> {
+    points.colors.get(i).map_or_else(|| category(points.group(i)), |&own| Rgb(own))
+}
+
+/// Names of the groups at the right, in their colours; groups that are not told by colour are left out.
 fn groups(image: &mut RgbImage, points: &Points) {
-    let count = if points.groups.is_empty() { 0 } else { points.group_count() };
+    let count = if points.groups.is_empty() || !points.colors.is_empty() { 0 } else { points.group_count() };
     let left = i64::from(SIZE.0) - NAMES as i64 + 22;
-    for group in 0..count.min(30) {
+    const MOST: usize = 30;
+    if count > MOST {
+        let below = MARGIN as i64 + MOST as i64 * (i64::from(LETTER) + 3);
+        write(image, (left, below), &format!("{} more", count - MOST), INK);
+    }
+    for group in 0..count.min(MOST) {
         let top = MARGIN as i64 + group as i64 * (i64::from(LETTER) + 3);
         rectangle(image, (left as f32 - 10.0, top as f32), (left as f32 - 3.0, top as f32 + 7.0), category(group));
-        write(image, (left, top), &points.name(group).chars().take(13).collect::<String>(), INK);
+        write(image, (left, top), &fitting(&points.name(group), 13), INK);
     }
 }
 
@@ -175,7 +185,7 @@ fn amounts(image: &mut RgbImage, bars: Vec<(String, f32)>) {
         let color = if *value < 0.0 { Colormap::Coolwarm.color(0.0) } else { Colormap::Viridis.color(0.4) };
         rectangle(image, (left, top + 1.0), (end, top + height - 1.0), color);
         if height >= LETTER as f32 {
-            let shown: String = name.chars().take((names as u32 / LETTER) as usize).collect();
+            let shown = fitting(name, (names as u32 / LETTER) as usize);
             write(image, (MARGIN as i64 / 2, middle), &shown, INK);
             write(image, (end as i64 + 6, middle), &number(*value), INK);
         }

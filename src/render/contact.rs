@@ -17,7 +17,8 @@ const INK: Rgb<u8> = Rgb([230, 230, 230]);
 /// A heading, and below it those of the figures that are pictures side by side, with their titles; none where none is.
 pub fn contact(heading: &str, figures: &[Figure], tint: impl Into<Tint>) -> Option<RgbImage> {
     let tint = tint.into();
-    let painted: Vec<_> = figures.iter().filter_map(|f| Some((f.title.as_str(), fitted(paint(f, tint)?)))).collect();
+    let titled = |f: &Figure| f.part().map_or(f.title.clone(), |part| format!("{}, {part}", f.title));
+    let painted: Vec<_> = figures.iter().filter_map(|f| Some((titled(f), fitted(paint(f, tint)?)))).collect();
     let (columns, rows) = super::grid(painted.len(), 0);
     let cell = (SIDE + GAP, SIDE + GAP + LETTER + 4);
     let head = if heading.is_empty() { 0 } else { LETTER + GAP };

@@ -54,11 +54,19 @@ pub enum Body {
         marked: Option<usize>,
         /// What stands below each tile, in lines; empty: nothing.
         captions: Vec<String>,
+        /// How many are drawn, from the first; all are raw values.
+        shown: usize,
+        /// How many there are, where the tiles themselves are a part.
+        of: usize,
+        /// The colour of the frame around each tile; empty: none.
+        frames: Vec<[u8; 3]>,
     },
     /// What the network says, best first.
     Classes {
         /// One row a class.
         rows: Vec<ClassRow>,
+        /// How many classes there are.
+        of: usize,
     },
     /// Named amounts.
     Bars {
@@ -114,6 +122,8 @@ pub struct Points {
     pub names: Arc<[String]>,
     /// Which picture of the data set each is; empty: they are counted.
     pub pictures: Arc<[u32]>,
+    /// The colour of each; empty: that of its group.
+    pub colors: Arc<[[u8; 3]]>,
 }
 
 /// How raw values become colours; never silently per image.
@@ -233,6 +243,16 @@ impl Points {
 }
 
 impl Figure {
+    /// That its picture shows a part only: `256 of 320`; none where it shows all.
+    pub fn part(&self) -> Option<String> {
+        let (shown, of) = match &self.body {
+            Body::Montage { shown, of, .. } => (*shown, *of),
+            Body::Classes { rows, of } => (rows.len(), *of),
+            _ => return None,
+        };
+        (shown < of).then(|| format!("{shown} of {of}"))
+    }
+
     /// The raw values behind it, if it has any that a file can keep.
     pub fn values(&self) -> Option<&Array> {
         match &self.body {

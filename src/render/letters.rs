@@ -11,6 +11,15 @@ pub(super) fn width(text: &str) -> u32 {
     text.chars().count() as u32 * LETTER
 }
 
+/// A line in so many letters; one that is cut says so.
+pub(super) fn fitting(line: &str, letters: usize) -> String {
+    if line.chars().count() <= letters {
+        return line.into();
+    }
+    let kept: String = line.chars().take(letters.saturating_sub(2)).collect();
+    if letters > 2 { kept + ".." } else { kept }
+}
+
 /// Writes a text whose first letter has its upper left corner here; what lies outside is cut off.
 pub(super) fn write(image: &mut RgbImage, (x, y): (i64, i64), text: &str, color: Rgb<u8>) {
     for (i, letter) in text.chars().enumerate() {
@@ -38,6 +47,12 @@ fn glyph(letter: char) -> [u8; 8] {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_line_that_is_cut_says_so() {
+        assert_eq!(["abcdef", "abcdefg", "éèêëēě7"].map(|line| fitting(line, 6)), ["abcdef", "abcd..", "éèêë.."]);
+        assert_eq!((fitting("abc", 2), fitting("abc", 0)), ("".into(), "".into()));
+    }
 
     #[test]
     fn letters_stand_side_by_side_and_none_falls_off_the_picture() {

@@ -33,13 +33,13 @@ pub fn paint(figure: &Figure, tint: impl Into<Tint>) -> Option<RgbImage> {
         }
         Body::Image { pixels } if is_signal(pixels) => Some(scope(Some(pixels), None)),
         Body::Image { pixels } => rgb(pixels),
-        Body::Montage { tiles, scale, columns, marked, captions, .. } if is_signal(tiles) => {
-            let (tiles, range) = (&traces(tiles, range(figure), *scale), Some(Range::of(&[0.0, 1.0], Scale::Range)));
-            Some(Wall { tiles, scale: *scale, range, columns: *columns, captions }.paint(*marked, colors))
+        Body::Montage { tiles, scale, columns, marked, captions, shown, frames, .. } => {
+            let (range, signal) = (range(figure), is_signal(tiles));
+            let drawn = if signal { &traces(tiles, range, *scale) } else { tiles };
+            let range = if signal { Some(Range::of(&[0.0, 1.0], Scale::Range)) } else { range };
+            let wall = Wall { tiles: drawn, scale: *scale, range, columns: *columns, captions, shown: *shown, frames };
+            Some(wall.paint(*marked, colors))
         }
-        Body::Montage { tiles, scale, columns, marked, captions, .. } => Some(
-            Wall { tiles, scale: *scale, range: range(figure), columns: *columns, captions }.paint(*marked, colors),
-        ),
         Body::Line { .. } | Body::Bars { .. } | Body::Scatter { .. } | Body::Classes { .. } => {
             Some(chart::draw(figure))
         }
@@ -164,7 +164,17 @@ mod tests {
         let tiles = Array::new(vec![count, side, side], data).unwrap();
         Figure {
             title: "t".into(),
-            body: Body::Montage { tiles, scale: Scale::Range, each, columns, marked, captions: vec![] },
+            body: Body::Montage {
+                tiles,
+                scale: Scale::Range,
+                each,
+                columns,
+                marked,
+                captions: vec![],
+                shown: count,
+                of: count,
+                frames: vec![],
+            },
         }
     }
 
@@ -182,6 +192,29 @@ mod tests {
         assert_eq!(image.get_pixel(212, 300).0, MARK.0);
         assert_eq!(image.get_pixel(4, 100).0, GAP.0);
         assert_eq!(image.get_pixel(300, 300).0, [255; 3]);
+    }
+
+    #[test]
+    fn a_wall_of_a_part_draws_that_part_and_says_so() {
+        let mut figure = wall(40, 200, None, false, 0);
+        let Body::Montage { shown, .. } = &mut figure.body else { panic!("a montage") };
+        *shown = 4;
+        assert_eq!(paint(&figure, Colormap::Gray).unwrap().dimensions(), (427, 427), "as large as one of four tiles");
+        assert_eq!(figure.part().as_deref(), Some("4 of 40"));
+        assert!(super::super::caption(&figure).ends_with(", 4 of 40"));
+        assert_eq!(figure.values().unwrap().shape, [40, 200, 200]);
+        assert_eq!(wall(4, 200, None, false, 0).part(), None);
+    }
+
+    #[test]
+    fn frames_stand_around_their_tiles_and_do_not_touch() {
+        let mut figure = wall(2, 60, None, false, 2);
+        let Body::Montage { frames, .. } = &mut figure.body else { panic!("a montage") };
+        *frames = vec![[200, 10, 10], [10, 200, 10]];
+        let image = paint(&figure, Colormap::Gray).unwrap();
+        let times = image.width() / (2 * (60 + 12) + 12);
+        let at = |x: u32| image.get_pixel(x * times, 40 * times).0;
+        assert_eq!([at(2), at(8), at(75), at(81)], [GAP.0, [200, 10, 10], [200, 10, 10], [10, 200, 10]]);
     }
 
     #[test]

@@ -3,7 +3,7 @@
 use super::figure::{Array, Body, Figure};
 use super::paint::plane;
 use super::text::brief;
-use super::wall;
+use super::wall::Wall;
 
 /// Values at a place.
 #[derive(Clone, Debug, PartialEq)]
@@ -22,8 +22,9 @@ pub fn read(figure: &Figure, place: (f32, f32)) -> Option<Reading> {
     match &figure.body {
         Body::Map { values, .. } => pick(&plane(values), None, place),
         Body::Image { pixels } => pick(pixels, None, place),
-        Body::Montage { tiles, columns, captions, .. } => {
-            let (tile, place) = wall::tile_at(tiles, *columns, captions, place)?;
+        Body::Montage { tiles, scale, columns, captions, shown, frames, .. } => {
+            let wall = Wall { tiles, scale: *scale, range: None, columns: *columns, captions, shown: *shown, frames };
+            let (tile, place) = wall.tile_at(place)?;
             pick(tiles, Some(tile), place)
         }
         _ => None,
@@ -84,6 +85,9 @@ mod tests {
             columns: 0,
             marked: None,
             captions: vec![],
+            shown: 4,
+            of: 4,
+            frames: vec![],
         };
         let figure = Figure { title: "wall".into(), body };
         let reading = read(&figure, (0.75, 0.25)).unwrap();

@@ -71,6 +71,7 @@ mod tests {
             groups: vec![1, 0].into(),
             names: vec!["a\tb".to_string(), "say \"hi\", you".into()].into(),
             pictures: vec![7, 9].into(),
+            colors: [].into(),
         }
     }
 

@@ -5,10 +5,12 @@ use super::scale::range;
 
 /// Title, raw range and scale in one line: `cam  -0.12 to 0.83, from zero`.
 pub fn caption(figure: &Figure) -> String {
-    let Some(values) = figure.values() else { return figure.title.clone() };
+    let part = figure.part().map(|part| format!(", {part}")).unwrap_or_default();
+    let Some(values) = figure.values() else { return format!("{}{part}", figure.title) };
     let (low, high) = values.range();
     let bad = values.data.iter().filter(|v| !v.is_finite()).count();
     let bad = if bad > 0 { format!(", {bad} values are no numbers") } else { String::new() };
+    let bad = format!("{part}{bad}");
     match range(figure) {
         Some(range) => format!("{}  {} to {}, {}{bad}", figure.title, brief(low), brief(high), range.chosen),
         None => {
@@ -26,7 +28,7 @@ pub fn text(figure: &Figure, width: usize) -> Option<String> {
             let width = points.values.shape.get(1).copied().unwrap_or(0);
             Some(format!("{} rows of {width} numbers; --out keeps them", points.count()))
         }
-        Body::Classes { rows } => {
+        Body::Classes { rows, .. } => {
             let rows = rows.iter().map(|r| {
                 (format!("{:>4} {}", r.class, r.label), format!("{:6.2} %", r.probability * 100.0), r.probability)
             });
@@ -138,10 +140,11 @@ mod tests {
         let row = |class, label: &str, probability| ClassRow { class, label: label.into(), probability, logit: 0.0 };
         let figure = Figure {
             title: "classes".into(),
-            body: Body::Classes { rows: vec![row(3, "cat", 0.75), row(12, "dog", 0.25)] },
+            body: Body::Classes { rows: vec![row(3, "cat", 0.75), row(12, "dog", 0.25)], of: 20 },
         };
         let expected = "   3 cat   75.00 %  ██████\n  12 dog   25.00 %  ██";
         assert_eq!(text(&figure, 28).unwrap(), expected);
+        assert_eq!(caption(&figure), "classes, 2 of 20");
     }
 
     #[test]

@@ -2,7 +2,7 @@
 
 use super::colormap::Colormap;
 use super::figure::{Array, Scale, grid};
-use super::letters::{LETTER, write};
+use super::letters::{LETTER, fitting, write};
 use super::paint::{enlarged, map, rgb};
 use super::scale::Range;
 use image::imageops::{FilterType, resize};
@@ -29,6 +29,10 @@ pub(super) struct Wall<'a> {
     pub columns: usize,
     /// What stands below each tile; empty: nothing.
     pub captions: &'a [String],
+    /// How many are drawn.
+    pub shown: usize,
+    /// The colour of the frame around each; empty: none.
+    pub frames: &'a [[u8; 3]],
 }
 
 /// Where tiles stand, in pixels.
@@ -43,65 +47,66 @@ struct Plan {
     rows: usize,
     /// What words below a tile take.
     below: usize,
+    /// How wide a frame is.
+    frame: usize,
 }
 
 impl Plan {
-    fn of(tiles: &Array, columns: usize, captions: &[String]) -> Option<Self> {
+    fn of(wall: &Wall) -> Option<Self> {
+        let Wall { tiles, columns, captions, shown, frames, .. } = *wall;
         let [count, .., h, w] = tiles.shape[..] else { return None };
+        let count = count.min(shown);
         // Letters are of a fixed size, so that tiles with words below are enlarged before, not behind.
         let times = if captions.is_empty() { 1 } else { CAPTIONED.div_ceil(h.max(w).max(1)) };
         let size = (w * times, h * times);
         let lines = captions.iter().map(|c| c.lines().count()).max().unwrap_or(0);
-        let gap = 1 + size.0.max(size.1) / 24;
+        let side = size.0.max(size.1);
+        // Frames of colours that tell something must not touch.
+        let gap = if frames.is_empty() { 1 + side / 24 } else { 2 + side / 6 };
+        let frame = if frames.is_empty() { gap } else { gap / 2 };
         let below = if lines > 0 { lines * LINE as usize + gap } else { 0 };
         let (columns, rows) = grid(count, columns);
-        Some(Self { count, size, times, gap, columns, rows, below })
+        Some(Self { count, size, times, gap, columns, rows, below, frame })
     }
 }
 
-/// The tile at a place of the wall, and the place in that tile; all places in `[0, 1)`.
-pub(super) fn tile_at(
-    tiles: &Array,
-    columns: usize,
-    captions: &[String],
-    (x, y): (f32, f32),
-) -> Option<(usize, (f32, f32))> {
-    let plan = Plan::of(tiles, columns, captions)?;
-    let ((w, h), gap) = (plan.size, plan.gap);
-    let along = |part: f32, count: usize, step: usize| {
-        let pixel = part * (count * step + gap) as f32 - gap as f32;
-        (pixel >= 0.0).then(|| ((pixel / step as f32) as usize, pixel % step as f32))
-    };
-    let (column, left) = along(x, plan.columns, w + gap)?;
-    let (row, top) = along(y, plan.rows, h + plan.below + gap)?;
-    let (place, tile) = ((left / w as f32, top / h as f32), row * plan.columns + column);
-    (place.0 < 1.0 && place.1 < 1.0 && tile < plan.count).then_some((tile, place))
-}
-
 impl Wall<'_> {
+    /// The tile at a place of the wall, and the place in that tile; all places in `[0, 1)`.
+    pub fn tile_at(&self, (x, y): (f32, f32)) -> Option<(usize, (f32, f32))> {
+        let plan = Plan::of(self)?;
+        let ((w, h), gap) = (plan.size, plan.gap);
+        let along = |part: f32, count: usize, step: usize| {
+            let pixel = part * (count * step + gap) as f32 - gap as f32;
+            (pixel >= 0.0).then(|| ((pixel / step as f32) as usize, pixel % step as f32))
+        };
+        let (column, left) = along(x, plan.columns, w + gap)?;
+        let (row, top) = along(y, plan.rows, h + plan.below + gap)?;
+        let (place, tile) = ((left / w as f32, top / h as f32), row * plan.columns + column);
+        (place.0 < 1.0 && place.1 < 1.0 && tile < plan.count).then_some((tile, place))
+    }
+
     pub fn paint(&self, marked: Option<usize>, colors: Colormap) -> RgbImage {
-        let Some(Plan { count, size: (w, h), times, gap, columns, rows, below, .. }) =
-            Plan::of(self.tiles, self.columns, self.captions)
-        else {
+        let Some(Plan { count, size: (w, h), times, gap, columns, rows, below, frame }) = Plan::of(self) else {
             return RgbImage::new(1, 1);
         };
         let size = |tiles: usize, side: usize| (tiles * (side + gap) + gap) as u32;
         let mut wall = RgbImage::from_pixel(size(columns, w), size(rows, h + below), GAP);
         let place =
             |i: usize| ((gap + (i % columns) * (w + gap)) as i64, (gap + (i / columns) * (h + below + gap)) as i64);
-        if let Some(i) = marked.filter(|&i| i < count) {
+        let frames = self.frames.iter().map(|&color| Rgb(color)).enumerate();
+        for (i, color) in frames.chain(marked.map(|i| (i, MARK))).filter(|(i, _)| *i < count) {
             let (x, y) = place(i);
-            let frame = RgbImage::from_pixel((w + 2 * gap) as u32, (h + 2 * gap) as u32, MARK);
-            image::imageops::replace(&mut wall, &frame, x - gap as i64, y - gap as i64);
+            let around = RgbImage::from_pixel((w + 2 * frame) as u32, (h + 2 * frame) as u32, color);
+            image::imageops::replace(&mut wall, &around, x - frame as i64, y - frame as i64);
         }
-        let numbers = (self.tiles.data.len() / count.max(1)).max(1);
-        for (i, tile) in self.tiles.data.chunks_exact(numbers).enumerate() {
+        let numbers = (self.tiles.data.len() / self.tiles.shape[0].max(1)).max(1);
+        for (i, tile) in self.tiles.data.chunks_exact(numbers).take(count).enumerate() {
             let (x, y) = place(i);
             let tile = self.tile(tile, (h / times, w / times), colors);
             image::imageops::replace(&mut wall, &resize(&tile, w as u32, h as u32, FilterType::Nearest), x, y);
             let caption = self.captions.get(i).map_or("", String::as_str);
             for (row, line) in (0i64..).zip(caption.lines()) {
-                let line: String = line.chars().take(w / LETTER as usize).collect();
+                let line = fitting(line, w / LETTER as usize);
                 write(&mut wall, (x, y + (h + gap) as i64 + 1 + row * i64::from(LINE)), &line, LETTERS);
             }
         }

@@ -147,11 +147,14 @@ impl Question {
     fn run<'a>(&self, engine: &'a Engine, cx: &Cx, method: &'a Method, input: Tensor, targets: Vec<usize>) -> Run<'a> {
         let asked = cx.asked.iter().chain([&method.name]).cloned().collect();
         let stage = Arc::new(Asked { name: method.name.clone(), stage: cx.stage.clone() });
+        let same = input.id() == cx.input.id();
         let inner = Cx {
             model: self.model.clone(),
+            source: cx.source.clone().filter(|_| same),
             input,
             targets,
             params: Arc::new(self.params.clone()),
+            used: Arc::default(),
             step: 0,
             seed: self.seed,
             asked,

@@ -2,6 +2,7 @@
 
 use super::data::Data;
 use super::params::Params;
+use super::used::Used;
 use crate::model::Model;
 use crate::render::Figure;
 use candle_core::Tensor;
@@ -33,12 +34,16 @@ pub struct Cx {
     pub model: Model,
     /// The picture, `(1, C, H, W)` in `[0, 1]`; or a batch of them.
     pub input: Tensor,
+    /// What the picture was opened as, `cifar10:FILE[17]` or a file; none for one that was made or changed.
+    pub source: Option<Arc<str>>,
     /// The class asked about, of each picture.
     pub targets: Vec<usize>,
     /// The data set, for methods that ask one.
     pub data: Arc<Data>,
     /// The parameters.
     pub params: Arc<Params>,
+    /// What was used in place of their values.
+    pub used: Arc<Used>,
     /// The number of the step that is computed; 0 at the start.
     pub step: usize,
     /// The seed of all random numbers.

@@ -39,6 +39,11 @@ impl Data {
         self.set.get()?.as_deref().ok()
     }
 
+    /// The number of the picture of this name in it, if it is one of its pictures: by name, not by looks.
+    pub fn number_of(&self, picture: &str) -> Option<usize> {
+        self.get().ok()?.number_of(picture)
+    }
+
     /// The pictures.
     ///
     /// Errors where no data set was named, or it cannot be read.

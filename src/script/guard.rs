@@ -6,8 +6,8 @@ use crate::graph::{Graph, TOGETHER};
 use anyhow::{Result, ensure};
 use std::fmt;
 use std::path::{Path, PathBuf};
-use std::sync::OnceLock;
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Mutex, OnceLock, PoisonError};
 
 /// Operations that one call into a script may take, some seconds of pure script.
 const OPERATIONS: u64 = 40_000_000;
@@ -15,6 +15,8 @@ const OPERATIONS: u64 = 40_000_000;
 const TENSOR: usize = 4 << 30;
 /// Operations between two looks at the machine's memory.
 const LOOK: u64 = 1 << 14;
+/// Notes that wait to be told, at most.
+const NOTES: usize = 64;
 /// Bytes that the machine is left with at least.
 const SPARE: usize = 256 << 20;
 
@@ -31,6 +33,8 @@ pub struct Guard {
     pub(super) recent: Recent,
     /// Where features of data sets are kept; none: they are computed each time.
     cache: OnceLock<PathBuf>,
+    /// What a person should know of the answer under way.
+    notes: Mutex<Vec<String>>,
 }
 
 /// Why a script had to stop; no script can catch it.
@@ -60,6 +64,19 @@ impl Guard {
     /// A new call begins: its operations are counted from zero.
     pub(super) fn begin(&self) {
         self.operations.store(0, Ordering::Relaxed);
+    }
+
+    /// Says something of the answer under way that a person should know; what is said again is told once.
+    pub(super) fn note(&self, text: String) {
+        let mut notes = self.notes.lock().unwrap_or_else(PoisonError::into_inner);
+        if notes.len() < NOTES && !notes.contains(&text) {
+            notes.push(text);
+        }
+    }
+
+    /// What was said since this was last asked.
+    pub fn notes(&self) -> Vec<String> {
+        std::mem::take(&mut *self.notes.lock().unwrap_or_else(PoisonError::into_inner))
     }
 
     /// Work that knows of this many wishes to cancel begins.

@@ -5,13 +5,15 @@
 
 use super::history::Step;
 use super::session::Session;
+use crate::embed::{Affinities, Point, Tsne};
 use anyhow::{Context, Result, anyhow, bail, ensure};
-use candle_core::Tensor;
+use candle_core::{Device, Tensor};
 use rhai::{Array, Dynamic, INT, Map};
 use safetensors::SafeTensors;
 use serde_json::{Value, json};
 use sha2::{Digest, Sha256};
 use std::collections::HashMap;
+use std::sync::Arc;
 
 /// The key of the JSON in the file's metadata.
 const KEY: &str = "gradscope.run";
@@ -28,6 +30,7 @@ impl Session {
             "scalars": self.scalars(),
             "millis": self.millis(),
             "done": step.done,
+            "used": self.told().used(),
             "state": encode(&step.state, &mut tensors)?,
         });
         let named = tensors.iter().enumerate().map(|(i, t)| (i.to_string(), t));
@@ -54,7 +57,9 @@ impl Session {
             last.state = state;
             last.done = document["done"].as_str().map(String::from);
         }
-        self.set_steps(steps);
+        // Kept before methods told what they used: nothing.
+        let used = serde_json::from_value(document["used"].clone()).unwrap_or_default();
+        self.set_steps(steps, used);
         Ok(())
     }
 
@@ -93,6 +98,9 @@ fn encode(value: &Dynamic, tensors: &mut Vec<Tensor>) -> Result<Value> {
         tensors.push(tensor.contiguous()?);
         return Ok(json!({ "tensor": tensors.len() - 1 }));
     }
+    if let Some(map) = value.read_lock::<Tsne>() {
+        return encode_tsne(&map, tensors);
+    }
     if let Some(map) = value.read_lock::<Map>() {
         let parts = map.iter().map(|(k, v)| Ok((k.to_string(), encode(v, tensors)?)));
         return Ok(json!({ "map": parts.collect::<Result<serde_json::Map<_, _>>>()? }));
@@ -116,6 +124,9 @@ fn decode(value: &Value, tensors: &HashMap<String, Tensor>) -> Result<Dynamic> {
         let tensor = tensors.get(&number.to_string()).context("a tensor is missing")?;
         return Ok(Dynamic::from(tensor.clone()));
     }
+    if let Some(map) = part("tsne") {
+        return Ok(Dynamic::from(decode_tsne(map, tensors)?));
+    }
     if let Some(map) = part("map") {
         let parts = map.as_object().context("a map")?.iter();
         return Ok(parts.map(|(k, v)| Ok((k.as_str().into(), decode(v, tensors)?))).collect::<Result<Map>>()?.into());
@@ -133,10 +144,48 @@ fn decode(value: &Value, tensors: &HashMap<String, Tensor>) -> Result<Dynamic> {
     })
 }
 
+/// A map of t-SNE on its way: where points are and how they move, and how near they are to one another.
+fn encode_tsne(map: &Tsne, tensors: &mut Vec<Tensor>) -> Result<Value> {
+    let n = map.y.len();
+    let mut put = |tensor: candle_core::Result<Tensor>| {
+        tensors.push(tensor?);
+        anyhow::Ok(tensors.len() - 1)
+    };
+    let mut points = |points: &[Point]| put(Tensor::from_slice(points.as_flattened(), (n, 2), &Device::Cpu));
+    let (y, update, gains) = (points(&map.y)?, points(&map.update)?, points(&map.gains)?);
+    let near = &map.affinities;
+    let start: Vec<i64> = near.start.iter().map(|&i| i as i64).collect();
+    Ok(json!({ "tsne": {
+        "y": y, "update": update, "gains": gains,
+        "start": put(Tensor::from_vec(start, n + 1, &Device::Cpu))?,
+        "index": put(Tensor::from_slice(&near.index, near.index.len(), &Device::Cpu))?,
+        "p": put(Tensor::from_slice(&near.p, near.p.len(), &Device::Cpu))?,
+        "perplexity": near.perplexity.to_string(), "kl": map.kl.to_string(), "iterations": map.iterations,
+    } }))
+}
+
+fn decode_tsne(value: &Value, tensors: &HashMap<String, Tensor>) -> Result<Tsne> {
+    let tensor = |key: &str| tensors.get(&value[key].to_string()).context("a tensor is missing");
+    let points = |key: &str| -> Result<Vec<Point>> {
+        let rows = tensor(key)?.to_vec2::<f64>()?;
+        rows.into_iter().map(|row| row.try_into().ok().context("a place has two numbers")).collect()
+    };
+    let number = |key: &str| -> Result<f64> { Ok(value[key].as_str().context("a number")?.parse()?) };
+    let start = tensor("start")?.to_vec1::<i64>()?.into_iter().map(|i| i as usize).collect();
+    let (index, p) = (tensor("index")?.to_vec1()?, tensor("p")?.to_vec1()?);
+    let affinities = Affinities { start, index, p, perplexity: number("perplexity")? };
+    let (y, update, gains) = (points("y")?, points("update")?, points("gains")?);
+    ensure!(
+        affinities.is_sound() && [&y, &update, &gains].iter().all(|p| p.len() == affinities.count()),
+        "sizes differ"
+    );
+    let iterations = value["iterations"].as_u64().context("a number of iterations")? as usize;
+    Ok(Tsne { affinities: Arc::new(affinities), y, kl: number("kl")?, iterations, update, gains })
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
-    use candle_core::Device;
 
     #[test]
     fn a_state_comes_back_bit_by_bit() {

@@ -266,6 +266,10 @@ pub struct Frame {
     pub millis: f64,
     /// Whether more is to come of the same computation (`cx.show`).
     pub partial: bool,
+    /// What a person should know of it, each told once.
+    pub notes: Vec<String>,
+    /// What was used in place of parameters' values: name and value, as `--set` would take it.
+    pub used: Vec<(String, String)>,
 }
 
 /// An error as a person reads it.

@@ -13,6 +13,7 @@ pub mod folders;
 mod engine;
 pub mod params;
 pub mod data;
+mod used;
 pub mod context;
 mod api;
 pub mod method;

@@ -2,6 +2,7 @@
 
 use super::message::{ParamKind, ParamRow};
 use super::report::closest;
+use super::used::written;
 use crate::data::{read_npy, source};
 use crate::graph::{Graph, op::KINDS};
 use crate::model::Model;
@@ -244,6 +245,17 @@ impl Params {
             Some(i) => Ok(self.values[i].dynamic(model)),
             None => bail!("{}", self.unknown(name)),
         }
+    }
+
+    /// A value of the script's for one, as `--set` would take it.
+    pub(super) fn written(&self, name: &str, value: &Dynamic) -> Result<String> {
+        let Some(param) = self.params.iter().find(|p| p.name == name) else { bail!("{}", self.unknown(name)) };
+        Ok(written(value, if matches!(param.kind, ParamKind::Pixels(..)) { 255.0 } else { 1.0 }))
+    }
+
+    /// Whether one is not at its default.
+    pub(super) fn is_changed(&self, name: &str) -> bool {
+        self.params.iter().zip(&self.values).any(|(p, v)| p.name == name && p.default != *v)
     }
 
     /// Names and values of those that differ from their defaults, as text.

@@ -77,7 +77,8 @@ pub fn document(session: &Session, host: &Host, frame: &Frame) -> Result<Value> 
 
 fn about(session: &Session, host: &Host, frame: &Frame, names: &[Files]) -> Result<Value> {
     let model = session.model();
-    let parameters = session.params().texts(model).into_iter().map(|(name, text)| (name, Value::String(text)));
+    let texts = |pairs: Vec<(String, String)>| pairs.into_iter().map(|(name, text)| (name, text.into())).collect();
+    let (parameters, asked): (Map<_, _>, Map<_, _>) = (texts(session.as_used()), texts(session.asked_otherwise()));
     let target = session.target();
     let top: Vec<_> = session.classes(host, 5)?.iter().map(class).collect();
     let figures: Vec<_> = frame.figures.iter().zip(names).map(|(f, files)| figure(f, files)).collect();
@@ -96,12 +97,14 @@ fn about(session: &Session, host: &Host, frame: &Frame, names: &[Files]) -> Resu
         "file": source::file(session.picture()),
         "data": session.data().opened().map(|set| data(set, model)),
         "seed": session.seed(),
-        "parameters": parameters.collect::<Map<_, _>>(),
+        "parameters": parameters,
+        "asked": asked,
         "target": { "class": target, "label": model.card.label(target) },
         "top5": top,
         "figures": figures,
         "steps": if method.is_some_and(|m| m.stepped) { steps.collect() } else { vec![] },
         "done": frame.done,
+        "notes": session.told().notes(),
         "timings": { "last_step_ms": frame.millis, "steps_ms": session.millis() },
     }))
 }
@@ -121,6 +124,11 @@ fn figure(figure: &Figure, files: &Files) -> Value {
     let scale = render::range(figure).map(|r| json!({ "low": r.low, "high": r.high, "chosen": r.chosen }));
     let mut all =
         json!({ "title": figure.title, "file": files.shown, "raw": files.raw, "range": range, "scale": scale });
+    if let Body::Montage { shown, of, .. } = &figure.body
+        && shown < of
+    {
+        all["shown"] = json!({ "drawn": shown, "of": of });
+    }
     if let Body::Table { columns, rows } = &figure.body {
         all["table"] = json!({ "columns": columns, "rows": rows });
     }

@@ -1,29 +1,33 @@
 //! One open question: model, picture, target, method, parameters; and the steps of its answer.
 
-use super::api::{Run, figures};
+mod steps;
+
+use super::api::Run;
 use super::context::{Cx, Nobody, Stage};
 use super::data::Data;
-use super::freeze::freeze;
 use super::history::{History, Step};
 use super::host::Host;
-use super::message::{Frame, MethodCard};
+use super::message::MethodCard;
 use super::method::Method;
 use super::params::Params;
+use super::used::Told;
+use crate::data::source::numbered;
 use crate::model::Model;
-use crate::render::{ClassRow, Figure};
+use crate::render::ClassRow;
 use crate::tensor::device;
-use anyhow::{Context, Result, bail, ensure};
+use anyhow::{Result, ensure};
 use candle_core::Tensor;
-use rhai::{Dynamic, Map};
+use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::sync::atomic::AtomicU64;
-use std::time::Instant;
 
 /// A question with its answer so far; a clone goes on by itself.
 #[derive(Clone)]
 pub struct Session {
     model: Model,
     picture: String,
+    /// What the picture was opened as; none for one that was made.
+    source: Option<Arc<str>>,
     input: Tensor,
     /// What the network says of the picture.
     top: usize,
@@ -34,6 +38,7 @@ pub struct Session {
     data: Arc<Data>,
     steps: History,
     cursor: usize,
+    told: Told,
     /// Whether the steps ahead of the one shown were made by other parameters or another script than the present ones.
     outdated: bool,
     stage: Arc<dyn Stage>,
@@ -48,6 +53,7 @@ impl Session {
         Ok(Self {
             model,
             picture: picture.into(),
+            source: named(picture),
             input,
             top,
             target: None,
@@ -57,6 +63,7 @@ impl Session {
             data,
             steps: History::default(),
             cursor: 0,
+            told: Told::default(),
             outdated: false,
             stage: Arc::new(Nobody),
         })
@@ -72,6 +79,7 @@ impl Session {
             self.target = None;
         }
         (self.model, self.picture, self.input) = (model, picture.into(), input);
+        self.source = named(picture);
         if let Some(method) = &self.method {
             self.params = Params::new(method.params.clone());
         }
@@ -86,6 +94,11 @@ impl Session {
     /// Who watches from now on.
     pub fn watched_by(&mut self, stage: Arc<dyn Stage>) {
         self.stage = stage;
+    }
+
+    /// Tells what the picture was opened as, where its name leaves that out: a file in its folder.
+    pub fn opened_as(&mut self, source: &str) {
+        self.source = Some(source.into());
     }
 
     /// The network.
@@ -121,6 +134,29 @@ impl Session {
     /// The parameters.
     pub fn params(&self) -> &Params {
         &self.params
+    }
+
+    /// What the method says of its answer besides figures.
+    pub fn told(&self) -> &Told {
+        &self.told
+    }
+
+    /// Names and values of the parameters as they were used.
+    pub fn as_used(&self) -> Vec<(String, String)> {
+        let used =
+            |(name, asked): (String, String)| (name.clone(), self.told.used().get(&name).cloned().unwrap_or(asked));
+        self.params.texts(&self.model).into_iter().map(used).collect()
+    }
+
+    /// Names and values of the parameters that were used otherwise, as they were asked.
+    pub fn asked_otherwise(&self) -> Vec<(String, String)> {
+        let differs = |(name, asked): &(String, String)| self.told.used().get(name).is_some_and(|used| used != asked);
+        self.params.texts(&self.model).into_iter().filter(differs).collect()
+    }
+
+    /// What a person should know of the answer and was not yet asked for.
+    pub fn new_notes(&mut self) -> Vec<String> {
+        self.told.new_notes()
     }
 
     /// The seed of random numbers.
@@ -236,7 +272,8 @@ impl Session {
     }
 
     /// Puts these steps in the place of all others; the last is shown.
-    pub(super) fn set_steps(&mut self, steps: Vec<Step>) {
+    pub(super) fn set_steps(&mut self, steps: Vec<Step>, used: BTreeMap<String, String>) {
+        self.told = Told::of(used);
         self.cursor = steps.len().saturating_sub(1);
         self.steps = History::new(steps);
         self.outdated = false;
@@ -245,95 +282,8 @@ impl Session {
     fn forget(&mut self) {
         self.steps = History::default();
         self.cursor = 0;
+        self.told = Told::default();
         self.outdated = false;
-    }
-
-    /// Runs the method from its start: a one-shot method whole, a stepper to its step 0.
-    pub fn run(&mut self, host: &Host) -> Result<Frame> {
-        self.forget();
-        let begun = Instant::now();
-        let method = self.method.clone().context("no method is open")?;
-        if method.stepped {
-            let state = host.call(&method, "start", (self.cx(0),))?;
-            self.push(state, begun).map_err(|e| method.wrong("start", &e))?;
-            return self.view(host);
-        }
-        let answer = host.call(&method, "run", (self.cx(0),))?;
-        let figures = figures(answer).map_err(|e| method.wrong("run", &e))?;
-        let millis = millis(begun);
-        self.steps.push(Step { state: Dynamic::UNIT, scalars: vec![], done: None, millis });
-        Ok(self.frame(figures, millis))
-    }
-
-    /// One step on: a kept one is shown, unless parameters or script changed since; else it is computed.
-    pub fn next(&mut self, host: &Host) -> Result<Frame> {
-        match self.cursor + 1 < self.steps.len() && !self.outdated {
-            true => self.seek(host, self.cursor + 1),
-            false => self.step(host),
-        }
-    }
-
-    /// One step on from the step shown; steps ahead of it are dropped and computed anew.
-    pub fn step(&mut self, host: &Host) -> Result<Frame> {
-        match self.present() {
-            None => self.run(host),
-            Some(_) => self.advance(host).and_then(|()| self.view(host)),
-        }
-    }
-
-    /// One step on from the step shown, which nobody looks at yet.
-    ///
-    /// Errors: a method without steps or at its end; what its script says.
-    pub fn advance(&mut self, host: &Host) -> Result<()> {
-        let begun = Instant::now();
-        let method = self.method.clone().context("no method is open")?;
-        ensure!(method.stepped, "the method \"{}\" has no steps", method.name);
-        let step = self.present().context("the method has not been started")?;
-        if let Some(why) = &step.done {
-            bail!("the method is at its end: {why}");
-        }
-        let mut state = step.state.clone();
-        if let Some(mut map) = state.write_lock::<Map>() {
-            map.remove("done");
-        }
-        let state = host.call(&method, "step", (self.cx(self.cursor + 1), state))?;
-        let kept = self.steps.split_off(self.cursor + 1);
-        if let Err(error) = self.push(state, begun) {
-            self.steps.extend(kept);
-            return Err(method.wrong("step", &error).into());
-        }
-        self.outdated = false;
-        Ok(())
-    }
-
-    /// Shows a kept step; in place of one that was dropped the next one kept on the way there.
-    pub fn seek(&mut self, host: &Host, step: usize) -> Result<Frame> {
-        ensure!(
-            step < self.steps.len(),
-            "step {step} is not there; steps 0 to {} are",
-            self.steps.len().saturating_sub(1)
-        );
-        if self.method.as_ref().is_some_and(|m| m.stepped) {
-            let nearest = self.steps.nearest(step, self.cursor).context("no step is kept; r begins anew")?;
-            let told = nearest == self.cursor && step != nearest;
-            ensure!(!told, "step {step} is of an earlier session, of which the numbers alone were kept; r begins anew");
-            self.cursor = nearest;
-        } else {
-            self.cursor = step;
-        }
-        self.view(host)
-    }
-
-    /// Shows the present step again, with the parameters and the script as they are now.
-    pub fn view(&mut self, host: &Host) -> Result<Frame> {
-        let Some(step) = self.present().cloned() else { return self.run(host) };
-        let method = self.method.clone().context("no method is open")?;
-        if !method.stepped {
-            return self.run(host);
-        }
-        let answer = host.call(&method, "view", (self.cx(self.cursor), step.state))?;
-        let figures = figures(answer).map_err(|e| method.wrong("view", &e))?;
-        Ok(self.frame(figures, step.millis))
     }
 
     /// The numbers of every step up to the one shown.
@@ -351,9 +301,11 @@ impl Session {
         Cx {
             model: self.model.clone(),
             input: self.input.clone(),
+            source: self.source.clone(),
             targets: vec![self.target()],
             data: self.data.clone(),
             params: Arc::new(self.params.clone()),
+            used: Arc::default(),
             step,
             seed: self.seed,
             asked: method.map(|m| m.name.clone()).into_iter().collect(),
@@ -362,39 +314,9 @@ impl Session {
             stage: self.stage.clone(),
         }
     }
-
-    /// Keeps a state as the newest step.
-    fn push(&mut self, state: Dynamic, begun: Instant) -> Result<()> {
-        let state = freeze(state)?;
-        let map = state.read_lock::<Map>().context("a stepper's state is a map: #{ x: cx.input }")?.clone();
-        let done = map.get("done").filter(|d| !d.is_unit()).map(ToString::to_string);
-        let scalars = map.get("scalars").and_then(|s| s.read_lock::<Map>().map(|m| numbers(&m))).unwrap_or_default();
-        self.steps.push(Step { state, scalars, done, millis: millis(begun) });
-        self.cursor = self.steps.len() - 1;
-        Ok(())
-    }
-
-    fn frame(&self, figures: Vec<Figure>, millis: f64) -> Frame {
-        Frame {
-            generation: 0,
-            step: self.cursor,
-            kept: self.steps.len(),
-            stride: self.steps.stride(),
-            done: self.present().and_then(|s| s.done.clone()),
-            figures,
-            data: self.data.name().map(String::from),
-            scalars: self.steps.curves(),
-            millis,
-            partial: false,
-        }
-    }
 }
 
-fn millis(since: Instant) -> f64 {
-    since.elapsed().as_secs_f64() * 1e3
-}
-
-fn numbers(map: &Map) -> Vec<(String, f64)> {
-    let number = |v: &Dynamic| v.as_float().ok().or_else(|| v.as_int().ok().map(|v| v as f64));
-    map.iter().filter_map(|(name, v)| Some((name.to_string(), number(v)?))).collect()
+/// The name of a picture of a data set says which it is; that of a file leaves its folder out.
+fn named(picture: &str) -> Option<Arc<str>> {
+    numbered(picture).map(|_| picture.into())
 }

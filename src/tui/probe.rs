@@ -264,7 +264,9 @@ mod tests {
                 assert!(!depends_on_terminal(wish, depth));
             }
         }
-        assert!(depends_on_terminal(Graphics::Auto, Depth::Sixteen) && !depends_on_terminal(Graphics::Auto, Depth::None));
+        assert!(
+            depends_on_terminal(Graphics::Auto, Depth::Sixteen) && !depends_on_terminal(Graphics::Auto, Depth::None)
+        );
     }
 
     #[test]

@@ -384,7 +384,7 @@ impl State {
 /// The class probabilities among some figures.
 pub fn rows_of(figures: &[Figure]) -> Option<&[ClassRow]> {
     figures.iter().find_map(|f| match &f.body {
-        Body::Classes { rows } => Some(rows.as_slice()),
+        Body::Classes { rows, .. } => Some(rows.as_slice()),
         _ => None,
     })
 }

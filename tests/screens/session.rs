@@ -205,7 +205,7 @@ pub fn step_frame(generation: u64, step: usize, kept: usize) -> Frame {
         figure("adversarial", Body::Image { pixels: pixels(step as f32) }),
         figure("perturbation", Body::Map { values: added, scale: Scale::Symmetric, over: None }),
         figure("norms", Body::Bars { bars: vec![Bar { label: "l2".into(), value: step as f32 }] }),
-        figure("classes", Body::Classes { rows: classes(step) }),
+        figure("classes", Body::Classes { rows: classes(step), of: 4 }),
         figure("verdict", verdict),
     ];
     let scalars = vec![("linf".into(), (0..kept).map(|s| s as f64 * 3.0).collect())];
@@ -224,6 +224,8 @@ fn frame(generation: u64, step: usize, kept: usize, figures: Vec<Figure>) -> Fra
         scalars: Vec::new(),
         millis: 41.0,
         partial: false,
+        notes: Vec::new(),
+        used: Vec::new(),
     }
 }
 

@@ -170,3 +170,70 @@ fn a_run_of_another_question_is_not_taken_up() {
         assert!(same.take_up(damaged).is_err());
     }
 }
+
+/// Ten pictures on a map, after so many steps of 5 + 5 iterations.
+fn mapped(host: &Host) -> Session {
+    let mut session = Session::new(host, crate::common::tiny(), "picture", crate::common::picture()).unwrap();
+    let pixels = (0..40 * 192).map(|i: usize| (i * i * 37 % 251) as u8).collect();
+    let data = gradscope::data::Dataset::of_bytes("forty", vec![], [3, 8, 8], pixels, (0..40).map(|i| i % 3).collect());
+    session.set_data(gradscope::script::data::Data::of(data.unwrap()));
+    session.open(host.method("tsne").unwrap());
+    for (name, value) in [("early", "30"), ("iterations", "60"), ("perplexity", "7")] {
+        session.set(name, value).unwrap();
+    }
+    session
+}
+
+#[test]
+fn a_map_of_t_sne_goes_on_from_a_file_as_if_it_had_not_been_stopped() {
+    let host = host();
+    let mut whole = mapped(&host);
+    whole.run(&host).unwrap();
+    walk(&mut whole, &host, 2);
+    let file = whole.keep().expect("a file");
+    let mut resumed = mapped(&host);
+    resumed.take_up(&file).expect("the same question");
+    assert_eq!(resumed.cursor(), 2);
+    assert_eq!(resumed.told().used()["perplexity"], "7");
+    while whole.can_go_on() {
+        let (a, b) = (whole.step(&host).unwrap(), resumed.step(&host).unwrap());
+        assert_eq!(a.figures, b.figures);
+        assert_eq!(a.scalars[0].1.last(), b.scalars[0].1.last());
+    }
+    assert!(resumed.done().is_some_and(|why| why.starts_with("90 iterations")), "{:?}", resumed.done());
+    let damaged: Vec<u8> = file.iter().map(|&b| if b == b'7' { b'8' } else { b }).collect();
+    assert!(mapped(&host).take_up(&damaged).is_err());
+}
+
+#[test]
+fn what_was_used_is_told_until_the_answer_begins_anew() {
+    let host = host();
+    let mut session = session(&host);
+    let text = r#"
+const PLUGIN = #{ group: "test", params: [param("k", 9, 1..=99, "some"), param("e", pixels(4.0), 0.0..=64.0, "radius"), param("l", layer(), "one")] };
+fn run(cx) {
+    let k = cx.at_most("k", 5);
+    cx.used("e", cx.params.e / 2.0);
+    cx.used("l", "conv1");
+    cx.note("mind the gap");
+    cx.note("mind the gap");
+    text(`${k}`, "k")
+}"#;
+    session.open(method(&host, text));
+    let frame = session.run(&host).unwrap();
+    let used = |frame: &Frame| frame.used.iter().map(|(name, value)| format!("{name}={value}")).collect::<Vec<_>>();
+    assert_eq!(
+        (used(&frame), frame.notes),
+        (vec!["e=2".into(), "k=5".into(), "l=conv1".into()], vec!["mind the gap".into()])
+    );
+    session.set("k", "50").unwrap();
+    let frame = session.run(&host).unwrap();
+    assert_eq!(frame.notes, ["k=50 is more than there is; 5 was used", "mind the gap"], "a person who asked is told");
+    assert_eq!(session.as_used()[0], ("k".into(), "5".into()));
+    assert_eq!(session.asked_otherwise()[0], ("k".into(), "50".into()));
+    session.set("k", "3").unwrap();
+    let frame = session.run(&host).unwrap();
+    assert_eq!((used(&frame)[1].as_str(), frame.notes.len()), ("k=3", 1));
+    let error = crate::common::failure("cx.used(\"kk\", 3); []").message;
+    assert!(error.contains("no parameter \"kk\""), "{error}");
+}

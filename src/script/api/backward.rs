@@ -9,7 +9,7 @@ use super::options::Options;
 use super::seed::Seed;
 use super::{Guard, Out, Run, in_type_of, out};
 use crate::backward::{Composite, Lrp, Relevance, Selector, Walk};
-use crate::graph::{Graph, Node, NodeId, Site, Trace, op::KINDS};
+use crate::graph::{Graph, Node, NodeId, Site, Trace};
 use crate::kernel;
 use crate::script::report::Inner;
 use anyhow::{Context, Result, anyhow, bail, ensure};
@@ -43,7 +43,7 @@ fn go(guard: &Guard, context: &NativeCallContext, run: &Run, seed: &Dynamic, opt
         to: to.unwrap_or_else(|| vec![0]),
         trace,
         seeds: in_types_of(trace, seeds(context, run, seed)?)?,
-        composite: composite(context, &trace.graph, options.get("rules"))?,
+        composite: composite(guard, context, &trace.graph, options.get("rules"))?,
         params: o.switch("params", false)?,
         sum: reduction != "none",
         tick: &tick,
@@ -99,6 +99,7 @@ fn targets(trace: &Trace, to: Option<&Dynamic>) -> Result<Option<Vec<NodeId>>> {
 /// The rules of `[[selector, |site, r| …], [selector, zplus()], …]`; a selector is a kind, a name or a predicate
 /// `|layer| layer.parameters > 0`.
 pub(super) fn composite<'a>(
+    guard: &Guard,
     context: &'a NativeCallContext<'a>,
     graph: &Graph,
     rules: Option<&Dynamic>,
@@ -108,7 +109,7 @@ pub(super) fn composite<'a>(
     let rules = rules.clone().try_cast::<Array>().context(form)?;
     rules.into_iter().try_fold(Composite::gradient(), |composite, rule| {
         let pair = rule.try_cast::<Array>().filter(|p| p.len() == 2).context(form)?;
-        let selector = selector(context, graph, &pair[0])?;
+        let selector = selector(guard, context, graph, &pair[0])?;
         if let Some(rule) = pair[1].read_lock::<Lrp>() {
             return Ok(composite.with_named(selector, &rule.to_string(), rule.clone().rule()));
         }
@@ -118,7 +119,7 @@ pub(super) fn composite<'a>(
     })
 }
 
-fn selector(context: &NativeCallContext, graph: &Graph, value: &Dynamic) -> Result<Selector> {
+fn selector(guard: &Guard, context: &NativeCallContext, graph: &Graph, value: &Dynamic) -> Result<Selector> {
     if let Some(predicate) = value.read_lock::<FnPtr>() {
         let chosen = graph.nodes.iter().filter_map(|node| {
             let answer: Result<bool, _> = predicate.call_within_context(context, (facts(graph, node),));
@@ -129,7 +130,7 @@ fn selector(context: &NativeCallContext, graph: &Graph, value: &Dynamic) -> Resu
     let text = value.clone().into_string().map_err(|kind| {
         anyhow!("a selector is \"conv|linear\", \"features.*\" or |layer| layer.parameters > 0, got {kind}")
     })?;
-    Selector::parse(&text, KINDS)
+    super::selector::selector(guard, graph, "rule", &text)
 }
 
 /// Calls a rule; it gives the relevance of the only input, or an array with one for each.

@@ -1,6 +1,6 @@
 //! `cx`: the question, its parameters, random numbers, and the stage.
 
-use super::{Guard, Out, figures, one_or_many, out, sizes};
+use super::{Guard, Out, figures, number, one_or_many, out, sizes};
 use crate::model::Model;
 use crate::script::context::Cx;
 use crate::script::normal;
@@ -36,10 +36,41 @@ pub(super) fn register(engine: &mut Engine, guard: &Arc<Guard>) {
     engine.register_fn("progress", |cx: &mut Cx, what: &str, done: INT, total: INT| {
         cx.stage.progress(what, done.max(0) as usize, total.max(0) as usize);
     });
+    engine.register_get("own", |cx: &mut Cx| -> Dynamic {
+        let own = cx.source.as_deref().and_then(|source| cx.data.number_of(source));
+        own.map_or(Dynamic::UNIT, |own| Dynamic::from(own as INT))
+    });
+    engine.register_fn("used", |cx: &mut Cx, name: &str, value: Dynamic| out(used(cx, name, &value)));
+    let g = guard.clone();
+    engine.register_fn("at_most", move |cx: &mut Cx, name: &str, limit: Dynamic| out(at_most(&g, cx, name, limit)));
+    let g = guard.clone();
+    engine.register_fn("note", move |_: &mut Cx, text: &str| g.note(text.into()));
     let g = guard.clone();
     engine.register_fn("randn", move |cx: &mut Cx, shape: Array| -> Out<Tensor> { out(draw(&g, cx, &shape, true)) });
     let g = guard.clone();
     engine.register_fn("rand", move |cx: &mut Cx, shape: Array| -> Out<Tensor> { out(draw(&g, cx, &shape, false)) });
+}
+
+/// Says what was used for a parameter, so that results tell it.
+fn used(cx: &Cx, name: &str, value: &Dynamic) -> Result<()> {
+    cx.used.tell(name, cx.params.written(name, value)?);
+    Ok(())
+}
+
+/// A parameter's value, or the limit where that is less. What was used is told; a person who asked for more, at once.
+fn at_most(guard: &Guard, cx: &Cx, name: &str, limit: Dynamic) -> Result<Dynamic> {
+    let asked = cx.params.get(name, &cx.model)?;
+    if number(&asked)? <= number(&limit)? {
+        used(cx, name, &asked)?;
+        return Ok(asked);
+    }
+    let limit = if asked.is_float() { number(&limit)?.into() } else { limit };
+    used(cx, name, &limit)?;
+    if cx.params.is_changed(name) {
+        let (asked, limit) = (cx.params.written(name, &asked)?, cx.params.written(name, &limit)?);
+        guard.note(format!("{name}={asked} is more than there is; {limit} was used"));
+    }
+    Ok(limit)
 }
 
 /// Normal or uniform numbers in the type of the input.

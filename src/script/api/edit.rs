@@ -7,7 +7,7 @@
 use super::options::Options;
 use super::{Guard, Out, Run, out};
 use crate::backward::Selector;
-use crate::graph::{Cover, Graph, Node, op::KINDS};
+use crate::graph::{Cover, Graph, Node};
 use crate::model::Model;
 use crate::script::report::Inner;
 use anyhow::{Context, Result, bail};
@@ -31,7 +31,7 @@ pub(super) fn register(engine: &mut Engine, guard: &Arc<Guard>) {
     engine.register_fn(
         "forward",
         move |context: NativeCallContext, model: Model, x: Tensor, options: Map| -> Out<Run> {
-            out(edits(&model.graph, &options).and_then(|edits| {
+            out(edits(&g, &model.graph, &options).and_then(|edits| {
                 g.reserve_run(&model.graph, x.dims().first().copied().unwrap_or(1))?;
                 let mut change = |node: &Node, y: Tensor| changed(&g, &model.graph, &context, &edits, node, y);
                 let trace = model.graph.forward_with(&x, &mut change)?;
@@ -42,7 +42,7 @@ pub(super) fn register(engine: &mut Engine, guard: &Arc<Guard>) {
     let g = guard.clone();
     engine.register_fn("forward", move |context: NativeCallContext, run: Run, options: Map| -> Out<Run> {
         let graph = run.trace.graph.clone();
-        out(edits(&graph, &options).and_then(|edits| {
+        out(edits(&g, &graph, &options).and_then(|edits| {
             let chosen = |node: &Node| edits.iter().any(|(selector, _)| selector.fits(node));
             let mut change = |node: &Node, y: Tensor| changed(&g, &graph, &context, &edits, node, y);
             let trace = run.trace.forward_with(&chosen, &mut change)?;
@@ -68,18 +68,18 @@ fn covered(guard: &Guard, run: &Run, windows: Array, fill: &Tensor) -> Result<Te
 }
 
 /// The edits of `#{ edits: [[selector, |a| …], [selector, tensor], …] }`; each must fit a layer of the network.
-fn edits(graph: &Graph, options: &Map) -> Result<Edits> {
+fn edits(guard: &Guard, graph: &Graph, options: &Map) -> Result<Edits> {
     let options = Options::new("forward", options.clone(), &["edits"])?;
     let form = "edits are an array of [selector, |a| …] or [selector, tensor]";
     let Some(edits) = options.raw("edits") else { return Ok(vec![]) };
     let edits = edits.clone().try_cast::<Array>().context(form)?;
-    edits.into_iter().map(|edit| one(graph, edit.try_cast::<Array>().context(form)?, form)).collect()
+    edits.into_iter().map(|edit| one(guard, graph, edit.try_cast::<Array>().context(form)?, form)).collect()
 }
 
-fn one(graph: &Graph, pair: Array, form: &'static str) -> Result<(Selector, Change)> {
+fn one(guard: &Guard, graph: &Graph, pair: Array, form: &'static str) -> Result<(Selector, Change)> {
     let [selector, change] = <[Dynamic; 2]>::try_from(pair).ok().context(form)?;
     let text = selector.into_string().ok().context(form)?;
-    let selector = Selector::parse(&text, KINDS)?;
+    let selector = super::selector::selector(guard, graph, "edit", &text)?;
     if !graph.nodes.iter().any(|node| selector.fits(node)) {
         graph.find(&text).with_context(|| format!("an edit of \"{text}\" fits no layer"))?;
     }

@@ -4,6 +4,7 @@ use super::data::numbers;
 use super::options::Options;
 use super::{Guard, out, size};
 use crate::embed::{self, Descent, Tsne};
+use crate::render::brief;
 use crate::tensor::{device, wide};
 use anyhow::{Context, Result, anyhow, ensure};
 use candle_core::Tensor;
@@ -29,6 +30,7 @@ pub(super) fn register(engine: &mut Engine, guard: &Arc<Guard>) {
     let g = guard.clone();
     engine.register_fn("descend", move |map: &mut Tsne, n: INT, options: Map| out(descend(&g, map, n, &options)));
     engine.register_get("points", |map: &mut Tsne| out(plane(&map.y)));
+    engine.register_get("perplexity", |map: &mut Tsne| map.affinities.perplexity);
     engine.register_get("kl", |map: &mut Tsne| map.kl);
     engine.register_get("iterations", |map: &mut Tsne| map.iterations as INT);
     engine.register_get("gradient", |map: &mut Tsne| out(plane(&map.exact_slope().gradient)));
@@ -58,8 +60,12 @@ fn tsne(guard: &Guard, points: &Tensor, options: &Map) -> Result<Tsne> {
     let metric = o.raw("metric").map_or(Ok(embed::Metric::Euclidean), |m| m.to_string().parse())?;
     let (n, _) = points.dims2().context("t-SNE is of points (N, D)")?;
     ensure!(n > 1, "t-SNE needs two points or more, got {n}");
-    // A perplexity that is too great for so few points is lowered, as in openTSNE.
-    let perplexity = o.number("perplexity", 30.0)?.min((n - 1) as f64 / 3.0).max(1.0);
+    let asked = o.number("perplexity", 30.0)?;
+    // A perplexity that is too great for so few points is lowered to a third of the others, as in openTSNE.
+    let perplexity = asked.min((n - 1) as f64 / 3.0).max(1.0);
+    if perplexity < asked {
+        guard.note(format!("perplexity={asked} is too much for {n} points; {} was used", brief(perplexity as f32)));
+    }
     let k = ((3.0 * perplexity).floor() as usize).clamp(1, n - 1);
     guard.reserve(&[n, k], 40)?;
     guard.reserve(points.dims(), 16)?;
@@ -95,6 +101,9 @@ fn plane(points: &[embed::Point]) -> Result<Tensor> {
 /// `#{ values, vectors }`: the `q` least eigenvalues of the normalised Laplacian of the graph of `k` nearest neighbours.
 fn laplacian(guard: &Guard, x: &Tensor, k: INT, q: INT) -> Result<Map> {
     guard.reserve(&[x.dims()[0], x.dims()[0]], 32)?;
+    if k >= x.dims()[0] as INT {
+        guard.note(format!("{k} neighbours of each are more than there are; {} were used", x.dims()[0] - 1));
+    }
     let (values, vectors) =
         embed::laplacian(x, size(k, "a number of neighbours")?, size(q, "a number of eigenvectors")?, &|_| {
             guard.tick()

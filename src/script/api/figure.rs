@@ -102,9 +102,14 @@ fn image(t: &Tensor, title: &str) -> Result<Figure> {
     Ok(Figure { title: title.into(), body: Body::Image { pixels: picture(t)? } })
 }
 
-/// `#{ scale, each: true (a scale for each tile), columns, marked: tile, captions: ["below the first", …] }`.
+/// `#{ scale, each: true (a scale for each tile), columns, marked: tile, captions: ["below the first", …], show: how many of
+/// them are drawn, of: how many there are where these are a part, frames: (K, 3) }`, colours around the tiles.
 fn montage(t: &Tensor, title: &str, options: &Map) -> Result<Figure> {
-    let o = Options::new("a montage", options.clone(), &["scale", "each", "columns", "marked", "captions"])?;
+    let o = Options::new(
+        "a montage",
+        options.clone(),
+        &["scale", "each", "columns", "marked", "captions", "show", "of", "frames"],
+    )?;
     let t = match t.dims() {
         [_, 1, _, _] => t.squeeze(1)?,
         [_, 3, _, _] => t.clone(),
@@ -112,19 +117,36 @@ fn montage(t: &Tensor, title: &str, options: &Map) -> Result<Figure> {
         _ => t.clone(),
     };
     ensure!(matches!(t.rank(), 3 | 4), "tiles have shape (K, H, W) or (K, C, H, W), got {:?}", t.dims());
+    let tiles = values(&t)?;
+    let count = tiles.shape[0];
     let body = Body::Montage {
-        tiles: values(&t)?,
+        tiles,
         scale: scale(options, Scale::Range)?,
         each: o.switch("each", false)?,
         columns: o.size("columns", 0)?,
         marked: if o.has("marked") { Some(o.size("marked", 0)?) } else { None },
         captions: o.texts("captions")?,
+        shown: o.size("show", count)?.min(count),
+        of: o.size("of", count)?.max(count),
+        frames: colors(&o, "frames", count)?,
     };
     Ok(Figure { title: title.into(), body })
 }
 
+/// A colour for each of so many things, from rows of red, green and blue in `[0, 1]`; none given: none.
+pub(super) fn colors(o: &Options, key: &'static str, count: usize) -> Result<Vec<[u8; 3]>> {
+    let Some(given) = o.raw(key) else { return Ok(vec![]) };
+    let t = given.clone().try_cast::<Tensor>().with_context(|| format!("`{key}` is a tensor ({count}, 3)"))?;
+    ensure!(t.dims() == [count, 3], "`{key}` has the shape ({count}, 3), got {:?}", t.dims());
+    let byte = |v: &f32| (v.clamp(0.0, 1.0) * 255.0).round() as u8;
+    Ok(values(&t)?.data.chunks_exact(3).map(|c| [byte(&c[0]), byte(&c[1]), byte(&c[2])]).collect())
+}
+
 fn classes(run: &Run, count: usize) -> Result<Figure> {
-    Ok(Figure { title: "classes".into(), body: Body::Classes { rows: class_rows(run, count)? } })
+    Ok(Figure {
+        title: "classes".into(),
+        body: Body::Classes { rows: class_rows(run, count)?, of: run.trace.logits()?.dim(1)? },
+    })
 }
 
 /// What the network says of the first picture, best first.

@@ -1,24 +1,27 @@
 //! Where relevance went, and which rule holds where: `ledger(rel)`, `coverage(model, rules)`, `uncovered(model, rules)`.
 
 use super::backward::composite;
-use super::out;
+use super::{Guard, out};
 use crate::backward::{Composite, Entry, Relevance};
 use crate::graph::{Graph, Node, NodeId};
 use crate::model::Model;
 use crate::render::{Body, Figure};
 use anyhow::{Result, ensure};
 use rhai::{Array, Dynamic, Engine, NativeCallContext};
+use std::sync::Arc;
 
 /// Kinds for which the gradient is a rule of relevance: what only moves values about, or chooses among them.
 const MOVING: [&str; 8] = ["input", "max_pool", "concat", "flatten", "reshape", "slice", "pad", "dropout"];
 
-pub(super) fn register(engine: &mut Engine) {
+pub(super) fn register(engine: &mut Engine, guard: &Arc<Guard>) {
     engine.register_fn("ledger", |r: Relevance| out(ledger(&r)));
-    engine.register_fn("coverage", |context: NativeCallContext, model: Model, rules: Dynamic| {
-        out(composite(&context, &model.graph, Some(&rules)).map(|c| coverage(&model.graph, &c)))
+    let g = guard.clone();
+    engine.register_fn("coverage", move |context: NativeCallContext, model: Model, rules: Dynamic| {
+        out(composite(&g, &context, &model.graph, Some(&rules)).map(|c| coverage(&model.graph, &c)))
     });
-    engine.register_fn("uncovered", |context: NativeCallContext, model: Model, rules: Dynamic| {
-        out(composite(&context, &model.graph, Some(&rules)).map(|c| uncovered(&model.graph, &c)))
+    let g = guard.clone();
+    engine.register_fn("uncovered", move |context: NativeCallContext, model: Model, rules: Dynamic| {
+        out(composite(&g, &context, &model.graph, Some(&rules)).map(|c| uncovered(&model.graph, &c)))
     });
 }
 

@@ -26,6 +26,7 @@ mod randomize;
 mod reduce;
 mod rules;
 mod seed;
+mod selector;
 mod shape;
 mod site;
 mod spatial;
@@ -69,7 +70,7 @@ pub(super) fn register(engine: &mut Engine, guard: &Arc<Guard>) {
     chance::register(engine);
     rules::register(engine);
     site::register(engine);
-    ledger::register(engine);
+    ledger::register(engine, guard);
     figure::register(engine);
     points::register(engine);
     declare::register(engine);

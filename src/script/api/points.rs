@@ -1,6 +1,6 @@
 //! Points of a data set as figures: `scatter(coordinates, "map", #{ groups, names, pictures })` and `sheet`.
 
-use super::figure::values;
+use super::figure::{colors, values};
 use super::options::Options;
 use super::out;
 use crate::render::{Body, Figure, Points};
@@ -22,9 +22,10 @@ pub(super) fn register(engine: &mut Engine) {
     }
 }
 
-/// Rows `(N, D)`; the first two numbers are the place in the plane. `groups` and `pictures` are tensors of whole numbers.
+/// Rows `(N, D)`; the first two numbers are the place in the plane. `groups` and `pictures` are tensors of whole numbers,
+/// `colors` rows of red, green and blue in `[0, 1]`.
 fn points(t: &Tensor, options: &Map) -> Result<Points> {
-    let o = Options::new("points", options.clone(), &["groups", "names", "pictures"])?;
+    let o = Options::new("points", options.clone(), &["groups", "names", "pictures", "colors"])?;
     ensure!(t.rank() == 2, "points are rows (N, D), got {:?}", t.dims());
     let whole = |key: &'static str| -> Result<Arc<[u32]>> {
         let Some(given) = o.raw(key) else { return Ok([].into()) };
@@ -36,5 +37,6 @@ fn points(t: &Tensor, options: &Map) -> Result<Points> {
         Ok(all.into_iter().map(|v| v as u32).collect())
     };
     let (groups, pictures) = (whole("groups")?, whole("pictures")?);
-    Ok(Points { values: values(t)?, groups, names: o.texts("names")?.into(), pictures })
+    let colors = colors(&o, "colors", t.dims()[0])?.into();
+    Ok(Points { values: values(t)?, groups, names: o.texts("names")?.into(), pictures, colors })
 }

@@ -55,6 +55,7 @@ pub fn run(host: Arc<Host>, source: &Source, args: &[String], desk: Arc<dyn Desk
         let ast = engine.compile_into_self_contained(&scope, &source.text)?;
         engine.run_ast_with_scope(&mut scope, &ast)
     });
+    host.guard().notes().iter().for_each(|note| setting.desk.say(note));
     if let Some(error) = setting.unprinted.lock().unwrap_or_else(PoisonError::into_inner).take() {
         return Err(error);
     }

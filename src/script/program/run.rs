@@ -22,7 +22,7 @@ const OPTIONS: [&str; 9] = ["model", "input", "target", "data", "set", "steps", 
 const OWN_MODEL: &str = "shapes";
 
 impl Setting {
-    /// `#{ tensors, tables, steps, scalars, done, target }` of a method's end.
+    /// `#{ tensors, tables, steps, scalars, done, target, parameters }` of a method's end, the last as they were used.
     pub(super) fn run(&self, method: &str, map: Map) -> Result<Map> {
         let options = Options::new("run", map, &OPTIONS)?;
         let mut session = self.session(method, &options)?;
@@ -31,6 +31,7 @@ impl Setting {
         let mut keeper = Keeper::new(out.as_deref(), true, &mut session)?;
         keeper.notes().iter().for_each(|note| self.desk.say(note));
         let frame = self.to_the_end(&mut session, &options, &mut keeper)?;
+        session.told().notes().iter().for_each(|note| self.desk.say(note));
         if let Some(folder) = &out {
             save::write(folder, &session, &self.host, &frame)?;
         }
@@ -46,6 +47,9 @@ impl Setting {
         let (name, input) = input(o, &model)?;
         let method = self.host.method(method)?;
         let mut session = Session::new(&self.host, model, &name, input)?;
+        if let Some(asked) = o.raw("input").and_then(|input| text(input).ok()) {
+            session.opened_as(&asked);
+        }
         session.open(method);
         session.set_seed(o.whole("seed", 0)? as u64);
         if let Some(spec) = o.raw("data").map(text).transpose()? {
@@ -136,6 +140,7 @@ fn told(session: &Session, frame: &Frame) -> Result<Map> {
     let numbers = |step: Vec<(String, f64)>| -> Map {
         step.into_iter().map(|(name, value)| (name.into(), Dynamic::from(value))).collect()
     };
+    let used = session.as_used().into_iter().map(|(name, value)| (name.into(), value.into())).collect::<Map>();
     let steps: Vec<Map> = session.scalars().into_iter().map(numbers).collect();
     Ok(Map::from([
         ("tensors".into(), tensors.into()),
@@ -143,6 +148,7 @@ fn told(session: &Session, frame: &Frame) -> Result<Map> {
         ("scalars".into(), steps.last().cloned().unwrap_or_default().into()),
         ("steps".into(), steps.into_iter().map(Dynamic::from).collect::<Array>().into()),
         ("done".into(), frame.done.clone().map_or(Dynamic::UNIT, Dynamic::from)),
+        ("parameters".into(), used.into()),
         ("target".into(), Dynamic::from(session.target() as INT)),
     ]))
 }

@@ -50,6 +50,8 @@ impl Stage for Audience {
                 scalars: vec![],
                 millis: 0.0,
                 partial: true,
+                notes: vec![],
+                used: vec![],
             };
             let _ = self.updates.send(Update::Frame(frame));
         }

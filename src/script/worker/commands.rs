@@ -61,6 +61,7 @@ impl Worker {
         let (asked, (name, picture)) = self.picture_for(&model)?;
         let input = model.card.preprocess().apply(&picture, self.no_resize)?;
         self.session.replace(&self.host, model, &name, input)?;
+        self.session.opened_as(&asked);
         self.place = Place { picture, asked, weights };
         self.session.model().note().into_iter().for_each(|note| self.tell(Update::Log(note)));
         self.tell(Update::Model(card(self.session.model())));
@@ -86,6 +87,7 @@ impl Worker {
         let model = self.session.model().clone();
         let input = model.card.preprocess().apply(&picture, self.no_resize)?;
         self.session.replace(&self.host, model, &name, input)?;
+        self.session.opened_as(asked);
         (self.place.picture, self.place.asked) = (picture, asked.into());
         self.tell_picture();
         self.tell_method();

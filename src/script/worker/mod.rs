@@ -308,6 +308,7 @@ impl Worker {
             Ok(frame) => {
                 let frame = Frame { generation: self.generation.load(Ordering::Relaxed), ..frame };
                 self.unkept = true;
+                frame.notes.iter().for_each(|note| self.tell(Update::Log(note.clone())));
                 self.shown = Some(frame.clone());
                 self.tell(Update::Frame(frame));
             }

@@ -158,6 +158,7 @@ fn picture_caption(buf: &mut Buffer, area: Rect, figure: &Figure, state: &State,
         (None, Body::Image { pixels }) => crate::tui::tree::shape(&pixels.shape),
         _ => String::new(),
     };
+    let about = figure.part().into_iter().chain(Some(about)).collect::<Vec<_>>().join(", ");
     let zoom = if lens.zoom > 1.0 { format!("×{:.1} ", lens.zoom) } else { String::new() };
     let reading = lens.mark.and_then(|mark| render::read(figure, mark)).map(|reading| reading.to_string());
     let read = reading.is_some();
@@ -197,8 +198,8 @@ fn aspect(figure: &Figure) -> f64 {
         Body::Map { over: Some(over), .. } => of(&over.shape),
         Body::Map { values, .. } => of(&values.shape),
         Body::Image { pixels } => of(&pixels.shape),
-        Body::Montage { tiles, columns, .. } => {
-            let (columns, rows) = render::grid(tiles.shape.first().copied().unwrap_or(1), *columns);
+        Body::Montage { tiles, columns, shown, .. } => {
+            let (columns, rows) = render::grid(*shown, *columns);
             of(&tiles.shape) * columns as f64 / rows.max(1) as f64
         }
         _ => 1.0,

@@ -1,6 +1,7 @@
 //! The pane of parameters: a form with bounds, and what the one under the cursor does.
 
 use super::{mark, pane, row};
+use crate::render::short;
 use crate::script::message::{ParamKind, ParamRow};
 use crate::tui::state::{Pane, State};
 use crate::tui::theme::Theme;
@@ -39,6 +40,11 @@ fn line<'a>(param: &'a ParamRow, names: usize, state: &'a State, theme: &Theme) 
         (_, "") => "none".into(),
         (ParamKind::Layer(_), value) => state.layer().unwrap_or_else(|| value.to_owned()),
         (_, value) => value.to_owned(),
+    };
+    let used = state.run.frame.iter().flat_map(|frame| &frame.used).find(|(name, _)| *name == param.name);
+    let value = match used {
+        Some((_, used)) if *used != param.value && *used != value => format!("{value} ({} used)", short(used)),
+        _ => value,
     };
     let changed = state.value(param) != param.default;
     let style = if changed { theme.warn } else { theme.strong };

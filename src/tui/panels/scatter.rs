@@ -3,9 +3,9 @@
 use super::{brief, plot, row};
 use crate::render::Points;
 use crate::tui::cloud::Cloud;
-use crate::tui::picture::{Stage, ring};
+use crate::tui::picture::{Stage, cells, ring};
 use crate::tui::state::State;
-use crate::tui::theme::Theme;
+use crate::tui::theme::{Depth, Theme};
 use ratatui::buffer::Buffer;
 use ratatui::layout::Rect;
 use ratatui::style::Color;
@@ -82,8 +82,16 @@ fn grid(area: Rect, count: usize) -> impl Iterator<Item = Rect> {
 }
 
 fn legend(points: &Points, theme: &Theme) -> Line<'static> {
+    if has_own_colors(points, theme) {
+        return Line::styled("each point in a colour of its own", theme.dim);
+    }
     let name = |g: usize| [Span::styled("● ", theme.curve(g % COLORS)), Span::raw(format!("{} ", points.name(g)))];
     Line::from((0..points.group_count()).flat_map(name).collect::<Vec<_>>())
+}
+
+/// Whether points are seen in colours of their own: in sixteen they are too few.
+fn has_own_colors(points: &Points, theme: &Theme) -> bool {
+    !points.colors.is_empty() && matches!(theme.depth, Depth::True | Depth::Indexed)
 }
 
 fn paint(buf: &mut Buffer, area: Rect, points: &Points, cloud: &Cloud, state: &State, theme: &Theme) {
@@ -95,9 +103,17 @@ fn paint(buf: &mut Buffer, area: Rect, points: &Points, cloud: &Cloud, state: &S
     }
     let (x, y) = cloud.seen(&state.lens);
     let canvas = Canvas::default().marker(plot::marker(theme.depth)).x_bounds(x).y_bounds(y).paint(|context| {
-        for (group, coords) in groups.iter().enumerate() {
-            let color = theme.curve(group).fg.unwrap_or(Color::Reset);
-            context.draw(&canvas::Points { coords, color });
+        if has_own_colors(points, theme) {
+            for (i, &color) in points.colors.iter().enumerate() {
+                let (x, y) = points.place(i);
+                let color = cells::nearest_color(color, theme.depth);
+                context.draw(&canvas::Points { coords: &[(f64::from(x), f64::from(y))], color });
+            }
+        } else {
+            for (group, coords) in groups.iter().enumerate() {
+                let color = theme.curve(group).fg.unwrap_or(Color::Reset);
+                context.draw(&canvas::Points { coords, color });
+            }
         }
         let line: Vec<_> = state.lasso.iter().map(|&place| cloud.at(place)).collect();
         let color = theme.focus.fg.unwrap_or(Color::Reset);

@@ -82,6 +82,16 @@ fn quadrants(buf: &mut Buffer, rect: Rect, image: &RgbImage, depth: Depth) {
     }
 }
 
+/// The colour of the terminal that is nearest.
+pub fn nearest_color(color: [u8; 3], depth: Depth) -> Color {
+    match depth {
+        Depth::True => rgb(color),
+        Depth::Indexed => Color::Indexed(indexed(color)),
+        Depth::Sixteen => SIXTEEN[nearest(color, &SIXTEEN_RGB)],
+        Depth::None => Color::Reset,
+    }
+}
+
 /// A colour as the terminal has it: without all of them the nearest, dithered by its place.
 fn color(color: [u8; 3], x: usize, y: usize, depth: Depth) -> Color {
     match depth {

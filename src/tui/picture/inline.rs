@@ -10,14 +10,7 @@ use ratatui::style::Color;
 
 /// The bytes that draw a picture in the columns and rows of `rect`, from the beginning of a line to that of the line below
 /// it; `number` tells it from the others of this process.
-pub fn picture(
-    image: &RgbImage,
-    painter: Painter,
-    depth: Depth,
-    rect: Rect,
-    cell: (u16, u16),
-    number: u32,
-) -> Vec<u8> {
+pub fn picture(image: &RgbImage, painter: Painter, depth: Depth, rect: Rect, cell: (u16, u16), number: u32) -> Vec<u8> {
     let rect = Rect::new(0, 0, rect.width, rect.height);
     let pixels = (u32::from(rect.width) * u32::from(cell.0), u32::from(rect.height) * u32::from(cell.1));
     let png = || kitty::png(&encode::light(encode::sized(image, pixels)));
@@ -137,7 +130,10 @@ mod tests {
             (Painter::Sixel, "\x1bP0;1q"),
         ] {
             let said = drawn(painter, Depth::None);
-            assert!(said.starts_with(&format!("\n\n\n\x1b[3A\x1b7{open}")) && said.ends_with("\x1b8\x1b[3B\r"), "{said:?}");
+            assert!(
+                said.starts_with(&format!("\n\n\n\x1b[3A\x1b7{open}")) && said.ends_with("\x1b8\x1b[3B\r"),
+                "{said:?}"
+            );
             assert!(!said.contains("38;"), "no colour of text is changed");
         }
     }

@@ -29,7 +29,7 @@ fn palette(out: &mut String, image: &RgbImage) {
     image.enumerate_pixels().for_each(|(x, y, pixel)| used[register(pixel.0, x as usize, y as usize)] = true);
     for n in (0..used.len()).filter(|n| used[*n]) {
         let (r, g, b) = (n / 36, n / 6 % 6, n % 6);
-        let _ = write!(out, "#{n};2;{};{};{}", hundredths(r), hundredths(g), hundredths(b));
+        let _ = write!(out, "#{};2;{};{};{}", number(n), hundredths(r), hundredths(g), hundredths(b));
     }
 }
 
@@ -49,7 +49,7 @@ fn band(out: &mut String, image: &RgbImage, top: usize, rows: &mut [Vec<u8>]) {
         if !std::mem::take(&mut first) {
             out.push('$');
         }
-        let _ = write!(out, "#{color}");
+        let _ = write!(out, "#{}", number(color));
         runs(out, &rows[color]);
         rows[color].fill(0);
     }
@@ -68,6 +68,12 @@ fn runs(out: &mut String, row: &[u8]) {
             }
         }
     }
+}
+
+/// The number that a register goes by. None ends in 38 or 48: `#148;2;…` would be taken for a text colour of 24 bits by whoever
+/// looks for those in a stream.
+fn number(register: usize) -> usize {
+    register + [38, 47, 136, 145].iter().filter(|&&from| register >= from).count()
 }
 
 fn register(color: [u8; 3], x: usize, y: usize) -> usize {
@@ -126,8 +132,14 @@ mod tests {
         let back = decode(&encode(&image), 17, 13);
         for (x, y, pixel) in image.enumerate_pixels() {
             let (x, y) = (x as usize, y as usize);
-            assert_eq!(back[y * 17 + x], Some(register(pixel.0, x, y)), "at {x},{y}");
+            assert_eq!(back[y * 17 + x], Some(number(register(pixel.0, x, y))), "at {x},{y}");
         }
+    }
+
+    #[test]
+    fn registers_have_numbers_of_their_own_that_no_text_colour_is_written_with() {
+        let all: std::collections::BTreeSet<_> = (0..SHADES * SHADES * SHADES).map(number).collect();
+        assert!(all.len() == 216 && all.iter().all(|n| *n < 256 && n % 100 != 38 && n % 100 != 48));
     }
 
     #[test]

@@ -1,0 +1,152 @@
+//! The steps of an answer: begun, gone on, shown again.
+
+use super::super::api::figures;
+use super::super::freeze::freeze;
+use super::super::history::Step;
+use super::super::host::Host;
+use super::super::message::Frame;
+use super::Session;
+use crate::render::Figure;
+use anyhow::{Context, Result, bail, ensure};
+use rhai::{Dynamic, Map};
+use std::time::Instant;
+
+impl Session {
+    /// Runs the method from its start: a one-shot method whole, a stepper to its step 0.
+    pub fn run(&mut self, host: &Host) -> Result<Frame> {
+        self.forget();
+        let begun = Instant::now();
+        let method = self.method.clone().context("no method is open")?;
+        if method.stepped {
+            let state = self.call(host, "start", 0, None)?;
+            self.push(state, begun).map_err(|e| method.wrong("start", &e))?;
+            return self.view(host);
+        }
+        let answer = self.call(host, "run", 0, None)?;
+        let figures = figures(answer).map_err(|e| method.wrong("run", &e))?;
+        let millis = millis(begun);
+        self.steps.push(Step { state: Dynamic::UNIT, scalars: vec![], done: None, millis });
+        Ok(self.frame(figures, millis))
+    }
+
+    /// One step on: a kept one is shown, unless parameters or script changed since; else it is computed.
+    pub fn next(&mut self, host: &Host) -> Result<Frame> {
+        match self.cursor + 1 < self.steps.len() && !self.outdated {
+            true => self.seek(host, self.cursor + 1),
+            false => self.step(host),
+        }
+    }
+
+    /// One step on from the step shown; steps ahead of it are dropped and computed anew.
+    pub fn step(&mut self, host: &Host) -> Result<Frame> {
+        match self.present() {
+            None => self.run(host),
+            Some(_) => self.advance(host).and_then(|()| self.view(host)),
+        }
+    }
+
+    /// One step on from the step shown, which nobody looks at yet.
+    ///
+    /// Errors: a method without steps or at its end; what its script says.
+    pub fn advance(&mut self, host: &Host) -> Result<()> {
+        let begun = Instant::now();
+        let method = self.method.clone().context("no method is open")?;
+        ensure!(method.stepped, "the method \"{}\" has no steps", method.name);
+        let step = self.present().context("the method has not been started")?;
+        if let Some(why) = &step.done {
+            bail!("the method is at its end: {why}");
+        }
+        let mut state = step.state.clone();
+        if let Some(mut map) = state.write_lock::<Map>() {
+            map.remove("done");
+        }
+        let state = self.call(host, "step", self.cursor + 1, Some(state))?;
+        let kept = self.steps.split_off(self.cursor + 1);
+        if let Err(error) = self.push(state, begun) {
+            self.steps.extend(kept);
+            return Err(method.wrong("step", &error).into());
+        }
+        self.outdated = false;
+        Ok(())
+    }
+
+    /// Shows a kept step; in place of one that was dropped the next one kept on the way there.
+    pub fn seek(&mut self, host: &Host, step: usize) -> Result<Frame> {
+        ensure!(
+            step < self.steps.len(),
+            "step {step} is not there; steps 0 to {} are",
+            self.steps.len().saturating_sub(1)
+        );
+        if self.method.as_ref().is_some_and(|m| m.stepped) {
+            let nearest = self.steps.nearest(step, self.cursor).context("no step is kept; r begins anew")?;
+            let told = nearest == self.cursor && step != nearest;
+            ensure!(!told, "step {step} is of an earlier session, of which the numbers alone were kept; r begins anew");
+            self.cursor = nearest;
+        } else {
+            self.cursor = step;
+        }
+        self.view(host)
+    }
+
+    /// Shows the present step again, with the parameters and the script as they are now.
+    pub fn view(&mut self, host: &Host) -> Result<Frame> {
+        let Some(step) = self.present().cloned() else { return self.run(host) };
+        let method = self.method.clone().context("no method is open")?;
+        if !method.stepped {
+            return self.run(host);
+        }
+        let answer = self.call(host, "view", self.cursor, Some(step.state))?;
+        let figures = figures(answer).map_err(|e| method.wrong("view", &e))?;
+        Ok(self.frame(figures, step.millis))
+    }
+
+    /// Calls a function of the method for a step, and keeps what it says of itself.
+    fn call(&mut self, host: &Host, function: &str, step: usize, state: Option<Dynamic>) -> Result<Dynamic> {
+        let method = self.method.clone().context("no method is open")?;
+        let cx = self.cx(step);
+        let used = cx.used.clone();
+        let answer = match state {
+            None => host.call(&method, function, (cx,)),
+            Some(state) => host.call(&method, function, (cx, state)),
+        };
+        self.told.add(used.take(), host.guard().notes());
+        answer
+    }
+
+    /// Keeps a state as the newest step.
+    fn push(&mut self, state: Dynamic, begun: Instant) -> Result<()> {
+        let state = freeze(state)?;
+        let map = state.read_lock::<Map>().context("a stepper's state is a map: #{ x: cx.input }")?.clone();
+        let done = map.get("done").filter(|d| !d.is_unit()).map(ToString::to_string);
+        let scalars = map.get("scalars").and_then(|s| s.read_lock::<Map>().map(|m| numbers(&m))).unwrap_or_default();
+        self.steps.push(Step { state, scalars, done, millis: millis(begun) });
+        self.cursor = self.steps.len() - 1;
+        Ok(())
+    }
+
+    fn frame(&mut self, figures: Vec<Figure>, millis: f64) -> Frame {
+        Frame {
+            generation: 0,
+            step: self.cursor,
+            kept: self.steps.len(),
+            stride: self.steps.stride(),
+            done: self.present().and_then(|s| s.done.clone()),
+            figures,
+            data: self.data.name().map(String::from),
+            scalars: self.steps.curves(),
+            millis,
+            partial: false,
+            notes: self.new_notes(),
+            used: self.told.used().clone().into_iter().collect(),
+        }
+    }
+}
+
+fn millis(since: Instant) -> f64 {
+    since.elapsed().as_secs_f64() * 1e3
+}
+
+fn numbers(map: &Map) -> Vec<(String, f64)> {
+    let number = |v: &Dynamic| v.as_float().ok().or_else(|| v.as_int().ok().map(|v| v as f64));
+    map.iter().filter_map(|(name, v)| Some((name.to_string(), number(v)?))).collect()
+}
