@@ -156,10 +156,51 @@ fn the_network_panel_shows_the_values_of_one_layer_or_of_all() {
         ("conv1", "4x8x8", "4x3x3x3+4 = 112", "conv 3x3")
     );
     let all = figures("network", &[("show", "all"), ("most", "200")]);
-    assert_eq!(named(&all, "conv2.weight").values().unwrap().shape, [16, 3, 3]);
-    assert!(matches!(&named(&all, "fc.weight").body, Body::Text { text } if text.contains("too small")));
+    let filters = named(&all, "conv2.weight");
+    assert_eq!(filters.values().unwrap().shape, [24, 3, 3], "six outputs read four channels each");
+    assert_eq!(filters.part().as_deref(), Some("16 of 24"));
+    assert_eq!(named(&all, "fc.weight").values().unwrap().shape, [5, 96]);
     let Body::Table { rows, .. } = &named(&all, "layers").body else { panic!("no table") };
     assert_eq!(rows.len(), 9);
+}
+
+#[test]
+fn the_network_panel_shows_the_gradient_of_the_loss_as_well_as_the_logits() {
+    for of in ["logit", "cross_entropy"] {
+        let shown = figures("network", &[("layer", "conv2"), ("of", of)]);
+        let seed = if of == "logit" { "logit(1)" } else { "cross_entropy(1)" };
+        let g = format!("let g = backward(cx.model.forward(cx.input), {seed}, #{{ params: true }});");
+        for (title, by_hand) in
+            [("conv2.gradient", "g[\"conv2\"]"), ("conv2.weight.gradient", "g.params[\"conv2.weight\"]")]
+        {
+            let by_hand: f64 = answer(&format!("{g} {by_hand}.abs().sum()")).parse().unwrap();
+            let sum: f64 = values(&shown, title).iter().map(|v| v.abs()).sum();
+            assert!((sum - by_hand).abs() < 1e-4 * by_hand, "{of} {title}: {sum}, not {by_hand}");
+        }
+    }
+}
+
+#[test]
+fn a_grid_shows_the_layers_and_channels_that_were_named() {
+    let rows = |settings: &[(&str, &str)]| {
+        let shown = figures("guided_grid", settings);
+        let Body::Table { rows, .. } = &named(&shown, "tiles").body else { panic!("no table") };
+        let Body::Montage { captions, each, tiles, .. } = &named(&shown, "grid").body else { panic!("no montage") };
+        assert_eq!(tiles.shape[0], rows.len());
+        assert_eq!(*captions, rows.iter().map(|r| format!("{} · {}", r[1], r[2])).collect::<Vec<_>>());
+        (rows.iter().map(|r| format!("{} {}", r[1], r[2])).collect::<Vec<_>>(), *each)
+    };
+    let one_layer = [("layer", "conv2"), ("channels", "0, 2..3 5")];
+    assert_eq!(rows(&one_layer), (vec!["conv2 0".into(), "conv2 2".into(), "conv2 3".into(), "conv2 5".into()], true));
+    let one_channel = [("layers", "0..1"), ("channels", "3"), ("scale", "shared")];
+    assert_eq!(rows(&one_channel), (vec!["relu1 3".into(), "relu2 3".into()], false));
+    assert_eq!(rows(&[("layers", "conv1 relu2..-1"), ("channels", "1")]).0, ["conv1 1", "relu2 1", "fc 1"]);
+    assert_eq!(rows(&[("layers", "relu1,relu2"), ("channels", "5")]).0, ["relu2 5"], "relu1 has four channels");
+    let error = |settings: &[(&str, &str)]| run(session(&host()), "guided_grid", settings).unwrap_err().to_string();
+    assert!(error(&[("layers", "relu1"), ("channels", "9")]).contains("has a channel 9"));
+    assert!(error(&[("layers", "relu9")]).contains("no layer \"relu9\""));
+    assert!(error(&[("layers", "2..0")]).contains("runs backwards"));
+    assert!(error(&[("channels", "x")]).contains("no whole number"));
 }
 
 #[test]
