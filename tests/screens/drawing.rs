@@ -2,6 +2,7 @@
 
 use crate::cloud::scattered;
 use crate::session::*;
+use gradscope::render::{Array, Body, Figure, Scale};
 use gradscope::script::message::{Frame, Update};
 use gradscope::tui::Depth;
 use gradscope::tui::msg::Msg;
@@ -142,6 +143,32 @@ fn a_long_run_with_progress_and_thinned_steps() {
         tell(&mut state, Update::Progress { what: "patches".into(), done: 30, total: 120 });
         state
     });
+}
+
+#[test]
+fn a_picture_of_a_part_says_so_in_every_size_and_what_was_used_stands_beside_what_was_asked() {
+    for (columns, rows) in SIZES {
+        let mut state = opened(columns, rows);
+        let tiles = Array::new(vec![30, 2, 2], vec![0.5; 120]).expect("sizes agree");
+        let body = Body::Montage {
+            tiles,
+            scale: Scale::Range,
+            each: true,
+            columns: 0,
+            marked: None,
+            captions: vec![],
+            shown: 16,
+            of: 320,
+            frames: vec![],
+        };
+        let figures = [12, 80].map(|long| Figure { title: "f".repeat(long), body: body.clone() }).to_vec();
+        let used = vec![("strength".to_owned(), "0.125".to_owned())];
+        tell(&mut state, Update::Frame(Frame { figures, used, ..map_frame(0) }));
+        press(&mut state, "3");
+        let seen = screen(&state);
+        assert_eq!(seen.matches("16 of 320").count(), 2, "{seen}");
+        assert!(columns < 100 || seen.contains("0.5 (0.125 used)"), "{seen}");
+    }
 }
 
 #[test]

@@ -158,16 +158,24 @@ fn picture_caption(buf: &mut Buffer, area: Rect, figure: &Figure, state: &State,
         (None, Body::Image { pixels }) => crate::tui::tree::shape(&pixels.shape),
         _ => String::new(),
     };
-    let about = figure.part().into_iter().chain(Some(about)).collect::<Vec<_>>().join(", ");
+    let part = figure.part();
+    let about = part.iter().cloned().chain(Some(about)).collect::<Vec<_>>().join(", ");
     let zoom = if lens.zoom > 1.0 { format!("×{:.1} ", lens.zoom) } else { String::new() };
     let reading = lens.mark.and_then(|mark| render::read(figure, mark)).map(|reading| reading.to_string());
     let read = reading.is_some();
     let about = format!("{zoom}{}", reading.unwrap_or(about));
-    let room = usize::from(area.width).saturating_sub(figure.title.chars().count() + 1);
-    let (title, about) = match about.chars().count() <= room {
-        true => (figure.title.as_str(), about),
-        false if read => ("", about),
-        false => (figure.title.as_str(), String::new()),
+    let (room, letters) = (usize::from(area.width), figure.title.chars().count());
+    let fits = |about: &str| letters + 1 + about.chars().count() <= room;
+    let (title, about) = match part {
+        _ if fits(&about) => (figure.title.clone(), about),
+        _ if read => (String::new(), about),
+        // That something is left out is said before all else.
+        Some(part) if fits(&part) => (figure.title.clone(), part),
+        Some(part) => {
+            let kept: String = figure.title.chars().take(room.saturating_sub(part.chars().count() + 2)).collect();
+            (kept + "…", part)
+        }
+        None => (figure.title.clone(), String::new()),
     };
     let style = if read { theme.focus } else { theme.dim };
     row(buf, area, 0, Line::styled(title, theme.strong), Line::styled(about, style));
