@@ -172,7 +172,7 @@ fn wide() -> Model {
         labels: vec![].into(),
         picture: String::new(),
     };
-    Model { card: card.into(), graph: graph.into(), hash: "wide".into() }
+    Model { card: card.into(), graph: graph.into(), hash: "wide".into(), taken: "".into() }
 }
 
 /// Lengths at which lists are cut here and there; nothing of the wide network and its seven pictures has one of them.
