@@ -278,7 +278,12 @@ fn a_picture_is_no_neighbour_of_its_own_but_its_twin_is() {
         let result: Value = serde_json::from_slice(&out.stdout).unwrap();
         let table = &result["figures"][1]["table"]["rows"];
         let cell = |row: &Value, i: usize| row[i].as_str().unwrap().parse::<f64>().unwrap();
-        table.as_array().unwrap().iter().map(|row| (cell(row, 1) as usize, cell(row, 3))).collect()
+        table
+            .as_array()
+            .unwrap()
+            .iter()
+            .map(|row| (cell(row, 1) as usize, cell(row, row.as_array().unwrap().len() - 1)))
+            .collect()
     };
     for set in [&[][..], &["metric=cosine"], &["layer=1", "pool=flat"], &["layer=-1"]] {
         for (picture, data, own, twin, count) in [

@@ -170,6 +170,7 @@ fn wide() -> Model {
         mean: vec![0.5; 3],
         std: vec![0.25; 3],
         labels: vec![].into(),
+        synonyms: [].into(),
         picture: String::new(),
     };
     Model { card: card.into(), graph: graph.into(), hash: "wide".into(), taken: "".into() }
