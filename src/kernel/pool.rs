@@ -7,7 +7,7 @@ use anyhow::{Result, ensure};
 use candle_core::Tensor;
 use rayon::prelude::*;
 
-/// The greatest value of each window, `(N, C, oh, ow)`; PyTorch's `max_pool2d`.
+/// The greatest value of each window, `(N, C, oh, ow)`, −∞ where no tap lies inside the map; PyTorch's `max_pool2d`.
 pub fn max_pool2d(x: &Tensor, pool: &Pool2d) -> Result<Tensor> {
     if portable::serves(x) { portable::max_pool2d(x, pool) } else { by_type!(x, max_forward(x, pool)) }
 }
@@ -78,7 +78,7 @@ fn max_forward<T: Real>(x: &Tensor, pool: &Pool2d) -> Result<Tensor> {
     read::<T, _>(x, |x| {
         each_map(x, h * w, &mut y, oh * ow, |x, y| {
             for (k, y) in y.iter_mut().enumerate() {
-                *y = best(x, (h, w), pool, (k / ow, k % ow)).map_or(T::zero(), |place| x[place]);
+                *y = best(x, (h, w), pool, (k / ow, k % ow)).map_or(T::from_f64(f64::NEG_INFINITY), |place| x[place]);
             }
         });
         Ok(())

@@ -22,7 +22,8 @@ pub struct Pool2d {
     pub h: Window,
     /// Along the width.
     pub w: Window,
-    /// Whether a last window that hangs over the end counts; it must start inside the input or its left padding.
+    /// Whether a last window that hangs over the end counts; it must start inside the input or its left padding. The
+    /// only window may be larger than the map, by less than its stride.
     pub ceil_mode: bool,
 }
 
@@ -32,7 +33,11 @@ impl Window {
         Self { kernel, stride, padding, dilation }
     }
 
-    /// How many windows fit an axis of `size` positions.
+    /// Number of windows over an axis of `size` positions, with `n = size + 2 padding` and `k` the window's span:
+    /// `⌊(n − k) / stride⌋ + 1`, or, with `ceil_mode`, `⌈(n − k) / stride⌉ + 1` without a window that would start behind
+    /// the input and its left padding. PyTorch's `pooling_output_shape`.
+    ///
+    /// Errors where that is less than 1.
     pub fn count(&self, size: usize, ceil_mode: bool) -> Result<usize> {
         ensure!(
             self.kernel > 0 && self.stride > 0 && self.dilation > 0,
@@ -40,13 +45,14 @@ impl Window {
         );
         let span = self.dilation * (self.kernel - 1) + 1;
         let padded = size + 2 * self.padding;
-        ensure!(padded >= span, "a window of {span} positions does not fit an axis of {padded}, padding included");
-        let steps = padded - span;
-        let mut count = if ceil_mode { steps.div_ceil(self.stride) } else { steps / self.stride } + 1;
-        if ceil_mode && (count - 1) * self.stride >= size + self.padding {
-            count -= 1;
-        }
-        Ok(count)
+        let over = if ceil_mode { self.stride - 1 } else { 0 };
+        ensure!(
+            size > 0 && padded + over >= span,
+            "a window of {span} positions does not fit an axis of {padded}, padding included"
+        );
+        let count = (padded + over - span) / self.stride + 1;
+        let starts_behind = ceil_mode && (count - 1) * self.stride >= size + self.padding;
+        Ok(if starts_behind { count - 1 } else { count })
     }
 
     /// Where tap `tap` of window `index` reads, if inside an axis of `size`.
@@ -75,5 +81,20 @@ mod tests {
         assert_eq!(Window::new(2, 2, 1, 1).count(3, true).unwrap(), 2);
         assert_eq!(Window::new(7, 2, 3, 1).count(224, false).unwrap(), 112);
         assert!(Window::new(5, 1, 0, 1).count(4, false).is_err());
+    }
+
+    #[test]
+    fn a_window_larger_than_the_map_counts_where_less_than_its_stride_hangs_over() {
+        for (window, size, expected) in [
+            (Window::new(3, 2, 0, 1), 2, Some(1)),
+            (Window::new(3, 2, 0, 1), 1, None),
+            (Window::new(3, 1, 0, 1), 2, None),
+            (Window::new(5, 4, 0, 1), 2, Some(1)),
+            (Window::new(5, 4, 0, 1), 1, None),
+            (Window::new(3, 3, 1, 2), 1, Some(1)),
+            (Window::new(3, 1, 1, 2), 2, None),
+        ] {
+            assert_eq!(window.count(size, true).ok(), expected, "{window:?} over {size}");
+        }
     }
 }

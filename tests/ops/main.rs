@@ -10,5 +10,6 @@ mod differences;
 mod grid;
 mod kernels;
 mod portable;
+mod pools;
 mod resize;
 mod values;

@@ -33,7 +33,7 @@ impl Pool {
         [(s.0, p.0, d.0), (s.1, p.1, d.1)]
     }
 
-    /// The greatest value of each window; NaN counts as greatest, and a window that holds nothing gives 0.
+    /// The greatest value of each window; NaN counts as greatest, and a window with no tap inside the map gives −∞.
     ///
     /// # Panics
     /// Where sizes do not fit one another.
@@ -151,14 +151,14 @@ impl Task for Max<'_> {
                 while c < y.c {
                     let n = y.c - c;
                     if n >= S::LANES {
-                        let mut best = S::splat(0.0);
+                        let mut best = S::splat(f32::NEG_INFINITY);
                         for (t, &tap) in taps.iter().enumerate() {
                             let v = S::load(tap.add(c));
                             best = if t == 0 { v } else { S::max_or_nan(best, v) };
                         }
                         S::store(to.add(c), best);
                     } else {
-                        let mut best = S::splat(0.0);
+                        let mut best = S::splat(f32::NEG_INFINITY);
                         for (t, &tap) in taps.iter().enumerate() {
                             let v = S::load_part(tap.add(c), n);
                             best = if t == 0 { v } else { S::max_or_nan(best, v) };

@@ -31,6 +31,9 @@ extern "C" __global__ void batch_norm(const float* x, const float* gamma, const 
     }
 }
 
+// The greatest of no numbers: minus infinity.
+#define NOTHING (-__int_as_float(0x7f800000))
+
 struct Axis { uint size, windows, kernel, stride, padding, dilation; };
 
 // The greatest value of each window and its tap, the first of equals; NaN counts as greatest.
@@ -52,11 +55,11 @@ __device__ __forceinline__ uint greatest(const float* x, uint i, Axis h, Axis w,
 }
 
 extern "C" __global__ void max_pool(const float* x, float* y, Axis h, Axis w, uint n) {
-    EACH(i, n) { float best = 0.0f; greatest(x, i, h, w, &best); y[i] = best; }
+    EACH(i, n) { float best = NOTHING; greatest(x, i, h, w, &best); y[i] = best; }
 }
 
 extern "C" __global__ void max_pool_taps(const float* x, uint* taps, Axis h, Axis w, uint n) {
-    EACH(i, n) { float best = 0.0f; taps[i] = greatest(x, i, h, w, &best); }
+    EACH(i, n) { float best = NOTHING; taps[i] = greatest(x, i, h, w, &best); }
 }
 
 // Each place gathers the gradients of the windows whose greatest value it holds.
