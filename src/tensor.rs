@@ -60,6 +60,11 @@ pub fn log_softmax(x: &Tensor) -> Result<Tensor> {
     Ok(x.broadcast_sub(&x.exp()?.sum_keepdim(D::Minus1)?.log()?)?)
 }
 
+/// The sizes of one row of a batch: `[C, H, W]` of `(N, C, H, W)`.
+pub fn row_dims(x: &Tensor) -> &[usize] {
+    x.dims().get(1..).unwrap_or_default()
+}
+
 /// Shape as people write it: `1x3x224x224`.
 pub fn shape_text(dims: &[usize]) -> String {
     dims.iter().map(usize::to_string).collect::<Vec<_>>().join("x")

@@ -167,7 +167,10 @@ fn absurd_sizes_are_errors_and_no_panics() {
         r#"x.lrn("l", 0)"#,
         r#"x.dropout("d", 1.5)"#,
         r#"x.reshape("r", [7])"#,
-        r#"x.reshape("r", [-1])"#,
+        r#"x.reshape("r", [-2])"#,
+        r#"x.reshape("r", [-1, -1])"#,
+        r#"x.reshape("r", [-1, 7])"#,
+        r#"x.reshape("r", [-1, 0])"#,
         r#"x.slice("s", 0, #{ step: 2 })"#,
         r#"x.slice("s", 1, #{ step: 0 })"#,
         r#"x.slice("s", 1, #{ start: 3 })"#,
@@ -276,5 +279,76 @@ fn of_two_architectures_with_the_same_tensors_the_one_in_the_files_name_is_taken
         let path = folder.path().join(file).with_extension("safetensors");
         save(&path, zeros(&all, "lenet"));
         assert_eq!(all.open(path.to_str().unwrap(), None).unwrap().card.name, name);
+    }
+}
+
+/// Numbers by their place, as `scripts/reference/sizes.py` has them.
+fn by_place(shape: &[usize], seed: usize) -> Tensor {
+    let count = shape.iter().product::<usize>();
+    let numbers: Vec<_> = (0..count).map(|i| (((i * 37 + 11 * seed) % 101) as f64 - 50.0) / 100.0).collect();
+    Tensor::from_vec(numbers, shape, &Device::Cpu).unwrap()
+}
+
+/// Compares `(2, 3)` scores with PyTorch's.
+fn assert_scores(what: &str, ours: &Tensor, theirs: &serde_json::Value, bound: f64) {
+    let ours: Vec<f64> = ours.to_dtype(DType::F64).unwrap().flatten_all().unwrap().to_vec1().unwrap();
+    let theirs: Vec<f64> = theirs.as_array().unwrap().iter().map(|v| v.as_f64().unwrap()).collect();
+    let far = ours.iter().zip(&theirs).fold(0.0, |m: f64, (a, b)| m.max((a - b).abs()));
+    assert!(ours.len() == theirs.len() && far < bound, "{what}: {ours:?} and not {theirs:?}");
+}
+
+#[test]
+fn what_is_cut_and_pooled_follows_the_pictures_size() {
+    let file: serde_json::Value = serde_json::from_str(include_str!("fixtures/sizes.json")).unwrap();
+    for case in file["cases"].as_array().unwrap() {
+        let script = case["script"].as_str().unwrap();
+        let folder = tempfile::tempdir().unwrap();
+        let text = format!(
+            "//! Any size.\nconst MODEL = #{{ input: [3, 16, 16] }};\nfn build(x) {{\n    x = x.conv(\"c\", 4, 3, #{{ padding: 1 }});\n    \
+             x = {script};\n    x.global_avg_pool(\"g\").linear(\"fc\", 3)\n}}\n"
+        );
+        std::fs::write(folder.path().join("any.rhai"), text).unwrap();
+        let (_, graph) = within(folder.path()).build("any").unwrap_or_else(|e| panic!("{script}: {e:#}"));
+        let weights = graph.parameters().into_iter().enumerate().map(|(i, p)| (p.name, by_place(&p.shape, i)));
+        let exact = Arc::new(graph.with_weights(weights.collect()).unwrap());
+        let fused = Arc::new(exact.to(DType::F32, &Device::Cpu).unwrap());
+        for (size, logits) in case["logits"].as_object().unwrap() {
+            let (h, w) = size.split_once('x').unwrap();
+            let (h, w): (usize, usize) = (h.parse().unwrap(), w.parse().unwrap());
+            let x: Vec<_> = (0..2 * 3 * h * w).map(|i| ((i * 53 + 7) % 97) as f64 / 97.0).collect();
+            let x = Tensor::from_vec(x, (2, 3, h, w), &Device::Cpu).unwrap();
+            let what = format!("{script} of {size}");
+            let plain = exact.forward(&x).unwrap_or_else(|e| panic!("{what}: {e:#}")).logits().unwrap();
+            assert_scores(&what, &plain, logits, 1e-12);
+            let x = x.to_dtype(DType::F32).unwrap();
+            let trace = fused.forward(&x).unwrap();
+            assert!(trace.fused().is_some(), "{what}");
+            assert_scores(&what, &trace.logits().unwrap(), logits, 1e-5);
+            assert_scores(&what, &fused.logits(&x).unwrap(), logits, 1e-5);
+        }
+    }
+}
+
+#[test]
+fn a_picture_that_a_network_cannot_take_is_refused_with_both_sizes() {
+    let picture = |h: usize, w: usize| Tensor::zeros((1, 3, h, w), DType::F32, &Device::Cpu).unwrap();
+    for (build, size, says) in [
+        (r#"x.flatten("f").linear("fc", 5)"#, (8, 9), "layer \"fc\" (linear): it reads 192 features, got 216"),
+        (r#"x.reshape("v", [3, 64]).flatten("f").linear("fc", 5)"#, (10, 8), "layer \"v\" (reshape): 240 values"),
+        (r#"x.conv("c", 2, 7).global_avg_pool("g")"#, (9, 4), "layer \"c\" (conv)"),
+        (r#"x.max_pool("p", 6).global_avg_pool("g")"#, (20, 5), "layer \"p\" (max_pool)"),
+        (r#"x.slice("s", 2, #{ start: 6 }).global_avg_pool("g")"#, (6, 8), "layer \"s\" (slice): 6::1 takes nothing"),
+        (r#"x.crop("r", [1, 3]).global_avg_pool("g")"#, (8, 6), "layer \"r\" (crop)"),
+    ] {
+        let folder = folder(build);
+        let (_, graph) = within(folder.path()).build("mine").unwrap_or_else(|e| panic!("{build}: {e:#}"));
+        let graph = Arc::new(graph);
+        let (h, w) = size;
+        let refusals = [graph.forward(&picture(h, w)).map(|_| ()), graph.logits(&picture(h, w)).map(|_| ())];
+        for error in refusals {
+            let error = format!("{:#}", error.expect_err(build));
+            let begins = format!("a picture of {h}x{w} does not fit a network built for 8x8: {says}");
+            assert!(error.starts_with(&begins), "{build}: {error}");
+        }
     }
 }

@@ -43,6 +43,22 @@ impl Draw {
         self.add(conv, &[from])
     }
 
+    /// Windows of a map that keep its size, or any others that fit it: up to `dilation` apart in their taps, over the edge,
+    /// or larger than the map.
+    fn pool(&mut self, size: [usize; 2], dilation: usize) -> Option<Pool2d> {
+        if self.below(3) == 0 {
+            let window = Window::new(3, 1, 1, 1);
+            return Some(Pool2d { h: window, w: window, ceil_mode: false });
+        }
+        let mut window = || {
+            let (kernel, dilation) = (1 + self.below(4), 1 + self.below(dilation));
+            let padding = if dilation == 1 { self.below(kernel / 2 + 1) } else { 0 };
+            Window::new(kernel, 1 + self.below(3), padding, dilation)
+        };
+        let pool = Pool2d { h: window(), w: window(), ceil_mode: self.below(3) > 0 };
+        pool.output(size[0], size[1]).is_ok().then_some(pool)
+    }
+
     fn add(&mut self, op: impl op::Op + 'static, from: &[NodeId]) -> NodeId {
         let name = format!("{}{}", op.kind(), self.below(1 << 40));
         self.builder.add(&name, op, from).unwrap()
@@ -65,21 +81,21 @@ impl Draw {
             8 if shape[2..] == others[2..] && channels + others[1] < 90 => self.add(op::Concat, &[x, other]),
             9 => self.add(op::Dropout::default(), &[x]),
             10 => {
-                let window = Window::new(3, 1, 1, 1);
-                self.add(op::MaxPool { pool: Pool2d { h: window, w: window, ceil_mode: false } }, &[x])
+                let pool = self.pool([shape[2], shape[3]], 2)?;
+                self.add(op::MaxPool { pool }, &[x])
             }
             11 => {
-                let window = Window::new(3, 1, 1, 1);
-                let pool = Pool2d { h: window, w: window, ceil_mode: false };
+                let pool = self.pool([shape[2], shape[3]], 1)?;
                 let include_pad = self.below(2) == 0;
                 self.add(op::AvgPool { pool, include_pad }, &[x])
             }
             12 => self.add(op::Sigmoid, &[x]),
             14 if shape[2] > 6 => {
                 let (dim, step) = (2 + self.below(2), 1 + self.below(2));
-                let start = self.below(2);
-                let x = self.add(op::Slice { dim, start, end: shape[dim], step }, &[x]);
-                self.add(op::Slice { dim: 2, start: 0, end: self.builder.shape(x)[2], step: 1 }, &[x])
+                let start = [0, 1, -5][self.below(3)];
+                let x = self.add(op::Slice { dim, start, end: None, step }, &[x]);
+                let end = [None, Some(-1)][self.below(2)];
+                self.add(op::Slice { dim: 2, start: 0, end, step: 1 }, &[x])
             }
             15 if channels < 40 => {
                 let (before, after) = (self.below(3), self.below(3));
@@ -95,7 +111,12 @@ fn network(seed: u64) -> Arc<Graph> {
     network_for(seed, [12, 13])
 }
 
-fn network_for(seed: u64, [h, w]: [usize; 2]) -> Arc<Graph> {
+fn network_for(seed: u64, size: [usize; 2]) -> Arc<Graph> {
+    drawn(seed, size, true)
+}
+
+/// A network whose last map is flattened as it is, which ties it to pictures of one size, or one for pictures of any.
+fn drawn(seed: u64, [h, w]: [usize; 2], tied: bool) -> Arc<Graph> {
     let mut d = Draw { random: Random(seed), builder: Builder::new(&[3, h, w]), maps: vec![0] };
     if d.below(2) == 0 {
         let normalize = op::Normalize { mean: vec![0.4, 0.5, 0.6], std: vec![0.2, 0.3, 0.25] };
@@ -108,7 +129,7 @@ fn network_for(seed: u64, [h, w]: [usize; 2]) -> Arc<Graph> {
         }
     }
     let last = *d.maps.last().unwrap();
-    let x = if d.below(2) == 0 { last } else { d.add(op::GlobalAvgPool, &[last]) };
+    let x = if d.below(2) == 0 && tied { last } else { d.add(op::GlobalAvgPool, &[last]) };
     let x = if d.builder.shape(x).len() == 2 { x } else { d.add(op::Flatten, &[x]) };
     let input = d.builder.shape(x)[1];
     let x = d.add(op::Linear { input, output: 6, bias: true }, &[x]);
@@ -143,6 +164,14 @@ fn walk(trace: &Trace, seeds: &[(NodeId, Tensor)], to: NodeId) -> Option<Tensor>
     walk.run().unwrap().values.remove(&to)
 }
 
+/// The gradient at the input by the same network in f64.
+fn exact_gradient(graph: &Graph, x: &Tensor, seeds: &[(NodeId, Tensor)]) -> Tensor {
+    let exact = |t: &Tensor| t.to_dtype(DType::F64).unwrap();
+    let trace = Arc::new(graph.to(DType::F64, &Device::Cpu).unwrap()).forward(&exact(x)).unwrap();
+    let seeds: Vec<_> = seeds.iter().map(|(id, t)| (*id, exact(t))).collect();
+    walk(&trace, &seeds, 0).unwrap()
+}
+
 #[test]
 fn drawn_networks_give_the_same_values_and_gradients_fused() {
     for seed in 0..60 {
@@ -172,6 +201,40 @@ fn drawn_networks_give_the_same_values_and_gradients_fused() {
             }
         }
     }
+}
+
+#[test]
+fn networks_run_on_pictures_of_other_sizes_than_they_were_drawn_for() {
+    let mut ran = 0;
+    for seed in 0..60 {
+        let graph = drawn(seed * 17, [12, 13], false);
+        for [h, w] in [[15, 12], [12, 17], [24, 24], [9, 30], [37, 41]] {
+            let mut r = Random(seed);
+            let x = r.tensor(&[2, 3, h, w]).to_dtype(DType::F32).unwrap();
+            let fused = match graph.forward(&x) {
+                Ok(fused) => fused,
+                Err(e) => {
+                    assert!(format!("{e:#}").starts_with(&format!("a picture of {h}x{w} does not fit")), "{e:#}");
+                    continue;
+                }
+            };
+            ran += 1;
+            let shapes = graph.shapes(&[3, h, w]).unwrap();
+            let plain = graph.forward_with(&x, &mut |_, y| Ok(y)).unwrap();
+            for (id, node) in graph.nodes.iter().enumerate() {
+                let (ours, what) = (fused.value(id).unwrap(), format!("{seed}, {h}x{w}, {}", node.name));
+                assert_eq!(ours.dims()[1..], shapes[id][1..], "{what}");
+                assert_same(&what, ours, plain.value(id).unwrap());
+            }
+            assert_same(&format!("scores of {seed}"), &graph.logits(&x).unwrap(), &plain.logits().unwrap());
+            let seeds = vec![(graph.output, r.tensor(&[2, 4]).to_dtype(DType::F32).unwrap())];
+            // Of two values that differ by rounding, either may be the greatest of a window.
+            let (ours, theirs) = (walk(&fused, &seeds, 0).unwrap(), walk(&plain, &seeds, 0).unwrap());
+            let far = difference(&ours, &theirs).min(difference(&ours, &exact_gradient(&graph, &x, &seeds)));
+            assert!(far < 1e-3, "gradient of {seed}, {h}x{w}: {far}");
+        }
+    }
+    assert!(ran > 100, "{ran} runs only");
 }
 
 #[test]
@@ -289,4 +352,18 @@ fn covered_windows_give_what_whole_runs_give() {
             assert_same(&format!("{seed}, {size:?}, {windows:?}"), &ours, &whole);
         }
     }
+}
+
+#[test]
+fn what_hands_the_picture_on_has_its_value_also_where_only_a_normalisation_reads_it() {
+    let mut b = Builder::new(&[3, 1, 1]);
+    let dropped = b.add("dropout", op::Dropout::default(), &[0]).unwrap();
+    let normalize = op::Normalize { mean: vec![0.4, 0.5, 0.6], std: vec![0.2, 0.3, 0.25] };
+    let x = b.add("normalize", normalize, &[dropped]).unwrap();
+    let end = b.add("flatten", op::Flatten, &[x]).unwrap();
+    let graph = Arc::new(b.finish(end).unwrap());
+    let x = Random(4).tensor(&[2, 3, 1, 1]).to_dtype(DType::F32).unwrap();
+    let trace = graph.forward(&x).unwrap();
+    assert!(trace.fused().is_some());
+    assert_same("dropout", trace.get("dropout").unwrap(), &x);
 }

@@ -7,6 +7,7 @@
 pub mod op;
 mod build;
 mod node;
+mod sizes;
 mod account;
 mod trace;
 mod edit;

@@ -82,16 +82,6 @@ impl Node {
 }
 
 impl Graph {
-    /// How many numbers the values of all nodes are for one picture.
-    pub fn numbers(&self) -> usize {
-        self.nodes.iter().map(|n| n.shape.iter().product::<usize>()).sum()
-    }
-
-    /// How many pictures have values of so many numbers together; one at least.
-    pub fn pictures_within(&self, numbers: usize) -> usize {
-        (numbers / self.numbers().max(1)).max(1)
-    }
-
     /// The id of the node of this name; the error names close ones.
     pub fn find(&self, name: &str) -> Result<NodeId> {
         let Some(id) = self.nodes.iter().position(|n| n.name == name) else {

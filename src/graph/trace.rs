@@ -3,6 +3,7 @@
 use super::account::Account;
 use super::node::{Graph, Node, NodeId};
 use super::plan::Run;
+use crate::tensor::row_dims;
 use anyhow::{Context, Result, ensure};
 use candle_core::Tensor;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -71,7 +72,7 @@ impl Graph {
 
     /// The same; `tick` is asked before each step whether to go on.
     pub fn logits_until(self: &Arc<Self>, x: &Tensor, tick: &dyn Fn(&Node) -> Result<()>) -> Result<Tensor> {
-        self.logits_in_parts(x, self.pictures_within(TOGETHER), tick)
+        self.logits_in_parts(x, self.pictures_within(TOGETHER, row_dims(x)), tick)
     }
 
     /// The same, of at most `most` pictures at a time.
@@ -97,18 +98,6 @@ impl Graph {
             Some(logits) => Ok(logits.flatten_from(1)?),
             None => self.forward_until(x, tick)?.logits(),
         }
-    }
-
-    /// Errors where `x` is not what the network reads.
-    pub(super) fn check_input(&self, x: &Tensor) -> Result<()> {
-        let expected = &self.nodes[0].shape;
-        ensure!(
-            x.rank() == expected.len() && x.dims()[1] == expected[1],
-            "the network reads (N, {}) pictures, got {:?}",
-            expected[1..].iter().map(usize::to_string).collect::<Vec<_>>().join(", "),
-            x.dims()
-        );
-        Ok(())
     }
 }
 

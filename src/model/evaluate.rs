@@ -75,5 +75,5 @@ pub fn correct(logits: &Tensor, labels: &[usize]) -> Result<usize> {
 
 /// How many pictures run at once: at most 256, and few enough that their activations take a quarter of a gigabyte.
 pub(super) fn batch_size(graph: &Graph) -> usize {
-    graph.pictures_within(1 << 26).min(256)
+    graph.pictures_within(1 << 26, &graph.nodes[0].shape[1..]).min(256)
 }

@@ -138,16 +138,16 @@ impl Guard {
         self.reserve_bytes(bytes, what)
     }
 
-    /// Asks for the values of all nodes of a run on `batch` pictures.
-    pub fn reserve_run(&self, graph: &Graph, batch: usize) -> Result<()> {
-        let bytes = graph.numbers().saturating_mul(batch).saturating_mul(4);
+    /// Asks for the values of all nodes of a run on `batch` pictures of these sizes, `[C, H, W]`.
+    pub fn reserve_run(&self, graph: &Graph, batch: usize, picture: &[usize]) -> Result<()> {
+        let bytes = graph.numbers(picture).saturating_mul(batch).saturating_mul(4);
         self.reserve_bytes(bytes, || format!("the activations of {batch} pictures"))
     }
 
     /// Asks for those of a run that goes part by part, and tells how many pictures a part may have.
-    pub fn reserve_parts(&self, graph: &Graph) -> Result<usize> {
-        let part = graph.pictures_within(TOGETHER.min(budget().saturating_sub(held()) / 4));
-        self.reserve_run(graph, part).map(|()| part)
+    pub fn reserve_parts(&self, graph: &Graph, picture: &[usize]) -> Result<usize> {
+        let part = graph.pictures_within(TOGETHER.min(budget().saturating_sub(held()) / 4), picture);
+        self.reserve_run(graph, part, picture).map(|()| part)
     }
 
     fn reserve_bytes(&self, bytes: usize, what: impl Fn() -> String) -> Result<()> {
@@ -186,12 +186,13 @@ mod tests {
         let end = builder.add("relu", Relu, &[0]).unwrap();
         let graph = builder.finish(end).unwrap();
         let guard = Guard::default();
-        let part = guard.reserve_parts(&graph);
-        let enough = budget() / (4 * graph.numbers());
+        let picture = [TOGETHER / 8];
+        let part = guard.reserve_parts(&graph, &picture);
+        let enough = budget() / (4 * graph.numbers(&picture));
         match enough {
             0 => assert!(part.unwrap_err().to_string().contains("no memory for the activations of 1 pictures")),
             _ => assert_eq!(part.unwrap(), enough.min(4)),
         }
-        assert!(guard.reserve_run(&graph, enough + 1).is_err());
+        assert!(guard.reserve_run(&graph, enough + 1, &picture).is_err());
     }
 }

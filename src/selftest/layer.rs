@@ -83,8 +83,7 @@ pub(super) fn add(
         }
         "slice" => {
             let (dim, step) = (whole(layer, "dim", 1)?, whole(layer, "step", 1)?);
-            let end = *shape.get(dim).with_context(|| format!("layer \"{name}\" slices no dimension {dim}"))?;
-            builder.add(&name, op::Slice { dim, start: 0, end, step }, &inputs)?
+            builder.add(&name, op::Slice { dim, start: 0, end: None, step }, &inputs)?
         }
         "leaky_relu" => builder.add(&name, op::LeakyRelu { slope: number(layer, "slope")? }, &inputs)?,
         "square" => builder.add(&name, op::Mul, &[inputs[0], inputs[0]])?,

@@ -141,7 +141,11 @@ impl Plan {
         self.channels = end;
         let mut id = self.picture;
         if self.builder.shape(0)[1] > count {
-            id = self.builder.add(&format!("{name}.channels"), op::Slice { dim: 1, start, end, step: 1 }, &[id])?;
+            id = self.builder.add(
+                &format!("{name}.channels"),
+                op::Slice { dim: 1, start: start as i64, end: Some(end as i64), step: 1 },
+                &[id],
+            )?;
         }
         if x.rank() == 2 {
             id = self.builder.add(&format!("{name}.vector"), op::Flatten, &[id])?;
@@ -170,7 +174,7 @@ impl Plan {
         self.weights.insert(format!("{linear}.bias"), x.flatten_all()?);
         let id = self.builder.add(&flat, op::Flatten, &[0])?;
         let id = self.builder.add(&linear, op::Linear { input, output, bias: true }, &[id])?;
-        self.builder.add(name, op::Reshape { dims: x.dims()[1..].to_vec() }, &[id])
+        self.builder.add(name, op::Reshape { dims: x.dims()[1..].iter().copied().map(Some).collect() }, &[id])
     }
 
     fn layer(&mut self, layer: &Value) -> Result<()> {

@@ -36,7 +36,9 @@ pub fn draw(kind: &str, r: &mut Random) -> Option<Case> {
         "batch_norm" => case(BatchNorm { channels: c, epsilon: 1e-5 }, &[&map[..2 + 2 * r.between(0, 1)]]),
         "conv_transpose" => conv_transpose(r, n),
         "instance_norm" => case(InstanceNorm { channels: c, epsilon: 1e-3 }, &[map]),
-        "reflect_pad" => case(ReflectPad { rows: r.between(0, h - 1), columns: r.between(0, w - 1) }, &[map]),
+        "reflect_pad" => {
+            case(ReflectPad { rows: r.between(0, h - 1), columns: r.between(0, 9) }, &[&[n, c, h, r.between(1, 9)]])
+        }
         "crop" => case(Crop { rows: r.between(0, (h - 1) / 2), columns: r.between(0, (w - 1) / 2) }, &[map]),
         "lrn" => {
             let size = r.between(1, 5);
@@ -47,19 +49,31 @@ pub fn draw(kind: &str, r: &mut Random) -> Option<Case> {
         "sigmoid" => case(Sigmoid, &[map]),
         "tanh" => case(Tanh, &[map]),
         "sin" => case(Sin, &[map]),
-        "max_pool" => case(MaxPool { pool: pool(r, true) }, &[map]),
-        "avg_pool" => case(AvgPool { pool: pool(r, false), include_pad: r.between(0, 1) == 1 }, &[map]),
+        "max_pool" => {
+            let pool = pool(r, true);
+            case(MaxPool { pool }, &[&[n, c, side(r, &pool, h), side(r, &pool, w)]])
+        }
+        "avg_pool" => {
+            let pool = pool(r, false);
+            let op = AvgPool { pool, include_pad: r.between(0, 1) == 1 };
+            case(op, &[&[n, c, side(r, &pool, h), side(r, &pool, w)]])
+        }
         "adaptive_avg_pool" => case(AdaptiveAvgPool { output: (r.between(1, 11), r.between(1, 11)) }, &[map]),
         "global_avg_pool" => case(GlobalAvgPool, &[map]),
         "add" => case(Add, &[map, map, map][..r.between(2, 3)]),
         "mul" => case(Mul, &[map, map, map][..r.between(2, 3)]),
         "concat" => case(Concat, &[map, &[n, r.between(1, 3), h, w], map]),
         "flatten" => case(Flatten, &[map]),
-        "reshape" => case(Reshape { dims: vec![h * w, c] }, &[map]),
+        "reshape" => case(Reshape { dims: vec![[Some(h * w), None][r.between(0, 1)], Some(c)] }, &[map]),
         "slice" => {
             let dim = r.between(1, 3);
-            let start = r.between(0, map[dim] - 1);
-            let end = r.between(start + 1, map[dim]);
+            let size = map[dim];
+            let start = r.between(0, size - 1);
+            let end = r.between(start + 1, size);
+            // From the end, or to it, half of the time.
+            let from_end = |place: usize, back: usize| place as i64 - (back * size) as i64;
+            let start = from_end(start, r.between(0, 1));
+            let end = [Some(from_end(end, r.between(0, 1))).filter(|&end| end != 0), None][r.between(0, 1)];
             case(Slice { dim, start, end, step: r.between(1, 3) }, &[map])
         }
         "pad" => case(Pad { dim: r.between(1, 3), before: r.between(0, 3), after: r.between(0, 3) }, &[map]),
@@ -88,6 +102,17 @@ fn conv_transpose(r: &mut Random, n: usize) -> Case {
     let slide = Conv2d { stride, padding, dilation, groups };
     let op = ConvTranspose { input, output, kernel, slide, output_padding, bias: r.between(0, 1) == 1 };
     case(op, &[&[n, input, size.0, size.1]])
+}
+
+/// A side of a map that a pool goes over: `large`, or the smallest of which each window reads something, which they may
+/// be larger than.
+fn side(r: &mut Random, pool: &Pool2d, large: usize) -> usize {
+    let reads = |w: &Window, i: usize, size: usize| (0..w.kernel).any(|t| w.at(i, t, size).is_some());
+    let takes = |size: &usize| {
+        let all = |w: &Window, count: usize| (0..count).all(|i| reads(w, i, *size));
+        pool.output(*size, *size).is_ok_and(|(h, w)| all(&pool.h, h) && all(&pool.w, w))
+    };
+    if r.between(0, 1) == 1 { large } else { (1..large).find(takes).unwrap_or(large) }
 }
 
 fn pool(r: &mut Random, dilated: bool) -> Pool2d {

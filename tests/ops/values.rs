@@ -154,7 +154,7 @@ fn moves() -> Vec<&'static str> {
     let slice = |dim: usize, start: usize, end: usize, step: usize| {
         let mut shape = maps.to_vec();
         shape[dim] = (start..end).step_by(step).count();
-        check(Slice { dim, start, end, step }, &[maps], &shape, |r, mut i| {
+        check(Slice { dim, start: start as i64, end: Some(end as i64), step }, &[maps], &shape, |r, mut i| {
             i[dim] = start + step * i[dim];
             r.x(0, i)
         })
@@ -168,17 +168,21 @@ fn moves() -> Vec<&'static str> {
             if inside { r.x(0, i) } else { 0.0 }
         })
     };
+    // There and back again, the ends once: 0 1 2 3 2 1 0 1 …
     let mirror = |i: usize, pad: usize, size: usize| {
-        let i = (i as i64 - pad as i64).abs();
-        (if i < size as i64 { i } else { 2 * (size as i64 - 1) - i }) as usize
+        let ways: Vec<_> = (0..size).chain((1..size.max(2) - 1).rev()).collect();
+        ways[(i as i64 - pad as i64).rem_euclid(ways.len() as i64) as usize]
     };
     let unrolled = |i: usize| [i / 20, i / 5 % 4, i % 5];
     vec![
         [(1, 1, 6, 2), (2, 0, 4, 2), (3, 1, 4, 1)].map(|(d, s, e, k)| slice(d, s, e, k))[0],
         [(1, 2, 2), (2, 0, 3), (3, 1, 0), (1, 0, 0)].map(|(d, b, a)| pad(d, b, a))[0],
-        check(ReflectPad { rows: 3, columns: 2 }, &[maps], &[2, 6, 10, 9], |r, [n, c, y, x]| {
-            r.x(0, [n, c, mirror(y, 3, 4), mirror(x, 2, 5)])
-        }),
+        [(4, 5, 3, 2), (1, 2, 3, 7), (2, 1, 0, 1), (3, 3, 2, 3)].map(|(h, w, rows, columns)| {
+            let shape = [2, 6, h + 2 * rows, w + 2 * columns];
+            check(ReflectPad { rows, columns }, &[&[2, 6, h, w]], &shape, |r, [n, c, y, x]| {
+                r.x(0, [n, c, mirror(y, rows, h), mirror(x, columns, w)])
+            })
+        })[0],
         check(Crop { rows: 1, columns: 2 }, &[maps], &[2, 6, 2, 1], |r, [n, c, y, x]| r.x(0, [n, c, y + 1, x + 2])),
         check(Concat, &[maps, &[2, 1, 4, 5], maps], &[2, 13, 4, 5], |r, [n, c, h, w]| match c {
             0..6 => r.x(0, [n, c, h, w]),
@@ -189,7 +193,7 @@ fn moves() -> Vec<&'static str> {
             let [c, h, w] = unrolled(i[1]);
             r.x(0, [i[0], c, h, w])
         }),
-        check(Reshape { dims: vec![10, 12] }, &[maps], &[2, 10, 12], |r, i| {
+        check(Reshape { dims: vec![Some(10), None] }, &[maps], &[2, 10, 12], |r, i| {
             let [c, h, w] = unrolled(i[1] * 12 + i[2]);
             r.x(0, [i[0], c, h, w])
         }),

@@ -9,27 +9,27 @@ use gradscope_engine::Pick;
 #[derive(Debug)]
 pub struct Flatten;
 
-/// `(N, …)` to `(N, dims…)`.
+/// `(N, …)` to `(N, dims…)`; PyTorch's `view`.
 #[derive(Debug)]
 pub struct Reshape {
-    /// Sizes behind the batch.
-    pub dims: Vec<usize>,
+    /// Sizes behind the batch; `None`, once at most, is what is left.
+    pub dims: Vec<Option<usize>>,
 }
 
 /// Inputs one behind the other along channels (dimension 1).
 #[derive(Debug)]
 pub struct Concat;
 
-/// `start, start + step, … < end` of one dimension.
+/// `start, start + step, … < end` of one dimension; PyTorch's `x[:, :, start:end:step]`.
 #[derive(Debug)]
 pub struct Slice {
     /// Which dimension; 0 is the batch and cannot be sliced.
     pub dim: usize,
-    /// First index.
-    pub start: usize,
-    /// Behind the last index.
-    pub end: usize,
-    /// Distance of indices.
+    /// First index; negative ones count from the end.
+    pub start: i64,
+    /// Index behind the last, negative ones counted from the end; `None` is the end, whatever the size.
+    pub end: Option<i64>,
+    /// Distance of indices, 1 or more.
     pub step: usize,
 }
 
@@ -44,12 +44,13 @@ pub struct Pad {
     pub after: usize,
 }
 
-/// Rows and columns around a map, mirrored at its borders, which are not repeated; PyTorch's `ReflectionPad2d`.
+/// Rows and columns around a map, mirrored at its borders, which are not repeated; PyTorch's `ReflectionPad2d`. Of a map no
+/// larger than its padding, which PyTorch refuses, they go back and forth as NumPy's `reflect` does.
 #[derive(Debug)]
 pub struct ReflectPad {
-    /// Rows above and below; fewer than there are.
+    /// Rows above and below.
     pub rows: usize,
-    /// Columns left and right; fewer than there are.
+    /// Columns left and right.
     pub columns: usize,
 }
 
@@ -100,18 +101,33 @@ impl Op for Reshape {
     }
 
     fn shape(&self, x: &[&[usize]]) -> Result<Vec<usize>> {
-        let (from, to): (usize, usize) = (x[0][1..].iter().product(), self.dims.iter().product());
-        ensure!(from == to, "{from} values cannot have the shape {:?}", self.dims);
-        Ok(std::iter::once(x[0][0]).chain(self.dims.iter().copied()).collect())
+        let values: usize = x[0][1..].iter().product();
+        let known: usize = self.dims.iter().flatten().product();
+        let open = self.dims.iter().filter(|d| d.is_none()).count();
+        let fits = match open {
+            0 => known == values,
+            1 => known > 0 && values.is_multiple_of(known),
+            _ => bail!("only one size of a reshape can be left open, got {open}"),
+        };
+        ensure!(fits, "{values} values cannot have the shape {}", self.text());
+        let dims = self.dims.iter().map(|d| d.unwrap_or_else(|| values / known.max(1)));
+        Ok(std::iter::once(x[0][0]).chain(dims).collect())
     }
 
     fn forward(&self, x: &[&Tensor], _: &[Tensor]) -> Result<Tensor> {
-        let dims: Vec<_> = std::iter::once(x[0].dim(0)?).chain(self.dims.iter().copied()).collect();
-        Ok(x[0].reshape(dims)?)
+        Ok(x[0].reshape(self.shape(&[x[0].dims()])?)?)
     }
 
     fn vjp(&self, at: &Site, _: &[Tensor], dy: &Tensor, _: usize) -> Result<Tensor> {
         Ok(dy.reshape(at.dims(0)?)?)
+    }
+}
+
+impl Reshape {
+    /// `[16, -1]`, as scripts have it.
+    fn text(&self) -> String {
+        let dims: Vec<_> = self.dims.iter().map(|d| d.map_or_else(|| "-1".into(), |d| d.to_string())).collect();
+        format!("[{}]", dims.join(", "))
     }
 }
 
@@ -149,7 +165,8 @@ impl Op for Slice {
     }
 
     fn form(&self, x: &[usize]) -> Form {
-        let (start, step) = (self.start, self.step);
+        let (Some(&size), step) = (x.get(self.dim), self.step) else { return Form::Other };
+        let start = self.range(size).start;
         match (self.dim, x.len()) {
             (2, 4) => Form::Pick(Pick { start: (start, 0), step: (step, 1), before: 0 }),
             (3, 4) => Form::Pick(Pick { start: (0, start), step: (1, step), before: 0 }),
@@ -161,33 +178,42 @@ impl Op for Slice {
         let Some(&size) = x[0].get(self.dim).filter(|_| self.dim > 0) else {
             bail!("no dimension {} to slice in {:?}; the batch stays whole", self.dim, x[0]);
         };
-        ensure!(
-            self.step > 0 && self.start < self.end && self.end <= size,
-            "{}..{} by {} does not fit dimension {} of {:?}",
-            self.start,
-            self.end,
-            self.step,
-            self.dim,
-            x[0]
-        );
+        ensure!(self.step > 0, "the step of a slice is 1 or more, got 0");
+        let range = self.range(size);
+        ensure!(!range.is_empty(), "{} takes nothing of dimension {} of {:?}", self.text(), self.dim, x[0]);
         let mut shape = x[0].to_vec();
-        shape[self.dim] = (self.end - self.start).div_ceil(self.step);
+        shape[self.dim] = range.len().div_ceil(self.step);
         Ok(shape)
     }
 
     fn forward(&self, x: &[&Tensor], _: &[Tensor]) -> Result<Tensor> {
+        self.shape(&[x[0].dims()])?;
         Ok(x[0].index_select(&self.places(x[0])?, self.dim)?)
     }
 
     fn vjp(&self, at: &Site, _: &[Tensor], dy: &Tensor, _: usize) -> Result<Tensor> {
-        Ok(at.x(0)?.zeros_like()?.index_add(&self.places(dy)?, &dy.contiguous()?, self.dim)?)
+        let x = at.x(0)?;
+        Ok(x.zeros_like()?.index_add(&self.places(x)?, &dy.contiguous()?, self.dim)?)
     }
 }
 
 impl Slice {
-    fn places(&self, like: &Tensor) -> Result<Tensor> {
-        let places: Vec<_> = (self.start as u32..self.end as u32).step_by(self.step).collect();
-        Ok(Tensor::new(places, like.device())?)
+    /// First index and the one behind the last, in a dimension of `size`.
+    fn range(&self, size: usize) -> std::ops::Range<usize> {
+        let place = |n: i64| if n < 0 { n.saturating_add(size as i64) } else { n }.clamp(0, size as i64) as usize;
+        place(self.start)..self.end.map_or(size, place)
+    }
+
+    /// The indices that are taken of `x`.
+    fn places(&self, x: &Tensor) -> Result<Tensor> {
+        let range = self.range(x.dim(self.dim)?);
+        let places: Vec<_> = (range.start as u32..range.end as u32).step_by(self.step).collect();
+        Ok(Tensor::new(places, x.device())?)
+    }
+
+    /// `1:-1:2`, as Python has it.
+    fn text(&self) -> String {
+        format!("{}:{}:{}", self.start, self.end.map_or_else(String::new, |end| end.to_string()), self.step)
     }
 }
 
@@ -226,9 +252,8 @@ impl Op for ReflectPad {
 
     fn shape(&self, x: &[&[usize]]) -> Result<Vec<usize>> {
         let [n, c, h, w] = maps(x)?;
-        let (rows, columns) = (self.rows, self.columns);
-        ensure!(rows < h && columns < w, "{rows} rows and {columns} columns cannot be mirrored of {h}x{w}");
-        Ok(vec![n, c, h + 2 * rows, w + 2 * columns])
+        ensure!(h > 0 && w > 0, "a map of {h}x{w} has nothing to mirror");
+        Ok(vec![n, c, h + 2 * self.rows, w + 2 * self.columns])
     }
 
     fn forward(&self, x: &[&Tensor], _: &[Tensor]) -> Result<Tensor> {
@@ -239,7 +264,7 @@ impl Op for ReflectPad {
     fn vjp(&self, at: &Site, _: &[Tensor], dy: &Tensor, _: usize) -> Result<Tensor> {
         let x = at.x(0)?;
         let (rows, columns) = (mirrored(x, 2, self.rows)?, mirrored(x, 3, self.columns)?);
-        let wide = dy.narrow(3, 0, x.dim(3)?)?.zeros_like()?;
+        let wide = Tensor::zeros((x.dim(0)?, x.dim(1)?, dy.dim(2)?, x.dim(3)?), x.dtype(), x.device())?;
         Ok(x.zeros_like()?.index_add(&rows, &wide.index_add(&columns, &dy.contiguous()?, 3)?, 2)?)
     }
 }
@@ -277,7 +302,11 @@ impl Op for Crop {
 /// Which place of a dimension stands at each place of the padded one.
 fn mirrored(x: &Tensor, dim: usize, pad: usize) -> Result<Tensor> {
     let (size, pad) = (x.dim(dim)? as i64, pad as i64);
-    let at = |i: i64| (size - 1 - (size - 1 - i.abs()).abs()) as u32;
+    let period = (2 * size - 2).max(1);
+    let at = |i: i64| {
+        let place = i.rem_euclid(period);
+        place.min(period - place) as u32 % size as u32
+    };
     let places: Vec<_> = (-pad..size + pad).map(at).collect();
     Ok(Tensor::new(places, x.device())?)
 }

@@ -69,28 +69,16 @@ impl Graph {
             plans.push(plan.clone());
             return Ok(Some(plan));
         }
-        let Some(shapes) = self.shapes(&key.0) else { return Ok(None) };
+        let shapes = self.shapes(&key.0)?;
+        if !shapes.iter().all(|s| s.len() >= 2 && s.iter().all(|&n| n > 0)) {
+            return Ok(None);
+        }
         let plan = Arc::new(Plan::new(self, key, shapes)?);
         if plans.len() == SIZES {
             plans.remove(0);
         }
         plans.push(plan.clone());
         Ok(Some(plan))
-    }
-
-    /// The shape of every node's value for one picture of these sizes; none where they do not fit.
-    fn shapes(&self, input: &[usize]) -> Option<Vec<Vec<usize>>> {
-        let mut shapes: Vec<Vec<usize>> = vec![];
-        for (id, node) in self.nodes.iter().enumerate() {
-            let reads: Vec<_> = node.inputs.iter().map(|&i| shapes[i].as_slice()).collect();
-            let shape = match id {
-                0 => [&[1], input].concat(),
-                _ => node.op.shape(&reads).ok()?,
-            };
-            let fits = shape.len() >= 2 && shape[0] == 1 && shape.iter().all(|&n| n > 0);
-            shapes.push(fits.then_some(shape)?);
-        }
-        Some(shapes)
     }
 }
 

@@ -156,6 +156,8 @@ impl Run {
             return Ok(value);
         }
         let value = match self.plan.ends[id] {
+            // Its room is empty where only a normalisation reads it.
+            Some(step) if matches!(self.plan.steps[step].work, Work::Input) => self.input.reshape(self.dims(id))?,
             Some(step) => {
                 let place = &self.plan.steps[step].to;
                 channels_first(place, self.n, self.rooms[place.room].numbers(), &self.dims(id))?

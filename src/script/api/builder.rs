@@ -274,9 +274,7 @@ fn concat(name: &str, parts: &Array) -> Result<Handle> {
 
 fn moves(engine: &mut Engine) {
     engine.register_fn("flatten", |x: &mut Handle, name: &str| out(x.then(name, op::Flatten)));
-    engine.register_fn("reshape", |x: &mut Handle, name: &str, dims: Array| {
-        out(options::sizes(&dims.into()).and_then(|dims| x.then(name, op::Reshape { dims })))
-    });
+    engine.register_fn("reshape", |x: &mut Handle, name: &str, dims: Array| out(reshape(x, name, &dims)));
     engine.register_fn("slice", |x: &mut Handle, name: &str, dim: INT, options: Map| out(slice(x, name, dim, options)));
     engine.register_fn("crop", |x: &mut Handle, name: &str, size: Dynamic| {
         out(options::pair(&size).and_then(|(rows, columns)| x.then(name, op::Crop { rows, columns })))
@@ -289,14 +287,19 @@ fn moves(engine: &mut Engine) {
     });
 }
 
-/// `x[…, start:end:step, …]` in one dimension; negative places count from the end.
+/// `x[…, start:end:step, …]` in one dimension; negative places count from the end, and none is the end of whatever
+/// picture comes.
 fn slice(x: &Handle, name: &str, dim: INT, options: Map) -> Result<Handle> {
     let o = Options::new("slice", options, &["start", "end", "step"])?;
-    let dim = dimension(x, dim)?;
-    let size = x.shape()[dim] as INT;
-    let place = |n: INT| if n < 0 { n + size } else { n }.clamp(0, size) as usize;
-    let (start, end) = (place(o.whole("start", 0)?), place(o.whole("end", size)?));
-    x.then(name, op::Slice { dim, start, end, step: o.size("step", 1)? })
+    let end = if o.has("end") { Some(o.whole("end", 0)?) } else { None };
+    x.then(name, op::Slice { dim: dimension(x, dim)?, start: o.whole("start", 0)?, end, step: o.size("step", 1)? })
+}
+
+/// `view`: sizes behind the batch, of which one may be -1, what is left.
+fn reshape(x: &Handle, name: &str, dims: &Array) -> Result<Handle> {
+    let size = |d: &Dynamic| if d.as_int() == Ok(-1) { Ok(None) } else { options::size(d).map(Some) };
+    let dims = dims.iter().map(size).collect::<Result<_>>();
+    x.then(name, op::Reshape { dims: dims.with_context(|| format!("sizes of layer \"{name}\""))? })
 }
 
 /// Zeros before and behind one dimension.

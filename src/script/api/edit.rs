@@ -10,6 +10,7 @@ use crate::backward::Selector;
 use crate::graph::{Cover, Graph, Node};
 use crate::model::Model;
 use crate::script::report::Inner;
+use crate::tensor::row_dims;
 use anyhow::{Context, Result, bail};
 use candle_core::Tensor;
 use rhai::{Array, Dynamic, Engine, FnPtr, Map, NativeCallContext};
@@ -32,8 +33,9 @@ pub(super) fn register(engine: &mut Engine, guard: &Arc<Guard>) {
         "forward",
         move |context: NativeCallContext, model: Model, x: Tensor, options: Map| -> Out<Run> {
             out(edits(&g, &model.graph, &options).and_then(|edits| {
-                g.reserve_run(&model.graph, x.dims().first().copied().unwrap_or(1))?;
-                let mut change = |node: &Node, y: Tensor| changed(&g, &model.graph, &context, &edits, node, y);
+                g.reserve_run(&model.graph, x.dims().first().copied().unwrap_or(1), row_dims(&x))?;
+                let reserve = |rows: usize| g.reserve_run(&model.graph, rows, row_dims(&x));
+                let mut change = |node: &Node, y: Tensor| changed(&g, &reserve, &context, &edits, node, y);
                 let trace = model.graph.forward_with(&x, &mut change)?;
                 Ok(Run { trace: Arc::new(trace), card: model.card.clone() })
             }))
@@ -44,7 +46,8 @@ pub(super) fn register(engine: &mut Engine, guard: &Arc<Guard>) {
         let graph = run.trace.graph.clone();
         out(edits(&g, &graph, &options).and_then(|edits| {
             let chosen = |node: &Node| edits.iter().any(|(selector, _)| selector.fits(node));
-            let mut change = |node: &Node, y: Tensor| changed(&g, &graph, &context, &edits, node, y);
+            let reserve = |rows: usize| g.reserve_run(&graph, rows, row_dims(run.trace.input()));
+            let mut change = |node: &Node, y: Tensor| changed(&g, &reserve, &context, &edits, node, y);
             let trace = run.trace.forward_with(&chosen, &mut change)?;
             Ok(Run { trace: Arc::new(trace), card: run.card.clone() })
         }))
@@ -63,7 +66,7 @@ fn covered(guard: &Guard, run: &Run, windows: Array, fill: &Tensor) -> Result<Te
         Ok(Cover { top, left, height, width })
     };
     let windows = windows.into_iter().map(window).collect::<Result<Vec<_>>>()?;
-    guard.reserve_run(&run.trace.graph, windows.len())?;
+    guard.reserve_run(&run.trace.graph, windows.len(), row_dims(run.trace.input()))?;
     run.trace.covered(&windows, fill, &|_| guard.tick())
 }
 
@@ -89,10 +92,10 @@ fn one(guard: &Guard, graph: &Graph, pair: Array, form: &'static str) -> Result<
     Ok((selector, Change::Closure(change.try_cast::<FnPtr>().context(form)?)))
 }
 
-/// The value of a node after all edits that fit it.
+/// The value of a node after all edits that fit it; `reserve` asks for the memory of a run on more rows.
 fn changed(
     guard: &Guard,
-    graph: &Graph,
+    reserve: &dyn Fn(usize) -> Result<()>,
     context: &NativeCallContext,
     edits: &Edits,
     node: &Node,
@@ -106,7 +109,7 @@ fn changed(
         Change::Replacement(tensor) => replaced(tensor, &y),
     })?;
     if y.dims().first().is_some_and(|&rows| rows > batch) {
-        guard.reserve_run(graph, y.dims()[0])?;
+        reserve(y.dims()[0])?;
     }
     Ok(y)
 }

@@ -23,7 +23,7 @@ impl Run {
     pub fn forward(guard: &Guard, model: &Model, x: &Tensor) -> Result<Self> {
         let x = &model.take(x)?;
         let trace = guard.recent.trace(&model.graph, x, || {
-            guard.reserve_run(&model.graph, x.dims().first().copied().unwrap_or(1))?;
+            guard.reserve_run(&model.graph, x.dims().first().copied().unwrap_or(1), tensor::row_dims(x))?;
             model.graph.forward_until(x, &|_| guard.tick())
         })?;
         Ok(Self { trace, card: model.card.clone() })
@@ -35,7 +35,7 @@ impl Run {
         if let Some(trace) = guard.recent.kept(&model.graph, x) {
             return trace.logits();
         }
-        let part = guard.reserve_parts(&model.graph)?;
+        let part = guard.reserve_parts(&model.graph, tensor::row_dims(x))?;
         model.graph.logits_in_parts(x, part, &|_| guard.tick())
     }
 

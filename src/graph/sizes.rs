@@ -1,0 +1,63 @@
+//! The sizes of all values for a picture of any size: the card's size is the network's own, not its limit.
+
+use super::node::Graph;
+use anyhow::{Context, Result, ensure};
+use candle_core::Tensor;
+
+impl Graph {
+    /// The shape of every node's value for one picture of these sizes, `[C, H, W]`.
+    ///
+    /// Errors where a layer cannot read what it would get, with both sizes: the picture's, and the one that the network
+    /// was built for.
+    pub fn shapes(&self, picture: &[usize]) -> Result<Vec<Vec<usize>>> {
+        let built = &self.nodes[0].shape[1..];
+        let what = || format!("a picture of {} does not fit a network built for {}", side(picture), side(built));
+        let mut shapes: Vec<Vec<usize>> = vec![[&[1], picture].concat()];
+        for node in &self.nodes[1..] {
+            let reads: Vec<_> = node.inputs.iter().map(|&i| shapes[i].as_slice()).collect();
+            let layer = || format!("{}: layer \"{}\" ({})", what(), node.name, node.op.kind());
+            shapes.push(node.op.shape(&reads).with_context(layer)?);
+        }
+        Ok(shapes)
+    }
+
+    /// How many numbers the values of all nodes are for one picture of these sizes, or of the network's own where they
+    /// do not fit.
+    pub fn numbers(&self, picture: &[usize]) -> usize {
+        let of = |shapes: &mut dyn Iterator<Item = &Vec<usize>>| shapes.map(|s| s.iter().product::<usize>()).sum();
+        match self.shapes(picture) {
+            Ok(shapes) if !self.is_built_for(picture) => of(&mut shapes.iter()),
+            _ => of(&mut self.nodes.iter().map(|n| &n.shape)),
+        }
+    }
+
+    /// How many pictures of these sizes have values of so many numbers together; one at least.
+    pub fn pictures_within(&self, numbers: usize, picture: &[usize]) -> usize {
+        (numbers / self.numbers(picture).max(1)).max(1)
+    }
+
+    /// Errors where `x` is not what the network reads.
+    pub(super) fn check_input(&self, x: &Tensor) -> Result<()> {
+        let expected = &self.nodes[0].shape;
+        ensure!(
+            x.rank() == expected.len() && x.dims()[1] == expected[1],
+            "the network reads (N, {}) pictures, got {:?}",
+            expected[1..].iter().map(usize::to_string).collect::<Vec<_>>().join(", "),
+            x.dims()
+        );
+        if !self.is_built_for(&x.dims()[1..]) {
+            self.shapes(&x.dims()[1..])?;
+        }
+        Ok(())
+    }
+
+    /// Whether the shapes of its nodes are those for a picture of these sizes.
+    fn is_built_for(&self, picture: &[usize]) -> bool {
+        self.nodes[0].shape[1..] == *picture
+    }
+}
+
+/// `64x48`, height first, of `[C, H, W]`.
+fn side(sizes: &[usize]) -> String {
+    crate::tensor::shape_text(sizes.get(1..).filter(|s| !s.is_empty()).unwrap_or(sizes))
+}
