@@ -94,3 +94,56 @@ fn the_tensors_of_a_weight_file_tell_its_architecture() {
         assert_eq!(model.card.name, name);
     }
 }
+
+#[test]
+fn pictures_of_other_sizes_than_a_networks_own_get_the_logits_that_pytorch_gives() {
+    let Some(shared) = shared() else { return };
+    let file: serde_json::Value = serde_json::from_str(include_str!("fixtures/small_pictures.json")).unwrap();
+    let list = |v: &serde_json::Value| v.as_array().unwrap().iter().map(|v| v.as_f64().unwrap()).collect::<Vec<_>>();
+    for case in file["cases"].as_array().unwrap() {
+        let [h, w] = list(&case["size"])[..] else { panic!("{case}") };
+        let (h, w, name) = (h as usize, w as usize, case["network"].as_str().unwrap());
+        let weights = shared.join("models").join(case["file"].as_str().unwrap());
+        let architectures = Architectures::new(Folders::models(None), &Arc::default());
+        let model = architectures.open(name, Some(&weights)).unwrap_or_else(|e| panic!("{e:#}"));
+        let x: Vec<_> = (0..3 * h * w).map(|i| (((i * 53 + 7) % 97) as f64 / 97.0) as f32).collect();
+        let x = Tensor::from_vec(x, (1, 3, h, w), &Device::Cpu).unwrap();
+        let logits: Vec<f32> =
+            model.graph.forward(&x).unwrap().logits().unwrap().flatten_all().unwrap().to_vec1().unwrap();
+        for (class, theirs) in list(&case["classes"]).into_iter().zip(list(&case["logits"])) {
+            let ours = f64::from(logits[class as usize]);
+            assert!((ours - theirs).abs() < 1e-3, "class {class} of {name} at {h}x{w}: {ours} and not {theirs}");
+        }
+    }
+}
+
+/// The folder with what `stylize` draws of a picture.
+fn styled(shared: &Path, picture: &Path) -> tempfile::TempDir {
+    let out = tempfile::tempdir().unwrap();
+    let mut command = std::process::Command::new(env!("CARGO_BIN_EXE_gradscope"));
+    command.args(["run", "stylize", "-m", "style_transformer", "--no-resize", "-w"]);
+    command.arg(shared.join("models/style_candy.safetensors")).arg("-i").arg(picture).arg("--out").arg(out.path());
+    let said = command.output().unwrap();
+    assert!(said.status.success(), "{picture:?}: {}", String::from_utf8_lossy(&said.stderr));
+    out
+}
+
+#[test]
+fn a_style_is_drawn_at_the_size_of_the_picture_whatever_that_is() {
+    let Some(shared) = shared() else { return };
+    let ours = styled(&shared, &shared.join("data/photos/chelsea_cat.png"));
+    let ours = image::open(ours.path().join("01-styled.png")).unwrap().to_rgb8();
+    let theirs = image::open(shared.join("faults/f-stylize-at-any-size/chelsea_cat_candy.png")).unwrap().to_rgb8();
+    assert_eq!(ours.dimensions(), theirs.dimensions());
+    let apart = ours.iter().zip(theirs.iter()).map(|(a, b)| a.abs_diff(*b));
+    assert!(apart.clone().max().unwrap() <= 2, "a value differs by {:?}", apart.max());
+    let folder = tempfile::tempdir().unwrap();
+    for (w, h) in [(1, 1), (2, 1), (3, 7), (8, 8), (41, 40), (63, 130), (101, 67)] {
+        let file = folder.path().join(format!("{w}x{h}.png"));
+        let shade = |x: u32, y: u32| image::Rgb([(x * 40 + y * 7) as u8, (y * 30) as u8, ((x + y) * 20) as u8]);
+        image::RgbImage::from_fn(w, h, shade).save(&file).unwrap();
+        let drawn = gradscope::data::read_npy(&styled(&shared, &file).path().join("styled.npy")).unwrap();
+        assert!(drawn.shape.ends_with(&[3, h as usize, w as usize]), "{:?} of {w}x{h}", drawn.shape);
+        assert!(drawn.values.iter().all(|v| (0.0..=1.0).contains(v)));
+    }
+}
