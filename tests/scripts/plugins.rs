@@ -71,8 +71,11 @@ fn every_method_runs_at_its_defaults_and_at_every_extreme() {
                 answer => answer.unwrap_or_else(|e| panic!("{name} {case:?}: {e:#}")),
             };
             assert!(!figures.is_empty(), "{name} {case:?} shows nothing");
+            // What no patch covers and no mask shows has no value.
+            let gaps = ["occlusion", "rise"].contains(&&*name);
             for values in figures.iter().filter_map(Figure::values) {
-                assert!(values.data.iter().all(|v| v.is_finite()), "{name} {case:?} has values that are no numbers");
+                let all = values.data.iter().all(|v| v.is_finite() || (gaps && v.is_nan()));
+                assert!(all, "{name} {case:?} has values that are no numbers");
             }
         }
     }
@@ -96,4 +99,50 @@ fn outputs_have_the_names_that_others_call() {
         titles.sort();
         assert_eq!(titles, outputs, "{name}");
     }
+}
+
+/// The map that occlusion ends with on the tiny network's 8x8 picture, and what it says of its progress.
+fn occluded(patch: usize, stride: usize) -> (Vec<f32>, String) {
+    let host = host();
+    let mut session = session(&host);
+    session.open(host.method("occlusion").unwrap());
+    session.set("patch", &patch.to_string()).unwrap();
+    session.set("stride", &stride.to_string()).unwrap();
+    let mut frame = session.run(&host).unwrap();
+    while session.can_go_on() {
+        frame = session.step(&host).unwrap();
+    }
+    let map = frame.figures.iter().find(|f| f.title == "heatmap").unwrap().values().unwrap().data.to_vec();
+    let text = frame.figures.iter().find_map(|f| match &f.body {
+        gradscope::render::Body::Text { text } => Some(text.clone()),
+        _ => None,
+    });
+    (map, text.unwrap())
+}
+
+#[test]
+fn pixels_that_no_patch_covers_have_no_value() {
+    for (patch, stride) in [(1, 2), (2, 3), (3, 5), (2, 7), (1, 100), (3, 2), (8, 8), (5, 5), (16, 4)] {
+        let (map, text) = occluded(patch, stride);
+        let covered = |i: usize| (0..8).step_by(stride).any(|start| (start..start + patch).contains(&i));
+        for (place, value) in map.iter().enumerate() {
+            let seen = covered(place / 8) && covered(place % 8);
+            assert_eq!(value.is_finite(), seen, "patch {patch}, stride {stride}: {value} at {place}");
+        }
+        let gaps = map.iter().filter(|v| v.is_nan()).count();
+        let told = text.contains(&format!("{gaps} of 64 pixels are never covered"));
+        assert_eq!(told, gaps > 0, "patch {patch}, stride {stride}: {text}");
+        assert_eq!(gaps > 0, stride > patch, "patch {patch}, stride {stride}");
+    }
+}
+
+#[test]
+fn a_map_with_gaps_is_not_judged() {
+    let host = host();
+    let mut session = session(&host);
+    session.open(host.method("sparseness").unwrap());
+    session.set("method", "occlusion").unwrap();
+    session.set("settings", "patch=1 stride=3").unwrap();
+    let error = format!("{:#}", session.run(&host).err().unwrap());
+    assert!(error.contains("the map has no value at 55 of 64 places"), "{error}");
 }
