@@ -22,6 +22,7 @@ mod params;
 mod pieces;
 mod plugins;
 mod rules;
+mod scale;
 mod steps;
 mod walks;
 mod types;
