@@ -184,3 +184,88 @@ fn a_network_that_draws_learns_a_style() {
     let style = Perceptual::new(&judge, &waves(0.7, 3.0), "waves", weights).unwrap();
     assert!(labelled.unwrap().with_style(style).is_err(), "what names classes cannot draw");
 }
+
+/// The recipes of `activation_maximization`.
+const RECIPES: [&str; 5] = ["robust", "decay_norm", "decay_blur", "blur_norm", "blur_contribution"];
+
+/// The picture that a recipe makes for a class, `(1, 3, side, side)`.
+fn made(model: &Model, recipe: &str, class: usize, side: usize, steps: usize) -> Tensor {
+    let grey = Tensor::full(0.5f32, (1, 3, side, side), &Device::Cpu).unwrap();
+    let host = host();
+    let mut session = Session::new(&host, model.clone(), "grey", grey).unwrap();
+    session.open(host.method("activation_maximization").unwrap());
+    session.set_target(Some(class)).unwrap();
+    session.set("preset", recipe).unwrap();
+    session.set("steps", &steps.to_string()).unwrap();
+    let mut frame = session.run(&host).unwrap_or_else(|e| panic!("{recipe}: {e:#}"));
+    while session.can_go_on() {
+        frame = session.step(&host).unwrap_or_else(|e| panic!("{recipe}: {e:#}"));
+    }
+    let [raw, stretched] = [0, 1].map(|i| frame.figures[i].values().unwrap().clone());
+    assert_eq!(raw.data, stretched.data, "{recipe}: the stretched view has other raw values");
+    Tensor::from_slice(&raw.data, (1, 3, side, side), &Device::Cpu).unwrap()
+}
+
+fn probability(model: &Model, x: &Tensor, class: usize) -> f32 {
+    let logits = model.graph.logits(x).unwrap();
+    candle_nn::ops::softmax(&logits, 1).unwrap().flatten_all().unwrap().to_vec1::<f32>().unwrap()[class]
+}
+
+/// The standard deviation of a picture's light, and the share of its values that are black or white; both of the range [0, 1].
+fn contrast(x: &Tensor) -> (f64, f64) {
+    let light = x.mean(1).unwrap().flatten_all().unwrap().to_vec1::<f32>().unwrap();
+    let mean = light.iter().map(|&v| f64::from(v)).sum::<f64>() / light.len() as f64;
+    let variance = light.iter().map(|&v| (f64::from(v) - mean).powi(2)).sum::<f64>() / light.len() as f64;
+    let values = x.flatten_all().unwrap().to_vec1::<f32>().unwrap();
+    let ends = values.iter().filter(|&&v| v <= 0.0 || v >= 1.0).count();
+    (variance.sqrt(), ends as f64 / values.len() as f64)
+}
+
+/// Every recipe reaches the class by a picture that can be seen: neither grey nor black nor mere black and white.
+fn assert_seen(model: &Model, class: usize, side: usize, steps: usize) {
+    for recipe in RECIPES {
+        let x = made(model, recipe, class, side, steps);
+        let (deviation, ends) = contrast(&x);
+        let p = probability(model, &x, class);
+        let what = format!("{} by {recipe}: p {p}, contrast {deviation}, at the ends {ends}", model.card.name);
+        assert!(p > 0.9 && deviation > 0.04 && ends < 0.15, "{what}");
+    }
+}
+
+#[test]
+fn every_recipe_makes_a_class_that_can_be_seen() {
+    assert_seen(&open("shapes", None), 3, 64, 60);
+}
+
+#[test]
+fn the_default_makes_a_class_that_shifts_do_not_undo() {
+    let model = open("shapes", None);
+    for class in [3, 7] {
+        let x = made(&model, "robust", class, 64, 60);
+        for (down, across) in [(4, -3), (-4, 4), (2, 3)] {
+            let p = probability(&model, &x.roll(down, 2).unwrap().roll(across, 3).unwrap(), class);
+            assert!(p > 0.9, "class {class} shifted by ({down}, {across}): {p}");
+        }
+    }
+}
+
+#[test]
+fn every_recipe_makes_a_class_that_can_be_seen_on_real_networks() {
+    let Some(shared) = shared() else { return };
+    let real = |name: &str, file: &str| open(name, Some(&shared.join("models").join(file)));
+    assert_seen(&real("convnetjs", "convnetjs_cifar10.safetensors"), 1, 32, 60);
+    assert_seen(&real("squeezenet1_0", "squeezenet1_0_imagenet.safetensors"), 130, 96, 20);
+    assert_seen(&real("darknet_tiny", "darknet_tiny_imagenet_f16.safetensors"), 130, 96, 20);
+}
+
+#[test]
+fn another_network_names_what_the_default_makes() {
+    let Some(shared) = shared() else { return };
+    let real = |name: &str, file: &str| open(name, Some(&shared.join("models").join(file)));
+    let maker = real("convnetjs", "convnetjs_cifar10.safetensors");
+    let judge = real("resnet20", "resnet20_cifar10.safetensors");
+    for class in [1, 6, 9] {
+        let p = probability(&judge, &made(&maker, "robust", class, 32, 100), class);
+        assert!(p > 0.5, "ResNet-20 sees {} with {p}", judge.card.label(class));
+    }
+}

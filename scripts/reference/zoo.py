@@ -104,13 +104,14 @@ class MnistExample(nn.Module):
 
 
 class MnistShallow(nn.Module):
-    def __init__(self):
+    def __init__(self, activation=F.relu):
         super().__init__()
+        self.activation = activation
         self.fc1 = nn.Linear(784, 100)
         self.fc2 = nn.Linear(100, 10)
 
     def forward(self, x):
-        return self.fc2(F.relu(self.fc1(x.flatten(1))))
+        return self.fc2(self.activation(self.fc1(x.flatten(1))))
 
 
 class MnistSoftmax(nn.Module):
@@ -170,16 +171,17 @@ class Words(nn.Module):
 class MnistStrided(nn.Module):
     """Width 4 is the network of Wong, Rice & Kolter 2020 (arXiv:2001.03994)."""
 
-    def __init__(self, width):
+    def __init__(self, width, activation=F.relu):
         super().__init__()
+        self.activation = activation
         self.conv1 = nn.Conv2d(1, 4 * width, 4, stride=2, padding=1)
         self.conv2 = nn.Conv2d(4 * width, 8 * width, 4, stride=2, padding=1)
         self.fc1 = nn.Linear(8 * width * 49, 25 * width)
         self.fc2 = nn.Linear(25 * width, 10)
 
     def forward(self, x):
-        x = F.relu(self.conv2(F.relu(self.conv1(x))))
-        return self.fc2(F.relu(self.fc1(x.flatten(1))))
+        x = self.activation(self.conv2(self.activation(self.conv1(x))))
+        return self.fc2(self.activation(self.fc1(x.flatten(1))))
 
 
 class LeNetCaptum(nn.Module):
@@ -346,6 +348,8 @@ def own():
     nets["mnist_softmax"] = (MnistSoftmax, digits, [1, 28, 28])
     for width in (1, 2, 4, 8, 16):
         nets[f"mnist_strided{width}"] = (lambda width=width: MnistStrided(width), digits, [1, 28, 28])
+    nets["mnist_shallow_tanh"] = (lambda: MnistShallow(torch.tanh), digits, [1, 28, 28])
+    nets["mnist_strided2_tanh"] = (lambda: MnistStrided(2, torch.tanh), digits, [1, 28, 28])
     for name, widths in {"moons": (16, 16), "moons_line": (), "moons_wide": (256, 256)}.items():
         nets[name] = (lambda widths=widths: Moons(*widths), ([0.5] * 2, [0.2] * 2), [2, 1, 1])
     nets["waves"] = (Waves, ([0.5], [0.25]), [1, 1, 128])
