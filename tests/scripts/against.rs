@@ -66,6 +66,56 @@ fn the_logit_of_a_linear_network_moves_by_w_eta() {
     assert!((bent[16][1] - bent[16][2]).abs() > 1e-3, "the tiny network is not linear: {:?}", bent[16]);
 }
 
+/// Two classes by a linear map of the pixels: of their mean over all places, or of each place by itself.
+fn two_classes(mean: bool) -> Model {
+    let mut b = Builder::new(&[3, 8, 8]);
+    let x = if mean {
+        b.add("avgpool", op::GlobalAvgPool, &[0]).unwrap()
+    } else {
+        b.add("flatten", op::Flatten, &[0]).unwrap()
+    };
+    let x = b.add("fc", op::Linear { input: if mean { 3 } else { 192 }, output: 2, bias: false }, &[x]).unwrap();
+    let graph = b.finish(x).unwrap();
+    let weights = graph.parameters().into_iter().map(|p| {
+        let values = uniform(7, p.shape.iter().product());
+        (p.name, Tensor::from_vec(values, p.shape, &Device::Cpu).unwrap())
+    });
+    let graph = graph.with_weights(weights.collect()).unwrap();
+    Model { graph: graph.into(), ..tiny() }
+}
+
+#[test]
+fn a_mean_over_places_is_as_easily_fooled_at_any_size() {
+    let host = host();
+    let flat = Tensor::new(&[0.5f32, 0.45, 0.55], &Device::Cpu).unwrap();
+    let flat = flat.reshape((1, 3, 1, 1)).unwrap().broadcast_as((1, 3, 8, 8)).unwrap().contiguous().unwrap();
+    let session = Session::new(&host, two_classes(true), "flat", flat).unwrap();
+    let set = [("sizes", "2 8 40"), ("most", "128")];
+    let rows = table(&ended(&host, session, "input_size", &set).1.figures);
+    assert_eq!(rows.iter().map(|r| r[2]).collect::<Vec<_>>(), [12.0, 192.0, 4800.0]);
+    for row in &rows {
+        // width, height, values, margin, w·η, FGSM, if linear, L2/√n, L2
+        assert!((row[5] - row[6]).abs() < 0.03 * row[6], "of a linear network both are margin / Σ|w|: {row:?}");
+        assert!((row[5] - rows[0][5]).abs() < 0.03 * row[5] && (row[7] - rows[0][7]).abs() < 0.03 * row[7], "{rows:?}");
+    }
+}
+
+#[test]
+fn a_network_of_one_size_is_measured_at_its_own() {
+    let host = host();
+    let session = Session::new(&host, two_classes(false), "picture", picture()).unwrap();
+    let figures = ended(&host, session, "input_size", &[("sizes", "4 16"), ("most", "128")]).1.figures;
+    let rows = table(&figures);
+    assert_eq!((rows.len(), rows[0][2]), (1, 192.0));
+    let (margin, pull, fgsm, length) = (rows[0][3], rows[0][4], rows[0][5], rows[0][8]);
+    assert!((fgsm - margin / pull).abs() < 0.03 * fgsm, "{rows:?}");
+    let w = uniform(7, 384);
+    let norm = (0..192).map(|i| f64::from(w[i] - w[192 + i]).powi(2)).sum::<f64>().sqrt();
+    assert!((length - 255.0 * margin / norm).abs() < 0.03 * length, "‖η‖₂ = margin / ‖w‖₂: {rows:?}");
+    let told = |f: &Figure| matches!(&f.body, Body::Text { text } if text.contains("4 by 4, 16 by 16"));
+    assert!(figures.iter().any(told), "{figures:?}");
+}
+
 #[test]
 fn below_half_a_level_rounding_gives_the_picture_back() {
     let host = host();
