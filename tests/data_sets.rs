@@ -464,6 +464,8 @@ fn sets_of_a_fixed_order_are_classes_by_name_or_where_no_name_speaks_against_it_
     let mut other = tutorial;
     other.swap(3, 5);
     assert!(of(other).unwrap_err().to_string().contains("no class \"airplane\""));
+    // Ten classes each, of which none is the other's.
+    assert!(of(["0", "1", "2", "3", "4", "5", "6", "7", "8", "9"]).is_err());
     // One of ImageNet's classes is an airliner, another a warplane.
     assert!(ClassMap::matched(&cifar(vec![0, 8]), &card("squeezenet1_0"), 1000).is_err());
 }

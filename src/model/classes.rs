@@ -53,7 +53,7 @@ impl ClassMap {
     /// Matches the classes of a data set with the `count` classes of a network.
     ///
     /// Names are matched where both have them. Numbers count where the data set has nothing else, or where its order is
-    /// fixed (CIFAR-10, MNIST) and no name speaks against it. Errors: no labels, a name that no class or several have, a
+    /// fixed (CIFAR-10, MNIST), half of the names match and none speaks against it. Errors: no labels, a name that no class or several have, a
     /// number beyond the classes, a folder's names for a network without any.
     pub fn matched(data: &Dataset, card: &Card, count: usize) -> Result<Self> {
         ensure!(data.labelled, "\"{}\" has no labels; put its pictures into a folder for each class", data.name);
@@ -152,7 +152,7 @@ impl ClassMap {
             };
             return Ok(Self::of(used, |label| found[&label], by));
         };
-        if fixed && found.iter().all(|(label, class)| label == class) {
+        if fixed && 2 * found.len() >= names.len() && found.iter().all(|(label, class)| label == class) {
             return Ok(Self::of(used, |label| label, By::Number));
         }
         bail!(
