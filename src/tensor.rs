@@ -45,6 +45,9 @@ pub fn numbers(x: &Tensor) -> Result<Vec<f64>> {
 
 /// `x + ε·sign(x)` with `sign(0) = +1`: a denominator that cannot vanish (Bach et al. 2015).
 pub fn stabilize(x: &Tensor, epsilon: f64) -> Result<Tensor> {
+    // An ε that the type of `x` rounds to 0 would leave a denominator that can vanish.
+    let least = if x.dtype() == DType::F64 { f64::MIN_POSITIVE } else { f64::from(f32::MIN_POSITIVE) };
+    let epsilon = if epsilon > 0.0 { epsilon.max(least) } else { epsilon };
     let sign = ((x.ge(0.0)?.to_dtype(x.dtype())? * 2.0)? - 1.0)?;
     Ok((x + (sign * epsilon)?)?)
 }

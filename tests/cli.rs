@@ -9,6 +9,9 @@ use std::process::{Command, Output};
 use std::time::{Duration, Instant};
 use tempfile::TempDir;
 
+#[path = "cli/numbers.rs"]
+mod numbers;
+
 /// Runs gradscope in an empty folder with nobody's configuration.
 fn gradscope(folder: &Path, args: &[&str]) -> Output {
     let mut command = Command::new(env!("CARGO_BIN_EXE_gradscope"));

@@ -3,8 +3,10 @@
 
 mod common;
 
+use candle_core::Tensor;
 use common::{picture, tiny};
 use gradscope::data::Picture;
+use gradscope::script::architecture::Architectures;
 use gradscope::script::folders::Folders;
 use gradscope::script::host::Host;
 use gradscope::script::message::{Command, Frame, Update};
@@ -13,6 +15,7 @@ use gradscope::script::session::Session;
 use gradscope::script::worker::{Asker, Opening, start};
 use std::fs;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 use std::sync::mpsc::Receiver;
 use std::time::{Duration, Instant};
 
@@ -98,6 +101,43 @@ impl Desk {
 #[test]
 fn the_open_method_is_answered_at_once() {
     assert_eq!(Desk::new("words", &words("hello")).words(), "hello");
+}
+
+#[test]
+fn a_network_whose_scores_are_not_finite_stays_open_and_methods_that_need_no_class_draw() {
+    let desk = Desk::new("look", "const PLUGIN = #{ group: \"test\" };\nfn run(cx) { image(cx.input, \"input\") }");
+    desk.frame();
+    let own = Architectures::new(Folders::models(None), &Arc::default()).open("shapes", None).unwrap().graph.weights();
+    let nan =
+        |(name, w): (String, Tensor)| if name.ends_with("bias") { (name, (w * f64::NAN).unwrap()) } else { (name, w) };
+    let file = desk.folder.path().join("nan.safetensors");
+    candle_core::safetensors::save(&own.into_iter().map(nan).collect(), &file).unwrap();
+    desk.ask(Command::Model { name: "shapes".into(), weights: Some(file) });
+    let classes = desk.next(|u| if let Update::Picture { classes, .. } = u { Some(classes.len()) } else { None });
+    assert_eq!(classes, 0);
+    assert_eq!(desk.next(|u| if let Update::Target(class) = u { Some(*class) } else { None }), None);
+    let told = desk.next(|u| if let Update::Log(line) = u { Some(line.clone()) } else { None });
+    assert!(told.contains("scores are not finite: 10 of 10 are NaN; first in layer"), "{told}");
+    assert_eq!(desk.frame().figures[0].title, "input");
+    fs::write(desk.script("ask"), "const PLUGIN = #{ group: \"test\" };\nfn run(cx) { text(`${cx.target}`, \"t\") }")
+        .unwrap();
+    desk.ask(Command::Method("ask".into()));
+    assert!(desk.failure().contains("scores are not finite"));
+    desk.ask(Command::Target(Some(3)));
+    assert_eq!(desk.words(), "3");
+}
+
+#[test]
+fn a_picture_of_values_that_are_no_pixels_is_refused_and_the_one_before_stays() {
+    let desk = Desk::new("words", &words("hello"));
+    desk.frame();
+    let file = desk.folder.path().join("bytes.npy");
+    gradscope::data::write_npy(&file, &[1, 6, 6], &[200.0; 36]).unwrap();
+    desk.ask(Command::Picture(file.to_str().unwrap().into()));
+    let told = desk.failure();
+    assert!(told.contains("divide them by 255"), "{told}");
+    desk.ask(Command::Restart);
+    assert_eq!(desk.words(), "hello");
 }
 
 #[test]

@@ -42,7 +42,7 @@ pub fn cross_entropy_loss(logits: &Tensor, labels: &[usize]) -> Result<f64> {
 /// `∂ (logit[class] − max of the others)`: the margin by which a class leads (Carlini & Wagner 2017).
 pub fn margin(logits: &Tensor, classes: &[usize]) -> Result<Tensor> {
     let hot = one_hot(logits, classes)?;
-    let rest = (logits - (&hot * 1e30)?)?;
+    let rest = hot.ne(0.0)?.where_cond(&(logits.ones_like()? * f64::NEG_INFINITY)?, logits)?;
     let best: Vec<_> = rest.argmax(D::Minus1)?.to_vec1::<u32>()?.into_iter().map(|c| c as usize).collect();
     Ok((hot - one_hot(logits, &best)?)?)
 }

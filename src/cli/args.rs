@@ -94,7 +94,7 @@ pub struct Network {
 pub struct Question {
     #[command(flatten)]
     pub network: Network,
-    /// Picture: png, jpeg, webp, gif, bmp, .npy (used as it is), or one of a data set: made:shapes[3]
+    /// Picture: png, jpeg, webp, gif, bmp, .npy (its size is kept; floats from 0 to 1, or whole numbers from 0 to 255), or one of a data set: made:shapes[3]
     #[arg(short = 'i', long = "input", value_name = "PICTURE")]
     pub pictures: Vec<String>,
     /// Class that is asked about, by index or name; without it, what the network says

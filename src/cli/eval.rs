@@ -32,12 +32,19 @@ pub fn eval(scripts: &Scripts, args: &Eval) -> Result<ExitCode> {
     bar.finish_and_clear();
     let count = count?;
     let accuracy = count.accuracy();
+    if count.not_finite > 0 {
+        eprintln!(
+            "the scores of {} of {} pictures are not finite; these count as wrong",
+            count.not_finite, count.total
+        );
+    }
     draw::print(&match args.json {
         true => json!({
             "model": model.card.name,
             "data": args.data,
             "labels": labels,
             "correct": count.correct,
+            "not_finite": count.not_finite,
             "total": count.total,
             "accuracy": accuracy,
         })

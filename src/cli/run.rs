@@ -101,6 +101,10 @@ fn one(
         Err(_) if stop.wanted() => bail!("cancelled"),
         frame => frame?,
     };
+    session.unnamed().iter().for_each(|why| eprintln!("{why}"));
+    if let Some(count) = session.not_finite() {
+        eprintln!("the scores of {count} pictures are not finite; these count neither as right nor as fooled");
+    }
     if let Some(file) = &args.sheet {
         album::sheet(file, &session, &frame.figures)?;
         eprintln!("a sheet in {}", file.display());
@@ -156,14 +160,9 @@ fn answer(
 
 fn show(session: &Session, frame: &Frame, args: &Run, screen: &Screen) -> Result<()> {
     let model = session.model();
-    let target = session.target();
-    let what = format!(
-        "{} of {} on {}, target {} ({target})",
-        args.method,
-        model.card.name,
-        session.picture(),
-        model.card.label(target)
-    );
+    let target = session.target().map(|class| format!(", target {} ({class})", model.card.label(class)));
+    let (name, picture) = (&model.card.name, session.picture());
+    let what = format!("{} of {name} on {picture}{}", args.method, target.unwrap_or_default());
     draw::print(&what)?;
     frame.figures.iter().try_for_each(|figure| screen.show(figure))?;
     if let Some(why) = &frame.done {

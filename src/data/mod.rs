@@ -20,4 +20,4 @@ pub use dataset::Dataset;
 pub use file::{open, read_whole, write_whole};
 pub use npy::{read_npy, write_npy};
 pub use picture::Picture;
-pub use preprocess::Preprocess;
+pub use preprocess::{Preprocess, pixels};

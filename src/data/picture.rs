@@ -141,7 +141,7 @@ fn format(bytes: &[u8]) -> Result<ImageFormat> {
     }
 }
 
-/// An array as a picture: `(H, W)`, `(C, H, W)` or `(1, C, H, W)`; bytes become 0 to 1, other numbers stay.
+/// An array as a picture: `(H, W)`, `(C, H, W)` or `(1, C, H, W)`; whole numbers of any type are 0 to 255, others 0 to 1.
 fn exact(array: &Npy) -> Result<Picture> {
     let shape = match array.shape[..] {
         [h, w] => [1, h, w],
@@ -157,7 +157,16 @@ fn exact(array: &Npy) -> Result<Picture> {
     if let Some(at) = array.values.iter().position(|v| !v.is_finite()) {
         bail!("its value at {:?} is {}; a picture has finite numbers only", place(&array.shape, at), array.values[at]);
     }
-    let scale = if array.dtype == "u1" { 255.0 } else { 1.0 };
+    let whole = matches!(array.dtype.as_bytes(), [b'i' | b'u', ..]);
+    let beyond = array.values.iter().position(|v| whole && !(0.0..=255.0).contains(v));
+    if let Some(at) = beyond {
+        bail!(
+            "its value at {:?} is {}; whole numbers are pixels from 0 to 255, other values are given as floats from 0 to 1",
+            place(&array.shape, at),
+            array.values[at]
+        );
+    }
+    let scale = if whole { 255.0 } else { 1.0 };
     let values = array.values.iter().map(|v| v / scale).collect();
     Ok(Picture::Exact(Tensor::from_vec(values, &shape, &Device::Cpu)?))
 }
@@ -301,6 +310,24 @@ mod tests {
         let array = Npy { shape: vec![1, 2], values: vec![0.0, 255.0], dtype: "u1".into() };
         let Picture::Exact(t) = exact(&array).unwrap() else { panic!("not exact") };
         assert_eq!(t.flatten_all().unwrap().to_vec1::<f32>().unwrap(), [0.0, 1.0]);
+    }
+
+    #[test]
+    fn whole_numbers_of_every_type_are_pixels_from_0_to_255() {
+        for dtype in ["u1", "u2", "u4", "u8", "i1", "i2", "i4", "i8"] {
+            let array = |values: Vec<f32>| Npy { shape: vec![1, 2, 1], values, dtype: dtype.into() };
+            let Picture::Exact(t) = exact(&array(vec![51.0, 0.0])).unwrap() else { panic!("not exact") };
+            assert_eq!(t.flatten_all().unwrap().to_vec1::<f32>().unwrap(), [0.2, 0.0], "{dtype}");
+            for wrong in [-1.0, 256.0, 65535.0] {
+                let error = exact(&array(vec![51.0, wrong])).unwrap_err().to_string();
+                assert!(error.contains(&format!("its value at [0, 1, 0] is {wrong}")), "{dtype}: {error}");
+            }
+        }
+        for dtype in ["b1", "f2", "f4", "f8"] {
+            let array = Npy { shape: vec![1, 2], values: vec![0.0, 1.0], dtype: dtype.into() };
+            let Picture::Exact(t) = exact(&array).unwrap() else { panic!("not exact") };
+            assert_eq!(t.flatten_all().unwrap().to_vec1::<f32>().unwrap(), [0.0, 1.0], "{dtype}");
+        }
     }
 
     #[test]

@@ -2,6 +2,7 @@
 
 use super::picture::Picture;
 use super::resample::{Grid, Sample, resample};
+use crate::kernel;
 use anyhow::{Context, Result, bail, ensure};
 use candle_core::{Device, Tensor};
 use image::DynamicImage;
@@ -27,6 +28,8 @@ enum Samples {
 impl Preprocess {
     /// The picture as a `(1, C, H, W)` f32 tensor in `[0, 1]`.
     ///
+    /// Values up to [`SLACK`] outside are clamped; errors where one is further outside, or not finite.
+    ///
     /// Alpha is dropped. A grey picture is repeated for a model that reads three channels, a coloured one becomes grey
     /// for a model that reads one. `no_resize` and [`Picture::Exact`] keep the picture's own size.
     pub fn apply(&self, picture: &Picture, no_resize: bool) -> Result<Tensor> {
@@ -42,7 +45,10 @@ impl Preprocess {
                 Samples::Numbers(grid) => tensor(&self.scale(&grid)?, |v| v)?,
             },
         };
-        Ok(values.unsqueeze(0)?)
+        match picture {
+            Picture::Image(_) => Ok(values.unsqueeze(0)?),
+            Picture::Exact(_) | Picture::Values(_) => pixels(&values.unsqueeze(0)?),
+        }
     }
 
     /// Scales, and cuts the centre out.
@@ -58,6 +64,38 @@ impl Preprocess {
         );
         Ok(resample(picture, tall, wide, centre(tall, height), centre(wide, width)))
     }
+}
+
+/// How far outside of `[0, 1]` a value may be, by rounding, to be clamped: a quarter of an 8-bit level.
+pub const SLACK: f64 = 0.001;
+
+/// A picture `(N, C, H, W)` whose values are in `[0, 1]`; those up to [`SLACK`] outside are clamped.
+///
+/// Every method counts on this: attacks, baselines and noise clamp to `[0, 1]`. Errors where a value is further outside, or
+/// not finite.
+pub fn pixels(x: &Tensor) -> Result<Tensor> {
+    let bad = kernel::not_finite(x)?;
+    ensure!(bad.count() == 0, "the picture's values are not finite: {bad}");
+    let (low, high) = (kernel::least(x)?, kernel::greatest(x)?);
+    ensure!(low >= -SLACK && high <= 1.0 + SLACK, "{}", outside(low, high));
+    if low < 0.0 || high > 1.0 { kernel::clamp(x, 0.0, 1.0) } else { Ok(x.clone()) }
+}
+
+/// What values outside of `[0, 1]` look like, and what to do about it.
+fn outside(low: f64, high: f64) -> String {
+    let advice = match () {
+        () if low >= -SLACK && high > 2.0 && high <= 255.5 => "they look like 0 to 255: divide them by 255",
+        () if low >= -20.0 && low < 0.0 && high <= 20.0 => {
+            "they look normalised: give the pixels themselves, the network normalises them by its card's mean and std"
+        }
+        () => "a network that reads other values has a mean and std in its card that map [0, 1] to them",
+    };
+    format!("the picture's values go from {} to {}, and pixels are 0 to 1; {advice}", brief(low), brief(high))
+}
+
+/// A number to four digits.
+fn brief(v: f64) -> String {
+    format!("{v:.3e}").parse::<f64>().map_or_else(|_| v.to_string(), |v| v.to_string())
 }
 
 /// Height and width once the shorter one is `short`: torchvision's `int(short * long / short_before)`.
@@ -231,13 +269,51 @@ mod tests {
         assert!(row[0] < 0.1 && row[7] > 0.9, "{row:?}");
     }
 
+    fn entered(values: &[f32]) -> Result<Vec<f32>> {
+        let picture = Tensor::from_slice(values, (1, 1, values.len()), &Device::Cpu).unwrap();
+        let model = Preprocess { input: [1, 1, values.len()], resize: None };
+        let sides = [Picture::Exact(picture.clone()), Picture::Values(picture)];
+        let [a, b] = sides.map(|p| model.apply(&p, false).map(|t| flat(&t)).map_err(|e| e.to_string()));
+        assert_eq!(a, b);
+        a.map_err(anyhow::Error::msg)
+    }
+
+    #[test]
+    fn values_outside_of_0_to_1_are_refused_and_told_what_they_look_like() {
+        let told = |values: &[f32]| entered(values).unwrap_err().to_string();
+        for values in [&[0.0, 255.0][..], &[12.0, 100.0], &[0.0, 2.5], &[0.0, 1.0, 254.99]] {
+            assert!(told(values).contains("divide them by 255"), "{values:?}: {}", told(values));
+        }
+        for values in [&[-2.1179, 2.64][..], &[-1.0, 1.0], &[-0.5, 0.5], &[-0.0011, 0.0]] {
+            assert!(told(values).contains("look normalised"), "{values:?}: {}", told(values));
+        }
+        assert_eq!(
+            told(&[-2.117904, 2.64]),
+            "the picture's values go from -2.118 to 2.64, and pixels are 0 to 1; they look normalised: give the pixels \
+             themselves, the network normalises them by its card's mean and std"
+        );
+        for values in [&[0.0, 1000.0][..], &[0.0, 1.5], &[-1e30, 0.0], &[0.0, f32::MAX]] {
+            assert!(told(values).contains("mean and std in its card"), "{values:?}: {}", told(values));
+        }
+        for values in [&[0.5, f32::NAN][..], &[f32::INFINITY, 0.0]] {
+            assert!(told(values).contains("not finite: 1 of 2 is"), "{values:?}: {}", told(values));
+        }
+    }
+
+    #[test]
+    fn values_outside_by_rounding_are_clamped_and_others_stay_bit_by_bit() {
+        assert_eq!(entered(&[-1e-7, 1.000_000_1, 0.3]).unwrap(), [0.0, 1.0, 0.3]);
+        assert_eq!(entered(&[-0.0009, 1.0009, 1e-40]).unwrap(), [0.0, 1.0, 1e-40]);
+        assert!(entered(&[-0.0011]).is_err() && entered(&[1.0011]).is_err());
+    }
+
     #[test]
     fn arrays_keep_their_size_and_values() {
-        let values = Tensor::from_vec(vec![-1.0f32, 0.0, 2.0, 3.0], (1, 2, 2), &Device::Cpu).unwrap();
+        let values = Tensor::from_vec(vec![1.0f32, 0.0, 0.25, 0.75], (1, 2, 2), &Device::Cpu).unwrap();
         let model = Preprocess { input: [3, 224, 224], resize: Some(256) };
         let t = model.apply(&Picture::Exact(values), false).unwrap();
         assert_eq!(t.dims(), [1, 3, 2, 2]);
-        assert_eq!(flat(&t)[8..], [-1.0, 0.0, 2.0, 3.0]);
+        assert_eq!(flat(&t)[8..], [1.0, 0.0, 0.25, 0.75]);
     }
 
     #[test]

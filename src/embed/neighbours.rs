@@ -1,6 +1,7 @@
 //! Exact nearest neighbours: distances by matrix products, the nearest few measured again in f64.
 
-use crate::tensor::numbers;
+use crate::kernel;
+use crate::tensor::{numbers, wide};
 use anyhow::{Result, bail, ensure};
 use candle_core::{DType, Device, Tensor};
 use rayon::prelude::*;
@@ -92,7 +93,10 @@ impl Near {
         let prepared = |x: &Tensor| -> Result<Tensor> {
             let x = match metric {
                 Metric::Euclidean => x.broadcast_sub(&points.mean_keepdim(0)?)?,
-                Metric::Cosine => x.broadcast_div(&x.sqr()?.sum_keepdim(1)?.sqrt()?.maximum(f32::MIN_POSITIVE)?)?,
+                Metric::Cosine => {
+                    let x = wide(x)?;
+                    kernel::divide_no_nan(&x, &x.sqr()?.sum_keepdim(1)?.sqrt()?)?
+                }
             };
             Ok(x.to_dtype(DType::F32)?)
         };
@@ -132,7 +136,10 @@ impl Near {
         let dot = |a: &[f64], b: &[f64]| a.iter().zip(b).map(|(a, b)| a * b).sum::<f64>();
         match self.metric {
             Metric::Euclidean => a.iter().zip(b).map(|(a, b)| (a - b) * (a - b)).sum::<f64>().sqrt(),
-            Metric::Cosine => 1.0 - dot(a, b) / (dot(a, a) * dot(b, b)).sqrt().max(f64::MIN_POSITIVE),
+            Metric::Cosine => {
+                let lengths = dot(a, a).sqrt() * dot(b, b).sqrt();
+                if lengths > 0.0 { 1.0 - dot(a, b) / lengths } else { 1.0 }
+            }
         }
     }
 

@@ -21,19 +21,53 @@ pub fn affine(x: &Tensor, factor: f64, shift: f64) -> Result<Tensor> {
     map(x, |v| v * a + b, |v| v * factor + shift)
 }
 
-/// PyTorch's `sign`: -1, 0 or 1, and 0 of what is no number.
+/// NumPy's `sign`: -1, 0 or 1, and NaN of NaN, of which PyTorch's gives 0.
 pub fn sign(x: &Tensor) -> Result<Tensor> {
     if !serves(x) {
         let positive = |x: &Tensor| x.gt(0.0)?.to_dtype(x.dtype());
-        return Ok((positive(x)? - positive(&x.neg()?)?)?);
+        return keep_nan(&(positive(x)? - positive(&x.neg()?)?)?, &[x]);
     }
-    map(x, |v| f32::from(v > 0.0) - f32::from(v < 0.0), |v| f64::from(v > 0.0) - f64::from(v < 0.0))
+    let nan = |v: f64| if v.is_nan() { v } else { f64::from(v > 0.0) - f64::from(v < 0.0) };
+    map(x, |v| if v.is_nan() { v } else { f32::from(v > 0.0) - f32::from(v < 0.0) }, nan)
+}
+
+/// `y`, with NaN wherever one of `from`, which broadcast to its shape, is NaN: what candle's extremes and bounds hide.
+fn keep_nan(y: &Tensor, from: &[&Tensor]) -> Result<Tensor> {
+    let mut y = y.clone();
+    for x in from {
+        if super::not_finite(x)?.nan > 0 {
+            let nan = x.ne(*x)?.broadcast_as(y.shape())?;
+            y = nan.where_cond(&x.broadcast_as(y.shape())?, &y)?;
+        }
+    }
+    Ok(y)
+}
+
+/// PyTorch's `maximum`: the greater of two numbers, broadcasting; NaN where one is.
+pub fn maximum(a: &Tensor, b: &Tensor) -> Result<Tensor> {
+    keep_nan(&a.broadcast_maximum(b)?, &[a, b])
+}
+
+/// PyTorch's `minimum`: the less of two numbers, broadcasting; NaN where one is.
+pub fn minimum(a: &Tensor, b: &Tensor) -> Result<Tensor> {
+    keep_nan(&a.broadcast_minimum(b)?, &[a, b])
+}
+
+/// PyTorch's `amax(dim, keepdim=True)`, or `amin`: NaN where one along the dimension is.
+pub fn extreme_keepdim(x: &Tensor, dim: usize, greatest: bool) -> Result<Tensor> {
+    let of = |x: &Tensor, greatest: bool| if greatest { x.max_keepdim(dim) } else { x.min_keepdim(dim) };
+    let y = of(x, greatest)?;
+    if super::not_finite(x)?.nan == 0 {
+        return Ok(y);
+    }
+    let nan = of(&x.ne(x)?.to_dtype(x.dtype())?, true)?.ne(0.0)?;
+    Ok(nan.where_cond(&(y.zeros_like()? / 0.0)?, &y)?)
 }
 
 /// Between `low` and `high`; what is no number stays.
 pub fn clamp(x: &Tensor, low: f64, high: f64) -> Result<Tensor> {
     if !serves(x) {
-        return Ok(x.clamp(low, high)?);
+        return if x.track_op() { Ok(x.clamp(low, high)?) } else { keep_nan(&x.clamp(low, high)?, &[x]) };
     }
     let (a, b) = (low as f32, high as f32);
     let above = move |v: f32| if v < a { a } else { v };
@@ -216,6 +250,24 @@ mod tests {
         assert!(add(&a, &some(&[7], DType::F32)).is_err() && add(&a, &some(&[60], DType::F64)).is_err());
     }
 
+    /// PyTorch 2.15: `torch.maximum([1, nan, 3, nan], [nan, 0, 4, nan])`, `minimum`, `amax` and `amin` along either dimension.
+    #[test]
+    fn extremes_keep_nan_as_pytorch_does() {
+        let n = f64::NAN;
+        let a = Tensor::new(&[[1.0, n, 3.0, n]], &Device::Cpu).unwrap();
+        let b = Tensor::new(&[[n, 0.0, 4.0, n]], &Device::Cpu).unwrap();
+        let of = |t: Tensor| format!("{:?}", t.flatten_all().unwrap().to_vec1::<f64>().unwrap());
+        assert_eq!(of(maximum(&a, &b).unwrap()), "[NaN, NaN, 4.0, NaN]");
+        assert_eq!(of(minimum(&a, &b).unwrap()), "[NaN, NaN, 3.0, NaN]");
+        assert_eq!(of(maximum(&a, &Tensor::new(2.0, &Device::Cpu).unwrap()).unwrap()), "[2.0, NaN, 3.0, NaN]");
+        assert_eq!(of(maximum(&Tensor::new(n, &Device::Cpu).unwrap(), &a).unwrap()), "[NaN, NaN, NaN, NaN]");
+        let both = Tensor::new(&[[1.0, n, 3.0], [5.0, 2.0, f64::INFINITY]], &Device::Cpu).unwrap();
+        assert_eq!(of(extreme_keepdim(&both, 0, true).unwrap()), "[5.0, NaN, inf]");
+        assert_eq!(of(extreme_keepdim(&both, 1, true).unwrap()), "[NaN, inf]");
+        assert_eq!(of(extreme_keepdim(&both, 1, false).unwrap()), "[NaN, 2.0]");
+        assert_eq!(of(extreme_keepdim(&(&both * -1.0).unwrap(), 0, false).unwrap()), "[-5.0, NaN, -inf]");
+    }
+
     #[test]
     fn functions_are_candles() {
         let special =
@@ -232,8 +284,9 @@ mod tests {
                 assert_eq!(bits(&abs(x).unwrap()), bits(&x.abs().unwrap()));
                 assert_eq!(bits(&square(x).unwrap()), bits(&x.sqr().unwrap()));
                 let of = |x: &Tensor| x.to_dtype(DType::F64).unwrap().flatten_all().unwrap().to_vec1::<f64>().unwrap();
-                let signs = of(x).iter().map(|v| f64::from(*v > 0.0) - f64::from(*v < 0.0)).collect::<Vec<_>>();
-                assert_eq!(of(&sign(x).unwrap()), signs);
+                let signed = |v: &f64| if v.is_nan() { *v } else { f64::from(*v > 0.0) - f64::from(*v < 0.0) };
+                let signs = of(x).iter().map(|v| signed(v).to_bits()).collect::<Vec<_>>();
+                assert_eq!(bits(&sign(x).unwrap()), signs);
                 for (low, high) in [(-0.25, 0.5), (0.5, -0.25)] {
                     // In steps that f32 has exactly.
                     let bound = |v: &f64| if v.is_nan() { *v } else { v.max(low).min(high) };

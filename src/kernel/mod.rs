@@ -12,6 +12,7 @@ mod elementwise;
 mod extremes;
 mod fast;
 mod filters;
+mod finite;
 mod grid;
 mod im2col;
 mod lstsq;
@@ -28,9 +29,12 @@ mod window;
 
 pub use access::{Real, read, tensor, with};
 pub use conv::{Conv2d, conv2d, conv2d_input_vjp, conv2d_weight_vjp};
-pub use elementwise::{abs, add, affine, clamp, div, divide_no_nan, mul, sign, square, sub};
+pub use elementwise::{
+    abs, add, affine, clamp, div, divide_no_nan, extreme_keepdim, maximum, minimum, mul, sign, square, sub,
+};
 pub use extremes::{greatest, greatest_magnitude, least};
 pub use fast::{exact, exactly, set_exact, sizes, sums};
+pub use finite::{NotFinite, not_finite};
 pub use gradscope_engine::in_large_pages;
 pub use grid::{GridSample, affine_grid, grid_sample};
 pub use lstsq::{Solution, lstsq};

@@ -2,15 +2,17 @@
 
 use super::{ClassMap, Model};
 use crate::data::Dataset;
-use crate::graph::Graph;
+use crate::graph::{Graph, ScoresNotFinite, named};
 use anyhow::Result;
-use candle_core::{DType, Tensor};
+use candle_core::Tensor;
 
 /// How many pictures were named rightly, of how many.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Count {
     /// Those whose highest logit is that of their label.
     pub correct: usize,
+    /// Those whose scores are not finite, which are not right.
+    pub not_finite: usize,
     /// Those seen.
     pub total: usize,
 }
@@ -26,6 +28,7 @@ impl Count {
 /// each; an error from `on` stops it.
 ///
 /// Classes are those of [`ClassMap::between`], whose errors are told before anything runs.
+/// That no picture has finite scores is an error at the end.
 pub fn evaluate(model: &Model, data: &Dataset, on: &mut dyn FnMut(Count) -> Result<()>) -> Result<Count> {
     let classes = ClassMap::between(data, &model.card, model.classes())?;
     let preprocess = model.card.preprocess();
@@ -33,18 +36,24 @@ pub fn evaluate(model: &Model, data: &Dataset, on: &mut dyn FnMut(Count) -> Resu
     let mut count = Count::default();
     on(count)?;
     for numbers in numbers.chunks(batch_size(&model.graph)) {
-        let logits = model.graph.logits(&data.batch(numbers, &preprocess)?)?;
+        let x = data.batch(numbers, &preprocess)?;
+        let logits = model.graph.logits(&x)?;
         let labels = numbers.iter().map(|&i| classes.class(data.label(i))).collect::<Result<Vec<_>>>()?;
-        count.correct += correct(&logits, &labels)?;
+        let named = named(&logits)?;
+        count.correct += agreeing(&named, &labels);
+        count.not_finite += named.iter().filter(|class| class.is_none()).count();
         count.total += numbers.len();
         on(count)?;
+        if count.not_finite == data.len() {
+            model.graph.check_scores(&x, logits).map_err(|e| of_all(e, data.len()))?;
+        }
     }
     Ok(count)
 }
 
 /// The class that a network names each of the first `count` pictures as; `on` is told how many are done.
 ///
-/// Errors: pictures that cannot be read; what `on` returns.
+/// Errors: pictures that cannot be read, scores that are not finite; what `on` returns.
 pub fn answers(
     model: &Model,
     data: &Dataset,
@@ -56,21 +65,30 @@ pub fn answers(
     let mut answers = Vec::with_capacity(numbers.len());
     for numbers in numbers.chunks(batch_size(&model.graph)) {
         on(answers.len())?;
-        let logits = model.graph.logits(&data.batch(numbers, &preprocess)?)?;
-        answers.extend(logits.argmax(1)?.to_vec1::<u32>()?.into_iter().map(|class| class as usize));
+        let x = data.batch(numbers, &preprocess)?;
+        let logits = model.graph.check_scores(&x, model.graph.logits(&x)?)?;
+        answers.extend(named(&logits)?.into_iter().flatten());
     }
     on(answers.len())?;
     Ok(answers)
 }
 
-/// How many rows of `(N, classes)` logits are highest at their label; of equal ones the first counts, NaN never does.
+/// How many rows of `(N, classes)` logits are highest at their label; of equal ones the first counts, and none of a row that
+/// is not finite does.
 pub fn correct(logits: &Tensor, labels: &[usize]) -> Result<usize> {
-    let rows = logits.to_dtype(DType::F32)?.to_vec2::<f32>()?;
-    let leads = |(row, &label): (&Vec<f32>, &usize)| {
-        let Some(&own) = row.get(label) else { return false };
-        row.iter().enumerate().all(|(j, &v)| if j < label { v < own } else { v <= own })
-    };
-    Ok(rows.iter().zip(labels).filter(|pair| leads(*pair)).count())
+    Ok(agreeing(&named(logits)?, labels))
+}
+
+/// The same error, of every picture of a data set.
+fn of_all(error: anyhow::Error, count: usize) -> anyhow::Error {
+    match error.downcast::<ScoresNotFinite>() {
+        Ok(error) => ScoresNotFinite { pictures: (count, count), ..error }.into(),
+        Err(error) => error,
+    }
+}
+
+fn agreeing(named: &[Option<usize>], labels: &[usize]) -> usize {
+    named.iter().zip(labels).filter(|(class, label)| **class == Some(**label)).count()
 }
 
 /// How many pictures run at once: at most 256, and few enough that their activations take a quarter of a gigabyte.

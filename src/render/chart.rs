@@ -1,6 +1,6 @@
 //! Curves, bars and points as pictures for files; the terminal draws its own.
 
-use super::colormap::{Colormap, category};
+use super::colormap::{Colormap, NOT_FINITE, category};
 use super::figure::{Body, ClassRow, Figure, Points, Series};
 use super::letters::{LETTER, fitting, width, write};
 use image::{Rgb, RgbImage};
@@ -20,6 +20,9 @@ const GRID: Rgb<u8> = Rgb([228, 228, 228]);
 pub(super) fn draw(figure: &Figure) -> RgbImage {
     let mut image = RgbImage::from_pixel(SIZE.0, SIZE.1, PAPER);
     write(&mut image, (LEFT as i64, 14), &figure.title, INK);
+    if let Some(warning) = figure.warning() {
+        write(&mut image, (LEFT as i64, 14 + i64::from(LETTER) + 4), &warning, NOT_FINITE);
+    }
     match &figure.body {
         Body::Line { axis, series } => curves(&mut image, axis, series),
         Body::Scatter { points } => scatter(&mut image, points),
@@ -40,9 +43,13 @@ fn curves(image: &mut RgbImage, axis: &str, series: &[Series]) {
     for (i, s) in series.iter().enumerate() {
         let color = color(i, series.len());
         s.points.windows(2).for_each(|pair| line(image, frame.place(pair[0]), frame.place(pair[1]), color));
-        for &point in s.points.iter().filter(|_| s.points.len() <= 30) {
+        for &point in s.points.iter().filter(|p| s.points.len() <= 30 && p.1.is_finite()) {
             let (x, y) = frame.place(point);
             rectangle(image, (x - 2.0, y - 2.0), (x + 3.0, y + 3.0), color);
+        }
+        for &(x, _) in s.points.iter().filter(|p| p.0.is_finite() && !p.1.is_finite()) {
+            let (x, y) = frame.foot(x);
+            rectangle(image, (x - 2.0, y - 2.0), (x + 3.0, y + 3.0), NOT_FINITE);
         }
     }
     legend(image, series);
@@ -68,7 +75,7 @@ fn scatter(image: &mut RgbImage, points: &Points) {
     let names = if points.groups.is_empty() || !points.colors.is_empty() { MARGIN } else { NAMES };
     let frame = Frame { right: names, ..Frame::around((0..points.count()).map(|i| points.place(i))) };
     frame.axes(image, "");
-    for i in 0..points.count() {
+    for i in (0..points.count()).filter(|&i| points.is_finite(i)) {
         let (x, y) = frame.place(points.place(i));
         let small = points.count() > 3000;
         let (from, to) = if small { (0.0, 1.5) } else { (1.0, 2.0) };
@@ -108,17 +115,23 @@ struct Frame {
 
 impl Frame {
     fn around(points: impl Iterator<Item = (f32, f32)>) -> Self {
-        let all = points.filter(|p| p.0.is_finite() && p.1.is_finite());
         let far = (f32::INFINITY, f32::NEG_INFINITY);
-        let grow = |((lx, hx), (ly, hy)): ((f32, f32), (f32, f32)), (x, y): (f32, f32)| {
-            ((lx.min(x), hx.max(x)), (ly.min(y), hy.max(y)))
-        };
-        let (x, y) = all.fold((far, far), grow);
+        let grow =
+            |(low, high): (f32, f32), v: f32| if v.is_finite() { (low.min(v), high.max(v)) } else { (low, high) };
+        let (x, y) = points.fold((far, far), |(x, y), p| (grow(x, p.0), grow(y, p.1)));
         Self { low: (x.0, y.0), high: (x.1, y.1), right: MARGIN }
     }
 
+    /// Where a value that is not finite is marked: at the foot of the plane.
+    fn foot(&self, x: f32) -> (f32, f32) {
+        (self.place((x, self.low.1)).0, SIZE.1 as f32 - MARGIN)
+    }
+
     fn place(&self, (x, y): (f32, f32)) -> (f32, f32) {
-        let part = |v: f32, low: f32, high: f32| if high > low { (v - low) / (high - low) } else { 0.5 };
+        let part = |v: f32, low: f32, high: f32| {
+            let [v, low, high] = [v, low, high].map(f64::from);
+            if high > low { ((v - low) / (high - low)) as f32 } else { 0.5 }
+        };
         let (w, h) = (SIZE.0 as f32 - LEFT - self.right, SIZE.1 as f32 - 2.0 * MARGIN);
         (LEFT + part(x, self.low.0, self.high.0) * w, MARGIN + (1.0 - part(y, self.low.1, self.high.1)) * h)
     }
@@ -183,6 +196,7 @@ fn amounts(image: &mut RgbImage, bars: Vec<(String, f32)>) {
         let end =
             left + if value.is_finite() { value.abs() } else { 0.0 } / most * (SIZE.0 as f32 - left - 2.0 * MARGIN);
         let color = if *value < 0.0 { Colormap::Coolwarm.color(0.0) } else { Colormap::Viridis.color(0.4) };
+        let (end, color) = if value.is_finite() { (end, color) } else { (left + 4.0, NOT_FINITE) };
         rectangle(image, (left, top + 1.0), (end, top + height - 1.0), color);
         if height >= LETTER as f32 {
             let shown = fitting(name, (names as u32 / LETTER) as usize);
@@ -214,7 +228,7 @@ fn line(image: &mut RgbImage, from: (f32, f32), to: (f32, f32), color: Rgb<u8>) 
 
 #[cfg(test)]
 mod tests {
-    use super::super::figure::Bar;
+    use super::super::figure::{Array, Bar};
     use super::*;
 
     #[test]
@@ -242,6 +256,26 @@ mod tests {
         for points in [vec![], vec![(0.0, f32::NAN)], vec![(0.0, 1.0)], vec![(0.0, f32::INFINITY), (1.0, 2.0)]] {
             let series = vec![Series { label: "s".into(), points }];
             draw(&Figure { title: "c".into(), body: Body::Line { axis: "x".into(), series } });
+        }
+    }
+
+    #[test]
+    fn what_is_not_finite_is_marked_in_curves_and_bars_and_counted_above_points() {
+        let marked = |body| {
+            let image = draw(&Figure { title: "t".into(), body });
+            image.enumerate_pixels().filter(|(_, y, p)| **p == NOT_FINITE && *y > 38).count()
+        };
+        for bad in [f32::NAN, f32::INFINITY, f32::NEG_INFINITY] {
+            let curve = |y| vec![Series { label: "s".into(), points: vec![(0.0, 1.0), (1.0, y), (2.0, 0.5)] }];
+            assert_eq!([2.0, bad].map(|y| marked(Body::Line { axis: "x".into(), series: curve(y) })), [0, 25]);
+            let bars = |value| vec![Bar { label: "a".into(), value: 1.0 }, Bar { label: "b".into(), value }];
+            assert!(marked(Body::Bars { bars: bars(bad) }) > 20 && marked(Body::Bars { bars: bars(2.0) }) == 0);
+            let values = Array::new(vec![3, 2], vec![0.0, 1.0, 2.0, bad, 3.0, 4.0]).unwrap();
+            let points = Points { values, groups: [].into(), names: [].into(), pictures: [].into(), colors: [].into() };
+            let figure = Figure { title: "t".into(), body: Body::Scatter { points } };
+            assert_eq!(figure.warning().unwrap(), "1 of 6 not finite");
+            let dots = draw(&figure).pixels().filter(|p| **p == category(0)).count();
+            assert_eq!(dots, 18, "two of three points");
         }
     }
 }

@@ -2,6 +2,9 @@
 
 use image::Rgb;
 
+/// The colour of values that are NaN or infinite; no colormap has it.
+pub const NOT_FINITE: Rgb<u8> = Rgb([255, 0, 255]);
+
 /// A way to colour numbers from 0 to 1.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
 pub enum Colormap {
@@ -56,8 +59,11 @@ impl Colormap {
         Self::ALL.into_iter().find(|c| c.name() == name)
     }
 
-    /// The colour of `t`, held between 0 and 1.
+    /// The colour of `t`, held between 0 and 1; [`NOT_FINITE`] for NaN.
     pub fn color(self, t: f32) -> Rgb<u8> {
+        if t.is_nan() {
+            return NOT_FINITE;
+        }
         let stops = self.stops();
         let place = t.clamp(0.0, 1.0) * (stops.len() - 1) as f32;
         let first = (place as usize).min(stops.len() - 2);
@@ -135,6 +141,14 @@ mod tests {
         assert_eq!(Colormap::Viridis.color(2.0), Rgb([0xfd, 0xe7, 0x25]));
         assert_eq!(Colormap::Coolwarm.color(0.5), Rgb([0xdd, 0xdc, 0xdc]));
         assert_eq!(Colormap::Gray.color(0.5), Rgb([128, 128, 128]));
+    }
+
+    #[test]
+    fn no_colormap_has_the_colour_of_what_is_not_finite() {
+        for map in Colormap::ALL {
+            assert_eq!(map.color(f32::NAN), NOT_FINITE);
+            assert!((0..=1000).all(|i| map.color(i as f32 / 1000.0) != NOT_FINITE), "{}", map.name());
+        }
     }
 
     #[test]

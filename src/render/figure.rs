@@ -188,11 +188,11 @@ impl Array {
         Ok(Self { exact: Some(exact.into()), ..Self::new(shape, rounded)? })
     }
 
-    /// Least and greatest finite value; `(0, 0)` when there is none.
-    pub fn range(&self) -> (f32, f32) {
+    /// Least and greatest finite value; none when there is none.
+    pub fn range(&self) -> Option<(f32, f32)> {
         let finite = self.data.iter().copied().filter(|v| v.is_finite());
         let (low, high) = finite.fold((f32::INFINITY, f32::NEG_INFINITY), |(l, h), v| (l.min(v), h.max(v)));
-        if low > high { (0.0, 0.0) } else { (low, high) }
+        (low <= high).then_some((low, high))
     }
 }
 
@@ -219,6 +219,12 @@ impl Points {
     pub fn place(&self, i: usize) -> (f32, f32) {
         let row = self.row(i);
         (row.first().copied().unwrap_or(0.0), row.get(1).copied().unwrap_or(0.0))
+    }
+
+    /// Whether it has a place in the plane.
+    pub fn is_finite(&self, i: usize) -> bool {
+        let (x, y) = self.place(i);
+        x.is_finite() && y.is_finite()
     }
 
     /// What it belongs to.
@@ -251,6 +257,24 @@ impl Figure {
             _ => return None,
         };
         (shown < of).then(|| format!("{shown} of {of}"))
+    }
+
+    /// How many of its numbers are NaN or infinite, and how many there are.
+    pub fn not_finite(&self) -> (usize, usize) {
+        fn count(values: impl Iterator<Item = f32>) -> (usize, usize) {
+            values.fold((0, 0), |(bad, all), v| (bad + usize::from(!v.is_finite()), all + 1))
+        }
+        match &self.body {
+            Body::Bars { bars } => count(bars.iter().map(|b| b.value)),
+            Body::Line { series, .. } => count(series.iter().flat_map(|s| s.points.iter().map(|p| p.1))),
+            _ => self.values().map_or((0, 0), |values| count(values.data.iter().copied())),
+        }
+    }
+
+    /// `3 of 1024 not finite`, where some are.
+    pub fn warning(&self) -> Option<String> {
+        let (bad, all) = self.not_finite();
+        (bad > 0).then(|| format!("{bad} of {all} not finite"))
     }
 
     /// The raw values behind it, if it has any that a file can keep.

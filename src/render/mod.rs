@@ -17,7 +17,7 @@ mod text;
 mod tint;
 mod wall;
 
-pub use colormap::{Colormap, category};
+pub use colormap::{Colormap, NOT_FINITE, category};
 pub use contact::contact;
 pub use figure::{Array, Bar, Body, ClassRow, Figure, Points, Scale, Series, grid};
 pub use paint::{colorbar, paint};

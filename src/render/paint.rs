@@ -1,7 +1,7 @@
 //! Figures as pictures.
 
 use super::chart;
-use super::colormap::Colormap;
+use super::colormap::{Colormap, NOT_FINITE};
 use super::figure::{Array, Body, Figure, Scale};
 use super::scale::{Range, range};
 use super::signal::{is_signal, scope, traces};
@@ -10,8 +10,6 @@ use super::wall::Wall;
 use image::imageops::{FilterType, resize};
 use image::{Rgb, RgbImage};
 
-/// What a value that is no number looks like.
-const NOT_A_NUMBER: Rgb<u8> = Rgb([255, 0, 255]);
 /// Maps smaller than this are enlarged, so that their cells are seen.
 const LEAST: u32 = 128;
 
@@ -75,14 +73,22 @@ pub(super) fn map(values: &Array, range: Range, colors: Colormap) -> RgbImage {
     let (h, w) = (values.shape[0] as u32, values.shape[1] as u32);
     RgbImage::from_fn(w, h, |x, y| {
         let value = values.data[(y * w + x) as usize];
-        if value.is_nan() { NOT_A_NUMBER } else { colors.color(range.place(value)) }
+        colors.color(range.place(value))
     })
 }
 
-/// Colours over a picture in grey; where the map says nothing, the picture is seen.
+/// Colours over a picture in grey; where the map says nothing, the picture is seen, but not behind what is not finite.
 fn overlay(map: &RgbImage, strength: f32, picture: &RgbImage) -> RgbImage {
-    let mut image = resize(map, picture.width(), picture.height(), FilterType::Triangle);
-    for (pixel, below) in image.pixels_mut().zip(picture.pixels()) {
+    let (width, height) = picture.dimensions();
+    let mut image = resize(map, width, height, FilterType::Triangle);
+    let (across, down) = (f64::from(map.width()) / f64::from(width), f64::from(map.height()) / f64::from(height));
+    let bad = map.pixels().any(|p| *p == NOT_FINITE);
+    for ((x, y, pixel), below) in image.enumerate_pixels_mut().zip(picture.pixels()) {
+        let cell = || map.get_pixel((f64::from(x) * across) as u32, (f64::from(y) * down) as u32);
+        if bad && *cell() == NOT_FINITE {
+            *pixel = NOT_FINITE;
+            continue;
+        }
         let [r, g, b] = below.0.map(f32::from);
         let grey = 0.299 * r + 0.587 * g + 0.114 * b;
         pixel.0 = pixel.0.map(|c| (strength * f32::from(c) + (1.0 - strength) * grey).round() as u8);
@@ -110,7 +116,7 @@ pub(super) fn rgb(pixels: &Array) -> Option<RgbImage> {
     for (place, pixel) in image.pixels_mut().enumerate() {
         let values = [at(0, place)?, at(1, place)?, at(2, place)?];
         let byte = |v: f32| (v.clamp(0.0, 1.0) * 255.0).round() as u8;
-        *pixel = if values.iter().any(|v| v.is_nan()) { NOT_A_NUMBER } else { Rgb(values.map(byte)) };
+        *pixel = if values.iter().all(|v| v.is_finite()) { Rgb(values.map(byte)) } else { NOT_FINITE };
     }
     Some(image)
 }
@@ -136,8 +142,18 @@ mod tests {
 
     #[test]
     fn what_is_no_number_is_seen() {
-        let image = paint(&heatmap(vec![f32::NAN, 1.0, 0.5, 0.0], Scale::Range, None), Colormap::Gray).unwrap();
-        assert_eq!(*image.get_pixel(0, 0), NOT_A_NUMBER);
+        for bad in [f32::NAN, f32::INFINITY, f32::NEG_INFINITY] {
+            for scale in [Scale::Range, Scale::Symmetric, Scale::Percentile, Scale::Fixed(0.0, 1.0)] {
+                let image = paint(&heatmap(vec![bad, 1.0, 0.5, 0.0], scale, None), Colormap::Gray).unwrap();
+                assert_eq!(*image.get_pixel(0, 0), NOT_FINITE, "{bad} in {scale:?}");
+                assert_ne!(*image.get_pixel(127, 0), NOT_FINITE);
+            }
+            let picture = Array::new(vec![3, 8, 8], vec![0.5; 192]).unwrap();
+            let image = paint(&heatmap(vec![bad, 1.0, 0.5, 0.0], Scale::Range, Some(picture)), Colormap::Gray).unwrap();
+            assert_eq!([(0, 0), (3, 3)].map(|(x, y)| *image.get_pixel(x, y)), [NOT_FINITE; 2]);
+            let pixels = Array::new(vec![3, 1, 1], vec![0.0, bad, 0.0]).unwrap();
+            assert_eq!(*rgb(&pixels).unwrap().get_pixel(0, 0), NOT_FINITE);
+        }
     }
 
     #[test]

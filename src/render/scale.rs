@@ -2,6 +2,9 @@
 
 use super::figure::{Body, Figure, Scale};
 
+/// How ends are chosen where no value is finite.
+const NOTHING: &str = "no finite values";
+
 /// The values at the ends of the colours, and how they were chosen.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Range {
@@ -22,7 +25,7 @@ impl Range {
         let greatest = finite().fold(f32::NEG_INFINITY, f32::max);
         let least = finite().fold(f32::INFINITY, f32::min);
         let (low, high, chosen) = match scale {
-            _ if least > greatest => (0.0, 0.0, "no values"),
+            _ if least > greatest => (0.0, 0.0, NOTHING),
             Scale::Range => (least, greatest, "least to greatest"),
             Scale::Positive => (0.0, greatest.max(0.0), "from zero"),
             Scale::Percentile => (0.0, percentile(finite().collect(), 0.99).max(0.0), "99th percentile"),
@@ -40,12 +43,22 @@ impl Range {
         Self { low, high, chosen, symmetric }
     }
 
-    /// The place of a value among the colours, 0 to 1; where all values are the same, the middle or the lower end.
+    /// Whether no value was finite, so that the ends mean nothing.
+    pub fn is_empty(&self) -> bool {
+        self.chosen == NOTHING
+    }
+
+    /// The place of a value among the colours, 0 to 1, NaN where it is not finite; where all values are the same, the middle
+    /// or the lower end.
     pub fn place(&self, value: f32) -> f32 {
+        if !value.is_finite() {
+            return f32::NAN;
+        }
         if self.high <= self.low {
             return if self.symmetric { 0.5 } else { 0.0 };
         }
-        ((value - self.low) / (self.high - self.low)).clamp(0.0, 1.0)
+        let [value, low, high] = [value, self.low, self.high].map(f64::from);
+        ((value - low) / (high - low)).clamp(0.0, 1.0) as f32
     }
 }
 
@@ -96,7 +109,16 @@ mod tests {
     }
 
     #[test]
+    fn what_is_not_finite_has_no_place_and_the_greatest_floats_have() {
+        let range = Range::of(&[f32::MAX, f32::MIN, f32::INFINITY], Scale::Range);
+        assert_eq!([f32::MIN, 0.0, f32::MAX].map(|v| range.place(v)), [0.0, 0.5, 1.0]);
+        let flat = Range::of(&[1.0], Scale::Symmetric);
+        let none = [f32::NAN, f32::INFINITY, f32::NEG_INFINITY];
+        assert!([range, flat].iter().all(|r| none.iter().all(|&v| r.place(v).is_nan())));
+    }
+
+    #[test]
     fn no_finite_value_is_no_range() {
-        assert_eq!(Range::of(&[f32::NAN], Scale::Percentile).chosen, "no values");
+        assert_eq!(Range::of(&[f32::NAN], Scale::Percentile).chosen, NOTHING);
     }
 }

@@ -1,5 +1,6 @@
 //! Pictures of one row as an oscilloscope shows them: the signal as a trace, a map as the colours behind it.
 
+use super::colormap::NOT_FINITE;
 use super::figure::{Array, Scale};
 use super::scale::Range;
 use image::{Rgb, RgbImage};
@@ -67,6 +68,7 @@ fn trace(values: &[f32], columns: Option<&[Rgb<u8>]>, least: usize) -> RgbImage 
     let mut before = None;
     for x in (0..width).filter(|_| !values.is_empty()) {
         let Some(y) = between(values, at(x)).map(place) else {
+            (0..height).for_each(|y| image.put_pixel(x, y, NOT_FINITE));
             before = None;
             continue;
         };

@@ -3,21 +3,19 @@
 use super::figure::{Body, Figure};
 use super::scale::range;
 
-/// Title, raw range and scale in one line: `cam  -0.12 to 0.83, from zero`.
+/// Title, raw range, scale, and what is not finite, in one line: `cam  -0.12 to 0.83, from zero, 3 of 49 not finite`.
 pub fn caption(figure: &Figure) -> String {
-    let part = figure.part().map(|part| format!(", {part}")).unwrap_or_default();
-    let Some(values) = figure.values() else { return format!("{}{part}", figure.title) };
-    let (low, high) = values.range();
-    let bad = values.data.iter().filter(|v| !v.is_finite()).count();
-    let bad = if bad > 0 { format!(", {bad} values are no numbers") } else { String::new() };
-    let bad = format!("{part}{bad}");
-    match range(figure) {
-        Some(range) => format!("{}  {} to {}, {}{bad}", figure.title, brief(low), brief(high), range.chosen),
-        None => {
-            let scale = if let Body::Montage { .. } = figure.body { ", each tile on its own scale" } else { "" };
-            format!("{}  {} to {}{scale}{bad}", figure.title, brief(low), brief(high))
-        }
-    }
+    let ends = figure.values().and_then(|v| v.range()).map(|(low, high)| format!("{} to {}", brief(low), brief(high)));
+    let scale = match range(figure) {
+        Some(range) => (!range.is_empty()).then_some(range.chosen),
+        None => matches!(figure.body, Body::Montage { .. }).then_some("each tile on its own scale"),
+    };
+    let about = [ends, scale.map(String::from), figure.part(), figure.warning()]
+        .into_iter()
+        .flatten()
+        .collect::<Vec<_>>()
+        .join(", ");
+    if about.is_empty() { figure.title.clone() } else { format!("{}  {about}", figure.title) }
 }
 
 /// Everything of a figure that is words, bars or cells; none for pictures.
@@ -35,8 +33,10 @@ pub fn text(figure: &Figure, width: usize) -> Option<String> {
             Some(amounts(&rows.collect::<Vec<_>>(), width))
         }
         Body::Bars { bars } => {
-            let most = bars.iter().fold(f32::MIN_POSITIVE, |m, b| m.max(b.value.abs()));
-            let rows = bars.iter().map(|b| (b.label.clone(), brief(b.value), b.value.abs() / most));
+            let finite = bars.iter().map(|b| b.value.abs()).filter(|v| v.is_finite());
+            let most = finite.fold(f32::MIN_POSITIVE, f32::max);
+            let part = |v: f32| if v.is_finite() { v.abs() / most } else { 0.0 };
+            let rows = bars.iter().map(|b| (b.label.clone(), brief(b.value), part(b.value)));
             Some(amounts(&rows.collect::<Vec<_>>(), width))
         }
         Body::Line { axis, series } => {

@@ -10,6 +10,7 @@ use super::guard::Guard;
 use super::method::Method;
 use super::params::Params;
 use super::report::{Inner, line_with, raise};
+use crate::graph::ScoresNotFinite;
 use crate::model::Model;
 use crate::render::{Body, Figure};
 use anyhow::{Context, Result, anyhow, bail, ensure};
@@ -80,7 +81,10 @@ impl Asking {
                 1 => question.input.clone(),
                 _ => question.input.narrow(0, i, 1)?,
             };
-            answers.push(question.ask(engine, cx, &method, input, target)?);
+            answers.push(match question.ask(engine, cx, &method, input.clone(), target) {
+                Err(error) if question.lenient && not_finite(&error) => unknown(&input)?,
+                answer => answer?,
+            });
         }
         Ok(if answers.len() == 1 { answers.remove(0) } else { joined(answers)? })
     }
@@ -96,6 +100,8 @@ struct Question {
     steps: usize,
     /// One run for all pictures: `x`, `scalars` and `done` of its last step, and no figures.
     together: bool,
+    /// Whether a picture whose scores are not finite on the way has an `x` of NaN, in place of an error.
+    lenient: bool,
 }
 
 impl Question {
@@ -104,7 +110,7 @@ impl Question {
         let options = Options::new("answer", map.clone(), &known)?;
         let model = of::<Model>(&map, "model", "a network")?.unwrap_or_else(|| cx.model.clone());
         let input = of::<Tensor>(&map, "input", "a tensor")?.unwrap_or_else(|| cx.input.clone());
-        let mut targets = map.get("target").map_or_else(|| Ok(cx.targets.clone()), classes)?;
+        let mut targets = map.get("target").map_or_else(|| Ok(cx.targets.clone()?), classes)?;
         let count = input.dims().first().copied().unwrap_or_default();
         ensure!(input.rank() > 1 && count > 0, "pictures have the shape (N, C, H, W), got {:?}", input.dims());
         if targets.len() == 1 {
@@ -118,6 +124,7 @@ impl Question {
             params: params(method, &model, map.get("params"))?,
             seed: options.whole("seed", cx.seed as i64)? as u64,
             steps: options.size("steps", endless)?,
+            lenient: options.switch("together", false)?,
             together: options.switch("together", false)? && method.batched && method.stepped && count > 1,
             model,
             input,
@@ -136,12 +143,31 @@ impl Question {
         run.answer(run.call("view", step, Some(state))?, "view", end)
     }
 
-    /// What the method's last step says of all pictures.
+    /// What the method's last step says of all pictures; where the scores of some are not finite on the way, of each by itself.
     fn ask_together(&self, engine: &Engine, cx: &Cx, method: &Method) -> Result<Map> {
+        match self.ask_as_one(engine, cx, method) {
+            Err(error) if not_finite(&error) => self.ask_apart(engine, cx, method),
+            answer => answer,
+        }
+    }
+
+    /// `x` of each picture's last step; all NaN where its scores were not finite on the way.
+    fn ask_apart(&self, engine: &Engine, cx: &Cx, method: &Method) -> Result<Map> {
+        let mut answers = vec![];
+        for (i, &target) in self.targets.iter().enumerate() {
+            let input = self.input.narrow(0, i, 1)?;
+            let end = self.run(engine, cx, method, input.clone(), vec![target]).to_the_end(self.steps);
+            answers.push(match end {
+                Err(error) if not_finite(&error) => unknown(&input)?,
+                end => said(&end?.0)?,
+            });
+        }
+        joined(answers)
+    }
+
+    fn ask_as_one(&self, engine: &Engine, cx: &Cx, method: &Method) -> Result<Map> {
         let run = self.run(engine, cx, method, self.input.clone(), self.targets.clone());
-        let (state, _) = run.to_the_end(self.steps)?;
-        let end = state.read_lock::<Map>().context("a stepper's state is a map")?.clone();
-        Ok(end.into_iter().filter(|(key, _)| SAID.contains(&key.as_str())).collect())
+        said(&run.to_the_end(self.steps)?.0)
     }
 
     fn run<'a>(&self, engine: &'a Engine, cx: &Cx, method: &'a Method, input: Tensor, targets: Vec<usize>) -> Run<'a> {
@@ -152,7 +178,7 @@ impl Question {
             model: self.model.clone(),
             source: cx.source.clone().filter(|_| same),
             input,
-            targets,
+            targets: Ok(targets),
             params: Arc::new(self.params.clone()),
             used: Arc::default(),
             step: 0,
@@ -245,6 +271,22 @@ impl Run<'_> {
         let error = EvalAltResult::ErrorInFunctionCall(function.into(), name, error, Position::NONE);
         anyhow::Error::from(Inner(error.into()))
     }
+}
+
+/// Whether an error tells that a network's scores are not finite.
+fn not_finite(error: &anyhow::Error) -> bool {
+    ScoresNotFinite::is_told_in(&format!("{error:#}"))
+}
+
+/// The end of an attack that the network's scores ended: a picture of which nothing is known.
+fn unknown(input: &Tensor) -> Result<Map> {
+    Ok(Map::from([("x".into(), Dynamic::from((input.ones_like()? * f64::NAN)?))]))
+}
+
+/// What is told of a stepper's last state.
+fn said(state: &Dynamic) -> Result<Map> {
+    let end = state.read_lock::<Map>().context("a stepper's state is a map")?.clone();
+    Ok(end.into_iter().filter(|(key, _)| SAID.contains(&key.as_str())).collect())
 }
 
 /// Whether a state says that it is the last.

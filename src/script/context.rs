@@ -3,6 +3,7 @@
 use super::data::Data;
 use super::params::Params;
 use super::used::Used;
+use crate::graph::ScoresNotFinite;
 use crate::model::Model;
 use crate::render::Figure;
 use candle_core::Tensor;
@@ -36,8 +37,8 @@ pub struct Cx {
     pub input: Tensor,
     /// What the picture was opened as, `cifar10:FILE[17]` or a file; none for one that was made or changed.
     pub source: Option<Arc<str>>,
-    /// The class asked about, of each picture.
-    pub targets: Vec<usize>,
+    /// The class asked about, of each picture; none where the network names none and no class was chosen.
+    pub targets: Result<Vec<usize>, ScoresNotFinite>,
     /// The data set, for methods that ask one.
     pub data: Arc<Data>,
     /// The parameters.

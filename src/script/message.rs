@@ -90,8 +90,8 @@ pub enum Update {
     },
     /// The present method and its parameters; sent when either changes.
     Method(MethodCard),
-    /// The target is this class now.
-    Target(usize),
+    /// The target is this class now; none: none was chosen, and the network's scores are not finite.
+    Target(Option<usize>),
     /// How many branches there are, and which is open; what is told from now on is of that one.
     Branches {
         /// The open one, from 0.

@@ -79,12 +79,18 @@ fn about(session: &Session, host: &Host, frame: &Frame, names: &[Files]) -> Resu
     let model = session.model();
     let texts = |pairs: Vec<(String, String)>| pairs.into_iter().map(|(name, text)| (name, text.into())).collect();
     let (parameters, asked): (Map<_, _>, Map<_, _>) = (texts(session.as_used()), texts(session.asked_otherwise()));
-    let target = session.target();
+    let target = session.target().map(|class| json!({ "class": class, "label": model.card.label(class) }));
     let top: Vec<_> = session.classes(host, 5)?.iter().map(class).collect();
     let figures: Vec<_> = frame.figures.iter().zip(names).map(|(f, files)| figure(f, files)).collect();
     let steps = session.scalars().into_iter().enumerate().map(|(step, numbers)| {
+        let not_finite = numbers.iter().filter(|(_, value)| !value.is_finite());
+        let not_finite: Map<_, _> = not_finite.map(|(name, value)| (name.clone(), json!(value.to_string()))).collect();
         let numbers = numbers.into_iter().map(|(name, value)| (name, json!(value)));
-        Value::Object(std::iter::once(("step".to_string(), json!(step))).chain(numbers).collect())
+        let mut all: Map<_, _> = std::iter::once(("step".to_string(), json!(step))).chain(numbers).collect();
+        if !not_finite.is_empty() {
+            all.insert("not_finite_values".into(), not_finite.into());
+        }
+        Value::Object(all)
     });
     let method = session.method();
     Ok(json!({
@@ -99,8 +105,9 @@ fn about(session: &Session, host: &Host, frame: &Frame, names: &[Files]) -> Resu
         "seed": session.seed(),
         "parameters": parameters,
         "asked": asked,
-        "target": { "class": target, "label": model.card.label(target) },
+        "target": target,
         "top5": top,
+        "not_finite": session.unnamed().map_or(0, |why| why.scores.count()),
         "figures": figures,
         "steps": if method.is_some_and(|m| m.stepped) { steps.collect() } else { vec![] },
         "done": frame.done,
@@ -120,10 +127,17 @@ fn class(row: &ClassRow) -> Value {
 }
 
 fn figure(figure: &Figure, files: &Files) -> Value {
-    let range = figure.values().map(|v| json!([v.range().0, v.range().1]));
-    let scale = render::range(figure).map(|r| json!({ "low": r.low, "high": r.high, "chosen": r.chosen }));
-    let mut all =
-        json!({ "title": figure.title, "file": files.shown, "raw": files.raw, "range": range, "scale": scale });
+    let range = figure.values().and_then(Array::range).map(|(low, high)| json!([low, high]));
+    let scale = render::range(figure).filter(|r| !r.is_empty());
+    let scale = scale.map(|r| json!({ "low": r.low, "high": r.high, "chosen": r.chosen }));
+    let mut all = json!({
+        "title": figure.title,
+        "file": files.shown,
+        "raw": files.raw,
+        "range": range,
+        "not_finite": figure.not_finite().0,
+        "scale": scale,
+    });
     if let Body::Montage { shown, of, .. } = &figure.body
         && shown < of
     {

@@ -12,6 +12,7 @@ use super::method::Method;
 use super::params::Params;
 use super::used::Told;
 use crate::data::source::numbered;
+use crate::graph::ScoresNotFinite;
 use crate::model::Model;
 use crate::render::ClassRow;
 use crate::tensor::device;
@@ -29,8 +30,8 @@ pub struct Session {
     /// What the picture was opened as; none for one that was made.
     source: Option<Arc<str>>,
     input: Tensor,
-    /// What the network says of the picture.
-    top: usize,
+    /// What the network says of the picture, if its scores are finite.
+    top: Result<usize, ScoresNotFinite>,
     target: Option<usize>,
     method: Option<Method>,
     params: Params,
@@ -48,7 +49,7 @@ impl Session {
     /// A model with a picture, `(1, C, H, W)` in `[0, 1]`.
     pub fn new(host: &Host, model: Model, picture: &str, input: Tensor) -> Result<Self> {
         let input = input.to_device(&device())?;
-        let top = Run::forward(host.guard(), &model, &input)?.top()?[0];
+        let top = top(host, &model, &input)?;
         let data = Arc::new(Data::of_model(&model.card.name));
         Ok(Self {
             model,
@@ -74,7 +75,7 @@ impl Session {
     pub fn replace(&mut self, host: &Host, model: Model, picture: &str, input: Tensor) -> Result<()> {
         let texts = self.params.changed();
         let input = input.to_device(&device())?;
-        self.top = Run::forward(host.guard(), &model, &input)?.top()?[0];
+        self.top = top(host, &model, &input)?;
         if model.classes() != self.model.classes() || model.card.labels != self.model.card.labels {
             self.target = None;
         }
@@ -116,9 +117,14 @@ impl Session {
         &self.input
     }
 
-    /// The class asked about: the one chosen, else what the network says.
-    pub fn target(&self) -> usize {
-        self.target.unwrap_or(self.top)
+    /// The class asked about: the one chosen, else what the network says; none where its scores are not finite.
+    pub fn target(&self) -> Option<usize> {
+        self.target.or(self.top.as_ref().ok().copied())
+    }
+
+    /// Why the network names no class; none where its scores are finite.
+    pub fn unnamed(&self) -> Option<&ScoresNotFinite> {
+        self.top.as_ref().err()
     }
 
     /// The class that was chosen; none: what the network says.
@@ -179,8 +185,11 @@ impl Session {
         self.data = Arc::new(data);
     }
 
-    /// What the network says of the picture, best first.
+    /// What the network says of the picture, best first; nothing where its scores are not finite.
     pub fn classes(&self, host: &Host, count: usize) -> Result<Vec<ClassRow>> {
+        if self.top.is_err() {
+            return Ok(vec![]);
+        }
         super::api::class_rows(&Run::forward(host.guard(), &self.model, &self.input)?, count)
     }
 
@@ -291,6 +300,13 @@ impl Session {
         self.steps.iter().take(self.cursor + 1).map(|s| s.scalars.clone()).collect()
     }
 
+    /// How many pictures of the data set had scores that are not finite, as the step shown says; none: all are, or it does
+    /// not say.
+    pub fn not_finite(&self) -> Option<usize> {
+        let told = self.present()?.scalars.iter().find(|(name, _)| name == "not_finite");
+        told.map(|(_, count)| *count as usize).filter(|&count| count > 0)
+    }
+
     /// How long every step up to the one shown took, in milliseconds.
     pub fn millis(&self) -> Vec<f64> {
         self.steps.iter().take(self.cursor + 1).map(|s| s.millis).collect()
@@ -302,7 +318,7 @@ impl Session {
             model: self.model.clone(),
             input: self.input.clone(),
             source: self.source.clone(),
-            targets: vec![self.target()],
+            targets: self.target.map_or_else(|| self.top.clone(), Ok).map(|class| vec![class]),
             data: self.data.clone(),
             params: Arc::new(self.params.clone()),
             used: Arc::default(),
@@ -319,4 +335,12 @@ impl Session {
 /// The name of a picture of a data set says which it is; that of a file leaves its folder out.
 fn named(picture: &str) -> Option<Arc<str>> {
     numbered(picture).map(|_| picture.into())
+}
+
+/// The class that a network names a picture as; none where its scores are not finite.
+fn top(host: &Host, model: &Model, input: &Tensor) -> Result<Result<usize, ScoresNotFinite>> {
+    match Run::forward(host.guard(), model, input)?.top() {
+        Ok(top) => Ok(Ok(top[0])),
+        Err(error) => error.downcast::<ScoresNotFinite>().map(Err),
+    }
 }

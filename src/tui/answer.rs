@@ -19,7 +19,7 @@ pub fn take(state: &mut State, update: Update) -> Vec<Effect> {
             state.picture = Some(Picture { name, source, pixels, classes, id });
         }
         Update::Method(card) => method(state, card),
-        Update::Target(class) => state.target = Some(class),
+        Update::Target(class) => state.target = class,
         Update::Branches { at, count } => branching::open(state, at, count),
         Update::Frame(frame) => show(state, frame),
         Update::Progress { what, done, total } => state.progress = Some(Progress { what, done, total }),

@@ -12,7 +12,7 @@ use std::time::Duration;
 pub fn opened(columns: u16, rows: u16) -> State {
     let mut state = State::new(columns, rows);
     state.painter = "blocks".into();
-    for said in [methods(), models(), model(), picture(), Update::Target(1), Update::Method(glow())] {
+    for said in [methods(), models(), model(), picture(), Update::Target(Some(1)), Update::Method(glow())] {
         tell(&mut state, said);
     }
     tell(&mut state, Update::Frame(map_frame(0)));

@@ -38,7 +38,7 @@ fn its_steps_are_those_of_the_formula_in_plain_numbers() {
     session.open(host.method("momentum_l2").unwrap());
     session.set("step", "24").unwrap();
     session.set("epsilon", "60").unwrap();
-    let class = session.target();
+    let class = session.target().unwrap();
     let begin: Vec<f64> =
         picture().flatten_all().unwrap().to_vec1::<f32>().unwrap().into_iter().map(f64::from).collect();
     let (mut x, mut m) = (begin.clone(), vec![0.0; begin.len()]);

@@ -2,7 +2,7 @@
 
 use crate::common::{tiny, uniform};
 use gradscope::data::{Dataset, Preprocess};
-use gradscope::model::{Count, correct, evaluate};
+use gradscope::model::{Count, Model, correct, evaluate};
 
 /// Pictures of the tiny network's size, with these labels.
 fn pictures(labels: Vec<usize>) -> Dataset {
@@ -31,11 +31,43 @@ fn a_data_set_labelled_by_the_network_is_named_rightly_but_for_what_was_changed(
         Ok(())
     });
     let count = count.unwrap();
-    assert_eq!(count, Count { correct: 200, total: 300 });
+    assert_eq!(count, Count { correct: 200, not_finite: 0, total: 300 });
     assert!((count.accuracy() - 2.0 / 3.0).abs() < 1e-12);
     assert_eq!(seen.first(), Some(&Count::default()));
     assert_eq!(seen.last(), Some(&count));
     assert!(seen.len() >= 3, "{seen:?}");
+}
+
+/// The tiny network with the weights of its last layer times a factor at which some pictures' scores overflow.
+fn overflowing(factor: f64) -> Model {
+    let tiny = tiny();
+    let mut weights = tiny.graph.weights();
+    let fc = (&weights["fc.weight"] * factor).unwrap();
+    weights.insert("fc.weight".into(), fc);
+    Model { graph: tiny.graph.with_weights(weights).unwrap().into(), ..tiny }
+}
+
+#[test]
+fn pictures_whose_scores_overflow_are_counted_and_never_right() {
+    let all = pictures(vec![0; 300]);
+    let preprocess = Preprocess { input: [3, 8, 8], resize: None };
+    let x = all.batch(&(0..300).collect::<Vec<_>>(), &preprocess).unwrap();
+    // At this factor about half of the pictures have a score beyond what floats hold.
+    let greatest = |row: &Vec<f32>| row.iter().map(|v| v.abs()).fold(0.0, f32::max);
+    let mut sizes: Vec<_> = tiny().graph.logits(&x).unwrap().to_vec2::<f32>().unwrap().iter().map(greatest).collect();
+    sizes.sort_by(f32::total_cmp);
+    let model = overflowing(f64::from(f32::MAX) / f64::from(sizes[150]));
+    let rows = model.graph.logits(&x).unwrap().to_vec2::<f32>().unwrap();
+    let overflows = |row: &Vec<f32>| row.iter().any(|v| !v.is_finite());
+    let expected = rows.iter().filter(|row| overflows(row)).count();
+    assert!(expected > 10 && expected < 290, "{expected}");
+    let labels = rows.iter().map(|row| (0..5).max_by(|&a, &b| row[a].total_cmp(&row[b])).unwrap());
+    let count = evaluate(&model, &pictures(labels.collect()), &mut |_| Ok(())).unwrap();
+    assert_eq!(count, Count { correct: 300 - expected, not_finite: expected, total: 300 });
+
+    let error = evaluate(&overflowing(f64::INFINITY), &all, &mut |_| Ok(())).unwrap_err().to_string();
+    assert!(error.starts_with("the network's scores are not finite for 300 of 300 pictures"), "{error}");
+    assert!(error.contains("first in layer \"fc\" (linear)") && error.contains("\"fc.weight\""), "{error}");
 }
 
 #[test]

@@ -4,6 +4,7 @@ use crate::buffer::Buffer;
 use crate::given::Given;
 use crate::simd::{self, Level};
 use crate::team;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 /// Columns of the widest panel, of any instruction set.
 pub(crate) const MOST_WIDE: usize = 32;
@@ -18,7 +19,19 @@ pub(crate) struct Packed {
     lanes: usize,
     pub k: usize,
     pub o: usize,
+    /// Whether all are finite: only then are rows that meet zeros alone skipped, since 0 · NaN is NaN.
+    pub finite: bool,
     numbers: Buffer,
+}
+
+/// Whether no number is NaN or infinite: `0 · v` is 0 of finite numbers alone.
+fn all_finite(numbers: &[f32]) -> bool {
+    let mut sums = [0.0; 16];
+    let (chunks, rest) = numbers.as_chunks::<16>();
+    for chunk in chunks {
+        sums.iter_mut().zip(chunk).for_each(|(sum, v)| *sum += 0.0 * v);
+    }
+    sums.iter().sum::<f32>() + rest.iter().map(|v| 0.0 * v).sum::<f32>() == 0.0
 }
 
 impl Packed {
@@ -28,6 +41,7 @@ impl Packed {
         let at = Raw(packed.numbers.numbers_mut().as_mut_ptr());
         let panels = packed.panels();
         let grain = (1 << 15) / (k * 2 * packed.lanes).max(1) + 1;
+        let bad = AtomicBool::new(false);
         team::ranges(groups * panels, grain, |range| {
             for i in range {
                 let (g, b) = (i / panels, i % panels);
@@ -50,8 +64,12 @@ impl Packed {
                         }
                     }
                 }
+                if !all_finite(panel) {
+                    bad.store(true, Ordering::Relaxed);
+                }
             }
         });
+        packed.finite = !bad.into_inner();
         packed
     }
 
@@ -64,12 +82,16 @@ impl Packed {
     ) -> Self {
         let mut packed = Self::zeros(groups, k, o);
         let at = Raw(packed.numbers.numbers_mut().as_mut_ptr());
+        let bad = AtomicBool::new(false);
         team::ranges(k * packed.panels(), (1 << 12) / (groups * packed.lanes).max(1) + 1, |range| {
             let mut entries = vec![[0.0; MOST_WIDE]; groups];
             for i in range {
                 let (b, row) = (i / k, i % k);
                 let (width, first) = (packed.width(b), b * 2 * packed.lanes);
                 of(row, (first, (o - first).min(width)), &mut entries);
+                if !all_finite(entries.as_flattened()) {
+                    bad.store(true, Ordering::Relaxed);
+                }
                 for (g, from) in entries.iter().enumerate() {
                     // SAFETY: each row of a panel is written by one task, and is no wider than the widest.
                     unsafe {
@@ -79,12 +101,13 @@ impl Packed {
                 }
             }
         });
+        packed.finite = !bad.into_inner();
         packed
     }
 
     fn zeros(groups: usize, k: usize, o: usize) -> Self {
         let level = simd::level();
-        let mut packed = Self { level, lanes: level.lanes(), k, o, numbers: Buffer::default() };
+        let mut packed = Self { level, lanes: level.lanes(), k, o, finite: true, numbers: Buffer::default() };
         packed.numbers = Buffer::zeros(groups * packed.group());
         packed
     }

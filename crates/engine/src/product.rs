@@ -57,7 +57,8 @@ fn in_stages(
         let range = i * pixels / parts..(i + 1) * pixels / parts;
         run_with(weights.level, Copies { x, patches, g, range, a: a.get(), pixels });
     });
-    let chunks = run_with(weights.level, Chunks { a: a.get(), pixels, k: patches.len() });
+    let chunks = Chunks { a: a.get(), pixels, k: patches.len(), finite: weights.finite };
+    let chunks = run_with(weights.level, chunks);
     team::run_some(threads, weights.panels(), |panel| {
         run_with(weights.level, Panel { a: a.get(), places, chunks: &chunks, weights, g, panel, y, epilogue });
     });
@@ -89,11 +90,12 @@ impl Task for Copies<'_> {
     }
 }
 
-/// What of each chunk is not 0.
+/// What of each chunk is not 0; all of it where weights are not finite.
 struct Chunks {
     a: *const f32,
     pixels: usize,
     k: usize,
+    finite: bool,
 }
 
 impl Task for Chunks {
@@ -104,7 +106,8 @@ impl Task for Chunks {
         let mut all = Vec::with_capacity(self.k.div_ceil(CHUNK));
         for from in (0..self.k).step_by(CHUNK) {
             let a = self.a.add(from / CHUNK * self.pixels * STRIDE);
-            let some = within_zeros::<S>(a, self.pixels, (self.k - from).min(CHUNK));
+            let columns = (self.k - from).min(CHUNK);
+            let some = if self.finite { within_zeros::<S>(a, self.pixels, columns) } else { 0..columns };
             all.push(from + some.start..from + some.end);
         }
         all
@@ -188,7 +191,7 @@ impl Task for Block<'_> {
             let exit = Exit { epilogue: self.epilogue, more: from > 0, last: to == k };
             let weights = (self.weights, self.g, self.panels.clone());
             let y = (self.y, self.g * self.weights.o);
-            let some = within_zeros::<S>(a, count, to - from);
+            let some = if self.weights.finite { within_zeros::<S>(a, count, to - from) } else { 0..to - from };
             block::<S>((a.add(some.start), &pixels[..count]), weights, (from + some.start, some.len()), y, &exit);
             from = to;
             if from >= k {

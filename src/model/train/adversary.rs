@@ -76,7 +76,7 @@ impl Adversary {
         };
         for _ in 0..self.steps {
             let trace = graph.forward(&moved)?;
-            let seed = cross_entropy(&trace.logits()?, labels)?.reshape(trace.dims(graph.logits)?)?;
+            let seed = cross_entropy(&trace.scores()?, labels)?.reshape(trace.dims(graph.logits)?)?;
             let walk = Walk { keep: false, ..Walk::gradient(&trace, vec![(graph.logits, seed)]) };
             let gradient = walk.run()?.values.remove(&0).context("the gradient did not come to the picture")?;
             let sign = kernel::sign(&gradient)?;

@@ -22,6 +22,7 @@ use super::{Card, ClassMap};
 use crate::backward::{Walk, cross_entropy_labels, cross_entropy_loss};
 use crate::data::{Dataset, Preprocess};
 use crate::graph::Graph;
+use crate::kernel;
 use anyhow::{Context, Result, ensure};
 use batch::Batches;
 use candle_core::Tensor;
@@ -234,7 +235,7 @@ impl Trainer {
 
     /// Learns from the next batch; none when all epochs are done.
     ///
-    /// Errors where the loss is no finite number; the weights are then those before the step.
+    /// Errors where scores, the loss, or a weight behind the step are not finite; the weights are then those before the step.
     pub fn step(&mut self) -> Result<Option<Report>> {
         let (done, all) = self.progress();
         if done >= all {
@@ -314,7 +315,7 @@ impl Trainer {
     /// Mean loss of pictures, and the gradient of each parameter.
     fn learn(&self, x: &Tensor, labels: &[usize], masks: &Masks) -> Result<Lesson> {
         let trace = masks.forward(&self.graph, x)?;
-        let logits = trace.logits()?;
+        let logits = trace.scores()?;
         let seed = cross_entropy_labels(&logits, labels)?.reshape(trace.dims(self.graph.logits)?)?;
         let seeds = vec![(self.graph.logits, seed)];
         let walk = Walk {
@@ -342,6 +343,11 @@ impl Trainer {
             let w = weights.get_mut(name).with_context(|| format!("no weight \"{name}\""))?;
             let gradient = (gradient + (&*w * self.options.weight_decay)?)?;
             *w = self.options.optimizer.step(w, &gradient, (name, &mut self.slots), self.step + 1, rate)?;
+            let bad = kernel::not_finite(w)?;
+            ensure!(
+                bad.count() == 0,
+                "\"{name}\" is not finite behind the step: {bad}; a learning rate below {rate} may help"
+            );
         }
         self.graph = self.graph.with_weights(weights)?.into();
         Ok(())

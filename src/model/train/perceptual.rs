@@ -74,7 +74,7 @@ impl Perceptual {
 
     fn content(&self, seen: &Trace, goal: &Trace) -> Result<Part> {
         let goal = goal.value(self.content)?;
-        let scale = self.weights.content / squares(goal)?.max(f64::MIN_POSITIVE);
+        let scale = ratio(self.weights.content, squares(goal)?);
         let apart = (seen.value(self.content)? - goal)?;
         Ok(Part { loss: scale * squares(&apart)?, seeds: vec![(self.content, (apart * (2.0 * scale))?)] })
     }
@@ -87,7 +87,7 @@ impl Perceptual {
             let (gram, size) = gram(value)?;
             let apart = gram.broadcast_sub(goal)?;
             let pictures = value.dim(0)? * self.styles.len();
-            let scale = self.weights.style / (squares(goal)?.max(f64::MIN_POSITIVE) * pictures as f64);
+            let scale = ratio(self.weights.style, squares(goal)? * pictures as f64);
             let gradient = (apart.matmul(&value.flatten_from(2)?.contiguous()?)? * (4.0 * scale / size))?;
             part.loss += scale * squares(&apart)?;
             part.seeds.push((*id, gradient.reshape(value.dims())?));
@@ -118,6 +118,11 @@ fn variation(x: &Tensor) -> Result<(f64, Tensor)> {
         gradient = (gradient + ((later - earlier)? * (2.0 / count))?)?;
     }
     Ok((loss, gradient))
+}
+
+/// `a / b`, and 0 where `b` is 0: what is compared with nothing has no part in the loss.
+fn ratio(a: f64, b: f64) -> f64 {
+    if b == 0.0 { 0.0 } else { a / b }
 }
 
 fn squares(x: &Tensor) -> Result<f64> {

@@ -25,8 +25,7 @@ pub(super) const OPERATORS: [(&str, Binary); 11] = [
 ];
 
 /// The greater, and the less, of two numbers.
-pub(super) const BOUNDS: [(&str, Binary); 2] =
-    [("maximum", |a, b| Ok(a.broadcast_maximum(b)?)), ("minimum", |a, b| Ok(a.broadcast_minimum(b)?))];
+pub(super) const BOUNDS: [(&str, Binary); 2] = [("maximum", kernel::maximum), ("minimum", kernel::minimum)];
 
 /// `a / b`, and 0 where `b` is 0: what every division by a length, a deviation or a maximum goes through.
 pub(super) const RATIO: (&str, Binary) = ("divide_no_nan", kernel::divide_no_nan);

@@ -24,7 +24,7 @@ fn lengths(x: &Tensor, norm: &str) -> Result<Tensor> {
         "l0" => a.ne(0.0)?.to_dtype(x.dtype())?.sum_keepdim(1)?,
         "l1" => a.sum_keepdim(1)?,
         "l2" => euclidean(&a)?,
-        "linf" => a.max_keepdim(1)?,
+        "linf" => kernel::extreme_keepdim(&a, 1, true)?,
         _ => return unknown(norm),
     };
     shaped(&lengths, x)
@@ -38,7 +38,7 @@ fn euclidean(a: &Tensor) -> Result<Tensor> {
     if numbers(&plain)?.iter().all(safe) {
         return Ok(plain);
     }
-    let most = a.max_keepdim(1)?;
+    let most = kernel::extreme_keepdim(a, 1, true)?;
     Ok((length(&kernel::divide_no_nan(a, &most)?)? * most)?)
 }
 
@@ -65,8 +65,12 @@ fn shaped(x: &Tensor, like: &Tensor) -> Result<Tensor> {
 }
 
 /// 1 at the `k` greatest numbers of each row of a batch, 0 elsewhere; of equal ones the first.
+///
+/// Errors where one is NaN, which has no place in an order.
 fn top_mask(x: &Tensor, k: INT) -> Result<Tensor> {
     ensure!(k >= 0, "the {k} greatest numbers");
+    let nan = kernel::not_finite(x)?.nan;
+    ensure!(nan == 0, "the {k} greatest of numbers of which {nan} are NaN");
     let (values, size) = (numbers(x)?, rows(x)?.dims()[1]);
     let mut mask = vec![0.0; values.len()];
     for (row, mask) in values.chunks_exact(size).zip(mask.chunks_exact_mut(size)) {
@@ -94,13 +98,15 @@ fn project(x: &Tensor, norm: &str, radius: f64) -> Result<Tensor> {
         "linf" => kernel::clamp(x, -radius, radius)?,
         "l2" => {
             let length = lengths(x, "l2")?;
-            let scale = kernel::divide_no_nan(&(length.ones_like()? * radius)?, &length.maximum(radius)?)?;
+            let scale = kernel::divide_no_nan(
+                &(length.ones_like()? * radius)?,
+                &kernel::maximum(&length, &like([radius], (), &length)?)?,
+            )?;
             x.broadcast_mul(&scale)?
         }
         "l1" => {
             let level = levels(x, radius)?;
-            let sign = (x.gt(0.0)?.to_dtype(x.dtype())? - x.lt(0.0)?.to_dtype(x.dtype())?)?;
-            (x.abs()?.broadcast_sub(&level)?.relu()? * sign)?
+            (kernel::relu(&x.abs()?.broadcast_sub(&level)?)? * kernel::sign(x)?)?
         }
         "l0" => (x * top_mask(&x.abs()?, radius as INT)?)?,
         _ => return unknown(norm),
@@ -111,8 +117,12 @@ fn project(x: &Tensor, norm: &str, radius: f64) -> Result<Tensor> {
 fn levels(x: &Tensor, radius: f64) -> Result<Tensor> {
     let level = |mut row: Vec<f64>| {
         row.sort_by(|a, b| b.total_cmp(a));
-        if row.iter().sum::<f64>() <= radius {
+        let whole = row.iter().sum::<f64>();
+        if whole <= radius || radius.is_infinite() {
             return 0.0;
+        }
+        if !whole.is_finite() {
+            return f64::NAN;
         }
         let mut sum = 0.0;
         let fall = row.iter().enumerate().map_while(|(i, v)| {

@@ -1,7 +1,8 @@
 //! What files do to pictures: rounding to bytes, and what JPEG leaves of them.
 
-use super::out;
+use super::{finite, out};
 use crate::data::jpeg;
+use crate::kernel;
 use crate::tensor::shape_text;
 use anyhow::{Context, Result, bail, ensure};
 use candle_core::{DType, Tensor};
@@ -23,7 +24,8 @@ fn through_file(x: &Tensor, format: &str, quality: INT) -> Result<Tensor> {
         bail!("pictures that a file can keep are (N, 3, H, W) or (N, 1, H, W), got {}", shape_text(x.dims()));
     };
     ensure!((1..=100).contains(&quality), "the quality of a jpeg is 1 to 100, got {quality}");
-    let bytes = (x.clamp(0.0, 1.0)?.to_dtype(DType::F32)? * 255.0)?.round()?.to_dtype(DType::U8)?;
+    finite(x, "a file")?;
+    let bytes = (kernel::clamp(x, 0.0, 1.0)?.to_dtype(DType::F32)? * 255.0)?.round()?.to_dtype(DType::U8)?;
     let bytes = bytes.permute((0, 2, 3, 1))?.contiguous()?.flatten_all()?.to_vec1::<u8>()?;
     let size = (h as u32, w as u32, if c == 3 { ExtendedColorType::Rgb8 } else { ExtendedColorType::L8 });
     let pictures = bytes.chunks_exact(c * h * w).map(|picture| file(picture, size, format, quality as u8));

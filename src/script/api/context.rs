@@ -28,7 +28,7 @@ pub(super) fn register(engine: &mut Engine, guard: &Arc<Guard>) {
     engine.register_type_with_name::<Named>("Parameters");
     engine.register_get("model", |cx: &mut Cx| cx.model.clone());
     engine.register_get("input", |cx: &mut Cx| cx.input.clone());
-    engine.register_get("target", |cx: &mut Cx| one_or_many(&cx.targets));
+    engine.register_get("target", |cx: &mut Cx| out(cx.targets.clone().map_err(Into::into)).map(|t| one_or_many(&t)));
     engine.register_get("step", |cx: &mut Cx| cx.step as INT);
     engine.register_get("params", |cx: &mut Cx| Named { params: cx.params.clone(), model: cx.model.clone() });
     engine.register_indexer_get(|p: &mut Named, name: &str| out(p.params.get(name, &p.model)));

@@ -67,7 +67,8 @@ fn covered(guard: &Guard, run: &Run, windows: Array, fill: &Tensor) -> Result<Te
     };
     let windows = windows.into_iter().map(window).collect::<Result<Vec<_>>>()?;
     guard.reserve_run(&run.trace.graph, windows.len(), row_dims(run.trace.input()))?;
-    run.trace.covered(&windows, fill, &|_| guard.tick())
+    let logits = run.trace.covered(&windows, fill, &|_| guard.tick())?;
+    run.trace.scores_of_changed(logits)
 }
 
 /// The edits of `#{ edits: [[selector, |a| …], [selector, tensor], …] }`; each must fit a layer of the network.

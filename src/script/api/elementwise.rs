@@ -10,7 +10,7 @@ use std::sync::Arc;
 
 type Unary = fn(&Tensor) -> Result<Tensor>;
 
-const FUNCTIONS: [(&str, Unary); 19] = [
+const FUNCTIONS: [(&str, Unary); 20] = [
     ("abs", kernel::abs),
     ("neg", |x| Ok(x.neg()?)),
     ("sign", kernel::sign),
@@ -23,13 +23,14 @@ const FUNCTIONS: [(&str, Unary); 19] = [
     ("cos", |x| Ok(x.cos()?)),
     ("tanh", |x| Ok(x.tanh()?)),
     ("sigmoid", |x| Ok(candle_nn::ops::sigmoid(x)?)),
-    ("relu", |x| Ok(x.relu()?)),
+    ("relu", kernel::relu),
     ("floor", |x| Ok(x.floor()?)),
     ("ceil", |x| Ok(x.ceil()?)),
     ("round", |x| Ok(x.round()?)),
     ("isnan", |x| Ok(x.ne(x)?.to_dtype(x.dtype())?)),
+    ("isfinite", |x| Ok((x - x)?.eq(0.0)?.to_dtype(x.dtype())?)),
     ("contiguous", |x| Ok(x.contiguous()?)),
-    ("to_8_bit", |x| Ok((x.clamp(0.0, 1.0)?.affine(255.0, 0.0)?.round()? / 255.0)?)),
+    ("to_8_bit", |x| Ok((kernel::clamp(x, 0.0, 1.0)?.affine(255.0, 0.0)?.round()? / 255.0)?)),
 ];
 
 pub(super) fn register(engine: &mut Engine, guard: &Arc<Guard>) {
@@ -62,7 +63,7 @@ fn clamp(guard: &Guard, x: &Tensor, low: &Dynamic, high: &Dynamic) -> Result<Ten
     let [x, low, high] = &promoted([x, &tensor_or_number(low, x)?, &tensor_or_number(high, x)?])?;
     broadcast(guard, "clamp", x, low)?;
     broadcast(guard, "clamp", x, high)?;
-    Ok(x.broadcast_maximum(low)?.broadcast_minimum(high)?)
+    kernel::minimum(&kernel::maximum(x, low)?, high)
 }
 
 /// `a` where `condition` is not 0, else `b`.

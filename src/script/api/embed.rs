@@ -2,7 +2,7 @@
 
 use super::data::numbers;
 use super::options::Options;
-use super::{Guard, out, size};
+use super::{Guard, finite, out, size};
 use crate::embed::{self, Descent, Tsne};
 use crate::render::brief;
 use crate::tensor::{device, wide};
@@ -42,6 +42,8 @@ pub(super) fn register(engine: &mut Engine, guard: &Arc<Guard>) {
 fn neighbours(guard: &Guard, queries: &Tensor, points: &Tensor, options: &Map) -> Result<Map> {
     let o = Options::new("neighbours", options.clone(), &["k", "metric", "other"])?;
     let metric = o.raw("metric").map_or(Ok(embed::Metric::Euclidean), |m| m.to_string().parse())?;
+    finite(queries, "neighbours")?;
+    finite(points, "neighbours")?;
     guard.reserve(queries.dims(), 12)?;
     guard.reserve(points.dims(), 16)?;
     let tick = |_| guard.tick();
@@ -60,6 +62,7 @@ fn tsne(guard: &Guard, points: &Tensor, options: &Map) -> Result<Tsne> {
     let metric = o.raw("metric").map_or(Ok(embed::Metric::Euclidean), |m| m.to_string().parse())?;
     let (n, _) = points.dims2().context("t-SNE is of points (N, D)")?;
     ensure!(n > 1, "t-SNE needs two points or more, got {n}");
+    finite(points, "t-SNE")?;
     let asked = o.number("perplexity", 30.0)?;
     // A perplexity that is too great for so few points is lowered to a third of the others, as in openTSNE.
     let perplexity = asked.min((n - 1) as f64 / 3.0).max(1.0);
@@ -72,6 +75,7 @@ fn tsne(guard: &Guard, points: &Tensor, options: &Map) -> Result<Tsne> {
     let near = embed::neighbours(points, points, k, metric, true, &|_| guard.tick())?;
     let start = o.raw("start").context("t-SNE begins at places: #{ start: … }, two numbers a point")?;
     let start = start.clone().try_cast::<Tensor>().context("the start of t-SNE is a tensor (N, 2)")?;
+    finite(&start, "t-SNE's start")?;
     let places = wide(&start)?.to_vec2::<f64>()?;
     let place =
         |row: Vec<f64>| <[f64; 2]>::try_from(row).map_err(|r| anyhow!("a place has two numbers, got {}", r.len()));
@@ -100,9 +104,11 @@ fn plane(points: &[embed::Point]) -> Result<Tensor> {
 
 /// `#{ values, vectors }`: the `q` least eigenvalues of the normalised Laplacian of the graph of `k` nearest neighbours.
 fn laplacian(guard: &Guard, x: &Tensor, k: INT, q: INT) -> Result<Map> {
-    guard.reserve(&[x.dims()[0], x.dims()[0]], 32)?;
-    if k >= x.dims()[0] as INT {
-        guard.note(format!("{k} neighbours of each are more than there are; {} were used", x.dims()[0] - 1));
+    finite(x, "the Laplacian")?;
+    let n = x.dims2().context("a Laplacian is of points (N, D)")?.0;
+    guard.reserve(&[n, n], 32)?;
+    if k >= n as INT {
+        guard.note(format!("{k} neighbours of each are more than there are; {} were used", n.saturating_sub(1)));
     }
     let (values, vectors) =
         embed::laplacian(x, size(k, "a number of neighbours")?, size(q, "a number of eigenvectors")?, &|_| {
@@ -114,6 +120,7 @@ fn laplacian(guard: &Guard, x: &Tensor, k: INT, q: INT) -> Result<Map> {
 
 /// The cluster of each row, the largest is 0.
 fn kmeans(x: &Tensor, k: INT, seed: INT) -> Result<Tensor> {
+    finite(x, "clusters")?;
     let clusters = embed::kmeans(x, size(k, "a number of clusters")?, seed as u64)?;
     Ok(Tensor::from_iter(clusters.into_iter().map(|c| c as f32), &device())?)
 }

@@ -2,6 +2,7 @@
 
 use super::options::Options;
 use super::{Run, number, out};
+use crate::graph::ScoresNotFinite;
 use crate::render::{Array as Values, Bar, Body, ClassRow, Figure, Scale, Series, brief};
 use anyhow::{Context, Result, anyhow, bail, ensure};
 use candle_core::{DType, Tensor};
@@ -142,17 +143,21 @@ pub(super) fn colors(o: &Options, key: &'static str, count: usize) -> Result<Vec
     Ok(values(&t)?.data.chunks_exact(3).map(|c| [byte(&c[0]), byte(&c[1]), byte(&c[2])]).collect())
 }
 
+/// The likeliest classes; where scores are not finite no class is named, and a badge says so.
 fn classes(run: &Run, count: usize) -> Result<Figure> {
-    Ok(Figure {
-        title: "classes".into(),
-        body: Body::Classes { rows: class_rows(run, count)?, of: run.trace.logits()?.dim(1)? },
-    })
+    let body = match class_rows(run, count) {
+        Err(error) if error.is::<ScoresNotFinite>() => Body::Badge { text: error.to_string(), good: false },
+        rows => Body::Classes { rows: rows?, of: run.trace.logits()?.dim(1)? },
+    };
+    Ok(Figure { title: "classes".into(), body })
 }
 
 /// What the network says of the first picture, best first.
+///
+/// Errors: [`ScoresNotFinite`].
 pub(in crate::script) fn class_rows(run: &Run, count: usize) -> Result<Vec<ClassRow>> {
     let first = |t: Tensor| -> Result<Vec<f32>> { Ok(t.narrow(0, 0, 1)?.squeeze(0)?.to_dtype(DType::F32)?.to_vec1()?) };
-    let (logits, probabilities) = (first(run.trace.logits()?)?, first(run.probabilities()?)?);
+    let (logits, probabilities) = (first(run.trace.scores()?)?, first(run.probabilities()?)?);
     let mut order: Vec<_> = (0..logits.len()).collect();
     order.sort_by(|&a, &b| logits[b].total_cmp(&logits[a]));
     let row = |class| ClassRow {

@@ -1,7 +1,7 @@
 //! Least squares, principal components, and the segments of a picture.
 
 use super::options::Options;
-use super::{Guard, out, size};
+use super::{Guard, finite, out, size};
 use crate::kernel;
 use anyhow::{Context, Result, bail};
 use candle_core::Tensor;
@@ -26,6 +26,7 @@ fn lstsq(a: &Tensor, b: &Tensor, options: &Map) -> Result<Map> {
         Some(w) => Some(w.clone().try_cast::<Tensor>().context("the weights of lstsq are a tensor, one a row")?),
         None => None,
     };
+    [Some(a), Some(b), weights.as_ref()].into_iter().flatten().try_for_each(|t| finite(t, "least squares"))?;
     let solved = kernel::lstsq(a, b, weights.as_ref(), o.number("ridge", 0.0)?)?;
     let residuals: Array = solved.residuals.into_iter().map(Dynamic::from).collect();
     Ok(Map::from([("solution".into(), Dynamic::from(solved.solution)), ("residuals".into(), residuals.into())]))
@@ -33,6 +34,7 @@ fn lstsq(a: &Tensor, b: &Tensor, options: &Map) -> Result<Map> {
 
 /// `#{ U, S, V }` with `A ≈ U diag(S) Vᵀ`.
 fn pca(a: &Tensor, q: INT, center: bool) -> Result<Map> {
+    finite(a, "principal components")?;
     let c = kernel::pca_lowrank(a, size(q, "the number of components")?, center)?;
     Ok([("U", c.u), ("S", c.s), ("V", c.v)].into_iter().map(|(k, t)| (k.into(), Dynamic::from(t))).collect())
 }
@@ -41,6 +43,7 @@ fn pca(a: &Tensor, q: INT, center: bool) -> Result<Map> {
 fn segments(guard: &Guard, picture: &Tensor, options: &Map) -> Result<Tensor> {
     let o = Options::new("segments", options.clone(), &["method", "count", "compactness"])?;
     guard.reserve(picture.dims(), 24)?;
+    finite(picture, "segments")?;
     let count = o.size("count", 50)?;
     let method = o.raw("method").map_or("slic".to_string(), ToString::to_string);
     let (_, _, height, width) =

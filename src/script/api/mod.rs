@@ -14,6 +14,8 @@ mod embed;
 mod features;
 mod elementwise;
 mod figure;
+#[cfg(test)]
+mod laws;
 mod ledger;
 mod linalg;
 mod make;
@@ -39,6 +41,7 @@ pub(super) use model::Run;
 
 use super::guard::Guard;
 use super::report::raise;
+use crate::kernel::not_finite;
 use anyhow::{Context, Result, bail};
 use candle_core::{DType, Shape, Tensor};
 use rhai::{Array, Dynamic, Engine, EvalAltResult, FLOAT, INT};
@@ -85,6 +88,13 @@ pub(super) fn register(engine: &mut Engine, guard: &Arc<Guard>) {
 /// A result as scripts take it.
 fn out<T>(result: Result<T>) -> Out<T> {
     result.map_err(raise)
+}
+
+/// What only finite numbers have: an order, components, neighbours.
+fn finite(x: &Tensor, what: &str) -> Result<()> {
+    let bad = not_finite(x)?;
+    anyhow::ensure!(bad.count() == 0, "{what} of numbers that are not finite: {bad}");
+    Ok(())
 }
 
 /// A number, whole or not.

@@ -3,7 +3,7 @@
 use super::seed::Seed;
 use super::{Guard, Out, classes, one_or_many, out};
 use crate::backward::Relevance;
-use crate::graph::{Graph, Node, Trace};
+use crate::graph::{Graph, Node, Trace, named};
 use crate::model::{Card, Model};
 use crate::tensor;
 use anyhow::{Result, ensure};
@@ -29,7 +29,20 @@ impl Run {
         Ok(Self { trace, card: model.card.clone() })
     }
 
-    /// The scores of a batch, `(N, classes)`, and nothing else of its run.
+    /// The scores of a batch, `(N, classes)`, all finite, and nothing else of its run.
+    fn scores(guard: &Guard, model: &Model, x: &Tensor) -> Result<Tensor> {
+        model.graph.check_scores(&model.take(x)?, Self::logits(guard, model, x)?)
+    }
+
+    /// The class with the greatest score of each picture, `(N)`; -1 where its scores are not finite.
+    fn named(guard: &Guard, model: &Model, x: &Tensor) -> Result<Tensor> {
+        let logits = Self::logits(guard, model, x)?;
+        let class = |top: Option<usize>| top.map_or(-1.0, |class| class as f64);
+        let classes: Vec<_> = named(&logits)?.into_iter().map(class).collect();
+        tensor::like(classes, logits.dims()[0], &logits)
+    }
+
+    /// The scores of a batch as they are.
     fn logits(guard: &Guard, model: &Model, x: &Tensor) -> Result<Tensor> {
         let x = &model.take(x)?;
         if let Some(trace) = guard.recent.kept(&model.graph, x) {
@@ -41,12 +54,12 @@ impl Run {
 
     /// Softmax of the logits, `(N, classes)`.
     pub fn probabilities(&self) -> Result<Tensor> {
-        Ok(candle_nn::ops::softmax(&self.trace.logits()?, D::Minus1)?)
+        Ok(candle_nn::ops::softmax(&self.trace.scores()?, D::Minus1)?)
     }
 
     /// The class with the greatest logit, of each picture.
     pub fn top(&self) -> Result<Vec<usize>> {
-        let top = self.trace.logits()?.argmax(D::Minus1)?.to_vec1::<u32>()?;
+        let top = self.trace.scores()?.argmax(D::Minus1)?.to_vec1::<u32>()?;
         Ok(top.into_iter().map(|c| c as usize).collect())
     }
 }
@@ -64,7 +77,9 @@ fn model(engine: &mut Engine, guard: &Arc<Guard>) {
     let g = guard.clone();
     engine.register_fn("forward", move |m: &mut Model, x: Tensor| out(Run::forward(&g, m, &x)));
     let g = guard.clone();
-    engine.register_fn("logits", move |m: &mut Model, x: Tensor| out(Run::logits(&g, m, &x)));
+    engine.register_fn("logits", move |m: &mut Model, x: Tensor| out(Run::scores(&g, m, &x)));
+    let g = guard.clone();
+    engine.register_fn("named", move |m: &mut Model, x: Tensor| out(Run::named(&g, m, &x)));
     engine.register_get("name", |m: &mut Model| m.card.name.clone());
     engine.register_get("classes", |m: &mut Model| m.classes() as INT);
     engine.register_get("labels", |m: &mut Model| -> Array {
@@ -114,13 +129,13 @@ fn per_channel(model: &Model, values: &[f64]) -> Result<Tensor> {
 fn trace(engine: &mut Engine) {
     engine.register_indexer_get(|t: &mut Run, layer: &str| out(t.trace.get(layer).cloned()));
     engine.register_get("input", |t: &mut Run| t.trace.input().clone());
-    engine.register_get("logits", |t: &mut Run| out(t.trace.logits()));
+    engine.register_get("logits", |t: &mut Run| out(t.trace.scores()));
     engine.register_get("probabilities", |t: &mut Run| out(t.probabilities()));
     engine.register_get("top", |t: &mut Run| out(t.top()).map(|top| one_or_many(&top)));
     engine.register_fn("logit", |_: &mut Run, class: Dynamic| out(classes(&class).map(Seed::Logit)));
     engine
         .register_fn("probability", |t: &mut Run, class: INT| out(t.probabilities().and_then(|p| of_class(&p, class))));
-    engine.register_fn("score", |t: &mut Run, class: INT| out(t.trace.logits().and_then(|l| of_class(&l, class))));
+    engine.register_fn("score", |t: &mut Run, class: INT| out(t.trace.scores().and_then(|l| of_class(&l, class))));
     engine.register_fn("site", |t: &mut Run, layer: &str| out(t.trace.graph.find(layer).map(|id| t.trace.site(id))));
 }
 

@@ -7,6 +7,7 @@
 use super::variable::Variable;
 use super::{Out, Run, out};
 use crate::graph::{NodeId, Trace};
+use crate::kernel;
 use crate::script::report::Inner;
 use crate::tensor::wide;
 use anyhow::{Context, Result, bail, ensure};
@@ -77,7 +78,16 @@ impl Activations {
         if let Some(leaf) = leaves.get(&id) {
             return Ok(Variable(leaf.as_tensor().clone()));
         }
-        let leaf = Var::from_tensor(self.trace.value(id)?)?;
+        let value = self.trace.value(id)?;
+        let bad = kernel::not_finite(value)?;
+        if bad.count() > 0 {
+            self.trace.scores()?;
+            bail!(
+                "the objective reads layer \"{}\", whose values are not finite: {bad}",
+                self.trace.graph.nodes[id].name
+            );
+        }
+        let leaf = Var::from_tensor(value)?;
         let tensor = leaf.as_tensor().clone();
         leaves.insert(id, leaf);
         Ok(Variable(tensor))

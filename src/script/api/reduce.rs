@@ -101,7 +101,7 @@ fn std(x: &Tensor, d: &[usize], keep: bool) -> Result<Tensor> {
 fn extreme(x: &Tensor, d: &[usize], keep: bool, greatest: bool) -> Result<Tensor> {
     let mut y = x.clone();
     for &d in d {
-        y = if greatest { y.max_keepdim(d)? } else { y.min_keepdim(d)? };
+        y = kernel::extreme_keepdim(&y, d, greatest)?;
     }
     finish(y, d, keep)
 }
@@ -132,13 +132,28 @@ fn numbers(x: &Tensor) -> Result<Array> {
     Ok(values(x)?.into_iter().map(Dynamic::from).collect())
 }
 
+/// The place of an extreme, and every order, is of numbers: NaN has none, and is an error where PyTorch takes it for the greatest.
+fn comparable(x: &Tensor, what: &str) -> Result<()> {
+    let nan = kernel::not_finite(x)?.nan;
+    ensure!(
+        nan == 0,
+        "{what} of a tensor of shape {:?} in which {nan} of {} numbers are NaN",
+        x.dims(),
+        x.elem_count()
+    );
+    ensure!(x.elem_count() > 0, "{what} of a tensor of shape {:?}, which has no numbers", x.dims());
+    Ok(())
+}
+
 fn arg(x: &Tensor, greatest: bool) -> Result<INT> {
+    comparable(x, if greatest { "the argmax" } else { "the argmin" })?;
     let x = x.flatten_all()?;
     let place = if greatest { x.argmax(0)? } else { x.argmin(0)? };
     Ok(place.to_scalar::<u32>()? as INT)
 }
 
 fn arg_along(x: &Tensor, d: INT, greatest: bool) -> Result<Tensor> {
+    comparable(x, if greatest { "the argmax" } else { "the argmin" })?;
     let d = dim(x, d)?;
     Ok(if greatest { x.argmax(d)? } else { x.argmin(d)? }.to_dtype(x.dtype())?)
 }
@@ -153,6 +168,7 @@ fn order(x: &Tensor) -> Result<(Vec<f64>, Vec<usize>)> {
 
 /// The `k` greatest numbers of the flattened tensor: `#{ values, indices }`.
 fn topk(x: &Tensor, k: INT) -> Result<Map> {
+    comparable(x, "the order")?;
     let (v, places) = order(x)?;
     ensure!(k >= 0 && k as usize <= v.len().min(20_000), "the {k} greatest of {} numbers", v.len());
     let top = &places[..k as usize];
@@ -161,16 +177,17 @@ fn topk(x: &Tensor, k: INT) -> Result<Map> {
     Ok(Map::from([("values".into(), values.into()), ("indices".into(), indices.into())]))
 }
 
-/// The flattened numbers, least first.
+/// The flattened numbers, least first, NaN behind them as PyTorch's.
 fn sorted(x: &Tensor) -> Result<Tensor> {
     let mut v = values(x)?;
-    v.sort_by(f64::total_cmp);
+    v.sort_by(|a, b| a.is_nan().cmp(&b.is_nan()).then(a.total_cmp(b)));
     let count = v.len();
     like(v, count, x)
 }
 
 /// PyTorch's `argsort(dim, descending, stable=True)`: places along a dimension, least first; equal numbers stay in order.
 fn argsort(x: &Tensor, d: INT, descending: bool) -> Result<Tensor> {
+    comparable(x, "the order")?;
     let d = dim(x, d)?;
     let rows = x.transpose(d, x.rank() - 1)?.contiguous()?;
     let (shape, size) = (rows.dims().to_vec(), rows.dims()[rows.rank() - 1]);
@@ -185,6 +202,7 @@ fn argsort(x: &Tensor, d: INT, descending: bool) -> Result<Tensor> {
 
 /// The rank of each number among all, from 1; equal ones share the mean of theirs (`scipy.stats.rankdata`).
 fn ranks(x: &Tensor) -> Result<Tensor> {
+    comparable(x, "the ranks")?;
     let (v, mut places) = order(x)?;
     places.reverse();
     let (mut ranks, mut below) = (vec![0.0; v.len()], 0.0);
@@ -200,8 +218,12 @@ fn quantile(x: &Tensor, q: f64) -> Result<f64> {
     ensure!((0.0..=1.0).contains(&q), "a quantile lies between 0 and 1, got {q}");
     let mut v = values(x)?;
     ensure!(!v.is_empty(), "the quantile of no numbers");
+    if v.iter().any(|v| v.is_nan()) {
+        return Ok(f64::NAN);
+    }
     v.sort_by(f64::total_cmp);
     let place = q * (v.len() - 1) as f64;
     let (low, part) = (place.floor() as usize, place.fract());
-    Ok(v[low] + part * (v[(low + 1).min(v.len() - 1)] - v[low]))
+    // Between two infinite numbers of one sign there is nothing to add.
+    Ok(if part == 0.0 || v[low] == v[low + 1] { v[low] } else { v[low] + part * (v[low + 1] - v[low]) })
 }

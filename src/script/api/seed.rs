@@ -31,7 +31,7 @@ impl Seed {
     pub(super) fn on(&self, trace: &Trace) -> Result<Vec<(NodeId, Tensor)>> {
         let at_logits = |f: fn(&Tensor, &[usize]) -> Result<Tensor>, classes: &[usize]| {
             let id = trace.graph.logits;
-            Ok(vec![(id, f(&trace.logits()?, classes)?.reshape(trace.dims(id)?)?)])
+            Ok(vec![(id, f(&trace.scores()?, classes)?.reshape(trace.dims(id)?)?)])
         };
         match self {
             Self::Logit(c) => at_logits(backward::logit, c),

@@ -65,14 +65,15 @@ fn text(x: &mut Tensor) -> String {
 /// To a shape in which one size may be -1.
 pub(super) fn reshape(x: &Tensor, shape: &Array) -> Result<Tensor> {
     let shape = integers(shape)?;
-    let known: INT = shape.iter().filter(|&&n| n >= 0).product();
+    let product = |of: &[INT]| of.iter().filter(|&&n| n >= 0).try_fold(1, |all: INT, &n| all.checked_mul(n));
+    let known = product(&shape).unwrap_or(INT::MAX);
     let total = x.elem_count() as INT;
     let rest = if known > 0 { total / known } else { 0 };
     let resolved: Vec<usize> = shape.iter().map(|&n| if n == -1 { rest } else { n }.max(0) as usize).collect();
     ensure!(
         shape.iter().all(|&n| n >= -1)
             && shape.iter().filter(|&&n| n == -1).count() <= 1
-            && resolved.iter().product::<usize>() == x.elem_count(),
+            && resolved.iter().try_fold(1, |all: usize, &n| all.checked_mul(n)) == Some(x.elem_count()),
         "reshape of {:?} to {shape:?}: the numbers do not fit",
         x.dims()
     );
@@ -141,7 +142,7 @@ pub(super) fn narrow(x: &Tensor, d: INT, start: INT, count: INT) -> Result<Tenso
     let total = x.dims()[d] as INT;
     let first = if start < 0 { start + total } else { start };
     ensure!(
-        first >= 0 && count >= 0 && first + count <= total,
+        first >= 0 && count >= 0 && first.checked_add(count).is_some_and(|end| end <= total),
         "{count} from {start} of dimension {d} of a tensor of shape {:?}",
         x.dims()
     );

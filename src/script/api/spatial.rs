@@ -1,7 +1,7 @@
 //! Functions of maps, `(N, C, H, W)`: convolution, resizing, blur, shifts.
 
 use super::options::Options;
-use super::{Guard, number, out, size, sizes};
+use super::{Guard, finite, number, out, size, sizes};
 use crate::kernel::{self, Conv2d, GridSample, Resize};
 use crate::tensor::{like, numbers};
 use anyhow::{Context, Result, bail, ensure};
@@ -53,7 +53,10 @@ fn conv(guard: &Guard, x: &Tensor, w: &Tensor, options: &Map) -> Result<Tensor> 
     }
     let option = |name: &str, default: usize| match options.get(name) {
         None => Ok(default),
-        Some(v) => size(v.as_int().map_err(|t| anyhow::anyhow!("{name} is a whole number, got {t}"))?, name),
+        Some(v) => match size(v.as_int().map_err(|t| anyhow::anyhow!("{name} is a whole number, got {t}"))?, name)? {
+            v if v <= 65_536 => Ok(v),
+            v => bail!("{name} is at most 65536, got {v}"),
+        },
     };
     let (stride, padding, dilation) = (option("stride", 1)?, option("padding", 0)?, option("dilation", 1)?);
     let slide = Conv2d {
@@ -68,12 +71,16 @@ fn conv(guard: &Guard, x: &Tensor, w: &Tensor, options: &Map) -> Result<Tensor> 
     kernel::conv2d(x, w, None, &slide)
 }
 
-/// A Gaussian of this deviation in pixels, cut at 4 σ, the picture mirrored at its borders: SciPy's `gaussian_filter`.
+/// A Gaussian of this deviation in pixels, cut at 4 σ, the picture mirrored at its borders: SciPy's `gaussian_filter`. Of
+/// deviation 0 the picture itself.
 fn blur(x: &Tensor, sigma: f64) -> Result<Tensor> {
-    ensure!(sigma > 0.0 && sigma < 100.0, "a blur's sigma lies between 0 and 100 pixels, got {sigma}");
+    ensure!((0.0..100.0).contains(&sigma), "a blur's sigma lies between 0 and 100 pixels, got {sigma}");
     let (_, c, h, w) = x.dims4().with_context(|| format!("gaussian_blur needs (N, C, H, W), got {:?}", x.dims()))?;
     ensure!(h * w > 0, "a picture without pixels: {:?}", x.dims());
     let r = (4.0 * sigma + 0.5) as usize;
+    if r == 0 {
+        return Ok(x.clone());
+    }
     let weight = |i: usize| (-(i as f64 - r as f64).powi(2) / (2.0 * sigma * sigma)).exp();
     let taps: Vec<f64> = (0..=2 * r).map(weight).collect();
     let sum = taps.iter().sum::<f64>();
@@ -109,7 +116,9 @@ fn median(x: &Tensor, size: usize) -> Result<Tensor> {
             around.clear();
             let rows = (row..row + size).map(|r| mirrored(r, h) * w);
             around.extend(rows.flat_map(|r| (column..column + size).map(move |c| plane[r + mirrored(c, w)])));
-            y.push(*around.select_nth_unstable_by(size * size / 2, f64::total_cmp).1);
+            let nan = around.iter().any(|v| v.is_nan());
+            let median = *around.select_nth_unstable_by(size * size / 2, f64::total_cmp).1;
+            y.push(if nan { f64::NAN } else { median });
         }
     }
     like(y, (n, c, h, w), x)
@@ -134,6 +143,7 @@ fn grid_sample(x: &Tensor, grid: &Tensor, options: &Map) -> Result<Tensor> {
     };
     let nearest = choice("mode", ["bilinear", "nearest"])?;
     let border = choice("padding_mode", ["zeros", "border"])?;
+    finite(grid, "places")?;
     kernel::grid_sample(x, grid, GridSample { nearest, border, align_corners: false })
 }
 

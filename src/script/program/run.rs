@@ -1,7 +1,7 @@
 //! `run(method, options)`: a method asked as on the command line; and `evaluate`.
 
 use super::Setting;
-use crate::data::{Picture, source};
+use crate::data::{Picture, pixels, source};
 use crate::model::{ClassMap, Model, evaluate};
 use crate::render::{Body, Figure};
 use crate::script::api::options::{Options, text};
@@ -82,7 +82,7 @@ impl Setting {
         session.view(&self.host)
     }
 
-    /// `#{ correct, total, accuracy, labels }` of a network on a data set; `labels` says how its classes were matched.
+    /// `#{ correct, total, accuracy, not_finite, labels }` of a network on a data set; `labels` says how its classes were matched.
     pub(super) fn evaluate(&self, model: &Model, data: &str) -> Result<Map> {
         let data = source::open(data)?;
         let labels = ClassMap::between(&data, &model.card, model.classes())?.by.to_string();
@@ -96,6 +96,7 @@ impl Setting {
             ("total".into(), Dynamic::from(count.total as INT)),
             ("accuracy".into(), Dynamic::from(count.accuracy())),
             ("labels".into(), labels.into()),
+            ("not_finite".into(), Dynamic::from(count.not_finite as INT)),
         ]))
     }
 }
@@ -109,7 +110,7 @@ fn input(o: &Options, model: &Model) -> Result<(String, Tensor)> {
             Ok((name, prepared(&picture)?))
         }
         Some(value) if value.is::<Tensor>() => {
-            Ok(("a tensor".into(), value.clone().try_cast::<Tensor>().context("`input` is a picture")?))
+            Ok(("a tensor".into(), pixels(&value.clone().try_cast::<Tensor>().context("`input` is a picture")?)?))
         }
         Some(value) => {
             let (name, picture) = source::picture(&text(value)?)?;
@@ -149,6 +150,6 @@ fn told(session: &Session, frame: &Frame) -> Result<Map> {
         ("steps".into(), steps.into_iter().map(Dynamic::from).collect::<Array>().into()),
         ("done".into(), frame.done.clone().map_or(Dynamic::UNIT, Dynamic::from)),
         ("parameters".into(), used.into()),
-        ("target".into(), Dynamic::from(session.target() as INT)),
+        ("target".into(), session.target().map_or(Dynamic::UNIT, |class| Dynamic::from(class as INT))),
     ]))
 }

@@ -252,6 +252,9 @@ impl Worker {
         });
         self.tell(told.unwrap_or_else(|e| Update::Failed(Report::of(e))));
         self.tell(Update::Target(self.session.target()));
+        if let Some(why) = self.session.unnamed() {
+            self.tell(Update::Log(why.to_string()));
+        }
     }
 
     fn pixels(&self) -> Result<Array> {

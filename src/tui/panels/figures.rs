@@ -95,7 +95,8 @@ fn draw_picture(buf: &mut Buffer, tile: Rect, exhibit: &Exhibit, state: &State, 
 
 /// A chart or words, below its title.
 fn draw_other(buf: &mut Buffer, area: Rect, figure: &Figure, state: &State, theme: &Theme, stage: &mut Stage) {
-    row(buf, area, 0, Line::styled(figure.title.as_str(), theme.strong), Line::default());
+    let warning = Line::styled(figure.warning().unwrap_or_default(), theme.bad);
+    row(buf, area, 0, Line::styled(figure.title.as_str(), theme.strong), warning);
     let area = Rect { y: area.y + 1, height: area.height.saturating_sub(1), ..area };
     if area.is_empty() {
         return;
@@ -116,10 +117,12 @@ fn draw_other(buf: &mut Buffer, area: Rect, figure: &Figure, state: &State, them
 }
 
 fn draw_bars(buf: &mut Buffer, area: Rect, bars: &[Bar], theme: &Theme) {
-    let most = bars.iter().map(|b| b.value.abs()).fold(f32::MIN_POSITIVE, f32::max);
+    let finite = bars.iter().map(|b| b.value.abs()).filter(|v| v.is_finite());
+    let most = finite.fold(f32::MIN_POSITIVE, f32::max);
     let width = usize::from(area.width) / 2;
     for (y, b) in bars.iter().enumerate() {
-        let drawn = Span::styled(format!(" {:width$}", bar(b.value.abs() / most, width)), theme.bar);
+        let part = if b.value.is_finite() { b.value.abs() / most } else { 0.0 };
+        let drawn = Span::styled(format!(" {:width$}", bar(part, width)), theme.bar);
         let right = Line::from(vec![Span::raw(brief(f64::from(b.value))), drawn]);
         row(buf, area, y, Line::raw(b.label.as_str()), right);
     }
@@ -158,7 +161,9 @@ fn picture_caption(buf: &mut Buffer, area: Rect, figure: &Figure, state: &State,
         (None, Body::Image { pixels }) => crate::tui::tree::shape(&pixels.shape),
         _ => String::new(),
     };
-    let part = figure.part();
+    let warned = figure.warning().is_some();
+    let part: Vec<_> = figure.warning().into_iter().chain(figure.part()).collect();
+    let part = (!part.is_empty()).then(|| part.join(", "));
     let about = part.iter().cloned().chain(Some(about)).collect::<Vec<_>>().join(", ");
     let zoom = if lens.zoom > 1.0 { format!("×{:.1} ", lens.zoom) } else { String::new() };
     let reading = lens.mark.and_then(|mark| render::read(figure, mark)).map(|reading| reading.to_string());
@@ -169,7 +174,7 @@ fn picture_caption(buf: &mut Buffer, area: Rect, figure: &Figure, state: &State,
     let (title, about) = match part {
         _ if fits(&about) => (figure.title.clone(), about),
         _ if read => (String::new(), about),
-        // That something is left out is said before all else.
+        // That something is left out, or not finite, is said before all else.
         Some(part) if fits(&part) => (figure.title.clone(), part),
         Some(part) => {
             let kept: String = figure.title.chars().take(room.saturating_sub(part.chars().count() + 2)).collect();
@@ -177,9 +182,15 @@ fn picture_caption(buf: &mut Buffer, area: Rect, figure: &Figure, state: &State,
         }
         None => (figure.title.clone(), String::new()),
     };
-    let style = if read { theme.focus } else { theme.dim };
+    let style = if read {
+        theme.focus
+    } else if warned {
+        theme.bad
+    } else {
+        theme.dim
+    };
     row(buf, area, 0, Line::styled(title, theme.strong), Line::styled(about, style));
-    let Some(range) = range.filter(|_| area.height > 1) else { return };
+    let Some(range) = range.filter(|range| area.height > 1 && !range.is_empty()) else { return };
     let (low, high) = (format!("{} ", brief(f64::from(range.low))), format!(" {}", brief(f64::from(range.high))));
     row(buf, area, 1, Line::raw(low.as_str()), Line::raw(high.as_str()));
     let taken = (low.chars().count(), high.chars().count());

@@ -40,14 +40,22 @@ pub fn draw(buf: &mut Buffer, area: Rect, curves: &[Curve], charting: Chartings,
     let here: Vec<_> = charting.here.map(|x| vec![(x, y0), (x, y1)]).unwrap_or_default();
     let marker = marker(theme.depth);
     let line = Dataset::default().marker(marker).style(theme.frame).graph_type(GraphType::Line).data(&here);
-    let curve = |(n, c): (usize, &'_ Curve)| (theme.curve(n), c.points.clone());
-    let data: Vec<_> = curves.iter().enumerate().map(curve).collect();
+    let runs = |(n, c): (usize, &'_ Curve)| {
+        let runs = c.points.split(|p| !p.0.is_finite() || !p.1.is_finite()).filter(|run| !run.is_empty());
+        runs.map(|run| (theme.curve(n), run.to_vec())).collect::<Vec<_>>()
+    };
+    let data: Vec<_> = curves.iter().enumerate().flat_map(runs).collect();
+    let bad = curves.iter().flat_map(|c| &c.points).filter(|p| p.0.is_finite() && !p.1.is_finite());
+    let bad: Vec<_> = bad.map(|p| (p.0, y0)).collect();
+    let marks = Dataset::default().marker(Marker::Dot).graph_type(GraphType::Scatter).style(theme.bad).data(&bad);
     let sets = data.iter().map(|(style, points)| {
         Dataset::default().marker(marker).graph_type(GraphType::Line).style(*style).data(points)
     });
     let axis =
         |low: f64, high: f64| Axis::default().style(theme.frame).bounds([low, high]).labels([brief(low), brief(high)]);
-    let chart = Chart::new(std::iter::once(line).chain(sets).collect()).x_axis(axis(x0, x1)).y_axis(axis(y0, y1));
+    let chart = Chart::new(std::iter::once(line).chain(sets).chain([marks]).collect())
+        .x_axis(axis(x0, x1))
+        .y_axis(axis(y0, y1));
     chart.legend_position(None).render(area, buf);
 }
 

@@ -96,7 +96,7 @@ fn has_own_colors(points: &Points, theme: &Theme) -> bool {
 
 fn paint(buf: &mut Buffer, area: Rect, points: &Points, cloud: &Cloud, state: &State, theme: &Theme) {
     let mut groups = vec![vec![]; points.group_count().min(COLORS)];
-    for i in 0..points.count() {
+    for i in (0..points.count()).filter(|&i| points.is_finite(i)) {
         let (x, y) = points.place(i);
         let at = points.group(i) % COLORS;
         groups[at].push((f64::from(x), f64::from(y)));

@@ -1,0 +1,361 @@
+//! Laws of every function of tensors that scripts can call, on arguments drawn at random: none panics, and NaN in gives NaN or
+//! an error out, never a number.
+//!
+//! The functions are those that the engine has registered, so that a new one is tried without being named here. More cases
+//! than the default: `PROPTEST_CASES=100000 cargo test --lib laws`.
+
+use super::{Guard, register};
+use crate::embed::Tsne;
+use crate::render::{Colormap, Figure, caption, paint, text};
+use crate::script::engine::engine;
+use crate::script::folders::Folders;
+use crate::tensor::numbers;
+use candle_core::{DType, Device, Tensor};
+use proptest::prelude::*;
+use rhai::{Array, Dynamic, Engine, EvalAltResult, Map, Scope};
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::Arc;
+
+/// Answers that say something else than what the numbers are: sizes, comparisons, counts of what is not 0 (NaN is not, as in
+/// PyTorch), what a condition chooses, new tensors.
+const NO_VALUES: [&str; 22] = [
+    "==",
+    "!=",
+    "<",
+    "<=",
+    ">",
+    ">=",
+    "isnan",
+    "isfinite",
+    "any",
+    "all",
+    "where",
+    "shape",
+    "rank",
+    "size",
+    "numel",
+    "len",
+    "zeros_like",
+    "ones_like",
+    "is_empty",
+    "type_of",
+    "to_string",
+    "print",
+];
+
+/// Words that options and modes are made of, and some that none is.
+const WORDS: [&str; 26] = [
+    "linf",
+    "l2",
+    "l1",
+    "l0",
+    "inf",
+    "bilinear",
+    "nearest",
+    "antialias",
+    "corners",
+    "png",
+    "jpeg",
+    "mean",
+    "max",
+    "flat",
+    "midpoint",
+    "gauss_legendre",
+    "trapezoid",
+    "riemann_left",
+    "slic",
+    "grid",
+    "euclidean",
+    "cosine",
+    "range",
+    "p99",
+    "",
+    "ü\n",
+];
+
+/// Options that some function takes.
+const OPTIONS: [&str; 30] = [
+    "k",
+    "metric",
+    "other",
+    "perplexity",
+    "start",
+    "exaggeration",
+    "momentum",
+    "rate",
+    "stride",
+    "padding",
+    "dilation",
+    "groups",
+    "weights",
+    "ridge",
+    "method",
+    "count",
+    "compactness",
+    "mode",
+    "padding_mode",
+    "scale",
+    "each",
+    "columns",
+    "marked",
+    "captions",
+    "over",
+    "x",
+    "axis",
+    "groups",
+    "names",
+    "pictures",
+];
+
+/// A function: its name and the types of what it takes.
+#[derive(Clone, Debug)]
+struct Native {
+    name: String,
+    takes: Vec<String>,
+}
+
+impl Native {
+    /// From `name(_: candle_core::Tensor, i64) -> …`; none where it takes something that is not drawn here, or no tensor.
+    fn of(signature: &str) -> Option<Self> {
+        let (name, rest) = signature.split_once('(')?;
+        let (takes, _) = rest.rsplit_once(") ->").or(rest.rsplit_once(')'))?;
+        let known = ["Tensor", "i64", "f64", "bool", "string", "Array", "map", "Dynamic"];
+        let plain = |word: &str| {
+            let word = word.rsplit(": ").next().unwrap_or(word).replace("&mut ", "");
+            let last = word.rsplit("::").next().unwrap_or(&word).trim();
+            match last {
+                _ if word.contains("BTreeMap") => "map".into(),
+                _ if word.contains("Vec<") => "Array".into(),
+                "array" => "Array".into(),
+                "Map" => "map".into(),
+                "ImmutableString" | "str" | "&str" => "string".into(),
+                last => last.to_string(),
+            }
+        };
+        let takes = takes.replace("BTreeMap<SmartString<LazyCompact>,Dynamic>", "BTreeMap");
+        let takes: Vec<_> = takes.split(',').map(str::trim).filter(|t| !t.is_empty()).map(plain).collect();
+        let drawn = takes.iter().all(|t| known.contains(&t.as_str())) && takes.iter().any(|t| t == "Tensor");
+        drawn.then(|| Self { name: name.into(), takes })
+    }
+
+    /// The call of it, with arguments `a0`, `a1`, ….
+    fn call(&self) -> String {
+        let args: Vec<_> = (0..self.takes.len()).map(|i| format!("a{i}")).collect();
+        match self.name.strip_prefix("get$") {
+            Some(property) => format!("{}.{property}", args[0]),
+            None if self.name.starts_with("index$get") => format!("{}[{}]", args[0], args[1..].join(", ")),
+            None if self.name.starts_with(|c: char| c.is_alphabetic()) => format!("{}({})", self.name, args.join(", ")),
+            None if args.len() == 1 => format!("{}{}", self.name, args[0]),
+            None => args.join(&format!(" {} ", self.name)),
+        }
+    }
+
+    fn bare(&self) -> &str {
+        self.name.strip_prefix("get$").unwrap_or(&self.name)
+    }
+}
+
+/// One argument of every type; a function takes of each place what it wants there.
+#[derive(Clone, Debug)]
+struct Argument {
+    shape: Vec<usize>,
+    values: Vec<f64>,
+    wide: bool,
+    whole: i64,
+    real: f64,
+    word: usize,
+    list: Vec<i64>,
+    option: (usize, u8),
+}
+
+impl Argument {
+    fn tensor(&self, all_nan: bool) -> Tensor {
+        let count: usize = self.shape.iter().product();
+        let value = |i: usize| if all_nan { f64::NAN } else { self.values[i % self.values.len()] };
+        let values: Vec<_> = (0..count).map(value).collect();
+        let dtype = if self.wide { DType::F64 } else { DType::F32 };
+        Tensor::from_vec(values, self.shape.clone(), &Device::Cpu).and_then(|t| t.to_dtype(dtype)).expect("it fits")
+    }
+
+    fn list(&self) -> Array {
+        self.list.iter().map(|&i| Dynamic::from(i)).collect()
+    }
+
+    fn of(&self, kind: &str, all_nan: bool) -> Dynamic {
+        match kind {
+            "Tensor" => Dynamic::from(self.tensor(all_nan)),
+            "i64" => self.whole.into(),
+            "f64" => self.real.into(),
+            "bool" => self.wide.into(),
+            "string" => WORDS[self.word % WORDS.len()].into(),
+            "Array" => self.list().into(),
+            "map" => self.options(all_nan).into(),
+            _ => match self.option.1 % 6 {
+                0 => self.whole.into(),
+                1 => self.real.into(),
+                2 => self.list().into(),
+                3 => Dynamic::UNIT,
+                4 => WORDS[self.word % WORDS.len()].into(),
+                _ => Dynamic::from(self.tensor(all_nan)),
+            },
+        }
+    }
+
+    fn options(&self, all_nan: bool) -> Map {
+        let key = OPTIONS[self.option.0 % OPTIONS.len()];
+        if self.option.1 % 3 == 0 { Map::new() } else { Map::from([(key.into(), self.of("", all_nan))]) }
+    }
+}
+
+/// Numbers at the edges of what floats hold, and usual ones.
+fn number() -> impl Strategy<Value = f64> {
+    let edges = [
+        0.0,
+        -0.0,
+        1.0,
+        -1.0,
+        f64::NAN,
+        f64::INFINITY,
+        f64::NEG_INFINITY,
+        1e-45,
+        1e-38,
+        1e-300,
+        5e-324,
+        3e38,
+        -3e38,
+        1e38,
+        1e300,
+        f64::MAX,
+        0.5,
+        255.0,
+        1e-7,
+    ];
+    prop_oneof![2 => proptest::sample::select(edges.to_vec()), 3 => -3.0..3.0f64]
+}
+
+fn whole() -> impl Strategy<Value = i64> {
+    prop_oneof![6 => -3i64..7, 1 => proptest::sample::select(vec![i64::MIN, i64::MAX, 1 << 40, -(1 << 40), 40])]
+}
+
+fn argument() -> impl Strategy<Value = Argument> {
+    let shape = proptest::collection::vec(prop_oneof![1 => Just(0usize), 3 => Just(1), 6 => 2usize..6], 0..=4);
+    let values = proptest::collection::vec(number(), 1..24);
+    let list = proptest::collection::vec(whole(), 0..5);
+    (shape, values, any::<bool>(), whole(), number(), 0..WORDS.len(), list, (0..OPTIONS.len(), any::<u8>())).prop_map(
+        |(shape, values, wide, whole, real, word, list, option)| Argument {
+            shape,
+            values,
+            wide,
+            whole,
+            real,
+            word,
+            list,
+            option,
+        },
+    )
+}
+
+/// What a call gave: its numbers, or none where it gave something else.
+fn values(answer: &Dynamic) -> Vec<f64> {
+    if let Some(tensor) = answer.read_lock::<Tensor>() {
+        return numbers(&tensor).expect("numbers");
+    }
+    if let Some(array) = answer.read_lock::<Array>() {
+        return array.iter().flat_map(values).collect();
+    }
+    if let Some(map) = answer.read_lock::<Map>() {
+        return map.values().flat_map(values).collect();
+    }
+    match (answer.as_float(), answer.as_int()) {
+        (Ok(v), _) => vec![v],
+        (_, Ok(v)) => vec![v as f64],
+        _ => vec![],
+    }
+}
+
+/// Figures are drawn and told, and count what is not finite in them.
+fn look(answer: &Dynamic) -> Result<(), String> {
+    let Some(figure) = answer.read_lock::<Figure>() else { return Ok(()) };
+    let bad = figure.values().map_or(0, |v| v.data.iter().filter(|v| !v.is_finite()).count());
+    let told = caption(&figure);
+    paint(&figure, Colormap::Viridis);
+    text(&figure, 80);
+    if bad > 0 && !told.contains(&format!("{bad} of ")) {
+        return Err(format!("a caption says \"{told}\" of {bad} values that are not finite"));
+    }
+    Ok(())
+}
+
+/// One call; an error of the script is an answer too, a panic or a number in place of NaN is not.
+fn tried(engine: &Engine, native: &Native, arguments: &[Argument], all_nan: bool) -> Result<(), String> {
+    let mut scope = Scope::new();
+    for (i, (kind, argument)) in native.takes.iter().zip(arguments).enumerate() {
+        scope.push_dynamic(format!("a{i}"), argument.of(kind, all_nan));
+    }
+    let told = |what: String| Err(format!("{}: {what}", native.call()));
+    let call = || engine.eval_with_scope::<Dynamic>(&mut scope, &native.call());
+    let answer = match catch_unwind(AssertUnwindSafe(call)) {
+        Err(_) => return told("it panics".into()),
+        Ok(Err(error)) => match *error {
+            EvalAltResult::ErrorFunctionNotFound(..) | EvalAltResult::ErrorParsing(..) => {
+                return told(error.to_string());
+            }
+            _ => return Ok(()),
+        },
+        Ok(Ok(answer)) => answer,
+    };
+    if catch_unwind(AssertUnwindSafe(|| look(&answer))).map_err(|_| "drawing it panics".to_string())?.is_err() {
+        return told("a figure hides what is not finite".into());
+    }
+    let gave = values(&answer);
+    if all_nan && !answer.is::<Tsne>() && !NO_VALUES.contains(&native.bare()) && !excused(native, arguments) {
+        let given = native.takes.iter().zip(arguments).any(|(t, a)| t == "Tensor" && a.shape.iter().all(|&n| n > 0));
+        if given && !gave.is_empty() && gave.iter().all(|v| !v.is_nan()) {
+            return told(format!("NaN in, {:?} out", &gave[..gave.len().min(8)]));
+        }
+    }
+    Ok(())
+}
+
+/// What IEEE 754 says of NaN is no number for these: `NaN ** 0` and `1 ** NaN` are 1, and L0 counts what is not 0.
+fn excused(native: &Native, arguments: &[Argument]) -> bool {
+    let one = |i: usize| arguments[i].whole == 0 || arguments[i].real as f32 == 0.0;
+    match native.bare() {
+        "**" | "pow" => one(1) || arguments[0].real as f32 == 1.0 || arguments[0].whole == 1,
+        "norm" => one(1),
+        "lengths" | "normalize" | "project" => WORDS[arguments[1].word % WORDS.len()] == "l0",
+        _ => false,
+    }
+}
+
+fn natives() -> (Engine, Vec<Native>) {
+    let guard = Arc::new(Guard::default());
+    let engine = engine(&guard, Folders::plugins(None));
+    let mut natives: Vec<_> = plain_signatures().iter().filter_map(|s| Native::of(s)).collect();
+    natives.sort_by_key(|n| format!("{n:?}"));
+    (engine, natives)
+}
+
+/// Of what scripts can call beside the language's own functions.
+fn plain_signatures() -> Vec<String> {
+    let mut plain = Engine::new_raw();
+    register(&mut plain, &Arc::new(Guard::default()));
+    plain.gen_fn_signatures(false)
+}
+
+#[test]
+fn no_function_of_tensors_panics_and_none_makes_a_number_of_nan() {
+    let (engine, natives) = natives();
+    let names: Vec<_> = natives.iter().map(Native::bare).collect();
+    let known =
+        ["+", "/", "abs", "sign", "sum", "argmax", "reshape", "conv2d", "lstsq", "project", "kmeans", "heatmap"];
+    let signatures = || plain_signatures().join("\n");
+    assert!(natives.len() > 150 && known.iter().all(|name| names.contains(name)), "{names:?}\n{}", signatures());
+    // Each case calls every function, so that few are many.
+    let cases = if std::env::var_os("PROPTEST_CASES").is_some() { ProptestConfig::default().cases } else { 24 };
+    let config = ProptestConfig { cases, failure_persistence: None, ..ProptestConfig::default() };
+    proptest!(config, |(arguments in proptest::collection::vec(argument(), 5), all_nan: bool)| {
+        let wrong: Vec<_> = natives.iter().filter_map(|n| tried(&engine, n, &arguments, all_nan).err()).collect();
+        prop_assert!(wrong.is_empty(), "{}", wrong.join("\n"));
+    });
+}
