@@ -43,9 +43,7 @@ impl Screen {
             return print(&text);
         }
         let Some(picture) = render::paint(figure, Colormap::default()) else { return Ok(()) };
-        let mut out = std::io::stdout().lock();
-        out.write_all(&self.pictures.draw(&picture, self.columns, self.rows))?;
-        Ok(out.flush()?)
+        Ok(self.pictures.draw(&picture, self.columns, self.rows)?)
     }
 }
 

@@ -1,10 +1,12 @@
 //! Pictures between lines of text, for commands that print and end: drawn as the app draws them.
 
+use super::picture::cells::Blocks;
 use super::picture::{Painter, fit, inline};
 use super::theme::Depth;
 use super::{Graphics, cell_size, probe};
 use image::RgbImage;
 use ratatui::layout::Rect;
+use std::io::{self, Write};
 use std::sync::atomic::{AtomicU32, Ordering};
 
 /// How pictures go to stdout.
@@ -28,11 +30,15 @@ impl Inline {
         Self { painter, depth, cell: cell_size(&caps), count: AtomicU32::new(0) }
     }
 
-    /// The bytes that draw a picture in lines of their own, as large as fits into so many columns and rows; none where
-    /// pictures are not drawn.
-    pub fn draw(&self, image: &RgbImage, columns: u16, rows: u16) -> Vec<u8> {
+    /// Draws a picture in lines of its own on stdout, as large as fits into `columns` and `rows`.
+    pub fn draw(&self, image: &RgbImage, columns: u16, rows: u16) -> io::Result<()> {
         let rect = fit(image.dimensions(), Rect::new(0, 0, columns, rows), self.cell);
+        if self.painter == Painter::Cells(Blocks::Half) && matches!(self.depth, Depth::True | Depth::Indexed) {
+            return inline::half_blocks(image, self.depth, rect);
+        }
         let number = self.count.fetch_add(1, Ordering::Relaxed);
-        inline::picture(image, self.painter, self.depth, rect, self.cell, number)
+        let mut out = io::stdout().lock();
+        out.write_all(&inline::picture(image, self.painter, self.depth, rect, self.cell, number))?;
+        out.flush()
     }
 }

@@ -2,11 +2,12 @@
 
 use super::{Painter, cells, encode, iterm, kitty, sixel};
 use crate::tui::theme::Depth;
-use image::RgbImage;
+use image::{DynamicImage, RgbImage};
 use kitty::Placing;
 use ratatui::buffer::Buffer;
 use ratatui::layout::Rect;
 use ratatui::style::Color;
+use std::io;
 
 /// The bytes that draw a picture in the columns and rows of `rect`, from the beginning of a line to that of the line below
 /// it; `number` tells it from the others of this process.
@@ -31,6 +32,22 @@ pub fn picture(image: &RgbImage, painter: Painter, depth: Depth, rect: Rect, cel
         Painter::Iterm => over_blanks(rect.height, &iterm::picture(&png(), rect)),
         Painter::Sixel => over_blanks(rect.height, &sixel::encode(&encode::fitted(image, pixels))),
     }
+}
+
+/// Half blocks on stdout, drawn by viuer without asking the terminal anything.
+pub fn half_blocks(image: &RgbImage, depth: Depth, rect: Rect) -> io::Result<()> {
+    let (columns, rows) = (u32::from(rect.width), u32::from(rect.height));
+    let config = viuer::Config {
+        absolute_offset: false,
+        width: Some(columns),
+        height: Some(rows),
+        truecolor: depth == Depth::True,
+        use_kitty: false,
+        use_iterm: false,
+        ..viuer::Config::default()
+    };
+    let image = DynamicImage::from(encode::fitted(image, (columns, 2 * rows)));
+    viuer::print(&image, &config).map(|_| ()).map_err(io::Error::other)
 }
 
 /// An id of kitty's protocol, of 24 bits. Pictures of earlier commands stay in the terminal, and one of the same id would take
