@@ -59,7 +59,7 @@ pub(super) fn advice(error: &EvalAltResult, functions: &[String]) -> Option<Stri
 }
 
 /// The candidate most like `name`, if any is.
-pub(super) fn closest<'a>(name: &str, candidates: impl Iterator<Item = &'a str>) -> Option<&'a str> {
+pub(crate) fn closest<'a>(name: &str, candidates: impl Iterator<Item = &'a str>) -> Option<&'a str> {
     let alike = candidates.map(|c| (strsim::jaro_winkler(c, name), c));
     alike.max_by(|a, b| a.0.total_cmp(&b.0)).filter(|(score, _)| *score > 0.75).map(|(_, c)| c)
 }

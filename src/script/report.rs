@@ -1,6 +1,6 @@
 //! From an error of the script engine to one that a person can act on.
 
-pub(super) use super::advice::closest;
+pub(crate) use super::advice::closest;
 use super::advice::{advice, message};
 use super::guard::Stopped;
 use super::message::Report;

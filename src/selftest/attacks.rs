@@ -16,11 +16,9 @@ pub(super) fn pgd(desk: Desk) -> Result<Answer> {
     set.push(("norm", norm(desk)?.into()));
     set.push(("random_start", "false".into()));
     set.push(("stop", "false".into()));
-    if desk.params()["targeted"].as_bool().unwrap_or(false) {
-        set.push(("goal", desk.target().to_string()));
-    }
-    let loss = match desk.param("loss")? {
-        "ce" => "cross_entropy",
+    set.extend(goal(desk));
+    let loss = match desk.params()["loss"].as_str().unwrap_or("ce") {
+        "ce" | "cross_entropy" => "cross_entropy",
         "neg_log_output" => "logit",
         other => bail!("the loss \"{other}\" is not known"),
     };
@@ -30,7 +28,11 @@ pub(super) fn pgd(desk: Desk) -> Result<Answer> {
 
 /// MI-FGSM; its signs do not depend on how the gradient's length is measured.
 pub(super) fn mi_fgsm(desk: Desk) -> Result<Answer> {
+    ensure!(desk.params()["norm"].is_null() || norm(desk)? == "linf", "MI-FGSM steps in Linf");
+    let loss = &desk.params()["loss"];
+    ensure!(loss.is_null() || loss == "ce", "MI-FGSM follows the cross-entropy (\"ce\"), not {loss}");
     let mut set = ball(desk)?;
+    set.extend(goal(desk));
     set.push(("decay", number(desk.params(), "decay")?.to_string()));
     set.push(("stop", "false".into()));
     end(desk, "mi_fgsm", set)
@@ -89,12 +91,20 @@ pub(super) fn quantise(desk: Desk) -> Result<Answer> {
 
 /// The norm of a case, in the plugins' words.
 fn norm(desk: Desk) -> Result<&'static str> {
-    match desk.param("norm")? {
-        "Linf" => Ok("linf"),
-        "L2" => Ok("l2"),
-        "L1" => Ok("l1"),
-        other => bail!("the norm \"{other}\" is not known"),
+    let norm = &desk.params()["norm"];
+    let written = norm.as_str().map_or_else(|| norm.to_string(), str::to_lowercase);
+    match written.replace(['_', ' '], "").as_str() {
+        "linf" | "inf" => Ok("linf"),
+        "l2" | "2" | "2.0" => Ok("l2"),
+        "l1" | "1" | "1.0" => Ok("l1"),
+        _ => bail!("the norm {norm} is not known; there are L1, L2, Linf"),
     }
+}
+
+/// The class to reach, where the case is about one.
+fn goal(desk: Desk) -> Option<(&'static str, String)> {
+    let targeted = desk.params()["targeted"].as_bool().unwrap_or(false);
+    targeted.then(|| ("goal", desk.target().to_string()))
 }
 
 /// Radius, step and steps, in 1/255 of what lies between the bounds.
@@ -122,7 +132,12 @@ fn bounds(desk: Desk) -> Result<(f64, f64)> {
 /// The picture that an attack ends with, in the case's own numbers, and whether it fools.
 fn end(desk: Desk, name: &str, set: Set) -> Result<Answer> {
     let (low, high) = bounds(desk)?;
-    let only = desk.params()["which"].as_array().and_then(|w| w.first()).and_then(Value::as_str);
+    let which = &desk.params()["which"];
+    ensure!(
+        which.as_array().is_none_or(|w| w.len() == 1),
+        "an attack moves all inputs, or the one that \"which\" names"
+    );
+    let only = which.get(0).unwrap_or(which).as_str();
     let squared = desk.params()["loss"] == "neg_log_output";
     let network = desk.network(Reading { only, bounds: Some((low, high)), squared, ..Reading::default() })?;
     let figures = desk.ask(&network, desk.plugin(name, &set)?)?;
@@ -148,19 +163,23 @@ fn arithmetic(desk: Desk, inputs: &[&str], script: &str, set: &[(&'static str, S
             { "name": "flat", "op": "flatten", "in": [inputs[0]] },
         ] },
         "inputs": desk.case["inputs"],
+        "target": 0,
     });
     let expected = desk.case["expected"].as_object().context("a case expects something")?;
     let mut rows = vec![];
     for row in 0..list(&desk.case["inputs"][inputs[0]])?.len() {
         let desk = Desk { row, ..desk.with(&case) };
         let figures = desk.ask(&desk.network(Reading::default())?, desk.script(script, set)?)?;
-        let vector = |name: &String| Ok((name.clone(), map(&figures, name)?.flatten_all()?.unsqueeze(0)?));
+        let own = |name: &str| if figures.iter().any(|f| f.title == name) { None } else { super::alias(name) };
+        let vector =
+            |name: &String| Ok((name.clone(), map(&figures, own(name).unwrap_or(name))?.flatten_all()?.unsqueeze(0)?));
         rows.push(expected.keys().map(vector).collect::<Result<Answer>>()?);
     }
     let mut answer = super::together(rows)?;
     for (name, value) in &mut answer {
-        if expected[name][0].is_number() {
-            *value = value.flatten_all()?;
+        let shape = super::value::tensor(&expected[name])?;
+        if shape.elem_count() == value.elem_count() {
+            *value = value.reshape(shape.shape())?;
         }
     }
     Ok(answer)

@@ -1,12 +1,12 @@
 //! Where a case is asked: its network and one row of its inputs before a plugin, in one type.
 
-use super::network::{Network, Reading};
+use super::network::{Network, Reading, Seed};
 use crate::render::{Body, Figure};
 use crate::script::folders::Source;
 use crate::script::host::Host;
 use crate::script::method::Method;
 use crate::script::session::Session;
-use anyhow::{Context, Result, bail};
+use anyhow::{Context, Result, bail, ensure};
 use candle_core::{DType, Device, Tensor};
 use serde_json::Value;
 use std::collections::BTreeMap;
@@ -52,9 +52,29 @@ impl<'a> Desk<'a> {
         class.and_then(|class| usize::try_from(class).ok()).unwrap_or(0)
     }
 
-    /// The case's network, this row its picture.
+    /// What the case asks about: a class, unless its seed says that it is all outputs.
+    pub fn seed(&self) -> Result<Seed> {
+        let seed = &self.params()["seed"];
+        if let Some(weights) = seed.as_array() {
+            let weights = weights.iter().map(|w| w.as_f64().context("a seed's weights are numbers, one an output"));
+            return Ok(Seed::Weighted(weights.collect::<Result<_>>()?));
+        }
+        match seed.as_str() {
+            None if seed.is_null() => Ok(Seed::Class),
+            Some("target" | "class" | "logit" | "one_hot" | "onehot") => Ok(Seed::Class),
+            Some("sum" | "ones" | "all" | "sum_of_outputs") => Ok(Seed::Sum),
+            _ => bail!("the seed {seed} is not known to the method {}", self.case["method"]),
+        }
+    }
+
+    /// The case's network, this row its picture; it ends in what the case's seed asks about.
     pub fn network(&self, reading: Reading) -> Result<Network> {
-        Network::of(self.case, &Reading { row: self.row, ..reading })
+        Network::of(self.case, &Reading { row: self.row, seed: self.seed()?, ..reading })
+    }
+
+    /// The case's network, this row its picture; it ends in its own outputs.
+    pub fn bare(&self, reading: Reading) -> Result<Network> {
+        Network::of(self.case, &Reading { row: self.row, seed: Seed::Class, ..reading })
     }
 
     /// One of the program's own plugins, with parameters.
@@ -72,6 +92,11 @@ impl<'a> Desk<'a> {
     pub fn ask(&self, network: &Network, question: Question) -> Result<Vec<Figure>> {
         let (model, picture) = network.to(self.dtype)?;
         let single = model.classes() == 1;
+        ensure!(
+            single || !self.case["target"].is_null(),
+            "the case names no \"target\" of {} outputs",
+            model.classes()
+        );
         let mut session = Session::new(self.host, model, "case", picture)?;
         session.open(question.method);
         session.set_target(Some(if single { 0 } else { self.target() }))?;

@@ -1,38 +1,41 @@
 //! Cases of plain gradients: of a class, of the sum of all outputs, of the cross-entropy.
 
 use super::desk::{Answer, Desk, by_input};
-use super::network::{Network, Reading};
+use super::network::Reading;
 use crate::backward::{Walk, cross_entropy};
-use anyhow::{Context, Result, bail};
+use anyhow::Result;
 use candle_core::DType;
 use std::sync::Arc;
 
+/// The gradient by `saliency`; by the walk itself that of the cross-entropy, which no plugin shows.
 pub(super) fn answer(desk: Desk) -> Result<Answer> {
     let mut answer = match desk.params()["seed"].as_str() {
-        Some("cross_entropy") => of_cross_entropy(desk)?,
-        None | Some("sum") => {
-            let summed = desk.params()["seed"] == "sum";
-            let network = desk.network(Reading { summed, ..Reading::default() })?;
-            desk.by_input(&network, desk.plugin("saliency", &[])?, "gradient")?
-        }
-        Some(other) => bail!("the seed \"{other}\" is not known"),
+        Some("cross_entropy" | "ce" | "loss") => of_cross_entropy(desk)?,
+        _ => desk.by_input(&desk.network(Reading::default())?, desk.plugin("saliency", &[])?, "gradient")?,
     };
-    if desk.case["expected"].get("value").is_some() {
-        let (model, picture) = desk.network(Reading::default())?.to(desk.dtype)?;
-        let trace = model.graph.forward(&picture)?;
-        answer.insert("value".into(), trace.value(trace.graph.output)?.to_dtype(DType::F64)?);
-    }
+    let (model, picture) = desk.bare(Reading::default())?.to(desk.dtype)?;
+    let trace = model.graph.forward(&picture)?;
+    answer.insert("value".into(), trace.value(trace.graph.output)?.to_dtype(DType::F64)?);
     Ok(answer)
 }
 
-/// No plugin shows the gradient of the cross-entropy, so the walk itself is asked.
+/// The gradient's magnitudes, unless the case wants its signs.
+pub(super) fn saliency(desk: Desk) -> Result<Answer> {
+    let signed = desk.params()["abs"] == false;
+    let answer = answer(desk)?;
+    let magnitude = |(name, map): (String, _)| -> Result<_> {
+        let map: candle_core::Tensor = map;
+        Ok((name.clone(), if signed || name == "value" { map } else { map.abs()? }))
+    };
+    answer.into_iter().map(magnitude).collect()
+}
+
 fn of_cross_entropy(desk: Desk) -> Result<Answer> {
-    let network: Network = desk.network(Reading::default())?;
+    let network = desk.bare(Reading::default())?;
     let (model, picture) = network.to(desk.dtype)?;
     let trace = Arc::clone(&model.graph).forward(&picture)?;
-    let class = usize::try_from(desk.case["target"].as_u64().context("a case has a target")?)?;
     let y = trace.value(trace.graph.output)?;
-    let seed = cross_entropy(&y.flatten_from(1)?, &[class])?.reshape(y.shape())?;
+    let seed = cross_entropy(&y.flatten_from(1)?, &[desk.target()])?.reshape(y.shape())?;
     let walk = Walk::gradient(&trace, vec![(trace.graph.output, seed)]).run()?;
     by_input(&network, &walk.input()?.to_dtype(DType::F64)?)
 }

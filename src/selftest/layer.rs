@@ -3,7 +3,7 @@
 use super::value::{list, number, pair, tensor, text, whole};
 use crate::graph::{Builder, NodeId, op};
 use crate::kernel::{Conv2d, Pool2d, Window};
-use anyhow::{Context, Result, bail};
+use anyhow::{Context, Result, bail, ensure};
 use candle_core::{DType, Device, Tensor};
 use serde_json::Value;
 use std::collections::BTreeMap;
@@ -67,6 +67,10 @@ pub(super) fn add(
             builder.add(&name, op::Linear { input: size, output: size, bias: true }, &inputs)?
         }
         "batchnorm2d" => {
+            for (of, number) in [("weight", 1.0), ("bias", 0.0)] {
+                let own = weights.entry(format!("{name}.{of}"));
+                own.or_insert(Tensor::full(number, shape[1], &Device::Cpu)?);
+            }
             builder.add(&name, op::BatchNorm { channels: shape[1], epsilon: number(layer, "eps")? }, &inputs)?
         }
         "maxpool2d" => builder.add(&name, op::MaxPool { pool: pool(layer)? }, &inputs)?,
@@ -83,7 +87,9 @@ pub(super) fn add(
         }
         "slice" => {
             let (dim, step) = (whole(layer, "dim", 1)?, whole(layer, "step", 1)?);
-            builder.add(&name, op::Slice { dim, start: 0, end: None, step }, &inputs)?
+            let start = whole(layer, "start", 0)?;
+            let end = layer.get("end").map(|_| whole(layer, "end", 0)).transpose()?;
+            builder.add(&name, op::Slice { dim, start, end, step }, &inputs)?
         }
         "leaky_relu" => builder.add(&name, op::LeakyRelu { slope: number(layer, "slope")? }, &inputs)?,
         "square" => builder.add(&name, op::Mul, &[inputs[0], inputs[0]])?,
@@ -103,10 +109,11 @@ pub(super) fn add(
             let second = builder.add(&minus, op::BatchNorm { channels, epsilon: 0.0 }, &[second])?;
             builder.add(&name, op::Add, &[first, second])?
         }
-        "sum" => sum(builder, weights, &name, inputs[0])?,
+        "sum" => sum(builder, weights, &name, inputs[0], None)?,
         "mul" => builder.add(&name, op::Mul, &inputs)?,
         "concat" => builder.add(&name, op::Concat, &inputs)?,
         "flatten" => builder.add(&name, op::Flatten, &inputs)?,
+        "dropout" => builder.add(&name, op::Dropout { p: 0.0, channels: false }, &inputs)?,
         "softmax" => builder.add(&name, op::Softmax, &inputs)?,
         "log_softmax" => builder.add(&name, op::LogSoftmax, &inputs)?,
         other => bail!("the operation \"{other}\" is not known"),
@@ -125,15 +132,23 @@ fn pool(layer: &Value) -> Result<Pool2d> {
     })
 }
 
-/// The sum of all that a layer gives, `(N, 1)`.
+/// The sum of all that a layer gives, each times its factor if there are some; `(N, 1)`.
 pub(super) fn sum(
     builder: &mut Builder,
     weights: &mut BTreeMap<String, Tensor>,
     name: &str,
     id: NodeId,
+    factors: Option<&[f64]>,
 ) -> Result<NodeId> {
     let flat = builder.add(&format!("{name}.flat"), op::Flatten, &[id])?;
     let input = builder.shape(flat)[1];
-    weights.insert(format!("{name}.weight"), Tensor::ones((1, input), DType::F64, &Device::Cpu)?);
+    let weight = match factors {
+        None => Tensor::ones((1, input), DType::F64, &Device::Cpu)?,
+        Some(factors) => {
+            ensure!(factors.len() == input, "{} weights for {input} outputs", factors.len());
+            Tensor::from_slice(factors, (1, input), &Device::Cpu)?
+        }
+    };
+    weights.insert(format!("{name}.weight"), weight);
     builder.add(name, op::Linear { input, output: 1, bias: false }, &[flat])
 }

@@ -1,52 +1,110 @@
 //! Cases of LRP: a composite by name is asked of the plugin, a list of rules becomes a script.
 
 use super::desk::{Answer, Desk, by_input, map};
-use super::network::{Network, Reading};
-use super::value::{list, number};
+use super::network::{Network, Reading, Seed};
+use super::value::{list, number, text};
 use anyhow::{Context, Result, bail, ensure};
 use candle_core::{DType, Tensor};
 use serde_json::Value;
 
+/// The stabiliser of rules that name none, and that of captum's.
+const STABILIZER: f64 = 1e-6;
+const CAPTUM: f64 = 1e-9;
+
 pub(super) fn answer(desk: Desk) -> Result<Answer> {
-    let network = desk.network(Reading { bounds: bounds(desk)?, ..Reading::default() })?;
-    let mut answer = match desk.params()["composite"].as_str() {
+    let by_name = desk.params()["composite"].as_str();
+    let bounds = if by_name.is_some() { bounds(desk)? } else { None };
+    let network = desk.bare(Reading { bounds, ..Reading::default() })?;
+    let mut answer = match by_name {
         Some(composite) => by_input(&network, &by_composite(desk, &network, composite)?)?,
         None => by_rules(desk, &network)?,
     };
     sums(desk, &network, &mut answer)?;
-    if desk.params()["also_equals"] == "input_x_gradient" {
-        let also = desk.by_input(&network, desk.plugin("input_x_gradient", &[])?, "attribution")?;
-        answer.extend(also.into_iter().map(|(name, map)| (format!("{name} of input_x_gradient"), map)));
+    match desk.params()["also_equals"].as_str() {
+        None => {}
+        Some("input_x_gradient") => {
+            let also = desk.by_input(&network, desk.plugin("input_x_gradient", &[])?, "attribution")?;
+            answer.extend(also.into_iter().map(|(name, map)| (format!("{name} of input_x_gradient"), map)));
+        }
+        Some(other) => bail!("relevance is compared with input_x_gradient, not with \"{other}\""),
     }
     Ok(answer)
 }
 
-/// The rules of a case.
-fn rules<'a>(desk: Desk<'a>) -> Result<impl Iterator<Item = (&'a Value, &'a Value)>> {
-    Ok(list(&desk.params()["rules"])?.iter().map(|r| (&r["match"], &r["rule"])))
+/// The rules of a case; none where it names only a composite.
+fn rules<'a>(desk: Desk<'a>) -> Result<Vec<(&'a Value, &'a Value)>> {
+    let params = desk.params();
+    if params["rules"].is_null() && !params["composite"].is_null() {
+        return Ok(vec![]);
+    }
+    let rules = list(&params["rules"]).context("LRP needs \"rules\" or a \"composite\"")?;
+    Ok(rules.iter().map(|r| (&r["match"], &r["rule"])).collect())
 }
 
-/// What pixels lie between, where a rule says it.
+/// What pixels lie between, where a case says it.
 fn bounds(desk: Desk) -> Result<Option<(f64, f64)>> {
-    let mut boxes = rules(desk)?.map(|(_, rule)| rule).filter(|rule| rule["kind"] == "zbox");
-    boxes.next().map(|rule| Ok((number(rule, "low")?, number(rule, "high")?))).transpose()
+    let rules = rules(desk)?;
+    let zbox = rules.iter().map(|(_, rule)| *rule).find(|rule| rule["kind"] == "zbox");
+    match zbox.or(Some(desk.params()).filter(|p| !p["low"].is_null())) {
+        Some(of) => Ok(Some((number(of, "low")?, number(of, "high")?))),
+        None => Ok(None),
+    }
 }
 
-fn by_composite(desk: Desk, network: &Network, composite: &str) -> Result<Tensor> {
+/// Whether batch norms are merged into the layers before them.
+fn merged(desk: Desk) -> Result<bool> {
+    match desk.params()["canonise"].as_str() {
+        Some("merge_batchnorm" | "merge_batch_norm" | "SequentialMergeBatchNorm") => Ok(true),
+        None if desk.params()["canonise"].is_null() => Ok(false),
+        _ => bail!("the canonisation {} is not known; there is \"merge_batchnorm\"", desk.params()["canonise"]),
+    }
+}
+
+/// The plugin's name of a composite.
+fn composite(name: &str) -> &str {
+    let plain: String = name.to_lowercase().chars().filter(char::is_ascii_alphanumeric).collect();
+    match plain.trim_start_matches("lrp") {
+        "alpha1beta0" | "a1b0" => "alpha1beta0",
+        "alpha2beta1" | "a2b1" => "alpha2beta1",
+        _ => name,
+    }
+}
+
+fn by_composite(desk: Desk, network: &Network, name: &str) -> Result<Tensor> {
     let norms = network.model.graph.nodes.iter().any(|n| n.op.kind() == "batch_norm");
     ensure!(
-        !norms || desk.params()["canonise"] == "merge_batchnorm",
+        !norms || merged(desk)?,
         "a composite is asked for with batch norms merged into the layers before them: \"canonise\": \"merge_batchnorm\""
     );
-    let mut set = vec![("composite", composite.to_string())];
+    ensure!(
+        desk.seed()? == Seed::Class,
+        "a composite by its name starts at one class; give its \"rules\" for another seed"
+    );
+    let params = desk.params();
+    let mut set = vec![("composite", composite(name).to_string())];
+    for (key, name) in [("eps", "epsilon"), ("gamma", "gamma"), ("alpha", "alpha")] {
+        if !params[key].is_null() {
+            set.push((name, number(params, key)?.to_string()));
+        }
+    }
+    let mut bias = params["bias"].as_str();
     for (_, rule) in rules(desk)? {
         let value = |name| Ok::<_, anyhow::Error>(number(rule, name)?.to_string());
-        match rule["kind"].as_str() {
-            Some("epsilon") => set.push(("epsilon", value("eps")?)),
-            Some("gamma") => set.push(("gamma", value("gamma")?)),
-            Some("alphabeta") => set.push(("alpha", value("alpha")?)),
+        match text(rule, "kind")? {
+            "epsilon" => set.push(("epsilon", value("eps")?)),
+            "gamma" => set.push(("gamma", value("gamma")?)),
+            "alphabeta" => {
+                let (alpha, beta) = (number(rule, "alpha")?, number(rule, "beta")?);
+                ensure!(alpha - beta == 1.0, "a composite's alpha is beta + 1, not {alpha} with {beta}");
+                set.push(("alpha", value("alpha")?));
+            }
             _ => {}
         }
+        bias = bias.or(rule["bias"].as_str());
+        ensure!(rule["bias"].is_null() || rule["bias"].as_str() == bias, "a composite has one way of the bias");
+    }
+    if let Some(bias) = bias {
+        set.push(("bias", bias.into()));
     }
     desk.map(network, desk.plugin("lrp", &set)?, "relevance")
 }
@@ -70,15 +128,20 @@ fn script(desk: Desk, network: &Network, layers: &[&String]) -> Result<String> {
     for (place, rule) in rules(desk)? {
         let rule = rule_text(rule)?;
         list.extend(
-            selectors(place, network)?.into_iter().map(|selector| format!("        [{selector:?}, {rule}],\n")),
+            selectors(desk, place, network)?.into_iter().map(|selector| format!("        [{selector:?}, {rule}],\n")),
         );
     }
     let maps: String = layers.iter().map(|l| format!(", signed(rel[{l:?}], {l:?})")).collect();
-    let model = if desk.params()["canonise"] == "merge_batchnorm" { "cx.model.folded()" } else { "cx.model" };
+    let model = if merged(desk)? { "cx.model.folded()" } else { "cx.model" };
+    let seed = match desk.seed()? {
+        Seed::Class => "trace.logits * one_hot(cx.target, cx.model.classes)".into(),
+        Seed::Sum => "trace.logits".into(),
+        Seed::Weighted(weights) => format!("trace.logits * trace.logits.new_tensor({weights:?})"),
+    };
     Ok(format!(
         "//! The rules of a case.\nimport \"lib/lrp\" as lrp;\nconst PLUGIN = #{{ group: \"attribution\" }};\n\n\
          fn run(cx) {{\n    let trace = {model}.forward(cx.input);\n    \
-         let seed  = trace.logits * one_hot(cx.target, cx.model.classes);\n    \
+         let seed  = {seed};\n    \
          let rel   = backward(trace, seed, #{{ rules: [\n{}    ] + lrp::rest() }});\n    \
          [signed(rel.input, \"input\"){maps}]\n}}\n",
         list.concat()
@@ -87,60 +150,98 @@ fn script(desk: Desk, network: &Network, layers: &[&String]) -> Result<String> {
 
 /// How a script writes a rule.
 fn rule_text(rule: &Value) -> Result<String> {
-    let bias = rule["bias"].as_str().unwrap_or("full");
+    let (kind, bias) = (text(rule, "kind")?, rule["bias"].as_str().unwrap_or("full"));
     let of = |name| number(rule, name);
-    Ok(match rule["kind"].as_str().unwrap_or_default() {
-        "epsilon" => format!("epsilon({:?}, {bias:?})", of("eps")?),
+    let of_a_kind = match kind {
+        "epsilon" | "zero" => {
+            return Ok(format!("epsilon({:?}, {bias:?})", rule["eps"].as_f64().unwrap_or(STABILIZER)));
+        }
         "gamma" => format!("gamma({:?}, {bias:?})", of("gamma")?),
         "alphabeta" => format!("alpha_beta({:?}, {:?}, {bias:?})", of("alpha")?, of("beta")?),
+        "alpha1beta0" => format!("alpha_beta(1.0, 0.0, {bias:?})"),
+        "alpha2beta1" => format!("alpha_beta(2.0, 1.0, {bias:?})"),
         "zplus" => format!("zplus({bias:?})"),
-        "zbox" => "lrp::box(cx.model)".into(),
+        "zbox" => {
+            ensure!(
+                bias != "full" || rule["bias"].is_null(),
+                "the bias cancels in the box rule: \"split\" or \"zero\""
+            );
+            format!("zbox({}, {})", numbers(&rule["low"])?, numbers(&rule["high"])?)
+        }
         "gamma_plain" => format!("gamma_plain({:?}, {bias:?})", of("gamma")?),
         "a1b0_plain" => format!("zplus_plain({bias:?})"),
         "flat" => "flat()".into(),
         "wsquare" => format!("wsquare({bias:?})"),
-        "pass" => "pass()".into(),
+        "proportional" => "proportional()".into(),
+        "absolute" => "absolute()".into(),
+        // They divide by nothing.
+        "pass" => return Ok("pass()".into()),
+        "gradient" => return Ok("gradient()".into()),
         other => bail!("the rule \"{other}\" is not known"),
+    };
+    let usual = if kind.ends_with("_plain") { CAPTUM } else { STABILIZER };
+    Ok(match rule["eps"].as_f64() {
+        Some(epsilon) if epsilon != usual => format!("{of_a_kind}.stabilized({epsilon:?})"),
+        _ => of_a_kind,
     })
 }
 
-/// The selectors of what a rule is for: kinds, a layer, or the first layers with weights.
-fn selectors(place: &Value, network: &Network) -> Result<Vec<String>> {
+/// A number as a tensor of a script, or a list of them, one a channel.
+fn numbers(value: &Value) -> Result<String> {
+    let number = |v: &Value| v.as_f64().context("a bound of the box rule is a number, or a list of one a channel");
+    match value {
+        Value::Array(many) => {
+            let many = many.iter().map(number).collect::<Result<Vec<_>>>()?;
+            Ok(format!("cx.input.new_tensor({many:?}).reshape([1, -1, 1, 1])"))
+        }
+        one => Ok(format!("cx.input.new_tensor([{:?}])", number(one)?)),
+    }
+}
+
+/// The selectors of what a rule is for: the layers of an operation, one by its name, the first layers with weights, or all.
+fn selectors(desk: Desk, place: &Value, network: &Network) -> Result<Vec<String>> {
+    let layers = list(&desk.case["network"]["layers"])?;
+    let named = |name: &str| -> Result<Vec<String>> {
+        let node = network.model.graph.node(name)?;
+        let minus = network.model.graph.find(&format!("{name}.minus")).is_ok();
+        // A layer may be called as a kind is; a difference is a sum with the second turned round.
+        let own = [format!("{}: {name}", node.op.kind())];
+        Ok(own.into_iter().chain(minus.then(|| format!("batch_norm: {name}.minus"))).collect())
+    };
+    let all = |names: Vec<&str>| Ok(names.into_iter().map(named).collect::<Result<Vec<_>>>()?.concat());
+    let of = |fits: &dyn Fn(&str) -> bool| {
+        let fitting = layers.iter().filter(|l| l["op"].as_str().is_some_and(fits));
+        fitting.map(|l| text(l, "name")).collect::<Result<Vec<_>>>()
+    };
     if let Some(name) = place["name"].as_str() {
-        // A layer may be called as a kind is.
-        let kind = network.model.graph.node(name)?.op.kind();
-        return Ok(vec![format!("{kind}: {name}")]);
+        return named(name);
+    }
+    if let Some(names) = place["name"].as_array() {
+        return all(names.iter().map(|n| n.as_str().context("a layer's name is a text")).collect::<Result<_>>()?);
     }
     let first = network.model.graph.first_with_weights();
     if place["first"] == true {
-        return Ok(first.map(|n| n.name.clone()).collect());
+        return all(first.map(|n| n.name.as_str()).collect());
     }
     if place["first_conv"] == true {
-        return Ok(first.filter(|n| n.op.kind() == "conv").map(|n| n.name.clone()).collect());
+        return all(first.filter(|n| n.op.kind() == "conv").map(|n| n.name.as_str()).collect());
     }
-    match &place["op"] {
-        Value::Array(ops) => Ok(vec![ops.iter().map(kind).collect::<Result<Vec<_>>>()?.join("|")]),
-        op => Ok(vec![kind(op)?.into()]),
+    if place["any"] == true {
+        return all(of(&|_| true)?);
     }
+    let ops = list(&place["op"]).context("a rule is for an operation, a layer, or the first layer")?;
+    all(of(&|op| ops.iter().any(|o| o == op))?)
 }
 
-/// What selectors call an operation.
-fn kind(op: &Value) -> Result<&str> {
-    Ok(match op.as_str().context("a rule is for an operation, a layer, or the first layer")? {
-        "conv2d" => "conv",
-        "avgpool2d" => "avg_pool",
-        "maxpool2d" => "max_pool",
-        "batchnorm2d" => "batch_norm",
-        same => same,
-    })
-}
-
-/// The network's output for the class, all relevance at the inputs, and what is missing between them.
+/// The network's output that was asked about, all relevance at the inputs, and what is missing between them.
 fn sums(desk: Desk, network: &Network, answer: &mut Answer) -> Result<()> {
     let (model, picture) = network.to(desk.dtype)?;
     let logits = model.graph.forward(&picture)?.logits()?.to_dtype(DType::F64)?.flatten_all()?;
-    let class = usize::try_from(desk.case["target"].as_u64().context("a case has a target")?)?;
-    let output = logits.narrow(0, class, 1)?.squeeze(0)?;
+    let output = match desk.seed()? {
+        Seed::Class => logits.narrow(0, desk.target(), 1)?.squeeze(0)?,
+        Seed::Sum => logits.sum_all()?,
+        Seed::Weighted(weights) => (&logits * Tensor::new(weights, logits.device())?)?.sum_all()?,
+    };
     let parts = answer.iter().filter(|(name, _)| network.inputs.iter().any(|(i, _)| i == *name));
     let parts = parts.map(|(_, map)| map.sum_all()).collect::<candle_core::Result<Vec<_>>>()?;
     let sum = Tensor::stack(&parts, 0)?.sum_all()?;

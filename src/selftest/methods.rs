@@ -1,6 +1,6 @@
 //! What the cases of each method ask, and of whom: a plugin wherever its parameters can say it.
 
-use super::desk::{Answer, Desk, table};
+use super::desk::{Answer, Desk, map, table};
 use super::network::Reading;
 use super::value::{list, tensor};
 use super::{attacks, dream, gradient, lrp, occlusion, tsne};
@@ -14,6 +14,17 @@ use serde_json::{Value, json};
 pub(super) fn answer(desk: Desk) -> Result<Answer> {
     match desk.case["method"].as_str().unwrap_or_default() {
         "gradient" => gradient::answer(desk),
+        "saliency" => gradient::saliency(desk),
+        "input_x_gradient" => {
+            let network = desk.network(Reading::default())?;
+            desk.by_input(&network, desk.plugin("input_x_gradient", &[])?, "attribution")
+        }
+        "deeplift" => {
+            let network = desk.network(Reading { origin: baseline(desk.params()), ..Reading::default() })?;
+            let set = [("baseline", "black".to_string())];
+            desk.by_input(&network, desk.plugin("deeplift", &set)?, "attribution")
+        }
+        "quadrature" => quadrature(desk),
         "guided_backprop" => relu_rule(desk, "guided"),
         "deconvnet" => relu_rule(desk, "deconvnet"),
         "grad_cam" => grad_cam(desk),
@@ -44,15 +55,44 @@ fn relu_rule(desk: Desk, rule: &str) -> Result<Answer> {
     desk.by_input(&network, desk.plugin("guided_backprop", &[("rule", rule.into())])?, "gradient")
 }
 
+/// The map; of a layer that has none the sum over its units, or each unit's part where the case wants them apart.
 fn grad_cam(desk: Desk) -> Result<Answer> {
     let network = desk.network(Reading::default())?;
-    let set = [("layer", network.layer(desk.param("layer")?))];
-    let map = match desk.params()["per_channel"].as_bool().unwrap_or(false) {
+    let params = desk.params();
+    let flag = |name: &str, default| switch(params, name, default);
+    let variant = match params["variant"].as_str().unwrap_or("gradcam") {
+        "grad_cam" => "gradcam",
+        "grad_cam++" | "gradcampp" | "grad_cam_plus_plus" => "gradcam++",
+        "layer_cam" => "layercam",
+        "xgrad_cam" => "xgradcam",
+        other => other,
+    };
+    let set = [("layer", network.layer(cam_layer(desk)?)), ("variant", variant.into())];
+    let apart = flag("per_channel", false)? || !flag("attr_dim_summation", true)?;
+    let map = match apart {
         true => desk.map(&network, desk.script(include_str!("scripts/channels.rhai"), &set)?, "map")?,
         false => desk.map(&network, desk.plugin("gradcam", &set)?, "cam_raw")?,
     };
-    let positive = desk.params()["relu"].as_bool().unwrap_or(false);
-    Ok([("map".into(), if positive { map.relu()? } else { map })].into())
+    let by_unit = tensor(&desk.case["expected"]["map"]).is_ok_and(|t| t.rank() == 2 && t.dims()[1] > 1);
+    let map = if map.rank() == 2 && !apart && !by_unit { map.sum_keepdim(1)? } else { map };
+    Ok([("map".into(), if flag("relu", false)? { map.relu()? } else { map })].into())
+}
+
+/// The layer of a case, or the one that it reads.
+fn cam_layer(desk: Desk<'_>) -> Result<&str> {
+    let name = desk.param("layer")?;
+    if !switch(desk.params(), "at_input", false)? {
+        return Ok(name);
+    }
+    let layers = list(&desk.case["network"]["layers"])?;
+    let layer = layers.iter().find(|l| l["name"] == name).with_context(|| format!("there is no layer \"{name}\""))?;
+    layer["in"][0].as_str().with_context(|| format!("layer \"{name}\" reads nothing"))
+}
+
+/// A yes or no of a case.
+fn switch(params: &Value, name: &str, default: bool) -> Result<bool> {
+    let value = &params[name];
+    if value.is_null() { Ok(default) } else { value.as_bool().with_context(|| format!("\"{name}\" is true or false")) }
 }
 
 /// A network whose gradient is the one given: the activation is its picture, the gradient its only weights.
@@ -66,7 +106,7 @@ fn grad_cam_from_arrays(desk: Desk) -> Result<Answer> {
         ] },
         "inputs": { "x": activation },
         "target": 0,
-        "params": { "layer": "x", "relu": desk.params()["relu"] },
+        "params": { "layer": "x", "relu": desk.params()["relu"], "variant": desk.params()["variant"] },
     });
     let mut answer = grad_cam(desk.with(&case))?;
     match desk.params()["normalise"].as_str() {
@@ -83,6 +123,7 @@ fn grad_cam_from_arrays(desk: Desk) -> Result<Answer> {
 
 fn guided_grad_cam(desk: Desk) -> Result<Answer> {
     let network = desk.network(Reading::default())?;
+    ensure!(switch(desk.params(), "relu", true)?, "Guided Grad-CAM keeps what speaks for the class: \"relu\" is true");
     let set = [("layer", network.layer(desk.param("layer")?)), ("resize", desk.param("upsample")?.into())];
     desk.by_input(&network, desk.plugin("guided_gradcam", &set)?, "attribution")
 }
@@ -90,16 +131,52 @@ fn guided_grad_cam(desk: Desk) -> Result<Answer> {
 /// A baseline that is not 0 is where the picture is measured from, so that to the plugin it is black.
 fn integrated_gradients(desk: Desk) -> Result<Answer> {
     let params = desk.params();
-    let rule = match desk.param("rule")? {
-        "gausslegendre" => "gauss_legendre",
-        "riemann_middle" => "midpoint",
-        "riemann_trapezoid" => "trapezoid",
-        other => other,
-    };
+    let rule = rule(params)?;
     let network = desk.network(Reading { origin: baseline(params), ..Reading::default() })?;
     let steps = params["n"].as_u64().context("integrated gradients need a number of steps, \"n\"")?;
     let set = [("steps", steps.to_string()), ("rule", rule.into()), ("baseline", "black".into())];
     desk.by_input(&network, desk.plugin("integrated_gradients", &set)?, "attribution")
+}
+
+/// What the plugin calls the rule of a case; Gauss and Legendre's where it names none, as captum has it.
+fn rule(params: &Value) -> Result<&str> {
+    if params["rule"].is_null() {
+        return Ok("gauss_legendre");
+    }
+    Ok(match params["rule"].as_str().context("a rule of integration is a name")? {
+        "gausslegendre" | "gauss-legendre" | "legendre" | "leggauss" => "gauss_legendre",
+        "riemann_middle" | "middle" => "midpoint",
+        "riemann_trapezoid" => "trapezoid",
+        "left" => "riemann_left",
+        "right" => "riemann_right",
+        other => other,
+    })
+}
+
+/// Places and weights of an integral, over [0, 1] unless the case says where, or expects places below 0.
+fn quadrature(desk: Desk) -> Result<Answer> {
+    let params = desk.params();
+    let n = params["n"].as_u64().context("a quadrature has a number of points, \"n\"")?;
+    let mut nodes = ["nodes", "x", "t", "points"].iter().map(|name| &desk.case["expected"][*name]);
+    let below = nodes.any(|v| v[0].as_f64().is_some_and(|first| first < 0.0));
+    let [low, high] = match params["interval"].as_array().map(Vec::as_slice) {
+        Some([low, high]) => [low, high].map(|v| v.as_f64().context("an interval is two numbers")),
+        Some(_) => bail!("an interval is two numbers"),
+        None => [Ok(if below { -1.0 } else { 0.0 }), Ok(1.0)],
+    };
+    let (low, high) = (low?, high?);
+    let case = json!({
+        "network": { "inputs": { "x": [] }, "output": "flat", "layers": [{ "name": "flat", "op": "flatten", "in": ["x"] }] },
+        "inputs": { "x": [[0.0]] },
+        "target": 0,
+    });
+    let set = [("rule", rule(params)?.into()), ("n", n.to_string())];
+    let asked = desk.with(&case);
+    let script = desk.script(include_str!("scripts/quadrature.rhai"), &set)?;
+    let figures = asked.ask(&asked.network(Reading::default())?, script)?;
+    let of = |title| map(&figures, title)?.flatten_all().map_err(anyhow::Error::from);
+    let nodes = ((of("nodes")? * (high - low))? + low)?;
+    Ok([("nodes".into(), nodes), ("weights".into(), (of("weights")? * (high - low))?)].into())
 }
 
 /// The baseline of a case, unless it is 0.

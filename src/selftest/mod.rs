@@ -4,6 +4,7 @@
 //! `cases.json` beside this file was written by `scripts/reference/selftest.py`.
 
 mod value;
+mod words;
 mod layer;
 mod network;
 mod desk;
@@ -75,7 +76,8 @@ impl Selftest {
     /// Computes one case in f64 and in f32.
     pub fn check(&self, case: &Value) -> Outcome {
         let text = |key: &str, none: &str| case[key].as_str().unwrap_or(none).to_string();
-        let [double, single] = [DType::F64, DType::F32].map(|dtype| self.errors(case, dtype));
+        let errors = |dtype| words::read(case).and_then(|case| self.errors(&case, dtype));
+        let [double, single] = [DType::F64, DType::F32].map(errors);
         let passed =
             |errors: &Result<Vec<Error>>| errors.as_ref().is_ok_and(|all| all.iter().all(|e| e.size <= e.bound));
         let greatest = |errors: &Result<Vec<Error>>| match errors {
@@ -98,9 +100,32 @@ impl Selftest {
         let rows = rows(case)?;
         let desk = |row| Desk { host: &self.0, case, row, dtype };
         let answers = (0..rows).map(|row| methods::answer(desk(row))).collect::<Result<Vec<_>>>()?;
-        let bound = case["tolerance"]["abs"].as_f64().context("a case has a tolerance")?;
+        let tolerance = Tolerance::of(&case["tolerance"], dtype)?;
         let pairs = pairs(case, &together(answers)?)?;
-        pairs.iter().map(|(ours, expected)| error(ours, expected, bound, dtype)).collect()
+        pairs.iter().map(|(ours, expected)| error(ours, expected, tolerance)).collect()
+    }
+}
+
+/// How far numbers may be off.
+#[derive(Clone, Copy)]
+struct Tolerance {
+    /// At least so far.
+    abs: f64,
+    /// At least this part of the greatest expected number.
+    rel: f64,
+}
+
+impl Tolerance {
+    /// A case's own; in f32 no less than what rounding does, unless it says how much that is.
+    fn of(value: &Value, dtype: DType) -> Result<Self> {
+        let [abs, rel, single] = ["abs", "rel", "f32"].map(|key| value[key].as_f64());
+        ensure!(abs.or(rel).is_some(), "a case has a tolerance");
+        let (abs, rel) = (abs.unwrap_or(0.0), rel.unwrap_or(0.0));
+        Ok(match (dtype, single) {
+            (DType::F32, Some(single)) => Self { abs: abs.max(single), rel },
+            (DType::F32, None) => Self { abs, rel: rel.max(SINGLE) },
+            _ => Self { abs, rel },
+        })
     }
 }
 
@@ -140,7 +165,10 @@ fn together(mut rows: Vec<Answer>) -> Result<Answer> {
 
 /// What was computed, with what was expected: numbers, or another of the answers by name.
 fn pairs(case: &Value, answer: &Answer) -> Result<Vec<(Tensor, Tensor)>> {
-    let get = |name: &str| answer.get(name).cloned().with_context(|| format!("nothing known is called \"{name}\""));
+    let get = |name: &str| {
+        let own = answer.get(name).or_else(|| answer.get(alias(name)?));
+        own.cloned().with_context(|| format!("nothing known is called \"{name}\""))
+    };
     let mut pairs = vec![];
     for (name, expected) in case["expected"].as_object().context("a case expects something")? {
         let expected = expected.as_str().map_or_else(|| tensor(expected), get)?;
@@ -157,18 +185,31 @@ fn pairs(case: &Value, answer: &Answer) -> Result<Vec<(Tensor, Tensor)>> {
     Ok(pairs)
 }
 
-/// The greatest difference; NaN anywhere is infinitely wrong.
-fn error(ours: &Tensor, expected: &Tensor, bound: f64, dtype: DType) -> Result<Error> {
-    let ours = &ours.to_device(expected.device())?;
+/// What an answer is called here that other programs call differently.
+fn alias(name: &str) -> Option<&'static str> {
+    Some(match name {
+        "cam" | "cam_raw" | "attribution" => "map",
+        "t" | "x" | "alphas" | "places" | "points" => "nodes",
+        "w" | "step_sizes" => "weights",
+        "eta" | "perturbation" | "direction" => "step",
+        "output" | "outputs" | "logits" => "value",
+        _ => return None,
+    })
+}
+
+/// The greatest difference; NaN anywhere is infinitely wrong. A shape may have other dimensions of size 1.
+fn error(ours: &Tensor, expected: &Tensor, tolerance: Tolerance) -> Result<Error> {
+    let mut ours = ours.to_device(expected.device())?;
+    let sizes = |t: &Tensor| t.dims().iter().copied().filter(|&n| n != 1).collect::<Vec<_>>();
+    if sizes(&ours) == sizes(expected) {
+        ours = ours.reshape(expected.shape())?;
+    }
     ensure!(ours.dims() == expected.dims(), "shape {:?} instead of {:?}", ours.dims(), expected.dims());
     let greatest = |t: &Tensor| -> Result<f64> {
         let numbers = t.abs()?.flatten_all()?.to_vec1::<f64>()?;
         Ok(numbers.into_iter().map(|v| if v.is_nan() { f64::INFINITY } else { v }).fold(0.0, f64::max))
     };
-    let bound = match dtype {
-        DType::F32 => bound.max(SINGLE * greatest(expected)?),
-        _ => bound,
-    };
+    let bound = tolerance.abs.max(tolerance.rel * greatest(expected)?);
     Ok(Error { size: greatest(&(ours - expected)?)?, bound })
 }
 

@@ -23,6 +23,18 @@ pub(super) struct Network {
     pub inputs: Vec<(String, Vec<usize>)>,
 }
 
+/// What a walk back starts from.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub(super) enum Seed {
+    /// One at the class.
+    #[default]
+    Class,
+    /// One at every output: their sum.
+    Sum,
+    /// A number at every output.
+    Weighted(Vec<f64>),
+}
+
 /// How a case's network becomes a model.
 #[derive(Default)]
 pub(super) struct Reading<'a> {
@@ -34,8 +46,8 @@ pub(super) struct Reading<'a> {
     pub origin: Option<&'a Value>,
     /// Bounds of the pixels: what a picture of 0 and one of 1 stand for.
     pub bounds: Option<(f64, f64)>,
-    /// Whether the class asked about is the sum of all outputs.
-    pub summed: bool,
+    /// What is asked about.
+    pub seed: Seed,
     /// Whether the outputs are squared: the way of a growing o² is that of a growing log |o|.
     pub squared: bool,
 }
@@ -186,8 +198,10 @@ impl Plan {
     /// The model that ends at the layer `output`.
     fn finish(mut self, output: &str, picture: &[usize], reading: &Reading) -> Result<Model> {
         let mut id = *self.known.get(output).with_context(|| format!("the output \"{output}\" is no layer"))?;
-        if reading.summed {
-            id = layer::sum(&mut self.builder, &mut self.weights, "the sum", id)?;
+        match &reading.seed {
+            Seed::Class => {}
+            Seed::Sum => id = layer::sum(&mut self.builder, &mut self.weights, "the sum", id, None)?,
+            Seed::Weighted(w) => id = layer::sum(&mut self.builder, &mut self.weights, "the sum", id, Some(w))?,
         }
         if reading.squared {
             id = self.builder.add("the square", op::Mul, &[id, id])?;

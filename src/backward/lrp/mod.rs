@@ -60,6 +60,10 @@ pub enum Lrp {
     WSquare(Bias),
     /// On to the only input, unchanged.
     Pass,
+    /// As a gradient goes, for layers of any kind: what moves values moves relevance with them, what multiplies multiplies it.
+    Gradient,
+    /// Another rule with this in its denominators, away from zero.
+    Stabilized(Box<Self>, f64),
     /// A pool's relevance by what each value adds to the mean of its window, also where the greatest was taken.
     Proportional,
     /// A batch norm's by `|x w| / (|x w| + |b|)` (Hui & Binder 2019, doi:10.1007/978-3-030-20518-8_18).
@@ -76,9 +80,19 @@ impl Lrp {
     ///
     /// Errors where the layer has no weights and the rule needs some, or several inputs and the rule knows one.
     pub fn apply(&self, site: &Site, r: &Tensor) -> Result<Vec<Tensor>> {
-        if let Self::Epsilon(epsilon, bias) = self {
-            return shared_by_value(site, r, *epsilon, *bias);
+        match self {
+            Self::Epsilon(epsilon, bias) => shared_by_value(site, r, *epsilon, *bias),
+            Self::Gradient => (0..site.reads()).map(|i| site.vjp(r, i)).collect(),
+            Self::Stabilized(rule, epsilon) => match &**rule {
+                Self::Epsilon(_, bias) => shared_by_value(site, r, *epsilon, *bias),
+                rule => rule.with_one_input(site, r, *epsilon),
+            },
+            Self::Reweigh { epsilon, .. } => self.with_one_input(site, r, *epsilon),
+            rule => rule.with_one_input(site, r, STABILIZER),
         }
+    }
+
+    fn with_one_input(&self, site: &Site, r: &Tensor, epsilon: f64) -> Result<Vec<Tensor>> {
         let kind = site.node().op.kind();
         ensure!(site.reads() == 1, "the rule {self} is for layers with one input, not for {kind}");
         Ok(vec![match self {
@@ -86,12 +100,12 @@ impl Lrp {
                 ensure!(r.dims() == site.dims(0)?, "relevance cannot pass where the shape changes");
                 r.clone()
             }
-            Self::Proportional => proportional(site, r)?,
-            Self::Absolute => absolute(site, r)?,
+            Self::Proportional => proportional(site, r, epsilon)?,
+            Self::Absolute => absolute(site, r, epsilon)?,
             rule => {
                 let weights = site.node().op.with_bias().is_some();
                 ensure!(weights, "the rule {self} is for layers with weights, conv and linear, not {kind}");
-                rule.by_weights(&Parts::new(site)?, r)?
+                rule.by_weights(&Parts::new(site, epsilon)?, r)?
             }
         }])
     }
@@ -100,10 +114,10 @@ impl Lrp {
         match self {
             Self::AlphaBeta(alpha, beta, bias) => parts.alpha_beta(r, *alpha, *beta, *bias),
             Self::Gamma(gamma, bias) => parts.gamma(r, *gamma, *bias),
-            Self::Reweigh { positive, negative, epsilon, bias } => {
+            Self::Reweigh { positive, negative, bias, .. } => {
                 let w = ((plus(parts.w)? * *positive)? + (minus(parts.w)? * *negative)?)?;
                 let bias = if *bias == Bias::Zero { None } else { parts.b };
-                share(parts.site, r, &[(parts.x.clone(), w)], Denominator { bias, epsilon: *epsilon })
+                share(parts.site, r, &[(parts.x.clone(), w)], parts.over(bias))
             }
             Self::ZBox(low, high) => parts.zbox(r, low, high),
             Self::WSquare(bias) => parts.of_weights(r, parts.w.sqr()?, parts.bias(*bias, |b| Ok(b.sqr()?))?),
@@ -124,6 +138,8 @@ impl fmt::Display for Lrp {
             Self::Flat => f.write_str("flat"),
             Self::WSquare(_) => f.write_str("wsquare"),
             Self::Pass => f.write_str("pass"),
+            Self::Gradient => f.write_str("gradient"),
+            Self::Stabilized(rule, _) => rule.fmt(f),
             Self::Proportional => f.write_str("proportional"),
             Self::Absolute => f.write_str("absolute"),
         }
@@ -142,25 +158,25 @@ fn shared_by_value(site: &Site, r: &Tensor, epsilon: f64, bias: Bias) -> Result<
     (0..site.reads()).map(|i| kernel::mul(site.x(i)?, &site.vjp(&s, i)?)).collect()
 }
 
-fn proportional(site: &Site, r: &Tensor) -> Result<Tensor> {
+fn proportional(site: &Site, r: &Tensor, epsilon: f64) -> Result<Tensor> {
     let node = site.node();
     let Some(mean) = node.op.mean() else {
         anyhow::bail!("the rule proportional is for pools, not for {}", node.op.kind());
     };
     let y = mean.forward(&[site.x(0)?], &[])?;
-    let s = divided(site, r, &y, Denominator { bias: None, epsilon: STABILIZER })?;
+    let s = divided(site, r, &y, Denominator { bias: None, epsilon })?;
     Ok((site.x(0)? * mean.vjp(site, &[], &s, 0)?)?)
 }
 
 /// By the magnitudes of what the value has of its input, `y − f(0)`, and of `f(0)`.
-fn absolute(site: &Site, r: &Tensor) -> Result<Tensor> {
+fn absolute(site: &Site, r: &Tensor, epsilon: f64) -> Result<Tensor> {
     let node = site.node();
     let zero = site.x(0)?.narrow(0, 0, 1)?.zeros_like()?;
     let shift = node.forward(&[&zero])?;
     let own = site.y()?.broadcast_sub(&shift)?.abs()?;
-    let whole = (own.broadcast_add(&shift.abs()?)? + STABILIZER)?;
+    let whole = (own.broadcast_add(&shift.abs()?)? + epsilon)?;
     let relevance = ((r * own)? / &whole)?;
-    let stabilizer = kernel::sum(&(r / whole)?)? * STABILIZER;
+    let stabilizer = kernel::sum(&(r / whole)?)? * epsilon;
     let bias = kernel::sum(r)? - kernel::sum(&relevance)? - stabilizer;
     site.keep_back(Account { bias, stabilizer, missing: 0.0 });
     Ok(relevance)
@@ -172,6 +188,7 @@ struct Parts<'a> {
     x: &'a Tensor,
     w: &'a Tensor,
     b: Option<&'a Tensor>,
+    epsilon: f64,
 }
 
 /// What is taken of a weight or a bias.
@@ -207,10 +224,15 @@ impl Half {
 }
 
 impl<'a> Parts<'a> {
-    fn new(site: &'a Site) -> Result<Self> {
+    fn new(site: &'a Site, epsilon: f64) -> Result<Self> {
         let params = &site.node().params;
         ensure!(!params.is_empty(), "the layer has no weights yet");
-        Ok(Self { site, x: site.x(0)?, w: &params[0], b: params.get(1) })
+        Ok(Self { site, x: site.x(0)?, w: &params[0], b: params.get(1), epsilon })
+    }
+
+    /// A denominator with this bias.
+    fn over<'b>(&self, bias: Option<&'b Tensor>) -> Denominator<'b> {
+        Denominator { bias, epsilon: self.epsilon }
     }
 
     /// The bias of a part: changed as the weights are, whole, or none.
@@ -234,7 +256,7 @@ impl<'a> Parts<'a> {
     fn alpha_beta(&self, r: &Tensor, alpha: f64, beta: f64, bias: Bias) -> Result<Tensor> {
         let half = |weight: f64, same: Half, other: Half| {
             let bias = self.bias(bias, |b| same.of(b))?;
-            let of = Denominator { bias: bias.as_ref(), epsilon: STABILIZER };
+            let of = self.over(bias.as_ref());
             let r = if weight == 1.0 { r.clone() } else { (r * weight)? };
             share(self.site, &r, &self.terms(same, other)?, of)
         };
@@ -246,7 +268,7 @@ impl<'a> Parts<'a> {
         let y = self.site.y()?;
         let half = |same: Half, other: Half, place: Tensor| {
             let bias = self.bias(bias, |b| same.of(b))?;
-            let of = Denominator { bias: bias.as_ref(), epsilon: STABILIZER };
+            let of = self.over(bias.as_ref());
             share(self.site, &(r * place.to_dtype(r.dtype())?)?, &self.terms(same, other)?, of)
         };
         let (more, less) = (Half::MorePlus(gamma), Half::MoreMinus(gamma));
@@ -265,12 +287,12 @@ impl<'a> Parts<'a> {
             (fill(low)?, plus(self.w)?.neg()?),
             (fill(high)?, minus(self.w)?.neg()?),
         ];
-        share(self.site, r, &terms, Denominator { bias: None, epsilon: STABILIZER })
+        share(self.site, r, &terms, self.over(None))
     }
 
     /// Shares that depend on weights alone, as if every input were 1.
     fn of_weights(&self, r: &Tensor, w: Tensor, bias: Option<Tensor>) -> Result<Tensor> {
-        let of = Denominator { bias: bias.as_ref(), epsilon: STABILIZER };
+        let of = self.over(bias.as_ref());
         share(self.site, r, &[(self.x.ones_like()?, w)], of)
     }
 }

@@ -3,7 +3,7 @@
 use super::{Guard, Out, number, out, size, sizes};
 use crate::tensor::device;
 use anyhow::{Context, Result, ensure};
-use candle_core::{Device, Tensor};
+use candle_core::{DType, Device, Tensor};
 use rhai::{Array, Dynamic, Engine, INT};
 use std::sync::Arc;
 
@@ -23,7 +23,8 @@ pub(super) fn register(engine: &mut Engine, guard: &Arc<Guard>) {
     engine.register_fn("arange", move |start: INT, end: INT| out(counted(&g, start, end)));
     let g = guard.clone();
     engine.register_fn("linspace", move |a: Dynamic, b: Dynamic, steps: INT| out(linspace(&g, &a, &b, steps)));
-    engine.register_fn("tensor", |values: Array| out(nested(&values)));
+    engine.register_fn("tensor", |values: Array| out(nested(&values, DType::F32)));
+    engine.register_fn("new_tensor", |x: &mut Tensor, values: Array| out(new_tensor(x, &values)));
     let g = guard.clone();
     engine.register_fn("one_hot", move |class: Dynamic, classes: INT| out(one_hot(&g, &class, classes)));
 }
@@ -65,18 +66,27 @@ fn one_hot(guard: &Guard, class: &Dynamic, classes: INT) -> Result<Tensor> {
     Ok(Tensor::from_vec(rows, (chosen.len(), count), &device())?)
 }
 
+/// Nested arrays of numbers in the type of another tensor, on its device: PyTorch's `x.new_tensor`.
+fn new_tensor(like: &Tensor, values: &Array) -> Result<Tensor> {
+    Ok(nested(values, like.dtype())?.to_dtype(like.dtype())?.to_device(like.device())?)
+}
+
 /// A tensor of nested arrays of numbers, or of tensors of one shape.
-fn nested(values: &Array) -> Result<Tensor> {
+fn nested(values: &Array, dtype: DType) -> Result<Tensor> {
     let part = |value: &Dynamic| -> Result<Tensor> {
         if let Some(tensor) = value.read_lock::<Tensor>() {
             return Ok(tensor.clone());
         }
         match value.read_lock::<Array>() {
-            Some(inner) => nested(&inner),
-            None => Ok(Tensor::new(number(value)? as f32, &device())?),
+            Some(inner) => nested(&inner, dtype),
+            None => scalar(number(value)?, dtype),
         }
     };
     ensure!(!values.is_empty(), "an empty array is no tensor; zeros([…]) makes one of any shape");
     let parts = values.iter().map(part).collect::<Result<Vec<_>>>()?;
     Ok(Tensor::stack(&super::one_type(parts)?, 0)?)
+}
+
+fn scalar(value: f64, dtype: DType) -> Result<Tensor> {
+    Ok(if dtype == DType::F64 { Tensor::new(value, &device())? } else { Tensor::new(value as f32, &device())? })
 }

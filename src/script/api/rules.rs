@@ -23,6 +23,8 @@ pub(super) fn register(engine: &mut Engine) {
     engine.register_fn("wsquare", || Lrp::WSquare(Bias::Zero));
     engine.register_fn("wsquare", |b: &str| -> Out<Lrp> { out(bias(b).map(Lrp::WSquare)) });
     engine.register_fn("pass", || Lrp::Pass);
+    engine.register_fn("gradient", || Lrp::Gradient);
+    engine.register_fn("stabilized", |rule: Lrp, epsilon: FLOAT| Lrp::Stabilized(rule.into(), epsilon));
     engine.register_fn("proportional", || Lrp::Proportional);
     engine.register_fn("absolute", || Lrp::Absolute);
     engine.register_fn("gamma_plain", |g: FLOAT| plain(1.0 + g, 1.0, Bias::Full));

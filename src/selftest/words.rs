@@ -1,0 +1,416 @@
+//! The words that cases are written in, each with its other spellings.
+//!
+//! [`read`] turns every word into the program's own. One that stands in no list is an error, so that nothing that a case
+//! asks for is passed over in silence.
+
+use crate::script::report::closest;
+use anyhow::{Context, Result, bail, ensure};
+use serde_json::{Map, Value, json};
+
+/// Spellings of one word, in one text; the first is the program's.
+type Word = &'static str;
+
+/// What a case says about itself, which changes no number.
+const REMARKS: &[Word] = &[
+    "id",
+    "tier",
+    "provenance",
+    "source",
+    "notes note comment",
+    "headline",
+    "catches",
+    "description",
+    "reference",
+    "versions",
+    "tags",
+];
+const CASE: &[Word] =
+    &["method", "network model", "inputs input", "params parameters", "target", "expected", "tolerance"];
+const NETWORK: &[Word] = &["inputs", "layers", "output", "name", "notes note comment"];
+const TOLERANCE: &[Word] = &["abs atol absolute", "rel rtol relative", "f32 float32 single"];
+
+/// A method: its names, what may be set, and the inputs that stand in no network.
+struct Method(Word, &'static [Word], &'static [Word]);
+
+const SEED: Word = "seed";
+const CAM: &[Word] = &[
+    SEED,
+    "layer",
+    "relu relu_attributions",
+    "variant",
+    "per_channel",
+    "attr_dim_summation",
+    "at_input attribute_to_layer_input layer_input",
+];
+const BALL: &[Word] = &[
+    "eps epsilon radius",
+    "step step_size alpha abs_stepsize",
+    "steps n_steps iterations",
+    "decay momentum mu",
+    "norm",
+    "loss",
+    "targeted",
+    "lower low clip_min",
+    "upper high clip_max",
+    "zero_thresh",
+    "clip_to_ball",
+    "which",
+];
+
+const METHODS: &[Method] = &[
+    Method("gradient vanilla_gradient input_gradient", &[SEED], &[]),
+    Method("saliency", &[SEED, "abs"], &[]),
+    Method("input_x_gradient gradient_x_input inputxgradient", &[SEED], &[]),
+    Method("guided_backprop guided_backpropagation", &[SEED], &[]),
+    Method("deconvnet deconv deconvolution", &[SEED], &[]),
+    Method("grad_cam gradcam layer_grad_cam layer_gradcam", CAM, &[]),
+    Method(
+        "grad_cam_from_arrays gradcam_from_arrays",
+        &["relu", "normalise normalize", "variant"],
+        &["activation activations", "gradient gradients"],
+    ),
+    Method(
+        "guided_grad_cam guided_gradcam",
+        &[SEED, "layer", "relu relu_attributions", "upsample interpolate_mode interpolation resize"],
+        &[],
+    ),
+    Method(
+        "integrated_gradients ig",
+        &[SEED, "baseline baselines", "rule method quadrature", "n steps n_steps points n_iter"],
+        &[],
+    ),
+    Method("deeplift deep_lift", &[SEED, "baseline baselines"], &[]),
+    Method("smoothgrad smooth_grad", &[SEED, "noise", "square squared"], &[]),
+    Method(
+        "occlusion",
+        &[SEED, "window sliding_window_shapes", "stride strides", "baseline baselines", "combine", "which"],
+        &[],
+    ),
+    Method(
+        "lrp",
+        &[
+            SEED,
+            "rules",
+            "composite",
+            "canonise canonize",
+            "also_equals",
+            "low",
+            "high",
+            "epsilon eps",
+            "gamma",
+            "alpha",
+            "bias",
+        ],
+        &[],
+    ),
+    Method(
+        "quadrature gauss_legendre gausslegendre gauss_legendre_nodes legendre_nodes quadrature_nodes leggauss ig_nodes",
+        &["rule method", "n steps n_steps points degree deg", "interval"],
+        &[],
+    ),
+    Method("curve_auc auc", &[], &["scores"]),
+    Method("pgd bim fgsm", BALL, &[]),
+    Method("mi_fgsm mifgsm", BALL, &[]),
+    Method(
+        "deepfool",
+        &["norm", "overshoot", "steps max_iter", "candidates num_classes", "lower low", "upper high"],
+        &[],
+    ),
+    Method("min_l2_attack cw carlini_wagner", &["lower low", "upper high"], &[]),
+    Method("steepest_step optimize_linear", &["norm", "eps epsilon length"], &["gradient grad gradients g"]),
+    Method("distances", &[], &["a", "b"]),
+    Method("project", &["eps epsilon radius"], &["a", "b"]),
+    Method("quantise quantize", &["eps epsilon"], &["x", "sign"]),
+    Method("gaussian_blur", &["sigma", "truncate", "border mode"], &["img image x"]),
+    Method("clip_small_norm", &["percentile"], &["img image x"]),
+    Method("clip_small_contribution", &["percentile", "abs"], &["img image x", "grad gradient"]),
+    Method("style_losses", &[], &["F", "target"]),
+    Method("tsne_joint_p", &["perplexity"], &["X"]),
+    Method("tsne_kl_grad", &["perplexity", "dof degrees_of_freedom"], &["X", "Y"]),
+];
+
+const LAYER: &[Word] = &["name", "op type kind", "in input inputs", "notes note comment"];
+const POOL: &[Word] = &["kernel kernel_size", "stride", "padding", "ceil ceil_mode"];
+
+/// An operation: its names and what it takes.
+const OPS: &[(Word, &[Word])] = &[
+    ("conv2d conv convolution", &["weight", "bias", "stride", "padding", "dilation", "groups"]),
+    ("linear dense fc gemm", &["weight", "bias"]),
+    ("affine scale_shift", &["scale", "shift"]),
+    (
+        "batchnorm2d batchnorm batch_norm batchnorm1d bn",
+        &["eps epsilon", "gamma weight", "beta bias", "mean running_mean", "var running_var variance"],
+    ),
+    ("maxpool2d maxpool max_pool2d max_pool", POOL),
+    (
+        "avgpool2d avgpool avg_pool2d avg_pool",
+        &["kernel kernel_size", "stride", "padding", "ceil ceil_mode", "include_pad count_include_pad"],
+    ),
+    ("adaptive_avg_pool2d adaptiveavgpool2d adaptive_avg_pool", &["output output_size"]),
+    ("global_avg_pool globalavgpool", &[]),
+    ("lrn local_response_norm", &["size", "alpha", "beta", "k"]),
+    ("slice", &["dim", "start", "end", "step"]),
+    ("leaky_relu leakyrelu", &["slope negative_slope alpha"]),
+    ("square", &[]),
+    ("relu", &[]),
+    ("sigmoid", &[]),
+    ("tanh", &[]),
+    ("sin", &[]),
+    ("add", &[]),
+    ("sub subtract", &[]),
+    ("sum", &[]),
+    ("mul multiply", &[]),
+    ("concat cat", &[]),
+    ("flatten", &[]),
+    ("dropout identity", &[]),
+    ("softmax", &[]),
+    ("log_softmax logsoftmax", &[]),
+];
+
+const PLACE: &[Word] = &["op ops type", "name names layer", "first", "first_conv", "any all"];
+const KEPT: &[Word] = &["eps epsilon stabiliser stabilizer", "bias"];
+
+/// A rule of relevance: its names and what it takes, beside stabiliser and bias.
+const RULES: &[(Word, &[Word])] = &[
+    ("epsilon lrp_epsilon norm z", &[]),
+    ("zero lrp_0 lrp0", &[]),
+    ("gamma", &["gamma"]),
+    ("alphabeta alpha_beta ab", &["alpha", "beta"]),
+    ("alpha1beta0", &[]),
+    ("alpha2beta1", &[]),
+    ("zplus z_plus z+", &[]),
+    ("zbox z_box zb box", &["low", "high"]),
+    ("gamma_plain", &["gamma"]),
+    ("a1b0_plain alpha1_beta0 zplus_plain", &[]),
+    ("flat", &[]),
+    ("wsquare w_square wsq w2", &[]),
+    ("pass identity", &[]),
+    ("gradient grad", &[]),
+    ("proportional", &[]),
+    ("absolute abs", &[]),
+];
+
+/// A case in the program's own words.
+///
+/// Errors name the word that is not known and the one that was perhaps meant.
+pub(super) fn read(case: &Value) -> Result<Value> {
+    let mut case = renamed(object(case, "a case")?, "a case", &[CASE, REMARKS])?;
+    let written = case.get("method").and_then(Value::as_str).context("a case names its method")?;
+    let known = METHODS.iter().find(|m| spelled(m.0, written));
+    let Some(Method(names, params, inputs)) = known else { bail!("the method \"{written}\" is not known") };
+    let method = first(names);
+    let set = optional(&case, "params");
+    let mut set =
+        renamed(object(&set, "\"params\"")?, &format!("the method \"{method}\""), &[params, &["note notes"]])?;
+    if let Some(rules) = set.get("rules").filter(|r| !r.is_null()) {
+        let rules = items(rules, "\"rules\"")?.iter().map(rule).collect::<Result<Vec<_>>>()?;
+        set.insert("rules".into(), rules.into());
+    }
+    unsupported(&set)?;
+    case.insert("params".into(), set.into());
+    case.insert("method".into(), method.into());
+    case.insert("tolerance".into(), tolerance(&optional(&case, "tolerance"))?);
+    let given = optional(&case, "inputs");
+    match case.get("network").filter(|n| !n.is_null()) {
+        Some(net) => {
+            let net = network(net)?;
+            let known = object(&net["inputs"], "the network's \"inputs\"")?;
+            if let Some(name) = object(&given, "\"inputs\"")?.keys().find(|name| !known.contains_key(*name)) {
+                bail!("the network has no input \"{name}\"");
+            }
+            case.insert("network".into(), net);
+        }
+        None => {
+            let given = renamed(object(&given, "\"inputs\"")?, &format!("the method \"{method}\""), &[inputs])?;
+            case.insert("inputs".into(), given.into());
+        }
+    }
+    Ok(case.into())
+}
+
+/// Values that have one meaning here: another one is refused instead of computed without it.
+fn unsupported(set: &Map<String, Value>) -> Result<()> {
+    let number = |key: &str| set.get(key).map(|v| v.as_f64().unwrap_or(f64::NAN));
+    let only = |key: &str, value: f64| {
+        let given = number(key);
+        ensure!(given.is_none_or(|v| v == value), "\"{key}\" is {value} here, not {}", set[key]);
+        Ok(())
+    };
+    only("truncate", 4.0)?;
+    only("dof", 1.0)?;
+    let thresh = number("zero_thresh").unwrap_or(0.0);
+    ensure!((0.0..=1e-6).contains(&thresh), "\"zero_thresh\" is 1e-6 or less here, not {thresh}");
+    if set.get("clip_to_ball") == Some(&Value::Bool(false)) {
+        let far = number("step").zip(number("eps")).zip(number("steps")).map(|((step, eps), n)| step * n > eps);
+        ensure!(far == Some(false), "steps are brought back into the ball here: \"clip_to_ball\" is true");
+    }
+    if let Some(border) = set.get("border") {
+        let fits = border.as_str().is_some_and(|b| b.starts_with("reflect"));
+        ensure!(fits, "the border of a blur is \"reflect\" here (edge repeated), not {border}");
+    }
+    Ok(())
+}
+
+fn network(net: &Value) -> Result<Value> {
+    let mut net = renamed(object(net, "\"network\"")?, "a network", &[NETWORK])?;
+    let layers = net.get("layers").context("a network has \"layers\"")?;
+    let layers = items(layers, "\"layers\"")?.iter().map(layer).collect::<Result<Vec<_>>>()?;
+    net.insert("layers".into(), layers.into());
+    Ok(net.into())
+}
+
+fn layer(layer: &Value) -> Result<Value> {
+    let layer = object(layer, "a layer")?;
+    let (key, written) =
+        ["op", "type", "kind"].iter().find_map(|k| Some((k, layer.get(*k)?))).context("a layer has an \"op\"")?;
+    let written = written.as_str().with_context(|| format!("\"{key}\" of a layer is a name"))?;
+    let op = OPS.iter().find(|(names, _)| spelled(names, written));
+    let (names, own) = op.with_context(|| format!("the operation \"{written}\" is not known"))?;
+    let mut layer = renamed(layer, &format!("a layer \"{}\"", first(names)), &[LAYER, own])?;
+    layer.insert("op".into(), first(names).into());
+    if let Some(Value::String(one)) = layer.get("in") {
+        layer.insert("in".into(), json!([one]));
+    }
+    Ok(layer.into())
+}
+
+/// `{ match, rule }`; a rule may be its name alone, and a place too.
+fn rule(pair: &Value) -> Result<Value> {
+    let pair = renamed(object(pair, "one of \"rules\"")?, "one of \"rules\"", &[&["match layers where", "rule"]])?;
+    let place = match optional(&pair, "match") {
+        Value::String(name) if OPS.iter().any(|(names, _)| spelled(names, &name)) => json!({ "op": name }),
+        Value::String(name) => json!({ "name": name }),
+        other => other,
+    };
+    let mut place = renamed(object(&place, "\"match\"")?, "\"match\"", &[PLACE])?;
+    if let Some(ops) = place.get("op") {
+        let op = |op: &Value| -> Result<Value> {
+            let written = op.as_str().context("an operation of \"match\" is a name")?;
+            let known = OPS.iter().find(|(names, _)| spelled(names, written));
+            Ok(first(known.with_context(|| format!("the operation \"{written}\" is not known"))?.0).into())
+        };
+        let ops = match ops {
+            Value::Array(many) => many.iter().map(op).collect::<Result<Vec<_>>>()?,
+            one => vec![op(one)?],
+        };
+        place.insert("op".into(), ops.into());
+    }
+    ensure!(place.len() == 1, "\"match\" says one of \"op\", \"name\", \"first\", \"first_conv\" and \"any\"");
+    let rule = match optional(&pair, "rule") {
+        Value::String(name) => json!({ "kind": name }),
+        other => other,
+    };
+    let rule = object(&rule, "\"rule\"")?;
+    let written =
+        ["kind", "name", "type"].iter().find_map(|k| rule.get(*k)?.as_str()).context("a rule has a \"kind\"")?;
+    let known = RULES.iter().find(|(names, _)| spelled(names, written));
+    let (names, own) = known.with_context(|| format!("the rule \"{written}\" is not known"))?;
+    let mut rule = renamed(rule, &format!("the rule \"{}\"", first(names)), &[&["kind name type"], KEPT, own])?;
+    rule.insert("kind".into(), first(names).into());
+    Ok(json!({ "match": place, "rule": rule }))
+}
+
+/// `{ abs, rel, f32 }`, or one number.
+fn tolerance(value: &Value) -> Result<Value> {
+    if value.is_number() {
+        return Ok(json!({ "abs": value }));
+    }
+    Ok(renamed(object(value, "\"tolerance\"")?, "\"tolerance\"", &[TOLERANCE])?.into())
+}
+
+/// The keys of a map by the first of their spellings.
+fn renamed(map: &Map<String, Value>, of: &str, words: &[&[Word]]) -> Result<Map<String, Value>> {
+    let words = || words.iter().copied().flatten();
+    let mut known = Map::new();
+    for (key, value) in map {
+        let Some(word) = words().find(|word| spelled(word, key)) else {
+            let near = closest(key, words().flat_map(|w| w.split(' '))).map(|k| format!("; did you mean \"{k}\"?"));
+            let all = words().map(|w| first(w)).collect::<Vec<_>>().join(", ");
+            let all = if all.is_empty() { "nothing".into() } else { all };
+            bail!("{of} takes no \"{key}\"{}", near.unwrap_or_else(|| format!(", it takes {all}")));
+        };
+        let before = known.insert(first(word).to_string(), value.clone());
+        ensure!(before.is_none(), "{of} says \"{}\" twice, in other words", first(word));
+    }
+    Ok(known)
+}
+
+/// Whether a text is one of a word's spellings; signs and capitals count only where the word has some.
+fn spelled(word: &str, text: &str) -> bool {
+    word.split(' ').any(|w| w == text)
+        || word.split(' ').any(|w| w.len() > 1 && w.eq_ignore_ascii_case(&text.replace(['-', ' '], "_")))
+}
+
+fn first(word: &str) -> &str {
+    word.split(' ').next().unwrap_or(word)
+}
+
+fn optional(map: &Map<String, Value>, key: &str) -> Value {
+    map.get(key).filter(|v| !v.is_null()).cloned().unwrap_or_else(|| json!({}))
+}
+
+fn object<'a>(value: &'a Value, what: &str) -> Result<&'a Map<String, Value>> {
+    value.as_object().with_context(|| format!("{what} is a map of names and values"))
+}
+
+fn items<'a>(value: &'a Value, what: &str) -> Result<&'a Vec<Value>> {
+    value.as_array().with_context(|| format!("{what} is a list"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn case() -> Value {
+        json!({
+            "id": "one", "method": "Grad-CAM", "network": { "inputs": { "x": [2] }, "output": "f", "layers": [
+                { "name": "f", "op": "fc", "in": "x", "weight": [[1.0, 2.0]] },
+            ] },
+            "inputs": { "x": [[1.0, 2.0]] }, "target": 0, "params": { "layer": "f" }, "expected": { "map": [[1.0]] },
+            "tolerance": 1e-6,
+        })
+    }
+
+    #[test]
+    fn other_spellings_become_the_programs_own() {
+        let read = read(&case()).unwrap();
+        assert_eq!(read["method"], "grad_cam");
+        assert_eq!(read["network"]["layers"][0]["op"], "linear");
+        assert_eq!(read["network"]["layers"][0]["in"], json!(["x"]));
+        assert_eq!(read["tolerance"]["abs"], 1e-6);
+    }
+
+    #[test]
+    fn a_word_that_nobody_reads_is_an_error_wherever_it_stands() {
+        for (place, key) in [
+            ("", "wieghts"),
+            ("/params", "layre"),
+            ("/network", "outputs"),
+            ("/network/layers/0", "stride"),
+            ("/inputs", "y"),
+        ] {
+            let mut case = case();
+            case.pointer_mut(place).unwrap()[key] = json!(1);
+            let why = format!("{:#}", read(&case).unwrap_err());
+            assert!(why.contains(&format!("\"{key}\"")), "{place}: {why}");
+        }
+        let mut twice = case();
+        twice["params"] = json!({ "relu": true, "relu_attributions": true, "layer": "f" });
+        assert!(read(&twice).is_err());
+    }
+
+    #[test]
+    fn what_would_change_a_number_and_is_not_supported_is_refused() {
+        for (method, params) in [
+            ("gaussian_blur", json!({ "sigma": 1.0, "truncate": 3.0 })),
+            ("gaussian_blur", json!({ "sigma": 1.0, "border": "constant" })),
+            ("tsne_kl_grad", json!({ "perplexity": 3.0, "dof": 2 })),
+            ("pgd", json!({ "eps": 0.1, "step": 0.1, "steps": 2, "clip_to_ball": false })),
+            ("pgd", json!({ "eps": 0.1, "step": 0.1, "steps": 2, "zero_thresh": 0.1 })),
+        ] {
+            let case =
+                json!({ "method": method, "params": params, "inputs": {}, "expected": {}, "tolerance": { "abs": 1 } });
+            assert!(read(&case).is_err(), "{case}");
+        }
+    }
+}
