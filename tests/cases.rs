@@ -100,3 +100,36 @@ fn a_case_with_another_number_does_not_agree() {
         assert!(!selftest.check(&case).passed, "{}", case["id"]);
     }
 }
+
+/// Cases of this repository: layers without a map, seeds, rules and ties that the shared ones lack.
+fn own() -> Vec<Value> {
+    let file: Value = serde_json::from_str(include_str!("fixtures/cases.json")).unwrap();
+    file["cases"].as_array().unwrap().clone()
+}
+
+#[test]
+fn captum_zennit_and_formulas_agree_on_what_the_fields_cases_lack() {
+    let (selftest, cases) = (Selftest::default(), own());
+    assert!(cases.len() > 50);
+    let wrong: Vec<_> = cases.iter().map(|case| selftest.check(case)).filter(|o| !o.passed).collect();
+    assert!(wrong.is_empty(), "{wrong:#?}");
+}
+
+#[test]
+fn a_word_that_nobody_reads_fails_its_case() {
+    let selftest = Selftest::default();
+    let mut seen = std::collections::BTreeSet::new();
+    for mut case in own().into_iter().filter(|case| seen.insert(method(case).to_string())) {
+        case["params"]["stabliser"] = json!(0.1);
+        let outcome = selftest.check(&case);
+        assert!(!outcome.passed && outcome.why.unwrap().contains("\"stabliser\""), "{}", case["id"]);
+    }
+}
+
+#[test]
+fn a_case_without_a_class_to_ask_about_is_an_error() {
+    let mut case = own().into_iter().find(|case| case["id"] == "gradient of a weighed sum").unwrap();
+    case["params"] = json!({});
+    let outcome = Selftest::default().check(&case);
+    assert!(!outcome.passed && outcome.why.unwrap().contains("names no \"target\" of 4 outputs"));
+}

@@ -2,10 +2,13 @@
 
 use crate::graph::Account;
 
+/// The rule of an entry where the walk ended.
+pub const END: &str = "end";
+
 /// One layer's account. `into − out − kept.total() − other()` is 0.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Entry {
-    /// The rule that held: `zplus`, `gradient`, or `script`.
+    /// The rule that held: `zplus`, `gradient`, `script`, or [`END`].
     pub rule: String,
     /// Relevance that reached the layer's value.
     pub into: f64,

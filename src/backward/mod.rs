@@ -10,7 +10,7 @@ mod seed;
 mod walk;
 
 pub use composite::{Composite, Rule, Selector};
-pub use ledger::Entry;
+pub use ledger::{END, Entry};
 pub use lrp::{Bias, Denominator, Lrp, Term, share};
-pub use seed::{cross_entropy, cross_entropy_labels, cross_entropy_loss, logit, margin};
+pub use seed::{cross_entropy, cross_entropy_labels, cross_entropy_loss, logit, margin, sum};
 pub use walk::{Relevance, Walk};

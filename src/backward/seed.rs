@@ -11,6 +11,11 @@ pub fn logit(logits: &Tensor, classes: &[usize]) -> Result<Tensor> {
     one_hot(logits, classes)
 }
 
+/// `∂ Σ logits`: one at every class; PyTorch's `output.sum().backward()`.
+pub fn sum(logits: &Tensor) -> Result<Tensor> {
+    Ok(logits.ones_like()?)
+}
+
 /// `∂ CE(softmax(logits), class) = p − onehot(class)`, for each picture of the batch.
 ///
 /// The class's own term is minus the sum of the other probabilities, so that it does not vanish where float32 rounds

@@ -1,7 +1,7 @@
 //! The reverse walk itself.
 
 use super::composite::Composite;
-use super::ledger::Entry;
+use super::ledger::{END, Entry};
 use crate::graph::{Graph, Node, NodeId, Trace};
 use crate::kernel;
 use anyhow::{Context, Result, ensure};
@@ -119,7 +119,7 @@ impl<'a> Walk<'a> {
         let ledger = !self.composite.is_gradient();
         if ledger && !onward {
             let into = kernel::sum(r)?;
-            answer.ledger.insert(id, Entry { rule: "end".into(), into, out: into, ..Entry::default() });
+            answer.ledger.insert(id, Entry { rule: END.into(), into, out: into, ..Entry::default() });
         }
         if !onward && !own_params {
             return Ok(());

@@ -34,6 +34,8 @@ pub enum Body {
         scale: Scale,
         /// The picture below, `(C, H, W)` in `[0, 1]`.
         over: Option<Array>,
+        /// What its caption says beside range and scale; empty: nothing.
+        note: String,
     },
     /// A picture, `(C, H, W)` in `[0, 1]`: in colour of three channels, else grey.
     Image {

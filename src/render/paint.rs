@@ -128,7 +128,7 @@ mod tests {
 
     fn heatmap(data: Vec<f32>, scale: Scale, over: Option<Array>) -> Figure {
         let values = Array::new(vec![1, 1, 2, 2], data).unwrap();
-        Figure { title: "t".into(), body: Body::Map { values, scale, over } }
+        Figure { title: "t".into(), body: Body::Map { values, scale, over, note: String::new() } }
     }
 
     #[test]

@@ -62,7 +62,10 @@ mod tests {
     #[test]
     fn a_map_is_read_in_its_own_cells() {
         let values = Array::new(vec![1, 2, 2], vec![0.0, 0.25, 0.5, 0.75]).unwrap();
-        let figure = Figure { title: "m".into(), body: Body::Map { values, scale: Scale::Range, over: None } };
+        let figure = Figure {
+            title: "m".into(),
+            body: Body::Map { values, scale: Scale::Range, over: None, note: String::new() },
+        };
         let reading = read(&figure, (0.9, 0.4)).unwrap();
         assert_eq!((reading.at, reading.values[..].to_vec()), ((1, 0), vec![0.25]));
         assert_eq!(read(&figure, (1.0, 1.0)).unwrap().to_string(), "1,1 = 0.750");

@@ -97,7 +97,7 @@ mod tests {
 
     fn map(data: &[f32], scale: Scale) -> Figure {
         let values = Array::new(vec![1, data.len()], data.to_vec()).unwrap();
-        Figure { title: "map".into(), body: Body::Map { values, scale, over: None } }
+        Figure { title: "map".into(), body: Body::Map { values, scale, over: None, note: String::new() } }
     }
 
     fn ends(wish: Rescale) -> Vec<(f32, f32)> {

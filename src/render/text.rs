@@ -3,8 +3,17 @@
 use super::figure::{Body, Figure};
 use super::scale::range;
 
-/// Title, raw range, scale, and what is not finite, in one line: `cam  -0.12 to 0.83, from zero, 3 of 49 not finite`.
+/// Title, raw range, scale, and what is not finite, in one line, `cam  -0.12 to 0.83, from zero, 3 of 49 not finite`, and a
+/// note if there is one.
 pub fn caption(figure: &Figure) -> String {
+    let measured = measured(figure);
+    match &figure.body {
+        Body::Map { note, .. } if !note.is_empty() => format!("{measured}; {note}"),
+        _ => measured,
+    }
+}
+
+fn measured(figure: &Figure) -> String {
     let ends = figure.values().and_then(|v| v.range()).map(|(low, high)| format!("{} to {}", brief(low), brief(high)));
     let scale = match range(figure) {
         Some(range) => (!range.is_empty()).then_some(range.chosen),
@@ -131,7 +140,10 @@ mod tests {
     #[test]
     fn a_caption_says_range_and_scale() {
         let values = Array::new(vec![1, 2], vec![-0.5, 20.0]).unwrap();
-        let figure = Figure { title: "cam".into(), body: Body::Map { values, scale: Scale::Positive, over: None } };
+        let figure = Figure {
+            title: "cam".into(),
+            body: Body::Map { values, scale: Scale::Positive, over: None, note: String::new() },
+        };
         assert_eq!(caption(&figure), "cam  -0.500 to 20.00, from zero");
     }
 

@@ -138,6 +138,11 @@ fn figure(figure: &Figure, files: &Files) -> Value {
         "not_finite": figure.not_finite().0,
         "scale": scale,
     });
+    if let Body::Map { note, .. } = &figure.body
+        && !note.is_empty()
+    {
+        all["note"] = note.as_str().into();
+    }
     if let Body::Montage { shown, of, .. } = &figure.body
         && shown < of
     {

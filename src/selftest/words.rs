@@ -335,10 +335,10 @@ fn renamed(map: &Map<String, Value>, of: &str, words: &[&[Word]]) -> Result<Map<
     Ok(known)
 }
 
-/// Whether a text is one of a word's spellings; signs and capitals count only where the word has some.
+/// Whether a text is one of a word's spellings; capitals, lines and spaces count only in words of one letter.
 fn spelled(word: &str, text: &str) -> bool {
-    word.split(' ').any(|w| w == text)
-        || word.split(' ').any(|w| w.len() > 1 && w.eq_ignore_ascii_case(&text.replace(['-', ' '], "_")))
+    let plain = |t: &str| t.to_lowercase().replace(['-', '_', ' '], "");
+    word.split(' ').any(|w| w == text || (w.len() > 1 && plain(w) == plain(text)))
 }
 
 fn first(word: &str) -> &str {

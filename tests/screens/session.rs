@@ -190,7 +190,7 @@ fn param(name: &str, doc: &str, kind: ParamKind, value: &str) -> ParamRow {
 /// What `glow` shows: one map over the picture.
 pub fn map_frame(generation: u64) -> Frame {
     let values = Array::new(vec![4, 4], (0..16).map(|i| i as f32 / 10.0).collect::<Vec<_>>()).expect("sizes agree");
-    let body = Body::Map { values, scale: Scale::Positive, over: Some(pixels(0.0)) };
+    let body = Body::Map { values, scale: Scale::Positive, over: Some(pixels(0.0)), note: String::new() };
     frame(generation, 0, 1, vec![Figure { title: "glow".into(), body }])
 }
 
@@ -203,7 +203,7 @@ pub fn step_frame(generation: u64, step: usize, kept: usize) -> Frame {
     let verdict = Body::Badge { text: if fooled { "fooled" } else { "holds" }.into(), good: fooled };
     let figures = vec![
         figure("adversarial", Body::Image { pixels: pixels(step as f32) }),
-        figure("perturbation", Body::Map { values: added, scale: Scale::Symmetric, over: None }),
+        figure("perturbation", Body::Map { values: added, scale: Scale::Symmetric, over: None, note: String::new() }),
         figure("norms", Body::Bars { bars: vec![Bar { label: "l2".into(), value: step as f32 }] }),
         figure("classes", Body::Classes { rows: classes(step), of: 4 }),
         figure("verdict", verdict),

@@ -4,9 +4,14 @@ use crate::common::{answer, failure, host, method, one_shot, session};
 use gradscope::render::{Body, Figure};
 
 /// A rule by its native name, and the same by hand.
-const PAIRS: [(&str, &str); 8] = [
+const PAIRS: [(&str, &str); 10] = [
     ("epsilon(0.01)", "|s, r| s.x * s.vjp(r / s.y.stabilize(0.01))"),
     ("flat()", "|s, r| s.share(r, [[ones_like(s.x), ones_like(s.weight)]])"),
+    ("flat().stabilized(0.5)", "|s, r| s.share(r, [[ones_like(s.x), ones_like(s.weight)]], #{ epsilon: 0.5 })"),
+    (
+        "gamma_plain(0.25).stabilized(0.1)",
+        "|s, r| s.share(r, [[s.x, s.weight + 0.25 * s.weight.relu()]], #{ bias: s.bias, epsilon: 0.1 })",
+    ),
     ("wsquare()", "|s, r| s.share(r, [[ones_like(s.x), s.weight.square()]])"),
     (
         "zplus()",
@@ -85,6 +90,85 @@ fn a_ledger_tells_of_every_layer_from_the_scores_to_the_picture() {
     }
     let gradient = failure("let t = cx.model.forward(cx.input);\nledger(backward(t, t.logit(1)))");
     assert!(gradient.to_string().contains("a gradient has no ledger"), "{gradient}");
+}
+
+#[test]
+fn the_rule_gradient_is_the_gradient_at_layers_of_any_kind() {
+    let body = "let t = cx.model.forward(cx.input); let g = backward(t, t.logit(1)).input;
+        let r = backward(t, t.logit(1), #{ rules: [[\"*\", gradient()]] });
+        `${g.abs().max() > 0.0} ${(g - r.input).abs().max() == 0.0}`";
+    assert_eq!(answer(body), "true true");
+}
+
+#[test]
+fn the_sum_of_logits_as_a_seed_is_the_sum_of_the_seeds_of_all_classes() {
+    let body = "let t = cx.model.forward(cx.input); let all = backward(t, sum_of_logits()).input; let sum = 0.0;
+        for class in 0..cx.model.classes { sum += backward(t, t.logit(class)).input; }
+        `${all.abs().max() > 0.0} ${(all - sum).abs().max() < 1e-5 * all.abs().max()}`";
+    assert_eq!(answer(body), "true true");
+}
+
+#[test]
+fn the_balance_of_a_walk_adds_up_to_what_it_started_from() {
+    let rules = "[[\"conv|linear\", epsilon(0.1)], [\"relu|normalize\", pass()]]";
+    let body = format!(
+        "let t = cx.model.forward(cx.input); let r = backward(t, t.logit(1), #{{ rules: {rules} }}); let b = balance(r);
+         `${{(b.start - 1.0).abs() < 1e-5}} ${{(b.reached - r.input.sum()).abs() < 1e-5}} ${{b.bias != 0.0}} ${{b.epsilon != 0.0}}`"
+    );
+    assert_eq!(answer(&body), "true true true true");
+}
+
+/// What the caption of `lrp`'s map says, the sum of the map, and the class's logit.
+fn told(set: &[(&str, &str)]) -> (String, f64, f64) {
+    let host = host();
+    let mut session = session(&host);
+    session.open(host.method("lrp").unwrap());
+    set.iter().for_each(|(name, value)| session.set(name, value).unwrap());
+    let frame = session.run(&host).unwrap_or_else(|e| panic!("{e}"));
+    let Body::Map { values, note, .. } = &frame.figures[0].body else { panic!("a map comes first") };
+    let logit = frame.figures.iter().find_map(|f| match &f.body {
+        Body::Classes { rows } => Some(f64::from(rows[0].logit)),
+        _ => None,
+    });
+    (note.clone(), values.data.iter().map(|v| f64::from(*v)).sum(), logit.unwrap())
+}
+
+/// The number before a percent sign that stands behind these words.
+fn percent(note: &str, behind: &str) -> f64 {
+    let rest = &note[note.find(behind).unwrap_or_else(|| panic!("{behind} in {note}")) + behind.len()..];
+    rest.split('%').next().unwrap().trim().parse().unwrap_or_else(|_| panic!("{note}"))
+}
+
+#[test]
+fn the_caption_of_lrp_says_what_part_of_the_logit_reached_the_pixels_and_what_other_ways_would_bring() {
+    let mut low = 0;
+    for composite in ["Epsilon", "EpsilonPlus", "EpsilonGammaBox", "alpha1beta0", "alpha2beta1"] {
+        let set = [("composite", composite)];
+        let (note, sum, logit) = told(&set);
+        let near =
+            |a: f64, b: f64| assert!((a - b).abs() <= 0.01 * b.abs().max(100.0), "{composite}: {a}, {b}: {note}");
+        near(percent(&note, ""), 100.0 * sum / logit);
+        if note.contains("bias=zero") {
+            low += 1;
+            assert!((sum / logit).abs() < 0.5, "{note}");
+            let (_, zero, _) = told(&[set[0], ("bias", "zero")]);
+            near(percent(&note, "with bias=zero "), 100.0 * zero / logit);
+        } else {
+            assert!((sum / logit).abs() >= 0.5, "{note}");
+        }
+    }
+    assert!(low > 0, "no composite leaves most of it with the biases");
+}
+
+#[test]
+fn a_logit_of_zero_has_no_share_and_the_caption_says_so() {
+    for (start, said) in [("0.0", "the logit is 0"), ("0.0 / 0.0", "not finite"), ("1.0 / 0.0", "not finite")] {
+        let body = format!(
+            "import \"lib/lrp\" as lrp; let b = #{{ start: {start}, reached: 0.0, bias: 0.0 }};
+             lrp::told(cx, \"Epsilon\", #{{}}, #{{ balance: b }})"
+        );
+        assert!(answer(&body).contains(said), "{start}");
+    }
 }
 
 #[test]

@@ -30,6 +30,10 @@ pub(super) fn register(engine: &mut Engine, guard: &Arc<Guard>) {
     engine.register_get("input", |cx: &mut Cx| cx.input.clone());
     engine.register_get("target", |cx: &mut Cx| out(cx.targets.clone().map_err(Into::into)).map(|t| one_or_many(&t)));
     engine.register_get("step", |cx: &mut Cx| cx.step as INT);
+    engine.register_get("asked_by", |cx: &mut Cx| -> Dynamic {
+        let by = cx.asked.len().checked_sub(2).and_then(|i| cx.asked.get(i));
+        by.map_or(Dynamic::UNIT, |name| name.clone().into())
+    });
     engine.register_get("params", |cx: &mut Cx| Named { params: cx.params.clone(), model: cx.model.clone() });
     engine.register_indexer_get(|p: &mut Named, name: &str| out(p.params.get(name, &p.model)));
     engine.register_fn("show", |cx: &mut Cx, answer: Dynamic| out(figures(answer)).map(|f| cx.stage.show(f)));

@@ -90,13 +90,17 @@ fn scale(options: &Map, default: Scale) -> Result<Scale> {
 }
 
 fn map(t: &Tensor, title: &str, default: Scale, options: &Map) -> Result<Figure> {
-    check(options, &["over", "scale"])?;
+    check(options, &["over", "scale", "note"])?;
     ensure!((2..=4).contains(&t.rank()), "a map has shape (H, W), (C, H, W) or (N, C, H, W), got {:?}", t.dims());
     let over = match options.get("over") {
         None => None,
         Some(v) => Some(picture(&v.clone().try_cast::<Tensor>().context("`over` is a picture")?)?),
     };
-    Ok(Figure { title: title.into(), body: Body::Map { values: values(t)?, scale: scale(options, default)?, over } })
+    let note = options.get("note").map_or_else(String::new, ToString::to_string);
+    Ok(Figure {
+        title: title.into(),
+        body: Body::Map { values: values(t)?, scale: scale(options, default)?, over, note },
+    })
 }
 
 fn image(t: &Tensor, title: &str) -> Result<Figure> {

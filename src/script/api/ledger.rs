@@ -1,13 +1,14 @@
-//! Where relevance went, and which rule holds where: `ledger(rel)`, `coverage(model, rules)`, `uncovered(model, rules)`.
+//! Where relevance went, and which rule holds where: `ledger(rel)`, `balance(rel)`, `coverage(model, rules)`,
+//! `uncovered(model, rules)`.
 
 use super::backward::composite;
 use super::{Guard, out};
-use crate::backward::{Composite, Entry, Relevance};
+use crate::backward::{Composite, END, Entry, Relevance};
 use crate::graph::{Graph, Node, NodeId};
 use crate::model::Model;
 use crate::render::{Body, Figure};
 use anyhow::{Result, ensure};
-use rhai::{Array, Dynamic, Engine, NativeCallContext};
+use rhai::{Array, Dynamic, Engine, Map, NativeCallContext};
 use std::sync::Arc;
 
 /// Kinds for which the gradient is a rule of relevance: what only moves values about, or chooses among them.
@@ -15,6 +16,7 @@ const MOVING: [&str; 8] = ["input", "max_pool", "concat", "flatten", "reshape", 
 
 pub(super) fn register(engine: &mut Engine, guard: &Arc<Guard>) {
     engine.register_fn("ledger", |r: Relevance| out(ledger(&r)));
+    engine.register_fn("balance", |r: Relevance| out(balance(&r)));
     let g = guard.clone();
     engine.register_fn("coverage", move |context: NativeCallContext, model: Model, rules: Dynamic| {
         out(composite(&g, &context, &model.graph, Some(&rules)).map(|c| coverage(&model.graph, &c)))
@@ -25,12 +27,34 @@ pub(super) fn register(engine: &mut Engine, guard: &Arc<Guard>) {
     });
 }
 
+/// The ledger in one line: `#{ start, reached, bias, epsilon, missing, other }`, where the start is the sum of the others.
+fn balance(relevance: &Relevance) -> Result<Map> {
+    check(relevance)?;
+    let (ends, passed): (Vec<_>, Vec<_>) = relevance.ledger.values().partition(|e| e.rule == END);
+    let sum = |of: fn(&Entry) -> f64| passed.iter().map(|e| of(e)).sum::<f64>();
+    let reached = ends.iter().map(|e| e.into).sum::<f64>();
+    let kept = [
+        ("bias", sum(|e| e.kept.bias)),
+        ("epsilon", sum(|e| e.kept.stabilizer)),
+        ("missing", sum(|e| e.kept.missing)),
+        ("other", sum(Entry::other)),
+    ];
+    let start = reached + kept.iter().map(|(_, v)| v).sum::<f64>();
+    let all = kept.into_iter().chain([("start", start), ("reached", reached)]);
+    Ok(all.map(|(name, v)| (name.into(), Dynamic::from(v))).collect())
+}
+
+fn check(relevance: &Relevance) -> Result<()> {
+    ensure!(!relevance.ledger.is_empty(), "a gradient has no ledger; relevance by rules has");
+    Ok(())
+}
+
 /// The accounts of all layers from the seed to the input.
 fn ledger(relevance: &Relevance) -> Result<Figure> {
-    ensure!(!relevance.ledger.is_empty(), "a gradient has no ledger; relevance by rules has");
+    check(relevance)?;
     let row = |(id, e): (&NodeId, &Entry)| {
         let kept = [e.kept.bias, e.kept.stabilizer, e.kept.missing, e.other()];
-        let exact = [format!("{:.6}", e.into), format!("{:.6}", e.out)];
+        let exact = [e.into, e.out].map(amount);
         std::iter::once(relevance.graph.nodes[*id].name.clone())
             .chain(exact)
             .chain(kept.map(|v| short(v, e.into)))
@@ -39,6 +63,11 @@ fn ledger(relevance: &Relevance) -> Result<Figure> {
     let columns = ["layer", "in", "out", "bias", "epsilon", "missing", "other"].map(String::from).to_vec();
     let rows = relevance.ledger.iter().rev().map(row).collect();
     Ok(Figure { title: "ledger".into(), body: Body::Table { columns, rows } })
+}
+
+/// Relevance to six places, or to four digits where these would be zeros.
+fn amount(value: f64) -> String {
+    if value == 0.0 || value.abs() >= 1e-3 { format!("{:.6}", value + 0.0) } else { format!("{value:.3e}") }
 }
 
 /// A part of an account; what is nothing beside the whole is a point.
@@ -76,4 +105,16 @@ fn passed(graph: &Graph) -> impl Iterator<Item = &Node> {
         }
     }
     graph.nodes.iter().zip(needed).rev().filter(|(_, needed)| *needed).map(|(node, _)| node)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn small_amounts_keep_their_digits() {
+        let written = [0.0, -0.0, 23.730_510_7, -0.25, 1.5e-9, -4e-30, f64::NAN].map(amount);
+        assert_eq!(written, ["0.000000", "0.000000", "23.730511", "-0.250000", "1.500e-9", "-4.000e-30", "NaN"]);
+        assert_eq!([short(1e-9, 1.0), short(1e-3, 1.0), short(0.0, 0.0)], ["·", "1.000e-3", "·"]);
+    }
 }

@@ -1,5 +1,5 @@
-//! What a walk back can start from: `logit(class)`, `cross_entropy(class)`, `margin(class)`, `at(layer, tensor)`, an
-//! objective, and any of these times a number or a number for each picture.
+//! What a walk back can start from: `logit(class)`, `sum_of_logits()`, `cross_entropy(class)`, `margin(class)`,
+//! `at(layer, tensor)`, an objective, and any of these times a number or a number for each picture.
 
 use super::objective::Objective;
 use super::{Run, classes, in_type_of, out};
@@ -14,6 +14,8 @@ use rhai::{Dynamic, Engine, FLOAT, FnPtr, INT, NativeCallContext};
 pub enum Seed {
     /// The logit of a class, one for all rows or one each.
     Logit(Vec<usize>),
+    /// The sum of all logits.
+    Sum,
     /// The cross-entropy of a class.
     CrossEntropy(Vec<usize>),
     /// By how much a class leads the next best.
@@ -35,6 +37,7 @@ impl Seed {
         };
         match self {
             Self::Logit(c) => at_logits(backward::logit, c),
+            Self::Sum => at_logits(|logits, _| backward::sum(logits), &[]),
             Self::CrossEntropy(c) => at_logits(backward::cross_entropy, c),
             Self::Margin(c) => at_logits(backward::margin, c),
             Self::At(layer, tensor) => Ok(vec![(trace.graph.find(layer)?, tensor.clone())]),
@@ -57,6 +60,7 @@ impl Seed {
 pub(super) fn register(engine: &mut Engine) {
     engine.register_type_with_name::<Seed>("Seed");
     engine.register_fn("logit", |class: Dynamic| out(classes(&class).map(Seed::Logit)));
+    engine.register_fn("sum_of_logits", || Seed::Sum);
     engine.register_fn("cross_entropy", |class: Dynamic| out(classes(&class).map(Seed::CrossEntropy)));
     engine.register_fn("margin", |class: Dynamic| out(classes(&class).map(Seed::Margin)));
     engine.register_fn("at", |layer: &str, tensor: Tensor| Seed::At(layer.into(), tensor));

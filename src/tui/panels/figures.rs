@@ -85,12 +85,17 @@ fn freshness(state: &State, theme: &Theme) -> Span<'static> {
 
 /// A picture, and right below it what it is.
 fn draw_picture(buf: &mut Buffer, tile: Rect, exhibit: &Exhibit, state: &State, theme: &Theme, stage: &mut Stage) {
-    let height = caption_height(tile);
+    let notes = note_lines(&exhibit.figure, tile);
+    let height = caption_height(tile) + notes.len() as u16;
     let area = Rect { height: tile.height - height, ..tile };
     let rect = stage.place(buf, area, exhibit, &state.lens).unwrap_or(area);
     let wide = if rect.width >= 26.min(tile.width) { rect } else { tile };
     let caption = Rect { x: wide.x, y: rect.bottom(), width: wide.width, height };
     picture_caption(buf, caption, &exhibit.figure, state, theme, stage);
+    let below = Rect { y: caption.y, height, ..tile };
+    for (line, y) in notes.iter().zip(usize::from(caption_height(tile))..) {
+        row(buf, below, y, Line::styled(line.as_str(), theme.dim), Line::default());
+    }
 }
 
 /// A chart or words, below its title.
@@ -208,6 +213,35 @@ fn caption_height(tile: Rect) -> u16 {
         4..9 => 1,
         _ => 2,
     }
+}
+
+/// What a map's caption says beside its scale, in lines as wide as the tile; nothing where there is little room.
+fn note_lines(figure: &Figure, tile: Rect) -> Vec<String> {
+    match &figure.body {
+        Body::Map { note, .. } if tile.height >= 14 => wrapped(note, usize::from(tile.width), 2),
+        _ => vec![],
+    }
+}
+
+/// Words in at most so many lines; what does not fit is left out behind an ellipsis.
+fn wrapped(text: &str, width: usize, most: usize) -> Vec<String> {
+    let mut lines: Vec<String> = vec![];
+    for word in text.split_whitespace() {
+        match lines.last_mut() {
+            Some(line) if line.chars().count() + 1 + word.chars().count() <= width => {
+                line.push(' ');
+                line.push_str(word);
+            }
+            _ => lines.push(word.into()),
+        }
+    }
+    if lines.len() > most {
+        lines.truncate(most);
+        if let Some(last) = lines.last_mut() {
+            last.push('…');
+        }
+    }
+    lines
 }
 
 /// Width over height of a picture.
