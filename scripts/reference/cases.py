@@ -83,6 +83,16 @@ def cams():
             attr_dim_summation=False)
 
 
+    vectors, x = chain()[3:], rounded(2, 48)
+    net = Net(vectors)
+    gradient = torch.autograd.grad(net(x.requires_grad_())[:, 1].sum(), x)[0]
+    parts = (gradient * x).detach()
+    vectors[0]["in"] = ["x"]
+    for name, expected in [("sum", parts.sum(1, keepdim=True)), ("parts", parts)]:
+        add(f"Grad-CAM of the input's numbers, {name}", "grad_cam", "formula", vectors, x.detach(), {"map": expected.tolist()},
+            1, layer="x", relu=False)
+
+
 class Sum(nn.Module):
     def __init__(self, net, weights=None):
         super().__init__()

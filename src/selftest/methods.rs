@@ -73,7 +73,8 @@ fn grad_cam(desk: Desk) -> Result<Answer> {
         true => desk.map(&network, desk.script(include_str!("scripts/channels.rhai"), &set)?, "map")?,
         false => desk.map(&network, desk.plugin("gradcam", &set)?, "cam_raw")?,
     };
-    let by_unit = tensor(&desk.case["expected"]["map"]).is_ok_and(|t| t.rank() == 2 && t.dims()[1] > 1);
+    let expected = desk.case["expected"].as_object().and_then(|e| e.values().next());
+    let by_unit = expected.is_some_and(|v| tensor(v).is_ok_and(|t| t.rank() == 2 && t.dims()[1] > 1));
     let map = if map.rank() == 2 && !apart && !by_unit { map.sum_keepdim(1)? } else { map };
     Ok([("map".into(), if flag("relu", false)? { map.relu()? } else { map })].into())
 }
@@ -194,7 +195,13 @@ fn smoothgrad(desk: Desk) -> Result<Answer> {
         Ok(t.narrow(0, desk.row.min(t.dim(0)? - 1), 1)?.reshape(network.picture.shape())?)
     };
     let noise = Tensor::cat(&noise.iter().map(row).collect::<Result<Vec<_>>>()?, 0)?;
-    let variant = if desk.params()["square"].as_bool().unwrap_or(false) { "squared" } else { "mean" };
+    let [square, variance] = ["square", "variance"].map(|name| switch(desk.params(), name, false));
+    let variant = match (square?, variance?) {
+        (false, false) => "mean",
+        (true, false) => "squared",
+        (false, true) => "variance",
+        _ => bail!("SmoothGrad gives the mean of squares or the variance, not both"),
+    };
     let set = [("samples", samples.len().to_string()), ("variant", variant.into())];
     let question = desk.plugin("smoothgrad", &set)?;
     desk.by_input(&network, super::desk::Question { given: Some(("given", noise)), ..question }, "gradient")

@@ -78,12 +78,13 @@ impl Network {
         Ok(Self { model, picture, inputs: inputs.collect() })
     }
 
-    /// What a layer of the case is called in the graph; an input is the node that holds its channels.
+    /// What a layer of the case is called in the graph; an input is the node that holds its channels, or its numbers.
     pub fn layer(&self, name: &str) -> String {
-        match self.inputs.iter().any(|(input, _)| input == name) {
-            true if self.inputs.len() == 1 => "input".into(),
-            true => format!("{name}.channels"),
-            false => name.into(),
+        match self.inputs.iter().find(|(input, _)| input == name) {
+            Some((_, shape)) if shape.len() == 2 => format!("{name}.vector"),
+            Some(_) if self.inputs.len() == 1 => "input".into(),
+            Some(_) => format!("{name}.channels"),
+            None => name.into(),
         }
     }
 

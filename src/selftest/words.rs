@@ -80,7 +80,7 @@ const METHODS: &[Method] = &[
         &[],
     ),
     Method("deeplift deep_lift", &[SEED, "baseline baselines"], &[]),
-    Method("smoothgrad smooth_grad", &[SEED, "noise", "square squared"], &[]),
+    Method("smoothgrad smooth_grad", &[SEED, "noise", "square squared", "variance vargrad"], &[]),
     Method(
         "occlusion",
         &[SEED, "window sliding_window_shapes", "stride strides", "baseline baselines", "combine", "which"],
@@ -200,8 +200,11 @@ pub(super) fn read(case: &Value) -> Result<Value> {
     let Some(Method(names, params, inputs)) = known else { bail!("the method \"{written}\" is not known") };
     let method = first(names);
     let set = optional(&case, "params");
-    let mut set =
-        renamed(object(&set, "\"params\"")?, &format!("the method \"{method}\""), &[params, &["note notes"]])?;
+    let mut set = renamed(
+        object(&set, "\"params\"")?,
+        &format!("the method \"{method}\""),
+        &[params, &["note notes comment description"]],
+    )?;
     if let Some(rules) = set.get("rules").filter(|r| !r.is_null()) {
         let rules = items(rules, "\"rules\"")?.iter().map(rule).collect::<Result<Vec<_>>>()?;
         set.insert("rules".into(), rules.into());
