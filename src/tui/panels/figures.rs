@@ -226,7 +226,9 @@ fn note_lines(figure: &Figure, tile: Rect) -> Vec<String> {
 /// Words in at most so many lines; what does not fit is left out behind an ellipsis.
 fn wrapped(text: &str, width: usize, most: usize) -> Vec<String> {
     let mut lines: Vec<String> = vec![];
-    for word in text.split_whitespace() {
+    // A percent sign stays with its number.
+    let text = text.replace(" %", "\u{a0}%");
+    for word in text.split(' ') {
         match lines.last_mut() {
             Some(line) if line.chars().count() + 1 + word.chars().count() <= width => {
                 line.push(' ');
