@@ -13,8 +13,7 @@ import mpmath
 import numpy as np
 import torch
 import torch.nn as nn
-from captum.attr import Deconvolution, GuidedBackprop, IntegratedGradients, LayerGradCam, LRP
-from captum.attr._utils.lrp_rules import EpsilonRule
+from captum.attr import Deconvolution, GuidedBackprop, IntegratedGradients, LayerGradCam
 from selftest import batch_norm, compute, conv, layer, linear, network, rounded, tensor
 from zennit.attribution import Gradient
 from zennit.composites import LayerMapComposite, layer_map_base
@@ -167,7 +166,9 @@ def walk(layers, x, rules, target):
 
 def gradients():
     """The rule `gradient` at layers of every kind."""
-    epsilon = lambda op: {"match": {"op": op}, "rule": {"kind": "epsilon", "eps": 1e-9, "bias": "full"}}
+    # A large stabiliser: with a small one these drawn networks divide by nearly nothing, which float32 does not bear.
+    eps = 0.5
+    epsilon = lambda op: {"match": {"op": op}, "rule": {"kind": "epsilon", "eps": eps, "bias": "full"}}
     plain = lambda op: {"match": {"op": op}, "rule": {"kind": "gradient"}}
     layers = [
         conv("c1", "x", 2, 4, 3, padding=1), batch_norm("b1", "c1", 4), layer("r1", "leaky_relu", "b1", slope=0.1),
@@ -177,39 +178,21 @@ def gradients():
     ]
     x = rounded(2, 2, 6, 6)
     kinds = ["leaky_relu", "batchnorm2d", "tanh", "sigmoid", "mul", "add", "avgpool2d", "maxpool2d", "flatten", "softmax"]
-    usual = {"fc": 1e-9, "c2": 1e-9, "c1": 1e-9}
+    usual = {"fc": eps, "c2": eps, "c1": eps}
     case = lambda name, rules, of, out=layers: add(
         name, "lrp", "formula", out, x,
         {k: v.tolist() for k, v in walk(out, x, of, 1).items() if k in ("x", "r1", "flat")}, 1, 1e-8, rules=rules)
     everything = {l["name"]: "gradient" for l in layers}
     case("the gradient at every kind but the weights", [plain(kinds), epsilon(["conv2d", "linear"])], everything | usual)
     case("the gradient everywhere", [{"match": {"any": True}, "rule": "gradient"}], everything)
-    case("the gradient at convolutions", [plain("conv2d"), plain(kinds), epsilon("linear")], everything | {"fc": 1e-9})
+    case("the gradient at convolutions", [plain("conv2d"), plain(kinds), epsilon("linear")], everything | {"fc": eps})
     for kind in kinds[:-1]:
         own = [l["name"] for l in layers if l["op"] == kind]
-        rest = {"r1": "pass", "b1": "pass", "t": "pass", "s": "pass", "a": 1e-6, "p": 1e-6, "m": "gradient", "q": "gradient", "flat": "gradient"}
+        rest = {"r1": "pass", "b1": "pass", "t": "pass", "s": "pass", "a": eps, "p": eps, "m": "gradient", "q": "gradient", "flat": "gradient"}
         of = usual | rest | {name: "gradient" for name in own}
-        case(f"the gradient at {kind}", [plain(kind), epsilon(["conv2d", "linear"])], of, layers[:-1])
-    case("the gradient at a layer by its name", [{"match": {"name": "t"}, "rule": {"kind": "gradient"}}, epsilon(["conv2d", "linear"])],
-         usual | {"r1": "pass", "b1": "pass", "s": "pass", "a": 1e-6, "p": 1e-6, "m": "gradient", "q": "gradient", "flat": "gradient", "t": "gradient"}, layers[:-1])
-
-    class Twice(nn.Module):
-        """Two inputs added by `+`, which captum does not see as a module: relevance goes on to both whole."""
-
-        def __init__(self, first, last):
-            super().__init__()
-            self.l1, self.relu, self.l2 = first, nn.ReLU(), last
-            self.l1.rule = self.l2.rule = EpsilonRule()
-
-        def forward(self, x):
-            y = self.relu(self.l1(x))
-            return self.l2(y + x)
-
-    small = [linear("l1", "x", 3, 3), layer("relu", "relu", "l1"), layer("sum", "add", "relu", "x"), linear("l2", "sum", 3, 2)]
-    net, x = Net([small[0], small[3]]), rounded(1, 3)
-    relevance = LRP(Twice(net[0], net[1])).attribute(x, target=1)
-    add("the gradient at an addition, as captum", "lrp", "captum", small, x, {"x": relevance.tolist()}, 1, 1e-7,
-        rules=[plain("add"), epsilon("linear")])
+        case(f"the gradient at {kind}", [plain(kind), epsilon(["conv2d", "linear", "add", "avgpool2d"])], of, layers[:-1])
+    case("the gradient at a layer by its name", [{"match": {"name": "t"}, "rule": {"kind": "gradient"}}, epsilon(["conv2d", "linear", "add", "avgpool2d"])],
+         usual | {"r1": "pass", "b1": "pass", "s": "pass", "a": eps, "p": eps, "m": "gradient", "q": "gradient", "flat": "gradient", "t": "gradient"}, layers[:-1])
 
 
 def steps():

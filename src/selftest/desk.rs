@@ -92,11 +92,8 @@ impl<'a> Desk<'a> {
     pub fn ask(&self, network: &Network, question: Question) -> Result<Vec<Figure>> {
         let (model, picture) = network.to(self.dtype)?;
         let single = model.classes() == 1;
-        ensure!(
-            single || !self.case["target"].is_null(),
-            "the case names no \"target\" of {} outputs",
-            model.classes()
-        );
+        let known = single || !self.case["target"].is_null() || self.seed()? != Seed::Class;
+        ensure!(known, "the case names no \"target\" of {} outputs", model.classes());
         let mut session = Session::new(self.host, model, "case", picture)?;
         session.open(question.method);
         session.set_target(Some(if single { 0 } else { self.target() }))?;
