@@ -87,8 +87,11 @@ pub(super) fn add(
         }
         "slice" => {
             let (dim, step) = (whole(layer, "dim", 1)?, whole(layer, "step", 1)?);
-            let start = whole(layer, "start", 0)?;
-            let end = layer.get("end").map(|_| whole(layer, "end", 0)).transpose()?;
+            let place = |key: &str| {
+                let given = layer.get(key).filter(|v| !v.is_null());
+                given.map(|v| v.as_i64().with_context(|| format!("\"{key}\" is a whole number"))).transpose()
+            };
+            let (start, end) = (place("start")?.unwrap_or(0), place("end")?);
             builder.add(&name, op::Slice { dim, start, end, step }, &inputs)?
         }
         "leaky_relu" => builder.add(&name, op::LeakyRelu { slope: number(layer, "slope")? }, &inputs)?,
