@@ -128,7 +128,7 @@ fn told(class: usize, set: &[(&str, &str)]) -> (String, f64, f64) {
     let frame = session.run(&host).unwrap_or_else(|e| panic!("{e}"));
     let Body::Map { values, note, .. } = &frame.figures[0].body else { panic!("a map comes first") };
     let logit = frame.figures.iter().find_map(|f| match &f.body {
-        Body::Classes { rows } => rows.iter().find(|row| row.class == class).map(|row| f64::from(row.logit)),
+        Body::Classes { rows, .. } => rows.iter().find(|row| row.class == class).map(|row| f64::from(row.logit)),
         _ => None,
     });
     (note.clone(), values.data.iter().map(|v| f64::from(*v)).sum(), logit.unwrap())
