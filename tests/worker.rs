@@ -413,3 +413,37 @@ fn a_damaged_session_file_is_told_and_not_opened() {
     fs::write(&file, "{ \"form\": 1,").unwrap();
     assert!(format!("{:#}", Opened::read(&file).unwrap_err()).contains("last.json"));
 }
+
+#[test]
+fn a_step_after_an_attack_fooled_switches_stop_off_and_says_so() {
+    let desk = Desk::new("fgsm", include_str!("../plugins/fgsm.rhai"));
+    desk.frame();
+    for (name, value) in [("epsilon", "255"), ("step", "8")] {
+        desk.ask(Command::Set(name.into(), value.into()));
+        desk.frame();
+    }
+    desk.ask(Command::Play);
+    let fooled = desk.next(|u| match u {
+        Update::Frame(f) if f.done.is_some() => Some(f.clone()),
+        _ => None,
+    });
+    assert!(fooled.done.as_deref().unwrap().starts_with("fooled"), "{:?}", fooled.done);
+    let stop = |update: &Update| match update {
+        Update::Method(card) => card.params.iter().find(|p| p.name == "stop").map(|p| p.value.clone()),
+        _ => None,
+    };
+    desk.ask(Command::Step);
+    assert_eq!(desk.next(stop), "false", "the form shows it");
+    let said = desk.next(|u| match u {
+        Update::Said(line) => Some(line.clone()),
+        _ => None,
+    });
+    assert!(said.contains("stop is off"), "{said}");
+    let on = desk.frame();
+    assert_eq!((on.step, on.done), (fooled.step + 1, None));
+    desk.ask(Command::Step);
+    assert_eq!(desk.frame().step, fooled.step + 2);
+    desk.ask(Command::Restart);
+    assert_eq!(desk.next(stop), "true", "anew it stops again");
+    assert_eq!(desk.frame().step, 0);
+}

@@ -12,5 +12,8 @@ mod walk;
 pub use composite::{Composite, Rule, Selector};
 pub use ledger::{END, Entry};
 pub use lrp::{Bias, Denominator, Lrp, Term, share};
-pub use seed::{cross_entropy, cross_entropy_labels, cross_entropy_loss, logit, margin, sum};
+pub use seed::{
+    binary_cross_entropy, cross_entropy, cross_entropy_labels, cross_entropy_loss, lead, logit, loss, loss_of_labels,
+    margin, score, sum,
+};
 pub use walk::{Relevance, Walk};

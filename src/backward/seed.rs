@@ -2,7 +2,8 @@
 //!
 //! A question names a class for each row of the batch, or one for all of them.
 
-use crate::tensor::{log_softmax, wide};
+use crate::graph::Scores;
+use crate::tensor::{like, log_softmax, wide};
 use anyhow::{Result, ensure};
 use candle_core::{D, Tensor};
 
@@ -16,6 +17,23 @@ pub fn sum(logits: &Tensor) -> Result<Tensor> {
     Ok(logits.ones_like()?)
 }
 
+/// `∂ score[class]`: that of the logit; of a pair's first class, whose score is `−z`, minus one at `z`.
+pub fn score(scores: Scores, logits: &Tensor, classes: &[usize]) -> Result<Tensor> {
+    let hot = one_hot(logits, classes)?;
+    match scores {
+        Scores::Pair => Ok(hot.matmul(&like([0.0, -1.0, 0.0, 1.0], (2, 2), &hot)?)?),
+        _ => Ok(hot),
+    }
+}
+
+/// `∂ loss[class]`: cross-entropy, or of independent scores the class's own binary cross-entropy.
+pub fn loss(scores: Scores, logits: &Tensor, classes: &[usize]) -> Result<Tensor> {
+    match scores {
+        Scores::Independent => binary_cross_entropy(logits, classes),
+        _ => cross_entropy(logits, classes),
+    }
+}
+
 /// `∂ CE(softmax(logits), class) = p − onehot(class)`, for each picture of the batch.
 ///
 /// The class's own term is minus the sum of the other probabilities, so that it does not vanish where float32 rounds
@@ -25,6 +43,22 @@ pub fn cross_entropy(logits: &Tensor, classes: &[usize]) -> Result<Tensor> {
     let others = (candle_nn::ops::softmax(logits, D::Minus1)? * (1.0 - &hot)?)?;
     let own = hot.broadcast_mul(&others.sum_keepdim(D::Minus1)?)?;
     Ok((others - own)?)
+}
+
+/// `∂ BCE(σ(logits[class]), 1) = −σ(−logits[class])`, for each picture of the batch; the other classes do not matter.
+pub fn binary_cross_entropy(logits: &Tensor, classes: &[usize]) -> Result<Tensor> {
+    Ok((candle_nn::ops::sigmoid(&logits.neg()?)? * one_hot(logits, classes)?)?.neg()?)
+}
+
+/// What a network learns from: the mean loss of labels, one a row, and its gradient by the logits. PyTorch's
+/// `CrossEntropyLoss`; of independent scores its `BCEWithLogitsLoss`, where the label's class is there and no other.
+///
+/// Errors where there are not as many labels as rows, or a label is no class.
+pub fn loss_of_labels(scores: Scores, logits: &Tensor, labels: &[usize]) -> Result<(f64, Tensor)> {
+    match scores {
+        Scores::Independent => binary_cross_entropy_of_labels(logits, labels),
+        _ => Ok((cross_entropy_loss(logits, labels)?, cross_entropy_labels(logits, labels)?)),
+    }
 }
 
 /// `∂ mean CE(softmax(logits), labels)`, a label a row: what PyTorch's `CrossEntropyLoss` gives back.
@@ -42,6 +76,24 @@ pub fn cross_entropy_loss(logits: &Tensor, labels: &[usize]) -> Result<f64> {
     let own = (log_softmax(logits)? * hot)?.sum_all()?;
     let own = wide(&own)?.to_scalar::<f64>()?;
     Ok(-own / labels.len() as f64)
+}
+
+/// `mean [log(1 + eᶻ) − z y]` over rows and classes, `y` one at the label, and its gradient `(σ(z) − y) / (N · classes)`.
+fn binary_cross_entropy_of_labels(logits: &Tensor, labels: &[usize]) -> Result<(f64, Tensor)> {
+    check_rows(logits, labels)?;
+    let hot = one_hot(logits, labels)?;
+    let softplus = (logits.relu()? + (logits.abs()?.neg()?.exp()? + 1.0)?.log()?)?;
+    let loss = wide(&(softplus - (logits * &hot)?)?.mean_all()?)?.to_scalar::<f64>()?;
+    let gradient = (candle_nn::ops::sigmoid(logits)? - hot)?;
+    Ok((loss, (gradient / logits.elem_count() as f64)?))
+}
+
+/// How the margin moves by which the class is named: over the next best, or of independent scores over `p = 0.5`.
+pub fn lead(scores: Scores, logits: &Tensor, classes: &[usize]) -> Result<Tensor> {
+    match scores {
+        Scores::Independent => one_hot(logits, classes),
+        _ => margin(logits, classes),
+    }
 }
 
 /// `∂ (logit[class] − max of the others)`: the margin by which a class leads (Carlini & Wagner 2017).

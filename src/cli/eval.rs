@@ -4,7 +4,8 @@ use super::args::{Eval, Scripts};
 use super::stop::Stop;
 use super::{draw, open};
 use crate::data::source;
-use crate::model::{ClassMap, Count, evaluate};
+use crate::graph::Scores;
+use crate::model::{ClassMap, Count, Matches, Model, matches};
 use anyhow::{Result, bail};
 use indicatif::{ProgressBar, ProgressStyle};
 use serde_json::json;
@@ -28,9 +29,9 @@ pub fn eval(scripts: &Scripts, args: &Eval) -> Result<ExitCode> {
         }
         Ok(())
     };
-    let count = evaluate(&model, &data, &mut on);
+    let count = matches(&model, &data, &mut on);
     bar.finish_and_clear();
-    let count = count?;
+    let (count, more) = count?;
     let accuracy = count.accuracy();
     if count.not_finite > 0 {
         eprintln!(
@@ -47,16 +48,29 @@ pub fn eval(scripts: &Scripts, args: &Eval) -> Result<ExitCode> {
             "not_finite": count.not_finite,
             "total": count.total,
             "accuracy": accuracy,
+            "top_label": more.top_label,
+            "exact_match": more.exact,
         })
         .to_string(),
         false => format!(
-            "{} on {}: {} of {} right, {:.2} %",
+            "{} on {}: {} of {} right, {:.2} %{}",
             model.card.name,
             args.data,
             count.correct,
             count.total,
-            accuracy * 100.0
+            accuracy * 100.0,
+            independent(&model, more)
         ),
     })?;
     Ok(ExitCode::SUCCESS)
+}
+
+/// Of networks that may name several classes: what else their answers can be held against.
+fn independent(model: &Model, more: Matches) -> String {
+    match model.graph.scores {
+        Scores::Independent => {
+            format!(" (its label has p > 0.5); top label {}, exact match {}", more.top_label, more.exact)
+        }
+        _ => String::new(),
+    }
 }

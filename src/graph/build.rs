@@ -4,6 +4,7 @@ use super::made::Made;
 use super::node::{Graph, Node, NodeId};
 use super::op::{Input, Op};
 use super::plan::Plans;
+use super::scores;
 use anyhow::{Context, Result, bail, ensure};
 use std::sync::Arc;
 
@@ -42,7 +43,8 @@ impl Builder {
         &self.nodes[id].shape
     }
 
-    /// Says which node has the class scores, where that is not the output or what stands before its softmax.
+    /// Says which node has the class scores, where that is not the output or what stands before its last softmax or
+    /// sigmoid.
     pub fn set_logits(&mut self, id: NodeId) {
         self.logits = Some(id);
     }
@@ -72,15 +74,11 @@ impl Builder {
             nodes.push(node);
         }
         let output = place[output];
-        let before_softmax = || {
-            let mut id = output;
-            while nodes[id].op.kind().ends_with("softmax") {
-                id = nodes[id].inputs[0];
-            }
-            id
+        let (logits, scores) = match self.logits {
+            Some(id) => (place[id], scores::said(&nodes[place[id]].shape)),
+            None => scores::found(&nodes, output),
         };
-        let logits = self.logits.map_or_else(before_softmax, |id| place[id]);
-        Ok(Graph { nodes, output, logits, plans: Plans::default(), made: Made::default() })
+        Ok(Graph { nodes, output, logits, scores, plans: Plans::default(), made: Made::default() })
     }
 }
 

@@ -40,11 +40,12 @@ impl Trace {
             let inside = v.top + v.height <= h && v.left + v.width <= w;
             ensure!(inside, "a window must lie in the picture of {h} rows and {w} columns, got {v:?}");
         }
+        self.graph.check_classes()?;
         ensure!(!windows.is_empty(), "there is no window to cover");
         let fill = fill.to_dtype(x.dtype())?;
         let local = self.fused().map_or(Ok(None), |run| run.covered(&self.graph, windows, &fill, tick))?;
         match local {
-            Some(logits) => Ok(logits.flatten_from(1)?),
+            Some(value) => self.graph.scores.logits(&value),
             None => self.covered_plainly(windows, &fill, tick),
         }
     }

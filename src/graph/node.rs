@@ -3,6 +3,7 @@
 use super::made::Made;
 use super::op::Op;
 use super::plan::Plans;
+use super::scores::Scores;
 use anyhow::{Context, Result, bail, ensure};
 use candle_core::{DType, Device, Tensor};
 use std::collections::{BTreeMap, BTreeSet};
@@ -44,8 +45,11 @@ pub struct Graph {
     pub nodes: Vec<Node>,
     /// The node that ends the network.
     pub output: NodeId,
-    /// The node whose value has one score a class; the output itself, or what stands before its softmax.
+    /// The node whose value has one score a class; the output itself, or what stands before its last
+    /// softmax or sigmoid.
     pub logits: NodeId,
+    /// How its class scores are read.
+    pub scores: Scores,
     /// How it runs on inputs of some sizes; a changed graph starts without.
     pub(super) plans: Plans,
     /// What its weights were made into.

@@ -82,6 +82,7 @@ impl Graph {
         most: usize,
         tick: &dyn Fn(&Node) -> Result<()>,
     ) -> Result<Tensor> {
+        self.check_classes()?;
         self.check_input(x)?;
         let (n, most) = (x.dims()[0], most.max(1));
         if n <= most {
@@ -95,7 +96,7 @@ impl Graph {
     fn logits_at_once(self: &Arc<Self>, x: &Tensor, tick: &dyn Fn(&Node) -> Result<()>) -> Result<Tensor> {
         let alone = self.plan(x)?.map(|plan| Run::logits(plan, self, x, tick)).transpose()?.flatten();
         match alone {
-            Some(logits) => Ok(logits.flatten_from(1)?),
+            Some(value) => self.scores.logits(&value),
             None => self.forward_until(x, tick)?.logits(),
         }
     }
@@ -146,9 +147,17 @@ impl Trace {
         }
     }
 
-    /// One score a class, `(N, classes)`.
+    /// One score a class, `(N, classes)`; `[0, z]` where the network gives a single logit.
+    ///
+    /// Errors where it gives a value at each of several places.
     pub fn logits(&self) -> Result<Tensor> {
-        Ok(self.value(self.graph.logits)?.flatten_from(1)?)
+        self.graph.check_classes()?;
+        self.graph.scores.logits(self.value(self.graph.logits)?)
+    }
+
+    /// A gradient by the logits, `(N, classes)`, as a seed at their node.
+    pub fn seed(&self, gradient: &Tensor) -> Result<(NodeId, Tensor)> {
+        self.graph.seed(gradient, &self.dims(self.graph.logits)?)
     }
 
     /// A node with what it read and gave.

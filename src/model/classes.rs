@@ -182,6 +182,11 @@ impl Card {
     /// share the name.
     pub fn class(&self, text: &str, count: usize) -> Result<usize> {
         if let Ok(index) = text.parse::<usize>() {
+            ensure!(
+                count > 0,
+                "no class {index}: \"{}\" has no classes, but a value at each of several places",
+                self.name
+            );
             ensure!(index < count, "no class {index}; \"{}\" has {count} classes, 0 to {}", self.name, count - 1);
             return Ok(index);
         }

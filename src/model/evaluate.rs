@@ -2,14 +2,15 @@
 
 use super::{ClassMap, Model};
 use crate::data::Dataset;
-use crate::graph::{Graph, ScoresNotFinite, named};
+use crate::graph::{Graph, Scores, ScoresNotFinite, named};
+use crate::tensor::numbers;
 use anyhow::Result;
-use candle_core::Tensor;
+use candle_core::{DType, Tensor};
 
 /// How many pictures were named rightly, of how many.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Count {
-    /// Those whose highest logit is that of their label.
+    /// Those whose label the network names: its greatest logit, or of independent scores `p > 0.5`.
     pub correct: usize,
     /// Those whose scores are not finite, which are not right.
     pub not_finite: usize,
@@ -24,31 +25,62 @@ impl Count {
     }
 }
 
+/// What else the answers of independent classes can be held against; of others both are the number named rightly.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Matches {
+    /// Pictures whose greatest logit is that of their label.
+    pub top_label: usize,
+    /// Pictures of which the network names the label and nothing else.
+    pub exact: usize,
+}
+
+impl Matches {
+    fn add(&mut self, scores: Scores, logits: &Tensor, labels: &[usize], named: usize) -> Result<()> {
+        let (mut top, mut exact) = (named, named);
+        if scores == Scores::Independent {
+            let each = numbers(&logits.gt(0.0)?.to_dtype(DType::F32)?.sum(1)?)?;
+            let named = scores.right(logits, labels)?;
+            top = correct(logits, labels)?;
+            exact = named.iter().zip(each).filter(|(named, count)| **named && *count == 1.0).count();
+        }
+        self.top_label += top;
+        self.exact += exact;
+        Ok(())
+    }
+}
+
 /// Runs a model on every picture of a data set, and calls `on` with the count so far before the first batch and behind
 /// each; an error from `on` stops it.
 ///
 /// Classes are those of [`ClassMap::between`], whose errors are told before anything runs.
 /// That no picture has finite scores is an error at the end.
 pub fn evaluate(model: &Model, data: &Dataset, on: &mut dyn FnMut(Count) -> Result<()>) -> Result<Count> {
+    matches(model, data, on).map(|(count, _)| count)
+}
+
+/// The same, and how often a label is the greatest, or the only one named.
+pub fn matches(model: &Model, data: &Dataset, on: &mut dyn FnMut(Count) -> Result<()>) -> Result<(Count, Matches)> {
+    model.graph.check_classes()?;
     let classes = ClassMap::between(data, &model.card, model.classes())?;
     let preprocess = model.card.preprocess();
-    let numbers: Vec<_> = (0..data.len()).collect();
-    let mut count = Count::default();
+    let all: Vec<_> = (0..data.len()).collect();
+    let (mut count, mut more) = (Count::default(), Matches::default());
     on(count)?;
-    for numbers in numbers.chunks(batch_size(&model.graph)) {
+    for numbers in all.chunks(batch_size(&model.graph)) {
         let x = data.batch(numbers, &preprocess)?;
         let logits = model.graph.logits(&x)?;
         let labels = numbers.iter().map(|&i| classes.class(data.label(i))).collect::<Result<Vec<_>>>()?;
-        let named = named(&logits)?;
-        count.correct += agreeing(&named, &labels);
-        count.not_finite += named.iter().filter(|class| class.is_none()).count();
+        count.not_finite += named(&logits)?.iter().filter(|class| class.is_none()).count();
         count.total += numbers.len();
+        let named = right(model.graph.scores, &logits, &labels)?;
+        count.correct += named;
+        more.add(model.graph.scores, &logits, &labels, named)?;
         on(count)?;
         if count.not_finite == data.len() {
             model.graph.check_scores(&x, logits).map_err(|e| of_all(e, data.len()))?;
         }
     }
-    Ok(count)
+    Ok((count, more))
 }
 
 /// The class that a network names each of the first `count` pictures as; `on` is told how many are done.
@@ -71,6 +103,11 @@ pub fn answers(
     }
     on(answers.len())?;
     Ok(answers)
+}
+
+/// How many labels the network names.
+fn right(scores: Scores, logits: &Tensor, labels: &[usize]) -> Result<usize> {
+    Ok(scores.right(logits, labels)?.into_iter().filter(|right| *right).count())
 }
 
 /// How many rows of `(N, classes)` logits are highest at their label; of equal ones the first counts, and none of a row that

@@ -9,7 +9,7 @@ mod store;
 pub mod train;
 
 pub use classes::{By, ClassMap};
-pub use evaluate::{Count, answers, correct, evaluate};
+pub use evaluate::{Count, Matches, answers, correct, evaluate, matches};
 pub use features::{Features, Pool};
 
 use crate::data::Preprocess;
@@ -73,9 +73,9 @@ impl Model {
         (!self.taken.is_empty()).then(|| format!("weights of {}: {}", self.card.name, self.taken))
     }
 
-    /// How many classes it tells apart.
+    /// How many classes it tells apart; 0 where it gives a value at each of several places.
     pub fn classes(&self) -> usize {
-        self.graph.nodes[self.graph.logits].shape[1..].iter().product()
+        self.graph.classes()
     }
 }
 

@@ -38,8 +38,14 @@ fn put(image: &mut RgbImage, x: i64, y: i64, color: Rgb<u8>) {
     }
 }
 
+/// An arrow to the right, which the fonts do not have.
+const ARROW: [u8; 8] = [0x00, 0x10, 0x30, 0x7f, 0x30, 0x10, 0x00, 0x00];
+
 /// Its rows, the leftmost pixel in the lowest bit; a letter that the font does not have is a question mark.
 fn glyph(letter: char) -> [u8; 8] {
+    if letter == '→' {
+        return ARROW;
+    }
     let known = || BASIC_FONTS.get(letter).or_else(|| LATIN_FONTS.get(letter)).or_else(|| GREEK_FONTS.get(letter));
     known().or_else(|| BASIC_FONTS.get('?')).unwrap_or_default()
 }

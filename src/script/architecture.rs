@@ -10,7 +10,7 @@ use super::guard::Guard;
 use super::message::{LayerRow, ModelCard, ModelRow, Report};
 use super::report::{Libraries, Texts};
 use crate::data::source;
-use crate::graph::Graph;
+use crate::graph::{Graph, Scores};
 use crate::model::{Card, Model};
 use crate::tensor::{device, device_text};
 use anyhow::{Context, Result, anyhow, bail, ensure};
@@ -19,7 +19,7 @@ use std::path::Path;
 use std::sync::Arc;
 
 /// What a script's `const MODEL` may say.
-const FIELDS: [&str; 7] = ["names", "input", "resize", "mean", "std", "labels", "picture"];
+const FIELDS: [&str; 8] = ["names", "input", "resize", "mean", "std", "labels", "scores", "picture"];
 
 /// The architectures there are: in the user's folders, then in the binary.
 pub struct Architectures {
@@ -55,8 +55,11 @@ impl Architectures {
     pub fn build(&self, name: &str) -> Result<(Card, Graph)> {
         let (script, name) = self.find(name)?;
         let (card, graph) = self.run(&script, &name)?;
-        check_labels(&card, &graph)?;
-        Ok((card, graph))
+        let scores = script.options.raw("scores").map(options::text).transpose()?;
+        let graph = graph
+            .with_scores(scores.as_deref())
+            .with_context(|| format!("building the architecture \"{}\"", card.name))?;
+        Ok((named(card, &graph)?, graph))
     }
 
     /// Another file beside the scripts: weights of the program's own networks, labels.
@@ -205,7 +208,7 @@ pub fn describe(card: &Card, graph: &Graph) -> ModelCard {
         name: card.name.clone(),
         device: device_text(&device()),
         layers: layers(graph),
-        labels: (0..classes(graph)).map(|class| card.label(class)).collect(),
+        labels: (0..graph.classes()).map(|class| card.label(class)).collect(),
         parameters: graph.nodes.iter().map(|n| n.parameter_count()).sum(),
     }
 }
@@ -236,13 +239,18 @@ fn per_channel(o: &Options, key: &str, default: f64, channels: usize) -> Result<
     Ok(values)
 }
 
-/// How many scores a network gives.
-fn classes(graph: &Graph) -> usize {
-    graph.nodes[graph.logits].shape[1..].iter().product()
-}
-
-fn check_labels(card: &Card, graph: &Graph) -> Result<()> {
-    let (classes, labels) = (classes(graph), card.labels.len());
+/// The card with a name for each class: one name of a network with a single logit stands for the yes.
+fn named(mut card: Card, graph: &Graph) -> Result<Card> {
+    let labels = card.labels.len();
+    let classes = match graph.scores {
+        // Values at places may have names, of which nobody asks yet.
+        Scores::Places => graph.nodes[graph.logits].shape[1],
+        Scores::Pair if labels == 1 => {
+            card.labels = [format!("not {}", card.labels[0]), card.labels[0].clone()].into();
+            return Ok(card);
+        }
+        _ => graph.classes(),
+    };
     ensure!(labels == 0 || labels == classes, "\"{}\" gives {classes} scores, but {labels} class names", card.name);
-    Ok(())
+    Ok(card)
 }

@@ -6,6 +6,7 @@ use super::compile::{call, compile};
 use super::context::{Cx, Stage};
 use super::engine::Read;
 use super::folders::Folders;
+use super::fooled;
 use super::guard::Guard;
 use super::method::Method;
 use super::params::Params;
@@ -71,9 +72,15 @@ impl Asking {
         self.asked.add(name, &source.text);
         let method = compile(engine, &self.read, source)?;
         let question = Question::new(cx, &method, options)?;
-        if question.together {
-            return question.ask_together(engine, cx, &method);
+        let idle = question.run(engine, cx, &method, question.input.clone(), question.targets.clone());
+        let idle = idle.cx.nothing_to_do(guard, &method)?;
+        if question.together && idle.contains(&false) {
+            return question.ask_together(engine, cx, &method, &idle);
         }
+        let shown = match idle.contains(&true) {
+            true => Some(compile(engine, &self.read, fooled::idle())?),
+            false => None,
+        };
         let mut answers = vec![];
         for (i, &target) in question.targets.iter().enumerate() {
             guard.tick()?;
@@ -81,7 +88,8 @@ impl Asking {
                 1 => question.input.clone(),
                 _ => question.input.narrow(0, i, 1)?,
             };
-            answers.push(match question.ask(engine, cx, &method, input.clone(), target) {
+            let method = shown.as_ref().filter(|_| idle[i]).unwrap_or(&method);
+            answers.push(match question.ask(engine, cx, method, input.clone(), target) {
                 Err(error) if question.lenient && not_finite(&error) => unknown(&input)?,
                 answer => answer?,
             });
@@ -91,6 +99,7 @@ impl Asking {
 }
 
 /// What is asked: the pictures and a class of each, the network, parameters.
+#[derive(Clone)]
 struct Question {
     model: Model,
     input: Tensor,
@@ -118,7 +127,8 @@ impl Question {
         }
         ensure!(targets.len() == count, "{} classes for {count} pictures", targets.len());
         let wrong = targets.iter().find(|&&t| t >= model.classes());
-        ensure!(wrong.is_none(), "no class {}; there are {}", wrong.unwrap_or(&0), model.classes());
+        let missing = wrong.filter(|_| model.classes() > 0);
+        ensure!(missing.is_none(), "no class {}; there are {}", missing.unwrap_or(&0), model.classes());
         let endless = if method.group == "attack" { ATTACK_STEPS } else { usize::MAX };
         Ok(Self {
             params: params(method, &model, map.get("params"))?,
@@ -143,12 +153,35 @@ impl Question {
         run.answer(run.call("view", step, Some(state))?, "view", end)
     }
 
-    /// What the method's last step says of all pictures; where the scores of some are not finite on the way, of each by itself.
-    fn ask_together(&self, engine: &Engine, cx: &Cx, method: &Method) -> Result<Map> {
+    /// What the method's last step says of all pictures. Those that fool already (`idle`) stay as they are; where the scores of
+    /// some are not finite on the way, each is asked about by itself.
+    fn ask_together(&self, engine: &Engine, cx: &Cx, method: &Method, idle: &[bool]) -> Result<Map> {
+        if idle.contains(&true) {
+            return self.ask_the_rest(engine, cx, method, idle);
+        }
         match self.ask_as_one(engine, cx, method) {
             Err(error) if not_finite(&error) => self.ask_apart(engine, cx, method),
             answer => answer,
         }
+    }
+
+    /// The same of the pictures that do not fool yet, with the others among them.
+    fn ask_the_rest(&self, engine: &Engine, cx: &Cx, method: &Method, idle: &[bool]) -> Result<Map> {
+        let rows: Vec<_> = (0..idle.len()).filter(|&i| !idle[i]).collect();
+        let places: Vec<_> = rows.iter().map(|&i| i as u32).collect();
+        let input = self.input.index_select(&Tensor::new(places, self.input.device())?, 0)?;
+        let targets = rows.iter().map(|&i| self.targets[i]).collect();
+        let rest = Self { input, targets, ..self.clone() };
+        let mut end = rest.ask_together(engine, cx, method, &vec![false; rows.len()])?;
+        if let Some(x) = end.get("x").and_then(|x| x.clone().try_cast::<Tensor>()) {
+            let row = |i: usize| match rows.binary_search(&i) {
+                Ok(moved) => x.narrow(0, moved, 1),
+                Err(_) => self.input.narrow(0, i, 1),
+            };
+            let all = (0..idle.len()).map(row).collect::<Result<Vec<_>, _>>()?;
+            end.insert("x".into(), Dynamic::from(Tensor::cat(&all, 0)?));
+        }
+        Ok(end)
     }
 
     /// `x` of each picture's last step; all NaN where its scores were not finite on the way.

@@ -5,6 +5,7 @@ use super::ask::{self, Asking};
 use super::compile::{self, protected, quiet_panics};
 use super::engine::{self, Read};
 use super::folders::{Folders, Source};
+use super::fooled;
 use super::guard::Guard;
 use super::message::{MethodRow, Report};
 use super::method::Method;
@@ -79,6 +80,11 @@ impl Host {
             Some(source) => self.compile(source),
             None => bail!("{}", unknown("method", name, &self.plugins.names())),
         }
+    }
+
+    /// What answers in place of an attack that has nothing to do.
+    pub(super) fn idle(&self) -> Result<Method> {
+        self.compile(fooled::idle())
     }
 
     /// An open method anew, from the file it came from.

@@ -132,6 +132,8 @@ pub enum Update {
     Failed(Report),
     /// A line for the log.
     Log(String),
+    /// A line for the log that the status line shows too.
+    Said(String),
 }
 
 /// One method of the list.

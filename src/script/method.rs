@@ -23,6 +23,8 @@ pub struct Method {
     pub stepped: bool,
     /// Whether one run answers for a whole batch, each row by itself.
     pub batched: bool,
+    /// Whether it is an attack, which has nothing to do where the network is fooled already.
+    pub attack: bool,
     /// Whether convolutions are summed directly also where Winograd's transforms would be faster: it magnifies rounding.
     pub exact: bool,
     /// The text that was compiled, and where it came from.
@@ -43,8 +45,9 @@ impl Method {
             value.map_err(|other| anyhow!("PLUGIN's `{name}` is true or false, got {other}"))
         };
         let (batched, exact) = (switch("batched")?, switch("exact")?);
+        let attack = switch("attack")? || group == "attack";
         if let Some(wrong) = plugin.keys().next() {
-            bail!("PLUGIN has no field \"{wrong}\"; known are group, params, batched, exact");
+            bail!("PLUGIN has no field \"{wrong}\"; known are group, params, batched, exact, attack");
         }
         let stepped = form(&ast)?;
         let doc = ast.doc().lines().map(|l| l.trim_start_matches("//!").trim()).collect::<Vec<_>>().join("\n");
@@ -55,6 +58,7 @@ impl Method {
             params,
             stepped,
             batched,
+            attack,
             exact,
             source: Arc::new(source),
             ast: Arc::new(ast),

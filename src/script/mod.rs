@@ -18,6 +18,7 @@ pub mod context;
 mod api;
 pub mod method;
 mod compile;
+mod fooled;
 mod ask;
 mod history;
 pub mod album;

@@ -12,6 +12,9 @@ use candle_core::Tensor;
 use rhai::{Dynamic, INT};
 use std::path::Path;
 
+/// What stands behind a share of epsilon.
+pub const EPSILON: &str = "eps";
+
 /// One declared parameter.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Param {
@@ -34,6 +37,8 @@ pub enum Value {
     Integer(i64),
     /// A length in 1/255.
     Pixels(f64),
+    /// A length as a share of the parameter `epsilon`.
+    Share(f64),
     /// Yes or no.
     Switch(bool),
     /// A choice, or any text.
@@ -89,7 +94,7 @@ impl Param {
         let none = text.is_empty() || text == "none";
         let value = match &self.kind {
             ParamKind::Number(..) => number().map(Value::Number),
-            ParamKind::Pixels(..) => number().map(Value::Pixels),
+            ParamKind::Pixels(..) => share(text).or_else(|| number().map(Value::Pixels)),
             ParamKind::Integer(..) => text.parse().ok().map(Value::Integer),
             ParamKind::Switch => match text {
                 "true" | "yes" | "on" | "1" => Some(Value::Switch(true)),
@@ -159,6 +164,7 @@ impl Value {
     pub fn text(&self) -> String {
         match self {
             Self::Number(v) | Self::Pixels(v) => v.to_string(),
+            Self::Share(v) => format!("{v}{EPSILON}"),
             Self::Integer(v) => v.to_string(),
             Self::Switch(on) => on.to_string(),
             Self::Text(text) => text.clone(),
@@ -173,7 +179,7 @@ impl Value {
     /// The same, with the layer that stands for none.
     fn seen(&self, model: &Model) -> String {
         match self {
-            Self::Layer(None) => last_map(&model.graph, model.classes()).into(),
+            Self::Layer(None) => last_map(&model.graph).into(),
             value => value.text(),
         }
     }
@@ -182,7 +188,7 @@ impl Value {
     pub(super) fn dynamic(&self, model: &Model) -> Dynamic {
         let index = |i: &Option<usize>| i.map_or(Dynamic::UNIT, |i| Dynamic::from(i as INT));
         match self {
-            Self::Number(v) => (*v).into(),
+            Self::Number(v) | Self::Share(v) => (*v).into(),
             Self::Pixels(v) => (v / 255.0).into(),
             Self::Integer(v) => (*v).into(),
             Self::Switch(on) => (*on).into(),
@@ -193,7 +199,7 @@ impl Value {
             Self::Pictures(all) => all.iter().map(|g| Dynamic::from(g.tensor.clone())).collect::<rhai::Array>().into(),
             Self::Layer(Some(name)) => name.clone().into(),
             Self::AllLayers => Dynamic::UNIT,
-            Self::Layer(None) => last_map(&model.graph, model.classes()).to_string().into(),
+            Self::Layer(None) => last_map(&model.graph).to_string().into(),
         }
     }
 }
@@ -223,7 +229,16 @@ impl Params {
     /// Sets one by name.
     pub fn set(&mut self, name: &str, text: &str, model: &Model) -> Result<()> {
         let Some(i) = self.params.iter().position(|p| p.name == name) else { bail!("{}", self.unknown(name)) };
-        self.values[i] = self.params[i].read(text, model)?;
+        let value = self.params[i].read(text, model)?;
+        if let Value::Share(_) = value {
+            let length = self.value("epsilon").is_some_and(|(p, _)| matches!(p.kind, ParamKind::Pixels(..)));
+            ensure!(
+                length && name != "epsilon",
+                "\"{text}\" for parameter \"{name}\": a share of epsilon needs a parameter \"epsilon\" beside it; it takes {}",
+                self.params[i].kind.text()
+            );
+        }
+        self.values[i] = value;
         Ok(())
     }
 
@@ -242,7 +257,10 @@ impl Params {
     /// The value of one, as scripts see it.
     pub(super) fn get(&self, name: &str, model: &Model) -> Result<Dynamic> {
         match self.params.iter().position(|p| p.name == name) {
-            Some(i) => Ok(self.values[i].dynamic(model)),
+            Some(i) => match self.values[i] {
+                Value::Share(share) => self.length(i, share).map(Dynamic::from),
+                ref value => Ok(value.dynamic(model)),
+            },
             None => bail!("{}", self.unknown(name)),
         }
     }
@@ -256,6 +274,38 @@ impl Params {
     /// Whether one is not at its default.
     pub(super) fn is_changed(&self, name: &str) -> bool {
         self.params.iter().zip(&self.values).any(|(p, v)| p.name == name && p.default != *v)
+    }
+
+    /// A length that is a share of epsilon, in parts of 1.
+    fn length(&self, i: usize, share: f64) -> Result<f64> {
+        let epsilon = match self.value("epsilon") {
+            Some((_, Value::Pixels(epsilon))) => *epsilon,
+            _ => bail!("there is no parameter \"epsilon\" to take a share of"),
+        };
+        self.params[i]
+            .check(&Value::Pixels(share * epsilon))
+            .with_context(|| format!("{share} of epsilon, {epsilon}"))?;
+        Ok(share * epsilon / 255.0)
+    }
+
+    /// The class that a parameter of this name names, if there is one.
+    pub(super) fn class(&self, name: &str) -> Option<usize> {
+        match self.value(name)? {
+            (_, Value::Class(class)) => *class,
+            _ => None,
+        }
+    }
+
+    /// Whether a switch is on, and whether it is by default; none: there is no switch of this name.
+    pub(super) fn switch(&self, name: &str) -> Option<(bool, bool)> {
+        match self.value(name)? {
+            (Param { default: Value::Switch(default), .. }, Value::Switch(on)) => Some((*on, *default)),
+            _ => None,
+        }
+    }
+
+    fn value(&self, name: &str) -> Option<(&Param, &Value)> {
+        self.params.iter().zip(&self.values).find(|(p, _)| p.name == name)
     }
 
     /// Names and values of those that differ from their defaults, as text.
@@ -305,6 +355,13 @@ impl Given {
     }
 }
 
+/// `0.25eps`: a share of epsilon, the λ of gradient steps.
+fn share(text: &str) -> Option<Value> {
+    let number = text.strip_suffix(EPSILON)?.trim_end().trim_end_matches('*').trim_end();
+    let share = if number.is_empty() { Some(1.0) } else { number.parse::<f64>().ok() };
+    share.filter(|v| v.is_finite() && *v >= 0.0).map(Value::Share)
+}
+
 fn same_kind(a: &ParamKind, b: &ParamKind) -> bool {
     std::mem::discriminant(a) == std::mem::discriminant(b)
 }
@@ -330,7 +387,8 @@ fn layer(graph: &Graph, text: &str, kinds: &[String]) -> Result<String> {
 }
 
 /// The last layer that still has a map and is not yet one channel a class: where Grad-CAM looks by default.
-fn last_map(graph: &Graph, classes: usize) -> &str {
+fn last_map(graph: &Graph) -> &str {
+    let classes = graph.nodes[graph.logits].shape.get(1).filter(|_| graph.classes() > 0).copied().unwrap_or(0);
     let passing = ["dropout", "adaptive_avg_pool", "global_avg_pool"];
     let node = graph.nodes.iter().rev().find(|n| {
         n.shape.len() == 4 && n.shape[1] != classes && n.shape[2] * n.shape[3] > 1 && !passing.contains(&n.op.kind())

@@ -106,6 +106,7 @@ fn about(session: &Session, host: &Host, frame: &Frame, names: &[Files]) -> Resu
         "parameters": parameters,
         "asked": asked,
         "target": target,
+        "scores": model.graph.scores.name(),
         "top5": top,
         "not_finite": session.unnamed().map_or(0, |why| why.scores.count()),
         "figures": figures,

@@ -1,5 +1,6 @@
 //! One open question: model, picture, target, method, parameters; and the steps of its answer.
 
+mod idle;
 mod steps;
 
 use super::api::Run;
@@ -30,8 +31,8 @@ pub struct Session {
     /// What the picture was opened as; none for one that was made.
     source: Option<Arc<str>>,
     input: Tensor,
-    /// What the network says of the picture, if its scores are finite.
-    top: Result<usize, ScoresNotFinite>,
+    /// What the network says of the picture, if its scores are finite; none where it has no classes.
+    top: Result<Option<usize>, ScoresNotFinite>,
     target: Option<usize>,
     method: Option<Method>,
     params: Params,
@@ -42,6 +43,8 @@ pub struct Session {
     told: Told,
     /// Whether the steps ahead of the one shown were made by other parameters or another script than the present ones.
     outdated: bool,
+    /// Whether `stop` is off only to take further steps after the network was fooled.
+    unstopped: bool,
     stage: Arc<dyn Stage>,
 }
 
@@ -66,6 +69,7 @@ impl Session {
             cursor: 0,
             told: Told::default(),
             outdated: false,
+            unstopped: false,
             stage: Arc::new(Nobody),
         })
     }
@@ -117,9 +121,10 @@ impl Session {
         &self.input
     }
 
-    /// The class asked about: the one chosen, else what the network says; none where its scores are not finite.
+    /// The class asked about: the one chosen, else what the network says; none where its scores are not finite, or it has no
+    /// classes.
     pub fn target(&self) -> Option<usize> {
-        self.target.or(self.top.as_ref().ok().copied())
+        self.target.or(self.top.as_ref().ok().copied().flatten())
     }
 
     /// Why the network names no class; none where its scores are finite.
@@ -185,9 +190,9 @@ impl Session {
         self.data = Arc::new(data);
     }
 
-    /// What the network says of the picture, best first; nothing where its scores are not finite.
+    /// What the network says of the picture, best first; nothing where its scores are not finite, or it has no classes.
     pub fn classes(&self, host: &Host, count: usize) -> Result<Vec<ClassRow>> {
-        if self.top.is_err() {
+        if !matches!(self.top, Ok(Some(_))) {
             return Ok(vec![]);
         }
         super::api::class_rows(&Run::forward(host.guard(), &self.model, &self.input)?, count)
@@ -196,6 +201,9 @@ impl Session {
     /// Chooses the class asked about; none: what the network says.
     pub fn set_target(&mut self, target: Option<usize>) -> Result<()> {
         let classes = self.model.classes();
+        if target.is_some() {
+            self.model.graph.check_classes()?;
+        }
         ensure!(target.is_none_or(|t| t < classes), "no class {}; there are {classes}", target.unwrap_or_default());
         self.target = target;
         Ok(())
@@ -205,6 +213,7 @@ impl Session {
     pub fn open(&mut self, method: Method) {
         self.params = Params::new(method.params.clone());
         self.method = Some(method);
+        self.unstopped = false;
         self.forget();
     }
 
@@ -222,6 +231,7 @@ impl Session {
     /// Sets a parameter by its name and a text; a stepper goes on from the step shown, even one that was the last.
     pub fn set(&mut self, name: &str, text: &str) -> Result<()> {
         self.params.set(name, text, &self.model)?;
+        self.unstopped &= name != "stop";
         self.change();
         Ok(())
     }
@@ -318,7 +328,10 @@ impl Session {
             model: self.model.clone(),
             input: self.input.clone(),
             source: self.source.clone(),
-            targets: self.target.map_or_else(|| self.top.clone(), Ok).map(|class| vec![class]),
+            targets: self
+                .target
+                .map_or_else(|| self.top.clone(), |target| Ok(Some(target)))
+                .map(|class| vec![class.unwrap_or(0)]),
             data: self.data.clone(),
             params: Arc::new(self.params.clone()),
             used: Arc::default(),
@@ -337,10 +350,14 @@ fn named(picture: &str) -> Option<Arc<str>> {
     numbered(picture).map(|_| picture.into())
 }
 
-/// The class that a network names a picture as; none where its scores are not finite.
-fn top(host: &Host, model: &Model, input: &Tensor) -> Result<Result<usize, ScoresNotFinite>> {
-    match Run::forward(host.guard(), model, input)?.top() {
-        Ok(top) => Ok(Ok(top[0])),
+/// The class that a network names a picture as, if it has classes; none where its scores are not finite.
+fn top(host: &Host, model: &Model, input: &Tensor) -> Result<Result<Option<usize>, ScoresNotFinite>> {
+    let run = Run::forward(host.guard(), model, input)?;
+    if model.classes() == 0 {
+        return Ok(Ok(None));
+    }
+    match run.top() {
+        Ok(top) => Ok(Ok(top.first().copied())),
         Err(error) => error.downcast::<ScoresNotFinite>().map(Err),
     }
 }

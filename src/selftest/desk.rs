@@ -1,6 +1,8 @@
 //! Where a case is asked: its network and one row of its inputs before a plugin, in one type.
 
 use super::network::{Network, Reading, Seed};
+use crate::graph::Scores;
+use crate::model::Model;
 use crate::render::{Body, Figure};
 use crate::script::folders::Source;
 use crate::script::host::Host;
@@ -67,6 +69,11 @@ impl<'a> Desk<'a> {
         }
     }
 
+    /// The same among a model's classes: a single output is the second of its pair.
+    pub fn class(&self, model: &Model) -> usize {
+        if model.graph.scores == Scores::Pair { 1 } else { self.target() }
+    }
+
     /// The case's network, this row its picture; it ends in what the case's seed asks about.
     pub fn network(&self, reading: Reading) -> Result<Network> {
         Network::of(self.case, &Reading { row: self.row, seed: self.seed()?, ..reading })
@@ -91,12 +98,13 @@ impl<'a> Desk<'a> {
     /// The figures of the answer, at its end.
     pub fn ask(&self, network: &Network, question: Question) -> Result<Vec<Figure>> {
         let (model, picture) = network.to(self.dtype)?;
-        let single = model.classes() == 1;
+        let single = model.graph.scores == Scores::Pair;
         let known = single || !self.case["target"].is_null() || self.seed()? != Seed::Class;
         ensure!(known, "the case names no \"target\" of {} outputs", model.classes());
+        let target = self.class(&model);
         let mut session = Session::new(self.host, model, "case", picture)?;
         session.open(question.method);
-        session.set_target(Some(if single { 0 } else { self.target() }))?;
+        session.set_target(Some(target))?;
         question.set.iter().try_for_each(|(name, value)| session.set(name, value))?;
         if let Some((name, tensor)) = question.given {
             session.give(name, tensor.to_dtype(self.dtype)?)?;

@@ -3,6 +3,7 @@
 use super::desk::{Answer, Desk, by_input, map};
 use super::network::{Network, Reading, Seed};
 use super::value::{list, number, text};
+use crate::graph::Scores;
 use anyhow::{Context, Result, bail, ensure};
 use candle_core::{DType, Tensor};
 use serde_json::Value;
@@ -237,8 +238,10 @@ fn selectors(desk: Desk, place: &Value, network: &Network) -> Result<Vec<String>
 fn sums(desk: Desk, network: &Network, answer: &mut Answer) -> Result<()> {
     let (model, picture) = network.to(desk.dtype)?;
     let logits = model.graph.forward(&picture)?.logits()?.to_dtype(DType::F64)?.flatten_all()?;
+    // Of a pair, the second is the network's own.
+    let logits = if model.graph.scores == Scores::Pair { logits.narrow(0, 1, 1)? } else { logits };
     let output = match desk.seed()? {
-        Seed::Class => logits.narrow(0, desk.target(), 1)?.squeeze(0)?,
+        Seed::Class => logits.narrow(0, if logits.dims() == [1] { 0 } else { desk.target() }, 1)?.squeeze(0)?,
         Seed::Sum => logits.sum_all()?,
         Seed::Weighted(weights) => (&logits * Tensor::new(weights, logits.device())?)?.sum_all()?,
     };

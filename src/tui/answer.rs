@@ -35,6 +35,10 @@ pub fn take(state: &mut State, update: Update) -> Vec<Effect> {
         }
         Update::Failed(report) => failed(state, report),
         Update::Log(line) => state.note(Tone::Plain, line),
+        Update::Said(line) => {
+            state.note(Tone::Plain, line.clone());
+            state.say(line);
+        }
     }
     Vec::new()
 }

@@ -1,12 +1,14 @@
 //! Changing a parameter by a notch: what a value becomes.
 
 use crate::script::message::ParamKind;
+use crate::script::params::EPSILON;
 
 /// The value so many notches on; none when it stays what it is. `layers` are the names that a layer parameter may
 /// have, `classes` is the number of classes.
 pub fn notched(kind: &ParamKind, value: &str, by: i32, layers: &[String], classes: usize) -> Option<String> {
     let new = match kind {
         ParamKind::Number(low, high) => number(value, f64::from(by) * notch(value, *low, *high), *low, *high)?,
+        ParamKind::Pixels(..) if value.ends_with(EPSILON) => share(value, |v| v + f64::from(by) * 0.05)?,
         ParamKind::Pixels(low, high) => {
             number(value, f64::from(by) * if *high <= 32.0 { 0.5 } else { 1.0 }, *low, *high)?
         }
@@ -25,6 +27,7 @@ pub fn notched(kind: &ParamKind, value: &str, by: i32, layers: &[String], classe
 pub fn tenfold(kind: &ParamKind, value: &str, by: i32) -> Option<String> {
     let factor = 10f64.powi(by);
     let new = match kind {
+        ParamKind::Pixels(..) if value.ends_with(EPSILON) => share(value, |v| v * factor)?,
         ParamKind::Number(low, high) | ParamKind::Pixels(low, high) => {
             let old: f64 = value.parse().ok()?;
             number(value, old * factor - old, *low, *high)?
@@ -55,6 +58,12 @@ pub fn plain(value: f64) -> String {
 fn number(value: &str, by: f64, low: f64, high: f64) -> Option<String> {
     let old: f64 = value.parse().ok()?;
     Some(plain((old + by).clamp(low, high)))
+}
+
+/// A share of epsilon, `0.25eps`, as another one.
+fn share(value: &str, change: impl Fn(f64) -> f64) -> Option<String> {
+    let old: f64 = value.strip_suffix(EPSILON)?.trim().parse().ok()?;
+    Some(plain(change(old).max(0.0)) + EPSILON)
 }
 
 fn integer(value: &str, by: i64, low: i64, high: i64) -> Option<String> {
@@ -107,6 +116,8 @@ mod tests {
             (ParamKind::Number(0.0, 1.0), "0.000001", 1, Some("0.0000011")),
             (ParamKind::Pixels(0.0, 16.0), "1", 1, Some("1.5")),
             (ParamKind::Pixels(0.0, 64.0), "8", -1, Some("7")),
+            (ParamKind::Pixels(0.0, 64.0), "0.25eps", 1, Some("0.3eps")),
+            (ParamKind::Pixels(0.0, 64.0), "0.02eps", -1, Some("0eps")),
             (ParamKind::Integer(1, 50), "50", 1, None),
             (ParamKind::Switch, "false", 1, Some("true")),
             (ParamKind::Choice(vec!["max".into(), "l2".into()]), "max", 1, Some("l2")),

@@ -1,7 +1,7 @@
 //! Adversarial training: pictures are attacked before they are learnt from.
 
 use super::batch::Batches;
-use crate::backward::{Walk, cross_entropy};
+use crate::backward::{Walk, loss_of_labels};
 use crate::graph::Graph;
 use crate::kernel;
 use anyhow::{Context, Result, ensure};
@@ -76,8 +76,8 @@ impl Adversary {
         };
         for _ in 0..self.steps {
             let trace = graph.forward(&moved)?;
-            let seed = cross_entropy(&trace.scores()?, labels)?.reshape(trace.dims(graph.logits)?)?;
-            let walk = Walk { keep: false, ..Walk::gradient(&trace, vec![(graph.logits, seed)]) };
+            let (_, seed) = loss_of_labels(graph.scores, &trace.scores()?, labels)?;
+            let walk = Walk { keep: false, ..Walk::gradient(&trace, vec![trace.seed(&seed)?]) };
             let gradient = walk.run()?.values.remove(&0).context("the gradient did not come to the picture")?;
             let sign = kernel::sign(&gradient)?;
             moved = self.inside(x, &(moved + (sign * self.step)?)?)?;

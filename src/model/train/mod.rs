@@ -19,7 +19,7 @@ pub use perceptual::{Perceptual, Weights};
 pub use schedule::Schedule;
 
 use super::{Card, ClassMap};
-use crate::backward::{Walk, cross_entropy_labels, cross_entropy_loss};
+use crate::backward::{Walk, loss_of_labels};
 use crate::data::{Dataset, Preprocess};
 use crate::graph::Graph;
 use crate::kernel;
@@ -316,8 +316,8 @@ impl Trainer {
     fn learn(&self, x: &Tensor, labels: &[usize], masks: &Masks) -> Result<Lesson> {
         let trace = masks.forward(&self.graph, x)?;
         let logits = trace.scores()?;
-        let seed = cross_entropy_labels(&logits, labels)?.reshape(trace.dims(self.graph.logits)?)?;
-        let seeds = vec![(self.graph.logits, seed)];
+        let (loss, gradient) = loss_of_labels(self.graph.scores, &logits, labels)?;
+        let seeds = vec![trace.seed(&gradient)?];
         let walk = Walk {
             params: true,
             keep: false,
@@ -325,7 +325,7 @@ impl Trainer {
             composite: masks.composite(),
             ..Walk::gradient(&trace, seeds)
         };
-        Ok((cross_entropy_loss(&logits, labels)?, walk.run()?.params))
+        Ok((loss, walk.run()?.params))
     }
 
     /// Mean loss of what is drawn of pictures, and the gradient of each parameter.

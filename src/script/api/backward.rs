@@ -67,8 +67,7 @@ fn seeds(context: &NativeCallContext, run: &Run, seed: &Dynamic) -> Result<Vec<(
         return Objective::new(context, run, &closure)?.on(trace);
     }
     if let Some(tensor) = seed.read_lock::<Tensor>() {
-        let id = trace.graph.logits;
-        return Ok(vec![(id, tensor.reshape(trace.dims(id)?).context("a tensor as seed stands at the logits")?)]);
+        return Ok(vec![trace.seed(&tensor).context("a tensor as seed stands at the logits")?]);
     }
     let Some(many) = seed.read_lock::<Array>() else {
         bail!(

@@ -1,10 +1,11 @@
 //! `cx`: the question, its parameters, random numbers, and the stage.
 
-use super::{Guard, Out, figures, number, one_or_many, out, sizes};
+use super::{Guard, Out, Run, figures, number, one_or_many, out, sizes};
 use crate::model::Model;
 use crate::script::context::Cx;
 use crate::script::normal;
 use crate::script::params::Params;
+use crate::tensor::like;
 use anyhow::Result;
 use candle_core::Tensor;
 use gradscope_engine::team::parts;
@@ -36,6 +37,11 @@ pub(super) fn register(engine: &mut Engine, guard: &Arc<Guard>) {
     });
     engine.register_get("params", |cx: &mut Cx| Named { params: cx.params.clone(), model: cx.model.clone() });
     engine.register_indexer_get(|p: &mut Named, name: &str| out(p.params.get(name, &p.model)));
+    engine.register_get("goal", |cx: &mut Cx| cx.goal().map_or(Dynamic::UNIT, |class| Dynamic::from(class as INT)));
+    engine.register_get("stop", |cx: &mut Cx| cx.stops());
+    engine.register_fn("fooled", |cx: &mut Cx, logits: Tensor| out(fooled(cx, &logits)));
+    let g = guard.clone();
+    engine.register_get("nothing_to_do", move |cx: &mut Cx| out(nothing_to_do(&g, cx)));
     engine.register_fn("show", |cx: &mut Cx, answer: Dynamic| out(figures(answer)).map(|f| cx.stage.show(f)));
     engine.register_fn("progress", |cx: &mut Cx, what: &str, done: INT, total: INT| {
         cx.stage.progress(what, done.max(0) as usize, total.max(0) as usize);
@@ -75,6 +81,19 @@ fn at_most(guard: &Guard, cx: &Cx, name: &str, limit: Dynamic) -> Result<Dynamic
         guard.note(format!("{name}={asked} is more than there is; {limit} was used"));
     }
     Ok(limit)
+}
+
+/// 1 for each row of logits that fools, else 0. `(N)`
+fn fooled(cx: &Cx, logits: &Tensor) -> Result<Tensor> {
+    let rows = cx.fooled(logits)?.into_iter().map(|yes| f64::from(u8::from(yes))).collect::<Vec<_>>();
+    let count = rows.len();
+    like(rows, count, logits)
+}
+
+/// Why the picture needs no attack; `()` where it does.
+fn nothing_to_do(guard: &Guard, cx: &Cx) -> Result<Dynamic> {
+    let fooled = cx.fooled(&Run::logits(guard, &cx.model, &cx.input)?)?;
+    Ok(if fooled.contains(&false) { Dynamic::UNIT } else { cx.why_nothing(guard)?.into() })
 }
 
 /// Normal or uniform numbers in the type of the input.

@@ -3,11 +3,11 @@
 use super::seed::Seed;
 use super::{Guard, Out, classes, one_or_many, out};
 use crate::backward::Relevance;
-use crate::graph::{Graph, Node, Trace, named};
+use crate::graph::{Graph, Node, Scores, Trace, named};
 use crate::model::{Card, Model};
 use crate::tensor;
 use anyhow::{Result, ensure};
-use candle_core::{D, Tensor};
+use candle_core::Tensor;
 use rhai::{Array, Dynamic, Engine, INT, Map};
 use std::sync::Arc;
 
@@ -30,7 +30,7 @@ impl Run {
     }
 
     /// The scores of a batch, `(N, classes)`, all finite, and nothing else of its run.
-    fn scores(guard: &Guard, model: &Model, x: &Tensor) -> Result<Tensor> {
+    pub fn scores(guard: &Guard, model: &Model, x: &Tensor) -> Result<Tensor> {
         model.graph.check_scores(&model.take(x)?, Self::logits(guard, model, x)?)
     }
 
@@ -42,8 +42,15 @@ impl Run {
         tensor::like(classes, logits.dims()[0], &logits)
     }
 
+    /// 1 for each picture whose label the network names, `(N)`, else 0; 0 too where its scores are not finite.
+    fn right(guard: &Guard, model: &Model, x: &Tensor, labels: &[usize]) -> Result<Tensor> {
+        let logits = Self::logits(guard, model, x)?;
+        let right = model.graph.scores.right(&logits, labels)?.into_iter().map(|yes| f64::from(u8::from(yes)));
+        tensor::like(right.collect::<Vec<_>>(), logits.dims()[0], &logits)
+    }
+
     /// The scores of a batch as they are.
-    fn logits(guard: &Guard, model: &Model, x: &Tensor) -> Result<Tensor> {
+    pub fn logits(guard: &Guard, model: &Model, x: &Tensor) -> Result<Tensor> {
         let x = &model.take(x)?;
         if let Some(trace) = guard.recent.kept(&model.graph, x) {
             return trace.logits();
@@ -52,23 +59,37 @@ impl Run {
         model.graph.logits_in_parts(x, part, &|_| guard.tick())
     }
 
-    /// Softmax of the logits, `(N, classes)`.
+    /// The probabilities of the classes, `(N, classes)`.
     pub fn probabilities(&self) -> Result<Tensor> {
-        Ok(candle_nn::ops::softmax(&self.trace.scores()?, D::Minus1)?)
+        self.trace.graph.scores.probabilities(&self.trace.scores()?)
     }
 
     /// The class with the greatest logit, of each picture.
     pub fn top(&self) -> Result<Vec<usize>> {
-        let top = self.trace.scores()?.argmax(D::Minus1)?.to_vec1::<u32>()?;
-        Ok(top.into_iter().map(|c| c as usize).collect())
+        self.trace.graph.scores.top(&self.trace.scores()?)
     }
 }
+
+/// What is asked of logits, `(N, classes)`, and a class of each row: one number a row.
+type Asked = fn(Scores, &Tensor, &[usize]) -> Result<Tensor>;
+
+/// What there is to ask, by its name in scripts.
+const ASKED: [(&str, Asked); 4] = [
+    ("names", |scores, logits, classes| {
+        let named = scores.names(logits, classes)?.into_iter().map(|yes| f64::from(u8::from(yes)));
+        tensor::like(named.collect::<Vec<_>>(), logits.dims()[0], logits)
+    }),
+    ("margin", Scores::margin),
+    ("score", Scores::score),
+    ("cross_entropy", Scores::loss),
+];
 
 pub(super) fn register(engine: &mut Engine, guard: &Arc<Guard>) {
     engine.register_type_with_name::<Model>("Model");
     engine.register_type_with_name::<Run>("Trace");
     engine.register_type_with_name::<Relevance>("Relevance");
     model(engine, guard);
+    scores(engine);
     trace(engine);
     relevance(engine);
 }
@@ -80,6 +101,10 @@ fn model(engine: &mut Engine, guard: &Arc<Guard>) {
     engine.register_fn("logits", move |m: &mut Model, x: Tensor| out(Run::scores(&g, m, &x)));
     let g = guard.clone();
     engine.register_fn("named", move |m: &mut Model, x: Tensor| out(Run::named(&g, m, &x)));
+    let g = guard.clone();
+    engine.register_fn("right", move |m: &mut Model, x: Tensor, labels: Dynamic| {
+        out(classes(&labels).and_then(|labels| Run::right(&g, m, &x, &labels)))
+    });
     engine.register_get("name", |m: &mut Model| m.card.name.clone());
     engine.register_get("classes", |m: &mut Model| m.classes() as INT);
     engine.register_get("labels", |m: &mut Model| -> Array {
@@ -102,6 +127,25 @@ fn model(engine: &mut Engine, guard: &Arc<Guard>) {
     });
     engine.register_get("mean", |m: &mut Model| out(per_channel(m, &m.card.mean)));
     engine.register_get("std", |m: &mut Model| out(per_channel(m, &m.card.std)));
+}
+
+/// What class scores say: `cx.model.margin(logits, class)`, a class for each row or one for all.
+fn scores(engine: &mut Engine) {
+    engine.register_get("scores", |m: &mut Model| m.graph.scores.name());
+    engine.register_fn("probabilities", |m: &mut Model, logits: Tensor| out(m.graph.scores.probabilities(&logits)));
+    for (name, ask) in ASKED {
+        engine.register_fn(name, move |m: &mut Model, logits: Tensor, class: Dynamic| {
+            out(classes(&class).and_then(|classes| ask(m.graph.scores, &logits, &classes)))
+        });
+    }
+    engine.register_fn("names", |t: &mut Run, class: Dynamic| {
+        out(classes(&class).and_then(|classes| ASKED[0].1(t.trace.graph.scores, &t.trace.scores()?, &classes)))
+    });
+    engine.register_get("scores", |t: &mut Run| t.trace.graph.scores.name());
+    engine.register_fn("class_score", |t: &mut Run, class: Dynamic| {
+        out(classes(&class).and_then(|classes| t.trace.graph.scores.score(&t.trace.scores()?, &classes)))
+    });
+    engine.register_fn("class_scores", |m: &mut Model, value: Tensor| out(m.graph.scores.logits(&value)));
 }
 
 /// `#{ name, kind, shape, inputs, parameters, formula }` of a layer, its shape without the batch.
@@ -135,8 +179,14 @@ fn trace(engine: &mut Engine) {
     engine.register_fn("logit", |_: &mut Run, class: Dynamic| out(classes(&class).map(Seed::Logit)));
     engine
         .register_fn("probability", |t: &mut Run, class: INT| out(t.probabilities().and_then(|p| of_class(&p, class))));
-    engine.register_fn("score", |t: &mut Run, class: INT| out(t.trace.scores().and_then(|l| of_class(&l, class))));
+    engine.register_fn("score", |t: &mut Run, class: INT| out(score(t, class)));
     engine.register_fn("site", |t: &mut Run, layer: &str| out(t.trace.graph.find(layer).map(|id| t.trace.site(id))));
+}
+
+/// The first picture's score of a class.
+fn score(run: &Run, class: INT) -> Result<f64> {
+    let first = run.trace.scores()?.narrow(0, 0, 1)?;
+    super::reduce::item(&run.trace.graph.scores.score(&first, &[super::size(class, "a class")?])?)
 }
 
 /// The first picture's number for a class.

@@ -6,13 +6,13 @@
 
 use super::variable::Variable;
 use super::{Out, Run, out};
-use crate::graph::{NodeId, Trace};
+use crate::graph::{NodeId, Scores, Trace};
 use crate::kernel;
 use crate::script::report::Inner;
 use crate::tensor::wide;
 use anyhow::{Context, Result, bail, ensure};
 use candle_core::{Tensor, Var};
-use rhai::{Dynamic, Engine, FnPtr, NativeCallContext};
+use rhai::{Dynamic, Engine, FnPtr, INT, NativeCallContext};
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, PoisonError};
 
@@ -93,8 +93,22 @@ impl Activations {
         Ok(Variable(tensor))
     }
 
+    /// The score of a class, `(N)`.
+    fn score(&self, class: INT) -> Result<Variable> {
+        let (logits, graph) = (self.logits()?.0, &self.trace.graph);
+        let class = usize::try_from(class).ok().filter(|c| *c < graph.classes());
+        let class = class.with_context(|| format!("there are {} classes", graph.classes()))?;
+        let own = logits.narrow(1, class, 1)?.squeeze(1)?;
+        Ok(Variable(match (graph.scores, class) {
+            (Scores::Pair, 0) => logits.narrow(1, 1, 1)?.squeeze(1)?.neg()?,
+            _ => own,
+        }))
+    }
+
     fn logits(&self) -> Result<Variable> {
-        Ok(Variable(self.leaf(self.trace.graph.logits)?.0.flatten_from(1)?))
+        let graph = &self.trace.graph;
+        graph.check_classes()?;
+        Ok(Variable(graph.scores.logits(&self.leaf(graph.logits)?.0)?))
     }
 }
 
@@ -105,6 +119,7 @@ pub(super) fn register(engine: &mut Engine) {
     });
     engine.register_get("input", |a: &mut Activations| out(a.leaf(0)));
     engine.register_get("logits", |a: &mut Activations| out(a.logits()));
+    engine.register_fn("class_score", |a: &mut Activations, class: INT| out(a.score(class)));
 }
 
 /// The only number of an objective's answer, of rank 0.

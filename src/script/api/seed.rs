@@ -4,7 +4,7 @@
 use super::objective::Objective;
 use super::{Run, classes, in_type_of, out};
 use crate::backward;
-use crate::graph::{NodeId, Trace};
+use crate::graph::{NodeId, Scores, Trace};
 use anyhow::{Result, bail, ensure};
 use candle_core::{Device, Tensor};
 use rhai::{Dynamic, Engine, FLOAT, FnPtr, INT, NativeCallContext};
@@ -16,7 +16,7 @@ pub enum Seed {
     Logit(Vec<usize>),
     /// The sum of all logits.
     Sum,
-    /// The cross-entropy of a class.
+    /// The cross-entropy of a class; of independent scores its binary cross-entropy.
     CrossEntropy(Vec<usize>),
     /// By how much a class leads the next best.
     Margin(Vec<usize>),
@@ -31,15 +31,14 @@ pub enum Seed {
 impl Seed {
     /// The gradients it puts at nodes of this trace.
     pub(super) fn on(&self, trace: &Trace) -> Result<Vec<(NodeId, Tensor)>> {
-        let at_logits = |f: fn(&Tensor, &[usize]) -> Result<Tensor>, classes: &[usize]| {
-            let id = trace.graph.logits;
-            Ok(vec![(id, f(&trace.scores()?, classes)?.reshape(trace.dims(id)?)?)])
+        let at_logits = |f: fn(Scores, &Tensor, &[usize]) -> Result<Tensor>, classes: &[usize]| {
+            Ok(vec![trace.seed(&f(trace.graph.scores, &trace.scores()?, classes)?)?])
         };
         match self {
-            Self::Logit(c) => at_logits(backward::logit, c),
-            Self::Sum => at_logits(|logits, _| backward::sum(logits), &[]),
-            Self::CrossEntropy(c) => at_logits(backward::cross_entropy, c),
-            Self::Margin(c) => at_logits(backward::margin, c),
+            Self::Logit(c) => at_logits(backward::score, c),
+            Self::Sum => at_logits(|_, logits, _| backward::sum(logits), &[]),
+            Self::CrossEntropy(c) => at_logits(backward::loss, c),
+            Self::Margin(c) => at_logits(backward::lead, c),
             Self::At(layer, tensor) => Ok(vec![(trace.graph.find(layer)?, tensor.clone())]),
             Self::Objective(objective) => objective.on(trace),
             Self::Times(seed, weight) => {

@@ -2,7 +2,7 @@
 
 use super::Setting;
 use crate::data::{Picture, pixels, source};
-use crate::model::{ClassMap, Model, evaluate};
+use crate::model::{ClassMap, Model, matches};
 use crate::render::{Body, Figure};
 use crate::script::api::options::{Options, text};
 use crate::script::architecture::Architectures;
@@ -87,7 +87,7 @@ impl Setting {
         let data = source::open(data)?;
         let labels = ClassMap::between(&data, &model.card, model.classes())?.by.to_string();
         let stage = self.desk.stage();
-        let count = evaluate(model, &data, &mut |count| {
+        let (count, more) = matches(model, &data, &mut |count| {
             stage.progress("testing", count.total, data.len());
             self.host.guard().tick()
         })?;
@@ -95,6 +95,8 @@ impl Setting {
             ("correct".into(), Dynamic::from(count.correct as INT)),
             ("total".into(), Dynamic::from(count.total as INT)),
             ("accuracy".into(), Dynamic::from(count.accuracy())),
+            ("top_label".into(), Dynamic::from(more.top_label as INT)),
+            ("exact_match".into(), Dynamic::from(more.exact as INT)),
             ("labels".into(), labels.into()),
             ("not_finite".into(), Dynamic::from(count.not_finite as INT)),
         ]))

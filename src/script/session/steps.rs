@@ -1,6 +1,7 @@
 //! The steps of an answer: begun, gone on, shown again.
 
 use super::super::api::figures;
+use super::super::fooled::is_untouched;
 use super::super::freeze::freeze;
 use super::super::history::Step;
 use super::super::host::Host;
@@ -15,8 +16,12 @@ impl Session {
     /// Runs the method from its start: a one-shot method whole, a stepper to its step 0.
     pub fn run(&mut self, host: &Host) -> Result<Frame> {
         self.forget();
+        self.stop_again()?;
         let begun = Instant::now();
         let method = self.method.clone().context("no method is open")?;
+        if self.has_nothing_to_do(host, &method)? {
+            return self.idle(host, begun);
+        }
         if method.stepped {
             let state = self.call(host, "start", 0, None)?;
             self.push(state, begun).map_err(|e| method.wrong("start", &e))?;
@@ -57,6 +62,13 @@ impl Session {
             bail!("the method is at its end: {why}");
         }
         let mut state = step.state.clone();
+        if is_untouched(&state) {
+            // A parameter is another one since.
+            if self.has_nothing_to_do(host, &method)? {
+                return self.end_untouched(host);
+            }
+            state = self.call(host, "start", 0, None)?;
+        }
         if let Some(mut map) = state.write_lock::<Map>() {
             map.remove("done");
         }
@@ -95,6 +107,9 @@ impl Session {
         if !method.stepped {
             return self.run(host);
         }
+        if is_untouched(&step.state) {
+            return self.idle_view(host);
+        }
         let answer = self.call(host, "view", self.cursor, Some(step.state))?;
         let figures = figures(answer).map_err(|e| method.wrong("view", &e))?;
         Ok(self.frame(figures, step.millis))
@@ -114,7 +129,7 @@ impl Session {
     }
 
     /// Keeps a state as the newest step.
-    fn push(&mut self, state: Dynamic, begun: Instant) -> Result<()> {
+    pub(super) fn push(&mut self, state: Dynamic, begun: Instant) -> Result<()> {
         let state = freeze(state)?;
         let map = state.read_lock::<Map>().context("a stepper's state is a map: #{ x: cx.input }")?.clone();
         let done = map.get("done").filter(|d| !d.is_unit()).map(ToString::to_string);
@@ -124,7 +139,7 @@ impl Session {
         Ok(())
     }
 
-    fn frame(&mut self, figures: Vec<Figure>, millis: f64) -> Frame {
+    pub(super) fn frame(&mut self, figures: Vec<Figure>, millis: f64) -> Frame {
         Frame {
             generation: 0,
             step: self.cursor,

@@ -29,7 +29,16 @@ impl Worker {
                 self.tell(Update::Target(self.session.target()));
                 self.answer(Question::Run);
             }
-            Command::Restart => self.answer(Question::Run),
+            Command::Restart => {
+                self.session.stop_again()?;
+                self.tell_method();
+                self.answer(Question::Run);
+            }
+            Command::Step if self.session.done().is_some() && self.session.unstop(&self.host)? => {
+                self.tell_method();
+                self.tell(Update::Said("stop is off: stepping on although the network is fooled; r runs anew".into()));
+                self.answer(Question::Next);
+            }
             Command::Step if self.session.done().is_some() => {
                 let why = self.session.done().unwrap_or_default();
                 self.tell(Update::Log(format!("the run is at its end: {why}; change a parameter to go on")));

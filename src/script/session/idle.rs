@@ -1,0 +1,70 @@
+//! Attacks that have nothing to do, and those that go on although the network is fooled.
+
+use super::super::api::{Run, figures};
+use super::super::host::Host;
+use super::super::message::Frame;
+use super::super::method::Method;
+use super::Session;
+use anyhow::{Context, Result};
+use candle_core::Tensor;
+use rhai::Map;
+use std::time::Instant;
+
+impl Session {
+    /// Whether the picture fools the network already, which leaves an attack nothing to do.
+    pub(super) fn has_nothing_to_do(&self, host: &Host, method: &Method) -> Result<bool> {
+        host.guard().begin();
+        Ok(!self.cx(0).nothing_to_do(host.guard(), method)?.contains(&false))
+    }
+
+    /// The run of an attack that has nothing to do: its step 0.
+    pub(super) fn idle(&mut self, host: &Host, begun: Instant) -> Result<Frame> {
+        let state = host.call(&host.idle()?, "start", (self.cx(0),))?;
+        self.push(state, begun)?;
+        self.idle_view(host)
+    }
+
+    /// What is shown of a picture that needs no attack.
+    pub(super) fn idle_view(&mut self, host: &Host) -> Result<Frame> {
+        let step = self.present().cloned().context("the method has not been started")?;
+        let answer = host.call(&host.idle()?, "view", (self.cx(self.cursor), step.state))?;
+        Ok(self.frame(figures(answer)?, step.millis))
+    }
+
+    /// Ends the run at the picture itself, once more.
+    pub(super) fn end_untouched(&mut self, host: &Host) -> Result<()> {
+        let why = self.cx(0).why_nothing(host.guard())?;
+        if let Some(step) = self.steps.get_mut(self.cursor) {
+            step.done = Some(why);
+        }
+        Ok(())
+    }
+
+    /// Switches `stop` off where it alone keeps a fooled network from further steps; whether it did.
+    ///
+    /// Running anew switches it on again.
+    pub fn unstop(&mut self, host: &Host) -> Result<bool> {
+        let attack = self.method.as_ref().is_some_and(|m| m.attack && m.stepped);
+        let Some(step) = self.present().filter(|_| attack && self.params.switch("stop").is_some_and(|(on, _)| on))
+        else {
+            return Ok(false);
+        };
+        let x = step.state.read_lock::<Map>().and_then(|s| s.get("x").and_then(|x| x.clone().try_cast::<Tensor>()));
+        let Some(x) = x else { return Ok(false) };
+        host.guard().begin();
+        if self.cx(self.cursor).fooled(&Run::logits(host.guard(), &self.model, &x)?)?.contains(&false) {
+            return Ok(false);
+        }
+        self.set("stop", "false")?;
+        self.unstopped = true;
+        Ok(true)
+    }
+
+    /// Switches `stop` on again where [`Session::unstop`] switched it off.
+    pub fn stop_again(&mut self) -> Result<()> {
+        if std::mem::take(&mut self.unstopped) {
+            self.params.set("stop", "true", &self.model)?;
+        }
+        Ok(())
+    }
+}
