@@ -596,3 +596,54 @@ fn methods_over_a_folder_take_the_same_classes_and_tell_its_pictures_by_file() {
     assert_eq!(table["columns"][2], "file");
     assert!(table["rows"][0][2].as_str().unwrap().ends_with(".png"), "{table}");
 }
+
+#[test]
+fn a_prefix_that_is_taken_off_is_told_once_and_kept_in_the_result() {
+    let fixtures = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/fixtures/checkpoints");
+    let at = |name: &str| fixtures.join(name).display().to_string();
+    let f = TempDir::new().unwrap();
+    let run = |weights: &str| {
+        let args = ["run", "saliency", "-m", &at("tiny.rhai"), "-w", &at(weights), "--out", "result"];
+        let out = gradscope(f.path(), &args);
+        assert!(out.status.success(), "{}", text(&out.stderr));
+        let result: Value = serde_json::from_slice(&fs::read(f.path().join("result/result.json")).unwrap()).unwrap();
+        (text(&out.stderr), result["weights_taken"].clone())
+    };
+    let (said, taken) = run("prefix0.pth");
+    assert_eq!(said.matches("weights of tiny: without the prefix \"model.\"\n").count(), 1, "{said}");
+    assert_eq!(taken, "without the prefix \"model.\"");
+    let (said, taken) = run("ema_first.pth:model_ema");
+    assert!(said.contains("took \"model_ema\"; \"model\" fits too (FILE:KEY to choose)"), "{said}");
+    assert!(taken.as_str().unwrap().starts_with("took \"model_ema\""));
+    let (said, taken) = run("module.pth");
+    assert!(!said.contains("weights of") && taken.is_null(), "{said}");
+}
+
+#[test]
+fn a_line_is_read_as_another_word_after_a_small_change() {
+    let result = json(&["run", "read_as", "-m", "reader", "-i", "made:words[2]", "--set", "word=sensor", "--json"]);
+    let table = result["figures"].as_array().unwrap().iter().find(|f| f["title"] == "what is read").unwrap();
+    assert_eq!(table["table"]["rows"][0][1], "tensor");
+    assert!(result["done"].as_str().unwrap().starts_with("read as \"sensor\", Linf "), "{}", result["done"]);
+    let steps = result["steps"].as_array().unwrap();
+    let read: Vec<_> = steps.iter().filter(|step| step["read"] == 1.0).collect();
+    let least = read.iter().map(|step| step["linf"].as_f64().unwrap()).fold(f64::MAX, f64::min);
+    assert!(least < 45.0, "{least}");
+    // What is read is likely: p(sensor) > 0.1 wherever the best path gives it.
+    assert!(read.iter().all(|step| step["loss"].as_f64().unwrap() < 2.3), "{read:?}");
+    let f = TempDir::new().unwrap();
+    let said = wrong(f.path(), &["run", "read_as", "-m", "reader", "--set", "word=bank"], 1);
+    assert_says(&said, &["the network reads no \"b\"; its letters are adegilnorstuy"]);
+}
+
+#[test]
+fn a_waveform_is_heard_as_another_with_its_change_a_stated_number_of_decibels_below_it() {
+    let result = json(&["run", "inaudible", "-m", "waves", "-i", "made:waves[0]", "--json"]);
+    assert!(result["done"].as_str().unwrap().starts_with("heard as triangle, SNR 2"), "{}", result["done"]);
+    let steps = result["steps"].as_array().unwrap();
+    assert!(steps.last().unwrap()["best_snr"].as_f64().unwrap() > 20.0);
+    // SNR = 20 log10(signal / change): of one signal, whatever the change.
+    let signal = |step: &Value| step["snr"].as_f64().map(|snr| snr + 20.0 * step["l2"].as_f64().unwrap().log10());
+    let signals: Vec<_> = steps.iter().filter_map(signal).collect();
+    assert!(signals.len() > 50 && signals.iter().all(|s| (s - signals[0]).abs() < 1e-3), "{signals:?}");
+}

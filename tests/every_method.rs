@@ -23,7 +23,18 @@ const STEPS: usize = 2;
 
 /// Methods that cannot be asked about a network, or any of these, and what they say.
 const REFUSALS: &[(&str, &str, &str)] = &[
+    ("inaudible", "shapes", "pictures of one row"),
+    ("inaudible", "digits", "pictures of one row"),
+    ("inaudible", "words", "pictures of one row"),
+    ("inaudible", "moons", "pictures of one row"),
+    ("inaudible", "convnetjs", "pictures of one row"),
+    ("inaudible", "resnet20", "pictures of one row"),
+    ("inaudible", "resnet56", "pictures of one row"),
+    ("inaudible", "lenet_captum", "pictures of one row"),
+    ("inaudible", "darknet_tiny", "pictures of one row"),
+    ("inaudible", "squeezenet1_0", "pictures of one row"),
     ("pca_map", "moons", "no map"),
+    ("read_as", "*", "networks that read letter by letter"),
     ("style_transfer", "moons", "compared on maps"),
     ("stylize", "*", "style_transformer"),
     ("training", "darknet_tiny", "running statistics"),

@@ -145,6 +145,7 @@ fn small_networks_compute_what_pytorch_computes() {
         "moons_wide",
         "waves",
         "words",
+        "reader",
     ]
     .into_iter()
     .for_each(check);

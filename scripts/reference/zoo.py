@@ -168,6 +168,21 @@ class Words(nn.Module):
         return self.fc(F.relu(self.letters(F.relu(self.columns(x)))).mean((2, 3)))
 
 
+class Reader(nn.Module):
+    def __init__(self):
+        super().__init__()
+        self.strokes = nn.Conv2d(1, 16, 5, padding=2)
+        self.parts = nn.Conv2d(16, 32, 3, padding=1)
+        self.columns = nn.Conv2d(32, 48, 5, padding=(0, 2))
+        self.letters = nn.Conv2d(48, 48, (1, 7), padding=(0, 3))
+        self.sequence = nn.Conv2d(48, 14, 1)
+
+    def forward(self, x):
+        x = F.max_pool2d(F.relu(self.strokes(x)), 2)
+        x = F.max_pool2d(F.relu(self.parts(x)), (2, 1))
+        return self.sequence(F.relu(self.letters(F.relu(self.columns(x))))).amax((2, 3))
+
+
 class MnistStrided(nn.Module):
     """Width 4 is the network of Wong, Rice & Kolter 2020 (arXiv:2001.03994)."""
 
@@ -354,6 +369,7 @@ def own():
         nets[name] = (lambda widths=widths: Moons(*widths), ([0.5] * 2, [0.2] * 2), [2, 1, 1])
     nets["waves"] = (Waves, ([0.5], [0.25]), [1, 1, 128])
     nets["words"] = (Words, ([0.12], [0.28]), [1, 20, 96])
+    nets["reader"] = (Reader, ([0.12], [0.28]), [1, 20, 96])
     nets["lenet_captum"] = (LeNetCaptum, (half, half), [3, 32, 32])
     nets["convnetjs"] = (ConvNetJs, (half, [1.0] * 3), [3, 32, 32])
     nets["shapes"] = (Shapes, (half, [0.25] * 3), [3, 64, 64])

@@ -4,12 +4,14 @@
 //! [`Composite`] names no other.
 
 mod composite;
+mod ctc;
 mod ledger;
 mod lrp;
 mod seed;
 mod walk;
 
 pub use composite::{Composite, Rule, Selector};
+pub use ctc::{Ctc, ctc};
 pub use ledger::{END, Entry};
 pub use lrp::{Bias, Denominator, Lrp, Term, share};
 pub use seed::{

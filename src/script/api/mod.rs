@@ -7,6 +7,7 @@ pub(super) mod builder;
 mod chance;
 mod codec;
 mod context;
+mod ctc;
 mod data;
 pub(super) mod declare;
 mod edit;
@@ -69,6 +70,7 @@ pub(super) fn register(engine: &mut Engine, guard: &Arc<Guard>) {
     objective::register(engine);
     variable::register(engine, guard);
     ball::register(engine);
+    ctc::register(engine);
     codec::register(engine);
     chance::register(engine);
     rules::register(engine);

@@ -1,0 +1,33 @@
+//! `ctc_loss(logits, target)`: how far scores of a sequence are from reading a target.
+
+use super::out;
+use crate::backward::ctc;
+use crate::tensor::{like, numbers};
+use anyhow::{Context, Result, ensure};
+use candle_core::Tensor;
+use rhai::{Array, Dynamic, Engine, Map};
+
+pub(super) fn register(engine: &mut Engine) {
+    engine.register_fn("ctc_loss", |logits: Tensor, target: Array| out(loss(&logits, &target)));
+}
+
+/// `#{ loss, gradient }` of labels, the same for each row, by logits `(N, labels, 1, steps)` whose label 0 is the blank; the loss
+/// is the sum over rows, `gradient` as the logits.
+fn loss(logits: &Tensor, target: &Array) -> Result<Map> {
+    let shape = logits.dims();
+    let fits = matches!(shape, [_, _, 1, _] | [_, _, _]);
+    ensure!(fits, "ctc_loss is of logits (N, labels, 1, steps) or (N, labels, steps), got {shape:?}");
+    let label = |k: &Dynamic| k.as_int().ok().and_then(|k| usize::try_from(k).ok());
+    let target: Vec<_> =
+        target.iter().map(label).collect::<Option<_>>().context("ctc_loss: labels are whole numbers")?;
+    let (classes, steps) = (shape[1], shape[shape.len() - 1]);
+    ensure!(classes > 1 && steps > 0, "ctc_loss needs a blank, labels and steps, got logits {shape:?}");
+    let (mut loss, mut gradient) = (0.0, vec![]);
+    for row in numbers(logits)?.chunks(classes * steps) {
+        let one = ctc(row, classes, steps, &target)?;
+        loss += one.loss;
+        gradient.extend(one.gradient);
+    }
+    let gradient = like(gradient, shape, logits)?;
+    Ok(Map::from([("loss".into(), Dynamic::from(loss)), ("gradient".into(), Dynamic::from(gradient))]))
+}
