@@ -1,6 +1,11 @@
 //! Nothing to do: an attack on a picture that fools the network already takes no step, whatever the attack is.
 
 use crate::common::{answer, host, method, session};
+use gradscope::data::made;
+use gradscope::render::Body;
+use gradscope::script::architecture::Architectures;
+use gradscope::script::data::Data;
+use gradscope::script::folders::Folders;
 use gradscope::script::host::Host;
 use gradscope::script::method::Method;
 use gradscope::script::session::Session;
@@ -227,4 +232,34 @@ fn l0_is_counted_in_values_and_in_pixels() {
     session.set("stop", "false").unwrap();
     session.run(&host).unwrap();
     assert!(last(&session, "l0_pixels") <= 2.0 && last(&session, "l0") > last(&session, "l0_pixels"));
+}
+
+#[test]
+fn examples_of_each_epsilon_are_in_grey_and_say_what_became_of_them() {
+    let host = host();
+    let digits = Architectures::new(Folders::models(None).embedded_only(), host.guard()).open("digits", None).unwrap();
+    let set = made::open("digits").unwrap();
+    let x = set.batch(&[0], &digits.card.preprocess()).unwrap();
+    let mut session = Session::new(&host, digits, "digits", x).unwrap();
+    session.set_data(Data::of(set));
+    session.open(host.method("fgsm_curve").unwrap());
+    for (name, value) in [("count", "40"), ("epsilons", "0 96"), ("examples", "3")] {
+        session.set(name, value).unwrap();
+    }
+    session.run(&host).unwrap();
+    while session.can_go_on() {
+        session.advance(&host).unwrap();
+    }
+    let frame = session.view(&host).unwrap();
+    let figure = frame.figures.iter().find(|f| f.title == "examples").unwrap();
+    let Body::Montage { tiles, captions, columns, .. } = &figure.body else { panic!("no montage") };
+    assert_eq!((&tiles.shape[..2], *columns, captions.len()), (&[6, 3][..], 3, 6));
+    let plane = tiles.shape[2] * tiles.shape[3];
+    assert_eq!(tiles.data[..plane], tiles.data[plane..2 * plane], "grey: red is green");
+    let changed = |caption: &String| {
+        let (was, is) = caption.lines().last().unwrap().split_once(" → ").unwrap();
+        was != is
+    };
+    assert!(captions[..3].iter().all(|c| c.starts_with("ε 0\n") && !changed(c)), "{captions:?}");
+    assert!(captions[3..].iter().all(|c| c.starts_with("ε 96\n") && changed(c)), "{captions:?}");
 }
