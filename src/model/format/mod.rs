@@ -7,6 +7,7 @@ mod number;
 mod pieces;
 mod names;
 mod safetensors;
+mod heap;
 mod pickle;
 mod torch;
 mod state;
