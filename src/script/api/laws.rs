@@ -18,7 +18,7 @@ use std::sync::Arc;
 
 /// Answers that say something else than what the numbers are: sizes, comparisons, counts of what is not 0 (NaN is not, as in
 /// PyTorch), what a condition chooses, new tensors.
-const NO_VALUES: [&str; 22] = [
+const NO_VALUES: [&str; 23] = [
     "==",
     "!=",
     "<",
@@ -36,6 +36,7 @@ const NO_VALUES: [&str; 22] = [
     "numel",
     "len",
     "zeros_like",
+    "new_tensor",
     "ones_like",
     "is_empty",
     "type_of",

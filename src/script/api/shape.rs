@@ -146,7 +146,17 @@ pub(super) fn narrow(x: &Tensor, d: INT, start: INT, count: INT) -> Result<Tenso
         "{count} from {start} of dimension {d} of a tensor of shape {:?}",
         x.dims()
     );
-    Ok(x.narrow(d, first as usize, count as usize)?)
+    part(x, d, first as usize, count as usize)
+}
+
+/// Some of a dimension. What is empty is made anew: candle's would begin behind the end of its numbers, where reading panics.
+fn part(x: &Tensor, d: usize, start: usize, count: usize) -> Result<Tensor> {
+    if x.elem_count() > 0 && count > 0 {
+        return Ok(x.narrow(d, start, count)?);
+    }
+    let mut shape = x.dims().to_vec();
+    shape[d] = count;
+    Ok(Tensor::zeros(shape, x.dtype(), x.device())?)
 }
 
 pub(super) fn select(x: &Tensor, d: INT, i: INT) -> Result<Tensor> {
@@ -155,7 +165,7 @@ pub(super) fn select(x: &Tensor, d: INT, i: INT) -> Result<Tensor> {
     let total = x.dims()[d] as INT;
     let place = if i < 0 { i + total } else { i };
     ensure!((0..total).contains(&place), "index {i} of dimension {d} of a tensor of shape {:?}", x.dims());
-    Ok(x.narrow(d, place as usize, 1)?.squeeze(d)?)
+    Ok(part(x, d, place as usize, 1)?.squeeze(d)?)
 }
 
 pub(super) fn index_select(x: &Tensor, d: INT, places: &Array) -> Result<Tensor> {
