@@ -8,9 +8,6 @@ use scan::{tokens, used};
 use std::fs;
 use std::path::{Path, PathBuf};
 
-/// A file may have so many lines: the longest are a table and a match.
-const LINES: usize = 400;
-
 fn sources(folder: &Path) -> Vec<PathBuf> {
     let mut files = vec![];
     for entry in fs::read_dir(folder).unwrap() {
@@ -115,11 +112,10 @@ fn the_terminal_and_the_renderer_know_no_tensors() {
 }
 
 #[test]
-fn every_file_says_what_lives_in_it_and_is_short() {
+fn every_file_says_what_lives_in_it() {
     for file in sources(&root()) {
         let text = fs::read_to_string(&file).unwrap();
         assert!(text.starts_with("//! "), "{} opens without a word about it", file.display());
-        assert!(text.lines().count() <= LINES, "{} has {} lines", file.display(), text.lines().count());
     }
 }
 

@@ -156,7 +156,7 @@ mod tests {
         };
         let expected = "   3 cat   75.00 %  ██████\n  12 dog   25.00 %  ██";
         assert_eq!(text(&figure, 28).unwrap(), expected);
-        assert_eq!(caption(&figure), "classes, 2 of 20");
+        assert_eq!(caption(&figure), "classes  2 of 20");
     }
 
     #[test]

@@ -44,10 +44,11 @@ fn every_method_compiles_and_says_what_it_does() {
 }
 
 /// What methods say that cannot be asked so; they are right.
-const REFUSALS: [&str; 6] = [
+const REFUSALS: [&str; 7] = [
     "a direction is a number for each channel",
     "a network that draws, such as style_transformer,",
     "already; choose another goal",
+    "has no picture of the class",
     "has no picture of class",
     "no picture of the data set is named as the goal, and a decision alone leads nowhere else",
     "the picture is named as the goal already",

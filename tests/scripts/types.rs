@@ -35,6 +35,10 @@ fn every_method_answers_in_f64_too() {
         if ["data set", "features", "training"].contains(&method.group.as_str()) || name == "stylize" {
             continue;
         }
+        // Its answers are charts, whose points are numbers of their own.
+        if name == "input_size" {
+            continue;
+        }
         let mut session = Session::new(&host, model.clone(), "picture", x.clone()).unwrap();
         session.open(method);
         let mut frame = session.run(&host).unwrap_or_else(|e| panic!("{name}: {e}"));
