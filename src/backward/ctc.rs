@@ -126,11 +126,11 @@ mod tests {
         let z: Vec<_> = (0..classes * steps).map(|i| ((i * 37 % 19) as f64 / 5.0 - 1.8).sin() * 2.0).collect();
         let at = |z: &[f64]| ctc(z, classes, steps, &target).unwrap();
         let gradient = at(&z).gradient;
-        for i in 0..z.len() {
+        for (i, &slope) in gradient.iter().enumerate() {
             let moved = |by: f64| {
                 at(&z.iter().enumerate().map(|(j, z)| z + if i == j { by } else { 0.0 }).collect::<Vec<_>>()).loss
             };
-            assert!((gradient[i] - (moved(1e-6) - moved(-1e-6)) / 2e-6).abs() < 1e-8);
+            assert!((slope - (moved(1e-6) - moved(-1e-6)) / 2e-6).abs() < 1e-8);
         }
         (0..steps).for_each(|t| assert!((0..classes).map(|k| gradient[k * steps + t]).sum::<f64>().abs() < 1e-12));
     }

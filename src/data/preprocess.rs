@@ -85,7 +85,7 @@ pub fn pixels(x: &Tensor) -> Result<Tensor> {
 fn outside(low: f64, high: f64) -> String {
     let advice = match () {
         () if low >= -SLACK && high > 2.0 && high <= 255.5 => "they look like 0 to 255: divide them by 255",
-        () if low >= -20.0 && low < 0.0 && high <= 20.0 => {
+        () if (-20.0..0.0).contains(&low) && high <= 20.0 => {
             "they look normalised: give the pixels themselves, the network normalises them by its card's mean and std"
         }
         () => "a network that reads other values has a mean and std in its card that map [0, 1] to them",

@@ -221,7 +221,7 @@ fn without(pickle: &Pickle) -> String {
             let entries = entries(&pickle.heap.dicts[dict]);
             format!("there are no tensors in it{entries}; save model.state_dict(), or wrap it as \"state_dict\"")
         }
-        Value::Object(object) if pickle.heap.objects[object].class.1 != "" => {
+        Value::Object(object) if !pickle.heap.objects[object].class.1.is_empty() => {
             let (module, name) = pickle.heap.objects[object].class;
             let (module, name) = (shown(module), shown(name));
             format!("it is a {module}.{name} without tensors, and nothing of it is run; save model.state_dict()")

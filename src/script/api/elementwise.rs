@@ -28,7 +28,7 @@ const FUNCTIONS: [(&str, Unary); 20] = [
     ("ceil", |x| Ok(x.ceil()?)),
     ("round", |x| Ok(x.round()?)),
     ("isnan", |x| Ok(x.ne(x)?.to_dtype(x.dtype())?)),
-    ("isfinite", |x| Ok((x - x)?.eq(0.0)?.to_dtype(x.dtype())?)),
+    ("isfinite", |x| Ok(x.affine(0.0, 0.0)?.eq(0.0)?.to_dtype(x.dtype())?)),
     ("contiguous", |x| Ok(x.contiguous()?)),
     ("to_8_bit", |x| Ok((kernel::clamp(x, 0.0, 1.0)?.affine(255.0, 0.0)?.round()? / 255.0)?)),
 ];

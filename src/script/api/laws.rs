@@ -204,7 +204,7 @@ impl Argument {
 
     fn options(&self, all_nan: bool) -> Map {
         let key = OPTIONS[self.option.0 % OPTIONS.len()];
-        if self.option.1 % 3 == 0 { Map::new() } else { Map::from([(key.into(), self.of("", all_nan))]) }
+        if self.option.1.is_multiple_of(3) { Map::new() } else { Map::from([(key.into(), self.of("", all_nan))]) }
     }
 }
 
