@@ -220,7 +220,7 @@ fn what_was_used_is_in_the_result_not_what_was_asked() {
     };
     let pca = used("pca", &["count=12", "components=40"]);
     let layer = pca("layer").0;
-    assert!(layer != "all" && layer != "", "{layer}");
+    assert!(layer != "all" && !layer.is_empty(), "{layer}");
     assert_eq!(
         (pca("components").0.as_str(), pca("components").1.as_str(), pca("count").0.as_str()),
         ("12", Some("40"), "12")
@@ -243,8 +243,8 @@ fn what_was_used_is_in_the_result_not_what_was_asked() {
     assert_eq!(used("features", &["count=0"])("count"), ("1000".into(), "0".into(), String::new()));
     let top = used("top_pictures", &["count=6", "k=30"]);
     assert_eq!((top("k").0.as_str(), top("count").0.as_str()), ("6", "6"));
-    assert!(top("channel").0.parse::<usize>().is_ok() && top("layer").0 != "");
-    assert!(used("gradcam", &[])("layer").0 != "");
+    assert!(top("channel").0.parse::<usize>().is_ok() && !top("layer").0.is_empty());
+    assert!(!used("gradcam", &[])("layer").0.is_empty());
 }
 
 #[test]
