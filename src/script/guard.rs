@@ -128,9 +128,9 @@ impl Guard {
             .then(|| format!("tensors hold {}, more than the {} there are for them", text(held), text(budget)))
     }
 
-    /// Asks for a tensor of this shape before it is made.
+    /// Asks for a tensor of this shape before it is made; sizes beside a 0 count too, since strides are products of them.
     pub fn reserve(&self, shape: &[usize], bytes_each: usize) -> Result<()> {
-        let bytes = shape.iter().try_fold(bytes_each, |product, &n| product.checked_mul(n));
+        let bytes = shape.iter().try_fold(bytes_each, |product, &n| product.checked_mul(n.max(1)));
         let what = || format!("a tensor of {} numbers", crate::tensor::shape_text(shape));
         let Some(bytes) = bytes.filter(|&b| b <= TENSOR) else {
             anyhow::bail!("{} is too large; one may hold up to {}", what(), text(TENSOR));

@@ -1,6 +1,6 @@
 //! `ctc_loss(logits, target)`: how far scores of a sequence are from reading a target.
 
-use super::out;
+use super::{finite, out};
 use crate::backward::ctc;
 use crate::tensor::{like, numbers};
 use anyhow::{Context, Result, ensure};
@@ -16,6 +16,7 @@ pub(super) fn register(engine: &mut Engine) {
 fn loss(logits: &Tensor, target: &Array) -> Result<Map> {
     let shape = logits.dims();
     let fits = matches!(shape, [_, _, 1, _] | [_, _, _]);
+    finite(logits, "the CTC loss")?;
     ensure!(fits, "ctc_loss is of logits (N, labels, 1, steps) or (N, labels, steps), got {shape:?}");
     let label = |k: &Dynamic| k.as_int().ok().and_then(|k| usize::try_from(k).ok());
     let target: Vec<_> =

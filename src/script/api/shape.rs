@@ -73,7 +73,8 @@ pub(super) fn reshape(x: &Tensor, shape: &Array) -> Result<Tensor> {
     ensure!(
         shape.iter().all(|&n| n >= -1)
             && shape.iter().filter(|&&n| n == -1).count() <= 1
-            && resolved.iter().try_fold(1, |all: usize, &n| all.checked_mul(n)) == Some(x.elem_count()),
+            && resolved.iter().try_fold(1, |all: usize, &n| all.checked_mul(n.max(1))).is_some_and(|n| n < 1 << 40)
+            && resolved.iter().product::<usize>() == x.elem_count(),
         "reshape of {:?} to {shape:?}: the numbers do not fit",
         x.dims()
     );
@@ -122,6 +123,9 @@ fn repeat(guard: &Guard, x: &Tensor, times: &Array) -> Result<Tensor> {
     ensure!(times.len() == x.rank(), "repeat of {:?} needs {} numbers, got {times:?}", x.dims(), x.rank());
     let shape: Vec<_> = x.dims().iter().zip(&times).map(|(n, t)| n.saturating_mul(*t)).collect();
     guard.reserve(&shape, x.dtype().size_in_bytes())?;
+    if shape.contains(&0) {
+        return Ok(Tensor::zeros(shape, x.dtype(), x.device())?);
+    }
     Ok(x.repeat(times)?)
 }
 

@@ -9,6 +9,9 @@ use candle_core::Tensor;
 use rhai::{Array, Dynamic, Engine, INT, Map};
 use std::sync::Arc;
 
+/// The longest side of a map, and the widest padding: a map without numbers takes no memory, but what is kept of its rows does.
+const LARGEST: usize = 65_536;
+
 pub(super) fn register(engine: &mut Engine, guard: &Arc<Guard>) {
     let g = guard.clone();
     engine.register_fn("resize", move |x: Tensor, s: Array| out(resize(&g, &x, &s, "bilinear")));
@@ -33,6 +36,7 @@ pub(super) fn register(engine: &mut Engine, guard: &Arc<Guard>) {
 fn resize(guard: &Guard, x: &Tensor, to: &Array, mode: &str) -> Result<Tensor> {
     let to = sizes(to)?;
     ensure!(to.len() == 2, "a size is [height, width], got {to:?}");
+    ensure!(to.iter().all(|&n| n <= LARGEST), "a side is at most {LARGEST}, got {to:?}");
     let (n, c, _, _) = x.dims4().with_context(|| format!("resize needs (N, C, H, W), got {:?}", x.dims()))?;
     guard.reserve(&[n, c, to[0], to[1]], x.dtype().size_in_bytes())?;
     let mode = match mode {
@@ -54,8 +58,8 @@ fn conv(guard: &Guard, x: &Tensor, w: &Tensor, options: &Map) -> Result<Tensor> 
     let option = |name: &str, default: usize| match options.get(name) {
         None => Ok(default),
         Some(v) => match size(v.as_int().map_err(|t| anyhow::anyhow!("{name} is a whole number, got {t}"))?, name)? {
-            v if v <= 65_536 => Ok(v),
-            v => bail!("{name} is at most 65536, got {v}"),
+            v if v <= LARGEST => Ok(v),
+            v => bail!("{name} is at most {LARGEST}, got {v}"),
         },
     };
     let (stride, padding, dilation) = (option("stride", 1)?, option("padding", 0)?, option("dilation", 1)?);
@@ -128,6 +132,7 @@ fn median(x: &Tensor, size: usize) -> Result<Tensor> {
 fn affine_grid(guard: &Guard, theta: &Tensor, shape: &Array) -> Result<Tensor> {
     let shape = sizes(shape)?;
     ensure!(shape.len() == 4, "affine_grid takes the shape [N, C, H, W], got {shape:?}");
+    ensure!(shape[2].max(shape[3]) <= LARGEST, "a side is at most {LARGEST}, got {shape:?}");
     guard.reserve(&[theta.elem_count(), shape[2], shape[3], 4], 8)?;
     kernel::affine_grid(theta, (shape[2], shape[3]), false)
 }
@@ -151,7 +156,7 @@ fn grid_sample(x: &Tensor, grid: &Tensor, options: &Map) -> Result<Tensor> {
 pub(super) fn pad(guard: &Guard, x: &Tensor, sides: &Array) -> Result<Tensor> {
     let s = sizes(sides)?;
     ensure!(s.len() == 4 && x.rank() >= 2, "pad takes [left, right, top, bottom], got {s:?}");
-    ensure!(s.iter().all(|&n| n <= 65_536), "a padding of {s:?} is too large");
+    ensure!(s.iter().all(|&n| n <= LARGEST), "a padding of {s:?} is too large");
     let (h, w) = (x.rank() - 2, x.rank() - 1);
     let mut shape = x.dims().to_vec();
     (shape[w], shape[h]) = (shape[w] + s[0] + s[1], shape[h] + s[2] + s[3]);
