@@ -17,8 +17,7 @@ pub fn eval(scripts: &Scripts, args: &Eval) -> Result<ExitCode> {
     let stop = Stop::new(host.guard())?;
     let model = open::model(&host, &args.network)?;
     let data = source::open(&args.data)?;
-    model.graph.check_classes()?;
-    let labels = ClassMap::between(&data, &model.card, model.classes())?.by.to_string();
+    let labels = ClassMap::of_classes(&data, &model.card, &model.graph)?.by.to_string();
     super::tell_notes();
     let style = ProgressStyle::with_template("{bar:40} {pos}/{len} {msg} {eta}")?;
     let bar = ProgressBar::new(data.len() as u64).with_style(style);

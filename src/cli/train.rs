@@ -38,7 +38,7 @@ pub fn train(scripts: &Scripts, args: &Train) -> Result<ExitCode> {
     }
     let data = source::open(&source::to_learn_from(&args.data))?;
     if args.weights.is_none() && args.style.is_none() {
-        card = card.to_learn(&data, graph.nodes[graph.logits].shape[1..].iter().product());
+        card = card.to_learn(&data, graph.classes());
     }
     let style = args.style.as_ref().map(|painting| style(&host, args, painting)).transpose()?;
     let test = args.test.clone().or_else(|| source::to_test_with(&args.data)).filter(|_| style.is_none());

@@ -2,6 +2,7 @@
 
 use super::Card;
 use crate::data::{Dataset, notes};
+use crate::graph::Graph;
 use anyhow::{Context, Result, anyhow, bail, ensure};
 use std::collections::{BTreeSet, HashMap};
 use std::fmt;
@@ -48,6 +49,12 @@ impl ClassMap {
         let map = Self::matched(data, card, count)?;
         notes::add(format!("the classes of \"{}\" are matched with those of \"{}\" {}", data.name, card.name, map.by));
         Ok(map)
+    }
+
+    /// The same with the classes that a network has; one without any is refused.
+    pub fn of_classes(data: &Dataset, card: &Card, graph: &Graph) -> Result<Self> {
+        graph.check_classes()?;
+        Self::between(data, card, graph.classes())
     }
 
     /// Matches the classes of a data set with the `count` classes of a network.

@@ -60,8 +60,7 @@ pub fn evaluate(model: &Model, data: &Dataset, on: &mut dyn FnMut(Count) -> Resu
 
 /// The same, and how often a label is the greatest, or the only one named.
 pub fn matches(model: &Model, data: &Dataset, on: &mut dyn FnMut(Count) -> Result<()>) -> Result<(Count, Matches)> {
-    model.graph.check_classes()?;
-    let classes = ClassMap::between(data, &model.card, model.classes())?;
+    let classes = ClassMap::of_classes(data, &model.card, &model.graph)?;
     let preprocess = model.card.preprocess();
     let all: Vec<_> = (0..data.len()).collect();
     let (mut count, mut more) = (Count::default(), Matches::default());

@@ -126,7 +126,7 @@ fn is_weight_file(name: &str) -> bool {
 fn with_labels_of(path: &Path, card: Card, graph: &Graph) -> Result<Card> {
     let labels = labels(path)?.filter(|labels| labels[..] != card.labels[..]);
     let Some(labels) = labels else { return Ok(card) };
-    let classes: usize = graph.nodes[graph.logits].shape[1..].iter().product();
+    let classes = graph.classes();
     ensure!(labels.len() == classes, "it has {} class names for {classes} scores", labels.len());
     Ok(Card { labels: labels.into(), synonyms: [].into(), ..card })
 }

@@ -392,7 +392,13 @@ fn every_method_answers_on_one_logit_and_on_independent_classes() {
                 true => session.step(&host),
                 false => Ok(frame),
             });
-            let frame = frame.unwrap_or_else(|e| panic!("{name} on {:?}: {e:#}", model.graph.scores));
+            let frame = match frame {
+                // Some methods are for networks on waveforms, or that read letter by letter.
+                Err(e) if ["of one row", "letter by letter"].iter().any(|says| format!("{e:#}").contains(says)) => {
+                    continue;
+                }
+                frame => frame.unwrap_or_else(|e| panic!("{name} on {:?}: {e:#}", model.graph.scores)),
+            };
             for figure in &frame.figures {
                 let bad = figure.values().is_some_and(|v| v.data.iter().any(|v| !v.is_finite()));
                 assert!(!bad, "{name} on {:?}: \"{}\" has no numbers", model.graph.scores, figure.title);

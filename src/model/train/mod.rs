@@ -170,8 +170,7 @@ impl Trainer {
     pub fn new(graph: &Graph, card: &Card, data: impl Into<Arc<Dataset>>, options: Options) -> Result<Self> {
         let data = data.into();
         check_trainable(graph, &card.name)?;
-        let count = graph.nodes[graph.logits].shape[1..].iter().product();
-        let classes = if draws(graph) { None } else { Some(ClassMap::between(&data, card, count)?) };
+        let classes = if draws(graph) { None } else { Some(ClassMap::of_classes(&data, card, graph)?) };
         options.check()?;
         let bare = graph.nodes.iter().any(|n| n.params.len() < n.op.params().len());
         let graph = if bare { init::draw(graph, options.init, options.seed)? } else { graph.clone() };

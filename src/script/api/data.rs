@@ -24,7 +24,7 @@ impl Pictures {
 
     /// How its classes are the network's.
     fn classes(&self) -> Result<ClassMap> {
-        ClassMap::between(&self.set, &self.model.card, self.model.classes())
+        ClassMap::of_classes(&self.set, &self.model.card, &self.model.graph)
     }
 }
 

@@ -85,8 +85,7 @@ impl Setting {
     /// `#{ correct, total, accuracy, not_finite, labels }` of a network on a data set; `labels` says how its classes were matched.
     pub(super) fn evaluate(&self, model: &Model, data: &str) -> Result<Map> {
         let data = source::open(data)?;
-        model.graph.check_classes()?;
-        let labels = ClassMap::between(&data, &model.card, model.classes())?.by.to_string();
+        let labels = ClassMap::of_classes(&data, &model.card, &model.graph)?.by.to_string();
         let stage = self.desk.stage();
         let (count, more) = matches(model, &data, &mut |count| {
             stage.progress("testing", count.total, data.len());

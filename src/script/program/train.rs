@@ -36,7 +36,7 @@ impl Setting {
         };
         let data = self.lessons(&o, source::open(&source::to_learn_from(&spec))?)?;
         if !o.has("weights") {
-            card = card.to_learn(&data, graph.nodes[graph.logits].shape[1..].iter().product());
+            card = card.to_learn(&data, graph.classes());
         }
         let trainer = Trainer::new(&graph, &card, data.clone(), training::options(&o, Training::default())?)?;
         if trainer.wrote(&out)? {
