@@ -44,7 +44,9 @@ fn every_method_compiles_and_says_what_it_does() {
 }
 
 /// What methods say that cannot be asked so; they are right.
-const REFUSALS: [&str; 7] = [
+const REFUSALS: [&str; 9] = [
+    "inaudible is for waveforms",
+    "read_as is for networks that read letter by letter",
     "a direction is a number for each channel",
     "a network that draws, such as style_transformer,",
     "already; choose another goal",
