@@ -10,6 +10,8 @@
 //! says what the graph is. The modules below stand in reading order, and that order is the floor plan: each uses
 //! only those above it.
 
+pub mod words;
+pub mod panics;
 pub mod tensor;
 pub mod kernel;
 pub mod embed;

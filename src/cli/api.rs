@@ -1,9 +1,10 @@
 //! `gradscope api`: what scripts can call, with the signatures of this build.
 
 use super::args::{Api, Scripts};
-use super::draw::print;
 use super::open;
+use super::out::say;
 use crate::script::reference::{Reference, reference};
+use crate::words;
 use anyhow::{Result, bail};
 use std::process::ExitCode;
 
@@ -12,14 +13,15 @@ pub fn api(scripts: &Scripts, args: &Api) -> Result<ExitCode> {
     let host = open::host(scripts)?;
     if let Some(folder) = &args.definitions {
         let count = host.write_definitions(folder)?;
-        print(&format!("{count} files in {}", folder.display()))?;
+        say(&format!("{count} files in {}", words::path(folder)))?;
         return Ok(ExitCode::SUCCESS);
     }
     let found = reference(&host).with(&args.search.join(" "));
     if found.rows.is_empty() && found.signatures.is_empty() {
-        bail!("nothing that scripts can call has \"{}\" in it; without a word all is listed", args.search.join(" "));
+        let search = args.search.join(" ");
+        bail!("nothing that scripts can call has \"{}\" in it; without a word all is listed", words::name(&search));
     }
-    print(&text(&found))?;
+    say(&text(&found))?;
     Ok(ExitCode::SUCCESS)
 }
 

@@ -1,8 +1,9 @@
 //! `gradscope check`: whether scripts compile, and run on the program's own network.
 
 use super::args::{Check, Question, Scripts};
-use super::{draw, open, usage};
+use super::{open, out, usage};
 use crate::script::host::Host;
+use crate::words;
 use anyhow::Result;
 use std::process::ExitCode;
 
@@ -16,12 +17,14 @@ pub fn check(scripts: &Scripts, args: &Check) -> Result<ExitCode> {
     for plugin in &args.methods {
         match figures(&host, plugin) {
             Ok((count, notes)) => {
-                draw::print(&format!("ok     {plugin}: {count} figures"))?;
-                notes.iter().try_for_each(|note| draw::print(&format!("note   {plugin}: {note}")))?;
+                out::say(&format!("ok     {}: {count} figures", words::name(plugin)))?;
+                notes
+                    .iter()
+                    .try_for_each(|note| out::say(&format!("note   {}: {}", words::name(plugin), words::line(note))))?;
             }
             Err(error) => {
                 wrong += 1;
-                draw::print(&format!("wrong  {}", usage::sentence(&error)))?;
+                out::say(&format!("wrong  {}", usage::sentence(&error)))?;
             }
         }
     }

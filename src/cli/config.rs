@@ -1,8 +1,10 @@
 //! The user's `config.rhai`: keys, colours, how pictures are drawn.
 
 use super::open::place;
+use crate::panics::decoding;
 use crate::render::Colormap;
 use crate::tui::{Bindings, Graphics, Paint};
+use crate::words;
 use anyhow::{Context, Result, anyhow, bail};
 use clap::ValueEnum;
 use rhai::{Dynamic, Engine, Map};
@@ -30,12 +32,13 @@ pub fn read() -> Result<Config> {
     let file = place("GRADSCOPE_CONFIG", |d| d.config_dir().join("config.rhai"));
     let Some(file) = file.filter(|file| file.exists()) else { return Ok(Config::default()) };
     let text = std::fs::read_to_string(&file).map_err(anyhow::Error::from);
-    text.and_then(|text| parse(&text)).with_context(|| format!("reading the configuration \"{}\"", file.display()))
+    text.and_then(|text| parse(&text)).with_context(|| format!("reading the configuration \"{}\"", words::path(&file)))
 }
 
 /// One map, `#{ colors: "viridis", keys: #{ "x": "play" } }`; comments may stand around it.
 fn parse(text: &str) -> Result<Config> {
-    let map = Engine::new_raw().eval_expression::<Map>(text).map_err(|e| anyhow!("it is no map #{{ … }}: {e}"))?;
+    let map = decoding("rhai", || Engine::new_raw().eval_expression::<Map>(text).map_err(|e| anyhow!("{e}")));
+    let map = map.context("it is no map #{ … }")?;
     let mut config = Config::default();
     for (field, value) in &map {
         match field.as_str() {

@@ -1,13 +1,14 @@
 //! `gradscope eval`: how many pictures of a data set a network names rightly.
 
 use super::args::{Eval, Scripts};
+use super::progress::Bar;
 use super::stop::Stop;
-use super::{draw, open};
+use super::{open, out};
 use crate::data::source;
 use crate::graph::Scores;
 use crate::model::{ClassMap, Count, Matches, Model, matches};
+use crate::words;
 use anyhow::{Result, bail};
-use indicatif::{ProgressBar, ProgressStyle};
 use serde_json::json;
 use std::process::ExitCode;
 
@@ -19,28 +20,26 @@ pub fn eval(scripts: &Scripts, args: &Eval) -> Result<ExitCode> {
     let data = source::open(&args.data)?;
     let labels = ClassMap::of_classes(&data, &model.card, &model.graph)?.by.to_string();
     super::tell_notes();
-    let style = ProgressStyle::with_template("{bar:40} {pos}/{len} {msg} {eta}")?;
-    let bar = ProgressBar::new(data.len() as u64).with_style(style);
+    let bar = Bar::of(data.len(), 0, "{bar:40} {pos}/{len} {msg} {eta}")?;
     let mut on = |count: Count| {
-        bar.set_position(count.total as u64);
-        bar.set_message(format!("{:.2} %", count.accuracy() * 100.0));
+        bar.set(count.total, &format!("{:.2} %", count.accuracy() * 100.0));
         if stop.wanted() {
             bail!("cancelled after {} pictures, {} of them right", count.total, count.correct);
         }
         Ok(())
     };
     let count = matches(&model, &data, &mut on);
-    bar.finish_and_clear();
+    bar.end();
     let (count, more) = count?;
     let accuracy = count.accuracy();
     if count.not_finite > 0 {
-        eprintln!(
+        out::tell(&format!(
             "the scores of {} of {} pictures are not finite; these count as wrong",
             count.not_finite, count.total
-        );
+        ));
     }
-    draw::print(&match args.json {
-        true => json!({
+    if args.json {
+        out::json_line(&json!({
             "model": model.card.name,
             "data": args.data,
             "labels": labels,
@@ -50,18 +49,18 @@ pub fn eval(scripts: &Scripts, args: &Eval) -> Result<ExitCode> {
             "accuracy": accuracy,
             "top_label": more.top_label,
             "exact_match": more.exact,
-        })
-        .to_string(),
-        false => format!(
+        }))?;
+    } else {
+        out::say(&format!(
             "{} on {}: {} of {} right, {:.2} %{}",
-            model.card.name,
-            args.data,
+            words::name(&model.card.name),
+            words::name(&args.data),
             count.correct,
             count.total,
             accuracy * 100.0,
             independent(&model, more)
-        ),
-    })?;
+        ))?;
+    }
     Ok(ExitCode::SUCCESS)
 }
 

@@ -1,9 +1,10 @@
 //! `gradscope exec`: a program of several runs.
 
 use super::args::{Exec, Scripts};
-use super::draw::{self, Screen};
+use super::draw::Screen;
 use super::open;
-use super::run::Bar;
+use super::out;
+use super::progress::Bar;
 use super::stop::Stop;
 use crate::render::Figure;
 use crate::script::context::Stage;
@@ -19,10 +20,10 @@ pub fn exec(scripts: &Scripts, args: &Exec) -> Result<ExitCode> {
     let host = Arc::new(open::host(scripts)?);
     let stop = Stop::new(host.guard())?;
     let source = Source::read(&args.script).map_err(super::usage::usage)?;
-    let bar = Arc::new(Bar::new(&source.name));
+    let bar = Arc::new(Bar::spinner(&source.name));
     let terminal = Arc::new(Terminal { bar, screen: Mutex::new(None) });
     let ran = program::run(host, &source, &args.args, terminal.clone());
-    terminal.bar.0.finish_and_clear();
+    terminal.bar.end();
     match ran {
         Err(_) if stop.wanted() => bail!("cancelled; what was trained or written so far is kept"),
         ran => ran.map(|()| ExitCode::SUCCESS),
@@ -38,11 +39,11 @@ struct Terminal {
 
 impl Desk for Terminal {
     fn print(&self, line: &str) -> Result<()> {
-        self.bar.0.suspend(|| draw::print(line))
+        self.bar.suspend(|| out::data(line))
     }
 
     fn draw(&self, figure: &Figure) -> Result<()> {
-        self.bar.0.suspend(|| {
+        self.bar.suspend(|| {
             let mut screen = self.screen.lock().unwrap_or_else(PoisonError::into_inner);
             let screen = match &mut *screen {
                 Some(open) => open,
@@ -53,7 +54,7 @@ impl Desk for Terminal {
     }
 
     fn say(&self, line: &str) {
-        self.bar.0.suspend(|| eprintln!("{line}"));
+        self.bar.suspend(|| out::tell(line));
     }
 
     fn stage(&self) -> Arc<dyn Stage> {

@@ -12,6 +12,8 @@ mod eval;
 mod exec;
 mod new;
 mod open;
+mod out;
+mod progress;
 mod run;
 mod selftest;
 mod stop;
@@ -29,7 +31,7 @@ use std::process::ExitCode;
 pub fn main() -> ExitCode {
     let args = match Args::try_parse() {
         Ok(args) => args,
-        Err(error) => error.exit(),
+        Err(error) => return usage::refused(error),
     };
     let done = obey(args);
     tell_notes();
@@ -37,7 +39,7 @@ pub fn main() -> ExitCode {
         Ok(code) => code,
         Err(error) if is_closed_pipe(&error) => ExitCode::SUCCESS,
         Err(error) => {
-            eprintln!("error: {}", usage::sentence(&error));
+            out::tell(&format!("error: {}", usage::sentence(&error)));
             ExitCode::from(if error.is::<usage::Usage>() { 2 } else { 1 })
         }
     }
@@ -45,7 +47,7 @@ pub fn main() -> ExitCode {
 
 /// Prints what waits to be said beside results.
 fn tell_notes() {
-    notes::take().iter().for_each(|note| eprintln!("{note}"));
+    notes::take().iter().for_each(|note| out::tell(note));
 }
 
 fn obey(args: Args) -> Result<ExitCode> {

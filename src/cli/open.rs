@@ -1,6 +1,7 @@
 //! From arguments to an open session: script folders, model, picture, method.
 
 use super::args::{Network, Question, Scripts};
+use super::out;
 use super::usage::usage;
 use crate::data::{Picture, source};
 use crate::kernel;
@@ -11,6 +12,7 @@ use crate::script::folders::Folders;
 use crate::script::host::Host;
 use crate::script::message::Report;
 use crate::script::session::Session;
+use crate::words;
 use anyhow::{Context, Result, anyhow, ensure};
 use directories::ProjectDirs;
 use std::path::PathBuf;
@@ -22,7 +24,7 @@ pub const OWN_MODEL: &str = "shapes";
 pub fn host(scripts: &Scripts) -> Result<Host> {
     for (option, folder) in [("--plugins", &scripts.plugins), ("--models", &scripts.models)] {
         if let Some(folder) = folder.as_ref().filter(|f| !f.is_dir()) {
-            return Err(usage(anyhow!("{option}: there is no folder \"{}\"", folder.display())));
+            return Err(usage(anyhow!("{option}: there is no folder \"{}\"", words::path(&folder))));
         }
     }
     let host = Host::new(Folders::plugins(scripts.plugins.as_deref()), Folders::models(scripts.models.as_deref()));
@@ -57,7 +59,7 @@ pub fn model(host: &Host, network: &Network) -> Result<Model> {
         (None, Some(file)) => architectures.tell(file),
         (None, None) => architectures.open(OWN_MODEL, None),
     }?;
-    model.note().iter().for_each(|note| eprintln!("{note}"));
+    model.note().iter().for_each(|note| out::tell(note));
     Ok(model)
 }
 

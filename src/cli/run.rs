@@ -1,12 +1,13 @@
 //! `gradscope run`: one method on one picture or several.
 
 use super::args::{Run, Scripts};
-use super::draw::{self, Screen};
+use super::draw::Screen;
+use super::out;
+use super::progress::Bar;
 use super::stop::Stop;
 use super::{open, usage};
 use crate::data::Picture;
 use crate::model::Model;
-use crate::render::Figure;
 use crate::script::album;
 use crate::script::context::Stage;
 use crate::script::host::Host;
@@ -14,12 +15,11 @@ use crate::script::keeper::Keeper;
 use crate::script::message::Frame;
 use crate::script::save;
 use crate::script::session::Session;
+use crate::words;
 use anyhow::{Result, anyhow, bail};
-use indicatif::{ProgressBar, ProgressStyle};
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::sync::Arc;
-use std::time::Duration;
 
 /// Steps that an attack is given to succeed; other methods come to their end by themselves.
 const STEPS: usize = 100;
@@ -51,7 +51,7 @@ pub fn run(scripts: &Scripts, args: &Run) -> Result<ExitCode> {
     }
     if args.json {
         let all = if documents.len() == 1 { documents.remove(0) } else { documents.into() };
-        draw::print(&serde_json::to_string_pretty(&all)?)?;
+        out::json(&all)?;
     }
     Ok(ExitCode::SUCCESS)
 }
@@ -91,31 +91,33 @@ fn one(
     if args.film.is_some() && !session.method().is_some_and(|m| m.stepped) {
         return Err(usage::usage(anyhow!("--film: the method \"{}\" has no steps", args.method)));
     }
-    let bar = Arc::new(Bar::new(&args.method));
+    let bar = Arc::new(Bar::spinner(&args.method));
     session.watched_by(bar.clone());
     let mut kept = Keeper::new(out, args.resume, &mut session)?;
-    kept.notes().iter().for_each(|note| eprintln!("{note}"));
+    bar.tell(&kept.notes());
     let frame = answer(host, &mut session, args.steps, &bar, stop, kept);
-    bar.0.finish_and_clear();
+    bar.end();
     let frame = match frame {
         Err(_) if stop.wanted() => bail!("cancelled"),
         frame => frame?,
     };
-    session.unnamed().iter().for_each(|why| eprintln!("{why}"));
+    session.unnamed().iter().for_each(|why| out::tell(&why.to_string()));
     if let Some(count) = session.not_finite() {
-        eprintln!("the scores of {count} pictures are not finite; these count neither as right nor as fooled");
+        out::tell(&format!(
+            "the scores of {count} pictures are not finite; these count neither as right nor as fooled"
+        ));
     }
     if let Some(file) = &args.sheet {
         album::sheet(file, &session, &frame.figures)?;
-        eprintln!("a sheet in {}", file.display());
+        out::tell(&format!("a sheet in {}", words::path(file)));
     }
     if let Some(file) = &args.film {
         let count = album::film(file, &session, host, |_, _| ())?;
-        eprintln!("a film of {count} steps in {}", file.display());
+        out::tell(&format!("a film of {count} steps in {}", words::path(file)));
     }
     if let Some(folder) = out {
         let files = save::write(folder, &session, host, &frame)?;
-        eprintln!("{} files in {}", files.len(), folder.display());
+        out::tell(&format!("{} files in {}", files.len(), words::path(folder)));
     } else if let Some(screen) = screen {
         show(&session, &frame, args, screen)?;
     }
@@ -153,51 +155,20 @@ fn answer(
     let frame = session.view(host)?;
     bar.tell(&frame.notes);
     if frame.done.is_none() && steps.is_none() {
-        eprintln!("not done after {count} steps; --steps gives it more");
+        out::tell(&format!("not done after {count} steps; --steps gives it more"));
     }
     Ok(frame)
 }
 
 fn show(session: &Session, frame: &Frame, args: &Run, screen: &Screen) -> Result<()> {
     let model = session.model();
-    let target = session.target().map(|class| format!(", target {} ({class})", model.card.label(class)));
-    let (name, picture) = (&model.card.name, session.picture());
-    let what = format!("{} of {name} on {picture}{}", args.method, target.unwrap_or_default());
-    draw::print(&what)?;
+    let label = |class| words::name(&model.card.label(class)).into_owned();
+    let target = session.target().map(|class| format!(", target {} ({class})", label(class)));
+    let [method, name, picture] = [&args.method, &model.card.name, session.picture()].map(words::name);
+    out::say(&format!("{method} of {name} on {picture}{}", target.unwrap_or_default()))?;
     frame.figures.iter().try_for_each(|figure| screen.show(figure))?;
     if let Some(why) = &frame.done {
-        draw::print(why)?;
+        out::say(&words::line(why))?;
     }
     Ok(())
-}
-
-/// Progress on stderr, where it is a terminal.
-pub(super) struct Bar(pub(super) ProgressBar);
-
-impl Bar {
-    pub(super) fn new(method: &str) -> Self {
-        let bar = ProgressBar::new_spinner().with_message(method.to_string());
-        bar.enable_steady_tick(Duration::from_millis(100));
-        Self(bar)
-    }
-
-    /// Lines on stderr, above the bar.
-    fn tell(&self, lines: &[String]) {
-        lines.iter().for_each(|line| self.0.suspend(|| eprintln!("{}", draw::printable(line))));
-    }
-}
-
-impl Stage for Bar {
-    fn show(&self, _: Vec<Figure>) {}
-
-    fn progress(&self, what: &str, done: usize, total: usize) {
-        if total > 0 && self.0.length() != Some(total as u64) {
-            self.0.set_length(total as u64);
-            if let Ok(style) = ProgressStyle::with_template("{msg} {bar:30} {pos}/{len} {eta}") {
-                self.0.set_style(style);
-            }
-        }
-        self.0.set_message(what.to_string());
-        self.0.set_position(done as u64);
-    }
 }

@@ -1,10 +1,11 @@
 //! `gradscope selftest`: this build's numbers against those of other programs.
 
 use super::args::Selftest as Args;
-use super::draw::print;
+use super::out::{self, say};
 use crate::data::read_whole;
 use crate::render::{Body, Figure, text};
 use crate::selftest::{Outcome, Selftest};
+use crate::words;
 use anyhow::{Context, Result};
 use serde_json::{Value, json};
 use std::process::ExitCode;
@@ -17,15 +18,15 @@ pub fn selftest(args: &Args) -> Result<ExitCode> {
     let outcomes = outcomes(args)?;
     let wrong = outcomes.iter().filter(|o| !o.passed).count();
     if args.json {
-        print(&serde_json::to_string_pretty(&outcomes.iter().map(document).collect::<Vec<_>>())?)?;
+        out::json(&outcomes.iter().map(document).collect())?;
     } else {
-        print(&table(&outcomes))?;
+        say(&table(&outcomes))?;
         for o in outcomes.iter().filter(|o| !o.passed) {
             let found =
                 o.why.clone().unwrap_or_else(|| format!("{:.1e} off in f64, {:.1e} in f32", o.double, o.single));
-            print(&format!("WRONG  {}: {found}", o.name))?;
+            say(&format!("WRONG  {}: {}", words::name(&o.name), words::line(&found)))?;
         }
-        print(&format!("{} of {} cases agree", outcomes.len() - wrong, outcomes.len()))?;
+        say(&format!("{} of {} cases agree", outcomes.len() - wrong, outcomes.len()))?;
     }
     Ok(ExitCode::from(u8::from(wrong > 0)))
 }
@@ -34,7 +35,7 @@ fn outcomes(args: &Args) -> Result<Vec<Outcome>> {
     let selftest = Selftest::default();
     let Some(path) = &args.cases else { return selftest.run() };
     let text = String::from_utf8(read_whole(path, LIMIT)?).context("the file of cases is no text")?;
-    let reading = || format!("computing the cases of \"{}\"", path.display());
+    let reading = || format!("computing the cases of \"{}\"", words::path(path));
     selftest.run_text(&text, args.method.as_deref()).with_context(reading)
 }
 

@@ -1,8 +1,7 @@
 //! `gradscope methods | models | layers | classes`: what there is.
 
 use super::args::{Of, Scripts, Table};
-use super::draw::print;
-use super::open;
+use super::{open, out};
 use crate::render::{Body, Figure, text};
 use crate::script::architecture::{card, describe};
 use crate::script::host::Host;
@@ -50,7 +49,7 @@ fn method(host: &Host, row: &MethodRow) -> Value {
 pub fn models(scripts: &Scripts, args: &Table) -> Result<ExitCode> {
     let host = open::host(scripts)?;
     let (rows, errors) = open::architectures(&host).list();
-    errors.iter().for_each(|e| eprintln!("warning: {}", super::usage::sentence(e)));
+    errors.iter().for_each(|e| out::tell(&format!("warning: {}", super::usage::sentence(e))));
     if args.json {
         let row = |r| -> Value {
             let r: &crate::script::message::ModelRow = r;
@@ -99,13 +98,13 @@ fn network(scripts: &Scripts, args: &Of) -> Result<ModelCard> {
 }
 
 fn as_json(rows: Vec<Value>) -> Result<ExitCode> {
-    print(&serde_json::to_string_pretty(&rows)?)?;
+    out::json(&rows.into())?;
     Ok(ExitCode::SUCCESS)
 }
 
 fn as_table(columns: &[&str], rows: Vec<Vec<String>>) -> Result<ExitCode> {
     let columns = columns.iter().map(ToString::to_string).collect();
     let figure = Figure { title: String::new(), body: Body::Table { columns, rows } };
-    print(&text(&figure, usize::MAX).unwrap_or_default())?;
+    out::say(&text(&figure, usize::MAX).unwrap_or_default())?;
     Ok(ExitCode::SUCCESS)
 }

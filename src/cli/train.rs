@@ -1,17 +1,18 @@
 //! `gradscope train`: small networks, from drawn weights or given ones, resumable.
 
 use super::args::{Scripts, Train};
+use super::progress::Bar;
 use super::stop::Stop;
 use super::usage::usage;
-use super::{draw, open};
+use super::{open, out};
 use crate::data::source;
 use crate::kernel::{self, Resize};
 use crate::model::Count;
 use crate::model::train::{Adversary, Course, News, Options, Perceptual, Trainer, Weights};
 use crate::script::host::Host;
 use crate::tensor::device;
+use crate::words;
 use anyhow::{Result, anyhow, bail};
-use indicatif::{ProgressBar, ProgressStyle};
 use serde_json::json;
 use std::ops::ControlFlow;
 use std::path::{Path, PathBuf};
@@ -22,12 +23,12 @@ use std::time::Instant;
 pub fn train(scripts: &Scripts, args: &Train) -> Result<ExitCode> {
     let host = open::host(scripts)?;
     let stop = Stop::new(host.guard())?;
-    let out = args.out.clone().unwrap_or_else(|| PathBuf::from(format!("{}.safetensors", args.model)));
-    let checkpoint = out.with_extension("checkpoint");
+    let file = args.out.clone().unwrap_or_else(|| PathBuf::from(format!("{}.safetensors", args.model)));
+    let checkpoint = file.with_extension("checkpoint");
     let (mut card, graph) = match &args.weights {
         Some(file) => {
             let model = open::architectures(&host).open(&args.model, Some(file))?;
-            model.note().iter().for_each(|note| eprintln!("{note}"));
+            model.note().iter().for_each(|note| out::tell(note));
             ((*model.card).clone(), (*model.graph).clone())
         }
         None => open::architectures(&host).build(&args.model).map_err(usage)?,
@@ -46,7 +47,7 @@ pub fn train(scripts: &Scripts, args: &Train) -> Result<ExitCode> {
     let trainer = match (args.resume, checkpoint.exists()) {
         (true, true) => Trainer::resume(&checkpoint, &graph, &card, data)?,
         (false, true) => {
-            let (file, old) = (checkpoint.display(), "an interrupted training");
+            let (file, old) = (words::path(&checkpoint), "an interrupted training");
             return Err(usage(anyhow!(
                 "\"{file}\" is left of {old}: --resume goes on with it, removing it begins anew"
             )));
@@ -61,19 +62,19 @@ pub fn train(scripts: &Scripts, args: &Train) -> Result<ExitCode> {
     let begun = Instant::now();
     let mut course = Course { trainer, card: &card, test: test.as_ref(), checkpoint: Some(&checkpoint) };
     if !learn(&mut course, &stop)? {
-        bail!("interrupted; --resume goes on from \"{}\"", checkpoint.display());
+        bail!("interrupted; --resume goes on from \"{}\"", words::path(&checkpoint));
     }
-    course.trainer.write(&out)?;
+    course.trainer.write(&file)?;
     // It served its purpose; one that stays is told about at the next training.
     let _ = std::fs::remove_file(&checkpoint);
-    eprintln!("weights in {} after {:.0} s", out.display(), begun.elapsed().as_secs_f64());
-    tell(args, &course, &out)
+    out::tell(&format!("weights in {} after {:.0} s", words::path(&file), begun.elapsed().as_secs_f64()));
+    tell(args, &course, &file)
 }
 
 /// What judges drawings in the style of a painting.
 fn style(host: &Host, args: &Train, painting: &str) -> Result<Perceptual> {
     let critic = open::architectures(host).open(&args.critic, args.critic_weights.as_deref())?;
-    critic.note().iter().for_each(|note| eprintln!("{note}"));
+    critic.note().iter().for_each(|note| out::tell(note));
     let (name, picture) = source::picture(painting)?;
     let whole = critic.card.preprocess().apply(&picture, true)?;
     // Seen at about the size that the critic knows.
@@ -116,51 +117,49 @@ fn adversary(args: &Train, epsilon: f64) -> Adversary {
 fn learn(course: &mut Course, stop: &Stop) -> Result<bool> {
     let (done, all) = course.trainer.progress();
     if done > 0 {
-        eprintln!("going on after step {done} of {all}");
+        out::tell(&format!("going on after step {done} of {all}"));
     }
-    let style = ProgressStyle::with_template("{msg} {bar:30} {pos}/{len} {eta}")?;
-    let bar = ProgressBar::new(all as u64).with_style(style).with_position(done as u64);
-    let mut mean = None;
+    let bar = Bar::of(all, done, "{msg} {bar:30} {pos}/{len} {eta}")?;
+    let (mut mean, mut step) = (None, done);
     let over = course.run(&mut |news| {
         match news {
             News::Batch(report) => {
                 let now = mean.map_or(report.loss, |m: f64| m * 0.98 + report.loss * 0.02);
                 mean = Some(now);
-                bar.set_message(format!("epoch {}/{} loss {now:.4}", report.epoch, report.epochs));
-                bar.inc(1);
+                step += 1;
+                bar.set(step, &format!("epoch {}/{} loss {now:.4}", report.epoch, report.epochs));
             }
             News::Epoch { epoch, epochs, loss, count } => {
                 let right = |c: Count| format!(", {:.2} % of the test set right", c.accuracy() * 100.0);
                 let right = count.map(right).unwrap_or_default();
-                bar.suspend(|| eprintln!("epoch {epoch}/{epochs}: loss {loss:.4}{right}"));
+                bar.tell(&[format!("epoch {epoch}/{epochs}: loss {loss:.4}{right}")]);
             }
         }
         if stop.wanted() { ControlFlow::Break(()) } else { ControlFlow::Continue(()) }
     })?;
-    bar.finish_and_clear();
+    bar.end();
     Ok(over)
 }
 
-fn tell(args: &Train, course: &Course, out: &Path) -> Result<ExitCode> {
+fn tell(args: &Train, course: &Course, file: &Path) -> Result<ExitCode> {
     let count = course.result()?;
     let name = &course.card.name;
-    let line = match (args.json, count) {
-        (true, _) => json!({
+    match (args.json, count) {
+        (true, _) => out::json_line(&json!({
             "model": name,
             "data": args.data,
-            "weights": out,
+            "weights": file,
             "epochs": course.trainer.options().epochs,
             "correct": count.map(|c| c.correct),
             "total": count.map(|c| c.total),
             "accuracy": count.map(|c| c.accuracy()),
-        })
-        .to_string(),
+        }))?,
         (false, Some(c)) => {
             let test = course.test.map_or("", |t| t.name.as_str());
-            format!("{name} on {test}: {} of {} right, {:.2} %", c.correct, c.total, c.accuracy() * 100.0)
+            let (name, test, share) = (words::name(name), words::name(test), c.accuracy() * 100.0);
+            out::say(&format!("{name} on {test}: {} of {} right, {share:.2} %", c.correct, c.total))?;
         }
-        (false, None) => format!("{name} trained on {}", args.data),
-    };
-    draw::print(&line)?;
+        (false, None) => out::say(&format!("{} trained on {}", words::name(name), words::name(&args.data)))?,
+    }
     Ok(ExitCode::SUCCESS)
 }

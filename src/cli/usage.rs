@@ -1,7 +1,13 @@
 //! Errors of the person at the command line: what was asked for does not exist.
 
+use super::out;
 use crate::script::message::Report;
+use crate::words;
+use clap::builder::StyledStr;
+use clap::error::{ContextKind, ContextValue};
 use std::fmt;
+use std::io::ErrorKind;
+use std::process::ExitCode;
 
 /// Marks an error as a wrong question, for exit code 2.
 #[derive(Debug)]
@@ -22,9 +28,43 @@ pub fn usage(error: anyhow::Error) -> anyhow::Error {
 
 /// An error as a person reads it, without backtraces that libraries append.
 pub fn sentence(error: &anyhow::Error) -> String {
-    match error.downcast_ref::<Report>() {
-        Some(report) => report.to_string(),
-        None => Report::plain(error).message,
+    match (error.downcast_ref::<Usage>(), error.downcast_ref::<Report>()) {
+        (Some(Usage(sentence)), _) => sentence.clone(),
+        (None, Some(report)) => report.to_string(),
+        (None, None) => Report::plain(error).message,
+    }
+}
+
+/// Says why the arguments are none; or gives the help or the version that was asked for.
+pub fn refused(mut error: clap::Error) -> ExitCode {
+    if !error.use_stderr() {
+        return match error.print() {
+            Err(e) if e.kind() != ErrorKind::BrokenPipe => {
+                out::tell(&format!("error: writing to stdout: {e}"));
+                ExitCode::FAILURE
+            }
+            _ => ExitCode::SUCCESS,
+        };
+    }
+    let told: Vec<_> = error.context().map(|(kind, value)| (kind, value.clone())).collect();
+    for (kind, value) in told.into_iter().filter(|(kind, _)| *kind != ContextKind::Usage) {
+        error.insert(kind, shown(value));
+    }
+    out::tell_usage(&error.render().to_string());
+    ExitCode::from(2)
+}
+
+/// What clap says of arguments, each as a name.
+fn shown(value: ContextValue) -> ContextValue {
+    let styled = |text: StyledStr| StyledStr::from(words::name(&text.to_string()).into_owned());
+    match value {
+        ContextValue::String(text) => ContextValue::String(words::name(&text).into_owned()),
+        ContextValue::Strings(all) => {
+            ContextValue::Strings(all.iter().map(|text| words::name(text).into_owned()).collect())
+        }
+        ContextValue::StyledStr(text) => ContextValue::StyledStr(styled(text)),
+        ContextValue::StyledStrs(all) => ContextValue::StyledStrs(all.into_iter().map(styled).collect()),
+        other => other,
     }
 }
 

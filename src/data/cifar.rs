@@ -2,6 +2,7 @@
 
 use super::source::split;
 use super::{Dataset, read_whole};
+use crate::words;
 use anyhow::{Context, Result, bail, ensure};
 use std::path::{Path, PathBuf};
 
@@ -24,7 +25,7 @@ pub fn open(text: &str) -> Result<Dataset> {
     let (mut pixels, mut labels) = (Vec::new(), Vec::new());
     for path in files(text)? {
         let bytes = read_whole(&path, LIMIT)?;
-        records(&bytes, &mut pixels, &mut labels).with_context(|| format!("reading \"{}\"", path.display()))?;
+        records(&bytes, &mut pixels, &mut labels).with_context(|| format!("reading \"{}\"", words::path(&path)))?;
     }
     Dataset::of_bytes(&format!("cifar10:{text}"), CLASSES.map(String::from).into(), [3, 32, 32], pixels, labels)
 }
@@ -35,9 +36,9 @@ fn files(text: &str) -> Result<Vec<PathBuf>> {
         return Ok(vec![text.into()]);
     }
     if path.is_file() {
-        bail!("\"{}\" is one file without splits; give the folder with data_batch_1.bin", path.display());
+        bail!("\"{}\" is one file without splits; give the folder with data_batch_1.bin", words::path(&path));
     }
-    ensure!(path.is_dir(), "no file or folder \"{}\"; the splits of a folder are #test and #train", path.display());
+    ensure!(path.is_dir(), "no file or folder \"{}\"; the splits of a folder are #test and #train", words::path(&path));
     let names: Vec<_> = match train {
         true => (1..=5).map(|i| format!("data_batch_{i}.bin")).collect(),
         false => vec!["test_batch.bin".into()],
@@ -45,7 +46,7 @@ fn files(text: &str) -> Result<Vec<PathBuf>> {
     let paths: Vec<_> = names.iter().map(|name| path.join(name)).collect();
     let missing = paths.iter().position(|path| !path.is_file());
     match missing {
-        Some(i) => bail!("no \"{}\" in \"{}\"; give a file of records, or their folder", names[i], path.display()),
+        Some(i) => bail!("no \"{}\" in \"{}\"; give a file of records, or their folder", names[i], words::path(&path)),
         None => Ok(paths),
     }
 }

@@ -3,6 +3,7 @@
 use super::picture::Picture;
 use super::preprocess::Preprocess;
 use crate::tensor::device;
+use crate::words;
 use anyhow::{Context, Result, ensure};
 use candle_core::{Device, Tensor};
 use sha2::{Digest, Sha256};
@@ -130,9 +131,9 @@ impl Dataset {
             }
             Items::Files(files) => {
                 for (path, _) in files {
-                    let about = path.metadata().with_context(|| format!("looking at \"{}\"", path.display()))?;
+                    let about = path.metadata().with_context(|| format!("looking at \"{}\"", words::path(&path)))?;
                     let path = path.canonicalize().unwrap_or_else(|_| path.clone());
-                    hash.update(format!("{} {} {:?};", path.display(), about.len(), about.modified().ok()));
+                    hash.update(format!("{} {} {:?};", path.to_string_lossy(), about.len(), about.modified().ok()));
                 }
             }
         }

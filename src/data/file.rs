@@ -1,5 +1,6 @@
 //! Files read and written whole.
 
+use crate::words;
 use anyhow::{Context, Result, bail, ensure};
 use std::fs::File;
 use std::io::{Read, Write};
@@ -9,7 +10,7 @@ use std::path::Path;
 ///
 /// What was there before stays when writing fails, as on a full disk.
 pub fn write_whole(path: &Path, bytes: &[u8]) -> Result<()> {
-    try_write(path, bytes).with_context(|| format!("writing \"{}\"", path.display()))
+    try_write(path, bytes).with_context(|| format!("writing \"{}\"", words::path(&path)))
 }
 
 /// All bytes of a file of at most `limit` bytes.
@@ -18,14 +19,14 @@ pub fn write_whole(path: &Path, bytes: &[u8]) -> Result<()> {
 pub fn read_whole(path: &Path, limit: u64) -> Result<Vec<u8>> {
     let file = open(path, limit)?;
     let mut bytes = Vec::with_capacity(file.metadata().map_or(0, |facts| facts.len() as usize));
-    file.take(limit + 1).read_to_end(&mut bytes).with_context(|| format!("reading \"{}\"", path.display()))?;
+    file.take(limit + 1).read_to_end(&mut bytes).with_context(|| format!("reading \"{}\"", words::path(&path)))?;
     ensure!(bytes.len() as u64 <= limit, too_large(path, limit));
     Ok(bytes)
 }
 
 /// A file of at most `limit` bytes, to read; the same errors.
 pub fn open(path: &Path, limit: u64) -> Result<File> {
-    let name = path.display();
+    let name = words::path(&path);
     let file = File::open(path).with_context(|| format!("opening \"{name}\""))?;
     let facts = file.metadata().with_context(|| format!("opening \"{name}\""))?;
     if facts.is_dir() {
@@ -36,7 +37,7 @@ pub fn open(path: &Path, limit: u64) -> Result<File> {
 }
 
 fn too_large(path: &Path, limit: u64) -> String {
-    format!("reading \"{}\": more than {} are not read here", path.display(), size_text(limit))
+    format!("reading \"{}\": more than {} are not read here", words::path(&path), size_text(limit))
 }
 
 /// A number of bytes as people write it: `4 GiB`, `12 MiB`, `17 bytes`.

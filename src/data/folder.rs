@@ -1,6 +1,7 @@
 //! Folders of picture files.
 
 use super::Dataset;
+use crate::words;
 use anyhow::{Context, Result, bail};
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
@@ -42,7 +43,7 @@ pub fn open(text: &str) -> Result<Dataset> {
 
 /// What is in a folder, in the order of names.
 fn entries(folder: &Path) -> Result<Vec<PathBuf>> {
-    let read = || format!("reading the folder \"{}\"", folder.display());
+    let read = || format!("reading the folder \"{}\"", words::path(&folder));
     let found = folder.read_dir().with_context(read)?;
     let mut paths = found.map(|entry| Ok(entry?.path())).collect::<Result<Vec<_>>>().with_context(read)?;
     paths.retain(|path| !word(path).starts_with('.'));
@@ -58,7 +59,7 @@ fn pictures(mut paths: Vec<PathBuf>) -> Vec<PathBuf> {
 
 fn by_folder(name: &str, classes: &[(&PathBuf, Vec<PathBuf>)]) -> Result<Dataset> {
     if let Some((empty, _)) = classes.iter().find(|(_, files)| files.is_empty()) {
-        bail!("\"{}\" has no pictures, and each sub-folder is a class; move it elsewhere", empty.display());
+        bail!("\"{}\" has no pictures, and each sub-folder is a class; move it elsewhere", words::path(&empty));
     }
     let words: Vec<_> = classes.iter().map(|(folder, _)| word(folder)).collect();
     let (names, labels) = labels(&words)?;
@@ -69,14 +70,14 @@ fn by_folder(name: &str, classes: &[(&PathBuf, Vec<PathBuf>)]) -> Result<Dataset
 
 /// Pictures whose classes a file tells: a line has the name of a picture, then its class.
 fn by_list(name: &str, folder: &Path, list: &Path, pictures: &[PathBuf]) -> Result<Dataset> {
-    let text = std::fs::read_to_string(list).with_context(|| format!("reading \"{}\"", list.display()))?;
+    let text = std::fs::read_to_string(list).with_context(|| format!("reading \"{}\"", words::path(&list)))?;
     let pictures: BTreeSet<_> = pictures.iter().collect();
     let (mut files, mut words) = (Vec::new(), Vec::new());
     for (i, line) in text.lines().enumerate().filter(|(_, line)| !line.trim().is_empty()) {
         let mut parts = line.match_indices([' ', '\t', ',']).map(|(at, _)| line.split_at(at));
         let parts = parts.find(|(file, class)| pictures.contains(&folder.join(file)) && !class[1..].trim().is_empty());
         let (file, class) = parts.with_context(|| {
-            format!("line {} of \"{}\" is not the name of a picture there and its class", i + 1, list.display())
+            format!("line {} of \"{}\" is not the name of a picture there and its class", i + 1, words::path(&list))
         })?;
         files.push(folder.join(file));
         words.push(class[1..].trim().to_string());

@@ -2,6 +2,8 @@
 
 use super::source::split;
 use super::{Dataset, read_whole};
+use crate::panics::decoding;
+use crate::words;
 use anyhow::{Context, Result, bail, ensure};
 use flate2::read::MultiGzDecoder;
 use std::io::Read;
@@ -27,11 +29,11 @@ pub fn open(text: &str) -> Result<Dataset> {
     ensure!(
         count == labelled,
         "\"{}\" has {count} pictures and \"{}\" {labelled} labels",
-        images.display(),
-        labels.display()
+        words::path(&images),
+        words::path(&labels)
     );
     if let Some(i) = digits.iter().position(|&digit| digit > 9) {
-        bail!("label {i} in \"{}\" is {}; digits are 0 to 9", labels.display(), digits[i]);
+        bail!("label {i} in \"{}\" is {}; digits are 0 to 9", words::path(&labels), digits[i]);
     }
     let classes = (0..10).map(|digit| digit.to_string()).collect();
     let labels = digits.into_iter().map(usize::from).collect();
@@ -46,7 +48,7 @@ fn find(folder: &Path, set: &str, part: &str) -> Result<PathBuf> {
     let mut paths = FOLDERS.iter().flat_map(|sub| names.iter().map(move |name| folder.join(sub).join(name)));
     let found = paths.find(|path| path.is_file());
     found.with_context(|| {
-        format!("no \"{name}\" or \"{name}.gz\" in \"{}\"; the splits are #test and #train", folder.display())
+        format!("no \"{name}\" or \"{name}.gz\" in \"{}\"; the splits are #test and #train", words::path(&folder))
     })
 }
 
@@ -54,10 +56,10 @@ fn find(folder: &Path, set: &str, part: &str) -> Result<PathBuf> {
 fn read<const N: usize>(path: &Path) -> Result<([usize; N], Vec<u8>)> {
     let packed = read_whole(path, LIMIT as u64)?;
     let read = match packed.starts_with(&[0x1f, 0x8b]) {
-        true => parse(MultiGzDecoder::new(&packed[..])),
+        true => decoding("gzip", || parse(MultiGzDecoder::new(&packed[..]))),
         false => parse(&packed[..]),
     };
-    read.with_context(|| format!("reading \"{}\" as an IDX file", path.display()))
+    read.with_context(|| format!("reading \"{}\" as an IDX file", words::path(&path)))
 }
 
 /// Big-endian: two zeros, 8 for unsigned bytes, how many axes; four bytes for each size; the values.

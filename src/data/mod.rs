@@ -15,6 +15,9 @@ pub mod cifar;
 pub mod folder;
 pub mod source;
 mod identity;
+#[cfg(test)]
+#[path = "../../tests/common/png.rs"]
+pub(crate) mod damaged;
 
 pub use dataset::Dataset;
 pub use file::{open, read_whole, write_whole};

@@ -1,6 +1,7 @@
 //! Arrays as NumPy's `.npy` files: read into f32, written from f32.
 
 use super::file::{read_whole, write_whole};
+use crate::words;
 use anyhow::{Context, Result, bail, ensure};
 use std::path::Path;
 
@@ -21,13 +22,13 @@ pub struct Npy {
 /// Reads a `.npy` file of real, whole or truth values.
 pub fn read_npy(path: &Path) -> Result<Npy> {
     let bytes = read_whole(path, LIMIT)?;
-    parse_npy(&bytes).with_context(|| format!("reading \"{}\" as an array", path.display()))
+    parse_npy(&bytes).with_context(|| format!("reading \"{}\" as an array", words::path(&path)))
 }
 
 /// Writes f32 values as a `.npy` file, whole or not at all.
 pub fn write_npy(path: &Path, shape: &[usize], values: &[f32]) -> Result<()> {
     let count: usize = shape.iter().product();
-    ensure!(count == values.len(), "writing \"{}\": {} values for shape {shape:?}", path.display(), values.len());
+    ensure!(count == values.len(), "writing \"{}\": {} values for shape {shape:?}", words::path(&path), values.len());
     let sizes: String = shape.iter().map(|n| format!("{n},")).collect();
     let mut head = format!("{{'descr': '<f4', 'fortran_order': False, 'shape': ({sizes}), }}");
     let padding = 64 - (10 + head.len() + 1) % 64;

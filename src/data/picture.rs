@@ -5,7 +5,9 @@ use super::jpeg;
 use super::notes;
 use super::npy::{Npy, parse_npy};
 use super::whole;
+use crate::panics::decoding;
 use crate::tensor::shape_text;
+use crate::words;
 use anyhow::{Context, Result, bail, ensure};
 use candle_core::{DType, Device, Tensor};
 use image::metadata::Orientation;
@@ -39,10 +41,10 @@ impl Picture {
     /// Errors: not a picture, truncated or damaged, more than [`MAX_PIXELS`].
     pub fn open(path: &Path) -> Result<Self> {
         let bytes = read_whole(path, MAX_BYTES)?;
-        let read = parse(&bytes).with_context(|| format!("reading \"{}\" as a picture", path.display()));
+        let read = parse(&bytes).with_context(|| format!("reading \"{}\" as a picture", words::path(&path)));
         let (picture, doubt) = read?;
         if let Some(doubt) = doubt {
-            notes::add(format!("\"{}\" may be damaged: {doubt}", path.display()));
+            notes::add(format!("\"{}\" may be damaged: {doubt}", words::path(&path)));
         }
         Ok(picture)
     }
@@ -87,19 +89,22 @@ fn parse(bytes: &[u8]) -> Result<(Picture, Option<String>)> {
     if bytes.starts_with(b"\x93NUMPY") {
         return Ok((exact(&parse_npy(bytes)?)?, None));
     }
-    let (mut image, orientation, doubt) = match format(bytes)? {
-        ImageFormat::Jpeg => {
-            let jpeg = jpeg::decode(bytes)?;
-            let doubt = (jpeg.stray_bytes > 0).then(|| format!("{} bytes of its data are left over", jpeg.stray_bytes));
-            (jpeg.image, jpeg.orientation, doubt)
-        }
-        format => {
-            let (image, orientation) = decode(bytes, format)?;
-            (image, orientation, None)
-        }
-    };
-    image.apply_orientation(orientation);
-    Ok((Picture::Image(image), doubt))
+    let format = format(bytes)?;
+    decoding(&format.extensions_str()[0].to_uppercase(), || {
+        let (mut image, orientation, doubt) = match format {
+            ImageFormat::Jpeg => {
+                let jpeg = jpeg::decode(bytes)?;
+                let doubt = format!("{} bytes of its data are left over", jpeg.stray_bytes);
+                (jpeg.image, jpeg.orientation, (jpeg.stray_bytes > 0).then_some(doubt))
+            }
+            format => {
+                let (image, orientation) = decode(bytes, format)?;
+                (image, orientation, None)
+            }
+        };
+        image.apply_orientation(orientation);
+        anyhow::Ok((Picture::Image(image), doubt))
+    })
 }
 
 /// Pixels as they are stored, and how they are to be turned.
@@ -181,6 +186,7 @@ fn place(shape: &[usize], mut at: usize) -> Vec<usize> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::data::damaged::png_with_palette;
     use crate::data::npy::write_npy;
     use image::{GrayImage, Rgb, RgbImage};
 
@@ -265,6 +271,15 @@ mod tests {
                 let error = error_of(&bytes[..length]);
                 assert!(error.contains("file is damaged"), "{format:?}, {length} of {}: {error}", bytes.len());
             }
+        }
+    }
+
+    #[test]
+    fn a_palette_of_any_length_is_read_or_an_error() {
+        assert!(Picture::parse(&png_with_palette(768)).is_ok());
+        for length in (0..767).filter(|length| length % 3 != 0 || *length == 0).chain([769, 770, 1000]) {
+            let error = error_of(&png_with_palette(length));
+            assert!(error.contains("PNG decoder failed") || error.contains("png file is damaged"), "{length}: {error}");
         }
     }
 

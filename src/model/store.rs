@@ -1,5 +1,6 @@
 //! Rows of numbers kept in a file, each with a sum over it, so that a torn write is no row.
 
+use crate::words;
 use anyhow::{Context, Result};
 use std::fs::{File, OpenOptions};
 use std::io::{ErrorKind, Read, Seek, SeekFrom, Write};
@@ -21,7 +22,7 @@ impl Store {
     /// The file of this name in a folder, made when it is missing. Several programs may have it open: what they write at
     /// one place is the same.
     pub fn open(folder: &Path, name: &str, width: usize) -> Result<Self> {
-        let what = || format!("keeping features in \"{}\"", folder.display());
+        let what = || format!("keeping features in \"{}\"", words::path(&folder));
         std::fs::create_dir_all(folder).with_context(what)?;
         let path = folder.join(format!("{name}.features"));
         prune(folder, &path);

@@ -6,12 +6,10 @@ use super::message::Report;
 use super::method::Method;
 use super::report::{Libraries, Texts, raise};
 use crate::kernel;
+use crate::panics::caught;
 use anyhow::{Error, Result, anyhow, bail};
 use rhai::{AST, CallFnOptions, Dynamic, Engine, EvalAltResult, FuncArgs, Map, Scope};
-use std::cell::Cell;
 use std::collections::BTreeMap;
-use std::panic::{AssertUnwindSafe, catch_unwind};
-use std::sync::Once;
 
 /// Compiles a method and reads its declarations.
 ///
@@ -68,34 +66,9 @@ pub(super) fn report(engine: &Engine, texts: &Texts, error: &EvalAltResult, func
     Report::run(texts, error, function, &engine::functions(engine)).into()
 }
 
-thread_local! {
-    /// Whether a script runs on this thread, whose panics are told as errors.
-    static GUARDED: Cell<bool> = const { Cell::new(false) };
-}
-
 /// Runs a script; a panic in native code is an error of the script.
 pub(super) fn protected<T>(f: impl FnOnce() -> Result<T, Box<EvalAltResult>>) -> Result<T, Box<EvalAltResult>> {
-    let before = GUARDED.replace(true);
-    let answer = catch_unwind(AssertUnwindSafe(f));
-    GUARDED.set(before);
-    answer.unwrap_or_else(|panic| {
-        let text =
-            panic.downcast_ref::<String>().cloned().or_else(|| panic.downcast_ref::<&str>().map(|s| s.to_string()));
-        Err(raise(anyhow!("gradscope itself failed inside this script: {}", text.unwrap_or_default())))
-    })
-}
-
-/// Panics inside scripts print nothing: they are told as errors.
-pub(super) fn quiet_panics() {
-    static ONCE: Once = Once::new();
-    ONCE.call_once(|| {
-        let before = std::panic::take_hook();
-        std::panic::set_hook(Box::new(move |info| {
-            if !GUARDED.get() {
-                before(info);
-            }
-        }));
-    });
+    caught(f).unwrap_or_else(|text| Err(raise(anyhow!("gradscope itself failed inside this script: {text}"))))
 }
 
 #[cfg(test)]
@@ -104,7 +77,6 @@ mod tests {
 
     #[test]
     fn a_panic_in_native_code_is_an_error_of_the_script_that_called_it() {
-        quiet_panics();
         let error = protected::<()>(|| panic!("index 3 of 2")).unwrap_err();
         assert!(error.to_string().contains("gradscope itself failed inside this script: index 3 of 2"), "{error}");
     }

@@ -1,6 +1,7 @@
 //! Where scripts are found: the user's folders first, then those in the binary; the first of a name wins.
 
 use crate::data::write_whole;
+use crate::words;
 use anyhow::{Context, Result, ensure};
 use include_dir::{Dir, include_dir};
 use std::collections::BTreeMap;
@@ -91,7 +92,7 @@ impl Folders {
             return Ok(path);
         }
         let folder = self.folders.last().context("there is no folder for scripts of your own")?;
-        std::fs::create_dir_all(folder).with_context(|| format!("making the folder \"{}\"", folder.display()))?;
+        std::fs::create_dir_all(folder).with_context(|| format!("making the folder \"{}\"", words::path(&folder)))?;
         let path = folder.join(format!("{name}.rhai"));
         write_whole(&path, source.text.as_bytes())?;
         Ok(path)
@@ -105,7 +106,7 @@ impl Folders {
     /// Another file beside the scripts: from the first folder that has it, else from the binary.
     pub fn file(&self, name: &str) -> Result<Option<Vec<u8>>> {
         match self.folders.iter().map(|f| f.join(name)).find(|p| p.is_file()) {
-            Some(path) => std::fs::read(&path).with_context(|| format!("reading \"{}\"", path.display())).map(Some),
+            Some(path) => std::fs::read(&path).with_context(|| format!("reading \"{}\"", words::path(&path))).map(Some),
             None => Ok(self.embedded_file(name).map(<[u8]>::to_vec)),
         }
     }
@@ -115,7 +116,7 @@ impl Source {
     /// Reads a script file; its name is the file's without `.rhai`.
     pub fn read(path: &Path) -> Result<Self> {
         let text =
-            std::fs::read_to_string(path).with_context(|| format!("reading the script \"{}\"", path.display()))?;
+            std::fs::read_to_string(path).with_context(|| format!("reading the script \"{}\"", words::path(&path)))?;
         let name = path.file_stem().map(|s| s.to_string_lossy().into_owned()).unwrap_or_default();
         Ok(Self { name, text, path: Some(path.to_path_buf()) })
     }

@@ -2,7 +2,7 @@
 
 use super::advice::unknown;
 use super::ask::{self, Asking};
-use super::compile::{self, protected, quiet_panics};
+use super::compile::{self, protected};
 use super::engine::{self, Read};
 use super::folders::{Folders, Source};
 use super::fooled;
@@ -11,6 +11,7 @@ use super::message::{MethodRow, Report};
 use super::method::Method;
 use super::networks;
 use super::report::Texts;
+use crate::panics;
 use anyhow::{Result, bail};
 use rhai::{Dynamic, Engine, FuncArgs};
 use std::path::Path;
@@ -30,7 +31,7 @@ pub struct Host {
 impl Host {
     /// A host that looks for methods and architectures in these folders.
     pub fn new(plugins: Folders, models: Folders) -> Self {
-        quiet_panics();
+        panics::quiet();
         let guard = Arc::new(Guard::default());
         let read = Read::default();
         let mut engine = engine::engine_that_tells(&guard, plugins.clone(), read.clone());

@@ -6,7 +6,9 @@
 use super::history::Step;
 use super::session::Session;
 use crate::embed::{Affinities, Point, Tsne};
+use crate::panics::decoding;
 use anyhow::{Context, Result, anyhow, bail, ensure};
+use candle_core::safetensors::load_buffer;
 use candle_core::{Device, Tensor};
 use rhai::{Array, Dynamic, INT, Map};
 use safetensors::SafeTensors;
@@ -42,11 +44,12 @@ impl Session {
     ///
     /// Errors where the file is no kept run, or one of another question, and says what differs.
     pub fn take_up(&mut self, bytes: &[u8]) -> Result<()> {
-        let (_, head) = SafeTensors::read_metadata(bytes).context("it is not a kept run")?;
+        let head = decoding("safetensors", || SafeTensors::read_metadata(bytes));
+        let (_, head) = head.context("it is not a kept run")?;
         let text = head.metadata().as_ref().and_then(|m| m.get(KEY)).context("it is not a kept run")?;
-        let document: Value = serde_json::from_str(text).context("it is damaged")?;
+        let document: Value = decoding("JSON", || serde_json::from_str(text)).context("it is damaged")?;
         self.compare(&document["question"])?;
-        let tensors = candle_core::safetensors::load_buffer(bytes, self.input().device())?;
+        let tensors = decoding("safetensors", || load_buffer(bytes, self.input().device()))?;
         let state = decode(&document["state"], &tensors).context("it is damaged")?;
         let scalars: Vec<Vec<(String, f64)>> = serde_json::from_value(document["scalars"].clone())?;
         let millis: Vec<f64> = serde_json::from_value(document["millis"].clone())?;

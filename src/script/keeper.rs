@@ -2,6 +2,7 @@
 
 use super::session::Session;
 use crate::data::{read_whole, write_whole};
+use crate::words;
 use anyhow::{Context, Result};
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
@@ -31,7 +32,7 @@ impl Keeper {
         let mut notes = vec![];
         if let Some(file) = file.as_ref().filter(|file| resume && file.exists()) {
             let bytes = read_whole(file, STATE_BYTES)?;
-            let going_on = || format!("going on with \"{}\"", file.display());
+            let going_on = || format!("going on with \"{}\"", words::path(&file));
             session.take_up(&bytes).with_context(going_on)?;
             notes.push(format!("going on after step {}", session.cursor()));
         }
@@ -56,7 +57,7 @@ impl Keeper {
             }
         };
         let folder = file.parent().unwrap_or(Path::new("."));
-        std::fs::create_dir_all(folder).with_context(|| format!("making the folder \"{}\"", folder.display()))?;
+        std::fs::create_dir_all(folder).with_context(|| format!("making the folder \"{}\"", words::path(&folder)))?;
         write_whole(file, &bytes)?;
         self.last = Instant::now();
         self.pause = EVERY.max(PAUSE * begun.elapsed());
@@ -66,7 +67,7 @@ impl Keeper {
     /// The run is over: nothing is left to go on from.
     pub fn end(self) -> Result<()> {
         match self.file.filter(|file| file.exists()) {
-            Some(file) => std::fs::remove_file(&file).with_context(|| format!("removing \"{}\"", file.display())),
+            Some(file) => std::fs::remove_file(&file).with_context(|| format!("removing \"{}\"", words::path(&file))),
             None => Ok(()),
         }
     }

@@ -1,6 +1,7 @@
 //! What scripts can call: the reference that people read, and the signatures that the engine knows.
 
 use super::host::Host;
+use crate::words;
 use anyhow::{Context, Result};
 use std::path::Path;
 
@@ -68,7 +69,7 @@ impl Host {
     ///
     /// Errors: the folder cannot be written.
     pub fn write_definitions(&self, folder: &Path) -> Result<usize> {
-        std::fs::create_dir_all(folder).with_context(|| format!("making the folder \"{}\"", folder.display()))?;
+        std::fs::create_dir_all(folder).with_context(|| format!("making the folder \"{}\"", words::path(&folder)))?;
         let files = self.definitions();
         for (name, text) in &files {
             let path = folder.join(name);

@@ -4,6 +4,7 @@ pub(crate) use super::advice::closest;
 use super::advice::{advice, message};
 use super::guard::Stopped;
 use super::message::Report;
+use crate::words;
 use rhai::{EvalAltResult, Position};
 use std::collections::BTreeMap;
 use std::fmt;
@@ -66,7 +67,7 @@ pub(super) fn raise_at(error: impl Into<anyhow::Error>, position: Position) -> B
 /// candle appends a backtrace to its errors where the environment asks for one.
 fn without_backtrace(error: &(dyn std::error::Error + 'static)) -> String {
     let text = error.to_string();
-    text.split("\n   0: ").next().unwrap_or_default().trim_end().to_string()
+    words::line(text.split("\n   0: ").next().unwrap_or_default().trim_end()).into_owned()
 }
 
 impl Report {
@@ -108,7 +109,7 @@ impl Report {
 
     fn at(name: &str, text: &str, position: Position, message: String, advice: Option<String>) -> Self {
         let Some(line) = position.line() else {
-            return Self { message: format!("{name}: {message}"), place: None, excerpt: vec![], advice };
+            return Self { message: format!("{}: {message}", words::name(name)), place: None, excerpt: vec![], advice };
         };
         let column = position.position().unwrap_or(1);
         let lines = text.lines().enumerate().map(|(i, text)| (i + 1, text.to_string()));
@@ -120,12 +121,12 @@ impl Report {
 impl fmt::Display for Report {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match &self.place {
-            None => write!(f, "{}", self.message)?,
+            None => write!(f, "{}", words::line(&self.message))?,
             Some((name, line, column)) => {
-                write!(f, "{name}:{line}:{column}: {}", self.message)?;
+                write!(f, "{}:{line}:{column}: {}", words::name(name), words::line(&self.message))?;
                 for (n, text) in &self.excerpt {
                     let mark = if n == line { '>' } else { ' ' };
-                    write!(f, "\n{mark} {n:>4} | {text}")?;
+                    write!(f, "\n{mark} {n:>4} | {}", words::code(text))?;
                     if n == line {
                         write!(f, "\n       | {}^", blank(text, *column))?;
                     }
@@ -133,7 +134,7 @@ impl fmt::Display for Report {
             }
         }
         if let Some(advice) = &self.advice {
-            write!(f, "\n  {advice}")?;
+            write!(f, "\n  {}", words::line(advice))?;
         }
         Ok(())
     }

@@ -2,6 +2,8 @@
 
 use super::session::Session;
 use crate::data::write_whole;
+use crate::panics::decoding;
+use crate::words;
 use anyhow::{Context, Result, ensure};
 use serde::{Deserialize, Serialize};
 use std::path::{Path, PathBuf};
@@ -41,7 +43,7 @@ impl Opened {
             model: session.model().card.name.clone(),
             weights: weights.map(absolute),
             picture: if Path::new(picture).exists() {
-                absolute(Path::new(picture)).display().to_string()
+                absolute(Path::new(picture)).to_string_lossy().into_owned()
             } else {
                 picture.into()
             },
@@ -57,7 +59,8 @@ impl Opened {
     /// Writes it, and the step that is shown where it can be kept: files whole or not at all.
     pub fn write(&self, file: &Path, session: &Session) -> Result<()> {
         if let Some(folder) = file.parent() {
-            std::fs::create_dir_all(folder).with_context(|| format!("making the folder \"{}\"", folder.display()))?;
+            std::fs::create_dir_all(folder)
+                .with_context(|| format!("making the folder \"{}\"", words::path(&folder)))?;
         }
         let step = session.method().filter(|m| m.stepped).and_then(|_| session.keep().ok());
         match step {
@@ -73,10 +76,10 @@ impl Opened {
         if !file.exists() {
             return Ok(None);
         }
-        let reading = || format!("reading the session \"{}\"", file.display());
+        let reading = || format!("reading the session \"{}\"", words::path(&file));
         let text = std::fs::read_to_string(file).with_context(reading)?;
-        let opened: Self = serde_json::from_str(&text).with_context(reading)?;
-        ensure!(opened.form == FORM, "the session \"{}\" is of another version", file.display());
+        let opened: Self = decoding("JSON", || serde_json::from_str(&text)).with_context(reading)?;
+        ensure!(opened.form == FORM, "the session \"{}\" is of another version", words::path(&file));
         Ok(Some(opened))
     }
 }
@@ -87,8 +90,8 @@ pub fn go_on(file: &Path, session: &mut Session) -> Result<bool> {
     if !step.exists() {
         return Ok(false);
     }
-    let bytes = std::fs::read(&step).with_context(|| format!("reading \"{}\"", step.display()))?;
-    session.take_up(&bytes).with_context(|| format!("going on from \"{}\"", step.display()))?;
+    let bytes = std::fs::read(&step).with_context(|| format!("reading \"{}\"", words::path(&step)))?;
+    session.take_up(&bytes).with_context(|| format!("going on from \"{}\"", words::path(&step)))?;
     Ok(true)
 }
 

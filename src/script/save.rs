@@ -6,6 +6,7 @@ use super::session::Session;
 use crate::data::{Dataset, source, write_npy, write_whole};
 use crate::model::{ClassMap, Model};
 use crate::render::{self, Array, Body, ClassRow, Colormap, Figure};
+use crate::words;
 use anyhow::{Context, Result};
 use serde_json::{Map, Value, json};
 use std::collections::BTreeSet;
@@ -37,7 +38,7 @@ pub fn write(folder: &Path, session: &Session, host: &Host, frame: &Frame) -> Re
 
 /// Writes figures into a folder without a word about them.
 pub(super) fn figures(folder: &Path, figures: &[Figure]) -> Result<Vec<PathBuf>> {
-    std::fs::create_dir_all(folder).with_context(|| format!("making the folder \"{}\"", folder.display()))?;
+    std::fs::create_dir_all(folder).with_context(|| format!("making the folder \"{}\"", words::path(&folder)))?;
     let mut written = vec![];
     for (figure, files) in figures.iter().zip(names(figures)) {
         if let Some(name) = files.shown {

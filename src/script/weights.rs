@@ -7,6 +7,7 @@ use crate::model::format::{self, Archive, ENDINGS, INDEX};
 use crate::model::train::labels;
 use crate::model::{Card, Model};
 use crate::tensor::device;
+use crate::words;
 use anyhow::{Context, Result, bail, ensure};
 use candle_core::DType;
 use std::path::{Path, PathBuf};
@@ -35,7 +36,7 @@ impl Architectures {
             let found = fit(&graph, &archive, None).map_err(|misfit| self.misfit(name, &archive, &misfit))?;
             return model(card, &graph, &archive, &found);
         };
-        let loading = || format!("loading \"{}\" into {name}", path.display());
+        let loading = || format!("loading \"{}\" into {name}", words::path(&path));
         let (file, key) = split(path);
         let archive = format::open(&file)?;
         let found = fit(&graph, &archive, key.as_deref());
@@ -69,7 +70,7 @@ impl Architectures {
             let card = with_labels_of(&file, card, &graph);
             return card
                 .and_then(|card| model(card, &graph, &archive, &found))
-                .with_context(|| format!("loading \"{}\"", path.display()));
+                .with_context(|| format!("loading \"{}\"", words::path(&path)));
         }
         misfits.sort_by_key(|(differences, ..)| *differences);
         let near: Vec<_> = misfits.iter().take(3).map(|(n, name, _)| format!("{name} ({n} differ)")).collect();
@@ -77,7 +78,7 @@ impl Architectures {
         let nearest = misfits.first().map(|(.., misfit)| format!(": {}", misfit.text)).unwrap_or_default();
         bail!(
             "no architecture has the {count} tensors of \"{}\"; nearest are {}; name one with -m and give the file with -w{nearest}",
-            path.display(),
+            words::path(&path),
             near.join(", "),
         )
     }

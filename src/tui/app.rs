@@ -260,7 +260,9 @@ pub fn of_update(update: Update) -> Happening {
 fn at_home(command: Command) -> Command {
     let path = |path: &Path| path.to_str().map_or_else(|| path.to_owned(), editor::home);
     match command {
-        Command::Picture(name) if name.starts_with("~/") => Command::Picture(editor::home(&name).display().to_string()),
+        Command::Picture(name) if name.starts_with("~/") => {
+            Command::Picture(editor::home(&name).to_string_lossy().into_owned())
+        }
         Command::Save(folder) => Command::Save(path(&folder)),
         Command::Model { name, weights } => Command::Model { name, weights: weights.map(|w| path(&w)) },
         other => other,

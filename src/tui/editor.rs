@@ -21,7 +21,7 @@ pub fn edit(path: &Path, line: Option<usize>) -> Result<(), String> {
 /// How an editor is told the line.
 fn arguments(program: &str, path: &Path, line: Option<usize>) -> Vec<OsString> {
     let name = Path::new(program).file_stem().and_then(|n| n.to_str()).unwrap_or("");
-    let place = |line: usize| OsString::from(format!("{}:{line}", path.display()));
+    let place = |line: usize| OsString::from(format!("{}:{line}", path.to_string_lossy()));
     match (line, name) {
         (Some(line), "vi" | "vim" | "nvim" | "nano" | "emacs" | "emacsclient" | "kak" | "micro") => {
             vec![format!("+{line}").into(), path.into()]

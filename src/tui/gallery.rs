@@ -3,8 +3,8 @@
 use super::editor::home;
 use super::msg::Msg;
 use crate::data::{Dataset, Picture, source};
+use crate::panics::caught;
 use anyhow::Result;
-use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
 
@@ -45,11 +45,10 @@ pub fn pictures(folder: Option<&Path>) -> Vec<String> {
 /// A picture by its name, small.
 pub fn preview(name: String) -> Msg {
     let small = || {
-        let text = if name.starts_with("~/") { home(&name).display().to_string() } else { name.clone() };
+        let text = if name.starts_with("~/") { home(&name).to_string_lossy().into_owned() } else { name.clone() };
         picture(&text).and_then(|picture| picture.thumbnail(SIDE)).ok().map(Arc::new)
     };
-    // A decoder that panics on a damaged file shows nothing.
-    let image = catch_unwind(AssertUnwindSafe(small)).ok().flatten();
+    let image = caught(small).ok().flatten();
     Msg::Preview(name, image)
 }
 
@@ -89,5 +88,11 @@ mod tests {
         };
         assert!(image.width().max(image.height()) <= SIDE);
         assert!(matches!(preview("no such file.png".into()), Msg::Preview(_, None)));
+        let folder = tempfile::tempdir().unwrap();
+        for length in [1, 5, 767] {
+            let file = folder.path().join(format!("{length}.png"));
+            std::fs::write(&file, crate::data::damaged::png_with_palette(length)).unwrap();
+            assert!(matches!(preview(file.display().to_string()), Msg::Preview(_, None)), "{length}");
+        }
     }
 }

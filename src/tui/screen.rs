@@ -1,6 +1,7 @@
 //! The terminal while the app has it: taken over, and given back on every way out.
 
 use super::picture::kitty;
+use crate::panics;
 use anyhow::{Context, Result};
 use crossterm::style::force_color_output;
 use crossterm::terminal::{disable_raw_mode, enable_raw_mode};
@@ -140,6 +141,9 @@ impl PanicGuard {
         let elsewhere = Arc::new(Mutex::new(None));
         let (hook, kept, here) = (before.clone(), elsewhere.clone(), std::thread::current().id());
         std::panic::set_hook(Box::new(move |info| {
+            if panics::is_caught() {
+                return;
+            }
             if std::thread::current().id() == here {
                 restore();
                 hook(info);

@@ -26,7 +26,7 @@ pub fn open(state: &mut State) -> Vec<Effect> {
 /// Files were found.
 pub fn found(state: &mut State, names: &[String]) -> Vec<Effect> {
     let about = |name: &str| {
-        let folder = Path::new(name).parent().map_or(String::new(), |p| p.display().to_string());
+        let folder = Path::new(name).parent().map_or(String::new(), |p| p.to_string_lossy().into_owned());
         let file = Path::new(name).file_name().map_or(name.to_owned(), |n| n.to_string_lossy().into_owned());
         item(name, &file, &folder)
     };

@@ -1,9 +1,10 @@
 //! `gradscope new`: a method to begin from, which runs as it is.
 
 use super::args::{New, Scripts, Start};
-use super::draw::print;
+use super::out::say;
 use super::usage::{is_plain, usage};
 use crate::data::write_whole;
+use crate::words;
 use anyhow::{Context, Result, anyhow};
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
@@ -16,14 +17,14 @@ const ATTACK: &str = include_str!("attack.rhai");
 pub fn new(scripts: &Scripts, args: &New) -> Result<ExitCode> {
     let name = args.name.strip_suffix(".rhai").unwrap_or(&args.name);
     if !is_plain(name) {
-        return Err(usage(anyhow!("\"{name}\" is no name of a method: letters, digits, - and _ only")));
+        return Err(usage(anyhow!("\"{}\" is no name of a method: letters, digits, - and _ only", words::name(name))));
     }
     let folder = scripts.plugins.clone().unwrap_or_else(|| PathBuf::from("plugins"));
     let path = folder.join(format!("{name}.rhai"));
     if path.exists() {
-        return Err(usage(anyhow!("\"{}\" is there already; another name works", path.display())));
+        return Err(usage(anyhow!("\"{}\" is there already; another name works", words::path(&path))));
     }
-    std::fs::create_dir_all(&folder).with_context(|| format!("making the folder \"{}\"", folder.display()))?;
+    std::fs::create_dir_all(&folder).with_context(|| format!("making the folder \"{}\"", words::path(&folder)))?;
     let template = match args.from {
         Start::Map => MAP,
         Start::Rule => RULE,
@@ -35,11 +36,11 @@ pub fn new(scripts: &Scripts, args: &New) -> Result<ExitCode> {
 }
 
 fn tell(name: &str, path: &Path, folder: Option<&Path>) -> Result<()> {
-    let option = folder.map_or(String::new(), |f| format!(" --plugins {}", f.display()));
-    print(&format!(
+    let option = folder.map_or(String::new(), |f| format!(" --plugins {}", words::path(f)));
+    say(&format!(
         "{} is there. Watch it while you write it, in two panes:\n\n  gradscope{option} --method {name}\n  $EDITOR {}\n\n\
          gradscope run {name}{option} runs it here, gradscope check tries it, gradscope api lists what it can call.",
-        path.display(),
-        path.display()
+        words::path(path),
+        words::path(path)
     ))
 }

@@ -20,6 +20,8 @@ pub use names::{all_unwrapped, beside, counter, optimizer, rank, secondary, wrap
 pub use pickle::shown;
 pub use shards::INDEX;
 
+use crate::panics::decoding;
+use crate::words;
 use anyhow::{Context, Result, bail};
 use candle_core::Tensor;
 use pieces::{Pieces, Source, Stored};
@@ -50,10 +52,10 @@ pub struct Weights {
 ///
 /// Errors: not a weight file, damaged or cut short, a shard that is missing, no tensors at all.
 pub fn open(path: &Path) -> Result<Archive> {
-    let reading = || format!("reading the weights \"{}\"", path.display());
+    let reading = || format!("reading the weights \"{}\"", words::path(&path));
     let one = |path: &Path| opened(Source::File(Stored::open(path, LIMIT)?));
     match shards::shards(path)? {
-        Some(shards) => shards.open(|path| one(path).with_context(|| path.display().to_string())).with_context(reading),
+        Some(shards) => shards.open(|path| one(path).with_context(|| words::path(path))).with_context(reading),
         None => {
             let source = Source::File(Stored::open(path, LIMIT)?);
             opened(source).with_context(reading)
@@ -64,7 +66,7 @@ pub fn open(path: &Path) -> Result<Archive> {
 /// The tensors of a weight file: of a checkpoint, those of its `state_dict`, `model_state_dict`, `model` or `net`, without
 /// the `module.` of `DataParallel` and its like.
 pub fn read(path: &Path) -> Result<Weights> {
-    open(path)?.all().with_context(|| format!("reading the weights \"{}\"", path.display()))
+    open(path)?.all().with_context(|| format!("reading the weights \"{}\"", words::path(&path)))
 }
 
 /// The same of the bytes of a weight file.
@@ -81,9 +83,9 @@ fn opened(source: Source) -> Result<Archive> {
     let beginning = source.bytes(0, source.length().min(256))?;
     let legacy = beginning.starts_with(pth::TEXT_MAGIC) || beginning.starts_with(&[0x80]);
     match beginning[..] {
-        [_, _, _, _, _, _, _, _, b'{', ..] => safetensors::open(source),
-        [b'P', b'K', 3, 4, ..] => pth::open_zip(source),
-        _ if legacy => pth::open_legacy(source),
+        [_, _, _, _, _, _, _, _, b'{', ..] => decoding("safetensors", || safetensors::open(source)),
+        [b'P', b'K', 3, 4, ..] => decoding("zip", || pth::open_zip(source)),
+        _ if legacy => decoding("pickle", || pth::open_legacy(source)),
         _ => bail!("{}; .safetensors and PyTorch files with a state_dict are read", kind(&beginning)),
     }
 }

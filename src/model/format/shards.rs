@@ -3,6 +3,8 @@
 use super::archive::{Archive, joined};
 use super::pickle::shown;
 use crate::data::open;
+use crate::panics::decoding;
+use crate::words;
 use anyhow::{Context, Result, bail, ensure};
 use serde::Deserialize;
 use std::collections::{BTreeMap, BTreeSet};
@@ -50,16 +52,16 @@ pub struct Shards {
 impl Shards {
     fn of_index(path: &Path) -> Result<Self> {
         let mut text = String::new();
-        let reading = || format!("reading the index \"{}\"", path.display());
+        let reading = || format!("reading the index \"{}\"", words::path(&path));
         open(path, LIMIT)?.read_to_string(&mut text).with_context(reading)?;
-        let index: Index = serde_json::from_str(&text).with_context(reading)?;
-        ensure!(!index.weight_map.is_empty(), "the index \"{}\" names no tensors", path.display());
+        let index: Index = decoding("JSON", || serde_json::from_str(&text)).with_context(reading)?;
+        ensure!(!index.weight_map.is_empty(), "the index \"{}\" names no tensors", words::path(&path));
         for file in index.weight_map.values() {
             let plain = !file.is_empty() && !file.contains(['/', '\\', ':', '\0']) && file != "." && file != "..";
             ensure!(
                 plain,
                 "the index \"{}\" names \"{}\"; shards are files in the same folder",
-                path.display(),
+                words::path(&path),
                 shown(file)
             );
         }
@@ -89,7 +91,7 @@ impl Shards {
 
 /// The index in a folder.
 fn in_folder(folder: &Path) -> Result<PathBuf> {
-    let reading = || format!("reading the folder \"{}\"", folder.display());
+    let reading = || format!("reading the folder \"{}\"", words::path(&folder));
     let files = std::fs::read_dir(folder).with_context(reading)?.flatten().map(|file| file.path());
     let is_index = |path: &PathBuf| path.to_string_lossy().ends_with(INDEX);
     let mut found: Vec<_> = files.filter(is_index).collect();

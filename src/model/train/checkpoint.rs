@@ -4,8 +4,11 @@ use super::{Best, Critic, Options, Trainer};
 use crate::data::{Dataset, open, read_whole, write_whole};
 use crate::graph::Graph;
 use crate::model::Card;
+use crate::panics::decoding;
 use crate::tensor::device;
+use crate::words;
 use anyhow::{Context, Result, ensure};
+use candle_core::safetensors::load_buffer;
 use candle_core::{DType, Tensor};
 use safetensors::tensor::TensorView;
 use safetensors::{Dtype, SafeTensors, serialize};
@@ -88,9 +91,8 @@ impl Trainer {
             return Ok(false);
         }
         let bytes = read_whole(path, MAX_BYTES)?;
-        let Ok((_, header)) = SafeTensors::read_metadata(&bytes) else { return Ok(false) };
-        let text = header.metadata().as_ref().and_then(|m| m.get(TRAINED));
-        let state = text.and_then(|text| serde_json::from_str::<State>(text).ok());
+        let Ok(Some(text)) = metadata(&bytes, TRAINED) else { return Ok(false) };
+        let state = decoding("JSON", || serde_json::from_str::<State>(&text)).ok();
         Ok(state.is_some_and(|state| state == State { step: 0, best: None, ..self.state() }))
     }
 
@@ -99,7 +101,7 @@ impl Trainer {
     /// Errors: not a checkpoint, of another network, or of another data set.
     pub fn resume(path: &Path, graph: &Graph, card: &Card, data: impl Into<Arc<Dataset>>) -> Result<Self> {
         Self::load(path, graph, card, data.into())
-            .with_context(|| format!("resuming training from \"{}\"", path.display()))
+            .with_context(|| format!("resuming training from \"{}\"", words::path(&path)))
     }
 
     fn load(path: &Path, graph: &Graph, card: &Card, data: Arc<Dataset>) -> Result<Self> {
@@ -112,7 +114,7 @@ impl Trainer {
             data.name
         );
         let (mut weights, mut slots, mut best) = (BTreeMap::new(), BTreeMap::new(), BTreeMap::new());
-        for (name, tensor) in candle_core::safetensors::load_buffer(&bytes, &device())? {
+        for (name, tensor) in decoding("safetensors", || load_buffer(&bytes, &device()))? {
             match name.split_once('.').unwrap_or_default() {
                 ("model", name) => weights.insert(name.to_string(), tensor),
                 ("best", name) => best.insert(name.to_string(), tensor),
@@ -142,9 +144,10 @@ pub fn labels(path: &Path) -> Result<Option<Vec<String>>> {
     let Some(length) = read.ok().filter(|&length| length <= HEADER) else { return Ok(None) };
     let mut bytes = Vec::new();
     file.take(length).read_to_end(&mut bytes)?;
-    let Ok(header) = serde_json::from_slice::<Header>(&bytes) else { return Ok(None) };
+    let Ok(header) = decoding("JSON", || serde_json::from_slice::<Header>(&bytes)) else { return Ok(None) };
     let text = header.metadata.get(LABELS);
-    text.map(|text| serde_json::from_str(text).context("its class names are damaged")).transpose()
+    let names = |text: &String| decoding("JSON", || serde_json::from_str(text));
+    text.map(|text| names(text).context("its class names are damaged")).transpose()
 }
 
 /// Writes weights as a `.safetensors` file, whole or not at all; they are stored as float32.
@@ -153,10 +156,15 @@ pub fn write_weights(path: &Path, weights: &BTreeMap<String, Tensor>) -> Result<
 }
 
 fn read_state(bytes: &[u8]) -> Result<State> {
-    let (_, header) = SafeTensors::read_metadata(bytes).context("it is no .safetensors file, or a damaged one")?;
-    let text = header.metadata().as_ref().and_then(|m| m.get(KEY));
+    let text = metadata(bytes, KEY).context("it is no .safetensors file, or a damaged one")?;
     let text = text.context("it is no checkpoint of training; plain weights can be given with -w instead")?;
-    serde_json::from_str(text).context("it is a checkpoint of another version of this program")
+    decoding("JSON", || serde_json::from_str(&text)).context("it is a checkpoint of another version of this program")
+}
+
+/// What a `.safetensors` file says under this key.
+fn metadata(bytes: &[u8], key: &str) -> Result<Option<String>> {
+    let (_, header) = decoding("safetensors", || SafeTensors::read_metadata(bytes))?;
+    Ok(header.metadata().as_ref().and_then(|all| all.get(key)).cloned())
 }
 
 fn write(path: &Path, tensors: BTreeMap<String, Tensor>, metadata: Option<HashMap<String, String>>) -> Result<()> {

@@ -3,6 +3,7 @@
 use super::{finite, out};
 use crate::data::jpeg;
 use crate::kernel;
+use crate::panics::decoding;
 use crate::tensor::shape_text;
 use anyhow::{Context, Result, bail, ensure};
 use candle_core::{DType, Tensor};
@@ -40,12 +41,13 @@ fn file(picture: &[u8], (h, w, color): (u32, u32, ExtendedColorType), format: &s
         "png" => {
             let mut file = Cursor::new(vec![]);
             PngEncoder::new(&mut file).write_image(picture, w, h, color)?;
-            image::load_from_memory_with_format(file.get_ref(), ImageFormat::Png)
+            decoding("PNG", || image::load_from_memory_with_format(file.get_ref(), ImageFormat::Png))
                 .context("reading a file written before")?
         }
         "jpeg" => {
             let grey = color == ExtendedColorType::L8;
-            jpeg::decode(&jpeg::encode(picture, (w, h), grey, quality)?)?.image
+            let file = jpeg::encode(picture, (w, h), grey, quality)?;
+            decoding("JPEG", || jpeg::decode(&file))?.image
         }
         _ => bail!("pictures go through \"png\" or \"jpeg\", not \"{format}\""),
     };

@@ -7,6 +7,7 @@ use crate::model::{Model, answers};
 use crate::script::api::options::{Options, text};
 use crate::script::api::training;
 use crate::script::architecture::Architectures;
+use crate::words;
 use anyhow::{Context, Result, bail};
 use rhai::Map;
 use std::ops::ControlFlow;
@@ -40,7 +41,7 @@ impl Setting {
         }
         let trainer = Trainer::new(&graph, &card, data.clone(), training::options(&o, Training::default())?)?;
         if trainer.wrote(&out)? {
-            self.desk.say(&format!("{name} is in {} already", out.display()));
+            self.desk.say(&format!("{name} is in {} already", words::path(&out)));
             return architectures.open(name, Some(&out));
         }
         let checkpoint = out.with_extension("checkpoint");
@@ -49,7 +50,8 @@ impl Setting {
             false => trainer,
         };
         if let Some(folder) = out.parent() {
-            std::fs::create_dir_all(folder).with_context(|| format!("making the folder \"{}\"", folder.display()))?;
+            std::fs::create_dir_all(folder)
+                .with_context(|| format!("making the folder \"{}\"", words::path(&folder)))?;
         }
         let mut course = Course { trainer, card: &card, test: test.as_ref(), checkpoint: Some(&checkpoint) };
         self.learn(name, &mut course)?;
@@ -104,7 +106,7 @@ impl Setting {
 /// The interrupted training, where it is the one asked for.
 fn same(begun: Trainer, asked: Trainer, file: &Path) -> Result<Trainer> {
     if begun.options() != asked.options() {
-        bail!("\"{}\" is left of a training with other options; removing it begins anew", file.display());
+        bail!("\"{}\" is left of a training with other options; removing it begins anew", words::path(&file));
     }
     Ok(begun)
 }

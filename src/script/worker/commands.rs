@@ -8,6 +8,7 @@ use super::super::{album, save};
 use super::{Place, Question, Worker};
 use crate::data::{Picture, source};
 use crate::model::Model;
+use crate::words;
 use anyhow::{Context, Result};
 use std::path::{Path, PathBuf};
 
@@ -120,7 +121,7 @@ impl Worker {
             Some("png") => {
                 let frame = self.shown.as_ref().context("there is nothing to save yet")?;
                 album::sheet(place, &self.session, &frame.figures)?;
-                self.tell(Update::Log(format!("saved a sheet as \"{}\"", place.display())));
+                self.tell(Update::Log(format!("saved a sheet as \"{}\"", words::path(&place))));
                 Ok(())
             }
             _ => self.save_all(place),
@@ -130,7 +131,7 @@ impl Worker {
     fn save_all(&mut self, folder: &Path) -> Result<()> {
         let frame = self.shown.as_ref().context("there is nothing to save yet")?;
         let files = save::write(folder, &self.session, &self.host, frame)?;
-        self.tell(Update::Log(format!("saved {} files in \"{}\"", files.len(), folder.display())));
+        self.tell(Update::Log(format!("saved {} files in \"{}\"", files.len(), words::path(&folder))));
         Ok(())
     }
 
@@ -140,7 +141,7 @@ impl Worker {
         let updates = self.updates.clone();
         let tell = move |done, total| drop(updates.send(Update::Progress { what: "film".into(), done, total }));
         let count = album::film(file, &self.session, &self.host, tell)?;
-        self.tell(Update::Log(format!("saved a film of {count} steps as \"{}\"", file.display())));
+        self.tell(Update::Log(format!("saved a film of {count} steps as \"{}\"", words::path(&file))));
         Ok(())
     }
 

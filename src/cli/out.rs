@@ -1,0 +1,75 @@
+//! The only way out: what the program says on stdout and stderr, escaped, whatever stands behind them.
+//!
+//! A full or closed stdout is an error; a stderr that takes nothing is none, there is nobody left to tell. What begins a line
+//! with `error:` is an error of the program: a message's further lines are indented.
+#![allow(clippy::disallowed_methods)]
+
+use crate::words;
+use anyhow::{Context, Result};
+use serde_json::Value;
+use std::io::{Write, stderr, stdout};
+
+/// Lines for people on stdout: each bounded.
+pub fn say(text: &str) -> Result<()> {
+    write(&words::text(text))
+}
+
+/// Lines of data on stdout, of any length.
+pub fn data(text: &str) -> Result<()> {
+    write(&words::escaped(text))
+}
+
+/// A document on stdout.
+pub fn json(document: &Value) -> Result<()> {
+    write(&words::json(document))
+}
+
+/// The same on one line.
+pub fn json_line(document: &Value) -> Result<()> {
+    write(&words::json_line(document))
+}
+
+/// A message on stderr.
+pub fn tell(message: &str) {
+    let _ = writeln!(stderr().lock(), "{}", in_one(&words::text(message), |line| line.starts_with([' ', '\t', '>'])));
+}
+
+/// A usage error as clap lays it out.
+pub fn tell_usage(message: &str) {
+    let message = words::text(message.trim_end());
+    let _ = writeln!(stderr().lock(), "{}", in_one(&message, |line| !line.to_lowercase().starts_with("error")));
+}
+
+/// A message whose further lines are indented but for those that may stand as they are.
+fn in_one(message: &str, stands: impl Fn(&str) -> bool) -> String {
+    let indented = |(i, line): (usize, &str)| match i == 0 || line.is_empty() || stands(line) {
+        true => line.to_string(),
+        false => format!("  {line}"),
+    };
+    message.split('\n').enumerate().map(indented).collect::<Vec<_>>().join("\n")
+}
+
+fn write(text: &str) -> Result<()> {
+    let mut out = stdout().lock();
+    out.write_all(text.as_bytes())
+        .and_then(|()| out.write_all(b"\n"))
+        .and_then(|()| out.flush())
+        .context("writing to stdout")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn no_further_line_of_a_message_can_be_taken_for_another_message() {
+        let of_a_script = "a.rhai:1:2: no\n>    1 | x\n       | ^\n  did you mean y?";
+        assert_eq!(in_one(of_a_script, |line| line.starts_with([' ', '\t', '>'])), of_a_script);
+        assert_eq!(in_one("a\nerror: b\n\nc", |line| line.starts_with(' ')), "a\n  error: b\n\n  c");
+        let usage = "error: no\n\nError: b\nUsage: gradscope";
+        assert_eq!(
+            in_one(usage, |line| !line.to_lowercase().starts_with("error")),
+            "error: no\n\n  Error: b\nUsage: gradscope"
+        );
+    }
+}

@@ -1,0 +1,63 @@
+//! Progress on stderr, where it is a terminal: the only place that draws bars.
+#![allow(clippy::disallowed_methods)]
+
+use super::out;
+use crate::render::Figure;
+use crate::script::context::Stage;
+use crate::words;
+use anyhow::Result;
+use indicatif::{ProgressBar, ProgressStyle};
+use std::time::Duration;
+
+/// A bar, or a sign that turns where nobody knows how long it takes.
+pub struct Bar(ProgressBar);
+
+impl Bar {
+    /// A turning sign with the name of what is done.
+    pub fn spinner(what: &str) -> Self {
+        let bar = ProgressBar::new_spinner().with_message(words::name(what).into_owned());
+        bar.enable_steady_tick(Duration::from_millis(100));
+        Self(bar)
+    }
+
+    /// A bar of this many things, of which some are done; `layout` is indicatif's template.
+    pub fn of(total: usize, done: usize, layout: &str) -> Result<Self> {
+        let style = ProgressStyle::with_template(layout)?;
+        Ok(Self(ProgressBar::new(total as u64).with_style(style).with_position(done as u64)))
+    }
+
+    /// How far it is, and a word about it.
+    pub fn set(&self, done: usize, message: &str) {
+        self.0.set_position(done as u64);
+        self.0.set_message(words::name(message).into_owned());
+    }
+
+    /// Messages above the bar.
+    pub fn tell(&self, messages: &[String]) {
+        messages.iter().for_each(|message| self.0.suspend(|| out::tell(message)));
+    }
+
+    /// Does this with the bar taken away meanwhile.
+    pub fn suspend<T>(&self, f: impl FnOnce() -> T) -> T {
+        self.0.suspend(f)
+    }
+
+    /// Takes it away for good.
+    pub fn end(&self) {
+        self.0.finish_and_clear();
+    }
+}
+
+impl Stage for Bar {
+    fn show(&self, _: Vec<Figure>) {}
+
+    fn progress(&self, what: &str, done: usize, total: usize) {
+        if total > 0 && self.0.length() != Some(total as u64) {
+            self.0.set_length(total as u64);
+            if let Ok(style) = ProgressStyle::with_template("{msg} {bar:30} {pos}/{len} {eta}") {
+                self.0.set_style(style);
+            }
+        }
+        self.set(done, what);
+    }
+}
