@@ -124,7 +124,8 @@ impl Drop for App {
 
 #[test]
 fn every_signal_that_ends_it_gives_the_terminal_back() {
-    for signal in [Signal::TERM, Signal::HUP, Signal::INT, Signal::QUIT] {
+    let other = [Signal::USR1, Signal::USR2, Signal::ALARM, Signal::VTALARM, Signal::PROF, Signal::XCPU, Signal::IO];
+    for signal in [Signal::TERM, Signal::HUP, Signal::INT, Signal::QUIT].into_iter().chain(other) {
         let mut app = App::open();
         app.signal(signal);
         assert_eq!(app.ended().code(), Some(0), "{signal:?}");

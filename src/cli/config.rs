@@ -1,6 +1,7 @@
 //! The user's `config.rhai`: keys, colours, how pictures are drawn.
 
 use super::open::place;
+use crate::data::read_text;
 use crate::panics::decoding;
 use crate::render::Colormap;
 use crate::tui::{Bindings, Graphics, Paint};
@@ -11,6 +12,9 @@ use rhai::{Dynamic, Engine, Map};
 
 /// What it may say.
 const FIELDS: [&str; 4] = ["colors", "graphics", "theme", "keys"];
+
+/// The largest file that is read.
+const LIMIT: u64 = 16 << 20;
 
 /// What a person wants of the app.
 #[derive(Clone, Debug, Default)]
@@ -31,7 +35,7 @@ pub struct Config {
 pub fn read() -> Result<Config> {
     let file = place("GRADSCOPE_CONFIG", |d| d.config_dir().join("config.rhai"));
     let Some(file) = file.filter(|file| file.exists()) else { return Ok(Config::default()) };
-    let text = std::fs::read_to_string(&file).map_err(anyhow::Error::from);
+    let text = read_text(&file, LIMIT);
     text.and_then(|text| parse(&text)).with_context(|| format!("reading the configuration \"{}\"", words::path(&file)))
 }
 

@@ -1,7 +1,7 @@
 //! Figures in the terminal, line after line.
 
 use super::config;
-use super::out::say;
+use super::out::{self, say};
 use crate::render::{self, Colormap, Figure};
 use crate::tui::{Graphics, Inline};
 use anyhow::Result;
@@ -44,7 +44,7 @@ impl Screen {
             return say(&text);
         }
         let Some(picture) = render::paint(figure, Colormap::default()) else { return Ok(()) };
-        Ok(self.pictures.draw(&picture, self.columns, self.rows)?)
+        out::written(self.pictures.draw(&picture, self.columns, self.rows))
     }
 }
 

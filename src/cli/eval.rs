@@ -2,7 +2,7 @@
 
 use super::args::{Eval, Scripts};
 use super::progress::Bar;
-use super::stop::Stop;
+use super::stop::{GRACE, Stop};
 use super::{open, out};
 use crate::data::source;
 use crate::graph::Scores;
@@ -15,7 +15,7 @@ use std::process::ExitCode;
 /// Counts, and prints the accuracy.
 pub fn eval(scripts: &Scripts, args: &Eval) -> Result<ExitCode> {
     let host = open::host(scripts)?;
-    let stop = Stop::new(host.guard())?;
+    let stop = Stop::new(host.guard(), GRACE)?;
     let model = open::model(&host, &args.network)?;
     let data = source::open(&args.data)?;
     let labels = ClassMap::of_classes(&data, &model.card, &model.graph)?.by.to_string();

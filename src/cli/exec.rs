@@ -5,7 +5,7 @@ use super::draw::Screen;
 use super::open;
 use super::out;
 use super::progress::Bar;
-use super::stop::Stop;
+use super::stop::{GRACE, Stop};
 use crate::render::Figure;
 use crate::script::context::Stage;
 use crate::script::folders::Source;
@@ -18,7 +18,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 /// Runs it to its last statement.
 pub fn exec(scripts: &Scripts, args: &Exec) -> Result<ExitCode> {
     let host = Arc::new(open::host(scripts)?);
-    let stop = Stop::new(host.guard())?;
+    let stop = Stop::new(host.guard(), GRACE)?;
     let source = Source::read(&args.script).map_err(super::usage::usage)?;
     let bar = Arc::new(Bar::spinner(&source.name));
     let terminal = Arc::new(Terminal { bar, screen: Mutex::new(None) });

@@ -1,5 +1,5 @@
 //! The command line: `gradscope --help`. Data goes to stdout, talk to stderr; exit 0, 1 when it failed, 2 when it was
-//! asked wrongly.
+//! asked wrongly, 128 and the number of the signal that ended it.
 
 mod args;
 mod api;
@@ -33,14 +33,15 @@ pub fn main() -> ExitCode {
         Ok(args) => args,
         Err(error) => return usage::refused(error),
     };
+    stop::survive_limits();
     let done = obey(args);
     tell_notes();
     match done {
         Ok(code) => code,
-        Err(error) if is_closed_pipe(&error) => ExitCode::SUCCESS,
+        Err(error) if error.is::<out::Closed>() => ExitCode::SUCCESS,
         Err(error) => {
             out::tell(&format!("error: {}", usage::sentence(&error)));
-            ExitCode::from(if error.is::<usage::Usage>() { 2 } else { 1 })
+            ExitCode::from(stop::code().unwrap_or(if error.is::<usage::Usage>() { 2 } else { 1 }))
         }
     }
 }
@@ -67,10 +68,4 @@ fn obey(args: Args) -> Result<ExitCode> {
         Some(Command::Check(check)) => check::check(&args.scripts, &check),
         Some(Command::Selftest(args)) => selftest::selftest(&args),
     }
-}
-
-/// `gradscope methods | head` is no error.
-fn is_closed_pipe(error: &anyhow::Error) -> bool {
-    let io = error.root_cause().downcast_ref::<std::io::Error>();
-    io.is_some_and(|e| e.kind() == std::io::ErrorKind::BrokenPipe)
 }

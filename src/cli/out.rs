@@ -5,9 +5,13 @@
 #![allow(clippy::disallowed_methods)]
 
 use crate::words;
-use anyhow::{Context, Result};
+use anyhow::{Context, Result, bail};
 use serde_json::Value;
-use std::io::{Write, stderr, stdout};
+use std::fmt;
+use std::io::{ErrorKind, Write, stderr, stdout};
+
+/// The number of an error of input and output on Unix.
+const EIO: i32 = 5;
 
 /// Lines for people on stdout: each bounded.
 pub fn say(text: &str) -> Result<()> {
@@ -51,11 +55,29 @@ fn in_one(message: &str, stands: impl Fn(&str) -> bool) -> String {
 
 fn write(text: &str) -> Result<()> {
     let mut out = stdout().lock();
-    out.write_all(text.as_bytes())
-        .and_then(|()| out.write_all(b"\n"))
-        .and_then(|()| out.flush())
-        .context("writing to stdout")
+    written(out.write_all(text.as_bytes()).and_then(|()| out.write_all(b"\n")).and_then(|()| out.flush()))
 }
+
+/// What became of writing to stdout; [`Closed`] where nobody reads it any more.
+pub fn written(result: std::io::Result<()>) -> Result<()> {
+    match result {
+        // A terminal that is gone answers with an error of input and output.
+        Err(e) if e.kind() == ErrorKind::BrokenPipe || (cfg!(unix) && e.raw_os_error() == Some(EIO)) => bail!(Closed),
+        written => written.context("writing to stdout"),
+    }
+}
+
+/// Nobody reads stdout any more: `gradscope methods | head` is no error.
+#[derive(Debug)]
+pub struct Closed;
+
+impl fmt::Display for Closed {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("nobody reads stdout any more")
+    }
+}
+
+impl std::error::Error for Closed {}
 
 #[cfg(test)]
 mod tests {

@@ -4,7 +4,7 @@ use super::args::{Run, Scripts};
 use super::draw::Screen;
 use super::out;
 use super::progress::Bar;
-use super::stop::Stop;
+use super::stop::{GRACE, Stop};
 use super::{open, usage};
 use crate::data::Picture;
 use crate::model::Model;
@@ -27,7 +27,7 @@ const STEPS: usize = 100;
 /// Runs a method and shows, writes or prints what it gives.
 pub fn run(scripts: &Scripts, args: &Run) -> Result<ExitCode> {
     let host = open::host(scripts)?;
-    let stop = Stop::new(host.guard())?;
+    let stop = Stop::new(host.guard(), GRACE)?;
     // What is asked wrongly is told before anything long begins.
     host.method(&args.method)
         .map_err(|e| if e.is::<crate::script::message::Report>() { e } else { usage::usage(e) })?;

@@ -2,7 +2,7 @@
 
 use super::args::{Scripts, Train};
 use super::progress::Bar;
-use super::stop::Stop;
+use super::stop::{GRACE_OF_TRAINING, Stop};
 use super::usage::usage;
 use super::{open, out};
 use crate::data::source;
@@ -22,7 +22,7 @@ use std::time::Instant;
 /// Trains, writes the weights, and says how good they are.
 pub fn train(scripts: &Scripts, args: &Train) -> Result<ExitCode> {
     let host = open::host(scripts)?;
-    let stop = Stop::new(host.guard())?;
+    let stop = Stop::new(host.guard(), GRACE_OF_TRAINING)?;
     let file = args.out.clone().unwrap_or_else(|| PathBuf::from(format!("{}.safetensors", args.model)));
     let checkpoint = file.with_extension("checkpoint");
     let (mut card, graph) = match &args.weights {

@@ -6,7 +6,6 @@ use crate::words;
 use clap::builder::StyledStr;
 use clap::error::{ContextKind, ContextValue};
 use std::fmt;
-use std::io::ErrorKind;
 use std::process::ExitCode;
 
 /// Marks an error as a wrong question, for exit code 2.
@@ -38,9 +37,9 @@ pub fn sentence(error: &anyhow::Error) -> String {
 /// Says why the arguments are none; or gives the help or the version that was asked for.
 pub fn refused(mut error: clap::Error) -> ExitCode {
     if !error.use_stderr() {
-        return match error.print() {
-            Err(e) if e.kind() != ErrorKind::BrokenPipe => {
-                out::tell(&format!("error: writing to stdout: {e}"));
+        return match out::written(error.print()) {
+            Err(e) if !e.is::<out::Closed>() => {
+                out::tell(&format!("error: {}", sentence(&e)));
                 ExitCode::FAILURE
             }
             _ => ExitCode::SUCCESS,

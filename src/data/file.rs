@@ -1,43 +1,79 @@
 //! Files read and written whole.
 
 use crate::words;
-use anyhow::{Context, Result, bail, ensure};
-use std::fs::File;
+use anyhow::{Context, Result, anyhow, bail, ensure};
+use std::fs::{File, FileType, Metadata};
 use std::io::{Read, Write};
 use std::path::Path;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::{Duration, Instant};
 
 /// Writes a file whole or not at all: into a temporary file beside it, which then takes its name.
 ///
 /// What was there before stays when writing fails, as on a full disk.
 pub fn write_whole(path: &Path, bytes: &[u8]) -> Result<()> {
-    try_write(path, bytes).with_context(|| format!("writing \"{}\"", words::path(&path)))
+    try_write(path, bytes).with_context(|| format!("writing \"{}\"", words::path(path)))
 }
 
 /// All bytes of a file of at most `limit` bytes.
 ///
-/// A directory, a missing file and a file beyond the limit are errors that say so.
+/// Errors as for [`open`].
 pub fn read_whole(path: &Path, limit: u64) -> Result<Vec<u8>> {
     let file = open(path, limit)?;
     let mut bytes = Vec::with_capacity(file.metadata().map_or(0, |facts| facts.len() as usize));
-    file.take(limit + 1).read_to_end(&mut bytes).with_context(|| format!("reading \"{}\"", words::path(&path)))?;
+    file.take(limit + 1).read_to_end(&mut bytes).with_context(|| format!("reading \"{}\"", words::path(path)))?;
     ensure!(bytes.len() as u64 <= limit, too_large(path, limit));
     Ok(bytes)
 }
 
-/// A file of at most `limit` bytes, to read; the same errors.
+/// All of a text of at most `limit` bytes; the same errors, and one where it is no UTF-8.
+pub fn read_text(path: &Path, limit: u64) -> Result<String> {
+    let text = String::from_utf8(read_whole(path, limit)?);
+    text.map_err(|_| anyhow!("reading \"{}\": it is not text in UTF-8", words::path(path)))
+}
+
+/// A regular file of at most `limit` bytes, to read. The only way in which files from outside are opened.
+///
+/// Errors: missing, a folder, a pipe, a socket or a device, larger than that.
 pub fn open(path: &Path, limit: u64) -> Result<File> {
-    let name = words::path(&path);
-    let file = File::open(path).with_context(|| format!("opening \"{name}\""))?;
-    let facts = file.metadata().with_context(|| format!("opening \"{name}\""))?;
-    if facts.is_dir() {
-        bail!("reading \"{name}\": it is a folder, a file is wanted here");
-    }
+    let opening = || format!("opening \"{}\"", words::path(path));
+    let check = |facts: &Metadata| match no_file(facts.file_type()) {
+        Some(kind) => bail!("reading \"{}\": it is {kind}", words::path(path)),
+        None => Ok(()),
+    };
+    // A pipe is not opened at all, since that may wait for ever, and the file that was opened is looked at again.
+    check(&path.metadata().with_context(opening)?)?;
+    let mut options = File::options();
+    #[cfg(unix)]
+    std::os::unix::fs::OpenOptionsExt::custom_flags(&mut options, rustix::fs::OFlags::NONBLOCK.bits() as i32);
+    let file = options.read(true).open(path).with_context(opening)?;
+    let facts = file.metadata().with_context(opening)?;
+    check(&facts)?;
     ensure!(facts.len() <= limit, too_large(path, limit));
     Ok(file)
 }
 
+/// What a path leads to that is no regular file, and what would have worked; none: it is one.
+fn no_file(kind: FileType) -> Option<&'static str> {
+    #[cfg(unix)]
+    {
+        use std::os::unix::fs::FileTypeExt;
+        match () {
+            () if kind.is_fifo() => return Some("a pipe; write what comes from it into a file first"),
+            () if kind.is_socket() => return Some("a socket; write what comes from it into a file first"),
+            () if kind.is_char_device() || kind.is_block_device() => return Some("a device, a file is wanted here"),
+            () => {}
+        }
+    }
+    match () {
+        () if kind.is_file() => None,
+        () if kind.is_dir() => Some("a folder, a file is wanted here"),
+        () => Some("no file"),
+    }
+}
+
 fn too_large(path: &Path, limit: u64) -> String {
-    format!("reading \"{}\": more than {} are not read here", words::path(&path), size_text(limit))
+    format!("reading \"{}\": more than {} are not read here", words::path(path), size_text(limit))
 }
 
 /// A number of bytes as people write it: `4 GiB`, `12 MiB`, `17 bytes`.
@@ -60,10 +96,38 @@ fn try_write(path: &Path, bytes: &[u8]) -> Result<()> {
     #[cfg(unix)]
     builder.permissions(std::os::unix::fs::PermissionsExt::from_mode(0o666));
     let mut file = builder.tempfile_in(folder)?;
+    let _writing = Writing::begin();
     file.write_all(bytes)?;
     file.as_file().sync_data()?;
     file.persist(path).map_err(|e| e.error)?;
     Ok(())
+}
+
+/// How many files are being written now.
+static WRITING: AtomicUsize = AtomicUsize::new(0);
+
+/// Counts a file as being written while it lives.
+struct Writing;
+
+impl Writing {
+    fn begin() -> Self {
+        WRITING.fetch_add(1, Ordering::SeqCst);
+        Self
+    }
+}
+
+impl Drop for Writing {
+    fn drop(&mut self) {
+        WRITING.fetch_sub(1, Ordering::SeqCst);
+    }
+}
+
+/// Waits until no file is being written, but no longer than this.
+pub fn wait_for_writes(most: Duration) {
+    let begun = Instant::now();
+    while WRITING.load(Ordering::SeqCst) > 0 && begun.elapsed() < most {
+        std::thread::sleep(Duration::from_millis(5));
+    }
 }
 
 #[cfg(test)]
@@ -97,6 +161,25 @@ mod tests {
         std::fs::write(&plain, b"x").unwrap();
         let mode = |p: &Path| std::fs::metadata(p).unwrap().permissions().mode();
         assert_eq!(mode(&ours), mode(&plain));
+    }
+
+    #[test]
+    #[cfg(unix)]
+    fn only_regular_files_are_opened_and_nothing_is_waited_for() {
+        let folder = tempfile::tempdir().unwrap();
+        let [pipe, link, socket] = ["pipe", "link", "socket"].map(|name| folder.path().join(name));
+        rustix::fs::mkfifoat(rustix::fs::CWD, &pipe, rustix::fs::Mode::RUSR).unwrap();
+        std::os::unix::fs::symlink(&pipe, &link).unwrap();
+        let _listener = std::os::unix::net::UnixListener::bind(&socket).unwrap();
+        let error = |path: &Path| read_whole(path, 9).unwrap_err().to_string();
+        assert!(error(&pipe).contains("a pipe; write what comes from it into a file first"));
+        assert!(error(&link).contains("a pipe"));
+        assert!(error(&socket).contains("a socket"));
+        assert!(error(Path::new("/dev/zero")).contains("a device"));
+        std::fs::write(folder.path().join("file"), "x").unwrap();
+        let alias = folder.path().join("alias");
+        std::os::unix::fs::symlink(folder.path().join("file"), &alias).unwrap();
+        assert_eq!(read_text(&alias, 9).unwrap(), "x");
     }
 
     #[test]

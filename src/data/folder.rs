@@ -1,6 +1,6 @@
 //! Folders of picture files.
 
-use super::Dataset;
+use super::{Dataset, read_text};
 use crate::words;
 use anyhow::{Context, Result, bail};
 use std::collections::BTreeSet;
@@ -11,6 +11,9 @@ const ENDINGS: [&str; 7] = ["png", "jpg", "jpeg", "webp", "gif", "bmp", "npy"];
 
 /// The file that tells the classes in a folder without sub-folders.
 const LABELS: &str = "labels.txt";
+
+/// The largest such file that is read.
+const LABEL_BYTES: u64 = 1 << 28;
 
 /// Class numbers are below this.
 const MAX_CLASSES: usize = 1_000_000;
@@ -70,7 +73,7 @@ fn by_folder(name: &str, classes: &[(&PathBuf, Vec<PathBuf>)]) -> Result<Dataset
 
 /// Pictures whose classes a file tells: a line has the name of a picture, then its class.
 fn by_list(name: &str, folder: &Path, list: &Path, pictures: &[PathBuf]) -> Result<Dataset> {
-    let text = std::fs::read_to_string(list).with_context(|| format!("reading \"{}\"", words::path(&list)))?;
+    let text = read_text(list, LABEL_BYTES)?;
     let pictures: BTreeSet<_> = pictures.iter().collect();
     let (mut files, mut words) = (Vec::new(), Vec::new());
     for (i, line) in text.lines().enumerate().filter(|(_, line)| !line.trim().is_empty()) {

@@ -20,7 +20,7 @@ mod identity;
 pub(crate) mod damaged;
 
 pub use dataset::Dataset;
-pub use file::{open, read_whole, write_whole};
+pub use file::{open, read_text, read_whole, write_whole};
 pub use npy::{read_npy, write_npy};
 pub use picture::Picture;
 pub use preprocess::{Preprocess, pixels};

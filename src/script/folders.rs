@@ -1,6 +1,6 @@
 //! Where scripts are found: the user's folders first, then those in the binary; the first of a name wins.
 
-use crate::data::write_whole;
+use crate::data::{read_text, read_whole, write_whole};
 use crate::words;
 use anyhow::{Context, Result, ensure};
 use include_dir::{Dir, include_dir};
@@ -9,6 +9,10 @@ use std::path::{Path, PathBuf};
 
 static PLUGINS: Dir = include_dir!("$CARGO_MANIFEST_DIR/plugins");
 static MODELS: Dir = include_dir!("$CARGO_MANIFEST_DIR/models");
+
+/// The largest script that is read, and the largest other file beside them.
+const SCRIPT_BYTES: u64 = 64 << 20;
+const FILE_BYTES: u64 = 4 << 30;
 
 /// One kind of script: where its files may be.
 #[derive(Clone, Debug)]
@@ -106,7 +110,7 @@ impl Folders {
     /// Another file beside the scripts: from the first folder that has it, else from the binary.
     pub fn file(&self, name: &str) -> Result<Option<Vec<u8>>> {
         match self.folders.iter().map(|f| f.join(name)).find(|p| p.is_file()) {
-            Some(path) => std::fs::read(&path).with_context(|| format!("reading \"{}\"", words::path(&path))).map(Some),
+            Some(path) => read_whole(&path, FILE_BYTES).map(Some),
             None => Ok(self.embedded_file(name).map(<[u8]>::to_vec)),
         }
     }
@@ -115,8 +119,7 @@ impl Folders {
 impl Source {
     /// Reads a script file; its name is the file's without `.rhai`.
     pub fn read(path: &Path) -> Result<Self> {
-        let text =
-            std::fs::read_to_string(path).with_context(|| format!("reading the script \"{}\"", words::path(&path)))?;
+        let text = read_text(path, SCRIPT_BYTES).context("reading a script")?;
         let name = path.file_stem().map(|s| s.to_string_lossy().into_owned()).unwrap_or_default();
         Ok(Self { name, text, path: Some(path.to_path_buf()) })
     }

@@ -1,7 +1,7 @@
 //! What was open when the app ended, to open it again: a small JSON file, and beside it the step that was shown.
 
 use super::session::Session;
-use crate::data::write_whole;
+use crate::data::{read_text, read_whole, write_whole};
 use crate::panics::decoding;
 use crate::words;
 use anyhow::{Context, Result, ensure};
@@ -10,6 +10,10 @@ use std::path::{Path, PathBuf};
 
 /// The form of the file; others are not read.
 const FORM: u32 = 1;
+
+/// The largest file that is read, and the largest with a step.
+const FILE_BYTES: u64 = 64 << 20;
+const STEP_BYTES: u64 = 8 << 30;
 
 /// A question as a person asked it.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
@@ -77,7 +81,7 @@ impl Opened {
             return Ok(None);
         }
         let reading = || format!("reading the session \"{}\"", words::path(&file));
-        let text = std::fs::read_to_string(file).with_context(reading)?;
+        let text = read_text(file, FILE_BYTES).with_context(reading)?;
         let opened: Self = decoding("JSON", || serde_json::from_str(&text)).with_context(reading)?;
         ensure!(opened.form == FORM, "the session \"{}\" is of another version", words::path(&file));
         Ok(Some(opened))
@@ -90,7 +94,7 @@ pub fn go_on(file: &Path, session: &mut Session) -> Result<bool> {
     if !step.exists() {
         return Ok(false);
     }
-    let bytes = std::fs::read(&step).with_context(|| format!("reading \"{}\"", words::path(&step)))?;
+    let bytes = read_whole(&step, STEP_BYTES)?;
     session.take_up(&bytes).with_context(|| format!("going on from \"{}\"", words::path(&step)))?;
     Ok(true)
 }
