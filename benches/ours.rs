@@ -28,7 +28,7 @@ use std::path::Path;
 use std::time::Instant;
 
 #[global_allocator]
-static ALLOCATOR: gradscope::script::memory::Counting = gradscope::script::memory::Counting;
+static ALLOCATOR: gradscope::memory::Counting = gradscope::memory::Counting;
 
 /// Gradients of one `loop`, as many as `loop.rhai` takes.
 const SAMPLES: usize = 50;

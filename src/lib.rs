@@ -12,6 +12,8 @@
 
 pub mod words;
 pub mod panics;
+pub mod memory;
+pub mod interrupt;
 pub mod tensor;
 pub mod kernel;
 pub mod embed;
@@ -24,3 +26,8 @@ pub mod script;
 pub mod selftest;
 pub mod tui;
 pub mod cli;
+
+/// Tests are held to the memory that there is, too.
+#[cfg(test)]
+#[global_allocator]
+static ALLOCATOR: memory::Counting = memory::Counting;

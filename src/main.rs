@@ -1,6 +1,6 @@
 //! The program: see `gradscope --help`.
 
-use gradscope::script::memory::Counting;
+use gradscope::memory::Counting;
 
 /// Scripts are held to the memory that there is.
 #[global_allocator]

@@ -1,5 +1,6 @@
 //! What can be said on the command line.
 
+use crate::memory::Size;
 use crate::model::train::{Init, Optimizer, Schedule};
 use crate::tui::Graphics;
 use clap::{Args as Group, Parser, Subcommand};
@@ -24,6 +25,11 @@ pub struct Args {
     /// Where to compute: cpu, cuda:0 or metal, where the build has them
     #[arg(long, value_name = "DEVICE", default_value = "cpu", global = true)]
     pub device: String,
+    /// Memory that the program may hold, as 4G or 512M [default: half of what the machine has left, or what its limits leave]
+    ///
+    /// Control groups and `ulimit -v` are known and hold in any case. What would need more ends with an error that says so.
+    #[arg(long, value_name = "SIZE", global = true)]
+    pub memory: Option<Size>,
     #[command(flatten)]
     pub scripts: Scripts,
     #[command(flatten)]

@@ -22,6 +22,8 @@ mod train;
 mod usage;
 
 use crate::data::notes;
+use crate::memory::limit_to;
+use crate::script::stack;
 use anyhow::Result;
 use args::{Args, Command};
 use clap::Parser;
@@ -34,7 +36,7 @@ pub fn main() -> ExitCode {
         Err(error) => return usage::refused(error),
     };
     stop::survive_limits();
-    let done = obey(args);
+    let done = stack::deep(|| obey(args));
     tell_notes();
     match done {
         Ok(code) => code,
@@ -52,6 +54,7 @@ fn tell_notes() {
 }
 
 fn obey(args: Args) -> Result<ExitCode> {
+    args.memory.into_iter().for_each(limit_to);
     device::choose(&args.device)?;
     match args.command {
         None => app::app(&args.scripts, &args.question, &args.app),

@@ -1,6 +1,8 @@
 //! Arrays as NumPy's `.npy` files: read into f32, written from f32.
 
 use super::file::{read_whole, write_whole};
+use crate::memory::reserve;
+use crate::tensor::shape_text;
 use crate::words;
 use anyhow::{Context, Result, bail, ensure};
 use std::path::Path;
@@ -92,6 +94,8 @@ fn decode(descr: &str, shape: &[usize], data: &[u8]) -> Result<Vec<f32>> {
     let size = shape.iter().try_fold(width, |n, &d| n.checked_mul(d));
     let expected = size.with_context(|| format!("its shape {shape:?} is beyond all bounds"))?;
     ensure!(data.len() == expected, "shape {shape:?} of '{descr}' is {expected} bytes, the file has {}", data.len());
+    // Twice: columns that come first are brought into order.
+    reserve(data.len() / width * 4 * 2, || format!("an array of {} numbers", shape_text(shape)))?;
     let big = match order {
         "<" | "|" => false,
         ">" => true,

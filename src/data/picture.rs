@@ -5,6 +5,7 @@ use super::jpeg;
 use super::notes;
 use super::npy::{Npy, parse_npy};
 use super::whole;
+use crate::memory::reserve;
 use crate::panics::decoding;
 use crate::tensor::shape_text;
 use crate::words;
@@ -17,6 +18,9 @@ use std::path::Path;
 
 /// The largest picture that is decoded, in pixels; 20,000 x 20,000 is an error.
 pub const MAX_PIXELS: u64 = 100_000_000;
+
+/// Bytes that decoding takes for each pixel: a JPEG's coefficients and samples, or 16 bits of four channels twice.
+const BYTES_EACH: usize = 16;
 
 /// The largest picture file that is read.
 const MAX_BYTES: u64 = 1 << 30;
@@ -131,7 +135,7 @@ pub(super) fn check_size(width: u32, height: u32) -> Result<()> {
         "it has {width}x{height} pixels, and at most {} million are read; scale it down first",
         MAX_PIXELS / 1_000_000
     );
-    Ok(())
+    reserve(pixels as usize * BYTES_EACH, || format!("a picture of {width}x{height} pixels"))
 }
 
 fn format(bytes: &[u8]) -> Result<ImageFormat> {

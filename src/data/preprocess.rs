@@ -3,6 +3,7 @@
 use super::picture::Picture;
 use super::resample::{Grid, Sample, resample};
 use crate::kernel;
+use crate::memory::reserve;
 use anyhow::{Context, Result, bail, ensure};
 use candle_core::{Device, Tensor};
 use image::DynamicImage;
@@ -34,6 +35,10 @@ impl Preprocess {
     /// for a model that reads one. `no_resize` and [`Picture::Exact`] keep the picture's own size.
     pub fn apply(&self, picture: &Picture, no_resize: bool) -> Result<Tensor> {
         let channels = self.input[0];
+        let [_, height, width] = picture.shape()?;
+        // In colour, and as numbers where it keeps its size.
+        let bytes_each = if no_resize { 28 } else { 12 };
+        reserve(height * width * bytes_each, || format!("preparing a picture of {width}x{height} pixels"))?;
         let values = match picture {
             Picture::Exact(t) => recolour(t, channels)?,
             Picture::Values(t) if no_resize || t.dims()[1..] == self.input[1..] => recolour(t, channels)?,

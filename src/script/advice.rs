@@ -1,5 +1,6 @@
 //! What is wrong in a person's words, and what would have worked.
 
+use super::shown::text;
 use rhai::{EvalAltResult, ParseErrorType};
 
 /// What people of other tools write, with its first argument where the word has another meaning too, and what it is here.
@@ -15,10 +16,10 @@ const ELSEWHERE: [(&str, &str); 7] = [
 
 /// What went wrong, in one sentence.
 pub(super) fn message(error: &EvalAltResult) -> String {
-    let text = match error {
+    let told = match error {
         EvalAltResult::ErrorRuntime(text, _) if text.is_string() => text.to_string(),
-        EvalAltResult::ErrorRuntime(value, _) => format!("the script threw {value}"),
-        EvalAltResult::ErrorTerminated(text, _) => text.to_string(),
+        EvalAltResult::ErrorRuntime(value, _) => format!("the script threw {}", text(value)),
+        EvalAltResult::ErrorTerminated(why, _) => text(why),
         EvalAltResult::ErrorParsing(ParseErrorType::VariableUndefined(name), _)
         | EvalAltResult::ErrorVariableNotFound(name, _) => format!("no variable \"{name}\""),
         EvalAltResult::ErrorParsing(kind, _) => small(&kind.to_string()),
@@ -31,7 +32,7 @@ pub(super) fn message(error: &EvalAltResult) -> String {
         EvalAltResult::ErrorSystem(_, inner) => inner.to_string(),
         other => small(&without_place(other)),
     };
-    clean(&text)
+    clean(&told)
 }
 
 /// What would have worked, where that can be told; `functions` are the signatures of what scripts may call.

@@ -3,7 +3,7 @@
 use super::advice;
 use super::api::builder::Handle;
 use super::api::options::{self, Options};
-use super::compile::protected;
+use super::compile::{protected, settled};
 use super::engine::{engine, functions};
 use super::folders::{Folders, Source};
 use super::guard::Guard;
@@ -110,15 +110,16 @@ impl Architectures {
     /// Reads a script and what its `MODEL` says.
     fn read(&self, source: Source) -> Result<Script> {
         self.guard.begin();
-        let mut scope = Scope::new();
-        let ast = protected(|| {
+        let read = protected(&self.guard, || {
+            let mut scope = Scope::new();
             let ast = self.engine.compile_into_self_contained(&scope, &source.text)?;
             self.engine.run_ast_with_scope(&mut scope, &ast)?;
-            Ok(ast)
+            let model = scope.get_value::<Dynamic>("MODEL").map(|value| settled(value, "MODEL is")).transpose()?;
+            Ok((ast, model.and_then(Dynamic::try_cast::<Map>)))
         });
-        let ast = ast.map_err(|e| self.report(&source, &e))?;
+        let (ast, model) = read.map_err(|e| self.report(&source, &e))?;
         let what = || format!("reading the architecture \"{}\"", source.name);
-        let model = scope.get_value::<Map>("MODEL").context("it says no `const MODEL = #{ … };`").with_context(what)?;
+        let model = model.context("it says no `const MODEL = #{ … };`").with_context(what)?;
         let options = Options::new("MODEL", model, &FIELDS).with_context(what)?;
         let names = options.texts("names").with_context(what)?;
         let names = if names.is_empty() { vec![source.name.clone()] } else { names };
@@ -137,7 +138,10 @@ impl Architectures {
             _ => bail!("\"{}\" needs a function build(x) or build(x, name)", script.source.name),
         };
         self.guard.begin();
-        let end = protected(|| self.engine.call_fn::<Dynamic>(&mut Scope::new(), &script.ast, "build", arguments));
+        let end = protected(&self.guard, || {
+            let end = self.engine.call_fn::<Dynamic>(&mut Scope::new(), &script.ast, "build", arguments)?;
+            settled(end, "fn build gave")
+        });
         let end = end.map_err(|e| self.report(&script.source, &e))?;
         let kind = end.type_name();
         let end = end.clone().try_cast::<Handle>();

@@ -63,14 +63,14 @@ fn choice(folders: &Folders, group: &str, name: Option<&str>) -> Result<Declared
 impl Asking {
     /// Each picture of the batch is asked about by itself, and what their answers share in shape is joined; or all of
     /// them `together`, where the method can.
-    fn answer(&self, engine: &Engine, guard: &Guard, cx: &Cx, name: &str, options: Map) -> Result<Map> {
+    fn answer(&self, engine: &Engine, guard: &Arc<Guard>, cx: &Cx, name: &str, options: Map) -> Result<Map> {
         let circle = || cx.asked.iter().map(String::as_str).chain([name]).collect::<Vec<_>>().join(" -> ");
         ensure!(!cx.asked.iter().any(|n| n == name), "a method cannot ask itself: {}", circle());
         ensure!(cx.asked.len() < DEEPEST, "at most {DEEPEST} methods ask one another in a row: {}", circle());
         let source = self.folders.find(name)?;
         let source = source.with_context(|| format!("no method named \"{name}\" in the plugin folders"))?;
         self.asked.add(name, &source.text);
-        let method = compile(engine, &self.read, source)?;
+        let method = compile(engine, guard, &self.read, source)?;
         let question = Question::new(cx, &method, options)?;
         let idle = question.run(engine, cx, &method, question.input.clone(), question.targets.clone());
         let idle = idle.cx.nothing_to_do(guard, &method)?;
@@ -78,7 +78,7 @@ impl Asking {
             return question.ask_together(engine, cx, &method, &idle);
         }
         let shown = match idle.contains(&true) {
-            true => Some(compile(engine, &self.read, fooled::idle())?),
+            true => Some(compile(engine, guard, &self.read, fooled::idle())?),
             false => None,
         };
         let mut answers = vec![];

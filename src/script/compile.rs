@@ -2,24 +2,29 @@
 
 use super::engine::{self, Read};
 use super::folders::Source;
+use super::guard::Guard;
 use super::message::Report;
 use super::method::Method;
+use super::nesting::{DEEPEST, is_shallow};
 use super::report::{Libraries, Texts, raise};
-use crate::kernel;
+use super::shown::text;
+use super::stack;
 use crate::panics::caught;
+use crate::{interrupt, kernel};
 use anyhow::{Error, Result, anyhow, bail};
 use rhai::{AST, CallFnOptions, Dynamic, Engine, EvalAltResult, FuncArgs, Map, Scope};
 use std::collections::BTreeMap;
+use std::sync::Arc;
 
 /// Compiles a method and reads its declarations.
 ///
 /// Errors carry a [`Report`] where the script is at fault.
-pub(super) fn compile(engine: &Engine, read: &Read, source: Source) -> Result<Method> {
+pub(super) fn compile(engine: &Engine, guard: &Arc<Guard>, read: &Read, source: Source) -> Result<Method> {
     let (name, text) = (source.name.clone(), source.text.clone());
     if text.trim().is_empty() {
         bail!("the script \"{name}\" is empty; is it still being written?");
     }
-    let declared = protected(|| declarations(engine, &text));
+    let declared = protected(guard, || declarations(engine, &text));
     let libraries = read.libraries();
     let texts = Texts { name: &name, text: &text, libraries: &libraries };
     let (ast, plugin) = declared.map_err(|e| report(engine, &texts, &e, None))?;
@@ -45,8 +50,8 @@ fn declarations(engine: &Engine, text: &str) -> Result<(AST, Option<Map>), Box<E
     let mut scope = Scope::new();
     let ast = engine.compile_into_self_contained(&scope, text)?;
     engine.run_ast_with_scope(&mut scope, &ast)?;
-    let plugin = scope.get_value::<Dynamic>("PLUGIN").and_then(Dynamic::try_cast::<Map>);
-    Ok((ast, plugin))
+    let plugin = scope.get_value::<Dynamic>("PLUGIN").map(|value| settled(value, "PLUGIN is")).transpose()?;
+    Ok((ast, plugin.and_then(Dynamic::try_cast::<Map>)))
 }
 
 /// Calls a function of a method.
@@ -58,7 +63,18 @@ pub(super) fn call(
 ) -> Result<Dynamic, Box<EvalAltResult>> {
     let options = CallFnOptions::new().eval_ast(true).rewind_scope(true);
     let call = || engine.call_fn_with_options::<Dynamic>(options, &mut Scope::new(), &method.ast, function, args);
-    kernel::exactly(method.exact, call)
+    settled(kernel::exactly(method.exact, call)?, &format!("fn {function} gave"))
+}
+
+/// A value that may leave the stack that scripts run on: it is nested so little that any stack holds what copies it, shows it and
+/// drops it.
+pub(super) fn settled(value: Dynamic, what: &str) -> Result<Dynamic, Box<EvalAltResult>> {
+    match is_shallow(&value) {
+        true => Ok(value),
+        false => {
+            Err(raise(anyhow!("{what} a value nested more than {DEEPEST} deep; keep what is needed in fewer levels")))
+        }
+    }
 }
 
 /// An error of a script as people read it.
@@ -66,9 +82,43 @@ pub(super) fn report(engine: &Engine, texts: &Texts, error: &EvalAltResult, func
     Report::run(texts, error, function, &engine::functions(engine)).into()
 }
 
-/// Runs a script; a panic in native code is an error of the script.
-pub(super) fn protected<T>(f: impl FnOnce() -> Result<T, Box<EvalAltResult>>) -> Result<T, Box<EvalAltResult>> {
-    caught(f).unwrap_or_else(|text| Err(raise(anyhow!("gradscope itself failed inside this script: {text}"))))
+/// Runs a script on a deep stack, its native work asking `guard` whether to go on; a panic in native code is an error of the
+/// script. What comes out holds no values that are nested deep: errors have texts, answers are [`settled`].
+pub(super) fn protected<T: Send>(
+    guard: &Arc<Guard>,
+    f: impl FnOnce() -> Result<T, Box<EvalAltResult>> + Send,
+) -> Result<T, Box<EvalAltResult>> {
+    let probe = guard.probe();
+    stack::deep(move || {
+        let run = || interrupt::within(probe, || stack::script(f));
+        let answer = caught(run)
+            .unwrap_or_else(|text| Err(raise(anyhow!("gradscope itself failed inside this script: {text}"))))
+            // What native work broke off last must not be taken for an answer.
+            .and_then(|answer| match guard.cancelled() {
+                Some(why) => Err(raise(interrupt::Stopped(why))),
+                None => Ok(answer),
+            });
+        answer.map_err(|mut error| {
+            tell(&mut error);
+            error
+        })
+    })
+}
+
+/// Puts a text in the place of a value that was thrown.
+fn tell(error: &mut EvalAltResult) {
+    match error {
+        EvalAltResult::ErrorInFunctionCall(_, _, inner, _) | EvalAltResult::ErrorInModule(_, inner, _) => tell(inner),
+        EvalAltResult::ErrorRuntime(value, _)
+        | EvalAltResult::ErrorTerminated(value, _)
+        | EvalAltResult::Return(value, _)
+        | EvalAltResult::Exit(value, _)
+            if !value.is_string() =>
+        {
+            *value = text(value).into();
+        }
+        _ => {}
+    }
 }
 
 #[cfg(test)]
@@ -77,7 +127,7 @@ mod tests {
 
     #[test]
     fn a_panic_in_native_code_is_an_error_of_the_script_that_called_it() {
-        let error = protected::<()>(|| panic!("index 3 of 2")).unwrap_err();
+        let error = protected::<()>(&Arc::default(), || panic!("index 3 of 2")).unwrap_err();
         assert!(error.to_string().contains("gradscope itself failed inside this script: index 3 of 2"), "{error}");
     }
 }

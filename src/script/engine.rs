@@ -1,9 +1,11 @@
 //! The script engine within its limits: no files, no endless loops, no runaway recursion.
 
 use super::api;
+use super::builtins;
 use super::folders::Folders;
 use super::guard::Guard;
 use super::report::{Libraries, raise, raise_at};
+use super::shown;
 use rhai::packages::{Package, StandardPackage};
 use rhai::{
     AST, Engine, EvalAltResult, FLOAT, INT, Module, ModuleResolver, OptimizationLevel, Position, Scope, Shared,
@@ -53,6 +55,8 @@ pub(super) fn engine_that_tells(guard: &Arc<Guard>, folders: Folders, read: Read
     engine.set_module_resolver(Resolver { folders, read });
     engine.on_print(|_| {}).on_debug(|_, _, _| {});
     numbers(&mut engine);
+    shown::register(&mut engine);
+    builtins::register(&mut engine);
     api::register(&mut engine, guard);
     engine
 }

@@ -1,20 +1,21 @@
 //! What stops a script: a cancel flag, a count of its operations, a limit on memory.
 
-use super::memory::{available, budget, held};
 use super::recent::Recent;
+use super::stack;
 use crate::graph::{Graph, TOGETHER};
+use crate::interrupt::{Probe, Stopped};
+use crate::memory::{self, available, budget, held, text};
 use anyhow::{Result, ensure};
-use std::fmt;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Mutex, OnceLock, PoisonError};
+use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 
 /// Operations that one call into a script may take, some seconds of pure script.
 const OPERATIONS: u64 = 40_000_000;
 /// Bytes that one tensor may hold.
 const TENSOR: usize = 4 << 30;
 /// Operations between two looks at the machine's memory.
-const LOOK: u64 = 1 << 14;
+const LOOK: u64 = 1 << 16;
 /// Notes that wait to be told, at most.
 const NOTES: usize = 64;
 /// Bytes that the machine is left with at least.
@@ -35,19 +36,9 @@ pub struct Guard {
     cache: OnceLock<PathBuf>,
     /// What a person should know of the answer under way.
     notes: Mutex<Vec<String>>,
+    /// Why the work under way was ended, where nobody cancelled it.
+    reason: Mutex<Option<String>>,
 }
-
-/// Why a script had to stop; no script can catch it.
-#[derive(Clone, Debug, PartialEq)]
-pub struct Stopped(pub String);
-
-impl fmt::Display for Stopped {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(&self.0)
-    }
-}
-
-impl std::error::Error for Stopped {}
 
 impl Guard {
     /// Keeps features of data sets in this folder.
@@ -81,6 +72,7 @@ impl Guard {
 
     /// Work that knows of this many wishes to cancel begins.
     pub fn start(&self, known: u64) {
+        *self.reason.lock().unwrap_or_else(PoisonError::into_inner) = None;
         self.started.store(known, Ordering::Relaxed);
     }
 
@@ -92,6 +84,18 @@ impl Guard {
     /// Ends what runs now, at its next look.
     pub fn cancel(&self) {
         self.wanted.fetch_add(1, Ordering::Relaxed);
+    }
+
+    /// Ends what runs now like [`Guard::cancel`], for this reason.
+    pub fn end(&self, why: String) {
+        *self.reason.lock().unwrap_or_else(PoisonError::into_inner) = Some(why);
+        self.cancel();
+    }
+
+    /// What native work on lower floors asks.
+    pub(super) fn probe(self: &Arc<Self>) -> Probe {
+        let guard = self.clone();
+        Arc::new(move || guard.cancelled())
     }
 
     /// Whether what runs now is to end.
@@ -109,33 +113,49 @@ impl Guard {
 
     /// One script operation; a text says why the script ends.
     pub(super) fn count(&self) -> Option<String> {
-        let n = self.operations.fetch_add(1, Ordering::Relaxed);
+        let weight = match stack::weigh() {
+            Ok(weight) => weight,
+            Err(why) => return Some(why),
+        };
+        let n = self.operations.fetch_add(weight, Ordering::Relaxed);
         if n >= OPERATIONS {
             return Some(format!("the script took {OPERATIONS} operations without an end; an endless loop?"));
         }
-        if n % LOOK == LOOK - 1 && available().is_some_and(|bytes| bytes < SPARE) {
+        if n / LOOK != (n + weight) / LOOK && available().is_some_and(|bytes| bytes < SPARE) {
             return Some("the script used up the machine's memory; keep fewer tensors".into());
         }
         self.verdict()
     }
 
+    /// Why what runs now is to end, if it is.
+    pub(super) fn cancelled(&self) -> Option<String> {
+        self.is_cancelled().then(|| {
+            let why = self.reason.lock().unwrap_or_else(PoisonError::into_inner).clone();
+            why.unwrap_or_else(|| "cancelled".into())
+        })
+    }
+
     fn verdict(&self) -> Option<String> {
-        if self.is_cancelled() {
-            return Some("cancelled".into());
+        if let Some(why) = self.cancelled() {
+            return Some(why);
         }
         let (held, budget) = (held(), budget());
-        (held > budget)
-            .then(|| format!("tensors hold {}, more than the {} there are for them", text(held), text(budget)))
+        (held > budget).then(|| {
+            format!("out of memory: {} are held, and {} is the limit; keep fewer tensors", text(held), text(budget))
+        })
     }
 
     /// Asks for a tensor of this shape before it is made; sizes beside a 0 count too, since strides are products of them.
     pub fn reserve(&self, shape: &[usize], bytes_each: usize) -> Result<()> {
+        self.tick()?;
         let bytes = shape.iter().try_fold(bytes_each, |product, &n| product.checked_mul(n.max(1)));
-        let what = || format!("a tensor of {} numbers", crate::tensor::shape_text(shape));
-        let Some(bytes) = bytes.filter(|&b| b <= TENSOR) else {
-            anyhow::bail!("{} is too large; one may hold up to {}", what(), text(TENSOR));
-        };
-        self.reserve_bytes(bytes, what)
+        ensure!(
+            bytes.is_some_and(|b| b <= TENSOR),
+            "a tensor of {} numbers is too large; one may hold up to {}",
+            crate::tensor::shape_text(shape),
+            text(TENSOR)
+        );
+        memory::reserve_tensor(shape, bytes_each)
     }
 
     /// Asks for the values of all nodes of a run on `batch` pictures of these sizes, `[C, H, W]`.
@@ -152,24 +172,7 @@ impl Guard {
 
     fn reserve_bytes(&self, bytes: usize, what: impl Fn() -> String) -> Result<()> {
         self.tick()?;
-        let (held, budget) = (held(), budget());
-        ensure!(
-            held.saturating_add(bytes) <= budget,
-            "no memory for {}: {} more than the {} held, and {} is the limit",
-            what(),
-            text(bytes),
-            text(held),
-            text(budget)
-        );
-        Ok(())
-    }
-}
-
-/// Bytes as people read them.
-fn text(bytes: usize) -> String {
-    match bytes {
-        b if b >= 1 << 30 => format!("{:.1} GiB", b as f64 / f64::from(1 << 30)),
-        b => format!("{:.0} MiB", b as f64 / f64::from(1 << 20)),
+        memory::reserve(bytes, what)
     }
 }
 

@@ -96,13 +96,13 @@ impl Host {
     /// Compiles a method and reads its declarations.
     pub fn compile(&self, source: Source) -> Result<Method> {
         self.guard.begin();
-        compile::compile(&self.engine, &self.read, source)
+        compile::compile(&self.engine, &self.guard, &self.read, source)
     }
 
     /// Calls a function of a method.
-    pub(super) fn call(&self, method: &Method, function: &str, args: impl FuncArgs) -> Result<Dynamic> {
+    pub(super) fn call(&self, method: &Method, function: &str, args: impl FuncArgs + Send) -> Result<Dynamic> {
         self.guard.begin();
-        let answer = protected(|| compile::call(&self.engine, method, function, args));
+        let answer = protected(&self.guard, || compile::call(&self.engine, method, function, args));
         answer.map_err(|e| {
             let libraries = self.asked.and(method.libraries());
             compile::report(&self.engine, &Texts { libraries: &libraries, ..method.texts() }, &e, Some(function))

@@ -4,12 +4,15 @@
 //! method, parameters) and keeps its steps; the [`worker`] does so on a thread of its own for the app.
 
 pub mod message;
-pub mod memory;
 mod recent;
+pub(crate) mod stack;
 mod guard;
+mod shown;
+mod nesting;
 mod advice;
 pub mod report;
 pub mod folders;
+mod builtins;
 mod engine;
 pub mod params;
 pub mod data;

@@ -3,7 +3,7 @@
 
 /// As in the program: hoarded tensors are counted.
 #[global_allocator]
-static ALLOCATOR: gradscope::script::memory::Counting = gradscope::script::memory::Counting;
+static ALLOCATOR: gradscope::memory::Counting = gradscope::memory::Counting;
 
 #[path = "../common/mod.rs"]
 mod common;
@@ -15,6 +15,7 @@ mod fidelity;
 mod fooled;
 mod foes;
 mod hostile;
+mod nesting;
 mod inside;
 mod numbers;
 mod objectives;

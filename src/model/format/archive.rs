@@ -4,6 +4,7 @@ use super::number::{Number, count};
 use super::pieces::{Pieces, Source};
 use super::pth::Record;
 use super::{Tensors, Weights, names};
+use crate::memory::reserve;
 use anyhow::{Context, Result, ensure};
 use candle_core::Tensor;
 use rayon::prelude::*;
@@ -79,7 +80,14 @@ impl Archive {
     /// Memory for tensors is at most the files' size: one that two names share is made once.
     fn tensors(&self, entries: Vec<(String, &Entry)>) -> Result<Tensors> {
         let mut made: HashMap<&Entry, Tensor> = HashMap::new();
+        let bytes = |(_, entry): &(String, &Entry)| Ok(count(&entry.shape)?.saturating_mul(entry.number.size()));
+        let all = entries
+            .iter()
+            .map(bytes)
+            .try_fold(0usize, |all, one: Result<usize>| Ok::<_, anyhow::Error>(all.saturating_add(one?)))?;
         let mut left: u64 = self.files.iter().map(|file| file.source.length()).sum();
+        // Entries that share a tensor take no memory of their own.
+        reserve(all.min(left as usize), || "the weights".into())?;
         // The storage that a tensor which skips numbers is a part of.
         let mut whole = HashMap::new();
         let mut tensors = Tensors::new();

@@ -49,9 +49,9 @@ pub fn run(host: Arc<Host>, source: &Source, args: &[String], desk: Arc<dyn Desk
     let read = Read::default();
     let engine = setting.engine(&read);
     host.guard().begin();
-    let mut scope = Scope::new();
-    scope.push_constant("args", args.iter().map(|a| Dynamic::from(a.clone())).collect::<Array>());
-    let ran = protected(|| {
+    let ran = protected(host.guard(), || {
+        let mut scope = Scope::new();
+        scope.push_constant("args", args.iter().map(|a| Dynamic::from(a.clone())).collect::<Array>());
         let ast = engine.compile_into_self_contained(&scope, &source.text)?;
         engine.run_ast_with_scope(&mut scope, &ast)
     });

@@ -10,6 +10,7 @@ use super::host::Host;
 use super::message::{Command, Frame, Report, Update};
 use super::resume::Opened;
 use super::session::Session;
+use super::stack;
 use super::watch::Watch;
 use crate::data::{Picture, notes};
 use crate::render::Array;
@@ -24,9 +25,6 @@ use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender, channel};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
-
-/// Scripts call each other deep, and so do layers.
-const STACK: usize = 64 << 20;
 
 /// How often an idle worker looks whether the open script was saved where no event tells, as on a network drive.
 const LOOK: Duration = Duration::from_secs(1);
@@ -72,8 +70,7 @@ pub fn start(opening: Opening) -> Result<(Asker, Receiver<Update>)> {
     let (updates, answers) = channel();
     let asker = Asker { inbox, guard: opening.host.guard().clone(), thread: Arc::default() };
     let worker = Worker::new(opening, updates, &asker)?;
-    let thread = std::thread::Builder::new().name("worker".into()).stack_size(STACK);
-    let thread = thread.spawn(move || worker.work(&messages)).context("starting the worker's thread")?;
+    let thread = stack::spawn("worker", move || worker.work(&messages)).context("starting the worker's thread")?;
     *asker.thread.lock().unwrap_or_else(PoisonError::into_inner) = Some(thread);
     Ok((asker, answers))
 }

@@ -1,0 +1,157 @@
+//! An allocator that counts what is held: bytes of the whole program, small blocks of each thread.
+
+use std::alloc::{GlobalAlloc, Layout, System};
+use std::cell::Cell;
+use std::sync::OnceLock;
+use std::sync::atomic::{AtomicIsize, Ordering};
+
+/// Bytes that a thread has counted and not told; the sum of all is wrong by this much a thread at most.
+const UNTOLD: isize = 32 << 10;
+/// Blocks up to this size are small: what values of scripts are boxed in.
+const SMALL: usize = 128;
+
+static HELD: AtomicIsize = AtomicIsize::new(0);
+static EXHAUSTED: OnceLock<fn()> = OnceLock::new();
+
+/// What one thread has counted.
+struct Here {
+    untold: Cell<isize>,
+    small: Cell<isize>,
+    requests: Cell<u64>,
+}
+
+thread_local! {
+    static HERE: Here = const { Here { untold: Cell::new(0), small: Cell::new(0), requests: Cell::new(0) } };
+}
+
+/// Bytes that the program holds now.
+pub fn held() -> usize {
+    HELD.load(Ordering::Relaxed).max(0) as usize
+}
+
+/// Blocks of up to 128 bytes that this thread has allocated and not freed.
+pub fn small_blocks_here() -> isize {
+    HERE.with(|here| here.small.get())
+}
+
+/// How often this thread has asked for memory.
+pub fn requests_here() -> u64 {
+    HERE.with(|here| here.requests.get())
+}
+
+/// What is done when the system gives no more memory, before the program ends with an error: an app gives the terminal back.
+/// The first one given holds; it must not allocate.
+pub fn on_exhaustion(f: fn()) {
+    // The first holds.
+    let _ = EXHAUSTED.set(f);
+}
+
+/// The system's allocator, with what is held counted. Where the system has no more, the program ends with a sentence and exit
+/// code 1; large requests ask first, so that this is the exception.
+#[derive(Debug)]
+pub struct Counting;
+
+fn grow(size: usize) {
+    HERE.with(|here| {
+        here.requests.set(here.requests.get() + 1);
+        here.count(size as isize, 1);
+    });
+}
+
+fn shrink(size: usize) {
+    HERE.with(|here| here.count(-(size as isize), -1));
+}
+
+impl Here {
+    fn count(&self, bytes: isize, blocks: isize) {
+        if bytes.unsigned_abs() <= SMALL {
+            self.small.set(self.small.get() + blocks);
+        }
+        let untold = self.untold.get() + bytes;
+        if untold.abs() < UNTOLD {
+            self.untold.set(untold);
+        } else {
+            self.untold.set(0);
+            HELD.fetch_add(untold, Ordering::Relaxed);
+        }
+    }
+}
+
+/// The block, if there is one.
+fn checked(block: *mut u8, size: usize) -> *mut u8 {
+    if block.is_null() {
+        exhausted(size);
+    }
+    block
+}
+
+/// Ends the program: nothing may unwind out of an allocator.
+#[cold]
+#[cfg(unix)]
+fn exhausted(size: usize) {
+    if let Some(f) = EXHAUSTED.get() {
+        f();
+    }
+    let (mut digits, mut first, mut rest) = ([b'0'; 20], 20, size);
+    while rest > 0 {
+        first -= 1;
+        digits[first] += (rest % 10) as u8;
+        rest /= 10;
+    }
+    let before: &[u8] = b"error: out of memory: the system refused ";
+    let after: &[u8] = b" bytes more; use smaller pictures, batches or networks, or raise the limit (ulimit -v)\n";
+    for part in [before, &digits[first..], after] {
+        // SAFETY: the bytes live longer than the call.
+        unsafe { libc::write(2, part.as_ptr().cast(), part.len()) };
+    }
+    // SAFETY: nothing of this process is used after it.
+    unsafe { libc::_exit(1) }
+}
+
+#[cold]
+#[cfg(not(unix))]
+fn exhausted(_: usize) {}
+
+// SAFETY: every call is handed to the system's allocator unchanged; counting touches no memory of the caller.
+unsafe impl GlobalAlloc for Counting {
+    unsafe fn alloc(&self, layout: Layout) -> *mut u8 {
+        grow(layout.size());
+        // SAFETY: the caller's promises are the system allocator's.
+        checked(unsafe { System.alloc(layout) }, layout.size())
+    }
+
+    unsafe fn alloc_zeroed(&self, layout: Layout) -> *mut u8 {
+        grow(layout.size());
+        // SAFETY: as above.
+        checked(unsafe { System.alloc_zeroed(layout) }, layout.size())
+    }
+
+    unsafe fn dealloc(&self, at: *mut u8, layout: Layout) {
+        shrink(layout.size());
+        // SAFETY: as above.
+        unsafe { System.dealloc(at, layout) }
+    }
+
+    unsafe fn realloc(&self, at: *mut u8, layout: Layout, size: usize) -> *mut u8 {
+        shrink(layout.size());
+        grow(size);
+        // SAFETY: as above.
+        checked(unsafe { System.realloc(at, layout, size) }, size)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn small_blocks_count_where_they_are_allocated_and_large_ones_everywhere() {
+        let (small, before) = (small_blocks_here(), held());
+        let boxes: Vec<_> = (0..1000u64).map(Box::new).collect();
+        let large = vec![1u8; 64 << 20];
+        assert_eq!(small_blocks_here() - small, 1000);
+        assert!(held() >= before + (60 << 20), "{before} before, {} after", held());
+        drop((boxes, large));
+        assert_eq!(small_blocks_here(), small);
+    }
+}
