@@ -3,11 +3,8 @@
 pub(crate) use super::advice::closest;
 use super::advice::{advice, message};
 use super::message::Report;
-<<<<<<< HEAD
-use crate::words;
-=======
 use crate::interrupt::Stopped;
->>>>>>> 28d36e1 (Hold scripts to a depth and all of the program to a budget of memory)
+use crate::words;
 use rhai::{EvalAltResult, Position};
 use std::collections::BTreeMap;
 use std::fmt;

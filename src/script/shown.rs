@@ -51,7 +51,7 @@ fn entries(context: &NativeCallContext, map: &Map) -> String {
 fn written(context: &NativeCallContext, write: impl FnOnce(&mut Writer)) -> String {
     let leaf = |value: &Dynamic| {
         let told = context.call_native_fn_raw("to_debug", true, &mut [&mut value.clone()]);
-        told.ok().and_then(|told| told.into_string().ok()).unwrap_or_else(|| self::leaf(value))
+        told.ok().and_then(|told| told.into_string().ok()).unwrap_or_else(|| leaf(value))
     };
     let mut writer = Writer { text: String::new(), leaf: &leaf };
     write(&mut writer);
