@@ -1,12 +1,17 @@
 //! The program: see `gradscope --help`.
 
 use gradscope::memory::Counting;
+use gradscope::tui::rescue;
 
 /// Scripts are held to the memory that there is.
 #[global_allocator]
 static ALLOCATOR: Counting = Counting;
 
 fn main() -> std::process::ExitCode {
+    if std::env::args_os().nth(1).is_some_and(|word| word == rescue::GUARD) {
+        rescue::guard();
+        return std::process::ExitCode::SUCCESS;
+    }
     gradscope::kernel::keep_freed_memory();
     gradscope::cli::main()
 }

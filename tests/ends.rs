@@ -7,7 +7,9 @@ use rustix::pty::{OpenptFlags, grantpt, openpt, ptsname, unlockpt};
 use rustix::termios::{Winsize, tcgetattr, tcsetwinsize};
 use std::fs::{self, File, OpenOptions};
 use std::io::{Read, Write};
+use std::os::unix::process::ExitStatusExt;
 use std::process::{Child, Command, ExitStatus, Stdio};
+use std::sync::Arc;
 use std::sync::mpsc::{Receiver, RecvTimeoutError, channel};
 use std::time::{Duration, Instant};
 
@@ -16,7 +18,7 @@ const LEFT: &str = "\u{1b}[?1049l";
 
 /// The app on a terminal of its own.
 struct App {
-    folder: tempfile::TempDir,
+    folder: Arc<tempfile::TempDir>,
     process: Child,
     master: Option<File>,
     slave: File,
@@ -38,11 +40,19 @@ fn terminal() -> (File, File) {
 
 impl App {
     fn open() -> Self {
-        let folder = tempfile::tempdir().unwrap();
+        let mut app = Self::start(Arc::new(tempfile::tempdir().unwrap()), &["--method", "saliency"]);
+        app.wait_for("saliency");
+        app.wait_for_session();
+        app
+    }
+
+    /// An app that keeps its session in this folder, where methods may lie too.
+    fn start(folder: Arc<tempfile::TempDir>, args: &[&str]) -> Self {
         let (master, slave) = terminal();
         let before = format!("{:?}", tcgetattr(&slave).unwrap());
         let mut command = Command::new(env!("CARGO_BIN_EXE_gradscope"));
-        command.args(["--method", "saliency", "--graphics", "half"]).env("GRADSCOPE_STATE", folder.path());
+        command.args(args).args(["--graphics", "half", "--plugins"]).arg(folder.path());
+        command.env("GRADSCOPE_STATE", folder.path());
         command.env("GRADSCOPE_CONFIG", "").env("TERM", "xterm-256color").env_remove("TMUX");
         let end = || Stdio::from(slave.try_clone().unwrap());
         let process = command.stdin(end()).stdout(end()).stderr(end()).spawn().unwrap();
@@ -56,10 +66,7 @@ impl App {
                 }
             }
         });
-        let mut app = Self { folder, process, master: Some(master), slave, before, output, said: String::new() };
-        app.wait_for("saliency");
-        app.wait_for_session();
-        app
+        Self { folder, process, master: Some(master), slave, before, output, said: String::new() }
     }
 
     /// Reads until this was written.
@@ -158,6 +165,50 @@ fn without_its_terminal_it_ends_too() {
 }
 
 #[test]
+fn a_crash_gives_the_terminal_back_and_keeps_the_session() {
+    for signal in [Signal::SEGV, Signal::ABORT, Signal::BUS, Signal::FPE] {
+        let mut app = App::open();
+        app.press(":method gradcam\r");
+        app.wait_for("Grad-CAM");
+        app.signal(signal);
+        assert_eq!(app.ended().signal(), Some(signal.as_raw()), "as it would have died");
+        app.assert_left();
+        assert_eq!(app.session()["method"], "gradcam", "{signal:?}");
+    }
+}
+
+#[test]
+fn a_question_whose_answer_ended_the_program_is_not_asked_again_by_itself() {
+    let mut app = App::open();
+    let script = "//! Goes on and on.\nconst PLUGIN = #{};\nfn run(cx) { loop {} }\n";
+    fs::write(app.folder.path().join("endless.rhai"), script).unwrap();
+    app.press(":method endless\r");
+    let end = Instant::now() + Duration::from_secs(20);
+    while app.session()["method"] != "endless" {
+        assert!(Instant::now() < end, "the question is not kept before its answer");
+        std::thread::sleep(Duration::from_millis(5));
+    }
+    app.signal(Signal::KILL);
+    app.ended();
+    assert!(app.session()["under_way"] == true, "{}", app.session());
+    let mut again = App::start(app.folder.clone(), &[]);
+    again.wait_for("before it had an answer");
+    again.press("q");
+    again.ended();
+    assert!(again.session()["method"] == "endless", "{}", again.session());
+}
+
+#[test]
+fn two_apps_do_not_write_one_session() {
+    let app = App::open();
+    let mut second = App::start(app.folder.clone(), &["--method", "gradcam"]);
+    second.wait_for("does not keep its own");
+    second.signal(Signal::TERM);
+    second.ended();
+    assert_eq!(app.session()["method"], "saliency");
+}
+
+#[test]
 fn killed_at_any_moment_it_leaves_a_whole_session() {
     for millis in [0, 30, 200, 900] {
         let mut app = App::open();
@@ -165,6 +216,7 @@ fn killed_at_any_moment_it_leaves_a_whole_session() {
         std::thread::sleep(Duration::from_millis(millis));
         app.signal(Signal::KILL);
         app.ended();
+        app.assert_left();
         assert!(["saliency", "fgsm"].contains(&app.session()["method"].as_str().unwrap()));
     }
 }

@@ -5,6 +5,7 @@ mod common;
 
 use candle_core::Tensor;
 use common::{picture, tiny};
+use gradscope::data::lock::Lock;
 use gradscope::data::Picture;
 use gradscope::script::architecture::Architectures;
 use gradscope::script::folders::Folders;
@@ -12,7 +13,7 @@ use gradscope::script::host::Host;
 use gradscope::script::message::{Command, Frame, Update};
 use gradscope::script::resume::{Opened, go_on};
 use gradscope::script::session::Session;
-use gradscope::script::worker::{Asker, Opening, start};
+use gradscope::script::worker::{Asker, Kept, Opening, start};
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -53,6 +54,8 @@ impl Desk {
             weights: None,
             no_resize: true,
             kept_in: None,
+            restored: false,
+            waits: false,
             notes: vec![],
         };
         let (asker, updates) = start(opening).unwrap();
@@ -367,7 +370,7 @@ fn what_was_open_is_kept_and_opened_again_at_its_step() {
         set.iter().for_each(|(name, value)| session.set(name, value).unwrap());
         session
     };
-    let file = folder.path().join("sessions/last.json");
+    let file = folder.path().join("last.json");
     let host = Host::new(plugins(), Folders::models(None).embedded_only());
     let opening = Opening {
         session: session(&host, &[]),
@@ -376,7 +379,9 @@ fn what_was_open_is_kept_and_opened_again_at_its_step() {
         asked: "drawn".into(),
         weights: None,
         no_resize: true,
-        kept_in: Some(file.clone()),
+        kept_in: Some(Kept { lock: Lock::claim(&file).unwrap().unwrap(), file: file.clone() }),
+        restored: false,
+        waits: false,
         notes: vec![],
     };
     let (asker, updates) = start(opening).unwrap();

@@ -3,11 +3,12 @@
 use super::args::{App, Network, Question, Scripts};
 use super::config::{self, Config};
 use super::{open, usage};
-use crate::data::Picture;
+use crate::data::lock::Lock;
+use crate::data::{Picture, create_folder};
 use crate::script::host::Host;
 use crate::script::resume::{self, Opened};
 use crate::script::session::Session;
-use crate::script::worker::{self, Opening};
+use crate::script::worker::{self, Kept, Opening};
 use crate::tui::{self, Graphics};
 use anyhow::{Result, anyhow, bail};
 use std::io::IsTerminal;
@@ -43,14 +44,19 @@ pub fn app(scripts: &Scripts, question: &Question, app: &App) -> Result<ExitCode
 
 /// What was last open, where nothing else is asked for; where that cannot be opened, a note says why.
 fn opening(host: Host, question: &Question, app: &App) -> Result<Opening> {
-    let file = file(app.session.as_deref())?;
+    let name = app.session.as_deref().unwrap_or(LAST);
     let mut notes = vec![];
+    let kept_in = file(name)?.map(|file| place(name, file, &mut notes)).transpose()?;
+    let file = kept_in.as_ref().map(|(file, _)| file.clone());
+    let kept_in = kept_in.and_then(|(_, place)| place);
     if let Some(file) = file.as_deref().filter(|_| !app.fresh && nothing_asked(question, app)) {
         match Opened::read(file).and_then(|opened| opened.map(|o| restored(&host, file, o)).transpose()) {
             Ok(None) => {}
-            Ok(Some((session, picture, Opened { picture: asked, weights, no_resize, .. }, notes))) => {
-                let kept_in = Some(file.into());
-                return Ok(Opening { host, session, picture, asked, weights, no_resize, kept_in, notes });
+            Ok(Some((session, picture, opened, told))) => {
+                let Opened { picture: asked, weights, no_resize, under_way: waits, .. } = opened;
+                notes.extend(told);
+                let restored = true;
+                return Ok(Opening { host, session, picture, asked, weights, no_resize, kept_in, restored, waits, notes });
             }
             Err(error) => notes.push(format!("the last session cannot be opened: {error:#}")),
         }
@@ -63,7 +69,23 @@ fn opening(host: Host, question: &Question, app: &App) -> Result<Opening> {
     let mut session = open::session(&host, model, (&name, &picture), method, question)?;
     session.opened_as(&asked);
     let weights = question.network.weights.clone();
-    Ok(Opening { host, session, picture, asked, weights, no_resize: question.no_resize, kept_in: file, notes })
+    let (no_resize, restored, waits) = (question.no_resize, false, false);
+    Ok(Opening { host, session, picture, asked, weights, no_resize, kept_in, restored, waits, notes })
+}
+
+/// The file of a session and its lock; no lock where another app has the session open, which a note says.
+fn place(name: &str, file: PathBuf, notes: &mut Vec<String>) -> Result<(PathBuf, Option<Kept>)> {
+    if let Some(folder) = file.parent() {
+        create_folder(folder)?;
+    }
+    match Lock::claim(&file)? {
+        Ok(lock) => Ok((file.clone(), Some(Kept { file, lock }))),
+        Err(owner) => {
+            let session = if name == LAST { "the last session".into() } else { format!("the session \"{name}\"") };
+            notes.push(format!("{session} is open in {owner}, so this app does not keep its own; --session NAME does"));
+            Ok((file, None))
+        }
+    }
 }
 
 fn nothing_asked(q: &Question, app: &App) -> bool {
@@ -90,6 +112,9 @@ fn restored(host: &Host, file: &Path, opened: Opened) -> Result<(Session, Pictur
     let note = session.model().note();
     session.opened_as(&opened.picture);
     let notes = match resume::go_on(file, &mut session) {
+        Ok(false) if opened.under_way => vec![
+            "opened as it was left, before it had an answer: r computes it, unless that is what ended the program".into(),
+        ],
         Ok(_) => vec!["opened as it was left; --fresh begins anew".into()],
         Err(error) => vec![format!("opened as it was left, but for its steps: {error:#}")],
     };
@@ -97,8 +122,7 @@ fn restored(host: &Host, file: &Path, opened: Opened) -> Result<(Session, Pictur
 }
 
 /// Where a session of this name is kept: below `GRADSCOPE_STATE`, else the user's folder for such; none where that is empty.
-fn file(name: Option<&str>) -> Result<Option<PathBuf>> {
-    let name = name.unwrap_or(LAST);
+fn file(name: &str) -> Result<Option<PathBuf>> {
     if !usage::is_plain(name) {
         return Err(usage::usage(anyhow!("--session {name}: letters, digits, - and _ only")));
     }

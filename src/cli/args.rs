@@ -3,7 +3,10 @@
 use crate::memory::Size;
 use crate::model::train::{Init, Optimizer, Schedule};
 use crate::tui::Graphics;
-use clap::{Args as Group, Parser, Subcommand};
+use clap::error::ErrorKind;
+use clap::parser::ValueSource;
+use clap::{Args as Group, CommandFactory, FromArgMatches, Parser, Subcommand};
+use std::ffi::OsString;
 use std::path::PathBuf;
 
 const EXAMPLES: &str = "\
@@ -36,6 +39,27 @@ pub struct Args {
     pub question: Question,
     #[command(flatten)]
     pub app: App,
+}
+
+impl Args {
+    /// The arguments of this process. Options of the app in front of a command are an error: the command would not get them.
+    pub fn of_process() -> Result<Self, clap::Error> {
+        Self::of(std::env::args_os())
+    }
+
+    fn of(words: impl IntoIterator<Item = impl Into<OsString> + Clone>) -> Result<Self, clap::Error> {
+        let mut command = Self::command();
+        let matches = command.try_get_matches_from_mut(words)?;
+        if let Some((name, _)) = matches.subcommand() {
+            let given = |arg: &&clap::Arg| matches.value_source(arg.get_id().as_str()) == Some(ValueSource::CommandLine);
+            let lost = command.get_arguments().filter(|arg| !arg.is_global_set()).find(given).map(ToString::to_string);
+            if let Some(arg) = lost {
+                let why = format!("write {arg} after \"{name}\"; before a command it has no effect");
+                return Err(command.error(ErrorKind::ArgumentConflict, why));
+            }
+        }
+        Self::from_arg_matches(&matches)
+    }
 }
 
 #[derive(Subcommand, Debug)]
@@ -354,10 +378,19 @@ pub struct Check {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use clap::CommandFactory;
 
     #[test]
     fn the_arguments_are_sound() {
         Args::command().debug_assert();
+    }
+
+    #[test]
+    fn options_before_a_command_are_refused_unless_they_hold_for_all_commands() {
+        let parse = |line: &str| Args::of(line.split(' '));
+        let said = |line| parse(line).unwrap_err().to_string();
+        assert!(said("gradscope --exact run gradcam").contains("write --exact after \"run\""));
+        assert!(said("gradscope -i dog.png --seed 3 eval --data made:shapes").contains("write --input <PICTURE> after \"eval\""));
+        assert!(parse("gradscope --device cpu --plugins mine run gradcam --exact").is_ok());
+        assert!(parse("gradscope --exact -i dog.png").is_ok());
     }
 }

@@ -26,12 +26,11 @@ use crate::memory::limit_to;
 use crate::script::stack;
 use anyhow::Result;
 use args::{Args, Command};
-use clap::Parser;
 use std::process::ExitCode;
 
 /// Runs the program with the arguments of this process.
 pub fn main() -> ExitCode {
-    let args = match Args::try_parse() {
+    let args = match Args::of_process() {
         Ok(args) => args,
         Err(error) => return usage::refused(error),
     };

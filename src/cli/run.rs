@@ -95,7 +95,7 @@ fn one(
     session.watched_by(bar.clone());
     let mut kept = Keeper::new(out, args.resume, &mut session)?;
     bar.tell(&kept.notes());
-    let frame = answer(host, &mut session, args.steps, &bar, stop, kept);
+    let frame = answer(host, &mut session, args.steps, &bar, stop, &mut kept);
     bar.end();
     let frame = match frame {
         Err(_) if stop.wanted() => bail!("cancelled"),
@@ -117,6 +117,7 @@ fn one(
     }
     if let Some(folder) = out {
         let files = save::write(folder, &session, host, &frame)?;
+        kept.end()?;
         out::tell(&format!("{} files in {}", files.len(), words::path(folder)));
     } else if let Some(screen) = screen {
         show(&session, &frame, args, screen)?;
@@ -131,7 +132,7 @@ fn answer(
     steps: Option<usize>,
     bar: &Bar,
     stop: &Stop,
-    mut kept: Keeper,
+    kept: &mut Keeper,
 ) -> Result<Frame> {
     let frame = session.view(host)?;
     bar.tell(&frame.notes);
@@ -151,7 +152,6 @@ fn answer(
         }
         step?;
     }
-    kept.end()?;
     let frame = session.view(host)?;
     bar.tell(&frame.notes);
     if frame.done.is_none() && steps.is_none() {

@@ -68,7 +68,7 @@ impl Stop {
 #[cfg(unix)]
 fn end_within(grace: Duration) {
     std::thread::sleep(grace);
-    crate::data::file::wait_for_writes(Duration::from_secs(10));
+    crate::data::disk::wait_for_writes(Duration::from_secs(10));
     super::out::tell("error: ended by a signal while it was computing");
     signal_hook::low_level::exit(code().unwrap_or(1).into());
 }

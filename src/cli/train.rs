@@ -5,7 +5,8 @@ use super::progress::Bar;
 use super::stop::{GRACE_OF_TRAINING, Stop};
 use super::usage::usage;
 use super::{open, out};
-use crate::data::source;
+use crate::data::lock::Lock;
+use crate::data::{disk, source};
 use crate::kernel::{self, Resize};
 use crate::model::Count;
 use crate::model::train::{Adversary, Course, News, Options, Perceptual, Trainer, Weights};
@@ -25,6 +26,7 @@ pub fn train(scripts: &Scripts, args: &Train) -> Result<ExitCode> {
     let stop = Stop::new(host.guard(), GRACE_OF_TRAINING)?;
     let file = args.out.clone().unwrap_or_else(|| PathBuf::from(format!("{}.safetensors", args.model)));
     let checkpoint = file.with_extension("checkpoint");
+    let _lock = Lock::of(&file)?;
     let (mut card, graph) = match &args.weights {
         Some(file) => {
             let model = open::architectures(&host).open(&args.model, Some(file))?;
@@ -65,8 +67,7 @@ pub fn train(scripts: &Scripts, args: &Train) -> Result<ExitCode> {
         bail!("interrupted; --resume goes on from \"{}\"", words::path(&checkpoint));
     }
     course.trainer.write(&file)?;
-    // It served its purpose; one that stays is told about at the next training.
-    let _ = std::fs::remove_file(&checkpoint);
+    disk::remove(&checkpoint)?;
     out::tell(&format!("weights in {} after {:.0} s", words::path(&file), begun.elapsed().as_secs_f64()));
     tell(args, &course, &file)
 }

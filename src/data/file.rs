@@ -1,19 +1,10 @@
-//! Files read and written whole.
+//! Files read whole, of a bounded size.
 
 use crate::words;
 use anyhow::{Context, Result, anyhow, bail, ensure};
 use std::fs::{File, FileType, Metadata};
-use std::io::{Read, Write};
+use std::io::Read;
 use std::path::Path;
-use std::sync::atomic::{AtomicUsize, Ordering};
-use std::time::{Duration, Instant};
-
-/// Writes a file whole or not at all: into a temporary file beside it, which then takes its name.
-///
-/// What was there before stays when writing fails, as on a full disk.
-pub fn write_whole(path: &Path, bytes: &[u8]) -> Result<()> {
-    try_write(path, bytes).with_context(|| format!("writing \"{}\"", words::path(path)))
-}
 
 /// All bytes of a file of at most `limit` bytes.
 ///
@@ -86,85 +77,11 @@ pub fn size_text(bytes: u64) -> String {
     }
 }
 
-fn try_write(path: &Path, bytes: &[u8]) -> Result<()> {
-    let folder = match path.parent() {
-        Some(folder) if !folder.as_os_str().is_empty() => folder,
-        _ => Path::new("."),
-    };
-    let mut builder = tempfile::Builder::new();
-    builder.prefix(".gradscope-").suffix(".tmp");
-    #[cfg(unix)]
-    builder.permissions(std::os::unix::fs::PermissionsExt::from_mode(0o666));
-    let mut file = builder.tempfile_in(folder)?;
-    let _writing = Writing::begin();
-    file.write_all(bytes)?;
-    file.as_file().sync_data()?;
-    file.persist(path).map_err(|e| e.error)?;
-    Ok(())
-}
-
-/// How many files are being written now.
-static WRITING: AtomicUsize = AtomicUsize::new(0);
-
-/// Counts a file as being written while it lives.
-struct Writing;
-
-impl Writing {
-    fn begin() -> Self {
-        WRITING.fetch_add(1, Ordering::SeqCst);
-        Self
-    }
-}
-
-impl Drop for Writing {
-    fn drop(&mut self) {
-        WRITING.fetch_sub(1, Ordering::SeqCst);
-    }
-}
-
-/// Waits until no file is being written, but no longer than this.
-pub fn wait_for_writes(most: Duration) {
-    let begun = Instant::now();
-    while WRITING.load(Ordering::SeqCst) > 0 && begun.elapsed() < most {
-        std::thread::sleep(Duration::from_millis(5));
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
 
     #[test]
-    fn a_written_file_replaces_the_old_one_and_leaves_nothing_beside_it() {
-        let folder = tempfile::tempdir().unwrap();
-        let path = folder.path().join("a.bin");
-        write_whole(&path, b"old").unwrap();
-        write_whole(&path, b"newer").unwrap();
-        assert_eq!(read_whole(&path, 5).unwrap(), b"newer");
-        assert_eq!(std::fs::read_dir(folder.path()).unwrap().count(), 1);
-    }
-
-    #[test]
-    fn a_file_that_cannot_be_written_is_an_error_with_its_path() {
-        let folder = tempfile::tempdir().unwrap();
-        let error = write_whole(&folder.path().join("missing/a.bin"), b"x").unwrap_err();
-        assert!(error.to_string().contains("missing/a.bin"), "{error:#}");
-    }
-
-    #[test]
-    #[cfg(unix)]
-    fn a_written_file_can_be_read_by_others_as_the_umask_allows() {
-        use std::os::unix::fs::PermissionsExt;
-        let folder = tempfile::tempdir().unwrap();
-        let (ours, plain) = (folder.path().join("ours"), folder.path().join("plain"));
-        write_whole(&ours, b"x").unwrap();
-        std::fs::write(&plain, b"x").unwrap();
-        let mode = |p: &Path| std::fs::metadata(p).unwrap().permissions().mode();
-        assert_eq!(mode(&ours), mode(&plain));
-    }
-
-    #[test]
-    #[cfg(unix)]
     fn only_regular_files_are_opened_and_nothing_is_waited_for() {
         let folder = tempfile::tempdir().unwrap();
         let [pipe, link, socket] = ["pipe", "link", "socket"].map(|name| folder.path().join(name));

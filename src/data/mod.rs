@@ -2,6 +2,8 @@
 
 pub mod notes;
 pub mod file;
+pub mod disk;
+pub mod lock;
 pub mod npy;
 pub mod resample;
 pub mod jpeg;
@@ -20,7 +22,8 @@ mod identity;
 pub(crate) mod damaged;
 
 pub use dataset::Dataset;
-pub use file::{open, read_text, read_whole, write_whole};
+pub use disk::{create_folder, write_whole};
+pub use file::{open, read_text, read_whole};
 pub use npy::{read_npy, write_npy};
 pub use picture::Picture;
 pub use preprocess::{Preprocess, pixels};

@@ -1,6 +1,7 @@
 //! Arrays as NumPy's `.npy` files: read into f32, written from f32.
 
-use super::file::{read_whole, write_whole};
+use super::disk::write_whole;
+use super::file::read_whole;
 use crate::memory::reserve;
 use crate::tensor::shape_text;
 use crate::words;

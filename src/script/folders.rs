@@ -1,6 +1,6 @@
 //! Where scripts are found: the user's folders first, then those in the binary; the first of a name wins.
 
-use crate::data::{read_text, read_whole, write_whole};
+use crate::data::{create_folder, read_text, read_whole, write_whole};
 use crate::words;
 use anyhow::{Context, Result, ensure};
 use include_dir::{Dir, include_dir};
@@ -96,7 +96,7 @@ impl Folders {
             return Ok(path);
         }
         let folder = self.folders.last().context("there is no folder for scripts of your own")?;
-        std::fs::create_dir_all(folder).with_context(|| format!("making the folder \"{}\"", words::path(&folder)))?;
+        create_folder(folder)?;
         let path = folder.join(format!("{name}.rhai"));
         write_whole(&path, source.text.as_bytes())?;
         Ok(path)

@@ -1,7 +1,8 @@
 //! The state of a long run, kept beside its results until it is over, so that it can be resumed.
 
 use super::session::Session;
-use crate::data::{read_whole, write_whole};
+use crate::data::lock::Lock;
+use crate::data::{create_folder, disk, read_whole, write_whole};
 use crate::words;
 use anyhow::{Context, Result};
 use std::path::{Path, PathBuf};
@@ -19,14 +20,19 @@ const PAUSE: u32 = 20;
 /// Keeps the state of a long run beside its results.
 pub struct Keeper {
     file: Option<PathBuf>,
+    /// The folder is no other run's while this one goes on.
+    _lock: Option<Lock>,
     last: Instant,
     pause: Duration,
     notes: Vec<String>,
 }
 
 impl Keeper {
-    /// The file of a run into `out`; with `resume` the session goes on from it, where there is one.
+    /// The file of a run into `out`, a folder that is made; with `resume` the session goes on from it, where there is one.
+    ///
+    /// Errors where another run writes into that folder.
     pub fn new(out: Option<&Path>, resume: bool, session: &mut Session) -> Result<Self> {
+        let lock = out.map(|folder| create_folder(folder).and_then(|()| Lock::of(folder))).transpose()?;
         let stepped = session.method().is_some_and(|m| m.stepped);
         let file = out.filter(|_| stepped).map(|folder| folder.join(STATE));
         let mut notes = vec![];
@@ -36,7 +42,7 @@ impl Keeper {
             session.take_up(&bytes).with_context(going_on)?;
             notes.push(format!("going on after step {}", session.cursor()));
         }
-        Ok(Self { file, last: Instant::now(), pause: EVERY, notes })
+        Ok(Self { file, _lock: lock, last: Instant::now(), pause: EVERY, notes })
     }
 
     /// What a person may want to know, each told once.
@@ -56,19 +62,14 @@ impl Keeper {
                 return Ok(());
             }
         };
-        let folder = file.parent().unwrap_or(Path::new("."));
-        std::fs::create_dir_all(folder).with_context(|| format!("making the folder \"{}\"", words::path(&folder)))?;
         write_whole(file, &bytes)?;
         self.last = Instant::now();
         self.pause = EVERY.max(PAUSE * begun.elapsed());
         Ok(())
     }
 
-    /// The run is over: nothing is left to go on from.
+    /// The run is over and its results are written: nothing is left to go on from.
     pub fn end(self) -> Result<()> {
-        match self.file.filter(|file| file.exists()) {
-            Some(file) => std::fs::remove_file(&file).with_context(|| format!("removing \"{}\"", words::path(&file))),
-            None => Ok(()),
-        }
+        self.file.map_or(Ok(()), |file| disk::remove(&file))
     }
 }

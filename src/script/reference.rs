@@ -1,8 +1,8 @@
 //! What scripts can call: the reference that people read, and the signatures that the engine knows.
 
 use super::host::Host;
-use crate::words;
-use anyhow::{Context, Result};
+use crate::data::create_folder;
+use anyhow::Result;
 use std::path::Path;
 
 /// What there is.
@@ -69,7 +69,7 @@ impl Host {
     ///
     /// Errors: the folder cannot be written.
     pub fn write_definitions(&self, folder: &Path) -> Result<usize> {
-        std::fs::create_dir_all(folder).with_context(|| format!("making the folder \"{}\"", words::path(&folder)))?;
+        create_folder(folder)?;
         let files = self.definitions();
         for (name, text) in &files {
             let path = folder.join(name);

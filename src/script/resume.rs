@@ -1,7 +1,7 @@
 //! What was open when the app ended, to open it again: a small JSON file, and beside it the step that was shown.
 
 use super::session::Session;
-use crate::data::{read_text, read_whole, write_whole};
+use crate::data::{create_folder, disk, read_text, read_whole, write_whole};
 use crate::panics::decoding;
 use crate::words;
 use anyhow::{Context, Result, ensure};
@@ -37,9 +37,17 @@ pub struct Opened {
     pub seed: u64,
     /// The data set.
     pub data: Option<String>,
+    /// Whether its answer was under way: what ended the program may end it again.
+    #[serde(default)]
+    pub under_way: bool,
 }
 
 impl Opened {
+    #[cfg(test)]
+    pub(super) fn empty() -> Self {
+        Self { form: FORM, ..Self::default() }
+    }
+
     /// What a session asks, of a picture of this name with weights of this file; none without a method.
     pub fn of(session: &Session, picture: &str, weights: Option<&Path>, no_resize: bool) -> Option<Self> {
         Some(Self {
@@ -57,20 +65,19 @@ impl Opened {
             set: session.params().changed(),
             seed: session.seed(),
             data: session.data().name().map(String::from),
+            under_way: false,
         })
     }
 
-    /// Writes it, and the step that is shown where it can be kept: files whole or not at all.
-    pub fn write(&self, file: &Path, session: &Session) -> Result<()> {
+    /// The same question, its answer under way or not.
+    pub(super) fn under_way(self, under_way: bool) -> Self {
+        Self { under_way, ..self }
+    }
+
+    /// Writes it as a file, whole or not at all.
+    pub fn write(&self, file: &Path) -> Result<()> {
         if let Some(folder) = file.parent() {
-            std::fs::create_dir_all(folder)
-                .with_context(|| format!("making the folder \"{}\"", words::path(&folder)))?;
-        }
-        let step = session.method().filter(|m| m.stepped).and_then(|_| session.keep().ok());
-        match step {
-            Some(bytes) => write_whole(&step_file(file), &bytes)?,
-            // That it is gone is what is wanted.
-            None => drop(std::fs::remove_file(step_file(file))),
+            create_folder(folder)?;
         }
         write_whole(file, serde_json::to_string_pretty(self)?.as_bytes())
     }
@@ -85,6 +92,20 @@ impl Opened {
         let opened: Self = decoding("JSON", || serde_json::from_str(&text)).with_context(reading)?;
         ensure!(opened.form == FORM, "the session \"{}\" is of another version", words::path(&file));
         Ok(Some(opened))
+    }
+}
+
+/// The step that is shown, as the bytes of a file; none where there are no steps, or this one cannot be kept.
+pub fn step(session: &Session) -> Option<Vec<u8>> {
+    session.method().filter(|m| m.stepped && session.started())?;
+    session.keep().ok()
+}
+
+/// Writes the step that is shown beside the file of its session, or removes the one there.
+pub fn write_step(file: &Path, step: Option<&[u8]>) -> Result<()> {
+    match step {
+        Some(bytes) => write_whole(&step_file(file), bytes),
+        None => disk::remove(&step_file(file)),
     }
 }
 

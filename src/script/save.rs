@@ -3,7 +3,7 @@
 use super::host::Host;
 use super::message::Frame;
 use super::session::Session;
-use crate::data::{Dataset, source, write_npy, write_whole};
+use crate::data::{Dataset, create_folder, disk, source, write_npy, write_whole};
 use crate::model::{ClassMap, Model};
 use crate::render::{self, Array, Body, ClassRow, Colormap, Figure};
 use crate::words;
@@ -24,8 +24,10 @@ struct Files {
 }
 
 /// Writes figures into a folder, which is made when it is missing: `NN-title.png` (`.txt` for words), `title.npy`,
-/// `result.json`. Each file is written whole or not at all, `result.json` last. Gives the files written.
+/// `result.json`. Each file is written whole or not at all, `result.json` last, and one of an earlier run is removed first: where
+/// there is one, all that it names is there and of the same run. Gives the files written.
 pub fn write(folder: &Path, session: &Session, host: &Host, frame: &Frame) -> Result<Vec<PathBuf>> {
+    disk::remove(&folder.join("result.json"))?;
     let mut written = figures(folder, &frame.figures)?;
     let names = names(&frame.figures);
     let result = folder.join("result.json");
@@ -38,7 +40,7 @@ pub fn write(folder: &Path, session: &Session, host: &Host, frame: &Frame) -> Re
 
 /// Writes figures into a folder without a word about them.
 pub(super) fn figures(folder: &Path, figures: &[Figure]) -> Result<Vec<PathBuf>> {
-    std::fs::create_dir_all(folder).with_context(|| format!("making the folder \"{}\"", words::path(&folder)))?;
+    create_folder(folder)?;
     let mut written = vec![];
     for (figure, files) in figures.iter().zip(names(figures)) {
         if let Some(name) = files.shown {

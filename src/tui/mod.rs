@@ -35,6 +35,7 @@ mod probe;
 mod screen;
 mod shelf;
 mod signals;
+pub mod rescue;
 
 pub use bindings::Bindings;
 pub use inline::Inline;
@@ -104,6 +105,8 @@ pub fn run(options: &Options, ask: impl Fn(Command), updates: Receiver<Update>) 
         bail!("the app needs a terminal for input and output; \"gradscope run METHOD\" needs none");
     }
     let guard = PanicGuard::new();
+    rescue::watch_crashes();
+    let _second = rescue::Guard::start();
     let back = app::Back;
     let result = run_in_terminal(options, ask, updates);
     drop(back);

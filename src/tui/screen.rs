@@ -1,6 +1,7 @@
 //! The terminal while the app has it: taken over, and given back on every way out.
 
 use super::picture::kitty;
+use super::rescue;
 use crate::panics;
 use anyhow::{Context, Result};
 use crossterm::style::force_color_output;
@@ -101,6 +102,7 @@ pub fn take_over() -> Result<()> {
     force_color_output(true);
     enable_raw_mode().context("switching the terminal to raw mode")?;
     TAKEN.store(true, Ordering::SeqCst);
+    rescue::arm(leave());
     let mut out = stdout();
     out.write_all(ENTER.as_bytes()).and_then(|()| out.flush()).inspect_err(|_| restore()).context("opening the screen")
 }
@@ -109,6 +111,16 @@ pub fn take_over() -> Result<()> {
 pub fn will_show(ids: Range<u32>) {
     PICTURES.0.store(ids.start, Ordering::SeqCst);
     PICTURES.1.store(ids.end - ids.start, Ordering::SeqCst);
+    if TAKEN.load(Ordering::SeqCst) {
+        rescue::arm(leave());
+    }
+}
+
+/// All that gives the terminal back, but for its mode.
+fn leave() -> Vec<u8> {
+    let first = PICTURES.0.load(Ordering::SeqCst);
+    let ids = first..first + PICTURES.1.load(Ordering::SeqCst);
+    ids.flat_map(|id| kitty::delete(id, false)).chain(LEAVE.bytes()).collect()
 }
 
 /// Gives the terminal back as it was; a second time does nothing. Errors have nowhere to go.
@@ -116,15 +128,10 @@ pub fn restore() {
     if !TAKEN.swap(false, Ordering::SeqCst) {
         return;
     }
-    let mut bytes = Vec::new();
-    let first = PICTURES.0.load(Ordering::SeqCst);
-    for id in first..first + PICTURES.1.load(Ordering::SeqCst) {
-        bytes.extend(kitty::delete(id, false));
-    }
-    bytes.extend_from_slice(LEAVE.as_bytes());
     let mut out = stdout();
-    let _ = out.write_all(&bytes).and_then(|()| out.flush());
+    let _ = out.write_all(&leave()).and_then(|()| out.flush());
     let _ = disable_raw_mode();
+    rescue::disarm();
 }
 
 /// While it lives, a panic gives the terminal back before it speaks; one of another thread is kept to be told later,
@@ -170,23 +177,18 @@ impl Drop for PanicGuard {
 }
 
 #[cfg(all(test, unix))]
-mod tests {
+pub mod tests {
     use super::*;
     use rustix::pty::{OpenptFlags, grantpt, openpt, ptsname, unlockpt};
     use std::fs::File;
     use std::io::Read;
     use std::process::{Command, Stdio};
 
-    /// Says that this is the process that panics, in a terminal of its own.
-    const PANICS: &str = "GRADSCOPE_TEST_PANICS";
+    /// Says to a test what it is to die of, in a process and on a terminal of its own.
+    pub const DIES_OF: &str = "GRADSCOPE_TEST_DIES_OF";
 
-    #[test]
-    fn a_panic_while_drawing_gives_the_terminal_back_before_it_speaks() {
-        if std::env::var_os(PANICS).is_some() {
-            let _guard = PanicGuard::new();
-            let _screen = Screen::enter().unwrap();
-            panic!("a panel broke");
-        }
+    /// What a test wrote to its terminal, dying of `cause` in a process of its own; the terminal must be as it was.
+    pub fn last_words(test: &str, cause: &str) -> String {
         let master = openpt(OpenptFlags::RDWR | OpenptFlags::NOCTTY).unwrap();
         grantpt(&master).unwrap();
         unlockpt(&master).unwrap();
@@ -195,14 +197,28 @@ mod tests {
         let before = format!("{:?}", rustix::termios::tcgetattr(&slave).unwrap());
         let end = || Stdio::from(slave.try_clone().unwrap());
         let mut command = Command::new(std::env::current_exe().unwrap());
-        command.args(["--exact", "tui::screen::tests::a_panic_while_drawing_gives_the_terminal_back_before_it_speaks"]);
-        command.arg("--nocapture").env(PANICS, "1").stdin(end()).stdout(end()).stderr(end());
-        assert!(!command.status().unwrap().success());
-        assert_eq!(format!("{:?}", rustix::termios::tcgetattr(&slave).unwrap()), before);
+        command.args(["--exact", test, "--nocapture"]).env(DIES_OF, cause);
+        assert!(!command.stdin(end()).stdout(end()).stderr(end()).status().unwrap().success(), "{cause}");
+        assert_eq!(format!("{:?}", rustix::termios::tcgetattr(&slave).unwrap()), before, "{cause}");
         let mut bytes = [0; 1 << 16];
         let count = File::from(master).read(&mut bytes).unwrap();
-        let said = String::from_utf8_lossy(&bytes[..count]).into_owned();
+        String::from_utf8_lossy(&bytes[..count]).into_owned()
+    }
+
+    /// That the terminal was taken, given back, and only then something was said.
+    pub fn assert_given_back(said: &str, words: &str) {
         let place = |text: &str| said.find(text).unwrap_or_else(|| panic!("no {text:?} in {said:?}"));
-        assert!(place("\x1b[?1049h") < place("\x1b[?1049l") && place("\x1b[?1049l") < place("a panel broke"));
+        assert!(place("\x1b[?1049h") < place("\x1b[?1049l") && place("\x1b[?1049l") < place(words), "{said:?}");
+    }
+
+    #[test]
+    fn a_panic_while_drawing_gives_the_terminal_back_before_it_speaks() {
+        if std::env::var_os(DIES_OF).is_some() {
+            let _guard = PanicGuard::new();
+            let _screen = Screen::enter().unwrap();
+            panic!("a panel broke");
+        }
+        let test = "tui::screen::tests::a_panic_while_drawing_gives_the_terminal_back_before_it_speaks";
+        assert_given_back(&last_words(test, "a panic"), "a panel broke");
     }
 }

@@ -3,9 +3,9 @@
 use super::args::{New, Scripts, Start};
 use super::out::say;
 use super::usage::{is_plain, usage};
-use crate::data::write_whole;
+use crate::data::{create_folder, write_whole};
 use crate::words;
-use anyhow::{Context, Result, anyhow};
+use anyhow::{Result, anyhow};
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
@@ -24,7 +24,7 @@ pub fn new(scripts: &Scripts, args: &New) -> Result<ExitCode> {
     if path.exists() {
         return Err(usage(anyhow!("\"{}\" is there already; another name works", words::path(&path))));
     }
-    std::fs::create_dir_all(&folder).with_context(|| format!("making the folder \"{}\"", words::path(&folder)))?;
+    create_folder(&folder)?;
     let template = match args.from {
         Start::Map => MAP,
         Start::Rule => RULE,

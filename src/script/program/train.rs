@@ -1,7 +1,8 @@
 //! `train(model, options)`: a network trained as by `gradscope train`, once.
 
 use super::Setting;
-use crate::data::{Dataset, source};
+use crate::data::lock::Lock;
+use crate::data::{Dataset, create_folder, disk, source};
 use crate::model::train::{Course, News, Options as Training, Trainer};
 use crate::model::{Model, answers};
 use crate::script::api::options::{Options, text};
@@ -45,19 +46,18 @@ impl Setting {
             return architectures.open(name, Some(&out));
         }
         let checkpoint = out.with_extension("checkpoint");
+        if let Some(folder) = out.parent() {
+            create_folder(folder)?;
+        }
+        let _lock = Lock::of(&out)?;
         let trainer = match checkpoint.exists() {
             true => same(Trainer::resume(&checkpoint, &graph, &card, data)?, trainer, &checkpoint)?,
             false => trainer,
         };
-        if let Some(folder) = out.parent() {
-            std::fs::create_dir_all(folder)
-                .with_context(|| format!("making the folder \"{}\"", words::path(&folder)))?;
-        }
         let mut course = Course { trainer, card: &card, test: test.as_ref(), checkpoint: Some(&checkpoint) };
         self.learn(name, &mut course)?;
         course.trainer.write(&out)?;
-        // It served its purpose.
-        let _ = std::fs::remove_file(&checkpoint);
+        disk::remove(&checkpoint)?;
         architectures.open(name, Some(&out))
     }
 

@@ -3,9 +3,9 @@
 use super::super::architecture::card;
 use super::super::message::{Command, Update};
 use super::super::reference::reference;
-use super::super::resume::Opened;
-use super::super::{album, save};
+use super::super::{album, resume, save};
 use super::{Place, Question, Worker};
+use crate::data::lock::Lock;
 use crate::data::{Picture, source};
 use crate::model::Model;
 use crate::words;
@@ -146,11 +146,12 @@ impl Worker {
     }
 
     fn keep_as(&mut self, name: &str) -> Result<()> {
-        let file = self.kept_in.as_ref().context("sessions are not kept here: GRADSCOPE_STATE is empty")?;
-        let file = file.with_file_name(format!("{name}.json"));
-        let place = &self.place;
-        let opened = Opened::of(&self.session, &place.asked, place.weights.as_deref(), self.no_resize);
-        opened.context("no method is open")?.write(&file, &self.session)?;
+        let keeping = self.keeping.as_ref().context("sessions are not kept here: GRADSCOPE_STATE is empty")?;
+        let file = keeping.file().with_file_name(format!("{name}.json"));
+        let _lock = (file != keeping.file()).then(|| Lock::of(&file)).transpose()?;
+        resume::write_step(&file, None)?;
+        self.opened().context("no method is open")?.write(&file)?;
+        resume::step(&self.session).map_or(Ok(()), |step| resume::write_step(&file, Some(&step)))?;
         self.tell(Update::Log(format!("kept; gradscope --session {name} opens it")));
         Ok(())
     }

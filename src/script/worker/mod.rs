@@ -3,21 +3,25 @@
 mod audience;
 mod branches;
 mod commands;
+mod keeping;
 
 use super::architecture::{Architectures, card};
 use super::guard::Guard;
 use super::host::Host;
 use super::message::{Command, Frame, Report, Update};
-use super::resume::Opened;
+use super::resume::{self, Opened};
 use super::session::Session;
 use super::stack;
 use super::watch::Watch;
 use crate::data::{Picture, notes};
+use crate::panics::caught;
 use crate::render::Array;
-use anyhow::{Context, Result};
+use anyhow::{Context, Result, anyhow};
 use audience::Audience;
 use branches::Branches;
 pub use branches::letter;
+use keeping::Keeping;
+pub use keeping::Place as Kept;
 use candle_core::DType;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -44,7 +48,11 @@ pub struct Opening {
     /// Whether pictures keep their size.
     pub no_resize: bool,
     /// The file that keeps what is open; none: it is not kept.
-    pub kept_in: Option<PathBuf>,
+    pub kept_in: Option<Kept>,
+    /// Whether it was opened from that file.
+    pub restored: bool,
+    /// Whether its answer waits to be asked for again, since it may be what ended the program.
+    pub waits: bool,
     /// What there is to be said at the start.
     pub notes: Vec<String>,
 }
@@ -132,9 +140,9 @@ struct Worker {
     session: Session,
     place: Place,
     no_resize: bool,
-    kept_in: Option<PathBuf>,
-    /// Whether something is shown that is not kept yet.
-    unkept: bool,
+    keeping: Option<Keeping>,
+    /// Whether the answer waits to be asked for.
+    waits: bool,
     updates: Sender<Update>,
     generation: Arc<AtomicU64>,
     known: u64,
@@ -149,7 +157,7 @@ struct Worker {
 
 impl Worker {
     fn new(opening: Opening, updates: Sender<Update>, asker: &Asker) -> Result<Self> {
-        let Opening { host, mut session, picture, asked, weights, no_resize, kept_in, notes } = opening;
+        let Opening { host, mut session, picture, asked, weights, no_resize, kept_in, restored, waits, notes } = opening;
         let generation = Arc::new(AtomicU64::new(0));
         let watcher = asker.clone();
         let mut watch = Watch::new(move |files, open| watcher.saved(files, open))?;
@@ -162,14 +170,16 @@ impl Worker {
         session.watched_by(Arc::new(Audience::new(updates.clone(), generation.clone())));
         let architectures = Architectures::new(host.models().clone(), host.guard());
         let (known, playing, busy, shown) = (host.guard().wishes(), false, false, None);
+        let opened = Opened::of(&session, &asked, weights.as_deref(), no_resize).filter(|_| restored);
+        let keeping = kept_in.map(|place| Keeping::new(place, opened, updates.clone()));
         Ok(Self {
             host,
             architectures,
             session,
             place: Place { picture, asked, weights },
             no_resize,
-            kept_in,
-            unkept: false,
+            keeping: keeping.transpose().context("starting the thread that keeps the session")?,
+            waits,
             updates,
             generation,
             known,
@@ -184,25 +194,40 @@ impl Worker {
 
     fn work(mut self, messages: &Receiver<Message>) {
         self.introduce();
-        self.answer(if self.session.started() { Question::View } else { Question::Run });
+        match (self.session.started(), self.waits) {
+            (true, _) => self.survive(|worker| worker.answer(Question::View)),
+            (false, false) => self.survive(|worker| worker.answer(Question::Run)),
+            (false, true) => {}
+        }
         loop {
             let message = match self.next(messages) {
                 Ok(message) => message,
                 Err(RecvTimeoutError::Timeout) if self.playing => {
-                    self.play();
+                    self.survive(Self::play);
                     continue;
                 }
                 Err(RecvTimeoutError::Timeout) => {
-                    self.keep();
+                    self.keep_step(true);
                     Message::Saved(vec![], self.known)
                 }
-                Err(RecvTimeoutError::Disconnected) => return self.keep(),
+                Err(RecvTimeoutError::Disconnected) => return self.end(),
             };
-            match message {
-                Message::Command(Command::Quit, _) => return self.keep(),
-                Message::Command(command, known) => self.obey(command, known),
-                Message::Saved(files, known) => self.saved(&files, known),
+            if matches!(message, Message::Command(Command::Quit, _)) {
+                return self.end();
             }
+            self.survive(|worker| match message {
+                Message::Command(command, known) => worker.obey(command, known),
+                Message::Saved(files, known) => worker.saved(&files, known),
+            });
+        }
+    }
+
+    /// A panic is told; what is open stays so.
+    fn survive(&mut self, work: impl FnOnce(&mut Self)) {
+        if let Err(panic) = caught(|| work(self)) {
+            self.playing = false;
+            let why = anyhow!("gradscope itself failed: {panic}");
+            self.tell(Update::Failed(Report::plain(&why)));
         }
     }
 
@@ -296,6 +321,7 @@ impl Worker {
             return;
         }
         self.begin();
+        self.keep_question(false);
         self.host.guard().start(self.known);
         self.dropped = None;
         let answer = match question {
@@ -307,30 +333,40 @@ impl Worker {
         match answer {
             Ok(frame) => {
                 let frame = Frame { generation: self.generation.load(Ordering::Relaxed), ..frame };
-                self.unkept = true;
+                self.keeping.iter_mut().for_each(Keeping::answered);
                 frame.notes.iter().for_each(|note| self.tell(Update::Log(note.clone())));
                 self.shown = Some(frame.clone());
                 self.tell(Update::Frame(frame));
+                self.keep_step(false);
             }
             Err(_) if self.host.guard().is_cancelled() => self.dropped = Some(question),
             Err(error) => {
                 self.playing = false;
+                self.keeping.iter_mut().for_each(Keeping::settle);
                 self.tell(Update::Failed(Report::of(error)));
             }
         }
     }
 
-    /// Writes what is open, if it is another than was last written.
-    fn keep(&mut self) {
-        let Some(file) = self.kept_in.as_ref().filter(|_| self.unkept) else { return };
-        self.unkept = false;
-        let place = &self.place;
-        let Some(opened) = Opened::of(&self.session, &place.asked, place.weights.as_deref(), self.no_resize) else {
-            return;
-        };
-        if let Err(error) = opened.write(file, &self.session) {
-            self.tell(Update::Log(format!("the session is not kept: {error:#}")));
-        }
+    /// What is open, as a file keeps it.
+    fn opened(&self) -> Option<Opened> {
+        Opened::of(&self.session, &self.place.asked, self.place.weights.as_deref(), self.no_resize)
+    }
+
+    /// Keeps what is about to be answered; `anew` where its script is another one now.
+    fn keep_question(&mut self, anew: bool) {
+        let opened = self.opened();
+        self.keeping.iter_mut().for_each(|keeping| keeping.begins(opened.clone(), anew));
+    }
+
+    fn keep_step(&mut self, at_once: bool) {
+        let session = &self.session;
+        self.keeping.iter_mut().for_each(|keeping| keeping.step(at_once, || resume::step(session)));
+    }
+
+    fn end(mut self) {
+        self.keep_step(true);
+        self.keeping.iter_mut().for_each(Keeping::end);
     }
 
     fn begin(&mut self) {
@@ -383,6 +419,7 @@ impl Worker {
         let begun = Instant::now();
         let method = self.host.again(&old)?;
         self.session.reload(method);
+        self.keep_question(true);
         let millis = begun.elapsed().as_secs_f64() * 1e3;
         self.tell(Update::Reloaded { method: old.name, millis });
         self.tell_method();
