@@ -221,6 +221,37 @@ fn killed_at_any_moment_it_leaves_a_whole_session() {
     }
 }
 
+#[test]
+fn all_that_comes_at_once_is_read_without_anything_coming_after_it() {
+    let mut app = App::open();
+    // Wheel turns, as they pile up while a connection stalls, and then a command.
+    let wheel = "\x1b[<65;40;10M\x1b[<64;40;10M".repeat(200);
+    app.press(&format!("{wheel}:method gradcam\r"));
+    app.wait_for("Grad-CAM");
+    app.signal(Signal::TERM);
+    app.ended();
+    assert_eq!(app.session()["method"], "gradcam");
+}
+
+#[test]
+fn a_terminal_of_a_size_that_none_has_is_drawn_on_and_left() {
+    for (columns, rows, pixels) in [(65535, 65535, 65535), (1, 1, 0), (3000, 2, 65535)] {
+        let mut app = App::open();
+        let size = Winsize { ws_row: rows, ws_col: columns, ws_xpixel: pixels, ws_ypixel: pixels };
+        tcsetwinsize(app.master.as_ref().unwrap(), size).unwrap();
+        app.signal(Signal::WINCH);
+        app.press(":method gradcam\r");
+        let end = Instant::now() + Duration::from_secs(60);
+        while app.session()["method"] != "gradcam" {
+            assert!(Instant::now() < end, "{columns}x{rows}");
+            std::thread::sleep(Duration::from_millis(20));
+        }
+        app.signal(Signal::TERM);
+        assert_eq!(app.ended().code(), Some(0), "{columns}x{rows}");
+        app.assert_left();
+    }
+}
+
 /// What the environment says of a terminal; a run begins with none of it.
 const ENVIRONMENT: [&str; 8] =
     ["TERM", "COLORTERM", "NO_COLOR", "TMUX", "TERM_PROGRAM", "LC_TERMINAL", "KONSOLE_VERSION", "SSH_CONNECTION"];

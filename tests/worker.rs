@@ -5,8 +5,8 @@ mod common;
 
 use candle_core::Tensor;
 use common::{picture, tiny};
-use gradscope::data::lock::Lock;
 use gradscope::data::Picture;
+use gradscope::data::lock::Lock;
 use gradscope::script::architecture::Architectures;
 use gradscope::script::folders::Folders;
 use gradscope::script::host::Host;

@@ -56,7 +56,18 @@ fn opening(host: Host, question: &Question, app: &App) -> Result<Opening> {
                 let Opened { picture: asked, weights, no_resize, under_way: waits, .. } = opened;
                 notes.extend(told);
                 let restored = true;
-                return Ok(Opening { host, session, picture, asked, weights, no_resize, kept_in, restored, waits, notes });
+                return Ok(Opening {
+                    host,
+                    session,
+                    picture,
+                    asked,
+                    weights,
+                    no_resize,
+                    kept_in,
+                    restored,
+                    waits,
+                    notes,
+                });
             }
             Err(error) => notes.push(format!("the last session cannot be opened: {error:#}")),
         }
@@ -113,7 +124,8 @@ fn restored(host: &Host, file: &Path, opened: Opened) -> Result<(Session, Pictur
     session.opened_as(&opened.picture);
     let notes = match resume::go_on(file, &mut session) {
         Ok(false) if opened.under_way => vec![
-            "opened as it was left, before it had an answer: r computes it, unless that is what ended the program".into(),
+            "opened as it was left, before it had an answer: r computes it, unless that is what ended the program"
+                .into(),
         ],
         Ok(_) => vec!["opened as it was left; --fresh begins anew".into()],
         Err(error) => vec![format!("opened as it was left, but for its steps: {error:#}")],

@@ -51,7 +51,8 @@ impl Args {
         let mut command = Self::command();
         let matches = command.try_get_matches_from_mut(words)?;
         if let Some((name, _)) = matches.subcommand() {
-            let given = |arg: &&clap::Arg| matches.value_source(arg.get_id().as_str()) == Some(ValueSource::CommandLine);
+            let given =
+                |arg: &&clap::Arg| matches.value_source(arg.get_id().as_str()) == Some(ValueSource::CommandLine);
             let lost = command.get_arguments().filter(|arg| !arg.is_global_set()).find(given).map(ToString::to_string);
             if let Some(arg) = lost {
                 let why = format!("write {arg} after \"{name}\"; before a command it has no effect");
@@ -389,7 +390,10 @@ mod tests {
         let parse = |line: &str| Args::of(line.split(' '));
         let said = |line| parse(line).unwrap_err().to_string();
         assert!(said("gradscope --exact run gradcam").contains("write --exact after \"run\""));
-        assert!(said("gradscope -i dog.png --seed 3 eval --data made:shapes").contains("write --input <PICTURE> after \"eval\""));
+        assert!(
+            said("gradscope -i dog.png --seed 3 eval --data made:shapes")
+                .contains("write --input <PICTURE> after \"eval\"")
+        );
         assert!(parse("gradscope --device cpu --plugins mine run gradcam --exact").is_ok());
         assert!(parse("gradscope --exact -i dog.png").is_ok());
     }

@@ -248,8 +248,9 @@ fn product<T: Real>(
     (b, b_row, b_column): (&[T], usize, usize),
     parallelism: gemm::Parallelism,
 ) {
-    debug_assert!(out.len() >= m * n && a.len() >= m * k && b.len() >= k * n);
-    if m * n * k == 0 {
+    let holds = |len: usize, rows: usize, columns: usize| rows.checked_mul(columns).is_some_and(|count| count <= len);
+    assert!(holds(out.len(), m, n) && holds(a.len(), m, k) && holds(b.len(), k, n), "slices for {m}x{n}, {k} terms");
+    if [m, n, k].contains(&0) {
         return;
     }
     // SAFETY: the strides address exactly m·n, m·k and k·n numbers, which the slices hold.

@@ -1,5 +1,6 @@
 //! Keys and mouse, read on a thread of their own; answers of the terminal among them are told apart.
 
+use super::bounds;
 use super::keymap::Key;
 use super::msg::{Mouse, Msg};
 use crossterm::event::{self, Event, KeyCode, KeyEvent, KeyEventKind, KeyModifiers, MouseButton, MouseEventKind};
@@ -91,7 +92,10 @@ impl Filter {
             Event::Key(key) if key.kind == KeyEventKind::Release => None,
             Event::Key(key) => self.key(key, now),
             Event::Paste(text) => Some(Input::Person(Msg::Paste(text))),
-            Event::Resize(columns, rows) => Some(Input::Person(Msg::Resize(columns, rows))),
+            Event::Resize(columns, rows) => {
+                let (columns, rows) = bounds::drawn(columns, rows);
+                Some(Input::Person(Msg::Resize(columns, rows)))
+            }
             Event::Mouse(mouse) => self.mouse(mouse.kind, mouse.column, mouse.row, now),
             Event::FocusGained | Event::FocusLost => None,
         }

@@ -23,6 +23,7 @@ mod act;
 mod branching;
 mod answer;
 mod app;
+mod bounds;
 mod change;
 mod editor;
 mod gallery;

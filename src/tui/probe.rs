@@ -2,6 +2,7 @@
 //! limit.
 
 use super::Graphics;
+use super::bounds;
 use super::picture::Painter;
 use super::picture::cells::Blocks;
 use super::picture::kitty::Placing;
@@ -40,6 +41,10 @@ const QUESTIONS: &str = "\x1b_Gi=31,s=1,v=1,a=q,t=d,f=24;AAAA\x1b\\\x1b[>q\x1b[1
 
 /// Inside tmux the first one must get through to the terminal around it.
 const QUESTIONS_TMUX: &str = "\x1bPtmux;\x1b\x1b_Gi=31,s=1,v=1,a=q,t=d,f=24;AAAA\x1b\x1b\\\x1b\\\x1b[16t\x1b[c";
+
+/// Bytes that are read in search of answers; what a person typed meanwhile may stand before them.
+#[cfg(unix)]
+const ANSWERS: usize = 1 << 16;
 
 /// The versions of kitty that draw pictures by cells.
 const KITTY_WITH_CELLS: (u32, u32) = (0, 28);
@@ -106,17 +111,17 @@ pub fn parse(bytes: &[u8]) -> Caps {
     let text = String::from_utf8_lossy(bytes);
     let between = |open: &str, close: &str| {
         let from = text.find(open)? + open.len();
-        Some(text[from..from + text[from..].find(close)?].to_owned())
+        Some(text[from..from + text[from..].find(close)?].to_owned()).filter(|answer| answer.len() < 200)
     };
     let attributes = between("\x1b[?", "c").unwrap_or_default();
     let size = between("\x1b[6;", "t").unwrap_or_default();
-    let size: Vec<u16> = size.split(';').filter_map(|n| n.parse().ok()).filter(|n| *n > 0).collect();
+    let size: Vec<u16> = size.split(';').filter_map(|n| n.parse().ok()).collect();
     Caps {
         answered: !attributes.is_empty(),
         name: between("\x1bP>|", "\x1b\\").unwrap_or_default(),
         kitty: between("\x1b_Gi=31;", "\x1b\\").is_some_and(|answer| answer == "OK"),
         sixel: attributes.split(';').any(|a| a == "4"),
-        cell: if let [height, width] = size[..] { Some((width, height)) } else { None },
+        cell: if let [height, width] = size[..] { bounds::cell(width, height) } else { None },
     }
 }
 
@@ -194,6 +199,10 @@ impl Raw {
                 Ok(0) | Err(_) => break,
                 Ok(count) => bytes.extend_from_slice(&piece[..count]),
             }
+            // Whoever says so much is not answering.
+            if bytes.len() > ANSWERS {
+                break;
+            }
         }
         bytes
     }
@@ -227,6 +236,16 @@ mod tests {
 
     fn of(answers: &str) -> Painter {
         painter(&parse(answers.as_bytes()), Place::default(), Depth::True)
+    }
+
+    #[test]
+    fn a_cell_that_cannot_be_is_not_believed() {
+        let sizes =
+            ["65535;65535", "-18;9", "18;-9", "0;0", "99999999999999999999;9", "18", "18;9;4", "", "a;b", "257;9"];
+        for size in sizes {
+            assert_eq!(parse(format!("\x1b[6;{size}t\x1b[?62;c").as_bytes()).cell, None, "{size}");
+        }
+        assert_eq!(parse(b"\x1b[6;256;128t\x1b[?62;c").cell, Some((128, 256)));
     }
 
     #[test]

@@ -136,6 +136,7 @@ mod unix {
             // SAFETY: `arm` leaked it, so that it lives for ever and nobody writes to it.
             write(libc::STDOUT_FILENO, unsafe { &*bytes });
             write(LINE.load(Ordering::SeqCst), &0u32.to_le_bytes());
+            write(libc::STDERR_FILENO, b"gradscope crashed; it opens again what was open\n");
         }
         let old = OLD.get().zip(CRASHES.iter().position(|s| *s == signal)).map(|(old, at)| old[at]);
         // SAFETY: what was there before is Rust's own handler (which names a thread that overflowed its stack) or the default.
@@ -237,9 +238,8 @@ mod tests {
         let Ok(cause) = std::env::var(DIES_OF) else {
             let test = "tui::rescue::tests::a_crash_gives_the_terminal_back_before_it_is_told";
             assert_given_back(&last_words(test, "an overflow"), "overflowed its stack");
-            assert_given_back(&last_words(test, "memory"), "memory allocation of");
-            for cause in ["a fault", "an abort", "a fault elsewhere"] {
-                assert_given_back(&(last_words(test, cause) + "dead"), "dead");
+            for cause in ["memory", "a fault", "an abort", "a fault elsewhere"] {
+                assert_given_back(&last_words(test, cause), "gradscope crashed");
             }
             return;
         };

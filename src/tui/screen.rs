@@ -1,5 +1,6 @@
 //! The terminal while the app has it: taken over, and given back on every way out.
 
+use super::bounds::{self, Bounded};
 use super::picture::kitty;
 use super::rescue;
 use crate::panics;
@@ -16,7 +17,7 @@ use std::sync::atomic::{AtomicBool, AtomicU32, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 
 /// What ratatui draws into: a large buffer, so that a frame is few writes.
-pub type Backend = CrosstermBackend<Counted<BufWriter<Stdout>>>;
+pub type Backend = Bounded<CrosstermBackend<Counted<BufWriter<Stdout>>>>;
 
 /// The terminal, taken over.
 pub struct Screen {
@@ -57,11 +58,10 @@ static TAKEN: AtomicBool = AtomicBool::new(false);
 /// Pictures of kitty's protocol that must be taken away: the first id, and how many; 0 when there are none.
 static PICTURES: (AtomicU32, AtomicU32) = (AtomicU32::new(0), AtomicU32::new(0));
 
-/// Pixels of a cell, across and down, where the system knows.
+/// Pixels of a cell, across and down, where the system knows and tells what can be.
 pub fn cell() -> Option<(u16, u16)> {
     let size = crossterm::terminal::window_size().ok()?;
-    let cell = (size.width / size.columns.max(1), size.height / size.rows.max(1));
-    Some(cell).filter(|(w, h)| *w > 0 && *h > 0)
+    bounds::cell(size.width / size.columns.max(1), size.height / size.rows.max(1))
 }
 
 impl Screen {
@@ -70,7 +70,7 @@ impl Screen {
         take_over()?;
         let written = Arc::new(AtomicUsize::new(0));
         let inner = BufWriter::with_capacity(1 << 16, stdout());
-        let backend = CrosstermBackend::new(Counted { inner, count: written.clone() });
+        let backend = Bounded(CrosstermBackend::new(Counted { inner, count: written.clone() }));
         let terminal = Terminal::new(backend).inspect_err(|_| restore()).context("opening the terminal")?;
         Ok(Self { terminal, written })
     }

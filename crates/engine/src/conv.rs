@@ -8,6 +8,7 @@ use crate::narrow::Narrow;
 use crate::packed::Packed;
 use crate::patches::{Patches, Run};
 use crate::product::multiply;
+use crate::size::{MOST_TAPS, bounded, positive, product};
 use crate::tile::Epilogue;
 use crate::winograd::Winograd;
 use std::sync::Arc;
@@ -25,6 +26,21 @@ pub struct Slide {
     pub dilation: (usize, usize),
     /// Groups of channels.
     pub groups: usize,
+}
+
+impl Slide {
+    /// # Panics
+    /// Where nothing could slide so, or channels do not divide into the groups.
+    pub(crate) fn check(&self, sizes: Sizes) {
+        let Sizes { input, output, from, to } = sizes;
+        let [kernel, stride, dilation] = [self.kernel, self.stride, self.dilation];
+        positive(&[kernel.0, kernel.1, stride.0, stride.1, dilation.0, dilation.1, self.groups]);
+        bounded(&[input, output, from.0, from.1, to.0, to.1, self.padding.0, self.padding.1]);
+        let whole = input.is_multiple_of(self.groups) && output.is_multiple_of(self.groups);
+        assert!(whole, "{input} and {output} channels in {} groups", self.groups);
+        let phases = stride.0.min(from.0) * stride.1.min(from.1);
+        assert!(kernel.0 * kernel.1 <= MOST_TAPS && phases <= MOST_TAPS, "{self:?} is too large");
+    }
 }
 
 /// Sizes of one convolution without its batch.
@@ -72,11 +88,15 @@ enum Way {
 
 impl Filter {
     /// `y = x ∗ w` with `w` `(O, C/groups, kh, kw)`.
+    ///
+    /// # Panics
+    /// Where sizes do not fit one another.
     pub fn forward(w: &[f32], sizes: Sizes, slide: Slide, sums: Sums) -> Self {
+        slide.check(sizes);
         let Sizes { input, output, from, to } = sizes;
         let (kh, kw) = slide.kernel;
         let (c, o) = (input / slide.groups, output / slide.groups);
-        assert!(w.len() == output * c * kh * kw, "a weight of {} numbers", w.len());
+        assert!(w.len() == product([output, c, kh, kw]), "a weight of {} numbers", w.len());
         let weight = Given { numbers: w, group: o * c * kh * kw, read: kh * kw, given: c * kh * kw };
         let dy = |ky: usize| (ky * slide.dilation.0) as isize - slide.padding.0 as isize;
         let dx = |kx: usize| (kx * slide.dilation.1) as isize - slide.padding.1 as isize;
@@ -88,11 +108,15 @@ impl Filter {
     }
 
     /// `dyᵀ · ∂y/∂x`: reads gradients of the output, gives those of the input.
+    ///
+    /// # Panics
+    /// Where sizes do not fit one another.
     pub fn backward(w: &[f32], sizes: Sizes, slide: Slide, sums: Sums) -> Self {
+        slide.check(sizes);
         let Sizes { input, output, from, to } = sizes;
         let (kh, kw) = slide.kernel;
         let (c, o) = (input / slide.groups, output / slide.groups);
-        assert!(w.len() == output * c * kh * kw, "a weight of {} numbers", w.len());
+        assert!(w.len() == product([output, c, kh, kw]), "a weight of {} numbers", w.len());
         let weight = Given { numbers: w, group: o * c * kh * kw, read: c * kh * kw, given: kh * kw };
         let (s, p, d) = (slide.stride, slide.padding, slide.dilation);
         let phases: Vec<_> = (0..s.0.min(from.0)).flat_map(|r| (0..s.1.min(from.1)).map(move |q| (r, q))).collect();
@@ -162,10 +186,11 @@ impl Filter {
     /// The same weights, shared, for maps of another size and with so much less padding. For filters on the way forward.
     ///
     /// # Panics
-    /// Where channels differ.
+    /// Where channels differ, or sizes are too large.
     pub fn fitted(&self, sizes: Sizes, less: (usize, usize)) -> Self {
         let Sizes { input, output, from, to } = sizes;
         assert!((input, output) == (self.from.0, self.to.0), "a filter of other channels than {sizes:?}");
+        bounded(&[from.0, from.1, to.0, to.1, less.0, less.1]);
         let fit = |p: &Patches| p.fitted((less.0 as isize, less.1 as isize), to);
         let way = match &self.way {
             Way::Patches(parts, groups) => {

@@ -3,6 +3,7 @@
 use crate::map::{Map, MapMut};
 use crate::patches::copy;
 use crate::simd::{self, Simd, Task};
+use crate::size::MOST;
 use crate::team;
 
 /// Piece `k` of `y` starts at row and column `from[k]` of `base`, a single map, and may reach beyond it: there it holds
@@ -19,7 +20,11 @@ pub fn crop(
 ) {
     assert!(base.n == 1 && base.c == y.c && changed.c == y.c, "pieces {y:?} of {base:?} with {changed:?}");
     assert!(changed.n == y.n && at.len() == y.n && from.len() == y.n, "a place for each of {y:?}");
-    assert!(at.iter().all(|&(i, j)| i + changed.h <= base.h && j + changed.w <= base.w), "{changed:?} in {base:?}");
+    let fits = |start: usize, count: usize, size: usize| size.checked_sub(count).is_some_and(|last| start <= last);
+    let inside = at.iter().all(|&(i, j)| fits(i, changed.h, base.h) && fits(j, changed.w, base.w));
+    assert!(inside, "{changed:?} in {base:?}");
+    let near = |place: isize| place.unsigned_abs() <= MOST;
+    assert!(from.iter().all(|&(i, j)| near(i) && near(j)), "pieces {y:?} from {from:?}");
     let y = &*y;
     team::ranges(y.n * y.h, (1 << 13) / (y.w * y.c).max(1) + 1, |rows| {
         simd::run(Rows { base, changed, at, y, from, outside, rows });

@@ -7,6 +7,7 @@
 
 pub mod simd;
 pub mod team;
+mod size;
 mod buffer;
 mod map;
 mod tile;

@@ -4,6 +4,7 @@ use crate::buffer::Scratch;
 use crate::packed::Raw;
 use crate::patches::zero;
 use crate::simd::{self, Simd, Task, run_with};
+use crate::size::product;
 use crate::team;
 use crate::tile::{Ahead, multiply};
 
@@ -24,13 +25,14 @@ pub fn linear(
     (n, input, output): (usize, usize, usize),
     relu: bool,
 ) {
-    assert!(x.len() == n * input && w.len() == output * input && y.len() == n * output);
+    let [xs, ws, ys] = [[n, input], [output, input], [n, output]].map(product);
+    assert!((x.len(), w.len(), y.len()) == (xs, ws, ys), "{n} rows from {input} to {output} numbers");
     assert!(bias.is_none_or(|b| b.len() == output));
     let at = Raw(y.as_mut_ptr());
     let blocks = output.div_ceil(ROWS);
     // Many pictures are a second way to share the work.
     let parts = n.div_ceil(64);
-    let one = n * input * output < 1 << 15;
+    let one = n.saturating_mul(input).saturating_mul(output) < 1 << 15;
     team::run_some(if one { 1 } else { team::size() }, blocks * parts, |i| {
         let (block, part) = (i / parts, i % parts);
         let outputs = block * ROWS..((block + 1) * ROWS).min(output);
@@ -50,12 +52,13 @@ pub fn linear_vjp(
     (n, input, output): (usize, usize, usize),
     mask: Option<&[f32]>,
 ) {
-    assert!(dx.len() == n * input && w.len() == output * input && dy.len() == n * output);
+    let [dxs, ws, dys] = [[n, input], [output, input], [n, output]].map(product);
+    assert!((dx.len(), w.len(), dy.len()) == (dxs, ws, dys), "{n} rows from {input} to {output} numbers");
     assert!(mask.is_none_or(|m| m.len() == dx.len()));
     let at = Raw(dx.as_mut_ptr());
     let level = simd::level();
     let width = 2 * level.lanes();
-    let grain = (1 << 15) / (n * output * width).max(1) + 1;
+    let grain = (1 << 15) / n.saturating_mul(output).saturating_mul(width).max(1) + 1;
     team::ranges(input.div_ceil(width), grain, |columns| {
         run_with(level, Back { dy, w, dx: at.get(), sizes: (n, input, output), columns, mask });
     });

@@ -1,5 +1,6 @@
 //! Channels-last maps: `(N, H, W, C)` numbers, the channels of a pixel side by side.
 
+use crate::size::{bounded, product};
 use std::marker::PhantomData;
 
 /// Maps that are read. Pixels may stand `pitch` numbers apart: some channels of wider maps.
@@ -43,8 +44,9 @@ unsafe impl Send for MapMut<'_> {}
 unsafe impl Sync for MapMut<'_> {}
 
 fn check(len: usize, [n, h, w, c]: [usize; 4], pitch: usize) {
-    let pixels = n * h * w;
-    let needed = if pixels * c == 0 { 0 } else { (pixels - 1) * pitch + c };
+    bounded(&[n, h, w, c, pitch]);
+    let numbers = product([n, h, w, pitch]);
+    let needed = if product([n, h, w, c]) == 0 { 0 } else { numbers - pitch + c };
     assert!(pitch >= c && len >= needed, "a slice of {len} numbers for maps of {n}x{h}x{w}x{c}, pitch {pitch}");
 }
 

@@ -1,6 +1,7 @@
 //! Some pixels of maps, among channels of zeros: the shortcuts of networks that have no weights for them.
 
 use crate::map::{Map, MapMut};
+use crate::size::{bounded, positive};
 use crate::team;
 
 /// Every so-many-th pixel, its channels behind `before` zeros.
@@ -16,7 +17,12 @@ pub struct Pick {
 
 impl Pick {
     /// This, then another.
+    ///
+    /// # Panics
+    /// Where both together are too large for any map.
     pub fn then(self, next: Self) -> Self {
+        bounded(&[self.start.0, self.start.1, self.step.0, self.step.1, self.before]);
+        bounded(&[next.start.0, next.start.1, next.step.0, next.step.1, next.before]);
         Self {
             start: (self.start.0 + next.start.0 * self.step.0, self.start.1 + next.start.1 * self.step.1),
             step: (self.step.0 * next.step.0, self.step.1 * next.step.1),
@@ -27,9 +33,9 @@ impl Pick {
     /// `y = x` at the picked pixels; channels of `y` that `x` has none for are 0.
     ///
     /// # Panics
-    /// Where `y` is larger than what can be picked, or has too few channels.
+    /// Where `y` is larger than what can be picked, has too few channels or another number of pictures.
     pub fn forward(&self, x: &Map, y: &mut MapMut) {
-        self.check((x.h, x.w, x.c), (y.h, y.w, y.c));
+        self.check(x, [y.n, y.h, y.w, y.c]);
         let y = &*y;
         team::ranges(y.n * y.h, (1 << 13) / (y.w * y.c).max(1) + 1, |rows| {
             for row in rows {
@@ -54,7 +60,7 @@ impl Pick {
     /// # Panics
     /// Where sizes do not fit one another.
     pub fn backward(&self, dy: &Map, dx: &mut MapMut) {
-        self.check((dx.h, dx.w, dx.c), (dy.h, dy.w, dy.c));
+        self.check(&dx.read(), [dy.n, dy.h, dy.w, dy.c]);
         let picked = |place: usize, start: usize, step: usize, count: usize| {
             let i = place.checked_sub(start)?;
             (i.is_multiple_of(step) && i / step < count).then_some(i / step)
@@ -79,11 +85,13 @@ impl Pick {
         });
     }
 
-    fn check(&self, x: (usize, usize, usize), y: (usize, usize, usize)) {
+    fn check(&self, x: &Map, [n, h, w, c]: [usize; 4]) {
+        positive(&[self.step.0, self.step.1]);
+        bounded(&[self.start.0, self.start.1, self.before]);
         let fits = |size: usize, count: usize, start: usize, step: usize| {
-            count == 0 || (step > 0 && start + (count - 1) * step < size)
+            count.checked_sub(1).is_none_or(|last| start + last * step < size)
         };
-        let inside = fits(x.0, y.0, self.start.0, self.step.0) && fits(x.1, y.1, self.start.1, self.step.1);
-        assert!(inside && self.before + x.2 <= y.2, "{self:?} of {x:?} to {y:?}");
+        let inside = fits(x.h, h, self.start.0, self.step.0) && fits(x.w, w, self.start.1, self.step.1);
+        assert!(inside && x.n == n && self.before + x.c <= c, "{self:?} of {x:?} to {n}x{h}x{w}x{c}");
     }
 }

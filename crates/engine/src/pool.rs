@@ -2,6 +2,7 @@
 
 use crate::map::{Map, MapMut};
 use crate::simd::{self, Simd, Task};
+use crate::size::{MOST_TAPS, bounded, positive};
 use crate::team;
 
 /// Numbers that one task gives.
@@ -21,6 +22,15 @@ pub struct Pool {
 }
 
 impl Pool {
+    /// # Panics
+    /// Where no window could slide so.
+    fn check(&self) {
+        let [kernel, stride, dilation] = [self.kernel, self.stride, self.dilation];
+        positive(&[kernel.0, kernel.1, stride.0, stride.1, dilation.0, dilation.1]);
+        bounded(&[self.padding.0, self.padding.1]);
+        assert!(kernel.0 * kernel.1 <= MOST_TAPS, "{self:?} is too large");
+    }
+
     /// The input's row or column of a tap, if inside.
     #[inline(always)]
     fn at(window: usize, tap: usize, (stride, padding, dilation): (usize, usize, usize), size: usize) -> Option<usize> {
@@ -38,6 +48,7 @@ impl Pool {
     /// # Panics
     /// Where sizes do not fit one another.
     pub fn max(&self, x: &Map, y: &mut MapMut) {
+        self.check();
         assert!(x.n == y.n && x.c == y.c, "{x:?} to {y:?}");
         let y = &*y;
         team::ranges(y.n * y.h, GRAIN / (y.w * y.c).max(1) + 1, |rows| simd::run(Max { pool: self, x, y, rows }));
@@ -49,6 +60,7 @@ impl Pool {
     /// # Panics
     /// Where sizes do not fit one another.
     pub fn max_vjp(&self, x: &Map, y: &Map, dy: &Map, dx: &mut MapMut, positive: bool) {
+        self.check();
         assert!((x.n, x.h, x.w, x.c) == (dx.n, dx.h, dx.w, dx.c), "{x:?} beside {dx:?}");
         assert!((y.n, y.h, y.w, y.c) == (dy.n, dy.h, dy.w, dy.c) && y.n == x.n && y.c == x.c, "{x:?} to {y:?}");
         let dx = &*dx;
@@ -62,7 +74,11 @@ impl Pool {
     }
 
     /// The mean of each window by its divisor.
+    ///
+    /// # Panics
+    /// Where sizes do not fit one another.
     pub fn mean(&self, x: &Map, y: &mut MapMut, divisor: impl Fn(usize, usize) -> f32 + Sync) {
+        self.check();
         assert!(x.n == y.n && x.c == y.c, "{x:?} to {y:?}");
         let [rows, columns] = self.axes();
         let y = &*y;
@@ -88,7 +104,11 @@ impl Pool {
     }
 
     /// The mean's way back.
+    ///
+    /// # Panics
+    /// Where sizes do not fit one another.
     pub fn mean_vjp(&self, dy: &Map, dx: &mut MapMut, divisor: impl Fn(usize, usize) -> f32 + Sync) {
+        self.check();
         assert!(dx.n == dy.n && dx.c == dy.c, "{dy:?} to {dx:?}");
         let [rows, columns] = self.axes();
         let dx = &*dx;

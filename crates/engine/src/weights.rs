@@ -6,6 +6,7 @@ use crate::map::Map;
 use crate::packed::Raw;
 use crate::patches::{CHUNK, Patches, STRIDE, copy, zero};
 use crate::simd::{self, Simd, Task, run_with};
+use crate::size::product;
 use crate::team;
 use crate::tile::{Ahead, multiply, with_rows};
 
@@ -24,7 +25,11 @@ pub struct WeightGradient {
 
 impl WeightGradient {
     /// For a convolution of these sizes.
+    ///
+    /// # Panics
+    /// Where they do not fit one another.
     pub fn new(sizes: Sizes, slide: Slide) -> Self {
+        slide.check(sizes);
         Self { patches: forward_patches(sizes, slide), sizes, slide }
     }
 
@@ -37,12 +42,12 @@ impl WeightGradient {
         assert!((x.c, (x.h, x.w)) == (input, from) && (dy.c, (dy.h, dy.w)) == (output, to) && x.n == dy.n);
         let (k, groups) = (self.patches.len(), self.slide.groups);
         let (c, o) = (input / groups, output / groups);
-        assert!(dw.len() == output * k, "a gradient of {} numbers", dw.len());
+        assert!(dw.len() == product([output, k]), "a gradient of {} numbers", dw.len());
         let level = simd::level();
         let width = o.next_multiple_of(2 * level.lanes());
         let parts = PARTS.min(x.n.max(1));
         let chunks = k.div_ceil(CHUNK);
-        let mut sums = Buffer::zeros(parts * groups * k * width);
+        let mut sums = Buffer::zeros(product([parts, groups, k, width]));
         let at = Raw(sums.numbers_mut().as_mut_ptr());
         team::run(parts * groups * chunks, |i| {
             let (part, g, chunk) = (i / groups / chunks, i / chunks % groups, i % chunks);

@@ -84,7 +84,7 @@ impl Winograd {
     }
 
     pub fn run(&self, x: &Map, y: &MapMut, epilogue: Epilogue) {
-        debug_assert!((x.h, x.w) == self.from);
+        assert!((x.h, x.w) == self.from, "maps of another size than the transforms");
         let tiles = x.n * self.tiles.0 * self.tiles.1;
         let threads = team::size();
         // Weights that outgrow the caches are read once for many tiles, small ones leave room for the tiles.

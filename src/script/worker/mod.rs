@@ -20,6 +20,7 @@ use anyhow::{Context, Result, anyhow};
 use audience::Audience;
 use branches::Branches;
 pub use branches::letter;
+use candle_core::DType;
 use keeping::Keeping;
 pub use keeping::Place as Kept;
 use candle_core::DType;
@@ -157,7 +158,8 @@ struct Worker {
 
 impl Worker {
     fn new(opening: Opening, updates: Sender<Update>, asker: &Asker) -> Result<Self> {
-        let Opening { host, mut session, picture, asked, weights, no_resize, kept_in, restored, waits, notes } = opening;
+        let Opening { host, mut session, picture, asked, weights, no_resize, kept_in, restored, waits, notes } =
+            opening;
         let generation = Arc::new(AtomicU64::new(0));
         let watcher = asker.clone();
         let mut watch = Watch::new(move |files, open| watcher.saved(files, open))?;

@@ -4,6 +4,7 @@ use super::cells::Blocks;
 use super::sample::Samples;
 use super::{Key, Painter, fit, kitty, sixel};
 use crate::render::{self, Figure};
+use crate::tui::bounds::PIXELS;
 use crate::tui::lens::Lens;
 use image::{Rgb, RgbImage};
 use ratatui::layout::Rect;
@@ -128,10 +129,11 @@ fn marked(mut image: RgbImage, lens: &Lens) -> RgbImage {
     image
 }
 
-/// The pixels that a picture of this size takes in an area of cells.
+/// The pixels that a picture of this size takes in an area of cells, as many as are ever sent.
 fn pixels(size: (u32, u32), (columns, rows): (u16, u16), cell: (u16, u16)) -> (u32, u32) {
     let place = fit(size, Rect::new(0, 0, columns, rows), cell);
-    (u32::from(place.width) * u32::from(cell.0), u32::from(place.height) * u32::from(cell.1))
+    let side = |cells: u16, of: u16| (u32::from(cells) * u32::from(of)).min(PIXELS);
+    (side(place.width, cell.0), side(place.height, cell.1))
 }
 
 /// No larger than its place on the screen; a small one enlarged, so that its pixels stay sharp.

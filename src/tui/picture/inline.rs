@@ -1,6 +1,7 @@
 //! Pictures as lines of a stream: what an ordinary line of text can follow.
 
 use super::{Painter, cells, encode, iterm, kitty, sixel};
+use crate::tui::bounds::PIXELS;
 use crate::tui::theme::Depth;
 use image::{DynamicImage, RgbImage};
 use kitty::Placing;
@@ -13,7 +14,8 @@ use std::io;
 /// it; `number` tells it from the others of this process.
 pub fn picture(image: &RgbImage, painter: Painter, depth: Depth, rect: Rect, cell: (u16, u16), number: u32) -> Vec<u8> {
     let rect = Rect::new(0, 0, rect.width, rect.height);
-    let pixels = (u32::from(rect.width) * u32::from(cell.0), u32::from(rect.height) * u32::from(cell.1));
+    let side = |cells: u16, of: u16| (u32::from(cells) * u32::from(of)).min(PIXELS);
+    let pixels = (side(rect.width, cell.0), side(rect.height, cell.1));
     let png = || kitty::png(&encode::light(encode::sized(image, pixels)));
     let pieces = |placing, tmux| kitty::pieces(id(number), &png(), rect, placing, tmux).concat();
     match painter {

@@ -1,0 +1,250 @@
+//! Every public function with sizes that fit nothing: it panics or stays within its slices. A sanitizer sees reads too:
+//! `just sanitize`.
+#![allow(clippy::unwrap_used)]
+
+use gradscope_engine::simd::{available, set_level};
+use gradscope_engine::{
+    Epilogue, Filter, Map, MapMut, Pick, Pool, Sizes, Slide, Sums, WeightGradient, crop, linear, linear_vjp, pass,
+    sum_pictures, to_channels_first, to_channels_last, to_channels_last_scaled,
+};
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::time::{Duration, Instant};
+
+/// What stands around every slice that is written.
+const FENCE: f32 = -12345.0;
+/// Numbers of it on either side.
+const WIDTH: usize = 256;
+/// Numbers of the largest slice.
+const MOST: usize = 1 << 13;
+/// Sizes that fit no memory, some of whose products wrap.
+const HUGE: [usize; 8] =
+    [1 << 16, 1 << 31, (1 << 31) + 1, 1 << 32, 1 << 33, usize::MAX, usize::MAX / 2 + 1, usize::MAX / 3];
+
+/// An xorshift.
+struct Random(u64);
+
+impl Random {
+    fn next(&mut self) -> u64 {
+        self.0 ^= self.0 << 13;
+        self.0 ^= self.0 >> 7;
+        self.0 ^= self.0 << 17;
+        self.0.wrapping_mul(0x2545_F491_4F6C_DD1D) >> 16
+    }
+
+    fn below(&mut self, end: usize) -> usize {
+        self.next() as usize % end
+    }
+
+    /// Mostly a size that fits, now and then 0 or one that does not.
+    fn size(&mut self, most: usize) -> usize {
+        match self.below(24) {
+            0 => HUGE[self.below(HUGE.len())],
+            1 => 0,
+            _ => 1 + self.below(most),
+        }
+    }
+
+    fn two(&mut self, most: usize) -> (usize, usize) {
+        (self.size(most), self.size(most))
+    }
+
+    fn signed(&mut self) -> isize {
+        match self.below(20) {
+            0 => [isize::MIN, isize::MAX, 1 << 40, -(1 << 40)][self.below(4)],
+            _ => self.below(9) as isize - 4,
+        }
+    }
+
+    fn maps(&mut self) -> [usize; 4] {
+        [self.size(3), self.size(9), self.size(9), self.size(20)]
+    }
+
+    fn slide(&mut self) -> Slide {
+        Slide {
+            kernel: self.two(5),
+            stride: self.two(3),
+            padding: (self.size(4) - usize::from(self.below(2) == 0), self.size(3)),
+            dilation: self.two(2),
+            groups: if self.below(2) == 0 { 1 } else { self.size(4) },
+        }
+    }
+
+    /// As many numbers as sizes need, if that can be; now and then others.
+    fn count(&mut self, sizes: &[usize]) -> usize {
+        let wrapped = sizes.iter().fold(1usize, |product, &n| product.wrapping_mul(n));
+        match self.below(12) {
+            0 => self.below(MOST),
+            _ => wrapped.min(MOST),
+        }
+    }
+
+    fn numbers(&mut self, count: usize) -> Vec<f32> {
+        (0..count).map(|_| self.below(64) as f32 - 32.0).collect()
+    }
+}
+
+/// A slice with a fence around it.
+struct Fenced(Vec<f32>);
+
+impl Fenced {
+    fn new(count: usize) -> Self {
+        let mut all = vec![FENCE; count + 2 * WIDTH];
+        all[WIDTH..WIDTH + count].fill(0.0);
+        Self(all)
+    }
+
+    fn slice(&mut self) -> &mut [f32] {
+        let end = self.0.len() - WIDTH;
+        &mut self.0[WIDTH..end]
+    }
+
+    fn is_whole(&self) -> bool {
+        let fences = self.0[..WIDTH].iter().chain(&self.0[self.0.len() - WIDTH..]);
+        fences.into_iter().all(|v| *v == FENCE)
+    }
+}
+
+/// Sizes of a picture's map that a window slides over, right but for accidents.
+fn slid(r: &mut Random, from: (usize, usize), s: &Slide) -> (usize, usize) {
+    let along = |size: usize, k: usize, step: usize, pad: usize, apart: usize| {
+        let reach = apart.checked_mul(k.checked_sub(1)?)?.checked_add(1)?;
+        let rest = size.checked_add(pad.checked_mul(2)?)?.checked_sub(reach)?;
+        Some(rest.checked_div(step)? + 1)
+    };
+    let to = (
+        along(from.0, s.kernel.0, s.stride.0, s.padding.0, s.dilation.0),
+        along(from.1, s.kernel.1, s.stride.1, s.padding.1, s.dilation.1),
+    );
+    match self::usual(r) {
+        true => (to.0.unwrap_or(1).min(4096), to.1.unwrap_or(1).min(4096)),
+        false => r.two(9),
+    }
+}
+
+fn usual(r: &mut Random) -> bool {
+    r.below(8) > 0
+}
+
+/// One call of one function; what it writes to.
+fn call(r: &mut Random) -> (Fenced, &'static str, bool) {
+    let which = r.below(13);
+    let [n, h, w, c] = r.maps();
+    let slide = r.slide();
+    let to = slid(r, (h, w), &slide);
+    let output = if slide.groups > 1 && usual(r) { slide.groups } else { r.size(20) };
+    let input = if slide.groups > 1 && usual(r) { slide.groups } else { c };
+    let same = |r: &mut Random, sizes: [usize; 4]| if usual(r) { sizes } else { r.maps() };
+    let pitch = |r: &mut Random, c: usize| c.wrapping_add(r.below(2) * r.size(3));
+    let (x_sizes, y_sizes) = match which {
+        0..=2 => ([n, h, w, input], same(r, [n, to.0, to.1, output])),
+        3..=5 => ([n, h, w, c], same(r, [n, to.0, to.1, c])),
+        6 | 7 => ([n, h, w, c], same(r, [n, h.div_ceil(2), w.div_ceil(2), c.wrapping_add(1)])),
+        9 => ([n, h, w, c], same(r, [1, h, w, c])),
+        _ => ([n, h, w, c], same(r, [n, h, w, c])),
+    };
+    let (xp, yp) = (pitch(r, x_sizes[3]), pitch(r, y_sizes[3]));
+    let x_count = r.count(&[x_sizes[0], x_sizes[1], x_sizes[2], xp]);
+    let y_count = r.count(&[y_sizes[0], y_sizes[1], y_sizes[2], yp]);
+    let (x, ys) = (r.numbers(x_count), r.numbers(y_count));
+    let weights = r.count(&[output, input.checked_div(slide.groups).unwrap_or(1), slide.kernel.0, slide.kernel.1]);
+    let weights = r.numbers(weights);
+    let sums = [Sums::Exact, Sums::Few, Sums::Many][r.below(3)];
+    let sizes = Sizes { input, output, from: (h, w), to };
+    let pool = Pool { kernel: slide.kernel, stride: slide.stride, padding: slide.padding, dilation: slide.dilation };
+    let pick = Pick { start: (r.size(2) - 1, r.size(2) - 1), step: (2, r.size(2)), before: r.size(2) };
+    let pick = if which == 12 { pick.then(Pick { start: r.two(2), step: r.two(9), before: r.size(3) }) } else { pick };
+    let channels = r.numbers(r.0 as usize % 40);
+    let epilogue = Epilogue {
+        bias: (channels.len() == output && usual(r)).then_some(&channels),
+        relu: usual(r),
+        ..Epilogue::default()
+    };
+    // On the way back what is given has the sizes of what was read.
+    let backward = [1, 4, 5, 7].contains(&which);
+    let count = match which {
+        2 => weights.len(),
+        10 | 11 => r.count(&[n, c]),
+        _ if backward => x_count,
+        _ => y_count,
+    };
+    let mut out = Fenced::new(count);
+    let name = [
+        "forward",
+        "backward",
+        "weights",
+        "max",
+        "max_vjp",
+        "mean_vjp",
+        "pick",
+        "pick back",
+        "pass",
+        "sum",
+        "linear",
+        "linear_vjp",
+        "layout",
+    ][which];
+    let slice = out.slice();
+    let went = catch_unwind(AssertUnwindSafe(|| match which {
+        0 => Filter::forward(&weights, sizes, slide, sums).run(
+            &Map::new(&x, x_sizes, xp),
+            &mut MapMut::new(slice, y_sizes, yp),
+            epilogue,
+        ),
+        1 => Filter::backward(&weights, sizes, slide, sums).run(
+            &Map::new(&ys, y_sizes, yp),
+            &mut MapMut::new(slice, x_sizes, xp),
+            Epilogue::default(),
+        ),
+        2 => WeightGradient::new(sizes, slide).run(&Map::new(&ys, y_sizes, yp), &Map::new(&x, x_sizes, xp), slice),
+        3 => pool.max(&Map::new(&x, x_sizes, xp), &mut MapMut::new(slice, y_sizes, yp)),
+        4 => {
+            let y = Map::new(&ys, y_sizes, yp);
+            pool.max_vjp(&Map::new(&x, x_sizes, xp), &y, &y, &mut MapMut::new(slice, x_sizes, xp), epilogue.relu);
+        }
+        5 => pool.mean_vjp(&Map::new(&ys, y_sizes, yp), &mut MapMut::new(slice, x_sizes, xp), |_, _| 2.0),
+        6 => pick.forward(&Map::new(&x, x_sizes, xp), &mut MapMut::new(slice, y_sizes, yp)),
+        7 => pick.backward(&Map::new(&ys, y_sizes, yp), &mut MapMut::new(slice, x_sizes, xp)),
+        8 => pass(&Map::new(&x, x_sizes, xp), &mut MapMut::new(slice, y_sizes, yp), epilogue),
+        9 => sum_pictures(&Map::new(&x, x_sizes, xp), &mut MapMut::new(slice, y_sizes, yp)),
+        10 => linear(&x, &weights, epilogue.bias, slice, (n, c, output), true),
+        11 => linear_vjp(&ys, &weights, slice, (n, c, output), None),
+        _ => {
+            let (at, from): (Vec<_>, Vec<_>) = (0..n.min(64)).map(|_| (r.two(3), (r.signed(), r.signed()))).unzip();
+            let mut y = MapMut::new(slice, y_sizes, yp);
+            match r.below(4) {
+                0 => to_channels_last(&x, &mut y),
+                1 => to_channels_last_scaled(&x, &mut y, &channels, &channels),
+                2 => {
+                    let mut back = vec![0.0; x.len()];
+                    to_channels_first(&y.read(), &mut back);
+                }
+                _ => {
+                    let changed = [n, h.div_ceil(2), w.div_ceil(2), c];
+                    let base = Map::new(&x, [1, h, w, c], xp);
+                    crop(&base, (&Map::new(&ys, changed, c), &at), &mut y, &from, 1.0);
+                }
+            }
+        }
+    }));
+    (out, name, went.is_ok())
+}
+
+#[test]
+fn sizes_that_fit_nothing_panic_and_none_writes_beside_its_slice() {
+    let seconds = std::env::var("GRADSCOPE_FUZZ_SECONDS").ok().and_then(|text| text.parse().ok());
+    let limit = Duration::from_secs(seconds.unwrap_or(5));
+    std::panic::set_hook(Box::new(|_| ()));
+    let (begun, mut went) = (Instant::now(), std::collections::BTreeMap::<_, (usize, usize)>::new());
+    let mut r = Random(0x9E37_79B9_7F4A_7C15);
+    let levels = available();
+    while begun.elapsed() < limit {
+        set_level(levels[r.below(levels.len())]);
+        let seed = r.0;
+        let (out, name, ok) = call(&mut r);
+        assert!(out.is_whole(), "{name} wrote beside its slice with seed {seed}");
+        let counts = went.entry(name).or_default();
+        *(if ok { &mut counts.0 } else { &mut counts.1 }) += 1;
+    }
+    let _ = std::panic::take_hook();
+    assert!(went.len() == 13 && went.values().all(|(ok, panics)| *ok > 0 && *panics > 0), "{went:?}");
+}
