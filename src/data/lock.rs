@@ -24,7 +24,10 @@ impl Lock {
         match Self::claim(place)? {
             Ok(lock) => Ok(lock),
             Err(owner) => {
-                bail!("\"{}\" is being written by {owner}; wait for its end, or write somewhere else", words::path(place))
+                bail!(
+                    "\"{}\" is being written by {owner}; wait for its end, or write somewhere else",
+                    words::path(place)
+                )
             }
         }
     }

@@ -1,7 +1,6 @@
 //! Where scripts are found: the user's folders first, then those in the binary; the first of a name wins.
 
 use crate::data::{create_folder, read_text, read_whole, write_whole};
-use crate::words;
 use anyhow::{Context, Result, ensure};
 use include_dir::{Dir, include_dir};
 use std::collections::BTreeMap;

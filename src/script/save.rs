@@ -6,7 +6,6 @@ use super::session::Session;
 use crate::data::{Dataset, create_folder, disk, source, write_npy, write_whole};
 use crate::model::{ClassMap, Model};
 use crate::render::{self, Array, Body, ClassRow, Colormap, Figure};
-use crate::words;
 use anyhow::{Context, Result};
 use serde_json::{Map, Value, json};
 use std::collections::BTreeSet;

@@ -23,7 +23,6 @@ pub use branches::letter;
 use candle_core::DType;
 use keeping::Keeping;
 pub use keeping::Place as Kept;
-use candle_core::DType;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender, channel};
