@@ -35,3 +35,17 @@ doc:
 terminals:
     cargo build --release
     python3 tests/terminal/run.py
+
+# Mutated files, scripts, natives' arguments and engine sizes for so many seconds each; what fails is kept in fuzz/corpus
+fuzz SECONDS="60":
+    GRADSCOPE_FUZZ_SECONDS={{SECONDS}} cargo test --release --test fuzz -- --nocapture
+    GRADSCOPE_FUZZ_SECONDS={{SECONDS}} cargo test --release -p gradscope-engine --test hostile
+    GRADSCOPE_FUZZ_SECONDS={{SECONDS}} cargo test --release --lib natives -- --nocapture
+
+# Lives in the app for so many seconds: works, resizes, floods, kills, hangs up, resumes, and compares bits
+soak SECONDS="60":
+    GRADSCOPE_SOAK_SECONDS={{SECONDS}} cargo test --release --test soak -- --nocapture
+
+# The engine's unsafe loops under AddressSanitizer
+sanitize:
+    RUSTC_BOOTSTRAP=1 RUSTFLAGS=-Zsanitizer=address cargo test -p gradscope-engine --target x86_64-unknown-linux-gnu --target-dir target/sanitize

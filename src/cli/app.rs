@@ -10,6 +10,7 @@ use crate::script::resume::{self, Opened};
 use crate::script::session::Session;
 use crate::script::worker::{self, Kept, Opening};
 use crate::tui::{self, Graphics};
+use crate::words;
 use anyhow::{Result, anyhow, bail};
 use std::io::IsTerminal;
 use std::path::{Path, PathBuf};
@@ -42,38 +43,36 @@ pub fn app(scripts: &Scripts, question: &Question, app: &App) -> Result<ExitCode
     ran.map(|()| ExitCode::SUCCESS)
 }
 
-/// What was last open, where nothing else is asked for; where that cannot be opened, a note says why.
+/// What the app begins with, and where it is kept.
 fn opening(host: Host, question: &Question, app: &App) -> Result<Opening> {
     let name = app.session.as_deref().unwrap_or(LAST);
-    let mut notes = vec![];
-    let kept_in = file(name)?.map(|file| place(name, file, &mut notes)).transpose()?;
-    let file = kept_in.as_ref().map(|(file, _)| file.clone());
-    let kept_in = kept_in.and_then(|(_, place)| place);
-    if let Some(file) = file.as_deref().filter(|_| !app.fresh && nothing_asked(question, app)) {
-        match Opened::read(file).and_then(|opened| opened.map(|o| restored(&host, file, o)).transpose()) {
-            Ok(None) => {}
-            Ok(Some((session, picture, opened, told))) => {
-                let Opened { picture: asked, weights, no_resize, under_way: waits, .. } = opened;
-                notes.extend(told);
-                let restored = true;
-                return Ok(Opening {
-                    host,
-                    session,
-                    picture,
-                    asked,
-                    weights,
-                    no_resize,
-                    kept_in,
-                    restored,
-                    waits,
-                    notes,
-                });
-            }
-            Err(error) => notes.push(format!("the last session cannot be opened: {error:#}")),
+    let Some(file) = file(name)? else { return asked_for(host, question, app) };
+    let (kept_in, note) = place(name, &file);
+    let last = Some(&file).filter(|_| !app.fresh && nothing_asked(question, app));
+    let opening = match last.map(|file| last_open(&host, file)) {
+        Some(Ok(Some((session, picture, opened, notes)))) => {
+            let Opened { picture: asked, weights, no_resize, under_way: waits, .. } = opened;
+            Opening { host, session, picture, asked, weights, no_resize, kept_in: None, restored: true, waits, notes }
         }
-    }
+        Some(Err(error)) => {
+            let aside = file.with_extension("unopened.json");
+            // What cannot be opened now may be wanted later, with its files back.
+            let put = kept_in.is_some() && std::fs::rename(&file, &aside).is_ok();
+            let stays = if put { format!("; it stays in \"{}\"", words::path(&aside)) } else { String::new() };
+            let mut opening = asked_for(host, question, app)?;
+            opening.notes.push(format!("the last session cannot be opened: {error:#}{stays}"));
+            opening
+        }
+        Some(Ok(None)) | None => asked_for(host, question, app)?,
+    };
+    let notes = opening.notes.into_iter().chain(note).collect();
+    Ok(Opening { kept_in, notes, ..opening })
+}
+
+/// What the command line asks for.
+fn asked_for(host: Host, question: &Question, app: &App) -> Result<Opening> {
     let model = open::model(&host, &question.network)?;
-    notes.extend(model.note());
+    let notes = model.note().into_iter().collect();
     let asked = question.pictures.first().cloned().unwrap_or_else(|| model.card.picture.clone());
     let (name, picture) = open::picture(Some(&asked), &model)?;
     let method = app.method.as_deref().unwrap_or(FIRST);
@@ -81,22 +80,25 @@ fn opening(host: Host, question: &Question, app: &App) -> Result<Opening> {
     session.opened_as(&asked);
     let weights = question.network.weights.clone();
     let (no_resize, restored, waits) = (question.no_resize, false, false);
-    Ok(Opening { host, session, picture, asked, weights, no_resize, kept_in, restored, waits, notes })
+    Ok(Opening { host, session, picture, asked, weights, no_resize, kept_in: None, restored, waits, notes })
 }
 
-/// The file of a session and its lock; no lock where another app has the session open, which a note says.
-fn place(name: &str, file: PathBuf, notes: &mut Vec<String>) -> Result<(PathBuf, Option<Kept>)> {
-    if let Some(folder) = file.parent() {
-        create_folder(folder)?;
-    }
-    match Lock::claim(&file)? {
-        Ok(lock) => Ok((file.clone(), Some(Kept { file, lock }))),
-        Err(owner) => {
-            let session = if name == LAST { "the last session".into() } else { format!("the session \"{name}\"") };
-            notes.push(format!("{session} is open in {owner}, so this app does not keep its own; --session NAME does"));
-            Ok((file, None))
+/// Where a session is kept, locked; nowhere where another app keeps it or the folder cannot be written to, which a note says.
+fn place(name: &str, file: &Path) -> (Option<Kept>, Option<String>) {
+    let folder = file.parent().map_or(Ok(()), create_folder);
+    match folder.and_then(|()| Lock::claim(file)) {
+        Ok(Ok(lock)) => (Some(Kept { file: file.into(), lock }), None),
+        Ok(Err(owner)) => {
+            let session = if name == LAST { "this session".into() } else { format!("the session \"{name}\"") };
+            (None, Some(format!("another app keeps {session} ({owner}); --session NAME keeps another")))
         }
+        Err(error) => (None, Some(format!("the session is not kept: {error:#}"))),
     }
+}
+
+/// What a file says was open last, opened again; none where there is no file.
+fn last_open(host: &Host, file: &Path) -> Result<Option<(Session, Picture, Opened, Vec<String>)>> {
+    Opened::read(file)?.map(|opened| restored(host, file, opened)).transpose()
 }
 
 fn nothing_asked(q: &Question, app: &App) -> bool {
@@ -123,10 +125,9 @@ fn restored(host: &Host, file: &Path, opened: Opened) -> Result<(Session, Pictur
     let note = session.model().note();
     session.opened_as(&opened.picture);
     let notes = match resume::go_on(file, &mut session) {
-        Ok(false) if opened.under_way => vec![
-            "opened as it was left, before it had an answer: r computes it, unless that is what ended the program"
-                .into(),
-        ],
+        Ok(false) if opened.under_way => {
+            vec!["opened without an answer, which may be what ended the program: r computes it".into()]
+        }
         Ok(_) => vec!["opened as it was left; --fresh begins anew".into()],
         Err(error) => vec![format!("opened as it was left, but for its steps: {error:#}")],
     };

@@ -40,7 +40,7 @@ pub fn read() -> Result<Config> {
 }
 
 /// One map, `#{ colors: "viridis", keys: #{ "x": "play" } }`; comments may stand around it.
-fn parse(text: &str) -> Result<Config> {
+pub fn parse(text: &str) -> Result<Config> {
     let map = decoding("rhai", || Engine::new_raw().eval_expression::<Map>(text).map_err(|e| anyhow!("{e}")));
     let map = map.context("it is no map #{ … }")?;
     let mut config = Config::default();

@@ -5,7 +5,7 @@ mod args;
 mod api;
 mod app;
 mod check;
-mod config;
+pub mod config;
 pub mod device;
 mod draw;
 mod eval;

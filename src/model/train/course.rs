@@ -50,6 +50,7 @@ impl Course<'_> {
     ///
     /// Errors: as for [`Trainer::step`], and where the checkpoint cannot be written.
     pub fn run(&mut self, on: &mut dyn FnMut(&News) -> ControlFlow<()>) -> Result<bool> {
+        self.judge_again()?;
         while !self.trainer.is_over() {
             let (mut losses, mut ended, mut stopped) = (vec![], None, false);
             let mut batch = |report: &Report| {
@@ -73,6 +74,16 @@ impl Course<'_> {
             }
         }
         Ok(true)
+    }
+
+    /// A training that was killed right behind an epoch may not have judged it; one that did comes to the same verdict again.
+    fn judge_again(&mut self) -> Result<()> {
+        let (done, per_epoch) = (self.trainer.progress().0, self.trainer.batches.per_epoch());
+        if self.trainer.options.patience > 0 && done > 0 && done.is_multiple_of(per_epoch) {
+            let count = self.measure(self.trainer.graph().clone())?;
+            self.trainer.judge(done / per_epoch, count);
+        }
+        Ok(())
     }
 
     /// How many of the test's pictures the weights that it gives name rightly; none: there is no test.

@@ -167,7 +167,7 @@ impl Worker {
             watch.open(&method.name);
             method.source.path.iter().filter_map(|p| p.parent()).for_each(|folder| watch.add(folder));
         }
-        notes.into_iter().for_each(|note| drop(updates.send(Update::Log(note))));
+        notes.into_iter().for_each(|note| drop(updates.send(Update::Said(note))));
         session.watched_by(Arc::new(Audience::new(updates.clone(), generation.clone())));
         let architectures = Architectures::new(host.models().clone(), host.guard());
         let (known, playing, busy, shown) = (host.guard().wishes(), false, false, None);

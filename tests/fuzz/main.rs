@@ -1,0 +1,197 @@
+//! The attack that stays: mutated files, scripts and answers for every reader. No panic, no number from nowhere, no run without an end.
+//!
+//! A few mutants of each in the ordinary tests; `GRADSCOPE_FUZZ_SECONDS=600 cargo test --release --test fuzz` (`just fuzz`) goes on
+//! for that long, from another seed each time. Whatever fails is written to `fuzz/corpus`, where it stays and is run first.
+#![allow(clippy::unwrap_used)]
+
+mod mutate;
+mod targets;
+
+use gradscope::data::{Picture, write_npy};
+use gradscope::script::folders::{Folders, Source};
+use gradscope::script::host::Host;
+use image::{DynamicImage, ImageFormat};
+use mutate::Dice;
+use std::fs;
+use std::io::Cursor;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::path::{Path, PathBuf};
+use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
+use targets::{TARGETS, Target};
+
+/// Mutants of each target in the ordinary tests; scripts and cases are slower.
+const FEW: usize = 150;
+/// The longest that one input may take.
+const LONG: Duration = Duration::from_secs(20);
+/// What the whole test may hold at its worst.
+const MEMORY: usize = 4 << 30;
+
+fn root() -> &'static Path {
+    Path::new(env!("CARGO_MANIFEST_DIR"))
+}
+
+fn files(folder: &Path) -> Vec<Vec<u8>> {
+    let mut paths: Vec<PathBuf> = fs::read_dir(folder).into_iter().flatten().flatten().map(|e| e.path()).collect();
+    paths.sort();
+    paths.iter().filter(|path| path.is_file()).map(|path| fs::read(path).unwrap()).collect()
+}
+
+/// Files that are right, from which wrong ones are made.
+fn seeds(target: &Target) -> Vec<Vec<u8>> {
+    let fixtures = root().join("tests/fixtures");
+    match target.name {
+        "weights" => [files(&fixtures.join("formats")), files(&fixtures.join("checkpoints"))].concat(),
+        "pictures" => [files(&fixtures.join("jpeg")), drawn()].concat(),
+        "npy" => arrays(),
+        "mnist" => {
+            let head = [0, 0, 8, 3, 0, 0, 0, 4, 0, 0, 0, 28, 0, 0, 0, 28];
+            vec![[&head[..], &[7; 4 * 784], &[0, 0, 8, 1, 0, 0, 0, 4, 1, 2, 3, 4]].concat()]
+        }
+        "cifar" => vec![(0..4 * 3073).map(|i| (i % 10) as u8).collect()],
+        "cases" => vec![small_cases()],
+        "session" => vec![
+            br#"{"form":1,"model":"shapes","weights":null,"picture":"made:shapes[3]","no_resize":false,"method":"gradcam","target":3,"set":[["layer","a"]],"seed":0,"data":null}"#
+                .to_vec(),
+        ],
+        "state" => {
+            let host = Host::new(Folders::plugins(None), Folders::models(None));
+            let mut session = targets::stepped(&host);
+            let source = Source { name: "probe".into(), text: targets::STEPPED.into(), path: None };
+            session.open(host.compile(source).unwrap());
+            session.view(&host).unwrap();
+            session.step(&host).unwrap();
+            vec![session.keep().unwrap()]
+        }
+        "config" => vec![br##"#{ colors: "viridis", graphics: "half", keys: #{ "x": "play", "ctrl-s": "save" }, theme: #{ title: "bold #ff8800" } }"##.to_vec()],
+        "script" => [files(&root().join("plugins")), files(&root().join("plugins/lib"))].concat(),
+        "architecture" => files(&root().join("models")).into_iter().filter(|b| b.starts_with(b"//!")).collect(),
+        "terminal" => vec![b"\x1b_Gi=31;OK\x1b\\\x1bP>|kitty(0.41.1)\x1b\\\x1b[6;18;9t\x1b[?62;4;22c".to_vec()],
+        "input" => vec![(0..=255).collect()],
+        other => panic!("no seeds for {other}"),
+    }
+}
+
+/// A picture in each format that is read.
+fn drawn() -> Vec<Vec<u8>> {
+    let pixels = image::RgbImage::from_fn(9, 7, |x, y| image::Rgb([x as u8 * 20, y as u8 * 30, (x * y) as u8]));
+    let picture = DynamicImage::from(pixels);
+    let kinds = [ImageFormat::Png, ImageFormat::Gif, ImageFormat::Bmp, ImageFormat::WebP];
+    let encode = |picture: &DynamicImage, kind| {
+        let mut bytes = Cursor::new(vec![]);
+        picture.write_to(&mut bytes, kind).unwrap();
+        bytes.into_inner()
+    };
+    let mut all: Vec<_> = kinds.into_iter().map(|kind| encode(&picture, kind)).collect();
+    all.extend(
+        [DynamicImage::from(picture.to_luma8()), picture.to_rgba16().into()]
+            .iter()
+            .map(|p| encode(p, ImageFormat::Png)),
+    );
+    all.iter().for_each(|bytes| drop(Picture::parse(bytes).unwrap()));
+    all
+}
+
+fn arrays() -> Vec<Vec<u8>> {
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("a.npy");
+    let shapes: [&[usize]; 4] = [&[], &[3], &[3, 4, 5], &[1, 3, 4, 4]];
+    let written = |shape: &&[usize]| {
+        let numbers: Vec<f32> = (0..shape.iter().product::<usize>()).map(|i| i as f32 / 10.0).collect();
+        write_npy(&file, shape, &numbers).unwrap();
+        fs::read(&file).unwrap()
+    };
+    shapes.iter().map(written).collect()
+}
+
+/// A few cases of the ones in the repository.
+fn small_cases() -> Vec<u8> {
+    let text = fs::read_to_string(root().join("tests/fixtures/cases.json")).unwrap();
+    let mut file: serde_json::Value = serde_json::from_str(&text).unwrap();
+    let cases = file["cases"].as_array_mut().unwrap();
+    cases.sort_by_key(|case| case.to_string().len());
+    cases.truncate(4);
+    serde_json::to_vec(&file).unwrap()
+}
+
+/// Runs one input; why it failed.
+fn failure(target: &Target, input: &[u8]) -> Option<String> {
+    let begun = Instant::now();
+    let went = catch_unwind(AssertUnwindSafe(|| (target.run)(input)));
+    match went {
+        Err(panic) => {
+            let text = panic.downcast_ref::<String>().cloned();
+            Some(text.or_else(|| panic.downcast_ref::<&str>().map(|s| s.to_string())).unwrap_or_default())
+        }
+        Ok(()) if begun.elapsed() > LONG => Some(format!("it took {:?}", begun.elapsed())),
+        Ok(()) => None,
+    }
+}
+
+/// Keeps an input that failed, where it is run first from now on.
+fn keep(target: &Target, input: &[u8]) -> PathBuf {
+    let folder = root().join("fuzz/corpus").join(target.name);
+    fs::create_dir_all(&folder).unwrap();
+    let name =
+        input.iter().fold(0xcbf2_9ce4_8422_2325u64, |hash, b| (hash ^ u64::from(*b)).wrapping_mul(0x0100_0000_01b3));
+    let file = folder.join(format!("{name:016x}"));
+    fs::write(&file, input).unwrap();
+    file
+}
+
+fn mutant(target: &Target, seeds: &[Vec<u8>], dice: &mut Dice) -> Vec<u8> {
+    let (of, other) = (dice.one_of(seeds).clone(), dice.one_of(seeds).clone());
+    let is_script = ["script", "architecture", "config"].contains(&target.name);
+    match (is_script, std::str::from_utf8(&of), std::str::from_utf8(&other)) {
+        (true, Ok(of), Ok(other)) => mutate::script(of, other, dice).into_bytes(),
+        _ => mutate::bytes(&of, &other, dice),
+    }
+}
+
+/// The most memory that this process ever held.
+fn most_memory() -> usize {
+    let status = fs::read_to_string("/proc/self/status").unwrap_or_default();
+    let line = status.lines().find_map(|line| line.strip_prefix("VmHWM:"));
+    line.and_then(|text| text.trim().trim_end_matches(" kB").parse::<usize>().ok()).unwrap_or_default() << 10
+}
+
+fn attack(target: &Target, seed: u64, go_on: impl Fn(usize) -> bool) -> usize {
+    let seeds = seeds(target);
+    let corpus = files(&root().join("fuzz/corpus").join(target.name));
+    for input in seeds.iter().filter(|_| target.name != "script").chain(&corpus) {
+        if let Some(why) = failure(target, input) {
+            panic!("{} fails on an input of {} bytes that is known: {why}", target.name, input.len());
+        }
+    }
+    let mut dice = Dice(seed);
+    let mut count = 0;
+    while go_on(count) {
+        let input = mutant(target, &seeds, &mut dice);
+        if let Some(why) = failure(target, &input) {
+            panic!("{}: {why}; the input is {}", target.name, keep(target, &input).display());
+        }
+        count += 1;
+    }
+    assert!(most_memory() < MEMORY, "{} took {} MiB", target.name, most_memory() >> 20);
+    count
+}
+
+#[test]
+fn mutants_of_every_kind_of_input_are_refused_or_read() {
+    let seconds = std::env::var("GRADSCOPE_FUZZ_SECONDS").ok().and_then(|text| text.parse::<f64>().ok());
+    let only = std::env::var("GRADSCOPE_FUZZ_TARGET").ok();
+    let chosen: Vec<_> = TARGETS.iter().filter(|t| only.as_ref().is_none_or(|name| *name == t.name)).collect();
+    let seed = match seconds {
+        Some(_) => SystemTime::now().duration_since(UNIX_EPOCH).unwrap().as_nanos() as u64,
+        None => 1,
+    };
+    for target in &chosen {
+        let begun = Instant::now();
+        let slow = ["script", "cases", "architecture", "state"].contains(&target.name);
+        let count = match seconds.map(|all| Duration::from_secs_f64(all / chosen.len() as f64)) {
+            Some(limit) => attack(target, seed, |_| begun.elapsed() < limit),
+            None => attack(target, seed, |count| count < if slow { FEW / 5 } else { FEW }),
+        };
+        println!("{:13} {count} mutants in {:.1} s, seed {seed}", target.name, begun.elapsed().as_secs_f64());
+    }
+    println!("at most {} MiB", most_memory() >> 20);
+}

@@ -1,0 +1,166 @@
+//! Bytes and scripts as damage or malice may leave them, drawn from a seed.
+
+/// Numbers that look random, the same ones in every run: SplitMix64.
+pub struct Dice(pub u64);
+
+impl Dice {
+    pub fn next(&mut self) -> u64 {
+        self.0 = self.0.wrapping_add(0x9E37_79B9_7F4A_7C15);
+        let z = (self.0 ^ (self.0 >> 30)).wrapping_mul(0xBF58_476D_1CE4_E5B9);
+        let z = (z ^ (z >> 27)).wrapping_mul(0x94D0_49BB_1331_11EB);
+        z ^ (z >> 31)
+    }
+
+    /// Below `end`; 0 where that is 0.
+    pub fn below(&mut self, end: usize) -> usize {
+        (self.next() % end.max(1) as u64) as usize
+    }
+
+    pub fn one_of<'a, T>(&mut self, all: &'a [T]) -> &'a T {
+        &all[self.below(all.len())]
+    }
+}
+
+/// Lengths and counts that files lie with.
+const LIES: [u64; 10] = [0, 1, 0x7F, 0xFF, 0x7FFF, 0xFFFF, 0x7FFF_FFFF, 0xFFFF_FFFF, 0x7FFF_FFFF_FFFF_FFFF, u64::MAX];
+
+/// One file with a few changes; now and then with a part of another.
+pub fn bytes(of: &[u8], other: &[u8], dice: &mut Dice) -> Vec<u8> {
+    let mut all = of.to_vec();
+    for _ in 0..=dice.below(5) {
+        let at = dice.below(all.len() + 1);
+        let end = (at + 1 + dice.below(16)).min(all.len());
+        let at = at.min(end);
+        match dice.below(10) {
+            0 if at < end => all[at] ^= 1 << dice.below(8),
+            1 if at < end => all[at] = dice.next() as u8,
+            2 => all[at..end].fill(*dice.one_of(&[0x00, 0x7F, 0x80, 0xFF])),
+            3 => drop(all.drain(at..end)),
+            4 => drop(all.splice(at..at, all[at..end].to_vec())),
+            5 => all.truncate(at),
+            6 => lie(&mut all, at, dice),
+            7 if !other.is_empty() => {
+                let from = dice.below(other.len());
+                let count = dice.below(64).min(other.len() - from);
+                drop(all.splice(at..end, other[from..from + count].to_vec()));
+            }
+            8 => digits(&mut all, dice),
+            _ => drop(all.splice(at..at, vec![dice.next() as u8; dice.below(300)])),
+        }
+    }
+    if dice.below(2) == 0 {
+        right_checksums(&mut all);
+    }
+    all
+}
+
+/// A number of 2, 4 or 8 bytes, in either order, becomes an extreme one.
+fn lie(all: &mut [u8], at: usize, dice: &mut Dice) {
+    let (width, value) = (*dice.one_of(&[2, 4, 8]), *dice.one_of(&LIES));
+    let Some(place) = all.get_mut(at..at + width) else { return };
+    match dice.below(2) {
+        0 => place.copy_from_slice(&value.to_le_bytes()[..width]),
+        _ => place.copy_from_slice(&value.to_be_bytes()[8 - width..]),
+    }
+}
+
+/// A number that stands there in digits becomes another.
+fn digits(all: &mut Vec<u8>, dice: &mut Dice) {
+    let Some(from) =
+        (0..all.len()).cycle().skip(dice.below(all.len())).take(all.len()).find(|i| all[*i].is_ascii_digit())
+    else {
+        return;
+    };
+    let end = all[from..].iter().position(|b| !b.is_ascii_digit()).map_or(all.len(), |n| from + n);
+    let value = ["-1", "0", "1e999", "18446744073709551616", "9223372036854775807", "4294967296", "1.5", "null"];
+    drop(all.splice(from..end, dice.one_of(&value).bytes()));
+}
+
+/// A PNG's chunks get the checksums that they should have, so that what is behind them is reached.
+fn right_checksums(all: &mut [u8]) {
+    if !all.starts_with(b"\x89PNG\r\n\x1a\n") {
+        return;
+    }
+    let mut at = 8;
+    while let Some(length) = all.get(at..at + 4) {
+        let length = u32::from_be_bytes([length[0], length[1], length[2], length[3]]) as usize;
+        let Some(end) = length.checked_add(at + 8).filter(|end| end + 4 <= all.len()) else { return };
+        let sum = checksum(&all[at + 4..end]);
+        all[end..end + 4].copy_from_slice(&sum.to_be_bytes());
+        at = end + 4;
+    }
+}
+
+/// CRC-32, as PNG and zip have it.
+fn checksum(bytes: &[u8]) -> u32 {
+    !bytes.iter().fold(u32::MAX, |sum, byte| {
+        (0..8).fold(sum ^ u32::from(*byte), |sum, _| (sum >> 1) ^ (0xEDB8_8320 & (sum & 1).wrapping_neg()))
+    })
+}
+
+/// A script's words: names, numbers, texts, signs, and the space between them.
+pub fn words(text: &str) -> Vec<&str> {
+    let (mut all, mut rest) = (vec![], text);
+    while let Some(first) = rest.chars().next() {
+        let is_word = |c: char| c.is_alphanumeric() || c == '_';
+        let length = match first {
+            c if is_word(c) => rest.find(|c| !is_word(c)).unwrap_or(rest.len()),
+            '"' => rest[1..].find('"').map_or(rest.len(), |n| n + 2),
+            c => c.len_utf8(),
+        };
+        let (word, behind) = rest.split_at(length);
+        all.push(word);
+        rest = behind;
+    }
+    all
+}
+
+/// Words that scripts of ours do not have.
+const STRANGE: [&str; 24] = [
+    "loop",
+    "while true",
+    "()",
+    "[]",
+    "#{}",
+    "-9223372036854775808",
+    "9223372036854775807",
+    "1e308",
+    "0.0/0.0",
+    "\"\"",
+    "\"\\u{1b}[31m\"",
+    "|x| x",
+    "this",
+    "global",
+    "import \"lib/attack\" as a;",
+    "throw",
+    "try",
+    "catch",
+    "eval(\"1\")",
+    "fn f(x) { f(x) }",
+    "[[[[[[[[]]]]]]]]",
+    "Fn(\"run\")",
+    "call",
+    "..=",
+];
+
+/// A script with a few words moved, lost, doubled, or taken from another.
+pub fn script(of: &str, other: &str, dice: &mut Dice) -> String {
+    let (mut all, other) = (words(of), words(other));
+    for _ in 0..=dice.below(6) {
+        let (at, to) = (dice.below(all.len()), dice.below(all.len()));
+        match dice.below(6) {
+            0 if !all.is_empty() => drop(all.remove(at)),
+            1 if !all.is_empty() => all.swap(at, to),
+            2 if !all.is_empty() => all[at] = dice.one_of(&STRANGE),
+            3 => all.insert(at, dice.one_of(&STRANGE)),
+            4 if !all.is_empty() && !other.is_empty() => all[at] = dice.one_of(&other),
+            _ if !other.is_empty() => {
+                let from = dice.below(other.len());
+                let end = (from + dice.below(30)).min(other.len());
+                drop(all.splice(at..at, other[from..end].iter().copied()));
+            }
+            _ => {}
+        }
+    }
+    all.concat()
+}

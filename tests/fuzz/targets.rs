@@ -1,0 +1,226 @@
+//! What is attacked: one function for each kind of file or text that comes from outside. `fuzz/` runs the same functions under
+//! libFuzzer.
+
+use candle_core::{DType, Device, Tensor};
+use gradscope::cli::config;
+use gradscope::data::{Picture, npy, source};
+use gradscope::graph::{Builder, op};
+use gradscope::model::{Card, Model, format, train};
+use gradscope::script::folders::{Folders, Source};
+use gradscope::script::host::Host;
+use gradscope::script::resume::Opened;
+use gradscope::script::session::Session;
+use gradscope::selftest::Selftest;
+use gradscope::tui::{input, probe};
+use std::path::Path;
+use std::sync::Arc;
+use std::time::Duration;
+
+/// How long a script may go on before it is cancelled.
+const PATIENCE: Duration = Duration::from_millis(400);
+
+/// Something that is attacked.
+pub struct Target {
+    /// Its name, and that of its folder below `fuzz/corpus`.
+    pub name: &'static str,
+    /// Reads bytes, however wrong they are.
+    pub run: fn(&[u8]),
+}
+
+/// One row for each reader.
+pub const TARGETS: [Target; 13] = [
+    Target { name: "weights", run: weights },
+    Target { name: "pictures", run: pictures },
+    Target { name: "npy", run: arrays },
+    Target { name: "mnist", run: mnist },
+    Target { name: "cifar", run: cifar },
+    Target { name: "cases", run: cases },
+    Target { name: "session", run: session },
+    Target { name: "state", run: state },
+    Target { name: "config", run: configuration },
+    Target { name: "script", run: script },
+    Target { name: "architecture", run: architecture },
+    Target { name: "terminal", run: terminal },
+    Target { name: "input", run: keys },
+];
+
+/// The target of this name.
+#[allow(dead_code, reason = "libFuzzer's programs ask for theirs by name")]
+pub fn run(name: &str, bytes: &[u8]) {
+    TARGETS.iter().filter(|target| target.name == name).for_each(|target| (target.run)(bytes));
+}
+
+fn weights(bytes: &[u8]) {
+    let Ok(weights) = format::parse(bytes) else { return };
+    let held: usize = weights.tensors.values().map(|t| t.elem_count() * t.dtype().size_in_bytes()).sum();
+    assert!(held <= 64 * bytes.len() + (1 << 20), "{} bytes became {held}", bytes.len());
+}
+
+fn pictures(bytes: &[u8]) {
+    if let Ok(picture) = Picture::parse(bytes) {
+        let _ = picture.thumbnail(32);
+        let _ = picture.shape();
+    }
+}
+
+fn arrays(bytes: &[u8]) {
+    let _ = npy::parse_npy(bytes);
+}
+
+/// Bytes as a file of a name in a folder of its own.
+fn on_disk(name: &str, bytes: &[u8], read: impl Fn(&Path)) {
+    let folder = tempfile::tempdir().expect("a folder for files");
+    std::fs::write(folder.path().join(name), bytes).expect("writing a file");
+    read(folder.path());
+}
+
+fn all_of(spec: &str) {
+    if let Ok(set) = source::open(spec) {
+        (0..set.len().min(3)).for_each(|i| drop(set.picture(i)));
+    }
+}
+
+fn mnist(bytes: &[u8]) {
+    // Pictures and labels in one, cut at a byte of the first picture's.
+    let cut = bytes.len().saturating_sub(12);
+    on_disk("train-images-idx3-ubyte", &bytes[..cut], |folder| {
+        for (name, part) in [("train-labels-idx1-ubyte", &bytes[cut..]), ("t10k-images-idx3-ubyte", &bytes[..cut])] {
+            std::fs::write(folder.join(name), part).expect("writing a file");
+        }
+        std::fs::write(folder.join("t10k-labels-idx1-ubyte"), &bytes[cut..]).expect("writing a file");
+        all_of(&format!("mnist:{}", folder.display()));
+    });
+}
+
+fn cifar(bytes: &[u8]) {
+    on_disk("a.bin", bytes, |folder| all_of(&format!("cifar10:{}", folder.join("a.bin").display())));
+}
+
+fn cases(bytes: &[u8]) {
+    if let Ok(text) = std::str::from_utf8(bytes) {
+        let _ = Selftest::default().run_text(text, None);
+    }
+}
+
+fn session(bytes: &[u8]) {
+    on_disk("last.json", bytes, |folder| drop(Opened::read(&folder.join("last.json"))));
+}
+
+/// A method whose state has all that a file can keep.
+pub const STEPPED: &str = "const PLUGIN = #{ group: \"x\" };
+fn start(cx) { #{ x: cx.input, n: 1, list: [1, 2.5, \"three\", true, ()], map: #{ a: #{ b: [] } } } }
+fn step(cx, s) { s.n += 1; s.x *= 0.5; s }
+fn view(cx, s) { [heatmap(s.x.mean(1, true), \"x\")] }
+";
+
+/// A session on a network of one layer.
+pub fn stepped(host: &Host) -> Session {
+    let mut b = Builder::new(&[3, 4, 4]);
+    let x = b.add("flatten", op::Flatten, &[0]).expect("a layer");
+    let x = b.add("fc", op::Linear { input: 48, output: 3, bias: true }, &[x]).expect("a layer");
+    let graph = b.finish(x).expect("a graph");
+    let weight = |count: usize| (0..count).map(|i| (i * 37 % 101) as f32 / 101.0 - 0.5).collect::<Vec<_>>();
+    let tensor = |shape: Vec<usize>| Tensor::from_vec(weight(shape.iter().product()), shape, &Device::Cpu);
+    let weights = graph.parameters().into_iter().map(|p| (p.name, tensor(p.shape).expect("a weight")));
+    let graph = graph.with_weights(weights.collect()).expect("weights");
+    let card = Card {
+        name: "tiny".into(),
+        summary: "a network of one layer".into(),
+        input: [3, 4, 4],
+        resize: None,
+        mean: vec![0.5; 3],
+        std: vec![0.25; 3],
+        labels: ["ant", "bee", "cat"].map(String::from).to_vec().into(),
+        synonyms: [].into(),
+        picture: String::new(),
+    };
+    let model = Model { card: Arc::new(card), graph: Arc::new(graph), hash: "tiny".into(), taken: "".into() };
+    let picture = Tensor::full(0.25f32, (1, 3, 4, 4), &Device::Cpu).expect("a picture");
+    Session::new(host, model, "picture", picture.to_dtype(DType::F32).expect("a picture")).expect("a session")
+}
+
+fn host() -> Host {
+    Host::new(Folders::plugins(None).embedded_only(), Folders::models(None).embedded_only())
+}
+
+fn state(bytes: &[u8]) {
+    let host = host();
+    let mut session = stepped(&host);
+    session.open(host.compile(text(STEPPED)).expect("a method"));
+    if session.take_up(bytes).is_ok() {
+        let _ = session.view(&host);
+        let _ = session.step(&host);
+    }
+    on_disk("w.safetensors", bytes, |folder| drop(train::labels(&folder.join("w.safetensors"))));
+}
+
+fn configuration(bytes: &[u8]) {
+    if let Ok(text) = std::str::from_utf8(bytes) {
+        let _ = config::parse(text);
+    }
+}
+
+fn text(text: &str) -> Source {
+    Source { name: "probe".into(), text: text.into(), path: None }
+}
+
+/// Compiles and runs a script for a moment.
+fn script(bytes: &[u8]) {
+    let Ok(source) = std::str::from_utf8(bytes) else { return };
+    let host = host();
+    let guard = host.guard().clone();
+    let (ended, watch) = std::sync::mpsc::channel::<()>();
+    let watch = std::thread::spawn(move || {
+        if watch.recv_timeout(PATIENCE).is_err() {
+            guard.cancel();
+        }
+    });
+    if let Ok(method) = host.compile(text(source)) {
+        let mut session = stepped(&host);
+        session.open(method);
+        if session.view(&host).is_ok() {
+            let _ = session.step(&host);
+            let _ = session.keep();
+        }
+    }
+    let _ = ended.send(());
+    watch.join().expect("the watch ends");
+}
+
+fn architecture(bytes: &[u8]) {
+    let Ok(source) = std::str::from_utf8(bytes) else { return };
+    let folder = tempfile::tempdir().expect("a folder");
+    std::fs::write(folder.path().join("net.rhai"), source).expect("writing a file");
+    let host = Host::new(Folders::plugins(None).embedded_only(), Folders::models(Some(folder.path())));
+    let architectures = gradscope::script::architecture::Architectures::new(host.models().clone(), host.guard());
+    let _ = architectures.build(&folder.path().join("net.rhai").display().to_string());
+}
+
+fn terminal(bytes: &[u8]) {
+    let caps = probe::parse(bytes);
+    assert!(caps.name.len() < 200 && caps.cell.is_none_or(|(w, h)| (1..=128).contains(&w) && (1..=256).contains(&h)));
+}
+
+/// Keys, wheels and answers as they come from a terminal.
+fn keys(bytes: &[u8]) {
+    use crossterm::event::{Event, KeyCode, KeyEvent, KeyModifiers, MouseButton, MouseEvent, MouseEventKind};
+    let mut filter = input::Filter::default();
+    let mut now = std::time::Instant::now();
+    for piece in bytes.chunks(4) {
+        let byte = |i: usize| piece.get(i).copied().unwrap_or_default();
+        let place = |i: usize| u16::from_le_bytes([byte(i), byte(i + 1)]);
+        let code = char::from_u32(u32::from(place(2))).unwrap_or('\u{1b}');
+        let modifiers = KeyModifiers::from_bits_truncate(byte(1));
+        let mouse = |kind| Event::Mouse(MouseEvent { kind, column: place(1), row: place(2), modifiers });
+        let event = match byte(0) % 8 {
+            0..=2 => Event::Key(KeyEvent::new(KeyCode::Char(code), modifiers)),
+            3 => Event::Key(KeyEvent::new(KeyCode::Enter, modifiers)),
+            4 => Event::Paste(String::from_utf8_lossy(piece).into_owned()),
+            5 => Event::Resize(place(1), place(2)),
+            6 => mouse(MouseEventKind::ScrollDown),
+            _ => mouse(MouseEventKind::Down(MouseButton::Left)),
+        };
+        let _ = filter.take(event, now);
+        now += Duration::from_millis(u64::from(byte(3)));
+    }
+}
