@@ -151,9 +151,9 @@ pub fn script(of: &str, other: &str, dice: &mut Dice) -> String {
         match dice.below(6) {
             0 if !all.is_empty() => drop(all.remove(at)),
             1 if !all.is_empty() => all.swap(at, to),
-            2 if !all.is_empty() => all[at] = dice.one_of(&STRANGE),
-            3 => all.insert(at, dice.one_of(&STRANGE)),
-            4 if !all.is_empty() && !other.is_empty() => all[at] = dice.one_of(&other),
+            2 if !all.is_empty() => all[at] = *dice.one_of(&STRANGE),
+            3 => all.insert(at, *dice.one_of(&STRANGE)),
+            4 if !all.is_empty() && !other.is_empty() => all[at] = *dice.one_of(&other),
             _ if !other.is_empty() => {
                 let from = dice.below(other.len());
                 let end = (from + dice.below(30)).min(other.len());
