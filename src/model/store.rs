@@ -1,9 +1,10 @@
 //! Rows of numbers kept in a file, each with a sum over it, so that a torn write is no row.
 
 use crate::words;
+use crate::data::disk::write_at;
 use anyhow::{Context, Result};
 use std::fs::{File, OpenOptions};
-use std::io::{ErrorKind, Read, Seek, SeekFrom, Write};
+use std::io::{ErrorKind, Read, Seek, SeekFrom};
 use std::path::Path;
 use std::time::SystemTime;
 
@@ -56,7 +57,7 @@ impl Store {
         let mut bytes: Vec<u8> = row.iter().flat_map(|v| v.to_le_bytes()).collect();
         bytes.extend(sum(&bytes));
         self.file.seek(SeekFrom::Start((number * self.record()) as u64))?;
-        self.file.write_all(&bytes).context("keeping features")
+        write_at(&mut self.file, &bytes).context("keeping features")
     }
 
     fn record(&self) -> usize {
