@@ -87,7 +87,7 @@ const USES: [Use; 3] = [
         announced: ("weights in net/w.safetensors", "w.safetensors"),
     },
     Use {
-        args: &["run", "neighbours", "--data", "made:shapes", "--set", "count=12", "--out", "out"],
+        args: &["run", "neighbours", "-m", "moons", "--data", "made:moons", "--set", "count=12", "--out", "out"],
         again: None,
         into: "out",
         announced: ("files in out", "result.json"),

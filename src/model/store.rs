@@ -1,7 +1,7 @@
 //! Rows of numbers kept in a file, each with a sum over it, so that a torn write is no row.
 
-use crate::words;
 use crate::data::disk::write_at;
+use crate::words;
 use anyhow::{Context, Result};
 use std::fs::{File, OpenOptions};
 use std::io::{ErrorKind, Read, Seek, SeekFrom};
