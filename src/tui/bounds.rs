@@ -6,7 +6,7 @@ use ratatui::layout::{Position, Size};
 use std::io::{self, Write};
 
 /// Columns and rows that are drawn at most.
-pub const MOST: (u16, u16) = (1000, 500);
+pub const MOST: (u16, u16) = (640, 240);
 /// The widest and the highest cell in pixels.
 const CELL: (u16, u16) = (128, 256);
 /// Pixels of a picture that is sent, along either side.
@@ -92,10 +92,10 @@ mod tests {
 
     #[test]
     fn a_size_that_no_terminal_has_is_cut_and_a_cell_that_none_has_is_not_believed() {
-        assert_eq!(drawn(65535, 0), (1000, 1));
+        assert_eq!(drawn(65535, 0), (640, 1));
         assert_eq!(drawn(140, 40), (140, 40));
         assert_eq!([cell(8, 16), cell(65535, 65535), cell(0, 16), cell(9, 257)], [Some((8, 16)), None, None, None]);
         let size = Bounded(TestBackend::new(2000, 20)).size().unwrap();
-        assert_eq!((size.width, size.height), (1000, 20));
+        assert_eq!((size.width, size.height), (640, 20));
     }
 }
