@@ -3,6 +3,7 @@
 #![allow(clippy::unwrap_used)]
 
 use rustix::process::{Pid, Signal, kill_process};
+use rustix::pty::{OpenptFlags, grantpt, openpt, ptsname, unlockpt};
 use std::fs::{self, File};
 use std::os::unix::process::CommandExt;
 use std::path::Path;
@@ -155,6 +156,28 @@ fn a_full_stdout_is_an_error_and_one_that_nobody_reads_is_none() {
         drop(read);
         let out = command(folder.path(), args).stdout(write).output().unwrap();
         assert!(out.status.success() && out.stderr.is_empty(), "{args:?}: {}", text(&out.stderr));
+    }
+}
+
+#[test]
+fn a_terminal_that_is_gone_changes_nothing() {
+    let folder = TempDir::new().unwrap();
+    for (args, code) in [
+        (&["methods"][..], 0),
+        (&["run", "saliency", "-m", "digits"], 0),
+        (&["run", "nonsense"], 2),
+        (&["--help"], 0),
+        (&["eval"], 2),
+    ] {
+        let master = openpt(OpenptFlags::RDWR | OpenptFlags::NOCTTY).unwrap();
+        grantpt(&master).unwrap();
+        unlockpt(&master).unwrap();
+        let name = ptsname(&master, Vec::new()).unwrap().into_string().unwrap();
+        let slave = File::options().read(true).write(true).open(name).unwrap();
+        drop(master);
+        let end = || Stdio::from(slave.try_clone().unwrap());
+        let status = command(folder.path(), args).stdin(end()).stdout(end()).stderr(end()).status().unwrap();
+        assert_eq!(status.code(), Some(code), "{args:?}");
     }
 }
 

@@ -109,7 +109,7 @@ impl App {
         }
         let begun = Instant::now();
         while self.process.try_wait().unwrap().is_none() {
-            if way % 6 == 0 && begun.elapsed() > Duration::from_secs(2) {
+            if way.is_multiple_of(6) && begun.elapsed() > Duration::from_secs(2) {
                 self.press("q");
             }
             assert!(begun.elapsed() < END, "it goes on after the ending {}", way % 6);

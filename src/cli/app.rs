@@ -2,7 +2,7 @@
 
 use super::args::{App, Network, Question, Scripts};
 use super::config::{self, Config};
-use super::{open, usage};
+use super::{draw, open, usage};
 use crate::data::lock::Lock;
 use crate::data::{Picture, create_folder};
 use crate::script::host::Host;
@@ -21,9 +21,12 @@ const FIRST: &str = "gradcam";
 /// The session of an app that nobody told another.
 const LAST: &str = "last";
 
+/// A session as it was, its picture, what it was asked as, and notes about it.
+type Restored = (Session, Picture, Opened, Vec<String>);
+
 /// Opens what was asked for, or what was last open, then the app on it.
 pub fn app(scripts: &Scripts, question: &Question, app: &App) -> Result<ExitCode> {
-    if !std::io::stdin().is_terminal() || !std::io::stdout().is_terminal() {
+    if !std::io::stdin().is_terminal() || !draw::on_terminal() {
         bail!("the app needs a terminal for input and output; \"gradscope run METHOD\" needs none");
     }
     if question.pictures.len() > 1 {
@@ -97,7 +100,7 @@ fn place(name: &str, file: &Path) -> (Option<Kept>, Option<String>) {
 }
 
 /// What a file says was open last, opened again; none where there is no file.
-fn last_open(host: &Host, file: &Path) -> Result<Option<(Session, Picture, Opened, Vec<String>)>> {
+fn last_open(host: &Host, file: &Path) -> Result<Option<Restored>> {
     Opened::read(file)?.map(|opened| restored(host, file, opened)).transpose()
 }
 
@@ -108,7 +111,7 @@ fn nothing_asked(q: &Question, app: &App) -> bool {
 }
 
 /// A session as it was, at the step that it showed where that was kept.
-fn restored(host: &Host, file: &Path, opened: Opened) -> Result<(Session, Picture, Opened, Vec<String>)> {
+fn restored(host: &Host, file: &Path, opened: Opened) -> Result<Restored> {
     let network = Network { model: Some(opened.model.clone()), weights: opened.weights.clone(), exact: false };
     let question = Question {
         network,

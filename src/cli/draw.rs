@@ -26,7 +26,7 @@ impl Screen {
     /// they go only where the command line says how.
     pub fn new(wish: Graphics) -> Result<Self> {
         let wish = match wish {
-            Graphics::Auto if !terminal() => Graphics::Nothing,
+            Graphics::Auto if !on_terminal() => Graphics::Nothing,
             Graphics::Auto => config::read()?.graphics.unwrap_or_default(),
             asked => asked,
         };
@@ -50,6 +50,6 @@ impl Screen {
 
 /// Whether stdout is a terminal.
 #[allow(clippy::disallowed_methods)]
-fn terminal() -> bool {
+pub fn on_terminal() -> bool {
     std::io::stdout().is_terminal()
 }

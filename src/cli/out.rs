@@ -41,7 +41,12 @@ pub fn tell(message: &str) {
 /// A usage error as clap lays it out.
 pub fn tell_usage(message: &str) {
     let message = words::text(message.trim_end());
-    let _ = writeln!(stderr().lock(), "{}", in_one(&message, |line| !line.to_lowercase().starts_with("error")));
+    let _ = writeln!(stderr().lock(), "{}", in_one(&message, is_of_usage));
+}
+
+/// Whether a line is one of clap's own.
+fn is_of_usage(line: &str) -> bool {
+    [" ", "Usage: ", "For more information"].iter().any(|begins| line.starts_with(begins))
 }
 
 /// A message whose further lines are indented but for those that may stand as they are.
@@ -88,10 +93,7 @@ mod tests {
         let of_a_script = "a.rhai:1:2: no\n>    1 | x\n       | ^\n  did you mean y?";
         assert_eq!(in_one(of_a_script, |line| line.starts_with([' ', '\t', '>'])), of_a_script);
         assert_eq!(in_one("a\nerror: b\n\nc", |line| line.starts_with(' ')), "a\n  error: b\n\n  c");
-        let usage = "error: no\n\nError: b\nUsage: gradscope";
-        assert_eq!(
-            in_one(usage, |line| !line.to_lowercase().starts_with("error")),
-            "error: no\n\n  Error: b\nUsage: gradscope"
-        );
+        let usage = "error: no\n\nError: b\nwarning: c\nUsage: gradscope";
+        assert_eq!(in_one(usage, is_of_usage), "error: no\n\n  Error: b\n  warning: c\nUsage: gradscope");
     }
 }

@@ -8,6 +8,7 @@ use crate::script::host::Host;
 use crate::script::message::{LayerRow, MethodRow, ModelCard};
 use crate::script::method::Method;
 use crate::script::params::Param;
+use crate::words;
 use anyhow::Result;
 use serde_json::{Value, json};
 use std::process::ExitCode;
@@ -21,7 +22,7 @@ pub fn methods(scripts: &Scripts, args: &Table) -> Result<ExitCode> {
     }
     let cells = |r: &MethodRow| {
         let group = if r.broken.is_some() { "broken".into() } else { r.group.clone() };
-        vec![r.name.clone(), group, r.summary.lines().next().unwrap_or_default().into(), parameters(&host, r)]
+        vec![named(&r.name), group, r.summary.lines().next().unwrap_or_default().into(), parameters(&host, r)]
     };
     as_table(&["method", "group", "shows", "parameters"], rows.iter().map(cells).collect())
 }
@@ -58,7 +59,7 @@ pub fn models(scripts: &Scripts, args: &Table) -> Result<ExitCode> {
         return as_json(rows.iter().map(row).collect());
     }
     let weights = |own: bool| if own { "inside" } else { "-w FILE" };
-    let cells = rows.iter().map(|r| vec![r.name.clone(), weights(r.weights).into(), r.summary.clone()]);
+    let cells = rows.iter().map(|r| vec![named(&r.name), weights(r.weights).into(), r.summary.clone()]);
     as_table(&["model", "weights", "what it is"], cells.collect())
 }
 
@@ -71,7 +72,7 @@ pub fn layers(scripts: &Scripts, args: &Of) -> Result<ExitCode> {
         return as_json(card.layers.iter().map(row).collect());
     }
     let shape = |l: &LayerRow| l.shape.iter().map(ToString::to_string).collect::<Vec<_>>().join("x");
-    let cells = card.layers.iter().map(|l| vec![l.name.clone(), l.kind.clone(), shape(l), l.parameters.to_string()]);
+    let cells = card.layers.iter().map(|l| vec![named(&l.name), l.kind.clone(), shape(l), l.parameters.to_string()]);
     as_table(&["layer", "kind", "shape", "parameters"], cells.collect())
 }
 
@@ -82,7 +83,7 @@ pub fn classes(scripts: &Scripts, args: &Of) -> Result<ExitCode> {
     if args.json {
         return as_json(rows.map(|(class, label)| json!({ "class": class, "label": label })).collect());
     }
-    as_table(&["class", "label"], rows.map(|(class, label)| vec![class.to_string(), label.clone()]).collect())
+    as_table(&["class", "label"], rows.map(|(class, label)| vec![class.to_string(), named(label)]).collect())
 }
 
 /// A network's card; an architecture needs no weights for it.
@@ -95,6 +96,10 @@ fn network(scripts: &Scripts, args: &Of) -> Result<ModelCard> {
         return Ok(describe(&card, &graph));
     }
     Ok(card(&open::model(&host, of)?))
+}
+
+fn named(name: &str) -> String {
+    words::name(name).into_owned()
 }
 
 fn as_json(rows: Vec<Value>) -> Result<ExitCode> {

@@ -117,8 +117,7 @@ impl Dataset {
         let Items::Files(files) = &self.items else { return None };
         let path = &files.get(i)?.0;
         let folder = self.name.split_once(':').map_or("", |(_, folder)| folder);
-        let name = path.strip_prefix(folder).unwrap_or(path).to_string_lossy();
-        Some(name.chars().filter(|c| !c.is_control()).collect())
+        Some(path.strip_prefix(folder).unwrap_or(path).to_string_lossy().into_owned())
     }
 
     /// What tells its pictures from others': a sum over their bytes; of files their paths, lengths and times.

@@ -3,6 +3,7 @@
 //! A file is written beside its place, synced, and renamed onto it; then the folder is synced. Every such operation passes
 //! [`operation`], where a test lets any of them fail, or cuts the power before it.
 
+use super::file::open;
 use crate::words;
 use anyhow::{Context, Result};
 use std::collections::BTreeSet;
@@ -114,6 +115,7 @@ fn folder_of(path: &Path) -> &Path {
 }
 
 /// A new name in a folder is on the disk when the folder is. Some file systems cannot sync folders; they are not asked to.
+#[allow(clippy::disallowed_methods)]
 fn sync_folder(folder: &Path) -> io::Result<()> {
     #[cfg(unix)]
     match File::open(folder)?.sync_all() {
@@ -142,7 +144,7 @@ fn tidy(folder: &Path) {
 
 /// Whether whoever began to write a file is gone.
 fn is_left(path: &Path) -> bool {
-    let Ok(file) = File::open(path) else { return false };
+    let Ok(file) = open(path, u64::MAX) else { return false };
     let Ok(facts) = file.metadata() else { return false };
     let old = || facts.modified().ok().and_then(|t| t.elapsed().ok()).is_some_and(|age| age > YOUNG);
     facts.is_file()

@@ -101,7 +101,7 @@ fn labels(words: &[String]) -> Result<(Vec<String>, Vec<usize>)> {
     Ok((classes, labels))
 }
 
-/// The last part of a path, without control characters.
+/// The last part of a path.
 fn word(path: &Path) -> String {
-    path.file_name().unwrap_or_default().to_string_lossy().chars().filter(|c| !c.is_control()).collect()
+    path.file_name().unwrap_or_default().to_string_lossy().into_owned()
 }

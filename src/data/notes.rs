@@ -1,5 +1,6 @@
 //! What a person should know beside a result: lines that wait until the command line or the app shows them.
 
+use crate::words;
 use std::collections::HashSet;
 use std::sync::{Mutex, PoisonError};
 
@@ -11,9 +12,9 @@ struct Notes {
     known: HashSet<String>,
 }
 
-/// Adds a line, without its control characters; the same one only once while the program runs.
+/// Adds a line; the same one only once while the program runs.
 pub fn add(line: String) {
-    let line: String = line.chars().filter(|c| !c.is_control()).collect();
+    let line = words::line(&line).into_owned();
     with(|notes| {
         if notes.known.insert(line.clone()) {
             notes.waiting.push(line);

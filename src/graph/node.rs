@@ -4,6 +4,7 @@ use super::made::Made;
 use super::op::Op;
 use super::plan::Plans;
 use super::scores::Scores;
+use crate::words;
 use anyhow::{Context, Result, bail, ensure};
 use candle_core::{DType, Device, Tensor};
 use std::collections::{BTreeMap, BTreeSet};
@@ -137,16 +138,21 @@ impl Graph {
     /// Which tensors are missing, misshapen and surplus among those of these names and shapes; none where all fit.
     pub fn misfit(&self, shapes: &BTreeMap<&str, &[usize]>) -> Option<String> {
         let wanted = self.parameters();
-        let missing = wanted.iter().filter(|p| !shapes.contains_key(p.name.as_str())).map(|p| p.name.clone());
-        let misshapen = wanted.iter().filter_map(|p| {
-            let dims = *shapes.get(p.name.as_str())?;
-            (dims != p.shape).then(|| format!("{} is {dims:?} instead of {:?}", p.name, p.shape))
-        });
         let known: BTreeSet<_> = wanted.iter().map(|p| p.name.as_str()).collect();
-        let surplus = shapes.keys().filter(|n| !known.contains(*n)).map(|n| n.escape_debug().to_string());
-        let problems: [(_, Vec<_>); 3] =
-            [("missing", missing.collect()), ("misshapen", misshapen.collect()), ("surplus", surplus.collect())];
-        let problems: Vec<_> = problems.iter().filter(|(_, list)| !list.is_empty()).map(listed).collect();
+        let missing: Vec<_> =
+            wanted.iter().map(|p| p.name.as_str()).filter(|name| !shapes.contains_key(name)).collect();
+        let surplus: Vec<_> = shapes.keys().copied().filter(|name| !known.contains(name)).collect();
+        let dims = |p: &Parameter| shapes.get(p.name.as_str()).copied().filter(|dims| *dims != p.shape);
+        let misshapen: Vec<_> = wanted.iter().filter_map(|p| Some((p, dims(p)?))).collect();
+        let name = |name: &&str| words::name(name).into_owned();
+        let problems = [
+            listed("missing", &missing, name),
+            listed("misshapen", &misshapen, |(p, dims)| {
+                format!("{} is {dims:?} instead of {:?}", words::name(&p.name), p.shape)
+            }),
+            listed("surplus", &surplus, name),
+        ];
+        let problems: Vec<_> = problems.into_iter().flatten().collect();
         (!problems.is_empty()).then(|| problems.join("; "))
     }
 
@@ -174,12 +180,13 @@ impl Graph {
     }
 }
 
-/// `12 missing: a, b, … and 4 more`.
-fn listed((what, names): &(&str, Vec<String>)) -> String {
+/// `12 missing: a, b, … and 4 more`; none where there are none.
+fn listed<T>(what: &str, all: &[T], text: impl Fn(&T) -> String) -> Option<String> {
     const SHOWN: usize = 8;
-    let more = match names.len().saturating_sub(SHOWN) {
+    let more = match all.len().saturating_sub(SHOWN) {
         0 => String::new(),
         n => format!(" and {n} more"),
     };
-    format!("{} {what}: {}{more}", names.len(), names[..names.len().min(SHOWN)].join(", "))
+    let first: Vec<_> = all.iter().take(SHOWN).map(text).collect();
+    (!all.is_empty()).then(|| format!("{} {what}: {}{more}", all.len(), first.join(", ")))
 }

@@ -82,9 +82,10 @@ impl<'a> View<'a> {
     /// Every prefix below which some parameters are found.
     fn places(&self, wanted: &[Parameter]) -> Vec<Place<'_, 'a>> {
         let wanted: HashMap<&str, &[usize]> = wanted.iter().map(|p| (p.name.as_str(), &p.shape[..])).collect();
+        let longest = wanted.keys().map(|name| name.len()).max().unwrap_or_default();
         let mut found: HashMap<&str, (usize, usize)> = HashMap::from([("", (0, 0))]);
         for (name, entry) in &self.names {
-            for (prefix, rest) in starts(name).map(|at| name.split_at(at)) {
+            for (prefix, rest) in starts(name, longest).map(|at| name.split_at(at)) {
                 if let Some(shape) = wanted.get(rest) {
                     let (named, fitting) = found.entry(prefix).or_default();
                     *named += 1;
@@ -152,7 +153,9 @@ impl<'a> Place<'_, 'a> {
         let wanted: HashSet<_> = wanted.iter().map(|p| p.name.as_str()).collect();
         let same = |other: &&&Self| std::ptr::eq(other.view, self.view);
         let prefixes: HashSet<_> = copies.iter().filter(same).map(|p| p.prefix).collect();
-        let known = |name: &str| starts(name).any(|at| prefixes.contains(&name[..at]) && wanted.contains(&name[at..]));
+        let longest = wanted.iter().map(|name| name.len()).max().unwrap_or_default();
+        let fits = |(prefix, rest): (&str, &str)| wanted.contains(rest) && prefixes.contains(prefix);
+        let known = |name: &str| starts(name, longest).any(|at| fits(name.split_at(at)));
         self.view.names.iter().filter(|(name, _)| !known(name)).map(|(name, entry)| (name.as_str(), *entry)).collect()
     }
 
@@ -185,16 +188,14 @@ impl Fit<'_> {
     pub fn told(&self) -> String {
         let mut told = self.told.clone();
         if !self.others.is_empty() {
-            let others: Vec<_> = self.others.iter().map(|label| quoted(label)).collect();
             if !told.first().is_some_and(|first| first.starts_with("took")) {
                 told.insert(0, format!("took {}", quoted(&self.label)));
             }
-            let fit = if others.len() == 1 { "fits" } else { "fit" };
-            told.push(format!("{} {fit} too (FILE:KEY to choose)", few(&others)));
+            let fit = if self.others.len() == 1 { "fits" } else { "fit" };
+            told.push(format!("{} {fit} too (FILE:KEY to choose)", few(&self.others, quoted)));
         }
         if !self.aside.is_empty() {
-            let names: Vec<_> = self.aside.iter().map(|n| shown(n)).collect();
-            told.push(format!("left aside {}", few(&names)));
+            told.push(format!("left aside {}", few(&self.aside, shown)));
         }
         told.join("; ")
     }
@@ -220,9 +221,9 @@ impl Misfit {
             labels.extend(archive.dicts.iter().filter(|dict| is_network(dict)).map(|dict| dict.key.clone()));
             let mut seen = HashSet::new();
             labels.retain(|label| !label.is_empty() && seen.insert(label.clone()));
-            let there = match labels.iter().map(|label| quoted(label)).collect::<Vec<_>>() {
-                labels if labels.is_empty() => "its tensors have no common prefix".into(),
-                labels => format!("there are {}", few(&labels)),
+            let there = match labels.is_empty() {
+                true => "its tensors have no common prefix".into(),
+                false => format!("there are {}", few(&labels, quoted)),
             };
             let text = format!("it has no state dict \"{}\"; {there}", shown(key.unwrap_or_default()));
             return Self { text, found: 0, differences: wanted.len() };
@@ -242,22 +243,24 @@ impl Misfit {
         if let Some((name, function)) = unread {
             text.push_str(&format!("; \"{}\" is made by {function}, which is not read", shown(name)));
         }
-        let ours: Vec<_> = wanted.iter().map(|p| p.name.clone()).collect();
-        let theirs: Vec<_> = given().map(|(n, _)| shown(n)).collect();
+        let ours: Vec<_> = wanted.iter().map(|p| p.name.as_str()).collect();
+        let theirs: Vec<_> = given().map(|(n, _)| n).collect();
         let place = match best.view.dict.key.as_str() {
             "" => "the file".into(),
             key => format!("its \"{}\"", shown(key)),
         };
-        text.push_str(&format!("; the architecture has {}, {place} has {}", few(&ours), few(&theirs)));
+        text.push_str(&format!("; the architecture has {}, {place} has {}", few(&ours, shown), few(&theirs, shown)));
         let differences = wanted.len() - best.found + shapes.len().saturating_sub(best.named);
         Self { text, found: best.found, differences }
     }
 }
 
-/// Where the rest of a name may begin: at its start, and behind whatever is no letter or digit.
-fn starts(name: &str) -> impl Iterator<Item = usize> {
+/// Where the rest of a name may begin if it has at most so many bytes: at the name's start, and behind whatever is no letter or
+/// digit.
+fn starts(name: &str, longest: usize) -> impl Iterator<Item = usize> {
     let behind = name.char_indices().filter(|(_, c)| !c.is_alphanumeric()).map(|(at, c)| at + c.len_utf8());
-    std::iter::once(0).chain(behind)
+    let first = name.len().saturating_sub(longest);
+    std::iter::once(0).chain(behind).filter(move |at| *at >= first)
 }
 
 fn quoted(label: &str) -> String {
@@ -265,8 +268,8 @@ fn quoted(label: &str) -> String {
 }
 
 /// `a, b, c and 4 more`.
-fn few(names: &[String]) -> String {
-    let list = names.iter().take(SHOWN).map(String::as_str).collect::<Vec<_>>().join(", ");
+fn few<S: AsRef<str>>(names: &[S], show: impl Fn(&str) -> String) -> String {
+    let list = names.iter().take(SHOWN).map(|name| show(name.as_ref())).collect::<Vec<_>>().join(", ");
     match names.len().saturating_sub(SHOWN) {
         0 => list,
         more => format!("{list} and {more} more"),

@@ -1,6 +1,7 @@
 //! Rows of numbers as files that other programs read: comma-separated, and the pair that TensorBoard's projector takes.
 
 use super::figure::Points;
+use crate::words;
 use std::fmt::Write;
 
 /// `picture,group,name,x,y,…`, a row a point; the numbers as short as they can be read back exactly.
@@ -13,7 +14,7 @@ pub fn csv(points: &Points) -> String {
     text.push('\n');
     for i in 0..points.count() {
         let group = points.group(i);
-        let _ = write!(text, "{},{group},{}", points.picture(i), quoted(&points.name(group)));
+        let _ = write!(text, "{},{group},{}", points.picture(i), quoted(&words::escaped(&points.name(group))));
         for v in points.row(i) {
             let _ = write!(text, ",{v}");
         }
@@ -39,7 +40,7 @@ pub fn vectors(points: &Points) -> String {
 pub fn metadata(points: &Points) -> String {
     let mut text = String::from("picture\tlabel\n");
     for i in 0..points.count() {
-        let name = points.name(points.group(i)).replace(['\t', '\n'], " ");
+        let name = words::escaped(&points.name(points.group(i))).replace(['\t', '\n'], " ");
         let _ = writeln!(text, "{}\t{name}", points.picture(i));
     }
     text

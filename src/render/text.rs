@@ -2,13 +2,14 @@
 
 use super::figure::{Body, Figure};
 use super::scale::range;
+use crate::words;
 
 /// Title, raw range, scale, and what is not finite, in one line, `cam  -0.12 to 0.83, from zero, 3 of 49 not finite`, and a
 /// note if there is one.
 pub fn caption(figure: &Figure) -> String {
     let measured = measured(figure);
     match &figure.body {
-        Body::Map { note, .. } if !note.is_empty() => format!("{measured}; {note}"),
+        Body::Map { note, .. } if !note.is_empty() => format!("{measured}; {}", words::line(note)),
         _ => measured,
     }
 }
@@ -24,7 +25,8 @@ fn measured(figure: &Figure) -> String {
         .flatten()
         .collect::<Vec<_>>()
         .join(", ");
-    if about.is_empty() { figure.title.clone() } else { format!("{}  {about}", figure.title) }
+    let title = words::name(&figure.title);
+    if about.is_empty() { title.into_owned() } else { format!("{title}  {about}") }
 }
 
 /// Everything of a figure that is words, bars or cells; none for pictures.
@@ -37,7 +39,11 @@ pub fn text(figure: &Figure, width: usize) -> Option<String> {
         }
         Body::Classes { rows, .. } => {
             let rows = rows.iter().map(|r| {
-                (format!("{:>4} {}", r.class, r.label), format!("{:6.2} %", r.probability * 100.0), r.probability)
+                (
+                    format!("{:>4} {}", r.class, words::name(&r.label)),
+                    format!("{:6.2} %", r.probability * 100.0),
+                    r.probability,
+                )
             });
             Some(amounts(&rows.collect::<Vec<_>>(), width))
         }
@@ -45,7 +51,7 @@ pub fn text(figure: &Figure, width: usize) -> Option<String> {
             let finite = bars.iter().map(|b| b.value.abs()).filter(|v| v.is_finite());
             let most = finite.fold(f32::MIN_POSITIVE, f32::max);
             let part = |v: f32| if v.is_finite() { v.abs() / most } else { 0.0 };
-            let rows = bars.iter().map(|b| (b.label.clone(), brief(b.value), part(b.value)));
+            let rows = bars.iter().map(|b| (words::name(&b.label).into_owned(), brief(b.value), part(b.value)));
             Some(amounts(&rows.collect::<Vec<_>>(), width))
         }
         Body::Line { axis, series } => {
@@ -59,8 +65,8 @@ pub fn text(figure: &Figure, width: usize) -> Option<String> {
             Some(table(&columns, &xs.enumerate().map(row).collect::<Vec<_>>()))
         }
         Body::Table { columns, rows } => Some(table(columns, rows)),
-        Body::Text { text } => Some(text.clone()),
-        Body::Badge { text, good } => Some(format!("{} {text}", if *good { "+" } else { "!" })),
+        Body::Text { text } => Some(words::text(text).into_owned()),
+        Body::Badge { text, good } => Some(format!("{} {}", if *good { "+" } else { "!" }, words::line(text))),
     }
 }
 
@@ -77,8 +83,9 @@ fn amounts(rows: &[(String, String, f32)], width: usize) -> String {
 }
 
 fn table(columns: &[String], rows: &[Vec<String>]) -> String {
+    let columns: Vec<_> = columns.iter().map(|c| words::name(c).into_owned()).collect();
     let rows: Vec<Vec<_>> = rows.iter().map(|r| r.iter().map(|c| short(c)).collect()).collect();
-    let all = || std::iter::once(columns).chain(rows.iter().map(Vec::as_slice));
+    let all = || std::iter::once(&columns[..]).chain(rows.iter().map(Vec::as_slice));
     let widths: Vec<_> =
         (0..columns.len()).map(|c| all().filter_map(|r| r.get(c)).map(|t| cells(t)).max().unwrap_or(0)).collect();
     let row = |r: &[String]| {
@@ -116,7 +123,7 @@ pub fn short(cell: &str) -> String {
             Ok(v) => format!("{v:?}"),
             Err(_) => cell.into(),
         },
-        _ => cell.into(),
+        _ => words::line(cell).into_owned(),
     }
 }
 

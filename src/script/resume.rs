@@ -79,7 +79,7 @@ impl Opened {
         if let Some(folder) = file.parent() {
             create_folder(folder)?;
         }
-        write_whole(file, serde_json::to_string_pretty(self)?.as_bytes())
+        write_whole(file, words::json(&serde_json::to_value(self)?).as_bytes())
     }
 
     /// Reads it; none where there is no such file.

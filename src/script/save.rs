@@ -6,6 +6,7 @@ use super::session::Session;
 use crate::data::{Dataset, create_folder, disk, source, write_npy, write_whole};
 use crate::model::{ClassMap, Model};
 use crate::render::{self, Array, Body, ClassRow, Colormap, Figure};
+use crate::words;
 use anyhow::{Context, Result};
 use serde_json::{Map, Value, json};
 use std::collections::BTreeSet;
@@ -30,9 +31,8 @@ pub fn write(folder: &Path, session: &Session, host: &Host, frame: &Frame) -> Re
     let mut written = figures(folder, &frame.figures)?;
     let names = names(&frame.figures);
     let result = folder.join("result.json");
-    let mut text = serde_json::to_string_pretty(&about(session, host, frame, &names)?)?;
-    text.push('\n');
-    write_whole(&result, text.as_bytes())?;
+    let text = words::json(&about(session, host, frame, &names)?);
+    write_whole(&result, (text + "\n").as_bytes())?;
     written.push(result);
     Ok(written)
 }

@@ -12,6 +12,9 @@ use anyhow::{Context, Result, bail, ensure};
 use candle_core::DType;
 use std::path::{Path, PathBuf};
 
+/// Tensors of a file beyond which it is not compared with every architecture.
+const MANY: usize = 50_000;
+
 impl Architectures {
     /// A network ready to run in float32: `name` is an architecture, a `.rhai` file with one, or a weight file whose
     /// tensors tell the architecture.
@@ -57,6 +60,12 @@ impl Architectures {
         let (file, key) = split(path);
         let archive = format::open(&file)?;
         let stem = file.file_stem().unwrap_or_default().to_string_lossy();
+        let count = most_tensors(&archive);
+        ensure!(
+            count <= MANY,
+            "\"{}\" has {count} tensors, too many to tell its architecture; name it with -m and give the file with -w",
+            words::path(&path)
+        );
         let (mut fits, mut misfits) = (vec![], vec![]);
         for name in self.names() {
             let (card, graph) = self.build(&name)?;
@@ -74,7 +83,6 @@ impl Architectures {
         }
         misfits.sort_by_key(|(differences, ..)| *differences);
         let near: Vec<_> = misfits.iter().take(3).map(|(n, name, _)| format!("{name} ({n} differ)")).collect();
-        let count = archive.dicts.iter().map(|dict| dict.tensors.len()).max().unwrap_or_default();
         let nearest = misfits.first().map(|(.., misfit)| format!(": {}", misfit.text)).unwrap_or_default();
         bail!(
             "no architecture has the {count} tensors of \"{}\"; nearest are {}; name one with -m and give the file with -w{nearest}",
@@ -97,6 +105,9 @@ impl Architectures {
 
     /// The architecture that fewest tensors keep from fitting, and their number; none where no tensor fits any.
     fn nearest(&self, archive: &Archive) -> Option<(usize, String)> {
+        if most_tensors(archive) > MANY {
+            return None;
+        }
         let distance = |name: String| {
             let (_, graph) = self.build(&name).ok()?;
             match fit(&graph, archive, None) {
@@ -106,6 +117,11 @@ impl Architectures {
         };
         self.names().into_iter().filter_map(distance).min_by_key(|(differences, _)| *differences)
     }
+}
+
+/// How many tensors its largest state dict has.
+fn most_tensors(archive: &Archive) -> usize {
+    archive.dicts.iter().map(|dict| dict.tensors.len()).max().unwrap_or_default()
 }
 
 /// A file and, behind a colon, the key of a state dict in it.

@@ -10,7 +10,7 @@ use crossterm::terminal::{disable_raw_mode, enable_raw_mode};
 use ratatui::Terminal;
 use ratatui::backend::CrosstermBackend;
 use ratatui::layout::Rect;
-use std::io::{BufWriter, Stdout, Write, stdout};
+use std::io::{BufWriter, IsTerminal, Stdout, Write, stdout};
 use std::ops::Range;
 use std::panic::PanicHookInfo;
 use std::sync::atomic::{AtomicBool, AtomicU32, AtomicUsize, Ordering};
@@ -57,6 +57,11 @@ static TAKEN: AtomicBool = AtomicBool::new(false);
 
 /// Pictures of kitty's protocol that must be taken away: the first id, and how many; 0 when there are none.
 static PICTURES: (AtomicU32, AtomicU32) = (AtomicU32::new(0), AtomicU32::new(0));
+
+/// Whether stdout is a terminal.
+pub fn is_there() -> bool {
+    stdout().is_terminal()
+}
 
 /// Pixels of a cell, across and down, where the system knows and tells what can be.
 pub fn cell() -> Option<(u16, u16)> {
@@ -177,6 +182,7 @@ impl Drop for PanicGuard {
 }
 
 #[cfg(all(test, unix))]
+#[allow(clippy::unwrap_used)]
 pub mod tests {
     use super::*;
     use rustix::pty::{OpenptFlags, grantpt, openpt, ptsname, unlockpt};

@@ -6,6 +6,7 @@
 pub use super::heap::{Heap, Object, Value};
 
 use super::torch::Global;
+use crate::words;
 use anyhow::{Context, Result, bail, ensure};
 use std::collections::HashMap;
 
@@ -292,9 +293,9 @@ impl<'a> Machine<'a> {
     }
 }
 
-/// Text of a file as an error may show it: short, and without control characters.
+/// A name in a file as an error shows it.
 pub fn shown(text: &str) -> String {
-    text.chars().take(60).flat_map(char::escape_debug).collect()
+    words::name(text).into_owned()
 }
 
 fn pairs<'a>(items: &[Value<'a>]) -> Result<Vec<(Value<'a>, Value<'a>)>> {

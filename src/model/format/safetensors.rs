@@ -3,9 +3,14 @@
 use super::archive::{Archive, Entry, StateDict};
 use super::number::Number;
 use super::pieces::{Pieces, Source};
+use super::shown;
 use anyhow::{Context, Result, ensure};
 use safetensors::Dtype;
-use safetensors::tensor::Metadata;
+use safetensors::tensor::{Metadata, TensorInfo};
+use serde::de::{Error, MapAccess, Visitor};
+use serde::{Deserialize, Deserializer};
+use std::collections::HashSet;
+use std::fmt;
 use std::io::Read;
 
 /// Bytes of the largest header that is read; the format's own limit.
@@ -20,18 +25,84 @@ pub fn open(file: Source) -> Result<Archive> {
     let size = u64::from_le_bytes(size);
     ensure!(size <= HEADER, damaged);
     let header = file.bytes(8, size).context(damaged)?;
-    let header: Metadata = serde_json::from_slice(&header).context(damaged)?;
-    ensure!(len - 8 - size == header.data_len() as u64, damaged);
-    let one = |name: String| {
-        let info = header.info(&name).context(damaged)?;
+    let Header(mut tensors) = serde_json::from_slice(&header).context(damaged)?;
+    // Without holes or overlaps, in the order of their places.
+    tensors.sort_by_key(|(_, info)| info.data_offsets);
+    let checked = Metadata::new(None, tensors.clone()).context(damaged)?;
+    ensure!(len - 8 - size == checked.data_len() as u64, damaged);
+    let entry = |(name, info): (String, TensorInfo)| {
         let (start, end) = info.data_offsets;
         let place = (8 + size + start as u64, (end - start) as u64);
-        Ok((name, Entry::whole(number(info.dtype), info.shape.clone(), place)))
+        (name, Entry::whole(number(info.dtype), info.shape, place))
     };
-    let tensors = header.offset_keys().into_iter().map(one).collect::<Result<_>>()?;
-    let dict = StateDict { tensors, ..StateDict::default() };
+    let dict = StateDict { tensors: tensors.into_iter().map(entry).collect(), ..StateDict::default() };
     ensure!(!dict.tensors.is_empty(), "there are no tensors in it");
     Ok(Archive::of(file, vec![dict], Vec::new()))
+}
+
+/// The tensors of a header, each key once.
+struct Header(Vec<(String, TensorInfo)>);
+
+impl<'de> Deserialize<'de> for Header {
+    fn deserialize<D: Deserializer<'de>>(from: D) -> std::result::Result<Self, D::Error> {
+        struct Entries;
+        impl<'de> Visitor<'de> for Entries {
+            type Value = Header;
+
+            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str("a map of tensors")
+            }
+
+            fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> std::result::Result<Header, A::Error> {
+                let (mut tensors, mut seen) = (vec![], HashSet::new());
+                while let Some(key) = map.next_key::<String>()? {
+                    if !seen.insert(key.clone()) {
+                        return Err(A::Error::custom(format!("it has two entries \"{}\"", shown(&key))));
+                    }
+                    if key == "__metadata__" {
+                        map.next_value::<Texts>()?;
+                        continue;
+                    }
+                    let info = map.next_value();
+                    tensors.push((
+                        key.clone(),
+                        info.map_err(|e| {
+                            A::Error::custom(format!("tensor \"{}\": {}", shown(&key), shown(&e.to_string())))
+                        })?,
+                    ));
+                }
+                Ok(Header(tensors))
+            }
+        }
+        from.deserialize_map(Entries)
+    }
+}
+
+/// What a header says besides, text by text, each key once.
+struct Texts;
+
+impl<'de> Deserialize<'de> for Texts {
+    fn deserialize<D: Deserializer<'de>>(from: D) -> std::result::Result<Self, D::Error> {
+        struct Entries;
+        impl<'de> Visitor<'de> for Entries {
+            type Value = Texts;
+
+            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str("a map of texts")
+            }
+
+            fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> std::result::Result<Texts, A::Error> {
+                let mut seen = HashSet::new();
+                while let Some((key, _)) = map.next_entry::<String, String>()? {
+                    if !seen.insert(key.clone()) {
+                        return Err(A::Error::custom(format!("its metadata has two entries \"{}\"", shown(&key))));
+                    }
+                }
+                Ok(Texts)
+            }
+        }
+        from.deserialize_map(Entries)
+    }
 }
 
 fn number(dtype: Dtype) -> Number {
@@ -54,5 +125,44 @@ fn number(dtype: Dtype) -> Number {
         Dtype::F8_E5M2 => Number::Unread("F8_E5M2", 1),
         Dtype::F8_E8M0 => Number::Unread("F8_E8M0", 1),
         _ => Number::Unread("of less than a byte", 1),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn opened(header: &str, data: usize) -> Result<Archive> {
+        let bytes = [&(header.len() as u64).to_le_bytes()[..], header.as_bytes(), &vec![0; data]].concat();
+        open(Source::Memory(bytes))
+    }
+
+    #[test]
+    fn a_key_that_comes_twice_is_an_error_with_its_name() {
+        let of = |name: &str, start: usize| {
+            format!(r#""{name}":{{"dtype":"F32","shape":[1],"data_offsets":[{start},{}]}}"#, start + 4)
+        };
+        let error = |header: String, data| format!("{:#}", opened(&header, data).err().unwrap());
+        assert!(opened(&format!("{{{},{}}}", of("a", 0), of("b", 4)), 8).is_ok());
+        for (first, second) in [("conv1.weight", "conv1.weight"), ("w", "\\u0077"), ("", "")] {
+            let said = error(format!("{{{},{}}}", of(first, 0), of(second, 4)), 8);
+            assert!(said.contains(&format!("two entries \"{first}\"")), "{said}");
+            // The same place twice is no excuse.
+            let said = error(format!("{{{},{}}}", of(first, 0), of(second, 0)), 4);
+            assert!(said.contains("two entries"), "{said}");
+        }
+        let metadata = |inner: &str| format!("{{\"__metadata__\":{{{inner}}},{}}}", of("a", 0));
+        assert!(opened(&metadata(r#""x":"1","y":"1""#), 4).is_ok());
+        assert!(error(metadata(r#""x":"1","x":"2""#), 4).contains("metadata has two entries \"x\""));
+        assert!(
+            error(format!("{{\"__metadata__\":{{}},\"__metadata__\":{{}},{}}}", of("a", 0)), 4)
+                .contains("__metadata__")
+        );
+        let twice = r#"{"a":{"dtype":"F32","dtype":"F32","shape":[1],"data_offsets":[0,4]}}"#;
+        assert!(error(twice.into(), 4).contains("tensor \"a\": duplicate field"));
+        assert!(
+            error(of("a", 0).replace("F32", "F99").replacen('"', "{\"", 1) + "}", 4)
+                .contains("tensor \"a\": unknown variant")
+        );
     }
 }

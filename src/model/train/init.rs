@@ -2,6 +2,7 @@
 
 use crate::graph::{Graph, Node, Parameter};
 use crate::tensor::device;
+use crate::words;
 use anyhow::{Error, Result, bail};
 use candle_core::Tensor;
 use rand::{Rng, SeedableRng};
@@ -31,7 +32,7 @@ impl FromStr for Init {
         match text {
             "he" => Ok(Self::He),
             "torch" => Ok(Self::Torch),
-            _ => bail!("no initialisation \"{text}\"; there are he and torch"),
+            _ => bail!("no initialisation \"{}\"; there are he and torch", words::name(text)),
         }
     }
 }

@@ -1,5 +1,6 @@
 //! From a gradient to a step, as in PyTorch's `torch.optim`.
 
+use crate::words;
 use anyhow::{Error, Result, bail, ensure};
 use candle_core::Tensor;
 use serde::{Deserialize, Serialize};
@@ -118,7 +119,7 @@ impl FromStr for Optimizer {
             "nesterov" => Ok(Self::Sgd { momentum: 0.9, nesterov: true }),
             "adam" => Ok(Self::adam()),
             "adadelta" => Ok(Self::Adadelta { rho: 0.9, epsilon: 1e-6 }),
-            _ => bail!("no optimizer \"{text}\"; there are sgd, nesterov, adam and adadelta"),
+            _ => bail!("no optimizer \"{}\"; there are sgd, nesterov, adam and adadelta", words::name(text)),
         }
     }
 }

@@ -1,5 +1,6 @@
 //! How the learning rate changes from step to step.
 
+use crate::words;
 use anyhow::{Context, Error, Result, bail, ensure};
 use serde::{Deserialize, Serialize};
 use std::f64::consts::PI;
@@ -63,18 +64,18 @@ impl FromStr for Schedule {
             None if text == "cosine" => Ok(Self::Cosine),
             None if text == "onecycle" => Ok(Self::OneCycle),
             Some(("step", n)) => {
-                let every = n.parse().with_context(|| format!("no schedule \"{text}\"; {KNOWN}"))?;
+                let every = n.parse().with_context(|| format!("no schedule \"{}\"; {KNOWN}", words::name(text)))?;
                 let schedule = Self::Step { every };
                 schedule.check()?;
                 Ok(schedule)
             }
             Some(("decay", gamma)) => {
-                let gamma = gamma.parse().with_context(|| format!("no schedule \"{text}\"; {KNOWN}"))?;
+                let gamma = gamma.parse().with_context(|| format!("no schedule \"{}\"; {KNOWN}", words::name(text)))?;
                 let schedule = Self::Decay { gamma };
                 schedule.check()?;
                 Ok(schedule)
             }
-            _ => bail!("no schedule \"{text}\"; {KNOWN}"),
+            _ => bail!("no schedule \"{}\"; {KNOWN}", words::name(text)),
         }
     }
 }

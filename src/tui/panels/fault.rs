@@ -1,6 +1,6 @@
 //! An error with the lines of the script that it is about.
 
-use super::framed;
+use super::{framed, paragraph};
 use crate::script::message::Report;
 use crate::tui::answer::{clock, headline};
 use crate::tui::keymap::Action;
@@ -9,8 +9,7 @@ use crate::tui::theme::Theme;
 use ratatui::buffer::Buffer;
 use ratatui::layout::Rect;
 use ratatui::style::Style;
-use ratatui::text::{Line, Span, Text};
-use ratatui::widgets::{Paragraph, Widget, Wrap};
+use ratatui::text::{Line, Span};
 
 /// Draws it, if there is one.
 pub fn draw(buf: &mut Buffer, area: Rect, state: &State, theme: &Theme) {
@@ -21,7 +20,7 @@ pub fn draw(buf: &mut Buffer, area: Rect, state: &State, theme: &Theme) {
     lines.extend(excerpt(&fault.report, theme));
     lines.extend(fault.report.advice.iter().flat_map(|a| a.lines()).map(|l| Line::raw(l.to_owned())));
     lines.push(Line::styled(what_now(fault, state), theme.dim));
-    Paragraph::new(Text::from(lines)).wrap(Wrap { trim: false }).render(inner, buf);
+    paragraph(buf, inner, lines, false);
 }
 
 /// The lines around the place with their numbers, and a caret below the column.

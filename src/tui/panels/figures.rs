@@ -1,7 +1,7 @@
 //! The pane of figures: pictures side by side, charts and words, each with its range and scale.
 
 use super::plot::{self, Chartings, Curve};
-use super::{bar, brief, pane, row, scatter};
+use super::{bar, brief, pane, paragraph, put, row, scatter};
 use crate::render::{self, Bar, Body, Figure, Rescale, Series};
 use crate::tui::look::{self, Exhibit};
 use crate::tui::picture::Stage;
@@ -11,15 +11,14 @@ use crate::tui::theme::Theme;
 use image::RgbImage;
 use ratatui::buffer::Buffer;
 use ratatui::layout::Rect;
-use ratatui::text::{Line, Span, Text};
-use ratatui::widgets::{Paragraph, Widget, Wrap};
+use ratatui::text::{Line, Span};
 
 /// Draws it; a word in the frame says when what is shown is not what was asked for.
 pub fn draw(buf: &mut Buffer, area: Rect, state: &State, theme: &Theme, stage: &mut Stage) {
     let inner = pane(buf, area, Pane::Figures, title(area, state, theme), state, theme);
     let note = Line::from(vec![Span::raw(" "), freshness(state, theme), Span::raw(" ")]);
     if note.width() > 2 && area.width > note.width() as u16 + 4 {
-        buf.set_line(area.right() - 2 - note.width() as u16, area.bottom() - 1, &note, area.width);
+        put(buf, (area.right() - 2 - note.width() as u16, area.bottom() - 1), note, area.width);
     }
     let (pictures, others): (Vec<_>, Vec<_>) = look::exhibits(state).into_iter().partition(|e| is_picture(&e.figure));
     let (above, below) = shares(inner, &pictures, &others);
@@ -116,7 +115,7 @@ fn draw_other(buf: &mut Buffer, area: Rect, figure: &Figure, state: &State, them
         Body::Sheet { .. } => {
             row(buf, area, 0, Line::raw(render::text(figure, 80).unwrap_or_default()), Line::default())
         }
-        Body::Text { text } => Paragraph::new(Text::raw(text)).wrap(Wrap { trim: false }).render(area, buf),
+        Body::Text { text } => paragraph(buf, area, text.lines().map(Line::raw), false),
         _ => {}
     }
 }

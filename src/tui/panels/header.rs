@@ -1,5 +1,6 @@
 //! The line at the top: what is looked at, with what, for which class.
 
+use super::put;
 use crate::render::Body;
 use crate::tui::state::State;
 use crate::tui::theme::Theme;
@@ -12,7 +13,7 @@ use ratatui::text::{Line, Span};
 pub fn draw(buf: &mut Buffer, area: Rect, state: &State, theme: &Theme) {
     let named = line(state, theme, true);
     let line = if named.width() <= usize::from(area.width) { named } else { line(state, theme, false) };
-    buf.set_line(area.x, area.y, &line, area.width);
+    put(buf, (area.x, area.y), line, area.width);
 }
 
 fn line(state: &State, theme: &Theme, named: bool) -> Line<'static> {

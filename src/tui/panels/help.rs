@@ -1,6 +1,6 @@
 //! The help: every key there is, made from the keymap.
 
-use super::framed;
+use super::{framed, put};
 use crate::tui::bindings::Bound;
 use crate::tui::keymap::Context;
 use crate::tui::prompt::ORDERS;
@@ -23,7 +23,7 @@ pub fn draw(buf: &mut Buffer, area: Rect, row: usize, state: &State, theme: &The
     let columns = Layout::horizontal(vec![Constraint::Fill(1); count]).spacing(2).split(inner);
     for (column, lines) in columns.iter().zip(lines.chunks(per)) {
         for (y, line) in lines.iter().skip(top).take(height).enumerate() {
-            buf.set_line(column.x, column.y + y as u16, line, column.width);
+            put(buf, (column.x, column.y + y as u16), line.clone(), column.width);
         }
     }
 }

@@ -1,4 +1,5 @@
 //! Drawing: one file a pane, each a function of the state.
+#![allow(clippy::disallowed_methods)]
 
 pub mod classes;
 pub mod curves;
@@ -21,12 +22,14 @@ pub mod status;
 use super::picture::Stage;
 use super::state::{Pane, Popup, State};
 use super::theme::Theme;
+use crate::words;
 use ratatui::buffer::Buffer;
 use ratatui::layout::{Position, Rect};
 use ratatui::style::Style;
 use ratatui::symbols::border;
 use ratatui::text::{Line, Span};
-use ratatui::widgets::{Block, Clear, Widget};
+use ratatui::widgets::{Block, Clear, Paragraph, Widget, Wrap};
+use std::borrow::Cow;
 
 /// Draws the whole screen, and says where the cursor blinks.
 pub fn draw(buf: &mut Buffer, state: &State, theme: &Theme, stage: &mut Stage) -> Option<Position> {
@@ -76,7 +79,7 @@ fn draw_popup(buf: &mut Buffer, state: &State, theme: &Theme, stage: &Stage) -> 
 fn too_small(buf: &mut Buffer) -> Option<Position> {
     let (width, height) = layout::LEAST;
     let text = format!("needs at least {width}x{height}");
-    buf.set_stringn(0, 0, text, usize::from(buf.area.width), Style::new());
+    put(buf, (0, 0), Line::raw(text), buf.area.width);
     None
 }
 
@@ -91,7 +94,7 @@ fn pane(buf: &mut Buffer, area: Rect, of: Pane, title: Vec<Span<'static>>, state
 
 /// Draws a frame with a title, and gives what is inside.
 fn framed(buf: &mut Buffer, area: Rect, title: Line<'_>, style: Style) -> Rect {
-    let block = Block::bordered().border_set(border::ROUNDED).border_style(style).title(title);
+    let block = Block::bordered().border_set(border::ROUNDED).border_style(style).title(shown(title));
     let inner = block.inner(area);
     block.render(area, buf);
     inner
@@ -99,11 +102,33 @@ fn framed(buf: &mut Buffer, area: Rect, title: Line<'_>, style: Style) -> Rect {
 
 /// Writes a row: text from the left, cut where the text from the right begins.
 fn row(buf: &mut Buffer, area: Rect, y: usize, left: Line<'_>, right: Line<'_>) {
+    let right = shown(right);
     let Some(y) = u16::try_from(y).ok().filter(|y| *y < area.height).map(|y| area.y + y) else { return };
     let room = area.width.saturating_sub(right.width() as u16);
     let gap = u16::from(right.width() > 0);
-    buf.set_line(area.x, y, &left, room.saturating_sub(gap));
-    buf.set_line(area.x + room, y, &right, area.width - room);
+    put(buf, (area.x, y), left, room.saturating_sub(gap));
+    put(buf, (area.x + room, y), right, area.width - room);
+}
+
+/// Writes a line of at most this many cells: with [`paragraph`] the only place that does, so that all words are [`shown`].
+fn put(buf: &mut Buffer, (x, y): (u16, u16), line: Line<'_>, width: u16) {
+    buf.set_line(x, y, &shown(line), width);
+}
+
+/// Writes lines, broken where they are longer than the area; `trim` takes away spaces at the beginnings of lines.
+fn paragraph<'a>(buf: &mut Buffer, area: Rect, lines: impl IntoIterator<Item = Line<'a>>, trim: bool) {
+    let lines: Vec<_> = lines.into_iter().map(shown).collect();
+    Paragraph::new(lines).wrap(Wrap { trim }).render(area, buf);
+}
+
+/// A line in which nothing from outside is hidden, or turns the direction of writing.
+fn shown(mut line: Line<'_>) -> Line<'_> {
+    for span in &mut line.spans {
+        if let Cow::Owned(escaped) = words::line(&span.content) {
+            span.content = escaped.into();
+        }
+    }
+    line
 }
 
 /// Marks the row under the cursor.
@@ -133,5 +158,24 @@ pub fn brief(value: f64) -> String {
             let digits = (2 - size.log10().floor() as i32).max(0) as usize;
             format!("{value:.digits$}")
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn words_from_outside_are_seen_escaped_in_every_way_they_are_drawn() {
+        let hostile = "a\x1b[31m\u{9b}\u{202e}b\u{200b}c";
+        let area = Rect::new(0, 0, 80, 6);
+        let mut buf = Buffer::empty(area);
+        row(&mut buf, area, 0, Line::raw(hostile), Line::raw(hostile));
+        put(&mut buf, (0, 1), Line::raw(hostile), 80);
+        paragraph(&mut buf, Rect::new(0, 2, 80, 1), [Line::raw(hostile)], false);
+        framed(&mut buf, Rect::new(0, 3, 80, 3), Line::raw(hostile), Style::new());
+        let seen: String = buf.content.iter().map(|cell| cell.symbol()).collect();
+        assert_eq!(seen.matches("a\\x1b[31m\\u{9b}\\u{202e}b\\u{200b}c").count(), 5, "{seen}");
+        assert!(!seen.chars().any(|c| c.is_control() || "\u{202e}\u{200b}".contains(c)));
     }
 }

@@ -1,14 +1,13 @@
 //! A list to choose from, with a picture or words beside it where there are any.
 
 use super::layout::WORDS;
-use super::{framed, mark, row};
+use super::{framed, mark, paragraph, row};
 use crate::tui::picker::{Choice, Picker};
 use crate::tui::picture::Stage;
 use crate::tui::theme::Theme;
 use ratatui::buffer::Buffer;
 use ratatui::layout::{Position, Rect};
-use ratatui::text::{Line, Span, Text};
-use ratatui::widgets::{Paragraph, Widget, Wrap};
+use ratatui::text::{Line, Span};
 
 /// Draws it, and says where the cursor blinks.
 pub fn draw(buf: &mut Buffer, area: Rect, picker: &Picker, theme: &Theme, stage: &Stage) -> Position {
@@ -40,7 +39,7 @@ fn draw_beside(buf: &mut Buffer, area: Rect, picker: &Picker, theme: &Theme, sta
             rule(buf, area, list.height, theme);
             let words = Rect { y: list.bottom() + 1, height: WORDS, ..area };
             let text = picker.chosen().map_or("", |item| &item.value);
-            Paragraph::new(Text::raw(text)).wrap(Wrap { trim: true }).render(words, buf);
+            paragraph(buf, words, text.lines().map(Line::raw), true);
             list
         }
         _ => area,

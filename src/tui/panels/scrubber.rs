@@ -1,6 +1,7 @@
 //! The line of steps: where one is, how many are kept, why it is over.
 
 use super::layout::track;
+use super::put;
 use crate::tui::keymap::Action;
 use crate::tui::state::State;
 use crate::tui::theme::Theme;
@@ -12,7 +13,7 @@ use ratatui::text::{Line, Span};
 pub fn draw(buf: &mut Buffer, area: Rect, state: &State, theme: &Theme) {
     if !state.stepped() {
         let text = state.method.as_ref().map_or("", |m| m.doc.lines().next().unwrap_or(""));
-        buf.set_line(area.x, area.y, &Line::styled(format!(" {text}"), theme.dim), area.width);
+        put(buf, (area.x, area.y), Line::styled(format!(" {text}"), theme.dim), area.width);
         return;
     }
     let (step, kept, stride, done) = match &state.run.frame {
@@ -28,11 +29,11 @@ pub fn draw(buf: &mut Buffer, area: Rect, state: &State, theme: &Theme) {
         Span::raw(format!("/{}{done}", kept - 1)),
         Span::styled(if stride > 1 { format!(" 1 in {stride} kept") } else { String::new() }, theme.warn),
     ]);
-    buf.set_line(area.x, area.y, &words, track.x.saturating_sub(area.x + 1));
+    put(buf, (area.x, area.y), words, track.x.saturating_sub(area.x + 1));
     draw_track(buf, track, step, kept, theme);
     let key = |action| state.bindings.key_of(action);
     let hint = format!(" {} back  {} on  {} play", key(Action::Step(-1)), key(Action::Step(1)), key(Action::Play));
-    buf.set_line(track.right(), area.y, &Line::styled(hint, theme.dim), area.right().saturating_sub(track.right()));
+    put(buf, (track.right(), area.y), Line::styled(hint, theme.dim), area.right().saturating_sub(track.right()));
 }
 
 fn draw_track(buf: &mut Buffer, track: Rect, step: usize, kept: usize, theme: &Theme) {

@@ -1,5 +1,6 @@
 //! The line at the bottom: keys that help here, and what is going on.
 
+use super::put;
 use crate::tui::answer::clock;
 use crate::tui::state::{RATE, State};
 use crate::tui::theme::Theme;
@@ -13,12 +14,12 @@ pub fn draw(buf: &mut Buffer, area: Rect, state: &State, theme: &Theme) {
     buf.set_style(area, theme.status);
     let going_on = format!(" {} ", going_on(state));
     let width = (going_on.chars().count() as u16).min(area.width);
-    buf.set_line(area.right() - width, area.y, &Line::raw(going_on), width);
+    put(buf, (area.right() - width, area.y), Line::raw(going_on), width);
     let left = match &state.toast {
         Some((text, _)) => Line::styled(format!(" {text}"), theme.status.add_modifier(Modifier::BOLD)),
         None => hints(state, area.width.saturating_sub(width + 2)),
     };
-    buf.set_line(area.x, area.y, &left, area.width.saturating_sub(width + 1));
+    put(buf, (area.x, area.y), left, area.width.saturating_sub(width + 1));
 }
 
 /// As many hints as there is room for, those of the pane first.

@@ -9,6 +9,7 @@ use ratatui::buffer::Buffer;
 use ratatui::layout::Rect;
 use ratatui::style::Color;
 use std::io;
+use viuer::ViuError;
 
 /// The bytes that draw a picture in the columns and rows of `rect`, from the beginning of a line to that of the line below
 /// it; `number` tells it from the others of this process.
@@ -49,7 +50,11 @@ pub fn half_blocks(image: &RgbImage, depth: Depth, rect: Rect) -> io::Result<()>
         ..viuer::Config::default()
     };
     let image = DynamicImage::from(encode::fitted(image, (columns, 2 * rows)));
-    viuer::print(&image, &config).map(|_| ()).map_err(io::Error::other)
+    match viuer::print(&image, &config) {
+        Ok(_) => Ok(()),
+        Err(ViuError::Io(error)) => Err(error),
+        Err(other) => Err(io::Error::other(other)),
+    }
 }
 
 /// An id of kitty's protocol, of 24 bits. Pictures of earlier commands stay in the terminal, and one of the same id would take
