@@ -82,7 +82,7 @@ impl App {
         }
     }
 
-    /// Waits until the log says this; it is drawn anew each time, since what stays the same on the screen is not written again.
+    /// Waits until the log has this word: spaces are skipped on the way to a screen. It is drawn anew each time, since what stays the same on the screen is not written again.
     fn wait_for_log(&mut self, text: &str) {
         let end = Instant::now() + Duration::from_secs(60);
         while !self.said.contains(text) {
@@ -203,7 +203,7 @@ fn a_question_whose_answer_ended_the_program_is_not_asked_again_by_itself() {
     app.ended();
     assert!(app.session()["under_way"] == true, "{}", app.session());
     let mut again = App::start(app.folder.clone(), &[]);
-    again.wait_for_log("r computes it");
+    again.wait_for_log("computes");
     again.press("q");
     again.ended();
     assert!(again.session()["method"] == "endless", "{}", again.session());
@@ -213,7 +213,7 @@ fn a_question_whose_answer_ended_the_program_is_not_asked_again_by_itself() {
 fn two_apps_do_not_write_one_session() {
     let app = App::open();
     let mut second = App::start(app.folder.clone(), &["--method", "gradcam"]);
-    second.wait_for_log("another app keeps this session");
+    second.wait_for_log("another");
     second.signal(Signal::TERM);
     second.ended();
     assert_eq!(app.session()["method"], "saliency");
