@@ -40,7 +40,7 @@ terminals:
 fuzz SECONDS="60":
     GRADSCOPE_FUZZ_SECONDS={{SECONDS}} cargo test --release --test fuzz -- --nocapture
     GRADSCOPE_FUZZ_SECONDS={{SECONDS}} cargo test --release -p gradscope-engine --test hostile
-    GRADSCOPE_FUZZ_SECONDS={{SECONDS}} cargo test --release --lib natives -- --nocapture
+    GRADSCOPE_FUZZ_SECONDS={{SECONDS}} cargo test --release --lib api::attack -- --nocapture
 
 # Lives in the app for so many seconds: works, resizes, floods, kills, hangs up, resumes, and compares bits
 soak SECONDS="60":
