@@ -1,5 +1,6 @@
 //! What can be said on the command line.
 
+use super::deadline::Limit;
 use crate::memory::Size;
 use crate::model::train::{Init, Optimizer, Schedule};
 use crate::tui::Graphics;
@@ -189,6 +190,9 @@ pub struct Run {
     /// Print result.json instead of figures
     #[arg(long)]
     pub json: bool,
+    /// End after this time, in seconds or as 10m or 2h, with what was kept so far, and exit code 1
+    #[arg(long, value_name = "TIME")]
+    pub time_limit: Option<Limit>,
     /// How pictures are drawn in the terminal; auto: as config.rhai says, else the best way that the terminal knows
     #[arg(long, value_enum, default_value_t = Graphics::Auto)]
     pub graphics: Graphics,
@@ -196,6 +200,9 @@ pub struct Run {
 
 #[derive(Group, Debug)]
 pub struct Exec {
+    /// End after this time, in seconds or as 10m or 2h, before the script's name: what stands behind it are its arguments
+    #[arg(long, value_name = "TIME")]
+    pub time_limit: Option<Limit>,
     /// Program, a .rhai file; what it prints goes to stdout
     #[arg(value_name = "SCRIPT")]
     pub script: PathBuf,
@@ -371,6 +378,9 @@ pub struct Selftest {
 
 #[derive(Group, Debug)]
 pub struct Check {
+    /// End after this time, in seconds or as 10m or 2h, and tell what was running
+    #[arg(long, value_name = "TIME")]
+    pub time_limit: Option<Limit>,
     /// Methods, or .rhai files
     #[arg(value_name = "PLUGIN", required = true)]
     pub methods: Vec<String>,

@@ -1,7 +1,7 @@
 //! `gradscope check`: whether scripts compile, and run on the program's own network.
 
 use super::args::{Check, Question, Scripts};
-use super::{open, out, usage};
+use super::{deadline, open, out, still, usage};
 use crate::script::host::Host;
 use crate::words;
 use anyhow::Result;
@@ -13,8 +13,10 @@ const STEPS: usize = 2;
 /// Checks each; one that is wrong does not hide the next.
 pub fn check(scripts: &Scripts, args: &Check) -> Result<ExitCode> {
     let host = open::host(scripts)?;
+    deadline::begin(args.time_limit, host.guard())?;
     let mut wrong = 0;
     for plugin in &args.methods {
+        still::begin(plugin);
         match figures(&host, plugin) {
             Ok((count, notes)) => {
                 out::say(&format!("ok     {}: {count} figures", words::name(plugin)))?;

@@ -28,6 +28,7 @@ pub fn eval(scripts: &Scripts, args: &Eval) -> Result<ExitCode> {
         }
         Ok(())
     };
+    host.guard().hold(true);
     let count = matches(&model, &data, &mut on);
     bar.end();
     let (count, more) = count?;

@@ -2,16 +2,16 @@
 
 use super::args::{Exec, Scripts};
 use super::draw::Screen;
-use super::open;
 use super::out;
 use super::progress::Bar;
 use super::stop::{GRACE, Stop};
+use super::{deadline, open};
 use crate::render::Figure;
 use crate::script::context::Stage;
 use crate::script::folders::Source;
 use crate::script::program::{self, Desk};
 use crate::tui::Graphics;
-use anyhow::{Result, bail};
+use anyhow::{Result, anyhow, bail};
 use std::process::ExitCode;
 use std::sync::{Arc, Mutex, PoisonError};
 
@@ -19,6 +19,8 @@ use std::sync::{Arc, Mutex, PoisonError};
 pub fn exec(scripts: &Scripts, args: &Exec) -> Result<ExitCode> {
     let host = Arc::new(open::host(scripts)?);
     let stop = Stop::new(host.guard(), GRACE)?;
+    deadline::begin(args.time_limit, host.guard())?;
+    let guard = host.guard().clone();
     let source = Source::read(&args.script).map_err(super::usage::usage)?;
     let bar = Arc::new(Bar::spinner(&source.name));
     let terminal = Arc::new(Terminal { bar, screen: Mutex::new(None) });
@@ -26,7 +28,10 @@ pub fn exec(scripts: &Scripts, args: &Exec) -> Result<ExitCode> {
     terminal.bar.end();
     match ran {
         Err(_) if stop.wanted() => bail!("cancelled; what was trained or written so far is kept"),
-        ran => ran.map(|()| ExitCode::SUCCESS),
+        Err(error) => {
+            Err(guard.ended().map_or(error, |why| anyhow!("{why}; what was trained or written so far is kept")))
+        }
+        Ok(()) => Ok(ExitCode::SUCCESS),
     }
 }
 

@@ -6,6 +6,7 @@ mod api;
 mod app;
 mod check;
 pub mod config;
+mod deadline;
 pub mod device;
 mod draw;
 mod eval;
@@ -16,6 +17,7 @@ mod out;
 mod progress;
 mod run;
 mod selftest;
+mod still;
 mod stop;
 mod tables;
 mod train;
@@ -57,17 +59,32 @@ fn obey(args: Args) -> Result<ExitCode> {
     device::choose(&args.device)?;
     match args.command {
         None => app::app(&args.scripts, &args.question, &args.app),
-        Some(Command::Run(run)) => run::run(&args.scripts, &run),
-        Some(Command::Exec(exec)) => exec::exec(&args.scripts, &exec),
+        Some(Command::Run(run)) => {
+            still::begin(&run.method);
+            run::run(&args.scripts, &run)
+        }
+        Some(Command::Exec(exec)) => {
+            still::begin(&exec.script.to_string_lossy());
+            exec::exec(&args.scripts, &exec)
+        }
         Some(Command::Methods(table)) => tables::methods(&args.scripts, &table),
         Some(Command::Models(table)) => tables::models(&args.scripts, &table),
         Some(Command::Layers(of)) => tables::layers(&args.scripts, &of),
         Some(Command::Classes(of)) => tables::classes(&args.scripts, &of),
-        Some(Command::Eval(eval)) => eval::eval(&args.scripts, &eval),
-        Some(Command::Train(train)) => train::train(&args.scripts, &train),
+        Some(Command::Eval(eval)) => {
+            still::begin("eval");
+            eval::eval(&args.scripts, &eval)
+        }
+        Some(Command::Train(train)) => {
+            still::begin("train");
+            train::train(&args.scripts, &train)
+        }
         Some(Command::New(new)) => new::new(&args.scripts, &new),
         Some(Command::Api(api)) => api::api(&args.scripts, &api),
         Some(Command::Check(check)) => check::check(&args.scripts, &check),
-        Some(Command::Selftest(args)) => selftest::selftest(&args),
+        Some(Command::Selftest(args)) => {
+            still::begin("selftest");
+            selftest::selftest(&args)
+        }
     }
 }

@@ -1,7 +1,7 @@
 //! Progress on stderr, where it is a terminal: the only place that draws bars.
 #![allow(clippy::disallowed_methods)]
 
-use super::out;
+use super::{out, still};
 use crate::render::Figure;
 use crate::script::context::Stage;
 use crate::words;
@@ -17,17 +17,21 @@ impl Bar {
     pub fn spinner(what: &str) -> Self {
         let bar = ProgressBar::new_spinner().with_message(words::name(what).into_owned());
         bar.enable_steady_tick(Duration::from_millis(100));
+        still::seen(!bar.is_hidden());
         Self(bar)
     }
 
     /// A bar of this many things, of which some are done; `layout` is indicatif's template.
     pub fn of(total: usize, done: usize, layout: &str) -> Result<Self> {
         let style = ProgressStyle::with_template(layout)?;
-        Ok(Self(ProgressBar::new(total as u64).with_style(style).with_position(done as u64)))
+        let bar = ProgressBar::new(total as u64).with_style(style).with_position(done as u64);
+        still::seen(!bar.is_hidden());
+        Ok(Self(bar))
     }
 
     /// How far it is, and a word about it.
     pub fn set(&self, done: usize, message: &str) {
+        still::progress(message, done, self.0.length().unwrap_or(0) as usize);
         self.0.set_position(done as u64);
         self.0.set_message(words::name(message).into_owned());
     }
@@ -45,6 +49,7 @@ impl Bar {
     /// Takes it away for good.
     pub fn end(&self) {
         self.0.finish_and_clear();
+        still::seen(false);
     }
 }
 

@@ -5,7 +5,7 @@ use super::draw::Screen;
 use super::out;
 use super::progress::Bar;
 use super::stop::{GRACE, Stop};
-use super::{open, usage};
+use super::{deadline, open, usage};
 use crate::data::Picture;
 use crate::model::Model;
 use crate::script::album;
@@ -28,6 +28,7 @@ const STEPS: usize = 100;
 pub fn run(scripts: &Scripts, args: &Run) -> Result<ExitCode> {
     let host = open::host(scripts)?;
     let stop = Stop::new(host.guard(), GRACE)?;
+    deadline::begin(args.time_limit, host.guard())?;
     // What is asked wrongly is told before anything long begins.
     host.method(&args.method)
         .map_err(|e| if e.is::<crate::script::message::Report>() { e } else { usage::usage(e) })?;
@@ -99,7 +100,8 @@ fn one(
     bar.end();
     let frame = match frame {
         Err(_) if stop.wanted() => bail!("cancelled"),
-        frame => frame?,
+        Err(error) => return Err(host.guard().ended().map_or(error, |why| anyhow!(why))),
+        Ok(frame) => frame,
     };
     session.unnamed().iter().for_each(|why| out::tell(&why.to_string()));
     if let Some(count) = session.not_finite() {

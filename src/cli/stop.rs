@@ -10,6 +10,8 @@ use std::time::Duration;
 pub const GRACE: Duration = Duration::from_millis(800);
 /// The same for a training, which ends between two batches and then writes its checkpoint.
 pub const GRACE_OF_TRAINING: Duration = Duration::from_secs(5);
+/// How long work may go on before it notices that it is to end.
+const AT_ONCE: Duration = Duration::from_millis(300);
 
 /// The first signal that was taken; 0: none.
 static TAKEN: AtomicI32 = AtomicI32::new(0);
@@ -46,6 +48,11 @@ impl Stop {
                 std::thread::sleep(Duration::from_millis(20));
             }
             guard.cancel();
+            // One native step that takes long is not waited for; a training ends between two batches.
+            std::thread::sleep(AT_ONCE);
+            if grace < GRACE_OF_TRAINING && !guard.has_noticed() {
+                end_within(Duration::ZERO);
+            }
             // A person who waits can press the keys again.
             end_within(if code() == Some(130) { grace.max(GRACE_OF_TRAINING) } else { grace });
         })?;

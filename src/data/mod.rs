@@ -22,7 +22,7 @@ mod identity;
 pub(crate) mod damaged;
 
 pub use dataset::Dataset;
-pub use disk::{create_folder, write_whole};
+pub use disk::{create_folder, wait_for_writes, write_whole};
 pub use file::{open, read_text, read_whole};
 pub use npy::{read_npy, write_npy};
 pub use picture::Picture;

@@ -11,6 +11,7 @@ use super::guard::Guard;
 use super::method::Method;
 use super::params::Params;
 use super::report::{Inner, line_with, raise};
+use super::shown::text;
 use crate::graph::ScoresNotFinite;
 use crate::model::Model;
 use crate::render::{Body, Figure};
@@ -371,7 +372,7 @@ fn params(method: &Method, model: &Model, given: Option<&Dynamic>) -> Result<Par
 
 fn pairs(given: &Dynamic) -> Result<Vec<(String, String)>> {
     if let Some(map) = given.read_lock::<Map>() {
-        return Ok(map.iter().map(|(name, value)| (name.to_string(), value.to_string())).collect());
+        return Ok(map.iter().map(|(name, value)| (name.to_string(), text(value))).collect());
     }
     let Ok(text) = given.clone().into_string() else {
         bail!("params of answer are a map or a text \"layer=conv1 relu=false\", got {}", given.type_name());

@@ -7,7 +7,7 @@ use crate::interrupt::{Probe, Stopped};
 use crate::memory::{self, available, budget, held, text};
 use anyhow::{Result, ensure};
 use std::path::{Path, PathBuf};
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 
 /// Operations that one call into a script may take, some seconds of pure script.
@@ -38,6 +38,10 @@ pub struct Guard {
     notes: Mutex<Vec<String>>,
     /// Why the work under way was ended, where nobody cancelled it.
     reason: Mutex<Option<String>>,
+    /// Whether the work under way knows that it is to end.
+    noticed: AtomicBool,
+    /// Whether what is under way is waited for.
+    held: AtomicBool,
 }
 
 impl Guard {
@@ -73,6 +77,7 @@ impl Guard {
     /// Work that knows of this many wishes to cancel begins.
     pub fn start(&self, known: u64) {
         *self.reason.lock().unwrap_or_else(PoisonError::into_inner) = None;
+        self.noticed.store(false, Ordering::Relaxed);
         self.started.store(known, Ordering::Relaxed);
     }
 
@@ -92,10 +97,25 @@ impl Guard {
         self.cancel();
     }
 
+    /// Why the work was ended, where nobody cancelled it.
+    pub fn ended(&self) -> Option<String> {
+        self.reason.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
     /// What native work on lower floors asks.
     pub(super) fn probe(self: &Arc<Self>) -> Probe {
         let guard = self.clone();
         Arc::new(move || guard.cancelled())
+    }
+
+    /// Says whether work is under way that keeps what it has when it is to end, however long a part of it takes: a training.
+    pub fn hold(&self, held: bool) {
+        self.held.store(held, Ordering::Relaxed);
+    }
+
+    /// Whether what runs now knows that it is to end, so that it comes to its end by itself.
+    pub fn has_noticed(&self) -> bool {
+        self.noticed.load(Ordering::Relaxed) || self.held.load(Ordering::Relaxed)
     }
 
     /// Whether what runs now is to end.
@@ -130,8 +150,8 @@ impl Guard {
     /// Why what runs now is to end, if it is.
     pub(super) fn cancelled(&self) -> Option<String> {
         self.is_cancelled().then(|| {
-            let why = self.reason.lock().unwrap_or_else(PoisonError::into_inner).clone();
-            why.unwrap_or_else(|| "cancelled".into())
+            self.noticed.store(true, Ordering::Relaxed);
+            self.ended().unwrap_or_else(|| "cancelled".into())
         })
     }
 

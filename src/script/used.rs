@@ -1,5 +1,6 @@
 //! What a method says that it used in place of what its parameters say: a layer that it chose, a count that was too large.
 
+use super::shown::text;
 use rhai::Dynamic;
 use std::collections::BTreeMap;
 use std::sync::{Mutex, PoisonError};
@@ -71,6 +72,6 @@ pub(super) fn written(value: &Dynamic, unit: f64) -> String {
     match value.as_float() {
         Ok(v) => (v * unit).to_string(),
         Err(_) if value.is_unit() => String::new(),
-        Err(_) => value.to_string(),
+        Err(_) => text(value),
     }
 }

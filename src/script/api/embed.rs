@@ -5,6 +5,7 @@ use super::options::Options;
 use super::{Guard, finite, out, size};
 use crate::embed::{self, Descent, Tsne};
 use crate::render::brief;
+use crate::script::shown;
 use crate::tensor::{device, wide};
 use anyhow::{Context, Result, anyhow, ensure};
 use candle_core::Tensor;
@@ -41,7 +42,7 @@ pub(super) fn register(engine: &mut Engine, guard: &Arc<Guard>) {
 /// queries are the points, and none is its own neighbour) }`.
 fn neighbours(guard: &Guard, queries: &Tensor, points: &Tensor, options: &Map) -> Result<Map> {
     let o = Options::new("neighbours", options.clone(), &["k", "metric", "other"])?;
-    let metric = o.raw("metric").map_or(Ok(embed::Metric::Euclidean), |m| m.to_string().parse())?;
+    let metric = o.raw("metric").map_or(Ok(embed::Metric::Euclidean), |m| shown::text(m).parse())?;
     finite(queries, "neighbours")?;
     finite(points, "neighbours")?;
     guard.reserve(queries.dims(), 12)?;
@@ -59,7 +60,7 @@ fn neighbours(guard: &Guard, queries: &Tensor, points: &Tensor, options: &Map) -
 /// `#{ perplexity, metric, start: (N, 2) }`: a map before its first iteration; nearest neighbours three times the perplexity.
 fn tsne(guard: &Guard, points: &Tensor, options: &Map) -> Result<Tsne> {
     let o = Options::new("tsne", options.clone(), &["perplexity", "metric", "start"])?;
-    let metric = o.raw("metric").map_or(Ok(embed::Metric::Euclidean), |m| m.to_string().parse())?;
+    let metric = o.raw("metric").map_or(Ok(embed::Metric::Euclidean), |m| shown::text(m).parse())?;
     let (n, _) = points.dims2().context("t-SNE is of points (N, D)")?;
     ensure!(n > 1, "t-SNE needs two points or more, got {n}");
     finite(points, "t-SNE")?;

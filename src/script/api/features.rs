@@ -6,6 +6,7 @@ use super::{Guard, out};
 use crate::data::Dataset;
 use crate::model::{Features, Model, Pool};
 use crate::script::context::Cx;
+use crate::script::shown;
 use anyhow::{Context, Result};
 use candle_core::Tensor;
 use rhai::{Engine, Map};
@@ -33,8 +34,8 @@ fn features(guard: &Guard, cx: &Cx, map: &Map) -> Result<Tensor> {
         Some(given) => numbers(&given.clone().try_cast::<Tensor>().context("`pictures` of features are a tensor")?)?,
         None => (0..data.len()).collect(),
     };
-    let layer = o.raw("layer").context("features are of a layer: #{ layer: \"…\" }")?.to_string();
-    let pool = o.raw("pool").map_or(Ok(Pool::Mean), |name| name.to_string().parse())?;
+    let layer = o.raw("layer").context("features are of a layer: #{ layer: \"…\" }").map(shown::text)?;
+    let pool = o.raw("pool").map_or(Ok(Pool::Mean), |name| shown::text(name).parse())?;
     let asked = Features { model: &model, data: &data, layer: &layer, pool, numbers: &which };
     guard.reserve(&[which.len(), asked.width()?], 8)?;
     asked.rows(guard.cache(), &mut |done| {

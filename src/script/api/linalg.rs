@@ -3,6 +3,7 @@
 use super::options::Options;
 use super::{Guard, finite, out, size};
 use crate::kernel;
+use crate::script::shown;
 use anyhow::{Context, Result, bail};
 use candle_core::Tensor;
 use rhai::{Array, Dynamic, Engine, INT, Map};
@@ -45,7 +46,7 @@ fn segments(guard: &Guard, picture: &Tensor, options: &Map) -> Result<Tensor> {
     guard.reserve(picture.dims(), 24)?;
     finite(picture, "segments")?;
     let count = o.size("count", 50)?;
-    let method = o.raw("method").map_or("slic".to_string(), ToString::to_string);
+    let method = o.raw("method").map_or("slic".to_string(), shown::text);
     let (_, _, height, width) =
         picture.dims4().with_context(|| format!("segments are of a picture (1, C, H, W), got {:?}", picture.dims()))?;
     match method.as_str() {

@@ -16,6 +16,8 @@ mod features;
 mod elementwise;
 mod figure;
 #[cfg(test)]
+mod attack;
+#[cfg(test)]
 mod laws;
 mod ledger;
 mod linalg;

@@ -1,6 +1,7 @@
 //! The maps that scripts give functions and cards: every key known, every value of its kind.
 
 use crate::script::report::closest;
+use crate::script::shown::text as text_of;
 use anyhow::{Context, Result, bail, ensure};
 use rhai::{Array, Dynamic, INT, Map};
 
@@ -106,7 +107,7 @@ pub(crate) fn pair(value: &Dynamic) -> Result<(usize, usize)> {
         "i64" => size(value).map(|n| (n, n)),
         "array" => match sizes(value)?[..] {
             [h, w] => Ok((h, w)),
-            _ => bail!("expected one size or [height, width], got {value}"),
+            _ => bail!("expected one size or [height, width], got {}", text_of(value)),
         },
         _ => bail!("expected a size or [height, width], got {}", shown(value)),
     }
@@ -120,7 +121,7 @@ pub(crate) fn sizes(value: &Dynamic) -> Result<Vec<usize>> {
 /// A text.
 pub(crate) fn text(value: &Dynamic) -> Result<String> {
     ensure!(value.is_string(), "expected a text, got {}", shown(value));
-    Ok(value.to_string())
+    Ok(text_of(value))
 }
 
 /// A finite number, whole or not.
@@ -138,7 +139,7 @@ fn list(value: &Dynamic) -> Result<Array> {
 fn shown(value: &Dynamic) -> String {
     match value.type_name() {
         "array" | "map" | "()" | "Fn" => value.type_name().to_string(),
-        "string" => format!("\"{value}\""),
-        kind => format!("{value} ({kind})"),
+        "string" => format!("\"{}\"", text_of(value)),
+        kind => format!("{} ({kind})", text_of(value)),
     }
 }

@@ -3,6 +3,7 @@
 use super::options::Options;
 use super::{Guard, finite, number, out, size, sizes};
 use crate::kernel::{self, Conv2d, GridSample, Resize};
+use crate::script::shown;
 use crate::tensor::{like, numbers};
 use anyhow::{Context, Result, bail, ensure};
 use candle_core::Tensor;
@@ -141,7 +142,7 @@ fn affine_grid(guard: &Guard, theta: &Tensor, shape: &Array) -> Result<Tensor> {
 /// `align_corners=False`.
 fn grid_sample(x: &Tensor, grid: &Tensor, options: &Map) -> Result<Tensor> {
     let o = Options::new("grid_sample", options.clone(), &["mode", "padding_mode"])?;
-    let choice = |key: &str, [first, second]: [&str; 2]| match o.raw(key).map(ToString::to_string) {
+    let choice = |key: &str, [first, second]: [&str; 2]| match o.raw(key).map(shown::text) {
         None => Ok(false),
         Some(name) if name == first || name == second => Ok(name == second),
         Some(other) => bail!("grid_sample has no {key} named \"{other}\"; known are {first} and {second}"),

@@ -1,5 +1,6 @@
 //! `run(method, options)`: a method asked as on the command line; and `evaluate`.
 
+use super::super::shown;
 use super::Setting;
 use crate::data::{Picture, pixels, source};
 use crate::model::{ClassMap, Model, matches};
@@ -57,7 +58,7 @@ impl Setting {
         }
         if let Some(target) = o.raw("target") {
             let (card, classes) = (session.model().card.clone(), session.model().classes());
-            session.set_target(Some(card.class(&target.to_string(), classes)?))?;
+            session.set_target(Some(card.class(&shown::text(target), classes)?))?;
         }
         for (name, value) in o.raw("set").map(settings).transpose()?.unwrap_or_default() {
             session.set(&name, &value).with_context(|| format!("setting {name}"))?;
@@ -124,7 +125,7 @@ fn input(o: &Options, model: &Model) -> Result<(String, Tensor)> {
 /// `#{ epsilon: 8 }` as a person would write it.
 fn settings(value: &Dynamic) -> Result<Vec<(String, String)>> {
     let map = value.read_lock::<Map>().ok_or_else(|| anyhow!("`set` is a map: #{{ epsilon: 8 }}"))?;
-    Ok(map.iter().map(|(name, value)| (name.to_string(), value.to_string())).collect())
+    Ok(map.iter().map(|(name, value)| (name.to_string(), shown::text(value))).collect())
 }
 
 fn told(session: &Session, frame: &Frame) -> Result<Map> {

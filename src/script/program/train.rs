@@ -83,6 +83,7 @@ impl Setting {
     fn learn(&self, name: &str, course: &mut Course) -> Result<()> {
         let (stage, all) = (self.desk.stage(), course.trainer.progress().1);
         let mut done = course.trainer.progress().0;
+        self.host.guard().hold(true);
         let over = course.run(&mut |news| {
             match news {
                 News::Batch(report) => {
@@ -95,7 +96,9 @@ impl Setting {
                 }
             }
             if self.host.guard().tick().is_err() { ControlFlow::Break(()) } else { ControlFlow::Continue(()) }
-        })?;
+        });
+        self.host.guard().hold(false);
+        let over = over?;
         match over {
             true => Ok(()),
             false => self.host.guard().tick(),

@@ -1,0 +1,121 @@
+//! A line on stderr about what goes on, where nothing else was said for long.
+
+use super::out;
+use crate::words;
+use std::sync::{Mutex, Once, PoisonError};
+use std::time::{Duration, Instant};
+
+/// How long nothing may be said.
+const SILENCE: Duration = Duration::from_secs(15);
+
+/// What goes on.
+struct Work {
+    task: String,
+    said: Instant,
+    what: String,
+    done: usize,
+    total: usize,
+    /// When this part of it began, and how far it was then.
+    begun: (Instant, usize),
+    /// Whether a bar shows it already.
+    seen: bool,
+}
+
+static WORK: Mutex<Option<Work>> = Mutex::new(None);
+
+fn with(f: impl FnOnce(&mut Option<Work>)) {
+    f(&mut WORK.lock().unwrap_or_else(PoisonError::into_inner));
+}
+
+/// A command begins: `task` is what a person calls it.
+pub fn begin(task: &str) {
+    static ONCE: Once = Once::new();
+    let now = Instant::now();
+    let task = words::name(task).into_owned();
+    with(|work| {
+        *work = Some(Work { task, said: now, what: String::new(), done: 0, total: 0, begun: (now, 0), seen: false });
+    });
+    ONCE.call_once(|| {
+        // Without the thread nothing is said.
+        let _ = std::thread::Builder::new().name("still".into()).spawn(|| {
+            loop {
+                std::thread::sleep(Duration::from_secs(1));
+                with(|work| work.iter_mut().for_each(look));
+            }
+        });
+    });
+}
+
+/// It is this far; `total` 0 where nobody knows how long it takes.
+pub fn progress(what: &str, done: usize, total: usize) {
+    with(|work| {
+        let Some(work) = work else { return };
+        if work.total != total || work.what != what || done < work.done {
+            work.begun = (Instant::now(), done);
+            work.what = what.into();
+        }
+        (work.done, work.total) = (done, total);
+    });
+}
+
+/// Whether a bar is drawn.
+pub fn seen(seen: bool) {
+    with(|work| work.iter_mut().for_each(|work| work.seen = seen));
+}
+
+fn look(work: &mut Work) {
+    if !work.seen && work.said.elapsed() >= SILENCE {
+        work.said = Instant::now();
+        out::tell(&format!("still running {}", line(work, work.begun.0.elapsed())));
+    }
+}
+
+/// `occlusion: step 120 of 3136; 3 min left`
+fn line(work: &Work, elapsed: Duration) -> String {
+    let what = words::name(&work.what);
+    let mut line = match (work.what.is_empty(), work.total) {
+        (true, _) => return work.task.clone(),
+        (_, 0) => format!("{}: {what} {}", work.task, work.done),
+        (_, total) => format!("{}: {what} {} of {total}", work.task, work.done),
+    };
+    let since = work.done.saturating_sub(work.begun.1);
+    if since > 0 && work.total > work.done {
+        let left = elapsed.as_secs_f64() / since as f64 * (work.total - work.done) as f64;
+        line += &format!("; {} left", duration(left));
+    }
+    line
+}
+
+fn duration(seconds: f64) -> String {
+    match seconds {
+        s if s < 90.0 => format!("{s:.0} s"),
+        s if s < 5400.0 => format!("{:.0} min", s / 60.0),
+        s => format!("{:.1} h", s / 3600.0),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_line_says_how_far_it_is_and_how_long_it_takes() {
+        let now = Instant::now();
+        let work = |what: &str, done, total| Work {
+            task: "occlusion".into(),
+            said: now,
+            what: what.into(),
+            done,
+            total,
+            begun: (now, 20),
+            seen: false,
+        };
+        let line = |work: Work| line(&work, Duration::from_secs(10));
+        assert_eq!(line(work("", 0, 0)), "occlusion");
+        assert_eq!(line(work("step", 120, 0)), "occlusion: step 120");
+        assert_eq!(line(work("step", 120, 3136)), "occlusion: step 120 of 3136; 5 min left");
+        assert_eq!(line(work("step", 120, 160)), "occlusion: step 120 of 160; 4 s left");
+        assert_eq!(line(work("step", 20, 20)), "occlusion: step 20 of 20");
+        assert_eq!(duration(9000.0), "2.5 h");
+    }
+}
