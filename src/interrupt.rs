@@ -1,19 +1,27 @@
 //! Whether long work on the lower floors is to go on: they ask, and whoever set them to work has said whom.
 //!
-//! A thread [asks within](within) a probe; kernels call [`check`] between their parts. Work that goes on in other threads takes
-//! a [`Look`] with it.
+//! A thread [asks within](within) a probe; kernels call [`check`] between their parts, or [`pass`] where they give no errors: it
+//! unwinds to whoever began. Work that goes on in other threads takes a [`Look`] with it. What the engine's team does asks too.
 
 use anyhow::Result;
-use std::cell::RefCell;
+use std::cell::{Cell, RefCell};
 use std::fmt;
+use std::panic::resume_unwind;
 use std::sync::Arc;
 
 /// Says why the work is to end; none: it goes on. Asked often and by several threads.
 pub type Probe = Arc<dyn Fn() -> Option<String> + Send + Sync>;
 
+/// So many calls of [`now_and_then`] ask once.
+const SELDOM: u32 = 1 << 14;
+
 thread_local! {
     static PROBE: RefCell<Option<Probe>> = const { RefCell::new(None) };
+    static CALLS: Cell<u32> = const { Cell::new(0) };
 }
+
+/// What unwinds when work is broken off.
+struct BrokenOff;
 
 /// Why work had to stop; no script can catch it.
 #[derive(Clone, Debug, PartialEq)]
@@ -27,7 +35,7 @@ impl fmt::Display for Stopped {
 
 impl std::error::Error for Stopped {}
 
-/// Calls `f`; what it does on this thread asks `probe` whether to go on.
+/// Calls `f`; what it does on this thread asks `probe` whether to go on. Where [`pass`] ends it, it unwinds: the caller catches that.
 pub fn within<T>(probe: Probe, f: impl FnOnce() -> T) -> T {
     struct Back(Option<Probe>);
     impl Drop for Back {
@@ -36,12 +44,30 @@ pub fn within<T>(probe: Probe, f: impl FnOnce() -> T) -> T {
         }
     }
     let _back = Back(PROBE.replace(Some(probe)));
+    gradscope_engine::team::before_each_task(pass);
     f()
 }
 
 /// An error where the work is to end.
 pub fn check() -> Result<()> {
     Look::here().check()
+}
+
+/// Goes on, or unwinds to where the work was begun. No panic is reported.
+pub fn pass() {
+    let ends = PROBE.with_borrow(|probe| probe.as_ref().is_some_and(|probe| probe().is_some()));
+    if ends && !std::thread::panicking() {
+        resume_unwind(Box::new(BrokenOff));
+    }
+}
+
+/// The same for loops whose rounds are short: asks at few of many calls.
+pub fn now_and_then() {
+    let calls = CALLS.get().wrapping_add(1);
+    CALLS.set(calls);
+    if calls.is_multiple_of(SELDOM) {
+        pass();
+    }
 }
 
 /// The question of the thread that made it, to be asked by others.
@@ -57,6 +83,13 @@ impl Look {
     /// Whether the work is to end.
     pub fn ends(&self) -> bool {
         self.0.as_ref().is_some_and(|probe| probe().is_some())
+    }
+
+    /// Goes on, or unwinds, like [`pass`].
+    pub fn pass(&self) {
+        if self.ends() && !std::thread::panicking() {
+            resume_unwind(Box::new(BrokenOff));
+        }
     }
 
     /// An error where the work is to end.

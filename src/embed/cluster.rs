@@ -1,6 +1,7 @@
 //! Clusters: eigenvectors of a neighbours' graph, k-means, and how far two ways to cluster agree.
 
 use super::neighbours::{Metric, neighbours};
+use crate::interrupt::pass;
 use crate::kernel::leading;
 use anyhow::{Result, ensure};
 use candle_core::{Device, Tensor};
@@ -73,6 +74,7 @@ fn beginning(rows: &[Vec<f64>], k: usize, seed: u64) -> Vec<Vec<f64>> {
     let mut centres = vec![rows[random.random_range(0..rows.len())].clone()];
     let mut distance = vec![f64::INFINITY; rows.len()];
     while centres.len() < k {
+        pass();
         let last = &centres[centres.len() - 1];
         distance.iter_mut().zip(rows).for_each(|(d, row)| *d = d.min(far(row, last)));
         let mut left = random.random::<f64>() * distance.iter().sum::<f64>();
@@ -93,6 +95,7 @@ fn lloyd(rows: &[Vec<f64>], mut centres: Vec<Vec<f64>>) -> (Vec<usize>, f64) {
     let mut own = vec![usize::MAX; rows.len()];
     for _ in 0..ROUNDS {
         let nearest = |row: &Vec<f64>| {
+            pass();
             let mut best = (f64::INFINITY, 0);
             centres.iter().enumerate().for_each(|(c, centre)| {
                 let d = far(row, centre);
@@ -108,6 +111,7 @@ fn lloyd(rows: &[Vec<f64>], mut centres: Vec<Vec<f64>>) -> (Vec<usize>, f64) {
         }
         own = next;
         for (c, centre) in centres.iter_mut().enumerate() {
+            pass();
             let members: Vec<_> = rows.iter().zip(&own).filter(|(_, o)| **o == c).map(|(r, _)| r).collect();
             if !members.is_empty() {
                 let mean = |d: usize| members.iter().map(|m| m[d]).sum::<f64>() / members.len() as f64;

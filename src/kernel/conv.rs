@@ -5,6 +5,7 @@ use super::fast;
 use super::im2col::Patches;
 use super::portable;
 use super::window::Window;
+use crate::interrupt::Look;
 use anyhow::{Result, ensure};
 use candle_core::{DType, Tensor};
 use rayon::prelude::*;
@@ -185,9 +186,11 @@ fn weight_vjp<T: Real>(dy: &Tensor, x: &Tensor, weight: &[usize], conv: &Conv2d)
     let sums = read::<T, _>(dy, |dy| {
         read::<T, _>(x, |x| {
             let share = s.batch.div_ceil(PARTS).max(1);
+            let look = Look::here();
             let sum = |part: usize| {
                 let (mut dw, mut columns) = (vec![T::zero(); total], Vec::new());
                 for i in part * share * s.groups..((part + 1) * share).min(s.batch) * s.groups {
+                    look.pass();
                     let dy = &dy[i * s.output()..][..s.output()];
                     let columns = gather(&s, &x[i * s.input()..][..s.input()], &mut columns);
                     let (m, n, k) = (s.out, s.patches.rows(), s.patches.columns());
@@ -208,6 +211,11 @@ fn weight_vjp<T: Real>(dy: &Tensor, x: &Tensor, weight: &[usize], conv: &Conv2d)
 
 /// Calls `part` for each picture and group with a buffer and its piece of `out`.
 fn each_part<T: Real>(s: &Shape, out: &mut [T], size: usize, part: impl Fn(&mut Vec<T>, usize, &mut [T]) + Sync) {
+    let look = Look::here();
+    let part = |buffer: &mut Vec<T>, i: usize, out: &mut [T]| {
+        look.pass();
+        part(buffer, i, out);
+    };
     if s.by_picture() {
         out.par_chunks_mut(size).enumerate().for_each_init(Vec::new, |buffer, (i, out)| part(buffer, i, out));
     } else {

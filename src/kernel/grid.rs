@@ -1,6 +1,7 @@
 //! Pictures read at any places: PyTorch's `affine_grid` and `grid_sample`.
 
 use super::access::{Real, by_type, read, tensor};
+use crate::interrupt::Look;
 use crate::tensor::{like, numbers};
 use anyhow::{Context, Result, ensure};
 use candle_core::Tensor;
@@ -34,6 +35,9 @@ pub fn affine_grid(theta: &Tensor, (h, w): (usize, usize), align_corners: bool) 
     like(grid, (n, h, w, 2), theta)
 }
 
+/// Places that are read between two questions whether to go on.
+const PART: usize = 1 << 16;
+
 /// `(N, C, H, W)` read at the places of a grid `(N, h, w, 2)`: `(N, C, h, w)`.
 pub fn grid_sample(x: &Tensor, grid: &Tensor, how: GridSample) -> Result<Tensor> {
     let (n, c, h, w) = x.dims4().with_context(|| format!("grid_sample reads (N, C, H, W), got {:?}", x.dims()))?;
@@ -50,10 +54,14 @@ fn sample<T: Real>(x: &Tensor, grid: &[f64], how: GridSample) -> Result<Tensor> 
     let place = |g: &[f64]| (pixel(g[1], h, how.align_corners), pixel(g[0], w, how.align_corners));
     let places: Vec<_> = grid.chunks_exact(2).map(place).collect();
     let mut y = vec![T::zero(); n * c * per];
+    let look = Look::here();
     read::<T, _>(x, |x| {
         y.par_chunks_exact_mut(per.max(1)).zip(x.par_chunks_exact(h * w)).enumerate().for_each(|(i, (y, x))| {
             let read = |p: &(f64, f64)| T::from_f64(at(x, *p, (h, w), how));
-            y.iter_mut().zip(&places[i / c * per..]).for_each(|(y, p)| *y = read(p));
+            for (y, places) in y.chunks_mut(PART).zip(places[i / c * per..].chunks(PART)) {
+                look.pass();
+                y.iter_mut().zip(places).for_each(|(y, p)| *y = read(p));
+            }
         });
         Ok(())
     })?;

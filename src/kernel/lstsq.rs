@@ -1,5 +1,6 @@
 //! Least squares in f64, by Householder's reflections.
 
+use crate::interrupt::{now_and_then, pass};
 use crate::tensor;
 use anyhow::{Result, bail, ensure};
 use candle_core::Tensor;
@@ -45,7 +46,10 @@ pub fn lstsq(a: &Tensor, b: &Tensor, weights: Option<&Tensor>, ridge: f64) -> Re
     triangular(&mut left, &mut right_columns)?;
     let x: Vec<_> = right_columns.iter().map(|b| back(&left, b)).collect();
     let residual = |j: usize| -> f64 {
-        let of = |i: usize| right[i * k + j] - (0..n).map(|c| rows[i * n + c] * x[j][c]).sum::<f64>();
+        let of = |i: usize| {
+            now_and_then();
+            right[i * k + j] - (0..n).map(|c| rows[i * n + c] * x[j][c]).sum::<f64>()
+        };
         (0..m).map(|i| w[i] * of(i).powi(2)).sum()
     };
     let residuals = (0..k).map(residual).collect();
@@ -64,6 +68,7 @@ fn numbers(x: &Tensor) -> Result<Vec<f64>> {
 fn triangular(a: &mut [Vec<f64>], b: &mut [Vec<f64>]) -> Result<()> {
     let n = a.len();
     for j in 0..n {
+        pass();
         let (done, rest) = a.split_at_mut(j);
         let (column, later) = rest.split_first_mut().expect("j is a column");
         let norm = column[j..].iter().map(|v| v * v).sum::<f64>().sqrt();
@@ -77,6 +82,7 @@ fn triangular(a: &mut [Vec<f64>], b: &mut [Vec<f64>]) -> Result<()> {
         v[0] += norm.copysign(v[0]);
         let length = v.iter().map(|v| v * v).sum::<f64>();
         for other in std::iter::once(&mut *column).chain(later).chain(&mut *b) {
+            pass();
             let other = &mut other[j..];
             let along = 2.0 * v.iter().zip(&*other).map(|(v, o)| v * o).sum::<f64>() / length;
             other.iter_mut().zip(&v).for_each(|(o, v)| *o -= along * v);
@@ -90,6 +96,7 @@ fn back(r: &[Vec<f64>], b: &[f64]) -> Vec<f64> {
     let n = r.len();
     let mut x = vec![0.0; n];
     for i in (0..n).rev() {
+        pass();
         let rest: f64 = (i + 1..n).map(|j| r[j][i] * x[j]).sum();
         x[i] = (b[i] - rest) / r[i][i];
     }

@@ -1,5 +1,7 @@
 //! Principal components, by power iteration in f64.
 
+use super::product::matmul;
+use crate::interrupt::pass;
 use anyhow::{Result, ensure};
 use candle_core::{DType, Device, Tensor};
 
@@ -37,7 +39,7 @@ pub fn pca_lowrank(a: &Tensor, q: usize, center: bool) -> Result<Components> {
     }
     // The smaller of A Aᵀ and Aᵀ A has the same eigenvalues, and gives one side; A gives the other.
     let (tall, xt) = (m > n, x.t()?.contiguous()?);
-    let gram = if tall { xt.matmul(&x)? } else { x.matmul(&xt)? };
+    let gram = if tall { matmul(&xt, &x)? } else { matmul(&x, &xt)? };
     let near = leading(&gram, q)?;
     let far = if tall { x.matmul(&near)? } else { xt.matmul(&near)? };
     let s = far.sqr()?.sum(0)?.sqrt()?;
@@ -55,6 +57,7 @@ pub fn leading(gram: &Tensor, q: usize) -> Result<Tensor> {
     let start: Vec<f64> = (1..=n * p).map(|i| (i as f64 * 0.618_033_988_749_894_9).fract() - 0.5).collect();
     let mut basis = orthonormal(&Tensor::from_vec(start, (n, p), gram.device())?)?;
     for _ in 0..ITERATIONS {
+        pass();
         let turned = gram.matmul(&basis)?;
         let ritz = rotation(&basis.t()?.matmul(&turned)?)?;
         let next = orthonormal(&turned.matmul(&ritz)?)?;
@@ -72,6 +75,7 @@ pub fn leading(gram: &Tensor, q: usize) -> Result<Tensor> {
 fn orthonormal(x: &Tensor) -> Result<Tensor> {
     let mut columns = x.t()?.to_vec2::<f64>()?;
     for j in 0..columns.len() {
+        pass();
         let (before, rest) = columns.split_at_mut(j);
         let column = &mut rest[0];
         let whole = length(column);
@@ -97,6 +101,7 @@ fn rotation(x: &Tensor) -> Result<Tensor> {
     let mut v: Vec<Vec<f64>> = (0..n).map(|i| (0..n).map(|j| f64::from(u8::from(i == j))).collect()).collect();
     for _ in 0..30 {
         for p in 0..n {
+            pass();
             for q in p + 1..n {
                 if a[p][q].abs() > 1e-300 {
                     rotate(&mut a, &mut v, p, q);

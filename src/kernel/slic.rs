@@ -1,6 +1,7 @@
 //! Superpixels: connected pieces of a picture that are alike in colour.
 
 use super::access::{Real, by_type, read};
+use crate::interrupt::{now_and_then, pass};
 use crate::tensor::device;
 use anyhow::{Result, ensure};
 use candle_core::Tensor;
@@ -53,6 +54,11 @@ pub fn grid(height: usize, width: usize, count: usize) -> Result<Tensor> {
     labelled((0..height * width).map(label).collect(), height, width)
 }
 
+fn asked<T>(value: T) -> T {
+    now_and_then();
+    value
+}
+
 fn labelled(labels: Vec<usize>, height: usize, width: usize) -> Result<Tensor> {
     let labels: Vec<_> = labels.into_iter().map(|l| l as f32).collect();
     Ok(Tensor::from_vec(labels, (1, 1, height, width), &device())?)
@@ -63,7 +69,7 @@ fn field<T: Real>(picture: &Tensor) -> Result<Field> {
     let plane = height * width;
     read::<T, _>(picture, |x| {
         let at = |c: usize, i: usize| x[c.min(channels - 1) * plane + i].to_f64();
-        let color = |i: usize| match channels {
+        let color = |i: usize| match asked(channels) {
             3 => lab([at(0, i), at(1, i), at(2, i)]),
             _ => [100.0 * (0..channels).map(|c| at(c, i)).sum::<f64>() / channels as f64, 0.0, 0.0],
         };
@@ -90,6 +96,7 @@ impl Field {
         for _ in 0..ITERATIONS {
             let mut best = vec![f64::INFINITY; labels.len()];
             for (k, center) in centers.iter().enumerate() {
+                pass();
                 let rows = window(center.y, step, self.height);
                 for (y, x) in rows.flat_map(|y| window(center.x, step, self.width).map(move |x| (y, x))) {
                     let i = y * self.width + x;
@@ -122,6 +129,7 @@ impl Field {
     fn means(&self, labels: &[usize], before: &[Center]) -> Vec<Center> {
         let mut sums = vec![(Center::default(), 0.0); before.len()];
         for (i, &label) in labels.iter().enumerate() {
+            now_and_then();
             let (sum, n) = &mut sums[label];
             (0..3).for_each(|c| sum.color[c] += self.colors[i][c]);
             (sum.y, sum.x, *n) = (sum.y + (i / self.width) as f64, sum.x + (i % self.width) as f64, *n + 1.0);
@@ -140,6 +148,7 @@ impl Field {
         let least = clusters.len() / count / 4;
         let (mut labels, mut next) = (vec![NONE; clusters.len()], 0);
         for start in 0..clusters.len() {
+            now_and_then();
             if labels[start] != NONE {
                 continue;
             }
@@ -149,6 +158,7 @@ impl Field {
             let mut read = 0;
             while let Some(&i) = piece.get(read) {
                 read += 1;
+                now_and_then();
                 for j in self.around(i).filter(|&j| clusters[j] == clusters[start]) {
                     if labels[j] == NONE {
                         labels[j] = next;

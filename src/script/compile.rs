@@ -91,13 +91,12 @@ pub(super) fn protected<T: Send>(
     let probe = guard.probe();
     stack::deep(move || {
         let run = || interrupt::within(probe, || stack::script(f));
-        let answer = caught(run)
-            .unwrap_or_else(|text| Err(raise(anyhow!("gradscope itself failed inside this script: {text}"))))
-            // What native work broke off last must not be taken for an answer.
-            .and_then(|answer| match guard.cancelled() {
-                Some(why) => Err(raise(interrupt::Stopped(why))),
-                None => Ok(answer),
-            });
+        let answer = match (caught(run), guard.cancelled()) {
+            // Native work was broken off, and unwound to here.
+            (Err(_), Some(why)) => Err(raise(interrupt::Stopped(why))),
+            (Err(text), None) => Err(raise(anyhow!("gradscope itself failed inside this script: {text}"))),
+            (Ok(answer), _) => answer,
+        };
         answer.map_err(|mut error| {
             tell(&mut error);
             error

@@ -9,12 +9,16 @@ use std::time::{Duration, Instant};
 
 /// Runs a one-shot body, cancels it after 50 ms, and says how long it went on.
 fn cancelled(body: &str) -> Duration {
+    cancelled_after(body, Duration::from_millis(50))
+}
+
+fn cancelled_after(body: &str, wait: Duration) -> Duration {
     let host = host();
     let mut session = session(&host);
     session.open(method(&host, &one_shot(body)));
     let guard = host.guard().clone();
     let canceller = std::thread::spawn(move || {
-        std::thread::sleep(Duration::from_millis(50));
+        std::thread::sleep(wait);
         guard.cancel();
         Instant::now()
     });
@@ -37,6 +41,27 @@ fn a_cancel_ends_any_endless_script_within_a_tenth_of_a_second() {
     ] {
         let late = cancelled(body);
         assert!(late < Duration::from_millis(100), "{body} went on for {late:?}");
+    }
+}
+
+/// Each takes from some seconds to hours where it is left alone.
+#[test]
+fn a_cancel_ends_any_long_native_step() {
+    for body in [
+        "let a = ones([9000, 9000]); a.matmul(a)",
+        "pca_lowrank(cx.randn([3000, 2500]), 60)",
+        "lstsq(cx.randn([6000, 1500]), cx.randn([6000]))",
+        "kmeans(cx.randn([30000, 64]), 300, 0)",
+        "segments(cx.rand([1, 3, 2500, 2500]), #{ count: 4000 })",
+        "cx.rand([1, 1, 2500, 2500]).median_filter(15)",
+        "cx.randn([30000000]).topk(10)",
+        "conv2d(cx.randn([8, 64, 256, 256]), cx.randn([256, 64, 9, 9]))",
+        "grid_sample(cx.rand([1, 3, 500, 500]), zeros([1, 5000, 5000, 2]))",
+        "laplacian(cx.randn([4000, 64]), 10, 30)",
+    ] {
+        let late = cancelled_after(body, Duration::from_millis(700));
+        eprintln!("{body}: {late:?}");
+        assert!(late < Duration::from_secs(3), "{body} went on for {late:?}");
     }
 }
 

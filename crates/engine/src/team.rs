@@ -10,6 +10,22 @@ const LOOKS: usize = 4000;
 
 type Job = dyn Fn(usize) + Sync;
 
+/// Asked by whoever hands out work, before each of its own tasks.
+static ASK: OnceLock<fn()> = OnceLock::new();
+
+/// From now on `f` is called by a thread that hands out work, before each task that it does itself. It may unwind: the tasks
+/// that nobody has begun are left out then, and the thread goes on unwinding. The first one given holds.
+pub fn before_each_task(f: fn()) {
+    // The first holds.
+    let _ = ASK.set(f);
+}
+
+fn ask() {
+    if let Some(f) = ASK.get() {
+        f();
+    }
+}
+
 /// What caller and workers share.
 struct Team {
     /// Held by the caller whose job it is.
@@ -46,13 +62,20 @@ pub fn size() -> usize {
 
 /// Calls `f` with each of `0..tasks`, in any order, on all cores; returns when all are done.
 pub fn run(tasks: usize, f: impl Fn(usize) + Sync) {
+    let f = |i: usize| f(i);
+    let alone = |tasks: usize| {
+        (0..tasks).for_each(|i| {
+            ask();
+            f(i);
+        });
+    };
     if tasks <= 1 || size() == 1 {
-        return (0..tasks).for_each(f);
+        return alone(tasks);
     }
     let guard = match TEAM.caller.try_lock() {
         Ok(guard) => guard,
         Err(TryLockError::Poisoned(e)) => e.into_inner(),
-        Err(TryLockError::WouldBlock) => return (0..tasks).for_each(f),
+        Err(TryLockError::WouldBlock) => return alone(tasks),
     };
     TEAM.run(tasks, &f);
     drop(guard);
@@ -105,12 +128,12 @@ impl Team {
             }
         }
         let close = Close(self);
-        self.work();
+        self.work(ask);
         drop(close);
     }
 
     /// Takes tasks until none is left.
-    fn work(&self) {
+    fn work(&self, before: impl Fn()) {
         // SAFETY: the caller keeps the job until all are outside.
         let (f, tasks) = unsafe { *self.job.get() };
         loop {
@@ -118,6 +141,7 @@ impl Team {
             if i >= tasks {
                 return;
             }
+            before();
             // SAFETY: as above.
             unsafe { (*f)(i) };
         }
@@ -160,7 +184,7 @@ impl Team {
             seen = job;
             self.inside.fetch_add(1, SeqCst);
             if self.open.load(SeqCst) == job {
-                let work = std::panic::AssertUnwindSafe(|| self.work());
+                let work = std::panic::AssertUnwindSafe(|| self.work(|| ()));
                 if std::panic::catch_unwind(work).is_err() {
                     self.panicked.store(true, SeqCst);
                 }
@@ -175,6 +199,10 @@ struct Close(&'static Team);
 
 impl Drop for Close {
     fn drop(&mut self) {
+        if std::thread::panicking() {
+            // Nobody begins what is left.
+            self.0.next.store(usize::MAX / 2, SeqCst);
+        }
         self.0.open.store(0, SeqCst);
         let mut looks = 0usize;
         while self.0.inside.load(SeqCst) != 0 {

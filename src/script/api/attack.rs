@@ -339,7 +339,7 @@ fn script(random: &mut ChaCha8Rng, native: &Native) -> String {
     let call = native.call(&args, random.random());
     if inside.is_some_and(|(kind, ..)| *kind == "Node") {
         return format!(
-            "const MODEL = #{{ input: [3, 8, 8] }};\nfn build(x) {{\nlet y = {call};\nx.flatten().linear(2)\n}}\n"
+            "const MODEL = #{{ input: [3, 8, 8] }};\nfn build(x) {{\nlet y = {call};\nx.flatten(\"f\").linear(\"l\", 2)\n}}\n"
         );
     }
     let body = inside.map_or_else(|| call.clone(), |(_, _, around)| around.replace("CALL", &call));

@@ -1,6 +1,7 @@
 //! From many numbers to fewer: sums, extremes, norms, order.
 
 use super::{dim, dims, out};
+use crate::interrupt::now_and_then;
 use crate::kernel::{self, sum_keepdim};
 use crate::tensor::{self, like, wide};
 use anyhow::{Result, ensure};
@@ -158,11 +159,17 @@ fn arg_along(x: &Tensor, d: INT, greatest: bool) -> Result<Tensor> {
     Ok(if greatest { x.argmax(d)? } else { x.argmin(d)? }.to_dtype(x.dtype())?)
 }
 
+/// A comparison of many, which now and then asks whether to go on.
+fn asked<T>(order: T) -> T {
+    now_and_then();
+    order
+}
+
 /// Places of the numbers of the flattened tensor, greatest first.
 fn order(x: &Tensor) -> Result<(Vec<f64>, Vec<usize>)> {
     let v = values(x)?;
     let mut places: Vec<_> = (0..v.len()).collect();
-    places.sort_by(|&a, &b| v[b].total_cmp(&v[a]));
+    places.sort_by(|&a, &b| asked(v[b].total_cmp(&v[a])));
     Ok((v, places))
 }
 
@@ -180,7 +187,7 @@ fn topk(x: &Tensor, k: INT) -> Result<Map> {
 /// The flattened numbers, least first, NaN behind them as PyTorch's.
 fn sorted(x: &Tensor) -> Result<Tensor> {
     let mut v = values(x)?;
-    v.sort_by(|a, b| a.is_nan().cmp(&b.is_nan()).then(a.total_cmp(b)));
+    v.sort_by(|a, b| asked(a.is_nan().cmp(&b.is_nan()).then(a.total_cmp(b))));
     let count = v.len();
     like(v, count, x)
 }
@@ -194,7 +201,7 @@ fn argsort(x: &Tensor, d: INT, descending: bool) -> Result<Tensor> {
     let mut places = Vec::with_capacity(x.elem_count());
     for row in values(&rows)?.chunks(size.max(1)) {
         let mut order: Vec<_> = (0..row.len()).collect();
-        order.sort_by(|&a, &b| if descending { row[b].total_cmp(&row[a]) } else { row[a].total_cmp(&row[b]) });
+        order.sort_by(|&a, &b| asked(if descending { row[b].total_cmp(&row[a]) } else { row[a].total_cmp(&row[b]) }));
         places.extend(order.into_iter().map(|i| i as f64));
     }
     Ok(like(places, shape, x)?.transpose(d, x.rank() - 1)?.contiguous()?)
@@ -221,7 +228,7 @@ fn quantile(x: &Tensor, q: f64) -> Result<f64> {
     if v.iter().any(|v| v.is_nan()) {
         return Ok(f64::NAN);
     }
-    v.sort_by(f64::total_cmp);
+    v.sort_by(|a, b| asked(a.total_cmp(b)));
     let place = q * (v.len() - 1) as f64;
     let (low, part) = (place.floor() as usize, place.fract());
     // Between two infinite numbers of one sign there is nothing to add.

@@ -2,6 +2,7 @@
 
 use super::variable::Variable;
 use super::{Guard, Out, dim, integers, one_type, out, promoted, size};
+use crate::kernel;
 use crate::tensor::numbers;
 use anyhow::{Context, Result, ensure};
 use candle_core::Tensor;
@@ -138,7 +139,7 @@ pub(super) fn matmul(guard: &Guard, a: &Tensor, b: &Tensor) -> Result<Tensor> {
     guard.reserve(&size, a.dtype().size_in_bytes())?;
     // Other devices than the CPU multiply no views but transposed ones.
     let dense = |t: &Tensor| if t.device().is_cpu() { Ok(t.clone()) } else { t.contiguous() };
-    dense(a)?.broadcast_matmul(&dense(b)?).with_context(shapes)
+    kernel::matmul(&dense(a)?, &dense(b)?).with_context(shapes)
 }
 
 pub(super) fn narrow(x: &Tensor, d: INT, start: INT, count: INT) -> Result<Tensor> {

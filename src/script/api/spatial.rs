@@ -2,6 +2,7 @@
 
 use super::options::Options;
 use super::{Guard, finite, number, out, size, sizes};
+use crate::interrupt::now_and_then;
 use crate::kernel::{self, Conv2d, GridSample, Resize};
 use crate::script::shown;
 use crate::tensor::{like, numbers};
@@ -118,6 +119,7 @@ fn median(x: &Tensor, size: usize) -> Result<Tensor> {
     let mut y = Vec::with_capacity(values.len());
     for plane in values.chunks_exact(h * w) {
         for (row, column) in (0..h).flat_map(|r| (0..w).map(move |c| (r, c))) {
+            now_and_then();
             around.clear();
             let rows = (row..row + size).map(|r| mirrored(r, h) * w);
             around.extend(rows.flat_map(|r| (column..column + size).map(move |c| plane[r + mirrored(c, w)])));
