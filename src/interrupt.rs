@@ -13,7 +13,7 @@ use std::sync::Arc;
 pub type Probe = Arc<dyn Fn() -> Option<String> + Send + Sync>;
 
 /// So many calls of [`now_and_then`] ask once.
-const SELDOM: u32 = 1 << 14;
+const SELDOM: u32 = 1 << 12;
 
 thread_local! {
     static PROBE: RefCell<Option<Probe>> = const { RefCell::new(None) };

@@ -13,7 +13,7 @@ use super::resume::{self, Opened};
 use super::session::Session;
 use super::stack;
 use super::watch::Watch;
-use crate::data::{Picture, notes};
+use crate::data::{Picture, notes, wait_for_writes};
 use crate::panics::caught;
 use crate::render::Array;
 use anyhow::{Context, Result, anyhow};
@@ -32,6 +32,10 @@ use std::time::{Duration, Instant};
 
 /// How often an idle worker looks whether the open script was saved where no event tells, as on a network drive.
 const LOOK: Duration = Duration::from_secs(1);
+/// How long the end may wait for a worker that does not notice that it is to end.
+const AT_ONCE: Duration = Duration::from_millis(300);
+/// How long for one that does, and for files that are being written.
+const KEEPING: Duration = Duration::from_secs(10);
 
 /// What a worker begins with: all open already, so that what is wrong with it is told before an app is.
 pub struct Opening {
@@ -95,13 +99,21 @@ impl Asker {
         let _ = self.inbox.send(Message::Command(command, self.guard.wishes()));
     }
 
-    /// Ends the worker and waits until it has kept what is open.
+    /// Ends the worker and waits until it has kept what is open; a native step that takes long is left to itself, its question was
+    /// kept before it began.
     pub fn end(&self) {
         self.ask(Command::Quit);
-        if let Some(thread) = self.thread.lock().unwrap_or_else(PoisonError::into_inner).take() {
-            // A worker that panicked has said so.
-            let _ = thread.join();
+        let asked = Instant::now();
+        let Some(thread) = self.thread.lock().unwrap_or_else(PoisonError::into_inner).take() else { return };
+        while !thread.is_finished() {
+            let most = if self.guard.has_noticed() { KEEPING } else { AT_ONCE };
+            if asked.elapsed() > most {
+                return wait_for_writes(KEEPING);
+            }
+            std::thread::sleep(Duration::from_millis(5));
         }
+        // A worker that panicked has said so.
+        let _ = thread.join();
     }
 
     /// Tells of saved files; what is being computed ends soon if the open script may be another one now.
@@ -366,6 +378,7 @@ impl Worker {
     }
 
     fn end(mut self) {
+        self.host.guard().hold(true);
         self.keep_step(true);
         self.keeping.iter_mut().for_each(Keeping::end);
     }
