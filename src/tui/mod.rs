@@ -46,6 +46,7 @@ pub use inline::Inline;
 pub use picture::Painter;
 pub use theme::{Depth, Paint};
 
+use crate::memory;
 use crate::render::{Colormap, Tint};
 use crate::script::message::{Command, Update};
 use anyhow::{Context, Result, bail};
@@ -110,6 +111,9 @@ pub fn run(options: &Options, ask: impl Fn(Command), updates: Receiver<Update>) 
     }
     let guard = PanicGuard::new();
     rescue::watch_crashes();
+    memory::on_exhaustion(|| {
+        rescue::give_back();
+    });
     let _second = rescue::Guard::start();
     let back = app::Back;
     let result = run_in_terminal(options, ask, updates);

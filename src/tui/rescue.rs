@@ -1,7 +1,7 @@
 //! Gives the terminal back when the program cannot: from a signal handler when it crashes, from a second process when it is killed.
 
 #[cfg(unix)]
-pub use unix::{Guard, arm, disarm, guard, watch_crashes};
+pub use unix::{Guard, arm, disarm, give_back, guard, watch_crashes};
 
 /// The first argument of the second process.
 pub const GUARD: &str = "--guard-terminal";
@@ -27,6 +27,11 @@ mod elsewhere {
 
     /// Nothing is watched.
     pub fn watch_crashes() {}
+
+    /// There is nothing to give back.
+    pub fn give_back() -> bool {
+        false
+    }
 
     /// There is nothing to do.
     pub fn guard() {}
@@ -125,17 +130,25 @@ mod unix {
         }
     }
 
+    /// Gives the terminal back, if it is taken, without asking for memory: only write and tcsetattr, which are safe in signal handlers.
+    pub fn give_back() -> bool {
+        let bytes = BYTES.swap(null_mut(), Ordering::SeqCst);
+        if bytes.is_null() {
+            return false;
+        }
+        if let Some(before) = BEFORE.get() {
+            // SAFETY: `before` came from tcgetattr.
+            unsafe { libc::tcsetattr(libc::STDOUT_FILENO, libc::TCSANOW, before) };
+        }
+        // SAFETY: `arm` leaked it, so that it lives for ever and nobody writes to it.
+        write(libc::STDOUT_FILENO, unsafe { &*bytes });
+        write(LINE.load(Ordering::SeqCst), &0u32.to_le_bytes());
+        true
+    }
+
     /// Only what is safe in a signal handler: write, tcsetattr, sigaction and raise, and loads of what was made before.
     extern "C" fn crashed(signal: i32, info: *mut libc::siginfo_t, context: *mut libc::c_void) {
-        let bytes = BYTES.swap(null_mut(), Ordering::SeqCst);
-        if !bytes.is_null() {
-            if let Some(before) = BEFORE.get() {
-                // SAFETY: `before` came from tcgetattr.
-                unsafe { libc::tcsetattr(libc::STDOUT_FILENO, libc::TCSANOW, before) };
-            }
-            // SAFETY: `arm` leaked it, so that it lives for ever and nobody writes to it.
-            write(libc::STDOUT_FILENO, unsafe { &*bytes });
-            write(LINE.load(Ordering::SeqCst), &0u32.to_le_bytes());
+        if give_back() {
             write(libc::STDERR_FILENO, b"gradscope crashed; it opens again what was open\n");
         }
         let old = OLD.get().zip(CRASHES.iter().position(|s| *s == signal)).map(|(old, at)| old[at]);
