@@ -115,7 +115,7 @@ fn slid(r: &mut Random, from: (usize, usize), s: &Slide) -> (usize, usize) {
         along(from.0, s.kernel.0, s.stride.0, s.padding.0, s.dilation.0),
         along(from.1, s.kernel.1, s.stride.1, s.padding.1, s.dilation.1),
     );
-    match self::usual(r) {
+    match usual(r) {
         true => (to.0.unwrap_or(1).min(4096), to.1.unwrap_or(1).min(4096)),
         false => r.two(9),
     }
