@@ -271,7 +271,14 @@ mod tests {
             let bars = |value| vec![Bar { label: "a".into(), value: 1.0 }, Bar { label: "b".into(), value }];
             assert!(marked(Body::Bars { bars: bars(bad) }) > 20 && marked(Body::Bars { bars: bars(2.0) }) == 0);
             let values = Array::new(vec![3, 2], vec![0.0, 1.0, 2.0, bad, 3.0, 4.0]).unwrap();
-            let points = Points { values, groups: [].into(), names: [].into(), pictures: [].into(), colors: [].into() };
+            let points = Points {
+                values,
+                groups: [].into(),
+                names: [].into(),
+                pictures: [].into(),
+                files: [].into(),
+                colors: [].into(),
+            };
             let figure = Figure { title: "t".into(), body: Body::Scatter { points } };
             assert_eq!(figure.warning().unwrap(), "1 of 6 not finite");
             let dots = draw(&figure).pixels().filter(|p| **p == category(0)).count();

@@ -124,6 +124,8 @@ pub struct Points {
     pub names: Arc<[String]>,
     /// Which picture of the data set each is; empty: they are counted.
     pub pictures: Arc<[u32]>,
+    /// The file of each picture, as its folder has it; empty: the data set is one file.
+    pub files: Arc<[String]>,
     /// The colour of each; empty: that of its group.
     pub colors: Arc<[[u8; 3]]>,
 }
@@ -237,6 +239,11 @@ impl Points {
     /// The number of its picture.
     pub fn picture(&self, i: usize) -> usize {
         self.pictures.get(i).map_or(i, |&p| p as usize)
+    }
+
+    /// What tells a picture from the others: its file, else its number.
+    pub fn title(&self, i: usize) -> String {
+        self.files.get(i).cloned().unwrap_or_else(|| format!("picture {}", self.picture(i)))
     }
 
     /// The name of a group.

@@ -6,7 +6,7 @@ use std::fmt::Write;
 
 /// `picture,group,name,x,y,…`, a row a point; the numbers as short as they can be read back exactly.
 pub fn csv(points: &Points) -> String {
-    let mut text = String::from("picture,group,name");
+    let mut text = String::from(if points.files.is_empty() { "picture,group,name" } else { "picture,file,group,name" });
     for column in columns(points) {
         text.push(',');
         text += &column;
@@ -14,7 +14,11 @@ pub fn csv(points: &Points) -> String {
     text.push('\n');
     for i in 0..points.count() {
         let group = points.group(i);
-        let _ = write!(text, "{},{group},{}", points.picture(i), quoted(&words::escaped(&points.name(group))));
+        let _ = write!(text, "{},", points.picture(i));
+        if let Some(file) = points.files.get(i) {
+            let _ = write!(text, "{},", quoted(&words::escaped(file)));
+        }
+        let _ = write!(text, "{group},{}", quoted(&words::escaped(&points.name(group))));
         for v in points.row(i) {
             let _ = write!(text, ",{v}");
         }
@@ -38,10 +42,14 @@ pub fn vectors(points: &Points) -> String {
 
 /// A head and what each row is, as `metadata.tsv`.
 pub fn metadata(points: &Points) -> String {
-    let mut text = String::from("picture\tlabel\n");
+    let cell = |text: &str| words::escaped(text).replace(['\t', '\n'], " ");
+    let mut text = String::from(if points.files.is_empty() { "picture\tlabel\n" } else { "picture\tlabel\tfile\n" });
     for i in 0..points.count() {
-        let name = words::escaped(&points.name(points.group(i))).replace(['\t', '\n'], " ");
-        let _ = writeln!(text, "{}\t{name}", points.picture(i));
+        let _ = write!(text, "{}\t{}", points.picture(i), cell(&points.name(points.group(i))));
+        if let Some(file) = points.files.get(i) {
+            let _ = write!(text, "\t{}", cell(file));
+        }
+        text.push('\n');
     }
     text
 }
@@ -72,6 +80,7 @@ mod tests {
             groups: vec![1, 0].into(),
             names: vec!["a\tb".to_string(), "say \"hi\", you".into()].into(),
             pictures: vec![7, 9].into(),
+            files: [].into(),
             colors: [].into(),
         }
     }
@@ -81,6 +90,15 @@ mod tests {
         let expected =
             "picture,group,name,x,y\n7,1,\"say \"\"hi\"\", you\",0.1,-2\n9,0,a\tb,0.00000000000000000001,3.5\n";
         assert_eq!(csv(&points()), expected);
+    }
+
+    #[test]
+    fn pictures_of_a_folder_are_told_by_their_files() {
+        let files = vec!["cat/a,b.png".to_string(), "dog/\u{1b}[31m.png".into()].into();
+        let points = Points { files, ..points() };
+        assert_eq!(csv(&points).lines().nth(1), Some("7,\"cat/a,b.png\",1,\"say \"\"hi\"\", you\",0.1,-2"));
+        assert_eq!(metadata(&points).lines().last(), Some("9\ta b\tdog/\\x1b[31m.png"));
+        assert_eq!([points.title(0), self::points().title(1)], ["cat/a,b.png", "picture 9"]);
     }
 
     #[test]

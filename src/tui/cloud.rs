@@ -148,7 +148,7 @@ mod tests {
 
     fn points(numbers: Vec<f32>) -> Points {
         let values = Array::new(vec![numbers.len() / 2, 2], numbers).expect("sizes agree");
-        Points { values, groups: [].into(), names: [].into(), pictures: [].into(), colors: [].into() }
+        Points { values, groups: [].into(), names: [].into(), pictures: [].into(), files: [].into(), colors: [].into() }
     }
 
     #[test]

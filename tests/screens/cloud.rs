@@ -20,6 +20,7 @@ pub fn scattered(columns: u16, rows: u16) -> State {
         groups: (0..300).map(|i| i / 150).collect(),
         names: ["inner".to_owned(), "outer".to_owned()].into(),
         pictures: (0..300).map(|i| 2 * i).collect(),
+        files: [].into(),
         colors: [].into(),
     };
     let figures = vec![Figure { title: "map".into(), body: Body::Scatter { points } }];

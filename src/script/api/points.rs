@@ -38,5 +38,5 @@ fn points(t: &Tensor, options: &Map) -> Result<Points> {
     };
     let (groups, pictures) = (whole("groups")?, whole("pictures")?);
     let colors = colors(&o, "colors", t.dims()[0])?.into();
-    Ok(Points { values: values(t)?, groups, names: o.texts("names")?.into(), pictures, colors })
+    Ok(Points { values: values(t)?, groups, names: o.texts("names")?.into(), pictures, files: [].into(), colors })
 }

@@ -7,7 +7,7 @@ use super::super::history::Step;
 use super::super::host::Host;
 use super::super::message::Frame;
 use super::Session;
-use crate::render::Figure;
+use crate::render::{Body, Figure};
 use anyhow::{Context, Result, bail, ensure};
 use rhai::{Dynamic, Map};
 use std::time::Instant;
@@ -146,7 +146,7 @@ impl Session {
             kept: self.steps.len(),
             stride: self.steps.stride(),
             done: self.present().and_then(|s| s.done.clone()),
-            figures,
+            figures: self.told_by_files(figures),
             data: self.data.name().map(String::from),
             scalars: self.steps.curves(),
             millis,
@@ -154,6 +154,18 @@ impl Session {
             notes: self.new_notes(),
             used: self.told.used().clone().into_iter().collect(),
         }
+    }
+
+    /// Points of a folder's pictures with the files of these.
+    fn told_by_files(&self, mut figures: Vec<Figure>) -> Vec<Figure> {
+        let Some(set) = self.data.opened() else { return figures };
+        for figure in &mut figures {
+            if let Body::Scatter { points } | Body::Sheet { points } = &mut figure.body {
+                let files = (0..points.count()).map_while(|i| set.file(points.picture(i))).collect::<Vec<_>>();
+                points.files = if files.len() == points.count() { files.into() } else { [].into() };
+            }
+        }
+        figures
     }
 }
 

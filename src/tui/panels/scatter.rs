@@ -56,7 +56,7 @@ pub fn draw(buf: &mut Buffer, area: Rect, points: &Points, state: &State, theme:
 }
 
 fn one(points: &Points, i: usize) -> String {
-    format!("{}, picture {}; Enter opens it", points.name(points.group(i)), points.picture(i))
+    format!("{}, {}; Enter opens it", points.name(points.group(i)), points.title(i))
 }
 
 /// How many there are, and of which groups most.
