@@ -146,12 +146,17 @@ mod tests {
 
     #[test]
     fn small_blocks_count_where_they_are_allocated_and_large_ones_everywhere() {
-        let (small, before) = (small_blocks_here(), held());
+        let small = small_blocks_here();
         let boxes: Vec<_> = (0..1000u64).map(Box::new).collect();
-        let large = vec![1u8; 64 << 20];
         assert_eq!(small_blocks_here() - small, 1000);
-        assert!(held() >= before + (60 << 20), "{before} before, {} after", held());
-        drop((boxes, large));
+        drop(boxes);
+        // Other tests give memory back meanwhile.
+        let counts = |_| {
+            let before = held();
+            let large = std::hint::black_box(vec![1u8; 64 << 20]);
+            held() >= before + large.len() - (1 << 20)
+        };
+        assert!((0..200).any(counts));
         assert_eq!(small_blocks_here(), small);
     }
 }
