@@ -12,9 +12,13 @@ pub struct Buffer(Vec<Line>);
 
 impl Buffer {
     /// `len` zeros.
+    ///
+    /// # Panics
+    /// Where there is no memory for them.
     pub fn zeros(len: usize) -> Self {
         let lines = len.div_ceil(16);
-        let mut all = Vec::with_capacity(lines);
+        let mut all = Vec::new();
+        all.try_reserve_exact(lines).unwrap_or_else(|_| panic!("no memory for {len} numbers"));
         in_large_pages(&mut all);
         all.resize(lines, Line([0.0; 16]));
         Self(all)

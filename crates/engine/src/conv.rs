@@ -8,7 +8,7 @@ use crate::narrow::Narrow;
 use crate::packed::Packed;
 use crate::patches::{Patches, Run};
 use crate::product::multiply;
-use crate::size::{MOST_TAPS, bounded, positive, product};
+use crate::size::{MOST_PADDING, MOST_TAPS, bounded, positive, product};
 use crate::tile::Epilogue;
 use crate::winograd::Winograd;
 use std::sync::Arc;
@@ -34,12 +34,16 @@ impl Slide {
     pub(crate) fn check(&self, sizes: Sizes) {
         let Sizes { input, output, from, to } = sizes;
         let [kernel, stride, dilation] = [self.kernel, self.stride, self.dilation];
-        positive(&[kernel.0, kernel.1, stride.0, stride.1, dilation.0, dilation.1, self.groups]);
-        bounded(&[input, output, from.0, from.1, to.0, to.1, self.padding.0, self.padding.1]);
+        positive(&[kernel.0, kernel.1, stride.0, stride.1, dilation.0, dilation.1, self.groups, input, output]);
+        bounded(&[from.0, from.1, to.0, to.1]);
         let whole = input.is_multiple_of(self.groups) && output.is_multiple_of(self.groups);
         assert!(whole, "{input} and {output} channels in {} groups", self.groups);
+        let padding = self.padding.0.max(self.padding.1);
         let phases = stride.0.min(from.0) * stride.1.min(from.1);
-        assert!(kernel.0 * kernel.1 <= MOST_TAPS && phases <= MOST_TAPS, "{self:?} is too large");
+        assert!(
+            kernel.0 * kernel.1 <= MOST_TAPS && phases <= MOST_TAPS && padding <= MOST_PADDING,
+            "{self:?} is too large"
+        );
     }
 }
 

@@ -1,6 +1,6 @@
 //! Channels-last maps: `(N, H, W, C)` numbers, the channels of a pixel side by side.
 
-use crate::size::{bounded, product};
+use crate::size::{MOST_TAPS, bounded, product};
 use std::marker::PhantomData;
 
 /// Maps that are read. Pixels may stand `pitch` numbers apart: some channels of wider maps.
@@ -46,6 +46,8 @@ unsafe impl Sync for MapMut<'_> {}
 fn check(len: usize, [n, h, w, c]: [usize; 4], pitch: usize) {
     bounded(&[n, h, w, c, pitch]);
     let numbers = product([n, h, w, pitch]);
+    // Maps without channels take no memory, but time.
+    assert!(c > 0 || product([n, h, w]) <= MOST_TAPS, "maps of {n}x{h}x{w} without channels");
     let needed = if product([n, h, w, c]) == 0 { 0 } else { numbers - pitch + c };
     assert!(pitch >= c && len >= needed, "a slice of {len} numbers for maps of {n}x{h}x{w}x{c}, pitch {pitch}");
 }

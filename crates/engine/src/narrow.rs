@@ -32,7 +32,7 @@ struct Segment {
 impl Narrow {
     /// Whether it is faster than vectors over the channels given.
     pub fn pays(c: usize, o: usize) -> bool {
-        o <= MOST && c >= 8
+        (1..=MOST).contains(&o) && c >= 8
     }
 
     /// Parts with the weight of a patch's number for a channel.

@@ -6,6 +6,9 @@ pub(crate) const MOST: usize = 1 << (usize::BITS / 2 - 1);
 /// Taps of the largest kernel, and phases of the largest stride.
 pub(crate) const MOST_TAPS: usize = 1 << 24;
 
+/// The greatest padding: rows are copied with it.
+pub(crate) const MOST_PADDING: usize = 1 << 16;
+
 /// The product of sizes.
 ///
 /// # Panics

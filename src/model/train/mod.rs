@@ -21,7 +21,7 @@ pub use schedule::Schedule;
 use super::{Card, ClassMap};
 use crate::backward::{Walk, loss_of_labels};
 use crate::data::{Dataset, Preprocess};
-use crate::graph::Graph;
+use crate::graph::{Graph, ScoresNotFinite};
 use crate::kernel;
 use anyhow::{Context, Result, ensure};
 use batch::Batches;
@@ -244,7 +244,13 @@ impl Trainer {
         let (epoch, batch) = (done / per_epoch, done % per_epoch);
         let rate = self.options.rate * self.options.schedule.factor(done, all, per_epoch);
         let numbers = self.batches.numbers(epoch, batch).to_vec();
-        let (loss, gradients) = self.gradients(&numbers, epoch)?;
+        let advice =
+            || format!("learning at batch {} of epoch {}; a learning rate below {rate} may help", batch + 1, epoch + 1);
+        let (loss, gradients) =
+            self.gradients(&numbers, epoch).map_err(|error| match error.is::<ScoresNotFinite>() {
+                true if self.step > 0 => error.context(advice()),
+                _ => error,
+            })?;
         ensure!(
             loss.is_finite(),
             "the loss is {loss} at batch {} of epoch {}; a learning rate below {rate} may help",
