@@ -3,20 +3,12 @@
 
 use gradscope::data::source;
 use gradscope::model::format;
+use random::Random;
 use std::io::Read;
 use std::path::Path;
 
-/// Numbers that look random, the same ones in every run: SplitMix64.
-struct Dice(u64);
-
-impl Dice {
-    fn below(&mut self, end: usize) -> usize {
-        self.0 = self.0.wrapping_add(0x9E37_79B9_7F4A_7C15);
-        let z = (self.0 ^ (self.0 >> 30)).wrapping_mul(0xBF58_476D_1CE4_E5B9);
-        let z = (z ^ (z >> 27)).wrapping_mul(0x94D0_49BB_1331_11EB);
-        ((z ^ (z >> 31)) % end as u64) as usize
-    }
-}
+#[path = "common/random.rs"]
+mod random;
 
 /// The small weight files, by name.
 fn weight_files() -> Vec<(String, Vec<u8>)> {
@@ -33,7 +25,7 @@ fn weight_files() -> Vec<(String, Vec<u8>)> {
 }
 
 /// Bytes as a damaged or malicious file may have them: some changed, cut out, doubled or turned into extreme numbers.
-fn mutated(bytes: &[u8], dice: &mut Dice) -> Vec<u8> {
+fn mutated(bytes: &[u8], dice: &mut Random) -> Vec<u8> {
     let mut bytes = bytes.to_vec();
     for _ in 0..=dice.below(4) {
         let at = dice.below(bytes.len());
@@ -87,7 +79,7 @@ fn a_changed_bit_of_a_zip_file_is_never_read_as_another_number() {
 
 #[test]
 fn mutated_weight_files_never_panic_or_grow() {
-    let mut dice = Dice(1);
+    let mut dice = Random(1);
     let files =
         weight_files().into_iter().map(|file| (file, 2000)).chain(checkpoints().into_iter().map(|file| (file, 300)));
     for ((name, bytes), rounds) in files {
@@ -253,7 +245,7 @@ fn data_sets() -> Vec<(&'static str, Files)> {
 
 #[test]
 fn mutated_data_sets_never_panic() {
-    let mut dice = Dice(2);
+    let mut dice = Random(2);
     for (spec, files) in data_sets() {
         let folder = tempfile::tempdir().unwrap();
         let spec = spec.replace("DIR", folder.path().to_str().unwrap());

@@ -21,6 +21,16 @@ impl Random {
         low + (self.bits() % (high - low + 1) as u64) as usize
     }
 
+    /// A number below `end`; 0 where that is 0.
+    pub fn below(&mut self, end: usize) -> usize {
+        (self.bits() % end.max(1) as u64) as usize
+    }
+
+    /// One of these.
+    pub fn one_of<'a, T>(&mut self, all: &'a [T]) -> &'a T {
+        &all[self.below(all.len())]
+    }
+
     /// Numbers in [-1, 1).
     pub fn uniform(&mut self, count: usize) -> Vec<f64> {
         (0..count).map(|_| (self.bits() >> 11) as f64 / (1u64 << 52) as f64 - 1.0).collect()

@@ -5,13 +5,15 @@
 #![allow(clippy::unwrap_used)]
 
 mod mutate;
+#[path = "../common/random.rs"]
+mod random;
 mod targets;
 
 use gradscope::data::{Picture, write_npy};
 use gradscope::script::folders::{Folders, Source};
 use gradscope::script::host::Host;
 use image::{DynamicImage, ImageFormat};
-use mutate::Dice;
+use random::Random;
 use std::fs;
 use std::io::Cursor;
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -138,7 +140,7 @@ fn keep(target: &Target, input: &[u8]) -> PathBuf {
     file
 }
 
-fn mutant(target: &Target, seeds: &[Vec<u8>], dice: &mut Dice) -> Vec<u8> {
+fn mutant(target: &Target, seeds: &[Vec<u8>], dice: &mut Random) -> Vec<u8> {
     let (of, other) = (dice.one_of(seeds).clone(), dice.one_of(seeds).clone());
     let is_script = ["script", "architecture", "config"].contains(&target.name);
     match (is_script, std::str::from_utf8(&of), std::str::from_utf8(&other)) {
@@ -162,7 +164,7 @@ fn attack(target: &Target, seed: u64, go_on: impl Fn(usize) -> bool) -> usize {
             panic!("{} fails on an input of {} bytes that is known: {why}", target.name, input.len());
         }
     }
-    let mut dice = Dice(seed);
+    let mut dice = Random(seed);
     let mut count = 0;
     while go_on(count) {
         let input = mutant(target, &seeds, &mut dice);

@@ -1,31 +1,12 @@
 //! Bytes and scripts as damage or malice may leave them, drawn from a seed.
 
-/// Numbers that look random, the same ones in every run: SplitMix64.
-pub struct Dice(pub u64);
-
-impl Dice {
-    pub fn next(&mut self) -> u64 {
-        self.0 = self.0.wrapping_add(0x9E37_79B9_7F4A_7C15);
-        let z = (self.0 ^ (self.0 >> 30)).wrapping_mul(0xBF58_476D_1CE4_E5B9);
-        let z = (z ^ (z >> 27)).wrapping_mul(0x94D0_49BB_1331_11EB);
-        z ^ (z >> 31)
-    }
-
-    /// Below `end`; 0 where that is 0.
-    pub fn below(&mut self, end: usize) -> usize {
-        (self.next() % end.max(1) as u64) as usize
-    }
-
-    pub fn one_of<'a, T>(&mut self, all: &'a [T]) -> &'a T {
-        &all[self.below(all.len())]
-    }
-}
+use crate::random::Random;
 
 /// Lengths and counts that files lie with.
 const LIES: [u64; 10] = [0, 1, 0x7F, 0xFF, 0x7FFF, 0xFFFF, 0x7FFF_FFFF, 0xFFFF_FFFF, 0x7FFF_FFFF_FFFF_FFFF, u64::MAX];
 
 /// One file with a few changes; now and then with a part of another.
-pub fn bytes(of: &[u8], other: &[u8], dice: &mut Dice) -> Vec<u8> {
+pub fn bytes(of: &[u8], other: &[u8], dice: &mut Random) -> Vec<u8> {
     let mut all = of.to_vec();
     for _ in 0..=dice.below(5) {
         let at = dice.below(all.len() + 1);
@@ -33,7 +14,7 @@ pub fn bytes(of: &[u8], other: &[u8], dice: &mut Dice) -> Vec<u8> {
         let at = at.min(end);
         match dice.below(10) {
             0 if at < end => all[at] ^= 1 << dice.below(8),
-            1 if at < end => all[at] = dice.next() as u8,
+            1 if at < end => all[at] = dice.bits() as u8,
             2 => all[at..end].fill(*dice.one_of(&[0x00, 0x7F, 0x80, 0xFF])),
             3 => drop(all.drain(at..end)),
             4 => drop(all.splice(at..at, all[at..end].to_vec())),
@@ -45,7 +26,7 @@ pub fn bytes(of: &[u8], other: &[u8], dice: &mut Dice) -> Vec<u8> {
                 drop(all.splice(at..end, other[from..from + count].to_vec()));
             }
             8 => digits(&mut all, dice),
-            _ => drop(all.splice(at..at, vec![dice.next() as u8; dice.below(300)])),
+            _ => drop(all.splice(at..at, vec![dice.bits() as u8; dice.below(300)])),
         }
     }
     if dice.below(2) == 0 {
@@ -55,7 +36,7 @@ pub fn bytes(of: &[u8], other: &[u8], dice: &mut Dice) -> Vec<u8> {
 }
 
 /// A number of 2, 4 or 8 bytes, in either order, becomes an extreme one.
-fn lie(all: &mut [u8], at: usize, dice: &mut Dice) {
+fn lie(all: &mut [u8], at: usize, dice: &mut Random) {
     let (width, value) = (*dice.one_of(&[2, 4, 8]), *dice.one_of(&LIES));
     let Some(place) = all.get_mut(at..at + width) else { return };
     match dice.below(2) {
@@ -65,7 +46,7 @@ fn lie(all: &mut [u8], at: usize, dice: &mut Dice) {
 }
 
 /// A number that stands there in digits becomes another.
-fn digits(all: &mut Vec<u8>, dice: &mut Dice) {
+fn digits(all: &mut Vec<u8>, dice: &mut Random) {
     let Some(from) =
         (0..all.len()).cycle().skip(dice.below(all.len())).take(all.len()).find(|i| all[*i].is_ascii_digit())
     else {
@@ -144,7 +125,7 @@ const STRANGE: [&str; 24] = [
 ];
 
 /// A script with a few words moved, lost, doubled, or taken from another.
-pub fn script(of: &str, other: &str, dice: &mut Dice) -> String {
+pub fn script(of: &str, other: &str, dice: &mut Random) -> String {
     let (mut all, other) = (words(of), words(other));
     for _ in 0..=dice.below(6) {
         let (at, to) = (dice.below(all.len()), dice.below(all.len()));

@@ -1,28 +1,12 @@
 //! The fast convolutions against plain sums in f64: random sizes, every instruction set of this machine.
 #![allow(clippy::unwrap_used)]
 
+#[path = "common/random.rs"]
+mod random;
+
 use gradscope_engine::simd::{available, set_level};
 use gradscope_engine::{Epilogue, Filter, Map, MapMut, Sizes, Slide, Sums, WeightGradient};
-
-/// Numbers in [-1, 1): an xorshift.
-struct Random(u64);
-
-impl Random {
-    fn next(&mut self) -> u64 {
-        self.0 ^= self.0 << 13;
-        self.0 ^= self.0 >> 7;
-        self.0 ^= self.0 << 17;
-        self.0.wrapping_mul(0x2545_F491_4F6C_DD1D) >> 16
-    }
-
-    fn between(&mut self, low: usize, high: usize) -> usize {
-        low + self.next() as usize % (high - low + 1)
-    }
-
-    fn numbers(&mut self, n: usize) -> Vec<f32> {
-        (0..n).map(|_| (self.next() % 65536) as f32 / 32768.0 - 1.0).collect()
-    }
-}
+use random::Random;
 
 struct Case {
     n: usize,

@@ -2,11 +2,15 @@
 //! `just sanitize`.
 #![allow(clippy::unwrap_used)]
 
+#[path = "common/random.rs"]
+mod random;
+
 use gradscope_engine::simd::{available, set_level};
 use gradscope_engine::{
     Epilogue, Filter, Map, MapMut, Pick, Pool, Sizes, Slide, Sums, WeightGradient, crop, linear, linear_vjp, pass,
     sum_pictures, to_channels_first, to_channels_last, to_channels_last_scaled,
 };
+use random::Random;
 use std::cell::Cell;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::time::{Duration, Instant};
@@ -25,17 +29,7 @@ thread_local! {
     static CALLING: Cell<bool> = const { Cell::new(false) };
 }
 
-/// An xorshift.
-struct Random(u64);
-
 impl Random {
-    fn next(&mut self) -> u64 {
-        self.0 ^= self.0 << 13;
-        self.0 ^= self.0 >> 7;
-        self.0 ^= self.0 << 17;
-        self.0.wrapping_mul(0x2545_F491_4F6C_DD1D) >> 16
-    }
-
     fn below(&mut self, end: usize) -> usize {
         self.next() as usize % end
     }
@@ -81,10 +75,6 @@ impl Random {
             0 => self.below(MOST),
             _ => wrapped.min(MOST),
         }
-    }
-
-    fn numbers(&mut self, count: usize) -> Vec<f32> {
-        (0..count).map(|_| self.below(64) as f32 - 32.0).collect()
     }
 }
 

@@ -129,7 +129,8 @@ const CLOSURES: &[&str] = &[
     "|a| a[\"nothing\"].sum()",
     "|a| 0.0",
 ];
-const OPTIONS: &[&str] = &[
+/// Options that some function takes.
+pub(super) const OPTIONS: &[&str] = &[
     "k",
     "metric",
     "other",
@@ -178,7 +179,6 @@ const OPTIONS: &[&str] = &[
     "frames",
     "kernel",
     "bias",
-    "groups",
     "data",
     "model",
 ];

@@ -4,6 +4,7 @@
 //! The functions are those that the engine has registered, so that a new one is tried without being named here. More cases
 //! than the default: `PROPTEST_CASES=100000 cargo test --lib laws`.
 
+use super::attack::OPTIONS;
 use super::{Guard, register};
 use crate::embed::Tsne;
 use crate::render::{Colormap, Figure, caption, paint, text};
@@ -72,40 +73,6 @@ const WORDS: [&str; 26] = [
     "p99",
     "",
     "ü\n",
-];
-
-/// Options that some function takes.
-const OPTIONS: [&str; 30] = [
-    "k",
-    "metric",
-    "other",
-    "perplexity",
-    "start",
-    "exaggeration",
-    "momentum",
-    "rate",
-    "stride",
-    "padding",
-    "dilation",
-    "groups",
-    "weights",
-    "ridge",
-    "method",
-    "count",
-    "compactness",
-    "mode",
-    "padding_mode",
-    "scale",
-    "each",
-    "columns",
-    "marked",
-    "captions",
-    "over",
-    "x",
-    "axis",
-    "groups",
-    "names",
-    "pictures",
 ];
 
 /// A function: its name and the types of what it takes.
