@@ -38,6 +38,7 @@ impl Worker {
             Command::Step if self.session.done().is_some() && self.session.unstop(&self.host)? => {
                 self.tell_method();
                 self.tell(Update::Said("stop is off: stepping on although the network is fooled; r runs anew".into()));
+                self.keep_question(false);
                 self.answer(Question::Next);
             }
             Command::Step if self.session.done().is_some() => {

@@ -334,7 +334,10 @@ impl Worker {
             return;
         }
         self.begin();
-        self.keep_question(false);
+        // A step is of the question that is kept already.
+        if matches!(question, Question::Run | Question::View) {
+            self.keep_question(false);
+        }
         self.host.guard().start(self.known);
         self.dropped = None;
         let answer = match question {
