@@ -210,6 +210,25 @@ fn a_question_whose_answer_ended_the_program_is_not_asked_again_by_itself() {
 }
 
 #[test]
+fn quitting_waits_for_no_native_step_however_long() {
+    let mut app = App::open();
+    // One step of seconds that asks nobody whether to go on.
+    let script = "//! Powers.\nconst PLUGIN = #{ group: \"x\" };\n\
+        fn run(cx) { let x = cx.rand([60000000]); cx.progress(1, 2, \"powers\"); loop { x ** 2.5; } }\n";
+    fs::write(app.folder.path().join("long.rhai"), script).unwrap();
+    app.press(":method long\r");
+    app.wait_for("powers");
+    std::thread::sleep(Duration::from_millis(200));
+    app.press("q");
+    let asked = Instant::now();
+    assert_eq!(app.ended().code(), Some(0));
+    let late = asked.elapsed();
+    assert!(late < Duration::from_secs(1), "it went on for {late:?}");
+    app.assert_left();
+    assert_eq!(app.session()["method"], "long");
+}
+
+#[test]
 fn two_apps_do_not_write_one_session() {
     let app = App::open();
     let mut second = App::start(app.folder.clone(), &["--method", "gradcam"]);

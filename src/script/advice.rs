@@ -1,5 +1,6 @@
 //! What is wrong in a person's words, and what would have worked.
 
+use super::engine::limits;
 use super::shown::text;
 use rhai::{EvalAltResult, ParseErrorType};
 
@@ -29,17 +30,31 @@ pub(super) fn message(error: &EvalAltResult) -> String {
         EvalAltResult::ErrorPropertyNotFound(name, _) => format!("the map has no entry \"{name}\""),
         EvalAltResult::ErrorModuleNotFound(name, _) => format!("no library \"{name}\""),
         EvalAltResult::ErrorStackOverflow(_) => "functions call each other too deep".into(),
+        EvalAltResult::ErrorDataTooLarge(what, _) => too_large(what),
         EvalAltResult::ErrorSystem(_, inner) => inner.to_string(),
         other => small(&without_place(other)),
     };
     clean(&told)
 }
 
-/// What would have worked, where that can be told; `functions` are the signatures of what scripts may call.
-pub(super) fn advice(error: &EvalAltResult, functions: &[String]) -> Option<String> {
+/// For `Size of object map`, `Size of array/BLOB`, `Length of string`.
+fn too_large(what: &str) -> String {
+    let what = what.to_lowercase();
+    if what.contains("map") {
+        format!("a map holds more than {} values, those of maps inside it counted", limits::MAP)
+    } else if what.contains("array") {
+        format!("an array holds more than {} values, those of arrays inside it counted", limits::ARRAY)
+    } else {
+        format!("a string is longer than {} bytes, or an array's strings together are", limits::STRING)
+    }
+}
+
+/// What would have worked, where that can be told; `functions` lists the signatures of what scripts may call, which takes
+/// milliseconds.
+pub(super) fn advice(error: &EvalAltResult, functions: impl Fn() -> Vec<String>) -> Option<String> {
     match error {
-        EvalAltResult::ErrorFunctionNotFound(signature, _) => function(signature, functions),
-        EvalAltResult::ErrorDotExpr(text, _) => property(text, functions),
+        EvalAltResult::ErrorFunctionNotFound(signature, _) => function(signature, &functions()),
+        EvalAltResult::ErrorDotExpr(text, _) => property(text, &functions()),
         EvalAltResult::ErrorDataRace(..) => Some(
             "a closure uses the object whose method it is given to; use the function form: backward(trace, seed, #{ rules: … })"
                 .into(),
@@ -53,6 +68,9 @@ pub(super) fn advice(error: &EvalAltResult, functions: &[String]) -> Option<Stri
             Some(format!("m.get(\"{name}\") gives () where there is none, \"{name}\" in m asks"))
         }
         EvalAltResult::ErrorModuleNotFound(..) => Some("libraries lie in plugins/lib: import \"lib/name\" as name;".into()),
+        EvalAltResult::ErrorDataTooLarge(what, _) if !what.contains("string") => {
+            Some("many numbers belong into a tensor: zeros([n]), stack(list), cat(list, 0)".into())
+        }
         EvalAltResult::ErrorStackOverflow(_) => Some("a function that calls itself needs an end".into()),
         EvalAltResult::ErrorRuntime(text, _) if text.is_string() => whole_division(&text.to_string()),
         _ => None,

@@ -151,7 +151,7 @@ impl Architectures {
 
     fn report(&self, source: &Source, error: &EvalAltResult) -> Report {
         let texts = Texts { name: &source.name, text: &source.text, libraries: &Libraries::default() };
-        Report::run(&texts, error, None, &functions(&self.engine))
+        Report::run(&texts, error, None, || functions(&self.engine))
     }
 
     fn card(&self, script: &Script, name: &str) -> Result<Card> {

@@ -79,7 +79,7 @@ pub(super) fn settled(value: Dynamic, what: &str) -> Result<Dynamic, Box<EvalAlt
 
 /// An error of a script as people read it.
 pub(super) fn report(engine: &Engine, texts: &Texts, error: &EvalAltResult, function: Option<&str>) -> Error {
-    Report::run(texts, error, function, &engine::functions(engine)).into()
+    Report::run(texts, error, function, || engine::functions(engine)).into()
 }
 
 /// Runs a script on a deep stack, its native work asking `guard` whether to go on; a panic in native code is an error of the

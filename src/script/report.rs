@@ -85,9 +85,14 @@ impl Report {
         }
     }
 
-    /// An error while calling `function` of a script (or while compiling it); `functions` are the signatures of what
-    /// scripts may call.
-    pub(super) fn run(texts: &Texts, error: &EvalAltResult, function: Option<&str>, functions: &[String]) -> Self {
+    /// An error while calling `function` of a script (or while compiling it); `functions` lists the signatures
+    /// of what scripts may call.
+    pub(super) fn run(
+        texts: &Texts,
+        error: &EvalAltResult,
+        function: Option<&str>,
+        functions: impl Fn() -> Vec<String>,
+    ) -> Self {
         let mut found = find(error, texts.name);
         if found.position.is_none() {
             found.position = guess(texts.text, found.error, function);

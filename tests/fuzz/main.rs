@@ -10,6 +10,7 @@ mod random;
 mod targets;
 
 use gradscope::data::{Picture, write_npy};
+use gradscope::memory;
 use gradscope::script::folders::{Folders, Source};
 use gradscope::script::host::Host;
 use image::{DynamicImage, ImageFormat};
@@ -21,12 +22,18 @@ use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 use targets::{TARGETS, Target};
 
+/// Counts, as the program's own does, so that what scripts hoard ends in an error.
+#[global_allocator]
+static ALLOCATOR: memory::Counting = memory::Counting;
+
 /// Mutants of each target in the ordinary tests; scripts and cases are slower.
 const FEW: usize = 150;
 /// The longest that one input may take.
 const LONG: Duration = Duration::from_secs(20);
-/// What the whole test may hold at its worst.
-const MEMORY: usize = 4 << 30;
+/// What the program may hold by its own count.
+const BUDGET: usize = 2 << 30;
+/// What the whole test may hold at its worst, as the system counts.
+const MEMORY: usize = 3 << 30;
 
 fn root() -> &'static Path {
     Path::new(env!("CARGO_MANIFEST_DIR"))
@@ -43,6 +50,17 @@ fn seeds(target: &Target) -> Vec<Vec<u8>> {
     let fixtures = root().join("tests/fixtures");
     match target.name {
         "weights" => [files(&fixtures.join("formats")), files(&fixtures.join("checkpoints"))].concat(),
+        "index" => files(&fixtures.join("checkpoints/shards")).into_iter().filter(|bytes| bytes.starts_with(b"{")).collect(),
+        "checkpoint" => {
+            let folder = tempfile::tempdir().unwrap();
+            let (file, mut training) = (folder.path().join("a.safetensors"), targets::training());
+            let mut written = || {
+                training.step().unwrap();
+                training.save(&file).unwrap();
+                fs::read(&file).unwrap()
+            };
+            vec![written(), written()]
+        }
         "pictures" => [files(&fixtures.join("jpeg")), drawn()].concat(),
         "npy" => arrays(),
         "mnist" => {
@@ -179,6 +197,7 @@ fn attack(target: &Target, seed: u64, go_on: impl Fn(usize) -> bool) -> usize {
 
 #[test]
 fn mutants_of_every_kind_of_input_are_refused_or_read() {
+    memory::limit_to(memory::Size(BUDGET));
     let seconds = std::env::var("GRADSCOPE_FUZZ_SECONDS").ok().and_then(|text| text.parse::<f64>().ok());
     let only = std::env::var("GRADSCOPE_FUZZ_TARGET").ok();
     let chosen: Vec<_> = TARGETS.iter().filter(|t| only.as_ref().is_none_or(|name| *name == t.name)).collect();
@@ -188,7 +207,7 @@ fn mutants_of_every_kind_of_input_are_refused_or_read() {
     };
     for target in &chosen {
         let begun = Instant::now();
-        let slow = ["script", "cases", "architecture", "state"].contains(&target.name);
+        let slow = ["script", "cases", "architecture", "state", "index", "checkpoint"].contains(&target.name);
         let count = match seconds.map(|all| Duration::from_secs_f64(all / chosen.len() as f64)) {
             Some(limit) => attack(target, seed, |_| begun.elapsed() < limit),
             None => attack(target, seed, |count| count < if slow { FEW / 5 } else { FEW }),

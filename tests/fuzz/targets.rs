@@ -3,7 +3,7 @@
 
 use candle_core::{DType, Device, Tensor};
 use gradscope::cli::config;
-use gradscope::data::{Picture, npy, source};
+use gradscope::data::{Dataset, Picture, npy, source};
 use gradscope::graph::{Builder, op};
 use gradscope::model::{Card, Model, format, train};
 use gradscope::script::folders::{Folders, Source};
@@ -28,8 +28,10 @@ pub struct Target {
 }
 
 /// One row for each reader.
-pub const TARGETS: [Target; 13] = [
+pub const TARGETS: [Target; 15] = [
     Target { name: "weights", run: weights },
+    Target { name: "index", run: index },
+    Target { name: "checkpoint", run: checkpoint },
     Target { name: "pictures", run: pictures },
     Target { name: "npy", run: arrays },
     Target { name: "mnist", run: mnist },
@@ -54,6 +56,52 @@ fn weights(bytes: &[u8]) {
     let Ok(weights) = format::parse(bytes) else { return };
     let held: usize = weights.tensors.values().map(|t| t.elem_count() * t.dtype().size_in_bytes()).sum();
     assert!(held <= 64 * bytes.len() + (1 << 20), "{} bytes became {held}", bytes.len());
+}
+
+/// An index of shards, beside shards that are right.
+fn index(bytes: &[u8]) {
+    let shards = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/fixtures/checkpoints/shards");
+    for name in ["model.safetensors.index.json", "pytorch_model.bin.index.json"] {
+        on_disk(name, bytes, |folder| {
+            for file in std::fs::read_dir(&shards).into_iter().flatten().flatten() {
+                let to = folder.join(file.file_name());
+                if !to.exists() {
+                    std::fs::copy(file.path(), to).expect("a shard");
+                }
+            }
+            if let Ok(archive) = format::open(&folder.join(name)) {
+                let _ = archive.all();
+            }
+        });
+    }
+}
+
+/// Four pictures.
+fn few() -> Dataset {
+    let pixels = (0..4 * 48).map(|i| (i * 31 % 256) as u8).collect();
+    Dataset::of_bytes("made", vec![], [3, 4, 4], pixels, vec![0, 1, 2, 1]).expect("a data set")
+}
+
+/// Training that has just begun.
+pub fn training() -> train::Trainer {
+    let session = stepped(&host());
+    let options = train::Options { epochs: 2, batch: 2, ..train::Options::default() };
+    let model = session.model();
+    train::Trainer::new(&model.graph, &model.card, few(), options).expect("a trainer")
+}
+
+/// A checkpoint that training goes on from.
+fn checkpoint(bytes: &[u8]) {
+    let fresh = training();
+    let session = stepped(&host());
+    let model = session.model();
+    on_disk("training.safetensors", bytes, |folder| {
+        let file = folder.join("training.safetensors");
+        if let Ok(mut on) = train::Trainer::resume(&file, &model.graph, &model.card, few()) {
+            let _ = on.step();
+        }
+        let _ = fresh.wrote(&file);
+    });
 }
 
 fn pictures(bytes: &[u8]) {

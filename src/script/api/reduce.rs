@@ -3,6 +3,7 @@
 use super::{dim, dims, out};
 use crate::interrupt::now_and_then;
 use crate::kernel::{self, sum_keepdim};
+use crate::script::engine::limits;
 use crate::tensor::{self, like, wide};
 use anyhow::{Result, ensure};
 use candle_core::{DType, Tensor};
@@ -129,7 +130,7 @@ fn values(x: &Tensor) -> Result<Vec<f64>> {
 }
 
 fn numbers(x: &Tensor) -> Result<Array> {
-    ensure!(x.elem_count() <= 20_000, "a tensor of {} numbers is too large for an array", x.elem_count());
+    ensure!(x.elem_count() <= limits::ARRAY, "a tensor of {} numbers is too large for an array", x.elem_count());
     Ok(values(x)?.into_iter().map(Dynamic::from).collect())
 }
 
@@ -177,7 +178,7 @@ fn order(x: &Tensor) -> Result<(Vec<f64>, Vec<usize>)> {
 fn topk(x: &Tensor, k: INT) -> Result<Map> {
     comparable(x, "the order")?;
     let (v, places) = order(x)?;
-    ensure!(k >= 0 && k as usize <= v.len().min(20_000), "the {k} greatest of {} numbers", v.len());
+    ensure!(k >= 0 && k as usize <= v.len().min(limits::ARRAY), "the {k} greatest of {} numbers", v.len());
     let top = &places[..k as usize];
     let indices: Array = top.iter().map(|&i| Dynamic::from(i as INT)).collect();
     let values: Array = top.iter().map(|&i| Dynamic::from(v[i])).collect();
