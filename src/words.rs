@@ -174,6 +174,15 @@ fn taken(chars: impl Iterator<Item = char>, room: usize) -> usize {
     ends.take_while(|end| *end <= room).count()
 }
 
+/// How alike two names are, from 0 to 1 (Jaro-Winkler); of long ones their beginnings.
+pub fn alike(a: &str, b: &str) -> f64 {
+    strsim::jaro_winkler(beginning(a), beginning(b))
+}
+
+fn beginning(name: &str) -> &str {
+    &name[..name.char_indices().nth(NAME).map_or(name.len(), |(at, _)| at)]
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

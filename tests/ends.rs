@@ -48,6 +48,10 @@ impl App {
 
     /// An app that keeps its session in this folder, where methods may lie too.
     fn start(folder: Arc<tempfile::TempDir>, args: &[&str]) -> Self {
+        Self::begin(folder, args, true)
+    }
+
+    fn begin(folder: Arc<tempfile::TempDir>, args: &[&str], read: bool) -> Self {
         let (master, slave) = terminal();
         let before = format!("{:?}", tcgetattr(&slave).unwrap());
         let mut command = Command::new(env!("CARGO_BIN_EXE_gradscope"));
@@ -57,8 +61,9 @@ impl App {
         let end = || Stdio::from(slave.try_clone().unwrap());
         let process = command.stdin(end()).stdout(end()).stderr(end()).spawn().unwrap();
         let (send, output) = channel();
-        let mut reader = master.try_clone().unwrap();
+        let reader = read.then(|| master.try_clone().unwrap());
         std::thread::spawn(move || {
+            let Some(mut reader) = reader else { return };
             let mut piece = [0; 1 << 16];
             while let Ok(count) = reader.read(&mut piece) {
                 if count == 0 || send.send(piece[..count].to_vec()).is_err() {
@@ -67,6 +72,17 @@ impl App {
             }
         });
         Self { folder, process, master: Some(master), slave, before, output, said: String::new() }
+    }
+
+    /// An app on a terminal that reads nothing of what it writes; it gets stuck there before long.
+    fn unread() -> Self {
+        let mut app = Self::begin(Arc::new(tempfile::tempdir().unwrap()), &["--method", "saliency"], false);
+        app.wait_for_session();
+        for _ in 0..100 {
+            app.press("\u{c}");
+            std::thread::sleep(Duration::from_millis(10));
+        }
+        app
     }
 
     /// Reads until this was written.
@@ -173,6 +189,64 @@ fn without_its_terminal_it_ends_too() {
     app.signal(Signal::HUP);
     app.ended();
     assert_eq!(app.session()["method"], "saliency");
+}
+
+#[test]
+fn a_terminal_that_reads_nothing_holds_no_signal_up_and_is_given_back() {
+    for signal in [Signal::TERM, Signal::HUP] {
+        let mut app = App::unread();
+        app.signal(signal);
+        let asked = Instant::now();
+        app.ended();
+        assert!(asked.elapsed() < Duration::from_secs(10), "{signal:?}: {:?}", asked.elapsed());
+        assert_eq!(format!("{:?}", tcgetattr(&app.slave).unwrap()), app.before, "{signal:?}");
+        assert_eq!(app.session()["method"], "saliency");
+    }
+    let mut app = App::unread();
+    app.signal(Signal::KILL);
+    app.ended();
+    let end = Instant::now() + Duration::from_secs(10);
+    while format!("{:?}", tcgetattr(&app.slave).unwrap()) != app.before {
+        assert!(Instant::now() < end, "killed, it left the terminal as the app had it");
+        std::thread::sleep(Duration::from_millis(20));
+    }
+}
+
+#[test]
+fn a_terminal_that_hangs_up_unread_is_no_panic() {
+    let mut app = App::unread();
+    app.slave = File::open("/dev/null").unwrap();
+    app.master = None;
+    app.signal(Signal::HUP);
+    assert_ne!(app.ended().code(), Some(101));
+}
+
+#[test]
+fn sequences_that_no_terminal_sends_are_passed_over() {
+    let mut app = App::open();
+    for odd in ["\x1b[0;0R", "\x1b[<0;0;0M", "\x1b[M   ", "\x1b[<65536;1;1M", "\x1b[;;R", "\x1b[99999999999999999999u"]
+    {
+        app.press(odd);
+        app.press("jk");
+    }
+    app.press("\x1b\x1b:method gradcam\r");
+    app.wait_for("Grad-CAM");
+    app.press("q");
+    assert_eq!(app.ended().code(), Some(0));
+}
+
+#[test]
+fn a_flood_of_keys_is_worked_off() {
+    for keys in [format!(":{}", "x".repeat(100_000)), "j".repeat(50_000)] {
+        let mut app = App::open();
+        app.press(&keys);
+        app.press("\x1b\x1b");
+        std::thread::sleep(Duration::from_millis(200));
+        app.press(":q\r");
+        let asked = Instant::now();
+        app.ended();
+        assert!(asked.elapsed() < Duration::from_secs(20), "{:?}", asked.elapsed());
+    }
 }
 
 #[test]

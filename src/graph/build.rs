@@ -6,12 +6,14 @@ use super::op::{Input, Op};
 use super::plan::Plans;
 use super::scores;
 use anyhow::{Context, Result, bail, ensure};
+use std::collections::HashSet;
 use std::sync::Arc;
 
 /// A graph under construction; shapes are checked as nodes are added.
 #[derive(Clone, Debug)]
 pub struct Builder {
     nodes: Vec<Node>,
+    names: HashSet<String>,
     logits: Option<NodeId>,
 }
 
@@ -20,7 +22,7 @@ impl Builder {
     pub fn new(input: &[usize]) -> Self {
         let shape = std::iter::once(1).chain(input.iter().copied()).collect();
         let node = Node { name: "input".into(), op: Arc::new(Input), inputs: vec![], shape, params: vec![] };
-        Self { nodes: vec![node], logits: None }
+        Self { nodes: vec![node], names: HashSet::from(["input".into()]), logits: None }
     }
 
     /// Adds a node that reads `inputs` and returns its id.
@@ -28,12 +30,13 @@ impl Builder {
     /// Errors when the name is taken, an input does not exist, or the shapes do not fit the operation.
     pub fn add(&mut self, name: &str, op: impl Op + 'static, inputs: &[NodeId]) -> Result<NodeId> {
         ensure!(!name.is_empty(), "a layer needs a name");
-        if self.nodes.iter().any(|n| n.name == name) {
+        if self.names.contains(name) {
             bail!("there is a layer named \"{name}\" already; names are unique, a reused ReLU is relu_1, relu_2, …");
         }
         ensure!(inputs.iter().all(|&i| i < self.nodes.len()), "layer \"{name}\" reads a node that does not exist");
         let shapes: Vec<_> = inputs.iter().map(|&i| self.nodes[i].shape.as_slice()).collect();
         let shape = op.shape(&shapes).with_context(|| format!("layer \"{name}\" ({})", op.kind()))?;
+        self.names.insert(name.into());
         self.nodes.push(Node { name: name.into(), op: Arc::new(op), inputs: inputs.to_vec(), shape, params: vec![] });
         Ok(self.nodes.len() - 1)
     }

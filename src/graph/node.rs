@@ -90,7 +90,7 @@ impl Graph {
     /// The id of the node of this name; the error names close ones.
     pub fn find(&self, name: &str) -> Result<NodeId> {
         let Some(id) = self.nodes.iter().position(|n| n.name == name) else {
-            bail!("no layer named \"{name}\"; {}", self.nearest(name));
+            bail!("no layer named \"{}\"; {}", words::name(name), self.nearest(name));
         };
         Ok(id)
     }
@@ -174,7 +174,7 @@ impl Graph {
 
     fn nearest(&self, name: &str) -> String {
         let mut near: Vec<_> = self.nodes.iter().map(|n| n.name.as_str()).collect();
-        near.sort_by_key(|n| std::cmp::Reverse((strsim::jaro_winkler(n, name) * 1000.0) as i64));
+        near.sort_by_cached_key(|n| std::cmp::Reverse((words::alike(n, name) * 1000.0) as i64));
         near.truncate(3);
         format!("close ones are {}", near.join(", "))
     }

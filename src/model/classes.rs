@@ -3,6 +3,7 @@
 use super::Card;
 use crate::data::{Dataset, notes};
 use crate::graph::Graph;
+use crate::words;
 use anyhow::{Context, Result, anyhow, bail, ensure};
 use std::collections::{BTreeSet, HashMap};
 use std::fmt;
@@ -268,7 +269,8 @@ fn some<'a>(names: impl ExactSizeIterator<Item = &'a String>) -> String {
 
 /// The labels that look most like a name.
 fn nearest(card: &Card, name: &str) -> String {
-    let alike = |label: &str| strsim::jaro_winkler(&label.to_lowercase(), &name.to_lowercase());
+    let name = name.to_lowercase();
+    let alike = |label: &str| words::alike(&label.to_lowercase(), &name);
     let mut near: Vec<_> = card.labels.iter().enumerate().map(|(class, label)| (alike(label), class, label)).collect();
     near.sort_by(|a, b| b.0.total_cmp(&a.0));
     let near: Vec<_> = near.iter().take(3).map(|(_, class, label)| format!("\"{label}\" ({class})")).collect();

@@ -2,6 +2,7 @@
 
 use super::engine::limits;
 use super::shown::text;
+use crate::words;
 use rhai::{EvalAltResult, ParseErrorType};
 
 /// What people of other tools write, with its first argument where the word has another meaning too, and what it is here.
@@ -79,15 +80,15 @@ pub(super) fn advice(error: &EvalAltResult, functions: impl Fn() -> Vec<String>)
 
 /// The candidate most like `name`, if any is.
 pub(crate) fn closest<'a>(name: &str, candidates: impl Iterator<Item = &'a str>) -> Option<&'a str> {
-    let alike = candidates.map(|c| (strsim::jaro_winkler(c, name), c));
+    let alike = candidates.map(|c| (words::alike(c, name), c));
     alike.max_by(|a, b| a.0.total_cmp(&b.0)).filter(|(score, _)| *score > 0.75).map(|(_, c)| c)
 }
 
 /// That nothing of this kind has this name, with the one that was meant, or all there are.
 pub(super) fn unknown(kind: &str, name: &str, names: &[String]) -> String {
     match closest(name, names.iter().map(String::as_str)) {
-        Some(near) => format!("no {kind} named \"{name}\"; did you mean \"{near}\"?"),
-        None => format!("no {kind} named \"{name}\"; known are {}", names.join(", ")),
+        Some(near) => format!("no {kind} named \"{}\"; did you mean \"{near}\"?", words::name(name)),
+        None => format!("no {kind} named \"{}\"; known are {}", words::name(name), names.join(", ")),
     }
 }
 

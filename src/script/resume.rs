@@ -15,6 +15,9 @@ const FORM: u32 = 1;
 const FILE_BYTES: u64 = 64 << 20;
 const STEP_BYTES: u64 = 8 << 30;
 
+/// Bytes of the longest name in a session; values of parameters may have sixteen times as many.
+const LONGEST: usize = 4096;
+
 /// A question as a person asked it.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct Opened {
@@ -91,7 +94,19 @@ impl Opened {
         let text = read_text(file, FILE_BYTES).with_context(reading)?;
         let opened: Self = decoding("JSON", || serde_json::from_str(&text)).with_context(reading)?;
         ensure!(opened.form == FORM, "the session \"{}\" is of another version", words::path(&file));
+        ensure!(
+            opened.has_short_names(),
+            "the session \"{}\" is damaged: a name in it is too long",
+            words::path(&file)
+        );
         Ok(Some(opened))
+    }
+
+    fn has_short_names(&self) -> bool {
+        let paths = self.weights.iter().map(|path| path.as_os_str().len());
+        let names = [&self.model, &self.picture, &self.method].into_iter().chain(&self.data).map(String::len);
+        let set = self.set.iter().flat_map(|(name, value)| [name.len(), value.len() / 16]);
+        names.chain(paths).chain(set).all(|length| length <= LONGEST)
     }
 }
 

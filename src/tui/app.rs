@@ -84,13 +84,19 @@ impl<F: Fn(Command)> App<F> {
         let mut dirty = true;
         let mut drawn = Instant::now() - FRAME;
         let mut pressed = false;
+        // How long the last frame took. Frames take half of the time at most, so that a flood of keys is worked off.
+        let mut took = Duration::ZERO;
         loop {
-            if dirty && (pressed || drawn.elapsed() >= FRAME) {
+            let pause = if pressed { took.min(FRAME) } else { FRAME };
+            if dirty && drawn.elapsed() >= pause {
+                let begun = Instant::now();
                 // A picture that has just arrived is to be pointed at.
                 (dirty, pressed) = (self.draw()?, false);
                 drawn = Instant::now();
+                took = drawn - begun;
             }
-            let next = match inbox.recv_timeout(self.patience(dirty, drawn)) {
+            let pause = if pressed { took.min(FRAME) } else { FRAME };
+            let next = match inbox.recv_timeout(self.patience(dirty, drawn, pause)) {
                 Ok(next) => next,
                 Err(RecvTimeoutError::Timeout) => Happening::Msg(Msg::Tick),
                 Err(RecvTimeoutError::Disconnected) => return Ok(()),
@@ -106,10 +112,10 @@ impl<F: Fn(Command)> App<F> {
     }
 
     /// How long to wait: to the next frame when something is to be drawn, else until something happens by itself.
-    fn patience(&self, dirty: bool, drawn: Instant) -> Duration {
+    fn patience(&self, dirty: bool, drawn: Instant, pause: Duration) -> Duration {
         let due = self.state.due().map_or(LONG, |due| due.saturating_sub(self.start.elapsed()));
         match () {
-            () if dirty => FRAME.saturating_sub(drawn.elapsed()),
+            () if dirty => pause.saturating_sub(drawn.elapsed()),
             () if self.link.waits() => due.min(Duration::from_millis(500)),
             () => due,
         }
@@ -240,6 +246,7 @@ pub fn of_input(input: Input) -> Happening {
     match input {
         Input::Person(msg) => Happening::Msg(msg),
         Input::Answer => Happening::Answered,
+        Input::Gone => Happening::Msg(Msg::Quit),
     }
 }
 

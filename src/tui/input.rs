@@ -3,6 +3,7 @@
 use super::bounds;
 use super::keymap::Key;
 use super::msg::{Mouse, Msg};
+use crate::panics::caught;
 use crossterm::event::{self, Event, KeyCode, KeyEvent, KeyEventKind, KeyModifiers, MouseButton, MouseEventKind};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -15,6 +16,8 @@ pub enum Input {
     Person(Msg),
     /// The terminal told its name.
     Answer,
+    /// Nothing can be read any more.
+    Gone,
 }
 
 /// The thread that reads; it can be paused, so that another program may read instead.
@@ -66,13 +69,17 @@ fn read(paused: &AtomicBool, resting: &AtomicBool, take: impl Fn(Input) -> bool)
             std::thread::sleep(LOOK / 5);
             continue;
         }
-        match event::poll(LOOK) {
-            Ok(true) => {}
-            Ok(false) => continue,
-            Err(_) => break,
-        }
-        let Ok(event) = event::read() else { break };
-        if filter.take(event, Instant::now()).is_some_and(|input| !take(input)) {
+        // crossterm panics on some sequences that no terminal sends, `\x1b[0;0R`; what comes after them is read again.
+        let read = caught(|| if event::poll(LOOK)? { event::read().map(Some) } else { Ok(None) });
+        let goes_on = match read {
+            Ok(Ok(Some(event))) => filter.take(event, Instant::now()).is_none_or(&take),
+            Ok(Ok(None)) | Err(_) => true,
+            Ok(Err(_)) => {
+                take(Input::Gone);
+                false
+            }
+        };
+        if !goes_on {
             break;
         }
     }

@@ -4,6 +4,9 @@ use super::state::State;
 use crate::render::{Colormap, Rescale};
 use std::path::PathBuf;
 
+/// What is typed or pasted beyond this length is left out.
+const LONGEST: usize = 8192;
+
 /// A line that is being typed.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Prompt {
@@ -149,7 +152,8 @@ impl Prompt {
     /// Puts text in at the cursor.
     pub fn insert(&mut self, text: &str) {
         let at = self.byte();
-        let text: String = text.chars().filter(|c| !c.is_control()).collect();
+        let room = LONGEST.saturating_sub(self.text.len());
+        let text: String = text.chars().filter(|c| !c.is_control()).take(room).collect();
         self.text.insert_str(at, &text);
         self.cursor += text.chars().count();
         self.changed();
@@ -275,6 +279,14 @@ mod tests {
         prompt.step(100);
         prompt.rub_word();
         assert_eq!((prompt.text.as_str(), prompt.cursor), ("open ", 5));
+    }
+
+    #[test]
+    fn a_flood_of_letters_makes_no_endless_line() {
+        let mut prompt = Prompt::command("");
+        (0..30_000).for_each(|_| prompt.insert("x"));
+        prompt.insert(&"é".repeat(100_000));
+        assert_eq!((prompt.text.len(), prompt.cursor), (LONGEST, LONGEST));
     }
 
     #[test]

@@ -103,6 +103,22 @@ mod unix {
         }
     }
 
+    /// Writes without waiting for a terminal that takes nothing: what it hasn't read yet is discarded, and the rest is written as
+    /// far as there is room. Safe in a signal handler.
+    fn write_at_once(out: i32, bytes: &[u8]) {
+        // SAFETY: these calls take a descriptor and numbers.
+        unsafe {
+            let mut room = libc::pollfd { fd: out, events: libc::POLLOUT, revents: 0 };
+            if libc::poll(&mut room, 1, 50) != 1 {
+                libc::tcflush(out, libc::TCOFLUSH);
+            }
+            let flags = libc::fcntl(out, libc::F_GETFL);
+            libc::fcntl(out, libc::F_SETFL, flags | libc::O_NONBLOCK);
+            write(out, bytes);
+            libc::fcntl(out, libc::F_SETFL, flags);
+        }
+    }
+
     /// Gives the terminal back in crashes too; before it is taken.
     pub fn watch_crashes() {
         // SAFETY: all zeros is a termios, and tcgetattr only writes one.
@@ -141,7 +157,7 @@ mod unix {
             unsafe { libc::tcsetattr(libc::STDOUT_FILENO, libc::TCSANOW, before) };
         }
         // SAFETY: `arm` leaked it, so that it lives for ever and nobody writes to it.
-        write(libc::STDOUT_FILENO, unsafe { &*bytes });
+        write_at_once(libc::STDOUT_FILENO, unsafe { &*bytes });
         write(LINE.load(Ordering::SeqCst), &0u32.to_le_bytes());
         true
     }
@@ -149,7 +165,7 @@ mod unix {
     /// Only what is safe in a signal handler: write, tcsetattr, sigaction and raise, and loads of what was made before.
     extern "C" fn crashed(signal: i32, info: *mut libc::siginfo_t, context: *mut libc::c_void) {
         if give_back() {
-            write(libc::STDERR_FILENO, b"gradscope crashed; it opens again what was open\n");
+            write_at_once(libc::STDERR_FILENO, b"gradscope crashed; it opens again what was open\n");
         }
         let old = OLD.get().zip(CRASHES.iter().position(|s| *s == signal)).map(|(old, at)| old[at]);
         // SAFETY: what was there before is Rust's own handler (which names a thread that overflowed its stack) or the default.
@@ -218,8 +234,8 @@ mod unix {
         }
         if !bytes.is_empty() {
             let _ = tcsetattr(rustix::stdio::stdout(), OptionalActions::Now, &before);
-            write(libc::STDOUT_FILENO, &bytes);
-            write(libc::STDERR_FILENO, b"gradscope was killed; it opens again what was open\r\n");
+            write_at_once(libc::STDOUT_FILENO, &bytes);
+            write_at_once(libc::STDERR_FILENO, b"gradscope was killed; it opens again what was open\r\n");
         }
     }
 

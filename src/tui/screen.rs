@@ -11,6 +11,7 @@ use ratatui::Terminal;
 use ratatui::backend::CrosstermBackend;
 use ratatui::layout::Rect;
 use std::io::{BufWriter, IsTerminal, Stdout, Write, stdout};
+use std::mem::ManuallyDrop;
 use std::ops::Range;
 use std::panic::PanicHookInfo;
 use std::sync::atomic::{AtomicBool, AtomicU32, AtomicUsize, Ordering};
@@ -21,8 +22,9 @@ pub type Backend = Bounded<CrosstermBackend<Counted<BufWriter<Stdout>>>>;
 
 /// The terminal, taken over.
 pub struct Screen {
-    /// What is drawn with.
-    pub terminal: Terminal<Backend>,
+    /// What is drawn with. Never dropped: it would show the cursor again, which [`restore`] does, and panic where the terminal
+    /// is gone.
+    pub terminal: ManuallyDrop<Terminal<Backend>>,
     /// Bytes that were written to it.
     pub written: Arc<AtomicUsize>,
 }
@@ -77,7 +79,7 @@ impl Screen {
         let inner = BufWriter::with_capacity(1 << 16, stdout());
         let backend = Bounded(CrosstermBackend::new(Counted { inner, count: written.clone() }));
         let terminal = Terminal::new(backend).inspect_err(|_| restore()).context("opening the terminal")?;
-        Ok(Self { terminal, written })
+        Ok(Self { terminal: ManuallyDrop::new(terminal), written })
     }
 
     /// Lets another program have the terminal for a while.

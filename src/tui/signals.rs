@@ -59,7 +59,8 @@ fn on(numbers: &[i32], act: impl Fn() + Send + 'static) -> Result<()> {
 #[cfg(unix)]
 fn end_anyway() {
     std::thread::sleep(std::time::Duration::from_secs(2));
-    super::screen::restore();
+    // Not by stdout, whose lock may be held by the thread that hangs.
+    super::rescue::give_back();
     let _ = signal_hook::low_level::emulate_default_handler(SIGTERM);
 }
 

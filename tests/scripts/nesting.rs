@@ -59,8 +59,16 @@ fn whatever_grows_by_nesting_ends_in_an_error() {
         "let f = 0; loop { let g = f; f = [|| g, || g]; }",
     ] {
         let error = told_soon(&host, body).unwrap_or_else(|| panic!("{body} came to an end"));
-        let known =
-            ["small values", "memory", "holds more than", "operations", "are held", "no function", "data race", "cancelled"];
+        let known = [
+            "small values",
+            "memory",
+            "holds more than",
+            "operations",
+            "are held",
+            "no function",
+            "data race",
+            "cancelled",
+        ];
         assert!(known.iter().any(|part| error.contains(part)), "{body}: {error}");
     }
     // The host goes on.

@@ -172,6 +172,12 @@ impl Trainer {
         check_trainable(graph, &card.name)?;
         let classes = if draws(graph) { None } else { Some(ClassMap::of_classes(&data, card, graph)?) };
         options.check()?;
+        let side = card.input[1].max(card.input[2]);
+        ensure!(
+            options.shift < side,
+            "pictures of {side} pixels can't be shifted by {}; use less than {side}",
+            options.shift
+        );
         let bare = graph.nodes.iter().any(|n| n.params.len() < n.op.params().len());
         let graph = if bare { init::draw(graph, options.init, options.seed)? } else { graph.clone() };
         let batches = Batches::new(data.len(), &options);
