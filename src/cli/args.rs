@@ -142,7 +142,7 @@ pub struct Question {
     #[arg(long, value_name = "SPEC")]
     pub data: Option<String>,
     /// Seed of random numbers
-    #[arg(long, value_name = "N", default_value_t = 0)]
+    #[arg(long, value_name = "N", default_value_t = 0, allow_negative_numbers = true)]
     pub seed: u64,
 }
 
@@ -282,7 +282,7 @@ pub struct Train {
     #[arg(long, value_name = "NAME", default_value = "he")]
     pub init: Init,
     /// Seed of weights, order and shifts
-    #[arg(long, value_name = "N", default_value_t = 0)]
+    #[arg(long, value_name = "N", default_value_t = 0, allow_negative_numbers = true)]
     pub seed: u64,
     /// Move pictures by up to this many pixels
     #[arg(long, value_name = "PIXELS", default_value_t = 0)]

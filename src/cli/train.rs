@@ -13,7 +13,7 @@ use crate::model::train::{Adversary, Course, News, Options, Perceptual, Trainer,
 use crate::script::host::Host;
 use crate::tensor::device;
 use crate::words;
-use anyhow::{Result, anyhow, bail};
+use anyhow::{Result, anyhow, bail, ensure};
 use serde_json::json;
 use std::ops::ControlFlow;
 use std::path::{Path, PathBuf};
@@ -25,6 +25,7 @@ pub fn train(scripts: &Scripts, args: &Train) -> Result<ExitCode> {
     let host = open::host(scripts)?;
     let stop = Stop::new(host.guard(), GRACE_OF_TRAINING)?;
     let file = args.out.clone().unwrap_or_else(|| PathBuf::from(format!("{}.safetensors", args.model)));
+    ensure!(!file.is_dir(), "\"{}\" is a folder; --out is the weight file to write", words::path(&file));
     let checkpoint = file.with_extension("checkpoint");
     let _lock = Lock::of(&file)?;
     let (mut card, graph) = match &args.weights {

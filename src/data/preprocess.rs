@@ -60,14 +60,14 @@ impl Preprocess {
     fn scale<T: Sample>(&self, picture: &Grid<T>) -> Result<Grid<T>> {
         let [_, height, width] = self.input;
         let Some(short) = self.resize else {
-            return Ok(resample(picture, height, width, 0..height, 0..width));
+            return resample(picture, height, width, 0..height, 0..width);
         };
         let (tall, wide) = scaled_size(picture.height, picture.width, short);
         ensure!(
             tall >= height && wide >= width,
             "a short side of {short} is too small for the model's {height}x{width} pictures"
         );
-        Ok(resample(picture, tall, wide, centre(tall, height), centre(wide, width)))
+        resample(picture, tall, wide, centre(tall, height), centre(wide, width))
     }
 }
 

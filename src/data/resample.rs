@@ -3,6 +3,8 @@
 //! Pixels are weighted by a triangle as wide as the scale, rows first, then columns. Bytes are weighted in fixed point
 //! and rounded after each of the two passes.
 
+use crate::memory::reserve;
+use anyhow::Result;
 use std::ops::Range;
 
 /// Samples of a picture, channels last: `data[(y * width + x) * channels + c]`.
@@ -58,19 +60,26 @@ impl Sample for f32 {
 }
 
 /// The part `rows` x `columns` of `picture` scaled to `height` x `width`; the rest is never computed.
+///
+/// Errors where there is no memory for the picture between the two passes, which a very tall one makes large.
 pub fn resample<T: Sample>(
     picture: &Grid<T>,
     height: usize,
     width: usize,
     rows: Range<usize>,
     columns: Range<usize>,
-) -> Grid<T> {
+) -> Result<Grid<T>> {
+    let what = || format!("scaling a picture of {}x{} pixels", picture.width, picture.height);
+    // The windows of the outputs overlap by half, and count twice.
+    let weights = (2 * (picture.height + picture.width)).max(2 * (height + width));
+    let between = picture.height.saturating_mul(columns.len()).saturating_mul(picture.channels * size_of::<T>());
+    reserve(between.saturating_add(weights * size_of::<T::Weight>()), what)?;
     let down = windows::<T>(picture.height, height, rows);
     let across = windows::<T>(picture.width, width, columns);
     let first = down.iter().map(|w| w.start).min().unwrap_or(0);
     let last = down.iter().map(|w| w.start + w.weights.len()).max().unwrap_or(0);
     let narrow = scale_rows(picture, first..last, &across);
-    scale_columns(&narrow, first, &down)
+    Ok(scale_columns(&narrow, first, &down))
 }
 
 /// What one output pixel reads along one axis.
@@ -132,7 +141,7 @@ mod tests {
     use super::*;
 
     fn whole<T: Sample>(picture: &Grid<T>, height: usize, width: usize) -> Grid<T> {
-        resample(picture, height, width, 0..height, 0..width)
+        resample(picture, height, width, 0..height, 0..width).unwrap()
     }
 
     fn ramp(height: usize, width: usize) -> Grid<f32> {
@@ -164,10 +173,17 @@ mod tests {
     fn a_part_is_cut_from_the_scaled_whole() {
         let picture = ramp(23, 31);
         let all = whole(&picture, 11, 40);
-        let part = resample(&picture, 11, 40, 3..8, 10..25);
+        let part = resample(&picture, 11, 40, 3..8, 10..25).unwrap();
         for (y, x) in [(0, 0), (4, 14), (2, 7)] {
             let (here, there) = ((y * 15 + x) * 2, ((y + 3) * 40 + x + 10) * 2);
             assert_eq!(part.data[here..here + 2], all.data[there..there + 2]);
         }
+    }
+
+    #[test]
+    fn a_picture_whose_scaling_fits_no_memory_is_refused_before_it_is_scaled() {
+        let tall = Grid { height: 90_000_000, width: 1, channels: 1, data: vec![0u8; 90_000_000] };
+        let why = resample(&tall, 1 << 40, 1 << 20, 0..1, 0..1 << 20).err().unwrap().to_string();
+        assert!(why.contains("scaling a picture of 1x90000000 pixels"), "{why}");
     }
 }

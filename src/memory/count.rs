@@ -3,7 +3,7 @@
 use std::alloc::{GlobalAlloc, Layout, System};
 use std::cell::Cell;
 use std::sync::OnceLock;
-use std::sync::atomic::{AtomicIsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicIsize, Ordering};
 
 /// Bytes that a thread has counted and not told; the sum of all is wrong by this much a thread at most.
 const UNTOLD: isize = 32 << 10;
@@ -92,20 +92,45 @@ fn exhausted(size: usize) {
     if let Some(f) = EXHAUSTED.get() {
         f();
     }
-    let (mut digits, mut first, mut rest) = ([b'0'; 20], 20, size);
-    while rest > 0 {
-        first -= 1;
-        digits[first] += (rest % 10) as u8;
-        rest /= 10;
-    }
-    let before: &[u8] = b"error: out of memory: the system refused ";
-    let after: &[u8] = b" bytes more; use smaller pictures, batches or networks, or raise the limit (ulimit -v)\n";
-    for part in [before, &digits[first..], after] {
+    // One line in one piece, by the first thread that comes here.
+    static TOLD: AtomicBool = AtomicBool::new(false);
+    if !TOLD.swap(true, Ordering::SeqCst) {
+        let mut line = Line { bytes: [0; 256], length: 0 };
+        line.push(b"error: out of memory: the system refused ");
+        line.number(size);
+        line.push(b" bytes more; use smaller pictures, batches or networks, or raise the limit (ulimit -v)\n");
         // SAFETY: the bytes live longer than the call.
-        unsafe { libc::write(2, part.as_ptr().cast(), part.len()) };
+        unsafe { libc::write(2, line.bytes.as_ptr().cast(), line.length) };
     }
     // SAFETY: nothing of this process is used after it.
     unsafe { libc::_exit(1) }
+}
+
+/// A short text, without asking for memory.
+#[cfg(unix)]
+struct Line {
+    bytes: [u8; 256],
+    length: usize,
+}
+
+#[cfg(unix)]
+impl Line {
+    fn push(&mut self, text: &[u8]) {
+        for (place, byte) in self.bytes[self.length..].iter_mut().zip(text) {
+            *place = *byte;
+            self.length += 1;
+        }
+    }
+
+    fn number(&mut self, number: usize) {
+        let (mut digits, mut first, mut rest) = ([b'0'; 20], 20, number);
+        while rest > 0 {
+            first -= 1;
+            digits[first] += (rest % 10) as u8;
+            rest /= 10;
+        }
+        self.push(&digits[first..]);
+    }
 }
 
 #[cold]

@@ -7,6 +7,8 @@ use image::{Rgb, RgbImage};
 
 /// Width over height.
 const ASPECT: u32 = 3;
+/// The greatest width in pixels: more values than this share columns.
+const MOST: usize = 3000;
 /// The least width in pixels.
 const LEAST: usize = 600;
 /// The same of a tile.
@@ -55,10 +57,16 @@ pub(super) fn traces(tiles: &Array, range: Option<Range>, scale: Scale) -> Array
 /// Values in `[0, 1]` from left to right.
 fn trace(values: &[f32], columns: Option<&[Rgb<u8>]>, least: usize) -> RgbImage {
     let count = values.len().max(columns.map_or(0, <[_]>::len)).max(1);
-    let width = (count * least.div_ceil(count)) as u32;
+    let width = (count * least.div_ceil(count)).min(MOST) as u32;
     let height = width / ASPECT;
-    let mut image = RgbImage::from_fn(width, height, |x, y| match columns {
-        Some(columns) => columns[x as usize * columns.len() / width as usize],
+    let shared = |x: u32, of: usize| x as usize * of / width as usize..((x as usize + 1) * of).div_ceil(width as usize);
+    let behind = |columns: &[Rgb<u8>], x: u32| {
+        let part = &columns[shared(x, columns.len())];
+        *part.iter().find(|color| **color == NOT_FINITE).unwrap_or(&part[0])
+    };
+    let behind: Option<Vec<_>> = columns.map(|columns| (0..width).map(|x| behind(columns, x)).collect());
+    let mut image = RgbImage::from_fn(width, height, |x, y| match &behind {
+        Some(behind) => behind[x as usize],
         None if y == height / 2 => SILENCE,
         None => SCREEN,
     });
@@ -67,18 +75,30 @@ fn trace(values: &[f32], columns: Option<&[Rgb<u8>]>, least: usize) -> RgbImage 
     let at = |x: u32| (x as f32 + 0.5) / width as f32 * values.len() as f32 - 0.5;
     let mut before = None;
     for x in (0..width).filter(|_| !values.is_empty()) {
-        let Some(y) = between(values, at(x)).map(place) else {
+        let (low, high) = match values.len() > width as usize {
+            true => extremes(&values[shared(x, values.len())]),
+            false => between(values, at(x)).map(|v| (v, v)),
+        }
+        .map_or((None, None), |(low, high)| (Some(place(low)), Some(place(high))));
+        let (Some(bottom), Some(top)) = (low, high) else {
             (0..height).for_each(|y| image.put_pixel(x, y, NOT_FINITE));
             before = None;
             continue;
         };
-        let from = before.unwrap_or(y);
-        for y in from.min(y)..=(from.max(y) + 2).min(height - 1) {
+        let from = before.unwrap_or(bottom);
+        for y in from.min(top)..=(from.max(bottom) + 2).min(height - 1) {
             image.put_pixel(x, y, color);
         }
-        before = Some(y);
+        before = Some(bottom);
     }
     image
+}
+
+/// The least and the greatest of several values; none where one is no number.
+fn extremes(values: &[f32]) -> Option<(f32, f32)> {
+    let wider = |(low, high): (f32, f32), v: &f32| (low.min(*v), high.max(*v));
+    let all = values.iter().fold((f32::INFINITY, f32::NEG_INFINITY), wider);
+    values.iter().all(|v| v.is_finite()).then_some(all)
 }
 
 /// The value between samples; none where one is no number.
@@ -103,6 +123,19 @@ mod tests {
         assert_eq!(image.dimensions(), (600, 200));
         assert_eq!(lit(&image, 10, TRACE), [199]);
         assert_eq!(lit(&image, 599, TRACE), [0, 1, 2]);
+    }
+
+    #[test]
+    fn a_long_signal_keeps_its_peaks_in_a_picture_of_bounded_size() {
+        let mut values = vec![0.0; 100_000];
+        (values[40_000], values[70_000]) = (1.0, f32::NAN);
+        let image = scope(Some(&Array::new(vec![1, 1, 100_000], values).unwrap()), None);
+        assert_eq!(image.dimensions(), (3000, 1000));
+        assert_eq!(lit(&image, 1200, TRACE).len(), 1000, "the peak is a line from top to bottom");
+        assert_eq!(lit(&image, 1190, TRACE), [999]);
+        assert_eq!(lit(&image, 2100, NOT_FINITE).len(), 1000);
+        let columns: Vec<_> = (0..100_000).map(|i| if i == 55_555 { NOT_FINITE } else { SCREEN }).collect();
+        assert!(scope(None, Some(&columns)).pixels().any(|p| *p == NOT_FINITE));
     }
 
     #[test]

@@ -33,6 +33,9 @@ const LOOK: Duration = Duration::from_millis(50);
 /// An answer of the terminal is whole after so long, or none.
 const ANSWER: Duration = Duration::from_millis(200);
 
+/// After so many panics in a row nothing more will be read.
+const PANICS: u32 = 100;
+
 /// Wheels turn no faster than this.
 const WHEEL: Duration = Duration::from_millis(20);
 
@@ -62,6 +65,7 @@ impl Reader {
 
 fn read(paused: &AtomicBool, resting: &AtomicBool, take: impl Fn(Input) -> bool) {
     let mut filter = Filter::default();
+    let mut panics = 0;
     loop {
         let pause = paused.load(Ordering::SeqCst);
         resting.store(pause, Ordering::SeqCst);
@@ -69,12 +73,19 @@ fn read(paused: &AtomicBool, resting: &AtomicBool, take: impl Fn(Input) -> bool)
             std::thread::sleep(LOOK / 5);
             continue;
         }
-        // crossterm panics on some sequences that no terminal sends, `\x1b[0;0R`; what comes after them is read again.
+        // Where crossterm panics on a sequence that no terminal sends, what comes after it may be read again.
         let read = caught(|| if event::poll(LOOK)? { event::read().map(Some) } else { Ok(None) });
         let goes_on = match read {
-            Ok(Ok(Some(event))) => filter.take(event, Instant::now()).is_none_or(&take),
-            Ok(Ok(None)) | Err(_) => true,
-            Ok(Err(_)) => {
+            Ok(Ok(Some(event))) => {
+                panics = 0;
+                filter.take(event, Instant::now()).is_none_or(&take)
+            }
+            Ok(Ok(None)) => true,
+            Err(_) if panics < PANICS => {
+                panics += 1;
+                true
+            }
+            Err(_) | Ok(Err(_)) => {
                 take(Input::Gone);
                 false
             }

@@ -4,6 +4,7 @@ use super::archive::{Archive, Entry, StateDict};
 use super::number::Number;
 use super::pieces::{Pieces, Source};
 use super::shown;
+use crate::words;
 use anyhow::{Context, Result, ensure};
 use safetensors::Dtype;
 use safetensors::tensor::{Metadata, TensorInfo};
@@ -67,7 +68,10 @@ impl<'de> Deserialize<'de> for Header {
                     tensors.push((
                         key.clone(),
                         info.map_err(|e| {
-                            A::Error::custom(format!("tensor \"{}\": {}", shown(&key), shown(&e.to_string())))
+                            let why = e.to_string();
+                            // The place is told once, of the whole.
+                            let why = why.split(" at line ").next().unwrap_or_default();
+                            A::Error::custom(format!("tensor \"{}\": {}", shown(&key), words::line(why)))
                         })?,
                     ));
                 }
