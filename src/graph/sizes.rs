@@ -12,6 +12,7 @@ impl Graph {
     pub fn shapes(&self, picture: &[usize]) -> Result<Vec<Vec<usize>>> {
         let built = &self.nodes[0].shape[1..];
         let what = || format!("a picture of {} does not fit a network built for {}", side(picture), side(built));
+        ensure!(picture.len() == built.len(), "{}: it reads {} dimensions, not {}", what(), built.len(), picture.len());
         let mut shapes: Vec<Vec<usize>> = vec![[&[1], picture].concat()];
         for node in &self.nodes[1..] {
             let reads: Vec<_> = node.inputs.iter().map(|&i| shapes[i].as_slice()).collect();

@@ -1,10 +1,11 @@
 //! Functions of the language that are ours, because rhai's go on where a closure fails, panic, or take memory without a bound:
 //! sorting and thinning out by closures, replacing in texts.
 
+use super::engine::limits;
 use super::report::raise;
 use super::shown::LONGEST;
 use anyhow::{anyhow, ensure};
-use rhai::{Array, Dynamic, Engine, EvalAltResult, FnPtr, ImmutableString, NativeCallContext};
+use rhai::{Array, Blob, Dynamic, Engine, EvalAltResult, FnPtr, INT, ImmutableString, Map, NativeCallContext};
 use std::cmp::Ordering;
 
 type Out<T> = Result<T, Box<EvalAltResult>>;
@@ -37,6 +38,7 @@ pub(super) fn register(engine: &mut Engine) {
     engine.register_fn("dedup", |context: NativeCallContext, array: &mut Array, same: &str| {
         dedup(&context, array, &FnPtr::new(same)?)
     });
+    engine.register_fn("pad", pad);
     engine.register_fn("replace", |text: &mut ImmutableString, from: &str, to: &str| replace(text, from, to));
     engine.register_fn("replace", |text: &mut ImmutableString, from: &str, to: char| {
         replace(text, from, &to.to_string())
@@ -47,6 +49,33 @@ pub(super) fn register(engine: &mut Engine) {
     engine.register_fn("replace", |text: &mut ImmutableString, from: char, to: char| {
         replace(text, &from.to_string(), &to.to_string())
     });
+}
+
+/// Makes an array longer, `item` at its end. rhai's multiplies sizes beyond what a machine can count.
+fn pad(array: &mut Array, len: INT, item: Dynamic) -> Out<()> {
+    let len = usize::try_from(len).unwrap_or(0);
+    if len <= array.len() {
+        return Ok(());
+    }
+    let held = array.iter().map(values).fold(0usize, usize::saturating_add);
+    let more = (len - array.len()).saturating_mul(values(&item));
+    if held.saturating_add(more) > limits::ARRAY {
+        return Err(raise(anyhow!("an array holds {} values at most, those inside them counted", limits::ARRAY)));
+    }
+    array.resize(len, item);
+    Ok(())
+}
+
+/// A value and those inside it.
+fn values(value: &Dynamic) -> usize {
+    let inside = |all: &mut dyn Iterator<Item = &Dynamic>| all.map(values).fold(1, usize::saturating_add);
+    if let Some(array) = value.read_lock::<Array>() {
+        return inside(&mut array.iter());
+    }
+    if let Some(map) = value.read_lock::<Map>() {
+        return inside(&mut map.values());
+    }
+    value.read_lock::<Blob>().map_or(1, |blob| blob.len().max(1))
 }
 
 /// Sorts by a closure that says how two values stand: a number below, at or above 0, or whether the first comes first. Equal ones

@@ -154,6 +154,26 @@ fn growing_arrays_texts_and_maps_end_in_an_error() {
 }
 
 #[test]
+fn sizes_beyond_counting_are_sentences() {
+    for body in [
+        "[1].pad(9223372036854775807, \"x\")",
+        "let a = []; a.pad(200, 0); let b = []; b.pad(200, a)",
+        "let t = zeros([4]); t[-5..9223372036854775807]",
+        "zeros([4]).narrow(0, 1, 9223372036854775807)",
+        "cx.model.forward(ones([3]))",
+        "cx.model.logits(zeros([]))",
+        "cx.model.named(full([4], 1.0))",
+        "cx.input.sum([1, 1], true)",
+        "let d = []; d.pad(20000, 1); cx.input.std(d, true)",
+        "objective(cx.model.forward(cx.input), |a| { let d = []; d.pad(20000, 1); a[\"input\"].std(d, true) })",
+        "let t = \"x\"; t.pad(1000000, 'x'); [1, 2].all(t)",
+    ] {
+        let report = failure(body);
+        assert!(!report.message.contains("gradscope itself"), "{body}: {report}");
+    }
+}
+
+#[test]
 fn sleep_and_eval_are_refused() {
     assert!(failure("sleep(100)").message.contains("do not sleep"));
     assert!(failure("sleep(0.1)").message.contains("do not sleep"));

@@ -52,6 +52,7 @@ impl Op for Normalize {
     }
 
     fn shape(&self, x: &[&[usize]]) -> Result<Vec<usize>> {
+        ensure!(x.len() == 1 && x[0].len() >= 2, "it reads one (N, C, …) value, got {x:?}");
         ensure!(
             self.mean.len() == x[0][1] && self.std.len() == x[0][1],
             "{} channels need as many means and deviations, got {} and {}",

@@ -165,7 +165,10 @@ fn dims(x: &Tensor, value: &Dynamic) -> Result<Vec<usize>> {
     let Some(many) = value.read_lock::<Array>() else {
         bail!("dimensions are a whole number or an array of them, got {}", value.type_name());
     };
-    integers(&many)?.into_iter().map(|d| dim(x, d)).collect()
+    let all: Vec<usize> = integers(&many)?.into_iter().map(|d| dim(x, d)).collect::<Result<_>>()?;
+    let twice = all.iter().enumerate().find(|(i, d)| all[..*i].contains(d));
+    anyhow::ensure!(twice.is_none(), "dimension {} appears twice", twice.map_or(0, |(_, d)| *d));
+    Ok(all)
 }
 
 /// Asks for the memory of what tensors broadcast to, and says its shape; errors name the function and the shapes.

@@ -34,7 +34,7 @@ pub(super) fn register(engine: &mut Engine, guard: &Arc<Guard>) {
     engine.register_indexer_get(|x: &mut Tensor, i: INT| out(select(x, 0, i)));
     engine.register_indexer_get(|x: &mut Tensor, r: Range<INT>| {
         let end = if r.end < 0 { r.end + x.dims().first().copied().unwrap_or(0) as INT } else { r.end };
-        out(narrow(x, 0, r.start, end - r.start))
+        out(narrow(x, 0, r.start, end.saturating_sub(r.start)))
     });
     for (name, stack) in [("cat", false), ("stack", true)] {
         let g = guard.clone();
