@@ -4,6 +4,7 @@ use super::format::{
     Archive, Entry, StateDict, all_unwrapped, beside, counter, optimizer, rank, secondary, shown, wrappers,
 };
 use crate::graph::{Graph, Parameter};
+use std::borrow::Cow;
 use std::collections::{BTreeMap, HashMap, HashSet};
 
 /// How many names a message lists.
@@ -64,16 +65,17 @@ fn is_network(dict: &StateDict) -> bool {
 /// A state dict's names, as they are or without the segments of wrappers.
 struct View<'a> {
     dict: &'a StateDict,
-    names: BTreeMap<String, &'a Entry>,
+    names: BTreeMap<Cow<'a, str>, &'a Entry>,
     unwrapped: bool,
 }
 
 impl<'a> View<'a> {
     fn of(dict: &'a StateDict) -> impl Iterator<Item = View<'a>> {
-        let plain = dict.tensors.iter().map(|(name, entry)| (name.clone(), entry)).collect();
+        let plain = dict.tensors.iter().map(|(name, entry)| (Cow::from(name), entry)).collect();
         let wrapped = !wrappers(dict.tensors.keys().map(String::as_str)).is_empty();
         let unwrapped = if wrapped { all_unwrapped(dict.tensors.keys().map(String::as_str)) } else { None };
-        let unwrapped = unwrapped.map(|all| all.into_iter().map(|(name, old)| (name, &dict.tensors[old])).collect());
+        let unwrapped =
+            unwrapped.map(|all| all.into_iter().map(|(name, old)| (Cow::from(name), &dict.tensors[old])).collect());
         [(Some(plain), false), (unwrapped, true)]
             .into_iter()
             .filter_map(move |(names, unwrapped)| Some(View { dict, names: names?, unwrapped }))
@@ -132,7 +134,7 @@ impl<'a> Place<'_, 'a> {
     /// The first parameter's tensor.
     fn first(&self, wanted: &[Parameter]) -> Option<*const Entry> {
         let name = format!("{}{}", self.prefix, wanted.first()?.name);
-        self.view.names.get(&name).map(|entry| std::ptr::from_ref(*entry))
+        self.view.names.get(&*name).map(|entry| std::ptr::from_ref(*entry))
     }
 
     /// A name below the prefix, without it.
@@ -156,12 +158,12 @@ impl<'a> Place<'_, 'a> {
         let longest = wanted.iter().map(|name| name.len()).max().unwrap_or_default();
         let fits = |(prefix, rest): (&str, &str)| wanted.contains(rest) && prefixes.contains(prefix);
         let known = |name: &str| starts(name, longest).any(|at| fits(name.split_at(at)));
-        self.view.names.iter().filter(|(name, _)| !known(name)).map(|(name, entry)| (name.as_str(), *entry)).collect()
+        self.view.names.iter().filter(|(name, _)| !known(name)).map(|(name, entry)| (name.as_ref(), *entry)).collect()
     }
 
     fn fit(&self, wanted: &[Parameter], copies: &[&Self]) -> Fit<'a> {
         let names = &self.view.names;
-        let entry = |p: &Parameter| names.get(&format!("{}{}", self.prefix, p.name)).map(|e| (p.name.clone(), *e));
+        let entry = |p: &Parameter| names.get(&*format!("{}{}", self.prefix, p.name)).map(|e| (p.name.clone(), *e));
         let aside = self.rest(wanted, copies).into_iter().filter(|(n, e)| !counter(n, &e.shape, e.is_whole()));
         let label = self.label();
         let mut told = vec![];
@@ -230,7 +232,7 @@ impl Misfit {
         };
         let given = || {
             let names = best.view.names.iter();
-            names.filter(|(n, e)| !counter(n, &e.shape, e.is_whole())).map(|(n, e)| (n.as_str(), &e.shape[..]))
+            names.filter(|(n, e)| !counter(n, &e.shape, e.is_whole())).map(|(n, e)| (n.as_ref(), &e.shape[..]))
         };
         let shapes: BTreeMap<_, _> = given().filter_map(|(n, shape)| Some((best.inside(n)?, shape))).collect();
         let problems = graph.misfit(&shapes).unwrap_or_default();

@@ -5,9 +5,9 @@ use super::number::Number;
 use super::pieces::{Pieces, Source};
 use super::shown;
 use crate::words;
-use anyhow::{Context, Result, ensure};
+use anyhow::{Context, Result, bail, ensure};
 use safetensors::Dtype;
-use safetensors::tensor::{Metadata, TensorInfo};
+use safetensors::tensor::TensorInfo;
 use serde::de::{Error, MapAccess, Visitor};
 use serde::{Deserialize, Deserializer};
 use std::collections::HashSet;
@@ -27,10 +27,11 @@ pub fn open(file: Source) -> Result<Archive> {
     ensure!(size <= HEADER, damaged);
     let header = file.bytes(8, size).context(damaged)?;
     let Header(mut tensors) = serde_json::from_slice(&header).context(damaged)?;
-    // Without holes or overlaps, in the order of their places.
-    tensors.sort_by_key(|(_, info)| info.data_offsets);
-    let checked = Metadata::new(None, tensors.clone()).context(damaged)?;
-    ensure!(len - 8 - size == checked.data_len() as u64, damaged);
+    tensors.sort_by(|a, b| a.0.cmp(&b.0));
+    if let Some(twice) = tensors.windows(2).find(|pair| pair[0].0 == pair[1].0) {
+        bail!("{damaged}: it has two entries \"{}\"", shown(&twice[0].0));
+    }
+    ensure!(len - 8 - size == data_len(&tensors).context(damaged)? as u64, damaged);
     let entry = |(name, info): (String, TensorInfo)| {
         let (start, end) = info.data_offsets;
         let place = (8 + size + start as u64, (end - start) as u64);
@@ -41,7 +42,23 @@ pub fn open(file: Source) -> Result<Archive> {
     Ok(Archive::of(file, vec![dict], Vec::new()))
 }
 
-/// The tensors of a header, each key once.
+/// Bytes of all tensors, which must follow one another without holes or overlaps.
+fn data_len(tensors: &[(String, TensorInfo)]) -> Result<usize> {
+    let mut places: Vec<_> = tensors.iter().collect();
+    places.sort_by_key(|(_, info)| info.data_offsets);
+    places.iter().try_fold(0, |end, (name, info)| {
+        let name = shown(name);
+        let (start, stop) = info.data_offsets;
+        ensure!(start == end, "tensor \"{name}\" begins at byte {start}, and the one before it ends at {end}");
+        let numbers = info.shape.iter().copied().try_fold(1usize, usize::checked_mul);
+        let bits = numbers.and_then(|numbers| numbers.checked_mul(info.dtype.bitsize()));
+        let fits = bits.is_some_and(|bits| bits.is_multiple_of(8) && start.checked_add(bits / 8) == Some(stop));
+        ensure!(fits, "tensor \"{name}\" of the shape {:?} has the bytes {start} to {stop}", info.shape);
+        Ok(stop)
+    })
+}
+
+/// The tensors of a header, in its order.
 struct Header(Vec<(String, TensorInfo)>);
 
 impl<'de> Deserialize<'de> for Header {
@@ -55,25 +72,25 @@ impl<'de> Deserialize<'de> for Header {
             }
 
             fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> std::result::Result<Header, A::Error> {
-                let (mut tensors, mut seen) = (vec![], HashSet::new());
+                let (mut tensors, mut metadata) = (vec![], false);
                 while let Some(key) = map.next_key::<String>()? {
-                    if !seen.insert(key.clone()) {
-                        return Err(A::Error::custom(format!("it has two entries \"{}\"", shown(&key))));
-                    }
                     if key == "__metadata__" {
+                        if std::mem::replace(&mut metadata, true) {
+                            return Err(A::Error::custom("it has two entries \"__metadata__\""));
+                        }
                         map.next_value::<Texts>()?;
                         continue;
                     }
-                    let info = map.next_value();
-                    tensors.push((
-                        key.clone(),
-                        info.map_err(|e| {
-                            let why = e.to_string();
+                    match map.next_value() {
+                        Ok(info) => tensors.push((key, info)),
+                        Err(error) => {
+                            let why = error.to_string();
                             // The place is told once, of the whole.
                             let why = why.split(" at line ").next().unwrap_or_default();
-                            A::Error::custom(format!("tensor \"{}\": {}", shown(&key), words::line(why)))
-                        })?,
-                    ));
+                            let (name, why) = (shown(&key), words::line(why));
+                            return Err(A::Error::custom(format!("tensor \"{name}\": {why}")));
+                        }
+                    }
                 }
                 Ok(Header(tensors))
             }
