@@ -26,4 +26,5 @@ pub use disk::{create_folder, wait_for_writes, write_whole};
 pub use file::{open, read_text, read_whole};
 pub use npy::{read_npy, write_npy};
 pub use picture::Picture;
+pub(crate) use picture::check_size;
 pub use preprocess::{Preprocess, pixels};

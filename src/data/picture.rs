@@ -127,7 +127,7 @@ fn decode(bytes: &[u8], format: ImageFormat) -> Result<(DynamicImage, Orientatio
 }
 
 /// Errors for a picture without pixels, or with more than [`MAX_PIXELS`].
-pub(super) fn check_size(width: u32, height: u32) -> Result<()> {
+pub(crate) fn check_size(width: u32, height: u32) -> Result<()> {
     let pixels = u64::from(width) * u64::from(height);
     ensure!(pixels > 0, "it has no pixels: {width}x{height}");
     ensure!(

@@ -69,23 +69,42 @@ pub fn resample<T: Sample>(
     rows: Range<usize>,
     columns: Range<usize>,
 ) -> Result<Grid<T>> {
-    let what = || format!("scaling a picture of {}x{} pixels", picture.width, picture.height);
-    // The windows of the outputs overlap by half, and count twice.
-    let weights = (2 * (picture.height + picture.width)).max(2 * (height + width));
-    let between = picture.height.saturating_mul(columns.len()).saturating_mul(picture.channels * size_of::<T>());
-    reserve(between.saturating_add(weights * size_of::<T::Weight>()), what)?;
+    let read = read(picture.height, height, &rows);
+    let between = read.len().saturating_mul(columns.len()).saturating_mul(picture.channels * size_of::<T>());
+    // A window is twice as wide as the scale.
+    let along = |input: usize, output: usize, wanted: &Range<usize>| 2 * wanted.len() * input.div_ceil(output.max(1));
+    let weights = along(picture.height, height, &rows) + along(picture.width, width, &columns);
+    reserve(between.saturating_add(weights * size_of::<T::Weight>()), || {
+        format!("scaling a picture of {}x{} pixels", picture.width, picture.height)
+    })?;
     let down = windows::<T>(picture.height, height, rows);
     let across = windows::<T>(picture.width, width, columns);
-    let first = down.iter().map(|w| w.start).min().unwrap_or(0);
-    let last = down.iter().map(|w| w.start + w.weights.len()).max().unwrap_or(0);
-    let narrow = scale_rows(picture, first..last, &across);
-    Ok(scale_columns(&narrow, first, &down))
+    let narrow = scale_rows(picture, read.clone(), &across);
+    Ok(scale_columns(&narrow, read.start, &down))
 }
 
 /// What one output pixel reads along one axis.
 struct Window<W> {
     start: usize,
     weights: Vec<W>,
+}
+
+/// The samples that the output `out` reads, when `input` samples become `output`.
+fn reach(input: usize, output: usize, out: usize) -> Range<usize> {
+    if input == output {
+        return out..out + 1;
+    }
+    let scale = input as f64 / output as f64;
+    let (center, support) = ((out as f64 + 0.5) * scale, scale.max(1.0));
+    (center - support + 0.5).max(0.0) as usize..((center + support + 0.5) as usize).min(input)
+}
+
+/// The samples that the outputs `wanted` read together.
+fn read(input: usize, output: usize, wanted: &Range<usize>) -> Range<usize> {
+    match wanted.is_empty() {
+        true => 0..0,
+        false => reach(input, output, wanted.start).start..reach(input, output, wanted.end - 1).end,
+    }
 }
 
 /// The windows of the outputs `wanted`, when `input` samples become `output`.
@@ -97,8 +116,7 @@ fn windows<T: Sample>(input: usize, output: usize, wanted: Range<usize>) -> Vec<
     let support = scale.max(1.0);
     let window = |out: usize| {
         let center = (out as f64 + 0.5) * scale;
-        let start = (center - support + 0.5).max(0.0) as usize;
-        let end = ((center + support + 0.5) as usize).min(input);
+        let Range { start, end } = reach(input, output, out);
         let triangle = |i: usize| (1.0 - ((i as f64 - center + 0.5) / support).abs()).max(0.0);
         let total: f64 = (start..end).map(triangle).sum();
         Window { start, weights: (start..end).map(|i| T::weight(triangle(i) / total)).collect() }
@@ -183,7 +201,10 @@ mod tests {
     #[test]
     fn a_picture_whose_scaling_fits_no_memory_is_refused_before_it_is_scaled() {
         let tall = Grid { height: 90_000_000, width: 1, channels: 1, data: vec![0u8; 90_000_000] };
-        let why = resample(&tall, 1 << 40, 1 << 20, 0..1, 0..1 << 20).err().unwrap().to_string();
+        let why = resample(&tall, 28, 1 << 20, 0..28, 0..1 << 20).err().unwrap().to_string();
         assert!(why.contains("scaling a picture of 1x90000000 pixels"), "{why}");
+        // A part reads few rows, however tall the picture is.
+        let part = resample(&tall, 90_000_000 * 224, 224, 0..224, 0..224).unwrap();
+        assert_eq!((part.height, part.width), (224, 224));
     }
 }

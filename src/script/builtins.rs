@@ -5,7 +5,9 @@ use super::engine::limits;
 use super::report::raise;
 use super::shown::LONGEST;
 use anyhow::{anyhow, ensure};
-use rhai::{Array, Blob, Dynamic, Engine, EvalAltResult, FnPtr, INT, ImmutableString, Map, NativeCallContext};
+use rhai::{
+    Array, Blob, Dynamic, Engine, EvalAltResult, FnPtr, INT, ImmutableString, Map, NativeCallContext, Position,
+};
 use std::cmp::Ordering;
 
 type Out<T> = Result<T, Box<EvalAltResult>>;
@@ -60,7 +62,7 @@ fn pad(array: &mut Array, len: INT, item: Dynamic) -> Out<()> {
     let held = array.iter().map(values).fold(0usize, usize::saturating_add);
     let more = (len - array.len()).saturating_mul(values(&item));
     if held.saturating_add(more) > limits::ARRAY {
-        return Err(raise(anyhow!("an array holds {} values at most, those inside them counted", limits::ARRAY)));
+        return Err(EvalAltResult::ErrorDataTooLarge("Size of array".into(), Position::NONE).into());
     }
     array.resize(len, item);
     Ok(())

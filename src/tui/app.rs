@@ -86,17 +86,16 @@ impl<F: Fn(Command)> App<F> {
         let mut pressed = false;
         // How long the last frame took. Frames take half of the time at most, so that a flood of keys is worked off.
         let mut took = Duration::ZERO;
+        let pause = |pressed: bool, took: Duration| if pressed { took.min(FRAME) } else { FRAME };
         loop {
-            let pause = if pressed { took.min(FRAME) } else { FRAME };
-            if dirty && drawn.elapsed() >= pause {
+            if dirty && drawn.elapsed() >= pause(pressed, took) {
                 let begun = Instant::now();
                 // A picture that has just arrived is to be pointed at.
                 (dirty, pressed) = (self.draw()?, false);
                 drawn = Instant::now();
                 took = drawn - begun;
             }
-            let pause = if pressed { took.min(FRAME) } else { FRAME };
-            let next = match inbox.recv_timeout(self.patience(dirty, drawn, pause)) {
+            let next = match inbox.recv_timeout(self.patience(dirty, drawn, pause(pressed, took))) {
                 Ok(next) => next,
                 Err(RecvTimeoutError::Timeout) => Happening::Msg(Msg::Tick),
                 Err(RecvTimeoutError::Disconnected) => return Ok(()),

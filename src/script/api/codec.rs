@@ -1,7 +1,7 @@
 //! What files do to pictures: rounding to bytes, and what JPEG leaves of them.
 
 use super::{finite, out};
-use crate::data::jpeg;
+use crate::data::{check_size, jpeg};
 use crate::kernel;
 use crate::panics::decoding;
 use crate::tensor::shape_text;
@@ -17,9 +17,6 @@ pub(super) fn register(engine: &mut Engine) {
     engine.register_fn("through_file", |x: Tensor, format: &str, quality: INT| out(through_file(&x, format, quality)));
 }
 
-/// Pixels of the largest picture.
-const PIXELS: usize = 50_000_000;
-
 /// A batch of pictures, `(N, 3, H, W)` or `(N, 1, H, W)` in `[0, 1]`, written as `png` or `jpeg` (of a quality from 1 to
 /// 100, with halved chroma) and read again: the pixels that Pillow's `save` and `open` leave.
 fn through_file(x: &Tensor, format: &str, quality: INT) -> Result<Tensor> {
@@ -28,7 +25,7 @@ fn through_file(x: &Tensor, format: &str, quality: INT) -> Result<Tensor> {
         bail!("pictures that a file can keep are (N, 3, H, W) or (N, 1, H, W), got {}", shape_text(x.dims()));
     };
     ensure!((1..=100).contains(&quality), "the quality of a jpeg is 1 to 100, got {quality}");
-    ensure!(h * w <= PIXELS, "a picture of {w}x{h} pixels is too large for a file here; {PIXELS} are the limit");
+    check_size(w as u32, h as u32)?;
     finite(x, "a file")?;
     let bytes = (kernel::clamp(x, 0.0, 1.0)?.to_dtype(DType::F32)? * 255.0)?.round()?.to_dtype(DType::U8)?;
     let bytes = bytes.permute((0, 2, 3, 1))?.contiguous()?.flatten_all()?.to_vec1::<u8>()?;
