@@ -183,6 +183,12 @@ fn beginning(name: &str) -> &str {
     &name[..name.char_indices().nth(NAME).map_or(name.len(), |(at, _)| at)]
 }
 
+/// The candidate most like `name`, if any is.
+pub fn closest<'a>(name: &str, candidates: impl Iterator<Item = &'a str>) -> Option<&'a str> {
+    let alike = candidates.map(|c| (alike(c, name), c));
+    alike.max_by(|a, b| a.0.total_cmp(&b.0)).filter(|(score, _)| *score > 0.75).map(|(_, c)| c)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -47,7 +47,7 @@ fn every_kind_of_operation_can_be_built() {
     let folder = folder(
         r#"x = x.conv("conv", 6, [3, 1], #{ stride: [1, 2], padding: [1, 0], dilation: 1, groups: 3, bias: false })
         .batch_norm("bn", #{ eps: 0.001 }).relu("relu").leaky_relu("leaky", 0.1).sigmoid("sigmoid").tanh("tanh").sin("sin")
-        .lrn("lrn", 5, #{ alpha: 0.001, beta: 0.5, k: 2 }).dropout("dropout", 0.5)
+        .lrn("lrn", 5, #{ alpha: 0.001, beta: 0.5, k: 2 }).dropout("dropout", 0.5).dropout2d("dropout2d", 0.5)
         .reflect_pad("reflect", [1, 2]).crop("crop", [1, 2]).instance_norm("in", #{ eps: 0.001 })
         .conv_transpose("up", 6, 3, #{ stride: 2, padding: 1, output_padding: 1, dilation: 1, groups: 2, bias: false })
         .max_pool("max", 2, #{ stride: 1, padding: 1, dilation: 1, ceil_mode: true })

@@ -6,7 +6,6 @@ mod random;
 
 use candle_core::{DType, Device, Tensor};
 use gradscope::backward::{Bias, Composite, Entry, Lrp, Relevance, Selector, Walk, logit};
-use gradscope::graph::op::KINDS;
 use gradscope::graph::{Builder, Graph, op};
 use gradscope::kernel::{Conv2d, Pool2d, Window};
 use gradscope::script::architecture::Architectures;
@@ -79,7 +78,7 @@ fn relevance(graph: &Arc<Graph>, rules: Vec<(&str, Lrp)>) -> Relevance {
         ("add|avg_pool|adaptive_avg_pool|global_avg_pool", Lrp::Epsilon(1e-9, Bias::Full)),
     ];
     let add = |all: Composite<'static>, (kinds, rule): (&str, Lrp)| {
-        all.with_named(Selector::parse(kinds, KINDS).unwrap(), &rule.to_string(), rule.rule())
+        all.with_named(Selector::parse(kinds).unwrap(), &rule.to_string(), rule.rule())
     };
     let composite = rules.into_iter().chain(rest).fold(Composite::gradient(), add);
     Walk { composite, ..Walk::gradient(&trace, vec![(graph.logits, seed)]) }.run().unwrap()
@@ -200,7 +199,7 @@ fn a_proportional_pool_gives_to_each_value_by_its_size() {
     let x = Tensor::new(&[[[[1.0f64, 2.0], [3.0, 4.0]]]], &Device::Cpu).unwrap();
     let trace = graph.forward(&x).unwrap();
     let rule = Lrp::Proportional.rule();
-    let composite = Composite::gradient().with(Selector::parse("max_pool", KINDS).unwrap(), rule);
+    let composite = Composite::gradient().with(Selector::parse("max_pool").unwrap(), rule);
     let seed = Tensor::new(&[[10.0f64]], &Device::Cpu).unwrap();
     let relevance = Walk { composite, ..Walk::gradient(&trace, vec![(graph.output, seed)]) }.run().unwrap();
     let shares = numbers(relevance.input().unwrap());

@@ -6,7 +6,6 @@ mod random;
 
 use candle_core::Tensor;
 use gradscope::backward::{Composite, Rule, Selector, Walk, logit};
-use gradscope::graph::op::KINDS;
 use gradscope::graph::{Builder, Graph, Trace, op};
 use gradscope::kernel::{Conv2d, Pool2d, Window};
 use random::{Random, assert_close, numbers};
@@ -131,7 +130,7 @@ fn gradient<'a>() -> Rule<'a> {
 }
 
 fn composite<'a>(rules: Vec<(&str, Rule<'a>)>) -> Composite<'a> {
-    let add = |all: Composite<'a>, (name, rule)| all.with(Selector::parse(name, KINDS).unwrap(), rule);
+    let add = |all: Composite<'a>, (name, rule)| all.with(Selector::parse(name).unwrap(), rule);
     rules.into_iter().fold(Composite::gradient(), add)
 }
 

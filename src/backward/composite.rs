@@ -1,6 +1,6 @@
 //! Which rule holds at which node.
 
-use crate::graph::{Node, Site};
+use crate::graph::{Node, Site, op};
 use anyhow::{Result, bail};
 use candle_core::Tensor;
 
@@ -10,7 +10,7 @@ pub type Rule<'a> = Box<dyn Fn(&Site, &Tensor) -> Result<Vec<Tensor>> + 'a>;
 /// A choice of nodes.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Selector {
-    /// Nodes of one of these kinds.
+    /// Nodes of one of these kinds or families.
     Kind(Vec<String>),
     /// Nodes whose name fits; `*` stands for any text.
     Name(String),
@@ -38,27 +38,31 @@ struct Choice<'a> {
 
 impl Selector {
     /// Reads `"conv|linear"` (kinds), `"features.*"` (a name), several of them, or `"conv: features.*"` (kinds and names);
-    /// a text that is a kind in `kinds` is one, but behind a colon it is a name.
+    /// a word that is a kind or a [`Family`](crate::graph::op::Family) is one, but behind a colon it is a name.
     ///
     /// Errors on an empty text.
-    pub fn parse(text: &str, kinds: &[&str]) -> Result<Self> {
-        if let Some((kind, name)) = text.split_once(':') {
-            let (kind, name) = (Self::parse(kind, kinds)?, Self::parse(name, &[])?);
-            return Ok(Self::Both(kind.into(), name.into()));
+    pub fn parse(text: &str) -> Result<Self> {
+        match text.split_once(':') {
+            Some((kind, name)) => Ok(Self::Both(Self::read(kind, true)?.into(), Self::read(name, false)?.into())),
+            None => Self::read(text, true),
         }
+    }
+
+    /// Names, and kinds where there may be some.
+    fn read(text: &str, kinds: bool) -> Result<Self> {
         let parts: Vec<_> = text.split('|').map(str::trim).collect();
         if parts.iter().any(|p| p.is_empty()) {
             bail!(
                 "an empty selector; write a kind (\"conv|linear\"), a layer name (\"features.*\") or both (\"conv: features.*\")"
             );
         }
-        if parts.iter().all(|p| kinds.contains(p)) {
+        if kinds && parts.iter().all(|p| op::spec(p).is_some() || op::family(p).is_some()) {
             return Ok(Self::Kind(parts.into_iter().map(String::from).collect()));
         }
         if let [name] = parts[..] {
             return Ok(Self::Name(name.to_string()));
         }
-        Ok(Self::Any(parts.into_iter().map(|p| Self::parse(p, kinds)).collect::<Result<_>>()?))
+        Ok(Self::Any(parts.into_iter().map(|p| Self::read(p, kinds)).collect::<Result<_>>()?))
     }
 
     /// Its parts that choose none of these nodes. A kind that they have none of is not among them, since rules are written for
@@ -80,7 +84,10 @@ impl Selector {
     /// Whether it chooses this node.
     pub fn fits(&self, node: &Node) -> bool {
         match self {
-            Self::Kind(kinds) => kinds.iter().any(|k| k == node.op.kind()),
+            Self::Kind(kinds) => {
+                let spec = node.op.spec();
+                kinds.iter().any(|k| k == spec.kind || k == spec.family.name())
+            }
             Self::Name(glob) => matches(glob, &node.name),
             Self::Among(names) => names.contains(&node.name),
             Self::Both(a, b) => a.fits(node) && b.fits(node),
@@ -162,12 +169,11 @@ mod tests {
     #[test]
     fn parts_that_choose_no_layer_are_told() {
         let mut b = crate::graph::Builder::new(&[4]);
-        let x = b.add("stem.1", crate::graph::op::Relu, &[0]).unwrap();
-        let x = b.add("head", crate::graph::op::Flatten, &[x]).unwrap();
+        let x = b.add("stem.1", op::Relu, &[0]).unwrap();
+        let x = b.add("head", op::Flatten, &[x]).unwrap();
         let graph = b.finish(x).unwrap();
-        let kinds = ["relu", "flatten", "conv"];
         let idle = |text: &str| {
-            let parts = Selector::parse(text, &kinds).unwrap().idle(&graph.nodes);
+            let parts = Selector::parse(text).unwrap().idle(&graph.nodes);
             parts.iter().map(Selector::to_string).collect::<Vec<_>>()
         };
         for fits in ["relu", "conv", "conv|flatten", "stem.*", "relu: stem.*", "*", "head|relu", "relu|flatten: *"] {
@@ -185,16 +191,15 @@ mod tests {
 
     #[test]
     fn kinds_are_told_from_names() {
-        let kinds = ["conv", "linear"];
         assert_eq!(
-            Selector::parse("conv|linear", &kinds).expect("kinds"),
+            Selector::parse("conv|linear").expect("kinds"),
             Selector::Kind(vec!["conv".into(), "linear".into()])
         );
-        assert_eq!(Selector::parse("conv1", &kinds).expect("name"), Selector::Name("conv1".into()));
+        assert_eq!(Selector::parse("conv1").expect("name"), Selector::Name("conv1".into()));
         let both = Selector::Any(vec![Selector::Name("stem".into()), Selector::Kind(vec!["conv".into()])]);
-        assert_eq!(Selector::parse("stem | conv", &kinds).expect("both"), both);
+        assert_eq!(Selector::parse("stem | conv").expect("both"), both);
         let named = Selector::Both(Selector::Kind(vec!["conv".into()]).into(), Selector::Name("linear".into()).into());
-        assert_eq!(Selector::parse("conv: linear", &kinds).expect("kind and name"), named);
-        assert!(Selector::parse("conv|", &kinds).is_err());
+        assert_eq!(Selector::parse("conv: linear").expect("kind and name"), named);
+        assert!(Selector::parse("conv|").is_err());
     }
 }

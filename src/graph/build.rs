@@ -29,6 +29,11 @@ impl Builder {
     ///
     /// Errors when the name is taken, an input does not exist, or the shapes do not fit the operation.
     pub fn add(&mut self, name: &str, op: impl Op + 'static, inputs: &[NodeId]) -> Result<NodeId> {
+        self.add_shared(name, Arc::new(op), inputs)
+    }
+
+    /// The same for an operation that an [`OpSpec`](super::op::OpSpec) built.
+    pub fn add_shared(&mut self, name: &str, op: Arc<dyn Op>, inputs: &[NodeId]) -> Result<NodeId> {
         ensure!(!name.is_empty(), "a layer needs a name");
         if self.names.contains(name) {
             bail!("there is a layer named \"{name}\" already; names are unique, a reused ReLU is relu_1, relu_2, …");
@@ -37,7 +42,7 @@ impl Builder {
         let shapes: Vec<_> = inputs.iter().map(|&i| self.nodes[i].shape.as_slice()).collect();
         let shape = op.shape(&shapes).with_context(|| format!("layer \"{name}\" ({})", op.kind()))?;
         self.names.insert(name.into());
-        self.nodes.push(Node { name: name.into(), op: Arc::new(op), inputs: inputs.to_vec(), shape, params: vec![] });
+        self.nodes.push(Node { name: name.into(), op, inputs: inputs.to_vec(), shape, params: vec![] });
         Ok(self.nodes.len() - 1)
     }
 

@@ -186,7 +186,7 @@ pub(super) fn found(nodes: &[Node], output: NodeId) -> (NodeId, Scores) {
         let before = match nodes[id].op.kind() {
             "softmax" | "log_softmax" => Some(false),
             "sigmoid" => Some(true),
-            "flatten" | "reshape" | "dropout" => None,
+            "flatten" | "reshape" | "dropout" | "dropout2d" => None,
             _ => break,
         };
         let [input] = nodes[id].inputs[..] else { break };

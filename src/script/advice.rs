@@ -3,6 +3,7 @@
 use super::engine::limits;
 use super::shown::text;
 use crate::words;
+pub(crate) use crate::words::closest;
 use rhai::{EvalAltResult, ParseErrorType};
 
 /// What people of other tools write, with its first argument where the word has another meaning too, and what it is here.
@@ -76,12 +77,6 @@ pub(super) fn advice(error: &EvalAltResult, functions: impl Fn() -> Vec<String>)
         EvalAltResult::ErrorRuntime(text, _) if text.is_string() => whole_division(&text.to_string()),
         _ => None,
     }
-}
-
-/// The candidate most like `name`, if any is.
-pub(crate) fn closest<'a>(name: &str, candidates: impl Iterator<Item = &'a str>) -> Option<&'a str> {
-    let alike = candidates.map(|c| (words::alike(c, name), c));
-    alike.max_by(|a, b| a.0.total_cmp(&b.0)).filter(|(score, _)| *score > 0.75).map(|(_, c)| c)
 }
 
 /// That nothing of this kind has this name, with the one that was meant, or all there are.

@@ -389,7 +389,7 @@ fn layer(graph: &Graph, text: &str, kinds: &[String]) -> Result<String> {
 /// The last layer that still has a map and is not yet one channel a class: where Grad-CAM looks by default.
 fn last_map(graph: &Graph) -> &str {
     let classes = graph.nodes[graph.logits].shape.get(1).filter(|_| graph.classes() > 0).copied().unwrap_or(0);
-    let passing = ["dropout", "adaptive_avg_pool", "global_avg_pool"];
+    let passing = ["dropout", "dropout2d", "adaptive_avg_pool", "global_avg_pool"];
     let node = graph.nodes.iter().rev().find(|n| {
         n.shape.len() == 4 && n.shape[1] != classes && n.shape[2] * n.shape[3] > 1 && !passing.contains(&n.op.kind())
     });

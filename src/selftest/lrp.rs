@@ -143,7 +143,7 @@ fn script(desk: Desk, network: &Network, layers: &[&String]) -> Result<String> {
         "//! The rules of a case.\nimport \"lib/lrp\" as lrp;\nconst PLUGIN = #{{ group: \"attribution\" }};\n\n\
          fn run(cx) {{\n    let trace = {model}.forward(cx.input);\n    \
          let seed  = {seed};\n    \
-         let rel   = backward(trace, seed, #{{ rules: [\n{}    ] + lrp::rest() }});\n    \
+         let rel   = backward(trace, seed, #{{ rules: [\n{}    ] + default_rules() }});\n    \
          [signed(rel.input, \"input\"){maps}]\n}}\n",
         list.concat()
     ))

@@ -1,11 +1,8 @@
 //! Values of JSON as the cases have them: lists of numbers, names, options.
 
-use anyhow::{Context, Result, bail};
+use anyhow::{Context, Result};
 use candle_core::{Device, Tensor};
 use serde_json::Value;
-
-/// The greatest size that a small network may have.
-const LARGEST: u64 = 256;
 
 /// The items of a list.
 pub(super) fn list(value: &Value) -> Result<&Vec<Value>> {
@@ -20,25 +17,6 @@ pub(super) fn text<'a>(value: &'a Value, key: &str) -> Result<&'a str> {
 /// The number of a key.
 pub(super) fn number(value: &Value, key: &str) -> Result<f64> {
     value[key].as_f64().with_context(|| format!("\"{key}\" is missing"))
-}
-
-/// A whole number, `default` where there is none.
-pub(super) fn whole(value: &Value, key: &str, default: usize) -> Result<usize> {
-    value.get(key).map_or(Ok(default), |v| size(v).with_context(|| format!("\"{key}\"")))
-}
-
-fn size(value: &Value) -> Result<usize> {
-    let size = value.as_u64().filter(|&n| n <= LARGEST);
-    Ok(size.with_context(|| format!("expected a whole number from 0 to {LARGEST}, got {value}"))? as usize)
-}
-
-/// One number for both, or two.
-pub(super) fn pair(value: &Value, key: &str, default: usize) -> Result<(usize, usize)> {
-    match value[key].as_array().map(Vec::as_slice) {
-        Some([h, w]) => Ok((size(h)?, size(w)?)),
-        Some(_) => bail!("\"{key}\" is one number or two"),
-        None => whole(value, key, default).map(|n| (n, n)),
-    }
 }
 
 /// Nested lists as an f64 tensor; true is 1.

@@ -3,9 +3,11 @@
 //! [`read`] turns every word into the program's own. One that stands in no list is an error, so that nothing that a case
 //! asks for is passed over in silence.
 
+use crate::graph::op::SPECS;
 use crate::script::report::closest;
 use anyhow::{Context, Result, bail, ensure};
 use serde_json::{Map, Value, json};
+use std::sync::LazyLock;
 
 /// Spellings of one word, in one text; the first is the program's.
 type Word = &'static str;
@@ -130,42 +132,34 @@ const METHODS: &[Method] = &[
 ];
 
 const LAYER: &[Word] = &["name", "op type kind", "in input inputs", "notes note comment"];
-const POOL: &[Word] = &["kernel kernel_size", "stride", "padding", "ceil ceil_mode"];
+/// Lists of numbers that a layer may have, for its parameters.
+const NUMBERS: &[Word] = &["weight", "bias", "gamma", "beta", "mean running_mean", "var running_var variance"];
+
+/// What stands for several operations, or for one that is written otherwise here: names and what it takes.
+const OTHER: &[(Word, &[Word])] =
+    &[("affine scale_shift", &["scale", "shift"]), ("square", &[]), ("sub subtract", &[]), ("sum", &[])];
 
 /// An operation: its names and what it takes.
-const OPS: &[(Word, &[Word])] = &[
-    ("conv2d conv convolution", &["weight", "bias", "stride", "padding", "dilation", "groups"]),
-    ("linear dense fc gemm", &["weight", "bias"]),
-    ("affine scale_shift", &["scale", "shift"]),
-    (
-        "batchnorm2d batchnorm batch_norm batchnorm1d bn",
-        &["eps epsilon", "gamma weight", "beta bias", "mean running_mean", "var running_var variance"],
-    ),
-    ("maxpool2d maxpool max_pool2d max_pool", POOL),
-    (
-        "avgpool2d avgpool avg_pool2d avg_pool",
-        &["kernel kernel_size", "stride", "padding", "ceil ceil_mode", "include_pad count_include_pad"],
-    ),
-    ("adaptive_avg_pool2d adaptiveavgpool2d adaptive_avg_pool", &["output output_size"]),
-    ("global_avg_pool globalavgpool", &[]),
-    ("lrn local_response_norm", &["size", "alpha", "beta", "k"]),
-    ("slice", &["dim", "start", "end", "step"]),
-    ("leaky_relu leakyrelu", &["slope negative_slope alpha"]),
-    ("square", &[]),
-    ("relu", &[]),
-    ("sigmoid", &[]),
-    ("tanh", &[]),
-    ("sin", &[]),
-    ("add", &[]),
-    ("sub subtract", &[]),
-    ("sum", &[]),
-    ("mul multiply", &[]),
-    ("concat cat", &[]),
-    ("flatten", &[]),
-    ("dropout identity", &[]),
-    ("softmax", &[]),
-    ("log_softmax logsoftmax", &[]),
-];
+struct Operation {
+    names: String,
+    takes: Vec<String>,
+}
+
+/// All that a case may have.
+static OPS: LazyLock<Vec<Operation>> = LazyLock::new(|| {
+    let own = SPECS.iter().map(|spec| Operation {
+        names: spec.names().collect::<Vec<_>>().join(" "),
+        takes: spec.arguments.iter().map(|a| [&[a.name], a.aliases].concat().join(" ")).collect(),
+    });
+    let words = |words: &[Word]| words.iter().map(|w| w.to_string()).collect();
+    let other = OTHER.iter().map(|(names, takes)| Operation { names: names.to_string(), takes: words(takes) });
+    other.chain(own).collect()
+});
+
+/// The operation of this name.
+fn operation(written: &str) -> Option<&'static Operation> {
+    OPS.iter().find(|op| spelled(&op.names, written))
+}
 
 const PLACE: &[Word] = &["op ops type", "name names layer", "first", "first_conv", "any all"];
 const KEPT: &[Word] = &["eps epsilon stabiliser stabilizer", "bias"];
@@ -267,10 +261,12 @@ fn layer(layer: &Value) -> Result<Value> {
     let (key, written) =
         ["op", "type", "kind"].iter().find_map(|k| Some((k, layer.get(*k)?))).context("a layer has an \"op\"")?;
     let written = written.as_str().with_context(|| format!("\"{key}\" of a layer is a name"))?;
-    let op = OPS.iter().find(|(names, _)| spelled(names, written));
-    let (names, own) = op.with_context(|| format!("the operation \"{written}\" is not known"))?;
-    let mut layer = renamed(layer, &format!("a layer \"{}\"", first(names)), &[LAYER, own])?;
-    layer.insert("op".into(), first(names).into());
+    let op = operation(written).with_context(|| format!("the operation \"{written}\" is not known"))?;
+    let own: Vec<Word> = op.takes.iter().map(String::as_str).collect();
+    // A bias is a list of numbers, or a switch that the list makes up for.
+    let numbers: Vec<Word> = NUMBERS.iter().copied().filter(|w| !own.contains(w)).collect();
+    let mut layer = renamed(layer, &format!("a layer \"{}\"", first(&op.names)), &[LAYER, &own, &numbers])?;
+    layer.insert("op".into(), first(&op.names).into());
     if let Some(Value::String(one)) = layer.get("in") {
         layer.insert("in".into(), json!([one]));
     }
@@ -281,7 +277,7 @@ fn layer(layer: &Value) -> Result<Value> {
 fn rule(pair: &Value) -> Result<Value> {
     let pair = renamed(object(pair, "one of \"rules\"")?, "one of \"rules\"", &[&["match layers where", "rule"]])?;
     let place = match optional(&pair, "match") {
-        Value::String(name) if OPS.iter().any(|(names, _)| spelled(names, &name)) => json!({ "op": name }),
+        Value::String(name) if operation(&name).is_some() => json!({ "op": name }),
         Value::String(name) => json!({ "name": name }),
         other => other,
     };
@@ -289,8 +285,8 @@ fn rule(pair: &Value) -> Result<Value> {
     if let Some(ops) = place.get("op") {
         let op = |op: &Value| -> Result<Value> {
             let written = op.as_str().context("an operation of \"match\" is a name")?;
-            let known = OPS.iter().find(|(names, _)| spelled(names, written));
-            Ok(first(known.with_context(|| format!("the operation \"{written}\" is not known"))?.0).into())
+            let known = operation(written).with_context(|| format!("the operation \"{written}\" is not known"))?;
+            Ok(first(&known.names).into())
         };
         let ops = match ops {
             Value::Array(many) => many.iter().map(op).collect::<Result<Vec<_>>>()?,

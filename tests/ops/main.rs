@@ -5,11 +5,11 @@
 #[path = "../common/random.rs"]
 mod random;
 
-mod cases;
 mod differences;
 mod grid;
 mod kernels;
 mod portable;
 mod pools;
 mod resize;
+mod specs;
 mod values;

@@ -82,6 +82,7 @@ fn each_number() -> Vec<&'static str> {
         check(Tanh, &[maps], maps, |r, i| 1.0 - 2.0 / ((2.0 * r.x(0, i)).exp() + 1.0)),
         check(Sin, &[maps], maps, |r, i| (r.x(0, i) - std::f64::consts::FRAC_PI_2).cos()),
         check(Dropout::default(), &[maps], maps, |r, i| r.x(0, i)),
+        check(Dropout { channels: true, ..Dropout::default() }, &[maps], maps, |r, i| r.x(0, i)),
         check(Add, &[maps, maps, maps], maps, |r, i| r.x(0, i) + r.x(1, i) + r.x(2, i)),
         check(Mul, &[maps, maps, maps], maps, |r, i| r.x(0, i) * r.x(1, i) * r.x(2, i)),
         check(BatchNorm { channels: 3, epsilon: 0.01 }, &[maps], maps, |r, i| {

@@ -1,6 +1,8 @@
-//! Convolution and its transpose.
+//! Convolution.
 
-use super::{Form, Op, Site, maps, trained};
+use super::channels;
+use super::spec::{Argument, Family, Inputs, OpSpec, Relevance, pair, weight};
+use super::{Attribute, Attributes, Case, Form, Op, Site, maps, trained};
 use crate::graph::Parameter;
 use crate::kernel::{self, Conv2d};
 use anyhow::{Result, ensure};
@@ -22,6 +24,54 @@ pub struct Conv {
     pub bias: bool,
 }
 
+pub(super) static SPEC: OpSpec = OpSpec {
+    kind: "conv",
+    family: Family::AnyLinear,
+    torch: "Conv2d",
+    note: "",
+    onnx: &["Conv"],
+    aten: &["conv2d.default", "conv2d.padding", "convolution.default"],
+    aliases: &[],
+    inputs: Inputs::One,
+    arguments: &[
+        Argument::required("out_channels"),
+        Argument::required("kernel_size").or(&["kernel"]),
+        Argument::int("stride", 1),
+        Argument::int("padding", 0),
+        Argument::int("dilation", 1),
+        Argument::int("groups", 1),
+        Argument::bool("bias", true),
+    ],
+    build: |a, x| {
+        let (kernel, slide) = (a.pair("kernel_size")?, slide(a)?);
+        Ok(Arc::new(Conv {
+            input: channels(x)?,
+            output: a.count("out_channels")?,
+            kernel,
+            slide,
+            bias: a.bool("bias")?,
+        }))
+    },
+    from_shapes: Some(|shapes| {
+        let [output, _, h, w] = weight(shapes)?;
+        let bias = shapes.contains_key("bias");
+        Ok(vec![
+            ("out_channels", Attribute::Int(output as i64)),
+            ("kernel_size", pair(h, w)),
+            ("bias", Attribute::Bool(bias)),
+        ])
+    }),
+    relevance: Relevance::Gradient,
+    draw: |d| {
+        let groups = d.between(1, 3);
+        let (input, output) = (groups * d.between(1, 2), groups * d.between(1, 3));
+        let (kernel, stride, padding, dilation) = (d.pair(1, 3), d.pair(1, 3), d.pair(0, 2), d.pair(1, 2));
+        let slide = Conv2d { stride, padding, dilation, groups };
+        let [n, _, h, w] = d.map();
+        Case::new(Conv { input, output, kernel, slide, bias: d.coin() }, &[&[n, input, h, w]])
+    },
+};
+
 impl Conv {
     fn weight(&self) -> [usize; 4] {
         [self.output, self.input / self.slide.groups.max(1), self.kernel.0, self.kernel.1]
@@ -29,8 +79,8 @@ impl Conv {
 }
 
 impl Op for Conv {
-    fn kind(&self) -> &'static str {
-        "conv"
+    fn spec(&self) -> &'static OpSpec {
+        &SPEC
     }
 
     fn form(&self, _: &[usize]) -> Form {
@@ -80,86 +130,12 @@ impl Op for Conv {
     }
 }
 
-/// The transpose of a convolution: what takes the gradient of its output to that of its input; PyTorch's `ConvTranspose2d`.
-#[derive(Clone, Copy, Debug)]
-pub struct ConvTranspose {
-    /// Channels read.
-    pub input: usize,
-    /// Channels given.
-    pub output: usize,
-    /// Height and width of the kernel.
-    pub kernel: (usize, usize),
-    /// Stride, padding, dilation, groups of the convolution that it is the transpose of.
-    pub slide: Conv2d,
-    /// Rows and columns more than the least that this convolution takes; fewer than its strides.
-    pub output_padding: (usize, usize),
-    /// Whether a bias is added.
-    pub bias: bool,
-}
-
-impl ConvTranspose {
-    fn weight(&self) -> [usize; 4] {
-        [self.input, self.output / self.slide.groups.max(1), self.kernel.0, self.kernel.1]
-    }
-
-    /// Height and width of the output.
-    fn sides(&self, h: usize, w: usize) -> Result<(usize, usize)> {
-        let side = |n: usize, kernel: usize, stride: usize, padding: usize, dilation: usize, more: usize| {
-            ensure!(n > 0 && kernel > 0 && stride > 0, "no side, kernel or stride of 0 can be convolved");
-            ensure!(more < stride, "an output padding of {more} is not below the stride {stride}");
-            let all = (n - 1) * stride + (kernel - 1) * dilation + 1 + more;
-            ensure!(all > 2 * padding, "a padding of {padding} leaves nothing of {all}");
-            Ok(all - 2 * padding)
-        };
-        let (s, more) = (&self.slide, self.output_padding);
-        Ok((
-            side(h, self.kernel.0, s.stride.0, s.padding.0, s.dilation.0, more.0)?,
-            side(w, self.kernel.1, s.stride.1, s.padding.1, s.dilation.1, more.1)?,
-        ))
-    }
-}
-
-impl Op for ConvTranspose {
-    fn kind(&self) -> &'static str {
-        "conv_transpose"
-    }
-
-    fn shape(&self, x: &[&[usize]]) -> Result<Vec<usize>> {
-        let [n, c, h, w] = maps(x)?;
-        let g = self.slide.groups;
-        ensure!(c == self.input, "it reads {} channels, got {c}", self.input);
-        ensure!(
-            g > 0 && c.is_multiple_of(g) && self.output.is_multiple_of(g),
-            "{g} groups divide neither {c} nor {} channels evenly",
-            self.output
-        );
-        let (oh, ow) = self.sides(h, w)?;
-        Ok(vec![n, self.output, oh, ow])
-    }
-
-    fn params(&self) -> Vec<Parameter> {
-        let mut params = vec![trained("weight", &self.weight())];
-        if self.bias {
-            params.push(trained("bias", &[self.output]));
-        }
-        params
-    }
-
-    fn forward(&self, x: &[&Tensor], w: &[Tensor]) -> Result<Tensor> {
-        let y = kernel::conv2d_input_vjp(x[0], &w[0], &self.shape(&[x[0].dims()])?, &self.slide)?;
-        let Some(bias) = w.get(1) else { return Ok(y) };
-        kernel::channel_affine(&y, &bias.ones_like()?, bias)
-    }
-
-    fn vjp(&self, _: &Site, w: &[Tensor], dy: &Tensor, _: usize) -> Result<Tensor> {
-        kernel::conv2d(dy, &w[0], None, &self.slide)
-    }
-
-    fn vjp_params(&self, at: &Site, w: &[Tensor], dy: &Tensor) -> Result<Vec<Tensor>> {
-        let mut grads = vec![kernel::conv2d_weight_vjp(at.x(0)?, dy, w[0].dims(), &self.slide)?];
-        if self.bias {
-            grads.push(dy.flatten_from(2)?.sum(2)?.sum(0)?);
-        }
-        Ok(grads)
-    }
+/// Stride, padding, dilation and groups.
+pub(super) fn slide(a: &Attributes) -> Result<Conv2d> {
+    Ok(Conv2d {
+        stride: a.pair("stride")?,
+        padding: a.pair("padding")?,
+        dilation: a.pair("dilation")?,
+        groups: a.size("groups")?,
+    })
 }

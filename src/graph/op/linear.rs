@@ -1,6 +1,8 @@
 //! The fully connected layer.
 
-use super::{Form, Op, Site, trained};
+use super::channels;
+use super::spec::{Argument, Family, Inputs, OpSpec, Relevance, weight};
+use super::{Attribute, Case, Form, Op, Site, trained};
 use crate::graph::Parameter;
 use anyhow::{Result, ensure};
 use candle_core::Tensor;
@@ -17,9 +19,34 @@ pub struct Linear {
     pub bias: bool,
 }
 
+pub(super) static SPEC: OpSpec = OpSpec {
+    kind: "linear",
+    family: Family::AnyLinear,
+    torch: "Linear",
+    note: "",
+    onnx: &["Gemm"],
+    aten: &["linear.default", "addmm.default"],
+    aliases: &["dense", "fc"],
+    inputs: Inputs::One,
+    arguments: &[Argument::required("out_features"), Argument::bool("bias", true)],
+    build: |a, x| Ok(Arc::new(Linear { input: channels(x)?, output: a.count("out_features")?, bias: a.bool("bias")? })),
+    from_shapes: Some(|shapes| {
+        let [output, _] = weight(shapes)?;
+        Ok(vec![
+            ("out_features", Attribute::Int(output as i64)),
+            ("bias", Attribute::Bool(shapes.contains_key("bias"))),
+        ])
+    }),
+    relevance: Relevance::Gradient,
+    draw: |d| {
+        let (input, output) = d.pair(1, 9);
+        Case::new(Linear { input, output, bias: d.coin() }, &[&[d.between(1, 3), input]])
+    },
+};
+
 impl Op for Linear {
-    fn kind(&self) -> &'static str {
-        "linear"
+    fn spec(&self) -> &'static OpSpec {
+        &SPEC
     }
 
     fn form(&self, _: &[usize]) -> Form {

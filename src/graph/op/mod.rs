@@ -1,66 +1,106 @@
-//! Operation kinds, one family a file; `forward` and `vjp` stand next to each other.
+//! Operations, one a file: how to compute it, its gradient, and what else is known of it. [`SPECS`] lists them.
 
-mod arithmetic;
+mod adaptive_avg_pool;
+mod add;
+mod attribute;
+mod avg_pool;
+mod batch_norm;
+mod concat;
 mod conv;
+mod conv_transpose;
+mod crop;
+mod draw;
+mod dropout;
+mod flatten;
+mod global_avg_pool;
 mod input;
+mod instance_norm;
+mod leaky_relu;
 mod linear;
-mod norm;
-mod pointwise;
-mod pool;
-mod shape;
+mod log_softmax;
+mod lrn;
+mod max_pool;
+mod mul;
+mod normalize;
+mod pad;
+mod reflect_pad;
+mod relu;
+mod reshape;
+mod sigmoid;
+mod sin;
+mod slice;
 mod softmax;
+mod spec;
+mod tanh;
+mod windows;
 
-pub use arithmetic::{Add, Mul};
-pub use conv::{Conv, ConvTranspose};
-pub use input::{Input, Normalize};
-pub use linear::Linear;
-pub use norm::{BatchNorm, InstanceNorm, Lrn};
-pub use pointwise::{LeakyRelu, Relu, Sigmoid, Sin, Tanh};
-pub use pool::{AdaptiveAvgPool, AvgPool, GlobalAvgPool, MaxPool};
-pub use shape::{Concat, Crop, Dropout, Flatten, Pad, ReflectPad, Reshape, Slice};
-pub use softmax::{LogSoftmax, Softmax};
+pub use attribute::{Attribute, Attributes};
+pub use draw::{Case, Draw};
+pub use spec::{Argument, Build, DefaultValue, Family, FromShapes, Inputs, OpSpec, Relevance, Shapes, table};
 
 use super::node::Parameter;
 use super::trace::Site;
 use crate::kernel::{Conv2d, Pool2d};
-use anyhow::{Result, ensure};
+use anyhow::{Context, Result, ensure};
 use candle_core::Tensor;
 use gradscope_engine::Pick;
 use std::fmt::Debug;
-use std::sync::Arc;
+use std::sync::{Arc, LazyLock};
 
-/// Every kind there is, as selectors and scripts call them.
-pub const KINDS: &[&str] = &[
-    "input",
-    "normalize",
-    "conv",
-    "conv_transpose",
-    "linear",
-    "batch_norm",
-    "instance_norm",
-    "lrn",
-    "relu",
-    "leaky_relu",
-    "sigmoid",
-    "tanh",
-    "sin",
-    "max_pool",
-    "avg_pool",
-    "adaptive_avg_pool",
-    "global_avg_pool",
-    "add",
-    "mul",
-    "concat",
-    "flatten",
-    "reshape",
-    "slice",
-    "pad",
-    "reflect_pad",
-    "crop",
-    "dropout",
-    "softmax",
-    "log_softmax",
+/// Exports operations and lists their specs.
+macro_rules! operations {
+    ($($file:ident::$op:ident),* $(,)?) => {
+        $(pub use $file::$op;)*
+
+        /// Every kind of operation, in the order of documentation.
+        pub static SPECS: &[&OpSpec] = &[$(&$file::SPEC),*, &dropout::CHANNELS];
+    };
+}
+
+operations![
+    input::Input,
+    normalize::Normalize,
+    conv::Conv,
+    conv_transpose::ConvTranspose,
+    linear::Linear,
+    batch_norm::BatchNorm,
+    instance_norm::InstanceNorm,
+    lrn::Lrn,
+    relu::Relu,
+    leaky_relu::LeakyRelu,
+    sigmoid::Sigmoid,
+    tanh::Tanh,
+    sin::Sin,
+    max_pool::MaxPool,
+    avg_pool::AvgPool,
+    adaptive_avg_pool::AdaptiveAvgPool,
+    global_avg_pool::GlobalAvgPool,
+    add::Add,
+    mul::Mul,
+    concat::Concat,
+    flatten::Flatten,
+    reshape::Reshape,
+    slice::Slice,
+    pad::Pad,
+    reflect_pad::ReflectPad,
+    crop::Crop,
+    dropout::Dropout,
+    softmax::Softmax,
+    log_softmax::LogSoftmax,
 ];
+
+/// What selectors and scripts call the kinds of operations.
+pub static KINDS: LazyLock<Vec<&'static str>> = LazyLock::new(|| SPECS.iter().map(|spec| spec.kind).collect());
+
+/// The kind of this name.
+pub fn spec(kind: &str) -> Option<&'static OpSpec> {
+    SPECS.iter().copied().find(|spec| spec.kind == kind)
+}
+
+/// The family of this name.
+pub fn family(name: &str) -> Option<Family> {
+    Family::ALL.into_iter().find(|family| family.name() == name)
+}
 
 /// What a fused run has to know of an operation; it computes the others one by one.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -93,8 +133,13 @@ pub enum Form {
 
 /// What a node computes. Values are `(N, …)` tensors; every operation works for any `N ≥ 1` and for f32 and f64.
 pub trait Op: Debug + Send + Sync {
-    /// The kind as selectors and scripts call it: one of [`KINDS`].
-    fn kind(&self) -> &'static str;
+    /// What is known of its kind.
+    fn spec(&self) -> &'static OpSpec;
+
+    /// What selectors and scripts call its kind.
+    fn kind(&self) -> &'static str {
+        self.spec().kind
+    }
 
     /// The shape of the value for inputs of these shapes, or why they do not fit.
     fn shape(&self, x: &[&[usize]]) -> Result<Vec<usize>>;
@@ -139,6 +184,11 @@ pub trait Op: Debug + Send + Sync {
 /// A parameter that training changes.
 fn trained(name: &str, shape: &[usize]) -> Parameter {
     Parameter { name: name.into(), shape: shape.to_vec(), trained: true }
+}
+
+/// Dimension 1 of the first value that is read.
+fn channels(x: &[&[usize]]) -> Result<usize> {
+    x.first().and_then(|shape| shape.get(1)).copied().context("it reads a value without channels")
 }
 
 /// The `(N, C, H, W)` of the only input.

@@ -2,7 +2,8 @@
 
 use super::batch::Batches;
 use crate::backward::{Composite, Selector};
-use crate::graph::{Graph, NodeId, Trace, op};
+use crate::graph::op::{self, Family};
+use crate::graph::{Graph, NodeId, Trace};
 use anyhow::Result;
 use candle_core::Tensor;
 use rand::Rng;
@@ -51,7 +52,7 @@ impl Masks {
         let rule = |site: &crate::graph::Site, r: &Tensor| {
             Ok(vec![self.0.get(&site.id).map_or_else(|| Ok(r.clone()), |mask| r * mask)?])
         };
-        Composite::gradient().with(Selector::Kind(vec!["dropout".into()]), Box::new(rule))
+        Composite::gradient().with(Selector::Kind(vec![Family::Dropout.name().into()]), Box::new(rule))
     }
 }
 

@@ -4,15 +4,12 @@
 use super::backward::composite;
 use super::{Guard, out};
 use crate::backward::{Composite, END, Entry, Relevance};
-use crate::graph::{Graph, Node, NodeId};
+use crate::graph::{Graph, Node, NodeId, op};
 use crate::model::Model;
 use crate::render::{Body, Figure};
 use anyhow::{Result, ensure};
 use rhai::{Array, Dynamic, Engine, Map, NativeCallContext};
 use std::sync::Arc;
-
-/// Kinds for which the gradient is a rule of relevance: what only moves values about, or chooses among them.
-const MOVING: [&str; 8] = ["input", "max_pool", "concat", "flatten", "reshape", "slice", "pad", "dropout"];
 
 pub(super) fn register(engine: &mut Engine, guard: &Arc<Guard>) {
     engine.register_fn("ledger", |r: Relevance| out(ledger(&r)));
@@ -92,7 +89,7 @@ fn uncovered(graph: &Graph, composite: &Composite) -> Array {
 }
 
 fn is_uncovered(node: &Node, composite: &Composite) -> bool {
-    composite.rule(node).is_none() && !MOVING.contains(&node.op.kind())
+    composite.rule(node).is_none() && node.op.spec().relevance != op::Relevance::Move
 }
 
 /// The layers that relevance passes, from the class scores to the input.

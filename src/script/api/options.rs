@@ -1,12 +1,10 @@
 //! The maps that scripts give functions and cards: every key known, every value of its kind.
 
+use crate::graph::op::Attribute;
 use crate::script::report::closest;
 use crate::script::shown::text as text_of;
-use anyhow::{Context, Result, bail, ensure};
-use rhai::{Array, Dynamic, INT, Map};
-
-/// The greatest size or count that a script may ask for.
-const LARGEST: INT = 1 << 20;
+use anyhow::{Context, Result, bail};
+use rhai::{Dynamic, INT, Map};
 
 /// A map whose keys are all known.
 pub(crate) struct Options {
@@ -47,7 +45,7 @@ impl Options {
 
     /// A whole number.
     pub(crate) fn whole(&self, key: &str, default: INT) -> Result<INT> {
-        self.read(key, default, |v| v.as_int().map_err(|kind| anyhow::anyhow!("expected a whole number, got {kind}")))
+        self.read(key, default, |v| attribute(v).int())
     }
 
     /// A number.
@@ -57,17 +55,12 @@ impl Options {
 
     /// `true` or `false`.
     pub(crate) fn switch(&self, key: &str, default: bool) -> Result<bool> {
-        self.read(key, default, |v| v.as_bool().map_err(|kind| anyhow::anyhow!("expected true or false, got {kind}")))
-    }
-
-    /// One size for height and width, or `[height, width]`.
-    pub(crate) fn pair(&self, key: &str, default: (usize, usize)) -> Result<(usize, usize)> {
-        self.read(key, default, pair)
+        self.read(key, default, |v| attribute(v).bool())
     }
 
     /// A list of numbers.
     pub(crate) fn numbers(&self, key: &str) -> Result<Vec<f64>> {
-        self.read(key, vec![], |v| list(v)?.iter().map(number).collect())
+        self.read(key, vec![], |v| attribute(v).list()?.iter().map(Attribute::float).collect())
     }
 
     /// A list of sizes.
@@ -77,14 +70,14 @@ impl Options {
 
     /// A list of texts.
     pub(crate) fn texts(&self, key: &str) -> Result<Vec<String>> {
-        self.read(key, vec![], |v| list(v)?.iter().map(text).collect())
+        self.read(key, vec![], |v| attribute(v).list()?.iter().map(|t| t.text().map(String::from)).collect())
     }
 
     /// One of some words, the first where the key is absent.
     pub(crate) fn one_of(&self, key: &str, words: &[&'static str]) -> Result<&'static str> {
         self.read(key, words[0], |v| {
             let word = words.iter().find(|w| v.is_string() && **w == v.to_string());
-            word.copied().with_context(|| format!("expected \"{}\", got {}", words.join("\", \""), shown(v)))
+            word.copied().with_context(|| format!("expected \"{}\", got {}", words.join("\", \""), attribute(v)))
         })
     }
 
@@ -94,52 +87,39 @@ impl Options {
     }
 }
 
-/// A whole number, 0 or more and not absurd.
-pub(crate) fn size(value: &Dynamic) -> Result<usize> {
-    let Ok(n) = value.as_int() else { bail!("expected a whole number, got {}", shown(value)) };
-    ensure!((0..=LARGEST).contains(&n), "expected a whole number from 0 to {LARGEST}, got {n}");
-    Ok(n as usize)
+/// A value as operations take it.
+pub(crate) fn attribute(value: &Dynamic) -> Attribute {
+    if let Ok(n) = value.as_int() {
+        Attribute::Int(n)
+    } else if let Ok(x) = value.as_float() {
+        Attribute::Float(x)
+    } else if let Ok(b) = value.as_bool() {
+        Attribute::Bool(b)
+    } else if value.is_string() {
+        Attribute::Text(text_of(value))
+    } else if let Ok(items) = value.as_array_ref() {
+        Attribute::List(items.iter().map(attribute).collect())
+    } else {
+        Attribute::Other(value.type_name().into())
+    }
 }
 
-/// One size twice, or `[height, width]`.
-pub(crate) fn pair(value: &Dynamic) -> Result<(usize, usize)> {
-    match value.type_name() {
-        "i64" => size(value).map(|n| (n, n)),
-        "array" => match sizes(value)?[..] {
-            [h, w] => Ok((h, w)),
-            _ => bail!("expected one size or [height, width], got {}", text_of(value)),
-        },
-        _ => bail!("expected a size or [height, width], got {}", shown(value)),
-    }
+/// A whole number, 0 or more and not absurd.
+pub(crate) fn size(value: &Dynamic) -> Result<usize> {
+    attribute(value).size()
 }
 
 /// A list of sizes.
 pub(crate) fn sizes(value: &Dynamic) -> Result<Vec<usize>> {
-    list(value)?.iter().map(size).collect()
+    attribute(value).list()?.iter().map(Attribute::size).collect()
 }
 
 /// A text.
 pub(crate) fn text(value: &Dynamic) -> Result<String> {
-    ensure!(value.is_string(), "expected a text, got {}", shown(value));
-    Ok(text_of(value))
+    attribute(value).text().map(String::from)
 }
 
 /// A finite number, whole or not.
 pub(crate) fn number(value: &Dynamic) -> Result<f64> {
-    let number = super::number(value)?;
-    ensure!(number.is_finite(), "expected a finite number, got {number}");
-    Ok(number)
-}
-
-fn list(value: &Dynamic) -> Result<Array> {
-    let Ok(items) = value.as_array_ref() else { bail!("expected a list [ … ], got {}", shown(value)) };
-    Ok(items.clone())
-}
-
-fn shown(value: &Dynamic) -> String {
-    match value.type_name() {
-        "array" | "map" | "()" | "Fn" => value.type_name().to_string(),
-        "string" => format!("\"{}\"", text_of(value)),
-        kind => format!("{} ({kind})", text_of(value)),
-    }
+    attribute(value).float()
 }

@@ -2,9 +2,10 @@
 
 use super::{Out, out};
 use crate::backward::{Bias, Lrp};
+use crate::graph::op::{Relevance, SPECS};
 use anyhow::{Result, bail};
 use candle_core::Tensor;
-use rhai::{Engine, FLOAT};
+use rhai::{Array, Dynamic, Engine, FLOAT};
 
 pub(super) fn register(engine: &mut Engine) {
     engine.register_type_with_name::<Lrp>("Rule");
@@ -25,12 +26,24 @@ pub(super) fn register(engine: &mut Engine) {
     engine.register_fn("pass", || Lrp::Pass);
     engine.register_fn("gradient", || Lrp::Gradient);
     engine.register_fn("stabilized", |rule: Lrp, epsilon: FLOAT| Lrp::Stabilized(rule.into(), epsilon));
+    engine.register_fn("default_rules", defaults);
     engine.register_fn("proportional", || Lrp::Proportional);
     engine.register_fn("absolute", || Lrp::Absolute);
     engine.register_fn("gamma_plain", |g: FLOAT| plain(1.0 + g, 1.0, Bias::Full));
     engine.register_fn("gamma_plain", |g: FLOAT, b: &str| -> Out<Lrp> { out(bias(b).map(|b| plain(1.0 + g, 1.0, b))) });
     engine.register_fn("zplus_plain", || plain(1.0, 0.0, Bias::Full));
     engine.register_fn("zplus_plain", |b: &str| -> Out<Lrp> { out(bias(b).map(|b| plain(1.0, 0.0, b))) });
+}
+
+/// `[[selector, rule], …]` for all kinds of operations that need no choice: activations and norms pass relevance on, sums and
+/// means share it. A composite puts its own rules before them.
+fn defaults() -> Array {
+    let kinds = |relevance| {
+        let kinds = SPECS.iter().filter(|spec| spec.relevance == relevance).map(|spec| spec.kind);
+        kinds.collect::<Vec<_>>().join("|")
+    };
+    let rule = |relevance, rule: Lrp| Dynamic::from_array(vec![kinds(relevance).into(), Dynamic::from(rule)]);
+    vec![rule(Relevance::Pass, Lrp::Pass), rule(Relevance::Share, Lrp::Epsilon(1e-6, Bias::Full))]
 }
 
 /// Captum's rules, with its stabiliser.

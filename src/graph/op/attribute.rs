@@ -1,0 +1,206 @@
+//! What an operation is built from: named numbers, switches and lists, whether a script, a test case or an exported network
+//! gives them.
+
+use super::spec::{Argument, DefaultValue, OpSpec};
+use crate::words;
+use anyhow::{Context, Result, bail, ensure};
+use std::collections::BTreeMap;
+use std::fmt;
+
+/// The largest size or count that anything may ask for.
+const LARGEST: i64 = 1 << 20;
+
+/// One value.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Attribute {
+    /// A whole number.
+    Int(i64),
+    /// Any other number.
+    Float(f64),
+    /// `true` or `false`.
+    Bool(bool),
+    /// Text.
+    Text(String),
+    /// A list.
+    List(Vec<Attribute>),
+    /// A value of a type that no argument has, by the type's name.
+    Other(String),
+}
+
+impl Attribute {
+    /// A whole number from 0 to 2²⁰.
+    pub fn size(&self) -> Result<usize> {
+        let Self::Int(n) = self else { bail!("expected a whole number, got {self}") };
+        ensure!((0..=LARGEST).contains(n), "expected a whole number from 0 to {LARGEST}, got {n}");
+        Ok(*n as usize)
+    }
+
+    /// One size for both sides, or `[height, width]`.
+    pub fn pair(&self) -> Result<(usize, usize)> {
+        match self {
+            Self::Int(_) => self.size().map(|n| (n, n)),
+            Self::List(sides) => match &sides[..] {
+                [h, w] => Ok((h.size()?, w.size()?)),
+                _ => bail!("expected one size or [height, width], got a list of {}", sides.len()),
+            },
+            _ => bail!("expected a size or [height, width], got {self}"),
+        }
+    }
+
+    /// A whole number.
+    pub fn int(&self) -> Result<i64> {
+        let Self::Int(n) = self else { bail!("expected a whole number, got {self}") };
+        Ok(*n)
+    }
+
+    /// A finite number.
+    pub fn float(&self) -> Result<f64> {
+        let number = match self {
+            Self::Int(n) => *n as f64,
+            Self::Float(x) => *x,
+            _ => bail!("expected a number, got {self}"),
+        };
+        ensure!(number.is_finite(), "expected a finite number, got {number}");
+        Ok(number)
+    }
+
+    /// `true` or `false`.
+    pub fn bool(&self) -> Result<bool> {
+        let Self::Bool(b) = self else { bail!("expected true or false, got {self}") };
+        Ok(*b)
+    }
+
+    /// Text.
+    pub fn text(&self) -> Result<&str> {
+        let Self::Text(text) = self else { bail!("expected text, got {self}") };
+        Ok(text)
+    }
+
+    /// A list.
+    pub fn list(&self) -> Result<&[Self]> {
+        let Self::List(items) = self else { bail!("expected a list [ … ], got {self}") };
+        Ok(items)
+    }
+}
+
+/// As an error quotes it: its type beside numbers, of other types the type alone.
+impl fmt::Display for Attribute {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Int(n) => write!(f, "{n}"),
+            Self::Float(x) => write!(f, "{x:?}"),
+            Self::Bool(b) => write!(f, "{b}"),
+            Self::Text(text) => write!(f, "\"{}\"", words::name(text)),
+            Self::List(_) => f.write_str("a list"),
+            Self::Other(kind) => f.write_str(kind),
+        }
+    }
+}
+
+/// All arguments of one operation; those that were not given have their defaults.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Attributes {
+    kind: &'static str,
+    values: BTreeMap<&'static str, Attribute>,
+}
+
+impl Attributes {
+    /// The arguments of an operation of this kind, completed by its defaults.
+    ///
+    /// Errors on a name that the kind doesn't take, with the closest one that it does, and on a missing one without a default.
+    pub fn new(spec: &'static OpSpec, given: impl IntoIterator<Item = (String, Attribute)>) -> Result<Self> {
+        let mut values = BTreeMap::new();
+        for (name, value) in given {
+            let Some(argument) = spec.arguments.iter().find(|a| a.name == name) else {
+                return Err(unknown(spec, &name));
+            };
+            values.insert(argument.name, value);
+        }
+        for Argument { name, default, .. } in spec.arguments {
+            if values.contains_key(name) {
+                continue;
+            }
+            let value = match default {
+                DefaultValue::Required => bail!("{} needs \"{name}\"", spec.kind),
+                DefaultValue::Absent => continue,
+                DefaultValue::Int(n) => Attribute::Int(*n),
+                DefaultValue::Float(x) => Attribute::Float(*x),
+                DefaultValue::Bool(b) => Attribute::Bool(*b),
+                DefaultValue::Same(other) => {
+                    values.get(other).cloned().with_context(|| format!("\"{other}\" is missing"))?
+                }
+            };
+            values.insert(name, value);
+        }
+        Ok(Self { kind: spec.kind, values })
+    }
+
+    fn read<T>(&self, name: &str, read: impl Fn(&Attribute) -> Result<T>) -> Result<T> {
+        let value = self.values.get(name).with_context(|| format!("{} has no \"{name}\"", self.kind))?;
+        read(value).with_context(|| format!("\"{name}\" of {}", self.kind))
+    }
+
+    /// Whether it was given, or has a default.
+    pub fn has(&self, name: &str) -> bool {
+        self.values.contains_key(name)
+    }
+
+    /// A whole number from 0 to 2²⁰.
+    pub fn size(&self, name: &str) -> Result<usize> {
+        self.read(name, Attribute::size)
+    }
+
+    /// A size of 1 or more.
+    pub fn count(&self, name: &str) -> Result<usize> {
+        let n = self.size(name)?;
+        ensure!(n > 0, "{} needs \"{name}\" of 1 or more, got 0", self.kind);
+        Ok(n)
+    }
+
+    /// One size for height and width, or `[height, width]`.
+    pub fn pair(&self, name: &str) -> Result<(usize, usize)> {
+        self.read(name, Attribute::pair)
+    }
+
+    /// A whole number.
+    pub fn int(&self, name: &str) -> Result<i64> {
+        self.read(name, Attribute::int)
+    }
+
+    /// A finite number.
+    pub fn float(&self, name: &str) -> Result<f64> {
+        self.read(name, Attribute::float)
+    }
+
+    /// `true` or `false`.
+    pub fn bool(&self, name: &str) -> Result<bool> {
+        self.read(name, Attribute::bool)
+    }
+
+    /// A list of finite numbers.
+    pub fn floats(&self, name: &str) -> Result<Vec<f64>> {
+        self.read(name, |v| v.list()?.iter().map(Attribute::float).collect())
+    }
+
+    /// A list of sizes; `-1` is `None`.
+    pub fn open_sizes(&self, name: &str) -> Result<Vec<Option<usize>>> {
+        let size = |v: &Attribute| if *v == Attribute::Int(-1) { Ok(None) } else { v.size().map(Some) };
+        self.read(name, |v| v.list()?.iter().map(size).collect())
+    }
+
+    /// A dimension of a value of this shape; negative ones count from the end.
+    pub fn dim(&self, name: &str, shape: &[usize]) -> Result<usize> {
+        let dim = self.int(name)?;
+        let place = if dim < 0 { dim.saturating_add(shape.len() as i64) } else { dim };
+        let place = usize::try_from(place).ok().filter(|&d| d < shape.len());
+        place.with_context(|| format!("no dimension {dim} in the shape {shape:?}"))
+    }
+}
+
+fn unknown(spec: &OpSpec, name: &str) -> anyhow::Error {
+    let known = || spec.arguments.iter().map(|a| a.name);
+    let near = words::closest(name, known()).map(|k| format!("did you mean \"{k}\"? ")).unwrap_or_default();
+    let all: Vec<_> = known().collect();
+    let all = if all.is_empty() { "none".into() } else { all.join(", ") };
+    anyhow::anyhow!("{} has no option \"{}\"; {near}it takes {all}", spec.kind, words::name(name))
+}

@@ -1,0 +1,70 @@
+//! Average pooling.
+
+use super::spec::{Argument, Family, Inputs, OpSpec, Relevance};
+use super::windows::{draw, mapped, pooled, windows};
+use super::{Case, Form, Op, Site};
+use crate::kernel::{self, Pool2d};
+use anyhow::{Result, ensure};
+use candle_core::Tensor;
+use std::sync::Arc;
+
+/// The mean of each window; PyTorch's `AvgPool2d`.
+#[derive(Debug)]
+pub struct AvgPool {
+    /// The windows.
+    pub pool: Pool2d,
+    /// Whether padding counts in the mean.
+    pub include_pad: bool,
+}
+
+pub(super) static SPEC: OpSpec = OpSpec {
+    kind: "avg_pool",
+    family: Family::Pool,
+    torch: "AvgPool2d",
+    note: "",
+    onnx: &["AveragePool"],
+    aten: &["avg_pool2d.default"],
+    aliases: &[],
+    inputs: Inputs::One,
+    arguments: &[
+        Argument::required("kernel_size").or(&["kernel"]),
+        Argument::same("stride", "kernel_size"),
+        Argument::int("padding", 0),
+        Argument::bool("ceil_mode", false).or(&["ceil"]),
+        Argument::bool("count_include_pad", true).or(&["include_pad"]),
+    ],
+    build: |a, _| Ok(Arc::new(AvgPool { pool: windows(a, (1, 1))?, include_pad: a.bool("count_include_pad")? })),
+    from_shapes: None,
+    relevance: Relevance::Share,
+    draw: |d| {
+        let pool = draw(d, false);
+        Case::new(AvgPool { pool, include_pad: d.coin() }, &[&mapped(d, &pool)])
+    },
+};
+
+impl Op for AvgPool {
+    fn spec(&self) -> &'static OpSpec {
+        &SPEC
+    }
+
+    fn form(&self, _: &[usize]) -> Form {
+        Form::Mean(self.pool, self.include_pad)
+    }
+
+    fn shape(&self, x: &[&[usize]]) -> Result<Vec<usize>> {
+        ensure!(self.pool.h.dilation == 1 && self.pool.w.dilation == 1, "average pooling has no dilation");
+        pooled(x, &self.pool)
+    }
+
+    fn forward(&self, x: &[&Tensor], _: &[Tensor]) -> Result<Tensor> {
+        kernel::avg_pool2d(x[0], &self.pool, self.include_pad)
+    }
+
+    fn vjp(&self, at: &Site, _: &[Tensor], dy: &Tensor, _: usize) -> Result<Tensor> {
+        kernel::avg_pool2d_vjp(dy, &at.dims(0)?, &self.pool, self.include_pad)
+    }
+
+    fn mean(&self) -> Option<Arc<dyn Op>> {
+        Some(Arc::new(AvgPool { pool: self.pool, include_pad: self.include_pad }))
+    }
+}

@@ -1,0 +1,133 @@
+//! Transposed convolution.
+
+use super::channels;
+use super::conv::slide;
+use super::spec::{Argument, Family, Inputs, OpSpec, Relevance};
+use super::{Case, Op, Site, maps, trained};
+use crate::graph::Parameter;
+use crate::kernel::{self, Conv2d};
+use anyhow::{Result, ensure};
+use candle_core::Tensor;
+use std::sync::Arc;
+
+/// The transpose of a convolution: what takes the gradient of its output to that of its input; PyTorch's `ConvTranspose2d`.
+#[derive(Clone, Copy, Debug)]
+pub struct ConvTranspose {
+    /// Channels read.
+    pub input: usize,
+    /// Channels given.
+    pub output: usize,
+    /// Height and width of the kernel.
+    pub kernel: (usize, usize),
+    /// Stride, padding, dilation, groups of the convolution that it is the transpose of.
+    pub slide: Conv2d,
+    /// Rows and columns more than the least that this convolution takes; fewer than its strides.
+    pub output_padding: (usize, usize),
+    /// Whether a bias is added.
+    pub bias: bool,
+}
+
+pub(super) static SPEC: OpSpec = OpSpec {
+    kind: "conv_transpose",
+    family: Family::AnyLinear,
+    torch: "ConvTranspose2d",
+    note: "",
+    onnx: &["ConvTranspose"],
+    aten: &["conv_transpose2d.input"],
+    aliases: &[],
+    inputs: Inputs::One,
+    arguments: &[
+        Argument::required("out_channels"),
+        Argument::required("kernel_size").or(&["kernel"]),
+        Argument::int("stride", 1),
+        Argument::int("padding", 0),
+        Argument::int("output_padding", 0),
+        Argument::int("dilation", 1),
+        Argument::int("groups", 1),
+        Argument::bool("bias", true),
+    ],
+    build: |a, x| {
+        let (input, output, bias) = (channels(x)?, a.count("out_channels")?, a.bool("bias")?);
+        let (kernel, slide, output_padding) = (a.pair("kernel_size")?, slide(a)?, a.pair("output_padding")?);
+        Ok(Arc::new(ConvTranspose { input, output, kernel, slide, output_padding, bias }))
+    },
+    from_shapes: None,
+    relevance: Relevance::Gradient,
+    draw: |d| {
+        let groups = d.between(1, 3);
+        let (input, output) = (groups * d.between(1, 2), groups * d.between(1, 3));
+        let (kernel, stride, padding, dilation, size) =
+            (d.pair(1, 3), d.pair(1, 3), d.pair(0, 2), d.pair(1, 2), d.pair(5, 7));
+        let output_padding = (d.between(0, stride.0 - 1), d.between(0, stride.1 - 1));
+        let slide = Conv2d { stride, padding, dilation, groups };
+        let op = ConvTranspose { input, output, kernel, slide, output_padding, bias: d.coin() };
+        Case::new(op, &[&[d.between(1, 3), input, size.0, size.1]])
+    },
+};
+
+impl ConvTranspose {
+    fn weight(&self) -> [usize; 4] {
+        [self.input, self.output / self.slide.groups.max(1), self.kernel.0, self.kernel.1]
+    }
+
+    /// Height and width of the output.
+    fn sides(&self, h: usize, w: usize) -> Result<(usize, usize)> {
+        let side = |n: usize, kernel: usize, stride: usize, padding: usize, dilation: usize, more: usize| {
+            ensure!(n > 0 && kernel > 0 && stride > 0, "no side, kernel or stride of 0 can be convolved");
+            ensure!(more < stride, "an output padding of {more} is not below the stride {stride}");
+            let all = (n - 1) * stride + (kernel - 1) * dilation + 1 + more;
+            ensure!(all > 2 * padding, "a padding of {padding} leaves nothing of {all}");
+            Ok(all - 2 * padding)
+        };
+        let (s, more) = (&self.slide, self.output_padding);
+        Ok((
+            side(h, self.kernel.0, s.stride.0, s.padding.0, s.dilation.0, more.0)?,
+            side(w, self.kernel.1, s.stride.1, s.padding.1, s.dilation.1, more.1)?,
+        ))
+    }
+}
+
+impl Op for ConvTranspose {
+    fn spec(&self) -> &'static OpSpec {
+        &SPEC
+    }
+
+    fn shape(&self, x: &[&[usize]]) -> Result<Vec<usize>> {
+        let [n, c, h, w] = maps(x)?;
+        let g = self.slide.groups;
+        ensure!(c == self.input, "it reads {} channels, got {c}", self.input);
+        ensure!(
+            g > 0 && c.is_multiple_of(g) && self.output.is_multiple_of(g),
+            "{g} groups divide neither {c} nor {} channels evenly",
+            self.output
+        );
+        let (oh, ow) = self.sides(h, w)?;
+        Ok(vec![n, self.output, oh, ow])
+    }
+
+    fn params(&self) -> Vec<Parameter> {
+        let mut params = vec![trained("weight", &self.weight())];
+        if self.bias {
+            params.push(trained("bias", &[self.output]));
+        }
+        params
+    }
+
+    fn forward(&self, x: &[&Tensor], w: &[Tensor]) -> Result<Tensor> {
+        let y = kernel::conv2d_input_vjp(x[0], &w[0], &self.shape(&[x[0].dims()])?, &self.slide)?;
+        let Some(bias) = w.get(1) else { return Ok(y) };
+        kernel::channel_affine(&y, &bias.ones_like()?, bias)
+    }
+
+    fn vjp(&self, _: &Site, w: &[Tensor], dy: &Tensor, _: usize) -> Result<Tensor> {
+        kernel::conv2d(dy, &w[0], None, &self.slide)
+    }
+
+    fn vjp_params(&self, at: &Site, w: &[Tensor], dy: &Tensor) -> Result<Vec<Tensor>> {
+        let mut grads = vec![kernel::conv2d_weight_vjp(at.x(0)?, dy, w[0].dims(), &self.slide)?];
+        if self.bias {
+            grads.push(dy.flatten_from(2)?.sum(2)?.sum(0)?);
+        }
+        Ok(grads)
+    }
+}

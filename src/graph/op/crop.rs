@@ -1,0 +1,70 @@
+//! Maps without their borders.
+
+use super::spec::{Argument, Family, Inputs, OpSpec, Relevance};
+use super::{Case, Form, Op, Site, maps};
+use anyhow::{Result, ensure};
+use candle_core::Tensor;
+use gradscope_engine::Pick;
+use std::sync::Arc;
+
+/// A map without its outermost rows and columns; PyTorch's `pad` by negative sizes.
+#[derive(Debug)]
+pub struct Crop {
+    /// Rows left out above and below.
+    pub rows: usize,
+    /// Columns left out left and right.
+    pub columns: usize,
+}
+
+pub(super) static SPEC: OpSpec = OpSpec {
+    kind: "crop",
+    family: Family::Shape,
+    torch: "x[:, :, n:-n, n:-n]",
+    note: "n pixels off each side",
+    onnx: &[],
+    aten: &[],
+    aliases: &[],
+    inputs: Inputs::One,
+    arguments: &[Argument::required("size")],
+    build: |a, _| {
+        let (rows, columns) = a.pair("size")?;
+        Ok(Arc::new(Crop { rows, columns }))
+    },
+    from_shapes: None,
+    relevance: Relevance::Move,
+    draw: |d| {
+        let map = d.map();
+        let op = Crop { rows: d.between(0, (map[2] - 1) / 2), columns: d.between(0, (map[3] - 1) / 2) };
+        Case::new(op, &[&map])
+    },
+};
+
+impl Op for Crop {
+    fn spec(&self) -> &'static OpSpec {
+        &SPEC
+    }
+
+    fn form(&self, _: &[usize]) -> Form {
+        Form::Pick(Pick { start: (self.rows, self.columns), step: (1, 1), before: 0 })
+    }
+
+    fn shape(&self, x: &[&[usize]]) -> Result<Vec<usize>> {
+        let [n, c, h, w] = maps(x)?;
+        let (rows, columns) = (self.rows, self.columns);
+        ensure!(
+            2 * rows < h && 2 * columns < w,
+            "{rows} rows and {columns} columns of each side leave nothing of {h}x{w}"
+        );
+        Ok(vec![n, c, h - 2 * rows, w - 2 * columns])
+    }
+
+    fn forward(&self, x: &[&Tensor], _: &[Tensor]) -> Result<Tensor> {
+        let (_, _, h, w) = x[0].dims4()?;
+        let rows = x[0].narrow(2, self.rows, h - 2 * self.rows)?;
+        Ok(rows.narrow(3, self.columns, w - 2 * self.columns)?.contiguous()?)
+    }
+
+    fn vjp(&self, _: &Site, _: &[Tensor], dy: &Tensor, _: usize) -> Result<Tensor> {
+        Ok(dy.pad_with_zeros(2, self.rows, self.rows)?.pad_with_zeros(3, self.columns, self.columns)?)
+    }
+}

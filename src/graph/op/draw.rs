@@ -1,0 +1,54 @@
+//! Drawn test cases: what finite differences are taken of.
+
+use super::Op;
+use std::sync::Arc;
+
+/// One operation with the shapes of what it reads.
+#[derive(Clone, Debug)]
+pub struct Case {
+    /// The operation.
+    pub op: Arc<dyn Op>,
+    /// `(N, …)` of each input.
+    pub inputs: Vec<Vec<usize>>,
+}
+
+impl Case {
+    /// A case of these shapes.
+    pub fn new(op: impl Op + 'static, inputs: &[&[usize]]) -> Self {
+        Self { op: Arc::new(op), inputs: inputs.iter().map(|s| s.to_vec()).collect() }
+    }
+}
+
+/// Draws sizes; the same seed draws the same on every machine (SplitMix64).
+#[derive(Clone, Debug)]
+pub struct Draw(u64);
+
+impl Draw {
+    /// Starts from a seed.
+    pub fn new(seed: u64) -> Self {
+        Self(seed)
+    }
+
+    /// A number from `low` to `high`, both included.
+    pub fn between(&mut self, low: usize, high: usize) -> usize {
+        self.0 = self.0.wrapping_add(0x9E37_79B9_7F4A_7C15);
+        let z = (self.0 ^ (self.0 >> 30)).wrapping_mul(0xBF58_476D_1CE4_E5B9);
+        let z = (z ^ (z >> 27)).wrapping_mul(0x94D0_49BB_1331_11EB);
+        low + ((z ^ (z >> 31)) % (high - low + 1) as u64) as usize
+    }
+
+    /// Two such numbers.
+    pub fn pair(&mut self, low: usize, high: usize) -> (usize, usize) {
+        (self.between(low, high), self.between(low, high))
+    }
+
+    /// `true` half of the time.
+    pub fn coin(&mut self) -> bool {
+        self.between(0, 1) == 1
+    }
+
+    /// `(N, C, H, W)`: 1 to 3 pictures of 1 to 4 channels, 5 to 9 rows and columns.
+    pub fn map(&mut self) -> [usize; 4] {
+        [self.between(1, 3), self.between(1, 4), self.between(5, 9), self.between(5, 9)]
+    }
+}

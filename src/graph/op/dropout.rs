@@ -1,0 +1,81 @@
+//! Dropout, of single values and of whole channels.
+
+use super::spec::{Argument, Family, Inputs, OpSpec, Relevance};
+use super::{Attributes, Case, Form, Op, Site};
+use anyhow::{Result, ensure};
+use candle_core::Tensor;
+use std::sync::Arc;
+
+/// Nothing, outside of training; in training a share of the values, or of whole channels, is set to 0 and the others are
+/// divided by what is left (Srivastava et al. 2014; PyTorch's `Dropout` and `Dropout2d`).
+#[derive(Clone, Copy, Debug, Default, PartialEq)]
+pub struct Dropout {
+    /// The share that training drops, in `[0, 1]`.
+    pub p: f64,
+    /// Whether whole channels are dropped.
+    pub channels: bool,
+}
+
+pub(super) static SPEC: OpSpec = OpSpec {
+    kind: "dropout",
+    family: Family::Dropout,
+    torch: "Dropout",
+    note: "nothing, but in training",
+    onnx: &["Dropout"],
+    aten: &["dropout.default", "dropout_.default", "native_dropout.default"],
+    aliases: &["identity"],
+    inputs: Inputs::One,
+    arguments: &[Argument::float("p", 0.5).by_place()],
+    build: |a, _| dropout(a, false),
+    from_shapes: None,
+    relevance: Relevance::Move,
+    draw: |d| Case::new(Dropout::default(), &[&d.map()]),
+};
+
+pub(super) static CHANNELS: OpSpec = OpSpec {
+    kind: "dropout2d",
+    family: Family::Dropout,
+    torch: "Dropout2d",
+    note: "nothing, but in training",
+    onnx: &[],
+    aten: &["feature_dropout.default"],
+    aliases: &[],
+    inputs: Inputs::One,
+    arguments: &[Argument::float("p", 0.5).by_place()],
+    build: |a, _| dropout(a, true),
+    from_shapes: None,
+    relevance: Relevance::Move,
+    draw: |d| Case::new(Dropout { channels: true, ..Dropout::default() }, &[&d.map()]),
+};
+
+impl Op for Dropout {
+    fn spec(&self) -> &'static OpSpec {
+        if self.channels { &CHANNELS } else { &SPEC }
+    }
+
+    fn form(&self, _: &[usize]) -> Form {
+        Form::Same
+    }
+
+    fn dropout(&self) -> Option<Dropout> {
+        Some(*self)
+    }
+
+    fn shape(&self, x: &[&[usize]]) -> Result<Vec<usize>> {
+        Ok(x[0].to_vec())
+    }
+
+    fn forward(&self, x: &[&Tensor], _: &[Tensor]) -> Result<Tensor> {
+        Ok(x[0].clone())
+    }
+
+    fn vjp(&self, _: &Site, _: &[Tensor], dy: &Tensor, _: usize) -> Result<Tensor> {
+        Ok(dy.clone())
+    }
+}
+
+fn dropout(a: &Attributes, channels: bool) -> Result<Arc<dyn Op>> {
+    let p = a.float("p")?;
+    ensure!((0.0..=1.0).contains(&p), "it drops a share from 0 to 1, got {p}");
+    Ok(Arc::new(Dropout { p, channels }))
+}

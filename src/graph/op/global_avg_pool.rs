@@ -1,0 +1,59 @@
+//! The mean of each map.
+
+use super::spec::{Family, Inputs, OpSpec, Relevance};
+use super::{Case, Form, Op, Site, maps};
+use crate::kernel::{Pool2d, Window};
+use anyhow::Result;
+use candle_core::Tensor;
+use std::sync::Arc;
+
+/// The mean of each map, `(N, C, H, W)` to `(N, C)`.
+#[derive(Debug)]
+pub struct GlobalAvgPool;
+
+pub(super) static SPEC: OpSpec = OpSpec {
+    kind: "global_avg_pool",
+    family: Family::Pool,
+    torch: "mean((2, 3))",
+    note: "to (N, channels)",
+    onnx: &["GlobalAveragePool"],
+    aten: &["mean.dim"],
+    aliases: &[],
+    inputs: Inputs::One,
+    arguments: &[],
+    build: |_, _| Ok(Arc::new(GlobalAvgPool)),
+    from_shapes: None,
+    relevance: Relevance::Share,
+    draw: |d| Case::new(GlobalAvgPool, &[&d.map()]),
+};
+
+impl Op for GlobalAvgPool {
+    fn spec(&self) -> &'static OpSpec {
+        &SPEC
+    }
+
+    fn form(&self, x: &[usize]) -> Form {
+        let [_, _, h, w] = *x else { return Form::Other };
+        let whole = |size: usize| Window::new(size, 1, 0, 1);
+        Form::Mean(Pool2d { h: whole(h), w: whole(w), ceil_mode: false }, false)
+    }
+
+    fn shape(&self, x: &[&[usize]]) -> Result<Vec<usize>> {
+        let [n, c, _, _] = maps(x)?;
+        Ok(vec![n, c])
+    }
+
+    fn forward(&self, x: &[&Tensor], _: &[Tensor]) -> Result<Tensor> {
+        Ok(x[0].mean((2, 3))?)
+    }
+
+    fn vjp(&self, at: &Site, _: &[Tensor], dy: &Tensor, _: usize) -> Result<Tensor> {
+        let [n, c, h, w] = maps(&[&at.dims(0)?])?;
+        let share = (dy / (h * w) as f64)?.reshape((n, c, 1, 1))?;
+        Ok(share.broadcast_as((n, c, h, w))?.contiguous()?)
+    }
+
+    fn mean(&self) -> Option<Arc<dyn Op>> {
+        Some(Arc::new(Self))
+    }
+}

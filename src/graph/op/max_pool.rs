@@ -1,0 +1,68 @@
+//! Max pooling.
+
+use super::AvgPool;
+use super::spec::{Argument, Family, Inputs, OpSpec, Relevance};
+use super::windows::{draw, mapped, pooled, windows};
+use super::{Case, Form, Op, Site};
+use crate::kernel::{self, Pool2d};
+use anyhow::Result;
+use candle_core::Tensor;
+use std::sync::Arc;
+
+/// The greatest value of each window; PyTorch's `MaxPool2d`.
+#[derive(Debug)]
+pub struct MaxPool {
+    /// The windows.
+    pub pool: Pool2d,
+}
+
+pub(super) static SPEC: OpSpec = OpSpec {
+    kind: "max_pool",
+    family: Family::Pool,
+    torch: "MaxPool2d",
+    note: "",
+    onnx: &["MaxPool"],
+    aten: &["max_pool2d.default"],
+    aliases: &[],
+    inputs: Inputs::One,
+    arguments: &[
+        Argument::required("kernel_size").or(&["kernel"]),
+        Argument::same("stride", "kernel_size"),
+        Argument::int("padding", 0),
+        Argument::int("dilation", 1),
+        Argument::bool("ceil_mode", false).or(&["ceil"]),
+    ],
+    build: |a, _| Ok(Arc::new(MaxPool { pool: windows(a, a.pair("dilation")?)? })),
+    from_shapes: None,
+    relevance: Relevance::Move,
+    draw: |d| {
+        let pool = draw(d, true);
+        Case::new(MaxPool { pool }, &[&mapped(d, &pool)])
+    },
+};
+
+impl Op for MaxPool {
+    fn spec(&self) -> &'static OpSpec {
+        &SPEC
+    }
+
+    fn form(&self, _: &[usize]) -> Form {
+        Form::Max(self.pool)
+    }
+
+    fn shape(&self, x: &[&[usize]]) -> Result<Vec<usize>> {
+        pooled(x, &self.pool)
+    }
+
+    fn forward(&self, x: &[&Tensor], _: &[Tensor]) -> Result<Tensor> {
+        kernel::max_pool2d(x[0], &self.pool)
+    }
+
+    fn vjp(&self, at: &Site, _: &[Tensor], dy: &Tensor, _: usize) -> Result<Tensor> {
+        kernel::max_pool2d_vjp(dy, at.x(0)?, &self.pool)
+    }
+
+    fn mean(&self) -> Option<Arc<dyn Op>> {
+        Some(Arc::new(AvgPool { pool: self.pool, include_pad: true }))
+    }
+}

@@ -1,0 +1,66 @@
+//! Zeros around a dimension.
+
+use super::spec::{Argument, Family, Inputs, OpSpec, Relevance};
+use super::{Case, Form, Op, Site};
+use anyhow::{Result, ensure};
+use candle_core::Tensor;
+use gradscope_engine::Pick;
+use std::sync::Arc;
+
+/// Zeros before and behind one dimension.
+#[derive(Debug)]
+pub struct Pad {
+    /// Which dimension; 0 is the batch and cannot be padded.
+    pub dim: usize,
+    /// Zeros before.
+    pub before: usize,
+    /// Zeros behind.
+    pub after: usize,
+}
+
+pub(super) static SPEC: OpSpec = OpSpec {
+    kind: "pad",
+    family: Family::Shape,
+    torch: "pad",
+    note: "zeros in one dimension",
+    onnx: &["Pad"],
+    aten: &["constant_pad_nd.default"],
+    aliases: &[],
+    inputs: Inputs::One,
+    arguments: &[Argument::required("dim"), Argument::required("before"), Argument::required("after")],
+    build: |a, x| Ok(Arc::new(Pad { dim: a.dim("dim", x[0])?, before: a.size("before")?, after: a.size("after")? })),
+    from_shapes: None,
+    relevance: Relevance::Move,
+    draw: |d| {
+        let (dim, before, after) = (d.between(1, 3), d.between(0, 3), d.between(0, 3));
+        Case::new(Pad { dim, before, after }, &[&d.map()])
+    },
+};
+
+impl Op for Pad {
+    fn spec(&self) -> &'static OpSpec {
+        &SPEC
+    }
+
+    fn form(&self, x: &[usize]) -> Form {
+        match (self.dim, x.len()) {
+            (1, 4) => Form::Pick(Pick { start: (0, 0), step: (1, 1), before: self.before }),
+            _ => Form::Other,
+        }
+    }
+
+    fn shape(&self, x: &[&[usize]]) -> Result<Vec<usize>> {
+        ensure!(self.dim > 0 && self.dim < x[0].len(), "no dimension {} to pad in {:?}", self.dim, x[0]);
+        let mut shape = x[0].to_vec();
+        shape[self.dim] += self.before + self.after;
+        Ok(shape)
+    }
+
+    fn forward(&self, x: &[&Tensor], _: &[Tensor]) -> Result<Tensor> {
+        Ok(x[0].pad_with_zeros(self.dim, self.before, self.after)?)
+    }
+
+    fn vjp(&self, at: &Site, _: &[Tensor], dy: &Tensor, _: usize) -> Result<Tensor> {
+        Ok(dy.narrow(self.dim, self.before, at.dims(0)?[self.dim])?.contiguous()?)
+    }
+}

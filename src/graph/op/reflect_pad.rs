@@ -1,0 +1,76 @@
+//! Mirrored borders.
+
+use super::spec::{Argument, Family, Inputs, OpSpec, Relevance};
+use super::{Case, Op, Site, maps};
+use anyhow::{Result, ensure};
+use candle_core::Tensor;
+use std::sync::Arc;
+
+/// Rows and columns around a map, mirrored at its borders, which are not repeated; PyTorch's `ReflectionPad2d`. Of a map no
+/// larger than its padding, which PyTorch refuses, they go back and forth as NumPy's `reflect` does.
+#[derive(Debug)]
+pub struct ReflectPad {
+    /// Rows above and below.
+    pub rows: usize,
+    /// Columns left and right.
+    pub columns: usize,
+}
+
+pub(super) static SPEC: OpSpec = OpSpec {
+    kind: "reflect_pad",
+    family: Family::Shape,
+    torch: "ReflectionPad2d",
+    note: "also of maps no larger than the padding",
+    onnx: &[],
+    aten: &["reflection_pad2d.default"],
+    aliases: &[],
+    inputs: Inputs::One,
+    arguments: &[Argument::required("padding")],
+    build: |a, _| {
+        let (rows, columns) = a.pair("padding")?;
+        Ok(Arc::new(ReflectPad { rows, columns }))
+    },
+    from_shapes: None,
+    relevance: Relevance::Move,
+    draw: |d| {
+        let [n, c, h, _] = d.map();
+        let op = ReflectPad { rows: d.between(0, h - 1), columns: d.between(0, 9) };
+        Case::new(op, &[&[n, c, h, d.between(1, 9)]])
+    },
+};
+
+impl Op for ReflectPad {
+    fn spec(&self) -> &'static OpSpec {
+        &SPEC
+    }
+
+    fn shape(&self, x: &[&[usize]]) -> Result<Vec<usize>> {
+        let [n, c, h, w] = maps(x)?;
+        ensure!(h > 0 && w > 0, "a map of {h}x{w} has nothing to mirror");
+        Ok(vec![n, c, h + 2 * self.rows, w + 2 * self.columns])
+    }
+
+    fn forward(&self, x: &[&Tensor], _: &[Tensor]) -> Result<Tensor> {
+        let (rows, columns) = (mirrored(x[0], 2, self.rows)?, mirrored(x[0], 3, self.columns)?);
+        Ok(x[0].index_select(&rows, 2)?.index_select(&columns, 3)?)
+    }
+
+    fn vjp(&self, at: &Site, _: &[Tensor], dy: &Tensor, _: usize) -> Result<Tensor> {
+        let x = at.x(0)?;
+        let (rows, columns) = (mirrored(x, 2, self.rows)?, mirrored(x, 3, self.columns)?);
+        let wide = Tensor::zeros((x.dim(0)?, x.dim(1)?, dy.dim(2)?, x.dim(3)?), x.dtype(), x.device())?;
+        Ok(x.zeros_like()?.index_add(&rows, &wide.index_add(&columns, &dy.contiguous()?, 3)?, 2)?)
+    }
+}
+
+/// Which place of a dimension stands at each place of the padded one.
+fn mirrored(x: &Tensor, dim: usize, pad: usize) -> Result<Tensor> {
+    let (size, pad) = (x.dim(dim)? as i64, pad as i64);
+    let period = (2 * size - 2).max(1);
+    let at = |i: i64| {
+        let place = i.rem_euclid(period);
+        place.min(period - place) as u32 % size as u32
+    };
+    let places: Vec<_> = (-pad..size + pad).map(at).collect();
+    Ok(Tensor::new(places, x.device())?)
+}

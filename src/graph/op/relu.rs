@@ -1,0 +1,50 @@
+//! The rectifier.
+
+use super::spec::{Family, Inputs, OpSpec, Relevance};
+use super::{Case, Form, Op, Site};
+use crate::kernel;
+use anyhow::Result;
+use candle_core::Tensor;
+use std::sync::Arc;
+
+/// `max(0, x)`, with derivative 0 at 0 as in PyTorch.
+#[derive(Debug)]
+pub struct Relu;
+
+pub(super) static SPEC: OpSpec = OpSpec {
+    kind: "relu",
+    family: Family::Activation,
+    torch: "ReLU",
+    note: "",
+    onnx: &["Relu"],
+    aten: &["relu.default", "relu_.default"],
+    aliases: &[],
+    inputs: Inputs::One,
+    arguments: &[],
+    build: |_, _| Ok(Arc::new(Relu)),
+    from_shapes: None,
+    relevance: Relevance::Pass,
+    draw: |d| Case::new(Relu, &[&d.map()]),
+};
+
+impl Op for Relu {
+    fn spec(&self) -> &'static OpSpec {
+        &SPEC
+    }
+
+    fn form(&self, _: &[usize]) -> Form {
+        Form::Relu
+    }
+
+    fn shape(&self, x: &[&[usize]]) -> Result<Vec<usize>> {
+        Ok(x[0].to_vec())
+    }
+
+    fn forward(&self, x: &[&Tensor], _: &[Tensor]) -> Result<Tensor> {
+        kernel::relu(x[0])
+    }
+
+    fn vjp(&self, at: &Site, _: &[Tensor], dy: &Tensor, _: usize) -> Result<Tensor> {
+        kernel::relu_vjp(dy, at.sign()?)
+    }
+}

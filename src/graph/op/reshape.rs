@@ -1,0 +1,70 @@
+//! Other dimensions for the same numbers.
+
+use super::spec::{Argument, Family, Inputs, OpSpec, Relevance};
+use super::{Case, Op, Site};
+use anyhow::{Result, bail, ensure};
+use candle_core::Tensor;
+use std::sync::Arc;
+
+/// `(N, …)` to `(N, dims…)`; PyTorch's `view`.
+#[derive(Debug)]
+pub struct Reshape {
+    /// Sizes behind the batch; `None`, once at most, is what is left.
+    pub dims: Vec<Option<usize>>,
+}
+
+pub(super) static SPEC: OpSpec = OpSpec {
+    kind: "reshape",
+    family: Family::Shape,
+    torch: "view",
+    note: "sizes behind the batch; one may be -1, what is left",
+    onnx: &["Reshape"],
+    aten: &["view.default", "reshape.default"],
+    aliases: &[],
+    inputs: Inputs::One,
+    arguments: &[Argument::required("shape")],
+    build: |a, _| Ok(Arc::new(Reshape { dims: a.open_sizes("shape")? })),
+    from_shapes: None,
+    relevance: Relevance::Move,
+    draw: |d| {
+        let map = d.map();
+        let first = if d.coin() { Some(map[2] * map[3]) } else { None };
+        Case::new(Reshape { dims: vec![first, Some(map[1])] }, &[&map])
+    },
+};
+
+impl Reshape {
+    /// `[16, -1]`, as scripts have it.
+    fn text(&self) -> String {
+        let dims: Vec<_> = self.dims.iter().map(|d| d.map_or_else(|| "-1".into(), |d| d.to_string())).collect();
+        format!("[{}]", dims.join(", "))
+    }
+}
+
+impl Op for Reshape {
+    fn spec(&self) -> &'static OpSpec {
+        &SPEC
+    }
+
+    fn shape(&self, x: &[&[usize]]) -> Result<Vec<usize>> {
+        let values: usize = x[0][1..].iter().product();
+        let known: usize = self.dims.iter().flatten().product();
+        let open = self.dims.iter().filter(|d| d.is_none()).count();
+        let fits = match open {
+            0 => known == values,
+            1 => known > 0 && values.is_multiple_of(known),
+            _ => bail!("only one size of a reshape can be left open, got {open}"),
+        };
+        ensure!(fits, "{values} values cannot have the shape {}", self.text());
+        let dims = self.dims.iter().map(|d| d.unwrap_or_else(|| values / known.max(1)));
+        Ok(std::iter::once(x[0][0]).chain(dims).collect())
+    }
+
+    fn forward(&self, x: &[&Tensor], _: &[Tensor]) -> Result<Tensor> {
+        Ok(x[0].reshape(self.shape(&[x[0].dims()])?)?)
+    }
+
+    fn vjp(&self, at: &Site, _: &[Tensor], dy: &Tensor, _: usize) -> Result<Tensor> {
+        Ok(dy.reshape(at.dims(0)?)?)
+    }
+}

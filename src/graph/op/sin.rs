@@ -1,0 +1,45 @@
+//! The sine as an activation.
+
+use super::spec::{Family, Inputs, OpSpec, Relevance};
+use super::{Case, Op, Site};
+use anyhow::Result;
+use candle_core::Tensor;
+use std::sync::Arc;
+
+/// The sine: the activation of networks of waves (Sitzmann et al. 2020, arXiv:2006.09661).
+#[derive(Debug)]
+pub struct Sin;
+
+pub(super) static SPEC: OpSpec = OpSpec {
+    kind: "sin",
+    family: Family::Activation,
+    torch: "sin",
+    note: "",
+    onnx: &["Sin"],
+    aten: &["sin.default"],
+    aliases: &[],
+    inputs: Inputs::One,
+    arguments: &[],
+    build: |_, _| Ok(Arc::new(Sin)),
+    from_shapes: None,
+    relevance: Relevance::Pass,
+    draw: |d| Case::new(Sin, &[&d.map()]),
+};
+
+impl Op for Sin {
+    fn spec(&self) -> &'static OpSpec {
+        &SPEC
+    }
+
+    fn shape(&self, x: &[&[usize]]) -> Result<Vec<usize>> {
+        Ok(x[0].to_vec())
+    }
+
+    fn forward(&self, x: &[&Tensor], _: &[Tensor]) -> Result<Tensor> {
+        Ok(x[0].sin()?)
+    }
+
+    fn vjp(&self, at: &Site, _: &[Tensor], dy: &Tensor, _: usize) -> Result<Tensor> {
+        Ok((dy * at.x(0)?.cos()?)?)
+    }
+}

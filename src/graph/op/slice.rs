@@ -1,0 +1,113 @@
+//! Part of a dimension.
+
+use super::spec::{Argument, Family, Inputs, OpSpec, Relevance};
+use super::{Case, Form, Op, Site};
+use anyhow::{Result, bail, ensure};
+use candle_core::Tensor;
+use gradscope_engine::Pick;
+use std::sync::Arc;
+
+/// `start, start + step, … < end` of one dimension; PyTorch's `x[:, :, start:end:step]`.
+#[derive(Debug)]
+pub struct Slice {
+    /// Which dimension; 0 is the batch and cannot be sliced.
+    pub dim: usize,
+    /// First index; negative ones count from the end.
+    pub start: i64,
+    /// Index behind the last, negative ones counted from the end; `None` is the end, whatever the size.
+    pub end: Option<i64>,
+    /// Distance of indices, 1 or more.
+    pub step: usize,
+}
+
+pub(super) static SPEC: OpSpec = OpSpec {
+    kind: "slice",
+    family: Family::Shape,
+    torch: "x[:, :, start:end:step]",
+    note: "without end up to the end of any picture",
+    onnx: &["Slice"],
+    aten: &["slice.Tensor"],
+    aliases: &[],
+    inputs: Inputs::One,
+    arguments: &[
+        Argument::required("dim"),
+        Argument::int("start", 0),
+        Argument::optional("end"),
+        Argument::int("step", 1),
+    ],
+    build: |a, x| {
+        let end = if a.has("end") { Some(a.int("end")?) } else { None };
+        Ok(Arc::new(Slice { dim: a.dim("dim", x[0])?, start: a.int("start")?, end, step: a.size("step")? }))
+    },
+    from_shapes: None,
+    relevance: Relevance::Move,
+    draw: |d| {
+        let (map, dim) = (d.map(), d.between(1, 3));
+        let size = map[dim];
+        let start = d.between(0, size - 1);
+        let end = d.between(start + 1, size);
+        // Counted from the end, or open, half of the time.
+        let mut place = |at: usize| if d.coin() { at as i64 - size as i64 } else { at as i64 };
+        let (start, end) = (place(start), Some(place(end)).filter(|&end| end != 0));
+        let end = if d.coin() { end } else { None };
+        Case::new(Slice { dim, start, end, step: d.between(1, 3) }, &[&map])
+    },
+};
+
+impl Slice {
+    /// First index and the one behind the last, in a dimension of `size`.
+    fn range(&self, size: usize) -> std::ops::Range<usize> {
+        let place = |n: i64| if n < 0 { n.saturating_add(size as i64) } else { n }.clamp(0, size as i64) as usize;
+        place(self.start)..self.end.map_or(size, place)
+    }
+
+    /// The indices that are taken of `x`.
+    fn places(&self, x: &Tensor) -> Result<Tensor> {
+        let range = self.range(x.dim(self.dim)?);
+        let places: Vec<_> = (range.start as u32..range.end as u32).step_by(self.step).collect();
+        Ok(Tensor::new(places, x.device())?)
+    }
+
+    /// `1:-1:2`, as Python has it.
+    fn text(&self) -> String {
+        format!("{}:{}:{}", self.start, self.end.map_or_else(String::new, |end| end.to_string()), self.step)
+    }
+}
+
+impl Op for Slice {
+    fn spec(&self) -> &'static OpSpec {
+        &SPEC
+    }
+
+    fn form(&self, x: &[usize]) -> Form {
+        let (Some(&size), step) = (x.get(self.dim), self.step) else { return Form::Other };
+        let start = self.range(size).start;
+        match (self.dim, x.len()) {
+            (2, 4) => Form::Pick(Pick { start: (start, 0), step: (step, 1), before: 0 }),
+            (3, 4) => Form::Pick(Pick { start: (0, start), step: (1, step), before: 0 }),
+            _ => Form::Other,
+        }
+    }
+
+    fn shape(&self, x: &[&[usize]]) -> Result<Vec<usize>> {
+        let Some(&size) = x[0].get(self.dim).filter(|_| self.dim > 0) else {
+            bail!("no dimension {} to slice in {:?}; the batch stays whole", self.dim, x[0]);
+        };
+        ensure!(self.step > 0, "the step of a slice is 1 or more, got 0");
+        let range = self.range(size);
+        ensure!(!range.is_empty(), "{} takes nothing of dimension {} of {:?}", self.text(), self.dim, x[0]);
+        let mut shape = x[0].to_vec();
+        shape[self.dim] = range.len().div_ceil(self.step);
+        Ok(shape)
+    }
+
+    fn forward(&self, x: &[&Tensor], _: &[Tensor]) -> Result<Tensor> {
+        self.shape(&[x[0].dims()])?;
+        Ok(x[0].index_select(&self.places(x[0])?, self.dim)?)
+    }
+
+    fn vjp(&self, at: &Site, _: &[Tensor], dy: &Tensor, _: usize) -> Result<Tensor> {
+        let x = at.x(0)?;
+        Ok(x.zeros_like()?.index_add(&self.places(x)?, &dy.contiguous()?, self.dim)?)
+    }
+}
