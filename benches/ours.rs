@@ -15,7 +15,7 @@
 use anyhow::{Context, Result, bail};
 use candle_core::Tensor;
 use gradscope::backward::{Walk, logit};
-use gradscope::graph::Trace;
+use gradscope::exec::Trace;
 use gradscope::model::Model;
 use gradscope::script::architecture::Architectures;
 use gradscope::script::data::Data;

@@ -23,6 +23,7 @@ pub mod tensor;
 pub mod kernel;
 pub mod embed;
 pub mod graph;
+pub mod exec;
 pub mod backward;
 pub mod data;
 pub mod render;

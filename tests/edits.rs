@@ -5,7 +5,8 @@
 mod random;
 
 use candle_core::Tensor;
-use gradscope::graph::{Builder, Graph, Node, Trace, op};
+use gradscope::exec::Trace;
+use gradscope::graph::{Builder, Graph, Node, op};
 use gradscope::kernel::Conv2d;
 use gradscope::script::architecture::Architectures;
 use gradscope::script::folders::Folders;
@@ -32,7 +33,7 @@ fn network() -> Arc<Graph> {
     let second = b.add("conv2", conv(3, 3), &[first]).unwrap();
     let product = b.add("mul", op::Mul, &[second, first]).unwrap();
     let sum = b.add("add", op::Add, &[product, first]).unwrap();
-    let both = b.add("cat", op::Concat, &[first, sum]).unwrap();
+    let both = b.add("cat", op::Concat::default(), &[first, sum]).unwrap();
     let x = b.add("flatten", op::Flatten, &[both]).unwrap();
     let x = b.add("fc", op::Linear { input: 216, output: 4, bias: true }, &[x]).unwrap();
     with_weights(b.finish(x).unwrap())

@@ -6,7 +6,8 @@ mod random;
 
 use candle_core::{DType, Device, Tensor};
 use gradscope::backward::Walk;
-use gradscope::graph::{Builder, Cover, Graph, NodeId, Trace, op};
+use gradscope::exec::{PixelWindow, Trace};
+use gradscope::graph::{Builder, Graph, NodeId, op};
 use gradscope::kernel::{Conv2d, Pool2d, Window};
 use random::{Random, numbers};
 use std::sync::Arc;
@@ -78,7 +79,7 @@ impl Draw {
             4 | 5 => self.add(op::Relu, &[x]),
             6 => self.add(op::BatchNorm { channels, epsilon: 1e-5 }, &[x]),
             7 if shape == others => self.add(op::Add, &[x, other]),
-            8 if shape[2..] == others[2..] && channels + others[1] < 90 => self.add(op::Concat, &[x, other]),
+            8 if shape[2..] == others[2..] && channels + others[1] < 90 => self.add(op::Concat::default(), &[x, other]),
             9 => self.add(op::Dropout::default(), &[x]),
             10 => {
                 let pool = self.pool([shape[2], shape[3]], 2)?;
@@ -135,15 +136,18 @@ fn drawn(seed: u64, [h, w]: [usize; 2], tied: bool) -> Arc<Graph> {
     let x = d.add(op::Linear { input, output: 6, bias: true }, &[x]);
     let x = d.add(op::Relu, &[x]);
     let x = d.add(op::Linear { input: 6, output: 4, bias: false }, &[x]);
-    let graph = d.builder.finish(x).unwrap();
-    let mut r = Random(seed + 1);
+    Arc::new(loaded(&d.builder.finish(x).unwrap(), &mut Random(seed + 1)))
+}
+
+/// The network with drawn weights, in f32.
+fn loaded(graph: &Graph, r: &mut Random) -> Graph {
     let weights = graph.parameters().into_iter().map(|p| {
         let fan_in = p.shape[1..].iter().product::<usize>().max(1) as f64;
         let drawn = (r.tensor(&p.shape) * (3.0 / fan_in).sqrt()).unwrap();
         (p.name.clone(), if p.name.ends_with("running_var") { (drawn.abs().unwrap() + 0.5).unwrap() } else { drawn })
     });
     let graph = graph.with_weights(weights.collect()).unwrap();
-    Arc::new(graph.to(DType::F32, &Device::Cpu).unwrap())
+    graph.to(DType::F32, &Device::Cpu).unwrap()
 }
 
 /// The greatest difference, relative to the greatest number.
@@ -344,7 +348,7 @@ fn covered_windows_give_what_whole_runs_give() {
             let window = |r: &mut Random| {
                 let (height, width) = (r.between(0, 6), r.between(1, 6));
                 let (top, left) = (r.between(0, size[0] - height), r.between(0, size[1] - width));
-                Cover { top, left, height, width }
+                PixelWindow { top, left, height, width }
             };
             let windows: Vec<_> = (0..r.between(1, 7)).map(|_| window(&mut r)).collect();
             let ours = trace.covered(&windows, &fill, &|_| Ok(())).unwrap();
@@ -366,4 +370,36 @@ fn what_hands_the_picture_on_has_its_value_also_where_only_a_normalisation_reads
     let trace = graph.forward(&x).unwrap();
     assert!(trace.fused().is_some());
     assert_same("dropout", trace.get("dropout").unwrap(), &x);
+}
+
+/// Tasks of rayon that run a network on new sizes make plans; packing weights for them waits on rayon itself, so that a core may
+/// take the next such task meanwhile. With a lock held over that, this never ends.
+#[test]
+fn plans_that_tasks_make_at_once_do_not_wait_for_one_another() {
+    let mut builder = Builder::new(&[8, 8, 8]);
+    let slide = Conv2d { stride: (1, 1), padding: (1, 1), dilation: (1, 1), groups: 1 };
+    let mut last = 0;
+    for layer in 0..3 {
+        let input = if layer == 0 { 8 } else { 64 };
+        let conv = op::Conv { input, output: 64, kernel: (3, 3), slide, bias: false };
+        last = builder.add(&format!("conv{layer}"), conv, &[last]).unwrap();
+        let norm = op::BatchNorm { channels: 64, epsilon: 1e-5 };
+        last = builder.add(&format!("bn{layer}"), norm, &[last]).unwrap();
+    }
+    let graph = builder.finish(last).unwrap();
+    let graph = Arc::new(loaded(&graph, &mut Random(1)));
+    let (done, ended) = std::sync::mpsc::channel();
+    std::thread::spawn(move || {
+        rayon::scope(|scope| {
+            for side in 0..48 {
+                let graph = graph.clone();
+                scope.spawn(move |_| {
+                    let x = Tensor::zeros((1, 8, 4 + side % 24, 5 + side / 2), DType::F32, &Device::Cpu).unwrap();
+                    graph.forward(&x).unwrap();
+                });
+            }
+        });
+        done.send(()).unwrap();
+    });
+    assert!(ended.recv_timeout(std::time::Duration::from_secs(240)).is_ok(), "tasks wait for one another");
 }

@@ -11,7 +11,7 @@ mod table;
 
 use candle_core::{D, Device, Tensor};
 use gradscope::data::{Picture, write_npy};
-use gradscope::graph::Trace;
+use gradscope::exec::Trace;
 use gradscope::model::Model;
 use serde_json::Value;
 use squeezenet::{Reference, blocks, model, numbers, raw, run, shared};

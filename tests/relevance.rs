@@ -53,7 +53,7 @@ fn reused(biases: bool) -> Arc<Graph> {
     let first = b.add("leaky_1", op::LeakyRelu { slope: 0.1 }, &[first]).unwrap();
     let again = b.add("conv_1", conv(6, 6, biases), &[first]).unwrap();
     let sum = b.add("add", op::Add, &[again, x]).unwrap();
-    let both = b.add("cat", op::Concat, &[sum, first]).unwrap();
+    let both = b.add("cat", op::Concat::default(), &[sum, first]).unwrap();
     let x = b.add("mean", op::AvgPool { pool, include_pad: true }, &[both]).unwrap();
     let x = b.add("flatten", op::Flatten, &[x]).unwrap();
     let x = b.add("fc", op::Linear { input: 192, output: 5, bias: biases }, &[x]).unwrap();

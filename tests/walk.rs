@@ -6,7 +6,9 @@ mod random;
 
 use candle_core::Tensor;
 use gradscope::backward::{Composite, Rule, Selector, Walk, logit};
-use gradscope::graph::{Builder, Graph, Trace, op};
+use gradscope::exec::Trace;
+use gradscope::graph::op::Saved;
+use gradscope::graph::{Builder, Graph, op};
 use gradscope::kernel::{Conv2d, Pool2d, Window};
 use random::{Random, assert_close, numbers};
 use std::cell::RefCell;
@@ -26,7 +28,7 @@ fn network(bias: bool) -> Arc<Graph> {
     let second = b.add("conv2", conv(3, 3, bias), &[first]).unwrap();
     let sum = b.add("add", op::Add, &[second, first]).unwrap();
     let sum = b.add("relu2", op::Relu, &[sum]).unwrap();
-    let both = b.add("cat", op::Concat, &[sum, first]).unwrap();
+    let both = b.add("cat", op::Concat::default(), &[sum, first]).unwrap();
     let pool = Pool2d { h: Window::new(3, 2, 0, 1), w: Window::new(3, 2, 0, 1), ceil_mode: true };
     let x = b.add("pool", op::MaxPool { pool }, &[both]).unwrap();
     let x = b.add("flatten", op::Flatten, &[x]).unwrap();

@@ -185,3 +185,64 @@ fn resnets_of_basic_blocks_compute_what_pytorch_computes() {
 fn resnets_of_bottlenecks_compute_what_pytorch_computes() {
     ["resnet50", "resnet101", "resnet152"].into_iter().for_each(check);
 }
+
+/// A transformer and a gated residual network as scripts: what `models/` can say beyond plain convolutional networks.
+mod modern {
+    use super::*;
+
+    const MODERN: &str = include_str!("fixtures/modern.json");
+
+    fn floats(v: &Value) -> Vec<f64> {
+        v.as_array().unwrap().iter().map(|v| v.as_f64().unwrap()).collect()
+    }
+
+    /// Relative to the norm of the values compared.
+    fn assert_near(what: &str, ours: &Tensor, theirs: &Value, tolerance: f64) {
+        let ours = ours.flatten_all().unwrap().to_dtype(DType::F64).unwrap().to_vec1::<f64>().unwrap();
+        let theirs = floats(theirs);
+        assert_eq!(ours.len(), theirs.len(), "{what}");
+        let norm = |v: &mut dyn Iterator<Item = f64>| v.map(|v| v * v).sum::<f64>().sqrt();
+        let far = norm(&mut ours.iter().zip(&theirs).map(|(a, b)| a - b)) / norm(&mut theirs.iter().copied()).max(1e-3);
+        assert!(far < tolerance, "{what}: off by {far:e}");
+    }
+
+    fn compare(name: &str) {
+        let expected = &serde_json::from_str::<Value>(MODERN).unwrap()[name];
+        let script = format!("{}/tests/fixtures/modern/{name}.rhai", env!("CARGO_MANIFEST_DIR"));
+        let graph = build(&script);
+        let weights = graph.parameters().iter().map(|p| (p.name.clone(), value(p))).collect();
+        let graph = Arc::new(graph.with_weights(weights).unwrap());
+        let size = floats(&expected["size"]);
+        let shape = (2, 3, size[0] as usize, size[1] as usize);
+        let x = uniform(&format!("{name}.x"), 2 * 3 * shape.2 * shape.3);
+        let x = (Tensor::from_vec(x, shape, &Device::Cpu).unwrap() / 2.0).unwrap().affine(1.0, 0.5).unwrap();
+        for (dtype, tolerance) in [(DType::F64, 1e-9), (DType::F32, 3e-5)] {
+            let graph = Arc::new(graph.to(dtype, &Device::Cpu).unwrap());
+            let trace = graph.forward(&x.to_dtype(dtype).unwrap()).unwrap();
+            assert_eq!(trace.fused().is_some(), dtype == DType::F32);
+            let logits = trace.logits().unwrap();
+            assert_near(&format!("logits of {name} in {dtype:?}"), &logits, &expected["logits"], tolerance);
+            let seed = uniform(&format!("{name}.seed"), logits.elem_count());
+            let seed = Tensor::from_vec(seed, logits.dims(), &Device::Cpu).unwrap().to_dtype(dtype).unwrap();
+            let seeds = vec![(graph.logits, seed)];
+            let alone = Walk { keep: false, ..Walk::gradient(&trace, seeds.clone()) }.run().unwrap();
+            let what = format!("input gradient of {name} in {dtype:?}");
+            assert_near(&what, alone.input().unwrap(), &expected["input"], tolerance);
+            let all = Walk { params: true, ..Walk::gradient(&trace, seeds) }.run().unwrap();
+            for (parameter, gradient) in expected["parameters"].as_object().unwrap() {
+                let ours = all.params.get(parameter).unwrap_or_else(|| panic!("{name} has no {parameter}"));
+                assert_near(&format!("{parameter} of {name} in {dtype:?}"), ours, gradient, tolerance);
+            }
+        }
+    }
+
+    #[test]
+    fn a_vision_transformer_is_pytorchs() {
+        compare("vit_tiny");
+    }
+
+    #[test]
+    fn a_network_with_gates_and_depthwise_convolutions_is_pytorchs() {
+        compare("se_resnet_tiny");
+    }
+}

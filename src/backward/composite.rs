@@ -1,6 +1,7 @@
 //! Which rule holds at which node.
 
-use crate::graph::{Node, Site, op};
+use crate::exec::Site;
+use crate::graph::{Node, op};
 use anyhow::{Result, bail};
 use candle_core::Tensor;
 

@@ -1,6 +1,6 @@
 //! Where relevance went: the accounts of every layer that a walk passed.
 
-use crate::graph::Account;
+use crate::exec::Absorbed;
 
 /// The rule of an entry where the walk ended.
 pub const END: &str = "end";
@@ -15,7 +15,7 @@ pub struct Entry {
     /// Relevance that went on to its inputs.
     pub out: f64,
     /// What its rule says that it kept back.
-    pub kept: Account,
+    pub kept: Absorbed,
 }
 
 impl Entry {

@@ -2,7 +2,9 @@
 
 use super::composite::Composite;
 use super::ledger::{END, Entry};
-use crate::graph::{Graph, Node, NodeId, Trace};
+use crate::exec::Trace;
+use crate::graph::op::Saved;
+use crate::graph::{Graph, Node, NodeId};
 use crate::kernel;
 use anyhow::{Context, Result, ensure};
 use candle_core::Tensor;
@@ -126,8 +128,14 @@ impl<'a> Walk<'a> {
         }
         let site = self.trace.site(id);
         if own_params {
-            let names = node.parameters().map(|p| p.name);
-            answer.params.extend(names.zip(site.vjp_params(r)?));
+            for (parameter, gradient) in node.parameters().zip(site.vjp_params(r)?) {
+                // A parameter may belong to several nodes.
+                let sum = match answer.params.remove(&parameter.name) {
+                    Some(before) => (before + gradient)?,
+                    None => gradient,
+                };
+                answer.params.insert(parameter.name, sum);
+            }
         }
         if !onward {
             return Ok(());
@@ -155,7 +163,7 @@ impl<'a> Walk<'a> {
         }
         if ledger {
             let rule = self.composite.name(node).to_string();
-            let entry = Entry { rule, into: kernel::sum(r)?, out, kept: site.account() };
+            let entry = Entry { rule, into: kernel::sum(r)?, out, kept: site.absorbed() };
             answer.ledger.insert(id, entry);
         }
         Ok(())

@@ -1,12 +1,12 @@
 //! Building a graph node by node.
 
-use super::made::Made;
-use super::node::{Graph, Node, NodeId};
+use super::class_scores as scores;
+use super::derived::Derived;
+use super::network::Graph;
+use super::node::{Node, NodeId};
 use super::op::{Input, Op};
-use super::plan::Plans;
-use super::scores;
 use anyhow::{Context, Result, bail, ensure};
-use std::collections::HashSet;
+use std::collections::{BTreeMap, HashSet};
 use std::sync::Arc;
 
 /// A graph under construction; shapes are checked as nodes are added.
@@ -21,7 +21,14 @@ impl Builder {
     /// Starts with the node `input` of shape `(C, H, W)`.
     pub fn new(input: &[usize]) -> Self {
         let shape = std::iter::once(1).chain(input.iter().copied()).collect();
-        let node = Node { name: "input".into(), op: Arc::new(Input), inputs: vec![], shape, params: vec![] };
+        let node = Node {
+            name: "input".into(),
+            op: Arc::new(Input),
+            inputs: vec![],
+            shape,
+            params: vec![],
+            renamed: BTreeMap::new(),
+        };
         Self { nodes: vec![node], names: HashSet::from(["input".into()]), logits: None }
     }
 
@@ -42,8 +49,22 @@ impl Builder {
         let shapes: Vec<_> = inputs.iter().map(|&i| self.nodes[i].shape.as_slice()).collect();
         let shape = op.shape(&shapes).with_context(|| format!("layer \"{name}\" ({})", op.kind()))?;
         self.names.insert(name.into());
-        self.nodes.push(Node { name: name.into(), op, inputs: inputs.to_vec(), shape, params: vec![] });
+        let (name, inputs, renamed) = (name.into(), inputs.to_vec(), BTreeMap::new());
+        self.nodes.push(Node { name, op, inputs, shape, params: vec![], renamed });
         Ok(self.nodes.len() - 1)
+    }
+
+    /// Gives a parameter of a node another full name than `node.weight`.
+    ///
+    /// Errors when the node has no such parameter.
+    pub fn rename(&mut self, id: NodeId, parameter: &str, full: &str) -> Result<()> {
+        let node = &mut self.nodes[id];
+        let known: Vec<_> = node.op.params().into_iter().map(|p| p.name).collect();
+        let has = known.iter().any(|name| name == parameter);
+        let (name, parameter_name) = (&node.name, crate::words::name(parameter));
+        ensure!(has, "layer \"{name}\" has no parameter \"{parameter_name}\"; it has {}", known.join(", "));
+        node.renamed.insert(parameter.into(), full.into());
+        Ok(())
     }
 
     /// The shape of a node's value for one picture.
@@ -86,7 +107,7 @@ impl Builder {
             Some(id) => (place[id], scores::said(&nodes[place[id]].shape)),
             None => scores::found(&nodes, output),
         };
-        Ok(Graph { nodes, output, logits, scores, plans: Plans::default(), made: Made::default() })
+        Ok(Graph { nodes, output, logits, scores, derived: Derived::default() })
     }
 }
 
@@ -99,7 +120,7 @@ mod tests {
     fn class_scores_stand_before_the_softmax_unless_said_otherwise() {
         let mut b = Builder::new(&[1, 1, 3]);
         let scores = b.add("flatten", Flatten, &[0]).unwrap();
-        let end = b.add("softmax", Softmax, &[scores]).unwrap();
+        let end = b.add("softmax", Softmax::default(), &[scores]).unwrap();
         assert_eq!(b.clone().finish(end).unwrap().logits, scores);
         b.set_logits(end);
         assert_eq!(b.finish(end).unwrap().logits, end);

@@ -1,10 +1,15 @@
 //! Batch norms merged into the convolutions before them.
 
-use super::node::{Graph, NodeId};
+use super::network::Graph;
+use super::node::NodeId;
 use super::op::Dropout;
 use anyhow::{Result, ensure};
 use candle_core::{DType, Device, Tensor};
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
+
+/// The folded graph, once made.
+#[derive(Default)]
+struct Folded(OnceLock<Arc<Graph>>);
 
 impl Graph {
     /// The same function with every batch norm that alone reads a convolution (or linear layer) merged into it:
@@ -14,11 +19,12 @@ impl Graph {
     /// Rules that look at weights then see those that the network in truth computes with. A layer whose own value is
     /// the class scores is left as it is. Errors when no weights are loaded.
     pub fn folded(&self) -> Result<Arc<Self>> {
-        if let Some(folded) = self.made.folded.get() {
+        let kept = self.derived::<Folded>();
+        if let Some(folded) = kept.0.get() {
             return Ok(folded.clone());
         }
         let folded = Arc::new(self.fold_all()?);
-        Ok(self.made.folded.get_or_init(|| folded).clone())
+        Ok(kept.0.get_or_init(|| folded).clone())
     }
 
     fn fold_all(&self) -> Result<Self> {
@@ -66,7 +72,7 @@ impl Graph {
 
     /// The factor and the summand of each channel in f64, `γ/√(σ² + ε)` and `β − μ γ/√(σ² + ε)` for a batch norm: from
     /// what the node makes of 1 and 0.
-    pub(super) fn affine(&self, norm: NodeId) -> Result<(Tensor, Tensor)> {
+    pub fn affine(&self, norm: NodeId) -> Result<(Tensor, Tensor)> {
         let node = &self.nodes[norm];
         let params = wide(&node.params)?;
         let zero = Tensor::zeros((1, node.shape[1], 1, 1), DType::F64, &Device::Cpu)?;

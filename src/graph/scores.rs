@@ -1,9 +1,7 @@
 //! What a network's class scores mean: the classes it names, their probabilities, how far each is from being named.
 
-use super::finite::named;
-use super::node::{Graph, Node, NodeId};
-use crate::tensor::{like, wide};
-use anyhow::{Result, bail, ensure};
+use crate::tensor::{like, numbers, wide};
+use anyhow::{Result, ensure};
 use candle_core::{D, Tensor};
 
 /// How class scores are read. Logits are `(N, classes)`; a question names one class for each row, or one for all.
@@ -22,7 +20,7 @@ pub enum Scores {
 
 impl Scores {
     /// How the value of this shape, `(N, …)`, is read.
-    fn of(shape: &[usize], independent: bool) -> Self {
+    pub(super) fn of(shape: &[usize], independent: bool) -> Self {
         match (shape.iter().skip(2).product::<usize>(), shape.get(1)) {
             (1, Some(1)) => Self::Pair,
             (1, _) if independent => Self::Independent,
@@ -51,7 +49,7 @@ impl Scores {
     }
 
     /// A gradient by the logits, `(N, classes)`, as one by the value of their node, of shape `dims`.
-    fn at_node(self, seed: &Tensor, dims: &[usize]) -> Result<Tensor> {
+    pub(super) fn at_node(self, seed: &Tensor, dims: &[usize]) -> Result<Tensor> {
         Ok(match self {
             Self::Pair if seed.dims().last() == Some(&2) => seed.narrow(D::Minus1, 1, 1)?.reshape(dims)?,
             _ => seed.reshape(dims)?,
@@ -129,86 +127,6 @@ impl Scores {
     }
 }
 
-impl Graph {
-    /// How many classes the network tells apart; 0 where it gives a value at each of several places.
-    pub fn classes(&self) -> usize {
-        match self.scores {
-            Scores::Places => 0,
-            Scores::Pair => 2,
-            _ => self.nodes[self.logits].shape[1..].iter().product(),
-        }
-    }
-
-    /// The same network with its scores read as its card says, `exclusive` or `independent`, or else as the network itself
-    /// does. A map is never taken for class scores.
-    pub fn with_scores(mut self, name: Option<&str>) -> Result<Self> {
-        let independent = match name {
-            None => self.scores == Scores::Independent,
-            Some("independent") => true,
-            Some("exclusive") => false,
-            Some(other) => {
-                bail!("no scores \"{other}\"; known are exclusive (softmax) and independent (a sigmoid for each class)")
-            }
-        };
-        // What is exclusive all the same has its scores behind the sigmoid.
-        let end = &self.nodes[self.output];
-        if name == Some("exclusive") && self.scores == Scores::Independent && end.inputs == [self.logits] {
-            self.logits = self.output;
-        }
-        self.scores = Scores::of(&self.nodes[self.logits].shape, independent);
-        Ok(self)
-    }
-
-    /// Errors where the network has no classes.
-    pub fn check_classes(&self) -> Result<()> {
-        let Node { name, shape, .. } = &self.nodes[self.logits];
-        ensure!(
-            self.scores != Scores::Places,
-            "the network has no class scores: layer \"{name}\" gives {} values at each of {} places; end it with \
-             global_avg_pool for classes, or ask about a place with at(layer, tensor) or an objective",
-            shape[1],
-            shape[2..].iter().map(usize::to_string).collect::<Vec<_>>().join("x")
-        );
-        Ok(())
-    }
-
-    /// A gradient by the logits, `(N, classes)`, as a seed at their node, whose value has the shape `dims`.
-    pub fn seed(&self, seed: &Tensor, dims: &[usize]) -> Result<(NodeId, Tensor)> {
-        Ok((self.logits, self.scores.at_node(seed, dims)?))
-    }
-}
-
-/// Where the class scores stand, and how they are read: before a last softmax or sigmoid, whatever only changes its shape
-/// behind it.
-pub(super) fn found(nodes: &[Node], output: NodeId) -> (NodeId, Scores) {
-    let (mut end, mut id, mut independent) = (output, output, false);
-    loop {
-        let before = match nodes[id].op.kind() {
-            "softmax" | "log_softmax" => Some(false),
-            "sigmoid" => Some(true),
-            "flatten" | "reshape" | "dropout" | "dropout2d" => None,
-            _ => break,
-        };
-        let [input] = nodes[id].inputs[..] else { break };
-        id = input;
-        if let Some(sigmoid) = before {
-            (end, independent) = (id, sigmoid);
-            if sigmoid {
-                break;
-            }
-        }
-    }
-    (end, Scores::of(&nodes[end].shape, independent))
-}
-
-/// How a value of this shape is read that somebody says has the class scores, a map's values one by one.
-pub(super) fn said(shape: &[usize]) -> Scores {
-    match Scores::of(shape, false) {
-        Scores::Places => Scores::Exclusive,
-        scores => scores,
-    }
-}
-
 /// Rows of `(N, classes)` logits.
 fn rows(logits: &Tensor) -> Result<Vec<Vec<f64>>> {
     ensure!(logits.rank() == 2, "logits have the shape (N, classes), got {:?}", logits.dims());
@@ -233,4 +151,16 @@ fn each<T>(rows: &[Vec<f64>], classes: &[usize], ask: impl Fn(&[f64], usize) -> 
     let wrong = classes.iter().find(|&&class| class >= count);
     ensure!(wrong.is_none(), "class {} of a network with {count} classes", wrong.unwrap_or(&0));
     Ok(rows.iter().zip(classes.iter().cycle()).map(|(row, &class)| ask(row, class)).collect())
+}
+
+/// The class with the greatest of each row of `(N, classes)` scores, the first of equal ones; none where a score of the row
+/// is not finite.
+pub fn named(logits: &Tensor) -> Result<Vec<Option<usize>>> {
+    let classes = logits.dims().last().copied().unwrap_or(0);
+    let scores = numbers(logits)?;
+    let top = |row: &[f64]| {
+        let first = |best: usize, (i, v): (usize, &f64)| if *v > row[best] { i } else { best };
+        row.iter().all(|v| v.is_finite()).then(|| row.iter().enumerate().fold(0, first))
+    };
+    Ok(scores.chunks_exact(classes.max(1)).map(top).collect())
 }

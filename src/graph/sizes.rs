@@ -1,6 +1,6 @@
 //! The sizes of all values for a picture of any size: the card's size is the network's own, not its limit.
 
-use super::node::Graph;
+use super::network::Graph;
 use anyhow::{Context, Result, ensure};
 use candle_core::Tensor;
 
@@ -24,7 +24,7 @@ impl Graph {
 
     /// How many numbers the values of all nodes are for one picture of these sizes, or of the network's own where they
     /// do not fit.
-    pub fn numbers(&self, picture: &[usize]) -> usize {
+    pub fn elements(&self, picture: &[usize]) -> usize {
         let of = |shapes: &mut dyn Iterator<Item = &Vec<usize>>| shapes.map(|s| s.iter().product::<usize>()).sum();
         match self.shapes(picture) {
             Ok(shapes) if !self.is_built_for(picture) => of(&mut shapes.iter()),
@@ -33,12 +33,12 @@ impl Graph {
     }
 
     /// How many pictures of these sizes have values of so many numbers together; one at least.
-    pub fn pictures_within(&self, numbers: usize, picture: &[usize]) -> usize {
-        (numbers / self.numbers(picture).max(1)).max(1)
+    pub fn pictures_within(&self, elements: usize, picture: &[usize]) -> usize {
+        (elements / self.elements(picture).max(1)).max(1)
     }
 
     /// Errors where `x` is not what the network reads.
-    pub(super) fn check_input(&self, x: &Tensor) -> Result<()> {
+    pub fn check_input(&self, x: &Tensor) -> Result<()> {
         let expected = &self.nodes[0].shape;
         ensure!(
             x.rank() == expected.len() && x.dims()[1] == expected[1],

@@ -5,6 +5,7 @@
 //! [`portable`] says the same in candle's operations; what is rare is computed on the CPU and brought back.
 
 mod access;
+mod broadcast;
 mod conv;
 #[cfg(feature = "cudnn")]
 mod cuda;
@@ -13,6 +14,7 @@ mod extremes;
 mod fast;
 mod filters;
 mod finite;
+mod formula;
 mod grid;
 mod im2col;
 mod lstsq;
@@ -29,6 +31,7 @@ mod sums;
 mod window;
 
 pub use access::{Real, read, tensor, with};
+pub use broadcast::{broadcast_shape, sum_to};
 pub use conv::{Conv2d, conv2d, conv2d_input_vjp, conv2d_weight_vjp};
 pub use elementwise::{
     abs, add, affine, clamp, div, divide_no_nan, extreme_keepdim, maximum, minimum, mul, sign, square, sub,
@@ -36,6 +39,7 @@ pub use elementwise::{
 pub use extremes::{greatest, greatest_magnitude, least};
 pub use fast::{exact, exactly, set_exact, sizes, sums};
 pub use finite::{NotFinite, not_finite};
+pub use formula::{pointwise, pointwise_vjp};
 pub use gradscope_engine::in_large_pages;
 pub use grid::{GridSample, affine_grid, grid_sample};
 pub use lstsq::{Solution, lstsq};

@@ -2,7 +2,8 @@
 
 use super::{ClassMap, Model};
 use crate::data::Dataset;
-use crate::graph::{Graph, Scores, ScoresNotFinite, named};
+use crate::exec::ScoresNotFinite;
+use crate::graph::{Graph, Scores, named};
 use crate::tensor::numbers;
 use anyhow::Result;
 use candle_core::{DType, Tensor};

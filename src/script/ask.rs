@@ -12,7 +12,7 @@ use super::method::Method;
 use super::params::Params;
 use super::report::{Inner, line_with, raise};
 use super::shown::text;
-use crate::graph::ScoresNotFinite;
+use crate::exec::ScoresNotFinite;
 use crate::model::Model;
 use crate::render::{Body, Figure};
 use anyhow::{Context, Result, anyhow, bail, ensure};

@@ -3,7 +3,7 @@
 use super::data::Data;
 use super::params::Params;
 use super::used::Used;
-use crate::graph::ScoresNotFinite;
+use crate::exec::ScoresNotFinite;
 use crate::model::Model;
 use crate::render::Figure;
 use candle_core::Tensor;

@@ -2,7 +2,8 @@
 
 use super::recent::Recent;
 use super::stack;
-use crate::graph::{Graph, TOGETHER};
+use crate::exec::MAX_BATCH_ELEMENTS;
+use crate::graph::Graph;
 use crate::interrupt::{Probe, Stopped};
 use crate::memory::{self, available, budget, held, text};
 use anyhow::{Result, ensure};
@@ -180,13 +181,13 @@ impl Guard {
 
     /// Asks for the values of all nodes of a run on `batch` pictures of these sizes, `[C, H, W]`.
     pub fn reserve_run(&self, graph: &Graph, batch: usize, picture: &[usize]) -> Result<()> {
-        let bytes = graph.numbers(picture).saturating_mul(batch).saturating_mul(4);
+        let bytes = graph.elements(picture).saturating_mul(batch).saturating_mul(4);
         self.reserve_bytes(bytes, || format!("the activations of {batch} pictures"))
     }
 
     /// Asks for those of a run that goes part by part, and tells how many pictures a part may have.
     pub fn reserve_parts(&self, graph: &Graph, picture: &[usize]) -> Result<usize> {
-        let part = graph.pictures_within(TOGETHER.min(budget().saturating_sub(held()) / 4), picture);
+        let part = graph.pictures_within(MAX_BATCH_ELEMENTS.min(budget().saturating_sub(held()) / 4), picture);
         self.reserve_run(graph, part, picture).map(|()| part)
     }
 
@@ -205,13 +206,13 @@ mod tests {
     #[test]
     fn a_run_of_more_pictures_than_memory_goes_in_parts() {
         // A quarter of the values that a part may have, for one picture.
-        let mut builder = Builder::new(&[TOGETHER / 8]);
+        let mut builder = Builder::new(&[MAX_BATCH_ELEMENTS / 8]);
         let end = builder.add("relu", Relu, &[0]).unwrap();
         let graph = builder.finish(end).unwrap();
         let guard = Guard::default();
-        let picture = [TOGETHER / 8];
+        let picture = [MAX_BATCH_ELEMENTS / 8];
         let part = guard.reserve_parts(&graph, &picture);
-        let enough = budget() / (4 * graph.numbers(&picture));
+        let enough = budget() / (4 * graph.elements(&picture));
         match part {
             Err(error) => assert!(error.to_string().contains("no memory for the activations of 1 pictures"), "{error}"),
             Ok(part) => assert!((1..=enough.min(4)).contains(&part), "{part}"),

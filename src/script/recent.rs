@@ -1,6 +1,7 @@
 //! The latest runs of networks: a method, its next step and its figures often ask for the same one.
 
-use crate::graph::{Graph, Trace};
+use crate::exec::Trace;
+use crate::graph::Graph;
 use crate::kernel;
 use anyhow::Result;
 use candle_core::Tensor;

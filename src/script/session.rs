@@ -13,7 +13,7 @@ use super::method::Method;
 use super::params::Params;
 use super::used::Told;
 use crate::data::source::numbered;
-use crate::graph::ScoresNotFinite;
+use crate::exec::ScoresNotFinite;
 use crate::model::Model;
 use crate::render::ClassRow;
 use crate::tensor::device;

@@ -2,9 +2,7 @@
 
 use crate::random::{Random, assert_close, numbers};
 use candle_core::{DType, Device, Tensor};
-use gradscope::graph::op::{Case, Draw, OpSpec, SPECS};
-use gradscope::graph::{Builder, Graph, Site};
-use std::sync::Arc;
+use gradscope::graph::op::{Case, Draw, OpSpec, SPECS, Saved, Values};
 
 /// Cases of each kind.
 const CASES: u64 = 25;
@@ -38,9 +36,8 @@ impl Drawn {
         self.case.op.forward(&x.iter().collect::<Vec<_>>(), w).unwrap_or_else(|e| panic!("{}: {e:#}", self.what))
     }
 
-    fn site(&self) -> Site {
-        let graph: Arc<Graph> = Arc::new(Builder::new(&[1, 1, 1]).finish(0).unwrap());
-        Site::new(graph, 0, self.x.clone(), self.forward(&self.x, &self.w))
+    fn saved(&self) -> Values {
+        Values { x: self.x.clone(), y: self.forward(&self.x, &self.w) }
     }
 }
 
@@ -78,11 +75,11 @@ fn the_gradient_of_every_kind_is_that_of_finite_differences() {
     for spec in SPECS {
         for seed in 0..CASES {
             let drawn = Drawn::new(spec, seed);
-            let (mut r, site) = (Random(seed + 1000), drawn.site());
-            let dy = r.tensor(site.y().unwrap().dims());
+            let (mut r, saved) = (Random(seed + 1000), drawn.saved());
+            let dy = r.tensor(saved.y().unwrap().dims());
             for i in 0..drawn.x.len() {
                 let gradient =
-                    drawn.case.op.vjp(&site, &drawn.w, &dy, i).unwrap_or_else(|e| panic!("{}: {e:#}", drawn.what));
+                    drawn.case.op.vjp(&saved, &drawn.w, &dy, i).unwrap_or_else(|e| panic!("{}: {e:#}", drawn.what));
                 compare(&format!("input {i} of {}", drawn.what), &gradient, &drawn.x[i], &mut r, |t| {
                     let mut x = drawn.x.clone();
                     x[i] = t.clone();
@@ -99,9 +96,9 @@ fn the_parameter_gradient_of_every_kind_is_that_of_finite_differences() {
     for spec in SPECS {
         for seed in 0..CASES {
             let drawn = Drawn::new(spec, seed);
-            let (mut r, site) = (Random(seed + 2000), drawn.site());
-            let dy = r.tensor(site.y().unwrap().dims());
-            let gradients = drawn.case.op.vjp_params(&site, &drawn.w, &dy).unwrap();
+            let (mut r, saved) = (Random(seed + 2000), drawn.saved());
+            let dy = r.tensor(saved.y().unwrap().dims());
+            let gradients = drawn.case.op.vjp_params(&saved, &drawn.w, &dy).unwrap();
             let parameters = drawn.case.op.params();
             assert_eq!(gradients.len(), parameters.len(), "{}", drawn.what);
             for (k, parameter) in parameters.iter().enumerate().filter(|(_, p)| p.trained) {
@@ -124,19 +121,19 @@ fn the_value_of_every_kind_has_the_shape_it_says_and_single_precision_agrees() {
     for spec in SPECS {
         for seed in 0..CASES {
             let drawn = Drawn::new(spec, seed);
-            let site = drawn.site();
+            let saved = drawn.saved();
             let shapes: Vec<&[usize]> = drawn.case.inputs.iter().map(Vec::as_slice).collect();
             match spec.kind {
                 "input" => assert!(drawn.case.op.shape(&shapes).is_err(), "the input reads nothing"),
-                _ => assert_eq!(drawn.case.op.shape(&shapes).unwrap(), site.y().unwrap().dims(), "{}", drawn.what),
+                _ => assert_eq!(drawn.case.op.shape(&shapes).unwrap(), saved.y().unwrap().dims(), "{}", drawn.what),
             }
             let (x, w): (Vec<_>, Vec<_>) = (drawn.x.iter().map(single).collect(), drawn.w.iter().map(single).collect());
-            assert_near(&drawn.what, &drawn.forward(&x, &w), site.y().unwrap());
-            let dy = Random(seed).tensor(site.y().unwrap().dims());
-            let in_single = Site::new(site.graph.clone(), site.id, x, single(site.y().unwrap()));
+            assert_near(&drawn.what, &drawn.forward(&x, &w), saved.y().unwrap());
+            let dy = Random(seed).tensor(saved.y().unwrap().dims());
+            let in_single = Values { x, y: single(saved.y().unwrap()) };
             for i in 0..drawn.x.len() {
                 let ours = drawn.case.op.vjp(&in_single, &w, &single(&dy), i).unwrap();
-                assert_near(&drawn.what, &ours, &drawn.case.op.vjp(&site, &drawn.w, &dy, i).unwrap());
+                assert_near(&drawn.what, &ours, &drawn.case.op.vjp(&saved, &drawn.w, &dy, i).unwrap());
             }
         }
     }
@@ -148,10 +145,9 @@ fn max_pooling_gives_all_of_the_gradient_to_the_first_greatest_value() {
     use gradscope::kernel::{Pool2d, Window};
     let pool = Pool2d { h: Window::new(2, 2, 0, 1), w: Window::new(2, 2, 0, 1), ceil_mode: false };
     let x = Tensor::new(&[[[[3f64, 3.0], [1.0, 3.0]]]], &Device::Cpu).unwrap();
-    let graph: Arc<Graph> = Arc::new(Builder::new(&[1, 1, 1]).finish(0).unwrap());
     let op = MaxPool { pool };
     let y = op.forward(&[&x], &[]).unwrap();
-    let site = Site::new(graph, 0, vec![x], y);
-    let gradient = op.vjp(&site, &[], &Tensor::new(&[[[[2f64]]]], &Device::Cpu).unwrap(), 0).unwrap();
+    let saved = Values { x: vec![x], y };
+    let gradient = op.vjp(&saved, &[], &Tensor::new(&[[[[2f64]]]], &Device::Cpu).unwrap(), 0).unwrap();
     assert_eq!(numbers(&gradient), [2.0, 0.0, 0.0, 0.0]);
 }

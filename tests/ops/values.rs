@@ -47,7 +47,7 @@ fn indices(shape: &[usize]) -> Vec<Four> {
 
 /// Compares an operation on drawn numbers with a formula for the number at each index.
 fn check(op: impl Op, inputs: &[&[usize]], shape: &[usize], formula: impl Fn(&Read, Four) -> f64) -> &'static str {
-    let mut r = Random(inputs[0].iter().sum::<usize>() as u64);
+    let mut r = Random(inputs.concat().iter().sum::<usize>() as u64);
     let x = inputs.iter().map(|shape| r.tensor(shape)).collect();
     let w = op.params().iter().map(|p| (r.tensor(&p.shape) + 1.5).unwrap()).collect();
     let read = Read { x, w };
@@ -83,13 +83,45 @@ fn each_number() -> Vec<&'static str> {
         check(Sin, &[maps], maps, |r, i| (r.x(0, i) - std::f64::consts::FRAC_PI_2).cos()),
         check(Dropout::default(), &[maps], maps, |r, i| r.x(0, i)),
         check(Dropout { channels: true, ..Dropout::default() }, &[maps], maps, |r, i| r.x(0, i)),
+        check(Relu6, &[maps], maps, |r, i| r.x(0, i).clamp(0.0, 6.0)),
+        check(Elu { alpha: 0.5 }, &[maps], maps, |r, i| {
+            if r.x(0, i) > 0.0 { r.x(0, i) } else { 0.5 * (r.x(0, i).exp() - 1.0) }
+        }),
+        [
+            check(Gelu, &[maps], maps, |r, i| r.x(0, i) * normal(r.x(0, i))),
+            check(GeluTanh, &[maps], maps, |r, i| {
+                let x = r.x(0, i);
+                0.5 * x * (1.0 + ((2.0 / std::f64::consts::PI).sqrt() * (x + 0.044715 * x.powi(3))).tanh())
+            }),
+        ][0],
+        check(Silu, &[maps], maps, |r, i| r.x(0, i) / (1.0 + (-r.x(0, i)).exp())),
+        check(Mish, &[maps], maps, |r, i| r.x(0, i) * (1.0 + r.x(0, i).exp()).ln().tanh()),
+        check(Softplus, &[maps], maps, |r, i| (1.0 + r.x(0, i).exp()).ln()),
+        check(HardSigmoid, &[maps], maps, |r, i| (r.x(0, i) / 6.0 + 0.5).clamp(0.0, 1.0)),
+        check(HardSwish, &[maps], maps, |r, i| r.x(0, i) * (r.x(0, i) / 6.0 + 0.5).clamp(0.0, 1.0)),
+        check(Hardtanh { min_val: -0.25, max_val: 0.5 }, &[maps], maps, |r, i| r.x(0, i).clamp(-0.25, 0.5)),
+        check(Scale { factor: -2.5, shift: 0.75 }, &[maps], maps, |r, i| 0.75 - 2.5 * r.x(0, i)),
+        check(Sub, &[maps, maps], maps, |r, i| r.x(0, i) - r.x(1, i)),
+        check(Div, &[maps, maps], maps, |r, i| r.x(0, i) / r.x(1, i)),
         check(Add, &[maps, maps, maps], maps, |r, i| r.x(0, i) + r.x(1, i) + r.x(2, i)),
         check(Mul, &[maps, maps, maps], maps, |r, i| r.x(0, i) * r.x(1, i) * r.x(2, i)),
+        // Sizes of 1 stretch: a gate a channel, a row of numbers, a number a picture.
+        check(Mul, &[maps, &[2, 3, 1, 1]], maps, |r, i| r.x(0, i) * r.x(1, [i[0], i[1], 0, 0])),
+        check(Sub, &[&[2, 1, 4, 1], maps], maps, |r, i| r.x(0, [i[0], 0, i[2], 0]) - r.x(1, i)),
+        check(Div, &[maps, &[1, 3, 1, 5]], maps, |r, i| r.x(0, i) / r.x(1, [0, i[1], 0, i[3]])),
         check(BatchNorm { channels: 3, epsilon: 0.01 }, &[maps], maps, |r, i| {
             let [gamma, beta, mu, var] = [0, 1, 2, 3].map(|k| r.w(k, i[1]));
             gamma * (r.x(0, i) - mu) / (var + 0.01).sqrt() + beta
         }),
     ]
+}
+
+/// The normal distribution's function, by Simpson's rule over 2,000 pieces.
+fn normal(x: f64) -> f64 {
+    let density = |t: f64| (-0.5 * t * t).exp() / (2.0 * std::f64::consts::PI).sqrt();
+    let h = x / 2000.0;
+    let weight = |k: usize| [2.0, 4.0][k % 2] - f64::from(k == 0 || k == 2000);
+    0.5 + (0..=2000).map(|k| weight(k) * density(k as f64 * h)).sum::<f64>() * h / 3.0
 }
 
 fn sums() -> Vec<&'static str> {
@@ -118,8 +150,53 @@ fn sums() -> Vec<&'static str> {
         [1, 2, 3, 5].map(lrn)[0],
         [(1, 1), (2, 3), (4, 5), (3, 4), (7, 9)].map(|(h, w)| cells(h, w))[0],
         check(GlobalAvgPool, &[maps], &[2, 6], |r, i| mean((0..20).map(|k| r.x(0, [i[0], i[1], k / 5, k % 5])))),
-        check(Softmax, &[maps], maps, |r, i| r.x(0, i).exp() / exp_sum(r, i)),
-        check(LogSoftmax, &[maps], maps, |r, i| r.x(0, i) - exp_sum(r, i).ln()),
+        check(Softmax::default(), &[maps], maps, |r, i| r.x(0, i).exp() / exp_sum(r, i)),
+        check(LogSoftmax::default(), &[maps], maps, |r, i| r.x(0, i) - exp_sum(r, i).ln()),
+        check(Softmax { dim: 3 }, &[maps], maps, |r, [n, c, h, w]| {
+            r.x(0, [n, c, h, w]).exp() / (0..5).map(|k| r.x(0, [n, c, h, k]).exp()).sum::<f64>()
+        }),
+        check(LogSoftmax { dim: 2 }, &[maps], maps, |r, [n, c, h, w]| {
+            r.x(0, [n, c, h, w]) - (0..4).map(|k| r.x(0, [n, c, k, w]).exp()).sum::<f64>().ln()
+        }),
+        check(Mean { dims: vec![2, 3], keepdim: false }, &[maps], &[2, 6], |r, i| place(r, i, |v| v)),
+        check(Sum { dims: vec![1], keepdim: true }, &[maps], &[2, 1, 4, 5], |r, [n, _, h, w]| {
+            (0..6).map(|c| r.x(0, [n, c, h, w])).sum()
+        }),
+        check(Matmul, &[&[2, 3, 4], &[2, 4, 5]], &[2, 3, 5], |r, [n, i, j, _]| {
+            (0..4).map(|k| r.x(0, [n, i, k, 0]) * r.x(1, [n, k, j, 0])).sum()
+        }),
+        check(
+            LayerNorm { normalized_shape: vec![5], epsilon: 0.01, affine: true, bias: true },
+            &[maps],
+            maps,
+            |r, i| {
+                let row = |k: usize| r.x(0, [i[0], i[1], i[2], k]);
+                let (mu, squares) = (mean((0..5).map(row)), mean((0..5).map(|k| row(k).powi(2))));
+                r.w(0, i[3]) * (row(i[3]) - mu) / (squares - mu * mu + 0.01).sqrt() + r.w(1, i[3])
+            },
+        ),
+        check(
+            LayerNorm { normalized_shape: vec![4, 5], epsilon: 0.01, affine: false, bias: true },
+            &[maps],
+            maps,
+            |r, i| {
+                let (mu, squares) = (place(r, i, |v| v), place(r, i, |v| v * v));
+                (r.x(0, i) - mu) / (squares - mu * mu + 0.01).sqrt()
+            },
+        ),
+        check(RmsNorm { features: 5, epsilon: 0.01, affine: true }, &[maps], maps, |r, i| {
+            let squares = mean((0..5).map(|k| r.x(0, [i[0], i[1], i[2], k]).powi(2)));
+            r.w(0, i[3]) * r.x(0, i) / (squares + 0.01).sqrt()
+        }),
+        check(GroupNorm { groups: 3, channels: 6, epsilon: 0.01, affine: true }, &[maps], maps, |r, i| {
+            let first = i[1] / 2 * 2;
+            let of = |f: fn(f64) -> f64| mean((0..40).map(|k| f(r.x(0, [i[0], first + k / 20, k / 5 % 4, k % 5]))));
+            let (mu, squares) = (of(|v| v), of(|v| v * v));
+            r.w(0, i[1]) * (r.x(0, i) - mu) / (squares - mu * mu + 0.01).sqrt() + r.w(1, i[1])
+        }),
+        check(Linear { input: 5, output: 2, bias: true }, &[maps], &[2, 6, 4, 2], |r, i| {
+            (0..5).map(|k| r.x(0, [i[0], i[1], i[2], k]) * r.w(0, i[3] * 5 + k)).sum::<f64>() + r.w(1, i[3])
+        }),
         check(Linear { input: 6, output: 4, bias: true }, &[&[3, 6]], &[3, 4], |r, i| {
             (0..6).map(|k| r.x(0, [i[0], k, 0, 0]) * r.w(0, i[1] * 6 + k)).sum::<f64>() + r.w(1, i[1])
         }),
@@ -148,6 +225,14 @@ fn transposed(kernel: Two, stride: Two, padding: Two, output_padding: Two) -> &'
         }
         sum
     })
+}
+
+fn alone() -> Vec<&'static str> {
+    let values: Vec<_> = (0..6).map(f64::from).collect();
+    vec![
+        check(Parameter { shape: vec![1, 2, 3] }, &[], &[1, 2, 3], |r, [_, i, j, _]| r.w(0, i * 3 + j)),
+        check(Constant { shape: vec![1, 2, 3], values }, &[], &[1, 2, 3], |_, [_, i, j, _]| (i * 3 + j) as f64),
+    ]
 }
 
 fn moves() -> Vec<&'static str> {
@@ -185,10 +270,23 @@ fn moves() -> Vec<&'static str> {
             })
         })[0],
         check(Crop { rows: 1, columns: 2 }, &[maps], &[2, 6, 2, 1], |r, [n, c, y, x]| r.x(0, [n, c, y + 1, x + 2])),
-        check(Concat, &[maps, &[2, 1, 4, 5], maps], &[2, 13, 4, 5], |r, [n, c, h, w]| match c {
+        check(Concat::default(), &[maps, &[2, 1, 4, 5], maps], &[2, 13, 4, 5], |r, [n, c, h, w]| match c {
             0..6 => r.x(0, [n, c, h, w]),
             6 => r.x(1, [n, 0, h, w]),
             _ => r.x(2, [n, c - 7, h, w]),
+        }),
+        check(Concat { dim: 3 }, &[maps, &[2, 6, 4, 1]], &[2, 6, 4, 6], |r, [n, c, h, w]| match w {
+            5 => r.x(1, [n, c, h, 0]),
+            _ => r.x(0, [n, c, h, w]),
+        }),
+        check(Transpose { dim0: 1, dim1: 3 }, &[maps], &[2, 5, 4, 6], |r, [n, a, b, c]| r.x(0, [n, c, b, a])),
+        check(Permute { dims: vec![0, 2, 3, 1] }, &[maps], &[2, 4, 5, 6], |r, [n, a, b, c]| r.x(0, [n, c, a, b])),
+        check(Expand { sizes: vec![Some(3), None, Some(5)] }, &[&[2, 1, 4, 5]], &[2, 3, 4, 5], |r, [n, _, h, w]| {
+            r.x(0, [n, 0, h, w])
+        }),
+        check(Select { dim: 2, index: -1 }, &[maps], &[2, 6, 5], |r, [n, c, w, _]| r.x(0, [n, c, 3, w])),
+        check(Gather { dim: 3, index: vec![4, 0, 4] }, &[maps], &[2, 6, 4, 3], |r, [n, c, h, w]| {
+            r.x(0, [n, c, h, [4, 0, 4][w]])
         }),
         check(Flatten, &[maps], &[2, 120], |r, i| {
             let [c, h, w] = unrolled(i[1]);
@@ -203,7 +301,7 @@ fn moves() -> Vec<&'static str> {
 
 #[test]
 fn the_values_of_every_kind_are_its_definition() {
-    let held = [each_number(), sums(), moves(), KERNELS.to_vec()].concat();
+    let held = [each_number(), sums(), alone(), moves(), KERNELS.to_vec()].concat();
     let left: Vec<_> = KINDS.iter().filter(|kind| !held.contains(kind)).collect();
     assert!(left.is_empty(), "nothing holds the values of {left:?}");
 }

@@ -190,7 +190,7 @@ fn linear(weight: &[f32], bias: &[f32], shape: [usize; 3], scale: f64, softmax: 
     let mut b = Builder::new(&shape);
     let x = b.add("flatten", op::Flatten, &[0]).unwrap();
     let x = b.add("fc", op::Linear { input: inputs, output: classes, bias: true }, &[x]).unwrap();
-    let x = if softmax { b.add("softmax", op::Softmax, &[x]).unwrap() } else { x };
+    let x = if softmax { b.add("softmax", op::Softmax::default(), &[x]).unwrap() } else { x };
     // As one who takes probabilities for logits would build it.
     b.set_logits(x);
     let w = (Tensor::from_slice(weight, (classes, inputs), &Device::Cpu).unwrap() * scale).unwrap();

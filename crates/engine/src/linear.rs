@@ -1,5 +1,6 @@
 //! Fully connected layers on weights as they come, `(O, I)`: one copy serves both directions.
 
+use crate::activation::Activation;
 use crate::buffer::Scratch;
 use crate::packed::Raw;
 use crate::patches::zero;
@@ -13,7 +14,7 @@ const ROWS: usize = 16;
 /// Numbers of each row that are multiplied at a time.
 const CHUNK: usize = 1024;
 
-/// `y = x wᵀ + b`, then `max(0, ·)` if asked: `x` `(N, I)`, `w` `(O, I)`, `y` `(N, O)`.
+/// `y = f(x wᵀ + b)`: `x` `(N, I)`, `w` `(O, I)`, `y` `(N, O)`.
 ///
 /// # Panics
 /// Where sizes do not fit one another.
@@ -23,7 +24,7 @@ pub fn linear(
     bias: Option<&[f32]>,
     y: &mut [f32],
     (n, input, output): (usize, usize, usize),
-    relu: bool,
+    activation: Option<Activation>,
 ) {
     let [xs, ws, ys] = [[n, input], [output, input], [n, output]].map(product);
     assert!((x.len(), w.len(), y.len()) == (xs, ws, ys), "{n} rows from {input} to {output} numbers");
@@ -37,30 +38,23 @@ pub fn linear(
         let (block, part) = (i / parts, i % parts);
         let outputs = block * ROWS..((block + 1) * ROWS).min(output);
         let rows = part * n / parts..(part + 1) * n / parts;
-        simd::run(Dots { x, w, bias, y: at.get(), sizes: (input, output), outputs, rows, relu });
+        simd::run(Dots { x, w, bias, y: at.get(), sizes: (input, output), outputs, rows, activation });
     });
 }
 
-/// `dx = dy w`, zero where `mask` is not positive.
+/// `dx = dy w`.
 ///
 /// # Panics
 /// Where sizes do not fit one another.
-pub fn linear_vjp(
-    dy: &[f32],
-    w: &[f32],
-    dx: &mut [f32],
-    (n, input, output): (usize, usize, usize),
-    mask: Option<&[f32]>,
-) {
+pub fn linear_vjp(dy: &[f32], w: &[f32], dx: &mut [f32], (n, input, output): (usize, usize, usize)) {
     let [dxs, ws, dys] = [[n, input], [output, input], [n, output]].map(product);
     assert!((dx.len(), w.len(), dy.len()) == (dxs, ws, dys), "{n} rows from {input} to {output} numbers");
-    assert!(mask.is_none_or(|m| m.len() == dx.len()));
     let at = Raw(dx.as_mut_ptr());
     let level = simd::level();
     let width = 2 * level.lanes();
     let grain = (1 << 15) / n.saturating_mul(output).saturating_mul(width).max(1) + 1;
     team::ranges(input.div_ceil(width), grain, |columns| {
-        run_with(level, Back { dy, w, dx: at.get(), sizes: (n, input, output), columns, mask });
+        run_with(level, Back { dy, w, dx: at.get(), sizes: (n, input, output), columns });
     });
 }
 
@@ -72,7 +66,7 @@ struct Dots<'a> {
     sizes: (usize, usize),
     outputs: std::ops::Range<usize>,
     rows: std::ops::Range<usize>,
-    relu: bool,
+    activation: Option<Activation>,
 }
 
 impl Task for Dots<'_> {
@@ -111,11 +105,19 @@ impl Task for Dots<'_> {
             }
         }
         for row in self.rows.clone() {
-            for o in self.outputs.clone() {
+            let mut values = [0f32; ROWS];
+            for (value, o) in values.iter_mut().zip(self.outputs.clone()) {
                 let at = ((row - self.rows.start) * ROWS + o - self.outputs.start) * S::LANES;
-                let v = S::sum(S::load(sums.add(at))) + self.bias.map_or(0.0, |b| b[o]);
-                *self.y.add(row * output + o) = if self.relu && v < 0.0 { 0.0 } else { v };
+                *value = S::sum(S::load(sums.add(at))) + self.bias.map_or(0.0, |b| b[o]);
             }
+            if let Some(activation) = self.activation {
+                for at in (0..ROWS).step_by(S::LANES) {
+                    let v = S::load(values.as_ptr().add(at));
+                    S::store(values.as_mut_ptr().add(at), activation.apply::<S>(v));
+                }
+            }
+            let to = self.y.add(row * output + self.outputs.start);
+            values[..self.outputs.len()].iter().enumerate().for_each(|(o, v)| *to.add(o) = *v);
         }
     }
 }
@@ -174,7 +176,6 @@ struct Back<'a> {
     dx: *mut f32,
     sizes: (usize, usize, usize),
     columns: std::ops::Range<usize>,
-    mask: Option<&'a [f32]>,
 }
 
 impl Task for Back<'_> {
@@ -207,11 +208,7 @@ impl Back<'_> {
         for i in 0..R {
             for j in 0..2 {
                 let at = (row + i) * input + column + j * S::LANES;
-                let v = match self.mask {
-                    Some(mask) => S::where_positive(S::load(mask.as_ptr().add(at)), sums[i][j]),
-                    None => sums[i][j],
-                };
-                S::store(self.dx.add(at), v);
+                S::store(self.dx.add(at), sums[i][j]);
             }
         }
     }
@@ -233,10 +230,6 @@ impl Back<'_> {
                 }
             }
             o += rows;
-        }
-        let Some(mask) = self.mask else { return };
-        for k in first..end {
-            *to.add(k) = if mask[row * input + k] > 0.0 { *to.add(k) } else { 0.0 };
         }
     }
 }

@@ -11,12 +11,7 @@ use crate::tile::{Epilogue, Exit, finish};
 /// Where sizes differ.
 pub fn pass(x: &Map, y: &mut MapMut, epilogue: Epilogue) {
     assert!((x.n, x.h, x.w, x.c) == (y.n, y.h, y.w, y.c), "{x:?} to {y:?}");
-    for map in [epilogue.add, epilogue.mask].iter().flatten() {
-        assert!((map.n, map.c, map.h, map.w) == (y.n, y.c, y.h, y.w), "{map:?} beside {y:?}");
-    }
-    for numbers in [epilogue.bias, epilogue.affine.map(|a| a.0), epilogue.affine.map(|a| a.1)] {
-        assert!(numbers.is_none_or(|n| n.len() == y.c), "a number a channel of {y:?}");
-    }
+    epilogue.check(y);
     let y = &*y;
     team::ranges(y.pixels(), (1 << 14) / y.c.max(1) + 1, |range| simd::run(Pass { x, y, range, epilogue }));
 }

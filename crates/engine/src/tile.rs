@@ -1,6 +1,7 @@
 //! The innermost loop: a tile of sums that stays in registers, and what happens to it on its way out.
 
-use crate::map::Map;
+use crate::activation::Activation;
+use crate::map::{Map, MapMut};
 use crate::simd::Simd;
 
 /// What is done to a sum before it is written, in this order.
@@ -12,10 +13,12 @@ pub struct Epilogue<'a> {
     pub affine: Option<(&'a [f32], &'a [f32])>,
     /// Added, a map of the output's size.
     pub add: Option<Map<'a>>,
-    /// `max(0, v)`.
-    pub relu: bool,
-    /// 0 where this map of the output's size is not positive.
-    pub mask: Option<Map<'a>>,
+    /// Where what the activation reads is kept, a map of the output's size.
+    pub save: Option<&'a MapMut<'a>>,
+    /// `f(v)`.
+    pub activation: Option<Activation>,
+    /// Times the slope of an activation that saved this map of the output's size.
+    pub slope: Option<(Activation, Map<'a>)>,
 }
 
 /// The end of a tile's way: where its channels start, and whether sums are there already.
@@ -111,11 +114,15 @@ unsafe fn through<S: Simd, const FULL: bool>(
     if let Some(map) = e.add {
         v = S::add(v, load::<S, FULL>(map.at.add(pixel * map.pitch + c), n));
     }
-    if e.relu {
-        v = S::max(S::splat(0.0), v);
+    if let Some(map) = e.save {
+        let at = map.at.add(pixel * map.pitch + c);
+        if FULL { S::store(at, v) } else { S::store_part(at, n, v) }
     }
-    if let Some(map) = e.mask {
-        v = S::where_positive(load::<S, FULL>(map.at.add(pixel * map.pitch + c), n), v);
+    if let Some(activation) = &e.activation {
+        v = activation.apply::<S>(v);
+    }
+    if let Some((activation, map)) = &e.slope {
+        v = activation.times_slope::<S>(v, load::<S, FULL>(map.at.add(pixel * map.pitch + c), n));
     }
     v
 }
@@ -141,3 +148,18 @@ macro_rules! with_rows {
     };
 }
 pub(crate) use with_rows;
+
+impl Epilogue<'_> {
+    /// # Panics
+    /// Where its maps are not of the size of `y`, or it has not one number a channel.
+    pub(crate) fn check(&self, y: &MapMut) {
+        let saved = self.save.map(|map| (map.n, map.c, map.h, map.w));
+        let read = [self.add, self.slope.map(|s| s.1)].into_iter().flatten().map(|map| (map.n, map.c, map.h, map.w));
+        for sizes in read.chain(saved) {
+            assert!(sizes == (y.n, y.c, y.h, y.w), "{sizes:?} beside {y:?}");
+        }
+        for numbers in [self.bias, self.affine.map(|a| a.0), self.affine.map(|a| a.1)] {
+            assert!(numbers.is_none_or(|n| n.len() == y.c), "a number a channel of {y:?}");
+        }
+    }
+}

@@ -5,7 +5,7 @@
 mod random;
 
 use gradscope_engine::simd::{available, set_level};
-use gradscope_engine::{Epilogue, Filter, Map, MapMut, Sizes, Slide, Sums, WeightGradient};
+use gradscope_engine::{Activation, Epilogue, Filter, Map, MapMut, Sizes, Slide, Sums, WeightGradient};
 use random::Random;
 
 struct Case {
@@ -116,8 +116,9 @@ impl Case {
             bias: Some(&bias),
             affine: Some((&scale, &shift)),
             add: Some(add_map),
-            relu: true,
-            mask: Some(mask_map),
+            save: None,
+            activation: Some(Activation::Relu),
+            slope: Some((Activation::Relu, mask_map)),
         };
         filter.run(&self.maps().0, &mut MapMut::new(&mut out, [self.n, to.0, to.1, o], o), epilogue);
         let expected: Vec<f64> = (0..pixels * o)

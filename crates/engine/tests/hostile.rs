@@ -7,8 +7,8 @@ mod random;
 
 use gradscope_engine::simd::{available, set_level};
 use gradscope_engine::{
-    Epilogue, Filter, Map, MapMut, Pick, Pool, Sizes, Slide, Sums, WeightGradient, crop, linear, linear_vjp, pass,
-    sum_pictures, to_channels_first, to_channels_last, to_channels_last_scaled,
+    Activation, Epilogue, Filter, Map, MapMut, Pick, Pool, Sizes, Slide, Sums, WeightGradient, crop, linear,
+    linear_vjp, pass, sum_pictures, to_channels_first, to_channels_last, to_channels_last_scaled,
 };
 use random::Random;
 use std::cell::Cell;
@@ -165,7 +165,7 @@ fn call(r: &mut Random) -> (Fenced, &'static str, bool) {
     let channels = r.numbers(r.0 as usize % 40);
     let epilogue = Epilogue {
         bias: (channels.len() == output && usual(r)).then_some(&channels),
-        relu: usual(r),
+        activation: usual(r).then_some(Activation::Relu),
         ..Epilogue::default()
     };
     // On the way back what is given has the sizes of what was read.
@@ -209,15 +209,21 @@ fn call(r: &mut Random) -> (Fenced, &'static str, bool) {
         3 => pool.max(&Map::new(&x, x_sizes, xp), &mut MapMut::new(slice, y_sizes, yp)),
         4 => {
             let y = Map::new(&ys, y_sizes, yp);
-            pool.max_vjp(&Map::new(&x, x_sizes, xp), &y, &y, &mut MapMut::new(slice, x_sizes, xp), epilogue.relu);
+            pool.max_vjp(
+                &Map::new(&x, x_sizes, xp),
+                &y,
+                &y,
+                &mut MapMut::new(slice, x_sizes, xp),
+                epilogue.activation.is_some(),
+            );
         }
         5 => pool.mean_vjp(&Map::new(&ys, y_sizes, yp), &mut MapMut::new(slice, x_sizes, xp), |_, _| 2.0),
         6 => pick.forward(&Map::new(&x, x_sizes, xp), &mut MapMut::new(slice, y_sizes, yp)),
         7 => pick.backward(&Map::new(&ys, y_sizes, yp), &mut MapMut::new(slice, x_sizes, xp)),
         8 => pass(&Map::new(&x, x_sizes, xp), &mut MapMut::new(slice, y_sizes, yp), epilogue),
         9 => sum_pictures(&Map::new(&x, x_sizes, xp), &mut MapMut::new(slice, y_sizes, yp)),
-        10 => linear(&x, &weights, epilogue.bias, slice, (n, c, output), true),
-        11 => linear_vjp(&ys, &weights, slice, (n, c, output), None),
+        10 => linear(&x, &weights, epilogue.bias, slice, (n, c, output), epilogue.activation),
+        11 => linear_vjp(&ys, &weights, slice, (n, c, output)),
         _ => {
             let (at, from): (Vec<_>, Vec<_>) = (0..n.min(64)).map(|_| (r.two(3), (r.signed(), r.signed()))).unzip();
             let mut y = MapMut::new(slice, y_sizes, yp);

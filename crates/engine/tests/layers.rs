@@ -3,7 +3,7 @@
 
 use gradscope_engine::simd::{available, set_level};
 use gradscope_engine::{
-    Epilogue, Map, MapMut, Pick, Pool, Sizes, Slide, WeightGradient, linear, linear_vjp, pass, sum_pictures,
+    Activation, Epilogue, Map, MapMut, Pick, Pool, Sizes, Slide, WeightGradient, linear, linear_vjp, pass, sum_pictures,
 };
 
 /// Numbers in [-1, 1), a Weyl sequence.
@@ -27,15 +27,15 @@ fn linear_layers_and_their_gradients_are_the_plain_sums() {
             let (x, w, b) = (numbers(n * input, 1), numbers(output * input, 2), numbers(output, 3));
             let dy = numbers(n * output, 4);
             let (mut y, mut dx) = (vec![0f32; n * output], vec![0f32; n * input]);
-            linear(&x, &w, Some(&b), &mut y, (n, input, output), true);
-            linear_vjp(&dy, &w, &mut dx, (n, input, output), Some(&x));
+            linear(&x, &w, Some(&b), &mut y, (n, input, output), Some(Activation::Relu));
+            linear_vjp(&dy, &w, &mut dx, (n, input, output));
             let product = |a: f32, b: f32| f64::from(a) * f64::from(b);
             let sum = |r: usize, o: usize| (0..input).map(|i| product(x[r * input + i], w[o * input + i])).sum::<f64>();
             let value = |i: usize| (sum(i / output, i % output) + f64::from(b[i % output])).max(0.0);
             near(&format!("linear at {level:?}"), &y, &(0..n * output).map(value).collect::<Vec<_>>());
             let back =
                 |r: usize, i: usize| (0..output).map(|o| product(dy[r * output + o], w[o * input + i])).sum::<f64>();
-            let gradient = |i: usize| if x[i] > 0.0 { back(i / input, i % input) } else { 0.0 };
+            let gradient = |i: usize| back(i / input, i % input);
             near(&format!("its vjp at {level:?}"), &dx, &(0..n * input).map(gradient).collect::<Vec<_>>());
         }
     }
@@ -68,7 +68,7 @@ fn a_call_keeps_the_instruction_set_that_it_began_with() {
     let check = || {
         for _ in 0..300 {
             let (mut dx, mut dw) = (vec![0f32; n * input], vec![0f32; output * input]);
-            linear_vjp(&dy, &w, &mut dx, (n, input, output), None);
+            linear_vjp(&dy, &w, &mut dx, (n, input, output));
             near("vjp", &dx, &(0..n * input).map(back).collect::<Vec<_>>());
             gradient.run(&Map::new(&dy, [n, 1, 1, output], output), &Map::new(&x, [n, 1, 1, input], input), &mut dw);
             near("weights", &dw, &(0..output * input).map(change).collect::<Vec<_>>());
@@ -176,7 +176,8 @@ fn a_pass_adds_scales_and_masks_in_its_order() {
         let mut y = vec![0f32; x.len()];
         let map = |v| Map::new(v, [1, 2, 3, 21], 21);
         let affine = Some((&scale[..], &shift[..]));
-        let epilogue = Epilogue { bias: None, affine, add: Some(map(&add)), relu: true, mask: Some(map(&mask)) };
+        let (activation, slope) = (Some(Activation::Relu), Some((Activation::Relu, map(&mask))));
+        let epilogue = Epilogue { affine, add: Some(map(&add)), activation, slope, ..Epilogue::default() };
         pass(&map(&x), &mut MapMut::new(&mut y, [1, 2, 3, 21], 21), epilogue);
         let value = |i: usize| {
             let v = f64::from(x[i]) * f64::from(scale[i % 21]) + f64::from(shift[i % 21]) + f64::from(add[i]);

@@ -9,7 +9,8 @@ mod share;
 pub use share::{Denominator, Term, share};
 
 use super::composite::Rule;
-use crate::graph::{Account, Site};
+use crate::exec::{Absorbed, Site};
+use crate::graph::op::Saved;
 use crate::kernel;
 use anyhow::{Result, ensure};
 use candle_core::Tensor;
@@ -178,7 +179,7 @@ fn absolute(site: &Site, r: &Tensor, epsilon: f64) -> Result<Tensor> {
     let relevance = ((r * own)? / &whole)?;
     let stabilizer = kernel::sum(&(r / whole)?)? * epsilon;
     let bias = kernel::sum(r)? - kernel::sum(&relevance)? - stabilizer;
-    site.keep_back(Account { bias, stabilizer, missing: 0.0 });
+    site.absorb(Absorbed { bias, stabilizer, missing: 0.0 });
     Ok(relevance)
 }
 
@@ -273,7 +274,7 @@ impl<'a> Parts<'a> {
         };
         let (more, less) = (Half::MorePlus(gamma), Half::MoreMinus(gamma));
         let missing = kernel::sum(&(r * y.eq(0.0)?.to_dtype(r.dtype())?)?)?;
-        self.site.keep_back(Account { missing, ..Account::default() });
+        self.site.absorb(Absorbed { missing, ..Absorbed::default() });
         let positive = half(more, less, y.gt(0.0)?)?;
         Ok((positive + half(less, more, y.lt(0.0)?)?)?)
     }

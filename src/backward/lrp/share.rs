@@ -1,6 +1,7 @@
 //! The one formula of LRP: relevance shared by what each input adds to a value.
 
-use crate::graph::{Account, Site};
+use crate::exec::{Absorbed, Site};
+use crate::graph::op::Saved;
 use crate::kernel::{self, Shares};
 use anyhow::Result;
 use candle_core::Tensor;
@@ -40,8 +41,8 @@ pub fn share(site: &Site, r: &Tensor, terms: &[Term], of: Denominator) -> Result
     }
     // Where no term counts, only the bias stands in the denominator, and nothing is shared.
     let Some(z) = z else {
-        let kept = Account { missing: kernel::sum(r)?, ..Account::default() };
-        site.keep_back(kept);
+        let kept = Absorbed { missing: kernel::sum(r)?, ..Absorbed::default() };
+        site.absorb(kept);
         return Ok(site.x(0)?.zeros_like()?);
     };
     let s = divided(site, r, &z, of)?;
@@ -59,6 +60,6 @@ pub fn share(site: &Site, r: &Tensor, terms: &[Term], of: Denominator) -> Result
 /// `r / (z + ε sign z)`, with what bias and stabiliser keep back noted at the site.
 pub fn divided(site: &Site, r: &Tensor, z: &Tensor, of: Denominator) -> Result<Tensor> {
     let Shares { s, bias, stabilizer, missing } = kernel::shares(r, z, of.bias, of.epsilon)?;
-    site.keep_back(Account { bias, stabilizer, missing });
+    site.absorb(Absorbed { bias, stabilizer, missing });
     Ok(s)
 }

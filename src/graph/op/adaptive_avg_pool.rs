@@ -1,7 +1,8 @@
 //! Average pooling to a grid of a given size.
 
-use super::spec::{Argument, Family, Inputs, OpSpec, Relevance};
-use super::{Case, Form, Op, Site, maps};
+use super::argument::Argument;
+use super::spec::{Family, Inputs, OpSpec, Relevance};
+use super::{Case, Op, Pattern, Saved, maps};
 use crate::kernel::{Pool2d, Window};
 use crate::tensor;
 use anyhow::{Result, ensure};
@@ -36,15 +37,15 @@ impl Op for AdaptiveAvgPool {
         &SPEC
     }
 
-    fn form(&self, x: &[usize]) -> Form {
+    fn pattern(&self, x: &[usize]) -> Pattern {
         match *x {
-            [_, _, h, w] if (h, w) == self.output => Form::Same,
+            [_, _, h, w] if (h, w) == self.output => Pattern::Same,
             [_, _, h, w] if h.is_multiple_of(self.output.0) && w.is_multiple_of(self.output.1) => {
                 let cell = |size: usize, out: usize| Window::new(size / out, size / out, 0, 1);
                 let pool = Pool2d { h: cell(h, self.output.0), w: cell(w, self.output.1), ceil_mode: false };
-                Form::Mean(pool, false)
+                Pattern::Mean(pool, false)
             }
-            _ => Form::Other,
+            _ => Pattern::Other,
         }
     }
 
@@ -59,7 +60,7 @@ impl Op for AdaptiveAvgPool {
         on_both_sides(x[0], &cells(h, self.output.0, x[0])?, &cells(w, self.output.1, x[0])?)
     }
 
-    fn vjp(&self, at: &Site, _: &[Tensor], dy: &Tensor, _: usize) -> Result<Tensor> {
+    fn vjp(&self, at: &dyn Saved, _: &[Tensor], dy: &Tensor, _: usize) -> Result<Tensor> {
         let [_, _, h, w] = maps(&[&at.dims(0)?])?;
         let (rows, columns) = (cells(h, self.output.0, dy)?, cells(w, self.output.1, dy)?);
         on_both_sides(dy, &rows.t()?.contiguous()?, &columns.t()?.contiguous()?)

@@ -1,8 +1,10 @@
 //! Sums of values.
 
 use super::spec::{Family, Inputs, OpSpec, Relevance};
-use super::{Case, Form, Op, Site};
-use anyhow::{Result, ensure};
+use super::together::{drawn, together};
+use super::{Op, Pattern, Saved};
+use crate::kernel::sum_to;
+use anyhow::Result;
 use candle_core::Tensor;
 use std::sync::Arc;
 
@@ -14,8 +16,8 @@ pub(super) static SPEC: OpSpec = OpSpec {
     kind: "add",
     family: Family::Elementwise,
     torch: "x + y",
-    note: "",
-    onnx: &["Add", "Sum"],
+    note: "shapes broadcast",
+    onnx: &["Add"],
     aten: &["add.Tensor", "add_.Tensor"],
     aliases: &[],
     inputs: Inputs::Two,
@@ -23,10 +25,7 @@ pub(super) static SPEC: OpSpec = OpSpec {
     build: |_, _| Ok(Arc::new(Add)),
     from_shapes: None,
     relevance: Relevance::Share,
-    draw: |d| {
-        let map = d.map();
-        Case::new(Add, &[&map[..]; 3][..d.between(2, 3)])
-    },
+    draw: |d| drawn(Add, d, 3),
 };
 
 impl Op for Add {
@@ -34,26 +33,21 @@ impl Op for Add {
         &SPEC
     }
 
-    fn form(&self, _: &[usize]) -> Form {
-        Form::Add
+    fn pattern(&self, _: &[usize]) -> Pattern {
+        Pattern::Add
     }
 
     fn shape(&self, x: &[&[usize]]) -> Result<Vec<usize>> {
-        same(x)
+        together(x)
     }
 
     fn forward(&self, x: &[&Tensor], _: &[Tensor]) -> Result<Tensor> {
-        x[1..].iter().try_fold(x[0].clone(), |sum, x| Ok((sum + *x)?))
+        x[1..].iter().try_fold(x[0].clone(), |sum, x| {
+            Ok(if sum.dims() == x.dims() { (sum + *x)? } else { sum.broadcast_add(x)? })
+        })
     }
 
-    fn vjp(&self, _: &Site, _: &[Tensor], dy: &Tensor, _: usize) -> Result<Tensor> {
-        Ok(dy.clone())
+    fn vjp(&self, at: &dyn Saved, _: &[Tensor], dy: &Tensor, i: usize) -> Result<Tensor> {
+        sum_to(dy, &at.dims(i)?)
     }
-}
-
-/// The one shape of several values.
-pub(super) fn same(x: &[&[usize]]) -> Result<Vec<usize>> {
-    ensure!(x.len() >= 2, "it reads two values or more, got {}", x.len());
-    ensure!(x.iter().all(|s| s == &x[0]), "its inputs must have one shape, got {x:?}");
-    Ok(x[0].to_vec())
 }

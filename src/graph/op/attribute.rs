@@ -1,7 +1,7 @@
 //! What an operation is built from: named numbers, switches and lists, whether a script, a test case or an exported network
 //! gives them.
 
-use super::spec::{Argument, DefaultValue, OpSpec};
+use super::argument::{Argument, DefaultValue};
 use crate::words;
 use anyhow::{Context, Result, bail, ensure};
 use std::collections::BTreeMap;
@@ -108,31 +108,36 @@ impl Attributes {
     /// The arguments of an operation of this kind, completed by its defaults.
     ///
     /// Errors on a name that the kind doesn't take, with the closest one that it does, and on a missing one without a default.
-    pub fn new(spec: &'static OpSpec, given: impl IntoIterator<Item = (String, Attribute)>) -> Result<Self> {
+    pub fn new(
+        kind: &'static str,
+        arguments: &'static [Argument],
+        given: impl IntoIterator<Item = (String, Attribute)>,
+    ) -> Result<Self> {
         let mut values = BTreeMap::new();
         for (name, value) in given {
-            let Some(argument) = spec.arguments.iter().find(|a| a.name == name) else {
-                return Err(unknown(spec, &name));
+            let Some(argument) = arguments.iter().find(|a| a.name == name) else {
+                return Err(unknown(kind, arguments, &name));
             };
             values.insert(argument.name, value);
         }
-        for Argument { name, default, .. } in spec.arguments {
+        for Argument { name, default, .. } in arguments {
             if values.contains_key(name) {
                 continue;
             }
             let value = match default {
-                DefaultValue::Required => bail!("{} needs \"{name}\"", spec.kind),
+                DefaultValue::Required => bail!("{kind} needs \"{name}\""),
                 DefaultValue::Absent => continue,
                 DefaultValue::Int(n) => Attribute::Int(*n),
                 DefaultValue::Float(x) => Attribute::Float(*x),
                 DefaultValue::Bool(b) => Attribute::Bool(*b),
+                DefaultValue::Text(text) => Attribute::Text((*text).into()),
                 DefaultValue::Same(other) => {
                     values.get(other).cloned().with_context(|| format!("\"{other}\" is missing"))?
                 }
             };
             values.insert(name, value);
         }
-        Ok(Self { kind: spec.kind, values })
+        Ok(Self { kind, values })
     }
 
     fn read<T>(&self, name: &str, read: impl Fn(&Attribute) -> Result<T>) -> Result<T> {
@@ -177,6 +182,12 @@ impl Attributes {
         self.read(name, Attribute::bool)
     }
 
+    /// Text.
+    pub fn text(&self, name: &str) -> Result<&str> {
+        let value = self.values.get(name).with_context(|| format!("{} has no \"{name}\"", self.kind))?;
+        value.text().with_context(|| format!("\"{name}\" of {}", self.kind))
+    }
+
     /// A list of finite numbers.
     pub fn floats(&self, name: &str) -> Result<Vec<f64>> {
         self.read(name, |v| v.list()?.iter().map(Attribute::float).collect())
@@ -188,19 +199,47 @@ impl Attributes {
         self.read(name, |v| v.list()?.iter().map(size).collect())
     }
 
+    /// A list of sizes.
+    pub fn sizes(&self, name: &str) -> Result<Vec<usize>> {
+        self.read(name, |v| v.list()?.iter().map(Attribute::size).collect())
+    }
+
+    /// Dimensions of a value of this shape, one or a list; negative ones count from the end. None is the batch.
+    pub fn dims(&self, name: &str, shape: &[usize]) -> Result<Vec<usize>> {
+        let one = |v: &Attribute| place(v.int()?, shape);
+        let dims: Vec<_> = self.read(name, |v| match v {
+            Attribute::List(dims) => dims.iter().map(one).collect(),
+            dim => Ok(vec![one(dim)?]),
+        })?;
+        ensure!(!dims.contains(&0), "dimension 0 of {shape:?} is the batch, which \"{name}\" leaves alone");
+        let twice = (1..dims.len()).any(|i| dims[..i].contains(&dims[i]));
+        ensure!(!twice, "\"{name}\" of {} names a dimension twice: {dims:?}", self.kind);
+        Ok(dims)
+    }
+
+    /// A dimension of a value of this shape, not the batch; negative ones count from the end.
+    pub fn inner_dim(&self, name: &str, shape: &[usize]) -> Result<usize> {
+        let dim = self.dim(name, shape)?;
+        ensure!(dim > 0, "dimension 0 of {shape:?} is the batch, which \"{name}\" leaves alone");
+        Ok(dim)
+    }
+
     /// A dimension of a value of this shape; negative ones count from the end.
     pub fn dim(&self, name: &str, shape: &[usize]) -> Result<usize> {
-        let dim = self.int(name)?;
-        let place = if dim < 0 { dim.saturating_add(shape.len() as i64) } else { dim };
-        let place = usize::try_from(place).ok().filter(|&d| d < shape.len());
-        place.with_context(|| format!("no dimension {dim} in the shape {shape:?}"))
+        place(self.int(name)?, shape)
     }
 }
 
-fn unknown(spec: &OpSpec, name: &str) -> anyhow::Error {
-    let known = || spec.arguments.iter().map(|a| a.name);
+fn place(dim: i64, shape: &[usize]) -> Result<usize> {
+    let place = if dim < 0 { dim.saturating_add(shape.len() as i64) } else { dim };
+    let place = usize::try_from(place).ok().filter(|&d| d < shape.len());
+    place.with_context(|| format!("no dimension {dim} in the shape {shape:?}"))
+}
+
+fn unknown(kind: &str, arguments: &[Argument], name: &str) -> anyhow::Error {
+    let known = || arguments.iter().map(|a| a.name);
     let near = words::closest(name, known()).map(|k| format!("did you mean \"{k}\"? ")).unwrap_or_default();
     let all: Vec<_> = known().collect();
     let all = if all.is_empty() { "none".into() } else { all.join(", ") };
-    anyhow::anyhow!("{} has no option \"{}\"; {near}it takes {all}", spec.kind, words::name(name))
+    anyhow::anyhow!("{} has no option \"{}\"; {near}it takes {all}", kind, words::name(name))
 }

@@ -1,8 +1,9 @@
 //! Average pooling.
 
-use super::spec::{Argument, Family, Inputs, OpSpec, Relevance};
+use super::argument::Argument;
+use super::spec::{Family, Inputs, OpSpec, Relevance};
 use super::windows::{draw, mapped, pooled, windows};
-use super::{Case, Form, Op, Site};
+use super::{Case, Op, Pattern, Saved};
 use crate::kernel::{self, Pool2d};
 use anyhow::{Result, ensure};
 use candle_core::Tensor;
@@ -47,8 +48,8 @@ impl Op for AvgPool {
         &SPEC
     }
 
-    fn form(&self, _: &[usize]) -> Form {
-        Form::Mean(self.pool, self.include_pad)
+    fn pattern(&self, _: &[usize]) -> Pattern {
+        Pattern::Mean(self.pool, self.include_pad)
     }
 
     fn shape(&self, x: &[&[usize]]) -> Result<Vec<usize>> {
@@ -60,7 +61,7 @@ impl Op for AvgPool {
         kernel::avg_pool2d(x[0], &self.pool, self.include_pad)
     }
 
-    fn vjp(&self, at: &Site, _: &[Tensor], dy: &Tensor, _: usize) -> Result<Tensor> {
+    fn vjp(&self, at: &dyn Saved, _: &[Tensor], dy: &Tensor, _: usize) -> Result<Tensor> {
         kernel::avg_pool2d_vjp(dy, &at.dims(0)?, &self.pool, self.include_pad)
     }
 

@@ -1,8 +1,9 @@
 //! Batch normalization with running statistics.
 
+use super::argument::Argument;
 use super::channels;
-use super::spec::{Argument, Family, Inputs, OpSpec, Relevance};
-use super::{Case, Form, Op, Site, trained};
+use super::spec::{Family, Inputs, OpSpec, Relevance};
+use super::{Case, Op, Pattern, Saved, trained};
 use crate::graph::Parameter;
 use crate::kernel::{batch_norm, batch_norm_vjp, channel_affine};
 use anyhow::{Result, ensure};
@@ -50,8 +51,8 @@ impl Op for BatchNorm {
         &SPEC
     }
 
-    fn form(&self, _: &[usize]) -> Form {
-        Form::Affine
+    fn pattern(&self, _: &[usize]) -> Pattern {
+        Pattern::Affine
     }
 
     fn shape(&self, x: &[&[usize]]) -> Result<Vec<usize>> {
@@ -74,11 +75,11 @@ impl Op for BatchNorm {
         batch_norm(x[0], [&w[0], &w[1], &w[2], &w[3]], self.epsilon)
     }
 
-    fn vjp(&self, _: &Site, w: &[Tensor], dy: &Tensor, _: usize) -> Result<Tensor> {
+    fn vjp(&self, _: &dyn Saved, w: &[Tensor], dy: &Tensor, _: usize) -> Result<Tensor> {
         batch_norm_vjp(dy, &w[0], &w[3], self.epsilon)
     }
 
-    fn vjp_params(&self, at: &Site, w: &[Tensor], dy: &Tensor) -> Result<Vec<Tensor>> {
+    fn vjp_params(&self, at: &dyn Saved, w: &[Tensor], dy: &Tensor) -> Result<Vec<Tensor>> {
         let inverse = self.inverse(w)?;
         let whitened = channel_affine(at.x(0)?, &inverse, &(w[2].neg()? * &inverse)?)?;
         let by_channel = |t: &Tensor| -> Result<Tensor> { Ok(t.flatten_from(2)?.sum((0, 2))?) };

@@ -1,31 +1,44 @@
 //! Concatenation.
 
+use super::argument::Argument;
 use super::spec::{Family, Inputs, OpSpec, Relevance};
-use super::{Case, Form, Op, Site};
-use anyhow::{Result, ensure};
+use super::{Case, Op, Pattern, Saved};
+use anyhow::{Context, Result, ensure};
 use candle_core::Tensor;
 use std::sync::Arc;
 
-/// Inputs one behind the other along channels (dimension 1).
-#[derive(Debug)]
-pub struct Concat;
+/// Inputs one behind the other along a dimension.
+#[derive(Clone, Copy, Debug)]
+pub struct Concat {
+    /// Which; not the batch.
+    pub dim: usize,
+}
+
+impl Default for Concat {
+    /// Along channels.
+    fn default() -> Self {
+        Self { dim: 1 }
+    }
+}
 
 pub(super) static SPEC: OpSpec = OpSpec {
     kind: "concat",
     family: Family::Shape,
     torch: "cat",
-    note: "along channels",
+    note: "",
     onnx: &["Concat"],
     aten: &["cat.default"],
     aliases: &[],
     inputs: Inputs::Many,
-    arguments: &[],
-    build: |_, _| Ok(Arc::new(Concat)),
+    arguments: &[Argument::int("dim", 1).by_place().or(&["axis"])],
+    build: |a, x| Ok(Arc::new(Concat { dim: a.inner_dim("dim", x[0])? })),
     from_shapes: None,
     relevance: Relevance::Move,
     draw: |d| {
-        let map = d.map();
-        Case::new(Concat, &[&map, &[map[0], d.between(1, 3), map[2], map[3]], &map])
+        let (map, dim) = (d.map(), d.between(1, 3));
+        let mut other = map;
+        other[dim] = d.between(1, 3);
+        Case::new(Concat { dim }, &[&map, &other, &map])
     },
 };
 
@@ -34,25 +47,30 @@ impl Op for Concat {
         &SPEC
     }
 
-    fn form(&self, _: &[usize]) -> Form {
-        Form::Concat
+    fn pattern(&self, x: &[usize]) -> Pattern {
+        let channels = if x.len() == 4 { 1 } else { x.len() - 1 };
+        if self.dim == channels { Pattern::Concat } else { Pattern::Other }
     }
 
     fn shape(&self, x: &[&[usize]]) -> Result<Vec<usize>> {
-        let fits = |s: &&[usize]| s.len() == x[0].len() && s.len() >= 2 && s[2..] == x[0][2..];
-        ensure!(!x.is_empty() && x.iter().all(fits), "its inputs may differ in channels only, got {x:?}");
-        let mut shape = x[0].to_vec();
-        shape[1] = x.iter().map(|s| s[1]).sum();
+        let first = *x.first().context("it reads no value")?;
+        let alike = |s: &&[usize]| {
+            s.len() == first.len() && s.iter().zip(first).enumerate().all(|(d, (a, b))| d == self.dim || a == b)
+        };
+        let fits = self.dim < first.len() && x.iter().all(alike);
+        ensure!(fits, "its inputs may differ in dimension {} only, got {x:?}", self.dim);
+        let mut shape = first.to_vec();
+        shape[self.dim] = x.iter().map(|s| s[self.dim]).sum();
         Ok(shape)
     }
 
     fn forward(&self, x: &[&Tensor], _: &[Tensor]) -> Result<Tensor> {
-        Ok(Tensor::cat(x, 1)?)
+        Ok(Tensor::cat(x, self.dim)?)
     }
 
-    fn vjp(&self, at: &Site, _: &[Tensor], dy: &Tensor, i: usize) -> Result<Tensor> {
-        let channels = |i: usize| Ok(at.dims(i)?[1]);
-        let start = (0..i).map(channels).sum::<Result<_>>()?;
-        Ok(dy.narrow(1, start, channels(i)?)?.contiguous()?)
+    fn vjp(&self, at: &dyn Saved, _: &[Tensor], dy: &Tensor, i: usize) -> Result<Tensor> {
+        let size = |i: usize| Ok(at.dims(i)?[self.dim]);
+        let start = (0..i).map(size).sum::<Result<_>>()?;
+        Ok(dy.narrow(self.dim, start, size(i)?)?.contiguous()?)
     }
 }

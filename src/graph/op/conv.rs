@@ -1,8 +1,9 @@
 //! Convolution.
 
+use super::argument::Argument;
 use super::channels;
-use super::spec::{Argument, Family, Inputs, OpSpec, Relevance, pair, weight};
-use super::{Attribute, Attributes, Case, Form, Op, Site, maps, trained};
+use super::spec::{Family, Inputs, OpSpec, Relevance, pair, weight};
+use super::{Attribute, Attributes, Case, Op, Pattern, Saved, maps, trained};
 use crate::graph::Parameter;
 use crate::kernel::{self, Conv2d};
 use anyhow::{Result, ensure};
@@ -83,8 +84,8 @@ impl Op for Conv {
         &SPEC
     }
 
-    fn form(&self, _: &[usize]) -> Form {
-        Form::Conv(self.slide)
+    fn pattern(&self, _: &[usize]) -> Pattern {
+        Pattern::Conv(self.slide)
     }
 
     fn shape(&self, x: &[&[usize]]) -> Result<Vec<usize>> {
@@ -116,11 +117,11 @@ impl Op for Conv {
         kernel::conv2d(x[0], &w[0], w.get(1), &self.slide)
     }
 
-    fn vjp(&self, at: &Site, w: &[Tensor], dy: &Tensor, _: usize) -> Result<Tensor> {
+    fn vjp(&self, at: &dyn Saved, w: &[Tensor], dy: &Tensor, _: usize) -> Result<Tensor> {
         kernel::conv2d_input_vjp(dy, &w[0], &at.dims(0)?, &self.slide)
     }
 
-    fn vjp_params(&self, at: &Site, w: &[Tensor], dy: &Tensor) -> Result<Vec<Tensor>> {
+    fn vjp_params(&self, at: &dyn Saved, w: &[Tensor], dy: &Tensor) -> Result<Vec<Tensor>> {
         let mut grads = vec![kernel::conv2d_weight_vjp(dy, at.x(0)?, w[0].dims(), &self.slide)?];
         if self.bias {
             // One dimension after another: summing over all at once, candle leaves its fast path.

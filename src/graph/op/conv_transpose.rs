@@ -1,9 +1,10 @@
 //! Transposed convolution.
 
+use super::argument::Argument;
 use super::channels;
 use super::conv::slide;
-use super::spec::{Argument, Family, Inputs, OpSpec, Relevance};
-use super::{Case, Op, Site, maps, trained};
+use super::spec::{Family, Inputs, OpSpec, Relevance};
+use super::{Case, Op, Saved, maps, trained};
 use crate::graph::Parameter;
 use crate::kernel::{self, Conv2d};
 use anyhow::{Result, ensure};
@@ -119,11 +120,11 @@ impl Op for ConvTranspose {
         kernel::channel_affine(&y, &bias.ones_like()?, bias)
     }
 
-    fn vjp(&self, _: &Site, w: &[Tensor], dy: &Tensor, _: usize) -> Result<Tensor> {
+    fn vjp(&self, _: &dyn Saved, w: &[Tensor], dy: &Tensor, _: usize) -> Result<Tensor> {
         kernel::conv2d(dy, &w[0], None, &self.slide)
     }
 
-    fn vjp_params(&self, at: &Site, w: &[Tensor], dy: &Tensor) -> Result<Vec<Tensor>> {
+    fn vjp_params(&self, at: &dyn Saved, w: &[Tensor], dy: &Tensor) -> Result<Vec<Tensor>> {
         let mut grads = vec![kernel::conv2d_weight_vjp(at.x(0)?, dy, w[0].dims(), &self.slide)?];
         if self.bias {
             grads.push(dy.flatten_from(2)?.sum(2)?.sum(0)?);

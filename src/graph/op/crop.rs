@@ -1,7 +1,8 @@
 //! Maps without their borders.
 
-use super::spec::{Argument, Family, Inputs, OpSpec, Relevance};
-use super::{Case, Form, Op, Site, maps};
+use super::argument::Argument;
+use super::spec::{Family, Inputs, OpSpec, Relevance};
+use super::{Case, Op, Pattern, Saved, maps};
 use anyhow::{Result, ensure};
 use candle_core::Tensor;
 use gradscope_engine::Pick;
@@ -44,8 +45,8 @@ impl Op for Crop {
         &SPEC
     }
 
-    fn form(&self, _: &[usize]) -> Form {
-        Form::Pick(Pick { start: (self.rows, self.columns), step: (1, 1), before: 0 })
+    fn pattern(&self, _: &[usize]) -> Pattern {
+        Pattern::Pick(Pick { start: (self.rows, self.columns), step: (1, 1), before: 0 })
     }
 
     fn shape(&self, x: &[&[usize]]) -> Result<Vec<usize>> {
@@ -64,7 +65,7 @@ impl Op for Crop {
         Ok(rows.narrow(3, self.columns, w - 2 * self.columns)?.contiguous()?)
     }
 
-    fn vjp(&self, _: &Site, _: &[Tensor], dy: &Tensor, _: usize) -> Result<Tensor> {
+    fn vjp(&self, _: &dyn Saved, _: &[Tensor], dy: &Tensor, _: usize) -> Result<Tensor> {
         Ok(dy.pad_with_zeros(2, self.rows, self.rows)?.pad_with_zeros(3, self.columns, self.columns)?)
     }
 }

@@ -1,23 +1,4 @@
-//! Drawn test cases: what finite differences are taken of.
-
-use super::Op;
-use std::sync::Arc;
-
-/// One operation with the shapes of what it reads.
-#[derive(Clone, Debug)]
-pub struct Case {
-    /// The operation.
-    pub op: Arc<dyn Op>,
-    /// `(N, …)` of each input.
-    pub inputs: Vec<Vec<usize>>,
-}
-
-impl Case {
-    /// A case of these shapes.
-    pub fn new(op: impl Op + 'static, inputs: &[&[usize]]) -> Self {
-        Self { op: Arc::new(op), inputs: inputs.iter().map(|s| s.to_vec()).collect() }
-    }
-}
+//! Drawn sizes of test cases.
 
 /// Draws sizes; the same seed draws the same on every machine (SplitMix64).
 #[derive(Clone, Debug)]

@@ -1,7 +1,9 @@
 //! Dropout, of single values and of whole channels.
 
-use super::spec::{Argument, Family, Inputs, OpSpec, Relevance};
-use super::{Attributes, Case, Form, Op, Site};
+use super::argument::Argument;
+use super::dropped::Dropped;
+use super::spec::{Family, Inputs, OpSpec, Relevance};
+use super::{Attributes, Case, Op, Pattern, Saved};
 use anyhow::{Result, ensure};
 use candle_core::Tensor;
 use std::sync::Arc;
@@ -53,12 +55,12 @@ impl Op for Dropout {
         if self.channels { &CHANNELS } else { &SPEC }
     }
 
-    fn form(&self, _: &[usize]) -> Form {
-        Form::Same
+    fn pattern(&self, _: &[usize]) -> Pattern {
+        Pattern::Same
     }
 
-    fn dropout(&self) -> Option<Dropout> {
-        Some(*self)
+    fn dropout(&self) -> Option<Dropped> {
+        Some(Dropped { p: self.p, channels: self.channels })
     }
 
     fn shape(&self, x: &[&[usize]]) -> Result<Vec<usize>> {
@@ -69,7 +71,7 @@ impl Op for Dropout {
         Ok(x[0].clone())
     }
 
-    fn vjp(&self, _: &Site, _: &[Tensor], dy: &Tensor, _: usize) -> Result<Tensor> {
+    fn vjp(&self, _: &dyn Saved, _: &[Tensor], dy: &Tensor, _: usize) -> Result<Tensor> {
         Ok(dy.clone())
     }
 }

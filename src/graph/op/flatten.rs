@@ -1,7 +1,7 @@
 //! Maps to features.
 
 use super::spec::{Family, Inputs, OpSpec, Relevance};
-use super::{Case, Form, Op, Site};
+use super::{Case, Op, Pattern, Saved};
 use anyhow::Result;
 use candle_core::Tensor;
 use std::sync::Arc;
@@ -31,8 +31,8 @@ impl Op for Flatten {
         &SPEC
     }
 
-    fn form(&self, _: &[usize]) -> Form {
-        Form::Flatten
+    fn pattern(&self, _: &[usize]) -> Pattern {
+        Pattern::Flatten
     }
 
     fn shape(&self, x: &[&[usize]]) -> Result<Vec<usize>> {
@@ -43,7 +43,7 @@ impl Op for Flatten {
         Ok(x[0].flatten_from(1)?)
     }
 
-    fn vjp(&self, at: &Site, _: &[Tensor], dy: &Tensor, _: usize) -> Result<Tensor> {
+    fn vjp(&self, at: &dyn Saved, _: &[Tensor], dy: &Tensor, _: usize) -> Result<Tensor> {
         Ok(dy.reshape(at.dims(0)?)?)
     }
 }

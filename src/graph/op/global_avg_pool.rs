@@ -1,7 +1,7 @@
 //! The mean of each map.
 
 use super::spec::{Family, Inputs, OpSpec, Relevance};
-use super::{Case, Form, Op, Site, maps};
+use super::{Case, Op, Pattern, Saved, maps};
 use crate::kernel::{Pool2d, Window};
 use anyhow::Result;
 use candle_core::Tensor;
@@ -17,7 +17,7 @@ pub(super) static SPEC: OpSpec = OpSpec {
     torch: "mean((2, 3))",
     note: "to (N, channels)",
     onnx: &["GlobalAveragePool"],
-    aten: &["mean.dim"],
+    aten: &[],
     aliases: &[],
     inputs: Inputs::One,
     arguments: &[],
@@ -32,10 +32,10 @@ impl Op for GlobalAvgPool {
         &SPEC
     }
 
-    fn form(&self, x: &[usize]) -> Form {
-        let [_, _, h, w] = *x else { return Form::Other };
+    fn pattern(&self, x: &[usize]) -> Pattern {
+        let [_, _, h, w] = *x else { return Pattern::Other };
         let whole = |size: usize| Window::new(size, 1, 0, 1);
-        Form::Mean(Pool2d { h: whole(h), w: whole(w), ceil_mode: false }, false)
+        Pattern::Mean(Pool2d { h: whole(h), w: whole(w), ceil_mode: false }, false)
     }
 
     fn shape(&self, x: &[&[usize]]) -> Result<Vec<usize>> {
@@ -47,7 +47,7 @@ impl Op for GlobalAvgPool {
         Ok(x[0].mean((2, 3))?)
     }
 
-    fn vjp(&self, at: &Site, _: &[Tensor], dy: &Tensor, _: usize) -> Result<Tensor> {
+    fn vjp(&self, at: &dyn Saved, _: &[Tensor], dy: &Tensor, _: usize) -> Result<Tensor> {
         let [n, c, h, w] = maps(&[&at.dims(0)?])?;
         let share = (dy / (h * w) as f64)?.reshape((n, c, 1, 1))?;
         Ok(share.broadcast_as((n, c, h, w))?.contiguous()?)

@@ -1,7 +1,7 @@
 //! The picture itself.
 
 use super::spec::{Family, Inputs, OpSpec, Relevance};
-use super::{Case, Op, Site};
+use super::{Case, Op, Saved};
 use anyhow::Result;
 use candle_core::Tensor;
 use std::sync::Arc;
@@ -39,7 +39,7 @@ impl Op for Input {
         Ok(x[0].clone())
     }
 
-    fn vjp(&self, _: &Site, _: &[Tensor], dy: &Tensor, _: usize) -> Result<Tensor> {
+    fn vjp(&self, _: &dyn Saved, _: &[Tensor], dy: &Tensor, _: usize) -> Result<Tensor> {
         Ok(dy.clone())
     }
 }

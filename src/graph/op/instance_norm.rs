@@ -1,8 +1,9 @@
 //! Instance normalization.
 
+use super::argument::Argument;
 use super::channels;
-use super::spec::{Argument, Family, Inputs, OpSpec, Relevance};
-use super::{Case, Op, Site, maps, trained};
+use super::spec::{Family, Inputs, OpSpec, Relevance};
+use super::{Case, Op, Saved, maps, trained};
 use crate::graph::Parameter;
 use crate::kernel::channel_affine;
 use anyhow::{Result, ensure};
@@ -67,7 +68,7 @@ impl Op for InstanceNorm {
         channel_affine(&self.whitened(x[0])?.0.reshape(x[0].dims())?, &w[0], &w[1])
     }
 
-    fn vjp(&self, at: &Site, w: &[Tensor], dy: &Tensor, _: usize) -> Result<Tensor> {
+    fn vjp(&self, at: &dyn Saved, w: &[Tensor], dy: &Tensor, _: usize) -> Result<Tensor> {
         let (whitened, inverse) = self.whitened(at.x(0)?)?;
         let g = channel_affine(dy, &w[0], &w[1].zeros_like()?)?.flatten_from(2)?;
         let along = whitened.broadcast_mul(&(&g * &whitened)?.mean_keepdim(2)?)?;
@@ -75,7 +76,7 @@ impl Op for InstanceNorm {
         Ok(dx.reshape(dy.dims())?)
     }
 
-    fn vjp_params(&self, at: &Site, _: &[Tensor], dy: &Tensor) -> Result<Vec<Tensor>> {
+    fn vjp_params(&self, at: &dyn Saved, _: &[Tensor], dy: &Tensor) -> Result<Vec<Tensor>> {
         let dy = dy.flatten_from(2)?;
         let by_channel = |t: &Tensor| -> Result<Tensor> { Ok(t.sum(2)?.sum(0)?) };
         Ok(vec![by_channel(&(&dy * &self.whitened(at.x(0)?)?.0)?)?, by_channel(&dy)?])

@@ -1,15 +1,15 @@
 //! The rectifier that lets a share of negative numbers through.
 
-use super::spec::{Argument, Family, Inputs, OpSpec, Relevance};
-use super::{Case, Op, Site};
-use anyhow::Result;
-use candle_core::Tensor;
+use super::argument::Argument;
+use super::formula::Formula;
+use super::spec::{Case, Family, Inputs, OpSpec, Relevance};
+use gradscope_engine::{Pointwise, Real, Saves};
 use std::sync::Arc;
 
 /// `x` where positive, else `slope · x`.
 #[derive(Debug)]
 pub struct LeakyRelu {
-    /// Factor for negative numbers.
+    /// Factor of negative numbers.
     pub slope: f64,
 }
 
@@ -29,21 +29,26 @@ pub(super) static SPEC: OpSpec = OpSpec {
     draw: |d| Case::new(LeakyRelu { slope: 0.1 }, &[&d.map()]),
 };
 
-impl Op for LeakyRelu {
+impl Formula for LeakyRelu {
     fn spec(&self) -> &'static OpSpec {
         &SPEC
     }
 
-    fn shape(&self, x: &[&[usize]]) -> Result<Vec<usize>> {
-        Ok(x[0].to_vec())
+    fn parameters(&self) -> [f64; 2] {
+        [self.slope, 0.0]
+    }
+}
+
+impl Pointwise for LeakyRelu {
+    const SAVES: Saves = Saves::Input;
+
+    #[inline(always)]
+    fn value<R: Real>(x: R, [slope, _]: [R; 2]) -> R {
+        x.clone().choose(x.clone(), slope * x)
     }
 
-    fn forward(&self, x: &[&Tensor], _: &[Tensor]) -> Result<Tensor> {
-        Ok(candle_nn::ops::leaky_relu(x[0], self.slope)?)
-    }
-
-    fn vjp(&self, at: &Site, _: &[Tensor], dy: &Tensor, _: usize) -> Result<Tensor> {
-        let factor = ((crate::tensor::positive(at.x(0)?)? * (1.0 - self.slope))? + self.slope)?;
-        Ok((dy * factor)?)
+    #[inline(always)]
+    fn slope<R: Real>(x: R, [slope, _]: [R; 2]) -> R {
+        x.choose(R::of(1.0), slope)
     }
 }

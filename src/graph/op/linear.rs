@@ -1,8 +1,8 @@
 //! The fully connected layer.
 
-use super::channels;
-use super::spec::{Argument, Family, Inputs, OpSpec, Relevance, weight};
-use super::{Attribute, Case, Form, Op, Site, trained};
+use super::argument::Argument;
+use super::spec::{Family, Inputs, OpSpec, Relevance, weight};
+use super::{Attribute, Case, Op, Pattern, Saved, trained};
 use crate::graph::Parameter;
 use anyhow::{Result, ensure};
 use candle_core::Tensor;
@@ -29,7 +29,7 @@ pub(super) static SPEC: OpSpec = OpSpec {
     aliases: &["dense", "fc"],
     inputs: Inputs::One,
     arguments: &[Argument::required("out_features"), Argument::bool("bias", true)],
-    build: |a, x| Ok(Arc::new(Linear { input: channels(x)?, output: a.count("out_features")?, bias: a.bool("bias")? })),
+    build: |a, x| Ok(Arc::new(Linear { input: last(x)?, output: a.count("out_features")?, bias: a.bool("bias")? })),
     from_shapes: Some(|shapes| {
         let [output, _] = weight(shapes)?;
         Ok(vec![
@@ -40,7 +40,8 @@ pub(super) static SPEC: OpSpec = OpSpec {
     relevance: Relevance::Gradient,
     draw: |d| {
         let (input, output) = d.pair(1, 9);
-        Case::new(Linear { input, output, bias: d.coin() }, &[&[d.between(1, 3), input]])
+        let shape = [d.between(1, 3), d.between(1, 3), d.between(1, 3), input];
+        Case::new(Linear { input, output, bias: d.coin() }, &[&[&shape[..1], &shape[d.between(1, 3)..]].concat()])
     },
 };
 
@@ -49,14 +50,19 @@ impl Op for Linear {
         &SPEC
     }
 
-    fn form(&self, _: &[usize]) -> Form {
-        Form::Linear
+    fn pattern(&self, _: &[usize]) -> Pattern {
+        Pattern::Linear
     }
 
     fn shape(&self, x: &[&[usize]]) -> Result<Vec<usize>> {
-        ensure!(x.len() == 1 && x[0].len() == 2, "it reads one (N, features) value, got {x:?}; flatten first");
-        ensure!(x[0][1] == self.input, "it reads {} features, got {}", self.input, x[0][1]);
-        Ok(vec![x[0][0], self.output])
+        let features = last(x)?;
+        ensure!(
+            features == self.input,
+            "it reads {} features, the last dimension, got {:?}; after maps, flatten first",
+            self.input,
+            x[0]
+        );
+        Ok([&x[0][..x[0].len() - 1], &[self.output]].concat())
     }
 
     fn params(&self) -> Vec<Parameter> {
@@ -72,22 +78,36 @@ impl Op for Linear {
     }
 
     fn forward(&self, x: &[&Tensor], w: &[Tensor]) -> Result<Tensor> {
-        let y = x[0].contiguous()?.matmul(&w[0].t()?)?;
-        Ok(match w.get(1) {
+        let y = rows(x[0])?.matmul(&w[0].t()?)?;
+        let y = match w.get(1) {
             Some(b) => y.broadcast_add(b)?,
             None => y,
-        })
+        };
+        Ok(y.reshape(self.shape(&[x[0].dims()])?)?)
     }
 
-    fn vjp(&self, _: &Site, w: &[Tensor], dy: &Tensor, _: usize) -> Result<Tensor> {
-        Ok(dy.contiguous()?.matmul(&w[0])?)
+    fn vjp(&self, at: &dyn Saved, w: &[Tensor], dy: &Tensor, _: usize) -> Result<Tensor> {
+        Ok(rows(dy)?.matmul(&w[0])?.reshape(at.dims(0)?)?)
     }
 
-    fn vjp_params(&self, at: &Site, _: &[Tensor], dy: &Tensor) -> Result<Vec<Tensor>> {
-        let mut grads = vec![dy.contiguous()?.t()?.matmul(&at.x(0)?.contiguous()?)?];
+    fn vjp_params(&self, at: &dyn Saved, _: &[Tensor], dy: &Tensor) -> Result<Vec<Tensor>> {
+        let dy = rows(dy)?;
+        let mut grads = vec![dy.t()?.matmul(&rows(at.x(0)?)?)?];
         if self.bias {
             grads.push(dy.sum(0)?);
         }
         Ok(grads)
     }
+}
+
+/// The size of the last dimension of the only value.
+fn last(x: &[&[usize]]) -> Result<usize> {
+    ensure!(x.len() == 1 && x[0].len() >= 2, "it reads one (N, …, features) value, got {x:?}");
+    Ok(x[0][x[0].len() - 1])
+}
+
+/// All rows of a value, `(rows, features)`.
+fn rows(x: &Tensor) -> Result<Tensor> {
+    let features = x.dims().last().copied().unwrap_or(0);
+    Ok(x.contiguous()?.reshape(((), features))?)
 }

@@ -1,32 +1,43 @@
-//! Logarithms of probabilities of scores.
+//! Logarithms of probabilities.
 
-use super::softmax::classes;
-use super::spec::{Family, Inputs, OpSpec, Relevance};
-use super::{Case, Op, Site};
-use anyhow::Result;
+use super::argument::Argument;
+use super::spec::{Case, Family, Inputs, OpSpec, Relevance};
+use super::{Op, Saved};
+use anyhow::{Result, ensure};
 use candle_core::Tensor;
 use std::sync::Arc;
 
-/// `log pᵢ`.
-#[derive(Debug)]
-pub struct LogSoftmax;
+/// `xᵢ − log Σ eˣʲ`.
+#[derive(Clone, Copy, Debug)]
+pub struct LogSoftmax {
+    /// The dimension that is summed over; not the batch.
+    pub dim: usize,
+}
+
+impl Default for LogSoftmax {
+    /// Over classes.
+    fn default() -> Self {
+        Self { dim: 1 }
+    }
+}
 
 pub(super) static SPEC: OpSpec = OpSpec {
     kind: "log_softmax",
     family: Family::Softmax,
     torch: "LogSoftmax",
-    note: "over dimension 1",
+    note: "",
     onnx: &["LogSoftmax"],
     aten: &["log_softmax.int", "_log_softmax.default"],
     aliases: &[],
     inputs: Inputs::One,
-    arguments: &[],
-    build: |_, _| Ok(Arc::new(LogSoftmax)),
+    arguments: &[Argument::int("dim", 1).by_place().or(&["axis"])],
+    build: |a, x| Ok(Arc::new(LogSoftmax { dim: a.inner_dim("dim", x[0])? })),
     from_shapes: None,
     relevance: Relevance::Gradient,
     draw: |d| {
-        let rank = if d.coin() { 4 } else { 2 };
-        Case::new(LogSoftmax, &[&[d.between(1, 3), d.between(1, 9), 2, 3][..rank]])
+        let rank = d.between(2, 4);
+        let dim = d.between(1, rank - 1);
+        Case::new(LogSoftmax { dim }, &[&[d.between(1, 3), d.between(1, 9), 2, 3][..rank]])
     },
 };
 
@@ -36,15 +47,15 @@ impl Op for LogSoftmax {
     }
 
     fn shape(&self, x: &[&[usize]]) -> Result<Vec<usize>> {
-        classes(x)
+        ensure!(x.len() == 1 && self.dim < x[0].len(), "no dimension {} in {x:?}", self.dim);
+        Ok(x[0].to_vec())
     }
 
     fn forward(&self, x: &[&Tensor], _: &[Tensor]) -> Result<Tensor> {
-        Ok(candle_nn::ops::log_softmax(x[0], 1)?)
+        Ok(candle_nn::ops::log_softmax(x[0], self.dim)?)
     }
 
-    /// `dy − p Σ dy`
-    fn vjp(&self, at: &Site, _: &[Tensor], dy: &Tensor, _: usize) -> Result<Tensor> {
-        Ok((dy - at.y()?.exp()?.broadcast_mul(&dy.sum_keepdim(1)?)?)?)
+    fn vjp(&self, at: &dyn Saved, _: &[Tensor], dy: &Tensor, _: usize) -> Result<Tensor> {
+        Ok((dy - at.y()?.exp()?.broadcast_mul(&dy.sum_keepdim(self.dim)?)?)?)
     }
 }

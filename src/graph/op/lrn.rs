@@ -1,7 +1,8 @@
 //! AlexNet's local response normalization.
 
-use super::spec::{Argument, Family, Inputs, OpSpec, Relevance};
-use super::{Case, Op, Site, maps};
+use super::argument::Argument;
+use super::spec::{Family, Inputs, OpSpec, Relevance};
+use super::{Case, Op, Saved, maps};
 use anyhow::{Result, ensure};
 use candle_core::Tensor;
 use std::sync::Arc;
@@ -79,7 +80,7 @@ impl Op for Lrn {
         Ok((x[0] * self.base(x[0])?.powf(-self.beta)?)?)
     }
 
-    fn vjp(&self, at: &Site, _: &[Tensor], dy: &Tensor, _: usize) -> Result<Tensor> {
+    fn vjp(&self, at: &dyn Saved, _: &[Tensor], dy: &Tensor, _: usize) -> Result<Tensor> {
         let (x, base) = (at.x(0)?, self.base(at.x(0)?)?);
         let direct = (dy * base.powf(-self.beta)?)?;
         let shared = ((dy * x)? * base.powf(-self.beta - 1.0)?)?;

@@ -1,9 +1,10 @@
 //! Max pooling.
 
 use super::AvgPool;
-use super::spec::{Argument, Family, Inputs, OpSpec, Relevance};
+use super::argument::Argument;
+use super::spec::{Family, Inputs, OpSpec, Relevance};
 use super::windows::{draw, mapped, pooled, windows};
-use super::{Case, Form, Op, Site};
+use super::{Case, Op, Pattern, Saved};
 use crate::kernel::{self, Pool2d};
 use anyhow::Result;
 use candle_core::Tensor;
@@ -46,8 +47,8 @@ impl Op for MaxPool {
         &SPEC
     }
 
-    fn form(&self, _: &[usize]) -> Form {
-        Form::Max(self.pool)
+    fn pattern(&self, _: &[usize]) -> Pattern {
+        Pattern::Max(self.pool)
     }
 
     fn shape(&self, x: &[&[usize]]) -> Result<Vec<usize>> {
@@ -58,7 +59,7 @@ impl Op for MaxPool {
         kernel::max_pool2d(x[0], &self.pool)
     }
 
-    fn vjp(&self, at: &Site, _: &[Tensor], dy: &Tensor, _: usize) -> Result<Tensor> {
+    fn vjp(&self, at: &dyn Saved, _: &[Tensor], dy: &Tensor, _: usize) -> Result<Tensor> {
         kernel::max_pool2d_vjp(dy, at.x(0)?, &self.pool)
     }
 

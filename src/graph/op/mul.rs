@@ -1,8 +1,9 @@
 //! Products of values.
 
-use super::add::same;
 use super::spec::{Family, Inputs, OpSpec, Relevance};
-use super::{Case, Op, Site};
+use super::together::{drawn, together};
+use super::{Op, Saved};
+use crate::kernel::sum_to;
 use anyhow::Result;
 use candle_core::Tensor;
 use std::sync::Arc;
@@ -15,7 +16,7 @@ pub(super) static SPEC: OpSpec = OpSpec {
     kind: "mul",
     family: Family::Elementwise,
     torch: "x * y",
-    note: "",
+    note: "shapes broadcast",
     onnx: &["Mul"],
     aten: &["mul.Tensor", "mul_.Tensor"],
     aliases: &["multiply"],
@@ -24,10 +25,7 @@ pub(super) static SPEC: OpSpec = OpSpec {
     build: |_, _| Ok(Arc::new(Mul)),
     from_shapes: None,
     relevance: Relevance::Gradient,
-    draw: |d| {
-        let map = d.map();
-        Case::new(Mul, &[&map[..]; 3][..d.between(2, 3)])
-    },
+    draw: |d| drawn(Mul, d, 3),
 };
 
 impl Op for Mul {
@@ -36,14 +34,18 @@ impl Op for Mul {
     }
 
     fn shape(&self, x: &[&[usize]]) -> Result<Vec<usize>> {
-        same(x)
+        together(x)
     }
 
     fn forward(&self, x: &[&Tensor], _: &[Tensor]) -> Result<Tensor> {
-        x[1..].iter().try_fold(x[0].clone(), |product, x| Ok((product * *x)?))
+        x[1..].iter().try_fold(x[0].clone(), |product, x| Ok(product.broadcast_mul(x)?))
     }
 
-    fn vjp(&self, at: &Site, _: &[Tensor], dy: &Tensor, i: usize) -> Result<Tensor> {
-        (0..at.reads()).filter(|k| *k != i).try_fold(dy.clone(), |product, k| Ok((product * at.x(k)?)?))
+    fn vjp(&self, at: &dyn Saved, _: &[Tensor], dy: &Tensor, i: usize) -> Result<Tensor> {
+        let others = (0..at.reads()).filter(|k| *k != i);
+        let product = others
+            .map(|k| at.x(k))
+            .try_fold(dy.clone(), |product, x| -> Result<_> { Ok(product.broadcast_mul(x?)?) })?;
+        sum_to(&product, &at.dims(i)?)
     }
 }

@@ -1,8 +1,9 @@
 //! The normalization that a network expects of pictures.
 
+use super::argument::Argument;
 use super::channels;
-use super::spec::{Argument, Family, Inputs, OpSpec, Relevance};
-use super::{Case, Form, Op, Site};
+use super::spec::{Family, Inputs, OpSpec, Relevance};
+use super::{Case, Op, Pattern, Saved};
 use crate::tensor;
 use anyhow::{Result, ensure};
 use candle_core::Tensor;
@@ -55,8 +56,8 @@ impl Op for Normalize {
         &SPEC
     }
 
-    fn form(&self, _: &[usize]) -> Form {
-        Form::Affine
+    fn pattern(&self, _: &[usize]) -> Pattern {
+        Pattern::Affine
     }
 
     fn shape(&self, x: &[&[usize]]) -> Result<Vec<usize>> {
@@ -77,7 +78,7 @@ impl Op for Normalize {
         Ok(x.broadcast_sub(&self.per_channel(&self.mean, x)?)?.broadcast_div(&self.per_channel(&self.std, x)?)?)
     }
 
-    fn vjp(&self, _: &Site, _: &[Tensor], dy: &Tensor, _: usize) -> Result<Tensor> {
+    fn vjp(&self, _: &dyn Saved, _: &[Tensor], dy: &Tensor, _: usize) -> Result<Tensor> {
         Ok(dy.broadcast_div(&self.per_channel(&self.std, dy)?)?)
     }
 }

@@ -1,7 +1,8 @@
 //! Zeros around a dimension.
 
-use super::spec::{Argument, Family, Inputs, OpSpec, Relevance};
-use super::{Case, Form, Op, Site};
+use super::argument::Argument;
+use super::spec::{Family, Inputs, OpSpec, Relevance};
+use super::{Case, Op, Pattern, Saved};
 use anyhow::{Result, ensure};
 use candle_core::Tensor;
 use gradscope_engine::Pick;
@@ -42,10 +43,10 @@ impl Op for Pad {
         &SPEC
     }
 
-    fn form(&self, x: &[usize]) -> Form {
+    fn pattern(&self, x: &[usize]) -> Pattern {
         match (self.dim, x.len()) {
-            (1, 4) => Form::Pick(Pick { start: (0, 0), step: (1, 1), before: self.before }),
-            _ => Form::Other,
+            (1, 4) => Pattern::Pick(Pick { start: (0, 0), step: (1, 1), before: self.before }),
+            _ => Pattern::Other,
         }
     }
 
@@ -60,7 +61,7 @@ impl Op for Pad {
         Ok(x[0].pad_with_zeros(self.dim, self.before, self.after)?)
     }
 
-    fn vjp(&self, at: &Site, _: &[Tensor], dy: &Tensor, _: usize) -> Result<Tensor> {
+    fn vjp(&self, at: &dyn Saved, _: &[Tensor], dy: &Tensor, _: usize) -> Result<Tensor> {
         Ok(dy.narrow(self.dim, self.before, at.dims(0)?[self.dim])?.contiguous()?)
     }
 }

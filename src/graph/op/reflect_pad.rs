@@ -1,7 +1,8 @@
 //! Mirrored borders.
 
-use super::spec::{Argument, Family, Inputs, OpSpec, Relevance};
-use super::{Case, Op, Site, maps};
+use super::argument::Argument;
+use super::spec::{Family, Inputs, OpSpec, Relevance};
+use super::{Case, Op, Saved, maps};
 use anyhow::{Result, ensure};
 use candle_core::Tensor;
 use std::sync::Arc;
@@ -55,7 +56,7 @@ impl Op for ReflectPad {
         Ok(x[0].index_select(&rows, 2)?.index_select(&columns, 3)?)
     }
 
-    fn vjp(&self, at: &Site, _: &[Tensor], dy: &Tensor, _: usize) -> Result<Tensor> {
+    fn vjp(&self, at: &dyn Saved, _: &[Tensor], dy: &Tensor, _: usize) -> Result<Tensor> {
         let x = at.x(0)?;
         let (rows, columns) = (mirrored(x, 2, self.rows)?, mirrored(x, 3, self.columns)?);
         let wide = Tensor::zeros((x.dim(0)?, x.dim(1)?, dy.dim(2)?, x.dim(3)?), x.dtype(), x.device())?;

@@ -1,10 +1,11 @@
 //! The rectifier.
 
 use super::spec::{Family, Inputs, OpSpec, Relevance};
-use super::{Case, Form, Op, Site};
+use super::{Case, Op, Pattern, Saved};
 use crate::kernel;
 use anyhow::Result;
 use candle_core::Tensor;
+use gradscope_engine::Activation;
 use std::sync::Arc;
 
 /// `max(0, x)`, with derivative 0 at 0 as in PyTorch.
@@ -32,8 +33,8 @@ impl Op for Relu {
         &SPEC
     }
 
-    fn form(&self, _: &[usize]) -> Form {
-        Form::Relu
+    fn pattern(&self, _: &[usize]) -> Pattern {
+        Pattern::Activation(Activation::Relu)
     }
 
     fn shape(&self, x: &[&[usize]]) -> Result<Vec<usize>> {
@@ -44,7 +45,7 @@ impl Op for Relu {
         kernel::relu(x[0])
     }
 
-    fn vjp(&self, at: &Site, _: &[Tensor], dy: &Tensor, _: usize) -> Result<Tensor> {
+    fn vjp(&self, at: &dyn Saved, _: &[Tensor], dy: &Tensor, _: usize) -> Result<Tensor> {
         kernel::relu_vjp(dy, at.sign()?)
     }
 }

@@ -1,7 +1,8 @@
 //! Other dimensions for the same numbers.
 
-use super::spec::{Argument, Family, Inputs, OpSpec, Relevance};
-use super::{Case, Op, Site};
+use super::argument::Argument;
+use super::spec::{Family, Inputs, OpSpec, Relevance};
+use super::{Case, Op, Saved};
 use anyhow::{Result, bail, ensure};
 use candle_core::Tensor;
 use std::sync::Arc;
@@ -64,7 +65,7 @@ impl Op for Reshape {
         Ok(x[0].reshape(self.shape(&[x[0].dims()])?)?)
     }
 
-    fn vjp(&self, at: &Site, _: &[Tensor], dy: &Tensor, _: usize) -> Result<Tensor> {
+    fn vjp(&self, at: &dyn Saved, _: &[Tensor], dy: &Tensor, _: usize) -> Result<Tensor> {
         Ok(dy.reshape(at.dims(0)?)?)
     }
 }

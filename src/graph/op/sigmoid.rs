@@ -1,9 +1,8 @@
 //! The logistic function.
 
-use super::spec::{Family, Inputs, OpSpec, Relevance};
-use super::{Case, Op, Site};
-use anyhow::Result;
-use candle_core::Tensor;
+use super::formula::Formula;
+use super::spec::{Case, Family, Inputs, OpSpec, Relevance};
+use gradscope_engine::{Pointwise, Real, Saves};
 use std::sync::Arc;
 
 /// `1 / (1 + e⁻ˣ)`.
@@ -26,21 +25,22 @@ pub(super) static SPEC: OpSpec = OpSpec {
     draw: |d| Case::new(Sigmoid, &[&d.map()]),
 };
 
-impl Op for Sigmoid {
+impl Formula for Sigmoid {
     fn spec(&self) -> &'static OpSpec {
         &SPEC
     }
+}
 
-    fn shape(&self, x: &[&[usize]]) -> Result<Vec<usize>> {
-        Ok(x[0].to_vec())
+impl Pointwise for Sigmoid {
+    const SAVES: Saves = Saves::Output;
+
+    #[inline(always)]
+    fn value<R: Real>(x: R, _: [R; 2]) -> R {
+        x.sigmoid()
     }
 
-    fn forward(&self, x: &[&Tensor], _: &[Tensor]) -> Result<Tensor> {
-        Ok(candle_nn::ops::sigmoid(x[0])?)
-    }
-
-    fn vjp(&self, at: &Site, _: &[Tensor], dy: &Tensor, _: usize) -> Result<Tensor> {
-        let slope = (at.y()? * (1.0 - at.y()?)?)?;
-        Ok((dy * slope)?)
+    #[inline(always)]
+    fn slope<R: Real>(y: R, _: [R; 2]) -> R {
+        y.clone() * (R::of(1.0) - y)
     }
 }

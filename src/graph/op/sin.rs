@@ -1,7 +1,7 @@
 //! The sine as an activation.
 
 use super::spec::{Family, Inputs, OpSpec, Relevance};
-use super::{Case, Op, Site};
+use super::{Case, Op, Saved};
 use anyhow::Result;
 use candle_core::Tensor;
 use std::sync::Arc;
@@ -39,7 +39,7 @@ impl Op for Sin {
         Ok(x[0].sin()?)
     }
 
-    fn vjp(&self, at: &Site, _: &[Tensor], dy: &Tensor, _: usize) -> Result<Tensor> {
+    fn vjp(&self, at: &dyn Saved, _: &[Tensor], dy: &Tensor, _: usize) -> Result<Tensor> {
         Ok((dy * at.x(0)?.cos()?)?)
     }
 }

@@ -1,7 +1,8 @@
 //! Part of a dimension.
 
-use super::spec::{Argument, Family, Inputs, OpSpec, Relevance};
-use super::{Case, Form, Op, Site};
+use super::argument::Argument;
+use super::spec::{Family, Inputs, OpSpec, Relevance};
+use super::{Case, Op, Pattern, Saved};
 use anyhow::{Result, bail, ensure};
 use candle_core::Tensor;
 use gradscope_engine::Pick;
@@ -79,13 +80,13 @@ impl Op for Slice {
         &SPEC
     }
 
-    fn form(&self, x: &[usize]) -> Form {
-        let (Some(&size), step) = (x.get(self.dim), self.step) else { return Form::Other };
+    fn pattern(&self, x: &[usize]) -> Pattern {
+        let (Some(&size), step) = (x.get(self.dim), self.step) else { return Pattern::Other };
         let start = self.range(size).start;
         match (self.dim, x.len()) {
-            (2, 4) => Form::Pick(Pick { start: (start, 0), step: (step, 1), before: 0 }),
-            (3, 4) => Form::Pick(Pick { start: (0, start), step: (1, step), before: 0 }),
-            _ => Form::Other,
+            (2, 4) => Pattern::Pick(Pick { start: (start, 0), step: (step, 1), before: 0 }),
+            (3, 4) => Pattern::Pick(Pick { start: (0, start), step: (1, step), before: 0 }),
+            _ => Pattern::Other,
         }
     }
 
@@ -106,7 +107,7 @@ impl Op for Slice {
         Ok(x[0].index_select(&self.places(x[0])?, self.dim)?)
     }
 
-    fn vjp(&self, at: &Site, _: &[Tensor], dy: &Tensor, _: usize) -> Result<Tensor> {
+    fn vjp(&self, at: &dyn Saved, _: &[Tensor], dy: &Tensor, _: usize) -> Result<Tensor> {
         let x = at.x(0)?;
         Ok(x.zeros_like()?.index_add(&self.places(x)?, &dy.contiguous()?, self.dim)?)
     }

@@ -1,31 +1,43 @@
 //! Probabilities of scores.
 
-use super::spec::{Family, Inputs, OpSpec, Relevance};
-use super::{Case, Op, Site};
+use super::argument::Argument;
+use super::spec::{Case, Family, Inputs, OpSpec, Relevance};
+use super::{Op, Saved};
 use anyhow::{Result, ensure};
 use candle_core::Tensor;
 use std::sync::Arc;
 
 /// `pᵢ = eˣⁱ / Σ eˣʲ`.
-#[derive(Debug)]
-pub struct Softmax;
+#[derive(Clone, Copy, Debug)]
+pub struct Softmax {
+    /// The dimension that is summed over; not the batch.
+    pub dim: usize,
+}
+
+impl Default for Softmax {
+    /// Over classes.
+    fn default() -> Self {
+        Self { dim: 1 }
+    }
+}
 
 pub(super) static SPEC: OpSpec = OpSpec {
     kind: "softmax",
     family: Family::Softmax,
     torch: "Softmax",
-    note: "over dimension 1",
+    note: "",
     onnx: &["Softmax"],
     aten: &["softmax.int", "_softmax.default"],
     aliases: &[],
     inputs: Inputs::One,
-    arguments: &[],
-    build: |_, _| Ok(Arc::new(Softmax)),
+    arguments: &[Argument::int("dim", 1).by_place().or(&["axis"])],
+    build: |a, x| Ok(Arc::new(Softmax { dim: a.inner_dim("dim", x[0])? })),
     from_shapes: None,
     relevance: Relevance::Gradient,
     draw: |d| {
-        let rank = if d.coin() { 4 } else { 2 };
-        Case::new(Softmax, &[&[d.between(1, 3), d.between(1, 9), 2, 3][..rank]])
+        let rank = d.between(2, 4);
+        let dim = d.between(1, rank - 1);
+        Case::new(Softmax { dim }, &[&[d.between(1, 3), d.between(1, 9), 2, 3][..rank]])
     },
 };
 
@@ -35,22 +47,16 @@ impl Op for Softmax {
     }
 
     fn shape(&self, x: &[&[usize]]) -> Result<Vec<usize>> {
-        classes(x)
+        ensure!(x.len() == 1 && self.dim < x[0].len(), "no dimension {} in {x:?}", self.dim);
+        Ok(x[0].to_vec())
     }
 
     fn forward(&self, x: &[&Tensor], _: &[Tensor]) -> Result<Tensor> {
-        Ok(candle_nn::ops::softmax(x[0], 1)?)
+        Ok(candle_nn::ops::softmax(x[0], self.dim)?)
     }
 
-    /// `p (dy − Σ p dy)`
-    fn vjp(&self, at: &Site, _: &[Tensor], dy: &Tensor, _: usize) -> Result<Tensor> {
-        let mean = (at.y()? * dy)?.sum_keepdim(1)?;
+    fn vjp(&self, at: &dyn Saved, _: &[Tensor], dy: &Tensor, _: usize) -> Result<Tensor> {
+        let mean = (at.y()? * dy)?.sum_keepdim(self.dim)?;
         Ok((at.y()? * dy.broadcast_sub(&mean)?)?)
     }
-}
-
-/// The shape of scores.
-pub(super) fn classes(x: &[&[usize]]) -> Result<Vec<usize>> {
-    ensure!(x.len() == 1 && x[0].len() >= 2, "it reads one (N, classes, …) value, got {x:?}");
-    Ok(x[0].to_vec())
 }

@@ -1,7 +1,10 @@
 //! What is known of a kind of operation besides how to compute it. Builder functions of architectures, selectors, importers,
 //! documentation and tests are derived from it.
 
-use super::{Attribute, Attributes, Case, Draw, Op};
+use super::argument::{Argument, DefaultValue};
+use super::attribute::{Attribute, Attributes};
+use super::draw::Draw;
+use super::operation::Op;
 use anyhow::{Context, Result};
 use std::collections::BTreeMap;
 use std::fmt;
@@ -49,7 +52,7 @@ pub type FromShapes = fn(&Shapes) -> Result<Vec<(&'static str, Attribute)>>;
 /// What operations have in common.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Family {
-    /// Where values enter.
+    /// Where values enter: the input, parameters, constants.
     Input,
     /// Sums of products with weights: convolutions and `linear`. zennit's `AnyLinear`.
     AnyLinear,
@@ -104,6 +107,8 @@ impl Family {
 pub enum Inputs {
     /// None: the input itself.
     None,
+    /// None: a value beside the input, the same for all of a batch. Scripts write it behind any node of the network.
+    Beside,
     /// One.
     One,
     /// Two or more: `x.add("name", y)`.
@@ -112,34 +117,20 @@ pub enum Inputs {
     Many,
 }
 
-/// A named argument.
-#[derive(Clone, Copy, Debug)]
-pub struct Argument {
-    /// PyTorch's name for it.
-    pub name: &'static str,
-    /// Its value where none is given.
-    pub default: DefaultValue,
-    /// Whether scripts give it by place rather than in the map of options.
-    pub by_place: bool,
-    /// What else libraries call it.
-    pub aliases: &'static [&'static str],
+/// One operation with the shapes of what it reads.
+#[derive(Clone, Debug)]
+pub struct Case {
+    /// The operation.
+    pub op: Arc<dyn Op>,
+    /// `(N, …)` of each input.
+    pub inputs: Vec<Vec<usize>>,
 }
 
-/// The value of an argument that was not given.
-#[derive(Clone, Copy, Debug, PartialEq)]
-pub enum DefaultValue {
-    /// It has to be given.
-    Required,
-    /// There is none.
-    Absent,
-    /// A whole number.
-    Int(i64),
-    /// A number.
-    Float(f64),
-    /// A switch.
-    Bool(bool),
-    /// The value of another argument.
-    Same(&'static str),
+impl Case {
+    /// A case of these shapes.
+    pub fn new(op: impl Op + 'static, inputs: &[&[usize]]) -> Self {
+        Self { op: Arc::new(op), inputs: inputs.iter().map(|s| s.to_vec()).collect() }
+    }
 }
 
 /// What becomes of relevance at an operation for which a composite has no rule.
@@ -153,48 +144,6 @@ pub enum Relevance {
     Move,
     /// None of these conserves it: a composite needs a rule. Without one it goes where the gradient goes.
     Gradient,
-}
-
-impl Argument {
-    /// One that has to be given, by place.
-    pub const fn required(name: &'static str) -> Self {
-        Self { name, default: DefaultValue::Required, by_place: true, aliases: &[] }
-    }
-
-    /// A whole number, or a pair of one for height and width.
-    pub const fn int(name: &'static str, default: i64) -> Self {
-        Self { name, default: DefaultValue::Int(default), by_place: false, aliases: &[] }
-    }
-
-    /// A number.
-    pub const fn float(name: &'static str, default: f64) -> Self {
-        Self { name, default: DefaultValue::Float(default), by_place: false, aliases: &[] }
-    }
-
-    /// `true` or `false`.
-    pub const fn bool(name: &'static str, default: bool) -> Self {
-        Self { name, default: DefaultValue::Bool(default), by_place: false, aliases: &[] }
-    }
-
-    /// One whose default is the value of another.
-    pub const fn same(name: &'static str, other: &'static str) -> Self {
-        Self { name, default: DefaultValue::Same(other), by_place: false, aliases: &[] }
-    }
-
-    /// One that may be absent.
-    pub const fn optional(name: &'static str) -> Self {
-        Self { name, default: DefaultValue::Absent, by_place: false, aliases: &[] }
-    }
-
-    /// The same, under other names too.
-    pub const fn or(self, aliases: &'static [&'static str]) -> Self {
-        Self { aliases, ..self }
-    }
-
-    /// The same, given by place.
-    pub const fn by_place(self) -> Self {
-        Self { by_place: true, ..self }
-    }
 }
 
 /// The sizes of a weight, as many as its kind has.
@@ -236,7 +185,7 @@ impl OpSpec {
         given: impl IntoIterator<Item = (String, Attribute)>,
         x: &[&[usize]],
     ) -> Result<Arc<dyn Op>> {
-        (self.build)(&Attributes::new(self, given)?, x)
+        (self.build)(&Attributes::new(self.kind, self.arguments, given)?, x)
     }
 
     /// How a script calls it: `x.conv(name, out_channels, kernel_size, #{})`.
@@ -256,18 +205,6 @@ impl OpSpec {
 impl fmt::Debug for OpSpec {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "OpSpec({})", self.kind)
-    }
-}
-
-impl fmt::Display for DefaultValue {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::Required | Self::Absent => Ok(()),
-            Self::Int(n) => write!(f, "{n}"),
-            Self::Float(x) => write!(f, "{x:?}"),
-            Self::Bool(b) => write!(f, "{b}"),
-            Self::Same(other) => f.write_str(other),
-        }
     }
 }
 

@@ -1,12 +1,11 @@
 //! The hyperbolic tangent.
 
-use super::spec::{Family, Inputs, OpSpec, Relevance};
-use super::{Case, Op, Site};
-use anyhow::Result;
-use candle_core::Tensor;
+use super::formula::Formula;
+use super::spec::{Case, Family, Inputs, OpSpec, Relevance};
+use gradscope_engine::{Pointwise, Real, Saves};
 use std::sync::Arc;
 
-/// Hyperbolic tangent.
+/// `tanh x`.
 #[derive(Debug)]
 pub struct Tanh;
 
@@ -26,20 +25,22 @@ pub(super) static SPEC: OpSpec = OpSpec {
     draw: |d| Case::new(Tanh, &[&d.map()]),
 };
 
-impl Op for Tanh {
+impl Formula for Tanh {
     fn spec(&self) -> &'static OpSpec {
         &SPEC
     }
+}
 
-    fn shape(&self, x: &[&[usize]]) -> Result<Vec<usize>> {
-        Ok(x[0].to_vec())
+impl Pointwise for Tanh {
+    const SAVES: Saves = Saves::Output;
+
+    #[inline(always)]
+    fn value<R: Real>(x: R, _: [R; 2]) -> R {
+        x.tanh()
     }
 
-    fn forward(&self, x: &[&Tensor], _: &[Tensor]) -> Result<Tensor> {
-        Ok(x[0].tanh()?)
-    }
-
-    fn vjp(&self, at: &Site, _: &[Tensor], dy: &Tensor, _: usize) -> Result<Tensor> {
-        Ok((dy * (1.0 - at.y()?.sqr()?)?)?)
+    #[inline(always)]
+    fn slope<R: Real>(y: R, _: [R; 2]) -> R {
+        R::of(1.0) - y.square()
     }
 }

@@ -4,6 +4,7 @@
 //! either side, max pooling is a running maximum over shifted maps. Nothing here reads numbers back but sums.
 
 mod conv;
+mod formula;
 mod pool;
 mod pointwise;
 mod shift;
@@ -11,6 +12,7 @@ mod sides;
 mod sums;
 
 pub use conv::{conv2d, conv2d_input_vjp, conv2d_weight_vjp};
+pub use formula::Portable;
 pub use pointwise::{batch_norm, batch_norm_vjp, channel_affine, relu, relu_vjp};
 pub use pool::{max_pool2d, max_pool2d_vjp};
 pub use sides::{avg_pool2d, avg_pool2d_vjp, interpolate, interpolate_vjp};

@@ -2,8 +2,9 @@
 
 use super::batch::Batches;
 use crate::backward::{Composite, Selector};
-use crate::graph::op::{self, Family};
-use crate::graph::{Graph, NodeId, Trace};
+use crate::exec::Trace;
+use crate::graph::op::{Dropped, Family};
+use crate::graph::{Graph, NodeId};
 use anyhow::Result;
 use candle_core::Tensor;
 use rand::Rng;
@@ -49,7 +50,7 @@ impl Masks {
 
     /// The rules of the way back.
     pub(super) fn composite(&self) -> Composite<'_> {
-        let rule = |site: &crate::graph::Site, r: &Tensor| {
+        let rule = |site: &crate::exec::Site, r: &Tensor| {
             Ok(vec![self.0.get(&site.id).map_or_else(|| Ok(r.clone()), |mask| r * mask)?])
         };
         Composite::gradient().with(Selector::Kind(vec![Family::Dropout.name().into()]), Box::new(rule))
@@ -57,7 +58,7 @@ impl Masks {
 }
 
 /// A picture's part of a mask of this shape, without the batch.
-fn row(op: op::Dropout, shape: &[usize], mut random: impl Rng) -> Vec<f32> {
+fn row(op: Dropped, shape: &[usize], mut random: impl Rng) -> Vec<f32> {
     let kept = if op.p < 1.0 { (1.0 / (1.0 - op.p)) as f32 } else { 0.0 };
     let each = if op.channels { shape[1..].iter().product() } else { 1 };
     let count = shape.iter().product::<usize>() / each.max(1);

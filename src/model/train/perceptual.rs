@@ -5,7 +5,8 @@
 //! mean the same for any network that sees.
 
 use crate::backward::Walk;
-use crate::graph::{Graph, NodeId, Trace};
+use crate::exec::Trace;
+use crate::graph::{Graph, NodeId};
 use crate::model::Model;
 use crate::tensor::wide;
 use anyhow::{Result, ensure};

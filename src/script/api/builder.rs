@@ -74,7 +74,7 @@ pub(crate) fn register(engine: &mut Engine) {
         let required = spec.positional().iter().filter(|a| a.default == op::DefaultValue::Required).count();
         for given in required..=spec.positional().len() {
             add(&mut module, spec, given, false);
-            if given == spec.positional().len() && !spec.options().is_empty() {
+            if given == spec.positional().len() {
                 add(&mut module, spec, given, true);
             }
         }
@@ -88,7 +88,7 @@ fn add(module: &mut Module, spec: &'static OpSpec, by_place: usize, options: boo
     let mut params = match spec.inputs {
         Inputs::Many => vec![name, ("inputs: array", TypeId::of::<Array>())],
         Inputs::Two => vec![node, name, ("y: Node", TypeId::of::<Handle>())],
-        Inputs::None | Inputs::One => vec![node, name],
+        Inputs::None | Inputs::Beside | Inputs::One => vec![node, name],
     };
     let before = params.len();
     params.extend(spec.positional()[..by_place].iter().map(|a| (a.name, TypeId::of::<Dynamic>())));
@@ -101,9 +101,12 @@ fn add(module: &mut Module, spec: &'static OpSpec, by_place: usize, options: boo
         let (name, inputs) = reads(spec, read)?;
         let (places, map) = given.split_at(by_place);
         let places = spec.positional().iter().zip(places).map(|(a, v)| (a.name.to_string(), attribute(v)));
-        let map = map.first().and_then(|map| map.read_lock::<Map>().map(|map| map.clone())).unwrap_or_default();
+        let mut map = map.first().and_then(|map| map.read_lock::<Map>().map(|map| map.clone())).unwrap_or_default();
+        let renamed = map.remove("params").map(|names| full_names(&name, names)).transpose()?.unwrap_or_default();
         let named = map.iter().map(|(key, v)| (key.to_string(), attribute(v)));
-        build(spec, &name, &inputs, places.chain(named))
+        let node = build(spec, &name, &inputs, places.chain(named))?;
+        renamed.iter().try_for_each(|(own, full)| node.lock().rename(node.id, own, full))?;
+        Ok(node)
     };
     FuncRegistration::new(spec.kind).in_global_namespace().with_params_info(info).set_into_module_raw(
         module,
@@ -115,6 +118,16 @@ fn add(module: &mut Module, spec: &'static OpSpec, by_place: usize, options: boo
             is_volatile: true,
         },
     );
+}
+
+/// Full names of parameters: `params: #{ weight: "encoder.in_proj_weight" }`.
+fn full_names(layer: &str, names: Dynamic) -> Result<Vec<(String, String)>> {
+    let what = || format!("\"params\" of layer \"{layer}\" is a map of names, #{{ weight: \"in_proj_weight\" }}");
+    let names = names.try_cast::<Map>().with_context(what)?;
+    let text = |(own, full): (&rhai::Identifier, &Dynamic)| {
+        Ok((own.to_string(), full.clone().into_string().ok().with_context(what)?))
+    };
+    names.iter().map(text).collect()
 }
 
 /// The name of a node, and the nodes that it reads, from the first arguments of a call.
@@ -147,5 +160,5 @@ fn build(
     let shapes: Vec<_> = inputs.iter().map(Handle::shape).collect();
     let shapes: Vec<_> = shapes.iter().map(Vec::as_slice).collect();
     let op = spec.build(given, &shapes).with_context(|| format!("layer \"{name}\""))?;
-    first.join(name, op, inputs)
+    first.join(name, op, if spec.inputs == Inputs::Beside { &[] } else { inputs })
 }

@@ -7,7 +7,8 @@
 use super::options::Options;
 use super::{Guard, Out, Run, out};
 use crate::backward::Selector;
-use crate::graph::{Cover, Graph, Node};
+use crate::exec::PixelWindow;
+use crate::graph::{Graph, Node};
 use crate::model::Model;
 use crate::script::report::Inner;
 use crate::tensor::row_dims;
@@ -63,7 +64,7 @@ fn covered(guard: &Guard, run: &Run, windows: Array, fill: &Tensor) -> Result<Te
         let sizes = w.try_cast::<Array>().context(form)?.iter().map(|v| v.as_int().ok()).collect::<Option<Vec<_>>>();
         let sizes = sizes.context(form)?.into_iter().map(usize::try_from).collect::<Result<Vec<_>, _>>()?;
         let [top, left, height, width] = sizes.try_into().ok().context(form)?;
-        Ok(Cover { top, left, height, width })
+        Ok(PixelWindow { top, left, height, width })
     };
     let windows = windows.into_iter().map(window).collect::<Result<Vec<_>>>()?;
     guard.reserve_run(&run.trace.graph, windows.len(), row_dims(run.trace.input()))?;

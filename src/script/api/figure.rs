@@ -2,7 +2,7 @@
 
 use super::options::Options;
 use super::{Run, number, out};
-use crate::graph::ScoresNotFinite;
+use crate::exec::ScoresNotFinite;
 use crate::render::{Array as Values, Bar, Body, ClassRow, Figure, Scale, Series, brief};
 use crate::script::shown;
 use anyhow::{Context, Result, anyhow, bail, ensure};

@@ -3,7 +3,8 @@
 use super::seed::Seed;
 use super::{Guard, Out, classes, one_or_many, out};
 use crate::backward::Relevance;
-use crate::graph::{Graph, Node, Scores, Trace, named};
+use crate::exec::Trace;
+use crate::graph::{Graph, Node, Scores, named};
 use crate::model::{Card, Model};
 use crate::tensor;
 use anyhow::{Result, ensure};

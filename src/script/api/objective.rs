@@ -6,7 +6,8 @@
 
 use super::variable::Variable;
 use super::{Out, Run, out};
-use crate::graph::{NodeId, Scores, Trace};
+use crate::exec::Trace;
+use crate::graph::{NodeId, Scores};
 use crate::kernel;
 use crate::script::report::Inner;
 use crate::tensor::wide;

@@ -4,7 +4,8 @@
 use super::objective::Objective;
 use super::{Run, classes, in_type_of, out};
 use crate::backward;
-use crate::graph::{NodeId, Scores, Trace};
+use crate::exec::Trace;
+use crate::graph::{NodeId, Scores};
 use anyhow::{Result, bail, ensure};
 use candle_core::{Device, Tensor};
 use rhai::{Dynamic, Engine, FLOAT, FnPtr, INT, NativeCallContext};

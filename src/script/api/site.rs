@@ -3,7 +3,8 @@
 use super::options::Options;
 use super::{Out, in_type_of, out, size};
 use crate::backward::{Denominator, Term, share};
-use crate::graph::Site;
+use crate::exec::Site;
+use crate::graph::op::Saved;
 use anyhow::{Context, Result, anyhow, ensure};
 use candle_core::Tensor;
 use rhai::{Array, Dynamic, Engine, INT, Map};

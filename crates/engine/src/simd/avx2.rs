@@ -15,6 +15,7 @@ pub(super) unsafe fn run<T: Task>(task: T) -> T::Out {
 impl Simd for Avx2 {
     type V = __m256;
     const LANES: usize = 8;
+    const LEVEL: usize = 2;
     const ROWS: usize = 6;
 
     #[inline(always)]
@@ -70,6 +71,32 @@ impl Simd for Avx2 {
     #[inline(always)]
     unsafe fn max(a: __m256, b: __m256) -> __m256 {
         _mm256_max_ps(a, b)
+    }
+
+    #[inline(always)]
+    unsafe fn div(a: __m256, b: __m256) -> __m256 {
+        _mm256_div_ps(a, b)
+    }
+
+    #[inline(always)]
+    unsafe fn min(a: __m256, b: __m256) -> __m256 {
+        _mm256_min_ps(a, b)
+    }
+
+    #[inline(always)]
+    unsafe fn round(v: __m256) -> __m256 {
+        _mm256_round_ps::<{ _MM_FROUND_TO_NEAREST_INT | _MM_FROUND_NO_EXC }>(v)
+    }
+
+    #[inline(always)]
+    unsafe fn exp2(n: __m256) -> __m256 {
+        let biased = _mm256_add_epi32(_mm256_cvtps_epi32(n), _mm256_set1_epi32(127));
+        _mm256_castsi256_ps(_mm256_slli_epi32::<23>(biased))
+    }
+
+    #[inline(always)]
+    unsafe fn choose(x: __m256, a: __m256, b: __m256) -> __m256 {
+        _mm256_blendv_ps(b, a, _mm256_cmp_ps::<_CMP_GT_OQ>(x, _mm256_setzero_ps()))
     }
 
     #[inline(always)]

@@ -20,8 +20,10 @@ use std::sync::atomic::{AtomicU8, Ordering};
 pub trait Simd: Copy + 'static {
     /// The vector.
     type V: Copy;
-    /// Numbers in it.
+    /// Numbers in it, at most [`MOST_LANES`].
     const LANES: usize;
+    /// Its number among instruction sets.
+    const LEVEL: usize;
     /// Rows of the largest tile of two vectors.
     const ROWS: usize;
 
@@ -43,10 +45,20 @@ pub trait Simd: Copy + 'static {
     unsafe fn sub(a: Self::V, b: Self::V) -> Self::V;
     /// `a · b`.
     unsafe fn mul(a: Self::V, b: Self::V) -> Self::V;
+    /// `a / b`.
+    unsafe fn div(a: Self::V, b: Self::V) -> Self::V;
     /// `a · b + c`, rounded once where the instruction set can.
     unsafe fn fma(a: Self::V, b: Self::V, c: Self::V) -> Self::V;
     /// The greater; `b` where either is NaN or both are 0.
     unsafe fn max(a: Self::V, b: Self::V) -> Self::V;
+    /// The less; `b` where either is NaN or both are 0.
+    unsafe fn min(a: Self::V, b: Self::V) -> Self::V;
+    /// The nearest whole number, halves to even.
+    unsafe fn round(v: Self::V) -> Self::V;
+    /// `2ⁿ` of whole numbers from -126 to 127; any number for others.
+    unsafe fn exp2(n: Self::V) -> Self::V;
+    /// `a` where `x > 0`, else `b`.
+    unsafe fn choose(x: Self::V, a: Self::V, b: Self::V) -> Self::V;
     /// `b` where it is greater or NaN, else `a`.
     unsafe fn max_or_nan(a: Self::V, b: Self::V) -> Self::V;
     /// `v` where `a = b`, else 0.
@@ -58,6 +70,11 @@ pub trait Simd: Copy + 'static {
     /// The sum of all lanes.
     unsafe fn sum(v: Self::V) -> f32;
 }
+
+/// Numbers in the longest vector.
+pub const MOST_LANES: usize = 16;
+/// How many instruction sets there are.
+pub(crate) const LEVELS: usize = 4;
 
 /// What an instruction set is chosen for.
 pub trait Task {
@@ -85,6 +102,11 @@ pub enum Level {
 }
 
 impl Level {
+    /// The instruction set of this number, as [`Simd::LEVEL`] counts.
+    pub(crate) fn of(number: usize) -> Self {
+        [Self::Scalar, Self::Neon, Self::Avx2, Self::Avx512][number]
+    }
+
     /// Numbers in one of its vectors.
     pub fn lanes(self) -> usize {
         match self {
@@ -164,6 +186,16 @@ pub fn run<T: Task>(task: T) -> T::Out {
 /// Runs a task with an instruction set that [`level`] gave.
 pub(crate) fn run_with<T: Task>(level: Level, task: T) -> T::Out {
     // SAFETY: `level` gives only what the machine has.
+    unsafe { run_at(level, task) }
+}
+
+/// Runs a task with this instruction set.
+///
+/// # Safety
+/// The machine has it.
+#[inline(always)]
+pub(crate) unsafe fn run_at<T: Task>(level: Level, task: T) -> T::Out {
+    // SAFETY: as the caller promises.
     unsafe {
         match level {
             #[cfg(target_arch = "x86_64")]

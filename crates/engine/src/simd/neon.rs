@@ -10,6 +10,7 @@ pub struct Neon;
 impl Simd for Neon {
     type V = float32x4_t;
     const LANES: usize = 4;
+    const LEVEL: usize = 1;
     const ROWS: usize = 12;
 
     #[inline(always)]
@@ -71,6 +72,32 @@ impl Simd for Neon {
     #[inline(always)]
     unsafe fn max(a: float32x4_t, b: float32x4_t) -> float32x4_t {
         vbslq_f32(vcgtq_f32(a, b), a, b)
+    }
+
+    #[inline(always)]
+    unsafe fn div(a: float32x4_t, b: float32x4_t) -> float32x4_t {
+        vdivq_f32(a, b)
+    }
+
+    #[inline(always)]
+    unsafe fn min(a: float32x4_t, b: float32x4_t) -> float32x4_t {
+        vbslq_f32(vcltq_f32(a, b), a, b)
+    }
+
+    #[inline(always)]
+    unsafe fn round(v: float32x4_t) -> float32x4_t {
+        vrndnq_f32(v)
+    }
+
+    #[inline(always)]
+    unsafe fn exp2(n: float32x4_t) -> float32x4_t {
+        let biased = vaddq_s32(vcvtnq_s32_f32(n), vdupq_n_s32(127));
+        vreinterpretq_f32_s32(vshlq_n_s32::<23>(biased))
+    }
+
+    #[inline(always)]
+    unsafe fn choose(x: float32x4_t, a: float32x4_t, b: float32x4_t) -> float32x4_t {
+        vbslq_f32(vcgtzq_f32(x), a, b)
     }
 
     #[inline(always)]

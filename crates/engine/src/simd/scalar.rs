@@ -14,6 +14,7 @@ fn zip(a: [f32; 4], b: [f32; 4], f: impl Fn(f32, f32) -> f32) -> [f32; 4] {
 impl Simd for Scalar {
     type V = [f32; 4];
     const LANES: usize = 4;
+    const LEVEL: usize = 0;
     const ROWS: usize = 4;
 
     #[inline(always)]
@@ -73,6 +74,31 @@ impl Simd for Scalar {
     #[inline(always)]
     unsafe fn max(a: [f32; 4], b: [f32; 4]) -> [f32; 4] {
         zip(a, b, |a, b| if a > b { a } else { b })
+    }
+
+    #[inline(always)]
+    unsafe fn div(a: [f32; 4], b: [f32; 4]) -> [f32; 4] {
+        zip(a, b, |a, b| a / b)
+    }
+
+    #[inline(always)]
+    unsafe fn min(a: [f32; 4], b: [f32; 4]) -> [f32; 4] {
+        zip(a, b, |a, b| if a < b { a } else { b })
+    }
+
+    #[inline(always)]
+    unsafe fn round(v: [f32; 4]) -> [f32; 4] {
+        v.map(f32::round_ties_even)
+    }
+
+    #[inline(always)]
+    unsafe fn exp2(n: [f32; 4]) -> [f32; 4] {
+        n.map(|n| f32::from_bits(((n as i32).wrapping_add(127) as u32) << 23))
+    }
+
+    #[inline(always)]
+    unsafe fn choose(x: [f32; 4], a: [f32; 4], b: [f32; 4]) -> [f32; 4] {
+        std::array::from_fn(|i| if x[i] > 0.0 { a[i] } else { b[i] })
     }
 
     #[inline(always)]

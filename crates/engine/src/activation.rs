@@ -1,0 +1,237 @@
+//! Activations: one formula for its value, one for its slope, compiled for every instruction set.
+
+use crate::lanes::Lanes;
+use crate::real::Real;
+use crate::simd::{self, LEVELS, Level, Simd, Task};
+use crate::team;
+use std::fmt;
+
+/// What the slope of an activation is computed from: what was read, or what was given.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Saves {
+    /// `x`.
+    Input,
+    /// `y`.
+    Output,
+}
+
+/// A function of each number alone, with up to two parameters.
+///
+/// Formulas are marked `#[inline(always)]`, as all that they call: they are compiled for each instruction set.
+pub trait Pointwise: 'static {
+    /// What `slope` is computed from.
+    const SAVES: Saves;
+    /// `f(x)`.
+    fn value<R: Real>(x: R, parameters: [R; 2]) -> R;
+    /// `f′(x)`, from `x` or `f(x)`, as [`SAVES`](Self::SAVES) says.
+    fn slope<R: Real>(saved: R, parameters: [R; 2]) -> R;
+}
+
+/// An activation that kernels compute on their way out.
+#[derive(Clone, Copy, PartialEq)]
+pub enum Activation {
+    /// `max(0, x)`, with slope 0 at 0.
+    Relu,
+    /// Any other, with its parameters.
+    Other(&'static Compiled, [f32; 2]),
+}
+
+/// A function of one vector at `value`, which may read one at `saved`.
+type OnVector = unsafe fn(value: *mut f32, saved: *const f32, parameters: [f32; 2]);
+
+/// A [`Pointwise`] compiled for each instruction set.
+pub struct Compiled {
+    saves: Saves,
+    value: [OnVector; LEVELS],
+    slope: [OnVector; LEVELS],
+}
+
+impl Compiled {
+    /// Compiles a formula: `static GELU: Compiled = Compiled::of::<Gelu>();`
+    pub const fn of<P: Pointwise>() -> Self {
+        let value: [OnVector; LEVELS] = [value_at::<P, 0>, value_at::<P, 1>, value_at::<P, 2>, value_at::<P, 3>];
+        let slope: [OnVector; LEVELS] = [slope_at::<P, 0>, slope_at::<P, 1>, slope_at::<P, 2>, slope_at::<P, 3>];
+        Self { saves: P::SAVES, value, slope }
+    }
+}
+
+impl PartialEq for Compiled {
+    fn eq(&self, other: &Self) -> bool {
+        std::ptr::eq(self, other)
+    }
+}
+
+impl fmt::Debug for Activation {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Relu => f.write_str("Relu"),
+            Self::Other(_, parameters) => write!(f, "Other({parameters:?})"),
+        }
+    }
+}
+
+impl Activation {
+    /// What its slope is computed from.
+    pub fn saves(&self) -> Saves {
+        match self {
+            Self::Relu => Saves::Output,
+            Self::Other(compiled, _) => compiled.saves,
+        }
+    }
+
+    /// `y = f(x)`, number by number, on all cores.
+    ///
+    /// # Panics
+    /// Where lengths differ.
+    pub fn value(&self, x: &[f32], y: &mut [f32]) {
+        y.copy_from_slice(x);
+        on_all(y, None, *self);
+    }
+
+    /// `dx = f′ · dy`, number by number, on all cores; `saved` is what [`saves`](Self::saves) says.
+    ///
+    /// # Panics
+    /// Where lengths differ.
+    pub fn vjp(&self, saved: &[f32], dy: &[f32], dx: &mut [f32]) {
+        assert!(saved.len() == dx.len(), "{} saved values for {}", saved.len(), dx.len());
+        dx.copy_from_slice(dy);
+        on_all(dx, Some(saved), *self);
+    }
+
+    /// A vector's values.
+    ///
+    /// # Safety
+    /// The machine has the instruction set `S`.
+    #[inline(always)]
+    pub(crate) unsafe fn apply<S: Simd>(&self, v: S::V) -> S::V {
+        match self {
+            Self::Relu => unsafe { S::max(S::splat(0.0), v) },
+            Self::Other(compiled, parameters) => {
+                let mut lanes = [0f32; simd::MOST_LANES];
+                // SAFETY: `lanes` has room for a vector of any instruction set.
+                unsafe {
+                    S::store(lanes.as_mut_ptr(), v);
+                    compiled.value[S::LEVEL](lanes.as_mut_ptr(), std::ptr::null(), *parameters);
+                    S::load(lanes.as_ptr())
+                }
+            }
+        }
+    }
+
+    /// `v` times the slope at `saved`.
+    ///
+    /// # Safety
+    /// The machine has the instruction set `S`.
+    #[inline(always)]
+    pub(crate) unsafe fn times_slope<S: Simd>(&self, v: S::V, saved: S::V) -> S::V {
+        match self {
+            Self::Relu => unsafe { S::where_positive(saved, v) },
+            Self::Other(compiled, parameters) => {
+                let (mut lanes, mut at) = ([0f32; simd::MOST_LANES], [0f32; simd::MOST_LANES]);
+                // SAFETY: both have room for a vector of any instruction set.
+                unsafe {
+                    S::store(lanes.as_mut_ptr(), v);
+                    S::store(at.as_mut_ptr(), saved);
+                    compiled.slope[S::LEVEL](lanes.as_mut_ptr(), at.as_ptr(), *parameters);
+                    S::load(lanes.as_ptr())
+                }
+            }
+        }
+    }
+}
+
+/// # Safety
+/// The machine has the instruction set number `LEVEL`, and a vector of it can be written at `value`.
+unsafe fn value_at<P: Pointwise, const LEVEL: usize>(value: *mut f32, _: *const f32, parameters: [f32; 2]) {
+    let task = Value::<P> { value, parameters, formula: std::marker::PhantomData };
+    // SAFETY: as the caller promises.
+    unsafe { simd::run_at(Level::of(LEVEL), task) }
+}
+
+/// # Safety
+/// The same, and one can be read at `saved`.
+unsafe fn slope_at<P: Pointwise, const LEVEL: usize>(value: *mut f32, saved: *const f32, parameters: [f32; 2]) {
+    let task = Slope::<P> { value, saved, parameters, formula: std::marker::PhantomData };
+    // SAFETY: as the caller promises.
+    unsafe { simd::run_at(Level::of(LEVEL), task) }
+}
+
+struct Value<P> {
+    value: *mut f32,
+    parameters: [f32; 2],
+    formula: std::marker::PhantomData<P>,
+}
+
+impl<P: Pointwise> Task for Value<P> {
+    type Out = ();
+
+    #[inline(always)]
+    unsafe fn run<S: Simd>(self) {
+        let parameters = self.parameters.map(|p| Lanes::<S>::of(f64::from(p)));
+        // SAFETY: a vector is at `value`.
+        unsafe { S::store(self.value, P::value(Lanes::<S>(S::load(self.value)), parameters).0) }
+    }
+}
+
+struct Slope<P> {
+    value: *mut f32,
+    saved: *const f32,
+    parameters: [f32; 2],
+    formula: std::marker::PhantomData<P>,
+}
+
+impl<P: Pointwise> Task for Slope<P> {
+    type Out = ();
+
+    #[inline(always)]
+    unsafe fn run<S: Simd>(self) {
+        let parameters = self.parameters.map(|p| Lanes::<S>::of(f64::from(p)));
+        // SAFETY: vectors are at both.
+        unsafe {
+            let (v, saved) = (Lanes::<S>(S::load(self.value)), Lanes::<S>(S::load(self.saved)));
+            S::store(self.value, (v * P::slope(saved, parameters)).0);
+        }
+    }
+}
+
+/// Every number of `values` through an activation, or times its slope at `saved`.
+fn on_all(values: &mut [f32], saved: Option<&[f32]>, activation: Activation) {
+    let len = values.len();
+    let at = crate::packed::Raw(values.as_mut_ptr());
+    team::ranges(len.div_ceil(CHUNK), 4, |chunks| {
+        let range = chunks.start * CHUNK..(chunks.end * CHUNK).min(len);
+        simd::run(All { at: at.get(), saved, range, activation });
+    });
+}
+
+/// Numbers that one task takes at least.
+const CHUNK: usize = 1024;
+
+struct All<'a> {
+    at: *mut f32,
+    saved: Option<&'a [f32]>,
+    range: std::ops::Range<usize>,
+    activation: Activation,
+}
+
+impl Task for All<'_> {
+    type Out = ();
+
+    #[inline(always)]
+    unsafe fn run<S: Simd>(self) {
+        let mut i = self.range.start;
+        while i < self.range.end {
+            let n = (self.range.end - i).min(S::LANES);
+            // SAFETY: `i..i + n` lies within the values, and within those saved, which are as many.
+            unsafe {
+                let v = S::load_part(self.at.add(i), n);
+                let v = match self.saved {
+                    None => self.activation.apply::<S>(v),
+                    Some(saved) => self.activation.times_slope::<S>(v, S::load_part(saved.as_ptr().add(i), n)),
+                };
+                S::store_part(self.at.add(i), n, v);
+            }
+            i += n;
+        }
+    }
+}

@@ -1,0 +1,122 @@
+//! Scores are finite, or it is told that they are not: whatever names a class or compares scores asks here first.
+
+use super::trace::Trace;
+use crate::graph::{Graph, Node};
+use crate::kernel::{self, NotFinite};
+use anyhow::Result;
+use candle_core::Tensor;
+use std::fmt;
+use std::sync::Arc;
+
+/// The words by which this error is known behind a script, where its type is lost.
+const KNOWN_BY: &str = "scores are not finite";
+
+/// A network's scores are not finite: how many, and the first layer that has such values.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ScoresNotFinite {
+    /// The scores of the first picture that has such.
+    pub scores: NotFinite,
+    /// How many pictures have such, of how many.
+    pub pictures: (usize, usize),
+    /// Where it began.
+    pub origin: Option<String>,
+}
+
+impl ScoresNotFinite {
+    /// Whether a text tells this error, perhaps among other things.
+    pub fn is_told_in(text: &str) -> bool {
+        text.contains(KNOWN_BY)
+    }
+}
+
+impl fmt::Display for ScoresNotFinite {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "the network's {KNOWN_BY}")?;
+        if self.pictures.1 > 1 {
+            write!(f, " for {} of {} pictures; of the first", self.pictures.0, self.pictures.1)?;
+        }
+        write!(f, ": {}", self.scores)?;
+        self.origin.iter().try_for_each(|origin| write!(f, "; first in {origin}"))
+    }
+}
+
+impl std::error::Error for ScoresNotFinite {}
+
+impl Trace {
+    /// The scores, `(N, classes)`, if all are finite.
+    ///
+    /// Errors: [`ScoresNotFinite`].
+    pub fn scores(&self) -> Result<Tensor> {
+        let logits = self.logits()?;
+        match wrong(&logits)? {
+            None => Ok(logits),
+            Some((row, told)) => Err(ScoresNotFinite { origin: self.origin(row)?, ..told }.into()),
+        }
+    }
+
+    /// Scores of a change of this run, if all are finite.
+    ///
+    /// Errors: [`ScoresNotFinite`], with the layer where this run has such values too.
+    pub fn scores_of_changed(&self, logits: Tensor) -> Result<Tensor> {
+        match wrong(&logits)? {
+            None => Ok(logits),
+            Some((_, told)) => Err(ScoresNotFinite { origin: self.origin(0)?, ..told }.into()),
+        }
+    }
+
+    /// The first node whose values for a picture are not finite, in words.
+    fn origin(&self, row: usize) -> Result<Option<String>> {
+        for (id, node) in self.graph.nodes.iter().enumerate() {
+            let values = self.value(id)?;
+            let own = if row < values.dims().first().copied().unwrap_or(0) {
+                values.narrow(0, row, 1)?
+            } else {
+                values.clone()
+            };
+            let count = kernel::not_finite(&own)?;
+            if count.count() > 0 {
+                return Ok(Some(layer(node, id, count)?));
+            }
+        }
+        Ok(None)
+    }
+}
+
+impl Graph {
+    /// Scores that a run on `x` gave, if all are finite; otherwise the first picture that has such runs again, to find the layer.
+    ///
+    /// Errors: [`ScoresNotFinite`].
+    pub fn check_scores(self: &Arc<Self>, x: &Tensor, logits: Tensor) -> Result<Tensor> {
+        let Some((row, told)) = wrong(&logits)? else { return Ok(logits) };
+        let origin = self.forward(&x.narrow(0, row, 1)?)?.origin(0)?;
+        Err(ScoresNotFinite { origin, ..told }.into())
+    }
+}
+
+/// What is wrong with scores `(N, classes)`, and the first picture of which it is; none where all are finite.
+fn wrong(logits: &Tensor) -> Result<Option<(usize, ScoresNotFinite)>> {
+    if kernel::not_finite(logits)?.count() == 0 {
+        return Ok(None);
+    }
+    let of = |row: usize| kernel::not_finite(&logits.narrow(0, row, 1)?);
+    let counts = (0..logits.dims()[0]).map(of).collect::<Result<Vec<_>>>()?;
+    let many = counts.iter().filter(|c| c.count() > 0).count();
+    let first = counts.iter().position(|c| c.count() > 0);
+    let told = |row: usize| ScoresNotFinite { scores: counts[row], pictures: (many, counts.len()), origin: None };
+    Ok(first.map(|row| (row, told(row))))
+}
+
+/// `layer "conv1" (conv): 1024 of 1024 are NaN, and in "conv1.weight" 1 of 1200 is NaN`.
+fn layer(node: &Node, id: usize, values: NotFinite) -> Result<String> {
+    let mut text = match id {
+        0 => format!("the picture: {values}"),
+        _ => format!("layer \"{}\" ({}): {values}", node.name, node.op.kind()),
+    };
+    for (parameter, value) in node.parameters().zip(&node.params) {
+        let count = kernel::not_finite(value)?;
+        if count.count() > 0 {
+            text += &format!(", and in \"{}\" {count}", parameter.name);
+        }
+    }
+    Ok(text)
+}

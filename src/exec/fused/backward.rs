@@ -1,0 +1,297 @@
+//! The gradient of a run: the same steps from the last to the first.
+
+use super::buffer::PooledBuffer;
+use super::forward::{Run, dense};
+use super::layout::Slot;
+use super::step::{Step, Work};
+use crate::graph::op::Values;
+use crate::graph::{Graph, Node, NodeId};
+use crate::kernel;
+use anyhow::{Context, Result};
+use candle_core::Tensor;
+use gradscope_engine::{Activation, Epilogue, MapMut, linear_vjp, pass, sum_pictures};
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+/// The gradient of one step's value, as far as it came together.
+#[derive(Clone)]
+struct Gradient {
+    buffer: Arc<PooledBuffer>,
+    at: Slot,
+    /// Whether it is by what the step's activation read: its slope is a factor already.
+    sloped: bool,
+}
+
+/// A walk back.
+struct Back<'a> {
+    run: &'a Run,
+    graph: &'a Arc<Graph>,
+    /// Pictures in a gradient: those of the run, or one, their sum.
+    n: usize,
+    /// The step whose gradient is summed over the batch, as all that comes after it is linear.
+    summed: Option<usize>,
+    gradients: Vec<Option<Gradient>>,
+    /// The activation of each step whose slope may be a factor of what is written as its gradient.
+    slopes: Vec<Option<Activation>>,
+    wanted: Vec<bool>,
+}
+
+impl Run {
+    /// The gradients at the nodes `to` from gradients at some nodes; none where one of these stands in the middle of a
+    /// step. `sum` asks for their sums over the batch, `(1, …)`. `tick` is asked before each step whether to go on.
+    pub fn gradient(
+        &self,
+        graph: &Arc<Graph>,
+        seeds: &[(NodeId, Tensor)],
+        (to, sum): (&[NodeId], bool),
+        tick: &dyn Fn(&Node) -> Result<()>,
+    ) -> Result<Option<BTreeMap<NodeId, Tensor>>> {
+        let plan = &*self.plan;
+        let steps = |ids: &mut dyn Iterator<Item = NodeId>| ids.map(|id| plan.ends[id]).collect::<Option<Vec<_>>>();
+        let (starts, ends) = (steps(&mut seeds.iter().map(|s| s.0)), steps(&mut to.iter().copied()));
+        let (Some(starts), Some(ends)) = (starts, ends) else { return Ok(None) };
+        // A node that only hands on what another one gave has that one's gradient if that goes nowhere else.
+        let own = |(id, s): (&NodeId, &usize)| plan.node(*s) == *id || (plan.uses[*s] == 1 && !starts.contains(s));
+        if !to.iter().zip(&ends).all(own) {
+            return Ok(None);
+        }
+        let mut back = Back::new(self, graph, &starts, &ends);
+        if let ([end], true) = (&ends[..], sum) {
+            back.summed = back.linear_way(*end, &starts);
+        }
+        for ((_, seed), &at) in seeds.iter().zip(&starts) {
+            back.give_tensor(at, seed)?;
+        }
+        let mut answer = BTreeMap::new();
+        for i in (0..plan.steps.len()).rev() {
+            let Some(gradient) = back.gradients[i].take() else { continue };
+            tick(&graph.nodes[plan.node(i)])?;
+            for (&id, _) in to.iter().zip(&ends).filter(|(_, end)| **end == i) {
+                let dims = [&[back.n], &self.dims(id)[1..]].concat();
+                let value = gradient.at.tensor(back.n, gradient.buffer.numbers(), &dims)?;
+                answer.insert(id, if sum { kernel::sum_keepdim(&value, &[0])? } else { value });
+            }
+            let step = &plan.steps[i];
+            if step.reads.iter().chain(&step.add).any(|&r| back.wanted[r]) {
+                back.step(i, step, gradient)?;
+            }
+        }
+        Ok(Some(answer))
+    }
+}
+
+impl<'a> Back<'a> {
+    fn new(run: &'a Run, graph: &'a Arc<Graph>, starts: &[usize], ends: &[usize]) -> Self {
+        let steps = &run.plan.steps;
+        let (mut slopes, mut wanted) = (vec![], vec![]);
+        for (i, step) in steps.iter().enumerate() {
+            let seen = starts.contains(&i) || ends.contains(&i);
+            // What ReLUs gave is positive where it is so in their concatenation.
+            let all =
+                matches!(step.work, Work::Concat(_)) && step.reads.iter().all(|&r| slopes[r] == Some(Activation::Relu));
+            let own = if all { Some(Activation::Relu) } else { step.activation };
+            // Only a ReLU's slope may be a factor twice, of a part and then of the sum with another.
+            let once = |a: &Activation| *a == Activation::Relu || run.plan.uses[i] == 1;
+            slopes.push(own.filter(|a| !seen && once(a)));
+            wanted.push(ends.contains(&i) || step.reads.iter().chain(&step.add).any(|&r| wanted[r]));
+        }
+        Self { run, graph, n: run.n, summed: None, gradients: vec![None; steps.len()], slopes, wanted }
+    }
+
+    /// The last step to which the value of `end` comes by nothing but linear steps, and that alone. The sum of gradients
+    /// that go back from there is the gradient of their sum.
+    fn linear_way(&self, end: usize, starts: &[usize]) -> Option<usize> {
+        let plan = &*self.run.plan;
+        let (mut at, mut last) = (end, None);
+        while plan.uses[at] == 1 && !starts.contains(&at) {
+            let Some(next) = plan.steps.iter().position(|s| s.reads == [at]) else { break };
+            let step = &plan.steps[next];
+            if step.add.is_some() || !step.work.is_linear() {
+                break;
+            }
+            last = Some(next);
+            if step.activation.is_some() {
+                break;
+            }
+            at = next;
+        }
+        last
+    }
+
+    /// The gradient of a step's value goes on to what it reads.
+    fn step(&mut self, i: usize, step: &Step, gradient: Gradient) -> Result<()> {
+        let run = self.run;
+        let gradient = match step.activation {
+            Some(activation) if !gradient.sloped => self.times_slope(i, activation, &gradient),
+            _ => gradient,
+        };
+        let gradient = if self.summed == Some(i) { self.sum(&gradient) } else { gradient };
+        let n = self.n;
+        let shared = gradient.clone();
+        let dy = shared.at.map(n, shared.buffer.numbers());
+        if let Some(add) = step.add {
+            self.share(add, gradient.for_others());
+        }
+        let Some(&x) = step.reads.first() else { return Ok(()) };
+        match &step.work {
+            Work::Input => {}
+            Work::Conv(conv) => {
+                let filter = conv.backward()?;
+                self.write(x, |dx, epilogue| filter.run(&dy, dx, epilogue));
+            }
+            Work::Linear(w) => {
+                let (output, input) = w.dims2()?;
+                let (gradient, rows) = (gradient.dense(n), n * step.to.rows());
+                let dy = &gradient.buffer.numbers()[..rows * output];
+                let back = |w: &[f32], dx: &mut [f32]| linear_vjp(dy, w, dx, (rows, input, output));
+                self.give_dense(x, |dx| kernel::with::<f32, _>(w, |w| back(w, &mut dx[..rows * input])))?;
+            }
+            Work::Max(pool) => {
+                let (from, y) = (run.map(x), run.map(i));
+                // It knows the slope of a ReLU, which what it read is positive with.
+                let rectified = self.slopes[x].is_none_or(|a| a == Activation::Relu);
+                match self.gradients[x] {
+                    None if rectified => self.write(x, |dx, e| pool.max_vjp(&from, &y, &dy, dx, e.slope.is_some())),
+                    _ => self.give(x, |dx| {
+                        pool.max_vjp(&from, &y, &dy, dx, false);
+                        Ok(())
+                    })?,
+                }
+            }
+            Work::Mean(windows) => self.give(x, |dx| {
+                windows.pool.mean_vjp(&dy, dx, |i, j| windows.divisor(i, j));
+                Ok(())
+            })?,
+            Work::Pick(pick) => self.give(x, |dx| {
+                pick.backward(&dy, dx);
+                Ok(())
+            })?,
+            Work::Flatten => {
+                let (gradient, to) = (gradient.dense(n), run.plan.steps[x].to.alone());
+                let elements = &gradient.buffer.numbers()[..n * to.len()];
+                self.give_dense(x, |dx| {
+                    to.write(n, elements, dx);
+                    Ok(())
+                })?;
+            }
+            Work::Pass(None) => self.share(x, gradient.for_others()),
+            Work::Pass(Some(scale)) | Work::Normalized(scale) => {
+                let zeros = vec![0.0; scale.len()];
+                self.write(x, |dx, epilogue| pass(&dy, dx, Epilogue { affine: Some((scale, &zeros)), ..epilogue }));
+            }
+            Work::Concat(_) => {
+                let mut first = gradient.at.first;
+                for &read in &step.reads {
+                    let c = run.plan.steps[read].to.c;
+                    self.share(read, Gradient { at: Slot { first, c, ..gradient.at }, ..gradient.clone() });
+                    first += c;
+                }
+            }
+            Work::Op => self.operation(step, &gradient)?,
+        }
+        Ok(())
+    }
+
+    /// By the node's own VJP.
+    fn operation(&mut self, step: &Step, gradient: &Gradient) -> Result<()> {
+        let (run, node) = (self.run, &self.graph.nodes[step.node]);
+        let dims = run.dims(step.node);
+        let dy = gradient.at.tensor(run.n, gradient.buffer.numbers(), &dims)?;
+        let x = node.inputs.iter().map(|&i| run.value(self.graph, i).cloned()).collect::<Result<Vec<_>>>()?;
+        let saved = Values { x, y: run.value(self.graph, step.node)?.clone() };
+        for (i, &read) in step.reads.iter().enumerate().filter(|(_, r)| self.wanted[**r]).collect::<Vec<_>>() {
+            let part = node.op.vjp(&saved, &node.params, &dy, i);
+            let part =
+                part.with_context(|| format!("going back through layer \"{}\" ({})", node.name, node.op.kind()))?;
+            self.give_tensor(read, &part)?;
+        }
+        Ok(())
+    }
+
+    /// The gradient by what the step's activation read.
+    fn times_slope(&self, i: usize, activation: Activation, gradient: &Gradient) -> Gradient {
+        let (n, at) = (self.n, gradient.at.alone());
+        let mut buffer = PooledBuffer::new(n * at.len());
+        let from = gradient.at.map(n, gradient.buffer.numbers());
+        let slope = Some((activation, self.run.saved(i, activation)));
+        pass(&from, &mut at.map_mut(n, buffer.numbers_mut()), Epilogue { slope, ..Epilogue::default() });
+        Gradient { buffer: Arc::new(buffer), at, sloped: true }
+    }
+
+    /// The sum over the batch; from here on, gradients are of one picture.
+    fn sum(&mut self, gradient: &Gradient) -> Gradient {
+        let at = gradient.at.alone();
+        let mut buffer = PooledBuffer::new(at.len());
+        sum_pictures(&gradient.at.map(self.n, gradient.buffer.numbers()), &mut at.map_mut(1, buffer.numbers_mut()));
+        self.n = 1;
+        Gradient { buffer: Arc::new(buffer), at, sloped: true }
+    }
+
+    /// `dx` of a step by a kernel that can add what is there, and take the sum times a slope.
+    fn write(&mut self, to: usize, kernel: impl FnOnce(&mut MapMut, Epilogue)) {
+        if !self.wanted[to] {
+            return;
+        }
+        let n = self.n;
+        let at = self.run.plan.steps[to].to.alone();
+        let mut buffer = PooledBuffer::new(n * at.len());
+        let before = self.gradients[to].take();
+        let add = before.as_ref().map(|b| b.at.map(n, b.buffer.numbers()));
+        let slope = self.slopes[to].map(|activation| (activation, self.run.saved(to, activation)));
+        kernel(&mut at.map_mut(n, buffer.numbers_mut()), Epilogue { add, slope, ..Epilogue::default() });
+        self.gradients[to] = Some(Gradient { buffer: Arc::new(buffer), at, sloped: slope.is_some() });
+    }
+
+    /// `dx` of a step by a kernel that only writes.
+    fn give(&mut self, to: usize, kernel: impl FnOnce(&mut MapMut) -> Result<()>) -> Result<()> {
+        let (n, at) = (self.n, self.run.plan.steps[to].to.alone());
+        self.give_dense(to, |dx| kernel(&mut at.map_mut(n, dx)))
+    }
+
+    /// `dx` of a step, a tensor.
+    fn give_tensor(&mut self, to: usize, gradient: &Tensor) -> Result<()> {
+        let (n, at) = (self.n, self.run.plan.steps[to].to.alone());
+        self.give_dense(to, |dx| kernel::with::<f32, _>(gradient, |elements| at.write(n, elements, dx)))
+    }
+
+    /// `dx` of a step by a kernel that writes elements side by side.
+    fn give_dense(&mut self, to: usize, kernel: impl FnOnce(&mut [f32]) -> Result<()>) -> Result<()> {
+        if !self.wanted[to] {
+            return Ok(());
+        }
+        let at = self.run.plan.steps[to].to.alone();
+        let mut buffer = PooledBuffer::new(self.n * at.len());
+        kernel(buffer.numbers_mut())?;
+        self.share(to, Gradient { buffer: Arc::new(buffer), at, sloped: false });
+        Ok(())
+    }
+
+    /// A gradient that another step has already is this one's too, or a part of it.
+    fn share(&mut self, to: usize, gradient: Gradient) {
+        if !self.wanted[to] {
+            return;
+        }
+        if self.gradients[to].is_none() {
+            self.gradients[to] = Some(gradient);
+            return;
+        }
+        let from = gradient.at.map(self.n, gradient.buffer.numbers());
+        self.write(to, |dx, epilogue| pass(&from, dx, epilogue));
+    }
+}
+
+impl Gradient {
+    /// The same numbers for a step whose activation is another one.
+    fn for_others(&self) -> Self {
+        Self { sloped: false, ..self.clone() }
+    }
+
+    /// The same with its elements side by side.
+    fn dense(self, n: usize) -> Self {
+        if self.at.is_dense() && self.at.first == 0 {
+            return self;
+        }
+        let buffer = dense(&self.at, n, self.buffer.numbers());
+        Self { buffer: Arc::new(buffer), at: self.at.alone(), ..self }
+    }
+}

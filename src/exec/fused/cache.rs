@@ -1,0 +1,63 @@
+//! The plans of a graph.
+
+use super::plan::Plan;
+use crate::graph::Graph;
+use crate::kernel;
+use anyhow::Result;
+use candle_core::{DType, Tensor};
+use std::sync::{Arc, Mutex, PoisonError};
+
+/// Number of input sizes for which a graph keeps plans.
+const SIZES: usize = 4;
+
+/// Plans of one graph for the sizes that it ran on last.
+#[derive(Debug, Default)]
+struct Plans(Mutex<Vec<Arc<Plan>>>);
+
+impl Plans {
+    /// The plan for this key, now the most recent one.
+    fn get(&self, key: &Key) -> Option<Arc<Plan>> {
+        let mut plans = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let at = plans.iter().position(|p| p.key == *key)?;
+        let plan = plans.remove(at);
+        plans.push(plan.clone());
+        Some(plan)
+    }
+
+    /// Keeps a plan, unless another thread made the same meanwhile: then that one.
+    fn put(&self, plan: Plan) -> Arc<Plan> {
+        if let Some(made) = self.get(&plan.key) {
+            return made;
+        }
+        let plan = Arc::new(plan);
+        let mut plans = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        if plans.len() == SIZES {
+            plans.remove(0);
+        }
+        plans.push(plan.clone());
+        plan
+    }
+}
+
+/// The input's shape without the batch, and whether convolutions are direct sums.
+pub(super) type Key = (Vec<usize>, bool);
+
+/// The plan for a batch like `x`; none where a network runs node by node: in f64, on other devices, without weights.
+///
+/// No lock is held while a plan is made: packing weights uses all cores, and a core's task may come back here.
+pub(in crate::exec) fn plan(graph: &Graph, x: &Tensor) -> Result<Option<Arc<Plan>>> {
+    let fits = |t: &Tensor| t.dtype() == DType::F32 && !kernel::portable::serves(t);
+    let loaded = graph.nodes.iter().all(|n| n.is_loaded() && n.params.iter().all(fits));
+    if !(fits(x) && loaded && x.elem_count() > 0) {
+        return Ok(None);
+    }
+    let (plans, key) = (graph.derived::<Plans>(), (x.dims()[1..].to_vec(), kernel::exact()));
+    if let Some(plan) = plans.get(&key) {
+        return Ok(Some(plan));
+    }
+    let shapes = graph.shapes(&key.0)?;
+    if !shapes.iter().all(|s| s.len() >= 2 && s.iter().all(|&n| n > 0)) {
+        return Ok(None);
+    }
+    Ok(Some(plans.put(Plan::new(graph, key, shapes)?)))
+}

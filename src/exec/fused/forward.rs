@@ -1,0 +1,246 @@
+//! One batch through a plan.
+
+use super::buffer::PooledBuffer;
+use super::layout::Slot;
+use super::plan::Plan;
+use super::step::{Step, Work};
+use crate::graph::{Graph, Node, NodeId};
+use crate::kernel;
+use anyhow::Result;
+use candle_core::Tensor;
+use gradscope_engine::{Activation, Epilogue, Saves, linear, pass, to_channels_last_scaled};
+use std::sync::{Arc, OnceLock};
+
+/// The values of one batch, channels last, and channels first where somebody looked.
+#[derive(Debug)]
+pub struct Run {
+    pub(super) plan: Arc<Plan>,
+    pub(in crate::exec) input: Tensor,
+    /// Pictures in the batch.
+    pub(super) n: usize,
+    pub(super) buffers: Vec<PooledBuffer>,
+    seen: Vec<OnceLock<Tensor>>,
+}
+
+impl Run {
+    /// Runs the plan on `x`; `tick` is asked before each step whether to go on.
+    pub(in crate::exec) fn new(
+        plan: Arc<Plan>,
+        graph: &Graph,
+        x: &Tensor,
+        tick: &dyn Fn(&Node) -> Result<()>,
+    ) -> Result<Self> {
+        let mut run = Self::before(plan, x);
+        run.go(graph, tick, true)?;
+        Ok(run)
+    }
+
+    /// The value of the logits' node alone: buffers are free for others as soon as nobody reads them. None where it is no step's value.
+    pub(in crate::exec) fn logits(
+        plan: Arc<Plan>,
+        graph: &Graph,
+        x: &Tensor,
+        tick: &dyn Fn(&Node) -> Result<()>,
+    ) -> Result<Option<Tensor>> {
+        if plan.ends[graph.logits].is_none() {
+            return Ok(None);
+        }
+        let mut run = Self::before(plan, x);
+        run.go(graph, tick, false)?;
+        Ok(Some(run.value(graph, graph.logits)?.clone()))
+    }
+
+    /// A run with empty buffers.
+    fn before(plan: Arc<Plan>, x: &Tensor) -> Self {
+        let buffers = plan.buffers.iter().map(|_| PooledBuffer::new(0)).collect();
+        let seen: Vec<_> = plan.shapes.iter().map(|_| OnceLock::new()).collect();
+        seen[0].get_or_init(|| x.clone());
+        Self { plan, input: x.clone(), n: x.dims()[0], buffers, seen }
+    }
+
+    /// Computes step by step; `keep` says whether values stay that no step reads any more.
+    fn go(&mut self, graph: &Graph, tick: &dyn Fn(&Node) -> Result<()>, keep: bool) -> Result<()> {
+        let plan = self.plan.clone();
+        let kept = plan.ends[graph.logits].map(|step| plan.steps[step].to.buffer);
+        for (i, step) in plan.steps.iter().enumerate() {
+            tick(&graph.nodes[step.node])?;
+            let mut to = self.take(step.to.buffer);
+            let mut saved = step.saved.filter(|_| keep).map(|slot| self.take(slot.buffer));
+            let done = self.step(graph, step, &mut to, saved.as_mut());
+            self.buffers[step.to.buffer] = to;
+            if let (Some(slot), Some(saved)) = (step.saved, saved) {
+                self.buffers[slot.buffer] = saved;
+            }
+            done?;
+            let over =
+                plan.last.iter().enumerate().filter(|&(buffer, &last)| !keep && last == i && Some(buffer) != kept);
+            over.for_each(|(buffer, _)| self.buffers[buffer] = PooledBuffer::new(0));
+        }
+        Ok(())
+    }
+
+    /// A buffer of the run, large enough; it is to be put back.
+    fn take(&mut self, buffer: usize) -> PooledBuffer {
+        let len = self.n * self.plan.buffers[buffer];
+        let taken = std::mem::replace(&mut self.buffers[buffer], PooledBuffer::new(0));
+        if taken.numbers().len() < len { PooledBuffer::new(len) } else { taken }
+    }
+
+    /// Computes one step into the buffer of its value, and what its activation reads into `saved`.
+    fn step(
+        &self,
+        graph: &Graph,
+        step: &Step,
+        buffer: &mut PooledBuffer,
+        saved: Option<&mut PooledBuffer>,
+    ) -> Result<()> {
+        let n = self.n;
+        let saved = step.saved.zip(saved).map(|(slot, saved)| slot.map_mut(n, saved.numbers_mut()));
+        let mut y = step.to.map_mut(n, buffer.numbers_mut());
+        let x = |i: usize| self.map(step.reads[i]);
+        let add = step.add.map(|s| self.map(s));
+        let (bias, activation) = (step.bias.as_deref(), step.activation);
+        let epilogue = Epilogue { bias, add, activation, save: saved.as_ref(), ..Epilogue::default() };
+        match &step.work {
+            Work::Input if self.only_normalized() => {}
+            Work::Input => {
+                kernel::with::<f32, _>(&self.input, |x| step.to.write(n, x, buffer.numbers_mut()))?;
+            }
+            Work::Normalized(scale) => {
+                let shift = step.bias.as_deref().unwrap_or_default();
+                kernel::with::<f32, _>(&self.input, |x| to_channels_last_scaled(x, &mut y, scale, shift))?;
+            }
+            Work::Conv(conv) => conv.forward.run(&x(0), &mut y, epilogue),
+            Work::Linear(w) => {
+                let (output, input) = w.dims2()?;
+                let rows = n * step.to.rows();
+                let x = self.dense(step.reads[0]);
+                let (x, y) = (&x.numbers()[..rows * input], &mut buffer.numbers_mut()[..rows * output]);
+                kernel::with::<f32, _>(w, |w| linear(x, w, bias, y, (rows, input, output), activation))?;
+            }
+            Work::Max(pool) => pool.max(&x(0), &mut y),
+            Work::Mean(windows) => windows.pool.mean(&x(0), &mut y, |i, j| windows.divisor(i, j)),
+            Work::Pick(pick) => pick.forward(&x(0), &mut y),
+            Work::Flatten => {
+                let (from, to) = (&self.plan.steps[step.reads[0]].to, &mut buffer.numbers_mut()[..n * step.to.len()]);
+                from.read(n, self.buffers[from.buffer].numbers(), to);
+            }
+            Work::Pass(None) => pass(&x(0), &mut y, epilogue),
+            Work::Pass(Some(scale)) => {
+                let shift = step.bias.as_deref().unwrap_or_default();
+                pass(&x(0), &mut y, Epilogue { bias: None, affine: Some((scale, shift)), ..epilogue });
+            }
+            Work::Concat(copies) => {
+                for (from, to) in copies {
+                    pass(&self.map(*from), &mut to.map_mut(n, buffer.numbers_mut()), Epilogue::default());
+                }
+            }
+            Work::Op => {
+                let node = &graph.nodes[step.node];
+                let x = node.inputs.iter().map(|&i| self.value(graph, i)).collect::<Result<Vec<_>>>()?;
+                let value = batched(node.forward(&x)?, n)?;
+                kernel::with::<f32, _>(&value, |v| step.to.write(n, v, buffer.numbers_mut()))?;
+                self.seen[step.node].get_or_init(|| value);
+            }
+        }
+        Ok(())
+    }
+
+    /// Whether nothing reads the pictures but a normalisation, which takes them as they came.
+    fn only_normalized(&self) -> bool {
+        let reads = |s: &&Step| s.reads.contains(&0) || s.add == Some(0);
+        self.plan.steps.iter().filter(reads).all(|s| matches!(s.work, Work::Normalized(_)))
+    }
+
+    /// The value of a step.
+    pub(super) fn map(&self, step: usize) -> gradscope_engine::Map<'_> {
+        let slot = &self.plan.steps[step].to;
+        slot.map(self.n, self.buffers[slot.buffer].numbers())
+    }
+
+    /// What the slope of a step's activation is computed from.
+    pub(super) fn saved(&self, step: usize, activation: Activation) -> gradscope_engine::Map<'_> {
+        let own = &self.plan.steps[step];
+        match (activation.saves(), own.saved) {
+            (Saves::Output, _) => self.map(step),
+            (Saves::Input, Some(slot)) => slot.map(self.n, self.buffers[slot.buffer].numbers()),
+            (Saves::Input, None) => self.map(own.reads[0]),
+        }
+    }
+
+    /// The value of a step with its elements side by side.
+    pub(super) fn dense(&self, step: usize) -> Dense<'_> {
+        let slot = &self.plan.steps[step].to;
+        let buffer = self.buffers[slot.buffer].numbers();
+        if slot.is_dense() { Dense::Here(buffer) } else { Dense::Copy(dense(slot, self.n, buffer)) }
+    }
+
+    /// The value of a node, computed when first asked for.
+    pub(in crate::exec) fn value(&self, graph: &Graph, id: NodeId) -> Result<&Tensor> {
+        if let Some(value) = self.seen[id].get() {
+            return Ok(value);
+        }
+        let slot = |slot: &Slot| slot.tensor(self.n, self.buffers[slot.buffer].numbers(), &self.dims(id));
+        let kept = |step: usize| self.plan.steps[step].saved.filter(|s| !self.buffers[s.buffer].numbers().is_empty());
+        let value = match (self.plan.ends[id], self.plan.saved[id].and_then(kept)) {
+            // Its buffer is empty where only a normalization reads it.
+            (Some(step), _) if matches!(self.plan.steps[step].work, Work::Input) => {
+                self.input.reshape(self.dims(id))?
+            }
+            (Some(step), _) => slot(&self.plan.steps[step].to)?,
+            (None, Some(saved)) => slot(&saved)?,
+            (None, None) => {
+                let node = &graph.nodes[id];
+                let x = node.inputs.iter().map(|&i| self.value(graph, i)).collect::<Result<Vec<_>>>()?;
+                node.forward(&x)?
+            }
+        };
+        Ok(self.seen[id].get_or_init(|| value))
+    }
+
+    /// The sizes of a node's value.
+    pub(in crate::exec) fn dims(&self, id: NodeId) -> Vec<usize> {
+        [&[self.n], &self.plan.shapes[id][1..]].concat()
+    }
+
+    /// Whether all its convolutions were summed directly.
+    pub(in crate::exec) fn is_exact(&self) -> bool {
+        self.plan.key.1
+    }
+
+    /// Bytes that its values hold.
+    pub(in crate::exec) fn bytes(&self) -> usize {
+        self.buffers.iter().map(|r| size_of_val(r.numbers())).sum()
+    }
+}
+
+/// Numbers side by side: where they are, or a copy.
+pub(super) enum Dense<'a> {
+    Here(&'a [f32]),
+    Copy(PooledBuffer),
+}
+
+impl Dense<'_> {
+    pub fn numbers(&self) -> &[f32] {
+        match self {
+            Self::Here(numbers) => numbers,
+            Self::Copy(buffer) => buffer.numbers(),
+        }
+    }
+}
+
+/// A copy of a slot's value with its elements side by side.
+pub(super) fn dense(slot: &Slot, n: usize, buffer: &[f32]) -> PooledBuffer {
+    let mut copy = PooledBuffer::new(n * slot.len());
+    pass(&slot.map(n, buffer), &mut slot.alone().map_mut(n, copy.numbers_mut()), Epilogue::default());
+    copy
+}
+
+/// The value of a node that reads nothing, of one row, for each of `n` inputs.
+pub(super) fn batched(value: Tensor, n: usize) -> Result<Tensor> {
+    if value.dims()[0] == n {
+        return Ok(value);
+    }
+    let shape = [&[n], &value.dims()[1..]].concat();
+    Ok(value.broadcast_as(shape)?.contiguous()?)
+}

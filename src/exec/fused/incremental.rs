@@ -1,0 +1,332 @@
+//! A run again with a window of the picture changed: only what sees the window is computed, all else is as it was.
+
+use super::buffer::PooledBuffer;
+use super::forward::{Run, batched};
+use super::layout::Slot;
+use super::receptive_range::Spans;
+use super::step::{Packed, Step, Windows, Work};
+use crate::exec::pixel_window::PixelWindow;
+use crate::graph::{Graph, Node};
+use crate::kernel::{self, Window};
+use anyhow::{Context, Result};
+use candle_core::Tensor;
+use gradscope_engine::{Epilogue, Map, MapMut, Pick, Pool, crop, linear, pass};
+
+/// The part of a step's value that is another one, in each of some pictures: dense maps in a buffer of their own.
+struct Part {
+    rows: Spans,
+    columns: Spans,
+    c: usize,
+    buffer: PooledBuffer,
+}
+
+/// A part that is there, or one made for whoever asked.
+enum Piece<'a> {
+    Here(&'a Part),
+    Cut(Part),
+}
+
+impl std::ops::Deref for Piece<'_> {
+    type Target = Part;
+
+    fn deref(&self) -> &Part {
+        match self {
+            Self::Here(part) => part,
+            Self::Cut(part) => part,
+        }
+    }
+}
+
+/// A run through the steps with parts in place of whole values.
+struct Local<'a> {
+    run: &'a Run,
+    graph: &'a Graph,
+    n: usize,
+    /// Of each step, as long as somebody reads it.
+    parts: Vec<Option<Part>>,
+}
+
+impl Run {
+    /// The logits, `(K, …)`, where each of `K` windows of the only picture shows `fill` instead. None where this is
+    /// not a run of one picture. `tick` is asked before each step whether to go on.
+    pub fn covered(
+        &self,
+        graph: &Graph,
+        windows: &[PixelWindow],
+        fill: &Tensor,
+        tick: &dyn Fn(&Node) -> Result<()>,
+    ) -> Result<Option<Tensor>> {
+        let Some(end) = self.plan.ends[graph.logits].filter(|_| self.n == 1 && self.input.rank() == 4) else {
+            return Ok(None);
+        };
+        let mut uses = self.plan.uses.clone();
+        uses[end] += 1;
+        let parts = self.plan.steps.iter().map(|_| None).collect();
+        let mut local = Local { run: self, graph, n: windows.len(), parts };
+        for (i, step) in self.plan.steps.iter().enumerate().take(end + 1) {
+            tick(&graph.nodes[step.node])?;
+            let part = if step.node == 0 { local.picture(windows, fill)? } else { local.step(step)? };
+            local.parts[i] = Some(part);
+            for &read in step.reads.iter().chain(&step.add) {
+                uses[read] -= 1;
+                if uses[read] == 0 {
+                    local.parts[read] = None;
+                }
+            }
+        }
+        let dims = [&[windows.len()], &self.dims(graph.logits)[1..]].concat();
+        let numbers = local.whole(end)?;
+        self.plan.steps[end].to.alone().tensor(windows.len(), numbers.buffer.numbers(), &dims).map(Some)
+    }
+}
+
+impl Local<'_> {
+    fn place(&self, step: usize) -> Slot {
+        self.run.plan.steps[step].to
+    }
+
+    /// The picture's part: what lies in the windows, and beside shorter ones the picture itself.
+    fn picture(&self, windows: &[PixelWindow], fill: &Tensor) -> Result<Part> {
+        let x = &self.run.input;
+        let (_, c, h, w) = x.dims4()?;
+        let rows = Spans::new(windows.iter().map(|v| (v.top, v.top + v.height)), h);
+        let columns = Spans::new(windows.iter().map(|v| (v.left, v.left + v.width)), w);
+        let mut buffer = PooledBuffer::new(self.n * rows.len * columns.len * c);
+        let to = buffer.numbers_mut();
+        kernel::read::<f32, _>(x, |x| {
+            kernel::with::<f32, _>(fill, |fill| {
+                let mut at = 0;
+                for (k, v) in windows.iter().enumerate() {
+                    for i in rows.at[k]..rows.at[k] + rows.len {
+                        for j in columns.at[k]..columns.at[k] + columns.len {
+                            let from = if v.covers(i, j) { fill } else { x };
+                            (0..c).for_each(|c| to[at + c] = from[(c * h + i) * w + j]);
+                            at += c;
+                        }
+                    }
+                }
+            })
+        })?;
+        Ok(Part { rows, columns, c, buffer })
+    }
+
+    /// One step's part from those of what it reads.
+    fn step(&self, step: &Step) -> Result<Part> {
+        let (read, to) = (step.reads.first().copied().unwrap_or(0), step.to);
+        match &step.work {
+            Work::Conv(conv) => self.convolution(step, conv),
+            Work::Max(pool) => {
+                let windows = axes(pool);
+                let (rows, columns) = self.seen(read, &windows, to)?;
+                let (piece, padding) = self.piece(read, &windows, (&rows, &columns), to, f32::NEG_INFINITY)?;
+                Ok(self.write(rows, columns, to.c, |y| Pool { padding, ..*pool }.max(&piece.map(), y)))
+            }
+            Work::Mean(mean) => self.mean(step, mean),
+            Work::Pass(scale) => self.pass(step, scale.as_deref()),
+            Work::Normalized(scale) => self.pass(step, Some(scale)),
+            Work::Pick(pick) => self.pick(step, pick),
+            Work::Concat(_) => self.concatenation(step),
+            Work::Linear(w) => {
+                let (output, input) = w.dims2()?;
+                let (x, rows) = (self.whole(read)?, self.n * to.rows());
+                self.whole_value(to, |y| {
+                    let (x, bias) = (&x.buffer.numbers()[..rows * input], step.bias.as_deref());
+                    kernel::with::<f32, _>(w, |w| linear(x, w, bias, y, (rows, input, output), step.activation))
+                })
+            }
+            Work::Flatten => {
+                let x = self.whole(read)?;
+                let from = self.place(read).alone();
+                self.whole_value(to, |y| {
+                    from.read(self.n, x.buffer.numbers(), y);
+                    Ok(())
+                })
+            }
+            Work::Op => self.operation(step),
+            Work::Input => unreachable!("it reads nothing"),
+        }
+    }
+
+    fn convolution(&self, step: &Step, conv: &Packed) -> Result<Part> {
+        let (read, to, windows) = (step.reads[0], step.to, conv.windows());
+        let (rows, columns) = self.joined(step, self.seen(read, &windows, to)?)?;
+        let (piece, padding) = self.piece(read, &windows, (&rows, &columns), to, 0.0)?;
+        let filter = conv.fitted(piece.size(), (rows.len, columns.len), padding)?;
+        let add = step.add.map(|a| self.under(a, &rows, &columns)).transpose()?;
+        let add = add.as_ref().map(|a| a.map());
+        let epilogue = Epilogue { bias: step.bias.as_deref(), add, activation: step.activation, ..Epilogue::default() };
+        Ok(self.write(rows, columns, to.c, |y| filter.run(&piece.map(), y, epilogue)))
+    }
+
+    /// Number by number.
+    fn pass(&self, step: &Step, scale: Option<&[f32]>) -> Result<Part> {
+        let part = self.part(step.reads[0])?;
+        let (rows, columns) = self.joined(step, (part.rows.clone(), part.columns.clone()))?;
+        let x = self.under(step.reads[0], &rows, &columns)?;
+        let add = step.add.map(|a| self.under(a, &rows, &columns)).transpose()?;
+        let add = add.as_ref().map(|a| a.map());
+        let affine = scale.map(|scale| (scale, step.bias.as_deref().unwrap_or_default()));
+        let epilogue = Epilogue { affine, add, activation: step.activation, ..Epilogue::default() };
+        Ok(self.write(rows, columns, step.to.c, |y| pass(&x.map(), y, epilogue)))
+    }
+
+    fn pick(&self, step: &Step, pick: &Pick) -> Result<Part> {
+        let (part, to) = (self.part(step.reads[0])?, step.to);
+        let rows = part.rows.picked(pick.start.0, pick.step.0, to.h);
+        let columns = part.columns.picked(pick.start.1, pick.step.1, to.w);
+        let (down, across) = (rows.spread(pick.start.0, pick.step.0), columns.spread(pick.start.1, pick.step.1));
+        let x = self.under(step.reads[0], &down, &across)?;
+        Ok(self.write(rows, columns, to.c, |y| Pick { start: (0, 0), ..*pick }.forward(&x.map(), y)))
+    }
+
+    fn concatenation(&self, step: &Step) -> Result<Part> {
+        let to = step.to;
+        let first = self.part(step.reads[0])?;
+        let (mut rows, mut columns) = (first.rows.clone(), first.columns.clone());
+        for &read in &step.reads[1..] {
+            let part = self.part(read)?;
+            (rows, columns) = (rows.with(&part.rows, to.h), columns.with(&part.columns, to.w));
+        }
+        let mut buffer = PooledBuffer::new(self.n * rows.len * columns.len * to.c);
+        let mut first = 0;
+        for &read in &step.reads {
+            let c = self.part(read)?.c;
+            let sizes = [self.n, rows.len, columns.len, c];
+            self.cut(read, &rows, &columns, &mut MapMut::new(&mut buffer.numbers_mut()[first..], sizes, to.c))?;
+            first += c;
+        }
+        Ok(Part { rows, columns, c: to.c, buffer })
+    }
+
+    /// Means by windows; on all of the map where windows differ in what they count.
+    fn mean(&self, step: &Step, mean: &Windows) -> Result<Part> {
+        let (read, to) = (step.reads[0], step.to);
+        let windows = axes(&mean.pool);
+        let whole = || (Spans::whole(self.n, to.h), Spans::whole(self.n, to.w));
+        let (rows, columns) = if mean.are_alike(to) { self.seen(read, &windows, to)? } else { whole() };
+        let (piece, padding) = self.piece(read, &windows, (&rows, &columns), to, 0.0)?;
+        let pool = Pool { padding, ..mean.pool };
+        Ok(self.write(rows, columns, to.c, |y| pool.mean(&piece.map(), y, |i, j| mean.divisor(i, j))))
+    }
+
+    /// By the node's own operation on whole values.
+    fn operation(&self, step: &Step) -> Result<Part> {
+        let node = &self.graph.nodes[step.node];
+        let value = |(&read, &id): (&usize, &usize)| {
+            let dims = [&[self.n], &self.run.dims(id)[1..]].concat();
+            self.place(read).alone().tensor(self.n, self.whole(read)?.buffer.numbers(), &dims)
+        };
+        let x = step.reads.iter().zip(&node.inputs).map(value).collect::<Result<Vec<_>>>()?;
+        let value = batched(node.forward(&x.iter().collect::<Vec<_>>())?, self.n)?;
+        let (n, place) = (self.n, step.to.alone());
+        self.whole_value(step.to, |y| kernel::with::<f32, _>(&value, |v| place.write(n, v, y)))
+    }
+
+    fn part(&self, step: usize) -> Result<&Part> {
+        self.parts[step].as_ref().context("a value that nobody was to read any more")
+    }
+
+    /// The rows and columns of windows that see a step's part.
+    fn seen(&self, read: usize, windows: &(Window, Window), to: Slot) -> Result<(Spans, Spans)> {
+        let part = self.part(read)?;
+        Ok((part.rows.seen(&windows.0, to.h), part.columns.seen(&windows.1, to.w)))
+    }
+
+    /// These rows and columns, and those of the value that a step adds.
+    fn joined(&self, step: &Step, (rows, columns): (Spans, Spans)) -> Result<(Spans, Spans)> {
+        let Some(add) = step.add else { return Ok((rows, columns)) };
+        let add = self.part(add)?;
+        Ok((rows.with(&add.rows, step.to.h), columns.with(&add.columns, step.to.w)))
+    }
+
+    /// What windows at these outputs read, with `outside` beyond the map, and the padding that is still to be added:
+    /// none, but where that is all of the map.
+    fn piece(
+        &self,
+        read: usize,
+        windows: &(Window, Window),
+        (rows, columns): (&Spans, &Spans),
+        to: Slot,
+        outside: f32,
+    ) -> Result<(Piece<'_>, (usize, usize))> {
+        let place = self.place(read);
+        if (rows.len, columns.len) == (to.h, to.w) {
+            let (rows, columns) = (Spans::whole(self.n, place.h), Spans::whole(self.n, place.w));
+            return Ok((self.under(read, &rows, &columns)?, (windows.0.padding, windows.1.padding)));
+        }
+        let size = |w: &Window, outputs: usize| (outputs - 1) * w.stride + w.dilation * (w.kernel - 1) + 1;
+        let (h, w) = (size(&windows.0, rows.len), size(&windows.1, columns.len));
+        let first = |w: &Window, at: usize| (at * w.stride) as isize - w.padding as isize;
+        let from: Vec<_> =
+            rows.at.iter().zip(&columns.at).map(|(&i, &j)| (first(&windows.0, i), first(&windows.1, j))).collect();
+        let mut buffer = PooledBuffer::new(self.n * h * w * place.c);
+        let mut y = MapMut::new(buffer.numbers_mut(), [self.n, h, w, place.c], place.c);
+        self.crop(read, &mut y, &from, outside)?;
+        let (rows, columns) = (Spans::whole(self.n, h), Spans::whole(self.n, w));
+        Ok((Piece::Cut(Part { rows, columns, c: place.c, buffer }), (0, 0)))
+    }
+
+    /// A step's value at these rows and columns.
+    fn under(&self, read: usize, rows: &Spans, columns: &Spans) -> Result<Piece<'_>> {
+        let part = self.part(read)?;
+        if (&part.rows, &part.columns) == (rows, columns) {
+            return Ok(Piece::Here(part));
+        }
+        let mut buffer = PooledBuffer::new(self.n * rows.len * columns.len * part.c);
+        let sizes = [self.n, rows.len, columns.len, part.c];
+        self.cut(read, rows, columns, &mut MapMut::new(buffer.numbers_mut(), sizes, part.c))?;
+        Ok(Piece::Cut(Part { rows: rows.clone(), columns: columns.clone(), c: part.c, buffer }))
+    }
+
+    fn cut(&self, read: usize, rows: &Spans, columns: &Spans, y: &mut MapMut) -> Result<()> {
+        let part = self.part(read)?;
+        if (&part.rows, &part.columns) == (rows, columns) {
+            pass(&part.map(), y, Epilogue::default());
+            return Ok(());
+        }
+        let from: Vec<_> = rows.at.iter().zip(&columns.at).map(|(&i, &j)| (i as isize, j as isize)).collect();
+        self.crop(read, y, &from, 0.0)
+    }
+
+    fn crop(&self, read: usize, y: &mut MapMut, from: &[(isize, isize)], outside: f32) -> Result<()> {
+        let part = self.part(read)?;
+        let at: Vec<_> = part.rows.at.iter().copied().zip(part.columns.at.iter().copied()).collect();
+        crop(&self.run.map(read), (&part.map(), &at), y, from, outside);
+        Ok(())
+    }
+
+    /// A step's value, all of it.
+    fn whole(&self, step: usize) -> Result<Piece<'_>> {
+        let place = self.place(step);
+        self.under(step, &Spans::whole(self.n, place.h), &Spans::whole(self.n, place.w))
+    }
+
+    fn write(&self, rows: Spans, columns: Spans, c: usize, kernel: impl FnOnce(&mut MapMut)) -> Part {
+        let mut buffer = PooledBuffer::new(self.n * rows.len * columns.len * c);
+        kernel(&mut MapMut::new(buffer.numbers_mut(), [self.n, rows.len, columns.len, c], c));
+        Part { rows, columns, c, buffer }
+    }
+
+    fn whole_value(&self, to: Slot, kernel: impl FnOnce(&mut [f32]) -> Result<()>) -> Result<Part> {
+        let mut buffer = PooledBuffer::new(self.n * to.len());
+        kernel(&mut buffer.numbers_mut()[..self.n * to.len()])?;
+        Ok(Part { rows: Spans::whole(self.n, to.h), columns: Spans::whole(self.n, to.w), c: to.c, buffer })
+    }
+}
+
+impl Part {
+    fn size(&self) -> (usize, usize) {
+        (self.rows.len, self.columns.len)
+    }
+
+    fn map(&self) -> Map<'_> {
+        let sizes = [self.rows.at.len(), self.rows.len, self.columns.len, self.c];
+        Map::new(self.buffer.numbers(), sizes, self.c)
+    }
+}
+
+/// A pool's windows along height and width.
+fn axes(pool: &Pool) -> (Window, Window) {
+    let Pool { kernel: k, stride: s, padding: p, dilation: d } = *pool;
+    (Window::new(k.0, s.0, p.0, d.0), Window::new(k.1, s.1, p.1, d.1))
+}

@@ -1,0 +1,153 @@
+//! Where values stand: each in a buffer of its own, or among the channels of the concatenation that alone reads it.
+//!
+//! Channels are innermost: those of a map `(N, C, H, W)`, or the last dimension of any other value, whose rows then stand as
+//! in the tensor.
+
+use super::segment::{Segment, Segments};
+use crate::graph::op::Pattern;
+use crate::kernel;
+use anyhow::Result;
+use candle_core::Tensor;
+use gradscope_engine::{Map, MapMut, Saves, to_channels_first, to_channels_last};
+
+/// Some channels of a buffer.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Slot {
+    /// The number of the buffer.
+    pub buffer: usize,
+    /// The first channel.
+    pub first: usize,
+    pub h: usize,
+    pub w: usize,
+    pub c: usize,
+    /// Channels of the buffer.
+    pub pitch: usize,
+    /// Whether the tensor has the channels before height and width.
+    pub channels_first: bool,
+}
+
+impl Slot {
+    /// A slot that has its buffer for itself.
+    pub fn alone(self) -> Self {
+        Self { first: 0, pitch: self.c, ..self }
+    }
+
+    /// Whether the elements of one input stand side by side.
+    pub fn is_dense(&self) -> bool {
+        self.pitch == self.c
+    }
+
+    /// Elements of one input in a buffer of its own.
+    pub fn len(&self) -> usize {
+        self.h * self.w * self.c
+    }
+
+    /// Rows of channels of one input.
+    pub fn rows(&self) -> usize {
+        self.h * self.w
+    }
+
+    /// The maps of `n` inputs.
+    pub fn map<'a>(&self, n: usize, buffer: &'a [f32]) -> Map<'a> {
+        Map::new(&buffer[self.first..], [n, self.h, self.w, self.c], self.pitch)
+    }
+
+    /// The maps of `n` inputs, to write.
+    pub fn map_mut<'a>(&self, n: usize, buffer: &'a mut [f32]) -> MapMut<'a> {
+        MapMut::new(&mut buffer[self.first..], [n, self.h, self.w, self.c], self.pitch)
+    }
+
+    /// Whether a dense value has its elements in the tensor's order.
+    fn is_in_order(&self) -> bool {
+        !self.channels_first || self.rows() == 1 || self.c == 1
+    }
+
+    /// The value as a tensor of this shape.
+    pub fn tensor(&self, n: usize, buffer: &[f32], shape: &[usize]) -> Result<Tensor> {
+        if self.is_dense() && self.is_in_order() {
+            return kernel::tensor(buffer[self.first..][..n * self.len()].to_vec(), shape);
+        }
+        let mut elements = vec![0f32; n * self.len()];
+        self.read(n, buffer, &mut elements);
+        kernel::tensor(elements, shape)
+    }
+
+    /// Copies the value to `to`, in the tensor's order.
+    pub fn read(&self, n: usize, buffer: &[f32], to: &mut [f32]) {
+        if self.channels_first {
+            return to_channels_first(&self.map(n, buffer), to);
+        }
+        let from = buffer[self.first..].chunks(self.pitch);
+        to.chunks_exact_mut(self.c.max(1)).zip(from).for_each(|(to, from)| to.copy_from_slice(&from[..self.c]));
+    }
+
+    /// Copies a tensor's elements into the buffer.
+    pub fn write(&self, n: usize, elements: &[f32], buffer: &mut [f32]) {
+        if self.channels_first {
+            return to_channels_last(elements, &mut self.map_mut(n, buffer));
+        }
+        let to = buffer[self.first..].chunks_mut(self.pitch);
+        elements.chunks_exact(self.c.max(1)).zip(to).for_each(|(from, to)| to[..self.c].copy_from_slice(from));
+    }
+}
+
+/// Slots of all values.
+#[derive(Debug)]
+pub(super) struct Layout {
+    /// The slot of each step's value.
+    pub slots: Vec<Slot>,
+    /// The slot of what its activation reads, where that is kept.
+    pub saved: Vec<Option<Slot>>,
+    /// Elements of one input in each buffer.
+    pub buffers: Vec<usize>,
+    /// How often each step's value is read.
+    pub uses: Vec<usize>,
+}
+
+impl Layout {
+    /// Lays out the values of these segments.
+    pub fn new(segments: &Segments, shapes: &[Vec<usize>]) -> Self {
+        let steps = &segments.steps;
+        let mut uses = vec![0; steps.len()];
+        steps.iter().flat_map(|s| s.reads.iter().chain(&s.add)).for_each(|&s| uses[s] += 1);
+        let (mut slots, mut buffers) = (vec![None; steps.len()], vec![]);
+        for (i, step) in steps.iter().enumerate().rev() {
+            let slot = *slots[i].get_or_insert_with(|| alone(&mut buffers, &shapes[step.last]));
+            if step.pattern != Pattern::Concat {
+                continue;
+            }
+            let mut first = slot.first;
+            for &read in &step.reads {
+                let own = whole(slot.buffer, &shapes[steps[read].last]);
+                let dense = matches!(steps[read].pattern, Pattern::Linear | Pattern::Flatten);
+                if uses[read] == 1 && !dense && slots[read].is_none() {
+                    slots[read] = Some(Slot { first, pitch: slot.pitch, ..own });
+                }
+                first += own.c;
+            }
+        }
+        let saved = steps.iter().map(|step| keeps(step).then(|| alone(&mut buffers, &shapes[step.last]))).collect();
+        Self { slots: slots.into_iter().flatten().collect(), saved, buffers, uses }
+    }
+}
+
+/// Whether a step keeps what its activation reads: its slope needs that, and it is no other step's value.
+fn keeps(step: &Segment) -> bool {
+    step.activation.is_some_and(|a| a.saves() == Saves::Input) && step.first != step.last
+}
+
+/// A slot in a new buffer.
+fn alone(buffers: &mut Vec<usize>, shape: &[usize]) -> Slot {
+    let slot = whole(buffers.len(), shape);
+    buffers.push(slot.len());
+    slot
+}
+
+fn whole(buffer: usize, shape: &[usize]) -> Slot {
+    let (h, w, c) = match *shape {
+        [_, c, h, w] => (h, w, c),
+        [_, ref rows @ .., c] => (1, rows.iter().product(), c),
+        _ => (1, 1, 1),
+    };
+    Slot { buffer, first: 0, h, w, c, pitch: c, channels_first: shape.len() == 4 }
+}

@@ -1,0 +1,141 @@
+//! Which nodes become one step.
+
+use crate::graph::op::Pattern;
+use crate::graph::{Graph, NodeId};
+use gradscope_engine::{Activation, Saves};
+
+/// What one step is to compute.
+#[derive(Debug)]
+pub(super) struct Segment {
+    /// What it starts with.
+    pub pattern: Pattern,
+    /// The node that it starts with.
+    pub first: NodeId,
+    /// The node whose value it gives.
+    pub last: NodeId,
+    /// A batch norm, or another factor and summand a channel.
+    pub norm: Option<NodeId>,
+    /// The steps it reads.
+    pub reads: Vec<usize>,
+    /// The step whose value it adds.
+    pub add: Option<usize>,
+    /// What it ends with.
+    pub activation: Option<Activation>,
+}
+
+/// All steps in the order in which they run.
+#[derive(Debug)]
+pub(super) struct Segments {
+    pub steps: Vec<Segment>,
+    /// The step whose value each node has.
+    pub ends: Vec<Option<usize>>,
+}
+
+/// A chain of nodes, its inputs still nodes.
+struct Chain {
+    pattern: Pattern,
+    nodes: Vec<NodeId>,
+    norm: Option<NodeId>,
+    reads: Vec<NodeId>,
+    add: Option<NodeId>,
+    activation: Option<Activation>,
+}
+
+/// Cuts the graph into steps.
+pub(super) fn segments(graph: &Graph, shapes: &[Vec<usize>]) -> Segments {
+    let patterns: Vec<_> = (0..graph.nodes.len()).map(|id| pattern(graph, shapes, id)).collect();
+    let mut taken = vec![false; patterns.len()];
+    let mut chains = vec![];
+    for id in 0..patterns.len() {
+        if !taken[id] && patterns[id] != Pattern::Same {
+            let chain = chain(graph, &patterns, &taken, id);
+            chain.nodes.iter().for_each(|&n| taken[n] = true);
+            chains.push(chain);
+        }
+    }
+    chains.sort_by_key(|c| c.nodes.last().copied());
+    let mut ends = vec![None; patterns.len()];
+    for (step, chain) in chains.iter().enumerate() {
+        chain.nodes.last().into_iter().for_each(|&n| ends[n] = Some(step));
+    }
+    for id in (0..patterns.len()).filter(|&id| patterns[id] == Pattern::Same) {
+        ends[id] = ends[graph.nodes[id].inputs[0]];
+    }
+    let step = |node: NodeId| ends[node].unwrap_or_else(|| unreachable!("a chain ends where others read"));
+    let steps = chains.into_iter().map(|c| Segment {
+        pattern: c.pattern,
+        first: c.nodes[0],
+        last: c.nodes[c.nodes.len() - 1],
+        norm: c.norm,
+        reads: c.reads.iter().map(|&n| step(n)).collect(),
+        add: c.add.map(step),
+        activation: c.activation,
+    });
+    let steps = steps.collect();
+    Segments { steps, ends }
+}
+
+/// What a node is, where shapes allow it.
+fn pattern(graph: &Graph, shapes: &[Vec<usize>], id: NodeId) -> Pattern {
+    let node = &graph.nodes[id];
+    let Some(&first) = node.inputs.first() else { return Pattern::Other };
+    let (x, rank) = (&shapes[first], shapes[first].len());
+    let alike = node.inputs.iter().all(|&i| shapes[i] == shapes[id]);
+    match node.op.pattern(x) {
+        Pattern::Flatten if rank == 2 || (rank == 4 && x[2..].iter().product::<usize>() == 1) => Pattern::Same,
+        Pattern::Add if !alike || node.inputs.len() != 2 || node.inputs[0] == node.inputs[1] => Pattern::Other,
+        Pattern::Conv(_) | Pattern::Max(_) | Pattern::Mean(..) | Pattern::Pick(_) if rank != 4 => Pattern::Other,
+        Pattern::Affine if rank != 2 && rank != 4 => Pattern::Other,
+        Pattern::Linear if rank == 4 => Pattern::Other,
+        pattern => pattern,
+    }
+}
+
+/// The longest chain from a node on that one step can compute.
+fn chain(graph: &Graph, patterns: &[Pattern], taken: &[bool], first: NodeId) -> Chain {
+    let inputs = &graph.nodes[first].inputs;
+    let mut c = Chain {
+        pattern: patterns[first],
+        nodes: vec![first],
+        norm: (patterns[first] == Pattern::Affine).then_some(first),
+        reads: inputs.clone(),
+        add: None,
+        activation: if let Pattern::Activation(a) = patterns[first] { Some(a) } else { None },
+    };
+    if c.pattern == Pattern::Add {
+        (c.reads, c.add) = (vec![inputs[0]], Some(inputs[1]));
+    }
+    let long =
+        matches!(c.pattern, Pattern::Conv(_) | Pattern::Linear | Pattern::Affine | Pattern::Add | Pattern::Pick(_));
+    while let Some(next) =
+        sole_consumer(graph, c.nodes[c.nodes.len() - 1]).filter(|&n| long && c.activation.is_none() && !taken[n])
+    {
+        let last = c.nodes[c.nodes.len() - 1];
+        match (c.pattern, patterns[next]) {
+            (Pattern::Pick(first), Pattern::Pick(then)) => c.pattern = Pattern::Pick(first.then(then)),
+            (Pattern::Pick(_), _) => break,
+            // A linear layer writes one value, and keeps none for the way back.
+            (Pattern::Linear, Pattern::Activation(a)) if a.saves() == Saves::Input => break,
+            (_, Pattern::Activation(a)) => c.activation = Some(a),
+            (Pattern::Conv(_), Pattern::Affine) if c.norm.is_none() && c.add.is_none() => {
+                c.norm = Some(next);
+            }
+            (pattern, Pattern::Add) if pattern != Pattern::Linear && c.add.is_none() => {
+                c.add = graph.nodes[next].inputs.iter().copied().find(|&i| i != last);
+            }
+            _ => break,
+        }
+        c.nodes.push(next);
+    }
+    c
+}
+
+/// The only reader of a value that nobody else has a right to see.
+fn sole_consumer(graph: &Graph, id: NodeId) -> Option<NodeId> {
+    if id == graph.logits || id == graph.output {
+        return None;
+    }
+    let mut readers = (id + 1..graph.nodes.len()).filter(|&n| graph.nodes[n].inputs.contains(&id));
+    let only = readers.next()?;
+    readers.next().is_none().then_some(only)
+}

@@ -1,0 +1,261 @@
+//! One step: what it computes, ready to run.
+
+use super::layout::{Layout, Slot};
+use super::segment::{Segment, Segments};
+use crate::graph::op::Pattern;
+use crate::graph::{Graph, NodeId};
+use crate::kernel::{self, Conv2d, Pool2d, Window};
+use anyhow::Result;
+use candle_core::{DType, Tensor};
+use gradscope_engine::{Activation, Filter, Pick, Pool, Sizes, Slide, Sums};
+use rayon::prelude::*;
+use std::sync::{Arc, Mutex, OnceLock, PoisonError};
+
+/// One step of a plan.
+#[derive(Debug)]
+pub(super) struct Step {
+    /// The node whose value it gives.
+    pub node: NodeId,
+    pub work: Work,
+    /// Steps that it reads.
+    pub reads: Vec<usize>,
+    /// The step whose value is added to its own.
+    pub add: Option<usize>,
+    /// One number a channel, added.
+    pub bias: Option<Vec<f32>>,
+    /// What it ends with.
+    pub activation: Option<Activation>,
+    /// Where its value stands.
+    pub to: Slot,
+    /// Where what the activation reads is kept, if its slope needs that and no other step has it.
+    pub saved: Option<Slot>,
+}
+
+#[derive(Debug)]
+pub(super) enum Work {
+    /// The pictures, channels last.
+    Input,
+    /// The pictures, normalised on their way to channels last: times a factor a channel.
+    Normalized(Vec<f32>),
+    Conv(Box<Packed>),
+    Linear(Tensor),
+    Max(Pool),
+    Mean(Windows),
+    Flatten,
+    Pick(Pick),
+    /// Number by number: times a factor a channel, if there are.
+    Pass(Option<Vec<f32>>),
+    /// Values that do not stand in place already, with the channel where they go.
+    Concat(Vec<(usize, Slot)>),
+    /// By the node's own operation.
+    Op,
+}
+
+impl Work {
+    /// Whether its gradient is the same wherever it is taken.
+    pub fn is_linear(&self) -> bool {
+        use Work::{Conv, Flatten, Linear, Mean, Normalized, Pass, Pick};
+        matches!(self, Conv(_) | Flatten | Linear(_) | Mean(_) | Normalized(_) | Pass(_) | Pick(_))
+    }
+}
+
+/// A convolution's weights in both directions; those of the way back are packed when first needed.
+#[derive(Debug)]
+pub(super) struct Packed {
+    /// The graph's own.
+    weight: Tensor,
+    /// Factors of output channels: the batch norm behind it.
+    scale: Option<Vec<f32>>,
+    sizes: Sizes,
+    slide: Slide,
+    sums: Sums,
+    pub forward: Filter,
+    backward: OnceLock<Filter>,
+    /// The way forward for many pictures, where that is another one.
+    many: OnceLock<Filter>,
+    /// The way forward for pieces of the map, by their size and that of what they give.
+    pieces: Mutex<Vec<(Sizes, Arc<Filter>)>>,
+}
+
+/// Windows of which the mean is taken.
+#[derive(Debug)]
+pub(super) struct Windows {
+    pub pool: Pool,
+    windows: Pool2d,
+    include_pad: bool,
+    size: (usize, usize),
+}
+
+impl Packed {
+    fn new(weight: Tensor, scale: Option<Vec<f32>>, x: &[usize], conv: &Conv2d, exact: bool) -> Result<Self> {
+        let (sizes, slide) = kernel::sizes(x, weight.dims(), conv)?;
+        let sums = kernel::sums(exact);
+        let forward = packed(&weight, scale.as_deref(), |w| Filter::forward(w, sizes, slide, sums))?;
+        Ok(Self {
+            weight,
+            scale,
+            sizes,
+            slide,
+            sums,
+            forward,
+            backward: OnceLock::new(),
+            many: OnceLock::new(),
+            pieces: Mutex::default(),
+        })
+    }
+
+    /// The way back.
+    pub fn backward(&self) -> Result<&Filter> {
+        if let Some(filter) = self.backward.get() {
+            return Ok(filter);
+        }
+        let pack = |w: &[f32]| Filter::backward(w, self.sizes, self.slide, self.sums);
+        let filter = packed(&self.weight, self.scale.as_deref(), pack)?;
+        Ok(self.backward.get_or_init(|| filter))
+    }
+
+    /// The way forward for many maps from size `from` to size `to`, with this padding: none, or its own.
+    pub fn fitted(&self, from: (usize, usize), to: (usize, usize), padding: (usize, usize)) -> Result<Arc<Filter>> {
+        let sizes = Sizes { from, to, ..self.sizes };
+        let known = || self.pieces.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some((_, filter)) = known().iter().find(|(s, _)| *s == sizes) {
+            return Ok(filter.clone());
+        }
+        // Made without the lock: packing uses all cores.
+        let less = (self.slide.padding.0 - padding.0, self.slide.padding.1 - padding.1);
+        let filter = Arc::new(self.many()?.fitted(sizes, less));
+        known().push((sizes, filter.clone()));
+        Ok(filter)
+    }
+
+    fn many(&self) -> Result<&Filter> {
+        if !self.forward.has_more() {
+            return Ok(&self.forward);
+        }
+        if let Some(filter) = self.many.get() {
+            return Ok(filter);
+        }
+        let pack = |w: &[f32]| Filter::forward(w, self.sizes, self.slide, Sums::Many);
+        let filter = packed(&self.weight, self.scale.as_deref(), pack)?;
+        Ok(self.many.get_or_init(|| filter))
+    }
+
+    /// Its windows along height and width.
+    pub fn windows(&self) -> (Window, Window) {
+        let Slide { kernel: k, stride: s, padding: p, dilation: d, .. } = self.slide;
+        (Window::new(k.0, s.0, p.0, d.0), Window::new(k.1, s.1, p.1, d.1))
+    }
+}
+
+impl Windows {
+    /// Whether all `to` of them have the same divisor: none hangs over the map or counts less at its border.
+    pub fn are_alike(&self, to: Slot) -> bool {
+        let fits = |w: &Window, count: usize, size: usize| w.padding == 0 && (count - 1) * w.stride + w.kernel <= size;
+        fits(&self.windows.h, to.h, self.size.0) && fits(&self.windows.w, to.w, self.size.1)
+    }
+
+    /// What the sum of window `(i, j)` is divided by.
+    pub fn divisor(&self, i: usize, j: usize) -> f32 {
+        kernel::divisor(&self.windows, self.size, (i, j), self.include_pad) as f32
+    }
+}
+
+/// Makes segments ready.
+pub(super) fn steps(
+    graph: &Graph,
+    shapes: &[Vec<usize>],
+    segments: &Segments,
+    layout: &Layout,
+    exact: bool,
+) -> Result<Vec<Step>> {
+    let normalizes = |segment: &Segment| {
+        let plain = segment.pattern == Pattern::Affine && segment.activation.is_none() && segment.add.is_none();
+        plain && segments.steps[segment.reads[0]].last == 0
+    };
+    let ready = |(i, segment): (usize, &Segment)| {
+        let x = segment.reads.first().map(|&r| shapes[segments.steps[r].last].as_slice());
+        let affine = segment.norm.map(|norm| numbers(graph, norm)).transpose()?;
+        let params = &graph.nodes[segment.first].params;
+        let own = || params.get(1).map(|b| b.to_vec1::<f32>()).transpose();
+        let (work, bias) = match (segment.pattern, x) {
+            (Pattern::Conv(conv), Some(x)) => {
+                let (scale, bias) = folded(own()?, affine);
+                (Work::Conv(Box::new(Packed::new(params[0].clone(), scale, x, &conv, exact)?)), bias)
+            }
+            (Pattern::Linear, _) => (Work::Linear(params[0].clone()), own()?),
+            (Pattern::Max(pool), _) => (Work::Max(windows(&pool)), None),
+            (Pattern::Mean(pool, include_pad), Some(x)) => {
+                (Work::Mean(Windows { pool: windows(&pool), windows: pool, include_pad, size: (x[2], x[3]) }), None)
+            }
+            (Pattern::Pick(pick), _) => (Work::Pick(pick), None),
+            (Pattern::Flatten, _) => (Work::Flatten, None),
+            (Pattern::Affine | Pattern::Activation(_) | Pattern::Add, _) => match affine {
+                Some((scale, shift)) if normalizes(segment) => (Work::Normalized(scale), Some(shift)),
+                Some((scale, shift)) => (Work::Pass(Some(scale)), Some(shift)),
+                None => (Work::Pass(None), None),
+            },
+            (Pattern::Concat, _) => (Work::Concat(copies(segment, &layout.slots[i], &layout.slots)), None),
+            (_, None) if segment.last == 0 => (Work::Input, None),
+            _ => (Work::Op, None),
+        };
+        let (reads, add) = (segment.reads.clone(), segment.add);
+        Ok(Step {
+            node: segment.last,
+            work,
+            reads,
+            add,
+            bias,
+            activation: segment.activation,
+            to: layout.slots[i],
+            saved: layout.saved[i],
+        })
+    };
+    segments.steps.iter().enumerate().map(ready).collect()
+}
+
+/// A convolution's bias with the affine behind it in it, and the factors of its output channels.
+fn folded(bias: Option<Vec<f32>>, affine: Option<(Vec<f32>, Vec<f32>)>) -> (Option<Vec<f32>>, Option<Vec<f32>>) {
+    let Some((scale, shift)) = affine else { return (None, bias) };
+    let own = bias.unwrap_or_else(|| vec![0.0; scale.len()]);
+    let bias = own.iter().zip(&scale).zip(&shift).map(|((b, a), s)| b * a + s).collect();
+    (Some(scale), Some(bias))
+}
+
+/// A filter of the weight times its factors, a number an output channel. The product is not kept: it is as large as the weight.
+fn packed(weight: &Tensor, scale: Option<&[f32]>, pack: impl FnOnce(&[f32]) -> Filter) -> Result<Filter> {
+    let Some(scale) = scale else { return kernel::with::<f32, _>(weight, pack) };
+    let mut scaled = kernel::with::<f32, _>(weight, <[f32]>::to_vec)?;
+    let size = scaled.len() / scale.len().max(1);
+    let channels = scaled.par_chunks_mut(size.max(1)).zip(scale);
+    channels.for_each(|(weights, scale)| weights.iter_mut().for_each(|w| *w *= scale));
+    Ok(pack(&scaled))
+}
+
+/// Factor and summand of each channel.
+fn numbers(graph: &Graph, norm: NodeId) -> Result<(Vec<f32>, Vec<f32>)> {
+    let (scale, shift) = graph.affine(norm)?;
+    Ok((scale.to_dtype(DType::F32)?.to_vec1()?, shift.to_dtype(DType::F32)?.to_vec1()?))
+}
+
+fn windows(pool: &Pool2d) -> Pool {
+    Pool {
+        kernel: (pool.h.kernel, pool.w.kernel),
+        stride: (pool.h.stride, pool.w.stride),
+        padding: (pool.h.padding, pool.w.padding),
+        dilation: (pool.h.dilation, pool.w.dilation),
+    }
+}
+
+/// What a concatenation has to copy: the values that stand elsewhere.
+fn copies(segment: &Segment, own: &Slot, slots: &[Slot]) -> Vec<(usize, Slot)> {
+    let mut first = own.first;
+    let mut copies = vec![];
+    for &read in &segment.reads {
+        let slot = slots[read];
+        if (slot.buffer, slot.first) != (own.buffer, first) {
+            copies.push((read, Slot { first, buffer: own.buffer, pitch: own.pitch, ..slot }));
+        }
+        first += slot.c;
+    }
+    copies
+}

@@ -1,0 +1,56 @@
+//! Runs in which a window of the picture is covered: occlusion.
+
+use super::pixel_window::PixelWindow;
+use super::trace::Trace;
+use crate::graph::Node;
+use anyhow::{Result, ensure};
+use candle_core::Tensor;
+
+impl Trace {
+    /// The logits, `(K, classes)`, of the picture with each of `K` windows covered by the same place of `fill`,
+    /// `(1, C, H, W)`, alone.
+    ///
+    /// What a window does not reach keeps its value from this run; the numbers are those of whole runs, to rounding.
+    /// A window may hold nothing. Errors for more pictures than one, windows that reach out of the picture, a `fill` of another size.
+    pub fn covered(
+        &self,
+        windows: &[PixelWindow],
+        fill: &Tensor,
+        tick: &dyn Fn(&Node) -> Result<()>,
+    ) -> Result<Tensor> {
+        let x = self.input();
+        let (n, _, h, w) = x.dims4()?;
+        ensure!(n == 1, "one picture is covered at a time, got {n}");
+        ensure!(fill.dims() == x.dims(), "what covers has the picture's shape {:?}, got {:?}", x.dims(), fill.dims());
+        for v in windows {
+            let inside = v.top + v.height <= h && v.left + v.width <= w;
+            ensure!(inside, "a window must lie in the picture of {h} rows and {w} columns, got {v:?}");
+        }
+        self.graph.check_classes()?;
+        ensure!(!windows.is_empty(), "there is no window to cover");
+        let fill = fill.to_dtype(x.dtype())?;
+        let local = self.fused().map_or(Ok(None), |run| run.covered(&self.graph, windows, &fill, tick))?;
+        match local {
+            Some(value) => self.graph.scores.logits(&value),
+            None => self.covered_plainly(windows, &fill, tick),
+        }
+    }
+
+    /// The same by whole runs.
+    pub fn covered_plainly(
+        &self,
+        windows: &[PixelWindow],
+        fill: &Tensor,
+        tick: &dyn Fn(&Node) -> Result<()>,
+    ) -> Result<Tensor> {
+        let x = self.input();
+        let (_, _, h, w) = x.dims4()?;
+        let mask = |v: &PixelWindow| (0..h * w).map(|p| u8::from(v.covers(p / w, p % w))).collect::<Vec<_>>();
+        let masks: Vec<u8> = windows.iter().flat_map(mask).collect();
+        let masks = Tensor::from_vec(masks, (windows.len(), 1, h, w), x.device())?;
+        let dims = [&[windows.len()], &x.dims()[1..]].concat();
+        let all = |t: &Tensor| t.broadcast_as(dims.as_slice());
+        let covered = masks.broadcast_as(dims.as_slice())?.where_cond(&all(fill)?, &all(x)?)?;
+        self.graph.forward_until(&covered, tick)?.logits()
+    }
+}

@@ -1,0 +1,68 @@
+//! Forward runs of a network: fused on the CPU in f32, node by node otherwise.
+
+use super::fused::{self, Run};
+use super::trace::Trace;
+use crate::graph::{Graph, Node};
+use crate::tensor::row_dims;
+use anyhow::Result;
+use candle_core::Tensor;
+use std::sync::Arc;
+
+/// Largest number of elements, over all nodes, of a batch whose scores are computed at once: 4 GiB in f32, of which about
+/// a fifth is held at any one time.
+pub const MAX_BATCH_ELEMENTS: usize = 1 << 30;
+
+impl Graph {
+    /// Runs the network on `x`, `(N, C, H, W)` in `[0, 1]`.
+    pub fn forward(self: &Arc<Self>, x: &Tensor) -> Result<Trace> {
+        self.forward_until(x, &|_| Ok(()))
+    }
+
+    /// The same; `tick` is asked before each step whether to go on.
+    pub fn forward_until(self: &Arc<Self>, x: &Tensor, tick: &dyn Fn(&Node) -> Result<()>) -> Result<Trace> {
+        self.check_input(x)?;
+        match fused::plan(self, x)? {
+            Some(plan) => {
+                let run = Run::new(plan, self, x, tick)?;
+                Ok(Trace::fused_run(self.clone(), run))
+            }
+            None => self.forward_with(x, &mut |node, y| tick(node).map(|()| y)),
+        }
+    }
+
+    /// The scores of a batch of any size, `(N, classes)`, and nothing else: values in between do not stay, so it needs less memory.
+    pub fn logits(self: &Arc<Self>, x: &Tensor) -> Result<Tensor> {
+        self.logits_until(x, &|_| Ok(()))
+    }
+
+    /// The same; `tick` is asked before each step whether to go on.
+    pub fn logits_until(self: &Arc<Self>, x: &Tensor, tick: &dyn Fn(&Node) -> Result<()>) -> Result<Tensor> {
+        self.logits_in_parts(x, self.pictures_within(MAX_BATCH_ELEMENTS, row_dims(x)), tick)
+    }
+
+    /// The same, of at most `most` pictures at a time.
+    pub fn logits_in_parts(
+        self: &Arc<Self>,
+        x: &Tensor,
+        most: usize,
+        tick: &dyn Fn(&Node) -> Result<()>,
+    ) -> Result<Tensor> {
+        self.check_classes()?;
+        self.check_input(x)?;
+        let (n, most) = (x.dims()[0], most.max(1));
+        if n <= most {
+            return self.logits_at_once(x, tick);
+        }
+        let part = |first: usize| self.logits_at_once(&x.narrow(0, first, most.min(n - first))?, tick);
+        let parts = (0..n).step_by(most).map(part).collect::<Result<Vec<_>>>()?;
+        Ok(Tensor::cat(&parts, 0)?)
+    }
+
+    fn logits_at_once(self: &Arc<Self>, x: &Tensor, tick: &dyn Fn(&Node) -> Result<()>) -> Result<Tensor> {
+        let alone = fused::plan(self, x)?.map(|plan| Run::logits(plan, self, x, tick)).transpose()?.flatten();
+        match alone {
+            Some(value) => self.scores.logits(&value),
+            None => self.forward_until(x, tick)?.logits(),
+        }
+    }
+}

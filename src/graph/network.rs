@@ -1,0 +1,138 @@
+//! A network: its nodes, their parameters, its class scores.
+
+use super::derived::Derived;
+use super::node::{Node, NodeId};
+use super::parameter::Parameter;
+use super::scores::Scores;
+use crate::words;
+use anyhow::{Context, Result, bail, ensure};
+use candle_core::{DType, Device, Tensor};
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
+
+/// A network: nodes in an order in which each follows its inputs.
+#[derive(Clone, Debug)]
+pub struct Graph {
+    /// All nodes; the first is `input`.
+    pub nodes: Vec<Node>,
+    /// The node that ends the network.
+    pub output: NodeId,
+    /// The node whose value has one score a class; the output itself, or what stands before its last
+    /// softmax or sigmoid.
+    pub logits: NodeId,
+    /// How its class scores are read.
+    pub scores: Scores,
+    /// What other modules derive from it and keep beside it.
+    pub(super) derived: Derived,
+}
+
+impl Graph {
+    /// What the module that owns `T` derived from this graph: plans, packed weights. Made when first asked for; a changed
+    /// graph, a clone, starts without.
+    pub fn derived<T: Default + Send + Sync + 'static>(&self) -> Arc<T> {
+        self.derived.get()
+    }
+
+    /// The id of the node of this name; the error names close ones.
+    pub fn find(&self, name: &str) -> Result<NodeId> {
+        let Some(id) = self.nodes.iter().position(|n| n.name == name) else {
+            bail!("no layer named \"{}\"; {}", words::name(name), self.nearest(name));
+        };
+        Ok(id)
+    }
+
+    /// The node of this name.
+    pub fn node(&self, name: &str) -> Result<&Node> {
+        Ok(&self.nodes[self.find(name)?])
+    }
+
+    /// The convolutions and linear layers that read the input through no other one.
+    pub fn first_with_weights(&self) -> impl Iterator<Item = &Node> {
+        let weighs = |node: &Node| ["conv", "linear"].contains(&node.op.kind());
+        let mut behind = vec![false; self.nodes.len()];
+        let mut first = vec![];
+        for (id, node) in self.nodes.iter().enumerate() {
+            behind[id] = node.inputs.iter().any(|&i| behind[i] || weighs(&self.nodes[i]));
+            if weighs(node) && !behind[id] {
+                first.push(node);
+            }
+        }
+        first.into_iter()
+    }
+
+    /// Every parameter, in node order.
+    pub fn parameters(&self) -> Vec<Parameter> {
+        self.nodes.iter().flat_map(Node::parameters).collect()
+    }
+
+    /// The same network with these weights.
+    ///
+    /// Errors list missing, misshapen and surplus tensors; `num_batches_tracked` counters are left aside.
+    pub fn with_weights(&self, mut weights: BTreeMap<String, Tensor>) -> Result<Self> {
+        weights.retain(|name, _| !name.ends_with("num_batches_tracked"));
+        let shapes = weights.iter().map(|(name, tensor)| (name.as_str(), tensor.dims())).collect();
+        let misfit = self.misfit(&shapes);
+        ensure!(misfit.is_none(), "the weights do not fit the architecture: {}", misfit.unwrap_or_default());
+        let mut graph = self.clone();
+        for node in &mut graph.nodes {
+            let names: Vec<_> = node.parameters().map(|p| p.name).collect();
+            node.params = names.iter().filter_map(|n| weights.get(n).cloned()).collect();
+        }
+        Ok(graph)
+    }
+
+    /// Which tensors are missing, misshapen and surplus among those of these names and shapes; none where all fit.
+    pub fn misfit(&self, shapes: &BTreeMap<&str, &[usize]>) -> Option<String> {
+        let wanted = self.parameters();
+        let known: BTreeSet<_> = wanted.iter().map(|p| p.name.as_str()).collect();
+        let missing: Vec<_> =
+            wanted.iter().map(|p| p.name.as_str()).filter(|name| !shapes.contains_key(name)).collect();
+        let surplus: Vec<_> = shapes.keys().copied().filter(|name| !known.contains(name)).collect();
+        let dims = |p: &Parameter| shapes.get(p.name.as_str()).copied().filter(|dims| *dims != p.shape);
+        let misshapen: Vec<_> = wanted.iter().filter_map(|p| Some((p, dims(p)?))).collect();
+        let name = |name: &&str| words::name(name).into_owned();
+        let problems = [
+            listed("missing", &missing, name),
+            listed("misshapen", &misshapen, |(p, dims)| {
+                format!("{} is {dims:?} instead of {:?}", words::name(&p.name), p.shape)
+            }),
+            listed("surplus", &surplus, name),
+        ];
+        let problems: Vec<_> = problems.into_iter().flatten().collect();
+        (!problems.is_empty()).then(|| problems.join("; "))
+    }
+
+    /// All weights by name.
+    pub fn weights(&self) -> BTreeMap<String, Tensor> {
+        self.nodes.iter().flat_map(|n| n.parameters().map(|p| p.name).zip(n.params.iter().cloned())).collect()
+    }
+
+    /// The same network with its weights in another type or on another device.
+    pub fn to(&self, dtype: DType, device: &Device) -> Result<Self> {
+        let mut graph = self.clone();
+        for node in &mut graph.nodes {
+            for p in &mut node.params {
+                *p = p.to_dtype(dtype)?.to_device(device).with_context(|| format!("moving {}", node.name))?;
+            }
+        }
+        Ok(graph)
+    }
+
+    fn nearest(&self, name: &str) -> String {
+        let mut near: Vec<_> = self.nodes.iter().map(|n| n.name.as_str()).collect();
+        near.sort_by_cached_key(|n| std::cmp::Reverse((words::alike(n, name) * 1000.0) as i64));
+        near.truncate(3);
+        format!("close ones are {}", near.join(", "))
+    }
+}
+
+/// `12 missing: a, b, … and 4 more`; none where there are none.
+fn listed<T>(what: &str, all: &[T], text: impl Fn(&T) -> String) -> Option<String> {
+    const SHOWN: usize = 8;
+    let more = match all.len().saturating_sub(SHOWN) {
+        0 => String::new(),
+        n => format!(" and {n} more"),
+    };
+    let first: Vec<_> = all.iter().take(SHOWN).map(text).collect();
+    (!all.is_empty()).then(|| format!("{} {what}: {}{more}", all.len(), first.join(", ")))
+}

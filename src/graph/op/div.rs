@@ -1,0 +1,49 @@
+//! Quotients of values.
+
+use super::spec::{Family, Inputs, OpSpec, Relevance};
+use super::together::{drawn, together};
+use super::{Op, Saved};
+use crate::kernel::sum_to;
+use anyhow::Result;
+use candle_core::Tensor;
+use std::sync::Arc;
+
+/// `x / y`.
+#[derive(Debug)]
+pub struct Div;
+
+pub(super) static SPEC: OpSpec = OpSpec {
+    kind: "div",
+    family: Family::Elementwise,
+    torch: "x / y",
+    note: "shapes broadcast",
+    onnx: &["Div"],
+    aten: &["div.Tensor", "div_.Tensor"],
+    aliases: &["divide"],
+    inputs: Inputs::Two,
+    arguments: &[],
+    build: |_, _| Ok(Arc::new(Div)),
+    from_shapes: None,
+    relevance: Relevance::Gradient,
+    draw: |d| drawn(Div, d, 2),
+};
+
+impl Op for Div {
+    fn spec(&self) -> &'static OpSpec {
+        &SPEC
+    }
+
+    fn shape(&self, x: &[&[usize]]) -> Result<Vec<usize>> {
+        together(x)
+    }
+
+    fn forward(&self, x: &[&Tensor], _: &[Tensor]) -> Result<Tensor> {
+        Ok(x[0].broadcast_div(x[1])?)
+    }
+
+    fn vjp(&self, at: &dyn Saved, _: &[Tensor], dy: &Tensor, i: usize) -> Result<Tensor> {
+        let part = dy.broadcast_div(at.x(1)?)?;
+        let part = if i == 0 { part } else { (part * at.y()?)?.neg()? };
+        sum_to(&part, &at.dims(i)?)
+    }
+}

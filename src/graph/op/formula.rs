@@ -1,0 +1,52 @@
+//! Operations that are a formula of each number alone.
+
+use super::operation::{Op, Saved};
+use super::pattern::Pattern;
+use super::spec::OpSpec;
+use crate::kernel;
+use anyhow::Result;
+use candle_core::Tensor;
+use gradscope_engine::{Activation, Compiled, Pointwise, Saves};
+use std::fmt::Debug;
+
+/// An activation: its formula makes it an operation, in every type, on every device, and fused with what comes before it.
+pub trait Formula: Pointwise + Debug + Send + Sync + Sized {
+    /// The formula for every instruction set.
+    const COMPILED: &'static Compiled = &Compiled::of::<Self>();
+
+    /// What is known of its kind.
+    fn spec(&self) -> &'static OpSpec;
+
+    /// The formula's parameters; unused ones are 0.
+    fn parameters(&self) -> [f64; 2] {
+        [0.0; 2]
+    }
+
+    /// The formula with its parameters, in f32.
+    fn activation(&self) -> Activation {
+        Activation::Other(Self::COMPILED, self.parameters().map(|p| p as f32))
+    }
+}
+
+impl<F: Formula> Op for F {
+    fn spec(&self) -> &'static OpSpec {
+        Formula::spec(self)
+    }
+
+    fn pattern(&self, _: &[usize]) -> Pattern {
+        Pattern::Activation(self.activation())
+    }
+
+    fn shape(&self, x: &[&[usize]]) -> Result<Vec<usize>> {
+        Ok(x[0].to_vec())
+    }
+
+    fn forward(&self, x: &[&Tensor], _: &[Tensor]) -> Result<Tensor> {
+        kernel::pointwise::<F>(x[0], self.activation(), self.parameters())
+    }
+
+    fn vjp(&self, at: &dyn Saved, _: &[Tensor], dy: &Tensor, _: usize) -> Result<Tensor> {
+        let saved = if F::SAVES == Saves::Input { at.x(0)? } else { at.y()? };
+        kernel::pointwise_vjp::<F>(dy, saved, self.activation(), self.parameters())
+    }
+}

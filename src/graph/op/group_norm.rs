@@ -1,0 +1,118 @@
+//! Group normalization.
+
+use super::argument::Argument;
+use super::spec::{Case, Family, Inputs, OpSpec, Relevance};
+use super::whitened::{Whitened, affine_params};
+use super::{Op, Saved, channels};
+use crate::graph::Parameter;
+use anyhow::{Result, ensure};
+use candle_core::Tensor;
+use std::sync::Arc;
+
+/// `γ (x − mean) / √(var + ε) + β`, mean and variance of each group of channels (Wu & He 2018, arXiv:1803.08494); PyTorch's
+/// `GroupNorm`.
+#[derive(Clone, Debug)]
+pub struct GroupNorm {
+    /// Groups of channels.
+    pub groups: usize,
+    /// Channels.
+    pub channels: usize,
+    /// Added to the variance.
+    pub epsilon: f64,
+    /// Whether there are γ and β, one a channel.
+    pub affine: bool,
+}
+
+pub(super) static SPEC: OpSpec = OpSpec {
+    kind: "group_norm",
+    family: Family::Norm,
+    torch: "GroupNorm",
+    note: "",
+    onnx: &["GroupNormalization"],
+    aten: &["group_norm.default", "native_group_norm.default"],
+    aliases: &[],
+    inputs: Inputs::One,
+    arguments: &[
+        Argument::required("num_groups"),
+        Argument::float("eps", 1e-5).or(&["epsilon"]),
+        Argument::bool("affine", true),
+    ],
+    build: |a, x| {
+        let (groups, epsilon, affine) = (a.count("num_groups")?, a.float("eps")?, a.bool("affine")?);
+        Ok(Arc::new(GroupNorm { groups, channels: channels(x)?, epsilon, affine }))
+    },
+    from_shapes: None,
+    relevance: Relevance::Pass,
+    draw: |d| {
+        let groups = d.between(1, 3);
+        let shape = [d.between(1, 3), groups * d.between(1, 3), d.between(2, 5), d.between(2, 5)];
+        Case::new(GroupNorm { groups, channels: shape[1], epsilon: 1e-5, affine: d.coin() }, &[&shape])
+    },
+};
+
+impl GroupNorm {
+    /// A row for each picture and group.
+    fn whitened(&self, x: &Tensor) -> Result<Whitened> {
+        Whitened::of(&self.rows(x)?, self.epsilon)
+    }
+
+    fn rows(&self, x: &Tensor) -> Result<Tensor> {
+        Ok(x.contiguous()?.reshape((x.dims()[0] * self.groups, ()))?)
+    }
+
+    /// A number a channel, to broadcast over `x`.
+    fn each(&self, w: &Tensor, rank: usize) -> Result<Tensor> {
+        let mut shape = vec![1; rank];
+        shape[1] = self.channels;
+        Ok(w.reshape(shape)?)
+    }
+
+    /// Sums of each channel.
+    fn by_channel(&self, x: &Tensor) -> Result<Tensor> {
+        Ok(x.flatten_from(2)?.sum(2)?.sum(0)?)
+    }
+}
+
+impl Op for GroupNorm {
+    fn spec(&self) -> &'static OpSpec {
+        &SPEC
+    }
+
+    fn shape(&self, x: &[&[usize]]) -> Result<Vec<usize>> {
+        let c = channels(x)?;
+        ensure!(x[0].len() > 2, "it reads an (N, C, …) value, got {:?}", x[0]);
+        ensure!(c == self.channels, "it reads {} channels, got {c}", self.channels);
+        ensure!(self.groups > 0 && c.is_multiple_of(self.groups), "{} groups do not divide {c} channels", self.groups);
+        Ok(x[0].to_vec())
+    }
+
+    fn params(&self) -> Vec<Parameter> {
+        affine_params(&[self.channels], self.affine, true)
+    }
+
+    fn forward(&self, x: &[&Tensor], w: &[Tensor]) -> Result<Tensor> {
+        let y = self.whitened(x[0])?.y.reshape(x[0].dims())?;
+        Ok(match w {
+            [weight, bias] => {
+                y.broadcast_mul(&self.each(weight, y.rank())?)?.broadcast_add(&self.each(bias, y.rank())?)?
+            }
+            _ => y,
+        })
+    }
+
+    fn vjp(&self, at: &dyn Saved, w: &[Tensor], dy: &Tensor, _: usize) -> Result<Tensor> {
+        let dy = match w.first() {
+            Some(weight) => dy.broadcast_mul(&self.each(weight, dy.rank())?)?,
+            None => dy.clone(),
+        };
+        Ok(self.whitened(at.x(0)?)?.vjp(&self.rows(&dy)?)?.reshape(at.dims(0)?)?)
+    }
+
+    fn vjp_params(&self, at: &dyn Saved, w: &[Tensor], dy: &Tensor) -> Result<Vec<Tensor>> {
+        if w.is_empty() {
+            return Ok(vec![]);
+        }
+        let y = self.whitened(at.x(0)?)?.y.reshape(dy.dims())?;
+        Ok(vec![self.by_channel(&(dy * y)?)?, self.by_channel(dy)?])
+    }
+}

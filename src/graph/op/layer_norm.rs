@@ -1,0 +1,96 @@
+//! Layer normalization.
+
+use super::argument::Argument;
+use super::spec::{Case, Family, Inputs, OpSpec, Relevance};
+use super::whitened::{Whitened, affine, affine_params, weigh};
+use super::{Op, Saved};
+use crate::graph::Parameter;
+use anyhow::{Result, ensure};
+use candle_core::Tensor;
+use std::sync::Arc;
+
+/// `γ (x − mean) / √(var + ε) + β` over the last dimensions (Ba et al. 2016, arXiv:1607.06450); PyTorch's `LayerNorm`.
+#[derive(Clone, Debug)]
+pub struct LayerNorm {
+    /// Sizes of the last dimensions, those that are normalized.
+    pub normalized_shape: Vec<usize>,
+    /// Added to the variance.
+    pub epsilon: f64,
+    /// Whether there are γ and β.
+    pub affine: bool,
+    /// Whether there is β beside γ.
+    pub bias: bool,
+}
+
+pub(super) static SPEC: OpSpec = OpSpec {
+    kind: "layer_norm",
+    family: Family::Norm,
+    torch: "LayerNorm",
+    note: "over the last dimension, or those of `normalized_shape`",
+    onnx: &["LayerNormalization"],
+    aten: &["layer_norm.default", "native_layer_norm.default"],
+    aliases: &[],
+    inputs: Inputs::One,
+    arguments: &[
+        Argument::optional("normalized_shape"),
+        Argument::float("eps", 1e-5).or(&["epsilon"]),
+        Argument::bool("elementwise_affine", true),
+        Argument::bool("bias", true),
+    ],
+    build: |a, x| {
+        let last = x[0].last().copied().unwrap_or(0);
+        let normalized_shape = if a.has("normalized_shape") { a.sizes("normalized_shape")? } else { vec![last] };
+        let (epsilon, affine, bias) = (a.float("eps")?, a.bool("elementwise_affine")?, a.bool("bias")?);
+        Ok(Arc::new(LayerNorm { normalized_shape, epsilon, affine, bias }))
+    },
+    from_shapes: None,
+    relevance: Relevance::Pass,
+    draw: |d| {
+        let shape = [d.between(1, 3), d.between(1, 4), d.between(2, 5), d.between(4, 7)];
+        let dims = d.between(1, 2);
+        let normalized_shape = shape[4 - dims..].to_vec();
+        Case::new(LayerNorm { normalized_shape, epsilon: 1e-5, affine: d.coin(), bias: d.coin() }, &[&shape])
+    },
+};
+
+impl LayerNorm {
+    /// `(rows, 1, elements)`: each row is normalized by itself.
+    fn rows(&self, x: &Tensor) -> Result<Tensor> {
+        Ok(x.contiguous()?.reshape(((), self.normalized_shape.iter().product::<usize>()))?)
+    }
+}
+
+impl Op for LayerNorm {
+    fn spec(&self) -> &'static OpSpec {
+        &SPEC
+    }
+
+    fn shape(&self, x: &[&[usize]]) -> Result<Vec<usize>> {
+        let fits = x[0].len() > self.normalized_shape.len() && x[0].ends_with(&self.normalized_shape);
+        ensure!(fits && !self.normalized_shape.is_empty(), "{:?} does not end with {:?}", x[0], self.normalized_shape);
+        Ok(x[0].to_vec())
+    }
+
+    fn params(&self) -> Vec<Parameter> {
+        affine_params(&self.normalized_shape, self.affine, self.bias)
+    }
+
+    fn forward(&self, x: &[&Tensor], w: &[Tensor]) -> Result<Tensor> {
+        let whitened = Whitened::of(&self.rows(x[0])?, self.epsilon)?;
+        affine(&whitened.y.reshape(x[0].dims())?, w)
+    }
+
+    fn vjp(&self, at: &dyn Saved, w: &[Tensor], dy: &Tensor, _: usize) -> Result<Tensor> {
+        let whitened = Whitened::of(&self.rows(at.x(0)?)?, self.epsilon)?;
+        let dy = self.rows(&weigh(dy, w)?)?;
+        Ok(whitened.vjp(&dy)?.reshape(at.dims(0)?)?)
+    }
+
+    fn vjp_params(&self, at: &dyn Saved, w: &[Tensor], dy: &Tensor) -> Result<Vec<Tensor>> {
+        let whitened = Whitened::of(&self.rows(at.x(0)?)?, self.epsilon)?;
+        let dy = self.rows(dy)?;
+        let sum = |t: Tensor| -> Result<Tensor> { Ok(t.sum(0)?.reshape(self.normalized_shape.as_slice())?) };
+        let grads = [(&dy * &whitened.y)?, dy].into_iter().map(sum);
+        grads.take(w.len()).collect()
+    }
+}

@@ -1,0 +1,84 @@
+//! All kinds of operations.
+
+use super::spec::{Family, OpSpec};
+use std::sync::LazyLock;
+
+/// Names the operations of these files and lists their specs.
+macro_rules! operations {
+    ($($file:ident::$op:ident),* $(,)?) => {
+        $(pub use super::$file::$op;)*
+
+        /// Every kind of operation, in the order of documentation.
+        pub static SPECS: &[&OpSpec] = &[$(&super::$file::SPEC),*, &super::dropout::CHANNELS];
+    };
+}
+
+operations![
+    input::Input,
+    parameter::Parameter,
+    constant::Constant,
+    normalize::Normalize,
+    conv::Conv,
+    conv_transpose::ConvTranspose,
+    linear::Linear,
+    batch_norm::BatchNorm,
+    instance_norm::InstanceNorm,
+    layer_norm::LayerNorm,
+    group_norm::GroupNorm,
+    rms_norm::RmsNorm,
+    lrn::Lrn,
+    relu::Relu,
+    relu6::Relu6,
+    leaky_relu::LeakyRelu,
+    elu::Elu,
+    gelu::Gelu,
+    silu::Silu,
+    mish::Mish,
+    softplus::Softplus,
+    sigmoid::Sigmoid,
+    hard_sigmoid::HardSigmoid,
+    hard_swish::HardSwish,
+    hardtanh::Hardtanh,
+    tanh::Tanh,
+    sin::Sin,
+    max_pool::MaxPool,
+    avg_pool::AvgPool,
+    adaptive_avg_pool::AdaptiveAvgPool,
+    global_avg_pool::GlobalAvgPool,
+    mean::Mean,
+    sum::Sum,
+    add::Add,
+    sub::Sub,
+    mul::Mul,
+    div::Div,
+    scale::Scale,
+    matmul::Matmul,
+    concat::Concat,
+    flatten::Flatten,
+    reshape::Reshape,
+    transpose::Transpose,
+    permute::Permute,
+    expand::Expand,
+    slice::Slice,
+    select::Select,
+    gather::Gather,
+    pad::Pad,
+    reflect_pad::ReflectPad,
+    crop::Crop,
+    dropout::Dropout,
+    softmax::Softmax,
+    log_softmax::LogSoftmax,
+];
+
+/// What selectors and scripts call the kinds of operations.
+pub static KINDS: LazyLock<Vec<&'static str>> = LazyLock::new(|| SPECS.iter().map(|spec| spec.kind).collect());
+
+/// The kind of this name.
+pub fn spec(kind: &str) -> Option<&'static OpSpec> {
+    SPECS.iter().copied().find(|spec| spec.kind == kind)
+}
+
+/// The family of this name.
+pub fn family(name: &str) -> Option<Family> {
+    Family::ALL.into_iter().find(|family| family.name() == name)
+}

@@ -1,0 +1,58 @@
+//! The matrix product of two values.
+
+use super::spec::{Case, Family, Inputs, OpSpec, Relevance};
+use super::{Op, Saved};
+use anyhow::{Result, ensure};
+use candle_core::Tensor;
+use std::sync::Arc;
+
+/// `(…, M, K)` times `(…, K, P)`, each matrix of one by that of the other; PyTorch's `matmul`.
+#[derive(Debug)]
+pub struct Matmul;
+
+pub(super) static SPEC: OpSpec = OpSpec {
+    kind: "matmul",
+    family: Family::Elementwise,
+    torch: "x @ y",
+    note: "of the last two dimensions",
+    onnx: &["MatMul"],
+    aten: &["matmul.default", "bmm.default"],
+    aliases: &["bmm"],
+    inputs: Inputs::Two,
+    arguments: &[],
+    build: |_, _| Ok(Arc::new(Matmul)),
+    from_shapes: None,
+    relevance: Relevance::Gradient,
+    draw: |d| {
+        let (n, heads) = (d.between(1, 3), d.between(1, 3));
+        let (m, k, p) = (d.between(1, 5), d.between(1, 5), d.between(1, 5));
+        match d.coin() {
+            true => Case::new(Matmul, &[&[n, m, k], &[n, k, p]]),
+            false => Case::new(Matmul, &[&[n, heads, m, k], &[n, heads, k, p]]),
+        }
+    },
+};
+
+impl Op for Matmul {
+    fn spec(&self) -> &'static OpSpec {
+        &SPEC
+    }
+
+    fn shape(&self, x: &[&[usize]]) -> Result<Vec<usize>> {
+        let [[a @ .., m, k], [b @ .., l, p]] = x else {
+            anyhow::bail!("it reads two values of (N, …, rows, columns), got {x:?}");
+        };
+        ensure!(!a.is_empty() && a == b && k == l, "no matrix product of {:?} and {:?}", x[0], x[1]);
+        Ok([a, &[*m, *p]].concat())
+    }
+
+    fn forward(&self, x: &[&Tensor], _: &[Tensor]) -> Result<Tensor> {
+        Ok(x[0].contiguous()?.matmul(&x[1].contiguous()?)?)
+    }
+
+    /// `dy yᵀ` and `xᵀ dy`.
+    fn vjp(&self, at: &dyn Saved, _: &[Tensor], dy: &Tensor, i: usize) -> Result<Tensor> {
+        let (dy, other) = (dy.contiguous()?, at.x(1 - i)?.t()?.contiguous()?);
+        Ok(if i == 0 { dy.matmul(&other)? } else { other.matmul(&dy)? })
+    }
+}

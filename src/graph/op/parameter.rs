@@ -1,0 +1,60 @@
+//! A parameter that is a value by itself.
+
+use super::argument::Argument;
+use super::spec::{Case, Family, Inputs, OpSpec, Relevance};
+use super::{Op, Saved, trained};
+use crate::graph::Parameter as Named;
+use crate::kernel;
+use anyhow::{Result, ensure};
+use candle_core::Tensor;
+use std::sync::Arc;
+
+/// A class token, position embeddings, a layer scale: the same for every picture. Its name is the node's own.
+#[derive(Clone, Debug)]
+pub struct Parameter {
+    /// Its shape, `(1, …)`.
+    pub shape: Vec<usize>,
+}
+
+pub(super) static SPEC: OpSpec = OpSpec {
+    kind: "parameter",
+    family: Family::Input,
+    torch: "Parameter",
+    note: "a class token, position embeddings; its shape behind the batch, its name the layer's",
+    onnx: &[],
+    aten: &[],
+    aliases: &[],
+    inputs: Inputs::Beside,
+    arguments: &[Argument::required("shape")],
+    build: |a, _| Ok(Arc::new(Parameter { shape: [vec![1], a.sizes("shape")?].concat() })),
+    from_shapes: None,
+    relevance: Relevance::Gradient,
+    draw: |d| Case::new(Parameter { shape: vec![1, d.between(1, 4), d.between(1, 5)] }, &[]),
+};
+
+impl Op for Parameter {
+    fn spec(&self) -> &'static OpSpec {
+        &SPEC
+    }
+
+    fn shape(&self, _: &[&[usize]]) -> Result<Vec<usize>> {
+        ensure!(self.shape.iter().all(|&n| n > 0), "a parameter needs sizes of 1 or more, got {:?}", self.shape);
+        Ok(self.shape.clone())
+    }
+
+    fn params(&self) -> Vec<Named> {
+        vec![trained("", &self.shape)]
+    }
+
+    fn forward(&self, _: &[&Tensor], w: &[Tensor]) -> Result<Tensor> {
+        Ok(w[0].clone())
+    }
+
+    fn vjp(&self, _: &dyn Saved, _: &[Tensor], _: &Tensor, _: usize) -> Result<Tensor> {
+        anyhow::bail!("a parameter reads no value")
+    }
+
+    fn vjp_params(&self, _: &dyn Saved, _: &[Tensor], dy: &Tensor) -> Result<Vec<Tensor>> {
+        Ok(vec![kernel::sum_keepdim(dy, &[0])?])
+    }
+}

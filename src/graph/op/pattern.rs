@@ -1,0 +1,33 @@
+//! What a fused run has to know of an operation.
+
+use crate::kernel::{Conv2d, Pool2d};
+use gradscope_engine::{Activation, Pick};
+
+/// What a fused run has to know of an operation; it computes the others one by one.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub enum Pattern {
+    /// A convolution with these strides.
+    Conv(Conv2d),
+    /// `x wᵀ + b`.
+    Linear,
+    /// A factor and a summand a channel.
+    Affine,
+    /// A function of each number alone.
+    Activation(Activation),
+    /// The greatest of each window.
+    Max(Pool2d),
+    /// The mean of each window, its padding included or not.
+    Mean(Pool2d, bool),
+    /// A sum of values.
+    Add,
+    /// Channels one behind the other.
+    Concat,
+    /// Some pixels, among channels of zeros.
+    Pick(Pick),
+    /// `(N, …)` to `(N, features)`.
+    Flatten,
+    /// The value that it reads.
+    Same,
+    /// Anything else.
+    Other,
+}

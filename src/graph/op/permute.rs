@@ -1,0 +1,58 @@
+//! Dimensions in another order.
+
+use super::argument::Argument;
+use super::spec::{Case, Family, Inputs, OpSpec, Relevance};
+use super::{Op, Saved};
+use anyhow::{Result, ensure};
+use candle_core::Tensor;
+use std::sync::Arc;
+
+/// PyTorch's `permute(dims)`: dimension `i` of the value is dimension `dims[i]` of what was read; the batch stays first.
+#[derive(Debug)]
+pub struct Permute {
+    /// All dimensions, 0 first.
+    pub dims: Vec<usize>,
+}
+
+pub(super) static SPEC: OpSpec = OpSpec {
+    kind: "permute",
+    family: Family::Shape,
+    torch: "permute",
+    note: "all dimensions, the batch first",
+    onnx: &[],
+    aten: &["permute.default"],
+    aliases: &[],
+    inputs: Inputs::One,
+    arguments: &[Argument::required("dims")],
+    build: |a, _| Ok(Arc::new(Permute { dims: a.sizes("dims")? })),
+    from_shapes: None,
+    relevance: Relevance::Move,
+    draw: |d| {
+        let dims = [[0, 2, 3, 1], [0, 3, 1, 2], [0, 1, 2, 3], [0, 3, 2, 1]][d.between(0, 3)];
+        Case::new(Permute { dims: dims.to_vec() }, &[&d.map()])
+    },
+};
+
+impl Op for Permute {
+    fn spec(&self) -> &'static OpSpec {
+        &SPEC
+    }
+
+    fn shape(&self, x: &[&[usize]]) -> Result<Vec<usize>> {
+        let mut sorted = self.dims.clone();
+        sorted.sort_unstable();
+        let fits = sorted.iter().copied().eq(0..x[0].len()) && self.dims.first() == Some(&0);
+        ensure!(fits, "it needs each of {} dimensions once, 0 first, got {:?}", x[0].len(), self.dims);
+        Ok(self.dims.iter().map(|&d| x[0][d]).collect())
+    }
+
+    fn forward(&self, x: &[&Tensor], _: &[Tensor]) -> Result<Tensor> {
+        Ok(x[0].permute(self.dims.as_slice())?.contiguous()?)
+    }
+
+    fn vjp(&self, _: &dyn Saved, _: &[Tensor], dy: &Tensor, _: usize) -> Result<Tensor> {
+        let mut back = vec![0; self.dims.len()];
+        self.dims.iter().enumerate().for_each(|(to, &from)| back[from] = to);
+        Ok(dy.permute(back)?.contiguous()?)
+    }
+}

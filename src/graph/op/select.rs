@@ -1,0 +1,73 @@
+//! One index of a dimension.
+
+use super::argument::Argument;
+use super::spec::{Case, Family, Inputs, OpSpec, Relevance};
+use super::{Op, Saved};
+use anyhow::{Context, Result};
+use candle_core::Tensor;
+use std::sync::Arc;
+
+/// PyTorch's `select(dim, index)`, `x[:, index]`: the dimension goes.
+#[derive(Debug)]
+pub struct Select {
+    /// Which dimension; not the batch.
+    pub dim: usize,
+    /// Which index; negative ones count from the end.
+    pub index: i64,
+}
+
+pub(super) static SPEC: OpSpec = OpSpec {
+    kind: "select",
+    family: Family::Shape,
+    torch: "select",
+    note: "the dimension goes",
+    onnx: &[],
+    aten: &["select.int"],
+    aliases: &[],
+    inputs: Inputs::One,
+    arguments: &[Argument::required("dim"), Argument::required("index")],
+    build: |a, x| Ok(Arc::new(Select { dim: a.inner_dim("dim", x[0])?, index: a.int("index")? })),
+    from_shapes: None,
+    relevance: Relevance::Move,
+    draw: |d| {
+        let (map, dim) = (d.map(), d.between(1, 3));
+        let index = d.between(0, map[dim] - 1) as i64;
+        let index = if d.coin() { index } else { index - map[dim] as i64 };
+        Case::new(Select { dim, index }, &[&map])
+    },
+};
+
+impl Select {
+    /// The index, counted from the start, in a value of this shape.
+    fn place(&self, shape: &[usize]) -> Result<usize> {
+        let size = *shape.get(self.dim).with_context(|| format!("no dimension {} in {shape:?}", self.dim))?;
+        let place = if self.index < 0 { self.index.saturating_add(size as i64) } else { self.index };
+        let place = usize::try_from(place).ok().filter(|&i| i < size);
+        place.with_context(|| format!("no index {} in a dimension of {size}", self.index))
+    }
+}
+
+impl Op for Select {
+    fn spec(&self) -> &'static OpSpec {
+        &SPEC
+    }
+
+    fn shape(&self, x: &[&[usize]]) -> Result<Vec<usize>> {
+        self.place(x[0])?;
+        let mut shape = x[0].to_vec();
+        shape.remove(self.dim);
+        Ok(shape)
+    }
+
+    fn forward(&self, x: &[&Tensor], _: &[Tensor]) -> Result<Tensor> {
+        let place = self.place(x[0].dims())?;
+        Ok(x[0].narrow(self.dim, place, 1)?.squeeze(self.dim)?.contiguous()?)
+    }
+
+    fn vjp(&self, at: &dyn Saved, _: &[Tensor], dy: &Tensor, _: usize) -> Result<Tensor> {
+        let shape = at.dims(0)?;
+        let place = self.place(&shape)?;
+        let dy = dy.unsqueeze(self.dim)?;
+        Ok(dy.pad_with_zeros(self.dim, place, shape[self.dim] - place - 1)?.contiguous()?)
+    }
+}

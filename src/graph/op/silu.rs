@@ -1,0 +1,47 @@
+//! The sigmoid linear unit.
+
+use super::formula::Formula;
+use super::spec::{Case, Family, Inputs, OpSpec, Relevance};
+use gradscope_engine::{Pointwise, Real, Saves};
+use std::sync::Arc;
+
+/// `x σ(x)`, also called swish (Elfwing et al. 2018, arXiv:1702.03118).
+#[derive(Debug)]
+pub struct Silu;
+
+pub(super) static SPEC: OpSpec = OpSpec {
+    kind: "silu",
+    family: Family::Activation,
+    torch: "SiLU",
+    note: "",
+    onnx: &[],
+    aten: &["silu.default", "silu_.default"],
+    aliases: &["swish"],
+    inputs: Inputs::One,
+    arguments: &[],
+    build: |_, _| Ok(Arc::new(Silu)),
+    from_shapes: None,
+    relevance: Relevance::Pass,
+    draw: |d| Case::new(Silu, &[&d.map()]),
+};
+
+impl Formula for Silu {
+    fn spec(&self) -> &'static OpSpec {
+        &SPEC
+    }
+}
+
+impl Pointwise for Silu {
+    const SAVES: Saves = Saves::Input;
+
+    #[inline(always)]
+    fn value<R: Real>(x: R, _: [R; 2]) -> R {
+        x.clone() * x.sigmoid()
+    }
+
+    #[inline(always)]
+    fn slope<R: Real>(x: R, _: [R; 2]) -> R {
+        let gate = x.clone().sigmoid();
+        gate.clone() * (R::of(1.0) + x * (R::of(1.0) - gate))
+    }
+}

@@ -1,0 +1,48 @@
+//! Differences of values.
+
+use super::spec::{Family, Inputs, OpSpec, Relevance};
+use super::together::{drawn, together};
+use super::{Op, Saved};
+use crate::kernel::sum_to;
+use anyhow::Result;
+use candle_core::Tensor;
+use std::sync::Arc;
+
+/// `x − y`.
+#[derive(Debug)]
+pub struct Sub;
+
+pub(super) static SPEC: OpSpec = OpSpec {
+    kind: "sub",
+    family: Family::Elementwise,
+    torch: "x - y",
+    note: "shapes broadcast",
+    onnx: &["Sub"],
+    aten: &["sub.Tensor", "sub_.Tensor"],
+    aliases: &[],
+    inputs: Inputs::Two,
+    arguments: &[],
+    build: |_, _| Ok(Arc::new(Sub)),
+    from_shapes: None,
+    relevance: Relevance::Share,
+    draw: |d| drawn(Sub, d, 2),
+};
+
+impl Op for Sub {
+    fn spec(&self) -> &'static OpSpec {
+        &SPEC
+    }
+
+    fn shape(&self, x: &[&[usize]]) -> Result<Vec<usize>> {
+        together(x)
+    }
+
+    fn forward(&self, x: &[&Tensor], _: &[Tensor]) -> Result<Tensor> {
+        Ok(x[0].broadcast_sub(x[1])?)
+    }
+
+    fn vjp(&self, at: &dyn Saved, _: &[Tensor], dy: &Tensor, i: usize) -> Result<Tensor> {
+        let part = sum_to(dy, &at.dims(i)?)?;
+        Ok(if i == 0 { part } else { part.neg()? })
+    }
+}
