@@ -21,6 +21,8 @@ struct Draw {
     random: Random,
     builder: Builder,
     maps: Vec<NodeId>,
+    /// Whether there are max pools, or else activations that saturate: of equal numbers in a window, rounding would choose.
+    pools: bool,
 }
 
 impl Draw {
@@ -38,7 +40,13 @@ impl Draw {
     fn conv(&mut self, from: NodeId, output: usize, stride: usize) -> NodeId {
         let input = self.builder.shape(from)[1];
         let k = [1, 3, 5][self.below(3)];
-        let slide = Conv2d { stride: (stride, stride), padding: (k / 2, k / 2), dilation: (1, 1), groups: 1 };
+        // Plain, in groups, or one filter a channel.
+        let groups = match self.below(4) {
+            0 if output % input == 0 => input,
+            1 if input % 2 == 0 && output % 2 == 0 => 2,
+            _ => 1,
+        };
+        let slide = Conv2d { stride: (stride, stride), padding: (k / 2, k / 2), dilation: (1, 1), groups };
         let bias = self.below(2) == 0;
         let conv = op::Conv { input, output, kernel: (k, k), slide, bias };
         self.add(conv, &[from])
@@ -65,11 +73,52 @@ impl Draw {
         self.builder.add(&name, op, from).unwrap()
     }
 
+    /// One of all activations.
+    fn activation(&mut self, x: NodeId) -> NodeId {
+        match self.below(if self.pools { 6 } else { 10 }) {
+            0 => self.add(op::LeakyRelu { slope: 0.2 }, &[x]),
+            1 => self.add(op::Elu { alpha: 1.5 }, &[x]),
+            2 => self.add(op::Gelu, &[x]),
+            3 => self.add(op::GeluTanh, &[x]),
+            4 => self.add(op::Silu, &[x]),
+            5 => self.add(op::HardSwish, &[x]),
+            6 => self.add(op::Tanh, &[x]),
+            7 => self.add(op::Sigmoid, &[x]),
+            8 => self.add(op::Relu6, &[x]),
+            _ => self.add(op::Hardtanh { min_val: -0.5, max_val: 1.0 }, &[x]),
+        }
+    }
+
+    /// A map's pixels as tokens, through layers over their features, and back.
+    fn tokens(&mut self, x: NodeId) -> NodeId {
+        let [_, c, h, w] = self.builder.shape(x).to_vec()[..] else { unreachable!("a map") };
+        let rows = self.add(op::Permute { dims: vec![0, 2, 3, 1] }, &[x]);
+        let tokens = self.add(op::Reshape { dims: vec![Some(h * w), Some(c)] }, &[rows]);
+        let normed =
+            self.add(op::LayerNorm { normalized_shape: vec![c], epsilon: 1e-3, affine: true, bias: true }, &[tokens]);
+        let wide = self.add(op::Linear { input: c, output: 2 * c, bias: true }, &[normed]);
+        let wide = self.activation(wide);
+        let narrow = self.add(op::Linear { input: 2 * c, output: c, bias: false }, &[wide]);
+        let sum = self.add(op::Add, &[tokens, narrow]);
+        let maps = self.add(op::Reshape { dims: vec![Some(h), Some(w), Some(c)] }, &[sum]);
+        self.add(op::Permute { dims: vec![0, 3, 1, 2] }, &[maps])
+    }
+
     fn node(&mut self) -> Option<NodeId> {
         let (x, other) = (self.map(), self.map());
         let (shape, others) = (self.builder.shape(x).to_vec(), self.builder.shape(other).to_vec());
         let channels = shape[1];
-        Some(match self.below(16) {
+        Some(match self.below(20) {
+            16 => self.activation(x),
+            17 => self.activation(x),
+            // A gate for each channel, as squeeze-and-excitation has it.
+            18 => {
+                let pooled = self.add(op::Mean { dims: vec![2, 3], keepdim: true }, &[x]);
+                let gate = self.conv(pooled, channels, 1);
+                let gate = self.add(op::Sigmoid, &[gate]);
+                self.add(op::Mul, &[x, gate])
+            }
+            19 => self.tokens(x),
             0 | 1 => {
                 let output = 1 + self.below(20);
                 let stride = if shape[2] > 6 { 1 + self.below(2) } else { 1 };
@@ -81,7 +130,7 @@ impl Draw {
             7 if shape == others => self.add(op::Add, &[x, other]),
             8 if shape[2..] == others[2..] && channels + others[1] < 90 => self.add(op::Concat::default(), &[x, other]),
             9 => self.add(op::Dropout::default(), &[x]),
-            10 => {
+            10 if self.pools => {
                 let pool = self.pool([shape[2], shape[3]], 2)?;
                 self.add(op::MaxPool { pool }, &[x])
             }
@@ -90,7 +139,7 @@ impl Draw {
                 let include_pad = self.below(2) == 0;
                 self.add(op::AvgPool { pool, include_pad }, &[x])
             }
-            12 => self.add(op::Sigmoid, &[x]),
+            12 => self.activation(x),
             14 if shape[2] > 6 => {
                 let (dim, step) = (2 + self.below(2), 1 + self.below(2));
                 let start = [0, 1, -5][self.below(3)];
@@ -118,7 +167,7 @@ fn network_for(seed: u64, size: [usize; 2]) -> Arc<Graph> {
 
 /// A network whose last map is flattened as it is, which ties it to pictures of one size, or one for pictures of any.
 fn drawn(seed: u64, [h, w]: [usize; 2], tied: bool) -> Arc<Graph> {
-    let mut d = Draw { random: Random(seed), builder: Builder::new(&[3, h, w]), maps: vec![0] };
+    let mut d = Draw { random: Random(seed), builder: Builder::new(&[3, h, w]), maps: vec![0], pools: seed % 2 == 0 };
     if d.below(2) == 0 {
         let normalize = op::Normalize { mean: vec![0.4, 0.5, 0.6], std: vec![0.2, 0.3, 0.25] };
         let id = d.add(normalize, &[0]);
@@ -142,7 +191,7 @@ fn drawn(seed: u64, [h, w]: [usize; 2], tied: bool) -> Arc<Graph> {
 /// The network with drawn weights, in f32.
 fn loaded(graph: &Graph, r: &mut Random) -> Graph {
     let weights = graph.parameters().into_iter().map(|p| {
-        let fan_in = p.shape[1..].iter().product::<usize>().max(1) as f64;
+        let fan_in = p.shape.get(1..).unwrap_or_default().iter().product::<usize>().max(1) as f64;
         let drawn = (r.tensor(&p.shape) * (3.0 / fan_in).sqrt()).unwrap();
         (p.name.clone(), if p.name.ends_with("running_var") { (drawn.abs().unwrap() + 0.5).unwrap() } else { drawn })
     });
