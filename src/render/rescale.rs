@@ -50,7 +50,7 @@ impl Rescale {
 pub fn rescale(figures: &mut [&mut Figure], wish: Rescale) {
     let common = (wish == Rescale::Shared).then(|| shared(figures));
     for figure in figures {
-        let signed = range(figure).is_some_and(|r| r.symmetric);
+        let signed = wish == Rescale::Percentile && range(figure).is_some_and(|r| r.symmetric);
         let Some((scale, each)) = scale_of(figure) else { continue };
         *scale = match wish {
             Rescale::Own => continue,

@@ -65,7 +65,7 @@ impl Range {
 /// The range of a figure's colours, where it has one; tiles that each have their own have none in common.
 pub fn range(figure: &Figure) -> Option<Range> {
     match &figure.body {
-        Body::Map { values, scale, .. } => Some(Range::of(&super::paint::plane(values).data, *scale)),
+        Body::Map { values, scale, .. } => Some(Range::of(&values.plane().data, *scale)),
         Body::Montage { tiles, scale, each: false, .. } => Some(Range::of(&tiles.data, *scale)),
         _ => None,
     }

@@ -1,17 +1,16 @@
 //! What the screens look like, in every size; `cargo insta review` shows what changed.
 
-use crate::cloud::scattered;
+use crate::scatter::scattered;
 use crate::session::*;
 use gradscope::render::{Array, Body, Figure, Scale};
 use gradscope::script::message::{Frame, Update};
 use gradscope::tui::Depth;
-use gradscope::tui::msg::Msg;
-use gradscope::tui::panels;
-use gradscope::tui::picture::cells::Blocks;
-use gradscope::tui::picture::{Painter, Stage};
+use gradscope::tui::draw;
+use gradscope::tui::event::Event;
+use gradscope::tui::picture::Stage;
+use gradscope::tui::picture::driver::cells::IN_LETTERS;
 use gradscope::tui::state::State;
 use gradscope::tui::theme::Theme;
-use gradscope::tui::update::update;
 use ratatui::buffer::Buffer;
 use ratatui::layout::Rect;
 use ratatui::style::Color;
@@ -19,8 +18,8 @@ use std::sync::Arc;
 
 fn drawn(state: &State, depth: Depth) -> Buffer {
     let mut buf = Buffer::empty(Rect::new(0, 0, state.size.0, state.size.1));
-    let mut stage = Stage::still(Painter::Cells(Blocks::Letters), depth, (8, 16));
-    panels::draw(&mut buf, state, &Theme::new(depth), &mut stage);
+    let mut stage = Stage::still(IN_LETTERS, depth, (8, 16));
+    draw::frame(&mut buf, state, &Theme::new(depth), &mut stage);
     buf
 }
 
@@ -101,7 +100,7 @@ fn help_lists_and_lines_over_the_panes() {
         let mut state = opened(columns, rows);
         press(&mut state, "i");
         let small = image::RgbImage::from_fn(8, 8, |x, y| image::Rgb([(x * 32) as u8, (y * 32) as u8, 0]));
-        update(&mut state, Msg::Preview("made:welcome[0]".into(), Some(Arc::new(small))));
+        happen(&mut state, Event::Preview("made:welcome[0]".into(), Some(Arc::new(small))));
         state
     });
     seen("reference", |columns, rows| {

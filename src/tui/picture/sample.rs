@@ -2,6 +2,10 @@
 
 use image::{Rgb, RgbImage};
 
+/// Pictures smaller than this are enlarged before they are sent, so that their pixels stay sharp.
+const SHARP: u32 = 256;
+/// Pictures of more pixels than this are sent as lightly as can be.
+const LARGE: u32 = 128 * 128;
 /// A picture at another size.
 #[derive(Clone, Debug)]
 pub struct Samples {
@@ -31,6 +35,29 @@ impl Samples {
         let height = self.pixels.len() / self.width.max(1);
         RgbImage::from_fn(self.width as u32, height as u32, |x, y| Rgb(self.at(x as usize, y as usize)))
     }
+}
+
+/// A picture no larger than its place on the screen; a small one is enlarged, so that its pixels stay sharp.
+pub fn sized(image: &RgbImage, pixels: (u32, u32)) -> RgbImage {
+    let (width, height) = image.dimensions();
+    if width > pixels.0 && height > pixels.1 {
+        return fitted(image, pixels);
+    }
+    let times = (SHARP / width.max(height).max(1)).max(1);
+    Samples::new(image, (width * times) as usize, (height * times) as usize).image()
+}
+
+/// A large picture without the lowest bit of its colors, which is invisible: with it, base64 would cost a third more than PNG.
+pub fn light(mut image: RgbImage) -> RgbImage {
+    if image.width() * image.height() > LARGE {
+        image.iter_mut().for_each(|value| *value &= !1);
+    }
+    image
+}
+
+/// A picture at the size of its cells in pixels.
+pub fn fitted(image: &RgbImage, pixels: (u32, u32)) -> RgbImage {
+    Samples::new(image, pixels.0 as usize, pixels.1 as usize).image()
 }
 
 /// The 8x8 ordered pattern (Bayer 1973), in `[0, 1)`.
