@@ -7,6 +7,7 @@ pub mod message;
 mod recent;
 pub(crate) mod stack;
 mod guard;
+mod limits;
 mod shown;
 mod nesting;
 mod advice;
