@@ -139,6 +139,24 @@ fn files_do_not_import_one_another_in_circles() {
     }
 }
 
+#[test]
+fn the_app_goes_one_way() {
+    let text = fs::read_to_string(root().join("tui/mod.rs")).unwrap();
+    let name = |line: &str| line.trim_start_matches("pub ").strip_prefix("mod ")?.strip_suffix(';').map(String::from);
+    let order: Vec<_> = text.lines().filter_map(name).collect();
+    let rank = |module: &[String]| order.iter().position(|name| module.get(1) == Some(name));
+    assert!(order.len() >= 15, "{order:?}");
+    let sources = sources(&root());
+    let files = Crate::new(sources.iter().map(|file| (module(file), fs::read_to_string(file).unwrap())));
+    for from in sources.iter().map(|file| module(file)).filter(|module| module[0] == "tui" && module.len() > 1) {
+        for to in files.imports(&from).iter().filter(|to| to[0] == "tui") {
+            assert!(rank(to) <= rank(&from), "{} imports {}, which stands below it", from.join("::"), to.join("::"));
+        }
+    }
+    let circles: Vec<_> = files.circles().into_iter().filter(|circle| circle.iter().any(|f| f[0] == "tui")).collect();
+    assert!(circles.is_empty(), "{circles:?}");
+}
+
 fn tree(files: &[(&str, &str)]) -> Crate {
     let path = |module: &str| module.split("::").map(String::from).collect();
     Crate::new(files.iter().map(|(module, text)| (path(module), text.to_string())))

@@ -1,4 +1,4 @@
-//! Words in pictures, in letters of eight by eight pixels.
+//! Text in pictures, in letters of eight by eight pixels.
 
 use font8x8::{BASIC_FONTS, GREEK_FONTS, LATIN_FONTS, UnicodeFonts};
 use image::{Rgb, RgbImage};
@@ -6,12 +6,12 @@ use image::{Rgb, RgbImage};
 /// Width and height of a letter.
 pub(super) const LETTER: u32 = 8;
 
-/// Pixels from the left of a text to its right.
+/// The width of a text in pixels.
 pub(super) fn width(text: &str) -> u32 {
     text.chars().count() as u32 * LETTER
 }
 
-/// A line in so many letters; one that is cut says so.
+/// A line in at most `letters` letters; dots end one that is cut.
 pub(super) fn fitting(line: &str, letters: usize) -> String {
     if line.chars().count() <= letters {
         return line.into();
@@ -20,7 +20,7 @@ pub(super) fn fitting(line: &str, letters: usize) -> String {
     if letters > 2 { kept + ".." } else { kept }
 }
 
-/// Writes a text whose first letter has its upper left corner here; what lies outside is cut off.
+/// Writes a text from this upper left corner; what lies outside is cut off.
 pub(super) fn write(image: &mut RgbImage, (x, y): (i64, i64), text: &str, color: Rgb<u8>) {
     for (i, letter) in text.chars().enumerate() {
         let left = x + i as i64 * i64::from(LETTER);

@@ -118,7 +118,7 @@ pub enum Body {
 pub struct Points {
     /// `(N, D)`.
     pub values: Array,
-    /// What each belongs to; empty: nobody said.
+    /// The group of each; empty if there are no groups.
     pub groups: Arc<[u32]>,
     /// Names of the groups; one without a name is its number.
     pub names: Arc<[String]>,
@@ -213,7 +213,7 @@ impl Array {
     }
 }
 
-/// Columns and rows of a montage of so many tiles, when `columns` are asked for (0: none).
+/// Columns and rows of a montage with this number of tiles; `columns` is 0 if it is not given.
 pub fn grid(tiles: usize, columns: usize) -> (usize, usize) {
     let columns = if columns > 0 { columns } else { (tiles as f64).sqrt().ceil() as usize };
     let columns = columns.clamp(1, tiles.max(1));

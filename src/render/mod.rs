@@ -1,6 +1,6 @@
-//! From raw values to what a person sees: figures, colours, pictures, words.
+//! From raw values to what is displayed: figures, colors, pictures, text.
 //!
-//! Everything here is plain data: no tensors come in, no terminal goes out.
+//! Everything here is plain data, without tensors or terminals.
 
 mod bitmap_font;
 mod chart;

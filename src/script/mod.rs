@@ -25,7 +25,7 @@ mod compile;
 mod fooled;
 mod ask;
 mod history;
-pub mod album;
+pub mod sheet_and_film;
 pub mod host;
 mod normal;
 pub mod reference;

@@ -1,10 +1,10 @@
-//! Changing a parameter by a notch: what a value becomes.
+//! Changing the value of a parameter by a notch or by powers of ten.
 
 use crate::script::message::ParamKind;
 use crate::script::params::EPSILON;
 
-/// The value so many notches on; none when it stays what it is. `layers` are the names that a layer parameter may
-/// have, `classes` is the number of classes.
+/// The value some notches on; `None` if it does not change. `layers` are the values of a layer parameter, `classes` is the number
+/// of classes.
 pub fn notched(kind: &ParamKind, value: &str, by: i32, layers: &[String], classes: usize) -> Option<String> {
     let new = match kind {
         ParamKind::Number(low, high) => number(value, f64::from(by) * notch(value, *low, *high), *low, *high)?,
@@ -23,7 +23,7 @@ pub fn notched(kind: &ParamKind, value: &str, by: i32, layers: &[String], classe
     (new != value).then_some(new)
 }
 
-/// The value times ten (or by ten); none when it stays what it is.
+/// The value times a power of ten; `None` if it does not change.
 pub fn tenfold(kind: &ParamKind, value: &str, by: i32) -> Option<String> {
     let factor = 10f64.powi(by);
     let new = match kind {
@@ -42,7 +42,7 @@ pub fn tenfold(kind: &ParamKind, value: &str, by: i32) -> Option<String> {
     (new != value).then_some(new)
 }
 
-/// A number without noise at its end: `0.30000000000000004` as `0.3`.
+/// A number without rounding noise: `0.30000000000000004` as `0.3`.
 pub fn plain(value: f64) -> String {
     if value == 0.0 {
         return "0".into();
@@ -60,7 +60,7 @@ fn number(value: &str, by: f64, low: f64, high: f64) -> Option<String> {
     Some(plain((old + by).clamp(low, high)))
 }
 
-/// A share of epsilon, `0.25eps`, as another one.
+/// A multiple of epsilon, `0.25eps`, changed.
 fn share(value: &str, change: impl Fn(f64) -> f64) -> Option<String> {
     let old: f64 = value.strip_suffix(EPSILON)?.trim().parse().ok()?;
     Some(plain(change(old).max(0.0)) + EPSILON)
@@ -71,14 +71,14 @@ fn integer(value: &str, by: i64, low: i64, high: i64) -> Option<String> {
     Some(old.saturating_add(by).clamp(low, high).to_string())
 }
 
-/// A fiftieth of the way between the bounds; for values much smaller than that, a tenth of the value.
+/// A fiftieth of the distance between the bounds; for values much smaller than that, a tenth of the value.
 fn notch(value: &str, low: f64, high: f64) -> f64 {
     let old = value.parse::<f64>().unwrap_or(0.0).abs();
     let span = round(if (high - low).is_finite() { (high - low) / 50.0 } else { 1.0 });
     if old > 0.0 && old < span { round(old / 10.0) } else { span }
 }
 
-/// The nearest of 1, 2, 5 times a power of ten below.
+/// Rounds down to 1, 2 or 5 times a power of ten.
 fn round(x: f64) -> f64 {
     if x <= 0.0 {
         return 0.0;
@@ -94,7 +94,7 @@ fn turned(choices: &[String], value: &str, by: i32) -> Option<String> {
     Some(choices[at.map_or(0, |at| at.saturating_add_signed(by as isize).min(last))].clone())
 }
 
-/// Below 0 there is none.
+/// A class or channel, or none below 0.
 fn optional(value: &str, by: i32, count: usize) -> String {
     let old = value.parse::<i64>().unwrap_or(-1);
     let new = (old + i64::from(by)).clamp(-1, i64::try_from(count).unwrap_or(i64::MAX) - 1);

@@ -38,7 +38,7 @@ pub fn paint(buf: &mut Buffer, rect: Rect, image: &RgbImage, blocks: Blocks, dep
     }
 }
 
-/// Bytes that a cell costs, about.
+/// The approximate number of bytes of a cell.
 const CELL: usize = 40;
 
 /// Lets about `room` bytes of changed cells of pictures through, from the row `sweep` on; the others keep what is on the screen.
@@ -82,7 +82,7 @@ fn quadrants(buf: &mut Buffer, rect: Rect, image: &RgbImage, depth: Depth) {
     }
 }
 
-/// The colour of the terminal that is nearest.
+/// The nearest color of the terminal.
 pub fn nearest_color(color: [u8; 3], depth: Depth) -> Color {
     match depth {
         Depth::True => rgb(color),
@@ -92,7 +92,7 @@ pub fn nearest_color(color: [u8; 3], depth: Depth) -> Color {
     }
 }
 
-/// A colour as the terminal has it: without all of them the nearest, dithered by its place.
+/// A color as the terminal can show it, dithered by its place if it has few.
 fn color(color: [u8; 3], x: usize, y: usize, depth: Depth) -> Color {
     match depth {
         Depth::True => rgb(color),
@@ -118,7 +118,7 @@ fn letters(buf: &mut Buffer, rect: Rect, image: &RgbImage) {
     }
 }
 
-/// The two colours that four quarters are drawn in with the least error, and which quarters have the first.
+/// The two colors that draw four quarters with the least error, and the quarters that have the first.
 fn two_colors(quarters: &[[u8; 3]; 4]) -> (usize, [u8; 3], [u8; 3]) {
     let split = |mask: usize| {
         let of = |inside: bool| (0..4).filter(move |q| (mask >> q & 1 == 1) == inside).map(|q| quarters[q]);
@@ -140,24 +140,24 @@ fn distance(a: [u8; 3], b: [u8; 3]) -> u32 {
     (0..3).map(|i| u32::from(a[i].abs_diff(b[i])).pow(2)).sum()
 }
 
-/// How the eye weighs the channels.
+/// Luma.
 fn brightness([r, g, b]: [u8; 3]) -> f32 {
     0.299 * f32::from(r) + 0.587 * f32::from(g) + 0.114 * f32::from(b)
 }
 
-/// A colour further from grey, because the sixteen have few colours near it.
+/// A more saturated color, because the sixteen have few colors near grey.
 fn vivid(color: [u8; 3]) -> [u8; 3] {
     let grey = brightness(color);
     color.map(|c| (grey + 2.0 * (f32::from(c) - grey)).clamp(0.0, 255.0) as u8)
 }
 
-/// A colour with the ordered pattern added that makes up for missing shades.
+/// A color plus the ordered pattern, which makes up for missing shades.
 pub fn dithered(color: [u8; 3], x: usize, y: usize, strength: f32) -> [u8; 3] {
     let by = (super::sample::bayer(x, y) - 0.5) * strength;
     color.map(|c| (f32::from(c) + by).clamp(0.0, 255.0) as u8)
 }
 
-/// The nearest of the 240 fixed colours of 256: six shades a channel, and 24 greys.
+/// The nearest of the 240 fixed colors of 256: six shades a channel, and 24 greys.
 fn indexed(color: [u8; 3]) -> u8 {
     const SHADES: [u8; 6] = [0, 95, 135, 175, 215, 255];
     let shade = |c: u8| (0..6).min_by_key(|i| SHADES[*i].abs_diff(c)).unwrap_or(0);
@@ -168,7 +168,7 @@ fn indexed(color: [u8; 3]) -> u8 {
     if of_grey < of_cube { 232 + grey as u8 } else { (16 + 36 * r + 6 * g + b) as u8 }
 }
 
-/// What xterm shows for the sixteen; other palettes are near enough.
+/// The sixteen colors in xterm; other palettes are similar.
 const SIXTEEN_RGB: [[u8; 3]; 16] = [
     [0, 0, 0],
     [205, 0, 0],
@@ -207,7 +207,7 @@ const SIXTEEN: [Color; 16] = [
     Color::White,
 ];
 
-/// The nearest colour as the eye sees it: green counts most, blue least.
+/// The nearest color, weighted as the eye does: green counts most, blue least.
 fn nearest(color: [u8; 3], palette: &[[u8; 3]]) -> usize {
     const WEIGHTS: [u32; 3] = [3, 6, 2];
     let far = |p: &[u8; 3]| (0..3).map(|i| WEIGHTS[i] * u32::from(p[i].abs_diff(color[i])).pow(2)).sum::<u32>();

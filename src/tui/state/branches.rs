@@ -1,31 +1,31 @@
-//! Branches of a run, as the app knows them: which is open, and what the others last showed.
+//! The branches of a run: which one is open, and the latest frames of the others.
 
 use crate::script::message::Frame;
 use crate::script::worker::letter;
 
-/// The branches there are.
+/// All branches.
 #[derive(Debug)]
 pub struct Branches {
-    /// The open one, from 0.
+    /// The index of the open one.
     pub at: usize,
-    /// How many.
+    /// The number of branches.
     pub count: usize,
-    /// The one that was open before.
+    /// The index of the one that was open before.
     pub before: usize,
-    /// Whether that one is shown beside the open one.
+    /// Whether that one is shown next to the open one.
     pub compared: bool,
-    /// What each showed last.
+    /// The latest frame of each.
     pub shown: Vec<Option<Shown>>,
 }
 
-/// What a branch showed last.
+/// The latest frame of a branch.
 #[derive(Clone, Debug)]
 pub struct Shown {
     /// Its letter, method, and step or class.
     pub name: String,
-    /// Its figures.
+    /// The frame.
     pub frame: Frame,
-    /// The number of that answer.
+    /// The number of the frame.
     pub id: u64,
 }
 
@@ -36,18 +36,18 @@ impl Default for Branches {
 }
 
 impl Branches {
-    /// What the open one is called.
+    /// The name of the open one.
     pub fn name(&self) -> String {
         letter(self.at).to_string()
     }
 
-    /// What the other branch showed, where both are to be seen.
+    /// The latest frame of the other branch, if both are shown.
     pub fn beside(&self) -> Option<&Shown> {
         let other = self.shown.get(self.before)?.as_ref();
         other.filter(|_| self.compared && self.before != self.at)
     }
 
-    /// The branch of this letter.
+    /// The branch with this letter.
     pub fn named(&self, name: &str) -> Result<usize, String> {
         let known: Vec<_> = (0..self.count).map(|at| letter(at).to_string()).collect();
         let place = known.iter().position(|known| known.eq_ignore_ascii_case(name));

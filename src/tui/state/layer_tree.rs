@@ -3,7 +3,7 @@
 use crate::script::message::LayerRow;
 use std::collections::HashSet;
 
-/// Layers by the parts of their names, with what is folded.
+/// The tree, and which groups are folded.
 #[derive(Clone, Debug, Default)]
 pub struct LayerTree {
     layers: Vec<LayerRow>,
@@ -11,26 +11,26 @@ pub struct LayerTree {
     rows: Vec<TreeRow>,
 }
 
-/// One row of the tree as seen.
+/// A visible row of the tree.
 #[derive(Clone, Debug, PartialEq)]
 pub struct TreeRow {
-    /// How far it is set in.
+    /// Its depth.
     pub depth: usize,
     /// The last part of its name.
     pub label: String,
-    /// The whole name, of a layer or of a group: `features.3`.
+    /// The full name of the layer or group: `features.3`.
     pub name: String,
     /// Its kind; empty for a group.
     pub kind: String,
-    /// Shape of its value, for a group that of its last layer.
+    /// The shape of its output; for a group, that of its last layer.
     pub shape: Vec<usize>,
-    /// Numbers in its parameters, for a group those of all in it.
+    /// Its number of parameters; for a group, that of all its layers.
     pub parameters: usize,
-    /// Whether it has rows below it, and whether they are seen.
+    /// For a group, whether it is unfolded.
     pub group: Option<bool>,
 }
 
-/// Trees with more rows than this open with their groups folded.
+/// Larger trees start with their groups folded.
 const LONG: usize = 60;
 
 impl LayerTree {
@@ -45,12 +45,12 @@ impl LayerTree {
         tree
     }
 
-    /// The rows to be seen.
+    /// The visible rows.
     pub fn rows(&self) -> &[TreeRow] {
         &self.rows
     }
 
-    /// Shows only layers whose name, kind or shape contains this, with all groups open; empty: all as folded.
+    /// Shows only layers whose name, kind or shape contains a text, with all groups unfolded; an empty text shows all as folded.
     pub fn filter(&mut self, text: &str) {
         self.lay_out(text);
     }
@@ -64,7 +64,7 @@ impl LayerTree {
         self.lay_out("");
     }
 
-    /// Unfolds whatever hides a layer, and says which row it is in.
+    /// Unfolds the groups of a layer, and returns its row.
     pub fn reveal(&mut self, name: &str) -> Option<usize> {
         for group in prefixes(name) {
             self.folded.remove(group);
@@ -147,7 +147,7 @@ fn last_part(name: &str) -> String {
     name.rsplit('.').next().unwrap_or(name).to_owned()
 }
 
-/// `a.b.c`: `a`, then `a.b`.
+/// The groups of a layer: `a` and `a.b` of `a.b.c`.
 fn prefixes(name: &str) -> impl Iterator<Item = &str> {
     name.match_indices('.').map(|(at, _)| &name[..at])
 }

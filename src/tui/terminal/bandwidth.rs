@@ -97,7 +97,7 @@ impl Bandwidth {
 mod tests {
     use super::*;
 
-    /// The length of bursts after a while on a line of so many bytes a second.
+    /// The length of bursts after a while on a line with this rate in bytes per second.
     fn settled(rate: f64, latency: Duration) -> usize {
         let (mut bandwidth, mut now) = (Bandwidth::new(true, true), Instant::now());
         for _ in 0..20 {

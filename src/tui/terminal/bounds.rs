@@ -1,23 +1,23 @@
-//! Sizes that a terminal may tell; what none can have is not believed, since memory is asked for by them.
+//! Bounds of the sizes that a terminal reports: memory is allocated by them, so that implausible ones are rejected.
 
 use ratatui::backend::{Backend, ClearType, WindowSize};
 use ratatui::buffer::Cell;
 use ratatui::layout::{Position, Size};
 use std::io::{self, Write};
 
-/// Columns and rows that are drawn at most.
+/// The most columns and rows that are drawn.
 pub const MOST: (u16, u16) = (640, 240);
-/// The widest and the highest cell in pixels.
+/// The largest cell in pixels.
 const CELL: (u16, u16) = (128, 256);
-/// Pixels of a picture that is sent, along either side.
+/// The longest side in pixels of a picture that is sent.
 pub const PIXELS: u32 = 4096;
 
-/// Columns and rows of a terminal, as many as are drawn.
+/// The columns and rows that are drawn of a terminal of this size.
 pub fn drawn(columns: u16, rows: u16) -> (u16, u16) {
     (columns.clamp(1, MOST.0), rows.clamp(1, MOST.1))
 }
 
-/// Width and height of a cell in pixels, if it can be one.
+/// The size of a cell in pixels, if it is plausible.
 pub fn cell(width: u16, height: u16) -> Option<(u16, u16)> {
     let inside = (1..=CELL.0).contains(&width) && (1..=CELL.1).contains(&height);
     inside.then_some((width, height))

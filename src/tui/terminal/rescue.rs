@@ -6,34 +6,34 @@ pub use unix::{Guard, arm, disarm, give_back, guard, watch_crashes};
 /// The first argument of the second process.
 pub const GUARD: &str = "--guard-terminal";
 
-/// Elsewhere a console program leaves nothing behind.
+/// On other systems a console program leaves nothing behind.
 #[cfg(not(unix))]
 mod elsewhere {
-    /// Nobody.
+    /// No process.
     pub struct Guard;
 
     impl Guard {
-        /// Nothing is started.
+        /// Starts nothing.
         pub fn start() -> Option<Self> {
             None
         }
     }
 
-    /// Nothing is remembered.
+    /// Does nothing.
     pub fn arm(_: Vec<u8>) {}
 
-    /// Nothing was remembered.
+    /// Does nothing.
     pub fn disarm() {}
 
-    /// Nothing is watched.
+    /// Does nothing.
     pub fn watch_crashes() {}
 
-    /// There is nothing to give back.
+    /// Does nothing.
     pub fn give_back() -> bool {
         false
     }
 
-    /// There is nothing to do.
+    /// Does nothing.
     pub fn guard() {}
 }
 
@@ -53,36 +53,36 @@ mod unix {
     use std::sync::atomic::{AtomicI32, AtomicPtr, Ordering};
     use std::time::Duration;
 
-    /// What a crash sends: faults, aborts (overflowing stacks and failed allocations among them), system calls that are not allowed.
+    /// The signals of a crash: faults, aborts (including stack overflows and failed allocations), forbidden system calls.
     const CRASHES: [i32; 7] =
         [libc::SIGSEGV, libc::SIGBUS, libc::SIGILL, libc::SIGFPE, libc::SIGABRT, libc::SIGTRAP, libc::SIGSYS];
 
-    /// How long the second process may take to begin.
+    /// The time that the second process has to start.
     const BEGIN: Duration = Duration::from_secs(2);
 
-    /// What gives the terminal back; null while it is not taken.
+    /// The bytes that give the terminal back; null while it is not taken over.
     static BYTES: AtomicPtr<Vec<u8>> = AtomicPtr::new(null_mut());
-    /// The line to the second process; negative where there is none.
+    /// The socket of the second process; negative if there is none.
     static LINE: AtomicI32 = AtomicI32::new(-1);
-    /// How the terminal was before.
+    /// The mode of the terminal before.
     static BEFORE: OnceLock<libc::termios> = OnceLock::new();
-    /// What the signals did before, in the order of `CRASHES`.
+    /// The previous handlers, in the order of `CRASHES`.
     static OLD: OnceLock<[libc::sigaction; CRASHES.len()]> = OnceLock::new();
 
-    /// From now on the terminal is given back by these bytes.
+    /// Sets the bytes that give the terminal back.
     pub fn arm(bytes: Vec<u8>) {
         tell(&bytes);
         // Never freed: a handler may be reading it.
         BYTES.store(Box::into_raw(Box::new(bytes)), Ordering::SeqCst);
     }
 
-    /// The terminal has been given back.
+    /// Forgets the bytes: the terminal has been given back.
     pub fn disarm() {
         BYTES.store(null_mut(), Ordering::SeqCst);
         tell(&[]);
     }
 
-    /// Tells the second process what it would have to write: the count of bytes, then the bytes.
+    /// Sends the second process the bytes that it would have to write, after their number.
     fn tell(bytes: &[u8]) {
         let line = LINE.load(Ordering::SeqCst);
         if line >= 0 {
@@ -91,7 +91,7 @@ mod unix {
         }
     }
 
-    /// Writes what can be written; safe in a signal handler.
+    /// Writes until an error; safe in a signal handler.
     fn write(file: i32, mut bytes: &[u8]) {
         while !bytes.is_empty() {
             // SAFETY: the pointer and length are those of a slice.
@@ -103,8 +103,8 @@ mod unix {
         }
     }
 
-    /// Writes without waiting for a terminal that takes nothing: what it hasn't read yet is discarded, and the rest is written as
-    /// far as there is room. Safe in a signal handler.
+    /// Writes without waiting for a terminal that is stuck: output that it has not read is discarded, and as much as fits is
+    /// written. Safe in a signal handler.
     fn write_at_once(out: i32, bytes: &[u8]) {
         // SAFETY: these calls take a descriptor and numbers.
         unsafe {
@@ -119,7 +119,7 @@ mod unix {
         }
     }
 
-    /// Gives the terminal back in crashes too; before it is taken.
+    /// Installs the handlers of crashes, before the terminal is taken over.
     pub fn watch_crashes() {
         // SAFETY: all zeros is a termios, and tcgetattr only writes one.
         let before = unsafe {
@@ -132,7 +132,7 @@ mod unix {
         OLD.get_or_init(|| CRASHES.map(handle));
     }
 
-    /// Has a signal call `crashed`, on the stack that Rust keeps for signals; gives what it did before.
+    /// Installs `crashed` for a signal, on the stack that Rust reserves for signals; returns the previous handler.
     fn handle(signal: i32) -> libc::sigaction {
         // SAFETY: both are whole sigactions, and `crashed` has the signature that SA_SIGINFO promises.
         unsafe {
@@ -146,7 +146,7 @@ mod unix {
         }
     }
 
-    /// Gives the terminal back, if it is taken, without asking for memory: only write and tcsetattr, which are safe in signal handlers.
+    /// Gives the terminal back if it is taken over, without allocating: only by write and tcsetattr, which are safe in signal handlers.
     pub fn give_back() -> bool {
         let bytes = BYTES.swap(null_mut(), Ordering::SeqCst);
         if bytes.is_null() {
@@ -156,13 +156,13 @@ mod unix {
             // SAFETY: `before` came from tcgetattr.
             unsafe { libc::tcsetattr(libc::STDOUT_FILENO, libc::TCSANOW, before) };
         }
-        // SAFETY: `arm` leaked it, so that it lives for ever and nobody writes to it.
+        // SAFETY: `arm` leaked it, so that it lives forever and is never written to.
         write_at_once(libc::STDOUT_FILENO, unsafe { &*bytes });
         write(LINE.load(Ordering::SeqCst), &0u32.to_le_bytes());
         true
     }
 
-    /// Only what is safe in a signal handler: write, tcsetattr, sigaction and raise, and loads of what was made before.
+    /// The handler. It only does what is safe in one: write, tcsetattr, sigaction, raise, and loads.
     extern "C" fn crashed(signal: i32, info: *mut libc::siginfo_t, context: *mut libc::c_void) {
         if give_back() {
             write_at_once(libc::STDERR_FILENO, b"gradscope crashed; it opens again what was open\n");
@@ -184,14 +184,14 @@ mod unix {
         }
     }
 
-    /// A second process, which gives the terminal back when this one was killed.
+    /// A second process, which gives the terminal back when this one is killed.
     #[derive(Debug)]
     pub struct Guard {
         line: UnixStream,
     }
 
     impl Guard {
-        /// Starts it, before the terminal is taken, and waits until it knows how the terminal is. None where it cannot be started.
+        /// Starts it before the terminal is taken over, and waits until it has read the mode of the terminal. `None` if it cannot start.
         pub fn start() -> Option<Self> {
             let (mut line, other) = UnixStream::pair().ok()?;
             let mut command = Command::new(std::env::current_exe().ok()?);
@@ -214,7 +214,7 @@ mod unix {
         }
     }
 
-    /// The second process: waits for the end of the first.
+    /// The main function of the second process: waits for the end of the first.
     pub fn guard() {
         for signal in
             [libc::SIGINT, libc::SIGTERM, libc::SIGHUP, libc::SIGQUIT, libc::SIGTSTP, libc::SIGTTOU, libc::SIGTTIN]
@@ -223,7 +223,7 @@ mod unix {
             unsafe { libc::signal(signal, libc::SIG_IGN) };
         }
         let Ok(before) = tcgetattr(rustix::stdio::stdout()) else { return };
-        // SAFETY: nobody else in this process has descriptor 0, which `Guard::start` made a socket.
+        // SAFETY: nothing else in this process uses descriptor 0, which `Guard::start` made a socket.
         let mut line = unsafe { <UnixStream as std::os::fd::FromRawFd>::from_raw_fd(0) };
         if line.write_all(b"r").is_err() {
             return;
@@ -239,7 +239,7 @@ mod unix {
         }
     }
 
-    /// The next message; none when the first process is gone.
+    /// The next message; `None` when the first process is gone.
     fn message(line: &mut UnixStream) -> Option<Vec<u8>> {
         let mut count = [0; 4];
         line.read_exact(&mut count).ok()?;

@@ -1,4 +1,4 @@
-//! Signals: the program ends in order, and when it cannot, the terminal is given back all the same.
+//! Signals: the program ends in order; if it hangs, the terminal is still given back.
 
 use anyhow::Result;
 #[cfg(unix)]
@@ -6,16 +6,16 @@ use signal_hook::consts::{
     SIGALRM, SIGHUP, SIGINT, SIGIO, SIGPROF, SIGQUIT, SIGTERM, SIGTSTP, SIGUSR1, SIGUSR2, SIGVTALRM, SIGXCPU,
 };
 
-/// A signal that the app cares for.
+/// A signal that the app handles.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Signal {
-    /// End.
+    /// Quit.
     End,
-    /// Go to sleep.
+    /// Suspend.
     Sleep,
 }
 
-/// Calls `take` for every signal, on threads of their own.
+/// Calls `take` for every signal, on threads of its own.
 #[cfg(unix)]
 pub fn watch(take: impl Fn(Signal) + Clone + Send + 'static) -> Result<()> {
     let end = take.clone();
@@ -26,12 +26,12 @@ pub fn watch(take: impl Fn(Signal) + Clone + Send + 'static) -> Result<()> {
     on(&[SIGTSTP], move || take(Signal::Sleep))
 }
 
-/// Every signal that a program can take and that would end it on the spot, with the terminal as the app has it.
+/// Every signal that can be handled and would otherwise end the program without giving the terminal back.
 #[cfg(unix)]
 const ENDING: [i32; 11] =
     [SIGTERM, SIGHUP, SIGINT, SIGQUIT, SIGUSR1, SIGUSR2, SIGALRM, SIGVTALRM, SIGPROF, SIGXCPU, SIGIO];
 
-/// Elsewhere there are none.
+/// Other systems have none.
 #[cfg(not(unix))]
 pub fn watch(_: impl Fn(Signal) + Clone + Send + 'static) -> Result<()> {
     Ok(())
@@ -55,21 +55,21 @@ fn on(numbers: &[i32], act: impl Fn() + Send + 'static) -> Result<()> {
     Ok(())
 }
 
-/// A program that hangs (in writing to a terminal that takes nothing, say) gives the terminal back and ends.
+/// Ends a program that hangs, for example in writing to a terminal that is stuck, and gives the terminal back.
 #[cfg(unix)]
 fn end_anyway() {
     std::thread::sleep(std::time::Duration::from_secs(2));
-    // Not by stdout, whose lock may be held by the thread that hangs.
+    // Not through stdout, whose lock the thread that hangs may hold.
     super::rescue::give_back();
     let _ = signal_hook::low_level::emulate_default_handler(SIGTERM);
 }
 
-/// Puts the program to sleep until the shell wakes it.
+/// Suspends the program until the shell resumes it.
 #[cfg(unix)]
 pub fn sleep() {
     let _ = signal_hook::low_level::emulate_default_handler(SIGTSTP);
 }
 
-/// Elsewhere it stays awake.
+/// Does nothing on other systems.
 #[cfg(not(unix))]
 pub fn sleep() {}
