@@ -75,7 +75,25 @@ fn names(_: &State) -> Vec<String> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::script::message::Command;
+    use crate::script::message::{Command, MethodCard, ParamKind, ParamRow};
+
+    #[test]
+    fn set_takes_a_value_or_none() {
+        let param = |name: &str| ParamRow {
+            name: name.into(),
+            doc: String::new(),
+            kind: ParamKind::Text,
+            value: String::new(),
+            default: String::new(),
+        };
+        let params = ["epsilon", "goal"].map(param).to_vec();
+        let method = MethodCard { name: "push".into(), doc: String::new(), stepped: true, params };
+        let mut state = State { method: Some(method), ..State::new(80, 24) };
+        for (line, name, value) in [("set epsilon 8", "epsilon", "8"), ("set goal=", "goal", "")] {
+            let set = Command::Set(name.into(), value.into());
+            assert_eq!(execute(&mut state, line), Ok(vec![Effect::Ask(set)]), "{line}");
+        }
+    }
 
     fn run(line: &str) -> Result<Vec<Effect>, String> {
         execute(&mut State::new(80, 24), line)

@@ -65,18 +65,30 @@ fn offer(state: &mut State, to: impl Fn(&Layer, &mut State) -> Handled) -> Vec<E
 mod tests {
     use super::*;
     use crate::tui::panel::{self, PANELS};
-    use crate::tui::state::{Pane, Popup, Prompt};
+    use crate::tui::state::{Choice, Pane, Picker, Popup, Prompt};
 
     fn everywhere_and(pane: Pane) -> Vec<Bound> {
         keys(&State { focus: pane, ..State::default() })
     }
 
+    /// The keys of each panel, with those that work everywhere, and of each pop-up.
+    fn all() -> impl Iterator<Item = Vec<Bound>> {
+        let picker = Picker::new(Choice::Model, "model", vec![], "");
+        let popups = [Popup::Help(0), Popup::Picker(picker), Popup::Prompt(Prompt::default())];
+        let popups = popups.map(|popup| keys(&State { popup: Some(popup), ..State::default() }));
+        PANELS.iter().map(|panel| everywhere_and(panel.pane)).chain(popups)
+    }
+
+    #[test]
+    fn every_key_is_read_as_it_is_written() {
+        for key in all().flatten().flat_map(|bound| bound.keys) {
+            assert_eq!(Key::parse(&key.to_string()), Some(key), "{key}");
+        }
+    }
+
     #[test]
     fn no_key_has_two_meanings_at_once() {
-        let help = State { popup: Some(Popup::Help(0)), ..State::default() };
-        let prompt = State { popup: Some(Popup::Prompt(Prompt::default())), ..State::default() };
-        let all = PANELS.iter().map(|panel| everywhere_and(panel.pane)).chain([keys(&help), keys(&prompt)]);
-        for rows in all {
+        for rows in all() {
             let keys: Vec<_> = rows.iter().flat_map(|bound| &bound.keys).collect();
             for (i, key) in keys.iter().enumerate() {
                 assert!(!keys[i + 1..].contains(key), "{key} has two meanings among {keys:?}");
@@ -124,10 +136,8 @@ mod tests {
 
     #[test]
     fn every_binding_says_what_it_does() {
-        for panel in PANELS {
-            for Bound { binding, .. } in everywhere_and(panel.pane) {
-                assert!(!binding.says.is_empty() && !binding.section.is_empty() && !binding.keys.is_empty());
-            }
+        for Bound { binding, .. } in all().flatten() {
+            assert!(!binding.says.is_empty() && !binding.section.is_empty() && !binding.keys.is_empty());
         }
     }
 
