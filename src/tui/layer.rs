@@ -1,7 +1,7 @@
 //! A layer of the screen: what takes keys, text and the mouse before the layers below it.
 
 use super::effect::Effect;
-use super::event::Mouse;
+use super::event::{Key, Mouse};
 use super::keymap::{Action, Bound};
 use super::state::State;
 
@@ -11,8 +11,10 @@ pub type Handled = Option<Vec<Effect>>;
 /// A layer of the screen.
 #[derive(Clone, Copy, Debug)]
 pub struct Layer {
-    /// Its keys.
+    /// Its keys, for help and hints.
     pub keys: fn(&State) -> Vec<Bound>,
+    /// The action that it binds a key to.
+    pub find: fn(&State, Key) -> Option<Action>,
     /// Performs an action.
     pub act: fn(&mut State, Action) -> Handled,
     /// Takes text that was typed or pasted.

@@ -58,7 +58,7 @@ fn key(state: &State) -> ViewKey {
     ViewKey {
         frame: state.run.frame.as_ref().map(|_| state.run.id),
         picture: state.picture.as_ref().map(|p| p.id),
-        view: present(state),
+        view: state.view,
         scale: state.lens.scale,
         beside: beside.map(|(other, frame)| (other.id, [branches::caption(state, frame), other.name.clone()])),
     }

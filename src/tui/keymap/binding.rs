@@ -19,6 +19,11 @@ pub struct Binding {
     pub hint: &'static str,
 }
 
+/// The action of the row with this key.
+pub fn find(rows: &[Binding], key: Key) -> Option<Action> {
+    rows.iter().find(|row| row.keys.contains(&key)).map(|row| row.action)
+}
+
 /// A row of a keymap.
 pub const fn row(
     keys: &'static [Key],

@@ -98,6 +98,11 @@ impl Bindings {
         Bound { keys: row.keys.to_vec(), binding: row.clone() }
     }
 
+    /// What the user bound a key to.
+    pub fn own(&self, key: Key) -> Option<Action> {
+        self.0.iter().find(|(own, _)| *own == key).map(|(_, action)| *action)
+    }
+
     /// The key that triggers an action in every panel, as hints write it; empty if there is none.
     pub fn key_of(&self, action: Action) -> String {
         let row = EVERYWHERE.iter().find(|row| row.action == action).map(|row| self.everywhere(row));
@@ -123,7 +128,7 @@ impl Bindings {
     }
 
     fn kept(&self, row: &Binding) -> Vec<Key> {
-        row.keys.iter().copied().filter(|key| !self.0.iter().any(|(own, _)| own == key)).collect()
+        row.keys.iter().copied().filter(|key| self.own(*key).is_none()).collect()
     }
 }
 

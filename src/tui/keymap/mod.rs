@@ -6,6 +6,6 @@ mod bindings;
 mod everywhere;
 
 pub use action::Action;
-pub use binding::{Binding, row};
+pub use binding::{Binding, find, row};
 pub use bindings::{Bindings, Bound};
 pub use everywhere::EVERYWHERE;

@@ -57,6 +57,12 @@ pub fn numbered(number: u8) -> Option<Pane> {
     PANELS.get(usize::from(number).checked_sub(1)?).map(|panel| panel.pane)
 }
 
+/// The number of the panel that a key focuses.
+pub fn number_of(key: Key) -> Option<u8> {
+    let at = NUMBERS.iter().take(PANELS.len()).position(|number| *number == key)?;
+    u8::try_from(at + 1).ok()
+}
+
 /// The keys of a panel.
 pub fn keys(panel: &Panel, state: &State) -> Vec<Bound> {
     panel.keys.iter().map(|row| state.bindings.panel(row)).collect()

@@ -3,7 +3,7 @@
 use super::{picker, prompt};
 use crate::tui::command::COMMANDS;
 use crate::tui::event::{Key as K, Mouse};
-use crate::tui::keymap::{Action as A, Binding, Bound, row};
+use crate::tui::keymap::{Action as A, Binding, Bound, find, row};
 use crate::tui::layer::{Handled, Layer};
 use crate::tui::panel::{self, PANELS};
 use crate::tui::state::{Popup, State};
@@ -16,7 +16,8 @@ use ratatui::text::{Line, Span};
 use std::borrow::Cow;
 
 /// The layer of the help.
-pub const LAYER: Layer = Layer { keys, act, text: |_, _| Some(Vec::new()), point, modal: true };
+pub const LAYER: Layer =
+    Layer { keys, find: |_, key| find(KEYS, key), act, text: |_, _| Some(Vec::new()), point, modal: true };
 
 const KEYS: &[Binding] = &[
     row(&[K::Char('j'), K::Down], A::Move(1), "In the help", "down", "scroll"),

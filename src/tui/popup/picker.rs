@@ -5,7 +5,7 @@ use crate::script::message::Command;
 use crate::tui::action::request;
 use crate::tui::effect::{Effect, ask};
 use crate::tui::event::{Key as K, Mouse};
-use crate::tui::keymap::{Action as A, Binding, Bound, row as bind};
+use crate::tui::keymap::{Action as A, Binding, Bound, find, row as bind};
 use crate::tui::layer::{Handled, Layer};
 use crate::tui::picture::Stage;
 use crate::tui::state::{Choice, Picker, Popup, Prompt, State};
@@ -16,7 +16,7 @@ use ratatui::layout::{Position, Rect};
 use ratatui::text::{Line, Span};
 
 /// The layer of the list.
-pub const LAYER: Layer = Layer { keys, act, text, point, modal: true };
+pub const LAYER: Layer = Layer { keys, find: |_, key| find(KEYS, key), act, text, point, modal: true };
 
 const KEYS: &[Binding] = &[
     bind(&[K::Up, K::Ctrl('p'), K::BackTab], A::Move(-1), "In a list", "up", ""),

@@ -4,7 +4,7 @@ use crate::tui::action::filter;
 use crate::tui::command::{self, Complete};
 use crate::tui::effect::Effect;
 use crate::tui::event::{Key as K, Mouse};
-use crate::tui::keymap::{Action as A, Binding, Bound, row as bind};
+use crate::tui::keymap::{Action as A, Binding, Bound, find, row as bind};
 use crate::tui::layer::{Handled, Layer};
 use crate::tui::panel;
 use crate::tui::state::{Popup, Prompt, State};
@@ -15,7 +15,7 @@ use ratatui::layout::{Position, Rect};
 use ratatui::text::Line;
 
 /// The layer of the line.
-pub const LAYER: Layer = Layer { keys, act, text, point, modal: true };
+pub const LAYER: Layer = Layer { keys, find: |_, key| find(KEYS, key), act, text, point, modal: true };
 
 const KEYS: &[Binding] = &[
     bind(&[K::Enter], A::Accept, "In a line", "do it", "do it"),

@@ -5,8 +5,8 @@ use crate::tui::action::{
     branches, filter, lens_actions, parameters, pickers, picture_picker, request, session, steps, views,
 };
 use crate::tui::effect::{Effect, ask};
-use crate::tui::event::Mouse;
-use crate::tui::keymap::{Action, Bound};
+use crate::tui::event::{Key, Mouse};
+use crate::tui::keymap::{self, Action, Bound, EVERYWHERE};
 use crate::tui::layer::{Handled, Layer};
 use crate::tui::layout;
 use crate::tui::panel;
@@ -14,10 +14,15 @@ use crate::tui::state::{Pane, Popup, Prompt, State};
 use crate::tui::view::scrubber;
 
 /// The bottom layer.
-pub const LAYER: Layer = Layer { keys, act, text, point, modal: false };
+pub const LAYER: Layer = Layer { keys, find, act, text, point, modal: false };
 
 fn keys(state: &State) -> Vec<Bound> {
     panel::keys_everywhere(state)
+}
+
+fn find(state: &State, key: Key) -> Option<Action> {
+    let bound = || panel::number_of(key).map(Action::Pane).or_else(|| keymap::find(EVERYWHERE, key));
+    state.bindings.own(key).or_else(bound)
 }
 
 fn act(state: &mut State, action: Action) -> Handled {

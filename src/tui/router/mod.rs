@@ -27,9 +27,8 @@ pub fn keys(state: &State) -> Vec<Bound> {
 /// A key becomes the action of the topmost layer that binds it; a modal layer takes all other letters as text.
 pub fn key(state: &mut State, key: Key) -> Vec<Effect> {
     for layer in layers(state).collect::<Vec<_>>() {
-        let bound = (layer.keys)(state).into_iter().find(|bound| bound.keys.contains(&key));
-        if let Some(bound) = bound {
-            return perform(state, bound.binding.action);
+        if let Some(action) = (layer.find)(state, key) {
+            return perform(state, action);
         }
         if layer.modal {
             let Key::Char(letter) = key else { return Vec::new() };
@@ -92,6 +91,19 @@ mod tests {
             let keys: Vec<_> = rows.iter().flat_map(|bound| &bound.keys).collect();
             for (i, key) in keys.iter().enumerate() {
                 assert!(!keys[i + 1..].contains(key), "{key} has two meanings among {keys:?}");
+            }
+        }
+    }
+
+    #[test]
+    fn a_key_does_what_the_help_says() {
+        let mut state = State::default();
+        state.bindings.bind("d", "play").unwrap();
+        for panel in PANELS {
+            state.focus = panel.pane;
+            for bound in keys(&state) {
+                let found = |key: &Key| layers(&state).find_map(|layer| (layer.find)(&state, *key));
+                assert!(bound.keys.iter().all(|key| found(key) == Some(bound.binding.action)), "{bound:?}");
             }
         }
     }

@@ -34,8 +34,11 @@ impl Prompt {
 
     /// Inserts text at the cursor.
     pub fn insert(&mut self, text: &str) {
-        let at = self.byte();
         let room = LONGEST.saturating_sub(self.text.len());
+        if room == 0 {
+            return;
+        }
+        let at = self.byte();
         let text: String = text.chars().filter(|c| !c.is_control()).take(room).collect();
         self.text.insert_str(at, &text);
         self.cursor += text.chars().count();

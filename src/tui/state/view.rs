@@ -52,8 +52,8 @@ pub struct ViewKey {
     pub frame: Option<u64>,
     /// The number of the picture.
     pub picture: Option<u64>,
-    /// The view.
-    pub view: Option<View>,
+    /// The view that the user chose.
+    pub view: View,
     /// The scale that the user chose.
     pub scale: Rescale,
     /// The frame of the branch next to it, and the captions of both.
