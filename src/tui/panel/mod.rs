@@ -26,8 +26,16 @@ use ratatui::layout::Rect;
 use ratatui::text::{Line, Span};
 
 /// All panels, in the order of their numbers.
-pub const PANELS: &[Panel] =
-    &[methods::PANEL, layers::PANEL, figures::PANEL, parameters::PANEL, classes::PANEL, curves::PANEL, log::PANEL];
+#[rustfmt::skip]
+pub const PANELS: &[Panel] = &[
+    methods::PANEL,
+    layers::PANEL,
+    figures::PANEL,
+    parameters::PANEL,
+    classes::PANEL,
+    curves::PANEL,
+    log::PANEL,
+];
 
 /// The keys that focus a panel by its number.
 const NUMBERS: [Key; 9] = [

@@ -17,8 +17,16 @@ use clap::ValueEnum;
 use clap::builder::PossibleValue;
 
 /// All drivers, as `--graphics` lists them. `auto` takes the first one that suits the terminal.
-pub const DRIVERS: &[DriverSpec] =
-    &[kitty::SPEC, iterm::SPEC, sixel::SPEC, cells::BLOCKS, cells::HALF, cells::LETTERS, none::SPEC];
+#[rustfmt::skip]
+pub const DRIVERS: &[DriverSpec] = &[
+    kitty::SPEC,
+    iterm::SPEC,
+    sixel::SPEC,
+    cells::BLOCKS,
+    cells::HALF,
+    cells::LETTERS,
+    none::SPEC,
+];
 
 /// How the user wants pictures to be drawn.
 #[derive(Clone, Copy, Debug, Default)]
