@@ -1,7 +1,7 @@
 //! The program: see `gradscope --help`.
 
 use gradscope::memory::Counting;
-use gradscope::tui::rescue;
+use gradscope::tui::terminal::rescue;
 
 /// Scripts are held to the memory that there is.
 #[global_allocator]

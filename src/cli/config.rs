@@ -97,7 +97,7 @@ mod tests {
     fn a_configuration_says_keys_colours_and_graphics() {
         let text = "// mine\n#{\n  colors: \"viridis\", graphics: \"half\",\n  theme: #{ focus: \"#ff8800\" },\n  keys: #{ \"Ctrl-s\": \"save\" },\n}";
         let config = parse(text).unwrap();
-        assert_eq!((config.colors.name(), config.graphics), ("viridis", Some(Graphics::Half)));
+        assert_eq!((config.colors.name(), config.graphics), ("viridis", Graphics::from_str("half", false).ok()));
         assert_eq!(
             (config.theme.len(), config.bindings.key_of(crate::tui::keymap::Action::Save).as_str()),
             (1, "Ctrl-s")

@@ -26,7 +26,7 @@ impl Screen {
     /// they go only where the command line says how.
     pub fn new(wish: Graphics) -> Result<Self> {
         let wish = match wish {
-            Graphics::Auto if !on_terminal() => Graphics::Nothing,
+            Graphics::Auto if !on_terminal() => Graphics::NONE,
             Graphics::Auto => config::read()?.graphics.unwrap_or_default(),
             asked => asked,
         };

@@ -19,7 +19,7 @@ pub fn eval(scripts: &Scripts, args: &Eval) -> Result<ExitCode> {
     let model = open::model(&host, &args.network)?;
     let data = source::open(&args.data)?;
     let labels = ClassMap::of_classes(&data, &model.card, &model.graph)?.by.to_string();
-    super::tell_notes();
+    out::tell_notes();
     let bar = Bar::of(data.len(), 0, "{bar:40} {pos}/{len} {msg} {eta}")?;
     let mut on = |count: Count| {
         bar.set(count.total, &format!("{:.2} %", count.accuracy() * 100.0));

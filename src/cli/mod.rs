@@ -23,7 +23,6 @@ mod tables;
 mod train;
 mod usage;
 
-use crate::data::notes;
 use crate::memory::limit_to;
 use crate::script::stack;
 use anyhow::Result;
@@ -38,7 +37,7 @@ pub fn main() -> ExitCode {
     };
     stop::survive_limits();
     let done = stack::deep(|| obey(args));
-    tell_notes();
+    out::tell_notes();
     match done {
         Ok(code) => code,
         Err(error) if error.is::<out::Closed>() => ExitCode::SUCCESS,
@@ -47,11 +46,6 @@ pub fn main() -> ExitCode {
             ExitCode::from(stop::code().unwrap_or(if error.is::<usage::Usage>() { 2 } else { 1 }))
         }
     }
-}
-
-/// Prints what waits to be said beside results.
-fn tell_notes() {
-    notes::take().iter().for_each(|note| out::tell(note));
 }
 
 fn obey(args: Args) -> Result<ExitCode> {

@@ -4,6 +4,7 @@
 //! with `error:` is an error of the program: a message's further lines are indented.
 #![allow(clippy::disallowed_methods)]
 
+use crate::data::notes;
 use crate::words;
 use anyhow::{Context, Result, bail};
 use serde_json::Value;
@@ -36,6 +37,11 @@ pub fn json_line(document: &Value) -> Result<()> {
 /// A message on stderr.
 pub fn tell(message: &str) {
     let _ = writeln!(stderr().lock(), "{}", in_one(&words::text(message), |line| line.starts_with([' ', '\t', '>'])));
+}
+
+/// Prints the notes that are waiting, on stderr.
+pub fn tell_notes() {
+    notes::take().iter().for_each(|note| tell(note));
 }
 
 /// A usage error as clap lays it out.

@@ -8,13 +8,13 @@ use super::stop::{GRACE, Stop};
 use super::{deadline, open, usage};
 use crate::data::Picture;
 use crate::model::Model;
-use crate::script::album;
 use crate::script::context::Stage;
 use crate::script::host::Host;
 use crate::script::keeper::Keeper;
 use crate::script::message::Frame;
 use crate::script::save;
 use crate::script::session::Session;
+use crate::script::sheet_and_film;
 use crate::words;
 use anyhow::{Result, anyhow, bail};
 use std::path::{Path, PathBuf};
@@ -110,11 +110,11 @@ fn one(
         ));
     }
     if let Some(file) = &args.sheet {
-        album::sheet(file, &session, &frame.figures)?;
+        sheet_and_film::sheet(file, &session, &frame.figures)?;
         out::tell(&format!("a sheet in {}", words::path(file)));
     }
     if let Some(file) = &args.film {
-        let count = album::film(file, &session, host, |_, _| ())?;
+        let count = sheet_and_film::film(file, &session, host, |_, _| ())?;
         out::tell(&format!("a film of {count} steps in {}", words::path(file)));
     }
     if let Some(folder) = out {

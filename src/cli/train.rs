@@ -61,7 +61,7 @@ pub fn train(scripts: &Scripts, args: &Train) -> Result<ExitCode> {
         Some(style) => trainer.with_style(style).map_err(usage)?,
         None => trainer,
     };
-    super::tell_notes();
+    out::tell_notes();
     let begun = Instant::now();
     let mut course = Course { trainer, card: &card, test: test.as_ref(), checkpoint: Some(&checkpoint) };
     if !learn(&mut course, &stop)? {

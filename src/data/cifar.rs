@@ -1,6 +1,6 @@
 //! CIFAR-10 in its binary version (Krizhevsky 2009).
 
-use super::source::split;
+use super::part::split;
 use super::{Dataset, read_whole};
 use crate::words;
 use anyhow::{Context, Result, bail, ensure};

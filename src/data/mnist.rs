@@ -1,6 +1,6 @@
 //! MNIST as its authors publish it: IDX files, gzipped or not (LeCun, Cortes & Burges).
 
-use super::source::split;
+use super::part::split;
 use super::{Dataset, read_whole};
 use crate::panics::decoding;
 use crate::words;

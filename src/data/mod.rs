@@ -7,6 +7,7 @@ pub mod lock;
 pub mod npy;
 pub mod resample;
 pub mod jpeg;
+mod part;
 mod whole;
 pub mod picture;
 pub mod preprocess;

@@ -96,15 +96,6 @@ fn usages() -> String {
     SCHEMES.map(|scheme| scheme.usage).join(", ")
 }
 
-/// A path without `#train` or `#test` behind it, and whether it was `#train`.
-pub(super) fn split(text: &str) -> (&Path, bool) {
-    match text.rsplit_once('#') {
-        Some((path, "train")) => (Path::new(path), true),
-        Some((path, "test")) => (Path::new(path), false),
-        _ => (Path::new(text), false),
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -149,13 +140,5 @@ mod tests {
         assert!(error("made:welcome[-1]").contains("as in made:welcome[0]"));
         assert!(error("made:welcome[9999]").contains("no picture 9999"));
         assert!(error("absent.png").contains("opening \"absent.png\""));
-    }
-
-    #[test]
-    fn only_the_names_of_splits_are_taken_off_a_path() {
-        assert_eq!(split("a#train"), (Path::new("a"), true));
-        assert_eq!(split("a#test"), (Path::new("a"), false));
-        assert_eq!(split("a#b"), (Path::new("a#b"), false));
-        assert_eq!(split("a#b#train"), (Path::new("a#b"), true));
     }
 }

@@ -1,8 +1,8 @@
 //! Curves, bars and points as pictures for files; the terminal draws its own.
 
+use super::bitmap_font::{LETTER, fitting, width, write};
 use super::colormap::{Colormap, NOT_FINITE, category};
 use super::figure::{Body, ClassRow, Figure, Points, Series};
-use super::letters::{LETTER, fitting, width, write};
 use image::{Rgb, RgbImage};
 
 const SIZE: (u32, u32) = (640, 400);

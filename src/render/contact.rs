@@ -1,9 +1,9 @@
 //! Several figures on one sheet, each with its title.
 
-use super::figure::Figure;
-use super::letters::{LETTER, width, write};
+use super::bitmap_font::{LETTER, width, write};
+use super::figure::{Figure, grid};
+use super::overlay::Overlay;
 use super::paint::paint;
-use super::tint::Tint;
 use image::imageops::{FilterType, replace, resize};
 use image::{Rgb, RgbImage};
 
@@ -15,11 +15,11 @@ const PAPER: Rgb<u8> = Rgb([24, 24, 24]);
 const INK: Rgb<u8> = Rgb([230, 230, 230]);
 
 /// A heading, and below it those of the figures that are pictures side by side, with their titles; none where none is.
-pub fn contact(heading: &str, figures: &[Figure], tint: impl Into<Tint>) -> Option<RgbImage> {
-    let tint = tint.into();
+pub fn contact(heading: &str, figures: &[Figure], overlay: impl Into<Overlay>) -> Option<RgbImage> {
+    let overlay = overlay.into();
     let titled = |f: &Figure| f.part().map_or(f.title.clone(), |part| format!("{}, {part}", f.title));
-    let painted: Vec<_> = figures.iter().filter_map(|f| Some((titled(f), fitted(paint(f, tint)?)))).collect();
-    let (columns, rows) = super::grid(painted.len(), 0);
+    let painted: Vec<_> = figures.iter().filter_map(|f| Some((titled(f), fitted(paint(f, overlay)?)))).collect();
+    let (columns, rows) = grid(painted.len(), 0);
     let cell = (SIDE + GAP, SIDE + GAP + LETTER + 4);
     let head = if heading.is_empty() { 0 } else { LETTER + GAP };
     let size = (columns as u32 * cell.0 + GAP, rows as u32 * cell.1 + GAP + head);

@@ -118,7 +118,7 @@ pub enum Body {
 pub struct Points {
     /// `(N, D)`.
     pub values: Array,
-    /// What each belongs to; empty: nobody said.
+    /// The group of each; empty if there are no groups.
     pub groups: Arc<[u32]>,
     /// Names of the groups; one without a name is its number.
     pub names: Arc<[String]>,
@@ -192,7 +192,20 @@ impl Array {
         Ok(Self { exact: Some(exact.into()), ..Self::new(shape, rounded)? })
     }
 
-    /// Least and greatest finite value; none when there is none.
+    /// The values of a map as `(H, W)`: leading dimensions are summed.
+    pub fn plane(&self) -> Self {
+        let [.., h, w] = self.shape[..] else { return self.clone() };
+        if self.data.len() == h * w {
+            return Self { shape: vec![h, w], ..self.clone() };
+        }
+        let mut sum = vec![0f32; h * w];
+        for map in self.data.chunks_exact((h * w).max(1)) {
+            sum.iter_mut().zip(map).for_each(|(s, v)| *s += v);
+        }
+        Self { shape: vec![h, w], data: sum.into(), exact: None }
+    }
+
+    /// The smallest and the largest finite value; `None` if no value is finite.
     pub fn range(&self) -> Option<(f32, f32)> {
         let finite = self.data.iter().copied().filter(|v| v.is_finite());
         let (low, high) = finite.fold((f32::INFINITY, f32::NEG_INFINITY), |(l, h), v| (l.min(v), h.max(v)));
@@ -200,7 +213,7 @@ impl Array {
     }
 }
 
-/// Columns and rows of a montage of so many tiles, when `columns` are asked for (0: none).
+/// Columns and rows of a montage with this number of tiles; `columns` is 0 if it is not given.
 pub fn grid(tiles: usize, columns: usize) -> (usize, usize) {
     let columns = if columns > 0 { columns } else { (tiles as f64).sqrt().ceil() as usize };
     let columns = columns.clamp(1, tiles.max(1));
@@ -295,5 +308,16 @@ impl Figure {
             Body::Scatter { points } | Body::Sheet { points } => Some(&points.values),
             _ => None,
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn channels_of_a_map_are_summed() {
+        let values = Array::new(vec![2, 1, 2], vec![1.0, 2.0, 10.0, 20.0]).unwrap();
+        assert_eq!(values.plane().data[..], [11.0, 22.0]);
     }
 }

@@ -1,30 +1,31 @@
-//! From raw values to what a person sees: figures, colours, pictures, words.
+//! From raw values to what is displayed: figures, colors, pictures, text.
 //!
-//! Everything here is plain data: no tensors come in, no terminal goes out.
+//! Everything here is plain data, without tensors or terminals.
 
-mod letters;
+mod bitmap_font;
 mod chart;
 mod colormap;
 mod contact;
 mod figure;
+mod overlay;
 mod paint;
+mod raster;
 mod reading;
 mod rescale;
 mod scale;
-mod signal;
 mod sheet;
+mod signal;
 mod text;
-mod tint;
-mod wall;
+mod tile_grid;
 
 pub use colormap::{Colormap, NOT_FINITE, category};
 pub use contact::contact;
 pub use figure::{Array, Bar, Body, ClassRow, Figure, Points, Scale, Series, grid};
-pub use paint::{colorbar, paint};
+pub use overlay::Overlay;
+pub use paint::{colorbar, paint, paint_in};
 pub use reading::{Reading, read};
 pub use rescale::{Rescale, rescale};
 pub use scale::{Range, range};
 pub use sheet::{csv, metadata, vectors};
 pub(crate) use signal::aspect;
 pub use text::{brief, caption, short, text};
-pub use tint::Tint;

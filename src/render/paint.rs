@@ -2,41 +2,48 @@
 
 use super::chart;
 use super::colormap::{Colormap, NOT_FINITE};
-use super::figure::{Array, Body, Figure, Scale};
+use super::figure::{Body, Figure, Scale};
+use super::overlay::Overlay;
+use super::raster::{enlarged, map, rgb};
 use super::scale::{Range, range};
 use super::signal::{is_signal, scope, traces};
-use super::tint::Tint;
-use super::wall::Wall;
+use super::tile_grid::TileGrid;
 use image::imageops::{FilterType, resize};
 use image::{Rgb, RgbImage};
 
-/// Maps smaller than this are enlarged, so that their cells are seen.
+/// Maps smaller than this are enlarged, so that their cells are visible.
 const LEAST: u32 = 128;
 
-/// A figure as a picture, maps in the colours of `tint` unless their zero stands in the middle; none for words and tables.
-pub fn paint(figure: &Figure, tint: impl Into<Tint>) -> Option<RgbImage> {
-    let Tint { colors, strength } = tint.into();
+/// A figure as a picture, maps in the colors of `overlay` unless their scale is symmetric; `None` for texts and tables.
+pub fn paint(figure: &Figure, overlay: impl Into<Overlay>) -> Option<RgbImage> {
+    paint_in(figure, range(figure), overlay)
+}
+
+/// The same, given the range of the figure.
+pub fn paint_in(figure: &Figure, range: Option<Range>, overlay: impl Into<Overlay>) -> Option<RgbImage> {
+    let Overlay { colors, strength } = overlay.into();
     match &figure.body {
         Body::Map { values, over, .. } => {
-            let (values, range) = (plane(values), range(figure)?);
+            let (values, range) = (values.plane(), range?);
             let colors = if range.symmetric { Colormap::Coolwarm } else { colors };
             Some(match over {
                 _ if is_signal(&values) => {
                     let columns: Vec<_> = map(&values, range, colors).pixels().copied().collect();
                     scope(over.as_ref().filter(|picture| is_signal(picture)), Some(&columns))
                 }
-                Some(picture) => overlay(&map(&values, range, colors), strength, &rgb(picture)?),
+                Some(picture) => blend(&map(&values, range, colors), strength, &rgb(picture)?),
                 None => enlarged(map(&values, range, colors), LEAST),
             })
         }
         Body::Image { pixels } if is_signal(pixels) => Some(scope(Some(pixels), None)),
         Body::Image { pixels } => rgb(pixels),
         Body::Montage { tiles, scale, columns, marked, captions, shown, frames, .. } => {
-            let (range, signal) = (range(figure), is_signal(tiles));
+            let signal = is_signal(tiles);
             let drawn = if signal { &traces(tiles, range, *scale) } else { tiles };
             let range = if signal { Some(Range::of(&[0.0, 1.0], Scale::Range)) } else { range };
-            let wall = Wall { tiles: drawn, scale: *scale, range, columns: *columns, captions, shown: *shown, frames };
-            Some(wall.paint(*marked, colors))
+            let grid =
+                TileGrid { tiles: drawn, scale: *scale, range, columns: *columns, captions, shown: *shown, frames };
+            Some(grid.paint(*marked, colors))
         }
         Body::Line { .. } | Body::Bars { .. } | Body::Scatter { .. } | Body::Classes { .. } => {
             Some(chart::draw(figure))
@@ -45,40 +52,19 @@ pub fn paint(figure: &Figure, tint: impl Into<Tint>) -> Option<RgbImage> {
     }
 }
 
-/// The colours of a figure's range from low to high, `width` pixels wide; grey for tiles in colour.
-pub fn colorbar(figure: &Figure, colors: Colormap, width: u32) -> Option<Vec<Rgb<u8>>> {
+/// The colors of a figure's range from low to high, `width` pixels wide; grey for tiles in color.
+pub fn colorbar(figure: &Figure, range: Range, colors: Colormap, width: u32) -> Vec<Rgb<u8>> {
     let in_color = matches!(&figure.body, Body::Montage { tiles, .. } if tiles.shape.len() == 4);
-    let colors = match range(figure)?.symmetric {
+    let colors = match range.symmetric {
         _ if in_color => Colormap::Gray,
         true => Colormap::Coolwarm,
         false => colors,
     };
-    Some((0..width).map(|x| colors.color(x as f32 / (width - 1).max(1) as f32)).collect())
+    (0..width).map(|x| colors.color(x as f32 / (width - 1).max(1) as f32)).collect()
 }
 
-/// A map's values with leading dimensions summed away: `(H, W)`.
-pub(super) fn plane(values: &Array) -> Array {
-    let [.., h, w] = values.shape[..] else { return values.clone() };
-    if values.data.len() == h * w {
-        return Array { shape: vec![h, w], ..values.clone() };
-    }
-    let mut sum = vec![0f32; h * w];
-    for map in values.data.chunks_exact((h * w).max(1)) {
-        sum.iter_mut().zip(map).for_each(|(s, v)| *s += v);
-    }
-    Array { shape: vec![h, w], data: sum.into(), exact: None }
-}
-
-pub(super) fn map(values: &Array, range: Range, colors: Colormap) -> RgbImage {
-    let (h, w) = (values.shape[0] as u32, values.shape[1] as u32);
-    RgbImage::from_fn(w, h, |x, y| {
-        let value = values.data[(y * w + x) as usize];
-        colors.color(range.place(value))
-    })
-}
-
-/// Colours over a picture in grey; where the map says nothing, the picture is seen, but not behind what is not finite.
-fn overlay(map: &RgbImage, strength: f32, picture: &RgbImage) -> RgbImage {
+/// A map over its picture in grey; values that are not finite hide the picture.
+fn blend(map: &RgbImage, strength: f32, picture: &RgbImage) -> RgbImage {
     let (width, height) = picture.dimensions();
     let mut image = resize(map, width, height, FilterType::Triangle);
     let (across, down) = (f64::from(map.width()) / f64::from(width), f64::from(map.height()) / f64::from(height));
@@ -96,34 +82,10 @@ fn overlay(map: &RgbImage, strength: f32, picture: &RgbImage) -> RgbImage {
     image
 }
 
-pub(super) fn enlarged(image: RgbImage, least: u32) -> RgbImage {
-    let times = least / image.width().max(image.height()).max(1);
-    if times < 2 {
-        return image;
-    }
-    resize(&image, image.width() * times, image.height() * times, FilterType::Nearest)
-}
-
-/// `(C, H, W)` in `[0, 1]` as a picture, channels that are no colours as their mean; what is no number is shown as that.
-pub(super) fn rgb(pixels: &Array) -> Option<RgbImage> {
-    let [channels, h, w] = pixels.shape[..] else { return None };
-    let value = |c: usize, place: usize| pixels.data.get(c * h * w + place).copied();
-    let at = |c: usize, place: usize| match channels {
-        1 | 3 => value(c.min(channels - 1), place),
-        _ => Some((0..channels).map(|c| value(c, place)).sum::<Option<f32>>()? / channels as f32),
-    };
-    let mut image = RgbImage::new(w as u32, h as u32);
-    for (place, pixel) in image.pixels_mut().enumerate() {
-        let values = [at(0, place)?, at(1, place)?, at(2, place)?];
-        let byte = |v: f32| (v.clamp(0.0, 1.0) * 255.0).round() as u8;
-        *pixel = if values.iter().all(|v| v.is_finite()) { Rgb(values.map(byte)) } else { NOT_FINITE };
-    }
-    Some(image)
-}
-
 #[cfg(test)]
 mod tests {
-    use super::super::wall::{GAP, MARK};
+    use super::super::figure::Array;
+    use super::super::tile_grid::{GAP, MARK};
     use super::*;
 
     fn heatmap(data: Vec<f32>, scale: Scale, over: Option<Array>) -> Figure {
@@ -151,15 +113,7 @@ mod tests {
             let picture = Array::new(vec![3, 8, 8], vec![0.5; 192]).unwrap();
             let image = paint(&heatmap(vec![bad, 1.0, 0.5, 0.0], Scale::Range, Some(picture)), Colormap::Gray).unwrap();
             assert_eq!([(0, 0), (3, 3)].map(|(x, y)| *image.get_pixel(x, y)), [NOT_FINITE; 2]);
-            let pixels = Array::new(vec![3, 1, 1], vec![0.0, bad, 0.0]).unwrap();
-            assert_eq!(*rgb(&pixels).unwrap().get_pixel(0, 0), NOT_FINITE);
         }
-    }
-
-    #[test]
-    fn channels_that_are_no_colours_are_seen_as_their_mean() {
-        let pixels = Array::new(vec![2, 1, 1], vec![0.0, 1.0]).unwrap();
-        assert_eq!(rgb(&pixels).unwrap().get_pixel(0, 0).0, [128; 3]);
     }
 
     #[test]
@@ -169,13 +123,7 @@ mod tests {
         assert_eq!(image.dimensions(), (6, 8));
     }
 
-    #[test]
-    fn channels_of_a_map_are_summed() {
-        let values = Array::new(vec![2, 1, 2], vec![1.0, 2.0, 10.0, 20.0]).unwrap();
-        assert_eq!(plane(&values).data[..], [11.0, 22.0]);
-    }
-
-    fn wall(count: usize, side: usize, marked: Option<usize>, each: bool, columns: usize) -> Figure {
+    fn grid(count: usize, side: usize, marked: Option<usize>, each: bool, columns: usize) -> Figure {
         let data: Vec<f32> = (0..count * side * side).map(|i| (i / (side * side)) as f32).collect();
         let tiles = Array::new(vec![count, side, side], data).unwrap();
         Figure {
@@ -196,7 +144,7 @@ mod tests {
 
     #[test]
     fn three_tiles_stand_in_a_grid_of_two_or_in_the_columns_asked_for() {
-        let size = |columns| paint(&wall(3, 200, None, false, columns), Colormap::Gray).unwrap().dimensions();
+        let size = |columns| paint(&grid(3, 200, None, false, columns), Colormap::Gray).unwrap().dimensions();
         assert_eq!(size(0), (427, 427));
         assert_eq!(size(3), (636, 218));
         assert_eq!(size(9), (636, 218));
@@ -204,27 +152,27 @@ mod tests {
 
     #[test]
     fn the_marked_tile_has_a_frame() {
-        let image = paint(&wall(4, 200, Some(3), false, 0), Colormap::Gray).unwrap();
+        let image = paint(&grid(4, 200, Some(3), false, 0), Colormap::Gray).unwrap();
         assert_eq!(image.get_pixel(212, 300).0, MARK.0);
         assert_eq!(image.get_pixel(4, 100).0, GAP.0);
         assert_eq!(image.get_pixel(300, 300).0, [255; 3]);
     }
 
     #[test]
-    fn a_wall_of_a_part_draws_that_part_and_says_so() {
-        let mut figure = wall(40, 200, None, false, 0);
+    fn a_grid_of_a_part_draws_that_part_and_says_so() {
+        let mut figure = grid(40, 200, None, false, 0);
         let Body::Montage { shown, .. } = &mut figure.body else { panic!("a montage") };
         *shown = 4;
         assert_eq!(paint(&figure, Colormap::Gray).unwrap().dimensions(), (427, 427), "as large as one of four tiles");
         assert_eq!(figure.part().as_deref(), Some("4 of 40"));
         assert!(super::super::caption(&figure).ends_with(", 4 of 40"));
         assert_eq!(figure.values().unwrap().shape, [40, 200, 200]);
-        assert_eq!(wall(4, 200, None, false, 0).part(), None);
+        assert_eq!(grid(4, 200, None, false, 0).part(), None);
     }
 
     #[test]
     fn frames_stand_around_their_tiles_and_do_not_touch() {
-        let mut figure = wall(2, 60, None, false, 2);
+        let mut figure = grid(2, 60, None, false, 2);
         let Body::Montage { frames, .. } = &mut figure.body else { panic!("a montage") };
         *frames = vec![[200, 10, 10], [10, 200, 10]];
         let image = paint(&figure, Colormap::Gray).unwrap();
@@ -235,8 +183,8 @@ mod tests {
 
     #[test]
     fn tiles_share_one_scale_unless_each_has_its_own() {
-        let at = |each| paint(&wall(2, 200, None, each, 0), Colormap::Gray).unwrap().get_pixel(300, 100).0;
+        let at = |each| paint(&grid(2, 200, None, each, 0), Colormap::Gray).unwrap().get_pixel(300, 100).0;
         assert_eq!((at(false), at(true)), ([255; 3], [0; 3]));
-        assert_eq!(range(&wall(2, 2, None, true, 0)), None);
+        assert_eq!(range(&grid(2, 2, None, true, 0)), None);
     }
 }

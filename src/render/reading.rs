@@ -1,9 +1,8 @@
 //! What a figure says at one place.
 
 use super::figure::{Array, Body, Figure};
-use super::paint::plane;
 use super::text::brief;
-use super::wall::Wall;
+use super::tile_grid::TileGrid;
 
 /// Values at a place.
 #[derive(Clone, Debug, PartialEq)]
@@ -20,11 +19,12 @@ pub struct Reading {
 /// that are no pictures.
 pub fn read(figure: &Figure, place: (f32, f32)) -> Option<Reading> {
     match &figure.body {
-        Body::Map { values, .. } => pick(&plane(values), None, place),
+        Body::Map { values, .. } => pick(&values.plane(), None, place),
         Body::Image { pixels } => pick(pixels, None, place),
         Body::Montage { tiles, scale, columns, captions, shown, frames, .. } => {
-            let wall = Wall { tiles, scale: *scale, range: None, columns: *columns, captions, shown: *shown, frames };
-            let (tile, place) = wall.tile_at(place)?;
+            let grid =
+                TileGrid { tiles, scale: *scale, range: None, columns: *columns, captions, shown: *shown, frames };
+            let (tile, place) = grid.tile_at(place)?;
             pick(tiles, Some(tile), place)
         }
         _ => None,

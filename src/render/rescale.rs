@@ -1,29 +1,29 @@
-//! The scale that a person wants maps in, instead of the one that their method chose.
+//! The scale that the user chooses for maps, in place of that of their method.
 
 use super::figure::{Body, Figure, Scale};
 use super::scale::range;
 
-/// A scale for all maps on the screen.
+/// A scale for all maps on screen.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Rescale {
-    /// As the method says.
+    /// As the method chose.
     #[default]
     Own,
-    /// Least to greatest value of each map.
+    /// Minimum to maximum of each map.
     Range,
-    /// Minus to plus the greatest magnitude of each map.
+    /// Minus to plus the largest magnitude of each map.
     Symmetric,
-    /// To the 99th percentile of each map, symmetric where its own scale is.
+    /// To the 99th percentile of each map, symmetric if its own scale is.
     Percentile,
     /// One for all maps.
     Shared,
 }
 
 impl Rescale {
-    /// All of them, in the order of the switch.
+    /// All of them, in the order of the key that switches.
     pub const ALL: [Self; 5] = [Self::Own, Self::Range, Self::Symmetric, Self::Percentile, Self::Shared];
 
-    /// What it is called on screen and in commands.
+    /// Its name on screen and in commands.
     pub fn name(self) -> &'static str {
         match self {
             Self::Own => "own",
@@ -34,23 +34,23 @@ impl Rescale {
         }
     }
 
-    /// The one of this name.
+    /// The scale with this name.
     pub fn named(name: &str) -> Option<Self> {
         Self::ALL.into_iter().find(|scale| scale.name() == name)
     }
 
-    /// The next of the switch.
+    /// The next one.
     pub fn next(self) -> Self {
         let at = Self::ALL.iter().position(|scale| *scale == self).unwrap_or(0);
         Self::ALL[(at + 1) % Self::ALL.len()]
     }
 }
 
-/// Gives maps and montages that have a scale the wanted one; tiles that each have their own share one under `Shared`.
+/// Sets the scale of maps and montages; tiles that each have their own share one under `Shared`.
 pub fn rescale(figures: &mut [&mut Figure], wish: Rescale) {
     let common = (wish == Rescale::Shared).then(|| shared(figures));
     for figure in figures {
-        let signed = range(figure).is_some_and(|r| r.symmetric);
+        let signed = wish == Rescale::Percentile && range(figure).is_some_and(|r| r.symmetric);
         let Some((scale, each)) = scale_of(figure) else { continue };
         *scale = match wish {
             Rescale::Own => continue,
@@ -66,7 +66,7 @@ pub fn rescale(figures: &mut [&mut Figure], wish: Rescale) {
     }
 }
 
-/// From the least low end to the greatest high end, with zero in the middle where one of them has it there.
+/// From the lowest to the highest end, symmetric if one of them is.
 fn shared(figures: &mut [&mut Figure]) -> Scale {
     let mut ends = (f32::INFINITY, f32::NEG_INFINITY);
     let mut symmetric = false;

@@ -1,25 +1,25 @@
-//! Which values get the first and the last colour.
+//! The values of the first and the last color.
 
 use super::figure::{Body, Figure, Scale};
 
-/// How ends are chosen where no value is finite.
+/// The choice of ends if no value is finite.
 const NOTHING: &str = "no finite values";
 
-/// The values at the ends of the colours, and how they were chosen.
+/// The values at the ends of the colors, and how they were chosen.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Range {
-    /// The value of the first colour; what is less has it too.
+    /// The value of the first color, and of all below.
     pub low: f32,
-    /// The value of the last colour; what is more has it too.
+    /// The value of the last color, and of all above.
     pub high: f32,
-    /// How the two were chosen, in a word.
+    /// How the two were chosen, in a word or two.
     pub chosen: &'static str,
-    /// Whether zero stands in the middle, in diverging colours.
+    /// Whether zero is in the middle, in diverging colors.
     pub symmetric: bool,
 }
 
 impl Range {
-    /// For these values under this scale.
+    /// The range of these values under a scale.
     pub fn of(values: &[f32], scale: Scale) -> Self {
         let finite = || values.iter().copied().filter(|v| v.is_finite());
         let greatest = finite().fold(f32::NEG_INFINITY, f32::max);
@@ -43,13 +43,12 @@ impl Range {
         Self { low, high, chosen, symmetric }
     }
 
-    /// Whether no value was finite, so that the ends mean nothing.
+    /// Whether no value was finite, so that the ends are meaningless.
     pub fn is_empty(&self) -> bool {
         self.chosen == NOTHING
     }
 
-    /// The place of a value among the colours, 0 to 1, NaN where it is not finite; where all values are the same, the middle
-    /// or the lower end.
+    /// The place of a value among the colors, 0 to 1; NaN if it is not finite. If both ends are equal, the middle or the lower end.
     pub fn place(&self, value: f32) -> f32 {
         if !value.is_finite() {
             return f32::NAN;
@@ -62,10 +61,10 @@ impl Range {
     }
 }
 
-/// The range of a figure's colours, where it has one; tiles that each have their own have none in common.
+/// The range of the colors of a figure, if it has one; tiles on scales of their own have none in common.
 pub fn range(figure: &Figure) -> Option<Range> {
     match &figure.body {
-        Body::Map { values, scale, .. } => Some(Range::of(&super::paint::plane(values).data, *scale)),
+        Body::Map { values, scale, .. } => Some(Range::of(&values.plane().data, *scale)),
         Body::Montage { tiles, scale, each: false, .. } => Some(Range::of(&tiles.data, *scale)),
         _ => None,
     }

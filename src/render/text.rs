@@ -116,7 +116,7 @@ fn padded(text: &str, width: usize) -> String {
     padded(&kept, width.max(cells(&kept)))
 }
 
-/// A cell of a table as a person reads it: a fraction to six digits, anything else as it is.
+/// A cell of a table for display: fractions to six digits, anything else unchanged.
 pub fn short(cell: &str) -> String {
     match cell.parse::<f64>() {
         Ok(v) if cell.len() > 7 && v.fract() != 0.0 => match format!("{v:.5e}").parse::<f64>() {

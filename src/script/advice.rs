@@ -1,6 +1,6 @@
 //! What is wrong in a person's words, and what would have worked.
 
-use super::engine::limits;
+use super::limits;
 use super::shown::text;
 use crate::words;
 pub(crate) use crate::words::closest;

@@ -1,7 +1,7 @@
 //! Functions of the language that are ours, because rhai's go on where a closure fails, panic, or take memory without a bound:
 //! sorting and thinning out by closures, replacing in texts.
 
-use super::engine::limits;
+use super::limits;
 use super::report::raise;
 use super::shown::LONGEST;
 use anyhow::{anyhow, ensure};

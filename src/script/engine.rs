@@ -4,6 +4,7 @@ use super::api;
 use super::builtins;
 use super::folders::Folders;
 use super::guard::Guard;
+use super::limits;
 use super::report::{Libraries, raise, raise_at};
 use super::shown;
 use rhai::packages::{Package, StandardPackage};
@@ -75,16 +76,6 @@ fn limit(engine: &mut Engine) {
     engine.set_max_call_levels(64).set_max_expr_depths(64, 64).set_max_functions(512).set_max_variables(1024);
     engine.set_max_modules(64).set_max_string_size(limits::STRING);
     engine.set_max_array_size(limits::ARRAY).set_max_map_size(limits::MAP);
-}
-
-/// How much one value of a script may hold, what is inside it counted.
-pub(super) mod limits {
-    /// Bytes of a string.
-    pub const STRING: usize = 1 << 20;
-    /// Values of an array.
-    pub const ARRAY: usize = 20_000;
-    /// Values of a map.
-    pub const MAP: usize = 4_000;
 }
 
 /// Whole numbers that divide without rest or not at all, ranges of real numbers, and no sleeping.

@@ -1,5 +1,6 @@
 //! Cases of attacks: gradient steps in balls and boxes, DeepFool, Carlini & Wagner, and the arithmetic below them.
 
+use super::answers::{alias, together};
 use super::desk::{Answer, Desk, by_input, map};
 use super::network::Reading;
 use super::value::{list, number};
@@ -170,12 +171,12 @@ fn arithmetic(desk: Desk, inputs: &[&str], script: &str, set: &[(&'static str, S
     for row in 0..list(&desk.case["inputs"][inputs[0]])?.len() {
         let desk = Desk { row, ..desk.with(&case) };
         let figures = desk.ask(&desk.network(Reading::default())?, desk.script(script, set)?)?;
-        let own = |name: &str| if figures.iter().any(|f| f.title == name) { None } else { super::alias(name) };
+        let own = |name: &str| if figures.iter().any(|f| f.title == name) { None } else { alias(name) };
         let vector =
             |name: &String| Ok((name.clone(), map(&figures, own(name).unwrap_or(name))?.flatten_all()?.unsqueeze(0)?));
         rows.push(expected.keys().map(vector).collect::<Result<Answer>>()?);
     }
-    let mut answer = super::together(rows)?;
+    let mut answer = together(rows)?;
     for (name, value) in &mut answer {
         let shape = super::value::tensor(&expected[name])?;
         if shape.elem_count() == value.elem_count() {

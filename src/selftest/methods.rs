@@ -2,7 +2,7 @@
 
 use super::desk::{Answer, Desk, map, table};
 use super::network::Reading;
-use super::value::{list, tensor};
+use super::value::{baseline, list, tensor};
 use super::{attacks, dream, gradient, lrp, occlusion, tsne};
 use anyhow::{Context, Result, bail, ensure};
 use candle_core::Tensor;
@@ -178,11 +178,6 @@ fn quadrature(desk: Desk) -> Result<Answer> {
     let of = |title| map(&figures, title)?.flatten_all().map_err(anyhow::Error::from);
     let nodes = ((of("nodes")? * (high - low))? + low)?;
     Ok([("nodes".into(), nodes), ("weights".into(), (of("weights")? * (high - low))?)].into())
-}
-
-/// The baseline of a case, unless it is 0.
-pub(super) fn baseline(params: &Value) -> Option<&Value> {
-    params.get("baseline").filter(|b| b.as_f64() != Some(0.0) && !b.is_null())
 }
 
 /// The noise is given: a tensor like the input for each sample.

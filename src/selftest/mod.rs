@@ -8,6 +8,7 @@ mod words;
 mod layer;
 mod network;
 mod desk;
+mod answers;
 mod dream;
 mod attacks;
 mod gradient;
@@ -19,6 +20,7 @@ mod tsne;
 use crate::panics::{caught, decoding};
 use crate::script::folders::Folders;
 use crate::script::host::Host;
+use answers::{alias, together};
 use anyhow::{Context, Result, bail, ensure};
 use candle_core::{DType, Tensor};
 use desk::{Answer, Desk};
@@ -152,21 +154,6 @@ fn rows(case: &Value) -> Result<usize> {
     list(&case["inputs"][name.as_str()]).map(Vec::len)
 }
 
-/// The answers for each row as those for the batch.
-fn together(mut rows: Vec<Answer>) -> Result<Answer> {
-    if rows.len() == 1 {
-        return Ok(rows.remove(0));
-    }
-    let first = rows.first().context("a batch of no rows")?;
-    let of = |row: &'_ Answer, name: &String| row.get(name).cloned().context("a row lacks an answer");
-    let all = |name: &String| rows.iter().map(|row| of(row, name)).collect::<Result<Vec<_>>>();
-    let joined = |name: &String| -> Result<Tensor> {
-        let parts = all(name)?;
-        Ok(if parts[0].rank() == 0 { Tensor::stack(&parts, 0)? } else { Tensor::cat(&parts, 0)? })
-    };
-    first.keys().map(|name| Ok((name.clone(), joined(name)?))).collect()
-}
-
 /// What was computed, with what was expected: numbers, or another of the answers by name.
 fn pairs(case: &Value, answer: &Answer) -> Result<Vec<(Tensor, Tensor)>> {
     let get = |name: &str| {
@@ -187,18 +174,6 @@ fn pairs(case: &Value, answer: &Answer) -> Result<Vec<(Tensor, Tensor)>> {
         pairs.extend(also);
     }
     Ok(pairs)
-}
-
-/// What an answer is called here that other programs call differently.
-fn alias(name: &str) -> Option<&'static str> {
-    Some(match name {
-        "cam" | "cam_raw" | "attribution" => "map",
-        "t" | "x" | "alphas" | "places" | "points" => "nodes",
-        "w" | "step_sizes" => "weights",
-        "eta" | "perturbation" | "direction" => "step",
-        "output" | "outputs" | "logits" => "value",
-        _ => return None,
-    })
 }
 
 /// The greatest difference; NaN anywhere is infinitely wrong. A shape may have other dimensions of size 1.

@@ -1,9 +1,8 @@
 //! Cases of occlusion: squares are asked of the plugin, other windows of a script with the plugin's own windows.
 
 use super::desk::{Answer, Desk, by_input};
-use super::methods::baseline;
 use super::network::{Network, Reading};
-use super::value::list;
+use super::value::{baseline, list};
 use anyhow::{Context, Result, ensure};
 
 pub(super) fn answer(desk: Desk) -> Result<Answer> {

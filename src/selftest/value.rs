@@ -42,3 +42,8 @@ fn flatten(value: &Value, numbers: &mut Vec<f64>) -> Result<()> {
         }
     }
 }
+
+/// The baseline of a case, unless it is 0.
+pub fn baseline(params: &Value) -> Option<&Value> {
+    params.get("baseline").filter(|b| b.as_f64() != Some(0.0) && !b.is_null())
+}

@@ -1,16 +1,15 @@
-//! The loop: waits for what happens, lets it change the state, does what follows; draws at once what a person does, and
-//! what the worker says at most thirty times a second.
+//! The loop: waits for something to happen, updates the state, carries out the effects, draws. What the user does is drawn at once,
+//! what the worker sends at most thirty times a second.
 
-use super::editor;
-use super::gallery;
-use super::input::{Input, Reader};
-use super::link::Link;
-use super::msg::{Effect, Msg};
-use super::panels;
+use super::draw;
+use super::effect::{Effect, editor, find_pictures};
+use super::event::Event;
 use super::picture::{Painted, Stage};
-use super::screen::{self, Screen, restore};
-use super::signals::{self, Signal};
 use super::state::State;
+use super::terminal::bandwidth::Bandwidth;
+use super::terminal::input::{Input, Reader};
+use super::terminal::screen::{self, Screen, restore};
+use super::terminal::signals::{self, Signal};
 use super::theme::Theme;
 use super::update::update;
 use crate::script::message::{Command, Update};
@@ -26,52 +25,52 @@ use std::time::{Duration, Instant};
 
 /// Something that the loop waits for.
 #[derive(Debug)]
-pub enum Happening {
-    /// Something for the state.
-    Msg(Msg),
-    /// A picture is ready for its place.
+pub enum Incoming {
+    /// An event for the state.
+    Event(Event),
+    /// A picture is ready for its slot.
     Painted(usize, Painted),
-    /// The terminal read all that it was sent before it was asked.
+    /// The terminal answered the query of its name.
     Answered,
-    /// The program shall sleep.
+    /// The program has to suspend.
     Sleep,
-    /// The worker is gone.
+    /// The worker ended.
     WorkerGone,
 }
 
-/// All that the loop holds.
+/// Everything that the loop holds.
 pub struct App<F> {
-    /// What is known.
+    /// The state.
     pub state: State,
-    /// How it looks.
+    /// The styles.
     pub theme: Theme,
-    /// Its pictures.
+    /// The pictures.
     pub stage: Stage,
     /// The terminal.
     pub screen: Screen,
     /// The thread that reads keys.
     pub reader: Reader,
-    /// Where commands go.
+    /// Sends commands to the worker.
     pub ask: F,
-    /// Where threads of the app's own say that they are done.
-    pub happen: Sender<Happening>,
-    /// The line to the terminal.
-    pub link: Link,
+    /// Sends events from other threads to the loop.
+    pub happen: Sender<Incoming>,
+    /// The bandwidth to the terminal.
+    pub bandwidth: Bandwidth,
     /// What is on the screen.
     pub shown: Buffer,
-    /// Pixels of a cell, as the system said last.
+    /// The size of a cell in pixels, as the system last said.
     pub cell: Option<(u16, u16)>,
-    /// When it began.
+    /// When the app started.
     pub start: Instant,
 }
 
-/// Between two frames passes at least so long.
+/// The shortest time between two frames.
 const FRAME: Duration = Duration::from_millis(33);
 
-/// Nothing happens by itself for so long.
+/// The longest time without an event.
 const LONG: Duration = Duration::from_secs(3600);
 
-/// Whether the loop goes on.
+/// Whether the loop continues.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Flow {
     On,
@@ -79,30 +78,30 @@ enum Flow {
 }
 
 impl<F: Fn(Command)> App<F> {
-    /// Runs until a person, a signal or the end of the worker ends it.
-    pub fn run(&mut self, inbox: &Receiver<Happening>) -> Result<()> {
+    /// Runs until the user, a signal or the end of the worker ends it.
+    pub fn run(&mut self, inbox: &Receiver<Incoming>) -> Result<()> {
         let mut dirty = true;
         let mut drawn = Instant::now() - FRAME;
         let mut pressed = false;
-        // How long the last frame took. Frames take half of the time at most, so that a flood of keys is worked off.
+        // The duration of the last frame. Frames take at most half of the time, so that a flood of keys is processed.
         let mut took = Duration::ZERO;
         let pause = |pressed: bool, took: Duration| if pressed { took.min(FRAME) } else { FRAME };
         loop {
             if dirty && drawn.elapsed() >= pause(pressed, took) {
                 let begun = Instant::now();
-                // A picture that has just arrived is to be pointed at.
+                // A picture that has just arrived needs its placeholders.
                 (dirty, pressed) = (self.draw()?, false);
                 drawn = Instant::now();
                 took = drawn - begun;
             }
             let next = match inbox.recv_timeout(self.patience(dirty, drawn, pause(pressed, took))) {
                 Ok(next) => next,
-                Err(RecvTimeoutError::Timeout) => Happening::Msg(Msg::Tick),
+                Err(RecvTimeoutError::Timeout) => Incoming::Event(Event::Tick),
                 Err(RecvTimeoutError::Disconnected) => return Ok(()),
             };
-            for happening in std::iter::once(next).chain(inbox.try_iter()) {
-                pressed |= matches!(happening, Happening::Msg(Msg::Key(_) | Msg::Paste(_) | Msg::Mouse(..)));
-                if self.happen(happening)? == Flow::Over {
+            for incoming in std::iter::once(next).chain(inbox.try_iter()) {
+                pressed |= matches!(incoming, Incoming::Event(Event::Key(_) | Event::Paste(_) | Event::Mouse(..)));
+                if self.happen(incoming)? == Flow::Over {
                     return Ok(());
                 }
             }
@@ -110,42 +109,41 @@ impl<F: Fn(Command)> App<F> {
         }
     }
 
-    /// How long to wait: to the next frame when something is to be drawn, else until something happens by itself.
+    /// How long to wait: until the next frame if there is something to draw, else until the next change that needs no event.
     fn patience(&self, dirty: bool, drawn: Instant, pause: Duration) -> Duration {
         let due = self.state.due().map_or(LONG, |due| due.saturating_sub(self.start.elapsed()));
         match () {
             () if dirty => pause.saturating_sub(drawn.elapsed()),
-            () if self.link.waits() => due.min(Duration::from_millis(500)),
+            () if self.bandwidth.waits() => due.min(Duration::from_millis(500)),
             () => due,
         }
     }
 
-    fn happen(&mut self, happening: Happening) -> Result<Flow> {
-        self.state.now = self.start.elapsed();
-        match happening {
-            Happening::Msg(msg) => {
-                if let Msg::Resize(..) = msg {
+    fn happen(&mut self, incoming: Incoming) -> Result<Flow> {
+        match incoming {
+            Incoming::Event(event) => {
+                if let Event::Resize(..) = event {
                     self.measure_cells();
                     self.stage.forget();
                 }
-                return self.follow(self.on_picture(msg));
+                return self.follow(self.on_picture(event));
             }
-            Happening::Painted(slot, painted) => self.stage.take(slot, painted),
-            Happening::Answered => self.link.answered(Instant::now()),
-            Happening::Sleep => self.sleep()?,
-            Happening::WorkerGone => bail!("the worker ended before the app did"),
+            Incoming::Painted(slot, painted) => self.stage.take(slot, painted),
+            Incoming::Answered => self.bandwidth.answered(Instant::now()),
+            Incoming::Sleep => self.sleep()?,
+            Incoming::WorkerGone => bail!("the worker ended before the app did"),
         }
         Ok(Flow::On)
     }
 
-    /// What is done with the mouse on a picture is told as its place there.
-    fn on_picture(&self, msg: Msg) -> Msg {
-        let Msg::Mouse(mouse, column, row) = msg else { return msg };
+    /// Turns a mouse event on a picture into one at a place of the picture.
+    fn on_picture(&self, event: Event) -> Event {
+        let Event::Mouse(mouse, column, row) = event else { return event };
         let place = self.stage.hit(column, row).filter(|_| self.state.popup.is_none());
-        place.map_or(msg, |(x, y)| Msg::Pointed(mouse, x, y))
+        place.map_or(event, |(x, y)| Event::Pointed(mouse, x, y))
     }
 
-    /// A cell has other pixels when the letters were made larger or smaller.
+    /// The size of a cell changes with the size of the font.
     fn measure_cells(&mut self) {
         let now = screen::cell();
         if let Some(cell) = now.filter(|_| now != self.cell) {
@@ -153,8 +151,9 @@ impl<F: Fn(Command)> App<F> {
         }
     }
 
-    fn follow(&mut self, msg: Msg) -> Result<Flow> {
-        for effect in update(&mut self.state, msg) {
+    /// Updates the state, and carries out the effects.
+    fn follow(&mut self, event: Event) -> Result<Flow> {
+        for effect in update(&mut self.state, self.start.elapsed(), event) {
             if self.carry_out(effect)? == Flow::Over {
                 return Ok(Flow::Over);
             }
@@ -165,11 +164,11 @@ impl<F: Fn(Command)> App<F> {
     fn carry_out(&mut self, effect: Effect) -> Result<Flow> {
         match effect {
             Effect::Ask(command) => (self.ask)(at_home(command)),
-            Effect::Complete(path) => return self.follow(Msg::Completions(editor::completions(&path))),
+            Effect::Complete(path) => return self.follow(Event::Completions(editor::completions(&path))),
             Effect::FindPictures(folder) => {
-                self.aside(move || Msg::Pictures(gallery::pictures(folder.as_deref())));
+                self.aside(move || Event::Pictures(find_pictures::find(folder.as_deref())));
             }
-            Effect::Preview(name) => self.aside(move || gallery::preview(name)),
+            Effect::Preview(name) => self.aside(move || find_pictures::preview(name)),
             Effect::Edit(path, line) => return self.edit(&path, line),
             Effect::Redraw => {
                 self.stage.forget();
@@ -181,49 +180,58 @@ impl<F: Fn(Command)> App<F> {
         Ok(Flow::On)
     }
 
-    /// Lets something that may take a while happen on a thread of its own.
-    fn aside(&self, work: impl FnOnce() -> Msg + Send + 'static) {
+    /// Runs something slow on a thread of its own.
+    fn aside(&self, work: impl FnOnce() -> Event + Send + 'static) {
         let happen = self.happen.clone();
-        // The app is gone only when the program ends.
-        std::thread::spawn(move || drop(happen.send(Happening::Msg(work()))));
+        // Sending fails only when the program ends.
+        std::thread::spawn(move || drop(happen.send(Incoming::Event(work()))));
     }
 
     fn edit(&mut self, path: &Path, line: Option<usize>) -> Result<Flow> {
         self.reader.pause();
         let result = self.screen.lend(|| editor::edit(path, line))?;
-        self.woke();
+        self.wake();
         match result {
             Ok(()) => Ok(Flow::On),
-            Err(wrong) => self.follow(Msg::Note(wrong)),
+            Err(wrong) => self.follow(Event::Note(wrong)),
         }
     }
 
     fn sleep(&mut self) -> Result<()> {
         self.reader.pause();
         self.screen.lend(signals::sleep)?;
-        self.woke();
+        self.wake();
         Ok(())
     }
 
-    fn woke(&mut self) {
+    fn wake(&mut self) {
         self.stage.forget();
         self.reader.resume();
-        if let Ok(size) = self.screen.terminal.size() {
-            self.state.size = (size.width, size.height);
-        }
     }
 
-    /// One frame: pictures and cells appear at once, where the terminal knows synchronized updates. Pictures have the room that
-    /// the line gives, text is never held up. Whether another frame is to follow at once.
-    fn draw(&mut self) -> Result<bool> {
-        self.state.rate = self.link.rate(Instant::now());
-        let (room, before) = (self.link.room(), self.screen.written.load(Ordering::Relaxed));
+    /// Tells the state what the terminal and its line are like now.
+    fn look_at_terminal(&mut self) -> Result<()> {
         let terminal = &mut self.screen.terminal;
         terminal.autoresize()?;
         let area = terminal.get_frame().area();
-        self.state.size = (area.width, area.height);
+        if self.state.size != (area.width, area.height) {
+            self.follow(Event::Resize(area.width, area.height))?;
+        }
+        let rate = self.bandwidth.rate(Instant::now());
+        if self.state.rate != rate {
+            self.follow(Event::Rate(rate))?;
+        }
+        Ok(())
+    }
+
+    /// Draws a frame: pictures and cells appear at once if the terminal supports synchronized updates. Pictures use the bandwidth
+    /// that is left, text is never delayed. Returns whether another frame has to follow at once.
+    fn draw(&mut self) -> Result<bool> {
+        self.look_at_terminal()?;
+        let (room, before) = (self.bandwidth.room(), self.screen.written.load(Ordering::Relaxed));
+        let terminal = &mut self.screen.terminal;
         let buffer = terminal.current_buffer_mut();
-        let cursor = panels::draw(buffer, &self.state, &self.theme, &mut self.stage);
+        let cursor = draw::frame(buffer, &self.state, &self.theme, &mut self.stage);
         let held = self.stage.hold_back(buffer, &self.shown, room);
         self.shown.clone_from(buffer);
         queue!(terminal.backend_mut(), BeginSynchronizedUpdate)?;
@@ -234,35 +242,35 @@ impl<F: Fn(Command)> App<F> {
         queue!(out, cursor::RestorePosition, EndSynchronizedUpdate)?;
         Write::flush(out)?;
         let written = self.screen.written.load(Ordering::Relaxed) - before;
-        self.link.wrote(written, held || self.stage.has_more(), out, Instant::now())?;
+        self.bandwidth.wrote(written, held || self.stage.has_more(), out, Instant::now())?;
         Write::flush(out)?;
         Ok(arrived && self.stage.points_at_pictures())
     }
 }
 
-/// What came from the terminal, as something that happens.
-pub fn of_input(input: Input) -> Happening {
+/// Input, for the loop.
+pub fn of_input(input: Input) -> Incoming {
     match input {
-        Input::Person(msg) => Happening::Msg(msg),
-        Input::Answer => Happening::Answered,
-        Input::Gone => Happening::Msg(Msg::Quit),
+        Input::User(event) => Incoming::Event(event),
+        Input::Answer => Incoming::Answered,
+        Input::Gone => Incoming::Event(Event::Quit),
     }
 }
 
-/// A signal, as something that happens.
-pub fn of_signal(signal: Signal) -> Happening {
+/// A signal, for the loop.
+pub fn of_signal(signal: Signal) -> Incoming {
     match signal {
-        Signal::End => Happening::Msg(Msg::Quit),
-        Signal::Sleep => Happening::Sleep,
+        Signal::End => Incoming::Event(Event::Quit),
+        Signal::Sleep => Incoming::Sleep,
     }
 }
 
-/// What the worker said, as something that happens.
-pub fn of_update(update: Update) -> Happening {
-    Happening::Msg(Msg::Worker(Box::new(update)))
+/// A message of the worker, for the loop.
+pub fn of_update(update: Update) -> Incoming {
+    Incoming::Event(Event::Worker(Box::new(update)))
 }
 
-/// A `~` that was typed is the home folder.
+/// Expands a `~` that was typed.
 fn at_home(command: Command) -> Command {
     let path = |path: &Path| path.to_str().map_or_else(|| path.to_owned(), editor::home);
     match command {
@@ -275,7 +283,7 @@ fn at_home(command: Command) -> Command {
     }
 }
 
-/// Gives the terminal back when the loop ends, whatever ended it.
+/// Gives the terminal back when it is dropped.
 pub struct Back;
 
 impl Drop for Back {

@@ -1,44 +1,46 @@
 //! Pictures between lines of text, for commands that print and end: drawn as the app draws them.
 
-use super::picture::cells::Blocks;
-use super::picture::{Painter, fit, inline};
+use super::picture::driver::{Driver, Graphics};
+use super::picture::{self, fit};
+use super::terminal::bounds::PIXELS;
+use super::terminal::caps::{self, Caps};
+use super::terminal::{probe, screen};
 use super::theme::Depth;
-use super::{Graphics, cell_size, probe};
 use image::RgbImage;
 use ratatui::layout::Rect;
 use std::io::{self, Write};
 use std::sync::atomic::{AtomicU32, Ordering};
 
-/// How pictures go to stdout.
+/// Draws pictures on stdout.
 #[derive(Debug)]
 pub struct Inline {
-    painter: Painter,
+    driver: &'static dyn Driver,
     depth: Depth,
     cell: (u16, u16),
-    /// Pictures so far.
+    /// Number of pictures so far.
     count: AtomicU32,
 }
 
 impl Inline {
-    /// As wished for; the terminal is asked only where that leaves it open.
-    pub fn new(wish: Graphics) -> Self {
+    /// Asks the terminal only if the driver depends on it.
+    pub fn new(graphics: Graphics) -> Self {
         let var = |name: &str| std::env::var(name).ok();
-        let (place, depth) = (probe::place(var), Depth::of(var));
-        let asked = probe::depends_on_terminal(wish, depth);
-        let caps = if asked { probe::ask(place) } else { probe::Caps::default() };
-        let painter = probe::wished(wish, &caps, place, depth);
-        Self { painter, depth, cell: cell_size(&caps), count: AtomicU32::new(0) }
+        let (environment, depth) = (caps::environment(var), Depth::of(var));
+        let asked = graphics.depends_on_terminal(depth);
+        let caps = if asked { probe::ask(environment) } else { Caps::default() };
+        let driver = graphics.driver(&caps, environment, depth);
+        Self { driver, depth, cell: screen::cell_size(&caps), count: AtomicU32::new(0) }
     }
 
     /// Draws a picture in lines of its own on stdout, as large as fits into `columns` and `rows`.
     pub fn draw(&self, image: &RgbImage, columns: u16, rows: u16) -> io::Result<()> {
         let rect = fit(image.dimensions(), Rect::new(0, 0, columns, rows), self.cell);
-        if self.painter == Painter::Cells(Blocks::Half) && matches!(self.depth, Depth::True | Depth::Indexed) {
-            return inline::half_blocks(image, self.depth, rect);
-        }
-        let number = self.count.fetch_add(1, Ordering::Relaxed);
+        let rect = Rect::new(0, 0, rect.width, rect.height);
+        let side = |cells: u16, of: u16| (u32::from(cells) * u32::from(of)).min(PIXELS);
+        let pixels = (side(rect.width, self.cell.0), side(rect.height, self.cell.1));
+        let id = picture::stream_id(self.count.fetch_add(1, Ordering::Relaxed));
         let mut out = io::stdout().lock();
-        out.write_all(&inline::picture(image, self.painter, self.depth, rect, self.cell, number))?;
+        self.driver.print(&mut out, image, self.depth, (rect, pixels), id)?;
         out.flush()
     }
 }

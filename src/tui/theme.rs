@@ -1,44 +1,44 @@
-//! How things look: roles as styles, for as many colours as the terminal has.
+//! The styles of roles, for the number of colors of the terminal.
 
 use ratatui::style::{Color, Modifier, Style};
 
-/// How many colours there are.
+/// The number of colors.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Depth {
-    /// None, by wish (`NO_COLOR`) or because the terminal has none.
+    /// None: because of `NO_COLOR`, or because the terminal has none.
     None,
-    /// The sixteen whose shades the terminal chooses.
+    /// The sixteen of the terminal's palette.
     #[default]
     Sixteen,
     /// 256.
     Indexed,
-    /// All.
+    /// 24 bits.
     True,
 }
 
-/// Roles as styles. Names of colours are the terminal's own, so that any palette stays readable; and no role is told
-/// apart by colour alone.
+/// The styles of roles. Colors are those of the terminal's palette, so that any palette stays readable, and no two roles differ
+/// in color only.
 #[derive(Clone, Copy, Debug)]
 pub struct Theme {
-    /// Colours there are.
+    /// The number of colors.
     pub depth: Depth,
-    /// Frame and title of the pane that keys go to.
+    /// Frame and title of the focused panel.
     pub focus: Style,
     /// Frames of the others.
     pub frame: Style,
-    /// By the way.
+    /// Secondary text.
     pub dim: Style,
-    /// What matters.
+    /// Emphasis.
     pub strong: Style,
-    /// The row under the cursor, in the pane that keys go to.
+    /// The row under the cursor in the focused panel.
     pub cursor: Style,
-    /// The row under the cursor elsewhere.
+    /// The row under the cursor in other panels.
     pub mark: Style,
-    /// Good news, more.
+    /// Success; an increase.
     pub good: Style,
-    /// Wrong, less.
+    /// Errors; a decrease.
     pub bad: Style,
-    /// Needs a look: the target, what is stale.
+    /// Attention: the target, stale figures.
     pub warn: Style,
     /// Bars.
     pub bar: Style,
@@ -46,18 +46,18 @@ pub struct Theme {
     pub status: Style,
 }
 
-/// A colour of a person's own for a role.
+/// The user's color for a role.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Paint {
     role: String,
     color: Color,
 }
 
-/// The roles that a person can colour.
+/// The roles whose colors the user can set.
 const ROLES: [&str; 6] = ["focus", "frame", "good", "bad", "warn", "bar"];
 
 impl Paint {
-    /// A name or number of the terminal's colours, or `#rrggbb`; errors name the roles, or the forms of colours.
+    /// A color by its name, by its number in the palette, or as `#rrggbb`. Errors list the roles, or the forms of colors.
     pub fn new(role: &str, color: &str) -> Result<Self, String> {
         if !ROLES.contains(&role) {
             return Err(format!("no role \"{role}\"; known are {}", ROLES.join(", ")));
@@ -69,11 +69,11 @@ impl Paint {
     }
 }
 
-/// Colours of curves, told apart by their marks as well.
+/// Colors of curves.
 pub const CURVES: [Color; 6] = [Color::Yellow, Color::Cyan, Color::Magenta, Color::Green, Color::Blue, Color::Red];
 
 impl Theme {
-    /// The theme for so many colours.
+    /// The theme for this number of colors.
     pub fn new(depth: Depth) -> Self {
         let plain = Style::new();
         let color = |c: Color| if depth == Depth::None { plain } else { plain.fg(c) };
@@ -104,7 +104,7 @@ impl Theme {
         }
     }
 
-    /// With a person's own colours, where there are any.
+    /// The theme with the user's colors.
     pub fn painted(mut self, paints: &[Paint]) -> Self {
         for paint in paints.iter().filter(|_| self.depth != Depth::None) {
             let role = match paint.role.as_str() {
@@ -120,7 +120,7 @@ impl Theme {
         self
     }
 
-    /// The colour of the curve of this number.
+    /// The style of the curve with this number.
     pub fn curve(&self, number: usize) -> Style {
         match self.depth {
             Depth::None => Style::new(),
@@ -130,8 +130,8 @@ impl Theme {
 }
 
 impl Depth {
-    /// The number of colours that the environment promises, for the app and `gradscope run` alike: none with a non-empty
-    /// `NO_COLOR` (no-color.org), in a dumb terminal or in none at all; else by `COLORTERM`, then `TERM`.
+    /// The number of colors according to the environment, for the app and `gradscope run` alike: none with a non-empty
+    /// `NO_COLOR` (no-color.org), in a dumb terminal or without one; else by `COLORTERM`, then `TERM`.
     pub fn of(var: impl Fn(&str) -> Option<String>) -> Self {
         let is = |name: &str, word: &str| var(name).is_some_and(|v| v.contains(word));
         let term = var("TERM").unwrap_or_default();
@@ -140,7 +140,7 @@ impl Depth {
             () if var("NO_COLOR").is_some_and(|v| !v.is_empty()) || term == "dumb" => Self::None,
             // Windows sets no TERM.
             () if term.is_empty() && !cfg!(windows) => Self::None,
-            // tmux takes all colours, and finds the nearest that the terminal around it has.
+            // tmux maps all colors to the nearest ones of the terminal around it.
             () if var("TMUX").is_some_and(|v| !v.is_empty()) => Self::True,
             () if is("COLORTERM", "truecolor") || is("COLORTERM", "24bit") => Self::True,
             () if rich.iter().any(|name| term.contains(name)) => Self::True,

@@ -1,125 +1,84 @@
-//! The one place where the state changes: what happened goes in, what is to be done comes out.
+//! The only place where the state changes: an event goes in, effects come out.
 
-use super::keymap::{Action, Key};
-use super::msg::{Effect, Mouse, Msg};
-use super::panels::layout;
-use super::state::{Pane, Popup, Rest, State, Tone};
-use super::{act, answer, cloud, gaze, popup, shelf};
+use super::action::{picture_picker, pointed, request, views, worker_updates};
+use super::effect::Effect;
+use super::event::Event;
+use super::panel::{self, PANELS, Small};
+use super::state::{Popup, Rest, State, Tone};
+use super::{action::lens_actions, layout, popup, router};
+use std::time::Duration;
 
-/// Lets something happen to the state.
-pub fn update(state: &mut State, msg: Msg) -> Vec<Effect> {
-    let mut effects = match msg {
-        Msg::Key(key) => press(state, key),
-        Msg::Paste(text) => popup::paste(state, &text),
-        Msg::Mouse(mouse, column, row) => point(state, mouse, column, row),
-        Msg::Pointed(mouse, x, y) => gaze::point(state, mouse, (x, y)),
-        Msg::Resize(columns, rows) => {
-            state.size = (columns, rows);
-            Vec::new()
-        }
-        Msg::Worker(update) => answer::take(state, *update),
-        Msg::Tick => Vec::new(),
-        Msg::Completions(offers) => popup::complete(state, offers),
-        Msg::Pictures(names) => shelf::found(state, &names),
-        Msg::Preview(name, image) => shelf::preview(state, &name, image),
-        Msg::Note(text) => {
-            state.say(text.clone());
-            state.note(Tone::Plain, text);
-            Vec::new()
-        }
-        Msg::Quit => vec![Effect::Quit],
-    };
+/// Applies an event that happens at this time since the start.
+pub fn update(state: &mut State, now: Duration, event: Event) -> Vec<Effect> {
+    state.now = now;
+    let mut effects = apply(state, event);
     effects.extend(pass_time(state));
-    effects.extend(shelf::follow_cursor(state));
-    effects.extend(cloud::follow_mark(state));
+    views::refresh(state);
+    effects.extend(picture_picker::follow_cursor(state));
+    effects.extend(pointed::follow_mark(state));
     state.asked += questions(&effects);
     settle(state);
     effects
 }
 
-fn press(state: &mut State, key: Key) -> Vec<Effect> {
-    match state.bindings.action(&state.contexts(), key) {
-        Some(action) => {
-            let effects = act::act(state, action);
-            state.leaving &= matches!(action, Action::Quit | Action::Interrupt);
-            effects
+fn apply(state: &mut State, event: Event) -> Vec<Effect> {
+    match event {
+        Event::Key(key) => return router::key(state, key),
+        Event::Paste(text) => return router::paste(state, &text),
+        Event::Mouse(mouse, column, row) => return router::point(state, mouse, column, row),
+        Event::Pointed(mouse, x, y) => return lens_actions::point(state, mouse, (x, y)),
+        Event::Worker(update) => return worker_updates::take(state, *update),
+        Event::Quit => return vec![Effect::Quit],
+        Event::Resize(columns, rows) => state.size = (columns, rows),
+        Event::Rate(bytes) => state.rate = bytes,
+        Event::Tick => {}
+        Event::Completions(offers) => {
+            if let Some(Popup::Prompt(prompt)) = &mut state.popup {
+                prompt.complete(offers);
+            }
         }
-        None => popup::letter(state, key),
+        Event::Pictures(names) => picture_picker::found(state, &names),
+        Event::Preview(name, image) => picture_picker::preview(state, &name, image),
+        Event::Note(text) => {
+            state.say(text.clone());
+            state.note(Tone::Plain, text);
+        }
     }
+    Vec::new()
 }
 
-/// What the cursor rested on for long enough is run; what was said for long enough goes.
+/// Runs what the cursor has rested on for long enough, and removes a message that was shown for long enough.
 fn pass_time(state: &mut State) -> Vec<Effect> {
     if state.toast.as_ref().is_some_and(|(_, until)| *until <= state.now) {
         state.toast = None;
     }
     let rested = state.resting.as_ref().is_some_and(|(_, until)| *until <= state.now);
     match state.resting.take_if(|_| rested) {
-        Some((Rest::Method(name), _)) => act::run_method(state, name),
-        Some((Rest::Layer(name), _)) => act::choose_layer(state, name),
+        Some((Rest::Method(name), _)) => request::run_method(state, name),
+        Some((Rest::Layer(name), _)) => request::choose_layer(state, name),
         None => Vec::new(),
     }
 }
 
-/// Keeps every cursor in its list and in sight.
+/// Keeps every cursor inside its list and visible.
 fn settle(state: &mut State) {
-    if matches!(state.focus, Pane::Methods | Pane::Layers | Pane::Parameters) {
+    if panel::of(state.focus).small == Small::Left {
         state.left = state.focus;
     }
     let areas = layout::areas(state);
-    let rows = |pane| areas.rows(pane);
-    let (methods, layers) = (state.listed().len(), state.layers.rows().len());
-    let (params, classes) = (state.params().len(), state.classes().len());
-    state.method_list.fit(methods, rows(Pane::Methods));
-    state.layer_list.fit(layers, rows(Pane::Layers));
-    state.param_list.fit(params, rows(Pane::Parameters));
-    state.class_list.fit(classes, rows(Pane::Classes));
-    state.log_back = state.log_back.min(state.log.len().saturating_sub(1));
+    for panel in PANELS {
+        if let Some(list) = &panel.list {
+            let rows = (list.rows)(state);
+            state.cursor_mut(panel.pane).fit(rows, areas.rows(panel.pane));
+        }
+    }
     if let Some(Popup::Picker(picker)) = &mut state.popup {
-        let height = layout::picker_rows(state.size, picker);
+        let height = popup::picker_rows(state.size, picker);
         picker.list.fit(picker.hits.len(), height);
     }
 }
 
-fn point(state: &mut State, mouse: Mouse, column: u16, row: u16) -> Vec<Effect> {
-    if state.popup.is_some() {
-        return popup::point(state, mouse, column, row);
-    }
-    let areas = layout::areas(state);
-    let dragged = matches!(mouse, Mouse::Press | Mouse::Drag);
-    if dragged && areas.scrubber.contains((column, row).into()) {
-        return act::seek_at(state, layout::scrubber_place(state, areas.scrubber, column));
-    }
-    let Some((pane, row)) = areas.at(column, row) else { return Vec::new() };
-    match mouse {
-        Mouse::Press => click(state, pane, row),
-        Mouse::Drag => Vec::new(),
-        Mouse::WheelUp => act::step_cursor(state, pane, -1),
-        Mouse::WheelDown => act::step_cursor(state, pane, 1),
-    }
-}
-
-/// A click goes to the pane and to the row; a second one on the same row chooses it.
-fn click(state: &mut State, pane: Pane, row: Option<usize>) -> Vec<Effect> {
-    let again = state.focus == pane;
-    state.focus = pane;
-    let Some(row) = row else { return Vec::new() };
-    let (list, len) = match pane {
-        Pane::Methods => (state.method_list, state.listed().len()),
-        Pane::Layers => (state.layer_list, state.layers.rows().len()),
-        Pane::Parameters => (state.param_list, state.params().len()),
-        Pane::Classes => (state.class_list, state.classes().len()),
-        _ => return Vec::new(),
-    };
-    let target = list.offset + row;
-    match target {
-        _ if target >= len => Vec::new(),
-        _ if again && target == list.cursor => act::act(state, Action::Choose),
-        _ => act::step_cursor(state, pane, target as i32 - list.cursor as i32),
-    }
-}
-
-/// How many of some effects are questions to the worker.
+/// The number of questions to the worker among some effects.
 fn questions(effects: &[Effect]) -> u64 {
     effects.iter().filter(|e| matches!(e, Effect::Ask(command) if command.asks())).count() as u64
 }

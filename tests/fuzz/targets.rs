@@ -11,7 +11,7 @@ use gradscope::script::host::Host;
 use gradscope::script::resume::Opened;
 use gradscope::script::session::Session;
 use gradscope::selftest::Selftest;
-use gradscope::tui::{input, probe};
+use gradscope::tui::terminal::{caps, input};
 use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
@@ -245,7 +245,7 @@ fn architecture(bytes: &[u8]) {
 }
 
 fn terminal(bytes: &[u8]) {
-    let caps = probe::parse(bytes);
+    let caps = caps::parse(bytes);
     assert!(caps.name.len() < 200 && caps.cell.is_none_or(|(w, h)| (1..=128).contains(&w) && (1..=256).contains(&h)));
 }
 

@@ -1,32 +1,31 @@
 //! What the screens look like, in every size; `cargo insta review` shows what changed.
 
-use crate::cloud::scattered;
+use crate::scatter::scattered;
 use crate::session::*;
 use gradscope::render::{Array, Body, Figure, Scale};
 use gradscope::script::message::{Frame, Update};
 use gradscope::tui::Depth;
-use gradscope::tui::msg::Msg;
-use gradscope::tui::panels;
-use gradscope::tui::picture::cells::Blocks;
-use gradscope::tui::picture::{Painter, Stage};
+use gradscope::tui::draw;
+use gradscope::tui::event::Event;
+use gradscope::tui::picture::Stage;
+use gradscope::tui::picture::driver::cells::IN_LETTERS;
 use gradscope::tui::state::State;
 use gradscope::tui::theme::Theme;
-use gradscope::tui::update::update;
-use ratatui::buffer::Buffer;
+use ratatui::buffer::{Buffer, Cell};
 use ratatui::layout::Rect;
 use ratatui::style::Color;
 use std::sync::Arc;
 
 fn drawn(state: &State, depth: Depth) -> Buffer {
     let mut buf = Buffer::empty(Rect::new(0, 0, state.size.0, state.size.1));
-    let mut stage = Stage::still(Painter::Cells(Blocks::Letters), depth, (8, 16));
-    panels::draw(&mut buf, state, &Theme::new(depth), &mut stage);
+    let mut stage = Stage::still(IN_LETTERS, depth, (8, 16));
+    draw::frame(&mut buf, state, &Theme::new(depth), &mut stage);
     buf
 }
 
 fn text(buf: &Buffer) -> String {
     let width = usize::from(buf.area.width);
-    let line = |cells: &[ratatui::buffer::Cell]| cells.iter().map(|c| c.symbol()).collect::<String>();
+    let line = |cells: &[Cell]| cells.iter().map(|c| c.symbol()).collect::<String>();
     buf.content.chunks(width).map(|cells| line(cells).trim_end().to_owned() + "\n").collect()
 }
 
@@ -45,11 +44,49 @@ fn failed(columns: u16, rows: u16) -> State {
 /// The sizes that every state is looked at in.
 const SIZES: [(u16, u16); 3] = [(140, 40), (80, 24), (60, 20)];
 
-/// A state in every size, each as it was drawn when somebody last looked at it.
+/// A state in every size, as it was when the snapshots were last reviewed; in the largest with its styles.
 fn seen(name: &str, state: impl Fn(u16, u16) -> State) {
     for (columns, rows) in SIZES {
         insta::assert_snapshot!(format!("{name}_{columns}x{rows}"), screen(&state(columns, rows)));
     }
+    let (columns, rows) = SIZES[0];
+    let styled = styles(&drawn(&state(columns, rows), Depth::Sixteen));
+    insta::assert_snapshot!(format!("{name}_{columns}x{rows}_styles"), styled);
+}
+
+/// The styles on the screen: for each row the runs of cells that have one, as first and last column, style and text. Left out are
+/// the sides of frames that go on from the row above, and pictures, whose colors are tested elsewhere.
+fn styles(buf: &Buffer) -> String {
+    let mut text = String::new();
+    let mut above = vec![];
+    for (y, row) in buf.content.chunks(usize::from(buf.area.width)).enumerate() {
+        let runs = runs(row);
+        for run in runs.iter().filter(|run| !(run.ends_with('│') && above.contains(*run))) {
+            text += &format!("{y:>2} {run}\n");
+        }
+        above = runs;
+    }
+    text
+}
+
+fn runs(row: &[Cell]) -> Vec<String> {
+    let (mut runs, mut x) = (vec![], 0);
+    for run in row.chunk_by(|a, b| style(a) == style(b)) {
+        let words: String = run.iter().map(|cell| cell.symbol()).collect();
+        let last = x + run.len() - 1;
+        runs.extend(style(&run[0]).map(|style| format!("{x:>3}-{last:<3} {style:18} {}", words.trim())));
+        x = last + 1;
+    }
+    runs
+}
+
+/// A cell's colors and modifiers; none for plain cells, and for blocks of pictures.
+fn style(cell: &Cell) -> Option<String> {
+    let color = |color: Color, ground: &str| (color != Color::Reset).then(|| format!("{ground}{color:?}"));
+    let modifiers = cell.modifier.iter_names().map(|(name, _)| name.to_lowercase());
+    let parts: Vec<_> = color(cell.fg, "").into_iter().chain(color(cell.bg, "on ")).chain(modifiers).collect();
+    let picture = cell.symbol() == "▀" && cell.bg != Color::Reset;
+    (!parts.is_empty() && !picture).then(|| parts.join(" "))
 }
 
 /// The opened app after these keys.
@@ -101,7 +138,7 @@ fn help_lists_and_lines_over_the_panes() {
         let mut state = opened(columns, rows);
         press(&mut state, "i");
         let small = image::RgbImage::from_fn(8, 8, |x, y| image::Rgb([(x * 32) as u8, (y * 32) as u8, 0]));
-        update(&mut state, Msg::Preview("made:welcome[0]".into(), Some(Arc::new(small))));
+        happen(&mut state, Event::Preview("made:welcome[0]".into(), Some(Arc::new(small))));
         state
     });
     seen("reference", |columns, rows| {

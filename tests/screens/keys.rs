@@ -2,10 +2,12 @@
 
 use crate::session::*;
 use gradscope::script::message::{Command, MethodRow, Update};
-use gradscope::tui::look::{Look, present};
-use gradscope::tui::msg::{Effect, Mouse, Msg};
-use gradscope::tui::state::{Pane, Popup, State};
-use gradscope::tui::update::update;
+use gradscope::tui::action::views::present;
+use gradscope::tui::effect::Effect;
+use gradscope::tui::event::{Event, Mouse};
+use gradscope::tui::layout;
+use gradscope::tui::state::{Pane, Popup, State, View};
+use gradscope::tui::view::scrubber;
 
 fn set(name: &str, value: &str) -> Command {
     Command::Set(name.into(), value.into())
@@ -150,7 +152,7 @@ fn tab_completes_commands_and_asks_for_paths() {
     press(&mut state, "o");
     write(&mut state, "pho");
     assert_eq!(press(&mut state, "Tab"), [Effect::Complete("pho".into())]);
-    update(&mut state, Msg::Completions(vec!["photos/".into()]));
+    happen(&mut state, Event::Completions(vec!["photos/".into()]));
     let Some(Popup::Prompt(prompt)) = &state.popup else { panic!("the line is gone") };
     assert_eq!(prompt.text, "open photos/");
 }
@@ -195,7 +197,11 @@ fn enter_runs_the_method_whose_name_the_filter_tells_best() {
     press(&mut state, "/");
     write(&mut state, "iti");
     assert_eq!(state.method_filter, "sensiti", "the filter is gone on with");
-    assert_eq!(state.listed()[state.method_list.cursor].name, "sensitivity", "what begins so goes before what has it");
+    assert_eq!(
+        state.listed()[state.cursor(Pane::METHODS).cursor].name,
+        "sensitivity",
+        "what begins so goes before what has it"
+    );
 }
 
 #[test]
@@ -244,45 +250,45 @@ fn quitting_asks_while_a_run_goes_on() {
 #[test]
 fn views_turn_round_and_stay_from_step_to_step() {
     let mut state = attacked(140, 40, 1);
-    assert_eq!(present(&state), Some(Look::All));
+    assert_eq!(present(&state), Some(View::All));
     press(&mut state, "w w");
-    assert_eq!(present(&state), Some(Look::One(1)));
+    assert_eq!(present(&state), Some(View::One(1)));
     tell(&mut state, Update::Frame(step_frame(0, 2, 3)));
-    assert_eq!(present(&state), Some(Look::One(1)));
+    assert_eq!(present(&state), Some(View::One(1)));
     press(&mut state, "W W W");
-    assert_eq!(present(&state), Some(Look::Input), "they go round");
+    assert_eq!(present(&state), Some(View::Input), "they go round");
 }
 
 fn place(state: &State, pane: Pane) -> (u16, u16) {
-    let area = gradscope::tui::panels::layout::areas(state).of(pane).expect("the pane is seen");
+    let area = layout::areas(state).of(pane).expect("the pane is seen");
     (area.x + 2, area.y + 1)
 }
 
 #[test]
 fn a_click_focuses_and_a_second_one_chooses() {
     let mut state = opened(140, 40);
-    let (x, y) = place(&state, Pane::Classes);
-    assert!(update(&mut state, Msg::Mouse(Mouse::Press, x, y + 2)).is_empty());
-    assert_eq!((state.focus, state.class_list.cursor), (Pane::Classes, 2));
+    let (x, y) = place(&state, Pane::CLASSES);
+    assert!(happen(&mut state, Event::Mouse(Mouse::Press, x, y + 2)).is_empty());
+    assert_eq!((state.focus, state.cursor(Pane::CLASSES).cursor), (Pane::CLASSES, 2));
     let class = state.classes()[2].class;
-    assert_eq!(asked(&update(&mut state, Msg::Mouse(Mouse::Press, x, y + 2))), [Command::Target(Some(class))]);
+    assert_eq!(asked(&happen(&mut state, Event::Mouse(Mouse::Press, x, y + 2))), [Command::Target(Some(class))]);
 }
 
 #[test]
 fn the_wheel_moves_what_is_under_it() {
     let mut state = opened(140, 40);
-    let (x, y) = place(&state, Pane::Layers);
-    let before = state.layer_list.cursor;
-    update(&mut state, Msg::Mouse(Mouse::WheelUp, x, y));
-    assert_eq!((state.focus, state.layer_list.cursor), (Pane::Methods, before - 1));
+    let (x, y) = place(&state, Pane::LAYERS);
+    let before = state.cursor(Pane::LAYERS).cursor;
+    happen(&mut state, Event::Mouse(Mouse::WheelUp, x, y));
+    assert_eq!((state.focus, state.cursor(Pane::LAYERS).cursor), (Pane::METHODS, before - 1));
 }
 
 #[test]
 fn a_click_on_the_line_of_steps_goes_to_a_step() {
     let mut state = attacked(140, 40, 0);
-    let line = gradscope::tui::panels::layout::areas(&state).scrubber;
-    let track = gradscope::tui::panels::layout::track(line);
-    let click = |state: &mut State, x| asked(&update(state, Msg::Mouse(Mouse::Press, x, line.y)));
+    let line = layout::areas(&state).scrubber;
+    let track = scrubber::track(line);
+    let click = |state: &mut State, x| asked(&happen(state, Event::Mouse(Mouse::Press, x, line.y)));
     assert_eq!(click(&mut state, track.x), [Command::Seek(0)]);
     assert_eq!(click(&mut state, track.right() - 1), [Command::Seek(3)]);
     assert!(click(&mut state, line.x).is_empty());
@@ -291,7 +297,7 @@ fn a_click_on_the_line_of_steps_goes_to_a_step() {
 #[test]
 fn a_dropped_file_is_a_picture_to_open() {
     let mut state = opened(140, 40);
-    update(&mut state, Msg::Paste("'/tmp/a.png'\n".into()));
+    happen(&mut state, Event::Paste("'/tmp/a.png'\n".into()));
     assert_eq!(asked(&press(&mut state, "Enter")), [Command::Picture("/tmp/a.png".into())]);
 }
 
@@ -304,13 +310,13 @@ fn branches_are_turned_compared_and_ended() {
     tell(&mut state, Update::Frame(step_frame(1, 1, 4)));
     assert_eq!(press(&mut state, "b"), [Effect::Ask(Command::Branch(0))]);
     press(&mut state, "v");
-    let titles: Vec<_> = gradscope::tui::look::exhibits(&state).into_iter().map(|e| e.figure.title).collect();
+    let titles: Vec<_> = state.visible.figures.iter().map(|f| f.figure.title.clone()).collect();
     assert_eq!(titles, ["B push step 1: adversarial", "A push step 3: adversarial"]);
     press(&mut state, ":");
     write(&mut state, "branch a");
     assert_eq!(press(&mut state, "Enter"), [Effect::Ask(Command::Branch(0))]);
     tell(&mut state, Update::Branches { at: 0, count: 1 });
-    let titles = gradscope::tui::look::exhibits(&state).len();
+    let titles = state.visible.figures.len();
     assert!(titles > 2, "one branch alone is shown whole again");
 }
 
@@ -320,7 +326,7 @@ fn pictures_are_seen_before_they_are_opened() {
     let effects = press(&mut state, "i");
     assert!(effects.contains(&Effect::FindPictures(None)));
     assert!(effects.contains(&Effect::Preview("made:welcome[0]".into())), "{effects:?}");
-    update(&mut state, Msg::Pictures(vec!["photos/dog.png".into(), "photos/cat.png".into()]));
+    happen(&mut state, Event::Pictures(vec!["photos/dog.png".into(), "photos/cat.png".into()]));
     let effects = write(&mut state, "cat");
     assert_eq!(effects.last(), Some(&Effect::Preview("photos/cat.png".into())));
     assert_eq!(asked(&press(&mut state, "Enter")), [Command::Picture("photos/cat.png".into())]);

@@ -1,14 +1,12 @@
 //! Scale, strength, enlargement and values of the pictures on the screen.
 
-use crate::session::{asked, opened, press, tell, write};
+use crate::session::{asked, happen, opened, press, tell, write};
 use gradscope::render::{Body, Rescale, Scale};
-use gradscope::tui::look::exhibits;
-use gradscope::tui::msg::{Mouse, Msg};
+use gradscope::tui::event::{Event, Mouse};
 use gradscope::tui::state::{Pane, State};
-use gradscope::tui::update::update;
 
 fn scale(state: &State) -> Scale {
-    match exhibits(state)[0].figure.body {
+    match state.visible.figures[0].figure.body {
         Body::Map { scale, .. } => scale,
         ref other => panic!("{other:?} is no map"),
     }
@@ -31,21 +29,21 @@ fn the_scale_of_maps_is_switched_and_named() {
 #[test]
 fn a_press_on_a_picture_reads_it_and_the_arrows_go_on() {
     let mut state = opened(140, 40);
-    update(&mut state, Msg::Pointed(Mouse::Press, 0.5, 0.5));
-    assert_eq!((state.focus, state.lens.mark), (Pane::Figures, Some((0.5, 0.5))));
-    let look = state.look;
+    happen(&mut state, Event::Pointed(Mouse::Press, 0.5, 0.5));
+    assert_eq!((state.focus, state.lens.mark), (Pane::FIGURES, Some((0.5, 0.5))));
+    let view = state.view;
     press(&mut state, "Right Down");
     let mark = state.lens.mark.unwrap();
-    assert_eq!(((mark.0 * 16.0) as i32, (mark.1 * 16.0) as i32, state.look), (9, 9, look));
+    assert_eq!(((mark.0 * 16.0) as i32, (mark.1 * 16.0) as i32, state.view), (9, 9, view));
     press(&mut state, "Esc Right");
     assert_eq!(state.lens.mark, None);
-    assert_ne!(state.look, look, "without a ring the arrows turn the views");
+    assert_ne!(state.view, view, "without a ring the arrows turn the views");
 }
 
 #[test]
 fn the_wheel_enlarges_where_it_is_turned_and_zero_shows_all() {
     let mut state = opened(140, 40);
-    (0..4).for_each(|_| drop(update(&mut state, Msg::Pointed(Mouse::WheelUp, 0.0, 1.0))));
+    (0..4).for_each(|_| drop(happen(&mut state, Event::Pointed(Mouse::WheelUp, 0.0, 1.0))));
     assert_eq!((state.lens.zoom.round(), state.lens.place((0.0, 1.0))), (4.0, (0.0, 1.0)));
     press(&mut state, "0");
     assert_eq!((state.lens.zoom, state.lens.centre), (1.0, (0.5, 0.5)));

@@ -2,8 +2,8 @@
 
 use gradscope::render::{Array, Bar, Body, ClassRow, Figure, Scale};
 use gradscope::script::message::*;
-use gradscope::tui::keymap::Key;
-use gradscope::tui::msg::{Effect, Msg};
+use gradscope::tui::effect::Effect;
+use gradscope::tui::event::{Event, Key};
 use gradscope::tui::state::State;
 use gradscope::tui::update::update;
 use std::time::Duration;
@@ -11,7 +11,7 @@ use std::time::Duration;
 /// An app with a model, a picture and the method `glow`, which has shown its map.
 pub fn opened(columns: u16, rows: u16) -> State {
     let mut state = State::new(columns, rows);
-    state.painter = "blocks".into();
+    state.graphics = "blocks".into();
     for said in [methods(), models(), model(), picture(), Update::Target(Some(1)), Update::Method(glow())] {
         tell(&mut state, said);
     }
@@ -31,23 +31,28 @@ pub fn attacked(columns: u16, rows: u16, step: usize) -> State {
 
 /// Lets the worker say something.
 pub fn tell(state: &mut State, said: Update) -> Vec<Effect> {
-    update(state, Msg::Worker(Box::new(said)))
+    happen(state, Event::Worker(Box::new(said)))
 }
 
 /// Presses keys: `j`, `Enter`, `Ctrl-c`, …
 pub fn press(state: &mut State, keys: &str) -> Vec<Effect> {
-    keys.split(' ').flat_map(|name| update(state, Msg::Key(key(name)))).collect()
+    keys.split(' ').flat_map(|name| happen(state, Event::Key(key(name)))).collect()
 }
 
 /// Types a text.
 pub fn write(state: &mut State, text: &str) -> Vec<Effect> {
-    text.chars().flat_map(|c| update(state, Msg::Key(Key::Char(c)))).collect()
+    text.chars().flat_map(|c| happen(state, Event::Key(Key::Char(c)))).collect()
 }
 
 /// Lets time go by.
 pub fn wait(state: &mut State, millis: u64) -> Vec<Effect> {
-    state.now += Duration::from_millis(millis);
-    update(state, Msg::Tick)
+    let now = state.now + Duration::from_millis(millis);
+    update(state, now, Event::Tick)
+}
+
+/// Lets something happen now.
+pub fn happen(state: &mut State, event: Event) -> Vec<Effect> {
+    update(state, state.now, event)
 }
 
 /// What the worker was told among some effects.

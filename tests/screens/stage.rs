@@ -3,28 +3,25 @@
 use crate::session::*;
 use gradscope::render::{Array, Body, Colormap, Figure};
 use gradscope::script::message::Update;
-use gradscope::tui::lens::Lens;
-use gradscope::tui::look::Exhibit;
-use gradscope::tui::picture::cells::Blocks;
-use gradscope::tui::picture::kitty::Placing;
-use gradscope::tui::picture::{Painter, Stage};
-use gradscope::tui::state::State;
+use gradscope::tui::picture::driver::{cells, kitty, sixel};
+use gradscope::tui::picture::{Placement, Stage, Wanted};
+use gradscope::tui::state::{Lens, State, VisibleFigure};
 use gradscope::tui::theme::Theme;
-use gradscope::tui::{Depth, panels};
+use gradscope::tui::{Depth, draw};
 use ratatui::buffer::{Buffer, CellDiffOption};
 use ratatui::layout::Rect;
 
 /// One frame: its cells, and what is sent beside them.
 fn frame(state: &State, stage: &mut Stage) -> (Buffer, String) {
     let mut buf = Buffer::empty(Rect::new(0, 0, state.size.0, state.size.1));
-    panels::draw(&mut buf, state, &Theme::new(Depth::True), stage);
+    draw::frame(&mut buf, state, &Theme::new(Depth::True), stage);
     let mut sent = Vec::new();
     stage.emit(&mut sent, usize::MAX).expect("memory takes all");
     (buf, String::from_utf8(sent).expect("pictures are sent as text"))
 }
 
 fn classic() -> Stage {
-    Stage::still(Painter::Kitty(Placing::Cursor, false), Depth::True, (8, 16))
+    Stage::still(kitty::AT_CURSOR, Depth::True, (8, 16))
 }
 
 fn skipped(buf: &Buffer) -> usize {
@@ -52,7 +49,7 @@ fn a_new_picture_takes_the_place_of_the_old_one() {
 /// One frame with room for so many bytes.
 fn cramped(state: &State, stage: &mut Stage, room: usize) -> String {
     let mut buf = Buffer::empty(Rect::new(0, 0, state.size.0, state.size.1));
-    panels::draw(&mut buf, state, &Theme::new(Depth::True), stage);
+    draw::frame(&mut buf, state, &Theme::new(Depth::True), stage);
     let mut sent = Vec::new();
     stage.emit(&mut sent, room).expect("memory takes all");
     String::from_utf8(sent).expect("pictures are sent as text")
@@ -77,13 +74,13 @@ fn a_picture_takes_no_more_of_the_line_than_it_may_and_ends_before_the_next_one_
 
 #[test]
 fn cells_of_pictures_come_row_by_row_and_text_at_once() {
-    let mut stage = Stage::still(Painter::Cells(Blocks::Half), Depth::True, (8, 16));
+    let mut stage = Stage::still(cells::HALVES, Depth::True, (8, 16));
     let state = opened(140, 40);
     let mut screen = Buffer::empty(Rect::new(0, 0, 140, 40));
     let mut frames = 0;
     loop {
         let mut buf = Buffer::empty(screen.area);
-        panels::draw(&mut buf, &state, &Theme::new(Depth::True), &mut stage);
+        draw::frame(&mut buf, &state, &Theme::new(Depth::True), &mut stage);
         let whole = buf.clone();
         let held = stage.hold_back(&mut buf, &screen, 8000);
         let blocks = screen.diff(&buf).iter().filter(|(_, _, cell)| cell.symbol() == "▀").count();
@@ -130,7 +127,7 @@ fn a_resized_terminal_gets_its_pictures_again() {
 
 #[test]
 fn placeholders_turn_to_a_hidden_picture() {
-    let mut stage = Stage::still(Painter::Kitty(Placing::Cells, false), Depth::True, (8, 16));
+    let mut stage = Stage::still(kitty::PLACEHOLDERS, Depth::True, (8, 16));
     let mut state = opened(140, 40);
     let ids =
         |buf: &Buffer| buf.content.iter().filter(|c| c.symbol().starts_with('\u{10EEEE}')).map(|c| c.fg).next_back();
@@ -146,7 +143,7 @@ fn placeholders_turn_to_a_hidden_picture() {
 
 #[test]
 fn sixels_are_sent_at_the_place_of_their_cells() {
-    let mut stage = Stage::still(Painter::Sixel, Depth::True, (8, 16));
+    let mut stage = Stage::still(sixel::DRIVER, Depth::True, (8, 16));
     let (_, sent) = frame(&opened(140, 40), &mut stage);
     let place = sent.find("\x1bP0;1q").expect("a sixel picture is sent");
     assert!(sent[..place].starts_with("\x1b[") && sent[..place].ends_with('H'));
@@ -154,13 +151,20 @@ fn sixels_are_sent_at_the_place_of_their_cells() {
 
 #[test]
 fn sixels_that_leave_before_a_second_frame_are_drawn_over() {
-    let mut stage = Stage::still(Painter::Sixel, Depth::True, (8, 16));
+    let mut stage = Stage::still(sixel::DRIVER, Depth::True, (8, 16));
     let mut state = opened(140, 40);
     assert!(frame(&state, &mut stage).1.contains("\x1bP"), "a picture stands");
     press(&mut state, "t");
     let (buf, _) = frame(&state, &mut stage);
     let drawn = buf.content.iter().filter(|c| c.diff_option == CellDiffOption::AlwaysUpdate).count();
     assert!(drawn > 100, "{drawn} cells are drawn over it");
+}
+
+/// Draws one picture in an area.
+fn show(stage: &mut Stage, buf: &mut Buffer, area: Rect, figure: &VisibleFigure) {
+    let wanted = Wanted { pictures: vec![Placement { area, figure }], plots: vec![] };
+    stage.arrange(&wanted, None, &Lens::default());
+    stage.draw(buf, area, &Lens::default());
 }
 
 /// What a picture of 600x600 pixels costs on the way to kitty, in parts of its PNG.
@@ -174,8 +178,7 @@ fn cost(pixel: impl Fn(usize, usize, usize) -> f32) -> f64 {
     let mut stage = classic();
     let area = Rect::new(0, 0, 100, 50);
     let mut buf = Buffer::empty(area);
-    stage.begin(None);
-    stage.place(&mut buf, area, &Exhibit { figure, id: 1 }, &Lens::default());
+    show(&mut stage, &mut buf, area, &VisibleFigure::new(figure, 1));
     stage.finish(&mut buf);
     let mut sent = vec![];
     stage.emit(&mut sent, usize::MAX).unwrap();
@@ -198,16 +201,15 @@ fn a_large_picture_costs_little_more_than_its_png() {
 
 #[test]
 fn in_cells_only_what_changed_is_written() {
-    let draw = |bright: usize| {
+    let dot = |bright: usize| {
         let data = (0..3 * 64).map(|i| if i % 64 == bright { 1.0 } else { 0.0 }).collect::<Vec<f32>>();
         let body = Body::Image { pixels: Array::new(vec![3, 8, 8], data).unwrap() };
-        let exhibit = Exhibit { figure: Figure { title: "dot".into(), body }, id: bright as u64 };
-        let mut stage = Stage::still(Painter::Cells(Blocks::Half), Depth::True, (8, 16));
+        let figure = VisibleFigure::new(Figure { title: "dot".into(), body }, bright as u64);
+        let mut stage = Stage::still(cells::HALVES, Depth::True, (8, 16));
         let mut buf = Buffer::empty(Rect::new(0, 0, 8, 4));
-        stage.begin(None);
-        stage.place(&mut buf, Rect::new(0, 0, 8, 4), &exhibit, &Lens::default());
+        show(&mut stage, &mut buf, Rect::new(0, 0, 8, 4), &figure);
         buf
     };
-    assert_eq!(draw(9).diff(&draw(9)).len(), 0);
-    assert_eq!(draw(9).diff(&draw(44)).len(), 2, "where the dot was, and where it is");
+    assert_eq!(dot(9).diff(&dot(9)).len(), 0);
+    assert_eq!(dot(9).diff(&dot(44)).len(), 2, "where the dot was, and where it is");
 }

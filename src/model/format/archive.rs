@@ -2,8 +2,9 @@
 
 use super::number::{Number, count};
 use super::pieces::{Pieces, Source};
-use super::pth::Record;
-use super::{Tensors, Weights, names};
+use super::record::{Record, Stretch};
+use super::weights::{CUT, Tensors, Weights};
+use super::{names, pickle};
 use crate::memory::reserve;
 use anyhow::{Context, Result, ensure};
 use candle_core::Tensor;
@@ -12,9 +13,6 @@ use sha2::{Digest, Sha256};
 use std::collections::hash_map::Entry as Slot;
 use std::collections::{BTreeMap, HashMap};
 use std::io::BufReader;
-
-/// Where bytes of a file start, and how many they are.
-pub type Stretch = (u64, u64);
 
 /// One weight file, or several that belong together.
 pub struct Archive {
@@ -98,7 +96,7 @@ impl Archive {
                     let size = count(&entry.shape)? * entry.number.size();
                     left = left.checked_sub(size as u64).context("its tensors are together larger than the file")?;
                     let tensor = entry.read(&self.files[entry.file].source, &mut whole);
-                    place.insert(tensor.with_context(|| format!("tensor \"{}\"", super::shown(&name)))?).clone()
+                    place.insert(tensor.with_context(|| format!("tensor \"{}\"", pickle::shown(&name)))?).clone()
                 }
             };
             tensors.insert(name, tensor);
@@ -140,7 +138,7 @@ impl Entry {
             let (start, length) = self.storage;
             let numbers = match whole.entry((self.file, start)) {
                 Slot::Occupied(numbers) => numbers.into_mut(),
-                Slot::Vacant(place) => place.insert(file.bytes(start, length).context(super::CUT)?),
+                Slot::Vacant(place) => place.insert(file.bytes(start, length).context(CUT)?),
             };
             return self.number.tensor(&self.gather(numbers, size), &self.shape);
         }
@@ -191,7 +189,7 @@ pub(super) fn joined(archives: Vec<(String, Archive)>) -> Result<Archive> {
             for (tensor, mut entry) in dict.tensors {
                 entry.file += at;
                 let twice = all.dicts[0].tensors.insert(tensor.clone(), entry).is_some();
-                ensure!(!twice, "tensor \"{}\" of \"{name}\" is in another shard too", super::shown(&tensor));
+                ensure!(!twice, "tensor \"{}\" of \"{name}\" is in another shard too", pickle::shown(&tensor));
             }
             all.dicts[0].unread.extend(dict.unread);
         }

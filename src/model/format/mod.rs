@@ -12,20 +12,21 @@ mod pickle;
 mod torch;
 mod state;
 mod pth;
+mod record;
 mod archive;
 mod shards;
+mod weights;
 
 pub use archive::{Archive, Entry, StateDict};
 pub use names::{all_unwrapped, beside, counter, optimizer, rank, secondary, wrappers};
 pub use pickle::shown;
 pub use shards::INDEX;
+pub use weights::{Tensors, Weights};
 
 use crate::panics::decoding;
 use crate::words;
 use anyhow::{Context, Result, bail};
-use candle_core::Tensor;
 use pieces::{Pieces, Source, Stored};
-use std::collections::BTreeMap;
 use std::path::Path;
 
 /// How the names of weight files end.
@@ -33,20 +34,6 @@ pub const ENDINGS: [&str; 6] = ["safetensors", "pt", "pth", "th", "bin", "ckpt"]
 
 /// The largest weight file that is read.
 const LIMIT: u64 = 16 << 30;
-
-const CUT: &str = "the file is damaged or cut short";
-
-/// Tensors by the names that the network's author gave them.
-pub type Tensors = BTreeMap<String, Tensor>;
-
-/// A weight file, read.
-#[derive(Clone, Debug)]
-pub struct Weights {
-    /// Its tensors, in the types that the file has: f32, f16, bf16 or f64; counters as i64, bytes and truth values as u8.
-    pub tensors: Tensors,
-    /// SHA-256 of the file, in hexadecimal; of shards, of their bytes in the order of their names.
-    pub hash: String,
-}
 
 /// Opens a weight file, or the shards that an index, its folder or one of them names; contents tell the format.
 ///

@@ -1,15 +1,15 @@
 //! PyTorch's files: a zip archive with a pickle and one record a storage, or, before 1.6, pickles and storages in a row.
 
-use super::CUT;
-use super::archive::{Archive, Entry, StateDict, Stretch};
+use super::archive::{Archive, Entry, StateDict};
 use super::pickle::{self, Pickle, Value, shown};
 use super::pieces::{Pieces, Source};
+use super::record::{Record, Stretch};
 use super::state::{Names, state_dicts};
 use super::torch::{Storage, View};
+use super::weights::CUT;
 use anyhow::{Context, Result, bail, ensure};
-use flate2::CrcReader;
 use std::collections::HashMap;
-use std::io::{BufReader, Read, Seek};
+use std::io::BufReader;
 use zip::ZipArchive;
 
 /// The bytes of each storage, by its name.
@@ -110,48 +110,6 @@ fn storages<'a>(pickle: &Pickle<'a>, keys: &Pickle<'a>, bytes: &[u8], mut rest: 
         rest = after;
     }
     Ok(found)
-}
-
-/// A record of the archive, uncompressed.
-pub struct Record {
-    name: String,
-    place: Stretch,
-    sum: u32,
-}
-
-impl Record {
-    fn of<R: Read + Seek>(archive: &mut ZipArchive<R>, name: String) -> Result<Self> {
-        let file = archive.by_name(&name).with_context(|| damaged(&name))?;
-        ensure!(
-            file.compression() == zip::CompressionMethod::Stored,
-            "its records are compressed, which torch.save does not do"
-        );
-        let place = (file.data_start().with_context(|| damaged(&name))?, file.size());
-        let sum = file.crc32();
-        drop(file);
-        Ok(Self { name, place, sum })
-    }
-
-    /// Its bytes, with the right checksum.
-    fn read(&self, file: &(impl Pieces + ?Sized)) -> Result<Vec<u8>> {
-        self.check(file)?;
-        file.bytes(self.place.0, self.place.1).with_context(|| damaged(&self.name))
-    }
-
-    /// Compares its checksum with that of its bytes.
-    pub fn check(&self, file: &(impl Pieces + ?Sized)) -> Result<()> {
-        let (start, length) = self.place;
-        let bytes = BufReader::with_capacity(1 << 18, file.beginning(start).take(length));
-        let mut bytes = CrcReader::new(bytes);
-        let count = std::io::copy(&mut bytes, &mut std::io::sink()).with_context(|| damaged(&self.name))?;
-        ensure!(count == length, damaged(&self.name));
-        ensure!(bytes.crc().sum() == self.sum, "{}: its checksum is wrong", damaged(&self.name));
-        Ok(())
-    }
-}
-
-fn damaged(name: &str) -> String {
-    format!("the record \"{}\" of the zip archive: {CUT}", shown(name))
 }
 
 /// State dicts with the places of their tensors.

@@ -1,7 +1,7 @@
 //! `+ - * / **` and comparisons between tensors and numbers, on either side, broadcasting.
 
-use super::{Guard, Out, broadcast, out, promoted};
-use crate::{kernel, tensor};
+use super::{Guard, Out, broadcast, out, promoted, scalar};
+use crate::kernel;
 use anyhow::{Context, Result};
 use candle_core::Tensor;
 use rhai::{Engine, FLOAT, INT};
@@ -55,10 +55,6 @@ pub(super) fn binary(guard: &Guard, name: &str, f: Binary, a: &Tensor, b: &Tenso
     let [a, b] = &promoted([a, b])?;
     broadcast(guard, name, a, b)?;
     f(a, b).with_context(|| format!("{:?} {name} {:?}", a.dims(), b.dims()))
-}
-
-pub(super) fn scalar(value: f64, like: &Tensor) -> Result<Tensor> {
-    tensor::like([value], (), like)
 }
 
 /// `a ∘ number`, in one pass where that is exact.

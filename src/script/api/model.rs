@@ -1,75 +1,15 @@
 //! The network, and its runs: `cx.model.forward(x)`, `trace["features.12"]`, `trace.top`.
 
 use super::seed::Seed;
-use super::{Guard, Out, classes, one_or_many, out};
+use super::{Guard, Out, Run, classes, one_or_many, out};
 use crate::backward::Relevance;
-use crate::exec::Trace;
-use crate::graph::{Graph, Node, Scores, named};
-use crate::model::{Card, Model};
+use crate::graph::{Graph, Node, Scores};
+use crate::model::Model;
 use crate::tensor;
 use anyhow::{Result, ensure};
 use candle_core::Tensor;
 use rhai::{Array, Dynamic, Engine, INT, Map};
 use std::sync::Arc;
-
-/// A trace as scripts hold it: with the names of its classes.
-#[derive(Clone)]
-pub struct Run {
-    pub(in crate::script) trace: Arc<Trace>,
-    pub(in crate::script) card: Arc<Card>,
-}
-
-impl Run {
-    /// Runs a network, stopped between layers when cancelled; what it ran on just before is not run again.
-    pub fn forward(guard: &Guard, model: &Model, x: &Tensor) -> Result<Self> {
-        let x = &model.take(x)?;
-        let trace = guard.recent.trace(&model.graph, x, || {
-            guard.reserve_run(&model.graph, x.dims().first().copied().unwrap_or(1), tensor::row_dims(x))?;
-            model.graph.forward_until(x, &|_| guard.tick())
-        })?;
-        Ok(Self { trace, card: model.card.clone() })
-    }
-
-    /// The scores of a batch, `(N, classes)`, all finite, and nothing else of its run.
-    pub fn scores(guard: &Guard, model: &Model, x: &Tensor) -> Result<Tensor> {
-        model.graph.check_scores(&model.take(x)?, Self::logits(guard, model, x)?)
-    }
-
-    /// The class with the greatest score of each picture, `(N)`; -1 where its scores are not finite.
-    fn named(guard: &Guard, model: &Model, x: &Tensor) -> Result<Tensor> {
-        let logits = Self::logits(guard, model, x)?;
-        let class = |top: Option<usize>| top.map_or(-1.0, |class| class as f64);
-        let classes: Vec<_> = named(&logits)?.into_iter().map(class).collect();
-        tensor::like(classes, logits.dims()[0], &logits)
-    }
-
-    /// 1 for each picture whose label the network names, `(N)`, else 0; 0 too where its scores are not finite.
-    fn right(guard: &Guard, model: &Model, x: &Tensor, labels: &[usize]) -> Result<Tensor> {
-        let logits = Self::logits(guard, model, x)?;
-        let right = model.graph.scores.right(&logits, labels)?.into_iter().map(|yes| f64::from(u8::from(yes)));
-        tensor::like(right.collect::<Vec<_>>(), logits.dims()[0], &logits)
-    }
-
-    /// The scores of a batch as they are.
-    pub fn logits(guard: &Guard, model: &Model, x: &Tensor) -> Result<Tensor> {
-        let x = &model.take(x)?;
-        if let Some(trace) = guard.recent.kept(&model.graph, x) {
-            return trace.logits();
-        }
-        let part = guard.reserve_parts(&model.graph, tensor::row_dims(x))?;
-        model.graph.logits_in_parts(x, part, &|_| guard.tick())
-    }
-
-    /// The probabilities of the classes, `(N, classes)`.
-    pub fn probabilities(&self) -> Result<Tensor> {
-        self.trace.graph.scores.probabilities(&self.trace.scores()?)
-    }
-
-    /// The class with the greatest logit, of each picture.
-    pub fn top(&self) -> Result<Vec<usize>> {
-        self.trace.graph.scores.top(&self.trace.scores()?)
-    }
-}
 
 /// What is asked of logits, `(N, classes)`, and a class of each row: one number a row.
 type Asked = fn(Scores, &Tensor, &[usize]) -> Result<Tensor>;

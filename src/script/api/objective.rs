@@ -4,8 +4,7 @@
 //! expression by. That small expression is all that candle differentiates; the gradients at the leaves are seeds of
 //! the walk.
 
-use super::variable::Variable;
-use super::{Out, Run, out};
+use super::{Out, Run, Variable, out};
 use crate::exec::Trace;
 use crate::graph::{NodeId, Scores};
 use crate::kernel;

@@ -1,6 +1,6 @@
 //! `model.randomized(layers, seed)`: the same network with the weights of some layers drawn anew.
 
-use super::{Array, Guard, out};
+use super::{Guard, out};
 use crate::model::Model;
 use crate::script::normal;
 use crate::tensor::{like, numbers};
@@ -8,7 +8,7 @@ use anyhow::{Result, anyhow, ensure};
 use candle_core::Tensor;
 use rand::SeedableRng;
 use rand_chacha::ChaCha8Rng;
-use rhai::{Engine, INT};
+use rhai::{Array, Engine, INT};
 use std::sync::Arc;
 
 pub(super) fn register(engine: &mut Engine, guard: &Arc<Guard>) {

@@ -3,7 +3,7 @@
 use super::{dim, dims, out};
 use crate::interrupt::now_and_then;
 use crate::kernel::{self, sum_keepdim};
-use crate::script::engine::limits;
+use crate::script::limits;
 use crate::tensor::{self, like, wide};
 use anyhow::{Result, ensure};
 use candle_core::{DType, Tensor};

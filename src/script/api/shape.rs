@@ -1,7 +1,6 @@
 //! Tensors in other shapes, and parts of them.
 
-use super::variable::Variable;
-use super::{Guard, Out, dim, integers, one_type, out, promoted, size};
+use super::{Guard, Out, Variable, dim, integers, one_type, out, promoted, size};
 use crate::kernel;
 use crate::tensor::numbers;
 use anyhow::{Context, Result, ensure};

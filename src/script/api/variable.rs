@@ -4,17 +4,13 @@
 //! candle's derivative at a kink is not PyTorch's, it is put right here: relu'(0) = 0, abs'(0) = 0, greatest values that
 //! tie share the gradient. Comparisons and `detach()` give constants.
 
-use super::arithmetic::{BOUNDS, Binary, OPERATORS, binary, scalar};
-use super::{Guard, Out, dims, number, out, shape, spatial};
+use super::arithmetic::{BOUNDS, Binary, OPERATORS, binary};
+use super::{Guard, Out, Variable, dims, number, out, scalar, shape, spatial};
 use crate::tensor::{positive, wide};
 use anyhow::{Result, ensure};
 use candle_core::Tensor;
 use rhai::{Array, Dynamic, Engine, FLOAT, INT};
 use std::sync::Arc;
-
-/// A tensor that remembers how it was made of activations.
-#[derive(Clone)]
-pub(super) struct Variable(pub Tensor);
 
 type Unary = fn(&Tensor) -> Result<Tensor>;
 type Reduce = fn(&Tensor, &[usize]) -> Result<Tensor>;

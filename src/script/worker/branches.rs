@@ -1,21 +1,28 @@
-//! Branches: several answers side by side, each with its own model, picture, method, parameters and steps.
+//! The branches of a worker: several answers side by side, each with its own model, picture, method, parameters and steps.
 
-use super::super::architecture::card;
-use super::super::message::Update;
 use super::super::session::Session;
-use super::{Place, Question, Worker};
+use crate::data::Picture;
 use anyhow::{Result, ensure};
+use std::path::PathBuf;
 
-/// How many there may be: one for each letter.
+/// The most branches: one for each letter.
 const MOST: usize = 26;
 
-/// A branch that is not the open one.
-pub(super) struct Branch {
-    session: Session,
-    place: Place,
+/// What a session's model and picture were opened from.
+#[derive(Clone)]
+pub(super) struct Origin {
+    pub picture: Picture,
+    pub asked: String,
+    pub weights: Option<PathBuf>,
 }
 
-/// All of them; the place of the open one is empty.
+/// A branch that is not open.
+pub(super) struct Branch {
+    pub session: Session,
+    pub origin: Origin,
+}
+
+/// All branches; the slot of the open one is empty.
 pub(super) struct Branches {
     all: Vec<Option<Branch>>,
     at: usize,
@@ -27,68 +34,49 @@ impl Default for Branches {
     }
 }
 
-impl Worker {
-    /// A branch that begins as the open one is now, and is the open one from here on.
-    pub(super) fn fork(&mut self) -> Result<()> {
-        ensure!(self.branches.all.len() < MOST, "there are {MOST} branches already; :close ends one");
-        let left = Branch { session: self.session.clone(), place: self.place.clone() };
-        self.branches.all[self.branches.at] = Some(left);
-        self.branches.all.push(None);
-        self.branches.at = self.branches.all.len() - 1;
-        self.tell_branches();
-        self.answer(Question::View);
+impl Branches {
+    /// The number of branches.
+    pub fn count(&self) -> usize {
+        self.all.len()
+    }
+
+    /// The index of the open one.
+    pub fn at(&self) -> usize {
+        self.at
+    }
+
+    /// Adds a branch and opens it; `left` is the one that was open.
+    pub fn fork(&mut self, left: Branch) -> Result<()> {
+        ensure!(self.all.len() < MOST, "there are {MOST} branches already; :close ends one");
+        self.all[self.at] = Some(left);
+        self.all.push(None);
+        self.at = self.all.len() - 1;
         Ok(())
     }
 
-    /// Opens another branch where it was left.
-    pub(super) fn go_to_branch(&mut self, at: usize) -> Result<()> {
-        let count = self.branches.all.len();
+    /// Takes a branch to open it, [`go_to`](Self::go_to) follows; `None` if it is open.
+    pub fn take(&mut self, at: usize) -> Result<Option<Branch>> {
+        let count = self.all.len();
         ensure!(at < count, "no branch {}; there are {count}", letter(at));
-        let Some(wanted) = self.branches.all[at].take() else { return Ok(()) };
-        let left = self.put_in_place(wanted);
-        self.branches.all[self.branches.at] = Some(left);
-        self.branches.at = at;
-        self.show_branch();
-        Ok(())
+        Ok(self.all[at].take())
     }
 
-    /// Ends the open branch; the one before it is open then.
-    pub(super) fn close_branch(&mut self) -> Result<()> {
-        ensure!(self.branches.all.len() > 1, "there is one branch only; f begins another");
-        self.branches.all.remove(self.branches.at);
-        self.branches.at = self.branches.at.saturating_sub(1);
-        if let Some(wanted) = self.branches.all[self.branches.at].take() {
-            self.put_in_place(wanted);
-        }
-        self.show_branch();
-        Ok(())
+    /// Marks the branch that was taken as open; `left` is the one that was.
+    pub fn go_to(&mut self, at: usize, left: Branch) {
+        self.all[self.at] = Some(left);
+        self.at = at;
     }
 
-    /// The branch that was open until now.
-    fn put_in_place(&mut self, wanted: Branch) -> Branch {
-        Branch {
-            session: std::mem::replace(&mut self.session, wanted.session),
-            place: std::mem::replace(&mut self.place, wanted.place),
-        }
-    }
-
-    fn show_branch(&mut self) {
-        if let Some(method) = self.session.method() {
-            self.watch.open(&method.name);
-        }
-        self.tell_branches();
-        self.tell(Update::Model(card(self.session.model())));
-        self.tell_picture();
-        self.tell_method();
-        self.answer(Question::View);
-    }
-
-    fn tell_branches(&self) {
-        self.tell(Update::Branches { at: self.branches.at, count: self.branches.all.len() });
+    /// Removes the open branch, and takes the one before it to open it.
+    pub fn close(&mut self) -> Result<Option<Branch>> {
+        ensure!(self.all.len() > 1, "there is only one branch; f forks another");
+        self.all.remove(self.at);
+        self.at = self.at.saturating_sub(1);
+        Ok(self.all[self.at].take())
     }
 }
 
-/// What a branch is called.
+/// The name of a branch.
 pub fn letter(at: usize) -> char {
     char::from(b'A' + (at % MOST) as u8)
 }

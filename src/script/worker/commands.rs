@@ -3,8 +3,9 @@
 use super::super::architecture::card;
 use super::super::message::{Command, Update};
 use super::super::reference::reference;
-use super::super::{album, resume, save};
-use super::{Place, Question, Worker};
+use super::super::{resume, save, sheet_and_film};
+use super::branches::{Branch, Origin};
+use super::{Question, Worker};
 use crate::data::lock::Lock;
 use crate::data::{Picture, source};
 use crate::model::Model;
@@ -73,7 +74,7 @@ impl Worker {
         let input = model.card.preprocess().apply(&picture, self.no_resize)?;
         self.session.replace(&self.host, model, &name, input)?;
         self.session.opened_as(&asked);
-        self.place = Place { picture, asked, weights };
+        self.origin = Origin { picture, asked, weights };
         self.session.model().note().into_iter().for_each(|note| self.tell(Update::Log(note)));
         self.tell(Update::Model(card(self.session.model())));
         self.tell_picture();
@@ -89,7 +90,7 @@ impl Worker {
         if before != now && name == before {
             return Ok((now.clone(), source::picture(now)?));
         }
-        Ok((self.place.asked.clone(), (name.into(), self.place.picture.clone())))
+        Ok((self.origin.asked.clone(), (name.into(), self.origin.picture.clone())))
     }
 
     fn open_picture(&mut self, asked: &str) -> Result<()> {
@@ -99,7 +100,7 @@ impl Worker {
         let input = model.card.preprocess().apply(&picture, self.no_resize)?;
         self.session.replace(&self.host, model, &name, input)?;
         self.session.opened_as(asked);
-        (self.place.picture, self.place.asked) = (picture, asked.into());
+        (self.origin.picture, self.origin.asked) = (picture, asked.into());
         self.tell_picture();
         self.tell_method();
         self.answer(Question::Run);
@@ -121,7 +122,7 @@ impl Worker {
             Some("gif") => self.save_film(place),
             Some("png") => {
                 let frame = self.shown.as_ref().context("there is nothing to save yet")?;
-                album::sheet(place, &self.session, &frame.figures)?;
+                sheet_and_film::sheet(place, &self.session, &frame.figures)?;
                 self.tell(Update::Log(format!("saved a sheet as \"{}\"", words::path(&place))));
                 Ok(())
             }
@@ -141,7 +142,7 @@ impl Worker {
         self.host.guard().start(self.known);
         let updates = self.updates.clone();
         let tell = move |done, total| drop(updates.send(Update::Progress { what: "film".into(), done, total }));
-        let count = album::film(file, &self.session, &self.host, tell)?;
+        let count = sheet_and_film::film(file, &self.session, &self.host, tell)?;
         self.tell(Update::Log(format!("saved a film of {count} steps as \"{}\"", words::path(&file))));
         Ok(())
     }
@@ -163,5 +164,56 @@ impl Worker {
         self.watch.add(path.parent().unwrap_or(Path::new(".")));
         self.tell(Update::Script { method, path });
         Ok(())
+    }
+
+    /// Forks a branch that starts as the open one is now, and opens it.
+    fn fork(&mut self) -> Result<()> {
+        let left = Branch { session: self.session.clone(), origin: self.origin.clone() };
+        self.branches.fork(left)?;
+        self.tell_branches();
+        self.answer(Question::View);
+        Ok(())
+    }
+
+    /// Opens another branch where it was left.
+    fn go_to_branch(&mut self, at: usize) -> Result<()> {
+        if let Some(wanted) = self.branches.take(at)? {
+            let left = self.open_branch(wanted);
+            self.branches.go_to(at, left);
+            self.show_branch();
+        }
+        Ok(())
+    }
+
+    /// Closes the open branch, and opens the one before it.
+    fn close_branch(&mut self) -> Result<()> {
+        if let Some(wanted) = self.branches.close()? {
+            self.open_branch(wanted);
+        }
+        self.show_branch();
+        Ok(())
+    }
+
+    /// Opens a branch, and returns the one that was open.
+    fn open_branch(&mut self, wanted: Branch) -> Branch {
+        Branch {
+            session: std::mem::replace(&mut self.session, wanted.session),
+            origin: std::mem::replace(&mut self.origin, wanted.origin),
+        }
+    }
+
+    fn show_branch(&mut self) {
+        if let Some(method) = self.session.method() {
+            self.watch.open(&method.name);
+        }
+        self.tell_branches();
+        self.tell(Update::Model(card(self.session.model())));
+        self.tell_picture();
+        self.tell_method();
+        self.answer(Question::View);
+    }
+
+    fn tell_branches(&self) {
+        self.tell(Update::Branches { at: self.branches.at(), count: self.branches.count() });
     }
 }

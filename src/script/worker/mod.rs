@@ -18,8 +18,8 @@ use crate::panics::caught;
 use crate::render::Array;
 use anyhow::{Context, Result, anyhow};
 use audience::Audience;
-use branches::Branches;
 pub use branches::letter;
+use branches::{Branches, Origin};
 use candle_core::DType;
 use keeping::Keeping;
 pub use keeping::Place as Kept;
@@ -138,19 +138,11 @@ enum Question {
     Seek(usize),
 }
 
-/// What a session's model and picture were opened from.
-#[derive(Clone)]
-struct Place {
-    picture: Picture,
-    asked: String,
-    weights: Option<PathBuf>,
-}
-
 struct Worker {
     host: Host,
     architectures: Architectures,
     session: Session,
-    place: Place,
+    origin: Origin,
     no_resize: bool,
     keeping: Option<Keeping>,
     /// Whether the answer waits to be asked for.
@@ -189,7 +181,7 @@ impl Worker {
             host,
             architectures,
             session,
-            place: Place { picture, asked, weights },
+            origin: Origin { picture, asked, weights },
             no_resize,
             keeping: keeping.transpose().context("starting the thread that keeps the session")?,
             waits,
@@ -282,7 +274,7 @@ impl Worker {
     fn tell_picture(&self) {
         let told = self.pixels().and_then(|pixels| {
             let classes = self.session.classes(&self.host, 10)?;
-            let source = self.place.asked.clone();
+            let source = self.origin.asked.clone();
             Ok(Update::Picture { name: self.session.picture().into(), source, pixels, classes })
         });
         self.tell(told.unwrap_or_else(|e| Update::Failed(Report::of(e))));
@@ -366,7 +358,7 @@ impl Worker {
 
     /// What is open, as a file keeps it.
     fn opened(&self) -> Option<Opened> {
-        Opened::of(&self.session, &self.place.asked, self.place.weights.as_deref(), self.no_resize)
+        Opened::of(&self.session, &self.origin.asked, self.origin.weights.as_deref(), self.no_resize)
     }
 
     /// Keeps what is about to be answered; `anew` where its script is another one now.
@@ -422,7 +414,7 @@ impl Worker {
 
     fn reopen(&mut self) {
         let name = self.session.model().card.name.clone();
-        if let Err(error) = self.open_model(&name, self.place.weights.clone()) {
+        if let Err(error) = self.open_model(&name, self.origin.weights.clone()) {
             self.tell(Update::Failed(Report::of(error)));
         }
     }

@@ -1,0 +1,74 @@
+//! Text in pictures, in letters of eight by eight pixels.
+
+use font8x8::{BASIC_FONTS, GREEK_FONTS, LATIN_FONTS, UnicodeFonts};
+use image::{Rgb, RgbImage};
+
+/// Width and height of a letter.
+pub(super) const LETTER: u32 = 8;
+
+/// The width of a text in pixels.
+pub(super) fn width(text: &str) -> u32 {
+    text.chars().count() as u32 * LETTER
+}
+
+/// A line in at most `letters` letters; dots end one that is cut.
+pub(super) fn fitting(line: &str, letters: usize) -> String {
+    if line.chars().count() <= letters {
+        return line.into();
+    }
+    let kept: String = line.chars().take(letters.saturating_sub(2)).collect();
+    if letters > 2 { kept + ".." } else { kept }
+}
+
+/// Writes a text from this upper left corner; what lies outside is cut off.
+pub(super) fn write(image: &mut RgbImage, (x, y): (i64, i64), text: &str, color: Rgb<u8>) {
+    for (i, letter) in text.chars().enumerate() {
+        let left = x + i as i64 * i64::from(LETTER);
+        for (row, bits) in (0i64..).zip(glyph(letter)) {
+            for column in (0..8i64).filter(|c| bits >> c & 1 == 1) {
+                put(image, left + column, y + row, color);
+            }
+        }
+    }
+}
+
+fn put(image: &mut RgbImage, x: i64, y: i64, color: Rgb<u8>) {
+    if (0..i64::from(image.width())).contains(&x) && (0..i64::from(image.height())).contains(&y) {
+        image.put_pixel(x as u32, y as u32, color);
+    }
+}
+
+/// An arrow to the right, which the fonts do not have.
+const ARROW: [u8; 8] = [0x00, 0x10, 0x30, 0x7f, 0x30, 0x10, 0x00, 0x00];
+
+/// Its rows, the leftmost pixel in the lowest bit; a letter that the font does not have is a question mark.
+fn glyph(letter: char) -> [u8; 8] {
+    if letter == '→' {
+        return ARROW;
+    }
+    let known = || BASIC_FONTS.get(letter).or_else(|| LATIN_FONTS.get(letter)).or_else(|| GREEK_FONTS.get(letter));
+    known().or_else(|| BASIC_FONTS.get('?')).unwrap_or_default()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_line_that_is_cut_says_so() {
+        assert_eq!(["abcdef", "abcdefg", "éèêëēě7"].map(|line| fitting(line, 6)), ["abcdef", "abcd..", "éèêë.."]);
+        assert_eq!((fitting("abc", 2), fitting("abc", 0)), ("".into(), "".into()));
+    }
+
+    #[test]
+    fn letters_stand_side_by_side_and_none_falls_off_the_picture() {
+        let mut image = RgbImage::new(20, 10);
+        write(&mut image, (1, 1), "iε漢", Rgb([255, 255, 255]));
+        let ink = |x: std::ops::Range<u32>| {
+            x.flat_map(|x| (0..10).map(move |y| (x, y))).filter(|p| image.get_pixel(p.0, p.1).0[0] > 0).count()
+        };
+        assert!(ink(1..9) > 5 && ink(9..17) > 5 && ink(17..20) > 0);
+        write(&mut image, (-5, -5), "x", Rgb([255, 0, 0]));
+        assert_eq!(width("iε漢"), 24);
+    }
+}

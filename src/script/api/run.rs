@@ -1,0 +1,68 @@
+//! A run of a network, as scripts hold it.
+
+use super::Guard;
+use crate::graph::{Trace, named};
+use crate::model::{Card, Model};
+use crate::tensor;
+use anyhow::Result;
+use candle_core::Tensor;
+use std::sync::Arc;
+
+/// A trace as scripts hold it: with the names of its classes.
+#[derive(Clone)]
+pub struct Run {
+    pub(in crate::script) trace: Arc<Trace>,
+    pub(in crate::script) card: Arc<Card>,
+}
+
+impl Run {
+    /// Runs a network, stopped between layers when cancelled; what it ran on just before is not run again.
+    pub fn forward(guard: &Guard, model: &Model, x: &Tensor) -> Result<Self> {
+        let x = &model.take(x)?;
+        let trace = guard.recent.trace(&model.graph, x, || {
+            guard.reserve_run(&model.graph, x.dims().first().copied().unwrap_or(1), tensor::row_dims(x))?;
+            model.graph.forward_until(x, &|_| guard.tick())
+        })?;
+        Ok(Self { trace, card: model.card.clone() })
+    }
+
+    /// The scores of a batch, `(N, classes)`, all finite, and nothing else of its run.
+    pub fn scores(guard: &Guard, model: &Model, x: &Tensor) -> Result<Tensor> {
+        model.graph.check_scores(&model.take(x)?, Self::logits(guard, model, x)?)
+    }
+
+    /// The class with the greatest score of each picture, `(N)`; -1 where its scores are not finite.
+    pub fn named(guard: &Guard, model: &Model, x: &Tensor) -> Result<Tensor> {
+        let logits = Self::logits(guard, model, x)?;
+        let class = |top: Option<usize>| top.map_or(-1.0, |class| class as f64);
+        let classes: Vec<_> = named(&logits)?.into_iter().map(class).collect();
+        tensor::like(classes, logits.dims()[0], &logits)
+    }
+
+    /// 1 for each picture whose label the network names, `(N)`, else 0; 0 too where its scores are not finite.
+    pub fn right(guard: &Guard, model: &Model, x: &Tensor, labels: &[usize]) -> Result<Tensor> {
+        let logits = Self::logits(guard, model, x)?;
+        let right = model.graph.scores.right(&logits, labels)?.into_iter().map(|yes| f64::from(u8::from(yes)));
+        tensor::like(right.collect::<Vec<_>>(), logits.dims()[0], &logits)
+    }
+
+    /// The scores of a batch as they are.
+    pub fn logits(guard: &Guard, model: &Model, x: &Tensor) -> Result<Tensor> {
+        let x = &model.take(x)?;
+        if let Some(trace) = guard.recent.kept(&model.graph, x) {
+            return trace.logits();
+        }
+        let part = guard.reserve_parts(&model.graph, tensor::row_dims(x))?;
+        model.graph.logits_in_parts(x, part, &|_| guard.tick())
+    }
+
+    /// The probabilities of the classes, `(N, classes)`.
+    pub fn probabilities(&self) -> Result<Tensor> {
+        self.trace.graph.scores.probabilities(&self.trace.scores()?)
+    }
+
+    /// The class with the greatest logit, of each picture.
+    pub fn top(&self) -> Result<Vec<usize>> {
+        self.trace.graph.scores.top(&self.trace.scores()?)
+    }
+}

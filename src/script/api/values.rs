@@ -1,0 +1,143 @@
+//! Values as scripts pass them: numbers, sizes, dimensions, classes, tensors that are promoted and broadcast.
+
+use crate::kernel::not_finite;
+use crate::script::guard::Guard;
+use crate::script::report::raise;
+use crate::tensor;
+use anyhow::{Context, Result, bail};
+use candle_core::{DType, Shape, Tensor};
+use rhai::{Array, Dynamic, EvalAltResult, FLOAT, INT};
+
+/// What a native function returns to a script.
+pub type Out<T> = Result<T, Box<EvalAltResult>>;
+
+/// A result as scripts take it.
+pub fn out<T>(result: Result<T>) -> Out<T> {
+    result.map_err(raise)
+}
+
+/// What only finite numbers have: an order, components, neighbours.
+pub fn finite(x: &Tensor, what: &str) -> Result<()> {
+    let bad = not_finite(x)?;
+    anyhow::ensure!(bad.count() == 0, "{what} of numbers that are not finite: {bad}");
+    Ok(())
+}
+
+/// A number, whole or not.
+pub fn number(value: &Dynamic) -> Result<f64> {
+    match (value.as_float(), value.as_int()) {
+        (Ok(v), _) => Ok(v),
+        (_, Ok(v)) => Ok(v as FLOAT),
+        _ => bail!("expected a number, got {}", value.type_name()),
+    }
+}
+
+/// Whole numbers.
+pub fn integers(values: &Array) -> Result<Vec<INT>> {
+    let integer = |v: &Dynamic| v.as_int().map_err(|t| anyhow::anyhow!("expected a whole number, got {t}"));
+    values.iter().map(integer).collect()
+}
+
+/// A size: a whole number of 0 or more.
+pub fn size(value: INT, what: &str) -> Result<usize> {
+    usize::try_from(value).map_err(|_| anyhow::anyhow!("{what} must be 0 or more, got {value}"))
+}
+
+/// A class, or an array with one for each picture of a batch.
+pub fn classes(value: &Dynamic) -> Result<Vec<usize>> {
+    let many = match value.read_lock::<Array>() {
+        Some(many) => integers(&many)?,
+        None => integers(&vec![value.clone()])
+            .context("a class is a whole number, or an array with one for each picture")?,
+    };
+    many.into_iter().map(|class| size(class, "a class")).collect()
+}
+
+/// A batch of one has a class, a larger one an array of them.
+pub fn one_or_many(classes: &[usize]) -> Dynamic {
+    match classes {
+        [class] => Dynamic::from(*class as INT),
+        _ => classes.iter().map(|&c| Dynamic::from(c as INT)).collect::<Array>().into(),
+    }
+}
+
+/// Sizes of a tensor.
+pub fn sizes(values: &Array) -> Result<Vec<usize>> {
+    integers(values)?.into_iter().map(|v| size(v, "a size")).collect()
+}
+
+/// A dimension; negative ones count from the end.
+pub fn dim(x: &Tensor, dim: INT) -> Result<usize> {
+    let rank = x.rank() as INT;
+    let place = if dim < 0 { dim + rank } else { dim };
+    if !(0..rank).contains(&place) {
+        bail!("dimension {dim} of a tensor of shape {:?}", x.dims());
+    }
+    Ok(place as usize)
+}
+
+/// Dimensions given as one number or an array; none: all.
+pub fn dims(x: &Tensor, value: &Dynamic) -> Result<Vec<usize>> {
+    if value.is_unit() {
+        return Ok((0..x.rank()).collect());
+    }
+    if let Ok(one) = value.as_int() {
+        return Ok(vec![dim(x, one)?]);
+    }
+    let Some(many) = value.read_lock::<Array>() else {
+        bail!("dimensions are a whole number or an array of them, got {}", value.type_name());
+    };
+    let all: Vec<usize> = integers(&many)?.into_iter().map(|d| dim(x, d)).collect::<Result<_>>()?;
+    let twice = all.iter().enumerate().find(|(i, d)| all[..*i].contains(d));
+    anyhow::ensure!(twice.is_none(), "dimension {} appears twice", twice.map_or(0, |(_, d)| *d));
+    Ok(all)
+}
+
+/// Asks for the memory of what tensors broadcast to, and says its shape; errors name the function and the shapes.
+pub fn broadcast(guard: &Guard, name: &str, a: &Tensor, b: &Tensor) -> Result<Shape> {
+    let shape = a.shape().broadcast_shape_binary_op(b.shape(), "broadcast");
+    let Ok(shape) = shape else { bail!("{:?} {name} {:?}: the shapes do not broadcast", a.dims(), b.dims()) };
+    guard.reserve(shape.dims(), a.dtype().size_in_bytes())?;
+    Ok(shape)
+}
+
+/// Tensors in one type: f64 where one of them is, as PyTorch promotes f32 with f64. Those left on the CPU go to the device
+/// that others are on.
+pub fn one_type(mut tensors: Vec<Tensor>) -> Result<Vec<Tensor>> {
+    let wide = tensors.iter().any(|t| t.dtype() == DType::F64);
+    for t in tensors.iter_mut().filter(|t| wide && t.dtype() != DType::F64) {
+        *t = t.to_dtype(DType::F64)?;
+    }
+    if let Some(device) = tensors.iter().map(Tensor::device).find(|d| !d.is_cpu()).cloned() {
+        tensors.iter_mut().try_for_each(|t| t.to_device(&device).map(|moved| *t = moved))?;
+    }
+    Ok(tensors)
+}
+
+/// The same of so many.
+pub fn promoted<const N: usize>(tensors: [&Tensor; N]) -> Result<[Tensor; N]> {
+    let tensors = one_type(tensors.map(Tensor::clone).into())?;
+    Ok(tensors.try_into().unwrap_or_else(|_| unreachable!("as many as before")))
+}
+
+/// A tensor in the type of another.
+pub fn in_type_of(like: &Tensor, x: &Tensor) -> Result<Tensor> {
+    Ok(x.to_dtype(like.dtype())?)
+}
+
+/// A tensor, or a number as one that broadcasts.
+pub fn tensor_or_number(value: &Dynamic, like: &Tensor) -> Result<Tensor> {
+    if let Some(tensor) = value.read_lock::<Tensor>() {
+        return Ok(tensor.clone());
+    }
+    scalar(number(value)?, like)
+}
+
+/// A number as a tensor that broadcasts.
+pub fn scalar(value: f64, like: &Tensor) -> Result<Tensor> {
+    tensor::like([value], (), like)
+}
+
+/// A tensor inside an objective, differentiated by candle.
+#[derive(Clone)]
+pub struct Variable(pub Tensor);

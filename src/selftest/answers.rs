@@ -1,0 +1,32 @@
+//! Answers of a case: those of its rows joined, and their names in other programs.
+
+use super::desk::Answer;
+use anyhow::{Context, Result};
+use candle_core::Tensor;
+
+/// Joins the answers for each row to those for the batch.
+pub fn together(mut rows: Vec<Answer>) -> Result<Answer> {
+    if rows.len() == 1 {
+        return Ok(rows.remove(0));
+    }
+    let first = rows.first().context("a batch of no rows")?;
+    let of = |row: &'_ Answer, name: &String| row.get(name).cloned().context("a row lacks an answer");
+    let all = |name: &String| rows.iter().map(|row| of(row, name)).collect::<Result<Vec<_>>>();
+    let joined = |name: &String| -> Result<Tensor> {
+        let parts = all(name)?;
+        Ok(if parts[0].rank() == 0 { Tensor::stack(&parts, 0)? } else { Tensor::cat(&parts, 0)? })
+    };
+    first.keys().map(|name| Ok((name.clone(), joined(name)?))).collect()
+}
+
+/// The name of an answer here, given its name in other programs.
+pub fn alias(name: &str) -> Option<&'static str> {
+    Some(match name {
+        "cam" | "cam_raw" | "attribution" => "map",
+        "t" | "x" | "alphas" | "places" | "points" => "nodes",
+        "w" | "step_sizes" => "weights",
+        "eta" | "perturbation" | "direction" => "step",
+        "output" | "outputs" | "logits" => "value",
+        _ => return None,
+    })
+}

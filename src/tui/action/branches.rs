@@ -1,0 +1,69 @@
+//! Opening, comparing and closing the branches of a run.
+
+use crate::script::message::{Command, Frame};
+use crate::script::worker::letter;
+use crate::tui::effect::{Effect, ask};
+use crate::tui::state::{Shown, State};
+
+/// The worker opened another branch, or their number changed.
+pub fn open(state: &mut State, at: usize, count: usize) {
+    let branches = &mut state.branches;
+    let was = branches.at;
+    if count < branches.count {
+        branches.shown.remove(was.min(branches.shown.len() - 1));
+        branches.before = (0..count).rev().find(|other| *other != at).unwrap_or(0);
+    } else if at != was {
+        branches.before = was;
+    }
+    if count > branches.count {
+        let like = branches.shown.get(was).cloned().flatten();
+        branches.shown.resize(count, like);
+    }
+    (branches.at, branches.count) = (at, count);
+    branches.compared &= count > 1;
+    state.run.playing = false;
+    state.run.history.clear();
+    if count > 1 {
+        state.say(format!("branch {} of {count}: b turns, v shows two side by side, :close ends it", letter(at)));
+    }
+}
+
+/// Remembers the latest frame of the open branch.
+pub fn keep(state: &mut State, frame: &Frame) {
+    let at = state.branches.at;
+    let name = caption(state, frame);
+    if let Some(place) = state.branches.shown.get_mut(at) {
+        *place = Some(Shown { name, frame: frame.clone(), id: state.run.id });
+    }
+}
+
+/// The caption of the open branch next to another: letter, method, and step or class.
+pub fn caption(state: &State, frame: &Frame) -> String {
+    let method = state.method.as_ref().map_or("", |m| &m.name);
+    let about = match (state.stepped(), state.target) {
+        (true, _) => format!("step {}", frame.step),
+        (false, Some(class)) => format!("→ {}", state.label(class)),
+        (false, None) => String::new(),
+    };
+    format!("{} {method} {about}", state.branches.name())
+}
+
+/// Opens the branch some places on.
+pub fn turn(state: &mut State, by: i32) -> Vec<Effect> {
+    let (at, count) = (state.branches.at as i32, state.branches.count as i32);
+    if count < 2 {
+        state.say("there is only one branch; f forks another");
+        return Vec::new();
+    }
+    ask(Command::Branch((at + by).rem_euclid(count) as usize))
+}
+
+/// Shows the previous branch next to the open one, or hides it.
+pub fn compare(state: &mut State) -> Vec<Effect> {
+    if state.branches.count < 2 {
+        state.say("there is only one branch; f forks another");
+        return Vec::new();
+    }
+    state.branches.compared = !state.branches.compared;
+    Vec::new()
+}

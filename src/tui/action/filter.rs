@@ -1,0 +1,38 @@
+//! Filtering the list of methods or layers while the filter is typed.
+
+use super::request;
+use crate::tui::effect::Effect;
+use crate::tui::state::{Pane, Popup, Prompt, State};
+
+/// Opens the line to type a filter in: for the layers if they have the focus, else for the methods.
+pub fn open(state: &mut State) -> Vec<Effect> {
+    let text = match state.focus {
+        Pane::LAYERS => state.layer_filter.clone(),
+        _ => {
+            state.focus = Pane::METHODS;
+            state.method_filter.clone()
+        }
+    };
+    state.popup = Some(Popup::Prompt(Prompt::filter(text)));
+    Vec::new()
+}
+
+/// Shows only the rows that match.
+pub fn narrow(state: &mut State, text: &str) {
+    if state.focus == Pane::LAYERS {
+        state.layers.filter(text);
+        state.layer_filter = text.to_owned();
+    } else {
+        state.method_filter = text.to_owned();
+        let best = state.best_listed();
+        state.cursor_mut(Pane::METHODS).go(best);
+    }
+}
+
+/// Runs the method under the cursor of a filtered list.
+pub fn accept(state: &mut State) -> Vec<Effect> {
+    let filtered = state.focus == Pane::METHODS && !state.method_filter.is_empty();
+    let name = state.method_under_cursor().filter(|_| filtered).map(|m| m.name.clone());
+    let other = name.filter(|name| state.method.as_ref().is_none_or(|m| m.name != *name));
+    other.map_or_else(Vec::new, |name| request::run_method(state, name))
+}

@@ -1,0 +1,77 @@
+//! Zooming, panning and reading values: what keys and the mouse do to the lens.
+
+use crate::tui::effect::Effect;
+use crate::tui::event::Mouse;
+use crate::tui::state::{Pane, State};
+
+/// The middle of the visible part.
+const MIDDLE: (f32, f32) = (0.5, 0.5);
+
+/// Enlarges around the mark, or around the middle if there is none.
+pub fn enlarge(state: &mut State, notches: i32) -> Vec<Effect> {
+    let lens = &mut state.lens;
+    let about = lens.mark.and_then(|mark| lens.seen(mark)).unwrap_or(MIDDLE);
+    lens.enlarge(notches, about);
+    if lens.zoom > 1.0 && state.focus != Pane::FIGURES {
+        state.focus = Pane::FIGURES;
+    }
+    Vec::new()
+}
+
+/// Starts or stops reading values.
+pub fn inspect(state: &mut State) -> Vec<Effect> {
+    state.focus = Pane::FIGURES;
+    state.lens.mark = match state.lens.mark {
+        Some(_) => None,
+        None => Some(state.lens.place(MIDDLE)),
+    };
+    if state.lens.mark.is_some() {
+        state.say("arrows or the mouse move the ring; I ends it");
+    }
+    Vec::new()
+}
+
+/// Uses the next scale for maps.
+pub fn turn_scale(state: &mut State) -> Vec<Effect> {
+    state.lens.scale = state.lens.scale.next();
+    state.say(format!("scale of maps: {}", state.lens.scale.name()));
+    Vec::new()
+}
+
+/// Makes maps over pictures more or less opaque, in steps of 10 %.
+pub fn strengthen(state: &mut State, by: i32) -> Vec<Effect> {
+    let overlay = &mut state.lens.overlay;
+    overlay.strength = ((overlay.strength * 10.0).round() + by as f32).clamp(0.0, 10.0) / 10.0;
+    let percent = (overlay.strength * 100.0).round();
+    state.say(format!("{percent:.0} % map over {:.0} % picture", 100.0 - percent));
+    Vec::new()
+}
+
+/// Moves the mark, or the visible part of enlarged pictures; false if there is neither.
+pub fn go(state: &mut State, x: i32, y: i32) -> bool {
+    let size = state.picture.as_ref().and_then(|p| p.pixels.shape.get(1..3)).map_or((64, 64), |s| (s[1], s[0]));
+    let lens = &mut state.lens;
+    match (lens.mark, lens.zoom > 1.0) {
+        (Some(_), _) => lens.move_mark((x, y), size),
+        (None, true) => lens.pan((x as f32 / 8.0, y as f32 / 8.0)),
+        (None, false) => return false,
+    }
+    true
+}
+
+/// The wheel zooms around the pointer; a click reads the value there and a second one ends that; dragging draws a line.
+pub fn point(state: &mut State, mouse: Mouse, seen: (f32, f32)) -> Vec<Effect> {
+    let place = state.lens.place(seen);
+    state.focus = Pane::FIGURES;
+    match mouse {
+        Mouse::WheelUp => state.lens.enlarge(1, seen),
+        Mouse::WheelDown => state.lens.enlarge(-1, seen),
+        Mouse::Press if state.lens.mark == Some(place) => state.lens.mark = None,
+        Mouse::Press => (state.lens.mark, state.lasso) = (Some(place), vec![place]),
+        Mouse::Drag => {
+            state.lens.mark = Some(place);
+            state.lasso.push(place);
+        }
+    }
+    Vec::new()
+}

@@ -1,0 +1,15 @@
+//! What actions, commands and messages of the worker do to the state: functions from `&mut State` to effects.
+
+pub mod branches;
+pub mod filter;
+pub mod lens_actions;
+pub mod param_step;
+pub mod parameters;
+pub mod pickers;
+pub mod picture_picker;
+pub mod pointed;
+pub mod request;
+pub mod session;
+pub mod steps;
+pub mod views;
+pub mod worker_updates;

@@ -1,0 +1,44 @@
+//! Requests to the worker that also change the state.
+
+use crate::script::message::Command;
+use crate::tui::effect::{Effect, ask};
+use crate::tui::state::State;
+
+/// Runs a method from its start.
+pub fn run_method(state: &mut State, name: String) -> Vec<Effect> {
+    state.resting = None;
+    state.run.playing = false;
+    ask(Command::Method(name))
+}
+
+/// Sets a parameter, here at once.
+pub fn set(state: &mut State, name: String, value: String) -> Vec<Effect> {
+    state.edits.insert(name.clone(), value.clone());
+    ask(Command::Set(name, value))
+}
+
+/// Sets the layer of the method, if it has a layer parameter that takes this one.
+pub fn choose_layer(state: &mut State, name: String) -> Vec<Effect> {
+    state.resting = None;
+    let Some((param, kinds)) = state.layer_param() else {
+        let method = state.method.as_ref().map_or("the method", |m| m.name.as_str()).to_owned();
+        state.say(format!("{method} has no layer parameter"));
+        return Vec::new();
+    };
+    let (param, kinds) = (param.name.clone(), kinds.to_vec());
+    if !state.layers_of(&kinds).contains(&name) {
+        state.say(format!("{name} is none of: {}", kinds.join(", ")));
+        return Vec::new();
+    }
+    set(state, param, name)
+}
+
+/// Cancels the computation, if there is one.
+pub fn cancel(state: &mut State) -> Vec<Effect> {
+    if state.busy.is_none() {
+        return Vec::new();
+    }
+    state.run.playing = false;
+    state.say("cancelling");
+    ask(Command::Cancel)
+}

@@ -1,0 +1,58 @@
+//! Leaving the app, closing what is open, editing the script.
+
+use super::request::cancel;
+use crate::script::message::Command;
+use crate::tui::effect::{Effect, ask};
+use crate::tui::state::{Pane, State, Tone, headline};
+
+/// Quits; while steps are playing only at the second time.
+pub fn quit(state: &mut State) -> Vec<Effect> {
+    if state.run.playing && !state.leaving {
+        state.leaving = true;
+        state.say("Still running. Press q again to quit");
+        state.note(Tone::Plain, "q pressed during a run");
+        return Vec::new();
+    }
+    vec![Effect::Quit]
+}
+
+/// Cancels the computation; quits at the second time, or if there is none.
+pub fn interrupt(state: &mut State) -> Vec<Effect> {
+    if state.busy.is_none() || state.leaving {
+        return vec![Effect::Quit];
+    }
+    state.leaving = true;
+    let effects = cancel(state);
+    state.say("Cancelling. Press Ctrl-c again to quit");
+    effects
+}
+
+/// Cancels the computation, or else closes the error, the enlargement, the zoom or the filters: the first of them that is open.
+pub fn escape(state: &mut State) -> Vec<Effect> {
+    if state.busy.is_some() {
+        return cancel(state);
+    }
+    if let Some(fault) = state.fault.take() {
+        state.say(format!("closed: {}", headline(&fault.report)));
+    } else if state.lens.mark.is_some() || state.lens.zoom > 1.0 {
+        state.lens.reset();
+    } else if state.zoomed {
+        state.zoomed = false;
+    } else {
+        state.method_filter.clear();
+        state.layer_filter.clear();
+        state.layers.filter("");
+    }
+    Vec::new()
+}
+
+/// Opens the script of the method under the cursor, else of the current one, at the line of its error.
+pub fn edit(state: &State) -> Vec<Effect> {
+    let row = state.method_under_cursor().filter(|_| state.focus == Pane::METHODS);
+    let Some(row) = row.or(state.method_row()) else { return Vec::new() };
+    let line = row.broken.or_else(|| state.fault.as_ref()?.report.place.as_ref().map(|(_, line, _)| *line));
+    match row.path.as_ref().or(state.scripts.get(&row.name)) {
+        Some(path) => vec![Effect::Edit(path.clone(), line)],
+        None => ask(Command::Edit(row.name.clone())),
+    }
+}

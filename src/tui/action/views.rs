@@ -1,0 +1,135 @@
+//! The views of a method's figures, and the figures that the current one shows.
+
+use super::branches;
+use crate::render::{Body, Figure, rescale};
+use crate::script::message::Frame;
+use crate::tui::state::{State, View, ViewKey, Visible, VisibleFigure};
+
+/// All views, each with its name.
+pub fn views(state: &State) -> Vec<(View, String)> {
+    let figures = seen(state);
+    let mut views = Vec::new();
+    if figures.len() > 1 {
+        views.push((View::All, "all".to_owned()));
+    }
+    for (index, figure) in figures.iter().enumerate() {
+        views.push((View::One(index), figure.title.clone()));
+        if matches!(figure.body, Body::Map { over: Some(_), .. }) {
+            views.push((View::Bare(index), "bare".to_owned()));
+        }
+    }
+    if state.picture.is_some() {
+        views.push((View::Input, "input".to_owned()));
+    }
+    views
+}
+
+/// The current view: the one that the user chose, else the first.
+pub fn present(state: &State) -> Option<View> {
+    let views = views(state);
+    let wanted = views.iter().find(|(view, _)| *view == state.view);
+    wanted.or(views.first()).map(|(view, _)| *view)
+}
+
+/// The view some places on.
+pub fn turned(state: &State, by: i32) -> Option<View> {
+    let views = views(state);
+    let now = present(state)?;
+    let at = views.iter().position(|(view, _)| *view == now)? as i32;
+    views.get((at + by).rem_euclid(views.len() as i32) as usize).map(|(view, _)| *view)
+}
+
+/// Shows the view some places on.
+pub fn turn(state: &mut State, by: i32) {
+    state.view = turned(state, by).unwrap_or_default();
+}
+
+/// Brings the visible figures up to date. Ranges are computed here: once for each figure that arrives, and for each scale.
+pub fn refresh(state: &mut State) {
+    let key = key(state);
+    if key != state.visible.key {
+        let figures = visible(state);
+        state.visible = Visible { key, figures };
+    }
+}
+
+fn key(state: &State) -> ViewKey {
+    let beside = state.branches.beside().zip(state.run.frame.as_ref());
+    ViewKey {
+        frame: state.run.frame.as_ref().map(|_| state.run.id),
+        picture: state.picture.as_ref().map(|p| p.id),
+        view: state.view,
+        scale: state.lens.scale,
+        beside: beside.map(|(other, frame)| (other.id, [branches::caption(state, frame), other.name.clone()])),
+    }
+}
+
+fn visible(state: &State) -> Vec<VisibleFigure> {
+    let mut figures = beside(state).unwrap_or_else(|| chosen(state));
+    let mut all: Vec<_> = figures.iter_mut().map(|(figure, _)| figure).collect();
+    rescale(&mut all, state.lens.scale);
+    figures.into_iter().map(|(figure, id)| VisibleFigure::new(figure, id)).collect()
+}
+
+/// The figures of the current view, each with its number.
+fn chosen(state: &State) -> Vec<(Figure, u64)> {
+    let figures = seen(state);
+    let one = |index: usize| figures.get(index).map(|f| ((*f).clone(), id(state.run.id, index, false)));
+    let figure = match present(state) {
+        Some(View::All) => return (0..figures.len()).filter_map(one).collect(),
+        Some(View::One(index)) => one(index),
+        Some(View::Bare(index)) => figures.get(index).map(|f| (bare(f), id(state.run.id, index, true))),
+        Some(View::Input) => input(state),
+        None => None,
+    };
+    figure.into_iter().collect()
+}
+
+/// The first figure of the view, and the one with the same title in the other branch.
+fn beside(state: &State) -> Option<Vec<(Figure, u64)>> {
+    let other = state.branches.beside()?;
+    let index = match present(state)? {
+        View::One(index) | View::Bare(index) => index,
+        View::All => 0,
+        View::Input => return None,
+    };
+    let own = *seen(state).get(index)?;
+    let theirs = other.frame.figures.iter().find(|f| f.title == own.title);
+    let theirs = theirs.or_else(|| shown(&other.frame).next())?;
+    let named = |figure: &Figure, branch: &str, id: u64| {
+        let title = format!("{branch}: {}", figure.title);
+        (Figure { title, body: figure.body.clone() }, id)
+    };
+    let name = branches::caption(state, state.run.frame.as_ref()?);
+    Some(vec![
+        named(own, &name, id(state.run.id, index, false)),
+        named(theirs, &other.name, id(other.id, index, false)),
+    ])
+}
+
+fn input(state: &State) -> Option<(Figure, u64)> {
+    let picture = state.picture.as_ref()?;
+    let figure = Figure { title: picture.name.clone(), body: Body::Image { pixels: picture.pixels.clone() } };
+    Some((figure, id(picture.id, 0, false)))
+}
+
+fn id(run: u64, index: usize, bare: bool) -> u64 {
+    (run << 8) | ((index as u64) << 1) | u64::from(bare)
+}
+
+fn bare(figure: &Figure) -> Figure {
+    let mut figure = figure.clone();
+    if let Body::Map { over, .. } = &mut figure.body {
+        *over = None;
+    }
+    figure
+}
+
+/// The figures of the frame that have no panel of their own.
+fn seen(state: &State) -> Vec<&Figure> {
+    state.run.frame.iter().flat_map(shown).collect()
+}
+
+fn shown(frame: &Frame) -> impl Iterator<Item = &Figure> {
+    frame.figures.iter().filter(|f| !matches!(f.body, Body::Classes { .. } | Body::Badge { .. }))
+}

@@ -1,0 +1,144 @@
+//! What messages of the worker do to the state.
+
+use super::{branches, picture_picker};
+use crate::script::message::{Frame, MethodCard, MethodRow, ModelCard, Report, Update};
+use crate::tui::effect::Effect;
+use crate::tui::state::{
+    ErrorPane, LayerTree, Pane, Picture, Progress, Rest, Run, State, Tone, class_rows, headline, short,
+};
+
+/// Applies a message of the worker.
+pub fn take(state: &mut State, update: Update) -> Vec<Effect> {
+    match update {
+        Update::Methods(rows) => methods(state, rows),
+        Update::Models(rows) => state.models = rows,
+        Update::Model(card) => model(state, card),
+        Update::Picture { name, source, pixels, classes } => {
+            state.run.foreign = true;
+            let id = next_id(state);
+            state.picture = Some(Picture { name, source, pixels, classes, id });
+        }
+        Update::Method(card) => method(state, card),
+        Update::Target(class) => state.target = class,
+        Update::Branches { at, count } => branches::open(state, at, count),
+        Update::Frame(frame) => show(state, frame),
+        Update::Progress { what, done, total } => state.progress = Some(Progress { what, done, total }),
+        Update::Busy(busy) => set_busy(state, busy),
+        Update::Reloaded { method, millis } => reloaded(state, &method, millis),
+        Update::Script { method, path } => {
+            state.scripts.insert(method, path.clone());
+            return vec![Effect::Edit(path, None)];
+        }
+        Update::Reference(rows) => {
+            state.reference = rows;
+            return picture_picker::open_reference(state);
+        }
+        Update::Failed(report) => failed(state, report),
+        Update::Log(line) => state.note(Tone::Plain, line),
+        Update::Said(line) => {
+            state.note(Tone::Plain, line.clone());
+            state.say(line);
+        }
+    }
+    Vec::new()
+}
+
+fn methods(state: &mut State, rows: Vec<MethodRow>) {
+    let under = state.method_under_cursor().map(|m| m.name.clone());
+    state.methods = rows;
+    let wanted = under.or(state.method.as_ref().map(|m| m.name.clone()));
+    let place = state.listed().iter().position(|m| Some(&m.name) == wanted.as_ref());
+    state.cursor_mut(Pane::METHODS).go(place.unwrap_or(0));
+}
+
+fn model(state: &mut State, card: ModelCard) {
+    let about = format!("{} on {}, {} classes", card.name, card.device, card.labels.len());
+    state.note(Tone::Plain, format!("{about}, {} parameters", short(card.parameters)));
+    state.layers = LayerTree::new(&card.layers);
+    state.layer_filter.clear();
+    state.run.foreign = true;
+    state.model = Some(card);
+    find_layer(state);
+}
+
+/// The cursor follows a method that was chosen elsewhere, but does not move while the user is moving it.
+fn method(state: &mut State, card: MethodCard) {
+    let new = state.method.as_ref().is_none_or(|m| m.name != card.name);
+    state.edits.retain(|name, value| !new && card.params.iter().any(|p| p.name == *name && p.value != *value));
+    if new {
+        state.run = Run { id: state.run.id, foreign: true, frame: state.run.frame.take(), ..Run::default() };
+        state.cursor_mut(Pane::PARAMETERS).go(0);
+        let place = state.listed().iter().position(|m| m.name == card.name);
+        if let (Some(row), false) = (place, matches!(state.resting, Some((Rest::Method(_), _)))) {
+            state.cursor_mut(Pane::METHODS).go(row);
+        }
+    }
+    state.method = Some(card);
+    find_layer(state);
+}
+
+/// Moves the cursor to the layer that the method uses.
+fn find_layer(state: &mut State) {
+    let Some(layer) = state.layer() else { return };
+    if state.resting.is_none()
+        && let Some(row) = state.layers.reveal(&layer)
+    {
+        state.cursor_mut(Pane::LAYERS).go(row);
+    }
+}
+
+fn show(state: &mut State, frame: Frame) {
+    state.run.id = next_id(state);
+    state.run.foreign = frame.generation < state.asked && state.run.foreign;
+    state.run.history.retain(|step, _| *step < frame.kept.max(frame.step));
+    if let Some(rows) = class_rows(&frame.figures) {
+        state.run.history.insert(frame.step, rows.to_vec());
+    }
+    if frame.generation >= state.asked {
+        state.edits.clear();
+        close_fault(state);
+    }
+    if let (Some(why), true) = (&frame.done, state.run.playing) {
+        state.run.playing = false;
+        let line = format!("done after step {}: {why}", frame.step);
+        state.note(Tone::Good, line);
+    }
+    branches::keep(state, &frame);
+    state.run.frame = Some(frame);
+}
+
+/// An answer after an error means that the error is over, unless a script is still broken.
+fn close_fault(state: &mut State) {
+    let in_script = state.fault.as_ref().is_some_and(|f| f.report.place.is_some());
+    let broken = state.methods.iter().any(|m| m.broken.is_some());
+    if !(in_script && broken) {
+        state.fault = None;
+    }
+}
+
+fn set_busy(state: &mut State, busy: bool) {
+    state.busy = busy.then(|| state.busy.unwrap_or(state.now));
+    if !busy {
+        state.progress = None;
+        state.run.playing = false;
+    }
+}
+
+fn reloaded(state: &mut State, method: &str, millis: f64) {
+    state.fault = None;
+    state.note(Tone::Good, format!("{method} read again ({millis:.1} ms)"));
+    state.say(format!("{method} reloaded"));
+}
+
+fn failed(state: &mut State, report: Report) {
+    state.run.playing = false;
+    state.edits.clear();
+    state.note(Tone::Bad, headline(&report));
+    let good_stays = state.run.frame.is_some();
+    state.fault = Some(ErrorPane { report, at: state.now, good_stays });
+    state.cursor_mut(Pane::LOG).go(0);
+}
+
+fn next_id(state: &State) -> u64 {
+    state.run.id.max(state.picture.as_ref().map_or(0, |p| p.id)) + 1
+}

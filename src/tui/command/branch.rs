@@ -1,0 +1,57 @@
+//! Commands for branches of a run.
+
+use super::method::methods;
+use super::network::class_of;
+use super::spec::{CommandSpec, Complete, required};
+use crate::script::message::Command;
+use crate::tui::effect::{Effect, ask};
+
+/// `fork`
+pub const FORK: CommandSpec = CommandSpec {
+    name: "fork",
+    alias: None,
+    arguments: "",
+    summary: "begin a branch: go on in two ways",
+    complete: &[],
+    execute: |_, _| Ok(ask(Command::Fork)),
+};
+
+/// `branch LETTER`
+pub const BRANCH: CommandSpec = CommandSpec {
+    name: "branch",
+    alias: None,
+    arguments: "LETTER",
+    summary: "open a branch",
+    complete: &[],
+    execute: |state, rest| Ok(ask(Command::Branch(state.branches.named(&required(rest)?)?))),
+};
+
+/// `close`
+pub const CLOSE: CommandSpec = CommandSpec {
+    name: "close",
+    alias: None,
+    arguments: "",
+    summary: "end the open branch",
+    complete: &[],
+    execute: |_, _| Ok(ask(Command::CloseBranch)),
+};
+
+/// `compare NAME`
+pub const COMPARE: CommandSpec = CommandSpec {
+    name: "compare",
+    alias: None,
+    arguments: "NAME",
+    summary: "another method or class beside this one",
+    complete: &[Complete::Names(methods)],
+    execute: |state, rest| {
+        let name = required(rest)?;
+        let other = if state.methods.iter().any(|m| m.name == name) {
+            Command::Method(name)
+        } else {
+            let class = class_of(state, &name).map_err(|_| format!("no method and no class is named \"{name}\""))?;
+            Command::Target(Some(class))
+        };
+        state.branches.compared = true;
+        Ok(vec![Effect::Ask(Command::Fork), Effect::Ask(other)])
+    },
+};

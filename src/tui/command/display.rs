@@ -1,0 +1,46 @@
+//! Commands for how maps are shown.
+
+use super::spec::{CommandSpec, Complete, required};
+use crate::render::{Colormap, Rescale};
+use crate::tui::state::State;
+
+/// `colors NAME`
+pub const COLORS: CommandSpec = CommandSpec {
+    name: "colors",
+    alias: None,
+    arguments: "NAME",
+    summary: "draw maps in these colours",
+    complete: &[Complete::Names(colormaps)],
+    execute: |state, rest| {
+        let name = required(rest)?;
+        let known = || Colormap::ALL.map(Colormap::name).join(", ");
+        let colors = Colormap::named(&name);
+        state.lens.overlay.colors =
+            colors.ok_or_else(|| format!("no colors named \"{name}\"; known are {}", known()))?;
+        Ok(Vec::new())
+    },
+};
+
+/// `scale NAME`
+pub const SCALE: CommandSpec = CommandSpec {
+    name: "scale",
+    alias: None,
+    arguments: "NAME",
+    summary: "scale maps so: own, range, symmetric, percentile, shared",
+    complete: &[Complete::Names(scales)],
+    execute: |state, rest| {
+        let name = required(rest)?;
+        let known = || Rescale::ALL.map(Rescale::name).join(", ");
+        let scale = Rescale::named(&name);
+        state.lens.scale = scale.ok_or_else(|| format!("no scale named \"{name}\"; known are {}", known()))?;
+        Ok(Vec::new())
+    },
+};
+
+fn colormaps(_: &State) -> Vec<String> {
+    Colormap::ALL.iter().map(|c| c.name().to_owned()).collect()
+}
+
+fn scales(_: &State) -> Vec<String> {
+    Rescale::ALL.iter().map(|s| s.name().to_owned()).collect()
+}

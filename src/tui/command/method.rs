@@ -1,0 +1,68 @@
+//! Commands for the method: which one, its parameters, its layer, its steps.
+
+use super::spec::{CommandSpec, Complete, Refused, required};
+use crate::script::message::Command;
+use crate::tui::action::request;
+use crate::tui::effect::ask;
+use crate::tui::state::State;
+
+/// `set NAME VALUE`
+pub const SET: CommandSpec = CommandSpec {
+    name: "set",
+    alias: None,
+    arguments: "NAME VALUE",
+    summary: "set a parameter of the method",
+    complete: &[Complete::Names(parameters)],
+    execute: |state, rest| {
+        let (name, value) = rest.split_once([' ', '=']).unwrap_or((rest, ""));
+        let name = required(name)?;
+        let known = parameters(state);
+        if !known.contains(&name) {
+            return Err(format!("no parameter named \"{name}\"; known are {}", known.join(", ")).into());
+        }
+        Ok(request::set(state, name, value.trim().to_owned()))
+    },
+};
+
+/// `method NAME`
+pub const METHOD: CommandSpec = CommandSpec {
+    name: "method",
+    alias: None,
+    arguments: "NAME",
+    summary: "run a method",
+    complete: &[Complete::Names(methods)],
+    execute: |state, rest| Ok(request::run_method(state, required(rest)?)),
+};
+
+/// `layer NAME`
+pub const LAYER: CommandSpec = CommandSpec {
+    name: "layer",
+    alias: None,
+    arguments: "NAME",
+    summary: "let the method look at this layer",
+    complete: &[Complete::Names(layers)],
+    execute: |state, rest| Ok(request::choose_layer(state, required(rest)?)),
+};
+
+/// `step N`
+pub const STEP: CommandSpec = CommandSpec {
+    name: "step",
+    alias: None,
+    arguments: "N",
+    summary: "go to a step (or just the number)",
+    complete: &[],
+    execute: |_, rest| rest.parse().map(|step| ask(Command::Seek(step))).map_err(|_| Refused::Usage),
+};
+
+/// The names of all methods.
+pub fn methods(state: &State) -> Vec<String> {
+    state.methods.iter().map(|m| m.name.clone()).collect()
+}
+
+fn parameters(state: &State) -> Vec<String> {
+    state.params().iter().map(|p| p.name.clone()).collect()
+}
+
+fn layers(state: &State) -> Vec<String> {
+    state.layer_param().map_or_else(Vec::new, |(_, kinds)| state.layers_of(kinds))
+}

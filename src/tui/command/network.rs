@@ -1,0 +1,64 @@
+//! Commands for the model, the picture and the target class.
+
+use super::spec::{CommandSpec, Complete, Refused, required};
+use crate::script::message::Command;
+use crate::tui::effect::ask;
+use crate::tui::state::{State, score};
+use std::path::PathBuf;
+
+/// `model NAME [WEIGHTS]`
+pub const MODEL: CommandSpec = CommandSpec {
+    name: "model",
+    alias: None,
+    arguments: "NAME [WEIGHTS]",
+    summary: "open a model",
+    complete: &[Complete::Names(models), Complete::Path],
+    execute: |_, rest| {
+        let (name, weights) = rest.split_once(char::is_whitespace).unwrap_or((rest, ""));
+        let weights = (!weights.is_empty()).then(|| PathBuf::from(weights.trim()));
+        Ok(ask(Command::Model { name: required(name)?, weights }))
+    },
+};
+
+/// `open PICTURE`
+pub const OPEN: CommandSpec = CommandSpec {
+    name: "open",
+    alias: None,
+    arguments: "PICTURE",
+    summary: "open a picture",
+    complete: &[Complete::Path],
+    execute: |_, rest| Ok(ask(Command::Picture(required(rest)?))),
+};
+
+/// `target CLASS`
+pub const TARGET: CommandSpec = CommandSpec {
+    name: "target",
+    alias: None,
+    arguments: "CLASS",
+    summary: "explain this class; none: what the network says",
+    complete: &[],
+    execute: |state, rest| {
+        let class = if rest.is_empty() { None } else { Some(class_of(state, rest)?) };
+        Ok(ask(Command::Target(class)))
+    },
+};
+
+/// The class with this index or name. A name is matched exactly, then without case, then fuzzily.
+pub fn class_of(state: &State, text: &str) -> Result<usize, Refused> {
+    let labels = state.model.as_ref().map_or(&[][..], |m| &m.labels);
+    if let Ok(index) = text.parse::<usize>() {
+        let known = labels.is_empty() || index < labels.len();
+        return known.then_some(index).ok_or_else(|| format!("no class {index}; there are {}", labels.len()).into());
+    }
+    let exact = labels.iter().position(|l| l == text).or_else(|| {
+        let mut same = (0..labels.len()).filter(|&i| labels[i].eq_ignore_ascii_case(text));
+        same.next().filter(|_| same.next().is_none())
+    });
+    let near = || labels.iter().enumerate().filter_map(|(i, l)| Some((score(text, l)?, i))).max();
+    let class = exact.or_else(|| near().map(|(_, i)| i));
+    class.ok_or_else(|| format!("no class named \"{text}\"; t lists them").into())
+}
+
+fn models(state: &State) -> Vec<String> {
+    state.models.iter().map(|m| m.name.clone()).collect()
+}

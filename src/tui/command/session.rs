@@ -1,0 +1,42 @@
+//! Commands for the session: saving, keeping, quitting.
+
+use super::spec::{CommandSpec, Complete, Refused, required};
+use crate::script::message::Command;
+use crate::tui::effect::{Effect, ask};
+
+/// `save PLACE`
+pub const SAVE: CommandSpec = CommandSpec {
+    name: "save",
+    alias: None,
+    arguments: "PLACE",
+    summary: "write all into a folder, a sheet.png, or the steps as a film.gif",
+    complete: &[Complete::Path],
+    execute: |_, rest| Ok(ask(Command::Save(required(rest)?.into()))),
+};
+
+/// `session NAME`
+pub const SESSION: CommandSpec = CommandSpec {
+    name: "session",
+    alias: None,
+    arguments: "NAME",
+    summary: "keep what is open, for gradscope --session NAME",
+    complete: &[],
+    execute: |_, rest| {
+        let plain = |c: char| c.is_ascii_alphanumeric() || "-_".contains(c);
+        let name = required(rest)?;
+        if !name.chars().all(plain) {
+            return Err(Refused::Usage);
+        }
+        Ok(ask(Command::Keep(name)))
+    },
+};
+
+/// `q`
+pub const QUIT: CommandSpec = CommandSpec {
+    name: "q",
+    alias: Some("quit"),
+    arguments: "",
+    summary: "quit",
+    complete: &[],
+    execute: |_, _| Ok(vec![Effect::Quit]),
+};

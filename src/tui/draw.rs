@@ -1,0 +1,51 @@
+//! Drawing the screen: a function of the state.
+#![allow(clippy::disallowed_methods)]
+
+use super::layout::{self, Areas, LEAST};
+use super::panel;
+use super::picture::{Stage, Wanted};
+use super::popup;
+use super::router;
+use super::state::State;
+use super::theme::Theme;
+use super::view::widget::{inside, put};
+use super::view::{error_pane, header, scrubber, status};
+use ratatui::buffer::Buffer;
+use ratatui::layout::Position;
+use ratatui::text::Line;
+
+/// Draws one frame: arranges the pictures, then draws everything. Returns where the cursor blinks.
+pub fn frame(buf: &mut Buffer, state: &State, theme: &Theme, stage: &mut Stage) -> Option<Position> {
+    let areas = layout::areas(state);
+    stage.arrange(&wanted(state, &areas, stage.cell), popup::area(state), &state.lens);
+    let cursor = draw(buf, state, &areas, theme, stage);
+    stage.finish(buf);
+    cursor
+}
+
+/// The pictures that the visible panels want.
+fn wanted<'a>(state: &'a State, areas: &Areas, cell: (u16, u16)) -> Wanted<'a> {
+    let mut all = Wanted::default();
+    for (pane, area) in &areas.panes {
+        let Wanted { pictures, plots } = (panel::of(*pane).pictures)(state, inside(*area), cell);
+        all.pictures.extend(pictures);
+        all.plots.extend(plots);
+    }
+    all
+}
+
+fn draw(buf: &mut Buffer, state: &State, areas: &Areas, theme: &Theme, stage: &Stage) -> Option<Position> {
+    if areas.panes.is_empty() {
+        let text = format!("needs at least {}x{}", LEAST.0, LEAST.1);
+        put(buf, (0, 0), Line::raw(text), buf.area.width);
+        return None;
+    }
+    header::draw(buf, areas.header, state, theme);
+    for (pane, area) in &areas.panes {
+        panel::draw(buf, panel::of(*pane), *area, state, theme, stage);
+    }
+    scrubber::draw(buf, areas.scrubber, state, theme);
+    error_pane::draw(buf, areas.fault, state, theme);
+    status::draw(buf, areas.status, &router::keys(state), state, theme);
+    popup::draw(buf, state, theme, stage)
+}

@@ -1,0 +1,98 @@
+//! Finding picture files and reading their thumbnails.
+
+use super::editor::home;
+use crate::data::{Dataset, Picture, source};
+use crate::panics::caught;
+use crate::tui::event::Event;
+use anyhow::Result;
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, Mutex, PoisonError};
+
+/// File extensions of pictures.
+const ENDINGS: [&str; 7] = ["png", "jpg", "jpeg", "webp", "gif", "bmp", "npy"];
+/// The most files to offer, and the most entries to read.
+const MOST: (usize, usize) = (2000, 20_000);
+/// The depth of the search.
+const DEPTH: usize = 3;
+/// The longer side of a thumbnail in pixels.
+const SIDE: u32 = 192;
+
+/// Pictures in the working directory and in this folder, those in outer folders first.
+pub fn find(folder: Option<&Path>) -> Vec<String> {
+    let mut found = Vec::new();
+    let mut looked = 0;
+    let mut waiting: Vec<_> = std::iter::once(Path::new(".")).chain(folder).map(|f| (f.to_owned(), 0)).collect();
+    while !waiting.is_empty() && found.len() < MOST.0 && looked < MOST.1 {
+        let (folder, depth) = waiting.remove(0);
+        let Ok(entries) = std::fs::read_dir(&folder) else { continue };
+        let mut entries: Vec<PathBuf> = entries.flatten().map(|e| e.path()).take(MOST.1 - looked).collect();
+        entries.sort();
+        looked += entries.len();
+        let hidden = |p: &Path| p.file_name().is_some_and(|n| n.to_string_lossy().starts_with('.'));
+        for path in entries.into_iter().filter(|p| !hidden(p)) {
+            let ending = path.extension().map(|e| e.to_string_lossy().to_lowercase()).unwrap_or_default();
+            if ENDINGS.contains(&ending.as_str()) {
+                found.extend(path.strip_prefix("./").unwrap_or(&path).to_str().map(String::from));
+            } else if depth < DEPTH && path.is_dir() && !path.ends_with("target") {
+                waiting.push((path, depth + 1));
+            }
+        }
+    }
+    found.truncate(MOST.0);
+    found
+}
+
+/// The thumbnail of a picture.
+pub fn preview(name: String) -> Event {
+    let small = || {
+        let text = if name.starts_with("~/") { home(&name).to_string_lossy().into_owned() } else { name.clone() };
+        picture(&text).and_then(|picture| picture.thumbnail(SIDE)).ok().map(Arc::new)
+    };
+    let image = caught(small).ok().flatten();
+    Event::Preview(name, image)
+}
+
+/// The data set that was read last: opening one takes longer than reading a picture.
+static LAST: Mutex<Option<Dataset>> = Mutex::new(None);
+
+fn picture(text: &str) -> Result<Picture> {
+    let Some((spec, number)) = source::numbered(text) else { return Ok(source::picture(text)?.1) };
+    let mut last = LAST.lock().unwrap_or_else(PoisonError::into_inner);
+    let set = match last.take().filter(|set| set.name == spec) {
+        Some(set) => set,
+        None => source::open(spec)?,
+    };
+    last.insert(set).picture(number)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn pictures_are_found_in_folders_and_the_rest_is_left_alone() {
+        let folder = tempfile::tempdir().unwrap();
+        std::fs::create_dir(folder.path().join("sub")).unwrap();
+        for name in ["b.PNG", "notes.txt", ".hidden.png", "sub/a.jpg"] {
+            std::fs::write(folder.path().join(name), "").unwrap();
+        }
+        let found = find(Some(folder.path()));
+        let here: Vec<_> = found.iter().filter_map(|f| Path::new(f).strip_prefix(folder.path()).ok()).collect();
+        assert_eq!(here, [Path::new("b.PNG"), Path::new("sub/a.jpg")]);
+    }
+
+    #[test]
+    fn a_picture_is_seen_small_and_a_damaged_one_not_at_all() {
+        let Event::Preview(_, Some(image)) = preview("made:welcome[0]".into()) else {
+            panic!("there is a welcome picture")
+        };
+        assert!(image.width().max(image.height()) <= SIDE);
+        assert!(matches!(preview("no such file.png".into()), Event::Preview(_, None)));
+        let folder = tempfile::tempdir().unwrap();
+        for length in [1, 5, 767] {
+            let file = folder.path().join(format!("{length}.png"));
+            std::fs::write(&file, crate::data::damaged::png_with_palette(length)).unwrap();
+            assert!(matches!(preview(file.display().to_string()), Event::Preview(_, None)), "{length}");
+        }
+    }
+}

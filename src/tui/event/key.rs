@@ -1,0 +1,96 @@
+//! Keys, and how help, hints and configurations write them.
+
+use std::fmt;
+
+/// A key, independent of the terminal library.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Key {
+    /// A character as typed: `a`, `A`, `[`, a space.
+    Char(char),
+    /// A letter with Ctrl held.
+    Ctrl(char),
+    /// Enter.
+    Enter,
+    /// Escape.
+    Esc,
+    /// Tab.
+    Tab,
+    /// Tab with Shift held.
+    BackTab,
+    /// Backspace.
+    Backspace,
+    /// Delete.
+    Delete,
+    /// The up arrow.
+    Up,
+    /// The down arrow.
+    Down,
+    /// The left arrow.
+    Left,
+    /// The right arrow.
+    Right,
+    /// Home.
+    Home,
+    /// End.
+    End,
+    /// Page up.
+    PageUp,
+    /// Page down.
+    PageDown,
+}
+
+impl Key {
+    /// Reads a key as [`Display`](fmt::Display) writes it: `x`, `Ctrl-x`, `PgUp`.
+    pub fn parse(text: &str) -> Option<Self> {
+        let mut letters = text.chars();
+        Some(match (letters.next()?, letters.as_str()) {
+            (letter, "") if !letter.is_control() => Key::Char(letter),
+            _ if text == "Space" => Key::Char(' '),
+            _ if text == "S-Tab" => Key::BackTab,
+            _ if text == "PgUp" => Key::PageUp,
+            _ if text == "PgDn" => Key::PageDown,
+            _ => {
+                let named = [
+                    Key::Enter,
+                    Key::Esc,
+                    Key::Tab,
+                    Key::Backspace,
+                    Key::Delete,
+                    Key::Up,
+                    Key::Down,
+                    Key::Left,
+                    Key::Right,
+                    Key::Home,
+                    Key::End,
+                ];
+                let ctrl = text.strip_prefix("Ctrl-").and_then(|c| c.parse().ok()).filter(char::is_ascii_lowercase);
+                return ctrl.map(Key::Ctrl).or_else(|| named.into_iter().find(|key| format!("{key}") == text));
+            }
+        })
+    }
+}
+
+impl fmt::Display for Key {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Key::Char(' ') => f.write_str("Space"),
+            Key::Char(c) => write!(f, "{c}"),
+            Key::Ctrl(c) => write!(f, "Ctrl-{c}"),
+            Key::BackTab => f.write_str("S-Tab"),
+            Key::PageUp => f.write_str("PgUp"),
+            Key::PageDown => f.write_str("PgDn"),
+            other => write!(f, "{other:?}"),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_keys_that_exist_are_read() {
+        assert_eq!([Key::parse("Ctrl-q"), Key::parse("S-Tab")], [Some(Key::Ctrl('q')), Some(Key::BackTab)]);
+        assert_eq!([Key::parse("Ctrl-Q"), Key::parse("F13")], [None, None]);
+    }
+}

@@ -1,0 +1,168 @@
+//! The keys that trigger an action: those of the keymap, or the user's own.
+
+use super::action::Action;
+use super::binding::Binding;
+use super::everywhere::EVERYWHERE;
+use crate::tui::event::Key;
+
+/// A row of a keymap with the keys that trigger it now.
+#[derive(Clone, Debug)]
+pub struct Bound {
+    /// The row.
+    pub binding: Binding,
+    /// Its keys, without those that the user bound to something else.
+    pub keys: Vec<Key>,
+}
+
+/// The user's changes to the keymaps: keys, and the actions that they trigger in every panel. The latest comes last.
+#[derive(Clone, Debug, Default)]
+pub struct Bindings(Vec<(Key, Action)>);
+
+/// Names of actions in a configuration.
+const NAMES: &[(&str, Action)] = &[
+    ("quit", Action::Quit),
+    ("interrupt", Action::Interrupt),
+    ("escape", Action::Escape),
+    ("help", Action::Help),
+    ("redraw", Action::Redraw),
+    ("suspend", Action::Suspend),
+    ("next_pane", Action::NextPane),
+    ("last_pane", Action::LastPane),
+    ("zoom", Action::Zoom),
+    ("down", Action::Move(1)),
+    ("up", Action::Move(-1)),
+    ("page_down", Action::Page(1)),
+    ("page_up", Action::Page(-1)),
+    ("top", Action::Top),
+    ("bottom", Action::Bottom),
+    ("choose", Action::Choose),
+    ("left", Action::Left),
+    ("right", Action::Right),
+    ("play", Action::Play),
+    ("step", Action::Step(1)),
+    ("back", Action::Step(-1)),
+    ("ten_steps", Action::Step(10)),
+    ("ten_back", Action::Step(-10)),
+    ("first", Action::First),
+    ("last", Action::Last),
+    ("fork", Action::Fork),
+    ("next_branch", Action::Branch(1)),
+    ("last_branch", Action::Branch(-1)),
+    ("compare", Action::Compare),
+    ("restart", Action::Restart),
+    ("cancel", Action::Cancel),
+    ("less", Action::Change(-1)),
+    ("more", Action::Change(1)),
+    ("tenth", Action::Tenfold(-1)),
+    ("tenfold", Action::Tenfold(1)),
+    ("default", Action::Default),
+    ("defaults", Action::Defaults),
+    ("method", Action::PickMethod),
+    ("layer", Action::PickLayer),
+    ("target", Action::PickTarget),
+    ("model", Action::PickModel),
+    ("picture", Action::PickPicture),
+    ("open", Action::OpenPicture),
+    ("reference", Action::Reference),
+    ("colors", Action::PickColors),
+    ("next_view", Action::View(1)),
+    ("last_view", Action::View(-1)),
+    ("scale", Action::Scale),
+    ("less_map", Action::Strength(-1)),
+    ("more_map", Action::Strength(1)),
+    ("enlarge", Action::Enlarge(1)),
+    ("reduce", Action::Enlarge(-1)),
+    ("whole", Action::Whole),
+    ("inspect", Action::Inspect),
+    ("save", Action::Save),
+    ("edit", Action::Edit),
+    ("filter", Action::Filter),
+    ("command", Action::CommandLine),
+    ("log", Action::ShowLog),
+];
+
+impl Bindings {
+    /// A row of a panel's keymap: a key of the user's wins.
+    pub fn panel(&self, row: &Binding) -> Bound {
+        Bound { keys: self.kept(row), binding: row.clone() }
+    }
+
+    /// A row that works in every panel, the user's keys first.
+    pub fn everywhere(&self, row: &Binding) -> Bound {
+        let own = self.0.iter().rev().filter(|(_, action)| *action == row.action).map(|(key, _)| *key);
+        Bound { keys: own.chain(self.kept(row)).collect(), binding: row.clone() }
+    }
+
+    /// A row of a pop-up's keymap, which the user cannot change.
+    pub fn popup(&self, row: &Binding) -> Bound {
+        Bound { keys: row.keys.to_vec(), binding: row.clone() }
+    }
+
+    /// What the user bound a key to.
+    pub fn own(&self, key: Key) -> Option<Action> {
+        self.0.iter().find(|(own, _)| *own == key).map(|(_, action)| *action)
+    }
+
+    /// The key that triggers an action in every panel, as hints write it; empty if there is none.
+    pub fn key_of(&self, action: Action) -> String {
+        let row = EVERYWHERE.iter().find(|row| row.action == action).map(|row| self.everywhere(row));
+        row.and_then(|bound| bound.keys.first().map(Key::to_string)).unwrap_or_default()
+    }
+
+    /// Binds a key to an action in every panel; the action that it triggered before keeps its other keys.
+    ///
+    /// Errors list the actions or the keys that exist.
+    pub fn bind(&mut self, key: &str, action: &str) -> Result<(), String> {
+        let known = || NAMES.iter().map(|(name, _)| *name).collect::<Vec<_>>().join(", ");
+        let wanted = NAMES.iter().find(|(name, _)| *name == action).map(|(_, action)| *action);
+        let wanted = wanted.ok_or_else(|| format!("no action \"{action}\"; known are {}", known()))?;
+        let key = Key::parse(key).ok_or_else(|| {
+            format!("no key \"{key}\"; known are letters and signs, Ctrl-a to Ctrl-z, Space, Enter, Esc, Tab, S-Tab, Home, End, PgUp, PgDn, Up, Down, Left, Right, Backspace and Delete")
+        })?;
+        if !EVERYWHERE.iter().any(|row| row.action == wanted) {
+            return Err(format!("\"{action}\" works in a single panel; its keys cannot be changed"));
+        }
+        self.0.retain(|(other, _)| *other != key);
+        self.0.push((key, wanted));
+        Ok(())
+    }
+
+    fn kept(&self, row: &Binding) -> Vec<Key> {
+        row.keys.iter().copied().filter(|key| self.own(*key).is_none()).collect()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_key_is_read_as_it_is_written() {
+        for key in EVERYWHERE.iter().flat_map(|row| row.keys) {
+            assert_eq!(Key::parse(&key.to_string()), Some(*key), "{key}");
+        }
+    }
+
+    #[test]
+    fn every_action_that_works_in_every_panel_has_a_name() {
+        for row in EVERYWHERE {
+            assert!(NAMES.iter().any(|(_, action)| *action == row.action), "{:?}", row.action);
+        }
+    }
+
+    #[test]
+    fn a_key_of_the_users_replaces_the_one_of_the_keymap() {
+        let mut bindings = Bindings::default();
+        bindings.bind("x", "play").unwrap();
+        let keys = |action| {
+            let row = EVERYWHERE.iter().find(|row| row.action == action).unwrap();
+            bindings.everywhere(row).keys
+        };
+        assert_eq!(keys(Action::Play), [Key::Char('x'), Key::Char(' ')]);
+        assert_eq!(bindings.key_of(Action::Play), "x");
+        assert_eq!(bindings.key_of(Action::Cancel), "", "its only key is taken");
+        assert!(bindings.bind("x", "pla").unwrap_err().contains("known are quit"));
+        assert!(bindings.bind("xx", "play").unwrap_err().contains("no key \"xx\""));
+        assert!(bindings.bind("x", "defaults").unwrap_err().contains("a single panel"));
+    }
+}

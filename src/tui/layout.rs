@@ -1,0 +1,139 @@
+//! Where everything stands, for every size of terminal.
+
+use super::panel::{Height, PANELS, Panel, Place, Small};
+use super::state::{Pane, State};
+use super::view::error_pane;
+use ratatui::layout::{Constraint, Layout, Rect};
+
+/// Where everything stands. A rectangle without area is not drawn.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Areas {
+    /// The line at the top.
+    pub header: Rect,
+    /// The visible panels.
+    pub panes: Vec<(Pane, Rect)>,
+    /// The line of steps.
+    pub scrubber: Rect,
+    /// The error.
+    pub fault: Rect,
+    /// The line at the bottom.
+    pub status: Rect,
+}
+
+/// The smallest terminal that the app draws in.
+pub const LEAST: (u16, u16) = (40, 8);
+
+/// Stands for the height or width that is left.
+const REST: u16 = u16::MAX;
+
+/// Where everything stands in this state.
+pub fn areas(state: &State) -> Areas {
+    let (width, height) = state.size;
+    if width < LEAST.0 || height < LEAST.1 {
+        return Areas::default();
+    }
+    let [header, middle, status] = rows(Rect::new(0, 0, width, height), [1, REST, 1]);
+    let areas = Areas { header, status, ..Areas::default() };
+    match () {
+        () if width < 60 || height < 16 || state.zoomed => alone(state, areas, middle),
+        () if width >= 100 && height >= 28 => large(state, areas, middle),
+        () => small(state, areas, middle),
+    }
+}
+
+/// The focused panel and the steps.
+fn alone(state: &State, areas: Areas, middle: Rect) -> Areas {
+    let fault = error_pane::height(state).min(middle.height / 2);
+    let [pane, scrubber, fault] = rows(middle, [REST, 1, fault]);
+    Areas { panes: vec![(state.focus, pane)], scrubber, fault, ..areas }
+}
+
+/// One list at a time at the left; some panels in place of the list and the middle while they have the focus.
+fn small(state: &State, areas: Areas, middle: Rect) -> Areas {
+    let fault = error_pane::height(state).min(middle.height / 2);
+    let few = if middle.height > 18 { 5 } else { 4 };
+    let [main, scrubber, below] = rows(middle, [REST, 1, if fault > 0 { fault } else { few }]);
+    let of = |small: Small| PANELS.iter().filter(move |panel| panel.small == small).map(|panel| panel.pane);
+    let mut panes = vec![(state.focus, main)];
+    if !of(Small::Focused).any(|pane| pane == state.focus) {
+        let [list, middle] = columns(main, [if main.width < 76 { 20 } else { 24 }, REST]);
+        panes = vec![(state.left, list)];
+        panes.extend(of(Small::Always).zip(shared(middle, of(Small::Always).count(), Layout::vertical)));
+    }
+    if fault > 0 {
+        return Areas { panes, scrubber, fault: below, ..areas };
+    }
+    panes.extend(of(Small::Bottom).zip(shared(below, of(Small::Bottom).count(), Layout::horizontal)));
+    Areas { panes, scrubber, ..areas }
+}
+
+/// All panels.
+fn large(state: &State, areas: Areas, middle: Rect) -> Areas {
+    let log = if middle.height > 32 { 5 } else { 4 };
+    let fault = error_pane::height(state).min(middle.height / 3);
+    let [main, bottom] = rows(middle, [REST, log.max(fault)]);
+    let right = (main.width * 30 / 100).clamp(32, 46);
+    let [left, centre, right] = columns(main, [(main.width * 19 / 100).clamp(22, 32), REST, right]);
+    let [centre, scrubber] = rows(centre, [REST, 1]);
+    let in_column = |panel: &Panel| match panel.place {
+        Place::Left(height) => Some((0, height)),
+        Place::Centre => Some((1, Height::Rest)),
+        Place::Right(height) => Some((2, height)),
+        Place::Bottom => None,
+    };
+    let mut panes = Vec::new();
+    for (number, column) in [left, centre, right].into_iter().enumerate() {
+        let within = |panel: &'static Panel| in_column(panel).filter(|(at, _)| *at == number).map(|(_, h)| (panel, h));
+        let (panels, heights): (Vec<_>, Vec<_>) = PANELS.iter().filter_map(within).unzip();
+        let heights = heights.into_iter().map(|height| match height {
+            Height::Rows(rows) => Constraint::Length(rows(state, column.height)),
+            Height::Rest => Constraint::Fill(1),
+        });
+        let areas = Layout::vertical(heights).split(column);
+        panes.extend(panels.iter().map(|panel| panel.pane).zip(areas.iter().copied()));
+    }
+    if fault > 0 {
+        return Areas { panes, scrubber, fault: bottom, ..areas };
+    }
+    let below = || PANELS.iter().filter(|panel| matches!(panel.place, Place::Bottom)).map(|panel| panel.pane);
+    panes.extend(below().zip(shared(bottom, below().count(), Layout::horizontal)));
+    Areas { panes, scrubber, ..areas }
+}
+
+impl Areas {
+    /// The number of rows inside the frame of a panel; 0 if it is not visible.
+    pub fn rows(&self, pane: Pane) -> usize {
+        self.of(pane).map_or(0, |area| usize::from(area.height.saturating_sub(2)))
+    }
+
+    /// The area of a panel.
+    pub fn of(&self, pane: Pane) -> Option<Rect> {
+        self.panes.iter().find(|(p, _)| *p == pane).map(|(_, area)| *area)
+    }
+
+    /// The panel at this place, and the row inside its frame.
+    pub fn at(&self, column: u16, row: u16) -> Option<(Pane, Option<usize>)> {
+        let (pane, area) = self.panes.iter().find(|(_, area)| area.contains((column, row).into()))?;
+        let inside = row > area.y && row + 1 < area.bottom();
+        Some((*pane, inside.then(|| usize::from(row - area.y - 1))))
+    }
+}
+
+/// Equal parts of an area.
+fn shared(area: Rect, count: usize, split: fn(Vec<Constraint>) -> Layout) -> Vec<Rect> {
+    split(vec![Constraint::Fill(1); count]).split(area).to_vec()
+}
+
+/// Parts of these heights from top to bottom; [`REST`] takes what is left.
+fn rows<const N: usize>(area: Rect, heights: [u16; N]) -> [Rect; N] {
+    Layout::vertical(heights.map(constraint)).areas(area)
+}
+
+/// Parts of these widths from left to right; [`REST`] takes what is left.
+fn columns<const N: usize>(area: Rect, widths: [u16; N]) -> [Rect; N] {
+    Layout::horizontal(widths.map(constraint)).areas(area)
+}
+
+fn constraint(size: u16) -> Constraint {
+    if size == REST { Constraint::Fill(1) } else { Constraint::Length(size) }
+}

@@ -1,0 +1,86 @@
+//! The panel of classes: probabilities, and their change since the previous step.
+
+use super::spec::{BLANK, Height, List, Panel, Place, Small};
+use crate::render::ClassRow;
+use crate::script::message::Command;
+use crate::tui::effect::{Effect, ask};
+use crate::tui::event::Key as K;
+use crate::tui::keymap::{Action as A, Binding, row as bind};
+use crate::tui::picture::Stage;
+use crate::tui::state::{Pane, State};
+use crate::tui::theme::Theme;
+use crate::tui::view::widget::{bar, mark, row};
+use ratatui::buffer::Buffer;
+use ratatui::layout::Rect;
+use ratatui::style::Style;
+use ratatui::text::{Line, Span};
+
+/// The panel.
+pub const PANEL: Panel = Panel {
+    pane: Pane::CLASSES,
+    place: Place::Right(Height::Rows(|state, column| (state.classes().len() as u16 + 2).clamp(5, (column / 3).max(5)))),
+    small: Small::Bottom,
+    keys: KEYS,
+    list: Some(List { rows: |state| state.classes().len(), clickable: true, moved: |_| {} }),
+    act,
+    title: |state, theme, _| {
+        let changes = state.stepped() && !state.run.foreign;
+        vec![Span::styled(if changes { "± since the step before " } else { "t picks the target " }, theme.frame)]
+    },
+    draw,
+    ..BLANK
+};
+
+const KEYS: &[Binding] = &[bind(&[K::Enter], A::Choose, "Classes", "make it the target", "target")];
+
+fn act(state: &mut State, action: A) -> Option<Vec<Effect>> {
+    if action != A::Choose {
+        return None;
+    }
+    let class = state.classes().get(state.cursor(Pane::CLASSES).cursor).map(|row| row.class);
+    Some(class.map_or_else(Vec::new, |class| ask(Command::Target(Some(class)))))
+}
+
+/// `◎` marks the target, `★` the most likely class.
+fn draw(buf: &mut Buffer, inner: Rect, state: &State, theme: &Theme, _: &Stage) {
+    let cursor = state.cursor(Pane::CLASSES);
+    let classes = state.classes();
+    let bars = usize::from(inner.width) * 3 / 10;
+    for (y, class) in classes.iter().skip(cursor.offset).take(usize::from(inner.height)).enumerate() {
+        let index = y + cursor.offset;
+        row(buf, inner, y, name(class, index, state, theme), numbers(class, bars, state, theme));
+        if index == cursor.cursor && state.focus == Pane::CLASSES {
+            mark(buf, inner, y, true, theme);
+        }
+    }
+}
+
+fn name(class: &ClassRow, index: usize, state: &State, theme: &Theme) -> Line<'static> {
+    let target = state.target == Some(class.class);
+    let sign = match (target, index) {
+        (true, _) => "◎",
+        (false, 0) => "★",
+        _ => " ",
+    };
+    Line::styled(format!("{sign} {}", class.label), if target { theme.warn } else { Style::new() })
+}
+
+fn numbers(class: &ClassRow, bars: usize, state: &State, theme: &Theme) -> Line<'static> {
+    let share = Span::styled(format!("{:5.1}% ", class.probability * 100.0), theme.strong);
+    let target = state.target == Some(class.class);
+    let bar = format!("{:bars$}", bar(class.probability, bars));
+    let bar = Span::styled(bar, if target { theme.warn } else { theme.bar });
+    match state.stepped() && !state.run.foreign {
+        true => Line::from(vec![share, change(state.change(class), theme), bar]),
+        false => Line::from(vec![share, bar]),
+    }
+}
+
+fn change(by: Option<f32>, theme: &Theme) -> Span<'static> {
+    match by.map(|by| by * 100.0) {
+        Some(by) if by >= 0.05 => Span::styled(format!("{by:+5.1} "), theme.good),
+        Some(by) if by <= -0.05 => Span::styled(format!("{by:+5.1} "), theme.bad),
+        Some(_) => Span::styled("   =  ", theme.dim),
+        None => Span::raw("      "),
+    }
+}

@@ -1,0 +1,119 @@
+//! The panel of curves: the numbers of every kept step.
+
+use super::spec::{BLANK, Panel};
+use crate::tui::effect::Effect;
+use crate::tui::event::Key as K;
+use crate::tui::keymap::{Action as A, Binding, row as bind};
+use crate::tui::picture::Stage;
+use crate::tui::state::{Pane, State};
+use crate::tui::theme::Theme;
+use crate::tui::view::plot::{self, ChartOptions, Curve};
+use crate::tui::view::widget::row;
+use ratatui::buffer::Buffer;
+use ratatui::layout::Rect;
+use ratatui::text::{Line, Span};
+
+/// Curves that share an axis.
+#[derive(Clone, Debug, PartialEq)]
+struct Group {
+    /// Their title.
+    name: String,
+    /// The curves.
+    curves: Vec<Curve>,
+    /// Bounds of their axis, if they have natural ones.
+    bounds: Option<(f64, f64)>,
+}
+
+/// The panel.
+pub const PANEL: Panel = Panel { pane: Pane::CURVES, keys: KEYS, act, title, draw, ..BLANK };
+
+const KEYS: &[Binding] = &[
+    bind(&[K::Left], A::Left, "Curves", "the curves before", ""),
+    bind(&[K::Right], A::Right, "Curves", "the next curves", "next"),
+];
+
+fn act(state: &mut State, action: A) -> Option<Vec<Effect>> {
+    let by = match action {
+        A::Left => -1,
+        A::Right => 1,
+        A::Move(by) => by,
+        _ => return None,
+    };
+    let count = groups(state).len().max(1) as i32;
+    state.curve = (state.curve as i32 + by).rem_euclid(count) as usize;
+    Some(Vec::new())
+}
+
+fn title(state: &State, theme: &Theme, _: Rect) -> Vec<Span<'static>> {
+    let groups = groups(state);
+    let at = state.curve.min(groups.len().saturating_sub(1));
+    let title = match groups.get(at) {
+        Some(group) if groups.len() > 1 => format!("{} {}/{} ", group.name, at + 1, groups.len()),
+        Some(group) => format!("{} ", group.name),
+        None => String::new(),
+    };
+    vec![Span::styled(title, theme.frame)]
+}
+
+fn draw(buf: &mut Buffer, inner: Rect, state: &State, theme: &Theme, _: &Stage) {
+    let groups = groups(state);
+    let at = state.curve.min(groups.len().saturating_sub(1));
+    let Some(group) = groups.get(at) else {
+        let text = if state.stepped() { "nothing yet; . makes a step" } else { "no steps, no curves" };
+        return row(buf, inner, 0, Line::styled(text, theme.dim), Line::default());
+    };
+    let here = state.run.frame.as_ref().map(|f| f.step as f64);
+    plot::draw(buf, inner, &group.curves, ChartOptions { here, bounds: group.bounds }, theme);
+}
+
+/// All curves in groups: probabilities of the most likely classes and the target, then the numbers of the method, those
+/// in `[0, 1]` together and each of the others alone.
+fn groups(state: &State) -> Vec<Group> {
+    if state.run.foreign || !state.stepped() {
+        return Vec::new();
+    }
+    let scalars: Vec<Curve> = state.run.frame.iter().flat_map(|f| &f.scalars).map(curve).filter(whole).collect();
+    let (shares, others): (Vec<_>, Vec<_>) = scalars.into_iter().partition(is_share);
+    let mut groups = Vec::new();
+    let classes = probabilities(state);
+    if classes.iter().any(|c| c.points.len() > 1) {
+        groups.push(Group { name: "probability by step".into(), curves: classes, bounds: Some((0.0, 1.0)) });
+    }
+    if !shares.is_empty() {
+        groups.push(Group { name: "by step".into(), curves: shares, bounds: Some((0.0, 1.0)) });
+    }
+    groups.extend(others.into_iter().map(|c| Group {
+        name: format!("{} by step", c.label),
+        curves: vec![c],
+        bounds: None,
+    }));
+    groups
+}
+
+/// The target, then the most likely classes at the start and now.
+fn probabilities(state: &State) -> Vec<Curve> {
+    let top = |rows: Option<&Vec<crate::render::ClassRow>>| rows.and_then(|r| r.first()).map(|r| r.class);
+    let now = state.classes().iter().take(2).map(|r| r.class);
+    let mut classes: Vec<usize> = state.target.into_iter().chain(top(state.run.history.get(&0))).chain(now).collect();
+    let mut seen = std::collections::HashSet::new();
+    classes.retain(|class| seen.insert(*class));
+    let points = |class: usize| {
+        let at = |(step, rows): (&usize, &Vec<crate::render::ClassRow>)| {
+            rows.iter().find(|r| r.class == class).map(|r| (*step as f64, f64::from(r.probability)))
+        };
+        state.run.history.iter().filter_map(at).collect()
+    };
+    classes.iter().take(4).map(|c| Curve { label: state.label(*c), points: points(*c) }).collect()
+}
+
+fn curve((name, values): &(String, Vec<f64>)) -> Curve {
+    Curve { label: name.clone(), points: values.iter().enumerate().map(|(x, y)| (x as f64, *y)).collect() }
+}
+
+fn whole(curve: &Curve) -> bool {
+    curve.points.len() > 1
+}
+
+fn is_share(curve: &Curve) -> bool {
+    curve.points.iter().all(|(_, y)| (0.0..=1.0).contains(y))
+}

@@ -1,0 +1,110 @@
+//! Where each figure stands in the panel: pictures in a grid, charts and texts below them.
+
+use super::{caption, table};
+use crate::render::{self, Body, Figure};
+use crate::tui::state::VisibleFigure;
+use ratatui::layout::Rect;
+
+/// Where each figure stands.
+pub struct Arrangement<'a> {
+    /// Pictures with their tiles.
+    pub pictures: Vec<(Rect, &'a VisibleFigure)>,
+    /// Charts and texts with their areas.
+    pub others: Vec<(Rect, &'a VisibleFigure)>,
+}
+
+/// Arranges figures in an area, with cells of this size in pixels.
+pub fn arrange(figures: &[VisibleFigure], area: Rect, cell: (u16, u16)) -> Arrangement<'_> {
+    let (pictures, others): (Vec<_>, Vec<_>) = figures.iter().partition(|f| is_picture(&f.figure));
+    let (above, below) = shares(area, &pictures, &others);
+    let shapes: Vec<f64> = pictures.iter().map(|f| aspect(&f.figure)).collect();
+    let mut x = below.x;
+    let mut beside = |width: u16| {
+        x += width;
+        Rect { x: x - width, width: width.saturating_sub(1), ..below }
+    };
+    let areas: Vec<_> = widths(below.width, &others).into_iter().map(&mut beside).collect();
+    Arrangement {
+        pictures: tiles(above, &shapes, cell).into_iter().zip(pictures).collect(),
+        others: areas.into_iter().zip(others).collect(),
+    }
+}
+
+/// The part of a tile that the picture has, above its caption.
+pub fn picture_area(tile: Rect, figure: &Figure) -> Rect {
+    let below = caption::height(tile) + caption::note_lines(figure, tile).len() as u16;
+    Rect { height: tile.height - below, ..tile }
+}
+
+/// The width of each figure: what it needs if all fit; else the wide ones share what the others leave.
+fn widths(room: u16, others: &[&VisibleFigure]) -> Vec<u16> {
+    let wanted = |e: &VisibleFigure| match &e.figure.body {
+        Body::Table { columns, rows } => table::widths(columns, rows).iter().sum::<usize>() as u16,
+        Body::Text { text } => text.lines().map(|line| line.chars().count()).max().unwrap_or(0) as u16 + 1,
+        _ => room,
+    };
+    let mut order: Vec<(u16, usize)> = others.iter().enumerate().map(|(at, e)| (wanted(e), at)).collect();
+    order.sort_unstable();
+    let (mut widths, mut left) = (vec![0; others.len()], room);
+    for (served, (wanted, at)) in order.into_iter().enumerate() {
+        widths[at] = wanted.max(12).min(left / (others.len() - served) as u16);
+        left -= widths[at];
+    }
+    widths
+}
+
+fn is_picture(figure: &Figure) -> bool {
+    matches!(figure.body, Body::Map { .. } | Body::Image { .. } | Body::Montage { .. })
+}
+
+/// The areas of pictures, above, and of the rest, below in as few rows as it needs. In a small area the pictures take all.
+fn shares(area: Rect, pictures: &[&VisibleFigure], others: &[&VisibleFigure]) -> (Rect, Rect) {
+    let rows = |figure: &Figure| match &figure.body {
+        Body::Bars { bars } => bars.len(),
+        Body::Table { rows, .. } => rows.len() + 1,
+        Body::Text { text } => text.lines().count(),
+        _ => 10,
+    };
+    let wanted = others.iter().map(|e| rows(&e.figure) as u16 + 1).max().unwrap_or(0);
+    let below = match (pictures.is_empty(), area.height) {
+        (true, height) => height,
+        (false, 0..16) => 0,
+        (false, height) => wanted.min(height / 3),
+    };
+    let above = Rect { height: area.height - below, ..area };
+    (above, Rect { y: above.bottom(), height: below, ..area })
+}
+
+/// Width over height of a picture.
+fn aspect(figure: &Figure) -> f64 {
+    let of = render::aspect;
+    match &figure.body {
+        Body::Map { over: Some(over), .. } => of(&over.shape),
+        Body::Map { values, .. } => of(&values.shape),
+        Body::Image { pixels } => of(&pixels.shape),
+        Body::Montage { tiles, columns, shown, .. } => {
+            let (columns, rows) = render::grid(*shown, *columns);
+            of(&tiles.shape) * columns as f64 / rows.max(1) as f64
+        }
+        _ => 1.0,
+    }
+}
+
+/// The grid of tiles whose smallest picture is the largest.
+fn tiles(area: Rect, shapes: &[f64], cell: (u16, u16)) -> Vec<Rect> {
+    let count = shapes.len() as u16;
+    if count == 0 || area.is_empty() {
+        return Vec::new();
+    }
+    let widest = shapes.iter().copied().fold(f64::MIN_POSITIVE, f64::max);
+    let size = |columns: u16| {
+        let rows = count.div_ceil(columns);
+        let width = f64::from(area.width / columns) * f64::from(cell.0);
+        let height = f64::from((area.height / rows).saturating_sub(2)) * f64::from(cell.1);
+        height.min(width / widest)
+    };
+    let columns = (1..=count).max_by(|a, b| size(*a).total_cmp(&size(*b))).unwrap_or(1);
+    let (width, height) = (area.width / columns, area.height / count.div_ceil(columns));
+    let at = |i: u16| Rect::new(area.x + i % columns * width, area.y + i / columns * height, width, height);
+    (0..count).map(at).map(|tile| Rect { width: tile.width.saturating_sub(u16::from(columns > 1)), ..tile }).collect()
+}

@@ -1,0 +1,103 @@
+//! The caption below a picture: its title, its scale or a value read from it, its colors, its note.
+
+use crate::render::{self, Body, Figure, Rescale};
+use crate::tui::picture::Stage;
+use crate::tui::picture::blocks::{self, Blocks};
+use crate::tui::state::{State, VisibleFigure, shape};
+use crate::tui::theme::Theme;
+use crate::tui::view::format::brief;
+use crate::tui::view::widget::row;
+use image::RgbImage;
+use ratatui::buffer::Buffer;
+use ratatui::layout::Rect;
+use ratatui::text::Line;
+
+/// Draws the title with the size or scale, and below them the colors from the lowest to the highest value.
+pub fn draw(buf: &mut Buffer, area: Rect, visible: &VisibleFigure, state: &State, theme: &Theme, stage: &Stage) {
+    let VisibleFigure { figure, range, warning, .. } = visible;
+    let lens = &state.lens;
+    let about = match (range, &figure.body) {
+        (Some(_), _) if lens.scale == Rescale::Shared => "one scale for all".to_owned(),
+        (Some(range), _) => range.chosen.to_owned(),
+        (None, Body::Montage { .. }) => "each tile on its own scale".to_owned(),
+        (None, Body::Image { pixels }) => shape(&pixels.shape),
+        _ => String::new(),
+    };
+    let part: Vec<_> = warning.clone().into_iter().chain(figure.part()).collect();
+    let part = (!part.is_empty()).then(|| part.join(", "));
+    let about = part.iter().cloned().chain(Some(about)).collect::<Vec<_>>().join(", ");
+    let zoom = if lens.zoom > 1.0 { format!("×{:.1} ", lens.zoom) } else { String::new() };
+    let reading = lens.mark.and_then(|mark| render::read(figure, mark)).map(|reading| reading.to_string());
+    let read = reading.is_some();
+    let about = format!("{zoom}{}", reading.unwrap_or(about));
+    let (room, letters) = (usize::from(area.width), figure.title.chars().count());
+    let fits = |about: &str| letters + 1 + about.chars().count() <= room;
+    let (title, about) = match part {
+        _ if fits(&about) => (figure.title.clone(), about),
+        _ if read => (String::new(), about),
+        // Missing parts and values that are not finite come first.
+        Some(part) if fits(&part) => (figure.title.clone(), part),
+        Some(part) => {
+            let kept: String = figure.title.chars().take(room.saturating_sub(part.chars().count() + 2)).collect();
+            (kept + "…", part)
+        }
+        None => (figure.title.clone(), String::new()),
+    };
+    let style = if read {
+        theme.focus
+    } else if warning.is_some() {
+        theme.bad
+    } else {
+        theme.dim
+    };
+    row(buf, area, 0, Line::styled(title, theme.strong), Line::styled(about, style));
+    let Some(range) = range.filter(|range| area.height > 1 && !range.is_empty()) else { return };
+    let (low, high) = (format!("{} ", brief(f64::from(range.low))), format!(" {}", brief(f64::from(range.high))));
+    row(buf, area, 1, Line::raw(low.as_str()), Line::raw(high.as_str()));
+    let taken = (low.chars().count(), high.chars().count());
+    let width = usize::from(area.width).saturating_sub(taken.0 + taken.1) as u16;
+    let bar = Rect::new(area.x + taken.0 as u16, area.y + 1, width, 1);
+    let colors = render::colorbar(figure, range, lens.overlay.colors, 64);
+    let ramp = RgbImage::from_fn(colors.len() as u32, 1, |x, _| colors[x as usize]);
+    blocks::paint(buf, bar, &ramp, Blocks::Half, stage.depth);
+}
+
+/// Its rows in a tile, without the note: one for the title and a second one for the colors if they fit.
+pub fn height(tile: Rect) -> u16 {
+    match tile.height {
+        0..4 => 0,
+        4..9 => 1,
+        _ => 2,
+    }
+}
+
+/// The note of a map, in lines as wide as its tile; none in a small tile.
+pub fn note_lines(figure: &Figure, tile: Rect) -> Vec<String> {
+    match &figure.body {
+        Body::Map { note, .. } if tile.height >= 14 => wrapped(note, usize::from(tile.width), 2),
+        _ => vec![],
+    }
+}
+
+/// Text in at most `most` lines; an ellipsis ends a text that is cut.
+fn wrapped(text: &str, width: usize, most: usize) -> Vec<String> {
+    let mut lines: Vec<String> = vec![];
+    // A percent sign stays with its number.
+    let text = text.replace(" %", "\u{a0}%");
+    for word in text.split(' ').filter(|word| !word.is_empty()) {
+        match lines.last_mut() {
+            Some(line) if line.chars().count() + 1 + word.chars().count() <= width => {
+                line.push(' ');
+                line.push_str(word);
+            }
+            _ => lines.push(word.into()),
+        }
+    }
+    if lines.len() > most {
+        lines.truncate(most);
+        if let Some(last) = lines.last_mut() {
+            last.push('…');
+        }
+    }
+    lines
+}

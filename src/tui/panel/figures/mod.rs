@@ -1,0 +1,10 @@
+//! The panel of figures: pictures side by side, charts and texts below them.
+
+mod arrangement;
+mod caption;
+mod chart;
+mod panel;
+mod scatter;
+mod table;
+
+pub use panel::PANEL;

@@ -1,0 +1,134 @@
+//! The panel itself: its keys, its title, and how it is drawn.
+
+use super::arrangement::{arrange, picture_area};
+use super::{caption, chart, scatter};
+use crate::render::Body;
+use crate::script::message::Command;
+use crate::tui::action::{lens_actions, views};
+use crate::tui::effect::{Effect, ask};
+use crate::tui::event::Key as K;
+use crate::tui::keymap::{Action as A, Binding, row as bind};
+use crate::tui::panel::spec::{BLANK, Panel, Place, Small};
+use crate::tui::picture::{Placement, Stage, Wanted};
+use crate::tui::state::{Pane, State, VisibleFigure};
+use crate::tui::theme::Theme;
+use crate::tui::view::widget::{put, row};
+use ratatui::buffer::Buffer;
+use ratatui::layout::Rect;
+use ratatui::text::{Line, Span};
+
+/// The panel.
+pub const PANEL: Panel = Panel {
+    pane: Pane::FIGURES,
+    place: Place::Centre,
+    small: Small::Always,
+    keys: KEYS,
+    act,
+    title,
+    pictures,
+    draw,
+    ..BLANK
+};
+
+const KEYS: &[Binding] = &[
+    bind(&[K::Enter], A::Choose, "Figures", "fill the screen, or no more", "zoom"),
+    bind(&[K::Left], A::Left, "Figures", "view before; enlarged: move", ""),
+    bind(&[K::Right], A::Right, "Figures", "next view; enlarged: move", ""),
+];
+
+fn act(state: &mut State, action: A) -> Option<Vec<Effect>> {
+    match action {
+        A::Choose if !state.pointed.is_empty() => return Some(open_pointed(state)),
+        A::Choose => state.toggle_zoom(),
+        A::Left => go(state, -1, 0),
+        A::Right => go(state, 1, 0),
+        A::Move(by) => go(state, 0, by),
+        _ => return None,
+    }
+    Some(Vec::new())
+}
+
+/// Moves the mark or the visible part, or shows another view.
+fn go(state: &mut State, x: i32, y: i32) {
+    if !lens_actions::go(state, x, y) {
+        views::turn(state, x + y);
+    }
+}
+
+/// Opens the picture of the first point under the mark.
+fn open_pointed(state: &mut State) -> Vec<Effect> {
+    state.lens.reset();
+    let first = std::mem::take(&mut state.pointed).into_iter().next();
+    first.map_or_else(Vec::new, |(name, _)| ask(Command::Picture(name)))
+}
+
+fn pictures(state: &State, inner: Rect, cell: (u16, u16)) -> Wanted<'_> {
+    let arrangement = arrange(&state.visible.figures, inner, cell);
+    let place = |(tile, figure): &(Rect, &'_ VisibleFigure)| picture_area(*tile, &figure.figure);
+    let pictures = arrangement.pictures.iter().map(|both| Placement { area: place(both), figure: both.1 }).collect();
+    let plane = |(area, visible): &(Rect, &VisibleFigure)| match &visible.figure.body {
+        Body::Scatter { points } => scatter::plane(chart::below_title(*area), points, state),
+        _ => None,
+    };
+    Wanted { pictures, plots: arrangement.others.iter().filter_map(plane).collect() }
+}
+
+fn draw(buf: &mut Buffer, inner: Rect, state: &State, theme: &Theme, stage: &Stage) {
+    let note = Line::from(vec![Span::raw(" "), freshness(state, theme), Span::raw(" ")]);
+    let width = note.width() as u16;
+    if width > 2 && inner.width > width + 2 {
+        put(buf, (inner.right() - 1 - width, inner.bottom()), note, inner.width + 2);
+    }
+    let arrangement = arrange(&state.visible.figures, inner, stage.cell);
+    for (tile, figure) in &arrangement.pictures {
+        draw_picture(buf, *tile, figure, state, theme, stage);
+    }
+    for (area, figure) in &arrangement.others {
+        chart::draw(buf, *area, figure, state, theme, stage);
+    }
+}
+
+/// Draws a picture with its caption right below it.
+fn draw_picture(buf: &mut Buffer, tile: Rect, figure: &VisibleFigure, state: &State, theme: &Theme, stage: &Stage) {
+    let area = picture_area(tile, &figure.figure);
+    let rect = stage.draw(buf, area, &state.lens).unwrap_or(area);
+    let wide = if rect.width >= 26.min(tile.width) { rect } else { tile };
+    let below = Rect { y: rect.bottom(), height: tile.height - area.height, ..tile };
+    caption::draw(buf, Rect { x: wide.x, width: wide.width, ..below }, figure, state, theme, stage);
+    let notes = caption::note_lines(&figure.figure, tile);
+    for (line, y) in notes.iter().zip(usize::from(caption::height(tile))..) {
+        row(buf, below, y, Line::styled(line.as_str(), theme.dim), Line::default());
+    }
+}
+
+/// All views, the current one marked; if they do not fit, the current one alone.
+fn title(state: &State, theme: &Theme, area: Rect) -> Vec<Span<'static>> {
+    let (present, all) = (views::present(state), views::views(state));
+    let at = all.iter().position(|(view, _)| Some(*view) == present).unwrap_or(0);
+    let length: usize = all.iter().map(|(_, name)| name.chars().count() + 3).sum();
+    if length + 13 > usize::from(area.width) {
+        let name = all.get(at).map_or("", |(_, name)| name);
+        return vec![
+            Span::styled(format!("{name} "), theme.strong),
+            Span::styled(format!("{}/{} ", at + 1, all.len()), theme.dim),
+        ];
+    }
+    let mut spans = Vec::new();
+    for (number, (_, name)) in all.iter().enumerate() {
+        if number > 0 {
+            spans.push(Span::styled("│ ", theme.frame));
+        }
+        spans.push(Span::styled(format!("{name} "), if number == at { theme.strong } else { theme.dim }));
+    }
+    spans
+}
+
+fn freshness(state: &State, theme: &Theme) -> Span<'static> {
+    match (state.stale(), state.busy.is_some(), &state.fault) {
+        (true, true, _) => Span::styled("old, the new one is being computed", theme.warn),
+        (true, false, Some(_)) => Span::styled("old, the new one failed", theme.bad),
+        (true, false, None) => Span::styled("old", theme.warn),
+        (false, true, _) => Span::styled("computing", theme.dim),
+        (false, false, _) => Span::raw(""),
+    }
+}

@@ -1,0 +1,132 @@
+//! Scatter plots: the points, the one under the mark, and its picture.
+
+use crate::render::Points;
+use crate::tui::picture::{Stage, blocks, ring};
+use crate::tui::state::{ScatterView, State};
+use crate::tui::theme::{Depth, Theme};
+use crate::tui::view::format::brief;
+use crate::tui::view::plot;
+use crate::tui::view::widget::row;
+use ratatui::buffer::Buffer;
+use ratatui::layout::Rect;
+use ratatui::style::Color;
+use ratatui::text::{Line, Span};
+use ratatui::widgets::Widget;
+use ratatui::widgets::canvas::{self, Canvas};
+
+/// Number of colors before they repeat.
+const COLORS: usize = 16;
+/// The most columns of the thumbnails, and the fewest of the points.
+const COLUMNS: (u16, u16) = (32, 30);
+
+/// Draws the names of the groups, the points, and a line about the point under the mark.
+pub fn draw(buf: &mut Buffer, area: Rect, points: &Points, state: &State, theme: &Theme, stage: &Stage) {
+    let Some(plane) = plane(area, points, state) else { return };
+    let side = area.width - plane.width;
+    let view = ScatterView::new(points);
+    let point = state.lens.mark.and_then(|mark| view.nearest(mark));
+    row(buf, area, 0, legend(points, theme), Line::default());
+    paint(buf, plane, points, &view, state, theme);
+    let about = Rect { y: plane.bottom(), height: 1, ..area };
+    let Some(i) = point else {
+        let zoom = if state.lens.zoom > 1.0 { format!("×{:.1}  ", state.lens.zoom) } else { String::new() };
+        let help = format!("{zoom}{} points; I or a click points at one, a drag goes round some", points.count());
+        return row(buf, about, 0, Line::styled(help, theme.dim), Line::default());
+    };
+    if let Some(place) = state.lens.seen(view.place(i)) {
+        ring(buf, plane, place);
+    }
+    let around = view.within(&state.lasso);
+    let (x, y) = points.place(i);
+    let (name, place) = match around.is_empty() {
+        true => (one(points, i), format!("{}, {}", brief(f64::from(x)), brief(f64::from(y)))),
+        false => (several(points, &around), String::new()),
+    };
+    row(buf, about, 0, Line::styled(name, theme.focus), Line::styled(place, theme.dim));
+    let beside = Rect { x: plane.right() + 1, width: side.saturating_sub(1), ..plane };
+    for (rect, (_, image)) in grid(beside, state.pointed.len()).zip(&state.pointed) {
+        if let Some(image) = image {
+            stage.sketch(buf, rect, image);
+        }
+    }
+}
+
+/// The area of the points themselves: beside their thumbnails if one is under the mark; `None` if there is no space.
+pub fn plane(area: Rect, points: &Points, state: &State) -> Option<Rect> {
+    if area.height < 4 || area.width < 10 {
+        return None;
+    }
+    let marked = state.lens.mark.is_some() && ScatterView::new(points).nearest((0.0, 0.0)).is_some();
+    let side = if marked { (area.width / 3).min(COLUMNS.0) } else { 0 };
+    let side = if area.width >= COLUMNS.1 + side { side } else { 0 };
+    Some(Rect { y: area.y + 1, height: area.height - 2, width: area.width - side, ..area })
+}
+
+fn one(points: &Points, i: usize) -> String {
+    format!("{}, {}; Enter opens it", points.name(points.group(i)), points.title(i))
+}
+
+/// The number of points, and their largest groups.
+fn several(points: &Points, which: &[usize]) -> String {
+    let mut counts = vec![0; points.group_count()];
+    which.iter().for_each(|&i| counts[points.group(i)] += 1);
+    let mut groups: Vec<_> = (0..counts.len()).filter(|&g| counts[g] > 0).collect();
+    groups.sort_by_key(|&g| std::cmp::Reverse(counts[g]));
+    let most: Vec<_> = groups.iter().take(4).map(|&g| format!("{} {}", counts[g], points.name(g))).collect();
+    format!("{} points: {}", which.len(), most.join(", "))
+}
+
+/// Places for some pictures below each other; in two columns from two pictures on.
+fn grid(area: Rect, count: usize) -> impl Iterator<Item = Rect> {
+    let columns = if count > 1 { 2 } else { 1 };
+    let (width, height) = (area.width / columns, area.height / (count as u16).div_ceil(columns).max(1));
+    let at = move |k: u16| Rect::new(area.x + k % columns * width, area.y + k / columns * height, width, height);
+    (0..count as u16).map(at).map(|r| Rect {
+        width: r.width.saturating_sub(1),
+        height: r.height.saturating_sub(1).max(1),
+        ..r
+    })
+}
+
+fn legend(points: &Points, theme: &Theme) -> Line<'static> {
+    if has_own_colors(points, theme) {
+        return Line::styled("each point in a colour of its own", theme.dim);
+    }
+    let name = |g: usize| [Span::styled("● ", theme.curve(g % COLORS)), Span::raw(format!("{} ", points.name(g)))];
+    Line::from((0..points.group_count()).flat_map(name).collect::<Vec<_>>())
+}
+
+/// Whether points have their own colors; sixteen are too few for that.
+fn has_own_colors(points: &Points, theme: &Theme) -> bool {
+    !points.colors.is_empty() && matches!(theme.depth, Depth::True | Depth::Indexed)
+}
+
+fn paint(buf: &mut Buffer, area: Rect, points: &Points, view: &ScatterView, state: &State, theme: &Theme) {
+    let mut groups = vec![vec![]; points.group_count().min(COLORS)];
+    for i in (0..points.count()).filter(|&i| points.is_finite(i)) {
+        let (x, y) = points.place(i);
+        let at = points.group(i) % COLORS;
+        groups[at].push((f64::from(x), f64::from(y)));
+    }
+    let (x, y) = view.seen(&state.lens);
+    let canvas = Canvas::default().marker(plot::marker(theme.depth)).x_bounds(x).y_bounds(y).paint(|context| {
+        if has_own_colors(points, theme) {
+            for (i, &color) in points.colors.iter().enumerate() {
+                let (x, y) = points.place(i);
+                let color = blocks::nearest_color(color, theme.depth);
+                context.draw(&canvas::Points { coords: &[(f64::from(x), f64::from(y))], color });
+            }
+        } else {
+            for (group, coords) in groups.iter().enumerate() {
+                let color = theme.curve(group).fg.unwrap_or(Color::Reset);
+                context.draw(&canvas::Points { coords, color });
+            }
+        }
+        let line: Vec<_> = state.lasso.iter().map(|&place| view.at(place)).collect();
+        let color = theme.focus.fg.unwrap_or(Color::Reset);
+        for (a, b) in line.iter().zip(line.iter().cycle().skip(1)).filter(|_| line.len() > 2) {
+            context.draw(&canvas::Line { x1: a.0, y1: a.1, x2: b.0, y2: b.1, color });
+        }
+    });
+    canvas.render(area, buf);
+}

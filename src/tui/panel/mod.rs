@@ -1,0 +1,116 @@
+//! Panels: one file each, and the table of them.
+//!
+//! A panel is a [`Panel`] in a file of this folder and a row of [`PANELS`]; the order is that of their numbers.
+#![allow(clippy::disallowed_methods)]
+
+mod classes;
+mod curves;
+mod figures;
+mod layers;
+mod log;
+mod methods;
+mod parameters;
+mod spec;
+
+pub use spec::{BLANK, Height, List, Panel, Place, Small};
+
+use super::effect::Effect;
+use super::event::Key;
+use super::keymap::{Action, Binding, Bound, EVERYWHERE};
+use super::picture::Stage;
+use super::state::{Pane, State};
+use super::theme::Theme;
+use super::view::widget::framed;
+use ratatui::buffer::Buffer;
+use ratatui::layout::Rect;
+use ratatui::text::{Line, Span};
+
+/// All panels, in the order of their numbers.
+#[rustfmt::skip]
+pub const PANELS: &[Panel] = &[
+    methods::PANEL,
+    layers::PANEL,
+    figures::PANEL,
+    parameters::PANEL,
+    classes::PANEL,
+    curves::PANEL,
+    log::PANEL,
+];
+
+/// The keys that focus a panel by its number.
+const NUMBERS: [Key; 9] = [
+    Key::Char('1'),
+    Key::Char('2'),
+    Key::Char('3'),
+    Key::Char('4'),
+    Key::Char('5'),
+    Key::Char('6'),
+    Key::Char('7'),
+    Key::Char('8'),
+    Key::Char('9'),
+];
+
+/// The panel with this name.
+pub fn of(pane: Pane) -> &'static Panel {
+    &PANELS[index(pane)]
+}
+
+/// The panel some places on.
+pub fn after(pane: Pane, by: i32) -> Pane {
+    PANELS[(index(pane) as i32 + by).rem_euclid(PANELS.len() as i32) as usize].pane
+}
+
+/// The panel with this number, from 1.
+pub fn numbered(number: u8) -> Option<Pane> {
+    PANELS.get(usize::from(number).checked_sub(1)?).map(|panel| panel.pane)
+}
+
+/// The number of the panel that a key focuses.
+pub fn number_of(key: Key) -> Option<u8> {
+    let at = NUMBERS.iter().take(PANELS.len()).position(|number| *number == key)?;
+    u8::try_from(at + 1).ok()
+}
+
+/// The keys of a panel.
+pub fn keys(panel: &Panel, state: &State) -> Vec<Bound> {
+    panel.keys.iter().map(|row| state.bindings.panel(row)).collect()
+}
+
+/// The keys that work in every panel; those that focus a panel by its number follow the ones to the next and the previous panel.
+pub fn keys_everywhere(state: &State) -> Vec<Bound> {
+    let numbers: Vec<_> = PANELS.iter().zip(1..).zip(NUMBERS.chunks(1)).map(number_row).collect();
+    let at = EVERYWHERE.iter().position(|row| row.action == Action::LastPane).map_or(0, |at| at + 1);
+    let (before, after) = EVERYWHERE.split_at(at);
+    before.iter().chain(&numbers).chain(after).map(|row| state.bindings.everywhere(row)).collect()
+}
+
+/// Moves the cursor of a panel, or lets the panel itself move.
+pub fn step(state: &mut State, panel: &Panel, by: i32) -> Vec<Effect> {
+    let Some(list) = &panel.list else {
+        return (panel.act)(state, Action::Move(by.signum())).unwrap_or_default();
+    };
+    let rows = (list.rows)(state);
+    state.cursor_mut(panel.pane).step(by, rows);
+    (list.moved)(state);
+    Vec::new()
+}
+
+/// Draws a panel with its frame.
+pub fn draw(buf: &mut Buffer, panel: &Panel, area: Rect, state: &State, theme: &Theme, stage: &Stage) {
+    let focused = state.focus == panel.pane && state.popup.is_none();
+    let number = Span::styled(format!(" {} ", index(panel.pane) + 1), if focused { theme.focus } else { theme.strong });
+    let style = if focused { theme.focus } else { theme.frame };
+    let name = Span::styled(format!("{} ", panel.pane.title()), style);
+    let title = [vec![number, name], (panel.title)(state, theme, area)].concat();
+    let inner = framed(buf, area, Line::from(title), style);
+    (panel.draw)(buf, inner, state, theme, stage);
+}
+
+fn index(pane: Pane) -> usize {
+    PANELS.iter().position(|panel| panel.pane == pane).unwrap_or(0)
+}
+
+fn number_row(((panel, number), key): ((&Panel, u8), &'static [Key])) -> Binding {
+    let says = panel.pane.0.to_owned().into();
+    Binding { keys: key, action: Action::Pane(number), section: "Move", says, hint: "" }
+}

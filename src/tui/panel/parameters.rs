@@ -1,0 +1,117 @@
+//! The panel of parameters: their values and bounds, and the documentation of the one under the cursor.
+
+use super::spec::{BLANK, Height, List, Panel, Place, Small};
+use crate::render::short;
+use crate::script::message::{ParamKind, ParamRow};
+use crate::tui::action::{parameters, pickers};
+use crate::tui::effect::Effect;
+use crate::tui::event::Key as K;
+use crate::tui::keymap::{Action as A, Binding, row as bind};
+use crate::tui::picture::Stage;
+use crate::tui::state::{Pane, Popup, Prompt, State};
+use crate::tui::theme::Theme;
+use crate::tui::view::widget::{mark, row};
+use ratatui::buffer::Buffer;
+use ratatui::layout::Rect;
+use ratatui::text::{Line, Span};
+
+/// The panel.
+pub const PANEL: Panel = Panel {
+    pane: Pane::PARAMETERS,
+    place: Place::Right(Height::Rows(|state, column| (state.params().len() as u16 + 3).clamp(4, (column / 3).max(4)))),
+    small: Small::Left,
+    keys: KEYS,
+    list: Some(List { rows: |state| state.params().len(), clickable: true, moved: |_| {} }),
+    act,
+    draw,
+    ..BLANK
+};
+
+const KEYS: &[Binding] = &[
+    bind(&[K::Enter], A::Choose, "Parameters", "choose or type a value", "type"),
+    bind(&[K::Left], A::Left, "Parameters", "less", ""),
+    bind(&[K::Right], A::Right, "Parameters", "more", ""),
+    bind(&[K::Char('d'), K::Delete], A::Default, "Parameters", "its default", "default"),
+    bind(&[K::Char('*')], A::Defaults, "Parameters", "all defaults", ""),
+];
+
+fn act(state: &mut State, action: A) -> Option<Vec<Effect>> {
+    Some(match action {
+        A::Choose => enter_value(state),
+        A::Left => parameters::change(state, -1),
+        A::Right => parameters::change(state, 1),
+        A::Default => parameters::reset(state),
+        A::Defaults => parameters::reset_all(state),
+        _ => return None,
+    })
+}
+
+/// Toggles a switch, opens the list of values if there is one, else a line to type the value in.
+fn enter_value(state: &mut State) -> Vec<Effect> {
+    let Some(param) = state.param_under_cursor().cloned() else { return Vec::new() };
+    match param.kind {
+        ParamKind::Switch => parameters::change(state, 1),
+        ParamKind::Choice(_) | ParamKind::Class | ParamKind::Layer(_) => pickers::open_values(state, &param),
+        _ => {
+            let line = format!("set {} {}", param.name, state.value(&param));
+            state.popup = Some(Popup::Prompt(Prompt::command(line)));
+            Vec::new()
+        }
+    }
+}
+
+fn draw(buf: &mut Buffer, inner: Rect, state: &State, theme: &Theme, _: &Stage) {
+    let cursor = state.cursor(Pane::PARAMETERS);
+    let params = state.params();
+    if params.is_empty() {
+        let text = state.method.as_ref().map_or("", |_| "it has none");
+        return row(buf, inner, 0, Line::styled(text, theme.dim), Line::default());
+    }
+    let room = usize::from(inner.height).saturating_sub(usize::from(usize::from(inner.height) > params.len()));
+    let names = params.iter().map(|p| p.name.chars().count()).max().unwrap_or(0).min(14);
+    for (y, param) in params.iter().skip(cursor.offset).take(room).enumerate() {
+        row(buf, inner, y, line(param, names, state, theme), Line::styled(bounds(param, state), theme.dim));
+        if y + cursor.offset == cursor.cursor {
+            mark(buf, inner, y, state.focus == Pane::PARAMETERS, theme);
+        }
+    }
+    if let Some(param) = params.get(cursor.cursor).filter(|_| room < usize::from(inner.height)) {
+        row(buf, inner, usize::from(inner.height) - 1, Line::styled(param.doc.clone(), theme.dim), Line::default());
+    }
+}
+
+/// Name and value; a star marks values other than the default.
+fn line<'a>(param: &'a ParamRow, names: usize, state: &'a State, theme: &Theme) -> Line<'a> {
+    let value = match (&param.kind, state.value(param)) {
+        (ParamKind::Switch, value) => if value == "true" { "[x]" } else { "[ ]" }.to_owned(),
+        (ParamKind::Class, value) => {
+            value.parse().map_or_else(|_| "none".into(), |c| format!("{c} {}", state.label(c)))
+        }
+        (_, "") => "none".into(),
+        (ParamKind::Layer(_), value) => state.layer().unwrap_or_else(|| value.to_owned()),
+        (_, value) => value.to_owned(),
+    };
+    let used = state.run.frame.iter().flat_map(|frame| &frame.used).find(|(name, _)| *name == param.name);
+    let value = match used {
+        Some((_, used)) if *used != param.value && *used != value => format!("{value} ({} used)", short(used)),
+        _ => value,
+    };
+    let changed = state.value(param) != param.default;
+    let style = if changed { theme.warn } else { theme.strong };
+    let star = if changed { "*" } else { " " };
+    Line::from(vec![Span::raw(format!("{:names$} ", param.name)), Span::raw(star), Span::styled(value, style)])
+}
+
+fn bounds(param: &ParamRow, state: &State) -> String {
+    match &param.kind {
+        ParamKind::Number(low, high) => format!("{low}…{high}"),
+        ParamKind::Integer(low, high) => format!("{low}…{high}"),
+        ParamKind::Pixels(low, high) => format!("/255  {low}…{high}"),
+        ParamKind::Choice(choices) => {
+            let all = choices.join("|");
+            if all.chars().count() <= 18 { all } else { format!("{} choices", choices.len()) }
+        }
+        ParamKind::Layer(kinds) if state.layer().is_some() => kinds.join("|"),
+        _ => String::new(),
+    }
+}

@@ -1,0 +1,173 @@
+//! How pictures reach the terminal: one file a protocol, and the table of them.
+//!
+//! A protocol is a [`DriverSpec`] in a file of this folder and a row of [`DRIVERS`].
+
+pub mod cells;
+pub mod iterm;
+pub mod kitty;
+mod none;
+pub mod sixel;
+mod spec;
+
+pub use spec::{Driver, DriverSpec, Part, Standing};
+
+use crate::tui::terminal::caps::{Caps, Environment};
+use crate::tui::theme::Depth;
+use clap::ValueEnum;
+use clap::builder::PossibleValue;
+
+/// All drivers, as `--graphics` lists them. `auto` takes the first one that suits the terminal.
+#[rustfmt::skip]
+pub const DRIVERS: &[DriverSpec] = &[
+    kitty::SPEC,
+    iterm::SPEC,
+    sixel::SPEC,
+    cells::BLOCKS,
+    cells::HALF,
+    cells::LETTERS,
+    none::SPEC,
+];
+
+/// How the user wants pictures to be drawn.
+#[derive(Clone, Copy, Debug, Default)]
+pub enum Graphics {
+    /// By the best driver that suits the terminal.
+    #[default]
+    Auto,
+    /// By this driver.
+    By(&'static DriverSpec),
+}
+
+/// `auto`, and all drivers.
+const CHOICES: [Graphics; DRIVERS.len() + 1] = {
+    let mut choices = [Graphics::Auto; DRIVERS.len() + 1];
+    let mut i = 0;
+    while i < DRIVERS.len() {
+        choices[i + 1] = Graphics::By(&DRIVERS[i]);
+        i += 1;
+    }
+    choices
+};
+
+impl Graphics {
+    /// No pictures.
+    pub const NONE: Self = Self::By(&none::SPEC);
+
+    /// The driver.
+    pub fn driver(self, caps: &Caps, environment: Environment, depth: Depth) -> &'static dyn Driver {
+        let suits = |spec: &&DriverSpec| (spec.suits)(caps, environment, depth);
+        let spec = match self {
+            Self::Auto => DRIVERS.iter().find(suits).unwrap_or(&none::SPEC),
+            Self::By(spec) => spec,
+        };
+        (spec.driver)(caps, environment)
+    }
+
+    /// Whether the choice needs the answers of the terminal: not if the user chose a driver, nor without colors.
+    pub fn depends_on_terminal(self, depth: Depth) -> bool {
+        matches!(self, Self::Auto) && depth != Depth::None
+    }
+
+    fn name(self) -> &'static str {
+        match self {
+            Self::Auto => "auto",
+            Self::By(spec) => spec.name,
+        }
+    }
+}
+
+impl PartialEq for Graphics {
+    fn eq(&self, other: &Self) -> bool {
+        self.name() == other.name()
+    }
+}
+
+impl ValueEnum for Graphics {
+    fn value_variants<'a>() -> &'a [Self] {
+        &CHOICES
+    }
+
+    fn to_possible_value(&self) -> Option<PossibleValue> {
+        let summary = match self {
+            Self::Auto => "The best way that the terminal supports",
+            Self::By(spec) => spec.summary,
+        };
+        Some(PossibleValue::new(self.name()).help(summary))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::tui::terminal::caps::parse;
+
+    const KITTY: &str = "\x1b_Gi=31;OK\x1b\\\x1bP>|kitty(0.26.5)\x1b\\\x1b[6;18;9t\x1b[?62;c";
+
+    fn auto(caps: &Caps, environment: Environment, depth: Depth) -> String {
+        format!("{:?}", Graphics::Auto.driver(caps, environment, depth))
+    }
+
+    fn of(answers: &str) -> String {
+        auto(&parse(answers.as_bytes()), Environment::default(), Depth::True)
+    }
+
+    fn is(driver: &dyn Driver) -> String {
+        format!("{driver:?}")
+    }
+
+    #[test]
+    fn the_best_protocol_that_is_known_to_work_is_taken() {
+        assert_eq!(of(KITTY), is(kitty::AT_CURSOR), "kitty 0.26 shows boxes for placeholders");
+        assert_eq!(of(&KITTY.replace("0.26.5", "0.41.1")), is(kitty::PLACEHOLDERS));
+        assert_eq!(of("\x1bP>|XTerm(379)\x1b\\\x1b[?64;1;4;22c"), is(sixel::DRIVER));
+        assert_eq!(of("\x1b[?1;2c"), is(cells::QUADRANTS));
+        assert_eq!(of(""), is(cells::QUADRANTS));
+    }
+
+    #[test]
+    fn the_users_choice_holds_whatever_the_terminal_says() {
+        let silent = Caps::default();
+        for (name, driver) in [
+            ("kitty", kitty::AT_CURSOR),
+            ("iterm", iterm::DRIVER),
+            ("sixel", sixel::DRIVER),
+            ("blocks", cells::QUADRANTS),
+            ("half", cells::HALVES),
+            ("letters", cells::IN_LETTERS),
+        ] {
+            let choice = Graphics::from_str(name, false).expect("a driver has this name");
+            for depth in [Depth::None, Depth::Sixteen, Depth::Indexed, Depth::True] {
+                assert_eq!(is(choice.driver(&silent, Environment::default(), depth)), is(driver));
+                assert!(!choice.depends_on_terminal(depth));
+            }
+        }
+        assert!(Graphics::Auto.depends_on_terminal(Depth::Sixteen) && !Graphics::Auto.depends_on_terminal(Depth::None));
+        assert_eq!(is(Graphics::NONE.driver(&silent, Environment::default(), Depth::True)), "Nothing");
+    }
+
+    #[test]
+    fn without_colors_pictures_are_letters_whatever_the_terminal_can_do() {
+        let iterm = Environment { iterm: true, ..Environment::default() };
+        assert_eq!(auto(&parse(KITTY.as_bytes()), Environment::default(), Depth::None), is(cells::IN_LETTERS));
+        assert_eq!(auto(&Caps::default(), iterm, Depth::None), is(cells::IN_LETTERS));
+    }
+
+    #[test]
+    fn inside_tmux_only_what_passes_through_is_taken() {
+        let tmux = Environment { tmux: true, ..Environment::default() };
+        let sixel = Caps { sixel: true, answered: true, ..Caps::default() };
+        assert_eq!(auto(&sixel, tmux, Depth::Indexed), is(cells::HALVES));
+        let kitty = Caps { kitty: true, name: "kitty(0.41.1)".into(), ..sixel };
+        assert_eq!(auto(&kitty, tmux, Depth::True), is(kitty::THROUGH_TMUX));
+        let blocked = Caps { name: String::new(), ..kitty };
+        assert_eq!(auto(&blocked, tmux, Depth::True), is(cells::QUADRANTS));
+    }
+
+    #[test]
+    fn every_choice_has_a_name_of_its_own() {
+        let mut names: Vec<_> = Graphics::value_variants().iter().map(|choice| choice.name()).collect();
+        names.sort_unstable();
+        names.dedup();
+        assert_eq!(names.len(), DRIVERS.len() + 1);
+    }
+}

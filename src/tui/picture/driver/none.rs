@@ -1,0 +1,28 @@
+//! No pictures.
+
+use super::spec::{Driver, DriverSpec, Standing};
+use crate::tui::theme::Depth;
+use image::RgbImage;
+use ratatui::layout::Rect;
+
+/// The row of the table.
+pub const SPEC: DriverSpec =
+    DriverSpec { name: "none", summary: "Not at all", suits: |_, _, _| false, driver: |_, _| &Nothing };
+
+/// Draws nothing.
+#[derive(Debug)]
+struct Nothing;
+
+impl Driver for Nothing {
+    fn name(&self) -> &'static str {
+        "no pictures"
+    }
+
+    fn standing(&self) -> Standing {
+        Standing::Nowhere
+    }
+
+    fn stream(&self, _: &RgbImage, _: Depth, _: Rect, _: (u32, u32), _: u32) -> Vec<u8> {
+        Vec::new()
+    }
+}

@@ -1,0 +1,344 @@
+//! Pictures on the screen: where each one stands, and when it has to be sent, kept or removed.
+//!
+//! Pictures that a protocol draws over the cells (kitty at the cursor, iTerm2, sixel) follow one rule. Cells below a picture on
+//! screen are skipped; where there is none they are blanks, which erase what was there. A picture is sent after the frame if it
+//! is new, has moved, or was covered. A picture below a pop-up is drawn as blocks meanwhile. Blocks and kitty's placeholders are
+//! ordinary cells and need no rule.
+
+use super::blocks::{self, Blocks};
+use super::driver::{Driver, Standing};
+use super::encode::{self, Job, Key, Painted};
+use super::fit::{fit, ring};
+use crate::tui::state::{Lens, VisibleFigure};
+use crate::tui::theme::Depth;
+use image::RgbImage;
+use ratatui::buffer::{Buffer, CellDiffOption};
+use ratatui::layout::Rect;
+use std::collections::VecDeque;
+use std::io::{self, Write};
+use std::sync::mpsc::Sender;
+
+/// A figure in an area of the screen.
+#[derive(Clone, Copy, Debug)]
+pub struct Placement<'a> {
+    /// The area.
+    pub area: Rect,
+    /// The figure.
+    pub figure: &'a VisibleFigure,
+}
+
+/// The pictures that a screen wants.
+#[derive(Clone, Debug, Default)]
+pub struct Wanted<'a> {
+    /// The pictures.
+    pub pictures: Vec<Placement<'a>>,
+    /// Plots that the mouse points at as at pictures.
+    pub plots: Vec<Rect>,
+}
+
+/// All pictures of the screen.
+#[derive(Debug)]
+pub struct Stage {
+    /// How they are drawn.
+    pub driver: &'static dyn Driver,
+    /// The number of colors.
+    pub depth: Depth,
+    /// Width and height of a cell in pixels.
+    pub cell: (u16, u16),
+    slots: Vec<Slot>,
+    plots: Vec<Rect>,
+    cover: Option<Rect>,
+    jobs: Option<Sender<Job>>,
+    /// What is on its way to the terminal, in order.
+    queue: VecDeque<Piece>,
+    /// The row at which cells are let through next.
+    sweep: u16,
+}
+
+/// The first, second, … picture of a frame.
+#[derive(Debug, Default)]
+struct Slot {
+    /// The area that it has in this frame.
+    area: Option<Rect>,
+    /// The picture as it was last made ready.
+    painted: Option<Painted>,
+    /// What was last asked for.
+    asked: Option<(Key, (u16, u16))>,
+    /// The cells that it takes in this frame.
+    placed: Option<Rect>,
+    /// The cells where a picture of a protocol has to stand.
+    wanted: Option<Rect>,
+    /// The picture of a protocol that stands on the screen.
+    shown: Option<(Rect, Key)>,
+    /// Which of its two ids it has.
+    turn: bool,
+}
+
+/// A command on its way to the terminal.
+#[derive(Debug)]
+struct Piece {
+    bytes: Vec<u8>,
+    /// The picture's place, if it is one's.
+    slot: Option<usize>,
+    /// Whether nothing of it was sent before.
+    first: bool,
+    /// What stands there once this was sent.
+    ends: Option<(Rect, Key)>,
+}
+
+/// Number of ids that pictures of this program use.
+const IDS: u32 = 32;
+
+/// An id of 24 bits, different from those of other processes in the same terminal.
+fn id(number: u32) -> u32 {
+    (std::process::id() % 0x7_ffff + 1) * IDS + number % IDS
+}
+
+/// The id of a slot's picture; each slot alternates between two.
+fn id_of(index: usize, turn: bool) -> u32 {
+    id(index as u32 * 2 + u32::from(turn))
+}
+
+impl Stage {
+    /// A stage whose pictures another thread makes ready.
+    pub fn new(driver: &'static dyn Driver, depth: Depth, cell: (u16, u16), jobs: Sender<Job>) -> Self {
+        Self { jobs: Some(jobs), ..Self::still(driver, depth, cell) }
+    }
+
+    /// A stage that makes its pictures ready at once, for tests.
+    pub fn still(driver: &'static dyn Driver, depth: Depth, cell: (u16, u16)) -> Self {
+        let (slots, queue) = (Vec::new(), VecDeque::new());
+        Self { driver, depth, cell, slots, plots: vec![], cover: None, jobs: None, queue, sweep: 0 }
+    }
+
+    /// Arranges the pictures of a frame below a pop-up, and asks for those that are not ready.
+    pub fn arrange(&mut self, wanted: &Wanted<'_>, cover: Option<Rect>, lens: &Lens) {
+        self.cover = cover;
+        self.plots.clone_from(&wanted.plots);
+        self.slots.iter_mut().for_each(|slot| (slot.area, slot.wanted, slot.placed) = (None, None, None));
+        if matches!(self.driver.standing(), Standing::Nowhere) {
+            return;
+        }
+        for (index, placement) in wanted.pictures.iter().filter(|p| !p.area.is_empty()).enumerate() {
+            if self.slots.len() == index {
+                self.slots.push(Slot::default());
+            }
+            self.request(index, placement, lens);
+            self.place(index, placement.area);
+        }
+    }
+
+    fn place(&mut self, index: usize, area: Rect) {
+        let slot = &mut self.slots[index];
+        slot.area = Some(area);
+        let Some(painted) = &slot.painted else { return };
+        let rect = fit(painted.image.dimensions(), area, self.cell);
+        let covered = self.cover.is_some_and(|c| c.intersects(rect));
+        let ready = painted.area == (area.width, area.height) && painted.sent.is_some();
+        let stands = match self.driver.standing() {
+            Standing::Placeholders => ready && self.driver.can_stand(rect),
+            Standing::Overlay => ready && !covered,
+            Standing::Cells(_) | Standing::Nowhere => false,
+        };
+        slot.placed = Some(rect);
+        slot.wanted = stands.then_some(rect);
+    }
+
+    /// Draws the cells of the picture that was arranged in this area, and returns them; `None` while there is no picture.
+    pub fn draw(&self, buf: &mut Buffer, area: Rect, lens: &Lens) -> Option<Rect> {
+        let index = self.slots.iter().position(|slot| slot.area == Some(area))?;
+        let slot = &self.slots[index];
+        let (rect, image) = (slot.placed?, &slot.painted.as_ref()?.image);
+        let stands = slot.shown.is_some_and(|(shown, _)| shown == rect);
+        match self.driver.standing() {
+            Standing::Cells(blocks) => blocks::paint(buf, rect, image, blocks, self.depth),
+            Standing::Placeholders if slot.wanted.is_some() && stands => {
+                self.driver.placeholders(buf, rect, id_of(index, slot.turn));
+            }
+            Standing::Overlay if slot.wanted.is_some() => {}
+            _ => blocks::paint(buf, rect, image, Blocks::Quadrant, self.depth),
+        }
+        if let (true, Some(place)) = (slot.wanted.is_none(), lens.mark.and_then(|mark| lens.seen(mark))) {
+            ring(buf, rect, place);
+        }
+        Some(rect)
+    }
+
+    /// Draws a picture as cells whatever the driver is, as large as it fits: for thumbnails, which change quickly.
+    pub fn sketch(&self, buf: &mut Buffer, area: Rect, image: &RgbImage) {
+        let blocks = match self.driver.standing() {
+            Standing::Nowhere => return,
+            Standing::Cells(blocks) => blocks,
+            Standing::Placeholders | Standing::Overlay => Blocks::Quadrant,
+        };
+        if !area.is_empty() {
+            blocks::paint(buf, fit(image.dimensions(), area, self.cell), image, blocks, self.depth);
+        }
+    }
+
+    /// The place in the picture or plot at this cell, 0 to 1 from the left and from the top.
+    pub fn hit(&self, column: u16, row: u16) -> Option<(f32, f32)> {
+        let mut places = self.slots.iter().filter_map(|slot| slot.placed).chain(self.plots.iter().copied());
+        let rect = places.find(|r| r.contains((column, row).into()))?;
+        let part = |at: u16, from: u16, size: u16| (f32::from(at - from) + 0.5) / f32::from(size);
+        Some((part(column, rect.x, rect.width), part(row, rect.y, rect.height)))
+    }
+
+    /// Ends a frame: cells below pictures that stay are skipped, those below a picture that leaves are redrawn.
+    pub fn finish(&mut self, buf: &mut Buffer) {
+        if !matches!(self.driver.standing(), Standing::Overlay) {
+            return;
+        }
+        let shown = |slot: &Slot| slot.shown.as_ref().map(|(rect, _)| *rect);
+        let leaves = |slot: &&Slot| shown(slot) != slot.wanted;
+        self.slots.iter().filter(leaves).filter_map(shown).for_each(|r| mark(buf, r, CellDiffOption::AlwaysUpdate));
+        let stays = |slot: &&Slot| shown(slot) == slot.wanted;
+        self.slots.iter().filter(stays).filter_map(shown).for_each(|r| mark(buf, r, CellDiffOption::Skip));
+    }
+
+    /// Lets about `room` bytes of changed cells of pictures through; the others stay as they are on the screen. Returns whether there were others.
+    pub fn hold_back(&mut self, buf: &mut Buffer, screen: &Buffer, room: usize) -> bool {
+        if !matches!(self.driver.standing(), Standing::Cells(_) | Standing::Placeholders) {
+            return false;
+        }
+        let points = |slot: &Slot| slot.wanted.is_some() && slot.wanted == slot.shown.map(|(rect, _)| rect);
+        let pictures: Vec<_> = self.slots.iter().filter(|s| !points(s)).filter_map(|s| s.placed).collect();
+        room < usize::MAX && blocks::hold_back(buf, screen, (&pictures, self.cover), room, &mut self.sweep)
+    }
+
+    /// Removes pictures that are not wanted any more and sends new ones, in about `room` bytes. Returns whether a new one stands.
+    pub fn emit(&mut self, out: &mut impl Write, room: usize) -> io::Result<bool> {
+        for index in 0..self.slots.len() {
+            self.take_away(index);
+        }
+        for index in 0..self.slots.len() {
+            self.send(index);
+        }
+        self.pump(out, room)
+    }
+
+    /// Whether placeholders stand for pictures, so that one that has arrived needs another frame to be seen.
+    pub fn points_at_pictures(&self) -> bool {
+        matches!(self.driver.standing(), Standing::Placeholders)
+    }
+
+    /// Whether pictures are waiting to be sent.
+    pub fn has_more(&self) -> bool {
+        !self.queue.is_empty() || self.slots.iter().any(Slot::is_due)
+    }
+
+    /// Takes a picture that is ready.
+    pub fn take(&mut self, index: usize, painted: Painted) {
+        if let Some(slot) = self.slots.get_mut(index)
+            && slot.asked.as_ref().is_some_and(|(key, area)| *key == painted.key && *area == painted.area)
+        {
+            slot.painted = Some(painted);
+        }
+    }
+
+    /// The terminal was cleared or resized: no picture stands any more.
+    pub fn forget(&mut self) {
+        self.slots.iter_mut().for_each(|slot| slot.shown = None);
+        // A picture that was begun must be sent completely, but what then stands is unknown.
+        self.queue.iter_mut().for_each(|piece| piece.ends = None);
+    }
+
+    /// The bytes that remove all pictures from the terminal.
+    pub fn removal(&self) -> Vec<u8> {
+        (id(0)..id(0) + IDS).flat_map(|id| self.driver.removal(id)).collect()
+    }
+
+    fn request(&mut self, index: usize, placement: &Placement<'_>, lens: &Lens) {
+        let area = (placement.area.width, placement.area.height);
+        let key = Key { id: placement.figure.id, lens: *lens };
+        let asked = Some((key, area));
+        if self.slots[index].asked == asked {
+            return;
+        }
+        self.slots[index].asked = asked;
+        let VisibleFigure { figure, range, .. } = placement.figure.clone();
+        let job = Job { slot: index, key, figure, range, area, cell: self.cell, driver: self.driver };
+        match &self.jobs {
+            Some(jobs) => drop(jobs.send(job)),
+            None => self.slots[index].painted = encode::paint(&job),
+        }
+    }
+
+    fn take_away(&mut self, index: usize) {
+        let slot = &mut self.slots[index];
+        let (wanted, turn) = (slot.wanted, slot.turn);
+        // A picture that was begun must be sent completely.
+        let begun = self.queue.front().filter(|piece| !piece.first).and_then(|piece| piece.slot);
+        let moved = |rect: Rect| wanted != Some(rect);
+        let strips = self.driver.in_strips() && slot.shown.is_some_and(|(rect, _)| moved(rect));
+        if (wanted.is_none() || strips) && begun != Some(index) {
+            self.queue.retain(|piece| piece.slot != Some(index));
+        }
+        if slot.shown.take_if(|(rect, _)| wanted != Some(*rect)).is_none() {
+            return;
+        }
+        let ids = match self.driver.standing() {
+            Standing::Overlay => vec![id_of(index, turn)],
+            Standing::Placeholders if wanted.is_none() => vec![id_of(index, turn), id_of(index, !turn)],
+            _ => vec![],
+        };
+        let next = self.queue.iter().take_while(|piece| begun.is_some() && piece.slot == begun).count();
+        for bytes in ids.into_iter().map(|id| self.driver.delete(id)).filter(|bytes| !bytes.is_empty()) {
+            self.queue.insert(next, Piece { bytes, slot: None, first: true, ends: None });
+        }
+    }
+
+    /// Queues the commands of a picture that is due.
+    fn send(&mut self, index: usize) {
+        let slot = &self.slots[index];
+        let (Some(rect), Some(painted), true) = (slot.wanted, slot.painted.clone(), slot.is_due()) else { return };
+        if self.queue.iter().any(|piece| piece.slot == Some(index)) {
+            return;
+        }
+        let Some(sent) = painted.sent.as_deref() else { return };
+        // The placeholders point at the other id until this one has arrived.
+        let hidden = matches!(self.driver.standing(), Standing::Placeholders);
+        let commands = self.driver.commands(sent, id_of(index, slot.turn != hidden), rect);
+        if self.driver.in_strips() {
+            // Parts of it stand from the first strip on.
+            self.slots[index].shown = Some((rect, painted.key));
+        }
+        let last = commands.len().saturating_sub(1);
+        let piece = |(at, bytes): (usize, Vec<u8>)| {
+            let ends = (at == last).then_some((rect, painted.key));
+            Piece { bytes, slot: Some(index), first: at == 0 || self.driver.in_strips(), ends }
+        };
+        self.queue.extend(commands.into_iter().enumerate().map(piece));
+    }
+
+    /// Sends what is queued, in about `room` bytes.
+    fn pump(&mut self, out: &mut impl Write, mut room: usize) -> io::Result<bool> {
+        let mut arrived = false;
+        while let Some(piece) = self.queue.pop_front_if(|_| room > 0) {
+            out.write_all(&piece.bytes)?;
+            room = room.saturating_sub(piece.bytes.len());
+            if let (Some(index), Some(ends)) = (piece.slot, piece.ends) {
+                let cells = matches!(self.driver.standing(), Standing::Placeholders);
+                let slot = &mut self.slots[index];
+                (slot.shown, slot.turn, arrived) = (Some(ends), slot.turn != cells, true);
+            }
+        }
+        Ok(arrived)
+    }
+}
+
+impl Slot {
+    /// Whether the picture that stands is not the one that is wanted.
+    fn is_due(&self) -> bool {
+        let (Some(rect), Some(painted)) = (self.wanted, &self.painted) else { return false };
+        self.shown.as_ref().is_none_or(|(shown, key)| *shown != rect || *key != painted.key)
+    }
+}
+
+fn mark(buf: &mut Buffer, rect: Rect, option: CellDiffOption) {
+    for position in rect.intersection(buf.area).positions() {
+        if let Some(cell) = buf.cell_mut(position) {
+            cell.set_diff_option(option);
+        }
+    }
+}

@@ -1,0 +1,94 @@
+//! Pictures as lines of a stream, which ordinary lines of text can follow.
+
+use crate::tui::theme::Depth;
+use image::{DynamicImage, RgbImage};
+use ratatui::buffer::Buffer;
+use ratatui::layout::Rect;
+use ratatui::style::Color;
+use std::io;
+use viuer::ViuError;
+
+/// Prints a picture of two pixels a cell as half blocks; viuer asks the terminal nothing here.
+pub fn half_blocks(image: RgbImage, depth: Depth, rect: Rect) -> io::Result<()> {
+    let (columns, rows) = (u32::from(rect.width), u32::from(rect.height));
+    let config = viuer::Config {
+        absolute_offset: false,
+        width: Some(columns),
+        height: Some(rows),
+        truecolor: depth == Depth::True,
+        use_kitty: false,
+        use_iterm: false,
+        ..viuer::Config::default()
+    };
+    let image = DynamicImage::from(image);
+    match viuer::print(&image, &config) {
+        Ok(_) => Ok(()),
+        Err(ViuError::Io(error)) => Err(error),
+        Err(other) => Err(io::Error::other(other)),
+    }
+}
+
+/// An id of 24 bits. Pictures of earlier commands stay in the terminal, and one with the same id would replace them.
+pub fn id(number: u32) -> u32 {
+    (std::process::id().wrapping_mul(0x9E37_79B1) >> 8).wrapping_add(number) & 0xff_ffff | 1 << 23
+}
+
+/// A picture over blank rows: terminals differ in where they leave the cursor after a picture.
+pub fn over_blanks(rows: u16, picture: &[u8]) -> Vec<u8> {
+    let (before, behind) = (format!("{}\x1b[{rows}A\x1b7", "\n".repeat(rows.into())), format!("\x1b8\x1b[{rows}B\r"));
+    [before.as_bytes(), picture, behind.as_bytes()].concat()
+}
+
+/// Cells as lines of text, with codes where the color changes.
+pub fn lines(buf: &Buffer) -> String {
+    let mut text = String::new();
+    for row in buf.content.chunks(usize::from(buf.area.width).max(1)) {
+        let mut now = (Color::Reset, Color::Reset);
+        let mut line = String::new();
+        for cell in row {
+            if (cell.fg, cell.bg) != now {
+                now = (cell.fg, cell.bg);
+                line += &codes(now);
+            }
+            line += cell.symbol();
+        }
+        match now {
+            (Color::Reset, Color::Reset) => text += line.trim_end(),
+            _ => text += &(line + "\x1b[0m"),
+        }
+        text.push('\n');
+    }
+    text
+}
+
+/// The code of a foreground and a background.
+fn codes((fg, bg): (Color, Color)) -> String {
+    let all: Vec<_> = [code(fg, 30), code(bg, 40)].into_iter().flatten().collect();
+    if all.is_empty() { "\x1b[0m".into() } else { format!("\x1b[{}m", all.join(";")) }
+}
+
+/// The code of a color; `base` is 30 for a foreground and 40 for a background.
+fn code(color: Color, base: u8) -> Option<String> {
+    let number = match color {
+        Color::Rgb(r, g, b) => return Some(format!("{};2;{r};{g};{b}", base + 8)),
+        Color::Indexed(i) => return Some(format!("{};5;{i}", base + 8)),
+        Color::Reset => return None,
+        Color::Black => 0,
+        Color::Red => 1,
+        Color::Green => 2,
+        Color::Yellow => 3,
+        Color::Blue => 4,
+        Color::Magenta => 5,
+        Color::Cyan => 6,
+        Color::Gray => 7,
+        Color::DarkGray => 60,
+        Color::LightRed => 61,
+        Color::LightGreen => 62,
+        Color::LightYellow => 63,
+        Color::LightBlue => 64,
+        Color::LightMagenta => 65,
+        Color::LightCyan => 66,
+        Color::White => 67,
+    };
+    Some((base + number).to_string())
+}

@@ -1,0 +1,46 @@
+//! Pop-ups: the layers above the panels, one file each.
+#![allow(clippy::disallowed_methods)]
+
+mod help;
+mod picker;
+mod prompt;
+
+pub use picker::rows as picker_rows;
+
+use super::layer::Layer;
+use super::picture::Stage;
+use super::state::{Popup, State};
+use super::theme::Theme;
+use ratatui::buffer::Buffer;
+use ratatui::layout::{Position, Rect};
+use ratatui::widgets::{Clear, Widget};
+
+/// The layer of the open pop-up.
+pub fn layer(state: &State) -> Option<Layer> {
+    state.popup.as_ref().map(|popup| match popup {
+        Popup::Help(_) => help::LAYER,
+        Popup::Picker(_) => picker::LAYER,
+        Popup::Prompt(_) => prompt::LAYER,
+    })
+}
+
+/// The area of the open pop-up.
+pub fn area(state: &State) -> Option<Rect> {
+    state.popup.as_ref().map(|popup| match popup {
+        Popup::Help(_) => help::area(state.size),
+        Popup::Picker(picker) => picker::area(state.size, picker),
+        Popup::Prompt(prompt) => prompt::area(state.size, prompt),
+    })
+}
+
+/// Draws the open pop-up, and returns where the cursor blinks.
+pub fn draw(buf: &mut Buffer, state: &State, theme: &Theme, stage: &Stage) -> Option<Position> {
+    let area = area(state)?;
+    Clear.render(area, buf);
+    match state.popup.as_ref()? {
+        Popup::Help(row) => help::draw(buf, area, *row, state, theme),
+        Popup::Picker(picker) => return Some(picker::draw(buf, area, picker, theme, stage)),
+        Popup::Prompt(prompt) => return Some(prompt::draw(buf, area, prompt, theme)),
+    }
+    None
+}

@@ -1,0 +1,203 @@
+//! The list to choose from: typing filters it; a picture or a text may stand next to it.
+
+use crate::render::Colormap;
+use crate::script::message::Command;
+use crate::tui::action::request;
+use crate::tui::effect::{Effect, ask};
+use crate::tui::event::{Key as K, Mouse};
+use crate::tui::keymap::{Action as A, Binding, Bound, find, row as bind};
+use crate::tui::layer::{Handled, Layer};
+use crate::tui::picture::Stage;
+use crate::tui::state::{Choice, Picker, Popup, Prompt, State};
+use crate::tui::theme::Theme;
+use crate::tui::view::widget::{centred, framed, mark, paragraph, row};
+use ratatui::buffer::Buffer;
+use ratatui::layout::{Position, Rect};
+use ratatui::text::{Line, Span};
+
+/// The layer of the list.
+pub const LAYER: Layer = Layer { keys, find: |_, key| find(KEYS, key), act, text, point, modal: true };
+
+const KEYS: &[Binding] = &[
+    bind(&[K::Up, K::Ctrl('p'), K::BackTab], A::Move(-1), "In a list", "up", ""),
+    bind(&[K::Down, K::Ctrl('n'), K::Tab], A::Move(1), "In a list", "down", ""),
+    bind(&[K::PageUp, K::Ctrl('u')], A::Page(-1), "In a list", "half a page up", ""),
+    bind(&[K::PageDown, K::Ctrl('d')], A::Page(1), "In a list", "half a page down", ""),
+    bind(&[K::Enter], A::Accept, "In a list", "take it", "take it"),
+    bind(&[K::Backspace], A::Backspace, "In a list", "delete a letter", ""),
+    bind(&[K::Esc, K::Ctrl('c')], A::Escape, "In a list", "close", "close"),
+];
+
+/// Rows of the text below a reference.
+const WORDS: u16 = 9;
+
+fn keys(state: &State) -> Vec<Bound> {
+    KEYS.iter().map(|row| state.bindings.popup(row)).collect()
+}
+
+fn open(state: &mut State) -> Option<&mut Picker> {
+    match &mut state.popup {
+        Some(Popup::Picker(picker)) => Some(picker),
+        _ => None,
+    }
+}
+
+fn act(state: &mut State, action: A) -> Handled {
+    let size = state.size;
+    let picker = open(state)?;
+    match action {
+        A::Move(by) => picker.list.step(by, picker.hits.len()),
+        A::Page(by) => {
+            let half = (rows(size, picker) / 2).max(1) as i32;
+            picker.list.step(by * half, picker.hits.len());
+        }
+        A::Backspace => picker.backspace(),
+        A::Accept => {
+            let chosen = (picker.of.clone(), picker.value());
+            state.popup = None;
+            return Some(match chosen {
+                (of, Some(value)) => take(state, of, value),
+                (_, None) => Vec::new(),
+            });
+        }
+        A::Escape => state.popup = None,
+        _ => {}
+    }
+    Some(Vec::new())
+}
+
+fn text(state: &mut State, text: &str) -> Handled {
+    let picker = open(state)?;
+    text.chars().for_each(|c| picker.push(c));
+    Some(Vec::new())
+}
+
+/// The wheel moves the cursor; a click on a row chooses it, and one outside closes the list.
+fn point(state: &mut State, mouse: Mouse, (column, row): (u16, u16)) -> Handled {
+    match mouse {
+        Mouse::WheelUp => return act(state, A::Move(-1)),
+        Mouse::WheelDown => return act(state, A::Move(1)),
+        Mouse::Drag => return Some(Vec::new()),
+        Mouse::Press => {}
+    }
+    let size = state.size;
+    let picker = open(state)?;
+    let area = area(size, picker);
+    if !area.contains((column, row).into()) {
+        return act(state, A::Escape);
+    }
+    let target = usize::from(row).checked_sub(usize::from(area.y) + 3).map(|row| picker.list.offset + row);
+    match target.filter(|target| *target < picker.hits.len()) {
+        Some(target) => {
+            picker.list.go(target);
+            act(state, A::Accept)
+        }
+        None => Some(Vec::new()),
+    }
+}
+
+/// Uses the value that was chosen.
+fn take(state: &mut State, of: Choice, value: String) -> Vec<Effect> {
+    match of {
+        Choice::Method => request::run_method(state, value),
+        Choice::Model if state.models.iter().any(|m| m.name == value && !m.weights) => {
+            state.say(format!("Which weights for {value}? Tab completes paths"));
+            state.popup = Some(Popup::Prompt(Prompt::command(format!("model {value} "))));
+            Vec::new()
+        }
+        Choice::Model => ask(Command::Model { name: value, weights: None }),
+        Choice::Target => ask(Command::Target(value.parse().ok())),
+        Choice::Parameter(name) => request::set(state, name, value),
+        Choice::Picture => ask(Command::Picture(value)),
+        Choice::Reference => Vec::new(),
+        Choice::Colors => {
+            state.lens.overlay.colors = Colormap::named(&value).unwrap_or_default();
+            Vec::new()
+        }
+    }
+}
+
+/// The number of rows that the list shows.
+pub fn rows(size: (u16, u16), picker: &Picker) -> usize {
+    let most = usize::from(size.1.saturating_sub(8)).max(1);
+    match picker.of {
+        Choice::Picture => picker.items.len().max(16).min(most),
+        Choice::Reference => most.saturating_sub(usize::from(WORDS)).max(1),
+        _ => picker.items.len().clamp(1, most),
+    }
+}
+
+/// Its area.
+pub fn area(size: (u16, u16), picker: &Picker) -> Rect {
+    let (width, height) = size;
+    let rows = rows(size, picker) as u16 + 4;
+    let room = width.saturating_sub(4);
+    match picker.of {
+        Choice::Picture => centred(size, room.min(104), rows),
+        Choice::Reference => {
+            let wide = room.min((width / 2).max(66));
+            Rect::new(width - wide, 1, wide, (rows + WORDS + 1).min(height.saturating_sub(2)))
+        }
+        _ => centred(size, room.min(64), rows),
+    }
+}
+
+/// Draws it, and returns where the cursor blinks.
+pub fn draw(buf: &mut Buffer, area: Rect, picker: &Picker, theme: &Theme, stage: &Stage) -> Position {
+    let inner = framed(buf, area, Line::styled(format!(" {} ", picker.title), theme.focus), theme.focus);
+    let line = Line::from(vec![Span::styled("> ", theme.focus), Span::raw(picker.query.clone())]);
+    let count = Line::styled(format!("{}/{}", picker.hits.len(), picker.items.len()), theme.dim);
+    row(buf, inner, 0, line, count);
+    rule(buf, inner, 1, theme);
+    let below = Rect { y: inner.y + 2, height: inner.height.saturating_sub(2), ..inner };
+    let list = draw_beside(buf, below, picker, theme, stage);
+    draw_list(buf, list, picker, theme);
+    let typed = picker.query.chars().count() as u16;
+    Position::new((inner.x + 2 + typed).min(inner.right().saturating_sub(1)), inner.y)
+}
+
+/// Draws the picture or text next to the list, and returns the area left for the list.
+fn draw_beside(buf: &mut Buffer, area: Rect, picker: &Picker, theme: &Theme, stage: &Stage) -> Rect {
+    match picker.of {
+        Choice::Picture if area.width >= 40 => {
+            let wide = area.width * 45 / 100;
+            let place = Rect { x: area.right() - wide, width: wide, ..area };
+            if let Some((_, Some(image))) = &picker.preview {
+                stage.sketch(buf, place, image);
+            }
+            Rect { width: area.width - wide - 1, ..area }
+        }
+        Choice::Reference if area.height > WORDS + 2 => {
+            let list = Rect { height: area.height - WORDS - 1, ..area };
+            rule(buf, area, list.height, theme);
+            let words = Rect { y: list.bottom() + 1, height: WORDS, ..area };
+            let text = picker.chosen().map_or("", |item| &item.value);
+            paragraph(buf, words, text.lines().map(Line::raw), true);
+            list
+        }
+        _ => area,
+    }
+}
+
+fn draw_list(buf: &mut Buffer, list: Rect, picker: &Picker, theme: &Theme) {
+    let hits = picker.hits.iter().skip(picker.list.offset).take(usize::from(list.height));
+    for (y, item) in hits.map(|i| &picker.items[*i]).enumerate() {
+        let room = usize::from(list.width) / 2;
+        let detail: String = item.detail.chars().take(room).collect();
+        row(buf, list, y, Line::raw(format!(" {}", item.label)), Line::styled(detail, theme.dim));
+        if y + picker.list.offset == picker.list.cursor {
+            mark(buf, list, y, true, theme);
+        }
+    }
+    if picker.hits.is_empty() {
+        let text = match picker.value() {
+            Some(typed) => format!(" Enter opens {typed}"),
+            None => " nothing fits".into(),
+        };
+        row(buf, list, 0, Line::styled(text, theme.dim), Line::default());
+    }
+}
+
+fn rule(buf: &mut Buffer, area: Rect, row: u16, theme: &Theme) {
+    buf.set_string(area.x, area.y + row, "─".repeat(usize::from(area.width)), theme.frame);
+}

@@ -1,0 +1,159 @@
+//! The line to type a command or a filter in, with its completions and its error.
+
+use crate::tui::action::filter;
+use crate::tui::command::{self, Complete};
+use crate::tui::effect::Effect;
+use crate::tui::event::{Key as K, Mouse};
+use crate::tui::keymap::{Action as A, Binding, Bound, find, row as bind};
+use crate::tui::layer::{Handled, Layer};
+use crate::tui::panel;
+use crate::tui::state::{Popup, Prompt, State};
+use crate::tui::theme::Theme;
+use crate::tui::view::widget::put;
+use ratatui::buffer::Buffer;
+use ratatui::layout::{Position, Rect};
+use ratatui::text::Line;
+
+/// The layer of the line.
+pub const LAYER: Layer = Layer { keys, find: |_, key| find(KEYS, key), act, text, point, modal: true };
+
+const KEYS: &[Binding] = &[
+    bind(&[K::Enter], A::Accept, "In a line", "do it", "do it"),
+    bind(&[K::Tab], A::Complete, "In a line", "complete", "complete"),
+    bind(&[K::Left], A::Cursor(-1), "In a line", "left", ""),
+    bind(&[K::Right], A::Cursor(1), "In a line", "right", ""),
+    bind(&[K::Up], A::Move(-1), "In a line", "earlier line; row above", ""),
+    bind(&[K::Down], A::Move(1), "In a line", "later line; row below", ""),
+    bind(&[K::Home, K::Ctrl('a')], A::LineStart, "In a line", "start", ""),
+    bind(&[K::End, K::Ctrl('e')], A::LineEnd, "In a line", "end", ""),
+    bind(&[K::Backspace], A::Backspace, "In a line", "delete a letter", ""),
+    bind(&[K::Delete], A::Delete, "In a line", "delete to the right", ""),
+    bind(&[K::Ctrl('w')], A::DeleteWord, "In a line", "delete a word", ""),
+    bind(&[K::Ctrl('u')], A::DeleteLine, "In a line", "delete all", ""),
+    bind(&[K::Esc, K::Ctrl('c')], A::Escape, "In a line", "leave it", "leave it"),
+];
+
+fn keys(state: &State) -> Vec<Bound> {
+    KEYS.iter().map(|row| state.bindings.popup(row)).collect()
+}
+
+fn open(state: &mut State) -> Option<&mut Prompt> {
+    match &mut state.popup {
+        Some(Popup::Prompt(prompt)) => Some(prompt),
+        _ => None,
+    }
+}
+
+fn act(state: &mut State, action: A) -> Handled {
+    let State { popup: Some(Popup::Prompt(prompt)), lines, .. } = state else { return None };
+    match action {
+        A::Escape => return Some(leave(state)),
+        A::Accept => return Some(accept(state)),
+        A::Complete if !prompt.filter => return Some(complete(state)),
+        A::Backspace if prompt.text.is_empty() => return Some(leave(state)),
+        A::Backspace => prompt.backspace(),
+        A::Delete => prompt.delete(),
+        A::DeleteWord => prompt.delete_word(),
+        A::DeleteLine => prompt.clear(),
+        A::Cursor(by) => prompt.step(by),
+        A::Move(by) if prompt.filter => return Some(panel::step(state, panel::of(state.focus), by)),
+        A::Move(by) => prompt.recall(lines, by),
+        A::LineStart => prompt.cursor = 0,
+        A::LineEnd => prompt.step(i32::MAX),
+        _ => {}
+    }
+    Some(changed(state))
+}
+
+fn text(state: &mut State, text: &str) -> Handled {
+    open(state)?.insert(text);
+    Some(changed(state))
+}
+
+/// A click leaves the line.
+fn point(state: &mut State, mouse: Mouse, _: (u16, u16)) -> Handled {
+    match mouse {
+        Mouse::WheelUp => act(state, A::Move(-1)),
+        Mouse::WheelDown => act(state, A::Move(1)),
+        Mouse::Press => act(state, A::Escape),
+        Mouse::Drag => Some(Vec::new()),
+    }
+}
+
+/// Applies a filter while it is typed.
+fn changed(state: &mut State) -> Vec<Effect> {
+    if let Some(text) = open(state).filter(|prompt| prompt.filter).map(|prompt| prompt.text.clone()) {
+        filter::narrow(state, &text);
+    }
+    Vec::new()
+}
+
+/// Closes the line; a filter that is left does not apply.
+fn leave(state: &mut State) -> Vec<Effect> {
+    if open(state).is_some_and(|prompt| prompt.filter) {
+        filter::narrow(state, "");
+    }
+    state.popup = None;
+    Vec::new()
+}
+
+/// Closes a filter, or runs a command; a command that cannot run stays open with its error.
+fn accept(state: &mut State) -> Vec<Effect> {
+    let Some(Popup::Prompt(mut prompt)) = state.popup.take() else { return Vec::new() };
+    if prompt.filter {
+        return filter::accept(state);
+    }
+    if prompt.text.trim().is_empty() {
+        return Vec::new();
+    }
+    match command::execute(state, &prompt.text) {
+        Ok(effects) => {
+            state.lines.retain(|line| *line != prompt.text);
+            state.lines.push(prompt.text);
+            effects
+        }
+        Err(wrong) => {
+            prompt.wrong = Some(wrong);
+            state.popup = Some(Popup::Prompt(prompt));
+            Vec::new()
+        }
+    }
+}
+
+/// Completes the last word: at once if it is a name; paths are asked for.
+fn complete(state: &mut State) -> Vec<Effect> {
+    let Some(line) = open(state).map(|prompt| prompt.text.clone()) else { return Vec::new() };
+    let offers = match command::completion(&line) {
+        Some(Complete::Path) => return vec![Effect::Complete(line.rsplit(' ').next().unwrap_or("").to_owned())],
+        Some(Complete::Names(names)) => command::offers(state, &line, names),
+        None => Vec::new(),
+    };
+    if let Some(prompt) = open(state) {
+        prompt.complete(offers);
+    }
+    changed(state)
+}
+
+/// Its area.
+pub fn area((width, height): (u16, u16), prompt: &Prompt) -> Rect {
+    let offers = prompt.offers.len().min(8) as u16;
+    let lines = offers + u16::from(prompt.wrong.is_some());
+    Rect::new(0, height.saturating_sub(1 + lines), width, 1 + lines)
+}
+
+/// Draws it, and returns where the cursor blinks.
+pub fn draw(buf: &mut Buffer, area: Rect, prompt: &Prompt, theme: &Theme) -> Position {
+    for (y, offer) in prompt.offers.iter().take(usize::from(area.height - 1)).enumerate() {
+        put(buf, (area.x, area.y + y as u16), Line::raw(format!("  {offer}")), area.width);
+    }
+    let y = area.bottom() - 1;
+    if let Some(wrong) = &prompt.wrong {
+        put(buf, (area.x, y.saturating_sub(1)), Line::styled(format!(" {wrong}"), theme.bad), area.width);
+    }
+    let lead = if prompt.filter { "/" } else { ":" };
+    let room = usize::from(area.width).saturating_sub(2);
+    let skipped = prompt.cursor.saturating_sub(room);
+    let seen: String = prompt.text.chars().skip(skipped).collect();
+    put(buf, (area.x, y), Line::raw(format!("{lead}{seen}")), area.width);
+    Position::new(area.x + 1 + (prompt.cursor - skipped) as u16, y)
+}

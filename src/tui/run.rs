@@ -1,0 +1,124 @@
+//! Starts the app in this terminal.
+
+use super::app::{self, App, Incoming};
+use super::keymap::Bindings;
+use super::picture::driver::{Driver, Graphics};
+use super::picture::{self, Stage};
+use super::state::{Lens, State};
+use super::terminal::bandwidth::Bandwidth;
+use super::terminal::caps;
+use super::terminal::screen::{self, PanicGuard, Screen};
+use super::terminal::{input, probe, rescue, signals};
+use super::theme::{Depth, Paint, Theme};
+use crate::memory;
+use crate::render::{Colormap, Overlay};
+use crate::script::message::{Command, Update};
+use anyhow::{Context, Result, bail};
+use ratatui::buffer::Buffer;
+use std::io::IsTerminal;
+use std::sync::mpsc::{Receiver, Sender, channel};
+use std::time::Instant;
+
+/// Options of the app.
+#[derive(Clone, Debug, Default)]
+pub struct Options {
+    /// How pictures are drawn.
+    pub graphics: Graphics,
+    /// The number of colors; as the environment says if not given.
+    pub colors: Option<Depth>,
+    /// Questions that the worker was asked before: generations count on from here.
+    pub asked: u64,
+    /// The user's keys.
+    pub bindings: Bindings,
+    /// The colormap.
+    pub maps: Colormap,
+    /// The user's colors of roles.
+    pub theme: Vec<Paint>,
+}
+
+/// Runs the app until the user quits: commands go to `ask`, answers come from `updates`. The terminal is given back however it
+/// ends. Errors if there is no terminal, or if the worker ends first.
+pub fn run(options: &Options, ask: impl Fn(Command), updates: Receiver<Update>) -> Result<()> {
+    if !std::io::stdin().is_terminal() || !screen::is_there() {
+        bail!("the app needs a terminal for input and output; \"gradscope run METHOD\" needs none");
+    }
+    let guard = PanicGuard::new();
+    rescue::watch_crashes();
+    memory::on_exhaustion(|| {
+        rescue::give_back();
+    });
+    let _second = rescue::Guard::start();
+    let back = app::Back;
+    let result = run_in_terminal(options, ask, updates);
+    drop(back);
+    result.with_context(|| guard.elsewhere().unwrap_or_else(|| "running the app".into()))
+}
+
+fn run_in_terminal(options: &Options, ask: impl Fn(Command), updates: Receiver<Update>) -> Result<()> {
+    let var = |name: &str| std::env::var(name).ok();
+    let environment = caps::environment(var);
+    let depth = options.colors.unwrap_or_else(|| Depth::of(var));
+    let mut screen = Screen::enter()?;
+    let caps = probe::ask(environment);
+    let driver = options.graphics.driver(&caps, environment, depth);
+    let (happen, inbox) = channel();
+    let stage = stage(driver, depth, screen::cell_size(&caps), &happen)?;
+    screen::will_show(stage.removal());
+    let reader = input::Reader::start(sender(&happen, app::of_input)).context("starting to read keys")?;
+    signals::watch(sender_of(&happen, app::of_signal))?;
+    forward(updates, &happen)?;
+    let size = screen.terminal.size()?;
+    let state = State {
+        asked: options.asked,
+        graphics: driver.name().into(),
+        bindings: options.bindings.clone(),
+        lens: Lens { overlay: Overlay::from(options.maps), ..Lens::default() },
+        ..State::new(size.width, size.height)
+    };
+    screen.redraw()?;
+    App {
+        state,
+        theme: Theme::new(depth).painted(&options.theme),
+        stage,
+        screen,
+        reader,
+        ask,
+        happen,
+        bandwidth: Bandwidth::new(!caps.name.is_empty() && !environment.tmux, environment.ssh),
+        shown: Buffer::default(),
+        cell: screen::cell(),
+        start: Instant::now(),
+    }
+    .run(&inbox)
+}
+
+/// A stage whose pictures are made ready on a thread of their own.
+fn stage(driver: &'static dyn Driver, depth: Depth, cell: (u16, u16), happen: &Sender<Incoming>) -> Result<Stage> {
+    let happen = happen.clone();
+    let done = move |slot, painted| drop(happen.send(Incoming::Painted(slot, painted)));
+    let jobs = picture::start(done).context("starting to make pictures")?;
+    Ok(Stage::new(driver, depth, cell, jobs))
+}
+
+/// Forwards the worker's messages, and reports its end.
+fn forward(updates: Receiver<Update>, happen: &Sender<Incoming>) -> Result<()> {
+    let send = sender(happen, app::of_update);
+    let happen = happen.clone();
+    std::thread::Builder::new().name("updates".into()).spawn(move || {
+        updates.into_iter().all(send);
+        drop(happen.send(Incoming::WorkerGone));
+    })?;
+    Ok(())
+}
+
+fn sender<T>(happen: &Sender<Incoming>, incoming: fn(T) -> Incoming) -> impl Fn(T) -> bool + Clone + Send + use<T> {
+    let happen = happen.clone();
+    move |value| happen.send(incoming(value)).is_ok()
+}
+
+fn sender_of<T>(happen: &Sender<Incoming>, incoming: fn(T) -> Incoming) -> impl Fn(T) + Clone + Send + use<T> {
+    let send = sender(happen, incoming);
+    move |value| {
+        send(value);
+    }
+}

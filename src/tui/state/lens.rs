@@ -1,0 +1,151 @@
+//! How pictures are shown: colors, scale, enlargement, and the place whose value is read. All pictures on screen share one lens,
+//! so that two that are compared show the same part.
+
+use crate::render::{Overlay, Rescale};
+use image::RgbImage;
+
+/// How pictures are shown.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Lens {
+    /// The colormap, and the opacity of maps over pictures.
+    pub overlay: Overlay,
+    /// The scale of maps.
+    pub scale: Rescale,
+    /// The enlargement, at least 1.
+    pub zoom: f32,
+    /// The middle of the visible part; 0 to 1 from the left and from the top.
+    pub centre: (f32, f32),
+    /// The place whose value is read, likewise.
+    pub mark: Option<(f32, f32)>,
+}
+
+/// The largest enlargement.
+const MOST: f32 = 64.0;
+/// A notch of enlargement.
+const NOTCH: f32 = std::f32::consts::SQRT_2;
+/// The mark crosses the visible part in this many steps, or pixel by pixel where pixels are larger.
+const STEPS: f32 = 64.0;
+
+impl Default for Lens {
+    fn default() -> Self {
+        Self { overlay: Overlay::default(), scale: Rescale::default(), zoom: 1.0, centre: (0.5, 0.5), mark: None }
+    }
+}
+
+impl Lens {
+    /// Enlarges by some notches; `about` (0 to 1 in the visible part) stays in place.
+    pub fn enlarge(&mut self, notches: i32, about: (f32, f32)) {
+        let fixed = self.place(about);
+        self.zoom = (self.zoom * NOTCH.powi(notches)).clamp(1.0, MOST);
+        if (self.zoom - 1.0).abs() < 0.01 {
+            self.zoom = 1.0;
+        }
+        let centre = |fixed: f32, about: f32| fixed - (about - 0.5) / self.zoom;
+        self.look_at((centre(fixed.0, about.0), centre(fixed.1, about.1)));
+    }
+
+    /// Pans by these fractions of the visible part.
+    pub fn pan(&mut self, (x, y): (f32, f32)) {
+        self.look_at((self.centre.0 + x / self.zoom, self.centre.1 + y / self.zoom));
+    }
+
+    /// Moves the mark by a pixel of a picture of this size, or further where pixels are small; the visible part follows.
+    pub fn move_mark(&mut self, (x, y): (i32, i32), (width, height): (usize, usize)) {
+        let Some(mark) = self.mark else { return };
+        let moved = |at: f32, by: i32, pixels: usize| {
+            let pixel = 1.0 / pixels.max(1) as f32;
+            let step = (1.0 / (STEPS * self.zoom) / pixel).round().max(1.0) * pixel;
+            // In the middle of a pixel, so that rounding does not jump over one.
+            let at = ((at + by as f32 * step) / pixel).floor() * pixel + pixel / 2.0;
+            at.clamp(pixel / 2.0, 1.0 - pixel / 2.0)
+        };
+        let mark = (moved(mark.0, x, width), moved(mark.1, y, height));
+        self.mark = Some(mark);
+        if self.seen(mark).is_none() {
+            self.look_at(mark);
+        }
+    }
+
+    /// Shows the whole picture, with no mark.
+    pub fn reset(&mut self) {
+        (self.zoom, self.centre, self.mark) = (1.0, (0.5, 0.5), None);
+    }
+
+    /// Maps a place in the visible part to the picture.
+    pub fn place(&self, (x, y): (f32, f32)) -> (f32, f32) {
+        let of = |centre: f32, part: f32| (centre + (part - 0.5) / self.zoom).clamp(0.0, 1.0);
+        (of(self.centre.0, x), of(self.centre.1, y))
+    }
+
+    /// Maps a place in the picture to the visible part; `None` if it is outside.
+    pub fn seen(&self, (x, y): (f32, f32)) -> Option<(f32, f32)> {
+        let of = |centre: f32, place: f32| (place - centre) * self.zoom + 0.5;
+        let (x, y) = (of(self.centre.0, x), of(self.centre.1, y));
+        ((0.0..1.0).contains(&x) && (0.0..1.0).contains(&y)).then_some((x, y))
+    }
+
+    /// The visible part of a picture, resampled to the size of the whole.
+    pub fn cut(&self, image: RgbImage) -> RgbImage {
+        if self.zoom <= 1.0 {
+            return image;
+        }
+        let (width, height) = image.dimensions();
+        let pixel = |part: f32, size: u32| ((part * size as f32) as u32).min(size.saturating_sub(1));
+        RgbImage::from_fn(width, height, |x, y| {
+            let seen = ((x as f32 + 0.5) / width as f32, (y as f32 + 0.5) / height as f32);
+            let place = self.place(seen);
+            *image.get_pixel(pixel(place.0, width), pixel(place.1, height))
+        })
+    }
+
+    fn look_at(&mut self, (x, y): (f32, f32)) {
+        let half = 0.5 / self.zoom;
+        self.centre = (x.clamp(half, 1.0 - half), y.clamp(half, 1.0 - half));
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use image::Rgb;
+
+    #[test]
+    fn what_is_under_the_pointer_stays_there() {
+        let mut lens = Lens::default();
+        let before = lens.place((0.25, 0.75));
+        lens.enlarge(4, (0.25, 0.75));
+        assert_eq!((lens.zoom.round(), lens.place((0.25, 0.75))), (4.0, before));
+        lens.enlarge(-9, (0.5, 0.5));
+        assert_eq!((lens.zoom, lens.centre), (1.0, (0.5, 0.5)));
+    }
+
+    #[test]
+    fn the_part_seen_never_leaves_the_picture() {
+        let mut lens = Lens::default();
+        lens.enlarge(2, (0.5, 0.5));
+        (0..20).for_each(|_| lens.pan((0.25, -0.25)));
+        let near = |a: (f32, f32), b: (f32, f32)| (a.0 - b.0).abs() + (a.1 - b.1).abs() < 1e-5;
+        assert!(near(lens.place((0.0, 0.0)), (0.5, 0.0)) && near(lens.place((1.0, 1.0)), (1.0, 0.5)));
+    }
+
+    #[test]
+    fn an_enlarged_picture_is_cut_where_one_looks() {
+        let image = RgbImage::from_fn(4, 4, |x, y| Rgb([x as u8, y as u8, 0]));
+        let mut lens = Lens::default();
+        lens.enlarge(2, (1.0, 1.0));
+        let cut = lens.cut(image);
+        assert_eq!([cut.get_pixel(0, 0).0, cut.get_pixel(3, 3).0], [[2, 2, 0], [3, 3, 0]]);
+    }
+
+    #[test]
+    fn the_mark_goes_pixel_by_pixel_and_what_is_seen_follows() {
+        let mut lens = Lens { mark: Some((0.5, 0.5)), ..Lens::default() };
+        let pixel = |lens: &Lens| lens.mark.map(|m| ((m.0 * 10.0) as i32, (m.1 * 10.0) as i32));
+        (0..3).for_each(|_| lens.move_mark((1, 0), (10, 10)));
+        assert_eq!(pixel(&lens), Some((8, 5)));
+        lens.enlarge(6, (0.0, 0.0));
+        (0..9).for_each(|_| lens.move_mark((1, -1), (10, 10)));
+        assert_eq!(pixel(&lens), Some((9, 0)));
+        assert!(lens.mark.and_then(|m| lens.seen(m)).is_some());
+    }
+}

@@ -1,0 +1,25 @@
+//! The lines of the log.
+
+use std::time::Duration;
+
+/// A line of the log.
+#[derive(Clone, Debug, PartialEq)]
+pub struct LogLine {
+    /// When it was written.
+    pub at: Duration,
+    /// Its tone.
+    pub tone: Tone,
+    /// Its text.
+    pub text: String,
+}
+
+/// The tone of a line.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Tone {
+    /// Neutral.
+    Plain,
+    /// Good news.
+    Good,
+    /// An error.
+    Bad,
+}

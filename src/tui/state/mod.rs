@@ -1,0 +1,281 @@
+//! The state of the app: everything that the screen is drawn from, nothing of the terminal.
+
+mod branches;
+mod error_pane;
+mod fuzzy;
+mod layer_tree;
+mod lens;
+mod list_cursor;
+mod log;
+mod pane;
+mod picker;
+mod popup;
+mod prompt;
+mod run;
+mod scatter_view;
+mod view;
+
+pub use branches::{Branches, Shown};
+pub use error_pane::{ErrorPane, headline};
+pub use fuzzy::score;
+pub use layer_tree::{LayerTree, TreeRow, shape, short};
+pub use lens::Lens;
+pub use list_cursor::ListCursor;
+pub use log::{LogLine, Tone};
+pub use pane::Pane;
+pub use picker::{Choice, Item, Picker};
+pub use popup::Popup;
+pub use prompt::Prompt;
+pub use run::{Picture, Progress, REST, Rest, Run, class_rows};
+pub use scatter_view::ScatterView;
+pub use view::{View, ViewKey, Visible, VisibleFigure};
+
+use crate::render::ClassRow;
+use crate::script::message::{MethodCard, MethodRow, ModelCard, ModelRow, ParamKind, ParamRow};
+use crate::tui::keymap::Bindings;
+use image::RgbImage;
+use std::collections::BTreeMap;
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::Duration;
+
+/// Everything that the screen is drawn from.
+#[derive(Debug, Default)]
+pub struct State {
+    /// Columns and rows of the terminal.
+    pub size: (u16, u16),
+    /// Time since the start.
+    pub now: Duration,
+    /// The focused panel.
+    pub focus: Pane,
+    /// The list shown at the left where there is room for one only.
+    pub left: Pane,
+    /// Whether the focused panel fills the screen.
+    pub zoomed: bool,
+    /// The pop-up over the panels.
+    pub popup: Option<Popup>,
+    /// The cursors of the panels' lists.
+    pub cursors: BTreeMap<Pane, ListCursor>,
+    /// The methods.
+    pub methods: Vec<MethodRow>,
+    /// The filter of the methods.
+    pub method_filter: String,
+    /// What runs next, and when: the cursor rests on it.
+    pub resting: Option<(Rest, Duration)>,
+    /// The architectures.
+    pub models: Vec<ModelRow>,
+    /// The open model.
+    pub model: Option<ModelCard>,
+    /// Its layers.
+    pub layers: LayerTree,
+    /// The filter of the layers.
+    pub layer_filter: String,
+    /// The open picture.
+    pub picture: Option<Picture>,
+    /// The current method.
+    pub method: Option<MethodCard>,
+    /// Values that were set here and that no answer has confirmed yet.
+    pub edits: BTreeMap<String, String>,
+    /// The target class.
+    pub target: Option<usize>,
+    /// What the method has shown so far.
+    pub run: Run,
+    /// The user's keys.
+    pub bindings: Bindings,
+    /// The branches of the run.
+    pub branches: Branches,
+    /// The view of the figures that the user chose.
+    pub view: View,
+    /// The figures that the view shows.
+    pub visible: Visible,
+    /// The group of curves that is shown.
+    pub curve: usize,
+    /// How pictures are shown.
+    pub lens: Lens,
+    /// A line drawn around points, in the lens's coordinates.
+    pub lasso: Vec<(f32, f32)>,
+    /// The data set that thumbnails of points were last read from.
+    pub near: Option<String>,
+    /// The pictures of the points under the mark: what each is opened as, and its thumbnail once it is read.
+    pub pointed: Vec<(String, Option<Arc<RgbImage>>)>,
+    /// Number of questions asked so far.
+    pub asked: u64,
+    /// Since when the worker has been computing, if it is.
+    pub busy: Option<Duration>,
+    /// Progress of a long computation.
+    pub progress: Option<Progress>,
+    /// The error on screen.
+    pub fault: Option<ErrorPane>,
+    /// Lines of the log, oldest first.
+    pub log: Vec<LogLine>,
+    /// A message in the status line, and when it disappears.
+    pub toast: Option<(String, Duration)>,
+    /// Commands that were typed, the latest last.
+    pub lines: Vec<String>,
+    /// The functions that scripts can call, once they were asked for.
+    pub reference: Vec<(String, String)>,
+    /// Bytes written to the terminal in the last second.
+    pub rate: usize,
+    /// The name of the picture driver.
+    pub graphics: String,
+    /// Whether quitting was asked for once while something was running.
+    pub leaving: bool,
+    /// Files of this session's scripts, as reported by the worker.
+    pub scripts: BTreeMap<String, PathBuf>,
+}
+
+/// Number of lines that the log keeps.
+const LOG_LINES: usize = 500;
+
+/// A line that carries fewer bytes a second counts as idle.
+pub const RATE: usize = 2048;
+
+/// How long the status line shows a message.
+const TOAST: Duration = Duration::from_secs(4);
+
+impl State {
+    /// The state at the start, in a terminal of this size.
+    pub fn new(columns: u16, rows: u16) -> Self {
+        let focus = if columns < 60 || rows < 16 { Pane::FIGURES } else { Pane::METHODS };
+        Self { size: (columns, rows), focus, ..Self::default() }
+    }
+
+    /// The cursor of a panel's list.
+    pub fn cursor(&self, pane: Pane) -> ListCursor {
+        self.cursors.get(&pane).copied().unwrap_or_default()
+    }
+
+    /// The cursor of a panel's list, to move it.
+    pub fn cursor_mut(&mut self, pane: Pane) -> &mut ListCursor {
+        self.cursors.entry(pane).or_default()
+    }
+
+    /// The method under the cursor.
+    pub fn method_under_cursor(&self) -> Option<&MethodRow> {
+        self.listed().get(self.cursor(Pane::METHODS).cursor).copied()
+    }
+
+    /// The parameter under the cursor.
+    pub fn param_under_cursor(&self) -> Option<&ParamRow> {
+        self.params().get(self.cursor(Pane::PARAMETERS).cursor)
+    }
+
+    /// Lets the focused panel fill the screen, or returns to all panels.
+    pub fn toggle_zoom(&mut self) {
+        self.zoomed = !self.zoomed;
+    }
+
+    /// Appends a line to the log.
+    pub fn note(&mut self, tone: Tone, text: impl Into<String>) {
+        self.log.push(LogLine { at: self.now, tone, text: text.into() });
+        let surplus = self.log.len().saturating_sub(LOG_LINES);
+        self.log.drain(..surplus);
+    }
+
+    /// Shows a message in the status line for a while.
+    pub fn say(&mut self, text: impl Into<String>) {
+        self.toast = Some((text.into(), self.now + TOAST));
+    }
+
+    /// The methods that match the filter.
+    pub fn listed(&self) -> Vec<&MethodRow> {
+        let text = self.method_filter.to_lowercase();
+        let hit = |m: &&MethodRow| m.name.contains(&text) || m.group.contains(&text) || m.summary.contains(&text);
+        self.methods.iter().filter(hit).collect()
+    }
+
+    /// The row among these that matches the filter best: its name equals it, starts with it, or contains it.
+    pub fn best_listed(&self) -> usize {
+        let text = self.method_filter.to_lowercase();
+        let fit = |name: &str| (name == text, name.starts_with(&text), name.contains(&text));
+        let best = self.listed().iter().enumerate().rev().max_by_key(|(_, m)| fit(&m.name)).map(|(row, _)| row);
+        best.unwrap_or_default()
+    }
+
+    /// The row of the current method.
+    pub fn method_row(&self) -> Option<&MethodRow> {
+        let name = &self.method.as_ref()?.name;
+        self.methods.iter().find(|m| m.name == *name)
+    }
+
+    /// The value of a parameter: as set here, or as last reported by the worker.
+    pub fn value<'a>(&'a self, param: &'a ParamRow) -> &'a str {
+        self.edits.get(&param.name).unwrap_or(&param.value)
+    }
+
+    /// The parameters of the current method.
+    pub fn params(&self) -> &[ParamRow] {
+        self.method.as_ref().map_or(&[], |m| &m.params)
+    }
+
+    /// The layer parameter of the current method, and the kinds of layers that it takes.
+    pub fn layer_param(&self) -> Option<(&ParamRow, &[String])> {
+        self.params().iter().find_map(|p| match &p.kind {
+            ParamKind::Layer(kinds) => Some((p, kinds.as_slice())),
+            _ => None,
+        })
+    }
+
+    /// The layer that the method uses. Negative indices count from the end of the layers that it can use.
+    pub fn layer(&self) -> Option<String> {
+        let (param, kinds) = self.layer_param()?;
+        let value = self.value(param);
+        let Ok(index) = value.parse::<i64>() else { return Some(value.to_owned()) };
+        let names = self.layers_of(kinds);
+        let at = if index < 0 { names.len() as i64 + index } else { index };
+        names.get(usize::try_from(at).ok()?).cloned()
+    }
+
+    /// Names of the layers of these kinds; of all layers if no kind is given.
+    pub fn layers_of(&self, kinds: &[String]) -> Vec<String> {
+        let layers = self.model.as_ref().map_or(&[][..], |m| &m.layers);
+        let fits = |kind: &String| kinds.is_empty() || kinds.contains(kind);
+        layers.iter().filter(|l| fits(&l.kind)).map(|l| l.name.clone()).collect()
+    }
+
+    /// The values that a layer parameter can take, given the kinds of its layers; `all` comes first if it is the default.
+    pub fn values_of(&self, param: &ParamRow, kinds: &[String]) -> Vec<String> {
+        let all = (param.default == "all").then(|| "all".to_owned());
+        all.into_iter().chain(self.layers_of(kinds)).collect()
+    }
+
+    /// The name of a class, or its index.
+    pub fn label(&self, class: usize) -> String {
+        let labels = self.model.as_ref().map_or(&[][..], |m| &m.labels);
+        labels.get(class).cloned().unwrap_or_else(|| class.to_string())
+    }
+
+    /// The class probabilities of the current step, else those of the picture.
+    pub fn classes(&self) -> &[ClassRow] {
+        let of_frame = self.run.frame.as_ref().and_then(|f| class_rows(&f.figures));
+        let of_picture = || self.picture.as_ref().map_or(&[][..], |p| &p.classes);
+        of_frame.filter(|_| !self.run.foreign).unwrap_or_else(of_picture)
+    }
+
+    /// The change of a class's probability since the previous step.
+    pub fn change(&self, row: &ClassRow) -> Option<f32> {
+        let step = self.run.frame.as_ref().filter(|_| !self.run.foreign)?.step;
+        let before = self.run.history.get(&step.checked_sub(1)?)?;
+        before.iter().find(|r| r.class == row.class).map(|r| row.probability - r.probability)
+    }
+
+    /// Whether the figures on screen answer an older question than the latest.
+    pub fn stale(&self) -> bool {
+        self.run.foreign || self.run.frame.as_ref().is_some_and(|f| f.generation < self.asked)
+    }
+
+    /// Whether the current method runs in steps.
+    pub fn stepped(&self) -> bool {
+        self.method.as_ref().is_some_and(|m| m.stepped)
+    }
+
+    /// The time of the next change that needs no event.
+    pub fn due(&self) -> Option<Duration> {
+        let spin = self.busy.map(|_| self.now + Duration::from_millis(250));
+        let rest = self.resting.as_ref().map(|(_, at)| *at);
+        let toast = self.toast.as_ref().map(|(_, at)| *at);
+        // A rate is shown until the line has been idle for a while.
+        let rate = (self.rate >= RATE).then(|| self.now + Duration::from_millis(1050));
+        [spin, rest, toast, rate].into_iter().flatten().min()
+    }
+}

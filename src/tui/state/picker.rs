@@ -1,0 +1,166 @@
+//! A list to choose from, filtered by typing a few letters.
+
+use super::fuzzy::score;
+use super::list_cursor::ListCursor;
+use image::RgbImage;
+use std::sync::Arc;
+
+/// A list that is open over the panels.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Picker {
+    /// What is chosen.
+    pub of: Choice,
+    /// Its title.
+    pub title: String,
+    /// The letters typed so far.
+    pub query: String,
+    /// All rows.
+    pub items: Vec<Item>,
+    /// Indices of the rows that match, the best first.
+    pub hits: Vec<usize>,
+    /// The cursor among them.
+    pub list: ListCursor,
+    /// The picture under the cursor, and its thumbnail once it is read.
+    pub preview: Option<(String, Option<Arc<RgbImage>>)>,
+}
+
+/// What is chosen from a list.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Choice {
+    /// The method to run.
+    Method,
+    /// The model to open.
+    Model,
+    /// The target class.
+    Target,
+    /// The picture to open.
+    Picture,
+    /// Nothing: the list is a reference.
+    Reference,
+    /// The colormap.
+    Colors,
+    /// The value of a parameter.
+    Parameter(String),
+}
+
+/// One row of a list.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Item {
+    /// Its value.
+    pub value: String,
+    /// Its text.
+    pub label: String,
+    /// More about it, at the right.
+    pub detail: String,
+}
+
+impl Item {
+    /// A row of a list.
+    pub fn new(value: &str, label: &str, detail: &str) -> Self {
+        Self { value: value.to_owned(), label: label.to_owned(), detail: detail.to_owned() }
+    }
+}
+
+impl Picker {
+    /// A list with the cursor on the row with this value.
+    pub fn new(of: Choice, title: &str, items: Vec<Item>, present: &str) -> Self {
+        let mut picker = Self {
+            of,
+            title: title.to_owned(),
+            query: String::new(),
+            items,
+            hits: Vec::new(),
+            list: ListCursor::default(),
+            preview: None,
+        };
+        picker.narrow();
+        picker.list.cursor = picker.items.iter().position(|i| i.value == present).unwrap_or(0);
+        picker
+    }
+
+    /// Appends rows; the cursor stays where it is.
+    pub fn extend(&mut self, items: Vec<Item>) {
+        let cursor = self.list;
+        self.items.extend(items);
+        self.narrow();
+        self.list = cursor;
+    }
+
+    /// The value of the row under the cursor. For pictures, the text typed if no row matches.
+    pub fn value(&self) -> Option<String> {
+        let typed = || (self.of == Choice::Picture && !self.query.is_empty()).then(|| self.query.clone());
+        self.chosen().map(|item| item.value.clone()).or_else(typed)
+    }
+
+    /// Adds a letter.
+    pub fn push(&mut self, letter: char) {
+        self.query.push(letter);
+        self.narrow();
+    }
+
+    /// Deletes the last letter.
+    pub fn backspace(&mut self) {
+        self.query.pop();
+        self.narrow();
+    }
+
+    /// The row under the cursor.
+    pub fn chosen(&self) -> Option<&Item> {
+        self.hits.get(self.list.cursor).map(|i| &self.items[*i])
+    }
+
+    fn narrow(&mut self) {
+        if self.query.is_empty() {
+            self.hits = (0..self.items.len()).collect();
+            self.list = ListCursor::default();
+            return;
+        }
+        let word = self.query.to_lowercase();
+        let best = |i: &Item| match self.of {
+            Choice::Reference => {
+                i.value.to_lowercase().contains(&word).then(|| score(&word, &i.label).unwrap_or(-1000))
+            }
+            _ => score(&self.query, &i.label).max(score(&self.query, &i.value)),
+        };
+        let mut hits: Vec<_> = self.items.iter().enumerate().filter_map(|(at, i)| Some((best(i)?, at))).collect();
+        hits.sort_by_key(|(score, at)| (-score, *at));
+        self.hits = hits.into_iter().map(|(_, at)| at).collect();
+        self.list = ListCursor::default();
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn picker(labels: &[&str]) -> Picker {
+        let item = |l: &&str| Item::new(l, l, "");
+        Picker::new(Choice::Model, "model", labels.iter().map(item).collect(), "")
+    }
+
+    fn hits(picker: &Picker) -> Vec<&str> {
+        picker.hits.iter().map(|i| picker.items[*i].label.as_str()).collect()
+    }
+
+    #[test]
+    fn letters_in_order_are_enough() {
+        let mut picker = picker(&["resnet18", "squeezenet1_0", "shapes", "tiger cat"]);
+        "sqn".chars().for_each(|c| picker.push(c));
+        assert_eq!(hits(&picker), ["squeezenet1_0"]);
+        picker.backspace();
+        picker.backspace();
+        assert_eq!(hits(&picker)[0], "shapes", "a short name that starts with the letter comes first");
+    }
+
+    #[test]
+    fn starts_of_words_win() {
+        let mut picker = picker(&["stack oat", "tiger cat", "cat"]);
+        "cat".chars().for_each(|c| picker.push(c));
+        assert_eq!(hits(&picker), ["cat", "tiger cat", "stack oat"]);
+    }
+
+    #[test]
+    fn nothing_typed_leaves_all_in_order() {
+        assert_eq!(hits(&picker(&["long", "b", "a"])), ["long", "b", "a"]);
+    }
+}

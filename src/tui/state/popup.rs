@@ -1,0 +1,15 @@
+//! The pop-up that is open over the panels.
+
+use super::picker::Picker;
+use super::prompt::Prompt;
+
+/// A pop-up.
+#[derive(Debug)]
+pub enum Popup {
+    /// The help, scrolled down by this many rows.
+    Help(usize),
+    /// A list to choose from.
+    Picker(Picker),
+    /// A line to type in.
+    Prompt(Prompt),
+}

@@ -1,0 +1,121 @@
+//! A scatter plot as seen through the lens: its visible part, and the points at a place or inside a line.
+
+use super::lens::Lens;
+use crate::render::Points;
+
+/// Points and the plane that they lie in.
+#[derive(Debug)]
+pub struct ScatterView<'a> {
+    points: &'a Points,
+    /// Bounds of both axes.
+    x: [f64; 2],
+    y: [f64; 2],
+}
+
+impl<'a> ScatterView<'a> {
+    /// Places the points in a plane slightly larger than their bounds.
+    pub fn new(points: &'a Points) -> Self {
+        let all = || (0..points.count()).map(|i| points.place(i)).filter(|(x, y)| x.is_finite() && y.is_finite());
+        Self { points, x: bounds(all().map(|p| p.0)), y: bounds(all().map(|p| p.1)) }
+    }
+
+    /// The bounds of the visible part, `x` and `y`.
+    pub fn seen(&self, lens: &Lens) -> ([f64; 2], [f64; 2]) {
+        let (from, to) = (self.at(lens.place((0.0, 0.0))), self.at(lens.place((1.0, 1.0))));
+        ([from.0, to.0], [to.1, from.1])
+    }
+
+    /// The place of a point, 0 to 1 from the left and from the top of the plane.
+    pub fn place(&self, i: usize) -> (f32, f32) {
+        let (x, y) = self.points.place(i);
+        let part = |[low, high]: [f64; 2], v: f32| ((f64::from(v) - low) / (high - low)) as f32;
+        (part(self.x, x), 1.0 - part(self.y, y))
+    }
+
+    /// The coordinates at a place.
+    pub fn at(&self, (x, y): (f32, f32)) -> (f64, f64) {
+        let at = |[low, high]: [f64; 2], part: f32| low + (high - low) * f64::from(part);
+        (at(self.x, x), at(self.y, 1.0 - y))
+    }
+
+    /// The points inside a closed line; a line of fewer than three places contains none.
+    pub fn within(&self, line: &[(f32, f32)]) -> Vec<usize> {
+        let sides = || line.iter().zip(line.iter().cycle().skip(1));
+        // A ray to the right crosses the line an odd number of times.
+        let inside = |(x, y): (f32, f32)| {
+            let crosses = |(a, b): &(&(f32, f32), &(f32, f32))| {
+                (a.1 > y) != (b.1 > y) && x < a.0 + (y - a.1) / (b.1 - a.1) * (b.0 - a.0)
+            };
+            sides().filter(crosses).count() % 2 == 1
+        };
+        (0..self.points.count()).filter(|&i| line.len() > 2 && inside(self.place(i))).collect()
+    }
+
+    /// The point nearest to a place.
+    pub fn nearest(&self, (x, y): (f32, f32)) -> Option<usize> {
+        let far = |i: usize| {
+            let place = self.place(i);
+            (place.0 - x).powi(2) + (place.1 - y).powi(2)
+        };
+        let all = (0..self.points.count()).map(|i| (i, far(i))).filter(|(_, far)| !far.is_nan());
+        all.min_by(|a, b| a.1.total_cmp(&b.1)).map(|(i, _)| i)
+    }
+}
+
+/// Minimum and maximum, each moved out by a fiftieth of their distance.
+fn bounds(values: impl Iterator<Item = f32>) -> [f64; 2] {
+    let (low, high) = values.map(f64::from).fold((f64::INFINITY, f64::NEG_INFINITY), |(l, h), v| (l.min(v), h.max(v)));
+    if low > high {
+        return [0.0, 1.0];
+    }
+    let beside = if low < high { (high - low) / 50.0 } else { 0.5 };
+    [low - beside, high + beside]
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::render::Array;
+
+    fn points(numbers: Vec<f32>) -> Points {
+        let values = Array::new(vec![numbers.len() / 2, 2], numbers).expect("sizes agree");
+        Points { values, groups: [].into(), names: [].into(), pictures: [].into(), files: [].into(), colors: [].into() }
+    }
+
+    #[test]
+    fn the_nearest_point_is_found_where_it_is_seen() {
+        let points = points(vec![0.0, 0.0, 10.0, 0.0, 10.0, -4.0, f32::NAN, 1.0]);
+        let view = ScatterView::new(&points);
+        for i in 0..3 {
+            assert_eq!(view.nearest(view.place(i)), Some(i));
+        }
+        assert_eq!([(0.1, 0.1), (0.9, 0.1), (0.9, 0.9)].map(|at| view.nearest(at)), [Some(0), Some(1), Some(2)]);
+    }
+
+    #[test]
+    fn what_is_seen_is_the_whole_plane_or_the_part_below_the_lens() {
+        let points = points(vec![0.0, 0.0, 50.0, 100.0]);
+        let view = ScatterView::new(&points);
+        let mut lens = Lens::default();
+        assert_eq!(view.seen(&lens), ([-1.0, 51.0], [-2.0, 102.0]));
+        lens.enlarge(2, (0.0, 1.0));
+        let (x, y) = view.seen(&lens);
+        let near = |a: [f64; 2], b: [f64; 2]| (a[0] - b[0]).abs() + (a[1] - b[1]).abs() < 1e-3;
+        assert!(near(x, [-1.0, 25.0]) && near(y, [-2.0, 50.0]), "{x:?} {y:?}");
+    }
+
+    #[test]
+    fn a_line_round_points_has_them_within() {
+        let points = points(vec![0.0, 0.0, 10.0, 0.0, 10.0, 10.0, 0.0, 10.0, 5.0, 5.0]);
+        let view = ScatterView::new(&points);
+        assert_eq!(view.within(&[(0.3, 0.3), (0.3, 0.7), (0.7, 0.7), (0.7, 0.3)]), [4]);
+        assert_eq!(view.within(&[(0.0, 0.0), (0.0, 1.0), (0.4, 1.0), (0.4, 0.0)]), [0, 3]);
+        assert!(view.within(&[(0.0, 0.0), (1.0, 1.0)]).is_empty() && view.within(&[]).is_empty());
+    }
+
+    #[test]
+    fn no_points_and_one_point_have_a_plane() {
+        assert_eq!(ScatterView::new(&points(vec![])).nearest((0.5, 0.5)), None);
+        assert_eq!(ScatterView::new(&points(vec![3.0, 3.0])).seen(&Lens::default()), ([2.5, 3.5], [2.5, 3.5]));
+    }
+}

@@ -1,0 +1,101 @@
+//! Bounds of the sizes that a terminal reports: memory is allocated by them, so that implausible ones are rejected.
+
+use ratatui::backend::{Backend, ClearType, WindowSize};
+use ratatui::buffer::Cell;
+use ratatui::layout::{Position, Size};
+use std::io::{self, Write};
+
+/// The most columns and rows that are drawn.
+pub const MOST: (u16, u16) = (640, 240);
+/// The largest cell in pixels.
+const CELL: (u16, u16) = (128, 256);
+/// The longest side in pixels of a picture that is sent.
+pub const PIXELS: u32 = 4096;
+
+/// The columns and rows that are drawn of a terminal of this size.
+pub fn drawn(columns: u16, rows: u16) -> (u16, u16) {
+    (columns.clamp(1, MOST.0), rows.clamp(1, MOST.1))
+}
+
+/// The size of a cell in pixels, if it is plausible.
+pub fn cell(width: u16, height: u16) -> Option<(u16, u16)> {
+    let inside = (1..=CELL.0).contains(&width) && (1..=CELL.1).contains(&height);
+    inside.then_some((width, height))
+}
+
+/// A backend of ratatui whose size is bounded.
+#[derive(Debug)]
+pub struct Bounded<B>(pub B);
+
+impl<B: Backend> Backend for Bounded<B> {
+    type Error = B::Error;
+
+    fn draw<'a, I: Iterator<Item = (u16, u16, &'a Cell)>>(&mut self, content: I) -> Result<(), B::Error> {
+        self.0.draw(content)
+    }
+
+    fn append_lines(&mut self, n: u16) -> Result<(), B::Error> {
+        self.0.append_lines(n)
+    }
+
+    fn hide_cursor(&mut self) -> Result<(), B::Error> {
+        self.0.hide_cursor()
+    }
+
+    fn show_cursor(&mut self) -> Result<(), B::Error> {
+        self.0.show_cursor()
+    }
+
+    fn get_cursor_position(&mut self) -> Result<Position, B::Error> {
+        self.0.get_cursor_position()
+    }
+
+    fn set_cursor_position<P: Into<Position>>(&mut self, position: P) -> Result<(), B::Error> {
+        self.0.set_cursor_position(position)
+    }
+
+    fn clear(&mut self) -> Result<(), B::Error> {
+        self.0.clear()
+    }
+
+    fn clear_region(&mut self, kind: ClearType) -> Result<(), B::Error> {
+        self.0.clear_region(kind)
+    }
+
+    fn size(&self) -> Result<Size, B::Error> {
+        self.0.size().map(|size| drawn(size.width, size.height).into())
+    }
+
+    fn window_size(&mut self) -> Result<WindowSize, B::Error> {
+        self.0.window_size()
+    }
+
+    fn flush(&mut self) -> Result<(), B::Error> {
+        self.0.flush()
+    }
+}
+
+impl<B: Write> Write for Bounded<B> {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        self.0.write(bytes)
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        self.0.flush()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use ratatui::backend::TestBackend;
+
+    #[test]
+    fn a_size_that_no_terminal_has_is_cut_and_a_cell_that_none_has_is_not_believed() {
+        assert_eq!(drawn(65535, 0), (640, 1));
+        assert_eq!(drawn(140, 40), (140, 40));
+        assert_eq!([cell(8, 16), cell(65535, 65535), cell(0, 16), cell(9, 257)], [Some((8, 16)), None, None, None]);
+        let size = Bounded(TestBackend::new(2000, 20)).size().unwrap();
+        assert_eq!((size.width, size.height), (640, 20));
+    }
+}

@@ -1,0 +1,113 @@
+//! Asks the terminal what it can do: once, before anything else reads its answers, with a time limit.
+
+#[cfg(unix)]
+use super::caps::parse;
+use super::caps::{Caps, Environment};
+#[cfg(unix)]
+use std::time::Duration;
+
+/// Queries support for kitty's protocol, the name, the size of a cell, and last what every terminal answers.
+#[cfg(unix)]
+const QUESTIONS: &str = "\x1b_Gi=31,s=1,v=1,a=q,t=d,f=24;AAAA\x1b\\\x1b[>q\x1b[16t\x1b[c";
+
+/// The same inside tmux, where the first query is passed through to the terminal around it.
+#[cfg(unix)]
+const QUESTIONS_TMUX: &str = "\x1bPtmux;\x1b\x1b_Gi=31,s=1,v=1,a=q,t=d,f=24;AAAA\x1b\x1b\\\x1b\\\x1b[16t\x1b[c";
+
+/// The most bytes that are read in search of answers; keys typed meanwhile may come before them.
+#[cfg(unix)]
+const ANSWERS: usize = 1 << 16;
+
+/// Asks the terminal, before anything else reads from it. A terminal that cannot be read, or whose foreground is another
+/// process, is not asked.
+#[cfg(unix)]
+pub fn ask(environment: Environment) -> Caps {
+    use std::io::Write;
+    let Some(raw) = Raw::enter() else { return Caps::default() };
+    let mut out = std::io::stdout();
+    let questions = if environment.tmux { QUESTIONS_TMUX } else { QUESTIONS };
+    if out.write_all(questions.as_bytes()).and_then(|()| out.flush()).is_err() {
+        return Caps::default();
+    }
+    let limit = Duration::from_millis(if environment.ssh { 2500 } else { 1000 });
+    let mut caps = parse(&raw.read_until(limit, |bytes| parse(bytes).answered));
+    if environment.tmux {
+        caps.sixel = false;
+        caps.name = around_tmux();
+    }
+    caps
+}
+
+/// Not asked on other systems.
+#[cfg(not(unix))]
+pub fn ask(_: Environment) -> Caps {
+    Caps::default()
+}
+
+/// The terminal whose answers are read, in raw mode while this lives, so that they are not echoed.
+#[cfg(unix)]
+struct Raw {
+    input: std::os::fd::BorrowedFd<'static>,
+    before: rustix::termios::Termios,
+}
+
+#[cfg(unix)]
+impl Raw {
+    /// stdin, or the terminal that stdout is.
+    fn enter() -> Option<Self> {
+        use rustix::termios::{OptionalActions, isatty, tcgetattr, tcgetpgrp, tcsetattr};
+        let ends = [rustix::stdio::stdin(), rustix::stdio::stdout()];
+        let input = ends.into_iter().find(|end| isatty(end))?;
+        // A background process that touches its terminal is stopped.
+        if tcgetpgrp(input).is_ok_and(|group| group != rustix::process::getpgrp()) {
+            return None;
+        }
+        let before = tcgetattr(input).ok()?;
+        let mut raw = before.clone();
+        raw.make_raw();
+        tcsetattr(input, OptionalActions::Now, &raw).ok()?;
+        Some(Self { input, before })
+    }
+
+    /// Reads until there is enough or time is up.
+    fn read_until(&self, limit: Duration, enough: impl Fn(&[u8]) -> bool) -> Vec<u8> {
+        use rustix::event::{PollFd, PollFlags, Timespec, poll};
+        let start = std::time::Instant::now();
+        let mut bytes = Vec::new();
+        while let Some(left) = limit.checked_sub(start.elapsed()).filter(|_| !enough(&bytes)) {
+            let mut fds = [PollFd::new(&self.input, PollFlags::IN)];
+            let Ok(left) = Timespec::try_from(left) else { break };
+            let mut piece = [0; 512];
+            let came = poll(&mut fds, Some(&left));
+            match came.and_then(|n| if n > 0 { rustix::io::read(self.input, &mut piece) } else { Ok(0) }) {
+                Ok(0) | Err(_) => break,
+                Ok(count) => bytes.extend_from_slice(&piece[..count]),
+            }
+            // This is no answer.
+            if bytes.len() > ANSWERS {
+                break;
+            }
+        }
+        bytes
+    }
+}
+
+#[cfg(unix)]
+impl Drop for Raw {
+    fn drop(&mut self) {
+        // A terminal that is gone needs no restoring.
+        let _ = rustix::termios::tcsetattr(self.input, rustix::termios::OptionalActions::Now, &self.before);
+    }
+}
+
+/// The name of the terminal around tmux, if tmux passes pictures through to it.
+#[cfg(unix)]
+fn around_tmux() -> String {
+    let format = "#{allow-passthrough} #{client_termtype}";
+    let answer = std::process::Command::new("tmux").args(["display", "-p", format]).output();
+    let answer = answer.map(|o| String::from_utf8_lossy(&o.stdout).trim().to_owned()).unwrap_or_default();
+    match answer.split_once(' ') {
+        Some(("on" | "all", name)) => name.replace(' ', "(") + if name.contains('(') { "" } else { ")" },
+        _ => String::new(),
+    }
+}

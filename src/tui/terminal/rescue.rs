@@ -1,0 +1,287 @@
+//! Gives the terminal back when the program cannot: from a signal handler when it crashes, from a second process when it is killed.
+
+#[cfg(unix)]
+pub use unix::{Guard, arm, disarm, give_back, guard, watch_crashes};
+
+/// The first argument of the second process.
+pub const GUARD: &str = "--guard-terminal";
+
+/// On other systems a console program leaves nothing behind.
+#[cfg(not(unix))]
+mod elsewhere {
+    /// No process.
+    pub struct Guard;
+
+    impl Guard {
+        /// Starts nothing.
+        pub fn start() -> Option<Self> {
+            None
+        }
+    }
+
+    /// Does nothing.
+    pub fn arm(_: Vec<u8>) {}
+
+    /// Does nothing.
+    pub fn disarm() {}
+
+    /// Does nothing.
+    pub fn watch_crashes() {}
+
+    /// Does nothing.
+    pub fn give_back() -> bool {
+        false
+    }
+
+    /// Does nothing.
+    pub fn guard() {}
+}
+
+#[cfg(not(unix))]
+pub use elsewhere::*;
+
+#[cfg(unix)]
+mod unix {
+    use rustix::termios::{OptionalActions, tcgetattr, tcsetattr};
+    use std::io::{Read, Write};
+    use std::os::fd::{AsRawFd, OwnedFd};
+    use std::os::unix::net::UnixStream;
+    use std::os::unix::process::CommandExt;
+    use std::process::{Command, Stdio};
+    use std::ptr::null_mut;
+    use std::sync::OnceLock;
+    use std::sync::atomic::{AtomicI32, AtomicPtr, Ordering};
+    use std::time::Duration;
+
+    /// The signals of a crash: faults, aborts (including stack overflows and failed allocations), forbidden system calls.
+    const CRASHES: [i32; 7] =
+        [libc::SIGSEGV, libc::SIGBUS, libc::SIGILL, libc::SIGFPE, libc::SIGABRT, libc::SIGTRAP, libc::SIGSYS];
+
+    /// The time that the second process has to start.
+    const BEGIN: Duration = Duration::from_secs(2);
+
+    /// The bytes that give the terminal back; null while it is not taken over.
+    static BYTES: AtomicPtr<Vec<u8>> = AtomicPtr::new(null_mut());
+    /// The socket of the second process; negative if there is none.
+    static LINE: AtomicI32 = AtomicI32::new(-1);
+    /// The mode of the terminal before.
+    static BEFORE: OnceLock<libc::termios> = OnceLock::new();
+    /// The previous handlers, in the order of `CRASHES`.
+    static OLD: OnceLock<[libc::sigaction; CRASHES.len()]> = OnceLock::new();
+
+    /// Sets the bytes that give the terminal back.
+    pub fn arm(bytes: Vec<u8>) {
+        tell(&bytes);
+        // Never freed: a handler may be reading it.
+        BYTES.store(Box::into_raw(Box::new(bytes)), Ordering::SeqCst);
+    }
+
+    /// Forgets the bytes: the terminal has been given back.
+    pub fn disarm() {
+        BYTES.store(null_mut(), Ordering::SeqCst);
+        tell(&[]);
+    }
+
+    /// Sends the second process the bytes that it would have to write, after their number.
+    fn tell(bytes: &[u8]) {
+        let line = LINE.load(Ordering::SeqCst);
+        if line >= 0 {
+            let message = [&(bytes.len() as u32).to_le_bytes(), bytes].concat();
+            write(line, &message);
+        }
+    }
+
+    /// Writes until an error; safe in a signal handler.
+    fn write(file: i32, mut bytes: &[u8]) {
+        while !bytes.is_empty() {
+            // SAFETY: the pointer and length are those of a slice.
+            let written = unsafe { libc::write(file, bytes.as_ptr().cast(), bytes.len()) };
+            match usize::try_from(written) {
+                Ok(count) if count > 0 => bytes = &bytes[count.min(bytes.len())..],
+                _ => return,
+            }
+        }
+    }
+
+    /// Writes without waiting for a terminal that is stuck: output that it has not read is discarded, and as much as fits is
+    /// written. Safe in a signal handler.
+    fn write_at_once(out: i32, bytes: &[u8]) {
+        // SAFETY: these calls take a descriptor and numbers.
+        unsafe {
+            let mut room = libc::pollfd { fd: out, events: libc::POLLOUT, revents: 0 };
+            if libc::poll(&mut room, 1, 50) != 1 {
+                libc::tcflush(out, libc::TCOFLUSH);
+            }
+            let flags = libc::fcntl(out, libc::F_GETFL);
+            libc::fcntl(out, libc::F_SETFL, flags | libc::O_NONBLOCK);
+            write(out, bytes);
+            libc::fcntl(out, libc::F_SETFL, flags);
+        }
+    }
+
+    /// Installs the handlers of crashes, before the terminal is taken over.
+    pub fn watch_crashes() {
+        // SAFETY: all zeros is a termios, and tcgetattr only writes one.
+        let before = unsafe {
+            let mut before: libc::termios = std::mem::zeroed();
+            (libc::tcgetattr(libc::STDOUT_FILENO, &mut before) == 0).then_some(before)
+        };
+        if let Some(before) = before {
+            let _ = BEFORE.set(before);
+        }
+        OLD.get_or_init(|| CRASHES.map(handle));
+    }
+
+    /// Installs `crashed` for a signal, on the stack that Rust reserves for signals; returns the previous handler.
+    fn handle(signal: i32) -> libc::sigaction {
+        // SAFETY: both are whole sigactions, and `crashed` has the signature that SA_SIGINFO promises.
+        unsafe {
+            let mut new: libc::sigaction = std::mem::zeroed();
+            let mut old: libc::sigaction = std::mem::zeroed();
+            new.sa_sigaction = crashed as *const () as usize;
+            new.sa_flags = libc::SA_SIGINFO | libc::SA_ONSTACK;
+            libc::sigemptyset(&mut new.sa_mask);
+            libc::sigaction(signal, &new, &mut old);
+            old
+        }
+    }
+
+    /// Gives the terminal back if it is taken over, without allocating: only by write and tcsetattr, which are safe in signal handlers.
+    pub fn give_back() -> bool {
+        let bytes = BYTES.swap(null_mut(), Ordering::SeqCst);
+        if bytes.is_null() {
+            return false;
+        }
+        if let Some(before) = BEFORE.get() {
+            // SAFETY: `before` came from tcgetattr.
+            unsafe { libc::tcsetattr(libc::STDOUT_FILENO, libc::TCSANOW, before) };
+        }
+        // SAFETY: `arm` leaked it, so that it lives forever and is never written to.
+        write_at_once(libc::STDOUT_FILENO, unsafe { &*bytes });
+        write(LINE.load(Ordering::SeqCst), &0u32.to_le_bytes());
+        true
+    }
+
+    /// The handler. It only does what is safe in one: write, tcsetattr, sigaction, raise, and loads.
+    extern "C" fn crashed(signal: i32, info: *mut libc::siginfo_t, context: *mut libc::c_void) {
+        if give_back() {
+            write_at_once(libc::STDERR_FILENO, b"gradscope crashed; it opens again what was open\n");
+        }
+        let old = OLD.get().zip(CRASHES.iter().position(|s| *s == signal)).map(|(old, at)| old[at]);
+        // SAFETY: what was there before is Rust's own handler (which names a thread that overflowed its stack) or the default.
+        unsafe {
+            match old {
+                Some(old) if old.sa_sigaction != libc::SIG_DFL && old.sa_sigaction != libc::SIG_IGN => {
+                    libc::sigaction(signal, &old, null_mut());
+                    let handler: extern "C" fn(i32, *mut libc::siginfo_t, *mut libc::c_void) =
+                        std::mem::transmute(old.sa_sigaction);
+                    handler(signal, info, context);
+                }
+                _ => {}
+            }
+            libc::signal(signal, libc::SIG_DFL);
+            libc::raise(signal);
+        }
+    }
+
+    /// A second process, which gives the terminal back when this one is killed.
+    #[derive(Debug)]
+    pub struct Guard {
+        line: UnixStream,
+    }
+
+    impl Guard {
+        /// Starts it before the terminal is taken over, and waits until it has read the mode of the terminal. `None` if it cannot start.
+        pub fn start() -> Option<Self> {
+            let (mut line, other) = UnixStream::pair().ok()?;
+            let mut command = Command::new(std::env::current_exe().ok()?);
+            command.arg(super::GUARD).stdin(OwnedFd::from(other)).stdout(Stdio::inherit()).stderr(Stdio::inherit());
+            // Of its own, so that what kills the program's group leaves it alive.
+            command.process_group(0).spawn().ok()?;
+            line.set_read_timeout(Some(BEGIN)).ok()?;
+            line.read_exact(&mut [0]).ok()?;
+            // Where it does not read, it is not waited for.
+            line.set_nonblocking(true).ok()?;
+            LINE.store(line.as_raw_fd(), Ordering::SeqCst);
+            Some(Self { line })
+        }
+    }
+
+    impl Drop for Guard {
+        fn drop(&mut self) {
+            LINE.store(-1, Ordering::SeqCst);
+            let _ = self.line.shutdown(std::net::Shutdown::Both);
+        }
+    }
+
+    /// The main function of the second process: waits for the end of the first.
+    pub fn guard() {
+        for signal in
+            [libc::SIGINT, libc::SIGTERM, libc::SIGHUP, libc::SIGQUIT, libc::SIGTSTP, libc::SIGTTOU, libc::SIGTTIN]
+        {
+            // SAFETY: ignoring a signal runs no code. Out of the foreground, only who ignores SIGTTOU may set the terminal.
+            unsafe { libc::signal(signal, libc::SIG_IGN) };
+        }
+        let Ok(before) = tcgetattr(rustix::stdio::stdout()) else { return };
+        // SAFETY: nothing else in this process uses descriptor 0, which `Guard::start` made a socket.
+        let mut line = unsafe { <UnixStream as std::os::fd::FromRawFd>::from_raw_fd(0) };
+        if line.write_all(b"r").is_err() {
+            return;
+        }
+        let mut bytes = vec![];
+        while let Some(told) = message(&mut line) {
+            bytes = told;
+        }
+        if !bytes.is_empty() {
+            let _ = tcsetattr(rustix::stdio::stdout(), OptionalActions::Now, &before);
+            write_at_once(libc::STDOUT_FILENO, &bytes);
+            write_at_once(libc::STDERR_FILENO, b"gradscope was killed; it opens again what was open\r\n");
+        }
+    }
+
+    /// The next message; `None` when the first process is gone.
+    fn message(line: &mut UnixStream) -> Option<Vec<u8>> {
+        let mut count = [0; 4];
+        line.read_exact(&mut count).ok()?;
+        let mut bytes = vec![0; u32::from_le_bytes(count).min(1 << 20) as usize];
+        line.read_exact(&mut bytes).ok()?;
+        Some(bytes)
+    }
+}
+
+#[cfg(all(test, unix))]
+mod tests {
+    use super::*;
+    use crate::tui::terminal::screen::Screen;
+    use crate::tui::terminal::screen::tests::{DIES_OF, assert_given_back, last_words};
+    use std::alloc::{Layout, handle_alloc_error};
+    use std::hint::black_box;
+
+    fn deeper(n: u64) -> u64 {
+        let page = black_box([n; 512]);
+        if n == u64::MAX { page[7] } else { deeper(n + 1) + page[1] }
+    }
+
+    #[test]
+    fn a_crash_gives_the_terminal_back_before_it_is_told() {
+        let Ok(cause) = std::env::var(DIES_OF) else {
+            let test = "tui::terminal::rescue::tests::a_crash_gives_the_terminal_back_before_it_is_told";
+            assert_given_back(&last_words(test, "an overflow"), "overflowed its stack");
+            for cause in ["memory", "a fault", "an abort", "a fault elsewhere"] {
+                assert_given_back(&last_words(test, cause), "gradscope crashed");
+            }
+            return;
+        };
+        watch_crashes();
+        let _screen = Screen::enter().unwrap();
+        // SAFETY: this is what must not be done; the process ends by it.
+        let fault = || unsafe { black_box(8 as *const u8).read_volatile() };
+        match cause.as_str() {
+            "an overflow" => drop(std::thread::spawn(|| deeper(0)).join()),
+            "memory" => handle_alloc_error(Layout::new::<[u8; 1 << 40]>()),
+            "a fault" => drop(fault()),
+            "a fault elsewhere" => drop(std::thread::spawn(fault).join()),
+            _ => std::process::abort(),
+        }
+    }
+}

@@ -1,0 +1,75 @@
+//! Signals: the program ends in order; if it hangs, the terminal is still given back.
+
+use anyhow::Result;
+#[cfg(unix)]
+use signal_hook::consts::{
+    SIGALRM, SIGHUP, SIGINT, SIGIO, SIGPROF, SIGQUIT, SIGTERM, SIGTSTP, SIGUSR1, SIGUSR2, SIGVTALRM, SIGXCPU,
+};
+
+/// A signal that the app handles.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Signal {
+    /// Quit.
+    End,
+    /// Suspend.
+    Sleep,
+}
+
+/// Calls `take` for every signal, on threads of its own.
+#[cfg(unix)]
+pub fn watch(take: impl Fn(Signal) + Clone + Send + 'static) -> Result<()> {
+    let end = take.clone();
+    on(&ENDING, move || {
+        end(Signal::End);
+        end_anyway();
+    })?;
+    on(&[SIGTSTP], move || take(Signal::Sleep))
+}
+
+/// Every signal that can be handled and would otherwise end the program without giving the terminal back.
+#[cfg(unix)]
+const ENDING: [i32; 11] =
+    [SIGTERM, SIGHUP, SIGINT, SIGQUIT, SIGUSR1, SIGUSR2, SIGALRM, SIGVTALRM, SIGPROF, SIGXCPU, SIGIO];
+
+/// Other systems have none.
+#[cfg(not(unix))]
+pub fn watch(_: impl Fn(Signal) + Clone + Send + 'static) -> Result<()> {
+    Ok(())
+}
+
+#[cfg(unix)]
+fn on(numbers: &[i32], act: impl Fn() + Send + 'static) -> Result<()> {
+    use anyhow::Context;
+    use std::io::Read;
+    use std::os::unix::net::UnixStream;
+    let (mut woken, wake) = UnixStream::pair().context("making a pipe for signals")?;
+    for &number in numbers {
+        let wake = wake.try_clone().context("making a pipe for signals")?;
+        signal_hook::low_level::pipe::register(number, wake).context("watching for signals")?;
+    }
+    std::thread::Builder::new().name("signals".into()).spawn(move || {
+        while woken.read_exact(&mut [0]).is_ok() {
+            act();
+        }
+    })?;
+    Ok(())
+}
+
+/// Ends a program that hangs, for example in writing to a terminal that is stuck, and gives the terminal back.
+#[cfg(unix)]
+fn end_anyway() {
+    std::thread::sleep(std::time::Duration::from_secs(2));
+    // Not through stdout, whose lock the thread that hangs may hold.
+    super::rescue::give_back();
+    let _ = signal_hook::low_level::emulate_default_handler(SIGTERM);
+}
+
+/// Suspends the program until the shell resumes it.
+#[cfg(unix)]
+pub fn sleep() {
+    let _ = signal_hook::low_level::emulate_default_handler(SIGTSTP);
+}
+
+/// Does nothing on other systems.
+#[cfg(not(unix))]
+pub fn sleep() {}

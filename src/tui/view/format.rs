@@ -1,0 +1,23 @@
+//! Numbers and times in few characters.
+
+use std::time::Duration;
+
+/// A number in about four significant digits.
+pub fn brief(value: f64) -> String {
+    let size = value.abs();
+    match () {
+        () if value == 0.0 => "0".into(),
+        () if !value.is_finite() => value.to_string(),
+        () if !(1e-3..1e5).contains(&size) => format!("{value:.1e}"),
+        () if size >= 100.0 || value.fract() == 0.0 => format!("{value:.0}"),
+        () => {
+            let digits = (2 - size.log10().floor() as i32).max(0) as usize;
+            format!("{value:.digits$}")
+        }
+    }
+}
+
+/// `62 s` as `1:02`.
+pub fn clock(time: Duration) -> String {
+    format!("{}:{:02}", time.as_secs() / 60, time.as_secs() % 60)
+}

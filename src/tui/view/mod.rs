@@ -1,0 +1,10 @@
+//! Drawing: the parts that panels and pop-ups are made of, and the bars around the panels.
+#![allow(clippy::disallowed_methods)]
+
+pub mod error_pane;
+pub mod format;
+pub mod header;
+pub mod plot;
+pub mod scrubber;
+pub mod status;
+pub mod widget;

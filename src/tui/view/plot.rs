@@ -1,0 +1,91 @@
+//! Charts of cells: curves over two axes.
+
+use super::format::brief;
+use super::widget::row;
+use crate::tui::theme::{Depth, Theme};
+use ratatui::buffer::Buffer;
+use ratatui::layout::Rect;
+use ratatui::style::Style;
+use ratatui::symbols::Marker;
+use ratatui::text::Line;
+use ratatui::widgets::{Axis, Chart, Dataset, GraphType, Widget};
+
+/// A named set of points.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Curve {
+    /// Its name.
+    pub label: String,
+    /// `(x, y)`, in order.
+    pub points: Vec<(f64, f64)>,
+}
+
+/// Options of a chart.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct ChartOptions {
+    /// A position on the horizontal axis to mark.
+    pub here: Option<f64>,
+    /// Bounds of the vertical axis; the minimum and maximum if not given.
+    pub bounds: Option<(f64, f64)>,
+}
+
+/// Draws curves below their names.
+pub fn draw(buf: &mut Buffer, area: Rect, curves: &[Curve], charting: ChartOptions, theme: &Theme) {
+    if area.height < 3 || area.width < 10 {
+        return;
+    }
+    let legend = legend(buf, area, curves, charting.here, theme);
+    let area = Rect { y: area.y + legend, height: area.height - legend, ..area };
+    let points = || curves.iter().flat_map(|c| &c.points).filter(|(x, y)| x.is_finite() && y.is_finite());
+    let (x0, x1) = spread(points().map(|p| p.0));
+    let (y0, y1) = charting.bounds.unwrap_or_else(|| spread(points().map(|p| p.1)));
+    let here: Vec<_> = charting.here.map(|x| vec![(x, y0), (x, y1)]).unwrap_or_default();
+    let marker = marker(theme.depth);
+    let line = Dataset::default().marker(marker).style(theme.frame).graph_type(GraphType::Line).data(&here);
+    let runs = |(n, c): (usize, &'_ Curve)| {
+        let runs = c.points.split(|p| !p.0.is_finite() || !p.1.is_finite()).filter(|run| !run.is_empty());
+        runs.map(|run| (theme.curve(n), run.to_vec())).collect::<Vec<_>>()
+    };
+    let data: Vec<_> = curves.iter().enumerate().flat_map(runs).collect();
+    let bad = curves.iter().flat_map(|c| &c.points).filter(|p| p.0.is_finite() && !p.1.is_finite());
+    let bad: Vec<_> = bad.map(|p| (p.0, y0)).collect();
+    let marks = Dataset::default().marker(Marker::Dot).graph_type(GraphType::Scatter).style(theme.bad).data(&bad);
+    let sets = data.iter().map(|(style, points)| {
+        Dataset::default().marker(marker).graph_type(GraphType::Line).style(*style).data(points)
+    });
+    let axis =
+        |low: f64, high: f64| Axis::default().style(theme.frame).bounds([low, high]).labels([brief(low), brief(high)]);
+    let chart = Chart::new(std::iter::once(line).chain(sets).chain([marks]).collect())
+        .x_axis(axis(x0, x1))
+        .y_axis(axis(y0, y1));
+    chart.legend_position(None).render(area, buf);
+}
+
+/// Dots: terminals with few colors often have fonts without braille.
+pub fn marker(depth: Depth) -> Marker {
+    match depth {
+        Depth::None | Depth::Sixteen => Marker::Dot,
+        Depth::Indexed | Depth::True => Marker::Braille,
+    }
+}
+
+/// Names of the curves in their colors with the value of each at `here`, else at its end. Returns the number of rows.
+fn legend(buf: &mut Buffer, area: Rect, curves: &[Curve], here: Option<f64>, theme: &Theme) -> u16 {
+    let rows = curves.len().min(usize::from(area.height.saturating_sub(4)).min(4));
+    for (y, curve) in curves.iter().take(rows).enumerate() {
+        let now = curve.points.iter().rfind(|p| here.is_none_or(|x| p.0 <= x));
+        let value = now.map_or_else(String::new, |p| brief(p.1));
+        let left = Line::styled(format!("━ {}", curve.label), theme.curve(y));
+        row(buf, area, y, left, Line::styled(value, Style::new()));
+    }
+    rows as u16
+}
+
+/// Minimum and maximum, moved apart if they are equal.
+fn spread(values: impl Iterator<Item = f64>) -> (f64, f64) {
+    let (low, high) = values.fold((f64::INFINITY, f64::NEG_INFINITY), |(l, h), v| (l.min(v), h.max(v)));
+    match low < high {
+        true => (low, high),
+        false if low.is_finite() => (low - 0.5, low + 0.5),
+        false => (0.0, 1.0),
+    }
+}

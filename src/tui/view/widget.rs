@@ -1,0 +1,95 @@
+//! Frames, rows of text, bars: what panels and pop-ups are drawn with.
+
+use crate::tui::theme::Theme;
+use crate::words;
+use ratatui::buffer::Buffer;
+use ratatui::layout::Rect;
+use ratatui::style::Style;
+use ratatui::symbols::border;
+use ratatui::text::Line;
+use ratatui::widgets::{Block, Paragraph, Widget, Wrap};
+use std::borrow::Cow;
+
+/// An area of at most this size in the middle of the screen.
+pub fn centred((columns, rows): (u16, u16), width: u16, height: u16) -> Rect {
+    let (width, height) = (width.min(columns), height.min(rows));
+    Rect::new((columns - width) / 2, (rows - height) / 2, width, height)
+}
+
+/// The area inside a frame.
+pub fn inside(area: Rect) -> Rect {
+    Block::bordered().inner(area)
+}
+
+/// Draws a frame with a title, and returns the area inside.
+pub fn framed(buf: &mut Buffer, area: Rect, title: Line<'_>, style: Style) -> Rect {
+    let block = Block::bordered().border_set(border::ROUNDED).border_style(style).title(shown(title));
+    let inner = block.inner(area);
+    block.render(area, buf);
+    inner
+}
+
+/// Writes a row: text at the left, cut where the text at the right starts.
+pub fn row(buf: &mut Buffer, area: Rect, y: usize, left: Line<'_>, right: Line<'_>) {
+    let right = shown(right);
+    let Some(y) = u16::try_from(y).ok().filter(|y| *y < area.height).map(|y| area.y + y) else { return };
+    let room = area.width.saturating_sub(right.width() as u16);
+    let gap = u16::from(right.width() > 0);
+    put(buf, (area.x, y), left, room.saturating_sub(gap));
+    put(buf, (area.x + room, y), right, area.width - room);
+}
+
+/// Writes a line of at most this many cells. Only this and [`paragraph`] write text, so that all of it is [`shown`] escaped.
+pub fn put(buf: &mut Buffer, (x, y): (u16, u16), line: Line<'_>, width: u16) {
+    buf.set_line(x, y, &shown(line), width);
+}
+
+/// Writes lines, wrapped to the area; `trim` removes leading spaces of wrapped lines.
+pub fn paragraph<'a>(buf: &mut Buffer, area: Rect, lines: impl IntoIterator<Item = Line<'a>>, trim: bool) {
+    let lines: Vec<_> = lines.into_iter().map(shown).collect();
+    Paragraph::new(lines).wrap(Wrap { trim }).render(area, buf);
+}
+
+/// The line with invisible characters escaped, and those that change the direction of text.
+fn shown(mut line: Line<'_>) -> Line<'_> {
+    for span in &mut line.spans {
+        if let Cow::Owned(escaped) = words::line(&span.content) {
+            span.content = escaped.into();
+        }
+    }
+    line
+}
+
+/// Marks the row under the cursor.
+pub fn mark(buf: &mut Buffer, area: Rect, y: usize, focused: bool, theme: &Theme) {
+    if let Some(y) = u16::try_from(y).ok().filter(|y| *y < area.height) {
+        let line = Rect::new(area.x, area.y + y, area.width, 1);
+        buf.set_style(line, if focused { theme.cursor } else { theme.mark });
+    }
+}
+
+/// A bar that fills this share of the width, in eighths of a cell.
+pub fn bar(share: f32, width: usize) -> String {
+    const EIGHTHS: [&str; 8] = ["", "▏", "▎", "▍", "▌", "▋", "▊", "▉"];
+    let eighths = (share.clamp(0.0, 1.0) * width as f32 * 8.0).round() as usize;
+    format!("{}{}", "█".repeat(eighths / 8), EIGHTHS[eighths % 8])
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn words_from_outside_are_seen_escaped_in_every_way_they_are_drawn() {
+        let hostile = "a\x1b[31m\u{9b}\u{202e}b\u{200b}c";
+        let area = Rect::new(0, 0, 80, 6);
+        let mut buf = Buffer::empty(area);
+        row(&mut buf, area, 0, Line::raw(hostile), Line::raw(hostile));
+        put(&mut buf, (0, 1), Line::raw(hostile), 80);
+        paragraph(&mut buf, Rect::new(0, 2, 80, 1), [Line::raw(hostile)], false);
+        framed(&mut buf, Rect::new(0, 3, 80, 3), Line::raw(hostile), Style::new());
+        let seen: String = buf.content.iter().map(|cell| cell.symbol()).collect();
+        assert_eq!(seen.matches("a\\x1b[31m\\u{9b}\\u{202e}b\\u{200b}c").count(), 5, "{seen}");
+        assert!(!seen.chars().any(|c| c.is_control() || "\u{202e}\u{200b}".contains(c)));
+    }
+}
