@@ -1,7 +1,8 @@
 //! A run of a network, as scripts hold it.
 
 use super::Guard;
-use crate::graph::{Trace, named};
+use crate::exec::Trace;
+use crate::graph::named;
 use crate::model::{Card, Model};
 use crate::tensor;
 use anyhow::Result;
