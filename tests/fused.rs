@@ -42,8 +42,8 @@ impl Draw {
         let k = [1, 3, 5][self.below(3)];
         // Plain, in groups, or one filter a channel.
         let groups = match self.below(4) {
-            0 if output % input == 0 => input,
-            1 if input % 2 == 0 && output % 2 == 0 => 2,
+            0 if output.is_multiple_of(input) => input,
+            1 if input.is_multiple_of(2) && output.is_multiple_of(2) => 2,
             _ => 1,
         };
         let slide = Conv2d { stride: (stride, stride), padding: (k / 2, k / 2), dilation: (1, 1), groups };
@@ -126,7 +126,7 @@ impl Draw {
             }
             2 | 3 => self.conv(x, channels, 1),
             4 | 5 => self.add(op::Relu, &[x]),
-            6 => self.add(op::BatchNorm { channels, epsilon: 1e-5 }, &[x]),
+            6 => self.add(op::BatchNorm::new(channels, 1e-5), &[x]),
             7 if shape == others => self.add(op::Add, &[x, other]),
             8 if shape[2..] == others[2..] && channels + others[1] < 90 => self.add(op::Concat::default(), &[x, other]),
             9 => self.add(op::Dropout::default(), &[x]),
@@ -167,7 +167,7 @@ fn network_for(seed: u64, size: [usize; 2]) -> Arc<Graph> {
 
 /// A network whose last map is flattened as it is, which ties it to pictures of one size, or one for pictures of any.
 fn drawn(seed: u64, [h, w]: [usize; 2], tied: bool) -> Arc<Graph> {
-    let mut d = Draw { random: Random(seed), builder: Builder::new(&[3, h, w]), maps: vec![0], pools: seed % 2 == 0 };
+    let mut d = Draw { random: Random(seed), builder: Builder::new(&[3, h, w]), maps: vec![0], pools: seed.is_multiple_of(2) };
     if d.below(2) == 0 {
         let normalize = op::Normalize { mean: vec![0.4, 0.5, 0.6], std: vec![0.2, 0.3, 0.25] };
         let id = d.add(normalize, &[0]);
@@ -432,7 +432,7 @@ fn plans_that_tasks_make_at_once_do_not_wait_for_one_another() {
         let input = if layer == 0 { 8 } else { 64 };
         let conv = op::Conv { input, output: 64, kernel: (3, 3), slide, bias: false };
         last = builder.add(&format!("conv{layer}"), conv, &[last]).unwrap();
-        let norm = op::BatchNorm { channels: 64, epsilon: 1e-5 };
+        let norm = op::BatchNorm::new(64, 1e-5);
         last = builder.add(&format!("bn{layer}"), norm, &[last]).unwrap();
     }
     let graph = builder.finish(last).unwrap();

@@ -171,7 +171,7 @@ fn every_rule_accounts_for_what_it_keeps_back() {
 #[test]
 fn a_batch_norm_of_its_own_shares_by_magnitudes() {
     let mut b = Builder::new(&[2, 4, 4]);
-    let x = b.add("bn", op::BatchNorm { channels: 2, epsilon: 1e-5 }, &[0]).unwrap();
+    let x = b.add("bn", op::BatchNorm::new(2, 1e-5), &[0]).unwrap();
     let x = b.add("flatten", op::Flatten, &[x]).unwrap();
     let x = b.add("fc", op::Linear { input: 32, output: 3, bias: false }, &[x]).unwrap();
     let graph = drawn(&b.finish(x).unwrap(), true);

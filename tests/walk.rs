@@ -183,10 +183,10 @@ fn a_seed_or_a_rule_of_another_shape_is_an_error_that_says_so() {
 fn folding_batch_norms_changes_no_value_and_no_gradient() {
     let mut b = Builder::new(&[2, 6, 6]);
     let x = b.add("conv1", conv(2, 3, false), &[0]).unwrap();
-    let x = b.add("bn1", op::BatchNorm { channels: 3, epsilon: 1e-5 }, &[x]).unwrap();
+    let x = b.add("bn1", op::BatchNorm::new(3, 1e-5), &[x]).unwrap();
     let first = b.add("relu1", op::Relu, &[x]).unwrap();
     let x = b.add("conv2", conv(3, 3, true), &[first]).unwrap();
-    let x = b.add("bn2", op::BatchNorm { channels: 3, epsilon: 1e-5 }, &[x]).unwrap();
+    let x = b.add("bn2", op::BatchNorm::new(3, 1e-5), &[x]).unwrap();
     let x = b.add("add", op::Add, &[x, first]).unwrap();
     let x = b.add("flatten", op::Flatten, &[x]).unwrap();
     let x = b.add("fc", op::Linear { input: 108, output: 4, bias: true }, &[x]).unwrap();
@@ -212,7 +212,7 @@ fn scores_before_the_norm() -> Graph {
     let mut b = Builder::new(&[2, 6, 6]);
     let scores = b.add("conv", conv(2, 3, false), &[0]).unwrap();
     b.set_logits(scores);
-    let end = b.add("bn", op::BatchNorm { channels: 3, epsilon: 1e-5 }, &[scores]).unwrap();
+    let end = b.add("bn", op::BatchNorm::new(3, 1e-5), &[scores]).unwrap();
     b.finish(end).unwrap()
 }
 

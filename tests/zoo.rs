@@ -189,6 +189,8 @@ fn resnets_of_bottlenecks_compute_what_pytorch_computes() {
 /// A transformer and a gated residual network as scripts: what `models/` can say beyond plain convolutional networks.
 mod modern {
     use super::*;
+    use gradscope::exec::Masks;
+    use std::collections::BTreeMap;
 
     const MODERN: &str = include_str!("fixtures/modern.json");
 
@@ -206,16 +208,20 @@ mod modern {
         assert!(far < tolerance, "{what}: off by {far:e}");
     }
 
-    fn compare(name: &str) {
-        let expected = &serde_json::from_str::<Value>(MODERN).unwrap()[name];
-        let script = format!("{}/tests/fixtures/modern/{name}.rhai", env!("CARGO_MANIFEST_DIR"));
-        let graph = build(&script);
+    /// The network of a script with weights, and two pictures, by the formula.
+    fn drawn(name: &str, expected: &Value) -> (Graph, Tensor) {
+        let graph = build(&format!("{}/tests/fixtures/modern/{name}.rhai", env!("CARGO_MANIFEST_DIR")));
         let weights = graph.parameters().iter().map(|p| (p.name.clone(), value(p))).collect();
-        let graph = Arc::new(graph.with_weights(weights).unwrap());
         let size = floats(&expected["size"]);
         let shape = (2, 3, size[0] as usize, size[1] as usize);
         let x = uniform(&format!("{name}.x"), 2 * 3 * shape.2 * shape.3);
-        let x = (Tensor::from_vec(x, shape, &Device::Cpu).unwrap() / 2.0).unwrap().affine(1.0, 0.5).unwrap();
+        let x = Tensor::from_vec(x, shape, &Device::Cpu).unwrap().affine(0.5, 0.5).unwrap();
+        (graph.with_weights(weights).unwrap(), x)
+    }
+
+    fn compare(name: &str) {
+        let expected = &serde_json::from_str::<Value>(MODERN).unwrap()[name];
+        let (graph, x) = drawn(name, expected);
         for (dtype, tolerance) in [(DType::F64, 1e-9), (DType::F32, 3e-5)] {
             let graph = Arc::new(graph.to(dtype, &Device::Cpu).unwrap());
             let trace = graph.forward(&x.to_dtype(dtype).unwrap()).unwrap();
@@ -229,10 +235,42 @@ mod modern {
             let what = format!("input gradient of {name} in {dtype:?}");
             assert_near(&what, alone.input().unwrap(), &expected["input"], tolerance);
             let all = Walk { params: true, ..Walk::gradient(&trace, seeds) }.run().unwrap();
-            for (parameter, gradient) in expected["parameters"].as_object().unwrap() {
-                let ours = all.params.get(parameter).unwrap_or_else(|| panic!("{name} has no {parameter}"));
-                assert_near(&format!("{parameter} of {name} in {dtype:?}"), ours, gradient, tolerance);
+            assert_all_near(&format!("{name} in {dtype:?}"), &all.params, &expected["parameters"], tolerance);
+        }
+    }
+
+    fn assert_all_near(what: &str, ours: &BTreeMap<String, Tensor>, theirs: &Value, tolerance: f64) {
+        for (name, values) in theirs.as_object().unwrap() {
+            let tensor = ours.get(name).unwrap_or_else(|| panic!("{what} has no {name}"));
+            assert_near(&format!("{name} of {what}"), tensor, values, tolerance);
+        }
+    }
+
+    /// A run in training: values, gradients of parameters, and the running statistics that PyTorch has behind it.
+    fn compare_training(name: &str) {
+        let expected = &serde_json::from_str::<Value>(MODERN).unwrap()[name];
+        let (graph, x) = drawn(name, expected);
+        for (dtype, tolerance) in [(DType::F64, 1e-9), (DType::F32, 1e-4)] {
+            let graph = Arc::new(graph.to(dtype, &Device::Cpu).unwrap().in_training());
+            let trace = graph.forward_masked(&x.to_dtype(dtype).unwrap(), &Masks::default()).unwrap();
+            assert_eq!(trace.fused().is_some(), dtype == DType::F32);
+            let (logits, expected) = (trace.logits().unwrap(), &expected["training"]);
+            let what = format!("{name} trained in {dtype:?}");
+            assert_near(&format!("logits of {what}"), &logits, &expected["logits"], tolerance);
+            let seed = uniform(&format!("{name}.seed"), logits.elem_count());
+            let seed = Tensor::from_vec(seed, logits.dims(), &Device::Cpu).unwrap().to_dtype(dtype).unwrap();
+            let walk =
+                Walk { params: true, keep: false, to: vec![], ..Walk::gradient(&trace, vec![(graph.logits, seed)]) };
+            assert_all_near(&what, &walk.run().unwrap().params, &expected["parameters"], tolerance);
+            let mut running = BTreeMap::new();
+            for (id, node) in graph.nodes.iter().enumerate().filter(|(_, n)| n.op.tracked().is_some()) {
+                let found = trace.batch_statistics(id).unwrap();
+                let of =
+                    |k: usize, batch: &Tensor| ((&node.params[k] * 0.9).unwrap() + (batch * 0.1).unwrap()).unwrap();
+                running.insert(format!("{}.running_mean", node.name), of(2, &found.mean));
+                running.insert(format!("{}.running_var", node.name), of(3, &found.variance));
             }
+            assert_all_near(&what, &running, &expected["statistics"], tolerance);
         }
     }
 
@@ -244,5 +282,11 @@ mod modern {
     #[test]
     fn a_network_with_gates_and_depthwise_convolutions_is_pytorchs() {
         compare("se_resnet_tiny");
+    }
+
+    #[test]
+    fn they_train_as_pytorch_trains_them() {
+        compare_training("vit_tiny");
+        compare_training("se_resnet_tiny");
     }
 }

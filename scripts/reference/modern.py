@@ -1,7 +1,8 @@
 """Writes tests/fixtures/modern.json: what PyTorch computes for the networks of tests/fixtures/modern.
 
 A vision transformer with torchvision's names, and a residual network with SiLU, squeeze-and-excitation and depthwise
-convolutions: logits, the gradient of their weighted sum by the input and by every parameter, in f64. Weights and pictures come
+convolutions: logits, the gradient of their weighted sum by the input and by every parameter, the same in training with the
+running statistics behind it, in f64. Weights and pictures come
 from the formula of zoo.py.
 
 python3 scripts/reference/modern.py         PyTorch 2.15
@@ -106,7 +107,18 @@ def case(name, network, size):
     seed = torch.from_numpy(uniform(f"{name}.seed", logits.numel())).reshape(logits.shape)
     (logits * seed).sum().backward()
     gradients = {k: numbers(p.grad) for k, p in network.named_parameters()}
-    return {"size": list(size), "logits": numbers(logits), "input": numbers(x.grad), "parameters": gradients}
+    network.train()
+    network.zero_grad()
+    trained = Normalized(network, MEAN, STD)(x.detach())
+    (trained * seed).sum().backward()
+    training = {
+        "logits": numbers(trained),
+        "parameters": {k: numbers(p.grad) for k, p in network.named_parameters()},
+        "statistics": {k: numbers(b) for k, b in network.named_buffers() if "running" in k},
+    }
+    return {
+        "size": list(size), "logits": numbers(logits), "input": numbers(x.grad), "parameters": gradients, "training": training,
+    }
 
 
 if __name__ == "__main__":

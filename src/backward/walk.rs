@@ -2,7 +2,7 @@
 
 use super::composite::Composite;
 use super::ledger::{END, Entry};
-use crate::exec::Trace;
+use crate::exec::{Gradients, Trace, Wanted};
 use crate::graph::op::Saved;
 use crate::graph::{Graph, Node, NodeId};
 use crate::kernel;
@@ -79,8 +79,8 @@ impl<'a> Walk<'a> {
             params: BTreeMap::new(),
             ledger: BTreeMap::new(),
         };
-        if let Some(values) = self.fused(&graph)? {
-            return Ok(Relevance { values, ..answer });
+        if let Some((values, params)) = self.fused(&graph)? {
+            return Ok(Relevance { values, params, ..answer });
         }
         let wanted = self.wanted(&graph);
         while let Some((id, r)) = pending.pop_last() {
@@ -97,10 +97,11 @@ impl<'a> Walk<'a> {
     }
 
     /// The gradient by the steps of a fused run, where that is all that is asked for.
-    fn fused(&self, graph: &Arc<Graph>) -> Result<Option<BTreeMap<NodeId, Tensor>>> {
+    fn fused(&self, graph: &Arc<Graph>) -> Result<Option<Gradients>> {
         match self.trace.fused() {
-            Some(run) if self.composite.is_gradient() && !self.params && !self.keep => {
-                run.gradient(graph, &self.seeds, (&self.to, self.sum), self.tick)
+            Some(run) if self.composite.is_gradient() && !self.keep => {
+                let wanted = Wanted { to: &self.to, sum: self.sum, params: self.params };
+                run.gradient(graph, &self.seeds, wanted, self.tick)
             }
             _ => Ok(None),
         }

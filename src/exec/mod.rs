@@ -2,6 +2,7 @@
 //! back.
 
 mod absorbed;
+mod batch_statistics;
 mod derived_weights;
 mod finite;
 mod fused;
@@ -13,8 +14,9 @@ mod site;
 mod trace;
 
 pub use absorbed::Absorbed;
+pub use batch_statistics::BatchStatistics;
 pub use finite::ScoresNotFinite;
-pub use fused::Run;
+pub use fused::{Gradients, Masks, Run, Wanted};
 pub use intervention::Edit;
 pub use pixel_window::PixelWindow;
 pub use run::MAX_BATCH_ELEMENTS;

@@ -1,6 +1,6 @@
 //! Forward runs of a network: fused on the CPU in f32, node by node otherwise.
 
-use super::fused::{self, Run};
+use super::fused::{self, Masks, Run};
 use super::trace::Trace;
 use crate::graph::{Graph, Node};
 use crate::tensor::row_dims;
@@ -22,12 +22,26 @@ impl Graph {
     pub fn forward_until(self: &Arc<Self>, x: &Tensor, tick: &dyn Fn(&Node) -> Result<()>) -> Result<Trace> {
         self.check_input(x)?;
         match fused::plan(self, x)? {
-            Some(plan) => {
-                let run = Run::new(plan, self, x, tick)?;
-                Ok(Trace::fused_run(self.clone(), run))
-            }
+            Some(plan) => Ok(Trace::fused_run(self.clone(), Run::new(plan, self, x, &Masks::default(), tick)?)),
             None => self.forward_with(x, &mut |node, y| tick(node).map(|()| y)),
         }
+    }
+
+    /// Runs a network [in training](Graph::in_training), the value of each node of dropout times its mask, of the value's shape.
+    pub fn forward_masked(self: &Arc<Self>, x: &Tensor, masks: &Masks) -> Result<Trace> {
+        self.check_input(x)?;
+        if let Some(plan) = fused::plan(self, x)? {
+            return Ok(Trace::fused_run(self.clone(), Run::new(plan, self, x, masks, &|_| Ok(()))?));
+        }
+        let mut id = 0;
+        self.forward_with(x, &mut |_, y| {
+            let masked = match masks.get(&id) {
+                Some(mask) => (y * mask)?,
+                None => y,
+            };
+            id += 1;
+            Ok(masked)
+        })
     }
 
     /// The scores of a batch of any size, `(N, classes)`, and nothing else: values in between do not stay, so it needs less memory.

@@ -33,6 +33,17 @@ impl Graph {
         self.derived.get()
     }
 
+    /// The same network as it is in training: batch norms by the batch's own statistics, dropout by masks.
+    pub fn in_training(&self) -> Self {
+        let mut graph = self.clone();
+        for node in &mut graph.nodes {
+            if let Some(op) = node.op.in_training() {
+                node.op = op;
+            }
+        }
+        graph
+    }
+
     /// The id of the node of this name; the error names close ones.
     pub fn find(&self, name: &str) -> Result<NodeId> {
         let Some(id) = self.nodes.iter().position(|n| n.name == name) else {

@@ -129,7 +129,7 @@ fn difference(
     for (of, number) in [("weight", -1.0), ("bias", 0.0), ("running_mean", 0.0), ("running_var", 1.0)] {
         weights.insert(format!("{minus}.{of}"), Tensor::full(number, channels, &Device::Cpu)?);
     }
-    let second = builder.add(&minus, op::BatchNorm { channels, epsilon: 0.0 }, &[second])?;
+    let second = builder.add(&minus, op::BatchNorm::new(channels, 0.0), &[second])?;
     builder.add(name, op::Add, &[first, second])
 }
 

@@ -109,7 +109,7 @@ fn each_number() -> Vec<&'static str> {
         check(Mul, &[maps, &[2, 3, 1, 1]], maps, |r, i| r.x(0, i) * r.x(1, [i[0], i[1], 0, 0])),
         check(Sub, &[&[2, 1, 4, 1], maps], maps, |r, i| r.x(0, [i[0], 0, i[2], 0]) - r.x(1, i)),
         check(Div, &[maps, &[1, 3, 1, 5]], maps, |r, i| r.x(0, i) / r.x(1, [0, i[1], 0, i[3]])),
-        check(BatchNorm { channels: 3, epsilon: 0.01 }, &[maps], maps, |r, i| {
+        check(BatchNorm::new(3, 0.01), &[maps], maps, |r, i| {
             let [gamma, beta, mu, var] = [0, 1, 2, 3].map(|k| r.w(k, i[1]));
             gamma * (r.x(0, i) - mu) / (var + 0.01).sqrt() + beta
         }),

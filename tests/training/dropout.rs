@@ -7,7 +7,7 @@ use gradscope::model::train::{Optimizer, Options, Schedule, Trainer};
 /// A network without hidden layers behind a dropout of its pixels.
 fn dropping(p: f64, channels: bool) -> Graph {
     let mut b = Builder::new(&[1, 28, 28]);
-    let x = b.add("drop", op::Dropout { p, channels }, &[0]).unwrap();
+    let x = b.add("drop", op::Dropout { p, channels, training: false }, &[0]).unwrap();
     let x = b.add("flatten", op::Flatten, &[x]).unwrap();
     let x = b.add("fc", op::Linear { input: 784, output: 10, bias: false }, &[x]).unwrap();
     b.finish(x).unwrap()

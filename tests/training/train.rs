@@ -240,15 +240,40 @@ fn a_loss_that_is_no_number_is_an_error_and_leaves_the_weights() {
     assert_eq!(bits(&trainer), before);
 }
 
-#[test]
-fn a_network_with_running_statistics_is_refused_by_its_layers_name() {
+/// A network whose batch norm stands behind nothing that is trained: its statistics are those of the pictures themselves.
+fn normalized() -> Graph {
     let mut b = Builder::new(&[1, 28, 28]);
-    let x = b.add("bn1", op::BatchNorm { channels: 1, epsilon: 1e-5 }, &[0]).unwrap();
+    let x = b.add("bn1", op::BatchNorm::new(1, 1e-5), &[0]).unwrap();
     let x = b.add("flatten", op::Flatten, &[x]).unwrap();
     let x = b.add("fc", op::Linear { input: 784, output: 10, bias: true }, &[x]).unwrap();
-    let trainer = Trainer::new(&b.finish(x).unwrap(), &card(), digits("digits", 10), Options::default());
-    let error = trainer.err().expect("an error").to_string();
-    assert!(error.contains("layer \"bn1\" (batch_norm)"), "{error}");
+    b.finish(x).unwrap()
+}
+
+#[test]
+fn running_statistics_follow_those_of_each_batch() {
+    let data = digits("digits", 12);
+    let options = Options { batch: 4, epochs: 1, ..Options::default() };
+    let mut trainer = Trainer::new(&normalized(), &card(), data.clone(), options).unwrap();
+    let of = |trainer: &Trainer, name: &str| gradscope::tensor::numbers(&trainer.weights()[name]).unwrap()[0];
+    assert_eq!((of(&trainer, "bn1.running_mean"), of(&trainer, "bn1.running_var")), (0.0, 1.0));
+    let (mut mean, mut variance) = (0.0, 1.0);
+    let mut seen = vec![];
+    while trainer.step().unwrap().is_some() {
+        let ours = (of(&trainer, "bn1.running_mean"), of(&trainer, "bn1.running_var"));
+        seen.push(ours);
+        assert!(ours != (mean, variance));
+        (mean, variance) = ours;
+    }
+    assert_eq!(seen.len(), 3);
+    // Three batches cover all pictures once, so that of the running mean the batches' own can be had back, and their mean is
+    // that of all pictures.
+    let before = [0.0, seen[0].0, seen[1].0];
+    let batches = before.iter().zip(&seen).map(|(old, (new, _))| (new - 0.9 * old) / 0.1);
+    let all =
+        gradscope::tensor::numbers(&data.batch(&(0..12).collect::<Vec<_>>(), &card().preprocess()).unwrap()).unwrap();
+    let whole = all.iter().sum::<f64>() / all.len() as f64;
+    assert!((batches.sum::<f64>() / 3.0 - whole).abs() < 1e-4, "{seen:?}, {whole}");
+    assert!(seen.iter().all(|(_, v)| *v > 0.0 && *v < 1.0), "{seen:?}");
 }
 
 #[test]

@@ -30,6 +30,7 @@ mod conv;
 mod weights;
 mod pool;
 mod pick;
+mod norm;
 mod pointwise;
 mod linear;
 
@@ -40,6 +41,7 @@ pub use crop::crop;
 pub use layout::{to_channels_first, to_channels_last, to_channels_last_scaled};
 pub use linear::{linear, linear_vjp};
 pub use map::{Map, MapMut};
+pub use norm::{channel_products, channel_statistics, channel_sums, combine, multiply_maps};
 pub use pick::Pick;
 pub use pointwise::{pass, sum_pictures};
 pub use pool::Pool;

@@ -9,7 +9,10 @@ use crate::graph::{Graph, Node, NodeId};
 use crate::kernel;
 use anyhow::{Context, Result};
 use candle_core::Tensor;
-use gradscope_engine::{Activation, Epilogue, MapMut, linear_vjp, pass, sum_pictures};
+use gradscope_engine::{
+    Activation, Epilogue, Map, MapMut, channel_products, channel_sums, combine, linear_vjp, multiply_maps, pass,
+    sum_pictures,
+};
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
@@ -34,7 +37,22 @@ struct Back<'a> {
     /// The activation of each step whose slope may be a factor of what is written as its gradient.
     slopes: Vec<Option<Activation>>,
     wanted: Vec<bool>,
+    /// The gradients of parameters, if they are wanted.
+    params: Option<BTreeMap<String, Tensor>>,
 }
+
+/// What a walk back is to reach.
+pub struct Wanted<'a> {
+    /// Nodes.
+    pub to: &'a [NodeId],
+    /// Whether gradients of nodes are summed over the batch, `(1, …)`.
+    pub sum: bool,
+    /// Whether gradients of parameters are wanted.
+    pub params: bool,
+}
+
+/// Gradients of nodes, and of parameters by name.
+pub type Gradients = (BTreeMap<NodeId, Tensor>, BTreeMap<String, Tensor>);
 
 impl Run {
     /// The gradients at the nodes `to` from gradients at some nodes; none where one of these stands in the middle of a
@@ -43,19 +61,19 @@ impl Run {
         &self,
         graph: &Arc<Graph>,
         seeds: &[(NodeId, Tensor)],
-        (to, sum): (&[NodeId], bool),
+        Wanted { to, sum, params }: Wanted,
         tick: &dyn Fn(&Node) -> Result<()>,
-    ) -> Result<Option<BTreeMap<NodeId, Tensor>>> {
+    ) -> Result<Option<Gradients>> {
         let plan = &*self.plan;
         let steps = |ids: &mut dyn Iterator<Item = NodeId>| ids.map(|id| plan.ends[id]).collect::<Option<Vec<_>>>();
         let (starts, ends) = (steps(&mut seeds.iter().map(|s| s.0)), steps(&mut to.iter().copied()));
         let (Some(starts), Some(ends)) = (starts, ends) else { return Ok(None) };
         // A node that only hands on what another one gave has that one's gradient if that goes nowhere else.
         let own = |(id, s): (&NodeId, &usize)| plan.node(*s) == *id || (plan.uses[*s] == 1 && !starts.contains(s));
-        if !to.iter().zip(&ends).all(own) {
+        if !to.iter().zip(&ends).all(own) || (params && plan.has_folded_norms(graph)) {
             return Ok(None);
         }
-        let mut back = Back::new(self, graph, &starts, &ends);
+        let mut back = Back::new(self, graph, &starts, &ends, params);
         if let ([end], true) = (&ends[..], sum) {
             back.summed = back.linear_way(*end, &starts);
         }
@@ -72,16 +90,16 @@ impl Run {
                 answer.insert(id, if sum { kernel::sum_keepdim(&value, &[0])? } else { value });
             }
             let step = &plan.steps[i];
-            if step.reads.iter().chain(&step.add).any(|&r| back.wanted[r]) {
+            if back.wanted[i] && (params || step.reads.iter().chain(&step.add).any(|&r| back.wanted[r])) {
                 back.step(i, step, gradient)?;
             }
         }
-        Ok(Some(answer))
+        Ok(Some((answer, back.params.unwrap_or_default())))
     }
 }
 
 impl<'a> Back<'a> {
-    fn new(run: &'a Run, graph: &'a Arc<Graph>, starts: &[usize], ends: &[usize]) -> Self {
+    fn new(run: &'a Run, graph: &'a Arc<Graph>, starts: &[usize], ends: &[usize], params: bool) -> Self {
         let steps = &run.plan.steps;
         let (mut slopes, mut wanted) = (vec![], vec![]);
         for (i, step) in steps.iter().enumerate() {
@@ -93,9 +111,11 @@ impl<'a> Back<'a> {
             // Only a ReLU's slope may be a factor twice, of a part and then of the sum with another.
             let once = |a: &Activation| *a == Activation::Relu || run.plan.uses[i] == 1;
             slopes.push(own.filter(|a| !seen && once(a)));
-            wanted.push(ends.contains(&i) || step.reads.iter().chain(&step.add).any(|&r| wanted[r]));
+            let own = params && !graph.nodes[step.first].params.is_empty();
+            wanted.push(own || ends.contains(&i) || step.reads.iter().chain(&step.add).any(|&r| wanted[r]));
         }
-        Self { run, graph, n: run.n, summed: None, gradients: vec![None; steps.len()], slopes, wanted }
+        let params = params.then(BTreeMap::new);
+        Self { run, graph, n: run.n, summed: None, gradients: vec![None; steps.len()], slopes, wanted, params }
     }
 
     /// The last step to which the value of `end` comes by nothing but linear steps, and that alone. The sum of gradients
@@ -127,6 +147,7 @@ impl<'a> Back<'a> {
         };
         let gradient = if self.summed == Some(i) { self.sum(&gradient) } else { gradient };
         let n = self.n;
+        self.own_params(step, &gradient)?;
         let shared = gradient.clone();
         let dy = shared.at.map(n, shared.buffer.numbers());
         if let Some(add) = step.add {
@@ -179,6 +200,14 @@ impl<'a> Back<'a> {
                 let zeros = vec![0.0; scale.len()];
                 self.write(x, |dx, epilogue| pass(&dy, dx, Epilogue { affine: Some((scale, &zeros)), ..epilogue }));
             }
+            Work::BatchNorm(gamma, _, epsilon) => self.batch_norm((i, x), &dy, gamma, *epsilon)?,
+            Work::Mask => {
+                let (mask, at) = (run.mask(step)?, step.to.alone());
+                self.give(x, |dx| {
+                    multiply_maps(&dy, &at.map(n, mask.numbers()), dx);
+                    Ok(())
+                })?;
+            }
             Work::Concat(_) => {
                 let mut first = gradient.at.first;
                 for &read in &step.reads {
@@ -192,13 +221,94 @@ impl<'a> Back<'a> {
         Ok(())
     }
 
+    /// `γ/σ (dy − mean(dy) − x̂ mean(dy x̂))`, with `x̂ = (x − μ)/σ`.
+    fn batch_norm(&mut self, (i, x): (usize, usize), dy: &Map, gamma: &[f32], epsilon: f32) -> Result<()> {
+        let run = self.run;
+        let (from, statistics) = (run.map(x), run.statistics(i)?);
+        let count = from.pixels() as f32;
+        let (sums, products) = (channel_sums(dy), channel_products(dy, &from, &statistics.mean));
+        let inverse = statistics.inverse(epsilon);
+        let scale: Vec<_> = gamma.iter().zip(&inverse).map(|(g, i)| g * i).collect();
+        let channels = scale.iter().zip(&inverse).zip(&products);
+        let along: Vec<_> = channels.map(|((s, i), p)| -s * i * i * p / count).collect();
+        let channels = scale.iter().zip(&sums).zip(along.iter().zip(&statistics.mean));
+        let shift: Vec<_> = channels.map(|((s, sum), (a, m))| -s * sum / count - a * m).collect();
+        self.write(x, |dx, epilogue| combine(dy, &from, dx, [&scale, &along, &shift], epilogue));
+        if self.params.is_some() {
+            let gradients = [products.iter().zip(&inverse).map(|(p, i)| p * i).collect(), sums];
+            self.give_params(run.plan.steps[i].first, gradients.into_iter())?;
+        }
+        Ok(())
+    }
+
+    /// The gradients of a step's own parameters.
+    fn own_params(&mut self, step: &Step, gradient: &Gradient) -> Result<()> {
+        let (run, n) = (self.run, self.n);
+        let node = &self.graph.nodes[step.first];
+        if self.params.is_none() || node.params.is_empty() {
+            return Ok(());
+        }
+        match &step.work {
+            Work::Conv(conv) => {
+                let dy = gradient.at.map(n, gradient.buffer.numbers());
+                let mut dw = vec![0f32; node.params[0].elem_count()];
+                conv.weight_gradient().run(&dy, &run.map(step.reads[0]), &mut dw);
+                let bias = step.bias.is_some().then(|| channel_sums(&dy));
+                self.give_params(step.first, std::iter::once(dw).chain(bias))
+            }
+            Work::Linear(w) => {
+                let (output, input) = w.dims2()?;
+                let (gradient, rows) = (gradient.clone().dense(n), n * step.to.rows());
+                let x = run.dense(step.reads[0]);
+                let matrix = |v: &[f32], columns| Tensor::from_slice(&v[..rows * columns], (rows, columns), w.device());
+                let (dy, x) = (matrix(gradient.buffer.numbers(), output)?, matrix(x.numbers(), input)?);
+                let dw = dy.t()?.matmul(&x)?.flatten_all()?.to_vec1()?;
+                let at = gradient.at;
+                let bias = step.bias.is_some().then(|| channel_sums(&at.map(n, gradient.buffer.numbers())));
+                self.give_params(step.first, std::iter::once(dw).chain(bias))
+            }
+            Work::Op => {
+                let dims = run.dims(step.node);
+                let dy = gradient.at.tensor(n, gradient.buffer.numbers(), &dims)?;
+                let saved = self.saved(step)?;
+                let gradients = node.op.vjp_params(&saved, &node.params, &dy);
+                let what = || format!("weight gradients of layer \"{}\" ({})", node.name, node.op.kind());
+                let flat = |t: &Tensor| Ok(t.flatten_all()?.to_vec1::<f32>()?);
+                let gradients = gradients.with_context(what)?.iter().map(flat).collect::<Result<Vec<_>>>()?;
+                self.give_params(step.first, gradients.into_iter())
+            }
+            // Batch normalization gives its own on its way back, and normalizations of pictures have none that are trained.
+            _ => Ok(()),
+        }
+    }
+
+    /// Adds to the gradients of a node's first parameters.
+    fn give_params(&mut self, node: NodeId, gradients: impl Iterator<Item = Vec<f32>>) -> Result<()> {
+        let (node, Some(all)) = (&self.graph.nodes[node], &mut self.params) else { return Ok(()) };
+        for (parameter, gradient) in node.parameters().filter(|p| p.trained).zip(gradients) {
+            let gradient = kernel::tensor(gradient, &parameter.shape)?;
+            let sum = match all.remove(&parameter.name) {
+                Some(before) => (before + gradient)?,
+                None => gradient,
+            };
+            all.insert(parameter.name, sum);
+        }
+        Ok(())
+    }
+
+    /// What a node's operation read and gave.
+    fn saved(&self, step: &Step) -> Result<Values> {
+        let (run, node) = (self.run, &self.graph.nodes[step.node]);
+        let x = node.inputs.iter().map(|&i| run.value(self.graph, i).cloned()).collect::<Result<Vec<_>>>()?;
+        Ok(Values { x, y: run.value(self.graph, step.node)?.clone() })
+    }
+
     /// By the node's own VJP.
     fn operation(&mut self, step: &Step, gradient: &Gradient) -> Result<()> {
         let (run, node) = (self.run, &self.graph.nodes[step.node]);
         let dims = run.dims(step.node);
         let dy = gradient.at.tensor(run.n, gradient.buffer.numbers(), &dims)?;
-        let x = node.inputs.iter().map(|&i| run.value(self.graph, i).cloned()).collect::<Result<Vec<_>>>()?;
-        let saved = Values { x, y: run.value(self.graph, step.node)?.clone() };
+        let saved = self.saved(step)?;
         for (i, &read) in step.reads.iter().enumerate().filter(|(_, r)| self.wanted[**r]).collect::<Vec<_>>() {
             let part = node.op.vjp(&saved, &node.params, &dy, i);
             let part =

@@ -6,9 +6,12 @@ use super::plan::Plan;
 use super::step::{Step, Work};
 use crate::graph::{Graph, Node, NodeId};
 use crate::kernel;
-use anyhow::Result;
+use anyhow::{Context, Result};
 use candle_core::Tensor;
-use gradscope_engine::{Activation, Epilogue, Saves, linear, pass, to_channels_last_scaled};
+use gradscope_engine::{
+    Activation, Epilogue, Saves, channel_statistics, linear, multiply_maps, pass, to_channels_last_scaled,
+};
+use std::collections::BTreeMap;
 use std::sync::{Arc, OnceLock};
 
 /// The values of one batch, channels last, and channels first where somebody looked.
@@ -20,6 +23,28 @@ pub struct Run {
     pub(super) n: usize,
     pub(super) buffers: Vec<PooledBuffer>,
     seen: Vec<OnceLock<Tensor>>,
+    /// Mean and variance of each channel that a step of batch normalization in training found, and what it makes of them.
+    statistics: Vec<OnceLock<Statistics>>,
+    /// What values of nodes are multiplied by in training.
+    masks: Masks,
+}
+
+/// Masks by node.
+pub type Masks = Arc<BTreeMap<NodeId, Tensor>>;
+
+/// Of each channel.
+#[derive(Clone, Debug)]
+pub(in crate::exec) struct Statistics {
+    pub mean: Vec<f32>,
+    /// Divided by the number of pixels.
+    pub variance: Vec<f32>,
+}
+
+impl Statistics {
+    /// `1 / √(σ² + ε)`.
+    pub fn inverse(&self, epsilon: f32) -> Vec<f32> {
+        self.variance.iter().map(|v| 1.0 / (v + epsilon).sqrt()).collect()
+    }
 }
 
 impl Run {
@@ -28,9 +53,10 @@ impl Run {
         plan: Arc<Plan>,
         graph: &Graph,
         x: &Tensor,
+        masks: &Masks,
         tick: &dyn Fn(&Node) -> Result<()>,
     ) -> Result<Self> {
-        let mut run = Self::before(plan, x);
+        let mut run = Self { masks: masks.clone(), ..Self::before(plan, x) };
         run.go(graph, tick, true)?;
         Ok(run)
     }
@@ -55,7 +81,8 @@ impl Run {
         let buffers = plan.buffers.iter().map(|_| PooledBuffer::new(0)).collect();
         let seen: Vec<_> = plan.shapes.iter().map(|_| OnceLock::new()).collect();
         seen[0].get_or_init(|| x.clone());
-        Self { plan, input: x.clone(), n: x.dims()[0], buffers, seen }
+        let statistics = plan.steps.iter().map(|_| OnceLock::new()).collect();
+        Self { plan, input: x.clone(), n: x.dims()[0], buffers, seen, statistics, masks: Masks::default() }
     }
 
     /// Computes step by step; `keep` says whether values stay that no step reads any more.
@@ -66,7 +93,7 @@ impl Run {
             tick(&graph.nodes[step.node])?;
             let mut to = self.take(step.to.buffer);
             let mut saved = step.saved.filter(|_| keep).map(|slot| self.take(slot.buffer));
-            let done = self.step(graph, step, &mut to, saved.as_mut());
+            let done = self.step(graph, (i, step), &mut to, saved.as_mut());
             self.buffers[step.to.buffer] = to;
             if let (Some(slot), Some(saved)) = (step.saved, saved) {
                 self.buffers[slot.buffer] = saved;
@@ -90,7 +117,7 @@ impl Run {
     fn step(
         &self,
         graph: &Graph,
-        step: &Step,
+        (place, step): (usize, &Step),
         buffer: &mut PooledBuffer,
         saved: Option<&mut PooledBuffer>,
     ) -> Result<()> {
@@ -130,6 +157,18 @@ impl Run {
                 let shift = step.bias.as_deref().unwrap_or_default();
                 pass(&x(0), &mut y, Epilogue { bias: None, affine: Some((scale, shift)), ..epilogue });
             }
+            Work::BatchNorm(gamma, beta, epsilon) => {
+                let (mean, variance) = channel_statistics(&x(0));
+                let statistics = self.statistics[place].get_or_init(|| Statistics { mean, variance });
+                let scale: Vec<_> = statistics.inverse(*epsilon).iter().zip(gamma).map(|(i, g)| i * g).collect();
+                let shifts = beta.iter().zip(&statistics.mean).zip(&scale);
+                let shift: Vec<_> = shifts.map(|((b, m), s)| b - m * s).collect();
+                pass(&x(0), &mut y, Epilogue { affine: Some((&scale, &shift)), ..epilogue });
+            }
+            Work::Mask => {
+                let mask = self.mask(step)?;
+                multiply_maps(&x(0), &step.to.alone().map(n, mask.numbers()), &mut y);
+            }
             Work::Concat(copies) => {
                 for (from, to) in copies {
                     pass(&self.map(*from), &mut to.map_mut(n, buffer.numbers_mut()), Epilogue::default());
@@ -156,6 +195,25 @@ impl Run {
     pub(super) fn map(&self, step: usize) -> gradscope_engine::Map<'_> {
         let slot = &self.plan.steps[step].to;
         slot.map(self.n, self.buffers[slot.buffer].numbers())
+    }
+
+    /// A node's mask, in the layout of its step's value.
+    pub(super) fn mask(&self, step: &Step) -> Result<PooledBuffer> {
+        let mask = self.masks.get(&step.node).context("dropout in training needs a mask")?;
+        let mut buffer = PooledBuffer::new(self.n * step.to.len());
+        kernel::with::<f32, _>(mask, |mask| step.to.alone().write(self.n, mask, buffer.numbers_mut()))?;
+        Ok(buffer)
+    }
+
+    /// What batch normalization found of the batch at a step.
+    pub(super) fn statistics(&self, step: usize) -> Result<&Statistics> {
+        self.statistics[step].get().context("batch normalization that did not run")
+    }
+
+    /// What batch normalization in training found at a node.
+    pub(in crate::exec) fn statistics_of(&self, graph: &Graph, id: NodeId) -> Option<&Statistics> {
+        let step = self.plan.steps.iter().position(|step| step.first == id)?;
+        self.statistics[step].get().filter(|_| graph.nodes[id].op.tracked().is_some())
     }
 
     /// What the slope of a step's activation is computed from.

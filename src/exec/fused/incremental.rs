@@ -59,6 +59,10 @@ impl Run {
         let Some(end) = self.plan.ends[graph.logits].filter(|_| self.n == 1 && self.input.rank() == 4) else {
             return Ok(None);
         };
+        // In training every value depends on all of the batch.
+        if self.plan.steps.iter().any(|step| matches!(step.work, Work::BatchNorm(..) | Work::Mask)) {
+            return Ok(None);
+        }
         let mut uses = self.plan.uses.clone();
         uses[end] += 1;
         let parts = self.plan.steps.iter().map(|_| None).collect();
@@ -143,7 +147,7 @@ impl Local<'_> {
                 })
             }
             Work::Op => self.operation(step),
-            Work::Input => unreachable!("it reads nothing"),
+            Work::Input | Work::BatchNorm(..) | Work::Mask => unreachable!("a run in training, or nothing is read"),
         }
     }
 

@@ -15,5 +15,7 @@ mod receptive_range;
 mod segment;
 mod step;
 
+pub use backward::{Gradients, Wanted};
 pub(super) use cache::plan;
+pub use forward::Masks;
 pub use forward::Run;

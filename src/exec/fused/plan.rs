@@ -2,7 +2,7 @@
 
 use super::layout::Layout;
 use super::segment;
-use super::step::{self, Step};
+use super::step::{self, Step, Work};
 use crate::graph::{Graph, NodeId};
 use anyhow::Result;
 
@@ -41,6 +41,15 @@ impl Plan {
             saved[graph.nodes[segment.last].inputs[0]] = Some(i);
         }
         Ok(Self { key, steps, buffers: layout.buffers, last, shapes, ends: segments.ends, saved, uses: layout.uses })
+    }
+
+    /// Whether a batch norm's parameters are in the weights of a convolution, or in the factors of a pass.
+    pub(super) fn has_folded_norms(&self, graph: &Graph) -> bool {
+        self.steps.iter().any(|step| match &step.work {
+            Work::Conv(conv) => conv.is_folded(),
+            Work::Pass(Some(_)) => !graph.nodes[step.first].params.is_empty(),
+            _ => false,
+        })
     }
 
     /// The node whose value a step gives.

@@ -85,7 +85,7 @@ fn pattern(graph: &Graph, shapes: &[Vec<usize>], id: NodeId) -> Pattern {
         Pattern::Flatten if rank == 2 || (rank == 4 && x[2..].iter().product::<usize>() == 1) => Pattern::Same,
         Pattern::Add if !alike || node.inputs.len() != 2 || node.inputs[0] == node.inputs[1] => Pattern::Other,
         Pattern::Conv(_) | Pattern::Max(_) | Pattern::Mean(..) | Pattern::Pick(_) if rank != 4 => Pattern::Other,
-        Pattern::Affine if rank != 2 && rank != 4 => Pattern::Other,
+        Pattern::Affine | Pattern::BatchNorm(_) if rank != 2 && rank != 4 => Pattern::Other,
         Pattern::Linear if rank == 4 => Pattern::Other,
         pattern => pattern,
     }
@@ -105,8 +105,10 @@ fn chain(graph: &Graph, patterns: &[Pattern], taken: &[bool], first: NodeId) -> 
     if c.pattern == Pattern::Add {
         (c.reads, c.add) = (vec![inputs[0]], Some(inputs[1]));
     }
-    let long =
-        matches!(c.pattern, Pattern::Conv(_) | Pattern::Linear | Pattern::Affine | Pattern::Add | Pattern::Pick(_));
+    let long = matches!(
+        c.pattern,
+        Pattern::Conv(_) | Pattern::Linear | Pattern::Affine | Pattern::BatchNorm(_) | Pattern::Add | Pattern::Pick(_)
+    );
     while let Some(next) =
         sole_consumer(graph, c.nodes[c.nodes.len() - 1]).filter(|&n| long && c.activation.is_none() && !taken[n])
     {

@@ -7,7 +7,7 @@ use crate::graph::{Graph, NodeId};
 use crate::kernel::{self, Conv2d, Pool2d, Window};
 use anyhow::Result;
 use candle_core::{DType, Tensor};
-use gradscope_engine::{Activation, Filter, Pick, Pool, Sizes, Slide, Sums};
+use gradscope_engine::{Activation, Filter, Pick, Pool, Sizes, Slide, Sums, WeightGradient};
 use rayon::prelude::*;
 use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 
@@ -16,6 +16,8 @@ use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 pub(super) struct Step {
     /// The node whose value it gives.
     pub node: NodeId,
+    /// The node that it starts with, whose parameters it has.
+    pub first: NodeId,
     pub work: Work,
     /// Steps that it reads.
     pub reads: Vec<usize>,
@@ -45,6 +47,10 @@ pub(super) enum Work {
     Pick(Pick),
     /// Number by number: times a factor a channel, if there are.
     Pass(Option<Vec<f32>>),
+    /// Batch normalization in training: γ, β and what is added to the variance.
+    BatchNorm(Vec<f32>, Vec<f32>, f32),
+    /// Times the node's mask.
+    Mask,
     /// Values that do not stand in place already, with the channel where they go.
     Concat(Vec<(usize, Slot)>),
     /// By the node's own operation.
@@ -140,6 +146,16 @@ impl Packed {
         Ok(self.many.get_or_init(|| filter))
     }
 
+    /// Its weights' own gradient.
+    pub fn weight_gradient(&self) -> WeightGradient {
+        WeightGradient::new(self.sizes, self.slide)
+    }
+
+    /// Whether a batch norm is a factor of its weights.
+    pub fn is_folded(&self) -> bool {
+        self.scale.is_some()
+    }
+
     /// Its windows along height and width.
     pub fn windows(&self) -> (Window, Window) {
         let Slide { kernel: k, stride: s, padding: p, dilation: d, .. } = self.slide;
@@ -194,6 +210,11 @@ pub(super) fn steps(
                 Some((scale, shift)) => (Work::Pass(Some(scale)), Some(shift)),
                 None => (Work::Pass(None), None),
             },
+            (Pattern::BatchNorm(epsilon), _) => {
+                let [gamma, beta] = [0, 1].map(|k| params[k].to_vec1::<f32>());
+                (Work::BatchNorm(gamma?, beta?, epsilon as f32), None)
+            }
+            (Pattern::Mask, _) => (Work::Mask, None),
             (Pattern::Concat, _) => (Work::Concat(copies(segment, &layout.slots[i], &layout.slots)), None),
             (_, None) if segment.last == 0 => (Work::Input, None),
             _ => (Work::Op, None),
@@ -201,6 +222,7 @@ pub(super) fn steps(
         let (reads, add) = (segment.reads.clone(), segment.add);
         Ok(Step {
             node: segment.last,
+            first: segment.first,
             work,
             reads,
             add,

@@ -2,7 +2,9 @@
 
 use super::argument::Argument;
 use super::channels;
+use super::in_training::Tracked;
 use super::spec::{Family, Inputs, OpSpec, Relevance};
+use super::whitened::Whitened;
 use super::{Case, Op, Pattern, Saved, trained};
 use crate::graph::Parameter;
 use crate::kernel::{batch_norm, batch_norm_vjp, channel_affine};
@@ -10,39 +12,71 @@ use anyhow::{Result, ensure};
 use candle_core::Tensor;
 use std::sync::Arc;
 
-/// `γ (x − μ) / √(σ² + ε) + β` for each channel, with μ and σ² as stored; PyTorch's `BatchNorm2d` in `eval` mode.
-#[derive(Debug)]
+/// `γ (x − μ) / √(σ² + ε) + β` for each channel, with μ and σ² as stored, or of the batch in training (Ioffe & Szegedy 2015,
+/// arXiv:1502.03167); PyTorch's `BatchNorm2d`.
+#[derive(Clone, Copy, Debug)]
 pub struct BatchNorm {
     /// Channels.
     pub channels: usize,
     /// Added to the variance.
     pub epsilon: f64,
+    /// The share of a batch's statistics in those that are stored.
+    pub momentum: f64,
+    /// Whether it normalizes by the batch's own statistics, as in training.
+    pub training: bool,
 }
 
 pub(super) static SPEC: OpSpec = OpSpec {
     kind: "batch_norm",
     family: Family::Norm,
     torch: "BatchNorm2d",
-    note: "running statistics, as in eval mode",
+    note: "running statistics; those of the batch in training",
     onnx: &["BatchNormalization"],
     aten: &["batch_norm.default", "_native_batch_norm_legit_no_training.default"],
     aliases: &["bn", "batchnorm1d"],
     inputs: Inputs::One,
-    arguments: &[Argument::float("eps", 1e-5).or(&["epsilon"])],
-    build: |a, x| Ok(Arc::new(BatchNorm { channels: channels(x)?, epsilon: a.float("eps")? })),
+    arguments: &[Argument::float("eps", 1e-5).or(&["epsilon"]), Argument::float("momentum", 0.1)],
+    build: |a, x| {
+        let momentum = a.float("momentum")?;
+        ensure!((0.0..=1.0).contains(&momentum), "a momentum of {momentum}; it is from 0 to 1");
+        Ok(Arc::new(BatchNorm { momentum, ..BatchNorm::new(channels(x)?, a.float("eps")?) }))
+    },
     from_shapes: None,
     relevance: Relevance::Pass,
     draw: |d| {
         let map = d.map();
         let rank = if d.coin() { 4 } else { 2 };
-        Case::new(BatchNorm { channels: map[1], epsilon: 1e-5 }, &[&map[..rank]])
+        let training = rank == 4 && d.coin();
+        Case::new(BatchNorm { training, ..BatchNorm::new(map[1], 1e-5) }, &[&map[..rank]])
     },
 };
 
 impl BatchNorm {
+    /// With PyTorch's momentum, as it is outside of training.
+    pub fn new(channels: usize, epsilon: f64) -> Self {
+        Self { channels, epsilon, momentum: 0.1, training: false }
+    }
+
     /// `1 / √(σ² + ε)` of `[γ, β, μ, σ²]`.
     fn inverse(&self, w: &[Tensor]) -> Result<Tensor> {
         Ok((&w[3] + self.epsilon)?.sqrt()?.recip()?)
+    }
+
+    /// All values of each channel in a row.
+    fn rows(x: &Tensor) -> Result<Tensor> {
+        Ok(x.transpose(0, 1)?.contiguous()?.reshape((x.dims()[1], ()))?)
+    }
+
+    /// From rows back to this shape.
+    fn unrowed(rows: &Tensor, shape: &[usize]) -> Result<Tensor> {
+        let mut turned = shape.to_vec();
+        turned.swap(0, 1);
+        Ok(rows.reshape(turned)?.transpose(0, 1)?.contiguous()?)
+    }
+
+    /// The batch's values, each channel by its own mean and variance.
+    fn whitened(&self, x: &Tensor) -> Result<Whitened> {
+        Whitened::of(&Self::rows(x)?, self.epsilon)
     }
 }
 
@@ -52,7 +86,7 @@ impl Op for BatchNorm {
     }
 
     fn pattern(&self, _: &[usize]) -> Pattern {
-        Pattern::Affine
+        if self.training { Pattern::BatchNorm(self.epsilon) } else { Pattern::Affine }
     }
 
     fn shape(&self, x: &[&[usize]]) -> Result<Vec<usize>> {
@@ -72,19 +106,37 @@ impl Op for BatchNorm {
     }
 
     fn forward(&self, x: &[&Tensor], w: &[Tensor]) -> Result<Tensor> {
+        if self.training {
+            let whitened = Self::unrowed(&self.whitened(x[0])?.y, x[0].dims())?;
+            return channel_affine(&whitened, &w[0], &w[1]);
+        }
         batch_norm(x[0], [&w[0], &w[1], &w[2], &w[3]], self.epsilon)
     }
 
-    fn vjp(&self, _: &dyn Saved, w: &[Tensor], dy: &Tensor, _: usize) -> Result<Tensor> {
+    fn vjp(&self, at: &dyn Saved, w: &[Tensor], dy: &Tensor, _: usize) -> Result<Tensor> {
+        if self.training {
+            let dy = channel_affine(dy, &w[0], &w[1].zeros_like()?)?;
+            return Self::unrowed(&self.whitened(at.x(0)?)?.vjp(&Self::rows(&dy)?)?, &at.dims(0)?);
+        }
         batch_norm_vjp(dy, &w[0], &w[3], self.epsilon)
     }
 
     fn vjp_params(&self, at: &dyn Saved, w: &[Tensor], dy: &Tensor) -> Result<Vec<Tensor>> {
-        let inverse = self.inverse(w)?;
-        let whitened = channel_affine(at.x(0)?, &inverse, &(w[2].neg()? * &inverse)?)?;
-        let by_channel = |t: &Tensor| -> Result<Tensor> { Ok(t.flatten_from(2)?.sum((0, 2))?) };
-        let maps = |t: &Tensor| -> Result<Tensor> { Ok(if t.rank() == 2 { t.unsqueeze(2)? } else { t.clone() }) };
-        let (dy, whitened) = (maps(dy)?, maps(&whitened)?);
-        Ok(vec![by_channel(&(&dy * &whitened)?)?, by_channel(&dy)?, w[2].zeros_like()?, w[3].zeros_like()?])
+        let whitened = if self.training {
+            self.whitened(at.x(0)?)?.y
+        } else {
+            let inverse = self.inverse(w)?;
+            Self::rows(&channel_affine(at.x(0)?, &inverse, &(w[2].neg()? * &inverse)?)?)?
+        };
+        let dy = Self::rows(dy)?;
+        Ok(vec![(&dy * &whitened)?.sum(1)?, dy.sum(1)?, w[2].zeros_like()?, w[3].zeros_like()?])
+    }
+
+    fn in_training(&self) -> Option<Arc<dyn Op>> {
+        Some(Arc::new(Self { training: true, ..*self }))
+    }
+
+    fn tracked(&self) -> Option<Tracked> {
+        Some(Tracked { momentum: self.momentum })
     }
 }

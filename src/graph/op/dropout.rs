@@ -1,7 +1,7 @@
 //! Dropout, of single values and of whole channels.
 
 use super::argument::Argument;
-use super::dropped::Dropped;
+use super::in_training::Dropped;
 use super::spec::{Family, Inputs, OpSpec, Relevance};
 use super::{Attributes, Case, Op, Pattern, Saved};
 use anyhow::{Result, ensure};
@@ -16,6 +16,8 @@ pub struct Dropout {
     pub p: f64,
     /// Whether whole channels are dropped.
     pub channels: bool,
+    /// Whether values are multiplied by a mask, as in training.
+    pub training: bool,
 }
 
 pub(super) static SPEC: OpSpec = OpSpec {
@@ -56,7 +58,11 @@ impl Op for Dropout {
     }
 
     fn pattern(&self, _: &[usize]) -> Pattern {
-        Pattern::Same
+        if self.training && self.p > 0.0 { Pattern::Mask } else { Pattern::Same }
+    }
+
+    fn in_training(&self) -> Option<Arc<dyn Op>> {
+        Some(Arc::new(Self { training: true, ..*self }))
     }
 
     fn dropout(&self) -> Option<Dropped> {
@@ -79,5 +85,5 @@ impl Op for Dropout {
 fn dropout(a: &Attributes, channels: bool) -> Result<Arc<dyn Op>> {
     let p = a.float("p")?;
     ensure!((0.0..=1.0).contains(&p), "it drops a share from 0 to 1, got {p}");
-    Ok(Arc::new(Dropout { p, channels }))
+    Ok(Arc::new(Dropout { p, channels, training: false }))
 }

@@ -1,6 +1,6 @@
 //! What an operation computes, forward and back.
 
-use super::dropped::Dropped;
+use super::in_training::{Dropped, Tracked};
 use super::pattern::Pattern;
 use super::spec::OpSpec;
 use crate::graph::parameter::Parameter;
@@ -45,6 +45,16 @@ pub trait Op: Debug + Send + Sync {
 
     /// A pool with the same windows that takes their mean.
     fn mean(&self) -> Option<Arc<dyn Op>> {
+        None
+    }
+
+    /// The operation as it is in training, where that is another one.
+    fn in_training(&self) -> Option<Arc<dyn Op>> {
+        None
+    }
+
+    /// The running statistics that training updates, if it has any.
+    fn tracked(&self) -> Option<Tracked> {
         None
     }
 

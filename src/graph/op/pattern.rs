@@ -12,6 +12,10 @@ pub enum Pattern {
     Linear,
     /// A factor and a summand a channel.
     Affine,
+    /// The same of batch normalization in training: by the batch's own statistics, with this added to the variance.
+    BatchNorm(f64),
+    /// Times a mask that is drawn for each batch.
+    Mask,
     /// A function of each number alone.
     Activation(Activation),
     /// The greatest of each window.

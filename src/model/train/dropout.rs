@@ -2,59 +2,36 @@
 
 use super::batch::Batches;
 use crate::backward::{Composite, Selector};
-use crate::exec::Trace;
+use crate::exec::{Masks, Site, Trace};
 use crate::graph::op::{Dropped, Family};
 use crate::graph::{Graph, NodeId};
 use anyhow::Result;
 use candle_core::Tensor;
 use rand::Rng;
-use std::collections::BTreeMap;
 use std::sync::Arc;
 
-/// Masks of the nodes that drop something: 0 where they do, `1 / (1 − p)` elsewhere.
-pub(super) struct Masks(BTreeMap<NodeId, Tensor>);
+/// Masks of the nodes that drop something, for a batch of these pictures: 0 where they do, `1 / (1 − p)` elsewhere. A picture's
+/// own do not depend on the batch that it stands in.
+pub(super) fn masks(graph: &Graph, batches: &Batches, numbers: &[usize], epoch: usize, like: &Tensor) -> Result<Masks> {
+    let dropping = |id: &NodeId| graph.nodes[*id].op.dropout().is_some_and(|d| d.p > 0.0);
+    let masks = (0..graph.nodes.len()).filter(dropping).map(|id| {
+        let node = &graph.nodes[id];
+        let op = node.op.dropout().unwrap_or_default();
+        let shape = [&[numbers.len()], &node.shape[1..]].concat();
+        let rows = numbers.iter().map(|&n| row(op, &shape[1..], batches.of_picture(epoch, n, 1 + id as u64)));
+        let mask = Tensor::from_vec(rows.flatten().collect::<Vec<f32>>(), shape, like.device())?;
+        Ok((id, mask.to_dtype(like.dtype())?))
+    });
+    Ok(Arc::new(masks.collect::<Result<_>>()?))
+}
 
-impl Masks {
-    /// Masks for a batch of these pictures; a picture's own do not depend on the batch that it stands in.
-    pub(super) fn draw(
-        graph: &Graph,
-        batches: &Batches,
-        numbers: &[usize],
-        epoch: usize,
-        like: &Tensor,
-    ) -> Result<Self> {
-        let dropping = |id: &NodeId| graph.nodes[*id].op.dropout().is_some_and(|d| d.p > 0.0);
-        let masks = (0..graph.nodes.len()).filter(dropping).map(|id| {
-            let node = &graph.nodes[id];
-            let op = node.op.dropout().unwrap_or_default();
-            let shape = [&[numbers.len()], &node.shape[1..]].concat();
-            let rows = numbers.iter().map(|&n| row(op, &shape[1..], batches.of_picture(epoch, n, 1 + id as u64)));
-            let mask = Tensor::from_vec(rows.flatten().collect::<Vec<f32>>(), shape, like.device())?;
-            Ok((id, mask.to_dtype(like.dtype())?))
-        });
-        Ok(Self(masks.collect::<Result<_>>()?))
+/// The rules of the way back from a run with masks: fused runs need none.
+pub(super) fn composite<'a>(trace: &Trace, masks: &'a Masks) -> Composite<'a> {
+    if trace.fused().is_some() {
+        return Composite::gradient();
     }
-
-    /// Runs the network with what is dropped set to zero.
-    pub(super) fn forward(&self, graph: &Arc<Graph>, x: &Tensor) -> Result<Trace> {
-        let mut id = 0;
-        graph.forward_with(x, &mut |_, y| {
-            let masked = match self.0.get(&id) {
-                Some(mask) => (y * mask)?,
-                None => y,
-            };
-            id += 1;
-            Ok(masked)
-        })
-    }
-
-    /// The rules of the way back.
-    pub(super) fn composite(&self) -> Composite<'_> {
-        let rule = |site: &crate::exec::Site, r: &Tensor| {
-            Ok(vec![self.0.get(&site.id).map_or_else(|| Ok(r.clone()), |mask| r * mask)?])
-        };
-        Composite::gradient().with(Selector::Kind(vec![Family::Dropout.name().into()]), Box::new(rule))
-    }
+    let rule = |site: &Site, r: &Tensor| Ok(vec![masks.get(&site.id).map_or_else(|| Ok(r.clone()), |mask| r * mask)?]);
+    Composite::gradient().with(Selector::Kind(vec![Family::Dropout.name().into()]), Box::new(rule))
 }
 
 /// A picture's part of a mask of this shape, without the batch.

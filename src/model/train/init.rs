@@ -39,7 +39,7 @@ impl FromStr for Init {
 
 /// The network with drawn weights.
 ///
-/// Norms begin with weights of 1 and biases of 0. Each tensor is drawn from the seed and its name, so that one more layer does not change the others.
+/// Norms begin with weights and variances of 1, biases and means of 0. Each tensor is drawn from the seed and its name, so that one more layer does not change the others.
 pub(super) fn draw(graph: &Graph, init: Init, seed: u64) -> Result<Graph> {
     let mut drawn = graph.clone();
     for node in &mut drawn.nodes {
@@ -53,7 +53,8 @@ fn params(node: &Node, init: Init, seed: u64) -> Result<Vec<Tensor>> {
     let normalizes = node.op.kind().ends_with("norm");
     let tensor = |p: Parameter| {
         if normalizes {
-            let start = if p.name.ends_with("weight") { 1f32 } else { 0.0 };
+            let ones = p.name.ends_with("weight") || p.name.ends_with("running_var");
+            let start = if ones { 1f32 } else { 0.0 };
             return Ok(Tensor::full(start, p.shape, &device())?);
         }
         let bound = match init {

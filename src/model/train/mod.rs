@@ -21,14 +21,12 @@ pub use schedule::Schedule;
 use super::{Card, ClassMap};
 use crate::backward::{Walk, loss_of_labels};
 use crate::data::{Dataset, Preprocess};
-use crate::exec::ScoresNotFinite;
-use crate::graph::Graph;
+use crate::exec::{BatchStatistics, Masks, ScoresNotFinite, Trace};
+use crate::graph::{Graph, Node, NodeId};
 use crate::kernel;
 use anyhow::{Context, Result, ensure};
 use batch::Batches;
 use candle_core::Tensor;
-use dropout::Masks;
-use rayon::prelude::*;
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 use std::ops::ControlFlow;
@@ -133,11 +131,15 @@ pub struct Report {
     pub rate: f64,
 }
 
-/// A loss, and the gradient of each parameter by it.
-type Lesson = (f64, BTreeMap<String, Tensor>);
-
-/// How many parts of a batch run side by side; fixed, so that sums do not depend on the number of cores.
-const PARTS: usize = 4;
+/// What a batch teaches.
+#[derive(Default)]
+struct LossAndGradients {
+    loss: f64,
+    /// The gradient of each parameter by the loss.
+    gradients: BTreeMap<String, Tensor>,
+    /// What batch norms found, of each run.
+    statistics: Vec<(NodeId, BatchStatistics)>,
+}
 
 impl Default for Options {
     fn default() -> Self {
@@ -166,8 +168,7 @@ fn draws(graph: &Graph) -> bool {
 impl Trainer {
     /// Training from the start: from the graph's weights where it has some, else from drawn ones.
     ///
-    /// Errors: batch norm (its statistics cannot be learnt here), labels that the network has no score for, options
-    /// out of range.
+    /// Errors: labels that the network has no score for, options out of range.
     pub fn new(graph: &Graph, card: &Card, data: impl Into<Arc<Dataset>>, options: Options) -> Result<Self> {
         let data = data.into();
         check_trainable(graph, &card.name)?;
@@ -253,18 +254,18 @@ impl Trainer {
         let numbers = self.batches.numbers(epoch, batch).to_vec();
         let advice =
             || format!("learning at batch {} of epoch {}; a learning rate below {rate} may help", batch + 1, epoch + 1);
-        let (loss, gradients) =
-            self.gradients(&numbers, epoch).map_err(|error| match error.is::<ScoresNotFinite>() {
-                true if self.step > 0 => error.context(advice()),
-                _ => error,
-            })?;
+        let learnt = self.gradients(&numbers, epoch).map_err(|error| match error.is::<ScoresNotFinite>() {
+            true if self.step > 0 => error.context(advice()),
+            _ => error,
+        })?;
+        let loss = learnt.loss;
         ensure!(
             loss.is_finite(),
             "the loss is {loss} at batch {} of epoch {}; a learning rate below {rate} may help",
             batch + 1,
             epoch + 1
         );
-        self.update(&gradients, rate)?;
+        self.update(&learnt, rate)?;
         self.step += 1;
         let epochs = self.options.epochs;
         Ok(Some(Report { epoch: epoch + 1, epochs, batch: batch + 1, batches: per_epoch, loss, rate }))
@@ -295,16 +296,8 @@ impl Trainer {
         Ok(true)
     }
 
-    /// Mean loss of these pictures, and the gradient of each parameter: parts side by side, summed in their order.
-    fn gradients(&self, numbers: &[usize], epoch: usize) -> Result<Lesson> {
-        let size = numbers.len().div_ceil(PARTS);
-        let parts: Vec<_> = numbers.par_chunks(size).map(|part| self.part(part, epoch)).collect();
-        let shares = numbers.chunks(size).map(|part| part.len() as f64 / numbers.len() as f64);
-        mean(shares.zip(parts))
-    }
-
-    /// What a part teaches: its pictures as they are, attacked, or both by their shares.
-    fn part(&self, numbers: &[usize], epoch: usize) -> Result<Lesson> {
+    /// What these pictures teach: as they are, attacked, or both by their shares.
+    fn gradients(&self, numbers: &[usize], epoch: usize) -> Result<LossAndGradients> {
         let x = self.batches.moved(&self.data.batch(numbers, &self.preprocess)?, numbers, epoch)?;
         match &self.critic {
             Critic::Labels => {
@@ -315,43 +308,30 @@ impl Trainer {
         }
         let classes = self.classes.as_ref().context("the classes of the data set were matched with none")?;
         let labels = numbers.iter().map(|&i| classes.class(self.data.label(i))).collect::<Result<Vec<_>>>()?;
-        let masks = Masks::draw(&self.graph, &self.batches, numbers, epoch, &x)?;
-        let Some(adversary) = &self.options.adversary else { return self.learn(&x, &labels, &masks) };
+        let masks = dropout::masks(&self.graph, &self.batches, numbers, epoch, &x)?;
+        let graph = Arc::new(self.graph.in_training());
+        let Some(adversary) = &self.options.adversary else { return learn(&graph, &x, &labels, &masks) };
         let adversary = adversary.after(self.step as f64 / self.batches.per_epoch() as f64);
         let attacked = adversary.attack(&self.graph, &x, &labels, (&self.batches, numbers, epoch))?;
         let both = [(1.0 - adversary.alpha, attacked), (adversary.alpha, x)];
         let wanted = both.iter().filter(|(share, _)| *share > 0.0);
-        mean(wanted.map(|(share, x)| (*share, self.learn(x, &labels, &masks))))
-    }
-
-    /// Mean loss of pictures, and the gradient of each parameter.
-    fn learn(&self, x: &Tensor, labels: &[usize], masks: &Masks) -> Result<Lesson> {
-        let trace = masks.forward(&self.graph, x)?;
-        let logits = trace.scores()?;
-        let (loss, gradient) = loss_of_labels(self.graph.scores, &logits, labels)?;
-        let seeds = vec![trace.seed(&gradient)?];
-        let walk = Walk {
-            params: true,
-            keep: false,
-            to: vec![],
-            composite: masks.composite(),
-            ..Walk::gradient(&trace, seeds)
-        };
-        Ok((loss, walk.run()?.params))
+        weighted(wanted.map(|(share, x)| (*share, learn(&graph, x, &labels, &masks))))
     }
 
     /// Mean loss of what is drawn of pictures, and the gradient of each parameter.
-    fn draw(&self, x: &Tensor, style: &Perceptual) -> Result<Lesson> {
-        let trace = self.graph.forward(x)?;
+    fn draw(&self, x: &Tensor, style: &Perceptual) -> Result<LossAndGradients> {
+        let graph = Arc::new(self.graph.in_training());
+        let trace = graph.forward_masked(x, &Masks::default())?;
         let (loss, gradient) = style.loss(trace.value(self.graph.logits)?, x)?;
         let seeds = vec![(self.graph.logits, gradient)];
         let walk = Walk { params: true, keep: false, to: vec![], ..Walk::gradient(&trace, seeds) };
-        Ok((loss, walk.run()?.params))
+        let gradients = walk.run()?.params;
+        Ok(LossAndGradients { loss, gradients, statistics: statistics(&trace)? })
     }
 
-    fn update(&mut self, gradients: &BTreeMap<String, Tensor>, rate: f64) -> Result<()> {
+    fn update(&mut self, learnt: &LossAndGradients, rate: f64) -> Result<()> {
         let mut weights = self.graph.weights();
-        for (name, gradient) in gradients {
+        for (name, gradient) in &learnt.gradients {
             let w = weights.get_mut(name).with_context(|| format!("no weight \"{name}\""))?;
             let gradient = (gradient + (&*w * self.options.weight_decay)?)?;
             *w = self.options.optimizer.step(w, &gradient, (name, &mut self.slots), self.step + 1, rate)?;
@@ -361,9 +341,37 @@ impl Trainer {
                 "\"{name}\" is not finite behind the step: {bad}; a learning rate below {rate} may help"
             );
         }
+        for (id, found) in &learnt.statistics {
+            let node = &self.graph.nodes[*id];
+            let momentum = node.op.tracked().map_or(0.0, |tracked| tracked.momentum);
+            let running = node.parameters().filter(|p| !p.trained).zip([&found.mean, &found.variance]);
+            for (parameter, batch) in running {
+                let name = &parameter.name;
+                let old = weights.get_mut(name).with_context(|| format!("no statistics \"{name}\""))?;
+                *old = ((&*old * (1.0 - momentum))? + (batch.to_device(old.device())? * momentum)?)?;
+            }
+        }
         self.graph = self.graph.with_weights(weights)?.into();
         Ok(())
     }
+}
+
+/// Mean loss of pictures, and the gradient of each parameter.
+fn learn(graph: &Arc<Graph>, x: &Tensor, labels: &[usize], masks: &Masks) -> Result<LossAndGradients> {
+    let trace = graph.forward_masked(x, masks)?;
+    let logits = trace.scores()?;
+    let (loss, gradient) = loss_of_labels(graph.scores, &logits, labels)?;
+    let seeds = vec![trace.seed(&gradient)?];
+    let composite = dropout::composite(&trace, masks);
+    let walk = Walk { params: true, keep: false, to: vec![], composite, ..Walk::gradient(&trace, seeds) };
+    let gradients = walk.run()?.params;
+    Ok(LossAndGradients { loss, gradients, statistics: statistics(&trace)? })
+}
+
+/// What each batch norm found.
+fn statistics(trace: &Trace) -> Result<Vec<(NodeId, BatchStatistics)>> {
+    let tracked = |id: &NodeId| trace.graph.nodes[*id].op.tracked().is_some();
+    (0..trace.graph.nodes.len()).filter(tracked).map(|id| Ok((id, trace.batch_statistics(id)?))).collect()
 }
 
 impl Options {
@@ -383,31 +391,31 @@ impl Options {
     }
 }
 
-/// The sum of lessons by their shares.
-fn mean(parts: impl Iterator<Item = (f64, Result<Lesson>)>) -> Result<Lesson> {
-    let (mut loss, mut sums) = (0.0, BTreeMap::<String, Tensor>::new());
+/// Losses and gradients by their shares; statistics one after another.
+fn weighted(parts: impl Iterator<Item = (f64, Result<LossAndGradients>)>) -> Result<LossAndGradients> {
+    let mut sum = LossAndGradients::default();
     for (share, part) in parts {
-        let (part_loss, gradients) = part?;
-        loss += share * part_loss;
-        for (name, gradient) in gradients {
+        let part = part?;
+        sum.loss += share * part.loss;
+        sum.statistics.extend(part.statistics);
+        for (name, gradient) in part.gradients {
             let gradient = (gradient * share)?;
-            let sum = match sums.remove(&name) {
-                Some(sum) => (sum + gradient)?,
+            let total = match sum.gradients.remove(&name) {
+                Some(before) => (before + gradient)?,
                 None => gradient,
             };
-            sums.insert(name, sum);
+            sum.gradients.insert(name, total);
         }
     }
-    Ok((loss, sums))
+    Ok(sum)
 }
 
-/// Refuses networks with layers whose training differs from their use.
+/// Refuses networks with nothing to train, or with statistics that training would leave as they are.
 fn check_trainable(graph: &Graph, name: &str) -> Result<()> {
-    let frozen = graph.nodes.iter().find(|n| n.op.params().iter().any(|p| !p.trained));
-    if let Some(node) = frozen {
+    let untracked = |n: &&Node| n.op.params().iter().any(|p| !p.trained) && n.op.tracked().is_none();
+    if let Some(node) = graph.nodes.iter().find(untracked) {
         anyhow::bail!(
-            "\"{name}\" cannot be trained here: layer \"{}\" ({}) has running statistics, which only the training \
-             of other programs updates; networks without such layers can",
+            "\"{name}\" cannot be trained here: layer \"{}\" ({}) has statistics that training does not update",
             node.name,
             node.op.kind()
         );
