@@ -1,6 +1,7 @@
 """The peer's side of one row alone in a process, so that what the process held at most is that row's.
 
     python3 benches/alone.py network NAME BATCH WAY LAYOUT
+    python3 benches/alone.py training NAME BATCH - LAYOUT
     python3 benches/alone.py onnx FILE SIZE
     python3 benches/alone.py method NAME CHOICE…
 """
@@ -33,6 +34,17 @@ def network(name, batch, way, layout):
     return networks.call(methods.laid(networks.build(name), layout), x, way == "gradient")
 
 
+def training(name, batch, _, layout):
+    import torch
+
+    import methods
+    import networks
+
+    torch.set_num_threads(THREADS)
+    size = next(size for known, size, _ in networks.TRAINED if known == name)
+    return networks.training(networks.build(name), torch.rand(int(batch), *size), methods.LAYOUTS[layout])
+
+
 def method(name, *choice):
     import torch
 
@@ -50,8 +62,8 @@ def main(what, *words):
 
         path, size = words
         onnx(path, numpy.random.rand(*map(int, size.split("x"))).astype(numpy.float32))()
-    elif what == "network":
-        call = network(*words)
+    elif what in ("network", "training"):
+        call = {"network": network, "training": training}[what](*words)
         call(), call()
     else:
         method(*words)()

@@ -17,6 +17,9 @@ ROWS = [
     ("vgg16", IMAGENET, (1, 8)),
 ]
 
+# Batches of training.
+TRAINED = [("lenet", (1, 28, 28), (64, 128)), ("shapes", (3, 64, 64), (64, 128)), ("resnet20", (3, 32, 32), (64, 128))]
+
 
 def budget(name):
     """Runs a batch of one is worth."""
@@ -65,8 +68,23 @@ class ResNet20(nn.Module):
         return self.linear(x.mean((2, 3)))
 
 
+class Shapes(nn.Module):
+    """The network of the program's own pictures."""
+
+    def __init__(self):
+        super().__init__()
+        self.conv1, self.conv2 = nn.Conv2d(3, 16, 5, 2, 2), nn.Conv2d(16, 32, 3, padding=1)
+        self.conv3, self.conv4 = nn.Conv2d(32, 64, 3, padding=1), nn.Conv2d(64, 96, 3, padding=1)
+        self.fc = nn.Linear(96, 10)
+
+    def forward(self, x):
+        x = F.relu(self.conv2(F.max_pool2d(F.relu(self.conv1(x)), 2)))
+        x = F.relu(self.conv4(F.max_pool2d(F.relu(self.conv3(x)), 2)))
+        return self.fc(x.mean((2, 3)))
+
+
 def build(name):
-    own = {"lenet": LeNet, "resnet20": ResNet20}
+    own = {"lenet": LeNet, "resnet20": ResNet20, "shapes": Shapes}
     network = own[name]() if name in own else getattr(torchvision.models, name)(weights=None)
     return network.eval().requires_grad_(False)
 
@@ -87,3 +105,16 @@ def call(network, x, back):
         leaf = x.detach().requires_grad_()
         return torch.autograd.grad(network(leaf)[:, 1].sum(), leaf)[0]
     return gradient
+
+
+def training(network, x, layout):
+    """A step of SGD with momentum."""
+    network = copied(network).to(memory_format=layout).train().requires_grad_(True)
+    optimizer = torch.optim.SGD(network.parameters(), 1e-3, momentum=0.9)
+    x, labels = x.to(memory_format=layout), torch.arange(len(x)) % 10
+
+    def step():
+        optimizer.zero_grad(set_to_none=True)
+        F.cross_entropy(network(x), labels).backward()
+        optimizer.step()
+    return step

@@ -7,16 +7,20 @@
 //! gradient MODEL WEIGHTS SIZE BATCH RUNS
 //! method   MODEL WEIGHTS SIZE RUNS DATA PLUGIN NAME=VALUE…
 //! loop     MODEL WEIGHTS SIZE RUNS
+//! train    MODEL WEIGHTS SIZE BATCH RUNS
 //! ```
 //! `SIZE` is `CxHxW`; a gradient is that of a logit by the picture. A method runs to its end with the picture's own
-//! class, and asks the data set `DATA` (`-`: none); `loop` does in Rust what `loop.rhai` does. `GRADSCOPE_EXACT=1`
+//! class, and asks the data set `DATA` (`-`: none); `loop` does in Rust what `loop.rhai` does;
+//! `train` takes steps of SGD with momentum on batches of noise. `GRADSCOPE_EXACT=1`
 //! keeps 3x3 convolutions to direct sums; `GRADSCOPE_DEVICE=cuda:0` computes there.
 
 use anyhow::{Context, Result, bail};
 use candle_core::Tensor;
 use gradscope::backward::{Walk, logit};
+use gradscope::data::Dataset;
 use gradscope::exec::Trace;
 use gradscope::model::Model;
+use gradscope::model::train::{Optimizer, Options, Schedule, Trainer};
 use gradscope::script::architecture::Architectures;
 use gradscope::script::data::Data;
 use gradscope::script::folders::Folders;
@@ -52,6 +56,7 @@ fn main() -> Result<()> {
         let size: Vec<usize> = size.split('x').map(str::parse).collect::<Result<_, _>>()?;
         let times = match *what {
             "forward" | "gradient" => network(&model, &size, rest, *what == "gradient")?,
+            "train" => training(&model, &size, rest)?,
             "method" => method(&model, &size, rest)?,
             "loop" => gradients(&model, &size, rest)?,
             _ => bail!("no question \"{what}\""),
@@ -92,6 +97,28 @@ fn network(model: &Model, size: &[usize], rest: &[&str], back: bool) -> Result<V
     run()?;
     device().synchronize()?;
     timed(runs.parse()?, run)
+}
+
+/// Steps on batches of noise with labels in turn; one more goes before those that count.
+fn training(model: &Model, size: &[usize], rest: &[&str]) -> Result<Vec<f64>> {
+    let [batch, runs] = rest else { bail!("BATCH and RUNS are missing") };
+    let (batch, runs): (usize, usize) = (batch.parse()?, runs.parse()?);
+    let [c, h, w] = size else { bail!("a size is CxHxW") };
+    let (classes, count) = (model.graph.classes(), 4 * batch);
+    let pixels = (0..count * c * h * w).map(|i| ((i as u32).wrapping_mul(2_654_435_761) >> 24) as u8).collect();
+    let labels = (0..count).map(|i| i % classes).collect();
+    let data = Dataset::of_bytes("noise", model.card.labels.to_vec(), [*c, *h, *w], pixels, labels)?;
+    let options = Options {
+        epochs: runs,
+        batch,
+        rate: 1e-3,
+        optimizer: Optimizer::sgd(),
+        schedule: Schedule::Constant,
+        ..Options::default()
+    };
+    let mut trainer = Trainer::new(&model.graph, &model.card, data, options)?;
+    trainer.step()?;
+    timed(runs, || trainer.step().map(drop))
 }
 
 /// The gradient of the second logit of each picture by the picture.

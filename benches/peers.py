@@ -188,6 +188,36 @@ def network_rows():
               f"{100 * max(vgg16) / most:.0f} % of the {most / 1e9:.0f} of PyTorch's sgemm at 2048.", flush=True)
 
 
+def training_rows():
+    """Steps of training, beside PyTorch's better layout."""
+    ratios = []
+    for name, size, batches in networks.TRAINED:
+        chosen = [b for b in batches if options.only in f"training {name} {b}"]
+        if not chosen:
+            continue
+        if not ratios:
+            head("training, batch")
+        torch.manual_seed(0)
+        network = networks.build(name)
+        weights = os.path.join(folder, name + "_random.safetensors")
+        save_file({k: v.contiguous() for k, v in network.state_dict().items() if "num_batches" not in k}, weights)
+        text = "x".join(map(str, size))
+        for batch in chosen:
+            x = torch.rand(batch, *size)
+            calls = {k: networks.training(network, x, layout) for k, layout in methods.LAYOUTS.items()}
+            times = {k: statistics.median(timed(call, 6)) for k, call in calls.items()}
+            layout = min(times, key=times.get)
+            runs = 12
+            our = lambda runs: ask("train", name, weights, text, batch, runs)
+            result = pairs(our, lambda runs: timed(calls[layout], runs), runs)
+            question = line("train", name, weights, text, batch, runs)
+            held = memory(question, "training", name, batch, "-", layout)
+            ratios.append(show(f"training {name}, {batch}", f"PyTorch {layout}", result, held))
+        os.remove(weights)
+    if ratios:
+        print(f"\nTraining: least {min(ratios):.2f}, geometric mean {statistics.geometric_mean(ratios):.2f}", flush=True)
+
+
 def sgemm():
     """Operations a second of a large product of matrices, the best of several."""
     a, b = torch.rand(2, 2048, 2048)
@@ -274,5 +304,6 @@ def method_rows():
 
 if not options.no_networks:
     network_rows()
+    training_rows()
 if not options.no_methods:
     method_rows()
