@@ -194,3 +194,15 @@ fn a_rule_that_needs_weights_says_so_where_there_are_none() {
         assert!(report.to_string().contains("layer \"relu2\" (relu) has no weight"), "{report}");
     }
 }
+
+#[test]
+fn a_site_knows_the_layers_before_and_behind_it() {
+    let told = |layer: &str| {
+        failure(&format!(
+            "let t = cx.model.forward(cx.input);\nlet told = |s, r| throw `${{s.predecessors}} ${{s.successors}}`;\n\
+             backward(t, t.logit(1), #{{ rules: [[\"{layer}\", told]] }})"
+        ))
+    };
+    assert!(told("relu1").contains("[\"conv1\"] [\"pool1\"]"), "{}", told("relu1"));
+    assert!(told("fc").contains("[]"), "{}", told("fc"));
+}

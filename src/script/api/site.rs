@@ -4,6 +4,7 @@ use super::options::Options;
 use super::{Out, in_type_of, out, size};
 use crate::backward::{Denominator, Term, share};
 use crate::exec::Site;
+use crate::graph::NodeId;
 use crate::graph::op::Saved;
 use anyhow::{Context, Result, anyhow, ensure};
 use candle_core::Tensor;
@@ -19,6 +20,12 @@ pub(super) fn register(engine: &mut Engine) {
     });
     engine.register_get("y", |s: &mut Site| out(s.y().cloned()));
     engine.register_get("name", |s: &mut Site| s.node().name.clone());
+    engine.register_get("predecessors", |s: &mut Site| neighbours(s, &s.node().inputs));
+    engine.register_get("successors", |s: &mut Site| {
+        let nodes = &s.graph().nodes;
+        let readers: Vec<_> = (0..nodes.len()).filter(|&n| nodes[n].inputs.contains(&s.id)).collect();
+        neighbours(s, &readers)
+    });
     engine.register_get("kind", |s: &mut Site| s.node().op.kind().to_string());
     engine.register_get("params", |s: &mut Site| -> Map {
         let node = s.node();
@@ -46,6 +53,11 @@ pub(super) fn register(engine: &mut Engine) {
 }
 
 /// The weight of a layer that has one and is linear: conv, linear.
+/// Names of nodes.
+fn neighbours(site: &Site, nodes: &[NodeId]) -> Array {
+    nodes.iter().map(|&id| site.graph().nodes[id].name.clone().into()).collect()
+}
+
 fn weight(site: &Site) -> Result<&Tensor> {
     let node = site.node();
     let weight = node.params.first().filter(|_| node.op.with_bias().is_some());
