@@ -131,7 +131,9 @@ unsafe fn sum<S: Simd, const M: usize, const V: usize>(
     b: (*const f32, usize),
     to: *mut f32,
 ) {
-    let sums = multiply::<S, M, V>(count, (a, 1, STRIDE), b, Ahead(b.0, b.1));
+    // Side by side, but the compiler is not to know: it would load them as one vector, take that apart and spill sums.
+    let apart = std::hint::black_box(1);
+    let sums = multiply::<S, M, V>(count, (a, apart, STRIDE), b, Ahead(b.0, b.1));
     for m in 0..M {
         for j in 0..V {
             let to = to.add(m * b.1 + j * S::LANES);
