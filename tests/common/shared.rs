@@ -36,8 +36,10 @@ fn skip(place: &Location) {
     static AT_EXIT: Once = Once::new();
     AT_EXIT.call_once(summarize_at_exit);
     let name = std::thread::current().name().unwrap_or("a test").to_string();
-    let _ = writeln!(std::io::stderr(), "skipped: {name} at {}:{}", place.file(), place.line());
-    SKIPPED.lock().unwrap().insert((name, place.line()));
+    let line = format!("skipped: {name} ({}:{})\n", place.file(), place.line());
+    if SKIPPED.lock().unwrap().insert((name, place.line())) {
+        let _ = std::io::stderr().write_all(line.as_bytes());
+    }
 }
 
 /// Has the number of skipped tests printed below libtest's own summary.

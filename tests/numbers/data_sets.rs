@@ -15,6 +15,7 @@ use std::path::Path;
 use std::sync::Arc;
 use tempfile::TempDir;
 
+#[track_caller]
 fn shared(name: &str) -> Option<String> {
     Some(shared_file(name)?.to_str().unwrap().to_string())
 }

@@ -25,6 +25,7 @@ fn assert_agrees(reference: &Reference, model: &Model, name: &str, out: &TempDir
     reference.assert(&format!("attack.{name}.norms"), &[largest, l2, mean(&f64::abs), changed]);
 }
 
+#[track_caller]
 fn check(method: &str, set: &[&str], name: &str) {
     let Some(shared) = shared() else { return };
     let out = attack(&shared, method, set);
