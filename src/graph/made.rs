@@ -2,10 +2,11 @@
 
 use super::node::{Graph, NodeId};
 use super::trace::Site;
+use crate::sync::LockUnpoisoned;
 use anyhow::Result;
 use candle_core::Tensor;
 use std::collections::HashMap;
-use std::sync::{Arc, Mutex, OnceLock, PoisonError};
+use std::sync::{Arc, Mutex, OnceLock};
 
 /// Clones start without: they are about to be changed.
 #[derive(Debug, Default)]
@@ -35,7 +36,7 @@ impl Site {
         number: f64,
         of: impl FnOnce(&Tensor) -> Result<Tensor>,
     ) -> Result<Tensor> {
-        let made = || self.graph.made.weights.lock().unwrap_or_else(PoisonError::into_inner);
+        let made = || self.graph.made.weights.lock_unpoisoned();
         if let Some((n, kept)) = made().get(&(self.id, name))
             && n.to_bits() == number.to_bits()
         {

@@ -3,10 +3,11 @@
 use super::account::Account;
 use super::node::{Graph, Node, NodeId};
 use super::plan::Run;
+use crate::sync::LockUnpoisoned;
 use crate::tensor::row_dims;
 use anyhow::{Context, Result, ensure};
 use candle_core::Tensor;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex};
 
 /// Numbers of all values of the pictures whose scores are taken at once: 4 GiB, of which a fifth is needed at any one time.
 pub const TOGETHER: usize = 1 << 30;
@@ -242,12 +243,12 @@ impl Site {
 
     /// Notes relevance that a rule keeps back.
     pub fn keep_back(&self, part: Account) {
-        *self.account.lock().unwrap_or_else(PoisonError::into_inner) += part;
+        *self.account.lock_unpoisoned() += part;
     }
 
     /// What rules kept back so far.
     pub fn account(&self) -> Account {
-        *self.account.lock().unwrap_or_else(PoisonError::into_inner)
+        *self.account.lock_unpoisoned()
     }
 
     /// The node itself.

@@ -17,9 +17,10 @@ pub use run::Run;
 
 use super::node::{Graph, NodeId};
 use crate::kernel;
+use crate::sync::LockUnpoisoned;
 use anyhow::Result;
 use candle_core::{DType, Tensor};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex};
 use step::Step;
 
 /// The steps of a network for pictures of one size.
@@ -63,7 +64,7 @@ impl Graph {
             return Ok(None);
         }
         let key = (x.dims()[1..].to_vec(), kernel::exact());
-        let mut plans = self.plans.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut plans = self.plans.0.lock_unpoisoned();
         if let Some(at) = plans.iter().position(|p| p.key == key) {
             let plan = plans.remove(at);
             plans.push(plan.clone());

@@ -5,11 +5,12 @@ use super::layout::Place;
 use crate::graph::node::{Graph, NodeId};
 use crate::graph::op::Form;
 use crate::kernel::{self, Conv2d, Pool2d, Window};
+use crate::sync::LockUnpoisoned;
 use anyhow::Result;
 use candle_core::{DType, Tensor};
 use gradscope_engine::{Filter, Pick, Pool, Sizes, Slide, Sums};
 use rayon::prelude::*;
-use std::sync::{Arc, Mutex, OnceLock, PoisonError};
+use std::sync::{Arc, Mutex, OnceLock};
 
 /// One step of a plan.
 #[derive(Debug)]
@@ -114,7 +115,7 @@ impl Packed {
     /// The way forward for many maps from size `from` to size `to`, with this padding: none, or its own.
     pub fn fitted(&self, from: (usize, usize), to: (usize, usize), padding: (usize, usize)) -> Result<Arc<Filter>> {
         let sizes = Sizes { from, to, ..self.sizes };
-        let mut pieces = self.pieces.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut pieces = self.pieces.lock_unpoisoned();
         if let Some((_, filter)) = pieces.iter().find(|(s, _)| *s == sizes) {
             return Ok(filter.clone());
         }
