@@ -170,12 +170,7 @@ impl Filter {
     pub fn run(&self, x: &Map, y: &mut MapMut, epilogue: Epilogue) {
         assert!(x.n == y.n && (x.c, (x.h, x.w)) == self.from, "a filter from {:?} got {x:?}", self.from);
         assert!((y.c, (y.h, y.w)) == self.to, "a filter to {:?} got {y:?}", self.to);
-        for map in [epilogue.add, epilogue.mask].iter().flatten() {
-            assert!((map.n, map.c, map.h, map.w) == (y.n, y.c, y.h, y.w), "{map:?} beside {y:?}");
-        }
-        for numbers in [epilogue.bias, epilogue.affine.map(|a| a.0), epilogue.affine.map(|a| a.1)] {
-            assert!(numbers.is_none_or(|n| n.len() == y.c), "a number a channel of {y:?}");
-        }
+        epilogue.check(y);
         match &self.way {
             Way::Patches(parts, groups) => {
                 parts.iter().for_each(|(patches, weights)| multiply(x, y, patches, weights, *groups, epilogue));

@@ -46,58 +46,75 @@ impl Task for Rows<'_> {
 
     #[inline(always)]
     unsafe fn run<S: Simd>(self) {
-        for row in self.rows.start..self.rows.end {
-            self.row::<S>(row / self.y.h, row % self.y.h);
+        // SAFETY: `crop` checked the sizes, and each row of a piece belongs to one task.
+        unsafe {
+            for row in self.rows.start..self.rows.end {
+                self.row::<S>(row / self.y.h, row % self.y.h);
+            }
         }
     }
 }
 
 impl Rows<'_> {
     /// One row of a piece: outside, base, changed, base, outside.
+    ///
+    /// # Safety
+    /// The CPU must have the instruction set of `S`; `k` and `i` must be a piece of `y` and a row of it that no other thread
+    /// uses.
     #[inline(always)]
     unsafe fn row<S: Simd>(&self, k: usize, i: usize) {
-        let (y, base, changed) = (self.y, self.base, self.changed);
-        let (row, left) = (self.from[k].0 + i as isize, self.from[k].1);
-        let to = y.at.add((k * y.h + i) * y.w * y.pitch);
-        // Columns of the piece that `low..high` of the base are.
-        let columns = |low: usize, high: usize| {
-            let inside = |place: usize| (place as isize - left).clamp(0, y.w as isize) as usize;
-            (inside(low), inside(high))
-        };
-        let (first, end) = if (0..base.h as isize).contains(&row) { columns(0, base.w) } else { (0, 0) };
-        self.blank(to, 0, first);
-        self.blank(to, end.max(first), y.w);
-        if first >= end {
-            return;
-        }
-        let line = base.at.offset((row * base.w as isize + left) * base.pitch as isize);
-        let (top, start) = self.at[k];
-        let within = row as usize >= top && (row as usize) < top + changed.h;
-        let (low, high) = if within { columns(start, start + changed.w) } else { (end, end) };
-        let pixels = |from: *const f32, pitch: usize, low: usize, high: usize| {
-            let to = to.wrapping_add(low * y.pitch);
-            if pitch == y.c && y.pitch == y.c {
-                copy::<S>(from, to, high.saturating_sub(low) * y.c);
-            } else {
-                for j in 0..high.saturating_sub(low) {
-                    copy::<S>(from.add(j * pitch), to.add(j * y.pitch), y.c);
-                }
+        // SAFETY: every column range is clamped to the row of the piece, the base and the changed part that it addresses; `crop`
+        // checked that the changed parts lie within the base.
+        unsafe {
+            let (y, base, changed) = (self.y, self.base, self.changed);
+            let (row, left) = (self.from[k].0 + i as isize, self.from[k].1);
+            let to = y.at.add((k * y.h + i) * y.w * y.pitch);
+            // Columns of the piece that `low..high` of the base are.
+            let columns = |low: usize, high: usize| {
+                let inside = |place: usize| (place as isize - left).clamp(0, y.w as isize) as usize;
+                (inside(low), inside(high))
+            };
+            let (first, end) = if (0..base.h as isize).contains(&row) { columns(0, base.w) } else { (0, 0) };
+            self.blank(to, 0, first);
+            self.blank(to, end.max(first), y.w);
+            if first >= end {
+                return;
             }
-        };
-        pixels(line.wrapping_add(first * base.pitch), base.pitch, first, low);
-        if low < high {
-            let skip = (low as isize + left) as usize - start;
-            let from = changed.at.add(((k * changed.h + row as usize - top) * changed.w + skip) * changed.pitch);
-            pixels(from, changed.pitch, low, high);
+            let line = base.at.offset((row * base.w as isize + left) * base.pitch as isize);
+            let (top, start) = self.at[k];
+            let within = row as usize >= top && (row as usize) < top + changed.h;
+            let (low, high) = if within { columns(start, start + changed.w) } else { (end, end) };
+            let pixels = |from: *const f32, pitch: usize, low: usize, high: usize| {
+                let to = to.wrapping_add(low * y.pitch);
+                if pitch == y.c && y.pitch == y.c {
+                    copy::<S>(from, to, high.saturating_sub(low) * y.c);
+                } else {
+                    for j in 0..high.saturating_sub(low) {
+                        copy::<S>(from.add(j * pitch), to.add(j * y.pitch), y.c);
+                    }
+                }
+            };
+            pixels(line.wrapping_add(first * base.pitch), base.pitch, first, low);
+            if low < high {
+                let skip = (low as isize + left) as usize - start;
+                let from = changed.at.add(((k * changed.h + row as usize - top) * changed.w + skip) * changed.pitch);
+                pixels(from, changed.pitch, low, high);
+            }
+            pixels(line.wrapping_add(high * base.pitch), base.pitch, high, end);
         }
-        pixels(line.wrapping_add(high * base.pitch), base.pitch, high, end);
     }
 
     /// Columns `low..high` hold what is outside.
+    ///
+    /// # Safety
+    /// `to` must be the start of a row of `y` that no other thread uses, and `low..high` columns of it.
     #[inline(always)]
     unsafe fn blank(&self, to: *mut f32, low: usize, high: usize) {
-        for j in low..high {
-            std::slice::from_raw_parts_mut(to.add(j * self.y.pitch), self.y.c).fill(self.outside);
+        // SAFETY: the caller names columns of a row that it may write.
+        unsafe {
+            for j in low..high {
+                std::slice::from_raw_parts_mut(to.add(j * self.y.pitch), self.y.c).fill(self.outside);
+            }
         }
     }
 }

@@ -85,23 +85,30 @@ pub fn to_channels_first(x: &Map, y: &mut [f32]) {
 }
 
 /// `to[j][i] = from[i][j]` for `i` below `rows` and `j` below `columns`; rows are so far apart.
+///
+/// # Safety
+/// `columns` columns of `rows` numbers, `to_apart` numbers from one to the next, must be writable at `to` and used by no other
+/// thread.
 #[inline]
 unsafe fn turn(from: &[f32], from_apart: usize, to: *mut f32, to_apart: usize, rows: usize, columns: usize) {
-    if rows == SIDE && columns == SIDE {
-        let mut square = [[0f32; SIDE]; SIDE];
-        for (i, row) in square.iter_mut().enumerate() {
-            row.copy_from_slice(&from[i * from_apart..][..SIDE]);
+    // SAFETY: `i` is below `rows` and `j` below `columns`; `from` is a slice, which is checked.
+    unsafe {
+        if rows == SIDE && columns == SIDE {
+            let mut square = [[0f32; SIDE]; SIDE];
+            for (i, row) in square.iter_mut().enumerate() {
+                row.copy_from_slice(&from[i * from_apart..][..SIDE]);
+            }
+            for j in 0..SIDE {
+                let to = to.add(j * to_apart).cast::<[f32; SIDE]>();
+                to.write_unaligned(std::array::from_fn(|i| square[i][j]));
+            }
+            return;
         }
-        for j in 0..SIDE {
-            let to = to.add(j * to_apart).cast::<[f32; SIDE]>();
-            to.write_unaligned(std::array::from_fn(|i| square[i][j]));
-        }
-        return;
-    }
-    for i in 0..rows {
-        let row = &from[i * from_apart..][..columns];
-        for (j, v) in row.iter().enumerate() {
-            *to.add(j * to_apart + i) = *v;
+        for i in 0..rows {
+            let row = &from[i * from_apart..][..columns];
+            for (j, v) in row.iter().enumerate() {
+                *to.add(j * to_apart + i) = *v;
+            }
         }
     }
 }

@@ -88,32 +88,44 @@ impl Task for Rows<'_> {
 
     #[inline(always)]
     unsafe fn run<S: Simd>(self) {
-        match self.o {
-            1 => self.rows::<S, 8, 1>(),
-            2 if S::LANES >= 16 => self.rows::<S, 8, 2>(),
-            2 => self.rows::<S, 5, 2>(),
-            3 if S::LANES >= 16 => self.rows::<S, 8, 3>(),
-            3 => self.rows::<S, 4, 3>(),
-            _ if S::LANES >= 16 => self.rows::<S, 6, 4>(),
-            _ => self.rows::<S, 3, 4>(),
+        // SAFETY: `Filter::run` checked the sizes, and each row of outputs belongs to one task.
+        unsafe {
+            match self.o {
+                1 => self.rows::<S, 8, 1>(),
+                2 if S::LANES >= 16 => self.rows::<S, 8, 2>(),
+                2 => self.rows::<S, 5, 2>(),
+                3 if S::LANES >= 16 => self.rows::<S, 8, 3>(),
+                3 => self.rows::<S, 4, 3>(),
+                _ if S::LANES >= 16 => self.rows::<S, 6, 4>(),
+                _ => self.rows::<S, 3, 4>(),
+            }
         }
     }
 }
 
 impl Rows<'_> {
+    /// # Safety
+    /// The CPU must have the instruction set of `S`, and `O` must be the number of output channels.
     #[inline(always)]
     unsafe fn rows<S: Simd, const R: usize, const O: usize>(&self) {
-        let mut inside = vec![];
-        for row in self.range.start..self.range.end {
-            for (p, w, segments) in self.parts {
-                if row % self.rows < p.grid.0 {
-                    self.row::<S, R, O>((p, w, segments), &mut inside, (row / self.rows, row % self.rows));
+        // SAFETY: rows beyond the grid of a part are skipped.
+        unsafe {
+            let mut inside = vec![];
+            for row in self.range.start..self.range.end {
+                for (p, w, segments) in self.parts {
+                    if row % self.rows < p.grid.0 {
+                        self.row::<S, R, O>((p, w, segments), &mut inside, (row / self.rows, row % self.rows));
+                    }
                 }
             }
         }
     }
 
     /// One row, `R` pixels at a time, to `O` channels.
+    ///
+    /// # Safety
+    /// The CPU must have the instruction set of `S`; `O` must be the number of output channels, and row `i` of picture `n` lie
+    /// within the part's grid and be used by no other thread.
     #[inline(always)]
     unsafe fn row<S: Simd, const R: usize, const O: usize>(
         &self,
@@ -121,34 +133,42 @@ impl Rows<'_> {
         inside: &mut Vec<Segment>,
         (n, i): (usize, usize),
     ) {
-        let x = self.x;
-        // Columns at which every segment lies inside of its row.
-        let (mut low, mut high) = (0, x.w as isize);
-        let top = (i * p.step.0) as isize;
-        inside.clear();
-        for s in all {
-            low = low.max(-s.dx);
-            high = high.min(x.w as isize - s.dx - s.taps as isize);
-            if (0..x.h as isize).contains(&(top + s.dy)) {
-                inside.push(*s);
+        // SAFETY: away from the border, columns `first..end`, every segment lies within the map; at the border, taps outside are left
+        // out.
+        unsafe {
+            let x = self.x;
+            // Columns at which every segment lies inside of its row.
+            let (mut low, mut high) = (0, x.w as isize);
+            let top = (i * p.step.0) as isize;
+            inside.clear();
+            for s in all {
+                low = low.max(-s.dx);
+                high = high.min(x.w as isize - s.dx - s.taps as isize);
+                if (0..x.h as isize).contains(&(top + s.dy)) {
+                    inside.push(*s);
+                }
             }
-        }
-        let first = (low as usize).div_ceil(p.step.1).min(p.grid.1);
-        let end = if high < 0 { first } else { (high as usize / p.step.1 + 1).clamp(first, p.grid.1) };
-        let line = x.at.wrapping_add(n * x.h * x.w * x.pitch).wrapping_offset(top * (x.w * x.pitch) as isize);
-        let mut j = 0;
-        while j < p.grid.1 {
-            if j >= first && j + R <= end {
-                self.pixels::<S, R, O>((p, w, inside), line, (n, i, j), false);
-                j += R;
-            } else {
-                self.pixels::<S, 1, O>((p, w, inside), line, (n, i, j), j < first || j >= end);
-                j += 1;
+            let first = (low as usize).div_ceil(p.step.1).min(p.grid.1);
+            let end = if high < 0 { first } else { (high as usize / p.step.1 + 1).clamp(first, p.grid.1) };
+            let line = x.at.wrapping_add(n * x.h * x.w * x.pitch).wrapping_offset(top * (x.w * x.pitch) as isize);
+            let mut j = 0;
+            while j < p.grid.1 {
+                if j >= first && j + R <= end {
+                    self.pixels::<S, R, O>((p, w, inside), line, (n, i, j), false);
+                    j += R;
+                } else {
+                    self.pixels::<S, 1, O>((p, w, inside), line, (n, i, j), j < first || j >= end);
+                    j += 1;
+                }
             }
         }
     }
 
     /// `R` pixels from a place on; at the border taps outside are left away.
+    ///
+    /// # Safety
+    /// The CPU must have the instruction set of `S`; `O` must be the number of output channels, `place` the first of `R` pixels
+    /// of the grid that no other thread uses; unless `border`, all `segments` of these pixels must lie within the map.
     #[inline(always)]
     unsafe fn pixels<S: Simd, const R: usize, const O: usize>(
         &self,
@@ -157,22 +177,30 @@ impl Rows<'_> {
         place: (usize, usize, usize),
         border: bool,
     ) {
-        let column = (place.2 * p.step.1) as isize;
-        let sums = sums::<S, R, O>(self.x, (p, weights.at(), segments), line, column, border);
-        let exit = Exit { epilogue: self.epilogue, more: false, last: true };
-        for r in 0..R {
-            let mut numbers = [0f32; MOST];
-            for o in 0..O {
-                numbers[o] = S::sum(sums[r][o]);
+        const { assert!(O <= MOST) };
+        // SAFETY: the caller passes pixels of the output, and `numbers` has the `O` numbers that are loaded.
+        unsafe {
+            let column = (place.2 * p.step.1) as isize;
+            let sums = sums::<S, R, O>(self.x, (p, weights.at(), segments), line, column, border);
+            let exit = Exit { epilogue: self.epilogue, more: false, last: true };
+            for r in 0..R {
+                let mut numbers = [0f32; MOST];
+                for o in 0..O {
+                    numbers[o] = S::sum(sums[r][o]);
+                }
+                let pixel = p.pixel((place.0, place.1, place.2 + r));
+                let v = S::load_part(numbers.as_ptr(), O);
+                finish::<S>(v, self.y.at.add(pixel * self.y.pitch), pixel, 0, O, &exit);
             }
-            let pixel = p.pixel((place.0, place.1, place.2 + r));
-            let v = S::load_part(numbers.as_ptr(), O);
-            finish::<S>(v, self.y.at.add(pixel * self.y.pitch), pixel, 0, O, &exit);
         }
     }
 }
 
 /// The sums of some pixels.
+///
+/// # Safety
+/// The CPU must have the instruction set of `S`; the rows of all `segments` must lie within the map and, unless `border`, their
+/// columns too. `weights` must have `O` rows of `p.len()` numbers.
 #[inline(always)]
 unsafe fn sums<S: Simd, const R: usize, const O: usize>(
     x: &Map,
@@ -181,23 +209,30 @@ unsafe fn sums<S: Simd, const R: usize, const O: usize>(
     column: isize,
     border: bool,
 ) -> [[S::V; O]; R] {
-    let mut sums = [[S::splat(0.0); O]; R];
-    for s in segments {
-        let left = column + s.dx;
-        let (mut skip, mut taps) = (0, s.taps);
-        if border {
-            skip = (-left).clamp(0, s.taps as isize) as usize;
-            taps = ((x.w as isize - left).clamp(0, s.taps as isize) as usize).saturating_sub(skip);
+    // SAFETY: at the border, `skip` and `taps` leave what lies within the row.
+    unsafe {
+        let mut sums = [[S::splat(0.0); O]; R];
+        for s in segments {
+            let left = column + s.dx;
+            let (mut skip, mut taps) = (0, s.taps);
+            if border {
+                skip = (-left).clamp(0, s.taps as isize) as usize;
+                taps = ((x.w as isize - left).clamp(0, s.taps as isize) as usize).saturating_sub(skip);
+            }
+            let pixel = s.dy * x.w as isize + left + skip as isize;
+            let from = line.wrapping_offset(pixel * x.pitch as isize);
+            let w = weights.wrapping_add(s.at + skip * p.c);
+            sums = run::<S, R, O>(sums, (from, p.step.1 * x.pitch), (w, p.len()), taps * p.c);
         }
-        let pixel = s.dy * x.w as isize + left + skip as isize;
-        let from = line.wrapping_offset(pixel * x.pitch as isize);
-        let w = weights.wrapping_add(s.at + skip * p.c);
-        sums = run::<S, R, O>(sums, (from, p.step.1 * x.pitch), (w, p.len()), taps * p.c);
+        sums
     }
-    sums
 }
 
 /// The sums with those of `count` numbers side by side. A function of its own, so that they stay in registers throughout.
+///
+/// # Safety
+/// The CPU must have the instruction set of `S`; `count` numbers must be readable at `x` for each of `R` pixels `apart`, and at
+/// `w` in `O` rows `k` apart.
 #[inline(always)]
 unsafe fn run<S: Simd, const R: usize, const O: usize>(
     mut sums: [[S::V; O]; R],
@@ -205,29 +240,32 @@ unsafe fn run<S: Simd, const R: usize, const O: usize>(
     (w, k): (*const f32, usize),
     count: usize,
 ) -> [[S::V; O]; R] {
-    let mut i = 0;
-    while i + S::LANES <= count {
-        let mut ws = [S::splat(0.0); O];
-        for o in 0..O {
-            ws[o] = S::load(w.add(o * k + i));
-        }
-        for r in 0..R {
-            let v = S::load(x.add(r * apart + i));
+    // SAFETY: the loop stays below `count`; its last vector is loaded in part.
+    unsafe {
+        let mut i = 0;
+        while i + S::LANES <= count {
+            let mut ws = [S::splat(0.0); O];
             for o in 0..O {
-                sums[r][o] = S::fma(v, ws[o], sums[r][o]);
+                ws[o] = S::load(w.add(o * k + i));
+            }
+            for r in 0..R {
+                let v = S::load(x.add(r * apart + i));
+                for o in 0..O {
+                    sums[r][o] = S::fma(v, ws[o], sums[r][o]);
+                }
+            }
+            i += S::LANES;
+        }
+        if i < count {
+            for r in 0..R {
+                let v = S::load_part(x.add(r * apart + i), count - i);
+                for o in 0..O {
+                    sums[r][o] = S::fma(v, S::load_part(w.add(o * k + i), count - i), sums[r][o]);
+                }
             }
         }
-        i += S::LANES;
+        sums
     }
-    if i < count {
-        for r in 0..R {
-            let v = S::load_part(x.add(r * apart + i), count - i);
-            for o in 0..O {
-                sums[r][o] = S::fma(v, S::load_part(w.add(o * k + i), count - i), sums[r][o]);
-            }
-        }
-    }
-    sums
 }
 
 /// Runs of taps, or single ones where there is something between them.

@@ -130,8 +130,8 @@ impl Packed {
     /// Row `k` of a panel.
     #[inline(always)]
     pub fn row(&self, group: usize, panel: usize, k: usize) -> *const f32 {
-        // SAFETY: it stands inside, or right behind the end where nothing is read.
-        unsafe { self.numbers.at().add(group * self.group() + panel * 2 * self.lanes * self.k + k * self.width(panel)) }
+        let row = group * self.group() + panel * 2 * self.lanes * self.k + k * self.width(panel);
+        self.numbers.at().wrapping_add(row)
     }
 
     /// Bytes it holds.
@@ -140,12 +140,13 @@ impl Packed {
     }
 }
 
-/// A pointer that threads share, writing apart.
+/// A pointer that threads share to write to disjoint parts.
 #[derive(Clone, Copy)]
 pub(crate) struct Raw(pub *mut f32);
 
-// SAFETY: who uses it writes apart.
+// SAFETY: a pointer is data; each use of it is unsafe and has to say why no two threads write to one number.
 unsafe impl Send for Raw {}
+// SAFETY: as above.
 unsafe impl Sync for Raw {}
 
 impl Raw {

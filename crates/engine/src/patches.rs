@@ -81,6 +81,10 @@ impl Patches {
     }
 
     /// Copies numbers `from..to` of the patch at a place to `out`; what lies outside of the map is 0.
+    ///
+    /// # Safety
+    /// The CPU must have the instruction set of `S`; the pixel must be one of the grid in a picture of `x`, channels
+    /// `channel..channel + c` must exist, and `to - from` numbers must be writable at `out` and used by no other thread.
     #[inline(always)]
     pub unsafe fn gather<S: Simd>(
         &self,
@@ -90,72 +94,86 @@ impl Patches {
         (from, to): (usize, usize),
         out: *mut f32,
     ) {
-        let (n, row, column) = place;
-        let (row, column) = ((row * self.step.0) as isize, (column * self.step.1) as isize);
-        let mut at = 0;
-        for run in &self.runs {
-            let start = at;
-            at += run.taps * self.c;
-            let (s, e) = (from.max(start), to.min(at));
-            if s >= e {
-                continue;
-            }
-            let out = out.add(s - from);
-            let y = row + run.dy;
-            if y < 0 || y >= x.h as isize {
-                zero::<S>(out, e - s);
-                continue;
-            }
-            let line = x.at.offset(((n * x.h) as isize + y) * (x.w * x.pitch) as isize).add(channel);
-            let left = column + run.dx;
-            if x.pitch == self.c {
-                // Numbers of the run that stand inside of the row.
-                let low = (-left).clamp(0, run.taps as isize) as usize * self.c;
-                let high = (x.w as isize - left).clamp(0, run.taps as isize) as usize * self.c;
-                let low = low.clamp(s - start, e - start);
-                let high = high.clamp(low, e - start);
-                zero::<S>(out, low - (s - start));
-                let out = out.add(low - (s - start));
-                copy::<S>(line.wrapping_offset(left * x.pitch as isize).wrapping_add(low), out, high - low);
-                zero::<S>(out.add(high - low), e - start - high);
-            } else {
-                let (mut i, mut out) = (s - start, out);
-                while i < e - start {
-                    let (tap, c) = (i / self.c, i % self.c);
-                    let count = (self.c - c).min(e - start - i);
-                    let column = left + tap as isize;
-                    if column < 0 || column >= x.w as isize {
-                        zero::<S>(out, count);
-                    } else {
-                        copy::<S>(line.offset(column * x.pitch as isize).add(c), out, count);
+        // SAFETY: rows outside of the map are zeroed, columns are clamped to it; exactly `e - s` numbers of each run are written.
+        unsafe {
+            let (n, row, column) = place;
+            let (row, column) = ((row * self.step.0) as isize, (column * self.step.1) as isize);
+            let mut at = 0;
+            for run in &self.runs {
+                let start = at;
+                at += run.taps * self.c;
+                let (s, e) = (from.max(start), to.min(at));
+                if s >= e {
+                    continue;
+                }
+                let out = out.add(s - from);
+                let y = row + run.dy;
+                if y < 0 || y >= x.h as isize {
+                    zero::<S>(out, e - s);
+                    continue;
+                }
+                let line = x.at.offset(((n * x.h) as isize + y) * (x.w * x.pitch) as isize).add(channel);
+                let left = column + run.dx;
+                if x.pitch == self.c {
+                    // Numbers of the run that stand inside of the row.
+                    let low = (-left).clamp(0, run.taps as isize) as usize * self.c;
+                    let high = (x.w as isize - left).clamp(0, run.taps as isize) as usize * self.c;
+                    let low = low.clamp(s - start, e - start);
+                    let high = high.clamp(low, e - start);
+                    zero::<S>(out, low - (s - start));
+                    let out = out.add(low - (s - start));
+                    copy::<S>(line.wrapping_offset(left * x.pitch as isize).wrapping_add(low), out, high - low);
+                    zero::<S>(out.add(high - low), e - start - high);
+                } else {
+                    let (mut i, mut out) = (s - start, out);
+                    while i < e - start {
+                        let (tap, c) = (i / self.c, i % self.c);
+                        let count = (self.c - c).min(e - start - i);
+                        let column = left + tap as isize;
+                        if column < 0 || column >= x.w as isize {
+                            zero::<S>(out, count);
+                        } else {
+                            copy::<S>(line.offset(column * x.pitch as isize).add(c), out, count);
+                        }
+                        (i, out) = (i + count, out.add(count));
                     }
-                    (i, out) = (i + count, out.add(count));
                 }
             }
         }
     }
 }
 
+/// # Safety
+/// The CPU must have the instruction set of `S`, and `n` numbers must be writable at `to` and used by no other thread.
 #[inline(always)]
 pub(crate) unsafe fn zero<S: Simd>(to: *mut f32, n: usize) {
-    let mut i = 0;
-    while i + S::LANES <= n {
-        S::store(to.add(i), S::splat(0.0));
-        i += S::LANES;
-    }
-    if i < n {
-        S::store_part(to.add(i), n - i, S::splat(0.0));
+    // SAFETY: the loop stays below `n`; its last vector is stored in part.
+    unsafe {
+        let mut i = 0;
+        while i + S::LANES <= n {
+            S::store(to.add(i), S::splat(0.0));
+            i += S::LANES;
+        }
+        if i < n {
+            S::store_part(to.add(i), n - i, S::splat(0.0));
+        }
     }
 }
 
+/// # Safety
+/// The CPU must have the instruction set of `S`; `n` numbers must be readable at `from`, and writable at `to` and used by no
+/// other thread. They must not overlap.
 #[inline(always)]
 pub(crate) unsafe fn copy<S: Simd>(from: *const f32, to: *mut f32, n: usize) {
-    let mut i = 0;
-    while i + S::LANES <= n {
-        S::store(to.add(i), S::load(from.add(i)));
-        i += S::LANES;
-    }
-    if i < n {
-        S::store_part(to.add(i), n - i, S::load_part(from.add(i), n - i));
+    // SAFETY: the loop stays below `n`; its last vector is loaded and stored in part.
+    unsafe {
+        let mut i = 0;
+        while i + S::LANES <= n {
+            S::store(to.add(i), S::load(from.add(i)));
+            i += S::LANES;
+        }
+        if i < n {
+            S::store_part(to.add(i), n - i, S::load_part(from.add(i), n - i));
+        }
     }
 }

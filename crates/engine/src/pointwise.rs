@@ -11,12 +11,7 @@ use crate::tile::{Epilogue, Exit, finish};
 /// Where sizes differ.
 pub fn pass(x: &Map, y: &mut MapMut, epilogue: Epilogue) {
     assert!((x.n, x.h, x.w, x.c) == (y.n, y.h, y.w, y.c), "{x:?} to {y:?}");
-    for map in [epilogue.add, epilogue.mask].iter().flatten() {
-        assert!((map.n, map.c, map.h, map.w) == (y.n, y.c, y.h, y.w), "{map:?} beside {y:?}");
-    }
-    for numbers in [epilogue.bias, epilogue.affine.map(|a| a.0), epilogue.affine.map(|a| a.1)] {
-        assert!(numbers.is_none_or(|n| n.len() == y.c), "a number a channel of {y:?}");
-    }
+    epilogue.check(y);
     let y = &*y;
     team::ranges(y.pixels(), (1 << 14) / y.c.max(1) + 1, |range| simd::run(Pass { x, y, range, epilogue }));
 }
@@ -42,20 +37,23 @@ impl Task for Sum<'_> {
 
     #[inline(always)]
     unsafe fn run<S: Simd>(self) {
-        let (x, y) = (self.x, self.y);
-        let picture = x.h * x.w * x.pitch;
-        for pixel in self.range.start..self.range.end {
-            let (from, to) = (x.at.add(pixel * x.pitch), y.at.add(pixel * y.pitch));
-            let mut c = 0;
-            while c < y.c {
-                let n = (y.c - c).min(S::LANES);
-                let part = |k: usize| S::load_part(from.add(k * picture + c), n);
-                let mut sum = part(0);
-                for k in 1..x.n {
-                    sum = S::add(sum, part(k));
+        // SAFETY: `sum_pictures` checked the sizes, and each pixel belongs to one task.
+        unsafe {
+            let (x, y) = (self.x, self.y);
+            let picture = x.h * x.w * x.pitch;
+            for pixel in self.range.start..self.range.end {
+                let (from, to) = (x.at.add(pixel * x.pitch), y.at.add(pixel * y.pitch));
+                let mut c = 0;
+                while c < y.c {
+                    let n = (y.c - c).min(S::LANES);
+                    let part = |k: usize| S::load_part(from.add(k * picture + c), n);
+                    let mut sum = part(0);
+                    for k in 1..x.n {
+                        sum = S::add(sum, part(k));
+                    }
+                    S::store_part(to.add(c), n, sum);
+                    c += S::LANES;
                 }
-                S::store_part(to.add(c), n, sum);
-                c += S::LANES;
             }
         }
     }
@@ -73,15 +71,18 @@ impl Task for Pass<'_> {
 
     #[inline(always)]
     unsafe fn run<S: Simd>(self) {
-        let exit = Exit { epilogue: self.epilogue, more: false, last: true };
-        for pixel in self.range.start..self.range.end {
-            let (from, to) = (self.x.at.add(pixel * self.x.pitch), self.y.at.add(pixel * self.y.pitch));
-            let mut c = 0;
-            while c < self.y.c {
-                let n = self.y.c - c;
-                let v = if n >= S::LANES { S::load(from.add(c)) } else { S::load_part(from.add(c), n) };
-                finish::<S>(v, to.add(c), pixel, c, n, &exit);
-                c += S::LANES;
+        // SAFETY: `pass` checked the sizes, and each pixel belongs to one task.
+        unsafe {
+            let exit = Exit { epilogue: self.epilogue, more: false, last: true };
+            for pixel in self.range.start..self.range.end {
+                let (from, to) = (self.x.at.add(pixel * self.x.pitch), self.y.at.add(pixel * self.y.pitch));
+                let mut c = 0;
+                while c < self.y.c {
+                    let n = self.y.c - c;
+                    let v = if n >= S::LANES { S::load(from.add(c)) } else { S::load_part(from.add(c), n) };
+                    finish::<S>(v, to.add(c), pixel, c, n, &exit);
+                    c += S::LANES;
+                }
             }
         }
     }

@@ -79,12 +79,16 @@ impl Task for Copies<'_> {
 
     #[inline(always)]
     unsafe fn run<S: Simd>(self) {
-        let (p, k) = (self.patches, self.patches.len());
-        for i in self.range {
-            let place = p.place(i);
-            for (chunk, from) in (0..k).step_by(CHUNK).enumerate() {
-                let to = self.a.add((chunk * self.pixels + i) * STRIDE);
-                p.gather::<S>(self.x, self.g * p.c, place, (from, (from + CHUNK).min(k)), to);
+        // SAFETY: `in_stages` made room for all chunks of all patches; `range` are pixels of the grid, and each patch is copied by one
+        // task.
+        unsafe {
+            let (p, k) = (self.patches, self.patches.len());
+            for i in self.range {
+                let place = p.place(i);
+                for (chunk, from) in (0..k).step_by(CHUNK).enumerate() {
+                    let to = self.a.add((chunk * self.pixels + i) * STRIDE);
+                    p.gather::<S>(self.x, self.g * p.c, place, (from, (from + CHUNK).min(k)), to);
+                }
             }
         }
     }
@@ -103,14 +107,17 @@ impl Task for Chunks {
 
     #[inline(always)]
     unsafe fn run<S: Simd>(self) -> Self::Out {
-        let mut all = Vec::with_capacity(self.k.div_ceil(CHUNK));
-        for from in (0..self.k).step_by(CHUNK) {
-            let a = self.a.add(from / CHUNK * self.pixels * STRIDE);
-            let columns = (self.k - from).min(CHUNK);
-            let some = if self.finite { within_zeros::<S>(a, self.pixels, columns) } else { 0..columns };
-            all.push(from + some.start..from + some.end);
+        // SAFETY: `in_stages` copied `pixels` patches of `k` numbers in chunks.
+        unsafe {
+            let mut all = Vec::with_capacity(self.k.div_ceil(CHUNK));
+            for from in (0..self.k).step_by(CHUNK) {
+                let a = self.a.add(from / CHUNK * self.pixels * STRIDE);
+                let columns = (self.k - from).min(CHUNK);
+                let some = if self.finite { within_zeros::<S>(a, self.pixels, columns) } else { 0..columns };
+                all.push(from + some.start..from + some.end);
+            }
+            all
         }
-        all
     }
 }
 
@@ -131,12 +138,16 @@ impl Task for Panel<'_> {
 
     #[inline(always)]
     unsafe fn run<S: Simd>(self) {
-        for (chunk, some) in self.chunks.iter().enumerate() {
-            let exit = Exit { epilogue: self.epilogue, more: chunk > 0, last: chunk + 1 == self.chunks.len() };
-            let a = self.a.add(chunk * self.places.len() * STRIDE + some.start % CHUNK);
-            let weights = (self.weights, self.g, self.panel..self.panel + 1);
-            let y = (self.y, self.g * self.weights.o);
-            block::<S>((a, self.places), weights, (some.start, some.len()), y, &exit);
+        // SAFETY: `in_stages` copied a patch for each of `places`, which are pixels of the output; each panel's channels belong to one
+        // task.
+        unsafe {
+            for (chunk, some) in self.chunks.iter().enumerate() {
+                let exit = Exit { epilogue: self.epilogue, more: chunk > 0, last: chunk + 1 == self.chunks.len() };
+                let a = self.a.add(chunk * self.places.len() * STRIDE + some.start % CHUNK);
+                let weights = (self.weights, self.g, self.panel..self.panel + 1);
+                let y = (self.y, self.g * self.weights.o);
+                block::<S>((a, self.places), weights, (some.start, some.len()), y, &exit);
+            }
         }
     }
 }
@@ -158,44 +169,48 @@ impl Task for Block<'_> {
 
     #[inline(always)]
     unsafe fn run<S: Simd>(self) {
-        let (p, k) = (self.patches, self.patches.len());
-        let mut places = [(0, 0, 0); BLOCK];
-        let mut pixels = [0; BLOCK];
-        let (start, count) = (self.range.start, self.range.len());
-        let flat = p.is_pointwise(self.x);
-        if flat {
-            for i in 0..count {
-                pixels[i] = start + i;
-            }
-        } else {
-            let mut place = p.place(start);
-            for i in 0..count {
-                places[i] = place;
-                pixels[i] = p.pixel(place);
-                place = p.next(place);
-            }
-        }
-        let mut scratch = Scratch::new(BLOCK * STRIDE);
-        let a = scratch.at();
-        let mut from = 0;
-        loop {
-            let to = (from + CHUNK).min(k);
-            for i in 0..count {
-                let to_row = a.add(i * STRIDE);
-                if flat {
-                    copy::<S>(self.x.at.add((start + i) * self.x.pitch + self.g * p.c + from), to_row, to - from);
-                } else {
-                    p.gather::<S>(self.x, self.g * p.c, places[i], (from, to), to_row);
+        // SAFETY: the scratch memory has `BLOCK` rows of `STRIDE` numbers, `range` are at most `BLOCK` pixels of the grid, and their
+        // channels of these panels belong to one task.
+        unsafe {
+            let (p, k) = (self.patches, self.patches.len());
+            let mut places = [(0, 0, 0); BLOCK];
+            let mut pixels = [0; BLOCK];
+            let (start, count) = (self.range.start, self.range.len());
+            let flat = p.is_pointwise(self.x);
+            if flat {
+                for i in 0..count {
+                    pixels[i] = start + i;
+                }
+            } else {
+                let mut place = p.place(start);
+                for i in 0..count {
+                    places[i] = place;
+                    pixels[i] = p.pixel(place);
+                    place = p.next(place);
                 }
             }
-            let exit = Exit { epilogue: self.epilogue, more: from > 0, last: to == k };
-            let weights = (self.weights, self.g, self.panels.clone());
-            let y = (self.y, self.g * self.weights.o);
-            let some = if self.weights.finite { within_zeros::<S>(a, count, to - from) } else { 0..to - from };
-            block::<S>((a.add(some.start), &pixels[..count]), weights, (from + some.start, some.len()), y, &exit);
-            from = to;
-            if from >= k {
-                break;
+            let mut scratch = Scratch::new(BLOCK * STRIDE);
+            let a = scratch.at();
+            let mut from = 0;
+            loop {
+                let to = (from + CHUNK).min(k);
+                for i in 0..count {
+                    let to_row = a.add(i * STRIDE);
+                    if flat {
+                        copy::<S>(self.x.at.add((start + i) * self.x.pitch + self.g * p.c + from), to_row, to - from);
+                    } else {
+                        p.gather::<S>(self.x, self.g * p.c, places[i], (from, to), to_row);
+                    }
+                }
+                let exit = Exit { epilogue: self.epilogue, more: from > 0, last: to == k };
+                let weights = (self.weights, self.g, self.panels.clone());
+                let y = (self.y, self.g * self.weights.o);
+                let some = if self.weights.finite { within_zeros::<S>(a, count, to - from) } else { 0..to - from };
+                block::<S>((a.add(some.start), &pixels[..count]), weights, (from + some.start, some.len()), y, &exit);
+                from = to;
+                if from >= k {
+                    break;
+                }
             }
         }
     }

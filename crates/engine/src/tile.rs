@@ -1,6 +1,6 @@
 //! The innermost loop: a tile of sums that stays in registers, and what happens to it on its way out.
 
-use crate::map::Map;
+use crate::map::{Map, MapMut};
 use crate::simd::Simd;
 
 /// What is done to a sum before it is written, in this order.
@@ -16,6 +16,19 @@ pub struct Epilogue<'a> {
     pub relu: bool,
     /// 0 where this map of the output's size is not positive.
     pub mask: Option<Map<'a>>,
+}
+
+impl Epilogue<'_> {
+    /// # Panics
+    /// If it does not fit an output.
+    pub(crate) fn check(&self, y: &MapMut) {
+        for map in [self.add, self.mask].iter().flatten() {
+            assert!((map.n, map.c, map.h, map.w) == (y.n, y.c, y.h, y.w), "{map:?} beside {y:?}");
+        }
+        for numbers in [self.bias, self.affine.map(|a| a.0), self.affine.map(|a| a.1)] {
+            assert!(numbers.is_none_or(|n| n.len() == y.c), "not one number for each channel of {y:?}");
+        }
+    }
 }
 
 /// The end of a tile's way: where its channels start, and whether sums are there already.
@@ -42,6 +55,10 @@ impl Ahead {
 }
 
 /// `sums[m][j] += Σₖ a(m, k) · b(k, j)`; `a(m, k)` stands at `a + m·am + k·ak`, rows of `b` are `bk` apart.
+///
+/// # Safety
+/// The CPU must have the instruction set of `S`; `M` rows, `am` apart, of `k` numbers, `ak` apart, must be readable at `a`, and
+/// `k` rows, `bk` apart, of `V` vectors at `b`.
 #[inline(always)]
 pub(crate) unsafe fn multiply<S: Simd, const M: usize, const V: usize>(
     k: usize,
@@ -49,42 +66,59 @@ pub(crate) unsafe fn multiply<S: Simd, const M: usize, const V: usize>(
     (mut b, bk): (*const f32, usize),
     Ahead(mut ahead, step): Ahead,
 ) -> [[S::V; V]; M] {
-    let mut sums = [[S::splat(0.0); V]; M];
-    for _ in 0..k {
-        let mut row = [S::splat(0.0); V];
-        for j in 0..V {
-            row[j] = S::load(b.add(j * S::LANES));
-        }
-        S::prefetch(ahead);
-        ahead = ahead.wrapping_add(step);
-        for m in 0..M {
-            let v = S::splat(*a.add(m * am));
+    // SAFETY: the loop reads what the caller says is readable; addresses that are prefetched may be invalid.
+    unsafe {
+        let mut sums = [[S::splat(0.0); V]; M];
+        for _ in 0..k {
+            let mut row = [S::splat(0.0); V];
             for j in 0..V {
-                sums[m][j] = S::fma(v, row[j], sums[m][j]);
+                row[j] = S::load(b.add(j * S::LANES));
             }
+            S::prefetch(ahead);
+            ahead = ahead.wrapping_add(step);
+            for m in 0..M {
+                let v = S::splat(*a.add(m * am));
+                for j in 0..V {
+                    sums[m][j] = S::fma(v, row[j], sums[m][j]);
+                }
+            }
+            a = a.add(ak);
+            b = b.add(bk);
         }
-        a = a.add(ak);
-        b = b.add(bk);
+        sums
     }
-    sums
 }
 
 /// Writes one vector: channel `c` of the output's pixel `pixel`, `n` lanes of it, at `to`.
+///
+/// # Safety
+/// The CPU must have the instruction set of `S`; `n` numbers, or a vector if that is less, must be writable at `to`, which is
+/// channel `c` of pixel `pixel` of the output, and used by no other thread. The epilogue must fit the output.
 #[inline(always)]
 pub(crate) unsafe fn finish<S: Simd>(v: S::V, to: *mut f32, pixel: usize, c: usize, n: usize, exit: &Exit) {
-    if n >= S::LANES {
-        S::store(to, through::<S, true>(v, to, pixel, c, n, exit));
-    } else {
-        S::store_part(to, n, through::<S, false>(v, to, pixel, c, n, exit));
+    // SAFETY: what the caller promises for `to`, `pixel`, `c` and `n`.
+    unsafe {
+        if n >= S::LANES {
+            S::store(to, through::<S, true>(v, to, pixel, c, n, exit));
+        } else {
+            S::store_part(to, n, through::<S, false>(v, to, pixel, c, n, exit));
+        }
     }
 }
 
+/// # Safety
+/// The CPU must have the instruction set of `S`, and `n` numbers, or a whole vector if `FULL`, must be readable at `at`.
 #[inline(always)]
 unsafe fn load<S: Simd, const FULL: bool>(at: *const f32, n: usize) -> S::V {
-    if FULL { S::load(at) } else { S::load_part(at, n) }
+    // SAFETY: what the caller promises.
+    unsafe { if FULL { S::load(at) } else { S::load_part(at, n) } }
 }
 
 /// A sum through the epilogue.
+///
+/// # Safety
+/// The CPU must have the instruction set of `S`; `n` channels from `c` on, or a whole vector if `FULL`, must exist in pixel
+/// `pixel` of the output, whose number is at `to`. The epilogue must fit the output.
 #[inline(always)]
 unsafe fn through<S: Simd, const FULL: bool>(
     mut v: S::V,
@@ -94,30 +128,33 @@ unsafe fn through<S: Simd, const FULL: bool>(
     n: usize,
     exit: &Exit,
 ) -> S::V {
-    if exit.more {
-        v = S::add(load::<S, FULL>(to, n), v);
+    // SAFETY: the epilogue has a number for each channel and maps of the output's size, as `Epilogue::check` asserts.
+    unsafe {
+        if exit.more {
+            v = S::add(load::<S, FULL>(to, n), v);
+        }
+        if !exit.last {
+            return v;
+        }
+        let e = &exit.epilogue;
+        if let Some(bias) = e.bias {
+            v = S::add(v, load::<S, FULL>(bias.as_ptr().add(c), n));
+        }
+        if let Some((scale, shift)) = e.affine {
+            let (scale, shift) = (load::<S, FULL>(scale.as_ptr().add(c), n), load::<S, FULL>(shift.as_ptr().add(c), n));
+            v = S::add(S::mul(v, scale), shift);
+        }
+        if let Some(map) = e.add {
+            v = S::add(v, load::<S, FULL>(map.at.add(pixel * map.pitch + c), n));
+        }
+        if e.relu {
+            v = S::max(S::splat(0.0), v);
+        }
+        if let Some(map) = e.mask {
+            v = S::where_positive(load::<S, FULL>(map.at.add(pixel * map.pitch + c), n), v);
+        }
+        v
     }
-    if !exit.last {
-        return v;
-    }
-    let e = &exit.epilogue;
-    if let Some(bias) = e.bias {
-        v = S::add(v, load::<S, FULL>(bias.as_ptr().add(c), n));
-    }
-    if let Some((scale, shift)) = e.affine {
-        let (scale, shift) = (load::<S, FULL>(scale.as_ptr().add(c), n), load::<S, FULL>(shift.as_ptr().add(c), n));
-        v = S::add(S::mul(v, scale), shift);
-    }
-    if let Some(map) = e.add {
-        v = S::add(v, load::<S, FULL>(map.at.add(pixel * map.pitch + c), n));
-    }
-    if e.relu {
-        v = S::max(S::splat(0.0), v);
-    }
-    if let Some(map) = e.mask {
-        v = S::where_positive(load::<S, FULL>(map.at.add(pixel * map.pitch + c), n), v);
-    }
-    v
 }
 
 /// Calls a function that is generic over a tile's rows with `$m` of them, 1 to 16.

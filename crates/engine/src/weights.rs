@@ -84,46 +84,60 @@ impl Task for Part<'_> {
 
     #[inline(always)]
     unsafe fn run<S: Simd>(self) {
-        let patches = &self.of.patches;
-        let pixels = patches.grid.0 * patches.grid.1;
-        let (start, end) = (self.range.start * pixels, self.range.end * pixels);
-        let o = self.dy.c / self.of.slide.groups;
-        let mut scratch = Scratch::new(BLOCK * (STRIDE + self.width));
-        let a = scratch.at();
-        let b = a.add(BLOCK * STRIDE);
-        let mut first = start;
-        while first < end {
-            let count = BLOCK.min(end - first);
-            for i in 0..count {
-                let place = patches.place(first + i);
-                patches.gather::<S>(self.x, self.g * patches.c, place, self.k, a.add(i * STRIDE));
-                let from = self.dy.at.add((first + i) * self.dy.pitch + self.g * o);
-                copy::<S>(from, b.add(i * self.width), o);
-                zero::<S>(b.add(i * self.width + o), self.width - o);
+        // SAFETY: `WeightGradient::run` checked the sizes; the scratch memory has `BLOCK` rows for `a` and for `b`, and these rows of
+        // the sums belong to one task.
+        unsafe {
+            let patches = &self.of.patches;
+            let pixels = patches.grid.0 * patches.grid.1;
+            let (start, end) = (self.range.start * pixels, self.range.end * pixels);
+            let o = self.dy.c / self.of.slide.groups;
+            let mut scratch = Scratch::new(BLOCK * (STRIDE + self.width));
+            let a = scratch.at();
+            let b = a.add(BLOCK * STRIDE);
+            let mut first = start;
+            while first < end {
+                let count = BLOCK.min(end - first);
+                for i in 0..count {
+                    let place = patches.place(first + i);
+                    patches.gather::<S>(self.x, self.g * patches.c, place, self.k, a.add(i * STRIDE));
+                    let from = self.dy.at.add((first + i) * self.dy.pitch + self.g * o);
+                    copy::<S>(from, b.add(i * self.width), o);
+                    zero::<S>(b.add(i * self.width + o), self.width - o);
+                }
+                self.block::<S>(a, b, count);
+                first += count;
             }
-            self.block::<S>(a, b, count);
-            first += count;
         }
     }
 }
 
 impl Part<'_> {
     /// Adds `aᵀ b` of a block of pixels.
+    ///
+    /// # Safety
+    /// The CPU must have the instruction set of `S`; `a` must have `count` rows `STRIDE` apart with numbers `k.0..k.1` of a
+    /// patch, `b` as many rows of `width` numbers.
     #[inline(always)]
     unsafe fn block<S: Simd>(&self, a: *const f32, b: *const f32, count: usize) {
-        let rows = self.k.1 - self.k.0;
-        let tiles = rows.div_ceil(S::ROWS);
-        for column in (0..self.width).step_by(2 * S::LANES) {
-            for t in 0..tiles {
-                let (start, end) = (t * rows / tiles, (t + 1) * rows / tiles);
-                let to = self.sums.add(start * self.width + column);
-                let (a, b) = (a.add(start), (b.add(column), self.width));
-                with_rows!(end - start, S, S::ROWS, sum::<2>(count, a, b, to));
+        // SAFETY: tiles split the rows of the sums, and columns are whole vectors below `width`.
+        unsafe {
+            let rows = self.k.1 - self.k.0;
+            let tiles = rows.div_ceil(S::ROWS);
+            for column in (0..self.width).step_by(2 * S::LANES) {
+                for t in 0..tiles {
+                    let (start, end) = (t * rows / tiles, (t + 1) * rows / tiles);
+                    let to = self.sums.add(start * self.width + column);
+                    let (a, b) = (a.add(start), (b.add(column), self.width));
+                    with_rows!(end - start, S, S::ROWS, sum::<2>(count, a, b, to));
+                }
             }
         }
     }
 }
 
+/// # Safety
+/// The CPU must have the instruction set of `S`; `count` numbers of `M` columns must be readable at `a`, `count` rows of `V`
+/// vectors at `b`, and `M` rows of `V` vectors, `b.1` apart, at `to`, which no other thread uses.
 #[inline(always)]
 unsafe fn sum<S: Simd, const M: usize, const V: usize>(
     count: usize,
@@ -131,11 +145,14 @@ unsafe fn sum<S: Simd, const M: usize, const V: usize>(
     b: (*const f32, usize),
     to: *mut f32,
 ) {
-    let sums = multiply::<S, M, V>(count, (a, 1, STRIDE), b, Ahead(b.0, b.1));
-    for m in 0..M {
-        for j in 0..V {
-            let to = to.add(m * b.1 + j * S::LANES);
-            S::store(to, S::add(S::load(to), sums[m][j]));
+    // SAFETY: the sums have `M` rows of `V` vectors.
+    unsafe {
+        let sums = multiply::<S, M, V>(count, (a, 1, STRIDE), b, Ahead(b.0, b.1));
+        for m in 0..M {
+            for j in 0..V {
+                let to = to.add(m * b.1 + j * S::LANES);
+                S::store(to, S::add(S::load(to), sums[m][j]));
+            }
         }
     }
 }
