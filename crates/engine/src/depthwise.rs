@@ -1,12 +1,12 @@
-//! Convolutions in which each channel sees only itself.
+//! Depthwise convolutions.
 
+use crate::im2col::Patches;
 use crate::map::{Map, MapMut};
-use crate::patches::Patches;
 use crate::simd::{self, Simd, Task};
 use crate::team;
 use crate::tile::{Epilogue, Exit, finish};
 
-/// Weights of a depthwise convolution: for each phase its taps, one number a channel.
+/// Weights of a depthwise convolution: for each phase its taps, with one number for each channel.
 #[derive(Debug)]
 pub(crate) struct Depthwise {
     pub parts: Vec<(Patches, Vec<Vec<f32>>)>,

@@ -1,27 +1,27 @@
-//! Convolutions of few weights: pictures are copied once with their border of zeros, and tiles of neighbouring pixels read
-//! their taps right there.
+//! Direct convolution for few weights: pictures are copied once with zero padding, and tiles of adjacent pixels read their taps
+//! from the copy.
 
 use crate::buffer::Scratch;
+use crate::im2col::{Patches, TapRun, copy, zero};
 use crate::map::{Map, MapMut};
 use crate::packed::Packed;
-use crate::patches::{Patches, Run, copy, zero};
 use crate::simd::{Simd, Task, run_with};
 use crate::team;
 use crate::tile::{Epilogue, Exit, finish, with_rows};
 use std::sync::Arc;
 
-/// Weights that stay near while a band of rows is computed.
+/// The most weights that stay in the cache while a band of rows is computed.
 const WEIGHTS: usize = 1 << 16;
-/// Numbers of a band's copy.
+/// Numbers in the copy of a band.
 const BAND: usize = 1 << 15;
 
-/// Weights of such a convolution by phase.
+/// Packed weights for each phase of the stride.
 #[derive(Debug)]
 pub(crate) struct Direct {
     pub parts: Vec<(Patches, Arc<Packed>)>,
 }
 
-/// The taps' reach: rows and columns before and behind a pixel's own.
+/// Extent of the taps around a pixel.
 #[derive(Clone, Copy)]
 struct Reach {
     top: isize,
@@ -31,7 +31,7 @@ struct Reach {
 }
 
 impl Direct {
-    /// Whether it is faster than blocks of copied patches.
+    /// Whether it is faster than im2col.
     pub fn pays(patches: &Patches, o: usize) -> bool {
         patches.taps() > 1 && patches.len() * o <= WEIGHTS && patches.grid.1 >= 6
     }
@@ -45,7 +45,7 @@ impl Direct {
             let reach = reach(patches);
             let width = patches.columns(reach) * patches.c;
             let rows = patches.grid.0;
-            // Whole pictures, or bands of them where they are large or few.
+            // Whole pictures, or bands if pictures are large or few.
             let fitting = (BAND / (width * patches.step.0).max(1)).max(4);
             let work = rows * patches.grid.1 * patches.len() * weights.o;
             let wanted = if x.n * work < 1 << 16 { 1 } else { 2 * team::size() };
@@ -70,7 +70,7 @@ fn reach(patches: &Patches) -> Reach {
 }
 
 impl Patches {
-    /// Columns that a row of output pixels reads.
+    /// Input columns that a row of output pixels reads.
     fn columns(&self, reach: Reach) -> usize {
         (self.grid.1 - 1) * self.step.1 + (reach.right - reach.left) as usize + 1
     }
@@ -102,8 +102,8 @@ impl Task for Band<'_> {
             let mut scratch = Scratch::new(height * width + 64);
             let a = scratch.at();
             self.fill::<S>(a, width, height);
-            // Where each run starts from a pixel's first number.
-            let start = |r: &Run| {
+            // Offset of each run from the first number of a pixel's patch.
+            let start = |r: &TapRun| {
                 let (row, column) = ((r.dy - self.reach.top) as usize, (r.dx - self.reach.left) as usize);
                 (row * width + column * p.c, r.taps * p.c)
             };
@@ -119,7 +119,7 @@ impl Task for Band<'_> {
 }
 
 impl Band<'_> {
-    /// Copies what the band reads, zeros where that is outside.
+    /// Copies the input of the band, with zeros outside of the map.
     ///
     /// # Safety
     /// The CPU must have the instruction set of `S`, and `a` must have room for `height` rows of `width` numbers.
@@ -184,7 +184,7 @@ impl Band<'_> {
     }
 }
 
-/// `M` neighbouring pixels, `V` vectors of channels.
+/// `M` adjacent pixels, `V` vectors of channels.
 ///
 /// # Safety
 /// The CPU must have the instruction set of `S`; `a` must be where the first of `M` pixels starts in the copied band, `b` the
@@ -236,7 +236,7 @@ unsafe fn sums<S: Simd, const M: usize, const V: usize>(
     }
 }
 
-/// The sums with those of one run of taps. A function of its own, so that they stay in registers throughout.
+/// Accumulates one run of taps. A separate function, so that the sums stay in registers.
 ///
 /// # Safety
 /// The CPU must have the instruction set of `S`; `count` numbers must be readable behind each of `M` pixels `apart` from `a`
@@ -252,7 +252,7 @@ unsafe fn run<S: Simd, const M: usize, const V: usize>(
     const { assert!(M <= 12, "four pointers serve three pixels each") };
     // SAFETY: pixel `m` stands `m % 3` pixels behind pointer `m / 3`, which has advanced less than `count` numbers.
     unsafe {
-        // Three pixels to a pointer: addresses of one and two pixels on need no register of their own.
+        // One pointer serves three pixels: their offsets fit the addressing mode.
         let mut at = [a, a.wrapping_add(3 * apart), a.wrapping_add(6 * apart), a.wrapping_add(9 * apart)];
         for _ in 0..count {
             let mut row = [S::splat(0.0); V];

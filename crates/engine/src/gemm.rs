@@ -1,17 +1,17 @@
-//! Blocks of patches times packed weights, tile by tile.
+//! Matrix products of patch blocks and packed weights, tile by tile.
 
+use crate::im2col::STRIDE;
 use crate::map::MapMut;
 use crate::packed::Packed;
-use crate::patches::STRIDE;
 use crate::simd::Simd;
-use crate::tile::{Ahead, Exit, finish, multiply, with_rows};
+use crate::tile::{Exit, Prefetch, finish, multiply, with_rows};
 
-/// Patches in a block: what a core keeps close while it goes through the weights.
+/// Patches in a block: they stay in a core's cache while it goes through the weights.
 pub(crate) const BLOCK: usize = 96;
 
-/// Rows `STRIDE` apart at `a`, times rows `k..k + count` of the weights' panels `panels`, into the output's pixels.
+/// Multiplies the rows at `a`, `STRIDE` apart, by rows `k..k + count` of some panels of the weights, and writes pixels of the output.
 ///
-/// `column` is the group's first channel of the output.
+/// `column` is the first output channel of the group.
 ///
 /// # Safety
 /// The CPU must have the instruction set of `S`. `a` must have a row of `count` readable numbers for each of `pixels`, the weights rows
@@ -35,18 +35,18 @@ pub(crate) unsafe fn block<S: Simd>(
             for t in 0..tiles {
                 let (start, end) = (t * pixels.len() / tiles, (t + 1) * pixels.len() / tiles);
                 let (a, pixels) = (a.add(start * STRIDE), &pixels[start..end]);
-                let ahead = Ahead::behind(panel, (count, width), (t, tiles));
+                let prefetch = Prefetch::after(panel, (count, width), (t, tiles));
                 if width > S::LANES {
-                    with_rows!(pixels.len(), S, S::ROWS, tile::<2>((a, pixels), (panel, ahead), count, to, exit));
+                    with_rows!(pixels.len(), S, S::ROWS, tile::<2>((a, pixels), (panel, prefetch), count, to, exit));
                 } else {
-                    with_rows!(pixels.len(), S, 12, tile::<1>((a, pixels), (panel, ahead), count, to, exit));
+                    with_rows!(pixels.len(), S, 12, tile::<1>((a, pixels), (panel, prefetch), count, to, exit));
                 }
             }
         }
     }
 }
 
-/// Columns of `count` rows at `a` behind which, and before which, all is 0: gradients of one class have many.
+/// The columns of `count` rows at `a` without the zero columns on either side, of which gradients of one class have many.
 ///
 /// # Safety
 /// The CPU must have the instruction set of `S`, and `count` rows of `columns` numbers must be readable at `a`, `STRIDE` apart.
@@ -78,14 +78,14 @@ pub(crate) unsafe fn within_zeros<S: Simd>(a: *const f32, count: usize, columns:
 #[inline(always)]
 unsafe fn tile<S: Simd, const M: usize, const V: usize>(
     (a, pixels): (*const f32, &[usize]),
-    (panel, ahead): (*const f32, Ahead),
+    (panel, prefetch): (*const f32, Prefetch),
     count: usize,
     (y, column, columns): (&MapMut, usize, usize),
     exit: &Exit,
 ) {
     // SAFETY: the caller passes rows, a panel and pixels of these sizes, of whose channels from `column` on `columns` exist.
     unsafe {
-        let sums = multiply::<S, M, V>(count, (a, STRIDE, 1), (panel, V * S::LANES), ahead);
+        let sums = multiply::<S, M, V>(count, (a, STRIDE, 1), (panel, V * S::LANES), prefetch);
         for m in 0..M {
             let pixel = pixels[m];
             for j in 0..V {

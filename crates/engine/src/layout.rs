@@ -1,22 +1,22 @@
-//! From channels first to channels last, and back.
+//! Transposes between channels-first and channels-last layouts.
 
 use crate::map::{Map, MapMut};
-use crate::packed::Raw;
+use crate::packed::SharedPtr;
 use crate::team;
 
-/// Side of the squares that are turned at a time.
+/// Side of the squares that are transposed at a time.
 const SIDE: usize = 16;
-/// Numbers that one task turns.
+/// Numbers in a task.
 const GRAIN: usize = 1 << 14;
 
 /// Writes `x`, `(N, C, H, W)`, as channels-last maps.
 ///
 /// # Panics
-/// Where `x` has not as many numbers as `y`.
+/// If `x` and `y` differ in size.
 pub fn to_channels_last(x: &[f32], y: &mut MapMut) {
     let (pixels, c) = (y.h * y.w, y.c);
     assert!(x.len() == y.n * c * pixels, "{} numbers for {y:?}", x.len());
-    let (at, pitch) = (Raw(y.at), y.pitch);
+    let (at, pitch) = (SharedPtr(y.at), y.pitch);
     let blocks = pixels.div_ceil(SIDE);
     team::ranges(y.n * blocks, GRAIN / (SIDE * c).max(1) + 1, |range| {
         for i in range {
@@ -26,20 +26,22 @@ pub fn to_channels_last(x: &[f32], y: &mut MapMut) {
                 let channels = SIDE.min(c - start);
                 let from = &x[(n * c + start) * pixels + p..];
                 // SAFETY: pixels are written by one task each, inside of the map.
-                unsafe { turn(from, pixels, at.get().add((n * pixels + p) * pitch + start), pitch, channels, count) };
+                unsafe {
+                    transpose(from, pixels, at.get().add((n * pixels + p) * pitch + start), pitch, channels, count)
+                };
             }
         }
     });
 }
 
-/// The same for pictures of few channels, times a factor and plus a summand a channel.
+/// The same, with a scale and a shift for each channel, for pictures of few channels.
 ///
 /// # Panics
-/// Where `x` has not as many numbers as `y`, or factors and summands are not one a channel.
+/// If `x` and `y` differ in size, or `scale` or `shift` do not have one number for each channel.
 pub fn to_channels_last_scaled(x: &[f32], y: &mut MapMut, scale: &[f32], shift: &[f32]) {
     let (pixels, c, pitch) = (y.h * y.w, y.c, y.pitch);
     assert!(x.len() == y.n * c * pixels && scale.len() == c && shift.len() == c, "{} numbers for {y:?}", x.len());
-    let at = Raw(y.at);
+    let at = SharedPtr(y.at);
     team::ranges(y.n * pixels, GRAIN / c.max(1) + 1, |range| {
         let mut start = range.start;
         while start < range.end {
@@ -61,11 +63,11 @@ pub fn to_channels_last_scaled(x: &[f32], y: &mut MapMut, scale: &[f32], shift: 
 /// Writes channels-last maps as `(N, C, H, W)`.
 ///
 /// # Panics
-/// Where `y` has not as many numbers as `x`.
+/// If `x` and `y` differ in size.
 pub fn to_channels_first(x: &Map, y: &mut [f32]) {
     let (pixels, c) = (x.h * x.w, x.c);
     assert!(y.len() == x.n * c * pixels, "{} numbers for {x:?}", y.len());
-    let at = Raw(y.as_mut_ptr());
+    let at = SharedPtr(y.as_mut_ptr());
     let blocks = pixels.div_ceil(SIDE);
     team::ranges(x.n * blocks, GRAIN / (SIDE * c).max(1) + 1, |range| {
         for i in range {
@@ -77,20 +79,20 @@ pub fn to_channels_first(x: &Map, y: &mut [f32]) {
                 unsafe {
                     let from = x.at.add((n * pixels + p) * x.pitch + start);
                     let from = std::slice::from_raw_parts(from, (count - 1) * x.pitch + channels);
-                    turn(from, x.pitch, at.get().add((n * c + start) * pixels + p), pixels, count, channels);
+                    transpose(from, x.pitch, at.get().add((n * c + start) * pixels + p), pixels, count, channels);
                 }
             }
         }
     });
 }
 
-/// `to[j][i] = from[i][j]` for `i` below `rows` and `j` below `columns`; rows are so far apart.
+/// `to[j][i] = from[i][j]` for `i < rows` and `j < columns`; `from_apart` and `to_apart` are the row strides.
 ///
 /// # Safety
 /// `columns` columns of `rows` numbers, `to_apart` numbers from one to the next, must be writable at `to` and used by no other
 /// thread.
 #[inline]
-unsafe fn turn(from: &[f32], from_apart: usize, to: *mut f32, to_apart: usize, rows: usize, columns: usize) {
+unsafe fn transpose(from: &[f32], from_apart: usize, to: *mut f32, to_apart: usize, rows: usize, columns: usize) {
     // SAFETY: `i` is below `rows` and `j` below `columns`; `from` is a slice, which is checked.
     unsafe {
         if rows == SIDE && columns == SIDE {

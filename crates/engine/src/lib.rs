@@ -1,9 +1,9 @@
-//! The arithmetic of gradscope, for f32 on CPUs: convolutions, pools and linear layers on channels-last maps, with SIMD
-//! chosen while the program runs and all cores at work.
+//! The f32 CPU kernels of gradscope: convolution, pooling and linear layers on channels-last maps, multithreaded, with SIMD
+//! selected at run time.
 //!
-//! A convolution is a product of patches and weights: a block of patches is copied to where a core is fastest, and goes
-//! tile by tile through weights that were packed once. The vector runs over output channels, so no map is ever
-//! transposed. The gradient of the input is the same product with other weights.
+//! A convolution is a matrix product of patches and weights: a block of patches is copied into the cache and multiplied, tile by
+//! tile, by weights packed once. Vectors run over output channels, so maps are never transposed. The gradient of the input is
+//! the same product with transposed weights.
 
 pub mod simd;
 pub mod team;
@@ -11,14 +11,14 @@ mod size;
 mod buffer;
 mod map;
 mod tile;
-mod patches;
-mod given;
+mod im2col;
+mod weight_view;
 mod packed;
-mod spectrum;
+mod winograd_weights;
 mod gemm;
 mod product;
 mod depthwise;
-mod narrow;
+mod few_channels;
 mod direct;
 mod winograd;
 mod layout;

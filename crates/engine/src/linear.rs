@@ -1,22 +1,22 @@
-//! Fully connected layers on weights as they come, `(O, I)`: one copy serves both directions.
+//! Fully connected layers on unpacked weights `(O, I)`: one copy serves both directions.
 
 use crate::buffer::Scratch;
-use crate::packed::Raw;
-use crate::patches::zero;
+use crate::im2col::zero;
+use crate::packed::SharedPtr;
 use crate::simd::{self, Simd, Task, run_with};
 use crate::size::product;
 use crate::team;
-use crate::tile::{Ahead, multiply};
+use crate::tile::{Prefetch, dot_products, multiply};
 
-/// Rows of weights that one task takes.
+/// Rows of weights in a task.
 const ROWS: usize = 16;
-/// Numbers of each row that are multiplied at a time.
+/// Numbers of each row multiplied at a time.
 const CHUNK: usize = 1024;
 
-/// `y = x wᵀ + b`, then `max(0, ·)` if asked: `x` `(N, I)`, `w` `(O, I)`, `y` `(N, O)`.
+/// `y = x wᵀ + b`, with a ReLU if `relu`: `x` is `(N, I)`, `w` `(O, I)`, `y` `(N, O)`.
 ///
 /// # Panics
-/// Where sizes do not fit one another.
+/// If sizes do not match.
 pub fn linear(
     x: &[f32],
     w: &[f32],
@@ -26,11 +26,11 @@ pub fn linear(
     relu: bool,
 ) {
     let [xs, ws, ys] = [[n, input], [output, input], [n, output]].map(product);
-    assert!((x.len(), w.len(), y.len()) == (xs, ws, ys), "{n} rows from {input} to {output} numbers");
+    assert!((x.len(), w.len(), y.len()) == (xs, ws, ys), "slices for {n} rows from {input} to {output} numbers");
     assert!(bias.is_none_or(|b| b.len() == output));
-    let at = Raw(y.as_mut_ptr());
+    let at = SharedPtr(y.as_mut_ptr());
     let blocks = output.div_ceil(ROWS);
-    // Many pictures are a second way to share the work.
+    // Large batches are split too.
     let parts = n.div_ceil(64);
     let one = n.saturating_mul(input).saturating_mul(output) < 1 << 15;
     team::run_some(if one { 1 } else { team::size() }, blocks * parts, |i| {
@@ -44,7 +44,7 @@ pub fn linear(
 /// `dx = dy w`, zero where `mask` is not positive.
 ///
 /// # Panics
-/// Where sizes do not fit one another.
+/// If sizes do not match.
 pub fn linear_vjp(
     dy: &[f32],
     w: &[f32],
@@ -53,9 +53,9 @@ pub fn linear_vjp(
     mask: Option<&[f32]>,
 ) {
     let [dxs, ws, dys] = [[n, input], [output, input], [n, output]].map(product);
-    assert!((dx.len(), w.len(), dy.len()) == (dxs, ws, dys), "{n} rows from {input} to {output} numbers");
+    assert!((dx.len(), w.len(), dy.len()) == (dxs, ws, dys), "slices for {n} rows from {input} to {output} numbers");
     assert!(mask.is_none_or(|m| m.len() == dx.len()));
-    let at = Raw(dx.as_mut_ptr());
+    let at = SharedPtr(dx.as_mut_ptr());
     let level = simd::level();
     let width = 2 * level.lanes();
     let grain = (1 << 15) / n.saturating_mul(output).saturating_mul(width).max(1) + 1;
@@ -87,7 +87,7 @@ impl Task for Dots<'_> {
             let mut scratch = Scratch::new(count * S::LANES);
             let sums = scratch.at();
             zero::<S>(sums, count * S::LANES);
-            // What is read of weights and pictures stays near while they are multiplied.
+            // Chunks of weights and inputs stay in the cache while they are multiplied.
             for k in (0..input).step_by(CHUNK) {
                 let k = (k, (k + CHUNK).min(input));
                 for row in self.rows.clone().step_by(4) {
@@ -136,7 +136,7 @@ impl Dots<'_> {
         (start, end): (usize, usize),
         to: *mut f32,
     ) {
-        // SAFETY: rows and numbers are those that the caller says exist; the last part of a row is loaded in part.
+        // SAFETY: rows and numbers are those that the caller says exist.
         unsafe {
             let input = self.sizes.0;
             let (x, w) = (self.x.as_ptr().add(row * input + start), self.w.as_ptr().add(o * input + start));
@@ -146,29 +146,7 @@ impl Dots<'_> {
                     sums[i][j] = S::load(to.add((i * ROWS + j) * S::LANES));
                 }
             }
-            let count = end - start;
-            let mut k = 0;
-            while k + S::LANES <= count {
-                let mut ws = [S::splat(0.0); O];
-                for j in 0..O {
-                    ws[j] = S::load(w.add(j * input + k));
-                }
-                for i in 0..R {
-                    let v = S::load(x.add(i * input + k));
-                    for j in 0..O {
-                        sums[i][j] = S::fma(v, ws[j], sums[i][j]);
-                    }
-                }
-                k += S::LANES;
-            }
-            if k < count {
-                for i in 0..R {
-                    let v = S::load_part(x.add(i * input + k), count - k);
-                    for j in 0..O {
-                        sums[i][j] = S::fma(v, S::load_part(w.add(j * input + k), count - k), sums[i][j]);
-                    }
-                }
-            }
+            sums = dot_products::<S, R, O>(sums, (x, input), (w, input), end - start);
             for i in 0..R {
                 for j in 0..O {
                     S::store(to.add((i * ROWS + j) * S::LANES), sums[i][j]);
@@ -222,7 +200,7 @@ impl Back<'_> {
             let dy = self.dy.as_ptr().add(row * output);
             let w = self.w.as_ptr().add(column);
             let sums =
-                multiply::<S, R, 2>(output, (dy, output, 1), (w, input), Ahead(w.wrapping_add(8 * input), input));
+                multiply::<S, R, 2>(output, (dy, output, 1), (w, input), Prefetch(w.wrapping_add(8 * input), input));
             for i in 0..R {
                 for j in 0..2 {
                     let at = (row + i) * input + column + j * S::LANES;
@@ -236,7 +214,7 @@ impl Back<'_> {
         }
     }
 
-    /// Some columns of one row, four rows of weights at a time: they are read in the order in which they stand.
+    /// Some columns of one row, four rows of weights at a time, which are read in memory order.
     ///
     /// # Safety
     /// The CPU must have the instruction set of `S`; the row and its columns `first..end` must exist, and no other thread may

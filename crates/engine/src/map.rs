@@ -1,9 +1,9 @@
-//! Channels-last maps: `(N, H, W, C)` numbers, the channels of a pixel side by side.
+//! Channels-last maps: `(N, H, W, C)`, the channels of a pixel are contiguous.
 
 use crate::size::{MOST_TAPS, bounded, product};
 use std::marker::PhantomData;
 
-/// Maps that are read. Pixels may stand `pitch` numbers apart: some channels of wider maps.
+/// A read-only view of maps. Pixels are `pitch` numbers apart, which allows views of some channels of wider maps.
 #[derive(Clone, Copy, Debug)]
 pub struct Map<'a> {
     pub(crate) at: *const f32,
@@ -20,7 +20,7 @@ pub struct Map<'a> {
     life: PhantomData<&'a [f32]>,
 }
 
-/// Maps that are written.
+/// A mutable view of maps.
 #[derive(Debug)]
 pub struct MapMut<'a> {
     pub(crate) at: *mut f32,
@@ -69,7 +69,7 @@ impl<'a> Map<'a> {
     /// Maps of sizes `[N, H, W, C]` in a slice that starts at their first number.
     ///
     /// # Panics
-    /// Where the slice is too short.
+    /// If the slice is too short.
     pub fn new(data: &'a [f32], sizes: [usize; 4], pitch: usize) -> Self {
         check(data.len(), sizes, pitch);
         let [n, h, w, c] = sizes;
@@ -86,7 +86,7 @@ impl<'a> MapMut<'a> {
     /// Maps of sizes `[N, H, W, C]` in a slice that starts at their first number.
     ///
     /// # Panics
-    /// Where the slice is too short.
+    /// If the slice is too short.
     pub fn new(data: &'a mut [f32], sizes: [usize; 4], pitch: usize) -> Self {
         check(data.len(), sizes, pitch);
         // SAFETY: the slice was checked.
@@ -112,7 +112,7 @@ impl<'a> MapMut<'a> {
         self.n * self.h * self.w
     }
 
-    /// The same maps, for reading what was written.
+    /// A read-only view of the same maps.
     pub fn read(&self) -> Map<'_> {
         Map { at: self.at, n: self.n, h: self.h, w: self.w, c: self.c, pitch: self.pitch, life: PhantomData }
     }

@@ -1,14 +1,14 @@
-//! Passes over every number of maps.
+//! Elementwise passes over maps.
 
 use crate::map::{Map, MapMut};
 use crate::simd::{self, Simd, Task};
 use crate::team;
 use crate::tile::{Epilogue, Exit, finish};
 
-/// `y = x`, through the epilogue of a sum: copies, adds, batch norms, ReLUs and their masks.
+/// Applies an epilogue to each number of `x`: copies, sums, batch norms, ReLUs and their masks.
 ///
 /// # Panics
-/// Where sizes differ.
+/// If sizes differ.
 pub fn pass(x: &Map, y: &mut MapMut, epilogue: Epilogue) {
     assert!((x.n, x.h, x.w, x.c) == (y.n, y.h, y.w, y.c), "{x:?} to {y:?}");
     epilogue.check(y);
@@ -16,10 +16,10 @@ pub fn pass(x: &Map, y: &mut MapMut, epilogue: Epilogue) {
     team::ranges(y.pixels(), (1 << 14) / y.c.max(1) + 1, |range| simd::run(Pass { x, y, range, epilogue }));
 }
 
-/// `y`, maps of one picture, becomes the sum of all pictures of `x`.
+/// Sums the pictures of `x` into the single picture `y`.
 ///
 /// # Panics
-/// Where sizes differ.
+/// If sizes differ.
 pub fn sum_pictures(x: &Map, y: &mut MapMut) {
     assert!(x.n > 0 && (1, x.h, x.w, x.c) == (y.n, y.h, y.w, y.c), "{x:?} to {y:?}");
     let y = &*y;

@@ -1,29 +1,29 @@
-//! Max pooling and mean pooling, and their ways back.
+//! Max pooling, average pooling, and their VJPs.
 
 use crate::map::{Map, MapMut};
 use crate::simd::{self, Simd, Task};
 use crate::size::{MOST_TAPS, bounded, positive};
 use crate::team;
 
-/// Numbers that one task gives.
+/// Output numbers in a task.
 const GRAIN: usize = 1 << 12;
 
-/// A window over both axes.
+/// A pooling window.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Pool {
-    /// Taps along height and width.
+    /// Height and width of the window.
     pub kernel: (usize, usize),
-    /// Distance of windows.
+    /// Distance between windows.
     pub stride: (usize, usize),
-    /// Positions before the first.
+    /// Positions before the first row and column.
     pub padding: (usize, usize),
-    /// Distance of taps.
+    /// Distance between taps.
     pub dilation: (usize, usize),
 }
 
 impl Pool {
     /// # Panics
-    /// Where no window could slide so.
+    /// If a size is zero or too large.
     fn check(&self) {
         let [kernel, stride, dilation] = [self.kernel, self.stride, self.dilation];
         positive(&[kernel.0, kernel.1, stride.0, stride.1, dilation.0, dilation.1]);
@@ -31,7 +31,7 @@ impl Pool {
         assert!(kernel.0 * kernel.1 <= MOST_TAPS, "{self:?} is too large");
     }
 
-    /// The input's row or column of a tap, if inside.
+    /// The input row or column of a tap, if it lies within the map.
     #[inline(always)]
     fn at(window: usize, tap: usize, (stride, padding, dilation): (usize, usize, usize), size: usize) -> Option<usize> {
         let place = (window * stride + tap * dilation).wrapping_sub(padding);
@@ -43,10 +43,10 @@ impl Pool {
         [(s.0, p.0, d.0), (s.1, p.1, d.1)]
     }
 
-    /// The greatest value of each window; NaN counts as greatest, and a window with no tap inside the map gives −∞.
+    /// The maximum of each window. NaN wins, and a window without a tap inside the map gives −∞.
     ///
     /// # Panics
-    /// Where sizes do not fit one another.
+    /// If sizes do not match.
     pub fn max(&self, x: &Map, y: &mut MapMut) {
         self.check();
         assert!(x.n == y.n && x.c == y.c, "{x:?} to {y:?}");
@@ -54,17 +54,17 @@ impl Pool {
         team::ranges(y.n * y.h, GRAIN / (y.w * y.c).max(1) + 1, |rows| simd::run(Max { pool: self, x, y, rows }));
     }
 
-    /// The way back: each window's gradient goes to its greatest value, the first in row order where several are. With
-    /// `positive`, only where that value is: what a ReLU before the windows lets through.
+    /// The VJP of [`Pool::max`]: each window's gradient goes to its maximum, the first in row order in a tie. With `positive`, only
+    /// if the maximum is positive, which fuses the VJP of a ReLU before the pool.
     ///
     /// # Panics
-    /// Where sizes do not fit one another.
+    /// If sizes do not match.
     pub fn max_vjp(&self, x: &Map, y: &Map, dy: &Map, dx: &mut MapMut, positive: bool) {
         self.check();
         assert!((x.n, x.h, x.w, x.c) == (dx.n, dx.h, dx.w, dx.c), "{x:?} beside {dx:?}");
         assert!((y.n, y.h, y.w, y.c) == (dy.n, dy.h, dy.w, dy.c) && y.n == x.n && y.c == x.c, "{x:?} to {y:?}");
         let dx = &*dx;
-        // A task writes some rows of a picture, and looks at all windows that reach there.
+        // A task writes some rows of a picture, and visits all windows that reach them.
         let bands = (2 * team::size()).div_ceil(dx.n.max(1)).min(dx.h).max(1);
         team::run(dx.n * bands, |i| {
             let (n, band) = (i / bands, i % bands);
@@ -73,10 +73,10 @@ impl Pool {
         });
     }
 
-    /// The mean of each window by its divisor.
+    /// The sum of each window divided by `divisor(row, column)`.
     ///
     /// # Panics
-    /// Where sizes do not fit one another.
+    /// If sizes do not match.
     pub fn mean(&self, x: &Map, y: &mut MapMut, divisor: impl Fn(usize, usize) -> f32 + Sync) {
         self.check();
         assert!(x.n == y.n && x.c == y.c, "{x:?} to {y:?}");
@@ -103,10 +103,10 @@ impl Pool {
         });
     }
 
-    /// The mean's way back.
+    /// The VJP of [`Pool::mean`].
     ///
     /// # Panics
-    /// Where sizes do not fit one another.
+    /// If sizes do not match.
     pub fn mean_vjp(&self, dy: &Map, dx: &mut MapMut, divisor: impl Fn(usize, usize) -> f32 + Sync) {
         self.check();
         assert!(dx.n == dy.n && dx.c == dy.c, "{dy:?} to {dx:?}");
@@ -222,7 +222,7 @@ impl Task for MaxVjp<'_> {
             let (x, y, dx) = (self.x, self.y, self.dx);
             let [rows, columns] = self.pool.axes();
             let mut taps = Vec::with_capacity(self.pool.kernel.0 * self.pool.kernel.1);
-            // Rows are cleared right before their first window, while they are near.
+            // Rows are cleared right before their first window, to stay in the cache.
             let mut clear = self.band.start;
             let mut lines = Vec::with_capacity(self.pool.kernel.0);
             for window in 0..y.h * y.w {
@@ -267,7 +267,7 @@ impl Task for MaxVjp<'_> {
 }
 
 impl MaxVjp<'_> {
-    /// Zeros in rows `from..to` of the band; gives the first row behind them.
+    /// Zeroes rows `from..to` of the band; returns the row after them.
     ///
     /// # Safety
     /// The CPU must have the instruction set of `S`, and no other thread may use the band.
@@ -277,13 +277,13 @@ impl MaxVjp<'_> {
         unsafe {
             let (dx, to) = (self.dx, to.min(self.band.end).max(from));
             for p in (self.n * dx.h + from) * dx.w..(self.n * dx.h + to) * dx.w {
-                crate::patches::zero::<S>(dx.at.add(p * dx.pitch), dx.c);
+                crate::im2col::zero::<S>(dx.at.add(p * dx.pitch), dx.c);
             }
             to
         }
     }
 
-    /// `n` channels of a window: what is left of its gradient goes to the next value that equals the greatest.
+    /// `n` channels of a window: the gradient goes to the first value that equals the maximum.
     ///
     /// # Safety
     /// The CPU must have the instruction set of `S`; `n` numbers must be readable at `best` and `dy` and, `c` numbers behind,

@@ -1,20 +1,20 @@
-//! Patches times weights, shared among the cores.
+//! Products of patches and weights, split over the cores.
 
 use crate::buffer::Scratch;
 use crate::gemm::{BLOCK, block, within_zeros};
+use crate::im2col::{CHUNK, Patches, STRIDE, copy};
 use crate::map::{Map, MapMut};
-use crate::packed::{Packed, Raw};
-use crate::patches::{CHUNK, Patches, STRIDE, copy};
+use crate::packed::{Packed, SharedPtr};
 use crate::simd::{Simd, Task, run_with};
 use crate::team;
 use crate::tile::{Epilogue, Exit};
 
-/// Pixels that are multiplied in stages at most.
+/// The most pixels that are multiplied in stages.
 const FEW: usize = 4 * BLOCK;
-/// Weights that stay near while block after block goes through them.
+/// The most weights that stay in the cache from block to block.
 const NEAR: usize = 1 << 16;
 
-/// Patches times weights for all pixels, blocks of them side by side.
+/// Multiplies the patches of all pixels by the weights, in parallel blocks.
 pub(crate) fn multiply(x: &Map, y: &MapMut, patches: &Patches, weights: &Packed, groups: usize, epilogue: Epilogue) {
     let pixels = x.n * patches.grid.0 * patches.grid.1;
     if pixels == 0 {
@@ -27,7 +27,7 @@ pub(crate) fn multiply(x: &Map, y: &MapMut, patches: &Patches, weights: &Packed,
     if pixels <= FEW && panels >= 2 * wanted && patches.len() * weights.o >= NEAR {
         return (0..groups).for_each(|g| in_stages((x, y), patches, (weights, g), (pixels, wanted), epilogue));
     }
-    // Whole blocks for each thread; where there are few pixels, the channels are split too.
+    // Whole blocks for each thread; with few pixels, channels are split too.
     let blocks = pixels.div_ceil(BLOCK).next_multiple_of(wanted).min(pixels.div_ceil(12)).max(1);
     let shares =
         if blocks * groups >= 2 * wanted || wanted == 1 { 1 } else { (2 * wanted).div_ceil(blocks).min(panels) };
@@ -39,7 +39,7 @@ pub(crate) fn multiply(x: &Map, y: &MapMut, patches: &Patches, weights: &Packed,
     });
 }
 
-/// Few pixels and many weights: all patches are copied, then each weight is read by one thread, once.
+/// For few pixels and many weights: copies all patches, then each weight is read once, by one thread.
 fn in_stages(
     (x, y): (&Map, &MapMut),
     patches: &Patches,
@@ -48,7 +48,7 @@ fn in_stages(
     epilogue: Epilogue,
 ) {
     let mut scratch = Scratch::new(patches.len().div_ceil(CHUNK).max(1) * pixels * STRIDE);
-    let a = Raw(scratch.at());
+    let a = SharedPtr(scratch.at());
     let mut places = [0; FEW];
     let places = &mut places[..pixels];
     places.iter_mut().enumerate().for_each(|(i, p)| *p = patches.pixel(patches.place(i)));
@@ -64,7 +64,7 @@ fn in_stages(
     });
 }
 
-/// Some patches, copied in chunks of all pixels.
+/// Copies some patches, chunk by chunk.
 struct Copies<'a> {
     x: &'a Map<'a>,
     patches: &'a Patches,
@@ -94,7 +94,7 @@ impl Task for Copies<'_> {
     }
 }
 
-/// What of each chunk is not 0; all of it where weights are not finite.
+/// The nonzero columns of each chunk; all columns if weights are not finite.
 struct Chunks {
     a: *const f32,
     pixels: usize,
@@ -121,7 +121,7 @@ impl Task for Chunks {
     }
 }
 
-/// All copied patches and one panel.
+/// Multiplies all copied patches by one panel.
 struct Panel<'a> {
     a: *const f32,
     places: &'a [usize],
@@ -152,7 +152,7 @@ impl Task for Panel<'_> {
     }
 }
 
-/// Some pixels and some panels.
+/// Multiplies some pixels by some panels.
 struct Block<'a> {
     x: &'a Map<'a>,
     y: &'a MapMut<'a>,

@@ -2,20 +2,20 @@
 
 use crate::buffer::{Buffer, Scratch};
 use crate::conv::{Sizes, Slide, forward_patches};
+use crate::im2col::{CHUNK, Patches, STRIDE, copy, zero};
 use crate::map::Map;
-use crate::packed::Raw;
-use crate::patches::{CHUNK, Patches, STRIDE, copy, zero};
+use crate::packed::SharedPtr;
 use crate::simd::{self, Simd, Task, run_with};
 use crate::size::product;
 use crate::team;
-use crate::tile::{Ahead, multiply, with_rows};
+use crate::tile::{Prefetch, multiply, with_rows};
 
-/// Pixels whose patches are multiplied at a time.
+/// Pixels multiplied at a time.
 const BLOCK: usize = 96;
-/// How many parts a batch is summed in, whatever the number of cores.
+/// Number of partial sums of a batch, independent of the number of cores.
 const PARTS: usize = 8;
 
-/// `Σ dy · xᵀ` over all pixels: how the weights of a convolution are to change.
+/// `Σ dy · xᵀ` over all pixels: the gradient of a convolution's weights.
 #[derive(Debug)]
 pub struct WeightGradient {
     patches: Patches,
@@ -27,28 +27,28 @@ impl WeightGradient {
     /// For a convolution of these sizes.
     ///
     /// # Panics
-    /// Where they do not fit one another.
+    /// If sizes do not match.
     pub fn new(sizes: Sizes, slide: Slide) -> Self {
         slide.check(sizes);
         Self { patches: forward_patches(sizes, slide), sizes, slide }
     }
 
-    /// Writes `dw`, `(O, C/groups, kh, kw)`, summed over the batch; the same on any number of cores.
+    /// Writes `dw`, `(O, C/groups, kh, kw)`, summed over the batch. The result does not depend on the number of cores.
     ///
     /// # Panics
-    /// Where sizes differ from those it was made for.
+    /// If sizes are not those of the convolution.
     pub fn run(&self, dy: &Map, x: &Map, dw: &mut [f32]) {
         let Sizes { input, output, from, to } = self.sizes;
         assert!((x.c, (x.h, x.w)) == (input, from) && (dy.c, (dy.h, dy.w)) == (output, to) && x.n == dy.n);
         let (k, groups) = (self.patches.len(), self.slide.groups);
         let (c, o) = (input / groups, output / groups);
-        assert!(dw.len() == product([output, k]), "a gradient of {} numbers", dw.len());
+        assert!(dw.len() == product([output, k]), "{} weight gradients for {} output channels", dw.len(), output);
         let level = simd::level();
         let width = o.next_multiple_of(2 * level.lanes());
         let parts = PARTS.min(x.n.max(1));
         let chunks = k.div_ceil(CHUNK);
         let mut sums = Buffer::zeros(product([parts, groups, k, width]));
-        let at = Raw(sums.numbers_mut().as_mut_ptr());
+        let at = SharedPtr(sums.numbers_mut().as_mut_ptr());
         team::run(parts * groups * chunks, |i| {
             let (part, g, chunk) = (i / groups / chunks, i / chunks % groups, i % chunks);
             let range = part * x.n / parts..(part + 1) * x.n / parts;
@@ -67,7 +67,7 @@ impl WeightGradient {
     }
 }
 
-/// Some pictures and some rows of the gradient.
+/// Some pictures, and some rows of the gradient.
 struct Part<'a> {
     of: &'a WeightGradient,
     dy: &'a Map<'a>,
@@ -112,7 +112,7 @@ impl Task for Part<'_> {
 }
 
 impl Part<'_> {
-    /// Adds `aᵀ b` of a block of pixels.
+    /// Adds `aᵀ b` for a block of pixels.
     ///
     /// # Safety
     /// The CPU must have the instruction set of `S`; `a` must have `count` rows `STRIDE` apart with numbers `k.0..k.1` of a
@@ -147,7 +147,7 @@ unsafe fn sum<S: Simd, const M: usize, const V: usize>(
 ) {
     // SAFETY: the sums have `M` rows of `V` vectors.
     unsafe {
-        let sums = multiply::<S, M, V>(count, (a, 1, STRIDE), b, Ahead(b.0, b.1));
+        let sums = multiply::<S, M, V>(count, (a, 1, STRIDE), b, Prefetch(b.0, b.1));
         for m in 0..M {
             for j in 0..V {
                 let to = to.add(m * b.1 + j * S::LANES);

@@ -3,17 +3,17 @@
 
 use crate::buffer::Scratch;
 use crate::conv::Sums;
-use crate::given::Given;
+use crate::im2col::{CHUNK, STRIDE};
 use crate::map::{Map, MapMut};
-use crate::packed::{Packed, Raw};
-use crate::patches::{CHUNK, STRIDE};
+use crate::packed::{Packed, SharedPtr};
 use crate::simd::{Simd, Task, run_with};
-use crate::spectrum::{P, Q, spectrum};
 use crate::team;
-use crate::tile::{Ahead, Epilogue, Exit, finish, multiply, with_rows};
+use crate::tile::{Epilogue, Exit, Prefetch, finish, multiply, with_rows};
+use crate::weight_view::WeightView;
+use crate::winograd_weights::{P, Q, winograd_weights};
 use std::sync::Arc;
 
-/// Output rows and columns of a tile are `size`, what it reads `side`.
+/// Tiles of `size` output rows and columns, which read `side` rows and columns.
 #[derive(Debug)]
 pub(crate) struct Winograd {
     size: usize,
@@ -23,25 +23,25 @@ pub(crate) struct Winograd {
     padding: (usize, usize),
     from: (usize, usize),
     tiles: (usize, usize),
-    /// One group for each of the tile's frequencies.
+    /// One group for each frequency of a tile.
     weights: Arc<Packed>,
 }
 
 impl Winograd {
-    /// Whether it is faster than direct sums, for channels read and given and an output of this size.
+    /// Whether it is faster than direct sums for these numbers of channels and this output size.
     pub fn pays(c: usize, o: usize, (h, w): (usize, usize)) -> bool {
         c >= 16 && o >= 16 && h >= 6 && w >= 6
     }
 
-    /// Weights of 3 or 5 taps along each side, which stand at these places.
+    /// Transforms weights of 3x3 or 5x5 taps, which are at these offsets.
     pub fn new(
         (c, o): (usize, usize),
         taps: &[usize],
         padding: (usize, usize),
         (from, to, sums): ((usize, usize), (usize, usize), Sums),
-        w: Given,
+        w: WeightView,
     ) -> Self {
-        // Weights of larger tiles are more than twice as many; for a few small maps reading them takes longer than the sums saved.
+        // Larger tiles have more than twice the weights; for a few small maps, reading them costs more than the sums save.
         let large = match to.0.min(to.1) {
             16.. => true,
             8.. => c * o <= 1 << 14 || sums == Sums::Many,
@@ -49,12 +49,12 @@ impl Winograd {
         };
         let size = if large && taps.len() == 9 { 4 } else { 2 };
         let side = size + taps.len().isqrt() - 1;
-        let weights = spectrum(side, taps, (c, o), w);
+        let weights = winograd_weights(side, taps, (c, o), w);
         let tiles = (to.0.div_ceil(size), to.1.div_ceil(size));
         Self { size, side, c, o, padding, from, tiles, weights: Arc::new(weights) }
     }
 
-    /// The same weights for maps of another size and with so much less padding.
+    /// The same weights for maps of another size and with `less` padding removed.
     pub fn fitted(&self, from: (usize, usize), to: (usize, usize), less: (usize, usize)) -> Self {
         let tiles = (to.0.div_ceil(self.size), to.1.div_ceil(self.size));
         Self {
@@ -66,7 +66,7 @@ impl Winograd {
         }
     }
 
-    /// Whether its tiles could be larger.
+    /// Whether larger tiles are possible.
     pub fn has_more(&self) -> bool {
         self.side < 6
     }
@@ -84,10 +84,10 @@ impl Winograd {
     }
 
     pub fn run(&self, x: &Map, y: &MapMut, epilogue: Epilogue) {
-        assert!((x.h, x.w) == self.from, "maps of another size than the transforms");
+        assert!((x.h, x.w) == self.from, "transforms for maps of another size");
         let tiles = x.n * self.tiles.0 * self.tiles.1;
         let threads = team::size();
-        // Weights that outgrow the caches are read once for many tiles, small ones leave room for the tiles.
+        // Weights that exceed the caches are read once for many tiles; small ones leave room for the tiles.
         let most = if self.c * self.o <= 1 << 13 { 24 } else { 48 };
         let blocks = tiles.div_ceil(most).next_multiple_of(threads);
         let few = blocks <= threads && threads > 1;
@@ -108,7 +108,7 @@ impl Winograd {
         });
     }
 
-    /// Few tiles: all threads share each stage, so that each weight is read by one of them.
+    /// For few tiles: all threads share each stage, so that each weight is read by one thread.
     fn in_stages(&self, x: &Map, y: &MapMut, epilogue: Epilogue, tiles: usize, threads: usize) {
         if tiles == 0 {
             return;
@@ -116,7 +116,7 @@ impl Winograd {
         let mut scratch = Scratch::new(self.room(tiles));
         let v = scratch.at();
         // SAFETY: the products follow the transformed input.
-        let (v, m) = (Raw(v), Raw(unsafe { v.add(self.v(tiles)) }));
+        let (v, m) = (SharedPtr(v), SharedPtr(unsafe { v.add(self.v(tiles)) }));
         let stage = |step| {
             let stage = Stage { w: self, x, y, v: v.get(), m: m.get(), count: tiles, start: 0, step, epilogue };
             run_with(self.weights.level, stage);
@@ -128,17 +128,17 @@ impl Winograd {
         team::run(parts, |i| stage(Step::Out(part(i))));
     }
 
-    /// Numbers of the transformed input of so many tiles: frequency, chunk of channels, tile, `STRIDE`.
+    /// Size of the transformed input of `tiles` tiles: frequency, chunk of channels, tile, `STRIDE`.
     fn v(&self, tiles: usize) -> usize {
         self.frequencies() * self.chunks() * tiles * STRIDE
     }
 
-    /// Numbers between tiles of products.
+    /// Distance between the products of two tiles.
     fn width(&self) -> usize {
         self.o.next_multiple_of(16)
     }
 
-    /// Numbers of input and products of so many tiles.
+    /// Size of transformed input and products of `tiles` tiles.
     fn room(&self, tiles: usize) -> usize {
         self.v(tiles) + self.frequencies() * tiles * self.width()
     }
@@ -150,7 +150,7 @@ enum Step {
     Out(std::ops::Range<usize>),
 }
 
-/// One of the three steps for `count` tiles from `start` on.
+/// One of three steps for `count` tiles from tile `start` on.
 struct Stage<'a> {
     w: &'a Winograd,
     x: &'a Map<'a>,
@@ -198,14 +198,14 @@ impl Task for Stage<'_> {
 }
 
 impl Stage<'_> {
-    /// Picture, and row and column of a tile's first output.
+    /// Picture, row and column of the first output of a tile.
     #[inline(always)]
     fn place(&self, t: usize) -> (usize, usize, usize) {
         let (t, (rows, columns)) = (self.start + t, self.w.tiles);
         (t / (rows * columns), t / columns % rows * self.w.size, t % columns * self.w.size)
     }
 
-    /// `Bᵀ d B` of one tile.
+    /// Input transform `Bᵀ d B` of one tile.
     ///
     /// # Safety
     /// The CPU must have the instruction set of `S`; `A` must be the side of a tile, and `t` below `count` a tile that no other
@@ -256,7 +256,7 @@ impl Stage<'_> {
         }
     }
 
-    /// All tiles of one frequency times its weights.
+    /// Multiplies all tiles by the weights of one frequency.
     ///
     /// # Safety
     /// The CPU must have the instruction set of `S`; `f` must be a frequency and `panels` panels of the weights that no other
@@ -275,12 +275,12 @@ impl Stage<'_> {
                     for p in 0..parts {
                         let (start, end) = (p * self.count / parts, (p + 1) * self.count / parts);
                         let panel = w.weights.row(f, b, k.0);
-                        let ahead = Ahead::behind(panel, (k.1 - k.0, width), (p, parts));
+                        let prefetch = Prefetch::after(panel, (k.1 - k.0, width), (p, parts));
                         let at = (f, chunk, b, start, k.1 - k.0);
                         if width > S::LANES {
-                            with_rows!(end - start, S, S::ROWS, product::<2>(self, at, (panel, ahead)));
+                            with_rows!(end - start, S, S::ROWS, product::<2>(self, at, (panel, prefetch)));
                         } else {
-                            with_rows!(end - start, S, 12, product::<1>(self, at, (panel, ahead)));
+                            with_rows!(end - start, S, 12, product::<1>(self, at, (panel, prefetch)));
                         }
                     }
                 }
@@ -288,7 +288,7 @@ impl Stage<'_> {
         }
     }
 
-    /// `Aᵀ m A` of one tile.
+    /// Output transform `Aᵀ m A` of one tile.
     ///
     /// # Safety
     /// The CPU must have the instruction set of `S`; `M` must be the size of a tile, `A` its side, and `t` below `count` a tile
@@ -338,13 +338,13 @@ impl Stage<'_> {
 unsafe fn product<S: Simd, const M: usize, const V: usize>(
     stage: &Stage,
     (f, chunk, b, start, count): (usize, usize, usize, usize, usize),
-    (panel, ahead): (*const f32, Ahead),
+    (panel, prefetch): (*const f32, Prefetch),
 ) {
     // SAFETY: `v` and `m` have rows for these tiles, of `STRIDE` and `width` numbers.
     unsafe {
         let w = stage.w;
         let a = stage.v.add(((f * w.chunks() + chunk) * stage.count + start) * STRIDE);
-        let sums = multiply::<S, M, V>(count, (a, STRIDE, 1), (panel, V * S::LANES), ahead);
+        let sums = multiply::<S, M, V>(count, (a, STRIDE, 1), (panel, V * S::LANES), prefetch);
         let to = stage.m.add((f * stage.count + start) * w.width() + b * 2 * S::LANES);
         for m in 0..M {
             for j in 0..V {
@@ -355,7 +355,7 @@ unsafe fn product<S: Simd, const M: usize, const V: usize>(
     }
 }
 
-/// A column times `Bᵀ`.
+/// `Bᵀ` times a column.
 ///
 /// # Safety
 /// The CPU must have the instruction set of `S`.
@@ -386,7 +386,7 @@ unsafe fn input<S: Simd, const A: usize>(d: [S::V; A]) -> [S::V; A] {
     }
 }
 
-/// A column times `Aᵀ`.
+/// `Aᵀ` times a column.
 ///
 /// # Safety
 /// The CPU must have the instruction set of `S`.

@@ -1,43 +1,44 @@
-//! Where a convolution reads: the taps of each output pixel, and copies of what stands there.
+//! im2col: the taps of each output pixel, and copies of the patches that they read.
 
 use crate::map::Map;
 use crate::simd::Simd;
 
-/// Numbers of a patch that are multiplied at a time.
+/// Numbers of a patch multiplied at a time.
 pub(crate) const CHUNK: usize = 256;
-/// Distance of patches in a block: a constant, so that a tile's rows need one pointer; not a power of two, so that they
-/// do not push one another out of the cache.
+/// Distance between patches in a block: a constant, so that the rows of a tile need one pointer, and not a power of two, so
+/// that they do not evict one another from the cache.
 pub(crate) const STRIDE: usize = CHUNK + 16;
 
-/// Taps side by side in a row of the input.
+/// Adjacent taps in a row of the input.
 #[derive(Clone, Copy, Debug, PartialEq)]
-pub(crate) struct Run {
+pub(crate) struct TapRun {
     pub dy: isize,
     pub dx: isize,
     pub taps: usize,
 }
 
-/// The output pixels of a convolution, or those of one phase of a stride, and what each reads.
+/// The output pixels of a convolution, or of one phase of a stride, and the taps that each reads.
 #[derive(Clone, Debug)]
 pub(crate) struct Patches {
-    pub runs: Vec<Run>,
+    pub runs: Vec<TapRun>,
     /// Channels of one tap.
     pub c: usize,
     /// Output rows and columns.
     pub grid: (usize, usize),
-    /// Input pixels from one output pixel to the next.
+    /// Input rows and columns from one output pixel to the next.
     pub step: (usize, usize),
-    /// The output map's pixel of the grid's first, and the distance of the others.
+    /// The first output pixel of the grid.
     pub first: (usize, usize),
+    /// Output rows and columns between pixels of the grid.
     pub apart: (usize, usize),
-    /// The output map's size.
+    /// Size of the output map.
     pub out: (usize, usize),
 }
 
 impl Patches {
-    /// The same taps with so much less padding, for outputs of this size.
+    /// The same taps with `less` padding removed, for outputs of this size.
     pub fn fitted(&self, less: (isize, isize), to: (usize, usize)) -> Self {
-        let moved = |r: &Run| Run { dy: r.dy + less.0, dx: r.dx + less.1, taps: r.taps };
+        let moved = |r: &TapRun| TapRun { dy: r.dy + less.0, dx: r.dx + less.1, taps: r.taps };
         Self { runs: self.runs.iter().map(moved).collect(), grid: to, out: to, ..self.clone() }
     }
 
@@ -50,14 +51,14 @@ impl Patches {
         self.runs.iter().map(|r| r.taps).sum()
     }
 
-    /// The grid's pixel `i` of all pictures: picture, row, column.
+    /// Pixel `i` of the grids of all pictures: picture, row, column.
     #[inline(always)]
     pub fn place(&self, i: usize) -> (usize, usize, usize) {
         let (rows, columns) = self.grid;
         (i / (rows * columns), i / columns % rows, i % columns)
     }
 
-    /// The place behind a place.
+    /// The next pixel.
     #[inline(always)]
     pub fn next(&self, (n, y, x): (usize, usize, usize)) -> (usize, usize, usize) {
         match (x + 1 < self.grid.1, y + 1 < self.grid.0) {
@@ -67,20 +68,20 @@ impl Patches {
         }
     }
 
-    /// Whether output pixels read the pixels of the same number and no other: 1x1 kernels of stride 1.
+    /// Whether each output pixel reads just the same input pixel, as with 1x1 kernels of stride 1.
     pub fn is_pointwise(&self, x: &Map) -> bool {
-        let one = self.runs == [Run { dy: 0, dx: 0, taps: 1 }] && self.step == (1, 1) && self.apart == (1, 1);
+        let one = self.runs == [TapRun { dy: 0, dx: 0, taps: 1 }] && self.step == (1, 1) && self.apart == (1, 1);
         one && self.first == (0, 0) && self.grid == self.out && self.grid == (x.h, x.w)
     }
 
-    /// Its number in the output map.
+    /// Index of a pixel in the output map.
     #[inline(always)]
     pub fn pixel(&self, (n, y, x): (usize, usize, usize)) -> usize {
         let (y, x) = (y * self.apart.0 + self.first.0, x * self.apart.1 + self.first.1);
         (n * self.out.0 + y) * self.out.1 + x
     }
 
-    /// Copies numbers `from..to` of the patch at a place to `out`; what lies outside of the map is 0.
+    /// Copies numbers `from..to` of the patch of a pixel to `out`, with zeros outside of the map.
     ///
     /// # Safety
     /// The CPU must have the instruction set of `S`; the pixel must be one of the grid in a picture of `x`, channels

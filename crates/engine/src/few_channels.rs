@@ -1,41 +1,41 @@
-//! Convolutions to a few channels, such as the gradient of a picture: the vector runs over what is read, not over what is
-//! given.
+//! Convolutions to few output channels, such as the gradient of a picture: vectors run over input channels rather than output
+//! channels.
 
 use crate::buffer::Buffer;
+use crate::im2col::Patches;
 use crate::map::{Map, MapMut};
-use crate::patches::Patches;
 use crate::simd::{self, Simd, Task};
 use crate::team;
-use crate::tile::{Epilogue, Exit, finish};
+use crate::tile::{Epilogue, Exit, dot_products, finish};
 use std::sync::Arc;
 
-/// Channels given at most.
+/// The most output channels.
 pub(crate) const MOST: usize = 4;
 
-/// Weights of such a convolution: for each phase, a row of a patch's length for each channel given.
+/// Weights of such a convolution: for each phase, a row as long as a patch for each output channel.
 #[derive(Debug)]
-pub(crate) struct Narrow {
+pub(crate) struct FewChannels {
     parts: Vec<(Patches, Arc<Buffer>)>,
     o: usize,
 }
 
-/// Numbers that stand side by side in the map and in the weights.
+/// Numbers that are contiguous both in the map and in the weights.
 #[derive(Clone, Copy)]
 struct Segment {
     dy: isize,
     dx: isize,
     taps: usize,
-    /// Where its weights start.
+    /// Offset of its weights.
     at: usize,
 }
 
-impl Narrow {
-    /// Whether it is faster than vectors over the channels given.
+impl FewChannels {
+    /// Whether it is faster than vectors over output channels.
     pub fn pays(c: usize, o: usize) -> bool {
         (1..=MOST).contains(&o) && c >= 8
     }
 
-    /// Parts with the weight of a patch's number for a channel.
+    /// Parts, with a function from a patch's number and an output channel to their weight.
     pub fn new(o: usize, parts: impl Iterator<Item = (Patches, impl Fn(usize, usize) -> f32)>) -> Self {
         let pack = |(patches, of): (Patches, _)| {
             let of: &dyn Fn(usize, usize) -> f32 = &of;
@@ -47,7 +47,7 @@ impl Narrow {
         Self { parts: parts.map(pack).collect(), o }
     }
 
-    /// The parts of another one too.
+    /// Appends the parts of another.
     pub fn extend(&mut self, other: Self) {
         self.parts.extend(other.parts);
     }
@@ -63,7 +63,7 @@ impl Narrow {
 
     pub fn run(&self, x: &Map, y: &MapMut, epilogue: Epilogue) {
         let parts: Vec<_> = self.parts.iter().map(|(p, w)| (p, w, segments(p, x))).collect();
-        // All phases of a row follow one another, while what they read is near.
+        // All phases of a row in turn, while their input is in the cache.
         let rows = self.parts.iter().map(|(p, _)| p.grid.0).max().unwrap_or(0);
         let work: usize = self.parts.iter().map(|(p, _)| p.grid.1 * p.len() * self.o).sum();
         team::ranges(x.n * rows, 1 + (1 << 15) / work.max(1), |range| {
@@ -77,7 +77,7 @@ struct Rows<'a> {
     y: &'a MapMut<'a>,
     parts: &'a [(&'a Patches, &'a Arc<Buffer>, Vec<Segment>)],
     o: usize,
-    /// Rows of a picture, of the part that has most.
+    /// Rows of a picture in the part that has the most.
     rows: usize,
     range: std::ops::Range<usize>,
     epilogue: Epilogue<'a>,
@@ -222,53 +222,13 @@ unsafe fn sums<S: Simd, const R: usize, const O: usize>(
             let pixel = s.dy * x.w as isize + left + skip as isize;
             let from = line.wrapping_offset(pixel * x.pitch as isize);
             let w = weights.wrapping_add(s.at + skip * p.c);
-            sums = run::<S, R, O>(sums, (from, p.step.1 * x.pitch), (w, p.len()), taps * p.c);
+            sums = dot_products::<S, R, O>(sums, (from, p.step.1 * x.pitch), (w, p.len()), taps * p.c);
         }
         sums
     }
 }
 
-/// The sums with those of `count` numbers side by side. A function of its own, so that they stay in registers throughout.
-///
-/// # Safety
-/// The CPU must have the instruction set of `S`; `count` numbers must be readable at `x` for each of `R` pixels `apart`, and at
-/// `w` in `O` rows `k` apart.
-#[inline(always)]
-unsafe fn run<S: Simd, const R: usize, const O: usize>(
-    mut sums: [[S::V; O]; R],
-    (x, apart): (*const f32, usize),
-    (w, k): (*const f32, usize),
-    count: usize,
-) -> [[S::V; O]; R] {
-    // SAFETY: the loop stays below `count`; its last vector is loaded in part.
-    unsafe {
-        let mut i = 0;
-        while i + S::LANES <= count {
-            let mut ws = [S::splat(0.0); O];
-            for o in 0..O {
-                ws[o] = S::load(w.add(o * k + i));
-            }
-            for r in 0..R {
-                let v = S::load(x.add(r * apart + i));
-                for o in 0..O {
-                    sums[r][o] = S::fma(v, ws[o], sums[r][o]);
-                }
-            }
-            i += S::LANES;
-        }
-        if i < count {
-            for r in 0..R {
-                let v = S::load_part(x.add(r * apart + i), count - i);
-                for o in 0..O {
-                    sums[r][o] = S::fma(v, S::load_part(w.add(o * k + i), count - i), sums[r][o]);
-                }
-            }
-        }
-        sums
-    }
-}
-
-/// Runs of taps, or single ones where there is something between them.
+/// Runs of taps, or single taps if the map has other channels between them.
 fn segments(patches: &Patches, x: &Map) -> Vec<Segment> {
     let c = patches.c;
     let mut at = 0;

@@ -1,24 +1,24 @@
-//! Weights of convolutions as Winograd's products need them: `G w Gᵀ`, one group of them for each frequency.
+//! Winograd transforms of weights: `G w Gᵀ`, one group for each frequency.
 
-use crate::given::Given;
 use crate::packed::{MOST_WIDE, Packed};
 use crate::simd::{self, Simd, Task};
+use crate::weight_view::WeightView;
 
-/// The points at which F(4, 3) and F(2, 5) evaluate, beside 0 and infinity: ±2/3 and ±3/2. Their rounding is less than half of that
-/// of the usual ±1 and ±2, and their product 1 keeps the transforms short.
+/// Evaluation points of F(4, 3) and F(2, 5) besides 0 and infinity: ±2/3 and ±3/2. They round less than half as much as the usual ±1
+/// and ±2, and their product 1 keeps the transforms short.
 pub(crate) const P: f64 = 2.0 / 3.0;
 pub(crate) const Q: f64 = 3.0 / 2.0;
 
-/// Points along a side at most.
+/// The most points along a side.
 const SIDE: usize = 6;
-/// Taps along a side at most.
+/// The most taps along a side.
 const TAPS: usize = 5;
 
-/// A number of each channel of a panel.
+/// A number for each channel of a panel.
 type Lane<T> = [T; MOST_WIDE];
 
-/// `w` for tiles that read `side` rows and columns; `taps` are the places of the taps, `c` and `o` the channels read and given.
-pub(crate) fn spectrum(side: usize, taps: &[usize], (c, o): (usize, usize), w: Given) -> Packed {
+/// Transforms `w` for tiles of `side` input rows and columns; `taps` are the offsets of the taps, `c` and `o` the input and output channels.
+pub(crate) fn winograd_weights(side: usize, taps: &[usize], (c, o): (usize, usize), w: WeightView) -> Packed {
     let along = taps.len().isqrt();
     let g: [[f64; TAPS]; SIDE] = std::array::from_fn(|i| std::array::from_fn(|tap| g(side, i, tap, along)));
     Packed::by_row(side * side, c, o, |c, (first, count), to| {
@@ -26,7 +26,7 @@ pub(crate) fn spectrum(side: usize, taps: &[usize], (c, o): (usize, usize), w: G
     })
 }
 
-/// `G[i][tap]`: what a row of taps becomes at the `i`-th point of tiles that read so many rows.
+/// `G[i][tap]` for the `i`-th point of tiles of `side` input rows.
 fn g(side: usize, i: usize, tap: usize, taps: usize) -> f64 {
     let (point, n) = match (side, i) {
         (4, 1) => (1.0, 2.0),
@@ -39,13 +39,13 @@ fn g(side: usize, i: usize, tap: usize, taps: usize) -> f64 {
     point.powi(tap as i32) / n
 }
 
-/// One channel read, and the channels given of one panel side by side.
+/// One input channel, and the output channels of a panel.
 struct Row<'a> {
     g: &'a [[f64; TAPS]; SIDE],
     side: usize,
     along: usize,
     taps: &'a [usize],
-    w: Given<'a>,
+    w: WeightView<'a>,
     c: usize,
     first: usize,
     count: usize,
