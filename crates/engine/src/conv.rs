@@ -60,15 +60,15 @@ pub struct Sizes {
     pub to: (usize, usize),
 }
 
-/// How the sums of 3x3 and 5x5 convolutions of stride 1 are taken.
+/// The algorithm for 3x3 and 5x5 convolutions of stride 1.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Sums {
-    /// Directly.
-    Exact,
-    /// By Winograd's transforms, which are faster and round more: for a few pictures at a time.
-    Few,
-    /// The same, with more weights and less work: for many pictures.
-    Many,
+pub enum Algorithm {
+    /// Direct sums.
+    Direct,
+    /// Winograd transforms for small batches. They are faster and round more.
+    SmallBatch,
+    /// Winograd transforms for large batches, with more weights and less arithmetic.
+    LargeBatch,
 }
 
 /// Weights of a convolution, packed for one direction and one size of maps.
@@ -97,7 +97,7 @@ impl Filter {
     ///
     /// # Panics
     /// If sizes do not match.
-    pub fn forward(w: &[f32], sizes: Sizes, slide: Slide, sums: Sums) -> Self {
+    pub fn forward(w: &[f32], sizes: Sizes, slide: Slide, algorithm: Algorithm) -> Self {
         slide.check(sizes);
         let Sizes { input, output, from, to } = sizes;
         let (kh, kw) = slide.kernel;
@@ -110,7 +110,7 @@ impl Filter {
         let taps = |_| (0..kh).flat_map(|ky| (0..kw).map(move |kx| (ky, kx))).collect();
         let part = |_| Part { first: (0, 0), grid: to, offset: (&dy, &dx) };
         let shape = Shape { groups: slide.groups, c, o, step: slide.stride, apart: (1, 1), out: to };
-        let prepared = ready(shape, &[(0, 0)], part, taps, weight, (slide, from, sums));
+        let prepared = ready(shape, &[(0, 0)], part, taps, weight, (slide, from, algorithm));
         Self { prepared, from: (input, from), to: (output, to) }
     }
 
@@ -118,7 +118,7 @@ impl Filter {
     ///
     /// # Panics
     /// If sizes do not match.
-    pub fn backward(w: &[f32], sizes: Sizes, slide: Slide, sums: Sums) -> Self {
+    pub fn backward(w: &[f32], sizes: Sizes, slide: Slide, algorithm: Algorithm) -> Self {
         slide.check(sizes);
         let Sizes { input, output, from, to } = sizes;
         let (kh, kw) = slide.kernel;
@@ -147,7 +147,7 @@ impl Filter {
             let dx = move |k: usize| reads(phase.1, p.1, k, d.1, s.1).unwrap_or_default();
             let grid = ((from.0 - phase.0).div_ceil(s.0), (from.1 - phase.1).div_ceil(s.1));
             let part = |_| Part { first: phase, grid, offset: (&dy, &dx) };
-            match ready(shape, &[phase], part, taps, weight, (flipped, to, sums)) {
+            match ready(shape, &[phase], part, taps, weight, (flipped, to, algorithm)) {
                 Prepared::Patches(parts, _) => products.extend(parts),
                 Prepared::Depthwise(parts) => depthwise.extend(parts.parts),
                 Prepared::Direct(parts) => direct.extend(parts.parts),
@@ -264,14 +264,14 @@ fn ready<'a>(
     part: impl Fn((usize, usize)) -> Part<'a>,
     taps: impl Fn((usize, usize)) -> Vec<(usize, usize)>,
     weight: WeightView,
-    (slide, from, sums): (Slide, (usize, usize), Sums),
+    (slide, from, algorithm): (Slide, (usize, usize), Algorithm),
 ) -> Prepared {
     let plain = slide.stride == (1, 1) && slide.dilation == (1, 1) && s.groups == 1;
     let place = |&(ky, kx): &(usize, usize)| ky * slide.kernel.1 + kx;
     let square = slide.kernel == (3, 3) || slide.kernel == (5, 5);
-    if plain && sums != Sums::Exact && square && Winograd::pays(s.c, s.o, s.out) {
+    if plain && algorithm != Algorithm::Direct && square && Winograd::pays(s.c, s.o, s.out) {
         let taps: Vec<_> = taps(phases[0]).iter().map(place).collect();
-        return Prepared::Winograd(Winograd::new((s.c, s.o), &taps, slide.padding, (from, s.out, sums), weight));
+        return Prepared::Winograd(Winograd::new((s.c, s.o), &taps, slide.padding, (from, s.out, algorithm), weight));
     }
     let parts = phases.iter().map(|&phase| {
         let (taps, part) = (taps(phase), part(phase));

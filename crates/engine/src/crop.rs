@@ -4,7 +4,7 @@ use crate::im2col::copy;
 use crate::map::{Map, MapMut};
 use crate::simd::{self, Simd, Task};
 use crate::size::MOST;
-use crate::team;
+use crate::thread_team;
 
 /// Crop `k` of `y` starts at row and column `from[k]` of `base`, a single map. It holds map `k` of `changed` from `at[k]` on, and
 /// `outside` beyond the edges of `base`.
@@ -26,7 +26,7 @@ pub fn crop(
     let near = |place: isize| place.unsigned_abs() <= MOST;
     assert!(from.iter().all(|&(i, j)| near(i) && near(j)), "crops {y:?} from {from:?}");
     let y = &*y;
-    team::ranges(y.n * y.h, (1 << 13) / (y.w * y.c).max(1) + 1, |rows| {
+    thread_team::ranges(y.n * y.h, (1 << 13) / (y.w * y.c).max(1) + 1, |rows| {
         simd::run(Rows { base, changed, at, y, from, outside, rows });
     });
 }

@@ -3,7 +3,7 @@
 use crate::im2col::Patches;
 use crate::map::{Map, MapMut};
 use crate::simd::{self, Simd, Task};
-use crate::team;
+use crate::thread_team;
 use crate::tile::{Epilogue, Exit, finish};
 
 /// Weights of a depthwise convolution: for each phase its taps, with one number for each channel.
@@ -22,7 +22,7 @@ impl Depthwise {
             let columns = patches.grid.1.max(1);
             let rows = x.n * patches.grid.0;
             let grain = 1 + (1 << 14) / (columns * y.c * taps.len().max(1)).max(1);
-            team::ranges(rows, grain, |rows| simd::run(Rows { x, y, patches, taps, rows, epilogue }));
+            thread_team::ranges(rows, grain, |rows| simd::run(Rows { x, y, patches, taps, rows, epilogue }));
         }
     }
 }

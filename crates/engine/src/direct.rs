@@ -6,7 +6,7 @@ use crate::im2col::{Patches, TapRun, copy, zero};
 use crate::map::{Map, MapMut};
 use crate::packed::Packed;
 use crate::simd::{Simd, Task, run_with};
-use crate::team;
+use crate::thread_team;
 use crate::tile::{Epilogue, Exit, finish, with_rows};
 use std::sync::Arc;
 
@@ -48,9 +48,9 @@ impl Direct {
             // Whole pictures, or bands if pictures are large or few.
             let fitting = (BAND / (width * patches.step.0).max(1)).max(4);
             let work = rows * patches.grid.1 * patches.len() * weights.o;
-            let wanted = if x.n * work < 1 << 16 { 1 } else { 2 * team::size() };
+            let wanted = if x.n * work < 1 << 16 { 1 } else { 2 * thread_team::size() };
             let bands = rows.div_ceil(fitting).max(wanted.div_ceil(x.n.max(1))).min(rows).max(1);
-            team::run(x.n * bands, |i| {
+            thread_team::run(x.n * bands, |i| {
                 let (n, band) = (i / bands, i % bands);
                 let rows = band * rows / bands..(band + 1) * rows / bands;
                 run_with(weights.level, Band { x, y, patches, weights, reach, n, rows, epilogue });

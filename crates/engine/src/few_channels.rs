@@ -5,7 +5,7 @@ use crate::buffer::Buffer;
 use crate::im2col::Patches;
 use crate::map::{Map, MapMut};
 use crate::simd::{self, Simd, Task};
-use crate::team;
+use crate::thread_team;
 use crate::tile::{Epilogue, Exit, dot_products, finish};
 use std::sync::Arc;
 
@@ -66,7 +66,7 @@ impl FewChannels {
         // All phases of a row in turn, while their input is in the cache.
         let rows = self.parts.iter().map(|(p, _)| p.grid.0).max().unwrap_or(0);
         let work: usize = self.parts.iter().map(|(p, _)| p.grid.1 * p.len() * self.o).sum();
-        team::ranges(x.n * rows, 1 + (1 << 15) / work.max(1), |range| {
+        thread_team::ranges(x.n * rows, 1 + (1 << 15) / work.max(1), |range| {
             simd::run(Rows { x, y, parts: &parts, o: self.o, rows, range, epilogue });
         });
     }

@@ -2,7 +2,7 @@
 
 use crate::map::{Map, MapMut};
 use crate::packed::SharedPtr;
-use crate::team;
+use crate::thread_team;
 
 /// Side of the squares that are transposed at a time.
 const SIDE: usize = 16;
@@ -18,7 +18,7 @@ pub fn to_channels_last(x: &[f32], y: &mut MapMut) {
     assert!(x.len() == y.n * c * pixels, "{} numbers for {y:?}", x.len());
     let (at, pitch) = (SharedPtr(y.at), y.pitch);
     let blocks = pixels.div_ceil(SIDE);
-    team::ranges(y.n * blocks, GRAIN / (SIDE * c).max(1) + 1, |range| {
+    thread_team::ranges(y.n * blocks, GRAIN / (SIDE * c).max(1) + 1, |range| {
         for i in range {
             let (n, p) = (i / blocks, i % blocks * SIDE);
             let count = SIDE.min(pixels - p);
@@ -42,7 +42,7 @@ pub fn to_channels_last_scaled(x: &[f32], y: &mut MapMut, scale: &[f32], shift: 
     let (pixels, c, pitch) = (y.h * y.w, y.c, y.pitch);
     assert!(x.len() == y.n * c * pixels && scale.len() == c && shift.len() == c, "{} numbers for {y:?}", x.len());
     let at = SharedPtr(y.at);
-    team::ranges(y.n * pixels, GRAIN / c.max(1) + 1, |range| {
+    thread_team::ranges(y.n * pixels, GRAIN / c.max(1) + 1, |range| {
         let mut start = range.start;
         while start < range.end {
             let (n, p) = (start / pixels, start % pixels);
@@ -69,7 +69,7 @@ pub fn to_channels_first(x: &Map, y: &mut [f32]) {
     assert!(y.len() == x.n * c * pixels, "{} numbers for {x:?}", y.len());
     let at = SharedPtr(y.as_mut_ptr());
     let blocks = pixels.div_ceil(SIDE);
-    team::ranges(x.n * blocks, GRAIN / (SIDE * c).max(1) + 1, |range| {
+    thread_team::ranges(x.n * blocks, GRAIN / (SIDE * c).max(1) + 1, |range| {
         for i in range {
             let (n, p) = (i / blocks, i % blocks * SIDE);
             let count = SIDE.min(pixels - p);

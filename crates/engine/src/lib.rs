@@ -6,7 +6,7 @@
 //! the same product with transposed weights.
 
 pub mod simd;
-pub mod team;
+pub mod thread_team;
 mod size;
 mod buffer;
 mod map;
@@ -26,18 +26,18 @@ mod crop;
 mod conv;
 mod weights;
 mod pool;
-mod pick;
+mod strided_slice;
 mod pointwise;
 mod linear;
 
 pub use buffer::{Buffer, in_large_pages};
-pub use conv::{Filter, Sizes, Slide, Sums};
+pub use conv::{Algorithm, Filter, Sizes, Slide};
 pub use crop::crop;
 pub use layout::{to_channels_first, to_channels_last, to_channels_last_scaled};
 pub use linear::{linear, linear_vjp};
 pub use map::{Map, MapMut};
-pub use pick::Pick;
 pub use pointwise::{pass, sum_pictures};
 pub use pool::Pool;
+pub use strided_slice::StridedSlice;
 pub use tile::Epilogue;
 pub use weights::WeightGradient;

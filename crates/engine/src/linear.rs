@@ -5,7 +5,7 @@ use crate::im2col::zero;
 use crate::packed::SharedPtr;
 use crate::simd::{self, Simd, Task, run_with};
 use crate::size::product;
-use crate::team;
+use crate::thread_team;
 use crate::tile::{Prefetch, dot_products, multiply};
 
 /// Rows of weights in a task.
@@ -33,7 +33,7 @@ pub fn linear(
     // Large batches are split too.
     let parts = n.div_ceil(64);
     let one = n.saturating_mul(input).saturating_mul(output) < 1 << 15;
-    team::run_some(if one { 1 } else { team::size() }, blocks * parts, |i| {
+    thread_team::run_some(if one { 1 } else { thread_team::size() }, blocks * parts, |i| {
         let (block, part) = (i / parts, i % parts);
         let outputs = block * ROWS..((block + 1) * ROWS).min(output);
         let rows = part * n / parts..(part + 1) * n / parts;
@@ -59,7 +59,7 @@ pub fn linear_vjp(
     let level = simd::level();
     let width = 2 * level.lanes();
     let grain = (1 << 15) / n.saturating_mul(output).saturating_mul(width).max(1) + 1;
-    team::ranges(input.div_ceil(width), grain, |columns| {
+    thread_team::ranges(input.div_ceil(width), grain, |columns| {
         run_with(level, Back { dy, w, dx: at.get(), sizes: (n, input, output), columns, mask });
     });
 }

@@ -2,7 +2,7 @@
 
 use crate::buffer::Buffer;
 use crate::simd::{self, Level};
-use crate::team;
+use crate::thread_team;
 use crate::weight_view::WeightView;
 use std::sync::atomic::{AtomicBool, Ordering};
 
@@ -42,7 +42,7 @@ impl Packed {
         let panels = packed.panels();
         let grain = (1 << 15) / (k * 2 * packed.lanes).max(1) + 1;
         let bad = AtomicBool::new(false);
-        team::ranges(groups * panels, grain, |range| {
+        thread_team::ranges(groups * panels, grain, |range| {
             for i in range {
                 let (g, b) = (i / panels, i % panels);
                 let (width, first) = (packed.width(b), b * 2 * packed.lanes);
@@ -83,7 +83,7 @@ impl Packed {
         let mut packed = Self::zeros(groups, k, o);
         let at = SharedPtr(packed.numbers.numbers_mut().as_mut_ptr());
         let bad = AtomicBool::new(false);
-        team::ranges(k * packed.panels(), (1 << 12) / (groups * packed.lanes).max(1) + 1, |range| {
+        thread_team::ranges(k * packed.panels(), (1 << 12) / (groups * packed.lanes).max(1) + 1, |range| {
             let mut entries = vec![[0.0; MOST_WIDE]; groups];
             for i in range {
                 let (b, row) = (i / k, i % k);

@@ -2,7 +2,7 @@
 
 use crate::map::{Map, MapMut};
 use crate::simd::{self, Simd, Task};
-use crate::team;
+use crate::thread_team;
 use crate::tile::{Epilogue, Exit, finish};
 
 /// Applies an epilogue to each number of `x`: copies, sums, batch norms, ReLUs and their masks.
@@ -13,7 +13,7 @@ pub fn pass(x: &Map, y: &mut MapMut, epilogue: Epilogue) {
     assert!((x.n, x.h, x.w, x.c) == (y.n, y.h, y.w, y.c), "{x:?} to {y:?}");
     epilogue.check(y);
     let y = &*y;
-    team::ranges(y.pixels(), (1 << 14) / y.c.max(1) + 1, |range| simd::run(Pass { x, y, range, epilogue }));
+    thread_team::ranges(y.pixels(), (1 << 14) / y.c.max(1) + 1, |range| simd::run(Pass { x, y, range, epilogue }));
 }
 
 /// Sums the pictures of `x` into the single picture `y`.
@@ -23,7 +23,7 @@ pub fn pass(x: &Map, y: &mut MapMut, epilogue: Epilogue) {
 pub fn sum_pictures(x: &Map, y: &mut MapMut) {
     assert!(x.n > 0 && (1, x.h, x.w, x.c) == (y.n, y.h, y.w, y.c), "{x:?} to {y:?}");
     let y = &*y;
-    team::ranges(y.pixels(), (1 << 14) / (x.n * y.c).max(1) + 1, |range| simd::run(Sum { x, y, range }));
+    thread_team::ranges(y.pixels(), (1 << 14) / (x.n * y.c).max(1) + 1, |range| simd::run(Sum { x, y, range }));
 }
 
 struct Sum<'a> {

@@ -3,7 +3,7 @@
 use crate::map::{Map, MapMut};
 use crate::simd::{self, Simd, Task};
 use crate::size::{MOST_TAPS, bounded, positive};
-use crate::team;
+use crate::thread_team;
 
 /// Output numbers in a task.
 const GRAIN: usize = 1 << 12;
@@ -51,7 +51,9 @@ impl Pool {
         self.check();
         assert!(x.n == y.n && x.c == y.c, "{x:?} to {y:?}");
         let y = &*y;
-        team::ranges(y.n * y.h, GRAIN / (y.w * y.c).max(1) + 1, |rows| simd::run(Max { pool: self, x, y, rows }));
+        thread_team::ranges(y.n * y.h, GRAIN / (y.w * y.c).max(1) + 1, |rows| {
+            simd::run(Max { pool: self, x, y, rows })
+        });
     }
 
     /// The VJP of [`Pool::max`]: each window's gradient goes to its maximum, the first in row order in a tie. With `positive`, only
@@ -65,8 +67,8 @@ impl Pool {
         assert!((y.n, y.h, y.w, y.c) == (dy.n, dy.h, dy.w, dy.c) && y.n == x.n && y.c == x.c, "{x:?} to {y:?}");
         let dx = &*dx;
         // A task writes some rows of a picture, and visits all windows that reach them.
-        let bands = (2 * team::size()).div_ceil(dx.n.max(1)).min(dx.h).max(1);
-        team::run(dx.n * bands, |i| {
+        let bands = (2 * thread_team::size()).div_ceil(dx.n.max(1)).min(dx.h).max(1);
+        thread_team::run(dx.n * bands, |i| {
             let (n, band) = (i / bands, i % bands);
             let band = band * dx.h / bands..(band + 1) * dx.h / bands;
             simd::run(MaxVjp { pool: self, x, y, dy, dx, n, band, positive });
@@ -82,7 +84,7 @@ impl Pool {
         assert!(x.n == y.n && x.c == y.c, "{x:?} to {y:?}");
         let [rows, columns] = self.axes();
         let y = &*y;
-        team::ranges(y.n * y.h, GRAIN / (y.w * y.c).max(1) + 1, |range| {
+        thread_team::ranges(y.n * y.h, GRAIN / (y.w * y.c).max(1) + 1, |range| {
             for row in range {
                 let (n, i) = (row / y.h, row % y.h);
                 for j in 0..y.w {
@@ -112,7 +114,7 @@ impl Pool {
         assert!(dx.n == dy.n && dx.c == dy.c, "{dy:?} to {dx:?}");
         let [rows, columns] = self.axes();
         let dx = &*dx;
-        team::run(dx.n, |n| {
+        thread_team::run(dx.n, |n| {
             for p in n * dx.h * dx.w..(n + 1) * dx.h * dx.w {
                 // SAFETY: each picture is one task's.
                 unsafe { std::slice::from_raw_parts_mut(dx.at.add(p * dx.pitch), dx.c) }.fill(0.0);

@@ -6,7 +6,7 @@ use crate::im2col::{CHUNK, Patches, STRIDE, copy};
 use crate::map::{Map, MapMut};
 use crate::packed::{Packed, SharedPtr};
 use crate::simd::{Simd, Task, run_with};
-use crate::team;
+use crate::thread_team;
 use crate::tile::{Epilogue, Exit};
 
 /// The most pixels that are multiplied in stages.
@@ -20,7 +20,7 @@ pub(crate) fn multiply(x: &Map, y: &MapMut, patches: &Patches, weights: &Packed,
     if pixels == 0 {
         return;
     }
-    let threads = team::size();
+    let threads = thread_team::size();
     let panels = weights.panels();
     let work = pixels * patches.len().max(1) * weights.o * groups;
     let wanted = if work < 1 << 16 { 1 } else { threads };
@@ -31,7 +31,7 @@ pub(crate) fn multiply(x: &Map, y: &MapMut, patches: &Patches, weights: &Packed,
     let blocks = pixels.div_ceil(BLOCK).next_multiple_of(wanted).min(pixels.div_ceil(12)).max(1);
     let shares =
         if blocks * groups >= 2 * wanted || wanted == 1 { 1 } else { (2 * wanted).div_ceil(blocks).min(panels) };
-    team::run_some(wanted, blocks * groups * shares, |i| {
+    thread_team::run_some(wanted, blocks * groups * shares, |i| {
         let (b, g, share) = (i / shares / groups, i / shares % groups, i % shares);
         let range = b * pixels / blocks..(b + 1) * pixels / blocks;
         let panels = share * panels / shares..(share + 1) * panels / shares;
@@ -53,13 +53,13 @@ fn in_stages(
     let places = &mut places[..pixels];
     places.iter_mut().enumerate().for_each(|(i, p)| *p = patches.pixel(patches.place(i)));
     let parts = (4 * threads).min(pixels);
-    team::run_some(threads, parts, |i| {
+    thread_team::run_some(threads, parts, |i| {
         let range = i * pixels / parts..(i + 1) * pixels / parts;
         run_with(weights.level, Copies { x, patches, g, range, a: a.get(), pixels });
     });
     let chunks = Chunks { a: a.get(), pixels, k: patches.len(), finite: weights.finite };
     let chunks = run_with(weights.level, chunks);
-    team::run_some(threads, weights.panels(), |panel| {
+    thread_team::run_some(threads, weights.panels(), |panel| {
         run_with(weights.level, Panel { a: a.get(), places, chunks: &chunks, weights, g, panel, y, epilogue });
     });
 }

@@ -7,7 +7,7 @@ use crate::map::Map;
 use crate::packed::SharedPtr;
 use crate::simd::{self, Simd, Task, run_with};
 use crate::size::product;
-use crate::team;
+use crate::thread_team;
 use crate::tile::{Prefetch, multiply, with_rows};
 
 /// Pixels multiplied at a time.
@@ -49,7 +49,7 @@ impl WeightGradient {
         let chunks = k.div_ceil(CHUNK);
         let mut sums = Buffer::zeros(product([parts, groups, k, width]));
         let at = SharedPtr(sums.numbers_mut().as_mut_ptr());
-        team::run(parts * groups * chunks, |i| {
+        thread_team::run(parts * groups * chunks, |i| {
             let (part, g, chunk) = (i / groups / chunks, i / chunks % groups, i % chunks);
             let range = part * x.n / parts..(part + 1) * x.n / parts;
             let k = (chunk * CHUNK, ((chunk + 1) * CHUNK).min(k));

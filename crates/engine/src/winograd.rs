@@ -2,12 +2,12 @@
 //! F(4x4, 3x3), F(2x2, 3x3) on small maps, and F(2x2, 5x5).
 
 use crate::buffer::Scratch;
-use crate::conv::Sums;
+use crate::conv::Algorithm;
 use crate::im2col::{CHUNK, STRIDE};
 use crate::map::{Map, MapMut};
 use crate::packed::{Packed, SharedPtr};
 use crate::simd::{Simd, Task, run_with};
-use crate::team;
+use crate::thread_team;
 use crate::tile::{Epilogue, Exit, Prefetch, finish, multiply, with_rows};
 use crate::weight_view::WeightView;
 use crate::winograd_weights::{P, Q, winograd_weights};
@@ -38,14 +38,14 @@ impl Winograd {
         (c, o): (usize, usize),
         taps: &[usize],
         padding: (usize, usize),
-        (from, to, sums): ((usize, usize), (usize, usize), Sums),
+        (from, to, algorithm): ((usize, usize), (usize, usize), Algorithm),
         w: WeightView,
     ) -> Self {
         // Larger tiles have more than twice the weights; for a few small maps, reading them costs more than the sums save.
         let large = match to.0.min(to.1) {
             16.. => true,
-            8.. => c * o <= 1 << 14 || sums == Sums::Many,
-            _ => sums == Sums::Many,
+            8.. => c * o <= 1 << 14 || algorithm == Algorithm::LargeBatch,
+            _ => algorithm == Algorithm::LargeBatch,
         };
         let size = if large && taps.len() == 9 { 4 } else { 2 };
         let side = size + taps.len().isqrt() - 1;
@@ -86,7 +86,7 @@ impl Winograd {
     pub fn run(&self, x: &Map, y: &MapMut, epilogue: Epilogue) {
         assert!((x.h, x.w) == self.from, "transforms for maps of another size");
         let tiles = x.n * self.tiles.0 * self.tiles.1;
-        let threads = team::size();
+        let threads = thread_team::size();
         // Weights that exceed the caches are read once for many tiles; small ones leave room for the tiles.
         let most = if self.c * self.o <= 1 << 13 { 24 } else { 48 };
         let blocks = tiles.div_ceil(most).next_multiple_of(threads);
@@ -94,7 +94,7 @@ impl Winograd {
         if few || tiles <= most {
             return self.in_stages(x, y, epilogue, tiles, threads);
         }
-        team::run(blocks, |i| {
+        thread_team::run(blocks, |i| {
             let range = i * tiles / blocks..(i + 1) * tiles / blocks;
             let count = range.len();
             let mut scratch = Scratch::new(self.room(count));
@@ -123,9 +123,9 @@ impl Winograd {
         };
         let parts = tiles.min(4 * threads);
         let part = |i: usize| i * tiles / parts..(i + 1) * tiles / parts;
-        team::run(parts, |i| stage(Step::In(part(i))));
-        team::run(self.frequencies(), |f| stage(Step::Multiply(f..f + 1, 0..self.weights.panels())));
-        team::run(parts, |i| stage(Step::Out(part(i))));
+        thread_team::run(parts, |i| stage(Step::In(part(i))));
+        thread_team::run(self.frequencies(), |f| stage(Step::Multiply(f..f + 1, 0..self.weights.panels())));
+        thread_team::run(parts, |i| stage(Step::Out(part(i))));
     }
 
     /// Size of the transformed input of `tiles` tiles: frequency, chunk of channels, tile, `STRIDE`.

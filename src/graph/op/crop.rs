@@ -4,7 +4,7 @@ use super::spec::{Argument, Family, Inputs, OpSpec, Relevance};
 use super::{Case, Form, Op, Site, maps};
 use anyhow::{Result, ensure};
 use candle_core::Tensor;
-use gradscope_engine::Pick;
+use gradscope_engine::StridedSlice;
 use std::sync::Arc;
 
 /// A map without its outermost rows and columns; PyTorch's `pad` by negative sizes.
@@ -45,7 +45,7 @@ impl Op for Crop {
     }
 
     fn form(&self, _: &[usize]) -> Form {
-        Form::Pick(Pick { start: (self.rows, self.columns), step: (1, 1), before: 0 })
+        Form::Pick(StridedSlice { start: (self.rows, self.columns), step: (1, 1), before: 0 })
     }
 
     fn shape(&self, x: &[&[usize]]) -> Result<Vec<usize>> {

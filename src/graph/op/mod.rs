@@ -43,7 +43,7 @@ use super::trace::Site;
 use crate::kernel::{Conv2d, Pool2d};
 use anyhow::{Context, Result, ensure};
 use candle_core::Tensor;
-use gradscope_engine::Pick;
+use gradscope_engine::StridedSlice;
 use std::fmt::Debug;
 use std::sync::{Arc, LazyLock};
 
@@ -122,7 +122,7 @@ pub enum Form {
     /// Channels one behind the other.
     Concat,
     /// Some pixels, among channels of zeros.
-    Pick(Pick),
+    Pick(StridedSlice),
     /// `(N, …)` to `(N, features)`.
     Flatten,
     /// The value that it reads.

@@ -4,7 +4,7 @@ use super::spec::{Argument, Family, Inputs, OpSpec, Relevance};
 use super::{Case, Form, Op, Site};
 use anyhow::{Result, ensure};
 use candle_core::Tensor;
-use gradscope_engine::Pick;
+use gradscope_engine::StridedSlice;
 use std::sync::Arc;
 
 /// Zeros before and behind one dimension.
@@ -44,7 +44,7 @@ impl Op for Pad {
 
     fn form(&self, x: &[usize]) -> Form {
         match (self.dim, x.len()) {
-            (1, 4) => Form::Pick(Pick { start: (0, 0), step: (1, 1), before: self.before }),
+            (1, 4) => Form::Pick(StridedSlice { start: (0, 0), step: (1, 1), before: self.before }),
             _ => Form::Other,
         }
     }

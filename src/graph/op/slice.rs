@@ -4,7 +4,7 @@ use super::spec::{Argument, Family, Inputs, OpSpec, Relevance};
 use super::{Case, Form, Op, Site};
 use anyhow::{Result, bail, ensure};
 use candle_core::Tensor;
-use gradscope_engine::Pick;
+use gradscope_engine::StridedSlice;
 use std::sync::Arc;
 
 /// `start, start + step, … < end` of one dimension; PyTorch's `x[:, :, start:end:step]`.
@@ -83,8 +83,8 @@ impl Op for Slice {
         let (Some(&size), step) = (x.get(self.dim), self.step) else { return Form::Other };
         let start = self.range(size).start;
         match (self.dim, x.len()) {
-            (2, 4) => Form::Pick(Pick { start: (start, 0), step: (step, 1), before: 0 }),
-            (3, 4) => Form::Pick(Pick { start: (0, start), step: (1, step), before: 0 }),
+            (2, 4) => Form::Pick(StridedSlice { start: (start, 0), step: (step, 1), before: 0 }),
+            (3, 4) => Form::Pick(StridedSlice { start: (0, start), step: (1, step), before: 0 }),
             _ => Form::Other,
         }
     }

@@ -8,7 +8,7 @@ use crate::kernel::{self, Conv2d, Pool2d, Window};
 use crate::sync::LockUnpoisoned;
 use anyhow::Result;
 use candle_core::{DType, Tensor};
-use gradscope_engine::{Filter, Pick, Pool, Sizes, Slide, Sums};
+use gradscope_engine::{Algorithm, Filter, Pool, Sizes, Slide, StridedSlice};
 use rayon::prelude::*;
 use std::sync::{Arc, Mutex, OnceLock};
 
@@ -40,7 +40,7 @@ pub(super) enum Work {
     Max(Pool),
     Mean(Windows),
     Flatten,
-    Pick(Pick),
+    Pick(StridedSlice),
     /// Number by number: times a factor a channel, if there are.
     Pass(Option<Vec<f32>>),
     /// Values that do not stand in place already, with the channel where they go.
@@ -66,7 +66,7 @@ pub(super) struct Packed {
     scale: Option<Vec<f32>>,
     sizes: Sizes,
     slide: Slide,
-    sums: Sums,
+    sums: Algorithm,
     pub forward: Filter,
     backward: OnceLock<Filter>,
     /// The way forward for many pictures, where that is another one.
@@ -132,7 +132,7 @@ impl Packed {
         if let Some(filter) = self.many.get() {
             return Ok(filter);
         }
-        let pack = |w: &[f32]| Filter::forward(w, self.sizes, self.slide, Sums::Many);
+        let pack = |w: &[f32]| Filter::forward(w, self.sizes, self.slide, Algorithm::LargeBatch);
         let filter = packed(&self.weight, self.scale.as_deref(), pack)?;
         Ok(self.many.get_or_init(|| filter))
     }

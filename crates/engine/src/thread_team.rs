@@ -1,50 +1,50 @@
-//! Work split over all cores: workers that wait awake for a moment, then sleep; the caller works too.
+//! A thread team that splits work over all cores: workers spin for a moment before they sleep, and the calling thread works too.
 
 use std::cell::UnsafeCell;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering::SeqCst};
 use std::sync::{Mutex, OnceLock, TryLockError};
 use std::thread::Thread;
 
-/// Looks at the door before a worker goes to sleep: some tens of microseconds.
-const LOOKS: usize = 4000;
+/// Spins before a worker goes to sleep: some tens of microseconds.
+const SPINS: usize = 4000;
 
 type Job = dyn Fn(usize) + Sync;
 
-/// Asked by whoever hands out work, before each of its own tasks.
-static ASK: OnceLock<fn()> = OnceLock::new();
+/// Called by the thread that starts a job before each task that it runs itself.
+static BEFORE_TASK: OnceLock<fn()> = OnceLock::new();
 
-/// From now on `f` is called by a thread that hands out work, before each task that it does itself. It may unwind: the tasks
-/// that nobody has begun are left out then, and the thread goes on unwinding. The first one given holds.
+/// Has `f` called by the thread that starts a job, before each task that it runs itself. `f` may unwind to cancel the job: tasks not yet
+/// begun are skipped, and the thread continues to unwind. Only the first call has an effect.
 pub fn before_each_task(f: fn()) {
-    // The first holds.
-    let _ = ASK.set(f);
+    // Later calls have no effect.
+    let _ = BEFORE_TASK.set(f);
 }
 
-fn ask() {
-    if let Some(f) = ASK.get() {
+fn before_task() {
+    if let Some(f) = BEFORE_TASK.get() {
         f();
     }
 }
 
-/// What caller and workers share.
-struct Team {
-    /// Held by the caller whose job it is.
+/// State shared by the calling thread and the workers.
+struct ThreadTeam {
+    /// Held by the thread whose job runs.
     caller: Mutex<()>,
     job: UnsafeCell<(*const Job, usize)>,
-    /// The number of the job that may be joined, 0 when there is none.
+    /// Number of the job that workers may join; 0 if there is none.
     open: AtomicUsize,
     jobs: AtomicUsize,
     next: AtomicUsize,
-    /// Workers that are, or may be, in the job.
+    /// Number of workers that are in the job, or about to check whether they may join.
     inside: AtomicUsize,
     panicked: AtomicBool,
     workers: OnceLock<Vec<(Thread, &'static AtomicBool)>>,
 }
 
 // SAFETY: `job` is written only while no worker is inside and none may enter.
-unsafe impl Sync for Team {}
+unsafe impl Sync for ThreadTeam {}
 
-static TEAM: Team = Team {
+static TEAM: ThreadTeam = ThreadTeam {
     caller: Mutex::new(()),
     job: UnsafeCell::new((std::ptr::null::<fn(usize)>() as *const Job, 0)),
     open: AtomicUsize::new(0),
@@ -55,17 +55,17 @@ static TEAM: Team = Team {
     workers: OnceLock::new(),
 };
 
-/// How many threads share the work that this thread hands out: one where it is one of many already.
+/// Number of threads for a job started here: one on a rayon worker, since those run in parallel already.
 pub fn size() -> usize {
     if rayon::current_thread_index().is_some() { 1 } else { rayon::current_num_threads() }
 }
 
-/// Calls `f` with each of `0..tasks`, in any order, on all cores; returns when all are done.
+/// Calls `f` with each of `0..tasks` in any order on all cores, and returns when all calls have.
 pub fn run(tasks: usize, f: impl Fn(usize) + Sync) {
     let f = |i: usize| f(i);
     let alone = |tasks: usize| {
         (0..tasks).for_each(|i| {
-            ask();
+            before_task();
             f(i);
         });
     };
@@ -80,29 +80,29 @@ pub fn run(tasks: usize, f: impl Fn(usize) + Sync) {
     TEAM.run(tasks, &f);
     drop(guard);
     if TEAM.panicked.swap(false, SeqCst) {
-        panic!("a worker of the engine panicked");
+        panic!("a worker thread of the engine panicked");
     }
 }
 
-/// The same; on this thread alone where one is wanted.
+/// The same, but on this thread alone if `threads` is 1.
 pub fn run_some(threads: usize, tasks: usize, f: impl Fn(usize) + Sync) {
     if threads == 1 { (0..tasks).for_each(f) } else { run(tasks, f) }
 }
 
-/// Cuts `0..n` in runs of about `grain` and calls `f` with each.
+/// Splits `0..n` into ranges of about `grain` and calls `f` with each, on all cores.
 pub fn ranges(n: usize, grain: usize, f: impl Fn(std::ops::Range<usize>) + Sync) {
     let most = size() * 4;
     let count = n.div_ceil(grain.max(1)).clamp(1, most);
     run(count, |i| f(i * n / count..(i + 1) * n / count));
 }
 
-/// Cuts numbers in parts of `size`, the last of what is left, and calls `f` with each and its place among them, on all cores.
+/// Splits a slice into parts of `size`, the last of which may be shorter, and calls `f` with the index of each and the part, on all cores.
 pub fn parts<T: Send>(all: &mut [T], size: usize, f: impl Fn(usize, &mut [T]) + Sync) {
     struct At<T>(*mut T);
     // SAFETY: each task takes its own part of it.
     unsafe impl<T: Send> Sync for At<T> {}
     impl<T> At<T> {
-        /// A method, so that a closure takes the whole and not the pointer in it.
+        /// A method, so that a closure captures the wrapper rather than the pointer.
         fn add(&self, count: usize) -> *mut T {
             // SAFETY: `count` is below the length of the slice.
             unsafe { self.0.add(count) }
@@ -116,7 +116,7 @@ pub fn parts<T: Send>(all: &mut [T], size: usize, f: impl Fn(usize, &mut [T]) + 
     });
 }
 
-impl Team {
+impl ThreadTeam {
     fn run(&'static self, tasks: usize, f: &(dyn Fn(usize) + Sync)) {
         // SAFETY: the job is left by all before this function returns, so `f` outlives its use.
         unsafe { *self.job.get() = (std::mem::transmute::<*const (dyn Fn(usize) + Sync), *const Job>(f), tasks) };
@@ -128,11 +128,11 @@ impl Team {
             }
         }
         let close = Close(self);
-        self.work(ask);
+        self.work(before_task);
         drop(close);
     }
 
-    /// Takes tasks until none is left.
+    /// Runs tasks until none is left.
     fn work(&self, before: impl Fn()) {
         // SAFETY: the caller keeps the job until all are outside.
         let (f, tasks) = unsafe { *self.job.get() };
@@ -159,18 +159,18 @@ impl Team {
         })
     }
 
-    /// A worker's life.
+    /// The loop of a worker.
     fn serve(&self, asleep: &AtomicBool) {
         let mut seen = 0;
         loop {
-            let mut looks = 0;
+            let mut spins = 0;
             let job = loop {
                 let open = self.open.load(SeqCst);
                 if open != 0 && open != seen {
                     break open;
                 }
-                looks += 1;
-                if looks < LOOKS {
+                spins += 1;
+                if spins < SPINS {
                     std::hint::spin_loop();
                     continue;
                 }
@@ -179,7 +179,7 @@ impl Team {
                     std::thread::park();
                 }
                 asleep.store(false, SeqCst);
-                looks = 0;
+                spins = 0;
             };
             seen = job;
             self.inside.fetch_add(1, SeqCst);
@@ -194,20 +194,20 @@ impl Team {
     }
 }
 
-/// Closes the job and waits until all are outside, also when the caller's own part panics.
-struct Close(&'static Team);
+/// Closes the job and waits until all workers have left it, even if a task of the calling thread panics.
+struct Close(&'static ThreadTeam);
 
 impl Drop for Close {
     fn drop(&mut self) {
         if std::thread::panicking() {
-            // Nobody begins what is left.
+            // The remaining tasks are skipped.
             self.0.next.store(usize::MAX / 2, SeqCst);
         }
         self.0.open.store(0, SeqCst);
-        let mut looks = 0usize;
+        let mut spins = 0usize;
         while self.0.inside.load(SeqCst) != 0 {
-            looks += 1;
-            if looks.is_multiple_of(LOOKS) { std::thread::yield_now() } else { std::hint::spin_loop() }
+            spins += 1;
+            if spins.is_multiple_of(SPINS) { std::thread::yield_now() } else { std::hint::spin_loop() }
         }
     }
 }

@@ -1,25 +1,25 @@
-//! Some pixels of maps, among channels of zeros: the shortcuts of networks that have no weights for them.
+//! Strided slices padded with zero channels: the shortcuts of residual networks that have no weights for them.
 
 use crate::map::{Map, MapMut};
 use crate::size::{bounded, positive};
-use crate::team;
+use crate::thread_team;
 
-/// Every so-many-th pixel, its channels behind `before` zeros.
+/// Every `step`-th pixel from `start` on, with zero channels around its own.
 #[derive(Clone, Copy, Debug, PartialEq)]
-pub struct Pick {
-    /// The first row and column.
+pub struct StridedSlice {
+    /// First row and column.
     pub start: (usize, usize),
-    /// Rows and columns from one to the next.
+    /// Rows and columns from one pixel to the next.
     pub step: (usize, usize),
-    /// Channels of zeros before.
+    /// Number of zero channels before.
     pub before: usize,
 }
 
-impl Pick {
-    /// This, then another.
+impl StridedSlice {
+    /// The composition of this slice and a slice of its result.
     ///
     /// # Panics
-    /// Where both together are too large for any map.
+    /// If sizes are too large for any map.
     pub fn then(self, next: Self) -> Self {
         bounded(&[self.start.0, self.start.1, self.step.0, self.step.1, self.before]);
         bounded(&[next.start.0, next.start.1, next.step.0, next.step.1, next.before]);
@@ -30,14 +30,14 @@ impl Pick {
         }
     }
 
-    /// `y = x` at the picked pixels; channels of `y` that `x` has none for are 0.
+    /// Copies the pixels of the slice to `y` and zeroes its other channels.
     ///
     /// # Panics
-    /// Where `y` is larger than what can be picked, has too few channels or another number of pictures.
+    /// If `y` is larger than the slice, has too few channels or another number of pictures.
     pub fn forward(&self, x: &Map, y: &mut MapMut) {
         self.check(x, [y.n, y.h, y.w, y.c]);
         let y = &*y;
-        team::ranges(y.n * y.h, (1 << 13) / (y.w * y.c).max(1) + 1, |rows| {
+        thread_team::ranges(y.n * y.h, (1 << 13) / (y.w * y.c).max(1) + 1, |rows| {
             for row in rows {
                 let (n, i) = (row / y.h, row % y.h);
                 for j in 0..y.w {
@@ -55,10 +55,10 @@ impl Pick {
         });
     }
 
-    /// The way back: the gradient at the picked pixels, 0 elsewhere.
+    /// The VJP: the gradient at the pixels of the slice, 0 elsewhere.
     ///
     /// # Panics
-    /// Where sizes do not fit one another.
+    /// If sizes do not match.
     pub fn backward(&self, dy: &Map, dx: &mut MapMut) {
         self.check(&dx.read(), [dy.n, dy.h, dy.w, dy.c]);
         let picked = |place: usize, start: usize, step: usize, count: usize| {
@@ -66,7 +66,7 @@ impl Pick {
             (i.is_multiple_of(step) && i / step < count).then_some(i / step)
         };
         let dx = &*dx;
-        team::ranges(dx.n * dx.h, (1 << 13) / (dx.w * dx.c).max(1) + 1, |rows| {
+        thread_team::ranges(dx.n * dx.h, (1 << 13) / (dx.w * dx.c).max(1) + 1, |rows| {
             for row in rows {
                 let (n, line) = (row / dx.h, picked(row % dx.h, self.start.0, self.step.0, dy.h));
                 for j in 0..dx.w {
@@ -92,6 +92,6 @@ impl Pick {
             count.checked_sub(1).is_none_or(|last| start + last * step < size)
         };
         let inside = fits(x.h, h, self.start.0, self.step.0) && fits(x.w, w, self.start.1, self.step.1);
-        assert!(inside && x.n == n && self.before + x.c <= c, "{self:?} of {x:?} to {n}x{h}x{w}x{c}");
+        assert!(inside && x.n == n && self.before + x.c <= c, "{self:?} of {x:?} does not give {n}x{h}x{w}x{c}");
     }
 }
