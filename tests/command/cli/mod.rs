@@ -211,7 +211,9 @@ fn what_was_used_is_in_the_result_not_what_was_asked() {
         let out = gradscope(folder.path(), &args);
         assert!(out.status.success(), "{}", text(&out.stderr));
         let result: Value = serde_json::from_slice(&out.stdout).unwrap();
-        let said = text(&out.stderr);
+        // A slow machine adds lines that say how far it is.
+        let said: String =
+            text(&out.stderr).split_inclusive('\n').filter(|l| !l.starts_with("still running ")).collect();
         move |name: &str| {
             (result["parameters"][name].as_str().unwrap().to_string(), result["asked"][name].clone(), said.clone())
         }
