@@ -11,13 +11,13 @@ check:
 run *ARGS:
     cargo run --release -- {{ARGS}}
 
-# The tests; with GRADSCOPE_SHARED also those on real weights and pictures
+# The tests; those on real weights and pictures are skipped without GRADSCOPE_SHARED
 test *ARGS:
     cargo test --workspace {{ARGS}}
 
 # Every map of the reference files by `gradscope run … --out`, and the table of errors; needs GRADSCOPE_SHARED
 reference:
-    cargo test --test reference --test reference_resnet -- --nocapture --test-threads 1 reproduced
+    cargo test --test numbers -- --nocapture --test-threads 1 is_reproduced
 
 # The engine's convolutions against PyTorch's, in turns; needs python3 with torch
 bench *ARGS:
@@ -44,7 +44,7 @@ fuzz SECONDS="60":
 
 # Lives in the app for so many seconds: works, resizes, floods, kills, hangs up, resumes, and compares bits
 soak SECONDS="60":
-    GRADSCOPE_SOAK_SECONDS={{SECONDS}} cargo test --release --test soak -- --nocapture
+    GRADSCOPE_SOAK_SECONDS={{SECONDS}} cargo test --release --test command soak -- --nocapture
 
 # The engine's unsafe loops under AddressSanitizer; optimised further, they take an hour to compile
 sanitize:

@@ -15,7 +15,7 @@ TAKEN = ["MIT", "Apache-2.0", "BSD", "Zlib", "ISC", "Unicode", "MPL", "LGPL", "U
 HEAD = """# Third-party notices
 
 gradscope itself is under MIT or Apache-2.0. Its binary is made of the packages below, each under its own licence. Written by
-`python3 scripts/third_party.py`; `tests/licences.rs` finds packages that are missing here.
+`python3 scripts/third_party.py`; `tests/laws/licences.rs` finds packages that are missing here.
 
 **One of them is under the LGPL**: `ansi_colours` (LGPL-3.0-or-later), which `viuer` uses to draw pictures in 256 colours. It is
 compiled into the binary. Whoever passes a binary on must pass this file on with it, with the licence's text, and must let others

@@ -1,7 +1,7 @@
 //! Whether long work on the lower floors is to go on: they ask, and whoever set them to work has said whom.
 //!
 //! A thread [asks within](within) a probe; kernels call [`check`] between their parts, or [`pass`] where they give no errors: it
-//! unwinds to whoever began. Work that goes on in other threads takes a [`Look`] with it. What the engine's team does asks too.
+//! unwinds to whoever began. Work that goes on in other threads takes a [`Look`] with it. Tasks of the engine's thread team ask too.
 
 use anyhow::Result;
 use std::cell::{Cell, RefCell};
@@ -44,7 +44,7 @@ pub fn within<T>(probe: Probe, f: impl FnOnce() -> T) -> T {
         }
     }
     let _back = Back(PROBE.replace(Some(probe)));
-    gradscope_engine::team::before_each_task(pass);
+    gradscope_engine::thread_team::before_each_task(pass);
     f()
 }
 

@@ -13,6 +13,7 @@
 // Whatever is printed is escaped, whatever is opened is a file: clippy.toml says by whom.
 #![cfg_attr(not(test), warn(clippy::disallowed_macros, clippy::disallowed_methods))]
 
+pub mod sync;
 pub mod words;
 pub mod panics;
 // It reads what the system says of itself.

@@ -1,20 +1,21 @@
 //! What several floors need of tensors: where they are made, and some arithmetic.
 
+use crate::sync::ReadWriteUnpoisoned;
 use anyhow::Result;
 use candle_core::{D, DType, Device, DeviceLocation, Shape, Tensor};
-use std::sync::{PoisonError, RwLock};
+use std::sync::RwLock;
 
 static DEVICE: RwLock<Device> = RwLock::new(Device::Cpu);
 
 /// Where networks, pictures and the tensors of scripts are made: the CPU, unless it was set; PyTorch's
 /// `get_default_device`.
 pub fn device() -> Device {
-    DEVICE.read().unwrap_or_else(PoisonError::into_inner).clone()
+    DEVICE.read_unpoisoned().clone()
 }
 
 /// Says where tensors are made from now on; PyTorch's `set_default_device`.
 pub fn set_device(device: Device) {
-    *DEVICE.write().unwrap_or_else(PoisonError::into_inner) = device;
+    *DEVICE.write_unpoisoned() = device;
 }
 
 /// A device as people write it: `cpu`, `cuda:0`, `metal`.

@@ -1,6 +1,6 @@
 """Writes tests/fixtures/checkpoints/: checkpoints as training programs leave them, and what PyTorch says of their weights.
 
-All hold the same tiny network (tiny.rhai), whose scores of one picture tests/formats.rs compares; averaged copies and teachers
+All hold the same tiny network (tiny.rhai), whose scores of one picture tests/numbers/formats.rs compares; averaged copies and teachers
 have other weights, and so other scores.
 
 python3 scripts/reference/checkpoints.py     (written with PyTorch 2.15, NumPy 2.4, Python 3.11)

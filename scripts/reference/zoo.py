@@ -1,6 +1,6 @@
 """Writes tests/fixtures/zoo.json: what PyTorch computes for every network of models/*.rhai.
 
-Weights and pictures come from a formula (`uniform`) that tests/zoo.rs has too, so that no file of weights is needed.
+Weights and pictures come from a formula (`uniform`) that tests/numbers/zoo.rs has too, so that no file of weights is needed.
 
 python3 scripts/reference/zoo.py            write the fixture
 python3 scripts/reference/zoo.py --list NAME      print the parameters of one network, name and shape

@@ -10,10 +10,11 @@ use crate::render::Figure;
 use crate::script::context::Stage;
 use crate::script::folders::Source;
 use crate::script::program::{self, Desk};
+use crate::sync::LockUnpoisoned;
 use crate::tui::Graphics;
 use anyhow::{Result, anyhow, bail};
 use std::process::ExitCode;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex};
 
 /// Runs it to its last statement.
 pub fn exec(scripts: &Scripts, args: &Exec) -> Result<ExitCode> {
@@ -49,7 +50,7 @@ impl Desk for Terminal {
 
     fn draw(&self, figure: &Figure) -> Result<()> {
         self.bar.suspend(|| {
-            let mut screen = self.screen.lock().unwrap_or_else(PoisonError::into_inner);
+            let mut screen = self.screen.lock_unpoisoned();
             let screen = match &mut *screen {
                 Some(open) => open,
                 none => none.insert(Screen::new(Graphics::Auto)?),

@@ -1,8 +1,9 @@
 //! A line on stderr about what goes on, where nothing else was said for long.
 
 use super::out;
+use crate::sync::LockUnpoisoned;
 use crate::words;
-use std::sync::{Mutex, Once, PoisonError};
+use std::sync::{Mutex, Once};
 use std::time::{Duration, Instant};
 
 /// How long nothing may be said.
@@ -24,7 +25,7 @@ struct Work {
 static WORK: Mutex<Option<Work>> = Mutex::new(None);
 
 fn with(f: impl FnOnce(&mut Option<Work>)) {
-    f(&mut WORK.lock().unwrap_or_else(PoisonError::into_inner));
+    f(&mut WORK.lock_unpoisoned());
 }
 
 /// A command begins: `task` is what a person calls it.

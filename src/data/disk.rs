@@ -4,6 +4,7 @@
 //! [`operation`], where a test lets any of them fail, or cuts the power before it.
 
 use super::file::open;
+use crate::sync::LockUnpoisoned;
 use crate::words;
 use anyhow::{Context, Result};
 use std::collections::BTreeSet;
@@ -11,7 +12,7 @@ use std::fs::{File, TryLockError};
 use std::io::{self, Write};
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
-use std::sync::{LazyLock, Mutex, PoisonError};
+use std::sync::{LazyLock, Mutex};
 use std::time::{Duration, Instant};
 
 /// How the names of files begin and end that are not whole yet.
@@ -129,7 +130,7 @@ fn sync_folder(folder: &Path) -> io::Result<()> {
 /// Removes what killed programs left unfinished in a folder, once for each folder.
 fn tidy(folder: &Path) {
     static TIDIED: LazyLock<Mutex<BTreeSet<PathBuf>>> = LazyLock::new(Mutex::default);
-    if !TIDIED.lock().unwrap_or_else(PoisonError::into_inner).insert(folder.to_path_buf()) {
+    if !TIDIED.lock_unpoisoned().insert(folder.to_path_buf()) {
         return;
     }
     for entry in std::fs::read_dir(folder).into_iter().flatten().flatten() {

@@ -1,8 +1,9 @@
 //! What a person should know beside a result: lines that wait until the command line or the app shows them.
 
+use crate::sync::LockUnpoisoned;
 use crate::words;
 use std::collections::HashSet;
-use std::sync::{Mutex, PoisonError};
+use std::sync::Mutex;
 
 static NOTES: Mutex<Option<Notes>> = Mutex::new(None);
 
@@ -28,5 +29,5 @@ pub fn take() -> Vec<String> {
 }
 
 fn with<T>(f: impl FnOnce(&mut Notes) -> T) -> T {
-    f(NOTES.lock().unwrap_or_else(PoisonError::into_inner).get_or_insert_default())
+    f(NOTES.lock_unpoisoned().get_or_insert_default())
 }

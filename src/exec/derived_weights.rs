@@ -2,10 +2,11 @@
 
 use super::site::Site;
 use crate::graph::NodeId;
+use crate::sync::LockUnpoisoned;
 use anyhow::Result;
 use candle_core::Tensor;
 use std::collections::HashMap;
-use std::sync::{Mutex, PoisonError};
+use std::sync::Mutex;
 
 /// Derived weights by node and name.
 #[derive(Default)]
@@ -26,7 +27,7 @@ impl Site {
         of: impl FnOnce(&Tensor) -> Result<Tensor>,
     ) -> Result<Tensor> {
         let kept = self.graph().derived::<DerivedWeights>();
-        let all = || kept.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let all = || kept.0.lock_unpoisoned();
         if let Some((n, weight)) = all().get(&(self.id, name))
             && n.to_bits() == number.to_bits()
         {

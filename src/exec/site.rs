@@ -4,9 +4,10 @@ use super::absorbed::Absorbed;
 use super::trace::Trace;
 use crate::graph::op::Saved;
 use crate::graph::{Graph, Node, NodeId};
+use crate::sync::LockUnpoisoned;
 use anyhow::{Context, Result};
 use candle_core::Tensor;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex};
 
 /// One node in a run: what a rule sees.
 #[derive(Clone, Debug)]
@@ -60,12 +61,12 @@ impl Site {
 
     /// Notes relevance that a rule absorbs.
     pub fn absorb(&self, part: Absorbed) {
-        *self.absorbed.lock().unwrap_or_else(PoisonError::into_inner) += part;
+        *self.absorbed.lock_unpoisoned() += part;
     }
 
     /// Relevance absorbed so far.
     pub fn absorbed(&self) -> Absorbed {
-        *self.absorbed.lock().unwrap_or_else(PoisonError::into_inner)
+        *self.absorbed.lock_unpoisoned()
     }
 
     /// `dyᵀ · ∂y/∂xᵢ`: the gradient of input `i` from the gradient of the value.

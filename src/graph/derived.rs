@@ -1,9 +1,10 @@
 //! What other modules derive from a graph and keep beside it.
 
+use crate::sync::LockUnpoisoned;
 use std::any::{Any, TypeId};
 use std::collections::HashMap;
 use std::fmt;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex};
 
 /// One value of each type. Clones start empty: they are about to be changed.
 #[derive(Default)]
@@ -12,7 +13,7 @@ pub(super) struct Derived(Mutex<HashMap<TypeId, Arc<dyn Any + Send + Sync>>>);
 impl Derived {
     /// The value of this type, made when first asked for.
     pub(super) fn get<T: Default + Send + Sync + 'static>(&self) -> Arc<T> {
-        let mut all = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut all = self.0.lock_unpoisoned();
         let value = all.entry(TypeId::of::<T>()).or_insert_with(|| Arc::new(T::default())).clone();
         value.downcast().unwrap_or_else(|_| unreachable!("it was found by its type"))
     }

@@ -6,7 +6,7 @@ use super::access::{Real, read, tensor, unsupported};
 use super::portable;
 use anyhow::{Result, ensure};
 use candle_core::{DType, Tensor};
-use gradscope_engine::team;
+use gradscope_engine::thread_team;
 use std::mem::MaybeUninit;
 
 /// Numbers that one task handles.
@@ -188,7 +188,7 @@ pub(super) fn zip(
 /// Numbers of which `part` writes all from a place on, on all cores.
 fn filled<T: Real>(count: usize, part: impl Fn(usize, &mut [MaybeUninit<T>]) + Sync) -> Vec<T> {
     let mut all = Vec::with_capacity(count);
-    team::parts(&mut all.spare_capacity_mut()[..count], GRAIN, |i, y| part(i * GRAIN, y));
+    thread_team::parts(&mut all.spare_capacity_mut()[..count], GRAIN, |i, y| part(i * GRAIN, y));
     // SAFETY: every part is written.
     unsafe { all.set_len(count) };
     all

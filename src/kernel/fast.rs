@@ -6,7 +6,7 @@ use super::filters::{Way, filter};
 use anyhow::{Result, ensure};
 use candle_core::Tensor;
 use gradscope_engine::{
-    Epilogue, Filter, Map, MapMut, Sizes, Slide, Sums, WeightGradient, to_channels_first, to_channels_last,
+    Algorithm, Epilogue, Filter, Map, MapMut, Sizes, Slide, WeightGradient, to_channels_first, to_channels_last,
 };
 use std::cell::Cell;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -28,8 +28,8 @@ pub fn exact() -> bool {
 }
 
 /// How the engine takes the sums of convolutions.
-pub fn sums(exact: bool) -> Sums {
-    if exact { Sums::Exact } else { Sums::Few }
+pub fn sums(exact: bool) -> Algorithm {
+    if exact { Algorithm::Direct } else { Algorithm::SmallBatch }
 }
 
 /// Calls `f`; where `exact` is said, convolutions that it asks for on this thread are summed directly.

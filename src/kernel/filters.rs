@@ -2,10 +2,11 @@
 
 use super::access::with;
 use super::fast::{exact, sums};
+use crate::sync::LockUnpoisoned;
 use anyhow::Result;
 use candle_core::{Tensor, TensorId};
 use gradscope_engine::{Filter, Sizes, Slide};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex};
 
 /// From input to output, or back.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -29,7 +30,7 @@ const KEYS: usize = 512;
 pub(super) fn filter(w: &Tensor, way: Way, sizes: Sizes, slide: Slide) -> Result<Arc<Filter>> {
     let key = (w.id(), way, sizes, slide, exact());
     let seen = {
-        let mut kept = KEPT.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut kept = KEPT.lock_unpoisoned();
         let at = kept.iter().rposition(|(k, _)| *k == key);
         if let Some(entry) = at.map(|at| kept.remove(at)) {
             let filter = entry.1.clone();
@@ -45,7 +46,7 @@ pub(super) fn filter(w: &Tensor, way: Way, sizes: Sizes, slide: Slide) -> Result
         Way::Forward => Filter::forward(w, sizes, slide, sums),
         Way::Backward => Filter::backward(w, sizes, slide, sums),
     })?);
-    let mut kept = KEPT.lock().unwrap_or_else(PoisonError::into_inner);
+    let mut kept = KEPT.lock_unpoisoned();
     kept.retain(|(k, _)| *k != key);
     kept.push((key, seen.then(|| filter.clone())));
     let bytes = |(_, f): &(Key, Option<Arc<Filter>>)| f.as_ref().map_or(0, |f| f.bytes());

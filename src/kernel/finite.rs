@@ -5,7 +5,7 @@ use super::portable;
 use crate::tensor;
 use anyhow::Result;
 use candle_core::{DType, Tensor};
-use gradscope_engine::team;
+use gradscope_engine::thread_team;
 use std::fmt;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
@@ -62,7 +62,7 @@ fn tally<T: Real>(x: &[T]) -> NotFinite {
 fn count<T: Real>(x: &Tensor) -> Result<NotFinite> {
     let (nan, infinite) = (AtomicUsize::new(0), AtomicUsize::new(0));
     read::<T, _>(x, |x| {
-        team::ranges(x.len(), GRAIN, |range| {
+        thread_team::ranges(x.len(), GRAIN, |range| {
             let part = tally(&x[range]);
             if part.count() > 0 {
                 nan.fetch_add(part.nan, Ordering::Relaxed);

@@ -5,7 +5,7 @@ use super::portable;
 use crate::tensor::wide;
 use anyhow::Result;
 use candle_core::{DType, Tensor};
-use gradscope_engine::team;
+use gradscope_engine::thread_team;
 use rayon::prelude::*;
 use std::sync::atomic::{AtomicBool, Ordering};
 
@@ -91,7 +91,7 @@ fn nonnegative_of<T: Real>(x: &Tensor) -> Result<bool> {
     let fine = |part: &[T]| part.iter().fold(true, |all, &v| all & (v >= T::zero()));
     let all = AtomicBool::new(true);
     read::<T, _>(x, |x| {
-        team::ranges(x.len(), GRAIN, |range| {
+        thread_team::ranges(x.len(), GRAIN, |range| {
             if all.load(Ordering::Relaxed) && !fine(&x[range]) {
                 all.store(false, Ordering::Relaxed);
             }

@@ -7,12 +7,13 @@ use super::guard::Guard;
 use super::limits;
 use super::report::{Libraries, raise, raise_at};
 use super::shown;
+use crate::sync::LockUnpoisoned;
 use rhai::packages::{Package, StandardPackage};
 use rhai::{
     AST, Engine, EvalAltResult, FLOAT, INT, Module, ModuleResolver, OptimizationLevel, Position, Scope, Shared,
 };
 use std::cell::RefCell;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex};
 
 /// The libraries that an engine has compiled, as they were when last read.
 #[derive(Clone, Default)]
@@ -21,7 +22,7 @@ pub(super) struct Read(Arc<Mutex<Libraries>>);
 impl Read {
     /// Their texts now.
     pub fn libraries(&self) -> Libraries {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner).clone()
+        self.0.lock_unpoisoned().clone()
     }
 
     /// These with others, which win.
@@ -36,7 +37,7 @@ impl Read {
 
     /// Keeps a text.
     pub fn add(&self, name: &str, text: &str) {
-        let mut libraries = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut libraries = self.0.lock_unpoisoned();
         Arc::make_mut(&mut libraries).insert(name.into(), text.into());
     }
 }

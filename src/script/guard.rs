@@ -6,10 +6,11 @@ use crate::exec::MAX_BATCH_ELEMENTS;
 use crate::graph::Graph;
 use crate::interrupt::{Probe, Stopped};
 use crate::memory::{self, available, budget, held, text};
+use crate::sync::LockUnpoisoned;
 use anyhow::{Result, ensure};
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
-use std::sync::{Arc, Mutex, OnceLock, PoisonError};
+use std::sync::{Arc, Mutex, OnceLock};
 
 /// Operations that one call into a script may take, some seconds of pure script.
 const OPERATIONS: u64 = 40_000_000;
@@ -64,7 +65,7 @@ impl Guard {
 
     /// Says something of the answer under way that a person should know; what is said again is told once.
     pub(super) fn note(&self, text: String) {
-        let mut notes = self.notes.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut notes = self.notes.lock_unpoisoned();
         if notes.len() < NOTES && !notes.contains(&text) {
             notes.push(text);
         }
@@ -72,12 +73,12 @@ impl Guard {
 
     /// What was said since this was last asked.
     pub fn notes(&self) -> Vec<String> {
-        std::mem::take(&mut *self.notes.lock().unwrap_or_else(PoisonError::into_inner))
+        std::mem::take(&mut *self.notes.lock_unpoisoned())
     }
 
     /// Work that knows of this many wishes to cancel begins.
     pub fn start(&self, known: u64) {
-        *self.reason.lock().unwrap_or_else(PoisonError::into_inner) = None;
+        *self.reason.lock_unpoisoned() = None;
         self.noticed.store(false, Ordering::Relaxed);
         self.started.store(known, Ordering::Relaxed);
     }
@@ -94,13 +95,13 @@ impl Guard {
 
     /// Ends what runs now like [`Guard::cancel`], for this reason.
     pub fn end(&self, why: String) {
-        *self.reason.lock().unwrap_or_else(PoisonError::into_inner) = Some(why);
+        *self.reason.lock_unpoisoned() = Some(why);
         self.cancel();
     }
 
     /// Why the work was ended, where nobody cancelled it.
     pub fn ended(&self) -> Option<String> {
-        self.reason.lock().unwrap_or_else(PoisonError::into_inner).clone()
+        self.reason.lock_unpoisoned().clone()
     }
 
     /// What native work on lower floors asks.

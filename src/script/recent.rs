@@ -3,10 +3,11 @@
 use crate::exec::Trace;
 use crate::graph::Graph;
 use crate::kernel;
+use crate::sync::LockUnpoisoned;
 use anyhow::Result;
 use candle_core::Tensor;
 use std::collections::VecDeque;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex};
 
 /// How many runs are kept.
 const RUNS: usize = 2;
@@ -48,7 +49,7 @@ impl Recent {
     }
 
     fn runs(&self) -> std::sync::MutexGuard<'_, VecDeque<Arc<Trace>>> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+        self.0.lock_unpoisoned()
     }
 }
 

@@ -6,8 +6,9 @@
 
 use crate::kernel;
 use crate::memory::{left_of_address_space, requests_here, small_blocks_here};
+use crate::sync::LockUnpoisoned;
 use std::cell::Cell;
-use std::sync::{Mutex, PoisonError};
+use std::sync::Mutex;
 use std::thread::Builder;
 
 /// The stack where there is room for it: reserved, not used, until something needs it.
@@ -37,7 +38,7 @@ pub(crate) fn deep<T: Send>(f: impl FnOnce() -> T + Send) -> T {
         return f();
     }
     let task = Mutex::new(Some(f));
-    let take = || task.lock().unwrap_or_else(PoisonError::into_inner).take();
+    let take = || task.lock_unpoisoned().take();
     let exact = kernel::exact();
     let ran = std::thread::scope(|scope| {
         for size in sizes() {
@@ -68,7 +69,7 @@ pub(super) fn spawn(name: &str, f: impl FnOnce() + Send + 'static) -> std::io::R
         let task = task.clone();
         last = Builder::new().name(name.into()).stack_size(size).spawn(move || {
             STACK.set(size);
-            let f = task.lock().unwrap_or_else(PoisonError::into_inner).take();
+            let f = task.lock_unpoisoned().take();
             f.into_iter().for_each(|f| f());
         });
         if last.is_ok() {

@@ -1,9 +1,10 @@
 //! What a method says that it used in place of what its parameters say: a layer that it chose, a count that was too large.
 
 use super::shown::text;
+use crate::sync::LockUnpoisoned;
 use rhai::Dynamic;
 use std::collections::BTreeMap;
-use std::sync::{Mutex, PoisonError};
+use std::sync::Mutex;
 
 /// Values by the parameters' names, as `--set` would take them.
 #[derive(Debug, Default)]
@@ -12,12 +13,12 @@ pub struct Used(Mutex<BTreeMap<String, String>>);
 impl Used {
     /// This was used for a parameter.
     pub(super) fn tell(&self, name: &str, text: String) {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner).insert(name.into(), text);
+        self.0.lock_unpoisoned().insert(name.into(), text);
     }
 
     /// All that was told.
     pub(super) fn take(&self) -> BTreeMap<String, String> {
-        std::mem::take(&mut *self.0.lock().unwrap_or_else(PoisonError::into_inner))
+        std::mem::take(&mut *self.0.lock_unpoisoned())
     }
 }
 

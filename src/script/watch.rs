@@ -2,12 +2,13 @@
 
 use super::folders::Folders;
 use super::method::Method;
+use crate::sync::LockUnpoisoned;
 use anyhow::{Context, Result};
 use notify::event::{EventKind, ModifyKind};
 use notify::{Event, RecommendedWatcher, RecursiveMode, Watcher};
 use std::path::{Path, PathBuf};
 use std::sync::mpsc::{Receiver, channel};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 /// A save is over when nothing happened for so long: editors truncate, write, rename.
@@ -32,7 +33,7 @@ impl Watch {
         let open = Arc::<Mutex<String>>::default();
         let name = open.clone();
         let tell = move |files: Vec<PathBuf>| {
-            let touched = files.iter().any(|f| concerns(f, &name.lock().unwrap_or_else(PoisonError::into_inner)));
+            let touched = files.iter().any(|f| concerns(f, &name.lock_unpoisoned()));
             saved(files, touched);
         };
         let thread = std::thread::Builder::new().name("watch".into());
@@ -62,7 +63,7 @@ impl Watch {
     pub(super) fn open(&mut self, name: &str) {
         self.judged = None;
         let stem = Path::new(name).file_stem().unwrap_or_default().to_string_lossy();
-        *self.open.lock().unwrap_or_else(PoisonError::into_inner) = stem.into_owned();
+        *self.open.lock_unpoisoned() = stem.into_owned();
     }
 }
 

@@ -1,5 +1,15 @@
-//! A tiny network with drawn weights, and ways to run scripts on it.
+//! A tiny network with random weights, and ways to run scripts on it.
 #![allow(dead_code)]
+
+pub mod imports;
+pub mod png;
+#[cfg(unix)]
+pub mod pty;
+pub mod random;
+pub mod scan;
+pub mod shared;
+pub mod squeezenet;
+pub mod table;
 
 use candle_core::{DType, Device, Tensor};
 use gradscope::data::Dataset;

@@ -1,5 +1,4 @@
-//! Drawn numbers that are the same on every machine.
-#![allow(dead_code)]
+//! Random numbers that are the same on every machine.
 
 use candle_core::{Device, Tensor};
 

@@ -1,27 +1,18 @@
 //! SqueezeNet on the picture of a dog and a cat: runs of the program, and what other implementations give.
 //!
 //! Pictures, weights and numbers are found in the folder that GRADSCOPE_SHARED names.
-#![allow(dead_code)]
 
-#[path = "random.rs"]
-mod random;
-
+use super::random::numbers;
 use candle_core::{Device, Tensor};
 use gradscope::data::read_npy;
 use gradscope::model::Model;
 use gradscope::script::architecture::Architectures;
 use gradscope::script::folders::Folders;
-pub use random::numbers;
 use serde_json::Value;
 use std::collections::HashMap;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 use tempfile::TempDir;
-
-/// The folder, if there is one.
-pub fn shared() -> Option<PathBuf> {
-    std::env::var_os("GRADSCOPE_SHARED").map(PathBuf::from)
-}
 
 /// The weights.
 pub fn squeezenet(shared: &Path) -> PathBuf {

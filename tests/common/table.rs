@@ -1,5 +1,4 @@
 //! Tables of errors against a file of reference tensors: tensor, class, allowed, ours, verdict.
-#![allow(dead_code)]
 
 use candle_core::{DType, Device, Tensor};
 use serde_json::Value;

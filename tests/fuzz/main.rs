@@ -4,17 +4,17 @@
 //! for that long, from another seed each time. Whatever fails is written to `fuzz/corpus`, where it stays and is run first.
 #![allow(clippy::unwrap_used)]
 
+#[path = "../common/mod.rs"]
+mod common;
 mod mutate;
-#[path = "../common/random.rs"]
-mod random;
 mod targets;
 
+use common::random::Random;
 use gradscope::data::{Picture, write_npy};
 use gradscope::memory;
 use gradscope::script::folders::{Folders, Source};
 use gradscope::script::host::Host;
 use image::{DynamicImage, ImageFormat};
-use random::Random;
 use std::fs;
 use std::io::Cursor;
 use std::panic::{AssertUnwindSafe, catch_unwind};

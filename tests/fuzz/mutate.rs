@@ -1,6 +1,6 @@
 //! Bytes and scripts as damage or malice may leave them, drawn from a seed.
 
-use crate::random::Random;
+use crate::common::random::Random;
 
 /// Lengths and counts that files lie with.
 const LIES: [u64; 10] = [0, 1, 0x7F, 0xFF, 0x7FFF, 0xFFFF, 0x7FFF_FFFF, 0xFFFF_FFFF, 0x7FFF_FFFF_FFFF_FFFF, u64::MAX];

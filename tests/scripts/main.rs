@@ -1,4 +1,4 @@
-//! The host of scripts: what wrong and hostile ones do, what steps keep, what the shipped ones answer.
+//! Scripts: what wrong and hostile ones do, what steps keep, what methods and architectures answer, and the worker thread.
 #![allow(clippy::unwrap_used)]
 
 /// As in the program: hoarded tensors are counted.
@@ -9,6 +9,7 @@ static ALLOCATOR: gradscope::memory::Counting = gradscope::memory::Counting;
 mod common;
 
 mod against;
+mod architectures;
 mod ask;
 mod errors;
 mod fidelity;
@@ -28,4 +29,5 @@ mod scale;
 mod scores;
 mod steps;
 mod walks;
+mod worker;
 mod types;

@@ -202,6 +202,7 @@ fn a_site_knows_the_layers_before_and_behind_it() {
             "let t = cx.model.forward(cx.input);\nlet told = |s, r| throw `${{s.predecessors}} ${{s.successors}}`;\n\
              backward(t, t.logit(1), #{{ rules: [[\"{layer}\", told]] }})"
         ))
+        .message
     };
     assert!(told("relu1").contains("[\"conv1\"] [\"pool1\"]"), "{}", told("relu1"));
     assert!(told("fc").contains("[]"), "{}", told("fc"));

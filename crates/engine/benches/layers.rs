@@ -5,7 +5,7 @@
 //! near, as those of a whole network are.
 #![allow(clippy::disallowed_macros, clippy::disallowed_methods)]
 
-use gradscope_engine::{Epilogue, Filter, Map, MapMut, Sizes, Slide, Sums};
+use gradscope_engine::{Algorithm, Epilogue, Filter, Map, MapMut, Sizes, Slide};
 use std::io::Write;
 use std::time::Instant;
 
@@ -25,9 +25,9 @@ fn main() {
         let w = vec![0.01f32; output * input * k * k];
         let (x, y) = ([batch, size, size, input], [batch, to, to, output]);
         let sums = match (words[0].ends_with("-exact"), batch) {
-            (true, _) => Sums::Exact,
-            (_, 0..4) => Sums::Few,
-            _ => Sums::Many,
+            (true, _) => Algorithm::Direct,
+            (_, 0..4) => Algorithm::SmallBatch,
+            _ => Algorithm::LargeBatch,
         };
         let forward = words[0].starts_with("forward");
         let (from, into) = if forward { (x, y) } else { (y, x) };

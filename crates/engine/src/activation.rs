@@ -3,7 +3,7 @@
 use crate::lanes::Lanes;
 use crate::real::Real;
 use crate::simd::{self, LEVELS, Level, Simd, Task};
-use crate::team;
+use crate::thread_team;
 use std::fmt;
 
 /// What the slope of an activation is computed from: what was read, or what was given.
@@ -101,10 +101,11 @@ impl Activation {
     /// A vector's values.
     ///
     /// # Safety
-    /// The machine has the instruction set `S`.
+    /// The CPU must have the instruction set of `S`.
     #[inline(always)]
     pub(crate) unsafe fn apply<S: Simd>(&self, v: S::V) -> S::V {
         match self {
+            // SAFETY: the caller makes sure that the CPU has the instruction set.
             Self::Relu => unsafe { S::max(S::splat(0.0), v) },
             Self::Other(compiled, parameters) => {
                 let mut lanes = [0f32; simd::MOST_LANES];
@@ -121,11 +122,11 @@ impl Activation {
     /// `v` times the slope at `saved`.
     ///
     /// # Safety
-    /// The machine has the instruction set `S`.
+    /// The CPU must have the instruction set of `S`.
     #[inline(always)]
     pub(crate) unsafe fn times_slope<S: Simd>(&self, v: S::V, saved: S::V) -> S::V {
         match self {
-            Self::Relu => unsafe { S::where_positive(saved, v) },
+            Self::Relu => S::where_positive(saved, v),
             Self::Other(compiled, parameters) => {
                 let (mut lanes, mut at) = ([0f32; simd::MOST_LANES], [0f32; simd::MOST_LANES]);
                 // SAFETY: both have room for a vector of any instruction set.
@@ -141,7 +142,7 @@ impl Activation {
 }
 
 /// # Safety
-/// The machine has the instruction set number `LEVEL`, and a vector of it can be written at `value`.
+/// The CPU must have the instruction set number `LEVEL`, and a vector of it must be writable at `value`.
 unsafe fn value_at<P: Pointwise, const LEVEL: usize>(value: *mut f32, _: *const f32, parameters: [f32; 2]) {
     let task = Value::<P> { value, parameters, formula: std::marker::PhantomData };
     // SAFETY: as the caller promises.
@@ -149,7 +150,7 @@ unsafe fn value_at<P: Pointwise, const LEVEL: usize>(value: *mut f32, _: *const 
 }
 
 /// # Safety
-/// The same, and one can be read at `saved`.
+/// The CPU must have the instruction set number `LEVEL`; a vector of it must be writable at `value`, and readable at `saved`.
 unsafe fn slope_at<P: Pointwise, const LEVEL: usize>(value: *mut f32, saved: *const f32, parameters: [f32; 2]) {
     let task = Slope::<P> { value, saved, parameters, formula: std::marker::PhantomData };
     // SAFETY: as the caller promises.
@@ -197,8 +198,8 @@ impl<P: Pointwise> Task for Slope<P> {
 /// Every number of `values` through an activation, or times its slope at `saved`.
 fn on_all(values: &mut [f32], saved: Option<&[f32]>, activation: Activation) {
     let len = values.len();
-    let at = crate::packed::Raw(values.as_mut_ptr());
-    team::ranges(len.div_ceil(CHUNK), 4, |chunks| {
+    let at = crate::packed::SharedPtr(values.as_mut_ptr());
+    thread_team::ranges(len.div_ceil(CHUNK), 4, |chunks| {
         let range = chunks.start * CHUNK..(chunks.end * CHUNK).min(len);
         simd::run(All { at: at.get(), saved, range, activation });
     });

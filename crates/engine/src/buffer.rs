@@ -1,4 +1,4 @@
-//! Memory that starts at a cache line, and scratch memory that each thread keeps.
+//! Memory aligned to cache lines, and scratch memory that each thread reuses.
 
 use std::cell::RefCell;
 
@@ -6,7 +6,7 @@ use std::cell::RefCell;
 #[repr(align(64))]
 struct Line(#[allow(dead_code)] [f32; 16]);
 
-/// Numbers that start at a cache line.
+/// Numbers aligned to a cache line.
 #[derive(Clone, Default)]
 pub struct Buffer(Vec<Line>);
 
@@ -14,36 +14,36 @@ impl Buffer {
     /// `len` zeros.
     ///
     /// # Panics
-    /// Where there is no memory for them.
+    /// If there is not enough memory.
     pub fn zeros(len: usize) -> Self {
         let lines = len.div_ceil(16);
         let mut all = Vec::new();
-        all.try_reserve_exact(lines).unwrap_or_else(|_| panic!("no memory for {len} numbers"));
+        all.try_reserve_exact(lines).unwrap_or_else(|_| panic!("not enough memory for {len} numbers"));
         in_large_pages(&mut all);
         all.resize(lines, Line([0.0; 16]));
         Self(all)
     }
 
-    /// The numbers; a few more than were asked for.
+    /// The numbers, rounded up to whole cache lines.
     pub fn numbers(&self) -> &[f32] {
         // SAFETY: a line is 16 numbers without padding.
         unsafe { std::slice::from_raw_parts(self.0.as_ptr().cast(), self.0.len() * 16) }
     }
 
-    /// The numbers, to change.
+    /// The same, mutable.
     pub fn numbers_mut(&mut self) -> &mut [f32] {
         // SAFETY: as above.
         unsafe { std::slice::from_raw_parts_mut(self.0.as_mut_ptr().cast(), self.0.len() * 16) }
     }
 
-    /// Where they start.
+    /// The address of the first.
     pub(crate) fn at(&self) -> *const f32 {
         self.0.as_ptr().cast()
     }
 }
 
-/// Asks for the system's large pages under what a vector has room for, before it is written: weights of a whole network are then
-/// read a quarter to a third faster. Nothing happens where the system has none.
+/// Advises the system to back a vector's capacity with large pages; call it before writing. Weights of a whole network are then read a
+/// quarter to a third faster. Does nothing on systems without large pages.
 pub fn in_large_pages<T>(all: &mut Vec<T>) {
     #[cfg(target_os = "linux")]
     {
@@ -68,19 +68,19 @@ thread_local! {
     static SCRATCH: RefCell<Vec<Buffer>> = const { RefCell::new(vec![]) };
 }
 
-/// Scratch memory with any content; the thread keeps it for the next one who asks.
+/// Scratch memory with arbitrary content; the thread reuses it.
 ///
-/// A value and no function that takes a closure: a closure is compiled without the instruction set of its surroundings.
+/// A value rather than a function that takes a closure, because a closure is compiled without the instruction set of its caller.
 pub(crate) struct Scratch(Buffer);
 
 impl Scratch {
-    /// Room for `len` numbers.
+    /// Memory for `len` numbers.
     pub fn new(len: usize) -> Self {
         let buffer = SCRATCH.with_borrow_mut(|all| all.pop().unwrap_or_default());
         Self(if buffer.0.len() * 16 < len { Buffer::zeros(len) } else { buffer })
     }
 
-    /// Where it starts.
+    /// The address of the first number.
     pub fn at(&mut self) -> *mut f32 {
         self.0.0.as_mut_ptr().cast()
     }

@@ -1,28 +1,28 @@
-//! Convolution and the gradient of its input: one and the same, with other weights.
+//! Convolution and its input gradient, which is the same operation with transposed weights.
 
 use crate::depthwise::Depthwise;
 use crate::direct::Direct;
-use crate::given::Given;
+use crate::few_channels::FewChannels;
+use crate::im2col::{Patches, TapRun};
 use crate::map::{Map, MapMut};
-use crate::narrow::Narrow;
 use crate::packed::Packed;
-use crate::patches::{Patches, Run};
 use crate::product::multiply;
 use crate::size::{MOST_PADDING, MOST_TAPS, bounded, positive, product};
 use crate::tile::Epilogue;
+use crate::weight_view::WeightView;
 use crate::winograd::Winograd;
 use std::sync::Arc;
 
-/// How a convolution slides.
+/// Kernel, stride, padding, dilation and groups of a convolution.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Slide {
-    /// Height and width of the kernel.
+    /// Kernel height and width.
     pub kernel: (usize, usize),
     /// Stride along height and width.
     pub stride: (usize, usize),
-    /// Zeros on either side.
+    /// Zeros added on both sides.
     pub padding: (usize, usize),
-    /// Distance of taps.
+    /// Distance between taps.
     pub dilation: (usize, usize),
     /// Groups of channels.
     pub groups: usize,
@@ -30,14 +30,14 @@ pub struct Slide {
 
 impl Slide {
     /// # Panics
-    /// Where nothing could slide so, or channels do not divide into the groups.
+    /// If a size is zero or too large, or channels do not divide into the groups.
     pub(crate) fn check(&self, sizes: Sizes) {
         let Sizes { input, output, from, to } = sizes;
         let [kernel, stride, dilation] = [self.kernel, self.stride, self.dilation];
         positive(&[kernel.0, kernel.1, stride.0, stride.1, dilation.0, dilation.1, self.groups, input, output]);
         bounded(&[from.0, from.1, to.0, to.1]);
         let whole = input.is_multiple_of(self.groups) && output.is_multiple_of(self.groups);
-        assert!(whole, "{input} and {output} channels in {} groups", self.groups);
+        assert!(whole, "{input} and {output} channels do not divide into {} groups", self.groups);
         let padding = self.padding.0.max(self.padding.1);
         let phases = stride.0.min(from.0) * stride.1.min(from.1);
         assert!(
@@ -47,46 +47,48 @@ impl Slide {
     }
 }
 
-/// Sizes of one convolution without its batch.
+/// Sizes of a convolution, without the batch.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Sizes {
-    /// Channels read.
+    /// Input channels.
     pub input: usize,
-    /// Channels given.
+    /// Output channels.
     pub output: usize,
-    /// Height and width of what is read.
+    /// Input height and width.
     pub from: (usize, usize),
-    /// Height and width of what is given.
+    /// Output height and width.
     pub to: (usize, usize),
 }
 
-/// How the sums of 3x3 and 5x5 convolutions of stride 1 are taken.
+/// The algorithm for 3x3 and 5x5 convolutions of stride 1.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Sums {
-    /// Directly.
-    Exact,
-    /// By Winograd's transforms, which are faster and round more: for a few pictures at a time.
-    Few,
-    /// The same, with more weights and less work: for many pictures.
-    Many,
+pub enum Algorithm {
+    /// Direct sums.
+    Direct,
+    /// Winograd transforms for small batches. They are faster and round more.
+    SmallBatch,
+    /// Winograd transforms for large batches, with more weights and less arithmetic.
+    LargeBatch,
 }
 
-/// Weights of a convolution made ready for one direction and one size of maps.
+/// Weights of a convolution, packed for one direction and one size of maps.
 #[derive(Debug)]
 pub struct Filter {
-    way: Way,
-    /// Channels and size that it reads, and gives.
+    prepared: Prepared,
+    /// Channels and size of the input.
     from: (usize, (usize, usize)),
+    /// Channels and size of the output.
     to: (usize, (usize, usize)),
 }
 
+/// Weights in the form that one algorithm reads.
 #[derive(Debug)]
-enum Way {
-    /// Patches times weights; one part, or one for each phase of a stride on the way back.
+enum Prepared {
+    /// Patches times weights; for the gradient of a strided convolution, one product for each phase of the stride.
     Patches(Vec<(Patches, Arc<Packed>)>, usize),
     Winograd(Winograd),
     Depthwise(Depthwise),
-    Narrow(Narrow),
+    FewChannels(FewChannels),
     Direct(Direct),
 }
 
@@ -94,37 +96,39 @@ impl Filter {
     /// `y = x ∗ w` with `w` `(O, C/groups, kh, kw)`.
     ///
     /// # Panics
-    /// Where sizes do not fit one another.
-    pub fn forward(w: &[f32], sizes: Sizes, slide: Slide, sums: Sums) -> Self {
+    /// If sizes do not match.
+    pub fn forward(w: &[f32], sizes: Sizes, slide: Slide, algorithm: Algorithm) -> Self {
         slide.check(sizes);
         let Sizes { input, output, from, to } = sizes;
         let (kh, kw) = slide.kernel;
         let (c, o) = (input / slide.groups, output / slide.groups);
-        assert!(w.len() == product([output, c, kh, kw]), "a weight of {} numbers", w.len());
-        let weight = Given { numbers: w, group: o * c * kh * kw, read: kh * kw, given: c * kh * kw };
+        assert!(w.len() == product([output, c, kh, kw]), "{} weights for {sizes:?}, {slide:?}", w.len());
+        let weight =
+            WeightView { numbers: w, group_stride: o * c * kh * kw, input_stride: kh * kw, output_stride: c * kh * kw };
         let dy = |ky: usize| (ky * slide.dilation.0) as isize - slide.padding.0 as isize;
         let dx = |kx: usize| (kx * slide.dilation.1) as isize - slide.padding.1 as isize;
         let taps = |_| (0..kh).flat_map(|ky| (0..kw).map(move |kx| (ky, kx))).collect();
         let part = |_| Part { first: (0, 0), grid: to, offset: (&dy, &dx) };
         let shape = Shape { groups: slide.groups, c, o, step: slide.stride, apart: (1, 1), out: to };
-        let way = ready(shape, &[(0, 0)], part, taps, weight, (slide, from, sums));
-        Self { way, from: (input, from), to: (output, to) }
+        let prepared = ready(shape, &[(0, 0)], part, taps, weight, (slide, from, algorithm));
+        Self { prepared, from: (input, from), to: (output, to) }
     }
 
-    /// `dyᵀ · ∂y/∂x`: reads gradients of the output, gives those of the input.
+    /// `dyᵀ · ∂y/∂x`: from the gradient of the output to that of the input.
     ///
     /// # Panics
-    /// Where sizes do not fit one another.
-    pub fn backward(w: &[f32], sizes: Sizes, slide: Slide, sums: Sums) -> Self {
+    /// If sizes do not match.
+    pub fn backward(w: &[f32], sizes: Sizes, slide: Slide, algorithm: Algorithm) -> Self {
         slide.check(sizes);
         let Sizes { input, output, from, to } = sizes;
         let (kh, kw) = slide.kernel;
         let (c, o) = (input / slide.groups, output / slide.groups);
-        assert!(w.len() == product([output, c, kh, kw]), "a weight of {} numbers", w.len());
-        let weight = Given { numbers: w, group: o * c * kh * kw, read: c * kh * kw, given: kh * kw };
+        assert!(w.len() == product([output, c, kh, kw]), "{} weights for {sizes:?}, {slide:?}", w.len());
+        let weight =
+            WeightView { numbers: w, group_stride: o * c * kh * kw, input_stride: c * kh * kw, output_stride: kh * kw };
         let (s, p, d) = (slide.stride, slide.padding, slide.dilation);
         let phases: Vec<_> = (0..s.0.min(from.0)).flat_map(|r| (0..s.1.min(from.1)).map(move |q| (r, q))).collect();
-        // Tap `k` of phase `r` reads output `(r + p − k d) / s` places on, where that is whole.
+        // Tap `k` of phase `r` reads the output at offset `(r + p − k d) / s`, if that is an integer.
         let reads = |r: usize, p: usize, k: usize, d: usize, s: usize| {
             let place = (r + p) as isize - (k * d) as isize;
             (place.rem_euclid(s as isize) == 0).then(|| place.div_euclid(s as isize))
@@ -135,7 +139,7 @@ impl Filter {
             rows.flat_map(|ky| columns().map(move |kx| (ky, kx))).collect()
         };
         let shape = Shape { groups: slide.groups, c: o, o: c, step: (1, 1), apart: s, out: from };
-        let (mut ways, mut depthwise, mut narrow) = (vec![], vec![], None::<Narrow>);
+        let (mut products, mut depthwise, mut few_channels) = (vec![], vec![], None::<FewChannels>);
         let mut direct = vec![];
         let flipped = Slide { padding: ((kh - 1).wrapping_sub(p.0), (kw - 1).wrapping_sub(p.1)), ..slide };
         for phase in phases {
@@ -143,91 +147,98 @@ impl Filter {
             let dx = move |k: usize| reads(phase.1, p.1, k, d.1, s.1).unwrap_or_default();
             let grid = ((from.0 - phase.0).div_ceil(s.0), (from.1 - phase.1).div_ceil(s.1));
             let part = |_| Part { first: phase, grid, offset: (&dy, &dx) };
-            match ready(shape, &[phase], part, taps, weight, (flipped, to, sums)) {
-                Way::Patches(parts, _) => ways.extend(parts),
-                Way::Depthwise(parts) => depthwise.extend(parts.parts),
-                Way::Direct(parts) => direct.extend(parts.parts),
-                Way::Narrow(parts) => match &mut narrow {
-                    Some(narrow) => narrow.extend(parts),
-                    None => narrow = Some(parts),
+            match ready(shape, &[phase], part, taps, weight, (flipped, to, algorithm)) {
+                Prepared::Patches(parts, _) => products.extend(parts),
+                Prepared::Depthwise(parts) => depthwise.extend(parts.parts),
+                Prepared::Direct(parts) => direct.extend(parts.parts),
+                Prepared::FewChannels(parts) => match &mut few_channels {
+                    Some(few_channels) => few_channels.extend(parts),
+                    None => few_channels = Some(parts),
                 },
-                way => return Self { way, from: (output, to), to: (input, from) },
+                prepared => return Self { prepared, from: (output, to), to: (input, from) },
             }
         }
-        let way = match narrow {
-            Some(narrow) => Way::Narrow(narrow),
-            None if !direct.is_empty() => Way::Direct(Direct { parts: direct }),
-            None if depthwise.is_empty() => Way::Patches(ways, slide.groups),
-            None => Way::Depthwise(Depthwise { parts: depthwise }),
+        let prepared = match few_channels {
+            Some(few_channels) => Prepared::FewChannels(few_channels),
+            None if !direct.is_empty() => Prepared::Direct(Direct { parts: direct }),
+            None if depthwise.is_empty() => Prepared::Patches(products, slide.groups),
+            None => Prepared::Depthwise(Depthwise { parts: depthwise }),
         };
-        Self { way, from: (output, to), to: (input, from) }
+        Self { prepared, from: (output, to), to: (input, from) }
     }
 
-    /// Computes `y` from `x`, both of the sizes that the filter was made for.
+    /// Computes `y` from `x`.
     ///
     /// # Panics
-    /// Where they are not.
+    /// If sizes are not those that the weights were packed for.
     pub fn run(&self, x: &Map, y: &mut MapMut, epilogue: Epilogue) {
-        assert!(x.n == y.n && (x.c, (x.h, x.w)) == self.from, "a filter from {:?} got {x:?}", self.from);
-        assert!((y.c, (y.h, y.w)) == self.to, "a filter to {:?} got {y:?}", self.to);
+        assert!(x.n == y.n && (x.c, (x.h, x.w)) == self.from, "packed for an input of {:?}, not {x:?}", self.from);
+        assert!((y.c, (y.h, y.w)) == self.to, "packed for an output of {:?}, not {y:?}", self.to);
         epilogue.check(y);
-        match &self.way {
-            Way::Patches(parts, groups) => {
+        match &self.prepared {
+            Prepared::Patches(parts, groups) => {
                 parts.iter().for_each(|(patches, weights)| multiply(x, y, patches, weights, *groups, epilogue));
             }
-            Way::Winograd(winograd) => winograd.run(x, y, epilogue),
-            Way::Depthwise(depthwise) => depthwise.run(x, y, epilogue),
-            Way::Narrow(narrow) => narrow.run(x, y, epilogue),
-            Way::Direct(direct) => direct.run(x, y, epilogue),
+            Prepared::Winograd(winograd) => winograd.run(x, y, epilogue),
+            Prepared::Depthwise(depthwise) => depthwise.run(x, y, epilogue),
+            Prepared::FewChannels(few_channels) => few_channels.run(x, y, epilogue),
+            Prepared::Direct(direct) => direct.run(x, y, epilogue),
         }
     }
 
-    /// The same weights, shared, for maps of another size and with so much less padding. For filters on the way forward.
+    /// The same weights, shared, for maps of another size and with `less` padding removed. For forward filters only.
     ///
     /// # Panics
-    /// Where channels differ, or sizes are too large.
+    /// If channels differ, or sizes are too large.
     pub fn fitted(&self, sizes: Sizes, less: (usize, usize)) -> Self {
         let Sizes { input, output, from, to } = sizes;
-        assert!((input, output) == (self.from.0, self.to.0), "a filter of other channels than {sizes:?}");
+        assert!(
+            (input, output) == (self.from.0, self.to.0),
+            "packed for {} and {} channels, not {sizes:?}",
+            self.from.0,
+            self.to.0
+        );
         bounded(&[from.0, from.1, to.0, to.1, less.0, less.1]);
         let fit = |p: &Patches| p.fitted((less.0 as isize, less.1 as isize), to);
-        let way = match &self.way {
-            Way::Patches(parts, groups) => {
-                Way::Patches(parts.iter().map(|(p, w)| (fit(p), w.clone())).collect(), *groups)
+        let prepared = match &self.prepared {
+            Prepared::Patches(parts, groups) => {
+                Prepared::Patches(parts.iter().map(|(p, w)| (fit(p), w.clone())).collect(), *groups)
             }
-            Way::Winograd(winograd) => Way::Winograd(winograd.fitted(from, to, less)),
-            Way::Depthwise(d) => {
-                Way::Depthwise(Depthwise { parts: d.parts.iter().map(|(p, w)| (fit(p), w.clone())).collect() })
+            Prepared::Winograd(winograd) => Prepared::Winograd(winograd.fitted(from, to, less)),
+            Prepared::Depthwise(d) => {
+                Prepared::Depthwise(Depthwise { parts: d.parts.iter().map(|(p, w)| (fit(p), w.clone())).collect() })
             }
-            Way::Narrow(narrow) => Way::Narrow(narrow.fitted(fit)),
-            Way::Direct(d) => Way::Direct(Direct { parts: d.parts.iter().map(|(p, w)| (fit(p), w.clone())).collect() }),
+            Prepared::FewChannels(few_channels) => Prepared::FewChannels(few_channels.fitted(fit)),
+            Prepared::Direct(d) => {
+                Prepared::Direct(Direct { parts: d.parts.iter().map(|(p, w)| (fit(p), w.clone())).collect() })
+            }
         };
-        Self { way, from: (input, from), to: (output, to) }
+        Self { prepared, from: (input, from), to: (output, to) }
     }
 
-    /// Whether sums are taken by Winograd's transforms, which round more than direct ones.
+    /// Whether it uses Winograd transforms, which round more than direct sums.
     pub fn is_winograd(&self) -> bool {
-        matches!(self.way, Way::Winograd(_))
+        matches!(self.prepared, Prepared::Winograd(_))
     }
 
-    /// Whether a filter for many pictures would be another one than this, which is for few.
+    /// Whether weights packed for large batches would differ from these.
     pub fn has_more(&self) -> bool {
-        matches!(&self.way, Way::Winograd(w) if w.has_more())
+        matches!(&self.prepared, Prepared::Winograd(w) if w.has_more())
     }
 
-    /// Bytes that the weights hold.
+    /// Bytes of the packed weights.
     pub fn bytes(&self) -> usize {
-        match &self.way {
-            Way::Patches(parts, _) => parts.iter().map(|(_, w)| w.bytes()).sum(),
-            Way::Winograd(w) => w.bytes(),
-            Way::Depthwise(d) => d.bytes(),
-            Way::Narrow(n) => n.bytes(),
-            Way::Direct(d) => d.bytes(),
+        match &self.prepared {
+            Prepared::Patches(parts, _) => parts.iter().map(|(_, w)| w.bytes()).sum(),
+            Prepared::Winograd(w) => w.bytes(),
+            Prepared::Depthwise(d) => d.bytes(),
+            Prepared::FewChannels(n) => n.bytes(),
+            Prepared::Direct(d) => d.bytes(),
         }
     }
 }
 
-/// What forward and backward differ in.
+/// What differs between the two directions.
 #[derive(Clone, Copy)]
 struct Shape {
     groups: usize,
@@ -246,21 +257,21 @@ struct Part<'a> {
     offset: (Offset<'a>, Offset<'a>),
 }
 
-/// The best way for these sizes.
+/// Packs weights for the fastest algorithm at these sizes.
 fn ready<'a>(
     s: Shape,
     phases: &[(usize, usize)],
     part: impl Fn((usize, usize)) -> Part<'a>,
     taps: impl Fn((usize, usize)) -> Vec<(usize, usize)>,
-    weight: Given,
-    (slide, from, sums): (Slide, (usize, usize), Sums),
-) -> Way {
+    weight: WeightView,
+    (slide, from, algorithm): (Slide, (usize, usize), Algorithm),
+) -> Prepared {
     let plain = slide.stride == (1, 1) && slide.dilation == (1, 1) && s.groups == 1;
     let place = |&(ky, kx): &(usize, usize)| ky * slide.kernel.1 + kx;
     let square = slide.kernel == (3, 3) || slide.kernel == (5, 5);
-    if plain && sums != Sums::Exact && square && Winograd::pays(s.c, s.o, s.out) {
+    if plain && algorithm != Algorithm::Direct && square && Winograd::pays(s.c, s.o, s.out) {
         let taps: Vec<_> = taps(phases[0]).iter().map(place).collect();
-        return Way::Winograd(Winograd::new((s.c, s.o), &taps, slide.padding, (from, s.out, sums), weight));
+        return Prepared::Winograd(Winograd::new((s.c, s.o), &taps, slide.padding, (from, s.out, algorithm), weight));
     }
     let parts = phases.iter().map(|&phase| {
         let (taps, part) = (taps(phase), part(phase));
@@ -275,14 +286,14 @@ fn ready<'a>(
             let numbers = |tap: &usize| (0..s.groups).map(|g| weight.at(weight.start(g, 0, *tap), 0)).collect();
             (patches, taps.iter().map(numbers).collect())
         });
-        return Way::Depthwise(Depthwise { parts: parts.collect() });
+        return Prepared::Depthwise(Depthwise { parts: parts.collect() });
     }
-    if s.groups == 1 && Narrow::pays(s.c, s.o) {
+    if s.groups == 1 && FewChannels::pays(s.c, s.o) {
         let parts = parts.map(|(taps, patches)| {
             let of = move |k: usize, o: usize| weight.at(weight.start(0, k % s.c, taps[k / s.c]), o);
             (patches, of)
         });
-        return Way::Narrow(Narrow::new(s.o, parts));
+        return Prepared::FewChannels(FewChannels::new(s.o, parts));
     }
     let parts = parts.map(|(taps, patches)| {
         let of = |k: usize| (k % s.c, taps[k / s.c]);
@@ -290,15 +301,15 @@ fn ready<'a>(
         (patches, weights)
     });
     let parts: Vec<_> = parts.collect();
-    // All phases of a stride go one way.
+    // All phases of a stride use one algorithm.
     let direct = s.groups == 1 && phases.len() == 1 && s.apart == (1, 1);
     if direct && parts.iter().all(|(patches, _)| Direct::pays(patches, s.o)) {
-        return Way::Direct(Direct { parts });
+        return Prepared::Direct(Direct { parts });
     }
-    Way::Patches(parts, s.groups)
+    Prepared::Patches(parts, s.groups)
 }
 
-/// What each output pixel reads.
+/// The patches that output pixels read.
 pub(crate) fn forward_patches(sizes: Sizes, slide: Slide) -> Patches {
     let (kh, kw) = slide.kernel;
     let dy = |ky: usize| (ky * slide.dilation.0) as isize - slide.padding.0 as isize;
@@ -315,13 +326,13 @@ pub(crate) fn forward_patches(sizes: Sizes, slide: Slide) -> Patches {
     }
 }
 
-/// Taps side by side in one run.
-fn runs(places: &[(isize, isize)]) -> Vec<Run> {
-    let mut runs: Vec<Run> = vec![];
+/// Merges horizontally adjacent taps.
+fn runs(places: &[(isize, isize)]) -> Vec<TapRun> {
+    let mut runs: Vec<TapRun> = vec![];
     for &(dy, dx) in places {
         match runs.last_mut() {
             Some(run) if run.dy == dy && run.dx + run.taps as isize == dx => run.taps += 1,
-            _ => runs.push(Run { dy, dx, taps: 1 }),
+            _ => runs.push(TapRun { dy, dx, taps: 1 }),
         }
     }
     runs

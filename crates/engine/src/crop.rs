@@ -1,16 +1,16 @@
-//! Pieces of one map, each with a part of it changed: what a convolution reads whose input differs in a window.
+//! Crops of one map, each with a window of it replaced: the inputs of a convolution under occlusion.
 
+use crate::im2col::copy;
 use crate::map::{Map, MapMut};
-use crate::patches::copy;
 use crate::simd::{self, Simd, Task};
 use crate::size::MOST;
-use crate::team;
+use crate::thread_team;
 
-/// Piece `k` of `y` starts at row and column `from[k]` of `base`, a single map, and may reach beyond it: there it holds
-/// `outside`. Where map `k` of `changed`, which starts at `at[k]`, covers it, it holds those numbers.
+/// Crop `k` of `y` starts at row and column `from[k]` of `base`, a single map. It holds map `k` of `changed` from `at[k]` on, and
+/// `outside` beyond the edges of `base`.
 ///
 /// # Panics
-/// Where sizes do not fit one another, or a changed part reaches beyond the map.
+/// If sizes do not match, or a changed window reaches beyond the map.
 pub fn crop(
     base: &Map,
     (changed, at): (&Map, &[(usize, usize)]),
@@ -18,15 +18,15 @@ pub fn crop(
     from: &[(isize, isize)],
     outside: f32,
 ) {
-    assert!(base.n == 1 && base.c == y.c && changed.c == y.c, "pieces {y:?} of {base:?} with {changed:?}");
-    assert!(changed.n == y.n && at.len() == y.n && from.len() == y.n, "a place for each of {y:?}");
+    assert!(base.n == 1 && base.c == y.c && changed.c == y.c, "crops {y:?} of {base:?} with {changed:?}");
+    assert!(changed.n == y.n && at.len() == y.n && from.len() == y.n, "not one position for each of {y:?}");
     let fits = |start: usize, count: usize, size: usize| size.checked_sub(count).is_some_and(|last| start <= last);
     let inside = at.iter().all(|&(i, j)| fits(i, changed.h, base.h) && fits(j, changed.w, base.w));
-    assert!(inside, "{changed:?} in {base:?}");
+    assert!(inside, "{changed:?} reaches beyond {base:?}");
     let near = |place: isize| place.unsigned_abs() <= MOST;
-    assert!(from.iter().all(|&(i, j)| near(i) && near(j)), "pieces {y:?} from {from:?}");
+    assert!(from.iter().all(|&(i, j)| near(i) && near(j)), "crops {y:?} from {from:?}");
     let y = &*y;
-    team::ranges(y.n * y.h, (1 << 13) / (y.w * y.c).max(1) + 1, |rows| {
+    thread_team::ranges(y.n * y.h, (1 << 13) / (y.w * y.c).max(1) + 1, |rows| {
         simd::run(Rows { base, changed, at, y, from, outside, rows });
     });
 }
@@ -46,58 +46,75 @@ impl Task for Rows<'_> {
 
     #[inline(always)]
     unsafe fn run<S: Simd>(self) {
-        for row in self.rows.start..self.rows.end {
-            self.row::<S>(row / self.y.h, row % self.y.h);
+        // SAFETY: `crop` checked the sizes, and each row of a piece belongs to one task.
+        unsafe {
+            for row in self.rows.start..self.rows.end {
+                self.row::<S>(row / self.y.h, row % self.y.h);
+            }
         }
     }
 }
 
 impl Rows<'_> {
-    /// One row of a piece: outside, base, changed, base, outside.
+    /// One row of a crop: outside, base, changed, base, outside.
+    ///
+    /// # Safety
+    /// The CPU must have the instruction set of `S`; `k` and `i` must be a piece of `y` and a row of it that no other thread
+    /// uses.
     #[inline(always)]
     unsafe fn row<S: Simd>(&self, k: usize, i: usize) {
-        let (y, base, changed) = (self.y, self.base, self.changed);
-        let (row, left) = (self.from[k].0 + i as isize, self.from[k].1);
-        let to = y.at.add((k * y.h + i) * y.w * y.pitch);
-        // Columns of the piece that `low..high` of the base are.
-        let columns = |low: usize, high: usize| {
-            let inside = |place: usize| (place as isize - left).clamp(0, y.w as isize) as usize;
-            (inside(low), inside(high))
-        };
-        let (first, end) = if (0..base.h as isize).contains(&row) { columns(0, base.w) } else { (0, 0) };
-        self.blank(to, 0, first);
-        self.blank(to, end.max(first), y.w);
-        if first >= end {
-            return;
-        }
-        let line = base.at.offset((row * base.w as isize + left) * base.pitch as isize);
-        let (top, start) = self.at[k];
-        let within = row as usize >= top && (row as usize) < top + changed.h;
-        let (low, high) = if within { columns(start, start + changed.w) } else { (end, end) };
-        let pixels = |from: *const f32, pitch: usize, low: usize, high: usize| {
-            let to = to.wrapping_add(low * y.pitch);
-            if pitch == y.c && y.pitch == y.c {
-                copy::<S>(from, to, high.saturating_sub(low) * y.c);
-            } else {
-                for j in 0..high.saturating_sub(low) {
-                    copy::<S>(from.add(j * pitch), to.add(j * y.pitch), y.c);
-                }
+        // SAFETY: every column range is clamped to the row of the piece, the base and the changed part that it addresses; `crop`
+        // checked that the changed parts lie within the base.
+        unsafe {
+            let (y, base, changed) = (self.y, self.base, self.changed);
+            let (row, left) = (self.from[k].0 + i as isize, self.from[k].1);
+            let to = y.at.add((k * y.h + i) * y.w * y.pitch);
+            // Columns of the crop that columns `low..high` of the base fall on.
+            let columns = |low: usize, high: usize| {
+                let inside = |place: usize| (place as isize - left).clamp(0, y.w as isize) as usize;
+                (inside(low), inside(high))
+            };
+            let (first, end) = if (0..base.h as isize).contains(&row) { columns(0, base.w) } else { (0, 0) };
+            self.blank(to, 0, first);
+            self.blank(to, end.max(first), y.w);
+            if first >= end {
+                return;
             }
-        };
-        pixels(line.wrapping_add(first * base.pitch), base.pitch, first, low);
-        if low < high {
-            let skip = (low as isize + left) as usize - start;
-            let from = changed.at.add(((k * changed.h + row as usize - top) * changed.w + skip) * changed.pitch);
-            pixels(from, changed.pitch, low, high);
+            let line = base.at.offset((row * base.w as isize + left) * base.pitch as isize);
+            let (top, start) = self.at[k];
+            let within = row as usize >= top && (row as usize) < top + changed.h;
+            let (low, high) = if within { columns(start, start + changed.w) } else { (end, end) };
+            let pixels = |from: *const f32, pitch: usize, low: usize, high: usize| {
+                let to = to.wrapping_add(low * y.pitch);
+                if pitch == y.c && y.pitch == y.c {
+                    copy::<S>(from, to, high.saturating_sub(low) * y.c);
+                } else {
+                    for j in 0..high.saturating_sub(low) {
+                        copy::<S>(from.add(j * pitch), to.add(j * y.pitch), y.c);
+                    }
+                }
+            };
+            pixels(line.wrapping_add(first * base.pitch), base.pitch, first, low);
+            if low < high {
+                let skip = (low as isize + left) as usize - start;
+                let from = changed.at.add(((k * changed.h + row as usize - top) * changed.w + skip) * changed.pitch);
+                pixels(from, changed.pitch, low, high);
+            }
+            pixels(line.wrapping_add(high * base.pitch), base.pitch, high, end);
         }
-        pixels(line.wrapping_add(high * base.pitch), base.pitch, high, end);
     }
 
-    /// Columns `low..high` hold what is outside.
+    /// Fills columns `low..high` with `outside`.
+    ///
+    /// # Safety
+    /// `to` must be the start of a row of `y` that no other thread uses, and `low..high` columns of it.
     #[inline(always)]
     unsafe fn blank(&self, to: *mut f32, low: usize, high: usize) {
-        for j in low..high {
-            std::slice::from_raw_parts_mut(to.add(j * self.y.pitch), self.y.c).fill(self.outside);
+        // SAFETY: the caller names columns of a row that it may write.
+        unsafe {
+            for j in low..high {
+                std::slice::from_raw_parts_mut(to.add(j * self.y.pitch), self.y.c).fill(self.outside);
+            }
         }
     }
 }

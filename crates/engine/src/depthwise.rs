@@ -1,12 +1,12 @@
-//! Convolutions in which each channel sees only itself.
+//! Depthwise convolutions.
 
+use crate::im2col::Patches;
 use crate::map::{Map, MapMut};
-use crate::patches::Patches;
 use crate::simd::{self, Simd, Task};
-use crate::team;
+use crate::thread_team;
 use crate::tile::{Epilogue, Exit, finish};
 
-/// Weights of a depthwise convolution: for each phase its taps, one number a channel.
+/// Weights of a depthwise convolution: for each phase its taps, with one number for each channel.
 #[derive(Debug)]
 pub(crate) struct Depthwise {
     pub parts: Vec<(Patches, Vec<Vec<f32>>)>,
@@ -22,7 +22,7 @@ impl Depthwise {
             let columns = patches.grid.1.max(1);
             let rows = x.n * patches.grid.0;
             let grain = 1 + (1 << 14) / (columns * y.c * taps.len().max(1)).max(1);
-            team::ranges(rows, grain, |rows| simd::run(Rows { x, y, patches, taps, rows, epilogue }));
+            thread_team::ranges(rows, grain, |rows| simd::run(Rows { x, y, patches, taps, rows, epilogue }));
         }
     }
 }
@@ -41,36 +41,40 @@ impl Task for Rows<'_> {
 
     #[inline(always)]
     unsafe fn run<S: Simd>(self) {
-        let p = self.patches;
-        let exit = Exit { epilogue: self.epilogue, more: false, last: true };
-        let places: Vec<_> = p.runs.iter().flat_map(|r| (0..r.taps).map(|t| (r.dy, r.dx + t as isize))).collect();
-        let mut inside = Vec::with_capacity(places.len());
-        for i in self.rows.start * p.grid.1..self.rows.end * p.grid.1 {
-            let place = p.place(i);
-            let pixel = p.pixel(place);
-            inside.clear();
-            for (&(dy, dx), w) in places.iter().zip(self.taps) {
-                let row = (place.1 * p.step.0) as isize + dy;
-                let column = (place.2 * p.step.1) as isize + dx;
-                if row >= 0 && row < self.x.h as isize && column >= 0 && column < self.x.w as isize {
-                    let at = (place.0 * self.x.h + row as usize) * self.x.w + column as usize;
-                    inside.push((self.x.at.add(at * self.x.pitch), w.as_ptr()));
+        // SAFETY: taps outside of the map are skipped, `Filter::run` checked the sizes, `taps` has a number for each channel, and each
+        // row of outputs belongs to one task.
+        unsafe {
+            let p = self.patches;
+            let exit = Exit { epilogue: self.epilogue, more: false, last: true };
+            let places: Vec<_> = p.runs.iter().flat_map(|r| (0..r.taps).map(|t| (r.dy, r.dx + t as isize))).collect();
+            let mut inside = Vec::with_capacity(places.len());
+            for i in self.rows.start * p.grid.1..self.rows.end * p.grid.1 {
+                let place = p.place(i);
+                let pixel = p.pixel(place);
+                inside.clear();
+                for (&(dy, dx), w) in places.iter().zip(self.taps) {
+                    let row = (place.1 * p.step.0) as isize + dy;
+                    let column = (place.2 * p.step.1) as isize + dx;
+                    if row >= 0 && row < self.x.h as isize && column >= 0 && column < self.x.w as isize {
+                        let at = (place.0 * self.x.h + row as usize) * self.x.w + column as usize;
+                        inside.push((self.x.at.add(at * self.x.pitch), w.as_ptr()));
+                    }
                 }
-            }
-            let mut c = 0;
-            while c < self.y.c {
-                let n = self.y.c - c;
-                let mut sum = S::splat(0.0);
-                for &(x, w) in &inside {
-                    let (x, w) = if n >= S::LANES {
-                        (S::load(x.add(c)), S::load(w.add(c)))
-                    } else {
-                        (S::load_part(x.add(c), n), S::load_part(w.add(c), n))
-                    };
-                    sum = S::fma(x, w, sum);
+                let mut c = 0;
+                while c < self.y.c {
+                    let n = self.y.c - c;
+                    let mut sum = S::splat(0.0);
+                    for &(x, w) in &inside {
+                        let (x, w) = if n >= S::LANES {
+                            (S::load(x.add(c)), S::load(w.add(c)))
+                        } else {
+                            (S::load_part(x.add(c), n), S::load_part(w.add(c), n))
+                        };
+                        sum = S::fma(x, w, sum);
+                    }
+                    finish::<S>(sum, self.y.at.add(pixel * self.y.pitch + c), pixel, c, n, &exit);
+                    c += S::LANES;
                 }
-                finish::<S>(sum, self.y.at.add(pixel * self.y.pitch + c), pixel, c, n, &exit);
-                c += S::LANES;
             }
         }
     }

@@ -1,27 +1,27 @@
-//! Convolutions of few weights: pictures are copied once with their border of zeros, and tiles of neighbouring pixels read
-//! their taps right there.
+//! Direct convolution for few weights: pictures are copied once with zero padding, and tiles of adjacent pixels read their taps
+//! from the copy.
 
 use crate::buffer::Scratch;
+use crate::im2col::{Patches, TapRun, copy, zero};
 use crate::map::{Map, MapMut};
 use crate::packed::Packed;
-use crate::patches::{Patches, Run, copy, zero};
 use crate::simd::{Simd, Task, run_with};
-use crate::team;
+use crate::thread_team;
 use crate::tile::{Epilogue, Exit, finish, with_rows};
 use std::sync::Arc;
 
-/// Weights that stay near while a band of rows is computed.
+/// The most weights that stay in the cache while a band of rows is computed.
 const WEIGHTS: usize = 1 << 16;
-/// Numbers of a band's copy.
+/// Numbers in the copy of a band.
 const BAND: usize = 1 << 15;
 
-/// Weights of such a convolution by phase.
+/// Packed weights for each phase of the stride.
 #[derive(Debug)]
 pub(crate) struct Direct {
     pub parts: Vec<(Patches, Arc<Packed>)>,
 }
 
-/// The taps' reach: rows and columns before and behind a pixel's own.
+/// Extent of the taps around a pixel.
 #[derive(Clone, Copy)]
 struct Reach {
     top: isize,
@@ -31,7 +31,7 @@ struct Reach {
 }
 
 impl Direct {
-    /// Whether it is faster than blocks of copied patches.
+    /// Whether it is faster than im2col.
     pub fn pays(patches: &Patches, o: usize) -> bool {
         patches.taps() > 1 && patches.len() * o <= WEIGHTS && patches.grid.1 >= 6
     }
@@ -45,12 +45,12 @@ impl Direct {
             let reach = reach(patches);
             let width = patches.columns(reach) * patches.c;
             let rows = patches.grid.0;
-            // Whole pictures, or bands of them where they are large or few.
+            // Whole pictures, or bands if pictures are large or few.
             let fitting = (BAND / (width * patches.step.0).max(1)).max(4);
             let work = rows * patches.grid.1 * patches.len() * weights.o;
-            let wanted = if x.n * work < 1 << 16 { 1 } else { 2 * team::size() };
+            let wanted = if x.n * work < 1 << 16 { 1 } else { 2 * thread_team::size() };
             let bands = rows.div_ceil(fitting).max(wanted.div_ceil(x.n.max(1))).min(rows).max(1);
-            team::run(x.n * bands, |i| {
+            thread_team::run(x.n * bands, |i| {
                 let (n, band) = (i / bands, i % bands);
                 let rows = band * rows / bands..(band + 1) * rows / bands;
                 run_with(weights.level, Band { x, y, patches, weights, reach, n, rows, epilogue });
@@ -70,7 +70,7 @@ fn reach(patches: &Patches) -> Reach {
 }
 
 impl Patches {
-    /// Columns that a row of output pixels reads.
+    /// Input columns that a row of output pixels reads.
     fn columns(&self, reach: Reach) -> usize {
         (self.grid.1 - 1) * self.step.1 + (reach.right - reach.left) as usize + 1
     }
@@ -93,80 +93,102 @@ impl Task for Band<'_> {
 
     #[inline(always)]
     unsafe fn run<S: Simd>(self) {
-        let p = self.patches;
-        let width = p.columns(self.reach) * p.c;
-        let height = (self.rows.len().max(1) - 1) * p.step.0 + (self.reach.bottom - self.reach.top) as usize + 1;
-        let mut scratch = Scratch::new(height * width + 64);
-        let a = scratch.at();
-        self.fill::<S>(a, width, height);
-        // Where each run starts from a pixel's first number.
-        let start = |r: &Run| {
-            let (row, column) = ((r.dy - self.reach.top) as usize, (r.dx - self.reach.left) as usize);
-            (row * width + column * p.c, r.taps * p.c)
-        };
-        let starts: Vec<_> = p.runs.iter().map(start).collect();
-        for panel in 0..self.weights.panels() {
-            for row in self.rows.start..self.rows.end {
-                let line = a.add((row - self.rows.start) * p.step.0 * width);
-                self.row::<S>((line, &starts), panel, row);
+        // SAFETY: the scratch memory has `height` rows of `width` numbers, which are all that `reach` lets the taps read, and some to
+        // spare; each row of outputs belongs to one task.
+        unsafe {
+            let p = self.patches;
+            let width = p.columns(self.reach) * p.c;
+            let height = (self.rows.len().max(1) - 1) * p.step.0 + (self.reach.bottom - self.reach.top) as usize + 1;
+            let mut scratch = Scratch::new(height * width + 64);
+            let a = scratch.at();
+            self.fill::<S>(a, width, height);
+            // Offset of each run from the first number of a pixel's patch.
+            let start = |r: &TapRun| {
+                let (row, column) = ((r.dy - self.reach.top) as usize, (r.dx - self.reach.left) as usize);
+                (row * width + column * p.c, r.taps * p.c)
+            };
+            let starts: Vec<_> = p.runs.iter().map(start).collect();
+            for panel in 0..self.weights.panels() {
+                for row in self.rows.start..self.rows.end {
+                    let line = a.add((row - self.rows.start) * p.step.0 * width);
+                    self.row::<S>((line, &starts), panel, row);
+                }
             }
         }
     }
 }
 
 impl Band<'_> {
-    /// Copies what the band reads, zeros where that is outside.
+    /// Copies the input of the band, with zeros outside of the map.
+    ///
+    /// # Safety
+    /// The CPU must have the instruction set of `S`, and `a` must have room for `height` rows of `width` numbers.
     #[inline(always)]
     unsafe fn fill<S: Simd>(&self, a: *mut f32, width: usize, height: usize) {
-        let (p, x) = (self.patches, self.x);
-        let columns = width / p.c;
-        let first = (self.rows.start * p.step.0) as isize + self.reach.top;
-        let before = ((-self.reach.left).max(0) as usize).min(columns);
-        let skip = self.reach.left.max(0) as usize;
-        let inside = x.w.saturating_sub(skip).min(columns - before);
-        for i in 0..height {
-            let (to, row) = (a.add(i * width), first + i as isize);
-            if row < 0 || row >= x.h as isize {
-                zero::<S>(to, width);
-                continue;
-            }
-            zero::<S>(to, before * p.c);
-            let from = x.at.add(((self.n * x.h + row as usize) * x.w + skip) * x.pitch);
-            let to = to.add(before * p.c);
-            if x.pitch == p.c {
-                copy::<S>(from, to, inside * p.c);
-            } else {
-                for j in 0..inside {
-                    copy::<S>(from.add(j * x.pitch), to.add(j * p.c), p.c);
+        // SAFETY: rows outside of the map are not read, and columns are clamped to it; a row of the copy has `before + inside` columns
+        // and the rest.
+        unsafe {
+            let (p, x) = (self.patches, self.x);
+            let columns = width / p.c;
+            let first = (self.rows.start * p.step.0) as isize + self.reach.top;
+            let before = ((-self.reach.left).max(0) as usize).min(columns);
+            let skip = self.reach.left.max(0) as usize;
+            let inside = x.w.saturating_sub(skip).min(columns - before);
+            for i in 0..height {
+                let (to, row) = (a.add(i * width), first + i as isize);
+                if row < 0 || row >= x.h as isize {
+                    zero::<S>(to, width);
+                    continue;
                 }
+                zero::<S>(to, before * p.c);
+                let from = x.at.add(((self.n * x.h + row as usize) * x.w + skip) * x.pitch);
+                let to = to.add(before * p.c);
+                if x.pitch == p.c {
+                    copy::<S>(from, to, inside * p.c);
+                } else {
+                    for j in 0..inside {
+                        copy::<S>(from.add(j * x.pitch), to.add(j * p.c), p.c);
+                    }
+                }
+                zero::<S>(to.add(inside * p.c), (columns - before - inside) * p.c);
             }
-            zero::<S>(to.add(inside * p.c), (columns - before - inside) * p.c);
         }
     }
 
     /// One row of output pixels and one panel of weights.
+    ///
+    /// # Safety
+    /// The CPU must have the instruction set of `S`; `line` must be the first number in the copied band that output row `row`
+    /// reads, with all that its taps reach behind it, and `panel` a panel of the weights.
     #[inline(always)]
     unsafe fn row<S: Simd>(&self, (line, starts): (*const f32, &[(usize, usize)]), panel: usize, row: usize) {
-        let (p, w) = (self.patches, self.weights);
-        let width = w.width(panel);
-        let (rows, first) = (w.row(0, panel, 0), panel * 2 * S::LANES);
-        let to = (first, (w.o - first).min(width));
-        let limit = if width > S::LANES { S::ROWS } else { 12 };
-        let tiles = p.grid.1.div_ceil(limit);
-        for t in 0..tiles {
-            let (start, end) = (t * p.grid.1 / tiles, (t + 1) * p.grid.1 / tiles);
-            let a = line.add(start * p.step.1 * p.c);
-            let place = (self.n, row, start);
-            if width > S::LANES {
-                with_rows!(end - start, S, S::ROWS, tile::<2>(self, (a, starts), rows, to, place));
-            } else {
-                with_rows!(end - start, S, 12, tile::<1>(self, (a, starts), rows, to, place));
+        // SAFETY: the tiles lie side by side in the output row, and the weights have the panel.
+        unsafe {
+            let (p, w) = (self.patches, self.weights);
+            let width = w.width(panel);
+            let (rows, first) = (w.row(0, panel, 0), panel * 2 * S::LANES);
+            let to = (first, (w.o - first).min(width));
+            let limit = if width > S::LANES { S::ROWS } else { 12 };
+            let tiles = p.grid.1.div_ceil(limit);
+            for t in 0..tiles {
+                let (start, end) = (t * p.grid.1 / tiles, (t + 1) * p.grid.1 / tiles);
+                let a = line.add(start * p.step.1 * p.c);
+                let place = (self.n, row, start);
+                if width > S::LANES {
+                    with_rows!(end - start, S, S::ROWS, tile::<2>(self, (a, starts), rows, to, place));
+                } else {
+                    with_rows!(end - start, S, 12, tile::<1>(self, (a, starts), rows, to, place));
+                }
             }
         }
     }
 }
 
-/// `M` neighbouring pixels, `V` vectors of channels.
+/// `M` adjacent pixels, `V` vectors of channels.
+///
+/// # Safety
+/// The CPU must have the instruction set of `S`; `a` must be where the first of `M` pixels starts in the copied band, `b` the
+/// rows of a panel `V` vectors wide, `place` the first of `M` pixels of the output that no other thread uses.
 #[inline(always)]
 unsafe fn tile<S: Simd, const M: usize, const V: usize>(
     band: &Band,
@@ -175,20 +197,27 @@ unsafe fn tile<S: Simd, const M: usize, const V: usize>(
     (column, columns): (usize, usize),
     place: (usize, usize, usize),
 ) {
-    let p = band.patches;
-    let sums = sums::<S, M, V>(a, starts, b, p.step.1 * p.c);
-    let exit = Exit { epilogue: band.epilogue, more: false, last: true };
-    for m in 0..M {
-        let pixel = p.pixel((place.0, place.1, place.2 + m));
-        for j in 0..V {
-            let c = column + j * S::LANES;
-            let n = columns.saturating_sub(j * S::LANES);
-            finish::<S>(sums[m][j], band.y.at.add(pixel * band.y.pitch + c), pixel, c, n, &exit);
+    // SAFETY: the caller passes pixels of the output, and channels from `column` on of which `columns` exist.
+    unsafe {
+        let p = band.patches;
+        let sums = sums::<S, M, V>(a, starts, b, p.step.1 * p.c);
+        let exit = Exit { epilogue: band.epilogue, more: false, last: true };
+        for m in 0..M {
+            let pixel = p.pixel((place.0, place.1, place.2 + m));
+            for j in 0..V {
+                let c = column + j * S::LANES;
+                let n = columns.saturating_sub(j * S::LANES);
+                finish::<S>(sums[m][j], band.y.at.add(pixel * band.y.pitch + c), pixel, c, n, &exit);
+            }
         }
     }
 }
 
 /// The sums of a tile.
+///
+/// # Safety
+/// The CPU must have the instruction set of `S`; behind `a` there must be the numbers that `starts` names for each of `M`
+/// pixels `apart`, and behind `b` as many rows of `V` vectors.
 #[inline(always)]
 unsafe fn sums<S: Simd, const M: usize, const V: usize>(
     a: *const f32,
@@ -196,15 +225,22 @@ unsafe fn sums<S: Simd, const M: usize, const V: usize>(
     mut b: *const f32,
     apart: usize,
 ) -> [[S::V; V]; M] {
-    let mut sums = [[S::splat(0.0); V]; M];
-    for &(start, count) in starts {
-        sums = run::<S, M, V>(sums, a.add(start), b, count, apart);
-        b = b.add(count * V * S::LANES);
+    // SAFETY: `starts` names what the caller holds readable, one row of `b` for each number.
+    unsafe {
+        let mut sums = [[S::splat(0.0); V]; M];
+        for &(start, count) in starts {
+            sums = run::<S, M, V>(sums, a.add(start), b, count, apart);
+            b = b.add(count * V * S::LANES);
+        }
+        sums
     }
-    sums
 }
 
-/// The sums with those of one run of taps. A function of its own, so that they stay in registers throughout.
+/// Accumulates one run of taps. A separate function, so that the sums stay in registers.
+///
+/// # Safety
+/// The CPU must have the instruction set of `S`; `count` numbers must be readable behind each of `M` pixels `apart` from `a`
+/// on, and `count` rows of `V` vectors behind `b`. `M` must be at most 12.
 #[inline(always)]
 unsafe fn run<S: Simd, const M: usize, const V: usize>(
     mut sums: [[S::V; V]; M],
@@ -213,23 +249,27 @@ unsafe fn run<S: Simd, const M: usize, const V: usize>(
     count: usize,
     apart: usize,
 ) -> [[S::V; V]; M] {
-    // Three pixels to a pointer: addresses of one and two pixels on need no register of their own.
-    let mut at = [a, a.wrapping_add(3 * apart), a.wrapping_add(6 * apart), a.wrapping_add(9 * apart)];
-    for _ in 0..count {
-        let mut row = [S::splat(0.0); V];
-        for j in 0..V {
-            row[j] = S::load(b.add(j * S::LANES));
-        }
-        for m in 0..M {
-            let v = S::splat(*at[m / 3].wrapping_add(m % 3 * apart));
+    const { assert!(M <= 12, "four pointers serve three pixels each") };
+    // SAFETY: pixel `m` stands `m % 3` pixels behind pointer `m / 3`, which has advanced less than `count` numbers.
+    unsafe {
+        // One pointer serves three pixels: their offsets fit the addressing mode.
+        let mut at = [a, a.wrapping_add(3 * apart), a.wrapping_add(6 * apart), a.wrapping_add(9 * apart)];
+        for _ in 0..count {
+            let mut row = [S::splat(0.0); V];
             for j in 0..V {
-                sums[m][j] = S::fma(v, row[j], sums[m][j]);
+                row[j] = S::load(b.add(j * S::LANES));
             }
+            for m in 0..M {
+                let v = S::splat(*at[m / 3].wrapping_add(m % 3 * apart));
+                for j in 0..V {
+                    sums[m][j] = S::fma(v, row[j], sums[m][j]);
+                }
+            }
+            for at in &mut at {
+                *at = at.wrapping_add(1);
+            }
+            b = b.add(V * S::LANES);
         }
-        for at in &mut at {
-            *at = at.wrapping_add(1);
-        }
-        b = b.add(V * S::LANES);
+        sums
     }
-    sums
 }

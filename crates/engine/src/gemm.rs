@@ -1,17 +1,21 @@
-//! Blocks of patches times packed weights, tile by tile.
+//! Matrix products of patch blocks and packed weights, tile by tile.
 
+use crate::im2col::STRIDE;
 use crate::map::MapMut;
 use crate::packed::Packed;
-use crate::patches::STRIDE;
 use crate::simd::Simd;
-use crate::tile::{Ahead, Exit, finish, multiply, with_rows};
+use crate::tile::{Exit, Prefetch, finish, multiply, with_rows};
 
-/// Patches in a block: what a core keeps close while it goes through the weights.
+/// Patches in a block: they stay in a core's cache while it goes through the weights.
 pub(crate) const BLOCK: usize = 96;
 
-/// Rows `STRIDE` apart at `a`, times rows `k..k + count` of the weights' panels `panels`, into the output's pixels.
+/// Multiplies the rows at `a`, `STRIDE` apart, by rows `k..k + count` of some panels of the weights, and writes pixels of the output.
 ///
-/// `column` is the group's first channel of the output.
+/// `column` is the first output channel of the group.
+///
+/// # Safety
+/// The CPU must have the instruction set of `S`. `a` must have a row of `count` readable numbers for each of `pixels`, the weights rows
+/// `k..k + count` and all `panels`. The pixels must be the output's, and no other thread may use their channels of these panels.
 #[inline(always)]
 pub(crate) unsafe fn block<S: Simd>(
     (a, pixels): (*const f32, &[usize]),
@@ -20,59 +24,75 @@ pub(crate) unsafe fn block<S: Simd>(
     (y, column): (&MapMut, usize),
     exit: &Exit,
 ) {
-    for b in panels {
-        let (panel, width) = (weights.row(group, b, k), weights.width(b));
-        let first = b * 2 * S::LANES;
-        let to = (y, column + first, (weights.o - first).min(width));
-        let limit = if width > S::LANES { S::ROWS } else { 12 };
-        let tiles = pixels.len().div_ceil(limit);
-        for t in 0..tiles {
-            let (start, end) = (t * pixels.len() / tiles, (t + 1) * pixels.len() / tiles);
-            let (a, pixels) = (a.add(start * STRIDE), &pixels[start..end]);
-            let ahead = Ahead::behind(panel, (count, width), (t, tiles));
-            if width > S::LANES {
-                with_rows!(pixels.len(), S, S::ROWS, tile::<2>((a, pixels), (panel, ahead), count, to, exit));
-            } else {
-                with_rows!(pixels.len(), S, 12, tile::<1>((a, pixels), (panel, ahead), count, to, exit));
+    // SAFETY: tiles split the rows at `a`, and the panels are those of the weights.
+    unsafe {
+        for b in panels {
+            let (panel, width) = (weights.row(group, b, k), weights.width(b));
+            let first = b * 2 * S::LANES;
+            let to = (y, column + first, (weights.o - first).min(width));
+            let limit = if width > S::LANES { S::ROWS } else { 12 };
+            let tiles = pixels.len().div_ceil(limit);
+            for t in 0..tiles {
+                let (start, end) = (t * pixels.len() / tiles, (t + 1) * pixels.len() / tiles);
+                let (a, pixels) = (a.add(start * STRIDE), &pixels[start..end]);
+                let prefetch = Prefetch::after(panel, (count, width), (t, tiles));
+                if width > S::LANES {
+                    with_rows!(pixels.len(), S, S::ROWS, tile::<2>((a, pixels), (panel, prefetch), count, to, exit));
+                } else {
+                    with_rows!(pixels.len(), S, 12, tile::<1>((a, pixels), (panel, prefetch), count, to, exit));
+                }
             }
         }
     }
 }
 
-/// Columns of `count` rows at `a` behind which, and before which, all is 0: gradients of one class have many.
+/// The columns of `count` rows at `a` without the zero columns on either side, of which gradients of one class have many.
+///
+/// # Safety
+/// The CPU must have the instruction set of `S`, and `count` rows of `columns` numbers must be readable at `a`, `STRIDE` apart.
 #[inline(always)]
 pub(crate) unsafe fn within_zeros<S: Simd>(a: *const f32, count: usize, columns: usize) -> std::ops::Range<usize> {
-    let zero = |column: usize| {
-        let n = (columns - column).min(S::LANES);
-        (0..count).all(|i| S::is_zero(S::load_part(a.add(i * STRIDE + column), n)))
-    };
-    let mut start = 0;
-    while start < columns && zero(start) {
-        start += S::LANES;
+    // SAFETY: only the first `columns` numbers of each row are read.
+    unsafe {
+        let zero = |column: usize| {
+            let n = (columns - column).min(S::LANES);
+            (0..count).all(|i| S::is_zero(S::load_part(a.add(i * STRIDE + column), n)))
+        };
+        let mut start = 0;
+        while start < columns && zero(start) {
+            start += S::LANES;
+        }
+        let mut end = columns.div_ceil(S::LANES) * S::LANES;
+        while end > start && zero(end - S::LANES) {
+            end -= S::LANES;
+        }
+        start.min(columns)..end.min(columns)
     }
-    let mut end = columns.div_ceil(S::LANES) * S::LANES;
-    while end > start && zero(end - S::LANES) {
-        end -= S::LANES;
-    }
-    start.min(columns)..end.min(columns)
 }
 
 /// One tile.
+///
+/// # Safety
+/// The CPU must have the instruction set of `S`; `M` rows of `count` numbers must be readable at `a`, `count` rows of `V`
+/// vectors at the panel, and `pixels` must be `M` pixels of the output that no other thread uses.
 #[inline(always)]
 unsafe fn tile<S: Simd, const M: usize, const V: usize>(
     (a, pixels): (*const f32, &[usize]),
-    (panel, ahead): (*const f32, Ahead),
+    (panel, prefetch): (*const f32, Prefetch),
     count: usize,
     (y, column, columns): (&MapMut, usize, usize),
     exit: &Exit,
 ) {
-    let sums = multiply::<S, M, V>(count, (a, STRIDE, 1), (panel, V * S::LANES), ahead);
-    for m in 0..M {
-        let pixel = pixels[m];
-        for j in 0..V {
-            let c = column + j * S::LANES;
-            let n = columns.saturating_sub(j * S::LANES);
-            finish::<S>(sums[m][j], y.at.add(pixel * y.pitch + c), pixel, c, n, exit);
+    // SAFETY: the caller passes rows, a panel and pixels of these sizes, of whose channels from `column` on `columns` exist.
+    unsafe {
+        let sums = multiply::<S, M, V>(count, (a, STRIDE, 1), (panel, V * S::LANES), prefetch);
+        for m in 0..M {
+            let pixel = pixels[m];
+            for j in 0..V {
+                let c = column + j * S::LANES;
+                let n = columns.saturating_sub(j * S::LANES);
+                finish::<S>(sums[m][j], y.at.add(pixel * y.pitch + c), pixel, c, n, exit);
+            }
         }
     }
 }

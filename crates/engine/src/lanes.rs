@@ -22,8 +22,7 @@ macro_rules! operator {
 
             #[inline(always)]
             fn $f(self, other: Self) -> Self {
-                // SAFETY: the instruction sets are named within a `Task` alone, which runs where the machine has them.
-                Self(unsafe { S::$f(self.0, other.0) })
+                Self(S::$f(self.0, other.0))
             }
         }
     };
@@ -47,21 +46,18 @@ impl<S: Simd> Lanes<S> {
     /// `self · b + c`.
     #[inline(always)]
     fn fma(self, b: Self, c: Self) -> Self {
-        // SAFETY: as above.
-        Self(unsafe { S::fma(self.0, b.0, c.0) })
+        Self(S::fma(self.0, b.0, c.0))
     }
 
     #[inline(always)]
     fn round(self) -> Self {
-        // SAFETY: as above.
-        Self(unsafe { S::round(self.0) })
+        Self(S::round(self.0))
     }
 
     /// `2ⁿ` of whole numbers from -126 to 127.
     #[inline(always)]
     fn exp2(self) -> Self {
-        // SAFETY: as above.
-        Self(unsafe { S::exp2(self.0) })
+        Self(S::exp2(self.0))
     }
 
     /// `Σ cᵢ xⁱ`, the highest power first.
@@ -78,7 +74,7 @@ impl<S: Simd> Lanes<S> {
 impl<S: Simd> Real for Lanes<S> {
     #[inline(always)]
     fn of(v: f64) -> Self {
-        // SAFETY: as above.
+        // SAFETY: `Lanes` are named within tasks alone, which run where the CPU has the instruction set.
         Self(unsafe { S::splat(v as f32) })
     }
 
@@ -146,19 +142,18 @@ impl<S: Simd> Real for Lanes<S> {
 
     #[inline(always)]
     fn at_least(self, low: Self) -> Self {
-        // SAFETY: as above. The second where either is NaN.
-        Self(unsafe { S::max(low.0, self.0) })
+        // The second where either is NaN.
+        Self(S::max(low.0, self.0))
     }
 
     #[inline(always)]
     fn at_most(self, high: Self) -> Self {
-        // SAFETY: as above. The second where either is NaN.
-        Self(unsafe { S::min(high.0, self.0) })
+        // The second where either is NaN.
+        Self(S::min(high.0, self.0))
     }
 
     #[inline(always)]
     fn choose(self, positive: Self, otherwise: Self) -> Self {
-        // SAFETY: as above.
-        Self(unsafe { S::choose(self.0, positive.0, otherwise.0) })
+        Self(S::choose(self.0, positive.0, otherwise.0))
     }
 }

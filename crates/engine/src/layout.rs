@@ -1,24 +1,24 @@
-//! From channels first to channels last, and back.
+//! Transposes between channels-first and channels-last layouts.
 
 use crate::map::{Map, MapMut};
-use crate::packed::Raw;
-use crate::team;
+use crate::packed::SharedPtr;
+use crate::thread_team;
 
-/// Side of the squares that are turned at a time.
+/// Side of the squares that are transposed at a time.
 const SIDE: usize = 16;
-/// Numbers that one task turns.
+/// Numbers in a task.
 const GRAIN: usize = 1 << 14;
 
 /// Writes `x`, `(N, C, H, W)`, as channels-last maps.
 ///
 /// # Panics
-/// Where `x` has not as many numbers as `y`.
+/// If `x` and `y` differ in size.
 pub fn to_channels_last(x: &[f32], y: &mut MapMut) {
     let (pixels, c) = (y.h * y.w, y.c);
     assert!(x.len() == y.n * c * pixels, "{} numbers for {y:?}", x.len());
-    let (at, pitch) = (Raw(y.at), y.pitch);
+    let (at, pitch) = (SharedPtr(y.at), y.pitch);
     let blocks = pixels.div_ceil(SIDE);
-    team::ranges(y.n * blocks, GRAIN / (SIDE * c).max(1) + 1, |range| {
+    thread_team::ranges(y.n * blocks, GRAIN / (SIDE * c).max(1) + 1, |range| {
         for i in range {
             let (n, p) = (i / blocks, i % blocks * SIDE);
             let count = SIDE.min(pixels - p);
@@ -26,21 +26,23 @@ pub fn to_channels_last(x: &[f32], y: &mut MapMut) {
                 let channels = SIDE.min(c - start);
                 let from = &x[(n * c + start) * pixels + p..];
                 // SAFETY: pixels are written by one task each, inside of the map.
-                unsafe { turn(from, pixels, at.get().add((n * pixels + p) * pitch + start), pitch, channels, count) };
+                unsafe {
+                    transpose(from, pixels, at.get().add((n * pixels + p) * pitch + start), pitch, channels, count)
+                };
             }
         }
     });
 }
 
-/// The same for pictures of few channels, times a factor and plus a summand a channel.
+/// The same, with a scale and a shift for each channel, for pictures of few channels.
 ///
 /// # Panics
-/// Where `x` has not as many numbers as `y`, or factors and summands are not one a channel.
+/// If `x` and `y` differ in size, or `scale` or `shift` do not have one number for each channel.
 pub fn to_channels_last_scaled(x: &[f32], y: &mut MapMut, scale: &[f32], shift: &[f32]) {
     let (pixels, c, pitch) = (y.h * y.w, y.c, y.pitch);
     assert!(x.len() == y.n * c * pixels && scale.len() == c && shift.len() == c, "{} numbers for {y:?}", x.len());
-    let at = Raw(y.at);
-    team::ranges(y.n * pixels, GRAIN / c.max(1) + 1, |range| {
+    let at = SharedPtr(y.at);
+    thread_team::ranges(y.n * pixels, GRAIN / c.max(1) + 1, |range| {
         let mut start = range.start;
         while start < range.end {
             let (n, p) = (start / pixels, start % pixels);
@@ -61,13 +63,13 @@ pub fn to_channels_last_scaled(x: &[f32], y: &mut MapMut, scale: &[f32], shift: 
 /// Writes channels-last maps as `(N, C, H, W)`.
 ///
 /// # Panics
-/// Where `y` has not as many numbers as `x`.
+/// If `x` and `y` differ in size.
 pub fn to_channels_first(x: &Map, y: &mut [f32]) {
     let (pixels, c) = (x.h * x.w, x.c);
     assert!(y.len() == x.n * c * pixels, "{} numbers for {x:?}", y.len());
-    let at = Raw(y.as_mut_ptr());
+    let at = SharedPtr(y.as_mut_ptr());
     let blocks = pixels.div_ceil(SIDE);
-    team::ranges(x.n * blocks, GRAIN / (SIDE * c).max(1) + 1, |range| {
+    thread_team::ranges(x.n * blocks, GRAIN / (SIDE * c).max(1) + 1, |range| {
         for i in range {
             let (n, p) = (i / blocks, i % blocks * SIDE);
             let count = SIDE.min(pixels - p);
@@ -77,31 +79,38 @@ pub fn to_channels_first(x: &Map, y: &mut [f32]) {
                 unsafe {
                     let from = x.at.add((n * pixels + p) * x.pitch + start);
                     let from = std::slice::from_raw_parts(from, (count - 1) * x.pitch + channels);
-                    turn(from, x.pitch, at.get().add((n * c + start) * pixels + p), pixels, count, channels);
+                    transpose(from, x.pitch, at.get().add((n * c + start) * pixels + p), pixels, count, channels);
                 }
             }
         }
     });
 }
 
-/// `to[j][i] = from[i][j]` for `i` below `rows` and `j` below `columns`; rows are so far apart.
+/// `to[j][i] = from[i][j]` for `i < rows` and `j < columns`; `from_apart` and `to_apart` are the row strides.
+///
+/// # Safety
+/// `columns` columns of `rows` numbers, `to_apart` numbers from one to the next, must be writable at `to` and used by no other
+/// thread.
 #[inline]
-unsafe fn turn(from: &[f32], from_apart: usize, to: *mut f32, to_apart: usize, rows: usize, columns: usize) {
-    if rows == SIDE && columns == SIDE {
-        let mut square = [[0f32; SIDE]; SIDE];
-        for (i, row) in square.iter_mut().enumerate() {
-            row.copy_from_slice(&from[i * from_apart..][..SIDE]);
+unsafe fn transpose(from: &[f32], from_apart: usize, to: *mut f32, to_apart: usize, rows: usize, columns: usize) {
+    // SAFETY: `i` is below `rows` and `j` below `columns`; `from` is a slice, which is checked.
+    unsafe {
+        if rows == SIDE && columns == SIDE {
+            let mut square = [[0f32; SIDE]; SIDE];
+            for (i, row) in square.iter_mut().enumerate() {
+                row.copy_from_slice(&from[i * from_apart..][..SIDE]);
+            }
+            for j in 0..SIDE {
+                let to = to.add(j * to_apart).cast::<[f32; SIDE]>();
+                to.write_unaligned(std::array::from_fn(|i| square[i][j]));
+            }
+            return;
         }
-        for j in 0..SIDE {
-            let to = to.add(j * to_apart).cast::<[f32; SIDE]>();
-            to.write_unaligned(std::array::from_fn(|i| square[i][j]));
-        }
-        return;
-    }
-    for i in 0..rows {
-        let row = &from[i * from_apart..][..columns];
-        for (j, v) in row.iter().enumerate() {
-            *to.add(j * to_apart + i) = *v;
+        for i in 0..rows {
+            let row = &from[i * from_apart..][..columns];
+            for (j, v) in row.iter().enumerate() {
+                *to.add(j * to_apart + i) = *v;
+            }
         }
     }
 }

@@ -1,27 +1,28 @@
-//! The arithmetic of gradscope, for f32 on CPUs: convolutions, pools and linear layers on channels-last maps, with SIMD
-//! chosen while the program runs and all cores at work.
+//! The f32 CPU kernels of gradscope: convolution, pooling and linear layers on channels-last maps, multithreaded, with SIMD
+//! selected at run time.
 //!
-//! A convolution is a product of patches and weights: a block of patches is copied to where a core is fastest, and goes
-//! tile by tile through weights that were packed once. The vector runs over output channels, so no map is ever
-//! transposed. The gradient of the input is the same product with other weights.
+//! A convolution is a matrix product of patches and weights: a block of patches is copied into the cache and multiplied, tile by
+//! tile, by weights packed once. Vectors run over output channels, so maps are never transposed. The gradient of the input is
+//! the same product with transposed weights.
 
 pub mod simd;
-pub mod team;
+pub mod thread_team;
 mod size;
 mod buffer;
 mod map;
 mod activation;
 mod lanes;
+mod norm;
 mod real;
 mod tile;
-mod patches;
-mod given;
+mod im2col;
+mod weight_view;
 mod packed;
-mod spectrum;
+mod winograd_weights;
 mod gemm;
 mod product;
 mod depthwise;
-mod narrow;
+mod few_channels;
 mod direct;
 mod winograd;
 mod layout;
@@ -29,22 +30,21 @@ mod crop;
 mod conv;
 mod weights;
 mod pool;
-mod pick;
-mod norm;
+mod strided_slice;
 mod pointwise;
 mod linear;
 
 pub use activation::{Activation, Compiled, Pointwise, Saves};
 pub use buffer::{Buffer, in_large_pages};
-pub use conv::{Filter, Sizes, Slide, Sums};
+pub use conv::{Algorithm, Filter, Sizes, Slide};
 pub use crop::crop;
 pub use layout::{to_channels_first, to_channels_last, to_channels_last_scaled};
 pub use linear::{linear, linear_vjp};
 pub use map::{Map, MapMut};
 pub use norm::{channel_products, channel_statistics, channel_sums, combine, multiply_maps};
-pub use pick::Pick;
 pub use pointwise::{pass, sum_pictures};
 pub use pool::Pool;
 pub use real::Real;
+pub use strided_slice::StridedSlice;
 pub use tile::Epilogue;
 pub use weights::WeightGradient;

@@ -1,23 +1,23 @@
-//! Fully connected layers on weights as they come, `(O, I)`: one copy serves both directions.
+//! Fully connected layers on unpacked weights `(O, I)`: one copy serves both directions.
 
 use crate::activation::Activation;
 use crate::buffer::Scratch;
-use crate::packed::Raw;
-use crate::patches::zero;
+use crate::im2col::zero;
+use crate::packed::SharedPtr;
 use crate::simd::{self, Simd, Task, run_with};
 use crate::size::product;
-use crate::team;
-use crate::tile::{Ahead, multiply};
+use crate::thread_team;
+use crate::tile::{Prefetch, dot_products, multiply};
 
-/// Rows of weights that one task takes.
+/// Rows of weights in a task.
 const ROWS: usize = 16;
-/// Numbers of each row that are multiplied at a time.
+/// Numbers of each row multiplied at a time.
 const CHUNK: usize = 1024;
 
-/// `y = f(x wᵀ + b)`: `x` `(N, I)`, `w` `(O, I)`, `y` `(N, O)`.
+/// `y = f(x wᵀ + b)`: `x` is `(N, I)`, `w` `(O, I)`, `y` `(N, O)`.
 ///
 /// # Panics
-/// Where sizes do not fit one another.
+/// If sizes do not match.
 pub fn linear(
     x: &[f32],
     w: &[f32],
@@ -27,14 +27,14 @@ pub fn linear(
     activation: Option<Activation>,
 ) {
     let [xs, ws, ys] = [[n, input], [output, input], [n, output]].map(product);
-    assert!((x.len(), w.len(), y.len()) == (xs, ws, ys), "{n} rows from {input} to {output} numbers");
+    assert!((x.len(), w.len(), y.len()) == (xs, ws, ys), "slices for {n} rows from {input} to {output} numbers");
     assert!(bias.is_none_or(|b| b.len() == output));
-    let at = Raw(y.as_mut_ptr());
+    let at = SharedPtr(y.as_mut_ptr());
     let blocks = output.div_ceil(ROWS);
-    // Many pictures are a second way to share the work.
+    // Large batches are split too.
     let parts = n.div_ceil(64);
     let one = n.saturating_mul(input).saturating_mul(output) < 1 << 15;
-    team::run_some(if one { 1 } else { team::size() }, blocks * parts, |i| {
+    thread_team::run_some(if one { 1 } else { thread_team::size() }, blocks * parts, |i| {
         let (block, part) = (i / parts, i % parts);
         let outputs = block * ROWS..((block + 1) * ROWS).min(output);
         let rows = part * n / parts..(part + 1) * n / parts;
@@ -45,15 +45,15 @@ pub fn linear(
 /// `dx = dy w`.
 ///
 /// # Panics
-/// Where sizes do not fit one another.
+/// If sizes do not match.
 pub fn linear_vjp(dy: &[f32], w: &[f32], dx: &mut [f32], (n, input, output): (usize, usize, usize)) {
     let [dxs, ws, dys] = [[n, input], [output, input], [n, output]].map(product);
-    assert!((dx.len(), w.len(), dy.len()) == (dxs, ws, dys), "{n} rows from {input} to {output} numbers");
-    let at = Raw(dx.as_mut_ptr());
+    assert!((dx.len(), w.len(), dy.len()) == (dxs, ws, dys), "slices for {n} rows from {input} to {output} numbers");
+    let at = SharedPtr(dx.as_mut_ptr());
     let level = simd::level();
     let width = 2 * level.lanes();
     let grain = (1 << 15) / n.saturating_mul(output).saturating_mul(width).max(1) + 1;
-    team::ranges(input.div_ceil(width), grain, |columns| {
+    thread_team::ranges(input.div_ceil(width), grain, |columns| {
         run_with(level, Back { dy, w, dx: at.get(), sizes: (n, input, output), columns });
     });
 }
@@ -74,56 +74,63 @@ impl Task for Dots<'_> {
 
     #[inline(always)]
     unsafe fn run<S: Simd>(self) {
-        let (input, output) = self.sizes;
-        let count = self.rows.len() * ROWS;
-        let mut scratch = Scratch::new(count * S::LANES);
-        let sums = scratch.at();
-        zero::<S>(sums, count * S::LANES);
-        // What is read of weights and pictures stays near while they are multiplied.
-        for k in (0..input).step_by(CHUNK) {
-            let k = (k, (k + CHUNK).min(input));
-            for row in self.rows.clone().step_by(4) {
-                let rows = (self.rows.end - row).min(4);
-                let wide = if S::ROWS < 12 && rows == 4 { 3 } else { 4 };
-                for o in self.outputs.clone().step_by(wide) {
-                    let outputs = (self.outputs.end - o).min(wide);
-                    let sums = sums.add(((row - self.rows.start) * ROWS + o - self.outputs.start) * S::LANES);
-                    match (rows, outputs) {
-                        (1, 4) => self.dots::<S, 1, 4>((row, o), k, sums),
-                        (2, 4) => self.dots::<S, 2, 4>((row, o), k, sums),
-                        (3, 4) => self.dots::<S, 3, 4>((row, o), k, sums),
-                        (4, 4) => self.dots::<S, 4, 4>((row, o), k, sums),
-                        (4, 3) => self.dots::<S, 4, 3>((row, o), k, sums),
-                        _ => {
-                            for (r, j) in (0..rows).flat_map(|r| (0..outputs).map(move |j| (r, j))) {
-                                let sums = sums.add((r * ROWS + j) * S::LANES);
-                                self.dots::<S, 1, 1>((row + r, o + j), k, sums);
+        // SAFETY: `linear` checked the sizes; the scratch memory has `ROWS` vectors for each row, and each output belongs to one task.
+        unsafe {
+            let (input, output) = self.sizes;
+            let count = self.rows.len() * ROWS;
+            let mut scratch = Scratch::new(count * S::LANES);
+            let sums = scratch.at();
+            zero::<S>(sums, count * S::LANES);
+            // Chunks of weights and inputs stay in the cache while they are multiplied.
+            for k in (0..input).step_by(CHUNK) {
+                let k = (k, (k + CHUNK).min(input));
+                for row in self.rows.clone().step_by(4) {
+                    let rows = (self.rows.end - row).min(4);
+                    let wide = if S::ROWS < 12 && rows == 4 { 3 } else { 4 };
+                    for o in self.outputs.clone().step_by(wide) {
+                        let outputs = (self.outputs.end - o).min(wide);
+                        let sums = sums.add(((row - self.rows.start) * ROWS + o - self.outputs.start) * S::LANES);
+                        match (rows, outputs) {
+                            (1, 4) => self.dots::<S, 1, 4>((row, o), k, sums),
+                            (2, 4) => self.dots::<S, 2, 4>((row, o), k, sums),
+                            (3, 4) => self.dots::<S, 3, 4>((row, o), k, sums),
+                            (4, 4) => self.dots::<S, 4, 4>((row, o), k, sums),
+                            (4, 3) => self.dots::<S, 4, 3>((row, o), k, sums),
+                            _ => {
+                                for (r, j) in (0..rows).flat_map(|r| (0..outputs).map(move |j| (r, j))) {
+                                    let sums = sums.add((r * ROWS + j) * S::LANES);
+                                    self.dots::<S, 1, 1>((row + r, o + j), k, sums);
+                                }
                             }
                         }
                     }
                 }
             }
-        }
-        for row in self.rows.clone() {
-            let mut values = [0f32; ROWS];
-            for (value, o) in values.iter_mut().zip(self.outputs.clone()) {
-                let at = ((row - self.rows.start) * ROWS + o - self.outputs.start) * S::LANES;
-                *value = S::sum(S::load(sums.add(at))) + self.bias.map_or(0.0, |b| b[o]);
-            }
-            if let Some(activation) = self.activation {
-                for at in (0..ROWS).step_by(S::LANES) {
-                    let v = S::load(values.as_ptr().add(at));
-                    S::store(values.as_mut_ptr().add(at), activation.apply::<S>(v));
+            for row in self.rows.clone() {
+                let mut values = [0f32; ROWS];
+                for (value, o) in values.iter_mut().zip(self.outputs.clone()) {
+                    let at = ((row - self.rows.start) * ROWS + o - self.outputs.start) * S::LANES;
+                    *value = S::sum(S::load(sums.add(at))) + self.bias.map_or(0.0, |b| b[o]);
                 }
+                if let Some(activation) = self.activation {
+                    for at in (0..ROWS).step_by(S::LANES) {
+                        let v = S::load(values.as_ptr().add(at));
+                        S::store(values.as_mut_ptr().add(at), activation.apply::<S>(v));
+                    }
+                }
+                let to = self.y.add(row * output + self.outputs.start);
+                values[..self.outputs.len()].iter().enumerate().for_each(|(o, v)| *to.add(o) = *v);
             }
-            let to = self.y.add(row * output + self.outputs.start);
-            values[..self.outputs.len()].iter().enumerate().for_each(|(o, v)| *to.add(o) = *v);
         }
     }
 }
 
 impl Dots<'_> {
     /// Adds numbers `k` of `R` rows of `x` times those of `O` rows of `w`, lane by lane.
+    ///
+    /// # Safety
+    /// The CPU must have the instruction set of `S`; `R` rows of `x` from `row` on and `O` rows of `w` from `o` on must exist,
+    /// with numbers `start..end`, and `to` must have the vectors of `R` rows.
     #[inline(always)]
     unsafe fn dots<S: Simd, const R: usize, const O: usize>(
         &self,
@@ -131,40 +138,21 @@ impl Dots<'_> {
         (start, end): (usize, usize),
         to: *mut f32,
     ) {
-        let input = self.sizes.0;
-        let (x, w) = (self.x.as_ptr().add(row * input + start), self.w.as_ptr().add(o * input + start));
-        let mut sums = [[S::splat(0.0); O]; R];
-        for i in 0..R {
-            for j in 0..O {
-                sums[i][j] = S::load(to.add((i * ROWS + j) * S::LANES));
-            }
-        }
-        let count = end - start;
-        let mut k = 0;
-        while k + S::LANES <= count {
-            let mut ws = [S::splat(0.0); O];
-            for j in 0..O {
-                ws[j] = S::load(w.add(j * input + k));
-            }
+        // SAFETY: rows and numbers are those that the caller says exist.
+        unsafe {
+            let input = self.sizes.0;
+            let (x, w) = (self.x.as_ptr().add(row * input + start), self.w.as_ptr().add(o * input + start));
+            let mut sums = [[S::splat(0.0); O]; R];
             for i in 0..R {
-                let v = S::load(x.add(i * input + k));
                 for j in 0..O {
-                    sums[i][j] = S::fma(v, ws[j], sums[i][j]);
+                    sums[i][j] = S::load(to.add((i * ROWS + j) * S::LANES));
                 }
             }
-            k += S::LANES;
-        }
-        if k < count {
+            sums = dot_products::<S, R, O>(sums, (x, input), (w, input), end - start);
             for i in 0..R {
-                let v = S::load_part(x.add(i * input + k), count - k);
                 for j in 0..O {
-                    sums[i][j] = S::fma(v, S::load_part(w.add(j * input + k), count - k), sums[i][j]);
+                    S::store(to.add((i * ROWS + j) * S::LANES), sums[i][j]);
                 }
-            }
-        }
-        for i in 0..R {
-            for j in 0..O {
-                S::store(to.add((i * ROWS + j) * S::LANES), sums[i][j]);
             }
         }
     }
@@ -183,58 +171,78 @@ impl Task for Back<'_> {
 
     #[inline(always)]
     unsafe fn run<S: Simd>(self) {
-        let (n, input, _) = self.sizes;
-        let width = 2 * S::LANES;
-        let (first, end) = (self.columns.start * width, (self.columns.end * width).min(input));
-        let tiled = n / 4 * 4;
-        for column in (first..end).step_by(width) {
-            if column + width > end {
-                (0..tiled).for_each(|row| self.row::<S>(row, (column, end)));
-                continue;
+        // SAFETY: `linear_vjp` checked the sizes, and each column belongs to one task.
+        unsafe {
+            let (n, input, _) = self.sizes;
+            let width = 2 * S::LANES;
+            let (first, end) = (self.columns.start * width, (self.columns.end * width).min(input));
+            let tiled = n / 4 * 4;
+            for column in (first..end).step_by(width) {
+                if column + width > end {
+                    (0..tiled).for_each(|row| self.row::<S>(row, (column, end)));
+                    continue;
+                }
+                (0..tiled).step_by(4).for_each(|row| self.tile::<S, 4>(row, column));
             }
-            (0..tiled).step_by(4).for_each(|row| self.tile::<S, 4>(row, column));
+            (tiled..n).for_each(|row| self.row::<S>(row, (first, end)));
         }
-        (tiled..n).for_each(|row| self.row::<S>(row, (first, end)));
     }
 }
 
 impl Back<'_> {
+    /// # Safety
+    /// The CPU must have the instruction set of `S`; rows `row..row + R` and two vectors of columns from `column` on must
+    /// exist, and no other thread may use them in `dx`.
     #[inline(always)]
     unsafe fn tile<S: Simd, const R: usize>(&self, row: usize, column: usize) {
-        let (_, input, output) = self.sizes;
-        let dy = self.dy.as_ptr().add(row * output);
-        let w = self.w.as_ptr().add(column);
-        let sums = multiply::<S, R, 2>(output, (dy, output, 1), (w, input), Ahead(w.wrapping_add(8 * input), input));
-        for i in 0..R {
-            for j in 0..2 {
-                let at = (row + i) * input + column + j * S::LANES;
-                S::store(self.dx.add(at), sums[i][j]);
+        // SAFETY: `w` has `output` rows with these columns, `dy` `R` rows of `output` numbers.
+        unsafe {
+            let (_, input, output) = self.sizes;
+            let dy = self.dy.as_ptr().add(row * output);
+            let w = self.w.as_ptr().add(column);
+            let sums =
+                multiply::<S, R, 2>(output, (dy, output, 1), (w, input), Prefetch(w.wrapping_add(8 * input), input));
+            for i in 0..R {
+                for j in 0..2 {
+                    let at = (row + i) * input + column + j * S::LANES;
+                    S::store(self.dx.add(at), sums[i][j]);
+                }
             }
         }
     }
 
-    /// Some columns of one row, four rows of weights at a time: they are read in the order in which they stand.
+    /// Some columns of one row, four rows of weights at a time, which are read in memory order.
+    ///
+    /// # Safety
+    /// The CPU must have the instruction set of `S`; the row and its columns `first..end` must exist, and no other thread may
+    /// use them in `dx`.
     #[inline(always)]
     unsafe fn row<S: Simd>(&self, row: usize, (first, end): (usize, usize)) {
-        let (_, input, output) = self.sizes;
-        let (dy, to) = (self.dy.as_ptr().add(row * output), self.dx.add(row * input));
-        zero::<S>(to.add(first), end - first);
-        let mut o = 0;
-        while o < output {
-            let rows = (output - o).min(4);
-            let w = self.w.as_ptr().add(o * input);
-            match rows {
-                4 => add_rows::<S, 4>(to, (w, input), dy.add(o), (first, end)),
-                _ => {
-                    (0..rows).for_each(|r| add_rows::<S, 1>(to, (w.add(r * input), input), dy.add(o + r), (first, end)))
+        // SAFETY: `w` has `output` rows with these columns, and `dy` this row of `output` numbers.
+        unsafe {
+            let (_, input, output) = self.sizes;
+            let (dy, to) = (self.dy.as_ptr().add(row * output), self.dx.add(row * input));
+            zero::<S>(to.add(first), end - first);
+            let mut o = 0;
+            while o < output {
+                let rows = (output - o).min(4);
+                let w = self.w.as_ptr().add(o * input);
+                match rows {
+                    4 => add_rows::<S, 4>(to, (w, input), dy.add(o), (first, end)),
+                    _ => (0..rows)
+                        .for_each(|r| add_rows::<S, 1>(to, (w.add(r * input), input), dy.add(o + r), (first, end))),
                 }
+                o += rows;
             }
-            o += rows;
         }
     }
 }
 
 /// `to += Σᵣ dy[r] · w[r]` on some columns.
+///
+/// # Safety
+/// The CPU must have the instruction set of `S`; numbers `first..end` must be writable behind `to`, readable behind `w` in `R`
+/// rows `apart`, and `R` numbers readable at `dy`.
 #[inline(always)]
 unsafe fn add_rows<S: Simd, const R: usize>(
     to: *mut f32,
@@ -242,26 +250,29 @@ unsafe fn add_rows<S: Simd, const R: usize>(
     dy: *const f32,
     (first, end): (usize, usize),
 ) {
-    let mut by = [S::splat(0.0); R];
-    for r in 0..R {
-        by[r] = S::splat(*dy.add(r));
-    }
-    let mut k = first;
-    while k < end {
-        let n = end - k;
-        if n >= S::LANES {
-            let mut v = S::load(to.add(k));
-            for r in 0..R {
-                v = S::fma(by[r], S::load(w.add(r * apart + k)), v);
-            }
-            S::store(to.add(k), v);
-        } else {
-            let mut v = S::load_part(to.add(k), n);
-            for r in 0..R {
-                v = S::fma(by[r], S::load_part(w.add(r * apart + k), n), v);
-            }
-            S::store_part(to.add(k), n, v);
+    // SAFETY: the loop stays within `first..end`; its last vector is loaded and stored in part.
+    unsafe {
+        let mut by = [S::splat(0.0); R];
+        for r in 0..R {
+            by[r] = S::splat(*dy.add(r));
         }
-        k += S::LANES;
+        let mut k = first;
+        while k < end {
+            let n = end - k;
+            if n >= S::LANES {
+                let mut v = S::load(to.add(k));
+                for r in 0..R {
+                    v = S::fma(by[r], S::load(w.add(r * apart + k)), v);
+                }
+                S::store(to.add(k), v);
+            } else {
+                let mut v = S::load_part(to.add(k), n);
+                for r in 0..R {
+                    v = S::fma(by[r], S::load_part(w.add(r * apart + k), n), v);
+                }
+                S::store_part(to.add(k), n, v);
+            }
+            k += S::LANES;
+        }
     }
 }

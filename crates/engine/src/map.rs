@@ -1,9 +1,9 @@
-//! Channels-last maps: `(N, H, W, C)` numbers, the channels of a pixel side by side.
+//! Channels-last maps: `(N, H, W, C)`, the channels of a pixel are contiguous.
 
 use crate::size::{MOST_TAPS, bounded, product};
 use std::marker::PhantomData;
 
-/// Maps that are read. Pixels may stand `pitch` numbers apart: some channels of wider maps.
+/// A read-only view of maps. Pixels are `pitch` numbers apart, which allows views of some channels of wider maps.
 #[derive(Clone, Copy, Debug)]
 pub struct Map<'a> {
     pub(crate) at: *const f32,
@@ -20,7 +20,7 @@ pub struct Map<'a> {
     life: PhantomData<&'a [f32]>,
 }
 
-/// Maps that are written.
+/// A mutable view of maps.
 #[derive(Debug)]
 pub struct MapMut<'a> {
     pub(crate) at: *mut f32,
@@ -37,26 +37,39 @@ pub struct MapMut<'a> {
     life: PhantomData<&'a mut [f32]>,
 }
 
-// SAFETY: they are a slice and a mutable slice; who writes through the latter from many threads writes apart.
+// SAFETY: it is a shared slice of numbers.
 unsafe impl Send for Map<'_> {}
+// SAFETY: as above.
 unsafe impl Sync for Map<'_> {}
+// SAFETY: it is a mutable slice of numbers.
 unsafe impl Send for MapMut<'_> {}
+// SAFETY: through a shared reference it can be read, or written by unsafe code, which has to say why no two threads write to one
+// number.
 unsafe impl Sync for MapMut<'_> {}
 
-fn check(len: usize, [n, h, w, c]: [usize; 4], pitch: usize) {
+/// Numbers from the first to the last of maps.
+///
+/// # Panics
+/// If pixels overlap, or no memory could hold them.
+fn needed([n, h, w, c]: [usize; 4], pitch: usize) -> usize {
     bounded(&[n, h, w, c, pitch]);
     let numbers = product([n, h, w, pitch]);
     // Maps without channels take no memory, but time.
     assert!(c > 0 || product([n, h, w]) <= MOST_TAPS, "maps of {n}x{h}x{w} without channels");
-    let needed = if product([n, h, w, c]) == 0 { 0 } else { numbers - pitch + c };
-    assert!(pitch >= c && len >= needed, "a slice of {len} numbers for maps of {n}x{h}x{w}x{c}, pitch {pitch}");
+    assert!(pitch >= c, "maps of {c} channels, {pitch} numbers from one pixel to the next");
+    if product([n, h, w, c]) == 0 { 0 } else { numbers - pitch + c }
+}
+
+fn check(len: usize, [n, h, w, c]: [usize; 4], pitch: usize) {
+    let needed = needed([n, h, w, c], pitch);
+    assert!(len >= needed, "a slice of {len} numbers for maps of {n}x{h}x{w}x{c}, pitch {pitch}");
 }
 
 impl<'a> Map<'a> {
     /// Maps of sizes `[N, H, W, C]` in a slice that starts at their first number.
     ///
     /// # Panics
-    /// Where the slice is too short.
+    /// If the slice is too short.
     pub fn new(data: &'a [f32], sizes: [usize; 4], pitch: usize) -> Self {
         check(data.len(), sizes, pitch);
         let [n, h, w, c] = sizes;
@@ -73,18 +86,23 @@ impl<'a> MapMut<'a> {
     /// Maps of sizes `[N, H, W, C]` in a slice that starts at their first number.
     ///
     /// # Panics
-    /// Where the slice is too short.
+    /// If the slice is too short.
     pub fn new(data: &'a mut [f32], sizes: [usize; 4], pitch: usize) -> Self {
         check(data.len(), sizes, pitch);
         // SAFETY: the slice was checked.
         unsafe { Self::from_raw(data.as_mut_ptr(), sizes, pitch) }
     }
 
-    /// Maps in memory that may not be filled yet; every number of them is written before it is read.
+    /// Maps of sizes `[N, H, W, C]` in memory that may be uninitialized: whoever reads the maps must write them before.
     ///
     /// # Safety
-    /// The memory of all pixels must be writable for the lifetime, and nobody else may use these channels meanwhile.
+    /// For the lifetime, the channels of all pixels must be writable at `at`, `pitch` numbers from one pixel to the next, and no
+    /// other pointer may be used for them.
+    ///
+    /// # Panics
+    /// If pixels overlap, or no memory could hold them.
     pub unsafe fn from_raw(at: *mut f32, sizes: [usize; 4], pitch: usize) -> Self {
+        needed(sizes, pitch);
         let [n, h, w, c] = sizes;
         Self { at, n, h, w, c, pitch, life: PhantomData }
     }
@@ -94,7 +112,7 @@ impl<'a> MapMut<'a> {
         self.n * self.h * self.w
     }
 
-    /// The same maps, for reading what was written.
+    /// A read-only view of the same maps.
     pub fn read(&self) -> Map<'_> {
         Map { at: self.at, n: self.n, h: self.h, w: self.w, c: self.c, pitch: self.pitch, life: PhantomData }
     }

@@ -2,9 +2,9 @@
 
 use crate::buffer::Buffer;
 use crate::map::{Map, MapMut};
-use crate::packed::Raw;
+use crate::packed::SharedPtr;
 use crate::simd::{self, Simd, Task};
-use crate::team;
+use crate::thread_team;
 use crate::tile::{Epilogue, Exit, finish};
 
 /// How many parts the pixels are summed in, whatever the number of cores.
@@ -44,7 +44,9 @@ pub fn combine(x: &Map, z: &Map, y: &mut MapMut, [a, b, c]: [&[f32]; 3], epilogu
     epilogue.check(y);
     let y = &*y;
     let by = [a, b, c];
-    team::ranges(y.pixels(), (1 << 14) / y.c.max(1) + 1, |range| simd::run(Combine { x, z, y, by, range, epilogue }));
+    thread_team::ranges(y.pixels(), (1 << 14) / y.c.max(1) + 1, |range| {
+        simd::run(Combine { x, z, y, by, range, epilogue })
+    });
 }
 
 /// `y = x m`, number by number.
@@ -56,7 +58,7 @@ pub fn multiply_maps(x: &Map, m: &Map, y: &mut MapMut) {
         assert!((map.n, map.h, map.w, map.c) == (y.n, y.h, y.w, y.c), "{map:?} to {y:?}");
     }
     let y = &*y;
-    team::ranges(y.pixels(), (1 << 14) / y.c.max(1) + 1, |range| simd::run(Multiply { x, m, y, range }));
+    thread_team::ranges(y.pixels(), (1 << 14) / y.c.max(1) + 1, |range| simd::run(Multiply { x, m, y, range }));
 }
 
 /// `Σ a (b − mean)`; without `b`, `Σ (a − mean)²`, and without either `Σ a`.
@@ -64,8 +66,8 @@ fn sums(a: &Map, b: Option<&Map>, mean: Option<&[f32]>) -> Vec<f32> {
     let (pixels, c) = (a.pixels(), a.c);
     let parts = PARTS.min(pixels.max(1));
     let mut all = Buffer::zeros(parts * c);
-    let at = Raw(all.numbers_mut().as_mut_ptr());
-    team::run(parts, |part| {
+    let at = SharedPtr(all.numbers_mut().as_mut_ptr());
+    thread_team::run(parts, |part| {
         let range = part * pixels / parts..(part + 1) * pixels / parts;
         // SAFETY: each part of the sums is one task's.
         let to = unsafe { at.get().add(part * c) };

@@ -1,9 +1,9 @@
-//! Weights in the order in which tiles read them.
+//! Weights packed in the order in which tiles read them.
 
 use crate::buffer::Buffer;
-use crate::given::Given;
 use crate::simd::{self, Level};
-use crate::team;
+use crate::thread_team;
+use crate::weight_view::WeightView;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 /// Columns of the widest panel, of any instruction set.
@@ -36,13 +36,13 @@ fn all_finite(numbers: &[f32]) -> bool {
 
 impl Packed {
     /// The matrix whose row `k` of a group holds the weights of the channel read and the tap that `of(k)` tells.
-    pub fn new(groups: usize, k: usize, o: usize, w: Given, of: impl Fn(usize) -> (usize, usize) + Sync) -> Self {
+    pub fn new(groups: usize, k: usize, o: usize, w: WeightView, of: impl Fn(usize) -> (usize, usize) + Sync) -> Self {
         let mut packed = Self::zeros(groups, k, o);
-        let at = Raw(packed.numbers.numbers_mut().as_mut_ptr());
+        let at = SharedPtr(packed.numbers.numbers_mut().as_mut_ptr());
         let panels = packed.panels();
         let grain = (1 << 15) / (k * 2 * packed.lanes).max(1) + 1;
         let bad = AtomicBool::new(false);
-        team::ranges(groups * panels, grain, |range| {
+        thread_team::ranges(groups * panels, grain, |range| {
             for i in range {
                 let (g, b) = (i / panels, i % panels);
                 let (width, first) = (packed.width(b), b * 2 * packed.lanes);
@@ -81,9 +81,9 @@ impl Packed {
         of: impl Fn(usize, (usize, usize), &mut [[f32; MOST_WIDE]]) + Sync,
     ) -> Self {
         let mut packed = Self::zeros(groups, k, o);
-        let at = Raw(packed.numbers.numbers_mut().as_mut_ptr());
+        let at = SharedPtr(packed.numbers.numbers_mut().as_mut_ptr());
         let bad = AtomicBool::new(false);
-        team::ranges(k * packed.panels(), (1 << 12) / (groups * packed.lanes).max(1) + 1, |range| {
+        thread_team::ranges(k * packed.panels(), (1 << 12) / (groups * packed.lanes).max(1) + 1, |range| {
             let mut entries = vec![[0.0; MOST_WIDE]; groups];
             for i in range {
                 let (b, row) = (i / k, i % k);
@@ -130,8 +130,8 @@ impl Packed {
     /// Row `k` of a panel.
     #[inline(always)]
     pub fn row(&self, group: usize, panel: usize, k: usize) -> *const f32 {
-        // SAFETY: it stands inside, or right behind the end where nothing is read.
-        unsafe { self.numbers.at().add(group * self.group() + panel * 2 * self.lanes * self.k + k * self.width(panel)) }
+        let row = group * self.group() + panel * 2 * self.lanes * self.k + k * self.width(panel);
+        self.numbers.at().wrapping_add(row)
     }
 
     /// Bytes it holds.
@@ -140,15 +140,16 @@ impl Packed {
     }
 }
 
-/// A pointer that threads share, writing apart.
+/// A pointer that threads share to write to disjoint parts.
 #[derive(Clone, Copy)]
-pub(crate) struct Raw(pub *mut f32);
+pub(crate) struct SharedPtr(pub *mut f32);
 
-// SAFETY: who uses it writes apart.
-unsafe impl Send for Raw {}
-unsafe impl Sync for Raw {}
+// SAFETY: a pointer is data; each use of it is unsafe and has to say why no two threads write to one number.
+unsafe impl Send for SharedPtr {}
+// SAFETY: as above.
+unsafe impl Sync for SharedPtr {}
 
-impl Raw {
+impl SharedPtr {
     #[inline(always)]
     pub fn get(&self) -> *mut f32 {
         self.0

@@ -1,29 +1,29 @@
-//! Passes over every number of maps.
+//! Elementwise passes over maps.
 
 use crate::map::{Map, MapMut};
 use crate::simd::{self, Simd, Task};
-use crate::team;
+use crate::thread_team;
 use crate::tile::{Epilogue, Exit, finish};
 
-/// `y = x`, through the epilogue of a sum: copies, adds, batch norms, ReLUs and their masks.
+/// Applies an epilogue to each number of `x`: copies, sums, batch norms, activations and their slopes.
 ///
 /// # Panics
-/// Where sizes differ.
+/// If sizes differ.
 pub fn pass(x: &Map, y: &mut MapMut, epilogue: Epilogue) {
     assert!((x.n, x.h, x.w, x.c) == (y.n, y.h, y.w, y.c), "{x:?} to {y:?}");
     epilogue.check(y);
     let y = &*y;
-    team::ranges(y.pixels(), (1 << 14) / y.c.max(1) + 1, |range| simd::run(Pass { x, y, range, epilogue }));
+    thread_team::ranges(y.pixels(), (1 << 14) / y.c.max(1) + 1, |range| simd::run(Pass { x, y, range, epilogue }));
 }
 
-/// `y`, maps of one picture, becomes the sum of all pictures of `x`.
+/// Sums the pictures of `x` into the single picture `y`.
 ///
 /// # Panics
-/// Where sizes differ.
+/// If sizes differ.
 pub fn sum_pictures(x: &Map, y: &mut MapMut) {
     assert!(x.n > 0 && (1, x.h, x.w, x.c) == (y.n, y.h, y.w, y.c), "{x:?} to {y:?}");
     let y = &*y;
-    team::ranges(y.pixels(), (1 << 14) / (x.n * y.c).max(1) + 1, |range| simd::run(Sum { x, y, range }));
+    thread_team::ranges(y.pixels(), (1 << 14) / (x.n * y.c).max(1) + 1, |range| simd::run(Sum { x, y, range }));
 }
 
 struct Sum<'a> {
@@ -37,20 +37,23 @@ impl Task for Sum<'_> {
 
     #[inline(always)]
     unsafe fn run<S: Simd>(self) {
-        let (x, y) = (self.x, self.y);
-        let picture = x.h * x.w * x.pitch;
-        for pixel in self.range.start..self.range.end {
-            let (from, to) = (x.at.add(pixel * x.pitch), y.at.add(pixel * y.pitch));
-            let mut c = 0;
-            while c < y.c {
-                let n = (y.c - c).min(S::LANES);
-                let part = |k: usize| S::load_part(from.add(k * picture + c), n);
-                let mut sum = part(0);
-                for k in 1..x.n {
-                    sum = S::add(sum, part(k));
+        // SAFETY: `sum_pictures` checked the sizes, and each pixel belongs to one task.
+        unsafe {
+            let (x, y) = (self.x, self.y);
+            let picture = x.h * x.w * x.pitch;
+            for pixel in self.range.start..self.range.end {
+                let (from, to) = (x.at.add(pixel * x.pitch), y.at.add(pixel * y.pitch));
+                let mut c = 0;
+                while c < y.c {
+                    let n = (y.c - c).min(S::LANES);
+                    let part = |k: usize| S::load_part(from.add(k * picture + c), n);
+                    let mut sum = part(0);
+                    for k in 1..x.n {
+                        sum = S::add(sum, part(k));
+                    }
+                    S::store_part(to.add(c), n, sum);
+                    c += S::LANES;
                 }
-                S::store_part(to.add(c), n, sum);
-                c += S::LANES;
             }
         }
     }
@@ -68,15 +71,18 @@ impl Task for Pass<'_> {
 
     #[inline(always)]
     unsafe fn run<S: Simd>(self) {
-        let exit = Exit { epilogue: self.epilogue, more: false, last: true };
-        for pixel in self.range.start..self.range.end {
-            let (from, to) = (self.x.at.add(pixel * self.x.pitch), self.y.at.add(pixel * self.y.pitch));
-            let mut c = 0;
-            while c < self.y.c {
-                let n = self.y.c - c;
-                let v = if n >= S::LANES { S::load(from.add(c)) } else { S::load_part(from.add(c), n) };
-                finish::<S>(v, to.add(c), pixel, c, n, &exit);
-                c += S::LANES;
+        // SAFETY: `pass` checked the sizes, and each pixel belongs to one task.
+        unsafe {
+            let exit = Exit { epilogue: self.epilogue, more: false, last: true };
+            for pixel in self.range.start..self.range.end {
+                let (from, to) = (self.x.at.add(pixel * self.x.pitch), self.y.at.add(pixel * self.y.pitch));
+                let mut c = 0;
+                while c < self.y.c {
+                    let n = self.y.c - c;
+                    let v = if n >= S::LANES { S::load(from.add(c)) } else { S::load_part(from.add(c), n) };
+                    finish::<S>(v, to.add(c), pixel, c, n, &exit);
+                    c += S::LANES;
+                }
             }
         }
     }

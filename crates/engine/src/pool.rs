@@ -1,29 +1,29 @@
-//! Max pooling and mean pooling, and their ways back.
+//! Max pooling, average pooling, and their VJPs.
 
 use crate::map::{Map, MapMut};
 use crate::simd::{self, Simd, Task};
 use crate::size::{MOST_TAPS, bounded, positive};
-use crate::team;
+use crate::thread_team;
 
-/// Numbers that one task gives.
+/// Output numbers in a task.
 const GRAIN: usize = 1 << 12;
 
-/// A window over both axes.
+/// A pooling window.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Pool {
-    /// Taps along height and width.
+    /// Height and width of the window.
     pub kernel: (usize, usize),
-    /// Distance of windows.
+    /// Distance between windows.
     pub stride: (usize, usize),
-    /// Positions before the first.
+    /// Positions before the first row and column.
     pub padding: (usize, usize),
-    /// Distance of taps.
+    /// Distance between taps.
     pub dilation: (usize, usize),
 }
 
 impl Pool {
     /// # Panics
-    /// Where no window could slide so.
+    /// If a size is zero or too large.
     fn check(&self) {
         let [kernel, stride, dilation] = [self.kernel, self.stride, self.dilation];
         positive(&[kernel.0, kernel.1, stride.0, stride.1, dilation.0, dilation.1]);
@@ -31,7 +31,7 @@ impl Pool {
         assert!(kernel.0 * kernel.1 <= MOST_TAPS, "{self:?} is too large");
     }
 
-    /// The input's row or column of a tap, if inside.
+    /// The input row or column of a tap, if it lies within the map.
     #[inline(always)]
     fn at(window: usize, tap: usize, (stride, padding, dilation): (usize, usize, usize), size: usize) -> Option<usize> {
         let place = (window * stride + tap * dilation).wrapping_sub(padding);
@@ -43,46 +43,48 @@ impl Pool {
         [(s.0, p.0, d.0), (s.1, p.1, d.1)]
     }
 
-    /// The greatest value of each window; NaN counts as greatest, and a window with no tap inside the map gives −∞.
+    /// The maximum of each window. NaN wins, and a window without a tap inside the map gives −∞.
     ///
     /// # Panics
-    /// Where sizes do not fit one another.
+    /// If sizes do not match.
     pub fn max(&self, x: &Map, y: &mut MapMut) {
         self.check();
         assert!(x.n == y.n && x.c == y.c, "{x:?} to {y:?}");
         let y = &*y;
-        team::ranges(y.n * y.h, GRAIN / (y.w * y.c).max(1) + 1, |rows| simd::run(Max { pool: self, x, y, rows }));
+        thread_team::ranges(y.n * y.h, GRAIN / (y.w * y.c).max(1) + 1, |rows| {
+            simd::run(Max { pool: self, x, y, rows })
+        });
     }
 
-    /// The way back: each window's gradient goes to its greatest value, the first in row order where several are. With
-    /// `positive`, only where that value is: what a ReLU before the windows lets through.
+    /// The VJP of [`Pool::max`]: each window's gradient goes to its maximum, the first in row order in a tie. With `positive`, only
+    /// if the maximum is positive, which fuses the VJP of a ReLU before the pool.
     ///
     /// # Panics
-    /// Where sizes do not fit one another.
+    /// If sizes do not match.
     pub fn max_vjp(&self, x: &Map, y: &Map, dy: &Map, dx: &mut MapMut, positive: bool) {
         self.check();
         assert!((x.n, x.h, x.w, x.c) == (dx.n, dx.h, dx.w, dx.c), "{x:?} beside {dx:?}");
         assert!((y.n, y.h, y.w, y.c) == (dy.n, dy.h, dy.w, dy.c) && y.n == x.n && y.c == x.c, "{x:?} to {y:?}");
         let dx = &*dx;
-        // A task writes some rows of a picture, and looks at all windows that reach there.
-        let bands = (2 * team::size()).div_ceil(dx.n.max(1)).min(dx.h).max(1);
-        team::run(dx.n * bands, |i| {
+        // A task writes some rows of a picture, and visits all windows that reach them.
+        let bands = (2 * thread_team::size()).div_ceil(dx.n.max(1)).min(dx.h).max(1);
+        thread_team::run(dx.n * bands, |i| {
             let (n, band) = (i / bands, i % bands);
             let band = band * dx.h / bands..(band + 1) * dx.h / bands;
             simd::run(MaxVjp { pool: self, x, y, dy, dx, n, band, positive });
         });
     }
 
-    /// The mean of each window by its divisor.
+    /// The sum of each window divided by `divisor(row, column)`.
     ///
     /// # Panics
-    /// Where sizes do not fit one another.
+    /// If sizes do not match.
     pub fn mean(&self, x: &Map, y: &mut MapMut, divisor: impl Fn(usize, usize) -> f32 + Sync) {
         self.check();
         assert!(x.n == y.n && x.c == y.c, "{x:?} to {y:?}");
         let [rows, columns] = self.axes();
         let y = &*y;
-        team::ranges(y.n * y.h, GRAIN / (y.w * y.c).max(1) + 1, |range| {
+        thread_team::ranges(y.n * y.h, GRAIN / (y.w * y.c).max(1) + 1, |range| {
             for row in range {
                 let (n, i) = (row / y.h, row % y.h);
                 for j in 0..y.w {
@@ -103,16 +105,16 @@ impl Pool {
         });
     }
 
-    /// The mean's way back.
+    /// The VJP of [`Pool::mean`].
     ///
     /// # Panics
-    /// Where sizes do not fit one another.
+    /// If sizes do not match.
     pub fn mean_vjp(&self, dy: &Map, dx: &mut MapMut, divisor: impl Fn(usize, usize) -> f32 + Sync) {
         self.check();
         assert!(dx.n == dy.n && dx.c == dy.c, "{dy:?} to {dx:?}");
         let [rows, columns] = self.axes();
         let dx = &*dx;
-        team::run(dx.n, |n| {
+        thread_team::run(dx.n, |n| {
             for p in n * dx.h * dx.w..(n + 1) * dx.h * dx.w {
                 // SAFETY: each picture is one task's.
                 unsafe { std::slice::from_raw_parts_mut(dx.at.add(p * dx.pitch), dx.c) }.fill(0.0);
@@ -135,9 +137,13 @@ impl Pool {
 }
 
 /// The channels of a pixel.
+///
+/// # Safety
+/// Pixel `i` must lie within the maps, and no thread may write to it.
 #[inline(always)]
 unsafe fn pixel<'a>(x: &Map<'a>, i: usize) -> &'a [f32] {
-    std::slice::from_raw_parts(x.at.add(i * x.pitch), x.c)
+    // SAFETY: the caller names a pixel of the maps.
+    unsafe { std::slice::from_raw_parts(x.at.add(i * x.pitch), x.c) }
 }
 
 struct Max<'a> {
@@ -152,40 +158,44 @@ impl Task for Max<'_> {
 
     #[inline(always)]
     unsafe fn run<S: Simd>(self) {
-        let (pool, x, y) = (self.pool, self.x, self.y);
-        let [rows, columns] = pool.axes();
-        let mut taps = Vec::with_capacity(pool.kernel.0 * pool.kernel.1);
-        for row in self.rows.start..self.rows.end {
-            let (n, i) = (row / y.h, row % y.h);
-            for j in 0..y.w {
-                taps.clear();
-                for a in 0..pool.kernel.0 {
-                    let Some(r) = Pool::at(i, a, rows, x.h) else { continue };
-                    for b in 0..pool.kernel.1 {
-                        let Some(c) = Pool::at(j, b, columns, x.w) else { continue };
-                        taps.push(x.at.add(((n * x.h + r) * x.w + c) * x.pitch));
-                    }
-                }
-                let to = y.at.add((row * y.w + j) * y.pitch);
-                let mut c = 0;
-                while c < y.c {
-                    let n = y.c - c;
-                    if n >= S::LANES {
-                        let mut best = S::splat(f32::NEG_INFINITY);
-                        for (t, &tap) in taps.iter().enumerate() {
-                            let v = S::load(tap.add(c));
-                            best = if t == 0 { v } else { S::max_or_nan(best, v) };
+        // SAFETY: `Pool::at` gives only rows and columns within the map, `Pool::max` checked the other sizes, and each row of outputs
+        // belongs to one task.
+        unsafe {
+            let (pool, x, y) = (self.pool, self.x, self.y);
+            let [rows, columns] = pool.axes();
+            let mut taps = Vec::with_capacity(pool.kernel.0 * pool.kernel.1);
+            for row in self.rows.start..self.rows.end {
+                let (n, i) = (row / y.h, row % y.h);
+                for j in 0..y.w {
+                    taps.clear();
+                    for a in 0..pool.kernel.0 {
+                        let Some(r) = Pool::at(i, a, rows, x.h) else { continue };
+                        for b in 0..pool.kernel.1 {
+                            let Some(c) = Pool::at(j, b, columns, x.w) else { continue };
+                            taps.push(x.at.add(((n * x.h + r) * x.w + c) * x.pitch));
                         }
-                        S::store(to.add(c), best);
-                    } else {
-                        let mut best = S::splat(f32::NEG_INFINITY);
-                        for (t, &tap) in taps.iter().enumerate() {
-                            let v = S::load_part(tap.add(c), n);
-                            best = if t == 0 { v } else { S::max_or_nan(best, v) };
-                        }
-                        S::store_part(to.add(c), n, best);
                     }
-                    c += S::LANES;
+                    let to = y.at.add((row * y.w + j) * y.pitch);
+                    let mut c = 0;
+                    while c < y.c {
+                        let n = y.c - c;
+                        if n >= S::LANES {
+                            let mut best = S::splat(f32::NEG_INFINITY);
+                            for (t, &tap) in taps.iter().enumerate() {
+                                let v = S::load(tap.add(c));
+                                best = if t == 0 { v } else { S::max_or_nan(best, v) };
+                            }
+                            S::store(to.add(c), best);
+                        } else {
+                            let mut best = S::splat(f32::NEG_INFINITY);
+                            for (t, &tap) in taps.iter().enumerate() {
+                                let v = S::load_part(tap.add(c), n);
+                                best = if t == 0 { v } else { S::max_or_nan(best, v) };
+                            }
+                            S::store_part(to.add(c), n, best);
+                        }
+                        c += S::LANES;
+                    }
                 }
             }
         }
@@ -208,64 +218,78 @@ impl Task for MaxVjp<'_> {
 
     #[inline(always)]
     unsafe fn run<S: Simd>(self) {
-        let (x, y, dx) = (self.x, self.y, self.dx);
-        let [rows, columns] = self.pool.axes();
-        let mut taps = Vec::with_capacity(self.pool.kernel.0 * self.pool.kernel.1);
-        // Rows are cleared right before their first window, while they are near.
-        let mut clear = self.band.start;
-        let mut lines = Vec::with_capacity(self.pool.kernel.0);
-        for window in 0..y.h * y.w {
-            let (i, j) = (window / y.w, window % y.w);
-            if j == 0 {
-                lines.clear();
-                lines.extend((0..self.pool.kernel.0).filter_map(|a| Pool::at(i, a, rows, x.h)));
-                if lines.iter().any(|r| self.band.contains(r)) {
-                    clear = self.clear::<S>(clear, lines.last().map_or(clear, |r| r + 1));
-                } else {
+        // SAFETY: `Pool::at` gives only rows and columns within the map, `Pool::max_vjp` checked the other sizes; only rows of the band
+        // are written, and the bands of a picture are disjoint.
+        unsafe {
+            let (x, y, dx) = (self.x, self.y, self.dx);
+            let [rows, columns] = self.pool.axes();
+            let mut taps = Vec::with_capacity(self.pool.kernel.0 * self.pool.kernel.1);
+            // Rows are cleared right before their first window, to stay in the cache.
+            let mut clear = self.band.start;
+            let mut lines = Vec::with_capacity(self.pool.kernel.0);
+            for window in 0..y.h * y.w {
+                let (i, j) = (window / y.w, window % y.w);
+                if j == 0 {
                     lines.clear();
+                    lines.extend((0..self.pool.kernel.0).filter_map(|a| Pool::at(i, a, rows, x.h)));
+                    if lines.iter().any(|r| self.band.contains(r)) {
+                        clear = self.clear::<S>(clear, lines.last().map_or(clear, |r| r + 1));
+                    } else {
+                        lines.clear();
+                    }
+                }
+                if lines.is_empty() {
+                    continue;
+                }
+                taps.clear();
+                for &r in &lines {
+                    for b in 0..self.pool.kernel.1 {
+                        let Some(column) = Pool::at(j, b, columns, x.w) else { continue };
+                        let pixel = (self.n * x.h + r) * x.w + column;
+                        let own = self.band.contains(&r);
+                        let to = if own { dx.at.add(pixel * dx.pitch) } else { std::ptr::null_mut() };
+                        taps.push((x.at.add(pixel * x.pitch), to));
+                    }
+                }
+                let window = self.n * y.h * y.w + window;
+                let (best, dy) = (y.at.add(window * y.pitch), self.dy.at.add(window * self.dy.pitch));
+                let mut c = 0;
+                while c < dx.c {
+                    if dx.c - c >= S::LANES {
+                        self.window::<S, true>(&taps, (best.add(c), dy.add(c)), c, S::LANES);
+                    } else {
+                        self.window::<S, false>(&taps, (best.add(c), dy.add(c)), c, dx.c - c);
+                    }
+                    c += S::LANES;
                 }
             }
-            if lines.is_empty() {
-                continue;
-            }
-            taps.clear();
-            for &r in &lines {
-                for b in 0..self.pool.kernel.1 {
-                    let Some(column) = Pool::at(j, b, columns, x.w) else { continue };
-                    let pixel = (self.n * x.h + r) * x.w + column;
-                    let own = self.band.contains(&r);
-                    let to = if own { dx.at.add(pixel * dx.pitch) } else { std::ptr::null_mut() };
-                    taps.push((x.at.add(pixel * x.pitch), to));
-                }
-            }
-            let window = self.n * y.h * y.w + window;
-            let (best, dy) = (y.at.add(window * y.pitch), self.dy.at.add(window * self.dy.pitch));
-            let mut c = 0;
-            while c < dx.c {
-                if dx.c - c >= S::LANES {
-                    self.window::<S, true>(&taps, (best.add(c), dy.add(c)), c, S::LANES);
-                } else {
-                    self.window::<S, false>(&taps, (best.add(c), dy.add(c)), c, dx.c - c);
-                }
-                c += S::LANES;
-            }
+            self.clear::<S>(clear, self.band.end);
         }
-        self.clear::<S>(clear, self.band.end);
     }
 }
 
 impl MaxVjp<'_> {
-    /// Zeros in rows `from..to` of the band; gives the first row behind them.
+    /// Zeroes rows `from..to` of the band; returns the row after them.
+    ///
+    /// # Safety
+    /// The CPU must have the instruction set of `S`, and no other thread may use the band.
     #[inline(always)]
     unsafe fn clear<S: Simd>(&self, from: usize, to: usize) -> usize {
-        let (dx, to) = (self.dx, to.min(self.band.end).max(from));
-        for p in (self.n * dx.h + from) * dx.w..(self.n * dx.h + to) * dx.w {
-            crate::patches::zero::<S>(dx.at.add(p * dx.pitch), dx.c);
+        // SAFETY: the rows end where the band does.
+        unsafe {
+            let (dx, to) = (self.dx, to.min(self.band.end).max(from));
+            for p in (self.n * dx.h + from) * dx.w..(self.n * dx.h + to) * dx.w {
+                crate::im2col::zero::<S>(dx.at.add(p * dx.pitch), dx.c);
+            }
+            to
         }
-        to
     }
 
-    /// `n` channels of a window: what is left of its gradient goes to the next value that equals the greatest.
+    /// `n` channels of a window: the gradient goes to the first value that equals the maximum.
+    ///
+    /// # Safety
+    /// The CPU must have the instruction set of `S`; `n` numbers must be readable at `best` and `dy` and, `c` numbers behind,
+    /// at each tap, or a whole vector if `FULL`. No other thread may use the pointers that are written.
     #[inline(always)]
     unsafe fn window<S: Simd, const FULL: bool>(
         &self,
@@ -274,25 +298,31 @@ impl MaxVjp<'_> {
         c: usize,
         n: usize,
     ) {
-        let best = load::<S, FULL>(best, n);
-        let mut left = load::<S, FULL>(dy, n);
-        if self.positive {
-            left = S::where_positive(best, left);
-        }
-        for &(x, dx) in taps {
-            let part = S::where_equal(load::<S, FULL>(x.add(c), n), best, left);
-            left = S::sub(left, part);
-            if dx.is_null() {
-                continue;
+        // SAFETY: the caller passes pixels with these channels; null pointers are not written.
+        unsafe {
+            let best = load::<S, FULL>(best, n);
+            let mut left = load::<S, FULL>(dy, n);
+            if self.positive {
+                left = S::where_positive(best, left);
             }
-            let to = dx.add(c);
-            let sum = S::add(load::<S, FULL>(to, n), part);
-            if FULL { S::store(to, sum) } else { S::store_part(to, n, sum) }
+            for &(x, dx) in taps {
+                let part = S::where_equal(load::<S, FULL>(x.add(c), n), best, left);
+                left = S::sub(left, part);
+                if dx.is_null() {
+                    continue;
+                }
+                let to = dx.add(c);
+                let sum = S::add(load::<S, FULL>(to, n), part);
+                if FULL { S::store(to, sum) } else { S::store_part(to, n, sum) }
+            }
         }
     }
 }
 
+/// # Safety
+/// The CPU must have the instruction set of `S`, and `n` numbers, or a whole vector if `FULL`, must be readable at `at`.
 #[inline(always)]
 unsafe fn load<S: Simd, const FULL: bool>(at: *const f32, n: usize) -> S::V {
-    if FULL { S::load(at) } else { S::load_part(at, n) }
+    // SAFETY: what the caller promises.
+    unsafe { if FULL { S::load(at) } else { S::load_part(at, n) } }
 }

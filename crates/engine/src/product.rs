@@ -1,37 +1,37 @@
-//! Patches times weights, shared among the cores.
+//! Products of patches and weights, split over the cores.
 
 use crate::buffer::Scratch;
 use crate::gemm::{BLOCK, block, within_zeros};
+use crate::im2col::{CHUNK, Patches, STRIDE, copy};
 use crate::map::{Map, MapMut};
-use crate::packed::{Packed, Raw};
-use crate::patches::{CHUNK, Patches, STRIDE, copy};
+use crate::packed::{Packed, SharedPtr};
 use crate::simd::{Simd, Task, run_with};
-use crate::team;
+use crate::thread_team;
 use crate::tile::{Epilogue, Exit};
 
-/// Pixels that are multiplied in stages at most.
+/// The most pixels that are multiplied in stages.
 const FEW: usize = 4 * BLOCK;
-/// Weights that stay near while block after block goes through them.
+/// The most weights that stay in the cache from block to block.
 const NEAR: usize = 1 << 16;
 
-/// Patches times weights for all pixels, blocks of them side by side.
+/// Multiplies the patches of all pixels by the weights, in parallel blocks.
 pub(crate) fn multiply(x: &Map, y: &MapMut, patches: &Patches, weights: &Packed, groups: usize, epilogue: Epilogue) {
     let pixels = x.n * patches.grid.0 * patches.grid.1;
     if pixels == 0 {
         return;
     }
-    let threads = team::size();
+    let threads = thread_team::size();
     let panels = weights.panels();
     let work = pixels * patches.len().max(1) * weights.o * groups;
     let wanted = if work < 1 << 16 { 1 } else { threads };
     if pixels <= FEW && panels >= 2 * wanted && patches.len() * weights.o >= NEAR {
         return (0..groups).for_each(|g| in_stages((x, y), patches, (weights, g), (pixels, wanted), epilogue));
     }
-    // Whole blocks for each thread; where there are few pixels, the channels are split too.
+    // Whole blocks for each thread; with few pixels, channels are split too.
     let blocks = pixels.div_ceil(BLOCK).next_multiple_of(wanted).min(pixels.div_ceil(12)).max(1);
     let shares =
         if blocks * groups >= 2 * wanted || wanted == 1 { 1 } else { (2 * wanted).div_ceil(blocks).min(panels) };
-    team::run_some(wanted, blocks * groups * shares, |i| {
+    thread_team::run_some(wanted, blocks * groups * shares, |i| {
         let (b, g, share) = (i / shares / groups, i / shares % groups, i % shares);
         let range = b * pixels / blocks..(b + 1) * pixels / blocks;
         let panels = share * panels / shares..(share + 1) * panels / shares;
@@ -39,7 +39,7 @@ pub(crate) fn multiply(x: &Map, y: &MapMut, patches: &Patches, weights: &Packed,
     });
 }
 
-/// Few pixels and many weights: all patches are copied, then each weight is read by one thread, once.
+/// For few pixels and many weights: copies all patches, then each weight is read once, by one thread.
 fn in_stages(
     (x, y): (&Map, &MapMut),
     patches: &Patches,
@@ -48,23 +48,23 @@ fn in_stages(
     epilogue: Epilogue,
 ) {
     let mut scratch = Scratch::new(patches.len().div_ceil(CHUNK).max(1) * pixels * STRIDE);
-    let a = Raw(scratch.at());
+    let a = SharedPtr(scratch.at());
     let mut places = [0; FEW];
     let places = &mut places[..pixels];
     places.iter_mut().enumerate().for_each(|(i, p)| *p = patches.pixel(patches.place(i)));
     let parts = (4 * threads).min(pixels);
-    team::run_some(threads, parts, |i| {
+    thread_team::run_some(threads, parts, |i| {
         let range = i * pixels / parts..(i + 1) * pixels / parts;
         run_with(weights.level, Copies { x, patches, g, range, a: a.get(), pixels });
     });
     let chunks = Chunks { a: a.get(), pixels, k: patches.len(), finite: weights.finite };
     let chunks = run_with(weights.level, chunks);
-    team::run_some(threads, weights.panels(), |panel| {
+    thread_team::run_some(threads, weights.panels(), |panel| {
         run_with(weights.level, Panel { a: a.get(), places, chunks: &chunks, weights, g, panel, y, epilogue });
     });
 }
 
-/// Some patches, copied in chunks of all pixels.
+/// Copies some patches, chunk by chunk.
 struct Copies<'a> {
     x: &'a Map<'a>,
     patches: &'a Patches,
@@ -79,18 +79,22 @@ impl Task for Copies<'_> {
 
     #[inline(always)]
     unsafe fn run<S: Simd>(self) {
-        let (p, k) = (self.patches, self.patches.len());
-        for i in self.range {
-            let place = p.place(i);
-            for (chunk, from) in (0..k).step_by(CHUNK).enumerate() {
-                let to = self.a.add((chunk * self.pixels + i) * STRIDE);
-                p.gather::<S>(self.x, self.g * p.c, place, (from, (from + CHUNK).min(k)), to);
+        // SAFETY: `in_stages` made room for all chunks of all patches; `range` are pixels of the grid, and each patch is copied by one
+        // task.
+        unsafe {
+            let (p, k) = (self.patches, self.patches.len());
+            for i in self.range {
+                let place = p.place(i);
+                for (chunk, from) in (0..k).step_by(CHUNK).enumerate() {
+                    let to = self.a.add((chunk * self.pixels + i) * STRIDE);
+                    p.gather::<S>(self.x, self.g * p.c, place, (from, (from + CHUNK).min(k)), to);
+                }
             }
         }
     }
 }
 
-/// What of each chunk is not 0; all of it where weights are not finite.
+/// The nonzero columns of each chunk; all columns if weights are not finite.
 struct Chunks {
     a: *const f32,
     pixels: usize,
@@ -103,18 +107,21 @@ impl Task for Chunks {
 
     #[inline(always)]
     unsafe fn run<S: Simd>(self) -> Self::Out {
-        let mut all = Vec::with_capacity(self.k.div_ceil(CHUNK));
-        for from in (0..self.k).step_by(CHUNK) {
-            let a = self.a.add(from / CHUNK * self.pixels * STRIDE);
-            let columns = (self.k - from).min(CHUNK);
-            let some = if self.finite { within_zeros::<S>(a, self.pixels, columns) } else { 0..columns };
-            all.push(from + some.start..from + some.end);
+        // SAFETY: `in_stages` copied `pixels` patches of `k` numbers in chunks.
+        unsafe {
+            let mut all = Vec::with_capacity(self.k.div_ceil(CHUNK));
+            for from in (0..self.k).step_by(CHUNK) {
+                let a = self.a.add(from / CHUNK * self.pixels * STRIDE);
+                let columns = (self.k - from).min(CHUNK);
+                let some = if self.finite { within_zeros::<S>(a, self.pixels, columns) } else { 0..columns };
+                all.push(from + some.start..from + some.end);
+            }
+            all
         }
-        all
     }
 }
 
-/// All copied patches and one panel.
+/// Multiplies all copied patches by one panel.
 struct Panel<'a> {
     a: *const f32,
     places: &'a [usize],
@@ -131,17 +138,21 @@ impl Task for Panel<'_> {
 
     #[inline(always)]
     unsafe fn run<S: Simd>(self) {
-        for (chunk, some) in self.chunks.iter().enumerate() {
-            let exit = Exit { epilogue: self.epilogue, more: chunk > 0, last: chunk + 1 == self.chunks.len() };
-            let a = self.a.add(chunk * self.places.len() * STRIDE + some.start % CHUNK);
-            let weights = (self.weights, self.g, self.panel..self.panel + 1);
-            let y = (self.y, self.g * self.weights.o);
-            block::<S>((a, self.places), weights, (some.start, some.len()), y, &exit);
+        // SAFETY: `in_stages` copied a patch for each of `places`, which are pixels of the output; each panel's channels belong to one
+        // task.
+        unsafe {
+            for (chunk, some) in self.chunks.iter().enumerate() {
+                let exit = Exit { epilogue: self.epilogue, more: chunk > 0, last: chunk + 1 == self.chunks.len() };
+                let a = self.a.add(chunk * self.places.len() * STRIDE + some.start % CHUNK);
+                let weights = (self.weights, self.g, self.panel..self.panel + 1);
+                let y = (self.y, self.g * self.weights.o);
+                block::<S>((a, self.places), weights, (some.start, some.len()), y, &exit);
+            }
         }
     }
 }
 
-/// Some pixels and some panels.
+/// Multiplies some pixels by some panels.
 struct Block<'a> {
     x: &'a Map<'a>,
     y: &'a MapMut<'a>,
@@ -158,44 +169,48 @@ impl Task for Block<'_> {
 
     #[inline(always)]
     unsafe fn run<S: Simd>(self) {
-        let (p, k) = (self.patches, self.patches.len());
-        let mut places = [(0, 0, 0); BLOCK];
-        let mut pixels = [0; BLOCK];
-        let (start, count) = (self.range.start, self.range.len());
-        let flat = p.is_pointwise(self.x);
-        if flat {
-            for i in 0..count {
-                pixels[i] = start + i;
-            }
-        } else {
-            let mut place = p.place(start);
-            for i in 0..count {
-                places[i] = place;
-                pixels[i] = p.pixel(place);
-                place = p.next(place);
-            }
-        }
-        let mut scratch = Scratch::new(BLOCK * STRIDE);
-        let a = scratch.at();
-        let mut from = 0;
-        loop {
-            let to = (from + CHUNK).min(k);
-            for i in 0..count {
-                let to_row = a.add(i * STRIDE);
-                if flat {
-                    copy::<S>(self.x.at.add((start + i) * self.x.pitch + self.g * p.c + from), to_row, to - from);
-                } else {
-                    p.gather::<S>(self.x, self.g * p.c, places[i], (from, to), to_row);
+        // SAFETY: the scratch memory has `BLOCK` rows of `STRIDE` numbers, `range` are at most `BLOCK` pixels of the grid, and their
+        // channels of these panels belong to one task.
+        unsafe {
+            let (p, k) = (self.patches, self.patches.len());
+            let mut places = [(0, 0, 0); BLOCK];
+            let mut pixels = [0; BLOCK];
+            let (start, count) = (self.range.start, self.range.len());
+            let flat = p.is_pointwise(self.x);
+            if flat {
+                for i in 0..count {
+                    pixels[i] = start + i;
+                }
+            } else {
+                let mut place = p.place(start);
+                for i in 0..count {
+                    places[i] = place;
+                    pixels[i] = p.pixel(place);
+                    place = p.next(place);
                 }
             }
-            let exit = Exit { epilogue: self.epilogue, more: from > 0, last: to == k };
-            let weights = (self.weights, self.g, self.panels.clone());
-            let y = (self.y, self.g * self.weights.o);
-            let some = if self.weights.finite { within_zeros::<S>(a, count, to - from) } else { 0..to - from };
-            block::<S>((a.add(some.start), &pixels[..count]), weights, (from + some.start, some.len()), y, &exit);
-            from = to;
-            if from >= k {
-                break;
+            let mut scratch = Scratch::new(BLOCK * STRIDE);
+            let a = scratch.at();
+            let mut from = 0;
+            loop {
+                let to = (from + CHUNK).min(k);
+                for i in 0..count {
+                    let to_row = a.add(i * STRIDE);
+                    if flat {
+                        copy::<S>(self.x.at.add((start + i) * self.x.pitch + self.g * p.c + from), to_row, to - from);
+                    } else {
+                        p.gather::<S>(self.x, self.g * p.c, places[i], (from, to), to_row);
+                    }
+                }
+                let exit = Exit { epilogue: self.epilogue, more: from > 0, last: to == k };
+                let weights = (self.weights, self.g, self.panels.clone());
+                let y = (self.y, self.g * self.weights.o);
+                let some = if self.weights.finite { within_zeros::<S>(a, count, to - from) } else { 0..to - from };
+                block::<S>((a.add(some.start), &pixels[..count]), weights, (from + some.start, some.len()), y, &exit);
+                from = to;
+                if from >= k {
+                    break;
+                }
             }
         }
     }

@@ -1,32 +1,32 @@
-//! Sizes that unsafe code may trust: bounded axes and checked products.
+//! Size checks that unsafe code relies on: bounded axes and products without overflow.
 
-/// The greatest axis, stride, padding or count: a place along an axis times a stride then fits a `usize`.
+/// The largest axis, stride, padding or count: an index times a stride then fits a `usize`.
 pub(crate) const MOST: usize = 1 << (usize::BITS / 2 - 1);
 
-/// Taps of the largest kernel, and phases of the largest stride.
+/// The most taps of a kernel, and phases of a stride.
 pub(crate) const MOST_TAPS: usize = 1 << 24;
 
-/// The greatest padding: rows are copied with it.
+/// The largest padding, with which rows are copied.
 pub(crate) const MOST_PADDING: usize = 1 << 16;
 
 /// The product of sizes.
 ///
 /// # Panics
-/// Where so many numbers fit no memory.
+/// If no memory could hold that many numbers.
 pub(crate) fn product<const N: usize>(sizes: [usize; N]) -> usize {
     let product = sizes.iter().try_fold(1usize, |product, &size| product.checked_mul(size));
     let fits = product.filter(|&product| sizes.contains(&0) || product <= isize::MAX as usize / size_of::<f32>());
-    fits.unwrap_or_else(|| panic!("sizes {sizes:?} fit no memory"))
+    fits.unwrap_or_else(|| panic!("sizes {sizes:?} exceed any memory"))
 }
 
 /// # Panics
-/// Where one of them is larger than `MOST`.
+/// If a size is larger than `MOST`.
 pub(crate) fn bounded(sizes: &[usize]) {
     assert!(sizes.iter().all(|&size| size <= MOST), "sizes {sizes:?} are too large");
 }
 
 /// # Panics
-/// Where one of them is 0 or larger than `MOST`.
+/// If a size is 0 or larger than `MOST`.
 pub(crate) fn positive(sizes: &[usize]) {
-    assert!(sizes.iter().all(|size| (1..=MOST).contains(size)), "sizes {sizes:?} are none");
+    assert!(sizes.iter().all(|size| (1..=MOST).contains(size)), "sizes {sizes:?} must be positive, and not too large");
 }

@@ -1,93 +1,169 @@
-//! The innermost loop: a tile of sums that stays in registers, and what happens to it on its way out.
+//! The innermost loop: a tile of sums in registers, and the epilogue applied as it is written.
 
 use crate::activation::Activation;
 use crate::map::{Map, MapMut};
 use crate::simd::Simd;
 
-/// What is done to a sum before it is written, in this order.
+/// Operations on a sum before it is written, in this order.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct Epilogue<'a> {
-    /// Added, one number a channel.
+    /// Adds a number to each channel.
     pub bias: Option<&'a [f32]>,
-    /// `scale · v + shift`, one of each a channel.
+    /// `scale · v + shift`, by channel.
     pub affine: Option<(&'a [f32], &'a [f32])>,
-    /// Added, a map of the output's size.
+    /// Adds a map of the output's size.
     pub add: Option<Map<'a>>,
-    /// Where what the activation reads is kept, a map of the output's size.
+    /// Keeps what the activation reads in a map of the output's size.
     pub save: Option<&'a MapMut<'a>>,
     /// `f(v)`.
     pub activation: Option<Activation>,
-    /// Times the slope of an activation that saved this map of the output's size.
+    /// Multiplies by the slope of an activation, computed from what it saved, a map of the output's size.
     pub slope: Option<(Activation, Map<'a>)>,
 }
 
-/// The end of a tile's way: where its channels start, and whether sums are there already.
+impl Epilogue<'_> {
+    /// # Panics
+    /// If it does not fit an output.
+    pub(crate) fn check(&self, y: &MapMut) {
+        let saved = self.save.map(|map| (map.n, map.c, map.h, map.w));
+        let read = [self.add, self.slope.map(|s| s.1)].into_iter().flatten().map(|map| (map.n, map.c, map.h, map.w));
+        for sizes in read.chain(saved) {
+            assert!(sizes == (y.n, y.c, y.h, y.w), "{sizes:?} beside {y:?}");
+        }
+        for numbers in [self.bias, self.affine.map(|a| a.0), self.affine.map(|a| a.1)] {
+            assert!(numbers.is_none_or(|n| n.len() == y.c), "not one number for each channel of {y:?}");
+        }
+    }
+}
+
+/// How the sums of a tile are written.
 #[derive(Clone, Copy)]
 pub(crate) struct Exit<'a> {
     pub epilogue: Epilogue<'a>,
-    /// Add to what was written before.
+    /// Add to the sums written before.
     pub more: bool,
-    /// All is added up: the epilogue follows.
+    /// The sums are complete: apply the epilogue.
     pub last: bool,
 }
 
-/// Weights that come later and are brought nearer meanwhile: where they start, and how far apart two of a sum's steps ask.
+/// Weights to prefetch for a later tile: an address, and the stride from one step of a sum to the next.
 #[derive(Clone, Copy)]
-pub(crate) struct Ahead(pub *const f32, pub usize);
+pub(crate) struct Prefetch(pub *const f32, pub usize);
 
-impl Ahead {
-    /// What stands behind `count` rows of `width` numbers at `b`; tile `t` of `tiles` asks for its part.
+impl Prefetch {
+    /// The weights after `count` rows of `width` numbers at `b`, of which tile `t` of `tiles` prefetches its part.
     #[inline(always)]
-    pub fn behind(b: *const f32, (count, width): (usize, usize), (t, tiles): (usize, usize)) -> Self {
+    pub fn after(b: *const f32, (count, width): (usize, usize), (t, tiles): (usize, usize)) -> Self {
         let all = count * width;
         Self(b.wrapping_add(all + t * all / tiles), width / tiles)
     }
 }
 
-/// `sums[m][j] += Σₖ a(m, k) · b(k, j)`; `a(m, k)` stands at `a + m·am + k·ak`, rows of `b` are `bk` apart.
+/// `sums[m][j] = Σₖ a(m, k) · b(k, j)`, with `a(m, k)` at `a + m·am + k·ak` and rows of `b` `bk` apart.
+///
+/// # Safety
+/// The CPU must have the instruction set of `S`; `M` rows, `am` apart, of `k` numbers, `ak` apart, must be readable at `a`, and
+/// `k` rows, `bk` apart, of `V` vectors at `b`.
 #[inline(always)]
 pub(crate) unsafe fn multiply<S: Simd, const M: usize, const V: usize>(
     k: usize,
     (mut a, am, ak): (*const f32, usize, usize),
     (mut b, bk): (*const f32, usize),
-    Ahead(mut ahead, step): Ahead,
+    Prefetch(mut prefetch, step): Prefetch,
 ) -> [[S::V; V]; M] {
-    let mut sums = [[S::splat(0.0); V]; M];
-    for _ in 0..k {
-        let mut row = [S::splat(0.0); V];
-        for j in 0..V {
-            row[j] = S::load(b.add(j * S::LANES));
-        }
-        S::prefetch(ahead);
-        ahead = ahead.wrapping_add(step);
-        for m in 0..M {
-            let v = S::splat(*a.add(m * am));
+    // SAFETY: the loop reads what the caller says is readable; addresses that are prefetched may be invalid.
+    unsafe {
+        let mut sums = [[S::splat(0.0); V]; M];
+        for _ in 0..k {
+            let mut row = [S::splat(0.0); V];
             for j in 0..V {
-                sums[m][j] = S::fma(v, row[j], sums[m][j]);
+                row[j] = S::load(b.add(j * S::LANES));
+            }
+            S::prefetch(prefetch);
+            prefetch = prefetch.wrapping_add(step);
+            for m in 0..M {
+                let v = S::splat(*a.add(m * am));
+                for j in 0..V {
+                    sums[m][j] = S::fma(v, row[j], sums[m][j]);
+                }
+            }
+            a = a.add(ak);
+            b = b.add(bk);
+        }
+        sums
+    }
+}
+
+/// `sums[r][o] += Σₖ x(r, k) · w(o, k)` for `k < count`, lane by lane; rows of `x` and `w` are contiguous and as far apart as the numbers
+/// beside them say. A separate function, so that the sums stay in registers.
+///
+/// # Safety
+/// The CPU must have the instruction set of `S`; `R` rows of `count` numbers must be readable at `x`, and `O` rows at `w`.
+#[inline(always)]
+pub(crate) unsafe fn dot_products<S: Simd, const R: usize, const O: usize>(
+    mut sums: [[S::V; O]; R],
+    (x, x_apart): (*const f32, usize),
+    (w, w_apart): (*const f32, usize),
+    count: usize,
+) -> [[S::V; O]; R] {
+    // SAFETY: the loop stays below `count`; its last vector is loaded in part.
+    unsafe {
+        let mut k = 0;
+        while k + S::LANES <= count {
+            let mut ws = [S::splat(0.0); O];
+            for o in 0..O {
+                ws[o] = S::load(w.add(o * w_apart + k));
+            }
+            for r in 0..R {
+                let v = S::load(x.add(r * x_apart + k));
+                for o in 0..O {
+                    sums[r][o] = S::fma(v, ws[o], sums[r][o]);
+                }
+            }
+            k += S::LANES;
+        }
+        if k < count {
+            for r in 0..R {
+                let v = S::load_part(x.add(r * x_apart + k), count - k);
+                for o in 0..O {
+                    sums[r][o] = S::fma(v, S::load_part(w.add(o * w_apart + k), count - k), sums[r][o]);
+                }
             }
         }
-        a = a.add(ak);
-        b = b.add(bk);
+        sums
     }
-    sums
 }
 
-/// Writes one vector: channel `c` of the output's pixel `pixel`, `n` lanes of it, at `to`.
+/// Writes `n` lanes of a vector at `to`, which is channel `c` of pixel `pixel` of the output.
+///
+/// # Safety
+/// The CPU must have the instruction set of `S`; `n` numbers, or a vector if that is less, must be writable at `to`, which is
+/// channel `c` of pixel `pixel` of the output, and used by no other thread. The epilogue must fit the output.
 #[inline(always)]
 pub(crate) unsafe fn finish<S: Simd>(v: S::V, to: *mut f32, pixel: usize, c: usize, n: usize, exit: &Exit) {
-    if n >= S::LANES {
-        S::store(to, through::<S, true>(v, to, pixel, c, n, exit));
-    } else {
-        S::store_part(to, n, through::<S, false>(v, to, pixel, c, n, exit));
+    // SAFETY: what the caller promises for `to`, `pixel`, `c` and `n`.
+    unsafe {
+        if n >= S::LANES {
+            S::store(to, through::<S, true>(v, to, pixel, c, n, exit));
+        } else {
+            S::store_part(to, n, through::<S, false>(v, to, pixel, c, n, exit));
+        }
     }
 }
 
+/// # Safety
+/// The CPU must have the instruction set of `S`, and `n` numbers, or a whole vector if `FULL`, must be readable at `at`.
 #[inline(always)]
 unsafe fn load<S: Simd, const FULL: bool>(at: *const f32, n: usize) -> S::V {
-    if FULL { S::load(at) } else { S::load_part(at, n) }
+    // SAFETY: what the caller promises.
+    unsafe { if FULL { S::load(at) } else { S::load_part(at, n) } }
 }
 
-/// A sum through the epilogue.
+/// Applies the epilogue.
+///
+/// # Safety
+/// The CPU must have the instruction set of `S`; `n` channels from `c` on, or a whole vector if `FULL`, must exist in pixel
+/// `pixel` of the output, whose number is at `to`. The epilogue must fit the output.
 #[inline(always)]
 unsafe fn through<S: Simd, const FULL: bool>(
     mut v: S::V,
@@ -97,37 +173,40 @@ unsafe fn through<S: Simd, const FULL: bool>(
     n: usize,
     exit: &Exit,
 ) -> S::V {
-    if exit.more {
-        v = S::add(load::<S, FULL>(to, n), v);
+    // SAFETY: the epilogue has a number for each channel and maps of the output's size, as `Epilogue::check` asserts.
+    unsafe {
+        if exit.more {
+            v = S::add(load::<S, FULL>(to, n), v);
+        }
+        if !exit.last {
+            return v;
+        }
+        let e = &exit.epilogue;
+        if let Some(bias) = e.bias {
+            v = S::add(v, load::<S, FULL>(bias.as_ptr().add(c), n));
+        }
+        if let Some((scale, shift)) = e.affine {
+            let (scale, shift) = (load::<S, FULL>(scale.as_ptr().add(c), n), load::<S, FULL>(shift.as_ptr().add(c), n));
+            v = S::add(S::mul(v, scale), shift);
+        }
+        if let Some(map) = e.add {
+            v = S::add(v, load::<S, FULL>(map.at.add(pixel * map.pitch + c), n));
+        }
+        if let Some(map) = e.save {
+            let at = map.at.add(pixel * map.pitch + c);
+            if FULL { S::store(at, v) } else { S::store_part(at, n, v) }
+        }
+        if let Some(activation) = &e.activation {
+            v = activation.apply::<S>(v);
+        }
+        if let Some((activation, map)) = &e.slope {
+            v = activation.times_slope::<S>(v, load::<S, FULL>(map.at.add(pixel * map.pitch + c), n));
+        }
+        v
     }
-    if !exit.last {
-        return v;
-    }
-    let e = &exit.epilogue;
-    if let Some(bias) = e.bias {
-        v = S::add(v, load::<S, FULL>(bias.as_ptr().add(c), n));
-    }
-    if let Some((scale, shift)) = e.affine {
-        let (scale, shift) = (load::<S, FULL>(scale.as_ptr().add(c), n), load::<S, FULL>(shift.as_ptr().add(c), n));
-        v = S::add(S::mul(v, scale), shift);
-    }
-    if let Some(map) = e.add {
-        v = S::add(v, load::<S, FULL>(map.at.add(pixel * map.pitch + c), n));
-    }
-    if let Some(map) = e.save {
-        let at = map.at.add(pixel * map.pitch + c);
-        if FULL { S::store(at, v) } else { S::store_part(at, n, v) }
-    }
-    if let Some(activation) = &e.activation {
-        v = activation.apply::<S>(v);
-    }
-    if let Some((activation, map)) = &e.slope {
-        v = activation.times_slope::<S>(v, load::<S, FULL>(map.at.add(pixel * map.pitch + c), n));
-    }
-    v
 }
 
-/// Calls a function that is generic over a tile's rows with `$m` of them, 1 to 16.
+/// Calls a function that is generic over the number of rows of a tile with `$m` rows, 1 to 12.
 macro_rules! with_rows {
     ($m:expr, $S:ident, $limit:expr, $f:ident::<$V:literal>($($arg:expr),*)) => {
         match $m {
@@ -148,18 +227,3 @@ macro_rules! with_rows {
     };
 }
 pub(crate) use with_rows;
-
-impl Epilogue<'_> {
-    /// # Panics
-    /// Where its maps are not of the size of `y`, or it has not one number a channel.
-    pub(crate) fn check(&self, y: &MapMut) {
-        let saved = self.save.map(|map| (map.n, map.c, map.h, map.w));
-        let read = [self.add, self.slope.map(|s| s.1)].into_iter().flatten().map(|map| (map.n, map.c, map.h, map.w));
-        for sizes in read.chain(saved) {
-            assert!(sizes == (y.n, y.c, y.h, y.w), "{sizes:?} beside {y:?}");
-        }
-        for numbers in [self.bias, self.affine.map(|a| a.0), self.affine.map(|a| a.1)] {
-            assert!(numbers.is_none_or(|n| n.len() == y.c), "a number a channel of {y:?}");
-        }
-    }
-}

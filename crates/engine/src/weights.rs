@@ -2,20 +2,20 @@
 
 use crate::buffer::{Buffer, Scratch};
 use crate::conv::{Sizes, Slide, forward_patches};
+use crate::im2col::{CHUNK, Patches, STRIDE, copy, zero};
 use crate::map::Map;
-use crate::packed::Raw;
-use crate::patches::{CHUNK, Patches, STRIDE, copy, zero};
+use crate::packed::SharedPtr;
 use crate::simd::{self, Simd, Task, run_with};
 use crate::size::product;
-use crate::team;
-use crate::tile::{Ahead, multiply, with_rows};
+use crate::thread_team;
+use crate::tile::{Prefetch, multiply, with_rows};
 
-/// Pixels whose patches are multiplied at a time.
+/// Pixels multiplied at a time.
 const BLOCK: usize = 96;
-/// How many parts a batch is summed in, whatever the number of cores.
+/// Number of partial sums of a batch, independent of the number of cores.
 const PARTS: usize = 8;
 
-/// `Σ dy · xᵀ` over all pixels: how the weights of a convolution are to change.
+/// `Σ dy · xᵀ` over all pixels: the gradient of a convolution's weights.
 #[derive(Debug)]
 pub struct WeightGradient {
     patches: Patches,
@@ -27,29 +27,29 @@ impl WeightGradient {
     /// For a convolution of these sizes.
     ///
     /// # Panics
-    /// Where they do not fit one another.
+    /// If sizes do not match.
     pub fn new(sizes: Sizes, slide: Slide) -> Self {
         slide.check(sizes);
         Self { patches: forward_patches(sizes, slide), sizes, slide }
     }
 
-    /// Writes `dw`, `(O, C/groups, kh, kw)`, summed over the batch; the same on any number of cores.
+    /// Writes `dw`, `(O, C/groups, kh, kw)`, summed over the batch. The result does not depend on the number of cores.
     ///
     /// # Panics
-    /// Where sizes differ from those it was made for.
+    /// If sizes are not those of the convolution.
     pub fn run(&self, dy: &Map, x: &Map, dw: &mut [f32]) {
         let Sizes { input, output, from, to } = self.sizes;
         assert!((x.c, (x.h, x.w)) == (input, from) && (dy.c, (dy.h, dy.w)) == (output, to) && x.n == dy.n);
         let (k, groups) = (self.patches.len(), self.slide.groups);
         let (c, o) = (input / groups, output / groups);
-        assert!(dw.len() == product([output, k]), "a gradient of {} numbers", dw.len());
+        assert!(dw.len() == product([output, k]), "{} weight gradients for {} output channels", dw.len(), output);
         let level = simd::level();
         let width = o.next_multiple_of(2 * level.lanes());
         let parts = PARTS.min(x.n.max(1));
         let chunks = k.div_ceil(CHUNK);
         let mut sums = Buffer::zeros(product([parts, groups, k, width]));
-        let at = Raw(sums.numbers_mut().as_mut_ptr());
-        team::run(parts * groups * chunks, |i| {
+        let at = SharedPtr(sums.numbers_mut().as_mut_ptr());
+        thread_team::run(parts * groups * chunks, |i| {
             let (part, g, chunk) = (i / groups / chunks, i / chunks % groups, i % chunks);
             let range = part * x.n / parts..(part + 1) * x.n / parts;
             let k = (chunk * CHUNK, ((chunk + 1) * CHUNK).min(k));
@@ -67,7 +67,7 @@ impl WeightGradient {
     }
 }
 
-/// Some pictures and some rows of the gradient.
+/// Some pictures, and some rows of the gradient.
 struct Part<'a> {
     of: &'a WeightGradient,
     dy: &'a Map<'a>,
@@ -84,46 +84,60 @@ impl Task for Part<'_> {
 
     #[inline(always)]
     unsafe fn run<S: Simd>(self) {
-        let patches = &self.of.patches;
-        let pixels = patches.grid.0 * patches.grid.1;
-        let (start, end) = (self.range.start * pixels, self.range.end * pixels);
-        let o = self.dy.c / self.of.slide.groups;
-        let mut scratch = Scratch::new(BLOCK * (STRIDE + self.width));
-        let a = scratch.at();
-        let b = a.add(BLOCK * STRIDE);
-        let mut first = start;
-        while first < end {
-            let count = BLOCK.min(end - first);
-            for i in 0..count {
-                let place = patches.place(first + i);
-                patches.gather::<S>(self.x, self.g * patches.c, place, self.k, a.add(i * STRIDE));
-                let from = self.dy.at.add((first + i) * self.dy.pitch + self.g * o);
-                copy::<S>(from, b.add(i * self.width), o);
-                zero::<S>(b.add(i * self.width + o), self.width - o);
+        // SAFETY: `WeightGradient::run` checked the sizes; the scratch memory has `BLOCK` rows for `a` and for `b`, and these rows of
+        // the sums belong to one task.
+        unsafe {
+            let patches = &self.of.patches;
+            let pixels = patches.grid.0 * patches.grid.1;
+            let (start, end) = (self.range.start * pixels, self.range.end * pixels);
+            let o = self.dy.c / self.of.slide.groups;
+            let mut scratch = Scratch::new(BLOCK * (STRIDE + self.width));
+            let a = scratch.at();
+            let b = a.add(BLOCK * STRIDE);
+            let mut first = start;
+            while first < end {
+                let count = BLOCK.min(end - first);
+                for i in 0..count {
+                    let place = patches.place(first + i);
+                    patches.gather::<S>(self.x, self.g * patches.c, place, self.k, a.add(i * STRIDE));
+                    let from = self.dy.at.add((first + i) * self.dy.pitch + self.g * o);
+                    copy::<S>(from, b.add(i * self.width), o);
+                    zero::<S>(b.add(i * self.width + o), self.width - o);
+                }
+                self.block::<S>(a, b, count);
+                first += count;
             }
-            self.block::<S>(a, b, count);
-            first += count;
         }
     }
 }
 
 impl Part<'_> {
-    /// Adds `aᵀ b` of a block of pixels.
+    /// Adds `aᵀ b` for a block of pixels.
+    ///
+    /// # Safety
+    /// The CPU must have the instruction set of `S`; `a` must have `count` rows `STRIDE` apart with numbers `k.0..k.1` of a
+    /// patch, `b` as many rows of `width` numbers.
     #[inline(always)]
     unsafe fn block<S: Simd>(&self, a: *const f32, b: *const f32, count: usize) {
-        let rows = self.k.1 - self.k.0;
-        let tiles = rows.div_ceil(S::ROWS);
-        for column in (0..self.width).step_by(2 * S::LANES) {
-            for t in 0..tiles {
-                let (start, end) = (t * rows / tiles, (t + 1) * rows / tiles);
-                let to = self.sums.add(start * self.width + column);
-                let (a, b) = (a.add(start), (b.add(column), self.width));
-                with_rows!(end - start, S, S::ROWS, sum::<2>(count, a, b, to));
+        // SAFETY: tiles split the rows of the sums, and columns are whole vectors below `width`.
+        unsafe {
+            let rows = self.k.1 - self.k.0;
+            let tiles = rows.div_ceil(S::ROWS);
+            for column in (0..self.width).step_by(2 * S::LANES) {
+                for t in 0..tiles {
+                    let (start, end) = (t * rows / tiles, (t + 1) * rows / tiles);
+                    let to = self.sums.add(start * self.width + column);
+                    let (a, b) = (a.add(start), (b.add(column), self.width));
+                    with_rows!(end - start, S, S::ROWS, sum::<2>(count, a, b, to));
+                }
             }
         }
     }
 }
 
+/// # Safety
+/// The CPU must have the instruction set of `S`; `count` numbers of `M` columns must be readable at `a`, `count` rows of `V`
+/// vectors at `b`, and `M` rows of `V` vectors, `b.1` apart, at `to`, which no other thread uses.
 #[inline(always)]
 unsafe fn sum<S: Simd, const M: usize, const V: usize>(
     count: usize,
@@ -131,13 +145,16 @@ unsafe fn sum<S: Simd, const M: usize, const V: usize>(
     b: (*const f32, usize),
     to: *mut f32,
 ) {
-    // Side by side, but the compiler is not to know: it would load them as one vector, take that apart and spill sums.
-    let apart = std::hint::black_box(1);
-    let sums = multiply::<S, M, V>(count, (a, apart, STRIDE), b, Ahead(b.0, b.1));
-    for m in 0..M {
-        for j in 0..V {
-            let to = to.add(m * b.1 + j * S::LANES);
-            S::store(to, S::add(S::load(to), sums[m][j]));
+    // SAFETY: the sums have `M` rows of `V` vectors.
+    unsafe {
+        // Adjacent, but the compiler must not know: it would load them as one vector, shuffle that and spill the sums.
+        let apart = std::hint::black_box(1);
+        let sums = multiply::<S, M, V>(count, (a, apart, STRIDE), b, Prefetch(b.0, b.1));
+        for m in 0..M {
+            for j in 0..V {
+                let to = to.add(m * b.1 + j * S::LANES);
+                S::store(to, S::add(S::load(to), sums[m][j]));
+            }
         }
     }
 }

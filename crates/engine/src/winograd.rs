@@ -2,18 +2,18 @@
 //! F(4x4, 3x3), F(2x2, 3x3) on small maps, and F(2x2, 5x5).
 
 use crate::buffer::Scratch;
-use crate::conv::Sums;
-use crate::given::Given;
+use crate::conv::Algorithm;
+use crate::im2col::{CHUNK, STRIDE};
 use crate::map::{Map, MapMut};
-use crate::packed::{Packed, Raw};
-use crate::patches::{CHUNK, STRIDE};
+use crate::packed::{Packed, SharedPtr};
 use crate::simd::{Simd, Task, run_with};
-use crate::spectrum::{P, Q, spectrum};
-use crate::team;
-use crate::tile::{Ahead, Epilogue, Exit, finish, multiply, with_rows};
+use crate::thread_team;
+use crate::tile::{Epilogue, Exit, Prefetch, finish, multiply, with_rows};
+use crate::weight_view::WeightView;
+use crate::winograd_weights::{P, Q, winograd_weights};
 use std::sync::Arc;
 
-/// Output rows and columns of a tile are `size`, what it reads `side`.
+/// Tiles of `size` output rows and columns, which read `side` rows and columns.
 #[derive(Debug)]
 pub(crate) struct Winograd {
     size: usize,
@@ -23,38 +23,38 @@ pub(crate) struct Winograd {
     padding: (usize, usize),
     from: (usize, usize),
     tiles: (usize, usize),
-    /// One group for each of the tile's frequencies.
+    /// One group for each frequency of a tile.
     weights: Arc<Packed>,
 }
 
 impl Winograd {
-    /// Whether it is faster than direct sums, for channels read and given and an output of this size.
+    /// Whether it is faster than direct sums for these numbers of channels and this output size.
     pub fn pays(c: usize, o: usize, (h, w): (usize, usize)) -> bool {
         c >= 16 && o >= 16 && h >= 6 && w >= 6
     }
 
-    /// Weights of 3 or 5 taps along each side, which stand at these places.
+    /// Transforms weights of 3x3 or 5x5 taps, which are at these offsets.
     pub fn new(
         (c, o): (usize, usize),
         taps: &[usize],
         padding: (usize, usize),
-        (from, to, sums): ((usize, usize), (usize, usize), Sums),
-        w: Given,
+        (from, to, algorithm): ((usize, usize), (usize, usize), Algorithm),
+        w: WeightView,
     ) -> Self {
-        // Weights of larger tiles are more than twice as many; for a few small maps reading them takes longer than the sums saved.
+        // Larger tiles have more than twice the weights; for a few small maps, reading them costs more than the sums save.
         let large = match to.0.min(to.1) {
             16.. => true,
-            8.. => c * o <= 1 << 14 || sums == Sums::Many,
-            _ => sums == Sums::Many,
+            8.. => c * o <= 1 << 14 || algorithm == Algorithm::LargeBatch,
+            _ => algorithm == Algorithm::LargeBatch,
         };
         let size = if large && taps.len() == 9 { 4 } else { 2 };
         let side = size + taps.len().isqrt() - 1;
-        let weights = spectrum(side, taps, (c, o), w);
+        let weights = winograd_weights(side, taps, (c, o), w);
         let tiles = (to.0.div_ceil(size), to.1.div_ceil(size));
         Self { size, side, c, o, padding, from, tiles, weights: Arc::new(weights) }
     }
 
-    /// The same weights for maps of another size and with so much less padding.
+    /// The same weights for maps of another size and with `less` padding removed.
     pub fn fitted(&self, from: (usize, usize), to: (usize, usize), less: (usize, usize)) -> Self {
         let tiles = (to.0.div_ceil(self.size), to.1.div_ceil(self.size));
         Self {
@@ -66,7 +66,7 @@ impl Winograd {
         }
     }
 
-    /// Whether its tiles could be larger.
+    /// Whether larger tiles are possible.
     pub fn has_more(&self) -> bool {
         self.side < 6
     }
@@ -84,17 +84,17 @@ impl Winograd {
     }
 
     pub fn run(&self, x: &Map, y: &MapMut, epilogue: Epilogue) {
-        assert!((x.h, x.w) == self.from, "maps of another size than the transforms");
+        assert!((x.h, x.w) == self.from, "transforms for maps of another size");
         let tiles = x.n * self.tiles.0 * self.tiles.1;
-        let threads = team::size();
-        // Weights that outgrow the caches are read once for many tiles, small ones leave room for the tiles.
+        let threads = thread_team::size();
+        // Weights that exceed the caches are read once for many tiles; small ones leave room for the tiles.
         let most = if self.c * self.o <= 1 << 13 { 24 } else { 48 };
         let blocks = tiles.div_ceil(most).next_multiple_of(threads);
         let few = blocks <= threads && threads > 1;
         if few || tiles <= most {
             return self.in_stages(x, y, epilogue, tiles, threads);
         }
-        team::run(blocks, |i| {
+        thread_team::run(blocks, |i| {
             let range = i * tiles / blocks..(i + 1) * tiles / blocks;
             let count = range.len();
             let mut scratch = Scratch::new(self.room(count));
@@ -108,7 +108,7 @@ impl Winograd {
         });
     }
 
-    /// Few tiles: all threads share each stage, so that each weight is read by one of them.
+    /// For few tiles: all threads share each stage, so that each weight is read by one thread.
     fn in_stages(&self, x: &Map, y: &MapMut, epilogue: Epilogue, tiles: usize, threads: usize) {
         if tiles == 0 {
             return;
@@ -116,29 +116,29 @@ impl Winograd {
         let mut scratch = Scratch::new(self.room(tiles));
         let v = scratch.at();
         // SAFETY: the products follow the transformed input.
-        let (v, m) = (Raw(v), Raw(unsafe { v.add(self.v(tiles)) }));
+        let (v, m) = (SharedPtr(v), SharedPtr(unsafe { v.add(self.v(tiles)) }));
         let stage = |step| {
             let stage = Stage { w: self, x, y, v: v.get(), m: m.get(), count: tiles, start: 0, step, epilogue };
             run_with(self.weights.level, stage);
         };
         let parts = tiles.min(4 * threads);
         let part = |i: usize| i * tiles / parts..(i + 1) * tiles / parts;
-        team::run(parts, |i| stage(Step::In(part(i))));
-        team::run(self.frequencies(), |f| stage(Step::Multiply(f..f + 1, 0..self.weights.panels())));
-        team::run(parts, |i| stage(Step::Out(part(i))));
+        thread_team::run(parts, |i| stage(Step::In(part(i))));
+        thread_team::run(self.frequencies(), |f| stage(Step::Multiply(f..f + 1, 0..self.weights.panels())));
+        thread_team::run(parts, |i| stage(Step::Out(part(i))));
     }
 
-    /// Numbers of the transformed input of so many tiles: frequency, chunk of channels, tile, `STRIDE`.
+    /// Size of the transformed input of `tiles` tiles: frequency, chunk of channels, tile, `STRIDE`.
     fn v(&self, tiles: usize) -> usize {
         self.frequencies() * self.chunks() * tiles * STRIDE
     }
 
-    /// Numbers between tiles of products.
+    /// Distance between the products of two tiles.
     fn width(&self) -> usize {
         self.o.next_multiple_of(16)
     }
 
-    /// Numbers of input and products of so many tiles.
+    /// Size of transformed input and products of `tiles` tiles.
     fn room(&self, tiles: usize) -> usize {
         self.v(tiles) + self.frequencies() * tiles * self.width()
     }
@@ -150,7 +150,7 @@ enum Step {
     Out(std::ops::Range<usize>),
 }
 
-/// One of the three steps for `count` tiles from `start` on.
+/// One of three steps for `count` tiles from tile `start` on.
 struct Stage<'a> {
     w: &'a Winograd,
     x: &'a Map<'a>,
@@ -168,24 +168,28 @@ impl Task for Stage<'_> {
 
     #[inline(always)]
     unsafe fn run<S: Simd>(self) {
-        let six = self.w.side == 6;
-        match &self.step {
-            Step::In(tiles) => {
-                for t in tiles.start..tiles.end {
-                    if six { self.read::<S, 6>(t) } else { self.read::<S, 4>(t) }
+        // SAFETY: `v` and `m` have room for `count` tiles, `Winograd::run` checked the map and `Filter::run` the output; each tile or
+        // frequency of a step belongs to one task.
+        unsafe {
+            let six = self.w.side == 6;
+            match &self.step {
+                Step::In(tiles) => {
+                    for t in tiles.start..tiles.end {
+                        if six { self.read::<S, 6>(t) } else { self.read::<S, 4>(t) }
+                    }
                 }
-            }
-            Step::Multiply(frequencies, panels) => {
-                for f in frequencies.start..frequencies.end {
-                    self.multiply::<S>(f, panels.clone());
+                Step::Multiply(frequencies, panels) => {
+                    for f in frequencies.start..frequencies.end {
+                        self.multiply::<S>(f, panels.clone());
+                    }
                 }
-            }
-            Step::Out(tiles) => {
-                for t in tiles.start..tiles.end {
-                    match (self.w.size, six) {
-                        (4, _) => self.write::<S, 4, 6>(t),
-                        (_, true) => self.write::<S, 2, 6>(t),
-                        _ => self.write::<S, 2, 4>(t),
+                Step::Out(tiles) => {
+                    for t in tiles.start..tiles.end {
+                        match (self.w.size, six) {
+                            (4, _) => self.write::<S, 4, 6>(t),
+                            (_, true) => self.write::<S, 2, 6>(t),
+                            _ => self.write::<S, 2, 4>(t),
+                        }
                     }
                 }
             }
@@ -194,179 +198,220 @@ impl Task for Stage<'_> {
 }
 
 impl Stage<'_> {
-    /// Picture, and row and column of a tile's first output.
+    /// Picture, row and column of the first output of a tile.
     #[inline(always)]
     fn place(&self, t: usize) -> (usize, usize, usize) {
         let (t, (rows, columns)) = (self.start + t, self.w.tiles);
         (t / (rows * columns), t / columns % rows * self.w.size, t % columns * self.w.size)
     }
 
-    /// `Bᵀ d B` of one tile.
+    /// Input transform `Bᵀ d B` of one tile.
+    ///
+    /// # Safety
+    /// The CPU must have the instruction set of `S`; `A` must be the side of a tile, and `t` below `count` a tile that no other
+    /// thread transforms.
     #[inline(always)]
     unsafe fn read<S: Simd, const A: usize>(&self, t: usize) {
-        let (w, x) = (self.w, self.x);
-        let (n, row, column) = self.place(t);
-        let mut from = [[std::ptr::null::<f32>(); A]; A];
-        for i in 0..A {
-            for j in 0..A {
-                let (y, c) = ((row + i).wrapping_sub(w.padding.0), (column + j).wrapping_sub(w.padding.1));
-                if y < x.h && c < x.w {
-                    from[i][j] = x.at.add(((n * x.h + y) * x.w + c) * x.pitch);
-                }
-            }
-        }
-        let mut c = 0;
-        while c < w.c {
-            let lanes = (w.c - c).min(S::LANES);
-            let to = self.v.add((c / CHUNK * self.count + t) * STRIDE + c % CHUNK);
-            let apart = w.chunks() * self.count * STRIDE;
-            let mut half = [[S::splat(0.0); A]; A];
-            for j in 0..A {
-                let mut d = [S::splat(0.0); A];
-                for i in 0..A {
-                    if !from[i][j].is_null() {
-                        let at = from[i][j].add(c);
-                        d[i] = if lanes == S::LANES { S::load(at) } else { S::load_part(at, lanes) };
+        // SAFETY: null pointers stand for pixels outside of the map; `v` has a row of `STRIDE` numbers for each frequency, chunk and
+        // tile.
+        unsafe {
+            let (w, x) = (self.w, self.x);
+            let (n, row, column) = self.place(t);
+            let mut from = [[std::ptr::null::<f32>(); A]; A];
+            for i in 0..A {
+                for j in 0..A {
+                    let (y, c) = ((row + i).wrapping_sub(w.padding.0), (column + j).wrapping_sub(w.padding.1));
+                    if y < x.h && c < x.w {
+                        from[i][j] = x.at.add(((n * x.h + y) * x.w + c) * x.pitch);
                     }
                 }
-                let d = input::<S, A>(d);
-                for i in 0..A {
-                    half[i][j] = d[i];
-                }
             }
-            for i in 0..A {
-                let d = input::<S, A>(half[i]);
+            let mut c = 0;
+            while c < w.c {
+                let lanes = (w.c - c).min(S::LANES);
+                let to = self.v.add((c / CHUNK * self.count + t) * STRIDE + c % CHUNK);
+                let apart = w.chunks() * self.count * STRIDE;
+                let mut half = [[S::splat(0.0); A]; A];
                 for j in 0..A {
-                    S::store(to.add((i * A + j) * apart), d[j]);
+                    let mut d = [S::splat(0.0); A];
+                    for i in 0..A {
+                        if !from[i][j].is_null() {
+                            let at = from[i][j].add(c);
+                            d[i] = if lanes == S::LANES { S::load(at) } else { S::load_part(at, lanes) };
+                        }
+                    }
+                    let d = input::<S, A>(d);
+                    for i in 0..A {
+                        half[i][j] = d[i];
+                    }
                 }
+                for i in 0..A {
+                    let d = input::<S, A>(half[i]);
+                    for j in 0..A {
+                        S::store(to.add((i * A + j) * apart), d[j]);
+                    }
+                }
+                c += S::LANES;
             }
-            c += S::LANES;
         }
     }
 
-    /// All tiles of one frequency times its weights.
+    /// Multiplies all tiles by the weights of one frequency.
+    ///
+    /// # Safety
+    /// The CPU must have the instruction set of `S`; `f` must be a frequency and `panels` panels of the weights that no other
+    /// thread multiplies.
     #[inline(always)]
     unsafe fn multiply<S: Simd>(&self, f: usize, panels: std::ops::Range<usize>) {
-        let w = self.w;
-        for b in panels {
-            let width = w.weights.width(b);
-            let limit = if width > S::LANES { S::ROWS } else { 12 };
-            let parts = self.count.div_ceil(limit);
-            for chunk in 0..w.chunks() {
-                let k = (chunk * CHUNK, ((chunk + 1) * CHUNK).min(w.c));
-                for p in 0..parts {
-                    let (start, end) = (p * self.count / parts, (p + 1) * self.count / parts);
-                    let panel = w.weights.row(f, b, k.0);
-                    let ahead = Ahead::behind(panel, (k.1 - k.0, width), (p, parts));
-                    let at = (f, chunk, b, start, k.1 - k.0);
-                    if width > S::LANES {
-                        with_rows!(end - start, S, S::ROWS, product::<2>(self, at, (panel, ahead)));
-                    } else {
-                        with_rows!(end - start, S, 12, product::<1>(self, at, (panel, ahead)));
+        // SAFETY: parts split the tiles, and chunks the channels.
+        unsafe {
+            let w = self.w;
+            for b in panels {
+                let width = w.weights.width(b);
+                let limit = if width > S::LANES { S::ROWS } else { 12 };
+                let parts = self.count.div_ceil(limit);
+                for chunk in 0..w.chunks() {
+                    let k = (chunk * CHUNK, ((chunk + 1) * CHUNK).min(w.c));
+                    for p in 0..parts {
+                        let (start, end) = (p * self.count / parts, (p + 1) * self.count / parts);
+                        let panel = w.weights.row(f, b, k.0);
+                        let prefetch = Prefetch::after(panel, (k.1 - k.0, width), (p, parts));
+                        let at = (f, chunk, b, start, k.1 - k.0);
+                        if width > S::LANES {
+                            with_rows!(end - start, S, S::ROWS, product::<2>(self, at, (panel, prefetch)));
+                        } else {
+                            with_rows!(end - start, S, 12, product::<1>(self, at, (panel, prefetch)));
+                        }
                     }
                 }
             }
         }
     }
 
-    /// `Aᵀ m A` of one tile.
+    /// Output transform `Aᵀ m A` of one tile.
+    ///
+    /// # Safety
+    /// The CPU must have the instruction set of `S`; `M` must be the size of a tile, `A` its side, and `t` below `count` a tile
+    /// that no other thread writes.
     #[inline(always)]
     unsafe fn write<S: Simd, const M: usize, const A: usize>(&self, t: usize) {
-        let (w, y) = (self.w, self.y);
-        let (n, row, column) = self.place(t);
-        let (rows, columns) = ((y.h - row).min(M), (y.w - column).min(M));
-        let exit = Exit { epilogue: self.epilogue, more: false, last: true };
-        let apart = self.count * w.width();
-        let mut c = 0;
-        while c < w.o {
-            let from = self.m.add(t * w.width() + c);
-            let mut half = [[S::splat(0.0); A]; M];
-            for j in 0..A {
-                let mut d = [S::splat(0.0); A];
-                for i in 0..A {
-                    d[i] = S::load(from.add((i * A + j) * apart));
+        // SAFETY: outputs beyond the map are left out, and `m` has `width` numbers for each frequency and tile.
+        unsafe {
+            let (w, y) = (self.w, self.y);
+            let (n, row, column) = self.place(t);
+            let (rows, columns) = ((y.h - row).min(M), (y.w - column).min(M));
+            let exit = Exit { epilogue: self.epilogue, more: false, last: true };
+            let apart = self.count * w.width();
+            let mut c = 0;
+            while c < w.o {
+                let from = self.m.add(t * w.width() + c);
+                let mut half = [[S::splat(0.0); A]; M];
+                for j in 0..A {
+                    let mut d = [S::splat(0.0); A];
+                    for i in 0..A {
+                        d[i] = S::load(from.add((i * A + j) * apart));
+                    }
+                    let d = output::<S, M, A>(d);
+                    for i in 0..M {
+                        half[i][j] = d[i];
+                    }
                 }
-                let d = output::<S, M, A>(d);
-                for i in 0..M {
-                    half[i][j] = d[i];
+                for i in 0..rows {
+                    let d = output::<S, M, A>(half[i]);
+                    for j in 0..columns {
+                        let pixel = (n * y.h + row + i) * y.w + column + j;
+                        finish::<S>(d[j], y.at.add(pixel * y.pitch + c), pixel, c, w.o - c, &exit);
+                    }
                 }
+                c += S::LANES;
             }
-            for i in 0..rows {
-                let d = output::<S, M, A>(half[i]);
-                for j in 0..columns {
-                    let pixel = (n * y.h + row + i) * y.w + column + j;
-                    finish::<S>(d[j], y.at.add(pixel * y.pitch + c), pixel, c, w.o - c, &exit);
-                }
-            }
-            c += S::LANES;
         }
     }
 }
 
 /// Some tiles of one frequency and panel.
+///
+/// # Safety
+/// The CPU must have the instruction set of `S`; `M` tiles from `start` on must exist, and `count` rows of `V` vectors be
+/// readable at the panel.
 #[inline(always)]
 unsafe fn product<S: Simd, const M: usize, const V: usize>(
     stage: &Stage,
     (f, chunk, b, start, count): (usize, usize, usize, usize, usize),
-    (panel, ahead): (*const f32, Ahead),
+    (panel, prefetch): (*const f32, Prefetch),
 ) {
-    let w = stage.w;
-    let a = stage.v.add(((f * w.chunks() + chunk) * stage.count + start) * STRIDE);
-    let sums = multiply::<S, M, V>(count, (a, STRIDE, 1), (panel, V * S::LANES), ahead);
-    let to = stage.m.add((f * stage.count + start) * w.width() + b * 2 * S::LANES);
-    for m in 0..M {
-        for j in 0..V {
-            let to = to.add(m * w.width() + j * S::LANES);
-            S::store(to, if chunk > 0 { S::add(S::load(to), sums[m][j]) } else { sums[m][j] });
+    // SAFETY: `v` and `m` have rows for these tiles, of `STRIDE` and `width` numbers.
+    unsafe {
+        let w = stage.w;
+        let a = stage.v.add(((f * w.chunks() + chunk) * stage.count + start) * STRIDE);
+        let sums = multiply::<S, M, V>(count, (a, STRIDE, 1), (panel, V * S::LANES), prefetch);
+        let to = stage.m.add((f * stage.count + start) * w.width() + b * 2 * S::LANES);
+        for m in 0..M {
+            for j in 0..V {
+                let to = to.add(m * w.width() + j * S::LANES);
+                S::store(to, if chunk > 0 { S::add(S::load(to), sums[m][j]) } else { sums[m][j] });
+            }
         }
     }
 }
 
-/// A column times `Bᵀ`.
+/// `Bᵀ` times a column.
+///
+/// # Safety
+/// The CPU must have the instruction set of `S`.
 #[inline(always)]
 unsafe fn input<S: Simd, const A: usize>(d: [S::V; A]) -> [S::V; A] {
-    let mut out = d;
-    if A == 4 {
-        out[0] = S::sub(d[0], d[2]);
-        out[1] = S::add(d[1], d[2]);
-        out[2] = S::sub(d[2], d[1]);
-        out[3] = S::sub(d[1], d[3]);
-    } else {
-        let (p, q) = (S::splat(P as f32), S::splat(Q as f32));
-        let (minus_pp, minus_qq) = (S::splat(-(P * P) as f32), S::splat(-(Q * Q) as f32));
-        let minus_both = S::splat(-(P * P + Q * Q) as f32);
-        let (even, odd) = (S::fma(minus_qq, d[2], d[4]), S::sub(S::mul(p, d[3]), S::mul(q, d[1])));
-        out[0] = S::add(d[0], S::fma(minus_both, d[2], d[4]));
-        out[1] = S::add(even, odd);
-        out[2] = S::sub(even, odd);
-        let (even, odd) = (S::fma(minus_pp, d[2], d[4]), S::sub(S::mul(q, d[3]), S::mul(p, d[1])));
-        out[3] = S::add(even, odd);
-        out[4] = S::sub(even, odd);
-        out[5] = S::add(d[1], S::fma(minus_both, d[3], d[5]));
+    // SAFETY: `d` exists, so the CPU has the instruction set.
+    unsafe {
+        let mut out = d;
+        if A == 4 {
+            out[0] = S::sub(d[0], d[2]);
+            out[1] = S::add(d[1], d[2]);
+            out[2] = S::sub(d[2], d[1]);
+            out[3] = S::sub(d[1], d[3]);
+        } else {
+            let (p, q) = (S::splat(P as f32), S::splat(Q as f32));
+            let (minus_pp, minus_qq) = (S::splat(-(P * P) as f32), S::splat(-(Q * Q) as f32));
+            let minus_both = S::splat(-(P * P + Q * Q) as f32);
+            let (even, odd) = (S::fma(minus_qq, d[2], d[4]), S::sub(S::mul(p, d[3]), S::mul(q, d[1])));
+            out[0] = S::add(d[0], S::fma(minus_both, d[2], d[4]));
+            out[1] = S::add(even, odd);
+            out[2] = S::sub(even, odd);
+            let (even, odd) = (S::fma(minus_pp, d[2], d[4]), S::sub(S::mul(q, d[3]), S::mul(p, d[1])));
+            out[3] = S::add(even, odd);
+            out[4] = S::sub(even, odd);
+            out[5] = S::add(d[1], S::fma(minus_both, d[3], d[5]));
+        }
+        out
     }
-    out
 }
 
-/// A column times `Aᵀ`.
+/// `Aᵀ` times a column.
+///
+/// # Safety
+/// The CPU must have the instruction set of `S`.
 #[inline(always)]
 unsafe fn output<S: Simd, const M: usize, const A: usize>(d: [S::V; A]) -> [S::V; M] {
-    let mut out = [S::splat(0.0); M];
-    if A == 4 {
-        out[0] = S::add(S::add(d[0], d[1]), d[2]);
-        out[1] = S::sub(S::sub(d[1], d[2]), d[3]);
-    } else {
-        let (p, q) = (S::splat(P as f32), S::splat(Q as f32));
-        let (pp, qq) = (S::splat((P * P) as f32), S::splat((Q * Q) as f32));
-        let (ppp, qqq) = (S::splat((P * P * P) as f32), S::splat((Q * Q * Q) as f32));
-        let (a, b) = (S::add(d[1], d[2]), S::sub(d[1], d[2]));
-        let (e, f) = (S::add(d[3], d[4]), S::sub(d[3], d[4]));
-        out[0] = S::add(S::add(d[0], a), e);
-        out[1] = S::fma(q, f, S::mul(p, b));
-        if M == 4 {
-            out[2] = S::fma(qq, e, S::mul(pp, a));
-            out[3] = S::fma(qqq, f, S::mul(ppp, b));
+    // SAFETY: `d` exists, so the CPU has the instruction set.
+    unsafe {
+        let mut out = [S::splat(0.0); M];
+        if A == 4 {
+            out[0] = S::add(S::add(d[0], d[1]), d[2]);
+            out[1] = S::sub(S::sub(d[1], d[2]), d[3]);
+        } else {
+            let (p, q) = (S::splat(P as f32), S::splat(Q as f32));
+            let (pp, qq) = (S::splat((P * P) as f32), S::splat((Q * Q) as f32));
+            let (ppp, qqq) = (S::splat((P * P * P) as f32), S::splat((Q * Q * Q) as f32));
+            let (a, b) = (S::add(d[1], d[2]), S::sub(d[1], d[2]));
+            let (e, f) = (S::add(d[3], d[4]), S::sub(d[3], d[4]));
+            out[0] = S::add(S::add(d[0], a), e);
+            out[1] = S::fma(q, f, S::mul(p, b));
+            if M == 4 {
+                out[2] = S::fma(qq, e, S::mul(pp, a));
+                out[3] = S::fma(qqq, f, S::mul(ppp, b));
+            }
+            out[M - 1] = S::add(out[M - 1], d[5]);
         }
-        out[M - 1] = S::add(out[M - 1], d[5]);
+        out
     }
-    out
 }

@@ -3,7 +3,7 @@
 
 use gradscope_engine::simd::{available, set_level};
 use gradscope_engine::{
-    Activation, Compiled, Epilogue, Filter, Map, MapMut, Pointwise, Real, Saves, Sizes, Slide, Sums, pass,
+    Activation, Algorithm, Compiled, Epilogue, Filter, Map, MapMut, Pointwise, Real, Saves, Sizes, Slide, pass,
 };
 
 /// Declares formulas of one function, whose slope is itself.
@@ -123,7 +123,7 @@ fn a_convolution_saves_what_its_activation_reads() {
             let slide = Slide { kernel: (kernel, kernel), stride: (1, 1), padding, dilation: (1, 1), groups };
             let sizes = Sizes { input, output, from: (side, side), to: (side, side) };
             let w = numbers(output * input / groups * kernel * kernel, 3);
-            let filter = Filter::forward(&w, sizes, slide, Sums::Few);
+            let filter = Filter::forward(&w, sizes, slide, Algorithm::SmallBatch);
             let pixels = n * side * side;
             let (x, saved) = (numbers(pixels * input, 1), numbers(pixels * output, 2));
             let x = Map::new(&x, [n, side, side, input], input);

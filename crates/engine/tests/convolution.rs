@@ -5,7 +5,7 @@
 mod random;
 
 use gradscope_engine::simd::{available, set_level};
-use gradscope_engine::{Activation, Epilogue, Filter, Map, MapMut, Sizes, Slide, Sums, WeightGradient};
+use gradscope_engine::{Activation, Algorithm, Epilogue, Filter, Map, MapMut, Sizes, Slide, WeightGradient};
 use random::Random;
 
 struct Case {
@@ -75,7 +75,7 @@ impl Case {
         (x, Map::new(&self.dy, [self.n, to.0, to.1, output], self.y_pitch))
     }
 
-    fn check(&self, what: &str, sums: Sums) {
+    fn check(&self, what: &str, sums: Algorithm) {
         let Sizes { input, output, from, to } = self.sizes;
         let (xp, yp) = (self.n * from.0 * from.1, self.n * to.0 * to.1);
         let (mut y, mut dx) = (vec![0f64; yp * output], vec![0f64; xp * input]);
@@ -185,7 +185,7 @@ fn convolutions_of_all_kinds_are_the_plain_sums() {
         for (i, (n, channels, from, slide)) in kinds.into_iter().enumerate() {
             Case::new(r, n, channels, from, slide)
                 .unwrap()
-                .check(&format!("kind {i} {slide:?} at {level}"), Sums::Exact);
+                .check(&format!("kind {i} {slide:?} at {level}"), Algorithm::Direct);
         }
     });
 }
@@ -201,7 +201,7 @@ fn few_pixels_and_many_weights_are_the_plain_sums() {
             (2, (520, 514), (5, 4), Slide { groups: 2, ..slide((1, 1), 1, 0) }),
         ] {
             let case = Case::new(r, n, channels, from, slide).unwrap();
-            case.check(&format!("{channels:?} {from:?} {slide:?} at {level}"), Sums::Exact);
+            case.check(&format!("{channels:?} {from:?} {slide:?} at {level}"), Algorithm::Direct);
         }
     });
 }
@@ -224,7 +224,7 @@ fn channels_of_zeros_are_the_plain_sums_too() {
                         .filter(|(i, _)| !left.contains(&(i % pitch)))
                         .for_each(|(_, v)| *v = 0.0);
                 }
-                case.check(&format!("{left:?} of {channels:?} {from:?} at {level}"), Sums::Exact);
+                case.check(&format!("{left:?} of {channels:?} {from:?} at {level}"), Algorithm::Direct);
             }
         }
     });
@@ -247,8 +247,8 @@ fn winograd_gives_the_plain_sums_to_its_rounding() {
         ] {
             let kernel = if from == (14, 14) && padding == 2 || padding == 3 { (5, 5) } else { (3, 3) };
             let case = Case::new(r, n, channels, from, slide(kernel, 1, padding)).unwrap();
-            assert!(Filter::forward(&case.w, case.sizes, case.slide, Sums::Few).is_winograd());
-            for sums in [Sums::Few, Sums::Many] {
+            assert!(Filter::forward(&case.w, case.sizes, case.slide, Algorithm::SmallBatch).is_winograd());
+            for sums in [Algorithm::SmallBatch, Algorithm::LargeBatch] {
                 case.check(&format!("winograd {channels:?} {from:?} {sums:?} at {level}"), sums);
             }
         }
@@ -274,7 +274,7 @@ fn random_convolutions_are_the_plain_sums() {
             if let Some(case) = Case::new(r, n, channels, from, slide) {
                 case.check(
                     &format!("random {done} {channels:?} {from:?} {slide:?} at {level}"),
-                    [Sums::Exact, Sums::Few, Sums::Many][done % 3],
+                    [Algorithm::Direct, Algorithm::SmallBatch, Algorithm::LargeBatch][done % 3],
                 );
                 done += 1;
             }
@@ -291,7 +291,7 @@ fn a_picture_in_a_batch_gives_what_it_gives_alone() {
         ((270, 260), (12, 12), slide((1, 1), 1, 0)),
     ] {
         let case = Case::new(r, 5, channels, from, slide).unwrap();
-        let filter = Filter::forward(&case.w, case.sizes, case.slide, Sums::Few);
+        let filter = Filter::forward(&case.w, case.sizes, case.slide, Algorithm::SmallBatch);
         let (h, w) = case.sizes.to;
         let run = |n: usize, skip: usize| {
             let x = &case.x[skip * from.0 * from.1 * case.x_pitch..];
@@ -321,11 +321,11 @@ fn a_filter_fits_other_sizes_and_paddings_with_the_same_weights() {
     ];
     for (channels, slide) in kinds {
         let whole = Case::new(r, 1, channels, (24, 22), slide).unwrap();
-        let filter = Filter::forward(&whole.w, whole.sizes, slide, Sums::Few);
+        let filter = Filter::forward(&whole.w, whole.sizes, slide, Algorithm::SmallBatch);
         let bare = Slide { padding: (0, 0), ..slide };
         let piece = Case { w: whole.w.clone(), ..Case::new(r, 3, channels, (13, 16), bare).unwrap() };
         let ours = filter.fitted(piece.sizes, slide.padding);
-        let theirs = Filter::forward(&piece.w, piece.sizes, bare, Sums::Exact);
+        let theirs = Filter::forward(&piece.w, piece.sizes, bare, Algorithm::Direct);
         let run = |filter: &Filter| {
             let to = piece.sizes.to;
             let mut y = vec![0f32; 3 * to.0 * to.1 * channels.1];

@@ -7,8 +7,8 @@ mod random;
 
 use gradscope_engine::simd::{available, set_level};
 use gradscope_engine::{
-    Activation, Epilogue, Filter, Map, MapMut, Pick, Pool, Sizes, Slide, Sums, WeightGradient, crop, linear,
-    linear_vjp, pass, sum_pictures, to_channels_first, to_channels_last, to_channels_last_scaled,
+    Activation, Algorithm, Epilogue, Filter, Map, MapMut, Pool, Sizes, Slide, StridedSlice, WeightGradient, crop,
+    linear, linear_vjp, pass, sum_pictures, to_channels_first, to_channels_last, to_channels_last_scaled,
 };
 use random::Random;
 use std::cell::Cell;
@@ -151,15 +151,15 @@ fn call(r: &mut Random) -> (Fenced, &'static str, bool) {
         r.count(&[output, input.checked_div(slide.groups).unwrap_or(1), slide.kernel.0, slide.kernel.1])
     };
     let weights = r.numbers(weights);
-    let sums = [Sums::Exact, Sums::Few, Sums::Many][r.below(3)];
+    let sums = [Algorithm::Direct, Algorithm::SmallBatch, Algorithm::LargeBatch][r.below(3)];
     let sizes = Sizes { input, output, from: (h, w), to };
     let pool = Pool { kernel: slide.kernel, stride: slide.stride, padding: slide.padding, dilation: slide.dilation };
-    let pick = Pick {
+    let pick = StridedSlice {
         start: (r.size(2).saturating_sub(1), r.size(2).saturating_sub(1)),
         step: (2, r.size(2)),
         before: r.size(2),
     };
-    let next = Pick { start: r.two(2), step: r.two(9), before: r.size(3) };
+    let next = StridedSlice { start: r.two(2), step: r.two(9), before: r.size(3) };
     CALLING.set(true);
     let pick = if usual(r) { pick } else { catch_unwind(|| pick.then(next)).unwrap_or(pick) };
     let channels = r.numbers(r.0 as usize % 40);

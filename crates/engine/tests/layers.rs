@@ -3,7 +3,8 @@
 
 use gradscope_engine::simd::{available, set_level};
 use gradscope_engine::{
-    Activation, Epilogue, Map, MapMut, Pick, Pool, Sizes, Slide, WeightGradient, linear, linear_vjp, pass, sum_pictures,
+    Activation, Epilogue, Map, MapMut, Pool, Sizes, Slide, StridedSlice, WeightGradient, linear, linear_vjp, pass,
+    sum_pictures,
 };
 
 /// Numbers in [-1, 1), a Weyl sequence.
@@ -151,7 +152,7 @@ fn means_and_their_gradients_are_adjoint() {
 
 #[test]
 fn picked_pixels_go_back_where_they_came_from() {
-    let pick = Pick { start: (1, 0), step: (2, 3), before: 2 };
+    let pick = StridedSlice { start: (1, 0), step: (2, 3), before: 2 };
     let (x, dy) = (numbers(2 * 7 * 8 * 5, 1), numbers(2 * 3 * 3 * 9, 2));
     let (mut y, mut dx) = (vec![7f32; dy.len()], vec![7f32; x.len()]);
     pick.forward(&Map::new(&x, [2, 7, 8, 5], 5), &mut MapMut::new(&mut y, [2, 3, 3, 9], 9));
@@ -163,8 +164,12 @@ fn picked_pixels_go_back_where_they_came_from() {
     }
     let dot = |a: &[f32], b: &[f32]| a.iter().zip(b).map(|(a, b)| f64::from(*a) * f64::from(*b)).sum::<f64>();
     assert!((dot(&y, &dy) - dot(&x, &dx)).abs() < 1e-9);
-    let twice = Pick { start: (1, 0), step: (2, 1), before: 0 }.then(Pick { start: (1, 2), step: (3, 2), before: 4 });
-    assert_eq!(twice, Pick { start: (3, 2), step: (6, 2), before: 4 });
+    let twice = StridedSlice { start: (1, 0), step: (2, 1), before: 0 }.then(StridedSlice {
+        start: (1, 2),
+        step: (3, 2),
+        before: 4,
+    });
+    assert_eq!(twice, StridedSlice { start: (3, 2), step: (6, 2), before: 4 });
 }
 
 #[test]

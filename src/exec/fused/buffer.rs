@@ -1,7 +1,8 @@
 //! Memory for values, used again by the next run.
 
+use crate::sync::LockUnpoisoned;
 use gradscope_engine::Buffer;
-use std::sync::{Mutex, PoisonError};
+use std::sync::Mutex;
 
 /// Rooms that nobody lives in.
 static FREE: Mutex<Vec<Buffer>> = Mutex::new(vec![]);
@@ -15,7 +16,7 @@ pub(super) struct PooledBuffer(Buffer);
 impl PooledBuffer {
     /// A room for so many numbers.
     pub fn new(len: usize) -> Self {
-        let mut free = FREE.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut free = FREE.lock_unpoisoned();
         let fitting = free.iter().enumerate().filter(|(_, b)| (len..=2 * len + 1024).contains(&b.numbers().len()));
         match fitting.min_by_key(|(_, b)| b.numbers().len()).map(|(i, _)| i) {
             Some(i) => Self(free.swap_remove(i)),
@@ -35,7 +36,7 @@ impl PooledBuffer {
 impl Drop for PooledBuffer {
     fn drop(&mut self) {
         let buffer = std::mem::take(&mut self.0);
-        let mut free = FREE.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut free = FREE.lock_unpoisoned();
         free.push(buffer);
         let mut held: usize = free.iter().map(|b| size_of_val(b.numbers())).sum();
         while held > MOST {

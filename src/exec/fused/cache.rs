@@ -3,9 +3,10 @@
 use super::plan::Plan;
 use crate::graph::Graph;
 use crate::kernel;
+use crate::sync::LockUnpoisoned;
 use anyhow::Result;
 use candle_core::{DType, Tensor};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex};
 
 /// Number of input sizes for which a graph keeps plans.
 const SIZES: usize = 4;
@@ -17,7 +18,7 @@ struct Plans(Mutex<Vec<Arc<Plan>>>);
 impl Plans {
     /// The plan for this key, now the most recent one.
     fn get(&self, key: &Key) -> Option<Arc<Plan>> {
-        let mut plans = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut plans = self.0.lock_unpoisoned();
         let at = plans.iter().position(|p| p.key == *key)?;
         let plan = plans.remove(at);
         plans.push(plan.clone());
@@ -30,7 +31,7 @@ impl Plans {
             return made;
         }
         let plan = Arc::new(plan);
-        let mut plans = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut plans = self.0.lock_unpoisoned();
         if plans.len() == SIZES {
             plans.remove(0);
         }

@@ -10,7 +10,7 @@ use crate::graph::{Graph, Node};
 use crate::kernel::{self, Window};
 use anyhow::{Context, Result};
 use candle_core::Tensor;
-use gradscope_engine::{Epilogue, Map, MapMut, Pick, Pool, crop, linear, pass};
+use gradscope_engine::{Epilogue, Map, MapMut, Pool, StridedSlice, crop, linear, pass};
 
 /// The part of a step's value that is another one, in each of some pictures: dense maps in a buffer of their own.
 struct Part {
@@ -174,13 +174,13 @@ impl Local<'_> {
         Ok(self.write(rows, columns, step.to.c, |y| pass(&x.map(), y, epilogue)))
     }
 
-    fn pick(&self, step: &Step, pick: &Pick) -> Result<Part> {
+    fn pick(&self, step: &Step, pick: &StridedSlice) -> Result<Part> {
         let (part, to) = (self.part(step.reads[0])?, step.to);
         let rows = part.rows.picked(pick.start.0, pick.step.0, to.h);
         let columns = part.columns.picked(pick.start.1, pick.step.1, to.w);
         let (down, across) = (rows.spread(pick.start.0, pick.step.0), columns.spread(pick.start.1, pick.step.1));
         let x = self.under(step.reads[0], &down, &across)?;
-        Ok(self.write(rows, columns, to.c, |y| Pick { start: (0, 0), ..*pick }.forward(&x.map(), y)))
+        Ok(self.write(rows, columns, to.c, |y| StridedSlice { start: (0, 0), ..*pick }.forward(&x.map(), y)))
     }
 
     fn concatenation(&self, step: &Step) -> Result<Part> {

@@ -5,11 +5,12 @@ use super::segment::{Segment, Segments};
 use crate::graph::op::Pattern;
 use crate::graph::{Graph, NodeId};
 use crate::kernel::{self, Conv2d, Pool2d, Window};
+use crate::sync::LockUnpoisoned;
 use anyhow::Result;
 use candle_core::{DType, Tensor};
-use gradscope_engine::{Activation, Filter, Pick, Pool, Sizes, Slide, Sums, WeightGradient};
+use gradscope_engine::{Activation, Algorithm, Filter, Pool, Sizes, Slide, StridedSlice, WeightGradient};
 use rayon::prelude::*;
-use std::sync::{Arc, Mutex, OnceLock, PoisonError};
+use std::sync::{Arc, Mutex, OnceLock};
 
 /// One step of a plan.
 #[derive(Debug)]
@@ -44,7 +45,7 @@ pub(super) enum Work {
     Max(Pool),
     Mean(Windows),
     Flatten,
-    Pick(Pick),
+    Pick(StridedSlice),
     /// Number by number: times a factor a channel, if there are.
     Pass(Option<Vec<f32>>),
     /// Batch normalization in training: γ, β and what is added to the variance.
@@ -74,7 +75,7 @@ pub(super) struct Packed {
     scale: Option<Vec<f32>>,
     sizes: Sizes,
     slide: Slide,
-    sums: Sums,
+    sums: Algorithm,
     pub forward: Filter,
     backward: OnceLock<Filter>,
     /// The way forward for many pictures, where that is another one.
@@ -123,7 +124,7 @@ impl Packed {
     /// The way forward for many maps from size `from` to size `to`, with this padding: none, or its own.
     pub fn fitted(&self, from: (usize, usize), to: (usize, usize), padding: (usize, usize)) -> Result<Arc<Filter>> {
         let sizes = Sizes { from, to, ..self.sizes };
-        let known = || self.pieces.lock().unwrap_or_else(PoisonError::into_inner);
+        let known = || self.pieces.lock_unpoisoned();
         if let Some((_, filter)) = known().iter().find(|(s, _)| *s == sizes) {
             return Ok(filter.clone());
         }
@@ -141,7 +142,7 @@ impl Packed {
         if let Some(filter) = self.many.get() {
             return Ok(filter);
         }
-        let pack = |w: &[f32]| Filter::forward(w, self.sizes, self.slide, Sums::Many);
+        let pack = |w: &[f32]| Filter::forward(w, self.sizes, self.slide, Algorithm::LargeBatch);
         let filter = packed(&self.weight, self.scale.as_deref(), pack)?;
         Ok(self.many.get_or_init(|| filter))
     }

@@ -5,7 +5,7 @@ use super::spec::{Family, Inputs, OpSpec, Relevance};
 use super::{Case, Op, Pattern, Saved, maps};
 use anyhow::{Result, ensure};
 use candle_core::Tensor;
-use gradscope_engine::Pick;
+use gradscope_engine::StridedSlice;
 use std::sync::Arc;
 
 /// A map without its outermost rows and columns; PyTorch's `pad` by negative sizes.
@@ -46,7 +46,7 @@ impl Op for Crop {
     }
 
     fn pattern(&self, _: &[usize]) -> Pattern {
-        Pattern::Pick(Pick { start: (self.rows, self.columns), step: (1, 1), before: 0 })
+        Pattern::Pick(StridedSlice { start: (self.rows, self.columns), step: (1, 1), before: 0 })
     }
 
     fn shape(&self, x: &[&[usize]]) -> Result<Vec<usize>> {

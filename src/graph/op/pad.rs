@@ -5,7 +5,7 @@ use super::spec::{Family, Inputs, OpSpec, Relevance};
 use super::{Case, Op, Pattern, Saved};
 use anyhow::{Result, ensure};
 use candle_core::Tensor;
-use gradscope_engine::Pick;
+use gradscope_engine::StridedSlice;
 use std::sync::Arc;
 
 /// Zeros before and behind one dimension.
@@ -45,7 +45,7 @@ impl Op for Pad {
 
     fn pattern(&self, x: &[usize]) -> Pattern {
         match (self.dim, x.len()) {
-            (1, 4) => Pattern::Pick(Pick { start: (0, 0), step: (1, 1), before: self.before }),
+            (1, 4) => Pattern::Pick(StridedSlice { start: (0, 0), step: (1, 1), before: self.before }),
             _ => Pattern::Other,
         }
     }

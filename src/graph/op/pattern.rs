@@ -1,7 +1,7 @@
 //! What a fused run has to know of an operation.
 
 use crate::kernel::{Conv2d, Pool2d};
-use gradscope_engine::{Activation, Pick};
+use gradscope_engine::{Activation, StridedSlice};
 
 /// What a fused run has to know of an operation; it computes the others one by one.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -27,7 +27,7 @@ pub enum Pattern {
     /// Channels one behind the other.
     Concat,
     /// Some pixels, among channels of zeros.
-    Pick(Pick),
+    Pick(StridedSlice),
     /// `(N, …)` to `(N, features)`.
     Flatten,
     /// The value that it reads.

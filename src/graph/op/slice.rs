@@ -5,7 +5,7 @@ use super::spec::{Family, Inputs, OpSpec, Relevance};
 use super::{Case, Op, Pattern, Saved};
 use anyhow::{Result, bail, ensure};
 use candle_core::Tensor;
-use gradscope_engine::Pick;
+use gradscope_engine::StridedSlice;
 use std::sync::Arc;
 
 /// `start, start + step, … < end` of one dimension; PyTorch's `x[:, :, start:end:step]`.
@@ -84,8 +84,8 @@ impl Op for Slice {
         let (Some(&size), step) = (x.get(self.dim), self.step) else { return Pattern::Other };
         let start = self.range(size).start;
         match (self.dim, x.len()) {
-            (2, 4) => Pattern::Pick(Pick { start: (start, 0), step: (step, 1), before: 0 }),
-            (3, 4) => Pattern::Pick(Pick { start: (0, start), step: (1, step), before: 0 }),
+            (2, 4) => Pattern::Pick(StridedSlice { start: (start, 0), step: (step, 1), before: 0 }),
+            (3, 4) => Pattern::Pick(StridedSlice { start: (0, start), step: (1, step), before: 0 }),
             _ => Pattern::Other,
         }
     }

@@ -6,10 +6,11 @@ use super::options::attribute;
 use crate::graph::op::{self, Attribute, Inputs, Op, OpSpec, SPECS};
 use crate::graph::{Builder, Graph, NodeId};
 use crate::script::report::raise;
+use crate::sync::LockUnpoisoned;
 use anyhow::{Context, Result, ensure};
 use rhai::{Array, Dynamic, Engine, FuncRegistration, INT, ImmutableString, Map, Module, RhaiFunc};
 use std::any::TypeId;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard};
 
 /// A node of a network under construction.
 #[derive(Clone, Debug)]
@@ -55,7 +56,7 @@ impl Handle {
     }
 
     fn lock(&self) -> MutexGuard<'_, Builder> {
-        self.builder.lock().unwrap_or_else(PoisonError::into_inner)
+        self.builder.lock_unpoisoned()
     }
 }
 

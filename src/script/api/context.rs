@@ -8,7 +8,7 @@ use crate::script::params::Params;
 use crate::tensor::like;
 use anyhow::Result;
 use candle_core::Tensor;
-use gradscope_engine::team::parts;
+use gradscope_engine::thread_team::parts;
 use rand::Rng;
 use rand_chacha::ChaCha8Rng;
 use rhai::{Array, Dynamic, Engine, INT};

@@ -9,12 +9,13 @@ use crate::exec::Trace;
 use crate::graph::{NodeId, Scores};
 use crate::kernel;
 use crate::script::report::Inner;
+use crate::sync::LockUnpoisoned;
 use crate::tensor::wide;
 use anyhow::{Context, Result, bail, ensure};
 use candle_core::{Tensor, Var};
 use rhai::{Dynamic, Engine, FnPtr, INT, NativeCallContext};
 use std::collections::BTreeMap;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex};
 
 /// What an objective's closure is given: `a["layer"]`, `a.logits`, `a.input`.
 #[derive(Clone)]
@@ -42,7 +43,7 @@ impl Objective {
         let answer: Dynamic = closure.call_within_context(context, (a.clone(),)).map_err(Inner)?;
         let y = scalar(&answer)?;
         let gradients = y.backward().context("differentiating an objective")?;
-        let leaves = a.leaves.lock().unwrap_or_else(PoisonError::into_inner);
+        let leaves = a.leaves.lock_unpoisoned();
         let seed = |(&id, leaf): (&NodeId, &Var)| {
             let name = &trace.graph.nodes[id].name;
             let gradient = gradients.get(leaf).with_context(|| {
@@ -74,7 +75,7 @@ impl Objective {
 
 impl Activations {
     fn leaf(&self, id: NodeId) -> Result<Variable> {
-        let mut leaves = self.leaves.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut leaves = self.leaves.lock_unpoisoned();
         if let Some(leaf) = leaves.get(&id) {
             return Ok(Variable(leaf.as_tensor().clone()));
         }

@@ -15,10 +15,11 @@ use super::networks;
 use super::report::{Texts, raise};
 use super::save;
 use crate::render::Figure;
+use crate::sync::LockUnpoisoned;
 use anyhow::{Error, Result};
 use rhai::{Array, Dynamic, Engine, ImmutableString, Map, Scope};
 use std::path::Path;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex};
 
 /// Who a program talks to.
 pub trait Desk: Send + Sync {
@@ -56,7 +57,7 @@ pub fn run(host: Arc<Host>, source: &Source, args: &[String], desk: Arc<dyn Desk
         engine.run_ast_with_scope(&mut scope, &ast)
     });
     host.guard().notes().iter().for_each(|note| setting.desk.say(note));
-    if let Some(error) = setting.unprinted.lock().unwrap_or_else(PoisonError::into_inner).take() {
+    if let Some(error) = setting.unprinted.lock_unpoisoned().take() {
         return Err(error);
     }
     let libraries = read.libraries();
@@ -98,7 +99,7 @@ impl Setting {
     /// Nobody reads on: the program ends.
     fn tried(&self, printed: Result<()>) {
         if let Err(error) = printed {
-            self.unprinted.lock().unwrap_or_else(PoisonError::into_inner).get_or_insert(error);
+            self.unprinted.lock_unpoisoned().get_or_insert(error);
             self.host.guard().cancel();
         }
     }

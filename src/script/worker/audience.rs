@@ -3,9 +3,10 @@
 use super::super::context::Stage;
 use super::super::message::{Frame, Update};
 use crate::render::Figure;
+use crate::sync::LockUnpoisoned;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::mpsc::Sender;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
 /// Unasked-for updates (figures under way, progress) are at least so far apart.
@@ -26,7 +27,7 @@ impl Audience {
 
     /// Whether enough time went by since the last update of this kind.
     fn may(&self, kind: usize) -> bool {
-        let mut last = self.last.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut last = self.last.lock_unpoisoned();
         let due = last[kind].is_none_or(|at| at.elapsed() >= PAUSE);
         if due {
             last[kind] = Some(Instant::now());

@@ -16,6 +16,7 @@ use super::watch::Watch;
 use crate::data::{Picture, notes, wait_for_writes};
 use crate::panics::caught;
 use crate::render::Array;
+use crate::sync::LockUnpoisoned;
 use anyhow::{Context, Result, anyhow};
 use audience::Audience;
 pub use branches::letter;
@@ -26,7 +27,7 @@ pub use keeping::Place as Kept;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender, channel};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
@@ -83,7 +84,7 @@ pub fn start(opening: Opening) -> Result<(Asker, Receiver<Update>)> {
     let asker = Asker { inbox, guard: opening.host.guard().clone(), thread: Arc::default() };
     let worker = Worker::new(opening, updates, &asker)?;
     let thread = stack::spawn("worker", move || worker.work(&messages)).context("starting the worker's thread")?;
-    *asker.thread.lock().unwrap_or_else(PoisonError::into_inner) = Some(thread);
+    *asker.thread.lock_unpoisoned() = Some(thread);
     Ok((asker, answers))
 }
 
@@ -104,7 +105,7 @@ impl Asker {
     pub fn end(&self) {
         self.ask(Command::Quit);
         let asked = Instant::now();
-        let Some(thread) = self.thread.lock().unwrap_or_else(PoisonError::into_inner).take() else { return };
+        let Some(thread) = self.thread.lock_unpoisoned().take() else { return };
         while !thread.is_finished() {
             let most = if self.guard.has_noticed() { KEEPING } else { AT_ONCE };
             if asked.elapsed() > most {

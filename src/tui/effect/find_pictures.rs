@@ -3,10 +3,11 @@
 use super::editor::home;
 use crate::data::{Dataset, Picture, source};
 use crate::panics::caught;
+use crate::sync::LockUnpoisoned;
 use crate::tui::event::Event;
 use anyhow::Result;
 use std::path::{Path, PathBuf};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex};
 
 /// File extensions of pictures.
 const ENDINGS: [&str; 7] = ["png", "jpg", "jpeg", "webp", "gif", "bmp", "npy"];
@@ -57,7 +58,7 @@ static LAST: Mutex<Option<Dataset>> = Mutex::new(None);
 
 fn picture(text: &str) -> Result<Picture> {
     let Some((spec, number)) = source::numbered(text) else { return Ok(source::picture(text)?.1) };
-    let mut last = LAST.lock().unwrap_or_else(PoisonError::into_inner);
+    let mut last = LAST.lock_unpoisoned();
     let set = match last.take().filter(|set| set.name == spec) {
         Some(set) => set,
         None => source::open(spec)?,

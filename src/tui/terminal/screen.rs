@@ -4,6 +4,7 @@ use super::bounds::{self, Bounded};
 use super::caps::Caps;
 use super::rescue;
 use crate::panics;
+use crate::sync::LockUnpoisoned;
 use anyhow::{Context, Result};
 use crossterm::style::force_color_output;
 use crossterm::terminal::{disable_raw_mode, enable_raw_mode};
@@ -14,7 +15,7 @@ use std::io::{BufWriter, IsTerminal, Stdout, Write, stdout};
 use std::mem::ManuallyDrop;
 use std::panic::PanicHookInfo;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex};
 
 /// What ratatui draws into: buffered, so that a frame is few writes.
 pub type Backend = Bounded<CrosstermBackend<Counted<BufWriter<Stdout>>>>;
@@ -119,7 +120,7 @@ pub fn take_over() -> Result<()> {
 
 /// Remembers the bytes that remove pictures from the terminal.
 pub fn will_show(removal: Vec<u8>) {
-    *PICTURES.lock().unwrap_or_else(PoisonError::into_inner) = removal;
+    *PICTURES.lock_unpoisoned() = removal;
     if TAKEN.load(Ordering::SeqCst) {
         rescue::arm(leave());
     }
@@ -127,7 +128,7 @@ pub fn will_show(removal: Vec<u8>) {
 
 /// Everything that gives the terminal back, except for its mode.
 fn leave() -> Vec<u8> {
-    let mut bytes = PICTURES.lock().unwrap_or_else(PoisonError::into_inner).clone();
+    let mut bytes = PICTURES.lock_unpoisoned().clone();
     bytes.extend_from_slice(LEAVE.as_bytes());
     bytes
 }

@@ -7,128 +7,118 @@ use std::arch::x86_64::*;
 #[derive(Clone, Copy)]
 pub struct Avx2;
 
+/// Eight numbers. Only the unsafe functions of [`Avx2`] make one, so one exists only where the CPU has AVX2 and FMA.
+#[derive(Clone, Copy)]
+pub struct Vector(__m256);
+
+/// Runs a task, compiled for AVX2.
+///
+/// # Safety
+/// The CPU must have AVX2 and FMA.
 #[target_feature(enable = "avx2,fma")]
 pub(super) unsafe fn run<T: Task>(task: T) -> T::Out {
+    // SAFETY: the caller makes sure that the CPU has the instruction set.
     unsafe { task.run::<Avx2>() }
 }
 
+/// Functions from vectors to a vector.
+macro_rules! lanewise {
+    ($($name:ident($($arg:ident),+): $value:expr;)+) => {$(
+        #[inline(always)]
+        fn $name($($arg: Vector),+) -> Vector {
+            // SAFETY: the arguments exist, so the CPU has AVX2 and FMA.
+            unsafe { Vector($value) }
+        }
+    )+};
+}
+
 impl Simd for Avx2 {
-    type V = __m256;
+    type V = Vector;
     const LANES: usize = 8;
     const LEVEL: usize = 2;
     const ROWS: usize = 6;
 
     #[inline(always)]
-    unsafe fn splat(v: f32) -> __m256 {
-        _mm256_set1_ps(v)
+    unsafe fn splat(v: f32) -> Vector {
+        // SAFETY: the caller makes sure that the CPU has AVX2.
+        unsafe { Vector(_mm256_set1_ps(v)) }
     }
 
     #[inline(always)]
-    unsafe fn load(at: *const f32) -> __m256 {
-        _mm256_loadu_ps(at)
+    unsafe fn load(at: *const f32) -> Vector {
+        // SAFETY: the caller makes sure that the CPU has AVX2 and that eight numbers are readable.
+        unsafe { Vector(_mm256_loadu_ps(at)) }
     }
 
     #[inline(always)]
     unsafe fn prefetch(at: *const f32) {
-        _mm_prefetch::<_MM_HINT_T1>(at.cast());
+        // SAFETY: a hint; the CPU ignores invalid addresses.
+        unsafe { _mm_prefetch::<_MM_HINT_T1>(at.cast()) }
     }
 
     #[inline(always)]
-    unsafe fn load_part(at: *const f32, n: usize) -> __m256 {
-        _mm256_maskload_ps(at, mask(n))
+    unsafe fn load_part(at: *const f32, n: usize) -> Vector {
+        // SAFETY: the caller makes sure that the CPU has AVX2 and that the lanes of the mask are readable; others are not read.
+        unsafe { Vector(_mm256_maskload_ps(at, mask(n))) }
     }
 
     #[inline(always)]
-    unsafe fn store(at: *mut f32, v: __m256) {
-        _mm256_storeu_ps(at, v)
+    unsafe fn store(at: *mut f32, v: Vector) {
+        // SAFETY: the caller makes sure that eight numbers are writable; `v` exists, so the CPU has AVX2.
+        unsafe { _mm256_storeu_ps(at, v.0) }
     }
 
     #[inline(always)]
-    unsafe fn store_part(at: *mut f32, n: usize, v: __m256) {
-        _mm256_maskstore_ps(at, mask(n), v)
+    unsafe fn store_part(at: *mut f32, n: usize, v: Vector) {
+        // SAFETY: the caller makes sure that the lanes of the mask are writable; others are not written.
+        unsafe { _mm256_maskstore_ps(at, mask(n), v.0) }
+    }
+
+    lanewise! {
+        add(a, b): _mm256_add_ps(a.0, b.0);
+        sub(a, b): _mm256_sub_ps(a.0, b.0);
+        mul(a, b): _mm256_mul_ps(a.0, b.0);
+        fma(a, b, c): _mm256_fmadd_ps(a.0, b.0, c.0);
+        max(a, b): _mm256_max_ps(a.0, b.0);
+        div(a, b): _mm256_div_ps(a.0, b.0);
+        min(a, b): _mm256_min_ps(a.0, b.0);
+        round(v): _mm256_round_ps::<{ _MM_FROUND_TO_NEAREST_INT | _MM_FROUND_NO_EXC }>(v.0);
+        exp2(n): {
+            let biased = _mm256_add_epi32(_mm256_cvtps_epi32(n.0), _mm256_set1_epi32(127));
+            _mm256_castsi256_ps(_mm256_slli_epi32::<23>(biased))
+        };
+        choose(x, a, b): _mm256_blendv_ps(b.0, a.0, _mm256_cmp_ps::<_CMP_GT_OQ>(x.0, _mm256_setzero_ps()));
+        max_or_nan(a, b): {
+            let greater = _mm256_or_ps(_mm256_cmp_ps::<_CMP_GT_OQ>(b.0, a.0), _mm256_cmp_ps::<_CMP_UNORD_Q>(b.0, b.0));
+            _mm256_blendv_ps(a.0, b.0, greater)
+        };
+        where_equal(a, b, v): _mm256_and_ps(_mm256_cmp_ps::<_CMP_EQ_OQ>(a.0, b.0), v.0);
+        where_positive(x, v): _mm256_and_ps(_mm256_cmp_ps::<_CMP_GT_OQ>(x.0, _mm256_setzero_ps()), v.0);
     }
 
     #[inline(always)]
-    unsafe fn add(a: __m256, b: __m256) -> __m256 {
-        _mm256_add_ps(a, b)
+    fn is_zero(v: Vector) -> bool {
+        // SAFETY: `v` exists, so the CPU has AVX2.
+        unsafe { _mm256_movemask_ps(_mm256_cmp_ps::<_CMP_NEQ_UQ>(v.0, _mm256_setzero_ps())) == 0 }
     }
 
     #[inline(always)]
-    unsafe fn sub(a: __m256, b: __m256) -> __m256 {
-        _mm256_sub_ps(a, b)
-    }
-
-    #[inline(always)]
-    unsafe fn mul(a: __m256, b: __m256) -> __m256 {
-        _mm256_mul_ps(a, b)
-    }
-
-    #[inline(always)]
-    unsafe fn fma(a: __m256, b: __m256, c: __m256) -> __m256 {
-        _mm256_fmadd_ps(a, b, c)
-    }
-
-    #[inline(always)]
-    unsafe fn max(a: __m256, b: __m256) -> __m256 {
-        _mm256_max_ps(a, b)
-    }
-
-    #[inline(always)]
-    unsafe fn div(a: __m256, b: __m256) -> __m256 {
-        _mm256_div_ps(a, b)
-    }
-
-    #[inline(always)]
-    unsafe fn min(a: __m256, b: __m256) -> __m256 {
-        _mm256_min_ps(a, b)
-    }
-
-    #[inline(always)]
-    unsafe fn round(v: __m256) -> __m256 {
-        _mm256_round_ps::<{ _MM_FROUND_TO_NEAREST_INT | _MM_FROUND_NO_EXC }>(v)
-    }
-
-    #[inline(always)]
-    unsafe fn exp2(n: __m256) -> __m256 {
-        let biased = _mm256_add_epi32(_mm256_cvtps_epi32(n), _mm256_set1_epi32(127));
-        _mm256_castsi256_ps(_mm256_slli_epi32::<23>(biased))
-    }
-
-    #[inline(always)]
-    unsafe fn choose(x: __m256, a: __m256, b: __m256) -> __m256 {
-        _mm256_blendv_ps(b, a, _mm256_cmp_ps::<_CMP_GT_OQ>(x, _mm256_setzero_ps()))
-    }
-
-    #[inline(always)]
-    unsafe fn max_or_nan(a: __m256, b: __m256) -> __m256 {
-        let greater = _mm256_or_ps(_mm256_cmp_ps::<_CMP_GT_OQ>(b, a), _mm256_cmp_ps::<_CMP_UNORD_Q>(b, b));
-        _mm256_blendv_ps(a, b, greater)
-    }
-
-    #[inline(always)]
-    unsafe fn where_equal(a: __m256, b: __m256, v: __m256) -> __m256 {
-        _mm256_and_ps(_mm256_cmp_ps::<_CMP_EQ_OQ>(a, b), v)
-    }
-
-    #[inline(always)]
-    unsafe fn where_positive(x: __m256, v: __m256) -> __m256 {
-        _mm256_and_ps(_mm256_cmp_ps::<_CMP_GT_OQ>(x, _mm256_setzero_ps()), v)
-    }
-
-    #[inline(always)]
-    unsafe fn is_zero(v: __m256) -> bool {
-        _mm256_movemask_ps(_mm256_cmp_ps::<_CMP_NEQ_UQ>(v, _mm256_setzero_ps())) == 0
-    }
-
-    #[inline(always)]
-    unsafe fn sum(v: __m256) -> f32 {
-        let half = _mm_add_ps(_mm256_castps256_ps128(v), _mm256_extractf128_ps::<1>(v));
-        let two = _mm_add_ps(half, _mm_movehl_ps(half, half));
-        _mm_cvtss_f32(_mm_add_ss(two, _mm_shuffle_ps::<1>(two, two)))
+    fn sum(v: Vector) -> f32 {
+        // SAFETY: `v` exists, so the CPU has AVX2.
+        unsafe {
+            let half = _mm_add_ps(_mm256_castps256_ps128(v.0), _mm256_extractf128_ps::<1>(v.0));
+            let two = _mm_add_ps(half, _mm_movehl_ps(half, half));
+            _mm_cvtss_f32(_mm_add_ss(two, _mm_shuffle_ps::<1>(two, two)))
+        }
     }
 }
 
+/// The sign bits of the first `n` lanes.
+///
+/// # Safety
+/// The CPU must have AVX2.
 #[inline(always)]
 unsafe fn mask(n: usize) -> __m256i {
-    _mm256_cmpgt_epi32(_mm256_set1_epi32(n as i32), _mm256_setr_epi32(0, 1, 2, 3, 4, 5, 6, 7))
+    // SAFETY: the caller makes sure that the CPU has AVX2.
+    unsafe { _mm256_cmpgt_epi32(_mm256_set1_epi32(n.min(8) as i32), _mm256_setr_epi32(0, 1, 2, 3, 4, 5, 6, 7)) }
 }

@@ -7,125 +7,109 @@ use std::arch::x86_64::*;
 #[derive(Clone, Copy)]
 pub struct Avx512;
 
+/// Sixteen numbers. Only the unsafe functions of [`Avx512`] make one, so one exists only where the CPU has AVX-512.
+#[derive(Clone, Copy)]
+pub struct Vector(__m512);
+
+/// Runs a task, compiled for AVX-512.
+///
+/// # Safety
+/// The CPU must have AVX-512F, AVX-512DQ, AVX2 and FMA.
 #[target_feature(enable = "avx512f,avx512dq,avx2,fma")]
 pub(super) unsafe fn run<T: Task>(task: T) -> T::Out {
+    // SAFETY: the caller makes sure that the CPU has the instruction set.
     unsafe { task.run::<Avx512>() }
 }
 
+/// Functions from vectors to a vector.
+macro_rules! lanewise {
+    ($($name:ident($($arg:ident),+): $value:expr;)+) => {$(
+        #[inline(always)]
+        fn $name($($arg: Vector),+) -> Vector {
+            // SAFETY: the arguments exist, so the CPU has AVX-512.
+            unsafe { Vector($value) }
+        }
+    )+};
+}
+
 impl Simd for Avx512 {
-    type V = __m512;
+    type V = Vector;
     const LANES: usize = 16;
     const LEVEL: usize = 3;
     const ROWS: usize = 12;
 
     #[inline(always)]
-    unsafe fn splat(v: f32) -> __m512 {
-        _mm512_set1_ps(v)
+    unsafe fn splat(v: f32) -> Vector {
+        // SAFETY: the caller makes sure that the CPU has AVX-512.
+        unsafe { Vector(_mm512_set1_ps(v)) }
     }
 
     #[inline(always)]
-    unsafe fn load(at: *const f32) -> __m512 {
-        _mm512_loadu_ps(at)
+    unsafe fn load(at: *const f32) -> Vector {
+        // SAFETY: the caller makes sure that the CPU has AVX-512 and that sixteen numbers are readable.
+        unsafe { Vector(_mm512_loadu_ps(at)) }
     }
 
     #[inline(always)]
     unsafe fn prefetch(at: *const f32) {
-        _mm_prefetch::<_MM_HINT_T1>(at.cast());
+        // SAFETY: a hint; the CPU ignores invalid addresses.
+        unsafe { _mm_prefetch::<_MM_HINT_T1>(at.cast()) }
     }
 
     #[inline(always)]
-    unsafe fn load_part(at: *const f32, n: usize) -> __m512 {
-        _mm512_maskz_loadu_ps(mask(n), at)
+    unsafe fn load_part(at: *const f32, n: usize) -> Vector {
+        // SAFETY: the caller makes sure that the CPU has AVX-512 and that the lanes of the mask are readable; others are not read.
+        unsafe { Vector(_mm512_maskz_loadu_ps(mask(n), at)) }
     }
 
     #[inline(always)]
-    unsafe fn store(at: *mut f32, v: __m512) {
-        _mm512_storeu_ps(at, v)
+    unsafe fn store(at: *mut f32, v: Vector) {
+        // SAFETY: the caller makes sure that sixteen numbers are writable; `v` exists, so the CPU has AVX-512.
+        unsafe { _mm512_storeu_ps(at, v.0) }
     }
 
     #[inline(always)]
-    unsafe fn store_part(at: *mut f32, n: usize, v: __m512) {
-        _mm512_mask_storeu_ps(at, mask(n), v)
+    unsafe fn store_part(at: *mut f32, n: usize, v: Vector) {
+        // SAFETY: the caller makes sure that the lanes of the mask are writable; others are not written.
+        unsafe { _mm512_mask_storeu_ps(at, mask(n), v.0) }
+    }
+
+    lanewise! {
+        add(a, b): _mm512_add_ps(a.0, b.0);
+        sub(a, b): _mm512_sub_ps(a.0, b.0);
+        mul(a, b): _mm512_mul_ps(a.0, b.0);
+        fma(a, b, c): _mm512_fmadd_ps(a.0, b.0, c.0);
+        max(a, b): _mm512_max_ps(a.0, b.0);
+        div(a, b): _mm512_div_ps(a.0, b.0);
+        min(a, b): _mm512_min_ps(a.0, b.0);
+        round(v): _mm512_roundscale_ps::<{ _MM_FROUND_TO_NEAREST_INT | _MM_FROUND_NO_EXC }>(v.0);
+        exp2(n): {
+            let biased = _mm512_add_epi32(_mm512_cvtps_epi32(n.0), _mm512_set1_epi32(127));
+            _mm512_castsi512_ps(_mm512_slli_epi32::<23>(biased))
+        };
+        choose(x, a, b): _mm512_mask_mov_ps(b.0, _mm512_cmp_ps_mask::<_CMP_GT_OQ>(x.0, _mm512_setzero_ps()), a.0);
+        max_or_nan(a, b): {
+            let greater = _mm512_cmp_ps_mask::<_CMP_GT_OQ>(b.0, a.0) | _mm512_cmp_ps_mask::<_CMP_UNORD_Q>(b.0, b.0);
+            _mm512_mask_mov_ps(a.0, greater, b.0)
+        };
+        where_equal(a, b, v): _mm512_maskz_mov_ps(_mm512_cmp_ps_mask::<_CMP_EQ_OQ>(a.0, b.0), v.0);
+        where_positive(x, v): _mm512_maskz_mov_ps(_mm512_cmp_ps_mask::<_CMP_GT_OQ>(x.0, _mm512_setzero_ps()), v.0);
     }
 
     #[inline(always)]
-    unsafe fn add(a: __m512, b: __m512) -> __m512 {
-        _mm512_add_ps(a, b)
+    fn is_zero(v: Vector) -> bool {
+        // SAFETY: `v` exists, so the CPU has AVX-512.
+        unsafe { _mm512_cmp_ps_mask::<_CMP_NEQ_UQ>(v.0, _mm512_setzero_ps()) == 0 }
     }
 
     #[inline(always)]
-    unsafe fn sub(a: __m512, b: __m512) -> __m512 {
-        _mm512_sub_ps(a, b)
-    }
-
-    #[inline(always)]
-    unsafe fn mul(a: __m512, b: __m512) -> __m512 {
-        _mm512_mul_ps(a, b)
-    }
-
-    #[inline(always)]
-    unsafe fn fma(a: __m512, b: __m512, c: __m512) -> __m512 {
-        _mm512_fmadd_ps(a, b, c)
-    }
-
-    #[inline(always)]
-    unsafe fn max(a: __m512, b: __m512) -> __m512 {
-        _mm512_max_ps(a, b)
-    }
-
-    #[inline(always)]
-    unsafe fn div(a: __m512, b: __m512) -> __m512 {
-        _mm512_div_ps(a, b)
-    }
-
-    #[inline(always)]
-    unsafe fn min(a: __m512, b: __m512) -> __m512 {
-        _mm512_min_ps(a, b)
-    }
-
-    #[inline(always)]
-    unsafe fn round(v: __m512) -> __m512 {
-        _mm512_roundscale_ps::<{ _MM_FROUND_TO_NEAREST_INT | _MM_FROUND_NO_EXC }>(v)
-    }
-
-    #[inline(always)]
-    unsafe fn exp2(n: __m512) -> __m512 {
-        let biased = _mm512_add_epi32(_mm512_cvtps_epi32(n), _mm512_set1_epi32(127));
-        _mm512_castsi512_ps(_mm512_slli_epi32::<23>(biased))
-    }
-
-    #[inline(always)]
-    unsafe fn choose(x: __m512, a: __m512, b: __m512) -> __m512 {
-        _mm512_mask_mov_ps(b, _mm512_cmp_ps_mask::<_CMP_GT_OQ>(x, _mm512_setzero_ps()), a)
-    }
-
-    #[inline(always)]
-    unsafe fn max_or_nan(a: __m512, b: __m512) -> __m512 {
-        let greater = _mm512_cmp_ps_mask::<_CMP_GT_OQ>(b, a) | _mm512_cmp_ps_mask::<_CMP_UNORD_Q>(b, b);
-        _mm512_mask_mov_ps(a, greater, b)
-    }
-
-    #[inline(always)]
-    unsafe fn where_equal(a: __m512, b: __m512, v: __m512) -> __m512 {
-        _mm512_maskz_mov_ps(_mm512_cmp_ps_mask::<_CMP_EQ_OQ>(a, b), v)
-    }
-
-    #[inline(always)]
-    unsafe fn where_positive(x: __m512, v: __m512) -> __m512 {
-        _mm512_maskz_mov_ps(_mm512_cmp_ps_mask::<_CMP_GT_OQ>(x, _mm512_setzero_ps()), v)
-    }
-
-    #[inline(always)]
-    unsafe fn is_zero(v: __m512) -> bool {
-        _mm512_cmp_ps_mask::<_CMP_NEQ_UQ>(v, _mm512_setzero_ps()) == 0
-    }
-
-    #[inline(always)]
-    unsafe fn sum(v: __m512) -> f32 {
-        _mm512_reduce_add_ps(v)
+    fn sum(v: Vector) -> f32 {
+        // SAFETY: `v` exists, so the CPU has AVX-512.
+        unsafe { _mm512_reduce_add_ps(v.0) }
     }
 }
 
+/// The bits of the first `n` lanes.
 #[inline(always)]
 fn mask(n: usize) -> u16 {
     ((1u32 << n.min(16)) - 1) as u16

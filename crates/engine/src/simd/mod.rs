@@ -1,7 +1,7 @@
-//! Vectors of f32, one source for every instruction set, chosen while the program runs.
+//! Vectors of f32: one source for all instruction sets, selected at run time.
 //!
-//! Arithmetic is written once, generic over [`Simd`] and inlined always; a [`Task`] is the unit that is compiled for
-//! each instruction set, and [`run`] picks the one that this machine has.
+//! Arithmetic is written once, generic over [`Simd`] and always inlined; a [`Task`] is the unit that is compiled for each
+//! instruction set, and [`run`] selects the best that the CPU has.
 
 #[cfg(target_arch = "x86_64")]
 mod avx2;
@@ -13,77 +13,94 @@ mod scalar;
 
 use std::sync::atomic::{AtomicU8, Ordering};
 
-/// A vector of `LANES` numbers.
+/// Vectors of `LANES` numbers in one instruction set.
 ///
-/// # Safety
-/// Every function needs the instruction set; pointers must be valid for the lanes that are read or written.
+/// Arithmetic is safe because it needs a vector, and only unsafe functions make the first one.
 pub trait Simd: Copy + 'static {
-    /// The vector.
+    /// A vector, and the proof that the CPU has the instruction set.
     type V: Copy;
-    /// Numbers in it, at most [`MOST_LANES`].
+    /// Numbers in a vector, at most [`MOST_LANES`].
     const LANES: usize;
     /// Its number among instruction sets.
     const LEVEL: usize;
-    /// Rows of the largest tile of two vectors.
+    /// Rows of the largest tile that is two vectors wide.
     const ROWS: usize;
 
-    /// All lanes alike.
+    /// All lanes `v`.
+    ///
+    /// # Safety
+    /// The CPU must have the instruction set.
     unsafe fn splat(v: f32) -> Self::V;
-    /// Reads all lanes.
+    /// Reads all lanes; no alignment is needed.
+    ///
+    /// # Safety
+    /// The CPU must have the instruction set, and `LANES` numbers at `at` must be readable.
     unsafe fn load(at: *const f32) -> Self::V;
-    /// Has a line of the cache brought nearer; any address will do.
+    /// Brings the cache line of an address closer. The address may be invalid.
+    ///
+    /// # Safety
+    /// The CPU must have the instruction set.
     unsafe fn prefetch(at: *const f32);
-    /// Reads the first `n` lanes, the others are 0.
+    /// Reads the first `n` lanes, or all if there are fewer; the others are 0.
+    ///
+    /// # Safety
+    /// The CPU must have the instruction set, and `min(n, LANES)` numbers at `at` must be readable.
     unsafe fn load_part(at: *const f32, n: usize) -> Self::V;
-    /// Writes all lanes.
+    /// Writes all lanes; no alignment is needed.
+    ///
+    /// # Safety
+    /// `LANES` numbers at `at` must be writable, and no other thread may use them meanwhile.
     unsafe fn store(at: *mut f32, v: Self::V);
-    /// Writes the first `n` lanes.
+    /// Writes the first `n` lanes, or all if there are fewer.
+    ///
+    /// # Safety
+    /// `min(n, LANES)` numbers at `at` must be writable, and no other thread may use them meanwhile.
     unsafe fn store_part(at: *mut f32, n: usize, v: Self::V);
     /// `a + b`.
-    unsafe fn add(a: Self::V, b: Self::V) -> Self::V;
+    fn add(a: Self::V, b: Self::V) -> Self::V;
     /// `a − b`.
-    unsafe fn sub(a: Self::V, b: Self::V) -> Self::V;
+    fn sub(a: Self::V, b: Self::V) -> Self::V;
     /// `a · b`.
-    unsafe fn mul(a: Self::V, b: Self::V) -> Self::V;
+    fn mul(a: Self::V, b: Self::V) -> Self::V;
     /// `a / b`.
-    unsafe fn div(a: Self::V, b: Self::V) -> Self::V;
-    /// `a · b + c`, rounded once where the instruction set can.
-    unsafe fn fma(a: Self::V, b: Self::V, c: Self::V) -> Self::V;
-    /// The greater; `b` where either is NaN or both are 0.
-    unsafe fn max(a: Self::V, b: Self::V) -> Self::V;
+    fn div(a: Self::V, b: Self::V) -> Self::V;
     /// The less; `b` where either is NaN or both are 0.
-    unsafe fn min(a: Self::V, b: Self::V) -> Self::V;
+    fn min(a: Self::V, b: Self::V) -> Self::V;
     /// The nearest whole number, halves to even.
-    unsafe fn round(v: Self::V) -> Self::V;
+    fn round(v: Self::V) -> Self::V;
     /// `2ⁿ` of whole numbers from -126 to 127; any number for others.
-    unsafe fn exp2(n: Self::V) -> Self::V;
+    fn exp2(n: Self::V) -> Self::V;
     /// `a` where `x > 0`, else `b`.
-    unsafe fn choose(x: Self::V, a: Self::V, b: Self::V) -> Self::V;
-    /// `b` where it is greater or NaN, else `a`.
-    unsafe fn max_or_nan(a: Self::V, b: Self::V) -> Self::V;
+    fn choose(x: Self::V, a: Self::V, b: Self::V) -> Self::V;
+    /// `a · b + c`, rounded once if the instruction set can.
+    fn fma(a: Self::V, b: Self::V, c: Self::V) -> Self::V;
+    /// The greater; `b` if either is NaN or both are 0.
+    fn max(a: Self::V, b: Self::V) -> Self::V;
+    /// `b` if it is greater or NaN, else `a`.
+    fn max_or_nan(a: Self::V, b: Self::V) -> Self::V;
     /// `v` where `a = b`, else 0.
-    unsafe fn where_equal(a: Self::V, b: Self::V, v: Self::V) -> Self::V;
+    fn where_equal(a: Self::V, b: Self::V, v: Self::V) -> Self::V;
     /// `v` where `x > 0`, else 0.
-    unsafe fn where_positive(x: Self::V, v: Self::V) -> Self::V;
+    fn where_positive(x: Self::V, v: Self::V) -> Self::V;
     /// Whether all lanes are 0.
-    unsafe fn is_zero(v: Self::V) -> bool;
+    fn is_zero(v: Self::V) -> bool;
     /// The sum of all lanes.
-    unsafe fn sum(v: Self::V) -> f32;
+    fn sum(v: Self::V) -> f32;
 }
 
 /// Numbers in the longest vector.
 pub const MOST_LANES: usize = 16;
-/// How many instruction sets there are.
+/// The number of instruction sets.
 pub(crate) const LEVELS: usize = 4;
 
-/// What an instruction set is chosen for.
+/// Work that is compiled once for each instruction set.
 pub trait Task {
-    /// What it gives.
+    /// The result.
     type Out;
-    /// Does it; `#[inline(always)]` down to the last loop.
+    /// Does the work. It and all that it calls must be `#[inline(always)]`, or they miss the instruction set.
     ///
     /// # Safety
-    /// The machine has the instruction set.
+    /// The CPU must have the instruction set.
     unsafe fn run<S: Simd>(self) -> Self::Out;
 }
 
@@ -93,7 +110,7 @@ pub trait Task {
 pub enum Level {
     /// Plain arithmetic.
     Scalar = 1,
-    /// 128 bits of every ARM of 64 bits.
+    /// 128 bits, on every 64-bit ARM.
     Neon = 2,
     /// 256 bits with fused multiply-add.
     Avx2 = 3,
@@ -107,7 +124,7 @@ impl Level {
         [Self::Scalar, Self::Neon, Self::Avx2, Self::Avx512][number]
     }
 
-    /// Numbers in one of its vectors.
+    /// Numbers in a vector.
     pub fn lanes(self) -> usize {
         match self {
             Self::Scalar => scalar::Scalar::LANES,
@@ -120,8 +137,8 @@ impl Level {
 
 static CHOSEN: AtomicU8 = AtomicU8::new(0);
 
-/// The instruction set in use: the best there is, or what the environment variable `GRADSCOPE_SIMD` names
-/// (`scalar`, `avx2`, `avx512`) where the machine has it.
+/// The instruction set in use: the best that the CPU has, or the one that the environment variable `GRADSCOPE_SIMD` names
+/// (`scalar`, `neon`, `avx2`, `avx512`) if the CPU has it.
 pub fn level() -> Level {
     match CHOSEN.load(Ordering::Relaxed) {
         1 => Level::Scalar,
@@ -138,15 +155,15 @@ pub fn level() -> Level {
     }
 }
 
-/// Uses this instruction set from now on, for tests and measurements; weights that are packed for another stay usable
-/// only at that one. Nothing happens where the machine lacks it.
+/// Selects an instruction set for tests and benchmarks; does nothing if the CPU lacks it. Weights packed before keep the one
+/// that they were packed for.
 pub fn set_level(level: Level) {
     if available().contains(&level) {
         CHOSEN.store(level as u8, Ordering::Relaxed);
     }
 }
 
-/// What an instruction set is called.
+/// The name of an instruction set, as in `GRADSCOPE_SIMD`.
 pub fn name(level: Level) -> &'static str {
     match level {
         Level::Scalar => "scalar",
@@ -156,43 +173,50 @@ pub fn name(level: Level) -> &'static str {
     }
 }
 
-/// The instruction sets that this machine has, the best last.
+/// The instruction sets of this CPU, the best last.
 pub fn available() -> Vec<Level> {
-    let mut all = vec![Level::Scalar];
-    #[cfg(target_arch = "x86_64")]
-    {
-        let fma = is_x86_feature_detected!("avx2") && is_x86_feature_detected!("fma");
-        if fma {
-            all.push(Level::Avx2);
+    [Level::Scalar, Level::Neon, Level::Avx2, Level::Avx512].into_iter().filter(|&level| has(level)).collect()
+}
+
+/// Whether the CPU has an instruction set. Cheap: the standard library remembers what it detected.
+fn has(level: Level) -> bool {
+    match level {
+        Level::Scalar => true,
+        Level::Neon => cfg!(target_arch = "aarch64"),
+        #[cfg(target_arch = "x86_64")]
+        Level::Avx2 => is_x86_feature_detected!("avx2") && is_x86_feature_detected!("fma"),
+        #[cfg(target_arch = "x86_64")]
+        Level::Avx512 => {
+            has(Level::Avx2) && is_x86_feature_detected!("avx512f") && is_x86_feature_detected!("avx512dq")
         }
-        if fma && is_x86_feature_detected!("avx512f") && is_x86_feature_detected!("avx512dq") {
-            all.push(Level::Avx512);
-        }
+        #[cfg(not(target_arch = "x86_64"))]
+        Level::Avx2 | Level::Avx512 => false,
     }
-    #[cfg(target_arch = "aarch64")]
-    all.push(Level::Neon);
-    all
 }
 
 fn best() -> Level {
     available().last().copied().unwrap_or(Level::Scalar)
 }
 
-/// Runs a task with the instruction set in use.
+/// Runs a task in the instruction set in use.
 pub fn run<T: Task>(task: T) -> T::Out {
     run_with(level(), task)
 }
 
-/// Runs a task with an instruction set that [`level`] gave.
+/// Runs a task in an instruction set.
+///
+/// # Panics
+/// If the CPU lacks it.
 pub(crate) fn run_with<T: Task>(level: Level, task: T) -> T::Out {
-    // SAFETY: `level` gives only what the machine has.
+    assert!(has(level), "this CPU has no {}", name(level));
+    // SAFETY: the CPU has the instruction set, as was just asserted.
     unsafe { run_at(level, task) }
 }
 
-/// Runs a task with this instruction set.
+/// Runs a task in an instruction set, without asking whether the CPU has it.
 ///
 /// # Safety
-/// The machine has it.
+/// The CPU must have it.
 #[inline(always)]
 pub(crate) unsafe fn run_at<T: Task>(level: Level, task: T) -> T::Out {
     // SAFETY: as the caller promises.

@@ -1,11 +1,21 @@
-//! 128 bits of ARM.
+//! 128 bits of ARM. NEON is in the baseline of the target, so its arithmetic is safe to call.
 
 use super::Simd;
 use std::arch::aarch64::*;
 
-/// What every ARM of 64 bits has.
+/// NEON, which every 64-bit ARM has.
 #[derive(Clone, Copy)]
 pub struct Neon;
+
+/// Functions from vectors to a vector.
+macro_rules! lanewise {
+    ($($name:ident($($arg:ident),+): $value:expr;)+) => {$(
+        #[inline(always)]
+        fn $name($($arg: float32x4_t),+) -> float32x4_t {
+            $value
+        }
+    )+};
+}
 
 impl Simd for Neon {
     type V = float32x4_t;
@@ -20,7 +30,8 @@ impl Simd for Neon {
 
     #[inline(always)]
     unsafe fn load(at: *const f32) -> float32x4_t {
-        vld1q_f32(at)
+        // SAFETY: the caller makes sure that four numbers are readable.
+        unsafe { vld1q_f32(at) }
     }
 
     #[inline(always)]
@@ -30,99 +41,53 @@ impl Simd for Neon {
     unsafe fn load_part(at: *const f32, n: usize) -> float32x4_t {
         let mut v = [0f32; 4];
         for i in 0..n.min(4) {
-            v[i] = *at.add(i);
+            // SAFETY: the caller makes sure that this number is readable.
+            v[i] = unsafe { *at.add(i) };
         }
-        vld1q_f32(v.as_ptr())
+        // SAFETY: `v` has four numbers.
+        unsafe { vld1q_f32(v.as_ptr()) }
     }
 
     #[inline(always)]
     unsafe fn store(at: *mut f32, v: float32x4_t) {
-        vst1q_f32(at, v)
+        // SAFETY: the caller makes sure that four numbers are writable.
+        unsafe { vst1q_f32(at, v) }
     }
 
     #[inline(always)]
     unsafe fn store_part(at: *mut f32, n: usize, v: float32x4_t) {
         let mut all = [0f32; 4];
-        vst1q_f32(all.as_mut_ptr(), v);
+        // SAFETY: `all` has four numbers.
+        unsafe { vst1q_f32(all.as_mut_ptr(), v) };
         for i in 0..n.min(4) {
-            *at.add(i) = all[i];
+            // SAFETY: the caller makes sure that this number is writable.
+            unsafe { *at.add(i) = all[i] };
         }
     }
 
-    #[inline(always)]
-    unsafe fn add(a: float32x4_t, b: float32x4_t) -> float32x4_t {
-        vaddq_f32(a, b)
+    lanewise! {
+        add(a, b): vaddq_f32(a, b);
+        sub(a, b): vsubq_f32(a, b);
+        mul(a, b): vmulq_f32(a, b);
+        fma(a, b, c): vfmaq_f32(c, a, b);
+        max(a, b): vbslq_f32(vcgtq_f32(a, b), a, b);
+        div(a, b): vdivq_f32(a, b);
+        min(a, b): vbslq_f32(vcltq_f32(a, b), a, b);
+        round(v): vrndnq_f32(v);
+        exp2(n): vreinterpretq_f32_s32(vshlq_n_s32::<23>(vaddq_s32(vcvtnq_s32_f32(n), vdupq_n_s32(127))));
+        choose(x, a, b): vbslq_f32(vcgtzq_f32(x), a, b);
+        max_or_nan(a, b): vbslq_f32(vorrq_u32(vcgtq_f32(b, a), vmvnq_u32(vceqq_f32(b, b))), b, a);
+        where_equal(a, b, v): vbslq_f32(vceqq_f32(a, b), v, vdupq_n_f32(0.0));
+        where_positive(x, v): vbslq_f32(vcgtzq_f32(x), v, vdupq_n_f32(0.0));
     }
 
     #[inline(always)]
-    unsafe fn sub(a: float32x4_t, b: float32x4_t) -> float32x4_t {
-        vsubq_f32(a, b)
-    }
-
-    #[inline(always)]
-    unsafe fn mul(a: float32x4_t, b: float32x4_t) -> float32x4_t {
-        vmulq_f32(a, b)
-    }
-
-    #[inline(always)]
-    unsafe fn fma(a: float32x4_t, b: float32x4_t, c: float32x4_t) -> float32x4_t {
-        vfmaq_f32(c, a, b)
-    }
-
-    #[inline(always)]
-    unsafe fn max(a: float32x4_t, b: float32x4_t) -> float32x4_t {
-        vbslq_f32(vcgtq_f32(a, b), a, b)
-    }
-
-    #[inline(always)]
-    unsafe fn div(a: float32x4_t, b: float32x4_t) -> float32x4_t {
-        vdivq_f32(a, b)
-    }
-
-    #[inline(always)]
-    unsafe fn min(a: float32x4_t, b: float32x4_t) -> float32x4_t {
-        vbslq_f32(vcltq_f32(a, b), a, b)
-    }
-
-    #[inline(always)]
-    unsafe fn round(v: float32x4_t) -> float32x4_t {
-        vrndnq_f32(v)
-    }
-
-    #[inline(always)]
-    unsafe fn exp2(n: float32x4_t) -> float32x4_t {
-        let biased = vaddq_s32(vcvtnq_s32_f32(n), vdupq_n_s32(127));
-        vreinterpretq_f32_s32(vshlq_n_s32::<23>(biased))
-    }
-
-    #[inline(always)]
-    unsafe fn choose(x: float32x4_t, a: float32x4_t, b: float32x4_t) -> float32x4_t {
-        vbslq_f32(vcgtzq_f32(x), a, b)
-    }
-
-    #[inline(always)]
-    unsafe fn max_or_nan(a: float32x4_t, b: float32x4_t) -> float32x4_t {
-        let greater = vorrq_u32(vcgtq_f32(b, a), vmvnq_u32(vceqq_f32(b, b)));
-        vbslq_f32(greater, b, a)
-    }
-
-    #[inline(always)]
-    unsafe fn where_equal(a: float32x4_t, b: float32x4_t, v: float32x4_t) -> float32x4_t {
-        vbslq_f32(vceqq_f32(a, b), v, vdupq_n_f32(0.0))
-    }
-
-    #[inline(always)]
-    unsafe fn where_positive(x: float32x4_t, v: float32x4_t) -> float32x4_t {
-        vbslq_f32(vcgtzq_f32(x), v, vdupq_n_f32(0.0))
-    }
-
-    #[inline(always)]
-    unsafe fn is_zero(v: float32x4_t) -> bool {
+    fn is_zero(v: float32x4_t) -> bool {
         vminvq_u32(vceqq_f32(v, vdupq_n_f32(0.0))) != 0
     }
 
     #[inline(always)]
-    unsafe fn sum(v: float32x4_t) -> f32 {
+    fn sum(v: float32x4_t) -> f32 {
         vaddvq_f32(v)
     }
 }

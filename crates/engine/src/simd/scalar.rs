@@ -1,8 +1,8 @@
-//! Plain arithmetic in groups of four, for every machine.
+//! Plain arithmetic on four numbers, for every CPU.
 
 use super::Simd;
 
-/// Four numbers at a time; compilers make what they can of it.
+/// Arrays of four numbers, which the compiler may vectorize.
 #[derive(Clone, Copy)]
 pub struct Scalar;
 
@@ -24,7 +24,8 @@ impl Simd for Scalar {
 
     #[inline(always)]
     unsafe fn load(at: *const f32) -> [f32; 4] {
-        at.cast::<[f32; 4]>().read_unaligned()
+        // SAFETY: the caller makes sure that four numbers are readable.
+        unsafe { at.cast::<[f32; 4]>().read_unaligned() }
     }
 
     #[inline(always)]
@@ -34,95 +35,98 @@ impl Simd for Scalar {
     unsafe fn load_part(at: *const f32, n: usize) -> [f32; 4] {
         let mut v = [0.0; 4];
         for i in 0..n.min(4) {
-            v[i] = *at.add(i);
+            // SAFETY: the caller makes sure that this number is readable.
+            v[i] = unsafe { *at.add(i) };
         }
         v
     }
 
     #[inline(always)]
     unsafe fn store(at: *mut f32, v: [f32; 4]) {
-        at.cast::<[f32; 4]>().write_unaligned(v)
+        // SAFETY: the caller makes sure that four numbers are writable.
+        unsafe { at.cast::<[f32; 4]>().write_unaligned(v) }
     }
 
     #[inline(always)]
     unsafe fn store_part(at: *mut f32, n: usize, v: [f32; 4]) {
         for i in 0..n.min(4) {
-            *at.add(i) = v[i];
+            // SAFETY: the caller makes sure that this number is writable.
+            unsafe { *at.add(i) = v[i] };
         }
     }
 
     #[inline(always)]
-    unsafe fn add(a: [f32; 4], b: [f32; 4]) -> [f32; 4] {
+    fn add(a: [f32; 4], b: [f32; 4]) -> [f32; 4] {
         zip(a, b, |a, b| a + b)
     }
 
     #[inline(always)]
-    unsafe fn sub(a: [f32; 4], b: [f32; 4]) -> [f32; 4] {
+    fn sub(a: [f32; 4], b: [f32; 4]) -> [f32; 4] {
         zip(a, b, |a, b| a - b)
     }
 
     #[inline(always)]
-    unsafe fn mul(a: [f32; 4], b: [f32; 4]) -> [f32; 4] {
+    fn mul(a: [f32; 4], b: [f32; 4]) -> [f32; 4] {
         zip(a, b, |a, b| a * b)
     }
 
     #[inline(always)]
-    unsafe fn fma(a: [f32; 4], b: [f32; 4], c: [f32; 4]) -> [f32; 4] {
+    fn fma(a: [f32; 4], b: [f32; 4], c: [f32; 4]) -> [f32; 4] {
         zip(zip(a, b, |a, b| a * b), c, |a, b| a + b)
     }
 
     #[inline(always)]
-    unsafe fn max(a: [f32; 4], b: [f32; 4]) -> [f32; 4] {
+    fn max(a: [f32; 4], b: [f32; 4]) -> [f32; 4] {
         zip(a, b, |a, b| if a > b { a } else { b })
     }
 
     #[inline(always)]
-    unsafe fn div(a: [f32; 4], b: [f32; 4]) -> [f32; 4] {
+    fn div(a: [f32; 4], b: [f32; 4]) -> [f32; 4] {
         zip(a, b, |a, b| a / b)
     }
 
     #[inline(always)]
-    unsafe fn min(a: [f32; 4], b: [f32; 4]) -> [f32; 4] {
+    fn min(a: [f32; 4], b: [f32; 4]) -> [f32; 4] {
         zip(a, b, |a, b| if a < b { a } else { b })
     }
 
     #[inline(always)]
-    unsafe fn round(v: [f32; 4]) -> [f32; 4] {
+    fn round(v: [f32; 4]) -> [f32; 4] {
         v.map(f32::round_ties_even)
     }
 
     #[inline(always)]
-    unsafe fn exp2(n: [f32; 4]) -> [f32; 4] {
+    fn exp2(n: [f32; 4]) -> [f32; 4] {
         n.map(|n| f32::from_bits(((n as i32).wrapping_add(127) as u32) << 23))
     }
 
     #[inline(always)]
-    unsafe fn choose(x: [f32; 4], a: [f32; 4], b: [f32; 4]) -> [f32; 4] {
+    fn choose(x: [f32; 4], a: [f32; 4], b: [f32; 4]) -> [f32; 4] {
         std::array::from_fn(|i| if x[i] > 0.0 { a[i] } else { b[i] })
     }
 
     #[inline(always)]
-    unsafe fn max_or_nan(a: [f32; 4], b: [f32; 4]) -> [f32; 4] {
+    fn max_or_nan(a: [f32; 4], b: [f32; 4]) -> [f32; 4] {
         zip(a, b, |a, b| if b > a || b.is_nan() { b } else { a })
     }
 
     #[inline(always)]
-    unsafe fn where_equal(a: [f32; 4], b: [f32; 4], v: [f32; 4]) -> [f32; 4] {
+    fn where_equal(a: [f32; 4], b: [f32; 4], v: [f32; 4]) -> [f32; 4] {
         std::array::from_fn(|i| if a[i] == b[i] { v[i] } else { 0.0 })
     }
 
     #[inline(always)]
-    unsafe fn where_positive(x: [f32; 4], v: [f32; 4]) -> [f32; 4] {
+    fn where_positive(x: [f32; 4], v: [f32; 4]) -> [f32; 4] {
         zip(x, v, |x, v| if x > 0.0 { v } else { 0.0 })
     }
 
     #[inline(always)]
-    unsafe fn is_zero(v: [f32; 4]) -> bool {
+    fn is_zero(v: [f32; 4]) -> bool {
         v.iter().all(|&v| v == 0.0)
     }
 
     #[inline(always)]
-    unsafe fn sum(v: [f32; 4]) -> f32 {
+    fn sum(v: [f32; 4]) -> f32 {
         (v[0] + v[1]) + (v[2] + v[3])
     }
 }

@@ -1,0 +1,180 @@
+//! im2col: the taps of each output pixel, and copies of the patches that they read.
+
+use crate::map::Map;
+use crate::simd::Simd;
+
+/// Numbers of a patch multiplied at a time.
+pub(crate) const CHUNK: usize = 256;
+/// Distance between patches in a block: a constant, so that the rows of a tile need one pointer, and not a power of two, so
+/// that they do not evict one another from the cache.
+pub(crate) const STRIDE: usize = CHUNK + 16;
+
+/// Adjacent taps in a row of the input.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub(crate) struct TapRun {
+    pub dy: isize,
+    pub dx: isize,
+    pub taps: usize,
+}
+
+/// The output pixels of a convolution, or of one phase of a stride, and the taps that each reads.
+#[derive(Clone, Debug)]
+pub(crate) struct Patches {
+    pub runs: Vec<TapRun>,
+    /// Channels of one tap.
+    pub c: usize,
+    /// Output rows and columns.
+    pub grid: (usize, usize),
+    /// Input rows and columns from one output pixel to the next.
+    pub step: (usize, usize),
+    /// The first output pixel of the grid.
+    pub first: (usize, usize),
+    /// Output rows and columns between pixels of the grid.
+    pub apart: (usize, usize),
+    /// Size of the output map.
+    pub out: (usize, usize),
+}
+
+impl Patches {
+    /// The same taps with `less` padding removed, for outputs of this size.
+    pub fn fitted(&self, less: (isize, isize), to: (usize, usize)) -> Self {
+        let moved = |r: &TapRun| TapRun { dy: r.dy + less.0, dx: r.dx + less.1, taps: r.taps };
+        Self { runs: self.runs.iter().map(moved).collect(), grid: to, out: to, ..self.clone() }
+    }
+
+    /// Numbers of a patch.
+    pub fn len(&self) -> usize {
+        self.taps() * self.c
+    }
+
+    pub fn taps(&self) -> usize {
+        self.runs.iter().map(|r| r.taps).sum()
+    }
+
+    /// Pixel `i` of the grids of all pictures: picture, row, column.
+    #[inline(always)]
+    pub fn place(&self, i: usize) -> (usize, usize, usize) {
+        let (rows, columns) = self.grid;
+        (i / (rows * columns), i / columns % rows, i % columns)
+    }
+
+    /// The next pixel.
+    #[inline(always)]
+    pub fn next(&self, (n, y, x): (usize, usize, usize)) -> (usize, usize, usize) {
+        match (x + 1 < self.grid.1, y + 1 < self.grid.0) {
+            (true, _) => (n, y, x + 1),
+            (false, true) => (n, y + 1, 0),
+            (false, false) => (n + 1, 0, 0),
+        }
+    }
+
+    /// Whether each output pixel reads just the same input pixel, as with 1x1 kernels of stride 1.
+    pub fn is_pointwise(&self, x: &Map) -> bool {
+        let one = self.runs == [TapRun { dy: 0, dx: 0, taps: 1 }] && self.step == (1, 1) && self.apart == (1, 1);
+        one && self.first == (0, 0) && self.grid == self.out && self.grid == (x.h, x.w)
+    }
+
+    /// Index of a pixel in the output map.
+    #[inline(always)]
+    pub fn pixel(&self, (n, y, x): (usize, usize, usize)) -> usize {
+        let (y, x) = (y * self.apart.0 + self.first.0, x * self.apart.1 + self.first.1);
+        (n * self.out.0 + y) * self.out.1 + x
+    }
+
+    /// Copies numbers `from..to` of the patch of a pixel to `out`, with zeros outside of the map.
+    ///
+    /// # Safety
+    /// The CPU must have the instruction set of `S`; the pixel must be one of the grid in a picture of `x`, channels
+    /// `channel..channel + c` must exist, and `to - from` numbers must be writable at `out` and used by no other thread.
+    #[inline(always)]
+    pub unsafe fn gather<S: Simd>(
+        &self,
+        x: &Map,
+        channel: usize,
+        place: (usize, usize, usize),
+        (from, to): (usize, usize),
+        out: *mut f32,
+    ) {
+        // SAFETY: rows outside of the map are zeroed, columns are clamped to it; exactly `e - s` numbers of each run are written.
+        unsafe {
+            let (n, row, column) = place;
+            let (row, column) = ((row * self.step.0) as isize, (column * self.step.1) as isize);
+            let mut at = 0;
+            for run in &self.runs {
+                let start = at;
+                at += run.taps * self.c;
+                let (s, e) = (from.max(start), to.min(at));
+                if s >= e {
+                    continue;
+                }
+                let out = out.add(s - from);
+                let y = row + run.dy;
+                if y < 0 || y >= x.h as isize {
+                    zero::<S>(out, e - s);
+                    continue;
+                }
+                let line = x.at.offset(((n * x.h) as isize + y) * (x.w * x.pitch) as isize).add(channel);
+                let left = column + run.dx;
+                if x.pitch == self.c {
+                    // Numbers of the run that stand inside of the row.
+                    let low = (-left).clamp(0, run.taps as isize) as usize * self.c;
+                    let high = (x.w as isize - left).clamp(0, run.taps as isize) as usize * self.c;
+                    let low = low.clamp(s - start, e - start);
+                    let high = high.clamp(low, e - start);
+                    zero::<S>(out, low - (s - start));
+                    let out = out.add(low - (s - start));
+                    copy::<S>(line.wrapping_offset(left * x.pitch as isize).wrapping_add(low), out, high - low);
+                    zero::<S>(out.add(high - low), e - start - high);
+                } else {
+                    let (mut i, mut out) = (s - start, out);
+                    while i < e - start {
+                        let (tap, c) = (i / self.c, i % self.c);
+                        let count = (self.c - c).min(e - start - i);
+                        let column = left + tap as isize;
+                        if column < 0 || column >= x.w as isize {
+                            zero::<S>(out, count);
+                        } else {
+                            copy::<S>(line.offset(column * x.pitch as isize).add(c), out, count);
+                        }
+                        (i, out) = (i + count, out.add(count));
+                    }
+                }
+            }
+        }
+    }
+}
+
+/// # Safety
+/// The CPU must have the instruction set of `S`, and `n` numbers must be writable at `to` and used by no other thread.
+#[inline(always)]
+pub(crate) unsafe fn zero<S: Simd>(to: *mut f32, n: usize) {
+    // SAFETY: the loop stays below `n`; its last vector is stored in part.
+    unsafe {
+        let mut i = 0;
+        while i + S::LANES <= n {
+            S::store(to.add(i), S::splat(0.0));
+            i += S::LANES;
+        }
+        if i < n {
+            S::store_part(to.add(i), n - i, S::splat(0.0));
+        }
+    }
+}
+
+/// # Safety
+/// The CPU must have the instruction set of `S`; `n` numbers must be readable at `from`, and writable at `to` and used by no
+/// other thread. They must not overlap.
+#[inline(always)]
+pub(crate) unsafe fn copy<S: Simd>(from: *const f32, to: *mut f32, n: usize) {
+    // SAFETY: the loop stays below `n`; its last vector is loaded and stored in part.
+    unsafe {
+        let mut i = 0;
+        while i + S::LANES <= n {
+            S::store(to.add(i), S::load(from.add(i)));
+            i += S::LANES;
+        }
+        if i < n {
+            S::store_part(to.add(i), n - i, S::load_part(from.add(i), n - i));
+        }
+    }
+}

@@ -1,0 +1,25 @@
+//! A strided view of a layer's weights, for the convolution or its transpose.
+
+/// Weights `(O, C/groups, kh, kw)`: the weight of group `g` and tap `t` from input channel `c` to output channel `o` is number
+/// `g · group_stride + c · input_stride + o · output_stride + t`. For the gradient of the input, the layer's output channels are inputs.
+#[derive(Clone, Copy)]
+pub(crate) struct WeightView<'a> {
+    pub numbers: &'a [f32],
+    pub group_stride: usize,
+    pub input_stride: usize,
+    pub output_stride: usize,
+}
+
+impl WeightView<'_> {
+    /// The index for a group, an input channel and a tap, and output channel 0.
+    #[inline(always)]
+    pub fn start(&self, g: usize, c: usize, tap: usize) -> usize {
+        g * self.group_stride + c * self.input_stride + tap
+    }
+
+    /// The weight for output channel `o`, with an index from [`WeightView::start`].
+    #[inline(always)]
+    pub fn at(&self, start: usize, o: usize) -> f32 {
+        self.numbers[start + o * self.output_stride]
+    }
+}

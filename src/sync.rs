@@ -1,0 +1,55 @@
+//! Locks that stay usable after a panic.
+//!
+//! The standard library poisons a lock whose holder panics. Here panics of decoders and scripts are caught and reported,
+//! and the program goes on; no critical section leaves its value half changed, so the value is still good.
+
+use std::sync::{Mutex, MutexGuard, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
+
+/// [`Mutex::lock`], poisoned or not.
+pub trait LockUnpoisoned<T: ?Sized> {
+    /// Waits for the lock.
+    fn lock_unpoisoned(&self) -> MutexGuard<'_, T>;
+}
+
+impl<T: ?Sized> LockUnpoisoned<T> for Mutex<T> {
+    fn lock_unpoisoned(&self) -> MutexGuard<'_, T> {
+        self.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// [`RwLock::read`] and [`RwLock::write`], poisoned or not.
+pub trait ReadWriteUnpoisoned<T: ?Sized> {
+    /// Waits until no thread writes.
+    fn read_unpoisoned(&self) -> RwLockReadGuard<'_, T>;
+    /// Waits until no other thread reads or writes.
+    fn write_unpoisoned(&self) -> RwLockWriteGuard<'_, T>;
+}
+
+impl<T: ?Sized> ReadWriteUnpoisoned<T> for RwLock<T> {
+    fn read_unpoisoned(&self) -> RwLockReadGuard<'_, T> {
+        self.read().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn write_unpoisoned(&self) -> RwLockWriteGuard<'_, T> {
+        self.write().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::panic::{AssertUnwindSafe, catch_unwind};
+
+    #[test]
+    fn a_lock_whose_holder_panicked_gives_its_value() {
+        let (mutex, rw) = (Mutex::new(1), RwLock::new(2));
+        let held = AssertUnwindSafe(|| {
+            let _guards = (mutex.lock(), rw.write());
+            std::panic::resume_unwind(Box::new(()));
+        });
+        assert!(catch_unwind(held).is_err());
+        assert!(mutex.is_poisoned() && rw.is_poisoned());
+        *rw.write_unpoisoned() += 1;
+        assert_eq!((*mutex.lock_unpoisoned(), *rw.read_unpoisoned()), (1, 3));
+    }
+}

@@ -1,0 +1,274 @@
+//! Damaged and hostile files: errors, never a panic, and never memory that the file does not account for.
+
+use crate::common::random::Random;
+use gradscope::data::source;
+use gradscope::model::format;
+use std::io::Read;
+use std::path::Path;
+
+/// The small weight files, by name.
+fn weight_files() -> Vec<(String, Vec<u8>)> {
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/fixtures/formats");
+    let mut files: Vec<_> = std::fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().path()).collect();
+    files.sort();
+    let read = |path: &std::path::PathBuf| {
+        (path.file_name().unwrap().to_str().unwrap().to_string(), std::fs::read(path).unwrap())
+    };
+    let mut files: Vec<_> = files.iter().map(read).collect();
+    let tensors = format::parse(&files.iter().find(|(name, _)| name == "zip.pt").unwrap().1).unwrap().tensors;
+    files.push(("zip.safetensors".into(), safetensors::serialize(&tensors, None).unwrap()));
+    files
+}
+
+/// Bytes as a damaged or malicious file may have them: some changed, cut out, doubled or turned into extreme numbers.
+fn mutated(bytes: &[u8], dice: &mut Random) -> Vec<u8> {
+    let mut bytes = bytes.to_vec();
+    for _ in 0..=dice.below(4) {
+        let at = dice.below(bytes.len());
+        let end = (at + 1 + dice.below(8)).min(bytes.len());
+        match dice.below(5) {
+            0 => bytes[at] ^= 1 << dice.below(8),
+            1 => bytes[at] = dice.below(256) as u8,
+            2 => bytes[at..end].fill([0x00, 0x7F, 0xFF][dice.below(3)]),
+            3 if end - at < bytes.len() => drop(bytes.drain(at..end)),
+            _ => drop(bytes.splice(at..at, bytes[at..end].to_vec())),
+        }
+    }
+    bytes
+}
+
+/// Checkpoints with objects of many classes, and whole modules.
+fn checkpoints() -> Vec<(String, Vec<u8>)> {
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/fixtures/checkpoints");
+    let names = ["everything5.pth", "everything1_legacy.pth", "module.pth", "module_legacy.pth", "yolo.pt"];
+    names.map(|name| (name.to_string(), std::fs::read(folder.join(name)).unwrap())).into()
+}
+
+/// The bytes that all tensors of a file take.
+fn size(weights: &format::Weights) -> usize {
+    weights.tensors.values().map(|t| t.elem_count() * t.dtype().size_in_bytes()).sum()
+}
+
+#[test]
+fn a_weight_file_cut_short_anywhere_is_an_error() {
+    for (name, bytes) in weight_files() {
+        for length in 0..bytes.len() {
+            assert!(format::parse(&bytes[..length]).is_err(), "{name} of {length} bytes");
+        }
+    }
+}
+
+#[test]
+fn a_changed_bit_of_a_zip_file_is_never_read_as_another_number() {
+    let (_, bytes) = weight_files().into_iter().find(|(name, _)| name == "zip.pt").unwrap();
+    let whole = format::parse(&bytes).unwrap();
+    let print = |weights: &format::Weights| weights.tensors.iter().map(|(n, t)| format!("{n}{t}")).collect::<String>();
+    let whole = print(&whole);
+    for bit in 0..bytes.len() * 8 {
+        let mut bytes = bytes.clone();
+        bytes[bit / 8] ^= 1 << (bit % 8);
+        if let Ok(weights) = format::parse(&bytes) {
+            assert_eq!(print(&weights), whole, "bit {bit}");
+        }
+    }
+}
+
+#[test]
+fn mutated_weight_files_never_panic_or_grow() {
+    let mut dice = Random(1);
+    let files =
+        weight_files().into_iter().map(|file| (file, 2000)).chain(checkpoints().into_iter().map(|file| (file, 300)));
+    for ((name, bytes), rounds) in files {
+        for round in 0..rounds {
+            let bytes = mutated(&bytes, &mut dice);
+            if let Ok(weights) = format::parse(&bytes) {
+                assert!(size(&weights) <= bytes.len() * 8, "{name}, round {round}");
+            }
+        }
+    }
+}
+
+/// A file of the format before PyTorch 1.6 around this pickled object, with one storage of `count` numbers, "0".
+fn legacy(object: &[u8], count: i64, numbers: &[u8]) -> Vec<u8> {
+    let mut bytes = b"\x80\x02\x8a\x0a\x6c\xfc\x9c\x46\xf9\x20\x6a\xa8\x50\x19.\x80\x02M\xe9\x03.".to_vec();
+    bytes.extend(b"\x80\x02}X\x0d\0\0\0little_endian\x88s.\x80\x02");
+    bytes.extend(object);
+    bytes.extend(b".\x80\x02]X\x01\0\0\x000a.");
+    bytes.extend(count.to_le_bytes());
+    bytes.extend(numbers);
+    bytes
+}
+
+/// `{"w": _rebuild_tensor(storage of `count` f32, offset, shape, stride)}`, numbers as decimal lines of protocol 0.
+fn tensor(count: &str, offset: &str, shape: &[&str], stride: &[&str]) -> Vec<u8> {
+    let tuple = |numbers: &[&str]| format!("({}t", numbers.iter().map(|n| format!("L{n}L\n")).collect::<String>());
+    let mut object =
+        b"}X\x01\0\0\0wctorch._utils\n_rebuild_tensor\n((X\x07\0\0\0storagectorch\nFloatStorage\n".to_vec();
+    object.extend(
+        format!("X\x01\0\0\x000X\x03\0\0\0cpuL{count}L\ntQL{offset}L\n{}{}tRs", tuple(shape), tuple(stride)).bytes(),
+    );
+    object
+}
+
+fn weights_error(bytes: &[u8]) -> String {
+    format!("{:#}", format::parse(bytes).unwrap_err())
+}
+
+#[test]
+fn a_tensor_lies_within_its_storage_whatever_its_numbers_claim() {
+    let most = "9223372036854775807";
+    let numbers = [0; 16];
+    assert!(format::parse(&legacy(&tensor("4", "0", &["2", "2"], &["2", "1"]), 4, &numbers)).is_ok());
+    assert!(format::parse(&legacy(&tensor("4", "3", &["1"], &[most]), 4, &numbers)).is_ok());
+    let beyond: [(&str, &[&str], &[&str]); 9] = [
+        ("1", &["2", "2"], &["2", "1"]),
+        ("4", &["1"], &["1"]),
+        ("0", &["2", "2"], &["3", "1"]),
+        ("0", &["2", "2"], &[most, most]),
+        ("0", &[most, most], &["0", "0"]),
+        ("0", &["0", most, most], &["0", "0", "0"]),
+        ("0", &["2"], &["2", "1"]),
+        ("-1", &["2"], &["1"]),
+        ("0", &["99999999999999999999"], &["1"]),
+    ];
+    for (offset, shape, stride) in beyond {
+        let bytes = legacy(&tensor("4", offset, shape, stride), 4, &numbers);
+        assert!(format::parse(&bytes).is_err(), "{offset} {shape:?} {stride:?}");
+    }
+}
+
+#[test]
+fn a_few_bytes_do_not_become_a_large_tensor() {
+    let repeated = legacy(&tensor("4", "0", &["1000000000000"], &["0"]), 4, &[0; 16]);
+    assert!(weights_error(&repeated).contains("larger than the file"));
+    let claimed = legacy(&tensor("1000000000000", "0", &["1000000000000"], &["1"]), 1_000_000_000_000, &[0; 16]);
+    assert!(weights_error(&claimed).contains("cut short"), "{}", weights_error(&claimed));
+    let text = legacy(b"X\xff\xff\xff\xffabc", 4, &[0; 16]);
+    assert!(weights_error(&text).contains("cut short"));
+}
+
+#[test]
+fn containers_that_hold_themselves_end() {
+    let dict = legacy(b"}q\0X\x0a\0\0\0state_dicth\0s", 4, &[0; 16]);
+    assert!(weights_error(&dict).contains("no tensors in it, only \"state_dict\""), "{}", weights_error(&dict));
+    let list = legacy(b"]q\0h\0a", 4, &[0; 16]);
+    assert!(weights_error(&list).contains("no names"));
+    let marks = legacy(&vec![b'('; 1_000_000], 4, &[0; 16]);
+    assert!(weights_error(&marks).contains("takes a value where there is none"));
+    let endless = legacy(&vec![b'N'; 5_000_000], 4, &[0; 16]);
+    assert!(weights_error(&endless).contains("more than 4000000 steps"));
+}
+
+#[test]
+fn objects_of_every_opcode_are_placeholders_beside_which_weights_are_read() {
+    let objects: [&[u8]; 14] = [
+        b"(I1\niargparse\nNamespace\n",
+        b"(cargparse\nNamespace\nI1\no",
+        b"cposix\nsystem\nX\x02\0\0\0ls\x85R0cposix\nsystem\nX\x02\0\0\0ls\x85R",
+        b"ca\nB\n)\x81}X\x01\0\0\0xK\x01sb",
+        b"ca\nB\n)}\x92",
+        b"ccopy_reg\n_reconstructor\n(ca\nB\nc__builtin__\nobject\nNtR",
+        b"cbuiltins\ngetattr\nca\nB\nX\x01\0\0\0f\x86R)R",
+        b"\x82\x01)R",
+        b"\x83\x01\0)\x81K\x01b",
+        b"\x84\x01\0\0\0",
+        b"Pa name\n",
+        b"\x97\x98",
+        b"\x8f(K\x01K\x02\x90(K\x01\x91\x86\x96\x02\0\0\0\0\0\0\0ab\x86",
+        b"ccollections\ndeque\n)R(K\x01K\x02e(K\x01K\x02u",
+    ];
+    for object in objects {
+        // The object, kept and dropped, then the dict of tensors with it under another name.
+        let mut pickled = [object, b"0"].concat();
+        pickled.extend(tensor("4", "0", &["2"], &["1"]));
+        pickled.extend([b"X\x01\0\0\0o", object, b"s"].concat());
+        let file = legacy(&pickled, 4, &1f32.to_le_bytes().repeat(4));
+        let text = String::from_utf8_lossy(object).into_owned();
+        let weights = format::parse(&file).unwrap_or_else(|e| panic!("{text}: {e:#}"));
+        assert_eq!(weights.tensors.keys().collect::<Vec<_>>(), ["w"], "{text}");
+        assert_eq!(weights.tensors["w"].to_vec1::<f32>().unwrap(), [1.0, 1.0], "{text}");
+    }
+}
+
+#[test]
+fn a_pickle_cannot_copy_containers_or_names_without_end() {
+    // A list of 5,000 pairs, of which an OrderedDict is made 5,000 times.
+    let pairs = b"X\x01\0\0\0aK\x01\x86".repeat(5000);
+    let calls = b"ccollections\nOrderedDict\nh\0\x85R0".repeat(5000);
+    let copies = [b"](".as_slice(), &pairs, b"eq\0", &calls].concat();
+    assert!(weights_error(&legacy(&copies, 4, &[0; 16])).contains("copies more than"));
+    // A module within itself, and a name of a million letters for each of 100 dicts.
+    let module = b"ca\nM\n)\x81q\0}(X\x0b\0\0\0_parameters}X\x08\0\0\0_modules}(X\x01\0\0\0ah\0X\x01\0\0\0bh\0uub";
+    let error = weights_error(&legacy(module, 4, &[0; 16]));
+    assert!(error.contains("modules in modules") || error.contains("names are longer"), "{error}");
+    let name = [b"X\x40\x42\x0f\0".as_slice(), &b"n".repeat(1_000_000), b"q\x010"].concat();
+    let tensor = [tensor("4", "0", &["2"], &["1"]).as_slice(), b"q\x020"].concat();
+    // A dict's only tensor is kept first, to be recalled by all.
+    let dicts = b"}h\x01h\x03sa".repeat(100);
+    let kept = String::from_utf8_lossy(&tensor).replace("tRs", "tRq\u{3}s").into_bytes();
+    let all = [name.as_slice(), &kept, b"]", &dicts].concat();
+    assert!(weights_error(&legacy(&all, 4, &[0; 16])).contains("names are longer"));
+}
+
+#[test]
+fn names_from_a_file_come_to_the_terminal_without_control_characters() {
+    let object = b"c\x1b[2Jos\nsystem\n)R";
+    let error = weights_error(&legacy(object, 4, &[0; 16]));
+    assert!(!error.contains('\x1b') && error.contains("os.system without tensors"), "{error}");
+}
+
+type Files = Vec<(&'static str, Vec<u8>)>;
+
+/// Small data sets: what to open them by, `DIR` standing for a folder, and their files.
+fn data_sets() -> Vec<(&'static str, Files)> {
+    let images = [&[0, 0, 8, 3, 0, 0, 0, 2, 0, 0, 0, 3, 0, 0, 0, 3][..], &[9; 18]].concat();
+    let labels = vec![0, 0, 8, 1, 0, 0, 0, 2, 3, 4];
+    let pack = |bytes: &[u8]| {
+        let mut packed = Vec::new();
+        flate2::read::GzEncoder::new(bytes, flate2::Compression::fast()).read_to_end(&mut packed).unwrap();
+        packed
+    };
+    let mut png = std::io::Cursor::new(Vec::new());
+    image::RgbImage::new(3, 2).write_to(&mut png, image::ImageFormat::Png).unwrap();
+    let packed = [("t10k-images-idx3-ubyte.gz", pack(&images)), ("t10k-labels-idx1-ubyte.gz", pack(&labels))];
+    vec![
+        ("mnist:DIR", vec![("t10k-images-idx3-ubyte", images), ("t10k-labels-idx1-ubyte", labels)]),
+        ("mnist:DIR", packed.into()),
+        ("cifar10:DIR/a.bin", vec![("a.bin", vec![3; 2 * 3073])]),
+        ("folder:DIR", vec![("labels.txt", b"a.png 1\n".to_vec()), ("a.png", png.into_inner())]),
+    ]
+}
+
+#[test]
+fn mutated_data_sets_never_panic() {
+    let mut dice = Random(2);
+    for (spec, files) in data_sets() {
+        let folder = tempfile::tempdir().unwrap();
+        let spec = spec.replace("DIR", folder.path().to_str().unwrap());
+        files.iter().for_each(|(name, bytes)| std::fs::write(folder.path().join(name), bytes).unwrap());
+        assert!(source::open(&spec).and_then(|data| data.picture(0)).is_ok(), "{spec}");
+        for _ in 0..200 {
+            let (name, bytes) = &files[dice.below(files.len())];
+            std::fs::write(folder.path().join(name), mutated(bytes, &mut dice)).unwrap();
+            if let Ok(data) = source::open(&spec) {
+                (0..data.len()).for_each(|i| drop(data.picture(i)));
+            }
+            std::fs::write(folder.path().join(name), bytes).unwrap();
+        }
+    }
+}
+
+#[test]
+fn mnist_and_cifar_files_cut_short_anywhere_are_errors() {
+    for (spec, files) in data_sets().into_iter().filter(|(spec, _)| !spec.starts_with("folder")) {
+        let folder = tempfile::tempdir().unwrap();
+        let spec = spec.replace("DIR", folder.path().to_str().unwrap());
+        files.iter().for_each(|(name, bytes)| std::fs::write(folder.path().join(name), bytes).unwrap());
+        let cuts = files.iter().flat_map(|(name, bytes)| (0..bytes.len()).map(move |length| (name, bytes, length)));
+        for (name, bytes, length) in cuts.filter(|(.., length)| *length < 200 || length % 101 == 0) {
+            std::fs::write(folder.path().join(name), &bytes[..length]).unwrap();
+            assert!(source::open(&spec).is_err(), "{spec}: {name} of {length} bytes");
+            std::fs::write(folder.path().join(name), bytes).unwrap();
+        }
+    }
+}

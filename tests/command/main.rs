@@ -1,0 +1,20 @@
+//! The program from outside: output and exit codes, damaged input, signals, faults of the disk, terminals that go away.
+#![allow(clippy::unwrap_used)]
+
+#[path = "../common/mod.rs"]
+mod common;
+
+mod clever_hans;
+mod cli;
+mod decoders;
+#[cfg(unix)]
+mod ends;
+mod exec;
+#[cfg(unix)]
+mod faults;
+mod hostile_files;
+mod names;
+#[cfg(unix)]
+mod signals;
+#[cfg(target_os = "linux")]
+mod soak;

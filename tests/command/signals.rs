@@ -1,0 +1,231 @@
+//! Commands under signals, and with a stdout or stderr that takes nothing; files that are none.
+
+use crate::common::pty::terminal;
+use rustix::process::{Pid, Signal, kill_process};
+use std::fs::{self, File};
+use std::os::unix::process::CommandExt;
+use std::path::Path;
+use std::process::{Child, Command, Output, Stdio};
+use std::time::{Duration, Instant};
+use tempfile::TempDir;
+
+fn command(folder: &Path, args: &[&str]) -> Command {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_gradscope"));
+    command.args(args).current_dir(folder).env("HOME", folder).env("XDG_CONFIG_HOME", folder);
+    command.env("GRADSCOPE_CACHE", "").env_remove("RUST_BACKTRACE").stdin(Stdio::null());
+    command.stdout(Stdio::piped()).stderr(Stdio::piped());
+    command
+}
+
+fn text(bytes: &[u8]) -> String {
+    String::from_utf8_lossy(bytes).into_owned()
+}
+
+/// Whether this process was started with a signal ignored, which those that it starts inherit.
+fn is_ignored(signal: Signal) -> bool {
+    let status = fs::read_to_string("/proc/self/status").unwrap_or_default();
+    let mask = status.lines().find_map(|line| line.strip_prefix("SigIgn:")).unwrap_or("0").trim().to_string();
+    u64::from_str_radix(&mask, 16).unwrap_or(0) & 1 << (signal.as_raw() - 1) != 0
+}
+
+/// Waits until it has the signal handlers of a command that keeps work, and a bit more.
+fn begun(child: &Child) {
+    let end = Instant::now() + Duration::from_secs(60);
+    let caught = || {
+        let status = fs::read_to_string(format!("/proc/{}/status", child.id())).unwrap_or_default();
+        let mask = status.lines().find_map(|line| line.strip_prefix("SigCgt:")).unwrap_or("0").trim().to_string();
+        u64::from_str_radix(&mask, 16).unwrap_or(0) & 1 << 14 != 0
+    };
+    while cfg!(target_os = "linux") && !caught() {
+        assert!(Instant::now() < end, "it takes no signals");
+        std::thread::sleep(Duration::from_millis(5));
+    }
+    std::thread::sleep(Duration::from_millis(700));
+}
+
+/// Sends a signal to what has begun, and gives how it ended and how long that took.
+fn ended_by(signal: Signal, child: Child) -> (Output, Duration) {
+    begun(&child);
+    let at = Instant::now();
+    kill_process(Pid::from_child(&child), signal).unwrap();
+    let out = child.wait_with_output().unwrap();
+    (out, at.elapsed())
+}
+
+/// A method that is inside one long native call, and a program that trains for ever.
+const LONG: &str = "//! Long.\nconst PLUGIN = #{ group: \"attribution\" };\n\
+                    fn run(cx) { let x = ones([4000, 4000]); loop { x.matmul(x); } }\n";
+const PROGRAM: &str = "let x = ones([4000, 4000]); loop { x.matmul(x); }";
+const TRAIN: [&str; 9] =
+    ["train", "-m", "digits", "--data", "mnist:set", "--epochs", "100000", "--out", "w.safetensors"];
+
+/// A few digits as MNIST's files, which are read at once.
+fn write_digits(folder: &Path) {
+    let set = folder.join("set");
+    fs::create_dir(&set).unwrap();
+    for part in ["train", "t10k"] {
+        let images = [&[0, 0, 8, 3, 0, 0, 0, 64, 0, 0, 0, 28, 0, 0, 0, 28][..], &[99; 64 * 28 * 28]].concat();
+        fs::write(set.join(format!("{part}-images-idx3-ubyte")), images).unwrap();
+        fs::write(set.join(format!("{part}-labels-idx1-ubyte")), [&[0, 0, 8, 1, 0, 0, 0, 64][..], &[3; 64]].concat())
+            .unwrap();
+    }
+}
+
+#[test]
+fn every_command_ends_within_moments_with_the_number_of_its_signal() {
+    for (signal, code) in [(Signal::TERM, 143), (Signal::HUP, 129), (Signal::INT, 130)] {
+        if is_ignored(signal) {
+            eprintln!("skipped: {signal:?} is ignored here, as under nohup, and so it is by what the test starts");
+            continue;
+        }
+        for args in [
+            &["run", "long.rhai", "-m", "digits"][..],
+            &["exec", "program.rhai"],
+            &["eval", "-m", "shapes", "--data", "made:shapes#train"],
+            &TRAIN,
+        ] {
+            let folder = TempDir::new().unwrap();
+            fs::write(folder.path().join("long.rhai"), LONG).unwrap();
+            fs::write(folder.path().join("program.rhai"), PROGRAM).unwrap();
+            write_digits(folder.path());
+            let (out, took) = ended_by(signal, command(folder.path(), args).spawn().unwrap());
+            let said = text(&out.stderr);
+            assert_eq!(out.status.code(), Some(code), "{signal:?} {args:?}: {said}");
+            assert_eq!(
+                said.lines().filter(|line| line.starts_with("error: ")).count(),
+                1,
+                "{signal:?} {args:?}: {said}"
+            );
+            let most = Duration::from_secs(if signal == Signal::INT || args[0] == "train" { 20 } else { 4 });
+            assert!(took < most, "{signal:?} {args:?}: {took:?}");
+            let kept = folder.path().join("w.checkpoint").exists();
+            assert_eq!(kept, args[0] == "train", "{signal:?} {args:?} keeps a checkpoint where it trains: {said}");
+        }
+    }
+}
+
+#[test]
+fn a_hangup_that_is_ignored_as_under_nohup_stays_ignored() {
+    let folder = TempDir::new().unwrap();
+    write_digits(folder.path());
+    let script = format!("trap '' HUP; exec {} {}", env!("CARGO_BIN_EXE_gradscope"), TRAIN.join(" "));
+    let mut command = Command::new("sh");
+    command.args(["-c", &script]).current_dir(folder.path()).env("HOME", folder.path());
+    let mut child = command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
+    begun(&child);
+    kill_process(Pid::from_child(&child), Signal::HUP).unwrap();
+    std::thread::sleep(Duration::from_millis(1500));
+    assert!(child.try_wait().unwrap().is_none(), "it goes on");
+    let (out, _) = ended_by(Signal::TERM, child);
+    assert_eq!(out.status.code(), Some(143), "{}", text(&out.stderr));
+}
+
+#[test]
+fn a_stderr_that_takes_nothing_changes_nothing() {
+    let folder = TempDir::new().unwrap();
+    let full = || File::options().write(true).open("/dev/full").unwrap();
+    for (args, code) in [
+        (&["run", "saliency", "-m", "digits", "--out", "o"][..], 0),
+        (&["run", "nonsense"], 2),
+        (&["run", "saliency", "-i", "absent.png"], 1),
+        (&["--nonsense"], 2),
+        (&["eval"], 2),
+    ] {
+        let out = command(folder.path(), args).stderr(full()).output().unwrap();
+        assert_eq!(out.status.code(), Some(code), "{args:?}");
+        let (read, write) = std::io::pipe().unwrap();
+        drop(read);
+        let out = command(folder.path(), args).stderr(write).output().unwrap();
+        assert_eq!(out.status.code(), Some(code), "{args:?}");
+    }
+}
+
+#[test]
+fn a_full_stdout_is_an_error_and_one_that_nobody_reads_is_none() {
+    let folder = TempDir::new().unwrap();
+    fs::write(folder.path().join("p.rhai"), "print(\"a\");").unwrap();
+    for args in [
+        &["methods"][..],
+        &["methods", "--json"],
+        &["layers", "-m", "digits"],
+        &["run", "saliency", "-m", "digits"],
+        &["run", "saliency", "-m", "digits", "--json"],
+        &["run", "saliency", "-m", "digits", "--graphics", "half"],
+        &["api", "matmul"],
+        &["exec", "p.rhai"],
+        &["--help"],
+        &["--version"],
+    ] {
+        let full = File::options().write(true).open("/dev/full").unwrap();
+        let out = command(folder.path(), args).stdout(full).output().unwrap();
+        let said = text(&out.stderr);
+        assert_eq!(out.status.code(), Some(1), "{args:?}: {said}");
+        assert!(said.contains("error: ") && said.contains("stdout"), "{args:?}: {said}");
+        let (read, write) = std::io::pipe().unwrap();
+        drop(read);
+        let out = command(folder.path(), args).stdout(write).output().unwrap();
+        assert!(out.status.success() && out.stderr.is_empty(), "{args:?}: {}", text(&out.stderr));
+    }
+}
+
+#[test]
+fn a_terminal_that_is_gone_changes_nothing() {
+    let folder = TempDir::new().unwrap();
+    for (args, code) in [
+        (&["methods"][..], 0),
+        (&["run", "saliency", "-m", "digits"], 0),
+        (&["run", "nonsense"], 2),
+        (&["--help"], 0),
+        (&["eval"], 2),
+    ] {
+        let (master, slave) = terminal(80, 24);
+        drop(master);
+        let end = || Stdio::from(slave.try_clone().unwrap());
+        let status = command(folder.path(), args).stdin(end()).stdout(end()).stderr(end()).status().unwrap();
+        assert_eq!(status.code(), Some(code), "{args:?}");
+    }
+}
+
+/// Everything that opens a file which someone names: a pipe in its place is told, and nobody waits for it.
+#[test]
+fn pipes_and_devices_are_refused_wherever_a_file_is_wanted() {
+    let folder = TempDir::new().unwrap();
+    let pipe = folder.path().join("p.rhai");
+    rustix::fs::mkfifoat(rustix::fs::CWD, &pipe, rustix::fs::Mode::RWXU).unwrap();
+    for name in ["p.npy", "p.png", "p.safetensors", "model.safetensors.index.json", "labels.txt", "p.bin", "p.json"] {
+        std::os::unix::fs::symlink(&pipe, folder.path().join(name)).unwrap();
+    }
+    for args in [
+        &["run", "saliency", "-m", "digits", "-i", "p.png"][..],
+        &["run", "saliency", "-m", "digits", "-i", "p.npy"],
+        &["run", "saliency", "-m", "digits", "-i", "/dev/zero"],
+        &["run", "saliency", "-m", "digits", "-i", "."],
+        &["run", "saliency", "-m", "squeezenet1_0", "-w", "p.safetensors"],
+        &["run", "saliency", "-w", "p.safetensors"],
+        &["run", "saliency", "-w", "model.safetensors.index.json"],
+        &["run", "saliency", "-w", "/dev/zero"],
+        &["run", "p.rhai"],
+        &["check", "p.rhai"],
+        &["exec", "p.rhai"],
+        &["layers", "-m", "p.rhai"],
+        &["eval", "-m", "digits", "--data", "cifar10:p.bin"],
+        &["train", "-m", "digits", "--data", "cifar10:p.bin"],
+        &["selftest", "--cases", "p.json"],
+        &["run", "activation_maximization", "--set", "direction=p.npy", "-m", "digits"],
+    ] {
+        let begun = Instant::now();
+        let child = command(folder.path(), args).process_group(0).spawn().unwrap();
+        let id = Pid::from_child(&child);
+        let watch = std::thread::spawn(move || {
+            std::thread::sleep(Duration::from_secs(20));
+            let _ = kill_process(id, Signal::KILL);
+        });
+        let out = child.wait_with_output().unwrap();
+        drop(watch);
+        let said = text(&out.stderr) + text(&out.stdout).as_str();
+        assert!(begun.elapsed() < Duration::from_secs(15), "{args:?} waits");
+        assert!(matches!(out.status.code(), Some(1 | 2)), "{args:?}: {:?} {said}", out.status);
+        let known = ["a pipe", "a device", "a folder"];
+        assert!(known.iter().any(|kind| said.contains(kind)), "{args:?}: {said}");
+    }
+}

@@ -1,0 +1,277 @@
+//! Every method of the folder on every network: an answer, or a sentence that says why there is none.
+//!
+//! Trained weights come from the folder that GRADSCOPE_SHARED names; without it only the embedded networks are tested.
+
+use crate::common::shared::shared_file;
+use candle_core::{Device, Tensor};
+use gradscope::data::{Dataset, source};
+use gradscope::graph::{Builder, op};
+use gradscope::kernel::{Conv2d, Pool2d, Window};
+use gradscope::model::Card;
+use gradscope::model::Model;
+use gradscope::render::Figure;
+use gradscope::render::{Body, caption};
+use gradscope::script::architecture::Architectures;
+use gradscope::script::data::Data;
+use gradscope::script::folders::Folders;
+use gradscope::script::host::Host;
+use gradscope::script::session::Session;
+use std::path::Path;
+
+/// Steps that steppers are given: enough to see that they go on.
+const STEPS: usize = 2;
+
+/// Methods that cannot be asked about a network, or any of these, and what they say.
+const REFUSALS: &[(&str, &str, &str)] = &[
+    ("inaudible", "shapes", "pictures of one row"),
+    ("inaudible", "digits", "pictures of one row"),
+    ("inaudible", "words", "pictures of one row"),
+    ("inaudible", "moons", "pictures of one row"),
+    ("inaudible", "convnetjs", "pictures of one row"),
+    ("inaudible", "resnet20", "pictures of one row"),
+    ("inaudible", "resnet56", "pictures of one row"),
+    ("inaudible", "lenet_captum", "pictures of one row"),
+    ("inaudible", "darknet_tiny", "pictures of one row"),
+    ("inaudible", "squeezenet1_0", "pictures of one row"),
+    ("pca_map", "moons", "no map"),
+    ("read_as", "*", "networks that read letter by letter"),
+    ("style_transfer", "moons", "compared on maps"),
+    ("stylize", "*", "style_transformer"),
+    ("training", "darknet_tiny", "running statistics"),
+    ("training", "resnet20", "running statistics"),
+    ("training", "resnet56", "running statistics"),
+];
+
+/// Two pictures that fit the network.
+fn pictures(model: &Model) -> Dataset {
+    let [c, h, w] = model.card.input;
+    let pixels = (0..2 * c * h * w).map(|i| (i * 37 % 251) as u8).collect();
+    Dataset::of_bytes("two", vec![], [c, h, w], pixels, vec![0, 1]).unwrap()
+}
+
+/// The picture of the program that fits the network best.
+fn picture(model: &Model) -> Tensor {
+    let (_, picture) = source::picture(&model.card.picture).unwrap();
+    model.card.preprocess().apply(&picture, false).unwrap().to_device(&Device::Cpu).unwrap()
+}
+
+fn answer(host: &Host, session: &mut Session, method: &str) -> anyhow::Result<Vec<Figure>> {
+    session.open(host.method(method)?);
+    let mut frame = session.run(host)?;
+    for _ in 0..STEPS {
+        if session.can_go_on() {
+            frame = session.step(host)?;
+        }
+    }
+    Ok(frame.figures)
+}
+
+fn ask_all(name: &str, weights: Option<&Path>) {
+    let host = Host::new(Folders::plugins(None).embedded_only(), Folders::models(None).embedded_only());
+    let model = Architectures::new(host.models().clone(), host.guard()).open(name, weights).unwrap();
+    let mut session = Session::new(&host, model.clone(), "picture", picture(&model)).unwrap();
+    session.set_data(Data::of(pictures(&model)));
+    let mut wrong = vec![];
+    for method in host.plugins().names() {
+        let refusal = REFUSALS.iter().find(|(m, n, _)| *m == method && [name, "*"].contains(n));
+        match (answer(&host, &mut session, &method), refusal) {
+            (Ok(figures), None) => {
+                // What no patch and no mask has shown yet has no value yet.
+                let pending = ["occlusion", "rise"].contains(&&*method) && session.can_go_on();
+                let may = |v: f32| v.is_finite() || (pending && v.is_nan());
+                let bad = |f: &&Figure| f.values().is_some_and(|v| !v.data.iter().all(|&v| may(v)));
+                wrong.extend(figures.iter().filter(bad).map(|f| format!("{method}: \"{}\" has no numbers", f.title)));
+                if figures.is_empty() {
+                    wrong.push(format!("{method} shows nothing"));
+                }
+            }
+            (Err(error), Some((_, _, says))) if format!("{error:#}").contains(says) => {}
+            (Err(error), _) => wrong.push(format!("{method}: {error:#}")),
+            (Ok(_), Some(_)) => wrong.push(format!("{method} answers, though it is said to refuse")),
+        }
+    }
+    assert!(wrong.is_empty(), "on {name}:\n{}", wrong.join("\n"));
+}
+
+fn ask_all_of_shared(name: &str, file: &str) {
+    if let Some(weights) = shared_file(Path::new("models").join(file)) {
+        ask_all(name, Some(&weights));
+    }
+}
+
+#[test]
+fn every_method_answers_on_shapes() {
+    ask_all("shapes", None);
+}
+
+#[test]
+fn every_method_answers_on_digits() {
+    ask_all("digits", None);
+}
+
+#[test]
+fn every_method_answers_on_convnetjs() {
+    ask_all_of_shared("convnetjs", "convnetjs_cifar10.safetensors");
+}
+
+#[test]
+fn every_method_answers_on_resnets() {
+    ask_all_of_shared("resnet20", "resnet20_cifar10.safetensors");
+    ask_all_of_shared("resnet56", "resnet56_cifar10.safetensors");
+}
+
+#[test]
+fn every_method_answers_on_lenet() {
+    ask_all_of_shared("lenet_captum", "lenet_cifar10_captum.pt");
+}
+
+#[test]
+fn every_method_answers_on_darknet() {
+    ask_all_of_shared("darknet_tiny", "darknet_tiny_imagenet_f16.safetensors");
+}
+
+#[test]
+fn every_method_answers_on_squeezenet() {
+    ask_all_of_shared("squeezenet1_0", "squeezenet1_0_imagenet.safetensors");
+}
+
+#[test]
+fn every_method_answers_on_waveforms() {
+    ask_all("waves", None);
+}
+
+#[test]
+fn every_method_answers_on_lines_of_text() {
+    ask_all("words", None);
+}
+
+#[test]
+fn every_method_answers_on_points_of_the_plane() {
+    ask_all("moons", None);
+}
+
+/// A network with 330 filters and channels, 1010 features and 321 classes, on pictures of 9x9.
+fn wide() -> Model {
+    let mut b = Builder::new(&[3, 9, 9]);
+    let conv = |input, output| {
+        let slide = Conv2d { stride: (1, 1), padding: (1, 1), dilation: (1, 1), groups: 1 };
+        op::Conv { input, output, kernel: (3, 3), slide, bias: true }
+    };
+    let x = b.add("normalize", op::Normalize { mean: vec![0.5; 3], std: vec![0.25; 3] }, &[0]).unwrap();
+    let x = b.add("conv1", conv(3, 330), &[x]).unwrap();
+    let x = b.add("relu1", op::Relu, &[x]).unwrap();
+    let x = b.add("conv2", conv(330, 5), &[x]).unwrap();
+    let x = b.add("relu2", op::Relu, &[x]).unwrap();
+    let pool = Pool2d { h: Window::new(3, 3, 0, 1), w: Window::new(3, 3, 0, 1), ceil_mode: false };
+    let x = b.add("pool", op::MaxPool { pool }, &[x]).unwrap();
+    let x = b.add("flatten", op::Flatten, &[x]).unwrap();
+    let x = b.add("fc1", op::Linear { input: 45, output: 1010, bias: true }, &[x]).unwrap();
+    let x = b.add("relu3", op::Relu, &[x]).unwrap();
+    let x = b.add("fc2", op::Linear { input: 1010, output: 321, bias: true }, &[x]).unwrap();
+    let graph = b.finish(x).unwrap();
+    let weights = graph.parameters().into_iter().enumerate().map(|(i, p)| {
+        let count: usize = p.shape.iter().product();
+        let width = (3.0 / p.shape[1..].iter().product::<usize>().max(1) as f32).sqrt();
+        let value = |j: usize| width * (2.0 * (((j + 1) * (j + 7 + i)) as f64 * 0.754_877_666).fract() as f32 - 1.0);
+        (p.name, Tensor::from_vec((0..count).map(value).collect::<Vec<_>>(), p.shape, &Device::Cpu).unwrap())
+    });
+    let graph = graph.with_weights(weights.collect()).unwrap();
+    let card = Card {
+        name: "wide".into(),
+        summary: "a network of the tests".into(),
+        input: [3, 9, 9],
+        resize: None,
+        mean: vec![0.5; 3],
+        std: vec![0.25; 3],
+        labels: vec![].into(),
+        synonyms: [].into(),
+        picture: String::new(),
+    };
+    Model { card: card.into(), graph: graph.into(), hash: "wide".into(), taken: "".into() }
+}
+
+/// Lengths at which lists are cut here and there; nothing of the wide network and its seven pictures has one of them.
+const CUTS: [usize; 6] = [16, 32, 64, 100, 256, 512];
+
+/// Montages of such a length by their meaning: four changes in four strengths.
+const MEANT: [(&str, &str); 2] = [("invariance", "changed"), ("invariance", "nearest")];
+
+#[test]
+fn no_method_cuts_raw_values_and_a_picture_of_a_part_says_so() {
+    let host = Host::new(Folders::plugins(None).embedded_only(), Folders::models(None).embedded_only());
+    let (model, input) =
+        (wide(), Tensor::from_iter((0..243).map(|i| (i * 37 % 251) as f32 / 255.0), &Device::Cpu).unwrap());
+    let mut session = Session::new(&host, model, "picture", input.reshape((1, 3, 9, 9)).unwrap()).unwrap();
+    let pixels = (0..7 * 243).map(|i| (i * 37 % 251) as u8).collect();
+    session.set_data(Data::of(Dataset::of_bytes("seven", vec![], [3, 9, 9], pixels, (0..7).collect()).unwrap()));
+    let (mut wrong, mut parts) = (vec![], 0);
+    // These are for networks of another kind.
+    let others = ["stylize", "training", "inaudible", "read_as"];
+    for method in host.plugins().names().into_iter().filter(|m| !others.contains(&m.as_str())) {
+        for figure in answer(&host, &mut session, &method).unwrap_or_else(|e| panic!("{method}: {e:#}")) {
+            let meant = MEANT.contains(&(&method, &figure.title));
+            if let (Body::Montage { tiles, .. }, false) = (&figure.body, meant)
+                && CUTS.contains(&tiles.shape[0])
+            {
+                wrong.push(format!("{method}: \"{}\" has {:?}", figure.title, tiles.shape));
+            }
+            if let Some(part) = figure.part() {
+                parts += 1;
+                assert!(caption(&figure).contains(&part), "{method}: {}", caption(&figure));
+            }
+        }
+    }
+    assert!(wrong.is_empty(), "these are cut:\n{}", wrong.join("\n"));
+    assert!(parts > 3, "pictures of a part were not seen");
+    let whole = [
+        ("conv1", "conv1", vec![330, 9, 9]),
+        ("conv1", "conv1.weight", vec![330, 3, 3, 3]),
+        ("conv1", "conv1.weight.gradient", vec![330, 3, 3, 3]),
+        ("conv2", "conv2.weight", vec![1650, 3, 3]),
+        ("fc1", "fc1", vec![1010, 1, 1]),
+        ("fc1", "fc1.gradient", vec![1010, 1, 1]),
+        ("fc2", "fc2.weight", vec![321, 1010]),
+        ("", "conv1", vec![330, 9, 9]),
+    ];
+    for (layer, title, shape) in whole {
+        session.open(host.method("network").unwrap());
+        session.set("layer", layer).unwrap();
+        let figures = session.run(&host).unwrap().figures;
+        let figure = figures.iter().find(|f| f.title == title).unwrap();
+        assert_eq!(figure.values().unwrap().shape, shape, "{layer} {title}");
+    }
+}
+
+#[test]
+fn what_a_script_lowers_is_told() {
+    // A parameter goes through `cx.at_most`, which tells, or `cx.used`; batches and steps of work are no answers.
+    let silent = |line: &str| {
+        let capped = ["min(cx.params.", "min(p."].iter().any(|open| {
+            let words = line.split(open).skip(1).filter_map(|rest| rest.split([',', ' ', ')']).next());
+            words.into_iter().any(|name| !["batch", "samples", "steps"].contains(&name))
+        });
+        capped
+            || line.split("min(").skip(1).any(|rest| {
+                let inside = rest.split(')').next().unwrap_or_default();
+                let own =
+                    |word: &str| (word.starts_with("p.") || word.starts_with("cx.params.")) && !word.contains(' ');
+                inside.split(", ").skip(1).any(own)
+            })
+    };
+    assert!(silent("let k = min(cx.params.k, n);") && silent("min(n, p.k)") && !silent("cx.at_most(\"k\", min(n, 3))"));
+    // Its `most` is a limit itself.
+    let allowed = ["plugins/hopskipjump.rhai"];
+    let root = Path::new(env!("CARGO_MANIFEST_DIR"));
+    let mut found = vec![];
+    for folder in ["plugins", "plugins/lib"] {
+        for file in std::fs::read_dir(root.join(folder)).unwrap().map(|e| e.unwrap().path()) {
+            let name = format!("{folder}/{}", file.file_name().unwrap().to_string_lossy());
+            if name.ends_with(".rhai") && !allowed.contains(&name.as_str()) {
+                let text = std::fs::read_to_string(&file).unwrap();
+                let code = text.lines().enumerate().filter(|(_, line)| !line.trim_start().starts_with("//"));
+                found.extend(code.filter(|(_, l)| silent(l)).map(|(i, l)| format!("{name}:{}: {}", i + 1, l.trim())));
+            }
+        }
+    }
+    assert!(found.is_empty(), "these lower a parameter in silence:\n{}", found.join("\n"));
+}

@@ -1,0 +1,252 @@
+//! The floor plan: a module uses only modules that `lib.rs` lists above it, and files do not import one another in circles.
+
+use crate::common::imports::Crate;
+use crate::common::scan::{tokens, used};
+use std::fs;
+use std::path::{Path, PathBuf};
+
+fn sources(folder: &Path) -> Vec<PathBuf> {
+    let mut files = vec![];
+    for entry in fs::read_dir(folder).unwrap() {
+        let path = entry.unwrap().path();
+        if path.is_dir() {
+            files.extend(sources(&path));
+        } else if path.extension().is_some_and(|e| e == "rs") {
+            files.push(path);
+        }
+    }
+    files
+}
+
+fn root() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("src")
+}
+
+/// The modules in the order of `lib.rs`.
+fn plan() -> Vec<String> {
+    let text = fs::read_to_string(root().join("lib.rs")).unwrap();
+    let name = |line: &str| line.strip_prefix("pub mod ")?.strip_suffix(';').map(String::from);
+    text.lines().filter_map(name).collect()
+}
+
+/// The path of the module in a file: `["graph", "op"]` for `graph/op/mod.rs`.
+fn module(file: &Path) -> Vec<String> {
+    let path = file.strip_prefix(root()).unwrap().with_extension("");
+    let parts = path.iter().map(|part| part.to_string_lossy().into_owned());
+    parts.filter(|part| part != "mod").collect()
+}
+
+/// The file with what its room has to do with the plan: the names that stand below it, or hide what stands there.
+fn against(plan: &[String], module: &[String], text: &str) -> Vec<String> {
+    let Some(here) = plan.iter().position(|m| *m == module[0]) else { return vec![] };
+    let wrong = |name: &String| name == "*" || plan[here + 1..].contains(name);
+    used(text, module.len()).into_iter().filter(wrong).collect()
+}
+
+#[test]
+fn modules_use_only_modules_above_them() {
+    let plan = plan();
+    assert!(plan.len() >= 10, "{plan:?}");
+    let mut seen = 0;
+    for file in sources(&root()) {
+        let (module, text) = (module(&file), fs::read_to_string(&file).unwrap());
+        seen += used(&text, module.len()).iter().filter(|name| plan.contains(name)).count();
+        let wrong = against(&plan, &module, &text);
+        assert!(wrong.is_empty(), "{} uses {wrong:?}, which stand below it", file.display());
+    }
+    assert!(seen > 100, "only {seen} uses were found");
+}
+
+#[test]
+fn a_use_of_a_module_below_is_noticed_however_it_is_written() {
+    let plan: Vec<_> = ["low", "here", "high"].map(String::from).to_vec();
+    let wrong = |text: &str| against(&plan, &["here", "inner"].map(String::from), text);
+    for text in [
+        "use crate::high::x;",
+        "use crate::{low, low::{a, b}, high};",
+        "use crate::{\n    low::a as b,\n    high::{self, c},\n};",
+        "use super::super::high;",
+        "use super::{a, super::{low, high::x}};",
+        "mod tests {\n    use super::super::super::high;\n}",
+        "use gradscope::high::x;",
+        "use ::gradscope::{low, high};",
+        "fn f() -> crate::high::X { loop {} }",
+        "macro_rules! m { () => { $crate::high::x() } }",
+        "const U: &str = \"https://a\"; use crate::high;\nconst V: &str = \"\";",
+        "const Q: char = '\"'; use crate::high; const R: char = '\"';",
+        "const Q: &str = \"\\\"\"; use crate::high; const R: &str = r#\"\"\"#;",
+        "fn f<'a>(x: &'a u8) { crate::high::g(x) }",
+    ] {
+        assert_eq!(wrong(text), ["high"], "{text}");
+    }
+    for text in ["use crate::*;", "use super::super::*;", "use crate as all;", "use crate::{self as all, low};"] {
+        assert_eq!(wrong(text), ["*"], "{text}");
+    }
+}
+
+#[test]
+fn what_is_no_use_of_a_module_below_is_none() {
+    let plan: Vec<_> = ["low", "here", "high"].map(String::from).to_vec();
+    for text in [
+        "use crate::low::high; use crate::here::{high, low}; use super::high; use super::*;",
+        "use crate::{low as high, here::{self as other, high::x}};",
+        "// use crate::high;\n/* crate::high /* crate::high */ crate::high */ use crate::low;",
+        "const A: &str = \"crate::high\"; const B: &[u8] = br##\"\"# crate::high\"##; const C: u8 = b'\\'';",
+        "mod tests { use super::super::high; } pub(crate) fn f(&self) { self.high() } pub(super) struct High;",
+        "fn f() { other::crate_::high(); mygradscope::high(); }",
+    ] {
+        let wrong = against(&plan, &["here", "inner"].map(String::from), text);
+        assert!(wrong.is_empty(), "{wrong:?} in {text}");
+    }
+}
+
+/// Folders whose circles are tolerated for now: they are being rebuilt. Nothing may be added here.
+const BEING_REBUILT: [&str; 3] = ["graph", "kernel", "model::train"];
+
+/// Circles of more than two files, and those between rooms, unless all of their files are in one of the tolerated folders.
+fn circles(files: &Crate, tolerated: &[&str]) -> Vec<String> {
+    let mut found = vec![];
+    for circle in files.circles() {
+        let names: Vec<_> = circle.iter().map(|module| module.join("::")).collect();
+        let within = |folder: &&str| names.iter().all(|n| n == folder || n.starts_with(&format!("{folder}::")));
+        let rooms = circle.iter().filter(|module| module[0] != circle.first().unwrap()[0]).count();
+        if (circle.len() > 2 || rooms > 0) && !tolerated.iter().any(within) {
+            let arrows = circle.iter().map(|from| {
+                let to: Vec<_> = files.imports(from).intersection(&circle).map(|to| to.join("::")).collect();
+                format!("\n  {} imports {}", from.join("::"), to.join(", "))
+            });
+            found.push(format!("{} files in a circle:{}", circle.len(), arrows.collect::<String>()));
+        }
+    }
+    found
+}
+
+#[test]
+fn files_do_not_import_one_another_in_circles() {
+    let text = |file: &PathBuf| fs::read_to_string(file).unwrap();
+    let files = Crate::new(sources(&root()).iter().map(|file| (module(file), text(file))));
+    let found = circles(&files, &BEING_REBUILT);
+    assert!(found.is_empty(), "{}", found.join("\n"));
+    for folder in BEING_REBUILT {
+        let others: Vec<_> = BEING_REBUILT.into_iter().filter(|other| *other != folder).collect();
+        assert!(!circles(&files, &others).is_empty(), "\"{folder}\" has no circle any more: take it from the list");
+    }
+}
+
+#[test]
+fn the_app_goes_one_way() {
+    let text = fs::read_to_string(root().join("tui/mod.rs")).unwrap();
+    let name = |line: &str| line.trim_start_matches("pub ").strip_prefix("mod ")?.strip_suffix(';').map(String::from);
+    let order: Vec<_> = text.lines().filter_map(name).collect();
+    let rank = |module: &[String]| order.iter().position(|name| module.get(1) == Some(name));
+    assert!(order.len() >= 15, "{order:?}");
+    let sources = sources(&root());
+    let files = Crate::new(sources.iter().map(|file| (module(file), fs::read_to_string(file).unwrap())));
+    for from in sources.iter().map(|file| module(file)).filter(|module| module[0] == "tui" && module.len() > 1) {
+        for to in files.imports(&from).iter().filter(|to| to[0] == "tui") {
+            assert!(rank(to) <= rank(&from), "{} imports {}, which stands below it", from.join("::"), to.join("::"));
+        }
+    }
+    let circles: Vec<_> = files.circles().into_iter().filter(|circle| circle.iter().any(|f| f[0] == "tui")).collect();
+    assert!(circles.is_empty(), "{circles:?}");
+}
+
+fn tree(files: &[(&str, &str)]) -> Crate {
+    let path = |module: &str| module.split("::").map(String::from).collect();
+    Crate::new(files.iter().map(|(module, text)| (path(module), text.to_string())))
+}
+
+#[test]
+fn a_circle_of_files_is_noticed_however_it_is_written() {
+    for (a, b, c) in [
+        ("use super::b::B;", "use crate::room::c::C;", "fn f() { super::a::g() }"),
+        ("use super::{b::B, x::X};", "use super::c::{self, D};", "use crate::{room::a as first};"),
+        ("use super::b;\nfn f() { b::g() }", "use super::C;", "type A = crate::room::A;"),
+    ] {
+        let root = "mod a;\nmod b;\nmod c;\npub use a::A;\npub use c::C;";
+        let found = circles(&tree(&[("room", root), ("room::a", a), ("room::b", b), ("room::c", c)]), &[]);
+        assert_eq!(found.len(), 1, "{a} {b} {c}");
+        assert!(found[0].starts_with("3 files in a circle:\n  room::a imports room::b"), "{}", found[0]);
+        let all = tree(&[("room", root), ("room::a", a), ("room::b", b), ("room::c", c)]);
+        assert!(circles(&all, &["room"]).is_empty());
+    }
+    let between = tree(&[("low::a", "use crate::high::b::B;"), ("high::b", "use crate::low::a::A;")]);
+    assert_eq!(circles(&between, &[]).len(), 1, "two files of different rooms");
+    let root = tree(&[
+        ("room", "mod a;\nuse a::A;\nstruct Own;"),
+        ("room::a", "use super::b::B;"),
+        ("room::b", "use super::Own;"),
+    ]);
+    assert_eq!(circles(&root, &[]).len(), 1, "a mod.rs that defines something is a file like any other");
+}
+
+#[test]
+fn what_is_no_circle_is_none() {
+    let pair = [("room::a", "use super::b::B;"), ("room::b", "use super::a::A;")];
+    assert!(circles(&tree(&pair), &[]).is_empty(), "two files of one room");
+    let declared = [
+        ("room", "mod a;\nmod b;\nmod c;\npub use a::A;\npub use b::{B, b};"),
+        ("room::a", "use super::B;\n#[cfg(test)]\nmod tests { use super::super::c::C; }"),
+        ("room::b", "use super::c::C;\n// use super::a::A;"),
+        ("room::c", "#[cfg(test)]\npub mod tests { use crate::room::{A, B}; }\nfn f() { other::a::g() }"),
+    ];
+    assert!(circles(&tree(&declared), &[]).is_empty(), "a mod.rs that only declares, tests, comments, other crates");
+}
+
+#[test]
+fn the_terminal_and_the_renderer_know_no_tensors() {
+    for file in sources(&root()).iter().filter(|f| ["tui", "render"].contains(&module(f)[0].as_str())) {
+        let named = tokens(&fs::read_to_string(file).unwrap()).into_iter().find(|t| t.starts_with("candle"));
+        assert_eq!(named, None, "{} names candle", file.display());
+    }
+}
+
+/// The `.rs` files of a folder of tests that no `mod` line of its `main.rs` or `mod.rs` names.
+fn unnamed(folder: &Path, root: &str) -> Vec<PathBuf> {
+    let text = fs::read_to_string(folder.join(root)).unwrap();
+    let modules: Vec<_> = text
+        .lines()
+        .filter_map(|line| line.trim_start_matches("pub ").strip_prefix("mod ")?.strip_suffix(';'))
+        .collect();
+    let named = |path: &Path| modules.iter().any(|module| path.file_stem().is_some_and(|stem| stem == *module));
+    let paths = fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().path());
+    let of = |path: PathBuf| match path.is_dir() {
+        true if path.join("mod.rs").exists() && named(&path) => unnamed(&path, "mod.rs"),
+        true => sources(&path),
+        false => [path].into_iter().filter(|p| p.extension().is_some_and(|e| e == "rs") && !named(p)).collect(),
+    };
+    paths.filter(|path| !path.ends_with(root)).flat_map(of).collect()
+}
+
+#[test]
+fn every_test_file_belongs_to_one_of_six_binaries() {
+    let tests = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests");
+    let entries: Vec<_> = fs::read_dir(&tests).unwrap().map(|entry| entry.unwrap().path()).collect();
+    let alone: Vec<_> = entries.iter().filter(|path| path.extension().is_some_and(|e| e == "rs")).collect();
+    assert!(alone.is_empty(), "each file in tests/ is a binary that links all dependencies: {alone:?}");
+    let binaries: Vec<_> = entries.iter().filter(|path| path.join("main.rs").exists()).collect();
+    assert!(binaries.len() <= 6, "{binaries:?}");
+    let common = unnamed(&tests.join("common"), "mod.rs");
+    let forgotten: Vec<_> = binaries.iter().flat_map(|folder| unnamed(folder, "main.rs")).chain(common).collect();
+    assert!(forgotten.is_empty(), "no `mod` line names {forgotten:?}, so their tests do not run");
+}
+
+#[test]
+fn every_file_says_what_lives_in_it() {
+    for file in sources(&root()) {
+        let text = fs::read_to_string(&file).unwrap();
+        assert!(text.starts_with("//! "), "{} opens without a word about it", file.display());
+    }
+}
+
+#[test]
+fn every_script_opens_with_what_it_shows() {
+    for folder in ["plugins", "models"] {
+        let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join(folder);
+        for entry in fs::read_dir(folder).unwrap().map(|e| e.unwrap().path()) {
+            if entry.extension().is_some_and(|e| e == "rhai") {
+                assert!(fs::read_to_string(&entry).unwrap().starts_with("//! "), "{}", entry.display());
+            }
+        }
+    }
+}

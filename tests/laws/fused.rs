@@ -1,0 +1,451 @@
+//! A fused run gives what operations give one by one: values of all nodes, and gradients at all of them.
+
+use crate::common::random::{Random, numbers};
+use candle_core::{DType, Device, Tensor};
+use gradscope::backward::Walk;
+use gradscope::exec::{PixelWindow, Trace};
+use gradscope::graph::{Builder, Graph, NodeId, op};
+use gradscope::kernel::{Conv2d, Pool2d, Window};
+use std::sync::Arc;
+
+/// Nodes of a drawn network.
+const NODES: usize = 22;
+
+/// Draws networks in which every operation may follow every other, values are read by many, and concatenations stand in
+/// concatenations.
+struct Draw {
+    random: Random,
+    builder: Builder,
+    maps: Vec<NodeId>,
+    /// Whether there are max pools, or else activations that saturate: of equal numbers in a window, rounding would choose.
+    pools: bool,
+}
+
+impl Draw {
+    fn below(&mut self, n: usize) -> usize {
+        self.random.between(0, n - 1)
+    }
+
+    /// One of the latest maps, so that networks grow long.
+    fn map(&mut self) -> NodeId {
+        let recent = self.maps.len().min(4);
+        let back = self.below(recent);
+        self.maps[self.maps.len() - 1 - back]
+    }
+
+    fn conv(&mut self, from: NodeId, output: usize, stride: usize) -> NodeId {
+        let input = self.builder.shape(from)[1];
+        let k = [1, 3, 5][self.below(3)];
+        // Plain, in groups, or one filter a channel.
+        let groups = match self.below(4) {
+            0 if output.is_multiple_of(input) => input,
+            1 if input.is_multiple_of(2) && output.is_multiple_of(2) => 2,
+            _ => 1,
+        };
+        let slide = Conv2d { stride: (stride, stride), padding: (k / 2, k / 2), dilation: (1, 1), groups };
+        let bias = self.below(2) == 0;
+        let conv = op::Conv { input, output, kernel: (k, k), slide, bias };
+        self.add(conv, &[from])
+    }
+
+    /// Windows of a map that keep its size, or any others that fit it: up to `dilation` apart in their taps, over the edge,
+    /// or larger than the map.
+    fn pool(&mut self, size: [usize; 2], dilation: usize) -> Option<Pool2d> {
+        if self.below(3) == 0 {
+            let window = Window::new(3, 1, 1, 1);
+            return Some(Pool2d { h: window, w: window, ceil_mode: false });
+        }
+        let mut window = || {
+            let (kernel, dilation) = (1 + self.below(4), 1 + self.below(dilation));
+            let padding = if dilation == 1 { self.below(kernel / 2 + 1) } else { 0 };
+            Window::new(kernel, 1 + self.below(3), padding, dilation)
+        };
+        let pool = Pool2d { h: window(), w: window(), ceil_mode: self.below(3) > 0 };
+        pool.output(size[0], size[1]).is_ok().then_some(pool)
+    }
+
+    fn add(&mut self, op: impl op::Op + 'static, from: &[NodeId]) -> NodeId {
+        let name = format!("{}{}", op.kind(), self.below(1 << 40));
+        self.builder.add(&name, op, from).unwrap()
+    }
+
+    /// One of all activations.
+    fn activation(&mut self, x: NodeId) -> NodeId {
+        match self.below(if self.pools { 6 } else { 10 }) {
+            0 => self.add(op::LeakyRelu { slope: 0.2 }, &[x]),
+            1 => self.add(op::Elu { alpha: 1.5 }, &[x]),
+            2 => self.add(op::Gelu, &[x]),
+            3 => self.add(op::GeluTanh, &[x]),
+            4 => self.add(op::Silu, &[x]),
+            5 => self.add(op::HardSwish, &[x]),
+            6 => self.add(op::Tanh, &[x]),
+            7 => self.add(op::Sigmoid, &[x]),
+            8 => self.add(op::Relu6, &[x]),
+            _ => self.add(op::Hardtanh { min_val: -0.5, max_val: 1.0 }, &[x]),
+        }
+    }
+
+    /// A map's pixels as tokens, through layers over their features, and back.
+    fn tokens(&mut self, x: NodeId) -> NodeId {
+        let [_, c, h, w] = self.builder.shape(x).to_vec()[..] else { unreachable!("a map") };
+        let rows = self.add(op::Permute { dims: vec![0, 2, 3, 1] }, &[x]);
+        let tokens = self.add(op::Reshape { dims: vec![Some(h * w), Some(c)] }, &[rows]);
+        let normed =
+            self.add(op::LayerNorm { normalized_shape: vec![c], epsilon: 1e-3, affine: true, bias: true }, &[tokens]);
+        let wide = self.add(op::Linear { input: c, output: 2 * c, bias: true }, &[normed]);
+        let wide = self.activation(wide);
+        let narrow = self.add(op::Linear { input: 2 * c, output: c, bias: false }, &[wide]);
+        let sum = self.add(op::Add, &[tokens, narrow]);
+        let maps = self.add(op::Reshape { dims: vec![Some(h), Some(w), Some(c)] }, &[sum]);
+        self.add(op::Permute { dims: vec![0, 3, 1, 2] }, &[maps])
+    }
+
+    fn node(&mut self) -> Option<NodeId> {
+        let (x, other) = (self.map(), self.map());
+        let (shape, others) = (self.builder.shape(x).to_vec(), self.builder.shape(other).to_vec());
+        let channels = shape[1];
+        Some(match self.below(20) {
+            16 => self.activation(x),
+            17 => self.activation(x),
+            // A gate for each channel, as squeeze-and-excitation has it.
+            18 => {
+                let pooled = self.add(op::Mean { dims: vec![2, 3], keepdim: true }, &[x]);
+                let gate = self.conv(pooled, channels, 1);
+                let gate = self.add(op::Sigmoid, &[gate]);
+                self.add(op::Mul, &[x, gate])
+            }
+            19 => self.tokens(x),
+            0 | 1 => {
+                let output = 1 + self.below(20);
+                let stride = if shape[2] > 6 { 1 + self.below(2) } else { 1 };
+                self.conv(x, output, stride)
+            }
+            2 | 3 => self.conv(x, channels, 1),
+            4 | 5 => self.add(op::Relu, &[x]),
+            6 => self.add(op::BatchNorm::new(channels, 1e-5), &[x]),
+            7 if shape == others => self.add(op::Add, &[x, other]),
+            8 if shape[2..] == others[2..] && channels + others[1] < 90 => self.add(op::Concat::default(), &[x, other]),
+            9 => self.add(op::Dropout::default(), &[x]),
+            10 if self.pools => {
+                let pool = self.pool([shape[2], shape[3]], 2)?;
+                self.add(op::MaxPool { pool }, &[x])
+            }
+            11 => {
+                let pool = self.pool([shape[2], shape[3]], 1)?;
+                let include_pad = self.below(2) == 0;
+                self.add(op::AvgPool { pool, include_pad }, &[x])
+            }
+            12 => self.activation(x),
+            14 if shape[2] > 6 => {
+                let (dim, step) = (2 + self.below(2), 1 + self.below(2));
+                let start = [0, 1, -5][self.below(3)];
+                let x = self.add(op::Slice { dim, start, end: None, step }, &[x]);
+                let end = [None, Some(-1)][self.below(2)];
+                self.add(op::Slice { dim: 2, start: 0, end, step: 1 }, &[x])
+            }
+            15 if channels < 40 => {
+                let (before, after) = (self.below(3), self.below(3));
+                self.add(op::Pad { dim: 1, before, after }, &[x])
+            }
+            13 if shape == others => self.add(op::Mul, &[x, other]),
+            _ => return None,
+        })
+    }
+}
+
+fn network(seed: u64) -> Arc<Graph> {
+    network_for(seed, [12, 13])
+}
+
+fn network_for(seed: u64, size: [usize; 2]) -> Arc<Graph> {
+    drawn(seed, size, true)
+}
+
+/// A network whose last map is flattened as it is, which ties it to pictures of one size, or one for pictures of any.
+fn drawn(seed: u64, [h, w]: [usize; 2], tied: bool) -> Arc<Graph> {
+    let mut d =
+        Draw { random: Random(seed), builder: Builder::new(&[3, h, w]), maps: vec![0], pools: seed.is_multiple_of(2) };
+    if d.below(2) == 0 {
+        let normalize = op::Normalize { mean: vec![0.4, 0.5, 0.6], std: vec![0.2, 0.3, 0.25] };
+        let id = d.add(normalize, &[0]);
+        d.maps = vec![id];
+    }
+    while d.maps.len() < NODES {
+        if let Some(id) = d.node() {
+            d.maps.push(id);
+        }
+    }
+    let last = *d.maps.last().unwrap();
+    let x = if d.below(2) == 0 && tied { last } else { d.add(op::GlobalAvgPool, &[last]) };
+    let x = if d.builder.shape(x).len() == 2 { x } else { d.add(op::Flatten, &[x]) };
+    let input = d.builder.shape(x)[1];
+    let x = d.add(op::Linear { input, output: 6, bias: true }, &[x]);
+    let x = d.add(op::Relu, &[x]);
+    let x = d.add(op::Linear { input: 6, output: 4, bias: false }, &[x]);
+    Arc::new(loaded(&d.builder.finish(x).unwrap(), &mut Random(seed + 1)))
+}
+
+/// The network with drawn weights, in f32.
+fn loaded(graph: &Graph, r: &mut Random) -> Graph {
+    let weights = graph.parameters().into_iter().map(|p| {
+        let fan_in = p.shape.get(1..).unwrap_or_default().iter().product::<usize>().max(1) as f64;
+        let drawn = (r.tensor(&p.shape) * (3.0 / fan_in).sqrt()).unwrap();
+        (p.name.clone(), if p.name.ends_with("running_var") { (drawn.abs().unwrap() + 0.5).unwrap() } else { drawn })
+    });
+    let graph = graph.with_weights(weights.collect()).unwrap();
+    graph.to(DType::F32, &Device::Cpu).unwrap()
+}
+
+/// The greatest difference, relative to the greatest number.
+fn difference(a: &Tensor, b: &Tensor) -> f64 {
+    assert_eq!(a.dims(), b.dims());
+    let (a, b) = (numbers(a), numbers(b));
+    let most = b.iter().fold(1e-3, |m: f64, v| m.max(v.abs()));
+    a.iter().zip(&b).map(|(a, b)| (a - b).abs() / most).fold(0.0, f64::max)
+}
+
+fn assert_same(what: &str, a: &Tensor, b: &Tensor) {
+    let difference = difference(a, b);
+    assert!(difference < 1e-3, "{what}: {difference}");
+}
+
+fn walk(trace: &Trace, seeds: &[(NodeId, Tensor)], to: NodeId) -> Option<Tensor> {
+    let walk = Walk { to: vec![to], keep: false, ..Walk::gradient(trace, seeds.to_vec()) };
+    walk.run().unwrap().values.remove(&to)
+}
+
+/// The gradient at the input by the same network in f64.
+fn exact_gradient(graph: &Graph, x: &Tensor, seeds: &[(NodeId, Tensor)]) -> Tensor {
+    let exact = |t: &Tensor| t.to_dtype(DType::F64).unwrap();
+    let trace = Arc::new(graph.to(DType::F64, &Device::Cpu).unwrap()).forward(&exact(x)).unwrap();
+    let seeds: Vec<_> = seeds.iter().map(|(id, t)| (*id, exact(t))).collect();
+    walk(&trace, &seeds, 0).unwrap()
+}
+
+#[test]
+fn drawn_networks_give_the_same_values_and_gradients_fused() {
+    for seed in 0..60 {
+        let graph = network(seed * 17);
+        for size in [[2, 3, 12, 13], [1, 3, 12, 13]] {
+            let mut r = Random(seed);
+            let x = r.tensor(&size).to_dtype(DType::F32).unwrap();
+            let fused = graph.forward(&x).unwrap();
+            assert!(fused.fused().is_some());
+            let plain = graph.forward_with(&x, &mut |_, y| Ok(y)).unwrap();
+            for (id, node) in graph.nodes.iter().enumerate() {
+                assert_same(&format!("{seed}, {}", node.name), fused.value(id).unwrap(), plain.value(id).unwrap());
+            }
+            let inner = graph.nodes.len() / 2 + seed as usize % 4;
+            let at =
+                |id: NodeId, r: &mut Random| (id, r.tensor(&plain.dims(id).unwrap()).to_dtype(DType::F32).unwrap());
+            let one = vec![at(graph.output, &mut r)];
+            let both = vec![one[0].clone(), at(inner, &mut r)];
+            for seeds in [one, both] {
+                for (id, node) in graph.nodes.iter().enumerate() {
+                    let (ours, theirs) = (walk(&fused, &seeds, id), walk(&plain, &seeds, id));
+                    assert_eq!(ours.is_some(), theirs.is_some(), "{seed}, {}", node.name);
+                    if let (Some(ours), Some(theirs)) = (ours, theirs) {
+                        assert_same(&format!("{seed}, gradient at {}", node.name), &ours, &theirs);
+                    }
+                }
+            }
+        }
+    }
+}
+
+#[test]
+fn networks_run_on_pictures_of_other_sizes_than_they_were_drawn_for() {
+    let mut ran = 0;
+    for seed in 0..60 {
+        let graph = drawn(seed * 17, [12, 13], false);
+        for [h, w] in [[15, 12], [12, 17], [24, 24], [9, 30], [37, 41]] {
+            let mut r = Random(seed);
+            let x = r.tensor(&[2, 3, h, w]).to_dtype(DType::F32).unwrap();
+            let fused = match graph.forward(&x) {
+                Ok(fused) => fused,
+                Err(e) => {
+                    assert!(format!("{e:#}").starts_with(&format!("a picture of {h}x{w} does not fit")), "{e:#}");
+                    continue;
+                }
+            };
+            ran += 1;
+            let shapes = graph.shapes(&[3, h, w]).unwrap();
+            let plain = graph.forward_with(&x, &mut |_, y| Ok(y)).unwrap();
+            for (id, node) in graph.nodes.iter().enumerate() {
+                let (ours, what) = (fused.value(id).unwrap(), format!("{seed}, {h}x{w}, {}", node.name));
+                assert_eq!(ours.dims()[1..], shapes[id][1..], "{what}");
+                assert_same(&what, ours, plain.value(id).unwrap());
+            }
+            assert_same(&format!("scores of {seed}"), &graph.logits(&x).unwrap(), &plain.logits().unwrap());
+            let seeds = vec![(graph.output, r.tensor(&[2, 4]).to_dtype(DType::F32).unwrap())];
+            // Of two values that differ by rounding, either may be the greatest of a window.
+            let (ours, theirs) = (walk(&fused, &seeds, 0).unwrap(), walk(&plain, &seeds, 0).unwrap());
+            let far = difference(&ours, &theirs).min(difference(&ours, &exact_gradient(&graph, &x, &seeds)));
+            assert!(far < 1e-3, "gradient of {seed}, {h}x{w}: {far}");
+        }
+    }
+    assert!(ran > 100, "{ran} runs only");
+}
+
+#[test]
+fn a_sum_over_the_batch_is_that_of_its_gradients() {
+    let sum = |trace: &Trace, seeds: &[(NodeId, Tensor)], to| {
+        let walk = Walk { to: vec![to], keep: false, sum: true, ..Walk::gradient(trace, seeds.to_vec()) };
+        walk.run().unwrap().values.remove(&to)
+    };
+    for seed in 0..60 {
+        let graph = network(seed * 17);
+        let mut r = Random(seed);
+        let x = r.tensor(&[3, 3, 12, 13]).to_dtype(DType::F32).unwrap();
+        let (fused, plain) = (graph.forward(&x).unwrap(), graph.forward_with(&x, &mut |_, y| Ok(y)).unwrap());
+        let mut at = |id: NodeId| (id, r.tensor(&plain.dims(id).unwrap()).to_dtype(DType::F32).unwrap());
+        let seeds = [at(graph.output), at(1), at(2)];
+        for seeds in [&seeds[..1], &seeds[..]] {
+            for (id, node) in graph.nodes.iter().enumerate() {
+                let each = walk(&plain, seeds, id).map(|g| g.sum_keepdim(0).unwrap());
+                for trace in [&fused, &plain] {
+                    let ours = sum(trace, seeds, id);
+                    assert_eq!(ours.is_some(), each.is_some(), "{seed}, {}", node.name);
+                    if let (Some(ours), Some(each)) = (ours, &each) {
+                        assert_same(&format!("{seed}, sum at {}", node.name), &ours, each);
+                    }
+                }
+            }
+        }
+    }
+}
+
+#[test]
+fn scores_alone_are_those_of_a_run_that_keeps_all() {
+    for seed in 0..60 {
+        let graph = network(seed * 17);
+        let x = Random(seed).tensor(&[2, 3, 12, 13]).to_dtype(DType::F32).unwrap();
+        let alone = graph.logits(&x).unwrap();
+        assert_eq!(alone.dims(), [2, 4]);
+        assert_eq!(numbers(&alone), numbers(&graph.forward(&x).unwrap().logits().unwrap()), "{seed}");
+        // With rooms that others have left their values in.
+        assert_eq!(numbers(&graph.logits(&x).unwrap()), numbers(&alone), "{seed}");
+    }
+}
+
+#[test]
+fn scores_in_parts_are_those_of_the_whole_batch() {
+    for seed in 0..20 {
+        let graph = network(seed * 17);
+        let x = Random(seed).tensor(&[7, 3, 12, 13]).to_dtype(DType::F32).unwrap();
+        let whole = graph.logits(&x).unwrap();
+        for most in [0, 1, 3, 7, 8] {
+            let parts = graph.logits_in_parts(&x, most, &|_| Ok(())).unwrap();
+            assert_same(&format!("network {seed}, at most {most}"), &parts, &whole);
+        }
+    }
+}
+
+#[test]
+fn several_layers_are_answered_in_one_walk() {
+    let graph = network(3);
+    let x = Random(4).tensor(&[2, 3, 12, 13]).to_dtype(DType::F32).unwrap();
+    let plain = graph.forward_with(&x, &mut |_, y| Ok(y)).unwrap();
+    let seeds = vec![(graph.output, Random(5).tensor(&[2, 4]).to_dtype(DType::F32).unwrap())];
+    let fused = graph.forward(&x).unwrap();
+    let to: Vec<_> = (0..graph.nodes.len()).step_by(3).collect();
+    let at_once = |trace: &Trace| {
+        Walk { to: to.clone(), keep: false, ..Walk::gradient(trace, seeds.clone()) }.run().unwrap().values
+    };
+    let (ours, theirs) = (at_once(&fused), at_once(&plain));
+    assert_eq!(ours.keys().collect::<Vec<_>>(), theirs.keys().collect::<Vec<_>>());
+    ours.iter().for_each(|(id, t)| assert_same(&graph.nodes[*id].name, t, &theirs[id]));
+}
+
+#[test]
+fn a_run_can_be_stopped_between_steps() {
+    let graph = network(5);
+    let x = Random(4).tensor(&[1, 3, 12, 13]).to_dtype(DType::F32).unwrap();
+    let left = std::cell::Cell::new(5);
+    let stopped = graph.forward_until(&x, &|_| {
+        left.set(left.get() - 1);
+        if left.get() == 0 { anyhow::bail!("stopped") } else { Ok(()) }
+    });
+    assert_eq!(stopped.unwrap_err().to_string(), "stopped");
+}
+
+#[test]
+fn changed_weights_give_changed_values() {
+    let graph = network(7);
+    let x = Random(4).tensor(&[1, 3, 12, 13]).to_dtype(DType::F32).unwrap();
+    let before = graph.forward(&x).unwrap().logits().unwrap();
+    let twice = graph.weights().into_iter().map(|(name, w)| (name, (w * 1.1).unwrap())).collect();
+    let changed = Arc::new(graph.with_weights(twice).unwrap());
+    let after = changed.forward(&x).unwrap().logits().unwrap();
+    let plain = changed.forward_with(&x, &mut |_, y| Ok(y)).unwrap().logits().unwrap();
+    assert_same("with other weights", &after, &plain);
+    assert!(difference(&after, &before) > 1e-2);
+}
+
+#[test]
+fn covered_windows_give_what_whole_runs_give() {
+    for seed in 0..40 {
+        for size in [[12, 13], [41, 38]] {
+            let graph = network_for(seed * 31 + 5, size);
+            let mut r = Random(seed);
+            let x = r.tensor(&[1, 3, size[0], size[1]]).to_dtype(DType::F32).unwrap();
+            let fill = r.tensor(&[1, 3, size[0], size[1]]).to_dtype(DType::F32).unwrap();
+            let trace = graph.forward(&x).unwrap();
+            let window = |r: &mut Random| {
+                let (height, width) = (r.between(0, 6), r.between(1, 6));
+                let (top, left) = (r.between(0, size[0] - height), r.between(0, size[1] - width));
+                PixelWindow { top, left, height, width }
+            };
+            let windows: Vec<_> = (0..r.between(1, 7)).map(|_| window(&mut r)).collect();
+            let ours = trace.covered(&windows, &fill, &|_| Ok(())).unwrap();
+            let whole = trace.covered_plainly(&windows, &fill, &|_| Ok(())).unwrap();
+            assert_same(&format!("{seed}, {size:?}, {windows:?}"), &ours, &whole);
+        }
+    }
+}
+
+#[test]
+fn what_hands_the_picture_on_has_its_value_also_where_only_a_normalisation_reads_it() {
+    let mut b = Builder::new(&[3, 1, 1]);
+    let dropped = b.add("dropout", op::Dropout::default(), &[0]).unwrap();
+    let normalize = op::Normalize { mean: vec![0.4, 0.5, 0.6], std: vec![0.2, 0.3, 0.25] };
+    let x = b.add("normalize", normalize, &[dropped]).unwrap();
+    let end = b.add("flatten", op::Flatten, &[x]).unwrap();
+    let graph = Arc::new(b.finish(end).unwrap());
+    let x = Random(4).tensor(&[2, 3, 1, 1]).to_dtype(DType::F32).unwrap();
+    let trace = graph.forward(&x).unwrap();
+    assert!(trace.fused().is_some());
+    assert_same("dropout", trace.get("dropout").unwrap(), &x);
+}
+
+/// Tasks of rayon that run a network on new sizes make plans; packing weights for them waits on rayon itself, so that a core may
+/// take the next such task meanwhile. With a lock held over that, this never ends.
+#[test]
+fn plans_that_tasks_make_at_once_do_not_wait_for_one_another() {
+    let mut builder = Builder::new(&[8, 8, 8]);
+    let slide = Conv2d { stride: (1, 1), padding: (1, 1), dilation: (1, 1), groups: 1 };
+    let mut last = 0;
+    for layer in 0..3 {
+        let input = if layer == 0 { 8 } else { 64 };
+        let conv = op::Conv { input, output: 64, kernel: (3, 3), slide, bias: false };
+        last = builder.add(&format!("conv{layer}"), conv, &[last]).unwrap();
+        let norm = op::BatchNorm::new(64, 1e-5);
+        last = builder.add(&format!("bn{layer}"), norm, &[last]).unwrap();
+    }
+    let graph = builder.finish(last).unwrap();
+    let graph = Arc::new(loaded(&graph, &mut Random(1)));
+    let (done, ended) = std::sync::mpsc::channel();
+    std::thread::spawn(move || {
+        rayon::scope(|scope| {
+            for side in 0..48 {
+                let graph = graph.clone();
+                scope.spawn(move |_| {
+                    let x = Tensor::zeros((1, 8, 4 + side % 24, 5 + side / 2), DType::F32, &Device::Cpu).unwrap();
+                    graph.forward(&x).unwrap();
+                });
+            }
+        });
+        done.send(()).unwrap();
+    });
+    assert!(ended.recv_timeout(std::time::Duration::from_secs(240)).is_ok(), "tasks wait for one another");
+}

@@ -1,0 +1,203 @@
+//! Where relevance goes: it is conserved where rules say so, and accounted for everywhere else.
+
+use crate::common::random::{Random, numbers};
+use candle_core::{DType, Device, Tensor};
+use gradscope::backward::{Bias, Composite, Entry, Lrp, Relevance, Selector, Walk, logit};
+use gradscope::graph::{Builder, Graph, op};
+use gradscope::kernel::{Conv2d, Pool2d, Window};
+use gradscope::script::architecture::Architectures;
+use gradscope::script::folders::Folders;
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+/// Weights drawn so that values neither vanish nor grow; biases too, or none.
+fn drawn(graph: &Graph, biases: bool) -> Arc<Graph> {
+    let mut r = Random(11);
+    let weight = |p: gradscope::graph::Parameter| {
+        let fan_in = p.shape[1..].iter().product::<usize>().max(1) as f64;
+        let t = if p.name.ends_with("running_var") || (p.shape.len() == 1 && p.name.ends_with(".weight")) {
+            Tensor::ones(p.shape, DType::F64, &Device::Cpu).unwrap()
+        } else if p.shape.len() == 1 {
+            (r.tensor(&p.shape) * if biases { 0.1 } else { 0.0 }).unwrap()
+        } else {
+            (r.tensor(&p.shape) * (6.0 / fan_in).sqrt()).unwrap()
+        };
+        (p.name, t)
+    };
+    let weights: BTreeMap<_, _> = graph.parameters().into_iter().map(weight).collect();
+    graph.with_weights(weights).unwrap().folded().unwrap()
+}
+
+fn resnet50(biases: bool) -> Arc<Graph> {
+    let (_, graph) = Architectures::new(Folders::models(None), &Arc::default()).build("resnet50").unwrap();
+    drawn(&graph, biases)
+}
+
+fn conv(input: usize, output: usize, bias: bool) -> op::Conv {
+    let slide = Conv2d { stride: (1, 1), padding: (1, 1), dilation: (1, 1), groups: 1 };
+    op::Conv { input, output, kernel: (3, 3), slide, bias }
+}
+
+/// A convolution used twice, leaky ReLUs, a skip connection and both kinds of pools.
+fn reused(biases: bool) -> Arc<Graph> {
+    let mut b = Builder::new(&[3, 16, 16]);
+    let pool = Pool2d { h: Window::new(2, 2, 0, 1), w: Window::new(2, 2, 0, 1), ceil_mode: false };
+    let x = b.add("stem", conv(3, 6, biases), &[0]).unwrap();
+    let x = b.add("leaky", op::LeakyRelu { slope: 0.1 }, &[x]).unwrap();
+    let x = b.add("pool", op::MaxPool { pool }, &[x]).unwrap();
+    let first = b.add("conv", conv(6, 6, biases), &[x]).unwrap();
+    let first = b.add("leaky_1", op::LeakyRelu { slope: 0.1 }, &[first]).unwrap();
+    let again = b.add("conv_1", conv(6, 6, biases), &[first]).unwrap();
+    let sum = b.add("add", op::Add, &[again, x]).unwrap();
+    let both = b.add("cat", op::Concat::default(), &[sum, first]).unwrap();
+    let x = b.add("mean", op::AvgPool { pool, include_pad: true }, &[both]).unwrap();
+    let x = b.add("flatten", op::Flatten, &[x]).unwrap();
+    let x = b.add("fc", op::Linear { input: 192, output: 5, bias: biases }, &[x]).unwrap();
+    let graph = drawn(&b.finish(x).unwrap(), biases);
+    let mut weights = graph.weights();
+    for part in ["weight", "bias"] {
+        if let Some(w) = weights.get(&format!("conv.{part}")).cloned() {
+            weights.insert(format!("conv_1.{part}"), w);
+        }
+    }
+    Arc::new(graph.with_weights(weights).unwrap())
+}
+
+fn relevance(graph: &Arc<Graph>, rules: Vec<(&str, Lrp)>) -> Relevance {
+    let [_, c, h, w] = graph.nodes[0].shape[..] else { panic!("a picture") };
+    let x = ((Random(5).tensor(&[1, c, h.min(64), w.min(64)]) + 1.0).unwrap() * 0.5).unwrap();
+    let trace = graph.forward(&x).unwrap();
+    let logits = trace.logits().unwrap();
+    let seed = (logit(&logits, &[2]).unwrap() * &logits).unwrap();
+    let rest = [
+        ("relu|leaky_relu|batch_norm|normalize|dropout", Lrp::Pass),
+        ("add|avg_pool|adaptive_avg_pool|global_avg_pool", Lrp::Epsilon(1e-9, Bias::Full)),
+    ];
+    let add = |all: Composite<'static>, (kinds, rule): (&str, Lrp)| {
+        all.with_named(Selector::parse(kinds).unwrap(), &rule.to_string(), rule.rule())
+    };
+    let composite = rules.into_iter().chain(rest).fold(Composite::gradient(), add);
+    Walk { composite, ..Walk::gradient(&trace, vec![(graph.logits, seed)]) }.run().unwrap()
+}
+
+fn sum(relevance: &Relevance) -> f64 {
+    numbers(relevance.input().unwrap()).iter().sum()
+}
+
+fn start(relevance: &Relevance) -> f64 {
+    relevance.ledger[&relevance.graph.logits].into
+}
+
+/// What moves through a layer, for the measure of what is nothing beside it.
+fn size(relevance: &Relevance, id: usize, entry: &Entry) -> f64 {
+    let moved: f64 = numbers(&relevance.values[&id]).iter().map(|v| v.abs()).sum();
+    moved.max(entry.into.abs()).max(1e-12)
+}
+
+fn assert_accounted(relevance: &Relevance) {
+    assert!(relevance.ledger.len() > 2);
+    for (&id, entry) in &relevance.ledger {
+        let off = entry.other().abs() / size(relevance, id, entry);
+        assert!(off < 1e-4, "{} ({}): {off:e} of {entry:?}", relevance.graph.nodes[id].name, entry.rule);
+    }
+}
+
+const EPSILON: Lrp = Lrp::Epsilon(1e-9, Bias::Full);
+const ZPLUS: Lrp = Lrp::AlphaBeta(1.0, 0.0, Bias::Split);
+
+#[test]
+fn relevance_is_conserved_on_a_network_of_resnet50s_size_without_biases() {
+    let graph = resnet50(false);
+    for rules in [vec![("conv|linear", EPSILON)], vec![("conv1", Lrp::Flat), ("conv", ZPLUS), ("linear", EPSILON)]] {
+        let relevance = relevance(&graph, rules);
+        assert_accounted(&relevance);
+        let (from, to) = (start(&relevance), sum(&relevance));
+        assert!((from - to).abs() < 1e-4 * from.abs(), "{from} became {to}");
+    }
+}
+
+#[test]
+fn relevance_that_biases_absorb_is_accounted_for_on_a_network_of_resnet50s_size() {
+    let relevance = relevance(&resnet50(true), vec![("conv", ZPLUS), ("linear", EPSILON)]);
+    assert_accounted(&relevance);
+    let kept: f64 = relevance.ledger.values().map(|e| e.kept.total()).sum();
+    let (from, to) = (start(&relevance), sum(&relevance));
+    assert!((from - to - kept).abs() < 1e-4 * from.abs().max(to.abs()), "{from} − {to} − {kept}");
+    assert!(relevance.ledger.values().map(|e| e.kept.bias.abs()).sum::<f64>() > 1e-3 * from.abs());
+}
+
+#[test]
+fn relevance_is_conserved_through_a_reused_layer_and_leaky_relus_without_biases() {
+    let graph = reused(false);
+    let gamma = Lrp::Gamma(0.25, Bias::Split);
+    for rule in [EPSILON, ZPLUS, gamma, Lrp::Flat, Lrp::WSquare(Bias::Zero)] {
+        let relevance = relevance(&graph, vec![("stem|conv|linear", rule.clone())]);
+        assert_accounted(&relevance);
+        let (from, to) = (start(&relevance), sum(&relevance));
+        assert!((from - to).abs() < 1e-4 * from.abs(), "{rule}: {from} became {to}");
+    }
+}
+
+#[test]
+fn every_rule_accounts_for_what_it_keeps_back() {
+    let graph = reused(true);
+    let low = Tensor::zeros((1, 3, 1, 1), DType::F64, &Device::Cpu).unwrap();
+    let box_rule = Lrp::ZBox(low.clone(), low.ones_like().unwrap());
+    let rules = |bias| {
+        [
+            Lrp::Epsilon(0.1, bias),
+            Lrp::Gamma(0.25, bias),
+            Lrp::AlphaBeta(1.0, 0.0, bias),
+            Lrp::AlphaBeta(2.0, 1.0, bias),
+            Lrp::Reweigh { positive: 1.25, negative: 1.0, epsilon: 1e-9, bias },
+            Lrp::Reweigh { positive: 1.0, negative: 0.0, epsilon: 1e-9, bias },
+        ]
+    };
+    for rule in [Bias::Split, Bias::Full, Bias::Zero].into_iter().flat_map(rules).chain([
+        Lrp::Flat,
+        Lrp::WSquare(Bias::Split),
+        Lrp::WSquare(Bias::Zero),
+    ]) {
+        let first = ("stem", box_rule.clone());
+        let relevance = relevance(&graph, vec![first, ("conv|linear", rule), ("max_pool", Lrp::Proportional)]);
+        assert_accounted(&relevance);
+    }
+}
+
+#[test]
+fn a_batch_norm_of_its_own_shares_by_magnitudes() {
+    let mut b = Builder::new(&[2, 4, 4]);
+    let x = b.add("bn", op::BatchNorm::new(2, 1e-5), &[0]).unwrap();
+    let x = b.add("flatten", op::Flatten, &[x]).unwrap();
+    let x = b.add("fc", op::Linear { input: 32, output: 3, bias: false }, &[x]).unwrap();
+    let graph = drawn(&b.finish(x).unwrap(), true);
+    let relevance = relevance(&graph, vec![("batch_norm", Lrp::Absolute), ("linear", EPSILON)]);
+    assert_accounted(&relevance);
+    let norm = graph.find("bn").unwrap();
+    let (into, out) = (numbers(&relevance.values[&norm]), numbers(relevance.input().unwrap()));
+    let x = ((Random(5).tensor(&[1, 2, 4, 4]) + 1.0).unwrap() * 0.5).unwrap();
+    let value = |x: &Tensor| numbers(&graph.nodes[norm].forward(&[x]).unwrap());
+    let (y, shift) = (value(&x), value(&x.zeros_like().unwrap()));
+    for i in 0..32 {
+        let own = (y[i] - shift[i]).abs();
+        let expected = into[i] * own / (own + shift[i].abs());
+        assert!((out[i] - expected).abs() < 1e-5 * (1.0 + expected.abs()), "{i}: {} and {expected}", out[i]);
+    }
+}
+
+#[test]
+fn a_proportional_pool_gives_to_each_value_by_its_size() {
+    let mut b = Builder::new(&[1, 2, 2]);
+    let pool = Pool2d { h: Window::new(2, 2, 0, 1), w: Window::new(2, 2, 0, 1), ceil_mode: false };
+    let x = b.add("pool", op::MaxPool { pool }, &[0]).unwrap();
+    let x = b.add("flatten", op::Flatten, &[x]).unwrap();
+    let graph = Arc::new(b.finish(x).unwrap());
+    let x = Tensor::new(&[[[[1.0f64, 2.0], [3.0, 4.0]]]], &Device::Cpu).unwrap();
+    let trace = graph.forward(&x).unwrap();
+    let rule = Lrp::Proportional.rule();
+    let composite = Composite::gradient().with(Selector::parse("max_pool").unwrap(), rule);
+    let seed = Tensor::new(&[[10.0f64]], &Device::Cpu).unwrap();
+    let relevance = Walk { composite, ..Walk::gradient(&trace, vec![(graph.output, seed)]) }.run().unwrap();
+    let shares = numbers(relevance.input().unwrap());
+    assert!(shares.iter().zip([1.0, 2.0, 3.0, 4.0]).all(|(a, b)| (a - b).abs() < 1e-5), "{shares:?}");
+}

@@ -1,0 +1,17 @@
+//! Numbers: weights, data sets, training and methods against PyTorch, captum, torchattacks and other implementations.
+#![allow(clippy::unwrap_used)]
+
+#[path = "../common/mod.rs"]
+mod common;
+
+mod cases;
+mod data_sets;
+mod features;
+mod formats;
+mod making;
+mod reference;
+mod reference_attacks;
+mod reference_resnet;
+mod training;
+mod zoo;
+mod zoo_shared;

@@ -1,0 +1,294 @@
+//! Learning.
+
+use crate::common::tiny;
+use candle_core::{Device, Tensor};
+use gradscope::data::{Dataset, made};
+use gradscope::graph::{Builder, Graph, op};
+use gradscope::kernel::{Conv2d, Pool2d, Window};
+use gradscope::model::train::{Init, Optimizer, Options, Schedule, Trainer, write_weights};
+use gradscope::model::{Card, Model, evaluate};
+use serde_json::Value;
+use std::collections::BTreeMap;
+use std::ops::ControlFlow;
+use std::path::Path;
+use std::sync::Arc;
+use std::time::Duration;
+
+/// A convolution, a pool and a linear layer for digits.
+pub fn small() -> Graph {
+    let mut b = Builder::new(&[1, 28, 28]);
+    let slide = Conv2d { stride: (2, 2), padding: (1, 1), dilation: (1, 1), groups: 1 };
+    let x = b.add("conv", op::Conv { input: 1, output: 12, kernel: (5, 5), slide, bias: true }, &[0]).unwrap();
+    let x = b.add("relu", op::Relu, &[x]).unwrap();
+    let pool = Pool2d { h: Window::new(2, 2, 0, 1), w: Window::new(2, 2, 0, 1), ceil_mode: false };
+    let x = b.add("pool", op::MaxPool { pool }, &[x]).unwrap();
+    let x = b.add("flatten", op::Flatten, &[x]).unwrap();
+    let input = b.shape(x)[1];
+    let x = b.add("fc", op::Linear { input, output: 10, bias: true }, &[x]).unwrap();
+    b.finish(x).unwrap()
+}
+
+pub fn card() -> Card {
+    let labels = (0..10).map(|d| d.to_string()).collect::<Vec<_>>().into();
+    let (name, summary) = ("small".into(), String::new());
+    Card {
+        name,
+        summary,
+        input: [1, 28, 28],
+        resize: None,
+        mean: vec![0.0],
+        std: vec![1.0],
+        labels,
+        synonyms: [].into(),
+        picture: "made:digits[0]".into(),
+    }
+}
+
+/// The first pictures of a made set.
+pub fn digits(name: &str, count: usize) -> Dataset {
+    let set = made::open(name).unwrap();
+    let numbers: Vec<_> = (0..count).collect();
+    let pixels = set.batch(&numbers, &card().preprocess()).unwrap().flatten_all().unwrap().to_vec1::<f32>().unwrap();
+    let pixels = pixels.into_iter().map(|v| (v * 255.0).round() as u8).collect();
+    Dataset::of_bytes(name, vec![], [1, 28, 28], pixels, numbers.iter().map(|&i| set.label(i)).collect()).unwrap()
+}
+
+fn trainer(options: &Options) -> Trainer {
+    Trainer::new(&small(), &card(), digits("digits", 100), options.clone()).unwrap()
+}
+
+fn finish(mut trainer: Trainer) -> BTreeMap<String, Vec<u32>> {
+    while trainer.step().unwrap().is_some() {}
+    bits(&trainer)
+}
+
+fn bits(trainer: &Trainer) -> BTreeMap<String, Vec<u32>> {
+    let numbers = |t: Tensor| t.flatten_all().unwrap().to_vec1::<f32>().unwrap();
+    let bits = |t| numbers(t).into_iter().map(f32::to_bits).collect();
+    trainer.weights().into_iter().map(|(name, t)| (name, bits(t))).collect()
+}
+
+#[test]
+fn optimizers_step_as_pytorchs_do() {
+    let cases: Value = serde_json::from_str(include_str!("../../fixtures/optim.json")).unwrap();
+    let row = |v: &Value| v.as_array().unwrap().iter().map(|x| x.as_f64().unwrap() as f32).collect::<Vec<_>>();
+    for case in cases["cases"].as_array().unwrap() {
+        let (name, o) = (case["name"].as_str().unwrap(), &case["options"]);
+        let number = |key: &str, default| o[key].as_f64().unwrap_or(default);
+        let betas = [0, 1].map(|i| o["betas"][i].as_f64().unwrap_or([0.9, 0.999][i]));
+        let optimizer = match name.split(' ').next() {
+            Some("adam") => Optimizer::Adam { betas, epsilon: number("eps", 1e-8) },
+            Some("adadelta") => Optimizer::Adadelta { rho: number("rho", 0.9), epsilon: number("eps", 1e-6) },
+            _ => Optimizer::Sgd { momentum: number("momentum", 0.0), nesterov: o["nesterov"] == true },
+        };
+        let mut w = Tensor::new(row(&cases["start"]), &Device::Cpu).unwrap();
+        let mut slots = BTreeMap::new();
+        for (t, expected) in case["weights"].as_array().unwrap().iter().enumerate() {
+            let g = ((w.powf(3.0).unwrap() - 1.0).unwrap() + (&w * number("weight_decay", 0.0)).unwrap()).unwrap();
+            w = optimizer.step(&w, &g, ("w", &mut slots), t + 1, number("lr", 0.0)).unwrap();
+            for (a, b) in w.to_vec1::<f32>().unwrap().into_iter().zip(row(expected)) {
+                assert!((a - b).abs() < 3e-6, "{name}, step {}: {a} instead of {b}", t + 1);
+            }
+        }
+    }
+}
+
+#[test]
+fn a_small_network_learns_to_read_made_digits() {
+    let options = Options { epochs: 4, batch: 32, rate: 3e-3, ..Options::default() };
+    let mut trainer = Trainer::new(&small(), &card(), digits("digits#train", 2000), options).unwrap();
+    while trainer.step().unwrap().is_some() {}
+    let model = Model { card: card().into(), graph: trainer.graph().clone(), hash: Arc::from(""), taken: "".into() };
+    let accuracy = evaluate(&model, &digits("digits", 500), &mut |_| Ok(())).unwrap().accuracy();
+    assert!(accuracy > 0.9, "{accuracy}");
+}
+
+#[test]
+fn training_that_was_killed_and_resumed_gives_the_same_weights_bit_by_bit() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("training.safetensors");
+    let (sgd, adam) = (Optimizer::Sgd { momentum: 0.9, nesterov: true }, Optimizer::adam());
+    let adadelta = Optimizer::Adadelta { rho: 0.9, epsilon: 1e-6 };
+    for (optimizer, rate) in [(sgd, 0.02), (adam, 3e-3), (adadelta, 1.0)] {
+        let options =
+            Options { epochs: 3, batch: 16, rate, optimizer, shift: 2, weight_decay: 1e-4, ..Options::default() };
+        let whole = finish(trainer(&options));
+        let mut killed = trainer(&options);
+        (0..10).for_each(|_| assert!(killed.step().unwrap().is_some()));
+        killed.save(&path).unwrap();
+        (0..3).for_each(|_| assert!(killed.step().unwrap().is_some()));
+        drop(killed);
+        let resumed = Trainer::resume(&path, &small(), &card(), digits("digits", 100)).unwrap();
+        assert_eq!(resumed.progress(), (10, 21));
+        assert_eq!(resumed.options(), &options);
+        assert_eq!(finish(resumed), whole, "{optimizer:?}");
+    }
+}
+
+#[test]
+fn a_run_that_is_stopped_leaves_a_checkpoint_and_goes_on_from_it() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("training.safetensors");
+    let options = Options { epochs: 2, batch: 16, ..Options::default() };
+    let mut stopped = trainer(&options);
+    let stop_at_nine = &mut |report: &gradscope::model::train::Report| match (report.epoch, report.batch) {
+        (2, 2) => ControlFlow::Break(()),
+        _ => ControlFlow::Continue(()),
+    };
+    assert!(!stopped.run(Some(&path), Duration::MAX, stop_at_nine).unwrap());
+    let mut resumed = Trainer::resume(&path, &small(), &card(), digits("digits", 100)).unwrap();
+    assert_eq!(resumed.progress(), (9, 14));
+    assert!(resumed.run(Some(&path), Duration::ZERO, &mut |_| ControlFlow::Continue(())).unwrap());
+    assert_eq!(resumed.step().unwrap(), None);
+    assert_eq!(bits(&resumed), finish(trainer(&options)));
+    let last = Trainer::resume(&path, &small(), &card(), digits("digits", 100)).unwrap();
+    assert_eq!(bits(&last), bits(&resumed));
+}
+
+#[test]
+fn a_checkpoint_of_something_else_is_an_error_that_says_what() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("training.safetensors");
+    trainer(&Options::default()).save(&path).unwrap();
+    let error = |path: &Path, card: &Card, data: Dataset| {
+        let resumed = Trainer::resume(path, &small(), card, data);
+        format!("{:#}", resumed.err().expect("an error"))
+    };
+    let other = Card { name: "other".into(), ..card() };
+    assert!(error(&path, &other, digits("digits", 100)).contains("a checkpoint of \"small\", not of \"other\""));
+    assert!(error(&path, &card(), digits("digits", 99)).contains("other pictures"));
+    let weights = folder.path().join("weights.safetensors");
+    write_weights(&weights, &trainer(&Options::default()).weights()).unwrap();
+    assert!(error(&weights, &card(), digits("digits", 100)).contains("no checkpoint of training"));
+    std::fs::write(&weights, b"not a file of tensors").unwrap();
+    assert!(error(&weights, &card(), digits("digits", 100)).contains("no .safetensors file"));
+}
+
+#[test]
+fn the_gradient_of_a_batch_is_that_of_its_pictures_together() {
+    let rate = 1e-3;
+    let options = Options {
+        epochs: 1,
+        batch: 100,
+        rate,
+        optimizer: Optimizer::Sgd { momentum: 0.0, nesterov: false },
+        schedule: Schedule::Constant,
+        ..Options::default()
+    };
+    let mut trainer = trainer(&options);
+    let before = trainer.graph().clone();
+    let report = trainer.step().unwrap().unwrap();
+    let data = digits("digits", 100);
+    let labels: Vec<_> = (0..100).map(|i| data.label(i)).collect();
+    let x = data.batch(&(0..100).collect::<Vec<_>>(), &card().preprocess()).unwrap();
+    let loss = |graph: &Arc<Graph>| {
+        let logits = graph.forward(&x).unwrap().logits().unwrap();
+        gradscope::backward::cross_entropy_loss(&logits, &labels).unwrap()
+    };
+    assert!((report.loss - loss(&before)).abs() < 1e-5);
+    let moved: f64 = before
+        .weights()
+        .iter()
+        .map(|(name, w)| {
+            let step = (w - &trainer.weights()[name]).unwrap().sqr().unwrap().sum_all().unwrap();
+            f64::from(step.to_scalar::<f32>().unwrap())
+        })
+        .sum();
+    let fallen = loss(&before) - loss(trainer.graph());
+    assert!((fallen / (moved / rate) - 1.0).abs() < 0.1, "fell by {fallen}, the gradient says {}", moved / rate);
+}
+
+#[test]
+fn the_first_weights_are_uniform_within_pytorchs_bounds_and_depend_on_the_seed() {
+    let he = trainer(&Options::default()).weights();
+    let weights = trainer(&Options { init: Init::Torch, ..Options::default() }).weights();
+    let values = |name: &str| weights[name].flatten_all().unwrap().to_vec1::<f32>().unwrap();
+    let gain = (&weights["fc.weight"] * 6f64.sqrt()).unwrap().sub(&he["fc.weight"]).unwrap().abs().unwrap();
+    assert!(gain.max_all().unwrap().to_scalar::<f32>().unwrap() < 1e-6);
+    assert_eq!(he["fc.bias"].to_vec1::<f32>().unwrap(), [0.0; 10]);
+    for (name, fan_in) in [("conv.weight", 25.0f32), ("conv.bias", 25.0), ("fc.weight", 432.0), ("fc.bias", 432.0)] {
+        let (v, bound) = (values(name), 1.0 / fan_in.sqrt());
+        let largest = v.iter().fold(0f32, |m, v| m.max(v.abs()));
+        assert!(largest <= bound && largest > 0.7 * bound, "{name}: {largest} and {bound}");
+    }
+    let v = values("fc.weight");
+    let variance = v.iter().map(|v| v * v).sum::<f32>() / v.len() as f32;
+    assert!((variance * 3.0 * 432.0 - 1.0).abs() < 0.1, "{variance}");
+    assert_ne!(bits(&trainer(&Options { seed: 1, ..Options::default() })), bits(&trainer(&Options::default())));
+}
+
+#[test]
+fn training_goes_on_from_weights_that_the_network_has() {
+    let first = trainer(&Options::default());
+    let second = Trainer::new(first.graph(), &card(), digits("digits", 100), Options { seed: 7, ..Options::default() });
+    assert_eq!(bits(&second.unwrap()), bits(&first));
+}
+
+#[test]
+fn a_loss_that_is_no_number_is_an_error_and_leaves_the_weights() {
+    let options = Options { rate: 1e30, optimizer: Optimizer::sgd(), ..Options::default() };
+    let mut trainer = trainer(&options);
+    let mut before = bits(&trainer);
+    let error = loop {
+        match trainer.step() {
+            Ok(report) => assert!(report.is_some(), "it reached the end"),
+            Err(error) => break error.to_string(),
+        }
+        before = bits(&trainer);
+    };
+    assert!(error.contains("a learning rate below"), "{error}");
+    assert_eq!(bits(&trainer), before);
+}
+
+/// A network whose batch norm stands behind nothing that is trained: its statistics are those of the pictures themselves.
+fn normalized() -> Graph {
+    let mut b = Builder::new(&[1, 28, 28]);
+    let x = b.add("bn1", op::BatchNorm::new(1, 1e-5), &[0]).unwrap();
+    let x = b.add("flatten", op::Flatten, &[x]).unwrap();
+    let x = b.add("fc", op::Linear { input: 784, output: 10, bias: true }, &[x]).unwrap();
+    b.finish(x).unwrap()
+}
+
+#[test]
+fn running_statistics_follow_those_of_each_batch() {
+    let data = digits("digits", 12);
+    let options = Options { batch: 4, epochs: 1, ..Options::default() };
+    let mut trainer = Trainer::new(&normalized(), &card(), data.clone(), options).unwrap();
+    let of = |trainer: &Trainer, name: &str| gradscope::tensor::numbers(&trainer.weights()[name]).unwrap()[0];
+    assert_eq!((of(&trainer, "bn1.running_mean"), of(&trainer, "bn1.running_var")), (0.0, 1.0));
+    let (mut mean, mut variance) = (0.0, 1.0);
+    let mut seen = vec![];
+    while trainer.step().unwrap().is_some() {
+        let ours = (of(&trainer, "bn1.running_mean"), of(&trainer, "bn1.running_var"));
+        seen.push(ours);
+        assert!(ours != (mean, variance));
+        (mean, variance) = ours;
+    }
+    assert_eq!(seen.len(), 3);
+    // Three batches cover all pictures once, so that of the running mean the batches' own can be had back, and their mean is
+    // that of all pictures.
+    let before = [0.0, seen[0].0, seen[1].0];
+    let batches = before.iter().zip(&seen).map(|(old, (new, _))| (new - 0.9 * old) / 0.1);
+    let all =
+        gradscope::tensor::numbers(&data.batch(&(0..12).collect::<Vec<_>>(), &card().preprocess()).unwrap()).unwrap();
+    let whole = all.iter().sum::<f64>() / all.len() as f64;
+    assert!((batches.sum::<f64>() / 3.0 - whole).abs() < 1e-4, "{seen:?}, {whole}");
+    assert!(seen.iter().all(|(_, v)| *v > 0.0 && *v < 1.0), "{seen:?}");
+}
+
+#[test]
+fn options_out_of_range_and_labels_without_a_score_are_refused() {
+    let refused = |options: Options| Trainer::new(&small(), &card(), digits("digits", 10), options).is_err();
+    let good = Options::default;
+    assert!(!refused(good()));
+    assert!(refused(Options { epochs: 0, ..good() }));
+    assert!(refused(Options { batch: 0, ..good() }));
+    assert!(refused(Options { rate: -1.0, ..good() }));
+    assert!(refused(Options { rate: f64::NAN, ..good() }));
+    assert!(refused(Options { weight_decay: -1.0, ..good() }));
+    assert!(refused(Options { schedule: Schedule::Step { every: 0 }, ..good() }));
+    assert!(refused(Options { optimizer: Optimizer::Sgd { momentum: 1.0, nesterov: false }, ..good() }));
+    let tiny = tiny();
+    let error = Trainer::new(&tiny.graph, &tiny.card, digits("digits", 10), good()).err().expect("an error");
+    assert!(error.to_string().contains("is of class 5, but \"tiny\" tells 5 classes apart"), "{error}");
+}

@@ -1,0 +1,354 @@
+//! What `models/` scripts may say, and how a wrong one is told.
+
+use candle_core::{DType, Device, Tensor};
+use gradscope::script::Guard;
+use gradscope::script::architecture::{Architectures, card, describe};
+use gradscope::script::folders::Folders;
+use gradscope::script::message::Report;
+use std::collections::{BTreeMap, HashMap};
+use std::path::Path;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+fn within(folder: &Path) -> Architectures {
+    Architectures::new(Folders::models(Some(folder)), &Arc::default())
+}
+
+/// A folder with `mine.rhai`: a picture of 3x8x8 and this `build`.
+fn folder(build: &str) -> tempfile::TempDir {
+    let folder = tempfile::tempdir().unwrap();
+    let text = format!("//! Mine.\nconst MODEL = #{{ input: [3, 8, 8] }};\nfn build(x) {{\n    {build}\n}}\n");
+    std::fs::write(folder.path().join("mine.rhai"), text).unwrap();
+    folder
+}
+
+/// The error of such a `build`.
+fn error(build: &str) -> String {
+    let folder = folder(build);
+    let error = within(folder.path()).build("mine").expect_err(build);
+    format!("{error:#}")
+}
+
+fn save(path: &Path, tensors: BTreeMap<String, Tensor>) {
+    let tensors: HashMap<_, _> = tensors.into_iter().collect();
+    candle_core::safetensors::save(&tensors, path).unwrap();
+}
+
+/// Zeros for every parameter of an architecture.
+fn zeros(architectures: &Architectures, name: &str) -> BTreeMap<String, Tensor> {
+    let parameters = architectures.build(name).unwrap().1.parameters();
+    let zeros = |shape: &[usize]| Tensor::zeros(shape, DType::F32, &Device::Cpu).unwrap();
+    parameters.into_iter().map(|p| (p.name, zeros(&p.shape))).collect()
+}
+
+#[test]
+fn every_kind_of_operation_can_be_built() {
+    let folder = folder(
+        r#"x = x.conv("conv", 6, [3, 1], #{ stride: [1, 2], padding: [1, 0], dilation: 1, groups: 3, bias: false })
+        .batch_norm("bn", #{ eps: 0.001 }).relu("relu").leaky_relu("leaky", 0.1).sigmoid("sigmoid").tanh("tanh").sin("sin")
+        .lrn("lrn", 5, #{ alpha: 0.001, beta: 0.5, k: 2 }).dropout("dropout", 0.5).dropout2d("dropout2d", 0.5)
+        .reflect_pad("reflect", [1, 2]).crop("crop", [1, 2]).instance_norm("in", #{ eps: 0.001 })
+        .conv_transpose("up", 6, 3, #{ stride: 2, padding: 1, output_padding: 1, dilation: 1, groups: 2, bias: false })
+        .max_pool("max", 2, #{ stride: 1, padding: 1, dilation: 1, ceil_mode: true })
+        .avg_pool("avg", [2, 1], #{ stride: 1, padding: 0, ceil_mode: false, count_include_pad: false });
+    let y = x.slice("slice", 1, #{ start: 1, end: -1, step: 2 }).pad("pad", -3, 1, 3);
+    let z = concat("concat", [x.add("add", y), x.mul("mul", y)]).adaptive_avg_pool("cells", [2, 1]);
+    z = z.reshape("reshape", [4, 6]).flatten("flatten").linear("fc", 5, #{ bias: true }).logits();
+    z.softmax("softmax").log_softmax("log")"#,
+    );
+    let (_, graph) = within(folder.path()).build("mine").unwrap_or_else(|e| panic!("{e:#}"));
+    let built: Vec<_> = graph.nodes.iter().map(|n| n.op.kind()).collect();
+    let other = ["normalize", "global_avg_pool"];
+    for kind in gradscope::graph::op::KINDS.iter().filter(|k| !other.contains(k)) {
+        assert!(built.contains(kind), "{kind} was not built");
+    }
+    assert_eq!(graph.nodes[graph.logits].name, "fc");
+}
+
+#[test]
+fn the_example_of_the_readme_builds() {
+    let text = include_str!("../../models/README.md");
+    let example = text.split("```rhai\n").nth(1).and_then(|rest| rest.split("```").next()).expect("an example");
+    let folder = tempfile::tempdir().unwrap();
+    std::fs::write(folder.path().join("mine.rhai"), example).unwrap();
+    let mine = within(folder.path());
+    for (name, parameters) in [("mine_slim", 2818), ("mine_wide", 38914)] {
+        let (card, graph) = mine.build(name).unwrap_or_else(|e| panic!("{e:#}"));
+        assert_eq!((card.resize, card.label(1).as_str()), (Some(72), "dog"));
+        let count: usize = graph.nodes.iter().map(|n| n.parameter_count()).sum();
+        assert_eq!(count, parameters);
+    }
+}
+
+#[test]
+fn the_normalisation_is_the_first_node_unless_it_changes_nothing() {
+    let all = Architectures::new(Folders::models(None), &Arc::default());
+    assert_eq!(all.build("resnet20").unwrap().1.nodes[1].op.kind(), "normalize");
+    assert_eq!(all.build("darknet_tiny").unwrap().1.nodes[1].name, "conv1");
+}
+
+#[test]
+fn a_network_is_described_with_its_layers_and_classes() {
+    let all = Architectures::new(Folders::models(None), &Arc::default());
+    let (card, graph) = all.build("resnet18").unwrap();
+    let row = describe(&card, &graph);
+    assert_eq!((row.parameters, row.labels.len(), row.labels[243].as_str()), (11_689_512, 1000, "bull mastiff"));
+    let conv = &row.layers[2];
+    assert_eq!((conv.name.as_str(), conv.kind.as_str(), conv.parameters), ("conv1", "conv", 9408));
+    assert_eq!(conv.shape, [64, 112, 112]);
+}
+
+#[test]
+fn a_file_in_ones_own_folder_goes_before_that_of_the_program() {
+    let folder = folder("x");
+    std::fs::rename(folder.path().join("mine.rhai"), folder.path().join("alexnet.rhai")).unwrap();
+    let (card, graph) = within(folder.path()).build("alexnet").unwrap();
+    assert_eq!((card.summary.as_str(), graph.nodes.len()), ("Mine.", 1));
+}
+
+#[test]
+fn the_binary_has_every_architecture_of_the_folder() {
+    let names = |folders| -> Vec<_> {
+        Architectures::new(folders, &Arc::default()).list().0.into_iter().map(|row| row.name).collect()
+    };
+    assert_eq!(names(Folders::models(None).embedded_only()), names(Folders::models(None)));
+}
+
+#[test]
+fn an_input_without_pixels_is_an_error() {
+    let folder = folder(r#"x.flatten("flatten")"#);
+    let path = folder.path().join("mine.rhai");
+    let text = std::fs::read_to_string(&path).unwrap();
+    for input in ["0, 8, 8", "3, 0, 8", "3, 8, 0"] {
+        std::fs::write(&path, text.replace("3, 8, 8", input)).unwrap();
+        let error = format!("{:#}", within(folder.path()).build("mine").expect_err(input));
+        assert!(error.contains("needs 1 or more channels, rows and columns"), "{error}");
+    }
+}
+
+#[test]
+fn a_wrong_script_is_told_with_its_line_and_what_would_have_worked() {
+    for (build, told) in [
+        (r#"x.conv("c", 4, 3, #{ paddding: 1 })"#, r#"no option "paddding"; did you mean "padding"?"#),
+        (r#"x.conv("c", 4, 3, #{ padding: "same" })"#, r#"expected a size or [height, width], got "same""#),
+        (r#"x.maxpool("p", 2)"#, r#"did you mean "max_pool"?"#),
+        (r#"x.linear("fc", 10)"#, "flatten first"),
+        (r#"x.relu("r").relu("r")"#, r#"a layer named "r" already"#),
+        (r#"x.conv("c", 4, 9)"#, "does not fit"),
+        (r#"x.conv("c", 4, 3, #{ groups: 2 })"#, "groups"),
+        (r#"x.relu("")"#, "needs a name"),
+        (r#"concat("c", [x, 1])"#, "joins nodes"),
+        (r#"x.add("a", x.conv("c", 4, 1))"#, "one shape"),
+        (r#"x.slice("s", 4, #{ step: 2 })"#, "no dimension 4"),
+    ] {
+        let text = error(build);
+        assert!(text.contains(told), "{build} gave: {text}");
+        assert!(text.contains("mine:4:"), "{build} gave no place: {text}");
+    }
+}
+
+#[test]
+fn absurd_sizes_are_errors_and_no_panics() {
+    for build in [
+        r#"x.conv("c", 0, 3)"#,
+        r#"x.conv("c", -4, 3)"#,
+        r#"x.conv("c", 4, 0)"#,
+        r#"x.conv("c", 4, [3, 3, 3])"#,
+        r#"x.conv("c", 4, 3, #{ stride: 0 })"#,
+        r#"x.conv("c", 4, 3, #{ groups: 0 })"#,
+        r#"x.conv("c", 4, 9223372036854775807)"#,
+        r#"x.conv("c", 4, 3, #{ padding: 9223372036854775807 })"#,
+        r#"x.max_pool("p", 0)"#,
+        r#"x.max_pool("p", 2, #{ padding: 2 })"#,
+        r#"x.max_pool("p", 2, #{ stride: 0 })"#,
+        r#"x.avg_pool("p", 9)"#,
+        r#"x.adaptive_avg_pool("p", 0)"#,
+        r#"x.lrn("l", 0)"#,
+        r#"x.dropout("d", 1.5)"#,
+        r#"x.reshape("r", [7])"#,
+        r#"x.reshape("r", [-2])"#,
+        r#"x.reshape("r", [-1, -1])"#,
+        r#"x.reshape("r", [-1, 7])"#,
+        r#"x.reshape("r", [-1, 0])"#,
+        r#"x.slice("s", 0, #{ step: 2 })"#,
+        r#"x.slice("s", 1, #{ step: 0 })"#,
+        r#"x.slice("s", 1, #{ start: 3 })"#,
+        r#"x.pad("p", 1, -1, 0)"#,
+        r#"concat("c", [])"#,
+        r#"concat("c", [x, x.flatten("f")])"#,
+        r#"x.flatten("f").conv("c", 4, 3)"#,
+        r#"x.flatten("f").global_avg_pool("g")"#,
+        "1",
+        "()",
+    ] {
+        let text = error(build);
+        assert!(!text.contains("itself failed"), "{build} gave: {text}");
+    }
+}
+
+#[test]
+fn a_wrong_card_is_told() {
+    let folder = tempfile::tempdir().unwrap();
+    for (model, told) in [
+        ("", "const MODEL"),
+        ("const MODEL = 1;", "const MODEL"),
+        ("const MODEL = #{ inputs: [3, 8, 8] };", "did you mean \"input\"?"),
+        ("const MODEL = #{};", "input: [channels, height, width]"),
+        ("const MODEL = #{ input: [3, 8] };", "input: [channels, height, width]"),
+        ("const MODEL = #{ input: [3, 8, 8], mean: [0.5] };", "1 numbers for 3 channels"),
+        ("const MODEL = #{ input: [3, 8, 8], std: [0.0, 1.0, 1.0] };", "must be positive"),
+        ("const MODEL = #{ input: [3, 8, 8], labels: \"cifar11\" };", "cifar11"),
+        ("const MODEL = #{ input: [3, 8, 8], labels: [\"a\"] };", "192 scores"),
+    ] {
+        let text = format!("{model}\nfn build(x) {{ x.flatten(\"f\") }}");
+        std::fs::write(folder.path().join("mine.rhai"), text).unwrap();
+        let error = format!("{:#}", within(folder.path()).build("mine").expect_err(model));
+        assert!(error.contains(told), "{model} gave: {error}");
+    }
+}
+
+#[test]
+fn a_broken_file_hides_no_other() {
+    let folder = folder("x.");
+    let (rows, errors) = within(folder.path()).list();
+    assert!(rows.iter().any(|row| row.name == "resnet20") && rows.iter().all(|row| row.name != "mine"));
+    let report = errors[0].downcast_ref::<Report>().expect("a place in the script");
+    assert_eq!(report.place.as_ref().map(|place| place.1), Some(5));
+    assert!(within(folder.path()).build("resnet20").is_ok());
+}
+
+#[test]
+fn an_unknown_architecture_names_a_close_one() {
+    let all = Architectures::new(Folders::models(None), &Arc::default());
+    assert!(format!("{:#}", all.build("resnet21").unwrap_err()).contains("did you mean \"resnet"));
+    assert!(format!("{:#}", all.build("?").unwrap_err()).contains("known are alexnet"));
+}
+
+#[test]
+fn a_script_without_end_can_be_cancelled() {
+    let folder = folder("loop { } x");
+    let guard = Arc::new(Guard::default());
+    let architectures = Architectures::new(Folders::models(Some(folder.path())), &guard);
+    let begun = Instant::now();
+    let canceller = std::thread::spawn(move || {
+        std::thread::sleep(Duration::from_millis(100));
+        guard.cancel();
+    });
+    assert!(format!("{:#}", architectures.build("mine").unwrap_err()).contains("cancelled"));
+    assert!(begun.elapsed() < Duration::from_secs(2));
+    canceller.join().unwrap();
+}
+
+#[test]
+fn weights_that_stand_beside_a_script_are_its_own() {
+    let folder = folder(r#"x.conv("c", 2, 1).global_avg_pool("g")"#);
+    let mine = within(folder.path());
+    let error = format!("{:#}", mine.open("mine", None).unwrap_err());
+    assert_eq!(error, "mine needs weights: give a .safetensors or PyTorch file with -w");
+    save(&folder.path().join("mine.safetensors"), zeros(&mine, "mine"));
+    assert!(mine.list().0.iter().any(|row| row.name == "mine" && row.weights));
+    let model = mine.open("mine", None).unwrap();
+    assert_eq!((card(&model).parameters, model.hash.len()), (8, 64));
+}
+
+#[test]
+fn weights_that_do_not_fit_are_listed() {
+    let all = Architectures::new(Folders::models(None), &Arc::default());
+    let folder = tempfile::tempdir().unwrap();
+    let (path, mut tensors) = (folder.path().join("w.safetensors"), zeros(&all, "lenet"));
+    tensors.remove("conv1.bias");
+    let extra = tensors["fc2.bias"].clone();
+    tensors.insert("fc9.bias".into(), extra);
+    tensors.insert("fc2.bias".into(), Tensor::zeros(11, DType::F32, &Device::Cpu).unwrap());
+    save(&path, tensors);
+    let error = format!("{:#}", all.open("lenet", Some(&path)).unwrap_err());
+    let problems = "1 missing: conv1.bias; 1 misshapen: fc2.bias is [11] instead of [10]; 1 surplus: fc9.bias";
+    assert!(error.contains(problems), "{error}");
+    assert!(error.ends_with("nearest is digits (-m digits), where 3 differ"), "{error}");
+    let error = format!("{:#}", all.open("resnet152", Some(&path)).unwrap_err());
+    assert!(error.contains("776 missing: ") && error.contains(" and 768 more; 1 misshapen: "), "{error}");
+    let error = format!("{:#}", all.open(path.to_str().unwrap(), None).unwrap_err());
+    assert!(error.contains("nearest are digits (3 differ), lenet (3 differ)"), "{error}");
+}
+
+#[test]
+fn of_two_architectures_with_the_same_tensors_the_one_in_the_files_name_is_taken() {
+    let all = Architectures::new(Folders::models(None), &Arc::default());
+    let folder = tempfile::tempdir().unwrap();
+    for (file, name) in [("lenet_mnist", "lenet"), ("trained", "digits")] {
+        let path = folder.path().join(file).with_extension("safetensors");
+        save(&path, zeros(&all, "lenet"));
+        assert_eq!(all.open(path.to_str().unwrap(), None).unwrap().card.name, name);
+    }
+}
+
+/// Numbers by their place, as `scripts/reference/sizes.py` has them.
+fn by_place(shape: &[usize], seed: usize) -> Tensor {
+    let count = shape.iter().product::<usize>();
+    let numbers: Vec<_> = (0..count).map(|i| (((i * 37 + 11 * seed) % 101) as f64 - 50.0) / 100.0).collect();
+    Tensor::from_vec(numbers, shape, &Device::Cpu).unwrap()
+}
+
+/// Compares `(2, 3)` scores with PyTorch's.
+fn assert_scores(what: &str, ours: &Tensor, theirs: &serde_json::Value, bound: f64) {
+    let ours: Vec<f64> = ours.to_dtype(DType::F64).unwrap().flatten_all().unwrap().to_vec1().unwrap();
+    let theirs: Vec<f64> = theirs.as_array().unwrap().iter().map(|v| v.as_f64().unwrap()).collect();
+    let far = ours.iter().zip(&theirs).fold(0.0, |m: f64, (a, b)| m.max((a - b).abs()));
+    assert!(ours.len() == theirs.len() && far < bound, "{what}: {ours:?} and not {theirs:?}");
+}
+
+#[test]
+fn what_is_cut_and_pooled_follows_the_pictures_size() {
+    let file: serde_json::Value = serde_json::from_str(include_str!("../fixtures/sizes.json")).unwrap();
+    for case in file["cases"].as_array().unwrap() {
+        let script = case["script"].as_str().unwrap();
+        let folder = tempfile::tempdir().unwrap();
+        let text = format!(
+            "//! Any size.\nconst MODEL = #{{ input: [3, 16, 16] }};\nfn build(x) {{\n    x = x.conv(\"c\", 4, 3, #{{ padding: 1 }});\n    \
+             x = {script};\n    x.global_avg_pool(\"g\").linear(\"fc\", 3)\n}}\n"
+        );
+        std::fs::write(folder.path().join("any.rhai"), text).unwrap();
+        let (_, graph) = within(folder.path()).build("any").unwrap_or_else(|e| panic!("{script}: {e:#}"));
+        let weights = graph.parameters().into_iter().enumerate().map(|(i, p)| (p.name, by_place(&p.shape, i)));
+        let exact = Arc::new(graph.with_weights(weights.collect()).unwrap());
+        let fused = Arc::new(exact.to(DType::F32, &Device::Cpu).unwrap());
+        for (size, logits) in case["logits"].as_object().unwrap() {
+            let (h, w) = size.split_once('x').unwrap();
+            let (h, w): (usize, usize) = (h.parse().unwrap(), w.parse().unwrap());
+            let x: Vec<_> = (0..2 * 3 * h * w).map(|i| ((i * 53 + 7) % 97) as f64 / 97.0).collect();
+            let x = Tensor::from_vec(x, (2, 3, h, w), &Device::Cpu).unwrap();
+            let what = format!("{script} of {size}");
+            let plain = exact.forward(&x).unwrap_or_else(|e| panic!("{what}: {e:#}")).logits().unwrap();
+            assert_scores(&what, &plain, logits, 1e-12);
+            let x = x.to_dtype(DType::F32).unwrap();
+            let trace = fused.forward(&x).unwrap();
+            assert!(trace.fused().is_some(), "{what}");
+            assert_scores(&what, &trace.logits().unwrap(), logits, 1e-5);
+            assert_scores(&what, &fused.logits(&x).unwrap(), logits, 1e-5);
+        }
+    }
+}
+
+#[test]
+fn a_picture_that_a_network_cannot_take_is_refused_with_both_sizes() {
+    let picture = |h: usize, w: usize| Tensor::zeros((1, 3, h, w), DType::F32, &Device::Cpu).unwrap();
+    for (build, size, says) in [
+        (r#"x.flatten("f").linear("fc", 5)"#, (8, 9), "layer \"fc\" (linear): it reads 192 features, got 216"),
+        (r#"x.reshape("v", [3, 64]).flatten("f").linear("fc", 5)"#, (10, 8), "layer \"v\" (reshape): 240 values"),
+        (r#"x.conv("c", 2, 7).global_avg_pool("g")"#, (9, 4), "layer \"c\" (conv)"),
+        (r#"x.max_pool("p", 6).global_avg_pool("g")"#, (20, 5), "layer \"p\" (max_pool)"),
+        (r#"x.slice("s", 2, #{ start: 6 }).global_avg_pool("g")"#, (6, 8), "layer \"s\" (slice): 6::1 takes nothing"),
+        (r#"x.crop("r", [1, 3]).global_avg_pool("g")"#, (8, 6), "layer \"r\" (crop)"),
+    ] {
+        let folder = folder(build);
+        let (_, graph) = within(folder.path()).build("mine").unwrap_or_else(|e| panic!("{build}: {e:#}"));
+        let graph = Arc::new(graph);
+        let (h, w) = size;
+        let refusals = [graph.forward(&picture(h, w)).map(|_| ()), graph.logits(&picture(h, w)).map(|_| ())];
+        for error in refusals {
+            let error = format!("{:#}", error.expect_err(build));
+            let begins = format!("a picture of {h}x{w} does not fit a network built for 8x8: {says}");
+            assert!(error.starts_with(&begins), "{build}: {error}");
+        }
+    }
+}

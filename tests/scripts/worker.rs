@@ -1,0 +1,451 @@
+//! The thread that computes for the app: what it answers, what it drops, what a saved script changes.
+
+use crate::common::{picture, tiny};
+use candle_core::Tensor;
+use gradscope::data::Picture;
+use gradscope::data::lock::Lock;
+use gradscope::script::architecture::Architectures;
+use gradscope::script::folders::Folders;
+use gradscope::script::host::Host;
+use gradscope::script::message::{Command, Frame, Update};
+use gradscope::script::resume::{Opened, go_on};
+use gradscope::script::session::Session;
+use gradscope::script::worker::{Asker, Kept, Opening, start};
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::sync::mpsc::Receiver;
+use std::time::{Duration, Instant};
+
+/// A worker with a folder of scripts of its own.
+struct Desk {
+    folder: tempfile::TempDir,
+    asker: Asker,
+    updates: Receiver<Update>,
+}
+
+const COUNTER: &str = "const PLUGIN = #{ group: \"test\", params: [param(\"by\", 1, 0..=9, \"added\")] };
+fn start(cx) { #{ n: 0, scalars: #{ n: 0 } } }
+fn step(cx, s) { s.n += cx.params.by; s.scalars.n = s.n; if s.n > 90 { s.done = \"full\"; } s }
+fn view(cx, s) { text(`n = ${s.n}`, \"count\") }";
+
+fn words(text: &str) -> String {
+    format!("const PLUGIN = #{{ group: \"test\" }};\nfn run(cx) {{\n  text(\"{text}\", \"words\")\n}}")
+}
+
+impl Desk {
+    /// With one method open.
+    fn new(method: &str, text: &str) -> Self {
+        let folder = tempfile::tempdir().unwrap();
+        fs::write(folder.path().join(format!("{method}.rhai")), text).unwrap();
+        let plugins = Folders::plugins(Some(folder.path()));
+        let host = Host::new(plugins, Folders::models(None).embedded_only());
+        let mut session = Session::new(&host, tiny(), "drawn", picture()).unwrap();
+        session.open(host.method(method).unwrap());
+        let raw = Picture::Values(picture().squeeze(0).unwrap());
+        let opening = Opening {
+            host,
+            session,
+            picture: raw,
+            asked: "drawn".into(),
+            weights: None,
+            no_resize: true,
+            kept_in: None,
+            restored: false,
+            waits: false,
+            notes: vec![],
+        };
+        let (asker, updates) = start(opening).unwrap();
+        Self { folder, asker, updates }
+    }
+
+    fn script(&self, method: &str) -> PathBuf {
+        self.folder.path().join(format!("{method}.rhai"))
+    }
+
+    /// The next update that `find` takes, within ten seconds.
+    fn next<T>(&self, find: impl Fn(&Update) -> Option<T>) -> T {
+        let end = Instant::now() + Duration::from_secs(10);
+        loop {
+            let update = self.updates.recv_timeout(end.saturating_duration_since(Instant::now()));
+            if let Some(found) = find(&update.expect("an answer in time")) {
+                return found;
+            }
+        }
+    }
+
+    fn frame(&self) -> Frame {
+        self.next(|u| match u {
+            Update::Frame(frame) => Some(frame.clone()),
+            Update::Failed(report) => panic!("{report}"),
+            _ => None,
+        })
+    }
+
+    fn words(&self) -> String {
+        gradscope::render::text(&self.frame().figures[0], 80).unwrap()
+    }
+
+    fn failure(&self) -> String {
+        self.next(|u| match u {
+            Update::Failed(report) => Some(report.to_string()),
+            _ => None,
+        })
+    }
+
+    fn ask(&self, command: Command) {
+        self.asker.ask(command);
+    }
+}
+
+#[test]
+fn the_open_method_is_answered_at_once() {
+    assert_eq!(Desk::new("words", &words("hello")).words(), "hello");
+}
+
+#[test]
+fn a_network_whose_scores_are_not_finite_stays_open_and_methods_that_need_no_class_draw() {
+    let desk = Desk::new("look", "const PLUGIN = #{ group: \"test\" };\nfn run(cx) { image(cx.input, \"input\") }");
+    desk.frame();
+    let own = Architectures::new(Folders::models(None), &Arc::default()).open("shapes", None).unwrap().graph.weights();
+    let nan =
+        |(name, w): (String, Tensor)| if name.ends_with("bias") { (name, (w * f64::NAN).unwrap()) } else { (name, w) };
+    let file = desk.folder.path().join("nan.safetensors");
+    candle_core::safetensors::save(&own.into_iter().map(nan).collect(), &file).unwrap();
+    desk.ask(Command::Model { name: "shapes".into(), weights: Some(file) });
+    let classes = desk.next(|u| if let Update::Picture { classes, .. } = u { Some(classes.len()) } else { None });
+    assert_eq!(classes, 0);
+    assert_eq!(desk.next(|u| if let Update::Target(class) = u { Some(*class) } else { None }), None);
+    let told = desk.next(|u| if let Update::Log(line) = u { Some(line.clone()) } else { None });
+    assert!(told.contains("scores are not finite: 10 of 10 are NaN; first in layer"), "{told}");
+    assert_eq!(desk.frame().figures[0].title, "input");
+    fs::write(desk.script("ask"), "const PLUGIN = #{ group: \"test\" };\nfn run(cx) { text(`${cx.target}`, \"t\") }")
+        .unwrap();
+    desk.ask(Command::Method("ask".into()));
+    assert!(desk.failure().contains("scores are not finite"));
+    desk.ask(Command::Target(Some(3)));
+    assert_eq!(desk.words(), "3");
+}
+
+#[test]
+fn a_picture_of_values_that_are_no_pixels_is_refused_and_the_one_before_stays() {
+    let desk = Desk::new("words", &words("hello"));
+    desk.frame();
+    let file = desk.folder.path().join("bytes.npy");
+    gradscope::data::write_npy(&file, &[1, 6, 6], &[200.0; 36]).unwrap();
+    desk.ask(Command::Picture(file.to_str().unwrap().into()));
+    let told = desk.failure();
+    assert!(told.contains("divide them by 255"), "{told}");
+    desk.ask(Command::Restart);
+    assert_eq!(desk.words(), "hello");
+}
+
+#[test]
+fn steps_go_on_back_and_to_a_place_and_a_changed_parameter_goes_on_from_there() {
+    let desk = Desk::new("counter", COUNTER);
+    assert_eq!(desk.words(), "n = 0");
+    let ask = |command| {
+        desk.ask(command);
+        desk.words()
+    };
+    assert_eq!(ask(Command::Step), "n = 1");
+    assert_eq!(ask(Command::Step), "n = 2");
+    assert_eq!(ask(Command::Back), "n = 1");
+    assert_eq!(ask(Command::Step), "n = 2");
+    assert_eq!(ask(Command::Seek(1)), "n = 1");
+    assert_eq!(ask(Command::Set("by".into(), "5".into())), "n = 1");
+    assert_eq!(ask(Command::Step), "n = 6");
+    assert_eq!(ask(Command::Restart), "n = 0");
+}
+
+#[test]
+fn playing_ends_where_the_method_does_and_frames_tell_the_question_they_answer() {
+    let desk = Desk::new("counter", COUNTER);
+    desk.frame();
+    desk.ask(Command::Set("by".into(), "9".into()));
+    assert_eq!(desk.frame().generation, 1);
+    desk.ask(Command::Play);
+    let last = desk.next(|u| match u {
+        Update::Frame(f) if f.done.is_some() => Some(f.clone()),
+        _ => None,
+    });
+    assert_eq!((last.step, last.done.as_deref()), (11, Some("full")));
+    assert_eq!(last.scalars[0].1.len(), 12);
+    desk.next(|u| matches!(u, Update::Busy(false)).then_some(()));
+}
+
+#[test]
+fn a_run_that_plays_goes_on_with_a_changed_parameter_and_ends_at_a_wrong_one() {
+    let slow = COUNTER.replace("fn step(cx, s) {", "fn step(cx, s) { for i in 0..20000 { i + 1; }");
+    let desk = Desk::new("counter", &slow);
+    desk.frame();
+    desk.ask(Command::Play);
+    desk.next(|u| matches!(u, Update::Frame(f) if f.step == 3).then_some(()));
+    desk.ask(Command::Set("by".into(), "9".into()));
+    let last = desk.next(|u| match u {
+        Update::Frame(f) if f.done.is_some() => Some(f.clone()),
+        _ => None,
+    });
+    assert!(last.step < 40, "steps of 1 first, then of 9, nobody asked to go on: {}", last.step);
+    let desk = Desk::new("counter", &slow);
+    desk.frame();
+    desk.ask(Command::Play);
+    desk.next(|u| matches!(u, Update::Frame(f) if f.step == 1).then_some(()));
+    desk.ask(Command::Set("by".into(), "many".into()));
+    desk.failure();
+    desk.next(|u| matches!(u, Update::Busy(false)).then_some(()));
+}
+
+#[test]
+fn a_newer_question_ends_an_endless_one_soon() {
+    let desk = Desk::new("words", &words("hello"));
+    desk.frame();
+    fs::write(desk.script("endless"), words("x").replace("text(", "loop { cx.input.abs(); }\n text(")).unwrap();
+    desk.ask(Command::Method("endless".into()));
+    desk.next(|u| matches!(u, Update::Method(card) if card.name == "endless").then_some(()));
+    std::thread::sleep(Duration::from_millis(50));
+    let begun = Instant::now();
+    desk.ask(Command::Method("words".into()));
+    assert_eq!(desk.words(), "hello");
+    assert!(begun.elapsed() < Duration::from_secs(2), "{:?}", begun.elapsed());
+}
+
+#[test]
+fn what_is_asked_wrongly_is_told_and_the_answer_before_stays() {
+    let desk = Desk::new("counter", COUNTER);
+    desk.frame();
+    desk.ask(Command::Set("by".into(), "10".into()));
+    assert!(desk.failure().contains("a whole number from 0 to 9"));
+    desk.ask(Command::Set("bye".into(), "1".into()));
+    assert!(desk.failure().contains("did you mean \"by\""));
+    desk.ask(Command::Method("nowhere".into()));
+    assert!(desk.failure().contains("no method named \"nowhere\""));
+    desk.ask(Command::Picture("nowhere.png".into()));
+    assert!(desk.failure().contains("nowhere.png"));
+    desk.ask(Command::Model { name: "nowhere".into(), weights: None });
+    assert!(desk.failure().contains("no architecture named \"nowhere\""));
+    desk.ask(Command::Target(Some(99)));
+    assert!(desk.failure().contains("no class 99"));
+    desk.ask(Command::Step);
+    assert_eq!(desk.words(), "n = 1");
+}
+
+/// As `cp` and most programs save: the file is truncated and written.
+fn in_place(path: &Path, text: &str) {
+    fs::write(path, text).unwrap();
+}
+
+/// As vim saves: the old file is renamed away, a new one is written, the old one is removed.
+fn by_backup(path: &Path, text: &str) {
+    let backup = path.with_extension("rhai~");
+    fs::rename(path, &backup).unwrap();
+    fs::write(path, text).unwrap();
+    fs::remove_file(backup).unwrap();
+}
+
+/// As helix saves: a temporary file beside it takes its name.
+fn by_rename(path: &Path, text: &str) {
+    let temporary = path.with_extension("tmp");
+    fs::write(&temporary, text).unwrap();
+    fs::rename(temporary, path).unwrap();
+}
+
+#[test]
+fn a_saved_script_is_shown_however_it_was_saved() {
+    let desk = Desk::new("words", &words("first"));
+    assert_eq!(desk.words(), "first");
+    for (i, save) in [in_place, by_backup, by_rename, in_place, by_rename, by_backup].into_iter().enumerate() {
+        let text = format!("version {i}");
+        let begun = Instant::now();
+        save(&desk.script("words"), &words(&text));
+        assert_eq!(desk.words(), text);
+        assert!(begun.elapsed() < Duration::from_secs(3), "{:?}", begun.elapsed());
+    }
+}
+
+#[test]
+fn a_broken_script_is_told_with_its_line_while_the_last_good_one_stays() {
+    let desk = Desk::new("counter", COUNTER);
+    desk.frame();
+    desk.ask(Command::Step);
+    assert_eq!(desk.words(), "n = 1");
+    fs::write(desk.script("counter"), COUNTER.replace("s.n += cx", "s.n +== cx")).unwrap();
+    assert!(desk.failure().starts_with("counter:3:"));
+    desk.ask(Command::Step);
+    assert_eq!(desk.words(), "n = 2");
+    fs::write(desk.script("counter"), COUNTER.replace("n = $", "count = $")).unwrap();
+    assert_eq!(desk.words(), "count = 2");
+    desk.ask(Command::Step);
+    assert_eq!(desk.words(), "count = 3");
+}
+
+#[test]
+fn a_library_that_is_saved_runs_its_plugin_again() {
+    let desk = Desk::new("words", &words("first"));
+    desk.frame();
+    fs::create_dir(desk.folder.path().join("lib")).unwrap();
+    fs::write(desk.script("lib/say"), "fn it() { \"one\" }").unwrap();
+    let text =
+        "import \"lib/say\" as say;\nconst PLUGIN = #{ group: \"test\" };\nfn run(cx) { text(say::it(), \"w\") }";
+    fs::write(desk.script("words"), text).unwrap();
+    assert_eq!(desk.words(), "one");
+    fs::write(desk.script("lib/say"), "fn it() { \"two\" }").unwrap();
+    assert_eq!(desk.words(), "two");
+}
+
+#[test]
+fn figures_are_saved_as_files() {
+    let desk = Desk::new("words", &words("hello"));
+    desk.frame();
+    let out = desk.folder.path().join("out");
+    desk.ask(Command::Save(out.clone()));
+    desk.next(|u| matches!(u, Update::Log(line) if line.starts_with("saved 2 files")).then_some(()));
+    assert_eq!(fs::read_to_string(out.join("01-words.txt")).unwrap(), "hello\n");
+    assert!(fs::read_to_string(out.join("result.json")).unwrap().contains("\"method\": \"words\""));
+}
+
+#[test]
+fn steps_are_saved_as_a_film_and_figures_as_a_sheet() {
+    let text = "const PLUGIN = #{ group: \"test\" };
+fn start(cx) { #{ n: 0 } }
+fn step(cx, s) { s.n += 1; s }
+fn view(cx, s) { [image(cx.input * (s.n / 4.0), \"dim\")] }";
+    let desk = Desk::new("film", text);
+    desk.frame();
+    for _ in 0..3 {
+        desk.ask(Command::Step);
+        desk.frame();
+    }
+    let (film, sheet) = (desk.folder.path().join("steps.gif"), desk.folder.path().join("sheet.png"));
+    desk.ask(Command::Save(film.clone()));
+    desk.ask(Command::Save(sheet.clone()));
+    desk.next(|u| matches!(u, Update::Log(line) if line.starts_with("saved a sheet")).then_some(()));
+    let decoder = image::codecs::gif::GifDecoder::new(std::io::BufReader::new(fs::File::open(&film).unwrap())).unwrap();
+    let frames = image::AnimationDecoder::into_frames(decoder).collect_frames().unwrap();
+    assert_eq!(frames.len(), 4);
+    let bright = |i: usize| frames[i].buffer().pixels().map(|p| u64::from(p.0[0])).sum::<u64>();
+    assert!(bright(0) < bright(1) && bright(1) < bright(3), "each step is seen");
+    let sheet = image::open(sheet).unwrap();
+    assert_eq!((sheet.width(), sheet.height()), (frames[0].buffer().width(), frames[0].buffer().height()));
+    desk.ask(Command::Keep("mine".into()));
+    assert!(desk.failure().contains("sessions are not kept here"));
+}
+
+#[test]
+fn branches_go_their_own_ways_and_keep_their_steps() {
+    let desk = Desk::new("counter", COUNTER);
+    desk.frame();
+    let ask = |command| {
+        desk.ask(command);
+        desk.words()
+    };
+    ask(Command::Step);
+    assert_eq!(ask(Command::Fork), "n = 1");
+    ask(Command::Set("by".into(), "5".into()));
+    assert_eq!(ask(Command::Step), "n = 6");
+    assert_eq!(ask(Command::Branch(0)), "n = 1", "the first is where it was left");
+    assert_eq!(ask(Command::Step), "n = 2", "and has its own parameters");
+    assert_eq!(ask(Command::Branch(1)), "n = 6");
+    assert_eq!(ask(Command::Back), "n = 1", "steps before the fork are kept in both");
+    assert_eq!(ask(Command::CloseBranch), "n = 2");
+    desk.ask(Command::Branch(1));
+    let said = desk.next(|u| match u {
+        Update::Failed(report) => Some(report.message.clone()),
+        _ => None,
+    });
+    assert_eq!(said, "no branch B; there are 1");
+}
+
+#[test]
+fn what_was_open_is_kept_and_opened_again_at_its_step() {
+    let folder = tempfile::tempdir().unwrap();
+    let plugins = || Folders::plugins(Some(folder.path()));
+    fs::write(folder.path().join("counter.rhai"), COUNTER).unwrap();
+    let session = |host: &Host, set: &[(String, String)]| {
+        let mut session = Session::new(host, tiny(), "drawn", picture()).unwrap();
+        session.open(host.method("counter").unwrap());
+        set.iter().for_each(|(name, value)| session.set(name, value).unwrap());
+        session
+    };
+    let file = folder.path().join("last.json");
+    let host = Host::new(plugins(), Folders::models(None).embedded_only());
+    let opening = Opening {
+        session: session(&host, &[]),
+        host,
+        picture: Picture::Values(picture().squeeze(0).unwrap()),
+        asked: "drawn".into(),
+        weights: None,
+        no_resize: true,
+        kept_in: Some(Kept { lock: Lock::claim(&file).unwrap().unwrap(), file: file.clone() }),
+        restored: false,
+        waits: false,
+        notes: vec![],
+    };
+    let (asker, updates) = start(opening).unwrap();
+    let desk = Desk { folder: tempfile::tempdir().unwrap(), asker, updates };
+    desk.frame();
+    for command in [Command::Step, Command::Set("by".into(), "5".into()), Command::Step] {
+        desk.ask(command);
+        desk.frame();
+    }
+    desk.asker.end();
+
+    let opened = Opened::read(&file).unwrap().unwrap();
+    assert_eq!((opened.method.as_str(), opened.picture.as_str()), ("counter", "drawn"));
+    assert_eq!(opened.set, [("by".to_string(), "5".to_string())]);
+    let host = Host::new(plugins(), Folders::models(None).embedded_only());
+    let mut again = session(&host, &opened.set);
+    host.method("gradcam").expect("another method, with libraries of its own");
+    again.reload(host.method("counter").unwrap());
+    assert!(go_on(&file, &mut again).unwrap());
+    assert_eq!(again.cursor(), 2);
+    let words = |frame: Frame| gradscope::render::text(&frame.figures[0], 80).unwrap();
+    assert_eq!(words(again.view(&host).unwrap()), "n = 6");
+    assert!(format!("{:#}", again.seek(&host, 1).unwrap_err()).contains("earlier session"));
+    assert_eq!(words(again.step(&host).unwrap()), "n = 11");
+    let mut other = session(&host, &[]);
+    assert!(format!("{:#}", go_on(&file, &mut other).unwrap_err()).contains("parameters differs"));
+}
+
+#[test]
+fn a_damaged_session_file_is_told_and_not_opened() {
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("last.json");
+    assert!(Opened::read(&file).unwrap().is_none());
+    fs::write(&file, "{ \"form\": 1,").unwrap();
+    assert!(format!("{:#}", Opened::read(&file).unwrap_err()).contains("last.json"));
+}
+
+#[test]
+fn a_step_after_an_attack_fooled_switches_stop_off_and_says_so() {
+    let desk = Desk::new("fgsm", include_str!("../../plugins/fgsm.rhai"));
+    desk.frame();
+    for (name, value) in [("epsilon", "255"), ("step", "8")] {
+        desk.ask(Command::Set(name.into(), value.into()));
+        desk.frame();
+    }
+    desk.ask(Command::Play);
+    let fooled = desk.next(|u| match u {
+        Update::Frame(f) if f.done.is_some() => Some(f.clone()),
+        _ => None,
+    });
+    assert!(fooled.done.as_deref().unwrap().starts_with("fooled"), "{:?}", fooled.done);
+    let stop = |update: &Update| match update {
+        Update::Method(card) => card.params.iter().find(|p| p.name == "stop").map(|p| p.value.clone()),
+        _ => None,
+    };
+    desk.ask(Command::Step);
+    assert_eq!(desk.next(stop), "false", "the form shows it");
+    let said = desk.next(|u| match u {
+        Update::Said(line) => Some(line.clone()),
+        _ => None,
+    });
+    assert!(said.contains("stop is off"), "{said}");
+    let on = desk.frame();
+    assert_eq!((on.step, on.done), (fooled.step + 1, None));
+    desk.ask(Command::Step);
+    assert_eq!(desk.frame().step, fooled.step + 2);
+    desk.ask(Command::Restart);
+    assert_eq!(desk.next(stop), "true", "anew it stops again");
+    assert_eq!(desk.frame().step, 0);
+}
