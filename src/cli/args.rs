@@ -241,7 +241,7 @@ pub struct Eval {
 
 #[derive(Group, Debug)]
 pub struct Train {
-    /// Architecture (see `gradscope models`), or a .rhai file with one; networks without batch norm can be trained
+    /// Architecture (see `gradscope models`), or a .rhai file with one
     #[arg(short, long, value_name = "MODEL")]
     pub model: String,
     /// Weights to begin from; without them, drawn ones

@@ -13,7 +13,7 @@ pub fn broadcast_shape(shapes: &[&[usize]]) -> Result<Vec<usize>> {
                 (a, b) if a == b => {}
                 (1, b) => *size = b,
                 (_, 1) => {}
-                _ => bail!("shapes {shapes:?} do not broadcast"),
+                _ => bail!("its inputs need one shape, or shapes that broadcast, got {shapes:?}"),
             }
         }
     }

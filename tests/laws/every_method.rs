@@ -37,9 +37,6 @@ const REFUSALS: &[(&str, &str, &str)] = &[
     ("read_as", "*", "networks that read letter by letter"),
     ("style_transfer", "moons", "compared on maps"),
     ("stylize", "*", "style_transformer"),
-    ("training", "darknet_tiny", "running statistics"),
-    ("training", "resnet20", "running statistics"),
-    ("training", "resnet56", "running statistics"),
 ];
 
 /// Two pictures that fit the network.

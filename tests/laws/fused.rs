@@ -4,6 +4,7 @@ use crate::common::random::{Random, numbers};
 use candle_core::{DType, Device, Tensor};
 use gradscope::backward::Walk;
 use gradscope::exec::{PixelWindow, Trace};
+use gradscope::graph::op::{Family, Op, OpSpec, SPECS};
 use gradscope::graph::{Builder, Graph, NodeId, op};
 use gradscope::kernel::{Conv2d, Pool2d, Window};
 use std::sync::Arc;
@@ -64,24 +65,22 @@ impl Draw {
         pool.output(size[0], size[1]).is_ok().then_some(pool)
     }
 
-    fn add(&mut self, op: impl op::Op + 'static, from: &[NodeId]) -> NodeId {
+    fn add(&mut self, op: impl Op + 'static, from: &[NodeId]) -> NodeId {
         let name = format!("{}{}", op.kind(), self.below(1 << 40));
         self.builder.add(&name, op, from).unwrap()
     }
 
-    /// One of all activations.
+    /// One of all activations that fuse, those of new kinds too.
     fn activation(&mut self, x: NodeId) -> NodeId {
-        match self.below(if self.pools { 6 } else { 10 }) {
-            0 => self.add(op::LeakyRelu { slope: 0.2 }, &[x]),
-            1 => self.add(op::Elu { alpha: 1.5 }, &[x]),
-            2 => self.add(op::Gelu, &[x]),
-            3 => self.add(op::GeluTanh, &[x]),
-            4 => self.add(op::Silu, &[x]),
-            5 => self.add(op::HardSwish, &[x]),
-            6 => self.add(op::Tanh, &[x]),
-            7 => self.add(op::Sigmoid, &[x]),
-            8 => self.add(op::Relu6, &[x]),
-            _ => self.add(op::Hardtanh { min_val: -0.5, max_val: 1.0 }, &[x]),
+        let all: Vec<_> = SPECS.iter().filter(|spec| spec.family == Family::Activation).collect();
+        let fuses = |op: &Arc<dyn Op>| matches!(op.pattern(&[1]), op::Pattern::Activation(_));
+        loop {
+            let (spec, seed): (&OpSpec, _) = (all[self.below(all.len())], self.below(1 << 20) as u64);
+            let op = (spec.draw)(&mut op::Draw::new(seed)).op;
+            if fuses(&op) && !(self.pools && saturates(&*op)) {
+                let name = format!("{}{}", op.kind(), self.below(1 << 40));
+                return self.builder.add_shared(&name, op, &[x]).unwrap();
+            }
         }
     }
 
@@ -151,6 +150,13 @@ impl Draw {
             _ => return None,
         })
     }
+}
+
+/// Whether different large numbers have the same value.
+fn saturates(op: &dyn Op) -> bool {
+    let y = op.forward(&[&Tensor::new(&[15f32, 30.0], &Device::Cpu).unwrap()], &[]).unwrap();
+    let y = numbers(&y);
+    (y[0] - y[1]).abs() < 1e-3
 }
 
 fn network(seed: u64) -> Arc<Graph> {

@@ -57,12 +57,34 @@ fn every_kind_of_operation_can_be_built() {
     z.softmax("softmax").log_softmax("log")"#,
     );
     let (_, graph) = within(folder.path()).build("mine").unwrap_or_else(|e| panic!("{e:#}"));
-    let built: Vec<_> = graph.nodes.iter().map(|n| n.op.kind()).collect();
+    assert_eq!(graph.nodes[graph.logits].name, "fc");
+    let (_, tokens) = within(of_tokens().path()).build("mine").unwrap_or_else(|e| panic!("{e:#}"));
+    let built: Vec<_> = graph.nodes.iter().chain(&tokens.nodes).map(|n| n.op.kind()).collect();
     let other = ["normalize", "global_avg_pool"];
     for kind in gradscope::graph::op::KINDS.iter().filter(|k| !other.contains(k)) {
         assert!(built.contains(kind), "{kind} was not built");
     }
-    assert_eq!(graph.nodes[graph.logits].name, "fc");
+    let names: Vec<_> = tokens.parameters().into_iter().map(|p| p.name).collect();
+    for name in ["token", "in_proj_weight", "in_proj_bias", "ln.weight", "rms.weight", "gn.bias"] {
+        assert!(names.iter().any(|n| n == name), "{name} is not in {names:?}");
+    }
+}
+
+/// A network with the operations of transformers and of gated networks.
+fn of_tokens() -> tempfile::TempDir {
+    folder(
+        r#"x = x.group_norm("gn", 3, #{ eps: 0.001 }).gelu("gelu", #{ approximate: "tanh" }).silu("silu").mish("mish").elu("elu", 0.5)
+        .softplus("softplus").hard_sigmoid("hs").hard_swish("hw").hardtanh("ht", -0.5, 0.5).relu6("relu6");
+    let gate = x.mean("mean", [2, 3], #{ keepdim: true });
+    x = x.mul("gated", gate).sub("sub", gate).div("div", x.scale("scale", 0.5, #{ shift: 2.0 }));
+    x = x.permute("permute", [0, 2, 3, 1]).linear("last", 4, #{ in_features: 3 }).reshape("tokens", [64, 4]);
+    let token = x.parameter("token", [1, 4]);
+    x = concat("all", [token.expand("same", [1, 4]), x], 1).add("plus", x.constant("c", [1, 4], [0.0, 1, 2, 3]));
+    x = x.layer_norm("ln", #{ eps: 0.001 }).rms_norm("rms").linear("qkv", 4, #{ params: #{ weight: "in_proj_weight", bias: "in_proj_bias" } });
+    let scores = x.matmul("scores", x.transpose("t", 1, 2)).softmax("attention", -1);
+    x = scores.matmul("mixed", x).gather("some", 1, [0, 3, 0]);
+    x.select("first", 1, 0).add("both", x.sum("total", 1)).linear("head", 5)"#,
+    )
 }
 
 #[test]

@@ -23,13 +23,23 @@ pub(super) static SPEC: OpSpec = OpSpec {
     kind: "linear",
     family: Family::AnyLinear,
     torch: "Linear",
-    note: "",
+    note: "of `(N, features)` and tokens `(N, T, features)`; over the last dimension of a map only with `in_features`",
     onnx: &["Gemm"],
     aten: &["linear.default", "addmm.default"],
     aliases: &["dense", "fc"],
     inputs: Inputs::One,
-    arguments: &[Argument::required("out_features"), Argument::bool("bias", true)],
-    build: |a, x| Ok(Arc::new(Linear { input: last(x)?, output: a.count("out_features")?, bias: a.bool("bias")? })),
+    arguments: &[Argument::required("out_features"), Argument::bool("bias", true), Argument::optional("in_features")],
+    build: |a, x| {
+        let input = last(x)?;
+        let named = if a.has("in_features") { Some(a.count("in_features")?) } else { None };
+        ensure!(
+            x[0].len() != 4 || named.is_some(),
+            "it reads (N, features) or tokens, got a map {:?}; flatten first, or give in_features for one over the last dimension",
+            x[0]
+        );
+        let input = named.unwrap_or(input);
+        Ok(Arc::new(Linear { input, output: a.count("out_features")?, bias: a.bool("bias")? }))
+    },
     from_shapes: Some(|shapes| {
         let [output, _] = weight(shapes)?;
         Ok(vec![
@@ -56,12 +66,7 @@ impl Op for Linear {
 
     fn shape(&self, x: &[&[usize]]) -> Result<Vec<usize>> {
         let features = last(x)?;
-        ensure!(
-            features == self.input,
-            "it reads {} features, the last dimension, got {:?}; after maps, flatten first",
-            self.input,
-            x[0]
-        );
+        ensure!(features == self.input, "it reads {} features, got {features}", self.input);
         Ok([&x[0][..x[0].len() - 1], &[self.output]].concat())
     }
 
