@@ -122,7 +122,9 @@ impl Part<'_> {
         // SAFETY: tiles split the rows of the sums, and columns are whole vectors below `width`.
         unsafe {
             let rows = self.k.1 - self.k.0;
-            let tiles = rows.div_ceil(S::ROWS);
+            // Of 16 registers, sums of six rows leave too few: the compiler spills two of them in each step.
+            let most = if S::ROWS == 6 { 5 } else { S::ROWS };
+            let tiles = rows.div_ceil(most);
             for column in (0..self.width).step_by(2 * S::LANES) {
                 for t in 0..tiles {
                     let (start, end) = (t * rows / tiles, (t + 1) * rows / tiles);
@@ -147,9 +149,7 @@ unsafe fn sum<S: Simd, const M: usize, const V: usize>(
 ) {
     // SAFETY: the sums have `M` rows of `V` vectors.
     unsafe {
-        // Adjacent, but the compiler must not know: it would load them as one vector, shuffle that and spill the sums.
-        let apart = std::hint::black_box(1);
-        let sums = multiply::<S, M, V>(count, (a, apart, STRIDE), b, Prefetch(b.0, b.1));
+        let sums = multiply::<S, M, V>(count, (a, 1, STRIDE), b, Prefetch(b.0, b.1));
         for m in 0..M {
             for j in 0..V {
                 let to = to.add(m * b.1 + j * S::LANES);
