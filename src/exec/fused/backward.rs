@@ -74,7 +74,8 @@ impl Run {
             return Ok(None);
         }
         let mut back = Back::new(self, graph, &starts, &ends, params);
-        if let ([end], true) = (&ends[..], sum) {
+        // Gradients of parameters need each picture's own.
+        if let ([end], true) = (&ends[..], sum && !params) {
             back.summed = back.linear_way(*end, &starts);
         }
         for ((_, seed), &at) in seeds.iter().zip(&starts) {
