@@ -146,18 +146,27 @@ def exported(network, x):
     return path
 
 
-def network_rows():
-    ratios, vgg16 = {}, []
-    for name, size, batches in networks.ROWS:
-        chosen = [b for b in batches if options.only in f"{name} {b}"]
+def chosen_networks(rows, form, first):
+    """Networks with the batches whose rows were chosen, and a file of their random weights; the table begins with the first."""
+    begun = False
+    for name, size, batches in rows:
+        chosen = [b for b in batches if options.only in form.format(name, b)]
         if not chosen:
             continue
-        if not ratios:
-            head("network, batch")
+        if not begun:
+            head(first)
+            begun = True
         torch.manual_seed(0)
         network = networks.build(name)
         weights = os.path.join(folder, name + "_random.safetensors")
         save_file({k: v.contiguous() for k, v in network.state_dict().items() if "num_batches" not in k}, weights)
+        yield name, size, chosen, network, weights
+        os.remove(weights)
+
+
+def network_rows():
+    ratios, vgg16 = {}, []
+    for name, size, chosen, network, weights in chosen_networks(networks.ROWS, "{} {}", "network, batch"):
         text = "x".join(map(str, size))
         for batch in chosen:
             x = torch.rand(batch, *size)
@@ -179,7 +188,6 @@ def network_rows():
                     ratios.setdefault("onnxruntime", []).append(row)
                     if name == "vgg16":
                         vgg16.append(VGG16_OPERATIONS * batch / result[1])
-        os.remove(weights)
     for peer, row in ratios.items():
         print(f"\n{peer}: least {min(row):.2f}, geometric mean {statistics.geometric_mean(row):.2f}", flush=True)
     if vgg16:
@@ -191,16 +199,7 @@ def network_rows():
 def training_rows():
     """Steps of training, beside PyTorch's better layout."""
     ratios = []
-    for name, size, batches in networks.TRAINED:
-        chosen = [b for b in batches if options.only in f"training {name} {b}"]
-        if not chosen:
-            continue
-        if not ratios:
-            head("training, batch")
-        torch.manual_seed(0)
-        network = networks.build(name)
-        weights = os.path.join(folder, name + "_random.safetensors")
-        save_file({k: v.contiguous() for k, v in network.state_dict().items() if "num_batches" not in k}, weights)
+    for name, size, chosen, network, weights in chosen_networks(networks.TRAINED, "training {} {}", "training, batch"):
         text = "x".join(map(str, size))
         for batch in chosen:
             x = torch.rand(batch, *size)
@@ -213,7 +212,6 @@ def training_rows():
             question = line("train", name, weights, text, batch, runs)
             held = memory(question, "training", name, batch, "-", layout)
             ratios.append(show(f"training {name}, {batch}", f"PyTorch {layout}", result, held))
-        os.remove(weights)
     if ratios:
         print(f"\nTraining: least {min(ratios):.2f}, geometric mean {statistics.geometric_mean(ratios):.2f}", flush=True)
 

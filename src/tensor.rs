@@ -3,6 +3,7 @@
 use crate::sync::ReadWriteUnpoisoned;
 use anyhow::Result;
 use candle_core::{D, DType, Device, DeviceLocation, Shape, Tensor};
+use std::collections::BTreeMap;
 use std::sync::RwLock;
 
 static DEVICE: RwLock<Device> = RwLock::new(Device::Cpu);
@@ -62,6 +63,16 @@ pub fn positive(x: &Tensor) -> Result<Tensor> {
 pub fn log_softmax(x: &Tensor) -> Result<Tensor> {
     let x = x.broadcast_sub(&x.max_keepdim(D::Minus1)?)?;
     Ok(x.broadcast_sub(&x.exp()?.sum_keepdim(D::Minus1)?.log()?)?)
+}
+
+/// Adds a tensor to what a map has under a key.
+pub fn add_to<K: Ord>(all: &mut BTreeMap<K, Tensor>, key: K, value: Tensor) -> Result<()> {
+    let sum = match all.remove(&key) {
+        Some(before) => (before + value)?,
+        None => value,
+    };
+    all.insert(key, sum);
+    Ok(())
 }
 
 /// The sizes of one row of a batch: `[C, H, W]` of `(N, C, H, W)`.

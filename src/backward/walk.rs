@@ -6,6 +6,7 @@ use crate::exec::{Gradients, Trace, Wanted};
 use crate::graph::op::Saved;
 use crate::graph::{Graph, Node, NodeId};
 use crate::kernel;
+use crate::tensor::add_to;
 use anyhow::{Context, Result, ensure};
 use candle_core::Tensor;
 use std::collections::BTreeMap;
@@ -71,7 +72,7 @@ impl<'a> Walk<'a> {
                 seed.dims(),
                 graph.nodes[*id].name
             );
-            accumulate(&mut pending, *id, seed.clone())?;
+            add_to(&mut pending, *id, seed.clone())?;
         }
         let mut answer = Relevance {
             graph: graph.clone(),
@@ -131,11 +132,7 @@ impl<'a> Walk<'a> {
         if own_params {
             for (parameter, gradient) in node.parameters().zip(site.vjp_params(r)?) {
                 // A parameter may belong to several nodes.
-                let sum = match answer.params.remove(&parameter.name) {
-                    Some(before) => (before + gradient)?,
-                    None => gradient,
-                };
-                answer.params.insert(parameter.name, sum);
+                add_to(&mut answer.params, parameter.name, gradient)?;
             }
         }
         if !onward {
@@ -160,7 +157,7 @@ impl<'a> Walk<'a> {
             if ledger {
                 out += kernel::sum(&part)?;
             }
-            accumulate(pending, input, part)?;
+            add_to(pending, input, part)?;
         }
         if ledger {
             let rule = self.composite.name(node).to_string();
@@ -195,13 +192,4 @@ impl Relevance {
     pub fn input(&self) -> Result<&Tensor> {
         self.get("input")
     }
-}
-
-fn accumulate(pending: &mut BTreeMap<NodeId, Tensor>, id: NodeId, r: Tensor) -> Result<()> {
-    let sum = match pending.remove(&id) {
-        Some(before) => (before + r)?,
-        None => r,
-    };
-    pending.insert(id, sum);
-    Ok(())
 }

@@ -41,7 +41,7 @@ impl Graph {
     fn layer_before(&self, norm: NodeId) -> Option<NodeId> {
         let node = &self.nodes[norm];
         let layer = *node.inputs.first().filter(|_| node.op.kind() == "batch_norm")?;
-        let readers = self.nodes.iter().filter(|n| n.inputs.contains(&layer)).count();
+        let readers = self.readers(layer).count();
         (readers == 1 && layer != self.logits && self.nodes[layer].op.with_bias().is_some()).then_some(layer)
     }
 

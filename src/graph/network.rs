@@ -52,6 +52,11 @@ impl Graph {
         Ok(id)
     }
 
+    /// The nodes that read the value of a node.
+    pub fn readers(&self, id: NodeId) -> impl Iterator<Item = NodeId> + '_ {
+        (id + 1..self.nodes.len()).filter(move |&n| self.nodes[n].inputs.contains(&id))
+    }
+
     /// The node of this name.
     pub fn node(&self, name: &str) -> Result<&Node> {
         Ok(&self.nodes[self.find(name)?])

@@ -7,6 +7,7 @@ use super::step::{Step, Work};
 use crate::graph::op::Values;
 use crate::graph::{Graph, Node, NodeId};
 use crate::kernel;
+use crate::tensor::add_to;
 use anyhow::{Context, Result};
 use candle_core::Tensor;
 use gradscope_engine::{
@@ -287,12 +288,7 @@ impl<'a> Back<'a> {
     fn give_params(&mut self, node: NodeId, gradients: impl Iterator<Item = Vec<f32>>) -> Result<()> {
         let (node, Some(all)) = (&self.graph.nodes[node], &mut self.params) else { return Ok(()) };
         for (parameter, gradient) in node.parameters().filter(|p| p.trained).zip(gradients) {
-            let gradient = kernel::tensor(gradient, &parameter.shape)?;
-            let sum = match all.remove(&parameter.name) {
-                Some(before) => (before + gradient)?,
-                None => gradient,
-            };
-            all.insert(parameter.name, sum);
+            add_to(all, parameter.name, kernel::tensor(gradient, &parameter.shape)?)?;
         }
         Ok(())
     }

@@ -137,7 +137,7 @@ fn sole_consumer(graph: &Graph, id: NodeId) -> Option<NodeId> {
     if id == graph.logits || id == graph.output {
         return None;
     }
-    let mut readers = (id + 1..graph.nodes.len()).filter(|&n| graph.nodes[n].inputs.contains(&id));
+    let mut readers = graph.readers(id);
     let only = readers.next()?;
     readers.next().is_none().then_some(only)
 }

@@ -3,10 +3,11 @@
 use super::argument::Argument;
 use super::channels;
 use super::spec::{Family, Inputs, OpSpec, Relevance, pair, weight};
-use super::{Attribute, Attributes, Case, Op, Pattern, Saved, maps, trained};
+use super::weighted::{check_channels, weight_and_bias};
+use super::{Attribute, Attributes, Case, Op, Pattern, Saved, maps, sum_by_channel};
 use crate::graph::Parameter;
 use crate::kernel::{self, Conv2d};
-use anyhow::{Result, ensure};
+use anyhow::Result;
 use candle_core::Tensor;
 use std::sync::Arc;
 
@@ -90,23 +91,13 @@ impl Op for Conv {
 
     fn shape(&self, x: &[&[usize]]) -> Result<Vec<usize>> {
         let [n, c, h, w] = maps(x)?;
-        let g = self.slide.groups;
-        ensure!(c == self.input, "it reads {} channels, got {c}", self.input);
-        ensure!(
-            g > 0 && c.is_multiple_of(g) && self.output.is_multiple_of(g),
-            "{g} groups divide neither {c} nor {} channels evenly",
-            self.output
-        );
+        check_channels(c, self.input, self.output, self.slide.groups)?;
         let (oh, ow) = self.slide.output(&self.weight(), h, w)?;
         Ok(vec![n, self.output, oh, ow])
     }
 
     fn params(&self) -> Vec<Parameter> {
-        let mut params = vec![trained("weight", &self.weight())];
-        if self.bias {
-            params.push(trained("bias", &[self.output]));
-        }
-        params
+        weight_and_bias(&self.weight(), self.bias.then_some(self.output))
     }
 
     fn with_bias(&self) -> Option<Arc<dyn Op>> {
@@ -124,8 +115,7 @@ impl Op for Conv {
     fn vjp_params(&self, at: &dyn Saved, w: &[Tensor], dy: &Tensor) -> Result<Vec<Tensor>> {
         let mut grads = vec![kernel::conv2d_weight_vjp(dy, at.x(0)?, w[0].dims(), &self.slide)?];
         if self.bias {
-            // One dimension after another: summing over all at once, candle leaves its fast path.
-            grads.push(dy.flatten_from(2)?.sum(2)?.sum(0)?);
+            grads.push(sum_by_channel(dy)?);
         }
         Ok(grads)
     }

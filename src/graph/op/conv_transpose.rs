@@ -4,7 +4,8 @@ use super::argument::Argument;
 use super::channels;
 use super::conv::slide;
 use super::spec::{Family, Inputs, OpSpec, Relevance};
-use super::{Case, Op, Saved, maps, trained};
+use super::weighted::{check_channels, weight_and_bias};
+use super::{Case, Op, Saved, maps, sum_by_channel};
 use crate::graph::Parameter;
 use crate::kernel::{self, Conv2d};
 use anyhow::{Result, ensure};
@@ -95,23 +96,13 @@ impl Op for ConvTranspose {
 
     fn shape(&self, x: &[&[usize]]) -> Result<Vec<usize>> {
         let [n, c, h, w] = maps(x)?;
-        let g = self.slide.groups;
-        ensure!(c == self.input, "it reads {} channels, got {c}", self.input);
-        ensure!(
-            g > 0 && c.is_multiple_of(g) && self.output.is_multiple_of(g),
-            "{g} groups divide neither {c} nor {} channels evenly",
-            self.output
-        );
+        check_channels(c, self.input, self.output, self.slide.groups)?;
         let (oh, ow) = self.sides(h, w)?;
         Ok(vec![n, self.output, oh, ow])
     }
 
     fn params(&self) -> Vec<Parameter> {
-        let mut params = vec![trained("weight", &self.weight())];
-        if self.bias {
-            params.push(trained("bias", &[self.output]));
-        }
-        params
+        weight_and_bias(&self.weight(), self.bias.then_some(self.output))
     }
 
     fn forward(&self, x: &[&Tensor], w: &[Tensor]) -> Result<Tensor> {
@@ -127,7 +118,7 @@ impl Op for ConvTranspose {
     fn vjp_params(&self, at: &dyn Saved, w: &[Tensor], dy: &Tensor) -> Result<Vec<Tensor>> {
         let mut grads = vec![kernel::conv2d_weight_vjp(at.x(0)?, dy, w[0].dims(), &self.slide)?];
         if self.bias {
-            grads.push(dy.flatten_from(2)?.sum(2)?.sum(0)?);
+            grads.push(sum_by_channel(dy)?);
         }
         Ok(grads)
     }

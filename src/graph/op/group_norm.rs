@@ -3,8 +3,9 @@
 use super::argument::Argument;
 use super::spec::{Case, Family, Inputs, OpSpec, Relevance};
 use super::whitened::{Whitened, affine_params};
-use super::{Op, Saved, channels};
+use super::{Op, Saved, channels, sum_by_channel};
 use crate::graph::Parameter;
+use crate::kernel::channel_affine;
 use anyhow::{Result, ensure};
 use candle_core::Tensor;
 use std::sync::Arc;
@@ -59,18 +60,6 @@ impl GroupNorm {
     fn rows(&self, x: &Tensor) -> Result<Tensor> {
         Ok(x.contiguous()?.reshape((x.dims()[0] * self.groups, ()))?)
     }
-
-    /// A number a channel, to broadcast over `x`.
-    fn each(&self, w: &Tensor, rank: usize) -> Result<Tensor> {
-        let mut shape = vec![1; rank];
-        shape[1] = self.channels;
-        Ok(w.reshape(shape)?)
-    }
-
-    /// Sums of each channel.
-    fn by_channel(&self, x: &Tensor) -> Result<Tensor> {
-        Ok(x.flatten_from(2)?.sum(2)?.sum(0)?)
-    }
 }
 
 impl Op for GroupNorm {
@@ -93,16 +82,14 @@ impl Op for GroupNorm {
     fn forward(&self, x: &[&Tensor], w: &[Tensor]) -> Result<Tensor> {
         let y = self.whitened(x[0])?.y.reshape(x[0].dims())?;
         Ok(match w {
-            [weight, bias] => {
-                y.broadcast_mul(&self.each(weight, y.rank())?)?.broadcast_add(&self.each(bias, y.rank())?)?
-            }
+            [weight, bias] => channel_affine(&y, weight, bias)?,
             _ => y,
         })
     }
 
     fn vjp(&self, at: &dyn Saved, w: &[Tensor], dy: &Tensor, _: usize) -> Result<Tensor> {
         let dy = match w.first() {
-            Some(weight) => dy.broadcast_mul(&self.each(weight, dy.rank())?)?,
+            Some(weight) => channel_affine(dy, weight, &weight.zeros_like()?)?,
             None => dy.clone(),
         };
         Ok(self.whitened(at.x(0)?)?.vjp(&self.rows(&dy)?)?.reshape(at.dims(0)?)?)
@@ -113,6 +100,6 @@ impl Op for GroupNorm {
             return Ok(vec![]);
         }
         let y = self.whitened(at.x(0)?)?.y.reshape(dy.dims())?;
-        Ok(vec![self.by_channel(&(dy * y)?)?, self.by_channel(dy)?])
+        Ok(vec![sum_by_channel(&(dy * y)?)?, sum_by_channel(dy)?])
     }
 }

@@ -2,10 +2,10 @@
 
 use super::argument::Argument;
 use super::channels;
+use super::group_norm::GroupNorm;
 use super::spec::{Family, Inputs, OpSpec, Relevance};
-use super::{Case, Op, Saved, maps, trained};
+use super::{Case, Op, Saved, maps};
 use crate::graph::Parameter;
-use crate::kernel::channel_affine;
 use anyhow::{Result, ensure};
 use candle_core::Tensor;
 use std::sync::Arc;
@@ -40,12 +40,9 @@ pub(super) static SPEC: OpSpec = OpSpec {
 };
 
 impl InstanceNorm {
-    /// `(x − μ) / √(σ² + ε)` as `(N, C, H · W)`, and `1 / √(σ² + ε)` as `(N, C, 1)`.
-    fn whitened(&self, x: &Tensor) -> Result<(Tensor, Tensor)> {
-        let x = x.flatten_from(2)?;
-        let centred = x.broadcast_sub(&x.mean_keepdim(2)?)?;
-        let inverse = (centred.sqr()?.mean_keepdim(2)? + self.epsilon)?.sqrt()?.recip()?;
-        Ok((centred.broadcast_mul(&inverse)?, inverse))
+    /// A group for each channel.
+    fn by_group(&self) -> GroupNorm {
+        GroupNorm { groups: self.channels, channels: self.channels, epsilon: self.epsilon, affine: true }
     }
 }
 
@@ -61,24 +58,18 @@ impl Op for InstanceNorm {
     }
 
     fn params(&self) -> Vec<Parameter> {
-        vec![trained("weight", &[self.channels]), trained("bias", &[self.channels])]
+        self.by_group().params()
     }
 
     fn forward(&self, x: &[&Tensor], w: &[Tensor]) -> Result<Tensor> {
-        channel_affine(&self.whitened(x[0])?.0.reshape(x[0].dims())?, &w[0], &w[1])
+        self.by_group().forward(x, w)
     }
 
-    fn vjp(&self, at: &dyn Saved, w: &[Tensor], dy: &Tensor, _: usize) -> Result<Tensor> {
-        let (whitened, inverse) = self.whitened(at.x(0)?)?;
-        let g = channel_affine(dy, &w[0], &w[1].zeros_like()?)?.flatten_from(2)?;
-        let along = whitened.broadcast_mul(&(&g * &whitened)?.mean_keepdim(2)?)?;
-        let dx = (g.broadcast_sub(&g.mean_keepdim(2)?)? - along)?.broadcast_mul(&inverse)?;
-        Ok(dx.reshape(dy.dims())?)
+    fn vjp(&self, at: &dyn Saved, w: &[Tensor], dy: &Tensor, i: usize) -> Result<Tensor> {
+        self.by_group().vjp(at, w, dy, i)
     }
 
-    fn vjp_params(&self, at: &dyn Saved, _: &[Tensor], dy: &Tensor) -> Result<Vec<Tensor>> {
-        let dy = dy.flatten_from(2)?;
-        let by_channel = |t: &Tensor| -> Result<Tensor> { Ok(t.sum(2)?.sum(0)?) };
-        Ok(vec![by_channel(&(&dy * &self.whitened(at.x(0)?)?.0)?)?, by_channel(&dy)?])
+    fn vjp_params(&self, at: &dyn Saved, w: &[Tensor], dy: &Tensor) -> Result<Vec<Tensor>> {
+        self.by_group().vjp_params(at, w, dy)
     }
 }

@@ -2,7 +2,8 @@
 
 use super::argument::Argument;
 use super::spec::{Family, Inputs, OpSpec, Relevance, weight};
-use super::{Attribute, Case, Op, Pattern, Saved, trained};
+use super::weighted::weight_and_bias;
+use super::{Attribute, Case, Op, Pattern, Saved};
 use crate::graph::Parameter;
 use anyhow::{Result, ensure};
 use candle_core::Tensor;
@@ -71,11 +72,7 @@ impl Op for Linear {
     }
 
     fn params(&self) -> Vec<Parameter> {
-        let mut params = vec![trained("weight", &[self.output, self.input])];
-        if self.bias {
-            params.push(trained("bias", &[self.output]));
-        }
-        params
+        weight_and_bias(&[self.output, self.input], self.bias.then_some(self.output))
     }
 
     fn with_bias(&self) -> Option<Arc<dyn Op>> {

@@ -2,9 +2,8 @@
 
 use super::argument::Argument;
 use super::spec::{Case, Family, Inputs, OpSpec, Relevance};
-use super::{Op, Saved};
-use crate::kernel;
-use anyhow::{Result, ensure};
+use super::{Op, Saved, reduced};
+use anyhow::Result;
 use candle_core::Tensor;
 use std::sync::Arc;
 
@@ -38,13 +37,8 @@ pub(super) static SPEC: OpSpec = OpSpec {
 
 impl Mean {
     /// Elements in each mean of a value of this shape.
-    fn count(&self, shape: &[usize]) -> usize {
-        self.dims.iter().map(|&d| shape[d]).product()
-    }
-
-    /// The shape of the value with the dimensions kept.
-    fn kept(&self, shape: &[usize]) -> Vec<usize> {
-        shape.iter().enumerate().map(|(d, &size)| if self.dims.contains(&d) { 1 } else { size }).collect()
+    fn count(&self, shape: &[usize]) -> f64 {
+        self.dims.iter().map(|&d| shape[d]).product::<usize>() as f64
     }
 }
 
@@ -54,19 +48,15 @@ impl Op for Mean {
     }
 
     fn shape(&self, x: &[&[usize]]) -> Result<Vec<usize>> {
-        ensure!(self.dims.iter().all(|&d| d < x[0].len()), "no dimensions {:?} in {:?}", self.dims, x[0]);
-        let stays = |(d, _): &(usize, usize)| self.keepdim || !self.dims.contains(d);
-        Ok(self.kept(x[0]).into_iter().enumerate().filter(stays).map(|(_, size)| size).collect())
+        reduced::shape(&self.dims, self.keepdim, x[0])
     }
 
     fn forward(&self, x: &[&Tensor], _: &[Tensor]) -> Result<Tensor> {
-        let sum = kernel::sum_keepdim(x[0], &self.dims)?.reshape(self.shape(&[x[0].dims()])?)?;
-        Ok((sum / self.count(x[0].dims()) as f64)?)
+        Ok((reduced::sum(&self.dims, self.keepdim, x[0])? / self.count(x[0].dims()))?)
     }
 
     fn vjp(&self, at: &dyn Saved, _: &[Tensor], dy: &Tensor, _: usize) -> Result<Tensor> {
         let shape = at.dims(0)?;
-        let share = (dy / self.count(&shape) as f64)?;
-        Ok(share.reshape(self.kept(&shape))?.broadcast_as(shape)?.contiguous()?)
+        reduced::spread(&self.dims, &(dy / self.count(&shape))?, shape)
     }
 }

@@ -41,10 +41,12 @@ mod mish;
 mod mul;
 mod normalize;
 mod operation;
+mod over_dim;
 mod pad;
 mod parameter;
 mod pattern;
 mod permute;
+mod reduced;
 mod reflect_pad;
 mod relu;
 mod relu6;
@@ -64,6 +66,7 @@ mod sum;
 mod tanh;
 mod together;
 mod transpose;
+mod weighted;
 mod whitened;
 mod windows;
 
@@ -78,4 +81,4 @@ pub use operation::{Op, Saved, Values};
 pub use pattern::Pattern;
 pub use spec::{Build, Case, Family, FromShapes, Inputs, OpSpec, Relevance, Shapes, table};
 
-use operation::{channels, maps, trained};
+use operation::{channels, maps, sum_by_channel, trained};

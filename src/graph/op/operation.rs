@@ -137,3 +137,9 @@ pub(super) fn maps(x: &[&[usize]]) -> Result<[usize; 4]> {
     ensure!(x.len() == 1 && x[0].len() == 4, "it reads one (N, C, H, W) value, got {x:?}");
     Ok([x[0][0], x[0][1], x[0][2], x[0][3]])
 }
+
+/// The sum over all but channels, of `(N, C, …)` with a dimension or more behind them.
+pub(super) fn sum_by_channel(x: &Tensor) -> Result<Tensor> {
+    // One dimension after another: summing over all at once, candle leaves its fast path.
+    Ok(x.flatten_from(2)?.sum(2)?.sum(0)?)
+}

@@ -1,9 +1,10 @@
 //! Probabilities of scores.
 
 use super::argument::Argument;
-use super::spec::{Case, Family, Inputs, OpSpec, Relevance};
+use super::over_dim::{drawn, same_shape};
+use super::spec::{Family, Inputs, OpSpec, Relevance};
 use super::{Op, Saved};
-use anyhow::{Result, ensure};
+use anyhow::Result;
 use candle_core::Tensor;
 use std::sync::Arc;
 
@@ -34,11 +35,7 @@ pub(super) static SPEC: OpSpec = OpSpec {
     build: |a, x| Ok(Arc::new(Softmax { dim: a.inner_dim("dim", x[0])? })),
     from_shapes: None,
     relevance: Relevance::Gradient,
-    draw: |d| {
-        let rank = d.between(2, 4);
-        let dim = d.between(1, rank - 1);
-        Case::new(Softmax { dim }, &[&[d.between(1, 3), d.between(1, 9), 2, 3][..rank]])
-    },
+    draw: |d| drawn(|dim| Softmax { dim }, d),
 };
 
 impl Op for Softmax {
@@ -47,8 +44,7 @@ impl Op for Softmax {
     }
 
     fn shape(&self, x: &[&[usize]]) -> Result<Vec<usize>> {
-        ensure!(x.len() == 1 && self.dim < x[0].len(), "no dimension {} in {x:?}", self.dim);
-        Ok(x[0].to_vec())
+        same_shape(x, self.dim)
     }
 
     fn forward(&self, x: &[&Tensor], _: &[Tensor]) -> Result<Tensor> {

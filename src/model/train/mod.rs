@@ -24,6 +24,7 @@ use crate::data::{Dataset, Preprocess};
 use crate::exec::{BatchStatistics, Masks, ScoresNotFinite, Trace};
 use crate::graph::{Graph, Node, NodeId};
 use crate::kernel;
+use crate::tensor::add_to;
 use anyhow::{Context, Result, ensure};
 use batch::Batches;
 use candle_core::Tensor;
@@ -399,12 +400,7 @@ fn weighted(parts: impl Iterator<Item = (f64, Result<LossAndGradients>)>) -> Res
         sum.loss += share * part.loss;
         sum.statistics.extend(part.statistics);
         for (name, gradient) in part.gradients {
-            let gradient = (gradient * share)?;
-            let total = match sum.gradients.remove(&name) {
-                Some(before) => (before + gradient)?,
-                None => gradient,
-            };
-            sum.gradients.insert(name, total);
+            add_to(&mut sum.gradients, name, (gradient * share)?)?;
         }
     }
     Ok(sum)

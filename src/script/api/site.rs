@@ -20,12 +20,8 @@ pub(super) fn register(engine: &mut Engine) {
     });
     engine.register_get("y", |s: &mut Site| out(s.y().cloned()));
     engine.register_get("name", |s: &mut Site| s.node().name.clone());
-    engine.register_get("predecessors", |s: &mut Site| neighbours(s, &s.node().inputs));
-    engine.register_get("successors", |s: &mut Site| {
-        let nodes = &s.graph().nodes;
-        let readers: Vec<_> = (0..nodes.len()).filter(|&n| nodes[n].inputs.contains(&s.id)).collect();
-        neighbours(s, &readers)
-    });
+    engine.register_get("predecessors", |s: &mut Site| names(s, s.node().inputs.iter().copied()));
+    engine.register_get("successors", |s: &mut Site| names(s, s.graph().readers(s.id)));
     engine.register_get("kind", |s: &mut Site| s.node().op.kind().to_string());
     engine.register_get("params", |s: &mut Site| -> Map {
         let node = s.node();
@@ -54,8 +50,8 @@ pub(super) fn register(engine: &mut Engine) {
 
 /// The weight of a layer that has one and is linear: conv, linear.
 /// Names of nodes.
-fn neighbours(site: &Site, nodes: &[NodeId]) -> Array {
-    nodes.iter().map(|&id| site.graph().nodes[id].name.clone().into()).collect()
+fn names(site: &Site, nodes: impl Iterator<Item = NodeId>) -> Array {
+    nodes.map(|id| site.graph().nodes[id].name.clone().into()).collect()
 }
 
 fn weight(site: &Site) -> Result<&Tensor> {
