@@ -1,7 +1,7 @@
 //! What several floors need of tensors: where they are made, and some arithmetic.
 
 use crate::sync::ReadWriteUnpoisoned;
-use anyhow::Result;
+use anyhow::{Context, Result};
 use candle_core::{D, DType, Device, DeviceLocation, Shape, Tensor};
 use std::collections::BTreeMap;
 use std::sync::RwLock;
@@ -78,6 +78,17 @@ pub fn add_to<K: Ord>(all: &mut BTreeMap<K, Tensor>, key: K, value: Tensor) -> R
 /// The sizes of one row of a batch: `[C, H, W]` of `(N, C, H, W)`.
 pub fn row_dims(x: &Tensor) -> &[usize] {
     x.dims().get(1..).unwrap_or_default()
+}
+
+/// Most elements that a value or a parameter of a network may have.
+const MOST_ELEMENTS: usize = 1 << 40;
+
+/// The number of elements of a shape.
+///
+/// Errors beyond 2⁴⁰.
+pub fn elements(shape: &[usize]) -> Result<usize> {
+    let product = shape.iter().try_fold(1usize, |all, &n| all.checked_mul(n)).filter(|&n| n <= MOST_ELEMENTS);
+    product.with_context(|| format!("{} are more elements than can be held", shape_text(shape)))
 }
 
 /// Shape as people write it: `1x3x224x224`.

@@ -5,6 +5,7 @@ use super::derived::Derived;
 use super::network::Graph;
 use super::node::{Node, NodeId};
 use super::op::{Input, Op};
+use crate::tensor::elements;
 use anyhow::{Context, Result, bail, ensure};
 use std::collections::{BTreeMap, HashSet};
 use std::sync::Arc;
@@ -47,7 +48,7 @@ impl Builder {
         }
         ensure!(inputs.iter().all(|&i| i < self.nodes.len()), "layer \"{name}\" reads a node that does not exist");
         let shapes: Vec<_> = inputs.iter().map(|&i| self.nodes[i].shape.as_slice()).collect();
-        let shape = op.shape(&shapes).with_context(|| format!("layer \"{name}\" ({})", op.kind()))?;
+        let shape = checked(&*op, &shapes).with_context(|| format!("layer \"{name}\" ({})", op.kind()))?;
         self.names.insert(name.into());
         let (name, inputs, renamed) = (name.into(), inputs.to_vec(), BTreeMap::new());
         self.nodes.push(Node { name, op, inputs, shape, params: vec![], renamed });
@@ -110,6 +111,18 @@ impl Builder {
         Ok(Graph { nodes, output, logits, scores, derived: Derived::default() })
     }
 }
+
+/// The shape of the value of an operation; it and all parameters can be counted.
+fn checked(op: &dyn Op, x: &[&[usize]]) -> Result<Vec<usize>> {
+    let shape = op.shape(x)?;
+    ensure!(shape.len() <= MOST_DIMENSIONS, "a value has {MOST_DIMENSIONS} dimensions at most, not {}", shape.len());
+    elements(&shape)?;
+    op.params().iter().try_for_each(|p| elements(&p.shape).map(drop))?;
+    Ok(shape)
+}
+
+/// Dimensions of a value, the batch included.
+const MOST_DIMENSIONS: usize = 6;
 
 #[cfg(test)]
 mod tests {

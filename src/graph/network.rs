@@ -33,15 +33,18 @@ impl Graph {
         self.derived.get()
     }
 
-    /// The same network as it is in training: batch norms by the batch's own statistics, dropout by masks.
-    pub fn in_training(&self) -> Self {
-        let mut graph = self.clone();
-        for node in &mut graph.nodes {
-            if let Some(op) = node.op.in_training() {
-                node.op = op;
-            }
+    /// The same network as it is in training: batch norms by the batch's own statistics, dropout by masks. The network itself, with
+    /// all that was derived from it, where no layer differs.
+    pub fn in_training(self: &Arc<Self>) -> Arc<Self> {
+        let ops: Vec<_> = self.nodes.iter().map(|node| node.op.in_training()).collect();
+        if ops.iter().all(Option::is_none) {
+            return self.clone();
         }
-        graph
+        let mut graph = Self::clone(self);
+        for (node, op) in graph.nodes.iter_mut().zip(ops) {
+            node.op = op.unwrap_or_else(|| node.op.clone());
+        }
+        graph.into()
     }
 
     /// The id of the node of this name; the error names close ones.

@@ -324,7 +324,7 @@ fn a_sum_over_the_batch_is_that_of_its_gradients() {
 #[test]
 fn parameters_have_their_gradients_also_beside_a_sum_over_the_batch() {
     for seed in 0..20 {
-        let graph = Arc::new(network(seed * 17).in_training());
+        let graph = network(seed * 17).in_training();
         let mut r = Random(seed);
         let x = r.tensor(&[3, 3, 12, 13]).to_dtype(DType::F32).unwrap();
         let (fused, plain) = (graph.forward(&x).unwrap(), graph.forward_with(&x, &mut |_, y| Ok(y)).unwrap());

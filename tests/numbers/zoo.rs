@@ -250,7 +250,7 @@ mod modern {
         let expected = &serde_json::from_str::<Value>(MODERN).unwrap()[name];
         let (graph, x) = drawn(name, expected);
         for (dtype, tolerance) in [(DType::F64, 1e-9), (DType::F32, 1e-4)] {
-            let graph = Arc::new(graph.to(dtype, &Device::Cpu).unwrap().in_training());
+            let graph = Arc::new(graph.to(dtype, &Device::Cpu).unwrap()).in_training();
             let trace = graph.forward_masked(&x.to_dtype(dtype).unwrap(), &Masks::default()).unwrap();
             assert_eq!(trace.fused().is_some(), dtype == DType::F32);
             let (logits, expected) = (trace.logits().unwrap(), &expected["training"]);

@@ -3,6 +3,7 @@
 use super::argument::Argument;
 use super::spec::{Case, Family, Inputs, OpSpec, Relevance};
 use super::{Op, Saved};
+use crate::tensor::elements;
 use anyhow::{Result, ensure};
 use candle_core::{Device, Tensor};
 use std::sync::Arc;
@@ -42,7 +43,7 @@ impl Op for Constant {
     }
 
     fn shape(&self, _: &[&[usize]]) -> Result<Vec<usize>> {
-        let count = self.shape.iter().product::<usize>();
+        let count = elements(&self.shape)?;
         ensure!(count == self.values.len(), "{} numbers for the shape {:?}", self.values.len(), &self.shape[1..]);
         ensure!(count > 0, "a constant needs a number or more");
         Ok(self.shape.clone())

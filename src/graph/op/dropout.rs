@@ -58,11 +58,11 @@ impl Op for Dropout {
     }
 
     fn pattern(&self, _: &[usize]) -> Pattern {
-        if self.training && self.p > 0.0 { Pattern::Mask } else { Pattern::Same }
+        if self.training { Pattern::Mask } else { Pattern::Same }
     }
 
     fn in_training(&self) -> Option<Arc<dyn Op>> {
-        Some(Arc::new(Self { training: true, ..*self }))
+        (self.p > 0.0).then(|| Arc::new(Self { training: true, ..*self }) as Arc<dyn Op>)
     }
 
     fn dropout(&self) -> Option<Dropped> {

@@ -3,6 +3,7 @@
 use super::argument::Argument;
 use super::spec::{Family, Inputs, OpSpec, Relevance};
 use super::{Case, Op, Saved};
+use crate::tensor::elements;
 use anyhow::{Result, bail, ensure};
 use candle_core::Tensor;
 use std::sync::Arc;
@@ -49,7 +50,7 @@ impl Op for Reshape {
 
     fn shape(&self, x: &[&[usize]]) -> Result<Vec<usize>> {
         let values: usize = x[0][1..].iter().product();
-        let known: usize = self.dims.iter().flatten().product();
+        let known = elements(&self.dims.iter().flatten().copied().collect::<Vec<_>>())?;
         let open = self.dims.iter().filter(|d| d.is_none()).count();
         let fits = match open {
             0 => known == values,

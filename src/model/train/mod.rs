@@ -300,34 +300,34 @@ impl Trainer {
     /// What these pictures teach: as they are, attacked, or both by their shares.
     fn gradients(&self, numbers: &[usize], epoch: usize) -> Result<LossAndGradients> {
         let x = self.batches.moved(&self.data.batch(numbers, &self.preprocess)?, numbers, epoch)?;
+        let masks = dropout::masks(&self.graph, &self.batches, numbers, epoch, &x)?;
+        let graph = self.graph.in_training();
         match &self.critic {
             Critic::Labels => {
                 ensure!(!draws(&self.graph), "a network that draws, as \"{}\", learns a style: --style", self.name)
             }
-            Critic::Style(style) => return self.draw(&x, style),
+            Critic::Style(style) => {
+                return learn(&graph, &x, &masks, |trace| {
+                    let (loss, gradient) = style.loss(trace.value(graph.logits)?, &x)?;
+                    Ok((loss, (graph.logits, gradient)))
+                });
+            }
             Critic::Missing(_) => anyhow::bail!("this training was begun with a style, which has to be given again"),
         }
         let classes = self.classes.as_ref().context("the classes of the data set were matched with none")?;
         let labels = numbers.iter().map(|&i| classes.class(self.data.label(i))).collect::<Result<Vec<_>>>()?;
-        let masks = dropout::masks(&self.graph, &self.batches, numbers, epoch, &x)?;
-        let graph = Arc::new(self.graph.in_training());
-        let Some(adversary) = &self.options.adversary else { return learn(&graph, &x, &labels, &masks) };
+        let named = |x: &Tensor| {
+            learn(&graph, x, &masks, |trace| {
+                let (loss, gradient) = loss_of_labels(graph.scores, &trace.scores()?, &labels)?;
+                Ok((loss, trace.seed(&gradient)?))
+            })
+        };
+        let Some(adversary) = &self.options.adversary else { return named(&x) };
         let adversary = adversary.after(self.step as f64 / self.batches.per_epoch() as f64);
         let attacked = adversary.attack(&self.graph, &x, &labels, (&self.batches, numbers, epoch))?;
-        let both = [(1.0 - adversary.alpha, attacked), (adversary.alpha, x)];
+        let both = [(1.0 - adversary.alpha, attacked), (adversary.alpha, x.clone())];
         let wanted = both.iter().filter(|(share, _)| *share > 0.0);
-        weighted(wanted.map(|(share, x)| (*share, learn(&graph, x, &labels, &masks))))
-    }
-
-    /// Mean loss of what is drawn of pictures, and the gradient of each parameter.
-    fn draw(&self, x: &Tensor, style: &Perceptual) -> Result<LossAndGradients> {
-        let graph = Arc::new(self.graph.in_training());
-        let trace = graph.forward_masked(x, &Masks::default())?;
-        let (loss, gradient) = style.loss(trace.value(self.graph.logits)?, x)?;
-        let seeds = vec![(self.graph.logits, gradient)];
-        let walk = Walk { params: true, keep: false, to: vec![], ..Walk::gradient(&trace, seeds) };
-        let gradients = walk.run()?.params;
-        Ok(LossAndGradients { loss, gradients, statistics: statistics(&trace)? })
+        weighted(wanted.map(|(share, x)| (*share, named(x))))
     }
 
     fn update(&mut self, learnt: &LossAndGradients, rate: f64) -> Result<()> {
@@ -357,14 +357,17 @@ impl Trainer {
     }
 }
 
-/// Mean loss of pictures, and the gradient of each parameter.
-fn learn(graph: &Arc<Graph>, x: &Tensor, labels: &[usize], masks: &Masks) -> Result<LossAndGradients> {
+/// Runs a network in training on pictures; `judge` gives the mean loss and its gradient at a node.
+fn learn(
+    graph: &Arc<Graph>,
+    x: &Tensor,
+    masks: &Masks,
+    judge: impl FnOnce(&Trace) -> Result<(f64, (NodeId, Tensor))>,
+) -> Result<LossAndGradients> {
     let trace = graph.forward_masked(x, masks)?;
-    let logits = trace.scores()?;
-    let (loss, gradient) = loss_of_labels(graph.scores, &logits, labels)?;
-    let seeds = vec![trace.seed(&gradient)?];
+    let (loss, seed) = judge(&trace)?;
     let composite = dropout::composite(&trace, masks);
-    let walk = Walk { params: true, keep: false, to: vec![], composite, ..Walk::gradient(&trace, seeds) };
+    let walk = Walk { params: true, keep: false, to: vec![], composite, ..Walk::gradient(&trace, vec![seed]) };
     let gradients = walk.run()?.params;
     Ok(LossAndGradients { loss, gradients, statistics: statistics(&trace)? })
 }
