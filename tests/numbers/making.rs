@@ -5,8 +5,10 @@ use crate::common::shared::shared;
 use crate::common::{host, method, session};
 use candle_core::{Device, Tensor};
 use gradscope::data::{Dataset, source};
-use gradscope::model::Model;
+use gradscope::graph::{Builder, op};
+use gradscope::kernel::Conv2d;
 use gradscope::model::train::{Options, Perceptual, Trainer, Weights};
+use gradscope::model::{Card, Model};
 use gradscope::render::Body;
 use gradscope::script::architecture::Architectures;
 use gradscope::script::folders::Folders;
@@ -175,6 +177,35 @@ fn a_network_that_draws_learns_a_style() {
     );
     let style = Perceptual::new(&judge, &waves(0.7, 3.0), "waves", weights).unwrap();
     assert!(labelled.unwrap().with_style(style).is_err(), "what names classes cannot draw");
+}
+
+#[test]
+fn dropout_and_batch_norms_of_a_network_that_draws_train_too() {
+    let mut b = Builder::new(&[3, 16, 16]);
+    let slide = Conv2d { stride: (1, 1), padding: (1, 1), dilation: (1, 1), groups: 1 };
+    let conv = |input, output| op::Conv { input, output, kernel: (3, 3), slide, bias: true };
+    let x = b.add("conv1", conv(3, 6), &[0]).unwrap();
+    let x = b.add("bn", op::BatchNorm::new(6, 1e-5), &[x]).unwrap();
+    let x = b.add("relu", op::Relu, &[x]).unwrap();
+    let x = b.add("drop", op::Dropout { p: 0.5, ..op::Dropout::default() }, &[x]).unwrap();
+    let x = b.add("conv2", conv(6, 3), &[x]).unwrap();
+    let graph = b.finish(x).unwrap();
+    let card = Card { input: [3, 16, 16], resize: None, ..Card::clone(&open("shapes", None).card) };
+    let pixels = (0..2 * 3 * 256).map(|i| (i / 7 * i % 251) as u8).collect();
+    let data = Dataset::of_bytes("two", vec![], [3, 16, 16], pixels, vec![0; 2]).unwrap();
+    let weights = Weights { content: 1.0, style: 5.0, variation: 1.0 };
+    let style = || Perceptual::new(&open("shapes", None), &waves(0.7, 3.0), "waves", weights).unwrap();
+    let step = |seed: u64| {
+        let options = Options { epochs: 1, batch: 2, seed, ..Options::default() };
+        let graph = Trainer::new(&graph, &card, data.clone(), Options::default()).unwrap().graph().clone();
+        let mut trainer = Trainer::new(&graph, &card, data.clone(), options).unwrap().with_style(style()).unwrap();
+        let loss = trainer.step().unwrap().unwrap().loss;
+        let mean = gradscope::tensor::numbers(&trainer.weights()["bn.running_mean"]).unwrap();
+        (loss, mean.iter().any(|m| *m != 0.0))
+    };
+    assert_eq!(step(1), step(1));
+    assert!(step(1).1, "the batch norm learnt nothing of its batch");
+    assert_ne!(step(1).0, step(2).0, "other values are dropped with another seed");
 }
 
 /// The recipes of `activation_maximization`.
