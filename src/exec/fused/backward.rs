@@ -155,9 +155,12 @@ impl<'a> Back<'a> {
         if let Some(add) = step.add {
             self.share(add, gradient.for_others());
         }
+        if matches!(step.work, Work::Op) {
+            return self.operation(step, &gradient);
+        }
         let Some(&x) = step.reads.first() else { return Ok(()) };
         match &step.work {
-            Work::Input => {}
+            Work::Input | Work::Op => {}
             Work::Conv(conv) => {
                 let filter = conv.backward()?;
                 self.write(x, |dx, epilogue| filter.run(&dy, dx, epilogue));
@@ -218,7 +221,6 @@ impl<'a> Back<'a> {
                     first += c;
                 }
             }
-            Work::Op => self.operation(step, &gradient)?,
         }
         Ok(())
     }
@@ -269,17 +271,7 @@ impl<'a> Back<'a> {
                 let bias = step.bias.is_some().then(|| channel_sums(&at.map(n, gradient.buffer.numbers())));
                 self.give_params(step.first, std::iter::once(dw).chain(bias))
             }
-            Work::Op => {
-                let dims = run.dims(step.node);
-                let dy = gradient.at.tensor(n, gradient.buffer.numbers(), &dims)?;
-                let saved = self.saved(step)?;
-                let gradients = node.op.vjp_params(&saved, &node.params, &dy);
-                let what = || format!("weight gradients of layer \"{}\" ({})", node.name, node.op.kind());
-                let flat = |t: &Tensor| Ok(t.flatten_all()?.to_vec1::<f32>()?);
-                let gradients = gradients.with_context(what)?.iter().map(flat).collect::<Result<Vec<_>>>()?;
-                self.give_params(step.first, gradients.into_iter())
-            }
-            // Batch normalization gives its own on its way back, and normalizations of pictures have none that are trained.
+            // The others give theirs on their way back, or have none that are trained.
             _ => Ok(()),
         }
     }
@@ -293,19 +285,19 @@ impl<'a> Back<'a> {
         Ok(())
     }
 
-    /// What a node's operation read and gave.
-    fn saved(&self, step: &Step) -> Result<Values> {
-        let (run, node) = (self.run, &self.graph.nodes[step.node]);
-        let x = node.inputs.iter().map(|&i| run.value(self.graph, i).cloned()).collect::<Result<Vec<_>>>()?;
-        Ok(Values { x, y: run.value(self.graph, step.node)?.clone() })
-    }
-
-    /// By the node's own VJP.
+    /// By the node's own VJPs.
     fn operation(&mut self, step: &Step, gradient: &Gradient) -> Result<()> {
         let (run, node) = (self.run, &self.graph.nodes[step.node]);
-        let dims = run.dims(step.node);
-        let dy = gradient.at.tensor(run.n, gradient.buffer.numbers(), &dims)?;
-        let saved = self.saved(step)?;
+        let dy = gradient.at.tensor(run.n, gradient.buffer.numbers(), &run.dims(step.node))?;
+        let x = node.inputs.iter().map(|&i| run.value(self.graph, i).cloned()).collect::<Result<Vec<_>>>()?;
+        let saved = Values { x, y: run.value(self.graph, step.node)?.clone() };
+        if self.params.is_some() && !node.params.is_empty() {
+            let gradients = node.op.vjp_params(&saved, &node.params, &dy);
+            let what = || format!("weight gradients of layer \"{}\" ({})", node.name, node.op.kind());
+            let flat = |t: &Tensor| Ok(t.flatten_all()?.to_vec1::<f32>()?);
+            let gradients = gradients.with_context(what)?.iter().map(flat).collect::<Result<Vec<_>>>()?;
+            self.give_params(step.node, gradients.into_iter())?;
+        }
         for (i, &read) in step.reads.iter().enumerate().filter(|(_, r)| self.wanted[**r]).collect::<Vec<_>>() {
             let part = node.op.vjp(&saved, &node.params, &dy, i);
             let part =
