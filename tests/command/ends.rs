@@ -105,6 +105,15 @@ impl App {
         }
     }
 
+    /// Waits until this method is in the session file: on a slow disk, that is after its picture is on the screen.
+    fn wait_for_method(&self, method: &str) {
+        let end = Instant::now() + Duration::from_secs(20);
+        while self.session()["method"] != method {
+            assert!(Instant::now() < end, "{method:?} is not in the session file");
+            std::thread::sleep(Duration::from_millis(5));
+        }
+    }
+
     fn signal(&self, signal: Signal) {
         kill_process(Pid::from_child(&self.process), signal).unwrap();
     }
@@ -241,7 +250,7 @@ fn a_crash_gives_the_terminal_back_and_keeps_the_session() {
     for signal in [Signal::SEGV, Signal::ABORT, Signal::BUS, Signal::FPE] {
         let mut app = App::open();
         app.press(":method gradcam\r");
-        app.wait_for("Grad-CAM");
+        app.wait_for_method("gradcam");
         app.signal(signal);
         assert_eq!(app.ended().signal(), Some(signal.as_raw()), "as it would have died");
         app.assert_left();
@@ -255,11 +264,7 @@ fn a_question_whose_answer_ended_the_program_is_not_asked_again_by_itself() {
     let script = "//! Goes on and on.\nconst PLUGIN = #{ group: \"x\" };\nfn run(cx) { loop {} }\n";
     fs::write(app.folder.path().join("endless.rhai"), script).unwrap();
     app.press(":method endless\r");
-    let end = Instant::now() + Duration::from_secs(20);
-    while app.session()["method"] != "endless" {
-        assert!(Instant::now() < end, "the question is not kept before its answer");
-        std::thread::sleep(Duration::from_millis(5));
-    }
+    app.wait_for_method("endless");
     app.signal(Signal::KILL);
     app.ended();
     assert!(app.session()["under_way"] == true, "{}", app.session());
