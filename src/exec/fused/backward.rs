@@ -230,7 +230,7 @@ impl<'a> Back<'a> {
         let run = self.run;
         let (from, statistics) = (run.map(x), run.statistics(i)?);
         let count = from.pixels() as f32;
-        let (sums, products) = (channel_sums(dy), channel_products(dy, &from, &statistics.mean));
+        let (sums, products) = channel_products(dy, &from, &statistics.mean);
         let inverse = statistics.inverse(epsilon);
         let scale: Vec<_> = gamma.iter().zip(&inverse).map(|(g, i)| g * i).collect();
         let channels = scale.iter().zip(&inverse).zip(&products);
