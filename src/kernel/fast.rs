@@ -84,7 +84,7 @@ pub(super) fn weight_vjp(dy: &Tensor, x: &Tensor, weight: &[usize], conv: &Conv2
     check_gradient(dy, x.dims()[0], sizes)?;
     let (dy_last, x_last) = (channels_last(dy)?, channels_last(x)?);
     let mut dw = vec![0f32; weight.iter().product()];
-    WeightGradient::new(sizes, slide).run(&map(&dy_last, dy.dims()), &map(&x_last, x.dims()), &mut dw);
+    WeightGradient::new(sizes, slide, sums(exact())).run(&map(&dy_last, dy.dims()), &map(&x_last, x.dims()), &mut dw);
     tensor(dw, weight)
 }
 

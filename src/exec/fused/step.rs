@@ -149,7 +149,7 @@ impl Packed {
 
     /// Its weights' own gradient.
     pub fn weight_gradient(&self) -> WeightGradient {
-        WeightGradient::new(self.sizes, self.slide)
+        WeightGradient::new(self.sizes, self.slide, self.sums)
     }
 
     /// Whether a batch norm is a factor of its weights.
