@@ -1,9 +1,9 @@
 //! `gradscope run`: one method on one picture or several.
 
-use super::args::{Run, Scripts};
-use super::draw::Screen;
+use super::args::{RunArgs, ScriptArgs};
+use super::draw::FigurePrinter;
 use super::out;
-use super::progress::Bar;
+use super::progress::ProgressLine;
 use super::stop::{GRACE, Stop};
 use super::{deadline, open, usage};
 use crate::data::Picture;
@@ -11,9 +11,9 @@ use crate::model::Model;
 use crate::script::export::save;
 use crate::script::export::sheet_and_film;
 use crate::script::host::Host;
-use crate::script::method::context::Stage;
+use crate::script::method::context::Observer;
 use crate::script::session::Session;
-use crate::script::session::checkpoint::Keeper;
+use crate::script::session::checkpoint::Checkpoint;
 use crate::script::summary::Frame;
 use crate::words;
 use anyhow::{Result, anyhow, bail};
@@ -25,7 +25,7 @@ use std::sync::Arc;
 const STEPS: usize = 100;
 
 /// Runs a method and shows, writes or prints what it gives.
-pub fn run(scripts: &Scripts, args: &Run) -> Result<ExitCode> {
+pub fn run(scripts: &ScriptArgs, args: &RunArgs) -> Result<ExitCode> {
     let host = open::host(scripts)?;
     let stop = Stop::new(host.guard(), GRACE)?;
     deadline::begin(args.time_limit, host.guard())?;
@@ -43,7 +43,7 @@ pub fn run(scripts: &Scripts, args: &Run) -> Result<ExitCode> {
     let opened = |name: &Option<&str>| Ok((name.map(String::from), open::picture(*name, &model)?));
     let pictures = names.iter().map(opened).collect::<Result<Vec<_>>>()?;
     let into_files = args.out.is_some() || args.json || args.sheet.is_some() || args.film.is_some();
-    let screen = if into_files { None } else { Some(Screen::new(args.graphics)?) };
+    let screen = if into_files { None } else { Some(FigurePrinter::new(args.graphics)?) };
     let mut documents = vec![];
     for (i, (asked, (name, picture))) in pictures.iter().enumerate() {
         let picture = Asked { name, asked: asked.as_deref().unwrap_or(name), picture };
@@ -79,8 +79,8 @@ fn one(
     host: &Host,
     model: &Model,
     picture: Asked,
-    (out, screen): (Option<&Path>, Option<&Screen>),
-    args: &Run,
+    (out, screen): (Option<&Path>, Option<&FigurePrinter>),
+    args: &RunArgs,
     stop: &Stop,
 ) -> Result<serde_json::Value> {
     let Asked { name, asked, picture } = picture;
@@ -92,9 +92,9 @@ fn one(
     if args.film.is_some() && !session.method().is_some_and(|m| m.stepped) {
         return Err(usage::usage(anyhow!("--film: the method \"{}\" has no steps", args.method)));
     }
-    let bar = Arc::new(Bar::spinner(&args.method));
+    let bar = Arc::new(ProgressLine::spinner(&args.method));
     session.watched_by(bar.clone());
-    let mut kept = Keeper::new(out, args.resume, &mut session)?;
+    let mut kept = Checkpoint::new(out, args.resume, &mut session)?;
     bar.tell(&kept.notes());
     let frame = answer(host, &mut session, args.steps, &bar, stop, &mut kept);
     bar.end();
@@ -132,9 +132,9 @@ fn answer(
     host: &Host,
     session: &mut Session,
     steps: Option<usize>,
-    bar: &Bar,
+    bar: &ProgressLine,
     stop: &Stop,
-    kept: &mut Keeper,
+    kept: &mut Checkpoint,
 ) -> Result<Frame> {
     let frame = session.view(host)?;
     bar.tell(&frame.notes);
@@ -162,7 +162,7 @@ fn answer(
     Ok(frame)
 }
 
-fn show(session: &Session, frame: &Frame, args: &Run, screen: &Screen) -> Result<()> {
+fn show(session: &Session, frame: &Frame, args: &RunArgs, screen: &FigurePrinter) -> Result<()> {
     let model = session.model();
     let label = |class| words::name(&model.card.label(class)).into_owned();
     let target = session.target().map(|class| format!(", target {} ({class})", label(class)));

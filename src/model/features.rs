@@ -1,6 +1,6 @@
 //! Features: what a layer says of every picture of a data set, a row each, a batch at a time.
 
-use super::feature_cache::Store;
+use super::feature_cache::FeatureCache;
 use super::{Model, evaluate::batch_size};
 use crate::data::Dataset;
 use crate::tensor::device;
@@ -92,7 +92,7 @@ impl Features<'_> {
         let wrong = self.numbers.iter().find(|&&i| i >= self.data.len());
         ensure!(wrong.is_none(), "no picture {} in \"{}\"", wrong.unwrap_or(&0), self.data.name);
         let mut rows = vec![0f32; self.numbers.len() * width];
-        let mut store = folder.map(|folder| Store::open(folder, &self.key()?, width)).transpose()?;
+        let mut store = folder.map(|folder| FeatureCache::open(folder, &self.key()?, width)).transpose()?;
         let mut missing = vec![];
         for (at, (&number, row)) in self.numbers.iter().zip(rows.chunks_exact_mut(width)).enumerate() {
             let known = store.as_mut().map_or(Ok(false), |store| store.read(number, row))?;

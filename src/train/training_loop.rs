@@ -1,7 +1,7 @@
 //! A whole training: epoch after epoch, measured with other pictures after each, and ended early where these say so.
 
 use super::trainer::Best;
-use super::{Report, Trainer};
+use super::{StepReport, Trainer};
 use crate::data::Dataset;
 use crate::graph::Graph;
 use crate::model::{Card, Count, Model, evaluate};
@@ -17,7 +17,7 @@ use std::time::Duration;
 const EVERY: Duration = Duration::from_secs(15);
 
 /// A training from where it stands to its end.
-pub struct Course<'a> {
+pub struct TrainingLoop<'a> {
     /// What is trained.
     pub trainer: Trainer,
     /// What is known of the network.
@@ -30,9 +30,9 @@ pub struct Course<'a> {
 
 /// What happens on the way.
 #[derive(Clone, Copy, Debug, PartialEq)]
-pub enum News {
+pub enum TrainEvent {
     /// A batch was learnt from.
-    Batch(Report),
+    Batch(StepReport),
     /// An epoch is over.
     Epoch {
         /// Its number, from 1.
@@ -46,26 +46,26 @@ pub enum News {
     },
 }
 
-impl Course<'_> {
+impl TrainingLoop<'_> {
     /// Trains to the end, or until `on` breaks; true at the end.
     ///
     /// Errors: as for [`Trainer::step`], and where the checkpoint cannot be written.
-    pub fn run(&mut self, on: &mut dyn FnMut(&News) -> ControlFlow<()>) -> Result<bool> {
+    pub fn run(&mut self, on: &mut dyn FnMut(&TrainEvent) -> ControlFlow<()>) -> Result<bool> {
         self.judge_again()?;
         while !self.trainer.is_over() {
             let (mut losses, mut ended, mut stopped) = (vec![], None, false);
-            let mut batch = |report: &Report| {
+            let mut batch = |report: &StepReport| {
                 losses.push(report.loss);
-                stopped = on(&News::Batch(*report)).is_break();
+                stopped = on(&TrainEvent::Batch(*report)).is_break();
                 ended = (report.batch == report.batches).then_some(*report);
                 if stopped || ended.is_some() { ControlFlow::Break(()) } else { ControlFlow::Continue(()) }
             };
             self.trainer.run(self.checkpoint, EVERY, &mut batch)?;
-            if let Some(Report { epoch, epochs, .. }) = ended {
+            if let Some(StepReport { epoch, epochs, .. }) = ended {
                 let count = self.measure(self.trainer.graph().clone())?;
                 self.trainer.judge(epoch, count);
                 let loss = losses.iter().sum::<f64>() / losses.len().max(1) as f64;
-                stopped |= on(&News::Epoch { epoch, epochs, loss, count }).is_break();
+                stopped |= on(&TrainEvent::Epoch { epoch, epochs, loss, count }).is_break();
                 if let Some(file) = self.checkpoint.filter(|_| self.trainer.best.is_some()) {
                     self.trainer.save(file)?;
                 }

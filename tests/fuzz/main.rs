@@ -12,7 +12,7 @@ mod targets;
 use common::random::Random;
 use gradscope::data::{Picture, write_npy};
 use gradscope::memory;
-use gradscope::script::folders::{Folders, Source};
+use gradscope::script::folders::{Folders, ScriptSource};
 use gradscope::script::host::Host;
 use image::{DynamicImage, ImageFormat};
 use std::fs;
@@ -76,7 +76,7 @@ fn seeds(target: &Target) -> Vec<Vec<u8>> {
         "state" => {
             let host = Host::new(Folders::plugins(None), Folders::models(None));
             let mut session = targets::stepped(&host);
-            let source = Source { name: "probe".into(), text: targets::STEPPED.into(), path: None };
+            let source = ScriptSource { name: "probe".into(), text: targets::STEPPED.into(), path: None };
             session.open(host.compile(source).unwrap());
             session.view(&host).unwrap();
             session.step(&host).unwrap();

@@ -10,7 +10,7 @@ use gradscope::data::{Dataset, Picture, Preprocess, notes};
 use gradscope::model::{By, Card, ClassMap, evaluate};
 use gradscope::script::architecture::Architectures;
 use gradscope::script::folders::Folders;
-use gradscope::train::{Options, Trainer};
+use gradscope::train::{Trainer, TrainingOptions};
 use std::io::Write;
 use std::path::Path;
 use std::sync::Arc;
@@ -505,7 +505,7 @@ fn a_network_that_learns_a_folder_from_scratch_keeps_its_names() {
     let (card, graph) = Architectures::new(Folders::models(None), &Arc::default()).build("lenet").unwrap();
     let data = named(&["oak", "ash"]);
     let card = card.to_learn(&data, 10);
-    Trainer::new(&graph, &card, data, Options::default()).unwrap().write(&file).unwrap();
+    Trainer::new(&graph, &card, data, TrainingOptions::default()).unwrap().write(&file).unwrap();
     let trained = Architectures::new(Folders::models(None), &Arc::default()).open("lenet", Some(&file)).unwrap();
     assert_eq!(trained.card.labels[..3], ["ash", "oak", "2"]);
     assert_eq!(matched(&trained.card, &["oak"]).unwrap(), (vec![1], By::Name));

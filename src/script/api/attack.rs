@@ -6,7 +6,7 @@
 
 use crate::data::source;
 use crate::script::architecture::Architectures;
-use crate::script::folders::{Folders, Source};
+use crate::script::folders::{Folders, ScriptSource};
 use crate::script::host::Host;
 use crate::script::sandbox::guard::Guard;
 use crate::script::session::Session;
@@ -396,12 +396,12 @@ fn no_function_panics_or_goes_on_whatever_it_is_given() {
                 true => std::fs::write(&file, &text)
                     .map_err(Into::into)
                     .and_then(|()| architectures.build(&file.to_string_lossy()).map(drop)),
-                false => {
-                    host.compile(Source { name: "probe".into(), text: text.clone(), path: None }).and_then(|method| {
+                false => host.compile(ScriptSource { name: "probe".into(), text: text.clone(), path: None }).and_then(
+                    |method| {
                         session.open(method);
                         session.run(&host).map(drop)
-                    })
-                }
+                    },
+                ),
             };
             let late = begun.lock().unwrap().elapsed();
             let told = ran.as_ref().err().map(|e| format!("{e:#}")).unwrap_or_default();

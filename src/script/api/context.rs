@@ -1,6 +1,6 @@
 //! `cx`: the question, its parameters, random numbers, and the stage.
 
-use super::{Guard, Out, Run, figures, number, one_or_many, out, sizes};
+use super::{Guard, LabelledTrace, Out, figures, number, one_or_many, out, sizes};
 use crate::model::Model;
 use crate::script::api::gaussian;
 use crate::script::method::context::Cx;
@@ -92,7 +92,7 @@ fn fooled(cx: &Cx, logits: &Tensor) -> Result<Tensor> {
 
 /// Why the picture needs no attack; `()` where it does.
 fn nothing_to_do(guard: &Guard, cx: &Cx) -> Result<Dynamic> {
-    let fooled = cx.fooled(&Run::logits(guard, &cx.model, &cx.input)?)?;
+    let fooled = cx.fooled(&LabelledTrace::logits(guard, &cx.model, &cx.input)?)?;
     Ok(if fooled.contains(&false) { Dynamic::UNIT } else { cx.why_nothing(guard)?.into() })
 }
 

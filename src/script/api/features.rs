@@ -1,7 +1,7 @@
 //! `features(cx, #{ layer: "avgpool" })`: what a layer says of each picture of a data set.
 
 use super::data::{Pictures, numbers};
-use super::options::Options;
+use super::options::CallOptions;
 use super::{Guard, out};
 use crate::data::Dataset;
 use crate::model::{Features, Model, Pool};
@@ -21,7 +21,7 @@ pub(super) fn register(engine: &mut Engine, guard: &Arc<Guard>) {
 /// `(pictures, D)` with `#{ layer, pool: "mean" | "max" | "flat", pictures: numbers, model, data }`: kept on disk by
 /// network, weights, layer and pictures.
 fn features(guard: &Guard, cx: &Cx, map: &Map) -> Result<Tensor> {
-    let o = Options::new("features", map.clone(), &["layer", "pool", "pictures", "model", "data"])?;
+    let o = CallOptions::new("features", map.clone(), &["layer", "pool", "pictures", "model", "data"])?;
     let data: Arc<Dataset> = match o.raw("data") {
         Some(given) => given.clone().try_cast::<Pictures>().context("`data` of features is a data set")?.set,
         None => cx.data.get()?,

@@ -7,7 +7,7 @@ pub mod reference;
 use super::architecture::model_fn;
 use super::engine::compile::{self, protected};
 use super::engine::{self, Read};
-use super::folders::{Folders, Source};
+use super::folders::{Folders, ScriptSource};
 use super::method::Method;
 use super::report::Texts;
 use super::report::suggest::unknown;
@@ -15,7 +15,7 @@ use super::sandbox::guard::Guard;
 use super::summary::{MethodRow, Report};
 use crate::panics;
 use anyhow::{Result, bail};
-use call_method::Asking;
+use call_method::MethodCaller;
 use rhai::{Dynamic, Engine, FuncArgs};
 use std::path::Path;
 use std::sync::Arc;
@@ -42,7 +42,7 @@ impl Host {
         call_method::register(
             &mut engine,
             &guard,
-            Asking { folders: plugins.clone(), read: read.clone(), asked: asked.clone() },
+            MethodCaller { folders: plugins.clone(), read: read.clone(), asked: asked.clone() },
         );
         model_fn::register(&mut engine, &guard, &models, |_| ());
         Self { guard, plugins, models, engine, read, asked }
@@ -78,7 +78,7 @@ impl Host {
     /// Errors carry a [`Report`] where the script is at fault.
     pub fn method(&self, name: &str) -> Result<Method> {
         if name.ends_with(".rhai") {
-            return self.compile(Source::read(Path::new(name))?);
+            return self.compile(ScriptSource::read(Path::new(name))?);
         }
         match self.plugins.find(name)? {
             Some(source) => self.compile(source),
@@ -97,7 +97,7 @@ impl Host {
     }
 
     /// Compiles a method and reads its declarations.
-    pub fn compile(&self, source: Source) -> Result<Method> {
+    pub fn compile(&self, source: ScriptSource) -> Result<Method> {
         self.guard.begin();
         compile::compile(&self.engine, &self.guard, &self.read, source)
     }

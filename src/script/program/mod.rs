@@ -10,9 +10,9 @@ use super::architecture::model_fn;
 use super::engine::compile::{protected, report};
 use super::engine::{Read, engine_that_tells};
 use super::export::save;
-use super::folders::Source;
+use super::folders::ScriptSource;
 use super::host::Host;
-use super::method::context::Stage;
+use super::method::context::Observer;
 use super::report::{Texts, raise};
 use crate::render::Figure;
 use crate::sync::LockUnpoisoned;
@@ -22,7 +22,7 @@ use std::path::Path;
 use std::sync::{Arc, Mutex};
 
 /// Who a program talks to.
-pub trait Desk: Send + Sync {
+pub trait Console: Send + Sync {
     /// A line that the program prints.
     fn print(&self, line: &str) -> Result<()>;
     /// A figure that it shows.
@@ -30,14 +30,14 @@ pub trait Desk: Send + Sync {
     /// What a person may want to know of what is under way.
     fn say(&self, line: &str);
     /// Who is told of progress.
-    fn stage(&self) -> Arc<dyn Stage>;
+    fn stage(&self) -> Arc<dyn Observer>;
 }
 
 /// What a program's functions share.
 #[derive(Clone)]
 struct Setting {
     host: Arc<Host>,
-    desk: Arc<dyn Desk>,
+    desk: Arc<dyn Console>,
     /// The first line that could not be printed.
     unprinted: Arc<Mutex<Option<Error>>>,
 }
@@ -45,7 +45,7 @@ struct Setting {
 /// Runs a program from its first statement to its last; `args` is an array of texts there.
 ///
 /// Errors: of the script, with its place; `cancelled`; what `desk` could not print.
-pub fn run(host: Arc<Host>, source: &Source, args: &[String], desk: Arc<dyn Desk>) -> Result<()> {
+pub fn run(host: Arc<Host>, source: &ScriptSource, args: &[String], desk: Arc<dyn Console>) -> Result<()> {
     let setting = Setting { host: host.clone(), desk, unprinted: Arc::default() };
     let read = Read::default();
     let engine = setting.engine(&read);

@@ -1,7 +1,7 @@
 //! What stops a script: a cancel flag, a count of its operations, a limit on memory.
 
 use super::stack;
-use super::trace_cache::Recent;
+use super::trace_cache::TraceCache;
 use crate::exec::MAX_BATCH_ELEMENTS;
 use crate::graph::Graph;
 use crate::interrupt::{Probe, Stopped};
@@ -33,7 +33,7 @@ pub struct Guard {
     started: AtomicU64,
     operations: AtomicU64,
     /// The latest runs of networks.
-    pub(in crate::script) recent: Recent,
+    pub(in crate::script) recent: TraceCache,
     /// Where features of data sets are kept; none: they are computed each time.
     cache: OnceLock<PathBuf>,
     /// What a person should know of the answer under way.

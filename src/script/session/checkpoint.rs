@@ -18,7 +18,7 @@ const EVERY: Duration = Duration::from_secs(1);
 const PAUSE: u32 = 20;
 
 /// Keeps the state of a long run beside its results.
-pub struct Keeper {
+pub struct Checkpoint {
     file: Option<PathBuf>,
     /// The folder is no other run's while this one goes on.
     _lock: Option<Lock>,
@@ -27,7 +27,7 @@ pub struct Keeper {
     notes: Vec<String>,
 }
 
-impl Keeper {
+impl Checkpoint {
     /// The file of a run into `out`, a folder that is made; with `resume` the session goes on from it, where there is one.
     ///
     /// Errors where another run writes into that folder.

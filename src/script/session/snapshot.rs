@@ -4,7 +4,7 @@
 //! on the seed and the step alone, so a run that is taken up ends as one that was never interrupted.
 
 use super::Session;
-use super::history::Step;
+use super::history::KeptStep;
 use crate::math::{Affinities, Point, Tsne};
 use crate::panics::decoding;
 use anyhow::{Context, Result, anyhow, bail, ensure};
@@ -55,7 +55,8 @@ impl Session {
         let millis: Vec<f64> = serde_json::from_value(document["millis"].clone())?;
         ensure!(!millis.is_empty() && millis.len() == scalars.len(), "it is damaged");
         let steps = scalars.into_iter().zip(millis);
-        let mut steps: Vec<_> = steps.map(|(scalars, millis)| Step { scalars, millis, ..Step::default() }).collect();
+        let mut steps: Vec<_> =
+            steps.map(|(scalars, millis)| KeptStep { scalars, millis, ..KeptStep::default() }).collect();
         if let Some(last) = steps.last_mut() {
             last.state = state;
             last.done = document["done"].as_str().map(String::from);

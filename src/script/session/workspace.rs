@@ -20,7 +20,7 @@ const LONGEST: usize = 4096;
 
 /// A question as a person asked it.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
-pub struct Opened {
+pub struct Workspace {
     form: u32,
     /// Name of the architecture.
     pub model: String,
@@ -45,7 +45,7 @@ pub struct Opened {
     pub under_way: bool,
 }
 
-impl Opened {
+impl Workspace {
     #[cfg(test)]
     pub(crate) fn empty() -> Self {
         Self { form: FORM, ..Self::default() }
