@@ -50,7 +50,7 @@ pub fn app(scripts: &ScriptArgs, question: &QuestionArgs, app: &AppArgs) -> Resu
 fn opening(host: Host, question: &QuestionArgs, app: &AppArgs) -> Result<WorkerInit> {
     let name = app.session.as_deref().unwrap_or(LAST);
     let Some(file) = file(name)? else { return asked_for(host, question, app) };
-    let (kept_in, note) = place(name, &file);
+    let (session_file, note) = place(name, &file);
     let last = Some(&file).filter(|_| !app.fresh && nothing_asked(question, app));
     let opening = match last.map(|file| last_open(&host, file)) {
         Some(Ok(Some((session, picture, opened, notes)))) => {
@@ -62,7 +62,7 @@ fn opening(host: Host, question: &QuestionArgs, app: &AppArgs) -> Result<WorkerI
                 asked,
                 weights,
                 no_resize,
-                kept_in: None,
+                session_file: None,
                 restored: true,
                 waits,
                 notes,
@@ -71,7 +71,7 @@ fn opening(host: Host, question: &QuestionArgs, app: &AppArgs) -> Result<WorkerI
         Some(Err(error)) => {
             let aside = file.with_extension("unopened.json");
             // What cannot be opened now may be wanted later, with its files back.
-            let put = kept_in.is_some() && std::fs::rename(&file, &aside).is_ok();
+            let put = session_file.is_some() && std::fs::rename(&file, &aside).is_ok();
             let stays = if put { format!("; it stays in \"{}\"", words::path(&aside)) } else { String::new() };
             let mut opening = asked_for(host, question, app)?;
             opening.notes.push(format!("the last session cannot be opened: {error:#}{stays}"));
@@ -80,7 +80,7 @@ fn opening(host: Host, question: &QuestionArgs, app: &AppArgs) -> Result<WorkerI
         Some(Ok(None)) | None => asked_for(host, question, app)?,
     };
     let notes = opening.notes.into_iter().chain(note).collect();
-    Ok(WorkerInit { kept_in, notes, ..opening })
+    Ok(WorkerInit { session_file, notes, ..opening })
 }
 
 /// What the command line asks for.
@@ -94,7 +94,7 @@ fn asked_for(host: Host, question: &QuestionArgs, app: &AppArgs) -> Result<Worke
     session.opened_as(&asked);
     let weights = question.network.weights.clone();
     let (no_resize, restored, waits) = (question.no_resize, false, false);
-    Ok(WorkerInit { host, session, picture, asked, weights, no_resize, kept_in: None, restored, waits, notes })
+    Ok(WorkerInit { host, session, picture, asked, weights, no_resize, session_file: None, restored, waits, notes })
 }
 
 /// Where a session is kept, locked; nowhere where another app keeps it or the folder cannot be written to, which a note says.

@@ -1,7 +1,7 @@
 //! What can be said on the command line.
 
 use super::deadline::Deadline;
-use crate::memory::Size;
+use crate::memory::MemorySize;
 use crate::train::{Init, Optimizer, Schedule};
 use crate::tui::Graphics;
 use clap::error::ErrorKind;
@@ -33,7 +33,7 @@ pub struct Args {
     ///
     /// Control groups and `ulimit -v` are known and hold in any case. What would need more ends with an error that says so.
     #[arg(long, value_name = "SIZE", global = true)]
-    pub memory: Option<Size>,
+    pub memory: Option<MemorySize>,
     #[command(flatten)]
     pub scripts: ScriptArgs,
     #[command(flatten)]
@@ -75,9 +75,9 @@ pub enum CliCommand {
     /// List the network architectures
     Models(TableArgs),
     /// List the layers of a network
-    Layers(Of),
+    Layers(LayersArgs),
     /// List the classes of a network
-    Classes(Of),
+    Classes(LayersArgs),
     /// Measure the accuracy of a network on a data set
     Eval(EvalArgs),
     /// Train a small network on a data set
@@ -219,7 +219,7 @@ pub struct TableArgs {
 }
 
 #[derive(Group, Debug)]
-pub struct Of {
+pub struct LayersArgs {
     #[command(flatten)]
     pub network: NetworkArgs,
     /// Print JSON

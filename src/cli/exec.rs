@@ -4,7 +4,7 @@ use super::args::{ExecArgs, ScriptArgs};
 use super::draw::FigurePrinter;
 use super::out;
 use super::progress::ProgressLine;
-use super::stop::{GRACE, Stop};
+use super::stop::{GRACE, StopFlag};
 use super::{deadline, open};
 use crate::render::Figure;
 use crate::script::folders::ScriptSource;
@@ -19,7 +19,7 @@ use std::sync::{Arc, Mutex};
 /// Runs it to its last statement.
 pub fn exec(scripts: &ScriptArgs, args: &ExecArgs) -> Result<ExitCode> {
     let host = Arc::new(open::host(scripts)?);
-    let stop = Stop::new(host.guard(), GRACE)?;
+    let stop = StopFlag::new(host.guard(), GRACE)?;
     deadline::begin(args.time_limit, host.guard())?;
     let guard = host.guard().clone();
     let source = ScriptSource::read(&args.script).map_err(super::usage::usage)?;
@@ -63,7 +63,7 @@ impl Console for Terminal {
         self.bar.suspend(|| out::tell(line));
     }
 
-    fn stage(&self) -> Arc<dyn Observer> {
+    fn observer(&self) -> Arc<dyn Observer> {
         self.bar.clone()
     }
 }

@@ -36,7 +36,7 @@ pub fn main() -> ExitCode {
         Err(error) => return usage::refused(error),
     };
     stop::survive_limits();
-    let done = stack::deep(|| obey(args));
+    let done = stack::deep(|| dispatch(args));
     out::tell_notes();
     match done {
         Ok(code) => code,
@@ -48,7 +48,7 @@ pub fn main() -> ExitCode {
     }
 }
 
-fn obey(args: Args) -> Result<ExitCode> {
+fn dispatch(args: Args) -> Result<ExitCode> {
     args.memory.into_iter().for_each(limit_to);
     device::choose(&args.device)?;
     match args.command {

@@ -4,7 +4,7 @@ use super::args::{RunArgs, ScriptArgs};
 use super::draw::FigurePrinter;
 use super::out;
 use super::progress::ProgressLine;
-use super::stop::{GRACE, Stop};
+use super::stop::{GRACE, StopFlag};
 use super::{deadline, open, usage};
 use crate::data::Picture;
 use crate::model::Model;
@@ -27,7 +27,7 @@ const STEPS: usize = 100;
 /// Runs a method and shows, writes or prints what it gives.
 pub fn run(scripts: &ScriptArgs, args: &RunArgs) -> Result<ExitCode> {
     let host = open::host(scripts)?;
-    let stop = Stop::new(host.guard(), GRACE)?;
+    let stop = StopFlag::new(host.guard(), GRACE)?;
     deadline::begin(args.time_limit, host.guard())?;
     // What is asked wrongly is told before anything long begins.
     host.method(&args.method)
@@ -81,7 +81,7 @@ fn one(
     picture: Asked,
     (out, screen): (Option<&Path>, Option<&FigurePrinter>),
     args: &RunArgs,
-    stop: &Stop,
+    stop: &StopFlag,
 ) -> Result<serde_json::Value> {
     let Asked { name, asked, picture } = picture;
     let mut session = open::session(host, model.clone(), (name, picture), &args.method, &args.question)?;
@@ -133,7 +133,7 @@ fn answer(
     session: &mut Session,
     steps: Option<usize>,
     bar: &ProgressLine,
-    stop: &Stop,
+    stop: &StopFlag,
     kept: &mut Checkpoint,
 ) -> Result<Frame> {
     let frame = session.view(host)?;
@@ -146,7 +146,7 @@ fn answer(
     while session.cursor() < count && session.can_go_on() {
         bar.progress("step", session.cursor(), if count == usize::MAX { 0 } else { count });
         let step = session.advance(host);
-        kept.keep(session, stop.wanted() || step.is_err())?;
+        kept.save(session, stop.wanted() || step.is_err())?;
         bar.tell(&kept.notes());
         bar.tell(&session.new_notes());
         if stop.wanted() {

@@ -1,6 +1,6 @@
 //! `gradscope methods | models | layers | classes`: what there is.
 
-use super::args::{Of, ScriptArgs, TableArgs};
+use super::args::{LayersArgs, ScriptArgs, TableArgs};
 use super::{open, out};
 use crate::render::{Body, Figure, text};
 use crate::script::architecture::{card, describe};
@@ -64,7 +64,7 @@ pub fn models(scripts: &ScriptArgs, args: &TableArgs) -> Result<ExitCode> {
 }
 
 /// The layers of a network.
-pub fn layers(scripts: &ScriptArgs, args: &Of) -> Result<ExitCode> {
+pub fn layers(scripts: &ScriptArgs, args: &LayersArgs) -> Result<ExitCode> {
     let card = network(scripts, args)?;
     if args.json {
         let row =
@@ -77,7 +77,7 @@ pub fn layers(scripts: &ScriptArgs, args: &Of) -> Result<ExitCode> {
 }
 
 /// The classes of a network.
-pub fn classes(scripts: &ScriptArgs, args: &Of) -> Result<ExitCode> {
+pub fn classes(scripts: &ScriptArgs, args: &LayersArgs) -> Result<ExitCode> {
     let card = network(scripts, args)?;
     let rows = card.labels.iter().enumerate();
     if args.json {
@@ -87,7 +87,7 @@ pub fn classes(scripts: &ScriptArgs, args: &Of) -> Result<ExitCode> {
 }
 
 /// A network's card; an architecture needs no weights for it.
-fn network(scripts: &ScriptArgs, args: &Of) -> Result<ModelCard> {
+fn network(scripts: &ScriptArgs, args: &LayersArgs) -> Result<ModelCard> {
     let host = open::host(scripts)?;
     let of = &args.network;
     if let (Some(name), None) = (&of.model, &of.weights)

@@ -2,13 +2,13 @@
 
 use super::args::{ScriptArgs, TrainArgs};
 use super::progress::ProgressLine;
-use super::stop::{GRACE_OF_TRAINING, Stop};
+use super::stop::{GRACE_OF_TRAINING, StopFlag};
 use super::usage::usage;
 use super::{open, out};
 use crate::backend::{self, Resize};
 use crate::data::lock::Lock;
 use crate::data::{disk, source};
-use crate::model::Count;
+use crate::model::Accuracy;
 use crate::script::host::Host;
 use crate::tensor::device;
 use crate::train::{Adversary, LossWeights, Perceptual, TrainEvent, Trainer, TrainingLoop, TrainingOptions};
@@ -23,7 +23,7 @@ use std::time::Instant;
 /// Trains, writes the weights, and says how good they are.
 pub fn train(scripts: &ScriptArgs, args: &TrainArgs) -> Result<ExitCode> {
     let host = open::host(scripts)?;
-    let stop = Stop::new(host.guard(), GRACE_OF_TRAINING)?;
+    let stop = StopFlag::new(host.guard(), GRACE_OF_TRAINING)?;
     let file = args.out.clone().unwrap_or_else(|| PathBuf::from(format!("{}.safetensors", args.model)));
     ensure!(!file.is_dir(), "\"{}\" is a folder; --out is the weight file to write", words::path(&file));
     let checkpoint = file.with_extension("checkpoint");
@@ -116,7 +116,7 @@ fn adversary(args: &TrainArgs, epsilon: f64) -> Adversary {
 }
 
 /// Trains to the end; false when the person stopped it.
-fn learn(course: &mut TrainingLoop, stop: &Stop) -> Result<bool> {
+fn learn(course: &mut TrainingLoop, stop: &StopFlag) -> Result<bool> {
     let (done, all) = course.trainer.progress();
     if done > 0 {
         out::tell(&format!("going on after step {done} of {all}"));
@@ -132,7 +132,7 @@ fn learn(course: &mut TrainingLoop, stop: &Stop) -> Result<bool> {
                 bar.set(step, &format!("epoch {}/{} loss {now:.4}", report.epoch, report.epochs));
             }
             TrainEvent::Epoch { epoch, epochs, loss, count } => {
-                let right = |c: Count| format!(", {:.2} % of the test set right", c.accuracy() * 100.0);
+                let right = |c: Accuracy| format!(", {:.2} % of the test set right", c.accuracy() * 100.0);
                 let right = count.map(right).unwrap_or_default();
                 bar.tell(&[format!("epoch {epoch}/{epochs}: loss {loss:.4}{right}")]);
             }

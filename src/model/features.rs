@@ -13,7 +13,7 @@ use std::str::FromStr;
 
 /// What becomes of a layer's map `(C, H, W)`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Pool {
+pub enum FeaturePooling {
     /// The mean over places, `(C)`.
     Mean,
     /// The greatest value over places, `(C)`.
@@ -22,7 +22,7 @@ pub enum Pool {
     Flat,
 }
 
-impl FromStr for Pool {
+impl FromStr for FeaturePooling {
     type Err = anyhow::Error;
 
     fn from_str(name: &str) -> Result<Self> {
@@ -35,7 +35,7 @@ impl FromStr for Pool {
     }
 }
 
-impl Pool {
+impl FeaturePooling {
     /// A layer's value `(N, …)` as rows `(N, D)` of f32; what is no map stays as it is.
     pub fn rows(self, value: &Tensor) -> Result<Tensor> {
         let rows = match (self, value.rank()) {
@@ -65,7 +65,7 @@ pub struct Features<'a> {
     /// The layer's name.
     pub layer: &'a str,
     /// How maps become rows.
-    pub pool: Pool,
+    pub pool: FeaturePooling,
     /// Which pictures, by number.
     pub numbers: &'a [usize],
 }

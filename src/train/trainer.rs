@@ -41,7 +41,7 @@ pub struct Trainer {
     /// Steps done.
     pub(super) step: usize,
     /// The best result on other pictures so far.
-    pub(super) best: Option<Best>,
+    pub(super) best: Option<BestResult>,
     /// SHA-256 of the weights it began with.
     pub(super) begun: Arc<str>,
     /// What a network that draws is judged by; none: labels.
@@ -62,7 +62,7 @@ pub(super) enum Critic {
 
 /// A result on other pictures, and the weights that gave it.
 #[derive(Clone)]
-pub(super) struct Best {
+pub(super) struct BestResult {
     pub epoch: usize,
     pub correct: usize,
     pub weights: BTreeMap<String, Tensor>,

@@ -1,10 +1,10 @@
 //! A whole training: epoch after epoch, measured with other pictures after each, and ended early where these say so.
 
-use super::trainer::Best;
+use super::trainer::BestResult;
 use super::{StepReport, Trainer};
 use crate::data::Dataset;
 use crate::graph::Graph;
-use crate::model::{Card, Count, Model, evaluate};
+use crate::model::{Accuracy, Card, Model, evaluate};
 use anyhow::{Context, Result};
 use candle_core::Tensor;
 use std::collections::BTreeMap;
@@ -42,7 +42,7 @@ pub enum TrainEvent {
         /// Mean cross entropy of its batches since training was begun or resumed.
         loss: f64,
         /// What came of the test.
-        count: Option<Count>,
+        count: Option<Accuracy>,
     },
 }
 
@@ -88,11 +88,11 @@ impl TrainingLoop<'_> {
     }
 
     /// How many of the test's pictures the weights that it gives name rightly; none: there is no test.
-    pub fn result(&self) -> Result<Option<Count>> {
+    pub fn result(&self) -> Result<Option<Accuracy>> {
         self.measure(self.trainer.graph().with_weights(self.trainer.result())?.into())
     }
 
-    fn measure(&self, graph: Arc<Graph>) -> Result<Option<Count>> {
+    fn measure(&self, graph: Arc<Graph>) -> Result<Option<Accuracy>> {
         let Some(test) = self.test else { return Ok(None) };
         let model = Model { card: self.card.clone().into(), graph, hash: "".into(), taken: "".into() };
         evaluate(&model, test, &mut |_| Ok(())).context("testing the network").map(Some)
@@ -103,7 +103,7 @@ impl Trainer {
     /// Whether all epochs are done, or patience is at its end.
     pub fn is_over(&self) -> bool {
         let (done, all) = self.progress();
-        let waited = |best: &Best| done / self.batches.per_epoch() >= best.epoch + self.options.patience;
+        let waited = |best: &BestResult| done / self.batches.per_epoch() >= best.epoch + self.options.patience;
         done >= all || (self.options.patience > 0 && self.best.as_ref().is_some_and(waited))
     }
 
@@ -113,10 +113,10 @@ impl Trainer {
     }
 
     /// Keeps the weights after an epoch where they are the best so far, and that is asked for.
-    fn judge(&mut self, epoch: usize, count: Option<Count>) {
-        let Some(Count { correct, .. }) = count.filter(|_| self.options.patience > 0) else { return };
+    fn judge(&mut self, epoch: usize, count: Option<Accuracy>) {
+        let Some(Accuracy { correct, .. }) = count.filter(|_| self.options.patience > 0) else { return };
         if self.best.as_ref().is_none_or(|best| correct > best.correct) {
-            self.best = Some(Best { epoch, correct, weights: self.weights() });
+            self.best = Some(BestResult { epoch, correct, weights: self.weights() });
         }
     }
 }

@@ -4,7 +4,7 @@
 use super::draw;
 use super::effect::{Effect, editor, find_pictures};
 use super::event::Event;
-use super::picture::{Painted, PictureStage};
+use super::picture::{EncodedPicture, PictureStage};
 use super::state::State;
 use super::terminal::bandwidth::Bandwidth;
 use super::terminal::input::{Reader, TerminalInput};
@@ -29,7 +29,7 @@ pub enum Incoming {
     /// An event for the state.
     Event(Event),
     /// A picture is ready for its slot.
-    Painted(usize, Painted),
+    Painted(usize, EncodedPicture),
     /// The terminal answered the query of its name.
     Answered,
     /// The program has to suspend.

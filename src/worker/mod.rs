@@ -56,7 +56,7 @@ pub struct WorkerInit {
     /// Whether pictures keep their size.
     pub no_resize: bool,
     /// The file that keeps what is open; none: it is not kept.
-    pub kept_in: Option<SessionFile>,
+    pub session_file: Option<SessionFile>,
     /// Whether it was opened from that file.
     pub restored: bool,
     /// Whether its answer waits to be asked for again, since it may be what ended the program.
@@ -100,7 +100,7 @@ impl WorkerHandle {
             self.guard.cancel();
         }
         // The worker is gone only when the program ends.
-        let _ = self.inbox.send(Message::Command(command, self.guard.wishes()));
+        let _ = self.inbox.send(Message::Command(command, self.guard.cancel_requests()));
     }
 
     /// Ends the worker and waits until it has kept what is open; a native step that takes long is left to itself, its question was
@@ -125,7 +125,7 @@ impl WorkerHandle {
         if open {
             self.guard.cancel();
         }
-        let _ = self.inbox.send(Message::Saved(files, self.guard.wishes()));
+        let _ = self.inbox.send(Message::Saved(files, self.guard.cancel_requests()));
     }
 }
 
@@ -165,7 +165,7 @@ struct Worker {
 
 impl Worker {
     fn new(opening: WorkerInit, updates: Sender<Update>, asker: &WorkerHandle) -> Result<Self> {
-        let WorkerInit { host, mut session, picture, asked, weights, no_resize, kept_in, restored, waits, notes } =
+        let WorkerInit { host, mut session, picture, asked, weights, no_resize, session_file, restored, waits, notes } =
             opening;
         let generation = Arc::new(AtomicU64::new(0));
         let watcher = asker.clone();
@@ -178,9 +178,9 @@ impl Worker {
         notes.into_iter().for_each(|note| drop(updates.send(Update::Said(note))));
         session.watched_by(Arc::new(ThrottledObserver::new(updates.clone(), generation.clone())));
         let architectures = Architectures::new(host.models().clone(), host.guard());
-        let (known, playing, busy, shown) = (host.guard().wishes(), false, false, None);
+        let (known, playing, busy, shown) = (host.guard().cancel_requests(), false, false, None);
         let opened = Workspace::of(&session, &asked, weights.as_deref(), no_resize).filter(|_| restored);
-        let keeping = kept_in.map(|place| Autosave::new(place, opened, updates.clone()));
+        let keeping = session_file.map(|place| Autosave::new(place, opened, updates.clone()));
         Ok(Self {
             host,
             architectures,
@@ -225,7 +225,7 @@ impl Worker {
                 return self.end();
             }
             self.survive(|worker| match message {
-                Message::Command(command, known) => worker.obey(command, known),
+                Message::Command(command, known) => worker.execute(command, known),
                 Message::Saved(files, known) => worker.saved(&files, known),
             });
         }
@@ -300,7 +300,7 @@ impl Worker {
     }
 
     /// Does what a person wants; errors are told, and what was there before stays.
-    fn obey(&mut self, command: Command, known: u64) {
+    fn execute(&mut self, command: Command, known: u64) {
         self.known = known;
         // A parameter is changed while the run goes on.
         if command.asks() && !matches!(command, Command::Set(..)) {

@@ -197,7 +197,7 @@ fn state(bytes: &[u8]) {
     let host = host();
     let mut session = stepped(&host);
     session.open(host.compile(text(STEPPED)).expect("a method"));
-    if session.take_up(bytes).is_ok() {
+    if session.restore(bytes).is_ok() {
         let _ = session.view(&host);
         let _ = session.step(&host);
     }
@@ -230,7 +230,7 @@ fn script(bytes: &[u8]) {
         session.open(method);
         if session.view(&host).is_ok() {
             let _ = session.step(&host);
-            let _ = session.keep();
+            let _ = session.snapshot();
         }
     }
     let _ = ended.send(());

@@ -27,7 +27,7 @@ struct Gradient {
 }
 
 /// A walk back.
-struct Back<'a> {
+struct BackwardPass<'a> {
     run: &'a FusedRun,
     graph: &'a Arc<Graph>,
     /// Pictures in a gradient: those of the run, or one, their sum.
@@ -74,7 +74,7 @@ impl FusedRun {
         if !to.iter().zip(&ends).all(own) || (params && plan.has_folded_norms(graph)) {
             return Ok(None);
         }
-        let mut back = Back::new(self, graph, &starts, &ends, params);
+        let mut back = BackwardPass::new(self, graph, &starts, &ends, params);
         // Gradients of parameters need each picture's own.
         if let ([end], true) = (&ends[..], sum && !params) {
             back.summed = back.linear_way(*end, &starts);
@@ -100,7 +100,7 @@ impl FusedRun {
     }
 }
 
-impl<'a> Back<'a> {
+impl<'a> BackwardPass<'a> {
     fn new(run: &'a FusedRun, graph: &'a Arc<Graph>, starts: &[usize], ends: &[usize], params: bool) -> Self {
         let steps = &run.plan.steps;
         let (mut slopes, mut wanted) = (vec![], vec![]);

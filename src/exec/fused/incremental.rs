@@ -38,7 +38,7 @@ impl std::ops::Deref for Piece<'_> {
 }
 
 /// A run through the steps with parts in place of whole values.
-struct Local<'a> {
+struct IncrementalRun<'a> {
     run: &'a FusedRun,
     graph: &'a Graph,
     n: usize,
@@ -49,7 +49,7 @@ struct Local<'a> {
 impl FusedRun {
     /// The logits, `(K, …)`, where each of `K` windows of the only picture shows `fill` instead. None where this is
     /// not a run of one picture. `tick` is asked before each step whether to go on.
-    pub fn covered(
+    pub fn occluded(
         &self,
         graph: &Graph,
         windows: &[PixelWindow],
@@ -66,7 +66,7 @@ impl FusedRun {
         let mut uses = self.plan.uses.clone();
         uses[end] += 1;
         let parts = self.plan.steps.iter().map(|_| None).collect();
-        let mut local = Local { run: self, graph, n: windows.len(), parts };
+        let mut local = IncrementalRun { run: self, graph, n: windows.len(), parts };
         for (i, step) in self.plan.steps.iter().enumerate().take(end + 1) {
             tick(&graph.nodes[step.node])?;
             let part = if step.node == 0 { local.picture(windows, fill)? } else { local.step(step)? };
@@ -84,7 +84,7 @@ impl FusedRun {
     }
 }
 
-impl Local<'_> {
+impl IncrementalRun<'_> {
     fn place(&self, step: usize) -> Slot {
         self.run.plan.steps[step].to
     }

@@ -2,7 +2,7 @@
 
 use super::number::{Number, count};
 use super::random_access::{ByteSource, RandomAccess};
-use super::record::{Record, Stretch};
+use super::record::{ByteRange, Record};
 use super::tensors::{CUT, Tensors, Weights};
 use super::{names, pickle};
 use crate::memory::reserve;
@@ -45,7 +45,7 @@ pub struct TensorEntry {
     pub shape: Vec<usize>,
     pub(super) number: Number,
     pub(super) file: usize,
-    pub(super) storage: Stretch,
+    pub(super) storage: ByteRange,
     pub(super) offset: usize,
     pub(super) stride: Vec<usize>,
 }
@@ -116,7 +116,7 @@ impl Archive {
 
 impl TensorEntry {
     /// A tensor whose values fill this stretch of a file in row order.
-    pub(super) fn whole(number: Number, shape: Vec<usize>, storage: Stretch) -> Self {
+    pub(super) fn whole(number: Number, shape: Vec<usize>, storage: ByteRange) -> Self {
         let mut stride = vec![1usize; shape.len()];
         for axis in (1..shape.len()).rev() {
             stride[axis - 1] = stride[axis].saturating_mul(shape[axis]);

@@ -26,7 +26,7 @@ pub use tensors::{Tensors, Weights};
 use crate::panics::decoding;
 use crate::words;
 use anyhow::{Context, Result, bail};
-use random_access::{ByteSource, RandomAccess, Stored};
+use random_access::{ByteSource, RandomAccess, StoredFile};
 use std::path::Path;
 
 /// How the names of weight files end.
@@ -40,11 +40,11 @@ const LIMIT: u64 = 16 << 30;
 /// Errors: not a weight file, damaged or cut short, a shard that is missing, no tensors at all.
 pub fn open(path: &Path) -> Result<Archive> {
     let reading = || format!("reading the weights \"{}\"", words::path(&path));
-    let one = |path: &Path| opened(ByteSource::File(Stored::open(path, LIMIT)?));
+    let one = |path: &Path| opened(ByteSource::File(StoredFile::open(path, LIMIT)?));
     match shards::shards(path)? {
         Some(shards) => shards.open(|path| one(path).with_context(|| words::path(path))).with_context(reading),
         None => {
-            let source = ByteSource::File(Stored::open(path, LIMIT)?);
+            let source = ByteSource::File(StoredFile::open(path, LIMIT)?);
             opened(source).with_context(reading)
         }
     }

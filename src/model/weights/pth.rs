@@ -3,7 +3,7 @@
 use super::archive::{Archive, StateDict, TensorEntry};
 use super::pickle::{self, Pickle, PickleValue, shown};
 use super::random_access::{ByteSource, RandomAccess};
-use super::record::{Record, Stretch};
+use super::record::{ByteRange, Record};
 use super::state::{Names, state_dicts};
 use super::tensors::CUT;
 use super::torch::{Storage, StridedView};
@@ -13,7 +13,7 @@ use std::io::BufReader;
 use zip::ZipArchive;
 
 /// The bytes of each storage, by its name.
-type Storages<'a> = HashMap<&'a str, Stretch>;
+type Storages<'a> = HashMap<&'a str, ByteRange>;
 
 /// The number that a file of the format before 1.6 begins with.
 const MAGIC: PickleValue = PickleValue::Big(0x1950_a86a_20f9_469c_fc6c);

@@ -40,12 +40,12 @@ impl RandomAccess for [u8] {
 }
 
 /// A file, of the length that it has when it is opened.
-pub struct Stored {
+pub struct StoredFile {
     file: File,
     length: u64,
 }
 
-impl Stored {
+impl StoredFile {
     /// A file of at most `limit` bytes.
     pub fn open(path: &Path, limit: u64) -> anyhow::Result<Self> {
         let file = open(path, limit)?;
@@ -54,7 +54,7 @@ impl Stored {
     }
 }
 
-impl RandomAccess for Stored {
+impl RandomAccess for StoredFile {
     fn length(&self) -> u64 {
         self.length
     }
@@ -70,7 +70,7 @@ impl RandomAccess for Stored {
 /// A weight file, or its bytes.
 pub enum ByteSource {
     /// On disk.
-    File(Stored),
+    File(StoredFile),
     /// In memory.
     Memory(Vec<u8>),
 }

@@ -9,12 +9,12 @@ use std::io::{BufReader, Read, Seek};
 use zip::ZipArchive;
 
 /// Where bytes of a file start, and how many they are.
-pub type Stretch = (u64, u64);
+pub type ByteRange = (u64, u64);
 
 /// A record of the archive, uncompressed.
 pub struct Record {
     name: String,
-    pub(super) place: Stretch,
+    pub(super) place: ByteRange,
     sum: u32,
 }
 

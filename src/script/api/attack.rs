@@ -391,7 +391,7 @@ fn no_function_panics_or_goes_on_whatever_it_is_given() {
             let text = script(&mut random, native);
             calls += 1;
             *begun.lock().unwrap() = Instant::now();
-            host.guard().start(host.guard().wishes());
+            host.guard().start(host.guard().cancel_requests());
             let ran = match text.contains("fn build(") {
                 true => std::fs::write(&file, &text)
                     .map_err(Into::into)

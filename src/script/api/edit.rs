@@ -73,7 +73,7 @@ fn covered(guard: &Guard, run: &LabelledTrace, windows: Array, fill: &Tensor) ->
     };
     let windows = windows.into_iter().map(window).collect::<Result<Vec<_>>>()?;
     guard.reserve_run(&run.trace.graph, windows.len(), row_dims(run.trace.input()))?;
-    let logits = run.trace.covered(&windows, fill, &|_| guard.tick())?;
+    let logits = run.trace.occluded(&windows, fill, &|_| guard.tick())?;
     run.trace.scores_of_changed(logits)
 }
 

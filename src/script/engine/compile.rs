@@ -1,6 +1,6 @@
 //! Compiling methods and calling their functions, with reports of what goes wrong.
 
-use super::Read;
+use super::CompiledLibraries;
 use crate::panics::caught;
 use crate::script::engine;
 use crate::script::folders::ScriptSource;
@@ -23,7 +23,7 @@ use std::sync::Arc;
 pub(in crate::script) fn compile(
     engine: &Engine,
     guard: &Arc<Guard>,
-    read: &Read,
+    read: &CompiledLibraries,
     source: ScriptSource,
 ) -> Result<Method> {
     let (name, text) = (source.name.clone(), source.text.clone());

@@ -7,7 +7,7 @@ use crate::render::{Body, Figure};
 use crate::script::api::declare::Declared;
 use crate::script::api::options::CallOptions;
 use crate::script::api::{classes, figures};
-use crate::script::engine::Read;
+use crate::script::engine::CompiledLibraries;
 use crate::script::engine::compile::{call, compile};
 use crate::script::folders::Folders;
 use crate::script::method::Method;
@@ -35,9 +35,9 @@ const ANSWERS: [&str; 6] = ["attribution", "relevance", "cam", "heatmap", "gradi
 #[derive(Clone)]
 pub(in crate::script) struct MethodCaller {
     pub folders: Folders,
-    pub read: Read,
+    pub read: CompiledLibraries,
     /// The texts of the methods that were asked, for reports.
-    pub asked: Read,
+    pub asked: CompiledLibraries,
 }
 
 pub(in crate::script) fn register(engine: &mut Engine, guard: &Arc<Guard>, asking: MethodCaller) {
@@ -214,7 +214,7 @@ impl MethodCall {
         targets: Vec<usize>,
     ) -> MethodRun<'a> {
         let asked = cx.asked.iter().chain([&method.name]).cloned().collect();
-        let stage = Arc::new(NestedObserver { name: method.name.clone(), stage: cx.stage.clone() });
+        let observer = Arc::new(NestedObserver { name: method.name.clone(), observer: cx.observer.clone() });
         let same = input.id() == cx.input.id();
         let inner = Cx {
             model: self.model.clone(),
@@ -227,7 +227,7 @@ impl MethodCall {
             seed: self.seed,
             asked,
             stream: method.stream(),
-            stage,
+            observer,
             ..cx.clone()
         };
         MethodRun { engine, method, cx: inner }
@@ -259,7 +259,7 @@ impl MethodRun<'_> {
             step += 1;
             state = self.call("step", step, Some(state))?;
             ensure!(state.is::<Map>(), "the method \"{}\" gave a state that is no map", self.method.name);
-            self.cx.stage.progress("step", step, 0);
+            self.cx.observer.progress("step", step, 0);
         }
         Ok((state, step))
     }
@@ -273,7 +273,7 @@ impl MethodRun<'_> {
                 map.insert(figure.title.as_str().into(), values);
             }
         }
-        if let Some(figure) = regarded(&self.method.name, &figures) {
+        if let Some(figure) = main_figure(&self.method.name, &figures) {
             map.insert("map".into(), self.tensor(figure)?.unwrap_or(Dynamic::UNIT));
         }
         for key in SAID {
@@ -338,7 +338,7 @@ fn done(state: &Dynamic) -> bool {
 
 /// The figure that a method regards as its answer: the map titled like the method, else `attribution` or another of the
 /// field's words, else its first map.
-fn regarded<'a>(method: &str, figures: &'a [Figure]) -> Option<&'a Figure> {
+fn main_figure<'a>(method: &str, figures: &'a [Figure]) -> Option<&'a Figure> {
     let maps: Vec<_> = figures.iter().filter(|f| matches!(f.body, Body::Map { .. })).collect();
     let titled = |title: &str| maps.iter().find(|f| f.title == title).copied();
     [method].into_iter().chain(ANSWERS).find_map(titled).or(maps.first().copied())
@@ -392,16 +392,16 @@ fn pairs(given: &Dynamic) -> Result<Vec<(String, String)>> {
     text.split_whitespace().map(pair).collect()
 }
 
-/// The stage of whoever asks, told of the progress of the method that is asked; its figures are not shown.
+/// The observer of the asking method, told of the progress of the method that is asked; its figures are not shown.
 struct NestedObserver {
     name: String,
-    stage: Arc<dyn Observer>,
+    observer: Arc<dyn Observer>,
 }
 
 impl Observer for NestedObserver {
     fn show(&self, _: Vec<Figure>) {}
 
     fn progress(&self, what: &str, done: usize, total: usize) {
-        self.stage.progress(&format!("{}: {what}", self.name), done, total);
+        self.observer.progress(&format!("{}: {what}", self.name), done, total);
     }
 }

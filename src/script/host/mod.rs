@@ -6,7 +6,7 @@ pub mod reference;
 
 use super::architecture::model_fn;
 use super::engine::compile::{self, protected};
-use super::engine::{self, Read};
+use super::engine::{self, CompiledLibraries};
 use super::folders::{Folders, ScriptSource};
 use super::method::Method;
 use super::report::Texts;
@@ -26,9 +26,9 @@ pub struct Host {
     plugins: Folders,
     models: Folders,
     engine: Engine,
-    read: Read,
+    read: CompiledLibraries,
     /// The texts of methods that other methods asked.
-    asked: Read,
+    asked: CompiledLibraries,
 }
 
 impl Host {
@@ -36,9 +36,9 @@ impl Host {
     pub fn new(plugins: Folders, models: Folders) -> Self {
         panics::quiet();
         let guard = Arc::new(Guard::default());
-        let read = Read::default();
+        let read = CompiledLibraries::default();
         let mut engine = engine::engine_that_tells(&guard, plugins.clone(), read.clone());
-        let asked = Read::default();
+        let asked = CompiledLibraries::default();
         call_method::register(
             &mut engine,
             &guard,

@@ -20,7 +20,7 @@ pub trait Observer: Send + Sync {
     fn progress(&self, what: &str, done: usize, total: usize);
 }
 
-/// A stage with nobody before it.
+/// An observer that ignores everything.
 pub struct NoObserver;
 
 impl Observer for NoObserver {
@@ -56,7 +56,7 @@ pub struct Cx {
     /// Draws of random numbers so far in this step.
     pub draws: Arc<AtomicU64>,
     /// Who watches.
-    pub stage: Arc<dyn Observer>,
+    pub observer: Arc<dyn Observer>,
 }
 
 impl Cx {

@@ -8,7 +8,7 @@ mod train;
 use super::api::figures;
 use super::architecture::model_fn;
 use super::engine::compile::{protected, report};
-use super::engine::{Read, engine_that_tells};
+use super::engine::{CompiledLibraries, engine_that_tells};
 use super::export::save;
 use super::folders::ScriptSource;
 use super::host::Host;
@@ -30,7 +30,7 @@ pub trait Console: Send + Sync {
     /// What a person may want to know of what is under way.
     fn say(&self, line: &str);
     /// Who is told of progress.
-    fn stage(&self) -> Arc<dyn Observer>;
+    fn observer(&self) -> Arc<dyn Observer>;
 }
 
 /// What a program's functions share.
@@ -47,7 +47,7 @@ struct Setting {
 /// Errors: of the script, with its place; `cancelled`; what `desk` could not print.
 pub fn run(host: Arc<Host>, source: &ScriptSource, args: &[String], desk: Arc<dyn Console>) -> Result<()> {
     let setting = Setting { host: host.clone(), desk, unprinted: Arc::default() };
-    let read = Read::default();
+    let read = CompiledLibraries::default();
     let engine = setting.engine(&read);
     host.guard().begin();
     let ran = protected(host.guard(), || {
@@ -66,7 +66,7 @@ pub fn run(host: Arc<Host>, source: &ScriptSource, args: &[String], desk: Arc<dy
 }
 
 impl Setting {
-    fn engine(&self, read: &Read) -> Engine {
+    fn engine(&self, read: &CompiledLibraries) -> Engine {
         let guard = self.host.guard();
         let mut engine = engine_that_tells(guard, self.host.plugins().clone(), read.clone());
         let own = self.clone();

@@ -27,16 +27,16 @@ impl Setting {
     pub(super) fn run(&self, method: &str, map: Map) -> Result<Map> {
         let options = CallOptions::new("run", map, &OPTIONS)?;
         let mut session = self.session(method, &options)?;
-        session.watched_by(self.desk.stage());
+        session.watched_by(self.desk.observer());
         let out = options.raw("out").map(text).transpose()?.map(PathBuf::from);
-        let mut keeper = Checkpoint::new(out.as_deref(), true, &mut session)?;
-        keeper.notes().iter().for_each(|note| self.desk.say(note));
-        let frame = self.to_the_end(&mut session, &options, &mut keeper)?;
+        let mut checkpoint = Checkpoint::new(out.as_deref(), true, &mut session)?;
+        checkpoint.notes().iter().for_each(|note| self.desk.say(note));
+        let frame = self.to_the_end(&mut session, &options, &mut checkpoint)?;
         session.told().notes().iter().for_each(|note| self.desk.say(note));
         if let Some(folder) = &out {
             save::write(folder, &session, &self.host, &frame)?;
         }
-        keeper.end()?;
+        checkpoint.end()?;
         told(&session, &frame)
     }
 
@@ -66,7 +66,7 @@ impl Setting {
         Ok(session)
     }
 
-    fn to_the_end(&self, session: &mut Session, o: &CallOptions, keeper: &mut Checkpoint) -> Result<Frame> {
+    fn to_the_end(&self, session: &mut Session, o: &CallOptions, checkpoint: &mut Checkpoint) -> Result<Frame> {
         let frame = session.view(&self.host)?;
         let Some(method) = session.method().filter(|m| m.stepped) else {
             ensure!(!o.has("steps"), "`steps`: this method has no steps");
@@ -75,9 +75,9 @@ impl Setting {
         let name = method.name.clone();
         let steps = o.size("steps", if method.group == "attack" { ATTACK_STEPS } else { usize::MAX })?;
         while session.cursor() < steps && session.can_go_on() {
-            self.desk.stage().progress(&name, session.cursor(), 0);
+            self.desk.observer().progress(&name, session.cursor(), 0);
             let step = session.advance(&self.host);
-            keeper.keep(session, step.is_err())?;
+            checkpoint.save(session, step.is_err())?;
             step?;
         }
         session.view(&self.host)
@@ -87,9 +87,9 @@ impl Setting {
     pub(super) fn evaluate(&self, model: &Model, data: &str) -> Result<Map> {
         let data = source::open(data)?;
         let labels = ClassMap::of_classes(&data, &model.card, &model.graph)?.by.to_string();
-        let stage = self.desk.stage();
+        let observer = self.desk.observer();
         let (count, more) = matches(model, &data, &mut |count| {
-            stage.progress("testing", count.total, data.len());
+            observer.progress("testing", count.total, data.len());
             self.host.guard().tick()
         })?;
         Ok(Map::from([

@@ -70,9 +70,9 @@ impl Setting {
             Some(teacher) => {
                 let teacher =
                     teacher.clone().try_cast::<Model>().context("`teacher` is a network: train(…) or model(…)")?;
-                let stage = self.desk.stage();
+                let observer = self.desk.observer();
                 answers(&teacher, &data, count, &mut |done| {
-                    stage.progress("asking the teacher", done, count);
+                    observer.progress("asking the teacher", done, count);
                     self.host.guard().tick()
                 })?
             }
@@ -81,14 +81,14 @@ impl Setting {
     }
 
     fn learn(&self, name: &str, course: &mut TrainingLoop) -> Result<()> {
-        let (stage, all) = (self.desk.stage(), course.trainer.progress().1);
+        let (observer, all) = (self.desk.observer(), course.trainer.progress().1);
         let mut done = course.trainer.progress().0;
         self.host.guard().hold(true);
         let over = course.run(&mut |news| {
             match news {
                 TrainEvent::Batch(report) => {
                     done += 1;
-                    stage.progress(&format!("{name}, epoch {}/{}", report.epoch, report.epochs), done, all);
+                    observer.progress(&format!("{name}, epoch {}/{}", report.epoch, report.epochs), done, all);
                 }
                 TrainEvent::Epoch { epoch, epochs, loss, count } => {
                     let right = count.map_or(String::new(), |c| format!(", {:.2} % right", c.accuracy() * 100.0));

@@ -84,7 +84,7 @@ impl Guard {
     }
 
     /// How many wishes to cancel there were.
-    pub fn wishes(&self) -> u64 {
+    pub fn cancel_requests(&self) -> u64 {
         self.wanted.load(Ordering::Relaxed)
     }
 
@@ -122,7 +122,7 @@ impl Guard {
 
     /// Whether what runs now is to end.
     pub fn is_cancelled(&self) -> bool {
-        self.wishes() > self.started.load(Ordering::Relaxed)
+        self.cancel_requests() > self.started.load(Ordering::Relaxed)
     }
 
     /// Native work asks between its parts whether to go on.

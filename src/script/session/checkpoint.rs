@@ -39,7 +39,7 @@ impl Checkpoint {
         if let Some(file) = file.as_ref().filter(|file| resume && file.exists()) {
             let bytes = read_whole(file, STATE_BYTES)?;
             let going_on = || format!("going on with \"{}\"", words::path(&file));
-            session.take_up(&bytes).with_context(going_on)?;
+            session.restore(&bytes).with_context(going_on)?;
             notes.push(format!("going on after step {}", session.cursor()));
         }
         Ok(Self { file, _lock: lock, last: Instant::now(), pause: EVERY, notes })
@@ -51,10 +51,10 @@ impl Checkpoint {
     }
 
     /// Writes the state when the last one is old enough, or `now`.
-    pub fn keep(&mut self, session: &Session, now: bool) -> Result<()> {
+    pub fn save(&mut self, session: &Session, now: bool) -> Result<()> {
         let Some(file) = self.file.as_ref().filter(|_| now || self.last.elapsed() > self.pause) else { return Ok(()) };
         let begun = Instant::now();
-        let bytes = match session.keep() {
+        let bytes = match session.snapshot() {
             Ok(bytes) => bytes,
             Err(why) => {
                 self.notes.push(format!("this run cannot be resumed: {why:#}"));

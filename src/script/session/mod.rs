@@ -49,7 +49,7 @@ pub struct Session {
     outdated: bool,
     /// Whether `stop` is off only to take further steps after the network was fooled.
     unstopped: bool,
-    stage: Arc<dyn Observer>,
+    observer: Arc<dyn Observer>,
 }
 
 impl Session {
@@ -74,7 +74,7 @@ impl Session {
             told: Remarks::default(),
             outdated: false,
             unstopped: false,
-            stage: Arc::new(NoObserver),
+            observer: Arc::new(NoObserver),
         })
     }
 
@@ -101,8 +101,8 @@ impl Session {
     }
 
     /// Who watches from now on.
-    pub fn watched_by(&mut self, stage: Arc<dyn Observer>) {
-        self.stage = stage;
+    pub fn watched_by(&mut self, observer: Arc<dyn Observer>) {
+        self.observer = observer;
     }
 
     /// Tells what the picture was opened as, where its name leaves that out: a file in its folder.
@@ -344,7 +344,7 @@ impl Session {
             asked: method.map(|m| m.name.clone()).into_iter().collect(),
             stream: method.map_or(0, Method::stream),
             draws: Arc::new(AtomicU64::new(0)),
-            stage: self.stage.clone(),
+            observer: self.observer.clone(),
         }
     }
 }

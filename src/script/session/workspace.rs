@@ -113,7 +113,7 @@ impl Workspace {
 /// The step that is shown, as the bytes of a file; none where there are no steps, or this one cannot be kept.
 pub fn step(session: &Session) -> Option<Vec<u8>> {
     session.method().filter(|m| m.stepped && session.started())?;
-    session.keep().ok()
+    session.snapshot().ok()
 }
 
 /// Writes the step that is shown beside the file of its session, or removes the one there.
@@ -131,7 +131,7 @@ pub fn go_on(file: &Path, session: &mut Session) -> Result<bool> {
         return Ok(false);
     }
     let bytes = read_whole(&step, STEP_BYTES)?;
-    session.take_up(&bytes).with_context(|| format!("going on from \"{}\"", words::path(&step)))?;
+    session.restore(&bytes).with_context(|| format!("going on from \"{}\"", words::path(&step)))?;
     Ok(true)
 }
 

@@ -42,7 +42,7 @@ pub struct EncodeJob {
 
 /// A picture that is ready.
 #[derive(Clone, Debug)]
-pub struct Painted {
+pub struct EncodedPicture {
     /// What it shows.
     pub key: PictureKey,
     /// Columns and rows of its area.
@@ -54,13 +54,13 @@ pub struct Painted {
 }
 
 /// Starts the thread, which ends with the sender; `done` gets each picture with its slot.
-pub fn start(done: impl Fn(usize, Painted) + Send + 'static) -> std::io::Result<Sender<EncodeJob>> {
+pub fn start(done: impl Fn(usize, EncodedPicture) + Send + 'static) -> std::io::Result<Sender<EncodeJob>> {
     let (sender, jobs) = channel();
     std::thread::Builder::new().name("pictures".into()).spawn(move || work(&jobs, done))?;
     Ok(sender)
 }
 
-fn work(jobs: &Receiver<EncodeJob>, done: impl Fn(usize, Painted)) {
+fn work(jobs: &Receiver<EncodeJob>, done: impl Fn(usize, EncodedPicture)) {
     let mut waiting = BTreeMap::new();
     while let Ok(job) = jobs.recv() {
         waiting.insert(job.slot, job);
@@ -75,12 +75,12 @@ fn work(jobs: &Receiver<EncodeJob>, done: impl Fn(usize, Painted)) {
 }
 
 /// Makes a picture ready; `None` for a figure that is no picture.
-pub fn paint(job: &EncodeJob) -> Option<Painted> {
+pub fn paint(job: &EncodeJob) -> Option<EncodedPicture> {
     let lens = &job.key.lens;
     let image = Arc::new(lens.cut(render::paint_in(&job.figure, job.range, lens.overlay)?));
     let pixels = pixels(image.dimensions(), job.area, job.cell);
     let sized = job.driver.sized(&image, pixels).map(|sized| job.driver.encode(&marked(sized, lens), job.cell));
-    Some(Painted { key: job.key, area: job.area, image, sent: sized.map(Arc::new) })
+    Some(EncodedPicture { key: job.key, area: job.area, image, sent: sized.map(Arc::new) })
 }
 
 /// Draws a ring around the mark, dark and light so that it is visible on everything.

@@ -7,7 +7,7 @@
 
 use super::blocks::{self, Blocks};
 use super::driver::{Driver, Standing};
-use super::encode::{self, EncodeJob, Painted, PictureKey};
+use super::encode::{self, EncodeJob, EncodedPicture, PictureKey};
 use super::fit::{fit, ring};
 use crate::tui::state::{Lens, VisibleFigure};
 use crate::tui::theme::Depth;
@@ -61,7 +61,7 @@ struct Slot {
     /// The area that it has in this frame.
     area: Option<Rect>,
     /// The picture as it was last made ready.
-    painted: Option<Painted>,
+    painted: Option<EncodedPicture>,
     /// What was last asked for.
     asked: Option<(PictureKey, (u16, u16))>,
     /// The cells that it takes in this frame.
@@ -228,7 +228,7 @@ impl PictureStage {
     }
 
     /// Takes a picture that is ready.
-    pub fn take(&mut self, index: usize, painted: Painted) {
+    pub fn take(&mut self, index: usize, painted: EncodedPicture) {
         if let Some(slot) = self.slots.get_mut(index)
             && slot.asked.as_ref().is_some_and(|(key, area)| *key == painted.key && *area == painted.area)
         {

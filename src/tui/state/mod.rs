@@ -15,7 +15,7 @@ mod shown_run;
 mod scatter_view;
 mod view;
 
-pub use branches::{Branches, Shown};
+pub use branches::{Branches, ShownBranch};
 pub use error_pane::{ErrorPane, headline};
 pub use fuzzy::score;
 pub use layer_tree::{LayerTree, TreeRow, shape, short};
