@@ -22,7 +22,7 @@ pub struct Folders {
 
 /// A script's text and the file it came from; none: from the binary.
 #[derive(Clone, Debug, PartialEq)]
-pub struct Source {
+pub struct ScriptSource {
     /// Its name: `gradcam`, `lib/attack`.
     pub name: String,
     /// Its text.
@@ -77,15 +77,15 @@ impl Folders {
     }
 
     /// The script of this name; segments of letters, digits, `-` and `_` only, joined by `/`.
-    pub fn find(&self, name: &str) -> Result<Option<Source>> {
+    pub fn find(&self, name: &str) -> Result<Option<ScriptSource>> {
         let plain = |s: &str| !s.is_empty() && s.chars().all(|c| c.is_ascii_alphanumeric() || "-_+".contains(c));
         ensure!(name.split('/').all(plain), "\"{name}\" is no script name: letters, digits, - and _ only");
         let file = format!("{name}.rhai");
         if let Some(path) = self.folders.iter().map(|f| f.join(&file)).find(|p| p.is_file()) {
-            return Source::read(&path).map(|s| Some(Source { name: name.into(), ..s }));
+            return ScriptSource::read(&path).map(|s| Some(ScriptSource { name: name.into(), ..s }));
         }
         let text = self.embedded.get_file(&file).and_then(|f| f.contents_utf8());
-        Ok(text.map(|text| Source { name: name.into(), text: text.into(), path: None }))
+        Ok(text.map(|text| ScriptSource { name: name.into(), text: text.into(), path: None }))
     }
 
     /// The file of a script, to edit it; one of the binary is first written into the user's folder.
@@ -115,7 +115,7 @@ impl Folders {
     }
 }
 
-impl Source {
+impl ScriptSource {
     /// Reads a script file; its name is the file's without `.rhai`.
     pub fn read(path: &Path) -> Result<Self> {
         let text = read_text(path, SCRIPT_BYTES).context("reading a script")?;
@@ -124,7 +124,7 @@ impl Source {
     }
 
     /// The same script as its file is now; one of the binary may have a file by now.
-    pub(super) fn again(&self, folders: &Folders) -> Result<Self> {
+    pub(crate) fn again(&self, folders: &Folders) -> Result<Self> {
         match &self.path {
             Some(path) => Ok(Self { name: self.name.clone(), ..Self::read(path)? }),
             None => folders.find(&self.name)?.with_context(|| format!("the script \"{}\" is gone", self.name)),

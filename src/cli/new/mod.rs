@@ -1,6 +1,6 @@
 //! `gradscope new`: a method to begin from, which runs as it is.
 
-use super::args::{New, Scripts, Start};
+use super::args::{NewArgs, ScriptArgs, Template};
 use super::out::say;
 use super::usage::{is_plain, usage};
 use crate::data::{create_folder, write_whole};
@@ -14,7 +14,7 @@ const RULE: &str = include_str!("rule.rhai");
 const ATTACK: &str = include_str!("attack.rhai");
 
 /// Writes `NAME.rhai` into `--plugins`, or `./plugins`; never over a file that is there.
-pub fn new(scripts: &Scripts, args: &New) -> Result<ExitCode> {
+pub fn new(scripts: &ScriptArgs, args: &NewArgs) -> Result<ExitCode> {
     let name = args.name.strip_suffix(".rhai").unwrap_or(&args.name);
     if !is_plain(name) {
         return Err(usage(anyhow!("\"{}\" is no name of a method: letters, digits, - and _ only", words::name(name))));
@@ -26,9 +26,9 @@ pub fn new(scripts: &Scripts, args: &New) -> Result<ExitCode> {
     }
     create_folder(&folder)?;
     let template = match args.from {
-        Start::Map => MAP,
-        Start::Rule => RULE,
-        Start::Attack => ATTACK,
+        Template::Map => MAP,
+        Template::Rule => RULE,
+        Template::Attack => ATTACK,
     };
     write_whole(&path, template.replace("NAME", name).as_bytes())?;
     tell(name, &path, scripts.plugins.as_deref())?;
