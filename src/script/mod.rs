@@ -12,6 +12,7 @@ mod shown;
 mod nesting;
 mod advice;
 pub mod report;
+pub mod group_folders;
 pub mod folders;
 mod builtins;
 mod engine;

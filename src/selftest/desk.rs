@@ -91,7 +91,7 @@ impl<'a> Desk<'a> {
 
     /// A script of this text, which may import what the plugins share.
     pub fn script(&self, text: &str, set: &[(&'static str, String)]) -> Result<Question<'static>> {
-        let source = Source { name: "case".into(), text: text.into(), path: None };
+        let source = Source::of_text("case", text);
         Ok(Question { method: self.host.compile(source)?, set: set.to_vec(), given: None })
     }
 

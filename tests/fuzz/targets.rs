@@ -209,7 +209,7 @@ fn configuration(bytes: &[u8]) {
 }
 
 fn text(text: &str) -> Source {
-    Source { name: "probe".into(), text: text.into(), path: None }
+    Source::of_text("probe", text)
 }
 
 /// Compiles and runs a script for a moment.

@@ -14,6 +14,7 @@ mod ask;
 mod errors;
 mod fidelity;
 mod fooled;
+mod groups;
 mod foes;
 mod hostile;
 mod nesting;
