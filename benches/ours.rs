@@ -16,17 +16,17 @@
 
 use anyhow::{Context, Result, bail};
 use candle_core::Tensor;
-use gradscope::backward::{Walk, logit};
 use gradscope::data::Dataset;
 use gradscope::exec::Trace;
+use gradscope::explain::{Walk, logit};
 use gradscope::model::Model;
-use gradscope::model::train::{Optimizer, Options, Schedule, Trainer};
 use gradscope::script::architecture::Architectures;
-use gradscope::script::data::Data;
 use gradscope::script::folders::Folders;
 use gradscope::script::host::Host;
+use gradscope::script::method::data::Data;
 use gradscope::script::session::Session;
 use gradscope::tensor::device;
+use gradscope::train::{Optimizer, Options, Schedule, Trainer};
 use std::io::Write;
 use std::path::Path;
 use std::time::Instant;
@@ -38,8 +38,8 @@ static ALLOCATOR: gradscope::memory::Counting = gradscope::memory::Counting;
 const SAMPLES: usize = 50;
 
 fn main() -> Result<()> {
-    gradscope::kernel::keep_freed_memory();
-    gradscope::kernel::set_exact(std::env::var_os("GRADSCOPE_EXACT").is_some());
+    gradscope::backend::keep_freed_memory();
+    gradscope::backend::set_exact(std::env::var_os("GRADSCOPE_EXACT").is_some());
     if let Ok(name) = std::env::var("GRADSCOPE_DEVICE") {
         gradscope::cli::device::choose(&name)?;
     }

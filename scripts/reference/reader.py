@@ -1,6 +1,6 @@
 """Trains models/reader.safetensors, which reads lines of letters, by PyTorch's CTC loss; and writes tests/fixtures/ctc.json.
 
-The pictures are drawn as `made:words` draws its own (src/data/made/words.rs), of random letters in place of ten words; the first
+The pictures are drawn as `made:words` draws its own (src/data/synthetic/words.rs), of random letters in place of ten words; the first
 three convolutions begin with the weights of `words`.
 
 python3 scripts/reference/reader.py     (written with PyTorch 2.15, NumPy 2.4)
@@ -24,7 +24,7 @@ rng = np.random.default_rng(0)
 
 def strokes():
     """The strokes of each letter, from the program's source."""
-    source = (ROOT / "src/data/made/words.rs").read_text()
+    source = (ROOT / "src/data/synthetic/words.rs").read_text()
     table = source[source.index("const LETTERS") : source.index("/// A set of this many lines")]
     found = re.split(r"\(\s*'(\w)',", table)[1:]
     text = dict(zip(found[::2], found[1::2]))

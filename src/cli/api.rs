@@ -3,7 +3,7 @@
 use super::args::{Api, Scripts};
 use super::open;
 use super::out::say;
-use crate::script::reference::{Reference, reference};
+use crate::script::host::reference::{Reference, reference};
 use crate::words;
 use anyhow::{Result, bail};
 use std::process::ExitCode;

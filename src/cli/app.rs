@@ -6,11 +6,11 @@ use super::{draw, open, usage};
 use crate::data::lock::Lock;
 use crate::data::{Picture, create_folder};
 use crate::script::host::Host;
-use crate::script::resume::{self, Opened};
 use crate::script::session::Session;
-use crate::script::worker::{self, Kept, Opening};
+use crate::script::session::workspace::{self, Opened};
 use crate::tui::{self, Graphics};
 use crate::words;
+use crate::worker::{self, Kept, Opening};
 use anyhow::{Result, anyhow, bail};
 use std::io::IsTerminal;
 use std::path::{Path, PathBuf};
@@ -127,7 +127,7 @@ fn restored(host: &Host, file: &Path, opened: Opened) -> Result<Restored> {
     let mut session = open::session(host, model, (&name, &picture), &opened.method, &question)?;
     let note = session.model().note();
     session.opened_as(&opened.picture);
-    let notes = match resume::go_on(file, &mut session) {
+    let notes = match workspace::go_on(file, &mut session) {
         Ok(false) if opened.under_way => {
             vec!["opened without an answer, which may be what ended the program: r computes it".into()]
         }

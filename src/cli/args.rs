@@ -2,7 +2,7 @@
 
 use super::deadline::Limit;
 use crate::memory::Size;
-use crate::model::train::{Init, Optimizer, Schedule};
+use crate::train::{Init, Optimizer, Schedule};
 use crate::tui::Graphics;
 use clap::error::ErrorKind;
 use clap::parser::ValueSource;

@@ -24,7 +24,7 @@ mod train;
 mod usage;
 
 use crate::memory::limit_to;
-use crate::script::stack;
+use crate::script::sandbox::stack;
 use anyhow::Result;
 use args::{Args, Command};
 use std::process::ExitCode;

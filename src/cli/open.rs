@@ -3,15 +3,15 @@
 use super::args::{Network, Question, Scripts};
 use super::out;
 use super::usage::usage;
+use crate::backend;
 use crate::data::{Picture, source};
-use crate::kernel;
 use crate::model::Model;
 use crate::script::architecture::Architectures;
-use crate::script::data::Data;
 use crate::script::folders::Folders;
 use crate::script::host::Host;
-use crate::script::message::Report;
+use crate::script::method::data::Data;
 use crate::script::session::Session;
+use crate::script::summary::Report;
 use crate::words;
 use anyhow::{Context, Result, anyhow, ensure};
 use directories::ProjectDirs;
@@ -49,7 +49,7 @@ pub fn architectures(host: &Host) -> Architectures {
 
 /// The network asked for; without a name the weight file tells it, without both it is the program's own.
 pub fn model(host: &Host, network: &Network) -> Result<Model> {
-    kernel::set_exact(network.exact);
+    backend::set_exact(network.exact);
     let architectures = architectures(host);
     let model = match (&network.model, &network.weights) {
         (Some(name), weights) => {

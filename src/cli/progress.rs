@@ -3,7 +3,7 @@
 
 use super::{out, still};
 use crate::render::Figure;
-use crate::script::context::Stage;
+use crate::script::method::context::Stage;
 use crate::words;
 use anyhow::Result;
 use indicatif::{ProgressBar, ProgressStyle};

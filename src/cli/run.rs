@@ -8,13 +8,13 @@ use super::stop::{GRACE, Stop};
 use super::{deadline, open, usage};
 use crate::data::Picture;
 use crate::model::Model;
-use crate::script::context::Stage;
+use crate::script::export::save;
+use crate::script::export::sheet_and_film;
 use crate::script::host::Host;
-use crate::script::keeper::Keeper;
-use crate::script::message::Frame;
-use crate::script::save;
+use crate::script::method::context::Stage;
 use crate::script::session::Session;
-use crate::script::sheet_and_film;
+use crate::script::session::checkpoint::Keeper;
+use crate::script::summary::Frame;
 use crate::words;
 use anyhow::{Result, anyhow, bail};
 use std::path::{Path, PathBuf};
@@ -31,7 +31,7 @@ pub fn run(scripts: &Scripts, args: &Run) -> Result<ExitCode> {
     deadline::begin(args.time_limit, host.guard())?;
     // What is asked wrongly is told before anything long begins.
     host.method(&args.method)
-        .map_err(|e| if e.is::<crate::script::message::Report>() { e } else { usage::usage(e) })?;
+        .map_err(|e| if e.is::<crate::script::summary::Report>() { e } else { usage::usage(e) })?;
     let model = open::model(&host, &args.question.network)?;
     let names: Vec<_> = match args.question.pictures.len() {
         0 => vec![None],

@@ -5,9 +5,9 @@ use super::{open, out};
 use crate::render::{Body, Figure, text};
 use crate::script::architecture::{card, describe};
 use crate::script::host::Host;
-use crate::script::message::{LayerRow, MethodRow, ModelCard};
 use crate::script::method::Method;
-use crate::script::params::Param;
+use crate::script::method::params::Param;
+use crate::script::summary::{LayerRow, MethodRow, ModelCard};
 use crate::words;
 use anyhow::Result;
 use serde_json::{Value, json};
@@ -53,7 +53,7 @@ pub fn models(scripts: &Scripts, args: &Table) -> Result<ExitCode> {
     errors.iter().for_each(|e| out::tell(&format!("warning: {}", super::usage::sentence(e))));
     if args.json {
         let row = |r| -> Value {
-            let r: &crate::script::message::ModelRow = r;
+            let r: &crate::script::summary::ModelRow = r;
             json!({ "name": r.name, "summary": r.summary, "weights": r.weights })
         };
         return as_json(rows.iter().map(row).collect());

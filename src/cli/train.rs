@@ -5,13 +5,13 @@ use super::progress::Bar;
 use super::stop::{GRACE_OF_TRAINING, Stop};
 use super::usage::usage;
 use super::{open, out};
+use crate::backend::{self, Resize};
 use crate::data::lock::Lock;
 use crate::data::{disk, source};
-use crate::kernel::{self, Resize};
 use crate::model::Count;
-use crate::model::train::{Adversary, Course, News, Options, Perceptual, Trainer, Weights};
 use crate::script::host::Host;
 use crate::tensor::device;
+use crate::train::{Adversary, Course, News, Options, Perceptual, Trainer, Weights};
 use crate::words;
 use anyhow::{Result, anyhow, bail, ensure};
 use serde_json::json;
@@ -83,7 +83,7 @@ fn style(host: &Host, args: &Train, painting: &str) -> Result<Perceptual> {
     let (_, _, h, w) = whole.dims4()?;
     let scale = *critic.card.input.iter().max().unwrap_or(&224) as f64 / h.max(w) as f64;
     let side = |n: usize| ((n as f64 * scale).round() as usize).max(1);
-    let painting = kernel::interpolate(&whole, (side(h), side(w)), Resize::BilinearAntialias)?.to_device(&device())?;
+    let painting = backend::interpolate(&whole, (side(h), side(w)), Resize::BilinearAntialias)?.to_device(&device())?;
     Perceptual::new(
         &critic,
         &painting,

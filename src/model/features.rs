@@ -1,6 +1,6 @@
 //! Features: what a layer says of every picture of a data set, a row each, a batch at a time.
 
-use super::store::Store;
+use super::feature_cache::Store;
 use super::{Model, evaluate::batch_size};
 use crate::data::Dataset;
 use crate::tensor::device;

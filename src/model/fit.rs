@@ -1,6 +1,6 @@
 //! Which tensors of a weight file are a network's: names with any prefix, in one of several state dicts.
 
-use super::format::{
+use super::weights::{
     Archive, Entry, StateDict, all_unwrapped, beside, counter, optimizer, rank, secondary, shown, wrappers,
 };
 use crate::graph::{Graph, Parameter};

@@ -1,12 +1,11 @@
 //! A model: a graph with weights, what its pictures look like, and the names of its classes.
 
-pub mod format;
+pub mod weights;
 pub mod fit;
 mod classes;
 mod evaluate;
 mod features;
-mod store;
-pub mod train;
+mod feature_cache;
 
 pub use classes::{By, ClassMap};
 pub use evaluate::{Count, Matches, answers, correct, evaluate, matches};

@@ -179,7 +179,7 @@ impl Source {
     }
 
     /// The same script as its file is now; one of the binary may have a file by now.
-    pub(super) fn again(&self, folders: &Folders) -> Result<Self> {
+    pub(crate) fn again(&self, folders: &Folders) -> Result<Self> {
         match &self.path {
             Some(path) => Ok(Self { name: self.name.clone(), group: self.group.clone(), ..Self::read(path)? }),
             None => folders.find(&self.name)?.with_context(|| format!("the script \"{}\" is gone", self.name)),

@@ -1,7 +1,7 @@
 //! Cases of attacks: gradient steps in balls and boxes, DeepFool, Carlini & Wagner, and the arithmetic below them.
 
 use super::answers::{alias, together};
-use super::desk::{Answer, Desk, by_input, map};
+use super::harness::{Answer, Desk, by_input, map};
 use super::network::Reading;
 use super::value::{list, number};
 use crate::render::{Body, Figure};

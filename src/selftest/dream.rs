@@ -1,6 +1,6 @@
 //! What the cases of pictures that a network makes ask: regularisers of the climb, and what style transfer measures.
 
-use super::desk::{Answer, Desk, map, table};
+use super::harness::{Answer, Desk, map, table};
 use super::network::Reading;
 use super::value::{number, tensor};
 use anyhow::{Context, Result};

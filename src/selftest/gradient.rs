@@ -1,8 +1,8 @@
 //! Cases of plain gradients: of a class, of the sum of all outputs, of the cross-entropy.
 
-use super::desk::{Answer, Desk, by_input};
+use super::harness::{Answer, Desk, by_input};
 use super::network::Reading;
-use crate::backward::{Walk, cross_entropy};
+use crate::explain::{Walk, cross_entropy};
 use anyhow::Result;
 use candle_core::DType;
 use std::sync::Arc;

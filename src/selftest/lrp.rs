@@ -1,6 +1,6 @@
 //! Cases of LRP: a composite by name is asked of the plugin, a list of rules becomes a script.
 
-use super::desk::{Answer, Desk, by_input, map};
+use super::harness::{Answer, Desk, by_input, map};
 use super::network::{Network, Reading, Seed};
 use super::value::{list, number, text};
 use crate::graph::Scores;

@@ -1,6 +1,6 @@
 //! What the cases of each method ask, and of whom: a plugin wherever its parameters can say it.
 
-use super::desk::{Answer, Desk, map, table};
+use super::harness::{Answer, Desk, map, table};
 use super::network::Reading;
 use super::value::{baseline, list, tensor};
 use super::{attacks, dream, gradient, lrp, occlusion, tsne};
@@ -199,7 +199,7 @@ fn smoothgrad(desk: Desk) -> Result<Answer> {
     };
     let set = [("samples", samples.len().to_string()), ("variant", variant.into())];
     let question = desk.plugin("smoothgrad", &set)?;
-    desk.by_input(&network, super::desk::Question { given: Some(("given", noise)), ..question }, "gradient")
+    desk.by_input(&network, super::harness::Question { given: Some(("given", noise)), ..question }, "gradient")
 }
 
 /// The scores are the picture of a network that does nothing.

@@ -7,7 +7,7 @@ mod value;
 mod words;
 mod layer;
 mod network;
-mod desk;
+mod harness;
 mod answers;
 mod dream;
 mod attacks;
@@ -23,7 +23,7 @@ use crate::script::host::Host;
 use answers::{alias, together};
 use anyhow::{Context, Result, bail, ensure};
 use candle_core::{DType, Tensor};
-use desk::{Answer, Desk};
+use harness::{Answer, Desk};
 use serde_json::Value;
 use value::{list, tensor};
 

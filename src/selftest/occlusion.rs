@@ -1,6 +1,6 @@
 //! Cases of occlusion: squares are asked of the plugin, other windows of a script with the plugin's own windows.
 
-use super::desk::{Answer, Desk, by_input};
+use super::harness::{Answer, Desk, by_input};
 use super::network::{Network, Reading};
 use super::value::{baseline, list};
 use anyhow::{Context, Result, ensure};

@@ -1,8 +1,8 @@
 //! What the cases of t-SNE ask: joint probabilities, divergence and gradient of a map that is given.
 
-use super::desk::{Answer, Desk};
+use super::harness::{Answer, Desk};
 use super::value::tensor;
-use crate::embed::{Affinities, Metric, Point, Tsne, neighbours};
+use crate::math::{Affinities, Metric, Point, Tsne, neighbours};
 use anyhow::{Context, Result, anyhow};
 use candle_core::{DType, Device, Tensor};
 use serde_json::Value;

@@ -12,7 +12,7 @@ use super::terminal::screen::{self, Screen, restore};
 use super::terminal::signals::{self, Signal};
 use super::theme::Theme;
 use super::update::update;
-use crate::script::message::{Command, Update};
+use crate::worker::message::{Command, Update};
 use anyhow::{Result, bail};
 use crossterm::terminal::{BeginSynchronizedUpdate, EndSynchronizedUpdate};
 use crossterm::{cursor, queue};

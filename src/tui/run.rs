@@ -12,7 +12,7 @@ use super::terminal::{input, probe, rescue, signals};
 use super::theme::{Depth, Paint, Theme};
 use crate::memory;
 use crate::render::{Colormap, Overlay};
-use crate::script::message::{Command, Update};
+use crate::worker::message::{Command, Update};
 use anyhow::{Context, Result, bail};
 use ratatui::buffer::Buffer;
 use std::io::IsTerminal;

@@ -3,14 +3,16 @@
 
 use candle_core::{DType, Device, Tensor};
 use gradscope::cli::config;
-use gradscope::data::{Dataset, Picture, npy, source};
+use gradscope::data::formats::npy;
+use gradscope::data::{Dataset, Picture, source};
 use gradscope::graph::{Builder, op};
-use gradscope::model::{Card, Model, format, train};
+use gradscope::model::{Card, Model, weights};
 use gradscope::script::folders::{Folders, Source};
 use gradscope::script::host::Host;
-use gradscope::script::resume::Opened;
 use gradscope::script::session::Session;
+use gradscope::script::session::workspace::Opened;
 use gradscope::selftest::Selftest;
+use gradscope::train;
 use gradscope::tui::terminal::{caps, input};
 use std::path::Path;
 use std::sync::Arc;
@@ -53,7 +55,7 @@ pub fn run(name: &str, bytes: &[u8]) {
 }
 
 fn weights(bytes: &[u8]) {
-    let Ok(weights) = format::parse(bytes) else { return };
+    let Ok(weights) = weights::parse(bytes) else { return };
     let held: usize = weights.tensors.values().map(|t| t.elem_count() * t.dtype().size_in_bytes()).sum();
     assert!(held <= 64 * bytes.len() + (1 << 20), "{} bytes became {held}", bytes.len());
 }
@@ -69,7 +71,7 @@ fn index(bytes: &[u8]) {
                     std::fs::copy(file.path(), to).expect("a shard");
                 }
             }
-            if let Ok(archive) = format::open(&folder.join(name)) {
+            if let Ok(archive) = weights::open(&folder.join(name)) {
                 let _ = archive.all();
             }
         });

@@ -4,17 +4,17 @@
 
 use crate::common::shared::shared_file;
 use candle_core::{Device, Tensor};
+use gradscope::backend::{Conv2d, Pool2d, Window};
 use gradscope::data::{Dataset, source};
 use gradscope::graph::{Builder, op};
-use gradscope::kernel::{Conv2d, Pool2d, Window};
 use gradscope::model::Card;
 use gradscope::model::Model;
 use gradscope::render::Figure;
 use gradscope::render::{Body, caption};
 use gradscope::script::architecture::Architectures;
-use gradscope::script::data::Data;
 use gradscope::script::folders::Folders;
 use gradscope::script::host::Host;
+use gradscope::script::method::data::Data;
 use gradscope::script::session::Session;
 use std::path::Path;
 

@@ -2,11 +2,11 @@
 
 use crate::common::random::{Random, numbers};
 use candle_core::{DType, Device, Tensor};
-use gradscope::backward::Walk;
+use gradscope::backend::{Conv2d, Pool2d, Window};
 use gradscope::exec::{PixelWindow, Trace};
+use gradscope::explain::Walk;
 use gradscope::graph::op::{Family, Op, OpSpec, SPECS};
 use gradscope::graph::{Builder, Graph, NodeId, op};
-use gradscope::kernel::{Conv2d, Pool2d, Window};
 use std::sync::Arc;
 
 /// Nodes of a drawn network.

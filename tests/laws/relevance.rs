@@ -2,9 +2,9 @@
 
 use crate::common::random::{Random, numbers};
 use candle_core::{DType, Device, Tensor};
-use gradscope::backward::{Bias, Composite, Entry, Lrp, Relevance, Selector, Walk, logit};
+use gradscope::backend::{Conv2d, Pool2d, Window};
+use gradscope::explain::{Bias, Composite, Entry, Lrp, Relevance, Selector, Walk, logit};
 use gradscope::graph::{Builder, Graph, op};
-use gradscope::kernel::{Conv2d, Pool2d, Window};
 use gradscope::script::architecture::Architectures;
 use gradscope::script::folders::Folders;
 use std::collections::BTreeMap;

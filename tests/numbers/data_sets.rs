@@ -4,12 +4,13 @@
 
 use crate::common::shared::shared_file;
 use candle_core::Tensor;
+use gradscope::data::formats::jpeg;
 use gradscope::data::source::{open, picture};
-use gradscope::data::{Dataset, Picture, Preprocess, jpeg, notes};
-use gradscope::model::train::{Options, Trainer};
+use gradscope::data::{Dataset, Picture, Preprocess, notes};
 use gradscope::model::{By, Card, ClassMap, evaluate};
 use gradscope::script::architecture::Architectures;
 use gradscope::script::folders::Folders;
+use gradscope::train::{Options, Trainer};
 use std::io::Write;
 use std::path::Path;
 use std::sync::Arc;

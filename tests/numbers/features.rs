@@ -5,8 +5,8 @@
 use crate::common::shared::shared;
 use candle_core::{DType, Device, Tensor};
 use gradscope::data::{Dataset, source};
-use gradscope::embed::{Affinities, Descent, Metric, Tsne, neighbours};
-use gradscope::kernel::pca_lowrank;
+use gradscope::math::pca_lowrank;
+use gradscope::math::{Affinities, Descent, Metric, Tsne, neighbours};
 use gradscope::model::{Features, Model, Pool};
 use gradscope::script::architecture::Architectures;
 use gradscope::script::folders::Folders;

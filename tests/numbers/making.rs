@@ -4,16 +4,16 @@
 use crate::common::shared::shared;
 use crate::common::{host, method, session};
 use candle_core::{Device, Tensor};
+use gradscope::backend::Conv2d;
 use gradscope::data::{Dataset, source};
 use gradscope::graph::{Builder, op};
-use gradscope::kernel::Conv2d;
-use gradscope::model::train::{Options, Perceptual, Trainer, Weights};
 use gradscope::model::{Card, Model};
 use gradscope::render::Body;
 use gradscope::script::architecture::Architectures;
 use gradscope::script::folders::Folders;
 use gradscope::script::host::Host;
 use gradscope::script::session::Session;
+use gradscope::train::{Options, Perceptual, Trainer, Weights};
 use serde_json::Value;
 use std::path::Path;
 

@@ -3,7 +3,7 @@
 use crate::scatter::scattered;
 use crate::session::*;
 use gradscope::render::{Array, Body, Figure, Scale};
-use gradscope::script::message::{Frame, Update};
+use gradscope::script::summary::Frame;
 use gradscope::tui::Depth;
 use gradscope::tui::draw;
 use gradscope::tui::event::Event;
@@ -11,6 +11,7 @@ use gradscope::tui::picture::Stage;
 use gradscope::tui::picture::driver::cells::IN_LETTERS;
 use gradscope::tui::state::State;
 use gradscope::tui::theme::Theme;
+use gradscope::worker::message::Update;
 use ratatui::buffer::{Buffer, Cell};
 use ratatui::layout::Rect;
 use ratatui::style::Color;

@@ -1,13 +1,14 @@
 //! What keys, mouse, time and answers do to the state.
 
 use crate::session::*;
-use gradscope::script::message::{Command, MethodRow, Update};
+use gradscope::script::summary::MethodRow;
 use gradscope::tui::action::views::present;
 use gradscope::tui::effect::Effect;
 use gradscope::tui::event::{Event, Mouse};
 use gradscope::tui::layout;
 use gradscope::tui::state::{Pane, Popup, State, View};
 use gradscope::tui::view::scrubber;
+use gradscope::worker::message::{Command, Update};
 
 fn set(name: &str, value: &str) -> Command {
     Command::Set(name.into(), value.into())

@@ -2,12 +2,12 @@
 
 use crate::session::*;
 use gradscope::render::{Array, Body, Colormap, Figure};
-use gradscope::script::message::Update;
 use gradscope::tui::picture::driver::{cells, kitty, sixel};
 use gradscope::tui::picture::{Placement, Stage, Wanted};
 use gradscope::tui::state::{Lens, State, VisibleFigure};
 use gradscope::tui::theme::Theme;
 use gradscope::tui::{Depth, draw};
+use gradscope::worker::message::Update;
 use ratatui::buffer::{Buffer, CellDiffOption};
 use ratatui::layout::Rect;
 

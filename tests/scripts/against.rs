@@ -6,8 +6,8 @@ use gradscope::graph::{Builder, op};
 use gradscope::model::Model;
 use gradscope::render::{Body, Figure};
 use gradscope::script::host::Host;
-use gradscope::script::message::Frame;
 use gradscope::script::session::Session;
+use gradscope::script::summary::Frame;
 
 /// A linear network over pictures of the tiny network's size.
 fn linear() -> Model {

@@ -3,11 +3,11 @@
 use crate::common::{failure, host, method, one_shot, picture, session};
 use gradscope::data::write_whole;
 use gradscope::render::Figure;
-use gradscope::script::context::Stage;
 use gradscope::script::folders::Folders;
 use gradscope::script::host::Host;
-use gradscope::script::message::{ParamKind, Report};
+use gradscope::script::method::context::Stage;
 use gradscope::script::session::Session;
+use gradscope::script::summary::{ParamKind, Report};
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 use tempfile::TempDir;

@@ -3,8 +3,8 @@
 
 use crate::common::{answer, host, picture, session, tiny, uniform};
 use candle_core::{Device, Tensor};
+use gradscope::backend::{Conv2d, Pool2d, Window};
 use gradscope::graph::{Builder, op};
-use gradscope::kernel::{Conv2d, Pool2d, Window};
 use gradscope::model::Model;
 use gradscope::render::{Body, Figure};
 use gradscope::script::session::Session;

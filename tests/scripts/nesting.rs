@@ -2,7 +2,7 @@
 
 use crate::common::{failure, host, method, one_shot, session, source};
 use gradscope::script::host::Host;
-use gradscope::script::message::Report;
+use gradscope::script::summary::Report;
 use std::sync::mpsc::RecvTimeoutError;
 use std::time::Duration;
 

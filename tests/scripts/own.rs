@@ -2,7 +2,7 @@
 
 use crate::common::{host, picture, session, tiny};
 use candle_core::{Device, Tensor};
-use gradscope::backward::{Walk, cross_entropy};
+use gradscope::explain::{Walk, cross_entropy};
 
 const LINES: &str = include_str!("../../plugins/attack/momentum_l2.rhai");
 

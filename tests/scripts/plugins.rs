@@ -3,8 +3,8 @@
 use crate::common::{host, session};
 use gradscope::render::Figure;
 use gradscope::script::host::Host;
-use gradscope::script::message::{ParamKind, ParamRow};
 use gradscope::script::session::Session;
+use gradscope::script::summary::{ParamKind, ParamRow};
 
 /// Runs a method and, when it has steps, three of them.
 fn run(session: &mut Session, host: &Host) -> anyhow::Result<Vec<Figure>> {

@@ -4,16 +4,16 @@
 
 use crate::common::{method, one_shot, picture, uniform};
 use candle_core::{Device, Tensor};
-use gradscope::backward::loss_of_labels;
 use gradscope::data::Dataset;
+use gradscope::explain::loss_of_labels;
 use gradscope::graph::Scores;
 use gradscope::model::{Model, evaluate, matches};
 use gradscope::render::Body;
 use gradscope::script::architecture::Architectures;
-use gradscope::script::data::Data;
+use gradscope::script::export::save;
 use gradscope::script::folders::Folders;
 use gradscope::script::host::Host;
-use gradscope::script::save;
+use gradscope::script::method::data::Data;
 use gradscope::script::session::Session;
 use gradscope::tensor::numbers;
 use serde_json::Value;

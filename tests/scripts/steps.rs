@@ -3,8 +3,8 @@
 use crate::common::{host, method, session};
 use gradscope::render::{Body, Figure};
 use gradscope::script::host::Host;
-use gradscope::script::message::Frame;
 use gradscope::script::session::Session;
+use gradscope::script::summary::Frame;
 
 const WALK: &str = r#"
 const PLUGIN = #{ group: "test", params: [param("size", 1.0, 0.0..=9.0, "of a step"), param("steps", 50, 1..=99, "at most")] };
@@ -176,7 +176,7 @@ fn mapped(host: &Host) -> Session {
     let mut session = Session::new(host, crate::common::tiny(), "picture", crate::common::picture()).unwrap();
     let pixels = (0..40 * 192).map(|i: usize| (i * i * 37 % 251) as u8).collect();
     let data = gradscope::data::Dataset::of_bytes("forty", vec![], [3, 8, 8], pixels, (0..40).map(|i| i % 3).collect());
-    session.set_data(gradscope::script::data::Data::of(data.unwrap()));
+    session.set_data(gradscope::script::method::data::Data::of(data.unwrap()));
     session.open(host.method("tsne").unwrap());
     for (name, value) in [("early", "30"), ("iterations", "60"), ("perplexity", "7")] {
         session.set(name, value).unwrap();

@@ -4,9 +4,9 @@ use super::buffer::PooledBuffer;
 use super::forward::{Run, dense};
 use super::layout::Slot;
 use super::step::{Step, Work};
+use crate::backend;
 use crate::graph::op::Values;
 use crate::graph::{Graph, Node, NodeId};
-use crate::kernel;
 use crate::tensor::add_to;
 use anyhow::{Context, Result};
 use candle_core::Tensor;
@@ -89,7 +89,7 @@ impl Run {
             for (&id, _) in to.iter().zip(&ends).filter(|(_, end)| **end == i) {
                 let dims = [&[back.n], &self.dims(id)[1..]].concat();
                 let value = gradient.at.tensor(back.n, gradient.buffer.numbers(), &dims)?;
-                answer.insert(id, if sum { kernel::sum_keepdim(&value, &[0])? } else { value });
+                answer.insert(id, if sum { backend::sum_keepdim(&value, &[0])? } else { value });
             }
             let step = &plan.steps[i];
             if back.wanted[i] && (params || step.reads.iter().chain(&step.add).any(|&r| back.wanted[r])) {
@@ -170,7 +170,7 @@ impl<'a> Back<'a> {
                 let (gradient, rows) = (gradient.dense(n), n * step.to.rows());
                 let dy = &gradient.buffer.numbers()[..rows * output];
                 let back = |w: &[f32], dx: &mut [f32]| linear_vjp(dy, w, dx, (rows, input, output));
-                self.give_dense(x, |dx| kernel::with::<f32, _>(w, |w| back(w, &mut dx[..rows * input])))?;
+                self.give_dense(x, |dx| backend::with::<f32, _>(w, |w| back(w, &mut dx[..rows * input])))?;
             }
             Work::Max(pool) => {
                 let (from, y) = (run.map(x), run.map(i));
@@ -280,7 +280,7 @@ impl<'a> Back<'a> {
     fn give_params(&mut self, node: NodeId, gradients: impl Iterator<Item = Vec<f32>>) -> Result<()> {
         let (node, Some(all)) = (&self.graph.nodes[node], &mut self.params) else { return Ok(()) };
         for (parameter, gradient) in node.parameters().filter(|p| p.trained).zip(gradients) {
-            add_to(all, parameter.name, kernel::tensor(gradient, &parameter.shape)?)?;
+            add_to(all, parameter.name, backend::tensor(gradient, &parameter.shape)?)?;
         }
         Ok(())
     }
@@ -350,7 +350,7 @@ impl<'a> Back<'a> {
     /// `dx` of a step, a tensor.
     fn give_tensor(&mut self, to: usize, gradient: &Tensor) -> Result<()> {
         let (n, at) = (self.n, self.run.plan.steps[to].to.alone());
-        self.give_dense(to, |dx| kernel::with::<f32, _>(gradient, |elements| at.write(n, elements, dx)))
+        self.give_dense(to, |dx| backend::with::<f32, _>(gradient, |elements| at.write(n, elements, dx)))
     }
 
     /// `dx` of a step by a kernel that writes elements side by side.

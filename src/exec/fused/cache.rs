@@ -1,8 +1,8 @@
 //! The plans of a graph.
 
 use super::plan::Plan;
+use crate::backend;
 use crate::graph::Graph;
-use crate::kernel;
 use crate::sync::LockUnpoisoned;
 use anyhow::Result;
 use candle_core::{DType, Tensor};
@@ -47,12 +47,12 @@ pub(super) type Key = (Vec<usize>, bool);
 ///
 /// No lock is held while a plan is made: packing weights uses all cores, and a core's task may come back here.
 pub(in crate::exec) fn plan(graph: &Graph, x: &Tensor) -> Result<Option<Arc<Plan>>> {
-    let fits = |t: &Tensor| t.dtype() == DType::F32 && !kernel::portable::serves(t);
+    let fits = |t: &Tensor| t.dtype() == DType::F32 && !backend::runs_portably(t);
     let loaded = graph.nodes.iter().all(|n| n.is_loaded() && n.params.iter().all(fits));
     if !(fits(x) && loaded && x.elem_count() > 0) {
         return Ok(None);
     }
-    let (plans, key) = (graph.derived::<Plans>(), (x.dims()[1..].to_vec(), kernel::exact()));
+    let (plans, key) = (graph.derived::<Plans>(), (x.dims()[1..].to_vec(), backend::exact()));
     if let Some(plan) = plans.get(&key) {
         return Ok(Some(plan));
     }

@@ -4,8 +4,8 @@ use super::buffer::PooledBuffer;
 use super::layout::Slot;
 use super::plan::Plan;
 use super::step::{Step, Work};
+use crate::backend;
 use crate::graph::{Graph, Node, NodeId};
-use crate::kernel;
 use anyhow::{Context, Result};
 use candle_core::Tensor;
 use gradscope_engine::{
@@ -131,11 +131,11 @@ impl Run {
         match &step.work {
             Work::Input if self.only_normalized() => {}
             Work::Input => {
-                kernel::with::<f32, _>(&self.input, |x| step.to.write(n, x, buffer.numbers_mut()))?;
+                backend::with::<f32, _>(&self.input, |x| step.to.write(n, x, buffer.numbers_mut()))?;
             }
             Work::Normalized(scale) => {
                 let shift = step.bias.as_deref().unwrap_or_default();
-                kernel::with::<f32, _>(&self.input, |x| to_channels_last_scaled(x, &mut y, scale, shift))?;
+                backend::with::<f32, _>(&self.input, |x| to_channels_last_scaled(x, &mut y, scale, shift))?;
             }
             Work::Conv(conv) => conv.forward.run(&x(0), &mut y, epilogue),
             Work::Linear(w) => {
@@ -143,7 +143,7 @@ impl Run {
                 let rows = n * step.to.rows();
                 let x = self.dense(step.reads[0]);
                 let (x, y) = (&x.numbers()[..rows * input], &mut buffer.numbers_mut()[..rows * output]);
-                kernel::with::<f32, _>(w, |w| linear(x, w, bias, y, (rows, input, output), activation))?;
+                backend::with::<f32, _>(w, |w| linear(x, w, bias, y, (rows, input, output), activation))?;
             }
             Work::Max(pool) => pool.max(&x(0), &mut y),
             Work::Mean(windows) => windows.pool.mean(&x(0), &mut y, |i, j| windows.divisor(i, j)),
@@ -178,7 +178,7 @@ impl Run {
                 let node = &graph.nodes[step.node];
                 let x = node.inputs.iter().map(|&i| self.value(graph, i)).collect::<Result<Vec<_>>>()?;
                 let value = batched(node.forward(&x)?, n)?;
-                kernel::with::<f32, _>(&value, |v| step.to.write(n, v, buffer.numbers_mut()))?;
+                backend::with::<f32, _>(&value, |v| step.to.write(n, v, buffer.numbers_mut()))?;
                 self.seen[step.node].get_or_init(|| value);
             }
         }
@@ -201,7 +201,7 @@ impl Run {
     pub(super) fn mask(&self, step: &Step) -> Result<PooledBuffer> {
         let mask = self.masks.get(&step.node).context("dropout in training needs a mask")?;
         let mut buffer = PooledBuffer::new(self.n * step.to.len());
-        kernel::with::<f32, _>(mask, |mask| step.to.alone().write(self.n, mask, buffer.numbers_mut()))?;
+        backend::with::<f32, _>(mask, |mask| step.to.alone().write(self.n, mask, buffer.numbers_mut()))?;
         Ok(buffer)
     }
 

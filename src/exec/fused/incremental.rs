@@ -5,9 +5,9 @@ use super::forward::{Run, batched};
 use super::layout::Slot;
 use super::receptive_range::Spans;
 use super::step::{Packed, Step, Windows, Work};
+use crate::backend::{self, Window};
 use crate::exec::pixel_window::PixelWindow;
 use crate::graph::{Graph, Node};
-use crate::kernel::{self, Window};
 use anyhow::{Context, Result};
 use candle_core::Tensor;
 use gradscope_engine::{Epilogue, Map, MapMut, Pool, StridedSlice, crop, linear, pass};
@@ -97,8 +97,8 @@ impl Local<'_> {
         let columns = Spans::new(windows.iter().map(|v| (v.left, v.left + v.width)), w);
         let mut buffer = PooledBuffer::new(self.n * rows.len * columns.len * c);
         let to = buffer.numbers_mut();
-        kernel::read::<f32, _>(x, |x| {
-            kernel::with::<f32, _>(fill, |fill| {
+        backend::read::<f32, _>(x, |x| {
+            backend::with::<f32, _>(fill, |fill| {
                 let mut at = 0;
                 for (k, v) in windows.iter().enumerate() {
                     for i in rows.at[k]..rows.at[k] + rows.len {
@@ -135,7 +135,7 @@ impl Local<'_> {
                 let (x, rows) = (self.whole(read)?, self.n * to.rows());
                 self.whole_value(to, |y| {
                     let (x, bias) = (&x.buffer.numbers()[..rows * input], step.bias.as_deref());
-                    kernel::with::<f32, _>(w, |w| linear(x, w, bias, y, (rows, input, output), step.activation))
+                    backend::with::<f32, _>(w, |w| linear(x, w, bias, y, (rows, input, output), step.activation))
                 })
             }
             Work::Flatten => {
@@ -223,7 +223,7 @@ impl Local<'_> {
         let x = step.reads.iter().zip(&node.inputs).map(value).collect::<Result<Vec<_>>>()?;
         let value = batched(node.forward(&x.iter().collect::<Vec<_>>())?, self.n)?;
         let (n, place) = (self.n, step.to.alone());
-        self.whole_value(step.to, |y| kernel::with::<f32, _>(&value, |v| place.write(n, v, y)))
+        self.whole_value(step.to, |y| backend::with::<f32, _>(&value, |v| place.write(n, v, y)))
     }
 
     fn part(&self, step: usize) -> Result<&Part> {

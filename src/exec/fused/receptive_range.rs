@@ -1,6 +1,6 @@
 //! Which part of an axis a change reaches, picture by picture.
 
-use crate::kernel::Window;
+use crate::backend::Window;
 
 /// For each picture where the changed part of an axis begins; all are of one length, so that a batch of them is one map.
 #[derive(Clone, Debug, PartialEq)]

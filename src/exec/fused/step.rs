@@ -2,9 +2,9 @@
 
 use super::layout::{Layout, Slot};
 use super::segment::{Segment, Segments};
+use crate::backend::{self, Conv2d, Pool2d, Window};
 use crate::graph::op::Pattern;
 use crate::graph::{Graph, NodeId};
-use crate::kernel::{self, Conv2d, Pool2d, Window};
 use crate::sync::LockUnpoisoned;
 use anyhow::Result;
 use candle_core::{DType, Tensor};
@@ -95,8 +95,8 @@ pub(super) struct Windows {
 
 impl Packed {
     fn new(weight: Tensor, scale: Option<Vec<f32>>, x: &[usize], conv: &Conv2d, exact: bool) -> Result<Self> {
-        let (sizes, slide) = kernel::sizes(x, weight.dims(), conv)?;
-        let sums = kernel::sums(exact);
+        let (sizes, slide) = backend::sizes(x, weight.dims(), conv)?;
+        let sums = backend::sums(exact);
         let forward = packed(&weight, scale.as_deref(), |w| Filter::forward(w, sizes, slide, sums))?;
         Ok(Self {
             weight,
@@ -173,7 +173,7 @@ impl Windows {
 
     /// What the sum of window `(i, j)` is divided by.
     pub fn divisor(&self, i: usize, j: usize) -> f32 {
-        kernel::divisor(&self.windows, self.size, (i, j), self.include_pad) as f32
+        backend::divisor(&self.windows, self.size, (i, j), self.include_pad) as f32
     }
 }
 
@@ -246,8 +246,8 @@ fn folded(bias: Option<Vec<f32>>, affine: Option<(Vec<f32>, Vec<f32>)>) -> (Opti
 
 /// A filter of the weight times its factors, a number an output channel. The product is not kept: it is as large as the weight.
 fn packed(weight: &Tensor, scale: Option<&[f32]>, pack: impl FnOnce(&[f32]) -> Filter) -> Result<Filter> {
-    let Some(scale) = scale else { return kernel::with::<f32, _>(weight, pack) };
-    let mut scaled = kernel::with::<f32, _>(weight, <[f32]>::to_vec)?;
+    let Some(scale) = scale else { return backend::with::<f32, _>(weight, pack) };
+    let mut scaled = backend::with::<f32, _>(weight, <[f32]>::to_vec)?;
     let size = scaled.len() / scale.len().max(1);
     let channels = scaled.par_chunks_mut(size.max(1)).zip(scale);
     channels.for_each(|(weights, scale)| weights.iter_mut().for_each(|w| *w *= scale));

@@ -3,7 +3,7 @@
 use super::argument::Argument;
 use super::spec::{Family, Inputs, OpSpec, Relevance};
 use super::{Case, Op, Pattern, Saved, maps};
-use crate::kernel::{Pool2d, Window};
+use crate::backend::{Pool2d, Window};
 use crate::tensor;
 use anyhow::{Result, ensure};
 use candle_core::Tensor;

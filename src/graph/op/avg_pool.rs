@@ -4,7 +4,7 @@ use super::argument::Argument;
 use super::spec::{Family, Inputs, OpSpec, Relevance};
 use super::windows::{draw, mapped, pooled, windows};
 use super::{Case, Op, Pattern, Saved};
-use crate::kernel::{self, Pool2d};
+use crate::backend::{self, Pool2d};
 use anyhow::{Result, ensure};
 use candle_core::Tensor;
 use std::sync::Arc;
@@ -58,11 +58,11 @@ impl Op for AvgPool {
     }
 
     fn forward(&self, x: &[&Tensor], _: &[Tensor]) -> Result<Tensor> {
-        kernel::avg_pool2d(x[0], &self.pool, self.include_pad)
+        backend::avg_pool2d(x[0], &self.pool, self.include_pad)
     }
 
     fn vjp(&self, at: &dyn Saved, _: &[Tensor], dy: &Tensor, _: usize) -> Result<Tensor> {
-        kernel::avg_pool2d_vjp(dy, &at.dims(0)?, &self.pool, self.include_pad)
+        backend::avg_pool2d_vjp(dy, &at.dims(0)?, &self.pool, self.include_pad)
     }
 
     fn mean(&self) -> Option<Arc<dyn Op>> {

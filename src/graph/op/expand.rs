@@ -3,7 +3,7 @@
 use super::argument::Argument;
 use super::spec::{Case, Family, Inputs, OpSpec, Relevance};
 use super::{Op, Saved};
-use crate::kernel::sum_to;
+use crate::backend::sum_to;
 use anyhow::{Result, ensure};
 use candle_core::Tensor;
 use std::sync::Arc;

@@ -2,7 +2,7 @@
 
 use super::spec::{Family, Inputs, OpSpec, Relevance};
 use super::{Case, Op, Pattern, Saved, maps};
-use crate::kernel::{Pool2d, Window};
+use crate::backend::{Pool2d, Window};
 use anyhow::Result;
 use candle_core::Tensor;
 use std::sync::Arc;

@@ -3,8 +3,8 @@
 use super::argument::Argument;
 use super::spec::{Case, Family, Inputs, OpSpec, Relevance};
 use super::{Op, Saved, trained};
+use crate::backend;
 use crate::graph::Parameter as Named;
-use crate::kernel;
 use anyhow::{Result, ensure};
 use candle_core::Tensor;
 use std::sync::Arc;
@@ -55,6 +55,6 @@ impl Op for Parameter {
     }
 
     fn vjp_params(&self, _: &dyn Saved, _: &[Tensor], dy: &Tensor) -> Result<Vec<Tensor>> {
-        Ok(vec![kernel::sum_keepdim(dy, &[0])?])
+        Ok(vec![backend::sum_keepdim(dy, &[0])?])
     }
 }

@@ -3,7 +3,7 @@
 use super::spec::{Family, Inputs, OpSpec, Relevance};
 use super::together::{drawn, together};
 use super::{Op, Saved};
-use crate::kernel::sum_to;
+use crate::backend::sum_to;
 use anyhow::Result;
 use candle_core::Tensor;
 use std::sync::Arc;

@@ -7,8 +7,8 @@
 use crate::data::source;
 use crate::script::architecture::Architectures;
 use crate::script::folders::{Folders, Source};
-use crate::script::guard::Guard;
 use crate::script::host::Host;
+use crate::script::sandbox::guard::Guard;
 use crate::script::session::Session;
 use rand::seq::IndexedRandom;
 use rand::{Rng, SeedableRng};

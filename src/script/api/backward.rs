@@ -8,11 +8,11 @@ use super::objective::Objective;
 use super::options::Options;
 use super::seed::Seed;
 use super::{Guard, Out, Run, in_type_of, out};
-use crate::backward::{Composite, Lrp, Relevance, Selector, Walk};
+use crate::backend;
 use crate::exec::{Site, Trace};
+use crate::explain::{Composite, Lrp, Relevance, Selector, Walk};
 use crate::graph::op::Saved;
 use crate::graph::{Graph, Node, NodeId};
-use crate::kernel;
 use crate::script::report::Inner;
 use anyhow::{Context, Result, anyhow, bail, ensure};
 use candle_core::Tensor;
@@ -51,10 +51,10 @@ fn go(guard: &Guard, context: &NativeCallContext, run: &Run, seed: &Dynamic, opt
         tick: &tick,
     };
     // Shares of relevance magnify rounding.
-    let mut answer = kernel::exactly(options.contains_key("rules"), || walk.run())?;
+    let mut answer = backend::exactly(options.contains_key("rules"), || walk.run())?;
     if reduction == "mean" {
         let n = trace.input().dims()[0] as f64;
-        answer.values.values_mut().try_for_each(|v| kernel::affine(v, 1.0 / n, 0.0).map(|mean| *v = mean))?;
+        answer.values.values_mut().try_for_each(|v| backend::affine(v, 1.0 / n, 0.0).map(|mean| *v = mean))?;
     }
     Ok(answer)
 }

@@ -2,9 +2,9 @@
 
 use super::{Guard, Out, Run, figures, number, one_or_many, out, sizes};
 use crate::model::Model;
-use crate::script::context::Cx;
-use crate::script::normal;
-use crate::script::params::Params;
+use crate::script::api::gaussian;
+use crate::script::method::context::Cx;
+use crate::script::method::params::Params;
 use crate::tensor::like;
 use anyhow::Result;
 use candle_core::Tensor;
@@ -113,7 +113,7 @@ fn drawn(random: &ChaCha8Rng, count: usize, normally: bool) -> Vec<f32> {
         let mut random = random.clone();
         random.set_word_pos((i * PART * words) as u128);
         match normally {
-            true => normal::fill(&mut random, part),
+            true => gaussian::fill(&mut random, part),
             false => part.fill_with(|| random.random()),
         }
     });
@@ -133,7 +133,7 @@ mod tests {
         assert_eq!(drawn(&ChaCha8Rng::from_seed([7; 32]), count, false), uniform);
         let mut random = ChaCha8Rng::from_seed([7; 32]);
         let mut normal = vec![0.0; count];
-        normal::fill(&mut random, &mut normal);
+        gaussian::fill(&mut random, &mut normal);
         assert_eq!(drawn(&ChaCha8Rng::from_seed([7; 32]), count, true), normal);
     }
 }

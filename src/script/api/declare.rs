@@ -1,8 +1,8 @@
 //! How a method declares its parameters: `param("epsilon", pixels(8.0), 0.0..=64.0, "radius of the ball")`.
 
 use super::{Out, out};
-use crate::script::message::ParamKind;
-use crate::script::params::{Param, Value};
+use crate::script::method::params::{Param, Value};
+use crate::script::summary::ParamKind;
 use anyhow::{Result, anyhow, bail, ensure};
 use rhai::{Array, Dynamic, Engine, FLOAT, INT};
 use std::ops::{Range, RangeInclusive};

@@ -6,8 +6,8 @@
 
 use super::options::Options;
 use super::{Guard, Out, Run, out};
-use crate::backward::Selector;
 use crate::exec::PixelWindow;
+use crate::explain::Selector;
 use crate::graph::{Graph, Node};
 use crate::model::Model;
 use crate::script::report::Inner;

@@ -5,8 +5,8 @@ use super::options::Options;
 use super::{Guard, out};
 use crate::data::Dataset;
 use crate::model::{Features, Model, Pool};
-use crate::script::context::Cx;
-use crate::script::shown;
+use crate::script::method::context::Cx;
+use crate::script::sandbox::bounded_text;
 use anyhow::{Context, Result};
 use candle_core::Tensor;
 use rhai::{Engine, Map};
@@ -34,8 +34,8 @@ fn features(guard: &Guard, cx: &Cx, map: &Map) -> Result<Tensor> {
         Some(given) => numbers(&given.clone().try_cast::<Tensor>().context("`pictures` of features are a tensor")?)?,
         None => (0..data.len()).collect(),
     };
-    let layer = o.raw("layer").context("features are of a layer: #{ layer: \"…\" }").map(shown::text)?;
-    let pool = o.raw("pool").map_or(Ok(Pool::Mean), |name| shown::text(name).parse())?;
+    let layer = o.raw("layer").context("features are of a layer: #{ layer: \"…\" }").map(bounded_text::text)?;
+    let pool = o.raw("pool").map_or(Ok(Pool::Mean), |name| bounded_text::text(name).parse())?;
     let asked = Features { model: &model, data: &data, layer: &layer, pool, numbers: &which };
     guard.reserve(&[which.len(), asked.width()?], 8)?;
     asked.rows(guard.cache(), &mut |done| {

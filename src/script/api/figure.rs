@@ -4,7 +4,7 @@ use super::options::Options;
 use super::{Run, number, out};
 use crate::exec::ScoresNotFinite;
 use crate::render::{Array as Values, Bar, Body, ClassRow, Figure, Scale, Series, brief};
-use crate::script::shown;
+use crate::script::sandbox::bounded_text;
 use anyhow::{Context, Result, anyhow, bail, ensure};
 use candle_core::{DType, Tensor};
 use rhai::{Array, Dynamic, Engine, FLOAT, INT, Map};
@@ -97,7 +97,7 @@ fn map(t: &Tensor, title: &str, default: Scale, options: &Map) -> Result<Figure>
         None => None,
         Some(v) => Some(picture(&v.clone().try_cast::<Tensor>().context("`over` is a picture")?)?),
     };
-    let note = options.get("note").map_or_else(String::new, shown::text);
+    let note = options.get("note").map_or_else(String::new, bounded_text::text);
     Ok(Figure {
         title: title.into(),
         body: Body::Map { values: values(t)?, scale: scale(options, default)?, over, note },
@@ -183,7 +183,7 @@ fn bars(labels: &Array, amounts: &Dynamic, title: &str) -> Result<Figure> {
         }
     };
     ensure!(labels.len() == amounts.len(), "{} labels for {} bars", labels.len(), amounts.len());
-    let bars = labels.iter().zip(amounts).map(|(l, value)| Bar { label: shown::text(l), value }).collect();
+    let bars = labels.iter().zip(amounts).map(|(l, value)| Bar { label: bounded_text::text(l), value }).collect();
     Ok(Figure { title: title.into(), body: Body::Bars { bars } })
 }
 
@@ -191,7 +191,7 @@ fn bars(labels: &Array, amounts: &Dynamic, title: &str) -> Result<Figure> {
 fn line(series: &Map, title: &str, options: &Map) -> Result<Figure> {
     check(options, &["x", "axis"])?;
     let places = options.get("x").map(numbers).transpose()?;
-    let axis = options.get("axis").map_or("step".into(), shown::text);
+    let axis = options.get("axis").map_or("step".into(), bounded_text::text);
     let curve = |(label, ys): (&rhai::Identifier, &Dynamic)| -> Result<Series> {
         let ys = numbers(ys).context("a curve is an array of numbers")?;
         let xs = places.clone().unwrap_or_else(|| (0..ys.len()).map(|i| i as f32).collect());
@@ -220,6 +220,6 @@ fn cell(value: &Dynamic) -> String {
     match value.as_float() {
         Ok(v) if FLOAT::from(v as f32) == v => format!("{:?}", v as f32),
         Ok(v) => format!("{v:?}"),
-        Err(_) => shown::text(value),
+        Err(_) => bounded_text::text(value),
     }
 }

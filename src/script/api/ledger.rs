@@ -3,7 +3,7 @@
 
 use super::backward::composite;
 use super::{Guard, out};
-use crate::backward::{Composite, END, Entry, Relevance};
+use crate::explain::{Composite, END, Entry, Relevance};
 use crate::graph::{Graph, Node, NodeId, op};
 use crate::model::Model;
 use crate::render::{Body, Figure};

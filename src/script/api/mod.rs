@@ -2,9 +2,7 @@
 
 mod arithmetic;
 mod backward;
-mod ball;
 pub(super) mod builder;
-mod chance;
 mod codec;
 mod context;
 mod ctc;
@@ -15,6 +13,7 @@ mod embed;
 mod features;
 mod elementwise;
 mod figure;
+pub(super) mod gaussian;
 #[cfg(test)]
 mod attack;
 #[cfg(test)]
@@ -23,6 +22,7 @@ mod ledger;
 mod linalg;
 mod make;
 mod model;
+mod norms;
 mod objective;
 pub(super) mod options;
 mod points;
@@ -36,12 +36,13 @@ mod selector;
 mod shape;
 mod site;
 mod spatial;
+mod statistics;
 mod trainer;
 pub(super) mod training;
 mod values;
 mod variable;
 
-pub(super) use super::guard::Guard;
+pub(super) use super::sandbox::guard::Guard;
 pub(super) use figure::{class_rows, figures};
 pub(super) use run::Run;
 pub(super) use values::{
@@ -71,10 +72,10 @@ pub(super) fn register(engine: &mut Engine, guard: &Arc<Guard>) {
     backward::register(engine, guard);
     objective::register(engine);
     variable::register(engine, guard);
-    ball::register(engine);
+    norms::register(engine);
     ctc::register(engine);
     codec::register(engine);
-    chance::register(engine);
+    statistics::register(engine);
     rules::register(engine);
     site::register(engine);
     ledger::register(engine, guard);

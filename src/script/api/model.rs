@@ -2,7 +2,7 @@
 
 use super::seed::Seed;
 use super::{Guard, Out, Run, classes, one_or_many, out};
-use crate::backward::Relevance;
+use crate::explain::Relevance;
 use crate::graph::{Graph, Node, Scores};
 use crate::model::Model;
 use crate::tensor;

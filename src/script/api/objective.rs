@@ -5,9 +5,9 @@
 //! the walk.
 
 use super::{Out, Run, Variable, out};
+use crate::backend;
 use crate::exec::Trace;
 use crate::graph::{NodeId, Scores};
-use crate::kernel;
 use crate::script::report::Inner;
 use crate::sync::LockUnpoisoned;
 use crate::tensor::wide;
@@ -80,7 +80,7 @@ impl Activations {
             return Ok(Variable(leaf.as_tensor().clone()));
         }
         let value = self.trace.value(id)?;
-        let bad = kernel::not_finite(value)?;
+        let bad = backend::not_finite(value)?;
         if bad.count() > 0 {
             self.trace.scores()?;
             bail!(

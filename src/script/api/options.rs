@@ -2,7 +2,7 @@
 
 use crate::graph::op::Attribute;
 use crate::script::report::closest;
-use crate::script::shown::text as text_of;
+use crate::script::sandbox::bounded_text::text as text_of;
 use anyhow::{Context, Result, bail};
 use rhai::{Dynamic, INT, Map};
 

@@ -1,7 +1,7 @@
 //! Native rules for the walk: `epsilon(1e-6)`, `alpha_beta(2.0, 1.0)`, `zplus()` and their kin.
 
 use super::{Out, out};
-use crate::backward::{Bias, Lrp};
+use crate::explain::{Bias, Lrp};
 use crate::graph::op::{Relevance, SPECS};
 use anyhow::{Result, bail};
 use candle_core::Tensor;

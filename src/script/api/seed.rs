@@ -3,8 +3,8 @@
 
 use super::objective::Objective;
 use super::{Run, classes, in_type_of, out};
-use crate::backward;
 use crate::exec::Trace;
+use crate::explain;
 use crate::graph::{NodeId, Scores};
 use anyhow::{Result, bail, ensure};
 use candle_core::{Device, Tensor};
@@ -36,10 +36,10 @@ impl Seed {
             Ok(vec![trace.seed(&f(trace.graph.scores, &trace.scores()?, classes)?)?])
         };
         match self {
-            Self::Logit(c) => at_logits(backward::score, c),
-            Self::Sum => at_logits(|_, logits, _| backward::sum(logits), &[]),
-            Self::CrossEntropy(c) => at_logits(backward::loss, c),
-            Self::Margin(c) => at_logits(backward::lead, c),
+            Self::Logit(c) => at_logits(explain::score, c),
+            Self::Sum => at_logits(|_, logits, _| explain::sum(logits), &[]),
+            Self::CrossEntropy(c) => at_logits(explain::loss, c),
+            Self::Margin(c) => at_logits(explain::lead, c),
             Self::At(layer, tensor) => Ok(vec![(trace.graph.find(layer)?, tensor.clone())]),
             Self::Objective(objective) => objective.on(trace),
             Self::Times(seed, weight) => {

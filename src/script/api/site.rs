@@ -2,8 +2,8 @@
 
 use super::options::Options;
 use super::{Out, in_type_of, out, size};
-use crate::backward::{Denominator, Term, share};
 use crate::exec::Site;
+use crate::explain::{Denominator, Term, share};
 use crate::graph::NodeId;
 use crate::graph::op::Saved;
 use anyhow::{Context, Result, anyhow, ensure};

@@ -1,7 +1,7 @@
 //! How a network is trained, as scripts say it.
 
 use super::options::{Options, text};
-use crate::model::train::{Adversary, Options as Training};
+use crate::train::{Adversary, Options as Training};
 use anyhow::{Context, Result};
 use std::str::FromStr;
 

@@ -6,14 +6,14 @@ mod run;
 mod train;
 
 use super::api::figures;
-use super::compile::{protected, report};
-use super::context::Stage;
+use super::architecture::model_fn;
+use super::engine::compile::{protected, report};
 use super::engine::{Read, engine_that_tells};
+use super::export::save;
 use super::folders::Source;
 use super::host::Host;
-use super::networks;
+use super::method::context::Stage;
 use super::report::{Texts, raise};
-use super::save;
 use crate::render::Figure;
 use crate::sync::LockUnpoisoned;
 use anyhow::{Error, Result};
@@ -70,7 +70,7 @@ impl Setting {
         let guard = self.host.guard();
         let mut engine = engine_that_tells(guard, self.host.plugins().clone(), read.clone());
         let own = self.clone();
-        networks::register(&mut engine, guard, self.host.models(), move |note| own.desk.say(note));
+        model_fn::register(&mut engine, guard, self.host.models(), move |note| own.desk.say(note));
         let own = self.clone();
         engine.on_print(move |line| own.tried(own.desk.print(line)));
         let own = self.clone();

@@ -1,18 +1,18 @@
 //! `run(method, options)`: a method asked as on the command line; and `evaluate`.
 
-use super::super::shown;
 use super::Setting;
 use crate::data::{Picture, pixels, source};
 use crate::model::{ClassMap, Model, matches};
 use crate::render::{Body, Figure};
 use crate::script::api::options::{Options, text};
 use crate::script::architecture::Architectures;
-use crate::script::ask::ATTACK_STEPS;
-use crate::script::data::Data;
-use crate::script::keeper::Keeper;
-use crate::script::message::Frame;
-use crate::script::save;
+use crate::script::export::save;
+use crate::script::host::call_method::ATTACK_STEPS;
+use crate::script::method::data::Data;
+use crate::script::sandbox::bounded_text;
 use crate::script::session::Session;
+use crate::script::session::checkpoint::Keeper;
+use crate::script::summary::Frame;
 use anyhow::{Context, Result, anyhow, ensure};
 use candle_core::Tensor;
 use rhai::{Array, Dynamic, INT, Map};
@@ -58,7 +58,7 @@ impl Setting {
         }
         if let Some(target) = o.raw("target") {
             let (card, classes) = (session.model().card.clone(), session.model().classes());
-            session.set_target(Some(card.class(&shown::text(target), classes)?))?;
+            session.set_target(Some(card.class(&bounded_text::text(target), classes)?))?;
         }
         for (name, value) in o.raw("set").map(settings).transpose()?.unwrap_or_default() {
             session.set(&name, &value).with_context(|| format!("setting {name}"))?;
@@ -125,7 +125,7 @@ fn input(o: &Options, model: &Model) -> Result<(String, Tensor)> {
 /// `#{ epsilon: 8 }` as a person would write it.
 fn settings(value: &Dynamic) -> Result<Vec<(String, String)>> {
     let map = value.read_lock::<Map>().ok_or_else(|| anyhow!("`set` is a map: #{{ epsilon: 8 }}"))?;
-    Ok(map.iter().map(|(name, value)| (name.to_string(), shown::text(value))).collect())
+    Ok(map.iter().map(|(name, value)| (name.to_string(), bounded_text::text(value))).collect())
 }
 
 fn told(session: &Session, frame: &Frame) -> Result<Map> {

@@ -3,11 +3,11 @@
 use super::Setting;
 use crate::data::lock::Lock;
 use crate::data::{Dataset, create_folder, disk, source};
-use crate::model::train::{Course, News, Options as Training, Trainer};
 use crate::model::{Model, answers};
 use crate::script::api::options::{Options, text};
 use crate::script::api::training;
 use crate::script::architecture::Architectures;
+use crate::train::{Course, News, Options as Training, Trainer};
 use crate::words;
 use anyhow::{Context, Result, bail};
 use rhai::Map;

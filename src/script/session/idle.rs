@@ -2,9 +2,9 @@
 
 use super::super::api::{Run, figures};
 use super::super::host::Host;
-use super::super::message::Frame;
 use super::super::method::Method;
 use super::Session;
+use crate::script::summary::Frame;
 use anyhow::{Context, Result};
 use candle_core::Tensor;
 use rhai::Map;

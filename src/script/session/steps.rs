@@ -1,13 +1,13 @@
 //! The steps of an answer: begun, gone on, shown again.
 
 use super::super::api::figures;
-use super::super::fooled::is_untouched;
-use super::super::freeze::freeze;
-use super::super::history::Step;
 use super::super::host::Host;
-use super::super::message::Frame;
 use super::Session;
+use super::history::Step;
 use crate::render::{Body, Figure};
+use crate::script::host::fooled::is_untouched;
+use crate::script::sandbox::freeze::freeze;
+use crate::script::summary::Frame;
 use anyhow::{Context, Result, bail, ensure};
 use rhai::{Dynamic, Map};
 use std::time::Instant;

@@ -1,11 +1,12 @@
 //! What messages of the worker do to the state.
 
 use super::{branches, picture_picker};
-use crate::script::message::{Frame, MethodCard, MethodRow, ModelCard, Report, Update};
+use crate::script::summary::{Frame, MethodCard, MethodRow, ModelCard, Report};
 use crate::tui::effect::Effect;
 use crate::tui::state::{
     ErrorPane, LayerTree, Pane, Picture, Progress, Rest, Run, State, Tone, class_rows, headline, short,
 };
+use crate::worker::message::Update;
 
 /// Applies a message of the worker.
 pub fn take(state: &mut State, update: Update) -> Vec<Effect> {

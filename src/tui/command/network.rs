@@ -1,9 +1,9 @@
 //! Commands for the model, the picture and the target class.
 
 use super::spec::{CommandSpec, Complete, Refused, required};
-use crate::script::message::Command;
 use crate::tui::effect::ask;
 use crate::tui::state::{State, score};
+use crate::worker::message::Command;
 use std::path::PathBuf;
 
 /// `model NAME [WEIGHTS]`

@@ -2,7 +2,6 @@
 
 use super::spec::{BLANK, Height, List, Panel, Place, Small};
 use crate::render::ClassRow;
-use crate::script::message::Command;
 use crate::tui::effect::{Effect, ask};
 use crate::tui::event::Key as K;
 use crate::tui::keymap::{Action as A, Binding, row as bind};
@@ -10,6 +9,7 @@ use crate::tui::picture::Stage;
 use crate::tui::state::{Pane, State};
 use crate::tui::theme::Theme;
 use crate::tui::view::widget::{bar, mark, row};
+use crate::worker::message::Command;
 use ratatui::buffer::Buffer;
 use ratatui::layout::Rect;
 use ratatui::style::Style;

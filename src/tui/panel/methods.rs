@@ -1,7 +1,7 @@
 //! The panel of methods.
 
 use super::spec::{BLANK, Height, List, Panel, Place, Small};
-use crate::script::message::MethodRow;
+use crate::script::summary::MethodRow;
 use crate::tui::action::request;
 use crate::tui::effect::Effect;
 use crate::tui::event::Key as K;

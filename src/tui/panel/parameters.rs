@@ -2,7 +2,7 @@
 
 use super::spec::{BLANK, Height, List, Panel, Place, Small};
 use crate::render::short;
-use crate::script::message::{ParamKind, ParamRow};
+use crate::script::summary::{ParamKind, ParamRow};
 use crate::tui::action::{parameters, pickers};
 use crate::tui::effect::Effect;
 use crate::tui::event::Key as K;

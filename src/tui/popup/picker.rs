@@ -1,7 +1,6 @@
 //! The list to choose from: typing filters it; a picture or a text may stand next to it.
 
 use crate::render::Colormap;
-use crate::script::message::Command;
 use crate::tui::action::request;
 use crate::tui::effect::{Effect, ask};
 use crate::tui::event::{Key as K, Mouse};
@@ -11,6 +10,7 @@ use crate::tui::picture::Stage;
 use crate::tui::state::{Choice, Picker, Popup, Prompt, State};
 use crate::tui::theme::Theme;
 use crate::tui::view::widget::{centred, framed, mark, paragraph, row};
+use crate::worker::message::Command;
 use ratatui::buffer::Buffer;
 use ratatui::layout::{Position, Rect};
 use ratatui::text::{Line, Span};

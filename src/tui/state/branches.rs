@@ -1,7 +1,7 @@
 //! The branches of a run: which one is open, and the latest frames of the others.
 
-use crate::script::message::Frame;
-use crate::script::worker::letter;
+use crate::script::summary::Frame;
+use crate::worker::letter;
 
 /// All branches.
 #[derive(Debug)]

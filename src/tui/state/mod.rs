@@ -31,7 +31,7 @@ pub use scatter_view::ScatterView;
 pub use view::{View, ViewKey, Visible, VisibleFigure};
 
 use crate::render::ClassRow;
-use crate::script::message::{MethodCard, MethodRow, ModelCard, ModelRow, ParamKind, ParamRow};
+use crate::script::summary::{MethodCard, MethodRow, ModelCard, ModelRow, ParamKind, ParamRow};
 use crate::tui::keymap::Bindings;
 use image::RgbImage;
 use std::collections::BTreeMap;

@@ -1,7 +1,7 @@
 //! What the worker has sent: the picture, the method's frames, its progress.
 
 use crate::render::{Array, Body, ClassRow, Figure};
-use crate::script::message::Frame;
+use crate::script::summary::Frame;
 use std::collections::BTreeMap;
 use std::time::Duration;
 

@@ -1,9 +1,9 @@
 //! Learning from pictures that were attacked.
 
 use super::train::{card, digits, small};
-use gradscope::backward::{Walk, cross_entropy, cross_entropy_loss};
+use gradscope::explain::{Walk, cross_entropy, cross_entropy_loss};
 use gradscope::graph::Graph;
-use gradscope::model::train::{Adversary, Options, Trainer};
+use gradscope::train::{Adversary, Options, Trainer};
 use std::sync::Arc;
 
 const FGSM: Adversary = Adversary { epsilon: 0.1, steps: 1, step: 0.1, random_start: false, alpha: 0.5, warmup: 0.0 };

@@ -2,7 +2,7 @@
 
 use super::train::{card, digits};
 use gradscope::graph::{Builder, Graph, op};
-use gradscope::model::train::{Optimizer, Options, Schedule, Trainer};
+use gradscope::train::{Optimizer, Options, Schedule, Trainer};
 
 /// A network without hidden layers behind a dropout of its pixels.
 fn dropping(p: f64, channels: bool) -> Graph {

@@ -2,11 +2,11 @@
 
 use crate::common::tiny;
 use candle_core::{Device, Tensor};
-use gradscope::data::{Dataset, made};
+use gradscope::backend::{Conv2d, Pool2d, Window};
+use gradscope::data::{Dataset, synthetic};
 use gradscope::graph::{Builder, Graph, op};
-use gradscope::kernel::{Conv2d, Pool2d, Window};
-use gradscope::model::train::{Init, Optimizer, Options, Schedule, Trainer, write_weights};
 use gradscope::model::{Card, Model, evaluate};
+use gradscope::train::{Init, Optimizer, Options, Schedule, Trainer, write_weights};
 use serde_json::Value;
 use std::collections::BTreeMap;
 use std::ops::ControlFlow;
@@ -46,7 +46,7 @@ pub fn card() -> Card {
 
 /// The first pictures of a made set.
 pub fn digits(name: &str, count: usize) -> Dataset {
-    let set = made::open(name).unwrap();
+    let set = synthetic::open(name).unwrap();
     let numbers: Vec<_> = (0..count).collect();
     let pixels = set.batch(&numbers, &card().preprocess()).unwrap().flatten_all().unwrap().to_vec1::<f32>().unwrap();
     let pixels = pixels.into_iter().map(|v| (v * 255.0).round() as u8).collect();
@@ -131,7 +131,7 @@ fn a_run_that_is_stopped_leaves_a_checkpoint_and_goes_on_from_it() {
     let path = folder.path().join("training.safetensors");
     let options = Options { epochs: 2, batch: 16, ..Options::default() };
     let mut stopped = trainer(&options);
-    let stop_at_nine = &mut |report: &gradscope::model::train::Report| match (report.epoch, report.batch) {
+    let stop_at_nine = &mut |report: &gradscope::train::Report| match (report.epoch, report.batch) {
         (2, 2) => ControlFlow::Break(()),
         _ => ControlFlow::Continue(()),
     };
@@ -183,7 +183,7 @@ fn the_gradient_of_a_batch_is_that_of_its_pictures_together() {
     let x = data.batch(&(0..100).collect::<Vec<_>>(), &card().preprocess()).unwrap();
     let loss = |graph: &Arc<Graph>| {
         let logits = graph.forward(&x).unwrap().logits().unwrap();
-        gradscope::backward::cross_entropy_loss(&logits, &labels).unwrap()
+        gradscope::explain::cross_entropy_loss(&logits, &labels).unwrap()
     };
     assert!((report.loss - loss(&before)).abs() < 1e-5);
     let moved: f64 = before

@@ -3,7 +3,6 @@
 use super::arrangement::{arrange, picture_area};
 use super::{caption, chart, scatter};
 use crate::render::Body;
-use crate::script::message::Command;
 use crate::tui::action::{lens_actions, views};
 use crate::tui::effect::{Effect, ask};
 use crate::tui::event::Key as K;
@@ -13,6 +12,7 @@ use crate::tui::picture::{Placement, Stage, Wanted};
 use crate::tui::state::{Pane, State, VisibleFigure};
 use crate::tui::theme::Theme;
 use crate::tui::view::widget::{put, row};
+use crate::worker::message::Command;
 use ratatui::buffer::Buffer;
 use ratatui::layout::Rect;
 use ratatui::text::{Line, Span};

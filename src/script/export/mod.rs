@@ -1,0 +1,4 @@
+//! Results as files.
+
+pub mod save;
+pub mod sheet_and_film;
