@@ -12,6 +12,7 @@ mod against;
 mod architectures;
 mod ask;
 mod errors;
+mod export;
 mod fidelity;
 mod fooled;
 mod groups;
