@@ -10,8 +10,8 @@ use std::path::{Path, PathBuf};
 static PLUGINS: Dir = include_dir!("$CARGO_MANIFEST_DIR/plugins");
 static MODELS: Dir = include_dir!("$CARGO_MANIFEST_DIR/models");
 
-/// The group of a method whose `PLUGIN` and folder name none.
-pub(super) const DEFAULT_GROUP: &str = "attribution";
+/// The group of methods that name none.
+pub(super) const GROUP: &str = "attribution";
 
 /// The largest script that is read, and the largest other file beside them.
 const SCRIPT_BYTES: u64 = 64 << 20;
@@ -90,7 +90,7 @@ impl Folders {
 
     /// The names of the methods of this group, sorted; read from their texts and folders, they are not compiled.
     pub(super) fn of_group(&self, wanted: &str) -> Vec<String> {
-        let is = |s: Source| declared_group(&s.text).or(s.group.as_deref()).unwrap_or(DEFAULT_GROUP) == wanted;
+        let is = |s: Source| declared_group(&s.text).or(s.group.as_deref()).unwrap_or(GROUP) == wanted;
         self.names().into_iter().filter(|name| self.find(name).ok().flatten().is_some_and(is)).collect()
     }
 

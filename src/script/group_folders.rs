@@ -16,7 +16,7 @@ pub(super) fn group(folder: &str) -> Option<String> {
 }
 
 /// The name of the script in this file; none: a file of another kind, or a hidden one.
-pub(super) fn script_name(path: &Path) -> Option<String> {
+pub fn script_name(path: &Path) -> Option<String> {
     let name = path.file_stem()?.to_string_lossy();
     (path.extension()? == "rhai" && !name.starts_with('.')).then(|| name.into_owned())
 }

@@ -5,7 +5,7 @@ pub mod used;
 pub mod data;
 pub mod context;
 
-use super::folders::{DEFAULT_GROUP, Source};
+use super::folders::{GROUP, Source};
 use super::report::{Libraries, Texts};
 use super::summary::Report;
 use anyhow::{Context, Result, anyhow, bail, ensure};
@@ -44,7 +44,7 @@ impl Method {
         let mut plugin = plugin.context("it has no `const PLUGIN = #{ params: [ … ] };`")?;
         let group = match plugin.remove("group") {
             Some(group) => group.into_string().map_err(|other| anyhow!("PLUGIN's `group` is a text, got {other}"))?,
-            None => source.group.clone().unwrap_or_else(|| DEFAULT_GROUP.into()),
+            None => source.group.clone().unwrap_or_else(|| GROUP.into()),
         };
         let params = plugin.remove("params").map_or(Ok(vec![]), |p| params(p.try_cast::<Array>()))?;
         let mut switch = |name: &str| {
