@@ -26,7 +26,7 @@ use gradscope::script::host::Host;
 use gradscope::script::method::data::Data;
 use gradscope::script::session::Session;
 use gradscope::tensor::device;
-use gradscope::train::{Optimizer, Options, Schedule, Trainer};
+use gradscope::train::{Optimizer, Schedule, Trainer, TrainingOptions};
 use std::io::Write;
 use std::path::Path;
 use std::time::Instant;
@@ -108,13 +108,13 @@ fn training(model: &Model, size: &[usize], rest: &[&str]) -> Result<Vec<f64>> {
     let pixels = (0..count * c * h * w).map(|i| ((i as u32).wrapping_mul(2_654_435_761) >> 24) as u8).collect();
     let labels = (0..count).map(|i| i % classes).collect();
     let data = Dataset::of_bytes("noise", model.card.labels.to_vec(), [*c, *h, *w], pixels, labels)?;
-    let options = Options {
+    let options = TrainingOptions {
         epochs: runs,
         batch,
         rate: 1e-3,
         optimizer: Optimizer::sgd(),
         schedule: Schedule::Constant,
-        ..Options::default()
+        ..TrainingOptions::default()
     };
     let mut trainer = Trainer::new(&model.graph, &model.card, data, options)?;
     trainer.step()?;

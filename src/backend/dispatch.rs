@@ -73,7 +73,7 @@ pub fn sum_of_squares(x: &Tensor) -> Result<f64> {
 }
 
 /// Divides `r` by `z`, both `(N, C, …)`; in one pass, and summed in f64 in an order that no number of cores changes.
-pub fn shares(r: &Tensor, z: &Tensor, bias: Option<&Tensor>, epsilon: f64) -> Result<Shares> {
+pub fn lrp_divide(r: &Tensor, z: &Tensor, bias: Option<&Tensor>, epsilon: f64) -> Result<Shares> {
     ensure!(r.dims() == z.dims(), "shapes {:?} and {:?} differ", r.dims(), z.dims());
     if let Some(b) = bias {
         ensure!(
@@ -83,7 +83,7 @@ pub fn shares(r: &Tensor, z: &Tensor, bias: Option<&Tensor>, epsilon: f64) -> Re
             b.dims()
         );
     }
-    if runs_portably(r) { portable::shares(r, z, bias, epsilon) } else { cpu::shares(r, z, bias, epsilon) }
+    if runs_portably(r) { portable::lrp_divide(r, z, bias, epsilon) } else { cpu::lrp_divide(r, z, bias, epsilon) }
 }
 
 /// `f(x)`; `activation` is the formula with these parameters.

@@ -26,7 +26,7 @@ pub fn sums(exact: bool) -> Algorithm {
 }
 
 /// Calls `f`; where `exact` is said, convolutions that it asks for on this thread are summed directly.
-pub fn exactly<O>(exact: bool, f: impl FnOnce() -> O) -> O {
+pub fn with_direct_sums<O>(exact: bool, f: impl FnOnce() -> O) -> O {
     struct Back(bool);
     impl Drop for Back {
         fn drop(&mut self) {

@@ -1,6 +1,6 @@
 //! `gradscope api`: what scripts can call, with the signatures of this build.
 
-use super::args::{Api, Scripts};
+use super::args::{ApiArgs, ScriptArgs};
 use super::open;
 use super::out::say;
 use crate::script::host::reference::{Reference, reference};
@@ -9,7 +9,7 @@ use anyhow::{Result, bail};
 use std::process::ExitCode;
 
 /// Prints all of it, or what has a word in it; `--definitions` writes files for editors instead.
-pub fn api(scripts: &Scripts, args: &Api) -> Result<ExitCode> {
+pub fn api(scripts: &ScriptArgs, args: &ApiArgs) -> Result<ExitCode> {
     let host = open::host(scripts)?;
     if let Some(folder) = &args.definitions {
         let count = host.write_definitions(folder)?;

@@ -1,19 +1,19 @@
 //! `gradscope run`: one method on one picture or several.
 
-use super::args::{Run, Scripts};
-use super::draw::Screen;
+use super::args::{RunArgs, ScriptArgs};
+use super::draw::FigurePrinter;
 use super::out;
-use super::progress::Bar;
-use super::stop::{GRACE, Stop};
+use super::progress::ProgressLine;
+use super::stop::{GRACE, StopFlag};
 use super::{deadline, open, usage};
 use crate::data::Picture;
 use crate::model::Model;
 use crate::render::{ContactSheet, Figure};
 use crate::script::export::{self, film, result, sheet};
 use crate::script::host::Host;
-use crate::script::method::context::Stage;
+use crate::script::method::context::Observer;
 use crate::script::session::Session;
-use crate::script::session::checkpoint::Keeper;
+use crate::script::session::checkpoint::Checkpoint;
 use crate::script::summary::Frame;
 use crate::words;
 use anyhow::{Result, anyhow, bail};
@@ -25,9 +25,9 @@ use std::sync::Arc;
 const STEPS: usize = 100;
 
 /// Runs a method and shows, writes or prints what it gives.
-pub fn run(scripts: &Scripts, args: &Run) -> Result<ExitCode> {
+pub fn run(scripts: &ScriptArgs, args: &RunArgs) -> Result<ExitCode> {
     let host = open::host(scripts)?;
-    let stop = Stop::new(host.guard(), GRACE)?;
+    let stop = StopFlag::new(host.guard(), GRACE)?;
     deadline::begin(args.time_limit, host.guard())?;
     // What is asked wrongly is told before anything long begins.
     host.method(&args.method)
@@ -43,7 +43,7 @@ pub fn run(scripts: &Scripts, args: &Run) -> Result<ExitCode> {
     let opened = |name: &Option<&str>| Ok((name.map(String::from), open::picture(*name, &model)?));
     let pictures = names.iter().map(opened).collect::<Result<Vec<_>>>()?;
     let into_files = args.out.is_some() || args.json || args.sheet.is_some() || args.film.is_some();
-    let screen = if into_files { None } else { Some(Screen::new(args.graphics)?) };
+    let screen = if into_files { None } else { Some(FigurePrinter::new(args.graphics)?) };
     let mut documents = vec![];
     for (i, (asked, (name, picture))) in pictures.iter().enumerate() {
         let picture = Asked { name, asked: asked.as_deref().unwrap_or(name), picture };
@@ -79,9 +79,9 @@ fn one(
     host: &Host,
     model: &Model,
     picture: Asked,
-    (out, screen): (Option<&Path>, Option<&Screen>),
-    args: &Run,
-    stop: &Stop,
+    (out, screen): (Option<&Path>, Option<&FigurePrinter>),
+    args: &RunArgs,
+    stop: &StopFlag,
 ) -> Result<Option<serde_json::Value>> {
     let Asked { name, asked, picture } = picture;
     let mut session = open::session(host, model.clone(), (name, picture), &args.method, &args.question)?;
@@ -92,9 +92,9 @@ fn one(
     if args.film.is_some() && !session.method().is_some_and(|m| m.stepped) {
         return Err(usage::usage(anyhow!("--film: the method \"{}\" has no steps", args.method)));
     }
-    let bar = Arc::new(Bar::spinner(&args.method));
+    let bar = Arc::new(ProgressLine::spinner(&args.method));
     session.watched_by(bar.clone());
-    let mut kept = Keeper::new(out, args.resume, &mut session)?;
+    let mut kept = Checkpoint::new(out, args.resume, &mut session)?;
     bar.tell(&kept.notes());
     let frame = answer(host, &mut session, args.steps, &bar, stop, &mut kept);
     bar.end();
@@ -118,7 +118,7 @@ fn one(
 }
 
 /// Writes the files that are asked for; each figure is painted once for all of them.
-fn write_files(args: &Run, out: Option<&Path>, session: &Session, host: &Host, frame: &Frame) -> Result<()> {
+fn write_files(args: &RunArgs, out: Option<&Path>, session: &Session, host: &Host, frame: &Frame) -> Result<()> {
     let mut sheet = ContactSheet::default();
     let mut paint = |figure: &Figure| {
         let picture = export::paint(figure);
@@ -150,9 +150,9 @@ fn answer(
     host: &Host,
     session: &mut Session,
     steps: Option<usize>,
-    bar: &Bar,
-    stop: &Stop,
-    kept: &mut Keeper,
+    bar: &ProgressLine,
+    stop: &StopFlag,
+    kept: &mut Checkpoint,
 ) -> Result<Frame> {
     let frame = session.view(host)?;
     bar.tell(&frame.notes);
@@ -164,7 +164,7 @@ fn answer(
     while session.cursor() < count && session.can_go_on() {
         bar.progress("step", session.cursor(), if count == usize::MAX { 0 } else { count });
         let step = session.advance(host);
-        kept.keep(session, stop.wanted() || step.is_err())?;
+        kept.save(session, stop.wanted() || step.is_err())?;
         bar.tell(&kept.notes());
         bar.tell(&session.new_notes());
         if stop.wanted() {
@@ -180,7 +180,7 @@ fn answer(
     Ok(frame)
 }
 
-fn show(session: &Session, frame: &Frame, args: &Run, screen: &Screen) -> Result<()> {
+fn show(session: &Session, frame: &Frame, args: &RunArgs, screen: &FigurePrinter) -> Result<()> {
     let model = session.model();
     let label = |class| words::name(&model.card.label(class)).into_owned();
     let target = session.target().map(|class| format!(", target {} ({class})", label(class)));

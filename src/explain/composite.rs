@@ -1,12 +1,12 @@
 //! Which rule holds at which node.
 
-use crate::exec::Site;
+use crate::exec::LayerContext;
 use crate::graph::{Node, op};
 use anyhow::{Result, bail};
 use candle_core::Tensor;
 
 /// From the relevance of a node's value to that of its inputs, one tensor an input.
-pub type Rule<'a> = Box<dyn Fn(&Site, &Tensor) -> Result<Vec<Tensor>> + 'a>;
+pub type Rule<'a> = Box<dyn Fn(&LayerContext, &Tensor) -> Result<Vec<Tensor>> + 'a>;
 
 /// A choice of nodes.
 #[derive(Clone, Debug, PartialEq)]

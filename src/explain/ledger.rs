@@ -7,7 +7,7 @@ pub const END: &str = "end";
 
 /// One layer's account. `into − out − kept.total() − other()` is 0.
 #[derive(Clone, Debug, Default, PartialEq)]
-pub struct Entry {
+pub struct LedgerEntry {
     /// The rule that held: `zplus`, `gradient`, `script`, or [`END`].
     pub rule: String,
     /// Relevance that reached the layer's value.
@@ -18,7 +18,7 @@ pub struct Entry {
     pub kept: Absorbed,
 }
 
-impl Entry {
+impl LedgerEntry {
     /// What nobody accounts for: what a rule that tells nothing kept back or added.
     pub fn other(&self) -> f64 {
         self.into - self.out - self.kept.total()

@@ -1,9 +1,9 @@
 //! The reverse walk itself.
 
 use super::composite::Composite;
-use super::ledger::{END, Entry};
+use super::ledger::{END, LedgerEntry};
 use crate::backend;
-use crate::exec::{Gradients, Trace, Wanted};
+use crate::exec::{GradientTargets, Gradients, Trace};
 use crate::graph::op::Saved;
 use crate::graph::{Graph, Node, NodeId};
 use crate::tensor::add_to;
@@ -42,7 +42,7 @@ pub struct Relevance {
     /// Gradients of parameters by name, when asked for.
     pub params: BTreeMap<String, Tensor>,
     /// The account of each node that was passed, where rules held.
-    pub ledger: BTreeMap<NodeId, Entry>,
+    pub ledger: BTreeMap<NodeId, LedgerEntry>,
 }
 
 impl<'a> Walk<'a> {
@@ -101,7 +101,7 @@ impl<'a> Walk<'a> {
     fn fused(&self, graph: &Arc<Graph>) -> Result<Option<Gradients>> {
         match self.trace.fused() {
             Some(run) if self.composite.is_gradient() && !self.keep => {
-                let wanted = Wanted { to: &self.to, sum: self.sum, params: self.params };
+                let wanted = GradientTargets { to: &self.to, sum: self.sum, params: self.params };
                 run.gradient(graph, &self.seeds, wanted, self.tick)
             }
             _ => Ok(None),
@@ -123,7 +123,7 @@ impl<'a> Walk<'a> {
         let ledger = !self.composite.is_gradient();
         if ledger && !onward {
             let into = backend::sum(r)?;
-            answer.ledger.insert(id, Entry { rule: END.into(), into, out: into, ..Entry::default() });
+            answer.ledger.insert(id, LedgerEntry { rule: END.into(), into, out: into, ..LedgerEntry::default() });
         }
         if !onward && !own_params {
             return Ok(());
@@ -161,7 +161,7 @@ impl<'a> Walk<'a> {
         }
         if ledger {
             let rule = self.composite.name(node).to_string();
-            let entry = Entry { rule, into: backend::sum(r)?, out, kept: site.absorbed() };
+            let entry = LedgerEntry { rule, into: backend::sum(r)?, out, kept: site.absorbed() };
             answer.ledger.insert(id, entry);
         }
         Ok(())

@@ -14,12 +14,12 @@ const LIMIT: u64 = 4 << 30;
 const SUM: usize = 8;
 
 /// Rows of one width by number; those never written are holes.
-pub struct Store {
+pub struct FeatureCache {
     file: File,
     width: usize,
 }
 
-impl Store {
+impl FeatureCache {
     /// The file of this name in a folder, made when it is missing. Several programs may have it open: what they write at
     /// one place is the same.
     pub fn open(folder: &Path, name: &str, width: usize) -> Result<Self> {
@@ -102,10 +102,10 @@ mod tests {
     fn rows_are_there_when_the_file_is_opened_again_and_holes_are_not() {
         let folder = tempfile::tempdir().unwrap();
         let mut row = [0f32; 3];
-        let mut store = Store::open(folder.path(), "a", 3).unwrap();
+        let mut store = FeatureCache::open(folder.path(), "a", 3).unwrap();
         assert!(!store.read(0, &mut row).unwrap());
         store.write(5, &[1.0, -2.0, f32::MIN_POSITIVE]).unwrap();
-        let mut store = Store::open(folder.path(), "a", 3).unwrap();
+        let mut store = FeatureCache::open(folder.path(), "a", 3).unwrap();
         assert!((0..5).all(|i| !store.read(i, &mut row).unwrap()) && !store.read(6, &mut row).unwrap());
         assert!(store.read(5, &mut row).unwrap());
         assert_eq!(row, [1.0, -2.0, f32::MIN_POSITIVE]);
@@ -114,16 +114,16 @@ mod tests {
     #[test]
     fn a_row_with_a_changed_byte_is_none() {
         let folder = tempfile::tempdir().unwrap();
-        Store::open(folder.path(), "a", 2).unwrap().write(0, &[1.0, 2.0]).unwrap();
+        FeatureCache::open(folder.path(), "a", 2).unwrap().write(0, &[1.0, 2.0]).unwrap();
         let path = folder.path().join("a.features");
         let whole = std::fs::read(&path).unwrap();
         for i in 0..whole.len() {
             let mut bytes = whole.clone();
             bytes[i] ^= 4;
             std::fs::write(&path, &bytes).unwrap();
-            assert!(!Store::open(folder.path(), "a", 2).unwrap().read(0, &mut [0.0; 2]).unwrap(), "byte {i}");
+            assert!(!FeatureCache::open(folder.path(), "a", 2).unwrap().read(0, &mut [0.0; 2]).unwrap(), "byte {i}");
         }
         std::fs::write(&path, &whole[..9]).unwrap();
-        assert!(!Store::open(folder.path(), "a", 2).unwrap().read(0, &mut [0.0; 2]).unwrap());
+        assert!(!FeatureCache::open(folder.path(), "a", 2).unwrap().read(0, &mut [0.0; 2]).unwrap());
     }
 }

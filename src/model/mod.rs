@@ -7,9 +7,9 @@ mod evaluate;
 mod features;
 mod feature_cache;
 
-pub use classes::{By, ClassMap};
-pub use evaluate::{Count, Matches, answers, correct, evaluate, matches};
-pub use features::{Features, Pool};
+pub use classes::{ClassMap, MatchedBy};
+pub use evaluate::{Accuracy, Matches, answers, correct, evaluate, matches};
+pub use features::{FeaturePooling, Features};
 
 use crate::data::Preprocess;
 use crate::graph::Graph;

@@ -28,7 +28,7 @@ pub struct Folders {
 
 /// A script's text and the file it came from; none: from the binary.
 #[derive(Clone, Debug, PartialEq)]
-pub struct Source {
+pub struct ScriptSource {
     /// Its name: `gradcam`, `lib/attack`.
     pub name: String,
     /// The group whose folder it lies in; `None` for any other folder, and for a text without a file.
@@ -90,20 +90,20 @@ impl Folders {
 
     /// The names of the methods of this group, sorted; read from their texts and folders, they are not compiled.
     pub(super) fn of_group(&self, wanted: &str) -> Vec<String> {
-        let is = |s: Source| declared_group(&s.text).or(s.group.as_deref()).unwrap_or(GROUP) == wanted;
+        let is = |s: ScriptSource| declared_group(&s.text).or(s.group.as_deref()).unwrap_or(GROUP) == wanted;
         self.names().into_iter().filter(|name| self.find(name).ok().flatten().is_some_and(is)).collect()
     }
 
     /// The script of this name; segments of letters, digits, `-` and `_` only, joined by `/`.
     ///
     /// Errors: another kind of name; two files of one folder have it.
-    pub fn find(&self, name: &str) -> Result<Option<Source>> {
+    pub fn find(&self, name: &str) -> Result<Option<ScriptSource>> {
         let plain = |s: &str| !s.is_empty() && s.chars().all(|c| c.is_ascii_alphanumeric() || "-_+".contains(c));
         ensure!(name.split('/').all(plain), "\"{name}\" is no script name: letters, digits, - and _ only");
         for root in &self.folders {
             if let Some(path) = self.file_in(root, name)? {
                 let group = path.parent().filter(|folder| self.grouped && folder != root).and_then(group_of);
-                return Ok(Some(Source { name: name.into(), group, ..Source::read(&path)? }));
+                return Ok(Some(ScriptSource { name: name.into(), group, ..ScriptSource::read(&path)? }));
             }
         }
         Ok(self.embedded_script(name))
@@ -116,17 +116,17 @@ impl Folders {
         }
     }
 
-    fn embedded_script(&self, name: &str) -> Option<Source> {
+    fn embedded_script(&self, name: &str) -> Option<ScriptSource> {
         let named = |file: &&File| group_folders::script_name(file.path()).as_deref() == Some(name);
         let in_groups = || self.embedded_groups().flat_map(Dir::files).find(named);
         let file = self.embedded.get_file(format!("{name}.rhai")).or_else(in_groups)?;
         let group = file.path().parent().and_then(group_of);
-        Some(Source { name: name.into(), group, text: file.contents_utf8()?.into(), path: None })
+        Some(ScriptSource { name: name.into(), group, text: file.contents_utf8()?.into(), path: None })
     }
 
     /// Reads a script file; in a folder of one of these it is of that folder's group.
-    pub(super) fn read(&self, path: &Path) -> Result<Source> {
-        Ok(Source { group: self.group(path), ..Source::read(path)? })
+    pub(super) fn read(&self, path: &Path) -> Result<ScriptSource> {
+        Ok(ScriptSource { group: self.group(path), ..ScriptSource::read(path)? })
     }
 
     fn group(&self, path: &Path) -> Option<String> {
@@ -165,7 +165,7 @@ impl Folders {
     }
 }
 
-impl Source {
+impl ScriptSource {
     /// Reads a script file; its name is the file's without `.rhai`.
     pub fn read(path: &Path) -> Result<Self> {
         let text = read_text(path, SCRIPT_BYTES).context("reading a script")?;

@@ -1,10 +1,10 @@
 //! Where a case is asked: its network and one row of its inputs before a plugin, in one type.
 
-use super::network::{Network, Reading, Seed};
+use super::network::{CaseSeed, Network, ReadOptions};
 use crate::graph::Scores;
 use crate::model::Model;
 use crate::render::{Body, Figure};
-use crate::script::folders::Source;
+use crate::script::folders::ScriptSource;
 use crate::script::host::Host;
 use crate::script::method::Method;
 use crate::script::session::Session;
@@ -18,7 +18,7 @@ pub(super) type Answer = BTreeMap<String, Tensor>;
 
 /// One row of a case in one type.
 #[derive(Clone, Copy)]
-pub(super) struct Desk<'a> {
+pub(super) struct Harness<'a> {
     pub host: &'a Host,
     pub case: &'a Value,
     pub row: usize,
@@ -26,14 +26,14 @@ pub(super) struct Desk<'a> {
 }
 
 /// What a plugin is asked, beside network and picture.
-pub(super) struct Question<'a> {
+pub(super) struct PluginCall<'a> {
     pub method: Method,
     pub set: Vec<(&'a str, String)>,
     /// Numbers that stand in no file.
     pub given: Option<(&'a str, Tensor)>,
 }
 
-impl<'a> Desk<'a> {
+impl<'a> Harness<'a> {
     /// The same desk with another case.
     pub fn with(self, case: &'a Value) -> Self {
         Self { case, row: 0, ..self }
@@ -55,16 +55,16 @@ impl<'a> Desk<'a> {
     }
 
     /// What the case asks about: a class, unless its seed says that it is all outputs.
-    pub fn seed(&self) -> Result<Seed> {
+    pub fn seed(&self) -> Result<CaseSeed> {
         let seed = &self.params()["seed"];
         if let Some(weights) = seed.as_array() {
             let weights = weights.iter().map(|w| w.as_f64().context("a seed's weights are numbers, one an output"));
-            return Ok(Seed::Weighted(weights.collect::<Result<_>>()?));
+            return Ok(CaseSeed::Weighted(weights.collect::<Result<_>>()?));
         }
         match seed.as_str() {
-            None if seed.is_null() => Ok(Seed::Class),
-            Some("target" | "class" | "logit" | "one_hot" | "onehot") => Ok(Seed::Class),
-            Some("sum" | "ones" | "all" | "sum_of_outputs") => Ok(Seed::Sum),
+            None if seed.is_null() => Ok(CaseSeed::Class),
+            Some("target" | "class" | "logit" | "one_hot" | "onehot") => Ok(CaseSeed::Class),
+            Some("sum" | "ones" | "all" | "sum_of_outputs") => Ok(CaseSeed::Sum),
             _ => bail!("the seed {seed} is not known to the method {}", self.case["method"]),
         }
     }
@@ -75,31 +75,31 @@ impl<'a> Desk<'a> {
     }
 
     /// The case's network, this row its picture; it ends in what the case's seed asks about.
-    pub fn network(&self, reading: Reading) -> Result<Network> {
-        Network::of(self.case, &Reading { row: self.row, seed: self.seed()?, ..reading })
+    pub fn network(&self, reading: ReadOptions) -> Result<Network> {
+        Network::of(self.case, &ReadOptions { row: self.row, seed: self.seed()?, ..reading })
     }
 
     /// The case's network, this row its picture; it ends in its own outputs.
-    pub fn bare(&self, reading: Reading) -> Result<Network> {
-        Network::of(self.case, &Reading { row: self.row, seed: Seed::Class, ..reading })
+    pub fn bare(&self, reading: ReadOptions) -> Result<Network> {
+        Network::of(self.case, &ReadOptions { row: self.row, seed: CaseSeed::Class, ..reading })
     }
 
     /// One of the program's own plugins, with parameters.
-    pub fn plugin(&self, name: &str, set: &[(&'static str, String)]) -> Result<Question<'static>> {
-        Ok(Question { method: self.host.method(name)?, set: set.to_vec(), given: None })
+    pub fn plugin(&self, name: &str, set: &[(&'static str, String)]) -> Result<PluginCall<'static>> {
+        Ok(PluginCall { method: self.host.method(name)?, set: set.to_vec(), given: None })
     }
 
     /// A script of this text, which may import what the plugins share.
-    pub fn script(&self, text: &str, set: &[(&'static str, String)]) -> Result<Question<'static>> {
-        let source = Source::of_text("case", text);
-        Ok(Question { method: self.host.compile(source)?, set: set.to_vec(), given: None })
+    pub fn script(&self, text: &str, set: &[(&'static str, String)]) -> Result<PluginCall<'static>> {
+        let source = ScriptSource::of_text("case", text);
+        Ok(PluginCall { method: self.host.compile(source)?, set: set.to_vec(), given: None })
     }
 
     /// The figures of the answer, at its end.
-    pub fn ask(&self, network: &Network, question: Question) -> Result<Vec<Figure>> {
+    pub fn ask(&self, network: &Network, question: PluginCall) -> Result<Vec<Figure>> {
         let (model, picture) = network.to(self.dtype)?;
         let single = model.graph.scores == Scores::Pair;
-        let known = single || !self.case["target"].is_null() || self.seed()? != Seed::Class;
+        let known = single || !self.case["target"].is_null() || self.seed()? != CaseSeed::Class;
         ensure!(known, "the case names no \"target\" of {} outputs", model.classes());
         let target = self.class(&model);
         let mut session = Session::new(self.host, model, "case", picture)?;
@@ -117,12 +117,12 @@ impl<'a> Desk<'a> {
     }
 
     /// The map of this title.
-    pub fn map(&self, network: &Network, question: Question, title: &str) -> Result<Tensor> {
+    pub fn map(&self, network: &Network, question: PluginCall, title: &str) -> Result<Tensor> {
         map(&self.ask(network, question)?, title)
     }
 
     /// A map of the picture, input by input.
-    pub fn by_input(&self, network: &Network, question: Question, title: &str) -> Result<Answer> {
+    pub fn by_input(&self, network: &Network, question: PluginCall, title: &str) -> Result<Answer> {
         by_input(network, &self.map(network, question, title)?)
     }
 }

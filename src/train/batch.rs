@@ -75,16 +75,16 @@ impl Batches {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::train::Options;
+    use crate::train::TrainingOptions;
     use candle_core::Device;
 
-    fn batches(options: Options) -> Batches {
+    fn batches(options: TrainingOptions) -> Batches {
         options.batches(10)
     }
 
     #[test]
     fn an_epoch_has_each_picture_once_and_the_next_another_order() {
-        let mut batches = batches(Options { batch: 4, ..Options::default() });
+        let mut batches = batches(TrainingOptions { batch: 4, ..TrainingOptions::default() });
         assert_eq!(batches.per_epoch(), 3);
         let mut epoch = |e| (0..3).flat_map(|b| batches.numbers(e, b).to_vec()).collect::<Vec<_>>();
         let (first, second) = (epoch(0), epoch(1));
@@ -98,7 +98,7 @@ mod tests {
 
     #[test]
     fn a_picture_is_moved_alike_in_whichever_batch_it_stands() {
-        let batches = batches(Options { shift: 2, flip: true, ..Options::default() });
+        let batches = batches(TrainingOptions { shift: 2, flip: true, ..TrainingOptions::default() });
         let x = Tensor::arange(0f32, 50.0, &Device::Cpu).unwrap().reshape((2, 1, 5, 5)).unwrap();
         let values = |t: Tensor| t.flatten_all().unwrap().to_vec1::<f32>().unwrap();
         let both = batches.moved(&x, &[3, 7], 1).unwrap();
@@ -114,7 +114,7 @@ mod tests {
         let x = Tensor::new(&[0f32, 1.0, 2.0], &Device::Cpu).unwrap().broadcast_as((count, 1, 1, 3)).unwrap();
         let numbers: Vec<_> = (0..count).collect();
         let mirrored = |shift| {
-            let batches = batches(Options { shift, flip: true, ..Options::default() });
+            let batches = batches(TrainingOptions { shift, flip: true, ..TrainingOptions::default() });
             let rows = batches.moved(&x, &numbers, 0).unwrap().reshape((count, 3)).unwrap().to_vec2::<f32>().unwrap();
             assert!(rows.iter().all(|row| row.is_sorted() || row.iter().rev().is_sorted()), "shift {shift}");
             rows.iter().filter(|row| row[0] > row[2]).count()

@@ -1,7 +1,7 @@
 //! Checkpoints: a `.safetensors` file with weights, what the optimizer remembers, and where training stood.
 
-use super::trainer::{Best, Critic};
-use super::{Options, Trainer, fingerprint};
+use super::trainer::{BestResult, Critic};
+use super::{Trainer, TrainingOptions, fingerprint};
 use crate::data::{Dataset, open, read_whole, write_whole};
 use crate::graph::Graph;
 use crate::model::Card;
@@ -36,7 +36,7 @@ struct State {
     model: String,
     /// SHA-256 of the labels, which tells data sets apart wherever they lie.
     data: String,
-    options: Options,
+    options: TrainingOptions,
     step: usize,
     /// SHA-256 of the weights it began with.
     #[serde(default)]
@@ -122,7 +122,7 @@ impl Trainer {
             };
         }
         let graph = graph.with_weights(weights)?;
-        let best = state.best.map(|(epoch, correct)| Best { epoch, correct, weights: best });
+        let best = state.best.map(|(epoch, correct)| BestResult { epoch, correct, weights: best });
         let begun = state.begun.into();
         let critic = state.style.map_or(Critic::Labels, Critic::Missing);
         Ok(Self { step: state.step, slots, best, begun, critic, ..Self::new(&graph, card, data, state.options)? })

@@ -1,7 +1,7 @@
 //! Dropout: what a run of training sets to zero, and its way back.
 
 use super::batch::Batches;
-use crate::exec::{Masks, Site, Trace};
+use crate::exec::{LayerContext, Masks, Trace};
 use crate::explain::{Composite, Selector};
 use crate::graph::op::{Dropped, Family};
 use crate::graph::{Graph, NodeId};
@@ -30,7 +30,8 @@ pub(super) fn composite<'a>(trace: &Trace, masks: &'a Masks) -> Composite<'a> {
     if trace.fused().is_some() {
         return Composite::gradient();
     }
-    let rule = |site: &Site, r: &Tensor| Ok(vec![masks.get(&site.id).map_or_else(|| Ok(r.clone()), |mask| r * mask)?]);
+    let rule =
+        |site: &LayerContext, r: &Tensor| Ok(vec![masks.get(&site.id).map_or_else(|| Ok(r.clone()), |mask| r * mask)?]);
     Composite::gradient().with(Selector::Kind(vec![Family::Dropout.name().into()]), Box::new(rule))
 }
 

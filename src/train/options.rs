@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize};
 
 /// How to train.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-pub struct Options {
+pub struct TrainingOptions {
     /// How often each picture is seen.
     pub epochs: usize,
     /// Pictures of one step; the last of an epoch may have fewer.
@@ -36,7 +36,7 @@ pub struct Options {
     pub patience: usize,
 }
 
-impl Default for Options {
+impl Default for TrainingOptions {
     fn default() -> Self {
         Self {
             epochs: 5,
@@ -55,7 +55,7 @@ impl Default for Options {
     }
 }
 
-impl Options {
+impl TrainingOptions {
     /// The batches of all epochs of `count` pictures.
     pub(super) fn batches(&self, count: usize) -> Batches {
         Batches::new(count, self.batch, self.seed, self.shift, self.flip)

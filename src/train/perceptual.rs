@@ -16,7 +16,7 @@ use std::sync::Arc;
 
 /// How much each part of the loss counts.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
-pub struct Weights {
+pub struct LossWeights {
     /// Of `‖F − F₀‖² / ‖F₀‖²`, features of the drawing and of the picture.
     pub content: f64,
     /// Of the mean over layers of `‖G − G₀‖² / ‖G₀‖²`, Gram matrices of the drawing and of the painting.
@@ -31,7 +31,7 @@ pub struct Perceptual {
     graph: Arc<Graph>,
     content: NodeId,
     styles: Vec<(NodeId, Tensor)>,
-    weights: Weights,
+    weights: LossWeights,
     /// What tells it from others: weights and names of files.
     fingerprint: String,
 }
@@ -47,7 +47,7 @@ impl Perceptual {
     /// compared at the second.
     ///
     /// Errors: a network without maps behind relus or joined branches.
-    pub fn new(sees: &Model, painting: &Tensor, name: &str, weights: Weights) -> Result<Self> {
+    pub fn new(sees: &Model, painting: &Tensor, name: &str, weights: LossWeights) -> Result<Self> {
         let graph = sees.graph.clone();
         let layers = spread(&graph)?;
         let trace = graph.forward(painting)?;
@@ -187,7 +187,7 @@ mod tests {
     fn the_gradient_is_that_of_finite_differences() {
         let drawn = |shape: (usize, usize, usize, usize)| Tensor::rand(0f64, 1.0, shape, &Device::Cpu).unwrap();
         let (x, y) = (drawn((2, 3, 8, 8)), drawn((2, 3, 8, 8)));
-        let weights = Weights { content: 0.7, style: 2.0, variation: 0.3 };
+        let weights = LossWeights { content: 0.7, style: 2.0, variation: 0.3 };
         let judge = Perceptual::new(&sees(), &drawn((1, 3, 9, 7)), "painting", weights).unwrap();
         let (_, gradient) = judge.loss(&y, &x).unwrap();
         let direction = (drawn((2, 3, 8, 8)) - 0.5).unwrap();
@@ -202,9 +202,9 @@ mod tests {
     fn the_painting_itself_has_no_loss_of_style_and_the_picture_none_of_content() {
         let x = Tensor::rand(0f64, 1.0, (1, 3, 8, 8), &Device::Cpu).unwrap();
         let judge = |weights| Perceptual::new(&sees(), &x, "painting", weights).unwrap();
-        let only = Weights { content: 1.0, style: 0.0, variation: 0.0 };
+        let only = LossWeights { content: 1.0, style: 0.0, variation: 0.0 };
         assert!(judge(only).loss(&x, &x).unwrap().0 < 1e-20);
-        assert!(judge(Weights { content: 0.0, style: 1.0, ..only }).loss(&x, &x).unwrap().0 < 1e-20);
+        assert!(judge(LossWeights { content: 0.0, style: 1.0, ..only }).loss(&x, &x).unwrap().0 < 1e-20);
         assert!(judge(only).loss(&(&x * 0.5).unwrap(), &x).unwrap().0 > 1e-3);
     }
 }

@@ -1,6 +1,6 @@
 //! The trainer: a value that learns from one batch a step.
 
-use super::Options;
+use super::TrainingOptions;
 use super::batch::Batches;
 use super::perceptual::Perceptual;
 use super::{dropout, fingerprint, init};
@@ -34,14 +34,14 @@ pub struct Trainer {
     /// Which of them the data set's are; none for a network that draws.
     pub(super) classes: Option<ClassMap>,
     pub(super) data: Arc<Dataset>,
-    pub(super) options: Options,
+    pub(super) options: TrainingOptions,
     pub(super) batches: Batches,
     /// What the optimizer remembers, by name.
     pub(super) slots: BTreeMap<String, Tensor>,
     /// Steps done.
     pub(super) step: usize,
     /// The best result on other pictures so far.
-    pub(super) best: Option<Best>,
+    pub(super) best: Option<BestResult>,
     /// SHA-256 of the weights it began with.
     pub(super) begun: Arc<str>,
     /// What a network that draws is judged by; none: labels.
@@ -62,7 +62,7 @@ pub(super) enum Critic {
 
 /// A result on other pictures, and the weights that gave it.
 #[derive(Clone)]
-pub(super) struct Best {
+pub(super) struct BestResult {
     pub epoch: usize,
     pub correct: usize,
     pub weights: BTreeMap<String, Tensor>,
@@ -70,7 +70,7 @@ pub(super) struct Best {
 
 /// One step done.
 #[derive(Clone, Copy, Debug, PartialEq)]
-pub struct Report {
+pub struct StepReport {
     /// The epoch it belongs to, from 1.
     pub epoch: usize,
     /// How many there are.
@@ -104,7 +104,7 @@ impl Trainer {
     /// Training from the start: from the graph's weights where it has some, else from drawn ones.
     ///
     /// Errors: labels that the network has no score for, options out of range.
-    pub fn new(graph: &Graph, card: &Card, data: impl Into<Arc<Dataset>>, options: Options) -> Result<Self> {
+    pub fn new(graph: &Graph, card: &Card, data: impl Into<Arc<Dataset>>, options: TrainingOptions) -> Result<Self> {
         let data = data.into();
         check_trainable(graph, &card.name)?;
         let classes = if draws(graph) { None } else { Some(ClassMap::of_classes(&data, card, graph)?) };
@@ -156,7 +156,7 @@ impl Trainer {
     }
 
     /// How it trains.
-    pub fn options(&self) -> &Options {
+    pub fn options(&self) -> &TrainingOptions {
         &self.options
     }
 
@@ -178,7 +178,7 @@ impl Trainer {
     /// Learns from the next batch; none when all epochs are done.
     ///
     /// Errors where scores, the loss, or a weight behind the step are not finite; the weights are then those before the step.
-    pub fn step(&mut self) -> Result<Option<Report>> {
+    pub fn step(&mut self) -> Result<Option<StepReport>> {
         let (done, all) = self.progress();
         if done >= all {
             return Ok(None);
@@ -203,7 +203,7 @@ impl Trainer {
         self.update(&learnt, rate)?;
         self.step += 1;
         let epochs = self.options.epochs;
-        Ok(Some(Report { epoch: epoch + 1, epochs, batch: batch + 1, batches: per_epoch, loss, rate }))
+        Ok(Some(StepReport { epoch: epoch + 1, epochs, batch: batch + 1, batches: per_epoch, loss, rate }))
     }
 
     /// Trains to the end, or until `on` breaks; true at the end.
@@ -213,7 +213,7 @@ impl Trainer {
         &mut self,
         checkpoint: Option<&Path>,
         every: Duration,
-        on: &mut dyn FnMut(&Report) -> ControlFlow<()>,
+        on: &mut dyn FnMut(&StepReport) -> ControlFlow<()>,
     ) -> Result<bool> {
         let mut written = Instant::now();
         while let Some(report) = self.step()? {

@@ -1,10 +1,10 @@
 //! A whole training: epoch after epoch, measured with other pictures after each, and ended early where these say so.
 
-use super::trainer::Best;
-use super::{Report, Trainer};
+use super::trainer::BestResult;
+use super::{StepReport, Trainer};
 use crate::data::Dataset;
 use crate::graph::Graph;
-use crate::model::{Card, Count, Model, evaluate};
+use crate::model::{Accuracy, Card, Model, evaluate};
 use anyhow::{Context, Result};
 use candle_core::Tensor;
 use std::collections::BTreeMap;
@@ -17,7 +17,7 @@ use std::time::Duration;
 const EVERY: Duration = Duration::from_secs(15);
 
 /// A training from where it stands to its end.
-pub struct Course<'a> {
+pub struct TrainingLoop<'a> {
     /// What is trained.
     pub trainer: Trainer,
     /// What is known of the network.
@@ -30,9 +30,9 @@ pub struct Course<'a> {
 
 /// What happens on the way.
 #[derive(Clone, Copy, Debug, PartialEq)]
-pub enum News {
+pub enum TrainEvent {
     /// A batch was learnt from.
-    Batch(Report),
+    Batch(StepReport),
     /// An epoch is over.
     Epoch {
         /// Its number, from 1.
@@ -42,30 +42,30 @@ pub enum News {
         /// Mean cross entropy of its batches since training was begun or resumed.
         loss: f64,
         /// What came of the test.
-        count: Option<Count>,
+        count: Option<Accuracy>,
     },
 }
 
-impl Course<'_> {
+impl TrainingLoop<'_> {
     /// Trains to the end, or until `on` breaks; true at the end.
     ///
     /// Errors: as for [`Trainer::step`], and where the checkpoint cannot be written.
-    pub fn run(&mut self, on: &mut dyn FnMut(&News) -> ControlFlow<()>) -> Result<bool> {
+    pub fn run(&mut self, on: &mut dyn FnMut(&TrainEvent) -> ControlFlow<()>) -> Result<bool> {
         self.judge_again()?;
         while !self.trainer.is_over() {
             let (mut losses, mut ended, mut stopped) = (vec![], None, false);
-            let mut batch = |report: &Report| {
+            let mut batch = |report: &StepReport| {
                 losses.push(report.loss);
-                stopped = on(&News::Batch(*report)).is_break();
+                stopped = on(&TrainEvent::Batch(*report)).is_break();
                 ended = (report.batch == report.batches).then_some(*report);
                 if stopped || ended.is_some() { ControlFlow::Break(()) } else { ControlFlow::Continue(()) }
             };
             self.trainer.run(self.checkpoint, EVERY, &mut batch)?;
-            if let Some(Report { epoch, epochs, .. }) = ended {
+            if let Some(StepReport { epoch, epochs, .. }) = ended {
                 let count = self.measure(self.trainer.graph().clone())?;
                 self.trainer.judge(epoch, count);
                 let loss = losses.iter().sum::<f64>() / losses.len().max(1) as f64;
-                stopped |= on(&News::Epoch { epoch, epochs, loss, count }).is_break();
+                stopped |= on(&TrainEvent::Epoch { epoch, epochs, loss, count }).is_break();
                 if let Some(file) = self.checkpoint.filter(|_| self.trainer.best.is_some()) {
                     self.trainer.save(file)?;
                 }
@@ -88,11 +88,11 @@ impl Course<'_> {
     }
 
     /// How many of the test's pictures the weights that it gives name rightly; none: there is no test.
-    pub fn result(&self) -> Result<Option<Count>> {
+    pub fn result(&self) -> Result<Option<Accuracy>> {
         self.measure(self.trainer.graph().with_weights(self.trainer.result())?.into())
     }
 
-    fn measure(&self, graph: Arc<Graph>) -> Result<Option<Count>> {
+    fn measure(&self, graph: Arc<Graph>) -> Result<Option<Accuracy>> {
         let Some(test) = self.test else { return Ok(None) };
         let model = Model { card: self.card.clone().into(), graph, hash: "".into(), taken: "".into() };
         evaluate(&model, test, &mut |_| Ok(())).context("testing the network").map(Some)
@@ -103,7 +103,7 @@ impl Trainer {
     /// Whether all epochs are done, or patience is at its end.
     pub fn is_over(&self) -> bool {
         let (done, all) = self.progress();
-        let waited = |best: &Best| done / self.batches.per_epoch() >= best.epoch + self.options.patience;
+        let waited = |best: &BestResult| done / self.batches.per_epoch() >= best.epoch + self.options.patience;
         done >= all || (self.options.patience > 0 && self.best.as_ref().is_some_and(waited))
     }
 
@@ -113,10 +113,10 @@ impl Trainer {
     }
 
     /// Keeps the weights after an epoch where they are the best so far, and that is asked for.
-    fn judge(&mut self, epoch: usize, count: Option<Count>) {
-        let Some(Count { correct, .. }) = count.filter(|_| self.options.patience > 0) else { return };
+    fn judge(&mut self, epoch: usize, count: Option<Accuracy>) {
+        let Some(Accuracy { correct, .. }) = count.filter(|_| self.options.patience > 0) else { return };
         if self.best.as_ref().is_none_or(|best| correct > best.correct) {
-            self.best = Some(Best { epoch, correct, weights: self.weights() });
+            self.best = Some(BestResult { epoch, correct, weights: self.weights() });
         }
     }
 }

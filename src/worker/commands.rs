@@ -2,7 +2,7 @@
 
 use super::branches::{Branch, Origin};
 use super::message::{Command, Update};
-use super::{Question, Worker};
+use super::{Request, Worker};
 use crate::data::lock::Lock;
 use crate::data::{Picture, source};
 use crate::model::Model;
@@ -26,35 +26,35 @@ impl Worker {
                 let set = self.session.set(&name, &text);
                 self.tell_method();
                 set?;
-                self.answer(Question::View);
+                self.answer(Request::View);
             }
             Command::Target(class) => {
                 self.session.set_target(class)?;
                 self.tell(Update::Target(self.session.target()));
-                self.answer(Question::Run);
+                self.answer(Request::Run);
             }
             Command::Restart => {
                 self.session.stop_again()?;
                 self.tell_method();
-                self.answer(Question::Run);
+                self.answer(Request::Run);
             }
             Command::Step if self.session.done().is_some() && self.session.unstop(&self.host)? => {
                 self.tell_method();
                 self.tell(Update::Said("stop is off: stepping on although the network is fooled; r runs anew".into()));
                 self.keep_question(false);
-                self.answer(Question::Next);
+                self.answer(Request::Next);
             }
             Command::Step if self.session.done().is_some() => {
                 let why = self.session.done().unwrap_or_default();
                 self.tell(Update::Log(format!("the run is at its end: {why}; change a parameter to go on")));
-                self.answer(Question::View);
+                self.answer(Request::View);
             }
-            Command::Step => self.answer(Question::Next),
+            Command::Step => self.answer(Request::Next),
             Command::Back => {
                 let before = self.session.cursor().saturating_sub(1);
-                self.answer(Question::Seek(before));
+                self.answer(Request::Seek(before));
             }
-            Command::Seek(step) => self.answer(Question::Seek(step)),
+            Command::Seek(step) => self.answer(Request::Seek(step)),
             Command::Play => self.playing = self.session.method().is_some_and(|m| m.stepped),
             Command::Pause | Command::Cancel => (self.playing, self.dropped) = (false, None),
             Command::Fork => self.fork()?,
@@ -81,7 +81,7 @@ impl Worker {
         self.tell(Update::Model(card(self.session.model())));
         self.tell_picture();
         self.tell_method();
-        self.answer(Question::Run);
+        self.answer(Request::Run);
         Ok(())
     }
 
@@ -105,7 +105,7 @@ impl Worker {
         (self.origin.picture, self.origin.asked) = (picture, asked.into());
         self.tell_picture();
         self.tell_method();
-        self.answer(Question::Run);
+        self.answer(Request::Run);
         Ok(())
     }
 
@@ -114,7 +114,7 @@ impl Worker {
         self.session.open(method);
         self.watch.open(name);
         self.tell_method();
-        self.answer(Question::Run);
+        self.answer(Request::Run);
         Ok(())
     }
 
@@ -174,7 +174,7 @@ impl Worker {
         let left = Branch { session: self.session.clone(), origin: self.origin.clone() };
         self.branches.fork(left)?;
         self.tell_branches();
-        self.answer(Question::View);
+        self.answer(Request::View);
         Ok(())
     }
 
@@ -213,7 +213,7 @@ impl Worker {
         self.tell(Update::Model(card(self.session.model())));
         self.tell_picture();
         self.tell_method();
-        self.answer(Question::View);
+        self.answer(Request::View);
     }
 
     fn tell_branches(&self) {

@@ -2,10 +2,10 @@
 
 pub mod message;
 mod watch;
-mod audience;
+mod throttled_observer;
 mod branches;
 mod commands;
-mod keeping;
+mod autosave;
 
 use crate::data::{Picture, notes, wait_for_writes};
 use crate::panics::caught;
@@ -15,16 +15,15 @@ use crate::script::host::Host;
 use crate::script::sandbox::guard::Guard;
 use crate::script::sandbox::stack;
 use crate::script::session::Session;
-use crate::script::session::workspace::{self, Opened};
+use crate::script::session::workspace::{self, Workspace};
 use crate::script::summary::{Frame, Report};
 use crate::sync::LockUnpoisoned;
 use anyhow::{Context, Result, anyhow};
-use audience::Audience;
+use autosave::Autosave;
+pub use autosave::SessionFile;
 pub use branches::letter;
 use branches::{Branches, Origin};
 use candle_core::DType;
-use keeping::Keeping;
-pub use keeping::Place as Kept;
 use message::{Command, Update};
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -32,6 +31,7 @@ use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender, channel};
 use std::sync::{Arc, Mutex};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
+use throttled_observer::ThrottledObserver;
 use watch::Watch;
 
 /// How often an idle worker looks whether the open script was saved where no event tells, as on a network drive.
@@ -42,7 +42,7 @@ const AT_ONCE: Duration = Duration::from_millis(300);
 const KEEPING: Duration = Duration::from_secs(10);
 
 /// What a worker begins with: all open already, so that what is wrong with it is told before an app is.
-pub struct Opening {
+pub struct WorkerInit {
     /// Compiles and calls scripts.
     pub host: Host,
     /// The model, the picture, the method if there is one.
@@ -56,7 +56,7 @@ pub struct Opening {
     /// Whether pictures keep their size.
     pub no_resize: bool,
     /// The file that keeps what is open; none: it is not kept.
-    pub kept_in: Option<Kept>,
+    pub session_file: Option<SessionFile>,
     /// Whether it was opened from that file.
     pub restored: bool,
     /// Whether its answer waits to be asked for again, since it may be what ended the program.
@@ -67,7 +67,7 @@ pub struct Opening {
 
 /// Where commands for a worker go.
 #[derive(Clone)]
-pub struct Asker {
+pub struct WorkerHandle {
     inbox: Sender<Message>,
     guard: Arc<Guard>,
     thread: Arc<Mutex<Option<JoinHandle<()>>>>,
@@ -81,17 +81,17 @@ enum Message {
 }
 
 /// Starts a worker; the first updates tell what is open.
-pub fn start(opening: Opening) -> Result<(Asker, Receiver<Update>)> {
+pub fn start(opening: WorkerInit) -> Result<(WorkerHandle, Receiver<Update>)> {
     let (inbox, messages) = channel();
     let (updates, answers) = channel();
-    let asker = Asker { inbox, guard: opening.host.guard().clone(), thread: Arc::default() };
+    let asker = WorkerHandle { inbox, guard: opening.host.guard().clone(), thread: Arc::default() };
     let worker = Worker::new(opening, updates, &asker)?;
     let thread = stack::spawn("worker", move || worker.work(&messages)).context("starting the worker's thread")?;
     *asker.thread.lock_unpoisoned() = Some(thread);
     Ok((asker, answers))
 }
 
-impl Asker {
+impl WorkerHandle {
     /// Sends a command; what is being computed ends soon if the command asks for something else. Steps wait for the step
     /// before them.
     pub fn ask(&self, command: Command) {
@@ -100,7 +100,7 @@ impl Asker {
             self.guard.cancel();
         }
         // The worker is gone only when the program ends.
-        let _ = self.inbox.send(Message::Command(command, self.guard.wishes()));
+        let _ = self.inbox.send(Message::Command(command, self.guard.cancel_requests()));
     }
 
     /// Ends the worker and waits until it has kept what is open; a native step that takes long is left to itself, its question was
@@ -125,13 +125,13 @@ impl Asker {
         if open {
             self.guard.cancel();
         }
-        let _ = self.inbox.send(Message::Saved(files, self.guard.wishes()));
+        let _ = self.inbox.send(Message::Saved(files, self.guard.cancel_requests()));
     }
 }
 
 /// What the session is asked for.
 #[derive(Clone, Copy, Debug)]
-enum Question {
+enum Request {
     /// The answer from its start.
     Run,
     /// The present step again.
@@ -148,7 +148,7 @@ struct Worker {
     session: Session,
     origin: Origin,
     no_resize: bool,
-    keeping: Option<Keeping>,
+    keeping: Option<Autosave>,
     /// Whether the answer waits to be asked for.
     waits: bool,
     updates: Sender<Update>,
@@ -159,13 +159,13 @@ struct Worker {
     shown: Option<Frame>,
     branches: Branches,
     /// What was given up because something came in between.
-    dropped: Option<Question>,
+    dropped: Option<Request>,
     watch: Watch,
 }
 
 impl Worker {
-    fn new(opening: Opening, updates: Sender<Update>, asker: &Asker) -> Result<Self> {
-        let Opening { host, mut session, picture, asked, weights, no_resize, kept_in, restored, waits, notes } =
+    fn new(opening: WorkerInit, updates: Sender<Update>, asker: &WorkerHandle) -> Result<Self> {
+        let WorkerInit { host, mut session, picture, asked, weights, no_resize, session_file, restored, waits, notes } =
             opening;
         let generation = Arc::new(AtomicU64::new(0));
         let watcher = asker.clone();
@@ -176,11 +176,11 @@ impl Worker {
             method.source.path.iter().filter_map(|p| p.parent()).for_each(|folder| watch.add(folder));
         }
         notes.into_iter().for_each(|note| drop(updates.send(Update::Said(note))));
-        session.watched_by(Arc::new(Audience::new(updates.clone(), generation.clone())));
+        session.watched_by(Arc::new(ThrottledObserver::new(updates.clone(), generation.clone())));
         let architectures = Architectures::new(host.models().clone(), host.guard());
-        let (known, playing, busy, shown) = (host.guard().wishes(), false, false, None);
-        let opened = Opened::of(&session, &asked, weights.as_deref(), no_resize).filter(|_| restored);
-        let keeping = kept_in.map(|place| Keeping::new(place, opened, updates.clone()));
+        let (known, playing, busy, shown) = (host.guard().cancel_requests(), false, false, None);
+        let opened = Workspace::of(&session, &asked, weights.as_deref(), no_resize).filter(|_| restored);
+        let keeping = session_file.map(|place| Autosave::new(place, opened, updates.clone()));
         Ok(Self {
             host,
             architectures,
@@ -204,8 +204,8 @@ impl Worker {
     fn work(mut self, messages: &Receiver<Message>) {
         self.introduce();
         match (self.session.started(), self.waits) {
-            (true, _) => self.survive(|worker| worker.answer(Question::View)),
-            (false, false) => self.survive(|worker| worker.answer(Question::Run)),
+            (true, _) => self.survive(|worker| worker.answer(Request::View)),
+            (false, false) => self.survive(|worker| worker.answer(Request::Run)),
             (false, true) => {}
         }
         loop {
@@ -225,7 +225,7 @@ impl Worker {
                 return self.end();
             }
             self.survive(|worker| match message {
-                Message::Command(command, known) => worker.obey(command, known),
+                Message::Command(command, known) => worker.execute(command, known),
                 Message::Saved(files, known) => worker.saved(&files, known),
             });
         }
@@ -300,7 +300,7 @@ impl Worker {
     }
 
     /// Does what a person wants; errors are told, and what was there before stays.
-    fn obey(&mut self, command: Command, known: u64) {
+    fn execute(&mut self, command: Command, known: u64) {
         self.known = known;
         // A parameter is changed while the run goes on.
         if command.asks() && !matches!(command, Command::Set(..)) {
@@ -321,31 +321,31 @@ impl Worker {
             self.playing = false;
             return;
         }
-        self.answer(if fresh { Question::Run } else { Question::Next });
+        self.answer(if fresh { Request::Run } else { Request::Next });
     }
 
     /// Computes and shows; a newer question ends it without a word.
-    fn answer(&mut self, question: Question) {
+    fn answer(&mut self, question: Request) {
         if self.session.method().is_none() {
             return;
         }
         self.begin();
         // A step is of the question that is kept already.
-        if matches!(question, Question::Run | Question::View) {
+        if matches!(question, Request::Run | Request::View) {
             self.keep_question(false);
         }
         self.host.guard().start(self.known);
         self.dropped = None;
         let answer = match question {
-            Question::Run => self.session.run(&self.host),
-            Question::View => self.session.view(&self.host),
-            Question::Next => self.session.next(&self.host),
-            Question::Seek(step) => self.session.seek(&self.host, step),
+            Request::Run => self.session.run(&self.host),
+            Request::View => self.session.view(&self.host),
+            Request::Next => self.session.next(&self.host),
+            Request::Seek(step) => self.session.seek(&self.host, step),
         };
         match answer {
             Ok(frame) => {
                 let frame = Frame { generation: self.generation.load(Ordering::Relaxed), ..frame };
-                self.keeping.iter_mut().for_each(Keeping::answered);
+                self.keeping.iter_mut().for_each(Autosave::answered);
                 frame.notes.iter().for_each(|note| self.tell(Update::Log(note.clone())));
                 self.shown = Some(frame.clone());
                 self.tell(Update::Frame(frame));
@@ -354,15 +354,15 @@ impl Worker {
             Err(_) if self.host.guard().is_cancelled() => self.dropped = Some(question),
             Err(error) => {
                 self.playing = false;
-                self.keeping.iter_mut().for_each(Keeping::settle);
+                self.keeping.iter_mut().for_each(Autosave::settle);
                 self.tell(Update::Failed(Report::of(error)));
             }
         }
     }
 
     /// What is open, as a file keeps it.
-    fn opened(&self) -> Option<Opened> {
-        Opened::of(&self.session, &self.origin.asked, self.origin.weights.as_deref(), self.no_resize)
+    fn opened(&self) -> Option<Workspace> {
+        Workspace::of(&self.session, &self.origin.asked, self.origin.weights.as_deref(), self.no_resize)
     }
 
     /// Keeps what is about to be answered; `anew` where its script is another one now.
@@ -379,7 +379,7 @@ impl Worker {
     fn end(mut self) {
         self.host.guard().hold(true);
         self.keep_step(true);
-        self.keeping.iter_mut().for_each(Keeping::end);
+        self.keeping.iter_mut().for_each(Autosave::end);
     }
 
     fn begin(&mut self) {
@@ -436,7 +436,7 @@ impl Worker {
         let millis = begun.elapsed().as_secs_f64() * 1e3;
         self.tell(Update::Reloaded { method: old.name, millis });
         self.tell_method();
-        self.answer(Question::View);
+        self.answer(Request::View);
         Ok(true)
     }
 }

@@ -16,7 +16,7 @@ use gradscope::backend::{Conv2d, Pool2d, Window};
 use gradscope::data::Dataset;
 use gradscope::graph::{Builder, op};
 use gradscope::model::{Card, Model};
-use gradscope::script::folders::{Folders, Source};
+use gradscope::script::folders::{Folders, ScriptSource};
 use gradscope::script::host::Host;
 use gradscope::script::method::Method;
 use gradscope::script::method::data::Data;
@@ -110,8 +110,8 @@ pub fn method(host: &Host, text: &str) -> Method {
 }
 
 /// A script of the name `probe`.
-pub fn source(text: &str) -> Source {
-    Source::of_text("probe", text)
+pub fn source(text: &str) -> ScriptSource {
+    ScriptSource::of_text("probe", text)
 }
 
 /// The declarations that a one-shot script needs, on one line, before `fn run(cx) { body }`.

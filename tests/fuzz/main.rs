@@ -12,7 +12,7 @@ mod targets;
 use common::random::Random;
 use gradscope::data::{Picture, write_npy};
 use gradscope::memory;
-use gradscope::script::folders::{Folders, Source};
+use gradscope::script::folders::{Folders, ScriptSource};
 use gradscope::script::host::Host;
 use image::{DynamicImage, ImageFormat};
 use std::fs;
@@ -84,11 +84,11 @@ fn seeds(target: &Target) -> Vec<Vec<u8>> {
         "state" => {
             let host = Host::new(Folders::plugins(None), Folders::models(None));
             let mut session = targets::stepped(&host);
-            let source = Source::of_text("probe", targets::STEPPED);
+            let source = ScriptSource::of_text("probe", targets::STEPPED);
             session.open(host.compile(source).unwrap());
             session.view(&host).unwrap();
             session.step(&host).unwrap();
-            vec![session.keep().unwrap()]
+            vec![session.snapshot().unwrap()]
         }
         "config" => vec![br##"#{ colors: "viridis", graphics: "half", keys: #{ "x": "play", "ctrl-s": "save" }, theme: #{ title: "bold #ff8800" } }"##.to_vec()],
         "script" => folders(&root().join("plugins")).iter().flat_map(|folder| files(folder)).collect(),
@@ -205,7 +205,7 @@ fn attack(target: &Target, seed: u64, go_on: impl Fn(usize) -> bool) -> usize {
 
 #[test]
 fn mutants_of_every_kind_of_input_are_refused_or_read() {
-    memory::limit_to(memory::Size(BUDGET));
+    memory::limit_to(memory::MemorySize(BUDGET));
     let seconds = std::env::var("GRADSCOPE_FUZZ_SECONDS").ok().and_then(|text| text.parse::<f64>().ok());
     let only = std::env::var("GRADSCOPE_FUZZ_TARGET").ok();
     let chosen: Vec<_> = TARGETS.iter().filter(|t| only.as_ref().is_none_or(|name| *name == t.name)).collect();

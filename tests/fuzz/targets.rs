@@ -7,10 +7,10 @@ use gradscope::data::formats::npy;
 use gradscope::data::{Dataset, Picture, source};
 use gradscope::graph::{Builder, op};
 use gradscope::model::{Card, Model, weights};
-use gradscope::script::folders::{Folders, Source};
+use gradscope::script::folders::{Folders, ScriptSource};
 use gradscope::script::host::Host;
 use gradscope::script::session::Session;
-use gradscope::script::session::workspace::Opened;
+use gradscope::script::session::workspace::Workspace;
 use gradscope::selftest::Selftest;
 use gradscope::train;
 use gradscope::tui::terminal::{caps, input};
@@ -87,7 +87,7 @@ fn few() -> Dataset {
 /// Training that has just begun.
 pub fn training() -> train::Trainer {
     let session = stepped(&host());
-    let options = train::Options { epochs: 2, batch: 2, ..train::Options::default() };
+    let options = train::TrainingOptions { epochs: 2, batch: 2, ..train::TrainingOptions::default() };
     let model = session.model();
     train::Trainer::new(&model.graph, &model.card, few(), options).expect("a trainer")
 }
@@ -153,7 +153,7 @@ fn cases(bytes: &[u8]) {
 }
 
 fn session(bytes: &[u8]) {
-    on_disk("last.json", bytes, |folder| drop(Opened::read(&folder.join("last.json"))));
+    on_disk("last.json", bytes, |folder| drop(Workspace::read(&folder.join("last.json"))));
 }
 
 /// A method whose state has all that a file can keep.
@@ -197,7 +197,7 @@ fn state(bytes: &[u8]) {
     let host = host();
     let mut session = stepped(&host);
     session.open(host.compile(text(STEPPED)).expect("a method"));
-    if session.take_up(bytes).is_ok() {
+    if session.restore(bytes).is_ok() {
         let _ = session.view(&host);
         let _ = session.step(&host);
     }
@@ -210,8 +210,8 @@ fn configuration(bytes: &[u8]) {
     }
 }
 
-fn text(text: &str) -> Source {
-    Source::of_text("probe", text)
+fn text(text: &str) -> ScriptSource {
+    ScriptSource::of_text("probe", text)
 }
 
 /// Compiles and runs a script for a moment.
@@ -230,7 +230,7 @@ fn script(bytes: &[u8]) {
         session.open(method);
         if session.view(&host).is_ok() {
             let _ = session.step(&host);
-            let _ = session.keep();
+            let _ = session.snapshot();
         }
     }
     let _ = ended.send(());

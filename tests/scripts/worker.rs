@@ -8,10 +8,10 @@ use gradscope::script::architecture::Architectures;
 use gradscope::script::folders::Folders;
 use gradscope::script::host::Host;
 use gradscope::script::session::Session;
-use gradscope::script::session::workspace::{Opened, go_on};
+use gradscope::script::session::workspace::{Workspace, go_on};
 use gradscope::script::summary::Frame;
 use gradscope::worker::message::{Command, Update};
-use gradscope::worker::{Asker, Kept, Opening, start};
+use gradscope::worker::{SessionFile, WorkerHandle, WorkerInit, start};
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -21,7 +21,7 @@ use std::time::{Duration, Instant};
 /// A worker with a folder of scripts of its own.
 struct Desk {
     folder: tempfile::TempDir,
-    asker: Asker,
+    asker: WorkerHandle,
     updates: Receiver<Update>,
 }
 
@@ -50,14 +50,14 @@ impl Desk {
         let mut session = Session::new(&host, tiny(), "drawn", picture()).unwrap();
         session.open(host.method(method).unwrap());
         let raw = Picture::Values(picture().squeeze(0).unwrap());
-        let opening = Opening {
+        let opening = WorkerInit {
             host,
             session,
             picture: raw,
             asked: "drawn".into(),
             weights: None,
             no_resize: true,
-            kept_in: None,
+            session_file: None,
             restored: false,
             waits: false,
             notes: vec![],
@@ -394,14 +394,14 @@ fn what_was_open_is_kept_and_opened_again_at_its_step() {
     };
     let file = folder.path().join("last.json");
     let host = Host::new(plugins(), Folders::models(None).embedded_only());
-    let opening = Opening {
+    let opening = WorkerInit {
         session: session(&host, &[]),
         host,
         picture: Picture::Values(picture().squeeze(0).unwrap()),
         asked: "drawn".into(),
         weights: None,
         no_resize: true,
-        kept_in: Some(Kept { lock: Lock::claim(&file).unwrap().unwrap(), file: file.clone() }),
+        session_file: Some(SessionFile { lock: Lock::claim(&file).unwrap().unwrap(), file: file.clone() }),
         restored: false,
         waits: false,
         notes: vec![],
@@ -415,7 +415,7 @@ fn what_was_open_is_kept_and_opened_again_at_its_step() {
     }
     desk.asker.end();
 
-    let opened = Opened::read(&file).unwrap().unwrap();
+    let opened = Workspace::read(&file).unwrap().unwrap();
     assert_eq!((opened.method.as_str(), opened.picture.as_str()), ("counter", "drawn"));
     assert_eq!(opened.set, [("by".to_string(), "5".to_string())]);
     let host = Host::new(plugins(), Folders::models(None).embedded_only());
@@ -436,9 +436,9 @@ fn what_was_open_is_kept_and_opened_again_at_its_step() {
 fn a_damaged_session_file_is_told_and_not_opened() {
     let folder = tempfile::tempdir().unwrap();
     let file = folder.path().join("last.json");
-    assert!(Opened::read(&file).unwrap().is_none());
+    assert!(Workspace::read(&file).unwrap().is_none());
     fs::write(&file, "{ \"form\": 1,").unwrap();
-    assert!(format!("{:#}", Opened::read(&file).unwrap_err()).contains("last.json"));
+    assert!(format!("{:#}", Workspace::read(&file).unwrap_err()).contains("last.json"));
 }
 
 #[test]

@@ -4,7 +4,7 @@ use super::im2col::Patches;
 use super::nhwc;
 use crate::backend::storage::{Real, by_type, read, tensor};
 use crate::backend::window::Conv2d;
-use crate::interrupt::Look;
+use crate::interrupt::InterruptProbe;
 use anyhow::Result;
 use candle_core::{DType, Tensor};
 use rayon::prelude::*;
@@ -136,7 +136,7 @@ fn weight_vjp<T: Real>(dy: &Tensor, x: &Tensor, weight: &[usize], conv: &Conv2d)
     let sums = read::<T, _>(dy, |dy| {
         read::<T, _>(x, |x| {
             let share = s.batch.div_ceil(PARTS).max(1);
-            let look = Look::here();
+            let look = InterruptProbe::here();
             let sum = |part: usize| {
                 let (mut dw, mut columns) = (vec![T::zero(); total], Vec::new());
                 for i in part * share * s.groups..((part + 1) * share).min(s.batch) * s.groups {
@@ -161,7 +161,7 @@ fn weight_vjp<T: Real>(dy: &Tensor, x: &Tensor, weight: &[usize], conv: &Conv2d)
 
 /// Calls `part` for each picture and group with a buffer and its piece of `out`.
 fn each_part<T: Real>(s: &Shape, out: &mut [T], size: usize, part: impl Fn(&mut Vec<T>, usize, &mut [T]) + Sync) {
-    let look = Look::here();
+    let look = InterruptProbe::here();
     let part = |buffer: &mut Vec<T>, i: usize, out: &mut [T]| {
         look.pass();
         part(buffer, i, out);

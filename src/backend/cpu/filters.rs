@@ -10,16 +10,16 @@ use std::sync::{Arc, Mutex};
 
 /// From input to output, or back.
 #[derive(Clone, Copy, Debug, PartialEq)]
-pub(super) enum Way {
+pub(super) enum Direction {
     Forward,
     Backward,
 }
 
-type Key = (TensorId, Way, Sizes, Slide, bool);
+type FilterKey = (TensorId, Direction, Sizes, Slide, bool);
 
 /// Filters by what they were packed from, the latest last; none where a key was seen only once, as those of weights that
 /// change with every step are.
-static KEPT: Mutex<Vec<(Key, Option<Arc<Filter>>)>> = Mutex::new(vec![]);
+static KEPT: Mutex<Vec<(FilterKey, Option<Arc<Filter>>)>> = Mutex::new(vec![]);
 
 /// Bytes that they hold at most.
 const BYTES: usize = 512 << 20;
@@ -27,7 +27,7 @@ const BYTES: usize = 512 << 20;
 const KEYS: usize = 512;
 
 /// The weight `w` ready for one way; packed again only if it is not known.
-pub(super) fn filter(w: &Tensor, way: Way, sizes: Sizes, slide: Slide) -> Result<Arc<Filter>> {
+pub(super) fn filter(w: &Tensor, way: Direction, sizes: Sizes, slide: Slide) -> Result<Arc<Filter>> {
     let key = (w.id(), way, sizes, slide, exact());
     let seen = {
         let mut kept = KEPT.lock_unpoisoned();
@@ -43,13 +43,13 @@ pub(super) fn filter(w: &Tensor, way: Way, sizes: Sizes, slide: Slide) -> Result
     };
     let sums = sums(key.4);
     let filter = Arc::new(with::<f32, _>(w, |w| match way {
-        Way::Forward => Filter::forward(w, sizes, slide, sums),
-        Way::Backward => Filter::backward(w, sizes, slide, sums),
+        Direction::Forward => Filter::forward(w, sizes, slide, sums),
+        Direction::Backward => Filter::backward(w, sizes, slide, sums),
     })?);
     let mut kept = KEPT.lock_unpoisoned();
     kept.retain(|(k, _)| *k != key);
     kept.push((key, seen.then(|| filter.clone())));
-    let bytes = |(_, f): &(Key, Option<Arc<Filter>>)| f.as_ref().map_or(0, |f| f.bytes());
+    let bytes = |(_, f): &(FilterKey, Option<Arc<Filter>>)| f.as_ref().map_or(0, |f| f.bytes());
     let mut held: usize = kept.iter().map(bytes).sum();
     while held > BYTES || kept.len() > KEYS {
         held -= bytes(&kept.remove(0));
@@ -68,10 +68,10 @@ mod tests {
         let sizes = Sizes { input: 2, output: 3, from: (5, 5), to: (5, 5) };
         let weight = || Tensor::rand(-1f32, 1.0, (3, 2, 3, 3), &Device::Cpu).unwrap();
         let (a, b) = (weight(), weight());
-        let get = |w: &Tensor| filter(w, Way::Forward, sizes, slide).unwrap();
+        let get = |w: &Tensor| filter(w, Direction::Forward, sizes, slide).unwrap();
         let (first, second, third) = (get(&a), get(&a), get(&a));
         assert!(!Arc::ptr_eq(&first, &second) && Arc::ptr_eq(&second, &third));
         assert!(!Arc::ptr_eq(&get(&b), &third) && Arc::ptr_eq(&get(&a), &third));
-        assert!(!Arc::ptr_eq(&filter(&a, Way::Backward, sizes, slide).unwrap(), &third));
+        assert!(!Arc::ptr_eq(&filter(&a, Direction::Backward, sizes, slide).unwrap(), &third));
     }
 }

@@ -1,7 +1,7 @@
 //! Pictures read at any places: PyTorch's `affine_grid` and `grid_sample`.
 
 use crate::backend::storage::{Real, by_type, read, tensor};
-use crate::interrupt::Look;
+use crate::interrupt::InterruptProbe;
 use crate::tensor::{like, numbers};
 use anyhow::{Context, Result, ensure};
 use candle_core::Tensor;
@@ -54,7 +54,7 @@ fn sample<T: Real>(x: &Tensor, grid: &[f64], how: GridSample) -> Result<Tensor> 
     let place = |g: &[f64]| (pixel(g[1], h, how.align_corners), pixel(g[0], w, how.align_corners));
     let places: Vec<_> = grid.chunks_exact(2).map(place).collect();
     let mut y = vec![T::zero(); n * c * per];
-    let look = Look::here();
+    let look = InterruptProbe::here();
     read::<T, _>(x, |x| {
         y.par_chunks_exact_mut(per.max(1)).zip(x.par_chunks_exact(h * w)).enumerate().for_each(|(i, (y, x))| {
             let read = |p: &(f64, f64)| T::from_f64(at(x, *p, (h, w), how));

@@ -12,7 +12,7 @@ mod conv;
 mod pointwise;
 mod pool;
 mod resize;
-mod shares;
+mod lrp_divide;
 mod sums;
 
 pub use conv::{conv2d, conv2d_input_vjp, conv2d_weight_vjp};
@@ -22,10 +22,10 @@ pub use elementwise::{
 pub use finite::{NotFinite, not_finite};
 pub use formula::{pointwise, pointwise_vjp};
 pub use grid_sample::{GridSample, affine_grid, grid_sample};
+pub use lrp_divide::lrp_divide;
 pub use minmax::{greatest, greatest_magnitude, least};
 pub use nhwc::sizes;
 pub use pointwise::{batch_norm, batch_norm_vjp, channel_affine, relu, relu_vjp};
 pub use pool::{avg_pool2d, avg_pool2d_vjp, max_pool2d, max_pool2d_vjp};
 pub use resize::{interpolate, interpolate_vjp};
-pub use shares::shares;
 pub use sums::{is_nonnegative, is_zero, sum, sum_keepdim, sum_of_magnitudes, sum_of_squares};

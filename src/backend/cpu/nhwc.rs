@@ -1,6 +1,6 @@
 //! The engine behind tensors: f32 convolutions, channels-last inside and channels first outside.
 
-use super::filters::{Way, filter};
+use super::filters::{Direction, filter};
 use crate::backend::storage::{read, tensor};
 use crate::backend::window::Conv2d;
 use anyhow::{Result, ensure};
@@ -25,7 +25,7 @@ pub fn sizes(x: &[usize], weight: &[usize], conv: &Conv2d) -> Result<(Sizes, Sli
 
 pub(super) fn forward(x: &Tensor, w: &Tensor, b: Option<&Tensor>, conv: &Conv2d) -> Result<Tensor> {
     let (sizes, slide) = sizes(x.dims(), w.dims(), conv)?;
-    let filter = filter(w, Way::Forward, sizes, slide)?;
+    let filter = filter(w, Direction::Forward, sizes, slide)?;
     let bias = b.map(|b| b.to_vec1::<f32>()).transpose()?;
     ensure!(
         bias.as_ref().is_none_or(|b| b.len() == sizes.output),
@@ -40,7 +40,7 @@ pub(super) fn forward(x: &Tensor, w: &Tensor, b: Option<&Tensor>, conv: &Conv2d)
 pub(super) fn input_vjp(dy: &Tensor, w: &Tensor, input: &[usize], conv: &Conv2d) -> Result<Tensor> {
     let (sizes, slide) = sizes(input, w.dims(), conv)?;
     check_gradient(dy, input[0], sizes)?;
-    let filter = filter(w, Way::Backward, sizes, slide)?;
+    let filter = filter(w, Direction::Backward, sizes, slide)?;
     apply(dy, &filter, [input[0], input[1], input[2], input[3]], Epilogue::default())
 }
 

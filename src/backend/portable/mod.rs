@@ -16,4 +16,4 @@ pub use formula::Portable;
 pub use pointwise::{batch_norm, batch_norm_vjp, channel_affine, relu, relu_vjp};
 pub use pool::{max_pool2d, max_pool2d_vjp};
 pub use separable::{avg_pool2d, avg_pool2d_vjp, interpolate, interpolate_vjp};
-pub use sums::{is_nonnegative, is_zero, shares, sum};
+pub use sums::{is_nonnegative, is_zero, lrp_divide, sum};

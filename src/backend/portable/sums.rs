@@ -14,7 +14,7 @@ pub fn sum(x: &Tensor) -> Result<f64> {
 }
 
 /// `s = r / (z + ε sign z)` with what is kept back of it: by a bias, by the stabiliser, and where nothing was.
-pub fn shares(r: &Tensor, z: &Tensor, bias: Option<&Tensor>, epsilon: f64) -> Result<Shares> {
+pub fn lrp_divide(r: &Tensor, z: &Tensor, bias: Option<&Tensor>, epsilon: f64) -> Result<Shares> {
     let s = (r / stabilize(z, epsilon)?)?;
     let at = |mask: Tensor| -> Result<f64> { sum(&(&s * mask.to_dtype(s.dtype())?)?) };
     let bias = bias.map_or(Ok(0.0), |b| {

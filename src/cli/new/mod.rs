@@ -1,6 +1,6 @@
 //! `gradscope new`: a method to begin from, which runs as it is.
 
-use super::args::{New, Scripts, Start};
+use super::args::{NewArgs, ScriptArgs, Template};
 use super::out::say;
 use super::usage::{is_plain, usage};
 use crate::data::{create_folder, write_whole};
@@ -16,7 +16,7 @@ const ATTACK: &str = include_str!("attack.rhai");
 
 /// Writes `NAME.rhai` into `--plugins`, or `./plugins`, and there into the folder of its group if there is one; never where a file
 /// of that name is.
-pub fn new(scripts: &Scripts, args: &New) -> Result<ExitCode> {
+pub fn new(scripts: &ScriptArgs, args: &NewArgs) -> Result<ExitCode> {
     let name = args.name.strip_suffix(".rhai").unwrap_or(&args.name);
     if !is_plain(name) {
         return Err(usage(anyhow!("\"{}\" is no name of a method: letters, digits, - and _ only", words::name(name))));
@@ -26,9 +26,9 @@ pub fn new(scripts: &Scripts, args: &New) -> Result<ExitCode> {
         return Err(usage(anyhow!("\"{}\" is there already; another name works", words::path(&path))));
     }
     let (template, group) = match args.from {
-        Start::Map => (MAP, "attribution"),
-        Start::Rule => (RULE, "attribution"),
-        Start::Attack => (ATTACK, "attack"),
+        Template::Map => (MAP, "attribution"),
+        Template::Rule => (RULE, "attribution"),
+        Template::Attack => (ATTACK, "attack"),
     };
     let folder = Some(root.join(group)).filter(|folder| folder.is_dir()).unwrap_or(root);
     create_folder(&folder)?;

@@ -1,6 +1,6 @@
 //! Digits as a hand writes them.
 
-use super::pen::{self, Point};
+use super::pen::{self, PenPoint};
 use super::random::{Random, drawn};
 use crate::data::Dataset;
 use anyhow::Result;
@@ -13,7 +13,7 @@ pub const SIDE: usize = 28;
 const BOX: f32 = 20.0;
 
 /// Lines of the pen in a unit box, down and across; a point that stands twice is a corner.
-type Glyph = &'static [&'static [Point]];
+type Glyph = &'static [&'static [PenPoint]];
 
 /// Ways to write each digit.
 const GLYPHS: [&[Glyph]; 10] = [
@@ -252,8 +252,8 @@ fn write(random: &mut Random, digit: usize, picture: &mut [u8]) {
 }
 
 /// The points of a line, each a little aside; the two of a corner stay together.
-fn shaken(random: &mut Random, line: &[Point]) -> Vec<Point> {
-    let mut shaken: Vec<Point> = Vec::with_capacity(line.len());
+fn shaken(random: &mut Random, line: &[PenPoint]) -> Vec<PenPoint> {
+    let mut shaken: Vec<PenPoint> = Vec::with_capacity(line.len());
     for (i, point) in line.iter().enumerate() {
         let point = match i > 0 && line[i - 1] == *point {
             true => shaken[i - 1],
@@ -265,13 +265,13 @@ fn shaken(random: &mut Random, line: &[Point]) -> Vec<Point> {
 }
 
 /// Slants, turns, stretches, and bends as rubber does (Simard et al. 2003, with waves for the random field).
-fn bend(random: &mut Random, lines: &mut [Vec<Point>]) {
+fn bend(random: &mut Random, lines: &mut [Vec<PenPoint>]) {
     let (turn, slant) = (0.12 * random.bell(), 0.1 + 0.18 * random.bell());
     let width = random.within(0.55..0.95);
     let waves: [_; 4] = std::array::from_fn(|_| {
         [random.within(-0.7..0.7), random.within(-0.7..0.7), random.within(0.0..1.0), 0.035 * random.bell()]
     });
-    let wave = |w: &[f32; 4], p: &Point| w[3] * (TAU * (w[0] * p[0] + w[1] * p[1] + w[2])).sin();
+    let wave = |w: &[f32; 4], p: &PenPoint| w[3] * (TAU * (w[0] * p[0] + w[1] * p[1] + w[2])).sin();
     for p in lines.iter_mut().flatten() {
         let x = p[0] - 0.5 + wave(&waves[0], p) + wave(&waves[1], p);
         let y = p[1] - 0.5 + wave(&waves[2], p) + wave(&waves[3], p);
@@ -281,7 +281,7 @@ fn bend(random: &mut Random, lines: &mut [Vec<Point>]) {
 }
 
 /// Scales to MNIST's box, and puts the centre of the ink near the centre of the picture.
-fn fit(random: &mut Random, lines: &mut [Vec<Point>], radius: f32) {
+fn fit(random: &mut Random, lines: &mut [Vec<PenPoint>], radius: f32) {
     let points = || lines.iter().flatten();
     let span = |axis: usize| points().fold((f32::MAX, f32::MIN), |(l, h), p| (l.min(p[axis]), h.max(p[axis])));
     let spans = [0, 1].map(span);
@@ -290,7 +290,7 @@ fn fit(random: &mut Random, lines: &mut [Vec<Point>], radius: f32) {
     let count = points().count() as f32;
     let centre = [0, 1].map(|axis| points().map(|p| p[axis]).sum::<f32>() / count);
     let free = SIDE as f32 - 1.5 - radius;
-    let shift: Point = std::array::from_fn(|axis| {
+    let shift: PenPoint = std::array::from_fn(|axis| {
         let (low, high) = spans[axis];
         let middle = SIDE as f32 / 2.0 + 0.7 * random.bell() - scale * centre[axis];
         middle.min(free - scale * high).max(1.5 + radius - scale * low)

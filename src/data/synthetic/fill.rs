@@ -1,13 +1,13 @@
 //! Filled outlines with soft edges.
 
-use super::pen::Point;
+use super::pen::PenPoint;
 
 /// Rows that each pixel's coverage is measured in.
 const ROWS: usize = 4;
 
 /// How much of each pixel of a square picture lies inside the outlines, in `[0, 1]`; where two lie over each other is
 /// outside.
-pub fn coverage(outlines: &[Vec<Point>], side: usize) -> Vec<f32> {
+pub fn coverage(outlines: &[Vec<PenPoint>], side: usize) -> Vec<f32> {
     let mut covered = vec![0.0; side * side];
     let heights = outlines.iter().flatten().map(|p| p[1] * ROWS as f32);
     let (top, bottom) = heights.fold((f32::MAX, 0f32), |(top, bottom), y| (top.min(y), bottom.max(y)));
@@ -22,7 +22,7 @@ pub fn coverage(outlines: &[Vec<Point>], side: usize) -> Vec<f32> {
 }
 
 /// Where the outlines cross this height, from left to right.
-fn crossings(outlines: &[Vec<Point>], y: f32) -> Vec<f32> {
+fn crossings(outlines: &[Vec<PenPoint>], y: f32) -> Vec<f32> {
     let edges = outlines.iter().flat_map(|o| (0..o.len()).map(move |i| (o[i], o[(i + 1) % o.len()])));
     let across = edges.filter(|(a, b)| (a[1] <= y) != (b[1] <= y));
     let mut crossings: Vec<_> = across.map(|(a, b)| a[0] + (y - a[1]) / (b[1] - a[1]) * (b[0] - a[0])).collect();

@@ -1,10 +1,10 @@
 //! A round pen on paper.
 
 /// A point in pixels, or in units of a glyph: across, down.
-pub type Point = [f32; 2];
+pub type PenPoint = [f32; 2];
 
 /// The curve through these points, sampled closely: Catmull-Rom, with a corner where a point stands twice.
-pub fn curve(points: &[Point]) -> Vec<Point> {
+pub fn curve(points: &[PenPoint]) -> Vec<PenPoint> {
     let corners = (1..points.len()).filter(|&i| points[i] == points[i - 1]);
     let (mut from, mut line) = (0, vec![]);
     for to in corners.chain([points.len()]) {
@@ -15,7 +15,7 @@ pub fn curve(points: &[Point]) -> Vec<Point> {
 }
 
 /// Draws a line of this radius with soft edges into a picture of this width, of numbers in `[0, 1]`.
-pub fn draw(picture: &mut [f32], width: usize, line: &[Point], radius: impl Fn(usize) -> f32, softness: f32) {
+pub fn draw(picture: &mut [f32], width: usize, line: &[PenPoint], radius: impl Fn(usize) -> f32, softness: f32) {
     let sizes = [width, picture.len() / width];
     for (i, ends) in line.windows(2).enumerate() {
         let (radius, reach) = (radius(i), radius(i) + softness);
@@ -33,7 +33,7 @@ pub fn draw(picture: &mut [f32], width: usize, line: &[Point], radius: impl Fn(u
 }
 
 /// The curve through points without corners.
-fn smooth(points: &[Point]) -> Vec<Point> {
+fn smooth(points: &[PenPoint]) -> Vec<PenPoint> {
     const SAMPLES: usize = 6;
     let at = |i: isize| points[i.clamp(0, points.len() as isize - 1) as usize];
     let piece = |i: usize| {
@@ -44,7 +44,7 @@ fn smooth(points: &[Point]) -> Vec<Point> {
 }
 
 /// Catmull & Rom 1974: the cubic from `p[1]` to `p[2]`.
-fn catmull_rom(p: &[Point; 4], t: f32) -> Point {
+fn catmull_rom(p: &[PenPoint; 4], t: f32) -> PenPoint {
     [0, 1].map(|k| {
         let [a, b, c, d] = p.map(|p| p[k]);
         b + 0.5 * t * (c - a + t * (2.0 * a - 5.0 * b + 4.0 * c - d + t * (3.0 * (b - c) + d - a)))
@@ -52,7 +52,7 @@ fn catmull_rom(p: &[Point; 4], t: f32) -> Point {
 }
 
 /// From a point to the segment between `a` and `b`.
-fn distance(p: Point, a: Point, b: Point) -> f32 {
+fn distance(p: PenPoint, a: PenPoint, b: PenPoint) -> f32 {
     let (along, from) = ([b[0] - a[0], b[1] - a[1]], [p[0] - a[0], p[1] - a[1]]);
     let length = along[0] * along[0] + along[1] * along[1];
     let t = if length == 0.0 { 0.0 } else { (from[0] * along[0] + from[1] * along[1]) / length };

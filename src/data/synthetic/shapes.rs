@@ -2,7 +2,7 @@
 
 use super::fill::coverage;
 use super::outline::{KINDS, crumb, outlines};
-use super::pen::Point;
+use super::pen::PenPoint;
 use super::random::{Random, drawn};
 use super::texture::{Colour, Pattern, Texture, mix};
 use crate::data::Dataset;
@@ -16,7 +16,7 @@ const SIDE: usize = 64;
 /// Where an outline stands, in pixels.
 #[derive(Clone, Copy)]
 struct Place {
-    centre: Point,
+    centre: PenPoint,
     radius: f32,
     turn: f32,
 }
@@ -146,9 +146,9 @@ impl Canvas {
         Self((0..SIDE * SIDE).map(|i| ground.at(pixel(i))).collect())
     }
 
-    fn fill(&mut self, outlines: &[Vec<Point>], place: Place, texture: &Texture) {
+    fn fill(&mut self, outlines: &[Vec<PenPoint>], place: Place, texture: &Texture) {
         let (sin, cos) = place.turn.sin_cos();
-        let put = |[x, y]: Point| {
+        let put = |[x, y]: PenPoint| {
             let turned = [x * cos - y * sin, x * sin + y * cos];
             [0, 1].map(|k| place.centre[k] + place.radius * turned[k])
         };
@@ -166,6 +166,6 @@ impl Canvas {
     }
 }
 
-fn pixel(i: usize) -> Point {
+fn pixel(i: usize) -> PenPoint {
     [(i % SIDE) as f32 + 0.5, (i / SIDE) as f32 + 0.5]
 }

@@ -1,6 +1,6 @@
 //! What surfaces look like: two colours in a pattern.
 
-use super::pen::Point;
+use super::pen::PenPoint;
 use super::random::Random;
 use std::f32::consts::{PI, TAU};
 
@@ -49,7 +49,7 @@ impl Texture {
     }
 
     /// Its colour at a point in pixels.
-    pub fn at(&self, [x, y]: Point) -> Colour {
+    pub fn at(&self, [x, y]: PenPoint) -> Colour {
         let (sin, cos) = self.angle.sin_cos();
         let (u, v) = ((x * cos + y * sin + self.phase) / self.period, (y * cos - x * sin + self.phase) / self.period);
         let share = match self.pattern {

@@ -1,6 +1,6 @@
 //! Words on a line, as a scanner sees them.
 
-use super::pen::{self, Point};
+use super::pen::{self, PenPoint};
 use super::random::{Random, drawn};
 use crate::data::Dataset;
 use anyhow::Result;
@@ -12,7 +12,7 @@ const SIZE: [usize; 2] = [20, 96];
 const WORDS: [&str; 10] = ["gradient", "grid", "tensor", "sensor", "noise", "loss", "logit", "layer", "linear", "relu"];
 
 /// The strokes of each letter in a unit box, down and across; a point that stands twice is a corner.
-const LETTERS: [(char, &[&[Point]]); 13] = [
+const LETTERS: [(char, &[&[PenPoint]]); 13] = [
     ('a', &[&[[0.0, 1.0], [0.5, 0.0], [0.5, 0.0], [1.0, 1.0]], &[[0.2, 0.62], [0.8, 0.62]]]),
     ('d', &[&[[0.0, 0.0], [0.0, 1.0], [0.0, 1.0], [0.6, 0.95], [0.95, 0.5], [0.6, 0.05], [0.0, 0.0]]]),
     ('e', &[&[[0.9, 0.0], [0.0, 0.0], [0.0, 0.0], [0.0, 1.0], [0.0, 1.0], [0.9, 1.0]], &[[0.0, 0.5], [0.7, 0.5]]]),
@@ -63,9 +63,9 @@ fn write(random: &mut Random, word: &str, picture: &mut [u8]) {
     let (radius, softness) = (random.within(0.6..1.0), random.within(0.8..1.3));
     let mut paper = [0.0; SIZE[0] * SIZE[1]];
     for (i, letter) in word.chars().enumerate() {
-        let aside: Point = [left + step * i as f32 + 0.25 * random.bell(), top + 0.3 * random.bell()];
+        let aside: PenPoint = [left + step * i as f32 + 0.25 * random.bell(), top + 0.3 * random.bell()];
         for stroke in strokes(letter) {
-            let place = |p: Point| [aside[0] + wide * p[0] + slant * tall * (0.5 - p[1]), aside[1] + tall * p[1]];
+            let place = |p: PenPoint| [aside[0] + wide * p[0] + slant * tall * (0.5 - p[1]), aside[1] + tall * p[1]];
             let line: Vec<_> = pen::curve(stroke).into_iter().map(place).collect();
             pen::draw(&mut paper, SIZE[1], &line, |_| radius, softness);
         }
@@ -76,7 +76,7 @@ fn write(random: &mut Random, word: &str, picture: &mut [u8]) {
     }
 }
 
-fn strokes(letter: char) -> &'static [&'static [Point]] {
+fn strokes(letter: char) -> &'static [&'static [PenPoint]] {
     LETTERS.iter().find(|(known, _)| *known == letter).map_or(&[], |(_, strokes)| strokes)
 }
 

@@ -17,7 +17,7 @@ struct Plans(Mutex<Vec<Arc<Plan>>>);
 
 impl Plans {
     /// The plan for this key, now the most recent one.
-    fn get(&self, key: &Key) -> Option<Arc<Plan>> {
+    fn get(&self, key: &PlanKey) -> Option<Arc<Plan>> {
         let mut plans = self.0.lock_unpoisoned();
         let at = plans.iter().position(|p| p.key == *key)?;
         let plan = plans.remove(at);
@@ -41,7 +41,7 @@ impl Plans {
 }
 
 /// The input's shape without the batch, and whether convolutions are direct sums.
-pub(super) type Key = (Vec<usize>, bool);
+pub(super) type PlanKey = (Vec<usize>, bool);
 
 /// The plan for a batch like `x`; none where a network runs node by node: in f64, on other devices, without weights.
 ///

@@ -10,7 +10,7 @@ pub use share::{Denominator, Term, share};
 
 use super::composite::Rule;
 use crate::backend;
-use crate::exec::{Absorbed, Site};
+use crate::exec::{Absorbed, LayerContext};
 use crate::graph::op::Saved;
 use anyhow::{Result, ensure};
 use candle_core::Tensor;
@@ -80,7 +80,7 @@ impl Lrp {
     /// The relevance of each input; what is kept back is noted at the site.
     ///
     /// Errors where the layer has no weights and the rule needs some, or several inputs and the rule knows one.
-    pub fn apply(&self, site: &Site, r: &Tensor) -> Result<Vec<Tensor>> {
+    pub fn apply(&self, site: &LayerContext, r: &Tensor) -> Result<Vec<Tensor>> {
         match self {
             Self::Epsilon(epsilon, bias) => shared_by_value(site, r, *epsilon, *bias),
             Self::Gradient => (0..site.reads()).map(|i| site.vjp(r, i)).collect(),
@@ -93,7 +93,7 @@ impl Lrp {
         }
     }
 
-    fn with_one_input(&self, site: &Site, r: &Tensor, epsilon: f64) -> Result<Vec<Tensor>> {
+    fn with_one_input(&self, site: &LayerContext, r: &Tensor, epsilon: f64) -> Result<Vec<Tensor>> {
         let kind = site.node().op.kind();
         ensure!(site.reads() == 1, "the rule {self} is for layers with one input, not for {kind}");
         Ok(vec![match self {
@@ -148,7 +148,7 @@ impl fmt::Display for Lrp {
 }
 
 /// `x · Jᵀ(r / y)` for every input, `y` the value that the layer gave.
-fn shared_by_value(site: &Site, r: &Tensor, epsilon: f64, bias: Bias) -> Result<Vec<Tensor>> {
+fn shared_by_value(site: &LayerContext, r: &Tensor, epsilon: f64, bias: Bias) -> Result<Vec<Tensor>> {
     let node = site.node();
     let own = node.params.get(1).filter(|_| node.op.with_bias().is_some());
     let (y, bias) = match (bias, own) {
@@ -159,7 +159,7 @@ fn shared_by_value(site: &Site, r: &Tensor, epsilon: f64, bias: Bias) -> Result<
     (0..site.reads()).map(|i| backend::mul(site.x(i)?, &site.vjp(&s, i)?)).collect()
 }
 
-fn proportional(site: &Site, r: &Tensor, epsilon: f64) -> Result<Tensor> {
+fn proportional(site: &LayerContext, r: &Tensor, epsilon: f64) -> Result<Tensor> {
     let node = site.node();
     let Some(mean) = node.op.mean() else {
         anyhow::bail!("the rule proportional is for pools, not for {}", node.op.kind());
@@ -170,7 +170,7 @@ fn proportional(site: &Site, r: &Tensor, epsilon: f64) -> Result<Tensor> {
 }
 
 /// By the magnitudes of what the value has of its input, `y − f(0)`, and of `f(0)`.
-fn absolute(site: &Site, r: &Tensor, epsilon: f64) -> Result<Tensor> {
+fn absolute(site: &LayerContext, r: &Tensor, epsilon: f64) -> Result<Tensor> {
     let node = site.node();
     let zero = site.x(0)?.narrow(0, 0, 1)?.zeros_like()?;
     let shift = node.forward(&[&zero])?;
@@ -185,7 +185,7 @@ fn absolute(site: &Site, r: &Tensor, epsilon: f64) -> Result<Tensor> {
 
 /// A layer with weights, taken apart by sign.
 struct Parts<'a> {
-    site: &'a Site,
+    site: &'a LayerContext,
     x: &'a Tensor,
     w: &'a Tensor,
     b: Option<&'a Tensor>,
@@ -213,7 +213,7 @@ impl Half {
     }
 
     /// That of a site's weight, made once.
-    fn weight(self, site: &Site) -> Result<Tensor> {
+    fn weight(self, site: &LayerContext) -> Result<Tensor> {
         let (name, number) = match self {
             Self::Plus => ("plus", 0.0),
             Self::Minus => ("minus", 0.0),
@@ -225,7 +225,7 @@ impl Half {
 }
 
 impl<'a> Parts<'a> {
-    fn new(site: &'a Site, epsilon: f64) -> Result<Self> {
+    fn new(site: &'a LayerContext, epsilon: f64) -> Result<Self> {
         let params = &site.node().params;
         ensure!(!params.is_empty(), "the layer has no weights yet");
         Ok(Self { site, x: site.x(0)?, w: &params[0], b: params.get(1), epsilon })

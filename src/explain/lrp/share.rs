@@ -1,7 +1,7 @@
 //! The one formula of LRP: relevance shared by what each input adds to a value.
 
 use crate::backend::{self, Shares};
-use crate::exec::{Absorbed, Site};
+use crate::exec::{Absorbed, LayerContext};
 use crate::graph::op::Saved;
 use anyhow::Result;
 use candle_core::Tensor;
@@ -22,7 +22,7 @@ pub struct Denominator<'a> {
 /// weights. What bias and stabiliser keep back is noted at the site.
 ///
 /// Terms that are 0 everywhere, as the negative part of what comes from a ReLU, cost nothing.
-pub fn share(site: &Site, r: &Tensor, terms: &[Term], of: Denominator) -> Result<Tensor> {
+pub fn share(site: &LayerContext, r: &Tensor, terms: &[Term], of: Denominator) -> Result<Tensor> {
     let mut counted = vec![];
     for term in terms {
         if !backend::is_zero(&term.0)? {
@@ -58,8 +58,8 @@ pub fn share(site: &Site, r: &Tensor, terms: &[Term], of: Denominator) -> Result
 }
 
 /// `r / (z + ε sign z)`, with what bias and stabiliser keep back noted at the site.
-pub fn divided(site: &Site, r: &Tensor, z: &Tensor, of: Denominator) -> Result<Tensor> {
-    let Shares { s, bias, stabilizer, missing } = backend::shares(r, z, of.bias, of.epsilon)?;
+pub fn divided(site: &LayerContext, r: &Tensor, z: &Tensor, of: Denominator) -> Result<Tensor> {
+    let Shares { s, bias, stabilizer, missing } = backend::lrp_divide(r, z, of.bias, of.epsilon)?;
     site.absorb(Absorbed { bias, stabilizer, missing });
     Ok(s)
 }

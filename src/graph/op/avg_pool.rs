@@ -1,7 +1,7 @@
 //! Average pooling.
 
 use super::argument::Argument;
-use super::spec::{Family, Inputs, OpSpec, Relevance};
+use super::spec::{DefaultRule, Family, Inputs, OpSpec};
 use super::windows::{draw, mapped, pooled, windows};
 use super::{Case, Op, Pattern, Saved};
 use crate::backend::{self, Pool2d};
@@ -36,7 +36,7 @@ pub(super) static SPEC: OpSpec = OpSpec {
     ],
     build: |a, _| Ok(Arc::new(AvgPool { pool: windows(a, (1, 1))?, include_pad: a.bool("count_include_pad")? })),
     from_shapes: None,
-    relevance: Relevance::Share,
+    relevance: DefaultRule::Share,
     draw: |d| {
         let pool = draw(d, false);
         Case::new(AvgPool { pool, include_pad: d.coin() }, &[&mapped(d, &pool)])

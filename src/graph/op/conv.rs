@@ -2,7 +2,7 @@
 
 use super::argument::Argument;
 use super::channels;
-use super::spec::{Family, Inputs, OpSpec, Relevance, pair, weight};
+use super::spec::{DefaultRule, Family, Inputs, OpSpec, pair, weight};
 use super::weighted::{check_channels, weight_and_bias};
 use super::{Attribute, Attributes, Case, Op, Pattern, Saved, maps, sum_by_channel};
 use crate::backend::{self, Conv2d};
@@ -63,7 +63,7 @@ pub(super) static SPEC: OpSpec = OpSpec {
             ("bias", Attribute::Bool(bias)),
         ])
     }),
-    relevance: Relevance::Gradient,
+    relevance: DefaultRule::Gradient,
     draw: |d| {
         let groups = d.between(1, 3);
         let (input, output) = (groups * d.between(1, 2), groups * d.between(1, 3));

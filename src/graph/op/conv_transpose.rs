@@ -3,7 +3,7 @@
 use super::argument::Argument;
 use super::channels;
 use super::conv::slide;
-use super::spec::{Family, Inputs, OpSpec, Relevance};
+use super::spec::{DefaultRule, Family, Inputs, OpSpec};
 use super::weighted::{check_channels, weight_and_bias};
 use super::{Case, Op, Saved, maps, sum_by_channel};
 use crate::backend::{self, Conv2d};
@@ -54,7 +54,7 @@ pub(super) static SPEC: OpSpec = OpSpec {
         Ok(Arc::new(ConvTranspose { input, output, kernel, slide, output_padding, bias }))
     },
     from_shapes: None,
-    relevance: Relevance::Gradient,
+    relevance: DefaultRule::Gradient,
     draw: |d| {
         let groups = d.between(1, 3);
         let (input, output) = (groups * d.between(1, 2), groups * d.between(1, 3));

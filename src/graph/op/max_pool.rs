@@ -2,7 +2,7 @@
 
 use super::AvgPool;
 use super::argument::Argument;
-use super::spec::{Family, Inputs, OpSpec, Relevance};
+use super::spec::{DefaultRule, Family, Inputs, OpSpec};
 use super::windows::{draw, mapped, pooled, windows};
 use super::{Case, Op, Pattern, Saved};
 use crate::backend::{self, Pool2d};
@@ -35,7 +35,7 @@ pub(super) static SPEC: OpSpec = OpSpec {
     ],
     build: |a, _| Ok(Arc::new(MaxPool { pool: windows(a, a.pair("dilation")?)? })),
     from_shapes: None,
-    relevance: Relevance::Move,
+    relevance: DefaultRule::Move,
     draw: |d| {
         let pool = draw(d, true);
         Case::new(MaxPool { pool }, &[&mapped(d, &pool)])

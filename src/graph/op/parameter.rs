@@ -1,7 +1,7 @@
 //! A parameter that is a value by itself.
 
 use super::argument::Argument;
-use super::spec::{Case, Family, Inputs, OpSpec, Relevance};
+use super::spec::{Case, DefaultRule, Family, Inputs, OpSpec};
 use super::{Op, Saved, trained};
 use crate::backend;
 use crate::graph::Parameter as Named;
@@ -28,7 +28,7 @@ pub(super) static SPEC: OpSpec = OpSpec {
     arguments: &[Argument::required("shape")],
     build: |a, _| Ok(Arc::new(Parameter { shape: [vec![1], a.sizes("shape")?].concat() })),
     from_shapes: None,
-    relevance: Relevance::Gradient,
+    relevance: DefaultRule::Gradient,
     draw: |d| Case::new(Parameter { shape: vec![1, d.between(1, 4), d.between(1, 5)] }, &[]),
 };
 

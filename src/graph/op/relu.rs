@@ -1,6 +1,6 @@
 //! The rectifier.
 
-use super::spec::{Family, Inputs, OpSpec, Relevance};
+use super::spec::{DefaultRule, Family, Inputs, OpSpec};
 use super::{Case, Op, Pattern, Saved};
 use crate::backend;
 use anyhow::Result;
@@ -24,7 +24,7 @@ pub(super) static SPEC: OpSpec = OpSpec {
     arguments: &[],
     build: |_, _| Ok(Arc::new(Relu)),
     from_shapes: None,
-    relevance: Relevance::Pass,
+    relevance: DefaultRule::Pass,
     draw: |d| Case::new(Relu, &[&d.map()]),
 };
 

@@ -1,6 +1,6 @@
 //! Differences of values.
 
-use super::spec::{Family, Inputs, OpSpec, Relevance};
+use super::spec::{DefaultRule, Family, Inputs, OpSpec};
 use super::together::{drawn, together};
 use super::{Op, Saved};
 use crate::backend::sum_to;
@@ -24,7 +24,7 @@ pub(super) static SPEC: OpSpec = OpSpec {
     arguments: &[],
     build: |_, _| Ok(Arc::new(Sub)),
     from_shapes: None,
-    relevance: Relevance::Share,
+    relevance: DefaultRule::Share,
     draw: |d| drawn(Sub, d, 2),
 };
 

@@ -1,8 +1,8 @@
 //! Weight files opened: their state dicts by name and shape first, then the values of the tensors that are wanted.
 
 use super::number::{Number, count};
-use super::random_access::{Pieces, Source};
-use super::record::{Record, Stretch};
+use super::random_access::{ByteSource, RandomAccess};
+use super::record::{ByteRange, Record};
 use super::tensors::{CUT, Tensors, Weights};
 use super::{names, pickle};
 use crate::memory::reserve;
@@ -23,7 +23,7 @@ pub struct Archive {
 
 /// A file, and the checksums of its parts.
 pub struct File {
-    pub(super) source: Source,
+    pub(super) source: ByteSource,
     pub(super) records: Vec<Record>,
 }
 
@@ -33,26 +33,26 @@ pub struct StateDict {
     /// Where they stand in a checkpoint: `model_ema`; empty at its root.
     pub key: String,
     /// The tensors.
-    pub tensors: BTreeMap<String, Entry>,
+    pub tensors: BTreeMap<String, TensorEntry>,
     /// Tensors that PyTorch makes by functions that are not known here, with those functions.
     pub unread: BTreeMap<String, String>,
 }
 
 /// A tensor in a file. Value `(i, j, …)` stands `offset + i · stride[0] + j · stride[1] + …` numbers into its storage.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
-pub struct Entry {
+pub struct TensorEntry {
     /// Its shape.
     pub shape: Vec<usize>,
     pub(super) number: Number,
     pub(super) file: usize,
-    pub(super) storage: Stretch,
+    pub(super) storage: ByteRange,
     pub(super) offset: usize,
     pub(super) stride: Vec<usize>,
 }
 
 impl Archive {
     /// An archive of one file.
-    pub(super) fn of(source: Source, dicts: Vec<StateDict>, records: Vec<Record>) -> Self {
+    pub(super) fn of(source: ByteSource, dicts: Vec<StateDict>, records: Vec<Record>) -> Self {
         Self { files: vec![File { source, records }], dicts }
     }
 
@@ -67,7 +67,7 @@ impl Archive {
     }
 
     /// The values of these tensors, read on all cores, one of which sums over the files.
-    pub fn read(&self, entries: Vec<(String, &Entry)>) -> Result<Weights> {
+    pub fn read(&self, entries: Vec<(String, &TensorEntry)>) -> Result<Weights> {
         let records = || self.files.par_iter().flat_map_iter(|file| file.records.iter().map(move |r| (file, r)));
         let check = || records().try_for_each(|(file, record)| record.check(&file.source));
         let (hash, (whole, tensors)) = rayon::join(|| self.hash(), || rayon::join(check, || self.tensors(entries)));
@@ -76,9 +76,9 @@ impl Archive {
     }
 
     /// Memory for tensors is at most the files' size: one that two names share is made once.
-    fn tensors(&self, entries: Vec<(String, &Entry)>) -> Result<Tensors> {
-        let mut made: HashMap<&Entry, Tensor> = HashMap::new();
-        let bytes = |(_, entry): &(String, &Entry)| Ok(count(&entry.shape)?.saturating_mul(entry.number.size()));
+    fn tensors(&self, entries: Vec<(String, &TensorEntry)>) -> Result<Tensors> {
+        let mut made: HashMap<&TensorEntry, Tensor> = HashMap::new();
+        let bytes = |(_, entry): &(String, &TensorEntry)| Ok(count(&entry.shape)?.saturating_mul(entry.number.size()));
         let all = entries
             .iter()
             .map(bytes)
@@ -114,9 +114,9 @@ impl Archive {
     }
 }
 
-impl Entry {
+impl TensorEntry {
     /// A tensor whose values fill this stretch of a file in row order.
-    pub(super) fn whole(number: Number, shape: Vec<usize>, storage: Stretch) -> Self {
+    pub(super) fn whole(number: Number, shape: Vec<usize>, storage: ByteRange) -> Self {
         let mut stride = vec![1usize; shape.len()];
         for axis in (1..shape.len()).rev() {
             stride[axis - 1] = stride[axis].saturating_mul(shape[axis]);
@@ -129,7 +129,7 @@ impl Entry {
         matches!(self.number, Number::I64 | Number::I32 | Number::I16 | Number::I8 | Number::U8 | Number::Bool)
     }
 
-    fn read(&self, file: &Source, whole: &mut HashMap<(usize, u64), Vec<u8>>) -> Result<Tensor> {
+    fn read(&self, file: &ByteSource, whole: &mut HashMap<(usize, u64), Vec<u8>>) -> Result<Tensor> {
         let size = self.number.size();
         if matches!(self.number, Number::Unread(..)) {
             return self.number.tensor(&[], &self.shape);

@@ -1,6 +1,6 @@
 //! The values of a pickle, and what they refer to: containers, tensors, placeholders.
 
-use super::torch::{Global, Storage, View};
+use super::torch::{Global, Storage, StridedView};
 use anyhow::{Result, ensure};
 
 /// The most values that are copied from one container to another.
@@ -8,7 +8,7 @@ const MAX_COPIES: usize = 4_000_000;
 
 /// A pickled value; containers are places in the [`Heap`].
 #[derive(Clone, Copy, Debug, PartialEq)]
-pub enum Value<'a> {
+pub enum PickleValue<'a> {
     None,
     Bool(bool),
     Int(i64),
@@ -34,9 +34,9 @@ pub struct Object<'a> {
     /// Module and name of what would have made it.
     pub class: (&'a str, &'a str),
     /// Its items, if it was filled like a dict.
-    pub items: Vec<(Value<'a>, Value<'a>)>,
+    pub items: Vec<(PickleValue<'a>, PickleValue<'a>)>,
     /// Its state: most often a dict of attributes.
-    pub state: Option<Value<'a>>,
+    pub state: Option<PickleValue<'a>>,
     /// The list of arguments.
     pub args: Option<usize>,
 }
@@ -44,10 +44,10 @@ pub struct Object<'a> {
 /// What the values of a pickle refer to.
 #[derive(Debug, Default)]
 pub struct Heap<'a> {
-    pub lists: Vec<Vec<Value<'a>>>,
-    pub dicts: Vec<Vec<(Value<'a>, Value<'a>)>>,
+    pub lists: Vec<Vec<PickleValue<'a>>>,
+    pub dicts: Vec<Vec<(PickleValue<'a>, PickleValue<'a>)>>,
     pub storages: Vec<Storage<'a>>,
-    pub tensors: Vec<View>,
+    pub tensors: Vec<StridedView>,
     pub objects: Vec<Object<'a>>,
     /// How many values were copied from one container to another.
     copied: usize,
@@ -55,20 +55,20 @@ pub struct Heap<'a> {
 
 impl<'a> Heap<'a> {
     /// A new list.
-    pub fn list(&mut self, items: Vec<Value<'a>>) -> Value<'a> {
-        Value::List(self.place(items))
+    pub fn list(&mut self, items: Vec<PickleValue<'a>>) -> PickleValue<'a> {
+        PickleValue::List(self.place(items))
     }
 
     /// The place of a new list.
-    pub fn place(&mut self, items: Vec<Value<'a>>) -> usize {
+    pub fn place(&mut self, items: Vec<PickleValue<'a>>) -> usize {
         self.lists.push(items);
         self.lists.len() - 1
     }
 
     /// A placeholder for what this call would have made.
-    pub fn object(&mut self, class: (&'a str, &'a str), args: Option<usize>) -> Value<'a> {
+    pub fn object(&mut self, class: (&'a str, &'a str), args: Option<usize>) -> PickleValue<'a> {
         self.objects.push(Object { class, args, ..Object::default() });
-        Value::Object(self.objects.len() - 1)
+        PickleValue::Object(self.objects.len() - 1)
     }
 
     /// Counts values that are copied: a pickle may ask for the same copy again and again.
@@ -82,8 +82,8 @@ impl<'a> Heap<'a> {
     }
 
     /// A new dict.
-    pub fn dict(&mut self, items: Vec<(Value<'a>, Value<'a>)>) -> Value<'a> {
+    pub fn dict(&mut self, items: Vec<(PickleValue<'a>, PickleValue<'a>)>) -> PickleValue<'a> {
         self.dicts.push(items);
-        Value::Dict(self.dicts.len() - 1)
+        PickleValue::Dict(self.dicts.len() - 1)
     }
 }

@@ -17,7 +17,7 @@ mod archive;
 mod shards;
 mod tensors;
 
-pub use archive::{Archive, Entry, StateDict};
+pub use archive::{Archive, StateDict, TensorEntry};
 pub use names::{all_unwrapped, beside, counter, optimizer, rank, secondary, wrappers};
 pub use pickle::shown;
 pub use shards::INDEX;
@@ -26,7 +26,7 @@ pub use tensors::{Tensors, Weights};
 use crate::panics::decoding;
 use crate::words;
 use anyhow::{Context, Result, bail};
-use random_access::{Pieces, Source, Stored};
+use random_access::{ByteSource, RandomAccess, StoredFile};
 use std::path::Path;
 
 /// How the names of weight files end.
@@ -40,11 +40,11 @@ const LIMIT: u64 = 16 << 30;
 /// Errors: not a weight file, damaged or cut short, a shard that is missing, no tensors at all.
 pub fn open(path: &Path) -> Result<Archive> {
     let reading = || format!("reading the weights \"{}\"", words::path(&path));
-    let one = |path: &Path| opened(Source::File(Stored::open(path, LIMIT)?));
+    let one = |path: &Path| opened(ByteSource::File(StoredFile::open(path, LIMIT)?));
     match shards::shards(path)? {
         Some(shards) => shards.open(|path| one(path).with_context(|| words::path(path))).with_context(reading),
         None => {
-            let source = Source::File(Stored::open(path, LIMIT)?);
+            let source = ByteSource::File(StoredFile::open(path, LIMIT)?);
             opened(source).with_context(reading)
         }
     }
@@ -63,10 +63,10 @@ pub fn parse(bytes: &[u8]) -> Result<Weights> {
 
 /// Opens the bytes of a weight file.
 pub fn archive(bytes: Vec<u8>) -> Result<Archive> {
-    opened(Source::Memory(bytes))
+    opened(ByteSource::Memory(bytes))
 }
 
-fn opened(source: Source) -> Result<Archive> {
+fn opened(source: ByteSource) -> Result<Archive> {
     let beginning = source.bytes(0, source.length().min(256))?;
     let legacy = beginning.starts_with(pth::TEXT_MAGIC) || beginning.starts_with(&[0x80]);
     match beginning[..] {

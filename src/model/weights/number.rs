@@ -1,6 +1,6 @@
 //! The types of number in weight files, and tensors from their bytes.
 
-use super::random_access::Pieces;
+use super::random_access::RandomAccess;
 use crate::backend::in_large_pages;
 use anyhow::{Context, Result, bail, ensure};
 use candle_core::{Device, Tensor, WithDType};
@@ -48,7 +48,7 @@ impl Number {
     }
 
     /// The same from `len` bytes of a file, `start` bytes in.
-    pub fn read(self, file: &(impl Pieces + ?Sized), start: u64, len: usize, shape: &[usize]) -> Result<Tensor> {
+    pub fn read(self, file: &(impl RandomAccess + ?Sized), start: u64, len: usize, shape: &[usize]) -> Result<Tensor> {
         let fits = matches!(self, Self::Unread(..)) || count(shape)?.checked_mul(self.size()) == Some(len);
         ensure!(fits, "{len} bytes for shape {shape:?}");
         let file = |at: usize| file.beginning(start + at as u64);

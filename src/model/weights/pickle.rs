@@ -3,7 +3,7 @@
 //! It imports and calls nothing. The few functions of [`Global`] are computed here; whatever else a pickle names becomes
 //! an [`Object`], a placeholder that records what it was called with.
 
-pub use super::heap::{Heap, Object, Value};
+pub use super::heap::{Heap, Object, PickleValue};
 
 use super::torch::Global;
 use crate::words;
@@ -16,7 +16,7 @@ const MAX_STEPS: usize = 4_000_000;
 /// A pickle, read.
 #[derive(Debug)]
 pub struct Pickle<'a> {
-    pub root: Value<'a>,
+    pub root: PickleValue<'a>,
     pub heap: Heap<'a>,
     /// How many bytes it took.
     pub length: usize,
@@ -38,10 +38,10 @@ pub fn load(bytes: &[u8]) -> Result<Pickle<'_>> {
 struct Machine<'a> {
     bytes: &'a [u8],
     at: usize,
-    stack: Vec<Value<'a>>,
+    stack: Vec<PickleValue<'a>>,
     /// Heights of the stack where its marks stand.
     marks: Vec<usize>,
-    memo: HashMap<u64, Value<'a>>,
+    memo: HashMap<u64, PickleValue<'a>>,
     heap: Heap<'a>,
 }
 
@@ -80,32 +80,32 @@ impl<'a> Machine<'a> {
         Ok(())
     }
 
-    fn number(&mut self, op: u8) -> Result<Value<'a>> {
+    fn number(&mut self, op: u8) -> Result<PickleValue<'a>> {
         Ok(match op {
-            b'N' => Value::None,
-            0x88 | 0x89 => Value::Bool(op == 0x88),
-            b'K' => Value::Int(self.byte()?.into()),
-            b'M' => Value::Int(u16::from_le_bytes(self.array()?).into()),
-            b'J' => Value::Int(i32::from_le_bytes(self.array()?).into()),
+            b'N' => PickleValue::None,
+            0x88 | 0x89 => PickleValue::Bool(op == 0x88),
+            b'K' => PickleValue::Int(self.byte()?.into()),
+            b'M' => PickleValue::Int(u16::from_le_bytes(self.array()?).into()),
+            b'J' => PickleValue::Int(i32::from_le_bytes(self.array()?).into()),
             0x8a => long(self.sized::<1>()?),
             0x8b => long(self.sized::<4>()?),
-            b'G' => self.array::<8>().map(|_| Value::Float)?,
-            b'F' => self.line().map(|_| Value::Float)?,
+            b'G' => self.array::<8>().map(|_| PickleValue::Float)?,
+            b'F' => self.line().map(|_| PickleValue::Float)?,
             _ => match self.line()?.trim_end_matches('L') {
-                "00" | "01" if op == b'I' => Value::Bool(true),
+                "00" | "01" if op == b'I' => PickleValue::Bool(true),
                 line => match (line.parse(), line.parse()) {
-                    (Ok(int), _) => Value::Int(int),
-                    (_, Ok(big)) => Value::Big(big),
-                    _ if line.trim_start_matches('-').bytes().all(|b| b.is_ascii_digit()) => Value::Other,
+                    (Ok(int), _) => PickleValue::Int(int),
+                    (_, Ok(big)) => PickleValue::Big(big),
+                    _ if line.trim_start_matches('-').bytes().all(|b| b.is_ascii_digit()) => PickleValue::Other,
                     _ => bail!("a pickled number \"{}\"", shown(line)),
                 },
             },
         })
     }
 
-    fn text(&mut self, op: u8) -> Result<Value<'a>> {
+    fn text(&mut self, op: u8) -> Result<PickleValue<'a>> {
         Ok(match op {
-            b'S' => Value::Text(self.line()?.trim_matches(['\'', '"'])),
+            b'S' => PickleValue::Text(self.line()?.trim_matches(['\'', '"'])),
             // Latin letters stand in it as single bytes.
             b'V' => text(self.raw_line()?),
             // Python 2 had one type for bytes and text.
@@ -114,14 +114,14 @@ impl<'a> Machine<'a> {
             0x8c => text(self.sized::<1>()?),
             b'X' => text(self.sized::<4>()?),
             0x8d => text(self.sized::<8>()?),
-            b'C' => self.sized::<1>().map(|_| Value::Bytes)?,
-            b'B' => self.sized::<4>().map(|_| Value::Bytes)?,
-            0x97 => Value::Bytes,
-            _ => self.sized::<8>().map(|_| Value::Bytes)?,
+            b'C' => self.sized::<1>().map(|_| PickleValue::Bytes)?,
+            b'B' => self.sized::<4>().map(|_| PickleValue::Bytes)?,
+            0x97 => PickleValue::Bytes,
+            _ => self.sized::<8>().map(|_| PickleValue::Bytes)?,
         })
     }
 
-    fn container(&mut self, op: u8) -> Result<Value<'a>> {
+    fn container(&mut self, op: u8) -> Result<PickleValue<'a>> {
         Ok(match op {
             b')' | b']' | 0x8f => self.heap.list(Vec::new()),
             b't' | b'l' | 0x91 => {
@@ -142,27 +142,29 @@ impl<'a> Machine<'a> {
     }
 
     /// Globals, calls and PyTorch's storages.
-    fn object(&mut self, op: u8) -> Result<Value<'a>> {
+    fn object(&mut self, op: u8) -> Result<PickleValue<'a>> {
         match op {
-            b'c' => Ok(Value::Global(Global::find(self.line()?, self.line()?))),
+            b'c' => Ok(PickleValue::Global(Global::find(self.line()?, self.line()?))),
             0x93 => match (self.pop()?, self.pop()?) {
-                (Value::Text(name), Value::Text(module)) => Ok(Value::Global(Global::find(module, name))),
+                (PickleValue::Text(name), PickleValue::Text(module)) => {
+                    Ok(PickleValue::Global(Global::find(module, name)))
+                }
                 _ => bail!("a pickled global without a name"),
             },
-            b'P' => self.line().map(|_| Value::Other),
+            b'P' => self.line().map(|_| PickleValue::Other),
             b'Q' => {
                 let id = self.pop()?;
                 self.heap.persistent(id)
             }
             // Numbers that stand for classes, in a registry that every program has to itself.
-            0x82 => self.array::<1>().map(|_| Value::Other),
-            0x83 => self.array::<2>().map(|_| Value::Other),
-            0x84 => self.array::<4>().map(|_| Value::Other),
+            0x82 => self.array::<1>().map(|_| PickleValue::Other),
+            0x83 => self.array::<2>().map(|_| PickleValue::Other),
+            0x84 => self.array::<4>().map(|_| PickleValue::Other),
             b'i' => {
                 let class = Global::find(self.line()?, self.line()?);
                 let args = self.since_mark()?;
                 let args = self.heap.place(args);
-                self.heap.call(Value::Global(class), args)
+                self.heap.call(PickleValue::Global(class), args)
             }
             b'o' => {
                 let mut args = self.since_mark()?;
@@ -176,7 +178,9 @@ impl<'a> Machine<'a> {
                     self.pop()?;
                 }
                 let (args, called) = (self.pop()?, self.pop()?);
-                let Value::List(args) = args else { bail!("the pickle calls a function without a tuple of arguments") };
+                let PickleValue::List(args) = args else {
+                    bail!("the pickle calls a function without a tuple of arguments")
+                };
                 self.heap.call(called, args)
             }
         }
@@ -185,7 +189,7 @@ impl<'a> Machine<'a> {
     /// The state of an object; of what is known here only attributes such as `_metadata`, which no tensor needs.
     fn build(&mut self) -> Result<()> {
         let state = self.pop()?;
-        if let Value::Object(object) = self.top()? {
+        if let PickleValue::Object(object) = self.top()? {
             self.heap.objects[object].state = Some(state);
         }
         Ok(())
@@ -203,7 +207,7 @@ impl<'a> Machine<'a> {
         Ok(())
     }
 
-    fn get(&mut self, op: u8) -> Result<Value<'a>> {
+    fn get(&mut self, op: u8) -> Result<PickleValue<'a>> {
         let key = match op {
             b'h' => self.byte()?.into(),
             b'j' => u32::from_le_bytes(self.array()?).into(),
@@ -215,8 +219,8 @@ impl<'a> Machine<'a> {
     fn append(&mut self, op: u8) -> Result<()> {
         let items = if op == b'a' { vec![self.pop()?] } else { self.since_mark()? };
         match self.top()? {
-            Value::List(list) => self.heap.lists[list].extend(items),
-            Value::Object(_) | Value::Other => {}
+            PickleValue::List(list) => self.heap.lists[list].extend(items),
+            PickleValue::Object(_) | PickleValue::Other => {}
             _ => bail!("the pickle appends to what is no list"),
         }
         Ok(())
@@ -232,27 +236,27 @@ impl<'a> Machine<'a> {
         };
         let pairs = pairs(&items)?;
         match self.top()? {
-            Value::Dict(dict) => self.heap.dicts[dict].extend(pairs),
-            Value::Object(object) => self.heap.objects[object].items.extend(pairs),
-            Value::Other => {}
+            PickleValue::Dict(dict) => self.heap.dicts[dict].extend(pairs),
+            PickleValue::Object(object) => self.heap.objects[object].items.extend(pairs),
+            PickleValue::Other => {}
             _ => bail!("the pickle sets items of what is no dict"),
         }
         Ok(())
     }
 
-    fn top(&self) -> Result<Value<'a>> {
+    fn top(&self) -> Result<PickleValue<'a>> {
         let above = self.stack.len() > self.marks.last().copied().unwrap_or(0);
         let top = self.stack.last().filter(|_| above);
         top.copied().context("the pickle takes a value where there is none")
     }
 
-    fn pop(&mut self) -> Result<Value<'a>> {
+    fn pop(&mut self) -> Result<PickleValue<'a>> {
         let top = self.top()?;
         self.stack.pop();
         Ok(top)
     }
 
-    fn since_mark(&mut self) -> Result<Vec<Value<'a>>> {
+    fn since_mark(&mut self) -> Result<Vec<PickleValue<'a>>> {
         let mark = self.marks.pop().context("the pickle goes back to a mark where there is none")?;
         Ok(self.stack.split_off(mark))
     }
@@ -298,33 +302,33 @@ pub fn shown(text: &str) -> String {
     words::name(text).into_owned()
 }
 
-fn pairs<'a>(items: &[Value<'a>]) -> Result<Vec<(Value<'a>, Value<'a>)>> {
+fn pairs<'a>(items: &[PickleValue<'a>]) -> Result<Vec<(PickleValue<'a>, PickleValue<'a>)>> {
     let (pairs, rest) = items.as_chunks();
     ensure!(rest.is_empty(), "the pickle sets a key without a value");
     Ok(pairs.iter().map(|&[key, value]| (key, value)).collect())
 }
 
 /// A whole number from its two's complement.
-fn long<'a>(bytes: &[u8]) -> Value<'a> {
+fn long<'a>(bytes: &[u8]) -> PickleValue<'a> {
     let sign = if bytes.last().is_some_and(|b| b & 0x80 != 0) { 0xFF } else { 0 };
     let mut wide = [sign; 8];
     match wide.get_mut(..bytes.len()) {
         Some(low) => low.copy_from_slice(bytes),
         None => return big(bytes, sign),
     }
-    Value::Int(i64::from_le_bytes(wide))
+    PickleValue::Int(i64::from_le_bytes(wide))
 }
 
-fn big<'a>(bytes: &[u8], sign: u8) -> Value<'a> {
+fn big<'a>(bytes: &[u8], sign: u8) -> PickleValue<'a> {
     let mut wide = [0; 16];
     match wide.get_mut(..bytes.len()) {
         Some(low) if sign == 0 => low.copy_from_slice(bytes),
-        _ => return Value::Other,
+        _ => return PickleValue::Other,
     }
-    Value::Big(u128::from_le_bytes(wide))
+    PickleValue::Big(u128::from_le_bytes(wide))
 }
 
 /// Text, or bytes where it is not UTF-8: a path of another encoding, a surrogate.
-fn text(bytes: &[u8]) -> Value<'_> {
-    std::str::from_utf8(bytes).map_or(Value::Bytes, Value::Text)
+fn text(bytes: &[u8]) -> PickleValue<'_> {
+    std::str::from_utf8(bytes).map_or(PickleValue::Bytes, PickleValue::Text)
 }

@@ -1,28 +1,28 @@
 //! PyTorch's files: a zip archive with a pickle and one record a storage, or, before 1.6, pickles and storages in a row.
 
-use super::archive::{Archive, Entry, StateDict};
-use super::pickle::{self, Pickle, Value, shown};
-use super::random_access::{Pieces, Source};
-use super::record::{Record, Stretch};
+use super::archive::{Archive, StateDict, TensorEntry};
+use super::pickle::{self, Pickle, PickleValue, shown};
+use super::random_access::{ByteSource, RandomAccess};
+use super::record::{ByteRange, Record};
 use super::state::{Names, state_dicts};
 use super::tensors::CUT;
-use super::torch::{Storage, View};
+use super::torch::{Storage, StridedView};
 use anyhow::{Context, Result, bail, ensure};
 use std::collections::HashMap;
 use std::io::BufReader;
 use zip::ZipArchive;
 
 /// The bytes of each storage, by its name.
-type Storages<'a> = HashMap<&'a str, Stretch>;
+type Storages<'a> = HashMap<&'a str, ByteRange>;
 
 /// The number that a file of the format before 1.6 begins with.
-const MAGIC: Value = Value::Big(0x1950_a86a_20f9_469c_fc6c);
+const MAGIC: PickleValue = PickleValue::Big(0x1950_a86a_20f9_469c_fc6c);
 
 /// The same as pickle protocols 0 and 1 write it, at the beginning of the file.
 pub const TEXT_MAGIC: &[u8] = b"L119547037146038801333356L\n.";
 
 /// Opens a zip file that `torch.save` wrote.
-pub fn open_zip(file: Source) -> Result<Archive> {
+pub fn open_zip(file: ByteSource) -> Result<Archive> {
     let mut archive =
         ZipArchive::new(BufReader::new(file.beginning(0))).with_context(|| format!("the zip archive: {CUT}"))?;
     let root = archive.file_names().filter_map(|n| n.strip_suffix("data.pkl")).min_by_key(|n| n.len());
@@ -53,16 +53,16 @@ pub fn open_zip(file: Source) -> Result<Archive> {
 }
 
 /// Opens a file of the format before PyTorch 1.6, which is read whole: where its pickles end only they tell.
-pub fn open_legacy(file: Source) -> Result<Archive> {
+pub fn open_legacy(file: ByteSource) -> Result<Archive> {
     let whole = file.bytes(0, file.length())?;
     let bytes = &whole[..];
     let mut rest = bytes;
     let magic = next(&mut rest)?;
     ensure!(magic.root == MAGIC, "it is a pickle that torch.save did not write{}", of_class(&magic));
     let version = next(&mut rest)?;
-    ensure!(version.root == Value::Int(1001), "its format is not version 1001 of PyTorch's");
+    ensure!(version.root == PickleValue::Int(1001), "its format is not version 1001 of PyTorch's");
     let system = next(&mut rest)?;
-    let little = (Value::Text("little_endian"), Value::Bool(true));
+    let little = (PickleValue::Text("little_endian"), PickleValue::Bool(true));
     ensure!(
         system.heap.dicts.iter().flatten().any(|item| *item == little),
         "its numbers are big-endian; save it on a little-endian machine"
@@ -71,13 +71,13 @@ pub fn open_legacy(file: Source) -> Result<Archive> {
     let found = state_dicts(&pickle)?;
     let keys = next(&mut rest)?;
     let dicts = located(found, &pickle, &storages(&pickle, &keys, bytes, rest)?)?;
-    Ok(Archive::of(Source::Memory(whole), dicts, Vec::new()))
+    Ok(Archive::of(ByteSource::Memory(whole), dicts, Vec::new()))
 }
 
 /// `: a posix.system, which is not run; save …`, where that is what a pickle holds.
 fn of_class(pickle: &Pickle) -> String {
     let object =
-        if let Value::Object(object) = pickle.root { &pickle.heap.objects[object] } else { return SAVE.into() };
+        if let PickleValue::Object(object) = pickle.root { &pickle.heap.objects[object] } else { return SAVE.into() };
     let (module, name) = object.class;
     format!(", of {}.{}, which is not run{SAVE}", shown(module), shown(name))
 }
@@ -93,11 +93,11 @@ fn next<'a>(rest: &mut &'a [u8]) -> Result<Pickle<'a>> {
 
 /// The places in `bytes` of the storages that follow the pickles, in the order of `keys`: how many numbers in eight bytes, then the numbers.
 fn storages<'a>(pickle: &Pickle<'a>, keys: &Pickle<'a>, bytes: &[u8], mut rest: &[u8]) -> Result<Storages<'a>> {
-    let Value::List(list) = keys.root else { bail!("the file has no list of its storages; {CUT}") };
+    let PickleValue::List(list) = keys.root else { bail!("the file has no list of its storages; {CUT}") };
     let known: HashMap<_, _> = pickle.heap.storages.iter().map(|s| (s.key, s)).collect();
     let mut found = HashMap::new();
     for key in &keys.heap.lists[list] {
-        let Value::Text(key) = key else { bail!("a storage has no name; {CUT}") };
+        let PickleValue::Text(key) = key else { bail!("a storage has no name; {CUT}") };
         let storage = known.get(key).with_context(|| format!("no tensor has the storage \"{}\"; {CUT}", shown(key)))?;
         let (count, numbers) = rest.split_first_chunk::<8>().context(CUT)?;
         ensure!(
@@ -127,15 +127,15 @@ fn located(found: Vec<Names>, pickle: &Pickle, storages: &Storages) -> Result<Ve
     found.into_iter().map(dict).collect()
 }
 
-fn located_view(view: &View, storage: &Storage, storages: &Storages) -> Result<Entry> {
+fn located_view(view: &StridedView, storage: &Storage, storages: &Storages) -> Result<TensorEntry> {
     let &(start, length) = storages.get(storage.key).with_context(|| format!("its storage is missing; {CUT}"))?;
     ensure!(
         bytes_of(storage).is_some_and(|bytes| bytes as u64 == length),
         "its storage has {length} bytes for {} numbers; {CUT}",
         storage.count
     );
-    let View { offset, shape, stride, .. } = view.clone();
-    Ok(Entry { shape, number: storage.number, file: 0, storage: (start, length), offset, stride })
+    let StridedView { offset, shape, stride, .. } = view.clone();
+    Ok(TensorEntry { shape, number: storage.number, file: 0, storage: (start, length), offset, stride })
 }
 
 fn bytes_of(storage: &Storage) -> Option<usize> {

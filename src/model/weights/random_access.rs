@@ -6,7 +6,7 @@ use std::io::{Error, ErrorKind, Read, Result, Seek, SeekFrom};
 use std::path::Path;
 
 /// Bytes, in memory or in a file, that can be read from any place.
-pub trait Pieces: Sync {
+pub trait RandomAccess: Sync {
     /// How many they are.
     fn length(&self) -> u64;
 
@@ -14,8 +14,8 @@ pub trait Pieces: Sync {
     fn read_at(&self, to: &mut [u8], at: u64) -> Result<usize>;
 
     /// A reader that begins `start` bytes in.
-    fn beginning(&self, start: u64) -> Place<'_, Self> {
-        Place { of: self, at: start }
+    fn beginning(&self, start: u64) -> Reader<'_, Self> {
+        Reader { of: self, at: start }
     }
 
     /// `count` bytes that begin `start` bytes in; an error where they are fewer.
@@ -29,7 +29,7 @@ pub trait Pieces: Sync {
     }
 }
 
-impl Pieces for [u8] {
+impl RandomAccess for [u8] {
     fn length(&self) -> u64 {
         self.len() as u64
     }
@@ -40,12 +40,12 @@ impl Pieces for [u8] {
 }
 
 /// A file, of the length that it has when it is opened.
-pub struct Stored {
+pub struct StoredFile {
     file: File,
     length: u64,
 }
 
-impl Stored {
+impl StoredFile {
     /// A file of at most `limit` bytes.
     pub fn open(path: &Path, limit: u64) -> anyhow::Result<Self> {
         let file = open(path, limit)?;
@@ -54,7 +54,7 @@ impl Stored {
     }
 }
 
-impl Pieces for Stored {
+impl RandomAccess for StoredFile {
     fn length(&self) -> u64 {
         self.length
     }
@@ -68,14 +68,14 @@ impl Pieces for Stored {
 }
 
 /// A weight file, or its bytes.
-pub enum Source {
+pub enum ByteSource {
     /// On disk.
-    File(Stored),
+    File(StoredFile),
     /// In memory.
     Memory(Vec<u8>),
 }
 
-impl Pieces for Source {
+impl RandomAccess for ByteSource {
     fn length(&self) -> u64 {
         match self {
             Self::File(file) => file.length(),
@@ -92,12 +92,12 @@ impl Pieces for Source {
 }
 
 /// A place in some bytes, to read and seek from; every reader has its own.
-pub struct Place<'a, P: ?Sized> {
+pub struct Reader<'a, P: ?Sized> {
     of: &'a P,
     at: u64,
 }
 
-impl<P: Pieces + ?Sized> Read for Place<'_, P> {
+impl<P: RandomAccess + ?Sized> Read for Reader<'_, P> {
     fn read(&mut self, to: &mut [u8]) -> Result<usize> {
         let count = self.of.read_at(to, self.at)?;
         self.at += count as u64;
@@ -105,7 +105,7 @@ impl<P: Pieces + ?Sized> Read for Place<'_, P> {
     }
 }
 
-impl<P: Pieces + ?Sized> Seek for Place<'_, P> {
+impl<P: RandomAccess + ?Sized> Seek for Reader<'_, P> {
     fn seek(&mut self, to: SeekFrom) -> Result<u64> {
         let at = match to {
             SeekFrom::Start(at) => Some(at),

@@ -1,7 +1,7 @@
 //! Records of a zip archive, uncompressed.
 
 use super::pickle::shown;
-use super::random_access::Pieces;
+use super::random_access::RandomAccess;
 use super::tensors::CUT;
 use anyhow::{Context, Result, ensure};
 use flate2::CrcReader;
@@ -9,12 +9,12 @@ use std::io::{BufReader, Read, Seek};
 use zip::ZipArchive;
 
 /// Where bytes of a file start, and how many they are.
-pub type Stretch = (u64, u64);
+pub type ByteRange = (u64, u64);
 
 /// A record of the archive, uncompressed.
 pub struct Record {
     name: String,
-    pub(super) place: Stretch,
+    pub(super) place: ByteRange,
     sum: u32,
 }
 
@@ -32,13 +32,13 @@ impl Record {
     }
 
     /// Its bytes, with the right checksum.
-    pub fn read(&self, file: &(impl Pieces + ?Sized)) -> Result<Vec<u8>> {
+    pub fn read(&self, file: &(impl RandomAccess + ?Sized)) -> Result<Vec<u8>> {
         self.check(file)?;
         file.bytes(self.place.0, self.place.1).with_context(|| damaged(&self.name))
     }
 
     /// Compares its checksum with that of its bytes.
-    pub fn check(&self, file: &(impl Pieces + ?Sized)) -> Result<()> {
+    pub fn check(&self, file: &(impl RandomAccess + ?Sized)) -> Result<()> {
         let (start, length) = self.place;
         let bytes = BufReader::with_capacity(1 << 18, file.beginning(start).take(length));
         let mut bytes = CrcReader::new(bytes);

@@ -1,8 +1,8 @@
 //! The safetensors format: a JSON header with names, types, shapes and places, then the numbers.
 
-use super::archive::{Archive, Entry, StateDict};
+use super::archive::{Archive, StateDict, TensorEntry};
 use super::number::Number;
-use super::random_access::{Pieces, Source};
+use super::random_access::{ByteSource, RandomAccess};
 use super::shown;
 use crate::words;
 use anyhow::{Context, Result, bail, ensure};
@@ -18,7 +18,7 @@ use std::io::Read;
 const HEADER: u64 = 100_000_000;
 
 /// Reads the header of a safetensors file.
-pub fn open(file: Source) -> Result<Archive> {
+pub fn open(file: ByteSource) -> Result<Archive> {
     let damaged = "the safetensors file is damaged or cut short";
     let len = file.length();
     let mut size = [0; 8];
@@ -35,7 +35,7 @@ pub fn open(file: Source) -> Result<Archive> {
     let entry = |(name, info): (String, TensorInfo)| {
         let (start, end) = info.data_offsets;
         let place = (8 + size + start as u64, (end - start) as u64);
-        (name, Entry::whole(number(info.dtype), info.shape, place))
+        (name, TensorEntry::whole(number(info.dtype), info.shape, place))
     };
     let dict = StateDict { tensors: tensors.into_iter().map(entry).collect(), ..StateDict::default() };
     ensure!(!dict.tensors.is_empty(), "there are no tensors in it");
@@ -155,7 +155,7 @@ mod tests {
 
     fn opened(header: &str, data: usize) -> Result<Archive> {
         let bytes = [&(header.len() as u64).to_le_bytes()[..], header.as_bytes(), &vec![0; data]].concat();
-        open(Source::Memory(bytes))
+        open(ByteSource::Memory(bytes))
     }
 
     #[test]

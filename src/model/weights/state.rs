@@ -1,6 +1,6 @@
 //! The named tensors in what was saved: a `state_dict`, checkpoints around several, whole modules.
 
-use super::pickle::{Object, Pickle, Value, shown};
+use super::pickle::{Object, Pickle, PickleValue, shown};
 use anyhow::{Result, bail, ensure};
 use std::collections::{BTreeMap, HashSet};
 
@@ -46,28 +46,28 @@ enum Place {
     Object(usize),
 }
 
-type Item<'a> = (Value<'a>, Value<'a>);
+type Item<'a> = (PickleValue<'a>, PickleValue<'a>);
 
 impl<'a> Search<'a> {
-    fn walk(&mut self, value: Value<'a>, key: String, depth: usize) -> Result<()> {
+    fn walk(&mut self, value: PickleValue<'a>, key: String, depth: usize) -> Result<()> {
         let heap = &self.pickle.heap;
         let place = match value {
-            Value::List(list) => Place::List(list),
-            Value::Dict(dict) => Place::Dict(dict),
-            Value::Object(object) => Place::Object(object),
+            PickleValue::List(list) => Place::List(list),
+            PickleValue::Dict(dict) => Place::Dict(dict),
+            PickleValue::Object(object) => Place::Object(object),
             _ => return Ok(()),
         };
         if depth > MAX_DEPTH || !self.seen.insert(place) {
             return Ok(());
         }
         match value {
-            Value::List(list) => {
+            PickleValue::List(list) => {
                 for (i, &item) in heap.lists[list].iter().enumerate() {
                     self.inner(item, &key, &i.to_string(), depth)?;
                 }
             }
-            Value::Dict(dict) => self.items(&heap.dicts[dict], key, depth)?,
-            Value::Object(object) => {
+            PickleValue::Dict(dict) => self.items(&heap.dicts[dict], key, depth)?,
+            PickleValue::Object(object) => {
                 let object = &heap.objects[object];
                 if self.is_module(object) {
                     let mut names = Names { key, ..Names::default() };
@@ -86,15 +86,15 @@ impl<'a> Search<'a> {
     fn items(&mut self, items: &'a [Item<'a>], key: String, depth: usize) -> Result<()> {
         let mut names = Names { key: key.clone(), ..Names::default() };
         for (name, value) in items {
-            if let Value::Text(name) = name {
+            if let PickleValue::Text(name) = name {
                 self.name(&mut names, name, *value)?;
             }
         }
         self.keep(names);
         for (name, value) in items {
             match name {
-                Value::Text(name) => self.inner(*value, &key, name, depth)?,
-                Value::Int(name) => self.inner(*value, &key, &name.to_string(), depth)?,
+                PickleValue::Text(name) => self.inner(*value, &key, name, depth)?,
+                PickleValue::Int(name) => self.inner(*value, &key, &name.to_string(), depth)?,
                 _ => {}
             }
         }
@@ -102,8 +102,8 @@ impl<'a> Search<'a> {
     }
 
     /// What stands in a container under this name.
-    fn inner(&mut self, value: Value<'a>, key: &str, name: &str, depth: usize) -> Result<()> {
-        if !matches!(value, Value::List(_) | Value::Dict(_) | Value::Object(_)) {
+    fn inner(&mut self, value: PickleValue<'a>, key: &str, name: &str, depth: usize) -> Result<()> {
+        if !matches!(value, PickleValue::List(_) | PickleValue::Dict(_) | PickleValue::Object(_)) {
             return Ok(());
         }
         self.spend(key.len() + name.len())?;
@@ -118,7 +118,7 @@ impl<'a> Search<'a> {
         for kind in ["_parameters", "_buffers"] {
             for &(name, value) in self.entries(self.attribute(module, kind)) {
                 match name {
-                    Value::Text(name) if kind == "_parameters" || !passing.contains(name) => {
+                    PickleValue::Text(name) if kind == "_parameters" || !passing.contains(name) => {
                         self.name(names, &joined(prefix, name), value)?;
                     }
                     _ => {}
@@ -126,7 +126,7 @@ impl<'a> Search<'a> {
             }
         }
         for &(name, value) in self.entries(self.attribute(module, "_modules")) {
-            if let (Value::Text(name), Value::Object(inner)) = (name, value) {
+            if let (PickleValue::Text(name), PickleValue::Object(inner)) = (name, value) {
                 let prefix = joined(prefix, name);
                 self.spend(prefix.len() + 1)?;
                 self.module(&pickle.heap.objects[inner], &prefix, names, depth + 1)?;
@@ -135,13 +135,13 @@ impl<'a> Search<'a> {
         Ok(())
     }
 
-    fn name(&mut self, names: &mut Names, name: &str, value: Value<'a>) -> Result<()> {
+    fn name(&mut self, names: &mut Names, name: &str, value: PickleValue<'a>) -> Result<()> {
         match value {
-            Value::Tensor(tensor) => {
+            PickleValue::Tensor(tensor) => {
                 self.spend(name.len())?;
                 names.tensors.insert(name.into(), tensor);
             }
-            Value::Object(object) => {
+            PickleValue::Object(object) => {
                 let (module, function) = self.pickle.heap.objects[object].class;
                 if module.starts_with("torch") && (function.contains("_rebuild") || function.ends_with("Storage")) {
                     self.spend(name.len() + module.len() + function.len())?;
@@ -166,19 +166,19 @@ impl<'a> Search<'a> {
     }
 
     fn is_module(&self, object: &Object<'a>) -> bool {
-        let has = |name| self.attribute(object, name) != Value::None;
+        let has = |name| self.attribute(object, name) != PickleValue::None;
         has("_parameters") && has("_modules")
     }
 
-    fn attribute(&self, object: &Object<'a>, name: &str) -> Value<'a> {
-        let found = self.attributes(object).iter().rev().find(|(key, _)| *key == Value::Text(name));
-        found.map_or(Value::None, |(_, value)| *value)
+    fn attribute(&self, object: &Object<'a>, name: &str) -> PickleValue<'a> {
+        let found = self.attributes(object).iter().rev().find(|(key, _)| *key == PickleValue::Text(name));
+        found.map_or(PickleValue::None, |(_, value)| *value)
     }
 
     /// An object's attributes; one with slots has a pair of dicts as its state.
     fn attributes(&self, object: &Object<'a>) -> &'a [Item<'a>] {
         match object.state {
-            Some(Value::List(pair)) => match self.pickle.heap.lists[pair][..] {
+            Some(PickleValue::List(pair)) => match self.pickle.heap.lists[pair][..] {
                 [attributes, _] => self.entries(attributes),
                 _ => &[],
             },
@@ -187,27 +187,29 @@ impl<'a> Search<'a> {
         }
     }
 
-    fn entries(&self, value: Value<'a>) -> &'a [Item<'a>] {
+    fn entries(&self, value: PickleValue<'a>) -> &'a [Item<'a>] {
         match value {
-            Value::Dict(dict) => &self.pickle.heap.dicts[dict],
-            Value::Object(object) => &self.pickle.heap.objects[object].items,
+            PickleValue::Dict(dict) => &self.pickle.heap.dicts[dict],
+            PickleValue::Object(object) => &self.pickle.heap.objects[object].items,
             _ => &[],
         }
     }
 }
 
 /// The words of a set, which older pickles make by a call with a list.
-fn strings<'a>(pickle: &'a Pickle, set: Value) -> HashSet<&'a str> {
+fn strings<'a>(pickle: &'a Pickle, set: PickleValue) -> HashSet<&'a str> {
     let list = match set {
-        Value::List(list) => Some(list),
-        Value::Object(object) => match pickle.heap.objects[object].args.map(|args| &pickle.heap.lists[args][..]) {
-            Some([Value::List(list)]) => Some(*list),
-            _ => None,
-        },
+        PickleValue::List(list) => Some(list),
+        PickleValue::Object(object) => {
+            match pickle.heap.objects[object].args.map(|args| &pickle.heap.lists[args][..]) {
+                Some([PickleValue::List(list)]) => Some(*list),
+                _ => None,
+            }
+        }
         _ => None,
     };
     let words = list.map_or(&[][..], |list| &pickle.heap.lists[list]);
-    words.iter().filter_map(|word| if let Value::Text(word) = word { Some(*word) } else { None }).collect()
+    words.iter().filter_map(|word| if let PickleValue::Text(word) = word { Some(*word) } else { None }).collect()
 }
 
 fn joined(key: &str, name: &str) -> String {
@@ -217,11 +219,11 @@ fn joined(key: &str, name: &str) -> String {
 /// Why a file has no names for its tensors.
 fn without(pickle: &Pickle) -> String {
     match pickle.root {
-        Value::Dict(dict) => {
+        PickleValue::Dict(dict) => {
             let entries = entries(&pickle.heap.dicts[dict]);
             format!("there are no tensors in it{entries}; save model.state_dict(), or wrap it as \"state_dict\"")
         }
-        Value::Object(object) if !pickle.heap.objects[object].class.1.is_empty() => {
+        PickleValue::Object(object) if !pickle.heap.objects[object].class.1.is_empty() => {
             let (module, name) = pickle.heap.objects[object].class;
             let (module, name) = (shown(module), shown(name));
             format!("it is a {module}.{name} without tensors, and nothing of it is run; save model.state_dict()")
@@ -232,7 +234,8 @@ fn without(pickle: &Pickle) -> String {
 
 /// `, only "epoch", "lr"`.
 fn entries(items: &[Item]) -> String {
-    let name = |(key, _): &Item| if let Value::Text(key) = key { Some(format!("\"{}\"", shown(key))) } else { None };
+    let name =
+        |(key, _): &Item| if let PickleValue::Text(key) = key { Some(format!("\"{}\"", shown(key))) } else { None };
     let names: Vec<_> = items.iter().filter_map(name).take(8).collect();
     if names.is_empty() { String::new() } else { format!(", only {}", names.join(", ")) }
 }

@@ -1,7 +1,7 @@
 //! What PyTorch writes into its pickles: the few names that are known, and how they make tensors.
 
 use super::number::{Number, count};
-use super::pickle::{Heap, Value};
+use super::pickle::{Heap, PickleValue};
 use anyhow::{Context, Result, bail, ensure};
 
 /// The most axes of a tensor, as in PyTorch.
@@ -41,7 +41,7 @@ pub struct Storage<'a> {
 
 /// A tensor: some numbers of a storage. Value `(i, j, …)` stands at `offset + i · stride[0] + j · stride[1] + …`.
 #[derive(Clone, Debug)]
-pub struct View {
+pub struct StridedView {
     /// The storage's place in the heap.
     pub storage: usize,
     pub offset: usize,
@@ -93,31 +93,31 @@ fn number(storage: &str) -> Option<Number> {
 
 impl<'a> Heap<'a> {
     /// `called(*args)`: a tensor or container where the function is known, else a placeholder.
-    pub fn call(&mut self, called: Value<'a>, args: usize) -> Result<Value<'a>> {
-        let Value::Global(global) = called else {
+    pub fn call(&mut self, called: PickleValue<'a>, args: usize) -> Result<PickleValue<'a>> {
+        let PickleValue::Global(global) = called else {
             // A method, a partial function: whatever a placeholder would have given.
-            let class = if let Value::Object(object) = called { self.objects[object].class } else { ("", "") };
+            let class = if let PickleValue::Object(object) = called { self.objects[object].class } else { ("", "") };
             return Ok(self.object(class, Some(args)));
         };
         match (global, &self.lists[args][..]) {
             // Numbers of a kind that only the program that wrote them knows.
-            (Global::Tensor | Global::Parameter, &[object @ Value::Object(_), ..]) => Ok(object),
+            (Global::Tensor | Global::Parameter, &[object @ PickleValue::Object(_), ..]) => Ok(object),
             (Global::Tensor, &[storage, offset, shape, stride, ..]) => self.tensor(storage, offset, shape, stride),
-            (Global::Parameter, &[tensor @ Value::Tensor(_), ..]) => Ok(tensor),
+            (Global::Parameter, &[tensor @ PickleValue::Tensor(_), ..]) => Ok(tensor),
             (
                 Global::Subclass,
-                &[Value::Global(make @ (Global::Tensor | Global::Parameter)), _, Value::List(inner), ..],
-            ) => self.call(Value::Global(make), inner),
+                &[PickleValue::Global(make @ (Global::Tensor | Global::Parameter)), _, PickleValue::List(inner), ..],
+            ) => self.call(PickleValue::Global(make), inner),
             (Global::OrderedDict, &[]) => Ok(self.dict(Vec::new())),
-            (Global::OrderedDict, &[Value::List(items)]) => self.ordered(items),
-            (Global::OrderedDict, &[Value::Dict(items)]) => {
+            (Global::OrderedDict, &[PickleValue::List(items)]) => self.ordered(items),
+            (Global::OrderedDict, &[PickleValue::Dict(items)]) => {
                 self.copies(self.dicts[items].len())?;
                 Ok(self.dict(self.dicts[items].clone()))
             }
-            (Global::Size, &[sizes @ Value::List(_)]) => Ok(sizes),
-            (Global::Device, _) => Ok(Value::Other),
+            (Global::Size, &[sizes @ PickleValue::List(_)]) => Ok(sizes),
+            (Global::Device, _) => Ok(PickleValue::Other),
             // `copyreg` makes objects of the class that is its first argument.
-            (Global::Unknown("copyreg" | "copy_reg", _), &[Value::Global(Global::Unknown(module, name)), ..])
+            (Global::Unknown("copyreg" | "copy_reg", _), &[PickleValue::Global(Global::Unknown(module, name)), ..])
             | (Global::Unknown(module, name), _) => Ok(self.object((module, name), Some(args))),
             (Global::Tensor | Global::Parameter, _) => {
                 bail!("the pickle makes a tensor of arguments that do not fit; the file is damaged")
@@ -127,41 +127,48 @@ impl<'a> Heap<'a> {
     }
 
     /// What a persistent id stands for: a storage, or a class beside whose name its source code stands.
-    pub fn persistent(&mut self, id: Value<'a>) -> Result<Value<'a>> {
+    pub fn persistent(&mut self, id: PickleValue<'a>) -> Result<PickleValue<'a>> {
         match id {
-            Value::List(id) => match self.lists[id][..] {
-                [Value::Text("storage"), ..] => self.storage(id),
-                [Value::Text("module"), class, ..] => Ok(class),
-                _ => Ok(Value::Other),
+            PickleValue::List(id) => match self.lists[id][..] {
+                [PickleValue::Text("storage"), ..] => self.storage(id),
+                [PickleValue::Text("module"), class, ..] => Ok(class),
+                _ => Ok(PickleValue::Other),
             },
-            _ => Ok(Value::Other),
+            _ => Ok(PickleValue::Other),
         }
     }
 
     /// The storage `("storage", type, key, location, count)`; where it was does not matter.
-    fn storage(&mut self, id: usize) -> Result<Value<'a>> {
+    fn storage(&mut self, id: usize) -> Result<PickleValue<'a>> {
         const SHAPE: &str = "the pickle has a storage that PyTorch does not write";
         let storage = match self.lists[id][..] {
             // A sixth entry tells a part of another storage; it is None since PyTorch 0.4.
-            [Value::Text("storage"), kind, key, _, count]
-            | [Value::Text("storage"), kind, key, _, count, Value::None] => {
-                let Value::Text(key) = key else { bail!(SHAPE) };
+            [PickleValue::Text("storage"), kind, key, _, count]
+            | [PickleValue::Text("storage"), kind, key, _, count, PickleValue::None] => {
+                let PickleValue::Text(key) = key else { bail!(SHAPE) };
                 match kind {
-                    Value::Global(Global::Storage(number)) => Storage { number, key, count: size(count)? },
-                    Value::Global(Global::Unknown(module, name)) => return Ok(self.object((module, name), None)),
+                    PickleValue::Global(Global::Storage(number)) => Storage { number, key, count: size(count)? },
+                    PickleValue::Global(Global::Unknown(module, name)) => return Ok(self.object((module, name), None)),
                     _ => bail!(SHAPE),
                 }
             }
             _ => bail!(SHAPE),
         };
         self.storages.push(storage);
-        Ok(Value::Storage(self.storages.len() - 1))
+        Ok(PickleValue::Storage(self.storages.len() - 1))
     }
 
     /// A view of a storage that lies within it.
-    fn tensor(&mut self, storage: Value, offset: Value, shape: Value, stride: Value) -> Result<Value<'a>> {
-        let Value::Storage(storage) = storage else { bail!("the pickle has a tensor without a storage") };
-        let view = View { storage, offset: size(offset)?, shape: self.sizes(shape)?, stride: self.sizes(stride)? };
+    fn tensor(
+        &mut self,
+        storage: PickleValue,
+        offset: PickleValue,
+        shape: PickleValue,
+        stride: PickleValue,
+    ) -> Result<PickleValue<'a>> {
+        let PickleValue::Storage(storage) = storage else { bail!("the pickle has a tensor without a storage") };
+        let view =
+            StridedView { storage, offset: size(offset)?, shape: self.sizes(shape)?, stride: self.sizes(stride)? };
         ensure!(
             view.end()? <= self.storages[storage].count,
             "a tensor of shape {:?} reaches beyond its storage of {} values",
@@ -169,29 +176,29 @@ impl<'a> Heap<'a> {
             self.storages[storage].count
         );
         self.tensors.push(view);
-        Ok(Value::Tensor(self.tensors.len() - 1))
+        Ok(PickleValue::Tensor(self.tensors.len() - 1))
     }
 
     /// An `OrderedDict` of pairs, as Python 2 wrote it.
-    fn ordered(&mut self, items: usize) -> Result<Value<'a>> {
+    fn ordered(&mut self, items: usize) -> Result<PickleValue<'a>> {
         self.copies(self.lists[items].len())?;
-        let pair = |item: &Value| match item {
-            Value::List(pair) => self.lists[*pair].as_array::<2>().map(|&[key, value]| (key, value)),
+        let pair = |item: &PickleValue| match item {
+            PickleValue::List(pair) => self.lists[*pair].as_array::<2>().map(|&[key, value]| (key, value)),
             _ => None,
         };
         let pairs = self.lists[items].iter().map(pair).collect::<Option<_>>();
         Ok(self.dict(pairs.context("the pickle has an OrderedDict of what are no pairs")?))
     }
 
-    fn sizes(&self, list: Value) -> Result<Vec<usize>> {
-        let Value::List(list) = list else { bail!("the pickle has a tensor without a shape") };
+    fn sizes(&self, list: PickleValue) -> Result<Vec<usize>> {
+        let PickleValue::List(list) = list else { bail!("the pickle has a tensor without a shape") };
         let list = &self.lists[list];
         ensure!(list.len() <= MAX_AXES, "a tensor of {} axes", list.len());
         list.iter().map(|&n| size(n)).collect()
     }
 }
 
-impl View {
+impl StridedView {
     /// The number after its last one in the storage.
     fn end(&self) -> Result<usize> {
         ensure!(self.shape.len() == self.stride.len(), "shape {:?} with strides {:?}", self.shape, self.stride);
@@ -204,9 +211,9 @@ impl View {
     }
 }
 
-fn size(value: Value) -> Result<usize> {
+fn size(value: PickleValue) -> Result<usize> {
     match value {
-        Value::Int(n) if n >= 0 => Ok(usize::try_from(n)?),
+        PickleValue::Int(n) if n >= 0 => Ok(usize::try_from(n)?),
         _ => bail!("the pickle has a tensor whose size, stride or offset is not a whole number from 0"),
     }
 }

@@ -6,7 +6,7 @@
 
 use crate::data::source;
 use crate::script::architecture::Architectures;
-use crate::script::folders::{Folders, Source};
+use crate::script::folders::{Folders, ScriptSource};
 use crate::script::host::Host;
 use crate::script::sandbox::guard::Guard;
 use crate::script::session::Session;
@@ -391,12 +391,12 @@ fn no_function_panics_or_goes_on_whatever_it_is_given() {
             let text = script(&mut random, native);
             calls += 1;
             *begun.lock().unwrap() = Instant::now();
-            host.guard().start(host.guard().wishes());
+            host.guard().start(host.guard().cancel_requests());
             let ran = match text.contains("fn build(") {
                 true => std::fs::write(&file, &text)
                     .map_err(Into::into)
                     .and_then(|()| architectures.build(&file.to_string_lossy()).map(drop)),
-                false => host.compile(Source::of_text("probe", text.clone())).and_then(|method| {
+                false => host.compile(ScriptSource::of_text("probe", text.clone())).and_then(|method| {
                     session.open(method);
                     session.run(&host).map(drop)
                 }),

@@ -5,11 +5,11 @@
 
 use super::model::facts;
 use super::objective::Objective;
-use super::options::Options;
+use super::options::CallOptions;
 use super::seed::Seed;
-use super::{Guard, Out, Run, in_type_of, out};
+use super::{Guard, LabelledTrace, Out, in_type_of, out};
 use crate::backend;
-use crate::exec::{Site, Trace};
+use crate::exec::{LayerContext, Trace};
 use crate::explain::{Composite, Lrp, Relevance, Selector, Walk};
 use crate::graph::op::Saved;
 use crate::graph::{Graph, Node, NodeId};
@@ -21,21 +21,36 @@ use std::sync::Arc;
 
 pub(super) fn register(engine: &mut Engine, guard: &Arc<Guard>) {
     let g = guard.clone();
-    engine.register_fn("backward", move |context: NativeCallContext, trace: Run, seed: Dynamic| {
+    engine.register_fn("backward", move |context: NativeCallContext, trace: LabelledTrace, seed: Dynamic| {
         walk(&g, &context, &trace, &seed, &Map::new())
     });
     let g = guard.clone();
-    engine.register_fn("backward", move |context: NativeCallContext, trace: Run, seed: Dynamic, options: Map| {
-        walk(&g, &context, &trace, &seed, &options)
-    });
+    engine.register_fn(
+        "backward",
+        move |context: NativeCallContext, trace: LabelledTrace, seed: Dynamic, options: Map| {
+            walk(&g, &context, &trace, &seed, &options)
+        },
+    );
 }
 
-fn walk(guard: &Guard, context: &NativeCallContext, run: &Run, seed: &Dynamic, options: &Map) -> Out<Relevance> {
+fn walk(
+    guard: &Guard,
+    context: &NativeCallContext,
+    run: &LabelledTrace,
+    seed: &Dynamic,
+    options: &Map,
+) -> Out<Relevance> {
     out(go(guard, context, run, seed, options))
 }
 
-fn go(guard: &Guard, context: &NativeCallContext, run: &Run, seed: &Dynamic, options: &Map) -> Result<Relevance> {
-    let o = Options::new("backward", options.clone(), &["rules", "to", "params", "reduction"])?;
+fn go(
+    guard: &Guard,
+    context: &NativeCallContext,
+    run: &LabelledTrace,
+    seed: &Dynamic,
+    options: &Map,
+) -> Result<Relevance> {
+    let o = CallOptions::new("backward", options.clone(), &["rules", "to", "params", "reduction"])?;
     let trace = &*run.trace;
     let to = targets(trace, options.get("to"))?;
     let tick = |_: &Node| guard.tick();
@@ -51,7 +66,7 @@ fn go(guard: &Guard, context: &NativeCallContext, run: &Run, seed: &Dynamic, opt
         tick: &tick,
     };
     // Shares of relevance magnify rounding.
-    let mut answer = backend::exactly(options.contains_key("rules"), || walk.run())?;
+    let mut answer = backend::with_direct_sums(options.contains_key("rules"), || walk.run())?;
     if reduction == "mean" {
         let n = trace.input().dims()[0] as f64;
         answer.values.values_mut().try_for_each(|v| backend::affine(v, 1.0 / n, 0.0).map(|mean| *v = mean))?;
@@ -60,7 +75,7 @@ fn go(guard: &Guard, context: &NativeCallContext, run: &Run, seed: &Dynamic, opt
 }
 
 /// One seed, an array of them, a closure that is an objective, or a tensor at the logits.
-fn seeds(context: &NativeCallContext, run: &Run, seed: &Dynamic) -> Result<Vec<(NodeId, Tensor)>> {
+fn seeds(context: &NativeCallContext, run: &LabelledTrace, seed: &Dynamic) -> Result<Vec<(NodeId, Tensor)>> {
     let trace = &*run.trace;
     if let Some(one) = seed.read_lock::<Seed>() {
         return one.on(trace);
@@ -115,7 +130,7 @@ pub(super) fn composite<'a>(
             return Ok(composite.with_named(selector, &rule.to_string(), rule.clone().rule()));
         }
         let closure = pair[1].clone().try_cast::<FnPtr>().context(form)?;
-        let rule = move |site: &Site, r: &Tensor| call(context, &closure, site, r);
+        let rule = move |site: &LayerContext, r: &Tensor| call(context, &closure, site, r);
         Ok(composite.with(selector, Box::new(rule)))
     })
 }
@@ -135,7 +150,7 @@ fn selector(guard: &Guard, context: &NativeCallContext, graph: &Graph, value: &D
 }
 
 /// Calls a rule; it gives the relevance of the only input, or an array with one for each.
-fn call(context: &NativeCallContext, rule: &FnPtr, site: &Site, r: &Tensor) -> Result<Vec<Tensor>> {
+fn call(context: &NativeCallContext, rule: &FnPtr, site: &LayerContext, r: &Tensor) -> Result<Vec<Tensor>> {
     let answer: Dynamic = rule.call_within_context(context, (site.clone(), r.clone())).map_err(Inner)?;
     if let Some(tensor) = answer.read_lock::<Tensor>() {
         return Ok(vec![in_type_of(r, &tensor)?]);

@@ -1,7 +1,7 @@
 //! Points in the space of features: nearest neighbours, t-SNE, clusters.
 
 use super::data::numbers;
-use super::options::Options;
+use super::options::CallOptions;
 use super::{Guard, finite, out, size};
 use crate::math::{self, Descent, Tsne};
 use crate::render::brief;
@@ -41,7 +41,7 @@ pub(super) fn register(engine: &mut Engine, guard: &Arc<Guard>) {
 /// `#{ index, distance }`, `(Q, k)` each, nearest first, with `#{ k, metric: "euclidean" | "cosine", other: true (the
 /// queries are the points, and none is its own neighbour) }`.
 fn neighbours(guard: &Guard, queries: &Tensor, points: &Tensor, options: &Map) -> Result<Map> {
-    let o = Options::new("neighbours", options.clone(), &["k", "metric", "other"])?;
+    let o = CallOptions::new("neighbours", options.clone(), &["k", "metric", "other"])?;
     let metric = o.raw("metric").map_or(Ok(math::Metric::Euclidean), |m| bounded_text::text(m).parse())?;
     finite(queries, "neighbours")?;
     finite(points, "neighbours")?;
@@ -59,7 +59,7 @@ fn neighbours(guard: &Guard, queries: &Tensor, points: &Tensor, options: &Map) -
 
 /// `#{ perplexity, metric, start: (N, 2) }`: a map before its first iteration; nearest neighbours three times the perplexity.
 fn tsne(guard: &Guard, points: &Tensor, options: &Map) -> Result<Tsne> {
-    let o = Options::new("tsne", options.clone(), &["perplexity", "metric", "start"])?;
+    let o = CallOptions::new("tsne", options.clone(), &["perplexity", "metric", "start"])?;
     let metric = o.raw("metric").map_or(Ok(math::Metric::Euclidean), |m| bounded_text::text(m).parse())?;
     let (n, _) = points.dims2().context("t-SNE is of points (N, D)")?;
     ensure!(n > 1, "t-SNE needs two points or more, got {n}");
@@ -86,7 +86,7 @@ fn tsne(guard: &Guard, points: &Tensor, options: &Map) -> Result<Tsne> {
 
 /// The map after more iterations, with `#{ exaggeration: 1.0, momentum: 0.8, rate: N / exaggeration }`.
 fn descend(guard: &Guard, map: &Tsne, iterations: INT, options: &Map) -> Result<Tsne> {
-    let o = Options::new("descend", options.clone(), &["exaggeration", "momentum", "rate"])?;
+    let o = CallOptions::new("descend", options.clone(), &["exaggeration", "momentum", "rate"])?;
     let how = Descent {
         iterations: size(iterations, "a number of iterations")?,
         exaggeration: o.number("exaggeration", 1.0)?.max(1e-6),

@@ -1,7 +1,7 @@
 //! What a method answers: `heatmap(t, "saliency", #{ over: cx.input })` and the other kinds of figures.
 
-use super::options::Options;
-use super::{Run, number, out};
+use super::options::CallOptions;
+use super::{LabelledTrace, number, out};
 use crate::exec::ScoresNotFinite;
 use crate::render::{Array as Values, Bar, Body, ClassRow, Figure, Scale, Series, brief};
 use crate::script::sandbox::bounded_text;
@@ -18,8 +18,8 @@ pub(super) fn register(engine: &mut Engine) {
     engine.register_fn("image", |t: Tensor, title: &str| out(image(&t, title)));
     engine.register_fn("montage", |t: Tensor, title: &str| out(montage(&t, title, &Map::new())));
     engine.register_fn("montage", |t: Tensor, title: &str, options: Map| out(montage(&t, title, &options)));
-    engine.register_fn("classes", |t: Run| out(classes(&t, 10)));
-    engine.register_fn("classes", |t: Run, count: INT| out(classes(&t, count.max(1) as usize)));
+    engine.register_fn("classes", |t: LabelledTrace| out(classes(&t, 10)));
+    engine.register_fn("classes", |t: LabelledTrace, count: INT| out(classes(&t, count.max(1) as usize)));
     engine.register_fn("bars", |labels: Array, values: Dynamic, title: &str| out(bars(&labels, &values, title)));
     engine.register_fn("line", |series: Map, title: &str| out(line(&series, title, &Map::new())));
     engine.register_fn("line", |series: Map, title: &str, options: Map| out(line(&series, title, &options)));
@@ -67,7 +67,7 @@ fn picture(t: &Tensor) -> Result<Values> {
 }
 
 fn check(options: &Map, known: &[&str]) -> Result<()> {
-    Options::new("a figure", options.clone(), known).map(drop)
+    CallOptions::new("a figure", options.clone(), known).map(drop)
 }
 
 /// `scale: "range" | "positive" | "p99" | "symmetric" | "symmetric_p99" | [low, high]`.
@@ -111,7 +111,7 @@ fn image(t: &Tensor, title: &str) -> Result<Figure> {
 /// `#{ scale, each: true (a scale for each tile), columns, marked: tile, captions: ["below the first", …], show: how many of
 /// them are drawn, of: how many there are where these are a part, frames: (K, 3) }`, colours around the tiles.
 fn montage(t: &Tensor, title: &str, options: &Map) -> Result<Figure> {
-    let o = Options::new(
+    let o = CallOptions::new(
         "a montage",
         options.clone(),
         &["scale", "each", "columns", "marked", "captions", "show", "of", "frames"],
@@ -140,7 +140,7 @@ fn montage(t: &Tensor, title: &str, options: &Map) -> Result<Figure> {
 }
 
 /// A colour for each of so many things, from rows of red, green and blue in `[0, 1]`; none given: none.
-pub(super) fn colors(o: &Options, key: &'static str, count: usize) -> Result<Vec<[u8; 3]>> {
+pub(super) fn colors(o: &CallOptions, key: &'static str, count: usize) -> Result<Vec<[u8; 3]>> {
     let Some(given) = o.raw(key) else { return Ok(vec![]) };
     let t = given.clone().try_cast::<Tensor>().with_context(|| format!("`{key}` is a tensor ({count}, 3)"))?;
     ensure!(t.dims() == [count, 3], "`{key}` has the shape ({count}, 3), got {:?}", t.dims());
@@ -149,7 +149,7 @@ pub(super) fn colors(o: &Options, key: &'static str, count: usize) -> Result<Vec
 }
 
 /// The likeliest classes; where scores are not finite no class is named, and a badge says so.
-fn classes(run: &Run, count: usize) -> Result<Figure> {
+fn classes(run: &LabelledTrace, count: usize) -> Result<Figure> {
     let body = match class_rows(run, count) {
         Err(error) if error.is::<ScoresNotFinite>() => Body::Badge { text: error.to_string(), good: false },
         rows => Body::Classes { rows: rows?, of: run.trace.logits()?.dim(1)? },
@@ -160,7 +160,7 @@ fn classes(run: &Run, count: usize) -> Result<Figure> {
 /// What the network says of the first picture, best first.
 ///
 /// Errors: [`ScoresNotFinite`].
-pub(in crate::script) fn class_rows(run: &Run, count: usize) -> Result<Vec<ClassRow>> {
+pub(in crate::script) fn class_rows(run: &LabelledTrace, count: usize) -> Result<Vec<ClassRow>> {
     let first = |t: Tensor| -> Result<Vec<f32>> { Ok(t.narrow(0, 0, 1)?.squeeze(0)?.to_dtype(DType::F32)?.to_vec1()?) };
     let (logits, probabilities) = (first(run.trace.scores()?)?, first(run.probabilities()?)?);
     let mut order: Vec<_> = (0..logits.len()).collect();

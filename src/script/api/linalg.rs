@@ -1,6 +1,6 @@
 //! Least squares, principal components, and the segments of a picture.
 
-use super::options::Options;
+use super::options::CallOptions;
 use super::{Guard, finite, out, size};
 use crate::math;
 use crate::script::sandbox::bounded_text;
@@ -22,7 +22,7 @@ pub(super) fn register(engine: &mut Engine, guard: &Arc<Guard>) {
 
 /// `#{ solution, residuals }` of the least `Σ w (b − A x)² + ridge ‖x‖²`, with `#{ weights, ridge }`.
 fn lstsq(a: &Tensor, b: &Tensor, options: &Map) -> Result<Map> {
-    let o = Options::new("lstsq", options.clone(), &["weights", "ridge"])?;
+    let o = CallOptions::new("lstsq", options.clone(), &["weights", "ridge"])?;
     let weights = match o.raw("weights") {
         Some(w) => Some(w.clone().try_cast::<Tensor>().context("the weights of lstsq are a tensor, one a row")?),
         None => None,
@@ -42,7 +42,7 @@ fn pca(a: &Tensor, q: INT, center: bool) -> Result<Map> {
 
 /// The number of its segment at each pixel, `(1, 1, H, W)`, with `#{ method: "slic" | "grid", count, compactness }`.
 fn segments(guard: &Guard, picture: &Tensor, options: &Map) -> Result<Tensor> {
-    let o = Options::new("segments", options.clone(), &["method", "count", "compactness"])?;
+    let o = CallOptions::new("segments", options.clone(), &["method", "count", "compactness"])?;
     guard.reserve(picture.dims(), 24)?;
     finite(picture, "segments")?;
     let count = o.size("count", 50)?;

@@ -7,12 +7,12 @@ use anyhow::{Context, Result, bail};
 use rhai::{Dynamic, INT, Map};
 
 /// A map whose keys are all known.
-pub(crate) struct Options {
+pub(crate) struct CallOptions {
     what: &'static str,
     map: Map,
 }
 
-impl Options {
+impl CallOptions {
     /// The options of `what`; a key that is not in `known` is an error that names the closest.
     pub(crate) fn new(what: &'static str, map: Map, known: &[&str]) -> Result<Self> {
         for key in map.keys() {

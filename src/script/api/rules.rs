@@ -2,7 +2,7 @@
 
 use super::{Out, out};
 use crate::explain::{Bias, Lrp};
-use crate::graph::op::{Relevance, SPECS};
+use crate::graph::op::{DefaultRule, SPECS};
 use anyhow::{Result, bail};
 use candle_core::Tensor;
 use rhai::{Array, Dynamic, Engine, FLOAT};
@@ -43,7 +43,7 @@ fn defaults() -> Array {
         kinds.collect::<Vec<_>>().join("|")
     };
     let rule = |relevance, rule: Lrp| Dynamic::from_array(vec![kinds(relevance).into(), Dynamic::from(rule)]);
-    vec![rule(Relevance::Pass, Lrp::Pass), rule(Relevance::Share, Lrp::Epsilon(1e-6, Bias::Full))]
+    vec![rule(DefaultRule::Pass, Lrp::Pass), rule(DefaultRule::Share, Lrp::Epsilon(1e-6, Bias::Full))]
 }
 
 /// Captum's rules, with its stabiliser.

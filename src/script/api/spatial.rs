@@ -1,6 +1,6 @@
 //! Functions of maps, `(N, C, H, W)`: convolution, resizing, blur, shifts.
 
-use super::options::Options;
+use super::options::CallOptions;
 use super::{Guard, finite, number, out, size, sizes};
 use crate::backend::{self, Conv2d, GridSample, Resize};
 use crate::interrupt::now_and_then;
@@ -143,7 +143,7 @@ fn affine_grid(guard: &Guard, theta: &Tensor, shape: &Array) -> Result<Tensor> {
 /// PyTorch's `grid_sample` with `#{ mode: "bilinear" | "nearest", padding_mode: "zeros" | "border" }`,
 /// `align_corners=False`.
 fn grid_sample(x: &Tensor, grid: &Tensor, options: &Map) -> Result<Tensor> {
-    let o = Options::new("grid_sample", options.clone(), &["mode", "padding_mode"])?;
+    let o = CallOptions::new("grid_sample", options.clone(), &["mode", "padding_mode"])?;
     let choice = |key: &str, [first, second]: [&str; 2]| match o.raw(key).map(bounded_text::text) {
         None => Ok(false),
         Some(name) if name == first || name == second => Ok(name == second),

@@ -4,10 +4,10 @@ mod open_model;
 pub mod model_fn;
 
 use super::api::builder::Handle;
-use super::api::options::{self, Options};
+use super::api::options::{self, CallOptions};
 use super::engine::compile::{protected, settled};
 use super::engine::{engine, functions};
-use super::folders::{Folders, Source};
+use super::folders::{Folders, ScriptSource};
 use super::report::suggest;
 use super::report::{Libraries, Texts};
 use super::sandbox::guard::Guard;
@@ -33,10 +33,10 @@ pub struct Architectures {
 
 /// One file of `models/`, read.
 struct Script {
-    source: Source,
+    source: ScriptSource,
     ast: AST,
     names: Vec<String>,
-    options: Options,
+    options: CallOptions,
 }
 
 impl Architectures {
@@ -94,7 +94,7 @@ impl Architectures {
     /// The script that has this architecture, and the architecture's name.
     fn find(&self, name: &str) -> Result<(Script, String)> {
         if name.ends_with(".rhai") {
-            let script = self.read(Source::read(Path::new(name))?)?;
+            let script = self.read(ScriptSource::read(Path::new(name))?)?;
             let names = script.names.join(", ");
             ensure!(
                 script.names.len() == 1,
@@ -111,7 +111,7 @@ impl Architectures {
     }
 
     /// Reads a script and what its `MODEL` says.
-    fn read(&self, source: Source) -> Result<Script> {
+    fn read(&self, source: ScriptSource) -> Result<Script> {
         self.guard.begin();
         let read = protected(&self.guard, || {
             let mut scope = Scope::new();
@@ -123,7 +123,7 @@ impl Architectures {
         let (ast, model) = read.map_err(|e| self.report(&source, &e))?;
         let what = || format!("reading the architecture \"{}\"", source.name);
         let model = model.context("it says no `const MODEL = #{ … };`").with_context(what)?;
-        let options = Options::new("MODEL", model, &FIELDS).with_context(what)?;
+        let options = CallOptions::new("MODEL", model, &FIELDS).with_context(what)?;
         let names = options.texts("names").with_context(what)?;
         let names = if names.is_empty() { vec![source.name.clone()] } else { names };
         Ok(Script { source, ast, names, options })
@@ -152,7 +152,7 @@ impl Architectures {
         Ok((card, end.finish()?))
     }
 
-    fn report(&self, source: &Source, error: &EvalAltResult) -> Report {
+    fn report(&self, source: &ScriptSource, error: &EvalAltResult) -> Report {
         let texts = Texts { name: &source.name, text: &source.text, libraries: &Libraries::default() };
         Report::run(&texts, error, None, || functions(&self.engine))
     }
@@ -174,7 +174,7 @@ impl Architectures {
 
     /// Class names, a list or the name of a file in `models/labels`; and the other names of each, from the file of synonyms
     /// beside it, if there is one: `n02111889, Samoyed, Samoyede`.
-    fn labels(&self, o: &Options) -> Result<(Vec<String>, Vec<Vec<String>>)> {
+    fn labels(&self, o: &CallOptions) -> Result<(Vec<String>, Vec<Vec<String>>)> {
         let Some(file) = o.raw("labels").and_then(|v| options::text(v).ok()) else {
             return Ok((o.texts("labels")?, vec![]));
         };
@@ -239,7 +239,7 @@ fn unknown(name: &str, names: &[String], errors: Vec<anyhow::Error>) -> anyhow::
     anyhow!(suggest::unknown("architecture", name, names))
 }
 
-fn per_channel(o: &Options, key: &str, default: f64, channels: usize) -> Result<Vec<f64>> {
+fn per_channel(o: &CallOptions, key: &str, default: f64, channels: usize) -> Result<Vec<f64>> {
     let values = o.numbers(key)?;
     let values = if values.is_empty() { vec![default; channels] } else { values };
     ensure!(values.len() == channels, "{key} has {} numbers for {channels} channels", values.len());

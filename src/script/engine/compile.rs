@@ -1,9 +1,9 @@
 //! Compiling methods and calling their functions, with reports of what goes wrong.
 
-use super::Read;
+use super::CompiledLibraries;
 use crate::panics::caught;
 use crate::script::engine;
-use crate::script::folders::Source;
+use crate::script::folders::ScriptSource;
 use crate::script::method::Method;
 use crate::script::report::{Libraries, Texts, raise};
 use crate::script::sandbox::bounded_text::text;
@@ -20,7 +20,12 @@ use std::sync::Arc;
 /// Compiles a method and reads its declarations.
 ///
 /// Errors carry a [`Report`] where the script is at fault.
-pub(in crate::script) fn compile(engine: &Engine, guard: &Arc<Guard>, read: &Read, source: Source) -> Result<Method> {
+pub(in crate::script) fn compile(
+    engine: &Engine,
+    guard: &Arc<Guard>,
+    read: &CompiledLibraries,
+    source: ScriptSource,
+) -> Result<Method> {
     let (name, text) = (source.name.clone(), source.text.clone());
     if text.trim().is_empty() {
         bail!("the script \"{name}\" is empty; is it still being written?");
@@ -64,7 +69,7 @@ pub(in crate::script) fn call(
 ) -> Result<Dynamic, Box<EvalAltResult>> {
     let options = CallFnOptions::new().eval_ast(true).rewind_scope(true);
     let call = || engine.call_fn_with_options::<Dynamic>(options, &mut Scope::new(), &method.ast, function, args);
-    settled(backend::exactly(method.exact, call)?, &format!("fn {function} gave"))
+    settled(backend::with_direct_sums(method.exact, call)?, &format!("fn {function} gave"))
 }
 
 /// A value that may leave the stack that scripts run on: it is nested so little that any stack holds what copies it, shows it and

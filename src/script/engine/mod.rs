@@ -19,9 +19,9 @@ use std::sync::{Arc, Mutex};
 
 /// The libraries that an engine has compiled, as they were when last read.
 #[derive(Clone, Default)]
-pub(super) struct Read(Arc<Mutex<Libraries>>);
+pub(super) struct CompiledLibraries(Arc<Mutex<Libraries>>);
 
-impl Read {
+impl CompiledLibraries {
     /// Their texts now.
     pub fn libraries(&self) -> Libraries {
         self.0.lock_unpoisoned().clone()
@@ -46,11 +46,11 @@ impl Read {
 
 /// A new engine whose imports come from `folders`.
 pub(super) fn engine(guard: &Arc<Guard>, folders: Folders) -> Engine {
-    engine_that_tells(guard, folders, Read::default())
+    engine_that_tells(guard, folders, CompiledLibraries::default())
 }
 
 /// The same, with the texts of its imports kept in `read`.
-pub(super) fn engine_that_tells(guard: &Arc<Guard>, folders: Folders, read: Read) -> Engine {
+pub(super) fn engine_that_tells(guard: &Arc<Guard>, folders: Folders, read: CompiledLibraries) -> Engine {
     let mut engine = Engine::new_raw();
     StandardPackage::new().register_into_engine(&mut engine);
     limit(&mut engine);
@@ -115,7 +115,7 @@ fn no_sleep() -> Box<EvalAltResult> {
 /// Imports by name from the script folders, with circles told instead of followed.
 struct Resolver {
     folders: Folders,
-    read: Read,
+    read: CompiledLibraries,
 }
 
 thread_local! {

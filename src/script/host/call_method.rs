@@ -5,13 +5,13 @@ use crate::exec::ScoresNotFinite;
 use crate::model::Model;
 use crate::render::{Body, Figure};
 use crate::script::api::declare::Declared;
-use crate::script::api::options::Options;
+use crate::script::api::options::CallOptions;
 use crate::script::api::{classes, figures};
-use crate::script::engine::Read;
+use crate::script::engine::CompiledLibraries;
 use crate::script::engine::compile::{call, compile};
 use crate::script::folders::Folders;
 use crate::script::method::Method;
-use crate::script::method::context::{Cx, Stage};
+use crate::script::method::context::{Cx, Observer};
 use crate::script::method::params::Params;
 use crate::script::report::{Inner, line_with, raise};
 use crate::script::sandbox::bounded_text::text;
@@ -33,14 +33,14 @@ const ANSWERS: [&str; 6] = ["attribution", "relevance", "cam", "heatmap", "gradi
 
 /// Where methods come from, and what is remembered of those that were asked.
 #[derive(Clone)]
-pub(in crate::script) struct Asking {
+pub(in crate::script) struct MethodCaller {
     pub folders: Folders,
-    pub read: Read,
+    pub read: CompiledLibraries,
     /// The texts of the methods that were asked, for reports.
-    pub asked: Read,
+    pub asked: CompiledLibraries,
 }
 
-pub(in crate::script) fn register(engine: &mut Engine, guard: &Arc<Guard>, asking: Asking) {
+pub(in crate::script) fn register(engine: &mut Engine, guard: &Arc<Guard>, asking: MethodCaller) {
     let folders = asking.folders.clone();
     engine.register_fn("method", move |group: &str| choice(&folders, group, None).map_err(raise));
     let folders = asking.folders.clone();
@@ -62,7 +62,7 @@ fn choice(folders: &Folders, group: &str, name: Option<&str>) -> Result<Declared
     Ok(Declared::choice(methods, name.map_or(first, String::from)))
 }
 
-impl Asking {
+impl MethodCaller {
     /// Each picture of the batch is asked about by itself, and what their answers share in shape is joined; or all of
     /// them `together`, where the method can.
     fn answer(&self, engine: &Engine, guard: &Arc<Guard>, cx: &Cx, name: &str, options: Map) -> Result<Map> {
@@ -73,7 +73,7 @@ impl Asking {
         let source = source.with_context(|| format!("no method named \"{name}\" in the plugin folders"))?;
         self.asked.add(name, &source.text);
         let method = compile(engine, guard, &self.read, source)?;
-        let question = Question::new(cx, &method, options)?;
+        let question = MethodCall::new(cx, &method, options)?;
         let idle = question.run(engine, cx, &method, question.input.clone(), question.targets.clone());
         let idle = idle.cx.nothing_to_do(guard, &method)?;
         if question.together && idle.contains(&false) {
@@ -102,7 +102,7 @@ impl Asking {
 
 /// What is asked: the pictures and a class of each, the network, parameters.
 #[derive(Clone)]
-struct Question {
+struct MethodCall {
     model: Model,
     input: Tensor,
     targets: Vec<usize>,
@@ -115,10 +115,10 @@ struct Question {
     lenient: bool,
 }
 
-impl Question {
+impl MethodCall {
     fn new(cx: &Cx, method: &Method, map: Map) -> Result<Self> {
         let known = ["input", "target", "model", "params", "seed", "steps", "together"];
-        let options = Options::new("answer", map.clone(), &known)?;
+        let options = CallOptions::new("answer", map.clone(), &known)?;
         let model = of::<Model>(&map, "model", "a network")?.unwrap_or_else(|| cx.model.clone());
         let input = of::<Tensor>(&map, "input", "a tensor")?.unwrap_or_else(|| cx.input.clone());
         let mut targets = map.get("target").map_or_else(|| Ok(cx.targets.clone()?), classes)?;
@@ -205,9 +205,16 @@ impl Question {
         said(&run.to_the_end(self.steps)?.0)
     }
 
-    fn run<'a>(&self, engine: &'a Engine, cx: &Cx, method: &'a Method, input: Tensor, targets: Vec<usize>) -> Run<'a> {
+    fn run<'a>(
+        &self,
+        engine: &'a Engine,
+        cx: &Cx,
+        method: &'a Method,
+        input: Tensor,
+        targets: Vec<usize>,
+    ) -> MethodRun<'a> {
         let asked = cx.asked.iter().chain([&method.name]).cloned().collect();
-        let stage = Arc::new(Asked { name: method.name.clone(), stage: cx.stage.clone() });
+        let observer = Arc::new(NestedObserver { name: method.name.clone(), observer: cx.observer.clone() });
         let same = input.id() == cx.input.id();
         let inner = Cx {
             model: self.model.clone(),
@@ -220,21 +227,21 @@ impl Question {
             seed: self.seed,
             asked,
             stream: method.stream(),
-            stage,
+            observer,
             ..cx.clone()
         };
-        Run { engine, method, cx: inner }
+        MethodRun { engine, method, cx: inner }
     }
 }
 
 /// A method on one picture.
-struct Run<'a> {
+struct MethodRun<'a> {
     engine: &'a Engine,
     method: &'a Method,
     cx: Cx,
 }
 
-impl Run<'_> {
+impl MethodRun<'_> {
     fn call(&self, function: &str, step: usize, state: Option<Dynamic>) -> Result<Dynamic> {
         let cx = Cx { step, draws: Arc::new(AtomicU64::new(0)), ..self.cx.clone() };
         let answer = match state {
@@ -252,7 +259,7 @@ impl Run<'_> {
             step += 1;
             state = self.call("step", step, Some(state))?;
             ensure!(state.is::<Map>(), "the method \"{}\" gave a state that is no map", self.method.name);
-            self.cx.stage.progress("step", step, 0);
+            self.cx.observer.progress("step", step, 0);
         }
         Ok((state, step))
     }
@@ -266,7 +273,7 @@ impl Run<'_> {
                 map.insert(figure.title.as_str().into(), values);
             }
         }
-        if let Some(figure) = regarded(&self.method.name, &figures) {
+        if let Some(figure) = main_figure(&self.method.name, &figures) {
             map.insert("map".into(), self.tensor(figure)?.unwrap_or(Dynamic::UNIT));
         }
         for key in SAID {
@@ -331,7 +338,7 @@ fn done(state: &Dynamic) -> bool {
 
 /// The figure that a method regards as its answer: the map titled like the method, else `attribution` or another of the
 /// field's words, else its first map.
-fn regarded<'a>(method: &str, figures: &'a [Figure]) -> Option<&'a Figure> {
+fn main_figure<'a>(method: &str, figures: &'a [Figure]) -> Option<&'a Figure> {
     let maps: Vec<_> = figures.iter().filter(|f| matches!(f.body, Body::Map { .. })).collect();
     let titled = |title: &str| maps.iter().find(|f| f.title == title).copied();
     [method].into_iter().chain(ANSWERS).find_map(titled).or(maps.first().copied())
@@ -385,16 +392,16 @@ fn pairs(given: &Dynamic) -> Result<Vec<(String, String)>> {
     text.split_whitespace().map(pair).collect()
 }
 
-/// The stage of whoever asks, told of the progress of the method that is asked; its figures are not shown.
-struct Asked {
+/// The observer of the asking method, told of the progress of the method that is asked; its figures are not shown.
+struct NestedObserver {
     name: String,
-    stage: Arc<dyn Stage>,
+    observer: Arc<dyn Observer>,
 }
 
-impl Stage for Asked {
+impl Observer for NestedObserver {
     fn show(&self, _: Vec<Figure>) {}
 
     fn progress(&self, what: &str, done: usize, total: usize) {
-        self.stage.progress(&format!("{}: {what}", self.name), done, total);
+        self.observer.progress(&format!("{}: {what}", self.name), done, total);
     }
 }

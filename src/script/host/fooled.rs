@@ -6,8 +6,8 @@
 
 use crate::backend;
 use crate::graph::{Scores, named};
-use crate::script::api::Run;
-use crate::script::folders::Source;
+use crate::script::api::LabelledTrace;
+use crate::script::folders::ScriptSource;
 use crate::script::method::Method;
 use crate::script::method::context::Cx;
 use crate::script::sandbox::guard::Guard;
@@ -19,8 +19,8 @@ use rhai::{Dynamic, Map};
 const UNTOUCHED: &str = "untouched";
 
 /// What is shown of a picture that needs no attack.
-pub(in crate::script) fn idle() -> Source {
-    Source::of_text("nothing_to_do", include_str!("nothing_to_do.rhai"))
+pub(in crate::script) fn idle() -> ScriptSource {
+    ScriptSource::of_text("nothing_to_do", include_str!("nothing_to_do.rhai"))
 }
 
 /// Whether a state is that of an attack that had nothing to do.
@@ -55,14 +55,15 @@ impl Cx {
             return Ok(vec![false; self.input.dims()[0]]);
         }
         // Of scores that are not finite the attack itself tells.
-        let logits = backend::exactly(method.exact, || Run::logits(guard, &self.model, &self.input))?;
+        let logits =
+            backend::with_direct_sums(method.exact, || LabelledTrace::logits(guard, &self.model, &self.input))?;
         let finite = named(&logits)?.into_iter().map(|class| class.is_some());
         Ok(self.fooled(&logits)?.into_iter().zip(finite).map(|(fooled, finite)| fooled && finite).collect())
     }
 
     /// Why there is nothing to do on the first picture.
     pub(in crate::script) fn why_nothing(&self, guard: &Guard) -> Result<String> {
-        let run = Run::forward(guard, &self.model, &self.input)?;
+        let run = LabelledTrace::forward(guard, &self.model, &self.input)?;
         let label = |class: usize| self.model.card.label(class);
         let target = self.targets.clone()?[0];
         let independent = self.model.graph.scores == Scores::Independent;

@@ -6,8 +6,8 @@ pub mod reference;
 
 use super::architecture::model_fn;
 use super::engine::compile::{self, protected};
-use super::engine::{self, Read};
-use super::folders::{Folders, Source};
+use super::engine::{self, CompiledLibraries};
+use super::folders::{Folders, ScriptSource};
 use super::method::Method;
 use super::report::Texts;
 use super::report::suggest::unknown;
@@ -15,7 +15,7 @@ use super::sandbox::guard::Guard;
 use super::summary::{MethodRow, Report};
 use crate::panics;
 use anyhow::{Result, bail};
-use call_method::Asking;
+use call_method::MethodCaller;
 use rhai::{Dynamic, Engine, FuncArgs};
 use std::path::Path;
 use std::sync::Arc;
@@ -26,9 +26,9 @@ pub struct Host {
     plugins: Folders,
     models: Folders,
     engine: Engine,
-    read: Read,
+    read: CompiledLibraries,
     /// The texts of methods that other methods asked.
-    asked: Read,
+    asked: CompiledLibraries,
 }
 
 impl Host {
@@ -36,13 +36,13 @@ impl Host {
     pub fn new(plugins: Folders, models: Folders) -> Self {
         panics::quiet();
         let guard = Arc::new(Guard::default());
-        let read = Read::default();
+        let read = CompiledLibraries::default();
         let mut engine = engine::engine_that_tells(&guard, plugins.clone(), read.clone());
-        let asked = Read::default();
+        let asked = CompiledLibraries::default();
         call_method::register(
             &mut engine,
             &guard,
-            Asking { folders: plugins.clone(), read: read.clone(), asked: asked.clone() },
+            MethodCaller { folders: plugins.clone(), read: read.clone(), asked: asked.clone() },
         );
         model_fn::register(&mut engine, &guard, &models, |_| ());
         Self { guard, plugins, models, engine, read, asked }
@@ -99,7 +99,7 @@ impl Host {
     }
 
     /// Compiles a method and reads its declarations.
-    pub fn compile(&self, source: Source) -> Result<Method> {
+    pub fn compile(&self, source: ScriptSource) -> Result<Method> {
         self.guard.begin();
         compile::compile(&self.engine, &self.guard, &self.read, source)
     }

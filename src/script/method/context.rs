@@ -2,7 +2,7 @@
 
 use super::data::Data;
 use super::params::Params;
-use super::used::Used;
+use super::remarks::UsedValues;
 use crate::exec::ScoresNotFinite;
 use crate::model::Model;
 use crate::render::Figure;
@@ -13,17 +13,17 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 /// Who watches while a method runs.
-pub trait Stage: Send + Sync {
+pub trait Observer: Send + Sync {
     /// Figures to show at once.
     fn show(&self, figures: Vec<Figure>);
     /// How far a long computation is; `total` 0 when unknown.
     fn progress(&self, what: &str, done: usize, total: usize);
 }
 
-/// A stage with nobody before it.
-pub struct Nobody;
+/// An observer that ignores everything.
+pub struct NoObserver;
 
-impl Stage for Nobody {
+impl Observer for NoObserver {
     fn show(&self, _: Vec<Figure>) {}
     fn progress(&self, _: &str, _: usize, _: usize) {}
 }
@@ -44,7 +44,7 @@ pub struct Cx {
     /// The parameters.
     pub params: Arc<Params>,
     /// What was used in place of their values.
-    pub used: Arc<Used>,
+    pub used: Arc<UsedValues>,
     /// The number of the step that is computed; 0 at the start.
     pub step: usize,
     /// The seed of all random numbers.
@@ -56,7 +56,7 @@ pub struct Cx {
     /// Draws of random numbers so far in this step.
     pub draws: Arc<AtomicU64>,
     /// Who watches.
-    pub stage: Arc<dyn Stage>,
+    pub observer: Arc<dyn Observer>,
 }
 
 impl Cx {

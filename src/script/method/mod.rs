@@ -1,11 +1,11 @@
 //! A method: a script with its declared parameters, compiled.
 
 pub mod params;
-pub mod used;
+pub mod remarks;
 pub mod data;
 pub mod context;
 
-use super::folders::{GROUP, Source};
+use super::folders::{GROUP, ScriptSource};
 use super::report::{Libraries, Texts};
 use super::summary::Report;
 use anyhow::{Context, Result, anyhow, bail, ensure};
@@ -33,14 +33,14 @@ pub struct Method {
     /// Whether convolutions are summed directly also where Winograd's transforms would be faster: it magnifies rounding.
     pub exact: bool,
     /// The text that was compiled, and where it came from.
-    pub source: Arc<Source>,
+    pub source: Arc<ScriptSource>,
     pub(super) ast: Arc<AST>,
     libraries: Libraries,
 }
 
 impl Method {
     /// From a compiled script and its `PLUGIN` constant.
-    pub(super) fn new(source: Source, ast: AST, plugin: Option<Map>, libraries: Libraries) -> Result<Self> {
+    pub(super) fn new(source: ScriptSource, ast: AST, plugin: Option<Map>, libraries: Libraries) -> Result<Self> {
         let mut plugin = plugin.context("it has no `const PLUGIN = #{ params: [ … ] };`")?;
         let group = match plugin.remove("group") {
             Some(group) => group.into_string().map_err(|other| anyhow!("PLUGIN's `group` is a text, got {other}"))?,

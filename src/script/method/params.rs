@@ -1,6 +1,6 @@
 //! Parameters of a method: declared once, checked whenever they are set.
 
-use super::used::written;
+use super::remarks::written;
 use crate::data::{read_npy, source};
 use crate::graph::Graph;
 use crate::graph::op::KINDS;
@@ -26,12 +26,12 @@ pub struct Param {
     /// What it may be.
     pub kind: ParamKind,
     /// Its value until set.
-    pub default: Value,
+    pub default: ParamValue,
 }
 
 /// A parameter's value.
 #[derive(Clone, Debug, PartialEq)]
-pub enum Value {
+pub enum ParamValue {
     /// A real number.
     Number(f64),
     /// A whole number.
@@ -53,21 +53,21 @@ pub enum Value {
     /// A channel; none: the method decides.
     Channel(Option<usize>),
     /// Numbers; none: the method decides.
-    Array(Option<Given>),
+    Array(Option<GivenArray>),
     /// Pictures at their own sizes, maybe none.
-    Pictures(Vec<Given>),
+    Pictures(Vec<GivenArray>),
 }
 
 /// Numbers that were given, and where they came from.
 #[derive(Clone, Debug)]
-pub struct Given {
+pub struct GivenArray {
     /// Their file.
     pub name: String,
     /// They.
     pub tensor: Tensor,
 }
 
-impl PartialEq for Given {
+impl PartialEq for GivenArray {
     fn eq(&self, other: &Self) -> bool {
         self.name == other.name && self.tensor.id() == other.tensor.id()
     }
@@ -77,60 +77,59 @@ impl PartialEq for Given {
 #[derive(Clone, Debug, Default)]
 pub struct Params {
     params: Vec<Param>,
-    values: Vec<Value>,
+    values: Vec<ParamValue>,
 }
 
 impl Param {
     /// Reads a value as `--set` and the app give it.
     ///
     /// Errors say what it may be.
-    pub fn read(&self, text: &str, model: &Model) -> Result<Value> {
+    pub fn read(&self, text: &str, model: &Model) -> Result<ParamValue> {
         let value = self.parse(text.trim(), model)?;
         self.check(&value)?;
         Ok(value)
     }
 
-    fn parse(&self, text: &str, model: &Model) -> Result<Value> {
+    fn parse(&self, text: &str, model: &Model) -> Result<ParamValue> {
         let number = || text.parse::<f64>().ok().filter(|v| v.is_finite());
         let none = text.is_empty() || text == "none";
         let value = match &self.kind {
-            ParamKind::Number(..) => number().map(Value::Number),
-            ParamKind::Pixels(..) => share(text).or_else(|| number().map(Value::Pixels)),
-            ParamKind::Integer(..) => text.parse().ok().map(Value::Integer),
+            ParamKind::Number(..) => number().map(ParamValue::Number),
+            ParamKind::Pixels(..) => share(text).or_else(|| number().map(ParamValue::Pixels)),
+            ParamKind::Integer(..) => text.parse().ok().map(ParamValue::Integer),
             ParamKind::Switch => match text {
-                "true" | "yes" | "on" | "1" => Some(Value::Switch(true)),
-                "false" | "no" | "off" | "0" => Some(Value::Switch(false)),
+                "true" | "yes" | "on" | "1" => Some(ParamValue::Switch(true)),
+                "false" | "no" | "off" | "0" => Some(ParamValue::Switch(false)),
                 _ => None,
             },
-            ParamKind::Choice(_) | ParamKind::Text => Some(Value::Text(text.into())),
-            ParamKind::Class if none => Some(Value::Class(None)),
-            ParamKind::Class => Some(Value::Class(Some(model.card.class(text, model.classes())?))),
-            ParamKind::Layer(_) if self.default == Value::AllLayers && (none || text == "all") => {
-                Some(Value::AllLayers)
+            ParamKind::Choice(_) | ParamKind::Text => Some(ParamValue::Text(text.into())),
+            ParamKind::Class if none => Some(ParamValue::Class(None)),
+            ParamKind::Class => Some(ParamValue::Class(Some(model.card.class(text, model.classes())?))),
+            ParamKind::Layer(_) if self.default == ParamValue::AllLayers && (none || text == "all") => {
+                Some(ParamValue::AllLayers)
             }
-            ParamKind::Layer(_) if none => Some(Value::Layer(None)),
-            ParamKind::Layer(kinds) => Some(Value::Layer(Some(layer(&model.graph, text, kinds)?))),
-            ParamKind::Channel if none => Some(Value::Channel(None)),
-            ParamKind::Array if none => Some(Value::Array(None)),
-            ParamKind::Pictures if none => Some(Value::Pictures(vec![])),
+            ParamKind::Layer(_) if none => Some(ParamValue::Layer(None)),
+            ParamKind::Layer(kinds) => Some(ParamValue::Layer(Some(layer(&model.graph, text, kinds)?))),
+            ParamKind::Channel if none => Some(ParamValue::Channel(None)),
+            ParamKind::Array if none => Some(ParamValue::Array(None)),
+            ParamKind::Pictures if none => Some(ParamValue::Pictures(vec![])),
             ParamKind::Pictures => {
-                let all = text.split(',').map(|text| Given::picture(text.trim(), model));
-                Some(Value::Pictures(all.collect::<Result<_>>()?))
+                let all = text.split(',').map(|text| GivenArray::picture(text.trim(), model));
+                Some(ParamValue::Pictures(all.collect::<Result<_>>()?))
             }
-            ParamKind::Array => Some(Value::Array(Some(Given::read(text)?))),
-            ParamKind::Channel => text.parse().ok().map(|c| Value::Channel(Some(c))),
+            ParamKind::Array => Some(ParamValue::Array(Some(GivenArray::read(text)?))),
+            ParamKind::Channel => text.parse().ok().map(|c| ParamValue::Channel(Some(c))),
         };
         value.with_context(|| format!("\"{text}\" for parameter \"{}\", which takes {}", self.name, self.kind.text()))
     }
 
     /// Whether a value is within its bounds.
-    pub fn check(&self, value: &Value) -> Result<()> {
+    pub fn check(&self, value: &ParamValue) -> Result<()> {
         let fits = match (&self.kind, value) {
-            (ParamKind::Number(low, high), Value::Number(v)) | (ParamKind::Pixels(low, high), Value::Pixels(v)) => {
-                (*low..=*high).contains(v)
-            }
-            (ParamKind::Integer(low, high), Value::Integer(v)) => (*low..=*high).contains(v),
-            (ParamKind::Choice(choices), Value::Text(text)) => choices.contains(text),
+            (ParamKind::Number(low, high), ParamValue::Number(v))
+            | (ParamKind::Pixels(low, high), ParamValue::Pixels(v)) => (*low..=*high).contains(v),
+            (ParamKind::Integer(low, high), ParamValue::Integer(v)) => (*low..=*high).contains(v),
+            (ParamKind::Choice(choices), ParamValue::Text(text)) => choices.contains(text),
             _ => true,
         };
         ensure!(fits, "parameter \"{}\" takes {}, got {}", self.name, self.kind.text(), value.text());
@@ -160,7 +159,7 @@ impl ParamKind {
     }
 }
 
-impl Value {
+impl ParamValue {
     /// As `--set` would take it.
     pub fn text(&self) -> String {
         match self {
@@ -231,7 +230,7 @@ impl Params {
     pub fn set(&mut self, name: &str, text: &str, model: &Model) -> Result<()> {
         let Some(i) = self.params.iter().position(|p| p.name == name) else { bail!("{}", self.unknown(name)) };
         let value = self.params[i].read(text, model)?;
-        if let Value::Share(_) = value {
+        if let ParamValue::Share(_) = value {
             let length = self.value("epsilon").is_some_and(|(p, _)| matches!(p.kind, ParamKind::Pixels(..)));
             ensure!(
                 length && name != "epsilon",
@@ -247,10 +246,10 @@ impl Params {
     pub fn give(&mut self, name: &str, tensor: Tensor) -> Result<()> {
         let takes = |p: &Param| p.name == name && matches!(p.kind, ParamKind::Array | ParamKind::Pictures);
         let Some(i) = self.params.iter().position(takes) else { bail!("{}", self.unknown(name)) };
-        let given = Given { name: "numbers".into(), tensor };
+        let given = GivenArray { name: "numbers".into(), tensor };
         self.values[i] = match self.params[i].kind {
-            ParamKind::Pictures => Value::Pictures(vec![given]),
-            _ => Value::Array(Some(given)),
+            ParamKind::Pictures => ParamValue::Pictures(vec![given]),
+            _ => ParamValue::Array(Some(given)),
         };
         Ok(())
     }
@@ -259,7 +258,7 @@ impl Params {
     pub(in crate::script) fn get(&self, name: &str, model: &Model) -> Result<Dynamic> {
         match self.params.iter().position(|p| p.name == name) {
             Some(i) => match self.values[i] {
-                Value::Share(share) => self.length(i, share).map(Dynamic::from),
+                ParamValue::Share(share) => self.length(i, share).map(Dynamic::from),
                 ref value => Ok(value.dynamic(model)),
             },
             None => bail!("{}", self.unknown(name)),
@@ -280,11 +279,11 @@ impl Params {
     /// A length that is a share of epsilon, in parts of 1.
     fn length(&self, i: usize, share: f64) -> Result<f64> {
         let epsilon = match self.value("epsilon") {
-            Some((_, Value::Pixels(epsilon))) => *epsilon,
+            Some((_, ParamValue::Pixels(epsilon))) => *epsilon,
             _ => bail!("there is no parameter \"epsilon\" to take a share of"),
         };
         self.params[i]
-            .check(&Value::Pixels(share * epsilon))
+            .check(&ParamValue::Pixels(share * epsilon))
             .with_context(|| format!("{share} of epsilon, {epsilon}"))?;
         Ok(share * epsilon / 255.0)
     }
@@ -292,7 +291,7 @@ impl Params {
     /// The class that a parameter of this name names, if there is one.
     pub(in crate::script) fn class(&self, name: &str) -> Option<usize> {
         match self.value(name)? {
-            (_, Value::Class(class)) => *class,
+            (_, ParamValue::Class(class)) => *class,
             _ => None,
         }
     }
@@ -300,12 +299,12 @@ impl Params {
     /// Whether a switch is on, and whether it is by default; none: there is no switch of this name.
     pub(in crate::script) fn switch(&self, name: &str) -> Option<(bool, bool)> {
         match self.value(name)? {
-            (Param { default: Value::Switch(default), .. }, Value::Switch(on)) => Some((*on, *default)),
+            (Param { default: ParamValue::Switch(default), .. }, ParamValue::Switch(on)) => Some((*on, *default)),
             _ => None,
         }
     }
 
-    fn value(&self, name: &str) -> Option<(&Param, &Value)> {
+    fn value(&self, name: &str) -> Option<(&Param, &ParamValue)> {
         self.params.iter().zip(&self.values).find(|(p, _)| p.name == name)
     }
 
@@ -322,7 +321,7 @@ impl Params {
 
     /// For the form in the app.
     pub fn rows(&self, model: &Model) -> Vec<ParamRow> {
-        let row = |(p, v): (&Param, &Value)| ParamRow {
+        let row = |(p, v): (&Param, &ParamValue)| ParamRow {
             name: p.name.clone(),
             doc: p.doc.clone(),
             kind: p.kind.clone(),
@@ -342,7 +341,7 @@ impl Params {
     }
 }
 
-impl Given {
+impl GivenArray {
     /// Reads a `.npy` file.
     fn read(path: &str) -> Result<Self> {
         let array = read_npy(Path::new(path))?;
@@ -357,10 +356,10 @@ impl Given {
 }
 
 /// `0.25eps`: a share of epsilon, the λ of gradient steps.
-fn share(text: &str) -> Option<Value> {
+fn share(text: &str) -> Option<ParamValue> {
     let number = text.strip_suffix(EPSILON)?.trim_end().trim_end_matches('*').trim_end();
     let share = if number.is_empty() { Some(1.0) } else { number.parse::<f64>().ok() };
-    share.filter(|v| v.is_finite() && *v >= 0.0).map(Value::Share)
+    share.filter(|v| v.is_finite() && *v >= 0.0).map(ParamValue::Share)
 }
 
 fn same_kind(a: &ParamKind, b: &ParamKind) -> bool {

@@ -8,11 +8,11 @@ mod train;
 use super::api::figures;
 use super::architecture::model_fn;
 use super::engine::compile::{protected, report};
-use super::engine::{Read, engine_that_tells};
+use super::engine::{CompiledLibraries, engine_that_tells};
 use super::export;
-use super::folders::Source;
+use super::folders::ScriptSource;
 use super::host::Host;
-use super::method::context::Stage;
+use super::method::context::Observer;
 use super::report::{Texts, raise};
 use crate::render::Figure;
 use crate::sync::LockUnpoisoned;
@@ -22,7 +22,7 @@ use std::path::Path;
 use std::sync::{Arc, Mutex};
 
 /// Who a program talks to.
-pub trait Desk: Send + Sync {
+pub trait Console: Send + Sync {
     /// A line that the program prints.
     fn print(&self, line: &str) -> Result<()>;
     /// A figure that it shows.
@@ -30,14 +30,14 @@ pub trait Desk: Send + Sync {
     /// What a person may want to know of what is under way.
     fn say(&self, line: &str);
     /// Who is told of progress.
-    fn stage(&self) -> Arc<dyn Stage>;
+    fn observer(&self) -> Arc<dyn Observer>;
 }
 
 /// What a program's functions share.
 #[derive(Clone)]
 struct Setting {
     host: Arc<Host>,
-    desk: Arc<dyn Desk>,
+    desk: Arc<dyn Console>,
     /// The first line that could not be printed.
     unprinted: Arc<Mutex<Option<Error>>>,
 }
@@ -45,9 +45,9 @@ struct Setting {
 /// Runs a program from its first statement to its last; `args` is an array of texts there.
 ///
 /// Errors: of the script, with its place; `cancelled`; what `desk` could not print.
-pub fn run(host: Arc<Host>, source: &Source, args: &[String], desk: Arc<dyn Desk>) -> Result<()> {
+pub fn run(host: Arc<Host>, source: &ScriptSource, args: &[String], desk: Arc<dyn Console>) -> Result<()> {
     let setting = Setting { host: host.clone(), desk, unprinted: Arc::default() };
-    let read = Read::default();
+    let read = CompiledLibraries::default();
     let engine = setting.engine(&read);
     host.guard().begin();
     let ran = protected(host.guard(), || {
@@ -66,7 +66,7 @@ pub fn run(host: Arc<Host>, source: &Source, args: &[String], desk: Arc<dyn Desk
 }
 
 impl Setting {
-    fn engine(&self, read: &Read) -> Engine {
+    fn engine(&self, read: &CompiledLibraries) -> Engine {
         let guard = self.host.guard();
         let mut engine = engine_that_tells(guard, self.host.plugins().clone(), read.clone());
         let own = self.clone();

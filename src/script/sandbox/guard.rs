@@ -1,7 +1,7 @@
 //! What stops a script: a cancel flag, a count of its operations, a limit on memory.
 
 use super::stack;
-use super::trace_cache::Recent;
+use super::trace_cache::TraceCache;
 use crate::exec::MAX_BATCH_ELEMENTS;
 use crate::graph::Graph;
 use crate::interrupt::{Probe, Stopped};
@@ -33,7 +33,7 @@ pub struct Guard {
     started: AtomicU64,
     operations: AtomicU64,
     /// The latest runs of networks.
-    pub(in crate::script) recent: Recent,
+    pub(in crate::script) recent: TraceCache,
     /// Where features of data sets are kept; none: they are computed each time.
     cache: OnceLock<PathBuf>,
     /// What a person should know of the answer under way.
@@ -84,7 +84,7 @@ impl Guard {
     }
 
     /// How many wishes to cancel there were.
-    pub fn wishes(&self) -> u64 {
+    pub fn cancel_requests(&self) -> u64 {
         self.wanted.load(Ordering::Relaxed)
     }
 
@@ -122,7 +122,7 @@ impl Guard {
 
     /// Whether what runs now is to end.
     pub fn is_cancelled(&self) -> bool {
-        self.wishes() > self.started.load(Ordering::Relaxed)
+        self.cancel_requests() > self.started.load(Ordering::Relaxed)
     }
 
     /// Native work asks between its parts whether to go on.

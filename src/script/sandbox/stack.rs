@@ -44,7 +44,7 @@ pub(crate) fn deep<T: Send>(f: impl FnOnce() -> T + Send) -> T {
         for size in sizes() {
             let work = move || {
                 STACK.set(size);
-                take().map(|f| backend::exactly(exact, f))
+                take().map(|f| backend::with_direct_sums(exact, f))
             };
             // A stack that there is no room for: a smaller one may do.
             let Ok(thread) = Builder::new().name("script".into()).stack_size(size).spawn_scoped(scope, work) else {

@@ -16,9 +16,9 @@ const LARGEST: usize = 256 << 20;
 
 /// The latest runs, newest last. Tensors never change, so the same network on the same tensor gives the same values.
 #[derive(Debug, Default)]
-pub(in crate::script) struct Recent(Mutex<VecDeque<Arc<Trace>>>);
+pub(in crate::script) struct TraceCache(Mutex<VecDeque<Arc<Trace>>>);
 
-impl Recent {
+impl TraceCache {
     /// The run of this network on this very tensor: a kept one, or a new one by `run`.
     pub(in crate::script) fn trace(
         &self,
@@ -70,7 +70,7 @@ mod tests {
         let (graph, other) = (graph(), graph());
         let x = Tensor::ones((1, 1, 2, 2), candle_core::DType::F32, &Device::Cpu).unwrap();
         let equal = x.copy().unwrap();
-        let recent = Recent::default();
+        let recent = TraceCache::default();
         let mut runs = 0;
         for (graph, x) in [(&graph, &x), (&graph, &x.clone()), (&graph, &equal), (&other, &x), (&graph, &equal)] {
             let trace = recent.trace(graph, x, || {

@@ -18,7 +18,7 @@ const EVERY: Duration = Duration::from_secs(1);
 const PAUSE: u32 = 20;
 
 /// Keeps the state of a long run beside its results.
-pub struct Keeper {
+pub struct Checkpoint {
     file: Option<PathBuf>,
     /// The folder is no other run's while this one goes on.
     _lock: Option<Lock>,
@@ -27,7 +27,7 @@ pub struct Keeper {
     notes: Vec<String>,
 }
 
-impl Keeper {
+impl Checkpoint {
     /// The file of a run into `out`, a folder that is made; with `resume` the session goes on from it, where there is one.
     ///
     /// Errors where another run writes into that folder.
@@ -39,7 +39,7 @@ impl Keeper {
         if let Some(file) = file.as_ref().filter(|file| resume && file.exists()) {
             let bytes = read_whole(file, STATE_BYTES)?;
             let going_on = || format!("going on with \"{}\"", words::path(&file));
-            session.take_up(&bytes).with_context(going_on)?;
+            session.restore(&bytes).with_context(going_on)?;
             notes.push(format!("going on after step {}", session.cursor()));
         }
         Ok(Self { file, _lock: lock, last: Instant::now(), pause: EVERY, notes })
@@ -51,10 +51,10 @@ impl Keeper {
     }
 
     /// Writes the state when the last one is old enough, or `now`.
-    pub fn keep(&mut self, session: &Session, now: bool) -> Result<()> {
+    pub fn save(&mut self, session: &Session, now: bool) -> Result<()> {
         let Some(file) = self.file.as_ref().filter(|_| now || self.last.elapsed() > self.pause) else { return Ok(()) };
         let begun = Instant::now();
-        let bytes = match session.keep() {
+        let bytes = match session.snapshot() {
             Ok(bytes) => bytes,
             Err(why) => {
                 self.notes.push(format!("this run cannot be resumed: {why:#}"));

@@ -12,7 +12,7 @@ const LATEST: usize = 16;
 
 /// One step: the state behind it, and its numbers.
 #[derive(Clone, Default)]
-pub(super) struct Step {
+pub(super) struct KeptStep {
     /// Nothing where it was dropped, or never kept.
     pub state: Dynamic,
     pub scalars: Vec<(String, f64)>,
@@ -23,7 +23,7 @@ pub(super) struct Step {
 /// All steps of one answer.
 #[derive(Clone)]
 pub(super) struct History {
-    steps: Vec<Step>,
+    steps: Vec<KeptStep>,
     /// Of the older states every one of so many is kept.
     stride: usize,
     room: usize,
@@ -36,7 +36,7 @@ impl Default for History {
 }
 
 impl History {
-    pub fn new(steps: Vec<Step>) -> Self {
+    pub fn new(steps: Vec<KeptStep>) -> Self {
         Self { steps, ..Self::default() }
     }
 
@@ -44,20 +44,20 @@ impl History {
         self.steps.len()
     }
 
-    pub fn get(&self, step: usize) -> Option<&Step> {
+    pub fn get(&self, step: usize) -> Option<&KeptStep> {
         self.steps.get(step)
     }
 
-    pub fn get_mut(&mut self, step: usize) -> Option<&mut Step> {
+    pub fn get_mut(&mut self, step: usize) -> Option<&mut KeptStep> {
         self.steps.get_mut(step)
     }
 
-    pub fn iter(&self) -> impl Iterator<Item = &Step> {
+    pub fn iter(&self) -> impl Iterator<Item = &KeptStep> {
         self.steps.iter()
     }
 
     /// Adds a step, and drops states where there are too many.
-    pub fn push(&mut self, step: Step) {
+    pub fn push(&mut self, step: KeptStep) {
         self.steps.push(step);
         // Weighing all states takes a while, so that it is done now and then only.
         if self.steps.len().is_multiple_of(LATEST) {
@@ -66,12 +66,12 @@ impl History {
     }
 
     /// Takes away the steps from here on.
-    pub fn split_off(&mut self, from: usize) -> Vec<Step> {
+    pub fn split_off(&mut self, from: usize) -> Vec<KeptStep> {
         self.steps.split_off(from)
     }
 
     /// Puts steps back that were taken away.
-    pub fn extend(&mut self, steps: Vec<Step>) {
+    pub fn extend(&mut self, steps: Vec<KeptStep>) {
         self.steps.extend(steps);
     }
 
@@ -153,16 +153,16 @@ mod tests {
         for _ in 0..count {
             let own = Tensor::zeros(250, DType::F32, &Device::Cpu).unwrap();
             let state = Map::from([("x".into(), Dynamic::from(own)), ("x0".into(), Dynamic::from(same.clone()))]);
-            history.push(Step { state: state.into(), ..Step::default() });
+            history.push(KeptStep { state: state.into(), ..KeptStep::default() });
         }
         history
     }
 
     #[test]
     fn a_curve_has_a_place_for_every_step() {
-        let step = |scalars: &[(&str, f64)]| Step {
+        let step = |scalars: &[(&str, f64)]| KeptStep {
             scalars: scalars.iter().map(|(n, v)| (n.to_string(), *v)).collect(),
-            ..Step::default()
+            ..KeptStep::default()
         };
         let curves = History::new(vec![step(&[("a", 1.0), ("b", 2.0)]), step(&[("b", 3.0)])]).curves();
         assert_eq!((curves[0].0.as_str(), &curves[1]), ("a", &("b".to_string(), vec![2.0, 3.0])));

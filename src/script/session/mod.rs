@@ -7,13 +7,13 @@ pub mod workspace;
 mod idle;
 mod steps;
 
-use super::api::Run;
+use super::api::LabelledTrace;
 use super::host::Host;
 use super::method::Method;
-use super::method::context::{Cx, Nobody, Stage};
+use super::method::context::{Cx, NoObserver, Observer};
 use super::method::data::Data;
 use super::method::params::Params;
-use super::method::used::Told;
+use super::method::remarks::Remarks;
 use super::summary::MethodCard;
 use crate::data::source::numbered;
 use crate::exec::ScoresNotFinite;
@@ -22,7 +22,7 @@ use crate::render::ClassRow;
 use crate::tensor::device;
 use anyhow::{Result, ensure};
 use candle_core::Tensor;
-use history::{History, Step};
+use history::{History, KeptStep};
 use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::sync::atomic::AtomicU64;
@@ -44,12 +44,12 @@ pub struct Session {
     data: Arc<Data>,
     steps: History,
     cursor: usize,
-    told: Told,
+    told: Remarks,
     /// Whether the steps ahead of the one shown were made by other parameters or another script than the present ones.
     outdated: bool,
     /// Whether `stop` is off only to take further steps after the network was fooled.
     unstopped: bool,
-    stage: Arc<dyn Stage>,
+    observer: Arc<dyn Observer>,
 }
 
 impl Session {
@@ -71,10 +71,10 @@ impl Session {
             data,
             steps: History::default(),
             cursor: 0,
-            told: Told::default(),
+            told: Remarks::default(),
             outdated: false,
             unstopped: false,
-            stage: Arc::new(Nobody),
+            observer: Arc::new(NoObserver),
         })
     }
 
@@ -101,8 +101,8 @@ impl Session {
     }
 
     /// Who watches from now on.
-    pub fn watched_by(&mut self, stage: Arc<dyn Stage>) {
-        self.stage = stage;
+    pub fn watched_by(&mut self, observer: Arc<dyn Observer>) {
+        self.observer = observer;
     }
 
     /// Tells what the picture was opened as, where its name leaves that out: a file in its folder.
@@ -152,7 +152,7 @@ impl Session {
     }
 
     /// What the method says of its answer besides figures.
-    pub fn told(&self) -> &Told {
+    pub fn told(&self) -> &Remarks {
         &self.told
     }
 
@@ -199,7 +199,7 @@ impl Session {
         if !matches!(self.top, Ok(Some(_))) {
             return Ok(vec![]);
         }
-        super::api::class_rows(&Run::forward(host.guard(), &self.model, &self.input)?, count)
+        super::api::class_rows(&LabelledTrace::forward(host.guard(), &self.model, &self.input)?, count)
     }
 
     /// Chooses the class asked about; none: what the network says.
@@ -290,13 +290,13 @@ impl Session {
         self.present()?.done.as_deref()
     }
 
-    fn present(&self) -> Option<&Step> {
+    fn present(&self) -> Option<&KeptStep> {
         self.steps.get(self.cursor)
     }
 
     /// Puts these steps in the place of all others; the last is shown.
-    fn set_steps(&mut self, steps: Vec<Step>, used: BTreeMap<String, String>) {
-        self.told = Told::of(used);
+    fn set_steps(&mut self, steps: Vec<KeptStep>, used: BTreeMap<String, String>) {
+        self.told = Remarks::of(used);
         self.cursor = steps.len().saturating_sub(1);
         self.steps = History::new(steps);
         self.outdated = false;
@@ -305,7 +305,7 @@ impl Session {
     fn forget(&mut self) {
         self.steps = History::default();
         self.cursor = 0;
-        self.told = Told::default();
+        self.told = Remarks::default();
         self.outdated = false;
     }
 
@@ -344,7 +344,7 @@ impl Session {
             asked: method.map(|m| m.name.clone()).into_iter().collect(),
             stream: method.map_or(0, Method::stream),
             draws: Arc::new(AtomicU64::new(0)),
-            stage: self.stage.clone(),
+            observer: self.observer.clone(),
         }
     }
 }
@@ -356,7 +356,7 @@ fn named(picture: &str) -> Option<Arc<str>> {
 
 /// The class that a network names a picture as, if it has classes; none where its scores are not finite.
 fn top(host: &Host, model: &Model, input: &Tensor) -> Result<Result<Option<usize>, ScoresNotFinite>> {
-    let run = Run::forward(host.guard(), model, input)?;
+    let run = LabelledTrace::forward(host.guard(), model, input)?;
     if model.classes() == 0 {
         return Ok(Ok(None));
     }

@@ -4,7 +4,7 @@
 //! on the seed and the step alone, so a run that is taken up ends as one that was never interrupted.
 
 use super::Session;
-use super::history::Step;
+use super::history::KeptStep;
 use crate::math::{Affinities, Point, Tsne};
 use crate::panics::decoding;
 use anyhow::{Context, Result, anyhow, bail, ensure};
@@ -24,7 +24,7 @@ impl Session {
     /// The present step as a file's bytes.
     ///
     /// Errors where the state holds something that no file can, as a trace.
-    pub fn keep(&self) -> Result<Vec<u8>> {
+    pub fn snapshot(&self) -> Result<Vec<u8>> {
         let step = self.present().context("there is no step to keep")?;
         let mut tensors = vec![];
         let document = json!({
@@ -43,7 +43,7 @@ impl Session {
     /// Goes on from a kept step; the ones before it are told by their numbers only.
     ///
     /// Errors where the file is no kept run, or one of another question, and says what differs.
-    pub fn take_up(&mut self, bytes: &[u8]) -> Result<()> {
+    pub fn restore(&mut self, bytes: &[u8]) -> Result<()> {
         let head = decoding("safetensors", || SafeTensors::read_metadata(bytes));
         let (_, head) = head.context("it is not a kept run")?;
         let text = head.metadata().as_ref().and_then(|m| m.get(KEY)).context("it is not a kept run")?;
@@ -55,7 +55,8 @@ impl Session {
         let millis: Vec<f64> = serde_json::from_value(document["millis"].clone())?;
         ensure!(!millis.is_empty() && millis.len() == scalars.len(), "it is damaged");
         let steps = scalars.into_iter().zip(millis);
-        let mut steps: Vec<_> = steps.map(|(scalars, millis)| Step { scalars, millis, ..Step::default() }).collect();
+        let mut steps: Vec<_> =
+            steps.map(|(scalars, millis)| KeptStep { scalars, millis, ..KeptStep::default() }).collect();
         if let Some(last) = steps.last_mut() {
             last.state = state;
             last.done = document["done"].as_str().map(String::from);

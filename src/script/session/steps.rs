@@ -3,7 +3,7 @@
 use super::super::api::figures;
 use super::super::host::Host;
 use super::Session;
-use super::history::Step;
+use super::history::KeptStep;
 use crate::render::{Body, Figure};
 use crate::script::host::fooled::is_untouched;
 use crate::script::sandbox::freeze::freeze;
@@ -30,7 +30,7 @@ impl Session {
         let answer = self.call(host, "run", 0, None)?;
         let figures = figures(answer).map_err(|e| method.wrong("run", &e))?;
         let millis = millis(begun);
-        self.steps.push(Step { state: Dynamic::UNIT, scalars: vec![], done: None, millis });
+        self.steps.push(KeptStep { state: Dynamic::UNIT, scalars: vec![], done: None, millis });
         Ok(self.frame(figures, millis))
     }
 
@@ -134,7 +134,7 @@ impl Session {
         let map = state.read_lock::<Map>().context("a stepper's state is a map: #{ x: cx.input }")?.clone();
         let done = map.get("done").filter(|d| !d.is_unit()).map(ToString::to_string);
         let scalars = map.get("scalars").and_then(|s| s.read_lock::<Map>().map(|m| numbers(&m))).unwrap_or_default();
-        self.steps.push(Step { state, scalars, done, millis: millis(begun) });
+        self.steps.push(KeptStep { state, scalars, done, millis: millis(begun) });
         self.cursor = self.steps.len() - 1;
         Ok(())
     }

@@ -20,7 +20,7 @@ const LONGEST: usize = 4096;
 
 /// A question as a person asked it.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
-pub struct Opened {
+pub struct Workspace {
     form: u32,
     /// Name of the architecture.
     pub model: String,
@@ -45,7 +45,7 @@ pub struct Opened {
     pub under_way: bool,
 }
 
-impl Opened {
+impl Workspace {
     #[cfg(test)]
     pub(crate) fn empty() -> Self {
         Self { form: FORM, ..Self::default() }
@@ -113,7 +113,7 @@ impl Opened {
 /// The step that is shown, as the bytes of a file; none where there are no steps, or this one cannot be kept.
 pub fn step(session: &Session) -> Option<Vec<u8>> {
     session.method().filter(|m| m.stepped && session.started())?;
-    session.keep().ok()
+    session.snapshot().ok()
 }
 
 /// Writes the step that is shown beside the file of its session, or removes the one there.
@@ -131,7 +131,7 @@ pub fn go_on(file: &Path, session: &mut Session) -> Result<bool> {
         return Ok(false);
     }
     let bytes = read_whole(&step, STEP_BYTES)?;
-    session.take_up(&bytes).with_context(|| format!("going on from \"{}\"", words::path(&step)))?;
+    session.restore(&bytes).with_context(|| format!("going on from \"{}\"", words::path(&step)))?;
     Ok(true)
 }
 

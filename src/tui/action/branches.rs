@@ -2,7 +2,7 @@
 
 use crate::script::summary::Frame;
 use crate::tui::effect::{Effect, ask};
-use crate::tui::state::{Shown, State};
+use crate::tui::state::{ShownBranch, State};
 use crate::worker::letter;
 use crate::worker::message::Command;
 
@@ -34,7 +34,7 @@ pub fn keep(state: &mut State, frame: &Frame) {
     let at = state.branches.at;
     let name = caption(state, frame);
     if let Some(place) = state.branches.shown.get_mut(at) {
-        *place = Some(Shown { name, frame: frame.clone(), id: state.run.id });
+        *place = Some(ShownBranch { name, frame: frame.clone(), id: state.run.id });
     }
 }
 

@@ -6,7 +6,7 @@ use crate::tui::effect::{Effect, ask};
 use crate::tui::event::{Key as K, Mouse};
 use crate::tui::keymap::{Action as A, Binding, Bound, find, row as bind};
 use crate::tui::layer::{Handled, Layer};
-use crate::tui::picture::Stage;
+use crate::tui::picture::PictureStage;
 use crate::tui::state::{Choice, Picker, Popup, Prompt, State};
 use crate::tui::theme::Theme;
 use crate::tui::view::widget::{centred, framed, mark, paragraph, row};
@@ -143,7 +143,7 @@ pub fn area(size: (u16, u16), picker: &Picker) -> Rect {
 }
 
 /// Draws it, and returns where the cursor blinks.
-pub fn draw(buf: &mut Buffer, area: Rect, picker: &Picker, theme: &Theme, stage: &Stage) -> Position {
+pub fn draw(buf: &mut Buffer, area: Rect, picker: &Picker, theme: &Theme, stage: &PictureStage) -> Position {
     let inner = framed(buf, area, Line::styled(format!(" {} ", picker.title), theme.focus), theme.focus);
     let line = Line::from(vec![Span::styled("> ", theme.focus), Span::raw(picker.query.clone())]);
     let count = Line::styled(format!("{}/{}", picker.hits.len(), picker.items.len()), theme.dim);
@@ -157,7 +157,7 @@ pub fn draw(buf: &mut Buffer, area: Rect, picker: &Picker, theme: &Theme, stage:
 }
 
 /// Draws the picture or text next to the list, and returns the area left for the list.
-fn draw_beside(buf: &mut Buffer, area: Rect, picker: &Picker, theme: &Theme, stage: &Stage) -> Rect {
+fn draw_beside(buf: &mut Buffer, area: Rect, picker: &Picker, theme: &Theme, stage: &PictureStage) -> Rect {
     match picker.of {
         Choice::Picture if area.width >= 40 => {
             let wide = area.width * 45 / 100;

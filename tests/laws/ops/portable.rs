@@ -163,8 +163,8 @@ fn passes_over_all_numbers_and_their_sums_are_those_of_the_cpu() {
             assert_close(&what, &ours, &backend::channel_affine(&s, &scale, &shift).unwrap(), bound);
             let near = |a: f64, b: f64| assert!((a - b).abs() < bound * s.elem_count() as f64, "{what}: {a} and {b}");
             near(portable::sum(&s).unwrap(), backend::sum(&s).unwrap());
-            let ours = portable::shares(&s, &z, Some(&shift), 0.25).unwrap();
-            let expected = backend::shares(&s, &z, Some(&shift), 0.25).unwrap();
+            let ours = portable::lrp_divide(&s, &z, Some(&shift), 0.25).unwrap();
+            let expected = backend::lrp_divide(&s, &z, Some(&shift), 0.25).unwrap();
             assert_close(&what, &ours.s, &expected.s, bound);
             near(ours.bias, expected.bias);
             near(ours.stabilizer, expected.stabilizer);

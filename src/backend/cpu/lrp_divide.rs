@@ -12,7 +12,7 @@ const GRAIN: usize = 16 * 1024;
 const LANES: usize = 8;
 
 /// Divides `r` by `z`, both `(N, C, …)`; in one pass, and summed in f64 in an order that no number of cores changes.
-pub fn shares(r: &Tensor, z: &Tensor, bias: Option<&Tensor>, epsilon: f64) -> Result<Shares> {
+pub fn lrp_divide(r: &Tensor, z: &Tensor, bias: Option<&Tensor>, epsilon: f64) -> Result<Shares> {
     by_type!(r, divided(r, z, bias, epsilon))
 }
 
@@ -67,7 +67,7 @@ mod tests {
             let size: usize = shape[2..].iter().product();
             let s: Vec<_> =
                 rv.iter().zip(&zv).map(|(r, z)| r / (z + 0.25 * if *z >= 0.0 { 1.0 } else { -1.0 })).collect();
-            let ours = shares(&r, &z, Some(&b), 0.25).unwrap();
+            let ours = lrp_divide(&r, &z, Some(&b), 0.25).unwrap();
             let near = |a: f64, b: f64| assert!((a - b).abs() < 1e-9 * (1.0 + b.abs()), "{a} and {b}");
             flat(&ours.s).iter().zip(&s).for_each(|(a, b)| near(*a, *b));
             near(ours.bias, s.iter().enumerate().map(|(i, s)| s * bv[i / size % bv.len()]).sum());
@@ -78,7 +78,7 @@ mod tests {
             near(ours.stabilizer, kept(false));
             near(ours.missing, kept(true));
             let single = |t: &Tensor| t.to_dtype(DType::F32).unwrap();
-            let f32s = shares(&single(&r), &single(&z), None, 0.25).unwrap();
+            let f32s = lrp_divide(&single(&r), &single(&z), None, 0.25).unwrap();
             assert!(f32s.bias == 0.0 && (f32s.stabilizer - ours.stabilizer).abs() < 1e-3);
         }
     }

@@ -23,9 +23,9 @@ static GROUPS: LazyLock<Vec<Group>> = LazyLock::new(own);
 
 /// A number of bytes as it is written on the command line: `4G`, `512M`, `1.5GiB`.
 #[derive(Clone, Copy, Debug, PartialEq)]
-pub struct Size(pub usize);
+pub struct MemorySize(pub usize);
 
-impl FromStr for Size {
+impl FromStr for MemorySize {
     type Err = anyhow::Error;
 
     fn from_str(text: &str) -> Result<Self> {
@@ -47,7 +47,7 @@ impl FromStr for Size {
 }
 
 /// From now on the program may hold no more than this.
-pub fn limit_to(size: Size) {
+pub fn limit_to(size: MemorySize) {
     ALLOWED.store(size.0, Ordering::Relaxed);
 }
 
@@ -114,7 +114,7 @@ mod tests {
 
     #[test]
     fn amounts_of_memory_are_written_with_their_unit() {
-        let size = |text: &str| text.parse::<Size>().map(|s| s.0);
+        let size = |text: &str| text.parse::<MemorySize>().map(|s| s.0);
         assert_eq!(size("4G").unwrap(), 4 << 30);
         assert_eq!(size("512M").unwrap(), 512 << 20);
         assert_eq!(size("1.5GiB").unwrap(), 3 << 29);

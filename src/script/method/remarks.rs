@@ -8,9 +8,9 @@ use std::sync::Mutex;
 
 /// Values by the parameters' names, as `--set` would take them.
 #[derive(Debug, Default)]
-pub struct Used(Mutex<BTreeMap<String, String>>);
+pub struct UsedValues(Mutex<BTreeMap<String, String>>);
 
-impl Used {
+impl UsedValues {
     /// This was used for a parameter.
     pub(in crate::script) fn tell(&self, name: &str, text: String) {
         self.0.lock_unpoisoned().insert(name.into(), text);
@@ -24,14 +24,14 @@ impl Used {
 
 /// What a method says of its answer besides figures.
 #[derive(Clone, Debug, Default)]
-pub struct Told {
+pub struct Remarks {
     used: BTreeMap<String, String>,
     notes: Vec<String>,
     /// How many notes were passed on.
     passed: usize,
 }
 
-impl Told {
+impl Remarks {
     /// What was used, of a run that is taken up.
     pub(in crate::script) fn of(used: BTreeMap<String, String>) -> Self {
         Self { used, ..Self::default() }

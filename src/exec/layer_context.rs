@@ -11,7 +11,7 @@ use std::sync::{Arc, Mutex};
 
 /// One node in a run: what a rule sees.
 #[derive(Clone, Debug)]
-pub struct Site {
+pub struct LayerContext {
     /// Which node.
     pub id: NodeId,
     trace: Trace,
@@ -21,12 +21,12 @@ pub struct Site {
 
 impl Trace {
     /// A node with the values that it read and gave.
-    pub fn site(&self, id: NodeId) -> Site {
-        Site { id, trace: self.clone(), absorbed: Arc::default() }
+    pub fn site(&self, id: NodeId) -> LayerContext {
+        LayerContext { id, trace: self.clone(), absorbed: Arc::default() }
     }
 }
 
-impl Saved for Site {
+impl Saved for LayerContext {
     fn reads(&self) -> usize {
         self.node().inputs.len()
     }
@@ -48,7 +48,7 @@ impl Saved for Site {
     }
 }
 
-impl Site {
+impl LayerContext {
     /// The network it belongs to.
     pub fn graph(&self) -> &Arc<Graph> {
         &self.trace.graph

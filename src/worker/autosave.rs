@@ -5,7 +5,7 @@
 
 use super::message::Update;
 use crate::data::lock::Lock;
-use crate::script::session::workspace::{self, Opened};
+use crate::script::session::workspace::{self, Workspace};
 use anyhow::Result;
 use std::path::{Path, PathBuf};
 use std::sync::mpsc::{Receiver, Sender, channel};
@@ -14,7 +14,7 @@ use std::time::{Duration, Instant};
 
 /// The file of a session, and the lock that keeps other programs from writing it.
 #[derive(Debug)]
-pub struct Place {
+pub struct SessionFile {
     /// The file.
     pub file: PathBuf,
     /// Held as long as the file is written.
@@ -29,29 +29,29 @@ const EVERY: Duration = Duration::from_secs(1);
 const PAUSE: u32 = 20;
 
 /// What the thread is to write.
-enum Job {
+enum AutosaveJob {
     /// A question; whether it is another than the last, so that the step beside it is none of its.
-    Question(Opened, bool, Sender<()>),
+    Question(Workspace, bool, Sender<()>),
     Step(Option<Vec<u8>>),
 }
 
 /// What is kept, and the thread that writes it.
-pub(super) struct Keeping {
+pub(super) struct Autosave {
     file: PathBuf,
-    jobs: Option<Sender<Job>>,
+    jobs: Option<Sender<AutosaveJob>>,
     thread: Option<JoinHandle<()>>,
     /// The question as it was last handed on.
-    question: Option<Opened>,
+    question: Option<Workspace>,
     /// When a step may be kept again.
     due: Instant,
     /// Whether a step is shown that is not kept.
     behind: bool,
 }
 
-impl Keeping {
+impl Autosave {
     /// A thread that writes to `place`; what it cannot write it says to `updates`. A session that was `opened` from there is there
     /// already.
-    pub(super) fn new(place: Place, opened: Option<Opened>, updates: Sender<Update>) -> std::io::Result<Self> {
+    pub(super) fn new(place: SessionFile, opened: Option<Workspace>, updates: Sender<Update>) -> std::io::Result<Self> {
         let (jobs, inbox) = channel();
         let file = place.file.clone();
         let thread = std::thread::Builder::new().name("keeping".into());
@@ -65,7 +65,7 @@ impl Keeping {
     }
 
     /// A question is about to be answered; `anew` says that its script changed. Waits a moment for it to be written.
-    pub(super) fn begins(&mut self, question: Option<Opened>, anew: bool) {
+    pub(super) fn begins(&mut self, question: Option<Workspace>, anew: bool) {
         let Some(question) = question.map(|question| question.under_way(true)) else { return };
         let same = self.question.as_ref().is_some_and(|kept| kept.clone().under_way(true) == question);
         if !same || anew {
@@ -86,10 +86,10 @@ impl Keeping {
         }
     }
 
-    fn hand_on(&mut self, question: Opened, new: bool) {
+    fn hand_on(&mut self, question: Workspace, new: bool) {
         self.question = Some(question.clone());
         let (done, written) = channel();
-        self.send(Job::Question(question, new, done));
+        self.send(AutosaveJob::Question(question, new, done));
         if new {
             // It goes on being written while it is being answered.
             let _ = written.recv_timeout(MOMENT);
@@ -102,12 +102,12 @@ impl Keeping {
             return;
         }
         let begun = Instant::now();
-        self.send(Job::Step(step()));
+        self.send(AutosaveJob::Step(step()));
         self.behind = false;
         self.due = Instant::now() + EVERY.max(PAUSE * begun.elapsed());
     }
 
-    fn send(&self, job: Job) {
+    fn send(&self, job: AutosaveJob) {
         // The thread ends with this.
         if let Some(jobs) = &self.jobs {
             let _ = jobs.send(job);
@@ -126,19 +126,19 @@ impl Keeping {
 }
 
 /// Writes what comes, the newest of what waits, until nothing comes any more.
-fn write(place: &Place, inbox: &Receiver<Job>, updates: &Sender<Update>) {
+fn write(place: &SessionFile, inbox: &Receiver<AutosaveJob>, updates: &Sender<Update>) {
     let mut said = String::new();
     while let Ok(first) = inbox.recv() {
         let (mut question, mut step, mut waiting) = (None, None, vec![]);
         for job in std::iter::once(first).chain(inbox.try_iter()) {
             match job {
-                Job::Question(asked, new, done) => {
+                AutosaveJob::Question(asked, new, done) => {
                     // The step beside the file is of a question that is no more.
                     step = if new { Some(None) } else { step };
                     question = Some(asked);
                     waiting.push(done);
                 }
-                Job::Step(shown) => step = Some(shown),
+                AutosaveJob::Step(shown) => step = Some(shown),
             }
         }
         if let Err(error) = write_both(&place.file, question, step) {
@@ -156,7 +156,7 @@ fn write(place: &Place, inbox: &Receiver<Job>, updates: &Sender<Update>) {
 }
 
 /// A step of an old question is removed before the new question is written, and a step of the new one written after it.
-fn write_both(file: &Path, question: Option<Opened>, step: Option<Option<Vec<u8>>>) -> Result<()> {
+fn write_both(file: &Path, question: Option<Workspace>, step: Option<Option<Vec<u8>>>) -> Result<()> {
     if let Some(None) = step {
         workspace::write_step(file, None)?;
     }
@@ -171,13 +171,13 @@ fn write_both(file: &Path, question: Option<Opened>, step: Option<Option<Vec<u8>
 mod tests {
     use super::*;
 
-    fn place(folder: &Path) -> Place {
+    fn place(folder: &Path) -> SessionFile {
         let file = folder.join("last.json");
-        Place { lock: Lock::of(&file).unwrap(), file }
+        SessionFile { lock: Lock::of(&file).unwrap(), file }
     }
 
-    fn question(method: &str) -> Option<Opened> {
-        let mut opened = Opened::empty();
+    fn question(method: &str) -> Option<Workspace> {
+        let mut opened = Workspace::empty();
         opened.method = method.into();
         Some(opened)
     }
@@ -186,9 +186,9 @@ mod tests {
     fn a_question_is_kept_before_its_answer_and_known_as_answered_after_it() {
         let folder = tempfile::tempdir().unwrap();
         let (updates, _said) = channel();
-        let mut keeping = Keeping::new(place(folder.path()), None, updates).unwrap();
+        let mut keeping = Autosave::new(place(folder.path()), None, updates).unwrap();
         let file = folder.path().join("last.json");
-        let read = || Opened::read(&file).unwrap().unwrap();
+        let read = || Workspace::read(&file).unwrap().unwrap();
         keeping.begins(question("gradcam"), false);
         let wait = Instant::now();
         while !file.exists() && wait.elapsed() < Duration::from_secs(20) {
@@ -208,11 +208,11 @@ mod tests {
         let step = folder.path().join("last.step.safetensors");
         std::fs::write(&step, "old").unwrap();
         let (updates, _said) = channel();
-        let mut keeping = Keeping::new(place(folder.path()), question("fgsm"), updates.clone()).unwrap();
+        let mut keeping = Autosave::new(place(folder.path()), question("fgsm"), updates.clone()).unwrap();
         keeping.begins(question("fgsm"), false);
         keeping.end();
         assert!(step.exists());
-        let mut keeping = Keeping::new(place(folder.path()), question("fgsm"), updates).unwrap();
+        let mut keeping = Autosave::new(place(folder.path()), question("fgsm"), updates).unwrap();
         keeping.begins(question("pgd"), false);
         keeping.end();
         assert!(!step.exists());
@@ -224,7 +224,7 @@ mod tests {
         let place = place(folder.path());
         std::fs::create_dir(&place.file).unwrap();
         let (updates, said) = channel();
-        let mut keeping = Keeping::new(place, None, updates).unwrap();
+        let mut keeping = Autosave::new(place, None, updates).unwrap();
         ["a", "b", "c"].into_iter().for_each(|method| keeping.begins(question(method), false));
         keeping.end();
         let said: Vec<_> = said.iter().map(|update| format!("{update:?}")).collect();

@@ -7,7 +7,7 @@ use std::time::Duration;
 
 /// The open picture.
 #[derive(Clone, Debug)]
-pub struct Picture {
+pub struct OpenPicture {
     /// Its name.
     pub name: String,
     /// What it was opened as.
@@ -22,7 +22,7 @@ pub struct Picture {
 
 /// What the method has shown so far.
 #[derive(Debug, Default)]
-pub struct Run {
+pub struct ShownRun {
     /// The latest frame.
     pub frame: Option<Frame>,
     /// A number unique among pictures and frames of this session.

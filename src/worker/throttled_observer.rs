@@ -2,7 +2,7 @@
 
 use super::message::Update;
 use crate::render::Figure;
-use crate::script::method::context::Stage;
+use crate::script::method::context::Observer;
 use crate::script::summary::Frame;
 use crate::sync::LockUnpoisoned;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -14,13 +14,13 @@ use std::time::{Duration, Instant};
 const PAUSE: Duration = Duration::from_millis(50);
 
 /// Passes figures and progress on, but not more often than they can be seen.
-pub(super) struct Audience {
+pub(super) struct ThrottledObserver {
     updates: Sender<Update>,
     generation: Arc<AtomicU64>,
     last: Mutex<[Option<Instant>; 2]>,
 }
 
-impl Audience {
+impl ThrottledObserver {
     /// Updates go to `updates`, as answers of the question numbered by `generation`.
     pub(super) fn new(updates: Sender<Update>, generation: Arc<AtomicU64>) -> Self {
         Self { updates, generation, last: Mutex::default() }
@@ -37,7 +37,7 @@ impl Audience {
     }
 }
 
-impl Stage for Audience {
+impl Observer for ThrottledObserver {
     fn show(&self, figures: Vec<Figure>) {
         if self.may(0) {
             let generation = self.generation.load(Ordering::Relaxed);
