@@ -8,8 +8,8 @@ use super::stop::{GRACE, StopFlag};
 use super::{deadline, open, usage};
 use crate::data::Picture;
 use crate::model::Model;
-use crate::script::export::save;
-use crate::script::export::sheet_and_film;
+use crate::render::{ContactSheet, Figure};
+use crate::script::export::{self, film, result, sheet};
 use crate::script::host::Host;
 use crate::script::method::context::Observer;
 use crate::script::session::Session;
@@ -48,7 +48,7 @@ pub fn run(scripts: &ScriptArgs, args: &RunArgs) -> Result<ExitCode> {
     for (i, (asked, (name, picture))) in pictures.iter().enumerate() {
         let picture = Asked { name, asked: asked.as_deref().unwrap_or(name), picture };
         let folder = args.out.as_ref().map(|out| folder(out, name, i, pictures.len()));
-        documents.push(one(&host, &model, picture, (folder.as_deref(), screen.as_ref()), args, &stop)?);
+        documents.extend(one(&host, &model, picture, (folder.as_deref(), screen.as_ref()), args, &stop)?);
     }
     if args.json {
         let all = if documents.len() == 1 { documents.remove(0) } else { documents.into() };
@@ -82,7 +82,7 @@ fn one(
     (out, screen): (Option<&Path>, Option<&FigurePrinter>),
     args: &RunArgs,
     stop: &StopFlag,
-) -> Result<serde_json::Value> {
+) -> Result<Option<serde_json::Value>> {
     let Asked { name, asked, picture } = picture;
     let mut session = open::session(host, model.clone(), (name, picture), &args.method, &args.question)?;
     session.opened_as(asked);
@@ -109,22 +109,40 @@ fn one(
             "the scores of {count} pictures are not finite; these count neither as right nor as fooled"
         ));
     }
+    write_files(args, out, &session, host, &frame)?;
+    kept.end()?;
+    if let Some(screen) = screen {
+        show(&session, &frame, args, screen)?;
+    }
+    args.json.then(|| result::document(&session, host, &frame)).transpose()
+}
+
+/// Writes the files that are asked for; each figure is painted once for all of them.
+fn write_files(args: &RunArgs, out: Option<&Path>, session: &Session, host: &Host, frame: &Frame) -> Result<()> {
+    let mut sheet = ContactSheet::default();
+    let mut paint = |figure: &Figure| {
+        let picture = export::paint(figure);
+        picture.iter().filter(|_| args.sheet.is_some()).for_each(|picture| sheet.add(figure, picture));
+        picture
+    };
+    let mut written = vec![];
+    match out {
+        Some(folder) => written = export::write(folder, session, host, frame, paint)?,
+        None if args.sheet.is_some() => frame.figures.iter().for_each(|figure| drop(paint(figure))),
+        None => {}
+    }
     if let Some(file) = &args.sheet {
-        sheet_and_film::sheet(file, &session, &frame.figures)?;
+        sheet::write(file, session, &sheet)?;
         out::tell(&format!("a sheet in {}", words::path(file)));
     }
     if let Some(file) = &args.film {
-        let count = sheet_and_film::film(file, &session, host, |_, _| ())?;
+        let count = film::write(file, session, host, |_, _| ())?;
         out::tell(&format!("a film of {count} steps in {}", words::path(file)));
     }
     if let Some(folder) = out {
-        let files = save::write(folder, &session, host, &frame)?;
-        kept.end()?;
-        out::tell(&format!("{} files in {}", files.len(), words::path(folder)));
-    } else if let Some(screen) = screen {
-        show(&session, &frame, args, screen)?;
+        out::tell(&format!("{} files in {}", written.len(), words::path(folder)));
     }
-    save::document(&session, host, &frame)
+    Ok(())
 }
 
 /// A one-shot method's answer; a stepper's last step.

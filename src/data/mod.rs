@@ -21,7 +21,7 @@ pub(crate) mod damaged;
 pub use dataset::Dataset;
 pub use disk::{create_folder, wait_for_writes, write_whole};
 pub use file::{open, read_text, read_whole};
-pub use formats::npy::{read_npy, write_npy};
+pub use formats::npy::{npy_bytes, read_npy, write_npy};
 pub use picture::Picture;
 pub(crate) use picture::check_size;
 pub use preprocess::{Preprocess, pixels};

@@ -91,7 +91,7 @@ impl<'a> Harness<'a> {
 
     /// A script of this text, which may import what the plugins share.
     pub fn script(&self, text: &str, set: &[(&'static str, String)]) -> Result<PluginCall<'static>> {
-        let source = ScriptSource { name: "case".into(), text: text.into(), path: None };
+        let source = ScriptSource::of_text("case", text);
         Ok(PluginCall { method: self.host.compile(source)?, set: set.to_vec(), given: None })
     }
 

@@ -6,8 +6,9 @@ use super::{Request, Worker};
 use crate::data::lock::Lock;
 use crate::data::{Picture, source};
 use crate::model::Model;
+use crate::render::{Colormap, ContactSheet};
 use crate::script::architecture::card;
-use crate::script::export::{save, sheet_and_film};
+use crate::script::export::{self, film, sheet};
 use crate::script::host::reference::reference;
 use crate::script::session::workspace;
 use crate::words;
@@ -123,7 +124,8 @@ impl Worker {
             Some("gif") => self.save_film(place),
             Some("png") => {
                 let frame = self.shown.as_ref().context("there is nothing to save yet")?;
-                sheet_and_film::sheet(place, &self.session, &frame.figures)?;
+                let figures = ContactSheet::of(&frame.figures, Colormap::default());
+                sheet::write(place, &self.session, &figures)?;
                 self.tell(Update::Log(format!("saved a sheet as \"{}\"", words::path(&place))));
                 Ok(())
             }
@@ -133,7 +135,7 @@ impl Worker {
 
     fn save_all(&mut self, folder: &Path) -> Result<()> {
         let frame = self.shown.as_ref().context("there is nothing to save yet")?;
-        let files = save::write(folder, &self.session, &self.host, frame)?;
+        let files = export::write(folder, &self.session, &self.host, frame, export::paint)?;
         self.tell(Update::Log(format!("saved {} files in \"{}\"", files.len(), words::path(&folder))));
         Ok(())
     }
@@ -143,7 +145,7 @@ impl Worker {
         self.host.guard().start(self.known);
         let updates = self.updates.clone();
         let tell = move |done, total| drop(updates.send(Update::Progress { what: "film".into(), done, total }));
-        let count = sheet_and_film::film(file, &self.session, &self.host, tell)?;
+        let count = film::write(file, &self.session, &self.host, tell)?;
         self.tell(Update::Log(format!("saved a film of {count} steps as \"{}\"", words::path(&file))));
         Ok(())
     }

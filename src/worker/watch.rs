@@ -1,6 +1,7 @@
 //! Watching the folders of scripts: a save is told once, after it is whole.
 
 use crate::script::folders::Folders;
+use crate::script::group_folders::script_name;
 use crate::script::method::Method;
 use crate::sync::LockUnpoisoned;
 use anyhow::{Context, Result};
@@ -80,7 +81,7 @@ fn gather(events: &Receiver<notify::Result<Event>>, saved: impl Fn(Vec<PathBuf>)
         let mut files = vec![];
         let mut next = Some(first);
         while let Some(event) = next {
-            files.extend(event.into_iter().filter(changes).flat_map(|e| e.paths).filter(|p| is_script(p)));
+            files.extend(event.into_iter().filter(changes).flat_map(|e| e.paths).filter(|p| script_name(p).is_some()));
             next = events.recv_timeout(QUIET).ok();
         }
         files.sort();
@@ -101,8 +102,4 @@ fn changes(event: &Event) -> bool {
 fn concerns(file: &Path, open: &str) -> bool {
     let library = file.parent().is_some_and(|folder| folder.ends_with("lib"));
     library || file.file_stem().is_some_and(|stem| stem.to_string_lossy() == open)
-}
-
-fn is_script(path: &Path) -> bool {
-    path.extension().is_some_and(|e| e == "rhai")
 }

@@ -111,7 +111,7 @@ pub fn method(host: &Host, text: &str) -> Method {
 
 /// A script of the name `probe`.
 pub fn source(text: &str) -> ScriptSource {
-    ScriptSource { name: "probe".into(), text: text.into(), path: None }
+    ScriptSource::of_text("probe", text)
 }
 
 /// The declarations that a one-shot script needs, on one line, before `fn run(cx) { body }`.

@@ -45,6 +45,14 @@ fn files(folder: &Path) -> Vec<Vec<u8>> {
     paths.iter().filter(|path| path.is_file()).map(|path| fs::read(path).unwrap()).collect()
 }
 
+/// The folders in a folder.
+fn folders(folder: &Path) -> Vec<PathBuf> {
+    let entries = fs::read_dir(folder).into_iter().flatten().flatten().map(|e| e.path());
+    let mut folders: Vec<PathBuf> = entries.filter(|path| path.is_dir()).collect();
+    folders.sort();
+    folders
+}
+
 /// Files that are right, from which wrong ones are made.
 fn seeds(target: &Target) -> Vec<Vec<u8>> {
     let fixtures = root().join("tests/fixtures");
@@ -76,14 +84,14 @@ fn seeds(target: &Target) -> Vec<Vec<u8>> {
         "state" => {
             let host = Host::new(Folders::plugins(None), Folders::models(None));
             let mut session = targets::stepped(&host);
-            let source = ScriptSource { name: "probe".into(), text: targets::STEPPED.into(), path: None };
+            let source = ScriptSource::of_text("probe", targets::STEPPED);
             session.open(host.compile(source).unwrap());
             session.view(&host).unwrap();
             session.step(&host).unwrap();
             vec![session.snapshot().unwrap()]
         }
         "config" => vec![br##"#{ colors: "viridis", graphics: "half", keys: #{ "x": "play", "ctrl-s": "save" }, theme: #{ title: "bold #ff8800" } }"##.to_vec()],
-        "script" => [files(&root().join("plugins")), files(&root().join("plugins/lib"))].concat(),
+        "script" => folders(&root().join("plugins")).iter().flat_map(|folder| files(folder)).collect(),
         "architecture" => files(&root().join("models")).into_iter().filter(|b| b.starts_with(b"//!")).collect(),
         "terminal" => vec![b"\x1b_Gi=31;OK\x1b\\\x1bP>|kitty(0.41.1)\x1b\\\x1b[6;18;9t\x1b[?62;4;22c".to_vec()],
         "input" => vec![(0..=255).collect()],

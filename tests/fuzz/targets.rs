@@ -211,7 +211,7 @@ fn configuration(bytes: &[u8]) {
 }
 
 fn text(text: &str) -> ScriptSource {
-    ScriptSource { name: "probe".into(), text: text.into(), path: None }
+    ScriptSource::of_text("probe", text)
 }
 
 /// Compiles and runs a script for a moment.

@@ -6,16 +6,21 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 fn sources(folder: &Path) -> Vec<PathBuf> {
-    let mut files = vec![];
+    files(folder, "rs")
+}
+
+/// The files with this ending in a folder and those below it.
+fn files(folder: &Path, ending: &str) -> Vec<PathBuf> {
+    let mut found = vec![];
     for entry in fs::read_dir(folder).unwrap() {
         let path = entry.unwrap().path();
         if path.is_dir() {
-            files.extend(sources(&path));
-        } else if path.extension().is_some_and(|e| e == "rs") {
-            files.push(path);
+            found.extend(files(&path, ending));
+        } else if path.extension().is_some_and(|e| e == ending) {
+            found.push(path);
         }
     }
-    files
+    found
 }
 
 fn root() -> PathBuf {
@@ -230,12 +235,8 @@ fn every_file_says_what_lives_in_it() {
 
 #[test]
 fn every_script_opens_with_what_it_shows() {
-    for folder in ["plugins", "models"] {
-        let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join(folder);
-        for entry in fs::read_dir(folder).unwrap().map(|e| e.unwrap().path()) {
-            if entry.extension().is_some_and(|e| e == "rhai") {
-                assert!(fs::read_to_string(&entry).unwrap().starts_with("//! "), "{}", entry.display());
-            }
-        }
+    let root = Path::new(env!("CARGO_MANIFEST_DIR"));
+    for file in ["plugins", "models"].iter().flat_map(|folder| files(&root.join(folder), "rhai")) {
+        assert!(fs::read_to_string(&file).unwrap().starts_with("//! "), "{}", file.display());
     }
 }

@@ -4,7 +4,7 @@ use crate::common::{host, picture, session, tiny};
 use candle_core::{Device, Tensor};
 use gradscope::explain::{Walk, cross_entropy};
 
-const LINES: &str = include_str!("../../plugins/momentum_l2.rhai");
+const LINES: &str = include_str!("../../plugins/attack/momentum_l2.rhai");
 
 #[test]
 fn it_has_at_most_fifteen_lines_of_code() {

@@ -10,7 +10,7 @@ use gradscope::graph::Scores;
 use gradscope::model::{Model, evaluate, matches};
 use gradscope::render::Body;
 use gradscope::script::architecture::Architectures;
-use gradscope::script::export::save;
+use gradscope::script::export::result;
 use gradscope::script::folders::Folders;
 use gradscope::script::host::Host;
 use gradscope::script::method::data::Data;
@@ -217,7 +217,7 @@ fn independent_classes_have_probabilities_each_by_itself() {
     let mut session = Session::new(&host, model.clone(), "drawn", picture()).unwrap();
     session.open(host.method("saliency").unwrap());
     let frame = session.view(&host).unwrap();
-    let document = save::document(&session, &host, &frame).unwrap();
+    let document = result::document(&session, &host, &frame).unwrap();
     assert_eq!(document["scores"], "independent");
     let top: Vec<_> = document["top5"].as_array().unwrap().iter().map(|c| c["probability"].as_f64().unwrap()).collect();
     let mut expected = list(&r["probabilities"]);

@@ -37,8 +37,14 @@ fn words(text: &str) -> String {
 impl Desk {
     /// With one method open.
     fn new(method: &str, text: &str) -> Self {
+        Self::in_folder("", method, text)
+    }
+
+    /// The same, in a sub-folder.
+    fn in_folder(group: &str, method: &str, text: &str) -> Self {
         let folder = tempfile::tempdir().unwrap();
-        fs::write(folder.path().join(format!("{method}.rhai")), text).unwrap();
+        fs::create_dir_all(folder.path().join(group)).unwrap();
+        fs::write(folder.path().join(group).join(format!("{method}.rhai")), text).unwrap();
         let plugins = Folders::plugins(Some(folder.path()));
         let host = Host::new(plugins, Folders::models(None).embedded_only());
         let mut session = Session::new(&host, tiny(), "drawn", picture()).unwrap();
@@ -102,6 +108,24 @@ impl Desk {
 #[test]
 fn the_open_method_is_answered_at_once() {
     assert_eq!(Desk::new("words", &words("hello")).words(), "hello");
+}
+
+#[test]
+fn a_save_in_the_folder_of_a_group_is_seen_and_a_new_file_there_is_listed() {
+    let desk = Desk::in_folder("odd_ones", "words", &words("hello"));
+    assert_eq!(desk.words(), "hello");
+    let folder = desk.folder.path().join("odd_ones");
+    fs::write(folder.join("words.rhai"), words("again")).unwrap();
+    assert_eq!(desk.words(), "again");
+    fs::write(folder.join(".#other.rhai"), words("an editor's")).unwrap();
+    fs::write(folder.join("other.rhai"), words("new").replace("group: \"test\"", "")).unwrap();
+    let listed = desk.next(|u| match u {
+        Update::Methods(rows) => rows.iter().find(|row| row.name == "other").map(|row| row.group.clone()),
+        _ => None,
+    });
+    assert_eq!(listed, "odd ones");
+    desk.ask(Command::Method("other".into()));
+    assert_eq!(desk.words(), "new");
 }
 
 #[test]
@@ -419,7 +443,7 @@ fn a_damaged_session_file_is_told_and_not_opened() {
 
 #[test]
 fn a_step_after_an_attack_fooled_switches_stop_off_and_says_so() {
-    let desk = Desk::new("fgsm", include_str!("../../plugins/fgsm.rhai"));
+    let desk = Desk::new("fgsm", include_str!("../../plugins/attack/fgsm.rhai"));
     desk.frame();
     for (name, value) in [("epsilon", "255"), ("step", "8")] {
         desk.ask(Command::Set(name.into(), value.into()));

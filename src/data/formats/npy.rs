@@ -30,8 +30,16 @@ pub fn read_npy(path: &Path) -> Result<Npy> {
 
 /// Writes f32 values as a `.npy` file, whole or not at all.
 pub fn write_npy(path: &Path, shape: &[usize], values: &[f32]) -> Result<()> {
+    let bytes = npy_bytes(shape, values).with_context(|| format!("writing \"{}\"", words::path(&path)))?;
+    write_whole(path, &bytes)
+}
+
+/// f32 values as the bytes of a `.npy` file.
+///
+/// Errors: there are more or fewer of them than the shape says.
+pub fn npy_bytes(shape: &[usize], values: &[f32]) -> Result<Vec<u8>> {
     let count: usize = shape.iter().product();
-    ensure!(count == values.len(), "writing \"{}\": {} values for shape {shape:?}", words::path(&path), values.len());
+    ensure!(count == values.len(), "{} values for shape {shape:?}", values.len());
     let sizes: String = shape.iter().map(|n| format!("{n},")).collect();
     let mut head = format!("{{'descr': '<f4', 'fortran_order': False, 'shape': ({sizes}), }}");
     let padding = 64 - (10 + head.len() + 1) % 64;
@@ -41,7 +49,7 @@ pub fn write_npy(path: &Path, shape: &[usize], values: &[f32]) -> Result<()> {
     bytes.extend((head.len() as u16).to_le_bytes());
     bytes.extend(head.as_bytes());
     bytes.extend(values.iter().flat_map(|v| v.to_le_bytes()));
-    write_whole(path, &bytes)
+    Ok(bytes)
 }
 
 /// Reads the bytes of a `.npy` file.

@@ -396,12 +396,10 @@ fn no_function_panics_or_goes_on_whatever_it_is_given() {
                 true => std::fs::write(&file, &text)
                     .map_err(Into::into)
                     .and_then(|()| architectures.build(&file.to_string_lossy()).map(drop)),
-                false => host.compile(ScriptSource { name: "probe".into(), text: text.clone(), path: None }).and_then(
-                    |method| {
-                        session.open(method);
-                        session.run(&host).map(drop)
-                    },
-                ),
+                false => host.compile(ScriptSource::of_text("probe", text.clone())).and_then(|method| {
+                    session.open(method);
+                    session.run(&host).map(drop)
+                }),
             };
             let late = begun.lock().unwrap().elapsed();
             let told = ran.as_ref().err().map(|e| format!("{e:#}")).unwrap_or_default();

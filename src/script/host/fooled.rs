@@ -20,7 +20,7 @@ const UNTOUCHED: &str = "untouched";
 
 /// What is shown of a picture that needs no attack.
 pub(in crate::script) fn idle() -> ScriptSource {
-    ScriptSource { name: "nothing_to_do".into(), text: include_str!("nothing_to_do.rhai").into(), path: None }
+    ScriptSource::of_text("nothing_to_do", include_str!("nothing_to_do.rhai"))
 }
 
 /// Whether a state is that of an attack that had nothing to do.

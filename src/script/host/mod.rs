@@ -78,9 +78,11 @@ impl Host {
     /// Errors carry a [`Report`] where the script is at fault.
     pub fn method(&self, name: &str) -> Result<Method> {
         if name.ends_with(".rhai") {
-            return self.compile(ScriptSource::read(Path::new(name))?);
+            return self.compile(self.plugins.read(Path::new(name))?);
         }
-        match self.plugins.find(name)? {
+        // A method's group is no part of its name, and a library is no method.
+        let found = if name.contains('/') { None } else { self.plugins.find(name)? };
+        match found {
             Some(source) => self.compile(source),
             None => bail!("{}", unknown("method", name, &self.plugins.names())),
         }

@@ -5,7 +5,7 @@ pub mod remarks;
 pub mod data;
 pub mod context;
 
-use super::folders::ScriptSource;
+use super::folders::{GROUP, ScriptSource};
 use super::report::{Libraries, Texts};
 use super::summary::Report;
 use anyhow::{Context, Result, anyhow, bail, ensure};
@@ -18,7 +18,7 @@ use std::sync::Arc;
 pub struct Method {
     /// Its name: the file's without `.rhai`.
     pub name: String,
-    /// Its group: `attribution`, `attack`, …
+    /// Its group: `attribution`, `attack`, …; as `PLUGIN` says, else its folder, else `attribution`.
     pub group: String,
     /// Its `//!` doc.
     pub doc: String,
@@ -41,9 +41,11 @@ pub struct Method {
 impl Method {
     /// From a compiled script and its `PLUGIN` constant.
     pub(super) fn new(source: ScriptSource, ast: AST, plugin: Option<Map>, libraries: Libraries) -> Result<Self> {
-        let mut plugin = plugin.context("it has no `const PLUGIN = #{ group: …, params: [ … ] };`")?;
-        let group =
-            plugin.remove("group").and_then(|g| g.into_string().ok()).context("PLUGIN needs a `group`, a text")?;
+        let mut plugin = plugin.context("it has no `const PLUGIN = #{ params: [ … ] };`")?;
+        let group = match plugin.remove("group") {
+            Some(group) => group.into_string().map_err(|other| anyhow!("PLUGIN's `group` is a text, got {other}"))?,
+            None => source.group.clone().unwrap_or_else(|| GROUP.into()),
+        };
         let params = plugin.remove("params").map_or(Ok(vec![]), |p| params(p.try_cast::<Array>()))?;
         let mut switch = |name: &str| {
             let value = plugin.remove(name).map_or(Ok(false), |b| b.as_bool());

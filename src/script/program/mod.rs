@@ -9,7 +9,7 @@ use super::api::figures;
 use super::architecture::model_fn;
 use super::engine::compile::{protected, report};
 use super::engine::{CompiledLibraries, engine_that_tells};
-use super::export::save;
+use super::export;
 use super::folders::ScriptSource;
 use super::host::Host;
 use super::method::context::Observer;
@@ -78,7 +78,7 @@ impl Setting {
         let own = self.clone();
         engine.register_fn("show", move |answer: Dynamic| own.show(answer).map_err(raise));
         engine.register_fn("save", |answer: Dynamic, folder: &str| {
-            let written = figures(answer).and_then(|all| save::figures(Path::new(folder), &all));
+            let written = figures(answer).and_then(|all| export::figures(Path::new(folder), &all, export::paint));
             written.map(drop).map_err(raise)
         });
         let own = self.clone();

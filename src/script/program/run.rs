@@ -6,7 +6,7 @@ use crate::model::{ClassMap, Model, matches};
 use crate::render::{Body, Figure};
 use crate::script::api::options::{CallOptions, text};
 use crate::script::architecture::Architectures;
-use crate::script::export::save;
+use crate::script::export;
 use crate::script::host::call_method::ATTACK_STEPS;
 use crate::script::method::data::Data;
 use crate::script::sandbox::bounded_text;
@@ -34,7 +34,7 @@ impl Setting {
         let frame = self.to_the_end(&mut session, &options, &mut checkpoint)?;
         session.told().notes().iter().for_each(|note| self.desk.say(note));
         if let Some(folder) = &out {
-            save::write(folder, &session, &self.host, &frame)?;
+            export::write(folder, &session, &self.host, &frame, export::paint)?;
         }
         checkpoint.end()?;
         told(&session, &frame)

@@ -81,7 +81,8 @@ pub(in crate::script) fn advice(error: &EvalAltResult, functions: impl Fn() -> V
 
 /// That nothing of this kind has this name, with the one that was meant, or all there are.
 pub(in crate::script) fn unknown(kind: &str, name: &str, names: &[String]) -> String {
-    match closest(name, names.iter().map(String::as_str)) {
+    let last = name.rsplit('/').next().unwrap_or(name);
+    match closest(last, names.iter().map(String::as_str)) {
         Some(near) => format!("no {kind} named \"{}\"; did you mean \"{near}\"?", words::name(name)),
         None => format!("no {kind} named \"{}\"; known are {}", words::name(name), names.join(", ")),
     }

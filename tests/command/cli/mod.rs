@@ -534,6 +534,20 @@ fn a_new_method_of_each_kind_runs_as_it_is_and_is_never_written_over() {
 }
 
 #[test]
+fn a_new_method_goes_into_the_folder_of_its_group_where_there_is_one() {
+    let folder = TempDir::new().unwrap();
+    fs::create_dir_all(folder.path().join("plugins/attack")).unwrap();
+    let made = text(&gradscope(folder.path(), &["new", "mine", "--from", "attack"]).stdout);
+    assert!(made.contains("plugins/attack/mine.rhai"), "{made}");
+    let made = text(&gradscope(folder.path(), &["new", "other", "--from", "map"]).stdout);
+    assert!(made.contains("plugins/other.rhai"), "{made}");
+    let again = gradscope(folder.path(), &["new", "mine", "--from", "map"]);
+    assert_eq!(again.status.code(), Some(2));
+    assert!(text(&again.stderr).contains("plugins/attack/mine.rhai\" is there already"), "{}", text(&again.stderr));
+    assert!(text(&gradscope(folder.path(), &["check", "mine", "other"]).stdout).lines().all(|l| l.starts_with("ok")));
+}
+
+#[test]
 fn the_reference_is_searched_by_words() {
     let folder = TempDir::new().unwrap();
     let found = text(&gradscope(folder.path(), &["api", "gaussian"]).stdout);

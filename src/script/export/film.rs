@@ -1,14 +1,14 @@
-//! What is shown as one picture, and the steps of a run as a film.
+//! The steps of a run as a GIF.
 
+use super::sheet::heading;
 use crate::data::write_whole;
-use crate::render::{Colormap, Figure, contact};
+use crate::render::{Colormap, ContactSheet};
 use crate::script::host::Host;
 use crate::script::session::Session;
 use anyhow::{Context, Result, ensure};
 use image::codecs::gif::{GifEncoder, Repeat};
 use image::imageops::replace;
-use image::{Delay, DynamicImage, Frame, ImageFormat, RgbImage};
-use std::io::Cursor;
+use image::{Delay, DynamicImage, Frame, RgbImage};
 use std::path::Path;
 
 /// A film has at most so many pictures.
@@ -18,19 +18,11 @@ const MILLIS: (u32, u32) = (80, 1500);
 /// How coarsely the colours of a film are chosen: 1 is slow and best, 30 quick.
 const COARSE: i32 = 10;
 
-/// All figures on one sheet, as PNG. Errors where none of them is a picture.
-pub fn sheet(file: &Path, session: &Session, figures: &[Figure]) -> Result<()> {
-    let sheet = contact(&heading(session), figures, Colormap::default()).context("there is no picture to save")?;
-    let mut bytes = Cursor::new(vec![]);
-    sheet.write_to(&mut bytes, ImageFormat::Png).context("packing the sheet")?;
-    write_whole(file, bytes.get_ref())
-}
-
 /// The kept steps of a run as a GIF, one sheet a step, evenly thinned to at most 120; gives how many. `tell` hears how
 /// many are done of how many.
 ///
 /// Errors where the method has no steps, and as its `view` does; what the session shows stays.
-pub fn film(file: &Path, session: &Session, host: &Host, tell: impl Fn(usize, usize)) -> Result<usize> {
+pub fn write(file: &Path, session: &Session, host: &Host, tell: impl Fn(usize, usize)) -> Result<usize> {
     let mut session = session.clone();
     ensure!(session.method().is_some_and(|m| m.stepped), "a film is made of steps, and this method has none");
     let steps = chosen(session.kept());
@@ -40,8 +32,8 @@ pub fn film(file: &Path, session: &Session, host: &Host, tell: impl Fn(usize, us
         tell(done, steps.len());
         let frame = session.seek(host, *step)?;
         if last.replace(session.cursor()) != Some(session.cursor()) {
-            let picture = contact(&heading(&session), &frame.figures, Colormap::default());
-            pictures.push(picture.context("there is no picture to save")?);
+            let sheet = ContactSheet::of(&frame.figures, Colormap::default());
+            pictures.push(sheet.paint(&heading(&session)).context("there is no picture to save")?);
         }
     }
     write_whole(file, &gif(&pictures)?)?;
@@ -64,15 +56,6 @@ fn gif(pictures: &[RgbImage]) -> Result<Vec<u8>> {
     }
     drop(encoder);
     Ok(bytes)
-}
-
-fn heading(session: &Session) -> String {
-    let method = session.method().map_or("", |m| &m.name);
-    let step = match session.method() {
-        Some(m) if m.stepped => format!(" step {}", session.cursor()),
-        _ => String::new(),
-    };
-    format!("{method} {} {}{step}", session.model().card.name, session.picture())
 }
 
 /// The first, the last, and evenly between them.
