@@ -1,10 +1,10 @@
 #!/usr/bin/env python3
-"""A table of what the fidelity measures say of several methods: SqueezeNet 1.0, the dog and the cat, class 243.
+"""Compares several methods by faithfulness measures: SqueezeNet 1.0, the dog and the cat, class 243.
 
     scripts/fidelity_table.py --gradscope target/release/gradscope --weights squeezenet1_0_imagenet.safetensors \
         --picture dog_cat_both.png > docs/fidelity.md
 
-Every number is that of `gradscope run MEASURE --set method=METHOD --json`; nothing is computed here. Needs Python alone.
+Every number comes from `gradscope run MEASURE --set method=METHOD --json`; nothing is computed here. Needs only Python.
 """
 
 import argparse
@@ -28,7 +28,7 @@ example, not a ranking, and the perturbed pictures are unlike those the network 
 
 
 def ask(args, measure, method):
-    """The result of one measure of one method."""
+    """The result of one measure for one method."""
     command = [args.gradscope, "run", measure, "-m", "squeezenet1_0", "-w", args.weights, "-i", args.picture, "-t", "243",
                "--set", f"method={method}", "--json"]
     if measure != "max_sensitivity":
@@ -41,7 +41,7 @@ def ask(args, measure, method):
 
 
 def row(args, method):
-    """One line of the table."""
+    """One row of the table."""
     curves, moved, sparse = (ask(args, measure, method) for measure in MEASURES)
     areas = curves["steps"][-1]
     table = next(f["table"]["rows"] for f in sparse["figures"] if "table" in f)
@@ -54,8 +54,8 @@ def main():
     parser.add_argument("--gradscope", default="gradscope")
     parser.add_argument("--weights", required=True)
     parser.add_argument("--picture", required=True)
-    parser.add_argument("--steps", type=int, default=100, help="stages of deletion and insertion")
-    parser.add_argument("--samples", type=int, default=10, help="pictures nearby for the sensitivity")
+    parser.add_argument("--steps", type=int, default=100, help="number of stages of deletion and insertion")
+    parser.add_argument("--samples", type=int, default=10, help="number of perturbed pictures for max-sensitivity")
     parser.add_argument("--colours", default="abs", choices=["abs", "sum"])
     args = parser.parse_args()
     colours = "magnitudes" if args.colours == "abs" else "signed values"
