@@ -80,7 +80,7 @@ def methods():
     questions = [([], "embedded")]
     for model, weights, picture in zip(given[::3], given[1::3], given[2::3]):
         questions.append((["-m", model, "-w", weights, "-i", picture], model))
-    print(f"| method | greatest difference | | cpu, {options.device} |\n|---|---|---|---|")
+    print(f"| method | largest difference | | cpu, {options.device} |\n|---|---|---|---|")
     for question, name in questions:
         for method in ONCE + STEPS:
             if options.only in method:

@@ -35,7 +35,7 @@ def main():
         app.drain(0.5)
         times = sorted(app.press(b"k" if i % 2 else b"j") for i in range(args.keys))
         at = lambda share: times[min(int(share * len(times)), len(times) - 1)] * 1e3
-        print(f"{name:14} median {at(0.5):6.1f} ms   99th percentile {at(0.99):6.1f} ms   greatest {at(1.0):6.1f} ms")
+        print(f"{name:14} median {at(0.5):6.1f} ms   99th percentile {at(0.99):6.1f} ms   maximum {at(1.0):6.1f} ms")
         if not playing:
             app.drain(1.5, whole=True)  # until the bandwidth is no longer shown
             before, written = app.cpu(), app.drain(5.0, whole=True)
