@@ -21,8 +21,8 @@ import warnings
 PAIRS = 7
 
 parser = argparse.ArgumentParser()
-parser.add_argument("--only", default="", help="rows whose name has this text")
-parser.add_argument("--pairs", type=int, help=f"of every row; left out: {PAIRS}, of slow ones fewer")
+parser.add_argument("--only", default="", help="only rows whose name contains this text")
+parser.add_argument("--pairs", type=int, help=f"pairs per row [default: {PAIRS}, fewer for slow rows]")
 parser.add_argument("--threads", type=int, default=os.cpu_count())
 parser.add_argument("--no-networks", action="store_true")
 parser.add_argument("--no-methods", action="store_true")
@@ -279,7 +279,7 @@ def script_row():
     script = lambda runs: ask("method", *about, runs, "-", os.path.join(HERE, "loop.rhai"))
     ratios, slow, fast = pairs(script, lambda runs: ask("loop", *about, runs), 1)
     parts = sorted(1 / ratio for ratio in ratios)
-    print(f"\nA loop of 50 gradients of SqueezeNet takes {slow:.2f} s in a script, {fast:.2f} s in Rust: "
+    print(f"\nA loop of 50 gradients of SqueezeNet takes {slow:.2f} s in a script and {fast:.2f} s in Rust: "
           f"{statistics.median(parts):.3f} times as long ({parts[0]:.3f}–{parts[-1]:.3f}).", flush=True)
 
 
@@ -293,9 +293,9 @@ def method_rows():
         method_row(row)
     if rows and not options.no_memory:
         own = peak(sys.executable, "-c", "import torch, torchvision")
-        print(f"\nOf the peer's memory {own:.0f} MiB are PyTorch and torchvision before they do anything.", flush=True)
+        print(f"\nPyTorch and torchvision take {own:.0f} MiB of the peer's memory before doing any work.", flush=True)
     if not methods.SHARED:
-        print("\nRows on data sets are left out; they need GRADSCOPE_SHARED.", flush=True)
+        print("\nRows on data sets were skipped; they need GRADSCOPE_SHARED.", flush=True)
     if options.only in SCRIPT:
         script_row()
 

@@ -24,7 +24,7 @@ def main():
     p = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     p.add_argument("--program", type=Path, default=ROOT / "target/release/gradscope")
     p.add_argument("--keys", type=int, default=300)
-    p.add_argument("--method", default="rise", help="what runs meanwhile; it must run longer than the keys are pressed")
+    p.add_argument("--method", default="rise", help="method to run meanwhile; must outlast the key presses")
     args = p.parse_args()
     for name, playing in (("at rest", False), ("while it runs", True)):
         app = App(args.program, args.method)

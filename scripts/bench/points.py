@@ -23,7 +23,7 @@ def main():
     p.add_argument("--method", default="pca")
     p.add_argument("--model", default="digits")
     p.add_argument("--count", default="10000")
-    p.add_argument("--wait", type=float, default=20, help="seconds until the points stand")
+    p.add_argument("--wait", type=float, default=20, help="seconds to wait for the points")
     args = p.parse_args()
     options = ["-m", args.model, "--data", args.data, "--set", f"count={args.count}"]
     app = App(args.program, args.method, options, args.wait)
