@@ -18,7 +18,7 @@ pub struct LogLine {
 pub enum Tone {
     /// Neutral.
     Plain,
-    /// Good news.
+    /// A success.
     Good,
     /// An error.
     Bad,

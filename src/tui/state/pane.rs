@@ -1,6 +1,6 @@
 //! The names of panels.
 
-/// A panel, by its name. `panel::PANELS` lists them; the constants are those that actions go to by name.
+/// The name of a panel. `panel::PANELS` lists all panels.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Pane(pub &'static str);
 
