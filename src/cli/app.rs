@@ -27,7 +27,7 @@ type Restored = (Session, Picture, Workspace, Vec<String>);
 /// Runs the app with the network, picture and method of the arguments, or with the restored session.
 pub fn app(scripts: &ScriptArgs, question: &QuestionArgs, app: &AppArgs) -> Result<ExitCode> {
     if !std::io::stdin().is_terminal() || !draw::on_terminal() {
-        bail!("the app needs a terminal for input and output; \"gradscope run METHOD\" needs none");
+        bail!("the app needs a terminal for input and output; \"gradscope run METHOD\" works without one");
     }
     if question.pictures.len() > 1 {
         return Err(usage::usage(anyhow!("the app opens one picture; \"gradscope run METHOD\" takes several")));

@@ -50,14 +50,14 @@ pub fn parse(text: &str) -> Result<Config> {
             "colors" => {
                 let known = || Colormap::ALL.map(Colormap::name).join(", ");
                 let name = word("colors", value)?;
-                config.colors =
-                    Colormap::named(&name).with_context(|| format!("no colors \"{name}\"; known are {}", known()))?;
+                config.colors = Colormap::named(&name)
+                    .with_context(|| format!("no colormap \"{name}\"; expected one of {}", known()))?;
             }
             "graphics" => {
                 let name = word("graphics", value)?;
                 config.graphics = Some(
                     Graphics::from_str(&name, true)
-                        .map_err(|_| anyhow!("no graphics \"{name}\"; known are {}", graphics()))?,
+                        .map_err(|_| anyhow!("no graphics \"{name}\"; expected one of {}", graphics()))?,
                 );
             }
             "theme" => {
@@ -70,7 +70,7 @@ pub fn parse(text: &str) -> Result<Config> {
                     config.bindings.bind(&key, &action).map_err(anyhow::Error::msg).context("keys")?;
                 }
             }
-            other => bail!("no field \"{other}\"; known are {}", FIELDS.join(", ")),
+            other => bail!("no field \"{other}\"; expected one of {}", FIELDS.join(", ")),
         }
     }
     Ok(config)
@@ -108,11 +108,11 @@ mod tests {
     #[test]
     fn errors_list_what_would_have_worked() {
         let error = |text: &str| format!("{:#}", parse(text).unwrap_err());
-        assert!(error("#{ colours: \"viridis\" }").contains("known are colors, graphics, theme, keys"));
+        assert!(error("#{ colours: \"viridis\" }").contains("expected one of colors, graphics, theme, keys"));
         assert!(error("#{ colors: \"virid\" }").contains("viridis"));
         assert!(error("#{ keys: #{ \"x\": \"plays\" } }").contains("no action \"plays\""));
         assert!(error("#{ theme: #{ focus: \"orangy\" } }").contains("no color \"orangy\""));
-        assert!(error("#{ theme: #{ fokus: \"red\" } }").contains("known are focus"));
+        assert!(error("#{ theme: #{ fokus: \"red\" } }").contains("expected one of focus"));
         assert!(error("#{\n colors: \n").contains("line"), "{}", error("#{\n colors: \n"));
         assert!(error("#{ colors: 3 }").contains("colors must be a string, got i64"));
     }

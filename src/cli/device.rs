@@ -29,7 +29,7 @@ pub fn choose(name: &str) -> Result<()> {
 }
 
 fn unknown(name: &str) -> anyhow::Error {
-    usage(anyhow!("no device \"{name}\"; known are cpu, cuda:0 (or another number) and metal"))
+    usage(anyhow!("no device \"{name}\"; expected cpu, cuda:0 (or another index) or metal"))
 }
 
 fn built(name: &str, feature: &str, has: bool) -> Result<()> {

@@ -25,7 +25,7 @@ pub fn open(state: &mut State, at: usize, count: usize) {
     state.run.playing = false;
     state.run.history.clear();
     if count > 1 {
-        state.say(format!("branch {} of {count}: b switches, v compares two, :close closes it", letter(at)));
+        state.say(format!("branch {} of {count}: b switches, v compares, :close closes", letter(at)));
     }
 }
 

@@ -26,7 +26,7 @@ pub fn inspect(state: &mut State) -> Vec<Effect> {
         None => Some(state.lens.place(MIDDLE)),
     };
     if state.lens.mark.is_some() {
-        state.say("move the ring with the arrows or the mouse; press I to stop");
+        state.say("press I to stop; arrows or the mouse move the ring");
     }
     Vec::new()
 }

@@ -31,7 +31,7 @@ pub fn draw(buf: &mut Buffer, area: Rect, state: &State, theme: &Theme) {
     put(buf, (area.x, area.y), words, track.x.saturating_sub(area.x + 1));
     draw_track(buf, track, step, kept, theme);
     let key = |action| state.bindings.key_of(action);
-    let hint = format!(" {} back  {} next  {} play", key(Action::Step(-1)), key(Action::Step(1)), key(Action::Play));
+    let hint = format!(" {} back  {} fwd  {} play", key(Action::Step(-1)), key(Action::Step(1)), key(Action::Play));
     put(buf, (track.right(), area.y), Line::styled(hint, theme.dim), area.right().saturating_sub(track.right()));
 }
 
