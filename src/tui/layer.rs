@@ -11,7 +11,7 @@ pub type Handled = Option<Vec<Effect>>;
 /// A layer of the screen.
 #[derive(Clone, Copy, Debug)]
 pub struct Layer {
-    /// Its keys, for the help and the hints.
+    /// The keys, for the help and the hints.
     pub keys: fn(&State) -> Vec<Bound>,
     /// Looks up the action of a key.
     pub find: fn(&State, Key) -> Option<Action>,

@@ -6,17 +6,17 @@ use crate::tui::state::State;
 /// A command: its name, its help, how it completes and what it does.
 #[derive(Debug)]
 pub struct CommandSpec {
-    /// Its name.
+    /// The name.
     pub name: &'static str,
     /// Another name.
     pub alias: Option<&'static str>,
-    /// Its arguments, for the help.
+    /// The arguments, for the help.
     pub arguments: &'static str,
     /// A summary for the help.
     pub summary: &'static str,
     /// The completions of each argument.
     pub complete: &'static [Complete],
-    /// Runs it with the rest of the line.
+    /// Runs the command with the rest of the line.
     pub execute: fn(&mut State, &str) -> Result<Vec<Effect>, Refused>,
 }
 
@@ -32,7 +32,7 @@ pub enum Complete {
 /// Why a command did not run.
 #[derive(Debug)]
 pub enum Refused {
-    /// Its arguments are missing or malformed.
+    /// The arguments are missing or malformed.
     Usage,
     /// An error message.
     Because(String),

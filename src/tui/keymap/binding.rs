@@ -9,7 +9,7 @@ use std::borrow::Cow;
 pub struct Binding {
     /// The keys; each of them triggers the action.
     pub keys: &'static [Key],
-    /// Their action.
+    /// The action.
     pub action: Action,
     /// The section of the help that lists it.
     pub section: &'static str,

@@ -10,7 +10,7 @@ use crate::tui::event::Key;
 pub struct Bound {
     /// The row.
     pub binding: Binding,
-    /// Its keys, without those that the user bound to other actions.
+    /// The keys, without those that the user bound to other actions.
     pub keys: Vec<Key>,
 }
 

@@ -16,7 +16,7 @@ use ratatui::text::{Line, Span};
 /// Curves that share an axis.
 #[derive(Clone, Debug, PartialEq)]
 struct Group {
-    /// Their title.
+    /// The title.
     name: String,
     /// The curves.
     curves: Vec<Curve>,

@@ -12,15 +12,15 @@ use ratatui::text::Span;
 /// A panel: its name, position, keys, actions and drawing.
 #[derive(Debug)]
 pub struct Panel {
-    /// Its name.
+    /// The name.
     pub pane: Pane,
-    /// Its position on a large terminal.
+    /// The position on a large terminal.
     pub place: PanelPlace,
     /// When it is shown on a small terminal.
     pub small: Small,
-    /// Its own keys.
+    /// The keys of this panel alone.
     pub keys: &'static [Binding],
-    /// Its list, if its cursor moves in one.
+    /// The list that its cursor moves in, if it has one.
     pub list: Option<List>,
     /// Performs an action; `None` if it ignores it. A panel without a list also receives cursor movements.
     pub act: fn(&mut State, Action) -> Option<Vec<Effect>>,
@@ -70,7 +70,7 @@ pub enum Small {
 /// A list with a cursor.
 #[derive(Clone, Copy, Debug)]
 pub struct List {
-    /// Its number of rows.
+    /// The number of rows.
     pub rows: fn(&State) -> usize,
     /// Whether a click moves the cursor, and a second one chooses the row.
     pub clickable: bool,

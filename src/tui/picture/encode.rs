@@ -24,11 +24,11 @@ pub struct PictureKey {
 /// A picture to encode.
 #[derive(Clone, Debug)]
 pub struct EncodeJob {
-    /// Its slot.
+    /// The slot.
     pub slot: usize,
     /// Identifies its content.
     pub key: PictureKey,
-    /// Its figure.
+    /// The figure.
     pub figure: Figure,
     /// The range of its colors.
     pub range: Option<Range>,
@@ -47,9 +47,9 @@ pub struct EncodedPicture {
     pub key: PictureKey,
     /// Columns and rows of its area.
     pub area: (u16, u16),
-    /// Its pixels.
+    /// The pixels.
     pub image: Arc<RgbImage>,
-    /// Its encoded parts, unless pictures are drawn as cells.
+    /// The encoded parts, unless pictures are drawn as cells.
     pub sent: Option<Arc<Vec<PicturePart>>>,
 }
 

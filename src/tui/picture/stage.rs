@@ -58,7 +58,7 @@ pub struct PictureStage {
 /// A picture slot: the first, second, … picture of a frame.
 #[derive(Debug, Default)]
 struct Slot {
-    /// Its area in this frame.
+    /// The area in this frame.
     area: Option<Rect>,
     /// The latest encoded picture.
     painted: Option<EncodedPicture>,

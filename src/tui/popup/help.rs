@@ -55,7 +55,7 @@ fn point(state: &mut State, mouse: Mouse, _: (u16, u16)) -> Handled {
     }
 }
 
-/// Its area.
+/// The area of the help.
 pub fn area(size: (u16, u16)) -> Rect {
     centred(size, size.0.saturating_sub(4).min(98), size.1.saturating_sub(2).min(36))
 }

@@ -15,7 +15,7 @@ use ratatui::buffer::Buffer;
 use ratatui::layout::{Position, Rect};
 use ratatui::text::{Line, Span};
 
-/// The layer of the list.
+/// The layer of the picker.
 pub const LAYER: Layer = Layer { keys, find: |_, key| find(KEYS, key), act, text, point, modal: true };
 
 const KEYS: &[Binding] = &[
@@ -127,7 +127,7 @@ pub fn rows(size: (u16, u16), picker: &Picker) -> usize {
     }
 }
 
-/// Its area.
+/// The area.
 pub fn area(size: (u16, u16), picker: &Picker) -> Rect {
     let (width, height) = size;
     let rows = rows(size, picker) as u16 + 4;

@@ -14,7 +14,7 @@ use ratatui::buffer::Buffer;
 use ratatui::layout::{Position, Rect};
 use ratatui::text::Line;
 
-/// The layer of the line.
+/// The layer of the prompt.
 pub const LAYER: Layer = Layer { keys, find: |_, key| find(KEYS, key), act, text, point, modal: true };
 
 const KEYS: &[Binding] = &[
@@ -134,7 +134,7 @@ fn complete(state: &mut State) -> Vec<Effect> {
     changed(state)
 }
 
-/// Its area.
+/// The area of the prompt.
 pub fn area((width, height): (u16, u16), prompt: &Prompt) -> Rect {
     let offers = prompt.offers.len().min(8) as u16;
     let lines = offers + u16::from(prompt.wrong.is_some());

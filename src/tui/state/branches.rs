@@ -21,7 +21,7 @@ pub struct Branches {
 /// The latest frame of a branch.
 #[derive(Clone, Debug)]
 pub struct ShownBranch {
-    /// Its letter, method, and step or class.
+    /// The branch's letter, method, and step or class.
     pub name: String,
     /// The frame.
     pub frame: Frame,

@@ -66,7 +66,7 @@ pub struct State {
     pub models: Vec<ModelRow>,
     /// The open model.
     pub model: Option<ModelCard>,
-    /// Its layers.
+    /// The layers of the model.
     pub layers: LayerTree,
     /// The filter of the layers.
     pub layer_filter: String,

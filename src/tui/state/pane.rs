@@ -20,7 +20,7 @@ impl Pane {
     /// The log.
     pub const LOG: Self = Self("log");
 
-    /// Its title on screen.
+    /// The title on screen.
     pub fn title(self) -> String {
         let mut letters = self.0.chars();
         letters.next().map_or_else(String::new, |first| first.to_uppercase().chain(letters).collect())

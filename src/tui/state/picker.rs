@@ -10,7 +10,7 @@ use std::sync::Arc;
 pub struct Picker {
     /// What the user chooses.
     pub of: Choice,
-    /// Its title.
+    /// The title.
     pub title: String,
     /// The text typed so far.
     pub query: String,
@@ -46,9 +46,9 @@ pub enum Choice {
 /// One row of a list.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Item {
-    /// Its value.
+    /// The value.
     pub value: String,
-    /// Its text.
+    /// The text.
     pub label: String,
     /// Details, shown on the right.
     pub detail: String,

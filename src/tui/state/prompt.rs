@@ -16,7 +16,7 @@ pub struct Prompt {
     pub offers: Vec<String>,
     /// The error of the last attempt to run it.
     pub wrong: Option<String>,
-    /// Its position in the history, counted from the latest.
+    /// The position in the history, counted from the latest.
     back: usize,
 }
 

@@ -8,7 +8,7 @@ use std::time::Duration;
 /// The open picture.
 #[derive(Clone, Debug)]
 pub struct OpenPicture {
-    /// Its name.
+    /// The name.
     pub name: String,
     /// The argument that it was opened by: a file, or `made:shapes[3]`.
     pub source: String,

@@ -7,7 +7,7 @@ use super::bounds;
 pub struct Caps {
     /// Whether it answered.
     pub answered: bool,
-    /// Its name and version: `kitty(0.41.1)`.
+    /// The name and version: `kitty(0.41.1)`.
     pub name: String,
     /// Whether it supports kitty's protocol.
     pub kitty: bool,

@@ -265,7 +265,7 @@ mod tests {
     #[test]
     fn a_crash_restores_the_terminal_before_reporting() {
         let Ok(cause) = std::env::var(DIES_OF) else {
-            let test = "tui::terminal::rescue::tests::a_crash_gives_the_terminal_back_before_it_is_told";
+            let test = "tui::terminal::rescue::tests::a_crash_restores_the_terminal_before_reporting";
             assert_given_back(&last_words(test, "an overflow"), "overflowed its stack");
             for cause in ["memory", "a fault", "an abort", "a fault elsewhere"] {
                 assert_given_back(&last_words(test, cause), "gradscope crashed");

@@ -233,7 +233,7 @@ pub mod tests {
             let _screen = Screen::enter().unwrap();
             panic!("a panel broke");
         }
-        let test = "tui::terminal::screen::tests::a_panic_while_drawing_gives_the_terminal_back_before_it_speaks";
+        let test = "tui::terminal::screen::tests::a_panic_while_drawing_restores_the_terminal_before_its_message";
         assert_given_back(&last_words(test, "a panic"), "a panel broke");
     }
 }

@@ -23,7 +23,7 @@ pub fn draw(buf: &mut Buffer, area: Rect, state: &State, theme: &Theme) {
     paragraph(buf, inner, lines, false);
 }
 
-/// Its height in rows: headline, excerpt, caret, advice, keys and frame; 0 without an error.
+/// The height of the error pane in rows: headline, excerpt, caret, advice, keys and frame; 0 without an error.
 pub fn height(state: &State) -> u16 {
     let Some(fault) = &state.fault else { return 0 };
     let report = &fault.report;

@@ -13,7 +13,7 @@ use ratatui::widgets::{Axis, Chart, Dataset, GraphType, Widget};
 /// A named set of points.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Curve {
-    /// Its name.
+    /// The name.
     pub label: String,
     /// `(x, y)`, in order.
     pub points: Vec<(f64, f64)>,

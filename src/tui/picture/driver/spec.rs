@@ -12,7 +12,7 @@ use std::io::{self, Write};
 /// A driver as listed by `--graphics`.
 #[derive(Debug)]
 pub struct DriverSpec {
-    /// Its name.
+    /// The name.
     pub name: &'static str,
     /// A description for the help.
     pub summary: &'static str,
@@ -40,7 +40,7 @@ pub type PicturePart = (u16, Vec<u8>);
 
 /// Draws pictures by a protocol, or as cells.
 pub trait Driver: Debug + Send + Sync {
-    /// Its name in the status line.
+    /// The name in the status line.
     fn name(&self) -> &'static str;
 
     /// How its pictures are placed on the screen.
