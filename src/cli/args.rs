@@ -6,7 +6,7 @@ use crate::train::{Init, Optimizer, Schedule};
 use crate::tui::Graphics;
 use clap::error::ErrorKind;
 use clap::parser::ValueSource;
-use clap::{Args as Group, CommandFactory, FromArgMatches, Parser, Subcommand};
+use clap::{Args as Group, CommandFactory, FromArgMatches, Parser, Subcommand, ValueHint};
 use std::ffi::OsString;
 use std::path::PathBuf;
 
@@ -91,6 +91,13 @@ pub enum CliCommand {
     Check(CheckArgs),
     /// Check this build's methods against reference values from PyTorch and other libraries, in f64 and f32
     Selftest(SelftestArgs),
+    /// Print a completion script for a shell
+    ///
+    /// For bash: `gradscope completions bash > ~/.local/share/bash-completion/completions/gradscope`. For zsh, save the script as
+    /// `_gradscope` in a folder of `$fpath`; for fish, as `~/.config/fish/completions/gradscope.fish`.
+    Completions(CompletionsArgs),
+    /// Write man pages, one per command
+    Man(ManArgs),
 }
 
 /// Folders to search for scripts.
@@ -129,7 +136,7 @@ pub struct QuestionArgs {
     pub network: NetworkArgs,
     /// Picture: png, jpeg, webp, gif, bmp, .npy (used at its own size; floats from 0 to 1 or integers from 0 to 255), or one of a
     /// data set, such as made:shapes[3]
-    #[arg(short = 'i', long = "input", value_name = "PICTURE")]
+    #[arg(short = 'i', long = "input", value_name = "PICTURE", value_hint = ValueHint::FilePath)]
     pub pictures: Vec<String>,
     /// Target class, by index or name [default: the predicted class]
     #[arg(short, long, value_name = "CLASS")]
@@ -376,6 +383,20 @@ pub struct SelftestArgs {
     /// Print JSON, one entry per case
     #[arg(long)]
     pub json: bool,
+}
+
+#[derive(Group, Debug)]
+pub struct CompletionsArgs {
+    /// Shell to generate the script for
+    #[arg(value_name = "SHELL")]
+    pub shell: clap_complete::Shell,
+}
+
+#[derive(Group, Debug)]
+pub struct ManArgs {
+    /// Write the pages to this folder
+    #[arg(value_name = "DIR", value_hint = ValueHint::DirPath)]
+    pub folder: PathBuf,
 }
 
 #[derive(Group, Debug)]
