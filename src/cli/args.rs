@@ -302,8 +302,8 @@ pub struct TrainArgs {
     /// Number of steps of the attack
     #[arg(long, value_name = "N", default_value_t = 1, requires = "adversary")]
     pub attack_steps: usize,
-    /// Step size of the attack in 1/255 [default: epsilon for a single step, 1.25 epsilon with a random start,
-    /// 2.5 epsilon / steps for several steps]
+    /// Step size of the attack in 1/255 [default: epsilon for one step, 1.25 epsilon for one step from a random
+    /// start, 2.5 epsilon / steps for several]
     #[arg(long, value_name = "SIZE", requires = "adversary")]
     pub attack_step: Option<f64>,
     /// Start the attack at a random point within epsilon
