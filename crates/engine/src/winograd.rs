@@ -6,6 +6,7 @@ use crate::conv::Algorithm;
 use crate::im2col::CHUNK;
 use crate::map::{Map, MapMut};
 use crate::packed::{Packed, SharedPtr};
+use crate::patch::Patch;
 use crate::simd::{Simd, Task, run_with};
 use crate::thread_team;
 use crate::tile::{Epilogue, Exit, Prefetch, finish, multiply, with_rows};
@@ -220,35 +221,34 @@ impl Stage<'_> {
     /// thread transforms.
     #[inline(always)]
     unsafe fn read<S: Simd, const A: usize>(&self, t: usize) {
-        // SAFETY: null pointers stand for pixels outside of the map; `v` has a row for each frequency, chunk and
-        // tile.
+        let (n, row, column) = self.place(t);
+        let patch = Patch::new(self.x, n, (row, column), self.w.padding);
+        // SAFETY: as the caller promises.
         unsafe {
-            let (w, x) = (self.w, self.x);
-            let (n, row, column) = self.place(t);
-            let mut from = [[std::ptr::null::<f32>(); A]; A];
-            for i in 0..A {
-                for j in 0..A {
-                    let (y, c) = ((row + i).wrapping_sub(w.padding.0), (column + j).wrapping_sub(w.padding.1));
-                    if y < x.h && c < x.w {
-                        from[i][j] = x.at.add(((n * x.h + y) * x.w + c) * x.pitch);
-                    }
-                }
+            if patch.is_whole() {
+                self.transform::<S, A, true>(t, &patch);
+            } else {
+                self.transform::<S, A, false>(t, &patch);
             }
+        }
+    }
+
+    /// Transforms a patch into the rows of tile `t`.
+    ///
+    /// # Safety
+    /// As for `read`; `WHOLE` patches must lie in the map.
+    #[inline(always)]
+    unsafe fn transform<S: Simd, const A: usize, const WHOLE: bool>(&self, t: usize, patch: &Patch<A>) {
+        // SAFETY: `v` has a row for each frequency, chunk and tile.
+        unsafe {
+            let w = self.w;
             let mut c = 0;
             while c < w.c {
-                let lanes = (w.c - c).min(S::LANES);
                 let to = self.v.add((c / CHUNK * self.count + t) * w.row() + c % CHUNK);
                 let apart = w.chunks() * self.count * w.row();
                 let mut half = [[S::splat(0.0); A]; A];
                 for j in 0..A {
-                    let mut d = [S::splat(0.0); A];
-                    for i in 0..A {
-                        if !from[i][j].is_null() {
-                            let at = from[i][j].add(c);
-                            d[i] = if lanes == S::LANES { S::load(at) } else { S::load_part(at, lanes) };
-                        }
-                    }
-                    let d = input::<S, A>(d);
+                    let d = input::<S, A>(patch.column::<S, WHOLE>(j, c, w.c - c));
                     for i in 0..A {
                         half[i][j] = d[i];
                     }

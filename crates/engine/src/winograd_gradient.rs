@@ -5,6 +5,7 @@ use crate::buffer::Scratch;
 use crate::conv::{Sizes, Slide};
 use crate::map::Map;
 use crate::packed::SharedPtr;
+use crate::patch::Patch;
 use crate::simd::{self, MOST_LANES, Simd, Task, run_with};
 use crate::size::product;
 use crate::thread_team;
@@ -210,36 +211,21 @@ impl Part<'_> {
     /// The CPU must have the instruction set of `S`; the tile must be one of the maps', and `i` below the count of rows; `M` the size of its output.
     #[inline(always)]
     unsafe fn read<S: Simd, const M: usize>(&self, t: usize, i: usize, tiles: Tiles) {
-        // SAFETY: null pointers stand for pixels outside of the maps; each frequency has a row for this tile.
+        let (rows, columns) = self.of.tiles;
+        let (n, at) = (t / (rows * columns), (t / columns % rows * M, t % columns * M));
+        let patch = Patch::<SIDE>::new(self.x, n, at, self.of.padding);
+        let (from, x) = (self.channels.clone(), (tiles.x.wrapping_add(i * tiles.apart), tiles.count * tiles.apart));
+        let gradient = Patch::<M>::new(self.dy, n, at, (0, 0));
+        let dy = (tiles.dy.wrapping_add(i * self.width), tiles.count * self.width);
+        // SAFETY: each frequency has a row for this tile.
         unsafe {
-            let (rows, columns) = self.of.tiles;
-            let (n, row, column) = (t / (rows * columns), t / columns % rows * M, t % columns * M);
-            let mut from = [[std::ptr::null::<f32>(); SIDE]; SIDE];
-            for (i, from) in from.iter_mut().enumerate() {
-                for (j, from) in from.iter_mut().enumerate() {
-                    let (h, w) =
-                        ((row + i).wrapping_sub(self.of.padding.0), (column + j).wrapping_sub(self.of.padding.1));
-                    if h < self.x.h && w < self.x.w {
-                        *from = self.x.at.add(((n * self.x.h + h) * self.x.w + w) * self.x.pitch);
-                    }
-                }
+            match patch.is_whole() {
+                true => transform::<S, SIDE, true>(&patch, from, x),
+                false => transform::<S, SIDE, false>(&patch, from, x),
             }
-            for c in self.channels.clone().step_by(S::LANES) {
-                let lanes = self.channels.end - c;
-                let to = tiles.x.add(i * tiles.apart + c - self.channels.start);
-                transform::<S, SIDE>(&from, c, lanes, (to, tiles.count * tiles.apart));
-            }
-            let mut from = [[std::ptr::null::<f32>(); M]; M];
-            for (i, from) in from.iter_mut().enumerate() {
-                for (j, from) in from.iter_mut().enumerate() {
-                    if row + i < self.dy.h && column + j < self.dy.w {
-                        *from = self.dy.at.add(((n * self.dy.h + row + i) * self.dy.w + column + j) * self.dy.pitch);
-                    }
-                }
-            }
-            for o in (0..self.dy.c).step_by(S::LANES) {
-                let to = tiles.dy.add(i * self.width + o);
-                transform::<S, M>(&from, o, self.dy.c - o, (to, tiles.count * self.width));
+            match gradient.is_whole() {
+                true => transform::<S, M, true>(&gradient, 0..self.dy.c, dy),
+                false => transform::<S, M, false>(&gradient, 0..self.dy.c, dy),
             }
         }
     }
@@ -276,38 +262,32 @@ impl Part<'_> {
     }
 }
 
-/// Transforms the pixels at `from` along both sides: `lanes` channels from `c` on, to `to.0` and rows of other frequencies `to.1` apart.
+/// Transforms these channels of a patch along both sides, into a row at `to` for the first frequency and others `apart` from it.
 ///
 /// # Safety
-/// The CPU must have the instruction set of `S`; pixels that are not null must have those channels, and a vector must be writable at
-/// each frequency's row.
+/// The CPU must have the instruction set of `S`; the map must have those channels and, if `WHOLE`, all pixels of the patch; rows of whole
+/// vectors must be writable.
 #[inline(always)]
-unsafe fn transform<S: Simd, const N: usize>(
-    from: &[[*const f32; N]; N],
-    c: usize,
-    lanes: usize,
+unsafe fn transform<S: Simd, const N: usize, const WHOLE: bool>(
+    patch: &Patch<N>,
+    channels: std::ops::Range<usize>,
     (to, apart): (*mut f32, usize),
 ) {
-    // SAFETY: as the caller promises.
-    unsafe {
-        let mut half = [[S::splat(0.0); N]; SIDE];
-        for j in 0..N {
-            let mut d = [S::splat(0.0); N];
-            for i in 0..N {
-                if !from[i][j].is_null() {
-                    let at = from[i][j].add(c);
-                    d[i] = if lanes >= S::LANES { S::load(at) } else { S::load_part(at, lanes) };
+    for c in channels.clone().step_by(S::LANES) {
+        // SAFETY: as the caller promises.
+        unsafe {
+            let mut half = [[S::splat(0.0); N]; SIDE];
+            for j in 0..N {
+                let d = along::<S, N>(patch.column::<S, WHOLE>(j, c, channels.end - c));
+                for i in 0..SIDE {
+                    half[i][j] = d[i];
                 }
             }
-            let d = along::<S, N>(d);
             for i in 0..SIDE {
-                half[i][j] = d[i];
-            }
-        }
-        for i in 0..SIDE {
-            let d = along::<S, N>(half[i]);
-            for j in 0..SIDE {
-                S::store(to.add((i * SIDE + j) * apart), d[j]);
+                let d = along::<S, N>(half[i]);
+                for j in 0..SIDE {
+                    S::store(to.add((i * SIDE + j) * apart + c - channels.start), d[j]);
+                }
             }
         }
     }
