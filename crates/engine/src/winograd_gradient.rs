@@ -303,9 +303,7 @@ unsafe fn along<S: Simd, const N: usize>(column: [S::V; N]) -> [S::V; SIDE] {
     unsafe {
         if N == SIDE {
             let mut d = [S::splat(0.0); SIDE];
-            for i in 0..N {
-                d[i] = column[i];
-            }
+            d.copy_from_slice(&column);
             input::<S, SIDE>(d)
         } else {
             output_transposed::<S, N>(column)
