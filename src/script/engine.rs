@@ -2,6 +2,7 @@
 
 use super::api;
 use super::builtins;
+use super::captured::{self, Captures};
 use super::folders::Folders;
 use super::guard::Guard;
 use super::limits;
@@ -13,16 +14,20 @@ use rhai::{
     AST, Engine, EvalAltResult, FLOAT, INT, Module, ModuleResolver, OptimizationLevel, Position, Scope, Shared,
 };
 use std::cell::RefCell;
+use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex};
 
 /// The libraries that an engine has compiled, as they were when last read.
 #[derive(Clone, Default)]
-pub(super) struct Read(Arc<Mutex<Libraries>>);
+pub(super) struct Read {
+    texts: Arc<Mutex<Libraries>>,
+    captures: Arc<Mutex<BTreeMap<String, Captures>>>,
+}
 
 impl Read {
     /// Their texts now.
     pub fn libraries(&self) -> Libraries {
-        self.0.lock_unpoisoned().clone()
+        self.texts.lock_unpoisoned().clone()
     }
 
     /// These with others, which win.
@@ -37,8 +42,16 @@ impl Read {
 
     /// Keeps a text.
     pub fn add(&self, name: &str, text: &str) {
-        let mut libraries = self.0.lock_unpoisoned();
+        let mut libraries = self.texts.lock_unpoisoned();
         Arc::make_mut(&mut libraries).insert(name.into(), text.into());
+    }
+
+    /// Names that a script and these of its libraries capture and assign.
+    pub fn captures(&self, ast: &AST, libraries: &Libraries) -> Captures {
+        let mut all = Captures::of(ast);
+        let known = self.captures.lock_unpoisoned();
+        libraries.keys().filter_map(|name| known.get(name)).for_each(|captures| all.add(captures));
+        all
     }
 }
 
@@ -59,6 +72,7 @@ pub(super) fn engine_that_tells(guard: &Arc<Guard>, folders: Folders, read: Read
     numbers(&mut engine);
     shown::register(&mut engine);
     builtins::register(&mut engine);
+    captured::register(&mut engine);
     api::register(&mut engine, guard);
     engine
 }
@@ -137,6 +151,7 @@ impl Resolver {
         let ast = engine.compile_into_self_contained(&Scope::new(), &source.text);
         IMPORTING.with_borrow_mut(Vec::pop);
         let mut ast = ast.map_err(|e| Box::new(EvalAltResult::ErrorInModule(path.into(), e, position)))?;
+        self.read.captures.lock_unpoisoned().insert(path.into(), Captures::of(&ast));
         ast.set_source(path);
         Ok(ast)
     }

@@ -9,6 +9,9 @@ use std::path::{Path, PathBuf};
 static PLUGINS: Dir = include_dir!("$CARGO_MANIFEST_DIR/plugins");
 static MODELS: Dir = include_dir!("$CARGO_MANIFEST_DIR/models");
 
+/// The group of methods that name none.
+pub(super) const GROUP: &str = "attribution";
+
 /// The largest script that is read, and the largest other file beside them.
 const SCRIPT_BYTES: u64 = 64 << 20;
 const FILE_BYTES: u64 = 4 << 30;
@@ -132,11 +135,12 @@ impl Source {
     }
 }
 
-/// The text after `group:` in the declaration of a method.
+/// The group that a method's declaration gives.
 fn group(text: &str) -> Option<&str> {
-    let (_, declared) = text.split_once("const PLUGIN")?;
-    let (_, rest) = declared.split_once("group")?;
-    rest.trim_start().strip_prefix(':')?.trim_start().strip_prefix('"')?.split('"').next()
+    let (_, rest) = text.split_once("const PLUGIN")?;
+    let declaration = rest.split("\nfn ").next().unwrap_or_default();
+    let Some((_, rest)) = declaration.split_once("group:") else { return Some(GROUP) };
+    rest.trim_start().strip_prefix('"')?.split('"').next()
 }
 
 fn script_name(path: &Path) -> Option<String> {

@@ -1,11 +1,12 @@
 //! A method: a script with its declared parameters, compiled.
 
-use super::folders::Source;
+use super::captured::Constants;
+use super::folders::{GROUP, Source};
 use super::message::Report;
 use super::params::Param;
 use super::report::{Libraries, Texts};
 use anyhow::{Context, Result, anyhow, bail, ensure};
-use rhai::{AST, Array, Map};
+use rhai::{AST, Array, Dynamic, Map};
 use std::sync::Arc;
 
 /// A compiled method.
@@ -30,15 +31,22 @@ pub struct Method {
     /// The text that was compiled, and where it came from.
     pub source: Arc<Source>,
     pub(super) ast: Arc<AST>,
+    /// Captured variables that it never assigns.
+    pub(super) constants: Constants,
     libraries: Libraries,
 }
 
 impl Method {
     /// From a compiled script and its `PLUGIN` constant.
-    pub(super) fn new(source: Source, ast: AST, plugin: Option<Map>, libraries: Libraries) -> Result<Self> {
+    pub(super) fn new(
+        source: Source,
+        (ast, constants): (AST, Constants),
+        plugin: Option<Map>,
+        libraries: Libraries,
+    ) -> Result<Self> {
         let mut plugin = plugin.context("it has no `const PLUGIN = #{ group: …, params: [ … ] };`")?;
-        let group =
-            plugin.remove("group").and_then(|g| g.into_string().ok()).context("PLUGIN needs a `group`, a text")?;
+        let group = plugin.remove("group").map_or(Ok(GROUP.into()), Dynamic::into_string);
+        let group = group.map_err(|other| anyhow!("PLUGIN's `group` is a text, got {other}"))?;
         let params = plugin.remove("params").map_or(Ok(vec![]), |p| params(p.try_cast::<Array>()))?;
         let mut switch = |name: &str| {
             let value = plugin.remove(name).map_or(Ok(false), |b| b.as_bool());
@@ -62,6 +70,7 @@ impl Method {
             exact,
             source: Arc::new(source),
             ast: Arc::new(ast),
+            constants,
             libraries,
         })
     }
@@ -104,8 +113,7 @@ impl Method {
 
 fn params(list: Option<Array>) -> Result<Vec<Param>> {
     let list = list.context("PLUGIN's `params` is an array of param(…)")?;
-    let param =
-        |v: rhai::Dynamic| v.try_cast::<Param>().ok_or_else(|| anyhow!("PLUGIN's `params` holds param(…) only"));
+    let param = |v: Dynamic| v.try_cast::<Param>().ok_or_else(|| anyhow!("PLUGIN's `params` holds param(…) only"));
     let params = list.into_iter().map(param).collect::<Result<Vec<_>>>()?;
     for (i, p) in params.iter().enumerate() {
         ensure!(params[..i].iter().all(|q| q.name != p.name), "parameter \"{}\" is declared twice", p.name);

@@ -20,6 +20,7 @@ pub mod data;
 mod used;
 pub mod context;
 mod api;
+mod captured;
 pub mod method;
 mod compile;
 mod fooled;

@@ -11,6 +11,7 @@ mod common;
 mod against;
 mod architectures;
 mod ask;
+mod closures;
 mod errors;
 mod fidelity;
 mod fooled;

@@ -19,7 +19,7 @@ const PART: usize = 16 * 1024;
 
 /// `cx.params`: parameters by name.
 #[derive(Clone)]
-struct Named {
+pub(super) struct Named {
     params: Arc<Params>,
     model: Model,
 }

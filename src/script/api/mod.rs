@@ -49,9 +49,29 @@ pub(super) use values::{
     promoted, scalar, size, sizes, tensor_or_number,
 };
 
+use super::context::Cx;
+use crate::backward::{Lrp, Relevance};
+use crate::exec::Site;
+use crate::model::Model;
 use candle_core::Tensor;
-use rhai::Engine;
+use rhai::{Dynamic, Engine};
 use std::sync::Arc;
+
+/// Whether a value is of a type that no function changes in place: a copy is as good.
+pub(super) fn is_immutable(value: &Dynamic) -> bool {
+    value.is::<Tensor>()
+        || value.is::<Cx>()
+        || value.is::<context::Named>()
+        || value.is::<data::Pictures>()
+        || value.is::<Model>()
+        || value.is::<Run>()
+        || value.is::<Relevance>()
+        || value.is::<seed::Seed>()
+        || value.is::<Lrp>()
+        || value.is::<Site>()
+        || value.is::<Variable>()
+        || value.is::<objective::Activations>()
+}
 
 /// Registers everything.
 pub(super) fn register(engine: &mut Engine, guard: &Arc<Guard>) {

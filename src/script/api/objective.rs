@@ -19,7 +19,7 @@ use std::sync::{Arc, Mutex};
 
 /// What an objective's closure is given: `a["layer"]`, `a.logits`, `a.input`.
 #[derive(Clone)]
-struct Activations {
+pub(super) struct Activations {
     trace: Arc<Trace>,
     leaves: Arc<Mutex<BTreeMap<NodeId, Var>>>,
 }
