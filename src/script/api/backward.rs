@@ -1,4 +1,4 @@
-//! `backward(trace, seed, #{ rules, to, params, reduction })`.
+//! `backward(trace, seed, #{ rules, to, params, reduction })` and `relevance(trace, class, rules)`.
 //!
 //! A function and not a method of the trace: a closure that uses the object whose method it is given to is refused by
 //! the engine.
@@ -6,8 +6,9 @@
 use super::model::facts;
 use super::objective::Objective;
 use super::options::Options;
+use super::rules::default_rules;
 use super::seed::Seed;
-use super::{Guard, Out, Run, in_type_of, out};
+use super::{Guard, Out, Run, classes, in_type_of, out};
 use crate::backward::{Composite, Lrp, Relevance, Selector, Walk};
 use crate::exec::{Site, Trace};
 use crate::graph::op::Saved;
@@ -28,6 +29,28 @@ pub(super) fn register(engine: &mut Engine, guard: &Arc<Guard>) {
     engine.register_fn("backward", move |context: NativeCallContext, trace: Run, seed: Dynamic, options: Map| {
         walk(&g, &context, &trace, &seed, &options)
     });
+    let g = guard.clone();
+    engine.register_fn("relevance", move |context: NativeCallContext, trace: Run, class: Dynamic, rules: Array| {
+        out(relevance(&g, &context, &trace, &class, rules))
+    });
+}
+
+/// The score of a class, or of one for each picture, redistributed to the input by these rules and, where none of them
+/// holds, by [`default_rules`].
+fn relevance(
+    guard: &Guard,
+    context: &NativeCallContext,
+    run: &Run,
+    class: &Dynamic,
+    mut rules: Array,
+) -> Result<Relevance> {
+    let seeds = Seed::Logit(classes(class)?).on(&run.trace)?.into_iter();
+    let scores = seeds.map(|(id, seed)| {
+        Ok(Dynamic::from(Seed::At(run.trace.graph.nodes[id].name.clone(), (seed * run.trace.value(id)?)?)))
+    });
+    let scores = scores.collect::<Result<Array>>()?;
+    rules.extend(default_rules());
+    go(guard, context, run, &scores.into(), &Map::from([("rules".into(), rules.into())]))
 }
 
 fn walk(guard: &Guard, context: &NativeCallContext, run: &Run, seed: &Dynamic, options: &Map) -> Out<Relevance> {
