@@ -355,7 +355,7 @@ pub enum Start {
 
 #[derive(Group, Debug)]
 pub struct Api {
-    /// Words that it has in it: `gradscope api gaussian`
+    /// A noun, or words to search for: `gradscope api model`, `gradscope api gaussian`
     #[arg(value_name = "SEARCH")]
     pub search: Vec<String>,
     /// Write definition files for editors with rhai's language server into this folder

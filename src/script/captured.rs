@@ -4,7 +4,7 @@
 //! would be a data race. A value that no function changes in place, in a variable that no statement assigns, is the same
 //! when copied, so it is copied (a few pointers) and nothing is locked.
 
-use super::api::is_immutable;
+use super::api::types::is_immutable;
 use rhai::{AST, ASTNode, Dynamic, Engine, EvalContext, Expr, ImmutableString, Stmt};
 use std::collections::BTreeSet;
 use std::sync::Arc;

@@ -25,6 +25,7 @@ mod own;
 mod params;
 mod pieces;
 mod plugins;
+mod reference;
 mod rules;
 mod scale;
 mod scores;

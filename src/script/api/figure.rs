@@ -11,7 +11,6 @@ use candle_core::{DType, Tensor};
 use rhai::{Array, Dynamic, Engine, FLOAT, INT, Map};
 
 pub(super) fn register(engine: &mut Engine) {
-    engine.register_type_with_name::<Figure>("Figure");
     for (name, scale) in [("heatmap", Scale::Range), ("signed", Scale::Symmetric)] {
         engine.register_fn(name, move |t: Tensor| out(map(&t, name, scale, &Map::new())));
         engine.register_fn(name, move |t: Tensor, title: &str| out(map(&t, title, scale, &Map::new())));

@@ -23,6 +23,7 @@ mod ledger;
 mod linalg;
 mod make;
 mod model;
+pub(in crate::script) mod nouns;
 mod objective;
 pub(super) mod options;
 mod points;
@@ -38,6 +39,7 @@ mod site;
 mod spatial;
 mod trainer;
 pub(super) mod training;
+pub(super) mod types;
 mod values;
 mod variable;
 
@@ -49,62 +51,11 @@ pub(super) use values::{
     promoted, scalar, size, sizes, tensor_or_number,
 };
 
-use super::context::Cx;
-use crate::backward::{Lrp, Relevance};
-use crate::exec::Site;
-use crate::model::Model;
-use candle_core::Tensor;
-use rhai::{Dynamic, Engine};
+use rhai::Engine;
 use std::sync::Arc;
-
-/// Whether a value is of a type that no function changes in place: a copy is as good.
-pub(super) fn is_immutable(value: &Dynamic) -> bool {
-    value.is::<Tensor>()
-        || value.is::<Cx>()
-        || value.is::<context::Named>()
-        || value.is::<data::Pictures>()
-        || value.is::<Model>()
-        || value.is::<Run>()
-        || value.is::<Relevance>()
-        || value.is::<seed::Seed>()
-        || value.is::<Lrp>()
-        || value.is::<Site>()
-        || value.is::<Variable>()
-        || value.is::<objective::Activations>()
-}
 
 /// Registers everything.
 pub(super) fn register(engine: &mut Engine, guard: &Arc<Guard>) {
-    engine.register_type_with_name::<Tensor>("Tensor");
-    make::register(engine, guard);
-    arithmetic::register(engine, guard);
-    elementwise::register(engine, guard);
-    reduce::register(engine);
-    quadrature::register(engine);
-    shape::register(engine, guard);
-    spatial::register(engine, guard);
-    linalg::register(engine, guard);
-    model::register(engine, guard);
-    randomize::register(engine, guard);
-    edit::register(engine, guard);
-    seed::register(engine);
-    backward::register(engine, guard);
-    objective::register(engine);
-    variable::register(engine, guard);
-    ball::register(engine);
-    ctc::register(engine);
-    codec::register(engine);
-    chance::register(engine);
-    rules::register(engine);
-    site::register(engine);
-    ledger::register(engine, guard);
-    figure::register(engine);
-    points::register(engine);
-    declare::register(engine);
-    context::register(engine, guard);
-    data::register(engine, guard);
-    features::register(engine, guard);
-    trainer::register(engine, guard);
-    embed::register(engine, guard);
-    builder::register(engine);
+    types::register(engine);
+    nouns::NOUNS.iter().flat_map(|noun| noun.register).for_each(|register| register(engine, guard));
 }

@@ -114,7 +114,6 @@ impl Activations {
 }
 
 pub(super) fn register(engine: &mut Engine) {
-    engine.register_type_with_name::<Activations>("Activations");
     engine.register_indexer_get(|a: &mut Activations, layer: &str| -> Out<Variable> {
         out(a.trace.graph.find(layer).and_then(|id| a.leaf(id)))
     });

@@ -8,7 +8,6 @@ use candle_core::Tensor;
 use rhai::{Array, Dynamic, Engine, FLOAT};
 
 pub(super) fn register(engine: &mut Engine) {
-    engine.register_type_with_name::<Lrp>("Rule");
     engine.register_fn("epsilon", |e: FLOAT| Lrp::Epsilon(e, Bias::Full));
     engine.register_fn("epsilon", |e: FLOAT, b: &str| -> Out<Lrp> { out(bias(b).map(|b| Lrp::Epsilon(e, b))) });
     engine.register_fn("gamma", |g: FLOAT| Lrp::Gamma(g, Bias::Split));
