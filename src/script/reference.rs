@@ -34,13 +34,27 @@ const ELSEWHERE: [(&str, &str); 3] = [("answer", "answer"), ("method", "params")
 const LANGUAGE: &str = "language";
 
 /// Types as scripts name them.
-const TYPES: [(&str, &str); 6] = [
+const TYPES: [(&str, &str); 7] = [
     ("BTreeMap<SmartString<LazyCompact>,Dynamic>", "map"),
     ("ImmutableString", "string"),
+    ("Vec<Dynamic>", "array"),
     ("Dynamic", "any"),
     ("Array", "array"),
     ("i64", "int"),
     ("f64", "float"),
+];
+
+/// Results that the engine gives by their names in Rust.
+const RESULTS: [(&str, &str); 9] = [
+    ("Cx", "Context"),
+    ("Named", "Parameters"),
+    ("Declared", "Default"),
+    ("Param", "Parameter"),
+    ("Pictures", "Dataset"),
+    ("Learner", "Trainer"),
+    ("Run", "Trace"),
+    ("Lrp", "Rule"),
+    ("Handle", "Node"),
 ];
 
 /// The file among the methods that tells people, and its table.
@@ -160,10 +174,15 @@ fn short(signature: &str) -> String {
         words = words.replace(name, ours);
     }
     let words = property(&words).unwrap_or(words);
-    match words.split_once("Result<").zip(words.strip_suffix(",Box<EvalAltResult>>")) {
+    let words = words.replace(", Box<EvalAltResult>>", ",Box<EvalAltResult>>");
+    let words = match words.split_once("Result<").zip(words.strip_suffix(",Box<EvalAltResult>>")) {
         Some(((before, _), whole)) => format!("{before}{}", &whole[before.len() + "Result<".len()..]),
         None => words,
-    }
+    };
+    let renamed = words.rsplit_once(" -> ").and_then(|(call, result)| {
+        RESULTS.iter().find(|(rust, _)| *rust == result).map(|(_, ours)| format!("{call} -> {ours}"))
+    });
+    renamed.unwrap_or(words)
 }
 
 /// `get$shape(Tensor) -> array` as `Tensor.shape -> array`.
@@ -190,5 +209,7 @@ mod tests {
         assert_eq!(short("f(_: &mut candle_core::Tensor, i64) -> rhai::Array"), "f(Tensor, int) -> array");
         assert_eq!(short("get$shape(_: &mut a::Tensor) -> rhai::Array"), "Tensor.shape -> array");
         assert_eq!(short("f(_: a::Tensor) -> Result<a::Tensor,Box<rhai::EvalAltResult>>"), "f(Tensor) -> Tensor");
+        assert_eq!(short("f(x: i64) -> Result<i64, Box<EvalAltResult>>"), "f(x: int) -> int");
+        assert_eq!(short("f(_: Model) -> Result<a::Run,Box<rhai::EvalAltResult>>"), "f(Model) -> Trace");
     }
 }

@@ -1,7 +1,4 @@
 //! `backward(trace, seed, #{ rules, to, params, reduction })` and `relevance(trace, class, rules)`.
-//!
-//! A function and not a method of the trace: a closure that uses the object whose method it is given to is refused by
-//! the engine.
 
 use super::model::facts;
 use super::objective::Objective;
