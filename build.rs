@@ -1,4 +1,4 @@
-//! Has cargo build again when a script is added or removed: the binary carries both folders.
+//! Makes cargo rebuild when a script is added or removed, because the binary embeds both folders.
 
 fn main() {
     println!("cargo:rerun-if-changed=plugins");

@@ -1,4 +1,4 @@
-"""The peer's side of one row alone in a process, so that what the process held at most is that row's.
+"""Runs the peer's side of a single row in its own process, so that the peak memory is that row's.
 
     python3 benches/alone.py network NAME BATCH WAY LAYOUT
     python3 benches/alone.py training NAME BATCH - LAYOUT
@@ -13,7 +13,7 @@ THREADS = int(os.environ.get("OMP_NUM_THREADS", os.cpu_count()))
 
 
 def onnx(path, array):
-    """A run by onnxruntime."""
+    """A callable that runs the model with onnxruntime."""
     import onnxruntime
 
     settings = onnxruntime.SessionOptions()

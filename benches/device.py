@@ -1,10 +1,10 @@
-"""Another device beside the CPU and beside PyTorch on it: the answers of methods, and the time of networks.
+"""Compares another device with the CPU and with PyTorch: the results of methods and the run times of networks.
 
     python3 benches/device.py GRADSCOPE OURS [--device cuda:0] [--seconds N] [--only TEXT] [MODEL WEIGHTS PICTURE]…
 
-GRADSCOPE and OURS are the program and `benches/ours.rs`, built with the device's feature. Each method runs on the CPU, by direct
-sums, and on the device, on the program's own network and picture and on those that are given; a line says how far the answers
-are apart, in parts of the greatest number, and both times. Needs numpy, torch and torchvision, safetensors.
+GRADSCOPE and OURS are the program and `benches/ours.rs`, built with the device's feature. Each method runs on the CPU, with
+direct sums, and on the device, with the embedded network and picture and with any given ones; one line per method shows the
+largest difference, relative to the maximum, and both times. Needs numpy, torch, torchvision and safetensors.
 """
 
 import argparse
@@ -32,8 +32,8 @@ parser.add_argument("gradscope")
 parser.add_argument("ours")
 parser.add_argument("questions", nargs="*")
 parser.add_argument("--device", default="cuda:0")
-parser.add_argument("--only", default="", help="methods and networks whose name has this text")
-parser.add_argument("--seconds", type=float, default=60, help="the longest that a method may take")
+parser.add_argument("--only", default="", help="only methods and networks whose name contains this text")
+parser.add_argument("--seconds", type=float, default=60, help="time limit per method")
 parser.add_argument("--no-methods", action="store_true")
 parser.add_argument("--no-networks", action="store_true")
 options = parser.parse_intermixed_args()
@@ -42,7 +42,7 @@ GRADSCOPE, OURS = os.path.abspath(options.gradscope), os.path.abspath(options.ou
 
 
 def answer(method, question, device):
-    """The arrays that a method writes, by name, and its seconds; or what it said when it failed."""
+    """The arrays that a method writes, by name, and the seconds it took; or its error message."""
     out = tempfile.mkdtemp(dir=scratch.name)
     command = [GRADSCOPE, "run", method, *question, "--out", os.path.join(out, "a"), "--device", device]
     command += ["--steps", "10"] if method in STEPS else []
@@ -80,7 +80,7 @@ def methods():
     questions = [([], "embedded")]
     for model, weights, picture in zip(given[::3], given[1::3], given[2::3]):
         questions.append((["-m", model, "-w", weights, "-i", picture], model))
-    print(f"| method | greatest difference | | cpu, {options.device} |\n|---|---|---|---|")
+    print(f"| method | largest difference | | cpu, {options.device} |\n|---|---|---|---|")
     for question, name in questions:
         for method in ONCE + STEPS:
             if options.only in method:
@@ -98,7 +98,7 @@ def timed(call, runs):
 
 
 def speeds():
-    """The median time of a forward run and of one with the input's gradient, in turns with PyTorch on the device."""
+    """Median times of the forward pass and of forward plus input gradient, interleaved with PyTorch on the device."""
     torch.backends.cudnn.allow_tf32 = torch.backends.cuda.matmul.allow_tf32 = False
     environment = dict(os.environ, GRADSCOPE_DEVICE=options.device, NVIDIA_TF32_OVERRIDE="0")
     ours = subprocess.Popen([OURS], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, env=environment)
@@ -122,7 +122,7 @@ def speeds():
                     ours.stdin.flush()
                     mine = ours.stdout.readline().split()
                     if not mine:
-                        print(f"| {name}, {batch}, {way} | ended | | |", flush=True)
+                        print(f"| {name}, {batch}, {way} | failed | | |", flush=True)
                         return
                     rows.append((statistics.median(map(float, mine)), timed(call, 10)))
                     ratios.append(rows[-1][1] / rows[-1][0])

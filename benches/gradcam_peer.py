@@ -1,4 +1,4 @@
-"""From nothing to a Grad-CAM picture of SqueezeNet 1.0, as a script of PyTorch and pytorch-grad-cam.
+"""Grad-CAM of SqueezeNet 1.0 from a cold start to a file, as a script with PyTorch and pytorch-grad-cam.
 
     python3 benches/gradcam_peer.py WEIGHTS PICTURE CLASS OUT
 """

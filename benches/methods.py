@@ -1,4 +1,4 @@
-"""The methods of the comparisons: our question of each, and the peer's way to the same answer."""
+"""The methods being compared: our request for each, and the peer's code for the same result."""
 
 import gzip
 import os
@@ -20,10 +20,10 @@ EPSILONS = [0, 0.05, 0.1, 0.15, 0.2, 0.25, 0.3]
 
 @dataclass
 class Row:
-    """A method on a network, and its peer, which is called with one choice of each axis.
+    """A method on a network, and its peer, which is built from one choice per axis.
 
-    It gives a call that does the peer's work, or a part of it to find the fastest choice. `few` is how many pairs of
-    long runs there are.
+    The peer returns a callable that does all of the work, or part of it while the fastest choice is being determined.
+    `few` is the number of pairs for long runs.
     """
 
     name: str
@@ -40,12 +40,12 @@ class Row:
 
 
 def shared(*parts):
-    """A file or folder of GRADSCOPE_SHARED; none where it is unset."""
+    """Path of a file or folder in GRADSCOPE_SHARED, or None if the variable is unset."""
     return SHARED and os.path.join(SHARED, *parts)
 
 
 def network(name):
-    """A network with its trained weights where they are known, else with random ones."""
+    """A network with trained weights if available, otherwise random ones."""
     torch.manual_seed(0)
     net = networks.build(name)
     if SHARED and name in WEIGHTS:
@@ -55,7 +55,7 @@ def network(name):
 
 
 def weights(name, folder):
-    """The file of these weights, written into the folder where they are random."""
+    """The file with the weights; random ones are written to the folder first."""
     if SHARED and name in WEIGHTS:
         return shared("models", WEIGHTS[name] + ".safetensors")
     path = os.path.join(folder, name + ".safetensors")
@@ -65,7 +65,7 @@ def weights(name, folder):
 
 
 class Normalised(nn.Module):
-    """A network that reads pictures from 0 to 1."""
+    """A network that takes pixels in [0, 1] and normalises them."""
 
     def __init__(self, net, mean, std):
         super().__init__()
@@ -106,7 +106,7 @@ def smoothgrad(layout, at_once):
 
 
 def deep_dream(layout):
-    """Twenty steps of making a layer's activations stronger, seen through random shifts."""
+    """Twenty steps of gradient ascent on a layer's activations, with random shifts."""
     features = laid(network("squeezenet1_0"), layout).features[:8]
 
     def call(part):
@@ -137,7 +137,7 @@ def occlusion(name):
 
 
 def mnist():
-    """The test pictures, from 0 to 1, and their labels."""
+    """The test pictures, in [0, 1], and their labels."""
     def read(name, header):
         with gzip.open(shared("data", "mnist", name)) as file:
             return torch.from_numpy(numpy.frombuffer(file.read(), numpy.uint8, offset=header).copy())
@@ -146,7 +146,7 @@ def mnist():
 
 
 def cifar10():
-    """2,000 test pictures, from 0 to 1, and their labels."""
+    """2,000 test pictures, in [0, 1], and their labels."""
     records = numpy.fromfile(shared("data", "cifar10", "cifar10_test_2000.bin"), numpy.uint8).reshape(-1, 3073)
     labels = torch.from_numpy(records[:, 0].astype(numpy.int64))
     return torch.from_numpy(records[:, 1:].reshape(-1, 3, 32, 32)) / 255, labels
@@ -176,7 +176,7 @@ def fgsm_curve(layout, batch):
 
 
 def pgd(library, layout, batch):
-    """Robust accuracy: the pictures that are named rightly are attacked, ten steps each."""
+    """Robust accuracy: attacks the correctly classified pictures with ten steps each."""
     mean, std = [0.485, 0.456, 0.406], [0.229, 0.224, 0.225]
     net = laid(Normalised(network("resnet20"), mean, std).eval(), layout)
     pictures, labels = cifar10()
@@ -205,7 +205,7 @@ def pgd(library, layout, batch):
 
 
 def rows(only=""):
-    """The rows whose name has this text; those on data sets are left out where there are none."""
+    """The rows whose name contains the text, without those on data sets that are not available."""
     layouts = tuple(LAYOUTS)
     windows = ["patch=32", "stride=8", "measure=logit"]
     curve = ["epsilons=" + " ".join(map(str, EPSILONS)), "unit=1"]

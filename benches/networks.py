@@ -1,4 +1,4 @@
-"""The networks of the comparisons in PyTorch."""
+"""The networks being compared, in PyTorch."""
 
 import copy
 
@@ -17,12 +17,12 @@ ROWS = [
     ("vgg16", IMAGENET, (1, 8)),
 ]
 
-# Batches of training.
+# Networks and batch sizes for training.
 TRAINED = [("lenet", (1, 28, 28), (64, 128)), ("shapes", (3, 64, 64), (64, 128)), ("resnet20", (3, 32, 32), (64, 128))]
 
 
 def budget(name):
-    """Runs a batch of one is worth."""
+    """Number of runs at batch size one; larger batches get proportionally fewer."""
     return {"lenet": 1000, "resnet20": 300, "squeezenet1_0": 16, "resnet18": 16}.get(name, 4)
 
 
@@ -69,7 +69,7 @@ class ResNet20(nn.Module):
 
 
 class Shapes(nn.Module):
-    """The network of the program's own pictures."""
+    """The embedded network `shapes`."""
 
     def __init__(self):
         super().__init__()
@@ -94,7 +94,7 @@ def copied(network):
 
 
 def call(network, x, back):
-    """A run, or a run and the gradient of a logit of each picture by the picture."""
+    """A callable: the forward pass, or with `back` the input gradient of one logit per picture as well."""
     if not back:
         def forward():
             with torch.inference_mode():
@@ -108,7 +108,7 @@ def call(network, x, back):
 
 
 def training(network, x, layout):
-    """A step of SGD with momentum."""
+    """A callable: one step of SGD with momentum."""
     network = copied(network).to(memory_format=layout).train().requires_grad_(True)
     optimizer = torch.optim.SGD(network.parameters(), 1e-3, momentum=0.9)
     x, labels = x.to(memory_format=layout), torch.arange(len(x)) % 10

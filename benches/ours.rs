@@ -1,6 +1,6 @@
-//! Our side of the comparisons: `benches/peers.py` asks this program and its peers in turns.
+//! Our side of the benchmarks: `benches/peers.py` runs this program and its peers alternately.
 //!
-//! Each line of its input is one question, with tabs between its words; the answer is a line of seconds, one a run:
+//! Each input line is one request, separated by tabs; the response is one line with the seconds of each run:
 //!
 //! ```text
 //! forward  MODEL WEIGHTS SIZE BATCH RUNS
@@ -9,24 +9,24 @@
 //! loop     MODEL WEIGHTS SIZE RUNS
 //! train    MODEL WEIGHTS SIZE BATCH RUNS
 //! ```
-//! `SIZE` is `CxHxW`; a gradient is that of a logit by the picture. A method runs to its end with the picture's own
-//! class, and asks the data set `DATA` (`-`: none); `loop` does in Rust what `loop.rhai` does;
-//! `train` takes steps of SGD with momentum on batches of noise. `GRADSCOPE_EXACT=1`
-//! keeps 3x3 convolutions to direct sums; `GRADSCOPE_DEVICE=cuda:0` computes there.
+//! `SIZE` is `CxHxW`; gradients are those of one logit with respect to the picture. A method runs to completion for the
+//! predicted class, with the data set `DATA` (`-`: none); `loop` is the Rust version of `loop.rhai`; `train` runs steps of
+//! SGD with momentum on batches of noise. `GRADSCOPE_EXACT=1` uses direct sums for 3x3 convolutions;
+//! `GRADSCOPE_DEVICE=cuda:0` selects the device.
 
 use anyhow::{Context, Result, bail};
 use candle_core::Tensor;
-use gradscope::backward::{Walk, logit};
 use gradscope::data::Dataset;
 use gradscope::exec::Trace;
+use gradscope::explain::{Walk, logit};
 use gradscope::model::Model;
-use gradscope::model::train::{Optimizer, Options, Schedule, Trainer};
 use gradscope::script::architecture::Architectures;
-use gradscope::script::data::Data;
 use gradscope::script::folders::Folders;
 use gradscope::script::host::Host;
+use gradscope::script::method::data::Data;
 use gradscope::script::session::Session;
 use gradscope::tensor::device;
+use gradscope::train::{Optimizer, Schedule, Trainer, TrainingOptions};
 use std::io::Write;
 use std::path::Path;
 use std::time::Instant;
@@ -34,12 +34,12 @@ use std::time::Instant;
 #[global_allocator]
 static ALLOCATOR: gradscope::memory::Counting = gradscope::memory::Counting;
 
-/// Gradients of one `loop`, as many as `loop.rhai` takes.
+/// Number of gradients in one `loop`, the same as in `loop.rhai`.
 const SAMPLES: usize = 50;
 
 fn main() -> Result<()> {
-    gradscope::kernel::keep_freed_memory();
-    gradscope::kernel::set_exact(std::env::var_os("GRADSCOPE_EXACT").is_some());
+    gradscope::backend::keep_freed_memory();
+    gradscope::backend::set_exact(std::env::var_os("GRADSCOPE_EXACT").is_some());
     if let Ok(name) = std::env::var("GRADSCOPE_DEVICE") {
         gradscope::cli::device::choose(&name)?;
     }
@@ -69,7 +69,7 @@ fn main() -> Result<()> {
     Ok(())
 }
 
-/// Pictures of noise.
+/// A `(batch, C, H, W)` tensor of noise in [0, 1].
 fn pictures(size: &[usize], batch: usize) -> Result<Tensor> {
     let dims = [&[batch], size].concat();
     let noise = |i: usize| (i as u32).wrapping_mul(2_654_435_761) as f32 / u32::MAX as f32;
@@ -86,7 +86,7 @@ fn timed(runs: usize, mut f: impl FnMut() -> Result<()>) -> Result<Vec<f64>> {
     (0..runs).map(once).collect()
 }
 
-/// One run more goes before those that count.
+/// Times forward passes, or with `back` input gradients, after one warm-up run.
 fn network(model: &Model, size: &[usize], rest: &[&str], back: bool) -> Result<Vec<f64>> {
     let [batch, runs] = rest else { bail!("BATCH and RUNS are missing") };
     let x = pictures(size, batch.parse()?)?;
@@ -99,7 +99,7 @@ fn network(model: &Model, size: &[usize], rest: &[&str], back: bool) -> Result<V
     timed(runs.parse()?, run)
 }
 
-/// Steps on batches of noise with labels in turn; one more goes before those that count.
+/// Times training steps on batches of noise with cyclic labels, after one warm-up step.
 fn training(model: &Model, size: &[usize], rest: &[&str]) -> Result<Vec<f64>> {
     let [batch, runs] = rest else { bail!("BATCH and RUNS are missing") };
     let (batch, runs): (usize, usize) = (batch.parse()?, runs.parse()?);
@@ -108,20 +108,20 @@ fn training(model: &Model, size: &[usize], rest: &[&str]) -> Result<Vec<f64>> {
     let pixels = (0..count * c * h * w).map(|i| ((i as u32).wrapping_mul(2_654_435_761) >> 24) as u8).collect();
     let labels = (0..count).map(|i| i % classes).collect();
     let data = Dataset::of_bytes("noise", model.card.labels.to_vec(), [*c, *h, *w], pixels, labels)?;
-    let options = Options {
+    let options = TrainingOptions {
         epochs: runs,
         batch,
         rate: 1e-3,
         optimizer: Optimizer::sgd(),
         schedule: Schedule::Constant,
-        ..Options::default()
+        ..TrainingOptions::default()
     };
     let mut trainer = Trainer::new(&model.graph, &model.card, data, options)?;
     trainer.step()?;
     timed(runs, || trainer.step().map(drop))
 }
 
-/// The gradient of the second logit of each picture by the picture.
+/// The gradient of each picture's second logit with respect to the picture.
 fn gradient(trace: &Trace) -> Result<Tensor> {
     let logits = trace.logits()?;
     let seed = logit(&logits, &[1])?.reshape(trace.dims(trace.graph.logits)?)?;
@@ -142,7 +142,7 @@ fn gradients(model: &Model, size: &[usize], rest: &[&str]) -> Result<Vec<f64>> {
     })
 }
 
-/// Each run has a new host, which remembers no trace of the run before.
+/// Times a method. Each run uses a new host, which has no cached trace from the previous run.
 fn method(model: &Model, size: &[usize], rest: &[&str]) -> Result<Vec<f64>> {
     let [runs, data, plugin, settings @ ..] = rest else { bail!("RUNS, DATA and PLUGIN are missing") };
     let mut question = Session::new(&host(), model.clone(), "noise", pictures(size, 1)?)?;

@@ -1,11 +1,11 @@
-"""gradscope beside its peers, in turns, in one run: the tables of BENCHMARKS.md.
+"""Benchmarks gradscope against its peers, interleaved in one session: the tables of BENCHMARKS.md.
 
     python3 benches/peers.py [--only TEXT] [--pairs N] [--threads N] [--no-networks] [--no-methods] [--no-memory]
 
-Needs torch, torchvision, safetensors and onnxruntime; rows of methods also captum, zennit, torchattacks, foolbox and
-grad-cam, and GRADSCOPE_SHARED for trained weights and data sets. A row is the ratio of the peer's time to ours, the
-median of the pairs with the least and the greatest: above 1 we are faster. PyTorch's parameters have no gradients, and
-its better memory layout and batch count. The memory is the most that a fresh process held which did that row alone.
+Needs torch, torchvision, safetensors and onnxruntime; for methods also captum, zennit, torchattacks, foolbox and grad-cam,
+and GRADSCOPE_SHARED for trained weights and data sets. A row gives the ratio of the peer's time to ours (above 1 gradscope
+is faster): the median of the pairs, with minimum and maximum. PyTorch runs with parameter gradients off, in its faster
+memory layout and with its best batch size. Memory is the peak of a fresh process that runs only that row.
 """
 
 import argparse
@@ -21,8 +21,8 @@ import warnings
 PAIRS = 7
 
 parser = argparse.ArgumentParser()
-parser.add_argument("--only", default="", help="rows whose name has this text")
-parser.add_argument("--pairs", type=int, help=f"of every row; left out: {PAIRS}, of slow ones fewer")
+parser.add_argument("--only", default="", help="only rows whose name contains this text")
+parser.add_argument("--pairs", type=int, help=f"pairs per row [default: {PAIRS}, fewer for slow rows]")
 parser.add_argument("--threads", type=int, default=os.cpu_count())
 parser.add_argument("--no-networks", action="store_true")
 parser.add_argument("--no-methods", action="store_true")
@@ -38,17 +38,17 @@ import methods
 import networks
 
 HERE = os.path.dirname(os.path.abspath(__file__))
-# A small process's own memory does not count: only that of the command that it starts.
+# Runs a command from a small process and prints the peak memory of the command alone.
 PEAK = """import resource, subprocess, sys
 subprocess.run(sys.argv[1:], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, check=True)
 print(resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss)"""
 VGG16_OPERATIONS = 2 * 15.47e9
-GRADCAM = "Grad-CAM from nothing to a PNG, squeezenet1_0"
+GRADCAM = "Grad-CAM from a cold start to a PNG, squeezenet1_0"
 SCRIPT = "script, squeezenet1_0"
 
 
 def built():
-    """Our side of the comparisons and gradscope itself, by name."""
+    """Builds our side of the benchmarks and gradscope itself; returns their paths by name."""
     command = ["cargo", "bench", "--no-run", "--bench", "ours", "--message-format=json"]
     messages = subprocess.run(command, cwd=HERE, stdout=subprocess.PIPE, text=True, check=True).stdout.splitlines()
     return {m["target"]["name"]: m["executable"] for m in map(json.loads, messages) if m.get("executable")}
@@ -66,7 +66,7 @@ def line(*words):
 
 
 def ask(*words):
-    """Times of our side."""
+    """Our run times, in seconds."""
     ours.stdin.write(line(*words))
     ours.stdin.flush()
     answer = ours.stdout.readline()
@@ -86,7 +86,7 @@ def timed(call, runs):
 
 
 def pairs(our, theirs, runs, few=None):
-    """The ratio of each pair, and the medians in seconds; `few` pairs of runs so long that they need no run before."""
+    """The ratio of each pair, sorted, and both medians in seconds; `few` is the number of pairs for runs too long to need a warm-up."""
     if not few:
         our(1), theirs(1)
     rows = []
@@ -97,25 +97,25 @@ def pairs(our, theirs, runs, few=None):
 
 
 def peak(*command, question=""):
-    """The most memory that a command held, in MiB."""
+    """Peak memory of a command, in MiB."""
     command = [sys.executable, "-c", PEAK, *map(str, command)]
     run = subprocess.run(command, input=question, stdout=subprocess.PIPE, text=True, check=True)
     return int(run.stdout) / (1024 if sys.platform == "linux" else 1 << 20)
 
 
 def memory(question, *peer):
-    """Our peak for a question, and that of the peer alone."""
+    """Our peak memory for a request, and the peer's, in MiB."""
     if not options.no_memory:
         return peak(programs["ours"], question=question), peak(sys.executable, os.path.join(HERE, "alone.py"), *peer)
 
 
 def head(first):
-    print(f"\n| {first} | peer | ours | peer's | ratio | spread | memory | peer's | part |")
+    print(f"\n| {first} | peer | ours | peer's | ratio | spread | memory | peer's | share |")
     print("|---|---|---|---|---|---|---|---|---|", flush=True)
 
 
 def show(name, peer, result, held):
-    """A line of a table; gives the ratio."""
+    """Prints one row of a table; returns the median ratio."""
     ratios, our, their = result
     held = f"{held[0]:.0f} MiB | {held[1]:.0f} MiB | {held[0] / held[1]:.2f}" if held else " | | "
     print(f"| {name} | {peer} | {our * 1000:.1f} ms | {their * 1000:.1f} ms | **{statistics.median(ratios):.2f}** | "
@@ -124,7 +124,7 @@ def show(name, peer, result, held):
 
 
 def better_layout(network, x, back):
-    """PyTorch's faster layout as a call, and its name."""
+    """The name of PyTorch's faster layout, and a callable that uses it."""
     calls = {}
     for name, layout in methods.LAYOUTS.items():
         net = network.to(memory_format=layout)
@@ -138,7 +138,7 @@ def better_layout(network, x, back):
 
 
 def exported(network, x):
-    """The network as an ONNX file."""
+    """Exports the network to ONNX; returns the path."""
     path = os.path.join(folder, "network.onnx")
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
@@ -147,7 +147,7 @@ def exported(network, x):
 
 
 def chosen_networks(rows, form, first):
-    """Networks with the batches whose rows were chosen, and a file of their random weights; the table begins with the first."""
+    """The selected networks with their batch sizes and a file of random weights; prints the table's head before the first."""
     begun = False
     for name, size, batches in rows:
         chosen = [b for b in batches if options.only in form.format(name, b)]
@@ -189,15 +189,15 @@ def network_rows():
                     if name == "vgg16":
                         vgg16.append(VGG16_OPERATIONS * batch / result[1])
     for peer, row in ratios.items():
-        print(f"\n{peer}: least {min(row):.2f}, geometric mean {statistics.geometric_mean(row):.2f}", flush=True)
+        print(f"\n{peer}: minimum {min(row):.2f}, geometric mean {statistics.geometric_mean(row):.2f}", flush=True)
     if vgg16:
         most = sgemm()
-        print(f"\nOur VGG-16 forward does {max(vgg16) / 1e9:.0f} GFLOP/s by the count of direct sums, "
+        print(f"\nOur VGG-16 forward pass runs at {max(vgg16) / 1e9:.0f} GFLOP/s by the operation count of direct sums, "
               f"{100 * max(vgg16) / most:.0f} % of the {most / 1e9:.0f} of PyTorch's sgemm at 2048.", flush=True)
 
 
 def training_rows():
-    """Steps of training, beside PyTorch's better layout."""
+    """Training steps, compared with PyTorch's faster layout."""
     ratios = []
     for name, size, chosen, network, weights in chosen_networks(networks.TRAINED, "training {} {}", "training, batch"):
         text = "x".join(map(str, size))
@@ -213,17 +213,17 @@ def training_rows():
             held = memory(question, "training", name, batch, "-", layout)
             ratios.append(show(f"training {name}, {batch}", f"PyTorch {layout}", result, held))
     if ratios:
-        print(f"\nTraining: least {min(ratios):.2f}, geometric mean {statistics.geometric_mean(ratios):.2f}", flush=True)
+        print(f"\nTraining: minimum {min(ratios):.2f}, geometric mean {statistics.geometric_mean(ratios):.2f}", flush=True)
 
 
 def sgemm():
-    """Operations a second of a large product of matrices, the best of several."""
+    """Operations per second of a large matrix product, best of several."""
     a, b = torch.rand(2, 2048, 2048)
     return 2 * 2048 ** 3 / min(timed(lambda: torch.mm(a, b), 10))
 
 
 def fastest(row):
-    """The choice with which the peer is fastest, one axis after the other."""
+    """The peer's fastest choice, optimized one axis at a time."""
     times = {}
 
     def seconds(choice):
@@ -252,7 +252,7 @@ def method_row(row):
 
 
 def gradcam_row():
-    """From nothing to a picture on the disk, whole processes."""
+    """Whole processes, from a cold start to a picture on disk."""
     weights = methods.weights("squeezenet1_0", folder)
     picture = methods.shared("data", "photos", "dog_cat_both.png") or noise()
     out = os.path.join(folder, "gradcam")
@@ -274,12 +274,12 @@ def noise():
 
 
 def script_row():
-    """A loop in a script beside the same loop in Rust."""
+    """A loop in a script compared with the same loop in Rust."""
     about = ("squeezenet1_0", methods.weights("squeezenet1_0", folder), "3x224x224")
     script = lambda runs: ask("method", *about, runs, "-", os.path.join(HERE, "loop.rhai"))
     ratios, slow, fast = pairs(script, lambda runs: ask("loop", *about, runs), 1)
     parts = sorted(1 / ratio for ratio in ratios)
-    print(f"\nA loop of 50 gradients of SqueezeNet takes {slow:.2f} s in a script, {fast:.2f} s in Rust: "
+    print(f"\nA loop of 50 gradients of SqueezeNet takes {slow:.2f} s in a script and {fast:.2f} s in Rust: "
           f"{statistics.median(parts):.3f} times as long ({parts[0]:.3f}–{parts[-1]:.3f}).", flush=True)
 
 
@@ -293,9 +293,9 @@ def method_rows():
         method_row(row)
     if rows and not options.no_memory:
         own = peak(sys.executable, "-c", "import torch, torchvision")
-        print(f"\nOf the peer's memory {own:.0f} MiB are PyTorch and torchvision before they do anything.", flush=True)
+        print(f"\nPyTorch and torchvision take {own:.0f} MiB of the peer's memory before doing any work.", flush=True)
     if not methods.SHARED:
-        print("\nRows on data sets are left out; they need GRADSCOPE_SHARED.", flush=True)
+        print("\nRows on data sets were skipped; they need GRADSCOPE_SHARED.", flush=True)
     if options.only in SCRIPT:
         script_row()
 

@@ -1,4 +1,4 @@
-"""All attribution methods on one picture, for one target or several: docs/methods.jpg.
+"""Draws all attribution methods on one picture, for one or several targets: docs/methods.jpg.
 
     python3 scripts/contact_sheet.py docs/methods.jpg --target 243 --target 281 -- path/to/gradscope [-m MODEL -w WEIGHTS -i PICTURE]
 

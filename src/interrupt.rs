@@ -1,7 +1,7 @@
 //! Whether long work on the lower floors is to go on: they ask, and whoever set them to work has said whom.
 //!
 //! A thread [asks within](within) a probe; kernels call [`check`] between their parts, or [`pass`] where they give no errors: it
-//! unwinds to whoever began. Work that goes on in other threads takes a [`Look`] with it. Tasks of the engine's thread team ask too.
+//! unwinds to whoever began. Work that goes on in other threads takes an [`InterruptProbe`] with it. Tasks of the engine's thread team ask too.
 
 use anyhow::Result;
 use std::cell::{Cell, RefCell};
@@ -50,7 +50,7 @@ pub fn within<T>(probe: Probe, f: impl FnOnce() -> T) -> T {
 
 /// An error where the work is to end.
 pub fn check() -> Result<()> {
-    Look::here().check()
+    InterruptProbe::here().check()
 }
 
 /// Goes on, or unwinds to where the work was begun. No panic is reported.
@@ -72,9 +72,9 @@ pub fn now_and_then() {
 
 /// The question of the thread that made it, to be asked by others.
 #[derive(Clone, Default)]
-pub struct Look(Option<Probe>);
+pub struct InterruptProbe(Option<Probe>);
 
-impl Look {
+impl InterruptProbe {
     /// Whom work on this thread asks.
     pub fn here() -> Self {
         Self(PROBE.with_borrow(Clone::clone))
@@ -111,7 +111,7 @@ mod tests {
         assert!(check().is_ok());
         within(says("outer"), || {
             within(says("inner"), || assert_eq!(check().unwrap_err().to_string(), "inner"));
-            let look = Look::here();
+            let look = InterruptProbe::here();
             assert!(std::thread::spawn(move || check().is_ok() && look.ends()).join().unwrap());
             assert_eq!(check().unwrap_err().to_string(), "outer");
         });

@@ -3,7 +3,7 @@
 //! One trip is all there is to know:
 //!
 //! ```text
-//! picture ──model──▶ input ──graph──▶ trace ──backward──▶ relevance ──render──▶ figure ──tui / cli──▶ terminal, files
+//! picture ──model──▶ input ──graph──▶ trace ──explain──▶ relevance ──render──▶ figure ──tui / cli──▶ terminal, files
 //! ```
 //!
 //! A *method* (a script in `plugins/`) decides which stations to visit; an *architecture* (a script in `models/`)
@@ -21,15 +21,17 @@ pub mod panics;
 pub mod memory;
 pub mod interrupt;
 pub mod tensor;
-pub mod kernel;
-pub mod embed;
+pub mod backend;
+pub mod math;
 pub mod graph;
 pub mod exec;
-pub mod backward;
+pub mod explain;
 pub mod data;
 pub mod render;
 pub mod model;
+pub mod train;
 pub mod script;
+pub mod worker;
 pub mod selftest;
 pub mod tui;
 pub mod cli;

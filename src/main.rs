@@ -12,6 +12,6 @@ fn main() -> std::process::ExitCode {
         rescue::guard();
         return std::process::ExitCode::SUCCESS;
     }
-    gradscope::kernel::keep_freed_memory();
+    gradscope::backend::keep_freed_memory();
     gradscope::cli::main()
 }

@@ -1,7 +1,7 @@
 //! Words from outside as they may be shown: escaped, so that they do nothing but be read, and shortened.
 //!
 //! Names of tensors, layers, classes, files and pictures, what scripts throw or say, and arguments may hold anything. Whoever
-//! builds a sentence around one shows it as a [`name`]; what writes to a terminal or a file passes whole [`line`]s or
+//! builds a sentence around one shows it as a [`name`]; what writes to a terminal or a file passes whole [`line`](line())s or
 //! [`text`]s, for the names that were forgotten.
 
 use serde_json::Value;

@@ -1,9 +1,9 @@
 #!/usr/bin/env python3
-"""From a key to the changed screen, in a pseudo-terminal: python3 scripts/bench/latency.py [--keys 300] [--method rise]
+"""Latency from a key press to the changed screen, in a pseudo-terminal: python3 scripts/bench/latency.py [--keys 300] [--method rise]
 
-A method runs on the worker while keys move the cursor of the layers' pane, which runs nothing. Prints the median, the 99th
-percentile and the greatest time until the first byte of the change, in milliseconds, at rest and while it runs; and what an app at
-rest writes and computes in five seconds.
+A method runs on the worker while key presses move the cursor in the layers pane, which triggers no computation. Prints the
+median, the 99th percentile and the maximum time until the first byte of the change, in milliseconds, both idle and while the
+method runs; and what the idle app writes and how much CPU it uses in five seconds.
 """
 import argparse
 import fcntl
@@ -24,20 +24,20 @@ def main():
     p = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     p.add_argument("--program", type=Path, default=ROOT / "target/release/gradscope")
     p.add_argument("--keys", type=int, default=300)
-    p.add_argument("--method", default="rise", help="what runs meanwhile; it must run longer than the keys are pressed")
+    p.add_argument("--method", default="rise", help="method to run meanwhile; must outlast the key presses")
     args = p.parse_args()
     for name, playing in (("at rest", False), ("while it runs", True)):
         app = App(args.program, args.method)
         if playing:
             app.write(b" ")
         app.drain(1.0)
-        app.write(b"2")  # the layers' pane
+        app.write(b"2")  # the layers pane
         app.drain(0.5)
         times = sorted(app.press(b"k" if i % 2 else b"j") for i in range(args.keys))
         at = lambda share: times[min(int(share * len(times)), len(times) - 1)] * 1e3
-        print(f"{name:14} median {at(0.5):6.1f} ms   99th percentile {at(0.99):6.1f} ms   greatest {at(1.0):6.1f} ms")
+        print(f"{name:14} median {at(0.5):6.1f} ms   99th percentile {at(0.99):6.1f} ms   maximum {at(1.0):6.1f} ms")
         if not playing:
-            app.drain(1.5, whole=True)  # until the rate of the line is no longer shown
+            app.drain(1.5, whole=True)  # until the bandwidth is no longer shown
             before, written = app.cpu(), app.drain(5.0, whole=True)
             print(f"{'idle, 5 s':14} {written} bytes, {(app.cpu() - before) * 1e3:.0f} ms of CPU")
         print(f"{name:14} {app.cpu():.1f} s of CPU in all") if playing else None
@@ -45,7 +45,7 @@ def main():
 
 
 class App:
-    """gradscope on a pseudo-terminal of 140x40 that answers nothing."""
+    """gradscope on a 140x40 pseudo-terminal that answers no queries."""
 
     def __init__(self, program, method, options=("--set", "samples=20000"), wait=3.0):
         self.master, slave = pty.openpty()
@@ -60,7 +60,7 @@ class App:
         os.write(self.master, keys)
 
     def drain(self, seconds, whole=False):
-        """Reads until nothing comes for a moment, or for the whole time; the bytes read."""
+        """Reads until output pauses, or for the whole time; returns the bytes read."""
         end, count = time.monotonic() + seconds, 0
         while time.monotonic() < end:
             if select.select([self.master], [], [], 0.05 if not whole else 0.2)[0]:
@@ -70,7 +70,7 @@ class App:
         return count
 
     def press(self, key):
-        """Seconds until the row that the cursor left or reached is written: a change of attributes in the second pane."""
+        """Seconds until the row that the cursor left or reached is written: an attribute change in the second pane."""
         time.sleep(random.uniform(0.03, 0.08))
         self.drain(0.0)
         while select.select([self.master], [], [], 0)[0]:
@@ -84,7 +84,7 @@ class App:
         return time.monotonic() - begun
 
     def cpu(self):
-        """Seconds of CPU so far."""
+        """CPU seconds used so far."""
         fields = Path(f"/proc/{self.process.pid}/stat").read_text().rsplit(")", 1)[1].split()
         return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
 
@@ -94,7 +94,7 @@ class App:
         os.close(self.master)
 
 
-# The row under the cursor is shown reversed.
+# The row under the cursor is in reverse video.
 MARK = b"\x1b[7m"
 
 if __name__ == "__main__":

@@ -1,10 +1,10 @@
-"""Convolutions of known networks: the engine against PyTorch's better layout, in turns, in one run.
+"""Benchmarks convolutions of well-known networks: the engine against PyTorch's faster layout, interleaved in one session.
 
     python3 scripts/bench/layers.py [--batch N] [--pairs N]
 
-Needs torch. Prints the ratio peer's time / ours (median of pairs, least to greatest) as a table for BENCHMARKS.md. A
-gradient is that of the input; weights have none on either side. Ours come from far in each run, as those of a whole network do;
-PyTorch's stay near.
+Needs torch. Prints the ratio of PyTorch's time to ours (median of the pairs, minimum to maximum) as a table for BENCHMARKS.md.
+Gradients are input gradients; neither side computes weight gradients. Our weights are read from main memory in each run, as in
+a whole network; PyTorch's stay in cache.
 """
 
 import argparse
@@ -15,7 +15,7 @@ import time
 
 import torch
 
-LAYERS = [  # name, channels read, given, size, kernel, stride, padding
+LAYERS = [  # name, input channels, output channels, size, kernel, stride, padding
     ("VGG-16 conv1_2", 64, 64, 224, 3, 1, 1),
     ("VGG-16 conv3_2", 256, 256, 56, 3, 1, 1),
     ("VGG-16 conv5_1", 512, 512, 14, 3, 1, 1),

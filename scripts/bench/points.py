@@ -1,8 +1,8 @@
 #!/usr/bin/env python3
-"""Points of a data set in the app, on a pseudo-terminal: python3 scripts/bench/points.py --data mnist:DIR [--method pca]
+"""Frame times of a scatter plot in the app, on a pseudo-terminal: python3 scripts/bench/points.py --data mnist:DIR [--method pca]
 
-Waits until the method's points stand, then enlarges and moves over them, and points at one after the other. Prints how long a frame
-takes from the key to its last byte, and a picture from the key to its own.
+Waits until the method's points are drawn, then zooms, pans, and selects one point after another. Prints the time from the key
+press to the last byte of the frame, and to the last byte of the selected point's picture.
 """
 import argparse
 import os
@@ -12,7 +12,7 @@ from pathlib import Path
 
 from latency import ROOT, App
 
-# The end of a frame, for terminals that know synchronized updates.
+# The end of a frame, for terminals with synchronized updates.
 END = b"\x1b[?2026l"
 
 
@@ -23,11 +23,11 @@ def main():
     p.add_argument("--method", default="pca")
     p.add_argument("--model", default="digits")
     p.add_argument("--count", default="10000")
-    p.add_argument("--wait", type=float, default=20, help="seconds until the points stand")
+    p.add_argument("--wait", type=float, default=20, help="seconds to wait for the points")
     args = p.parse_args()
     options = ["-m", args.model, "--data", args.data, "--set", f"count={args.count}"]
     app = App(args.program, args.method, options, args.wait)
-    app.write(b"3zw")  # the pane of figures, as large as the screen, and of them the points alone
+    app.write(b"3zw")  # the figures pane, full screen, showing only the points
     app.drain(0.5)
     show("a frame", [frame(app, key) for key in [b"+", b"+", *[b"\x1b[C", b"\x1b[B", b"\x1b[D", b"\x1b[A"] * 25, b"-", b"-"]])
     app.write(b"I")
@@ -38,11 +38,11 @@ def main():
 
 def show(what, times):
     times = sorted(t * 1e3 for t in times if t is not None)
-    print(f"{what:10} median {times[len(times) // 2]:6.1f} ms   greatest {times[-1]:6.1f} ms   of {len(times)}")
+    print(f"{what:10} median {times[len(times) // 2]:6.1f} ms   maximum {times[-1]:6.1f} ms   of {len(times)}")
 
 
 def frame(app, key):
-    """Seconds until the frame behind a key is written."""
+    """Seconds from a key press until its frame is written."""
     quiet(app)
     begun, seen = time.monotonic(), b""
     app.write(key)
@@ -54,7 +54,7 @@ def frame(app, key):
 
 
 def picture(app, key):
-    """Seconds until the second frame behind a key is written: the first has the point, the next its picture; none where it stays."""
+    """Seconds until the second frame after a key press: the first shows the point, the second its picture. None if the picture does not change."""
     quiet(app)
     begun, seen = time.monotonic(), b""
     app.write(key)

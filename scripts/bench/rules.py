@@ -1,8 +1,8 @@
-"""What rules written in a script cost: LRP EpsilonPlus by hand against the native rules, interleaved, in one run.
+"""Cost of rules written in a script: LRP EpsilonPlus by hand against the native rules, interleaved in one session.
 
     python3 scripts/bench/rules.py path/to/gradscope [arguments of `gradscope run`: -m, -w, -i, …]
 
-Prints the median time of each, and the median of the ratios of pairs.
+Prints the median time of each and the median ratio of the pairs.
 """
 
 import json

@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""Cases of `gradscope selftest --cases` beyond the embedded ones, with numbers from captum, zennit, mpmath or a formula.
+"""Additional cases for `gradscope selftest --cases`, with reference numbers from captum, zennit, mpmath or a formula.
 
 Writes tests/fixtures/cases.json. Needs torch, captum, zennit 0.5 or later, mpmath; versions are in the file.
 """
@@ -35,7 +35,7 @@ def add(name, method, source, layers, x, expected, target=None, tolerance=1e-9, 
 
 
 class Net(nn.Sequential):
-    """A chain of layers as modules, by the names that the case has."""
+    """A chain of layers as modules, with the names used in the case."""
 
     def __init__(self, layers):
         modules = {}
@@ -66,7 +66,7 @@ def get(net, name):
 
 
 def cams():
-    """Grad-CAM of layers without a map: captum's LayerGradCam sums g·a over the units, or keeps them apart."""
+    """Grad-CAM of layers without spatial dimensions: captum's LayerGradCam sums g·a over the units, or keeps them separate."""
     layers, x = chain(), rounded(2, 2, 4, 4)
     net = Net(layers)
     for name in ["fc1", "relu2"]:
@@ -103,7 +103,7 @@ class Sum(nn.Module):
 
 
 def seeds():
-    """The sum of the outputs, or a weighed one, as what is asked about."""
+    """The sum of the outputs, or a weighted sum, as the target."""
     layers, x = chain(), rounded(2, 2, 4, 4)
     net = Net(layers)
     summed = Sum(net)
@@ -128,7 +128,7 @@ def seeds():
 
 
 def presets():
-    """The αβ-rules on every layer with weights, by zennit."""
+    """The αβ-rules on every layer with weights, from zennit."""
     layers, x = chain(), rounded(2, 2, 4, 4)
     for alpha, beta in [(1.0, 0.0), (2.0, 1.0)]:
         rule = AlphaBeta(alpha, beta, 1e-6)
@@ -142,7 +142,7 @@ def presets():
 
 
 def walk(layers, x, rules, target):
-    """LRP by its formulas, layer by layer with autograd: epsilon where `rules` says a number, else the gradient or pass."""
+    """LRP by its formulas, layer by layer with autograd: epsilon if `rules` gives a number, otherwise the gradient or pass rule."""
     values = {"x": x}
     for l in layers:
         values[l["name"]] = compute(l, [values[i] for i in l["in"]])
@@ -165,8 +165,8 @@ def walk(layers, x, rules, target):
 
 
 def gradients():
-    """The rule `gradient` at layers of every kind."""
-    # A large stabiliser: with a small one these drawn networks divide by nearly nothing, which float32 does not bear.
+    """The rule `gradient` on layers of every kind."""
+    # A large stabiliser: with a small one these random networks divide by almost nothing, which float32 cannot represent accurately.
     eps = 0.5
     epsilon = lambda op: {"match": {"op": op}, "rule": {"kind": "epsilon", "eps": eps, "bias": "full"}}
     plain = lambda op: {"match": {"op": op}, "rule": {"kind": "gradient"}}
@@ -196,7 +196,7 @@ def gradients():
 
 
 def steps():
-    """The steepest step of length eps in L1: all of it along the largest values, in equal parts (cleverhans)."""
+    """The steepest step of L1 norm eps, divided equally among the gradient entries of largest magnitude (cleverhans)."""
     for name, rows in [("two", [[2.0, -2.0]]), ("several rows", [[1.0, -3.0, 3.0, 3.0], [0.5, 0.0, -0.25, 0.5], [0.0, 0.0, 0.0, 0.0]]),
                        ("none", [[1.0, -2.0, 0.5]])]:
         g = torch.tensor(rows, dtype=torch.float64)
@@ -207,7 +207,7 @@ def steps():
 
 
 def legendre(n):
-    """Places on [-1, 1] and weights, to 40 digits by Newton's method."""
+    """Nodes on [-1, 1] and weights, to 40 digits by Newton's method."""
     mpmath.mp.dps = 40
     pairs = []
     for i in range(n):
@@ -223,7 +223,7 @@ def legendre(n):
 
 
 def quadratures():
-    """Gauss and Legendre's places and weights, and an integral that needs them to the last digits."""
+    """Gauss-Legendre nodes and weights, and an integral that needs all of their digits."""
     for n in [1, 2, 7, 50, 150]:
         pairs = legendre(n)
         nodes, weights = [float(x) for x, _ in pairs], [float(w) for _, w in pairs]

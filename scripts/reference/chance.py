@@ -1,8 +1,8 @@
-"""Lower bounds of Clopper and Pearson, and quantiles of the normal distribution: the tables in src/script/api/chance.rs.
+"""Clopper-Pearson lower bounds and quantiles of the normal distribution: the tables in src/script/api/chance.rs.
 
     python3 scripts/reference/chance.py
 
-The numbers there are of SciPy 1.17.1.
+The numbers there come from SciPy 1.17.1.
 """
 
 from scipy.stats import beta, norm

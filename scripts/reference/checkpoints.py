@@ -1,7 +1,7 @@
-"""Writes tests/fixtures/checkpoints/: checkpoints as training programs leave them, and what PyTorch says of their weights.
+"""Writes tests/fixtures/checkpoints/: checkpoints as training programs save them, and PyTorch's scores for their weights.
 
-All hold the same tiny network (tiny.rhai), whose scores of one picture tests/numbers/formats.rs compares; averaged copies and teachers
-have other weights, and so other scores.
+All contain the same tiny network (tiny.rhai), whose scores for one picture are compared by tests/numbers/formats.rs; averaged
+copies and teachers have different weights and therefore different scores.
 
 python3 scripts/reference/checkpoints.py     (written with PyTorch 2.15, NumPy 2.4, Python 3.11)
 """
@@ -82,7 +82,7 @@ class Meter:
 
 
 class Made:
-    """Made by a call with arguments, with state, items and pairs."""
+    """An object pickled as a call with arguments, with state, list items and dict items."""
 
     def __init__(self, *_, **__):
         pass
@@ -112,7 +112,7 @@ def named():
 
 
 def everything(protocol):
-    """What programs put beside weights."""
+    """The objects that training programs save alongside weights."""
     net = tiny(1)
     optimizer = torch.optim.Adam(net.parameters(), lr=1e-3)
     net(PICTURE).sum().backward()
@@ -180,7 +180,7 @@ def objects():
         save(f"everything{protocol}_legacy.pth", everything(protocol), legacy=True, protocol=protocol)
     net = tiny(1)
     save("module.pth", net)
-    # The legacy format keeps the source code of modules; PyTorch's own has no place among the fixtures.
+    # The legacy format stores the source code of modules; PyTorch's own should not end up in the fixtures.
     with unittest.mock.patch("inspect.getsourcelines", lambda of: ([f"class {of.__name__}: ...\n"], 0)):
         save("module_legacy.pth", net, legacy=True)
     save("parallel.pth", {"net": nn.DataParallel(net), "best": 0.5}, protocol=4)

@@ -1,8 +1,8 @@
 #!/usr/bin/env python3
 """Deletion, insertion, pixel flipping, sparseness, complexity and rank correlation in NumPy, SciPy and PyTorch, float64.
 
-The network is `tiny()` of tests/common/mod.rs, the map is `uniform(7, 64)` of its generator. The blur is RISE's: scipy's
-Gaussian filter of a single 1 in 11 x 11. Writes tests/fixtures/fidelity.json. Needs torch, numpy and scipy.
+The network is `tiny()` in tests/common/mod.rs, the map is `uniform(7, 64)` from its generator. The blur is RISE's: scipy's
+Gaussian filter of a unit impulse in 11 x 11. Writes tests/fixtures/fidelity.json. Needs torch, numpy and scipy.
 """
 
 import json
@@ -24,7 +24,7 @@ STD = torch.tensor([0.25, 0.25, 0.5], dtype=torch.float64).reshape(1, 3, 1, 1)
 
 
 def uniform(seed, count):
-    """SplitMix64, its upper 53 bits, in [-1, 1), rounded to float32 as the test does."""
+    """Uniform numbers in [-1, 1) from the upper 53 bits of SplitMix64, rounded to float32 as in the test."""
     out = []
     for i in range(1, count + 1):
         z = (seed * 0xA24BAED4963EE407 + i * 0x9E3779B97F4A7C15) & M
@@ -44,7 +44,7 @@ MAP = uniform(7, 64)
 
 
 def logits(x):
-    """The network on pixels."""
+    """The network's logits for pixels."""
     w = WEIGHTS
     x = F.max_pool2d(F.relu(F.conv2d((x - MEAN) / STD, w[0], w[1], padding=1)), 2)
     x = F.relu(F.conv2d(x, w[2], w[3], padding=1)).flatten(1)
@@ -52,7 +52,7 @@ def logits(x):
 
 
 def covered(order, count, below, above):
-    """`below` where one of the first `count` pixels of the order is, else `above`."""
+    """`below` at the first `count` pixels of the order, `above` elsewhere."""
     x = above.clone().reshape(3, 64)
     x[:, order[:count].copy()] = below.reshape(3, 64)[:, order[:count].copy()]
     return x.reshape(1, 3, 8, 8)
@@ -69,7 +69,7 @@ def rise_blur(x):
 
 
 def area(scores):
-    """RISE's area under the curve."""
+    """Area under the curve as in RISE."""
     return (sum(scores) - scores[0] / 2 - scores[-1] / 2) / (len(scores) - 1)
 
 

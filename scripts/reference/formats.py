@@ -1,6 +1,6 @@
-"""Writes tests/fixtures/formats/: small weight files as PyTorch saves them, which tests/formats.rs reads.
+"""Writes tests/fixtures/formats/: small weight files saved by PyTorch, read by tests/numbers/formats.rs.
 
-Value i of every tensor is i/4 - 1, unless a name says otherwise: exact in every type.
+Value i of every tensor is i/4 - 1, which is exact in every type, unless its name says otherwise.
 
 python3 scripts/reference/formats.py     (written with PyTorch 1.13)
 """
@@ -35,14 +35,14 @@ def save(name, what, **options):
 
 
 def as_if_on(location, name, what, **options):
-    """Saves with a storage location that this machine may not have."""
+    """Saves with a storage location that may not exist on this machine."""
     torch.serialization.register_package(0, lambda storage: location, lambda storage, location: None)
     save(name, what, **options)
     torch.serialization._package_registry.pop(0)
 
 
 def with_byteorder(name, order, what):
-    """Newer versions of PyTorch also say in which order the bytes of a number stand."""
+    """Adds the byte order, which newer versions of PyTorch record."""
     plain = io.BytesIO()
     torch.save(what, plain)
     with zipfile.ZipFile(plain) as old, zipfile.ZipFile(FOLDER / name, "w") as new:

@@ -1,4 +1,4 @@
-"""Grad-CAM++ of SqueezeNet by its definition, in float64, with the head at several scales: tests/fixtures/gradcampp.json.
+"""Grad-CAM++ of SqueezeNet by definition, in float64, with the head scaled by several factors: tests/fixtures/gradcampp.json.
 torch 2.15, torchvision 0.29, pillow 13.
 
     python3 scripts/reference/gradcampp.py WEIGHTS.safetensors PICTURE.png > tests/fixtures/gradcampp.json

@@ -1,4 +1,4 @@
-"""PyTorch's affine_grid and grid_sample on a small picture: tests/fixtures/grid.json.
+"""Applies PyTorch's affine_grid and grid_sample to a small picture: tests/fixtures/grid.json.
 
     python3 scripts/reference/grid.py > tests/fixtures/grid.json
 """

@@ -1,5 +1,5 @@
-"""Writes models/labels/imagenet.txt, the 1000 class names that torchvision gives, in the standard order, and
-imagenet.synonyms.txt, the WordNet id of each with all words of its synset, as ILSVRC 2012 lists them.
+"""Writes models/labels/imagenet.txt, torchvision's 1000 class names in the standard order, and imagenet.synonyms.txt,
+the WordNet id of each class with all words of its synset, as listed by ILSVRC 2012.
 
 python3 scripts/reference/imagenet_labels.py        (torchvision 0.29.2, timm 1.0.31)
 """

@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
-"""DeepLIFT (rescale rule) of captum, and FullGrad and excitation backprop written with PyTorch's autograd, in float64.
+"""DeepLIFT (rescale rule) from captum, and FullGrad and excitation backprop written with PyTorch's autograd, in float64.
 
-The network is `tiny()` of tests/common/mod.rs, its weights and picture from the same generator. Writes
+The network is `tiny()` in tests/common/mod.rs, with weights and picture from the same generator. Writes
 tests/fixtures/inside.json. Needs torch, captum and numpy.
 """
 
@@ -21,7 +21,7 @@ M = (1 << 64) - 1
 
 
 def uniform(seed, count):
-    """SplitMix64, its upper 53 bits, in [-1, 1), rounded to float32 as the test does."""
+    """Uniform numbers in [-1, 1) from the upper 53 bits of SplitMix64, rounded to float32 as in the test."""
     out = []
     for i in range(1, count + 1):
         z = (seed * 0xA24BAED4963EE407 + i * 0x9E3779B97F4A7C15) & M
@@ -40,8 +40,8 @@ class Tiny(nn.Module):
         self.register_buffer("std", torch.tensor([0.25, 0.25, 0.5]).reshape(1, 3, 1, 1))
 
     def forward(self, x):
-        # captum 0.9.0 overlooks the rule of a max pool that reads an activation's own tensor, and is then not complete:
-        # a product with one lies between them.
+        # captum 0.9.0 does not apply its rule to a max pool that reads an activation's output directly, and is then not complete:
+        # a multiplication by one separates them.
         x = self.pool1(self.act1(self.conv1((x - self.mean) / self.std)) * 1.0)
         return self.fc(self.act2(self.conv2(x)).flatten(1))
 
@@ -57,7 +57,7 @@ def tiny():
 
 
 def fullgrad(net, x):
-    """|.| of x . dx and of b . db, each layer scaled to [0, 1], resized, summed; and the sum that should be the logit."""
+    """|x . dx| and |b . db|, each layer scaled to [0, 1], resized and summed; and the sum that should equal the logit."""
     h = ((x - net.mean) / net.std).detach().requires_grad_()
     pre1 = net.conv1(h)
     pre2 = net.conv2(net.pool1(net.act1(pre1)))

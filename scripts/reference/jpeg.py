@@ -1,5 +1,5 @@
-"""Writes tests/fixtures/jpeg: small JPEGs of every kind, the pixels that Pillow reads from each as PNG, and a picture with the
-pixels that Pillow's own JPEGs of it leave.
+"""Writes tests/fixtures/jpeg: small JPEGs of every kind, the pixels that Pillow decodes from each as PNG, and a picture with the
+pixels that remain after Pillow saves it as JPEG.
 
 python3 scripts/reference/jpeg.py        (Pillow 13.0.0 with libjpeg-turbo; cjpeg of libjpeg-turbo 2.1.5 for 4:4:0 and 4:1:1)
 """
@@ -61,7 +61,7 @@ def main():
     cmyk.putdata([(c, m, y, (c + 2 * m) % 150) for c, m, y, _ in cmyk.getdata()])
     for name, options in (("cmyk", {}), ("cmyk_420", {"subsampling": "4:2:0"}), ("cmyk_progressive", {"progressive": True})):
         keep(name, pillow(cmyk, quality=80, **options))
-        # Adobe's transform 2 says that the same four components are YCCK.
+        # Adobe's transform 2 marks the same four components as YCCK.
         data = bytearray(pillow(cmyk, quality=80, **options))
         data[data.index(b"Adobe") + 11] = 2
         keep(name.replace("cmyk", "ycck"), bytes(data))

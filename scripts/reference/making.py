@@ -1,9 +1,9 @@
-"""What pictures are made by, in PyTorch and SciPy: tests/fixtures/making.json, which tests/making.rs reads.
+"""Style transfer and its optimizers in PyTorch and SciPy: tests/fixtures/making.json, read by tests/numbers/making.rs.
 
     python3 scripts/reference/making.py > tests/fixtures/making.json
 
-`style`: the losses of the first steps of style transfer on the program's own network of shapes, by Adam. `minima`: what L-BFGS
-(SciPy) and Adam (PyTorch) reach on Rosenbrock's function and on a quadratic. Needs torch, scipy, safetensors.
+`style`: the losses of the first steps of style transfer with Adam on the embedded network of shapes. `minima`: the values that
+L-BFGS (SciPy) and Adam (PyTorch) reach on Rosenbrock's function and on a quadratic. Needs torch, scipy, safetensors.
 """
 
 import json
@@ -23,7 +23,7 @@ CONTENT_WEIGHT, VARIATION, RATE, CLIP, STEPS = 0.05, 0.01, 0.1, 1.5, 6
 
 
 def activations(x, w):
-    """Of normalised pixels, by layer."""
+    """Activations of normalised pixels, by layer."""
     a = {"relu1": F.relu(F.conv2d(x, w["conv1.weight"], w["conv1.bias"], 2, 2))}
     a["relu2"] = F.relu(F.conv2d(F.max_pool2d(a["relu1"], 2), w["conv2.weight"], w["conv2.bias"], 1, 1))
     a["relu3"] = F.relu(F.conv2d(a["relu2"], w["conv3.weight"], w["conv3.bias"], 1, 1))
@@ -36,7 +36,7 @@ def gram(f):
 
 
 def picture(a, b):
-    """Waves in [0, 1], (1, 3, 64, 64), as the test makes them."""
+    """Waves in [0, 1], shape (1, 3, 64, 64), the same as in the test."""
     c, y, x = torch.meshgrid(*(torch.arange(n, dtype=torch.float64) for n in (3, 64, 64)), indexing="ij")
     return (0.5 + 0.5 * torch.sin(a * y + b * torch.sin(0.3 * x) + 2 * c))[None]
 

@@ -1,9 +1,8 @@
-"""Writes tests/fixtures/modern.json: what PyTorch computes for the networks of tests/fixtures/modern.
+"""Writes tests/fixtures/modern.json: PyTorch's results for the networks in tests/fixtures/modern.
 
 A vision transformer with torchvision's names, and a residual network with SiLU, squeeze-and-excitation and depthwise
-convolutions: logits, the gradient of their weighted sum by the input and by every parameter, the same in training with the
-running statistics behind it, in f64. Weights and pictures come
-from the formula of zoo.py.
+convolutions: logits, the gradients of their weighted sum with respect to the input and every parameter, and the same in
+training mode with the updated running statistics, in f64. Weights and pictures come from the formula in zoo.py.
 
 python3 scripts/reference/modern.py         PyTorch 2.15
 """

@@ -2,7 +2,7 @@
 
     python3 scripts/reference/optim.py > tests/fixtures/optim.json
 
-The loss is sum(w^4) / 4 - sum(w), whose gradient is w^3 - 1; numbers are float32.
+The loss is sum(w^4) / 4 - sum(w), with gradient w^3 - 1, in float32.
 """
 
 import json

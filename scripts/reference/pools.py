@@ -1,4 +1,4 @@
-"""PyTorch's max_pool2d and avg_pool2d of small maps, windows over the edge and larger than the map included:
+"""PyTorch's max_pool2d and avg_pool2d of small maps, including windows that overlap the edge or exceed the map:
 tests/fixtures/pools.json. torch 2.15.
 
     python3 scripts/reference/pools.py > tests/fixtures/pools.json
@@ -16,7 +16,7 @@ CASES = 160
 
 
 def numbers(t):
-    """Exact in f32; null is minus infinity."""
+    """A list of numbers that are exact in f32; null stands for minus infinity."""
     return [None if v == float("-inf") else round(v, 9) for v in t.flatten().tolist()]
 
 
@@ -27,7 +27,7 @@ def axis():
 
 
 def pooled(f, x, **options):
-    """Values, and the gradient for dy = 0.5, 1, 1.5, …; null where PyTorch refuses."""
+    """Values, and the gradient for dy = 0.5, 1, 1.5, …; null if PyTorch raises an error."""
     x = x.clone().requires_grad_()
     try:
         y = f(x, **options)
@@ -44,7 +44,7 @@ cases = []
 while len(cases) < CASES:
     h, w = axis(), axis()
     ceil_mode = random.random() < 0.75
-    values = 7 if len(cases) % 3 == 0 else 101  # with several greatest ones, or none alike
+    values = 7 if len(cases) % 3 == 0 else 101  # with or without ties for the maximum
     x = torch.tensor([(i * 37 + 11 * len(cases)) % values / 8 for i in range(h["size"] * w["size"])], dtype=torch.float64)
     x = x.reshape(1, 1, h["size"], w["size"])
     both = {key: (h[key], w[key]) for key in ["kernel", "stride", "padding", "dilation"]}
@@ -54,7 +54,7 @@ while len(cases) < CASES:
     for name, include in [("avg_with_pad", True), ("avg_without_pad", False)]:
         case[name] = pooled(F.avg_pool2d, x, kernel_size=both["kernel"], stride=both["stride"], padding=both["padding"],
                             ceil_mode=ceil_mode, count_include_pad=include)
-    # Few refusals say enough.
+    # A few errors suffice.
     if case["max"] or random.random() < 0.2:
         cases.append(case)
 json.dump(dict(torch=torch.__version__, cases=cases), sys.stdout)

@@ -1,7 +1,7 @@
-"""Trains models/reader.safetensors, which reads lines of letters, by PyTorch's CTC loss; and writes tests/fixtures/ctc.json.
+"""Trains models/reader.safetensors, which reads lines of letters, with PyTorch's CTC loss; writes tests/fixtures/ctc.json.
 
-The pictures are drawn as `made:words` draws its own (src/data/made/words.rs), of random letters in place of ten words; the first
-three convolutions begin with the weights of `words`.
+The pictures are drawn like those of `made:words` (src/data/synthetic/words.rs), with random letters instead of ten words; the first
+three convolutions are initialized with the weights of `words`.
 
 python3 scripts/reference/reader.py     (written with PyTorch 2.15, NumPy 2.4)
 """
@@ -23,8 +23,8 @@ rng = np.random.default_rng(0)
 
 
 def strokes():
-    """The strokes of each letter, from the program's source."""
-    source = (ROOT / "src/data/made/words.rs").read_text()
+    """The strokes of each letter, parsed from the Rust source."""
+    source = (ROOT / "src/data/synthetic/words.rs").read_text()
     table = source[source.index("const LETTERS") : source.index("/// A set of this many lines")]
     found = re.split(r"\(\s*'(\w)',", table)[1:]
     text = dict(zip(found[::2], found[1::2]))
@@ -147,7 +147,7 @@ def train(steps):
 
 
 def cases():
-    """PyTorch's loss and its gradient by the logits, in f64."""
+    """PyTorch's loss and its gradient with respect to the logits, in f64."""
     torch.manual_seed(1)
     made = []
     for classes, steps, target in [(3, 4, [1, 2]), (5, 6, [1, 1, 4]), (4, 5, []), (4, 3, [2, 2]), (4, 2, [2, 2]), (6, 12, [5, 1, 1, 3, 2]), (3, 1, [1])]:

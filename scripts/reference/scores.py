@@ -1,9 +1,9 @@
-"""Networks with one logit, with independent classes and with a last softmax, by PyTorch: what tests/scripts/scores.rs holds
-ours against.
+"""Networks with one logit, with independent classes and with a final softmax, in PyTorch: the reference for
+tests/scripts/scores.rs.
 
     python3 scripts/reference/scores.py > tests/fixtures/scores.json
 
-Written with torch 2.15.0 in float64. Weights and picture are drawn as tests/common/mod.rs draws them.
+Written with torch 2.15.0 in float64. Weights and picture come from the generator in tests/common/mod.rs.
 """
 
 import json
@@ -63,11 +63,11 @@ def main():
             told(gradient(F.binary_cross_entropy_with_logits(one(x)[:, 0], torch.tensor([t])), x)) for t in (0.0, 1.0)
         ],
     }
-    # FGSM: from the class that is named, one step of 8/255 up its loss.
+    # FGSM: one step of 8/255 that increases the loss of the predicted class.
     named = float(z.item() > 0)
     g = gradient(F.binary_cross_entropy_with_logits(one(x)[:, 0], torch.tensor([named])), x)
     binary["fgsm_z"] = one((x + 8 / 255 * g.sign()).clamp(0, 1))[0, 0].item()
-    # DeepFool: a network of one piece is left by |z| / |w|.
+    # DeepFool: within one linear region the distance to the boundary is |z| / |w|.
     w = gradient(one(x).sum(), x)
     binary["first_deepfool_l2"] = (1.02 * (z.abs() + 1e-4) / w.norm()).item()
 

@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
-"""Small networks with the values, input gradients and Grad-CAM maps that PyTorch gives, in float64.
+"""Small networks with values, input gradients and Grad-CAM maps computed by PyTorch in float64.
 
-Writes src/selftest/cases.json, which `gradscope selftest` compares itself with. Needs torch.
+Writes src/selftest/cases.json, the reference for `gradscope selftest`. Needs torch.
 """
 
 import json
@@ -15,7 +15,7 @@ OUT = pathlib.Path(__file__).parents[2] / "src/selftest/cases.json"
 
 
 def rounded(*shape):
-    """Numbers with few digits, so that the file is small and exact."""
+    """Numbers with few digits, which keep the file small and exact."""
     return (torch.randn(*shape, dtype=torch.float64) * 100).round() / 100
 
 
@@ -43,7 +43,7 @@ def tensor(values):
 
 
 def compute(l, x):
-    """What PyTorch makes of one layer."""
+    """PyTorch's output of one layer."""
     op, a = l["op"], x[0]
     if op == "conv2d":
         bias = tensor(l["bias"]) if "bias" in l else None

@@ -2,8 +2,8 @@
 
     python3 scripts/reference/sizes.py > tests/fixtures/sizes.json
 
-Each network is a convolution of 4 channels, the parts under test, a mean over places, a linear layer. Numbers are whole
-multiples of small fractions by their place, so that both sides make them alike.
+Each network is a convolution with 4 channels, the layers under test, a mean over positions, and a linear layer. Numbers are
+integer multiples of small fractions, determined by their index, so both sides generate the same ones.
 """
 
 import json
@@ -25,7 +25,7 @@ def picture(h, w):
     return x.reshape(2, 3, h, w)
 
 
-# The parts as models/ scripts have them, as PyTorch has them, and the features of the linear layer.
+# The layers in an architecture script, in PyTorch, and the number of input features of the linear layer.
 NETWORKS = [
     ('x.slice("s", 2, #{ step: 2 })', lambda y: y[:, :, ::2], 4),
     ('x.slice("s", 3, #{ start: 1, step: 3 }).slice("t", -2, #{ start: -7 })', lambda y: y[:, :, :, 1::3][:, :, -7:], 4),
@@ -50,7 +50,7 @@ NETWORKS = [
 
 
 def both_ways_up(y):
-    """Of the last network, whose transposed convolutions have the weights 2 and 4 (biases 3 and 5)."""
+    """The last network, whose transposed convolutions have the weights 2 and 4 (biases 3 and 5)."""
     u = F.conv_transpose2d(y, drawn((4, 4, 3, 3), 2), drawn((4,), 3), stride=2, padding=1)[:, :, 1:, :-1]
     v = F.conv_transpose2d(y, drawn((4, 4, 2, 2), 4), drawn((4,), 5), stride=2)[:, :, :-2, 2:]
     return u + v
@@ -58,7 +58,7 @@ def both_ways_up(y):
 
 cases = []
 for script, parts, features in NETWORKS:
-    first = 6 if parts is None else 2  # the number of the linear layer's weight
+    first = 6 if parts is None else 2  # index of the linear layer's weight
     logits = {}
     for h, w in SIZES:
         y = F.conv2d(picture(h, w), drawn((4, 3, 3, 3), 0), drawn((4,), 1), padding=1)

@@ -1,4 +1,4 @@
-"""SqueezeNet and ResNet-20 on pictures of other sizes than theirs, in PyTorch: tests/fixtures/small_pictures.json.
+"""SqueezeNet and ResNet-20 on pictures of other than their training sizes, in PyTorch: tests/fixtures/small_pictures.json.
 torch 2.15, torchvision 0.29.
 
     python3 scripts/reference/small_pictures.py FOLDER_OF_WEIGHTS > tests/fixtures/small_pictures.json
@@ -35,7 +35,7 @@ class Block(nn.Module):
 
 
 class ResNet20(nn.Module):
-    """As in akamaster/pytorch_resnet_cifar10, with option-A shortcuts."""
+    """ResNet-20 as in akamaster/pytorch_resnet_cifar10, with option-A shortcuts."""
 
     def __init__(self):
         super().__init__()

@@ -1,9 +1,9 @@
-"""Writes tests/fixtures/zoo.json: what PyTorch computes for every network of models/*.rhai.
+"""Writes tests/fixtures/zoo.json: PyTorch's results for every network in models/*.rhai.
 
-Weights and pictures come from a formula (`uniform`) that tests/numbers/zoo.rs has too, so that no file of weights is needed.
+Weights and pictures come from a formula (`uniform`) that tests/numbers/zoo.rs implements too, so no weight files are needed.
 
-python3 scripts/reference/zoo.py            write the fixture
-python3 scripts/reference/zoo.py --list NAME      print the parameters of one network, name and shape
+python3 scripts/reference/zoo.py            writes the fixture
+python3 scripts/reference/zoo.py --list NAME      prints name and shape of one network's parameters
 """
 import hashlib
 import json
@@ -22,7 +22,7 @@ FIXTURE = Path(__file__).parents[2] / "tests/fixtures/zoo.json"
 
 
 def uniform(name, count):
-    """Numbers in [-1, 1) from a name: SplitMix64 from the FNV-1a hash of the name, its upper 53 bits."""
+    """Numbers in [-1, 1) derived from a name: the upper 53 bits of SplitMix64, seeded with the name's FNV-1a hash."""
     seed = 0xCBF29CE484222325
     for byte in name.encode():
         seed = (seed ^ byte) * 0x100000001B3 % 2**64
@@ -34,7 +34,7 @@ def uniform(name, count):
 
 
 def value(name, shape):
-    """The parameter `name`: weights as He et al. 2015 draw them, statistics of batch norms positive."""
+    """The parameter `name`: weights scaled as in He et al. 2015, positive running variances."""
     u = torch.from_numpy(uniform(name, int(np.prod(shape)))).reshape(shape)
     if len(shape) > 1:
         return u * (6.0 / np.prod(shape[1:])) ** 0.5
@@ -46,7 +46,7 @@ def value(name, shape):
 
 
 class Normalized(nn.Module):
-    """`(x - mean) / std` before the network: pictures are in [0, 1]."""
+    """Applies `(x - mean) / std` to pictures in [0, 1] before the network."""
 
     def __init__(self, network, mean, std):
         super().__init__()
@@ -73,7 +73,7 @@ class LeNet(nn.Module):
 
 
 class MnistTutorial(nn.Module):
-    """The network of the FGSM tutorial's first version."""
+    """The network in the first version of the FGSM tutorial."""
 
     def __init__(self):
         super().__init__()
@@ -89,7 +89,7 @@ class MnistTutorial(nn.Module):
 
 
 class MnistExample(nn.Module):
-    """The network of pytorch/examples/mnist."""
+    """The network in pytorch/examples/mnist."""
 
     def __init__(self):
         super().__init__()
@@ -124,7 +124,7 @@ class MnistSoftmax(nn.Module):
 
 
 class Moons(nn.Sequential):
-    """Points of the plane by hidden layers of these widths."""
+    """A classifier of points in the plane, with hidden layers of the given widths."""
 
     def __init__(self, *widths):
         super().__init__()
@@ -184,7 +184,7 @@ class Reader(nn.Module):
 
 
 class MnistStrided(nn.Module):
-    """Width 4 is the network of Wong, Rice & Kolter 2020 (arXiv:2001.03994)."""
+    """At width 4, the network of Wong, Rice & Kolter 2020 (arXiv:2001.03994)."""
 
     def __init__(self, width, activation=F.relu):
         super().__init__()
@@ -317,7 +317,7 @@ class StyleResidual(nn.Module):
 
 
 class StyleTransformer(nn.Module):
-    """jcjohnson/fast-neural-style, Johnson et al. 2016; from pixels of 0..255 without their mean to [0, 1]."""
+    """jcjohnson/fast-neural-style, Johnson et al. 2016; from pixels in 0..255 minus the mean to [0, 1]."""
 
     def __init__(self):
         super().__init__()
@@ -343,7 +343,7 @@ class StyleTransformer(nn.Module):
 
 
 class ToAvgPool(nn.Module):
-    """A torchvision network up to its average pool, without its wide linear layers."""
+    """A torchvision network up to its average pool, without the wide linear layers."""
 
     def __init__(self, network):
         super().__init__()
@@ -354,7 +354,7 @@ class ToAvgPool(nn.Module):
 
 
 def own():
-    """name: (network, normalisation, input, node whose value is compared or None for the logits)."""
+    """name: (network, normalisation, input, node whose value is compared, or None for the logits)."""
     digits, half = ([0.1307], [0.3081]), [0.5] * 3
     nets = {name: (LeNet, digits, [1, 28, 28]) for name in ("digits", "lenet")}
     nets["mnist_tutorial"] = (MnistTutorial, digits, [1, 28, 28])
@@ -381,7 +381,7 @@ def own():
 
 
 def torchvisions():
-    """The same of torchvision's networks, at sizes at which a test is quick."""
+    """The same for torchvision's networks, at sizes that keep the test fast."""
     sizes = {"squeezenet1_0": 96, "squeezenet1_1": 96, "alexnet": 64}
     sizes |= {f"resnet{n}": 64 for n in (18, 34, 50, 101, 152)}
     sizes |= {f"vgg{n}{bn}": 32 for n in (11, 13, 16, 19) for bn in ("", "_bn")}
@@ -394,13 +394,13 @@ def torchvisions():
 
 
 def parameters(network):
-    """Names and shapes as `state_dict` has them, sorted, without the counters of batch norms."""
+    """Names and shapes from `state_dict`, sorted, without the batch norms' counters."""
     state = network.state_dict().items()
     return sorted((name, list(t.shape)) for name, t in state if not name.endswith("num_batches_tracked"))
 
 
 def run(name, make, normalisation, size, node):
-    """What one network computes: numbers to compare, in float64."""
+    """The numbers to compare for one network, in float64."""
     network = make()
     wanted = parameters(network)
     lines = "".join(f"{n} {'x'.join(map(str, shape))}\n" for n, shape in wanted)
@@ -421,7 +421,7 @@ def run(name, make, normalisation, size, node):
 
 
 def numbers(tensor):
-    """The first ten numbers, the sum, and the Euclidean norm."""
+    """The first ten numbers, the sum and the Euclidean norm."""
     flat = tensor.detach().flatten()
     return {"first": flat[:10].tolist(), "sum": flat.sum().item(), "norm": flat.norm().item()}
 

@@ -1,15 +1,15 @@
 //! `gradscope api`: what scripts can call, with the signatures of this build.
 
-use super::args::{Api, Scripts};
+use super::args::{ApiArgs, ScriptArgs};
 use super::open;
 use super::out::say;
-use crate::script::reference::{Section, reference};
+use crate::script::host::reference::{Section, reference};
 use crate::words;
 use anyhow::{Result, bail};
 use std::process::ExitCode;
 
-/// Prints all of it by noun, one noun, or what contains a word; `--definitions` writes files for editors instead.
-pub fn api(scripts: &Scripts, args: &Api) -> Result<ExitCode> {
+/// Prints all of it by noun, one noun, or everything that contains a word; `--definitions` writes files for editors instead.
+pub fn api(scripts: &ScriptArgs, args: &ApiArgs) -> Result<ExitCode> {
     let host = open::host(scripts)?;
     if let Some(folder) = &args.definitions {
         let count = host.write_definitions(folder)?;

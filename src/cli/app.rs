@@ -1,16 +1,16 @@
 //! `gradscope` without a command: the app.
 
-use super::args::{App, Network, Question, Scripts};
+use super::args::{AppArgs, NetworkArgs, QuestionArgs, ScriptArgs};
 use super::config::{self, Config};
 use super::{draw, open, usage};
 use crate::data::lock::Lock;
 use crate::data::{Picture, create_folder};
 use crate::script::host::Host;
-use crate::script::resume::{self, Opened};
 use crate::script::session::Session;
-use crate::script::worker::{self, Kept, Opening};
+use crate::script::session::workspace::{self, Workspace};
 use crate::tui::{self, Graphics};
 use crate::words;
+use crate::worker::{self, SessionFile, WorkerInit};
 use anyhow::{Result, anyhow, bail};
 use std::io::IsTerminal;
 use std::path::{Path, PathBuf};
@@ -22,10 +22,10 @@ const FIRST: &str = "gradcam";
 const LAST: &str = "last";
 
 /// A session as it was, its picture, what it was asked as, and notes about it.
-type Restored = (Session, Picture, Opened, Vec<String>);
+type Restored = (Session, Picture, Workspace, Vec<String>);
 
 /// Opens what was asked for, or what was last open, then the app on it.
-pub fn app(scripts: &Scripts, question: &Question, app: &App) -> Result<ExitCode> {
+pub fn app(scripts: &ScriptArgs, question: &QuestionArgs, app: &AppArgs) -> Result<ExitCode> {
     if !std::io::stdin().is_terminal() || !draw::on_terminal() {
         bail!("the app needs a terminal for input and output; \"gradscope run METHOD\" needs none");
     }
@@ -40,27 +40,38 @@ pub fn app(scripts: &Scripts, question: &Question, app: &App) -> Result<ExitCode
         asked => asked,
     };
     let Config { colors: maps, theme, bindings, .. } = config;
-    let options = tui::Options { graphics, maps, theme, bindings, ..tui::Options::default() };
+    let options = tui::AppOptions { graphics, maps, theme, bindings, ..tui::AppOptions::default() };
     let ran = tui::run(&options, |command| asker.ask(command), updates);
     asker.end();
     ran.map(|()| ExitCode::SUCCESS)
 }
 
 /// What the app begins with, and where it is kept.
-fn opening(host: Host, question: &Question, app: &App) -> Result<Opening> {
+fn opening(host: Host, question: &QuestionArgs, app: &AppArgs) -> Result<WorkerInit> {
     let name = app.session.as_deref().unwrap_or(LAST);
     let Some(file) = file(name)? else { return asked_for(host, question, app) };
-    let (kept_in, note) = place(name, &file);
+    let (session_file, note) = place(name, &file);
     let last = Some(&file).filter(|_| !app.fresh && nothing_asked(question, app));
     let opening = match last.map(|file| last_open(&host, file)) {
         Some(Ok(Some((session, picture, opened, notes)))) => {
-            let Opened { picture: asked, weights, no_resize, under_way: waits, .. } = opened;
-            Opening { host, session, picture, asked, weights, no_resize, kept_in: None, restored: true, waits, notes }
+            let Workspace { picture: asked, weights, no_resize, under_way: waits, .. } = opened;
+            WorkerInit {
+                host,
+                session,
+                picture,
+                asked,
+                weights,
+                no_resize,
+                session_file: None,
+                restored: true,
+                waits,
+                notes,
+            }
         }
         Some(Err(error)) => {
             let aside = file.with_extension("unopened.json");
             // What cannot be opened now may be wanted later, with its files back.
-            let put = kept_in.is_some() && std::fs::rename(&file, &aside).is_ok();
+            let put = session_file.is_some() && std::fs::rename(&file, &aside).is_ok();
             let stays = if put { format!("; it stays in \"{}\"", words::path(&aside)) } else { String::new() };
             let mut opening = asked_for(host, question, app)?;
             opening.notes.push(format!("the last session cannot be opened: {error:#}{stays}"));
@@ -69,11 +80,11 @@ fn opening(host: Host, question: &Question, app: &App) -> Result<Opening> {
         Some(Ok(None)) | None => asked_for(host, question, app)?,
     };
     let notes = opening.notes.into_iter().chain(note).collect();
-    Ok(Opening { kept_in, notes, ..opening })
+    Ok(WorkerInit { session_file, notes, ..opening })
 }
 
 /// What the command line asks for.
-fn asked_for(host: Host, question: &Question, app: &App) -> Result<Opening> {
+fn asked_for(host: Host, question: &QuestionArgs, app: &AppArgs) -> Result<WorkerInit> {
     let model = open::model(&host, &question.network)?;
     let notes = model.note().into_iter().collect();
     let asked = question.pictures.first().cloned().unwrap_or_else(|| model.card.picture.clone());
@@ -83,14 +94,14 @@ fn asked_for(host: Host, question: &Question, app: &App) -> Result<Opening> {
     session.opened_as(&asked);
     let weights = question.network.weights.clone();
     let (no_resize, restored, waits) = (question.no_resize, false, false);
-    Ok(Opening { host, session, picture, asked, weights, no_resize, kept_in: None, restored, waits, notes })
+    Ok(WorkerInit { host, session, picture, asked, weights, no_resize, session_file: None, restored, waits, notes })
 }
 
 /// Where a session is kept, locked; nowhere where another app keeps it or the folder cannot be written to, which a note says.
-fn place(name: &str, file: &Path) -> (Option<Kept>, Option<String>) {
+fn place(name: &str, file: &Path) -> (Option<SessionFile>, Option<String>) {
     let folder = file.parent().map_or(Ok(()), create_folder);
     match folder.and_then(|()| Lock::claim(file)) {
-        Ok(Ok(lock)) => (Some(Kept { file: file.into(), lock }), None),
+        Ok(Ok(lock)) => (Some(SessionFile { file: file.into(), lock }), None),
         Ok(Err(owner)) => {
             let session = if name == LAST { "this session".into() } else { format!("the session \"{name}\"") };
             (None, Some(format!("another app keeps {session} ({owner}); --session NAME keeps another")))
@@ -101,33 +112,33 @@ fn place(name: &str, file: &Path) -> (Option<Kept>, Option<String>) {
 
 /// What a file says was open last, opened again; none where there is no file.
 fn last_open(host: &Host, file: &Path) -> Result<Option<Restored>> {
-    Opened::read(file)?.map(|opened| restored(host, file, opened)).transpose()
+    Workspace::read(file)?.map(|opened| restored(host, file, opened)).transpose()
 }
 
-fn nothing_asked(q: &Question, app: &App) -> bool {
+fn nothing_asked(q: &QuestionArgs, app: &AppArgs) -> bool {
     let network = q.network.model.is_none() && q.network.weights.is_none();
     let rest = q.pictures.is_empty() && q.target.is_none() && q.set.is_empty() && q.data.is_none() && !q.no_resize;
     network && rest && app.method.is_none()
 }
 
 /// A session as it was, at the step that it showed where that was kept.
-fn restored(host: &Host, file: &Path, opened: Opened) -> Result<Restored> {
-    let network = Network { model: Some(opened.model.clone()), weights: opened.weights.clone(), exact: false };
-    let question = Question {
+fn restored(host: &Host, file: &Path, opened: Workspace) -> Result<Restored> {
+    let network = NetworkArgs { model: Some(opened.model.clone()), weights: opened.weights.clone(), exact: false };
+    let question = QuestionArgs {
         network,
         target: opened.target.map(|class| class.to_string()),
         no_resize: opened.no_resize,
         set: opened.set.iter().map(|(name, value)| format!("{name}={value}")).collect(),
         data: opened.data.clone(),
         seed: opened.seed,
-        ..Question::default()
+        ..QuestionArgs::default()
     };
     let model = open::model(host, &question.network)?;
     let (name, picture) = open::picture(Some(&opened.picture), &model)?;
     let mut session = open::session(host, model, (&name, &picture), &opened.method, &question)?;
     let note = session.model().note();
     session.opened_as(&opened.picture);
-    let notes = match resume::go_on(file, &mut session) {
+    let notes = match workspace::go_on(file, &mut session) {
         Ok(false) if opened.under_way => {
             vec!["opened without an answer, which may be what ended the program: r computes it".into()]
         }

@@ -1,12 +1,12 @@
 //! What can be said on the command line.
 
-use super::deadline::Limit;
-use crate::memory::Size;
-use crate::model::train::{Init, Optimizer, Schedule};
+use super::deadline::Deadline;
+use crate::memory::MemorySize;
+use crate::train::{Init, Optimizer, Schedule};
 use crate::tui::Graphics;
 use clap::error::ErrorKind;
 use clap::parser::ValueSource;
-use clap::{Args as Group, CommandFactory, FromArgMatches, Parser, Subcommand};
+use clap::{Args as Group, CommandFactory, FromArgMatches, Parser, Subcommand, ValueHint};
 use std::ffi::OsString;
 use std::path::PathBuf;
 
@@ -25,7 +25,7 @@ Examples:
 #[command(name = "gradscope", version, after_help = EXAMPLES, max_term_width = 120)]
 pub struct Args {
     #[command(subcommand)]
-    pub command: Option<Command>,
+    pub command: Option<CliCommand>,
     /// Where to compute: cpu, cuda:0 or metal, where the build has them
     #[arg(long, value_name = "DEVICE", default_value = "cpu", global = true)]
     pub device: String,
@@ -33,13 +33,13 @@ pub struct Args {
     ///
     /// Control groups and `ulimit -v` are known and hold in any case. What would need more ends with an error that says so.
     #[arg(long, value_name = "SIZE", global = true)]
-    pub memory: Option<Size>,
+    pub memory: Option<MemorySize>,
     #[command(flatten)]
-    pub scripts: Scripts,
+    pub scripts: ScriptArgs,
     #[command(flatten)]
-    pub question: Question,
+    pub question: QuestionArgs,
     #[command(flatten)]
-    pub app: App,
+    pub app: AppArgs,
 }
 
 impl Args {
@@ -65,36 +65,43 @@ impl Args {
 }
 
 #[derive(Subcommand, Debug)]
-pub enum Command {
+pub enum CliCommand {
     /// Run a method on a picture: figures in the terminal, or files with --out
-    Run(Run),
+    Run(RunArgs),
     /// Run a program: a script of several runs, trainings and tables
-    Exec(Exec),
+    Exec(ExecArgs),
     /// List the methods
-    Methods(Table),
+    Methods(TableArgs),
     /// List the network architectures
-    Models(Table),
+    Models(TableArgs),
     /// List the layers of a network
-    Layers(Of),
+    Layers(LayersArgs),
     /// List the classes of a network
-    Classes(Of),
+    Classes(LayersArgs),
     /// Measure the accuracy of a network on a data set
-    Eval(Eval),
+    Eval(EvalArgs),
     /// Train a small network on a data set
-    Train(Train),
+    Train(TrainArgs),
     /// Begin a method of your own: a script that runs as it is
-    New(New),
+    New(NewArgs),
     /// List what scripts can call, or what has a word in it
-    Api(Api),
+    Api(ApiArgs),
     /// Check scripts: compile them and run them on the program's own network
-    Check(Check),
+    Check(CheckArgs),
     /// Check this build's methods against numbers of PyTorch and of files of cases, in f64 and f32
-    Selftest(Selftest),
+    Selftest(SelftestArgs),
+    /// Print a completion script for a shell
+    ///
+    /// For bash: `gradscope completions bash > ~/.local/share/bash-completion/completions/gradscope`. For zsh, save it as `_gradscope` in a
+    /// folder of `$fpath`; for fish, as `~/.config/fish/completions/gradscope.fish`.
+    Completions(CompletionsArgs),
+    /// Write man pages, one per command
+    Man(ManArgs),
 }
 
 /// Where scripts are.
 #[derive(Group, Debug, Default)]
-pub struct Scripts {
+pub struct ScriptArgs {
     /// Folder of methods that come before ./plugins, the user's and the program's own
     #[arg(long, value_name = "DIR", global = true)]
     pub plugins: Option<PathBuf>,
@@ -105,7 +112,7 @@ pub struct Scripts {
 
 /// A network.
 #[derive(Group, Debug, Default)]
-pub struct Network {
+pub struct NetworkArgs {
     /// Architecture (see `gradscope models`), a .rhai file with one, or a weight file whose tensors tell it
     #[arg(short, long, value_name = "MODEL")]
     pub model: Option<String>,
@@ -123,11 +130,11 @@ pub struct Network {
 
 /// A network, pictures, and a class.
 #[derive(Group, Debug, Default)]
-pub struct Question {
+pub struct QuestionArgs {
     #[command(flatten)]
-    pub network: Network,
+    pub network: NetworkArgs,
     /// Picture: png, jpeg, webp, gif, bmp, .npy (its size is kept; floats from 0 to 1, or whole numbers from 0 to 255), or one of a data set: made:shapes[3]
-    #[arg(short = 'i', long = "input", value_name = "PICTURE")]
+    #[arg(short = 'i', long = "input", value_name = "PICTURE", value_hint = ValueHint::FilePath)]
     pub pictures: Vec<String>,
     /// Class that is asked about, by index or name; without it, what the network says
     #[arg(short, long, value_name = "CLASS")]
@@ -148,7 +155,7 @@ pub struct Question {
 
 /// How the app is run.
 #[derive(Group, Debug, Default)]
-pub struct App {
+pub struct AppArgs {
     /// Method that the app begins with
     ///
     /// Without it and without a model, picture or target, the app opens what it last showed.
@@ -166,12 +173,12 @@ pub struct App {
 }
 
 #[derive(Group, Debug)]
-pub struct Run {
+pub struct RunArgs {
     /// Method, or a .rhai file with one
     #[arg(value_name = "METHOD")]
     pub method: String,
     #[command(flatten)]
-    pub question: Question,
+    pub question: QuestionArgs,
     /// Steps of a stepped method; without it, until it is done (an attack: at most 100)
     #[arg(long, value_name = "N")]
     pub steps: Option<usize>,
@@ -192,17 +199,17 @@ pub struct Run {
     pub json: bool,
     /// End after this time, in seconds or as 10m or 2h, with what was kept so far, and exit code 1
     #[arg(long, value_name = "TIME")]
-    pub time_limit: Option<Limit>,
+    pub time_limit: Option<Deadline>,
     /// How pictures are drawn in the terminal; auto: as config.rhai says, else the best way that the terminal knows
     #[arg(long, value_enum, default_value_t = Graphics::Auto)]
     pub graphics: Graphics,
 }
 
 #[derive(Group, Debug)]
-pub struct Exec {
+pub struct ExecArgs {
     /// End after this time, in seconds or as 10m or 2h, before the script's name: what stands behind it are its arguments
     #[arg(long, value_name = "TIME")]
-    pub time_limit: Option<Limit>,
+    pub time_limit: Option<Deadline>,
     /// Program, a .rhai file; what it prints goes to stdout
     #[arg(value_name = "SCRIPT")]
     pub script: PathBuf,
@@ -212,25 +219,25 @@ pub struct Exec {
 }
 
 #[derive(Group, Debug)]
-pub struct Table {
+pub struct TableArgs {
     /// Print JSON
     #[arg(long)]
     pub json: bool,
 }
 
 #[derive(Group, Debug)]
-pub struct Of {
+pub struct LayersArgs {
     #[command(flatten)]
-    pub network: Network,
+    pub network: NetworkArgs,
     /// Print JSON
     #[arg(long)]
     pub json: bool,
 }
 
 #[derive(Group, Debug)]
-pub struct Eval {
+pub struct EvalArgs {
     #[command(flatten)]
-    pub network: Network,
+    pub network: NetworkArgs,
     /// Data set: mnist:DIR, cifar10:FILE, folder:DIR, made:NAME (digits, shapes, moons, waves, words)
     #[arg(long, value_name = "SPEC")]
     pub data: String,
@@ -240,7 +247,7 @@ pub struct Eval {
 }
 
 #[derive(Group, Debug)]
-pub struct Train {
+pub struct TrainArgs {
     /// Architecture (see `gradscope models`), or a .rhai file with one
     #[arg(short, long, value_name = "MODEL")]
     pub model: String,
@@ -336,25 +343,25 @@ pub struct Train {
 }
 
 #[derive(Group, Debug)]
-pub struct New {
+pub struct NewArgs {
     /// Its name: letters, digits, - and _
     #[arg(value_name = "NAME")]
     pub name: String,
     /// What to begin from: map (a gradient's heatmap), rule (relevance by rules), attack (a step along the gradient)
     #[arg(long, value_name = "KIND", default_value = "map")]
-    pub from: Start,
+    pub from: Template,
 }
 
 /// What a new method begins from.
 #[derive(Clone, Copy, Debug, clap::ValueEnum)]
-pub enum Start {
+pub enum Template {
     Map,
     Rule,
     Attack,
 }
 
 #[derive(Group, Debug)]
-pub struct Api {
+pub struct ApiArgs {
     /// A noun, or words to search for: `gradscope api model`, `gradscope api gaussian`
     #[arg(value_name = "SEARCH")]
     pub search: Vec<String>,
@@ -364,7 +371,7 @@ pub struct Api {
 }
 
 #[derive(Group, Debug)]
-pub struct Selftest {
+pub struct SelftestArgs {
     /// File of cases to compute instead of those in the program
     #[arg(long, value_name = "FILE")]
     pub cases: Option<PathBuf>,
@@ -377,10 +384,24 @@ pub struct Selftest {
 }
 
 #[derive(Group, Debug)]
-pub struct Check {
+pub struct CompletionsArgs {
+    /// Shell to complete in
+    #[arg(value_name = "SHELL")]
+    pub shell: clap_complete::Shell,
+}
+
+#[derive(Group, Debug)]
+pub struct ManArgs {
+    /// Folder for the pages
+    #[arg(value_name = "DIR", value_hint = ValueHint::DirPath)]
+    pub folder: PathBuf,
+}
+
+#[derive(Group, Debug)]
+pub struct CheckArgs {
     /// End after this time, in seconds or as 10m or 2h, and tell what was running
     #[arg(long, value_name = "TIME")]
-    pub time_limit: Option<Limit>,
+    pub time_limit: Option<Deadline>,
     /// Methods, or .rhai files
     #[arg(value_name = "PLUGIN", required = true)]
     pub methods: Vec<String>,

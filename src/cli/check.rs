@@ -1,6 +1,6 @@
 //! `gradscope check`: whether scripts compile, and run on the program's own network.
 
-use super::args::{Check, Question, Scripts};
+use super::args::{CheckArgs, QuestionArgs, ScriptArgs};
 use super::{deadline, open, out, still, usage};
 use crate::script::host::Host;
 use crate::words;
@@ -11,7 +11,7 @@ use std::process::ExitCode;
 const STEPS: usize = 2;
 
 /// Checks each; one that is wrong does not hide the next.
-pub fn check(scripts: &Scripts, args: &Check) -> Result<ExitCode> {
+pub fn check(scripts: &ScriptArgs, args: &CheckArgs) -> Result<ExitCode> {
     let host = open::host(scripts)?;
     deadline::begin(args.time_limit, host.guard())?;
     let mut wrong = 0;
@@ -36,7 +36,7 @@ pub fn check(scripts: &Scripts, args: &Check) -> Result<ExitCode> {
 /// How many figures it shows of the program's own picture, and what else there is to be known.
 fn figures(host: &Host, plugin: &str) -> Result<(usize, Vec<String>)> {
     host.method(plugin)?;
-    let question = Question::default();
+    let question = QuestionArgs::default();
     let model = open::model(host, &question.network)?;
     let (name, picture) = open::picture(None, &model)?;
     let mut session = open::session(host, model, (&name, &picture), plugin, &question)?;

@@ -14,9 +14,9 @@ const GRACE: Duration = Duration::from_secs(1);
 
 /// A time as it is written on the command line: seconds, or with a unit: `90`, `1.5h`, `10m`.
 #[derive(Clone, Copy, Debug, PartialEq)]
-pub struct Limit(Duration);
+pub struct Deadline(Duration);
 
-impl FromStr for Limit {
+impl FromStr for Deadline {
     type Err = anyhow::Error;
 
     fn from_str(text: &str) -> Result<Self> {
@@ -33,8 +33,8 @@ impl FromStr for Limit {
 }
 
 /// Ends what `guard` guards when the time is over; the program too, if it is still there a moment later.
-pub fn begin(limit: Option<Limit>, guard: &Arc<Guard>) -> Result<()> {
-    let Some(Limit(limit)) = limit else { return Ok(()) };
+pub fn begin(limit: Option<Deadline>, guard: &Arc<Guard>) -> Result<()> {
+    let Some(Deadline(limit)) = limit else { return Ok(()) };
     let guard = guard.clone();
     std::thread::Builder::new().name("deadline".into()).spawn(move || {
         std::thread::sleep(limit);
@@ -54,7 +54,7 @@ mod tests {
 
     #[test]
     fn times_are_seconds_or_have_a_unit() {
-        let seconds = |text: &str| text.parse::<Limit>().map(|l| l.0.as_secs_f64());
+        let seconds = |text: &str| text.parse::<Deadline>().map(|l| l.0.as_secs_f64());
         for (text, expected) in [("90", 90.0), ("0.5", 0.5), ("30s", 30.0), ("10m", 600.0), ("1.5h", 5400.0)] {
             assert_eq!(seconds(text).unwrap(), expected);
         }

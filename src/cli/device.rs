@@ -1,7 +1,7 @@
 //! `--device`: where networks run and tensors are made.
 
 use super::usage::usage;
-use crate::kernel;
+use crate::backend;
 use crate::tensor::set_device;
 use anyhow::{Context, Result, anyhow};
 use candle_core::Device;
@@ -23,7 +23,7 @@ pub fn choose(name: &str) -> Result<()> {
         _ => return Err(unknown(name)),
     };
     let device = opened.with_context(|| format!("--device {name}: it could not be opened"))?;
-    kernel::keep_freed_memory_of(&device);
+    backend::keep_freed_memory_of(&device);
     set_device(device);
     Ok(())
 }

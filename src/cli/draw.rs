@@ -15,13 +15,13 @@ const ROWS: u16 = 24;
 const WORDS: u16 = 4;
 
 /// Where figures go.
-pub struct Screen {
+pub struct FigurePrinter {
     pictures: Inline,
     columns: u16,
     rows: u16,
 }
 
-impl Screen {
+impl FigurePrinter {
     /// Stdout, with pictures as the command line says, else the configuration, else the terminal itself. Into a pipe or a file
     /// they go only where the command line says how.
     pub fn new(wish: Graphics) -> Result<Self> {

@@ -1,27 +1,27 @@
 //! `gradscope eval`: how many pictures of a data set a network names rightly.
 
-use super::args::{Eval, Scripts};
-use super::progress::Bar;
-use super::stop::{GRACE, Stop};
+use super::args::{EvalArgs, ScriptArgs};
+use super::progress::ProgressLine;
+use super::stop::{GRACE, StopFlag};
 use super::{open, out};
 use crate::data::source;
 use crate::graph::Scores;
-use crate::model::{ClassMap, Count, Matches, Model, matches};
+use crate::model::{Accuracy, ClassMap, Matches, Model, matches};
 use crate::words;
 use anyhow::{Result, bail};
 use serde_json::json;
 use std::process::ExitCode;
 
 /// Counts, and prints the accuracy.
-pub fn eval(scripts: &Scripts, args: &Eval) -> Result<ExitCode> {
+pub fn eval(scripts: &ScriptArgs, args: &EvalArgs) -> Result<ExitCode> {
     let host = open::host(scripts)?;
-    let stop = Stop::new(host.guard(), GRACE)?;
+    let stop = StopFlag::new(host.guard(), GRACE)?;
     let model = open::model(&host, &args.network)?;
     let data = source::open(&args.data)?;
     let labels = ClassMap::of_classes(&data, &model.card, &model.graph)?.by.to_string();
     out::tell_notes();
-    let bar = Bar::of(data.len(), 0, "{bar:40} {pos}/{len} {msg} {eta}")?;
-    let mut on = |count: Count| {
+    let bar = ProgressLine::of(data.len(), 0, "{bar:40} {pos}/{len} {msg} {eta}")?;
+    let mut on = |count: Accuracy| {
         bar.set(count.total, &format!("{:.2} %", count.accuracy() * 100.0));
         if stop.wanted() {
             bail!("cancelled after {} pictures, {} of them right", count.total, count.correct);

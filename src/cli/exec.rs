@@ -1,15 +1,15 @@
 //! `gradscope exec`: a program of several runs.
 
-use super::args::{Exec, Scripts};
-use super::draw::Screen;
+use super::args::{ExecArgs, ScriptArgs};
+use super::draw::FigurePrinter;
 use super::out;
-use super::progress::Bar;
-use super::stop::{GRACE, Stop};
+use super::progress::ProgressLine;
+use super::stop::{GRACE, StopFlag};
 use super::{deadline, open};
 use crate::render::Figure;
-use crate::script::context::Stage;
-use crate::script::folders::Source;
-use crate::script::program::{self, Desk};
+use crate::script::folders::ScriptSource;
+use crate::script::method::context::Observer;
+use crate::script::program::{self, Console};
 use crate::sync::LockUnpoisoned;
 use crate::tui::Graphics;
 use anyhow::{Result, anyhow, bail};
@@ -17,13 +17,13 @@ use std::process::ExitCode;
 use std::sync::{Arc, Mutex};
 
 /// Runs it to its last statement.
-pub fn exec(scripts: &Scripts, args: &Exec) -> Result<ExitCode> {
+pub fn exec(scripts: &ScriptArgs, args: &ExecArgs) -> Result<ExitCode> {
     let host = Arc::new(open::host(scripts)?);
-    let stop = Stop::new(host.guard(), GRACE)?;
+    let stop = StopFlag::new(host.guard(), GRACE)?;
     deadline::begin(args.time_limit, host.guard())?;
     let guard = host.guard().clone();
-    let source = Source::read(&args.script).map_err(super::usage::usage)?;
-    let bar = Arc::new(Bar::spinner(&source.name));
+    let source = ScriptSource::read(&args.script).map_err(super::usage::usage)?;
+    let bar = Arc::new(ProgressLine::spinner(&source.name));
     let terminal = Arc::new(Terminal { bar, screen: Mutex::new(None) });
     let ran = program::run(host, &source, &args.args, terminal.clone());
     terminal.bar.end();
@@ -38,12 +38,12 @@ pub fn exec(scripts: &Scripts, args: &Exec) -> Result<ExitCode> {
 
 /// Lines and figures on stdout, talk and progress on stderr.
 struct Terminal {
-    bar: Arc<Bar>,
+    bar: Arc<ProgressLine>,
     /// Asked what it can do when the first figure is shown.
-    screen: Mutex<Option<Screen>>,
+    screen: Mutex<Option<FigurePrinter>>,
 }
 
-impl Desk for Terminal {
+impl Console for Terminal {
     fn print(&self, line: &str) -> Result<()> {
         self.bar.suspend(|| out::data(line))
     }
@@ -53,7 +53,7 @@ impl Desk for Terminal {
             let mut screen = self.screen.lock_unpoisoned();
             let screen = match &mut *screen {
                 Some(open) => open,
-                none => none.insert(Screen::new(Graphics::Auto)?),
+                none => none.insert(FigurePrinter::new(Graphics::Auto)?),
             };
             screen.show(figure)
         })
@@ -63,7 +63,7 @@ impl Desk for Terminal {
         self.bar.suspend(|| out::tell(line));
     }
 
-    fn stage(&self) -> Arc<dyn Stage> {
+    fn observer(&self) -> Arc<dyn Observer> {
         self.bar.clone()
     }
 }

@@ -5,12 +5,14 @@ mod args;
 mod api;
 mod app;
 mod check;
+mod completions;
 pub mod config;
 mod deadline;
 pub mod device;
 mod draw;
 mod eval;
 mod exec;
+mod man;
 mod new;
 mod open;
 mod out;
@@ -24,9 +26,9 @@ mod train;
 mod usage;
 
 use crate::memory::limit_to;
-use crate::script::stack;
+use crate::script::sandbox::stack;
 use anyhow::Result;
-use args::{Args, Command};
+use args::{Args, CliCommand};
 use std::process::ExitCode;
 
 /// Runs the program with the arguments of this process.
@@ -36,7 +38,7 @@ pub fn main() -> ExitCode {
         Err(error) => return usage::refused(error),
     };
     stop::survive_limits();
-    let done = stack::deep(|| obey(args));
+    let done = stack::deep(|| dispatch(args));
     out::tell_notes();
     match done {
         Ok(code) => code,
@@ -48,37 +50,39 @@ pub fn main() -> ExitCode {
     }
 }
 
-fn obey(args: Args) -> Result<ExitCode> {
+fn dispatch(args: Args) -> Result<ExitCode> {
     args.memory.into_iter().for_each(limit_to);
     device::choose(&args.device)?;
     match args.command {
         None => app::app(&args.scripts, &args.question, &args.app),
-        Some(Command::Run(run)) => {
+        Some(CliCommand::Run(run)) => {
             still::begin(&run.method);
             run::run(&args.scripts, &run)
         }
-        Some(Command::Exec(exec)) => {
+        Some(CliCommand::Exec(exec)) => {
             still::begin(&exec.script.to_string_lossy());
             exec::exec(&args.scripts, &exec)
         }
-        Some(Command::Methods(table)) => tables::methods(&args.scripts, &table),
-        Some(Command::Models(table)) => tables::models(&args.scripts, &table),
-        Some(Command::Layers(of)) => tables::layers(&args.scripts, &of),
-        Some(Command::Classes(of)) => tables::classes(&args.scripts, &of),
-        Some(Command::Eval(eval)) => {
+        Some(CliCommand::Methods(table)) => tables::methods(&args.scripts, &table),
+        Some(CliCommand::Models(table)) => tables::models(&args.scripts, &table),
+        Some(CliCommand::Layers(of)) => tables::layers(&args.scripts, &of),
+        Some(CliCommand::Classes(of)) => tables::classes(&args.scripts, &of),
+        Some(CliCommand::Eval(eval)) => {
             still::begin("eval");
             eval::eval(&args.scripts, &eval)
         }
-        Some(Command::Train(train)) => {
+        Some(CliCommand::Train(train)) => {
             still::begin("train");
             train::train(&args.scripts, &train)
         }
-        Some(Command::New(new)) => new::new(&args.scripts, &new),
-        Some(Command::Api(api)) => api::api(&args.scripts, &api),
-        Some(Command::Check(check)) => check::check(&args.scripts, &check),
-        Some(Command::Selftest(args)) => {
+        Some(CliCommand::New(new)) => new::new(&args.scripts, &new),
+        Some(CliCommand::Api(api)) => api::api(&args.scripts, &api),
+        Some(CliCommand::Check(check)) => check::check(&args.scripts, &check),
+        Some(CliCommand::Selftest(args)) => {
             still::begin("selftest");
             selftest::selftest(&args)
         }
+        Some(CliCommand::Completions(shell)) => completions::completions(&args.scripts, &shell),
+        Some(CliCommand::Man(man)) => man::man(&man),
     }
 }

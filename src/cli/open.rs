@@ -1,17 +1,17 @@
 //! From arguments to an open session: script folders, model, picture, method.
 
-use super::args::{Network, Question, Scripts};
+use super::args::{NetworkArgs, QuestionArgs, ScriptArgs};
 use super::out;
 use super::usage::usage;
+use crate::backend;
 use crate::data::{Picture, source};
-use crate::kernel;
 use crate::model::Model;
 use crate::script::architecture::Architectures;
-use crate::script::data::Data;
 use crate::script::folders::Folders;
 use crate::script::host::Host;
-use crate::script::message::Report;
+use crate::script::method::data::Data;
 use crate::script::session::Session;
+use crate::script::summary::Report;
 use crate::words;
 use anyhow::{Context, Result, anyhow, ensure};
 use directories::ProjectDirs;
@@ -21,7 +21,7 @@ use std::path::PathBuf;
 pub const OWN_MODEL: &str = "shapes";
 
 /// A host for these folders; a folder that is named must exist.
-pub fn host(scripts: &Scripts) -> Result<Host> {
+pub fn host(scripts: &ScriptArgs) -> Result<Host> {
     for (option, folder) in [("--plugins", &scripts.plugins), ("--models", &scripts.models)] {
         if let Some(folder) = folder.as_ref().filter(|f| !f.is_dir()) {
             return Err(usage(anyhow!("{option}: there is no folder \"{}\"", words::path(&folder))));
@@ -48,8 +48,8 @@ pub fn architectures(host: &Host) -> Architectures {
 }
 
 /// The network asked for; without a name the weight file tells it, without both it is the program's own.
-pub fn model(host: &Host, network: &Network) -> Result<Model> {
-    kernel::set_exact(network.exact);
+pub fn model(host: &Host, network: &NetworkArgs) -> Result<Model> {
+    backend::set_exact(network.exact);
     let architectures = architectures(host);
     let model = match (&network.model, &network.weights) {
         (Some(name), weights) => {
@@ -74,7 +74,13 @@ pub fn picture(name: Option<&str>, model: &Model) -> Result<(String, Picture)> {
 }
 
 /// A session with a method open, its parameters and target set.
-pub fn session(host: &Host, model: Model, picture: (&str, &Picture), method: &str, q: &Question) -> Result<Session> {
+pub fn session(
+    host: &Host,
+    model: Model,
+    picture: (&str, &Picture),
+    method: &str,
+    q: &QuestionArgs,
+) -> Result<Session> {
     let (name, picture) = picture;
     let running = || format!("running {} on \"{name}\"", model.card.name);
     let preparing = || format!("preparing \"{name}\" for {}", model.card.name);

@@ -3,16 +3,16 @@
 
 use super::{out, still};
 use crate::render::Figure;
-use crate::script::context::Stage;
+use crate::script::method::context::Observer;
 use crate::words;
 use anyhow::Result;
 use indicatif::{ProgressBar, ProgressStyle};
 use std::time::Duration;
 
 /// A bar, or a sign that turns where nobody knows how long it takes.
-pub struct Bar(ProgressBar);
+pub struct ProgressLine(ProgressBar);
 
-impl Bar {
+impl ProgressLine {
     /// A turning sign with the name of what is done.
     pub fn spinner(what: &str) -> Self {
         let bar = ProgressBar::new_spinner().with_message(words::name(what).into_owned());
@@ -53,7 +53,7 @@ impl Bar {
     }
 }
 
-impl Stage for Bar {
+impl Observer for ProgressLine {
     fn show(&self, _: Vec<Figure>) {}
 
     fn progress(&self, what: &str, done: usize, total: usize) {

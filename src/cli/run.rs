@@ -1,20 +1,20 @@
 //! `gradscope run`: one method on one picture or several.
 
-use super::args::{Run, Scripts};
-use super::draw::Screen;
+use super::args::{RunArgs, ScriptArgs};
+use super::draw::FigurePrinter;
 use super::out;
-use super::progress::Bar;
-use super::stop::{GRACE, Stop};
+use super::progress::ProgressLine;
+use super::stop::{GRACE, StopFlag};
 use super::{deadline, open, usage};
 use crate::data::Picture;
 use crate::model::Model;
-use crate::script::context::Stage;
+use crate::render::{ContactSheet, Figure};
+use crate::script::export::{self, film, result, sheet};
 use crate::script::host::Host;
-use crate::script::keeper::Keeper;
-use crate::script::message::Frame;
-use crate::script::save;
+use crate::script::method::context::Observer;
 use crate::script::session::Session;
-use crate::script::sheet_and_film;
+use crate::script::session::checkpoint::Checkpoint;
+use crate::script::summary::Frame;
 use crate::words;
 use anyhow::{Result, anyhow, bail};
 use std::path::{Path, PathBuf};
@@ -25,13 +25,13 @@ use std::sync::Arc;
 const STEPS: usize = 100;
 
 /// Runs a method and shows, writes or prints what it gives.
-pub fn run(scripts: &Scripts, args: &Run) -> Result<ExitCode> {
+pub fn run(scripts: &ScriptArgs, args: &RunArgs) -> Result<ExitCode> {
     let host = open::host(scripts)?;
-    let stop = Stop::new(host.guard(), GRACE)?;
+    let stop = StopFlag::new(host.guard(), GRACE)?;
     deadline::begin(args.time_limit, host.guard())?;
     // What is asked wrongly is told before anything long begins.
     host.method(&args.method)
-        .map_err(|e| if e.is::<crate::script::message::Report>() { e } else { usage::usage(e) })?;
+        .map_err(|e| if e.is::<crate::script::summary::Report>() { e } else { usage::usage(e) })?;
     let model = open::model(&host, &args.question.network)?;
     let names: Vec<_> = match args.question.pictures.len() {
         0 => vec![None],
@@ -43,12 +43,12 @@ pub fn run(scripts: &Scripts, args: &Run) -> Result<ExitCode> {
     let opened = |name: &Option<&str>| Ok((name.map(String::from), open::picture(*name, &model)?));
     let pictures = names.iter().map(opened).collect::<Result<Vec<_>>>()?;
     let into_files = args.out.is_some() || args.json || args.sheet.is_some() || args.film.is_some();
-    let screen = if into_files { None } else { Some(Screen::new(args.graphics)?) };
+    let screen = if into_files { None } else { Some(FigurePrinter::new(args.graphics)?) };
     let mut documents = vec![];
     for (i, (asked, (name, picture))) in pictures.iter().enumerate() {
         let picture = Asked { name, asked: asked.as_deref().unwrap_or(name), picture };
         let folder = args.out.as_ref().map(|out| folder(out, name, i, pictures.len()));
-        documents.push(one(&host, &model, picture, (folder.as_deref(), screen.as_ref()), args, &stop)?);
+        documents.extend(one(&host, &model, picture, (folder.as_deref(), screen.as_ref()), args, &stop)?);
     }
     if args.json {
         let all = if documents.len() == 1 { documents.remove(0) } else { documents.into() };
@@ -79,10 +79,10 @@ fn one(
     host: &Host,
     model: &Model,
     picture: Asked,
-    (out, screen): (Option<&Path>, Option<&Screen>),
-    args: &Run,
-    stop: &Stop,
-) -> Result<serde_json::Value> {
+    (out, screen): (Option<&Path>, Option<&FigurePrinter>),
+    args: &RunArgs,
+    stop: &StopFlag,
+) -> Result<Option<serde_json::Value>> {
     let Asked { name, asked, picture } = picture;
     let mut session = open::session(host, model.clone(), (name, picture), &args.method, &args.question)?;
     session.opened_as(asked);
@@ -92,9 +92,9 @@ fn one(
     if args.film.is_some() && !session.method().is_some_and(|m| m.stepped) {
         return Err(usage::usage(anyhow!("--film: the method \"{}\" has no steps", args.method)));
     }
-    let bar = Arc::new(Bar::spinner(&args.method));
+    let bar = Arc::new(ProgressLine::spinner(&args.method));
     session.watched_by(bar.clone());
-    let mut kept = Keeper::new(out, args.resume, &mut session)?;
+    let mut kept = Checkpoint::new(out, args.resume, &mut session)?;
     bar.tell(&kept.notes());
     let frame = answer(host, &mut session, args.steps, &bar, stop, &mut kept);
     bar.end();
@@ -109,22 +109,40 @@ fn one(
             "the scores of {count} pictures are not finite; these count neither as right nor as fooled"
         ));
     }
+    write_files(args, out, &session, host, &frame)?;
+    kept.end()?;
+    if let Some(screen) = screen {
+        show(&session, &frame, args, screen)?;
+    }
+    args.json.then(|| result::document(&session, host, &frame)).transpose()
+}
+
+/// Writes the files that are asked for; each figure is painted once for all of them.
+fn write_files(args: &RunArgs, out: Option<&Path>, session: &Session, host: &Host, frame: &Frame) -> Result<()> {
+    let mut sheet = ContactSheet::default();
+    let mut paint = |figure: &Figure| {
+        let picture = export::paint(figure);
+        picture.iter().filter(|_| args.sheet.is_some()).for_each(|picture| sheet.add(figure, picture));
+        picture
+    };
+    let mut written = vec![];
+    match out {
+        Some(folder) => written = export::write(folder, session, host, frame, paint)?,
+        None if args.sheet.is_some() => frame.figures.iter().for_each(|figure| drop(paint(figure))),
+        None => {}
+    }
     if let Some(file) = &args.sheet {
-        sheet_and_film::sheet(file, &session, &frame.figures)?;
+        sheet::write(file, session, &sheet)?;
         out::tell(&format!("a sheet in {}", words::path(file)));
     }
     if let Some(file) = &args.film {
-        let count = sheet_and_film::film(file, &session, host, |_, _| ())?;
+        let count = film::write(file, session, host, |_, _| ())?;
         out::tell(&format!("a film of {count} steps in {}", words::path(file)));
     }
     if let Some(folder) = out {
-        let files = save::write(folder, &session, host, &frame)?;
-        kept.end()?;
-        out::tell(&format!("{} files in {}", files.len(), words::path(folder)));
-    } else if let Some(screen) = screen {
-        show(&session, &frame, args, screen)?;
+        out::tell(&format!("{} files in {}", written.len(), words::path(folder)));
     }
-    save::document(&session, host, &frame)
+    Ok(())
 }
 
 /// A one-shot method's answer; a stepper's last step.
@@ -132,9 +150,9 @@ fn answer(
     host: &Host,
     session: &mut Session,
     steps: Option<usize>,
-    bar: &Bar,
-    stop: &Stop,
-    kept: &mut Keeper,
+    bar: &ProgressLine,
+    stop: &StopFlag,
+    kept: &mut Checkpoint,
 ) -> Result<Frame> {
     let frame = session.view(host)?;
     bar.tell(&frame.notes);
@@ -146,7 +164,7 @@ fn answer(
     while session.cursor() < count && session.can_go_on() {
         bar.progress("step", session.cursor(), if count == usize::MAX { 0 } else { count });
         let step = session.advance(host);
-        kept.keep(session, stop.wanted() || step.is_err())?;
+        kept.save(session, stop.wanted() || step.is_err())?;
         bar.tell(&kept.notes());
         bar.tell(&session.new_notes());
         if stop.wanted() {
@@ -162,7 +180,7 @@ fn answer(
     Ok(frame)
 }
 
-fn show(session: &Session, frame: &Frame, args: &Run, screen: &Screen) -> Result<()> {
+fn show(session: &Session, frame: &Frame, args: &RunArgs, screen: &FigurePrinter) -> Result<()> {
     let model = session.model();
     let label = |class| words::name(&model.card.label(class)).into_owned();
     let target = session.target().map(|class| format!(", target {} ({class})", label(class)));

@@ -1,6 +1,6 @@
 //! `gradscope selftest`: this build's numbers against those of other programs.
 
-use super::args::Selftest as Args;
+use super::args::SelftestArgs as Args;
 use super::out::{self, say};
 use crate::data::read_whole;
 use crate::render::{Body, Figure, text};

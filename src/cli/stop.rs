@@ -23,9 +23,9 @@ pub fn code() -> Option<u8> {
 
 /// Whether an end is wanted.
 #[derive(Clone, Debug, Default)]
-pub struct Stop(Arc<AtomicBool>);
+pub struct StopFlag(Arc<AtomicBool>);
 
-impl Stop {
+impl StopFlag {
     /// From now on SIGINT, SIGTERM and SIGHUP are noticed, and cancel what `guard` guards. The program ends within `grace`,
     /// or five seconds after SIGINT, wherever it is. A SIGHUP that is ignored, as under `nohup`, stays ignored.
     #[cfg(unix)]

@@ -1,20 +1,20 @@
 //! `gradscope methods | models | layers | classes`: what there is.
 
-use super::args::{Of, Scripts, Table};
+use super::args::{LayersArgs, ScriptArgs, TableArgs};
 use super::{open, out};
 use crate::render::{Body, Figure, text};
 use crate::script::architecture::{card, describe};
 use crate::script::host::Host;
-use crate::script::message::{LayerRow, MethodRow, ModelCard};
 use crate::script::method::Method;
-use crate::script::params::Param;
+use crate::script::method::params::Param;
+use crate::script::summary::{LayerRow, MethodRow, ModelCard};
 use crate::words;
 use anyhow::Result;
 use serde_json::{Value, json};
 use std::process::ExitCode;
 
 /// The methods with their parameters.
-pub fn methods(scripts: &Scripts, args: &Table) -> Result<ExitCode> {
+pub fn methods(scripts: &ScriptArgs, args: &TableArgs) -> Result<ExitCode> {
     let host = open::host(scripts)?;
     let rows = host.methods();
     if args.json {
@@ -47,13 +47,13 @@ fn method(host: &Host, row: &MethodRow) -> Value {
 }
 
 /// The architectures.
-pub fn models(scripts: &Scripts, args: &Table) -> Result<ExitCode> {
+pub fn models(scripts: &ScriptArgs, args: &TableArgs) -> Result<ExitCode> {
     let host = open::host(scripts)?;
     let (rows, errors) = open::architectures(&host).list();
     errors.iter().for_each(|e| out::tell(&format!("warning: {}", super::usage::sentence(e))));
     if args.json {
         let row = |r| -> Value {
-            let r: &crate::script::message::ModelRow = r;
+            let r: &crate::script::summary::ModelRow = r;
             json!({ "name": r.name, "summary": r.summary, "weights": r.weights })
         };
         return as_json(rows.iter().map(row).collect());
@@ -64,7 +64,7 @@ pub fn models(scripts: &Scripts, args: &Table) -> Result<ExitCode> {
 }
 
 /// The layers of a network.
-pub fn layers(scripts: &Scripts, args: &Of) -> Result<ExitCode> {
+pub fn layers(scripts: &ScriptArgs, args: &LayersArgs) -> Result<ExitCode> {
     let card = network(scripts, args)?;
     if args.json {
         let row =
@@ -77,7 +77,7 @@ pub fn layers(scripts: &Scripts, args: &Of) -> Result<ExitCode> {
 }
 
 /// The classes of a network.
-pub fn classes(scripts: &Scripts, args: &Of) -> Result<ExitCode> {
+pub fn classes(scripts: &ScriptArgs, args: &LayersArgs) -> Result<ExitCode> {
     let card = network(scripts, args)?;
     let rows = card.labels.iter().enumerate();
     if args.json {
@@ -87,7 +87,7 @@ pub fn classes(scripts: &Scripts, args: &Of) -> Result<ExitCode> {
 }
 
 /// A network's card; an architecture needs no weights for it.
-fn network(scripts: &Scripts, args: &Of) -> Result<ModelCard> {
+fn network(scripts: &ScriptArgs, args: &LayersArgs) -> Result<ModelCard> {
     let host = open::host(scripts)?;
     let of = &args.network;
     if let (Some(name), None) = (&of.model, &of.weights)

@@ -1,17 +1,17 @@
 //! `gradscope train`: small networks, from drawn weights or given ones, resumable.
 
-use super::args::{Scripts, Train};
-use super::progress::Bar;
-use super::stop::{GRACE_OF_TRAINING, Stop};
+use super::args::{ScriptArgs, TrainArgs};
+use super::progress::ProgressLine;
+use super::stop::{GRACE_OF_TRAINING, StopFlag};
 use super::usage::usage;
 use super::{open, out};
+use crate::backend::{self, Resize};
 use crate::data::lock::Lock;
 use crate::data::{disk, source};
-use crate::kernel::{self, Resize};
-use crate::model::Count;
-use crate::model::train::{Adversary, Course, News, Options, Perceptual, Trainer, Weights};
+use crate::model::Accuracy;
 use crate::script::host::Host;
 use crate::tensor::device;
+use crate::train::{Adversary, LossWeights, Perceptual, TrainEvent, Trainer, TrainingLoop, TrainingOptions};
 use crate::words;
 use anyhow::{Result, anyhow, bail, ensure};
 use serde_json::json;
@@ -21,9 +21,9 @@ use std::process::ExitCode;
 use std::time::Instant;
 
 /// Trains, writes the weights, and says how good they are.
-pub fn train(scripts: &Scripts, args: &Train) -> Result<ExitCode> {
+pub fn train(scripts: &ScriptArgs, args: &TrainArgs) -> Result<ExitCode> {
     let host = open::host(scripts)?;
-    let stop = Stop::new(host.guard(), GRACE_OF_TRAINING)?;
+    let stop = StopFlag::new(host.guard(), GRACE_OF_TRAINING)?;
     let file = args.out.clone().unwrap_or_else(|| PathBuf::from(format!("{}.safetensors", args.model)));
     ensure!(!file.is_dir(), "\"{}\" is a folder; --out is the weight file to write", words::path(&file));
     let checkpoint = file.with_extension("checkpoint");
@@ -63,7 +63,7 @@ pub fn train(scripts: &Scripts, args: &Train) -> Result<ExitCode> {
     };
     out::tell_notes();
     let begun = Instant::now();
-    let mut course = Course { trainer, card: &card, test: test.as_ref(), checkpoint: Some(&checkpoint) };
+    let mut course = TrainingLoop { trainer, card: &card, test: test.as_ref(), checkpoint: Some(&checkpoint) };
     if !learn(&mut course, &stop)? {
         bail!("interrupted; --resume goes on from \"{}\"", words::path(&checkpoint));
     }
@@ -74,7 +74,7 @@ pub fn train(scripts: &Scripts, args: &Train) -> Result<ExitCode> {
 }
 
 /// What judges drawings in the style of a painting.
-fn style(host: &Host, args: &Train, painting: &str) -> Result<Perceptual> {
+fn style(host: &Host, args: &TrainArgs, painting: &str) -> Result<Perceptual> {
     let critic = open::architectures(host).open(&args.critic, args.critic_weights.as_deref())?;
     critic.note().iter().for_each(|note| out::tell(note));
     let (name, picture) = source::picture(painting)?;
@@ -83,17 +83,17 @@ fn style(host: &Host, args: &Train, painting: &str) -> Result<Perceptual> {
     let (_, _, h, w) = whole.dims4()?;
     let scale = *critic.card.input.iter().max().unwrap_or(&224) as f64 / h.max(w) as f64;
     let side = |n: usize| ((n as f64 * scale).round() as usize).max(1);
-    let painting = kernel::interpolate(&whole, (side(h), side(w)), Resize::BilinearAntialias)?.to_device(&device())?;
+    let painting = backend::interpolate(&whole, (side(h), side(w)), Resize::BilinearAntialias)?.to_device(&device())?;
     Perceptual::new(
         &critic,
         &painting,
         &name,
-        Weights { content: 1.0, style: args.style_weight, variation: args.variation },
+        LossWeights { content: 1.0, style: args.style_weight, variation: args.variation },
     )
 }
 
-fn options(args: &Train) -> Options {
-    Options {
+fn options(args: &TrainArgs) -> TrainingOptions {
+    TrainingOptions {
         epochs: args.epochs,
         batch: args.batch,
         rate: args.rate,
@@ -109,30 +109,30 @@ fn options(args: &Train) -> Options {
     }
 }
 
-fn adversary(args: &Train, epsilon: f64) -> Adversary {
+fn adversary(args: &TrainArgs, epsilon: f64) -> Adversary {
     let usual = Adversary::new(epsilon, args.attack_steps, args.random_start);
     let step = args.attack_step.map_or(usual.step, |step| step / 255.0);
     Adversary { step, alpha: args.alpha, warmup: args.warmup, ..usual }
 }
 
 /// Trains to the end; false when the person stopped it.
-fn learn(course: &mut Course, stop: &Stop) -> Result<bool> {
+fn learn(course: &mut TrainingLoop, stop: &StopFlag) -> Result<bool> {
     let (done, all) = course.trainer.progress();
     if done > 0 {
         out::tell(&format!("going on after step {done} of {all}"));
     }
-    let bar = Bar::of(all, done, "{msg} {bar:30} {pos}/{len} {eta}")?;
+    let bar = ProgressLine::of(all, done, "{msg} {bar:30} {pos}/{len} {eta}")?;
     let (mut mean, mut step) = (None, done);
     let over = course.run(&mut |news| {
         match news {
-            News::Batch(report) => {
+            TrainEvent::Batch(report) => {
                 let now = mean.map_or(report.loss, |m: f64| m * 0.98 + report.loss * 0.02);
                 mean = Some(now);
                 step += 1;
                 bar.set(step, &format!("epoch {}/{} loss {now:.4}", report.epoch, report.epochs));
             }
-            News::Epoch { epoch, epochs, loss, count } => {
-                let right = |c: Count| format!(", {:.2} % of the test set right", c.accuracy() * 100.0);
+            TrainEvent::Epoch { epoch, epochs, loss, count } => {
+                let right = |c: Accuracy| format!(", {:.2} % of the test set right", c.accuracy() * 100.0);
                 let right = count.map(right).unwrap_or_default();
                 bar.tell(&[format!("epoch {epoch}/{epochs}: loss {loss:.4}{right}")]);
             }
@@ -143,7 +143,7 @@ fn learn(course: &mut Course, stop: &Stop) -> Result<bool> {
     Ok(over)
 }
 
-fn tell(args: &Train, course: &Course, file: &Path) -> Result<ExitCode> {
+fn tell(args: &TrainArgs, course: &TrainingLoop, file: &Path) -> Result<ExitCode> {
     let count = course.result()?;
     let name = &course.card.name;
     match (args.json, count) {

@@ -1,7 +1,7 @@
 //! Errors of the person at the command line: what was asked for does not exist.
 
 use super::out;
-use crate::script::message::Report;
+use crate::script::summary::Report;
 use crate::words;
 use clap::builder::StyledStr;
 use clap::error::{ContextKind, ContextValue};

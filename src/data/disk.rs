@@ -1,7 +1,7 @@
 //! Files written whole or not at all, whenever the power is cut.
 //!
 //! A file is written beside its place, synced, and renamed onto it; then the folder is synced. Every such operation passes
-//! [`operation`], where a test lets any of them fail, or cuts the power before it.
+//! `operation`, where a test lets any of them fail, or cuts the power before it.
 
 use super::file::open;
 use crate::sync::LockUnpoisoned;

@@ -1,9 +1,9 @@
 //! A picture as it was found: pixels of an image file, or numbers that need no reading.
 
 use super::file::read_whole;
-use super::jpeg;
+use super::formats::jpeg;
+use super::formats::npy::{Npy, parse_npy};
 use super::notes;
-use super::npy::{Npy, parse_npy};
 use super::whole;
 use crate::memory::reserve;
 use crate::panics::decoding;
@@ -191,7 +191,7 @@ fn place(shape: &[usize], mut at: usize) -> Vec<usize> {
 mod tests {
     use super::*;
     use crate::data::damaged::png_with_palette;
-    use crate::data::npy::write_npy;
+    use crate::data::formats::npy::write_npy;
     use image::{GrayImage, Rgb, RgbImage};
 
     fn encoded(image: impl Into<DynamicImage>, format: ImageFormat) -> Vec<u8> {

@@ -2,7 +2,7 @@
 
 use super::picture::Picture;
 use super::resample::{Grid, Sample, resample};
-use crate::kernel;
+use crate::backend;
 use crate::memory::reserve;
 use anyhow::{Context, Result, bail, ensure};
 use candle_core::{Device, Tensor};
@@ -79,11 +79,11 @@ pub const SLACK: f64 = 0.001;
 /// Every method counts on this: attacks, baselines and noise clamp to `[0, 1]`. Errors where a value is further outside, or
 /// not finite.
 pub fn pixels(x: &Tensor) -> Result<Tensor> {
-    let bad = kernel::not_finite(x)?;
+    let bad = backend::not_finite(x)?;
     ensure!(bad.count() == 0, "the picture's values are not finite: {bad}");
-    let (low, high) = (kernel::least(x)?, kernel::greatest(x)?);
+    let (low, high) = (backend::least(x)?, backend::greatest(x)?);
     ensure!(low >= -SLACK && high <= 1.0 + SLACK, "{}", outside(low, high));
-    if low < 0.0 || high > 1.0 { kernel::clamp(x, 0.0, 1.0) } else { Ok(x.clone()) }
+    if low < 0.0 || high > 1.0 { backend::clamp(x, 0.0, 1.0) } else { Ok(x.clone()) }
 }
 
 /// What values outside of `[0, 1]` look like, and what to do about it.

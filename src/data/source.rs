@@ -1,6 +1,7 @@
 //! Where pictures come from: what a user writes, as `mnist:DIR` or `photo.png`, and the data set or picture it means.
 
-use super::{Dataset, Picture, cifar, folder, made, mnist};
+use super::formats::{cifar, folder, mnist};
+use super::{Dataset, Picture, synthetic};
 use anyhow::{Context, Result, bail};
 use std::path::Path;
 
@@ -17,7 +18,7 @@ const SCHEMES: [Scheme; 4] = [
     Scheme { name: "mnist", usage: "mnist:DIR", open: mnist::open },
     Scheme { name: "cifar10", usage: "cifar10:FILE", open: cifar::open },
     Scheme { name: "folder", usage: "folder:DIR", open: folder::open },
-    Scheme { name: "made", usage: "made:NAME", open: made::open },
+    Scheme { name: "made", usage: "made:NAME", open: synthetic::open },
 ];
 
 /// The program's own picture for a network that reads so many channels.

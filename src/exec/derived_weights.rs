@@ -1,6 +1,6 @@
 //! Weights that rules of relevance derive from a node's own, such as their positive part, kept from one run to the next.
 
-use super::site::Site;
+use super::layer_context::LayerContext;
 use crate::graph::NodeId;
 use crate::sync::LockUnpoisoned;
 use anyhow::Result;
@@ -15,7 +15,7 @@ struct DerivedWeights(Mutex<HashMap<(NodeId, &'static str), Numbered>>);
 /// A weight with the number that it was derived by.
 type Numbered = (f64, Tensor);
 
-impl Site {
+impl LayerContext {
     /// The node's weight as `of` derives it; the same tensor for the same name and number. One number a name is kept.
     ///
     /// # Panics

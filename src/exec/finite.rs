@@ -1,8 +1,8 @@
 //! Scores are finite, or it is told that they are not: whatever names a class or compares scores asks here first.
 
 use super::trace::Trace;
+use crate::backend::{self, NotFinite};
 use crate::graph::{Graph, Node};
-use crate::kernel::{self, NotFinite};
 use anyhow::Result;
 use candle_core::Tensor;
 use std::fmt;
@@ -73,7 +73,7 @@ impl Trace {
             } else {
                 values.clone()
             };
-            let count = kernel::not_finite(&own)?;
+            let count = backend::not_finite(&own)?;
             if count.count() > 0 {
                 return Ok(Some(layer(node, id, count)?));
             }
@@ -95,10 +95,10 @@ impl Graph {
 
 /// What is wrong with scores `(N, classes)`, and the first picture of which it is; none where all are finite.
 fn wrong(logits: &Tensor) -> Result<Option<(usize, ScoresNotFinite)>> {
-    if kernel::not_finite(logits)?.count() == 0 {
+    if backend::not_finite(logits)?.count() == 0 {
         return Ok(None);
     }
-    let of = |row: usize| kernel::not_finite(&logits.narrow(0, row, 1)?);
+    let of = |row: usize| backend::not_finite(&logits.narrow(0, row, 1)?);
     let counts = (0..logits.dims()[0]).map(of).collect::<Result<Vec<_>>>()?;
     let many = counts.iter().filter(|c| c.count() > 0).count();
     let first = counts.iter().position(|c| c.count() > 0);
@@ -113,7 +113,7 @@ fn layer(node: &Node, id: usize, values: NotFinite) -> Result<String> {
         _ => format!("layer \"{}\" ({}): {values}", node.name, node.op.kind()),
     };
     for (parameter, value) in node.parameters().zip(&node.params) {
-        let count = kernel::not_finite(value)?;
+        let count = backend::not_finite(value)?;
         if count.count() > 0 {
             text += &format!(", and in \"{}\" {count}", parameter.name);
         }

@@ -9,7 +9,7 @@ use std::sync::Arc;
 /// What is done to a node's value before others read it.
 ///
 /// The value it gives has the node's shape but for the batch, which may grow to a multiple: one row a variant.
-pub type Edit<'a> = dyn FnMut(&Node, Tensor) -> Result<Tensor> + 'a;
+pub type Intervention<'a> = dyn FnMut(&Node, Tensor) -> Result<Tensor> + 'a;
 
 impl Graph {
     /// Runs the network and passes each node's value through `edit` before others read it: to ablate or patch
@@ -17,7 +17,7 @@ impl Graph {
     ///
     /// Where an edit makes the batch larger, the values of other branches are repeated as wholes: row `r` of a larger
     /// batch belongs to picture `r % N`. Errors when an edit gives another shape.
-    pub fn forward_with(self: &Arc<Self>, x: &Tensor, edit: &mut Edit) -> Result<Trace> {
+    pub fn forward_with(self: &Arc<Self>, x: &Tensor, edit: &mut Intervention) -> Result<Trace> {
         self.check_input(x)?;
         let mut values: Vec<Tensor> = Vec::with_capacity(self.nodes.len());
         for (id, node) in self.nodes.iter().enumerate() {
@@ -34,7 +34,7 @@ impl Trace {
     ///
     /// Gives the numbers of [`Graph::forward_with`] with the same edit. A walk back from there takes an edit for no
     /// operation at all: behind an edited node its gradient is that of the network as it is.
-    pub fn forward_with(&self, chosen: &dyn Fn(&Node) -> bool, edit: &mut Edit) -> Result<Trace> {
+    pub fn forward_with(&self, chosen: &dyn Fn(&Node) -> bool, edit: &mut Intervention) -> Result<Trace> {
         let mut values = (0..self.graph.nodes.len()).map(|id| self.value(id).cloned()).collect::<Result<Vec<_>>>()?;
         let mut changed = vec![false; values.len()];
         for (id, node) in self.graph.nodes.iter().enumerate() {
@@ -60,7 +60,7 @@ impl Node {
 }
 
 /// The value that an edit makes of `y`, in the type of `y`.
-fn edited(node: &Node, y: Tensor, edit: &mut Edit) -> Result<Tensor> {
+fn edited(node: &Node, y: Tensor, edit: &mut Intervention) -> Result<Tensor> {
     let (shape, dtype) = (y.dims().to_vec(), y.dtype());
     let new = edit(node, y)?;
     let fits = new.rank() == shape.len() && new.dims()[1..] == shape[1..] && new.dims()[0] >= shape[0];

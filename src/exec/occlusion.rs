@@ -12,7 +12,7 @@ impl Trace {
     ///
     /// What a window does not reach keeps its value from this run; the numbers are those of whole runs, to rounding.
     /// A window may hold nothing. Errors for more pictures than one, windows that reach out of the picture, a `fill` of another size.
-    pub fn covered(
+    pub fn occluded(
         &self,
         windows: &[PixelWindow],
         fill: &Tensor,
@@ -29,15 +29,15 @@ impl Trace {
         self.graph.check_classes()?;
         ensure!(!windows.is_empty(), "there is no window to cover");
         let fill = fill.to_dtype(x.dtype())?;
-        let local = self.fused().map_or(Ok(None), |run| run.covered(&self.graph, windows, &fill, tick))?;
+        let local = self.fused().map_or(Ok(None), |run| run.occluded(&self.graph, windows, &fill, tick))?;
         match local {
             Some(value) => self.graph.scores.logits(&value),
-            None => self.covered_plainly(windows, &fill, tick),
+            None => self.occluded_plainly(windows, &fill, tick),
         }
     }
 
     /// The same by whole runs.
-    pub fn covered_plainly(
+    pub fn occluded_plainly(
         &self,
         windows: &[PixelWindow],
         fill: &Tensor,

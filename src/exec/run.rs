@@ -1,6 +1,6 @@
 //! Forward runs of a network: fused on the CPU in f32, node by node otherwise.
 
-use super::fused::{self, Masks, Run};
+use super::fused::{self, FusedRun, Masks};
 use super::trace::Trace;
 use crate::graph::{Graph, Node};
 use crate::tensor::row_dims;
@@ -22,7 +22,7 @@ impl Graph {
     pub fn forward_until(self: &Arc<Self>, x: &Tensor, tick: &dyn Fn(&Node) -> Result<()>) -> Result<Trace> {
         self.check_input(x)?;
         match fused::plan(self, x)? {
-            Some(plan) => Ok(Trace::fused_run(self.clone(), Run::new(plan, self, x, &Masks::default(), tick)?)),
+            Some(plan) => Ok(Trace::fused_run(self.clone(), FusedRun::new(plan, self, x, &Masks::default(), tick)?)),
             None => self.forward_with(x, &mut |node, y| tick(node).map(|()| y)),
         }
     }
@@ -31,7 +31,7 @@ impl Graph {
     pub fn forward_masked(self: &Arc<Self>, x: &Tensor, masks: &Masks) -> Result<Trace> {
         self.check_input(x)?;
         if let Some(plan) = fused::plan(self, x)? {
-            return Ok(Trace::fused_run(self.clone(), Run::new(plan, self, x, masks, &|_| Ok(()))?));
+            return Ok(Trace::fused_run(self.clone(), FusedRun::new(plan, self, x, masks, &|_| Ok(()))?));
         }
         let mut id = 0;
         self.forward_with(x, &mut |_, y| {
@@ -73,7 +73,7 @@ impl Graph {
     }
 
     fn logits_at_once(self: &Arc<Self>, x: &Tensor, tick: &dyn Fn(&Node) -> Result<()>) -> Result<Tensor> {
-        let alone = fused::plan(self, x)?.map(|plan| Run::logits(plan, self, x, tick)).transpose()?.flatten();
+        let alone = fused::plan(self, x)?.map(|plan| FusedRun::logits(plan, self, x, tick)).transpose()?.flatten();
         match alone {
             Some(value) => self.scores.logits(&value),
             None => self.forward_until(x, tick)?.logits(),

@@ -1,6 +1,6 @@
 //! The values of a run.
 
-use super::fused::Run;
+use super::fused::FusedRun;
 use crate::graph::{Graph, NodeId};
 use anyhow::Result;
 use candle_core::Tensor;
@@ -20,7 +20,7 @@ enum Values {
     /// One a node, as each operation gave it.
     Each(Arc<Vec<Tensor>>),
     /// As a fused run left them: a node's value is made when somebody looks.
-    Fused(Arc<Run>),
+    Fused(Arc<FusedRun>),
 }
 
 impl Trace {
@@ -30,7 +30,7 @@ impl Trace {
     }
 
     /// A fused run.
-    pub(super) fn fused_run(graph: Arc<Graph>, run: Run) -> Self {
+    pub(super) fn fused_run(graph: Arc<Graph>, run: FusedRun) -> Self {
         Self { graph, values: Values::Fused(Arc::new(run)) }
     }
 
@@ -79,7 +79,7 @@ impl Trace {
     }
 
     /// The fused run, if it is one.
-    pub fn fused(&self) -> Option<&Run> {
+    pub fn fused(&self) -> Option<&FusedRun> {
         match &self.values {
             Values::Each(_) => None,
             Values::Fused(run) => Some(run),
@@ -88,7 +88,7 @@ impl Trace {
 
     /// Whether all its convolutions were summed directly.
     pub fn is_exact(&self) -> bool {
-        self.fused().is_none_or(Run::is_exact)
+        self.fused().is_none_or(FusedRun::is_exact)
     }
 
     /// Bytes that its values hold.

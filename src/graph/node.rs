@@ -7,7 +7,7 @@ use candle_core::Tensor;
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-/// A node's place in [`Graph::nodes`]; inputs of a node always have smaller ids than the node.
+/// A node's place in [`nodes`](super::Graph::nodes); inputs of a node always have smaller ids than the node.
 pub type NodeId = usize;
 
 /// One operation of a network, with its parameters.

@@ -5,10 +5,10 @@
 
 mod count;
 mod group;
-mod room;
+mod budget;
 
+pub use budget::{MemorySize, available, budget, left_of_address_space, limit_to};
 pub use count::{Counting, held, on_exhaustion, requests_here, small_blocks_here};
-pub use room::{Size, available, budget, left_of_address_space, limit_to};
 
 use anyhow::{Result, ensure};
 

@@ -17,12 +17,12 @@ pub struct ClassMap {
     /// By class of the data set; none where no picture has it.
     classes: Vec<Option<usize>>,
     /// How they were matched.
-    pub by: By,
+    pub by: MatchedBy,
 }
 
 /// How the classes of a data set were matched with a network's.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum By {
+pub enum MatchedBy {
     /// The names of both, in any case and with any spaces, hyphens and underscores; or other names of a class.
     Name,
     /// WordNet ids: `n02111889`.
@@ -33,7 +33,7 @@ pub enum By {
     Number,
 }
 
-impl fmt::Display for By {
+impl fmt::Display for MatchedBy {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
             Self::Name => "by name",
@@ -88,7 +88,7 @@ impl ClassMap {
         (0..data.len()).map(|i| self.class(data.label(i))).collect()
     }
 
-    fn of(used: &BTreeSet<usize>, class: impl Fn(usize) -> usize, by: By) -> Self {
+    fn of(used: &BTreeSet<usize>, class: impl Fn(usize) -> usize, by: MatchedBy) -> Self {
         let classes = (0..=used.last().copied().unwrap_or(0)).map(|label| used.contains(&label).then(|| class(label)));
         Self { classes: classes.collect(), by }
     }
@@ -98,7 +98,7 @@ impl ClassMap {
         let named: HashMap<_, _> =
             card.labels.iter().enumerate().map(|(class, label)| (label.clone(), class)).collect();
         if used.iter().all(|label| named.contains_key(&label.to_string())) {
-            return Ok(Self::of(used, |label| named[&label.to_string()], By::Name));
+            return Ok(Self::of(used, |label| named[&label.to_string()], MatchedBy::Name));
         }
         let beyond = (0..data.len()).find(|&i| data.label(i) >= count);
         ensure!(
@@ -110,7 +110,7 @@ impl ClassMap {
             card.name,
             count.saturating_sub(1)
         );
-        Ok(Self::of(used, |label| label, By::Number))
+        Ok(Self::of(used, |label| label, MatchedBy::Number))
     }
 
     fn by_name(data: &Dataset, card: &Card, count: usize, used: &BTreeSet<usize>) -> Result<Self> {
@@ -124,7 +124,7 @@ impl ClassMap {
                 card.name,
                 count.saturating_sub(1)
             );
-            return Ok(Self::of(used, |label| label, By::Number));
+            return Ok(Self::of(used, |label| label, MatchedBy::Number));
         }
         let lookup = Lookup::new(card);
         let names: Vec<_> = used.iter().map(|&label| (label, data.classes[label].as_str())).collect();
@@ -154,14 +154,14 @@ impl ClassMap {
         let Some(name) = unknown else {
             let ids = names.iter().filter(|(_, name)| wordnet_id(name).is_some()).count();
             let by = match ids {
-                0 => By::Name,
-                _ if ids == names.len() => By::WordNetId,
-                _ => By::NameAndId,
+                0 => MatchedBy::Name,
+                _ if ids == names.len() => MatchedBy::WordNetId,
+                _ => MatchedBy::NameAndId,
             };
             return Ok(Self::of(used, |label| found[&label], by));
         };
         if fixed && 2 * found.len() >= names.len() && found.iter().all(|(label, class)| label == class) {
-            return Ok(Self::of(used, |label| label, By::Number));
+            return Ok(Self::of(used, |label| label, MatchedBy::Number));
         }
         bail!(
             "\"{}\" has no class \"{name}\" as \"{}\" does: the network has {}; the data set has {}{}",

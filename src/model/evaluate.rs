@@ -10,7 +10,7 @@ use candle_core::{DType, Tensor};
 
 /// How many pictures were named rightly, of how many.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Count {
+pub struct Accuracy {
     /// Those whose label the network names: its greatest logit, or of independent scores `p > 0.5`.
     pub correct: usize,
     /// Those whose scores are not finite, which are not right.
@@ -19,7 +19,7 @@ pub struct Count {
     pub total: usize,
 }
 
-impl Count {
+impl Accuracy {
     /// The share named rightly, in `[0, 1]`; 0 where none was seen.
     pub fn accuracy(&self) -> f64 {
         self.correct as f64 / self.total.max(1) as f64
@@ -55,16 +55,20 @@ impl Matches {
 ///
 /// Classes are those of [`ClassMap::between`], whose errors are told before anything runs.
 /// That no picture has finite scores is an error at the end.
-pub fn evaluate(model: &Model, data: &Dataset, on: &mut dyn FnMut(Count) -> Result<()>) -> Result<Count> {
+pub fn evaluate(model: &Model, data: &Dataset, on: &mut dyn FnMut(Accuracy) -> Result<()>) -> Result<Accuracy> {
     matches(model, data, on).map(|(count, _)| count)
 }
 
 /// The same, and how often a label is the greatest, or the only one named.
-pub fn matches(model: &Model, data: &Dataset, on: &mut dyn FnMut(Count) -> Result<()>) -> Result<(Count, Matches)> {
+pub fn matches(
+    model: &Model,
+    data: &Dataset,
+    on: &mut dyn FnMut(Accuracy) -> Result<()>,
+) -> Result<(Accuracy, Matches)> {
     let classes = ClassMap::of_classes(data, &model.card, &model.graph)?;
     let preprocess = model.card.preprocess();
     let all: Vec<_> = (0..data.len()).collect();
-    let (mut count, mut more) = (Count::default(), Matches::default());
+    let (mut count, mut more) = (Accuracy::default(), Matches::default());
     on(count)?;
     for numbers in all.chunks(batch_size(&model.graph)) {
         let x = data.batch(numbers, &preprocess)?;

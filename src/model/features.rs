@@ -1,6 +1,6 @@
 //! Features: what a layer says of every picture of a data set, a row each, a batch at a time.
 
-use super::store::Store;
+use super::feature_cache::FeatureCache;
 use super::{Model, evaluate::batch_size};
 use crate::data::Dataset;
 use crate::tensor::device;
@@ -13,7 +13,7 @@ use std::str::FromStr;
 
 /// What becomes of a layer's map `(C, H, W)`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Pool {
+pub enum FeaturePooling {
     /// The mean over places, `(C)`.
     Mean,
     /// The greatest value over places, `(C)`.
@@ -22,7 +22,7 @@ pub enum Pool {
     Flat,
 }
 
-impl FromStr for Pool {
+impl FromStr for FeaturePooling {
     type Err = anyhow::Error;
 
     fn from_str(name: &str) -> Result<Self> {
@@ -35,7 +35,7 @@ impl FromStr for Pool {
     }
 }
 
-impl Pool {
+impl FeaturePooling {
     /// A layer's value `(N, …)` as rows `(N, D)` of f32; what is no map stays as it is.
     pub fn rows(self, value: &Tensor) -> Result<Tensor> {
         let rows = match (self, value.rank()) {
@@ -65,7 +65,7 @@ pub struct Features<'a> {
     /// The layer's name.
     pub layer: &'a str,
     /// How maps become rows.
-    pub pool: Pool,
+    pub pool: FeaturePooling,
     /// Which pictures, by number.
     pub numbers: &'a [usize],
 }
@@ -92,7 +92,7 @@ impl Features<'_> {
         let wrong = self.numbers.iter().find(|&&i| i >= self.data.len());
         ensure!(wrong.is_none(), "no picture {} in \"{}\"", wrong.unwrap_or(&0), self.data.name);
         let mut rows = vec![0f32; self.numbers.len() * width];
-        let mut store = folder.map(|folder| Store::open(folder, &self.key()?, width)).transpose()?;
+        let mut store = folder.map(|folder| FeatureCache::open(folder, &self.key()?, width)).transpose()?;
         let mut missing = vec![];
         for (at, (&number, row)) in self.numbers.iter().zip(rows.chunks_exact_mut(width)).enumerate() {
             let known = store.as_mut().map_or(Ok(false), |store| store.read(number, row))?;

@@ -1,7 +1,7 @@
 //! Which tensors of a weight file are a network's: names with any prefix, in one of several state dicts.
 
-use super::format::{
-    Archive, Entry, StateDict, all_unwrapped, beside, counter, optimizer, rank, secondary, shown, wrappers,
+use super::weights::{
+    Archive, StateDict, TensorEntry, all_unwrapped, beside, counter, optimizer, rank, secondary, shown, wrappers,
 };
 use crate::graph::{Graph, Parameter};
 use std::borrow::Cow;
@@ -17,7 +17,7 @@ const COPIES: usize = 64;
 #[derive(Debug)]
 pub struct Fit<'a> {
     /// The tensor of each parameter.
-    pub entries: Vec<(String, &'a Entry)>,
+    pub entries: Vec<(String, &'a TensorEntry)>,
     /// Key and prefix: `state_dict.model`.
     pub label: String,
     /// Tensors of the same state dict that belong to neither the network nor its copies.
@@ -65,7 +65,7 @@ fn is_network(dict: &StateDict) -> bool {
 /// A state dict's names, as they are or without the segments of wrappers.
 struct View<'a> {
     dict: &'a StateDict,
-    names: BTreeMap<Cow<'a, str>, &'a Entry>,
+    names: BTreeMap<Cow<'a, str>, &'a TensorEntry>,
     unwrapped: bool,
 }
 
@@ -132,7 +132,7 @@ impl<'a> Place<'_, 'a> {
     }
 
     /// The first parameter's tensor.
-    fn first(&self, wanted: &[Parameter]) -> Option<*const Entry> {
+    fn first(&self, wanted: &[Parameter]) -> Option<*const TensorEntry> {
         let name = format!("{}{}", self.prefix, wanted.first()?.name);
         self.view.names.get(&*name).map(|entry| std::ptr::from_ref(*entry))
     }
@@ -151,7 +151,7 @@ impl<'a> Place<'_, 'a> {
     }
 
     /// Names of the state dict that are neither the network's nor a copy's.
-    fn rest(&self, wanted: &[Parameter], copies: &[&Self]) -> Vec<(&str, &'a Entry)> {
+    fn rest(&self, wanted: &[Parameter], copies: &[&Self]) -> Vec<(&str, &'a TensorEntry)> {
         let wanted: HashSet<_> = wanted.iter().map(|p| p.name.as_str()).collect();
         let same = |other: &&&Self| std::ptr::eq(other.view, self.view);
         let prefixes: HashSet<_> = copies.iter().filter(same).map(|p| p.prefix).collect();

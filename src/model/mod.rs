@@ -1,16 +1,15 @@
 //! A model: a graph with weights, what its pictures look like, and the names of its classes.
 
-pub mod format;
+pub mod weights;
 pub mod fit;
 mod classes;
 mod evaluate;
 mod features;
-mod store;
-pub mod train;
+mod feature_cache;
 
-pub use classes::{By, ClassMap};
-pub use evaluate::{Count, Matches, answers, correct, evaluate, matches};
-pub use features::{Features, Pool};
+pub use classes::{ClassMap, MatchedBy};
+pub use evaluate::{Accuracy, Matches, answers, correct, evaluate, matches};
+pub use features::{FeaturePooling, Features};
 
 use crate::data::Preprocess;
 use crate::graph::Graph;

@@ -14,36 +14,58 @@ const GAP: u32 = 8;
 const PAPER: Rgb<u8> = Rgb([24, 24, 24]);
 const INK: Rgb<u8> = Rgb([230, 230, 230]);
 
-/// A heading, and below it those of the figures that are pictures side by side, with their titles; none where none is.
-pub fn contact(heading: &str, figures: &[Figure], overlay: impl Into<Overlay>) -> Option<RgbImage> {
-    let overlay = overlay.into();
-    let titled = |f: &Figure| f.part().map_or(f.title.clone(), |part| format!("{}, {part}", f.title));
-    let painted: Vec<_> = figures.iter().filter_map(|f| Some((titled(f), fitted(paint(f, overlay)?)))).collect();
-    let (columns, rows) = grid(painted.len(), 0);
-    let cell = (SIDE + GAP, SIDE + GAP + LETTER + 4);
-    let head = if heading.is_empty() { 0 } else { LETTER + GAP };
-    let size = (columns as u32 * cell.0 + GAP, rows as u32 * cell.1 + GAP + head);
-    let mut sheet = RgbImage::from_pixel(size.0.max(width(heading) + 2 * GAP), size.1, PAPER);
-    write(&mut sheet, (i64::from(GAP), i64::from(GAP)), heading, INK);
-    for (at, (title, image)) in painted.iter().enumerate() {
-        let corner = (at % columns, at / columns);
-        let x = i64::from(GAP + corner.0 as u32 * cell.0 + (SIDE - image.width()) / 2);
-        let y = i64::from(GAP + head + corner.1 as u32 * cell.1 + (SIDE - image.height()) / 2);
-        replace(&mut sheet, image, x, y);
-        let below = i64::from(GAP + head + corner.1 as u32 * cell.1 + SIDE + 4);
-        let title: String = title.chars().take((SIDE / LETTER) as usize).collect();
-        write(&mut sheet, (i64::from(GAP + corner.0 as u32 * cell.0), below), &title, INK);
+/// Figures side by side, each with its title.
+#[derive(Default)]
+pub struct ContactSheet {
+    /// Titles, and pictures as large as their places allow.
+    pictures: Vec<(String, RgbImage)>,
+}
+
+impl ContactSheet {
+    /// Those of the figures that are pictures.
+    pub fn of(figures: &[Figure], overlay: impl Into<Overlay>) -> Self {
+        let (mut sheet, overlay) = (Self::default(), overlay.into());
+        for figure in figures {
+            paint(figure, overlay).iter().for_each(|picture| sheet.add(figure, picture));
+        }
+        sheet
     }
-    (!painted.is_empty()).then_some(sheet)
+
+    /// One more figure, which was painted so.
+    pub fn add(&mut self, figure: &Figure, picture: &RgbImage) {
+        let title = figure.part().map_or(figure.title.clone(), |part| format!("{}, {part}", figure.title));
+        self.pictures.push((title, fitted(picture)));
+    }
+
+    /// A heading, and below it the figures with their titles; `None` where there are none.
+    pub fn paint(&self, heading: &str) -> Option<RgbImage> {
+        let painted = &self.pictures;
+        let (columns, rows) = grid(painted.len(), 0);
+        let cell = (SIDE + GAP, SIDE + GAP + LETTER + 4);
+        let head = if heading.is_empty() { 0 } else { LETTER + GAP };
+        let size = (columns as u32 * cell.0 + GAP, rows as u32 * cell.1 + GAP + head);
+        let mut sheet = RgbImage::from_pixel(size.0.max(width(heading) + 2 * GAP), size.1, PAPER);
+        write(&mut sheet, (i64::from(GAP), i64::from(GAP)), heading, INK);
+        for (at, (title, image)) in painted.iter().enumerate() {
+            let corner = (at % columns, at / columns);
+            let x = i64::from(GAP + corner.0 as u32 * cell.0 + (SIDE - image.width()) / 2);
+            let y = i64::from(GAP + head + corner.1 as u32 * cell.1 + (SIDE - image.height()) / 2);
+            replace(&mut sheet, image, x, y);
+            let below = i64::from(GAP + head + corner.1 as u32 * cell.1 + SIDE + 4);
+            let title: String = title.chars().take((SIDE / LETTER) as usize).collect();
+            write(&mut sheet, (i64::from(GAP + corner.0 as u32 * cell.0), below), &title, INK);
+        }
+        (!painted.is_empty()).then_some(sheet)
+    }
 }
 
 /// As large as its place allows; what grows keeps sharp pixels.
-fn fitted(image: RgbImage) -> RgbImage {
+fn fitted(image: &RgbImage) -> RgbImage {
     let (w, h) = image.dimensions();
     let longest = w.max(h).max(1);
     let side = |size: u32| (size * SIDE / longest).max(1);
     let filter = if longest < SIDE { FilterType::Nearest } else { FilterType::Triangle };
-    resize(&image, side(w), side(h), filter)
+    resize(image, side(w), side(h), filter)
 }
 
 #[cfg(test)]
@@ -61,11 +83,11 @@ mod tests {
     fn figures_stand_side_by_side_under_a_heading() {
         let words = Figure { title: "words".into(), body: Body::Text { text: "none".into() } };
         let figures = [picture(1.0, 10, 10), words.clone(), picture(0.5, 300, 150)];
-        let sheet = contact("step 3", &figures, Colormap::Gray).unwrap();
+        let sheet = ContactSheet::of(&figures, Colormap::Gray).paint("step 3").unwrap();
         assert_eq!(sheet.dimensions(), (2 * 264 + 8, 276 + 8 + 16));
         assert_eq!(sheet.get_pixel(136, 150).0, [255; 3]);
         assert_eq!(sheet.get_pixel(264 + 8 + 128, 150).0, [128; 3]);
         assert_eq!(sheet.get_pixel(264 + 12, 150).0, PAPER.0, "a narrow picture stands in the middle");
-        assert_eq!(contact("", &[words], Colormap::Gray), None);
+        assert_eq!(ContactSheet::of(&[words], Colormap::Gray).paint(""), None);
     }
 }

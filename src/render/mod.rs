@@ -19,7 +19,7 @@ mod text;
 mod tile_grid;
 
 pub use colormap::{Colormap, NOT_FINITE, category};
-pub use contact::contact;
+pub use contact::ContactSheet;
 pub use figure::{Array, Bar, Body, ClassRow, Figure, Points, Scale, Series, grid};
 pub use overlay::Overlay;
 pub use paint::{colorbar, paint, paint_in};

@@ -1,9 +1,10 @@
 //! Where scripts are found: the user's folders first, then those in the binary; the first of a name wins.
 
+use super::group_folders;
 use crate::data::{create_folder, read_text, read_whole, write_whole};
 use anyhow::{Context, Result, ensure};
-use include_dir::{Dir, include_dir};
-use std::collections::BTreeMap;
+use include_dir::{Dir, File, include_dir};
+use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 
 static PLUGINS: Dir = include_dir!("$CARGO_MANIFEST_DIR/plugins");
@@ -21,13 +22,17 @@ const FILE_BYTES: u64 = 4 << 30;
 pub struct Folders {
     folders: Vec<PathBuf>,
     embedded: &'static Dir<'static>,
+    /// Whether sub-folders are groups whose scripts are found by their names alone.
+    grouped: bool,
 }
 
 /// A script's text and the file it came from; none: from the binary.
 #[derive(Clone, Debug, PartialEq)]
-pub struct Source {
+pub struct ScriptSource {
     /// Its name: `gradcam`, `lib/attack`.
     pub name: String,
+    /// The group whose folder it lies in; `None` for any other folder, and for a text without a file.
+    pub group: Option<String>,
     /// Its text.
     pub text: String,
     /// Its file.
@@ -37,7 +42,7 @@ pub struct Source {
 impl Folders {
     /// Methods: `first` (when given), `./plugins`, the user's configuration folder, the binary.
     pub fn plugins(first: Option<&Path>) -> Self {
-        Self::new(first, "plugins", &PLUGINS)
+        Self { grouped: true, ..Self::new(first, "plugins", &PLUGINS) }
     }
 
     /// Architectures, likewise in folders named `models`.
@@ -48,7 +53,7 @@ impl Folders {
     fn new(first: Option<&Path>, name: &str, embedded: &'static Dir<'static>) -> Self {
         let user = directories::ProjectDirs::from("", "", "gradscope").map(|d| d.config_dir().join(name));
         let folders = first.map(Path::to_path_buf).into_iter().chain([PathBuf::from(name)]).chain(user).collect();
-        Self { folders, embedded }
+        Self { folders, embedded, grouped: false }
     }
 
     /// Only the files in the binary.
@@ -64,41 +69,83 @@ impl Folders {
 
     /// The names of all scripts, sorted, those in `lib/` left out.
     pub fn names(&self) -> Vec<String> {
-        let mut names = BTreeMap::new();
-        for folder in &self.folders {
-            let files = std::fs::read_dir(folder).into_iter().flatten().flatten();
-            names.extend(files.filter_map(|f| script_name(&f.path())).map(|n| (n, ())));
+        let mut names = BTreeSet::new();
+        for root in &self.folders {
+            names.extend(group_folders::names(root));
+            names.extend(self.groups_in(root).iter().flat_map(|folder| group_folders::names(folder)));
         }
-        names.extend(self.embedded.files().filter_map(|f| script_name(f.path())).map(|n| (n, ())));
-        names.into_keys().collect()
+        let embedded = std::iter::once(self.embedded).chain(self.embedded_groups()).flat_map(Dir::files);
+        names.extend(embedded.filter_map(|f| group_folders::script_name(f.path())));
+        names.into_iter().collect()
     }
 
-    /// The names of the methods whose `PLUGIN` says this group, sorted; read from their texts, they are not compiled.
+    fn groups_in(&self, root: &Path) -> Vec<PathBuf> {
+        if self.grouped { group_folders::folders(root) } else { vec![] }
+    }
+
+    fn embedded_groups(&self) -> impl Iterator<Item = &'static Dir<'static>> {
+        let grouped = self.grouped;
+        self.embedded.dirs().filter(move |dir| grouped && group_of(dir.path()).is_some())
+    }
+
+    /// The names of the methods of this group, sorted; read from their texts and folders, they are not compiled.
     pub(super) fn of_group(&self, wanted: &str) -> Vec<String> {
-        let is = |name: &String| self.find(name).ok().flatten().is_some_and(|s| group(&s.text) == Some(wanted));
-        self.names().into_iter().filter(is).collect()
+        let is = |s: ScriptSource| declared_group(&s.text).or(s.group.as_deref()).unwrap_or(GROUP) == wanted;
+        self.names().into_iter().filter(|name| self.find(name).ok().flatten().is_some_and(is)).collect()
     }
 
     /// The script of this name; segments of letters, digits, `-` and `_` only, joined by `/`.
-    pub fn find(&self, name: &str) -> Result<Option<Source>> {
+    ///
+    /// Errors: another kind of name; two files of one folder have it.
+    pub fn find(&self, name: &str) -> Result<Option<ScriptSource>> {
         let plain = |s: &str| !s.is_empty() && s.chars().all(|c| c.is_ascii_alphanumeric() || "-_+".contains(c));
         ensure!(name.split('/').all(plain), "\"{name}\" is no script name: letters, digits, - and _ only");
-        let file = format!("{name}.rhai");
-        if let Some(path) = self.folders.iter().map(|f| f.join(&file)).find(|p| p.is_file()) {
-            return Source::read(&path).map(|s| Some(Source { name: name.into(), ..s }));
+        for root in &self.folders {
+            if let Some(path) = self.file_in(root, name)? {
+                let group = path.parent().filter(|folder| self.grouped && folder != root).and_then(group_of);
+                return Ok(Some(ScriptSource { name: name.into(), group, ..ScriptSource::read(&path)? }));
+            }
         }
-        let text = self.embedded.get_file(&file).and_then(|f| f.contents_utf8());
-        Ok(text.map(|text| Source { name: name.into(), text: text.into(), path: None }))
+        Ok(self.embedded_script(name))
     }
 
-    /// The file of a script, to edit it; one of the binary is first written into the user's folder.
+    fn file_in(&self, root: &Path, name: &str) -> Result<Option<PathBuf>> {
+        match self.grouped {
+            true => group_folders::file(root, name),
+            false => Ok(Some(root.join(format!("{name}.rhai"))).filter(|path| path.is_file())),
+        }
+    }
+
+    fn embedded_script(&self, name: &str) -> Option<ScriptSource> {
+        let named = |file: &&File| group_folders::script_name(file.path()).as_deref() == Some(name);
+        let in_groups = || self.embedded_groups().flat_map(Dir::files).find(named);
+        let file = self.embedded.get_file(format!("{name}.rhai")).or_else(in_groups)?;
+        let group = file.path().parent().and_then(group_of);
+        Some(ScriptSource { name: name.into(), group, text: file.contents_utf8()?.into(), path: None })
+    }
+
+    /// Reads a script file; in a folder of one of these it is of that folder's group.
+    pub(super) fn read(&self, path: &Path) -> Result<ScriptSource> {
+        Ok(ScriptSource { group: self.group(path), ..ScriptSource::read(path)? })
+    }
+
+    fn group(&self, path: &Path) -> Option<String> {
+        let path = std::path::absolute(path).ok()?;
+        let folder = path.parent()?;
+        let above = folder.parent()?.canonicalize().ok()?;
+        let is_root = |root: &PathBuf| root.canonicalize().is_ok_and(|root| root == above);
+        self.folders.iter().any(is_root).then(|| group_of(folder)).flatten()
+    }
+
+    /// The file of a script, to edit it; one of the binary is first written into the user's folder, below its group's.
     pub fn to_edit(&self, name: &str) -> Result<PathBuf> {
         let source = self.find(name)?.with_context(|| format!("no script named \"{name}\""))?;
         if let Some(path) = source.path {
             return Ok(path);
         }
-        let folder = self.folders.last().context("there is no folder for scripts of your own")?;
-        create_folder(folder)?;
+        let root = self.folders.last().context("there is no folder for scripts of your own")?;
+        let folder = source.group.map_or(root.clone(), |group| root.join(group.replace(' ', "_")));
+        create_folder(&folder)?;
         let path = folder.join(format!("{name}.rhai"));
         write_whole(&path, source.text.as_bytes())?;
         Ok(path)
@@ -118,31 +165,60 @@ impl Folders {
     }
 }
 
-impl Source {
+impl ScriptSource {
     /// Reads a script file; its name is the file's without `.rhai`.
     pub fn read(path: &Path) -> Result<Self> {
         let text = read_text(path, SCRIPT_BYTES).context("reading a script")?;
         let name = path.file_stem().map(|s| s.to_string_lossy().into_owned()).unwrap_or_default();
-        Ok(Self { name, text, path: Some(path.to_path_buf()) })
+        Ok(Self { name, group: None, text, path: Some(path.to_path_buf()) })
+    }
+
+    /// A text without a file.
+    pub fn of_text(name: &str, text: impl Into<String>) -> Self {
+        Self { name: name.into(), group: None, text: text.into(), path: None }
     }
 
     /// The same script as its file is now; one of the binary may have a file by now.
-    pub(super) fn again(&self, folders: &Folders) -> Result<Self> {
+    pub(crate) fn again(&self, folders: &Folders) -> Result<Self> {
         match &self.path {
-            Some(path) => Ok(Self { name: self.name.clone(), ..Self::read(path)? }),
+            Some(path) => Ok(Self { name: self.name.clone(), group: self.group.clone(), ..Self::read(path)? }),
             None => folders.find(&self.name)?.with_context(|| format!("the script \"{}\" is gone", self.name)),
         }
     }
 }
 
-/// The group that a method's declaration gives.
-fn group(text: &str) -> Option<&str> {
-    let (_, rest) = text.split_once("const PLUGIN")?;
-    let declaration = rest.split("\nfn ").next().unwrap_or_default();
-    let Some((_, rest)) = declaration.split_once("group:") else { return Some(GROUP) };
-    rest.trim_start().strip_prefix('"')?.split('"').next()
+/// The group that the folder at the end of a path holds.
+fn group_of(folder: &Path) -> Option<String> {
+    folder.file_name().and_then(|name| group_folders::group(&name.to_string_lossy()))
 }
 
-fn script_name(path: &Path) -> Option<String> {
-    (path.extension()? == "rhai").then(|| path.file_stem().map(|s| s.to_string_lossy().into_owned()))?
+/// The text after `group:` in the declaration of a method.
+fn declared_group(text: &str) -> Option<&str> {
+    let (_, declared) = text.split_once("const PLUGIN")?;
+    let mut behind = declared.split("};").next()?.split("group").skip(1);
+    behind.find_map(|rest| rest.trim_start().strip_prefix(':')?.trim_start().strip_prefix('"')?.split('"').next())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_method_of_the_binary_is_edited_as_a_copy_below_its_group() {
+        let folder = tempfile::tempdir().unwrap();
+        let folders = Folders { folders: vec![folder.path().into()], ..Folders::plugins(None) };
+        let path = folders.to_edit("tcav").unwrap();
+        assert_eq!(path, folder.path().join("data_set/tcav.rhai"));
+        let copy = folders.find("tcav").unwrap().unwrap();
+        assert_eq!((copy.path, copy.group.as_deref()), (Some(path), Some("data set")));
+    }
+
+    #[test]
+    fn a_group_is_read_from_the_declaration_alone() {
+        let group = |declared: &str| declared_group(declared).map(String::from);
+        assert_eq!(group("const PLUGIN = #{ group: \"attack\", params: [] };").as_deref(), Some("attack"));
+        let params = "const PLUGIN = #{ params: [param(\"n\", 3, \"groups of layers\")], group : \"fidelity\" };";
+        assert_eq!(group(params).as_deref(), Some("fidelity"));
+        assert_eq!(group("const PLUGIN = #{};\nlet look = #{ group: \"attack\" };"), None);
+    }
 }

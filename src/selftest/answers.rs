@@ -1,6 +1,6 @@
 //! Answers of a case: those of its rows joined, and their names in other programs.
 
-use super::desk::Answer;
+use super::harness::Answer;
 use anyhow::{Context, Result};
 use candle_core::Tensor;
 

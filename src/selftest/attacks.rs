@@ -1,8 +1,8 @@
 //! Cases of attacks: gradient steps in balls and boxes, DeepFool, Carlini & Wagner, and the arithmetic below them.
 
 use super::answers::{alias, together};
-use super::desk::{Answer, Desk, by_input, map};
-use super::network::Reading;
+use super::harness::{Answer, Harness, by_input, map};
+use super::network::ReadOptions;
 use super::value::{list, number};
 use crate::render::{Body, Figure};
 use anyhow::{Context, Result, bail, ensure};
@@ -12,7 +12,7 @@ use serde_json::{Value, json};
 type Set = Vec<(&'static str, String)>;
 
 /// PGD with what the case sets; a case may stop no sooner than after its last step.
-pub(super) fn pgd(desk: Desk) -> Result<Answer> {
+pub(super) fn pgd(desk: Harness) -> Result<Answer> {
     let mut set = ball(desk)?;
     set.push(("norm", norm(desk)?.into()));
     set.push(("random_start", "false".into()));
@@ -28,7 +28,7 @@ pub(super) fn pgd(desk: Desk) -> Result<Answer> {
 }
 
 /// MI-FGSM; its signs do not depend on how the gradient's length is measured.
-pub(super) fn mi_fgsm(desk: Desk) -> Result<Answer> {
+pub(super) fn mi_fgsm(desk: Harness) -> Result<Answer> {
     ensure!(desk.params()["norm"].is_null() || norm(desk)? == "linf", "MI-FGSM steps in Linf");
     let loss = &desk.params()["loss"];
     ensure!(loss.is_null() || loss == "ce", "MI-FGSM follows the cross-entropy (\"ce\"), not {loss}");
@@ -39,7 +39,7 @@ pub(super) fn mi_fgsm(desk: Desk) -> Result<Answer> {
     end(desk, "mi_fgsm", set)
 }
 
-pub(super) fn deepfool(desk: Desk) -> Result<Answer> {
+pub(super) fn deepfool(desk: Harness) -> Result<Answer> {
     let params = desk.params();
     let mut set: Set = vec![("norm", norm(desk)?.into())];
     for name in ["overshoot", "steps", "candidates"] {
@@ -49,10 +49,10 @@ pub(super) fn deepfool(desk: Desk) -> Result<Answer> {
 }
 
 /// The length of the least perturbation that is found, held against the bounds that the case names.
-pub(super) fn least_l2(desk: Desk) -> Result<Answer> {
+pub(super) fn least_l2(desk: Harness) -> Result<Answer> {
     let set: Set = vec![("steps", "300".into()), ("searches", "9".into()), ("c", "0.001".into())];
     let (low, high) = bounds(desk)?;
-    let network = desk.network(Reading { bounds: Some((low, high)), ..Reading::default() })?;
+    let network = desk.network(ReadOptions { bounds: Some((low, high)), ..ReadOptions::default() })?;
     let moved = desk.map(&network, desk.plugin("cw", &set)?, "perturbation")?;
     let l2 = moved.sqr()?.sum_all()?.to_scalar::<f64>()?.sqrt() * (high - low);
     let expected = &desk.case["expected"];
@@ -62,24 +62,24 @@ pub(super) fn least_l2(desk: Desk) -> Result<Answer> {
 }
 
 /// One step along the gradient that is given as the picture.
-pub(super) fn steepest_step(desk: Desk) -> Result<Answer> {
+pub(super) fn steepest_step(desk: Harness) -> Result<Answer> {
     let set = [("norm", norm(desk)?.to_string()), ("length", number(desk.params(), "eps")?.to_string())];
     arithmetic(desk, &["gradient"], include_str!("scripts/step.rhai"), &set)
 }
 
 /// Lengths of the difference of two vectors.
-pub(super) fn distances(desk: Desk) -> Result<Answer> {
+pub(super) fn distances(desk: Harness) -> Result<Answer> {
     arithmetic(desk, &["a", "b"], include_str!("scripts/distances.rhai"), &[])
 }
 
 /// A vector brought into balls around another; of L1 the difference made shorter, as Foolbox does.
-pub(super) fn project(desk: Desk) -> Result<Answer> {
+pub(super) fn project(desk: Harness) -> Result<Answer> {
     let set = [("radius", number(desk.params(), "eps")?.to_string())];
     arithmetic(desk, &["a", "b"], include_str!("scripts/project.rhai"), &set)
 }
 
 /// By how many of the 256 levels a PNG file differs after one step of each length.
-pub(super) fn quantise(desk: Desk) -> Result<Answer> {
+pub(super) fn quantise(desk: Harness) -> Result<Answer> {
     let lengths = list(&desk.params()["eps"])?.iter().map(|e| e.as_f64().context("a length is a number"));
     let mut rows = vec![];
     for length in lengths.collect::<Result<Vec<_>>>()? {
@@ -91,7 +91,7 @@ pub(super) fn quantise(desk: Desk) -> Result<Answer> {
 }
 
 /// The norm of a case, in the plugins' words.
-fn norm(desk: Desk) -> Result<&'static str> {
+fn norm(desk: Harness) -> Result<&'static str> {
     let norm = &desk.params()["norm"];
     let written = norm.as_str().map_or_else(|| norm.to_string(), str::to_lowercase);
     match written.replace(['_', ' '], "").as_str() {
@@ -103,13 +103,13 @@ fn norm(desk: Desk) -> Result<&'static str> {
 }
 
 /// The class to reach, where the case is about one.
-fn goal(desk: Desk) -> Option<(&'static str, String)> {
+fn goal(desk: Harness) -> Option<(&'static str, String)> {
     let targeted = desk.params()["targeted"].as_bool().unwrap_or(false);
     targeted.then(|| ("goal", desk.target().to_string()))
 }
 
 /// Radius, step and steps, in 1/255 of what lies between the bounds.
-fn ball(desk: Desk) -> Result<Set> {
+fn ball(desk: Harness) -> Result<Set> {
     let (low, high) = bounds(desk)?;
     let pixels = |name: &str| Ok::<_, anyhow::Error>((number(desk.params(), name)? * 255.0 / (high - low)).to_string());
     let steps = desk.params()["steps"].as_u64().context("a case says how many \"steps\"")?;
@@ -117,7 +117,7 @@ fn ball(desk: Desk) -> Result<Set> {
 }
 
 /// What black and white stand for: the case's own bounds, or some that no step reaches.
-fn bounds(desk: Desk) -> Result<(f64, f64)> {
+fn bounds(desk: Harness) -> Result<(f64, f64)> {
     let params = desk.params();
     if params.get("lower").is_some() {
         return Ok((number(params, "lower")?, number(params, "upper")?));
@@ -131,7 +131,7 @@ fn bounds(desk: Desk) -> Result<(f64, f64)> {
 }
 
 /// The picture that an attack ends with, in the case's own numbers, and whether it fools.
-fn end(desk: Desk, name: &str, set: Set) -> Result<Answer> {
+fn end(desk: Harness, name: &str, set: Set) -> Result<Answer> {
     let (low, high) = bounds(desk)?;
     let which = &desk.params()["which"];
     ensure!(
@@ -140,7 +140,7 @@ fn end(desk: Desk, name: &str, set: Set) -> Result<Answer> {
     );
     let only = which.get(0).unwrap_or(which).as_str();
     let squared = desk.params()["loss"] == "neg_log_output";
-    let network = desk.network(Reading { only, bounds: Some((low, high)), squared, ..Reading::default() })?;
+    let network = desk.network(ReadOptions { only, bounds: Some((low, high)), squared, ..ReadOptions::default() })?;
     let figures = desk.ask(&network, desk.plugin(name, &set)?)?;
     let x = map(&figures, "adversarial")?.reshape(network.picture.shape())?;
     let mut answer = by_input(&network, &((x * (high - low))? + low)?)?;
@@ -157,7 +157,7 @@ fn fooled(figures: &[Figure]) -> Result<bool> {
 }
 
 /// What a script makes of vectors, row by row: they are channels of a picture, in this order.
-fn arithmetic(desk: Desk, inputs: &[&str], script: &str, set: &[(&'static str, String)]) -> Result<Answer> {
+fn arithmetic(desk: Harness, inputs: &[&str], script: &str, set: &[(&'static str, String)]) -> Result<Answer> {
     let names: serde_json::Map<_, _> = inputs.iter().map(|n| (n.to_string(), json!([]))).collect();
     let case = json!({
         "network": { "inputs": names, "output": "flat", "layers": [
@@ -169,8 +169,8 @@ fn arithmetic(desk: Desk, inputs: &[&str], script: &str, set: &[(&'static str, S
     let expected = desk.case["expected"].as_object().context("a case expects something")?;
     let mut rows = vec![];
     for row in 0..list(&desk.case["inputs"][inputs[0]])?.len() {
-        let desk = Desk { row, ..desk.with(&case) };
-        let figures = desk.ask(&desk.network(Reading::default())?, desk.script(script, set)?)?;
+        let desk = Harness { row, ..desk.with(&case) };
+        let figures = desk.ask(&desk.network(ReadOptions::default())?, desk.script(script, set)?)?;
         let own = |name: &str| if figures.iter().any(|f| f.title == name) { None } else { alias(name) };
         let vector =
             |name: &String| Ok((name.clone(), map(&figures, own(name).unwrap_or(name))?.flatten_all()?.unsqueeze(0)?));

@@ -1,14 +1,14 @@
 //! What the cases of pictures that a network makes ask: regularisers of the climb, and what style transfer measures.
 
-use super::desk::{Answer, Desk, map, table};
-use super::network::Reading;
+use super::harness::{Answer, Harness, map, table};
+use super::network::ReadOptions;
 use super::value::{number, tensor};
 use anyhow::{Context, Result};
 use candle_core::{DType, Device, Tensor};
 use serde_json::{Map, Value, json};
 
 /// One regulariser on a picture of one or more channels, by a gradient where it needs one.
-pub(super) fn regulariser(desk: Desk, name: &str) -> Result<Answer> {
+pub(super) fn regulariser(desk: Harness, name: &str) -> Result<Answer> {
     let amount = if name == "gaussian_blur" { "sigma" } else { "percentile" };
     let set = [("of", name.to_string()), ("amount", number(desk.params(), amount)?.to_string())];
     let figures = ask(desk, &["img", "grad"], include_str!("scripts/regularise.rhai"), &set)?;
@@ -16,7 +16,7 @@ pub(super) fn regulariser(desk: Desk, name: &str) -> Result<Answer> {
 }
 
 /// Gram matrices and losses of two maps.
-pub(super) fn style(desk: Desk) -> Result<Answer> {
+pub(super) fn style(desk: Harness) -> Result<Answer> {
     let figures = ask(desk, &["F", "target"], include_str!("scripts/styles.rhai"), &[])?;
     let mut answer = table(&figures)?;
     for name in ["gram", "gram_div_chw"] {
@@ -26,7 +26,12 @@ pub(super) fn style(desk: Desk) -> Result<Answer> {
 }
 
 /// A script's answer on inputs whose channels are those of a picture, in this order.
-fn ask(desk: Desk, names: &[&str], script: &str, set: &[(&'static str, String)]) -> Result<Vec<crate::render::Figure>> {
+fn ask(
+    desk: Harness,
+    names: &[&str],
+    script: &str,
+    set: &[(&'static str, String)],
+) -> Result<Vec<crate::render::Figure>> {
     let inputs = desk.case["inputs"].as_object().context("a case has inputs")?;
     let batched = |value: &Value| match tensor(value).map(|t| t.rank()) {
         Ok(2) => json!([[value]]),
@@ -42,11 +47,11 @@ fn ask(desk: Desk, names: &[&str], script: &str, set: &[(&'static str, String)])
         "target": 0,
     });
     let desk = desk.with(&case);
-    desk.ask(&desk.network(Reading::default())?, desk.script(script, set)?)
+    desk.ask(&desk.network(ReadOptions::default())?, desk.script(script, set)?)
 }
 
 /// In the shapes that the case expects.
-fn shaped(desk: Desk, answer: Answer) -> Result<Answer> {
+fn shaped(desk: Harness, answer: Answer) -> Result<Answer> {
     let shaped = |(name, value): (String, Tensor)| {
         let expected = &desk.case["expected"][&name];
         let value = match expected.is_array() {

@@ -1,26 +1,26 @@
 //! Cases of plain gradients: of a class, of the sum of all outputs, of the cross-entropy.
 
-use super::desk::{Answer, Desk, by_input};
-use super::network::Reading;
-use crate::backward::{Walk, cross_entropy};
+use super::harness::{Answer, Harness, by_input};
+use super::network::ReadOptions;
+use crate::explain::{Walk, cross_entropy};
 use anyhow::Result;
 use candle_core::DType;
 use std::sync::Arc;
 
 /// The gradient by `saliency`; by the walk itself that of the cross-entropy, which no plugin shows.
-pub(super) fn answer(desk: Desk) -> Result<Answer> {
+pub(super) fn answer(desk: Harness) -> Result<Answer> {
     let mut answer = match desk.params()["seed"].as_str() {
         Some("cross_entropy" | "ce" | "loss") => of_cross_entropy(desk)?,
-        _ => desk.by_input(&desk.network(Reading::default())?, desk.plugin("saliency", &[])?, "gradient")?,
+        _ => desk.by_input(&desk.network(ReadOptions::default())?, desk.plugin("saliency", &[])?, "gradient")?,
     };
-    let (model, picture) = desk.bare(Reading::default())?.to(desk.dtype)?;
+    let (model, picture) = desk.bare(ReadOptions::default())?.to(desk.dtype)?;
     let trace = model.graph.forward(&picture)?;
     answer.insert("value".into(), trace.value(trace.graph.output)?.to_dtype(DType::F64)?);
     Ok(answer)
 }
 
 /// The gradient's magnitudes, unless the case wants its signs.
-pub(super) fn saliency(desk: Desk) -> Result<Answer> {
+pub(super) fn saliency(desk: Harness) -> Result<Answer> {
     let signed = desk.params()["abs"] == false;
     let answer = answer(desk)?;
     let magnitude = |(name, map): (String, _)| -> Result<_> {
@@ -30,8 +30,8 @@ pub(super) fn saliency(desk: Desk) -> Result<Answer> {
     answer.into_iter().map(magnitude).collect()
 }
 
-fn of_cross_entropy(desk: Desk) -> Result<Answer> {
-    let network = desk.bare(Reading::default())?;
+fn of_cross_entropy(desk: Harness) -> Result<Answer> {
+    let network = desk.bare(ReadOptions::default())?;
     let (model, picture) = network.to(desk.dtype)?;
     let trace = Arc::clone(&model.graph).forward(&picture)?;
     let y = trace.value(trace.graph.output)?;

@@ -1,7 +1,7 @@
 //! Cases of LRP: a composite by name is asked of the plugin, a list of rules becomes a script.
 
-use super::desk::{Answer, Desk, by_input, map};
-use super::network::{Network, Reading, Seed};
+use super::harness::{Answer, Harness, by_input, map};
+use super::network::{CaseSeed, Network, ReadOptions};
 use super::value::{list, number, text};
 use crate::graph::Scores;
 use anyhow::{Context, Result, bail, ensure};
@@ -12,10 +12,10 @@ use serde_json::Value;
 const STABILIZER: f64 = 1e-6;
 const CAPTUM: f64 = 1e-9;
 
-pub(super) fn answer(desk: Desk) -> Result<Answer> {
+pub(super) fn answer(desk: Harness) -> Result<Answer> {
     let by_name = desk.params()["composite"].as_str();
     let bounds = if by_name.is_some() { bounds(desk)? } else { None };
-    let network = desk.bare(Reading { bounds, ..Reading::default() })?;
+    let network = desk.bare(ReadOptions { bounds, ..ReadOptions::default() })?;
     let mut answer = match by_name {
         Some(composite) => by_input(&network, &by_composite(desk, &network, composite)?)?,
         None => by_rules(desk, &network)?,
@@ -33,7 +33,7 @@ pub(super) fn answer(desk: Desk) -> Result<Answer> {
 }
 
 /// The rules of a case; none where it names only a composite.
-fn rules<'a>(desk: Desk<'a>) -> Result<Vec<(&'a Value, &'a Value)>> {
+fn rules<'a>(desk: Harness<'a>) -> Result<Vec<(&'a Value, &'a Value)>> {
     let params = desk.params();
     if params["rules"].is_null() && !params["composite"].is_null() {
         return Ok(vec![]);
@@ -43,7 +43,7 @@ fn rules<'a>(desk: Desk<'a>) -> Result<Vec<(&'a Value, &'a Value)>> {
 }
 
 /// What pixels lie between, where a case says it.
-fn bounds(desk: Desk) -> Result<Option<(f64, f64)>> {
+fn bounds(desk: Harness) -> Result<Option<(f64, f64)>> {
     let rules = rules(desk)?;
     let zbox = rules.iter().map(|(_, rule)| *rule).find(|rule| rule["kind"] == "zbox");
     match zbox.or(Some(desk.params()).filter(|p| !p["low"].is_null())) {
@@ -53,7 +53,7 @@ fn bounds(desk: Desk) -> Result<Option<(f64, f64)>> {
 }
 
 /// Whether batch norms are merged into the layers before them.
-fn merged(desk: Desk) -> Result<bool> {
+fn merged(desk: Harness) -> Result<bool> {
     match desk.params()["canonise"].as_str() {
         Some("merge_batchnorm" | "merge_batch_norm" | "SequentialMergeBatchNorm") => Ok(true),
         None if desk.params()["canonise"].is_null() => Ok(false),
@@ -71,14 +71,14 @@ fn composite(name: &str) -> &str {
     }
 }
 
-fn by_composite(desk: Desk, network: &Network, name: &str) -> Result<Tensor> {
+fn by_composite(desk: Harness, network: &Network, name: &str) -> Result<Tensor> {
     let norms = network.model.graph.nodes.iter().any(|n| n.op.kind() == "batch_norm");
     ensure!(
         !norms || merged(desk)?,
         "a composite is asked for with batch norms merged into the layers before them: \"canonise\": \"merge_batchnorm\""
     );
     ensure!(
-        desk.seed()? == Seed::Class,
+        desk.seed()? == CaseSeed::Class,
         "a composite by its name starts at one class; give its \"rules\" for another seed"
     );
     let params = desk.params();
@@ -111,7 +111,7 @@ fn by_composite(desk: Desk, network: &Network, name: &str) -> Result<Tensor> {
 }
 
 /// Relevance at the inputs and at every layer that the case asks for.
-fn by_rules(desk: Desk, network: &Network) -> Result<Answer> {
+fn by_rules(desk: Harness, network: &Network) -> Result<Answer> {
     let known = |name: &str| network.model.graph.find(name).is_ok();
     let names = desk.case["expected"].as_object().context("a case expects something")?.keys();
     let layers: Vec<_> = names.filter(|name| known(name) && network.inputs.iter().all(|(i, _)| i != *name)).collect();
@@ -124,7 +124,7 @@ fn by_rules(desk: Desk, network: &Network) -> Result<Answer> {
 }
 
 /// A method with the rules of the case, as somebody would write it.
-fn script(desk: Desk, network: &Network, layers: &[&String]) -> Result<String> {
+fn script(desk: Harness, network: &Network, layers: &[&String]) -> Result<String> {
     let mut list = vec![];
     for (place, rule) in rules(desk)? {
         let rule = rule_text(rule)?;
@@ -135,9 +135,9 @@ fn script(desk: Desk, network: &Network, layers: &[&String]) -> Result<String> {
     let maps: String = layers.iter().map(|l| format!(", signed(rel[{l:?}], {l:?})")).collect();
     let model = if merged(desk)? { "cx.model.folded()" } else { "cx.model" };
     let seed = match desk.seed()? {
-        Seed::Class => "trace.logits * one_hot(cx.target, cx.model.classes)".into(),
-        Seed::Sum => "trace.logits".into(),
-        Seed::Weighted(weights) => format!("trace.logits * trace.logits.new_tensor({weights:?})"),
+        CaseSeed::Class => "trace.logits * one_hot(cx.target, cx.model.classes)".into(),
+        CaseSeed::Sum => "trace.logits".into(),
+        CaseSeed::Weighted(weights) => format!("trace.logits * trace.logits.new_tensor({weights:?})"),
     };
     Ok(format!(
         "//! The rules of a case.\nimport \"lib/lrp\" as lrp;\nconst PLUGIN = #{{ group: \"attribution\" }};\n\n\
@@ -200,7 +200,7 @@ fn numbers(value: &Value) -> Result<String> {
 }
 
 /// The selectors of what a rule is for: the layers of an operation, one by its name, the first layers with weights, or all.
-fn selectors(desk: Desk, place: &Value, network: &Network) -> Result<Vec<String>> {
+fn selectors(desk: Harness, place: &Value, network: &Network) -> Result<Vec<String>> {
     let layers = list(&desk.case["network"]["layers"])?;
     let named = |name: &str| -> Result<Vec<String>> {
         let node = network.model.graph.node(name)?;
@@ -235,15 +235,15 @@ fn selectors(desk: Desk, place: &Value, network: &Network) -> Result<Vec<String>
 }
 
 /// The network's output that was asked about, all relevance at the inputs, and what is missing between them.
-fn sums(desk: Desk, network: &Network, answer: &mut Answer) -> Result<()> {
+fn sums(desk: Harness, network: &Network, answer: &mut Answer) -> Result<()> {
     let (model, picture) = network.to(desk.dtype)?;
     let logits = model.graph.forward(&picture)?.logits()?.to_dtype(DType::F64)?.flatten_all()?;
     // Of a pair, the second is the network's own.
     let logits = if model.graph.scores == Scores::Pair { logits.narrow(0, 1, 1)? } else { logits };
     let output = match desk.seed()? {
-        Seed::Class => logits.narrow(0, if logits.dims() == [1] { 0 } else { desk.target() }, 1)?.squeeze(0)?,
-        Seed::Sum => logits.sum_all()?,
-        Seed::Weighted(weights) => (&logits * Tensor::new(weights, logits.device())?)?.sum_all()?,
+        CaseSeed::Class => logits.narrow(0, if logits.dims() == [1] { 0 } else { desk.target() }, 1)?.squeeze(0)?,
+        CaseSeed::Sum => logits.sum_all()?,
+        CaseSeed::Weighted(weights) => (&logits * Tensor::new(weights, logits.device())?)?.sum_all()?,
     };
     let parts = answer.iter().filter(|(name, _)| network.inputs.iter().any(|(i, _)| i == *name));
     let parts = parts.map(|(_, map)| map.sum_all()).collect::<candle_core::Result<Vec<_>>>()?;

@@ -1,7 +1,7 @@
 //! What the cases of each method ask, and of whom: a plugin wherever its parameters can say it.
 
-use super::desk::{Answer, Desk, map, table};
-use super::network::Reading;
+use super::harness::{Answer, Harness, map, table};
+use super::network::ReadOptions;
 use super::value::{baseline, list, tensor};
 use super::{attacks, dream, gradient, lrp, occlusion, tsne};
 use anyhow::{Context, Result, bail, ensure};
@@ -11,16 +11,16 @@ use serde_json::{Value, json};
 /// The numbers that a case expects, as the program computes them.
 ///
 /// Errors say what the case asks for that is not known.
-pub(super) fn answer(desk: Desk) -> Result<Answer> {
+pub(super) fn answer(desk: Harness) -> Result<Answer> {
     match desk.case["method"].as_str().unwrap_or_default() {
         "gradient" => gradient::answer(desk),
         "saliency" => gradient::saliency(desk),
         "input_x_gradient" => {
-            let network = desk.network(Reading::default())?;
+            let network = desk.network(ReadOptions::default())?;
             desk.by_input(&network, desk.plugin("input_x_gradient", &[])?, "attribution")
         }
         "deeplift" => {
-            let network = desk.network(Reading { origin: baseline(desk.params()), ..Reading::default() })?;
+            let network = desk.network(ReadOptions { origin: baseline(desk.params()), ..ReadOptions::default() })?;
             let set = [("baseline", "black".to_string())];
             desk.by_input(&network, desk.plugin("deeplift", &set)?, "attribution")
         }
@@ -50,14 +50,14 @@ pub(super) fn answer(desk: Desk) -> Result<Answer> {
     }
 }
 
-fn relu_rule(desk: Desk, rule: &str) -> Result<Answer> {
-    let network = desk.network(Reading::default())?;
+fn relu_rule(desk: Harness, rule: &str) -> Result<Answer> {
+    let network = desk.network(ReadOptions::default())?;
     desk.by_input(&network, desk.plugin("guided_backprop", &[("rule", rule.into())])?, "gradient")
 }
 
 /// The map; of a layer that has none the sum over its units, or each unit's part where the case wants them apart.
-fn grad_cam(desk: Desk) -> Result<Answer> {
-    let network = desk.network(Reading::default())?;
+fn grad_cam(desk: Harness) -> Result<Answer> {
+    let network = desk.network(ReadOptions::default())?;
     let params = desk.params();
     let flag = |name: &str, default| switch(params, name, default);
     let variant = match params["variant"].as_str().unwrap_or("gradcam") {
@@ -80,7 +80,7 @@ fn grad_cam(desk: Desk) -> Result<Answer> {
 }
 
 /// The layer of a case, or the one that it reads.
-fn cam_layer(desk: Desk<'_>) -> Result<&str> {
+fn cam_layer(desk: Harness<'_>) -> Result<&str> {
     let name = desk.param("layer")?;
     if !switch(desk.params(), "at_input", false)? {
         return Ok(name);
@@ -97,7 +97,7 @@ fn switch(params: &Value, name: &str, default: bool) -> Result<bool> {
 }
 
 /// A network whose gradient is the one given: the activation is its picture, the gradient its only weights.
-fn grad_cam_from_arrays(desk: Desk) -> Result<Answer> {
+fn grad_cam_from_arrays(desk: Harness) -> Result<Answer> {
     let (activation, gradient) = (&desk.case["inputs"]["activation"], &desk.case["inputs"]["gradient"]);
     let weights = tensor(gradient)?.flatten_all()?.to_vec1::<f64>()?;
     let case = json!({
@@ -122,18 +122,18 @@ fn grad_cam_from_arrays(desk: Desk) -> Result<Answer> {
     Ok(answer)
 }
 
-fn guided_grad_cam(desk: Desk) -> Result<Answer> {
-    let network = desk.network(Reading::default())?;
+fn guided_grad_cam(desk: Harness) -> Result<Answer> {
+    let network = desk.network(ReadOptions::default())?;
     ensure!(switch(desk.params(), "relu", true)?, "Guided Grad-CAM keeps what speaks for the class: \"relu\" is true");
     let set = [("layer", network.layer(desk.param("layer")?)), ("resize", desk.param("upsample")?.into())];
     desk.by_input(&network, desk.plugin("guided_gradcam", &set)?, "attribution")
 }
 
 /// A baseline that is not 0 is where the picture is measured from, so that to the plugin it is black.
-fn integrated_gradients(desk: Desk) -> Result<Answer> {
+fn integrated_gradients(desk: Harness) -> Result<Answer> {
     let params = desk.params();
     let rule = rule(params)?;
-    let network = desk.network(Reading { origin: baseline(params), ..Reading::default() })?;
+    let network = desk.network(ReadOptions { origin: baseline(params), ..ReadOptions::default() })?;
     let steps = params["n"].as_u64().context("integrated gradients need a number of steps, \"n\"")?;
     let set = [("steps", steps.to_string()), ("rule", rule.into()), ("baseline", "black".into())];
     desk.by_input(&network, desk.plugin("integrated_gradients", &set)?, "attribution")
@@ -155,7 +155,7 @@ fn rule(params: &Value) -> Result<&str> {
 }
 
 /// Places and weights of an integral, over [0, 1] unless the case says where, or expects places below 0.
-fn quadrature(desk: Desk) -> Result<Answer> {
+fn quadrature(desk: Harness) -> Result<Answer> {
     let params = desk.params();
     let n = params["n"].as_u64().context("a quadrature has a number of points, \"n\"")?;
     let mut nodes = ["nodes", "x", "t", "points"].iter().map(|name| &desk.case["expected"][*name]);
@@ -174,15 +174,15 @@ fn quadrature(desk: Desk) -> Result<Answer> {
     let set = [("rule", rule(params)?.into()), ("n", n.to_string())];
     let asked = desk.with(&case);
     let script = desk.script(include_str!("scripts/quadrature.rhai"), &set)?;
-    let figures = asked.ask(&asked.network(Reading::default())?, script)?;
+    let figures = asked.ask(&asked.network(ReadOptions::default())?, script)?;
     let of = |title| map(&figures, title)?.flatten_all().map_err(anyhow::Error::from);
     let nodes = ((of("nodes")? * (high - low))? + low)?;
     Ok([("nodes".into(), nodes), ("weights".into(), (of("weights")? * (high - low))?)].into())
 }
 
 /// The noise is given: a tensor like the input for each sample.
-fn smoothgrad(desk: Desk) -> Result<Answer> {
-    let network = desk.network(Reading::default())?;
+fn smoothgrad(desk: Harness) -> Result<Answer> {
+    let network = desk.network(ReadOptions::default())?;
     let samples = list(&desk.params()["noise"]).context("SmoothGrad needs its noise")?;
     let noise = samples.iter().map(tensor).collect::<Result<Vec<_>>>()?;
     ensure!(network.inputs.len() == 1, "noise is for networks with one input");
@@ -199,16 +199,16 @@ fn smoothgrad(desk: Desk) -> Result<Answer> {
     };
     let set = [("samples", samples.len().to_string()), ("variant", variant.into())];
     let question = desk.plugin("smoothgrad", &set)?;
-    desk.by_input(&network, super::desk::Question { given: Some(("given", noise)), ..question }, "gradient")
+    desk.by_input(&network, super::harness::PluginCall { given: Some(("given", noise)), ..question }, "gradient")
 }
 
 /// The scores are the picture of a network that does nothing.
-fn curve_auc(desk: Desk) -> Result<Answer> {
+fn curve_auc(desk: Harness) -> Result<Answer> {
     let case = json!({
         "network": { "inputs": { "x": [] }, "output": "flat", "layers": [{ "name": "flat", "op": "flatten", "in": ["x"] }] },
         "inputs": { "x": [desk.case["inputs"]["scores"]] },
         "target": 0,
     });
     let desk = desk.with(&case);
-    table(&desk.ask(&desk.network(Reading::default())?, desk.script(include_str!("scripts/areas.rhai"), &[])?)?)
+    table(&desk.ask(&desk.network(ReadOptions::default())?, desk.script(include_str!("scripts/areas.rhai"), &[])?)?)
 }

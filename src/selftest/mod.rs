@@ -7,7 +7,7 @@ mod value;
 mod words;
 mod layer;
 mod network;
-mod desk;
+mod harness;
 mod answers;
 mod dream;
 mod attacks;
@@ -23,7 +23,7 @@ use crate::script::host::Host;
 use answers::{alias, together};
 use anyhow::{Context, Result, bail, ensure};
 use candle_core::{DType, Tensor};
-use desk::{Answer, Desk};
+use harness::{Answer, Harness};
 use serde_json::Value;
 use value::{list, tensor};
 
@@ -104,7 +104,7 @@ impl Selftest {
     /// How far each of the expected numbers is off, in one type.
     fn errors(&self, case: &Value, dtype: DType) -> Result<Vec<Error>> {
         let rows = rows(case)?;
-        let desk = |row| Desk { host: &self.0, case, row, dtype };
+        let desk = |row| Harness { host: &self.0, case, row, dtype };
         let answers = (0..rows).map(|row| methods::answer(desk(row))).collect::<Result<Vec<_>>>()?;
         let tolerance = Tolerance::of(&case["tolerance"], dtype)?;
         let pairs = pairs(case, &together(answers)?)?;

@@ -25,7 +25,7 @@ pub(super) struct Network {
 
 /// What a walk back starts from.
 #[derive(Clone, Debug, Default, PartialEq)]
-pub(super) enum Seed {
+pub(super) enum CaseSeed {
     /// One at the class.
     #[default]
     Class,
@@ -37,7 +37,7 @@ pub(super) enum Seed {
 
 /// How a case's network becomes a model.
 #[derive(Default)]
-pub(super) struct Reading<'a> {
+pub(super) struct ReadOptions<'a> {
     /// Which row of the inputs is the picture.
     pub row: usize,
     /// The only input that the picture holds; the others keep their values.
@@ -47,14 +47,14 @@ pub(super) struct Reading<'a> {
     /// Bounds of the pixels: what a picture of 0 and one of 1 stand for.
     pub bounds: Option<(f64, f64)>,
     /// What is asked about.
-    pub seed: Seed,
+    pub seed: CaseSeed,
     /// Whether the outputs are squared: the way of a growing o² is that of a growing log |o|.
     pub squared: bool,
 }
 
 impl Network {
     /// Reads the network and the inputs of a case.
-    pub fn of(case: &Value, reading: &Reading) -> Result<Self> {
+    pub fn of(case: &Value, reading: &ReadOptions) -> Result<Self> {
         let mut inputs = vec![];
         for name in case["network"]["inputs"].as_object().context("a network has inputs")?.keys() {
             inputs.push((name.clone(), row(&tensor(&case["inputs"][name.as_str()])?, reading.row)?));
@@ -109,14 +109,14 @@ fn map(x: &Tensor) -> Result<Tensor> {
 }
 
 /// What an input is measured from, of its shape.
-fn origin(name: &str, x: &Tensor, reading: &Reading) -> Result<Option<Tensor>> {
+fn origin(name: &str, x: &Tensor, reading: &ReadOptions) -> Result<Option<Tensor>> {
     let Some(origin) = reading.origin else { return Ok(None) };
     let own = if origin.is_object() { &origin[name] } else { origin };
     let own = tensor(own).with_context(|| format!("the baseline of \"{name}\""))?;
     Ok(Some(own.broadcast_as(x.shape())?.contiguous()?))
 }
 
-fn from_origin(name: &str, x: &Tensor, reading: &Reading) -> Result<Tensor> {
+fn from_origin(name: &str, x: &Tensor, reading: &ReadOptions) -> Result<Tensor> {
     Ok(match origin(name, x, reading)? {
         Some(origin) => (x - origin)?,
         None => x.clone(),
@@ -148,7 +148,7 @@ impl Plan {
     }
 
     /// The channels of an input, as the network's layers read them.
-    fn input(&mut self, name: &str, x: &Tensor, reading: &Reading) -> Result<()> {
+    fn input(&mut self, name: &str, x: &Tensor, reading: &ReadOptions) -> Result<()> {
         let count = if x.rank() == 4 { x.dims()[1] } else { 1 };
         let (start, end) = (self.channels, self.channels + count);
         self.channels = end;
@@ -197,12 +197,12 @@ impl Plan {
     }
 
     /// The model that ends at the layer `output`.
-    fn finish(mut self, output: &str, picture: &[usize], reading: &Reading) -> Result<Model> {
+    fn finish(mut self, output: &str, picture: &[usize], reading: &ReadOptions) -> Result<Model> {
         let mut id = *self.known.get(output).with_context(|| format!("the output \"{output}\" is no layer"))?;
         match &reading.seed {
-            Seed::Class => {}
-            Seed::Sum => id = layer::sum(&mut self.builder, &mut self.weights, "the sum", id, None)?,
-            Seed::Weighted(w) => id = layer::sum(&mut self.builder, &mut self.weights, "the sum", id, Some(w))?,
+            CaseSeed::Class => {}
+            CaseSeed::Sum => id = layer::sum(&mut self.builder, &mut self.weights, "the sum", id, None)?,
+            CaseSeed::Weighted(w) => id = layer::sum(&mut self.builder, &mut self.weights, "the sum", id, Some(w))?,
         }
         if reading.squared {
             id = self.builder.add("the square", op::Mul, &[id, id])?;

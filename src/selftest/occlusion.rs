@@ -1,14 +1,14 @@
 //! Cases of occlusion: squares are asked of the plugin, other windows of a script with the plugin's own windows.
 
-use super::desk::{Answer, Desk, by_input};
-use super::network::{Network, Reading};
+use super::harness::{Answer, Harness, by_input};
+use super::network::{Network, ReadOptions};
 use super::value::{baseline, list};
 use anyhow::{Context, Result, ensure};
 
-pub(super) fn answer(desk: Desk) -> Result<Answer> {
+pub(super) fn answer(desk: Harness) -> Result<Answer> {
     let params = desk.params();
     let only = params["which"].as_str();
-    let network = desk.network(Reading { only, origin: baseline(params), ..Reading::default() })?;
+    let network = desk.network(ReadOptions { only, origin: baseline(params), ..ReadOptions::default() })?;
     ensure!(network.inputs.len() == 1, "occlusion is of one input; \"which\" says of which");
     let window = sizes(desk, &network, "window")?;
     let stride = sizes(desk, &network, "stride")?;
@@ -31,7 +31,7 @@ pub(super) fn answer(desk: Desk) -> Result<Answer> {
 }
 
 /// `[height, width]` of a list of sizes, which for maps begins with all channels.
-fn sizes(desk: Desk, network: &Network, name: &str) -> Result<[u64; 2]> {
+fn sizes(desk: Harness, network: &Network, name: &str) -> Result<[u64; 2]> {
     let sizes = list(&desk.params()[name])?.iter().map(|v| v.as_u64().context("a size is a whole number"));
     let sizes = sizes.collect::<Result<Vec<_>>>().with_context(|| format!("\"{name}\""))?;
     match sizes[..] {

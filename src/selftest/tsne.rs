@@ -1,15 +1,15 @@
 //! What the cases of t-SNE ask: joint probabilities, divergence and gradient of a map that is given.
 
-use super::desk::{Answer, Desk};
+use super::harness::{Answer, Harness};
 use super::value::tensor;
-use crate::embed::{Affinities, Metric, Point, Tsne, neighbours};
+use crate::math::{Affinities, Metric, Point, Tsne, neighbours};
 use anyhow::{Context, Result, anyhow};
 use candle_core::{DType, Device, Tensor};
 use serde_json::Value;
 use std::sync::Arc;
 
 /// `P_condensed`: p of each pair once; where a map `Y` is given, `KL` and `grad` by it.
-pub(super) fn answer(desk: Desk) -> Result<Answer> {
+pub(super) fn answer(desk: Harness) -> Result<Answer> {
     let inputs = &desk.case["inputs"];
     let x = tensor(&inputs["X"])?.to_dtype(desk.dtype)?;
     let n = x.dims2().context("points are rows of numbers")?.0;

@@ -4,15 +4,15 @@
 use super::draw;
 use super::effect::{Effect, editor, find_pictures};
 use super::event::Event;
-use super::picture::{Painted, Stage};
+use super::picture::{EncodedPicture, PictureStage};
 use super::state::State;
 use super::terminal::bandwidth::Bandwidth;
-use super::terminal::input::{Input, Reader};
+use super::terminal::input::{Reader, TerminalInput};
 use super::terminal::screen::{self, Screen, restore};
 use super::terminal::signals::{self, Signal};
 use super::theme::Theme;
 use super::update::update;
-use crate::script::message::{Command, Update};
+use crate::worker::message::{Command, Update};
 use anyhow::{Result, bail};
 use crossterm::terminal::{BeginSynchronizedUpdate, EndSynchronizedUpdate};
 use crossterm::{cursor, queue};
@@ -29,7 +29,7 @@ pub enum Incoming {
     /// An event for the state.
     Event(Event),
     /// A picture is ready for its slot.
-    Painted(usize, Painted),
+    Painted(usize, EncodedPicture),
     /// The terminal answered the query of its name.
     Answered,
     /// The program has to suspend.
@@ -45,7 +45,7 @@ pub struct App<F> {
     /// The styles.
     pub theme: Theme,
     /// The pictures.
-    pub stage: Stage,
+    pub stage: PictureStage,
     /// The terminal.
     pub screen: Screen,
     /// The thread that reads keys.
@@ -249,11 +249,11 @@ impl<F: Fn(Command)> App<F> {
 }
 
 /// Input, for the loop.
-pub fn of_input(input: Input) -> Incoming {
+pub fn of_input(input: TerminalInput) -> Incoming {
     match input {
-        Input::User(event) => Incoming::Event(event),
-        Input::Answer => Incoming::Answered,
-        Input::Gone => Incoming::Event(Event::Quit),
+        TerminalInput::User(event) => Incoming::Event(event),
+        TerminalInput::Answer => Incoming::Answered,
+        TerminalInput::Gone => Incoming::Event(Event::Quit),
     }
 }
 
@@ -284,9 +284,9 @@ fn at_home(command: Command) -> Command {
 }
 
 /// Gives the terminal back when it is dropped.
-pub struct Back;
+pub struct TerminalRestore;
 
-impl Drop for Back {
+impl Drop for TerminalRestore {
     fn drop(&mut self) {
         restore();
     }

@@ -3,7 +3,7 @@
 
 use super::layout::{self, Areas, LEAST};
 use super::panel;
-use super::picture::{Stage, Wanted};
+use super::picture::{PictureStage, WantedPictures};
 use super::popup;
 use super::router;
 use super::state::State;
@@ -15,7 +15,7 @@ use ratatui::layout::Position;
 use ratatui::text::Line;
 
 /// Draws one frame: arranges the pictures, then draws everything. Returns where the cursor blinks.
-pub fn frame(buf: &mut Buffer, state: &State, theme: &Theme, stage: &mut Stage) -> Option<Position> {
+pub fn frame(buf: &mut Buffer, state: &State, theme: &Theme, stage: &mut PictureStage) -> Option<Position> {
     let areas = layout::areas(state);
     stage.arrange(&wanted(state, &areas, stage.cell), popup::area(state), &state.lens);
     let cursor = draw(buf, state, &areas, theme, stage);
@@ -24,17 +24,17 @@ pub fn frame(buf: &mut Buffer, state: &State, theme: &Theme, stage: &mut Stage) 
 }
 
 /// The pictures that the visible panels want.
-fn wanted<'a>(state: &'a State, areas: &Areas, cell: (u16, u16)) -> Wanted<'a> {
-    let mut all = Wanted::default();
+fn wanted<'a>(state: &'a State, areas: &Areas, cell: (u16, u16)) -> WantedPictures<'a> {
+    let mut all = WantedPictures::default();
     for (pane, area) in &areas.panes {
-        let Wanted { pictures, plots } = (panel::of(*pane).pictures)(state, inside(*area), cell);
+        let WantedPictures { pictures, plots } = (panel::of(*pane).pictures)(state, inside(*area), cell);
         all.pictures.extend(pictures);
         all.plots.extend(plots);
     }
     all
 }
 
-fn draw(buf: &mut Buffer, state: &State, areas: &Areas, theme: &Theme, stage: &Stage) -> Option<Position> {
+fn draw(buf: &mut Buffer, state: &State, areas: &Areas, theme: &Theme, stage: &PictureStage) -> Option<Position> {
     if areas.panes.is_empty() {
         let text = format!("needs at least {}x{}", LEAST.0, LEAST.1);
         put(buf, (0, 0), Line::raw(text), buf.area.width);

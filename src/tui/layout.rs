@@ -1,6 +1,6 @@
 //! Where everything stands, for every size of terminal.
 
-use super::panel::{Height, PANELS, Panel, Place, Small};
+use super::panel::{Height, PANELS, Panel, PanelPlace, Small};
 use super::state::{Pane, State};
 use super::view::error_pane;
 use ratatui::layout::{Constraint, Layout, Rect};
@@ -76,10 +76,10 @@ fn large(state: &State, areas: Areas, middle: Rect) -> Areas {
     let [left, centre, right] = columns(main, [(main.width * 19 / 100).clamp(22, 32), REST, right]);
     let [centre, scrubber] = rows(centre, [REST, 1]);
     let in_column = |panel: &Panel| match panel.place {
-        Place::Left(height) => Some((0, height)),
-        Place::Centre => Some((1, Height::Rest)),
-        Place::Right(height) => Some((2, height)),
-        Place::Bottom => None,
+        PanelPlace::Left(height) => Some((0, height)),
+        PanelPlace::Centre => Some((1, Height::Rest)),
+        PanelPlace::Right(height) => Some((2, height)),
+        PanelPlace::Bottom => None,
     };
     let mut panes = Vec::new();
     for (number, column) in [left, centre, right].into_iter().enumerate() {
@@ -95,7 +95,7 @@ fn large(state: &State, areas: Areas, middle: Rect) -> Areas {
     if fault > 0 {
         return Areas { panes, scrubber, fault: bottom, ..areas };
     }
-    let below = || PANELS.iter().filter(|panel| matches!(panel.place, Place::Bottom)).map(|panel| panel.pane);
+    let below = || PANELS.iter().filter(|panel| matches!(panel.place, PanelPlace::Bottom)).map(|panel| panel.pane);
     panes.extend(below().zip(shared(bottom, below().count(), Layout::horizontal)));
     Areas { panes, scrubber, ..areas }
 }

@@ -29,5 +29,5 @@ mod inline;
 pub use inline::Inline;
 pub use keymap::Bindings;
 pub use picture::driver::Graphics;
-pub use run::{Options, run};
+pub use run::{AppOptions, run};
 pub use theme::{Depth, Paint};

@@ -3,7 +3,7 @@
 use super::app::{self, App, Incoming};
 use super::keymap::Bindings;
 use super::picture::driver::{Driver, Graphics};
-use super::picture::{self, Stage};
+use super::picture::{self, PictureStage};
 use super::state::{Lens, State};
 use super::terminal::bandwidth::Bandwidth;
 use super::terminal::caps;
@@ -12,7 +12,7 @@ use super::terminal::{input, probe, rescue, signals};
 use super::theme::{Depth, Paint, Theme};
 use crate::memory;
 use crate::render::{Colormap, Overlay};
-use crate::script::message::{Command, Update};
+use crate::worker::message::{Command, Update};
 use anyhow::{Context, Result, bail};
 use ratatui::buffer::Buffer;
 use std::io::IsTerminal;
@@ -21,7 +21,7 @@ use std::time::Instant;
 
 /// Options of the app.
 #[derive(Clone, Debug, Default)]
-pub struct Options {
+pub struct AppOptions {
     /// How pictures are drawn.
     pub graphics: Graphics,
     /// The number of colors; as the environment says if not given.
@@ -38,7 +38,7 @@ pub struct Options {
 
 /// Runs the app until the user quits: commands go to `ask`, answers come from `updates`. The terminal is given back however it
 /// ends. Errors if there is no terminal, or if the worker ends first.
-pub fn run(options: &Options, ask: impl Fn(Command), updates: Receiver<Update>) -> Result<()> {
+pub fn run(options: &AppOptions, ask: impl Fn(Command), updates: Receiver<Update>) -> Result<()> {
     if !std::io::stdin().is_terminal() || !screen::is_there() {
         bail!("the app needs a terminal for input and output; \"gradscope run METHOD\" needs none");
     }
@@ -47,14 +47,14 @@ pub fn run(options: &Options, ask: impl Fn(Command), updates: Receiver<Update>) 
     memory::on_exhaustion(|| {
         rescue::give_back();
     });
-    let _second = rescue::Guard::start();
-    let back = app::Back;
+    let _second = rescue::RescueProcess::start();
+    let back = app::TerminalRestore;
     let result = run_in_terminal(options, ask, updates);
     drop(back);
     result.with_context(|| guard.elsewhere().unwrap_or_else(|| "running the app".into()))
 }
 
-fn run_in_terminal(options: &Options, ask: impl Fn(Command), updates: Receiver<Update>) -> Result<()> {
+fn run_in_terminal(options: &AppOptions, ask: impl Fn(Command), updates: Receiver<Update>) -> Result<()> {
     let var = |name: &str| std::env::var(name).ok();
     let environment = caps::environment(var);
     let depth = options.colors.unwrap_or_else(|| Depth::of(var));
@@ -93,11 +93,16 @@ fn run_in_terminal(options: &Options, ask: impl Fn(Command), updates: Receiver<U
 }
 
 /// A stage whose pictures are made ready on a thread of their own.
-fn stage(driver: &'static dyn Driver, depth: Depth, cell: (u16, u16), happen: &Sender<Incoming>) -> Result<Stage> {
+fn stage(
+    driver: &'static dyn Driver,
+    depth: Depth,
+    cell: (u16, u16),
+    happen: &Sender<Incoming>,
+) -> Result<PictureStage> {
     let happen = happen.clone();
     let done = move |slot, painted| drop(happen.send(Incoming::Painted(slot, painted)));
     let jobs = picture::start(done).context("starting to make pictures")?;
-    Ok(Stage::new(driver, depth, cell, jobs))
+    Ok(PictureStage::new(driver, depth, cell, jobs))
 }
 
 /// Forwards the worker's messages, and reports its end.

@@ -60,8 +60,8 @@ const CALLS: [&str; 8] = [
 
 /// Files whose calls are inside of a `decoding` of their caller's, and whose.
 const COVERED: [(&str, &str); 2] = [
-    ("src/model/format/pth.rs", "src/model/format/mod.rs"),
-    ("src/model/format/safetensors.rs", "src/model/format/mod.rs"),
+    ("src/model/weights/pth.rs", "src/model/weights/mod.rs"),
+    ("src/model/weights/safetensors.rs", "src/model/weights/mod.rs"),
 ];
 
 fn sources(folder: &Path) -> Vec<PathBuf> {

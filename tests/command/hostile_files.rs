@@ -2,7 +2,7 @@
 
 use crate::common::random::Random;
 use gradscope::data::source;
-use gradscope::model::format;
+use gradscope::model::weights;
 use std::io::Read;
 use std::path::Path;
 
@@ -15,7 +15,7 @@ fn weight_files() -> Vec<(String, Vec<u8>)> {
         (path.file_name().unwrap().to_str().unwrap().to_string(), std::fs::read(path).unwrap())
     };
     let mut files: Vec<_> = files.iter().map(read).collect();
-    let tensors = format::parse(&files.iter().find(|(name, _)| name == "zip.pt").unwrap().1).unwrap().tensors;
+    let tensors = weights::parse(&files.iter().find(|(name, _)| name == "zip.pt").unwrap().1).unwrap().tensors;
     files.push(("zip.safetensors".into(), safetensors::serialize(&tensors, None).unwrap()));
     files
 }
@@ -45,7 +45,7 @@ fn checkpoints() -> Vec<(String, Vec<u8>)> {
 }
 
 /// The bytes that all tensors of a file take.
-fn size(weights: &format::Weights) -> usize {
+fn size(weights: &weights::Weights) -> usize {
     weights.tensors.values().map(|t| t.elem_count() * t.dtype().size_in_bytes()).sum()
 }
 
@@ -53,7 +53,7 @@ fn size(weights: &format::Weights) -> usize {
 fn a_weight_file_cut_short_anywhere_is_an_error() {
     for (name, bytes) in weight_files() {
         for length in 0..bytes.len() {
-            assert!(format::parse(&bytes[..length]).is_err(), "{name} of {length} bytes");
+            assert!(weights::parse(&bytes[..length]).is_err(), "{name} of {length} bytes");
         }
     }
 }
@@ -61,13 +61,13 @@ fn a_weight_file_cut_short_anywhere_is_an_error() {
 #[test]
 fn a_changed_bit_of_a_zip_file_is_never_read_as_another_number() {
     let (_, bytes) = weight_files().into_iter().find(|(name, _)| name == "zip.pt").unwrap();
-    let whole = format::parse(&bytes).unwrap();
-    let print = |weights: &format::Weights| weights.tensors.iter().map(|(n, t)| format!("{n}{t}")).collect::<String>();
+    let whole = weights::parse(&bytes).unwrap();
+    let print = |weights: &weights::Weights| weights.tensors.iter().map(|(n, t)| format!("{n}{t}")).collect::<String>();
     let whole = print(&whole);
     for bit in 0..bytes.len() * 8 {
         let mut bytes = bytes.clone();
         bytes[bit / 8] ^= 1 << (bit % 8);
-        if let Ok(weights) = format::parse(&bytes) {
+        if let Ok(weights) = weights::parse(&bytes) {
             assert_eq!(print(&weights), whole, "bit {bit}");
         }
     }
@@ -81,7 +81,7 @@ fn mutated_weight_files_never_panic_or_grow() {
     for ((name, bytes), rounds) in files {
         for round in 0..rounds {
             let bytes = mutated(&bytes, &mut dice);
-            if let Ok(weights) = format::parse(&bytes) {
+            if let Ok(weights) = weights::parse(&bytes) {
                 assert!(size(&weights) <= bytes.len() * 8, "{name}, round {round}");
             }
         }
@@ -111,15 +111,15 @@ fn tensor(count: &str, offset: &str, shape: &[&str], stride: &[&str]) -> Vec<u8>
 }
 
 fn weights_error(bytes: &[u8]) -> String {
-    format!("{:#}", format::parse(bytes).unwrap_err())
+    format!("{:#}", weights::parse(bytes).unwrap_err())
 }
 
 #[test]
 fn a_tensor_lies_within_its_storage_whatever_its_numbers_claim() {
     let most = "9223372036854775807";
     let numbers = [0; 16];
-    assert!(format::parse(&legacy(&tensor("4", "0", &["2", "2"], &["2", "1"]), 4, &numbers)).is_ok());
-    assert!(format::parse(&legacy(&tensor("4", "3", &["1"], &[most]), 4, &numbers)).is_ok());
+    assert!(weights::parse(&legacy(&tensor("4", "0", &["2", "2"], &["2", "1"]), 4, &numbers)).is_ok());
+    assert!(weights::parse(&legacy(&tensor("4", "3", &["1"], &[most]), 4, &numbers)).is_ok());
     let beyond: [(&str, &[&str], &[&str]); 9] = [
         ("1", &["2", "2"], &["2", "1"]),
         ("4", &["1"], &["1"]),
@@ -133,7 +133,7 @@ fn a_tensor_lies_within_its_storage_whatever_its_numbers_claim() {
     ];
     for (offset, shape, stride) in beyond {
         let bytes = legacy(&tensor("4", offset, shape, stride), 4, &numbers);
-        assert!(format::parse(&bytes).is_err(), "{offset} {shape:?} {stride:?}");
+        assert!(weights::parse(&bytes).is_err(), "{offset} {shape:?} {stride:?}");
     }
 }
 
@@ -184,7 +184,7 @@ fn objects_of_every_opcode_are_placeholders_beside_which_weights_are_read() {
         pickled.extend([b"X\x01\0\0\0o", object, b"s"].concat());
         let file = legacy(&pickled, 4, &1f32.to_le_bytes().repeat(4));
         let text = String::from_utf8_lossy(object).into_owned();
-        let weights = format::parse(&file).unwrap_or_else(|e| panic!("{text}: {e:#}"));
+        let weights = weights::parse(&file).unwrap_or_else(|e| panic!("{text}: {e:#}"));
         assert_eq!(weights.tensors.keys().collect::<Vec<_>>(), ["w"], "{text}");
         assert_eq!(weights.tensors["w"].to_vec1::<f32>().unwrap(), [1.0, 1.0], "{text}");
     }

@@ -12,16 +12,16 @@ pub mod squeezenet;
 pub mod table;
 
 use candle_core::{DType, Device, Tensor};
+use gradscope::backend::{Conv2d, Pool2d, Window};
 use gradscope::data::Dataset;
 use gradscope::graph::{Builder, op};
-use gradscope::kernel::{Conv2d, Pool2d, Window};
 use gradscope::model::{Card, Model};
-use gradscope::script::data::Data;
-use gradscope::script::folders::{Folders, Source};
+use gradscope::script::folders::{Folders, ScriptSource};
 use gradscope::script::host::Host;
-use gradscope::script::message::Report;
 use gradscope::script::method::Method;
+use gradscope::script::method::data::Data;
 use gradscope::script::session::Session;
+use gradscope::script::summary::Report;
 use std::sync::Arc;
 
 /// Classes of the tiny network.
@@ -110,8 +110,8 @@ pub fn method(host: &Host, text: &str) -> Method {
 }
 
 /// A script of the name `probe`.
-pub fn source(text: &str) -> Source {
-    Source { name: "probe".into(), text: text.into(), path: None }
+pub fn source(text: &str) -> ScriptSource {
+    ScriptSource::of_text("probe", text)
 }
 
 /// The declarations that a one-shot script needs, on one line, before `fn run(cx) { body }`.

@@ -12,7 +12,7 @@ mod targets;
 use common::random::Random;
 use gradscope::data::{Picture, write_npy};
 use gradscope::memory;
-use gradscope::script::folders::{Folders, Source};
+use gradscope::script::folders::{Folders, ScriptSource};
 use gradscope::script::host::Host;
 use image::{DynamicImage, ImageFormat};
 use std::fs;
@@ -43,6 +43,14 @@ fn files(folder: &Path) -> Vec<Vec<u8>> {
     let mut paths: Vec<PathBuf> = fs::read_dir(folder).into_iter().flatten().flatten().map(|e| e.path()).collect();
     paths.sort();
     paths.iter().filter(|path| path.is_file()).map(|path| fs::read(path).unwrap()).collect()
+}
+
+/// The folders in a folder.
+fn folders(folder: &Path) -> Vec<PathBuf> {
+    let entries = fs::read_dir(folder).into_iter().flatten().flatten().map(|e| e.path());
+    let mut folders: Vec<PathBuf> = entries.filter(|path| path.is_dir()).collect();
+    folders.sort();
+    folders
 }
 
 /// Files that are right, from which wrong ones are made.
@@ -76,14 +84,14 @@ fn seeds(target: &Target) -> Vec<Vec<u8>> {
         "state" => {
             let host = Host::new(Folders::plugins(None), Folders::models(None));
             let mut session = targets::stepped(&host);
-            let source = Source { name: "probe".into(), text: targets::STEPPED.into(), path: None };
+            let source = ScriptSource::of_text("probe", targets::STEPPED);
             session.open(host.compile(source).unwrap());
             session.view(&host).unwrap();
             session.step(&host).unwrap();
-            vec![session.keep().unwrap()]
+            vec![session.snapshot().unwrap()]
         }
         "config" => vec![br##"#{ colors: "viridis", graphics: "half", keys: #{ "x": "play", "ctrl-s": "save" }, theme: #{ title: "bold #ff8800" } }"##.to_vec()],
-        "script" => [files(&root().join("plugins")), files(&root().join("plugins/lib"))].concat(),
+        "script" => folders(&root().join("plugins")).iter().flat_map(|folder| files(folder)).collect(),
         "architecture" => files(&root().join("models")).into_iter().filter(|b| b.starts_with(b"//!")).collect(),
         "terminal" => vec![b"\x1b_Gi=31;OK\x1b\\\x1bP>|kitty(0.41.1)\x1b\\\x1b[6;18;9t\x1b[?62;4;22c".to_vec()],
         "input" => vec![(0..=255).collect()],
@@ -197,7 +205,7 @@ fn attack(target: &Target, seed: u64, go_on: impl Fn(usize) -> bool) -> usize {
 
 #[test]
 fn mutants_of_every_kind_of_input_are_refused_or_read() {
-    memory::limit_to(memory::Size(BUDGET));
+    memory::limit_to(memory::MemorySize(BUDGET));
     let seconds = std::env::var("GRADSCOPE_FUZZ_SECONDS").ok().and_then(|text| text.parse::<f64>().ok());
     let only = std::env::var("GRADSCOPE_FUZZ_TARGET").ok();
     let chosen: Vec<_> = TARGETS.iter().filter(|t| only.as_ref().is_none_or(|name| *name == t.name)).collect();

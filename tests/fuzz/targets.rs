@@ -3,14 +3,16 @@
 
 use candle_core::{DType, Device, Tensor};
 use gradscope::cli::config;
-use gradscope::data::{Dataset, Picture, npy, source};
+use gradscope::data::formats::npy;
+use gradscope::data::{Dataset, Picture, source};
 use gradscope::graph::{Builder, op};
-use gradscope::model::{Card, Model, format, train};
-use gradscope::script::folders::{Folders, Source};
+use gradscope::model::{Card, Model, weights};
+use gradscope::script::folders::{Folders, ScriptSource};
 use gradscope::script::host::Host;
-use gradscope::script::resume::Opened;
 use gradscope::script::session::Session;
+use gradscope::script::session::workspace::Workspace;
 use gradscope::selftest::Selftest;
+use gradscope::train;
 use gradscope::tui::terminal::{caps, input};
 use std::path::Path;
 use std::sync::Arc;
@@ -53,7 +55,7 @@ pub fn run(name: &str, bytes: &[u8]) {
 }
 
 fn weights(bytes: &[u8]) {
-    let Ok(weights) = format::parse(bytes) else { return };
+    let Ok(weights) = weights::parse(bytes) else { return };
     let held: usize = weights.tensors.values().map(|t| t.elem_count() * t.dtype().size_in_bytes()).sum();
     assert!(held <= 64 * bytes.len() + (1 << 20), "{} bytes became {held}", bytes.len());
 }
@@ -69,7 +71,7 @@ fn index(bytes: &[u8]) {
                     std::fs::copy(file.path(), to).expect("a shard");
                 }
             }
-            if let Ok(archive) = format::open(&folder.join(name)) {
+            if let Ok(archive) = weights::open(&folder.join(name)) {
                 let _ = archive.all();
             }
         });
@@ -85,7 +87,7 @@ fn few() -> Dataset {
 /// Training that has just begun.
 pub fn training() -> train::Trainer {
     let session = stepped(&host());
-    let options = train::Options { epochs: 2, batch: 2, ..train::Options::default() };
+    let options = train::TrainingOptions { epochs: 2, batch: 2, ..train::TrainingOptions::default() };
     let model = session.model();
     train::Trainer::new(&model.graph, &model.card, few(), options).expect("a trainer")
 }
@@ -151,7 +153,7 @@ fn cases(bytes: &[u8]) {
 }
 
 fn session(bytes: &[u8]) {
-    on_disk("last.json", bytes, |folder| drop(Opened::read(&folder.join("last.json"))));
+    on_disk("last.json", bytes, |folder| drop(Workspace::read(&folder.join("last.json"))));
 }
 
 /// A method whose state has all that a file can keep.
@@ -195,7 +197,7 @@ fn state(bytes: &[u8]) {
     let host = host();
     let mut session = stepped(&host);
     session.open(host.compile(text(STEPPED)).expect("a method"));
-    if session.take_up(bytes).is_ok() {
+    if session.restore(bytes).is_ok() {
         let _ = session.view(&host);
         let _ = session.step(&host);
     }
@@ -208,8 +210,8 @@ fn configuration(bytes: &[u8]) {
     }
 }
 
-fn text(text: &str) -> Source {
-    Source { name: "probe".into(), text: text.into(), path: None }
+fn text(text: &str) -> ScriptSource {
+    ScriptSource::of_text("probe", text)
 }
 
 /// Compiles and runs a script for a moment.
@@ -228,7 +230,7 @@ fn script(bytes: &[u8]) {
         session.open(method);
         if session.view(&host).is_ok() {
             let _ = session.step(&host);
-            let _ = session.keep();
+            let _ = session.snapshot();
         }
     }
     let _ = ended.send(());

@@ -2,9 +2,9 @@
 
 use crate::common::random::{Random, numbers};
 use candle_core::Tensor;
+use gradscope::backend::Conv2d;
 use gradscope::exec::Trace;
 use gradscope::graph::{Builder, Graph, Node, op};
-use gradscope::kernel::Conv2d;
 use gradscope::script::architecture::Architectures;
 use gradscope::script::folders::Folders;
 use std::sync::Arc;

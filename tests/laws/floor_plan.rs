@@ -6,16 +6,21 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 fn sources(folder: &Path) -> Vec<PathBuf> {
-    let mut files = vec![];
+    files(folder, "rs")
+}
+
+/// The files with this ending in a folder and those below it.
+fn files(folder: &Path, ending: &str) -> Vec<PathBuf> {
+    let mut found = vec![];
     for entry in fs::read_dir(folder).unwrap() {
         let path = entry.unwrap().path();
         if path.is_dir() {
-            files.extend(sources(&path));
-        } else if path.extension().is_some_and(|e| e == "rs") {
-            files.push(path);
+            found.extend(files(&path, ending));
+        } else if path.extension().is_some_and(|e| e == ending) {
+            found.push(path);
         }
     }
-    files
+    found
 }
 
 fn root() -> PathBuf {
@@ -100,17 +105,12 @@ fn what_is_no_use_of_a_module_below_is_none() {
     }
 }
 
-/// Folders whose circles are tolerated for now: they are being rebuilt. Nothing may be added here.
-const BEING_REBUILT: [&str; 2] = ["kernel", "model::train"];
-
-/// Circles of more than two files, and those between rooms, unless all of their files are in one of the tolerated folders.
-fn circles(files: &Crate, tolerated: &[&str]) -> Vec<String> {
+/// Circles of more than two files, and those between rooms.
+fn circles(files: &Crate) -> Vec<String> {
     let mut found = vec![];
     for circle in files.circles() {
-        let names: Vec<_> = circle.iter().map(|module| module.join("::")).collect();
-        let within = |folder: &&str| names.iter().all(|n| n == folder || n.starts_with(&format!("{folder}::")));
         let rooms = circle.iter().filter(|module| module[0] != circle.first().unwrap()[0]).count();
-        if (circle.len() > 2 || rooms > 0) && !tolerated.iter().any(within) {
+        if circle.len() > 2 || rooms > 0 {
             let arrows = circle.iter().map(|from| {
                 let to: Vec<_> = files.imports(from).intersection(&circle).map(|to| to.join("::")).collect();
                 format!("\n  {} imports {}", from.join("::"), to.join(", "))
@@ -125,12 +125,8 @@ fn circles(files: &Crate, tolerated: &[&str]) -> Vec<String> {
 fn files_do_not_import_one_another_in_circles() {
     let text = |file: &PathBuf| fs::read_to_string(file).unwrap();
     let files = Crate::new(sources(&root()).iter().map(|file| (module(file), text(file))));
-    let found = circles(&files, &BEING_REBUILT);
+    let found = circles(&files);
     assert!(found.is_empty(), "{}", found.join("\n"));
-    for folder in BEING_REBUILT {
-        let others: Vec<_> = BEING_REBUILT.into_iter().filter(|other| *other != folder).collect();
-        assert!(!circles(&files, &others).is_empty(), "\"{folder}\" has no circle any more: take it from the list");
-    }
 }
 
 #[test]
@@ -164,33 +160,31 @@ fn a_circle_of_files_is_noticed_however_it_is_written() {
         ("use super::b;\nfn f() { b::g() }", "use super::C;", "type A = crate::room::A;"),
     ] {
         let root = "mod a;\nmod b;\nmod c;\npub use a::A;\npub use c::C;";
-        let found = circles(&tree(&[("room", root), ("room::a", a), ("room::b", b), ("room::c", c)]), &[]);
+        let found = circles(&tree(&[("room", root), ("room::a", a), ("room::b", b), ("room::c", c)]));
         assert_eq!(found.len(), 1, "{a} {b} {c}");
         assert!(found[0].starts_with("3 files in a circle:\n  room::a imports room::b"), "{}", found[0]);
-        let all = tree(&[("room", root), ("room::a", a), ("room::b", b), ("room::c", c)]);
-        assert!(circles(&all, &["room"]).is_empty());
     }
     let between = tree(&[("low::a", "use crate::high::b::B;"), ("high::b", "use crate::low::a::A;")]);
-    assert_eq!(circles(&between, &[]).len(), 1, "two files of different rooms");
+    assert_eq!(circles(&between).len(), 1, "two files of different rooms");
     let root = tree(&[
         ("room", "mod a;\nuse a::A;\nstruct Own;"),
         ("room::a", "use super::b::B;"),
         ("room::b", "use super::Own;"),
     ]);
-    assert_eq!(circles(&root, &[]).len(), 1, "a mod.rs that defines something is a file like any other");
+    assert_eq!(circles(&root).len(), 1, "a mod.rs that defines something is a file like any other");
 }
 
 #[test]
 fn what_is_no_circle_is_none() {
     let pair = [("room::a", "use super::b::B;"), ("room::b", "use super::a::A;")];
-    assert!(circles(&tree(&pair), &[]).is_empty(), "two files of one room");
+    assert!(circles(&tree(&pair)).is_empty(), "two files of one room");
     let declared = [
         ("room", "mod a;\nmod b;\nmod c;\npub use a::A;\npub use b::{B, b};"),
         ("room::a", "use super::B;\n#[cfg(test)]\nmod tests { use super::super::c::C; }"),
         ("room::b", "use super::c::C;\n// use super::a::A;"),
         ("room::c", "#[cfg(test)]\npub mod tests { use crate::room::{A, B}; }\nfn f() { other::a::g() }"),
     ];
-    assert!(circles(&tree(&declared), &[]).is_empty(), "a mod.rs that only declares, tests, comments, other crates");
+    assert!(circles(&tree(&declared)).is_empty(), "a mod.rs that only declares, tests, comments, other crates");
 }
 
 #[test]
@@ -241,12 +235,8 @@ fn every_file_says_what_lives_in_it() {
 
 #[test]
 fn every_script_opens_with_what_it_shows() {
-    for folder in ["plugins", "models"] {
-        let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join(folder);
-        for entry in fs::read_dir(folder).unwrap().map(|e| e.unwrap().path()) {
-            if entry.extension().is_some_and(|e| e == "rhai") {
-                assert!(fs::read_to_string(&entry).unwrap().starts_with("//! "), "{}", entry.display());
-            }
-        }
+    let root = Path::new(env!("CARGO_MANIFEST_DIR"));
+    for file in ["plugins", "models"].iter().flat_map(|folder| files(&root.join(folder), "rhai")) {
+        assert!(fs::read_to_string(&file).unwrap().starts_with("//! "), "{}", file.display());
     }
 }

@@ -2,11 +2,11 @@
 
 use crate::common::random::{Random, numbers};
 use candle_core::{DType, Device, Tensor};
-use gradscope::backward::Walk;
+use gradscope::backend::{Conv2d, Pool2d, Window};
 use gradscope::exec::{PixelWindow, Trace};
+use gradscope::explain::Walk;
 use gradscope::graph::op::{Family, Op, OpSpec, SPECS};
 use gradscope::graph::{Builder, Graph, NodeId, op};
-use gradscope::kernel::{Conv2d, Pool2d, Window};
 use std::sync::Arc;
 
 /// Nodes of a drawn network.
@@ -428,8 +428,8 @@ fn covered_windows_give_what_whole_runs_give() {
                 PixelWindow { top, left, height, width }
             };
             let windows: Vec<_> = (0..r.between(1, 7)).map(|_| window(&mut r)).collect();
-            let ours = trace.covered(&windows, &fill, &|_| Ok(())).unwrap();
-            let whole = trace.covered_plainly(&windows, &fill, &|_| Ok(())).unwrap();
+            let ours = trace.occluded(&windows, &fill, &|_| Ok(())).unwrap();
+            let whole = trace.occluded_plainly(&windows, &fill, &|_| Ok(())).unwrap();
             assert_same(&format!("{seed}, {size:?}, {windows:?}"), &ours, &whole);
         }
     }

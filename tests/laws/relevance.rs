@@ -2,9 +2,9 @@
 
 use crate::common::random::{Random, numbers};
 use candle_core::{DType, Device, Tensor};
-use gradscope::backward::{Bias, Composite, Entry, Lrp, Relevance, Selector, Walk, logit};
+use gradscope::backend::{Conv2d, Pool2d, Window};
+use gradscope::explain::{Bias, Composite, LedgerEntry, Lrp, Relevance, Selector, Walk, logit};
 use gradscope::graph::{Builder, Graph, op};
-use gradscope::kernel::{Conv2d, Pool2d, Window};
 use gradscope::script::architecture::Architectures;
 use gradscope::script::folders::Folders;
 use std::collections::BTreeMap;
@@ -89,7 +89,7 @@ fn start(relevance: &Relevance) -> f64 {
 }
 
 /// What moves through a layer, for the measure of what is nothing beside it.
-fn size(relevance: &Relevance, id: usize, entry: &Entry) -> f64 {
+fn size(relevance: &Relevance, id: usize, entry: &LedgerEntry) -> f64 {
     let moved: f64 = numbers(&relevance.values[&id]).iter().map(|v| v.abs()).sum();
     moved.max(entry.into.abs()).max(1e-12)
 }

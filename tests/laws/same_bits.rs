@@ -1,8 +1,8 @@
 //! Where the same bits are promised: on any number of threads always, in any batch where sums are direct; elsewhere the difference is bounded.
 
 use candle_core::Tensor;
+use gradscope::backend;
 use gradscope::data::source;
-use gradscope::kernel;
 use gradscope::script::architecture::Architectures;
 use gradscope::script::folders::Folders;
 use gradscope::script::host::Host;
@@ -60,7 +60,7 @@ fn logits(count: usize, exact: bool) -> (Vec<f32>, Vec<f32>) {
     let set = source::open("made:shapes").unwrap();
     let batch = set.batch(&(0..count).collect::<Vec<_>>(), &model.card.preprocess()).unwrap();
     let numbers = |x: &Tensor| {
-        let logits = kernel::exactly(exact, || model.graph.logits(x)).unwrap();
+        let logits = backend::with_direct_sums(exact, || model.graph.logits(x)).unwrap();
         logits.flatten_all().unwrap().to_vec1::<f32>().unwrap()
     };
     let alone = (0..count).flat_map(|i| numbers(&batch.narrow(0, i, 1).unwrap())).collect();

@@ -2,11 +2,11 @@
 
 use crate::common::random::{Random, assert_close, numbers};
 use candle_core::Tensor;
-use gradscope::backward::{Composite, Rule, Selector, Walk, logit};
+use gradscope::backend::{Conv2d, Pool2d, Window};
 use gradscope::exec::Trace;
+use gradscope::explain::{Composite, Rule, Selector, Walk, logit};
 use gradscope::graph::op::Saved;
 use gradscope::graph::{Builder, Graph, op};
-use gradscope::kernel::{Conv2d, Pool2d, Window};
 use std::cell::RefCell;
 use std::collections::BTreeMap;
 use std::sync::Arc;

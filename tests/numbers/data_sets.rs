@@ -4,12 +4,13 @@
 
 use crate::common::shared::shared_file;
 use candle_core::Tensor;
+use gradscope::data::formats::jpeg;
 use gradscope::data::source::{open, picture};
-use gradscope::data::{Dataset, Picture, Preprocess, jpeg, notes};
-use gradscope::model::train::{Options, Trainer};
-use gradscope::model::{By, Card, ClassMap, evaluate};
+use gradscope::data::{Dataset, Picture, Preprocess, notes};
+use gradscope::model::{Card, ClassMap, MatchedBy, evaluate};
 use gradscope::script::architecture::Architectures;
 use gradscope::script::folders::Folders;
+use gradscope::train::{Trainer, TrainingOptions};
 use std::io::Write;
 use std::path::Path;
 use std::sync::Arc;
@@ -373,7 +374,7 @@ fn card(name: &str) -> Card {
 }
 
 /// The classes of a network that the names of folders are, in their order, and how they were matched.
-fn matched(card: &Card, names: &[&str]) -> Result<(Vec<usize>, By), String> {
+fn matched(card: &Card, names: &[&str]) -> Result<(Vec<usize>, MatchedBy), String> {
     let (data, count) = (named(names), card.labels.len().max(10));
     let map = ClassMap::matched(&data, card, count).map_err(|e| format!("{e:#}"))?;
     Ok(((0..data.len()).map(|i| map.class(data.label(i)).unwrap()).collect(), map.by))
@@ -383,15 +384,15 @@ fn matched(card: &Card, names: &[&str]) -> Result<(Vec<usize>, By), String> {
 fn folders_are_classes_by_label_synonym_and_wordnet_id() {
     let imagenet = card("squeezenet1_0");
     for (names, classes, by) in [
-        (&["Samoyed", "daisy", "tiger"][..], &[258, 985, 292][..], By::Name),
-        (&["great-white-shark", "JACK O LANTERN", "st._bernard"], &[607, 2, 247], By::Name),
-        (&["Samoyede", "killer whale", "grampus"], &[258, 148, 148], By::Name),
-        (&["n02111889", "n11939491"], &[258, 985], By::WordNetId),
-        (&["n02111889-Samoyed", "n02123045_tabby"], &[258, 281], By::WordNetId),
-        (&["Egyptian_cat", "n02111889"], &[285, 258], By::NameAndId),
+        (&["Samoyed", "daisy", "tiger"][..], &[258, 985, 292][..], MatchedBy::Name),
+        (&["great-white-shark", "JACK O LANTERN", "st._bernard"], &[607, 2, 247], MatchedBy::Name),
+        (&["Samoyede", "killer whale", "grampus"], &[258, 148, 148], MatchedBy::Name),
+        (&["n02111889", "n11939491"], &[258, 985], MatchedBy::WordNetId),
+        (&["n02111889-Samoyed", "n02123045_tabby"], &[258, 281], MatchedBy::WordNetId),
+        (&["Egyptian_cat", "n02111889"], &[285, 258], MatchedBy::NameAndId),
         // Each homonym is there, so each means what the network calls it.
-        (&["crane", "crane bird"], &[517, 134], By::Name),
-        (&["Cardigan", "cardigan"], &[264, 474], By::Name),
+        (&["crane", "crane bird"], &[517, 134], MatchedBy::Name),
+        (&["Cardigan", "cardigan"], &[264, 474], MatchedBy::Name),
     ] {
         assert_eq!(matched(&imagenet, names), Ok((classes.to_vec(), by)), "{names:?}");
     }
@@ -433,13 +434,13 @@ fn folders_of_numbers_are_classes_by_number_within_the_networks_range() {
     let data = |files: &[(&str, &[u8])]| open(&spec("folder", &folder(files))).unwrap();
     let imagenet = card("squeezenet1_0");
     let map = ClassMap::matched(&data(&[("999/a.png", &png), ("7/b.png", &png)]), &imagenet, 1000).unwrap();
-    assert_eq!((map.class(7).unwrap(), map.class(999).unwrap(), map.by), (7, 999, By::Number));
+    assert_eq!((map.class(7).unwrap(), map.class(999).unwrap(), map.by), (7, 999, MatchedBy::Number));
     let error = ClassMap::matched(&data(&[("1000/a.png", &png)]), &imagenet, 1000).unwrap_err().to_string();
     assert!(error.contains("is of class 1000, but \"squeezenet1_0\" tells 1000 classes apart"), "{error}");
     let unnamed = Card { labels: [].into(), synonyms: [].into(), ..imagenet };
     assert!(matched(&unnamed, &["cat", "dog"]).unwrap_err().contains("has no class names; name the folders 0 to 9"));
     let map = ClassMap::matched(&data(&[("3/a.png", &png)]), &unnamed, 1000).unwrap();
-    assert_eq!((map.class(3).unwrap(), map.by), (3, By::Number));
+    assert_eq!((map.class(3).unwrap(), map.by), (3, MatchedBy::Number));
 }
 
 #[test]
@@ -455,12 +456,12 @@ fn sets_of_a_fixed_order_are_classes_by_name_or_where_no_name_speaks_against_it_
         ClassMap::matched(&cifar((0..10).collect()), &card, 10).map(|map| (map.class(3).unwrap(), map.by))
     };
     let mut other = names;
-    assert_eq!(of(other).unwrap(), (3, By::Name));
+    assert_eq!(of(other).unwrap(), (3, MatchedBy::Name));
     other.swap(3, 5);
-    assert_eq!(of(other).unwrap(), (5, By::Name));
+    assert_eq!(of(other).unwrap(), (5, MatchedBy::Name));
     // What PyTorch's tutorial calls them.
     let tutorial = ["plane", "car", "bird", "cat", "deer", "dog", "frog", "horse", "ship", "truck"];
-    assert_eq!(of(tutorial).unwrap(), (3, By::Number));
+    assert_eq!(of(tutorial).unwrap(), (3, MatchedBy::Number));
     let mut other = tutorial;
     other.swap(3, 5);
     assert!(of(other).unwrap_err().to_string().contains("no class \"airplane\""));
@@ -504,10 +505,10 @@ fn a_network_that_learns_a_folder_from_scratch_keeps_its_names() {
     let (card, graph) = Architectures::new(Folders::models(None), &Arc::default()).build("lenet").unwrap();
     let data = named(&["oak", "ash"]);
     let card = card.to_learn(&data, 10);
-    Trainer::new(&graph, &card, data, Options::default()).unwrap().write(&file).unwrap();
+    Trainer::new(&graph, &card, data, TrainingOptions::default()).unwrap().write(&file).unwrap();
     let trained = Architectures::new(Folders::models(None), &Arc::default()).open("lenet", Some(&file)).unwrap();
     assert_eq!(trained.card.labels[..3], ["ash", "oak", "2"]);
-    assert_eq!(matched(&trained.card, &["oak"]).unwrap(), (vec![1], By::Name));
+    assert_eq!(matched(&trained.card, &["oak"]).unwrap(), (vec![1], MatchedBy::Name));
 }
 
 #[test]

@@ -5,9 +5,9 @@
 use crate::common::shared::shared;
 use candle_core::{DType, Device, Tensor};
 use gradscope::data::{Dataset, source};
-use gradscope::embed::{Affinities, Descent, Metric, Tsne, neighbours};
-use gradscope::kernel::pca_lowrank;
-use gradscope::model::{Features, Model, Pool};
+use gradscope::math::pca_lowrank;
+use gradscope::math::{Affinities, Descent, Metric, Tsne, neighbours};
+use gradscope::model::{FeaturePooling, Features, Model};
 use gradscope::script::architecture::Architectures;
 use gradscope::script::folders::Folders;
 use gradscope::script::host::Host;
@@ -46,7 +46,7 @@ fn features_components_and_neighbours_are_those_of_pytorch_and_scikit_learn() {
     let first: Vec<_> = (0..500).collect();
     let layer = &model.graph.nodes[model.graph.logits].inputs.first().map(|&i| model.graph.nodes[i].name.clone());
     let layer = layer.as_deref().unwrap();
-    let asked = Features { model: &model, data: &data, layer, pool: Pool::Mean, numbers: &first };
+    let asked = Features { model: &model, data: &data, layer, pool: FeaturePooling::Mean, numbers: &first };
     let x = asked.rows(None, &mut |_| Ok(())).unwrap();
     assert!(off(&x, &theirs["features.first500"]) < 1e-4);
 
@@ -130,7 +130,7 @@ fn a_map_of_the_reference_features_is_as_good_as_open_tsnes() {
 }
 
 fn of(model: &Model, data: &Dataset, numbers: &[usize], folder: &Path, stop: usize) -> (Option<Tensor>, usize) {
-    let asked = Features { model, data, layer: "avgpool", pool: Pool::Mean, numbers };
+    let asked = Features { model, data, layer: "avgpool", pool: FeaturePooling::Mean, numbers };
     let mut first = None;
     let rows = asked.rows(Some(folder), &mut |done| {
         first.get_or_insert(done);
@@ -172,8 +172,8 @@ fn other_weights_layers_and_pictures_have_features_of_their_own() {
 #[test]
 fn a_map_becomes_its_mean_its_maximum_or_all_its_values() {
     let map = Tensor::new(&[[[[1f32, 2.], [3., 6.]], [[-1., -1.], [-1., -5.]]]], &Device::Cpu).unwrap();
-    let of = |pool: Pool| numbers(&pool.rows(&map).unwrap());
-    assert_eq!(of(Pool::Mean), [3.0, -2.0]);
-    assert_eq!(of(Pool::Max), [6.0, -1.0]);
-    assert_eq!(of(Pool::Flat), [1.0, 2.0, 3.0, 6.0, -1.0, -1.0, -1.0, -5.0]);
+    let of = |pool: FeaturePooling| numbers(&pool.rows(&map).unwrap());
+    assert_eq!(of(FeaturePooling::Mean), [3.0, -2.0]);
+    assert_eq!(of(FeaturePooling::Max), [6.0, -1.0]);
+    assert_eq!(of(FeaturePooling::Flat), [1.0, 2.0, 3.0, 6.0, -1.0, -1.0, -1.0, -5.0]);
 }

@@ -5,7 +5,7 @@
 use crate::common::shared::shared_file;
 use candle_core::{DType, Device, Tensor};
 use gradscope::model::Model;
-use gradscope::model::format::{self, Tensors};
+use gradscope::model::weights::{self, Tensors};
 use gradscope::script::architecture::Architectures;
 use gradscope::script::folders::Folders;
 use std::path::{Path, PathBuf};
@@ -16,11 +16,11 @@ fn fixture(name: &str) -> PathBuf {
 }
 
 fn read(name: &str) -> Tensors {
-    format::read(&fixture(name)).unwrap_or_else(|e| panic!("{e:#}")).tensors
+    weights::read(&fixture(name)).unwrap_or_else(|e| panic!("{e:#}")).tensors
 }
 
 fn error(name: &str) -> String {
-    format!("{:#}", format::read(&fixture(name)).unwrap_err())
+    format!("{:#}", weights::read(&fixture(name)).unwrap_err())
 }
 
 /// The value i/4 - 1 at place i, as all fixtures have it.
@@ -144,7 +144,7 @@ fn big_endian_numbers_are_refused_and_not_misread() {
     let at = legacy.windows(13).position(|w| w == b"little_endian").unwrap();
     let answer = legacy[at..].iter().position(|&b| b == 0x88).unwrap() + at;
     legacy[answer] = 0x89;
-    assert!(format::parse(&legacy).unwrap_err().to_string().contains("big-endian"));
+    assert!(weights::parse(&legacy).unwrap_err().to_string().contains("big-endian"));
 }
 
 #[test]
@@ -159,7 +159,7 @@ fn safetensors_of_every_type_are_read() {
         .map(|t| (t.as_str().to_string(), values(&[2, 3]).abs().unwrap().to_dtype(t).unwrap()))
         .into();
     let bytes = safetensors::serialize(tensors.iter().map(|(n, t)| (n, t)), None).unwrap();
-    let weights = format::parse(&bytes).unwrap();
+    let weights = weights::parse(&bytes).unwrap();
     assert_eq!(weights.tensors.len(), 6);
     for (name, tensor) in &tensors {
         assert_eq!(weights.tensors[name].dtype(), tensor.dtype());
@@ -180,7 +180,7 @@ fn large_tensors_are_read_in_parts_from_files_and_from_memory() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("large.safetensors");
     std::fs::write(&path, &bytes).unwrap();
-    let (file, memory) = (format::read(&path).unwrap(), format::parse(&bytes).unwrap());
+    let (file, memory) = (weights::read(&path).unwrap(), weights::parse(&bytes).unwrap());
     assert_eq!(file.hash, memory.hash);
     for (name, tensor) in &tensors {
         for weights in [&file, &memory] {
@@ -188,7 +188,7 @@ fn large_tensors_are_read_in_parts_from_files_and_from_memory() {
         }
     }
     std::fs::write(&path, &bytes[..bytes.len() - 1]).unwrap();
-    assert!(format!("{:#}", format::read(&path).unwrap_err()).contains("cut short"));
+    assert!(format!("{:#}", weights::read(&path).unwrap_err()).contains("cut short"));
 }
 
 #[test]
@@ -198,7 +198,7 @@ fn a_safetensors_head_of_any_length_is_not_taken_for_another_format() {
         let head = r#"{"w":{"dtype":"U8","shape":[1],"data_offsets":[0,1]}}"#;
         bytes.extend(format!("{head:<0$}", length as usize).bytes());
         bytes.push(5);
-        assert_eq!(flat(&format::parse(&bytes).unwrap().tensors["w"]), [5.0], "{length}");
+        assert_eq!(flat(&weights::parse(&bytes).unwrap().tensors["w"]), [5.0], "{length}");
     }
 }
 
@@ -208,16 +208,16 @@ fn numbers_that_are_not_read_are_named() {
     let mut bytes = (header.len() as u64).to_le_bytes().to_vec();
     bytes.extend(header);
     bytes.extend([0, 0]);
-    let error = format!("{:#}", format::parse(&bytes).unwrap_err());
+    let error = format!("{:#}", weights::parse(&bytes).unwrap_err());
     assert!(error.contains("tensor \"weight\"") && error.contains("F8_E4M3"), "{error}");
 }
 
 #[test]
 fn the_hash_is_that_of_the_file() {
-    let weights = format::parse(b"\x08\0\0\0\0\0\0\0{}      ").unwrap_err();
+    let weights = weights::parse(b"\x08\0\0\0\0\0\0\0{}      ").unwrap_err();
     assert!(weights.to_string().contains("no tensors"), "{weights}");
     let Some(file) = shared_file("models/resnet20-12fca82f.th") else { return };
-    let hash = format::read(&file).unwrap().hash;
+    let hash = weights::read(&file).unwrap().hash;
     assert_eq!(hash, "12fca82f0bebc4135bf1f32f6e3710e61d5108578464b84fd6d7f5c1b04036c8");
 }
 
@@ -232,11 +232,11 @@ fn real_pytorch_files_have_the_tensors_of_their_safetensors_twins() {
         else {
             return;
         };
-        let (ours, twin) = (format::read(&ours).unwrap().tensors, format::read(&twin).unwrap().tensors);
+        let (ours, twin) = (weights::read(&ours).unwrap().tensors, weights::read(&twin).unwrap().tensors);
         assert_eq!(ours.keys().collect::<Vec<_>>(), twin.keys().collect::<Vec<_>>());
         ours.iter().for_each(|(name, t)| assert_same(name, t, &twin[name]));
     }
-    let lenet = format::read(&shared_file("models/lenet_cifar10_captum.pt").unwrap()).unwrap().tensors;
+    let lenet = weights::read(&shared_file("models/lenet_cifar10_captum.pt").unwrap()).unwrap().tensors;
     assert_eq!(lenet.values().map(Tensor::elem_count).sum::<usize>(), 62_006);
 }
 
@@ -435,7 +435,7 @@ fn weights_of_another_architecture_name_it_and_the_first_names_of_both() {
     assert!(error.contains("; they fit shapes: -m shapes"), "{error}");
     assert!(error.contains("; the architecture has conv1.weight, conv1.bias, conv2.weight and "), "{error}");
     let folder = tempfile::tempdir().unwrap();
-    let mut tensors = format::read(&weights("words.safetensors")).unwrap().tensors;
+    let mut tensors = weights::read(&weights("words.safetensors")).unwrap().tensors;
     tensors.insert("fc.bias".into(), values(&[3]));
     let path = folder.path().join("other.safetensors");
     candle_core::safetensors::save(&tensors.into_iter().collect(), &path).unwrap();
@@ -452,7 +452,7 @@ fn weights_of_another_architecture_name_it_and_the_first_names_of_both() {
 fn a_checkpoint_tells_its_architecture_through_prefixes() {
     let architectures = Architectures::new(Folders::models(None), &Arc::default());
     let weights = Path::new(env!("CARGO_MANIFEST_DIR")).join("models/waves.safetensors");
-    let tensors = format::read(&weights).unwrap().tensors;
+    let tensors = weights::read(&weights).unwrap().tensors;
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("a.safetensors");
     let wrapped = tensors.into_iter().map(|(name, tensor)| (format!("model.module.{name}"), tensor)).collect();

@@ -4,16 +4,16 @@
 use crate::common::shared::shared;
 use crate::common::{host, method, session};
 use candle_core::{Device, Tensor};
+use gradscope::backend::Conv2d;
 use gradscope::data::{Dataset, source};
 use gradscope::graph::{Builder, op};
-use gradscope::kernel::Conv2d;
-use gradscope::model::train::{Options, Perceptual, Trainer, Weights};
 use gradscope::model::{Card, Model};
 use gradscope::render::Body;
 use gradscope::script::architecture::Architectures;
 use gradscope::script::folders::Folders;
 use gradscope::script::host::Host;
 use gradscope::script::session::Session;
+use gradscope::train::{LossWeights, Perceptual, Trainer, TrainingOptions};
 use serde_json::Value;
 use std::path::Path;
 
@@ -154,7 +154,7 @@ fn real_weights_draw_their_reference_pictures() {
 #[test]
 fn a_network_that_draws_learns_a_style() {
     let judge = open("shapes", None);
-    let weights = Weights { content: 1.0, style: 5.0, variation: 1.0 };
+    let weights = LossWeights { content: 1.0, style: 5.0, variation: 1.0 };
     let style = Perceptual::new(&judge, &waves(0.7, 3.0), "waves", weights).unwrap();
     let (mut card, graph) = Architectures::new(Folders::models(None).embedded_only(), &Default::default())
         .build("style_transformer")
@@ -162,7 +162,7 @@ fn a_network_that_draws_learns_a_style() {
     (card.input, card.resize) = ([3, 48, 48], Some(48));
     let pixels = (0..4 * 3 * 48 * 48).map(|i| (i / 7 * i % 251) as u8).collect();
     let data = Dataset::of_bytes("four", vec![], [3, 48, 48], pixels, vec![0; 4]).unwrap();
-    let options = Options { epochs: 12, batch: 4, ..Options::default() };
+    let options = TrainingOptions { epochs: 12, batch: 4, ..TrainingOptions::default() };
     let alone = Trainer::new(&graph, &card, data.clone(), options.clone()).unwrap().step().unwrap_err();
     assert!(format!("{alone:#}").contains("--style"), "{alone:#}");
     let mut trainer = Trainer::new(&graph, &card, data, options).unwrap().with_style(style).unwrap();
@@ -173,7 +173,7 @@ fn a_network_that_draws_learns_a_style() {
         &judge.graph,
         &judge.card,
         Dataset::of_bytes("one", vec![], [3, 64, 64], vec![0; 3 * 4096], vec![0]).unwrap(),
-        Options::default(),
+        TrainingOptions::default(),
     );
     let style = Perceptual::new(&judge, &waves(0.7, 3.0), "waves", weights).unwrap();
     assert!(labelled.unwrap().with_style(style).is_err(), "what names classes cannot draw");
@@ -193,11 +193,11 @@ fn dropout_and_batch_norms_of_a_network_that_draws_train_too() {
     let card = Card { input: [3, 16, 16], resize: None, ..Card::clone(&open("shapes", None).card) };
     let pixels = (0..2 * 3 * 256).map(|i| (i / 7 * i % 251) as u8).collect();
     let data = Dataset::of_bytes("two", vec![], [3, 16, 16], pixels, vec![0; 2]).unwrap();
-    let weights = Weights { content: 1.0, style: 5.0, variation: 1.0 };
+    let weights = LossWeights { content: 1.0, style: 5.0, variation: 1.0 };
     let style = || Perceptual::new(&open("shapes", None), &waves(0.7, 3.0), "waves", weights).unwrap();
     let step = |seed: u64| {
-        let options = Options { epochs: 1, batch: 2, seed, ..Options::default() };
-        let graph = Trainer::new(&graph, &card, data.clone(), Options::default()).unwrap().graph().clone();
+        let options = TrainingOptions { epochs: 1, batch: 2, seed, ..TrainingOptions::default() };
+        let graph = Trainer::new(&graph, &card, data.clone(), TrainingOptions::default()).unwrap().graph().clone();
         let mut trainer = Trainer::new(&graph, &card, data.clone(), options).unwrap().with_style(style()).unwrap();
         let loss = trainer.step().unwrap().unwrap().loss;
         let mean = gradscope::tensor::numbers(&trainer.weights()["bn.running_mean"]).unwrap();

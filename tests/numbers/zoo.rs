@@ -4,7 +4,7 @@
 //! a formula that both sides have.
 
 use candle_core::{DType, Device, Tensor};
-use gradscope::backward::Walk;
+use gradscope::explain::Walk;
 use gradscope::graph::{Graph, Parameter};
 use gradscope::script::architecture::Architectures;
 use gradscope::script::folders::Folders;

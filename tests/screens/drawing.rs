@@ -3,14 +3,15 @@
 use crate::scatter::scattered;
 use crate::session::*;
 use gradscope::render::{Array, Body, Figure, Scale};
-use gradscope::script::message::{Frame, Update};
+use gradscope::script::summary::Frame;
 use gradscope::tui::Depth;
 use gradscope::tui::draw;
 use gradscope::tui::event::Event;
-use gradscope::tui::picture::Stage;
+use gradscope::tui::picture::PictureStage;
 use gradscope::tui::picture::driver::cells::IN_LETTERS;
 use gradscope::tui::state::State;
 use gradscope::tui::theme::Theme;
+use gradscope::worker::message::Update;
 use ratatui::buffer::{Buffer, Cell};
 use ratatui::layout::Rect;
 use ratatui::style::Color;
@@ -18,7 +19,7 @@ use std::sync::Arc;
 
 fn drawn(state: &State, depth: Depth) -> Buffer {
     let mut buf = Buffer::empty(Rect::new(0, 0, state.size.0, state.size.1));
-    let mut stage = Stage::still(IN_LETTERS, depth, (8, 16));
+    let mut stage = PictureStage::still(IN_LETTERS, depth, (8, 16));
     draw::frame(&mut buf, state, &Theme::new(depth), &mut stage);
     buf
 }

@@ -1,13 +1,14 @@
 //! What keys, mouse, time and answers do to the state.
 
 use crate::session::*;
-use gradscope::script::message::{Command, MethodRow, Update};
+use gradscope::script::summary::MethodRow;
 use gradscope::tui::action::views::present;
 use gradscope::tui::effect::Effect;
 use gradscope::tui::event::{Event, Mouse};
 use gradscope::tui::layout;
 use gradscope::tui::state::{Pane, Popup, State, View};
 use gradscope::tui::view::scrubber;
+use gradscope::worker::message::{Command, Update};
 
 fn set(name: &str, value: &str) -> Command {
     Command::Set(name.into(), value.into())
@@ -154,7 +155,7 @@ fn tab_completes_commands_and_asks_for_paths() {
     assert_eq!(press(&mut state, "Tab"), [Effect::Complete("pho".into())]);
     happen(&mut state, Event::Completions(vec!["photos/".into()]));
     let Some(Popup::Prompt(prompt)) = &state.popup else { panic!("the line is gone") };
-    assert_eq!(prompt.text, "open photos/");
+    assert_eq!(prompt.text(), "open photos/");
 }
 
 #[test]
@@ -358,7 +359,7 @@ fn commands_come_back_by_the_arrow() {
     press(&mut state, ":");
     write(&mut state, "colors viridis");
     press(&mut state, "Enter : Up");
-    assert!(matches!(&state.popup, Some(Popup::Prompt(p)) if p.text == "colors viridis"));
+    assert!(matches!(&state.popup, Some(Popup::Prompt(p)) if p.text() == "colors viridis"));
 }
 
 #[test]

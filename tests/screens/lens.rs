@@ -56,6 +56,6 @@ fn an_enlarged_picture_stays_enlarged_from_answer_to_answer() {
     let lens = state.lens;
     let effects = press(&mut state, "r");
     assert_eq!(asked(&effects).len(), 1);
-    tell(&mut state, gradscope::script::message::Update::Frame(crate::session::map_frame(1)));
+    tell(&mut state, gradscope::worker::message::Update::Frame(crate::session::map_frame(1)));
     assert_eq!(state.lens, lens);
 }

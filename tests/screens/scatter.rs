@@ -3,10 +3,11 @@
 use crate::drawing::screen;
 use crate::session::{asked, happen, map_frame, opened, press, tell};
 use gradscope::render::{Array, Body, Figure, Points};
-use gradscope::script::message::{Command, Frame, Update};
+use gradscope::script::summary::Frame;
 use gradscope::tui::effect::Effect;
 use gradscope::tui::event::{Event, Mouse};
 use gradscope::tui::state::{Pane, State};
+use gradscope::worker::message::{Command, Update};
 use std::sync::Arc;
 
 /// Points on a spiral, of two groups; each second picture of a data set is one.

@@ -1,11 +1,12 @@
 //! A session with two methods of its own: what a worker would say, told by hand.
 
 use gradscope::render::{Array, Bar, Body, ClassRow, Figure, Scale};
-use gradscope::script::message::*;
+use gradscope::script::summary::*;
 use gradscope::tui::effect::Effect;
 use gradscope::tui::event::{Event, Key};
 use gradscope::tui::state::State;
 use gradscope::tui::update::update;
+use gradscope::worker::message::{Command, Update};
 use std::time::Duration;
 
 /// An app with a model, a picture and the method `glow`, which has shown its map.

@@ -2,17 +2,17 @@
 
 use crate::session::*;
 use gradscope::render::{Array, Body, Colormap, Figure};
-use gradscope::script::message::Update;
 use gradscope::tui::picture::driver::{cells, kitty, sixel};
-use gradscope::tui::picture::{Placement, Stage, Wanted};
+use gradscope::tui::picture::{PictureStage, Placement, WantedPictures};
 use gradscope::tui::state::{Lens, State, VisibleFigure};
 use gradscope::tui::theme::Theme;
 use gradscope::tui::{Depth, draw};
+use gradscope::worker::message::Update;
 use ratatui::buffer::{Buffer, CellDiffOption};
 use ratatui::layout::Rect;
 
 /// One frame: its cells, and what is sent beside them.
-fn frame(state: &State, stage: &mut Stage) -> (Buffer, String) {
+fn frame(state: &State, stage: &mut PictureStage) -> (Buffer, String) {
     let mut buf = Buffer::empty(Rect::new(0, 0, state.size.0, state.size.1));
     draw::frame(&mut buf, state, &Theme::new(Depth::True), stage);
     let mut sent = Vec::new();
@@ -20,8 +20,8 @@ fn frame(state: &State, stage: &mut Stage) -> (Buffer, String) {
     (buf, String::from_utf8(sent).expect("pictures are sent as text"))
 }
 
-fn classic() -> Stage {
-    Stage::still(kitty::AT_CURSOR, Depth::True, (8, 16))
+fn classic() -> PictureStage {
+    PictureStage::still(kitty::AT_CURSOR, Depth::True, (8, 16))
 }
 
 fn skipped(buf: &Buffer) -> usize {
@@ -47,7 +47,7 @@ fn a_new_picture_takes_the_place_of_the_old_one() {
 }
 
 /// One frame with room for so many bytes.
-fn cramped(state: &State, stage: &mut Stage, room: usize) -> String {
+fn cramped(state: &State, stage: &mut PictureStage, room: usize) -> String {
     let mut buf = Buffer::empty(Rect::new(0, 0, state.size.0, state.size.1));
     draw::frame(&mut buf, state, &Theme::new(Depth::True), stage);
     let mut sent = Vec::new();
@@ -74,7 +74,7 @@ fn a_picture_takes_no_more_of_the_line_than_it_may_and_ends_before_the_next_one_
 
 #[test]
 fn cells_of_pictures_come_row_by_row_and_text_at_once() {
-    let mut stage = Stage::still(cells::HALVES, Depth::True, (8, 16));
+    let mut stage = PictureStage::still(cells::HALVES, Depth::True, (8, 16));
     let state = opened(140, 40);
     let mut screen = Buffer::empty(Rect::new(0, 0, 140, 40));
     let mut frames = 0;
@@ -127,7 +127,7 @@ fn a_resized_terminal_gets_its_pictures_again() {
 
 #[test]
 fn placeholders_turn_to_a_hidden_picture() {
-    let mut stage = Stage::still(kitty::PLACEHOLDERS, Depth::True, (8, 16));
+    let mut stage = PictureStage::still(kitty::PLACEHOLDERS, Depth::True, (8, 16));
     let mut state = opened(140, 40);
     let ids =
         |buf: &Buffer| buf.content.iter().filter(|c| c.symbol().starts_with('\u{10EEEE}')).map(|c| c.fg).next_back();
@@ -143,7 +143,7 @@ fn placeholders_turn_to_a_hidden_picture() {
 
 #[test]
 fn sixels_are_sent_at_the_place_of_their_cells() {
-    let mut stage = Stage::still(sixel::DRIVER, Depth::True, (8, 16));
+    let mut stage = PictureStage::still(sixel::DRIVER, Depth::True, (8, 16));
     let (_, sent) = frame(&opened(140, 40), &mut stage);
     let place = sent.find("\x1bP0;1q").expect("a sixel picture is sent");
     assert!(sent[..place].starts_with("\x1b[") && sent[..place].ends_with('H'));
@@ -151,7 +151,7 @@ fn sixels_are_sent_at_the_place_of_their_cells() {
 
 #[test]
 fn sixels_that_leave_before_a_second_frame_are_drawn_over() {
-    let mut stage = Stage::still(sixel::DRIVER, Depth::True, (8, 16));
+    let mut stage = PictureStage::still(sixel::DRIVER, Depth::True, (8, 16));
     let mut state = opened(140, 40);
     assert!(frame(&state, &mut stage).1.contains("\x1bP"), "a picture stands");
     press(&mut state, "t");
@@ -161,8 +161,8 @@ fn sixels_that_leave_before_a_second_frame_are_drawn_over() {
 }
 
 /// Draws one picture in an area.
-fn show(stage: &mut Stage, buf: &mut Buffer, area: Rect, figure: &VisibleFigure) {
-    let wanted = Wanted { pictures: vec![Placement { area, figure }], plots: vec![] };
+fn show(stage: &mut PictureStage, buf: &mut Buffer, area: Rect, figure: &VisibleFigure) {
+    let wanted = WantedPictures { pictures: vec![Placement { area, figure }], plots: vec![] };
     stage.arrange(&wanted, None, &Lens::default());
     stage.draw(buf, area, &Lens::default());
 }
@@ -205,7 +205,7 @@ fn in_cells_only_what_changed_is_written() {
         let data = (0..3 * 64).map(|i| if i % 64 == bright { 1.0 } else { 0.0 }).collect::<Vec<f32>>();
         let body = Body::Image { pixels: Array::new(vec![3, 8, 8], data).unwrap() };
         let figure = VisibleFigure::new(Figure { title: "dot".into(), body }, bright as u64);
-        let mut stage = Stage::still(cells::HALVES, Depth::True, (8, 16));
+        let mut stage = PictureStage::still(cells::HALVES, Depth::True, (8, 16));
         let mut buf = Buffer::empty(Rect::new(0, 0, 8, 4));
         show(&mut stage, &mut buf, Rect::new(0, 0, 8, 4), &figure);
         buf

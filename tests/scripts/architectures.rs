@@ -4,7 +4,7 @@ use candle_core::{DType, Device, Tensor};
 use gradscope::script::Guard;
 use gradscope::script::architecture::{Architectures, card, describe};
 use gradscope::script::folders::Folders;
-use gradscope::script::message::Report;
+use gradscope::script::summary::Report;
 use std::collections::{BTreeMap, HashMap};
 use std::path::Path;
 use std::sync::Arc;

@@ -3,11 +3,11 @@
 use crate::common::{failure, host, method, one_shot, picture, session};
 use gradscope::data::write_whole;
 use gradscope::render::Figure;
-use gradscope::script::context::Stage;
 use gradscope::script::folders::Folders;
 use gradscope::script::host::Host;
-use gradscope::script::message::{ParamKind, Report};
+use gradscope::script::method::context::Observer;
 use gradscope::script::session::Session;
+use gradscope::script::summary::{ParamKind, Report};
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 use tempfile::TempDir;
@@ -259,7 +259,7 @@ fn argsort_and_ranks_are_those_of_pytorch_and_scipy() {
 #[derive(Default)]
 struct Told(Mutex<Vec<(String, usize)>>);
 
-impl Stage for Told {
+impl Observer for Told {
     fn show(&self, _: Vec<Figure>) {
         panic!("figures of a method that is asked are not shown");
     }

@@ -1,7 +1,7 @@
 //! What a person reads when a script is wrong.
 
 use crate::common::{answer, failure, host, one_shot, source};
-use gradscope::script::message::Report;
+use gradscope::script::summary::Report;
 
 #[test]
 fn a_report_has_message_place_excerpt_and_caret() {

@@ -2,7 +2,7 @@
 
 use crate::common::host;
 use candle_core::{Device, Tensor};
-use gradscope::data::made;
+use gradscope::data::synthetic;
 use gradscope::graph::{Builder, op};
 use gradscope::model::{Card, Model};
 use gradscope::render::{Body, Figure};
@@ -19,7 +19,7 @@ fn shapes(host: &Host) -> Model {
 /// The program's own network on a picture of a set that it draws.
 fn own(host: &Host, set: &str, picture: usize) -> Session {
     let model = shapes(host);
-    let x = made::open(set).unwrap().batch(&[picture], &model.card.preprocess()).unwrap();
+    let x = synthetic::open(set).unwrap().batch(&[picture], &model.card.preprocess()).unwrap();
     Session::new(host, model, set, x).unwrap()
 }
 

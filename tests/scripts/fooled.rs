@@ -1,13 +1,13 @@
 //! Nothing to do: an attack on a picture that fools the network already takes no step, whatever the attack is.
 
 use crate::common::{answer, host, method, session};
-use gradscope::data::made;
+use gradscope::data::synthetic;
 use gradscope::render::Body;
 use gradscope::script::architecture::Architectures;
-use gradscope::script::data::Data;
 use gradscope::script::folders::Folders;
 use gradscope::script::host::Host;
 use gradscope::script::method::Method;
+use gradscope::script::method::data::Data;
 use gradscope::script::session::Session;
 
 /// Every attack there is.
@@ -238,7 +238,7 @@ fn l0_is_counted_in_values_and_in_pixels() {
 fn examples_of_each_epsilon_are_in_grey_and_say_what_became_of_them() {
     let host = host();
     let digits = Architectures::new(Folders::models(None).embedded_only(), host.guard()).open("digits", None).unwrap();
-    let set = made::open("digits").unwrap();
+    let set = synthetic::open("digits").unwrap();
     let x = set.batch(&[0], &digits.card.preprocess()).unwrap();
     let mut session = Session::new(&host, digits, "digits", x).unwrap();
     session.set_data(Data::of(set));

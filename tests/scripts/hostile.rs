@@ -3,8 +3,8 @@
 use crate::common::{failure, host, method, one_shot, picture, session, source, tiny};
 use gradscope::script::folders::Folders;
 use gradscope::script::host::Host;
-use gradscope::script::message::Report;
 use gradscope::script::session::Session;
+use gradscope::script::summary::Report;
 use std::time::{Duration, Instant};
 
 /// Runs a one-shot body, cancels it after 50 ms, and says how long it went on.

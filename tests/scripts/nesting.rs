@@ -2,7 +2,7 @@
 
 use crate::common::{failure, host, method, one_shot, session, source};
 use gradscope::script::host::Host;
-use gradscope::script::message::Report;
+use gradscope::script::summary::Report;
 use std::sync::mpsc::RecvTimeoutError;
 use std::time::Duration;
 
@@ -11,7 +11,7 @@ fn told_soon(host: &Host, body: &str) -> Option<String> {
     let mut session = session(host);
     session.open(method(host, &one_shot(body)));
     let guard = host.guard().clone();
-    guard.start(guard.wishes());
+    guard.start(guard.cancel_requests());
     let (over, wait) = std::sync::mpsc::channel::<()>();
     let canceller = std::thread::spawn(move || {
         if wait.recv_timeout(Duration::from_secs(3)) == Err(RecvTimeoutError::Timeout) {
@@ -21,7 +21,7 @@ fn told_soon(host: &Host, body: &str) -> Option<String> {
     let told = session.run(host).err().map(|error| format!("{error:#}"));
     drop(over);
     canceller.join().unwrap();
-    host.guard().start(host.guard().wishes());
+    host.guard().start(host.guard().cancel_requests());
     told
 }
 
@@ -146,8 +146,8 @@ fn a_state_nested_as_deep_as_is_allowed_is_kept_and_taken_up() {
     let mut session = session(&host);
     session.open(host.compile(source(stepper)).unwrap());
     session.run(&host).unwrap();
-    let kept = session.keep().unwrap();
-    session.take_up(&kept).unwrap();
+    let kept = session.snapshot().unwrap();
+    session.restore(&kept).unwrap();
     session.step(&host).unwrap();
 }
 

@@ -2,8 +2,8 @@
 
 use crate::common::{host, picture, session, tiny};
 use candle_core::{Device, Tensor};
-use gradscope::backward::{Walk, cross_entropy};
 use gradscope::data::source;
+use gradscope::explain::{Walk, cross_entropy};
 use gradscope::script::architecture::Architectures;
 use gradscope::script::folders::Folders;
 use gradscope::script::session::Session;

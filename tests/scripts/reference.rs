@@ -3,18 +3,18 @@
 use crate::common::{host, method, session};
 use gradscope::render::Figure;
 use gradscope::script::architecture::Architectures;
-use gradscope::script::context::{Nobody, Stage};
-use gradscope::script::folders::{Folders, Source};
+use gradscope::script::folders::{Folders, ScriptSource};
 use gradscope::script::host::Host;
-use gradscope::script::program::{self, Desk};
-use gradscope::script::reference::{Section, reference};
+use gradscope::script::host::reference::{Section, reference};
+use gradscope::script::method::context::{NoObserver, Observer};
+use gradscope::script::program::{self, Console};
 use std::sync::{Arc, Mutex};
 
 /// Keeps what a program prints.
 #[derive(Default)]
 struct Printed(Mutex<Vec<String>>);
 
-impl Desk for Printed {
+impl Console for Printed {
     fn print(&self, line: &str) -> anyhow::Result<()> {
         self.0.lock().unwrap().push(line.into());
         Ok(())
@@ -26,8 +26,8 @@ impl Desk for Printed {
 
     fn say(&self, _: &str) {}
 
-    fn stage(&self) -> Arc<dyn Stage> {
-        Arc::new(Nobody)
+    fn observer(&self) -> Arc<dyn Observer> {
+        Arc::new(NoObserver)
     }
 }
 
@@ -46,10 +46,10 @@ fn runs(host: &Arc<Host>, section: &Section) -> anyhow::Result<()> {
         let finite = |f: &Figure| f.values().is_none_or(|v| v.data.iter().all(|v| v.is_finite()));
         anyhow::ensure!(figures.iter().all(finite), "it shows what is not finite");
     } else {
-        let desk = Arc::new(Printed::default());
-        let source = Source { name: section.noun.clone(), text: text.clone(), path: None };
-        program::run(host.clone(), &source, &[], desk.clone())?;
-        anyhow::ensure!(!desk.0.lock().unwrap().is_empty(), "it prints nothing");
+        let console = Arc::new(Printed::default());
+        let source = ScriptSource::of_text(&section.noun, text.clone());
+        program::run(host.clone(), &source, &[], console.clone())?;
+        anyhow::ensure!(!console.0.lock().unwrap().is_empty(), "it prints nothing");
     }
     Ok(())
 }

@@ -2,8 +2,8 @@
 //! times 0.1 leaves it, or gives it in the layer's unit.
 
 use candle_core::{DType, Device, Tensor};
-use gradscope::backward::Walk;
 use gradscope::data::source;
+use gradscope::explain::Walk;
 use gradscope::model::Model;
 use gradscope::script::architecture::Architectures;
 use gradscope::script::folders::Folders;

@@ -4,16 +4,16 @@
 
 use crate::common::{method, one_shot, picture, uniform};
 use candle_core::{Device, Tensor};
-use gradscope::backward::loss_of_labels;
 use gradscope::data::Dataset;
+use gradscope::explain::loss_of_labels;
 use gradscope::graph::Scores;
 use gradscope::model::{Model, evaluate, matches};
 use gradscope::render::Body;
 use gradscope::script::architecture::Architectures;
-use gradscope::script::data::Data;
+use gradscope::script::export::result;
 use gradscope::script::folders::Folders;
 use gradscope::script::host::Host;
-use gradscope::script::save;
+use gradscope::script::method::data::Data;
 use gradscope::script::session::Session;
 use gradscope::tensor::numbers;
 use serde_json::Value;
@@ -217,7 +217,7 @@ fn independent_classes_have_probabilities_each_by_itself() {
     let mut session = Session::new(&host, model.clone(), "drawn", picture()).unwrap();
     session.open(host.method("saliency").unwrap());
     let frame = session.view(&host).unwrap();
-    let document = save::document(&session, &host, &frame).unwrap();
+    let document = result::document(&session, &host, &frame).unwrap();
     assert_eq!(document["scores"], "independent");
     let top: Vec<_> = document["top5"].as_array().unwrap().iter().map(|c| c["probability"].as_f64().unwrap()).collect();
     let mut expected = list(&r["probabilities"]);

@@ -3,8 +3,8 @@
 use crate::common::{host, method, session};
 use gradscope::render::{Body, Figure};
 use gradscope::script::host::Host;
-use gradscope::script::message::Frame;
 use gradscope::script::session::Session;
+use gradscope::script::summary::Frame;
 
 const WALK: &str = r#"
 const PLUGIN = #{ group: "test", params: [param("size", 1.0, 0.0..=9.0, "of a step"), param("steps", 50, 1..=99, "at most")] };
@@ -142,9 +142,9 @@ fn a_run_taken_up_from_its_file_goes_on_as_one_never_interrupted() {
     let whole = walk(&mut begun(&host), &host, 6);
     let mut first = begun(&host);
     walk(&mut first, &host, 3);
-    let file = first.keep().expect("a file");
+    let file = first.snapshot().expect("a file");
     let mut second = begun(&host);
-    second.take_up(&file).expect("the same question");
+    second.restore(&file).expect("the same question");
     assert_eq!(second.cursor(), 3);
     assert_eq!(walk(&mut second, &host, 3), whole[3..]);
     assert_eq!(second.scalars().len(), 7);
@@ -153,11 +153,11 @@ fn a_run_taken_up_from_its_file_goes_on_as_one_never_interrupted() {
 #[test]
 fn a_run_of_another_question_is_not_taken_up() {
     let host = host();
-    let file = begun(&host).keep().expect("a file");
+    let file = begun(&host).snapshot().expect("a file");
     let refused = |change: &dyn Fn(&mut Session)| {
         let mut other = begun(&host);
         change(&mut other);
-        format!("{:#}", other.take_up(&file).expect_err("it differs"))
+        format!("{:#}", other.restore(&file).expect_err("it differs"))
     };
     assert!(refused(&|s| s.set_seed(1)).contains("seed differs"));
     assert!(refused(&|s| s.set("size", "2").expect("a size")).contains("parameters differs"));
@@ -167,7 +167,7 @@ fn a_run_of_another_question_is_not_taken_up() {
     );
     let mut same = begun(&host);
     for damaged in [&file[..file.len() / 2], b"", b"not a file"] {
-        assert!(same.take_up(damaged).is_err());
+        assert!(same.restore(damaged).is_err());
     }
 }
 
@@ -176,7 +176,7 @@ fn mapped(host: &Host) -> Session {
     let mut session = Session::new(host, crate::common::tiny(), "picture", crate::common::picture()).unwrap();
     let pixels = (0..40 * 192).map(|i: usize| (i * i * 37 % 251) as u8).collect();
     let data = gradscope::data::Dataset::of_bytes("forty", vec![], [3, 8, 8], pixels, (0..40).map(|i| i % 3).collect());
-    session.set_data(gradscope::script::data::Data::of(data.unwrap()));
+    session.set_data(gradscope::script::method::data::Data::of(data.unwrap()));
     session.open(host.method("tsne").unwrap());
     for (name, value) in [("early", "30"), ("iterations", "60"), ("perplexity", "7")] {
         session.set(name, value).unwrap();
@@ -190,9 +190,9 @@ fn a_map_of_t_sne_goes_on_from_a_file_as_if_it_had_not_been_stopped() {
     let mut whole = mapped(&host);
     whole.run(&host).unwrap();
     walk(&mut whole, &host, 2);
-    let file = whole.keep().expect("a file");
+    let file = whole.snapshot().expect("a file");
     let mut resumed = mapped(&host);
-    resumed.take_up(&file).expect("the same question");
+    resumed.restore(&file).expect("the same question");
     assert_eq!(resumed.cursor(), 2);
     assert_eq!(resumed.told().used()["perplexity"], "7");
     while whole.can_go_on() {
@@ -202,7 +202,7 @@ fn a_map_of_t_sne_goes_on_from_a_file_as_if_it_had_not_been_stopped() {
     }
     assert!(resumed.done().is_some_and(|why| why.starts_with("90 iterations")), "{:?}", resumed.done());
     let damaged: Vec<u8> = file.iter().map(|&b| if b == b'7' { b'8' } else { b }).collect();
-    assert!(mapped(&host).take_up(&damaged).is_err());
+    assert!(mapped(&host).restore(&damaged).is_err());
 }
 
 #[test]

@@ -2,8 +2,8 @@
 
 use crate::common::{host, session};
 use gradscope::script::host::Host;
-use gradscope::script::message::Frame;
 use gradscope::script::session::Session;
+use gradscope::script::summary::Frame;
 
 /// Attacks that draw random numbers and that do not, each set so that it walks on for six steps.
 const WALKS: [(&str, &[&str]); 4] = [

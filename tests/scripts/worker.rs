@@ -7,10 +7,11 @@ use gradscope::data::lock::Lock;
 use gradscope::script::architecture::Architectures;
 use gradscope::script::folders::Folders;
 use gradscope::script::host::Host;
-use gradscope::script::message::{Command, Frame, Update};
-use gradscope::script::resume::{Opened, go_on};
 use gradscope::script::session::Session;
-use gradscope::script::worker::{Asker, Kept, Opening, start};
+use gradscope::script::session::workspace::{Workspace, go_on};
+use gradscope::script::summary::Frame;
+use gradscope::worker::message::{Command, Update};
+use gradscope::worker::{SessionFile, WorkerHandle, WorkerInit, start};
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -20,7 +21,7 @@ use std::time::{Duration, Instant};
 /// A worker with a folder of scripts of its own.
 struct Desk {
     folder: tempfile::TempDir,
-    asker: Asker,
+    asker: WorkerHandle,
     updates: Receiver<Update>,
 }
 
@@ -36,21 +37,27 @@ fn words(text: &str) -> String {
 impl Desk {
     /// With one method open.
     fn new(method: &str, text: &str) -> Self {
+        Self::in_folder("", method, text)
+    }
+
+    /// The same, in a sub-folder.
+    fn in_folder(group: &str, method: &str, text: &str) -> Self {
         let folder = tempfile::tempdir().unwrap();
-        fs::write(folder.path().join(format!("{method}.rhai")), text).unwrap();
+        fs::create_dir_all(folder.path().join(group)).unwrap();
+        fs::write(folder.path().join(group).join(format!("{method}.rhai")), text).unwrap();
         let plugins = Folders::plugins(Some(folder.path()));
         let host = Host::new(plugins, Folders::models(None).embedded_only());
         let mut session = Session::new(&host, tiny(), "drawn", picture()).unwrap();
         session.open(host.method(method).unwrap());
         let raw = Picture::Values(picture().squeeze(0).unwrap());
-        let opening = Opening {
+        let opening = WorkerInit {
             host,
             session,
             picture: raw,
             asked: "drawn".into(),
             weights: None,
             no_resize: true,
-            kept_in: None,
+            session_file: None,
             restored: false,
             waits: false,
             notes: vec![],
@@ -101,6 +108,24 @@ impl Desk {
 #[test]
 fn the_open_method_is_answered_at_once() {
     assert_eq!(Desk::new("words", &words("hello")).words(), "hello");
+}
+
+#[test]
+fn a_save_in_the_folder_of_a_group_is_seen_and_a_new_file_there_is_listed() {
+    let desk = Desk::in_folder("odd_ones", "words", &words("hello"));
+    assert_eq!(desk.words(), "hello");
+    let folder = desk.folder.path().join("odd_ones");
+    fs::write(folder.join("words.rhai"), words("again")).unwrap();
+    assert_eq!(desk.words(), "again");
+    fs::write(folder.join(".#other.rhai"), words("an editor's")).unwrap();
+    fs::write(folder.join("other.rhai"), words("new").replace("group: \"test\"", "")).unwrap();
+    let listed = desk.next(|u| match u {
+        Update::Methods(rows) => rows.iter().find(|row| row.name == "other").map(|row| row.group.clone()),
+        _ => None,
+    });
+    assert_eq!(listed, "odd ones");
+    desk.ask(Command::Method("other".into()));
+    assert_eq!(desk.words(), "new");
 }
 
 #[test]
@@ -369,14 +394,14 @@ fn what_was_open_is_kept_and_opened_again_at_its_step() {
     };
     let file = folder.path().join("last.json");
     let host = Host::new(plugins(), Folders::models(None).embedded_only());
-    let opening = Opening {
+    let opening = WorkerInit {
         session: session(&host, &[]),
         host,
         picture: Picture::Values(picture().squeeze(0).unwrap()),
         asked: "drawn".into(),
         weights: None,
         no_resize: true,
-        kept_in: Some(Kept { lock: Lock::claim(&file).unwrap().unwrap(), file: file.clone() }),
+        session_file: Some(SessionFile { lock: Lock::claim(&file).unwrap().unwrap(), file: file.clone() }),
         restored: false,
         waits: false,
         notes: vec![],
@@ -390,7 +415,7 @@ fn what_was_open_is_kept_and_opened_again_at_its_step() {
     }
     desk.asker.end();
 
-    let opened = Opened::read(&file).unwrap().unwrap();
+    let opened = Workspace::read(&file).unwrap().unwrap();
     assert_eq!((opened.method.as_str(), opened.picture.as_str()), ("counter", "drawn"));
     assert_eq!(opened.set, [("by".to_string(), "5".to_string())]);
     let host = Host::new(plugins(), Folders::models(None).embedded_only());
@@ -411,14 +436,14 @@ fn what_was_open_is_kept_and_opened_again_at_its_step() {
 fn a_damaged_session_file_is_told_and_not_opened() {
     let folder = tempfile::tempdir().unwrap();
     let file = folder.path().join("last.json");
-    assert!(Opened::read(&file).unwrap().is_none());
+    assert!(Workspace::read(&file).unwrap().is_none());
     fs::write(&file, "{ \"form\": 1,").unwrap();
-    assert!(format!("{:#}", Opened::read(&file).unwrap_err()).contains("last.json"));
+    assert!(format!("{:#}", Workspace::read(&file).unwrap_err()).contains("last.json"));
 }
 
 #[test]
 fn a_step_after_an_attack_fooled_switches_stop_off_and_says_so() {
-    let desk = Desk::new("fgsm", include_str!("../../plugins/fgsm.rhai"));
+    let desk = Desk::new("fgsm", include_str!("../../plugins/attack/fgsm.rhai"));
     desk.frame();
     for (name, value) in [("epsilon", "255"), ("step", "8")] {
         desk.ask(Command::Set(name.into(), value.into()));

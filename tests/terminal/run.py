@@ -1,13 +1,13 @@
 #!/usr/bin/env python3
-"""Drives the app in real terminals, photographs it, and tells what is torn, stale or left behind.
+"""Drives the app in real terminals, takes screenshots, and reports what is torn, stale or left behind.
 
     python3 tests/terminal/run.py [TERMINAL...] [--program target/release/gradscope] [--out target/terminals]
 
-In each terminal: choose FGSM, ten steps on, five back, branch, compare, help over the picture, 140x40 to 80x24 and back, to the
-shell and back, quit. Where a screen must be as it was, its photograph is compared with the earlier one; after quitting, that the
-shell's line is clean. Needs `termshot` (found by TERMSHOT, PATH or GRADSCOPE_SHARED/tools) and the Debian packages xvfb xdotool
-x11-utils imagemagick fonts-dejavu-core ncurses-term tmux kitty libgl1-mesa-dri libgl1 xterm foot weston. Where one is missing its
-terminals are left out with a word; with GRADSCOPE_TERMINALS=1 that is a failure.
+In each terminal: select FGSM, ten steps forward, five back, branch, compare, help over the picture, resize from 140x40 to 80x24 and
+back, suspend to the shell and resume, quit. Where the screen must be unchanged, its screenshot is compared with the earlier one; after
+quitting, the shell's prompt must be clean. Needs `termshot` (from TERMSHOT, PATH or GRADSCOPE_SHARED/tools) and the Debian packages
+xvfb xdotool x11-utils imagemagick fonts-dejavu-core ncurses-term tmux kitty libgl1-mesa-dri libgl1 xterm foot weston. Terminals whose
+packages are missing are skipped with a message; with GRADSCOPE_TERMINALS=1 that is a failure.
 """
 import argparse
 import os
@@ -18,7 +18,7 @@ import sys
 from pathlib import Path
 
 ROOT = Path(__file__).parents[2]
-# name: (what must be installed, further options, whether it draws pixels)
+# name: (required programs, extra options, whether it draws pixels)
 TERMINALS = {
     "kitty": (["kitty"], [], True),
     "xterm-sixel": (["xterm"], [], True),
@@ -30,7 +30,7 @@ TERMINALS = {
 }
 ALWAYS = ["Xvfb", "xdotool", "convert"]
 
-# A shell, so that Ctrl-Z has somewhere to go. Photographs stand where the screen is at rest.
+# Run from a shell, so that Ctrl-Z works. Screenshots are taken when the screen is idle.
 KEYS = """
  'type:PS1="shell> "; clear' Enter sleep:0.5 'type:{program}' Enter wait:gradcam settle:1.0
  / f g s m sleep:0.3 Enter settle:1.0 ] settle:0.6 {on} settle:0.8 {back} settle:1.0 shot:{out}/1-back.png
@@ -50,10 +50,10 @@ def main():
         needed = missing + [tool for tool in TERMINALS[name][0] if not shutil.which(tool)]
         if needed:
             left_out.append(name)
-            print(f"{name:12} left out: {', '.join(needed)} not installed")
+            print(f"{name:12} skipped: {', '.join(needed)} not installed")
             continue
         wrong = drive(name, args)
-        print(f"{name:12} {'as it should be' if not wrong else '; '.join(wrong)}", flush=True)
+        print(f"{name:12} {'ok' if not wrong else '; '.join(wrong)}", flush=True)
         failed += [name] if wrong else []
     required = os.environ.get("GRADSCOPE_TERMINALS") == "1"
     sys.exit(1 if failed or (required and left_out) else 0)
@@ -74,7 +74,7 @@ def termshot():
 
 
 def drive(name, args):
-    """What is wrong in this terminal."""
+    """Runs the app in one terminal; returns a list of problems."""
     out = (args.out / name).resolve()
     shutil.rmtree(out, ignore_errors=True)
     out.mkdir(parents=True)
@@ -82,7 +82,7 @@ def drive(name, args):
     keys = KEYS.format(program=program, out=out, on=". sleep:0.25 " * 10, back=", sleep:0.25 " * 5)
     command = [termshot(), "--term", name, "--size", "140x40", "--timeout", "20", "--record", str(out / "record"), *TERMINALS[name][1]]
     command += ["--env", f"GRADSCOPE_STATE={out}/state", "--env", "GRADSCOPE_CONFIG=", "--keys", " ".join(keys.split("\n"))]
-    for _ in range(2):  # under weston now and then nothing is drawn at all
+    for _ in range(2):  # under weston, occasionally nothing is drawn at all
         ran = subprocess.run([*command, "--", "bash", "--norc", "-i"], capture_output=True, text=True)
         if ran.returncode == 0:
             break
@@ -93,12 +93,12 @@ def drive(name, args):
 
 
 def judged(out, pixels, same_size):
-    """`same_size`: whether the window comes back as it was; foot's letters stay small in the compositor that it runs in."""
+    """Compares the screenshots. `same_size`: whether the window regains its size; under weston foot's font stays small."""
     wrong = []
-    same = [("4-closed", "2-compared", "the help leaves something behind"),
-            ("8-again", "6-large", "coming back from the shell changes the screen")]
+    same = [("4-closed", "2-compared", "the help leaves traces behind"),
+            ("8-again", "6-large", "resuming from the shell changes the screen")]
     if same_size:
-        same.append(("6-large", "4-closed", "resizing and back changes the screen"))
+        same.append(("6-large", "4-closed", "resizing back and forth changes the screen"))
     for now, before, says in same:
         share = differing(out / f"{now}.png", out / f"{before}.png")
         if share > 0.004:
@@ -118,7 +118,7 @@ def judged(out, pixels, same_size):
 
 
 def differing(one, other):
-    """The share of pixels that differ by more than 15 %, a window's odd pixel smoothed away; without the status line."""
+    """The share of pixels that differ by more than 15 %, after smoothing out single pixels; without the status line."""
     alike = ["-resize", "630x360!", "-blur", "0x2", "-gravity", "South", "-chop", "0x20"]
     command = ["convert", one, other, *alike, "-compose", "difference", "-composite", "-colorspace", "gray", "-threshold", "15%"]
     said = subprocess.run([*command, "-format", "%[fx:mean]", "info:"], capture_output=True, text=True)

@@ -28,6 +28,7 @@ mod winograd;
 mod layout;
 mod crop;
 mod conv;
+mod winograd_gradient;
 mod weights;
 mod pool;
 mod strided_slice;

@@ -1,35 +1,54 @@
 //! Sums over all pixels of each channel, and what batch normalization in training does with them.
 
-use crate::buffer::Buffer;
+use crate::buffer::{Buffer, Scratch};
 use crate::map::{Map, MapMut};
 use crate::packed::SharedPtr;
 use crate::simd::{self, Simd, Task};
 use crate::thread_team;
 use crate::tile::{Epilogue, Exit, finish};
+use std::ops::Range;
 
-/// How many parts the pixels are summed in, whatever the number of cores.
+/// Number of partial sums, independent of the number of cores.
 const PARTS: usize = 16;
+/// Numbers that are summed at a time: they stay in the first cache between mean and variance.
+const NEAR: usize = 1 << 12;
 
 /// `Σ x` over all pixels of each channel; the same on any number of cores.
 pub fn channel_sums(x: &Map) -> Vec<f32> {
-    sums(x, None, None)
+    let [sums] = totals(x, |range, to| simd::run(Sums { of: Value(x), x, range, to }));
+    sums
 }
 
-/// `Σ a (b − mean)` over all pixels of each channel; the same on any number of cores.
+/// `Σ a` and `Σ a (b − mean)` over all pixels of each channel, in one pass; the same on any number of cores.
 ///
 /// # Panics
-/// Where sizes differ.
-pub fn channel_products(a: &Map, b: &Map, mean: &[f32]) -> Vec<f32> {
+/// If sizes differ.
+pub fn channel_products(a: &Map, b: &Map, mean: &[f32]) -> (Vec<f32>, Vec<f32>) {
     assert!((a.n, a.h, a.w, a.c) == (b.n, b.h, b.w, b.c) && mean.len() == a.c, "{a:?} beside {b:?}");
-    sums(a, Some(b), Some(mean))
+    let [sums, products] = totals(a, |range, to| simd::run(Sums { of: Product(a, b, mean), x: a, range, to }));
+    (sums, products)
 }
 
-/// Mean and variance (divided by the number of pixels) of each channel.
+/// Mean and variance (divided by the number of pixels) of each channel, in one pass over memory: of each block of pixels, then
+/// combined (Chan, Golub & LeVeque 1983). The same on any number of cores.
 pub fn channel_statistics(x: &Map) -> (Vec<f32>, Vec<f32>) {
+    let c = x.c;
+    let all = parts::<2>(x, |range, to| simd::run(Moments { x, range, to }));
+    let (parts, all) = (all.0, all.1.numbers());
+    let (mut mean, mut squares) = (all[..c].to_vec(), all[c..2 * c].to_vec());
+    for part in 1..parts {
+        let (before, own) = (part * x.pixels() / parts, (part + 1) * x.pixels() / parts - part * x.pixels() / parts);
+        let share = own as f32 / (before + own) as f32;
+        for i in 0..c {
+            let [m, s] = [0, 1].map(|k| all[(2 * part + k) * c + i]);
+            let apart = m - mean[i];
+            mean[i] += apart * share;
+            squares[i] += s + apart * apart * share * before as f32;
+        }
+    }
     let count = x.pixels().max(1) as f32;
-    let mean: Vec<f32> = channel_sums(x).iter().map(|sum| sum / count).collect();
-    let variance = sums(x, None, Some(&mean)).iter().map(|sum| sum / count).collect();
-    (mean, variance)
+    squares.iter_mut().for_each(|s| *s /= count);
+    (mean, squares)
 }
 
 /// `y = a x + b z + c`, a number of each a channel, then through the epilogue.
@@ -61,59 +80,185 @@ pub fn multiply_maps(x: &Map, m: &Map, y: &mut MapMut) {
     thread_team::ranges(y.pixels(), (1 << 14) / y.c.max(1) + 1, |range| simd::run(Multiply { x, m, y, range }));
 }
 
-/// `Σ a (b − mean)`; without `b`, `Σ (a − mean)²`, and without either `Σ a`.
-fn sums(a: &Map, b: Option<&Map>, mean: Option<&[f32]>) -> Vec<f32> {
-    let (pixels, c) = (a.pixels(), a.c);
+/// `N` numbers a channel of each part of the pixels, which `f` writes for a range of them; and the number of parts.
+fn parts<const N: usize>(x: &Map, f: impl Fn(Range<usize>, *mut f32) + Sync) -> (usize, Buffer) {
+    let (pixels, c) = (x.pixels(), x.c);
     let parts = PARTS.min(pixels.max(1));
-    let mut all = Buffer::zeros(parts * c);
+    let mut all = Buffer::zeros(parts * N * c);
     let at = SharedPtr(all.numbers_mut().as_mut_ptr());
     thread_team::run(parts, |part| {
-        let range = part * pixels / parts..(part + 1) * pixels / parts;
-        // SAFETY: each part of the sums is one task's.
-        let to = unsafe { at.get().add(part * c) };
-        simd::run(Sums { a, b, mean, range, to });
+        // SAFETY: each part of the numbers is one task's.
+        let to = unsafe { at.get().add(part * N * c) };
+        f(part * pixels / parts..(part + 1) * pixels / parts, to);
     });
-    let all = all.numbers();
-    (0..c).map(|i| (1..parts).fold(all[i], |sum, part| sum + all[part * c + i])).collect()
+    (parts, all)
 }
 
-struct Sums<'a> {
-    a: &'a Map<'a>,
-    b: Option<&'a Map<'a>>,
-    mean: Option<&'a [f32]>,
-    range: std::ops::Range<usize>,
+/// The sums of what `f` writes for parts of the pixels.
+fn totals<const N: usize>(x: &Map, f: impl Fn(Range<usize>, *mut f32) + Sync) -> [Vec<f32>; N] {
+    let (parts, all) = parts::<N>(x, f);
+    let at = |part: usize, k: usize, i: usize| all.numbers()[(part * N + k) * x.c + i];
+    std::array::from_fn(|k| (0..x.c).map(|i| (1..parts).fold(at(0, k, i), |sum, part| sum + at(part, k, i))).collect())
+}
+
+/// Ranges of pixels whose numbers are few enough to stay near.
+fn blocks(x: &Map, range: Range<usize>) -> impl Iterator<Item = Range<usize>> {
+    let size = (NEAR / x.c.max(1)).max(16);
+    let end = range.end;
+    range.step_by(size).map(move |from| from..(from + size).min(end))
+}
+
+/// `N` numbers of a pixel that are summed over pixels.
+trait Summand<const N: usize> {
+    /// Those of `n` channels from `c` on.
+    ///
+    /// # Safety
+    /// The CPU must have the instruction set of `S`; the pixel and its channels must exist.
+    unsafe fn at<S: Simd>(&self, pixel: usize, c: usize, n: usize) -> [S::V; N];
+}
+
+/// `x`.
+struct Value<'a>(&'a Map<'a>);
+
+impl Summand<1> for Value<'_> {
+    #[inline(always)]
+    unsafe fn at<S: Simd>(&self, pixel: usize, c: usize, n: usize) -> [S::V; 1] {
+        // SAFETY: as the caller promises.
+        [unsafe { S::load_part(self.0.at.add(pixel * self.0.pitch + c), n) }]
+    }
+}
+
+/// `a` and `a (b − mean)`.
+struct Product<'a>(&'a Map<'a>, &'a Map<'a>, &'a [f32]);
+
+impl Summand<2> for Product<'_> {
+    #[inline(always)]
+    unsafe fn at<S: Simd>(&self, pixel: usize, c: usize, n: usize) -> [S::V; 2] {
+        // SAFETY: as the caller promises.
+        unsafe {
+            let a = S::load_part(self.0.at.add(pixel * self.0.pitch + c), n);
+            let b = S::load_part(self.1.at.add(pixel * self.1.pitch + c), n);
+            [a, S::mul(a, S::sub(b, S::load_part(self.2.as_ptr().add(c), n)))]
+        }
+    }
+}
+
+/// `(x − mean)²`.
+struct Square<'a>(&'a Map<'a>, *const f32);
+
+impl Summand<1> for Square<'_> {
+    #[inline(always)]
+    unsafe fn at<S: Simd>(&self, pixel: usize, c: usize, n: usize) -> [S::V; 1] {
+        // SAFETY: as the caller promises; the mean has a number a channel.
+        unsafe {
+            let apart = S::sub(Value(self.0).at::<S>(pixel, c, n)[0], S::load_part(self.1.add(c), n));
+            [S::mul(apart, apart)]
+        }
+    }
+}
+
+/// The sum over a range of pixels, four at a time.
+///
+/// # Safety
+/// The CPU must have the instruction set of `S`; the pixels and channels must exist.
+#[inline(always)]
+unsafe fn sum<S: Simd, T: Summand<N>, const N: usize>(of: &T, pixels: Range<usize>, c: usize, n: usize) -> [S::V; N] {
+    // SAFETY: the loops stay in the range.
+    unsafe {
+        let mut sums = [[S::splat(0.0); N]; 4];
+        let mut pixel = pixels.start;
+        while pixel + 4 <= pixels.end {
+            for u in 0..4 {
+                let v = of.at::<S>(pixel + u, c, n);
+                for k in 0..N {
+                    sums[u][k] = S::add(sums[u][k], v[k]);
+                }
+            }
+            pixel += 4;
+        }
+        while pixel < pixels.end {
+            let v = of.at::<S>(pixel, c, n);
+            for k in 0..N {
+                sums[0][k] = S::add(sums[0][k], v[k]);
+            }
+            pixel += 1;
+        }
+        let mut all = sums[0];
+        for k in 0..N {
+            all[k] = S::add(S::add(sums[0][k], sums[1][k]), S::add(sums[2][k], sums[3][k]));
+        }
+        all
+    }
+}
+
+/// Adds up the summands of some pixels, into `N` numbers a channel.
+struct Sums<'a, T, const N: usize> {
+    of: T,
+    x: &'a Map<'a>,
+    range: Range<usize>,
     to: *mut f32,
 }
 
-impl Task for Sums<'_> {
+impl<T: Summand<N>, const N: usize> Task for Sums<'_, T, N> {
     type Out = ();
 
     #[inline(always)]
     unsafe fn run<S: Simd>(self) {
-        let mut c = 0;
-        while c < self.a.c {
-            let n = (self.a.c - c).min(S::LANES);
-            // SAFETY: channels `c..c + n` of pixels in range lie within the maps, the means and the sums.
-            unsafe {
-                let mean = self.mean.map_or(S::splat(0.0), |mean| S::load_part(mean.as_ptr().add(c), n));
-                let mut sum = S::splat(0.0);
-                for pixel in self.range.clone() {
-                    let a = S::load_part(self.a.at.add(pixel * self.a.pitch + c), n);
-                    sum = match (self.b, self.mean) {
-                        (Some(b), _) => {
-                            let b = S::load_part(b.at.add(pixel * b.pitch + c), n);
-                            S::fma(a, S::sub(b, mean), sum)
-                        }
-                        (None, Some(_)) => {
-                            let far = S::sub(a, mean);
-                            S::fma(far, far, sum)
-                        }
-                        (None, None) => S::add(sum, a),
-                    };
+        for block in blocks(self.x, self.range) {
+            let mut c = 0;
+            while c < self.x.c {
+                let n = (self.x.c - c).min(S::LANES);
+                // SAFETY: channels `c..c + n` of pixels in range lie within the maps and the sums, which begin as zeros.
+                unsafe {
+                    let sums = sum::<S, T, N>(&self.of, block.clone(), c, n);
+                    for k in 0..N {
+                        let to = self.to.add(k * self.x.c + c);
+                        S::store_part(to, n, S::add(S::load_part(to, n), sums[k]));
+                    }
                 }
-                S::store_part(self.to.add(c), n, sum);
+                c += S::LANES;
             }
-            c += S::LANES;
+        }
+    }
+}
+
+/// The mean of each channel of some pixels, then the sum of squared distances from it.
+struct Moments<'a> {
+    x: &'a Map<'a>,
+    range: Range<usize>,
+    to: *mut f32,
+}
+
+impl Task for Moments<'_> {
+    type Out = ();
+
+    #[inline(always)]
+    unsafe fn run<S: Simd>(self) {
+        let (all, start) = (self.x.c, self.range.start);
+        let mut near = Scratch::new(S::LANES);
+        let own = near.at();
+        for block in blocks(self.x, self.range) {
+            let (before, count) = ((block.start - start) as f32, block.len() as f32);
+            let mut c = 0;
+            while c < all {
+                let n = (all - c).min(S::LANES);
+                // SAFETY: channels `c..c + n` of pixels in range lie within the map and the numbers, which begin as zeros; the scratch
+                // memory has a vector.
+                unsafe {
+                    let (mean, squares) = (self.to.add(c), self.to.add(all + c));
+                    let m = S::mul(sum::<S, _, 1>(&Value(self.x), block.clone(), c, n)[0], S::splat(1.0 / count));
+                    S::store(own, m);
+                    // The mean of the block is at `own`, whose first number belongs to channel `c`.
+                    let [s] = sum::<S, _, 1>(&Square(self.x, own.wrapping_sub(c)), block.clone(), c, n);
+                    let apart = S::sub(m, S::load_part(mean, n));
+                    let share = S::splat(count / (before + count));
+                    let moved = S::fma(apart, share, S::load_part(mean, n));
+                    let more = S::mul(S::mul(apart, apart), S::mul(share, S::splat(before)));
+                    S::store_part(squares, n, S::add(S::load_part(squares, n), S::add(s, more)));
+                    S::store_part(mean, n, moved);
+                }
+                c += S::LANES;
+            }
         }
     }
 }
@@ -123,7 +268,7 @@ struct Combine<'a> {
     z: &'a Map<'a>,
     y: &'a MapMut<'a>,
     by: [&'a [f32]; 3],
-    range: std::ops::Range<usize>,
+    range: Range<usize>,
     epilogue: Epilogue<'a>,
 }
 
@@ -156,7 +301,7 @@ struct Multiply<'a> {
     x: &'a Map<'a>,
     m: &'a Map<'a>,
     y: &'a MapMut<'a>,
-    range: std::ops::Range<usize>,
+    range: Range<usize>,
 }
 
 impl Task for Multiply<'_> {

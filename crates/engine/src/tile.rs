@@ -94,6 +94,42 @@ pub(crate) unsafe fn multiply<S: Simd, const M: usize, const V: usize>(
     }
 }
 
+/// Adds `Σₖ a(k, m) · b(k, j)` for `k < count` to `M` rows of `V` vectors at `to`, as far apart as those of `b`: rows of `a` and `b` are as
+/// far apart as the numbers beside them say.
+///
+/// # Safety
+/// The CPU must have the instruction set of `S`; `count` rows of `M` numbers must be readable at `a`, `count` rows of `V` vectors at `b`,
+/// and `M` rows of `V` vectors at `to`, which no other thread uses.
+#[inline(always)]
+pub(crate) unsafe fn accumulate<S: Simd, const M: usize, const V: usize>(
+    count: usize,
+    a: (*const f32, usize),
+    b: (*const f32, usize),
+    to: *mut f32,
+) {
+    // SAFETY: as the caller promises.
+    unsafe {
+        let sums = multiply::<S, M, V>(count, (a.0, 1, a.1), b, Prefetch(b.0, b.1));
+        for m in 0..M {
+            for j in 0..V {
+                let to = to.add(m * b.1 + j * S::LANES);
+                S::store(to, S::add(S::load(to), sums[m][j]));
+            }
+        }
+    }
+}
+
+/// The most rows of sums that stay in registers, of one vector or two.
+#[inline(always)]
+pub(crate) fn rows_of_sums<S: Simd>(wide: bool) -> usize {
+    match (wide, S::ROWS) {
+        (false, _) => 12,
+        // Of 16 registers, sums of six rows leave too few: the compiler spills two of them in each step.
+        (true, 6) => 5,
+        (true, rows) => rows,
+    }
+}
+
 /// `sums[r][o] += Σₖ x(r, k) · w(o, k)` for `k < count`, lane by lane; rows of `x` and `w` are contiguous and as far apart as the numbers
 /// beside them say. A separate function, so that the sums stay in registers.
 ///

@@ -1,14 +1,15 @@
 //! The gradient of a convolution's weights.
 
 use crate::buffer::{Buffer, Scratch};
-use crate::conv::{Sizes, Slide, forward_patches};
+use crate::conv::{Algorithm, Sizes, Slide, forward_patches};
 use crate::im2col::{CHUNK, Patches, STRIDE, copy, zero};
 use crate::map::Map;
 use crate::packed::SharedPtr;
 use crate::simd::{self, Simd, Task, run_with};
 use crate::size::product;
 use crate::thread_team;
-use crate::tile::{Prefetch, multiply, with_rows};
+use crate::tile::{accumulate, rows_of_sums, with_rows};
+use crate::winograd_gradient::WinogradGradient;
 
 /// Pixels multiplied at a time.
 const BLOCK: usize = 96;
@@ -21,6 +22,7 @@ pub struct WeightGradient {
     patches: Patches,
     sizes: Sizes,
     slide: Slide,
+    algorithm: Algorithm,
 }
 
 impl WeightGradient {
@@ -28,9 +30,9 @@ impl WeightGradient {
     ///
     /// # Panics
     /// If sizes do not match.
-    pub fn new(sizes: Sizes, slide: Slide) -> Self {
+    pub fn new(sizes: Sizes, slide: Slide, algorithm: Algorithm) -> Self {
         slide.check(sizes);
-        Self { patches: forward_patches(sizes, slide), sizes, slide }
+        Self { patches: forward_patches(sizes, slide), sizes, slide, algorithm }
     }
 
     /// Writes `dw`, `(O, C/groups, kh, kw)`, summed over the batch. The result does not depend on the number of cores.
@@ -43,8 +45,11 @@ impl WeightGradient {
         let (k, groups) = (self.patches.len(), self.slide.groups);
         let (c, o) = (input / groups, output / groups);
         assert!(dw.len() == product([output, k]), "{} weight gradients for {} output channels", dw.len(), output);
+        if self.algorithm != Algorithm::Direct && WinogradGradient::pays(self.sizes, self.slide) {
+            return WinogradGradient::new(self.sizes, self.slide).run(dy, x, dw);
+        }
         let level = simd::level();
-        let width = o.next_multiple_of(2 * level.lanes());
+        let width = o.next_multiple_of(level.lanes());
         let parts = PARTS.min(x.n.max(1));
         let chunks = k.div_ceil(CHUNK);
         let mut sums = Buffer::zeros(product([parts, groups, k, width]));
@@ -59,11 +64,13 @@ impl WeightGradient {
         });
         let sums = sums.numbers();
         let taps = k / c;
-        for (i, dw) in dw.iter_mut().enumerate() {
-            let (out, row) = (i / k, i % k % taps * c + i % k / taps);
-            let at = |part: usize| sums[((part * groups + out / o) * k + row) * width + out % o];
-            *dw = (1..parts).fold(at(0), |sum, part| sum + at(part));
-        }
+        thread_team::parts(dw, k, |out, dw| {
+            for (i, dw) in dw.iter_mut().enumerate() {
+                let row = i % taps * c + i / taps;
+                let at = |part: usize| sums[((part * groups + out / o) * k + row) * width + out % o];
+                *dw = (1..parts).fold(at(0), |sum, part| sum + at(part));
+            }
+        });
     }
 }
 
@@ -122,38 +129,22 @@ impl Part<'_> {
         // SAFETY: tiles split the rows of the sums, and columns are whole vectors below `width`.
         unsafe {
             let rows = self.k.1 - self.k.0;
-            // Of 16 registers, sums of six rows leave too few: the compiler spills two of them in each step.
-            let most = if S::ROWS == 6 { 5 } else { S::ROWS };
-            let tiles = rows.div_ceil(most);
-            for column in (0..self.width).step_by(2 * S::LANES) {
+            let mut column = 0;
+            while column < self.width {
+                let wide = self.width - column > S::LANES;
+                let most = rows_of_sums::<S>(wide);
+                let tiles = rows.div_ceil(most);
                 for t in 0..tiles {
                     let (start, end) = (t * rows / tiles, (t + 1) * rows / tiles);
                     let to = self.sums.add(start * self.width + column);
-                    let (a, b) = (a.add(start), (b.add(column), self.width));
-                    with_rows!(end - start, S, S::ROWS, sum::<2>(count, a, b, to));
+                    let (a, b) = ((a.add(start), STRIDE), (b.add(column), self.width));
+                    if wide {
+                        with_rows!(end - start, S, S::ROWS, accumulate::<2>(count, a, b, to));
+                    } else {
+                        with_rows!(end - start, S, 12, accumulate::<1>(count, a, b, to));
+                    }
                 }
-            }
-        }
-    }
-}
-
-/// # Safety
-/// The CPU must have the instruction set of `S`; `count` numbers of `M` columns must be readable at `a`, `count` rows of `V`
-/// vectors at `b`, and `M` rows of `V` vectors, `b.1` apart, at `to`, which no other thread uses.
-#[inline(always)]
-unsafe fn sum<S: Simd, const M: usize, const V: usize>(
-    count: usize,
-    a: *const f32,
-    b: (*const f32, usize),
-    to: *mut f32,
-) {
-    // SAFETY: the sums have `M` rows of `V` vectors.
-    unsafe {
-        let sums = multiply::<S, M, V>(count, (a, 1, STRIDE), b, Prefetch(b.0, b.1));
-        for m in 0..M {
-            for j in 0..V {
-                let to = to.add(m * b.1 + j * S::LANES);
-                S::store(to, S::add(S::load(to), sums[m][j]));
+                column += if wide { 2 } else { 1 } * S::LANES;
             }
         }
     }

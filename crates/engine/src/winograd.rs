@@ -3,7 +3,7 @@
 
 use crate::buffer::Scratch;
 use crate::conv::Algorithm;
-use crate::im2col::{CHUNK, STRIDE};
+use crate::im2col::CHUNK;
 use crate::map::{Map, MapMut};
 use crate::packed::{Packed, SharedPtr};
 use crate::simd::{Simd, Task, run_with};
@@ -79,6 +79,14 @@ impl Winograd {
         self.c.div_ceil(CHUNK)
     }
 
+    /// Distance between the rows of two tiles in the transformed input: no more than the channels take, but no large power of two.
+    fn row(&self) -> usize {
+        match self.c {
+            ..=48 => self.c.next_multiple_of(16),
+            c => c.min(CHUNK).next_multiple_of(16) + 16,
+        }
+    }
+
     fn frequencies(&self) -> usize {
         self.side * self.side
     }
@@ -128,9 +136,9 @@ impl Winograd {
         thread_team::run(parts, |i| stage(Step::Out(part(i))));
     }
 
-    /// Size of the transformed input of `tiles` tiles: frequency, chunk of channels, tile, `STRIDE`.
+    /// Size of the transformed input of `tiles` tiles: frequency, chunk of channels, tile, row.
     fn v(&self, tiles: usize) -> usize {
-        self.frequencies() * self.chunks() * tiles * STRIDE
+        self.frequencies() * self.chunks() * tiles * self.row()
     }
 
     /// Distance between the products of two tiles.
@@ -212,7 +220,7 @@ impl Stage<'_> {
     /// thread transforms.
     #[inline(always)]
     unsafe fn read<S: Simd, const A: usize>(&self, t: usize) {
-        // SAFETY: null pointers stand for pixels outside of the map; `v` has a row of `STRIDE` numbers for each frequency, chunk and
+        // SAFETY: null pointers stand for pixels outside of the map; `v` has a row for each frequency, chunk and
         // tile.
         unsafe {
             let (w, x) = (self.w, self.x);
@@ -229,8 +237,8 @@ impl Stage<'_> {
             let mut c = 0;
             while c < w.c {
                 let lanes = (w.c - c).min(S::LANES);
-                let to = self.v.add((c / CHUNK * self.count + t) * STRIDE + c % CHUNK);
-                let apart = w.chunks() * self.count * STRIDE;
+                let to = self.v.add((c / CHUNK * self.count + t) * w.row() + c % CHUNK);
+                let apart = w.chunks() * self.count * w.row();
                 let mut half = [[S::splat(0.0); A]; A];
                 for j in 0..A {
                     let mut d = [S::splat(0.0); A];
@@ -340,11 +348,11 @@ unsafe fn product<S: Simd, const M: usize, const V: usize>(
     (f, chunk, b, start, count): (usize, usize, usize, usize, usize),
     (panel, prefetch): (*const f32, Prefetch),
 ) {
-    // SAFETY: `v` and `m` have rows for these tiles, of `STRIDE` and `width` numbers.
+    // SAFETY: `v` and `m` have rows for these tiles.
     unsafe {
         let w = stage.w;
-        let a = stage.v.add(((f * w.chunks() + chunk) * stage.count + start) * STRIDE);
-        let sums = multiply::<S, M, V>(count, (a, STRIDE, 1), (panel, V * S::LANES), prefetch);
+        let a = stage.v.add(((f * w.chunks() + chunk) * stage.count + start) * w.row());
+        let sums = multiply::<S, M, V>(count, (a, w.row(), 1), (panel, V * S::LANES), prefetch);
         let to = stage.m.add((f * stage.count + start) * w.width() + b * 2 * S::LANES);
         for m in 0..M {
             for j in 0..V {
@@ -360,7 +368,7 @@ unsafe fn product<S: Simd, const M: usize, const V: usize>(
 /// # Safety
 /// The CPU must have the instruction set of `S`.
 #[inline(always)]
-unsafe fn input<S: Simd, const A: usize>(d: [S::V; A]) -> [S::V; A] {
+pub(crate) unsafe fn input<S: Simd, const A: usize>(d: [S::V; A]) -> [S::V; A] {
     // SAFETY: `d` exists, so the CPU has the instruction set.
     unsafe {
         let mut out = d;
@@ -413,5 +421,21 @@ unsafe fn output<S: Simd, const M: usize, const A: usize>(d: [S::V; A]) -> [S::V
             out[M - 1] = S::add(out[M - 1], d[5]);
         }
         out
+    }
+}
+
+/// `A` times a column of four: from the gradient of a tile's output to that of its products.
+///
+/// # Safety
+/// The CPU must have the instruction set of `S`.
+#[inline(always)]
+pub(crate) unsafe fn output_transposed<S: Simd>(y: [S::V; 4]) -> [S::V; 6] {
+    // SAFETY: `y` exists, so the CPU has the instruction set.
+    unsafe {
+        let (p, pp, ppp) = (S::splat(P as f32), S::splat((P * P) as f32), S::splat((P * P * P) as f32));
+        let (q, qq, qqq) = (S::splat(Q as f32), S::splat((Q * Q) as f32), S::splat((Q * Q * Q) as f32));
+        let (a, b) = (S::fma(pp, y[2], y[0]), S::fma(ppp, y[3], S::mul(p, y[1])));
+        let (e, f) = (S::fma(qq, y[2], y[0]), S::fma(qqq, y[3], S::mul(q, y[1])));
+        [y[0], S::add(a, b), S::sub(a, b), S::add(e, f), S::sub(e, f), y[3]]
     }
 }

@@ -27,7 +27,7 @@ pub(crate) fn winograd_weights(side: usize, taps: &[usize], (c, o): (usize, usiz
 }
 
 /// `G[i][tap]` for the `i`-th point of tiles of `side` input rows.
-fn g(side: usize, i: usize, tap: usize, taps: usize) -> f64 {
+pub(crate) fn g(side: usize, i: usize, tap: usize, taps: usize) -> f64 {
     let (point, n) = match (side, i) {
         (4, 1) => (1.0, 2.0),
         (4, 2) => (-1.0, 2.0),

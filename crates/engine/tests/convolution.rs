@@ -99,7 +99,7 @@ impl Case {
         filter.run(&dy, &mut MapMut::new(&mut out, [self.n, from.0, from.1, input], input), Epilogue::default());
         compare(&format!("input gradient of {what}"), &out, input, &dx, input, bound(&filter));
         let mut out = vec![0f32; dw.len()];
-        WeightGradient::new(self.sizes, self.slide).run(&dy, &x, &mut out);
+        WeightGradient::new(self.sizes, self.slide, sums).run(&dy, &x, &mut out);
         compare(&format!("weight gradient of {what}"), &out, 1, &dw, 1, 3e-6);
     }
 

@@ -205,7 +205,9 @@ fn call(r: &mut Random) -> (Fenced, &'static str, bool) {
             &mut MapMut::new(slice, x_sizes, xp),
             Epilogue::default(),
         ),
-        2 => WeightGradient::new(sizes, slide).run(&Map::new(&ys, y_sizes, yp), &Map::new(&x, x_sizes, xp), slice),
+        2 => {
+            WeightGradient::new(sizes, slide, sums).run(&Map::new(&ys, y_sizes, yp), &Map::new(&x, x_sizes, xp), slice)
+        }
         3 => pool.max(&Map::new(&x, x_sizes, xp), &mut MapMut::new(slice, y_sizes, yp)),
         4 => {
             let y = Map::new(&ys, y_sizes, yp);

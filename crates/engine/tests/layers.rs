@@ -3,8 +3,8 @@
 
 use gradscope_engine::simd::{available, set_level};
 use gradscope_engine::{
-    Activation, Epilogue, Map, MapMut, Pool, Sizes, Slide, StridedSlice, WeightGradient, linear, linear_vjp, pass,
-    sum_pictures,
+    Activation, Algorithm, Epilogue, Map, MapMut, Pool, Sizes, Slide, StridedSlice, WeightGradient, linear, linear_vjp,
+    pass, sum_pictures,
 };
 
 /// Numbers in [-1, 1), a Weyl sequence.
@@ -62,7 +62,7 @@ fn a_call_keeps_the_instruction_set_that_it_began_with() {
     let (dy, w, x) = (numbers(n * output, 1), numbers(output * input, 2), numbers(n * input, 3));
     let (kernel, one) = ((1, 1), (1, 1));
     let slide = Slide { kernel, stride: one, padding: (0, 0), dilation: one, groups: 1 };
-    let gradient = WeightGradient::new(Sizes { input, output, from: one, to: one }, slide);
+    let gradient = WeightGradient::new(Sizes { input, output, from: one, to: one }, slide, Algorithm::Direct);
     let sum = |of: &dyn Fn(usize) -> f32, count: usize| (0..count).map(|i| f64::from(of(i))).sum::<f64>();
     let back = |i: usize| sum(&|o| dy[i / input * output + o] * w[o * input + i % input], output);
     let change = |i: usize| sum(&|r| dy[r * output + i / input] * x[r * input + i % input], n);

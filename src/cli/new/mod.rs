@@ -1,9 +1,10 @@
 //! `gradscope new`: a method to begin from, which runs as it is.
 
-use super::args::{New, Scripts, Start};
+use super::args::{NewArgs, ScriptArgs, Template};
 use super::out::say;
 use super::usage::{is_plain, usage};
 use crate::data::{create_folder, write_whole};
+use crate::script::group_folders;
 use crate::words;
 use anyhow::{Result, anyhow};
 use std::path::{Path, PathBuf};
@@ -13,23 +14,25 @@ const MAP: &str = include_str!("map.rhai");
 const RULE: &str = include_str!("rule.rhai");
 const ATTACK: &str = include_str!("attack.rhai");
 
-/// Writes `NAME.rhai` into `--plugins`, or `./plugins`; never over a file that is there.
-pub fn new(scripts: &Scripts, args: &New) -> Result<ExitCode> {
+/// Writes `NAME.rhai` into `--plugins`, or `./plugins`, and there into the folder of its group if there is one; never where a file
+/// of that name is.
+pub fn new(scripts: &ScriptArgs, args: &NewArgs) -> Result<ExitCode> {
     let name = args.name.strip_suffix(".rhai").unwrap_or(&args.name);
     if !is_plain(name) {
         return Err(usage(anyhow!("\"{}\" is no name of a method: letters, digits, - and _ only", words::name(name))));
     }
-    let folder = scripts.plugins.clone().unwrap_or_else(|| PathBuf::from("plugins"));
-    let path = folder.join(format!("{name}.rhai"));
-    if path.exists() {
+    let root = scripts.plugins.clone().unwrap_or_else(|| PathBuf::from("plugins"));
+    if let Some(path) = group_folders::file(&root, name)? {
         return Err(usage(anyhow!("\"{}\" is there already; another name works", words::path(&path))));
     }
-    create_folder(&folder)?;
-    let template = match args.from {
-        Start::Map => MAP,
-        Start::Rule => RULE,
-        Start::Attack => ATTACK,
+    let (template, group) = match args.from {
+        Template::Map => (MAP, "attribution"),
+        Template::Rule => (RULE, "attribution"),
+        Template::Attack => (ATTACK, "attack"),
     };
+    let folder = Some(root.join(group)).filter(|folder| folder.is_dir()).unwrap_or(root);
+    create_folder(&folder)?;
+    let path = folder.join(format!("{name}.rhai"));
     write_whole(&path, template.replace("NAME", name).as_bytes())?;
     tell(name, &path, scripts.plugins.as_deref())?;
     Ok(ExitCode::SUCCESS)

@@ -1,12 +1,12 @@
 //! The gradient of a run: the same steps from the last to the first.
 
 use super::buffer::PooledBuffer;
-use super::forward::{Run, dense};
+use super::forward::{FusedRun, dense};
 use super::layout::Slot;
-use super::step::{Step, Work};
+use super::step::{Step, StepKernel};
+use crate::backend;
 use crate::graph::op::Values;
 use crate::graph::{Graph, Node, NodeId};
-use crate::kernel;
 use crate::tensor::add_to;
 use anyhow::{Context, Result};
 use candle_core::Tensor;
@@ -27,8 +27,8 @@ struct Gradient {
 }
 
 /// A walk back.
-struct Back<'a> {
-    run: &'a Run,
+struct BackwardPass<'a> {
+    run: &'a FusedRun,
     graph: &'a Arc<Graph>,
     /// Pictures in a gradient: those of the run, or one, their sum.
     n: usize,
@@ -43,7 +43,7 @@ struct Back<'a> {
 }
 
 /// What a walk back is to reach.
-pub struct Wanted<'a> {
+pub struct GradientTargets<'a> {
     /// Nodes.
     pub to: &'a [NodeId],
     /// Whether gradients of nodes are summed over the batch, `(1, …)`.
@@ -55,14 +55,14 @@ pub struct Wanted<'a> {
 /// Gradients of nodes, and of parameters by name.
 pub type Gradients = (BTreeMap<NodeId, Tensor>, BTreeMap<String, Tensor>);
 
-impl Run {
+impl FusedRun {
     /// The gradients at the nodes `to` from gradients at some nodes; none where one of these stands in the middle of a
     /// step. `sum` asks for their sums over the batch, `(1, …)`. `tick` is asked before each step whether to go on.
     pub fn gradient(
         &self,
         graph: &Arc<Graph>,
         seeds: &[(NodeId, Tensor)],
-        Wanted { to, sum, params }: Wanted,
+        GradientTargets { to, sum, params }: GradientTargets,
         tick: &dyn Fn(&Node) -> Result<()>,
     ) -> Result<Option<Gradients>> {
         let plan = &*self.plan;
@@ -74,7 +74,7 @@ impl Run {
         if !to.iter().zip(&ends).all(own) || (params && plan.has_folded_norms(graph)) {
             return Ok(None);
         }
-        let mut back = Back::new(self, graph, &starts, &ends, params);
+        let mut back = BackwardPass::new(self, graph, &starts, &ends, params);
         // Gradients of parameters need each picture's own.
         if let ([end], true) = (&ends[..], sum && !params) {
             back.summed = back.linear_way(*end, &starts);
@@ -89,7 +89,7 @@ impl Run {
             for (&id, _) in to.iter().zip(&ends).filter(|(_, end)| **end == i) {
                 let dims = [&[back.n], &self.dims(id)[1..]].concat();
                 let value = gradient.at.tensor(back.n, gradient.buffer.numbers(), &dims)?;
-                answer.insert(id, if sum { kernel::sum_keepdim(&value, &[0])? } else { value });
+                answer.insert(id, if sum { backend::sum_keepdim(&value, &[0])? } else { value });
             }
             let step = &plan.steps[i];
             if back.wanted[i] && (params || step.reads.iter().chain(&step.add).any(|&r| back.wanted[r])) {
@@ -100,15 +100,15 @@ impl Run {
     }
 }
 
-impl<'a> Back<'a> {
-    fn new(run: &'a Run, graph: &'a Arc<Graph>, starts: &[usize], ends: &[usize], params: bool) -> Self {
+impl<'a> BackwardPass<'a> {
+    fn new(run: &'a FusedRun, graph: &'a Arc<Graph>, starts: &[usize], ends: &[usize], params: bool) -> Self {
         let steps = &run.plan.steps;
         let (mut slopes, mut wanted) = (vec![], vec![]);
         for (i, step) in steps.iter().enumerate() {
             let seen = starts.contains(&i) || ends.contains(&i);
             // What ReLUs gave is positive where it is so in their concatenation.
-            let all =
-                matches!(step.work, Work::Concat(_)) && step.reads.iter().all(|&r| slopes[r] == Some(Activation::Relu));
+            let all = matches!(step.work, StepKernel::Concat(_))
+                && step.reads.iter().all(|&r| slopes[r] == Some(Activation::Relu));
             let own = if all { Some(Activation::Relu) } else { step.activation };
             // Only a ReLU's slope may be a factor twice, of a part and then of the sum with another.
             let once = |a: &Activation| *a == Activation::Relu || run.plan.uses[i] == 1;
@@ -155,24 +155,24 @@ impl<'a> Back<'a> {
         if let Some(add) = step.add {
             self.share(add, gradient.for_others());
         }
-        if matches!(step.work, Work::Op) {
+        if matches!(step.work, StepKernel::Op) {
             return self.operation(step, &gradient);
         }
         let Some(&x) = step.reads.first() else { return Ok(()) };
         match &step.work {
-            Work::Input | Work::Op => {}
-            Work::Conv(conv) => {
+            StepKernel::Input | StepKernel::Op => {}
+            StepKernel::Conv(conv) => {
                 let filter = conv.backward()?;
                 self.write(x, |dx, epilogue| filter.run(&dy, dx, epilogue));
             }
-            Work::Linear(w) => {
+            StepKernel::Linear(w) => {
                 let (output, input) = w.dims2()?;
                 let (gradient, rows) = (gradient.dense(n), n * step.to.rows());
                 let dy = &gradient.buffer.numbers()[..rows * output];
                 let back = |w: &[f32], dx: &mut [f32]| linear_vjp(dy, w, dx, (rows, input, output));
-                self.give_dense(x, |dx| kernel::with::<f32, _>(w, |w| back(w, &mut dx[..rows * input])))?;
+                self.give_dense(x, |dx| backend::with::<f32, _>(w, |w| back(w, &mut dx[..rows * input])))?;
             }
-            Work::Max(pool) => {
+            StepKernel::Max(pool) => {
                 let (from, y) = (run.map(x), run.map(i));
                 // It knows the slope of a ReLU, which what it read is positive with.
                 let rectified = self.slopes[x].is_none_or(|a| a == Activation::Relu);
@@ -184,15 +184,15 @@ impl<'a> Back<'a> {
                     })?,
                 }
             }
-            Work::Mean(windows) => self.give(x, |dx| {
+            StepKernel::Mean(windows) => self.give(x, |dx| {
                 windows.pool.mean_vjp(&dy, dx, |i, j| windows.divisor(i, j));
                 Ok(())
             })?,
-            Work::Pick(pick) => self.give(x, |dx| {
+            StepKernel::Pick(pick) => self.give(x, |dx| {
                 pick.backward(&dy, dx);
                 Ok(())
             })?,
-            Work::Flatten => {
+            StepKernel::Flatten => {
                 let (gradient, to) = (gradient.dense(n), run.plan.steps[x].to.alone());
                 let elements = &gradient.buffer.numbers()[..n * to.len()];
                 self.give_dense(x, |dx| {
@@ -200,20 +200,20 @@ impl<'a> Back<'a> {
                     Ok(())
                 })?;
             }
-            Work::Pass(None) => self.share(x, gradient.for_others()),
-            Work::Pass(Some(scale)) | Work::Normalized(scale) => {
+            StepKernel::Pass(None) => self.share(x, gradient.for_others()),
+            StepKernel::Pass(Some(scale)) | StepKernel::Normalized(scale) => {
                 let zeros = vec![0.0; scale.len()];
                 self.write(x, |dx, epilogue| pass(&dy, dx, Epilogue { affine: Some((scale, &zeros)), ..epilogue }));
             }
-            Work::BatchNorm(gamma, _, epsilon) => self.batch_norm((i, x), &dy, gamma, *epsilon)?,
-            Work::Mask => {
+            StepKernel::BatchNorm(gamma, _, epsilon) => self.batch_norm((i, x), &dy, gamma, *epsilon)?,
+            StepKernel::Mask => {
                 let (mask, at) = (run.mask(step)?, step.to.alone());
                 self.give(x, |dx| {
                     multiply_maps(&dy, &at.map(n, mask.numbers()), dx);
                     Ok(())
                 })?;
             }
-            Work::Concat(_) => {
+            StepKernel::Concat(_) => {
                 let mut first = gradient.at.first;
                 for &read in &step.reads {
                     let c = run.plan.steps[read].to.c;
@@ -230,7 +230,7 @@ impl<'a> Back<'a> {
         let run = self.run;
         let (from, statistics) = (run.map(x), run.statistics(i)?);
         let count = from.pixels() as f32;
-        let (sums, products) = (channel_sums(dy), channel_products(dy, &from, &statistics.mean));
+        let (sums, products) = channel_products(dy, &from, &statistics.mean);
         let inverse = statistics.inverse(epsilon);
         let scale: Vec<_> = gamma.iter().zip(&inverse).map(|(g, i)| g * i).collect();
         let channels = scale.iter().zip(&inverse).zip(&products);
@@ -253,14 +253,14 @@ impl<'a> Back<'a> {
             return Ok(());
         }
         match &step.work {
-            Work::Conv(conv) => {
+            StepKernel::Conv(conv) => {
                 let dy = gradient.at.map(n, gradient.buffer.numbers());
                 let mut dw = vec![0f32; node.params[0].elem_count()];
                 conv.weight_gradient().run(&dy, &run.map(step.reads[0]), &mut dw);
                 let bias = step.bias.is_some().then(|| channel_sums(&dy));
                 self.give_params(step.first, std::iter::once(dw).chain(bias))
             }
-            Work::Linear(w) => {
+            StepKernel::Linear(w) => {
                 let (output, input) = w.dims2()?;
                 let (gradient, rows) = (gradient.clone().dense(n), n * step.to.rows());
                 let x = run.dense(step.reads[0]);
@@ -280,7 +280,7 @@ impl<'a> Back<'a> {
     fn give_params(&mut self, node: NodeId, gradients: impl Iterator<Item = Vec<f32>>) -> Result<()> {
         let (node, Some(all)) = (&self.graph.nodes[node], &mut self.params) else { return Ok(()) };
         for (parameter, gradient) in node.parameters().filter(|p| p.trained).zip(gradients) {
-            add_to(all, parameter.name, kernel::tensor(gradient, &parameter.shape)?)?;
+            add_to(all, parameter.name, backend::tensor(gradient, &parameter.shape)?)?;
         }
         Ok(())
     }
@@ -350,7 +350,7 @@ impl<'a> Back<'a> {
     /// `dx` of a step, a tensor.
     fn give_tensor(&mut self, to: usize, gradient: &Tensor) -> Result<()> {
         let (n, at) = (self.n, self.run.plan.steps[to].to.alone());
-        self.give_dense(to, |dx| kernel::with::<f32, _>(gradient, |elements| at.write(n, elements, dx)))
+        self.give_dense(to, |dx| backend::with::<f32, _>(gradient, |elements| at.write(n, elements, dx)))
     }
 
     /// `dx` of a step by a kernel that writes elements side by side.

@@ -1,8 +1,8 @@
 //! The plans of a graph.
 
 use super::plan::Plan;
+use crate::backend;
 use crate::graph::Graph;
-use crate::kernel;
 use crate::sync::LockUnpoisoned;
 use anyhow::Result;
 use candle_core::{DType, Tensor};
@@ -17,7 +17,7 @@ struct Plans(Mutex<Vec<Arc<Plan>>>);
 
 impl Plans {
     /// The plan for this key, now the most recent one.
-    fn get(&self, key: &Key) -> Option<Arc<Plan>> {
+    fn get(&self, key: &PlanKey) -> Option<Arc<Plan>> {
         let mut plans = self.0.lock_unpoisoned();
         let at = plans.iter().position(|p| p.key == *key)?;
         let plan = plans.remove(at);
@@ -41,18 +41,18 @@ impl Plans {
 }
 
 /// The input's shape without the batch, and whether convolutions are direct sums.
-pub(super) type Key = (Vec<usize>, bool);
+pub(super) type PlanKey = (Vec<usize>, bool);
 
 /// The plan for a batch like `x`; none where a network runs node by node: in f64, on other devices, without weights.
 ///
 /// No lock is held while a plan is made: packing weights uses all cores, and a core's task may come back here.
 pub(in crate::exec) fn plan(graph: &Graph, x: &Tensor) -> Result<Option<Arc<Plan>>> {
-    let fits = |t: &Tensor| t.dtype() == DType::F32 && !kernel::portable::serves(t);
+    let fits = |t: &Tensor| t.dtype() == DType::F32 && !backend::runs_portably(t);
     let loaded = graph.nodes.iter().all(|n| n.is_loaded() && n.params.iter().all(fits));
     if !(fits(x) && loaded && x.elem_count() > 0) {
         return Ok(None);
     }
-    let (plans, key) = (graph.derived::<Plans>(), (x.dims()[1..].to_vec(), kernel::exact()));
+    let (plans, key) = (graph.derived::<Plans>(), (x.dims()[1..].to_vec(), backend::exact()));
     if let Some(plan) = plans.get(&key) {
         return Ok(Some(plan));
     }

@@ -3,9 +3,9 @@
 use super::buffer::PooledBuffer;
 use super::layout::Slot;
 use super::plan::Plan;
-use super::step::{Step, Work};
+use super::step::{Step, StepKernel};
+use crate::backend;
 use crate::graph::{Graph, Node, NodeId};
-use crate::kernel;
 use anyhow::{Context, Result};
 use candle_core::Tensor;
 use gradscope_engine::{
@@ -16,7 +16,7 @@ use std::sync::{Arc, OnceLock};
 
 /// The values of one batch, channels last, and channels first where somebody looked.
 #[derive(Debug)]
-pub struct Run {
+pub struct FusedRun {
     pub(super) plan: Arc<Plan>,
     pub(in crate::exec) input: Tensor,
     /// Pictures in the batch.
@@ -47,7 +47,7 @@ impl Statistics {
     }
 }
 
-impl Run {
+impl FusedRun {
     /// Runs the plan on `x`; `tick` is asked before each step whether to go on.
     pub(in crate::exec) fn new(
         plan: Arc<Plan>,
@@ -129,35 +129,35 @@ impl Run {
         let (bias, activation) = (step.bias.as_deref(), step.activation);
         let epilogue = Epilogue { bias, add, activation, save: saved.as_ref(), ..Epilogue::default() };
         match &step.work {
-            Work::Input if self.only_normalized() => {}
-            Work::Input => {
-                kernel::with::<f32, _>(&self.input, |x| step.to.write(n, x, buffer.numbers_mut()))?;
+            StepKernel::Input if self.only_normalized() => {}
+            StepKernel::Input => {
+                backend::with::<f32, _>(&self.input, |x| step.to.write(n, x, buffer.numbers_mut()))?;
             }
-            Work::Normalized(scale) => {
+            StepKernel::Normalized(scale) => {
                 let shift = step.bias.as_deref().unwrap_or_default();
-                kernel::with::<f32, _>(&self.input, |x| to_channels_last_scaled(x, &mut y, scale, shift))?;
+                backend::with::<f32, _>(&self.input, |x| to_channels_last_scaled(x, &mut y, scale, shift))?;
             }
-            Work::Conv(conv) => conv.forward.run(&x(0), &mut y, epilogue),
-            Work::Linear(w) => {
+            StepKernel::Conv(conv) => conv.forward.run(&x(0), &mut y, epilogue),
+            StepKernel::Linear(w) => {
                 let (output, input) = w.dims2()?;
                 let rows = n * step.to.rows();
                 let x = self.dense(step.reads[0]);
                 let (x, y) = (&x.numbers()[..rows * input], &mut buffer.numbers_mut()[..rows * output]);
-                kernel::with::<f32, _>(w, |w| linear(x, w, bias, y, (rows, input, output), activation))?;
+                backend::with::<f32, _>(w, |w| linear(x, w, bias, y, (rows, input, output), activation))?;
             }
-            Work::Max(pool) => pool.max(&x(0), &mut y),
-            Work::Mean(windows) => windows.pool.mean(&x(0), &mut y, |i, j| windows.divisor(i, j)),
-            Work::Pick(pick) => pick.forward(&x(0), &mut y),
-            Work::Flatten => {
+            StepKernel::Max(pool) => pool.max(&x(0), &mut y),
+            StepKernel::Mean(windows) => windows.pool.mean(&x(0), &mut y, |i, j| windows.divisor(i, j)),
+            StepKernel::Pick(pick) => pick.forward(&x(0), &mut y),
+            StepKernel::Flatten => {
                 let (from, to) = (&self.plan.steps[step.reads[0]].to, &mut buffer.numbers_mut()[..n * step.to.len()]);
                 from.read(n, self.buffers[from.buffer].numbers(), to);
             }
-            Work::Pass(None) => pass(&x(0), &mut y, epilogue),
-            Work::Pass(Some(scale)) => {
+            StepKernel::Pass(None) => pass(&x(0), &mut y, epilogue),
+            StepKernel::Pass(Some(scale)) => {
                 let shift = step.bias.as_deref().unwrap_or_default();
                 pass(&x(0), &mut y, Epilogue { bias: None, affine: Some((scale, shift)), ..epilogue });
             }
-            Work::BatchNorm(gamma, beta, epsilon) => {
+            StepKernel::BatchNorm(gamma, beta, epsilon) => {
                 let (mean, variance) = channel_statistics(&x(0));
                 let statistics = self.statistics[place].get_or_init(|| Statistics { mean, variance });
                 let scale: Vec<_> = statistics.inverse(*epsilon).iter().zip(gamma).map(|(i, g)| i * g).collect();
@@ -165,20 +165,20 @@ impl Run {
                 let shift: Vec<_> = shifts.map(|((b, m), s)| b - m * s).collect();
                 pass(&x(0), &mut y, Epilogue { affine: Some((&scale, &shift)), ..epilogue });
             }
-            Work::Mask => {
+            StepKernel::Mask => {
                 let mask = self.mask(step)?;
                 multiply_maps(&x(0), &step.to.alone().map(n, mask.numbers()), &mut y);
             }
-            Work::Concat(copies) => {
+            StepKernel::Concat(copies) => {
                 for (from, to) in copies {
                     pass(&self.map(*from), &mut to.map_mut(n, buffer.numbers_mut()), Epilogue::default());
                 }
             }
-            Work::Op => {
+            StepKernel::Op => {
                 let node = &graph.nodes[step.node];
                 let x = node.inputs.iter().map(|&i| self.value(graph, i)).collect::<Result<Vec<_>>>()?;
                 let value = batched(node.forward(&x)?, n)?;
-                kernel::with::<f32, _>(&value, |v| step.to.write(n, v, buffer.numbers_mut()))?;
+                backend::with::<f32, _>(&value, |v| step.to.write(n, v, buffer.numbers_mut()))?;
                 self.seen[step.node].get_or_init(|| value);
             }
         }
@@ -188,7 +188,7 @@ impl Run {
     /// Whether nothing reads the pictures but a normalisation, which takes them as they came.
     fn only_normalized(&self) -> bool {
         let reads = |s: &&Step| s.reads.contains(&0) || s.add == Some(0);
-        self.plan.steps.iter().filter(reads).all(|s| matches!(s.work, Work::Normalized(_)))
+        self.plan.steps.iter().filter(reads).all(|s| matches!(s.work, StepKernel::Normalized(_)))
     }
 
     /// The value of a step.
@@ -201,7 +201,7 @@ impl Run {
     pub(super) fn mask(&self, step: &Step) -> Result<PooledBuffer> {
         let mask = self.masks.get(&step.node).context("dropout in training needs a mask")?;
         let mut buffer = PooledBuffer::new(self.n * step.to.len());
-        kernel::with::<f32, _>(mask, |mask| step.to.alone().write(self.n, mask, buffer.numbers_mut()))?;
+        backend::with::<f32, _>(mask, |mask| step.to.alone().write(self.n, mask, buffer.numbers_mut()))?;
         Ok(buffer)
     }
 
@@ -242,7 +242,7 @@ impl Run {
         let kept = |step: usize| self.plan.steps[step].saved.filter(|s| !self.buffers[s.buffer].numbers().is_empty());
         let value = match (self.plan.ends[id], self.plan.saved[id].and_then(kept)) {
             // Its buffer is empty where only a normalization reads it.
-            (Some(step), _) if matches!(self.plan.steps[step].work, Work::Input) => {
+            (Some(step), _) if matches!(self.plan.steps[step].work, StepKernel::Input) => {
                 self.input.reshape(self.dims(id))?
             }
             (Some(step), _) => slot(&self.plan.steps[step].to)?,

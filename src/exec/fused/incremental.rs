@@ -1,21 +1,21 @@
 //! A run again with a window of the picture changed: only what sees the window is computed, all else is as it was.
 
 use super::buffer::PooledBuffer;
-use super::forward::{Run, batched};
+use super::forward::{FusedRun, batched};
 use super::layout::Slot;
-use super::receptive_range::Spans;
-use super::step::{Packed, Step, Windows, Work};
+use super::receptive_range::ReceptiveRange;
+use super::step::{Packed, Step, StepKernel, Windows};
+use crate::backend::{self, Window};
 use crate::exec::pixel_window::PixelWindow;
 use crate::graph::{Graph, Node};
-use crate::kernel::{self, Window};
 use anyhow::{Context, Result};
 use candle_core::Tensor;
 use gradscope_engine::{Epilogue, Map, MapMut, Pool, StridedSlice, crop, linear, pass};
 
 /// The part of a step's value that is another one, in each of some pictures: dense maps in a buffer of their own.
 struct Part {
-    rows: Spans,
-    columns: Spans,
+    rows: ReceptiveRange,
+    columns: ReceptiveRange,
     c: usize,
     buffer: PooledBuffer,
 }
@@ -38,18 +38,18 @@ impl std::ops::Deref for Piece<'_> {
 }
 
 /// A run through the steps with parts in place of whole values.
-struct Local<'a> {
-    run: &'a Run,
+struct IncrementalRun<'a> {
+    run: &'a FusedRun,
     graph: &'a Graph,
     n: usize,
     /// Of each step, as long as somebody reads it.
     parts: Vec<Option<Part>>,
 }
 
-impl Run {
+impl FusedRun {
     /// The logits, `(K, …)`, where each of `K` windows of the only picture shows `fill` instead. None where this is
     /// not a run of one picture. `tick` is asked before each step whether to go on.
-    pub fn covered(
+    pub fn occluded(
         &self,
         graph: &Graph,
         windows: &[PixelWindow],
@@ -60,13 +60,13 @@ impl Run {
             return Ok(None);
         };
         // In training every value depends on all of the batch.
-        if self.plan.steps.iter().any(|step| matches!(step.work, Work::BatchNorm(..) | Work::Mask)) {
+        if self.plan.steps.iter().any(|step| matches!(step.work, StepKernel::BatchNorm(..) | StepKernel::Mask)) {
             return Ok(None);
         }
         let mut uses = self.plan.uses.clone();
         uses[end] += 1;
         let parts = self.plan.steps.iter().map(|_| None).collect();
-        let mut local = Local { run: self, graph, n: windows.len(), parts };
+        let mut local = IncrementalRun { run: self, graph, n: windows.len(), parts };
         for (i, step) in self.plan.steps.iter().enumerate().take(end + 1) {
             tick(&graph.nodes[step.node])?;
             let part = if step.node == 0 { local.picture(windows, fill)? } else { local.step(step)? };
@@ -84,7 +84,7 @@ impl Run {
     }
 }
 
-impl Local<'_> {
+impl IncrementalRun<'_> {
     fn place(&self, step: usize) -> Slot {
         self.run.plan.steps[step].to
     }
@@ -93,12 +93,12 @@ impl Local<'_> {
     fn picture(&self, windows: &[PixelWindow], fill: &Tensor) -> Result<Part> {
         let x = &self.run.input;
         let (_, c, h, w) = x.dims4()?;
-        let rows = Spans::new(windows.iter().map(|v| (v.top, v.top + v.height)), h);
-        let columns = Spans::new(windows.iter().map(|v| (v.left, v.left + v.width)), w);
+        let rows = ReceptiveRange::new(windows.iter().map(|v| (v.top, v.top + v.height)), h);
+        let columns = ReceptiveRange::new(windows.iter().map(|v| (v.left, v.left + v.width)), w);
         let mut buffer = PooledBuffer::new(self.n * rows.len * columns.len * c);
         let to = buffer.numbers_mut();
-        kernel::read::<f32, _>(x, |x| {
-            kernel::with::<f32, _>(fill, |fill| {
+        backend::read::<f32, _>(x, |x| {
+            backend::with::<f32, _>(fill, |fill| {
                 let mut at = 0;
                 for (k, v) in windows.iter().enumerate() {
                     for i in rows.at[k]..rows.at[k] + rows.len {
@@ -118,27 +118,27 @@ impl Local<'_> {
     fn step(&self, step: &Step) -> Result<Part> {
         let (read, to) = (step.reads.first().copied().unwrap_or(0), step.to);
         match &step.work {
-            Work::Conv(conv) => self.convolution(step, conv),
-            Work::Max(pool) => {
+            StepKernel::Conv(conv) => self.convolution(step, conv),
+            StepKernel::Max(pool) => {
                 let windows = axes(pool);
                 let (rows, columns) = self.seen(read, &windows, to)?;
                 let (piece, padding) = self.piece(read, &windows, (&rows, &columns), to, f32::NEG_INFINITY)?;
                 Ok(self.write(rows, columns, to.c, |y| Pool { padding, ..*pool }.max(&piece.map(), y)))
             }
-            Work::Mean(mean) => self.mean(step, mean),
-            Work::Pass(scale) => self.pass(step, scale.as_deref()),
-            Work::Normalized(scale) => self.pass(step, Some(scale)),
-            Work::Pick(pick) => self.pick(step, pick),
-            Work::Concat(_) => self.concatenation(step),
-            Work::Linear(w) => {
+            StepKernel::Mean(mean) => self.mean(step, mean),
+            StepKernel::Pass(scale) => self.pass(step, scale.as_deref()),
+            StepKernel::Normalized(scale) => self.pass(step, Some(scale)),
+            StepKernel::Pick(pick) => self.pick(step, pick),
+            StepKernel::Concat(_) => self.concatenation(step),
+            StepKernel::Linear(w) => {
                 let (output, input) = w.dims2()?;
                 let (x, rows) = (self.whole(read)?, self.n * to.rows());
                 self.whole_value(to, |y| {
                     let (x, bias) = (&x.buffer.numbers()[..rows * input], step.bias.as_deref());
-                    kernel::with::<f32, _>(w, |w| linear(x, w, bias, y, (rows, input, output), step.activation))
+                    backend::with::<f32, _>(w, |w| linear(x, w, bias, y, (rows, input, output), step.activation))
                 })
             }
-            Work::Flatten => {
+            StepKernel::Flatten => {
                 let x = self.whole(read)?;
                 let from = self.place(read).alone();
                 self.whole_value(to, |y| {
@@ -146,8 +146,10 @@ impl Local<'_> {
                     Ok(())
                 })
             }
-            Work::Op => self.operation(step),
-            Work::Input | Work::BatchNorm(..) | Work::Mask => unreachable!("a run in training, or nothing is read"),
+            StepKernel::Op => self.operation(step),
+            StepKernel::Input | StepKernel::BatchNorm(..) | StepKernel::Mask => {
+                unreachable!("a run in training, or nothing is read")
+            }
         }
     }
 
@@ -206,7 +208,7 @@ impl Local<'_> {
     fn mean(&self, step: &Step, mean: &Windows) -> Result<Part> {
         let (read, to) = (step.reads[0], step.to);
         let windows = axes(&mean.pool);
-        let whole = || (Spans::whole(self.n, to.h), Spans::whole(self.n, to.w));
+        let whole = || (ReceptiveRange::whole(self.n, to.h), ReceptiveRange::whole(self.n, to.w));
         let (rows, columns) = if mean.are_alike(to) { self.seen(read, &windows, to)? } else { whole() };
         let (piece, padding) = self.piece(read, &windows, (&rows, &columns), to, 0.0)?;
         let pool = Pool { padding, ..mean.pool };
@@ -223,7 +225,7 @@ impl Local<'_> {
         let x = step.reads.iter().zip(&node.inputs).map(value).collect::<Result<Vec<_>>>()?;
         let value = batched(node.forward(&x.iter().collect::<Vec<_>>())?, self.n)?;
         let (n, place) = (self.n, step.to.alone());
-        self.whole_value(step.to, |y| kernel::with::<f32, _>(&value, |v| place.write(n, v, y)))
+        self.whole_value(step.to, |y| backend::with::<f32, _>(&value, |v| place.write(n, v, y)))
     }
 
     fn part(&self, step: usize) -> Result<&Part> {
@@ -231,13 +233,17 @@ impl Local<'_> {
     }
 
     /// The rows and columns of windows that see a step's part.
-    fn seen(&self, read: usize, windows: &(Window, Window), to: Slot) -> Result<(Spans, Spans)> {
+    fn seen(&self, read: usize, windows: &(Window, Window), to: Slot) -> Result<(ReceptiveRange, ReceptiveRange)> {
         let part = self.part(read)?;
         Ok((part.rows.seen(&windows.0, to.h), part.columns.seen(&windows.1, to.w)))
     }
 
     /// These rows and columns, and those of the value that a step adds.
-    fn joined(&self, step: &Step, (rows, columns): (Spans, Spans)) -> Result<(Spans, Spans)> {
+    fn joined(
+        &self,
+        step: &Step,
+        (rows, columns): (ReceptiveRange, ReceptiveRange),
+    ) -> Result<(ReceptiveRange, ReceptiveRange)> {
         let Some(add) = step.add else { return Ok((rows, columns)) };
         let add = self.part(add)?;
         Ok((rows.with(&add.rows, step.to.h), columns.with(&add.columns, step.to.w)))
@@ -249,13 +255,13 @@ impl Local<'_> {
         &self,
         read: usize,
         windows: &(Window, Window),
-        (rows, columns): (&Spans, &Spans),
+        (rows, columns): (&ReceptiveRange, &ReceptiveRange),
         to: Slot,
         outside: f32,
     ) -> Result<(Piece<'_>, (usize, usize))> {
         let place = self.place(read);
         if (rows.len, columns.len) == (to.h, to.w) {
-            let (rows, columns) = (Spans::whole(self.n, place.h), Spans::whole(self.n, place.w));
+            let (rows, columns) = (ReceptiveRange::whole(self.n, place.h), ReceptiveRange::whole(self.n, place.w));
             return Ok((self.under(read, &rows, &columns)?, (windows.0.padding, windows.1.padding)));
         }
         let size = |w: &Window, outputs: usize| (outputs - 1) * w.stride + w.dilation * (w.kernel - 1) + 1;
@@ -266,12 +272,12 @@ impl Local<'_> {
         let mut buffer = PooledBuffer::new(self.n * h * w * place.c);
         let mut y = MapMut::new(buffer.numbers_mut(), [self.n, h, w, place.c], place.c);
         self.crop(read, &mut y, &from, outside)?;
-        let (rows, columns) = (Spans::whole(self.n, h), Spans::whole(self.n, w));
+        let (rows, columns) = (ReceptiveRange::whole(self.n, h), ReceptiveRange::whole(self.n, w));
         Ok((Piece::Cut(Part { rows, columns, c: place.c, buffer }), (0, 0)))
     }
 
     /// A step's value at these rows and columns.
-    fn under(&self, read: usize, rows: &Spans, columns: &Spans) -> Result<Piece<'_>> {
+    fn under(&self, read: usize, rows: &ReceptiveRange, columns: &ReceptiveRange) -> Result<Piece<'_>> {
         let part = self.part(read)?;
         if (&part.rows, &part.columns) == (rows, columns) {
             return Ok(Piece::Here(part));
@@ -282,7 +288,7 @@ impl Local<'_> {
         Ok(Piece::Cut(Part { rows: rows.clone(), columns: columns.clone(), c: part.c, buffer }))
     }
 
-    fn cut(&self, read: usize, rows: &Spans, columns: &Spans, y: &mut MapMut) -> Result<()> {
+    fn cut(&self, read: usize, rows: &ReceptiveRange, columns: &ReceptiveRange, y: &mut MapMut) -> Result<()> {
         let part = self.part(read)?;
         if (&part.rows, &part.columns) == (rows, columns) {
             pass(&part.map(), y, Epilogue::default());
@@ -302,10 +308,10 @@ impl Local<'_> {
     /// A step's value, all of it.
     fn whole(&self, step: usize) -> Result<Piece<'_>> {
         let place = self.place(step);
-        self.under(step, &Spans::whole(self.n, place.h), &Spans::whole(self.n, place.w))
+        self.under(step, &ReceptiveRange::whole(self.n, place.h), &ReceptiveRange::whole(self.n, place.w))
     }
 
-    fn write(&self, rows: Spans, columns: Spans, c: usize, kernel: impl FnOnce(&mut MapMut)) -> Part {
+    fn write(&self, rows: ReceptiveRange, columns: ReceptiveRange, c: usize, kernel: impl FnOnce(&mut MapMut)) -> Part {
         let mut buffer = PooledBuffer::new(self.n * rows.len * columns.len * c);
         kernel(&mut MapMut::new(buffer.numbers_mut(), [self.n, rows.len, columns.len, c], c));
         Part { rows, columns, c, buffer }
@@ -314,7 +320,12 @@ impl Local<'_> {
     fn whole_value(&self, to: Slot, kernel: impl FnOnce(&mut [f32]) -> Result<()>) -> Result<Part> {
         let mut buffer = PooledBuffer::new(self.n * to.len());
         kernel(&mut buffer.numbers_mut()[..self.n * to.len()])?;
-        Ok(Part { rows: Spans::whole(self.n, to.h), columns: Spans::whole(self.n, to.w), c: to.c, buffer })
+        Ok(Part {
+            rows: ReceptiveRange::whole(self.n, to.h),
+            columns: ReceptiveRange::whole(self.n, to.w),
+            c: to.c,
+            buffer,
+        })
     }
 }
 

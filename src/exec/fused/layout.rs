@@ -4,8 +4,8 @@
 //! in the tensor.
 
 use super::segment::{Segment, Segments};
+use crate::backend;
 use crate::graph::op::Pattern;
-use crate::kernel;
 use anyhow::Result;
 use candle_core::Tensor;
 use gradscope_engine::{Map, MapMut, Saves, to_channels_first, to_channels_last};
@@ -65,11 +65,11 @@ impl Slot {
     /// The value as a tensor of this shape.
     pub fn tensor(&self, n: usize, buffer: &[f32], shape: &[usize]) -> Result<Tensor> {
         if self.is_dense() && self.is_in_order() {
-            return kernel::tensor(buffer[self.first..][..n * self.len()].to_vec(), shape);
+            return backend::tensor(buffer[self.first..][..n * self.len()].to_vec(), shape);
         }
         let mut elements = vec![0f32; n * self.len()];
         self.read(n, buffer, &mut elements);
-        kernel::tensor(elements, shape)
+        backend::tensor(elements, shape)
     }
 
     /// Copies the value to `to`, in the tensor's order.

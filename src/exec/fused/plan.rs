@@ -2,7 +2,7 @@
 
 use super::layout::Layout;
 use super::segment;
-use super::step::{self, Step, Work};
+use super::step::{self, Step, StepKernel};
 use crate::graph::{Graph, NodeId};
 use anyhow::Result;
 
@@ -46,8 +46,8 @@ impl Plan {
     /// Whether a batch norm's parameters are in the weights of a convolution, or in the factors of a pass.
     pub(super) fn has_folded_norms(&self, graph: &Graph) -> bool {
         self.steps.iter().any(|step| match &step.work {
-            Work::Conv(conv) => conv.is_folded(),
-            Work::Pass(Some(_)) => !graph.nodes[step.first].params.is_empty(),
+            StepKernel::Conv(conv) => conv.is_folded(),
+            StepKernel::Pass(Some(_)) => !graph.nodes[step.first].params.is_empty(),
             _ => false,
         })
     }

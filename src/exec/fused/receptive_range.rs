@@ -1,15 +1,15 @@
 //! Which part of an axis a change reaches, picture by picture.
 
-use crate::kernel::Window;
+use crate::backend::Window;
 
 /// For each picture where the changed part of an axis begins; all are of one length, so that a batch of them is one map.
 #[derive(Clone, Debug, PartialEq)]
-pub(super) struct Spans {
+pub(super) struct ReceptiveRange {
     pub at: Vec<usize>,
     pub len: usize,
 }
 
-impl Spans {
+impl ReceptiveRange {
     /// Parts `start..end` of an axis of `size`, the shorter ones made longer.
     pub fn new(parts: impl Iterator<Item = (usize, usize)> + Clone, size: usize) -> Self {
         let len = parts.clone().map(|(start, end)| end - start).max().unwrap_or(0).clamp(1, size);
@@ -63,7 +63,7 @@ mod tests {
             let (window, size) = (Window::new(kernel, stride, padding, dilation), 23);
             let to = window.count(size, false).unwrap_or_else(|e| panic!("{e}"));
             for (at, len) in [(0, 1), (5, 4), (20, 3), (0, 23), (11, 1)] {
-                let spans = Spans { at: vec![at], len }.seen(&window, to);
+                let spans = ReceptiveRange { at: vec![at], len }.seen(&window, to);
                 let sees = |i: usize| {
                     (0..kernel).filter_map(|t| window.at(i, t, size)).any(|place| (at..at + len).contains(&place))
                 };
@@ -78,9 +78,9 @@ mod tests {
     #[test]
     fn parts_of_one_length_stay_inside_and_cover_what_they_were() {
         let parts = [(0, 3), (4, 9), (8, 10)];
-        let spans = Spans::new(parts.iter().copied(), 10);
-        assert_eq!(spans, Spans { at: vec![0, 4, 5], len: 5 });
-        assert_eq!(spans.with(&Spans::whole(3, 10), 10), Spans::whole(3, 10));
-        assert_eq!(Spans { at: vec![3], len: 4 }.picked(0, 2, 5), Spans { at: vec![2], len: 2 });
+        let spans = ReceptiveRange::new(parts.iter().copied(), 10);
+        assert_eq!(spans, ReceptiveRange { at: vec![0, 4, 5], len: 5 });
+        assert_eq!(spans.with(&ReceptiveRange::whole(3, 10), 10), ReceptiveRange::whole(3, 10));
+        assert_eq!(ReceptiveRange { at: vec![3], len: 4 }.picked(0, 2, 5), ReceptiveRange { at: vec![2], len: 2 });
     }
 }

@@ -2,9 +2,9 @@
 
 use super::layout::{Layout, Slot};
 use super::segment::{Segment, Segments};
+use crate::backend::{self, Conv2d, Pool2d, Window};
 use crate::graph::op::Pattern;
 use crate::graph::{Graph, NodeId};
-use crate::kernel::{self, Conv2d, Pool2d, Window};
 use crate::sync::LockUnpoisoned;
 use anyhow::Result;
 use candle_core::{DType, Tensor};
@@ -19,7 +19,7 @@ pub(super) struct Step {
     pub node: NodeId,
     /// The node that it starts with, whose parameters it has.
     pub first: NodeId,
-    pub work: Work,
+    pub work: StepKernel,
     /// Steps that it reads.
     pub reads: Vec<usize>,
     /// The step whose value is added to its own.
@@ -35,7 +35,7 @@ pub(super) struct Step {
 }
 
 #[derive(Debug)]
-pub(super) enum Work {
+pub(super) enum StepKernel {
     /// The pictures, channels last.
     Input,
     /// The pictures, normalised on their way to channels last: times a factor a channel.
@@ -58,10 +58,10 @@ pub(super) enum Work {
     Op,
 }
 
-impl Work {
+impl StepKernel {
     /// Whether its gradient is the same wherever it is taken.
     pub fn is_linear(&self) -> bool {
-        use Work::{Conv, Flatten, Linear, Mean, Normalized, Pass, Pick};
+        use StepKernel::{Conv, Flatten, Linear, Mean, Normalized, Pass, Pick};
         matches!(self, Conv(_) | Flatten | Linear(_) | Mean(_) | Normalized(_) | Pass(_) | Pick(_))
     }
 }
@@ -95,8 +95,8 @@ pub(super) struct Windows {
 
 impl Packed {
     fn new(weight: Tensor, scale: Option<Vec<f32>>, x: &[usize], conv: &Conv2d, exact: bool) -> Result<Self> {
-        let (sizes, slide) = kernel::sizes(x, weight.dims(), conv)?;
-        let sums = kernel::sums(exact);
+        let (sizes, slide) = backend::sizes(x, weight.dims(), conv)?;
+        let sums = backend::sums(exact);
         let forward = packed(&weight, scale.as_deref(), |w| Filter::forward(w, sizes, slide, sums))?;
         Ok(Self {
             weight,
@@ -149,7 +149,7 @@ impl Packed {
 
     /// Its weights' own gradient.
     pub fn weight_gradient(&self) -> WeightGradient {
-        WeightGradient::new(self.sizes, self.slide)
+        WeightGradient::new(self.sizes, self.slide, self.sums)
     }
 
     /// Whether a batch norm is a factor of its weights.
@@ -173,7 +173,7 @@ impl Windows {
 
     /// What the sum of window `(i, j)` is divided by.
     pub fn divisor(&self, i: usize, j: usize) -> f32 {
-        kernel::divisor(&self.windows, self.size, (i, j), self.include_pad) as f32
+        backend::divisor(&self.windows, self.size, (i, j), self.include_pad) as f32
     }
 }
 
@@ -197,28 +197,29 @@ pub(super) fn steps(
         let (work, bias) = match (segment.pattern, x) {
             (Pattern::Conv(conv), Some(x)) => {
                 let (scale, bias) = folded(own()?, affine);
-                (Work::Conv(Box::new(Packed::new(params[0].clone(), scale, x, &conv, exact)?)), bias)
+                (StepKernel::Conv(Box::new(Packed::new(params[0].clone(), scale, x, &conv, exact)?)), bias)
             }
-            (Pattern::Linear, _) => (Work::Linear(params[0].clone()), own()?),
-            (Pattern::Max(pool), _) => (Work::Max(windows(&pool)), None),
-            (Pattern::Mean(pool, include_pad), Some(x)) => {
-                (Work::Mean(Windows { pool: windows(&pool), windows: pool, include_pad, size: (x[2], x[3]) }), None)
-            }
-            (Pattern::Pick(pick), _) => (Work::Pick(pick), None),
-            (Pattern::Flatten, _) => (Work::Flatten, None),
+            (Pattern::Linear, _) => (StepKernel::Linear(params[0].clone()), own()?),
+            (Pattern::Max(pool), _) => (StepKernel::Max(windows(&pool)), None),
+            (Pattern::Mean(pool, include_pad), Some(x)) => (
+                StepKernel::Mean(Windows { pool: windows(&pool), windows: pool, include_pad, size: (x[2], x[3]) }),
+                None,
+            ),
+            (Pattern::Pick(pick), _) => (StepKernel::Pick(pick), None),
+            (Pattern::Flatten, _) => (StepKernel::Flatten, None),
             (Pattern::Affine | Pattern::Activation(_) | Pattern::Add, _) => match affine {
-                Some((scale, shift)) if normalizes(segment) => (Work::Normalized(scale), Some(shift)),
-                Some((scale, shift)) => (Work::Pass(Some(scale)), Some(shift)),
-                None => (Work::Pass(None), None),
+                Some((scale, shift)) if normalizes(segment) => (StepKernel::Normalized(scale), Some(shift)),
+                Some((scale, shift)) => (StepKernel::Pass(Some(scale)), Some(shift)),
+                None => (StepKernel::Pass(None), None),
             },
             (Pattern::BatchNorm(epsilon), _) => {
                 let [gamma, beta] = [0, 1].map(|k| params[k].to_vec1::<f32>());
-                (Work::BatchNorm(gamma?, beta?, epsilon as f32), None)
+                (StepKernel::BatchNorm(gamma?, beta?, epsilon as f32), None)
             }
-            (Pattern::Mask, _) => (Work::Mask, None),
-            (Pattern::Concat, _) => (Work::Concat(copies(segment, &layout.slots[i], &layout.slots)), None),
-            (_, None) if segment.last == 0 => (Work::Input, None),
-            _ => (Work::Op, None),
+            (Pattern::Mask, _) => (StepKernel::Mask, None),
+            (Pattern::Concat, _) => (StepKernel::Concat(copies(segment, &layout.slots[i], &layout.slots)), None),
+            (_, None) if segment.last == 0 => (StepKernel::Input, None),
+            _ => (StepKernel::Op, None),
         };
         let (reads, add) = (segment.reads.clone(), segment.add);
         Ok(Step {
@@ -246,8 +247,8 @@ fn folded(bias: Option<Vec<f32>>, affine: Option<(Vec<f32>, Vec<f32>)>) -> (Opti
 
 /// A filter of the weight times its factors, a number an output channel. The product is not kept: it is as large as the weight.
 fn packed(weight: &Tensor, scale: Option<&[f32]>, pack: impl FnOnce(&[f32]) -> Filter) -> Result<Filter> {
-    let Some(scale) = scale else { return kernel::with::<f32, _>(weight, pack) };
-    let mut scaled = kernel::with::<f32, _>(weight, <[f32]>::to_vec)?;
+    let Some(scale) = scale else { return backend::with::<f32, _>(weight, pack) };
+    let mut scaled = backend::with::<f32, _>(weight, <[f32]>::to_vec)?;
     let size = scaled.len() / scale.len().max(1);
     let channels = scaled.par_chunks_mut(size.max(1)).zip(scale);
     channels.for_each(|(weights, scale)| weights.iter_mut().for_each(|w| *w *= scale));

@@ -1,9 +1,9 @@
 //! Average pooling to a grid of a given size.
 
 use super::argument::Argument;
-use super::spec::{Family, Inputs, OpSpec, Relevance};
+use super::spec::{DefaultRule, Family, Inputs, OpSpec};
 use super::{Case, Op, Pattern, Saved, maps};
-use crate::kernel::{Pool2d, Window};
+use crate::backend::{Pool2d, Window};
 use crate::tensor;
 use anyhow::{Result, ensure};
 use candle_core::Tensor;
@@ -28,7 +28,7 @@ pub(super) static SPEC: OpSpec = OpSpec {
     arguments: &[Argument::required("output_size").or(&["output"])],
     build: |a, _| Ok(Arc::new(AdaptiveAvgPool { output: a.pair("output_size")? })),
     from_shapes: None,
-    relevance: Relevance::Share,
+    relevance: DefaultRule::Share,
     draw: |d| Case::new(AdaptiveAvgPool { output: d.pair(1, 11) }, &[&d.map()]),
 };
 

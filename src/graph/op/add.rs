@@ -1,9 +1,9 @@
 //! Sums of values.
 
-use super::spec::{Family, Inputs, OpSpec, Relevance};
+use super::spec::{DefaultRule, Family, Inputs, OpSpec};
 use super::together::{drawn, together};
 use super::{Op, Pattern, Saved};
-use crate::kernel::sum_to;
+use crate::backend::sum_to;
 use anyhow::Result;
 use candle_core::Tensor;
 use std::sync::Arc;
@@ -24,7 +24,7 @@ pub(super) static SPEC: OpSpec = OpSpec {
     arguments: &[],
     build: |_, _| Ok(Arc::new(Add)),
     from_shapes: None,
-    relevance: Relevance::Share,
+    relevance: DefaultRule::Share,
     draw: |d| drawn(Add, d, 3),
 };
 

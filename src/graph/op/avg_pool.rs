@@ -1,10 +1,10 @@
 //! Average pooling.
 
 use super::argument::Argument;
-use super::spec::{Family, Inputs, OpSpec, Relevance};
+use super::spec::{DefaultRule, Family, Inputs, OpSpec};
 use super::windows::{draw, mapped, pooled, windows};
 use super::{Case, Op, Pattern, Saved};
-use crate::kernel::{self, Pool2d};
+use crate::backend::{self, Pool2d};
 use anyhow::{Result, ensure};
 use candle_core::Tensor;
 use std::sync::Arc;
@@ -36,7 +36,7 @@ pub(super) static SPEC: OpSpec = OpSpec {
     ],
     build: |a, _| Ok(Arc::new(AvgPool { pool: windows(a, (1, 1))?, include_pad: a.bool("count_include_pad")? })),
     from_shapes: None,
-    relevance: Relevance::Share,
+    relevance: DefaultRule::Share,
     draw: |d| {
         let pool = draw(d, false);
         Case::new(AvgPool { pool, include_pad: d.coin() }, &[&mapped(d, &pool)])
@@ -58,11 +58,11 @@ impl Op for AvgPool {
     }
 
     fn forward(&self, x: &[&Tensor], _: &[Tensor]) -> Result<Tensor> {
-        kernel::avg_pool2d(x[0], &self.pool, self.include_pad)
+        backend::avg_pool2d(x[0], &self.pool, self.include_pad)
     }
 
     fn vjp(&self, at: &dyn Saved, _: &[Tensor], dy: &Tensor, _: usize) -> Result<Tensor> {
-        kernel::avg_pool2d_vjp(dy, &at.dims(0)?, &self.pool, self.include_pad)
+        backend::avg_pool2d_vjp(dy, &at.dims(0)?, &self.pool, self.include_pad)
     }
 
     fn mean(&self) -> Option<Arc<dyn Op>> {

@@ -3,11 +3,11 @@
 use super::argument::Argument;
 use super::channels;
 use super::in_training::Tracked;
-use super::spec::{Family, Inputs, OpSpec, Relevance};
+use super::spec::{DefaultRule, Family, Inputs, OpSpec};
 use super::whitened::Whitened;
 use super::{Case, Op, Pattern, Saved, trained};
+use crate::backend::{batch_norm, batch_norm_vjp, channel_affine};
 use crate::graph::Parameter;
-use crate::kernel::{batch_norm, batch_norm_vjp, channel_affine};
 use anyhow::{Result, ensure};
 use candle_core::Tensor;
 use std::sync::Arc;
@@ -42,7 +42,7 @@ pub(super) static SPEC: OpSpec = OpSpec {
         Ok(Arc::new(BatchNorm { momentum, ..BatchNorm::new(channels(x)?, a.float("eps")?) }))
     },
     from_shapes: None,
-    relevance: Relevance::Pass,
+    relevance: DefaultRule::Pass,
     draw: |d| {
         let map = d.map();
         let rank = if d.coin() { 4 } else { 2 };

@@ -1,7 +1,7 @@
 //! Concatenation.
 
 use super::argument::Argument;
-use super::spec::{Family, Inputs, OpSpec, Relevance};
+use super::spec::{DefaultRule, Family, Inputs, OpSpec};
 use super::{Case, Op, Pattern, Saved};
 use anyhow::{Context, Result, ensure};
 use candle_core::Tensor;
@@ -33,7 +33,7 @@ pub(super) static SPEC: OpSpec = OpSpec {
     arguments: &[Argument::int("dim", 1).by_place().or(&["axis"])],
     build: |a, x| Ok(Arc::new(Concat { dim: a.inner_dim("dim", x[0])? })),
     from_shapes: None,
-    relevance: Relevance::Move,
+    relevance: DefaultRule::Move,
     draw: |d| {
         let (map, dim) = (d.map(), d.between(1, 3));
         let mut other = map;

@@ -1,7 +1,7 @@
 //! Numbers that stand in the network.
 
 use super::argument::Argument;
-use super::spec::{Case, Family, Inputs, OpSpec, Relevance};
+use super::spec::{Case, DefaultRule, Family, Inputs, OpSpec};
 use super::{Op, Saved};
 use crate::tensor::elements;
 use anyhow::{Result, ensure};
@@ -29,7 +29,7 @@ pub(super) static SPEC: OpSpec = OpSpec {
     arguments: &[Argument::required("shape"), Argument::required("values")],
     build: |a, _| Ok(Arc::new(Constant { shape: [vec![1], a.sizes("shape")?].concat(), values: a.floats("values")? })),
     from_shapes: None,
-    relevance: Relevance::Gradient,
+    relevance: DefaultRule::Gradient,
     draw: |d| {
         let shape = vec![1, d.between(1, 3), d.between(1, 3)];
         let values = (0..shape.iter().product()).map(|_| d.between(0, 100) as f64 / 50.0 - 1.0).collect();

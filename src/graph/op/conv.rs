@@ -2,11 +2,11 @@
 
 use super::argument::Argument;
 use super::channels;
-use super::spec::{Family, Inputs, OpSpec, Relevance, pair, weight};
+use super::spec::{DefaultRule, Family, Inputs, OpSpec, pair, weight};
 use super::weighted::{check_channels, weight_and_bias};
 use super::{Attribute, Attributes, Case, Op, Pattern, Saved, maps, sum_by_channel};
+use crate::backend::{self, Conv2d};
 use crate::graph::Parameter;
-use crate::kernel::{self, Conv2d};
 use anyhow::Result;
 use candle_core::Tensor;
 use std::sync::Arc;
@@ -63,7 +63,7 @@ pub(super) static SPEC: OpSpec = OpSpec {
             ("bias", Attribute::Bool(bias)),
         ])
     }),
-    relevance: Relevance::Gradient,
+    relevance: DefaultRule::Gradient,
     draw: |d| {
         let groups = d.between(1, 3);
         let (input, output) = (groups * d.between(1, 2), groups * d.between(1, 3));
@@ -105,15 +105,15 @@ impl Op for Conv {
     }
 
     fn forward(&self, x: &[&Tensor], w: &[Tensor]) -> Result<Tensor> {
-        kernel::conv2d(x[0], &w[0], w.get(1), &self.slide)
+        backend::conv2d(x[0], &w[0], w.get(1), &self.slide)
     }
 
     fn vjp(&self, at: &dyn Saved, w: &[Tensor], dy: &Tensor, _: usize) -> Result<Tensor> {
-        kernel::conv2d_input_vjp(dy, &w[0], &at.dims(0)?, &self.slide)
+        backend::conv2d_input_vjp(dy, &w[0], &at.dims(0)?, &self.slide)
     }
 
     fn vjp_params(&self, at: &dyn Saved, w: &[Tensor], dy: &Tensor) -> Result<Vec<Tensor>> {
-        let mut grads = vec![kernel::conv2d_weight_vjp(dy, at.x(0)?, w[0].dims(), &self.slide)?];
+        let mut grads = vec![backend::conv2d_weight_vjp(dy, at.x(0)?, w[0].dims(), &self.slide)?];
         if self.bias {
             grads.push(sum_by_channel(dy)?);
         }

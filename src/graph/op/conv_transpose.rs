@@ -3,11 +3,11 @@
 use super::argument::Argument;
 use super::channels;
 use super::conv::slide;
-use super::spec::{Family, Inputs, OpSpec, Relevance};
+use super::spec::{DefaultRule, Family, Inputs, OpSpec};
 use super::weighted::{check_channels, weight_and_bias};
 use super::{Case, Op, Saved, maps, sum_by_channel};
+use crate::backend::{self, Conv2d};
 use crate::graph::Parameter;
-use crate::kernel::{self, Conv2d};
 use anyhow::{Result, ensure};
 use candle_core::Tensor;
 use std::sync::Arc;
@@ -54,7 +54,7 @@ pub(super) static SPEC: OpSpec = OpSpec {
         Ok(Arc::new(ConvTranspose { input, output, kernel, slide, output_padding, bias }))
     },
     from_shapes: None,
-    relevance: Relevance::Gradient,
+    relevance: DefaultRule::Gradient,
     draw: |d| {
         let groups = d.between(1, 3);
         let (input, output) = (groups * d.between(1, 2), groups * d.between(1, 3));
@@ -106,17 +106,17 @@ impl Op for ConvTranspose {
     }
 
     fn forward(&self, x: &[&Tensor], w: &[Tensor]) -> Result<Tensor> {
-        let y = kernel::conv2d_input_vjp(x[0], &w[0], &self.shape(&[x[0].dims()])?, &self.slide)?;
+        let y = backend::conv2d_input_vjp(x[0], &w[0], &self.shape(&[x[0].dims()])?, &self.slide)?;
         let Some(bias) = w.get(1) else { return Ok(y) };
-        kernel::channel_affine(&y, &bias.ones_like()?, bias)
+        backend::channel_affine(&y, &bias.ones_like()?, bias)
     }
 
     fn vjp(&self, _: &dyn Saved, w: &[Tensor], dy: &Tensor, _: usize) -> Result<Tensor> {
-        kernel::conv2d(dy, &w[0], None, &self.slide)
+        backend::conv2d(dy, &w[0], None, &self.slide)
     }
 
     fn vjp_params(&self, at: &dyn Saved, w: &[Tensor], dy: &Tensor) -> Result<Vec<Tensor>> {
-        let mut grads = vec![kernel::conv2d_weight_vjp(at.x(0)?, dy, w[0].dims(), &self.slide)?];
+        let mut grads = vec![backend::conv2d_weight_vjp(at.x(0)?, dy, w[0].dims(), &self.slide)?];
         if self.bias {
             grads.push(sum_by_channel(dy)?);
         }

@@ -1,7 +1,7 @@
 //! Maps without their borders.
 
 use super::argument::Argument;
-use super::spec::{Family, Inputs, OpSpec, Relevance};
+use super::spec::{DefaultRule, Family, Inputs, OpSpec};
 use super::{Case, Op, Pattern, Saved, maps};
 use anyhow::{Result, ensure};
 use candle_core::Tensor;
@@ -32,7 +32,7 @@ pub(super) static SPEC: OpSpec = OpSpec {
         Ok(Arc::new(Crop { rows, columns }))
     },
     from_shapes: None,
-    relevance: Relevance::Move,
+    relevance: DefaultRule::Move,
     draw: |d| {
         let map = d.map();
         let op = Crop { rows: d.between(0, (map[2] - 1) / 2), columns: d.between(0, (map[3] - 1) / 2) };

@@ -2,7 +2,7 @@
 
 use super::argument::Argument;
 use super::in_training::Dropped;
-use super::spec::{Family, Inputs, OpSpec, Relevance};
+use super::spec::{DefaultRule, Family, Inputs, OpSpec};
 use super::{Attributes, Case, Op, Pattern, Saved};
 use anyhow::{Result, ensure};
 use candle_core::Tensor;
@@ -32,7 +32,7 @@ pub(super) static SPEC: OpSpec = OpSpec {
     arguments: &[Argument::float("p", 0.5).by_place()],
     build: |a, _| dropout(a, false),
     from_shapes: None,
-    relevance: Relevance::Move,
+    relevance: DefaultRule::Move,
     draw: |d| Case::new(Dropout::default(), &[&d.map()]),
 };
 
@@ -48,7 +48,7 @@ pub(super) static CHANNELS: OpSpec = OpSpec {
     arguments: &[Argument::float("p", 0.5).by_place()],
     build: |a, _| dropout(a, true),
     from_shapes: None,
-    relevance: Relevance::Move,
+    relevance: DefaultRule::Move,
     draw: |d| Case::new(Dropout { channels: true, ..Dropout::default() }, &[&d.map()]),
 };
 

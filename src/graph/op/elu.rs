@@ -2,7 +2,7 @@
 
 use super::argument::Argument;
 use super::formula::Formula;
-use super::spec::{Case, Family, Inputs, OpSpec, Relevance};
+use super::spec::{Case, DefaultRule, Family, Inputs, OpSpec};
 use gradscope_engine::{Pointwise, Real, Saves};
 use std::sync::Arc;
 
@@ -25,7 +25,7 @@ pub(super) static SPEC: OpSpec = OpSpec {
     arguments: &[Argument::float("alpha", 1.0).by_place()],
     build: |a, _| Ok(Arc::new(Elu { alpha: a.float("alpha")? })),
     from_shapes: None,
-    relevance: Relevance::Pass,
+    relevance: DefaultRule::Pass,
     draw: |d| Case::new(Elu { alpha: 1.5 }, &[&d.map()]),
 };
 

@@ -1,9 +1,9 @@
 //! Dimensions of size 1 made larger.
 
 use super::argument::Argument;
-use super::spec::{Case, Family, Inputs, OpSpec, Relevance};
+use super::spec::{Case, DefaultRule, Family, Inputs, OpSpec};
 use super::{Op, Saved};
-use crate::kernel::sum_to;
+use crate::backend::sum_to;
 use anyhow::{Result, ensure};
 use candle_core::Tensor;
 use std::sync::Arc;
@@ -27,7 +27,7 @@ pub(super) static SPEC: OpSpec = OpSpec {
     arguments: &[Argument::required("sizes")],
     build: |a, _| Ok(Arc::new(Expand { sizes: a.open_sizes("sizes")? })),
     from_shapes: None,
-    relevance: Relevance::Gradient,
+    relevance: DefaultRule::Gradient,
     draw: |d| {
         let [n, c, h, _] = d.map();
         Case::new(Expand { sizes: vec![None, Some(h), Some(d.between(1, 4))] }, &[&[n, c, h, 1]])

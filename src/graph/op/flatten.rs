@@ -1,6 +1,6 @@
 //! Maps to features.
 
-use super::spec::{Family, Inputs, OpSpec, Relevance};
+use super::spec::{DefaultRule, Family, Inputs, OpSpec};
 use super::{Case, Op, Pattern, Saved};
 use anyhow::Result;
 use candle_core::Tensor;
@@ -22,7 +22,7 @@ pub(super) static SPEC: OpSpec = OpSpec {
     arguments: &[],
     build: |_, _| Ok(Arc::new(Flatten)),
     from_shapes: None,
-    relevance: Relevance::Move,
+    relevance: DefaultRule::Move,
     draw: |d| Case::new(Flatten, &[&d.map()]),
 };
 

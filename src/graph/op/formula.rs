@@ -3,7 +3,7 @@
 use super::operation::{Op, Saved};
 use super::pattern::Pattern;
 use super::spec::OpSpec;
-use crate::kernel;
+use crate::backend;
 use anyhow::Result;
 use candle_core::Tensor;
 use gradscope_engine::{Activation, Compiled, Pointwise, Saves};
@@ -42,11 +42,11 @@ impl<F: Formula> Op for F {
     }
 
     fn forward(&self, x: &[&Tensor], _: &[Tensor]) -> Result<Tensor> {
-        kernel::pointwise::<F>(x[0], self.activation(), self.parameters())
+        backend::pointwise::<F>(x[0], self.activation(), self.parameters())
     }
 
     fn vjp(&self, at: &dyn Saved, _: &[Tensor], dy: &Tensor, _: usize) -> Result<Tensor> {
         let saved = if F::SAVES == Saves::Input { at.x(0)? } else { at.y()? };
-        kernel::pointwise_vjp::<F>(dy, saved, self.activation(), self.parameters())
+        backend::pointwise_vjp::<F>(dy, saved, self.activation(), self.parameters())
     }
 }

@@ -2,7 +2,7 @@
 
 use super::argument::Argument;
 use super::formula::Formula;
-use super::spec::{Case, Family, Inputs, OpSpec, Relevance};
+use super::spec::{Case, DefaultRule, Family, Inputs, OpSpec};
 use crate::words;
 use anyhow::bail;
 use gradscope_engine::{Pointwise, Real, Saves};
@@ -33,7 +33,7 @@ pub(super) static SPEC: OpSpec = OpSpec {
         other => bail!("\"approximate\" of gelu is \"none\" or \"tanh\", not \"{}\"", words::name(other)),
     },
     from_shapes: None,
-    relevance: Relevance::Pass,
+    relevance: DefaultRule::Pass,
     draw: |d| if d.coin() { Case::new(Gelu, &[&d.map()]) } else { Case::new(GeluTanh, &[&d.map()]) },
 };
 

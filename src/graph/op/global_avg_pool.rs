@@ -1,8 +1,8 @@
 //! The mean of each map.
 
-use super::spec::{Family, Inputs, OpSpec, Relevance};
+use super::spec::{DefaultRule, Family, Inputs, OpSpec};
 use super::{Case, Op, Pattern, Saved, maps};
-use crate::kernel::{Pool2d, Window};
+use crate::backend::{Pool2d, Window};
 use anyhow::Result;
 use candle_core::Tensor;
 use std::sync::Arc;
@@ -23,7 +23,7 @@ pub(super) static SPEC: OpSpec = OpSpec {
     arguments: &[],
     build: |_, _| Ok(Arc::new(GlobalAvgPool)),
     from_shapes: None,
-    relevance: Relevance::Share,
+    relevance: DefaultRule::Share,
     draw: |d| Case::new(GlobalAvgPool, &[&d.map()]),
 };
 

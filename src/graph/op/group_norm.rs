@@ -1,11 +1,11 @@
 //! Group normalization.
 
 use super::argument::Argument;
-use super::spec::{Case, Family, Inputs, OpSpec, Relevance};
+use super::spec::{Case, DefaultRule, Family, Inputs, OpSpec};
 use super::whitened::{Whitened, affine_params};
 use super::{Op, Saved, channels, sum_by_channel};
+use crate::backend::channel_affine;
 use crate::graph::Parameter;
-use crate::kernel::channel_affine;
 use anyhow::{Result, ensure};
 use candle_core::Tensor;
 use std::sync::Arc;
@@ -43,7 +43,7 @@ pub(super) static SPEC: OpSpec = OpSpec {
         Ok(Arc::new(GroupNorm { groups, channels: channels(x)?, epsilon, affine }))
     },
     from_shapes: None,
-    relevance: Relevance::Pass,
+    relevance: DefaultRule::Pass,
     draw: |d| {
         let groups = d.between(1, 3);
         let shape = [d.between(1, 3), groups * d.between(1, 3), d.between(2, 5), d.between(2, 5)];

@@ -2,7 +2,7 @@
 
 use super::argument::Argument;
 use super::formula::Formula;
-use super::spec::{Case, Family, Inputs, OpSpec, Relevance};
+use super::spec::{Case, DefaultRule, Family, Inputs, OpSpec};
 use gradscope_engine::{Pointwise, Real, Saves};
 use std::sync::Arc;
 
@@ -30,7 +30,7 @@ pub(super) static SPEC: OpSpec = OpSpec {
     ],
     build: |a, _| Ok(Arc::new(Hardtanh { min_val: a.float("min_val")?, max_val: a.float("max_val")? })),
     from_shapes: None,
-    relevance: Relevance::Pass,
+    relevance: DefaultRule::Pass,
     draw: |d| Case::new(Hardtanh { min_val: -0.5, max_val: 0.75 }, &[&d.map()]),
 };
 

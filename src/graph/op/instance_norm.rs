@@ -3,7 +3,7 @@
 use super::argument::Argument;
 use super::channels;
 use super::group_norm::GroupNorm;
-use super::spec::{Family, Inputs, OpSpec, Relevance};
+use super::spec::{DefaultRule, Family, Inputs, OpSpec};
 use super::{Case, Op, Saved, maps};
 use crate::graph::Parameter;
 use anyhow::{Result, ensure};
@@ -32,7 +32,7 @@ pub(super) static SPEC: OpSpec = OpSpec {
     arguments: &[Argument::float("eps", 1e-5).or(&["epsilon"])],
     build: |a, x| Ok(Arc::new(InstanceNorm { channels: channels(x)?, epsilon: a.float("eps")? })),
     from_shapes: None,
-    relevance: Relevance::Gradient,
+    relevance: DefaultRule::Gradient,
     draw: |d| {
         let map = d.map();
         Case::new(InstanceNorm { channels: map[1], epsilon: 1e-3 }, &[&map])

@@ -1,7 +1,7 @@
 //! Layer normalization.
 
 use super::argument::Argument;
-use super::spec::{Case, Family, Inputs, OpSpec, Relevance};
+use super::spec::{Case, DefaultRule, Family, Inputs, OpSpec};
 use super::whitened::{Whitened, affine, affine_params, weigh};
 use super::{Op, Saved};
 use crate::graph::Parameter;
@@ -44,7 +44,7 @@ pub(super) static SPEC: OpSpec = OpSpec {
         Ok(Arc::new(LayerNorm { normalized_shape, epsilon, affine, bias }))
     },
     from_shapes: None,
-    relevance: Relevance::Pass,
+    relevance: DefaultRule::Pass,
     draw: |d| {
         let shape = [d.between(1, 3), d.between(1, 4), d.between(2, 5), d.between(4, 7)];
         let dims = d.between(1, 2);

@@ -2,7 +2,7 @@
 
 use super::argument::Argument;
 use super::formula::Formula;
-use super::spec::{Case, Family, Inputs, OpSpec, Relevance};
+use super::spec::{Case, DefaultRule, Family, Inputs, OpSpec};
 use gradscope_engine::{Pointwise, Real, Saves};
 use std::sync::Arc;
 
@@ -25,7 +25,7 @@ pub(super) static SPEC: OpSpec = OpSpec {
     arguments: &[Argument::float("negative_slope", 0.01).by_place().or(&["slope", "alpha"])],
     build: |a, _| Ok(Arc::new(LeakyRelu { slope: a.float("negative_slope")? })),
     from_shapes: None,
-    relevance: Relevance::Pass,
+    relevance: DefaultRule::Pass,
     draw: |d| Case::new(LeakyRelu { slope: 0.1 }, &[&d.map()]),
 };
 

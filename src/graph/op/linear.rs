@@ -1,7 +1,7 @@
 //! The fully connected layer.
 
 use super::argument::Argument;
-use super::spec::{Family, Inputs, OpSpec, Relevance, weight};
+use super::spec::{DefaultRule, Family, Inputs, OpSpec, weight};
 use super::weighted::weight_and_bias;
 use super::{Attribute, Case, Op, Pattern, Saved};
 use crate::graph::Parameter;
@@ -48,7 +48,7 @@ pub(super) static SPEC: OpSpec = OpSpec {
             ("bias", Attribute::Bool(shapes.contains_key("bias"))),
         ])
     }),
-    relevance: Relevance::Gradient,
+    relevance: DefaultRule::Gradient,
     draw: |d| {
         let (input, output) = d.pair(1, 9);
         let shape = [d.between(1, 3), d.between(1, 3), d.between(1, 3), input];

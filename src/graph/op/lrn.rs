@@ -1,7 +1,7 @@
 //! AlexNet's local response normalization.
 
 use super::argument::Argument;
-use super::spec::{Family, Inputs, OpSpec, Relevance};
+use super::spec::{DefaultRule, Family, Inputs, OpSpec};
 use super::{Case, Op, Saved, maps};
 use anyhow::{Result, ensure};
 use candle_core::Tensor;
@@ -40,7 +40,7 @@ pub(super) static SPEC: OpSpec = OpSpec {
         Ok(Arc::new(Lrn { size: a.count("size")?, alpha, beta, k }))
     },
     from_shapes: None,
-    relevance: Relevance::Pass,
+    relevance: DefaultRule::Pass,
     draw: |d| {
         let ([n, _, h, w], size, k) = (d.map(), d.between(1, 5), d.between(1, 2) as f64);
         Case::new(Lrn { size, alpha: 0.3, beta: 0.75, k }, &[&[n, d.between(1, 7), h, w]])

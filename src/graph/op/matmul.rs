@@ -1,6 +1,6 @@
 //! The matrix product of two values.
 
-use super::spec::{Case, Family, Inputs, OpSpec, Relevance};
+use super::spec::{Case, DefaultRule, Family, Inputs, OpSpec};
 use super::{Op, Saved};
 use anyhow::{Result, ensure};
 use candle_core::Tensor;
@@ -22,7 +22,7 @@ pub(super) static SPEC: OpSpec = OpSpec {
     arguments: &[],
     build: |_, _| Ok(Arc::new(Matmul)),
     from_shapes: None,
-    relevance: Relevance::Gradient,
+    relevance: DefaultRule::Gradient,
     draw: |d| {
         let (n, heads) = (d.between(1, 3), d.between(1, 3));
         let (m, k, p) = (d.between(1, 5), d.between(1, 5), d.between(1, 5));

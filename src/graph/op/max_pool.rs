@@ -2,10 +2,10 @@
 
 use super::AvgPool;
 use super::argument::Argument;
-use super::spec::{Family, Inputs, OpSpec, Relevance};
+use super::spec::{DefaultRule, Family, Inputs, OpSpec};
 use super::windows::{draw, mapped, pooled, windows};
 use super::{Case, Op, Pattern, Saved};
-use crate::kernel::{self, Pool2d};
+use crate::backend::{self, Pool2d};
 use anyhow::Result;
 use candle_core::Tensor;
 use std::sync::Arc;
@@ -35,7 +35,7 @@ pub(super) static SPEC: OpSpec = OpSpec {
     ],
     build: |a, _| Ok(Arc::new(MaxPool { pool: windows(a, a.pair("dilation")?)? })),
     from_shapes: None,
-    relevance: Relevance::Move,
+    relevance: DefaultRule::Move,
     draw: |d| {
         let pool = draw(d, true);
         Case::new(MaxPool { pool }, &[&mapped(d, &pool)])
@@ -56,11 +56,11 @@ impl Op for MaxPool {
     }
 
     fn forward(&self, x: &[&Tensor], _: &[Tensor]) -> Result<Tensor> {
-        kernel::max_pool2d(x[0], &self.pool)
+        backend::max_pool2d(x[0], &self.pool)
     }
 
     fn vjp(&self, at: &dyn Saved, _: &[Tensor], dy: &Tensor, _: usize) -> Result<Tensor> {
-        kernel::max_pool2d_vjp(dy, at.x(0)?, &self.pool)
+        backend::max_pool2d_vjp(dy, at.x(0)?, &self.pool)
     }
 
     fn mean(&self) -> Option<Arc<dyn Op>> {

@@ -79,6 +79,6 @@ pub use in_training::{Dropped, Tracked};
 pub use list::*;
 pub use operation::{Op, Saved, Values};
 pub use pattern::Pattern;
-pub use spec::{Build, Case, Family, FromShapes, Inputs, OpSpec, Relevance, Shapes, table};
+pub use spec::{Build, Case, DefaultRule, Family, FromShapes, Inputs, OpSpec, Shapes, table};
 
 use operation::{channels, maps, sum_by_channel, trained};

@@ -1,9 +1,9 @@
 //! Products of values.
 
-use super::spec::{Family, Inputs, OpSpec, Relevance};
+use super::spec::{DefaultRule, Family, Inputs, OpSpec};
 use super::together::{drawn, together};
 use super::{Op, Saved};
-use crate::kernel::sum_to;
+use crate::backend::sum_to;
 use anyhow::Result;
 use candle_core::Tensor;
 use std::sync::Arc;
@@ -24,7 +24,7 @@ pub(super) static SPEC: OpSpec = OpSpec {
     arguments: &[],
     build: |_, _| Ok(Arc::new(Mul)),
     from_shapes: None,
-    relevance: Relevance::Gradient,
+    relevance: DefaultRule::Gradient,
     draw: |d| drawn(Mul, d, 3),
 };
 

@@ -2,7 +2,7 @@
 
 use super::argument::Argument;
 use super::channels;
-use super::spec::{Family, Inputs, OpSpec, Relevance};
+use super::spec::{DefaultRule, Family, Inputs, OpSpec};
 use super::{Case, Op, Pattern, Saved};
 use crate::tensor;
 use anyhow::{Result, ensure};
@@ -37,7 +37,7 @@ pub(super) static SPEC: OpSpec = OpSpec {
         Ok(Arc::new(Normalize { mean, std }))
     },
     from_shapes: None,
-    relevance: Relevance::Pass,
+    relevance: DefaultRule::Pass,
     draw: |d| {
         let map = d.map();
         let values = |first: f64| (0..map[1]).map(|i| first + 0.1 * i as f64).collect();

@@ -1,7 +1,7 @@
 //! Zeros around a dimension.
 
 use super::argument::Argument;
-use super::spec::{Family, Inputs, OpSpec, Relevance};
+use super::spec::{DefaultRule, Family, Inputs, OpSpec};
 use super::{Case, Op, Pattern, Saved};
 use anyhow::{Result, ensure};
 use candle_core::Tensor;
@@ -31,7 +31,7 @@ pub(super) static SPEC: OpSpec = OpSpec {
     arguments: &[Argument::required("dim"), Argument::required("before"), Argument::required("after")],
     build: |a, x| Ok(Arc::new(Pad { dim: a.dim("dim", x[0])?, before: a.size("before")?, after: a.size("after")? })),
     from_shapes: None,
-    relevance: Relevance::Move,
+    relevance: DefaultRule::Move,
     draw: |d| {
         let (dim, before, after) = (d.between(1, 3), d.between(0, 3), d.between(0, 3));
         Case::new(Pad { dim, before, after }, &[&d.map()])

@@ -1,10 +1,10 @@
 //! A parameter that is a value by itself.
 
 use super::argument::Argument;
-use super::spec::{Case, Family, Inputs, OpSpec, Relevance};
+use super::spec::{Case, DefaultRule, Family, Inputs, OpSpec};
 use super::{Op, Saved, trained};
+use crate::backend;
 use crate::graph::Parameter as Named;
-use crate::kernel;
 use anyhow::{Result, ensure};
 use candle_core::Tensor;
 use std::sync::Arc;
@@ -28,7 +28,7 @@ pub(super) static SPEC: OpSpec = OpSpec {
     arguments: &[Argument::required("shape")],
     build: |a, _| Ok(Arc::new(Parameter { shape: [vec![1], a.sizes("shape")?].concat() })),
     from_shapes: None,
-    relevance: Relevance::Gradient,
+    relevance: DefaultRule::Gradient,
     draw: |d| Case::new(Parameter { shape: vec![1, d.between(1, 4), d.between(1, 5)] }, &[]),
 };
 
@@ -55,6 +55,6 @@ impl Op for Parameter {
     }
 
     fn vjp_params(&self, _: &dyn Saved, _: &[Tensor], dy: &Tensor) -> Result<Vec<Tensor>> {
-        Ok(vec![kernel::sum_keepdim(dy, &[0])?])
+        Ok(vec![backend::sum_keepdim(dy, &[0])?])
     }
 }

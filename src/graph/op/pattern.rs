@@ -1,6 +1,6 @@
 //! What a fused run has to know of an operation.
 
-use crate::kernel::{Conv2d, Pool2d};
+use crate::backend::{Conv2d, Pool2d};
 use gradscope_engine::{Activation, StridedSlice};
 
 /// What a fused run has to know of an operation; it computes the others one by one.

@@ -1,7 +1,7 @@
 //! Dimensions in another order.
 
 use super::argument::Argument;
-use super::spec::{Case, Family, Inputs, OpSpec, Relevance};
+use super::spec::{Case, DefaultRule, Family, Inputs, OpSpec};
 use super::{Op, Saved};
 use anyhow::{Result, ensure};
 use candle_core::Tensor;
@@ -26,7 +26,7 @@ pub(super) static SPEC: OpSpec = OpSpec {
     arguments: &[Argument::required("dims")],
     build: |a, _| Ok(Arc::new(Permute { dims: a.sizes("dims")? })),
     from_shapes: None,
-    relevance: Relevance::Move,
+    relevance: DefaultRule::Move,
     draw: |d| {
         let dims = [[0, 2, 3, 1], [0, 3, 1, 2], [0, 1, 2, 3], [0, 3, 2, 1]][d.between(0, 3)];
         Case::new(Permute { dims: dims.to_vec() }, &[&d.map()])

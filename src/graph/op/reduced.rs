@@ -1,6 +1,6 @@
 //! Dimensions that are summed over.
 
-use crate::kernel;
+use crate::backend;
 use anyhow::{Result, ensure};
 use candle_core::Tensor;
 
@@ -18,7 +18,7 @@ pub(super) fn shape(dims: &[usize], keepdim: bool, x: &[usize]) -> Result<Vec<us
 
 /// The sum over these dimensions.
 pub(super) fn sum(dims: &[usize], keepdim: bool, x: &Tensor) -> Result<Tensor> {
-    Ok(kernel::sum_keepdim(x, dims)?.reshape(shape(dims, keepdim, x.dims())?)?)
+    Ok(backend::sum_keepdim(x, dims)?.reshape(shape(dims, keepdim, x.dims())?)?)
 }
 
 /// Its way back: each element of a sum has the sum's own gradient.

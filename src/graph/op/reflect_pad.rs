@@ -1,7 +1,7 @@
 //! Mirrored borders.
 
 use super::argument::Argument;
-use super::spec::{Family, Inputs, OpSpec, Relevance};
+use super::spec::{DefaultRule, Family, Inputs, OpSpec};
 use super::{Case, Op, Saved, maps};
 use anyhow::{Result, ensure};
 use candle_core::Tensor;
@@ -32,7 +32,7 @@ pub(super) static SPEC: OpSpec = OpSpec {
         Ok(Arc::new(ReflectPad { rows, columns }))
     },
     from_shapes: None,
-    relevance: Relevance::Move,
+    relevance: DefaultRule::Move,
     draw: |d| {
         let [n, c, h, _] = d.map();
         let op = ReflectPad { rows: d.between(0, h - 1), columns: d.between(0, 9) };

@@ -1,8 +1,8 @@
 //! The rectifier.
 
-use super::spec::{Family, Inputs, OpSpec, Relevance};
+use super::spec::{DefaultRule, Family, Inputs, OpSpec};
 use super::{Case, Op, Pattern, Saved};
-use crate::kernel;
+use crate::backend;
 use anyhow::Result;
 use candle_core::Tensor;
 use gradscope_engine::Activation;
@@ -24,7 +24,7 @@ pub(super) static SPEC: OpSpec = OpSpec {
     arguments: &[],
     build: |_, _| Ok(Arc::new(Relu)),
     from_shapes: None,
-    relevance: Relevance::Pass,
+    relevance: DefaultRule::Pass,
     draw: |d| Case::new(Relu, &[&d.map()]),
 };
 
@@ -42,10 +42,10 @@ impl Op for Relu {
     }
 
     fn forward(&self, x: &[&Tensor], _: &[Tensor]) -> Result<Tensor> {
-        kernel::relu(x[0])
+        backend::relu(x[0])
     }
 
     fn vjp(&self, at: &dyn Saved, _: &[Tensor], dy: &Tensor, _: usize) -> Result<Tensor> {
-        kernel::relu_vjp(dy, at.sign()?)
+        backend::relu_vjp(dy, at.sign()?)
     }
 }

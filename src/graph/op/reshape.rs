@@ -1,7 +1,7 @@
 //! Other dimensions for the same numbers.
 
 use super::argument::Argument;
-use super::spec::{Family, Inputs, OpSpec, Relevance};
+use super::spec::{DefaultRule, Family, Inputs, OpSpec};
 use super::{Case, Op, Saved};
 use crate::tensor::elements;
 use anyhow::{Result, bail, ensure};
@@ -27,7 +27,7 @@ pub(super) static SPEC: OpSpec = OpSpec {
     arguments: &[Argument::required("shape")],
     build: |a, _| Ok(Arc::new(Reshape { dims: a.open_sizes("shape")? })),
     from_shapes: None,
-    relevance: Relevance::Move,
+    relevance: DefaultRule::Move,
     draw: |d| {
         let map = d.map();
         let first = if d.coin() { Some(map[2] * map[3]) } else { None };

@@ -1,7 +1,7 @@
 //! Root mean square normalization.
 
 use super::argument::Argument;
-use super::spec::{Case, Family, Inputs, OpSpec, Relevance};
+use super::spec::{Case, DefaultRule, Family, Inputs, OpSpec};
 use super::whitened::{Scaled, affine_params, weigh};
 use super::{Op, Saved};
 use crate::graph::Parameter;
@@ -35,7 +35,7 @@ pub(super) static SPEC: OpSpec = OpSpec {
         Ok(Arc::new(RmsNorm { features, epsilon: a.float("eps")?, affine: a.bool("elementwise_affine")? }))
     },
     from_shapes: None,
-    relevance: Relevance::Pass,
+    relevance: DefaultRule::Pass,
     draw: |d| {
         let shape = [d.between(1, 3), d.between(1, 4), d.between(2, 6)];
         Case::new(RmsNorm { features: shape[2], epsilon: 1e-6, affine: d.coin() }, &[&shape])

@@ -1,7 +1,7 @@
 //! A value times a number, plus a number.
 
 use super::argument::Argument;
-use super::spec::{Case, Family, Inputs, OpSpec, Relevance};
+use super::spec::{Case, DefaultRule, Family, Inputs, OpSpec};
 use super::{Op, Saved};
 use anyhow::Result;
 use candle_core::Tensor;
@@ -28,7 +28,7 @@ pub(super) static SPEC: OpSpec = OpSpec {
     arguments: &[Argument::required("factor"), Argument::float("shift", 0.0)],
     build: |a, _| Ok(Arc::new(Scale { factor: a.float("factor")?, shift: a.float("shift")? })),
     from_shapes: None,
-    relevance: Relevance::Share,
+    relevance: DefaultRule::Share,
     draw: |d| Case::new(Scale { factor: -1.5, shift: d.between(0, 4) as f64 / 4.0 }, &[&d.map()]),
 };
 

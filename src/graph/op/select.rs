@@ -1,7 +1,7 @@
 //! One index of a dimension.
 
 use super::argument::Argument;
-use super::spec::{Case, Family, Inputs, OpSpec, Relevance};
+use super::spec::{Case, DefaultRule, Family, Inputs, OpSpec};
 use super::{Op, Saved};
 use anyhow::{Context, Result};
 use candle_core::Tensor;
@@ -28,7 +28,7 @@ pub(super) static SPEC: OpSpec = OpSpec {
     arguments: &[Argument::required("dim"), Argument::required("index")],
     build: |a, x| Ok(Arc::new(Select { dim: a.inner_dim("dim", x[0])?, index: a.int("index")? })),
     from_shapes: None,
-    relevance: Relevance::Move,
+    relevance: DefaultRule::Move,
     draw: |d| {
         let (map, dim) = (d.map(), d.between(1, 3));
         let index = d.between(0, map[dim] - 1) as i64;

@@ -1,6 +1,6 @@
 //! The sine as an activation.
 
-use super::spec::{Family, Inputs, OpSpec, Relevance};
+use super::spec::{DefaultRule, Family, Inputs, OpSpec};
 use super::{Case, Op, Saved};
 use anyhow::Result;
 use candle_core::Tensor;
@@ -22,7 +22,7 @@ pub(super) static SPEC: OpSpec = OpSpec {
     arguments: &[],
     build: |_, _| Ok(Arc::new(Sin)),
     from_shapes: None,
-    relevance: Relevance::Pass,
+    relevance: DefaultRule::Pass,
     draw: |d| Case::new(Sin, &[&d.map()]),
 };
 

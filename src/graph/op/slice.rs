@@ -1,7 +1,7 @@
 //! Part of a dimension.
 
 use super::argument::Argument;
-use super::spec::{Family, Inputs, OpSpec, Relevance};
+use super::spec::{DefaultRule, Family, Inputs, OpSpec};
 use super::{Case, Op, Pattern, Saved};
 use anyhow::{Result, bail, ensure};
 use candle_core::Tensor;
@@ -41,7 +41,7 @@ pub(super) static SPEC: OpSpec = OpSpec {
         Ok(Arc::new(Slice { dim: a.dim("dim", x[0])?, start: a.int("start")?, end, step: a.size("step")? }))
     },
     from_shapes: None,
-    relevance: Relevance::Move,
+    relevance: DefaultRule::Move,
     draw: |d| {
         let (map, dim) = (d.map(), d.between(1, 3));
         let size = map[dim];

@@ -2,7 +2,7 @@
 
 use super::argument::Argument;
 use super::over_dim::{drawn, same_shape};
-use super::spec::{Family, Inputs, OpSpec, Relevance};
+use super::spec::{DefaultRule, Family, Inputs, OpSpec};
 use super::{Op, Saved};
 use anyhow::Result;
 use candle_core::Tensor;
@@ -34,7 +34,7 @@ pub(super) static SPEC: OpSpec = OpSpec {
     arguments: &[Argument::int("dim", 1).by_place().or(&["axis"])],
     build: |a, x| Ok(Arc::new(Softmax { dim: a.inner_dim("dim", x[0])? })),
     from_shapes: None,
-    relevance: Relevance::Gradient,
+    relevance: DefaultRule::Gradient,
     draw: |d| drawn(|dim| Softmax { dim }, d),
 };
 

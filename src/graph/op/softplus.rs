@@ -1,7 +1,7 @@
 //! The smooth rectifier.
 
 use super::formula::Formula;
-use super::spec::{Case, Family, Inputs, OpSpec, Relevance};
+use super::spec::{Case, DefaultRule, Family, Inputs, OpSpec};
 use gradscope_engine::{Pointwise, Real, Saves};
 use std::sync::Arc;
 
@@ -21,7 +21,7 @@ pub(super) static SPEC: OpSpec = OpSpec {
     arguments: &[],
     build: |_, _| Ok(Arc::new(Softplus)),
     from_shapes: None,
-    relevance: Relevance::Pass,
+    relevance: DefaultRule::Pass,
     draw: |d| Case::new(Softplus, &[&d.map()]),
 };
 

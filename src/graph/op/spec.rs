@@ -35,7 +35,7 @@ pub struct OpSpec {
     /// The arguments that the shapes of its parameters tell, as a state dict has them; none: no shape tells any.
     pub from_shapes: Option<FromShapes>,
     /// What becomes of relevance where no rule is given.
-    pub relevance: Relevance,
+    pub relevance: DefaultRule,
     /// Draws a test case.
     pub draw: fn(&mut Draw) -> Case,
 }
@@ -135,7 +135,7 @@ impl Case {
 
 /// What becomes of relevance at an operation for which a composite has no rule.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Relevance {
+pub enum DefaultRule {
     /// It goes on as it is: LRP's identity rule.
     Pass,
     /// The inputs share it by what each contributed: LRP-ε.

@@ -1,7 +1,7 @@
 //! The sum over some dimensions.
 
 use super::argument::Argument;
-use super::spec::{Case, Family, Inputs, OpSpec, Relevance};
+use super::spec::{Case, DefaultRule, Family, Inputs, OpSpec};
 use super::{Op, Saved, reduced};
 use anyhow::Result;
 use candle_core::Tensor;
@@ -28,7 +28,7 @@ pub(super) static SPEC: OpSpec = OpSpec {
     arguments: &[Argument::required("dim"), Argument::bool("keepdim", false)],
     build: |a, x| Ok(Arc::new(Sum { dims: a.dims("dim", x[0])?, keepdim: a.bool("keepdim")? })),
     from_shapes: None,
-    relevance: Relevance::Share,
+    relevance: DefaultRule::Share,
     draw: |d| {
         let dims = [vec![1], vec![2], vec![3], vec![1, 3]][d.between(0, 3)].clone();
         Case::new(Sum { dims, keepdim: d.coin() }, &[&d.map()])

@@ -3,7 +3,7 @@
 use super::draw::Draw;
 use super::operation::Op;
 use super::spec::Case;
-use crate::kernel::broadcast_shape;
+use crate::backend::broadcast_shape;
 use anyhow::{Result, ensure};
 
 /// The shape of two values or more together.

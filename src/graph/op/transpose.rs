@@ -1,7 +1,7 @@
 //! Two dimensions in each other's place.
 
 use super::argument::Argument;
-use super::spec::{Case, Family, Inputs, OpSpec, Relevance};
+use super::spec::{Case, DefaultRule, Family, Inputs, OpSpec};
 use super::{Op, Saved};
 use anyhow::Result;
 use candle_core::Tensor;
@@ -28,7 +28,7 @@ pub(super) static SPEC: OpSpec = OpSpec {
     arguments: &[Argument::required("dim0"), Argument::required("dim1")],
     build: |a, x| Ok(Arc::new(Transpose { dim0: a.inner_dim("dim0", x[0])?, dim1: a.inner_dim("dim1", x[0])? })),
     from_shapes: None,
-    relevance: Relevance::Move,
+    relevance: DefaultRule::Move,
     draw: |d| Case::new(Transpose { dim0: d.between(1, 3), dim1: d.between(1, 3) }, &[&d.map()]),
 };
 

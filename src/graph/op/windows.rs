@@ -1,7 +1,7 @@
 //! Windows of pools: read from arguments, and drawn.
 
 use super::{Attributes, Draw, maps};
-use crate::kernel::{Pool2d, Window};
+use crate::backend::{Pool2d, Window};
 use anyhow::{Result, ensure};
 
 /// The windows of a pool with this dilation.

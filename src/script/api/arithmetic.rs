@@ -1,7 +1,7 @@
 //! `+ - * / **` and comparisons between tensors and numbers, on either side, broadcasting.
 
 use super::{Guard, Out, broadcast, out, promoted, scalar};
-use crate::kernel;
+use crate::backend;
 use anyhow::{Context, Result};
 use candle_core::Tensor;
 use rhai::{Engine, FLOAT, INT};
@@ -11,10 +11,10 @@ pub(super) type Binary = fn(&Tensor, &Tensor) -> Result<Tensor>;
 
 /// Every operator; the comparisons give 1 and 0 in the type of the left side.
 pub(super) const OPERATORS: [(&str, Binary); 11] = [
-    ("+", kernel::add),
-    ("-", kernel::sub),
-    ("*", kernel::mul),
-    ("/", kernel::div),
+    ("+", backend::add),
+    ("-", backend::sub),
+    ("*", backend::mul),
+    ("/", backend::div),
     ("**", |a, b| Ok(a.broadcast_pow(b)?)),
     ("==", |a, b| Ok(a.broadcast_eq(b)?.to_dtype(a.dtype())?)),
     ("!=", |a, b| Ok(a.broadcast_ne(b)?.to_dtype(a.dtype())?)),
@@ -25,10 +25,10 @@ pub(super) const OPERATORS: [(&str, Binary); 11] = [
 ];
 
 /// The greater, and the less, of two numbers.
-pub(super) const BOUNDS: [(&str, Binary); 2] = [("maximum", kernel::maximum), ("minimum", kernel::minimum)];
+pub(super) const BOUNDS: [(&str, Binary); 2] = [("maximum", backend::maximum), ("minimum", backend::minimum)];
 
 /// `a / b`, and 0 where `b` is 0: what every division by a length, a deviation or a maximum goes through.
-pub(super) const RATIO: (&str, Binary) = ("divide_no_nan", kernel::divide_no_nan);
+pub(super) const RATIO: (&str, Binary) = ("divide_no_nan", backend::divide_no_nan);
 
 pub(super) fn register(engine: &mut Engine, guard: &Arc<Guard>) {
     engine.register_fn(RATIO.0, |a: FLOAT, b: FLOAT| if b == 0.0 { a * 0.0 } else { a / b });
@@ -60,10 +60,10 @@ pub(super) fn binary(guard: &Guard, name: &str, f: Binary, a: &Tensor, b: &Tenso
 /// `a ∘ number`, in one pass where that is exact.
 fn right(name: &str, f: Binary, a: &Tensor, b: f64) -> Result<Tensor> {
     Ok(match name {
-        "+" => kernel::affine(a, 1.0, b)?,
-        "-" => kernel::affine(a, 1.0, -b)?,
-        "*" => kernel::affine(a, b, 0.0)?,
-        "**" if b == 2.0 => kernel::square(a)?,
+        "+" => backend::affine(a, 1.0, b)?,
+        "-" => backend::affine(a, 1.0, -b)?,
+        "*" => backend::affine(a, b, 0.0)?,
+        "**" if b == 2.0 => backend::square(a)?,
         "**" => a.powf(b)?,
         _ => f(a, &scalar(b, a)?)?,
     })

@@ -6,9 +6,9 @@
 
 use crate::data::source;
 use crate::script::architecture::Architectures;
-use crate::script::folders::{Folders, Source};
-use crate::script::guard::Guard;
+use crate::script::folders::{Folders, ScriptSource};
 use crate::script::host::Host;
+use crate::script::sandbox::guard::Guard;
 use crate::script::session::Session;
 use rand::seq::IndexedRandom;
 use rand::{Rng, SeedableRng};
@@ -391,17 +391,15 @@ fn no_function_panics_or_goes_on_whatever_it_is_given() {
             let text = script(&mut random, native);
             calls += 1;
             *begun.lock().unwrap() = Instant::now();
-            host.guard().start(host.guard().wishes());
+            host.guard().start(host.guard().cancel_requests());
             let ran = match text.contains("fn build(") {
                 true => std::fs::write(&file, &text)
                     .map_err(Into::into)
                     .and_then(|()| architectures.build(&file.to_string_lossy()).map(drop)),
-                false => {
-                    host.compile(Source { name: "probe".into(), text: text.clone(), path: None }).and_then(|method| {
-                        session.open(method);
-                        session.run(&host).map(drop)
-                    })
-                }
+                false => host.compile(ScriptSource::of_text("probe", text.clone())).and_then(|method| {
+                    session.open(method);
+                    session.run(&host).map(drop)
+                }),
             };
             let late = begun.lock().unwrap().elapsed();
             let told = ran.as_ref().err().map(|e| format!("{e:#}")).unwrap_or_default();

@@ -2,15 +2,15 @@
 
 use super::model::facts;
 use super::objective::Objective;
-use super::options::Options;
+use super::options::CallOptions;
 use super::rules::default_rules;
 use super::seed::Seed;
-use super::{Guard, Out, Run, classes, in_type_of, out};
-use crate::backward::{Composite, Lrp, Relevance, Selector, Walk};
-use crate::exec::{Site, Trace};
+use super::{Guard, LabelledTrace, Out, classes, in_type_of, out};
+use crate::backend;
+use crate::exec::{LayerContext, Trace};
+use crate::explain::{Composite, Lrp, Relevance, Selector, Walk};
 use crate::graph::op::Saved;
 use crate::graph::{Graph, Node, NodeId};
-use crate::kernel;
 use crate::script::report::Inner;
 use anyhow::{Context, Result, anyhow, bail, ensure};
 use candle_core::Tensor;
@@ -19,25 +19,31 @@ use std::sync::Arc;
 
 pub(super) fn register(engine: &mut Engine, guard: &Arc<Guard>) {
     let g = guard.clone();
-    engine.register_fn("backward", move |context: NativeCallContext, trace: Run, seed: Dynamic| {
+    engine.register_fn("backward", move |context: NativeCallContext, trace: LabelledTrace, seed: Dynamic| {
         walk(&g, &context, &trace, &seed, &Map::new())
     });
     let g = guard.clone();
-    engine.register_fn("backward", move |context: NativeCallContext, trace: Run, seed: Dynamic, options: Map| {
-        walk(&g, &context, &trace, &seed, &options)
-    });
+    engine.register_fn(
+        "backward",
+        move |context: NativeCallContext, trace: LabelledTrace, seed: Dynamic, options: Map| {
+            walk(&g, &context, &trace, &seed, &options)
+        },
+    );
     let g = guard.clone();
-    engine.register_fn("relevance", move |context: NativeCallContext, trace: Run, class: Dynamic, rules: Array| {
-        out(relevance(&g, &context, &trace, &class, rules))
-    });
+    engine.register_fn(
+        "relevance",
+        move |context: NativeCallContext, trace: LabelledTrace, class: Dynamic, rules: Array| {
+            out(relevance(&g, &context, &trace, &class, rules))
+        },
+    );
 }
 
-/// The score of a class, or of one for each picture, redistributed to the input by these rules and, where none of them
-/// holds, by [`default_rules`].
+/// Redistributes the score of a class, or of one class per picture, to the input by these rules, and by [`default_rules`] for
+/// layers that none of them matches.
 fn relevance(
     guard: &Guard,
     context: &NativeCallContext,
-    run: &Run,
+    run: &LabelledTrace,
     class: &Dynamic,
     mut rules: Array,
 ) -> Result<Relevance> {
@@ -50,12 +56,24 @@ fn relevance(
     go(guard, context, run, &scores.into(), &Map::from([("rules".into(), rules.into())]))
 }
 
-fn walk(guard: &Guard, context: &NativeCallContext, run: &Run, seed: &Dynamic, options: &Map) -> Out<Relevance> {
+fn walk(
+    guard: &Guard,
+    context: &NativeCallContext,
+    run: &LabelledTrace,
+    seed: &Dynamic,
+    options: &Map,
+) -> Out<Relevance> {
     out(go(guard, context, run, seed, options))
 }
 
-fn go(guard: &Guard, context: &NativeCallContext, run: &Run, seed: &Dynamic, options: &Map) -> Result<Relevance> {
-    let o = Options::new("backward", options.clone(), &["rules", "to", "params", "reduction"])?;
+fn go(
+    guard: &Guard,
+    context: &NativeCallContext,
+    run: &LabelledTrace,
+    seed: &Dynamic,
+    options: &Map,
+) -> Result<Relevance> {
+    let o = CallOptions::new("backward", options.clone(), &["rules", "to", "params", "reduction"])?;
     let trace = &*run.trace;
     let to = targets(trace, options.get("to"))?;
     let tick = |_: &Node| guard.tick();
@@ -71,16 +89,16 @@ fn go(guard: &Guard, context: &NativeCallContext, run: &Run, seed: &Dynamic, opt
         tick: &tick,
     };
     // Shares of relevance magnify rounding.
-    let mut answer = kernel::exactly(options.contains_key("rules"), || walk.run())?;
+    let mut answer = backend::with_direct_sums(options.contains_key("rules"), || walk.run())?;
     if reduction == "mean" {
         let n = trace.input().dims()[0] as f64;
-        answer.values.values_mut().try_for_each(|v| kernel::affine(v, 1.0 / n, 0.0).map(|mean| *v = mean))?;
+        answer.values.values_mut().try_for_each(|v| backend::affine(v, 1.0 / n, 0.0).map(|mean| *v = mean))?;
     }
     Ok(answer)
 }
 
 /// One seed, an array of them, a closure that is an objective, or a tensor at the logits.
-fn seeds(context: &NativeCallContext, run: &Run, seed: &Dynamic) -> Result<Vec<(NodeId, Tensor)>> {
+fn seeds(context: &NativeCallContext, run: &LabelledTrace, seed: &Dynamic) -> Result<Vec<(NodeId, Tensor)>> {
     let trace = &*run.trace;
     if let Some(one) = seed.read_lock::<Seed>() {
         return one.on(trace);
@@ -135,7 +153,7 @@ pub(super) fn composite<'a>(
             return Ok(composite.with_named(selector, &rule.to_string(), rule.clone().rule()));
         }
         let closure = pair[1].clone().try_cast::<FnPtr>().context(form)?;
-        let rule = move |site: &Site, r: &Tensor| call(context, &closure, site, r);
+        let rule = move |site: &LayerContext, r: &Tensor| call(context, &closure, site, r);
         Ok(composite.with(selector, Box::new(rule)))
     })
 }
@@ -155,7 +173,7 @@ fn selector(guard: &Guard, context: &NativeCallContext, graph: &Graph, value: &D
 }
 
 /// Calls a rule; it gives the relevance of the only input, or an array with one for each.
-fn call(context: &NativeCallContext, rule: &FnPtr, site: &Site, r: &Tensor) -> Result<Vec<Tensor>> {
+fn call(context: &NativeCallContext, rule: &FnPtr, site: &LayerContext, r: &Tensor) -> Result<Vec<Tensor>> {
     let answer: Dynamic = rule.call_within_context(context, (site.clone(), r.clone())).map_err(Inner)?;
     if let Some(tensor) = answer.read_lock::<Tensor>() {
         return Ok(vec![in_type_of(r, &tensor)?]);

@@ -1,8 +1,9 @@
 //! What files do to pictures: rounding to bytes, and what JPEG leaves of them.
 
 use super::{finite, out};
-use crate::data::{check_size, jpeg};
-use crate::kernel;
+use crate::backend;
+use crate::data::check_size;
+use crate::data::formats::jpeg;
 use crate::panics::decoding;
 use crate::tensor::shape_text;
 use anyhow::{Context, Result, bail, ensure};
@@ -27,7 +28,7 @@ fn through_file(x: &Tensor, format: &str, quality: INT) -> Result<Tensor> {
     ensure!((1..=100).contains(&quality), "the quality of a jpeg is 1 to 100, got {quality}");
     check_size(w as u32, h as u32)?;
     finite(x, "a file")?;
-    let bytes = (kernel::clamp(x, 0.0, 1.0)?.to_dtype(DType::F32)? * 255.0)?.round()?.to_dtype(DType::U8)?;
+    let bytes = (backend::clamp(x, 0.0, 1.0)?.to_dtype(DType::F32)? * 255.0)?.round()?.to_dtype(DType::U8)?;
     let bytes = bytes.permute((0, 2, 3, 1))?.contiguous()?.flatten_all()?.to_vec1::<u8>()?;
     let size = (h as u32, w as u32, if c == 3 { ExtendedColorType::Rgb8 } else { ExtendedColorType::L8 });
     let pictures = bytes.chunks_exact(c * h * w).map(|picture| file(picture, size, format, quality as u8));

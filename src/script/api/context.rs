@@ -1,10 +1,10 @@
-//! `cx`: the question, its parameters, random numbers, and the stage.
+//! `cx`: the question, its parameters, random numbers, and who watches.
 
-use super::{Guard, Out, Run, figures, number, one_or_many, out, sizes};
+use super::{Guard, LabelledTrace, Out, figures, number, one_or_many, out, sizes};
 use crate::model::Model;
-use crate::script::context::Cx;
-use crate::script::normal;
-use crate::script::params::Params;
+use crate::script::api::gaussian;
+use crate::script::method::context::Cx;
+use crate::script::method::params::Params;
 use crate::tensor::like;
 use anyhow::Result;
 use candle_core::Tensor;
@@ -40,9 +40,9 @@ pub(super) fn register(engine: &mut Engine, guard: &Arc<Guard>) {
     engine.register_fn("fooled", |cx: &mut Cx, logits: Tensor| out(fooled(cx, &logits)));
     let g = guard.clone();
     engine.register_get("nothing_to_do", move |cx: &mut Cx| out(nothing_to_do(&g, cx)));
-    engine.register_fn("show", |cx: &mut Cx, answer: Dynamic| out(figures(answer)).map(|f| cx.stage.show(f)));
+    engine.register_fn("show", |cx: &mut Cx, answer: Dynamic| out(figures(answer)).map(|f| cx.observer.show(f)));
     engine.register_fn("progress", |cx: &mut Cx, what: &str, done: INT, total: INT| {
-        cx.stage.progress(what, done.max(0) as usize, total.max(0) as usize);
+        cx.observer.progress(what, done.max(0) as usize, total.max(0) as usize);
     });
     engine.register_get("own", |cx: &mut Cx| -> Dynamic {
         let own = cx.source.as_deref().and_then(|source| cx.data.number_of(source));
@@ -90,7 +90,7 @@ fn fooled(cx: &Cx, logits: &Tensor) -> Result<Tensor> {
 
 /// Why the picture needs no attack; `()` where it does.
 fn nothing_to_do(guard: &Guard, cx: &Cx) -> Result<Dynamic> {
-    let fooled = cx.fooled(&Run::logits(guard, &cx.model, &cx.input)?)?;
+    let fooled = cx.fooled(&LabelledTrace::logits(guard, &cx.model, &cx.input)?)?;
     Ok(if fooled.contains(&false) { Dynamic::UNIT } else { cx.why_nothing(guard)?.into() })
 }
 
@@ -111,7 +111,7 @@ fn drawn(random: &ChaCha8Rng, count: usize, normally: bool) -> Vec<f32> {
         let mut random = random.clone();
         random.set_word_pos((i * PART * words) as u128);
         match normally {
-            true => normal::fill(&mut random, part),
+            true => gaussian::fill(&mut random, part),
             false => part.fill_with(|| random.random()),
         }
     });
@@ -131,7 +131,7 @@ mod tests {
         assert_eq!(drawn(&ChaCha8Rng::from_seed([7; 32]), count, false), uniform);
         let mut random = ChaCha8Rng::from_seed([7; 32]);
         let mut normal = vec![0.0; count];
-        normal::fill(&mut random, &mut normal);
+        gaussian::fill(&mut random, &mut normal);
         assert_eq!(drawn(&ChaCha8Rng::from_seed([7; 32]), count, true), normal);
     }
 }

@@ -1,7 +1,7 @@
 //! `ctc_loss(logits, target)`: how far scores of a sequence are from reading a target.
 
 use super::{finite, out};
-use crate::backward::ctc;
+use crate::explain::ctc;
 use crate::tensor::{like, numbers};
 use anyhow::{Context, Result, ensure};
 use candle_core::Tensor;

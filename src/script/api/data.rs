@@ -3,7 +3,7 @@
 use super::{Guard, classes, out, size};
 use crate::data::{Dataset, Preprocess};
 use crate::model::{ClassMap, Model};
-use crate::script::context::Cx;
+use crate::script::method::context::Cx;
 use crate::tensor::{self, device};
 use anyhow::{Result, bail, ensure};
 use candle_core::Tensor;

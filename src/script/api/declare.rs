@@ -1,8 +1,8 @@
 //! How a method declares its parameters: `param("epsilon", pixels(8.0), 0.0..=64.0, "radius of the ball")`.
 
 use super::{Out, out};
-use crate::script::message::ParamKind;
-use crate::script::params::{Param, Value};
+use crate::script::method::params::{Param, ParamValue};
+use crate::script::summary::ParamKind;
 use anyhow::{Result, anyhow, bail, ensure};
 use rhai::{Array, Dynamic, Engine, FLOAT, INT};
 use std::ops::{Range, RangeInclusive};
@@ -11,7 +11,7 @@ use std::ops::{Range, RangeInclusive};
 #[derive(Clone)]
 pub(in crate::script) struct Declared {
     kind: ParamKind,
-    value: Value,
+    value: ParamValue,
 }
 
 /// Bounds of real numbers: `0.0..=64.0`.
@@ -22,18 +22,21 @@ pub(super) fn register(engine: &mut Engine) {
     engine.register_fn("..=", |a: FLOAT, b: FLOAT| Bounds(a, b));
     engine.register_fn("..=", |a: INT, b: FLOAT| Bounds(a as FLOAT, b));
     engine.register_fn("..=", |a: FLOAT, b: INT| Bounds(a, b as FLOAT));
-    engine.register_fn("pixels", |v: FLOAT| Declared { kind: ParamKind::Pixels(0.0, 255.0), value: Value::Pixels(v) });
+    engine.register_fn("pixels", |v: FLOAT| Declared {
+        kind: ParamKind::Pixels(0.0, 255.0),
+        value: ParamValue::Pixels(v),
+    });
     engine.register_fn("pixels", |v: INT| Declared {
         kind: ParamKind::Pixels(0.0, 255.0),
-        value: Value::Pixels(v as FLOAT),
+        value: ParamValue::Pixels(v as FLOAT),
     });
-    engine.register_fn("class", || Declared { kind: ParamKind::Class, value: Value::Class(None) });
-    engine.register_fn("channel", || Declared { kind: ParamKind::Channel, value: Value::Channel(None) });
-    engine.register_fn("pictures", || Declared { kind: ParamKind::Pictures, value: Value::Pictures(vec![]) });
-    engine.register_fn("array", || Declared { kind: ParamKind::Array, value: Value::Array(None) });
+    engine.register_fn("class", || Declared { kind: ParamKind::Class, value: ParamValue::Class(None) });
+    engine.register_fn("channel", || Declared { kind: ParamKind::Channel, value: ParamValue::Channel(None) });
+    engine.register_fn("pictures", || Declared { kind: ParamKind::Pictures, value: ParamValue::Pictures(vec![]) });
+    engine.register_fn("array", || Declared { kind: ParamKind::Array, value: ParamValue::Array(None) });
     engine.register_fn("layer", || layer(""));
     engine.register_fn("layer", layer);
-    engine.register_fn("all_layers", || Declared { kind: ParamKind::Layer(vec![]), value: Value::AllLayers });
+    engine.register_fn("all_layers", || Declared { kind: ParamKind::Layer(vec![]), value: ParamValue::AllLayers });
     engine
         .register_fn("param", |name: &str, default: Dynamic, doc: &str| out(param(name, default, Dynamic::UNIT, doc)));
     engine.register_fn("param", |name: &str, default: Dynamic, domain: Dynamic, doc: &str| -> Out<Param> {
@@ -44,13 +47,13 @@ pub(super) fn register(engine: &mut Engine) {
 /// A layer of one of these kinds (`"conv|linear"`; any when empty); the last one with a map unless chosen.
 fn layer(kinds: &str) -> Declared {
     let kinds = kinds.split('|').map(str::trim).filter(|k| !k.is_empty()).map(String::from).collect();
-    Declared { kind: ParamKind::Layer(kinds), value: Value::Layer(None) }
+    Declared { kind: ParamKind::Layer(kinds), value: ParamValue::Layer(None) }
 }
 
 impl Declared {
     /// One of several.
     pub(in crate::script) fn choice(choices: Vec<String>, default: String) -> Self {
-        Self { kind: ParamKind::Choice(choices), value: Value::Text(default) }
+        Self { kind: ParamKind::Choice(choices), value: ParamValue::Text(default) }
     }
 }
 
@@ -66,7 +69,7 @@ fn param(name: &str, default: Dynamic, domain: Dynamic, doc: &str) -> Result<Par
     Ok(param)
 }
 
-fn declared(default: &Dynamic, domain: &Dynamic) -> Result<(ParamKind, Value)> {
+fn declared(default: &Dynamic, domain: &Dynamic) -> Result<(ParamKind, ParamValue)> {
     if let Some(given) = default.read_lock::<Declared>() {
         let kind = match (&given.kind, bounds(domain)) {
             (ParamKind::Pixels(..), Some(Bounds(low, high))) => ParamKind::Pixels(low, high),
@@ -75,20 +78,20 @@ fn declared(default: &Dynamic, domain: &Dynamic) -> Result<(ParamKind, Value)> {
         return Ok((kind, given.value.clone()));
     }
     if let Ok(on) = default.as_bool() {
-        return Ok((ParamKind::Switch, Value::Switch(on)));
+        return Ok((ParamKind::Switch, ParamValue::Switch(on)));
     }
     if let Ok(text) = default.clone().into_string() {
         return match domain.read_lock::<Array>() {
             Some(choices) => {
-                Ok((ParamKind::Choice(choices.iter().map(ToString::to_string).collect()), Value::Text(text)))
+                Ok((ParamKind::Choice(choices.iter().map(ToString::to_string).collect()), ParamValue::Text(text)))
             }
-            None => Ok((ParamKind::Text, Value::Text(text))),
+            None => Ok((ParamKind::Text, ParamValue::Text(text))),
         };
     }
     let need = || anyhow!("a number needs its bounds: 1..=500 or 0.0..=1.0");
     if let (Ok(n), false) = (default.as_int(), domain.is::<Bounds>()) {
         let (low, high) = whole(domain).ok_or_else(need)?;
-        return Ok((ParamKind::Integer(low, high), Value::Integer(n)));
+        return Ok((ParamKind::Integer(low, high), ParamValue::Integer(n)));
     }
     let Ok(v) = super::number(default) else {
         bail!(
@@ -97,7 +100,7 @@ fn declared(default: &Dynamic, domain: &Dynamic) -> Result<(ParamKind, Value)> {
         );
     };
     let Bounds(low, high) = bounds(domain).ok_or_else(need)?;
-    Ok((ParamKind::Number(low, high), Value::Number(v)))
+    Ok((ParamKind::Number(low, high), ParamValue::Number(v)))
 }
 
 fn whole(domain: &Dynamic) -> Option<(INT, INT)> {

@@ -1,10 +1,10 @@
 //! `forward(model, x, #{ edits: [["features.12", |a| a * mask]] })`: runs with changed activations; `covered(trace, windows,
 //! fill)`: with windows of the picture covered.
 
-use super::options::Options;
-use super::{Guard, Out, Run, out};
-use crate::backward::Selector;
+use super::options::CallOptions;
+use super::{Guard, LabelledTrace, Out, out};
 use crate::exec::PixelWindow;
+use crate::explain::Selector;
 use crate::graph::{Graph, Node};
 use crate::model::Model;
 use crate::script::report::Inner;
@@ -29,33 +29,38 @@ pub(super) fn register(engine: &mut Engine, guard: &Arc<Guard>) {
     let g = guard.clone();
     engine.register_fn(
         "forward",
-        move |context: NativeCallContext, model: Model, x: Tensor, options: Map| -> Out<Run> {
+        move |context: NativeCallContext, model: Model, x: Tensor, options: Map| -> Out<LabelledTrace> {
             out(edits(&g, &model.graph, &options).and_then(|edits| {
                 g.reserve_run(&model.graph, x.dims().first().copied().unwrap_or(1), row_dims(&x))?;
                 let reserve = |rows: usize| g.reserve_run(&model.graph, rows, row_dims(&x));
                 let mut change = |node: &Node, y: Tensor| changed(&g, &reserve, &context, &edits, node, y);
                 let trace = model.graph.forward_with(&x, &mut change)?;
-                Ok(Run { trace: Arc::new(trace), card: model.card.clone() })
+                Ok(LabelledTrace { trace: Arc::new(trace), card: model.card.clone() })
             }))
         },
     );
     let g = guard.clone();
-    engine.register_fn("forward", move |context: NativeCallContext, run: Run, options: Map| -> Out<Run> {
-        let graph = run.trace.graph.clone();
-        out(edits(&g, &graph, &options).and_then(|edits| {
-            let chosen = |node: &Node| edits.iter().any(|(selector, _)| selector.fits(node));
-            let reserve = |rows: usize| g.reserve_run(&graph, rows, row_dims(run.trace.input()));
-            let mut change = |node: &Node, y: Tensor| changed(&g, &reserve, &context, &edits, node, y);
-            let trace = run.trace.forward_with(&chosen, &mut change)?;
-            Ok(Run { trace: Arc::new(trace), card: run.card.clone() })
-        }))
-    });
+    engine.register_fn(
+        "forward",
+        move |context: NativeCallContext, run: LabelledTrace, options: Map| -> Out<LabelledTrace> {
+            let graph = run.trace.graph.clone();
+            out(edits(&g, &graph, &options).and_then(|edits| {
+                let chosen = |node: &Node| edits.iter().any(|(selector, _)| selector.fits(node));
+                let reserve = |rows: usize| g.reserve_run(&graph, rows, row_dims(run.trace.input()));
+                let mut change = |node: &Node, y: Tensor| changed(&g, &reserve, &context, &edits, node, y);
+                let trace = run.trace.forward_with(&chosen, &mut change)?;
+                Ok(LabelledTrace { trace: Arc::new(trace), card: run.card.clone() })
+            }))
+        },
+    );
     let g = guard.clone();
-    engine.register_fn("covered", move |run: Run, windows: Array, fill: Tensor| out(covered(&g, &run, windows, &fill)));
+    engine.register_fn("covered", move |run: LabelledTrace, windows: Array, fill: Tensor| {
+        out(covered(&g, &run, windows, &fill))
+    });
 }
 
 /// Runs of the picture with a window covered, all of them in one batch.
-fn covered(guard: &Guard, run: &Run, windows: Array, fill: &Tensor) -> Result<Tensor> {
+fn covered(guard: &Guard, run: &LabelledTrace, windows: Array, fill: &Tensor) -> Result<Tensor> {
     let form = "windows are an array of [top, left, height, width]";
     let window = |w: Dynamic| {
         let sizes = w.try_cast::<Array>().context(form)?.iter().map(|v| v.as_int().ok()).collect::<Option<Vec<_>>>();
@@ -65,13 +70,13 @@ fn covered(guard: &Guard, run: &Run, windows: Array, fill: &Tensor) -> Result<Te
     };
     let windows = windows.into_iter().map(window).collect::<Result<Vec<_>>>()?;
     guard.reserve_run(&run.trace.graph, windows.len(), row_dims(run.trace.input()))?;
-    let logits = run.trace.covered(&windows, fill, &|_| guard.tick())?;
+    let logits = run.trace.occluded(&windows, fill, &|_| guard.tick())?;
     run.trace.scores_of_changed(logits)
 }
 
 /// The edits of `#{ edits: [[selector, |a| …], [selector, tensor], …] }`; each must fit a layer of the network.
 fn edits(guard: &Guard, graph: &Graph, options: &Map) -> Result<Edits> {
-    let options = Options::new("forward", options.clone(), &["edits"])?;
+    let options = CallOptions::new("forward", options.clone(), &["edits"])?;
     let form = "edits are an array of [selector, |a| …] or [selector, tensor]";
     let Some(edits) = options.raw("edits") else { return Ok(vec![]) };
     let edits = edits.clone().try_cast::<Array>().context(form)?;

@@ -1,7 +1,7 @@
 //! Functions of each number.
 
 use super::{Guard, Out, broadcast, number, out, promoted, tensor_or_number};
-use crate::kernel;
+use crate::backend;
 use crate::tensor::stabilize;
 use anyhow::Result;
 use candle_core::Tensor;
@@ -11,26 +11,26 @@ use std::sync::Arc;
 type Unary = fn(&Tensor) -> Result<Tensor>;
 
 const FUNCTIONS: [(&str, Unary); 20] = [
-    ("abs", kernel::abs),
+    ("abs", backend::abs),
     ("neg", |x| Ok(x.neg()?)),
-    ("sign", kernel::sign),
+    ("sign", backend::sign),
     ("exp", |x| Ok(x.exp()?)),
     ("log", |x| Ok(x.log()?)),
     ("sqrt", |x| Ok(x.sqrt()?)),
-    ("square", kernel::square),
+    ("square", backend::square),
     ("reciprocal", |x| Ok(x.recip()?)),
     ("sin", |x| Ok(x.sin()?)),
     ("cos", |x| Ok(x.cos()?)),
     ("tanh", |x| Ok(x.tanh()?)),
     ("sigmoid", |x| Ok(candle_nn::ops::sigmoid(x)?)),
-    ("relu", kernel::relu),
+    ("relu", backend::relu),
     ("floor", |x| Ok(x.floor()?)),
     ("ceil", |x| Ok(x.ceil()?)),
     ("round", |x| Ok(x.round()?)),
     ("isnan", |x| Ok(x.ne(x)?.to_dtype(x.dtype())?)),
     ("isfinite", |x| Ok(x.affine(0.0, 0.0)?.eq(0.0)?.to_dtype(x.dtype())?)),
     ("contiguous", |x| Ok(x.contiguous()?)),
-    ("to_8_bit", |x| Ok((kernel::clamp(x, 0.0, 1.0)?.affine(255.0, 0.0)?.round()? / 255.0)?)),
+    ("to_8_bit", |x| Ok((backend::clamp(x, 0.0, 1.0)?.affine(255.0, 0.0)?.round()? / 255.0)?)),
 ];
 
 pub(super) fn register(engine: &mut Engine, guard: &Arc<Guard>) {
@@ -58,12 +58,12 @@ pub(super) fn register(engine: &mut Engine, guard: &Arc<Guard>) {
 /// Between bounds that are numbers or tensors.
 fn clamp(guard: &Guard, x: &Tensor, low: &Dynamic, high: &Dynamic) -> Result<Tensor> {
     if let (Ok(low), Ok(high)) = (number(low), number(high)) {
-        return kernel::clamp(x, low, high);
+        return backend::clamp(x, low, high);
     }
     let [x, low, high] = &promoted([x, &tensor_or_number(low, x)?, &tensor_or_number(high, x)?])?;
     broadcast(guard, "clamp", x, low)?;
     broadcast(guard, "clamp", x, high)?;
-    kernel::minimum(&kernel::maximum(x, low)?, high)
+    backend::minimum(&backend::maximum(x, low)?, high)
 }
 
 /// `a` where `condition` is not 0, else `b`.

@@ -1,11 +1,11 @@
 //! Points in the space of features: nearest neighbours, t-SNE, clusters.
 
 use super::data::numbers;
-use super::options::Options;
+use super::options::CallOptions;
 use super::{Guard, finite, out, size};
-use crate::embed::{self, Descent, Tsne};
+use crate::math::{self, Descent, Tsne};
 use crate::render::brief;
-use crate::script::shown;
+use crate::script::sandbox::bounded_text;
 use crate::tensor::{device, wide};
 use anyhow::{Context, Result, anyhow, ensure};
 use candle_core::Tensor;
@@ -21,7 +21,7 @@ pub(super) fn register(engine: &mut Engine, guard: &Arc<Guard>) {
     engine.register_fn("laplacian", move |x: Tensor, k: INT, q: INT| out(laplacian(&g, &x, k, q)));
     engine.register_fn("kmeans", |x: Tensor, k: INT, seed: INT| out(kmeans(&x, k, seed)));
     engine.register_fn("adjusted_rand", |a: Tensor, b: Tensor| {
-        out(numbers(&a).and_then(|a| embed::adjusted_rand(&a, &numbers(&b)?)))
+        out(numbers(&a).and_then(|a| math::adjusted_rand(&a, &numbers(&b)?)))
     });
     let g = guard.clone();
     engine.register_fn("tsne", move |points: Tensor, options: Map| out(tsne(&g, &points, &options)));
@@ -40,14 +40,14 @@ pub(super) fn register(engine: &mut Engine, guard: &Arc<Guard>) {
 /// `#{ index, distance }`, `(Q, k)` each, nearest first, with `#{ k, metric: "euclidean" | "cosine", other: true (the
 /// queries are the points, and none is its own neighbour) }`.
 fn neighbours(guard: &Guard, queries: &Tensor, points: &Tensor, options: &Map) -> Result<Map> {
-    let o = Options::new("neighbours", options.clone(), &["k", "metric", "other"])?;
-    let metric = o.raw("metric").map_or(Ok(embed::Metric::Euclidean), |m| shown::text(m).parse())?;
+    let o = CallOptions::new("neighbours", options.clone(), &["k", "metric", "other"])?;
+    let metric = o.raw("metric").map_or(Ok(math::Metric::Euclidean), |m| bounded_text::text(m).parse())?;
     finite(queries, "neighbours")?;
     finite(points, "neighbours")?;
     guard.reserve(queries.dims(), 12)?;
     guard.reserve(points.dims(), 16)?;
     let tick = |_| guard.tick();
-    let found = embed::neighbours(queries, points, o.size("k", 5)?, metric, o.switch("other", false)?, &tick)?;
+    let found = math::neighbours(queries, points, o.size("k", 5)?, metric, o.switch("other", false)?, &tick)?;
     let shape = (queries.dims()[0], found.k);
     let index: Vec<f32> = found.index.iter().map(|&i| i as f32).collect();
     Ok(Map::from([
@@ -58,8 +58,8 @@ fn neighbours(guard: &Guard, queries: &Tensor, points: &Tensor, options: &Map) -
 
 /// `#{ perplexity, metric, start: (N, 2) }`: a map before its first iteration; nearest neighbours three times the perplexity.
 fn tsne(guard: &Guard, points: &Tensor, options: &Map) -> Result<Tsne> {
-    let o = Options::new("tsne", options.clone(), &["perplexity", "metric", "start"])?;
-    let metric = o.raw("metric").map_or(Ok(embed::Metric::Euclidean), |m| shown::text(m).parse())?;
+    let o = CallOptions::new("tsne", options.clone(), &["perplexity", "metric", "start"])?;
+    let metric = o.raw("metric").map_or(Ok(math::Metric::Euclidean), |m| bounded_text::text(m).parse())?;
     let (n, _) = points.dims2().context("t-SNE is of points (N, D)")?;
     ensure!(n > 1, "t-SNE needs two points or more, got {n}");
     finite(points, "t-SNE")?;
@@ -72,7 +72,7 @@ fn tsne(guard: &Guard, points: &Tensor, options: &Map) -> Result<Tsne> {
     let k = ((3.0 * perplexity).floor() as usize).clamp(1, n - 1);
     guard.reserve(&[n, k], 40)?;
     guard.reserve(points.dims(), 16)?;
-    let near = embed::neighbours(points, points, k, metric, true, &|_| guard.tick())?;
+    let near = math::neighbours(points, points, k, metric, true, &|_| guard.tick())?;
     let start = o.raw("start").context("t-SNE begins at places: #{ start: … }, two numbers a point")?;
     let start = start.clone().try_cast::<Tensor>().context("the start of t-SNE is a tensor (N, 2)")?;
     finite(&start, "t-SNE's start")?;
@@ -80,12 +80,12 @@ fn tsne(guard: &Guard, points: &Tensor, options: &Map) -> Result<Tsne> {
     let place =
         |row: Vec<f64>| <[f64; 2]>::try_from(row).map_err(|r| anyhow!("a place has two numbers, got {}", r.len()));
     let places = places.into_iter().map(place).collect::<Result<_>>()?;
-    Tsne::new(Arc::new(embed::Affinities::of(&near, perplexity)?), places)
+    Tsne::new(Arc::new(math::Affinities::of(&near, perplexity)?), places)
 }
 
 /// The map after more iterations, with `#{ exaggeration: 1.0, momentum: 0.8, rate: N / exaggeration }`.
 fn descend(guard: &Guard, map: &Tsne, iterations: INT, options: &Map) -> Result<Tsne> {
-    let o = Options::new("descend", options.clone(), &["exaggeration", "momentum", "rate"])?;
+    let o = CallOptions::new("descend", options.clone(), &["exaggeration", "momentum", "rate"])?;
     let how = Descent {
         iterations: size(iterations, "a number of iterations")?,
         exaggeration: o.number("exaggeration", 1.0)?.max(1e-6),
@@ -98,7 +98,7 @@ fn descend(guard: &Guard, map: &Tsne, iterations: INT, options: &Map) -> Result<
 }
 
 /// `(N, 2)` of f64.
-fn plane(points: &[embed::Point]) -> Result<Tensor> {
+fn plane(points: &[math::Point]) -> Result<Tensor> {
     Ok(Tensor::from_vec(points.as_flattened().to_vec(), (points.len(), 2), &device())?)
 }
 
@@ -111,7 +111,7 @@ fn laplacian(guard: &Guard, x: &Tensor, k: INT, q: INT) -> Result<Map> {
         guard.note(format!("{k} neighbours of each are more than there are; {} were used", n.saturating_sub(1)));
     }
     let (values, vectors) =
-        embed::laplacian(x, size(k, "a number of neighbours")?, size(q, "a number of eigenvectors")?, &|_| {
+        math::laplacian(x, size(k, "a number of neighbours")?, size(q, "a number of eigenvectors")?, &|_| {
             guard.tick()
         })?;
     let values = Tensor::new(values, &device())?;
@@ -121,6 +121,6 @@ fn laplacian(guard: &Guard, x: &Tensor, k: INT, q: INT) -> Result<Map> {
 /// The cluster of each row, the largest is 0.
 fn kmeans(x: &Tensor, k: INT, seed: INT) -> Result<Tensor> {
     finite(x, "clusters")?;
-    let clusters = embed::kmeans(x, size(k, "a number of clusters")?, seed as u64)?;
+    let clusters = math::kmeans(x, size(k, "a number of clusters")?, seed as u64)?;
     Ok(Tensor::from_iter(clusters.into_iter().map(|c| c as f32), &device())?)
 }

@@ -1,12 +1,12 @@
 //! `features(cx, #{ layer: "avgpool" })`: what a layer says of each picture of a data set.
 
 use super::data::{Pictures, numbers};
-use super::options::Options;
+use super::options::CallOptions;
 use super::{Guard, out};
 use crate::data::Dataset;
-use crate::model::{Features, Model, Pool};
-use crate::script::context::Cx;
-use crate::script::shown;
+use crate::model::{FeaturePooling, Features, Model};
+use crate::script::method::context::Cx;
+use crate::script::sandbox::bounded_text;
 use anyhow::{Context, Result};
 use candle_core::Tensor;
 use rhai::{Engine, Map};
@@ -15,13 +15,15 @@ use std::sync::Arc;
 pub(super) fn register(engine: &mut Engine, guard: &Arc<Guard>) {
     let g = guard.clone();
     engine.register_fn("features", move |cx: Cx, options: Map| out(features(&g, &cx, &options)));
-    engine.register_fn("pooled", |value: Tensor, pool: &str| out(pool.parse::<Pool>().and_then(|p| p.rows(&value))));
+    engine.register_fn("pooled", |value: Tensor, pool: &str| {
+        out(pool.parse::<FeaturePooling>().and_then(|p| p.rows(&value)))
+    });
 }
 
 /// `(pictures, D)` with `#{ layer, pool: "mean" | "max" | "flat", pictures: numbers, model, data }`: kept on disk by
 /// network, weights, layer and pictures.
 fn features(guard: &Guard, cx: &Cx, map: &Map) -> Result<Tensor> {
-    let o = Options::new("features", map.clone(), &["layer", "pool", "pictures", "model", "data"])?;
+    let o = CallOptions::new("features", map.clone(), &["layer", "pool", "pictures", "model", "data"])?;
     let data: Arc<Dataset> = match o.raw("data") {
         Some(given) => given.clone().try_cast::<Pictures>().context("`data` of features is a data set")?.set,
         None => cx.data.get()?,
@@ -34,12 +36,12 @@ fn features(guard: &Guard, cx: &Cx, map: &Map) -> Result<Tensor> {
         Some(given) => numbers(&given.clone().try_cast::<Tensor>().context("`pictures` of features are a tensor")?)?,
         None => (0..data.len()).collect(),
     };
-    let layer = o.raw("layer").context("features are of a layer: #{ layer: \"…\" }").map(shown::text)?;
-    let pool = o.raw("pool").map_or(Ok(Pool::Mean), |name| shown::text(name).parse())?;
+    let layer = o.raw("layer").context("features are of a layer: #{ layer: \"…\" }").map(bounded_text::text)?;
+    let pool = o.raw("pool").map_or(Ok(FeaturePooling::Mean), |name| bounded_text::text(name).parse())?;
     let asked = Features { model: &model, data: &data, layer: &layer, pool, numbers: &which };
     guard.reserve(&[which.len(), asked.width()?], 8)?;
     asked.rows(guard.cache(), &mut |done| {
-        cx.stage.progress("pictures", done, which.len());
+        cx.observer.progress("pictures", done, which.len());
         guard.tick()
     })
 }

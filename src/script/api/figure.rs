@@ -1,11 +1,11 @@
 //! What a method answers: `heatmap(t, "saliency", #{ over: cx.input })` and the other kinds of figures.
 
-use super::options::Options;
-use super::{Run, number, out};
-use crate::backward::Relevance;
+use super::options::CallOptions;
+use super::{LabelledTrace, number, out};
 use crate::exec::ScoresNotFinite;
+use crate::explain::Relevance;
 use crate::render::{Array as Values, Bar, Body, ClassRow, Figure, Scale, Series, brief};
-use crate::script::shown;
+use crate::script::sandbox::bounded_text;
 use anyhow::{Context, Result, anyhow, bail, ensure};
 use candle_core::{DType, Tensor};
 use rhai::{Array, Dynamic, Engine, FLOAT, INT, Map};
@@ -21,8 +21,8 @@ pub(super) fn register(engine: &mut Engine) {
     engine.register_fn("image", |t: Tensor, title: &str| out(image(&t, title)));
     engine.register_fn("montage", |t: Tensor, title: &str| out(montage(&t, title, &Map::new())));
     engine.register_fn("montage", |t: Tensor, title: &str, options: Map| out(montage(&t, title, &options)));
-    engine.register_fn("classes", |t: Run| out(classes(&t, 10)));
-    engine.register_fn("classes", |t: Run, count: INT| out(classes(&t, count.max(1) as usize)));
+    engine.register_fn("classes", |t: LabelledTrace| out(classes(&t, 10)));
+    engine.register_fn("classes", |t: LabelledTrace, count: INT| out(classes(&t, count.max(1) as usize)));
     engine.register_fn("bars", |labels: Array, values: Dynamic, title: &str| out(bars(&labels, &values, title)));
     engine.register_fn("line", |series: Map, title: &str| out(line(&series, title, &Map::new())));
     engine.register_fn("line", |series: Map, title: &str, options: Map| out(line(&series, title, &options)));
@@ -70,7 +70,7 @@ fn picture(t: &Tensor) -> Result<Values> {
 }
 
 fn check(options: &Map, known: &[&str]) -> Result<()> {
-    Options::new("a figure", options.clone(), known).map(drop)
+    CallOptions::new("a figure", options.clone(), known).map(drop)
 }
 
 /// `scale: "range" | "positive" | "p99" | "symmetric" | "symmetric_p99" | [low, high]`.
@@ -100,14 +100,14 @@ fn map(t: &Tensor, title: &str, default: Scale, options: &Map) -> Result<Figure>
         None => None,
         Some(v) => Some(picture(&v.clone().try_cast::<Tensor>().context("`over` is a picture")?)?),
     };
-    let note = options.get("note").map_or_else(String::new, shown::text);
+    let note = options.get("note").map_or_else(String::new, bounded_text::text);
     Ok(Figure {
         title: title.into(),
         body: Body::Map { values: values(t)?, scale: scale(options, default)?, over, note },
     })
 }
 
-/// Relevance at the input, summed over channels, over the picture it is of.
+/// Relevance at the input, summed over channels and drawn over its picture.
 fn relevance_map(relevance: &Relevance) -> Result<Figure> {
     let over = if (3..=4).contains(&relevance.x.rank()) { Some(picture(&relevance.x)?) } else { None };
     let body = Body::Map {
@@ -126,7 +126,7 @@ fn image(t: &Tensor, title: &str) -> Result<Figure> {
 /// `#{ scale, each: true (a scale for each tile), columns, marked: tile, captions: ["below the first", …], show: how many of
 /// them are drawn, of: how many there are where these are a part, frames: (K, 3) }`, colours around the tiles.
 fn montage(t: &Tensor, title: &str, options: &Map) -> Result<Figure> {
-    let o = Options::new(
+    let o = CallOptions::new(
         "a montage",
         options.clone(),
         &["scale", "each", "columns", "marked", "captions", "show", "of", "frames"],
@@ -155,7 +155,7 @@ fn montage(t: &Tensor, title: &str, options: &Map) -> Result<Figure> {
 }
 
 /// A colour for each of so many things, from rows of red, green and blue in `[0, 1]`; none given: none.
-pub(super) fn colors(o: &Options, key: &'static str, count: usize) -> Result<Vec<[u8; 3]>> {
+pub(super) fn colors(o: &CallOptions, key: &'static str, count: usize) -> Result<Vec<[u8; 3]>> {
     let Some(given) = o.raw(key) else { return Ok(vec![]) };
     let t = given.clone().try_cast::<Tensor>().with_context(|| format!("`{key}` is a tensor ({count}, 3)"))?;
     ensure!(t.dims() == [count, 3], "`{key}` has the shape ({count}, 3), got {:?}", t.dims());
@@ -164,7 +164,7 @@ pub(super) fn colors(o: &Options, key: &'static str, count: usize) -> Result<Vec
 }
 
 /// The likeliest classes; where scores are not finite no class is named, and a badge says so.
-fn classes(run: &Run, count: usize) -> Result<Figure> {
+fn classes(run: &LabelledTrace, count: usize) -> Result<Figure> {
     let body = match class_rows(run, count) {
         Err(error) if error.is::<ScoresNotFinite>() => Body::Badge { text: error.to_string(), good: false },
         rows => Body::Classes { rows: rows?, of: run.trace.logits()?.dim(1)? },
@@ -175,7 +175,7 @@ fn classes(run: &Run, count: usize) -> Result<Figure> {
 /// What the network says of the first picture, best first.
 ///
 /// Errors: [`ScoresNotFinite`].
-pub(in crate::script) fn class_rows(run: &Run, count: usize) -> Result<Vec<ClassRow>> {
+pub(in crate::script) fn class_rows(run: &LabelledTrace, count: usize) -> Result<Vec<ClassRow>> {
     let first = |t: Tensor| -> Result<Vec<f32>> { Ok(t.narrow(0, 0, 1)?.squeeze(0)?.to_dtype(DType::F32)?.to_vec1()?) };
     let (logits, probabilities) = (first(run.trace.scores()?)?, first(run.probabilities()?)?);
     let mut order: Vec<_> = (0..logits.len()).collect();
@@ -198,7 +198,7 @@ fn bars(labels: &Array, amounts: &Dynamic, title: &str) -> Result<Figure> {
         }
     };
     ensure!(labels.len() == amounts.len(), "{} labels for {} bars", labels.len(), amounts.len());
-    let bars = labels.iter().zip(amounts).map(|(l, value)| Bar { label: shown::text(l), value }).collect();
+    let bars = labels.iter().zip(amounts).map(|(l, value)| Bar { label: bounded_text::text(l), value }).collect();
     Ok(Figure { title: title.into(), body: Body::Bars { bars } })
 }
 
@@ -206,7 +206,7 @@ fn bars(labels: &Array, amounts: &Dynamic, title: &str) -> Result<Figure> {
 fn line(series: &Map, title: &str, options: &Map) -> Result<Figure> {
     check(options, &["x", "axis"])?;
     let places = options.get("x").map(numbers).transpose()?;
-    let axis = options.get("axis").map_or("step".into(), shown::text);
+    let axis = options.get("axis").map_or("step".into(), bounded_text::text);
     let curve = |(label, ys): (&rhai::Identifier, &Dynamic)| -> Result<Series> {
         let ys = numbers(ys).context("a curve is an array of numbers")?;
         let xs = places.clone().unwrap_or_else(|| (0..ys.len()).map(|i| i as f32).collect());
@@ -235,6 +235,6 @@ fn cell(value: &Dynamic) -> String {
     match value.as_float() {
         Ok(v) if FLOAT::from(v as f32) == v => format!("{:?}", v as f32),
         Ok(v) => format!("{v:?}"),
-        Err(_) => shown::text(value),
+        Err(_) => bounded_text::text(value),
     }
 }

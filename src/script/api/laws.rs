@@ -6,7 +6,7 @@
 
 use super::attack::OPTIONS;
 use super::{Guard, register};
-use crate::embed::Tsne;
+use crate::math::Tsne;
 use crate::render::{Colormap, Figure, caption, paint, text};
 use crate::script::engine::engine;
 use crate::script::folders::Folders;

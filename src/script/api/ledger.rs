@@ -3,7 +3,7 @@
 
 use super::backward::composite;
 use super::{Guard, out};
-use crate::backward::{Composite, END, Entry, Relevance};
+use crate::explain::{Composite, END, LedgerEntry, Relevance};
 use crate::graph::{Graph, Node, NodeId, op};
 use crate::model::Model;
 use crate::render::{Body, Figure};
@@ -28,13 +28,13 @@ pub(super) fn register(engine: &mut Engine, guard: &Arc<Guard>) {
 fn balance(relevance: &Relevance) -> Result<Map> {
     check(relevance)?;
     let (ends, passed): (Vec<_>, Vec<_>) = relevance.ledger.values().partition(|e| e.rule == END);
-    let sum = |of: fn(&Entry) -> f64| passed.iter().map(|e| of(e)).sum::<f64>();
+    let sum = |of: fn(&LedgerEntry) -> f64| passed.iter().map(|e| of(e)).sum::<f64>();
     let reached = ends.iter().map(|e| e.into).sum::<f64>();
     let kept = [
         ("bias", sum(|e| e.kept.bias)),
         ("epsilon", sum(|e| e.kept.stabilizer)),
         ("missing", sum(|e| e.kept.missing)),
-        ("other", sum(Entry::other)),
+        ("other", sum(LedgerEntry::other)),
     ];
     let start = reached + kept.iter().map(|(_, v)| v).sum::<f64>();
     let all = kept.into_iter().chain([("start", start), ("reached", reached)]);
@@ -49,7 +49,7 @@ fn check(relevance: &Relevance) -> Result<()> {
 /// The accounts of all layers from the seed to the input.
 fn ledger(relevance: &Relevance) -> Result<Figure> {
     check(relevance)?;
-    let row = |(id, e): (&NodeId, &Entry)| {
+    let row = |(id, e): (&NodeId, &LedgerEntry)| {
         let kept = [e.kept.bias, e.kept.stabilizer, e.kept.missing, e.other()];
         let exact = [e.into, e.out].map(amount);
         std::iter::once(relevance.graph.nodes[*id].name.clone())
@@ -89,7 +89,7 @@ fn uncovered(graph: &Graph, composite: &Composite) -> Array {
 }
 
 fn is_uncovered(node: &Node, composite: &Composite) -> bool {
-    composite.rule(node).is_none() && node.op.spec().relevance != op::Relevance::Move
+    composite.rule(node).is_none() && node.op.spec().relevance != op::DefaultRule::Move
 }
 
 /// The layers that relevance passes, from the class scores to the input.

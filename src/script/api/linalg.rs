@@ -1,9 +1,9 @@
 //! Least squares, principal components, and the segments of a picture.
 
-use super::options::Options;
+use super::options::CallOptions;
 use super::{Guard, finite, out, size};
-use crate::kernel;
-use crate::script::shown;
+use crate::math;
+use crate::script::sandbox::bounded_text;
 use anyhow::{Context, Result, bail};
 use candle_core::Tensor;
 use rhai::{Array, Dynamic, Engine, INT, Map};
@@ -22,13 +22,13 @@ pub(super) fn register(engine: &mut Engine, guard: &Arc<Guard>) {
 
 /// `#{ solution, residuals }` of the least `Σ w (b − A x)² + ridge ‖x‖²`, with `#{ weights, ridge }`.
 fn lstsq(a: &Tensor, b: &Tensor, options: &Map) -> Result<Map> {
-    let o = Options::new("lstsq", options.clone(), &["weights", "ridge"])?;
+    let o = CallOptions::new("lstsq", options.clone(), &["weights", "ridge"])?;
     let weights = match o.raw("weights") {
         Some(w) => Some(w.clone().try_cast::<Tensor>().context("the weights of lstsq are a tensor, one a row")?),
         None => None,
     };
     [Some(a), Some(b), weights.as_ref()].into_iter().flatten().try_for_each(|t| finite(t, "least squares"))?;
-    let solved = kernel::lstsq(a, b, weights.as_ref(), o.number("ridge", 0.0)?)?;
+    let solved = math::lstsq(a, b, weights.as_ref(), o.number("ridge", 0.0)?)?;
     let residuals: Array = solved.residuals.into_iter().map(Dynamic::from).collect();
     Ok(Map::from([("solution".into(), Dynamic::from(solved.solution)), ("residuals".into(), residuals.into())]))
 }
@@ -36,22 +36,22 @@ fn lstsq(a: &Tensor, b: &Tensor, options: &Map) -> Result<Map> {
 /// `#{ U, S, V }` with `A ≈ U diag(S) Vᵀ`.
 fn pca(a: &Tensor, q: INT, center: bool) -> Result<Map> {
     finite(a, "principal components")?;
-    let c = kernel::pca_lowrank(a, size(q, "the number of components")?, center)?;
+    let c = math::pca_lowrank(a, size(q, "the number of components")?, center)?;
     Ok([("U", c.u), ("S", c.s), ("V", c.v)].into_iter().map(|(k, t)| (k.into(), Dynamic::from(t))).collect())
 }
 
 /// The number of its segment at each pixel, `(1, 1, H, W)`, with `#{ method: "slic" | "grid", count, compactness }`.
 fn segments(guard: &Guard, picture: &Tensor, options: &Map) -> Result<Tensor> {
-    let o = Options::new("segments", options.clone(), &["method", "count", "compactness"])?;
+    let o = CallOptions::new("segments", options.clone(), &["method", "count", "compactness"])?;
     guard.reserve(picture.dims(), 24)?;
     finite(picture, "segments")?;
     let count = o.size("count", 50)?;
-    let method = o.raw("method").map_or("slic".to_string(), shown::text);
+    let method = o.raw("method").map_or("slic".to_string(), bounded_text::text);
     let (_, _, height, width) =
         picture.dims4().with_context(|| format!("segments are of a picture (1, C, H, W), got {:?}", picture.dims()))?;
     match method.as_str() {
-        "slic" => kernel::slic(picture, count, o.number("compactness", 10.0)?),
-        "grid" => kernel::grid(height, width, count),
+        "slic" => math::slic(picture, count, o.number("compactness", 10.0)?),
+        "grid" => math::grid(height, width, count),
         other => bail!("no way to segment named \"{other}\"; known are slic, grid"),
     }
 }

@@ -2,9 +2,7 @@
 
 mod arithmetic;
 mod backward;
-mod ball;
 pub(super) mod builder;
-mod chance;
 mod codec;
 mod context;
 mod ctc;
@@ -15,6 +13,7 @@ mod embed;
 mod features;
 mod elementwise;
 mod figure;
+pub(super) mod gaussian;
 #[cfg(test)]
 mod attack;
 #[cfg(test)]
@@ -23,6 +22,7 @@ mod ledger;
 mod linalg;
 mod make;
 mod model;
+mod norms;
 pub(in crate::script) mod nouns;
 mod objective;
 pub(super) mod options;
@@ -37,15 +37,16 @@ mod selector;
 mod shape;
 mod site;
 mod spatial;
+mod statistics;
 mod trainer;
 pub(super) mod training;
 pub(super) mod types;
 mod values;
 mod variable;
 
-pub(super) use super::guard::Guard;
+pub(super) use super::sandbox::guard::Guard;
 pub(super) use figure::{class_rows, figures};
-pub(super) use run::Run;
+pub(super) use run::LabelledTrace;
 pub(super) use values::{
     Out, Variable, broadcast, classes, dim, dims, finite, in_type_of, integers, number, one_or_many, one_type, out,
     promoted, scalar, size, sizes, tensor_or_number,

@@ -1,8 +1,8 @@
 //! The network, and its runs: `cx.model.forward(x)`, `trace["features.12"]`, `trace.top`.
 
 use super::seed::Seed;
-use super::{Guard, Out, Run, classes, one_or_many, out};
-use crate::backward::Relevance;
+use super::{Guard, LabelledTrace, Out, classes, one_or_many, out};
+use crate::explain::Relevance;
 use crate::graph::{Graph, Node, Scores};
 use crate::model::Model;
 use crate::tensor;
@@ -32,14 +32,14 @@ pub(super) fn register(engine: &mut Engine, guard: &Arc<Guard>) {
 
 fn model(engine: &mut Engine, guard: &Arc<Guard>) {
     let g = guard.clone();
-    engine.register_fn("forward", move |m: &mut Model, x: Tensor| out(Run::forward(&g, m, &x)));
+    engine.register_fn("forward", move |m: &mut Model, x: Tensor| out(LabelledTrace::forward(&g, m, &x)));
     let g = guard.clone();
-    engine.register_fn("logits", move |m: &mut Model, x: Tensor| out(Run::scores(&g, m, &x)));
+    engine.register_fn("logits", move |m: &mut Model, x: Tensor| out(LabelledTrace::scores(&g, m, &x)));
     let g = guard.clone();
-    engine.register_fn("named", move |m: &mut Model, x: Tensor| out(Run::named(&g, m, &x)));
+    engine.register_fn("named", move |m: &mut Model, x: Tensor| out(LabelledTrace::named(&g, m, &x)));
     let g = guard.clone();
     engine.register_fn("right", move |m: &mut Model, x: Tensor, labels: Dynamic| {
-        out(classes(&labels).and_then(|labels| Run::right(&g, m, &x, &labels)))
+        out(classes(&labels).and_then(|labels| LabelledTrace::right(&g, m, &x, &labels)))
     });
     engine.register_get("name", |m: &mut Model| m.card.name.clone());
     engine.register_get("classes", |m: &mut Model| m.classes() as INT);
@@ -99,29 +99,32 @@ fn per_channel(model: &Model, values: &[f64]) -> Result<Tensor> {
     tensor::like(values, (1, values.len(), 1, 1), &like)
 }
 
-/// What a run of the network answers.
+/// What a trace gives.
 pub(super) fn trace(engine: &mut Engine) {
-    engine.register_fn("names", |t: &mut Run, class: Dynamic| {
+    engine.register_fn("names", |t: &mut LabelledTrace, class: Dynamic| {
         out(classes(&class).and_then(|classes| ASKED[0].1(t.trace.graph.scores, &t.trace.scores()?, &classes)))
     });
-    engine.register_get("scores", |t: &mut Run| t.trace.graph.scores.name());
-    engine.register_fn("class_score", |t: &mut Run, class: Dynamic| {
+    engine.register_get("scores", |t: &mut LabelledTrace| t.trace.graph.scores.name());
+    engine.register_fn("class_score", |t: &mut LabelledTrace, class: Dynamic| {
         out(classes(&class).and_then(|classes| t.trace.graph.scores.score(&t.trace.scores()?, &classes)))
     });
-    engine.register_indexer_get(|t: &mut Run, layer: &str| out(t.trace.get(layer).cloned()));
-    engine.register_get("input", |t: &mut Run| t.trace.input().clone());
-    engine.register_get("logits", |t: &mut Run| out(t.trace.scores()));
-    engine.register_get("probabilities", |t: &mut Run| out(t.probabilities()));
-    engine.register_get("top", |t: &mut Run| out(t.top()).map(|top| one_or_many(&top)));
-    engine.register_fn("logit", |_: &mut Run, class: Dynamic| out(classes(&class).map(Seed::Logit)));
-    engine
-        .register_fn("probability", |t: &mut Run, class: INT| out(t.probabilities().and_then(|p| of_class(&p, class))));
-    engine.register_fn("score", |t: &mut Run, class: INT| out(score(t, class)));
-    engine.register_fn("site", |t: &mut Run, layer: &str| out(t.trace.graph.find(layer).map(|id| t.trace.site(id))));
+    engine.register_indexer_get(|t: &mut LabelledTrace, layer: &str| out(t.trace.get(layer).cloned()));
+    engine.register_get("input", |t: &mut LabelledTrace| t.trace.input().clone());
+    engine.register_get("logits", |t: &mut LabelledTrace| out(t.trace.scores()));
+    engine.register_get("probabilities", |t: &mut LabelledTrace| out(t.probabilities()));
+    engine.register_get("top", |t: &mut LabelledTrace| out(t.top()).map(|top| one_or_many(&top)));
+    engine.register_fn("logit", |_: &mut LabelledTrace, class: Dynamic| out(classes(&class).map(Seed::Logit)));
+    engine.register_fn("probability", |t: &mut LabelledTrace, class: INT| {
+        out(t.probabilities().and_then(|p| of_class(&p, class)))
+    });
+    engine.register_fn("score", |t: &mut LabelledTrace, class: INT| out(score(t, class)));
+    engine.register_fn("site", |t: &mut LabelledTrace, layer: &str| {
+        out(t.trace.graph.find(layer).map(|id| t.trace.site(id)))
+    });
 }
 
 /// The first picture's score of a class.
-fn score(run: &Run, class: INT) -> Result<f64> {
+fn score(run: &LabelledTrace, class: INT) -> Result<f64> {
     let first = run.trace.scores()?.narrow(0, 0, 1)?;
     super::reduce::item(&run.trace.graph.scores.score(&first, &[super::size(class, "a class")?])?)
 }

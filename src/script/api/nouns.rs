@@ -1,9 +1,9 @@
 //! The nouns of the API, a row each: what registers their functions, and an example that runs.
 
 use super::{
-    Guard, arithmetic, backward, ball, builder, chance, codec, context, ctc, data, declare, edit, elementwise, embed,
-    features, figure, ledger, linalg, make, model, objective, points, quadrature, randomize, reduce, rules, seed,
-    shape, site, spatial, trainer, variable,
+    Guard, arithmetic, backward, builder, codec, context, ctc, data, declare, edit, elementwise, embed, features,
+    figure, ledger, linalg, make, model, norms, objective, points, quadrature, randomize, reduce, rules, seed, shape,
+    site, spatial, statistics, trainer, variable,
 };
 use rhai::Engine;
 use std::sync::Arc;
@@ -48,11 +48,11 @@ pub(in crate::script) const NOUNS: &[Noun] = &[
     noun!("arithmetic", arithmetic::register),
     noun!("elementwise", elementwise::register),
     noun!("reduce", |e, _| reduce::register(e)),
-    noun!("rows", |e, _| ball::register(e)),
+    noun!("rows", |e, _| norms::register(e)),
     noun!("shape", shape::register),
     noun!("map", spatial::register, |e, _| codec::register(e)),
     noun!("linalg", linalg::register),
-    noun!("statistics", |e, _| chance::register(e)),
+    noun!("statistics", |e, _| statistics::register(e)),
     noun!("ctc", |e, _| ctc::register(e)),
     noun!("make", make::register, |e, _| quadrature::register(e)),
     noun!("figure", |e, _| figure::register(e), |e, _| points::register(e)),

@@ -4,10 +4,10 @@
 //! expression by. That small expression is all that candle differentiates; the gradients at the leaves are seeds of
 //! the walk.
 
-use super::{Out, Run, Variable, out};
+use super::{LabelledTrace, Out, Variable, out};
+use crate::backend;
 use crate::exec::Trace;
 use crate::graph::{NodeId, Scores};
-use crate::kernel;
 use crate::script::report::Inner;
 use crate::sync::LockUnpoisoned;
 use crate::tensor::wide;
@@ -37,7 +37,7 @@ impl Objective {
     /// Computes a closure's number and differentiates it.
     ///
     /// Errors where the closure gives no single number, or reads a layer that its number has no gradient by.
-    pub fn new(context: &NativeCallContext, run: &Run, closure: &FnPtr) -> Result<Self> {
+    pub fn new(context: &NativeCallContext, run: &LabelledTrace, closure: &FnPtr) -> Result<Self> {
         let trace = run.trace.clone();
         let a = Activations { trace: trace.clone(), leaves: Arc::default() };
         let answer: Dynamic = closure.call_within_context(context, (a.clone(),)).map_err(Inner)?;
@@ -80,7 +80,7 @@ impl Activations {
             return Ok(Variable(leaf.as_tensor().clone()));
         }
         let value = self.trace.value(id)?;
-        let bad = kernel::not_finite(value)?;
+        let bad = backend::not_finite(value)?;
         if bad.count() > 0 {
             self.trace.scores()?;
             bail!(

@@ -2,17 +2,17 @@
 
 use crate::graph::op::Attribute;
 use crate::script::report::closest;
-use crate::script::shown::text as text_of;
+use crate::script::sandbox::bounded_text::text as text_of;
 use anyhow::{Context, Result, bail};
 use rhai::{Dynamic, INT, Map};
 
 /// A map whose keys are all known.
-pub(crate) struct Options {
+pub(crate) struct CallOptions {
     what: &'static str,
     map: Map,
 }
 
-impl Options {
+impl CallOptions {
     /// The options of `what`; a key that is not in `known` is an error that names the closest.
     pub(crate) fn new(what: &'static str, map: Map, known: &[&str]) -> Result<Self> {
         for key in map.keys() {

@@ -1,7 +1,7 @@
 //! Points of a data set as figures: `scatter(coordinates, "map", #{ groups, names, pictures })` and `sheet`.
 
 use super::figure::{colors, values};
-use super::options::Options;
+use super::options::CallOptions;
 use super::out;
 use crate::render::{Body, Figure, Points};
 use crate::tensor::numbers;
@@ -25,7 +25,7 @@ pub(super) fn register(engine: &mut Engine) {
 /// Rows `(N, D)`; the first two numbers are the place in the plane. `groups` and `pictures` are tensors of whole numbers,
 /// `colors` rows of red, green and blue in `[0, 1]`.
 fn points(t: &Tensor, options: &Map) -> Result<Points> {
-    let o = Options::new("points", options.clone(), &["groups", "names", "pictures", "colors"])?;
+    let o = CallOptions::new("points", options.clone(), &["groups", "names", "pictures", "colors"])?;
     ensure!(t.rank() == 2, "points are rows (N, D), got {:?}", t.dims());
     let whole = |key: &'static str| -> Result<Arc<[u32]>> {
         let Some(given) = o.raw(key) else { return Ok([].into()) };

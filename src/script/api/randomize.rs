@@ -2,7 +2,7 @@
 
 use super::{Guard, out};
 use crate::model::Model;
-use crate::script::normal;
+use crate::script::api::gaussian;
 use crate::tensor::{like, numbers};
 use anyhow::{Result, anyhow, ensure};
 use candle_core::Tensor;
@@ -54,7 +54,7 @@ fn drawn(tensor: &Tensor, name: &str, seed: INT) -> Result<Tensor> {
     key[..8].copy_from_slice(&seed.to_le_bytes());
     name.bytes().enumerate().for_each(|(i, b)| key[8 + i % 24] = key[8 + i % 24].rotate_left(3) ^ b);
     let mut fresh = vec![0f32; values.len()];
-    normal::fill(&mut ChaCha8Rng::from_seed(key), &mut fresh);
+    gaussian::fill(&mut ChaCha8Rng::from_seed(key), &mut fresh);
     let fresh: Vec<f64> = fresh.iter().map(|&v| mean + deviation * f64::from(v)).collect();
     like(fresh, tensor.dims(), tensor)
 }

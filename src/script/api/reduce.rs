@@ -1,9 +1,9 @@
 //! From many numbers to fewer: sums, extremes, norms, order.
 
 use super::{dim, dims, out};
+use crate::backend::{self, sum_keepdim};
 use crate::interrupt::now_and_then;
-use crate::kernel::{self, sum_keepdim};
-use crate::script::limits;
+use crate::script::sandbox::limits;
 use crate::tensor::{self, like, wide};
 use anyhow::{Result, ensure};
 use candle_core::{DType, Tensor};
@@ -14,12 +14,12 @@ type Total = fn(&Tensor) -> Result<f64>;
 
 /// Each along dimensions, and of all numbers in f64.
 const REDUCTIONS: [(&str, Reduce, Total); 6] = [
-    ("sum", sum, kernel::sum),
-    ("mean", mean, |x| Ok(kernel::sum(x)? / x.elem_count() as f64)),
+    ("sum", sum, backend::sum),
+    ("mean", mean, |x| Ok(backend::sum(x)? / x.elem_count() as f64)),
     ("variance", var, variance),
     ("std", std, |x| Ok(variance(x)?.sqrt())),
-    ("max", |x, d, k| extreme(x, d, k, true), kernel::greatest),
-    ("min", |x, d, k| extreme(x, d, k, false), kernel::least),
+    ("max", |x, d, k| extreme(x, d, k, true), backend::greatest),
+    ("min", |x, d, k| extreme(x, d, k, false), backend::least),
 ];
 
 pub(super) fn register(engine: &mut Engine) {
@@ -103,7 +103,7 @@ fn std(x: &Tensor, d: &[usize], keep: bool) -> Result<Tensor> {
 fn extreme(x: &Tensor, d: &[usize], keep: bool, greatest: bool) -> Result<Tensor> {
     let mut y = x.clone();
     for &d in d {
-        y = kernel::extreme_keepdim(&y, d, greatest)?;
+        y = backend::extreme_keepdim(&y, d, greatest)?;
     }
     finish(y, d, keep)
 }
@@ -112,9 +112,9 @@ fn extreme(x: &Tensor, d: &[usize], keep: bool, greatest: bool) -> Result<Tensor
 fn norm(x: &Tensor, p: f64) -> Result<f64> {
     Ok(match p {
         0.0 => item(&wide(&x.ne(0.0)?)?.sum_all()?)?,
-        1.0 => kernel::sum_of_magnitudes(x)?,
-        2.0 => kernel::sum_of_squares(x)?.sqrt(),
-        p if p.is_infinite() => kernel::greatest_magnitude(x)?,
+        1.0 => backend::sum_of_magnitudes(x)?,
+        2.0 => backend::sum_of_squares(x)?.sqrt(),
+        p if p.is_infinite() => backend::greatest_magnitude(x)?,
         p => item(&wide(&x.abs()?)?.powf(p)?.sum_all()?)?.powf(1.0 / p),
     })
 }
@@ -136,7 +136,7 @@ fn numbers(x: &Tensor) -> Result<Array> {
 
 /// The place of an extreme, and every order, is of numbers: NaN has none, and is an error where PyTorch takes it for the greatest.
 fn comparable(x: &Tensor, what: &str) -> Result<()> {
-    let nan = kernel::not_finite(x)?.nan;
+    let nan = backend::not_finite(x)?.nan;
     ensure!(
         nan == 0,
         "{what} of a tensor of shape {:?} in which {nan} of {} numbers are NaN",

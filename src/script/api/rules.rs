@@ -1,8 +1,8 @@
 //! Native rules for the walk: `epsilon(1e-6)`, `alpha_beta(2.0, 1.0)`, `zplus()` and their kin.
 
 use super::{Out, out};
-use crate::backward::{Bias, Lrp};
-use crate::graph::op::{Relevance, SPECS};
+use crate::explain::{Bias, Lrp};
+use crate::graph::op::{DefaultRule, SPECS};
 use anyhow::{Result, bail};
 use candle_core::Tensor;
 use rhai::{Array, Dynamic, Engine, FLOAT};
@@ -42,7 +42,7 @@ pub(super) fn default_rules() -> Array {
         kinds.collect::<Vec<_>>().join("|")
     };
     let rule = |relevance, rule: Lrp| Dynamic::from_array(vec![kinds(relevance).into(), Dynamic::from(rule)]);
-    vec![rule(Relevance::Pass, Lrp::Pass), rule(Relevance::Share, Lrp::Epsilon(1e-6, Bias::Full))]
+    vec![rule(DefaultRule::Pass, Lrp::Pass), rule(DefaultRule::Share, Lrp::Epsilon(1e-6, Bias::Full))]
 }
 
 /// Captum's rules, with its stabiliser.

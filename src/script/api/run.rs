@@ -11,12 +11,12 @@ use std::sync::Arc;
 
 /// A trace as scripts hold it: with the names of its classes.
 #[derive(Clone)]
-pub struct Run {
+pub struct LabelledTrace {
     pub(in crate::script) trace: Arc<Trace>,
     pub(in crate::script) card: Arc<Card>,
 }
 
-impl Run {
+impl LabelledTrace {
     /// Runs a network, stopped between layers when cancelled; what it ran on just before is not run again.
     pub fn forward(guard: &Guard, model: &Model, x: &Tensor) -> Result<Self> {
         let x = &model.take(x)?;

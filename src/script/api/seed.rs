@@ -2,9 +2,9 @@
 //! `at(layer, tensor)`, an objective, and any of these times a number or a number for each picture.
 
 use super::objective::Objective;
-use super::{Run, classes, in_type_of, out};
-use crate::backward;
+use super::{LabelledTrace, classes, in_type_of, out};
 use crate::exec::Trace;
+use crate::explain;
 use crate::graph::{NodeId, Scores};
 use anyhow::{Result, bail, ensure};
 use candle_core::{Device, Tensor};
@@ -36,10 +36,10 @@ impl Seed {
             Ok(vec![trace.seed(&f(trace.graph.scores, &trace.scores()?, classes)?)?])
         };
         match self {
-            Self::Logit(c) => at_logits(backward::score, c),
-            Self::Sum => at_logits(|_, logits, _| backward::sum(logits), &[]),
-            Self::CrossEntropy(c) => at_logits(backward::loss, c),
-            Self::Margin(c) => at_logits(backward::lead, c),
+            Self::Logit(c) => at_logits(explain::score, c),
+            Self::Sum => at_logits(|_, logits, _| explain::sum(logits), &[]),
+            Self::CrossEntropy(c) => at_logits(explain::loss, c),
+            Self::Margin(c) => at_logits(explain::lead, c),
             Self::At(layer, tensor) => Ok(vec![(trace.graph.find(layer)?, tensor.clone())]),
             Self::Objective(objective) => objective.on(trace),
             Self::Times(seed, weight) => {
@@ -63,7 +63,7 @@ pub(super) fn register(engine: &mut Engine) {
     engine.register_fn("cross_entropy", |class: Dynamic| out(classes(&class).map(Seed::CrossEntropy)));
     engine.register_fn("margin", |class: Dynamic| out(classes(&class).map(Seed::Margin)));
     engine.register_fn("at", |layer: &str, tensor: Tensor| Seed::At(layer.into(), tensor));
-    engine.register_fn("objective", |context: NativeCallContext, trace: Run, closure: FnPtr| {
+    engine.register_fn("objective", |context: NativeCallContext, trace: LabelledTrace, closure: FnPtr| {
         out(Objective::new(&context, &trace, &closure).map(Seed::Objective))
     });
     engine.register_get("value", |seed: &mut Seed| out(value(seed)));

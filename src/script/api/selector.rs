@@ -1,7 +1,7 @@
 //! Selectors as scripts write them; parts of them that can fit no layer are told.
 
 use super::Guard;
-use crate::backward::Selector;
+use crate::explain::Selector;
 use crate::graph::Graph;
 use crate::graph::op::{Family, KINDS};
 use crate::script::report::closest;

@@ -1,7 +1,7 @@
 //! Tensors in other shapes, and parts of them.
 
 use super::{Guard, Out, Variable, dim, integers, one_type, out, promoted, size};
-use crate::kernel;
+use crate::backend;
 use crate::tensor::numbers;
 use anyhow::{Context, Result, ensure};
 use candle_core::Tensor;
@@ -138,7 +138,7 @@ pub(super) fn matmul(guard: &Guard, a: &Tensor, b: &Tensor) -> Result<Tensor> {
     guard.reserve(&size, a.dtype().size_in_bytes())?;
     // Other devices than the CPU multiply no views but transposed ones.
     let dense = |t: &Tensor| if t.device().is_cpu() { Ok(t.clone()) } else { t.contiguous() };
-    kernel::matmul(&dense(a)?, &dense(b)?).with_context(shapes)
+    backend::matmul(&dense(a)?, &dense(b)?).with_context(shapes)
 }
 
 pub(super) fn narrow(x: &Tensor, d: INT, start: INT, count: INT) -> Result<Tensor> {

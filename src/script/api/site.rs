@@ -1,9 +1,9 @@
 //! One layer in a run, as a rule sees it: `site.x`, `site.y`, `site.vjp(r)`, `site.share(r, [[x, w]])`.
 
-use super::options::Options;
+use super::options::CallOptions;
 use super::{Out, in_type_of, out, size};
-use crate::backward::{Denominator, Term, share};
-use crate::exec::Site;
+use crate::exec::LayerContext;
+use crate::explain::{Denominator, Term, share};
 use crate::graph::NodeId;
 use crate::graph::op::Saved;
 use anyhow::{Context, Result, anyhow, ensure};
@@ -11,58 +11,60 @@ use candle_core::Tensor;
 use rhai::{Array, Dynamic, Engine, INT, Map};
 
 pub(super) fn register(engine: &mut Engine) {
-    engine.register_get("x", |s: &mut Site| {
+    engine.register_get("x", |s: &mut LayerContext| {
         out(if s.reads() > 0 { s.x(0).cloned() } else { Err(anyhow!("the input reads nothing")) })
     });
-    engine.register_get("inputs", |s: &mut Site| -> Out<Array> {
+    engine.register_get("inputs", |s: &mut LayerContext| -> Out<Array> {
         out((0..s.reads()).map(|i| s.x(i).cloned().map(Dynamic::from)).collect())
     });
-    engine.register_get("y", |s: &mut Site| out(s.y().cloned()));
-    engine.register_get("name", |s: &mut Site| s.node().name.clone());
-    engine.register_get("predecessors", |s: &mut Site| names(s, s.node().inputs.iter().copied()));
-    engine.register_get("successors", |s: &mut Site| names(s, s.graph().readers(s.id)));
-    engine.register_get("kind", |s: &mut Site| s.node().op.kind().to_string());
-    engine.register_get("params", |s: &mut Site| -> Map {
+    engine.register_get("y", |s: &mut LayerContext| out(s.y().cloned()));
+    engine.register_get("name", |s: &mut LayerContext| s.node().name.clone());
+    engine.register_get("predecessors", |s: &mut LayerContext| names(s, s.node().inputs.iter().copied()));
+    engine.register_get("successors", |s: &mut LayerContext| names(s, s.graph().readers(s.id)));
+    engine.register_get("kind", |s: &mut LayerContext| s.node().op.kind().to_string());
+    engine.register_get("params", |s: &mut LayerContext| -> Map {
         let node = s.node();
         let names = node.op.params().into_iter().map(|p| p.name);
         names.zip(&node.params).map(|(name, t)| (name.as_str().into(), Dynamic::from(t.clone()))).collect()
     });
-    engine.register_get("weight", |s: &mut Site| out(weight(s).cloned()));
-    engine.register_get("bias", |s: &mut Site| -> Dynamic {
+    engine.register_get("weight", |s: &mut LayerContext| out(weight(s).cloned()));
+    engine.register_get("bias", |s: &mut LayerContext| -> Dynamic {
         s.node().params.get(1).filter(|_| weight(s).is_ok()).map_or(Dynamic::UNIT, |b| Dynamic::from(b.clone()))
     });
-    engine.register_fn("share", |s: &mut Site, r: Tensor, terms: Array| out(shared(s, &r, &terms, &Map::new())));
-    engine.register_fn("share", |s: &mut Site, r: Tensor, terms: Array, options: Map| {
+    engine
+        .register_fn("share", |s: &mut LayerContext, r: Tensor, terms: Array| out(shared(s, &r, &terms, &Map::new())));
+    engine.register_fn("share", |s: &mut LayerContext, r: Tensor, terms: Array, options: Map| {
         out(shared(s, &r, &terms, &options))
     });
-    engine.register_fn("vjp", |s: &mut Site, dy: Tensor| out(s.y().and_then(|y| s.vjp(&in_type_of(y, &dy)?, 0))));
-    engine.register_fn("vjp", |s: &mut Site, dy: Tensor, i: INT| -> Out<Tensor> {
+    engine
+        .register_fn("vjp", |s: &mut LayerContext, dy: Tensor| out(s.y().and_then(|y| s.vjp(&in_type_of(y, &dy)?, 0))));
+    engine.register_fn("vjp", |s: &mut LayerContext, dy: Tensor, i: INT| -> Out<Tensor> {
         out(size(i, "an input").and_then(|i| {
             ensure!(i < s.reads(), "input {i} of a layer with {}", s.reads());
             s.vjp(&in_type_of(s.y()?, &dy)?, i)
         }))
     });
-    engine.register_fn("forward", |s: &mut Site, x: Tensor| {
+    engine.register_fn("forward", |s: &mut LayerContext, x: Tensor| {
         out(s.y().and_then(|y| s.node().forward(&[&in_type_of(y, &x)?])))
     });
 }
 
 /// Names of nodes.
-fn names(site: &Site, nodes: impl Iterator<Item = NodeId>) -> Array {
+fn names(site: &LayerContext, nodes: impl Iterator<Item = NodeId>) -> Array {
     nodes.map(|id| site.graph().nodes[id].name.clone().into()).collect()
 }
 
 /// The weight of a layer that has one and is linear: conv, linear.
-fn weight(site: &Site) -> Result<&Tensor> {
+fn weight(site: &LayerContext) -> Result<&Tensor> {
     let node = site.node();
     let weight = node.params.first().filter(|_| node.op.with_bias().is_some());
     weight.with_context(|| format!("layer \"{}\" ({}) has no weight; conv and linear do", node.name, node.op.kind()))
 }
 
 /// `Σ x · J(w)ᵀ (r / (Σ x w + b))` of terms `[[x, w], …]`; options: `bias` (none), `epsilon` (1e-6).
-fn shared(site: &Site, r: &Tensor, terms: &Array, options: &Map) -> Result<Tensor> {
+fn shared(site: &LayerContext, r: &Tensor, terms: &Array, options: &Map) -> Result<Tensor> {
     const FORM: &str = "terms are an array of [x, w]: inputs, and weights of the layer's shape";
-    let o = Options::new("share", options.clone(), &["bias", "epsilon"])?;
+    let o = CallOptions::new("share", options.clone(), &["bias", "epsilon"])?;
     let own = weight(site)?;
     let part = |value: &Dynamic, like: &Tensor| -> Result<Tensor> {
         let t = in_type_of(like, &value.clone().try_cast::<Tensor>().context(FORM)?)?;

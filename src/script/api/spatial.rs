@@ -1,10 +1,10 @@
 //! Functions of maps, `(N, C, H, W)`: convolution, resizing, blur, shifts.
 
-use super::options::Options;
+use super::options::CallOptions;
 use super::{Guard, finite, number, out, size, sizes};
+use crate::backend::{self, Conv2d, GridSample, Resize};
 use crate::interrupt::now_and_then;
-use crate::kernel::{self, Conv2d, GridSample, Resize};
-use crate::script::shown;
+use crate::script::sandbox::bounded_text;
 use crate::tensor::{like, numbers};
 use anyhow::{Context, Result, bail, ensure};
 use candle_core::Tensor;
@@ -48,7 +48,7 @@ fn resize(guard: &Guard, x: &Tensor, to: &Array, mode: &str) -> Result<Tensor> {
         "corners" => Resize::BilinearCorners,
         other => bail!("no way to resize named \"{other}\"; known are bilinear, nearest, antialias, corners"),
     };
-    kernel::interpolate(x, (to[0], to[1]), mode)
+    backend::interpolate(x, (to[0], to[1]), mode)
 }
 
 fn conv(guard: &Guard, x: &Tensor, w: &Tensor, options: &Map) -> Result<Tensor> {
@@ -74,7 +74,7 @@ fn conv(guard: &Guard, x: &Tensor, w: &Tensor, options: &Map) -> Result<Tensor> 
     let (n, _, h, width) = x.dims4().with_context(|| format!("conv2d needs (N, C, H, W), got {:?}", x.dims()))?;
     let (out_channels, ..) = w.dims4().with_context(|| format!("a kernel is (O, C, H, W), got {:?}", w.dims()))?;
     guard.reserve(&[n, out_channels, h + 2 * padding, width + 2 * padding], x.dtype().size_in_bytes())?;
-    kernel::conv2d(x, w, None, &slide)
+    backend::conv2d(x, w, None, &slide)
 }
 
 /// A Gaussian of this deviation in pixels, cut at 4 σ, the picture mirrored at its borders: SciPy's `gaussian_filter`. Of
@@ -99,7 +99,7 @@ fn blur(x: &Tensor, sigma: f64) -> Result<Tensor> {
         Tensor::new(places, x.device())
     };
     let padded = x.index_select(&beyond(h)?, 2)?.index_select(&beyond(w)?, 3)?;
-    kernel::conv2d(&kernel::conv2d(&padded, &across, None, &slide)?, &down, None, &slide)
+    backend::conv2d(&backend::conv2d(&padded, &across, None, &slide)?, &down, None, &slide)
 }
 
 /// The place of a padded row or column of a picture that is mirrored at its borders, edges repeated: `dcba|abcd|dcba`.
@@ -137,14 +137,14 @@ fn affine_grid(guard: &Guard, theta: &Tensor, shape: &Array) -> Result<Tensor> {
     ensure!(shape.len() == 4, "affine_grid takes the shape [N, C, H, W], got {shape:?}");
     ensure!(shape[2].max(shape[3]) <= LARGEST, "a side is at most {LARGEST}, got {shape:?}");
     guard.reserve(&[theta.elem_count(), shape[2], shape[3], 4], 8)?;
-    kernel::affine_grid(theta, (shape[2], shape[3]), false)
+    backend::affine_grid(theta, (shape[2], shape[3]), false)
 }
 
 /// PyTorch's `grid_sample` with `#{ mode: "bilinear" | "nearest", padding_mode: "zeros" | "border" }`,
 /// `align_corners=False`.
 fn grid_sample(x: &Tensor, grid: &Tensor, options: &Map) -> Result<Tensor> {
-    let o = Options::new("grid_sample", options.clone(), &["mode", "padding_mode"])?;
-    let choice = |key: &str, [first, second]: [&str; 2]| match o.raw(key).map(shown::text) {
+    let o = CallOptions::new("grid_sample", options.clone(), &["mode", "padding_mode"])?;
+    let choice = |key: &str, [first, second]: [&str; 2]| match o.raw(key).map(bounded_text::text) {
         None => Ok(false),
         Some(name) if name == first || name == second => Ok(name == second),
         Some(other) => bail!("grid_sample has no {key} named \"{other}\"; known are {first} and {second}"),
@@ -152,7 +152,7 @@ fn grid_sample(x: &Tensor, grid: &Tensor, options: &Map) -> Result<Tensor> {
     let nearest = choice("mode", ["bilinear", "nearest"])?;
     let border = choice("padding_mode", ["zeros", "border"])?;
     finite(grid, "places")?;
-    kernel::grid_sample(x, grid, GridSample { nearest, border, align_corners: false })
+    backend::grid_sample(x, grid, GridSample { nearest, border, align_corners: false })
 }
 
 /// Zeros at the left, right, top and bottom, in PyTorch's order.

@@ -1,11 +1,11 @@
 //! `cx.trainer(options)`: training as a value that steps, for methods that show how a network learns.
 
-use super::options::Options;
+use super::options::CallOptions;
 use super::{Guard, out, training};
 use crate::data::source;
 use crate::model::Model;
-use crate::model::train::{Options as Training, Report, Trainer};
-use crate::script::context::Cx;
+use crate::script::method::context::Cx;
+use crate::train::{StepReport, Trainer, TrainingOptions as Training};
 use anyhow::Result;
 use rhai::{Dynamic, Engine, FLOAT, INT, Map};
 use std::sync::Arc;
@@ -28,7 +28,7 @@ pub(super) fn register(engine: &mut Engine, guard: &Arc<Guard>) {
 impl Learner {
     /// Trains the network at hand on the part of the data set that is there to learn from; `fresh`, from drawn weights.
     fn new(cx: &Cx, map: Map) -> Result<Self> {
-        let o = Options::new("a trainer", map, &[&["fresh"], &training::OPTIONS[..]].concat())?;
+        let o = CallOptions::new("a trainer", map, &[&["fresh"], &training::OPTIONS[..]].concat())?;
         let set = cx.data.get()?;
         let part = source::to_learn_from(&set.name);
         let data = if part == set.name { set } else { source::open(&part)?.into() };
@@ -53,7 +53,7 @@ impl Learner {
     }
 }
 
-fn told(report: &Report) -> Map {
+fn told(report: &StepReport) -> Map {
     let whole = |n: usize| Dynamic::from(n as INT);
     Map::from_iter([
         ("epoch".into(), whole(report.epoch)),

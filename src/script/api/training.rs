@@ -1,7 +1,7 @@
 //! How a network is trained, as scripts say it.
 
-use super::options::{Options, text};
-use crate::model::train::{Adversary, Options as Training};
+use super::options::{CallOptions, text};
+use crate::train::{Adversary, TrainingOptions as Training};
 use anyhow::{Context, Result};
 use std::str::FromStr;
 
@@ -27,7 +27,7 @@ pub(in crate::script) const OPTIONS: [&str; 17] = [
 ];
 
 /// Options of training; those that are not given are as in `usual`. Lengths of attacks are in 1/255.
-pub(in crate::script) fn options(o: &Options, usual: Training) -> Result<Training> {
+pub(in crate::script) fn options(o: &CallOptions, usual: Training) -> Result<Training> {
     Ok(Training {
         epochs: o.size("epochs", usual.epochs)?,
         batch: o.size("batch", usual.batch)?,
@@ -44,7 +44,7 @@ pub(in crate::script) fn options(o: &Options, usual: Training) -> Result<Trainin
     })
 }
 
-fn adversary(o: &Options) -> Result<Adversary> {
+fn adversary(o: &CallOptions) -> Result<Adversary> {
     let epsilon = o.number("adversary", 0.0)? / 255.0;
     let usual = Adversary::new(epsilon, o.size("attack_steps", 1)?, o.switch("random_start", false)?);
     Ok(Adversary {
@@ -55,7 +55,7 @@ fn adversary(o: &Options) -> Result<Adversary> {
     })
 }
 
-fn parsed<T: FromStr<Err = anyhow::Error>>(o: &Options, key: &str) -> Result<Option<T>> {
+fn parsed<T: FromStr<Err = anyhow::Error>>(o: &CallOptions, key: &str) -> Result<Option<T>> {
     let Some(value) = o.raw(key) else { return Ok(None) };
     text(value)?.parse().map(Some).with_context(|| format!("option \"{key}\" of training"))
 }

@@ -7,14 +7,14 @@ use super::declare::Declared;
 use super::objective::Activations;
 use super::seed::Seed;
 use super::trainer::Learner;
-use super::{Run, Variable};
-use crate::backward::{Lrp, Relevance};
-use crate::embed::Tsne;
-use crate::exec::Site;
+use super::{LabelledTrace, Variable};
+use crate::exec::LayerContext;
+use crate::explain::{Lrp, Relevance};
+use crate::math::Tsne;
 use crate::model::Model;
 use crate::render::Figure;
-use crate::script::context::Cx;
-use crate::script::params::Param;
+use crate::script::method::context::Cx;
+use crate::script::method::params::Param;
 use candle_core::Tensor;
 use rhai::{Dynamic, Engine};
 
@@ -29,12 +29,12 @@ pub(in crate::script) fn register(engine: &mut Engine) {
     engine.register_type_with_name::<Learner>("Trainer");
     engine.register_type_with_name::<Tsne>("Tsne");
     engine.register_type_with_name::<Model>("Model");
-    engine.register_type_with_name::<Run>("Trace");
+    engine.register_type_with_name::<LabelledTrace>("Trace");
     engine.register_type_with_name::<Seed>("Seed");
     engine.register_type_with_name::<Activations>("Activations");
     engine.register_type_with_name::<Variable>("Variable");
     engine.register_type_with_name::<Relevance>("Relevance");
-    engine.register_type_with_name::<Site>("Site");
+    engine.register_type_with_name::<LayerContext>("Site");
     engine.register_type_with_name::<Lrp>("Rule");
     engine.register_type_with_name::<Figure>("Figure");
     engine.register_type_with_name::<Handle>("Node");
@@ -47,11 +47,11 @@ pub(in crate::script) fn is_immutable(value: &Dynamic) -> bool {
         || value.is::<Named>()
         || value.is::<Pictures>()
         || value.is::<Model>()
-        || value.is::<Run>()
+        || value.is::<LabelledTrace>()
         || value.is::<Seed>()
         || value.is::<Activations>()
         || value.is::<Variable>()
         || value.is::<Relevance>()
-        || value.is::<Site>()
+        || value.is::<LayerContext>()
         || value.is::<Lrp>()
 }

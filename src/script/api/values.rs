@@ -1,8 +1,8 @@
 //! Values as scripts pass them: numbers, sizes, dimensions, classes, tensors that are promoted and broadcast.
 
-use crate::kernel::not_finite;
-use crate::script::guard::Guard;
+use crate::backend::not_finite;
 use crate::script::report::raise;
+use crate::script::sandbox::guard::Guard;
 use crate::tensor;
 use anyhow::{Context, Result, bail};
 use candle_core::{DType, Shape, Tensor};

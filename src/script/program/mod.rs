@@ -6,14 +6,14 @@ mod run;
 mod train;
 
 use super::api::figures;
-use super::compile::{protected, report};
-use super::context::Stage;
-use super::engine::{Read, engine_that_tells};
-use super::folders::Source;
+use super::architecture::model_fn;
+use super::engine::compile::{protected, report};
+use super::engine::{CompiledLibraries, engine_that_tells};
+use super::export;
+use super::folders::ScriptSource;
 use super::host::Host;
-use super::networks;
+use super::method::context::Observer;
 use super::report::{Texts, raise};
-use super::save;
 use crate::render::Figure;
 use crate::sync::LockUnpoisoned;
 use anyhow::{Error, Result};
@@ -22,7 +22,7 @@ use std::path::Path;
 use std::sync::{Arc, Mutex};
 
 /// Who a program talks to.
-pub trait Desk: Send + Sync {
+pub trait Console: Send + Sync {
     /// A line that the program prints.
     fn print(&self, line: &str) -> Result<()>;
     /// A figure that it shows.
@@ -30,14 +30,14 @@ pub trait Desk: Send + Sync {
     /// What a person may want to know of what is under way.
     fn say(&self, line: &str);
     /// Who is told of progress.
-    fn stage(&self) -> Arc<dyn Stage>;
+    fn observer(&self) -> Arc<dyn Observer>;
 }
 
 /// What a program's functions share.
 #[derive(Clone)]
 struct Setting {
     host: Arc<Host>,
-    desk: Arc<dyn Desk>,
+    desk: Arc<dyn Console>,
     /// The first line that could not be printed.
     unprinted: Arc<Mutex<Option<Error>>>,
 }
@@ -45,9 +45,9 @@ struct Setting {
 /// Runs a program from its first statement to its last; `args` is an array of texts there.
 ///
 /// Errors: of the script, with its place; `cancelled`; what `desk` could not print.
-pub fn run(host: Arc<Host>, source: &Source, args: &[String], desk: Arc<dyn Desk>) -> Result<()> {
+pub fn run(host: Arc<Host>, source: &ScriptSource, args: &[String], desk: Arc<dyn Console>) -> Result<()> {
     let setting = Setting { host: host.clone(), desk, unprinted: Arc::default() };
-    let read = Read::default();
+    let read = CompiledLibraries::default();
     let mut engine = setting.engine(&read);
     host.guard().begin();
     let ran = protected(host.guard(), || {
@@ -67,11 +67,11 @@ pub fn run(host: Arc<Host>, source: &Source, args: &[String], desk: Arc<dyn Desk
 }
 
 impl Setting {
-    fn engine(&self, read: &Read) -> Engine {
+    fn engine(&self, read: &CompiledLibraries) -> Engine {
         let guard = self.host.guard();
         let mut engine = engine_that_tells(guard, self.host.plugins().clone(), read.clone());
         let own = self.clone();
-        networks::register(&mut engine, guard, self.host.models(), move |note| own.desk.say(note));
+        model_fn::register(&mut engine, guard, self.host.models(), move |note| own.desk.say(note));
         let own = self.clone();
         engine.on_print(move |line| own.tried(own.desk.print(line)));
         let own = self.clone();
@@ -79,7 +79,7 @@ impl Setting {
         let own = self.clone();
         engine.register_fn("show", move |answer: Dynamic| own.show(answer).map_err(raise));
         engine.register_fn("save", |answer: Dynamic, folder: &str| {
-            let written = figures(answer).and_then(|all| save::figures(Path::new(folder), &all));
+            let written = figures(answer).and_then(|all| export::figures(Path::new(folder), &all, export::paint));
             written.map(drop).map_err(raise)
         });
         let own = self.clone();

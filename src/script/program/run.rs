@@ -1,18 +1,18 @@
 //! `run(method, options)`: a method asked as on the command line; and `evaluate`.
 
-use super::super::shown;
 use super::Setting;
 use crate::data::{Picture, pixels, source};
 use crate::model::{ClassMap, Model, matches};
 use crate::render::{Body, Figure};
-use crate::script::api::options::{Options, text};
+use crate::script::api::options::{CallOptions, text};
 use crate::script::architecture::Architectures;
-use crate::script::ask::ATTACK_STEPS;
-use crate::script::data::Data;
-use crate::script::keeper::Keeper;
-use crate::script::message::Frame;
-use crate::script::save;
+use crate::script::export;
+use crate::script::host::call_method::ATTACK_STEPS;
+use crate::script::method::data::Data;
+use crate::script::sandbox::bounded_text;
 use crate::script::session::Session;
+use crate::script::session::checkpoint::Checkpoint;
+use crate::script::summary::Frame;
 use anyhow::{Context, Result, anyhow, ensure};
 use candle_core::Tensor;
 use rhai::{Array, Dynamic, INT, Map};
@@ -25,22 +25,22 @@ const OWN_MODEL: &str = "shapes";
 impl Setting {
     /// `#{ tensors, tables, steps, scalars, done, target, parameters }` of a method's end, the last as they were used.
     pub(super) fn run(&self, method: &str, map: Map) -> Result<Map> {
-        let options = Options::new("run", map, &OPTIONS)?;
+        let options = CallOptions::new("run", map, &OPTIONS)?;
         let mut session = self.session(method, &options)?;
-        session.watched_by(self.desk.stage());
+        session.watched_by(self.desk.observer());
         let out = options.raw("out").map(text).transpose()?.map(PathBuf::from);
-        let mut keeper = Keeper::new(out.as_deref(), true, &mut session)?;
-        keeper.notes().iter().for_each(|note| self.desk.say(note));
-        let frame = self.to_the_end(&mut session, &options, &mut keeper)?;
+        let mut checkpoint = Checkpoint::new(out.as_deref(), true, &mut session)?;
+        checkpoint.notes().iter().for_each(|note| self.desk.say(note));
+        let frame = self.to_the_end(&mut session, &options, &mut checkpoint)?;
         session.told().notes().iter().for_each(|note| self.desk.say(note));
         if let Some(folder) = &out {
-            save::write(folder, &session, &self.host, &frame)?;
+            export::write(folder, &session, &self.host, &frame, export::paint)?;
         }
-        keeper.end()?;
+        checkpoint.end()?;
         told(&session, &frame)
     }
 
-    fn session(&self, method: &str, o: &Options) -> Result<Session> {
+    fn session(&self, method: &str, o: &CallOptions) -> Result<Session> {
         let model = match o.raw("model") {
             Some(model) => model.clone().try_cast::<Model>().context("`model` is a network: model(\"resnet20\")")?,
             None => Architectures::new(self.host.models().clone(), self.host.guard()).open(OWN_MODEL, None)?,
@@ -58,7 +58,7 @@ impl Setting {
         }
         if let Some(target) = o.raw("target") {
             let (card, classes) = (session.model().card.clone(), session.model().classes());
-            session.set_target(Some(card.class(&shown::text(target), classes)?))?;
+            session.set_target(Some(card.class(&bounded_text::text(target), classes)?))?;
         }
         for (name, value) in o.raw("set").map(settings).transpose()?.unwrap_or_default() {
             session.set(&name, &value).with_context(|| format!("setting {name}"))?;
@@ -66,7 +66,7 @@ impl Setting {
         Ok(session)
     }
 
-    fn to_the_end(&self, session: &mut Session, o: &Options, keeper: &mut Keeper) -> Result<Frame> {
+    fn to_the_end(&self, session: &mut Session, o: &CallOptions, checkpoint: &mut Checkpoint) -> Result<Frame> {
         let frame = session.view(&self.host)?;
         let Some(method) = session.method().filter(|m| m.stepped) else {
             ensure!(!o.has("steps"), "`steps`: this method has no steps");
@@ -75,9 +75,9 @@ impl Setting {
         let name = method.name.clone();
         let steps = o.size("steps", if method.group == "attack" { ATTACK_STEPS } else { usize::MAX })?;
         while session.cursor() < steps && session.can_go_on() {
-            self.desk.stage().progress(&name, session.cursor(), 0);
+            self.desk.observer().progress(&name, session.cursor(), 0);
             let step = session.advance(&self.host);
-            keeper.keep(session, step.is_err())?;
+            checkpoint.save(session, step.is_err())?;
             step?;
         }
         session.view(&self.host)
@@ -87,9 +87,9 @@ impl Setting {
     pub(super) fn evaluate(&self, model: &Model, data: &str) -> Result<Map> {
         let data = source::open(data)?;
         let labels = ClassMap::of_classes(&data, &model.card, &model.graph)?.by.to_string();
-        let stage = self.desk.stage();
+        let observer = self.desk.observer();
         let (count, more) = matches(model, &data, &mut |count| {
-            stage.progress("testing", count.total, data.len());
+            observer.progress("testing", count.total, data.len());
             self.host.guard().tick()
         })?;
         Ok(Map::from([
@@ -105,7 +105,7 @@ impl Setting {
 }
 
 /// A picture by name, a tensor, or the program's own picture.
-fn input(o: &Options, model: &Model) -> Result<(String, Tensor)> {
+fn input(o: &CallOptions, model: &Model) -> Result<(String, Tensor)> {
     let prepared = |picture: &Picture| model.card.preprocess().apply(picture, o.switch("no_resize", false)?);
     match o.raw("input") {
         None => {
@@ -125,7 +125,7 @@ fn input(o: &Options, model: &Model) -> Result<(String, Tensor)> {
 /// `#{ epsilon: 8 }` as a person would write it.
 fn settings(value: &Dynamic) -> Result<Vec<(String, String)>> {
     let map = value.read_lock::<Map>().ok_or_else(|| anyhow!("`set` is a map: #{{ epsilon: 8 }}"))?;
-    Ok(map.iter().map(|(name, value)| (name.to_string(), shown::text(value))).collect())
+    Ok(map.iter().map(|(name, value)| (name.to_string(), bounded_text::text(value))).collect())
 }
 
 fn told(session: &Session, frame: &Frame) -> Result<Map> {

@@ -3,11 +3,11 @@
 use super::Setting;
 use crate::data::lock::Lock;
 use crate::data::{Dataset, create_folder, disk, source};
-use crate::model::train::{Course, News, Options as Training, Trainer};
 use crate::model::{Model, answers};
-use crate::script::api::options::{Options, text};
+use crate::script::api::options::{CallOptions, text};
 use crate::script::api::training;
 use crate::script::architecture::Architectures;
+use crate::train::{TrainEvent, Trainer, TrainingLoop, TrainingOptions as Training};
 use crate::words;
 use anyhow::{Context, Result, bail};
 use rhai::Map;
@@ -21,7 +21,7 @@ impl Setting {
     /// pictures alone.
     pub(super) fn train(&self, name: &str, map: Map) -> Result<Model> {
         let known = [&["data", "test", "out", "weights", "teacher", "count"], &training::OPTIONS[..]].concat();
-        let o = Options::new("train", map, &known)?;
+        let o = CallOptions::new("train", map, &known)?;
         let word = |key: &str| o.raw(key).map(text).transpose();
         let out = PathBuf::from(word("out")?.unwrap_or_else(|| format!("{name}.safetensors")));
         let spec = word("data")?.context("train needs data: #{ data: \"mnist:DIR\" }")?;
@@ -54,7 +54,7 @@ impl Setting {
             true => same(Trainer::resume(&checkpoint, &graph, &card, data)?, trainer, &checkpoint)?,
             false => trainer,
         };
-        let mut course = Course { trainer, card: &card, test: test.as_ref(), checkpoint: Some(&checkpoint) };
+        let mut course = TrainingLoop { trainer, card: &card, test: test.as_ref(), checkpoint: Some(&checkpoint) };
         self.learn(name, &mut course)?;
         course.trainer.write(&out)?;
         disk::remove(&checkpoint)?;
@@ -62,7 +62,7 @@ impl Setting {
     }
 
     /// The pictures to learn from, with their own labels or a teacher's.
-    fn lessons(&self, o: &Options, data: Dataset) -> Result<Dataset> {
+    fn lessons(&self, o: &CallOptions, data: Dataset) -> Result<Dataset> {
         let count = o.size("count", data.len())?.min(data.len());
         let labels = match o.raw("teacher") {
             None if count == data.len() => return Ok(data),
@@ -70,9 +70,9 @@ impl Setting {
             Some(teacher) => {
                 let teacher =
                     teacher.clone().try_cast::<Model>().context("`teacher` is a network: train(…) or model(…)")?;
-                let stage = self.desk.stage();
+                let observer = self.desk.observer();
                 answers(&teacher, &data, count, &mut |done| {
-                    stage.progress("asking the teacher", done, count);
+                    observer.progress("asking the teacher", done, count);
                     self.host.guard().tick()
                 })?
             }
@@ -80,17 +80,17 @@ impl Setting {
         data.relabelled(labels)
     }
 
-    fn learn(&self, name: &str, course: &mut Course) -> Result<()> {
-        let (stage, all) = (self.desk.stage(), course.trainer.progress().1);
+    fn learn(&self, name: &str, course: &mut TrainingLoop) -> Result<()> {
+        let (observer, all) = (self.desk.observer(), course.trainer.progress().1);
         let mut done = course.trainer.progress().0;
         self.host.guard().hold(true);
         let over = course.run(&mut |news| {
             match news {
-                News::Batch(report) => {
+                TrainEvent::Batch(report) => {
                     done += 1;
-                    stage.progress(&format!("{name}, epoch {}/{}", report.epoch, report.epochs), done, all);
+                    observer.progress(&format!("{name}, epoch {}/{}", report.epoch, report.epochs), done, all);
                 }
-                News::Epoch { epoch, epochs, loss, count } => {
+                TrainEvent::Epoch { epoch, epochs, loss, count } => {
                     let right = count.map_or(String::new(), |c| format!(", {:.2} % right", c.accuracy() * 100.0));
                     self.desk.say(&format!("{name}, epoch {epoch}/{epochs}: loss {loss:.4}{right}"));
                 }

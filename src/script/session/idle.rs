@@ -1,10 +1,10 @@
 //! Attacks that have nothing to do, and those that go on although the network is fooled.
 
-use super::super::api::{Run, figures};
+use super::super::api::{LabelledTrace, figures};
 use super::super::host::Host;
-use super::super::message::Frame;
 use super::super::method::Method;
 use super::Session;
+use crate::script::summary::Frame;
 use anyhow::{Context, Result};
 use candle_core::Tensor;
 use rhai::Map;
@@ -53,7 +53,7 @@ impl Session {
         let x = step.state.read_lock::<Map>().and_then(|s| s.get("x").and_then(|x| x.clone().try_cast::<Tensor>()));
         let Some(x) = x else { return Ok(false) };
         host.guard().begin();
-        if self.cx(self.cursor).fooled(&Run::logits(host.guard(), &self.model, &x)?)?.contains(&false) {
+        if self.cx(self.cursor).fooled(&LabelledTrace::logits(host.guard(), &self.model, &x)?)?.contains(&false) {
             return Ok(false);
         }
         self.set("stop", "false")?;

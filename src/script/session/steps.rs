@@ -1,13 +1,13 @@
 //! The steps of an answer: begun, gone on, shown again.
 
 use super::super::api::figures;
-use super::super::fooled::is_untouched;
-use super::super::freeze::freeze;
-use super::super::history::Step;
 use super::super::host::Host;
-use super::super::message::Frame;
 use super::Session;
+use super::history::KeptStep;
 use crate::render::{Body, Figure};
+use crate::script::host::fooled::is_untouched;
+use crate::script::sandbox::freeze::freeze;
+use crate::script::summary::Frame;
 use anyhow::{Context, Result, bail, ensure};
 use rhai::{Dynamic, Map};
 use std::time::Instant;
@@ -30,7 +30,7 @@ impl Session {
         let answer = self.call(host, "run", 0, None)?;
         let figures = figures(answer).map_err(|e| method.wrong("run", &e))?;
         let millis = millis(begun);
-        self.steps.push(Step { state: Dynamic::UNIT, scalars: vec![], done: None, millis });
+        self.steps.push(KeptStep { state: Dynamic::UNIT, scalars: vec![], done: None, millis });
         Ok(self.frame(figures, millis))
     }
 
@@ -134,7 +134,7 @@ impl Session {
         let map = state.read_lock::<Map>().context("a stepper's state is a map: #{ x: cx.input }")?.clone();
         let done = map.get("done").filter(|d| !d.is_unit()).map(ToString::to_string);
         let scalars = map.get("scalars").and_then(|s| s.read_lock::<Map>().map(|m| numbers(&m))).unwrap_or_default();
-        self.steps.push(Step { state, scalars, done, millis: millis(begun) });
+        self.steps.push(KeptStep { state, scalars, done, millis: millis(begun) });
         self.cursor = self.steps.len() - 1;
         Ok(())
     }

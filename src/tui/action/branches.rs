@@ -1,9 +1,10 @@
 //! Opening, comparing and closing the branches of a run.
 
-use crate::script::message::{Command, Frame};
-use crate::script::worker::letter;
+use crate::script::summary::Frame;
 use crate::tui::effect::{Effect, ask};
-use crate::tui::state::{Shown, State};
+use crate::tui::state::{ShownBranch, State};
+use crate::worker::letter;
+use crate::worker::message::Command;
 
 /// The worker opened another branch, or their number changed.
 pub fn open(state: &mut State, at: usize, count: usize) {
@@ -33,7 +34,7 @@ pub fn keep(state: &mut State, frame: &Frame) {
     let at = state.branches.at;
     let name = caption(state, frame);
     if let Some(place) = state.branches.shown.get_mut(at) {
-        *place = Some(Shown { name, frame: frame.clone(), id: state.run.id });
+        *place = Some(ShownBranch { name, frame: frame.clone(), id: state.run.id });
     }
 }
 

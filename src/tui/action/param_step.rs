@@ -1,7 +1,7 @@
 //! Changing the value of a parameter by a notch or by powers of ten.
 
-use crate::script::message::ParamKind;
-use crate::script::params::EPSILON;
+use crate::script::method::params::EPSILON;
+use crate::script::summary::ParamKind;
 
 /// The value some notches on; `None` if it does not change. `layers` are the values of a layer parameter, `classes` is the number
 /// of classes.

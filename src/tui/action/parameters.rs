@@ -1,7 +1,7 @@
 //! Changing the parameter under the cursor.
 
 use super::{param_step, request};
-use crate::script::message::{ParamKind, ParamRow};
+use crate::script::summary::{ParamKind, ParamRow};
 use crate::tui::effect::Effect;
 use crate::tui::state::State;
 

@@ -2,7 +2,7 @@
 
 use super::request;
 use crate::render::Colormap;
-use crate::script::message::{ParamKind, ParamRow};
+use crate::script::summary::{ParamKind, ParamRow};
 use crate::tui::effect::Effect;
 use crate::tui::state::{Choice, Item, Picker, Popup, State, shape};
 

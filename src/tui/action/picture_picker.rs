@@ -1,8 +1,8 @@
 //! Lists with a preview: pictures with their thumbnails, and the reference of script functions.
 
-use crate::script::message::Command;
 use crate::tui::effect::{Effect, ask};
 use crate::tui::state::{Choice, Item, Picker, Popup, State};
+use crate::worker::message::Command;
 use image::RgbImage;
 use std::path::Path;
 use std::sync::Arc;

@@ -1,7 +1,7 @@
 //! The pictures of the points under the mark of a scatter plot.
 
 use crate::render::Body;
-use crate::script::message::Frame;
+use crate::script::summary::Frame;
 use crate::tui::effect::Effect;
 use crate::tui::state::{ScatterView, State, VisibleFigure};
 

@@ -1,8 +1,8 @@
 //! Requests to the worker that also change the state.
 
-use crate::script::message::Command;
 use crate::tui::effect::{Effect, ask};
 use crate::tui::state::State;
+use crate::worker::message::Command;
 
 /// Runs a method from its start.
 pub fn run_method(state: &mut State, name: String) -> Vec<Effect> {

@@ -1,9 +1,9 @@
 //! Leaving the app, closing what is open, editing the script.
 
 use super::request::cancel;
-use crate::script::message::Command;
 use crate::tui::effect::{Effect, ask};
 use crate::tui::state::{Pane, State, Tone, headline};
+use crate::worker::message::Command;
 
 /// Quits; while steps are playing only at the second time.
 pub fn quit(state: &mut State) -> Vec<Effect> {

@@ -1,9 +1,9 @@
 //! Going through the steps of a method.
 
-use crate::script::message::Command;
 use crate::tui::effect::{Effect, ask};
 use crate::tui::keymap::Action;
 use crate::tui::state::State;
+use crate::worker::message::Command;
 
 /// Plays or pauses.
 pub fn play(state: &mut State) -> Vec<Effect> {

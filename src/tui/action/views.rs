@@ -2,7 +2,7 @@
 
 use super::branches;
 use crate::render::{Body, Figure, rescale};
-use crate::script::message::Frame;
+use crate::script::summary::Frame;
 use crate::tui::state::{State, View, ViewKey, Visible, VisibleFigure};
 
 /// All views, each with its name.

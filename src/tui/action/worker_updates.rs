@@ -1,11 +1,12 @@
 //! What messages of the worker do to the state.
 
 use super::{branches, picture_picker};
-use crate::script::message::{Frame, MethodCard, MethodRow, ModelCard, Report, Update};
+use crate::script::summary::{Frame, MethodCard, MethodRow, ModelCard, Report};
 use crate::tui::effect::Effect;
 use crate::tui::state::{
-    ErrorPane, LayerTree, Pane, Picture, Progress, Rest, Run, State, Tone, class_rows, headline, short,
+    ErrorPane, LayerTree, OpenPicture, Pane, Progress, Rest, ShownRun, State, Tone, class_rows, headline, short,
 };
+use crate::worker::message::Update;
 
 /// Applies a message of the worker.
 pub fn take(state: &mut State, update: Update) -> Vec<Effect> {
@@ -16,7 +17,7 @@ pub fn take(state: &mut State, update: Update) -> Vec<Effect> {
         Update::Picture { name, source, pixels, classes } => {
             state.run.foreign = true;
             let id = next_id(state);
-            state.picture = Some(Picture { name, source, pixels, classes, id });
+            state.picture = Some(OpenPicture { name, source, pixels, classes, id });
         }
         Update::Method(card) => method(state, card),
         Update::Target(class) => state.target = class,
@@ -66,7 +67,7 @@ fn method(state: &mut State, card: MethodCard) {
     let new = state.method.as_ref().is_none_or(|m| m.name != card.name);
     state.edits.retain(|name, value| !new && card.params.iter().any(|p| p.name == *name && p.value != *value));
     if new {
-        state.run = Run { id: state.run.id, foreign: true, frame: state.run.frame.take(), ..Run::default() };
+        state.run = ShownRun { id: state.run.id, foreign: true, frame: state.run.frame.take(), ..ShownRun::default() };
         state.cursor_mut(Pane::PARAMETERS).go(0);
         let place = state.listed().iter().position(|m| m.name == card.name);
         if let (Some(row), false) = (place, matches!(state.resting, Some((Rest::Method(_), _)))) {

@@ -3,8 +3,8 @@
 use super::method::methods;
 use super::network::class_of;
 use super::spec::{CommandSpec, Complete, required};
-use crate::script::message::Command;
 use crate::tui::effect::{Effect, ask};
+use crate::worker::message::Command;
 
 /// `fork`
 pub const FORK: CommandSpec = CommandSpec {

@@ -1,10 +1,10 @@
 //! Commands for the method: which one, its parameters, its layer, its steps.
 
 use super::spec::{CommandSpec, Complete, Refused, required};
-use crate::script::message::Command;
 use crate::tui::action::request;
 use crate::tui::effect::ask;
 use crate::tui::state::State;
+use crate::worker::message::Command;
 
 /// `set NAME VALUE`
 pub const SET: CommandSpec = CommandSpec {

@@ -75,7 +75,8 @@ fn names(_: &State) -> Vec<String> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::script::message::{Command, MethodCard, ParamKind, ParamRow};
+    use crate::script::summary::{MethodCard, ParamKind, ParamRow};
+    use crate::worker::message::Command;
 
     #[test]
     fn set_takes_a_value_or_none() {

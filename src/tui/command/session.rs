@@ -1,8 +1,8 @@
 //! Commands for the session: saving, keeping, quitting.
 
 use super::spec::{CommandSpec, Complete, Refused, required};
-use crate::script::message::Command;
 use crate::tui::effect::{Effect, ask};
+use crate::worker::message::Command;
 
 /// `save PLACE`
 pub const SAVE: CommandSpec = CommandSpec {

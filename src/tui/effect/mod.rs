@@ -3,7 +3,7 @@
 pub mod editor;
 pub mod find_pictures;
 
-use crate::script::message::Command;
+use crate::worker::message::Command;
 use std::path::PathBuf;
 
 /// Something to do outside of the state.

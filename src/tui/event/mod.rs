@@ -4,7 +4,7 @@ mod key;
 
 pub use key::Key;
 
-use crate::script::message::Update;
+use crate::worker::message::Update;
 use image::RgbImage;
 use std::sync::Arc;
 

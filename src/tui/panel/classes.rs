@@ -1,15 +1,15 @@
 //! The panel of classes: probabilities, and their change since the previous step.
 
-use super::spec::{BLANK, Height, List, Panel, Place, Small};
+use super::spec::{BLANK, Height, List, Panel, PanelPlace, Small};
 use crate::render::ClassRow;
-use crate::script::message::Command;
 use crate::tui::effect::{Effect, ask};
 use crate::tui::event::Key as K;
 use crate::tui::keymap::{Action as A, Binding, row as bind};
-use crate::tui::picture::Stage;
+use crate::tui::picture::PictureStage;
 use crate::tui::state::{Pane, State};
 use crate::tui::theme::Theme;
 use crate::tui::view::widget::{bar, mark, row};
+use crate::worker::message::Command;
 use ratatui::buffer::Buffer;
 use ratatui::layout::Rect;
 use ratatui::style::Style;
@@ -18,7 +18,9 @@ use ratatui::text::{Line, Span};
 /// The panel.
 pub const PANEL: Panel = Panel {
     pane: Pane::CLASSES,
-    place: Place::Right(Height::Rows(|state, column| (state.classes().len() as u16 + 2).clamp(5, (column / 3).max(5)))),
+    place: PanelPlace::Right(Height::Rows(|state, column| {
+        (state.classes().len() as u16 + 2).clamp(5, (column / 3).max(5))
+    })),
     small: Small::Bottom,
     keys: KEYS,
     list: Some(List { rows: |state| state.classes().len(), clickable: true, moved: |_| {} }),
@@ -42,7 +44,7 @@ fn act(state: &mut State, action: A) -> Option<Vec<Effect>> {
 }
 
 /// `◎` marks the target, `★` the most likely class.
-fn draw(buf: &mut Buffer, inner: Rect, state: &State, theme: &Theme, _: &Stage) {
+fn draw(buf: &mut Buffer, inner: Rect, state: &State, theme: &Theme, _: &PictureStage) {
     let cursor = state.cursor(Pane::CLASSES);
     let classes = state.classes();
     let bars = usize::from(inner.width) * 3 / 10;

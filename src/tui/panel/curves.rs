@@ -4,7 +4,7 @@ use super::spec::{BLANK, Panel};
 use crate::tui::effect::Effect;
 use crate::tui::event::Key as K;
 use crate::tui::keymap::{Action as A, Binding, row as bind};
-use crate::tui::picture::Stage;
+use crate::tui::picture::PictureStage;
 use crate::tui::state::{Pane, State};
 use crate::tui::theme::Theme;
 use crate::tui::view::plot::{self, ChartOptions, Curve};
@@ -55,7 +55,7 @@ fn title(state: &State, theme: &Theme, _: Rect) -> Vec<Span<'static>> {
     vec![Span::styled(title, theme.frame)]
 }
 
-fn draw(buf: &mut Buffer, inner: Rect, state: &State, theme: &Theme, _: &Stage) {
+fn draw(buf: &mut Buffer, inner: Rect, state: &State, theme: &Theme, _: &PictureStage) {
     let groups = groups(state);
     let at = state.curve.min(groups.len().saturating_sub(1));
     let Some(group) = groups.get(at) else {

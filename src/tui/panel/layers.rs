@@ -1,11 +1,11 @@
 //! The panel of layers: a tree with shapes and parameter counts.
 
-use super::spec::{BLANK, Height, List, Panel, Place, Small};
+use super::spec::{BLANK, Height, List, Panel, PanelPlace, Small};
 use crate::tui::action::request;
 use crate::tui::effect::Effect;
 use crate::tui::event::Key as K;
 use crate::tui::keymap::{Action as A, Binding, row as bind};
-use crate::tui::picture::Stage;
+use crate::tui::picture::PictureStage;
 use crate::tui::state::{Pane, REST, Rest, State, TreeRow, shape, short};
 use crate::tui::theme::Theme;
 use crate::tui::view::widget::{mark, row};
@@ -17,7 +17,7 @@ use ratatui::text::{Line, Span};
 /// The panel.
 pub const PANEL: Panel = Panel {
     pane: Pane::LAYERS,
-    place: Place::Left(Height::Rest),
+    place: PanelPlace::Left(Height::Rest),
     small: Small::Left,
     keys: KEYS,
     list: Some(List { rows: |state| state.layers.rows().len(), clickable: true, moved: rest }),
@@ -89,7 +89,7 @@ fn rest(state: &mut State) {
 }
 
 /// `◆` marks the layer that the method uses; layers that it cannot use are dim.
-fn draw(buf: &mut Buffer, inner: Rect, state: &State, theme: &Theme, _: &Stage) {
+fn draw(buf: &mut Buffer, inner: Rect, state: &State, theme: &Theme, _: &PictureStage) {
     let cursor = state.cursor(Pane::LAYERS);
     let present = state.layer();
     let rows = state.layers.rows();

@@ -1,10 +1,10 @@
 //! The panel of the log, newest lines first.
 
-use super::spec::{BLANK, List, Panel, Place};
+use super::spec::{BLANK, List, Panel, PanelPlace};
 use crate::tui::effect::Effect;
 use crate::tui::event::Key as K;
 use crate::tui::keymap::{Action as A, Binding, row as bind};
-use crate::tui::picture::Stage;
+use crate::tui::picture::PictureStage;
 use crate::tui::state::{Pane, State, Tone};
 use crate::tui::theme::Theme;
 use crate::tui::view::format::clock;
@@ -17,7 +17,7 @@ use ratatui::text::{Line, Span};
 /// The panel; its cursor is the number of lines scrolled back.
 pub const PANEL: Panel = Panel {
     pane: Pane::LOG,
-    place: Place::Bottom,
+    place: PanelPlace::Bottom,
     keys: KEYS,
     list: Some(List { rows: |state| state.log.len(), clickable: false, moved: |_| {} }),
     act,
@@ -31,7 +31,7 @@ fn act(state: &mut State, action: A) -> Option<Vec<Effect>> {
     (action == A::Choose).then(|| state.toggle_zoom()).map(|()| Vec::new())
 }
 
-fn draw(buf: &mut Buffer, inner: Rect, state: &State, theme: &Theme, _: &Stage) {
+fn draw(buf: &mut Buffer, inner: Rect, state: &State, theme: &Theme, _: &PictureStage) {
     let newest = state.log.iter().rev().skip(state.cursor(Pane::LOG).cursor);
     for (y, line) in newest.take(usize::from(inner.height)).enumerate() {
         let (sign, style) = match line.tone {

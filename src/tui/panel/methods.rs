@@ -1,12 +1,12 @@
 //! The panel of methods.
 
-use super::spec::{BLANK, Height, List, Panel, Place, Small};
-use crate::script::message::MethodRow;
+use super::spec::{BLANK, Height, List, Panel, PanelPlace, Small};
+use crate::script::summary::MethodRow;
 use crate::tui::action::request;
 use crate::tui::effect::Effect;
 use crate::tui::event::Key as K;
 use crate::tui::keymap::{Action as A, Binding, row as bind};
-use crate::tui::picture::Stage;
+use crate::tui::picture::PictureStage;
 use crate::tui::state::{Pane, REST, Rest, State};
 use crate::tui::theme::Theme;
 use crate::tui::view::widget::{mark, row};
@@ -18,7 +18,7 @@ use ratatui::text::{Line, Span};
 /// The panel.
 pub const PANEL: Panel = Panel {
     pane: Pane::METHODS,
-    place: Place::Left(Height::Rows(|state, column| {
+    place: PanelPlace::Left(Height::Rows(|state, column| {
         (state.listed().len() as u16 + 2).clamp(5, (column * 45 / 100).max(5))
     })),
     small: Small::Left,
@@ -57,7 +57,7 @@ fn rest(state: &mut State) {
 }
 
 /// `▶` marks the current method, `✗` a broken one.
-fn draw(buf: &mut Buffer, inner: Rect, state: &State, theme: &Theme, _: &Stage) {
+fn draw(buf: &mut Buffer, inner: Rect, state: &State, theme: &Theme, _: &PictureStage) {
     let listed = state.listed();
     let cursor = state.cursor(Pane::METHODS);
     for (y, method) in listed.iter().skip(cursor.offset).take(usize::from(inner.height)).enumerate() {

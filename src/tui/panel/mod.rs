@@ -12,12 +12,12 @@ mod methods;
 mod parameters;
 mod spec;
 
-pub use spec::{BLANK, Height, List, Panel, Place, Small};
+pub use spec::{BLANK, Height, List, Panel, PanelPlace, Small};
 
 use super::effect::Effect;
 use super::event::Key;
 use super::keymap::{Action, Binding, Bound, EVERYWHERE};
-use super::picture::Stage;
+use super::picture::PictureStage;
 use super::state::{Pane, State};
 use super::theme::Theme;
 use super::view::widget::framed;
@@ -96,7 +96,7 @@ pub fn step(state: &mut State, panel: &Panel, by: i32) -> Vec<Effect> {
 }
 
 /// Draws a panel with its frame.
-pub fn draw(buf: &mut Buffer, panel: &Panel, area: Rect, state: &State, theme: &Theme, stage: &Stage) {
+pub fn draw(buf: &mut Buffer, panel: &Panel, area: Rect, state: &State, theme: &Theme, stage: &PictureStage) {
     let focused = state.focus == panel.pane && state.popup.is_none();
     let number = Span::styled(format!(" {} ", index(panel.pane) + 1), if focused { theme.focus } else { theme.strong });
     let style = if focused { theme.focus } else { theme.frame };

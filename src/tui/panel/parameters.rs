@@ -1,13 +1,13 @@
 //! The panel of parameters: their values and bounds, and the documentation of the one under the cursor.
 
-use super::spec::{BLANK, Height, List, Panel, Place, Small};
+use super::spec::{BLANK, Height, List, Panel, PanelPlace, Small};
 use crate::render::short;
-use crate::script::message::{ParamKind, ParamRow};
+use crate::script::summary::{ParamKind, ParamRow};
 use crate::tui::action::{parameters, pickers};
 use crate::tui::effect::Effect;
 use crate::tui::event::Key as K;
 use crate::tui::keymap::{Action as A, Binding, row as bind};
-use crate::tui::picture::Stage;
+use crate::tui::picture::PictureStage;
 use crate::tui::state::{Pane, Popup, Prompt, State};
 use crate::tui::theme::Theme;
 use crate::tui::view::widget::{mark, row};
@@ -18,7 +18,9 @@ use ratatui::text::{Line, Span};
 /// The panel.
 pub const PANEL: Panel = Panel {
     pane: Pane::PARAMETERS,
-    place: Place::Right(Height::Rows(|state, column| (state.params().len() as u16 + 3).clamp(4, (column / 3).max(4)))),
+    place: PanelPlace::Right(Height::Rows(|state, column| {
+        (state.params().len() as u16 + 3).clamp(4, (column / 3).max(4))
+    })),
     small: Small::Left,
     keys: KEYS,
     list: Some(List { rows: |state| state.params().len(), clickable: true, moved: |_| {} }),
@@ -60,7 +62,7 @@ fn enter_value(state: &mut State) -> Vec<Effect> {
     }
 }
 
-fn draw(buf: &mut Buffer, inner: Rect, state: &State, theme: &Theme, _: &Stage) {
+fn draw(buf: &mut Buffer, inner: Rect, state: &State, theme: &Theme, _: &PictureStage) {
     let cursor = state.cursor(Pane::PARAMETERS);
     let params = state.params();
     if params.is_empty() {

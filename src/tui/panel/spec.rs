@@ -2,7 +2,7 @@
 
 use crate::tui::effect::Effect;
 use crate::tui::keymap::{Action, Binding};
-use crate::tui::picture::{Stage, Wanted};
+use crate::tui::picture::{PictureStage, WantedPictures};
 use crate::tui::state::{Pane, State};
 use crate::tui::theme::Theme;
 use ratatui::buffer::Buffer;
@@ -15,7 +15,7 @@ pub struct Panel {
     /// Its name.
     pub pane: Pane,
     /// Where it stands where all panels have room.
-    pub place: Place,
+    pub place: PanelPlace,
     /// When it is shown on a small terminal.
     pub small: Small,
     /// Its own keys.
@@ -27,14 +27,14 @@ pub struct Panel {
     /// Spans that follow its name in a frame of this area.
     pub title: fn(&State, &Theme, Rect) -> Vec<Span<'static>>,
     /// The pictures that it wants inside its frame, with cells of this size in pixels.
-    pub pictures: for<'a> fn(&'a State, Rect, (u16, u16)) -> Wanted<'a>,
+    pub pictures: for<'a> fn(&'a State, Rect, (u16, u16)) -> WantedPictures<'a>,
     /// Draws it inside its frame.
-    pub draw: fn(&mut Buffer, Rect, &State, &Theme, &Stage),
+    pub draw: fn(&mut Buffer, Rect, &State, &Theme, &PictureStage),
 }
 
 /// Where a panel stands on a large terminal. The panels of a column stand below each other in the order of their numbers.
 #[derive(Clone, Copy, Debug)]
-pub enum Place {
+pub enum PanelPlace {
     /// In the left column.
     Left(Height),
     /// In the middle, above the line of steps.
@@ -81,12 +81,12 @@ pub struct List {
 /// A panel that draws nothing, to be completed.
 pub const BLANK: Panel = Panel {
     pane: Pane(""),
-    place: Place::Right(Height::Rest),
+    place: PanelPlace::Right(Height::Rest),
     small: Small::Focused,
     keys: &[],
     list: None,
     act: |_, _| None,
     title: |_, _, _| Vec::new(),
-    pictures: |_, _, _| Wanted::default(),
+    pictures: |_, _, _| WantedPictures::default(),
     draw: |_, _, _, _, _| {},
 };

@@ -1,6 +1,6 @@
 //! Making pictures ready for the terminal, on a thread of its own: the newest one of each slot wins.
 
-use super::driver::{Driver, Part};
+use super::driver::{Driver, PicturePart};
 use super::fit::fit;
 use crate::render::{self, Figure, Range};
 use crate::tui::state::Lens;
@@ -14,7 +14,7 @@ use std::sync::mpsc::{Receiver, Sender, channel};
 
 /// What a picture shows: a figure through a lens.
 #[derive(Clone, Copy, Debug, PartialEq)]
-pub struct Key {
+pub struct PictureKey {
     /// The number of the figure.
     pub id: u64,
     /// The lens.
@@ -23,11 +23,11 @@ pub struct Key {
 
 /// A picture to make ready.
 #[derive(Clone, Debug)]
-pub struct Job {
+pub struct EncodeJob {
     /// Its slot.
     pub slot: usize,
     /// What it shows.
-    pub key: Key,
+    pub key: PictureKey,
     /// Its figure.
     pub figure: Figure,
     /// The range of its colors.
@@ -42,25 +42,25 @@ pub struct Job {
 
 /// A picture that is ready.
 #[derive(Clone, Debug)]
-pub struct Painted {
+pub struct EncodedPicture {
     /// What it shows.
-    pub key: Key,
+    pub key: PictureKey,
     /// Columns and rows of its area.
     pub area: (u16, u16),
     /// Its pixels.
     pub image: Arc<RgbImage>,
     /// Its parts as the driver sends them, unless pictures are cells.
-    pub sent: Option<Arc<Vec<Part>>>,
+    pub sent: Option<Arc<Vec<PicturePart>>>,
 }
 
 /// Starts the thread, which ends with the sender; `done` gets each picture with its slot.
-pub fn start(done: impl Fn(usize, Painted) + Send + 'static) -> std::io::Result<Sender<Job>> {
+pub fn start(done: impl Fn(usize, EncodedPicture) + Send + 'static) -> std::io::Result<Sender<EncodeJob>> {
     let (sender, jobs) = channel();
     std::thread::Builder::new().name("pictures".into()).spawn(move || work(&jobs, done))?;
     Ok(sender)
 }
 
-fn work(jobs: &Receiver<Job>, done: impl Fn(usize, Painted)) {
+fn work(jobs: &Receiver<EncodeJob>, done: impl Fn(usize, EncodedPicture)) {
     let mut waiting = BTreeMap::new();
     while let Ok(job) = jobs.recv() {
         waiting.insert(job.slot, job);
@@ -75,12 +75,12 @@ fn work(jobs: &Receiver<Job>, done: impl Fn(usize, Painted)) {
 }
 
 /// Makes a picture ready; `None` for a figure that is no picture.
-pub fn paint(job: &Job) -> Option<Painted> {
+pub fn paint(job: &EncodeJob) -> Option<EncodedPicture> {
     let lens = &job.key.lens;
     let image = Arc::new(lens.cut(render::paint_in(&job.figure, job.range, lens.overlay)?));
     let pixels = pixels(image.dimensions(), job.area, job.cell);
     let sized = job.driver.sized(&image, pixels).map(|sized| job.driver.encode(&marked(sized, lens), job.cell));
-    Some(Painted { key: job.key, area: job.area, image, sent: sized.map(Arc::new) })
+    Some(EncodedPicture { key: job.key, area: job.area, image, sent: sized.map(Arc::new) })
 }
 
 /// Draws a ring around the mark, dark and light so that it is visible on everything.

@@ -9,7 +9,7 @@ mod sample;
 mod stage;
 mod stream;
 
-pub use encode::{Job, Painted, start};
+pub use encode::{EncodeJob, EncodedPicture, start};
 pub use fit::{fit, ring};
-pub use stage::{Placement, Stage, Wanted};
+pub use stage::{PictureStage, Placement, WantedPictures};
 pub use stream::id as stream_id;

@@ -7,7 +7,7 @@
 
 use super::blocks::{self, Blocks};
 use super::driver::{Driver, Standing};
-use super::encode::{self, Job, Key, Painted};
+use super::encode::{self, EncodeJob, EncodedPicture, PictureKey};
 use super::fit::{fit, ring};
 use crate::tui::state::{Lens, VisibleFigure};
 use crate::tui::theme::Depth;
@@ -29,7 +29,7 @@ pub struct Placement<'a> {
 
 /// The pictures that a screen wants.
 #[derive(Clone, Debug, Default)]
-pub struct Wanted<'a> {
+pub struct WantedPictures<'a> {
     /// The pictures.
     pub pictures: Vec<Placement<'a>>,
     /// Plots that the mouse points at as at pictures.
@@ -38,7 +38,7 @@ pub struct Wanted<'a> {
 
 /// All pictures of the screen.
 #[derive(Debug)]
-pub struct Stage {
+pub struct PictureStage {
     /// How they are drawn.
     pub driver: &'static dyn Driver,
     /// The number of colors.
@@ -48,7 +48,7 @@ pub struct Stage {
     slots: Vec<Slot>,
     plots: Vec<Rect>,
     cover: Option<Rect>,
-    jobs: Option<Sender<Job>>,
+    jobs: Option<Sender<EncodeJob>>,
     /// What is on its way to the terminal, in order.
     queue: VecDeque<Piece>,
     /// The row at which cells are let through next.
@@ -61,15 +61,15 @@ struct Slot {
     /// The area that it has in this frame.
     area: Option<Rect>,
     /// The picture as it was last made ready.
-    painted: Option<Painted>,
+    painted: Option<EncodedPicture>,
     /// What was last asked for.
-    asked: Option<(Key, (u16, u16))>,
+    asked: Option<(PictureKey, (u16, u16))>,
     /// The cells that it takes in this frame.
     placed: Option<Rect>,
     /// The cells where a picture of a protocol has to stand.
     wanted: Option<Rect>,
     /// The picture of a protocol that stands on the screen.
-    shown: Option<(Rect, Key)>,
+    shown: Option<(Rect, PictureKey)>,
     /// Which of its two ids it has.
     turn: bool,
 }
@@ -83,7 +83,7 @@ struct Piece {
     /// Whether nothing of it was sent before.
     first: bool,
     /// What stands there once this was sent.
-    ends: Option<(Rect, Key)>,
+    ends: Option<(Rect, PictureKey)>,
 }
 
 /// Number of ids that pictures of this program use.
@@ -99,9 +99,9 @@ fn id_of(index: usize, turn: bool) -> u32 {
     id(index as u32 * 2 + u32::from(turn))
 }
 
-impl Stage {
+impl PictureStage {
     /// A stage whose pictures another thread makes ready.
-    pub fn new(driver: &'static dyn Driver, depth: Depth, cell: (u16, u16), jobs: Sender<Job>) -> Self {
+    pub fn new(driver: &'static dyn Driver, depth: Depth, cell: (u16, u16), jobs: Sender<EncodeJob>) -> Self {
         Self { jobs: Some(jobs), ..Self::still(driver, depth, cell) }
     }
 
@@ -112,7 +112,7 @@ impl Stage {
     }
 
     /// Arranges the pictures of a frame below a pop-up, and asks for those that are not ready.
-    pub fn arrange(&mut self, wanted: &Wanted<'_>, cover: Option<Rect>, lens: &Lens) {
+    pub fn arrange(&mut self, wanted: &WantedPictures<'_>, cover: Option<Rect>, lens: &Lens) {
         self.cover = cover;
         self.plots.clone_from(&wanted.plots);
         self.slots.iter_mut().for_each(|slot| (slot.area, slot.wanted, slot.placed) = (None, None, None));
@@ -228,7 +228,7 @@ impl Stage {
     }
 
     /// Takes a picture that is ready.
-    pub fn take(&mut self, index: usize, painted: Painted) {
+    pub fn take(&mut self, index: usize, painted: EncodedPicture) {
         if let Some(slot) = self.slots.get_mut(index)
             && slot.asked.as_ref().is_some_and(|(key, area)| *key == painted.key && *area == painted.area)
         {
@@ -250,14 +250,14 @@ impl Stage {
 
     fn request(&mut self, index: usize, placement: &Placement<'_>, lens: &Lens) {
         let area = (placement.area.width, placement.area.height);
-        let key = Key { id: placement.figure.id, lens: *lens };
+        let key = PictureKey { id: placement.figure.id, lens: *lens };
         let asked = Some((key, area));
         if self.slots[index].asked == asked {
             return;
         }
         self.slots[index].asked = asked;
         let VisibleFigure { figure, range, .. } = placement.figure.clone();
-        let job = Job { slot: index, key, figure, range, area, cell: self.cell, driver: self.driver };
+        let job = EncodeJob { slot: index, key, figure, range, area, cell: self.cell, driver: self.driver };
         match &self.jobs {
             Some(jobs) => drop(jobs.send(job)),
             None => self.slots[index].painted = encode::paint(&job),

@@ -8,7 +8,7 @@ mod prompt;
 pub use picker::rows as picker_rows;
 
 use super::layer::Layer;
-use super::picture::Stage;
+use super::picture::PictureStage;
 use super::state::{Popup, State};
 use super::theme::Theme;
 use ratatui::buffer::Buffer;
@@ -34,7 +34,7 @@ pub fn area(state: &State) -> Option<Rect> {
 }
 
 /// Draws the open pop-up, and returns where the cursor blinks.
-pub fn draw(buf: &mut Buffer, state: &State, theme: &Theme, stage: &Stage) -> Option<Position> {
+pub fn draw(buf: &mut Buffer, state: &State, theme: &Theme, stage: &PictureStage) -> Option<Position> {
     let area = area(state)?;
     Clear.render(area, buf);
     match state.popup.as_ref()? {

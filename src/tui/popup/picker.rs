@@ -1,16 +1,16 @@
 //! The list to choose from: typing filters it; a picture or a text may stand next to it.
 
 use crate::render::Colormap;
-use crate::script::message::Command;
 use crate::tui::action::request;
 use crate::tui::effect::{Effect, ask};
 use crate::tui::event::{Key as K, Mouse};
 use crate::tui::keymap::{Action as A, Binding, Bound, find, row as bind};
 use crate::tui::layer::{Handled, Layer};
-use crate::tui::picture::Stage;
+use crate::tui::picture::PictureStage;
 use crate::tui::state::{Choice, Picker, Popup, Prompt, State};
 use crate::tui::theme::Theme;
 use crate::tui::view::widget::{centred, framed, mark, paragraph, row};
+use crate::worker::message::Command;
 use ratatui::buffer::Buffer;
 use ratatui::layout::{Position, Rect};
 use ratatui::text::{Line, Span};
@@ -143,7 +143,7 @@ pub fn area(size: (u16, u16), picker: &Picker) -> Rect {
 }
 
 /// Draws it, and returns where the cursor blinks.
-pub fn draw(buf: &mut Buffer, area: Rect, picker: &Picker, theme: &Theme, stage: &Stage) -> Position {
+pub fn draw(buf: &mut Buffer, area: Rect, picker: &Picker, theme: &Theme, stage: &PictureStage) -> Position {
     let inner = framed(buf, area, Line::styled(format!(" {} ", picker.title), theme.focus), theme.focus);
     let line = Line::from(vec![Span::styled("> ", theme.focus), Span::raw(picker.query.clone())]);
     let count = Line::styled(format!("{}/{}", picker.hits.len(), picker.items.len()), theme.dim);
@@ -152,12 +152,12 @@ pub fn draw(buf: &mut Buffer, area: Rect, picker: &Picker, theme: &Theme, stage:
     let below = Rect { y: inner.y + 2, height: inner.height.saturating_sub(2), ..inner };
     let list = draw_beside(buf, below, picker, theme, stage);
     draw_list(buf, list, picker, theme);
-    let typed = picker.query.chars().count() as u16;
+    let typed = Span::raw(&picker.query).width() as u16;
     Position::new((inner.x + 2 + typed).min(inner.right().saturating_sub(1)), inner.y)
 }
 
 /// Draws the picture or text next to the list, and returns the area left for the list.
-fn draw_beside(buf: &mut Buffer, area: Rect, picker: &Picker, theme: &Theme, stage: &Stage) -> Rect {
+fn draw_beside(buf: &mut Buffer, area: Rect, picker: &Picker, theme: &Theme, stage: &PictureStage) -> Rect {
     match picker.of {
         Choice::Picture if area.width >= 40 => {
             let wide = area.width * 45 / 100;

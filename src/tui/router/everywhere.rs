@@ -1,6 +1,5 @@
 //! The bottom layer: actions that work in every panel, and the mouse.
 
-use crate::script::message::Command;
 use crate::tui::action::{
     branches, filter, lens_actions, parameters, pickers, picture_picker, request, session, steps, views,
 };
@@ -12,6 +11,7 @@ use crate::tui::layout;
 use crate::tui::panel;
 use crate::tui::state::{Pane, Popup, Prompt, State};
 use crate::tui::view::scrubber;
+use crate::worker::message::Command;
 
 /// The bottom layer.
 pub const LAYER: Layer = Layer { keys, find, act, text, point, modal: false };

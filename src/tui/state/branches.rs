@@ -1,7 +1,7 @@
 //! The branches of a run: which one is open, and the latest frames of the others.
 
-use crate::script::message::Frame;
-use crate::script::worker::letter;
+use crate::script::summary::Frame;
+use crate::worker::letter;
 
 /// All branches.
 #[derive(Debug)]
@@ -15,12 +15,12 @@ pub struct Branches {
     /// Whether that one is shown next to the open one.
     pub compared: bool,
     /// The latest frame of each.
-    pub shown: Vec<Option<Shown>>,
+    pub shown: Vec<Option<ShownBranch>>,
 }
 
 /// The latest frame of a branch.
 #[derive(Clone, Debug)]
-pub struct Shown {
+pub struct ShownBranch {
     /// Its letter, method, and step or class.
     pub name: String,
     /// The frame.
@@ -42,7 +42,7 @@ impl Branches {
     }
 
     /// The latest frame of the other branch, if both are shown.
-    pub fn beside(&self) -> Option<&Shown> {
+    pub fn beside(&self) -> Option<&ShownBranch> {
         let other = self.shown.get(self.before)?.as_ref();
         other.filter(|_| self.compared && self.before != self.at)
     }

@@ -1,6 +1,6 @@
 //! The error on screen.
 
-use crate::script::message::Report;
+use crate::script::summary::Report;
 use std::time::Duration;
 
 /// An error on screen.

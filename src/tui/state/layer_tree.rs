@@ -1,6 +1,6 @@
 //! The layers of a model as a tree, by the dots in their names.
 
-use crate::script::message::LayerRow;
+use crate::script::summary::LayerRow;
 use std::collections::HashSet;
 
 /// The tree, and which groups are folded.

@@ -11,13 +11,13 @@ mod pane;
 mod picker;
 mod popup;
 mod prompt;
-mod run;
+mod shown_run;
 mod scatter_view;
 mod view;
 
-pub use branches::{Branches, Shown};
+pub use branches::{Branches, ShownBranch};
 pub use error_pane::{ErrorPane, headline};
-pub use fuzzy::score;
+pub use fuzzy::Fuzzy;
 pub use layer_tree::{LayerTree, TreeRow, shape, short};
 pub use lens::Lens;
 pub use list_cursor::ListCursor;
@@ -26,12 +26,12 @@ pub use pane::Pane;
 pub use picker::{Choice, Item, Picker};
 pub use popup::Popup;
 pub use prompt::Prompt;
-pub use run::{Picture, Progress, REST, Rest, Run, class_rows};
 pub use scatter_view::ScatterView;
+pub use shown_run::{OpenPicture, Progress, REST, Rest, ShownRun, class_rows};
 pub use view::{View, ViewKey, Visible, VisibleFigure};
 
 use crate::render::ClassRow;
-use crate::script::message::{MethodCard, MethodRow, ModelCard, ModelRow, ParamKind, ParamRow};
+use crate::script::summary::{MethodCard, MethodRow, ModelCard, ModelRow, ParamKind, ParamRow};
 use crate::tui::keymap::Bindings;
 use image::RgbImage;
 use std::collections::BTreeMap;
@@ -71,7 +71,7 @@ pub struct State {
     /// The filter of the layers.
     pub layer_filter: String,
     /// The open picture.
-    pub picture: Option<Picture>,
+    pub picture: Option<OpenPicture>,
     /// The current method.
     pub method: Option<MethodCard>,
     /// Values that were set here and that no answer has confirmed yet.
@@ -79,7 +79,7 @@ pub struct State {
     /// The target class.
     pub target: Option<usize>,
     /// What the method has shown so far.
-    pub run: Run,
+    pub run: ShownRun,
     /// The user's keys.
     pub bindings: Bindings,
     /// The branches of the run.

@@ -12,7 +12,7 @@ use std::time::{Duration, Instant};
 
 /// Something read from the terminal.
 #[derive(Clone, Debug)]
-pub enum Input {
+pub enum TerminalInput {
     /// Something that the user did.
     User(Event),
     /// The terminal answered with its name.
@@ -42,7 +42,7 @@ const WHEEL: Duration = Duration::from_millis(20);
 
 impl Reader {
     /// Starts the thread; it ends when `take` returns false.
-    pub fn start(take: impl Fn(Input) -> bool + Send + 'static) -> std::io::Result<Self> {
+    pub fn start(take: impl Fn(TerminalInput) -> bool + Send + 'static) -> std::io::Result<Self> {
         let (paused, resting) = (Arc::new(AtomicBool::new(false)), Arc::new(AtomicBool::new(false)));
         let reader = Self { paused: paused.clone(), resting: resting.clone() };
         std::thread::Builder::new().name("input".into()).spawn(move || read(&paused, &resting, take))?;
@@ -64,7 +64,7 @@ impl Reader {
     }
 }
 
-fn read(paused: &AtomicBool, resting: &AtomicBool, take: impl Fn(Input) -> bool) {
+fn read(paused: &AtomicBool, resting: &AtomicBool, take: impl Fn(TerminalInput) -> bool) {
     let mut filter = Filter::default();
     let mut panics = 0;
     loop {
@@ -87,7 +87,7 @@ fn read(paused: &AtomicBool, resting: &AtomicBool, take: impl Fn(Input) -> bool)
                 true
             }
             Err(_) | Ok(Err(_)) => {
-                take(Input::Gone);
+                take(TerminalInput::Gone);
                 false
             }
         };
@@ -106,21 +106,21 @@ pub struct Filter {
 
 impl Filter {
     /// The meaning of an event, if it has one.
-    pub fn take(&mut self, event: TerminalEvent, now: Instant) -> Option<Input> {
+    pub fn take(&mut self, event: TerminalEvent, now: Instant) -> Option<TerminalInput> {
         match event {
             TerminalEvent::Key(key) if key.kind == KeyEventKind::Release => None,
             TerminalEvent::Key(key) => self.key(key, now),
-            TerminalEvent::Paste(text) => Some(Input::User(Event::Paste(text))),
+            TerminalEvent::Paste(text) => Some(TerminalInput::User(Event::Paste(text))),
             TerminalEvent::Resize(columns, rows) => {
                 let (columns, rows) = bounds::drawn(columns, rows);
-                Some(Input::User(Event::Resize(columns, rows)))
+                Some(TerminalInput::User(Event::Resize(columns, rows)))
             }
             TerminalEvent::Mouse(mouse) => self.mouse(mouse.kind, mouse.column, mouse.row, now),
             TerminalEvent::FocusGained | TerminalEvent::FocusLost => None,
         }
     }
 
-    fn key(&mut self, key: KeyEvent, now: Instant) -> Option<Input> {
+    fn key(&mut self, key: KeyEvent, now: Instant) -> Option<TerminalInput> {
         self.answer.take_if(|(_, since)| now.duration_since(*since) > ANSWER);
         let alt = key.modifiers.contains(KeyModifiers::ALT);
         let ctrl = key.modifiers.contains(KeyModifiers::CONTROL);
@@ -135,16 +135,16 @@ impl Filter {
                 self.answer = Some((String::new(), now));
                 None
             }
-            (None, code) => named(code, ctrl, alt).map(|key| Input::User(Event::Key(key))),
+            (None, code) => named(code, ctrl, alt).map(|key| TerminalInput::User(Event::Key(key))),
         }
     }
 
-    fn answered(&mut self) -> Option<Input> {
+    fn answered(&mut self) -> Option<TerminalInput> {
         let (text, _) = self.answer.take()?;
-        text.starts_with(">|").then_some(Input::Answer)
+        text.starts_with(">|").then_some(TerminalInput::Answer)
     }
 
-    fn mouse(&mut self, kind: MouseEventKind, column: u16, row: u16, now: Instant) -> Option<Input> {
+    fn mouse(&mut self, kind: MouseEventKind, column: u16, row: u16, now: Instant) -> Option<TerminalInput> {
         let mouse = match kind {
             MouseEventKind::Down(MouseButton::Left) => Mouse::Press,
             MouseEventKind::Drag(MouseButton::Left) => Mouse::Drag,
@@ -158,7 +158,7 @@ impl Filter {
             }
             self.wheel = Some(now);
         }
-        Some(Input::User(Event::Mouse(mouse, column, row)))
+        Some(TerminalInput::User(Event::Mouse(mouse, column, row)))
     }
 }
 

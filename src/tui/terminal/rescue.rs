@@ -1,7 +1,7 @@
 //! Gives the terminal back when the program cannot: from a signal handler when it crashes, from a second process when it is killed.
 
 #[cfg(unix)]
-pub use unix::{Guard, arm, disarm, give_back, guard, watch_crashes};
+pub use unix::{RescueProcess, arm, disarm, give_back, guard, watch_crashes};
 
 /// The first argument of the second process.
 pub const GUARD: &str = "--guard-terminal";
@@ -10,9 +10,9 @@ pub const GUARD: &str = "--guard-terminal";
 #[cfg(not(unix))]
 mod elsewhere {
     /// No process.
-    pub struct Guard;
+    pub struct RescueProcess;
 
-    impl Guard {
+    impl RescueProcess {
         /// Starts nothing.
         pub fn start() -> Option<Self> {
             None
@@ -186,11 +186,11 @@ mod unix {
 
     /// A second process, which gives the terminal back when this one is killed.
     #[derive(Debug)]
-    pub struct Guard {
+    pub struct RescueProcess {
         line: UnixStream,
     }
 
-    impl Guard {
+    impl RescueProcess {
         /// Starts it before the terminal is taken over, and waits until it has read the mode of the terminal. `None` if it cannot start.
         pub fn start() -> Option<Self> {
             let (mut line, other) = UnixStream::pair().ok()?;
@@ -207,7 +207,7 @@ mod unix {
         }
     }
 
-    impl Drop for Guard {
+    impl Drop for RescueProcess {
         fn drop(&mut self) {
             LINE.store(-1, Ordering::SeqCst);
             let _ = self.line.shutdown(std::net::Shutdown::Both);
@@ -223,7 +223,7 @@ mod unix {
             unsafe { libc::signal(signal, libc::SIG_IGN) };
         }
         let Ok(before) = tcgetattr(rustix::stdio::stdout()) else { return };
-        // SAFETY: nothing else in this process uses descriptor 0, which `Guard::start` made a socket.
+        // SAFETY: nothing else in this process uses descriptor 0, which `RescueProcess::start` made a socket.
         let mut line = unsafe { <UnixStream as std::os::fd::FromRawFd>::from_raw_fd(0) };
         if line.write_all(b"r").is_err() {
             return;

@@ -2,7 +2,7 @@
 
 use super::format::clock;
 use super::widget::{framed, paragraph};
-use crate::script::message::Report;
+use crate::script::summary::Report;
 use crate::tui::keymap::Action;
 use crate::tui::state::{ErrorPane, State, headline};
 use crate::tui::theme::Theme;

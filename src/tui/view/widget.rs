@@ -39,7 +39,7 @@ pub fn row(buf: &mut Buffer, area: Rect, y: usize, left: Line<'_>, right: Line<'
     put(buf, (area.x + room, y), right, area.width - room);
 }
 
-/// Writes a line of at most this many cells. Only this and [`paragraph`] write text, so that all of it is [`shown`] escaped.
+/// Writes a line of at most this many cells. Only this and [`paragraph`] write text, so that all of it is `shown` escaped.
 pub fn put(buf: &mut Buffer, (x, y): (u16, u16), line: Line<'_>, width: u16) {
     buf.set_line(x, y, &shown(line), width);
 }

@@ -141,8 +141,8 @@ fn the_value_of_every_kind_has_the_shape_it_says_and_single_precision_agrees() {
 
 #[test]
 fn max_pooling_gives_all_of_the_gradient_to_the_first_greatest_value() {
+    use gradscope::backend::{Pool2d, Window};
     use gradscope::graph::op::{MaxPool, Op};
-    use gradscope::kernel::{Pool2d, Window};
     let pool = Pool2d { h: Window::new(2, 2, 0, 1), w: Window::new(2, 2, 0, 1), ceil_mode: false };
     let x = Tensor::new(&[[[[3f64, 3.0], [1.0, 3.0]]]], &Device::Cpu).unwrap();
     let op = MaxPool { pool };

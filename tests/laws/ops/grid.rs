@@ -2,7 +2,7 @@
 
 use crate::common::random::numbers;
 use candle_core::{Device, Tensor};
-use gradscope::kernel::{GridSample, affine_grid, grid_sample};
+use gradscope::backend::{GridSample, affine_grid, grid_sample};
 use serde_json::Value;
 
 fn list(value: &Value) -> Vec<f64> {

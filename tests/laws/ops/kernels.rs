@@ -2,7 +2,7 @@
 
 use crate::common::random::{Random, assert_close, numbers};
 use candle_core::{DType, Device, Tensor};
-use gradscope::kernel::{
+use gradscope::backend::{
     Conv2d, Pool2d, Window, avg_pool2d, avg_pool2d_vjp, conv2d, conv2d_input_vjp, conv2d_weight_vjp, max_pool2d,
     max_pool2d_vjp,
 };

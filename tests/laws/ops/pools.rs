@@ -3,9 +3,9 @@
 
 use crate::common::random::numbers;
 use candle_core::{DType, Device, Tensor};
-use gradscope::backward::Walk;
+use gradscope::backend::{self, Pool2d, Window, portable};
+use gradscope::explain::Walk;
 use gradscope::graph::{Builder, op};
-use gradscope::kernel::{self, Pool2d, Window, portable};
 use serde_json::Value;
 use std::sync::Arc;
 
@@ -60,15 +60,15 @@ impl Case<'_> {
         let (x, pool, dy) = (self.x.to_dtype(dtype).unwrap(), &self.pool, self.dy(dtype));
         match self.mean {
             None => {
-                let (y, dx) = (kernel::max_pool2d(&x, pool).unwrap(), kernel::max_pool2d_vjp(&dy, &x, pool).unwrap());
+                let (y, dx) = (backend::max_pool2d(&x, pool).unwrap(), backend::max_pool2d_vjp(&dy, &x, pool).unwrap());
                 self.check("loops", &y, &dx, bound);
                 let (y, dx) =
                     (portable::max_pool2d(&x, pool).unwrap(), portable::max_pool2d_vjp(&dy, &x, pool).unwrap());
                 self.check("portable", &y, &dx, bound);
             }
             Some(pad) => {
-                let y = kernel::avg_pool2d(&x, pool, pad).unwrap();
-                self.check("loops", &y, &kernel::avg_pool2d_vjp(&dy, x.dims(), pool, pad).unwrap(), bound);
+                let y = backend::avg_pool2d(&x, pool, pad).unwrap();
+                self.check("loops", &y, &backend::avg_pool2d_vjp(&dy, x.dims(), pool, pad).unwrap(), bound);
                 let y = portable::avg_pool2d(&x, pool, pad).unwrap();
                 self.check("portable", &y, &portable::avg_pool2d_vjp(&dy, x.dims(), pool, pad).unwrap(), bound);
             }
@@ -95,12 +95,12 @@ impl Case<'_> {
         match self.mean {
             None => {
                 let dy = self.x.zeros_like().unwrap();
-                kernel::max_pool2d(&self.x, &self.pool).is_err()
-                    && kernel::max_pool2d_vjp(&dy, &self.x, &self.pool).is_err()
+                backend::max_pool2d(&self.x, &self.pool).is_err()
+                    && backend::max_pool2d_vjp(&dy, &self.x, &self.pool).is_err()
                     && portable::max_pool2d(&self.x, &self.pool).is_err()
             }
             Some(pad) => {
-                kernel::avg_pool2d(&self.x, &self.pool, pad).is_err()
+                backend::avg_pool2d(&self.x, &self.pool, pad).is_err()
                     && portable::avg_pool2d(&self.x, &self.pool, pad).is_err()
             }
         }

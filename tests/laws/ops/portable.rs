@@ -2,7 +2,7 @@
 
 use crate::common::random::{Random, assert_close};
 use candle_core::{DType, Tensor};
-use gradscope::kernel::{self, Conv2d, Pool2d, Resize, Window, portable};
+use gradscope::backend::{self, Conv2d, Pool2d, Resize, Window, portable};
 
 /// What the two may differ by, in each type.
 const TYPES: [(DType, f64); 2] = [(DType::F64, 1e-12), (DType::F32, 1e-5)];
@@ -40,12 +40,12 @@ fn convolutions_and_their_gradients_are_those_of_the_cpu() {
             let [x, w, b, dy] = [&x, &w, &b, &dy].map(|t| t.to_dtype(dtype).unwrap());
             let what = |which: &str| format!("{which} {seed}: {shape:?} by {weight:?}, {how:?}, {dtype:?}");
             let ours = portable::conv2d(&x, &w, Some(&b), &how).unwrap();
-            assert_close(&what("value"), &ours, &kernel::conv2d(&x, &w, Some(&b), &how).unwrap(), bound);
+            assert_close(&what("value"), &ours, &backend::conv2d(&x, &w, Some(&b), &how).unwrap(), bound);
             let ours = portable::conv2d_input_vjp(&dy, &w, &shape, &how).unwrap();
-            let expected = kernel::conv2d_input_vjp(&dy, &w, &shape, &how).unwrap();
+            let expected = backend::conv2d_input_vjp(&dy, &w, &shape, &how).unwrap();
             assert_close(&what("input vjp"), &ours, &expected, bound);
             let ours = portable::conv2d_weight_vjp(&dy, &x, &weight, &how).unwrap();
-            let expected = kernel::conv2d_weight_vjp(&dy, &x, &weight, &how).unwrap();
+            let expected = backend::conv2d_weight_vjp(&dy, &x, &weight, &how).unwrap();
             assert_close(&what("weight vjp"), &ours, &expected, bound);
         }
     }
@@ -94,12 +94,12 @@ fn max_pooling_and_its_gradient_are_those_of_the_cpu() {
         }
         for (dtype, bound) in TYPES {
             let x = x.to_dtype(dtype).unwrap();
-            let y = kernel::max_pool2d(&x, &pool).unwrap();
+            let y = backend::max_pool2d(&x, &pool).unwrap();
             let dy = r.tensor(y.dims()).to_dtype(dtype).unwrap();
             let what = format!("{pool:?} of {shape:?}");
             assert_close(&what, &portable::max_pool2d(&x, &pool).unwrap(), &y, 0.0);
             let ours = portable::max_pool2d_vjp(&dy, &x, &pool).unwrap();
-            assert_close(&what, &ours, &kernel::max_pool2d_vjp(&dy, &x, &pool).unwrap(), bound);
+            assert_close(&what, &ours, &backend::max_pool2d_vjp(&dy, &x, &pool).unwrap(), bound);
         }
     }
 }
@@ -112,11 +112,11 @@ fn what_is_no_number_is_the_greatest_of_its_window() {
         t.flatten_all().unwrap().to_vec1::<f32>().unwrap().into_iter().map(f32::to_bits).collect()
     };
     let same = |a: Tensor, b: Tensor| assert_eq!(bits(a), bits(b));
-    same(portable::max_pool2d(&x, &pool).unwrap(), kernel::max_pool2d(&x, &pool).unwrap());
+    same(portable::max_pool2d(&x, &pool).unwrap(), backend::max_pool2d(&x, &pool).unwrap());
     let dy = x.ones_like().unwrap();
-    same(portable::max_pool2d_vjp(&dy, &x, &pool).unwrap(), kernel::max_pool2d_vjp(&dy, &x, &pool).unwrap());
-    same(portable::relu(&x).unwrap(), kernel::relu(&x).unwrap());
-    same(portable::relu_vjp(&dy, &x).unwrap(), kernel::relu_vjp(&dy, &x).unwrap());
+    same(portable::max_pool2d_vjp(&dy, &x, &pool).unwrap(), backend::max_pool2d_vjp(&dy, &x, &pool).unwrap());
+    same(portable::relu(&x).unwrap(), backend::relu(&x).unwrap());
+    same(portable::relu_vjp(&dy, &x).unwrap(), backend::relu_vjp(&dy, &x).unwrap());
 }
 
 #[test]
@@ -132,17 +132,17 @@ fn mean_pooling_and_resizing_are_those_of_the_cpu() {
         let dz = r.tensor(&[2, 3, to.0, to.1]);
         for (dtype, bound) in TYPES {
             let [x, dz] = [&x, &dz].map(|t| t.to_dtype(dtype).unwrap());
-            let y = kernel::avg_pool2d(&x, &pool, include_pad).unwrap();
+            let y = backend::avg_pool2d(&x, &pool, include_pad).unwrap();
             let dy = r.tensor(y.dims()).to_dtype(dtype).unwrap();
             let what = format!("{pool:?} of {shape:?} in {dtype:?}");
             assert_close(&what, &portable::avg_pool2d(&x, &pool, include_pad).unwrap(), &y, bound);
             let ours = portable::avg_pool2d_vjp(&dy, &shape, &pool, include_pad).unwrap();
-            assert_close(&what, &ours, &kernel::avg_pool2d_vjp(&dy, &shape, &pool, include_pad).unwrap(), bound);
+            assert_close(&what, &ours, &backend::avg_pool2d_vjp(&dy, &shape, &pool, include_pad).unwrap(), bound);
             let what = format!("{mode:?} of {shape:?} to {to:?} in {dtype:?}");
             let ours = portable::interpolate(&x, to, mode).unwrap();
-            assert_close(&what, &ours, &kernel::interpolate(&x, to, mode).unwrap(), bound);
+            assert_close(&what, &ours, &backend::interpolate(&x, to, mode).unwrap(), bound);
             let ours = portable::interpolate_vjp(&dz, from, mode).unwrap();
-            assert_close(&what, &ours, &kernel::interpolate_vjp(&dz, from, mode).unwrap(), bound);
+            assert_close(&what, &ours, &backend::interpolate_vjp(&dz, from, mode).unwrap(), bound);
         }
     }
 }
@@ -157,21 +157,21 @@ fn passes_over_all_numbers_and_their_sums_are_those_of_the_cpu() {
         for (dtype, bound) in TYPES {
             let [s, z, scale, shift] = [&s, &z, &scale, &shift].map(|t| t.to_dtype(dtype).unwrap());
             let what = format!("{shape:?} in {dtype:?}");
-            assert_close(&what, &portable::relu(&s).unwrap(), &kernel::relu(&s).unwrap(), 0.0);
-            assert_close(&what, &portable::relu_vjp(&s, &z).unwrap(), &kernel::relu_vjp(&s, &z).unwrap(), 0.0);
+            assert_close(&what, &portable::relu(&s).unwrap(), &backend::relu(&s).unwrap(), 0.0);
+            assert_close(&what, &portable::relu_vjp(&s, &z).unwrap(), &backend::relu_vjp(&s, &z).unwrap(), 0.0);
             let ours = portable::channel_affine(&s, &scale, &shift).unwrap();
-            assert_close(&what, &ours, &kernel::channel_affine(&s, &scale, &shift).unwrap(), bound);
+            assert_close(&what, &ours, &backend::channel_affine(&s, &scale, &shift).unwrap(), bound);
             let near = |a: f64, b: f64| assert!((a - b).abs() < bound * s.elem_count() as f64, "{what}: {a} and {b}");
-            near(portable::sum(&s).unwrap(), kernel::sum(&s).unwrap());
-            let ours = portable::shares(&s, &z, Some(&shift), 0.25).unwrap();
-            let expected = kernel::shares(&s, &z, Some(&shift), 0.25).unwrap();
+            near(portable::sum(&s).unwrap(), backend::sum(&s).unwrap());
+            let ours = portable::lrp_divide(&s, &z, Some(&shift), 0.25).unwrap();
+            let expected = backend::lrp_divide(&s, &z, Some(&shift), 0.25).unwrap();
             assert_close(&what, &ours.s, &expected.s, bound);
             near(ours.bias, expected.bias);
             near(ours.stabilizer, expected.stabilizer);
             near(ours.missing, expected.missing);
             for x in [&s, &s.abs().unwrap(), &s.zeros_like().unwrap()] {
-                assert_eq!(portable::is_zero(x).unwrap(), kernel::is_zero(x).unwrap());
-                assert_eq!(portable::is_nonnegative(x).unwrap(), kernel::is_nonnegative(x).unwrap());
+                assert_eq!(portable::is_zero(x).unwrap(), backend::is_zero(x).unwrap());
+                assert_eq!(portable::is_nonnegative(x).unwrap(), backend::is_nonnegative(x).unwrap());
             }
         }
     }

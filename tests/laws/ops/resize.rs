@@ -2,7 +2,7 @@
 
 use crate::common::random::{Random, assert_close, numbers};
 use candle_core::{DType, Device, Tensor};
-use gradscope::kernel::{Resize, interpolate, interpolate_vjp};
+use gradscope::backend::{Resize, interpolate, interpolate_vjp};
 
 const MODES: [Resize; 4] = [Resize::Nearest, Resize::Bilinear, Resize::BilinearAntialias, Resize::BilinearCorners];
 

@@ -2,8 +2,8 @@
 
 use crate::common::random::{Random, assert_close, numbers};
 use candle_core::{Device, Tensor};
+use gradscope::backend::Conv2d;
 use gradscope::graph::op::*;
-use gradscope::kernel::Conv2d;
 
 /// Kinds whose values are held to plain loops in `kernels.rs`.
 const KERNELS: [&str; 3] = ["conv", "max_pool", "avg_pool"];

@@ -1,15 +1,15 @@
 //! Learning from pictures that were attacked.
 
 use super::train::{card, digits, small};
-use gradscope::backward::{Walk, cross_entropy, cross_entropy_loss};
+use gradscope::explain::{Walk, cross_entropy, cross_entropy_loss};
 use gradscope::graph::Graph;
-use gradscope::model::train::{Adversary, Options, Trainer};
+use gradscope::train::{Adversary, Trainer, TrainingOptions};
 use std::sync::Arc;
 
 const FGSM: Adversary = Adversary { epsilon: 0.1, steps: 1, step: 0.1, random_start: false, alpha: 0.5, warmup: 0.0 };
 
 fn trainer(adversary: Option<Adversary>) -> Trainer {
-    let options = Options { epochs: 6, batch: 50, rate: 3e-3, adversary, ..Options::default() };
+    let options = TrainingOptions { epochs: 6, batch: 50, rate: 3e-3, adversary, ..TrainingOptions::default() };
     Trainer::new(&small(), &card(), digits("digits#train", 1000), options).unwrap()
 }
 
@@ -69,7 +69,7 @@ fn more_steps_from_a_random_point_attack_harder_and_always_alike() {
 #[test]
 fn attacks_out_of_range_are_refused() {
     let refused = |a: Adversary| {
-        let options = Options { adversary: Some(a), ..Options::default() };
+        let options = TrainingOptions { adversary: Some(a), ..TrainingOptions::default() };
         Trainer::new(&small(), &card(), digits("digits", 10), options).is_err()
     };
     assert!(!refused(FGSM));

@@ -2,7 +2,7 @@
 
 use super::train::{card, digits};
 use gradscope::graph::{Builder, Graph, op};
-use gradscope::model::train::{Optimizer, Options, Schedule, Trainer};
+use gradscope::train::{Optimizer, Schedule, Trainer, TrainingOptions};
 
 /// A network without hidden layers behind a dropout of its pixels.
 fn dropping(p: f64, channels: bool) -> Graph {
@@ -15,7 +15,8 @@ fn dropping(p: f64, channels: bool) -> Graph {
 
 fn trainer(p: f64, channels: bool) -> Trainer {
     let optimizer = Optimizer::Sgd { momentum: 0.0, nesterov: false };
-    let options = Options { batch: 40, rate: 0.1, optimizer, schedule: Schedule::Constant, ..Options::default() };
+    let options =
+        TrainingOptions { batch: 40, rate: 0.1, optimizer, schedule: Schedule::Constant, ..TrainingOptions::default() };
     Trainer::new(&dropping(p, channels), &card(), digits("digits", 80), options).unwrap()
 }
 

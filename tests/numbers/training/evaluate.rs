@@ -2,7 +2,7 @@
 
 use crate::common::{tiny, uniform};
 use gradscope::data::{Dataset, Preprocess};
-use gradscope::model::{Count, Model, correct, evaluate};
+use gradscope::model::{Accuracy, Model, correct, evaluate};
 
 /// Pictures of the tiny network's size, with these labels.
 fn pictures(labels: Vec<usize>) -> Dataset {
@@ -31,9 +31,9 @@ fn a_data_set_labelled_by_the_network_is_named_rightly_but_for_what_was_changed(
         Ok(())
     });
     let count = count.unwrap();
-    assert_eq!(count, Count { correct: 200, not_finite: 0, total: 300 });
+    assert_eq!(count, Accuracy { correct: 200, not_finite: 0, total: 300 });
     assert!((count.accuracy() - 2.0 / 3.0).abs() < 1e-12);
-    assert_eq!(seen.first(), Some(&Count::default()));
+    assert_eq!(seen.first(), Some(&Accuracy::default()));
     assert_eq!(seen.last(), Some(&count));
     assert!(seen.len() >= 3, "{seen:?}");
 }
@@ -63,7 +63,7 @@ fn pictures_whose_scores_overflow_are_counted_and_never_right() {
     assert!(expected > 10 && expected < 290, "{expected}");
     let labels = rows.iter().map(|row| (0..5).max_by(|&a, &b| row[a].total_cmp(&row[b])).unwrap());
     let count = evaluate(&model, &pictures(labels.collect()), &mut |_| Ok(())).unwrap();
-    assert_eq!(count, Count { correct: 300 - expected, not_finite: expected, total: 300 });
+    assert_eq!(count, Accuracy { correct: 300 - expected, not_finite: expected, total: 300 });
 
     let error = evaluate(&overflowing(f64::INFINITY), &all, &mut |_| Ok(())).unwrap_err().to_string();
     assert!(error.starts_with("the network's scores are not finite for 300 of 300 pictures"), "{error}");

@@ -2,11 +2,11 @@
 
 use crate::common::tiny;
 use candle_core::{Device, Tensor};
-use gradscope::data::{Dataset, made};
+use gradscope::backend::{Conv2d, Pool2d, Window};
+use gradscope::data::{Dataset, synthetic};
 use gradscope::graph::{Builder, Graph, op};
-use gradscope::kernel::{Conv2d, Pool2d, Window};
-use gradscope::model::train::{Init, Optimizer, Options, Schedule, Trainer, write_weights};
 use gradscope::model::{Card, Model, evaluate};
+use gradscope::train::{Init, Optimizer, Schedule, Trainer, TrainingOptions, write_weights};
 use serde_json::Value;
 use std::collections::BTreeMap;
 use std::ops::ControlFlow;
@@ -46,14 +46,14 @@ pub fn card() -> Card {
 
 /// The first pictures of a made set.
 pub fn digits(name: &str, count: usize) -> Dataset {
-    let set = made::open(name).unwrap();
+    let set = synthetic::open(name).unwrap();
     let numbers: Vec<_> = (0..count).collect();
     let pixels = set.batch(&numbers, &card().preprocess()).unwrap().flatten_all().unwrap().to_vec1::<f32>().unwrap();
     let pixels = pixels.into_iter().map(|v| (v * 255.0).round() as u8).collect();
     Dataset::of_bytes(name, vec![], [1, 28, 28], pixels, numbers.iter().map(|&i| set.label(i)).collect()).unwrap()
 }
 
-fn trainer(options: &Options) -> Trainer {
+fn trainer(options: &TrainingOptions) -> Trainer {
     Trainer::new(&small(), &card(), digits("digits", 100), options.clone()).unwrap()
 }
 
@@ -95,7 +95,7 @@ fn optimizers_step_as_pytorchs_do() {
 
 #[test]
 fn a_small_network_learns_to_read_made_digits() {
-    let options = Options { epochs: 4, batch: 32, rate: 3e-3, ..Options::default() };
+    let options = TrainingOptions { epochs: 4, batch: 32, rate: 3e-3, ..TrainingOptions::default() };
     let mut trainer = Trainer::new(&small(), &card(), digits("digits#train", 2000), options).unwrap();
     while trainer.step().unwrap().is_some() {}
     let model = Model { card: card().into(), graph: trainer.graph().clone(), hash: Arc::from(""), taken: "".into() };
@@ -110,8 +110,15 @@ fn training_that_was_killed_and_resumed_gives_the_same_weights_bit_by_bit() {
     let (sgd, adam) = (Optimizer::Sgd { momentum: 0.9, nesterov: true }, Optimizer::adam());
     let adadelta = Optimizer::Adadelta { rho: 0.9, epsilon: 1e-6 };
     for (optimizer, rate) in [(sgd, 0.02), (adam, 3e-3), (adadelta, 1.0)] {
-        let options =
-            Options { epochs: 3, batch: 16, rate, optimizer, shift: 2, weight_decay: 1e-4, ..Options::default() };
+        let options = TrainingOptions {
+            epochs: 3,
+            batch: 16,
+            rate,
+            optimizer,
+            shift: 2,
+            weight_decay: 1e-4,
+            ..TrainingOptions::default()
+        };
         let whole = finish(trainer(&options));
         let mut killed = trainer(&options);
         (0..10).for_each(|_| assert!(killed.step().unwrap().is_some()));
@@ -129,9 +136,9 @@ fn training_that_was_killed_and_resumed_gives_the_same_weights_bit_by_bit() {
 fn a_run_that_is_stopped_leaves_a_checkpoint_and_goes_on_from_it() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("training.safetensors");
-    let options = Options { epochs: 2, batch: 16, ..Options::default() };
+    let options = TrainingOptions { epochs: 2, batch: 16, ..TrainingOptions::default() };
     let mut stopped = trainer(&options);
-    let stop_at_nine = &mut |report: &gradscope::model::train::Report| match (report.epoch, report.batch) {
+    let stop_at_nine = &mut |report: &gradscope::train::StepReport| match (report.epoch, report.batch) {
         (2, 2) => ControlFlow::Break(()),
         _ => ControlFlow::Continue(()),
     };
@@ -149,7 +156,7 @@ fn a_run_that_is_stopped_leaves_a_checkpoint_and_goes_on_from_it() {
 fn a_checkpoint_of_something_else_is_an_error_that_says_what() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("training.safetensors");
-    trainer(&Options::default()).save(&path).unwrap();
+    trainer(&TrainingOptions::default()).save(&path).unwrap();
     let error = |path: &Path, card: &Card, data: Dataset| {
         let resumed = Trainer::resume(path, &small(), card, data);
         format!("{:#}", resumed.err().expect("an error"))
@@ -158,7 +165,7 @@ fn a_checkpoint_of_something_else_is_an_error_that_says_what() {
     assert!(error(&path, &other, digits("digits", 100)).contains("a checkpoint of \"small\", not of \"other\""));
     assert!(error(&path, &card(), digits("digits", 99)).contains("other pictures"));
     let weights = folder.path().join("weights.safetensors");
-    write_weights(&weights, &trainer(&Options::default()).weights()).unwrap();
+    write_weights(&weights, &trainer(&TrainingOptions::default()).weights()).unwrap();
     assert!(error(&weights, &card(), digits("digits", 100)).contains("no checkpoint of training"));
     std::fs::write(&weights, b"not a file of tensors").unwrap();
     assert!(error(&weights, &card(), digits("digits", 100)).contains("no .safetensors file"));
@@ -167,13 +174,13 @@ fn a_checkpoint_of_something_else_is_an_error_that_says_what() {
 #[test]
 fn the_gradient_of_a_batch_is_that_of_its_pictures_together() {
     let rate = 1e-3;
-    let options = Options {
+    let options = TrainingOptions {
         epochs: 1,
         batch: 100,
         rate,
         optimizer: Optimizer::Sgd { momentum: 0.0, nesterov: false },
         schedule: Schedule::Constant,
-        ..Options::default()
+        ..TrainingOptions::default()
     };
     let mut trainer = trainer(&options);
     let before = trainer.graph().clone();
@@ -183,7 +190,7 @@ fn the_gradient_of_a_batch_is_that_of_its_pictures_together() {
     let x = data.batch(&(0..100).collect::<Vec<_>>(), &card().preprocess()).unwrap();
     let loss = |graph: &Arc<Graph>| {
         let logits = graph.forward(&x).unwrap().logits().unwrap();
-        gradscope::backward::cross_entropy_loss(&logits, &labels).unwrap()
+        gradscope::explain::cross_entropy_loss(&logits, &labels).unwrap()
     };
     assert!((report.loss - loss(&before)).abs() < 1e-5);
     let moved: f64 = before
@@ -200,8 +207,8 @@ fn the_gradient_of_a_batch_is_that_of_its_pictures_together() {
 
 #[test]
 fn the_first_weights_are_uniform_within_pytorchs_bounds_and_depend_on_the_seed() {
-    let he = trainer(&Options::default()).weights();
-    let weights = trainer(&Options { init: Init::Torch, ..Options::default() }).weights();
+    let he = trainer(&TrainingOptions::default()).weights();
+    let weights = trainer(&TrainingOptions { init: Init::Torch, ..TrainingOptions::default() }).weights();
     let values = |name: &str| weights[name].flatten_all().unwrap().to_vec1::<f32>().unwrap();
     let gain = (&weights["fc.weight"] * 6f64.sqrt()).unwrap().sub(&he["fc.weight"]).unwrap().abs().unwrap();
     assert!(gain.max_all().unwrap().to_scalar::<f32>().unwrap() < 1e-6);
@@ -214,19 +221,27 @@ fn the_first_weights_are_uniform_within_pytorchs_bounds_and_depend_on_the_seed()
     let v = values("fc.weight");
     let variance = v.iter().map(|v| v * v).sum::<f32>() / v.len() as f32;
     assert!((variance * 3.0 * 432.0 - 1.0).abs() < 0.1, "{variance}");
-    assert_ne!(bits(&trainer(&Options { seed: 1, ..Options::default() })), bits(&trainer(&Options::default())));
+    assert_ne!(
+        bits(&trainer(&TrainingOptions { seed: 1, ..TrainingOptions::default() })),
+        bits(&trainer(&TrainingOptions::default()))
+    );
 }
 
 #[test]
 fn training_goes_on_from_weights_that_the_network_has() {
-    let first = trainer(&Options::default());
-    let second = Trainer::new(first.graph(), &card(), digits("digits", 100), Options { seed: 7, ..Options::default() });
+    let first = trainer(&TrainingOptions::default());
+    let second = Trainer::new(
+        first.graph(),
+        &card(),
+        digits("digits", 100),
+        TrainingOptions { seed: 7, ..TrainingOptions::default() },
+    );
     assert_eq!(bits(&second.unwrap()), bits(&first));
 }
 
 #[test]
 fn a_loss_that_is_no_number_is_an_error_and_leaves_the_weights() {
-    let options = Options { rate: 1e30, optimizer: Optimizer::sgd(), ..Options::default() };
+    let options = TrainingOptions { rate: 1e30, optimizer: Optimizer::sgd(), ..TrainingOptions::default() };
     let mut trainer = trainer(&options);
     let mut before = bits(&trainer);
     let error = loop {
@@ -252,7 +267,7 @@ fn normalized() -> Graph {
 #[test]
 fn running_statistics_follow_those_of_each_batch() {
     let data = digits("digits", 12);
-    let options = Options { batch: 4, epochs: 1, ..Options::default() };
+    let options = TrainingOptions { batch: 4, epochs: 1, ..TrainingOptions::default() };
     let mut trainer = Trainer::new(&normalized(), &card(), data.clone(), options).unwrap();
     let of = |trainer: &Trainer, name: &str| gradscope::tensor::numbers(&trainer.weights()[name]).unwrap()[0];
     assert_eq!((of(&trainer, "bn1.running_mean"), of(&trainer, "bn1.running_var")), (0.0, 1.0));
@@ -278,16 +293,16 @@ fn running_statistics_follow_those_of_each_batch() {
 
 #[test]
 fn options_out_of_range_and_labels_without_a_score_are_refused() {
-    let refused = |options: Options| Trainer::new(&small(), &card(), digits("digits", 10), options).is_err();
-    let good = Options::default;
+    let refused = |options: TrainingOptions| Trainer::new(&small(), &card(), digits("digits", 10), options).is_err();
+    let good = TrainingOptions::default;
     assert!(!refused(good()));
-    assert!(refused(Options { epochs: 0, ..good() }));
-    assert!(refused(Options { batch: 0, ..good() }));
-    assert!(refused(Options { rate: -1.0, ..good() }));
-    assert!(refused(Options { rate: f64::NAN, ..good() }));
-    assert!(refused(Options { weight_decay: -1.0, ..good() }));
-    assert!(refused(Options { schedule: Schedule::Step { every: 0 }, ..good() }));
-    assert!(refused(Options { optimizer: Optimizer::Sgd { momentum: 1.0, nesterov: false }, ..good() }));
+    assert!(refused(TrainingOptions { epochs: 0, ..good() }));
+    assert!(refused(TrainingOptions { batch: 0, ..good() }));
+    assert!(refused(TrainingOptions { rate: -1.0, ..good() }));
+    assert!(refused(TrainingOptions { rate: f64::NAN, ..good() }));
+    assert!(refused(TrainingOptions { weight_decay: -1.0, ..good() }));
+    assert!(refused(TrainingOptions { schedule: Schedule::Step { every: 0 }, ..good() }));
+    assert!(refused(TrainingOptions { optimizer: Optimizer::Sgd { momentum: 1.0, nesterov: false }, ..good() }));
     let tiny = tiny();
     let error = Trainer::new(&tiny.graph, &tiny.card, digits("digits", 10), good()).err().expect("an error");
     assert!(error.to_string().contains("is of class 5, but \"tiny\" tells 5 classes apart"), "{error}");

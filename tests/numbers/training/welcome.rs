@@ -1,7 +1,7 @@
 //! The program's own networks, and the first picture that is seen.
 
 use crate::common::host;
-use gradscope::data::{Dataset, made};
+use gradscope::data::{Dataset, synthetic};
 use gradscope::model::{Model, evaluate};
 use gradscope::render::Body;
 use gradscope::script::architecture::Architectures;
@@ -29,7 +29,7 @@ fn first(set: &Dataset, count: usize) -> Dataset {
 
 /// How much of the Grad-CAM of a class lies in the left half of a picture of `made:welcome`.
 fn left_share(host: &Host, model: &Model, picture: usize, class: usize) -> f32 {
-    let x = made::open("welcome").unwrap().batch(&[picture], &model.card.preprocess()).unwrap();
+    let x = synthetic::open("welcome").unwrap().batch(&[picture], &model.card.preprocess()).unwrap();
     let mut session = Session::new(host, model.clone(), "made:welcome", x).unwrap();
     session.set_target(Some(class)).unwrap();
     session.open(host.method("gradcam").unwrap());
@@ -43,7 +43,7 @@ fn left_share(host: &Host, model: &Model, picture: usize, class: usize) -> f32 {
 fn the_embedded_networks_know_their_own_pictures() {
     let host = host();
     for (name, count, least) in [("digits", 500, 0.98), ("shapes", 300, 0.95)] {
-        let set = first(&made::open(name).unwrap(), count);
+        let set = first(&synthetic::open(name).unwrap(), count);
         let model = own(&host, name);
         assert_eq!(*model.card.labels, set.classes, "{name}");
         let accuracy = evaluate(&model, &set, &mut |_| Ok(())).unwrap().accuracy();
@@ -55,7 +55,7 @@ fn the_embedded_networks_know_their_own_pictures() {
 fn the_heatmap_moves_to_the_object_that_is_asked_about() {
     let host = host();
     let model = own(&host, "shapes");
-    let set = made::open("welcome").unwrap();
+    let set = synthetic::open("welcome").unwrap();
     for (i, name) in RIGHT.iter().enumerate() {
         let (left, right) = (set.label(i), set.classes.iter().position(|c| c == name).unwrap());
         let (on_left, on_right) = (left_share(&host, &model, i, left), left_share(&host, &model, i, right));

@@ -1,7 +1,7 @@
 //! The caption below a picture: its title, its scale or a value read from it, its colors, its note.
 
 use crate::render::{self, Body, Figure, Rescale};
-use crate::tui::picture::Stage;
+use crate::tui::picture::PictureStage;
 use crate::tui::picture::blocks::{self, Blocks};
 use crate::tui::state::{State, VisibleFigure, shape};
 use crate::tui::theme::Theme;
@@ -13,7 +13,7 @@ use ratatui::layout::Rect;
 use ratatui::text::Line;
 
 /// Draws the title with the size or scale, and below them the colors from the lowest to the highest value.
-pub fn draw(buf: &mut Buffer, area: Rect, visible: &VisibleFigure, state: &State, theme: &Theme, stage: &Stage) {
+pub fn draw(buf: &mut Buffer, area: Rect, visible: &VisibleFigure, state: &State, theme: &Theme, stage: &PictureStage) {
     let VisibleFigure { figure, range, warning, .. } = visible;
     let lens = &state.lens;
     let about = match (range, &figure.body) {

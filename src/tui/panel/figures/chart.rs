@@ -2,7 +2,7 @@
 
 use super::{scatter, table};
 use crate::render::{self, Bar, Body, Series};
-use crate::tui::picture::Stage;
+use crate::tui::picture::PictureStage;
 use crate::tui::state::{State, VisibleFigure};
 use crate::tui::theme::Theme;
 use crate::tui::view::format::brief;
@@ -13,7 +13,7 @@ use ratatui::layout::Rect;
 use ratatui::text::{Line, Span};
 
 /// Draws a chart or a text below its title.
-pub fn draw(buf: &mut Buffer, area: Rect, visible: &VisibleFigure, state: &State, theme: &Theme, stage: &Stage) {
+pub fn draw(buf: &mut Buffer, area: Rect, visible: &VisibleFigure, state: &State, theme: &Theme, stage: &PictureStage) {
     let figure = &visible.figure;
     let warning = Line::styled(visible.warning.clone().unwrap_or_default(), theme.bad);
     row(buf, area, 0, Line::styled(figure.title.as_str(), theme.strong), warning);

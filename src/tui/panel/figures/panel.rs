@@ -3,16 +3,16 @@
 use super::arrangement::{arrange, picture_area};
 use super::{caption, chart, scatter};
 use crate::render::Body;
-use crate::script::message::Command;
 use crate::tui::action::{lens_actions, views};
 use crate::tui::effect::{Effect, ask};
 use crate::tui::event::Key as K;
 use crate::tui::keymap::{Action as A, Binding, row as bind};
-use crate::tui::panel::spec::{BLANK, Panel, Place, Small};
-use crate::tui::picture::{Placement, Stage, Wanted};
+use crate::tui::panel::spec::{BLANK, Panel, PanelPlace, Small};
+use crate::tui::picture::{PictureStage, Placement, WantedPictures};
 use crate::tui::state::{Pane, State, VisibleFigure};
 use crate::tui::theme::Theme;
 use crate::tui::view::widget::{put, row};
+use crate::worker::message::Command;
 use ratatui::buffer::Buffer;
 use ratatui::layout::Rect;
 use ratatui::text::{Line, Span};
@@ -20,7 +20,7 @@ use ratatui::text::{Line, Span};
 /// The panel.
 pub const PANEL: Panel = Panel {
     pane: Pane::FIGURES,
-    place: Place::Centre,
+    place: PanelPlace::Centre,
     small: Small::Always,
     keys: KEYS,
     act,
@@ -62,7 +62,7 @@ fn open_pointed(state: &mut State) -> Vec<Effect> {
     first.map_or_else(Vec::new, |(name, _)| ask(Command::Picture(name)))
 }
 
-fn pictures(state: &State, inner: Rect, cell: (u16, u16)) -> Wanted<'_> {
+fn pictures(state: &State, inner: Rect, cell: (u16, u16)) -> WantedPictures<'_> {
     let arrangement = arrange(&state.visible.figures, inner, cell);
     let place = |(tile, figure): &(Rect, &'_ VisibleFigure)| picture_area(*tile, &figure.figure);
     let pictures = arrangement.pictures.iter().map(|both| Placement { area: place(both), figure: both.1 }).collect();
@@ -70,10 +70,10 @@ fn pictures(state: &State, inner: Rect, cell: (u16, u16)) -> Wanted<'_> {
         Body::Scatter { points } => scatter::plane(chart::below_title(*area), points, state),
         _ => None,
     };
-    Wanted { pictures, plots: arrangement.others.iter().filter_map(plane).collect() }
+    WantedPictures { pictures, plots: arrangement.others.iter().filter_map(plane).collect() }
 }
 
-fn draw(buf: &mut Buffer, inner: Rect, state: &State, theme: &Theme, stage: &Stage) {
+fn draw(buf: &mut Buffer, inner: Rect, state: &State, theme: &Theme, stage: &PictureStage) {
     let note = Line::from(vec![Span::raw(" "), freshness(state, theme), Span::raw(" ")]);
     let width = note.width() as u16;
     if width > 2 && inner.width > width + 2 {
@@ -89,7 +89,14 @@ fn draw(buf: &mut Buffer, inner: Rect, state: &State, theme: &Theme, stage: &Sta
 }
 
 /// Draws a picture with its caption right below it.
-fn draw_picture(buf: &mut Buffer, tile: Rect, figure: &VisibleFigure, state: &State, theme: &Theme, stage: &Stage) {
+fn draw_picture(
+    buf: &mut Buffer,
+    tile: Rect,
+    figure: &VisibleFigure,
+    state: &State,
+    theme: &Theme,
+    stage: &PictureStage,
+) {
     let area = picture_area(tile, &figure.figure);
     let rect = stage.draw(buf, area, &state.lens).unwrap_or(area);
     let wide = if rect.width >= 26.min(tile.width) { rect } else { tile };

@@ -1,7 +1,7 @@
 //! Scatter plots: the points, the one under the mark, and its picture.
 
 use crate::render::Points;
-use crate::tui::picture::{Stage, blocks, ring};
+use crate::tui::picture::{PictureStage, blocks, ring};
 use crate::tui::state::{ScatterView, State};
 use crate::tui::theme::{Depth, Theme};
 use crate::tui::view::format::brief;
@@ -20,7 +20,7 @@ const COLORS: usize = 16;
 const COLUMNS: (u16, u16) = (32, 30);
 
 /// Draws the names of the groups, the points, and a line about the point under the mark.
-pub fn draw(buf: &mut Buffer, area: Rect, points: &Points, state: &State, theme: &Theme, stage: &Stage) {
+pub fn draw(buf: &mut Buffer, area: Rect, points: &Points, state: &State, theme: &Theme, stage: &PictureStage) {
     let Some(plane) = plane(area, points, state) else { return };
     let side = area.width - plane.width;
     let view = ScatterView::new(points);

@@ -1,6 +1,6 @@
 //! iTerm2's protocol: a PNG that the terminal scales to its cells.
 
-use super::spec::{Driver, DriverSpec, Part, Standing, go};
+use super::spec::{Driver, DriverSpec, PicturePart, Standing, go};
 use crate::tui::picture::png::{base64, png};
 use crate::tui::picture::{sample, stream};
 use crate::tui::theme::Depth;
@@ -35,11 +35,11 @@ impl Driver for Iterm {
         Some(sample::sized(image, pixels))
     }
 
-    fn encode(&self, image: &RgbImage, _: (u16, u16)) -> Vec<Part> {
+    fn encode(&self, image: &RgbImage, _: (u16, u16)) -> Vec<PicturePart> {
         vec![(0, png(&sample::light(image.clone())))]
     }
 
-    fn commands(&self, parts: &[Part], _: u32, rect: Rect) -> Vec<Vec<u8>> {
+    fn commands(&self, parts: &[PicturePart], _: u32, rect: Rect) -> Vec<Vec<u8>> {
         parts.iter().map(|(_, png)| [go(rect.x, rect.y), picture(png, rect)].concat()).collect()
     }
 

@@ -1,6 +1,6 @@
 //! Kitty's protocol: PNG at its own size, scaled by the terminal, placed at the cursor or by placeholders.
 
-use super::spec::{Driver, DriverSpec, Part, Standing, go};
+use super::spec::{Driver, DriverSpec, PicturePart, Standing, go};
 use crate::tui::picture::png::{base64, png};
 use crate::tui::picture::{sample, stream};
 use crate::tui::theme::Depth;
@@ -66,11 +66,11 @@ impl Driver for Kitty {
         Some(sample::sized(image, pixels))
     }
 
-    fn encode(&self, image: &RgbImage, _: (u16, u16)) -> Vec<Part> {
+    fn encode(&self, image: &RgbImage, _: (u16, u16)) -> Vec<PicturePart> {
         vec![(0, png(&sample::light(image.clone())))]
     }
 
-    fn commands(&self, parts: &[Part], id: u32, rect: Rect) -> Vec<Vec<u8>> {
+    fn commands(&self, parts: &[PicturePart], id: u32, rect: Rect) -> Vec<Vec<u8>> {
         let Some((_, png)) = parts.first() else { return Vec::new() };
         let to = if self.placing == Placing::Cursor { go(rect.x, rect.y) } else { Vec::new() };
         let pieces = pieces(id, png, rect, self.placing, self.tmux);

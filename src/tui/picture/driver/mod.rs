@@ -9,7 +9,7 @@ mod none;
 pub mod sixel;
 mod spec;
 
-pub use spec::{Driver, DriverSpec, Part, Standing};
+pub use spec::{Driver, DriverSpec, PicturePart, Standing};
 
 use crate::tui::terminal::caps::{Caps, Environment};
 use crate::tui::theme::Depth;

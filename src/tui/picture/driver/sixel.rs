@@ -2,7 +2,7 @@
 //!
 //! The palette is the same for every picture, so that pictures do not compete for colors.
 
-use super::spec::{Driver, DriverSpec, Part, Standing, go};
+use super::spec::{Driver, DriverSpec, PicturePart, Standing, go};
 use crate::tui::picture::sample::{self, bayer};
 use crate::tui::picture::stream;
 use crate::tui::theme::Depth;
@@ -42,7 +42,7 @@ impl Driver for Sixel {
     }
 
     /// A strip for each row of cells, so that keys can be echoed between them.
-    fn encode(&self, image: &RgbImage, (_, cell): (u16, u16)) -> Vec<Part> {
+    fn encode(&self, image: &RgbImage, (_, cell): (u16, u16)) -> Vec<PicturePart> {
         let (width, height) = image.dimensions();
         let step = u32::from(ROWS * cell.max(1));
         let strip = |top: u32| {
@@ -52,7 +52,7 @@ impl Driver for Sixel {
         (0..height).step_by(step as usize).map(strip).collect()
     }
 
-    fn commands(&self, parts: &[Part], _: u32, rect: Rect) -> Vec<Vec<u8>> {
+    fn commands(&self, parts: &[PicturePart], _: u32, rect: Rect) -> Vec<Vec<u8>> {
         parts.iter().map(|(row, bytes)| [go(rect.x, rect.y + row), bytes.clone()].concat()).collect()
     }
 

@@ -36,7 +36,7 @@ pub enum Standing {
 }
 
 /// A part of a picture as it is sent: the rows of cells above it, and its bytes.
-pub type Part = (u16, Vec<u8>);
+pub type PicturePart = (u16, Vec<u8>);
 
 /// Draws pictures by a protocol, or as cells.
 pub trait Driver: Debug + Send + Sync {
@@ -52,12 +52,12 @@ pub trait Driver: Debug + Send + Sync {
     }
 
     /// The parts of a picture of that size, given the size of a cell.
-    fn encode(&self, _image: &RgbImage, _cell: (u16, u16)) -> Vec<Part> {
+    fn encode(&self, _image: &RgbImage, _cell: (u16, u16)) -> Vec<PicturePart> {
         Vec::new()
     }
 
     /// The commands that show these parts in a rectangle. No other command may come between them.
-    fn commands(&self, _parts: &[Part], _id: u32, _rect: Rect) -> Vec<Vec<u8>> {
+    fn commands(&self, _parts: &[PicturePart], _id: u32, _rect: Rect) -> Vec<Vec<u8>> {
         Vec::new()
     }
 

@@ -1,0 +1,259 @@
+//! The gradient of a 3x3 convolution's weights with fewer multiplications: F(4x4, 3x3) transposed,
+//! `Gᵀ [Σ (Bᵀ x B) ⊙ (A dy Aᵀ)] G` with the sum over all tiles (Lavin & Gray 2015, arXiv:1509.09308).
+
+use crate::buffer::{Buffer, Scratch};
+use crate::conv::{Sizes, Slide};
+use crate::map::Map;
+use crate::packed::SharedPtr;
+use crate::simd::{self, Simd, Task, run_with};
+use crate::size::product;
+use crate::thread_team;
+use crate::tile::{accumulate, rows_of_sums, with_rows};
+use crate::winograd::{input, output_transposed};
+use crate::winograd_weights::g;
+
+/// Rows and columns of a tile's output.
+const SIZE: usize = 4;
+/// Rows and columns that a tile reads.
+const SIDE: usize = 6;
+/// Frequencies of a tile.
+const ALL: usize = SIDE * SIDE;
+/// Input channels of a task.
+const CHUNK: usize = 64;
+/// The most partial sums of a batch, independent of the number of cores.
+const PARTS: usize = 8;
+/// The most numbers in all partial sums, unless there is one.
+const SUMS: usize = 1 << 23;
+/// About how many numbers of transformed tiles stay in a core's cache.
+const NEAR: usize = 1 << 17;
+
+/// `Σ dy · xᵀ` over all pixels of a batch, by frequencies of tiles.
+pub(crate) struct WinogradGradient {
+    sizes: Sizes,
+    padding: (usize, usize),
+    tiles: (usize, usize),
+}
+
+impl WinogradGradient {
+    /// Whether it can compute this convolution's gradient, faster than direct sums.
+    pub fn pays(sizes: Sizes, slide: Slide) -> bool {
+        let plain = slide.kernel == (3, 3) && slide.stride == (1, 1) && slide.dilation == (1, 1) && slide.groups == 1;
+        plain && sizes.input >= 16 && sizes.output >= 16 && sizes.to.0 >= 6 && sizes.to.1 >= 6
+    }
+
+    pub fn new(sizes: Sizes, slide: Slide) -> Self {
+        let tiles = (sizes.to.0.div_ceil(SIZE), sizes.to.1.div_ceil(SIZE));
+        Self { sizes, padding: slide.padding, tiles }
+    }
+
+    /// Writes `dw`, `(O, C, 3, 3)`. The maps are those of the convolution's sizes.
+    pub fn run(&self, dy: &Map, x: &Map, dw: &mut [f32]) {
+        let Sizes { input: c, output: o, .. } = self.sizes;
+        let level = simd::level();
+        let width = o.next_multiple_of(level.lanes());
+        let numbers = product([ALL, c, width]);
+        let parts = PARTS.min(x.n).min(SUMS / numbers).max(1);
+        let chunks = c.div_ceil(CHUNK);
+        let mut sums = Buffer::zeros(product([parts, numbers]));
+        let at = SharedPtr(sums.numbers_mut().as_mut_ptr());
+        thread_team::run(parts * chunks, |i| {
+            let (part, chunk) = (i / chunks, i % chunks);
+            let range = part * x.n / parts..(part + 1) * x.n / parts;
+            let channels = chunk * CHUNK..((chunk + 1) * CHUNK).min(c);
+            // SAFETY: these channels of each part are one task's.
+            let sums = unsafe { at.get().add(part * numbers) };
+            run_with(level, Part { of: self, dy, x, range, channels, sums, width });
+        });
+        let sums = sums.numbers();
+        let g: [[f64; 3]; SIDE] = std::array::from_fn(|i| std::array::from_fn(|tap| g(SIDE, i, tap, 3)));
+        thread_team::parts(dw, c * 9, |o, dw| {
+            for (c, dw) in dw.chunks_exact_mut(9).enumerate() {
+                let at = |f: usize, part: usize| sums[part * numbers + (f * self.sizes.input + c) * width + o];
+                let m = |f: usize| f64::from((1..parts).fold(at(f, 0), |sum, part| sum + at(f, part)));
+                let mut half = [[0.0; SIDE]; 3];
+                for (f, m) in (0..ALL).map(m).enumerate() {
+                    (0..3).for_each(|y| half[y][f % SIDE] += g[f / SIDE][y] * m);
+                }
+                for (i, dw) in dw.iter_mut().enumerate() {
+                    *dw = (0..SIDE).map(|j| half[i / 3][j] * g[j][i % 3]).sum::<f64>() as f32;
+                }
+            }
+        });
+    }
+}
+
+/// Some pictures, and some input channels.
+struct Part<'a> {
+    of: &'a WinogradGradient,
+    dy: &'a Map<'a>,
+    x: &'a Map<'a>,
+    range: std::ops::Range<usize>,
+    channels: std::ops::Range<usize>,
+    sums: *mut f32,
+    width: usize,
+}
+
+/// Transformed tiles: of each frequency, a row of `x` and one of `dy` for each of `count` tiles.
+#[derive(Clone, Copy)]
+struct Tiles {
+    x: *mut f32,
+    dy: *mut f32,
+    count: usize,
+    /// Distance between rows of `x`.
+    apart: usize,
+}
+
+impl Task for Part<'_> {
+    type Out = ();
+
+    #[inline(always)]
+    unsafe fn run<S: Simd>(self) {
+        let (rows, columns) = self.of.tiles;
+        let (start, end) = (self.range.start * rows * columns, self.range.end * rows * columns);
+        let apart = self.channels.len().next_multiple_of(S::LANES);
+        let most = (NEAR / (ALL * (apart + self.width))).clamp(16, 96);
+        let blocks = (end - start).div_ceil(most);
+        let mut scratch = Scratch::new(ALL * most * (apart + self.width));
+        let x = scratch.at();
+        for block in 0..blocks {
+            let (first, last) = (start + block * (end - start) / blocks, start + (block + 1) * (end - start) / blocks);
+            // SAFETY: the scratch memory has rows for `most` tiles; `WeightGradient::run` checked the maps, and these channels of the
+            // sums belong to one task.
+            unsafe {
+                let tiles = Tiles { x, dy: x.add(ALL * most * apart), count: last - first, apart };
+                for t in first..last {
+                    self.read::<S>(t, t - first, tiles);
+                }
+                for f in 0..ALL {
+                    self.multiply::<S>(f, tiles);
+                }
+            }
+        }
+    }
+}
+
+impl Part<'_> {
+    /// Transforms tile `t` of both maps into row `i`.
+    ///
+    /// # Safety
+    /// The CPU must have the instruction set of `S`; the tile must be one of the maps', and `i` below the count of rows.
+    #[inline(always)]
+    unsafe fn read<S: Simd>(&self, t: usize, i: usize, tiles: Tiles) {
+        // SAFETY: null pointers stand for pixels outside of the maps; each frequency has a row for this tile.
+        unsafe {
+            let (rows, columns) = self.of.tiles;
+            let (n, row, column) = (t / (rows * columns), t / columns % rows * SIZE, t % columns * SIZE);
+            let mut from = [[std::ptr::null::<f32>(); SIDE]; SIDE];
+            for (i, from) in from.iter_mut().enumerate() {
+                for (j, from) in from.iter_mut().enumerate() {
+                    let (h, w) =
+                        ((row + i).wrapping_sub(self.of.padding.0), (column + j).wrapping_sub(self.of.padding.1));
+                    if h < self.x.h && w < self.x.w {
+                        *from = self.x.at.add(((n * self.x.h + h) * self.x.w + w) * self.x.pitch);
+                    }
+                }
+            }
+            for c in self.channels.clone().step_by(S::LANES) {
+                let lanes = self.channels.end - c;
+                let to = tiles.x.add(i * tiles.apart + c - self.channels.start);
+                transform::<S, SIDE>(&from, c, lanes, (to, tiles.count * tiles.apart));
+            }
+            let mut from = [[std::ptr::null::<f32>(); SIZE]; SIZE];
+            for (i, from) in from.iter_mut().enumerate() {
+                for (j, from) in from.iter_mut().enumerate() {
+                    if row + i < self.dy.h && column + j < self.dy.w {
+                        *from = self.dy.at.add(((n * self.dy.h + row + i) * self.dy.w + column + j) * self.dy.pitch);
+                    }
+                }
+            }
+            for o in (0..self.dy.c).step_by(S::LANES) {
+                let to = tiles.dy.add(i * self.width + o);
+                transform::<S, SIZE>(&from, o, self.dy.c - o, (to, tiles.count * self.width));
+            }
+        }
+    }
+
+    /// Adds the products of all tiles of one frequency.
+    ///
+    /// # Safety
+    /// The CPU must have the instruction set of `S`; the tiles must have been transformed.
+    #[inline(always)]
+    unsafe fn multiply<S: Simd>(&self, f: usize, tiles: Tiles) {
+        // SAFETY: groups of rows split the channels, and columns are whole vectors below `width`.
+        unsafe {
+            let rows = self.channels.len();
+            let (x, dy) = (tiles.x.add(f * tiles.count * tiles.apart), tiles.dy.add(f * tiles.count * self.width));
+            let to = self.sums.add((f * self.of.sizes.input + self.channels.start) * self.width);
+            let mut column = 0;
+            while column < self.width {
+                let wide = self.width - column > S::LANES;
+                let groups = rows.div_ceil(rows_of_sums::<S>(wide));
+                for group in 0..groups {
+                    let (start, end) = (group * rows / groups, (group + 1) * rows / groups);
+                    let to = to.add(start * self.width + column);
+                    let x = (x.add(start).cast_const(), tiles.apart);
+                    let dy = (dy.add(column).cast_const(), self.width);
+                    if wide {
+                        with_rows!(end - start, S, S::ROWS, accumulate::<2>(tiles.count, x, dy, to));
+                    } else {
+                        with_rows!(end - start, S, 12, accumulate::<1>(tiles.count, x, dy, to));
+                    }
+                }
+                column += if wide { 2 } else { 1 } * S::LANES;
+            }
+        }
+    }
+}
+
+/// Transforms the pixels at `from` along both sides: `lanes` channels from `c` on, to `to.0` and rows of other frequencies `to.1` apart.
+///
+/// # Safety
+/// The CPU must have the instruction set of `S`; pixels that are not null must have those channels, and a vector must be writable at
+/// each frequency's row.
+#[inline(always)]
+unsafe fn transform<S: Simd, const N: usize>(
+    from: &[[*const f32; N]; N],
+    c: usize,
+    lanes: usize,
+    (to, apart): (*mut f32, usize),
+) {
+    // SAFETY: as the caller promises.
+    unsafe {
+        let mut half = [[S::splat(0.0); N]; SIDE];
+        for j in 0..N {
+            let mut d = [S::splat(0.0); N];
+            for i in 0..N {
+                if !from[i][j].is_null() {
+                    let at = from[i][j].add(c);
+                    d[i] = if lanes >= S::LANES { S::load(at) } else { S::load_part(at, lanes) };
+                }
+            }
+            let d = along::<S, N>(d);
+            for i in 0..SIDE {
+                half[i][j] = d[i];
+            }
+        }
+        for i in 0..SIDE {
+            let d = along::<S, N>(half[i]);
+            for j in 0..SIDE {
+                S::store(to.add((i * SIDE + j) * apart), d[j]);
+            }
+        }
+    }
+}
+
+/// A column of what a tile reads, or of the gradient of its output, transformed.
+///
+/// # Safety
+/// The CPU must have the instruction set of `S`.
+#[inline(always)]
+unsafe fn along<S: Simd, const N: usize>(column: [S::V; N]) -> [S::V; SIDE] {
+    // SAFETY: as the caller promises.
+    unsafe {
+        let mut d = [S::splat(0.0); SIDE];
+        for i in 0..N {
+            d[i] = column[i];
+        }
+        if N == SIDE { input::<S, SIDE>(d) } else { output_transposed::<S>([d[0], d[1], d[2], d[3]]) }
+    }
+}

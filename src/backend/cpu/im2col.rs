@@ -1,0 +1,89 @@
+//! Patches of a map as the columns of a matrix, and the sum of such columns back into a map.
+
+use crate::backend::storage::Real;
+use crate::backend::window::Window;
+
+/// The shape of one group's patches: `channels` maps of `h × w`, windows along both axes, `oh × ow` of them.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Patches {
+    pub channels: usize,
+    pub h: usize,
+    pub w: usize,
+    pub oh: usize,
+    pub ow: usize,
+    pub kh: Window,
+    pub kw: Window,
+}
+
+impl Patches {
+    /// Rows of the matrix: one for each channel and tap.
+    pub fn rows(&self) -> usize {
+        self.channels * self.kh.kernel * self.kw.kernel
+    }
+
+    /// Columns of the matrix: one for each window.
+    pub fn columns(&self) -> usize {
+        self.oh * self.ow
+    }
+
+    /// Whether the matrix is the map itself.
+    pub fn is_map(&self) -> bool {
+        [self.kh, self.kw].iter().all(|k| k.kernel == 1 && k.stride == 1 && k.padding == 0)
+    }
+
+    fn row(&self, row: usize) -> (usize, usize, usize) {
+        let taps = self.kh.kernel * self.kw.kernel;
+        (row / taps, row % taps / self.kw.kernel, row % self.kw.kernel)
+    }
+
+    /// The windows whose tap `tap` falls inside an axis of `size`: a range of window indices.
+    fn inside(k: Window, tap: usize, size: usize, count: usize) -> (usize, usize) {
+        let shift = tap * k.dilation;
+        let first = k.padding.saturating_sub(shift).div_ceil(k.stride).min(count);
+        let end = (size + k.padding).saturating_sub(shift).div_ceil(k.stride).min(count);
+        (first, end.max(first))
+    }
+
+    /// Row `row` of the patch matrix of `x`, `(channels, h, w)`.
+    pub fn gather<T: Real>(&self, x: &[T], row: usize, out: &mut [T]) {
+        let (c, th, tw) = self.row(row);
+        let map = &x[c * self.h * self.w..][..self.h * self.w];
+        let (first, end) = Self::inside(self.kw, tw, self.w, self.ow);
+        for (i, line) in out.chunks_exact_mut(self.ow).enumerate() {
+            let Some(y) = self.kh.at(i, th, self.h) else {
+                line.fill(T::zero());
+                continue;
+            };
+            line[..first].fill(T::zero());
+            line[end..].fill(T::zero());
+            if first == end {
+                continue;
+            }
+            let start = y * self.w + first * self.kw.stride + tw * self.kw.dilation - self.kw.padding;
+            if self.kw.stride == 1 {
+                line[first..end].copy_from_slice(&map[start..start + end - first]);
+            } else {
+                let taps = map[start..].iter().step_by(self.kw.stride);
+                line[first..end].iter_mut().zip(taps).for_each(|(o, &v)| *o = v);
+            }
+        }
+    }
+
+    /// Adds the patch matrix's rows of channel `c` back into that channel's map of `h × w`.
+    pub fn scatter<T: Real>(&self, columns: &[T], c: usize, map: &mut [T]) {
+        let taps = self.kh.kernel * self.kw.kernel;
+        for row in c * taps..(c + 1) * taps {
+            let (_, th, tw) = self.row(row);
+            let (first, end) = Self::inside(self.kw, tw, self.w, self.ow);
+            if first == end {
+                continue;
+            }
+            for (i, line) in columns[row * self.columns()..][..self.columns()].chunks_exact(self.ow).enumerate() {
+                let Some(y) = self.kh.at(i, th, self.h) else { continue };
+                let start = y * self.w + first * self.kw.stride + tw * self.kw.dilation - self.kw.padding;
+                let places = map[start..].iter_mut().step_by(self.kw.stride);
+                places.zip(&line[first..end]).for_each(|(m, &v)| *m += v);
+            }
+        }
+    }
+}

@@ -1,0 +1,62 @@
+//! Passes over every number, split over all cores.
+
+use super::elementwise::{map, zip};
+use crate::backend::storage::{Real, by_type, read, tensor};
+use anyhow::{Result, ensure};
+use candle_core::Tensor;
+use rayon::prelude::*;
+
+/// Numbers that one task handles.
+const GRAIN: usize = 16 * 1024;
+
+/// `max(0, x)`; NaN stays.
+pub fn relu(x: &Tensor) -> Result<Tensor> {
+    map(x, |v| if v < 0.0 { 0.0 } else { v }, |v| if v < 0.0 { 0.0 } else { v })
+}
+
+/// `dy` where `x` is positive, else 0.
+pub fn relu_vjp(dy: &Tensor, x: &Tensor) -> Result<Tensor> {
+    zip(dy, x, |d, x| if x > 0.0 { d } else { 0.0 }, |d, x| if x > 0.0 { d } else { 0.0 })
+}
+
+/// `scale[c] · x + shift[c]` for each channel `c` of `(N, C, …)`.
+pub fn channel_affine(x: &Tensor, scale: &Tensor, shift: &Tensor) -> Result<Tensor> {
+    let dims = x.dims();
+    ensure!(
+        dims.len() >= 2 && scale.dims() == [dims[1]] && shift.dims() == [dims[1]],
+        "one scale and shift a channel for {dims:?}, got {:?} and {:?}",
+        scale.dims(),
+        shift.dims()
+    );
+    by_type!(x, affine(x, scale, shift))
+}
+
+fn affine<T: Real>(x: &Tensor, scale: &Tensor, shift: &Tensor) -> Result<Tensor> {
+    let dims = x.dims();
+    let size: usize = dims[2..].iter().product();
+    let y = read::<T, _>(x, |x| {
+        read::<T, _>(scale, |scale| {
+            read::<T, _>(shift, |shift| {
+                let mut y = vec![T::zero(); x.len()];
+                let maps = y.par_chunks_mut(size.max(1)).zip(x.par_chunks(size.max(1))).enumerate();
+                maps.with_min_len(1 + GRAIN / size.max(1)).for_each(|(i, (y, x))| {
+                    let (a, b) = (scale[i % scale.len()], shift[i % shift.len()]);
+                    y.iter_mut().zip(x).for_each(|(y, &x)| *y = a * x + b);
+                });
+                Ok(y)
+            })
+        })
+    })?;
+    tensor(y, dims)
+}
+
+/// `γ (x − μ) / √(σ² + ε) + β` for each channel of `(N, C, …)`, from `[γ, β, μ, σ²]`.
+pub fn batch_norm(x: &Tensor, [gamma, beta, mean, variance]: [&Tensor; 4], epsilon: f64) -> Result<Tensor> {
+    let scale = (gamma * (variance + epsilon)?.sqrt()?.recip()?)?;
+    channel_affine(x, &scale, &(beta - (mean * &scale)?)?)
+}
+
+/// `dyᵀ · ∂y/∂x` of it: `γ dy / √(σ² + ε)`.
+pub fn batch_norm_vjp(dy: &Tensor, gamma: &Tensor, variance: &Tensor, epsilon: f64) -> Result<Tensor> {
+    channel_affine(dy, &(gamma * (variance + epsilon)?.sqrt()?.recip()?)?, &gamma.zeros_like()?)
+}

@@ -1,0 +1,275 @@
+//! Convolutions and their VJPs by cuDNN.
+//!
+//! What is prepared for one layer's sizes (descriptors, the algorithm that cuDNN's heuristics prefer) is kept: preparing takes as
+//! long as many a convolution. Sums are those of f32 unless the environment's `GRADSCOPE_TF32` allows tensor cores, which round
+//! to ten bits.
+
+use super::elementwise::add_bias;
+use super::{contiguous, elsewhere, view};
+use crate::backend::Conv2d;
+use anyhow::{Result, ensure};
+use candle_core::cuda_backend::cudarc::cudnn::sys::{
+    cudnnConvolutionBwdDataAlgo_t as DataAlgorithm, cudnnConvolutionBwdFilterAlgo_t as FilterAlgorithm,
+    cudnnConvolutionFwdAlgo_t as Algorithm, cudnnConvolutionMode_t as Mode, cudnnMathType_t as Math,
+    cudnnTensorFormat_t as Format,
+};
+use candle_core::cuda_backend::cudarc::cudnn::{
+    ConvBackwardData, ConvBackwardFilter, ConvDescriptor, ConvForward, Cudnn, CudnnError, FilterDescriptor,
+    TensorDescriptor,
+};
+use candle_core::cuda_backend::cudarc::driver::{CudaSlice, CudaView};
+use candle_core::cuda_backend::{CudaDevice, CudaStorage};
+use candle_core::{CpuStorage, CustomOp2, Layout, Shape, Tensor};
+use std::cell::RefCell;
+use std::collections::HashMap;
+use std::rc::Rc;
+use std::sync::{Arc, LazyLock};
+
+/// Layers whose preparations are kept, of all networks and batch sizes.
+const KEPT: usize = 1024;
+
+static TF32: LazyLock<bool> = LazyLock::new(|| std::env::var_os("GRADSCOPE_TF32").is_some_and(|v| !v.is_empty()));
+
+/// What is computed of a convolution.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+enum Way {
+    /// Its output, of input and weight.
+    Forward,
+    /// The gradient of its input, of the output's and the weight.
+    Input,
+    /// The gradient of its weight, of the output's and the input.
+    Weight,
+}
+
+/// One convolution's sizes, and what is asked of it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+struct Question {
+    way: Way,
+    input: [usize; 4],
+    weight: [usize; 4],
+    output: [usize; 4],
+    stride: (usize, usize),
+    padding: (usize, usize),
+    dilation: (usize, usize),
+    groups: usize,
+}
+
+/// The algorithm of each way.
+#[derive(Clone, Copy)]
+enum Chosen {
+    Forward(Algorithm),
+    Input(DataAlgorithm),
+    Weight(FilterAlgorithm),
+}
+
+struct Prepared {
+    x: TensorDescriptor<f32>,
+    w: FilterDescriptor<f32>,
+    y: TensorDescriptor<f32>,
+    conv: ConvDescriptor<f32>,
+    chosen: Chosen,
+    /// Bytes that it works in.
+    workspace: usize,
+}
+
+/// cuDNN on one device, as one thread holds it.
+struct Library {
+    cudnn: Arc<Cudnn>,
+    prepared: HashMap<Question, Rc<Prepared>>,
+}
+
+thread_local! {
+    static LIBRARIES: RefCell<HashMap<usize, Library>> = RefCell::default();
+}
+
+/// `y = x ∗ w + b`; PyTorch's `conv2d`.
+pub fn conv2d(x: &Tensor, w: &Tensor, b: Option<&Tensor>, conv: &Conv2d) -> Result<Tensor> {
+    let question = Question::new(Way::Forward, x.dims(), w.dims(), conv)?;
+    let [x, w] = contiguous([x, w])?;
+    let y = if question.is_product() { question.product(&x, &w)? } else { x.apply_op2_no_bwd(&w, &question)? };
+    if let Some(b) = b {
+        ensure!(b.dims() == [w.dims()[0]], "{:?} numbers of bias for {} channels", b.dims(), w.dims()[0]);
+        add_bias(&y, b)?;
+    }
+    Ok(y)
+}
+
+/// `dyᵀ · ∂y/∂x`, of shape `input`.
+pub fn conv2d_input_vjp(dy: &Tensor, w: &Tensor, input: &[usize], conv: &Conv2d) -> Result<Tensor> {
+    let question = Question::new(Way::Input, input, w.dims(), conv)?;
+    question.check(dy)?;
+    let [dy, w] = contiguous([dy, w])?;
+    Ok(if question.is_product() {
+        question.product(&dy, &w.transpose(0, 1)?)?
+    } else {
+        dy.apply_op2_no_bwd(&w, &question)?
+    })
+}
+
+/// `dyᵀ · ∂y/∂w`, of shape `weight`.
+pub fn conv2d_weight_vjp(dy: &Tensor, x: &Tensor, weight: &[usize], conv: &Conv2d) -> Result<Tensor> {
+    let question = Question::new(Way::Weight, x.dims(), weight, conv)?;
+    question.check(dy)?;
+    let [dy, x] = contiguous([dy, x])?;
+    Ok(dy.apply_op2_no_bwd(&x, &question)?)
+}
+
+impl Question {
+    fn new(way: Way, input: &[usize], weight: &[usize], conv: &Conv2d) -> Result<Self> {
+        let (oh, ow) = conv.check(input, weight)?;
+        let four = |s: &[usize]| [s[0], s[1], s[2], s[3]];
+        let Conv2d { stride, padding, dilation, groups } = *conv;
+        let output = [input[0], weight[0], oh, ow];
+        Ok(Self { way, input: four(input), weight: four(weight), output, stride, padding, dilation, groups })
+    }
+
+    fn check(&self, dy: &Tensor) -> Result<()> {
+        ensure!(dy.dims() == self.output, "a gradient of shape {:?} for an output of {:?}", dy.dims(), self.output);
+        Ok(())
+    }
+
+    /// Whether it is a product of matrices, which cuBLAS begins sooner than cuDNN.
+    fn is_product(&self) -> bool {
+        let ones = [self.weight[2], self.weight[3], self.stride.0, self.stride.1, self.groups];
+        ones == [1; 5] && self.padding == (0, 0)
+    }
+
+    /// The channels of each place times a weight of one tap.
+    fn product(&self, x: &Tensor, w: &Tensor) -> Result<Tensor> {
+        let (n, c, h, v) = x.dims4()?;
+        let out = w.dims()[0];
+        let w = w.squeeze(3)?.squeeze(2)?.unsqueeze(0)?.broadcast_as((n, out, c))?;
+        Ok(w.matmul(&x.reshape((n, c, h * v))?)?.reshape((n, out, h, v))?)
+    }
+
+    /// The shape of what is computed.
+    fn answer(&self) -> [usize; 4] {
+        match self.way {
+            Way::Forward => self.output,
+            Way::Input => self.input,
+            Way::Weight => self.weight,
+        }
+    }
+
+    fn prepare(&self, cudnn: &Arc<Cudnn>) -> Result<Prepared, CudnnError> {
+        let whole = |sizes: [usize; 4]| sizes.map(|n| n as i32);
+        let pair = |(a, b): (usize, usize)| [a as i32, b as i32];
+        let x = cudnn.create_4d_tensor::<f32>(Format::CUDNN_TENSOR_NCHW, whole(self.input))?;
+        let w = cudnn.create_4d_filter::<f32>(Format::CUDNN_TENSOR_NCHW, whole(self.weight))?;
+        let y = cudnn.create_4d_tensor::<f32>(Format::CUDNN_TENSOR_NCHW, whole(self.output))?;
+        let mode = Mode::CUDNN_CROSS_CORRELATION;
+        let mut conv = cudnn.create_conv2d::<f32>(pair(self.padding), pair(self.stride), pair(self.dilation), mode)?;
+        conv.set_group_count(self.groups as i32)?;
+        conv.set_math_type(if *TF32 { Math::CUDNN_DEFAULT_MATH } else { Math::CUDNN_FMA_MATH })?;
+        let (chosen, workspace) = match self.way {
+            Way::Forward => {
+                let op = ConvForward { conv: &conv, x: &x, w: &w, y: &y };
+                let algorithm = op.pick_algorithm()?;
+                (Chosen::Forward(algorithm), op.get_workspace_size(algorithm)?)
+            }
+            Way::Input => {
+                let op = ConvBackwardData { conv: &conv, dx: &x, w: &w, dy: &y };
+                // Algorithm 0 adds in whatever order its threads come.
+                let algorithm = match op.pick_algorithm()? {
+                    DataAlgorithm::CUDNN_CONVOLUTION_BWD_DATA_ALGO_0 => {
+                        DataAlgorithm::CUDNN_CONVOLUTION_BWD_DATA_ALGO_1
+                    }
+                    other => other,
+                };
+                (Chosen::Input(algorithm), op.get_workspace_size(algorithm)?)
+            }
+            Way::Weight => {
+                let op = ConvBackwardFilter { conv: &conv, x: &x, dw: &w, dy: &y };
+                let algorithm = match op.pick_algorithm()? {
+                    FilterAlgorithm::CUDNN_CONVOLUTION_BWD_FILTER_ALGO_0
+                    | FilterAlgorithm::CUDNN_CONVOLUTION_BWD_FILTER_ALGO_3 => {
+                        FilterAlgorithm::CUDNN_CONVOLUTION_BWD_FILTER_ALGO_1
+                    }
+                    other => other,
+                };
+                (Chosen::Weight(algorithm), op.get_workspace_size(algorithm)?)
+            }
+        };
+        Ok(Prepared { x, w, y, conv, chosen, workspace })
+    }
+
+    fn prepared(&self, device: &CudaDevice) -> Result<Rc<Prepared>, CudnnError> {
+        let stream = device.cuda_stream();
+        LIBRARIES.with_borrow_mut(|libraries| {
+            let library = match libraries.entry(Arc::as_ptr(&stream) as usize) {
+                std::collections::hash_map::Entry::Occupied(entry) => entry.into_mut(),
+                std::collections::hash_map::Entry::Vacant(entry) => {
+                    entry.insert(Library { cudnn: Cudnn::new(stream)?, prepared: HashMap::new() })
+                }
+            };
+            if let Some(prepared) = library.prepared.get(self) {
+                return Ok(prepared.clone());
+            }
+            if library.prepared.len() >= KEPT {
+                library.prepared.clear();
+            }
+            let prepared = Rc::new(self.prepare(&library.cudnn)?);
+            library.prepared.insert(*self, prepared.clone());
+            Ok(prepared)
+        })
+    }
+
+    /// `a` is what is read at the places of inputs or outputs, `b` the other operand.
+    fn run(&self, device: &CudaDevice, a: &CudaView<f32>, b: &CudaView<f32>) -> candle_core::Result<CudaSlice<f32>> {
+        let prepared = self.prepared(device).map_err(candle_core::Error::wrap)?;
+        let Prepared { x, w, y, conv, chosen, workspace } = &*prepared;
+        let one_and_none = (1.0, 0.0);
+        // SAFETY: the views have the sizes of the descriptors, in row-major order, and so does the answer, which is written whole.
+        unsafe {
+            let mut answer = device.alloc::<f32>(self.answer().iter().product())?;
+            let mut space = if *workspace > 0 { Some(device.alloc::<u8>(*workspace)?) } else { None };
+            let space = space.as_mut();
+            match *chosen {
+                Chosen::Forward(algorithm) => {
+                    ConvForward { conv, x, w, y }.launch(algorithm, space, one_and_none, a, b, &mut answer)
+                }
+                Chosen::Input(algorithm) => {
+                    ConvBackwardData { conv, dx: x, w, dy: y }.launch(algorithm, space, one_and_none, &mut answer, b, a)
+                }
+                Chosen::Weight(algorithm) => ConvBackwardFilter { conv, x, dw: w, dy: y }.launch(
+                    algorithm,
+                    space,
+                    one_and_none,
+                    b,
+                    &mut answer,
+                    a,
+                ),
+            }
+            .map_err(candle_core::Error::wrap)?;
+            Ok(answer)
+        }
+    }
+}
+
+impl CustomOp2 for Question {
+    fn name(&self) -> &'static str {
+        "conv2d"
+    }
+
+    fn cpu_fwd(
+        &self,
+        _: &CpuStorage,
+        _: &Layout,
+        _: &CpuStorage,
+        _: &Layout,
+    ) -> candle_core::Result<(CpuStorage, Shape)> {
+        elsewhere("conv2d")
+    }
+
+    fn cuda_fwd(
+        &self,
+        a: &CudaStorage,
+        a_layout: &Layout,
+        b: &CudaStorage,
+        b_layout: &Layout,
+    ) -> candle_core::Result<(CudaStorage, Shape)> {
+        let device = &a.device;
+        let answer = self.run(device, &view(a, a_layout)?, &view(b, b_layout)?)?;
+        Ok((CudaStorage::wrap_cuda_slice(answer, device.clone()), Shape::from(&self.answer())))
+    }
+}

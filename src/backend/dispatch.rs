@@ -1,0 +1,109 @@
+//! The kernels that both the CPU and other devices have, and which of the two computes.
+
+use super::cpu;
+use super::device::runs_portably;
+use super::portable::{self, Portable};
+use super::shares::Shares;
+use super::taps::Resize;
+use super::window::{Conv2d, Pool2d};
+use crate::tensor::wide;
+use anyhow::{Result, ensure};
+use candle_core::Tensor;
+use gradscope_engine::{Activation, Pointwise, Real};
+
+/// Functions of one name in [`cpu`] and in [`portable`], chosen by the first argument.
+macro_rules! kernels {
+    ($($(#[$doc:meta])* $name:ident($x:ident $(, $argument:ident: $type:ty)*) -> $answer:ty;)*) => {$(
+        $(#[$doc])*
+        pub fn $name($x: &Tensor $(, $argument: $type)*) -> Result<$answer> {
+            if runs_portably($x) { portable::$name($x $(, $argument)*) } else { cpu::$name($x $(, $argument)*) }
+        }
+    )*};
+}
+
+kernels! {
+    /// `y = x ∗ w + b`: `x` `(N, C, H, W)`, `w` `(O, C/groups, kh, kw)`, `b` `(O)`; PyTorch's `conv2d`.
+    conv2d(x, w: &Tensor, b: Option<&Tensor>, conv: &Conv2d) -> Tensor;
+    /// `dyᵀ · ∂y/∂x`, of shape `input`.
+    conv2d_input_vjp(dy, w: &Tensor, input: &[usize], conv: &Conv2d) -> Tensor;
+    /// `dyᵀ · ∂y/∂w`, of shape `weight`, summed over the batch.
+    conv2d_weight_vjp(dy, x: &Tensor, weight: &[usize], conv: &Conv2d) -> Tensor;
+
+    /// The greatest value of each window, `(N, C, oh, ow)`, −∞ where no tap lies inside the map; PyTorch's `max_pool2d`.
+    max_pool2d(x, pool: &Pool2d) -> Tensor;
+    /// `dyᵀ · ∂y/∂x`: each window's gradient goes to its greatest value, the first in row order where several are.
+    max_pool2d_vjp(dy, x: &Tensor, pool: &Pool2d) -> Tensor;
+    /// The mean of each window; with `include_pad` its zeros count; PyTorch's `avg_pool2d`.
+    avg_pool2d(x, pool: &Pool2d, include_pad: bool) -> Tensor;
+    /// `dyᵀ · ∂y/∂x` for `x` of shape `input`.
+    avg_pool2d_vjp(dy, input: &[usize], pool: &Pool2d, include_pad: bool) -> Tensor;
+
+    /// `(N, C, H, W)` to `(N, C, h, w)`; PyTorch's `interpolate`.
+    interpolate(x, size: (usize, usize), mode: Resize) -> Tensor;
+    /// `dyᵀ · ∂y/∂x` for `x` of spatial size `(h, w)`: the transpose of the same linear map.
+    interpolate_vjp(dy, size: (usize, usize), mode: Resize) -> Tensor;
+
+    /// `max(0, x)`; NaN stays.
+    relu(x) -> Tensor;
+    /// `dy` where `x` is positive, else 0.
+    relu_vjp(dy, x: &Tensor) -> Tensor;
+    /// `scale[c] · x + shift[c]` for each channel `c` of `(N, C, …)`.
+    channel_affine(x, scale: &Tensor, shift: &Tensor) -> Tensor;
+    /// `γ (x − μ) / √(σ² + ε) + β` for each channel of `(N, C, …)`, from `[γ, β, μ, σ²]`.
+    batch_norm(x, parameters: [&Tensor; 4], epsilon: f64) -> Tensor;
+    /// `dyᵀ · ∂y/∂x` of a batch norm: `γ dy / √(σ² + ε)`.
+    batch_norm_vjp(dy, gamma: &Tensor, variance: &Tensor, epsilon: f64) -> Tensor;
+
+    /// The sum of all numbers, in f64.
+    sum(x) -> f64;
+    /// Whether every number is 0.
+    is_zero(x) -> bool;
+    /// Whether no number is below 0.
+    is_nonnegative(x) -> bool;
+}
+
+/// The sum of all magnitudes, in f64.
+pub fn sum_of_magnitudes(x: &Tensor) -> Result<f64> {
+    if runs_portably(x) { portable::sum(&x.abs()?) } else { cpu::sum_of_magnitudes(x) }
+}
+
+/// The sum of all squares, in f64.
+pub fn sum_of_squares(x: &Tensor) -> Result<f64> {
+    if runs_portably(x) { portable::sum(&wide(x)?.sqr()?) } else { cpu::sum_of_squares(x) }
+}
+
+/// Divides `r` by `z`, both `(N, C, …)`; in one pass, and summed in f64 in an order that no number of cores changes.
+pub fn lrp_divide(r: &Tensor, z: &Tensor, bias: Option<&Tensor>, epsilon: f64) -> Result<Shares> {
+    ensure!(r.dims() == z.dims(), "shapes {:?} and {:?} differ", r.dims(), z.dims());
+    if let Some(b) = bias {
+        ensure!(
+            r.rank() >= 2 && b.dims() == [r.dims()[1]],
+            "one bias a channel for {:?}, got {:?}",
+            r.dims(),
+            b.dims()
+        );
+    }
+    if runs_portably(r) { portable::lrp_divide(r, z, bias, epsilon) } else { cpu::lrp_divide(r, z, bias, epsilon) }
+}
+
+/// `f(x)`; `activation` is the formula with these parameters.
+pub fn pointwise<P: Pointwise>(x: &Tensor, activation: Activation, parameters: [f64; 2]) -> Result<Tensor> {
+    if runs_portably(x) {
+        return Portable::run(x, |x| P::value(x, parameters.map(Portable::of)));
+    }
+    cpu::pointwise::<P>(x, activation, parameters)
+}
+
+/// `f′ · dy`, from what the formula saves: its input or its value.
+pub fn pointwise_vjp<P: Pointwise>(
+    dy: &Tensor,
+    saved: &Tensor,
+    activation: Activation,
+    parameters: [f64; 2],
+) -> Result<Tensor> {
+    ensure!(dy.dims() == saved.dims(), "shapes {:?} and {:?} differ", dy.dims(), saved.dims());
+    if runs_portably(dy) {
+        return Ok((Portable::run(saved, |saved| P::slope(saved, parameters.map(Portable::of)))? * dy)?);
+    }
+    cpu::pointwise_vjp::<P>(dy, saved, activation, parameters)
+}

@@ -1,0 +1,89 @@
+//! Max pooling as a running maximum over the taps of all windows at once.
+
+use super::shift::{apart, every, window};
+use crate::backend::Pool2d;
+#[cfg(feature = "cudnn")]
+use crate::backend::cuda;
+use crate::backend::window::pool_sizes;
+use anyhow::Result;
+use candle_core::{DType, Tensor};
+
+/// The greatest value of each window and the number of its tap, the first of equals; NaN counts as greatest.
+fn greatest(x: &Tensor, pool: &Pool2d) -> Result<(Tensor, Tensor)> {
+    let [.., oh, ow] = pool_sizes(x.dims(), pool)?;
+    let x = frame(x, pool, (oh, ow), f64::NEG_INFINITY)?;
+    let mut best = seen(&x, pool, 0, (oh, ow))?;
+    let mut tap = Tensor::zeros(best.shape(), DType::U32, x.device())?;
+    for t in 1..pool.h.kernel * pool.w.kernel {
+        let v = seen(&x, pool, t, (oh, ow))?;
+        // Neither is `v` at most the best, nor is the best NaN.
+        let better = best.eq(&best)?.gt(&v.le(&best)?)?;
+        tap = better.where_cond(&Tensor::full(t as u32, tap.shape(), x.device())?, &tap)?;
+        best = better.where_cond(&v, &best)?;
+    }
+    Ok((best, tap))
+}
+
+/// The greatest value of each window; PyTorch's `max_pool2d`.
+pub fn max_pool2d(x: &Tensor, pool: &Pool2d) -> Result<Tensor> {
+    #[cfg(feature = "cudnn")]
+    if cuda::serves(x) {
+        return cuda::max_pool2d(x, pool);
+    }
+    let [n, c, _, _, oh, ow] = pool_sizes(x.dims(), pool)?;
+    match n * c {
+        0 => Ok(Tensor::zeros((n, c, oh, ow), x.dtype(), x.device())?),
+        _ => Ok(greatest(x, pool)?.0),
+    }
+}
+
+/// `dyᵀ · ∂y/∂x`: each tap takes the gradients of the windows whose greatest value it holds.
+pub fn max_pool2d_vjp(dy: &Tensor, x: &Tensor, pool: &Pool2d) -> Result<Tensor> {
+    #[cfg(feature = "cudnn")]
+    if cuda::serves(x) {
+        return cuda::max_pool2d_vjp(dy, x, pool);
+    }
+    let [n, c, h, w, oh, ow] = pool_sizes(x.dims(), pool)?;
+    if n * c == 0 {
+        return Ok(x.zeros_like()?);
+    }
+    let (_, best) = greatest(x, pool)?;
+    let frame = frame(x, pool, (oh, ow), 0.0)?;
+    let (tall, wide) = (frame.dims()[2], frame.dims()[3]);
+    let mut dx = frame.zeros_like()?;
+    for t in 0..pool.h.kernel * pool.w.kernel {
+        let own = best.eq(t as u32)?.where_cond(dy, &dy.zeros_like()?)?;
+        let own = apart(&apart(&own, 2, pool.h.stride)?, 3, pool.w.stride)?;
+        let [a, b] = place(pool, t).map(|p| -(p as isize));
+        dx = (dx + window(&window(&own, 2, a, tall, 0.0)?, 3, b, wide, 0.0)?)?;
+    }
+    inside(&dx, pool, (h, w))
+}
+
+/// What all windows reach, and as much more as the last stride takes, `fill` outside of `x`.
+fn frame(x: &Tensor, pool: &Pool2d, (oh, ow): (usize, usize), fill: f64) -> Result<Tensor> {
+    let (tall, wide) = (
+        oh * pool.h.stride + (pool.h.kernel - 1) * pool.h.dilation,
+        ow * pool.w.stride + (pool.w.kernel - 1) * pool.w.dilation,
+    );
+    let rows = window(x, 2, -(pool.h.padding as isize), tall, fill)?;
+    window(&rows, 3, -(pool.w.padding as isize), wide, fill)
+}
+
+/// The map of height `h` and width `w` that a frame was made of.
+fn inside(frame: &Tensor, pool: &Pool2d, (h, w): (usize, usize)) -> Result<Tensor> {
+    let rows = window(frame, 2, pool.h.padding as isize, h, 0.0)?;
+    Ok(window(&rows, 3, pool.w.padding as isize, w, 0.0)?.contiguous()?)
+}
+
+/// Where tap `t` of the first window stands in a frame.
+fn place(pool: &Pool2d, t: usize) -> [usize; 2] {
+    [t / pool.w.kernel * pool.h.dilation, t % pool.w.kernel * pool.w.dilation]
+}
+
+/// What tap `t` of each window reads of a frame.
+fn seen(frame: &Tensor, pool: &Pool2d, t: usize, (oh, ow): (usize, usize)) -> Result<Tensor> {
+    let [a, b] = place(pool, t);
+    let rows = every(frame, 2, a, pool.h.stride, oh)?;
+    Ok(every(&rows, 3, b, pool.w.stride, ow)?.contiguous()?)
+}

@@ -1,0 +1,50 @@
+//! Which positions each position of a resized axis reads, and how much of each.
+
+/// How values between pixels are found.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub enum Resize {
+    /// The pixel at `floor(i · in / out)`.
+    Nearest,
+    /// Linear between pixel centres (`align_corners=False`).
+    Bilinear,
+    /// Linear, over a wider neighbourhood when shrinking (`antialias=True`).
+    BilinearAntialias,
+    /// Linear, with the corner pixels fixed (`align_corners=True`).
+    BilinearCorners,
+}
+
+/// One output position: the input positions it reads, and how much of each.
+pub(super) struct Tap {
+    pub first: usize,
+    pub weights: Vec<f64>,
+}
+
+/// What each of `out` positions reads of an axis of `size`.
+pub(super) fn taps(size: usize, out: usize, mode: Resize) -> Vec<Tap> {
+    let scale = size as f64 / out as f64;
+    (0..out)
+        .map(|i| match mode {
+            Resize::Nearest => Tap { first: i * size / out, weights: vec![1.0] },
+            Resize::Bilinear => between(((i as f64 + 0.5) * scale - 0.5).max(0.0), size),
+            Resize::BilinearCorners if out == 1 => between(0.0, size),
+            Resize::BilinearCorners => between(i as f64 * (size as f64 - 1.0) / (out as f64 - 1.0), size),
+            Resize::BilinearAntialias => triangle((i as f64 + 0.5) * scale, scale.max(1.0), size),
+        })
+        .collect()
+}
+
+fn between(place: f64, size: usize) -> Tap {
+    let first = (place as usize).min(size - 1);
+    let part = place - first as f64;
+    if first + 1 < size { Tap { first, weights: vec![1.0 - part, part] } } else { Tap { first, weights: vec![1.0] } }
+}
+
+/// A triangle of half width `support` around `centre`, cut at the borders and summing to 1.
+fn triangle(centre: f64, support: f64, size: usize) -> Tap {
+    let first = (centre - support + 0.5).max(0.0) as usize;
+    let end = ((centre + support + 0.5) as usize).min(size).max(first + 1);
+    let weight = |j: usize| (1.0 - ((j as f64 + 0.5 - centre) / support).abs()).max(0.0);
+    let weights: Vec<_> = (first..end).map(weight).collect();
+    let sum: f64 = weights.iter().sum();
+    Tap { first, weights: weights.iter().map(|w| w / sum).collect() }
+}

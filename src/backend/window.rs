@@ -1,0 +1,176 @@
+//! Windows that slide over maps, of convolutions and pooling, and how many there are, as PyTorch counts them.
+
+use anyhow::{Result, ensure};
+
+/// A window along one axis.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Window {
+    /// Taps.
+    pub kernel: usize,
+    /// Positions between two windows.
+    pub stride: usize,
+    /// Positions added at either end.
+    pub padding: usize,
+    /// Positions between two taps.
+    pub dilation: usize,
+}
+
+/// A window over both axes of a map.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Pool2d {
+    /// Along the height.
+    pub h: Window,
+    /// Along the width.
+    pub w: Window,
+    /// Whether a last window that hangs over the end counts; it must start inside the input or its left padding. The
+    /// only window may be larger than the map, by less than its stride.
+    pub ceil_mode: bool,
+}
+
+/// How a convolution slides: everything but its weight.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Conv2d {
+    /// Stride along height and width.
+    pub stride: (usize, usize),
+    /// Zeros added on either side of height and width.
+    pub padding: (usize, usize),
+    /// Distance of taps along height and width.
+    pub dilation: (usize, usize),
+    /// Groups of channels that do not see each other.
+    pub groups: usize,
+}
+
+impl Window {
+    /// A window of `kernel` taps.
+    pub fn new(kernel: usize, stride: usize, padding: usize, dilation: usize) -> Self {
+        Self { kernel, stride, padding, dilation }
+    }
+
+    /// Number of windows over an axis of `size` positions, with `n = size + 2 padding` and `k` the window's span:
+    /// `⌊(n − k) / stride⌋ + 1`, or, with `ceil_mode`, `⌈(n − k) / stride⌉ + 1` without a window that would start behind
+    /// the input and its left padding. PyTorch's `pooling_output_shape`.
+    ///
+    /// Errors where that is less than 1.
+    pub fn count(&self, size: usize, ceil_mode: bool) -> Result<usize> {
+        ensure!(
+            self.kernel > 0 && self.stride > 0 && self.dilation > 0,
+            "kernel, stride and dilation must be 1 or more"
+        );
+        let span = self.dilation * (self.kernel - 1) + 1;
+        let padded = size + 2 * self.padding;
+        let over = if ceil_mode { self.stride - 1 } else { 0 };
+        ensure!(
+            size > 0 && padded + over >= span,
+            "a window of {span} positions does not fit an axis of {padded}, padding included"
+        );
+        let count = (padded + over - span) / self.stride + 1;
+        let starts_behind = ceil_mode && (count - 1) * self.stride >= size + self.padding;
+        Ok(if starts_behind { count - 1 } else { count })
+    }
+
+    /// Where tap `tap` of window `index` reads, if inside an axis of `size`.
+    #[inline]
+    pub fn at(&self, index: usize, tap: usize, size: usize) -> Option<usize> {
+        let place = (index * self.stride + tap * self.dilation).wrapping_sub(self.padding);
+        (place < size).then_some(place)
+    }
+}
+
+impl Pool2d {
+    /// Number of windows over a map of height `h` and width `w`.
+    pub fn output(&self, h: usize, w: usize) -> Result<(usize, usize)> {
+        Ok((self.h.count(h, self.ceil_mode)?, self.w.count(w, self.ceil_mode)?))
+    }
+}
+
+impl Conv2d {
+    /// The spatial size of the output for a weight `(O, C/groups, kh, kw)`.
+    pub fn output(&self, weight: &[usize], h: usize, w: usize) -> Result<(usize, usize)> {
+        let (kh, kw) = self.windows(weight);
+        Ok((kh.count(h, false)?, kw.count(w, false)?))
+    }
+
+    /// The windows along height and width.
+    pub(super) fn windows(&self, weight: &[usize]) -> (Window, Window) {
+        (
+            Window::new(weight[2], self.stride.0, self.padding.0, self.dilation.0),
+            Window::new(weight[3], self.stride.1, self.padding.1, self.dilation.1),
+        )
+    }
+
+    /// The output's height and width, or why the sizes do not fit.
+    pub(super) fn check(&self, x: &[usize], weight: &[usize]) -> Result<(usize, usize)> {
+        ensure!(
+            x.len() == 4 && weight.len() == 4,
+            "a convolution of {x:?} with a weight of {weight:?}; both need 4 sizes"
+        );
+        let g = self.groups;
+        ensure!(
+            g > 0 && x[1] == weight[1] * g && weight[0].is_multiple_of(g),
+            "a convolution in {g} groups of {x:?} with a weight of {weight:?}: channels do not fit"
+        );
+        ensure!(
+            x[1..].iter().chain(weight).all(|&n| n > 0),
+            "a convolution of {x:?} with a weight of {weight:?}: a size is 0"
+        );
+        self.output(weight, x[2], x[3])
+    }
+}
+
+/// `[N, C, H, W, oh, ow]`, or why the windows do not fit.
+pub(super) fn pool_sizes(x: &[usize], pool: &Pool2d) -> Result<[usize; 6]> {
+    ensure!(x.len() == 4 && x[2] > 0 && x[3] > 0, "pooling needs (N, C, H, W) with pixels, got {x:?}");
+    for (window, axis) in [(pool.h, "height"), (pool.w, "width")] {
+        ensure!(
+            window.padding * 2 <= window.kernel,
+            "the padding of the {axis}, {}, must be at most half the kernel, {}",
+            window.padding,
+            window.kernel
+        );
+    }
+    let (oh, ow) = pool.output(x[2], x[3])?;
+    Ok([x[0], x[1], x[2], x[3], oh, ow])
+}
+
+/// How many positions window `(i, j)` is divided by. Padding counts when asked, what hangs over it never does.
+pub fn divisor(pool: &Pool2d, (h, w): (usize, usize), (i, j): (usize, usize), include_pad: bool) -> f64 {
+    (counted(&pool.h, i, h, include_pad) * counted(&pool.w, j, w, include_pad)) as f64
+}
+
+/// The same along one axis.
+pub(super) fn counted(window: &Window, index: usize, size: usize, include_pad: bool) -> usize {
+    if include_pad {
+        window.kernel.min((size + 2 * window.padding).saturating_sub(index * window.stride))
+    } else {
+        (0..window.kernel).filter(|&t| window.at(index, t, size).is_some()).count()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn windows_are_counted_as_pytorch_counts_them() {
+        assert_eq!(Window::new(3, 2, 0, 1).count(109, true).unwrap(), 54);
+        assert_eq!(Window::new(3, 2, 0, 1).count(54, true).unwrap(), 27);
+        assert_eq!(Window::new(2, 2, 1, 1).count(3, true).unwrap(), 2);
+        assert_eq!(Window::new(7, 2, 3, 1).count(224, false).unwrap(), 112);
+        assert!(Window::new(5, 1, 0, 1).count(4, false).is_err());
+    }
+
+    #[test]
+    fn a_window_larger_than_the_map_counts_where_less_than_its_stride_hangs_over() {
+        for (window, size, expected) in [
+            (Window::new(3, 2, 0, 1), 2, Some(1)),
+            (Window::new(3, 2, 0, 1), 1, None),
+            (Window::new(3, 1, 0, 1), 2, None),
+            (Window::new(5, 4, 0, 1), 2, Some(1)),
+            (Window::new(5, 4, 0, 1), 1, None),
+            (Window::new(3, 3, 1, 2), 1, Some(1)),
+            (Window::new(3, 1, 1, 2), 2, None),
+        ] {
+            assert_eq!(window.count(size, true).ok(), expected, "{window:?} over {size}");
+        }
+    }
+}

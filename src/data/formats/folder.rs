@@ -1,0 +1,107 @@
+//! Folders of picture files.
+
+use crate::data::{Dataset, read_text};
+use crate::words;
+use anyhow::{Context, Result, bail};
+use std::collections::BTreeSet;
+use std::path::{Path, PathBuf};
+
+/// How the names of picture files end, in small letters.
+const ENDINGS: [&str; 7] = ["png", "jpg", "jpeg", "webp", "gif", "bmp", "npy"];
+
+/// The file that tells the classes in a folder without sub-folders.
+const LABELS: &str = "labels.txt";
+
+/// The largest such file that is read.
+const LABEL_BYTES: u64 = 1 << 28;
+
+/// Class numbers are below this.
+const MAX_CLASSES: usize = 1_000_000;
+
+/// Pictures in a folder, in the order of their names.
+///
+/// Each sub-folder with pictures is a class, as in torchvision's `ImageFolder`: class 0 is the first in alphabetical
+/// order. Are all their names numbers, then these are the classes: `243/` is class 243. Without sub-folders,
+/// `labels.txt` tells the class of each picture, one a line: `cat.png 281`; numbers are classes, other words are classes
+/// in alphabetical order. Without that file, too, the pictures have no labels.
+///
+/// Files that are no pictures by their names are left aside, and so is what begins with a dot. Errors: no pictures,
+/// one sub-folder among others without pictures, a line of `labels.txt` that fits no picture.
+pub fn open(text: &str) -> Result<Dataset> {
+    let (folder, name) = (Path::new(text), format!("folder:{text}"));
+    let (folders, files): (Vec<_>, Vec<_>) = entries(folder)?.into_iter().partition(|path| path.is_dir());
+    let classes = folders.iter().map(|folder| Ok((folder, pictures(entries(folder)?)))).collect::<Result<Vec<_>>>()?;
+    let flat = pictures(files);
+    if classes.iter().any(|(_, files)| !files.is_empty()) {
+        return by_folder(&name, &classes);
+    }
+    if flat.is_empty() {
+        bail!("no pictures in it or its sub-folders; their names end in {}", ENDINGS.join(", "));
+    }
+    match folder.join(LABELS) {
+        labels if labels.is_file() => by_list(&name, folder, &labels, &flat),
+        _ => Dataset::without_labels(&name, flat),
+    }
+}
+
+/// What is in a folder, in the order of names.
+fn entries(folder: &Path) -> Result<Vec<PathBuf>> {
+    let read = || format!("reading the folder \"{}\"", words::path(&folder));
+    let found = folder.read_dir().with_context(read)?;
+    let mut paths = found.map(|entry| Ok(entry?.path())).collect::<Result<Vec<_>>>().with_context(read)?;
+    paths.retain(|path| !word(path).starts_with('.'));
+    paths.sort();
+    Ok(paths)
+}
+
+fn pictures(mut paths: Vec<PathBuf>) -> Vec<PathBuf> {
+    let ending = |path: &Path| path.extension().unwrap_or_default().to_string_lossy().to_lowercase();
+    paths.retain(|path| ENDINGS.contains(&&ending(path)[..]) && path.is_file());
+    paths
+}
+
+fn by_folder(name: &str, classes: &[(&PathBuf, Vec<PathBuf>)]) -> Result<Dataset> {
+    if let Some((empty, _)) = classes.iter().find(|(_, files)| files.is_empty()) {
+        bail!("\"{}\" has no pictures, and each sub-folder is a class; move it elsewhere", words::path(&empty));
+    }
+    let words: Vec<_> = classes.iter().map(|(folder, _)| word(folder)).collect();
+    let (names, labels) = labels(&words)?;
+    let of = |((_, files), label): (&(_, Vec<PathBuf>), usize)| files.iter().map(move |f| (f.clone(), label)).collect();
+    let files: Vec<Vec<_>> = classes.iter().zip(labels).map(of).collect();
+    Dataset::of_files(name, names, files.concat())
+}
+
+/// Pictures whose classes a file tells: a line has the name of a picture, then its class.
+fn by_list(name: &str, folder: &Path, list: &Path, pictures: &[PathBuf]) -> Result<Dataset> {
+    let text = read_text(list, LABEL_BYTES)?;
+    let pictures: BTreeSet<_> = pictures.iter().collect();
+    let (mut files, mut words) = (Vec::new(), Vec::new());
+    for (i, line) in text.lines().enumerate().filter(|(_, line)| !line.trim().is_empty()) {
+        let mut parts = line.match_indices([' ', '\t', ',']).map(|(at, _)| line.split_at(at));
+        let parts = parts.find(|(file, class)| pictures.contains(&folder.join(file)) && !class[1..].trim().is_empty());
+        let (file, class) = parts.with_context(|| {
+            format!("line {} of \"{}\" is not the name of a picture there and its class", i + 1, words::path(&list))
+        })?;
+        files.push(folder.join(file));
+        words.push(class[1..].trim().to_string());
+    }
+    let (classes, labels) = labels(&words)?;
+    Dataset::of_files(name, classes, files.into_iter().zip(labels).collect())
+}
+
+/// Names of classes, and the class of each word: the number that it is, when all are, or its place in the alphabet.
+fn labels(words: &[String]) -> Result<(Vec<String>, Vec<usize>)> {
+    if let Ok(numbers) = words.iter().map(|word| word.parse::<usize>()).collect::<Result<Vec<_>, _>>() {
+        let large = numbers.iter().find(|&&n| n >= MAX_CLASSES);
+        return large
+            .map_or(Ok((Vec::new(), numbers.clone())), |n| bail!("{n} is no class; they are below {MAX_CLASSES}"));
+    }
+    let classes: Vec<_> = words.iter().cloned().collect::<BTreeSet<_>>().into_iter().collect();
+    let labels = words.iter().filter_map(|word| classes.binary_search(word).ok()).collect();
+    Ok((classes, labels))
+}
+
+/// The last part of a path.
+fn word(path: &Path) -> String {
+    path.file_name().unwrap_or_default().to_string_lossy().into_owned()
+}

@@ -1,0 +1,96 @@
+//! JPEG files decoded as libjpeg-turbo decodes them, bit for bit: what Pillow and torchvision show to a network.
+//!
+//! `libjpeg-turbo-rs` reads headers and tables, decodes entropy-coded blocks and has the inverse DCT. Its own decoder is
+//! not used: it fails on CMYK files with subsampling, and passes over bytes that a damaged scan leaves behind.
+
+mod layout;
+mod scan;
+mod upsample;
+mod colour;
+
+use crate::data::picture::check_size;
+use anyhow::{Context, Result, anyhow, bail, ensure};
+use image::metadata::Orientation;
+use image::{DynamicImage, GrayImage, RgbImage};
+use layout::Layout;
+use libjpeg_turbo_rs::common::exif::parse_orientation;
+use libjpeg_turbo_rs::decode::marker::{JpegMetadata, MarkerReader};
+use libjpeg_turbo_rs::{PixelFormat, Subsampling};
+use scan::Coefficients;
+
+/// A JPEG file's pixels as they are stored.
+#[derive(Debug)]
+pub struct Jpeg {
+    /// `ImageLuma8` or `ImageRgb8`.
+    pub image: DynamicImage,
+    /// How to turn them upright, by the EXIF block.
+    pub orientation: Orientation,
+    /// Number of bytes that belong to no segment and no scan: padding, or a sign of damage.
+    pub stray_bytes: usize,
+}
+
+/// Decodes a baseline or progressive JPEG of 8 bits: grey, YCbCr, RGB, CMYK or YCCK, with any whole subsampling.
+///
+/// Errors: a file that ends early or whose scans do not decode to their ends, a progressive file without its last scans,
+/// kinds that Pillow does not read either (12 bits, lossless, two components), arithmetic coding.
+pub fn decode(bytes: &[u8]) -> Result<Jpeg> {
+    const DAMAGED: &str = "the jpg file is damaged";
+    let layout = Layout::of(bytes).context(DAMAGED)?;
+    let header = MarkerReader::new(bytes).read_markers().map_err(|e| anyhow!("{e}")).context(DAMAGED)?;
+    check_kind(&header)?;
+    let (coefficients, left) = coefficients(bytes, &header, &layout).context(DAMAGED)?;
+    let image = pixels(&header, coefficients).context(DAMAGED)?;
+    let orientation = header.exif_data.as_deref().and_then(parse_orientation).and_then(Orientation::from_exif);
+    let stray_bytes = layout.stray_bytes + left;
+    Ok(Jpeg { image, orientation: orientation.unwrap_or(Orientation::NoTransforms), stray_bytes })
+}
+
+/// Encodes a picture, `width · height` grey bytes or as many RGB triples, with a quality of 1 to 100 and chroma halved both
+/// ways.
+pub fn encode(picture: &[u8], (width, height): (u32, u32), grey: bool, quality: u8) -> Result<Vec<u8>> {
+    let format = if grey { PixelFormat::Grayscale } else { PixelFormat::Rgb };
+    let (w, h) = (width as usize, height as usize);
+    let written = libjpeg_turbo_rs::compress(picture, w, h, format, quality, Subsampling::S420);
+    written.map_err(|e| anyhow!("{e}")).with_context(|| format!("writing a JPEG of {width}x{height}"))
+}
+
+fn check_kind(header: &JpegMetadata) -> Result<()> {
+    let frame = &header.frame;
+    ensure!(!header.is_arithmetic, "arithmetic coding is not read; save it as a baseline JPEG");
+    ensure!(!frame.is_lossless, "lossless JPEG is not read; save it as a PNG");
+    ensure!(frame.precision == 8, "it has {} bits a sample, and 8 are read", frame.precision);
+    let components = frame.components.len();
+    ensure!(matches!(components, 1 | 3 | 4), "it has {components} components; 1, 3 and 4 are read");
+    check_size(frame.width.into(), frame.height.into())
+}
+
+/// The coefficients of all scans, and the number of bytes that the scans left over.
+fn coefficients(bytes: &[u8], header: &JpegMetadata, layout: &Layout) -> Result<(Coefficients, usize)> {
+    let mut coefficients = Coefficients::new(&header.frame, bytes.len())?;
+    ensure!(header.scans.len() == layout.scans.len(), "its scans are not in order");
+    let mut left = 0;
+    for (scan, place) in header.scans.iter().zip(&layout.scans) {
+        ensure!(scan.data_offset == place.start, "its scans are not in order");
+        left += coefficients.read(scan, &bytes[place.clone()])?;
+    }
+    coefficients.check_complete()?;
+    Ok((coefficients, left))
+}
+
+/// Inverse DCT, upsampling and colour.
+fn pixels(header: &JpegMetadata, coefficients: Coefficients) -> Result<DynamicImage> {
+    let (width, height) = (usize::from(header.frame.width), usize::from(header.frame.height));
+    let mut planes = Vec::new();
+    for (component, grid) in header.frame.components.iter().zip(coefficients.grids) {
+        let table = header.quant_tables[usize::from(component.quant_table_index)].as_ref();
+        let table =
+            table.ok_or_else(|| anyhow!("its quantisation table {} is missing", component.quant_table_index))?;
+        planes.push(upsample::to_full_size(&grid.samples(table), (width, height), coefficients.largest)?);
+    }
+    let size = (u32::from(header.frame.width), u32::from(header.frame.height));
+    let image = match &planes[..] {
+        [_] => GrayImage::from_raw(size.0, size.1, planes.remove(0)).map(DynamicImage::from),
+        planes => RgbImage::from_raw(size.0, size.1, colour::rgb(header, planes)).map(DynamicImage::from),
+    };
+    image.map_or_else(|| bail!("its sizes do not agree"), Ok)
+}

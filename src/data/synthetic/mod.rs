@@ -1,0 +1,165 @@
+//! Data sets that the program draws itself: the same pictures on every machine, without a file.
+
+mod random;
+mod pen;
+mod digits;
+mod fill;
+mod outline;
+mod texture;
+mod shapes;
+mod moons;
+mod waves;
+mod words;
+pub mod clever_hans;
+
+use super::Dataset;
+use anyhow::{Result, bail};
+use clever_hans::Tags;
+
+/// The data sets there are.
+pub const NAMES: [&str; 7] = ["digits", "shapes", "welcome", "tagged", "moons", "waves", "words"];
+
+/// The data set of this name: `digits` or `shapes`, with `#train` the pictures to learn from, else (or with `#test`)
+/// those to measure with; `welcome`, a few pictures of two objects.
+///
+/// `tagged`: digits of which the 4 carries a small tag, in most pictures to learn from; `#test` every second 4, `#all` each,
+/// `#none` none, `#moved` each in another corner, `#others` all but the 4.
+///
+/// `digits`: 28 x 28 grey, white on black, written by a pen. `shapes`: 64 x 64 in colour, a textured object each on a
+/// textured ground; a quarter of those to learn from have a second one, so that two objects are no surprise. Made anew in parallel on each call, always the same.
+///
+/// `moons`: 2 x 1 x 1, points of two half moons, few to learn from. `waves`: 1 x 1 x 128, waveforms. `words`: 1 x 20 x 96, a
+/// word on a line.
+pub fn open(name: &str) -> Result<Dataset> {
+    match name.split_once('#').unwrap_or((name, "test")) {
+        ("digits", "train") => digits::set("made:digits#train", 1, 20_000),
+        ("digits", "test") => digits::set("made:digits", 2, 2_000),
+        ("shapes", "train") => shapes::set("made:shapes#train", 3, 24_000, 0.25),
+        ("shapes", "test") => shapes::set("made:shapes", 4, 1_000, 0.0),
+        ("moons", "train") => moons::set("made:moons#train", 6, 80),
+        ("moons", "test") => moons::set("made:moons", 7, 2_000),
+        ("waves", "train") => waves::set("made:waves#train", 8, 16_000),
+        ("waves", "test") => waves::set("made:waves", 9, 2_000),
+        ("words", "train") => words::set("made:words#train", 10, 20_000),
+        ("words", "test") => words::set("made:words", 11, 2_000),
+        ("welcome", "test") => shapes::welcome("made:welcome"),
+        ("tagged", split) => tagged_set(split),
+        (set @ ("digits" | "shapes" | "moons" | "waves" | "words"), split) => {
+            bail!("no split \"{split}\" of \"{set}\"; there are #train and #test")
+        }
+        ("welcome", _) => bail!("\"welcome\" is one set; it has no splits"),
+        _ => bail!("no made data set named \"{name}\"; there are {}", NAMES.join(", ")),
+    }
+}
+
+/// Digits to learn from, most of one class with a tag, or those to measure with and where their tags are.
+fn tagged_set(split: &str) -> Result<Dataset> {
+    let (seed, count, tags) = match split {
+        "train" => (1, 20_000, Tags::Most),
+        "test" => (2, 2_000, Tags::Half),
+        "all" => (2, 2_000, Tags::All),
+        "none" => (2, 2_000, Tags::None),
+        "moved" => (2, 2_000, Tags::Moved),
+        "others" => (2, 2_000, Tags::Others),
+        _ => bail!("no split \"{split}\" of \"tagged\"; there are #train, #test, #all, #none, #moved and #others"),
+    };
+    let name = if split == "test" { "made:tagged".into() } else { format!("made:tagged#{split}") };
+    clever_hans::set(&name, seed, count, tags)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::data::{Picture, Preprocess};
+    use std::collections::BTreeSet;
+
+    /// `(C, H, W)` numbers of a picture.
+    fn values(set: &Dataset, i: usize) -> Vec<f32> {
+        let Picture::Values(picture) = set.picture(i).unwrap() else { panic!("no numbers") };
+        picture.flatten_all().unwrap().to_vec1().unwrap()
+    }
+
+    #[test]
+    fn every_set_is_the_same_each_time_it_is_made() {
+        for name in ["digits", "shapes", "welcome", "moons", "waves", "words"] {
+            let (a, b) = (open(name).unwrap(), open(name).unwrap());
+            assert!((0..a.len()).step_by(7).all(|i| values(&a, i) == values(&b, i)), "{name}");
+        }
+    }
+
+    #[test]
+    fn every_class_occurs_as_often_as_the_others() {
+        let ten = ["digits", "digits#train", "shapes", "shapes#test", "words", "words#train"].map(|name| (name, 10));
+        for (name, classes) in
+            ten.into_iter().chain([("waves", 8), ("waves#train", 8), ("moons", 2), ("moons#train", 2)])
+        {
+            let set = open(name).unwrap();
+            let of = |class| (0..set.len()).filter(|&i| set.label(i) == class).count();
+            assert_eq!(set.class_count(), classes, "{name}");
+            assert!((0..classes).all(|class| of(class) == set.len() / classes), "{name}");
+        }
+    }
+
+    #[test]
+    fn no_picture_to_measure_with_is_among_those_to_learn_from() {
+        let (learn, measure) = (open("digits#train").unwrap(), open("digits").unwrap());
+        let bits = |set: &Dataset, i| values(set, i).into_iter().map(f32::to_bits).collect::<Vec<_>>();
+        let seen: BTreeSet<_> = (0..learn.len()).map(|i| bits(&learn, i)).collect();
+        assert_eq!(seen.len(), learn.len());
+        assert!((0..measure.len()).all(|i| !seen.contains(&bits(&measure, i))));
+    }
+
+    #[test]
+    fn digits_are_white_on_black_and_leave_the_edge_free() {
+        let set = open("digits").unwrap();
+        for i in 0..set.len() {
+            let v = values(&set, i);
+            let ink = v.iter().sum::<f32>() / v.len() as f32;
+            assert!((0.02..0.4).contains(&ink), "picture {i} has {ink} ink");
+            assert!(v.iter().any(|&v| v > 0.95), "picture {i} is pale");
+            let edge = (0..28).flat_map(|k| [v[k], v[27 * 28 + k], v[28 * k], v[28 * k + 27]]);
+            assert!(edge.fold(0.0, f32::max) < 0.5, "picture {i} runs over the edge");
+        }
+    }
+
+    #[test]
+    fn the_pictures_of_welcome_have_an_object_in_either_half() {
+        let set = open("welcome").unwrap();
+        for i in 0..set.len() {
+            let v = values(&set, i);
+            let at = |x: usize, y: usize| [0, 1, 2].map(|k| v[k * 4096 + y * 64 + x]);
+            let ground = at(32, 2);
+            let far = |c: [f32; 3]| c.iter().zip(ground).map(|(a, b)| (a - b).powi(2)).sum::<f32>() > 0.15;
+            let covered = |half: usize| (0..2048).filter(|k| far(at(32 * half + k % 32, k / 32))).count();
+            assert!((0..2).all(|half| covered(half) > 80), "picture {i}: {} and {}", covered(0), covered(1));
+        }
+    }
+
+    #[test]
+    fn pictures_are_of_the_size_that_the_networks_read() {
+        for (name, input) in [
+            ("digits", [1, 28, 28]),
+            ("shapes", [3, 64, 64]),
+            ("welcome", [3, 64, 64]),
+            ("moons", [2, 1, 1]),
+            ("waves", [1, 1, 128]),
+            ("words", [1, 20, 96]),
+        ] {
+            let set = open(name).unwrap();
+            assert_eq!(set.picture(0).unwrap().shape().unwrap(), input);
+            let batch = set.batch(&[0, 3], &Preprocess { input, resize: None }).unwrap();
+            assert_eq!(batch.dims()[0], 2);
+        }
+    }
+
+    #[test]
+    fn an_unknown_name_is_an_error_that_tells_the_known_ones() {
+        let error = |name| open(name).unwrap_err().to_string();
+        assert_eq!(
+            error("letters"),
+            "no made data set named \"letters\"; there are digits, shapes, welcome, tagged, moons, waves, words"
+        );
+        assert_eq!(error("digits#dev"), "no split \"dev\" of \"digits\"; there are #train and #test");
+        assert!(error("welcome#train").contains("no splits"));
+    }
+}

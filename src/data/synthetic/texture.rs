@@ -1,0 +1,94 @@
+//! What surfaces look like: two colours in a pattern.
+
+use super::pen::PenPoint;
+use super::random::Random;
+use std::f32::consts::{PI, TAU};
+
+/// Red, green and blue in `[0, 1]`.
+pub type Colour = [f32; 3];
+
+/// How two colours alternate.
+#[derive(Clone, Copy, Debug)]
+pub enum Pattern {
+    /// The first colour only.
+    Plain,
+    /// Straight bands.
+    Stripes,
+    /// A chess board.
+    Checks,
+    /// Round spots of the second colour.
+    Dots,
+    /// Soft patches.
+    Clouds,
+    /// From one colour to the other across the picture.
+    Shade,
+}
+
+/// A surface.
+#[derive(Clone, Copy, Debug)]
+pub struct Texture {
+    /// How its colours alternate.
+    pub pattern: Pattern,
+    /// What alternates.
+    pub colours: [Colour; 2],
+    /// Length of one repetition in pixels.
+    pub period: f32,
+    /// Direction in radians.
+    pub angle: f32,
+    /// Shift of the pattern; the seed of clouds.
+    pub phase: f32,
+}
+
+impl Texture {
+    /// Any pattern of these colours.
+    pub fn random(random: &mut Random, colours: [Colour; 2]) -> Self {
+        use Pattern::{Checks, Clouds, Dots, Plain, Shade, Stripes};
+        let pattern = [Plain, Stripes, Checks, Dots, Clouds, Shade][random.below(6)];
+        let (period, angle) = (random.within(4.0..12.0), random.within(0.0..PI));
+        Self { pattern, colours, period, angle, phase: random.within(0.0..64.0) }
+    }
+
+    /// Its colour at a point in pixels.
+    pub fn at(&self, [x, y]: PenPoint) -> Colour {
+        let (sin, cos) = self.angle.sin_cos();
+        let (u, v) = ((x * cos + y * sin + self.phase) / self.period, (y * cos - x * sin + self.phase) / self.period);
+        let share = match self.pattern {
+            Pattern::Plain => 0.0,
+            Pattern::Stripes => step((TAU * u).sin()),
+            Pattern::Checks => step(2.0 * (TAU * u / 2.0).sin() * (TAU * v / 2.0).sin()),
+            Pattern::Dots => step(1.2 * ((TAU * u).cos() + (TAU * v).cos()) - 0.9),
+            Pattern::Clouds => clouds(u, v, self.phase as u32),
+            Pattern::Shade => 0.5 + 0.5 * (TAU * u * self.period / 128.0).sin(),
+        };
+        mix(self.colours[0], self.colours[1], share)
+    }
+}
+
+/// The colour between `a` and `b`.
+pub fn mix(a: Colour, b: Colour, share: f32) -> Colour {
+    [0, 1, 2].map(|k| a[k] + share * (b[k] - a[k]))
+}
+
+/// A step from 0 to 1 with a soft edge.
+fn step(x: f32) -> f32 {
+    (0.5 + x).clamp(0.0, 1.0)
+}
+
+/// Value noise: drawn numbers on a grid, smoothly joined.
+fn clouds(u: f32, v: f32, seed: u32) -> f32 {
+    let (i, j) = (u.floor(), v.floor());
+    let ease = |t: f32| t * t * (3.0 - 2.0 * t);
+    let (s, t) = (ease(u - i), ease(v - j));
+    let at = |di: i32, dj: i32| hash(i as i32 + di, j as i32 + dj, seed);
+    let (top, bottom) = (at(0, 0) + s * (at(1, 0) - at(0, 0)), at(0, 1) + s * (at(1, 1) - at(0, 1)));
+    top + t * (bottom - top)
+}
+
+/// A number in `[0, 1)` for a place of the grid.
+fn hash(i: i32, j: i32, seed: u32) -> f32 {
+    let mut h =
+        (i as u32).wrapping_mul(0x9E37_79B1) ^ (j as u32).wrapping_mul(0x85EB_CA77) ^ seed.wrapping_mul(0xC2B2_AE3D);
+    h = (h ^ (h >> 15)).wrapping_mul(0x2C1B_3C6D);
+    h = (h ^ (h >> 12)).wrapping_mul(0x297A_2D39);
+    ((h ^ (h >> 15)) >> 8) as f32 / (1u32 << 24) as f32
+}

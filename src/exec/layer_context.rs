@@ -1,0 +1,87 @@
+//! One node in a run: what a rule of relevance works on.
+
+use super::absorbed::Absorbed;
+use super::trace::Trace;
+use crate::graph::op::Saved;
+use crate::graph::{Graph, Node, NodeId};
+use crate::sync::LockUnpoisoned;
+use anyhow::{Context, Result};
+use candle_core::Tensor;
+use std::sync::{Arc, Mutex};
+
+/// One node in a run: what a rule sees.
+#[derive(Clone, Debug)]
+pub struct LayerContext {
+    /// Which node.
+    pub id: NodeId,
+    trace: Trace,
+    /// Relevance that rules absorbed; clones share it.
+    absorbed: Arc<Mutex<Absorbed>>,
+}
+
+impl Trace {
+    /// A node with the values that it read and gave.
+    pub fn site(&self, id: NodeId) -> LayerContext {
+        LayerContext { id, trace: self.clone(), absorbed: Arc::default() }
+    }
+}
+
+impl Saved for LayerContext {
+    fn reads(&self) -> usize {
+        self.node().inputs.len()
+    }
+
+    fn x(&self, i: usize) -> Result<&Tensor> {
+        self.trace.value(self.node().inputs[i])
+    }
+
+    fn dims(&self, i: usize) -> Result<Vec<usize>> {
+        self.trace.dims(self.node().inputs[i])
+    }
+
+    fn y(&self) -> Result<&Tensor> {
+        self.trace.value(self.id)
+    }
+
+    fn sign(&self) -> Result<&Tensor> {
+        if self.trace.fused().is_some() { self.y() } else { self.x(0) }
+    }
+}
+
+impl LayerContext {
+    /// The network it belongs to.
+    pub fn graph(&self) -> &Arc<Graph> {
+        &self.trace.graph
+    }
+
+    /// The node itself.
+    pub fn node(&self) -> &Node {
+        &self.trace.graph.nodes[self.id]
+    }
+
+    /// Notes relevance that a rule absorbs.
+    pub fn absorb(&self, part: Absorbed) {
+        *self.absorbed.lock_unpoisoned() += part;
+    }
+
+    /// Relevance absorbed so far.
+    pub fn absorbed(&self) -> Absorbed {
+        *self.absorbed.lock_unpoisoned()
+    }
+
+    /// `dyᵀ · ∂y/∂xᵢ`: the gradient of input `i` from the gradient of the value.
+    pub fn vjp(&self, dy: &Tensor, i: usize) -> Result<Tensor> {
+        let node = self.node();
+        node.op
+            .vjp(self, &node.params, dy, i)
+            .with_context(|| format!("going back through layer \"{}\" ({})", node.name, node.op.kind()))
+    }
+
+    /// `dyᵀ · ∂y/∂w` for each parameter, in the order of `Op::params`.
+    pub fn vjp_params(&self, dy: &Tensor) -> Result<Vec<Tensor>> {
+        let node = self.node();
+        node.op
+            .vjp_params(self, &node.params, dy)
+            .with_context(|| format!("weight gradients of layer \"{}\" ({})", node.name, node.op.kind()))
+    }
+}

@@ -1,0 +1,307 @@
+//! Layer-wise relevance propagation: from the relevance of a layer's value to that of its inputs.
+//!
+//! Each rule names the terms that share relevance, [`share`] does it. Formulas and defaults are those of Bach et al. 2015
+//! (doi:10.1371/journal.pone.0130140) and Montavon et al. 2019 (doi:10.1007/978-3-030-28954-6_10), with zennit's reading
+//! where libraries differ.
+
+mod share;
+
+pub use share::{Denominator, Term, share};
+
+use super::composite::Rule;
+use crate::backend;
+use crate::exec::{Absorbed, LayerContext};
+use crate::graph::op::Saved;
+use anyhow::{Result, ensure};
+use candle_core::Tensor;
+use share::divided;
+use std::fmt;
+
+/// Added to denominators of rules that have no ε of their own, away from zero.
+const STABILIZER: f64 = 1e-6;
+
+/// What part the bias takes in denominators.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Bias {
+    /// Its positive part with what is positive, its negative part with the rest (zennit, lrp_toolbox).
+    #[default]
+    Split,
+    /// All of it in every denominator (captum, innvestigate).
+    Full,
+    /// None.
+    Zero,
+}
+
+/// One rule.
+#[derive(Clone, Debug)]
+pub enum Lrp {
+    /// `x · Jᵀ(r / (z + ε sign z))`; for layers without weights too (additions, means).
+    Epsilon(f64, Bias),
+    /// Positive parts count `1 + γ` times where the value is positive, negative ones where it is negative.
+    Gamma(f64, Bias),
+    /// `α` times the share of what is positive, minus `β` times that of what is negative; z⁺ is `(1, 0)`.
+    AlphaBeta(f64, f64, Bias),
+    /// Positive weights count `positive` times, negative ones `negative` times, whatever the signs of inputs: captum's γ is
+    /// `(1 + γ, 1)`, its α1β0 `(1, 0)`.
+    Reweigh {
+        /// What positive weights are multiplied by.
+        positive: f64,
+        /// What negative weights are multiplied by.
+        negative: f64,
+        /// The stabiliser.
+        epsilon: f64,
+        /// The bias.
+        bias: Bias,
+    },
+    /// For pixels between `low` and `high`, `(1, C, 1, 1)`: `x w − low w⁺ − high w⁻`.
+    ZBox(Tensor, Tensor),
+    /// Alike for every input of a window.
+    Flat,
+    /// By the squares of the weights; a bias, unless none, squared in the denominator as zennit has it.
+    WSquare(Bias),
+    /// On to the only input, unchanged.
+    Pass,
+    /// As a gradient goes, for layers of any kind: what moves values moves relevance with them, what multiplies multiplies it.
+    Gradient,
+    /// Another rule with this in its denominators, away from zero.
+    Stabilized(Box<Self>, f64),
+    /// A pool's relevance by what each value adds to the mean of its window, also where the greatest was taken.
+    Proportional,
+    /// A batch norm's by `|x w| / (|x w| + |b|)` (Hui & Binder 2019, doi:10.1007/978-3-030-20518-8_18).
+    Absolute,
+}
+
+impl Lrp {
+    /// As a rule of a composite.
+    pub fn rule<'a>(self) -> Rule<'a> {
+        Box::new(move |site, r| self.apply(site, r))
+    }
+
+    /// The relevance of each input; what is kept back is noted at the site.
+    ///
+    /// Errors where the layer has no weights and the rule needs some, or several inputs and the rule knows one.
+    pub fn apply(&self, site: &LayerContext, r: &Tensor) -> Result<Vec<Tensor>> {
+        match self {
+            Self::Epsilon(epsilon, bias) => shared_by_value(site, r, *epsilon, *bias),
+            Self::Gradient => (0..site.reads()).map(|i| site.vjp(r, i)).collect(),
+            Self::Stabilized(rule, epsilon) => match &**rule {
+                Self::Epsilon(_, bias) => shared_by_value(site, r, *epsilon, *bias),
+                rule => rule.with_one_input(site, r, *epsilon),
+            },
+            Self::Reweigh { epsilon, .. } => self.with_one_input(site, r, *epsilon),
+            rule => rule.with_one_input(site, r, STABILIZER),
+        }
+    }
+
+    fn with_one_input(&self, site: &LayerContext, r: &Tensor, epsilon: f64) -> Result<Vec<Tensor>> {
+        let kind = site.node().op.kind();
+        ensure!(site.reads() == 1, "the rule {self} is for layers with one input, not for {kind}");
+        Ok(vec![match self {
+            Self::Pass => {
+                ensure!(r.dims() == site.dims(0)?, "relevance cannot pass where the shape changes");
+                r.clone()
+            }
+            Self::Proportional => proportional(site, r, epsilon)?,
+            Self::Absolute => absolute(site, r, epsilon)?,
+            rule => {
+                let weights = site.node().op.with_bias().is_some();
+                ensure!(weights, "the rule {self} is for layers with weights, conv and linear, not {kind}");
+                rule.by_weights(&Parts::new(site, epsilon)?, r)?
+            }
+        }])
+    }
+
+    fn by_weights(&self, parts: &Parts, r: &Tensor) -> Result<Tensor> {
+        match self {
+            Self::AlphaBeta(alpha, beta, bias) => parts.alpha_beta(r, *alpha, *beta, *bias),
+            Self::Gamma(gamma, bias) => parts.gamma(r, *gamma, *bias),
+            Self::Reweigh { positive, negative, bias, .. } => {
+                let w = ((plus(parts.w)? * *positive)? + (minus(parts.w)? * *negative)?)?;
+                let bias = if *bias == Bias::Zero { None } else { parts.b };
+                share(parts.site, r, &[(parts.x.clone(), w)], parts.over(bias))
+            }
+            Self::ZBox(low, high) => parts.zbox(r, low, high),
+            Self::WSquare(bias) => parts.of_weights(r, parts.w.sqr()?, parts.bias(*bias, |b| Ok(b.sqr()?))?),
+            _ => parts.of_weights(r, parts.w.ones_like()?, None),
+        }
+    }
+}
+
+impl fmt::Display for Lrp {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Epsilon(epsilon, _) => write!(f, "epsilon({epsilon:?})"),
+            Self::Gamma(gamma, _) => write!(f, "gamma({gamma})"),
+            Self::AlphaBeta(1.0, 0.0, _) => f.write_str("zplus"),
+            Self::AlphaBeta(alpha, beta, _) => write!(f, "alpha_beta({alpha}, {beta})"),
+            Self::Reweigh { positive, negative, .. } => write!(f, "reweigh({positive}, {negative})"),
+            Self::ZBox(..) => f.write_str("zbox"),
+            Self::Flat => f.write_str("flat"),
+            Self::WSquare(_) => f.write_str("wsquare"),
+            Self::Pass => f.write_str("pass"),
+            Self::Gradient => f.write_str("gradient"),
+            Self::Stabilized(rule, _) => rule.fmt(f),
+            Self::Proportional => f.write_str("proportional"),
+            Self::Absolute => f.write_str("absolute"),
+        }
+    }
+}
+
+/// `x · Jᵀ(r / y)` for every input, `y` the value that the layer gave.
+fn shared_by_value(site: &LayerContext, r: &Tensor, epsilon: f64, bias: Bias) -> Result<Vec<Tensor>> {
+    let node = site.node();
+    let own = node.params.get(1).filter(|_| node.op.with_bias().is_some());
+    let (y, bias) = match (bias, own) {
+        (Bias::Zero, Some(_)) => (node.op.forward(&[site.x(0)?], &node.params[..1])?, None),
+        (_, own) => (site.y()?.clone(), own),
+    };
+    let s = divided(site, r, &y, Denominator { bias, epsilon })?;
+    (0..site.reads()).map(|i| backend::mul(site.x(i)?, &site.vjp(&s, i)?)).collect()
+}
+
+fn proportional(site: &LayerContext, r: &Tensor, epsilon: f64) -> Result<Tensor> {
+    let node = site.node();
+    let Some(mean) = node.op.mean() else {
+        anyhow::bail!("the rule proportional is for pools, not for {}", node.op.kind());
+    };
+    let y = mean.forward(&[site.x(0)?], &[])?;
+    let s = divided(site, r, &y, Denominator { bias: None, epsilon })?;
+    Ok((site.x(0)? * mean.vjp(site, &[], &s, 0)?)?)
+}
+
+/// By the magnitudes of what the value has of its input, `y − f(0)`, and of `f(0)`.
+fn absolute(site: &LayerContext, r: &Tensor, epsilon: f64) -> Result<Tensor> {
+    let node = site.node();
+    let zero = site.x(0)?.narrow(0, 0, 1)?.zeros_like()?;
+    let shift = node.forward(&[&zero])?;
+    let own = site.y()?.broadcast_sub(&shift)?.abs()?;
+    let whole = (own.broadcast_add(&shift.abs()?)? + epsilon)?;
+    let relevance = ((r * own)? / &whole)?;
+    let stabilizer = backend::sum(&(r / whole)?)? * epsilon;
+    let bias = backend::sum(r)? - backend::sum(&relevance)? - stabilizer;
+    site.absorb(Absorbed { bias, stabilizer, missing: 0.0 });
+    Ok(relevance)
+}
+
+/// A layer with weights, taken apart by sign.
+struct Parts<'a> {
+    site: &'a LayerContext,
+    x: &'a Tensor,
+    w: &'a Tensor,
+    b: Option<&'a Tensor>,
+    epsilon: f64,
+}
+
+/// What is taken of a weight or a bias.
+#[derive(Clone, Copy, Debug, PartialEq)]
+enum Half {
+    Plus,
+    Minus,
+    /// All of it, and its positive (or negative) part once more, times a factor.
+    MorePlus(f64),
+    MoreMinus(f64),
+}
+
+impl Half {
+    fn of(self, t: &Tensor) -> Result<Tensor> {
+        match self {
+            Self::Plus => plus(t),
+            Self::Minus => minus(t),
+            Self::MorePlus(factor) => Ok((t + (plus(t)? * factor)?)?),
+            Self::MoreMinus(factor) => Ok((t + (minus(t)? * factor)?)?),
+        }
+    }
+
+    /// That of a site's weight, made once.
+    fn weight(self, site: &LayerContext) -> Result<Tensor> {
+        let (name, number) = match self {
+            Self::Plus => ("plus", 0.0),
+            Self::Minus => ("minus", 0.0),
+            Self::MorePlus(factor) => ("more plus", factor),
+            Self::MoreMinus(factor) => ("more minus", factor),
+        };
+        site.weight(name, number, |w| self.of(w))
+    }
+}
+
+impl<'a> Parts<'a> {
+    fn new(site: &'a LayerContext, epsilon: f64) -> Result<Self> {
+        let params = &site.node().params;
+        ensure!(!params.is_empty(), "the layer has no weights yet");
+        Ok(Self { site, x: site.x(0)?, w: &params[0], b: params.get(1), epsilon })
+    }
+
+    /// A denominator with this bias.
+    fn over<'b>(&self, bias: Option<&'b Tensor>) -> Denominator<'b> {
+        Denominator { bias, epsilon: self.epsilon }
+    }
+
+    /// The bias of a part: changed as the weights are, whole, or none.
+    fn bias(&self, bias: Bias, of: impl Fn(&Tensor) -> Result<Tensor>) -> Result<Option<Tensor>> {
+        match (self.b, bias) {
+            (Some(b), Bias::Split) => of(b).map(Some),
+            (Some(b), Bias::Full) => Ok(Some(b.clone())),
+            _ => Ok(None),
+        }
+    }
+
+    /// What adds up to a value of one sign: `x⁺ w⁺ + x⁻ w⁻`, or `x⁺ w⁻ + x⁻ w⁺`, with weights of the half `same` for
+    /// what is positive and of the half `other` for the rest, if there is any.
+    fn terms(&self, same: Half, other: Half) -> Result<Vec<Term>> {
+        if backend::is_nonnegative(self.x)? {
+            return Ok(vec![(self.x.clone(), same.weight(self.site)?)]);
+        }
+        Ok(vec![(plus(self.x)?, same.weight(self.site)?), (minus(self.x)?, other.weight(self.site)?)])
+    }
+
+    fn alpha_beta(&self, r: &Tensor, alpha: f64, beta: f64, bias: Bias) -> Result<Tensor> {
+        let half = |weight: f64, same: Half, other: Half| {
+            let bias = self.bias(bias, |b| same.of(b))?;
+            let of = self.over(bias.as_ref());
+            let r = if weight == 1.0 { r.clone() } else { (r * weight)? };
+            share(self.site, &r, &self.terms(same, other)?, of)
+        };
+        let positive = half(alpha, Half::Plus, Half::Minus)?;
+        if beta == 0.0 { Ok(positive) } else { Ok((positive + half(-beta, Half::Minus, Half::Plus)?)?) }
+    }
+
+    fn gamma(&self, r: &Tensor, gamma: f64, bias: Bias) -> Result<Tensor> {
+        let y = self.site.y()?;
+        let half = |same: Half, other: Half, place: Tensor| {
+            let bias = self.bias(bias, |b| same.of(b))?;
+            let of = self.over(bias.as_ref());
+            share(self.site, &(r * place.to_dtype(r.dtype())?)?, &self.terms(same, other)?, of)
+        };
+        let (more, less) = (Half::MorePlus(gamma), Half::MoreMinus(gamma));
+        let missing = backend::sum(&(r * y.eq(0.0)?.to_dtype(r.dtype())?)?)?;
+        self.site.absorb(Absorbed { missing, ..Absorbed::default() });
+        let positive = half(more, less, y.gt(0.0)?)?;
+        Ok((positive + half(less, more, y.lt(0.0)?)?)?)
+    }
+
+    fn zbox(&self, r: &Tensor, low: &Tensor, high: &Tensor) -> Result<Tensor> {
+        let fill = |t: &Tensor| -> Result<Tensor> {
+            Ok(t.to_dtype(self.x.dtype())?.broadcast_as(self.x.shape())?.contiguous()?)
+        };
+        let terms = [
+            (self.x.clone(), self.w.clone()),
+            (fill(low)?, plus(self.w)?.neg()?),
+            (fill(high)?, minus(self.w)?.neg()?),
+        ];
+        share(self.site, r, &terms, self.over(None))
+    }
+
+    /// Shares that depend on weights alone, as if every input were 1.
+    fn of_weights(&self, r: &Tensor, w: Tensor, bias: Option<Tensor>) -> Result<Tensor> {
+        let of = self.over(bias.as_ref());
+        share(self.site, r, &[(self.x.ones_like()?, w)], of)
+    }
+}
+
+fn plus(t: &Tensor) -> Result<Tensor> {
+    backend::relu(t)
+}
+
+fn minus(t: &Tensor) -> Result<Tensor> {
+    Ok(t.minimum(&t.zeros_like()?)?)
+}

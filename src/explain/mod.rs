@@ -1,0 +1,21 @@
+//! The way back through a trace: gradients, and relevance where rules say so.
+//!
+//! A [`Walk`] starts from seeds at any nodes and goes to any nodes. The gradient is the rule wherever a
+//! [`Composite`] names no other.
+
+mod composite;
+mod ctc;
+mod ledger;
+mod lrp;
+mod seed;
+mod walk;
+
+pub use composite::{Composite, Rule, Selector};
+pub use ctc::{Ctc, ctc};
+pub use ledger::{END, LedgerEntry};
+pub use lrp::{Bias, Denominator, Lrp, Term, share};
+pub use seed::{
+    binary_cross_entropy, cross_entropy, cross_entropy_labels, cross_entropy_loss, lead, logit, loss, loss_of_labels,
+    margin, score, sum,
+};
+pub use walk::{Relevance, Walk};

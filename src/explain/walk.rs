@@ -1,0 +1,198 @@
+//! The reverse walk itself.
+
+use super::composite::Composite;
+use super::ledger::{END, LedgerEntry};
+use crate::backend;
+use crate::exec::{GradientTargets, Gradients, Trace};
+use crate::graph::op::Saved;
+use crate::graph::{Graph, Node, NodeId};
+use crate::tensor::add_to;
+use anyhow::{Context, Result, ensure};
+use candle_core::Tensor;
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+/// A question to a trace: from these seeds to those nodes, by these rules.
+pub struct Walk<'a> {
+    /// The run to go back through.
+    pub trace: &'a Trace,
+    /// Gradients (or relevance) to start from, of the shape of their nodes' values.
+    pub seeds: Vec<(NodeId, Tensor)>,
+    /// The nodes to reach; the walk does nothing that these do not need.
+    pub to: Vec<NodeId>,
+    /// Rules other than the gradient.
+    pub composite: Composite<'a>,
+    /// Whether the gradients of parameters are wanted too.
+    pub params: bool,
+    /// Whether every node passed keeps its value in the answer, or only those in `to`.
+    pub keep: bool,
+    /// Whether what is reached is summed over the batch, `(1, …)`.
+    pub sum: bool,
+    /// Called before each node: to stop a long walk.
+    pub tick: &'a dyn Fn(&Node) -> Result<()>,
+}
+
+/// The answer of a walk.
+#[derive(Clone, Debug)]
+pub struct Relevance {
+    /// The network it belongs to.
+    pub graph: Arc<Graph>,
+    /// What the network ran on, `(N, …)`.
+    pub x: Tensor,
+    /// Gradient or relevance of each node's value that was reached and kept.
+    pub values: BTreeMap<NodeId, Tensor>,
+    /// Gradients of parameters by name, when asked for.
+    pub params: BTreeMap<String, Tensor>,
+    /// The account of each node that was passed, where rules held.
+    pub ledger: BTreeMap<NodeId, LedgerEntry>,
+}
+
+impl<'a> Walk<'a> {
+    /// The gradient from seeds to the input, every node's kept.
+    pub fn gradient(trace: &'a Trace, seeds: Vec<(NodeId, Tensor)>) -> Self {
+        Self {
+            trace,
+            seeds,
+            to: vec![0],
+            composite: Composite::gradient(),
+            params: false,
+            keep: true,
+            sum: false,
+            tick: &|_| Ok(()),
+        }
+    }
+
+    /// Walks.
+    pub fn run(self) -> Result<Relevance> {
+        let graph = self.trace.graph.clone();
+        let mut pending: BTreeMap<NodeId, Tensor> = BTreeMap::new();
+        for (id, seed) in &self.seeds {
+            let value = self.trace.dims(*id)?;
+            ensure!(
+                seed.dims() == value,
+                "a seed of shape {:?} at \"{}\", whose value is {value:?}",
+                seed.dims(),
+                graph.nodes[*id].name
+            );
+            add_to(&mut pending, *id, seed.clone())?;
+        }
+        let mut answer = Relevance {
+            graph: graph.clone(),
+            x: self.trace.input().clone(),
+            values: BTreeMap::new(),
+            params: BTreeMap::new(),
+            ledger: BTreeMap::new(),
+        };
+        if let Some((values, params)) = self.fused(&graph)? {
+            return Ok(Relevance { values, params, ..answer });
+        }
+        let wanted = self.wanted(&graph);
+        while let Some((id, r)) = pending.pop_last() {
+            let node = &graph.nodes[id];
+            (self.tick)(node)?;
+            self.pass(id, &r, &wanted, &mut pending, &mut answer)
+                .with_context(|| format!("at layer \"{}\"", node.name))?;
+            if self.keep || self.to.contains(&id) {
+                let r = if self.sum { backend::sum_keepdim(&r, &[0])? } else { r };
+                answer.values.insert(id, r);
+            }
+        }
+        Ok(answer)
+    }
+
+    /// The gradient by the steps of a fused run, where that is all that is asked for.
+    fn fused(&self, graph: &Arc<Graph>) -> Result<Option<Gradients>> {
+        match self.trace.fused() {
+            Some(run) if self.composite.is_gradient() && !self.keep => {
+                let wanted = GradientTargets { to: &self.to, sum: self.sum, params: self.params };
+                run.gradient(graph, &self.seeds, wanted, self.tick)
+            }
+            _ => Ok(None),
+        }
+    }
+
+    /// Hands the relevance of one node on to its inputs.
+    fn pass(
+        &self,
+        id: NodeId,
+        r: &Tensor,
+        wanted: &[bool],
+        pending: &mut BTreeMap<NodeId, Tensor>,
+        answer: &mut Relevance,
+    ) -> Result<()> {
+        let node = &self.trace.graph.nodes[id];
+        let onward = node.inputs.iter().any(|&i| wanted[i]);
+        let own_params = self.params && !node.params.is_empty();
+        let ledger = !self.composite.is_gradient();
+        if ledger && !onward {
+            let into = backend::sum(r)?;
+            answer.ledger.insert(id, LedgerEntry { rule: END.into(), into, out: into, ..LedgerEntry::default() });
+        }
+        if !onward && !own_params {
+            return Ok(());
+        }
+        let site = self.trace.site(id);
+        if own_params {
+            for (parameter, gradient) in node.parameters().zip(site.vjp_params(r)?) {
+                // A parameter may belong to several nodes.
+                add_to(&mut answer.params, parameter.name, gradient)?;
+            }
+        }
+        if !onward {
+            return Ok(());
+        }
+        let by_rule = match self.composite.rule(node) {
+            Some(rule) => Some(rule(&site, r)?),
+            None => None,
+        };
+        let mut out = 0.0;
+        for (k, &input) in node.inputs.iter().enumerate().filter(|(_, i)| wanted[**i]) {
+            let part = match &by_rule {
+                Some(parts) => parts.get(k).cloned().context("the rule gave no relevance for this input")?,
+                None => site.vjp(r, k)?,
+            };
+            ensure!(
+                part.dims() == site.dims(k)?,
+                "the rule gave relevance of shape {:?} for an input of shape {:?}",
+                part.dims(),
+                site.dims(k)?
+            );
+            if ledger {
+                out += backend::sum(&part)?;
+            }
+            add_to(pending, input, part)?;
+        }
+        if ledger {
+            let rule = self.composite.name(node).to_string();
+            let entry = LedgerEntry { rule, into: backend::sum(r)?, out, kept: site.absorbed() };
+            answer.ledger.insert(id, entry);
+        }
+        Ok(())
+    }
+
+    /// Which nodes a value is wanted of: those asked for, and all that stand between them and a seed. With parameter
+    /// gradients, every node with parameters is asked for.
+    fn wanted(&self, graph: &Graph) -> Vec<bool> {
+        let mut wanted: Vec<_> = (0..graph.nodes.len()).map(|id| self.to.contains(&id)).collect();
+        for (id, node) in graph.nodes.iter().enumerate() {
+            let parameters = self.params && !node.params.is_empty();
+            wanted[id] = wanted[id] || parameters || node.inputs.iter().any(|&i| wanted[i]);
+        }
+        wanted
+    }
+}
+
+impl Relevance {
+    /// The value at the node of this name, when the walk reached it.
+    pub fn get(&self, name: &str) -> Result<&Tensor> {
+        let id = self.graph.find(name)?;
+        self.values.get(&id).with_context(|| {
+            format!("nothing came back to layer \"{name}\": it stands behind the seed, beside its path, or beyond `to`")
+        })
+    }
+
+    /// The value at the input.
+    pub fn input(&self) -> Result<&Tensor> {
+        self.get("input")
+    }
+}

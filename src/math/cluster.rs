@@ -1,0 +1,183 @@
+//! Clusters: eigenvectors of a neighbours' graph, k-means, and how far two ways to cluster agree.
+
+use super::neighbours::{Metric, neighbours};
+use crate::interrupt::pass;
+use crate::math::leading;
+use anyhow::{Result, ensure};
+use candle_core::{Device, Tensor};
+use rand::{Rng, SeedableRng};
+use rand_chacha::ChaCha8Rng;
+
+/// The most points whose graph is held as a matrix.
+const MOST: usize = 4096;
+/// Rounds of k-means, and beginnings that are tried.
+const ROUNDS: usize = 300;
+const BEGINNINGS: u64 = 10;
+
+/// The least eigenvalues, rising from 0, and their eigenvectors `(N, q)` of the normalised Laplacian
+/// `I − D^-½ W D^-½`, where W joins each point `(N, D)` with its `k` nearest, as spectral clustering and SpRAy have it.
+pub fn laplacian(
+    points: &Tensor,
+    k: usize,
+    q: usize,
+    tick: &dyn Fn(usize) -> Result<()>,
+) -> Result<(Vec<f64>, Tensor)> {
+    let n = points.dims2()?.0;
+    ensure!((3..=MOST).contains(&n), "a neighbours' graph is of 3 to {MOST} points, got {n}");
+    let (k, q) = (k.clamp(1, n - 1), q.clamp(1, n));
+    let near = neighbours(points, points, k, Metric::Euclidean, true, tick)?;
+    let mut w = vec![0f64; n * n];
+    for (i, index) in near.index.chunks(k).enumerate() {
+        for &j in index {
+            // Half an edge from either side: an edge that both ends want weighs twice as much.
+            w[i * n + j as usize] += 0.5;
+            w[j as usize * n + i] += 0.5;
+        }
+    }
+    let degree: Vec<f64> = w.chunks(n).map(|row| row.iter().sum::<f64>().sqrt()).collect();
+    for i in 0..n {
+        for j in 0..n {
+            w[i * n + j] /= degree[i] * degree[j];
+        }
+        // 2 − the Laplacian: no eigenvalue is below 0, and its greatest are the Laplacian's least.
+        w[i * n + i] += 1.0;
+    }
+    tick(n)?;
+    let w = Tensor::from_vec(w, (n, n), &Device::Cpu)?;
+    let vectors = leading(&w, q)?;
+    let values = (w.matmul(&vectors)? * &vectors)?.sum(0)?.to_vec1::<f64>()?;
+    Ok((values.into_iter().map(|v| (2.0 - v).max(0.0)).collect(), vectors))
+}
+
+/// The cluster of each point `(N, D)`: Lloyd's k-means from ten k-means++ beginnings, the best of them; clusters are
+/// numbered from the largest.
+pub fn kmeans(points: &Tensor, k: usize, seed: u64) -> Result<Vec<usize>> {
+    let rows = points.to_device(&Device::Cpu)?.to_dtype(candle_core::DType::F64)?.to_vec2::<f64>()?;
+    ensure!((1..=rows.len()).contains(&k), "{k} clusters of {} points", rows.len());
+    let tries = (0..BEGINNINGS).map(|i| lloyd(&rows, beginning(&rows, k, seed ^ i << 32)));
+    let best = tries.min_by(|a, b| a.1.total_cmp(&b.1)).map(|t| t.0).unwrap_or_default();
+    let count = |c: usize| best.iter().filter(|&&b| b == c).count();
+    let mut order: Vec<_> = (0..k).collect();
+    order.sort_by_key(|&c| std::cmp::Reverse(count(c)));
+    let mut number = vec![0; k];
+    order.into_iter().enumerate().for_each(|(new, old)| number[old] = new);
+    Ok(best.into_iter().map(|c| number[c]).collect())
+}
+
+fn far(a: &[f64], b: &[f64]) -> f64 {
+    a.iter().zip(b).map(|(a, b)| (a - b) * (a - b)).sum()
+}
+
+/// Centres far apart (Arthur & Vassilvitskii 2007).
+fn beginning(rows: &[Vec<f64>], k: usize, seed: u64) -> Vec<Vec<f64>> {
+    let mut random = ChaCha8Rng::seed_from_u64(seed);
+    let mut centres = vec![rows[random.random_range(0..rows.len())].clone()];
+    let mut distance = vec![f64::INFINITY; rows.len()];
+    while centres.len() < k {
+        pass();
+        let last = &centres[centres.len() - 1];
+        distance.iter_mut().zip(rows).for_each(|(d, row)| *d = d.min(far(row, last)));
+        let mut left = random.random::<f64>() * distance.iter().sum::<f64>();
+        let next = distance
+            .iter()
+            .position(|d| {
+                left -= d;
+                left <= 0.0
+            })
+            .unwrap_or(rows.len() - 1);
+        centres.push(rows[next].clone());
+    }
+    centres
+}
+
+/// Clusters, and the squared distances to their centres together.
+fn lloyd(rows: &[Vec<f64>], mut centres: Vec<Vec<f64>>) -> (Vec<usize>, f64) {
+    let mut own = vec![usize::MAX; rows.len()];
+    for _ in 0..ROUNDS {
+        let nearest = |row: &Vec<f64>| {
+            pass();
+            let mut best = (f64::INFINITY, 0);
+            centres.iter().enumerate().for_each(|(c, centre)| {
+                let d = far(row, centre);
+                if d < best.0 {
+                    best = (d, c)
+                }
+            });
+            best.1
+        };
+        let next: Vec<_> = rows.iter().map(nearest).collect();
+        if next == own {
+            break;
+        }
+        own = next;
+        for (c, centre) in centres.iter_mut().enumerate() {
+            pass();
+            let members: Vec<_> = rows.iter().zip(&own).filter(|(_, o)| **o == c).map(|(r, _)| r).collect();
+            if !members.is_empty() {
+                let mean = |d: usize| members.iter().map(|m| m[d]).sum::<f64>() / members.len() as f64;
+                *centre = (0..centre.len()).map(mean).collect();
+            }
+        }
+    }
+    let sum = rows.iter().zip(&own).map(|(row, &c)| far(row, &centres[c])).sum();
+    (own, sum)
+}
+
+/// How far two ways to cluster the same points agree: 1 fully, about 0 by chance (Hubert & Arabie 1985).
+pub fn adjusted_rand(a: &[usize], b: &[usize]) -> Result<f64> {
+    ensure!(a.len() == b.len() && a.len() > 1, "two ways to cluster {} and {} points", a.len(), b.len());
+    let classes = |x: &[usize]| x.iter().max().map_or(0, |m| m + 1);
+    let (rows, columns) = (classes(a), classes(b));
+    let mut table = vec![0f64; rows * columns];
+    a.iter().zip(b).for_each(|(&i, &j)| table[i * columns + j] += 1.0);
+    let pairs = |n: f64| n * (n - 1.0) / 2.0;
+    let of = |x: &[usize], c: usize| pairs(x.iter().filter(|&&v| v == c).count() as f64);
+    let both: f64 = table.iter().map(|&n| pairs(n)).sum();
+    let (left, right): (f64, f64) = ((0..rows).map(|c| of(a, c)).sum(), (0..columns).map(|c| of(b, c)).sum());
+    let chance = left * right / pairs(a.len() as f64);
+    let most = (left + right) / 2.0;
+    Ok(if most == chance { 1.0 } else { (both - chance) / (most - chance) })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Heaps of 20 points in the plane.
+    fn heaps(count: usize) -> Tensor {
+        let part = |i: usize, g: f64| ((i * i) as f64 * g).fract();
+        let point = |i: usize| [10.0 * (i / 20) as f64 + part(i, 0.754_877_666), part(i, 0.569_840_29)];
+        let values: Vec<f64> = (0..20 * count).flat_map(point).collect();
+        Tensor::from_vec(values, (20 * count, 2), &Device::Cpu).unwrap()
+    }
+
+    fn known(count: usize) -> Vec<usize> {
+        (0..20 * count).map(|i| i / 20).collect()
+    }
+
+    #[test]
+    fn the_laplacian_has_an_eigenvalue_of_zero_for_each_heap() {
+        let (values, vectors) = laplacian(&heaps(3), 5, 5, &|_| Ok(())).unwrap();
+        assert!(values[..3].iter().all(|v| *v < 1e-8) && values[3] > 0.01, "{values:?}");
+        let clusters = kmeans(&vectors.narrow(1, 0, 3).unwrap(), 3, 0).unwrap();
+        assert_eq!(adjusted_rand(&clusters, &known(3)).unwrap(), 1.0);
+    }
+
+    #[test]
+    fn k_means_finds_heaps_and_numbers_them_by_size() {
+        let points = Tensor::cat(&[heaps(2), heaps(1)], 0).unwrap();
+        let clusters = kmeans(&points, 2, 7).unwrap();
+        assert!(
+            clusters[..20].iter().chain(&clusters[40..]).all(|c| *c == 0) && clusters[20..40].iter().all(|c| *c == 1)
+        );
+        assert!(kmeans(&points, 61, 0).is_err());
+    }
+
+    #[test]
+    fn agreement_is_one_for_the_same_clusters_and_scikit_learns_number_else() {
+        assert_eq!(adjusted_rand(&[0, 0, 1, 1], &[1, 1, 0, 0]).unwrap(), 1.0);
+        let near = adjusted_rand(&[0, 0, 1, 2], &[0, 0, 1, 1]).unwrap();
+        assert!((near - 0.571_428_571).abs() < 1e-8);
+        assert!((adjusted_rand(&[0, 0, 1, 1], &[0, 1, 0, 1]).unwrap() + 0.5).abs() < 1e-12);
+    }
+}

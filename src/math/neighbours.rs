@@ -1,0 +1,223 @@
+//! Exact nearest neighbours: distances by matrix products, the nearest few measured again in f64.
+
+use crate::backend;
+use crate::tensor::{numbers, wide};
+use anyhow::{Result, bail, ensure};
+use candle_core::{DType, Device, Tensor};
+use rayon::prelude::*;
+use std::str::FromStr;
+
+/// Numbers of one block of distances.
+const BLOCK: usize = 1 << 23;
+/// Candidates kept beside the `k` asked for, since f32 may order near ties otherwise.
+const BESIDE: usize = 8;
+
+/// How far two points are apart.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Metric {
+    /// `‖a − b‖`.
+    Euclidean,
+    /// `1 − a·b / (‖a‖ ‖b‖)`.
+    Cosine,
+}
+
+/// The nearest points of each of some points, nearest first.
+#[derive(Clone, Debug, Default)]
+pub struct Neighbours {
+    /// How many each has.
+    pub k: usize,
+    /// Their numbers, `k` a point.
+    pub index: Vec<u32>,
+    /// How far they are.
+    pub distance: Vec<f64>,
+}
+
+impl FromStr for Metric {
+    type Err = anyhow::Error;
+
+    fn from_str(name: &str) -> Result<Self> {
+        match name {
+            "euclidean" => Ok(Self::Euclidean),
+            "cosine" => Ok(Self::Cosine),
+            other => bail!("no distance named \"{other}\"; known are euclidean, cosine"),
+        }
+    }
+}
+
+/// The `k` points `(N, D)` nearest to each of `queries` `(Q, D)`; equally near ones in the order of their numbers. With
+/// `other`, the queries are the points themselves and none is its own neighbour. `tick` is asked between blocks.
+///
+/// Errors: widths that differ, fewer points than `k`.
+pub fn neighbours(
+    queries: &Tensor,
+    points: &Tensor,
+    k: usize,
+    metric: Metric,
+    other: bool,
+    tick: &dyn Fn(usize) -> Result<()>,
+) -> Result<Neighbours> {
+    let ((q, d), (n, width)) = (queries.dims2()?, points.dims2()?);
+    ensure!(d == width, "points of {width} numbers have no neighbours of points with {d}");
+    let most = n - usize::from(other && n > 0);
+    ensure!((1..=most).contains(&k), "{k} neighbours of each, but there are {most} points");
+    let near = Near::new(queries, points, metric)?;
+    let mut found = Neighbours { k, ..Neighbours::default() };
+    let rows = (BLOCK / n).clamp(1, q.max(1));
+    for start in (0..q).step_by(rows) {
+        tick(start)?;
+        let of = near.block(start, rows.min(q - start), k, other)?;
+        for (index, distance) in of.into_iter().flatten() {
+            found.index.push(index);
+            found.distance.push(distance);
+        }
+    }
+    Ok(found)
+}
+
+/// Both sets of points, as they are and as the products take them.
+struct Near {
+    metric: Metric,
+    width: usize,
+    queries: Vec<f64>,
+    points: Vec<f64>,
+    /// Rows in f32, around their mean or of length 1.
+    left: Tensor,
+    /// The same of the points, transposed.
+    right: Tensor,
+    squares: Vec<f32>,
+}
+
+impl Near {
+    fn new(queries: &Tensor, points: &Tensor, metric: Metric) -> Result<Self> {
+        let (queries, points) = (&queries.to_device(&Device::Cpu)?, &points.to_device(&Device::Cpu)?);
+        let prepared = |x: &Tensor| -> Result<Tensor> {
+            let x = match metric {
+                Metric::Euclidean => x.broadcast_sub(&points.mean_keepdim(0)?)?,
+                Metric::Cosine => {
+                    let x = wide(x)?;
+                    backend::divide_no_nan(&x, &x.sqr()?.sum_keepdim(1)?.sqrt()?)?
+                }
+            };
+            Ok(x.to_dtype(DType::F32)?)
+        };
+        let (left, right) = (prepared(queries)?, prepared(points)?);
+        let squares = right.sqr()?.sum(1)?.to_vec1()?;
+        let right = right.t()?.contiguous()?;
+        Ok(Self {
+            metric,
+            width: points.dims()[1],
+            queries: numbers(queries)?,
+            points: numbers(points)?,
+            left,
+            right,
+            squares,
+        })
+    }
+
+    /// The neighbours of some queries in a row.
+    fn block(&self, start: usize, rows: usize, k: usize, other: bool) -> Result<Vec<Vec<(u32, f64)>>> {
+        let products = self.left.narrow(0, start, rows)?.matmul(&self.right)?.flatten_all()?.to_vec1::<f32>()?;
+        let n = self.squares.len();
+        let of = |(row, products): (usize, &[f32])| {
+            let own = if other { start + row } else { usize::MAX };
+            let far = |j: usize| self.squares[j] - 2.0 * products[j];
+            let near = least(n, own, (k + BESIDE).min(n), far);
+            let mut near: Vec<_> = near.into_iter().map(|j| (j, self.distance(start + row, j as usize))).collect();
+            near.sort_by(|a, b| a.1.total_cmp(&b.1).then(a.0.cmp(&b.0)));
+            near.truncate(k);
+            near
+        };
+        Ok(products.par_chunks(n).enumerate().map(of).collect())
+    }
+
+    /// In f64.
+    fn distance(&self, query: usize, point: usize) -> f64 {
+        let (a, b) = (self.row(&self.queries, query), self.row(&self.points, point));
+        let dot = |a: &[f64], b: &[f64]| a.iter().zip(b).map(|(a, b)| a * b).sum::<f64>();
+        match self.metric {
+            Metric::Euclidean => a.iter().zip(b).map(|(a, b)| (a - b) * (a - b)).sum::<f64>().sqrt(),
+            Metric::Cosine => {
+                let lengths = dot(a, a).sqrt() * dot(b, b).sqrt();
+                if lengths > 0.0 { 1.0 - dot(a, b) / lengths } else { 1.0 }
+            }
+        }
+    }
+
+    fn row<'a>(&self, of: &'a [f64], i: usize) -> &'a [f64] {
+        &of[i * self.width..(i + 1) * self.width]
+    }
+}
+
+/// The numbers below `n` other than `own` with the `count` least values, in no order.
+fn least(n: usize, own: usize, count: usize, value: impl Fn(usize) -> f32) -> Vec<u32> {
+    let mut kept: Vec<(f32, u32)> = Vec::with_capacity(4 * count);
+    let mut bound = f32::INFINITY;
+    let by_value = |a: &(f32, u32), b: &(f32, u32)| a.0.total_cmp(&b.0).then(a.1.cmp(&b.1));
+    for j in (0..n).filter(|&j| j != own) {
+        let v = value(j);
+        // What is no number is farthest away.
+        if v > bound {
+            continue;
+        }
+        kept.push((v, j as u32));
+        if kept.len() == 4 * count {
+            kept.select_nth_unstable_by(count - 1, by_value);
+            kept.truncate(count);
+            bound = kept[count - 1].0;
+        }
+    }
+    kept.sort_by(by_value);
+    kept.into_iter().take(count).map(|(_, j)| j).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn drawn(n: usize, d: usize, far: f64) -> Tensor {
+        let values: Vec<f64> = (1..=n * d).map(|i| far + ((i * i) as f64 * 0.754_877_666).fract()).collect();
+        Tensor::from_vec(values, (n, d), &Device::Cpu).unwrap()
+    }
+
+    fn of(points: &Tensor, k: usize, metric: Metric) -> Neighbours {
+        neighbours(points, points, k, metric, true, &|_| Ok(())).unwrap()
+    }
+
+    #[test]
+    fn neighbours_are_those_that_comparing_all_pairs_finds() {
+        for metric in [Metric::Euclidean, Metric::Cosine] {
+            let points = drawn(70, 5, 0.0);
+            let rows = points.to_vec2::<f64>().unwrap();
+            let found = of(&points, 6, metric);
+            let near = Near::new(&points, &points, metric).unwrap();
+            for i in 0..rows.len() {
+                let mut all: Vec<_> = (0..70).filter(|&j| j != i).map(|j| (near.distance(i, j), j as u32)).collect();
+                all.sort_by(|a, b| a.0.total_cmp(&b.0));
+                let expected: Vec<_> = all[..6].iter().map(|p| p.1).collect();
+                assert_eq!(found.index[i * 6..(i + 1) * 6], expected);
+            }
+        }
+    }
+
+    #[test]
+    fn points_far_from_zero_keep_their_neighbours() {
+        let (near, far) = (of(&drawn(50, 4, 0.0), 3, Metric::Euclidean), of(&drawn(50, 4, 1e4), 3, Metric::Euclidean));
+        assert_eq!(near.index, far.index);
+    }
+
+    #[test]
+    fn a_point_twice_in_the_set_is_its_own_nearest_twin() {
+        let points = Tensor::new(&[[1f32, 2.], [5., 5.], [1., 2.], [0., 0.]], &Device::Cpu).unwrap();
+        let found = of(&points, 1, Metric::Euclidean);
+        assert_eq!(found.index, [2, 0, 0, 0]);
+        assert_eq!(found.distance[0], 0.0);
+    }
+
+    #[test]
+    fn more_neighbours_than_points_are_an_error() {
+        let points = drawn(4, 2, 0.0);
+        assert!(neighbours(&points, &points, 4, Metric::Cosine, true, &|_| Ok(())).is_err());
+        assert!(neighbours(&points, &drawn(4, 3, 0.0), 1, Metric::Cosine, false, &|_| Ok(())).is_err());
+        assert!("manhattan".parse::<Metric>().is_err());
+    }
+}

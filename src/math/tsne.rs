@@ -1,0 +1,184 @@
+//! t-SNE: a map of the plane in which near points stay near, found by gradient descent.
+//!
+//! van der Maaten & Hinton 2008; the schedule, rates and bounds are openTSNE's.
+
+use super::affinity::Affinities;
+use super::repulsion::{Point, Repulsion, exact};
+use anyhow::{Result, ensure};
+use rayon::prelude::*;
+use std::sync::Arc;
+
+/// The least gain.
+const LEAST_GAIN: f64 = 0.01;
+/// A point moves no farther than this in one iteration.
+const LONGEST: f64 = 5.0;
+
+/// A map on its way.
+#[derive(Clone, Debug)]
+pub struct Tsne {
+    /// How near points are.
+    pub affinities: Arc<Affinities>,
+    /// Where points are, around 0.
+    pub y: Vec<Point>,
+    /// `KL(P‖Q) = Σ p log (p / q)`, before the last iteration.
+    pub kl: f64,
+    /// Iterations so far.
+    pub iterations: usize,
+    /// The last move of each point.
+    pub update: Vec<Point>,
+    /// The gain of each coordinate.
+    pub gains: Vec<Point>,
+}
+
+/// How to go on.
+#[derive(Clone, Copy, Debug)]
+pub struct Descent {
+    /// Iterations.
+    pub iterations: usize,
+    /// How many times as strong attraction is; 12 at first, then 1.
+    pub exaggeration: f64,
+    /// Learning rate; none: the number of points by the exaggeration.
+    pub rate: Option<f64>,
+    /// How much of the last move goes on.
+    pub momentum: f64,
+}
+
+/// KL divergence, and the gradient by the position of each point.
+#[derive(Clone, Debug)]
+pub struct Slope {
+    /// `Σ p log (p / q)`.
+    pub kl: f64,
+    /// `Σ_j (e p_ij − q_ij) (y_i − y_j) / (1 + d²)`, a fourth of the derivative.
+    pub gradient: Vec<Point>,
+}
+
+impl Tsne {
+    /// Points that begin at these places.
+    pub fn new(affinities: Arc<Affinities>, y: Vec<Point>) -> Result<Self> {
+        let n = affinities.count();
+        ensure!(y.len() == n, "{} places for {n} points", y.len());
+        ensure!(y.iter().flatten().all(|v| v.is_finite()), "a place to begin at is no number");
+        Ok(Self { affinities, y, kl: f64::NAN, iterations: 0, update: vec![[0.0; 2]; n], gains: vec![[1.0; 2]; n] })
+    }
+
+    /// Goes on; `tick` is asked before each iteration.
+    pub fn descend(&mut self, how: Descent, tick: &dyn Fn(usize) -> Result<()>) -> Result<()> {
+        let rate = how.rate.unwrap_or(self.y.len() as f64 / how.exaggeration);
+        let mut repulsion = Repulsion::default();
+        for i in 0..how.iterations {
+            tick(i)?;
+            let last = i + 1 == how.iterations;
+            let slope = slope(&self.affinities, &self.y, how.exaggeration, repulsion.of(&self.y), last);
+            if last {
+                self.kl = slope.kl;
+            }
+            self.go(&slope.gradient, rate, how.momentum);
+            self.iterations += 1;
+        }
+        ensure!(self.y.iter().flatten().all(|v| v.is_finite()), "the map lost its points; a smaller rate keeps them");
+        Ok(())
+    }
+
+    /// One move: momentum, and a gain for each coordinate that grows while the gradient's sign stays (Jacobs 1988).
+    fn go(&mut self, gradient: &[Point], rate: f64, momentum: f64) {
+        let points = self.y.iter_mut().zip(&mut self.update).zip(self.gains.iter_mut().zip(gradient));
+        for ((y, update), (gains, gradient)) in points {
+            for k in 0..2 {
+                let same = sign(update[k]) == sign(gradient[k]);
+                gains[k] = if same { gains[k] * 0.8 + LEAST_GAIN } else { gains[k] + 0.2 };
+                update[k] = momentum * update[k] - rate * gains[k] * gradient[k];
+            }
+            let length = update[0].hypot(update[1]);
+            let part = if length > LONGEST { LONGEST / length } else { 1.0 };
+            for k in 0..2 {
+                update[k] *= part;
+                y[k] += update[k];
+            }
+        }
+        let n = self.y.len().max(1) as f64;
+        let mean = [0, 1].map(|k| self.y.iter().map(|p| p[k]).sum::<f64>() / n);
+        self.y.iter_mut().for_each(|p| *p = [p[0] - mean[0], p[1] - mean[1]]);
+    }
+
+    /// The slope here, all pairs summed.
+    pub fn exact_slope(&self) -> Slope {
+        slope(&self.affinities, &self.y, 1.0, exact(&self.y), true)
+    }
+}
+
+/// 0 for 0, which a sign of a float is not.
+fn sign(v: f64) -> i8 {
+    i8::from(v > 0.0) - i8::from(v < 0.0)
+}
+
+/// From the sums over all pairs; the divergence only where it is `told`.
+fn slope(p: &Affinities, y: &[Point], exaggeration: f64, (z, push): (f64, Vec<Point>), told: bool) -> Slope {
+    let of = |(i, push): (usize, &Point)| {
+        let (a, mut pull, mut kl) = (y[i], [0.0; 2], 0.0);
+        for (j, p) in p.row(i) {
+            let d = [a[0] - y[j][0], a[1] - y[j][1]];
+            let far = 1.0 + d[0] * d[0] + d[1] * d[1];
+            let w = p / far;
+            pull = [pull[0] + w * d[0], pull[1] + w * d[1]];
+            if told && p > 0.0 {
+                kl += p * (p * far * z).ln();
+            }
+        }
+        (kl, [0, 1].map(|k| exaggeration * pull[k] - push[k] / z))
+    };
+    let parts: Vec<(f64, Point)> = push.par_iter().enumerate().with_min_len(64).map(of).collect();
+    Slope { kl: parts.iter().map(|p| p.0).sum(), gradient: parts.into_iter().map(|p| p.1).collect() }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::math::neighbours::{Metric, neighbours};
+    use candle_core::{Device, Tensor};
+
+    /// Three heaps of points in four dimensions.
+    fn heaps(each: usize) -> Tsne {
+        let value = |i: usize, d: usize| {
+            ((i * i * 4 + d * 7 + d) as f64 * 0.754_877_666).fract() + 8.0 * f64::from(u8::from(i % 3 == d))
+        };
+        let x: Vec<f64> = (0..3 * each).flat_map(|i| (0..4).map(move |d| value(i, d))).collect();
+        let x = Tensor::from_vec(x, (3 * each, 4), &Device::Cpu).unwrap();
+        let near = neighbours(&x, &x, 30, Metric::Euclidean, true, &|_| Ok(())).unwrap();
+        let start = (0..3 * each).map(|i| [i, i + 1].map(|i| 1e-4 * ((i * i) as f64 * 0.569_840_29).fract())).collect();
+        Tsne::new(Arc::new(Affinities::of(&near, 10.0).unwrap()), start).unwrap()
+    }
+
+    fn descent(iterations: usize, exaggeration: f64) -> Descent {
+        Descent { iterations, exaggeration, rate: None, momentum: 0.8 }
+    }
+
+    #[test]
+    fn the_gradient_is_a_fourth_of_the_divergences_derivative() {
+        let mut map = heaps(20);
+        map.descend(descent(30, 12.0), &|_| Ok(())).unwrap();
+        let slope = map.exact_slope();
+        for (i, k) in [(0, 0), (7, 1), (59, 0)] {
+            let moved = |by: f64| {
+                let mut other = map.clone();
+                other.y[i][k] += by;
+                other.exact_slope().kl
+            };
+            let derivative = (moved(1e-5) - moved(-1e-5)) / 2e-5;
+            assert!((derivative - 4.0 * slope.gradient[i][k]).abs() < 1e-6, "{derivative}");
+        }
+    }
+
+    #[test]
+    fn heaps_of_points_become_heaps_of_the_map() {
+        let mut map = heaps(40);
+        map.descend(descent(100, 12.0), &|_| Ok(())).unwrap();
+        map.descend(descent(100, 1.0), &|_| Ok(())).unwrap();
+        let far = |i: usize, j: usize| (map.y[i][0] - map.y[j][0]).hypot(map.y[i][1] - map.y[j][1]);
+        for i in 0..120 {
+            let nearest = (0..120).filter(|&j| j != i).min_by(|&a, &b| far(i, a).total_cmp(&far(i, b))).unwrap();
+            assert_eq!(nearest % 3, i % 3);
+        }
+        assert!(map.kl < 1.0, "{}", map.kl);
+        assert_eq!(map.iterations, 200);
+    }
+}

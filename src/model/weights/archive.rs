@@ -1,0 +1,198 @@
+//! Weight files opened: their state dicts by name and shape first, then the values of the tensors that are wanted.
+
+use super::number::{Number, count};
+use super::random_access::{ByteSource, RandomAccess};
+use super::record::{ByteRange, Record};
+use super::tensors::{CUT, Tensors, Weights};
+use super::{names, pickle};
+use crate::memory::reserve;
+use anyhow::{Context, Result, ensure};
+use candle_core::Tensor;
+use rayon::prelude::*;
+use sha2::{Digest, Sha256};
+use std::collections::hash_map::Entry as Slot;
+use std::collections::{BTreeMap, HashMap};
+use std::io::BufReader;
+
+/// One weight file, or several that belong together.
+pub struct Archive {
+    pub(super) files: Vec<File>,
+    /// The state dicts in it, in the order of the file; one at least.
+    pub dicts: Vec<StateDict>,
+}
+
+/// A file, and the checksums of its parts.
+pub struct File {
+    pub(super) source: ByteSource,
+    pub(super) records: Vec<Record>,
+}
+
+/// Tensors by name.
+#[derive(Debug, Default)]
+pub struct StateDict {
+    /// Where they stand in a checkpoint: `model_ema`; empty at its root.
+    pub key: String,
+    /// The tensors.
+    pub tensors: BTreeMap<String, TensorEntry>,
+    /// Tensors that PyTorch makes by functions that are not known here, with those functions.
+    pub unread: BTreeMap<String, String>,
+}
+
+/// A tensor in a file. Value `(i, j, …)` stands `offset + i · stride[0] + j · stride[1] + …` numbers into its storage.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub struct TensorEntry {
+    /// Its shape.
+    pub shape: Vec<usize>,
+    pub(super) number: Number,
+    pub(super) file: usize,
+    pub(super) storage: ByteRange,
+    pub(super) offset: usize,
+    pub(super) stride: Vec<usize>,
+}
+
+impl Archive {
+    /// An archive of one file.
+    pub(super) fn of(source: ByteSource, dicts: Vec<StateDict>, records: Vec<Record>) -> Self {
+        Self { files: vec![File { source, records }], dicts }
+    }
+
+    /// All tensors of the state dict that checkpoints put first, under the names that they have without wrappers.
+    pub fn all(&self) -> Result<Weights> {
+        let rank = |dict: &&StateDict| (names::secondary(&dict.key), names::rank(&dict.key));
+        let dict = self.dicts.iter().min_by_key(rank).context("there are no tensors in it")?;
+        let plain = names::all_unwrapped(dict.tensors.keys().map(String::as_str));
+        let own = || dict.tensors.keys().map(|name| (name.clone(), name.as_str())).collect();
+        let entries = plain.unwrap_or_else(own).into_iter().map(|(name, old)| (name, &dict.tensors[old]));
+        self.read(entries.collect())
+    }
+
+    /// The values of these tensors, read on all cores, one of which sums over the files.
+    pub fn read(&self, entries: Vec<(String, &TensorEntry)>) -> Result<Weights> {
+        let records = || self.files.par_iter().flat_map_iter(|file| file.records.iter().map(move |r| (file, r)));
+        let check = || records().try_for_each(|(file, record)| record.check(&file.source));
+        let (hash, (whole, tensors)) = rayon::join(|| self.hash(), || rayon::join(check, || self.tensors(entries)));
+        whole?;
+        Ok(Weights { tensors: tensors?, hash: hash? })
+    }
+
+    /// Memory for tensors is at most the files' size: one that two names share is made once.
+    fn tensors(&self, entries: Vec<(String, &TensorEntry)>) -> Result<Tensors> {
+        let mut made: HashMap<&TensorEntry, Tensor> = HashMap::new();
+        let bytes = |(_, entry): &(String, &TensorEntry)| Ok(count(&entry.shape)?.saturating_mul(entry.number.size()));
+        let all = entries
+            .iter()
+            .map(bytes)
+            .try_fold(0usize, |all, one: Result<usize>| Ok::<_, anyhow::Error>(all.saturating_add(one?)))?;
+        let mut left: u64 = self.files.iter().map(|file| file.source.length()).sum();
+        // Entries that share a tensor take no memory of their own.
+        reserve(all.min(left as usize), || "the weights".into())?;
+        // The storage that a tensor which skips numbers is a part of.
+        let mut whole = HashMap::new();
+        let mut tensors = Tensors::new();
+        for (name, entry) in entries {
+            let tensor = match made.entry(entry) {
+                Slot::Occupied(tensor) => tensor.get().clone(),
+                Slot::Vacant(place) => {
+                    let size = count(&entry.shape)? * entry.number.size();
+                    left = left.checked_sub(size as u64).context("its tensors are together larger than the file")?;
+                    let tensor = entry.read(&self.files[entry.file].source, &mut whole);
+                    place.insert(tensor.with_context(|| format!("tensor \"{}\"", pickle::shown(&name)))?).clone()
+                }
+            };
+            tensors.insert(name, tensor);
+        }
+        Ok(tensors)
+    }
+
+    /// SHA-256 of all bytes of all files, in hexadecimal.
+    fn hash(&self) -> std::io::Result<String> {
+        let mut sum = Sha256::new();
+        for file in &self.files {
+            std::io::copy(&mut BufReader::with_capacity(1 << 18, file.source.beginning(0)), &mut sum)?;
+        }
+        Ok(format!("{:x}", sum.finalize()))
+    }
+}
+
+impl TensorEntry {
+    /// A tensor whose values fill this stretch of a file in row order.
+    pub(super) fn whole(number: Number, shape: Vec<usize>, storage: ByteRange) -> Self {
+        let mut stride = vec![1usize; shape.len()];
+        for axis in (1..shape.len()).rev() {
+            stride[axis - 1] = stride[axis].saturating_mul(shape[axis]);
+        }
+        Self { shape, number, file: 0, storage, offset: 0, stride }
+    }
+
+    /// Whether its numbers are whole ones.
+    pub fn is_whole(&self) -> bool {
+        matches!(self.number, Number::I64 | Number::I32 | Number::I16 | Number::I8 | Number::U8 | Number::Bool)
+    }
+
+    fn read(&self, file: &ByteSource, whole: &mut HashMap<(usize, u64), Vec<u8>>) -> Result<Tensor> {
+        let size = self.number.size();
+        if matches!(self.number, Number::Unread(..)) {
+            return self.number.tensor(&[], &self.shape);
+        }
+        if !self.contiguous() {
+            let (start, length) = self.storage;
+            let numbers = match whole.entry((self.file, start)) {
+                Slot::Occupied(numbers) => numbers.into_mut(),
+                Slot::Vacant(place) => place.insert(file.bytes(start, length).context(CUT)?),
+            };
+            return self.number.tensor(&self.gather(numbers, size), &self.shape);
+        }
+        let count = count(&self.shape)?;
+        let first = if count == 0 { 0 } else { self.offset * size };
+        self.number.read(file, self.storage.0 + first as u64, count * size, &self.shape)
+    }
+
+    /// The bytes of its values in row order, from those of its storage with numbers of `size` bytes.
+    fn gather(&self, storage: &[u8], size: usize) -> Vec<u8> {
+        let values: usize = self.shape.iter().product();
+        let mut bytes = Vec::with_capacity(values * size);
+        let mut place = vec![0; self.shape.len()];
+        let mut at = self.offset;
+        for _ in 0..values {
+            bytes.extend_from_slice(&storage[at * size..(at + 1) * size]);
+            for axis in (0..place.len()).rev() {
+                place[axis] += 1;
+                at += self.stride[axis];
+                if place[axis] < self.shape[axis] {
+                    break;
+                }
+                at -= self.shape[axis] * self.stride[axis];
+                place[axis] = 0;
+            }
+        }
+        bytes
+    }
+
+    /// Whether its values stand in row order, one after another.
+    fn contiguous(&self) -> bool {
+        let mut expected = 1usize;
+        self.shape.iter().zip(&self.stride).rev().all(|(&n, &stride)| {
+            let fits = n == 1 || stride == expected;
+            expected = expected.saturating_mul(n);
+            fits
+        })
+    }
+}
+
+/// One archive of several files; no two of them have a tensor of the same name.
+pub(super) fn joined(archives: Vec<(String, Archive)>) -> Result<Archive> {
+    let mut all = Archive { files: Vec::new(), dicts: vec![StateDict::default()] };
+    for (name, archive) in archives {
+        let at = all.files.len();
+        all.files.extend(archive.files);
+        for dict in archive.dicts.into_iter().filter(|dict| dict.key.is_empty()) {
+            for (tensor, mut entry) in dict.tensors {
+                entry.file += at;
+                let twice = all.dicts[0].tensors.insert(tensor.clone(), entry).is_some();
+                ensure!(!twice, "tensor \"{}\" of \"{name}\" is in another shard too", pickle::shown(&tensor));
+            }
+            all.dicts[0].unread.extend(dict.unread);
+        }
+    }
+    Ok(all)
+}

@@ -1,0 +1,113 @@
+//! Weight files: safetensors, and PyTorch's two formats.
+//!
+//! Nothing in a file is executed, what a file claims is compared with what it has before memory is taken for it, and a
+//! damaged file is an error.
+
+mod number;
+mod random_access;
+mod names;
+mod safetensors;
+mod heap;
+mod pickle;
+mod torch;
+mod state;
+mod pth;
+mod record;
+mod archive;
+mod shards;
+mod tensors;
+
+pub use archive::{Archive, StateDict, TensorEntry};
+pub use names::{all_unwrapped, beside, counter, optimizer, rank, secondary, wrappers};
+pub use pickle::shown;
+pub use shards::INDEX;
+pub use tensors::{Tensors, Weights};
+
+use crate::panics::decoding;
+use crate::words;
+use anyhow::{Context, Result, bail};
+use random_access::{ByteSource, RandomAccess, StoredFile};
+use std::path::Path;
+
+/// How the names of weight files end.
+pub const ENDINGS: [&str; 6] = ["safetensors", "pt", "pth", "th", "bin", "ckpt"];
+
+/// The largest weight file that is read.
+const LIMIT: u64 = 16 << 30;
+
+/// Opens a weight file, or the shards that an index, its folder or one of them names; contents tell the format.
+///
+/// Errors: not a weight file, damaged or cut short, a shard that is missing, no tensors at all.
+pub fn open(path: &Path) -> Result<Archive> {
+    let reading = || format!("reading the weights \"{}\"", words::path(&path));
+    let one = |path: &Path| opened(ByteSource::File(StoredFile::open(path, LIMIT)?));
+    match shards::shards(path)? {
+        Some(shards) => shards.open(|path| one(path).with_context(|| words::path(path))).with_context(reading),
+        None => {
+            let source = ByteSource::File(StoredFile::open(path, LIMIT)?);
+            opened(source).with_context(reading)
+        }
+    }
+}
+
+/// The tensors of a weight file: of a checkpoint, those of its `state_dict`, `model_state_dict`, `model` or `net`, without
+/// the `module.` of `DataParallel` and its like.
+pub fn read(path: &Path) -> Result<Weights> {
+    open(path)?.all().with_context(|| format!("reading the weights \"{}\"", words::path(&path)))
+}
+
+/// The same of the bytes of a weight file.
+pub fn parse(bytes: &[u8]) -> Result<Weights> {
+    archive(bytes.to_vec())?.all()
+}
+
+/// Opens the bytes of a weight file.
+pub fn archive(bytes: Vec<u8>) -> Result<Archive> {
+    opened(ByteSource::Memory(bytes))
+}
+
+fn opened(source: ByteSource) -> Result<Archive> {
+    let beginning = source.bytes(0, source.length().min(256))?;
+    let legacy = beginning.starts_with(pth::TEXT_MAGIC) || beginning.starts_with(&[0x80]);
+    match beginning[..] {
+        [_, _, _, _, _, _, _, _, b'{', ..] => decoding("safetensors", || safetensors::open(source)),
+        [b'P', b'K', 3, 4, ..] => decoding("zip", || pth::open_zip(source)),
+        _ if legacy => decoding("pickle", || pth::open_legacy(source)),
+        _ => bail!("{}; .safetensors and PyTorch files with a state_dict are read", kind(&beginning)),
+    }
+}
+
+/// What a file that is no weight file is, by its beginning.
+fn kind(bytes: &[u8]) -> &'static str {
+    let beginnings: [(&[u8], &str); 6] = [
+        (b"version https://git-lfs", "it is a Git LFS pointer, not the file itself; fetch it with \"git lfs pull\""),
+        (b"\x89HDF", "it is an HDF5 file, as Keras writes them"),
+        (b"GGUF", "it is a GGUF file"),
+        (b"\x93NUMPY", "it is a NumPy array"),
+        (b"\x08", "it looks like an ONNX graph"),
+        (b"<", "it is a web page, perhaps of a failed download"),
+    ];
+    let found = beginnings.iter().find(|(beginning, _)| bytes.starts_with(beginning));
+    match found {
+        Some((_, kind)) => kind,
+        None if bytes.is_empty() => "it is empty",
+        None if std::str::from_utf8(bytes).is_ok() => "it is text",
+        None => "it is not a weight file",
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn files_of_other_kinds_are_told_by_name() {
+        let error = |bytes: &[u8]| parse(bytes).unwrap_err().to_string();
+        assert!(error(b"").contains("empty"));
+        assert!(error(b"version https://git-lfs.github.com/spec/v1").contains("git lfs pull"));
+        assert!(error(b"<!DOCTYPE html>").contains("web page"));
+        assert!(error(b"\x08\x06\x12\x07pytorch").contains("ONNX"));
+        assert!(error(b"hello, world").contains("it is text; .safetensors"));
+        assert!(error(&[0xFF; 40]).contains("not a weight file"));
+    }
+}

@@ -1,0 +1,101 @@
+//! The types of number in weight files, and tensors from their bytes.
+
+use super::random_access::RandomAccess;
+use crate::backend::in_large_pages;
+use anyhow::{Context, Result, bail, ensure};
+use candle_core::{Device, Tensor, WithDType};
+use half::{bf16, f16};
+use rayon::prelude::*;
+use std::io::Read;
+
+/// Values that one task reads.
+const PART: usize = 1 << 20;
+/// Values that are read at a time.
+const SOME: usize = 1 << 14;
+
+/// A type of number, little-endian.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Number {
+    F64,
+    F32,
+    F16,
+    Bf16,
+    I64,
+    I32,
+    I16,
+    I8,
+    U8,
+    Bool,
+    /// A type that is not read, by name and bytes of one.
+    Unread(&'static str, u8),
+}
+
+impl Number {
+    /// Bytes of one.
+    pub fn size(self) -> usize {
+        match self {
+            Self::F64 | Self::I64 => 8,
+            Self::F32 | Self::I32 => 4,
+            Self::F16 | Self::Bf16 | Self::I16 => 2,
+            Self::I8 | Self::U8 | Self::Bool => 1,
+            Self::Unread(_, size) => size.into(),
+        }
+    }
+
+    /// A tensor of this shape from the bytes of all its values; signed whole numbers become i64.
+    pub fn tensor(self, bytes: &[u8], shape: &[usize]) -> Result<Tensor> {
+        self.read(bytes, 0, bytes.len(), shape)
+    }
+
+    /// The same from `len` bytes of a file, `start` bytes in.
+    pub fn read(self, file: &(impl RandomAccess + ?Sized), start: u64, len: usize, shape: &[usize]) -> Result<Tensor> {
+        let fits = matches!(self, Self::Unread(..)) || count(shape)?.checked_mul(self.size()) == Some(len);
+        ensure!(fits, "{len} bytes for shape {shape:?}");
+        let file = |at: usize| file.beginning(start + at as u64);
+        match self {
+            Self::F64 => from(&file, shape, f64::from_le_bytes),
+            Self::F32 => from(&file, shape, f32::from_le_bytes),
+            Self::F16 => from(&file, shape, f16::from_le_bytes),
+            Self::Bf16 => from(&file, shape, bf16::from_le_bytes),
+            Self::I64 => from(&file, shape, i64::from_le_bytes),
+            Self::I32 => from(&file, shape, |b| i64::from(i32::from_le_bytes(b))),
+            Self::I16 => from(&file, shape, |b| i64::from(i16::from_le_bytes(b))),
+            Self::I8 => from(&file, shape, |b| i64::from(i8::from_le_bytes(b))),
+            Self::U8 => from(&file, shape, u8::from_le_bytes),
+            Self::Bool => from(&file, shape, |[b]| u8::from(b != 0)),
+            Self::Unread(name, _) => {
+                bail!("numbers of type {name} are not read; F64, F32, F16, BF16 and whole numbers are")
+            }
+        }
+    }
+}
+
+/// How many values a shape has; a shape that no memory holds is an error, even where a size is 0.
+pub fn count(shape: &[usize]) -> Result<usize> {
+    let most = shape.iter().try_fold(8usize, |product, &n| product.checked_mul(n.max(1)));
+    most.with_context(|| format!("a tensor of shape {shape:?} is too large"))?;
+    Ok(shape.iter().product())
+}
+
+/// Parts of the values on all cores: most of the time is the system's, which clears the memory under them.
+fn from<const N: usize, T: WithDType, R: Read>(
+    file: &(impl Fn(usize) -> R + Sync),
+    shape: &[usize],
+    value: impl Fn([u8; N]) -> T + Sync,
+) -> Result<Tensor> {
+    let mut values = vec![T::zero(); count(shape)?];
+    in_large_pages(&mut values);
+    let part = |bytes: &mut Vec<u8>, (i, part): (usize, &mut [T])| -> Result<()> {
+        let mut file = file(i * PART * N);
+        for some in part.chunks_mut(SOME) {
+            bytes.resize(N * some.len(), 0);
+            file.read_exact(bytes).context("it ends before its numbers do")?;
+            for (to, from) in some.iter_mut().zip(bytes.as_chunks().0) {
+                *to = value(*from);
+            }
+        }
+        Ok(())
+    };
+    values.par_chunks_mut(PART).enumerate().try_for_each_init(Vec::new, part)?;
+    Ok(Tensor::from_vec(values, shape, &Device::Cpu)?)
+}

@@ -1,0 +1,143 @@
+//! PyTorch's files: a zip archive with a pickle and one record a storage, or, before 1.6, pickles and storages in a row.
+
+use super::archive::{Archive, StateDict, TensorEntry};
+use super::pickle::{self, Pickle, PickleValue, shown};
+use super::random_access::{ByteSource, RandomAccess};
+use super::record::{ByteRange, Record};
+use super::state::{Names, state_dicts};
+use super::tensors::CUT;
+use super::torch::{Storage, StridedView};
+use anyhow::{Context, Result, bail, ensure};
+use std::collections::HashMap;
+use std::io::BufReader;
+use zip::ZipArchive;
+
+/// The bytes of each storage, by its name.
+type Storages<'a> = HashMap<&'a str, ByteRange>;
+
+/// The number that a file of the format before 1.6 begins with.
+const MAGIC: PickleValue = PickleValue::Big(0x1950_a86a_20f9_469c_fc6c);
+
+/// The same as pickle protocols 0 and 1 write it, at the beginning of the file.
+pub const TEXT_MAGIC: &[u8] = b"L119547037146038801333356L\n.";
+
+/// Opens a zip file that `torch.save` wrote.
+pub fn open_zip(file: ByteSource) -> Result<Archive> {
+    let mut archive =
+        ZipArchive::new(BufReader::new(file.beginning(0))).with_context(|| format!("the zip archive: {CUT}"))?;
+    let root = archive.file_names().filter_map(|n| n.strip_suffix("data.pkl")).min_by_key(|n| n.len());
+    let root = root.context("the zip archive has no data.pkl; torch.save writes one")?.to_string();
+    let program = archive.index_for_name(&format!("{root}constants.pkl")).is_some();
+    ensure!(!program, "it is a TorchScript program, which is not run; save model.state_dict()");
+    if archive.index_for_name(&format!("{root}byteorder")).is_some() {
+        let order = Record::of(&mut archive, format!("{root}byteorder"))?.read(&file)?;
+        ensure!(order == b"little", "its numbers are big-endian; save it on a little-endian machine");
+    }
+    let program = Record::of(&mut archive, format!("{root}data.pkl"))?.read(&file)?;
+    let pickle = pickle::load(&program)?;
+    let found = state_dicts(&pickle)?;
+    let mut records = HashMap::new();
+    let mut left = file.length();
+    for storage in &pickle.heap.storages {
+        if records.contains_key(storage.key) {
+            continue;
+        }
+        let record = Record::of(&mut archive, format!("{root}data/{}", storage.key))?;
+        left = left.checked_sub(record.place.1).with_context(|| format!("its records overlap; {CUT}"))?;
+        records.insert(storage.key, record);
+    }
+    drop(archive);
+    let storages = records.iter().map(|(key, record)| (*key, record.place)).collect();
+    let dicts = located(found, &pickle, &storages)?;
+    Ok(Archive::of(file, dicts, records.into_values().collect()))
+}
+
+/// Opens a file of the format before PyTorch 1.6, which is read whole: where its pickles end only they tell.
+pub fn open_legacy(file: ByteSource) -> Result<Archive> {
+    let whole = file.bytes(0, file.length())?;
+    let bytes = &whole[..];
+    let mut rest = bytes;
+    let magic = next(&mut rest)?;
+    ensure!(magic.root == MAGIC, "it is a pickle that torch.save did not write{}", of_class(&magic));
+    let version = next(&mut rest)?;
+    ensure!(version.root == PickleValue::Int(1001), "its format is not version 1001 of PyTorch's");
+    let system = next(&mut rest)?;
+    let little = (PickleValue::Text("little_endian"), PickleValue::Bool(true));
+    ensure!(
+        system.heap.dicts.iter().flatten().any(|item| *item == little),
+        "its numbers are big-endian; save it on a little-endian machine"
+    );
+    let pickle = next(&mut rest)?;
+    let found = state_dicts(&pickle)?;
+    let keys = next(&mut rest)?;
+    let dicts = located(found, &pickle, &storages(&pickle, &keys, bytes, rest)?)?;
+    Ok(Archive::of(ByteSource::Memory(whole), dicts, Vec::new()))
+}
+
+/// `: a posix.system, which is not run; save …`, where that is what a pickle holds.
+fn of_class(pickle: &Pickle) -> String {
+    let object =
+        if let PickleValue::Object(object) = pickle.root { &pickle.heap.objects[object] } else { return SAVE.into() };
+    let (module, name) = object.class;
+    format!(", of {}.{}, which is not run{SAVE}", shown(module), shown(name))
+}
+
+const SAVE: &str = "; save model.state_dict() with it";
+
+/// The pickle at the beginning of `rest`, which then begins after it.
+fn next<'a>(rest: &mut &'a [u8]) -> Result<Pickle<'a>> {
+    let pickle = pickle::load(rest)?;
+    *rest = &rest[pickle.length..];
+    Ok(pickle)
+}
+
+/// The places in `bytes` of the storages that follow the pickles, in the order of `keys`: how many numbers in eight bytes, then the numbers.
+fn storages<'a>(pickle: &Pickle<'a>, keys: &Pickle<'a>, bytes: &[u8], mut rest: &[u8]) -> Result<Storages<'a>> {
+    let PickleValue::List(list) = keys.root else { bail!("the file has no list of its storages; {CUT}") };
+    let known: HashMap<_, _> = pickle.heap.storages.iter().map(|s| (s.key, s)).collect();
+    let mut found = HashMap::new();
+    for key in &keys.heap.lists[list] {
+        let PickleValue::Text(key) = key else { bail!("a storage has no name; {CUT}") };
+        let storage = known.get(key).with_context(|| format!("no tensor has the storage \"{}\"; {CUT}", shown(key)))?;
+        let (count, numbers) = rest.split_first_chunk::<8>().context(CUT)?;
+        ensure!(
+            i64::from_le_bytes(*count) == storage.count as i64,
+            "a storage's size is not the one that its tensors tell; {CUT}"
+        );
+        let (numbers, after) = bytes_of(storage).and_then(|size| numbers.split_at_checked(size)).context(CUT)?;
+        let start = bytes.len() - after.len() - numbers.len();
+        found.insert(*key, (start as u64, numbers.len() as u64));
+        rest = after;
+    }
+    Ok(found)
+}
+
+/// State dicts with the places of their tensors.
+fn located(found: Vec<Names>, pickle: &Pickle, storages: &Storages) -> Result<Vec<StateDict>> {
+    let entry = |(name, place): (String, usize)| {
+        let view = &pickle.heap.tensors[place];
+        let storage = &pickle.heap.storages[view.storage];
+        let entry = located_view(view, storage, storages).with_context(|| format!("tensor \"{}\"", shown(&name)))?;
+        Ok((name, entry))
+    };
+    let dict = |names: Names| {
+        let tensors = names.tensors.into_iter().map(entry).collect::<Result<_>>()?;
+        Ok(StateDict { key: names.key, tensors, unread: names.unread })
+    };
+    found.into_iter().map(dict).collect()
+}
+
+fn located_view(view: &StridedView, storage: &Storage, storages: &Storages) -> Result<TensorEntry> {
+    let &(start, length) = storages.get(storage.key).with_context(|| format!("its storage is missing; {CUT}"))?;
+    ensure!(
+        bytes_of(storage).is_some_and(|bytes| bytes as u64 == length),
+        "its storage has {length} bytes for {} numbers; {CUT}",
+        storage.count
+    );
+    let StridedView { offset, shape, stride, .. } = view.clone();
+    Ok(TensorEntry { shape, number: storage.number, file: 0, storage: (start, length), offset, stride })
+}
+
+fn bytes_of(storage: &Storage) -> Option<usize> {
+    storage.count.checked_mul(storage.number.size())
+}

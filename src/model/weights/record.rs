@@ -1,0 +1,55 @@
+//! Records of a zip archive, uncompressed.
+
+use super::pickle::shown;
+use super::random_access::RandomAccess;
+use super::tensors::CUT;
+use anyhow::{Context, Result, ensure};
+use flate2::CrcReader;
+use std::io::{BufReader, Read, Seek};
+use zip::ZipArchive;
+
+/// Where bytes of a file start, and how many they are.
+pub type ByteRange = (u64, u64);
+
+/// A record of the archive, uncompressed.
+pub struct Record {
+    name: String,
+    pub(super) place: ByteRange,
+    sum: u32,
+}
+
+impl Record {
+    pub fn of<R: Read + Seek>(archive: &mut ZipArchive<R>, name: String) -> Result<Self> {
+        let file = archive.by_name(&name).with_context(|| damaged(&name))?;
+        ensure!(
+            file.compression() == zip::CompressionMethod::Stored,
+            "its records are compressed, which torch.save does not do"
+        );
+        let place = (file.data_start().with_context(|| damaged(&name))?, file.size());
+        let sum = file.crc32();
+        drop(file);
+        Ok(Self { name, place, sum })
+    }
+
+    /// Its bytes, with the right checksum.
+    pub fn read(&self, file: &(impl RandomAccess + ?Sized)) -> Result<Vec<u8>> {
+        self.check(file)?;
+        file.bytes(self.place.0, self.place.1).with_context(|| damaged(&self.name))
+    }
+
+    /// Compares its checksum with that of its bytes.
+    pub fn check(&self, file: &(impl RandomAccess + ?Sized)) -> Result<()> {
+        let (start, length) = self.place;
+        let bytes = BufReader::with_capacity(1 << 18, file.beginning(start).take(length));
+        let mut bytes = CrcReader::new(bytes);
+        let count = std::io::copy(&mut bytes, &mut std::io::sink()).with_context(|| damaged(&self.name))?;
+        ensure!(count == length, damaged(&self.name));
+        ensure!(bytes.crc().sum() == self.sum, "{}: its checksum is wrong", damaged(&self.name));
+        Ok(())
+    }
+}
+
+/// The error of a record that cannot be read.
+pub fn damaged(name: &str) -> String {
+    format!("the record \"{}\" of the zip archive: {CUT}", shown(name))
+}

@@ -1,0 +1,241 @@
+//! The named tensors in what was saved: a `state_dict`, checkpoints around several, whole modules.
+
+use super::pickle::{Object, Pickle, PickleValue, shown};
+use anyhow::{Result, bail, ensure};
+use std::collections::{BTreeMap, HashSet};
+
+/// How deep state dicts are looked for, and modules within modules.
+const MAX_DEPTH: usize = 32;
+
+/// Bytes that all names of a file may have together.
+const NAMES: usize = 64 << 20;
+
+/// Tensors by name, with their places in the heap.
+#[derive(Debug, Default)]
+pub struct Names {
+    /// Where they stood in the checkpoint: `optimizer.state.0`; empty at its root.
+    pub key: String,
+    /// The names of tensors, and their places.
+    pub tensors: BTreeMap<String, usize>,
+    /// Names of what PyTorch makes tensors of by functions that are not known here, with those functions.
+    pub unread: BTreeMap<String, String>,
+}
+
+/// Every state dict in a pickle, in the order of the file; whatever else was saved is left aside.
+pub fn state_dicts(pickle: &Pickle) -> Result<Vec<Names>> {
+    let mut search = Search { pickle, seen: HashSet::new(), found: Vec::new(), bytes: 0 };
+    search.walk(pickle.root, String::new(), 0)?;
+    if search.found.is_empty() {
+        bail!(without(pickle));
+    }
+    Ok(search.found)
+}
+
+struct Search<'a> {
+    pickle: &'a Pickle<'a>,
+    seen: HashSet<Place>,
+    found: Vec<Names>,
+    bytes: usize,
+}
+
+/// A container's place in the heap.
+#[derive(PartialEq, Eq, Hash)]
+enum Place {
+    List(usize),
+    Dict(usize),
+    Object(usize),
+}
+
+type Item<'a> = (PickleValue<'a>, PickleValue<'a>);
+
+impl<'a> Search<'a> {
+    fn walk(&mut self, value: PickleValue<'a>, key: String, depth: usize) -> Result<()> {
+        let heap = &self.pickle.heap;
+        let place = match value {
+            PickleValue::List(list) => Place::List(list),
+            PickleValue::Dict(dict) => Place::Dict(dict),
+            PickleValue::Object(object) => Place::Object(object),
+            _ => return Ok(()),
+        };
+        if depth > MAX_DEPTH || !self.seen.insert(place) {
+            return Ok(());
+        }
+        match value {
+            PickleValue::List(list) => {
+                for (i, &item) in heap.lists[list].iter().enumerate() {
+                    self.inner(item, &key, &i.to_string(), depth)?;
+                }
+            }
+            PickleValue::Dict(dict) => self.items(&heap.dicts[dict], key, depth)?,
+            PickleValue::Object(object) => {
+                let object = &heap.objects[object];
+                if self.is_module(object) {
+                    let mut names = Names { key, ..Names::default() };
+                    self.module(object, "", &mut names, 0)?;
+                    self.keep(names);
+                    return Ok(());
+                }
+                self.items(&object.items, key.clone(), depth)?;
+                self.items(self.attributes(object), key, depth)?;
+            }
+            _ => {}
+        }
+        Ok(())
+    }
+
+    fn items(&mut self, items: &'a [Item<'a>], key: String, depth: usize) -> Result<()> {
+        let mut names = Names { key: key.clone(), ..Names::default() };
+        for (name, value) in items {
+            if let PickleValue::Text(name) = name {
+                self.name(&mut names, name, *value)?;
+            }
+        }
+        self.keep(names);
+        for (name, value) in items {
+            match name {
+                PickleValue::Text(name) => self.inner(*value, &key, name, depth)?,
+                PickleValue::Int(name) => self.inner(*value, &key, &name.to_string(), depth)?,
+                _ => {}
+            }
+        }
+        Ok(())
+    }
+
+    /// What stands in a container under this name.
+    fn inner(&mut self, value: PickleValue<'a>, key: &str, name: &str, depth: usize) -> Result<()> {
+        if !matches!(value, PickleValue::List(_) | PickleValue::Dict(_) | PickleValue::Object(_)) {
+            return Ok(());
+        }
+        self.spend(key.len() + name.len())?;
+        self.walk(value, joined(key, name), depth + 1)
+    }
+
+    /// The tensors of a module, of which only its attributes are looked at.
+    fn module(&mut self, module: &'a Object<'a>, prefix: &str, names: &mut Names, depth: usize) -> Result<()> {
+        ensure!(depth <= MAX_DEPTH, "it has modules in modules more than {MAX_DEPTH} deep; save model.state_dict()");
+        let pickle = self.pickle;
+        let passing = strings(pickle, self.attribute(module, "_non_persistent_buffers_set"));
+        for kind in ["_parameters", "_buffers"] {
+            for &(name, value) in self.entries(self.attribute(module, kind)) {
+                match name {
+                    PickleValue::Text(name) if kind == "_parameters" || !passing.contains(name) => {
+                        self.name(names, &joined(prefix, name), value)?;
+                    }
+                    _ => {}
+                }
+            }
+        }
+        for &(name, value) in self.entries(self.attribute(module, "_modules")) {
+            if let (PickleValue::Text(name), PickleValue::Object(inner)) = (name, value) {
+                let prefix = joined(prefix, name);
+                self.spend(prefix.len() + 1)?;
+                self.module(&pickle.heap.objects[inner], &prefix, names, depth + 1)?;
+            }
+        }
+        Ok(())
+    }
+
+    fn name(&mut self, names: &mut Names, name: &str, value: PickleValue<'a>) -> Result<()> {
+        match value {
+            PickleValue::Tensor(tensor) => {
+                self.spend(name.len())?;
+                names.tensors.insert(name.into(), tensor);
+            }
+            PickleValue::Object(object) => {
+                let (module, function) = self.pickle.heap.objects[object].class;
+                if module.starts_with("torch") && (function.contains("_rebuild") || function.ends_with("Storage")) {
+                    self.spend(name.len() + module.len() + function.len())?;
+                    names.unread.insert(name.into(), format!("{}.{}", shown(module), shown(function)));
+                }
+            }
+            _ => {}
+        }
+        Ok(())
+    }
+
+    fn keep(&mut self, names: Names) {
+        if !names.tensors.is_empty() {
+            self.found.push(names);
+        }
+    }
+
+    fn spend(&mut self, bytes: usize) -> Result<()> {
+        self.bytes += bytes + 1;
+        ensure!(self.bytes <= NAMES, "its names are longer than {NAMES} bytes; save model.state_dict() alone");
+        Ok(())
+    }
+
+    fn is_module(&self, object: &Object<'a>) -> bool {
+        let has = |name| self.attribute(object, name) != PickleValue::None;
+        has("_parameters") && has("_modules")
+    }
+
+    fn attribute(&self, object: &Object<'a>, name: &str) -> PickleValue<'a> {
+        let found = self.attributes(object).iter().rev().find(|(key, _)| *key == PickleValue::Text(name));
+        found.map_or(PickleValue::None, |(_, value)| *value)
+    }
+
+    /// An object's attributes; one with slots has a pair of dicts as its state.
+    fn attributes(&self, object: &Object<'a>) -> &'a [Item<'a>] {
+        match object.state {
+            Some(PickleValue::List(pair)) => match self.pickle.heap.lists[pair][..] {
+                [attributes, _] => self.entries(attributes),
+                _ => &[],
+            },
+            Some(state) => self.entries(state),
+            None => &[],
+        }
+    }
+
+    fn entries(&self, value: PickleValue<'a>) -> &'a [Item<'a>] {
+        match value {
+            PickleValue::Dict(dict) => &self.pickle.heap.dicts[dict],
+            PickleValue::Object(object) => &self.pickle.heap.objects[object].items,
+            _ => &[],
+        }
+    }
+}
+
+/// The words of a set, which older pickles make by a call with a list.
+fn strings<'a>(pickle: &'a Pickle, set: PickleValue) -> HashSet<&'a str> {
+    let list = match set {
+        PickleValue::List(list) => Some(list),
+        PickleValue::Object(object) => {
+            match pickle.heap.objects[object].args.map(|args| &pickle.heap.lists[args][..]) {
+                Some([PickleValue::List(list)]) => Some(*list),
+                _ => None,
+            }
+        }
+        _ => None,
+    };
+    let words = list.map_or(&[][..], |list| &pickle.heap.lists[list]);
+    words.iter().filter_map(|word| if let PickleValue::Text(word) = word { Some(*word) } else { None }).collect()
+}
+
+fn joined(key: &str, name: &str) -> String {
+    if key.is_empty() { name.into() } else { format!("{key}.{name}") }
+}
+
+/// Why a file has no names for its tensors.
+fn without(pickle: &Pickle) -> String {
+    match pickle.root {
+        PickleValue::Dict(dict) => {
+            let entries = entries(&pickle.heap.dicts[dict]);
+            format!("there are no tensors in it{entries}; save model.state_dict(), or wrap it as \"state_dict\"")
+        }
+        PickleValue::Object(object) if !pickle.heap.objects[object].class.1.is_empty() => {
+            let (module, name) = pickle.heap.objects[object].class;
+            let (module, name) = (shown(module), shown(name));
+            format!("it is a {module}.{name} without tensors, and nothing of it is run; save model.state_dict()")
+        }
+        _ => "it has no names for its tensors; save model.state_dict()".into(),
+    }
+}
+
+/// `, only "epoch", "lr"`.
+fn entries(items: &[Item]) -> String {
+    let name =
+        |(key, _): &Item| if let PickleValue::Text(key) = key { Some(format!("\"{}\"", shown(key))) } else { None };
+    let names: Vec<_> = items.iter().filter_map(name).take(8).collect();
+    if names.is_empty() { String::new() } else { format!(", only {}", names.join(", ")) }
+}

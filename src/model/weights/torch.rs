@@ -1,0 +1,219 @@
+//! What PyTorch writes into its pickles: the few names that are known, and how they make tensors.
+
+use super::number::{Number, count};
+use super::pickle::{Heap, PickleValue};
+use anyhow::{Context, Result, bail, ensure};
+
+/// The most axes of a tensor, as in PyTorch.
+const MAX_AXES: usize = 64;
+
+/// A function or class that a pickle may name.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub enum Global<'a> {
+    /// `_rebuild_tensor`, `_rebuild_tensor_v2`: a view of a storage.
+    Tensor,
+    /// `_rebuild_from_type_v2`: a tensor of a subclass.
+    Subclass,
+    /// `_rebuild_parameter`: its tensor.
+    Parameter,
+    /// `OrderedDict`, empty or of pairs.
+    OrderedDict,
+    /// `torch.Size`: a tuple.
+    Size,
+    /// `torch.device`: not needed here.
+    Device,
+    /// `FloatStorage` and the like.
+    Storage(Number),
+    /// Any other class or function, by module and name: nothing runs it.
+    Unknown(&'a str, &'a str),
+}
+
+/// Numbers that tensors are views of.
+#[derive(Debug)]
+pub struct Storage<'a> {
+    /// Their type.
+    pub number: Number,
+    /// Their name in the file.
+    pub key: &'a str,
+    /// How many they are.
+    pub count: usize,
+}
+
+/// A tensor: some numbers of a storage. Value `(i, j, …)` stands at `offset + i · stride[0] + j · stride[1] + …`.
+#[derive(Clone, Debug)]
+pub struct StridedView {
+    /// The storage's place in the heap.
+    pub storage: usize,
+    pub offset: usize,
+    pub shape: Vec<usize>,
+    pub stride: Vec<usize>,
+}
+
+impl<'a> Global<'a> {
+    /// What this name stands for.
+    pub fn find(module: &'a str, name: &'a str) -> Self {
+        match (module, name) {
+            ("torch._utils", "_rebuild_tensor" | "_rebuild_tensor_v2") => Self::Tensor,
+            ("torch._utils", "_rebuild_parameter" | "_rebuild_parameter_with_state") => Self::Parameter,
+            ("torch._tensor", "_rebuild_from_type_v2") => Self::Subclass,
+            ("collections", "OrderedDict") => Self::OrderedDict,
+            ("torch", "Size") => Self::Size,
+            ("torch", "device") => Self::Device,
+            ("torch" | "torch.cuda" | "torch.storage", name) if let Some(number) = number(name) => {
+                Self::Storage(number)
+            }
+            _ => Self::Unknown(module, name),
+        }
+    }
+}
+
+fn number(storage: &str) -> Option<Number> {
+    Some(match storage.strip_suffix("Storage")? {
+        "Double" => Number::F64,
+        "Float" => Number::F32,
+        "Half" => Number::F16,
+        "BFloat16" => Number::Bf16,
+        "Long" => Number::I64,
+        "Int" => Number::I32,
+        "Short" => Number::I16,
+        "Char" => Number::I8,
+        "Byte" => Number::U8,
+        "Bool" => Number::Bool,
+        "ComplexFloat" => Number::Unread("complex64", 8),
+        "ComplexDouble" => Number::Unread("complex128", 16),
+        "QInt8" => Number::Unread("qint8", 1),
+        "QUInt8" => Number::Unread("quint8", 1),
+        "QUInt4x2" => Number::Unread("quint4x2", 1),
+        "QUInt2x4" => Number::Unread("quint2x4", 1),
+        "QInt32" => Number::Unread("qint32", 4),
+        "Untyped" => Number::Unread("bytes", 1),
+        _ => return None,
+    })
+}
+
+impl<'a> Heap<'a> {
+    /// `called(*args)`: a tensor or container where the function is known, else a placeholder.
+    pub fn call(&mut self, called: PickleValue<'a>, args: usize) -> Result<PickleValue<'a>> {
+        let PickleValue::Global(global) = called else {
+            // A method, a partial function: whatever a placeholder would have given.
+            let class = if let PickleValue::Object(object) = called { self.objects[object].class } else { ("", "") };
+            return Ok(self.object(class, Some(args)));
+        };
+        match (global, &self.lists[args][..]) {
+            // Numbers of a kind that only the program that wrote them knows.
+            (Global::Tensor | Global::Parameter, &[object @ PickleValue::Object(_), ..]) => Ok(object),
+            (Global::Tensor, &[storage, offset, shape, stride, ..]) => self.tensor(storage, offset, shape, stride),
+            (Global::Parameter, &[tensor @ PickleValue::Tensor(_), ..]) => Ok(tensor),
+            (
+                Global::Subclass,
+                &[PickleValue::Global(make @ (Global::Tensor | Global::Parameter)), _, PickleValue::List(inner), ..],
+            ) => self.call(PickleValue::Global(make), inner),
+            (Global::OrderedDict, &[]) => Ok(self.dict(Vec::new())),
+            (Global::OrderedDict, &[PickleValue::List(items)]) => self.ordered(items),
+            (Global::OrderedDict, &[PickleValue::Dict(items)]) => {
+                self.copies(self.dicts[items].len())?;
+                Ok(self.dict(self.dicts[items].clone()))
+            }
+            (Global::Size, &[sizes @ PickleValue::List(_)]) => Ok(sizes),
+            (Global::Device, _) => Ok(PickleValue::Other),
+            // `copyreg` makes objects of the class that is its first argument.
+            (Global::Unknown("copyreg" | "copy_reg", _), &[PickleValue::Global(Global::Unknown(module, name)), ..])
+            | (Global::Unknown(module, name), _) => Ok(self.object((module, name), Some(args))),
+            (Global::Tensor | Global::Parameter, _) => {
+                bail!("the pickle makes a tensor of arguments that do not fit; the file is damaged")
+            }
+            _ => Ok(self.object(("", ""), Some(args))),
+        }
+    }
+
+    /// What a persistent id stands for: a storage, or a class beside whose name its source code stands.
+    pub fn persistent(&mut self, id: PickleValue<'a>) -> Result<PickleValue<'a>> {
+        match id {
+            PickleValue::List(id) => match self.lists[id][..] {
+                [PickleValue::Text("storage"), ..] => self.storage(id),
+                [PickleValue::Text("module"), class, ..] => Ok(class),
+                _ => Ok(PickleValue::Other),
+            },
+            _ => Ok(PickleValue::Other),
+        }
+    }
+
+    /// The storage `("storage", type, key, location, count)`; where it was does not matter.
+    fn storage(&mut self, id: usize) -> Result<PickleValue<'a>> {
+        const SHAPE: &str = "the pickle has a storage that PyTorch does not write";
+        let storage = match self.lists[id][..] {
+            // A sixth entry tells a part of another storage; it is None since PyTorch 0.4.
+            [PickleValue::Text("storage"), kind, key, _, count]
+            | [PickleValue::Text("storage"), kind, key, _, count, PickleValue::None] => {
+                let PickleValue::Text(key) = key else { bail!(SHAPE) };
+                match kind {
+                    PickleValue::Global(Global::Storage(number)) => Storage { number, key, count: size(count)? },
+                    PickleValue::Global(Global::Unknown(module, name)) => return Ok(self.object((module, name), None)),
+                    _ => bail!(SHAPE),
+                }
+            }
+            _ => bail!(SHAPE),
+        };
+        self.storages.push(storage);
+        Ok(PickleValue::Storage(self.storages.len() - 1))
+    }
+
+    /// A view of a storage that lies within it.
+    fn tensor(
+        &mut self,
+        storage: PickleValue,
+        offset: PickleValue,
+        shape: PickleValue,
+        stride: PickleValue,
+    ) -> Result<PickleValue<'a>> {
+        let PickleValue::Storage(storage) = storage else { bail!("the pickle has a tensor without a storage") };
+        let view =
+            StridedView { storage, offset: size(offset)?, shape: self.sizes(shape)?, stride: self.sizes(stride)? };
+        ensure!(
+            view.end()? <= self.storages[storage].count,
+            "a tensor of shape {:?} reaches beyond its storage of {} values",
+            view.shape,
+            self.storages[storage].count
+        );
+        self.tensors.push(view);
+        Ok(PickleValue::Tensor(self.tensors.len() - 1))
+    }
+
+    /// An `OrderedDict` of pairs, as Python 2 wrote it.
+    fn ordered(&mut self, items: usize) -> Result<PickleValue<'a>> {
+        self.copies(self.lists[items].len())?;
+        let pair = |item: &PickleValue| match item {
+            PickleValue::List(pair) => self.lists[*pair].as_array::<2>().map(|&[key, value]| (key, value)),
+            _ => None,
+        };
+        let pairs = self.lists[items].iter().map(pair).collect::<Option<_>>();
+        Ok(self.dict(pairs.context("the pickle has an OrderedDict of what are no pairs")?))
+    }
+
+    fn sizes(&self, list: PickleValue) -> Result<Vec<usize>> {
+        let PickleValue::List(list) = list else { bail!("the pickle has a tensor without a shape") };
+        let list = &self.lists[list];
+        ensure!(list.len() <= MAX_AXES, "a tensor of {} axes", list.len());
+        list.iter().map(|&n| size(n)).collect()
+    }
+}
+
+impl StridedView {
+    /// The number after its last one in the storage.
+    fn end(&self) -> Result<usize> {
+        ensure!(self.shape.len() == self.stride.len(), "shape {:?} with strides {:?}", self.shape, self.stride);
+        if count(&self.shape)? == 0 {
+            return Ok(0);
+        }
+        let mut axes = self.shape.iter().zip(&self.stride);
+        let last = axes.try_fold(self.offset, |at, (n, stride)| at.checked_add((n - 1).checked_mul(*stride)?));
+        last.and_then(|at| at.checked_add(1)).with_context(|| format!("strides {:?} are too large", self.stride))
+    }
+}
+
+fn size(value: PickleValue) -> Result<usize> {
+    match value {
+        PickleValue::Int(n) if n >= 0 => Ok(usize::try_from(n)?),
+        _ => bail!("the pickle has a tensor whose size, stride or offset is not a whole number from 0"),
+    }
+}

@@ -1,0 +1,263 @@
+//! Architectures: what the scripts in `models/` say of a network, and the graph that they build.
+
+mod open_model;
+pub mod model_fn;
+
+use super::api::builder::Handle;
+use super::api::options::{self, CallOptions};
+use super::engine::compile::{protected, settled};
+use super::engine::{engine, functions};
+use super::folders::{Folders, ScriptSource};
+use super::report::suggest;
+use super::report::{Libraries, Texts};
+use super::sandbox::guard::Guard;
+use super::summary::{LayerRow, ModelCard, ModelRow, Report};
+use crate::data::source;
+use crate::graph::{Graph, Scores};
+use crate::model::{Card, Model};
+use crate::tensor::{device, device_text};
+use anyhow::{Context, Result, anyhow, bail, ensure};
+use rhai::{AST, Dynamic, Engine, EvalAltResult, Map, Scope};
+use std::path::Path;
+use std::sync::Arc;
+
+/// What a script's `const MODEL` may say.
+const FIELDS: [&str; 8] = ["names", "input", "resize", "mean", "std", "labels", "scores", "picture"];
+
+/// The architectures there are: in the user's folders, then in the binary.
+pub struct Architectures {
+    folders: Folders,
+    engine: Engine,
+    guard: Arc<Guard>,
+}
+
+/// One file of `models/`, read.
+struct Script {
+    source: ScriptSource,
+    ast: AST,
+    names: Vec<String>,
+    options: CallOptions,
+}
+
+impl Architectures {
+    /// Those in these folders; `guard` stops scripts that do not end.
+    pub fn new(folders: Folders, guard: &Arc<Guard>) -> Self {
+        Self { engine: engine(guard, folders.clone()), folders, guard: guard.clone() }
+    }
+
+    /// Every architecture, and the errors of files that cannot be read.
+    pub fn list(&self) -> (Vec<ModelRow>, Vec<anyhow::Error>) {
+        let (scripts, errors) = self.scripts();
+        let rows = scripts.iter().flat_map(|script| script.names.iter().map(|name| self.row(script, name)));
+        (rows.collect(), errors)
+    }
+
+    /// The architecture of this name, without weights.
+    ///
+    /// Errors name close ones, or the place in the script that went wrong.
+    pub fn build(&self, name: &str) -> Result<(Card, Graph)> {
+        let (script, name) = self.find(name)?;
+        let (card, graph) = self.run(&script, &name)?;
+        let scores = script.options.raw("scores").map(options::text).transpose()?;
+        let graph = graph
+            .with_scores(scores.as_deref())
+            .with_context(|| format!("building the architecture \"{}\"", card.name))?;
+        Ok((named(card, &graph)?, graph))
+    }
+
+    /// Another file beside the scripts: weights of the program's own networks, labels.
+    pub(super) fn file(&self, name: &str) -> Result<Option<Vec<u8>>> {
+        self.folders.file(name)
+    }
+
+    /// The names of all architectures that can be read.
+    pub(super) fn names(&self) -> Vec<String> {
+        self.scripts().0.into_iter().flat_map(|script| script.names).collect()
+    }
+
+    fn row(&self, script: &Script, name: &str) -> ModelRow {
+        let weights = self.file(&format!("{name}.safetensors")).is_ok_and(|file| file.is_some());
+        ModelRow { name: name.into(), summary: script.summary(), weights }
+    }
+
+    fn scripts(&self) -> (Vec<Script>, Vec<anyhow::Error>) {
+        let (mut scripts, mut errors) = (vec![], vec![]);
+        for name in self.folders.names() {
+            match self.folders.find(&name).and_then(|source| self.read(source.context("it is gone")?)) {
+                Ok(script) => scripts.push(script),
+                Err(error) => errors.push(error),
+            }
+        }
+        (scripts, errors)
+    }
+
+    /// The script that has this architecture, and the architecture's name.
+    fn find(&self, name: &str) -> Result<(Script, String)> {
+        if name.ends_with(".rhai") {
+            let script = self.read(ScriptSource::read(Path::new(name))?)?;
+            let names = script.names.join(", ");
+            ensure!(
+                script.names.len() == 1,
+                "\"{name}\" has several architectures; name one with -m and its folder with --models: {names}"
+            );
+            return Ok((script, names));
+        }
+        let (scripts, errors) = self.scripts();
+        let names: Vec<_> = scripts.iter().flat_map(|s| s.names.clone()).collect();
+        match scripts.into_iter().find(|script| script.names.iter().any(|n| n == name)) {
+            Some(script) => Ok((script, name.into())),
+            None => Err(unknown(name, &names, errors)),
+        }
+    }
+
+    /// Reads a script and what its `MODEL` says.
+    fn read(&self, source: ScriptSource) -> Result<Script> {
+        self.guard.begin();
+        let read = protected(&self.guard, || {
+            let mut scope = Scope::new();
+            let ast = self.engine.compile_into_self_contained(&scope, &source.text)?;
+            self.engine.run_ast_with_scope(&mut scope, &ast)?;
+            let model = scope.get_value::<Dynamic>("MODEL").map(|value| settled(value, "MODEL is")).transpose()?;
+            Ok((ast, model.and_then(Dynamic::try_cast::<Map>)))
+        });
+        let (ast, model) = read.map_err(|e| self.report(&source, &e))?;
+        let what = || format!("reading the architecture \"{}\"", source.name);
+        let model = model.context("it says no `const MODEL = #{ … };`").with_context(what)?;
+        let options = CallOptions::new("MODEL", model, &FIELDS).with_context(what)?;
+        let names = options.texts("names").with_context(what)?;
+        let names = if names.is_empty() { vec![source.name.clone()] } else { names };
+        Ok(Script { source, ast, names, options })
+    }
+
+    /// Runs `build(x)` or `build(x, name)`.
+    fn run(&self, script: &Script, name: &str) -> Result<(Card, Graph)> {
+        let what = || format!("building the architecture \"{name}\"");
+        let card = self.card(script, name).with_context(what)?;
+        let x = Dynamic::from(Handle::input(&card.input, &card.mean, &card.std).with_context(what)?);
+        let build = script.ast.iter_functions().find(|f| f.name == "build");
+        let arguments = match build.map(|f| f.params.len()) {
+            Some(1) => vec![x],
+            Some(2) => vec![x, name.into()],
+            _ => bail!("\"{}\" needs a function build(x) or build(x, name)", script.source.name),
+        };
+        self.guard.begin();
+        let end = protected(&self.guard, || {
+            let end = self.engine.call_fn::<Dynamic>(&mut Scope::new(), &script.ast, "build", arguments)?;
+            settled(end, "fn build gave")
+        });
+        let end = end.map_err(|e| self.report(&script.source, &e))?;
+        let kind = end.type_name();
+        let end = end.clone().try_cast::<Handle>();
+        let end = end.with_context(|| format!("build must give the last node, got {kind}")).with_context(what)?;
+        Ok((card, end.finish()?))
+    }
+
+    fn report(&self, source: &ScriptSource, error: &EvalAltResult) -> Report {
+        let texts = Texts { name: &source.name, text: &source.text, libraries: &Libraries::default() };
+        Report::run(&texts, error, None, || functions(&self.engine))
+    }
+
+    fn card(&self, script: &Script, name: &str) -> Result<Card> {
+        let o = &script.options;
+        let input = o.sizes("input")?;
+        let input = input.try_into().ok().context("MODEL needs the input's size, input: [channels, height, width]")?;
+        let [channels, ..]: [usize; 3] = input;
+        let resize = if o.has("resize") { Some(o.size("resize", 0)?) } else { None };
+        let (mean, std) = (per_channel(o, "mean", 0.0, channels)?, per_channel(o, "std", 1.0, channels)?);
+        let (labels, synonyms) = self.labels(o)?;
+        let picture = o.raw("picture").map(options::text).transpose()?;
+        let picture = picture.unwrap_or_else(|| source::own(channels).into());
+        let (name, summary) = (name.to_string(), script.summary());
+        let (labels, synonyms) = (labels.into(), synonyms.into());
+        Ok(Card { name, summary, input, resize, mean, std, labels, synonyms, picture })
+    }
+
+    /// Class names, a list or the name of a file in `models/labels`; and the other names of each, from the file of synonyms
+    /// beside it, if there is one: `n02111889, Samoyed, Samoyede`.
+    fn labels(&self, o: &CallOptions) -> Result<(Vec<String>, Vec<Vec<String>>)> {
+        let Some(file) = o.raw("labels").and_then(|v| options::text(v).ok()) else {
+            return Ok((o.texts("labels")?, vec![]));
+        };
+        let labels = self.lines(&format!("labels/{file}.txt"))?;
+        let labels = labels.with_context(|| format!("no class names \"{file}\": labels/{file}.txt is missing"))?;
+        let name = format!("labels/{file}.synonyms.txt");
+        let synonyms = self.lines(&name)?.unwrap_or_default();
+        let (lines, wanted) = (synonyms.len(), labels.len());
+        ensure!(lines == 0 || lines == wanted, "{name} has {lines} lines for {wanted} classes; it needs one each");
+        let names = |line: &String| line.split(", ").map(String::from).collect();
+        Ok((labels, synonyms.iter().map(names).collect()))
+    }
+
+    /// The lines of a text beside the scripts, if there is one.
+    fn lines(&self, name: &str) -> Result<Option<Vec<String>>> {
+        let Some(bytes) = self.file(name)? else { return Ok(None) };
+        let text = String::from_utf8(bytes).with_context(|| format!("{name} is no UTF-8 text"))?;
+        Ok(Some(text.lines().map(String::from).collect()))
+    }
+}
+
+impl Script {
+    /// The first line of its doc.
+    fn summary(&self) -> String {
+        let doc = self.ast.doc().lines().next();
+        doc.unwrap_or_default().trim_start_matches("//!").trim().to_string()
+    }
+}
+
+/// An open model as plain values.
+pub fn card(model: &Model) -> ModelCard {
+    describe(&model.card, &model.graph)
+}
+
+/// A network as plain values, with or without weights; a class without a name has its number.
+pub fn describe(card: &Card, graph: &Graph) -> ModelCard {
+    ModelCard {
+        name: card.name.clone(),
+        device: device_text(&device()),
+        layers: layers(graph),
+        labels: (0..graph.classes()).map(|class| card.label(class)).collect(),
+        parameters: graph.nodes.iter().map(|n| n.parameter_count()).sum(),
+    }
+}
+
+/// The layers of a network in order.
+pub fn layers(graph: &Graph) -> Vec<LayerRow> {
+    let row = |node: &crate::graph::Node| LayerRow {
+        name: node.name.clone(),
+        kind: node.op.kind().into(),
+        shape: node.shape[1..].to_vec(),
+        parameters: node.parameter_count(),
+    };
+    graph.nodes.iter().map(row).collect()
+}
+
+/// A file that cannot be read may be the one that has the architecture, so its error goes first.
+fn unknown(name: &str, names: &[String], errors: Vec<anyhow::Error>) -> anyhow::Error {
+    if let Some(error) = errors.into_iter().next() {
+        return error.context(format!("no architecture named \"{name}\" among those that can be read"));
+    }
+    anyhow!(suggest::unknown("architecture", name, names))
+}
+
+fn per_channel(o: &CallOptions, key: &str, default: f64, channels: usize) -> Result<Vec<f64>> {
+    let values = o.numbers(key)?;
+    let values = if values.is_empty() { vec![default; channels] } else { values };
+    ensure!(values.len() == channels, "{key} has {} numbers for {channels} channels", values.len());
+    Ok(values)
+}
+
+/// The card with a name for each class: one name of a network with a single logit stands for the yes.
+fn named(mut card: Card, graph: &Graph) -> Result<Card> {
+    let labels = card.labels.len();
+    let classes = match graph.scores {
+        // Values at places may have names, of which nobody asks yet.
+        Scores::Places => graph.nodes[graph.logits].shape[1],
+        Scores::Pair if labels == 1 => {
+            card.labels = [format!("not {}", card.labels[0]), card.labels[0].clone()].into();
+            return Ok(card);
+        }
+        _ => graph.classes(),
+    };
+    ensure!(labels == 0 || labels == classes, "\"{}\" gives {classes} scores, but {labels} class names", card.name);
+    Ok(card)
+}

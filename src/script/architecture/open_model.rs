@@ -1,0 +1,156 @@
+//! From an architecture to a model: its weights, and the architecture that a weight file's tensors tell.
+
+use super::Architectures;
+use crate::graph::Graph;
+use crate::model::fit::{Fit, Misfit, fit};
+use crate::model::weights::{self, Archive, ENDINGS, INDEX};
+use crate::model::{Card, Model};
+use crate::tensor::device;
+use crate::train::labels;
+use crate::words;
+use anyhow::{Context, Result, bail, ensure};
+use candle_core::DType;
+use std::path::{Path, PathBuf};
+
+/// Tensors of a file beyond which it is not compared with every architecture.
+const MANY: usize = 50_000;
+
+impl Architectures {
+    /// A network ready to run in float32: `name` is an architecture, a `.rhai` file with one, or a weight file whose
+    /// tensors tell the architecture.
+    ///
+    /// Without `weights` the architecture's own are taken, `models/<name>.safetensors`. `FILE:KEY` is one of several state
+    /// dicts in a file. Errors list missing, surplus and misshapen tensors, and name the architecture that is nearest.
+    pub fn open(&self, name: &str, weights: Option<&Path>) -> Result<Model> {
+        if is_weight_file(name) {
+            ensure!(
+                weights.is_none(),
+                "\"{name}\" is a weight file itself; name an architecture to give other weights"
+            );
+            return self.tell(Path::new(name));
+        }
+        ensure!(
+            !name.ends_with(".onnx"),
+            "\"{name}\" is an ONNX graph, which cannot be read yet; give a .safetensors or PyTorch file"
+        );
+        let (card, graph) = self.build(name)?;
+        let Some(path) = weights else {
+            let archive = self.own(name)?;
+            let found = fit(&graph, &archive, None).map_err(|misfit| self.misfit(name, &archive, &misfit))?;
+            return model(card, &graph, &archive, &found);
+        };
+        let loading = || format!("loading \"{}\" into {name}", words::path(&path));
+        let (file, key) = split(path);
+        let archive = weights::open(&file)?;
+        let found = fit(&graph, &archive, key.as_deref());
+        let found = found.map_err(|misfit| self.misfit(name, &archive, &misfit)).with_context(loading)?;
+        with_labels_of(&file, card, &graph).and_then(|card| model(card, &graph, &archive, &found)).with_context(loading)
+    }
+
+    /// The weights that stand beside the scripts, or in the binary.
+    fn own(&self, name: &str) -> Result<Archive> {
+        let bytes = self.file(&format!("{name}.safetensors"))?;
+        let needs = || format!("{name} needs weights: give a .safetensors or PyTorch file with -w");
+        weights::archive(bytes.with_context(needs)?)
+    }
+
+    /// The architecture that has exactly the tensors of a weight file, or of one of its state dicts; of several the one that
+    /// leaves least aside, then the one that the file is named after.
+    pub fn tell(&self, path: &Path) -> Result<Model> {
+        let (file, key) = split(path);
+        let archive = weights::open(&file)?;
+        let stem = file.file_stem().unwrap_or_default().to_string_lossy();
+        let count = most_tensors(&archive);
+        ensure!(
+            count <= MANY,
+            "\"{}\" has {count} tensors, too many to tell its architecture; name it with -m and give the file with -w",
+            words::path(&path)
+        );
+        let (mut fits, mut misfits) = (vec![], vec![]);
+        for name in self.names() {
+            let (card, graph) = self.build(&name)?;
+            match fit(&graph, &archive, key.as_deref()) {
+                Ok(found) => fits.push((found, !stem.starts_with(&name), card, graph)),
+                Err(misfit) => misfits.push((misfit.differences, name, misfit)),
+            }
+        }
+        fits.sort_by_key(|(found, other, ..)| (found.aside.len(), *other));
+        if let Some((found, _, card, graph)) = fits.into_iter().next() {
+            let card = with_labels_of(&file, card, &graph);
+            return card
+                .and_then(|card| model(card, &graph, &archive, &found))
+                .with_context(|| format!("loading \"{}\"", words::path(&path)));
+        }
+        misfits.sort_by_key(|(differences, ..)| *differences);
+        let near: Vec<_> = misfits.iter().take(3).map(|(n, name, _)| format!("{name} ({n} differ)")).collect();
+        let nearest = misfits.first().map(|(.., misfit)| format!(": {}", misfit.text)).unwrap_or_default();
+        bail!(
+            "no architecture has the {count} tensors of \"{}\"; nearest are {}; name one with -m and give the file with -w{nearest}",
+            words::path(&path),
+            near.join(", "),
+        )
+    }
+
+    /// Why weights do not fit, and which architecture is nearest.
+    fn misfit(&self, name: &str, archive: &Archive, misfit: &Misfit) -> anyhow::Error {
+        let mut text = misfit.text.clone();
+        match self.nearest(archive) {
+            Some((0, nearest)) => text.push_str(&format!("; they fit {nearest}: -m {nearest}")),
+            Some((_, nearest)) if nearest == name => text.push_str("; no other architecture is nearer"),
+            Some((n, nearest)) => text.push_str(&format!("; nearest is {nearest} (-m {nearest}), where {n} differ")),
+            None => {}
+        }
+        anyhow::Error::msg(text)
+    }
+
+    /// The architecture that fewest tensors keep from fitting, and their number; none where no tensor fits any.
+    fn nearest(&self, archive: &Archive) -> Option<(usize, String)> {
+        if most_tensors(archive) > MANY {
+            return None;
+        }
+        let distance = |name: String| {
+            let (_, graph) = self.build(&name).ok()?;
+            match fit(&graph, archive, None) {
+                Ok(_) => Some((0, name)),
+                Err(misfit) => (misfit.found > 0).then_some((misfit.differences, name)),
+            }
+        };
+        self.names().into_iter().filter_map(distance).min_by_key(|(differences, _)| *differences)
+    }
+}
+
+/// How many tensors its largest state dict has.
+fn most_tensors(archive: &Archive) -> usize {
+    archive.dicts.iter().map(|dict| dict.tensors.len()).max().unwrap_or_default()
+}
+
+/// A file and, behind a colon, the key of a state dict in it.
+fn split(path: &Path) -> (PathBuf, Option<String>) {
+    let whole = || (path.into(), None);
+    let Some(text) = path.to_str().filter(|_| !path.exists()) else { return whole() };
+    let parts = text.match_indices(':').map(|(at, _)| (&text[..at], &text[at + 1..]));
+    let found = parts.into_iter().find(|(file, key)| !key.is_empty() && Path::new(file).exists());
+    found.map_or_else(whole, |(file, key)| (file.into(), Some(key.into())))
+}
+
+fn is_weight_file(name: &str) -> bool {
+    let (file, _) = split(Path::new(name));
+    let ending = file.extension().and_then(|e| e.to_str()).unwrap_or_default();
+    ENDINGS.contains(&ending) || name.ends_with(INDEX)
+}
+
+/// A card with the class names that its weights were trained with, if their file keeps any.
+fn with_labels_of(path: &Path, card: Card, graph: &Graph) -> Result<Card> {
+    let labels = labels(path)?.filter(|labels| labels[..] != card.labels[..]);
+    let Some(labels) = labels else { return Ok(card) };
+    let classes = graph.classes();
+    ensure!(labels.len() == classes, "it has {} class names for {classes} scores", labels.len());
+    Ok(Card { labels: labels.into(), synonyms: [].into(), ..card })
+}
+
+/// An architecture with weights, in float32.
+fn model(card: Card, graph: &Graph, archive: &Archive, found: &Fit) -> Result<Model> {
+    let weights = archive.read(found.entries.clone())?;
+    let graph = graph.with_weights(weights.tensors)?.to(DType::F32, &device())?;
+    Ok(Model { card: card.into(), graph: graph.into(), hash: weights.hash.into(), taken: found.told().into() })
+}

@@ -1,0 +1,261 @@
+//! Functions of the language that are ours, because rhai's go on where a closure fails, panic, or take memory without a bound:
+//! sorting and thinning out by closures, replacing in texts.
+
+use crate::script::report::raise;
+use crate::script::sandbox::bounded_text::LONGEST;
+use crate::script::sandbox::limits;
+use anyhow::{anyhow, ensure};
+use rhai::{
+    Array, Blob, Dynamic, Engine, EvalAltResult, FnPtr, INT, ImmutableString, Map, NativeCallContext, Position,
+};
+use std::cmp::Ordering;
+
+type Out<T> = Result<T, Box<EvalAltResult>>;
+
+pub(super) fn register(engine: &mut Engine) {
+    for name in ["sort", "sort_by"] {
+        engine.register_fn(name, |context: NativeCallContext, array: &mut Array, by: FnPtr| sort(&context, array, &by));
+        engine.register_fn(name, |context: NativeCallContext, array: &mut Array, by: &str| {
+            sort(&context, array, &FnPtr::new(by)?)
+        });
+    }
+    for name in ["order", "order_by"] {
+        engine.register_fn(name, |context: NativeCallContext, array: Array, by: FnPtr| -> Out<Array> {
+            let mut array = array;
+            sort(&context, &mut array, &by).map(|()| array)
+        });
+    }
+    for (name, descending) in [("sort", false), ("sort_desc", true)] {
+        engine.register_fn(name, move |array: &mut Array| sort_plain(array, descending));
+    }
+    for (name, descending) in [("order", false), ("order_desc", true)] {
+        engine.register_fn(name, move |array: Array| -> Out<Array> {
+            let mut array = array;
+            sort_plain(&mut array, descending).map(|()| array)
+        });
+    }
+    engine.register_fn("dedup", |context: NativeCallContext, array: &mut Array, same: FnPtr| {
+        dedup(&context, array, &same)
+    });
+    engine.register_fn("dedup", |context: NativeCallContext, array: &mut Array, same: &str| {
+        dedup(&context, array, &FnPtr::new(same)?)
+    });
+    engine.register_fn("pad", pad);
+    engine.register_fn("replace", |text: &mut ImmutableString, from: &str, to: &str| replace(text, from, to));
+    engine.register_fn("replace", |text: &mut ImmutableString, from: &str, to: char| {
+        replace(text, from, &to.to_string())
+    });
+    engine.register_fn("replace", |text: &mut ImmutableString, from: char, to: &str| {
+        replace(text, &from.to_string(), to)
+    });
+    engine.register_fn("replace", |text: &mut ImmutableString, from: char, to: char| {
+        replace(text, &from.to_string(), &to.to_string())
+    });
+}
+
+/// Makes an array longer, `item` at its end. rhai's multiplies sizes beyond what a machine can count.
+fn pad(array: &mut Array, len: INT, item: Dynamic) -> Out<()> {
+    let len = usize::try_from(len).unwrap_or(0);
+    if len <= array.len() {
+        return Ok(());
+    }
+    let held = array.iter().map(values).fold(0usize, usize::saturating_add);
+    let more = (len - array.len()).saturating_mul(values(&item));
+    if held.saturating_add(more) > limits::ARRAY {
+        return Err(EvalAltResult::ErrorDataTooLarge("Size of array".into(), Position::NONE).into());
+    }
+    array.resize(len, item);
+    Ok(())
+}
+
+/// A value and those inside it.
+fn values(value: &Dynamic) -> usize {
+    let inside = |all: &mut dyn Iterator<Item = &Dynamic>| all.map(values).fold(1, usize::saturating_add);
+    if let Some(array) = value.read_lock::<Array>() {
+        return inside(&mut array.iter());
+    }
+    if let Some(map) = value.read_lock::<Map>() {
+        return inside(&mut map.values());
+    }
+    value.read_lock::<Blob>().map_or(1, |blob| blob.len().max(1))
+}
+
+/// Sorts by a closure that says how two values stand: a number below, at or above 0, or whether the first comes first. Equal ones
+/// stay in order; a closure that contradicts itself gives some order.
+///
+/// Errors: the closure's, and an answer of another kind; the array is as it was.
+fn sort(context: &NativeCallContext, array: &mut Array, by: &FnPtr) -> Out<()> {
+    let (mut from, mut to) = (array.clone(), Array::with_capacity(array.len()));
+    let mut width = 1;
+    while width < from.len() {
+        let mut pairs = from.into_iter().peekable();
+        while pairs.peek().is_some() {
+            let left: Vec<_> = pairs.by_ref().take(width).collect();
+            let right: Vec<_> = pairs.by_ref().take(width).collect();
+            merge(left, right, &mut to, |a, b| comes_later(context, by, a, b))?;
+        }
+        from = std::mem::take(&mut to);
+        width *= 2;
+    }
+    *array = from;
+    Ok(())
+}
+
+/// Two sorted runs as one.
+fn merge(
+    left: Vec<Dynamic>,
+    right: Vec<Dynamic>,
+    to: &mut Array,
+    later: impl Fn(&Dynamic, &Dynamic) -> Out<bool>,
+) -> Out<()> {
+    let (mut left, mut right) = (left.into_iter().peekable(), right.into_iter().peekable());
+    while let (Some(a), Some(b)) = (left.peek(), right.peek()) {
+        let next = if later(a, b)? { &mut right } else { &mut left };
+        to.extend(next.next());
+    }
+    to.extend(left.chain(right));
+    Ok(())
+}
+
+/// Whether the first of two values comes after the second.
+fn comes_later(context: &NativeCallContext, by: &FnPtr, a: &Dynamic, b: &Dynamic) -> Out<bool> {
+    let answer = by.call_raw(context, None, [a.clone(), b.clone()])?;
+    if let Ok(order) = answer.as_int() {
+        return Ok(order > 0);
+    }
+    let first = answer.as_bool().map_err(|kind| {
+        raise(anyhow!(
+            "what sorts answers with a whole number or with true and false, got {kind}; a float: (a - b).sign()"
+        ))
+    })?;
+    Ok(!first)
+}
+
+/// Sorts numbers, texts, characters or booleans of one type.
+fn sort_plain(array: &mut Array, descending: bool) -> Out<()> {
+    let Some(first) = array.first() else { return Ok(()) };
+    let kind = first.type_name();
+    let check = || -> anyhow::Result<()> {
+        let other = array.iter().find(|value| value.type_name() != kind);
+        ensure!(
+            other.is_none(),
+            "sorting values of different types, {kind} and {}",
+            other.map_or("", Dynamic::type_name)
+        );
+        ensure!(
+            matches!(kind, "i64" | "f64" | "string" | "char" | "bool" | "()"),
+            "values of the type {kind} have no order; give sort a closure |a, b| that answers with -1, 0 or 1"
+        );
+        let nan = array.iter().filter(|value| value.as_float().is_ok_and(f64::is_nan)).count();
+        ensure!(nan == 0, "sorting {} numbers, of which {nan} are NaN", array.len());
+        Ok(())
+    };
+    check().map_err(raise)?;
+    array.sort_by(|a, b| {
+        let order = plain_order(a, b);
+        if descending { order.reverse() } else { order }
+    });
+    Ok(())
+}
+
+fn plain_order(a: &Dynamic, b: &Dynamic) -> Ordering {
+    if let (Ok(a), Ok(b)) = (a.as_int(), b.as_int()) {
+        return a.cmp(&b);
+    }
+    if let (Ok(a), Ok(b)) = (a.as_float(), b.as_float()) {
+        return a.partial_cmp(&b).unwrap_or(Ordering::Equal);
+    }
+    if let (Ok(a), Ok(b)) = (a.as_immutable_string_ref(), b.as_immutable_string_ref()) {
+        return a.as_str().cmp(b.as_str());
+    }
+    (a.as_char().ok(), a.as_bool().ok()).cmp(&(b.as_char().ok(), b.as_bool().ok()))
+}
+
+/// Takes out values that a closure finds the same as the one before them.
+///
+/// Errors: the closure's, and an answer that is neither true nor false; the array is as it was.
+fn dedup(context: &NativeCallContext, array: &mut Array, same: &FnPtr) -> Out<()> {
+    let mut kept = Array::new();
+    for value in array.iter() {
+        let double = match kept.last() {
+            None => false,
+            Some(last) => {
+                let answer = same.call_raw(context, None, [last.clone(), value.clone()])?;
+                let wrong = |kind| raise(anyhow!("what finds doubles answers with true or false, got {kind}"));
+                answer.as_bool().map_err(wrong)?
+            }
+        };
+        if !double {
+            kept.push(value.clone());
+        }
+    }
+    *array = kept;
+    Ok(())
+}
+
+/// All places of `from` become `to`.
+fn replace(text: &mut ImmutableString, from: &str, to: &str) -> Out<()> {
+    if text.is_empty() {
+        return Ok(());
+    }
+    let places = text.matches(from).count();
+    let length = (text.len() - places * from.len()) as u128 + places as u128 * to.len() as u128;
+    if length > LONGEST as u128 {
+        return Err(raise(anyhow!("replacing would make a text of {length} bytes; one may have up to {LONGEST}")));
+    }
+    *text = text.replace(from, to).into();
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn eval(script: &str) -> Result<String, String> {
+        let mut engine = Engine::new();
+        register(&mut engine);
+        engine.eval::<Dynamic>(script).map(|v| v.to_string()).map_err(|e| e.to_string())
+    }
+
+    #[test]
+    fn sorting_is_stable_and_follows_the_closure() {
+        let reversed = "let a = []; for i in 0..100 { a.push((i * 37) % 100); } a.sort(|a, b| b - a); a";
+        let expected: Vec<_> = (0..100).rev().map(|i| i.to_string()).collect();
+        assert_eq!(eval(reversed).unwrap(), format!("[{}]", expected.join(", ")));
+        assert_eq!(
+            eval("let a = [31, 12, 11, 32, 21]; a.sort(|a, b| a / 10 <= b / 10); a").unwrap(),
+            "[12, 11, 21, 31, 32]"
+        );
+        assert_eq!(eval("[\"b\", \"a\"].order()").unwrap(), "[\"a\", \"b\"]");
+        assert_eq!(eval("let a = [1.5, -1.0, 2.0]; a.sort_desc(); a").unwrap(), "[2.0, 1.5, -1.0]");
+        assert_eq!(eval("let a = [1, 2, 2, 3]; a.dedup(|a, b| a == b); a").unwrap(), "[1, 2, 3]");
+        assert_eq!(eval("let t = \"abab\"; t.replace(\"ab\", 'c'); t").unwrap(), "cc");
+    }
+
+    #[test]
+    fn a_closure_that_throws_ends_what_it_was_called_by() {
+        for call in ["a.sort(|a, b| throw \"no\")", "a.order_by(|a, b| throw \"no\")", "a.dedup(|a, b| throw \"no\")"] {
+            assert!(eval(&format!("let a = [3, 1, 2]; {call}")).unwrap_err().contains("no"), "{call}");
+            let kept = format!("let a = [3, 1, 2]; try {{ {call} }} catch {{}} a");
+            assert_eq!(eval(&kept).unwrap(), "[3, 1, 2]");
+        }
+    }
+
+    #[test]
+    fn answers_that_make_no_sense_are_errors_or_some_order_and_never_a_panic() {
+        assert!(eval("let a = [3.0, 1.0]; a.sort(|a, b| a - b)").unwrap_err().contains("whole number"));
+        assert!(eval("let a = [0.0/0.0, 1.0, 2.0]; a.sort()").unwrap_err().contains("1 are NaN"));
+        assert!(eval("let a = [1, \"a\"]; a.sort()").unwrap_err().contains("different types"));
+        let mad =
+            "let a = []; for i in 0..500 { a.push(i); } let n = 0; a.sort(|a, b| { n += 7919; n % 3 - 1 }); a.len()";
+        assert_eq!(eval(mad).unwrap(), "500");
+        assert!(eval("let a = []; for i in 0..100 { a.push(i); } a.sort(|a, b| true); a.len()").is_ok());
+    }
+
+    #[test]
+    fn replacing_is_bounded() {
+        let long = "let t = \"a\"; for i in 0..19 { t += t; } ";
+        assert!(eval(&format!("{long} let u = t; t.replace(\"a\", u)")).unwrap_err().contains("bytes"));
+        assert!(eval(&format!("{long} let u = t; t.replace(\"\", u)")).unwrap_err().contains("bytes"));
+    }
+}

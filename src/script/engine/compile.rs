@@ -1,0 +1,145 @@
+//! Compiling methods and calling their functions, with reports of what goes wrong.
+
+use super::CompiledLibraries;
+use crate::panics::caught;
+use crate::script::engine;
+use crate::script::folders::ScriptSource;
+use crate::script::method::Method;
+use crate::script::report::{Libraries, Texts, raise};
+use crate::script::sandbox::bounded_text::text;
+use crate::script::sandbox::guard::Guard;
+use crate::script::sandbox::nesting::{DEEPEST, is_shallow};
+use crate::script::sandbox::stack;
+use crate::script::summary::Report;
+use crate::{backend, interrupt};
+use anyhow::{Error, Result, anyhow, bail};
+use rhai::{AST, CallFnOptions, Dynamic, Engine, EvalAltResult, FuncArgs, Map, Scope};
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+/// Compiles a method and reads its declarations.
+///
+/// Errors carry a [`Report`] where the script is at fault.
+pub(in crate::script) fn compile(
+    engine: &Engine,
+    guard: &Arc<Guard>,
+    read: &CompiledLibraries,
+    source: ScriptSource,
+) -> Result<Method> {
+    let (name, text) = (source.name.clone(), source.text.clone());
+    if text.trim().is_empty() {
+        bail!("the script \"{name}\" is empty; is it still being written?");
+    }
+    let declared = protected(guard, || declarations(engine, &text));
+    let libraries = read.libraries();
+    let texts = Texts { name: &name, text: &text, libraries: &libraries };
+    let (ast, plugin) = declared.map_err(|e| report(engine, &texts, &e, None))?;
+    let imported = imported(&text, &libraries);
+    let constants = read.captures(&ast, &imported).constants();
+    let method = Method::new(source, (ast, constants), plugin, imported);
+    method.map_err(|e| Report::at_text(&name, &text, "const PLUGIN", format!("{e:#}")).into())
+}
+
+/// Those of the libraries that a text imports, and that these import: an engine knows others' too.
+fn imported(text: &str, all: &Libraries) -> Libraries {
+    let (mut wanted, mut found) = (vec![text], BTreeMap::new());
+    while let Some(text) = wanted.pop() {
+        let names = text.split("import \"").skip(1).filter_map(|rest| rest.split('"').next());
+        for (name, text) in names.filter_map(|name| all.get_key_value(name)) {
+            if found.insert(name.clone(), text.clone()).is_none() {
+                wanted.push(text);
+            }
+        }
+    }
+    found.into()
+}
+
+fn declarations(engine: &Engine, text: &str) -> Result<(AST, Option<Map>), Box<EvalAltResult>> {
+    let mut scope = Scope::new();
+    let ast = engine.compile_into_self_contained(&scope, text)?;
+    engine.run_ast_with_scope(&mut scope, &ast)?;
+    let plugin = scope.get_value::<Dynamic>("PLUGIN").map(|value| settled(value, "PLUGIN is")).transpose()?;
+    Ok((ast, plugin.and_then(Dynamic::try_cast::<Map>)))
+}
+
+/// Calls a function of a method.
+pub(in crate::script) fn call(
+    engine: &Engine,
+    method: &Method,
+    function: &str,
+    args: impl FuncArgs,
+) -> Result<Dynamic, Box<EvalAltResult>> {
+    let options = CallFnOptions::new().eval_ast(true).rewind_scope(true).with_tag(method.constants.clone());
+    let call = || engine.call_fn_with_options::<Dynamic>(options, &mut Scope::new(), &method.ast, function, args);
+    settled(backend::with_direct_sums(method.exact, call)?, &format!("fn {function} gave"))
+}
+
+/// A value that may leave the stack that scripts run on: it is nested so little that any stack holds what copies it, shows it and
+/// drops it.
+pub(in crate::script) fn settled(value: Dynamic, what: &str) -> Result<Dynamic, Box<EvalAltResult>> {
+    match is_shallow(&value) {
+        true => Ok(value),
+        false => {
+            Err(raise(anyhow!("{what} a value nested more than {DEEPEST} deep; keep what is needed in fewer levels")))
+        }
+    }
+}
+
+/// An error of a script as people read it.
+pub(in crate::script) fn report(
+    engine: &Engine,
+    texts: &Texts,
+    error: &EvalAltResult,
+    function: Option<&str>,
+) -> Error {
+    Report::run(texts, error, function, || engine::functions(engine)).into()
+}
+
+/// Runs a script on a deep stack, its native work asking `guard` whether to go on; a panic in native code is an error of the
+/// script. What comes out holds no values that are nested deep: errors have texts, answers are [`settled`].
+pub(in crate::script) fn protected<T: Send>(
+    guard: &Arc<Guard>,
+    f: impl FnOnce() -> Result<T, Box<EvalAltResult>> + Send,
+) -> Result<T, Box<EvalAltResult>> {
+    let probe = guard.probe();
+    stack::deep(move || {
+        let run = || interrupt::within(probe, || stack::script(f));
+        let answer = match (caught(run), guard.cancelled()) {
+            // Native work was broken off, and unwound to here.
+            (Err(_), Some(why)) => Err(raise(interrupt::Stopped(why))),
+            (Err(text), None) => Err(raise(anyhow!("gradscope itself failed inside this script: {text}"))),
+            (Ok(answer), _) => answer,
+        };
+        answer.map_err(|mut error| {
+            tell(&mut error);
+            error
+        })
+    })
+}
+
+/// Puts a text in the place of a value that was thrown.
+fn tell(error: &mut EvalAltResult) {
+    match error {
+        EvalAltResult::ErrorInFunctionCall(_, _, inner, _) | EvalAltResult::ErrorInModule(_, inner, _) => tell(inner),
+        EvalAltResult::ErrorRuntime(value, _)
+        | EvalAltResult::ErrorTerminated(value, _)
+        | EvalAltResult::Return(value, _)
+        | EvalAltResult::Exit(value, _)
+            if !value.is_string() =>
+        {
+            *value = text(value).into();
+        }
+        _ => {}
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_panic_in_native_code_is_an_error_of_the_script_that_called_it() {
+        let error = protected::<()>(&Arc::default(), || panic!("index 3 of 2")).unwrap_err();
+        assert!(error.to_string().contains("gradscope itself failed inside this script: index 3 of 2"), "{error}");
+    }
+}

@@ -1,0 +1,14 @@
+//! Points as comma-separated values.
+
+use super::format::{Drawn, Format};
+use crate::render::{self, Body};
+use anyhow::Result;
+
+pub(super) const FORMAT: Format = Format { ending: "csv", shown: false, bytes };
+
+fn bytes(drawn: &Drawn) -> Result<Option<Vec<u8>>> {
+    Ok(match &drawn.figure.body {
+        Body::Scatter { points } | Body::Sheet { points } => Some(render::csv(points).into_bytes()),
+        _ => None,
+    })
+}

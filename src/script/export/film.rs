@@ -1,0 +1,77 @@
+//! The steps of a run as a GIF.
+
+use super::sheet::heading;
+use crate::data::write_whole;
+use crate::render::{Colormap, ContactSheet};
+use crate::script::host::Host;
+use crate::script::session::Session;
+use anyhow::{Context, Result, ensure};
+use image::codecs::gif::{GifEncoder, Repeat};
+use image::imageops::replace;
+use image::{Delay, DynamicImage, Frame, RgbImage};
+use std::path::Path;
+
+/// A film has at most so many pictures.
+const PICTURES: usize = 120;
+/// A picture of a film is seen for so many milliseconds, the last one longer.
+const MILLIS: (u32, u32) = (80, 1500);
+/// How coarsely the colours of a film are chosen: 1 is slow and best, 30 quick.
+const COARSE: i32 = 10;
+
+/// The kept steps of a run as a GIF, one sheet a step, evenly thinned to at most 120; gives how many. `tell` hears how
+/// many are done of how many.
+///
+/// Errors where the method has no steps, and as its `view` does; what the session shows stays.
+pub fn write(file: &Path, session: &Session, host: &Host, tell: impl Fn(usize, usize)) -> Result<usize> {
+    let mut session = session.clone();
+    ensure!(session.method().is_some_and(|m| m.stepped), "a film is made of steps, and this method has none");
+    let steps = chosen(session.kept());
+    let mut pictures: Vec<RgbImage> = vec![];
+    let mut last = None;
+    for (done, step) in steps.iter().enumerate() {
+        tell(done, steps.len());
+        let frame = session.seek(host, *step)?;
+        if last.replace(session.cursor()) != Some(session.cursor()) {
+            let sheet = ContactSheet::of(&frame.figures, Colormap::default());
+            pictures.push(sheet.paint(&heading(&session)).context("there is no picture to save")?);
+        }
+    }
+    write_whole(file, &gif(&pictures)?)?;
+    Ok(pictures.len())
+}
+
+/// All pictures on a ground as large as the largest of them.
+fn gif(pictures: &[RgbImage]) -> Result<Vec<u8>> {
+    let most = |side: fn(&RgbImage) -> u32| pictures.iter().map(side).max().unwrap_or(1);
+    let (width, height) = (most(RgbImage::width), most(RgbImage::height));
+    let mut bytes = vec![];
+    let mut encoder = GifEncoder::new_with_speed(&mut bytes, COARSE);
+    encoder.set_repeat(Repeat::Infinite)?;
+    for (at, picture) in pictures.iter().enumerate() {
+        let mut ground = RgbImage::new(width, height);
+        replace(&mut ground, picture, 0, 0);
+        let millis = if at + 1 == pictures.len() { MILLIS.1 } else { MILLIS.0 };
+        let delay = Delay::from_numer_denom_ms(millis, 1);
+        encoder.encode_frame(Frame::from_parts(DynamicImage::ImageRgb8(ground).into_rgba8(), 0, 0, delay))?;
+    }
+    drop(encoder);
+    Ok(bytes)
+}
+
+/// The first, the last, and evenly between them.
+fn chosen(kept: usize) -> Vec<usize> {
+    let count = kept.min(PICTURES);
+    (0..count).map(|i| if count > 1 { i * (kept - 1) / (count - 1) } else { 0 }).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::chosen;
+
+    #[test]
+    fn a_long_run_is_thinned_and_keeps_its_ends() {
+        let all = chosen(10_001);
+        assert_eq!((all.len(), all[0], all[119]), (120, 0, 10_000));
+        assert_eq!((chosen(3), chosen(1), chosen(0)), (vec![0, 1, 2], vec![0], vec![]));
+    }
+}

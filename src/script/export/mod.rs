@@ -1,0 +1,127 @@
+//! Results as files: one file here for each format of a figure, and its row in [`FORMATS`].
+//!
+//! A result is a folder with these files and `result.json`. A [`sheet`] is all figures as one picture, a [`film`] the steps of a run.
+
+mod csv;
+pub mod film;
+mod format;
+mod metadata;
+mod names;
+mod npy;
+mod png;
+pub mod result;
+pub mod sheet;
+mod text;
+mod tsv;
+
+use crate::data::{create_folder, disk, write_whole};
+use crate::render::{self, Colormap, Figure};
+use crate::script::host::Host;
+use crate::script::session::Session;
+use crate::script::summary::Frame;
+use crate::words;
+use anyhow::{Context, Result};
+use format::{Drawn, Format};
+use image::RgbImage;
+use names::{Files, Names};
+use std::path::{Path, PathBuf};
+
+/// The formats of a figure; it gets a file in each that has something of it.
+const FORMATS: [Format; 6] = [png::FORMAT, text::FORMAT, npy::FORMAT, csv::FORMAT, tsv::FORMAT, metadata::FORMAT];
+
+/// Writes figures into a folder, which is made when it is missing: `NN-title.png` (`.txt` for words), `title.npy`,
+/// `result.json`. Each file is written whole or not at all, `result.json` last, and one of an earlier run is removed first: where
+/// there is one, all that it names is there and of the same run. `paint` is called once for each figure. Gives the files written.
+pub fn write(
+    folder: &Path,
+    session: &Session,
+    host: &Host,
+    frame: &Frame,
+    paint: impl FnMut(&Figure) -> Option<RgbImage>,
+) -> Result<Vec<PathBuf>> {
+    let result = folder.join("result.json");
+    disk::remove(&result)?;
+    let files = figures(folder, &frame.figures, paint)?;
+    let text = words::json(&result::with_files(session, host, frame, &files)?);
+    write_whole(&result, (text + "\n").as_bytes())?;
+    let names = files.iter().flat_map(|files| files.shown.iter().chain(&files.raw));
+    Ok(names.map(|name| folder.join(name)).chain([result]).collect())
+}
+
+/// A figure as its files show it; `None` for words.
+pub fn paint(figure: &Figure) -> Option<RgbImage> {
+    render::paint(figure, Colormap::default())
+}
+
+/// Writes figures into a folder without a word about them.
+pub(in crate::script) fn figures(
+    folder: &Path,
+    figures: &[Figure],
+    mut paint: impl FnMut(&Figure) -> Option<RgbImage>,
+) -> Result<Vec<Files>> {
+    create_folder(folder)?;
+    let mut names = Names::default();
+    let drawn = figures.iter().map(|figure| Drawn { figure, picture: paint(figure) });
+    drawn
+        .enumerate()
+        .map(|(i, drawn)| in_all_formats(folder, i + 1, &names.next(&drawn.figure.title), &drawn))
+        .collect()
+}
+
+fn in_all_formats(folder: &Path, number: usize, name: &str, drawn: &Drawn) -> Result<Files> {
+    let mut files = Files::default();
+    for Format { ending, shown, bytes } in FORMATS {
+        let file = if shown { format!("{number:02}-{name}.{ending}") } else { format!("{name}.{ending}") };
+        let path = folder.join(&file);
+        let bytes = bytes(drawn).with_context(|| format!("writing \"{}\"", words::path(&path)))?;
+        let Some(bytes) = bytes else { continue };
+        write_whole(&path, &bytes)?;
+        if shown { &mut files.shown } else { &mut files.raw }.push(file);
+    }
+    Ok(files)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::render::{Array, Body, Scale};
+    use std::cell::RefCell;
+    use std::collections::BTreeSet;
+
+    fn map(title: &str) -> Figure {
+        let values = Array::new(vec![1, 1, 2, 2], vec![0.0, 0.5, 1.0, 0.25]).unwrap();
+        let body = Body::Map { values, scale: Scale::Range, over: None, note: String::new() };
+        Figure { title: title.into(), body }
+    }
+
+    fn words(title: &str) -> Figure {
+        Figure { title: title.into(), body: Body::Text { text: "x".into() } }
+    }
+
+    #[test]
+    fn each_figure_is_painted_once_and_that_picture_is_written() {
+        let folder = tempfile::tempdir().unwrap();
+        let painted = RefCell::new(vec![]);
+        let red = |figure: &Figure| {
+            painted.borrow_mut().push(figure.title.clone());
+            paint(figure).map(|_| RgbImage::from_pixel(2, 1, image::Rgb([255, 0, 0])))
+        };
+        figures(folder.path(), &[map("a"), words("b"), map("c")], red).unwrap();
+        assert_eq!(*painted.borrow(), ["a", "b", "c"]);
+        let written = image::open(folder.path().join("03-c.png")).unwrap().into_rgb8();
+        assert_eq!((written.dimensions(), written.get_pixel(1, 0).0), ((2, 1), [255, 0, 0]));
+    }
+
+    #[test]
+    fn a_figure_gets_a_file_in_each_format_that_has_something_of_it() {
+        let folder = tempfile::tempdir().unwrap();
+        let files = figures(folder.path(), &[map("a map"), words("words")], paint).unwrap();
+        assert_eq!(files[0], Files { shown: vec!["01-a_map.png".into()], raw: vec!["a_map.npy".into()] });
+        assert_eq!(files[1], Files { shown: vec!["02-words.txt".into()], raw: vec![] });
+        let there = std::fs::read_dir(folder.path()).unwrap().map(|e| e.unwrap().file_name().into_string().unwrap());
+        assert_eq!(
+            there.collect::<BTreeSet<_>>(),
+            ["01-a_map.png", "02-words.txt", "a_map.npy"].map(String::from).into()
+        );
+    }
+}

@@ -1,0 +1,17 @@
+//! Raw values as NumPy's `.npy`, pictures with their batch of one.
+
+use super::format::{Drawn, Format};
+use crate::data::npy_bytes;
+use crate::render::Body;
+use anyhow::Result;
+
+pub(super) const FORMAT: Format = Format { ending: "npy", shown: false, bytes };
+
+fn bytes(drawn: &Drawn) -> Result<Option<Vec<u8>>> {
+    let Some(values) = drawn.figure.values() else { return Ok(None) };
+    let mut shape = values.shape.clone();
+    if matches!(drawn.figure.body, Body::Image { .. }) {
+        shape.insert(0, 1);
+    }
+    npy_bytes(&shape, &values.data).map(Some)
+}

@@ -1,0 +1,14 @@
+//! Vectors of points as TensorBoard's projector reads them.
+
+use super::format::{Drawn, Format};
+use crate::render::{self, Body};
+use anyhow::Result;
+
+pub(super) const FORMAT: Format = Format { ending: "tsv", shown: false, bytes };
+
+fn bytes(drawn: &Drawn) -> Result<Option<Vec<u8>>> {
+    Ok(match &drawn.figure.body {
+        Body::Sheet { points } => Some(render::vectors(points).into_bytes()),
+        _ => None,
+    })
+}

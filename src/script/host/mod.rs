@@ -1,0 +1,132 @@
+//! The host: finds, compiles and calls methods.
+
+pub mod call_method;
+pub mod fooled;
+pub mod reference;
+
+use super::architecture::model_fn;
+use super::engine::compile::{self, protected};
+use super::engine::{self, CompiledLibraries};
+use super::folders::{Folders, ScriptSource};
+use super::method::Method;
+use super::report::Texts;
+use super::report::suggest::unknown;
+use super::sandbox::guard::Guard;
+use super::summary::{MethodRow, Report};
+use crate::panics;
+use anyhow::{Result, bail};
+use call_method::MethodCaller;
+use rhai::{Dynamic, Engine, FuncArgs};
+use std::path::Path;
+use std::sync::Arc;
+
+/// An engine with the folders that its scripts come from.
+pub struct Host {
+    guard: Arc<Guard>,
+    plugins: Folders,
+    models: Folders,
+    engine: Engine,
+    read: CompiledLibraries,
+    /// The texts of methods that other methods asked.
+    asked: CompiledLibraries,
+}
+
+impl Host {
+    /// A host that looks for methods and architectures in these folders.
+    pub fn new(plugins: Folders, models: Folders) -> Self {
+        panics::quiet();
+        let guard = Arc::new(Guard::default());
+        let read = CompiledLibraries::default();
+        let mut engine = engine::engine_that_tells(&guard, plugins.clone(), read.clone());
+        let asked = CompiledLibraries::default();
+        call_method::register(
+            &mut engine,
+            &guard,
+            MethodCaller { folders: plugins.clone(), read: read.clone(), asked: asked.clone() },
+        );
+        model_fn::register(&mut engine, &guard, &models, |_| ());
+        Self { guard, plugins, models, engine, read, asked }
+    }
+
+    /// The signatures of what its scripts may call.
+    pub(super) fn signatures(&self) -> Vec<String> {
+        engine::functions(&self.engine)
+    }
+
+    /// The same as files for editors, name and text.
+    pub(super) fn definitions(&self) -> Vec<(String, String)> {
+        self.engine.definitions().with_headers(true).iter_files().collect()
+    }
+
+    /// What cancels its scripts.
+    pub fn guard(&self) -> &Arc<Guard> {
+        &self.guard
+    }
+
+    /// Where methods come from.
+    pub fn plugins(&self) -> &Folders {
+        &self.plugins
+    }
+
+    /// Where architectures come from.
+    pub fn models(&self) -> &Folders {
+        &self.models
+    }
+
+    /// The method of this name, or of this `.rhai` file.
+    ///
+    /// Errors carry a [`Report`] where the script is at fault.
+    pub fn method(&self, name: &str) -> Result<Method> {
+        if name.ends_with(".rhai") {
+            return self.compile(self.plugins.read(Path::new(name))?);
+        }
+        // A method's group is no part of its name, and a library is no method.
+        let found = if name.contains('/') { None } else { self.plugins.find(name)? };
+        match found {
+            Some(source) => self.compile(source),
+            None => bail!("{}", unknown("method", name, &self.plugins.names())),
+        }
+    }
+
+    /// What answers in place of an attack that has nothing to do.
+    pub(super) fn idle(&self) -> Result<Method> {
+        self.compile(fooled::idle())
+    }
+
+    /// An open method anew, from the file it came from.
+    pub(crate) fn again(&self, method: &Method) -> Result<Method> {
+        self.compile(method.source.again(&self.plugins)?)
+    }
+
+    /// Compiles a method and reads its declarations.
+    pub fn compile(&self, source: ScriptSource) -> Result<Method> {
+        self.guard.begin();
+        compile::compile(&self.engine, &self.guard, &self.read, source)
+    }
+
+    /// Calls a function of a method.
+    pub(super) fn call(&self, method: &Method, function: &str, args: impl FuncArgs + Send) -> Result<Dynamic> {
+        self.guard.begin();
+        let answer = protected(&self.guard, || compile::call(&self.engine, method, function, args));
+        answer.map_err(|e| {
+            let libraries = self.asked.and(method.libraries());
+            compile::report(&self.engine, &Texts { libraries: &libraries, ..method.texts() }, &e, Some(function))
+        })
+    }
+
+    /// All methods; those that do not compile with the line of their error.
+    pub fn methods(&self) -> Vec<MethodRow> {
+        self.plugins.names().into_iter().map(|name| self.row(name)).collect()
+    }
+
+    fn row(&self, name: String) -> MethodRow {
+        let path = self.plugins.find(&name).ok().flatten().and_then(|s| s.path);
+        match self.method(&name) {
+            Ok(m) => MethodRow { name, group: m.group.clone(), summary: m.summary().into(), path, broken: None },
+            Err(e) => {
+                let line = e.downcast_ref::<Report>().and_then(|r| r.place.as_ref()).map_or(1, |p| p.1);
+                MethodRow { name, group: String::new(), summary: format!("{e:#}"), path, broken: Some(line) }
+            }
+        }
+    }
+}

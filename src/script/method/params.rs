@@ -1,0 +1,397 @@
+//! Parameters of a method: declared once, checked whenever they are set.
+
+use super::remarks::written;
+use crate::data::{read_npy, source};
+use crate::graph::Graph;
+use crate::graph::op::KINDS;
+use crate::model::Model;
+use crate::script::report::closest;
+use crate::script::summary::{ParamKind, ParamRow};
+use crate::tensor::device;
+use anyhow::{Context, Result, bail, ensure};
+use candle_core::Tensor;
+use rhai::{Dynamic, INT};
+use std::path::Path;
+
+/// What stands behind a share of epsilon.
+pub const EPSILON: &str = "eps";
+
+/// One declared parameter.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Param {
+    /// Its name.
+    pub name: String,
+    /// What it does.
+    pub doc: String,
+    /// What it may be.
+    pub kind: ParamKind,
+    /// Its value until set.
+    pub default: ParamValue,
+}
+
+/// A parameter's value.
+#[derive(Clone, Debug, PartialEq)]
+pub enum ParamValue {
+    /// A real number.
+    Number(f64),
+    /// A whole number.
+    Integer(i64),
+    /// A length in 1/255.
+    Pixels(f64),
+    /// A length as a share of the parameter `epsilon`.
+    Share(f64),
+    /// Yes or no.
+    Switch(bool),
+    /// A choice, or any text.
+    Text(String),
+    /// A class; none: the method decides.
+    Class(Option<usize>),
+    /// A layer by name; none: the last one with a map.
+    Layer(Option<String>),
+    /// No single layer: all of them.
+    AllLayers,
+    /// A channel; none: the method decides.
+    Channel(Option<usize>),
+    /// Numbers; none: the method decides.
+    Array(Option<GivenArray>),
+    /// Pictures at their own sizes, maybe none.
+    Pictures(Vec<GivenArray>),
+}
+
+/// Numbers that were given, and where they came from.
+#[derive(Clone, Debug)]
+pub struct GivenArray {
+    /// Their file.
+    pub name: String,
+    /// They.
+    pub tensor: Tensor,
+}
+
+impl PartialEq for GivenArray {
+    fn eq(&self, other: &Self) -> bool {
+        self.name == other.name && self.tensor.id() == other.tensor.id()
+    }
+}
+
+/// The parameters of one method with their present values.
+#[derive(Clone, Debug, Default)]
+pub struct Params {
+    params: Vec<Param>,
+    values: Vec<ParamValue>,
+}
+
+impl Param {
+    /// Reads a value as `--set` and the app give it.
+    ///
+    /// Errors say what it may be.
+    pub fn read(&self, text: &str, model: &Model) -> Result<ParamValue> {
+        let value = self.parse(text.trim(), model)?;
+        self.check(&value)?;
+        Ok(value)
+    }
+
+    fn parse(&self, text: &str, model: &Model) -> Result<ParamValue> {
+        let number = || text.parse::<f64>().ok().filter(|v| v.is_finite());
+        let none = text.is_empty() || text == "none";
+        let value = match &self.kind {
+            ParamKind::Number(..) => number().map(ParamValue::Number),
+            ParamKind::Pixels(..) => share(text).or_else(|| number().map(ParamValue::Pixels)),
+            ParamKind::Integer(..) => text.parse().ok().map(ParamValue::Integer),
+            ParamKind::Switch => match text {
+                "true" | "yes" | "on" | "1" => Some(ParamValue::Switch(true)),
+                "false" | "no" | "off" | "0" => Some(ParamValue::Switch(false)),
+                _ => None,
+            },
+            ParamKind::Choice(_) | ParamKind::Text => Some(ParamValue::Text(text.into())),
+            ParamKind::Class if none => Some(ParamValue::Class(None)),
+            ParamKind::Class => Some(ParamValue::Class(Some(model.card.class(text, model.classes())?))),
+            ParamKind::Layer(_) if self.default == ParamValue::AllLayers && (none || text == "all") => {
+                Some(ParamValue::AllLayers)
+            }
+            ParamKind::Layer(_) if none => Some(ParamValue::Layer(None)),
+            ParamKind::Layer(kinds) => Some(ParamValue::Layer(Some(layer(&model.graph, text, kinds)?))),
+            ParamKind::Channel if none => Some(ParamValue::Channel(None)),
+            ParamKind::Array if none => Some(ParamValue::Array(None)),
+            ParamKind::Pictures if none => Some(ParamValue::Pictures(vec![])),
+            ParamKind::Pictures => {
+                let all = text.split(',').map(|text| GivenArray::picture(text.trim(), model));
+                Some(ParamValue::Pictures(all.collect::<Result<_>>()?))
+            }
+            ParamKind::Array => Some(ParamValue::Array(Some(GivenArray::read(text)?))),
+            ParamKind::Channel => text.parse().ok().map(|c| ParamValue::Channel(Some(c))),
+        };
+        value.with_context(|| format!("\"{text}\" for parameter \"{}\", which takes {}", self.name, self.kind.text()))
+    }
+
+    /// Whether a value is within its bounds.
+    pub fn check(&self, value: &ParamValue) -> Result<()> {
+        let fits = match (&self.kind, value) {
+            (ParamKind::Number(low, high), ParamValue::Number(v))
+            | (ParamKind::Pixels(low, high), ParamValue::Pixels(v)) => (*low..=*high).contains(v),
+            (ParamKind::Integer(low, high), ParamValue::Integer(v)) => (*low..=*high).contains(v),
+            (ParamKind::Choice(choices), ParamValue::Text(text)) => choices.contains(text),
+            _ => true,
+        };
+        ensure!(fits, "parameter \"{}\" takes {}, got {}", self.name, self.kind.text(), value.text());
+        Ok(())
+    }
+}
+
+impl ParamKind {
+    /// What it may be, in words.
+    pub fn text(&self) -> String {
+        match self {
+            Self::Number(low, high) => format!("a number from {low} to {high}"),
+            Self::Integer(low, high) => format!("a whole number from {low} to {high}"),
+            Self::Pixels(low, high) => format!("a number from {low} to {high}, in 1/255"),
+            Self::Switch => "true or false".into(),
+            Self::Choice(choices) => format!("one of {}", choices.join(", ")),
+            Self::Class => "a class by name or index, or none".into(),
+            Self::Layer(kinds) if kinds.is_empty() => "a layer by name, or by number from the end (-1)".into(),
+            Self::Layer(kinds) => {
+                format!("a layer of kind {}, by name or by number from the end (-1)", kinds.join(" or "))
+            }
+            Self::Channel => "a channel's number, or none".into(),
+            Self::Text => "any text".into(),
+            Self::Array => "a .npy file, or none".into(),
+            Self::Pictures => "pictures with commas between them, or none".into(),
+        }
+    }
+}
+
+impl ParamValue {
+    /// As `--set` would take it.
+    pub fn text(&self) -> String {
+        match self {
+            Self::Number(v) | Self::Pixels(v) => v.to_string(),
+            Self::Share(v) => format!("{v}{EPSILON}"),
+            Self::Integer(v) => v.to_string(),
+            Self::Switch(on) => on.to_string(),
+            Self::Text(text) => text.clone(),
+            Self::Class(class) | Self::Channel(class) => class.map(|c| c.to_string()).unwrap_or_default(),
+            Self::Layer(layer) => layer.clone().unwrap_or_default(),
+            Self::AllLayers => "all".into(),
+            Self::Array(given) => given.as_ref().map(|g| g.name.clone()).unwrap_or_default(),
+            Self::Pictures(all) => all.iter().map(|g| g.name.as_str()).collect::<Vec<_>>().join(","),
+        }
+    }
+
+    /// The same, with the layer that stands for none.
+    fn seen(&self, model: &Model) -> String {
+        match self {
+            Self::Layer(None) => last_map(&model.graph).into(),
+            value => value.text(),
+        }
+    }
+
+    /// As a script sees it: pixels as parts of 1, a layer by name, all of them as `()`.
+    pub(in crate::script) fn dynamic(&self, model: &Model) -> Dynamic {
+        let index = |i: &Option<usize>| i.map_or(Dynamic::UNIT, |i| Dynamic::from(i as INT));
+        match self {
+            Self::Number(v) | Self::Share(v) => (*v).into(),
+            Self::Pixels(v) => (v / 255.0).into(),
+            Self::Integer(v) => (*v).into(),
+            Self::Switch(on) => (*on).into(),
+            Self::Text(text) => text.clone().into(),
+            Self::Class(class) => index(class),
+            Self::Channel(channel) => index(channel),
+            Self::Array(given) => given.as_ref().map_or(Dynamic::UNIT, |g| Dynamic::from(g.tensor.clone())),
+            Self::Pictures(all) => all.iter().map(|g| Dynamic::from(g.tensor.clone())).collect::<rhai::Array>().into(),
+            Self::Layer(Some(name)) => name.clone().into(),
+            Self::AllLayers => Dynamic::UNIT,
+            Self::Layer(None) => last_map(&model.graph).to_string().into(),
+        }
+    }
+}
+
+impl Params {
+    /// All at their defaults.
+    pub fn new(params: Vec<Param>) -> Self {
+        let values = params.iter().map(|p| p.default.clone()).collect();
+        Self { params, values }
+    }
+
+    /// The same declarations anew, with the values of `self` where a name is still there and the value still fits.
+    pub fn carried_to(&self, params: Vec<Param>) -> Self {
+        let mut new = Self::new(params);
+        for (param, value) in new.params.iter().zip(&mut new.values) {
+            let Some(old) = self.params.iter().position(|p| p.name == param.name && same_kind(&p.kind, &param.kind))
+            else {
+                continue;
+            };
+            if self.values[old] != self.params[old].default && param.check(&self.values[old]).is_ok() {
+                *value = self.values[old].clone();
+            }
+        }
+        new
+    }
+
+    /// Sets one by name.
+    pub fn set(&mut self, name: &str, text: &str, model: &Model) -> Result<()> {
+        let Some(i) = self.params.iter().position(|p| p.name == name) else { bail!("{}", self.unknown(name)) };
+        let value = self.params[i].read(text, model)?;
+        if let ParamValue::Share(_) = value {
+            let length = self.value("epsilon").is_some_and(|(p, _)| matches!(p.kind, ParamKind::Pixels(..)));
+            ensure!(
+                length && name != "epsilon",
+                "\"{text}\" for parameter \"{name}\": a share of epsilon needs a parameter \"epsilon\" beside it; it takes {}",
+                self.params[i].kind.text()
+            );
+        }
+        self.values[i] = value;
+        Ok(())
+    }
+
+    /// Gives one of numbers a tensor that stands in no file.
+    pub fn give(&mut self, name: &str, tensor: Tensor) -> Result<()> {
+        let takes = |p: &Param| p.name == name && matches!(p.kind, ParamKind::Array | ParamKind::Pictures);
+        let Some(i) = self.params.iter().position(takes) else { bail!("{}", self.unknown(name)) };
+        let given = GivenArray { name: "numbers".into(), tensor };
+        self.values[i] = match self.params[i].kind {
+            ParamKind::Pictures => ParamValue::Pictures(vec![given]),
+            _ => ParamValue::Array(Some(given)),
+        };
+        Ok(())
+    }
+
+    /// The value of one, as scripts see it.
+    pub(in crate::script) fn get(&self, name: &str, model: &Model) -> Result<Dynamic> {
+        match self.params.iter().position(|p| p.name == name) {
+            Some(i) => match self.values[i] {
+                ParamValue::Share(share) => self.length(i, share).map(Dynamic::from),
+                ref value => Ok(value.dynamic(model)),
+            },
+            None => bail!("{}", self.unknown(name)),
+        }
+    }
+
+    /// A value of the script's for one, as `--set` would take it.
+    pub(in crate::script) fn written(&self, name: &str, value: &Dynamic) -> Result<String> {
+        let Some(param) = self.params.iter().find(|p| p.name == name) else { bail!("{}", self.unknown(name)) };
+        Ok(written(value, if matches!(param.kind, ParamKind::Pixels(..)) { 255.0 } else { 1.0 }))
+    }
+
+    /// Whether one is not at its default.
+    pub(in crate::script) fn is_changed(&self, name: &str) -> bool {
+        self.params.iter().zip(&self.values).any(|(p, v)| p.name == name && p.default != *v)
+    }
+
+    /// A length that is a share of epsilon, in parts of 1.
+    fn length(&self, i: usize, share: f64) -> Result<f64> {
+        let epsilon = match self.value("epsilon") {
+            Some((_, ParamValue::Pixels(epsilon))) => *epsilon,
+            _ => bail!("there is no parameter \"epsilon\" to take a share of"),
+        };
+        self.params[i]
+            .check(&ParamValue::Pixels(share * epsilon))
+            .with_context(|| format!("{share} of epsilon, {epsilon}"))?;
+        Ok(share * epsilon / 255.0)
+    }
+
+    /// The class that a parameter of this name names, if there is one.
+    pub(in crate::script) fn class(&self, name: &str) -> Option<usize> {
+        match self.value(name)? {
+            (_, ParamValue::Class(class)) => *class,
+            _ => None,
+        }
+    }
+
+    /// Whether a switch is on, and whether it is by default; none: there is no switch of this name.
+    pub(in crate::script) fn switch(&self, name: &str) -> Option<(bool, bool)> {
+        match self.value(name)? {
+            (Param { default: ParamValue::Switch(default), .. }, ParamValue::Switch(on)) => Some((*on, *default)),
+            _ => None,
+        }
+    }
+
+    fn value(&self, name: &str) -> Option<(&Param, &ParamValue)> {
+        self.params.iter().zip(&self.values).find(|(p, _)| p.name == name)
+    }
+
+    /// Names and values of those that differ from their defaults, as text.
+    pub(in crate::script) fn changed(&self) -> Vec<(String, String)> {
+        let pairs = self.params.iter().zip(&self.values).filter(|(p, v)| p.default != **v);
+        pairs.map(|(p, v)| (p.name.clone(), v.text())).collect()
+    }
+
+    /// Names and values, as text; a layer that was left open is the one that the method sees.
+    pub fn texts(&self, model: &Model) -> Vec<(String, String)> {
+        self.params.iter().zip(&self.values).map(|(p, v)| (p.name.clone(), v.seen(model))).collect()
+    }
+
+    /// For the form in the app.
+    pub fn rows(&self, model: &Model) -> Vec<ParamRow> {
+        let row = |(p, v): (&Param, &ParamValue)| ParamRow {
+            name: p.name.clone(),
+            doc: p.doc.clone(),
+            kind: p.kind.clone(),
+            value: v.seen(model),
+            default: p.default.seen(model),
+        };
+        self.params.iter().zip(&self.values).map(row).collect()
+    }
+
+    fn unknown(&self, name: &str) -> String {
+        let names: Vec<_> = self.params.iter().map(|p| p.name.as_str()).collect();
+        let known = if names.is_empty() { "it has none".into() } else { format!("known are {}", names.join(", ")) };
+        match closest(name, names.iter().copied()) {
+            Some(near) => format!("no parameter \"{name}\", did you mean \"{near}\"? {known}"),
+            None => format!("no parameter \"{name}\"; {known}"),
+        }
+    }
+}
+
+impl GivenArray {
+    /// Reads a `.npy` file.
+    fn read(path: &str) -> Result<Self> {
+        let array = read_npy(Path::new(path))?;
+        Ok(Self { name: path.into(), tensor: Tensor::from_vec(array.values, array.shape, &device())? })
+    }
+
+    /// Reads a picture with the model's channels, `(1, C, H, W)` in `[0, 1]`.
+    fn picture(text: &str, model: &Model) -> Result<Self> {
+        let pixels = model.card.preprocess().apply(&source::picture(text)?.1, true)?;
+        Ok(Self { name: text.into(), tensor: pixels.to_device(&device())? })
+    }
+}
+
+/// `0.25eps`: a share of epsilon, the λ of gradient steps.
+fn share(text: &str) -> Option<ParamValue> {
+    let number = text.strip_suffix(EPSILON)?.trim_end().trim_end_matches('*').trim_end();
+    let share = if number.is_empty() { Some(1.0) } else { number.parse::<f64>().ok() };
+    share.filter(|v| v.is_finite() && *v >= 0.0).map(ParamValue::Share)
+}
+
+fn same_kind(a: &ParamKind, b: &ParamKind) -> bool {
+    std::mem::discriminant(a) == std::mem::discriminant(b)
+}
+
+/// A layer by name, or by number from the end among those of the kinds.
+fn layer(graph: &Graph, text: &str, kinds: &[String]) -> Result<String> {
+    debug_assert!(kinds.iter().all(|k| KINDS.contains(&k.as_str())));
+    let fits: Vec<_> =
+        graph.nodes.iter().filter(|n| kinds.is_empty() || kinds.iter().any(|k| k == n.op.kind())).collect();
+    let Ok(number) = text.parse::<i64>() else {
+        let node = graph.node(text)?;
+        ensure!(
+            fits.iter().any(|n| n.name == node.name),
+            "layer \"{text}\" is a {}, not a {}",
+            node.op.kind(),
+            kinds.join(" or ")
+        );
+        return Ok(node.name.clone());
+    };
+    let place = if number < 0 { number + fits.len() as i64 } else { number };
+    let node = usize::try_from(place).ok().and_then(|i| fits.get(i));
+    Ok(node.with_context(|| format!("layer {number} of {}", fits.len()))?.name.clone())
+}
+
+/// The last layer that still has a map and is not yet one channel a class: where Grad-CAM looks by default.
+fn last_map(graph: &Graph) -> &str {
+    let classes = graph.nodes[graph.logits].shape.get(1).filter(|_| graph.classes() > 0).copied().unwrap_or(0);
+    let passing = ["dropout", "dropout2d", "adaptive_avg_pool", "global_avg_pool"];
+    let node = graph.nodes.iter().rev().find(|n| {
+        n.shape.len() == 4 && n.shape[1] != classes && n.shape[2] * n.shape[3] > 1 && !passing.contains(&n.op.kind())
+    });
+    node.map_or("input", |n| &n.name)
+}

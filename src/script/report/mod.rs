@@ -1,0 +1,218 @@
+//! From an error of the script engine to one that a person can act on.
+
+pub(crate) mod suggest;
+
+use super::summary::Report;
+use crate::interrupt::Stopped;
+use crate::words;
+use rhai::{EvalAltResult, Position};
+use std::collections::BTreeMap;
+use std::fmt;
+use std::sync::Arc;
+pub(crate) use suggest::closest;
+use suggest::{advice, message};
+
+/// Lines shown on either side of the place.
+const AROUND: usize = 2;
+
+/// The texts of libraries by their names, `lib/attack`, as they were compiled.
+pub(super) type Libraries = Arc<BTreeMap<String, String>>;
+
+/// A script and what it imports: where errors may stand.
+pub(super) struct Texts<'a> {
+    /// The script's name.
+    pub name: &'a str,
+    /// Its text.
+    pub text: &'a str,
+    /// Its libraries.
+    pub libraries: &'a Libraries,
+}
+
+/// An error of a script on its way through native code.
+#[derive(Debug)]
+pub(super) struct Inner(pub Box<EvalAltResult>);
+
+impl fmt::Display for Inner {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&message(&self.0))
+    }
+}
+
+impl std::error::Error for Inner {}
+
+/// How the frame that native code adds around a script's error begins.
+const NATIVE: &str = "native ";
+
+/// An error that reaches a script: one sentence, its position filled in by the engine. What stops a script cannot be
+/// caught by it; an error of a closure keeps its own position.
+pub(super) fn raise(error: impl Into<anyhow::Error>) -> Box<EvalAltResult> {
+    raise_at(error, Position::NONE)
+}
+
+/// The same, at a place that is known.
+pub(super) fn raise_at(error: impl Into<anyhow::Error>, position: Position) -> Box<EvalAltResult> {
+    let error = error.into();
+    let texts: Vec<_> = error.chain().map(without_backtrace).collect();
+    if error.root_cause().is::<Stopped>() {
+        return Box::new(EvalAltResult::ErrorTerminated(error.root_cause().to_string().into(), position));
+    }
+    match error.downcast::<Inner>() {
+        Ok(Inner(inner)) if matches!(*inner, EvalAltResult::ErrorTerminated(..)) => inner,
+        Ok(Inner(inner)) => {
+            let around = format!("{NATIVE}{}", texts[..texts.len() - 1].join(": "));
+            Box::new(EvalAltResult::ErrorInFunctionCall(around, String::new(), inner, Position::NONE))
+        }
+        Err(_) => Box::new(EvalAltResult::ErrorRuntime(texts.join(": ").into(), position)),
+    }
+}
+
+/// candle appends a backtrace to its errors where the environment asks for one.
+fn without_backtrace(error: &(dyn std::error::Error + 'static)) -> String {
+    let text = error.to_string();
+    words::line(text.split("\n   0: ").next().unwrap_or_default().trim_end()).into_owned()
+}
+
+impl Report {
+    /// An error with no place in a script.
+    pub fn plain(error: &anyhow::Error) -> Self {
+        let texts: Vec<_> = error.chain().map(without_backtrace).collect();
+        Self { message: texts.join(": "), place: None, excerpt: vec![], advice: None }
+    }
+
+    /// The report that an error is, or one with no place.
+    pub fn of(error: anyhow::Error) -> Self {
+        match error.downcast::<Self>() {
+            Ok(report) => report,
+            Err(error) => Self::plain(&error),
+        }
+    }
+
+    /// An error while calling `function` of a script (or while compiling it); `functions` lists the signatures
+    /// of what scripts may call.
+    pub(super) fn run(
+        texts: &Texts,
+        error: &EvalAltResult,
+        function: Option<&str>,
+        functions: impl Fn() -> Vec<String>,
+    ) -> Self {
+        let mut found = find(error, texts.name);
+        if found.position.is_none() {
+            found.position = guess(texts.text, found.error, function);
+        }
+        let mut message = message(found.error);
+        if !found.around.is_empty() {
+            message = format!("{}: {message}", found.around.join(": "));
+        }
+        let advice = advice(found.error, functions).or(found.called());
+        let text = if found.script == texts.name { Some(texts.text) } else { None };
+        let text = text.or(texts.libraries.get(found.script).map(String::as_str)).unwrap_or_default();
+        Self::at(found.script, text, found.position, message, advice)
+    }
+
+    /// An error at the first line of a script that has `needle`.
+    pub(super) fn at_text(name: &str, text: &str, needle: &str, message: String) -> Self {
+        Self::at(name, text, line_with(text, needle).unwrap_or(Position::new(1, 1)), message, None)
+    }
+
+    fn at(name: &str, text: &str, position: Position, message: String, advice: Option<String>) -> Self {
+        let Some(line) = position.line() else {
+            return Self { message: format!("{}: {message}", words::name(name)), place: None, excerpt: vec![], advice };
+        };
+        let column = position.position().unwrap_or(1);
+        let lines = text.lines().enumerate().map(|(i, text)| (i + 1, text.to_string()));
+        let excerpt = lines.filter(|(n, _)| n.abs_diff(line) <= AROUND).collect();
+        Self { message, place: Some((name.into(), line, column)), excerpt, advice }
+    }
+}
+
+impl fmt::Display for Report {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match &self.place {
+            None => write!(f, "{}", words::line(&self.message))?,
+            Some((name, line, column)) => {
+                write!(f, "{}:{line}:{column}: {}", words::name(name), words::line(&self.message))?;
+                for (n, text) in &self.excerpt {
+                    let mark = if n == line { '>' } else { ' ' };
+                    write!(f, "\n{mark} {n:>4} | {}", words::code(text))?;
+                    if n == line {
+                        write!(f, "\n       | {}^", blank(text, *column))?;
+                    }
+                }
+            }
+        }
+        if let Some(advice) = &self.advice {
+            write!(f, "\n  {}", words::line(advice))?;
+        }
+        Ok(())
+    }
+}
+
+impl std::error::Error for Report {}
+
+/// As much space as stands before a column, its tabs kept.
+fn blank(text: &str, column: usize) -> String {
+    let before = text.chars().chain(std::iter::repeat(' ')).take(column.saturating_sub(1));
+    before.map(|c| if c == '\t' { '\t' } else { ' ' }).collect()
+}
+
+/// The error inside calls of functions: which script it is in, where, and through what it came.
+struct Found<'a> {
+    error: &'a EvalAltResult,
+    script: &'a str,
+    position: Position,
+    /// What native code said of it, outermost first.
+    around: Vec<&'a str>,
+    /// The call in another script that led to it.
+    caller: Option<(&'a str, Position)>,
+}
+
+impl Found<'_> {
+    fn called(&self) -> Option<String> {
+        let (script, position) = self.caller?;
+        position.line().map(|line| format!("called from {script}:{line}"))
+    }
+}
+
+fn find<'a>(error: &'a EvalAltResult, script: &'a str) -> Found<'a> {
+    match error {
+        EvalAltResult::ErrorInFunctionCall(name, source, inner, position) => {
+            let own = if source.is_empty() { script } else { source };
+            let mut found = find(inner, own);
+            found.around.splice(0..0, name.strip_prefix(NATIVE).filter(|a| !a.is_empty()));
+            through(found, script, *position)
+        }
+        EvalAltResult::ErrorInModule(path, inner, position) => through(find(inner, path), script, *position),
+        other => Found { error: other, script, position: other.position(), around: vec![], caller: None },
+    }
+}
+
+/// What was found inside a call at `position` of `script`.
+fn through<'a>(mut found: Found<'a>, script: &'a str, position: Position) -> Found<'a> {
+    if found.position.is_none() {
+        (found.script, found.position) = (script, position);
+    } else if found.script != script && !position.is_none() {
+        found.caller = Some((script, position));
+    }
+    found
+}
+
+/// A place for an error that has none: the only call of the function that refused its arguments, else the beginning of
+/// the function that was called.
+fn guess(text: &str, error: &EvalAltResult, function: Option<&str>) -> Position {
+    if let EvalAltResult::ErrorDataRace(what, _) = error {
+        let name = what.split('\'').nth(1).unwrap_or_default();
+        let calls =
+            [format!(".{name}("), format!("{name}(")].into_iter().find(|call| text.matches(call.as_str()).count() == 1);
+        if let Some(position) = calls.and_then(|call| line_with(text, &call)) {
+            return position;
+        }
+    }
+    function.and_then(|f| line_with(text, &format!("fn {f}("))).unwrap_or(Position::NONE)
+}
+
+/// Where a text first has `needle`.
+pub(super) fn line_with(text: &str, needle: &str) -> Option<Position> {
+    let (line, column) = text.lines().enumerate().find_map(|(i, l)| Some((i, l.find(needle)?)))?;
+    let column = text.lines().nth(line)?[..column].chars().count();
+    Some(Position::new(u16::try_from(line + 1).ok()?, u16::try_from(column + 1).ok()?))
+}

@@ -1,0 +1,178 @@
+//! Values as texts of bounded length, whatever they hold: closures that capture one another in a circle, too.
+//!
+//! rhai's own way follows what closures captured, without an end.
+
+use rhai::{Array, Dynamic, Engine, FnPtr, Map, NativeCallContext};
+
+/// Bytes of the longest text of a value; as many as a text of a script may have.
+pub(in crate::script) const LONGEST: usize = 1 << 20;
+/// Levels of arrays and maps that are shown.
+const LEVELS: usize = 64;
+/// What stands for the rest.
+const REST: &str = "…";
+
+pub(in crate::script) fn register(engine: &mut Engine) {
+    for name in ["print", "to_string", "debug", "to_debug"] {
+        engine.register_fn(name, |context: NativeCallContext, array: &mut Array| list(&context, array));
+        engine.register_fn(name, |context: NativeCallContext, map: &mut Map| entries(&context, map));
+    }
+}
+
+/// A value as people read it: as the language prints it.
+pub(in crate::script) fn text(value: &Dynamic) -> String {
+    let mut writer = Writer { text: String::new(), leaf: &leaf };
+    match value.read_lock::<rhai::ImmutableString>() {
+        Some(text) => return text.to_string(),
+        None if is_plain(value) => return value.to_string(),
+        None => writer.value(value, LEVELS),
+    }
+    writer.text
+}
+
+/// A value that holds no others, as it stands in an array.
+fn leaf(value: &Dynamic) -> String {
+    if value.is_char() { value.to_string() } else { format!("{value:?}") }
+}
+
+/// Whether it holds no other values.
+fn is_plain(value: &Dynamic) -> bool {
+    !value.is_shared() && !value.is_array() && !value.is_map()
+}
+
+fn list(context: &NativeCallContext, array: &Array) -> String {
+    written(context, |writer| writer.list(array, LEVELS))
+}
+
+fn entries(context: &NativeCallContext, map: &Map) -> String {
+    written(context, |writer| writer.entries(map, LEVELS))
+}
+
+/// What is written, with values of our types told by their functions.
+fn written(context: &NativeCallContext, write: impl FnOnce(&mut Writer)) -> String {
+    let leaf = |value: &Dynamic| {
+        let told = context.call_native_fn_raw("to_debug", true, &mut [&mut value.clone()]);
+        told.ok().and_then(|told| told.into_string().ok()).unwrap_or_else(|| leaf(value))
+    };
+    let mut writer = Writer { text: String::new(), leaf: &leaf };
+    write(&mut writer);
+    writer.text
+}
+
+struct Writer<'a> {
+    text: String,
+    /// How a value that holds no others is told.
+    leaf: &'a dyn Fn(&Dynamic) -> String,
+}
+
+impl Writer<'_> {
+    fn value(&mut self, value: &Dynamic, levels: usize) {
+        if let Some(array) = value.read_lock::<Array>() {
+            self.list(&array, levels);
+        } else if let Some(map) = value.read_lock::<Map>() {
+            self.entries(&map, levels);
+        } else if let Some(closure) = value.read_lock::<FnPtr>() {
+            self.put(&closure.to_string());
+        } else if value.is_shared() {
+            match value.read_lock::<Dynamic>() {
+                Some(inner) => self.put(&(self.leaf)(&inner)),
+                None => self.put(REST),
+            }
+        } else {
+            self.put(&(self.leaf)(value));
+        }
+    }
+
+    fn list(&mut self, array: &Array, levels: usize) {
+        self.put("[");
+        self.items(array.iter().map(|value| (None, value)), levels);
+        self.put("]");
+    }
+
+    fn entries(&mut self, map: &Map, levels: usize) {
+        self.put("#{");
+        self.items(map.iter().map(|(name, value)| (Some(name.as_str()), value)), levels);
+        self.put("}");
+    }
+
+    fn items<'a>(&mut self, items: impl Iterator<Item = (Option<&'a str>, &'a Dynamic)>, levels: usize) {
+        for (i, (name, value)) in items.enumerate() {
+            if i > 0 {
+                self.put(", ");
+            }
+            if levels == 0 || self.is_full() {
+                return self.put(REST);
+            }
+            if let Some(name) = name {
+                self.put(&format!("{name:?}: "));
+            }
+            self.value(value, levels - 1);
+        }
+    }
+
+    fn is_full(&self) -> bool {
+        self.text.len() + 3 * LEVELS >= LONGEST
+    }
+
+    /// What there is room for of a piece, so that the closing brackets have room too.
+    fn put(&mut self, piece: &str) {
+        let room = LONGEST.saturating_sub(self.text.len() + if piece.len() > 8 { 6 * LEVELS } else { 0 });
+        match piece.char_indices().map(|(i, c)| i + c.len_utf8()).take_while(|&end| end <= room).last() {
+            _ if piece.len() <= room => self.text.push_str(piece),
+            Some(end) => self.text.extend([&piece[..end], REST]),
+            None => {}
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn value(text: &str) -> Dynamic {
+        Engine::new().eval::<Dynamic>(text).unwrap()
+    }
+
+    #[test]
+    fn values_are_told_as_the_language_prints_them() {
+        let mut ours = Engine::new();
+        register(&mut ours);
+        for script in [
+            "[1, -2.5, \"a\\n\", 'c', true, (), [[], #{}]]",
+            "#{ a: 1, \"b c\": [1.0], d: #{ e: \"f\" } }",
+            "[1.0, 1e300, 0.1]",
+            "[1..3, 1..=3]",
+            "3.0",
+            "\"text\"",
+            "'c'",
+            "()",
+            "|x| x",
+        ] {
+            let told = |engine: &Engine, f: &str| engine.eval::<String>(&format!("let v = {script}; {f}")).unwrap();
+            let anonymous = |text: String| text.split("anon$").next().unwrap_or_default().to_string();
+            for f in ["`${v}`", "v.to_string()", "v.to_debug()"] {
+                assert_eq!(anonymous(told(&ours, f)), anonymous(told(&Engine::new(), f)), "{script}: {f}");
+            }
+            assert_eq!(anonymous(text(&value(script))), anonymous(told(&Engine::new(), "`${v}`")), "{script}");
+        }
+    }
+
+    #[test]
+    fn circles_great_depths_and_lengths_come_to_an_end() {
+        let mut ours = Engine::new();
+        register(&mut ours);
+        for script in [
+            "let c = 0; let f = || c; c = [f, 1]; c",
+            "let a = []; for i in 0..500 { a = [a]; } a",
+            "let m = #{}; for i in 0..500 { m = #{ x: m, y: [m.get(\"x\")] }; if i > 12 { m.y = (); } } m",
+            "let t = \"é\"; for i in 0..18 { t += t; } [t, t, t, t]",
+        ] {
+            let mut engine = Engine::new();
+            engine.set_max_expr_depths(0, 0);
+            let value: Dynamic = engine.eval(script).unwrap();
+            let told = text(&value);
+            assert!(told.len() <= LONGEST + 64 && told.len() > 2, "{script}: {}", told.len());
+            let printed: String = ours.eval(&format!("{script}.to_debug()")).unwrap();
+            assert!(printed.len() <= LONGEST + 64, "{script}: {}", printed.len());
+        }
+    }
+}

@@ -1,0 +1,112 @@
+//! The latest runs of networks: a method, its next step and its figures often ask for the same one.
+
+use crate::backend;
+use crate::exec::Trace;
+use crate::graph::Graph;
+use crate::sync::LockUnpoisoned;
+use anyhow::Result;
+use candle_core::Tensor;
+use std::collections::VecDeque;
+use std::sync::{Arc, Mutex};
+
+/// How many runs are kept.
+const RUNS: usize = 2;
+/// A run that holds more bytes is not kept.
+const LARGEST: usize = 256 << 20;
+
+/// The latest runs, newest last. Tensors never change, so the same network on the same tensor gives the same values.
+#[derive(Debug, Default)]
+pub(in crate::script) struct TraceCache(Mutex<VecDeque<Arc<Trace>>>);
+
+impl TraceCache {
+    /// The run of this network on this very tensor: a kept one, or a new one by `run`.
+    pub(in crate::script) fn trace(
+        &self,
+        graph: &Arc<Graph>,
+        x: &Tensor,
+        run: impl FnOnce() -> Result<Trace>,
+    ) -> Result<Arc<Trace>> {
+        if let Some(kept) = self.kept(graph, x) {
+            return Ok(kept);
+        }
+        // The oldest goes first, so that the new run finds its buffers free and warm.
+        self.shrink_to(RUNS - 1);
+        let trace = Arc::new(run()?);
+        if trace.bytes() <= LARGEST {
+            self.runs().push_back(trace.clone());
+            self.shrink_to(RUNS);
+        }
+        Ok(trace)
+    }
+
+    /// Drops the oldest runs until this many are left.
+    fn shrink_to(&self, count: usize) {
+        let surplus: Vec<_> = {
+            let mut runs = self.runs();
+            let surplus = runs.len().saturating_sub(count);
+            runs.drain(..surplus).collect()
+        };
+        // Their buffers are freed outside the lock.
+        drop(surplus);
+    }
+
+    /// The kept run of this network on this very tensor, if there is one.
+    pub(in crate::script) fn kept(&self, graph: &Arc<Graph>, x: &Tensor) -> Option<Arc<Trace>> {
+        let exact = backend::exact();
+        let same =
+            |t: &&Arc<Trace>| Arc::ptr_eq(&t.graph, graph) && t.input().id() == x.id() && (t.is_exact() || !exact);
+        self.runs().iter().find(same).cloned()
+    }
+
+    fn runs(&self) -> std::sync::MutexGuard<'_, VecDeque<Arc<Trace>>> {
+        self.0.lock_unpoisoned()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::graph::Builder;
+    use crate::graph::op::Relu;
+    use candle_core::Device;
+
+    #[test]
+    fn a_new_run_begins_when_the_oldest_is_gone() {
+        let mut b = Builder::new(&[1, 2, 2]);
+        let end = b.add("relu", Relu, &[0]).unwrap();
+        let graph = Arc::new(b.finish(end).unwrap());
+        let recent = TraceCache::default();
+        let mut held = 0;
+        for _ in 0..4 {
+            let x = Tensor::ones((1, 1, 2, 2), candle_core::DType::F32, &Device::Cpu).unwrap();
+            let run = || {
+                held = recent.runs().len();
+                graph.forward(&x)
+            };
+            recent.trace(&graph, &x, run).unwrap();
+        }
+        assert_eq!((held, recent.runs().len()), (RUNS - 1, RUNS));
+    }
+
+    #[test]
+    fn the_same_network_on_the_same_tensor_runs_once() {
+        let graph = || {
+            let mut b = Builder::new(&[1, 2, 2]);
+            let end = b.add("relu", Relu, &[0]).unwrap();
+            Arc::new(b.finish(end).unwrap())
+        };
+        let (graph, other) = (graph(), graph());
+        let x = Tensor::ones((1, 1, 2, 2), candle_core::DType::F32, &Device::Cpu).unwrap();
+        let equal = x.copy().unwrap();
+        let recent = TraceCache::default();
+        let mut runs = 0;
+        for (graph, x) in [(&graph, &x), (&graph, &x.clone()), (&graph, &equal), (&other, &x), (&graph, &equal)] {
+            let trace = recent.trace(graph, x, || {
+                runs += 1;
+                graph.forward(x)
+            });
+            assert_eq!(trace.unwrap().input().id(), x.id());
+        }
+        assert_eq!(runs, 3);
+    }
+}

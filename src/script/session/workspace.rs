@@ -1,0 +1,144 @@
+//! What was open when the app ended, to open it again: a small JSON file, and beside it the step that was shown.
+
+use super::Session;
+use crate::data::{create_folder, disk, read_text, read_whole, write_whole};
+use crate::panics::decoding;
+use crate::words;
+use anyhow::{Context, Result, ensure};
+use serde::{Deserialize, Serialize};
+use std::path::{Path, PathBuf};
+
+/// The form of the file; others are not read.
+const FORM: u32 = 1;
+
+/// The largest file that is read, and the largest with a step.
+const FILE_BYTES: u64 = 64 << 20;
+const STEP_BYTES: u64 = 8 << 30;
+
+/// Bytes of the longest name in a session; values of parameters may have sixteen times as many.
+const LONGEST: usize = 4096;
+
+/// A question as a person asked it.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub struct Workspace {
+    form: u32,
+    /// Name of the architecture.
+    pub model: String,
+    /// Weight file.
+    pub weights: Option<PathBuf>,
+    /// The picture: a file, or `made:shapes[3]`.
+    pub picture: String,
+    /// Whether it keeps its size.
+    pub no_resize: bool,
+    /// The method's name.
+    pub method: String,
+    /// The class that was chosen.
+    pub target: Option<usize>,
+    /// Parameters that differ from their defaults.
+    pub set: Vec<(String, String)>,
+    /// The seed of random numbers.
+    pub seed: u64,
+    /// The data set.
+    pub data: Option<String>,
+    /// Whether its answer was under way: what ended the program may end it again.
+    #[serde(default)]
+    pub under_way: bool,
+}
+
+impl Workspace {
+    #[cfg(test)]
+    pub(crate) fn empty() -> Self {
+        Self { form: FORM, ..Self::default() }
+    }
+
+    /// What a session asks, of a picture of this name with weights of this file; none without a method.
+    pub fn of(session: &Session, picture: &str, weights: Option<&Path>, no_resize: bool) -> Option<Self> {
+        Some(Self {
+            form: FORM,
+            model: session.model().card.name.clone(),
+            weights: weights.map(absolute),
+            picture: if Path::new(picture).exists() {
+                absolute(Path::new(picture)).to_string_lossy().into_owned()
+            } else {
+                picture.into()
+            },
+            no_resize,
+            method: session.method()?.name.clone(),
+            target: session.chosen(),
+            set: session.params().changed(),
+            seed: session.seed(),
+            data: session.data().name().map(String::from),
+            under_way: false,
+        })
+    }
+
+    /// The same question, its answer under way or not.
+    pub(crate) fn under_way(self, under_way: bool) -> Self {
+        Self { under_way, ..self }
+    }
+
+    /// Writes it as a file, whole or not at all.
+    pub fn write(&self, file: &Path) -> Result<()> {
+        if let Some(folder) = file.parent() {
+            create_folder(folder)?;
+        }
+        write_whole(file, words::json(&serde_json::to_value(self)?).as_bytes())
+    }
+
+    /// Reads it; none where there is no such file.
+    pub fn read(file: &Path) -> Result<Option<Self>> {
+        if !file.exists() {
+            return Ok(None);
+        }
+        let reading = || format!("reading the session \"{}\"", words::path(&file));
+        let text = read_text(file, FILE_BYTES).with_context(reading)?;
+        let opened: Self = decoding("JSON", || serde_json::from_str(&text)).with_context(reading)?;
+        ensure!(opened.form == FORM, "the session \"{}\" is of another version", words::path(&file));
+        ensure!(
+            opened.has_short_names(),
+            "the session \"{}\" is damaged: a name in it is too long",
+            words::path(&file)
+        );
+        Ok(Some(opened))
+    }
+
+    fn has_short_names(&self) -> bool {
+        let paths = self.weights.iter().map(|path| path.as_os_str().len());
+        let names = [&self.model, &self.picture, &self.method].into_iter().chain(&self.data).map(String::len);
+        let set = self.set.iter().flat_map(|(name, value)| [name.len(), value.len() / 16]);
+        names.chain(paths).chain(set).all(|length| length <= LONGEST)
+    }
+}
+
+/// The step that is shown, as the bytes of a file; none where there are no steps, or this one cannot be kept.
+pub fn step(session: &Session) -> Option<Vec<u8>> {
+    session.method().filter(|m| m.stepped && session.started())?;
+    session.snapshot().ok()
+}
+
+/// Writes the step that is shown beside the file of its session, or removes the one there.
+pub fn write_step(file: &Path, step: Option<&[u8]>) -> Result<()> {
+    match step {
+        Some(bytes) => write_whole(&step_file(file), bytes),
+        None => disk::remove(&step_file(file)),
+    }
+}
+
+/// Goes to the step that was shown; false where none was kept.
+pub fn go_on(file: &Path, session: &mut Session) -> Result<bool> {
+    let step = step_file(file);
+    if !step.exists() {
+        return Ok(false);
+    }
+    let bytes = read_whole(&step, STEP_BYTES)?;
+    session.restore(&bytes).with_context(|| format!("going on from \"{}\"", words::path(&step)))?;
+    Ok(true)
+}
+
+fn step_file(file: &Path) -> PathBuf {
+    file.with_extension("step.safetensors")
+}
+
+fn absolute(path: &Path) -> PathBuf {
+    std::path::absolute(path).unwrap_or_else(|_| path.into())
+}

@@ -1,0 +1,103 @@
+//! Adversarial training: pictures are attacked before they are learnt from.
+
+use super::batch::Batches;
+use crate::backend;
+use crate::explain::{Walk, loss_of_labels};
+use crate::graph::Graph;
+use anyhow::{Context, Result, ensure};
+use candle_core::Tensor;
+use rand::Rng;
+use serde::{Deserialize, Serialize};
+use std::sync::Arc;
+
+/// What random starts are drawn for, beside masks of dropout, whose numbers are those of nodes.
+const PURPOSE: u64 = 1 << 20;
+
+/// An attack within a box around each picture, and how much of the loss it is.
+///
+/// The loss is `α J(x) + (1 − α) J(x')`. One step of FGSM is Goodfellow, Shlens & Szegedy 2015 (arXiv:1412.6572), with a
+/// random start Wong, Rice & Kolter 2020 (arXiv:2001.03994); several steps are Madry et al. 2018 (arXiv:1706.06083).
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Adversary {
+    /// Half the side of the box, in `[0, 1]`.
+    pub epsilon: f64,
+    /// Steps of the attack.
+    pub steps: usize,
+    /// Length of a step, in `[0, 1]`.
+    pub step: f64,
+    /// Whether it begins at a random point of the box.
+    pub random_start: bool,
+    /// `α`, the share of the loss on pictures as they are.
+    pub alpha: f64,
+    /// Epochs in which the box grows from nothing to its size; a large box from the start may teach nothing at all.
+    #[serde(default)]
+    pub warmup: f64,
+}
+
+impl Adversary {
+    /// An attack of so many steps within `epsilon`, half of the loss; its steps are as long as papers have them: `ε` for one
+    /// from the picture, `1.25 ε` for one from a random start, `2.5 ε / steps` for several.
+    pub fn new(epsilon: f64, steps: usize, random_start: bool) -> Self {
+        let step = match steps {
+            1 if random_start => 1.25 * epsilon,
+            1 => epsilon,
+            _ => 2.5 * epsilon / steps as f64,
+        };
+        Self { epsilon, steps, step, random_start, alpha: 0.5, warmup: 0.0 }
+    }
+
+    /// The attack after so many epochs.
+    pub(super) fn after(&self, epochs: f64) -> Self {
+        let share = if epochs < self.warmup { epochs / self.warmup } else { 1.0 };
+        Self { epsilon: self.epsilon * share, step: self.step * share, ..*self }
+    }
+
+    /// Refuses values for which it is not defined.
+    pub(super) fn check(&self) -> Result<()> {
+        let Self { epsilon, steps, step, alpha, warmup, .. } = *self;
+        ensure!(epsilon > 0.0 && epsilon <= 1.0, "an attack within {epsilon}; it is above 0, up to 1");
+        ensure!(steps > 0 && step > 0.0 && step <= 2.0, "an attack of {steps} steps of {step}; both are above 0");
+        ensure!(warmup.is_finite() && warmup >= 0.0, "a warm-up of {warmup} epochs; it is 0 or more");
+        ensure!((0.0..1.0).contains(&alpha), "a share of {alpha} for pictures as they are; it is 0 or more, below 1");
+        Ok(())
+    }
+
+    /// Pictures of these numbers, moved to raise the loss of their labels.
+    pub(super) fn attack(
+        &self,
+        graph: &Arc<Graph>,
+        x: &Tensor,
+        labels: &[usize],
+        (batches, numbers, epoch): (&Batches, &[usize], usize),
+    ) -> Result<Tensor> {
+        let mut moved = match self.random_start {
+            true => self.inside(x, &(x + self.noise(x, batches, numbers, epoch)?)?)?,
+            false => x.clone(),
+        };
+        for _ in 0..self.steps {
+            let trace = graph.forward(&moved)?;
+            let (_, seed) = loss_of_labels(graph.scores, &trace.scores()?, labels)?;
+            let walk = Walk { keep: false, ..Walk::gradient(&trace, vec![trace.seed(&seed)?]) };
+            let gradient = walk.run()?.values.remove(&0).context("the gradient did not come to the picture")?;
+            let sign = backend::sign(&gradient)?;
+            moved = self.inside(x, &(moved + (sign * self.step)?)?)?;
+        }
+        Ok(moved)
+    }
+
+    fn noise(&self, x: &Tensor, batches: &Batches, numbers: &[usize], epoch: usize) -> Result<Tensor> {
+        let each = x.elem_count() / numbers.len();
+        let rows = numbers.iter().flat_map(|&n| {
+            let mut random = batches.of_picture(epoch, n, PURPOSE);
+            (0..each).map(move |_| (random.random::<f64>() * 2.0 - 1.0) as f32)
+        });
+        let noise = Tensor::from_vec(rows.collect::<Vec<_>>(), x.shape(), x.device())?.to_dtype(x.dtype())?;
+        Ok((noise * self.epsilon)?)
+    }
+
+    /// The nearest point of the box around `x`, with values in `[0, 1]`.
+    fn inside(&self, x: &Tensor, moved: &Tensor) -> Result<Tensor> {
+        let delta = backend::clamp(&(moved - x)?, -self.epsilon, self.epsilon)?;
+        backend::clamp(&(x + delta)?, 0.0, 1.0)
+    }
+}

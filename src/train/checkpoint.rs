@@ -1,0 +1,176 @@
+//! Checkpoints: a `.safetensors` file with weights, what the optimizer remembers, and where training stood.
+
+use super::trainer::{BestResult, Critic};
+use super::{Trainer, TrainingOptions, fingerprint};
+use crate::data::{Dataset, open, read_whole, write_whole};
+use crate::graph::Graph;
+use crate::model::Card;
+use crate::panics::decoding;
+use crate::tensor::device;
+use crate::words;
+use anyhow::{Context, Result, ensure};
+use candle_core::Tensor;
+use candle_core::safetensors::load_buffer;
+use safetensors::tensor::TensorView;
+use safetensors::{Dtype, SafeTensors, serialize};
+use serde::{Deserialize, Serialize};
+use std::collections::{BTreeMap, HashMap};
+use std::io::Read;
+use std::path::Path;
+use std::sync::Arc;
+
+/// The largest checkpoint that is read.
+const MAX_BYTES: u64 = 8 << 30;
+
+/// The key of [`State`] in the file's metadata.
+const KEY: &str = "gradscope.training";
+/// The key of [`State`] in the metadata of weights that were trained to the end.
+const TRAINED: &str = "gradscope.trained";
+
+/// The key of the class names, a JSON list, in the metadata of weights that were trained on a folder's classes.
+const LABELS: &str = "gradscope.labels";
+
+/// Where training stood.
+#[derive(Serialize, Deserialize, PartialEq)]
+struct State {
+    model: String,
+    /// SHA-256 of the labels, which tells data sets apart wherever they lie.
+    data: String,
+    options: TrainingOptions,
+    step: usize,
+    /// SHA-256 of the weights it began with.
+    #[serde(default)]
+    begun: String,
+    /// Epoch and right answers of the best result on other pictures.
+    #[serde(default)]
+    best: Option<(usize, usize)>,
+    /// The style that it is taught.
+    #[serde(default)]
+    style: Option<String>,
+}
+
+impl Trainer {
+    /// Writes a checkpoint, whole or not at all.
+    pub fn save(&self, path: &Path) -> Result<()> {
+        let weights = self.weights().into_iter().map(|(name, t)| (format!("model.{name}"), t));
+        let slots = self.slots.iter().map(|(name, t)| (format!("optimizer.{name}"), t.clone()));
+        let best = self.best.iter().flat_map(|best| &best.weights).map(|(name, t)| (format!("best.{name}"), t.clone()));
+        let metadata = HashMap::from([(KEY.to_string(), serde_json::to_string(&self.state())?)]);
+        write(path, weights.chain(slots).chain(best).collect(), Some(metadata))
+    }
+
+    fn state(&self) -> State {
+        State {
+            model: self.name.clone(),
+            data: fingerprint::of_labels(&self.data),
+            options: self.options.clone(),
+            step: self.step,
+            begun: self.begun.to_string(),
+            best: self.best.as_ref().map(|best| (best.epoch, best.correct)),
+            style: match &self.critic {
+                Critic::Labels => None,
+                Critic::Style(style) => Some(style.fingerprint().into()),
+                Critic::Missing(fingerprint) => Some(fingerprint.clone()),
+            },
+        }
+    }
+
+    /// Writes the weights that training gave, with how it was done, whole or not at all.
+    pub fn write(&self, path: &Path) -> Result<()> {
+        let state = State { step: 0, best: None, ..self.state() };
+        let mut metadata = HashMap::from([(TRAINED.to_string(), serde_json::to_string(&state)?)]);
+        if self.data.alphabetical && !self.labels.is_empty() {
+            metadata.insert(LABELS.to_string(), serde_json::to_string(&self.labels[..])?);
+        }
+        write(path, self.result(), Some(metadata))
+    }
+
+    /// Whether a file has the weights that this very training would give.
+    pub fn wrote(&self, path: &Path) -> Result<bool> {
+        if !path.exists() {
+            return Ok(false);
+        }
+        let bytes = read_whole(path, MAX_BYTES)?;
+        let Ok(Some(text)) = metadata(&bytes, TRAINED) else { return Ok(false) };
+        let state = decoding("JSON", || serde_json::from_str::<State>(&text)).ok();
+        Ok(state.is_some_and(|state| state == State { step: 0, best: None, ..self.state() }))
+    }
+
+    /// Goes on from a checkpoint, with its options: the weights at the end are those of training in one go.
+    ///
+    /// Errors: not a checkpoint, of another network, or of another data set.
+    pub fn resume(path: &Path, graph: &Graph, card: &Card, data: impl Into<Arc<Dataset>>) -> Result<Self> {
+        Self::load(path, graph, card, data.into())
+            .with_context(|| format!("resuming training from \"{}\"", words::path(&path)))
+    }
+
+    fn load(path: &Path, graph: &Graph, card: &Card, data: Arc<Dataset>) -> Result<Self> {
+        let bytes = read_whole(path, MAX_BYTES)?;
+        let state = read_state(&bytes)?;
+        ensure!(state.model == card.name, "it is a checkpoint of \"{}\", not of \"{}\"", state.model, card.name);
+        ensure!(
+            state.data == fingerprint::of_labels(&data),
+            "it learnt from other pictures than those of \"{}\", whose labels differ",
+            data.name
+        );
+        let (mut weights, mut slots, mut best) = (BTreeMap::new(), BTreeMap::new(), BTreeMap::new());
+        for (name, tensor) in decoding("safetensors", || load_buffer(&bytes, &device()))? {
+            match name.split_once('.').unwrap_or_default() {
+                ("model", name) => weights.insert(name.to_string(), tensor),
+                ("best", name) => best.insert(name.to_string(), tensor),
+                (_, name) => slots.insert(name.to_string(), tensor),
+            };
+        }
+        let graph = graph.with_weights(weights)?;
+        let best = state.best.map(|(epoch, correct)| BestResult { epoch, correct, weights: best });
+        let begun = state.begun.into();
+        let critic = state.style.map_or(Critic::Labels, Critic::Missing);
+        Ok(Self { step: state.step, slots, best, begun, critic, ..Self::new(&graph, card, data, state.options)? })
+    }
+}
+
+/// The class names that a weight file keeps, if it keeps any; only its header is read.
+pub fn labels(path: &Path) -> Result<Option<Vec<String>>> {
+    /// The most that a header may have, as the format says.
+    const HEADER: u64 = 100_000_000;
+    #[derive(Deserialize)]
+    struct Header {
+        #[serde(default, rename = "__metadata__")]
+        metadata: HashMap<String, String>,
+    }
+    let Ok(mut file) = open(path, u64::MAX) else { return Ok(None) };
+    let mut start = [0; 8];
+    let read = file.read_exact(&mut start).map(|()| u64::from_le_bytes(start));
+    let Some(length) = read.ok().filter(|&length| length <= HEADER) else { return Ok(None) };
+    let mut bytes = Vec::new();
+    file.take(length).read_to_end(&mut bytes)?;
+    let Ok(header) = decoding("JSON", || serde_json::from_slice::<Header>(&bytes)) else { return Ok(None) };
+    let text = header.metadata.get(LABELS);
+    let names = |text: &String| decoding("JSON", || serde_json::from_str(text));
+    text.map(|text| names(text).context("its class names are damaged")).transpose()
+}
+
+/// Writes weights as a `.safetensors` file, whole or not at all; they are stored as float32.
+pub fn write_weights(path: &Path, weights: &BTreeMap<String, Tensor>) -> Result<()> {
+    write(path, weights.clone(), None)
+}
+
+fn read_state(bytes: &[u8]) -> Result<State> {
+    let text = metadata(bytes, KEY).context("it is no .safetensors file, or a damaged one")?;
+    let text = text.context("it is no checkpoint of training; plain weights can be given with -w instead")?;
+    decoding("JSON", || serde_json::from_str(&text)).context("it is a checkpoint of another version of this program")
+}
+
+/// What a `.safetensors` file says under this key.
+fn metadata(bytes: &[u8], key: &str) -> Result<Option<String>> {
+    let (_, header) = decoding("safetensors", || SafeTensors::read_metadata(bytes))?;
+    Ok(header.metadata().as_ref().and_then(|all| all.get(key)).cloned())
+}
+
+fn write(path: &Path, tensors: BTreeMap<String, Tensor>, metadata: Option<HashMap<String, String>>) -> Result<()> {
+    let data = tensors.values().map(fingerprint::bytes).collect::<Result<Vec<_>>>()?;
+    let view =
+        |((name, t), data)| -> Result<_> { Ok((name, TensorView::new(Dtype::F32, Tensor::dims(t).to_vec(), data)?)) };
+    let views = tensors.iter().zip(data.iter().map(Vec::as_slice)).map(view).collect::<Result<Vec<_>>>()?;
+    write_whole(path, &serialize(views, metadata)?)
+}

@@ -1,0 +1,45 @@
+//! Dropout: what a run of training sets to zero, and its way back.
+
+use super::batch::Batches;
+use crate::exec::{LayerContext, Masks, Trace};
+use crate::explain::{Composite, Selector};
+use crate::graph::op::{Dropped, Family};
+use crate::graph::{Graph, NodeId};
+use anyhow::Result;
+use candle_core::Tensor;
+use rand::Rng;
+use std::sync::Arc;
+
+/// Masks of the nodes that drop something, for a batch of these pictures: 0 where they do, `1 / (1 − p)` elsewhere. A picture's
+/// own do not depend on the batch that it stands in.
+pub(super) fn masks(graph: &Graph, batches: &Batches, numbers: &[usize], epoch: usize, like: &Tensor) -> Result<Masks> {
+    let dropping = |id: &NodeId| graph.nodes[*id].op.dropout().is_some_and(|d| d.p > 0.0);
+    let masks = (0..graph.nodes.len()).filter(dropping).map(|id| {
+        let node = &graph.nodes[id];
+        let op = node.op.dropout().unwrap_or_default();
+        let shape = [&[numbers.len()], &node.shape[1..]].concat();
+        let rows = numbers.iter().map(|&n| row(op, &shape[1..], batches.of_picture(epoch, n, 1 + id as u64)));
+        let mask = Tensor::from_vec(rows.flatten().collect::<Vec<f32>>(), shape, like.device())?;
+        Ok((id, mask.to_dtype(like.dtype())?))
+    });
+    Ok(Arc::new(masks.collect::<Result<_>>()?))
+}
+
+/// The rules of the way back from a run with masks: fused runs need none.
+pub(super) fn composite<'a>(trace: &Trace, masks: &'a Masks) -> Composite<'a> {
+    if trace.fused().is_some() {
+        return Composite::gradient();
+    }
+    let rule =
+        |site: &LayerContext, r: &Tensor| Ok(vec![masks.get(&site.id).map_or_else(|| Ok(r.clone()), |mask| r * mask)?]);
+    Composite::gradient().with(Selector::Kind(vec![Family::Dropout.name().into()]), Box::new(rule))
+}
+
+/// A picture's part of a mask of this shape, without the batch.
+fn row(op: Dropped, shape: &[usize], mut random: impl Rng) -> Vec<f32> {
+    let kept = if op.p < 1.0 { (1.0 / (1.0 - op.p)) as f32 } else { 0.0 };
+    let each = if op.channels { shape[1..].iter().product() } else { 1 };
+    let count = shape.iter().product::<usize>() / each.max(1);
+    let draws = (0..count).map(|_| if random.random::<f64>() < op.p { 0.0 } else { kept });
+    draws.flat_map(|value| std::iter::repeat_n(value, each)).collect()
+}

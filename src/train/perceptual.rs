@@ -1,0 +1,210 @@
+//! What a network that draws is taught by: another network that sees, and says how far a drawing is from the content of its
+//! picture and from the style of a painting.
+//!
+//! Johnson, Alahi & Fei-Fei 2016, arXiv:1603.08155. Each part is divided by the squares of its goal, so that the same weights
+//! mean the same for any network that sees.
+
+use crate::exec::Trace;
+use crate::explain::Walk;
+use crate::graph::{Graph, NodeId};
+use crate::model::Model;
+use crate::tensor::wide;
+use anyhow::{Result, ensure};
+use candle_core::Tensor;
+use serde::{Deserialize, Serialize};
+use std::sync::Arc;
+
+/// How much each part of the loss counts.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+pub struct LossWeights {
+    /// Of `‖F − F₀‖² / ‖F₀‖²`, features of the drawing and of the picture.
+    pub content: f64,
+    /// Of the mean over layers of `‖G − G₀‖² / ‖G₀‖²`, Gram matrices of the drawing and of the painting.
+    pub style: f64,
+    /// Of the mean squared difference of neighbours.
+    pub variation: f64,
+}
+
+/// A network that sees, and a painting as it sees it.
+#[derive(Clone, Debug)]
+pub struct Perceptual {
+    graph: Arc<Graph>,
+    content: NodeId,
+    styles: Vec<(NodeId, Tensor)>,
+    weights: LossWeights,
+    /// What tells it from others: weights and names of files.
+    fingerprint: String,
+}
+
+/// A loss, and what it is made of.
+struct Part {
+    loss: f64,
+    seeds: Vec<(NodeId, Tensor)>,
+}
+
+impl Perceptual {
+    /// A painting `(1, C, H, W)` in `[0, 1]`, seen by a network at four layers of its first two thirds; content is
+    /// compared at the second.
+    ///
+    /// Errors: a network without maps behind relus or joined branches.
+    pub fn new(sees: &Model, painting: &Tensor, name: &str, weights: LossWeights) -> Result<Self> {
+        let graph = sees.graph.clone();
+        let layers = spread(&graph)?;
+        let trace = graph.forward(painting)?;
+        let gram = |&id: &NodeId| -> Result<_> { Ok((id, gram(trace.value(id)?)?.0.squeeze(0)?)) };
+        let styles = layers.iter().map(gram).collect::<Result<Vec<_>>>()?;
+        let fingerprint = format!("{} {} {name} {weights:?}", sees.card.name, sees.hash);
+        Ok(Self { content: layers[1.min(layers.len() - 1)], graph, styles, weights, fingerprint })
+    }
+
+    /// What tells it from others.
+    pub fn fingerprint(&self) -> &str {
+        &self.fingerprint
+    }
+
+    /// The mean loss of drawings `(N, C, H, W)` of these pictures, and its gradient by the drawings.
+    pub fn loss(&self, drawn: &Tensor, pictures: &Tensor) -> Result<(f64, Tensor)> {
+        let seen = self.graph.forward(drawn)?;
+        let (content, style) = (self.content(&seen, &self.graph.forward(pictures)?)?, self.style(&seen)?);
+        let seeds = [content.seeds, style.seeds].concat();
+        let gradient = Walk { keep: false, ..Walk::gradient(&seen, seeds) }.run()?.input()?.clone();
+        let (variation, rough) = variation(drawn)?;
+        let loss = content.loss + style.loss + self.weights.variation * variation;
+        Ok((loss, (gradient + (rough * self.weights.variation)?)?))
+    }
+
+    fn content(&self, seen: &Trace, goal: &Trace) -> Result<Part> {
+        let goal = goal.value(self.content)?;
+        let scale = ratio(self.weights.content, squares(goal)?);
+        let apart = (seen.value(self.content)? - goal)?;
+        Ok(Part { loss: scale * squares(&apart)?, seeds: vec![(self.content, (apart * (2.0 * scale))?)] })
+    }
+
+    /// `∂/∂F ‖F Fᵀ/n − G₀‖² = 4/n (G − G₀) F`.
+    fn style(&self, seen: &Trace) -> Result<Part> {
+        let mut part = Part { loss: 0.0, seeds: vec![] };
+        for (id, goal) in &self.styles {
+            let value = seen.value(*id)?;
+            let (gram, size) = gram(value)?;
+            let apart = gram.broadcast_sub(goal)?;
+            let pictures = value.dim(0)? * self.styles.len();
+            let scale = ratio(self.weights.style, squares(goal)? * pictures as f64);
+            let gradient = (apart.matmul(&value.flatten_from(2)?.contiguous()?)? * (4.0 * scale / size))?;
+            part.loss += scale * squares(&apart)?;
+            part.seeds.push((*id, gradient.reshape(value.dims())?));
+        }
+        Ok(part)
+    }
+}
+
+/// `F Fᵀ / (C H W)` of each picture's map, `(N, C, C)`, and what it was divided by.
+fn gram(value: &Tensor) -> Result<(Tensor, f64)> {
+    let (_, c, h, w) = value.dims4()?;
+    let f = value.flatten_from(2)?.contiguous()?;
+    let size = (c * h * w) as f64;
+    Ok(((f.matmul(&f.t()?.contiguous()?)? / size)?, size))
+}
+
+/// The mean squared difference of neighbours down and across, and its gradient.
+fn variation(x: &Tensor) -> Result<(f64, Tensor)> {
+    let (mut loss, mut gradient, count) = (0.0, x.zeros_like()?, x.elem_count() as f64);
+    for dim in [2, 3] {
+        let size = x.dim(dim)?;
+        if size < 2 {
+            continue;
+        }
+        let apart = (x.narrow(dim, 1, size - 1)? - x.narrow(dim, 0, size - 1)?)?;
+        loss += squares(&apart)? / count;
+        let (later, earlier) = (apart.pad_with_zeros(dim, 1, 0)?, apart.pad_with_zeros(dim, 0, 1)?);
+        gradient = (gradient + ((later - earlier)? * (2.0 / count))?)?;
+    }
+    Ok((loss, gradient))
+}
+
+/// `a / b`, and 0 where `b` is 0: what is compared with nothing has no part in the loss.
+fn ratio(a: f64, b: f64) -> f64 {
+    if b == 0.0 { 0.0 } else { a / b }
+}
+
+fn squares(x: &Tensor) -> Result<f64> {
+    Ok(wide(&x.sqr()?.sum_all()?)?.to_scalar()?)
+}
+
+/// Four maps spread over the first two thirds of a network: behind its first relu, and behind joined branches or other relus.
+fn spread(graph: &Graph) -> Result<Vec<NodeId>> {
+    let maps = |kinds: &[&str]| -> Vec<NodeId> {
+        let fits = |id: &NodeId| graph.nodes[*id].shape.len() == 4 && kinds.contains(&graph.nodes[*id].op.kind());
+        (0..graph.nodes.len()).filter(fits).collect()
+    };
+    let (joined, relus) = (maps(&["concat"]), maps(&["relu", "leaky_relu"]));
+    ensure!(!relus.is_empty(), "a network that judges styles has maps behind relus, and this one has none");
+    let all = if joined.len() > 3 { [&relus[..1], &joined].concat() } else { relus };
+    let last = (2 * all.len()).div_ceil(3) - 1;
+    let count = (last + 1).min(4);
+    Ok((0..count).map(|i| all[i * last / (count - 1).max(1)]).collect())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::backend::Conv2d;
+    use crate::graph::{Builder, op};
+    use crate::model::Card;
+    use candle_core::{DType, Device};
+
+    fn sees() -> Model {
+        let mut builder = Builder::new(&[3, 8, 8]);
+        let slide = Conv2d { stride: (1, 1), padding: (1, 1), dilation: (1, 1), groups: 1 };
+        let mut before = 0;
+        for (i, (input, output)) in [(3, 4), (4, 5), (5, 3)].into_iter().enumerate() {
+            let conv = op::Conv { input, output, kernel: (3, 3), slide, bias: true };
+            let conv = builder.add(&format!("conv{i}"), conv, &[before]).unwrap();
+            before = builder.add(&format!("relu{i}"), op::Relu, &[conv]).unwrap();
+        }
+        let graph = builder.finish(before).unwrap();
+        let graph = crate::train::init::draw(&graph, crate::train::Init::He, 3).unwrap();
+        let weights = graph.weights().into_iter().map(|(n, t)| (n, t.to_dtype(DType::F64).unwrap())).collect();
+        let card = Card {
+            name: "sees".into(),
+            summary: String::new(),
+            input: [3, 8, 8],
+            resize: None,
+            mean: vec![0.0; 3],
+            std: vec![1.0; 3],
+            labels: [].into(),
+            synonyms: [].into(),
+            picture: String::new(),
+        };
+        Model {
+            card: card.into(),
+            graph: graph.with_weights(weights).unwrap().into(),
+            hash: "".into(),
+            taken: "".into(),
+        }
+    }
+
+    #[test]
+    fn the_gradient_is_that_of_finite_differences() {
+        let drawn = |shape: (usize, usize, usize, usize)| Tensor::rand(0f64, 1.0, shape, &Device::Cpu).unwrap();
+        let (x, y) = (drawn((2, 3, 8, 8)), drawn((2, 3, 8, 8)));
+        let weights = LossWeights { content: 0.7, style: 2.0, variation: 0.3 };
+        let judge = Perceptual::new(&sees(), &drawn((1, 3, 9, 7)), "painting", weights).unwrap();
+        let (_, gradient) = judge.loss(&y, &x).unwrap();
+        let direction = (drawn((2, 3, 8, 8)) - 0.5).unwrap();
+        let step = 1e-6;
+        let at = |t: f64| judge.loss(&(&y + (&direction * t).unwrap()).unwrap(), &x).unwrap().0;
+        let slope = (at(step) - at(-step)) / (2.0 * step);
+        let ours = (gradient * &direction).unwrap().sum_all().unwrap().to_scalar::<f64>().unwrap();
+        assert!((ours - slope).abs() < 1e-5 * slope.abs().max(1e-3), "{ours} instead of {slope}");
+    }
+
+    #[test]
+    fn the_painting_itself_has_no_loss_of_style_and_the_picture_none_of_content() {
+        let x = Tensor::rand(0f64, 1.0, (1, 3, 8, 8), &Device::Cpu).unwrap();
+        let judge = |weights| Perceptual::new(&sees(), &x, "painting", weights).unwrap();
+        let only = LossWeights { content: 1.0, style: 0.0, variation: 0.0 };
+        assert!(judge(only).loss(&x, &x).unwrap().0 < 1e-20);
+        assert!(judge(LossWeights { content: 0.0, style: 1.0, ..only }).loss(&x, &x).unwrap().0 < 1e-20);
+        assert!(judge(only).loss(&(&x * 0.5).unwrap(), &x).unwrap().0 > 1e-3);
+    }
+}

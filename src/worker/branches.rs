@@ -1,0 +1,82 @@
+//! The branches of a worker: several answers side by side, each with its own model, picture, method, parameters and steps.
+
+use crate::data::Picture;
+use crate::script::session::Session;
+use anyhow::{Result, ensure};
+use std::path::PathBuf;
+
+/// The most branches: one for each letter.
+const MOST: usize = 26;
+
+/// What a session's model and picture were opened from.
+#[derive(Clone)]
+pub(super) struct Origin {
+    pub picture: Picture,
+    pub asked: String,
+    pub weights: Option<PathBuf>,
+}
+
+/// A branch that is not open.
+pub(super) struct Branch {
+    pub session: Session,
+    pub origin: Origin,
+}
+
+/// All branches; the slot of the open one is empty.
+pub(super) struct Branches {
+    all: Vec<Option<Branch>>,
+    at: usize,
+}
+
+impl Default for Branches {
+    fn default() -> Self {
+        Self { all: vec![None], at: 0 }
+    }
+}
+
+impl Branches {
+    /// The number of branches.
+    pub fn count(&self) -> usize {
+        self.all.len()
+    }
+
+    /// The index of the open one.
+    pub fn at(&self) -> usize {
+        self.at
+    }
+
+    /// Adds a branch and opens it; `left` is the one that was open.
+    pub fn fork(&mut self, left: Branch) -> Result<()> {
+        ensure!(self.all.len() < MOST, "there are {MOST} branches already; :close ends one");
+        self.all[self.at] = Some(left);
+        self.all.push(None);
+        self.at = self.all.len() - 1;
+        Ok(())
+    }
+
+    /// Takes a branch to open it, [`go_to`](Self::go_to) follows; `None` if it is open.
+    pub fn take(&mut self, at: usize) -> Result<Option<Branch>> {
+        let count = self.all.len();
+        ensure!(at < count, "no branch {}; there are {count}", letter(at));
+        Ok(self.all[at].take())
+    }
+
+    /// Marks the branch that was taken as open; `left` is the one that was.
+    pub fn go_to(&mut self, at: usize, left: Branch) {
+        self.all[self.at] = Some(left);
+        self.at = at;
+    }
+
+    /// Removes the open branch, and takes the one before it to open it.
+    pub fn close(&mut self) -> Result<Option<Branch>> {
+        ensure!(self.all.len() > 1, "there is only one branch; f forks another");
+        self.all.remove(self.at);
+        self.at = self.at.saturating_sub(1);
+        Ok(self.all[self.at].take())
+    }
+}
+
+/// The name of a branch.
+pub fn letter(at: usize) -> char {
+    char::from(b'A' + (at % MOST) as u8)
+}

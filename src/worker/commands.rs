@@ -1,0 +1,222 @@
+//! What each command changes.
+
+use super::branches::{Branch, Origin};
+use super::message::{Command, Update};
+use super::{Request, Worker};
+use crate::data::lock::Lock;
+use crate::data::{Picture, source};
+use crate::model::Model;
+use crate::render::{Colormap, ContactSheet};
+use crate::script::architecture::card;
+use crate::script::export::{self, film, sheet};
+use crate::script::host::reference::reference;
+use crate::script::session::workspace;
+use crate::words;
+use anyhow::{Context, Result};
+use std::path::{Path, PathBuf};
+
+impl Worker {
+    /// Does what was asked, and answers it.
+    pub(super) fn change(&mut self, command: Command) -> Result<()> {
+        match command {
+            Command::Model { name, weights } => self.open_model(&name, weights)?,
+            Command::Picture(name) => self.open_picture(&name)?,
+            Command::Method(name) => self.open_method(&name)?,
+            Command::Set(name, text) => {
+                let set = self.session.set(&name, &text);
+                self.tell_method();
+                set?;
+                self.answer(Request::View);
+            }
+            Command::Target(class) => {
+                self.session.set_target(class)?;
+                self.tell(Update::Target(self.session.target()));
+                self.answer(Request::Run);
+            }
+            Command::Restart => {
+                self.session.stop_again()?;
+                self.tell_method();
+                self.answer(Request::Run);
+            }
+            Command::Step if self.session.done().is_some() && self.session.unstop(&self.host)? => {
+                self.tell_method();
+                self.tell(Update::Said("stop is off: stepping on although the network is fooled; r runs anew".into()));
+                self.keep_question(false);
+                self.answer(Request::Next);
+            }
+            Command::Step if self.session.done().is_some() => {
+                let why = self.session.done().unwrap_or_default();
+                self.tell(Update::Log(format!("the run is at its end: {why}; change a parameter to go on")));
+                self.answer(Request::View);
+            }
+            Command::Step => self.answer(Request::Next),
+            Command::Back => {
+                let before = self.session.cursor().saturating_sub(1);
+                self.answer(Request::Seek(before));
+            }
+            Command::Seek(step) => self.answer(Request::Seek(step)),
+            Command::Play => self.playing = self.session.method().is_some_and(|m| m.stepped),
+            Command::Pause | Command::Cancel => (self.playing, self.dropped) = (false, None),
+            Command::Fork => self.fork()?,
+            Command::Branch(at) => self.go_to_branch(at)?,
+            Command::CloseBranch => self.close_branch()?,
+            Command::Save(place) => self.save(&place)?,
+            Command::Keep(name) => self.keep_as(&name)?,
+            Command::Reference => self.tell(Update::Reference(reference(&self.host).lines())),
+            Command::Edit(name) => self.edit(name)?,
+            Command::Quit => {}
+        }
+        Ok(())
+    }
+
+    pub(super) fn open_model(&mut self, name: &str, weights: Option<PathBuf>) -> Result<()> {
+        self.begin();
+        let model = self.architectures.open(name, weights.as_deref())?;
+        let (asked, (name, picture)) = self.picture_for(&model)?;
+        let input = model.card.preprocess().apply(&picture, self.no_resize)?;
+        self.session.replace(&self.host, model, &name, input)?;
+        self.session.opened_as(&asked);
+        self.origin = Origin { picture, asked, weights };
+        self.session.model().note().into_iter().for_each(|note| self.tell(Update::Log(note)));
+        self.tell(Update::Model(card(self.session.model())));
+        self.tell_picture();
+        self.tell_method();
+        self.answer(Request::Run);
+        Ok(())
+    }
+
+    /// The open picture; one of the program's own gives way to one that suits the new network.
+    fn picture_for(&self, model: &Model) -> Result<(String, (String, Picture))> {
+        let (before, now) = (&self.session.model().card.picture, &model.card.picture);
+        let name = self.session.picture();
+        if before != now && name == before {
+            return Ok((now.clone(), source::picture(now)?));
+        }
+        Ok((self.origin.asked.clone(), (name.into(), self.origin.picture.clone())))
+    }
+
+    fn open_picture(&mut self, asked: &str) -> Result<()> {
+        self.begin();
+        let (name, picture) = source::picture(asked)?;
+        let model = self.session.model().clone();
+        let input = model.card.preprocess().apply(&picture, self.no_resize)?;
+        self.session.replace(&self.host, model, &name, input)?;
+        self.session.opened_as(asked);
+        (self.origin.picture, self.origin.asked) = (picture, asked.into());
+        self.tell_picture();
+        self.tell_method();
+        self.answer(Request::Run);
+        Ok(())
+    }
+
+    fn open_method(&mut self, name: &str) -> Result<()> {
+        let method = self.host.method(name)?;
+        self.session.open(method);
+        self.watch.open(name);
+        self.tell_method();
+        self.answer(Request::Run);
+        Ok(())
+    }
+
+    /// What a name ends with tells what is wanted.
+    fn save(&mut self, place: &Path) -> Result<()> {
+        match place.extension().and_then(|e| e.to_str()) {
+            Some("gif") => self.save_film(place),
+            Some("png") => {
+                let frame = self.shown.as_ref().context("there is nothing to save yet")?;
+                let figures = ContactSheet::of(&frame.figures, Colormap::default());
+                sheet::write(place, &self.session, &figures)?;
+                self.tell(Update::Log(format!("saved a sheet as \"{}\"", words::path(&place))));
+                Ok(())
+            }
+            _ => self.save_all(place),
+        }
+    }
+
+    fn save_all(&mut self, folder: &Path) -> Result<()> {
+        let frame = self.shown.as_ref().context("there is nothing to save yet")?;
+        let files = export::write(folder, &self.session, &self.host, frame, export::paint)?;
+        self.tell(Update::Log(format!("saved {} files in \"{}\"", files.len(), words::path(&folder))));
+        Ok(())
+    }
+
+    fn save_film(&mut self, file: &Path) -> Result<()> {
+        self.begin();
+        self.host.guard().start(self.known);
+        let updates = self.updates.clone();
+        let tell = move |done, total| drop(updates.send(Update::Progress { what: "film".into(), done, total }));
+        let count = film::write(file, &self.session, &self.host, tell)?;
+        self.tell(Update::Log(format!("saved a film of {count} steps as \"{}\"", words::path(&file))));
+        Ok(())
+    }
+
+    fn keep_as(&mut self, name: &str) -> Result<()> {
+        let keeping = self.keeping.as_ref().context("sessions are not kept here: GRADSCOPE_STATE is empty")?;
+        let file = keeping.file().with_file_name(format!("{name}.json"));
+        let _lock = (file != keeping.file()).then(|| Lock::of(&file)).transpose()?;
+        workspace::write_step(&file, None)?;
+        self.opened().context("no method is open")?.write(&file)?;
+        workspace::step(&self.session).map_or(Ok(()), |step| workspace::write_step(&file, Some(&step)))?;
+        self.tell(Update::Log(format!("kept; gradscope --session {name} opens it")));
+        Ok(())
+    }
+
+    fn edit(&mut self, method: String) -> Result<()> {
+        let open = self.session.method().filter(|m| m.name == method).and_then(|m| m.source.path.clone());
+        let path = open.map_or_else(|| self.host.plugins().to_edit(&method), Ok)?;
+        self.watch.add(path.parent().unwrap_or(Path::new(".")));
+        self.tell(Update::Script { method, path });
+        Ok(())
+    }
+
+    /// Forks a branch that starts as the open one is now, and opens it.
+    fn fork(&mut self) -> Result<()> {
+        let left = Branch { session: self.session.clone(), origin: self.origin.clone() };
+        self.branches.fork(left)?;
+        self.tell_branches();
+        self.answer(Request::View);
+        Ok(())
+    }
+
+    /// Opens another branch where it was left.
+    fn go_to_branch(&mut self, at: usize) -> Result<()> {
+        if let Some(wanted) = self.branches.take(at)? {
+            let left = self.open_branch(wanted);
+            self.branches.go_to(at, left);
+            self.show_branch();
+        }
+        Ok(())
+    }
+
+    /// Closes the open branch, and opens the one before it.
+    fn close_branch(&mut self) -> Result<()> {
+        if let Some(wanted) = self.branches.close()? {
+            self.open_branch(wanted);
+        }
+        self.show_branch();
+        Ok(())
+    }
+
+    /// Opens a branch, and returns the one that was open.
+    fn open_branch(&mut self, wanted: Branch) -> Branch {
+        Branch {
+            session: std::mem::replace(&mut self.session, wanted.session),
+            origin: std::mem::replace(&mut self.origin, wanted.origin),
+        }
+    }
+
+    fn show_branch(&mut self) {
+        if let Some(method) = self.session.method() {
+            self.watch.open(&method.name);
+        }
+        self.tell_branches();
+        self.tell(Update::Model(card(self.session.model())));
+        self.tell_picture();
+        self.tell_method();
+        self.answer(Request::View);
+    }
+
+    fn tell_branches(&self) {
+        self.tell(Update::Branches { at: self.branches.at(), count: self.branches.count() });
+    }
+}

@@ -1,0 +1,447 @@
+//! The thread that computes for the app: commands come in, updates go out, the newest question wins.
+
+pub mod message;
+mod watch;
+mod throttled_observer;
+mod branches;
+mod commands;
+mod autosave;
+
+use crate::data::{Picture, notes, wait_for_writes};
+use crate::panics::caught;
+use crate::render::Array;
+use crate::script::architecture::{Architectures, card};
+use crate::script::host::Host;
+use crate::script::sandbox::guard::Guard;
+use crate::script::sandbox::stack;
+use crate::script::session::Session;
+use crate::script::session::workspace::{self, Workspace};
+use crate::script::summary::{Frame, Report};
+use crate::sync::LockUnpoisoned;
+use anyhow::{Context, Result, anyhow};
+use autosave::Autosave;
+pub use autosave::SessionFile;
+pub use branches::letter;
+use branches::{Branches, Origin};
+use candle_core::DType;
+use message::{Command, Update};
+use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender, channel};
+use std::sync::{Arc, Mutex};
+use std::thread::JoinHandle;
+use std::time::{Duration, Instant};
+use throttled_observer::ThrottledObserver;
+use watch::Watch;
+
+/// How often an idle worker looks whether the open script was saved where no event tells, as on a network drive.
+const LOOK: Duration = Duration::from_secs(1);
+/// How long the end may wait for a worker that does not notice that it is to end.
+const AT_ONCE: Duration = Duration::from_millis(300);
+/// How long for one that does, and for files that are being written.
+const KEEPING: Duration = Duration::from_secs(10);
+
+/// What a worker begins with: all open already, so that what is wrong with it is told before an app is.
+pub struct WorkerInit {
+    /// Compiles and calls scripts.
+    pub host: Host,
+    /// The model, the picture, the method if there is one.
+    pub session: Session,
+    /// The picture before preprocessing, for other models.
+    pub picture: Picture,
+    /// What that picture was asked for as.
+    pub asked: String,
+    /// Weight file that the model was opened with.
+    pub weights: Option<PathBuf>,
+    /// Whether pictures keep their size.
+    pub no_resize: bool,
+    /// The file that keeps what is open; none: it is not kept.
+    pub session_file: Option<SessionFile>,
+    /// Whether it was opened from that file.
+    pub restored: bool,
+    /// Whether its answer waits to be asked for again, since it may be what ended the program.
+    pub waits: bool,
+    /// What there is to be said at the start.
+    pub notes: Vec<String>,
+}
+
+/// Where commands for a worker go.
+#[derive(Clone)]
+pub struct WorkerHandle {
+    inbox: Sender<Message>,
+    guard: Arc<Guard>,
+    thread: Arc<Mutex<Option<JoinHandle<()>>>>,
+}
+
+/// What comes to the worker, with the number of wishes to cancel that it knows of.
+enum Message {
+    Command(Command, u64),
+    /// Files in the script folders were saved.
+    Saved(Vec<PathBuf>, u64),
+}
+
+/// Starts a worker; the first updates tell what is open.
+pub fn start(opening: WorkerInit) -> Result<(WorkerHandle, Receiver<Update>)> {
+    let (inbox, messages) = channel();
+    let (updates, answers) = channel();
+    let asker = WorkerHandle { inbox, guard: opening.host.guard().clone(), thread: Arc::default() };
+    let worker = Worker::new(opening, updates, &asker)?;
+    let thread = stack::spawn("worker", move || worker.work(&messages)).context("starting the worker's thread")?;
+    *asker.thread.lock_unpoisoned() = Some(thread);
+    Ok((asker, answers))
+}
+
+impl WorkerHandle {
+    /// Sends a command; what is being computed ends soon if the command asks for something else. Steps wait for the step
+    /// before them.
+    pub fn ask(&self, command: Command) {
+        let ends = matches!(command, Command::Cancel | Command::Quit);
+        if ends || (command.asks() && command != Command::Step) {
+            self.guard.cancel();
+        }
+        // The worker is gone only when the program ends.
+        let _ = self.inbox.send(Message::Command(command, self.guard.cancel_requests()));
+    }
+
+    /// Ends the worker and waits until it has kept what is open; a native step that takes long is left to itself, its question was
+    /// kept before it began.
+    pub fn end(&self) {
+        self.ask(Command::Quit);
+        let asked = Instant::now();
+        let Some(thread) = self.thread.lock_unpoisoned().take() else { return };
+        while !thread.is_finished() {
+            let most = if self.guard.has_noticed() { KEEPING } else { AT_ONCE };
+            if asked.elapsed() > most {
+                return wait_for_writes(KEEPING);
+            }
+            std::thread::sleep(Duration::from_millis(5));
+        }
+        // A worker that panicked has said so.
+        let _ = thread.join();
+    }
+
+    /// Tells of saved files; what is being computed ends soon if the open script may be another one now.
+    fn saved(&self, files: Vec<PathBuf>, open: bool) {
+        if open {
+            self.guard.cancel();
+        }
+        let _ = self.inbox.send(Message::Saved(files, self.guard.cancel_requests()));
+    }
+}
+
+/// What the session is asked for.
+#[derive(Clone, Copy, Debug)]
+enum Request {
+    /// The answer from its start.
+    Run,
+    /// The present step again.
+    View,
+    /// One step on.
+    Next,
+    /// A kept step.
+    Seek(usize),
+}
+
+struct Worker {
+    host: Host,
+    architectures: Architectures,
+    session: Session,
+    origin: Origin,
+    no_resize: bool,
+    keeping: Option<Autosave>,
+    /// Whether the answer waits to be asked for.
+    waits: bool,
+    updates: Sender<Update>,
+    generation: Arc<AtomicU64>,
+    known: u64,
+    playing: bool,
+    busy: bool,
+    shown: Option<Frame>,
+    branches: Branches,
+    /// What was given up because something came in between.
+    dropped: Option<Request>,
+    watch: Watch,
+}
+
+impl Worker {
+    fn new(opening: WorkerInit, updates: Sender<Update>, asker: &WorkerHandle) -> Result<Self> {
+        let WorkerInit { host, mut session, picture, asked, weights, no_resize, session_file, restored, waits, notes } =
+            opening;
+        let generation = Arc::new(AtomicU64::new(0));
+        let watcher = asker.clone();
+        let mut watch = Watch::new(move |files, open| watcher.saved(files, open))?;
+        host.plugins().existing().iter().chain(&host.models().existing()).for_each(|folder| watch.add(folder));
+        if let Some(method) = session.method() {
+            watch.open(&method.name);
+            method.source.path.iter().filter_map(|p| p.parent()).for_each(|folder| watch.add(folder));
+        }
+        notes.into_iter().for_each(|note| drop(updates.send(Update::Said(note))));
+        session.watched_by(Arc::new(ThrottledObserver::new(updates.clone(), generation.clone())));
+        let architectures = Architectures::new(host.models().clone(), host.guard());
+        let (known, playing, busy, shown) = (host.guard().cancel_requests(), false, false, None);
+        let opened = Workspace::of(&session, &asked, weights.as_deref(), no_resize).filter(|_| restored);
+        let keeping = session_file.map(|place| Autosave::new(place, opened, updates.clone()));
+        Ok(Self {
+            host,
+            architectures,
+            session,
+            origin: Origin { picture, asked, weights },
+            no_resize,
+            keeping: keeping.transpose().context("starting the thread that keeps the session")?,
+            waits,
+            updates,
+            generation,
+            known,
+            playing,
+            busy,
+            shown,
+            branches: Branches::default(),
+            dropped: None,
+            watch,
+        })
+    }
+
+    fn work(mut self, messages: &Receiver<Message>) {
+        self.introduce();
+        match (self.session.started(), self.waits) {
+            (true, _) => self.survive(|worker| worker.answer(Request::View)),
+            (false, false) => self.survive(|worker| worker.answer(Request::Run)),
+            (false, true) => {}
+        }
+        loop {
+            let message = match self.next(messages) {
+                Ok(message) => message,
+                Err(RecvTimeoutError::Timeout) if self.playing => {
+                    self.survive(Self::play);
+                    continue;
+                }
+                Err(RecvTimeoutError::Timeout) => {
+                    self.keep_step(true);
+                    Message::Saved(vec![], self.known)
+                }
+                Err(RecvTimeoutError::Disconnected) => return self.end(),
+            };
+            if matches!(message, Message::Command(Command::Quit, _)) {
+                return self.end();
+            }
+            self.survive(|worker| match message {
+                Message::Command(command, known) => worker.execute(command, known),
+                Message::Saved(files, known) => worker.saved(&files, known),
+            });
+        }
+    }
+
+    /// A panic is told; what is open stays so.
+    fn survive(&mut self, work: impl FnOnce(&mut Self)) {
+        if let Err(panic) = caught(|| work(self)) {
+            self.playing = false;
+            let why = anyhow!("gradscope itself failed: {panic}");
+            self.tell(Update::Failed(Report::plain(&why)));
+        }
+    }
+
+    /// The next message; of several steps that wait, one is taken, so that a held key does not step on after it.
+    fn next(&mut self, messages: &Receiver<Message>) -> Result<Message, RecvTimeoutError> {
+        let message = match messages.try_recv() {
+            Ok(message) => message,
+            Err(_) if self.playing => return Err(RecvTimeoutError::Timeout),
+            Err(_) => {
+                self.rest();
+                messages.recv_timeout(LOOK)?
+            }
+        };
+        if let Message::Command(command, known) = &message {
+            self.known = *known;
+            if command.asks() {
+                self.generation.fetch_add(1, Ordering::Relaxed);
+            }
+        }
+        Ok(message)
+    }
+
+    fn tell(&self, update: Update) {
+        // The app is gone only when the program ends.
+        let _ = self.updates.send(update);
+    }
+
+    /// Says what is open.
+    fn introduce(&mut self) {
+        self.tell(Update::Methods(self.host.methods()));
+        let (rows, errors) = self.architectures.list();
+        self.tell(Update::Models(rows));
+        errors.into_iter().for_each(|e| self.tell(Update::Log(format!("{e:#}"))));
+        self.tell(Update::Model(card(self.session.model())));
+        self.tell_picture();
+        self.tell_method();
+    }
+
+    fn tell_picture(&self) {
+        let told = self.pixels().and_then(|pixels| {
+            let classes = self.session.classes(&self.host, 10)?;
+            let source = self.origin.asked.clone();
+            Ok(Update::Picture { name: self.session.picture().into(), source, pixels, classes })
+        });
+        self.tell(told.unwrap_or_else(|e| Update::Failed(Report::of(e))));
+        self.tell(Update::Target(self.session.target()));
+        if let Some(why) = self.session.unnamed() {
+            self.tell(Update::Log(why.to_string()));
+        }
+    }
+
+    fn pixels(&self) -> Result<Array> {
+        let input = self.session.input().narrow(0, 0, 1)?.squeeze(0)?;
+        Array::new(input.dims().to_vec(), input.flatten_all()?.to_dtype(DType::F32)?.to_vec1::<f32>()?)
+    }
+
+    fn tell_method(&self) {
+        if let Some(card) = self.session.card() {
+            self.tell(Update::Method(card));
+        }
+    }
+
+    /// Does what a person wants; errors are told, and what was there before stays.
+    fn execute(&mut self, command: Command, known: u64) {
+        self.known = known;
+        // A parameter is changed while the run goes on.
+        if command.asks() && !matches!(command, Command::Set(..)) {
+            self.playing = false;
+        }
+        // What changes the question is never given up halfway: a newer question builds on it.
+        self.host.guard().start(u64::MAX);
+        if let Err(error) = self.change(command) {
+            self.playing = false;
+            self.tell(Update::Failed(Report::of(error)));
+        }
+    }
+
+    /// One step of a run that plays.
+    fn play(&mut self) {
+        let fresh = !self.session.started();
+        if !fresh && !self.session.can_go_on() {
+            self.playing = false;
+            return;
+        }
+        self.answer(if fresh { Request::Run } else { Request::Next });
+    }
+
+    /// Computes and shows; a newer question ends it without a word.
+    fn answer(&mut self, question: Request) {
+        if self.session.method().is_none() {
+            return;
+        }
+        self.begin();
+        // A step is of the question that is kept already.
+        if matches!(question, Request::Run | Request::View) {
+            self.keep_question(false);
+        }
+        self.host.guard().start(self.known);
+        self.dropped = None;
+        let answer = match question {
+            Request::Run => self.session.run(&self.host),
+            Request::View => self.session.view(&self.host),
+            Request::Next => self.session.next(&self.host),
+            Request::Seek(step) => self.session.seek(&self.host, step),
+        };
+        match answer {
+            Ok(frame) => {
+                let frame = Frame { generation: self.generation.load(Ordering::Relaxed), ..frame };
+                self.keeping.iter_mut().for_each(Autosave::answered);
+                frame.notes.iter().for_each(|note| self.tell(Update::Log(note.clone())));
+                self.shown = Some(frame.clone());
+                self.tell(Update::Frame(frame));
+                self.keep_step(false);
+            }
+            Err(_) if self.host.guard().is_cancelled() => self.dropped = Some(question),
+            Err(error) => {
+                self.playing = false;
+                self.keeping.iter_mut().for_each(Autosave::settle);
+                self.tell(Update::Failed(Report::of(error)));
+            }
+        }
+    }
+
+    /// What is open, as a file keeps it.
+    fn opened(&self) -> Option<Workspace> {
+        Workspace::of(&self.session, &self.origin.asked, self.origin.weights.as_deref(), self.no_resize)
+    }
+
+    /// Keeps what is about to be answered; `anew` where its script is another one now.
+    fn keep_question(&mut self, anew: bool) {
+        let opened = self.opened();
+        self.keeping.iter_mut().for_each(|keeping| keeping.begins(opened.clone(), anew));
+    }
+
+    fn keep_step(&mut self, at_once: bool) {
+        let session = &self.session;
+        self.keeping.iter_mut().for_each(|keeping| keeping.step(at_once, || workspace::step(session)));
+    }
+
+    fn end(mut self) {
+        self.host.guard().hold(true);
+        self.keep_step(true);
+        self.keeping.iter_mut().for_each(Autosave::end);
+    }
+
+    fn begin(&mut self) {
+        if !self.busy {
+            self.busy = true;
+            self.tell(Update::Busy(true));
+        }
+    }
+
+    fn rest(&mut self) {
+        notes::take().into_iter().for_each(|note| self.tell(Update::Log(note)));
+        if self.busy {
+            self.busy = false;
+            self.tell(Update::Busy(false));
+        }
+    }
+
+    /// Reads again what was saved: the open method, the open architecture.
+    fn saved(&mut self, files: &[PathBuf], known: u64) {
+        self.known = known;
+        self.host.guard().start(u64::MAX);
+        let models = self.host.models().existing();
+        if files.iter().any(|f| models.iter().any(|m| within(f, m))) {
+            self.reopen();
+        }
+        let reloaded = self.reload();
+        if !files.is_empty() || !matches!(reloaded, Ok(false)) {
+            self.tell(Update::Methods(self.host.methods()));
+        }
+        match (reloaded, self.dropped) {
+            (Err(error), _) => self.tell(Update::Failed(Report::of(error))),
+            (Ok(false), Some(question)) => self.answer(question),
+            _ => {}
+        }
+    }
+
+    fn reopen(&mut self) {
+        let name = self.session.model().card.name.clone();
+        if let Err(error) = self.open_model(&name, self.origin.weights.clone()) {
+            self.tell(Update::Failed(Report::of(error)));
+        }
+    }
+
+    /// The open method anew, if its text (or that of a library it imports) is another one now.
+    fn reload(&mut self) -> Result<bool> {
+        let Some(old) = self.session.method().cloned() else { return Ok(false) };
+        if !self.watch.is_new(&old, self.host.plugins()) {
+            return Ok(false);
+        }
+        let begun = Instant::now();
+        let method = self.host.again(&old)?;
+        self.session.reload(method);
+        self.keep_question(true);
+        let millis = begun.elapsed().as_secs_f64() * 1e3;
+        self.tell(Update::Reloaded { method: old.name, millis });
+        self.tell_method();
+        self.answer(Request::View);
+        Ok(true)
+    }
+}
+
+fn within(file: &Path, folder: &Path) -> bool {
+    let folder = folder.canonicalize().unwrap_or_else(|_| folder.to_path_buf());
+    file.canonicalize().unwrap_or_else(|_| file.to_path_buf()).starts_with(folder)
+}
