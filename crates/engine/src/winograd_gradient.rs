@@ -251,9 +251,7 @@ unsafe fn along<S: Simd, const N: usize>(column: [S::V; N]) -> [S::V; SIDE] {
     // SAFETY: as the caller promises.
     unsafe {
         let mut d = [S::splat(0.0); SIDE];
-        for i in 0..N {
-            d[i] = column[i];
-        }
+        d[..N].copy_from_slice(&column[..N]);
         if N == SIDE { input::<S, SIDE>(d) } else { output_transposed::<S>([d[0], d[1], d[2], d[3]]) }
     }
 }
