@@ -3,12 +3,12 @@
 use super::args::{ApiArgs, ScriptArgs};
 use super::open;
 use super::out::say;
-use crate::script::host::reference::{Reference, reference};
+use crate::script::host::reference::{Section, reference};
 use crate::words;
 use anyhow::{Result, bail};
 use std::process::ExitCode;
 
-/// Prints all of it, or what has a word in it; `--definitions` writes files for editors instead.
+/// Prints all of it by noun, one noun, or everything that contains a word; `--definitions` writes files for editors instead.
 pub fn api(scripts: &ScriptArgs, args: &ApiArgs) -> Result<ExitCode> {
     let host = open::host(scripts)?;
     if let Some(folder) = &args.definitions {
@@ -16,18 +16,26 @@ pub fn api(scripts: &ScriptArgs, args: &ApiArgs) -> Result<ExitCode> {
         say(&format!("wrote {count} files to {}", words::path(folder)))?;
         return Ok(ExitCode::SUCCESS);
     }
-    let found = reference(&host).with(&args.search.join(" "));
-    if found.rows.is_empty() && found.signatures.is_empty() {
-        let search = args.search.join(" ");
-        bail!("nothing that scripts can call has \"{}\" in it; without a word all is listed", words::name(&search));
+    let (all, search) = (reference(&host), args.search.join(" "));
+    let nouns = all.nouns().collect::<Vec<_>>().join(", ");
+    let found = all.with(&search);
+    if found.sections.is_empty() {
+        bail!("nothing that scripts can call has \"{}\" in it; its nouns are {nouns}", words::name(&search));
     }
-    say(&text(&found))?;
+    say(&found.sections.iter().map(text).collect::<Vec<_>>().join("\n\n"))?;
     Ok(ExitCode::SUCCESS)
 }
 
-fn text(found: &Reference) -> String {
-    let rows = found.rows.iter().map(|(of, what)| format!("{of}\n    {what}\n"));
-    let signatures = found.signatures.iter().map(|s| format!("  {s}"));
-    let title = (!found.signatures.is_empty()).then(|| "signatures".to_string());
-    rows.chain(title).chain(signatures).collect::<Vec<_>>().join("\n")
+/// A noun, its rows, its signatures and its example.
+fn text(section: &Section) -> String {
+    let rows = section.rows.iter().map(|(of, what)| format!("  {of}\n      {what}"));
+    let signatures = lines("functions", section.signatures.iter().map(String::as_str));
+    let example = lines("example", section.example.lines());
+    std::iter::once(section.noun.clone()).chain(rows).chain(signatures).chain(example).collect::<Vec<_>>().join("\n")
+}
+
+/// Lines below a title; none where there are no lines.
+fn lines<'a>(title: &str, lines: impl Iterator<Item = &'a str>) -> Option<String> {
+    let text = lines.map(|line| format!("\n      {line}")).collect::<String>();
+    (!text.is_empty()).then(|| format!("  {title}{text}"))
 }

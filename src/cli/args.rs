@@ -364,7 +364,7 @@ pub enum Template {
 
 #[derive(Group, Debug)]
 pub struct ApiArgs {
-    /// Words that it has in it: `gradscope api gaussian`
+    /// A noun, or words to search for: `gradscope api model`, `gradscope api gaussian`
     #[arg(value_name = "SEARCH")]
     pub search: Vec<String>,
     /// Write definition files for rhai's language server to this folder

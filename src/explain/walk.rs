@@ -37,6 +37,8 @@ pub struct Walk<'a> {
 pub struct Relevance {
     /// The network it belongs to.
     pub graph: Arc<Graph>,
+    /// What the network ran on, `(N, …)`.
+    pub x: Tensor,
     /// Gradient or relevance of each node's value that was reached and kept.
     pub values: BTreeMap<NodeId, Tensor>,
     /// Gradients of parameters by name, when asked for.
@@ -76,6 +78,7 @@ impl<'a> Walk<'a> {
         }
         let mut answer = Relevance {
             graph: graph.clone(),
+            x: self.trace.input().clone(),
             values: BTreeMap::new(),
             params: BTreeMap::new(),
             ledger: BTreeMap::new(),

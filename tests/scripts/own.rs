@@ -1,15 +1,56 @@
-//! An attack of one's own is a few lines of script, and does what its formula says.
+//! A method of one's own is a few lines of script, and does what its formula says: an attack, and a rule of relevance.
 
 use crate::common::{host, picture, session, tiny};
 use candle_core::{Device, Tensor};
+use gradscope::data::source;
 use gradscope::explain::{Walk, cross_entropy};
-
-const LINES: &str = include_str!("../../plugins/attack/momentum_l2.rhai");
+use gradscope::script::architecture::Architectures;
+use gradscope::script::folders::Folders;
+use gradscope::script::session::Session;
 
 #[test]
-fn it_has_at_most_fifteen_lines_of_code() {
-    let code = LINES.lines().map(str::trim).filter(|l| !l.is_empty() && !l.starts_with("//")).count();
-    assert!(code <= 15, "{code} lines");
+fn momentum_takes_eleven_lines_and_an_epsilon_rule_seven() {
+    for (method, most) in [("momentum_l2", 11), ("lrp_by_hand", 7)] {
+        let text = host().method(method).unwrap().source.text.clone();
+        let code = text.lines().map(str::trim).filter(|l| !l.is_empty() && !l.starts_with("//")).count();
+        assert!(code <= most, "{method}: {code} lines");
+        assert!(text.lines().all(|l| l.chars().count() <= 120 || l.starts_with("//")), "{method}: a line is too long");
+    }
+}
+
+/// The map of relevance, summed over channels, of a method of LRP-ε.
+fn relevance(network: Option<&str>, method: &str, set: &[(&str, &str)]) -> Vec<f64> {
+    let host = host();
+    let mut session = match network {
+        None => session(&host),
+        Some(name) => {
+            let model =
+                Architectures::new(Folders::models(None).embedded_only(), host.guard()).open(name, None).unwrap();
+            let (name, picture) = source::picture(&model.card.picture).unwrap();
+            let x = model.card.preprocess().apply(&picture, false).unwrap();
+            Session::new(&host, model, &name, x).unwrap()
+        }
+    };
+    session.open(host.method(method).unwrap());
+    set.iter().for_each(|(name, value)| session.set(name, value).unwrap());
+    let frame = session.run(&host).unwrap();
+    let values = frame.figures.iter().find(|f| f.title == "relevance").unwrap().values().unwrap().clone();
+    let channels = values.shape[1];
+    let pixels = values.data.len() / channels;
+    (0..pixels).map(|i| (0..channels).map(|c| f64::from(values.data[c * pixels + i])).sum()).collect()
+}
+
+#[test]
+fn the_epsilon_rule_by_hand_gives_the_numbers_of_lrp() {
+    for (network, epsilon) in
+        [(None, "0.000001"), (None, "0.1"), (Some("shapes"), "0.000001"), (Some("shapes"), "0.01")]
+    {
+        let by_hand = relevance(network, "lrp_by_hand", &[("epsilon", epsilon)]);
+        let native = relevance(network, "lrp", &[("composite", "Epsilon"), ("epsilon", epsilon), ("bias", "full")]);
+        let greatest = native.iter().fold(0.0_f64, |most, v| most.max(v.abs()));
+        let far = by_hand.iter().zip(&native).map(|(a, b)| (a - b).abs()).fold(0.0, f64::max);
+        assert!(greatest > 0.0 && far < 1e-4 * greatest, "{network:?} {epsilon}: {far} of {greatest}");
+    }
 }
 
 /// The gradient of the cross-entropy by the picture.

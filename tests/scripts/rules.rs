@@ -1,7 +1,15 @@
 //! Rules written in a script against the native ones, predicates, ledgers and coverage.
 
-use crate::common::{answer, failure, host, method, one_shot, session};
+use crate::common::{answer, failure, host, method, one_shot, session, uniform};
+use candle_core::{Device, Tensor};
+use gradscope::graph::Parameter;
+use gradscope::model::Model;
 use gradscope::render::{Body, Figure};
+use gradscope::script::architecture::Architectures;
+use gradscope::script::folders::Folders;
+use gradscope::script::host::Host;
+use gradscope::script::session::Session;
+use std::sync::Arc;
 
 /// A rule by its native name, and the same by hand.
 const PAIRS: [(&str, &str); 10] = [
@@ -206,4 +214,95 @@ fn a_site_knows_the_layers_before_and_behind_it() {
     };
     assert!(told("relu1").contains("[\"conv1\"] [\"pool1\"]"), "{}", told("relu1"));
     assert!(told("fc").contains("[]"), "{}", told("fc"));
+}
+
+/// Numbers to draw at most; more repeat them.
+const DRAWN: usize = 1 << 16;
+
+/// A parameter as He et al. 2015 draw it, statistics of batch norms positive, biases 0.
+fn drawn(p: &Parameter) -> Tensor {
+    let fan_in = p.shape[1..].iter().product::<usize>().max(1);
+    let (scale, shift) = match p.name.as_str() {
+        _ if p.shape.len() > 1 => ((6.0 / fan_in as f32).sqrt(), 0.0),
+        name if name.ends_with("running_var") => (0.5, 1.0),
+        name if name.ends_with(".weight") => (0.25, 0.75),
+        _ => (0.0, 0.0),
+    };
+    let count: usize = p.shape.iter().product();
+    let some: Vec<_> = uniform(count as u64, count.min(DRAWN)).into_iter().map(|u| u * scale + shift).collect();
+    Tensor::from_vec(some.iter().copied().cycle().take(count).collect(), p.shape.as_slice(), &Device::Cpu).unwrap()
+}
+
+/// A session of an architecture with drawn weights, on a drawn picture of at most 96 by 96.
+fn session_of(host: &Host, name: &str) -> Session {
+    let (card, graph) = Architectures::new(host.models().clone(), host.guard()).build(name).unwrap();
+    let weights = graph.parameters().into_iter().map(|p| (p.name.clone(), drawn(&p))).collect();
+    let graph = Arc::new(graph.with_weights(weights).unwrap());
+    let [c, h, w] = card.input;
+    let (h, w) = if h > 96 && w > 96 { (96, 96) } else { (h, w) };
+    let pixels: Vec<_> = uniform(7, c * h * w).into_iter().map(|v| 0.5 + 0.5 * v).collect();
+    let x = Tensor::from_vec(pixels, (1, c, h, w), &Device::Cpu).unwrap();
+    let model = Model { card: Arc::new(card), graph, hash: name.into(), taken: "".into() };
+    Session::new(host, model, "picture", x).unwrap()
+}
+
+#[test]
+fn the_template_of_a_rule_runs_on_every_architecture_and_conserves_relevance() {
+    let template = include_str!("../../src/cli/new/rule.rhai");
+    let mut kinds = std::collections::BTreeSet::new();
+    let mut names = vec![];
+    let folders = Folders::models(None).embedded_only();
+    for file in folders.names() {
+        let host = host();
+        let text = folders.find(&file).unwrap().unwrap().text;
+        // Of a file with several architectures the first, the smallest.
+        let first = text.split_once("names:").and_then(|(_, names)| names.split('"').nth(1));
+        let name = first.unwrap_or(&file);
+        let mut session = session_of(&host, name);
+        if session.model().classes() == 0 {
+            continue;
+        }
+        kinds.extend(session.model().graph.nodes.iter().map(|n| n.op.kind()));
+        session.open(method(&host, template));
+        let frame = session.run(&host).unwrap_or_else(|e| panic!("{name}: {e}"));
+        let map = frame.figures.iter().find(|f| f.title == "relevance").unwrap().values().unwrap();
+        let reached: f64 = map.data.iter().map(|v| f64::from(*v)).sum();
+        let size: f64 = map.data.iter().map(|v| f64::from(v.abs())).sum();
+        let class = session.target().unwrap();
+        let score = frame.figures.iter().find_map(|f| match &f.body {
+            Body::Classes { rows, .. } => rows.iter().find(|row| row.class == class).map(|row| f64::from(row.logit)),
+            _ => None,
+        });
+        let score = score.unwrap();
+        let far = (reached - score).abs();
+        assert!(far <= 1e-3 * score.abs() + 1e-4 * size, "{name}: {reached} of {score} reached the input");
+        names.push(name.to_string());
+    }
+    assert!(names.len() > 10, "{names:?}");
+    for kind in ["batch_norm", "add", "leaky_relu", "max_pool", "global_avg_pool", "concat"] {
+        assert!(kinds.contains(kind), "no architecture has a {kind}: {kinds:?}");
+    }
+}
+
+#[test]
+fn predecessors_and_successors_are_each_others_in_a_residual_network() {
+    let body = "let trace = cx.model.forward(cx.input); let most = 0;
+        for name in cx.model.layers {
+            let site = trace.site(name);
+            if site.predecessors != cx.model.layer(name).inputs { throw `${name}: ${site.predecessors}`; }
+            for next in site.successors {
+                if !trace.site(next).predecessors.contains(name) { throw `${next} does not read ${name}`; }
+            }
+            for before in site.predecessors {
+                if !trace.site(before).successors.contains(name) { throw `${before} does not know ${name}`; }
+            }
+            most = max(most, site.successors.len());
+        }
+        text(`${most}`, \"most\")";
+    let host = host();
+    let mut session = session_of(&host, "resnet20");
+    session.open(method(&host, &one_shot(body)));
+    let frame = session.run(&host).unwrap_or_else(|e| panic!("{e}"));
+    let Body::Text { text } = &frame.figures[0].body else { panic!("a text") };
+    assert_eq!(text, "2", "what a residual block reads goes on beside it");
 }

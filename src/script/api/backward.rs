@@ -1,13 +1,11 @@
-//! `backward(trace, seed, #{ rules, to, params, reduction })`.
-//!
-//! A function and not a method of the trace: a closure that uses the object whose method it is given to is refused by
-//! the engine.
+//! `backward(trace, seed, #{ rules, to, params, reduction })` and `relevance(trace, class, rules)`.
 
 use super::model::facts;
 use super::objective::Objective;
 use super::options::CallOptions;
+use super::rules::default_rules;
 use super::seed::Seed;
-use super::{Guard, LabelledTrace, Out, in_type_of, out};
+use super::{Guard, LabelledTrace, Out, classes, in_type_of, out};
 use crate::backend;
 use crate::exec::{LayerContext, Trace};
 use crate::explain::{Composite, Lrp, Relevance, Selector, Walk};
@@ -31,6 +29,31 @@ pub(super) fn register(engine: &mut Engine, guard: &Arc<Guard>) {
             walk(&g, &context, &trace, &seed, &options)
         },
     );
+    let g = guard.clone();
+    engine.register_fn(
+        "relevance",
+        move |context: NativeCallContext, trace: LabelledTrace, class: Dynamic, rules: Array| {
+            out(relevance(&g, &context, &trace, &class, rules))
+        },
+    );
+}
+
+/// Redistributes the score of a class, or of one class per picture, to the input by these rules, and by [`default_rules`] for
+/// layers that none of them matches.
+fn relevance(
+    guard: &Guard,
+    context: &NativeCallContext,
+    run: &LabelledTrace,
+    class: &Dynamic,
+    mut rules: Array,
+) -> Result<Relevance> {
+    let seeds = Seed::Logit(classes(class)?).on(&run.trace)?.into_iter();
+    let scores = seeds.map(|(id, seed)| {
+        Ok(Dynamic::from(Seed::At(run.trace.graph.nodes[id].name.clone(), (seed * run.trace.value(id)?)?)))
+    });
+    let scores = scores.collect::<Result<Array>>()?;
+    rules.extend(default_rules());
+    go(guard, context, run, &scores.into(), &Map::from([("rules".into(), rules.into())]))
 }
 
 fn walk(

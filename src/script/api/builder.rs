@@ -62,7 +62,6 @@ impl Handle {
 
 /// Lets scripts build networks: one function for each kind of operation.
 pub(crate) fn register(engine: &mut Engine) {
-    engine.register_type_with_name::<Handle>("Node");
     engine.register_get("shape", |x: &mut Handle| -> Array {
         x.shape().into_iter().map(|n| Dynamic::from(n as INT)).collect()
     });

@@ -19,14 +19,12 @@ const PART: usize = 16 * 1024;
 
 /// `cx.params`: parameters by name.
 #[derive(Clone)]
-struct Named {
+pub(super) struct Named {
     params: Arc<Params>,
     model: Model,
 }
 
 pub(super) fn register(engine: &mut Engine, guard: &Arc<Guard>) {
-    engine.register_type_with_name::<Cx>("Context");
-    engine.register_type_with_name::<Named>("Parameters");
     engine.register_get("model", |cx: &mut Cx| cx.model.clone());
     engine.register_get("input", |cx: &mut Cx| cx.input.clone());
     engine.register_get("target", |cx: &mut Cx| out(cx.targets.clone().map_err(Into::into)).map(|t| one_or_many(&t)));

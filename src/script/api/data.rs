@@ -29,7 +29,6 @@ impl Pictures {
 }
 
 pub(super) fn register(engine: &mut Engine, guard: &Arc<Guard>) {
-    engine.register_type_with_name::<Pictures>("Dataset");
     engine.register_get("data", |cx: &mut Cx| out(cx.data.get().map(|set| Pictures { set, model: cx.model.clone() })));
     engine.register_get("name", |p: &mut Pictures| p.set.name.clone());
     engine.register_get("labelled", |p: &mut Pictures| p.set.labelled);

@@ -19,8 +19,6 @@ pub(in crate::script) struct Declared {
 struct Bounds(f64, f64);
 
 pub(super) fn register(engine: &mut Engine) {
-    engine.register_type_with_name::<Declared>("Default");
-    engine.register_type_with_name::<Param>("Parameter");
     engine.register_fn("..=", |a: FLOAT, b: FLOAT| Bounds(a, b));
     engine.register_fn("..=", |a: INT, b: FLOAT| Bounds(a as FLOAT, b));
     engine.register_fn("..=", |a: FLOAT, b: INT| Bounds(a, b as FLOAT));

@@ -1,8 +1,5 @@
 //! `forward(model, x, #{ edits: [["features.12", |a| a * mask]] })`: runs with changed activations; `covered(trace, windows,
 //! fill)`: with windows of the picture covered.
-//!
-//! A function and not a method of the model: a closure that uses the object whose method it is given to is refused by
-//! the engine.
 
 use super::options::CallOptions;
 use super::{Guard, LabelledTrace, Out, out};

@@ -23,7 +23,6 @@ pub(super) fn register(engine: &mut Engine, guard: &Arc<Guard>) {
     engine.register_fn("adjusted_rand", |a: Tensor, b: Tensor| {
         out(numbers(&a).and_then(|a| math::adjusted_rand(&a, &numbers(&b)?)))
     });
-    engine.register_type_with_name::<Tsne>("Tsne");
     let g = guard.clone();
     engine.register_fn("tsne", move |points: Tensor, options: Map| out(tsne(&g, &points, &options)));
     let g = guard.clone();

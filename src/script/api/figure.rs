@@ -3,6 +3,7 @@
 use super::options::CallOptions;
 use super::{LabelledTrace, number, out};
 use crate::exec::ScoresNotFinite;
+use crate::explain::Relevance;
 use crate::render::{Array as Values, Bar, Body, ClassRow, Figure, Scale, Series, brief};
 use crate::script::sandbox::bounded_text;
 use anyhow::{Context, Result, anyhow, bail, ensure};
@@ -10,11 +11,13 @@ use candle_core::{DType, Tensor};
 use rhai::{Array, Dynamic, Engine, FLOAT, INT, Map};
 
 pub(super) fn register(engine: &mut Engine) {
-    engine.register_type_with_name::<Figure>("Figure");
     for (name, scale) in [("heatmap", Scale::Range), ("signed", Scale::Symmetric)] {
+        engine.register_fn(name, move |t: Tensor| out(map(&t, name, scale, &Map::new())));
         engine.register_fn(name, move |t: Tensor, title: &str| out(map(&t, title, scale, &Map::new())));
         engine.register_fn(name, move |t: Tensor, title: &str, options: Map| out(map(&t, title, scale, &options)));
     }
+    engine.register_fn("map", |relevance: Relevance| out(relevance_map(&relevance)));
+    engine.register_fn("image", |t: Tensor| out(image(&t, "image")));
     engine.register_fn("image", |t: Tensor, title: &str| out(image(&t, title)));
     engine.register_fn("montage", |t: Tensor, title: &str| out(montage(&t, title, &Map::new())));
     engine.register_fn("montage", |t: Tensor, title: &str, options: Map| out(montage(&t, title, &options)));
@@ -102,6 +105,18 @@ fn map(t: &Tensor, title: &str, default: Scale, options: &Map) -> Result<Figure>
         title: title.into(),
         body: Body::Map { values: values(t)?, scale: scale(options, default)?, over, note },
     })
+}
+
+/// Relevance at the input, summed over channels and drawn over its picture.
+fn relevance_map(relevance: &Relevance) -> Result<Figure> {
+    let over = if (3..=4).contains(&relevance.x.rank()) { Some(picture(&relevance.x)?) } else { None };
+    let body = Body::Map {
+        values: values(&relevance.input()?.sum_keepdim(1)?)?,
+        scale: Scale::SymmetricPercentile,
+        over,
+        note: String::new(),
+    };
+    Ok(Figure { title: "relevance".into(), body })
 }
 
 fn image(t: &Tensor, title: &str) -> Result<Figure> {

@@ -23,6 +23,7 @@ mod linalg;
 mod make;
 mod model;
 mod norms;
+pub(in crate::script) mod nouns;
 mod objective;
 pub(super) mod options;
 mod points;
@@ -39,6 +40,7 @@ mod spatial;
 mod statistics;
 mod trainer;
 pub(super) mod training;
+pub(super) mod types;
 mod values;
 mod variable;
 
@@ -50,42 +52,11 @@ pub(super) use values::{
     promoted, scalar, size, sizes, tensor_or_number,
 };
 
-use candle_core::Tensor;
 use rhai::Engine;
 use std::sync::Arc;
 
 /// Registers everything.
 pub(super) fn register(engine: &mut Engine, guard: &Arc<Guard>) {
-    engine.register_type_with_name::<Tensor>("Tensor");
-    make::register(engine, guard);
-    arithmetic::register(engine, guard);
-    elementwise::register(engine, guard);
-    reduce::register(engine);
-    quadrature::register(engine);
-    shape::register(engine, guard);
-    spatial::register(engine, guard);
-    linalg::register(engine, guard);
-    model::register(engine, guard);
-    randomize::register(engine, guard);
-    edit::register(engine, guard);
-    seed::register(engine);
-    backward::register(engine, guard);
-    objective::register(engine);
-    variable::register(engine, guard);
-    norms::register(engine);
-    ctc::register(engine);
-    codec::register(engine);
-    statistics::register(engine);
-    rules::register(engine);
-    site::register(engine);
-    ledger::register(engine, guard);
-    figure::register(engine);
-    points::register(engine);
-    declare::register(engine);
-    context::register(engine, guard);
-    data::register(engine, guard);
-    features::register(engine, guard);
-    trainer::register(engine, guard);
-    embed::register(engine, guard);
-    builder::register(engine);
+    types::register(engine);
+    nouns::NOUNS.iter().flat_map(|noun| noun.register).for_each(|register| register(engine, guard));
 }

@@ -26,13 +26,8 @@ const ASKED: [(&str, Asked); 4] = [
 ];
 
 pub(super) fn register(engine: &mut Engine, guard: &Arc<Guard>) {
-    engine.register_type_with_name::<Model>("Model");
-    engine.register_type_with_name::<LabelledTrace>("Trace");
-    engine.register_type_with_name::<Relevance>("Relevance");
     model(engine, guard);
     scores(engine);
-    trace(engine);
-    relevance(engine);
 }
 
 fn model(engine: &mut Engine, guard: &Arc<Guard>) {
@@ -79,13 +74,6 @@ fn scores(engine: &mut Engine) {
             out(classes(&class).and_then(|classes| ask(m.graph.scores, &logits, &classes)))
         });
     }
-    engine.register_fn("names", |t: &mut LabelledTrace, class: Dynamic| {
-        out(classes(&class).and_then(|classes| ASKED[0].1(t.trace.graph.scores, &t.trace.scores()?, &classes)))
-    });
-    engine.register_get("scores", |t: &mut LabelledTrace| t.trace.graph.scores.name());
-    engine.register_fn("class_score", |t: &mut LabelledTrace, class: Dynamic| {
-        out(classes(&class).and_then(|classes| t.trace.graph.scores.score(&t.trace.scores()?, &classes)))
-    });
     engine.register_fn("class_scores", |m: &mut Model, value: Tensor| out(m.graph.scores.logits(&value)));
 }
 
@@ -111,7 +99,15 @@ fn per_channel(model: &Model, values: &[f64]) -> Result<Tensor> {
     tensor::like(values, (1, values.len(), 1, 1), &like)
 }
 
-fn trace(engine: &mut Engine) {
+/// What a trace gives.
+pub(super) fn trace(engine: &mut Engine) {
+    engine.register_fn("names", |t: &mut LabelledTrace, class: Dynamic| {
+        out(classes(&class).and_then(|classes| ASKED[0].1(t.trace.graph.scores, &t.trace.scores()?, &classes)))
+    });
+    engine.register_get("scores", |t: &mut LabelledTrace| t.trace.graph.scores.name());
+    engine.register_fn("class_score", |t: &mut LabelledTrace, class: Dynamic| {
+        out(classes(&class).and_then(|classes| t.trace.graph.scores.score(&t.trace.scores()?, &classes)))
+    });
     engine.register_indexer_get(|t: &mut LabelledTrace, layer: &str| out(t.trace.get(layer).cloned()));
     engine.register_get("input", |t: &mut LabelledTrace| t.trace.input().clone());
     engine.register_get("logits", |t: &mut LabelledTrace| out(t.trace.scores()));
@@ -140,7 +136,8 @@ fn of_class(values: &Tensor, class: INT) -> Result<f64> {
     super::reduce::item(&values.narrow(0, 0, 1)?.narrow(1, class as usize, 1)?)
 }
 
-fn relevance(engine: &mut Engine) {
+/// Gradients and relevance by layer.
+pub(super) fn relevance(engine: &mut Engine) {
     engine.register_get("input", |r: &mut Relevance| out(r.input().cloned()));
     engine.register_indexer_get(|r: &mut Relevance, layer: &str| out(r.get(layer).cloned()));
     engine.register_get("layers", |r: &mut Relevance| -> Array {

@@ -19,7 +19,7 @@ use std::sync::{Arc, Mutex};
 
 /// What an objective's closure is given: `a["layer"]`, `a.logits`, `a.input`.
 #[derive(Clone)]
-struct Activations {
+pub(super) struct Activations {
     trace: Arc<Trace>,
     leaves: Arc<Mutex<BTreeMap<NodeId, Var>>>,
 }
@@ -114,7 +114,6 @@ impl Activations {
 }
 
 pub(super) fn register(engine: &mut Engine) {
-    engine.register_type_with_name::<Activations>("Activations");
     engine.register_indexer_get(|a: &mut Activations, layer: &str| -> Out<Variable> {
         out(a.trace.graph.find(layer).and_then(|id| a.leaf(id)))
     });

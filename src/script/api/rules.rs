@@ -8,7 +8,6 @@ use candle_core::Tensor;
 use rhai::{Array, Dynamic, Engine, FLOAT};
 
 pub(super) fn register(engine: &mut Engine) {
-    engine.register_type_with_name::<Lrp>("Rule");
     engine.register_fn("epsilon", |e: FLOAT| Lrp::Epsilon(e, Bias::Full));
     engine.register_fn("epsilon", |e: FLOAT, b: &str| -> Out<Lrp> { out(bias(b).map(|b| Lrp::Epsilon(e, b))) });
     engine.register_fn("gamma", |g: FLOAT| Lrp::Gamma(g, Bias::Split));
@@ -26,7 +25,7 @@ pub(super) fn register(engine: &mut Engine) {
     engine.register_fn("pass", || Lrp::Pass);
     engine.register_fn("gradient", || Lrp::Gradient);
     engine.register_fn("stabilized", |rule: Lrp, epsilon: FLOAT| Lrp::Stabilized(rule.into(), epsilon));
-    engine.register_fn("default_rules", defaults);
+    engine.register_fn("default_rules", default_rules);
     engine.register_fn("proportional", || Lrp::Proportional);
     engine.register_fn("absolute", || Lrp::Absolute);
     engine.register_fn("gamma_plain", |g: FLOAT| plain(1.0 + g, 1.0, Bias::Full));
@@ -37,7 +36,7 @@ pub(super) fn register(engine: &mut Engine) {
 
 /// `[[selector, rule], …]` for all kinds of operations that need no choice: activations and norms pass relevance on, sums and
 /// means share it. A composite puts its own rules before them.
-fn defaults() -> Array {
+pub(super) fn default_rules() -> Array {
     let kinds = |relevance| {
         let kinds = SPECS.iter().filter(|spec| spec.relevance == relevance).map(|spec| spec.kind);
         kinds.collect::<Vec<_>>().join("|")

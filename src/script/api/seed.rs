@@ -58,7 +58,6 @@ impl Seed {
 }
 
 pub(super) fn register(engine: &mut Engine) {
-    engine.register_type_with_name::<Seed>("Seed");
     engine.register_fn("logit", |class: Dynamic| out(classes(&class).map(Seed::Logit)));
     engine.register_fn("sum_of_logits", || Seed::Sum);
     engine.register_fn("cross_entropy", |class: Dynamic| out(classes(&class).map(Seed::CrossEntropy)));

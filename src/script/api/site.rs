@@ -11,7 +11,6 @@ use candle_core::Tensor;
 use rhai::{Array, Dynamic, Engine, INT, Map};
 
 pub(super) fn register(engine: &mut Engine) {
-    engine.register_type_with_name::<LayerContext>("Site");
     engine.register_get("x", |s: &mut LayerContext| {
         out(if s.reads() > 0 { s.x(0).cloned() } else { Err(anyhow!("the input reads nothing")) })
     });
@@ -50,12 +49,12 @@ pub(super) fn register(engine: &mut Engine) {
     });
 }
 
-/// The weight of a layer that has one and is linear: conv, linear.
 /// Names of nodes.
 fn names(site: &LayerContext, nodes: impl Iterator<Item = NodeId>) -> Array {
     nodes.map(|id| site.graph().nodes[id].name.clone().into()).collect()
 }
 
+/// The weight of a layer that has one and is linear: conv, linear.
 fn weight(site: &LayerContext) -> Result<&Tensor> {
     let node = site.node();
     let weight = node.params.first().filter(|_| node.op.with_bias().is_some());

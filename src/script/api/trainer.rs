@@ -12,13 +12,12 @@ use std::sync::Arc;
 
 /// A network that learns; a copy goes on by itself.
 #[derive(Clone)]
-struct Learner {
+pub(super) struct Learner {
     trainer: Trainer,
     model: Model,
 }
 
 pub(super) fn register(engine: &mut Engine, guard: &Arc<Guard>) {
-    engine.register_type_with_name::<Learner>("Trainer");
     engine.register_fn("trainer", |cx: &mut Cx, options: Map| out(Learner::new(cx, options)));
     let g = guard.clone();
     engine.register_fn("learn", move |learner: &mut Learner| out(learner.learn(&g)));

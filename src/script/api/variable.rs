@@ -42,7 +42,6 @@ const REDUCTIONS: [(&str, Reduce); 6] = [
 ];
 
 pub(super) fn register(engine: &mut Engine, guard: &Arc<Guard>) {
-    engine.register_type_with_name::<Variable>("Variable");
     for (name, f) in OPERATORS {
         match name {
             "+" | "-" | "*" | "/" | "**" => operator(engine, guard, name, f, Variable),

@@ -34,7 +34,9 @@ pub(in crate::script) fn compile(
     let libraries = read.libraries();
     let texts = Texts { name: &name, text: &text, libraries: &libraries };
     let (ast, plugin) = declared.map_err(|e| report(engine, &texts, &e, None))?;
-    let method = Method::new(source, ast, plugin, imported(&text, &libraries));
+    let imported = imported(&text, &libraries);
+    let constants = read.captures(&ast, &imported).constants();
+    let method = Method::new(source, (ast, constants), plugin, imported);
     method.map_err(|e| Report::at_text(&name, &text, "const PLUGIN", format!("{e:#}")).into())
 }
 
@@ -67,7 +69,7 @@ pub(in crate::script) fn call(
     function: &str,
     args: impl FuncArgs,
 ) -> Result<Dynamic, Box<EvalAltResult>> {
-    let options = CallFnOptions::new().eval_ast(true).rewind_scope(true);
+    let options = CallFnOptions::new().eval_ast(true).rewind_scope(true).with_tag(method.constants.clone());
     let call = || engine.call_fn_with_options::<Dynamic>(options, &mut Scope::new(), &method.ast, function, args);
     settled(backend::with_direct_sums(method.exact, call)?, &format!("fn {function} gave"))
 }

@@ -1,6 +1,7 @@
 //! The script engine within its limits: no files, no endless loops, no runaway recursion.
 
 mod builtins;
+pub mod captured;
 pub mod compile;
 
 use super::api;
@@ -10,21 +11,26 @@ use super::sandbox::bounded_text;
 use super::sandbox::guard::Guard;
 use super::sandbox::limits;
 use crate::sync::LockUnpoisoned;
+use captured::Captures;
 use rhai::packages::{Package, StandardPackage};
 use rhai::{
     AST, Engine, EvalAltResult, FLOAT, INT, Module, ModuleResolver, OptimizationLevel, Position, Scope, Shared,
 };
 use std::cell::RefCell;
+use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex};
 
 /// The libraries that an engine has compiled, as they were when last read.
 #[derive(Clone, Default)]
-pub(super) struct CompiledLibraries(Arc<Mutex<Libraries>>);
+pub(super) struct CompiledLibraries {
+    texts: Arc<Mutex<Libraries>>,
+    captures: Arc<Mutex<BTreeMap<String, Captures>>>,
+}
 
 impl CompiledLibraries {
     /// Their texts now.
     pub fn libraries(&self) -> Libraries {
-        self.0.lock_unpoisoned().clone()
+        self.texts.lock_unpoisoned().clone()
     }
 
     /// These with others, which win.
@@ -39,8 +45,16 @@ impl CompiledLibraries {
 
     /// Keeps a text.
     pub fn add(&self, name: &str, text: &str) {
-        let mut libraries = self.0.lock_unpoisoned();
+        let mut libraries = self.texts.lock_unpoisoned();
         Arc::make_mut(&mut libraries).insert(name.into(), text.into());
+    }
+
+    /// The names that a script and these libraries of it capture and assign.
+    pub fn captures(&self, ast: &AST, libraries: &Libraries) -> Captures {
+        let mut all = Captures::of(ast);
+        let known = self.captures.lock_unpoisoned();
+        libraries.keys().filter_map(|name| known.get(name)).for_each(|captures| all.add(captures));
+        all
     }
 }
 
@@ -61,6 +75,7 @@ pub(super) fn engine_that_tells(guard: &Arc<Guard>, folders: Folders, read: Comp
     numbers(&mut engine);
     bounded_text::register(&mut engine);
     builtins::register(&mut engine);
+    captured::register(&mut engine);
     api::register(&mut engine, guard);
     engine
 }
@@ -139,6 +154,7 @@ impl Resolver {
         let ast = engine.compile_into_self_contained(&Scope::new(), &source.text);
         IMPORTING.with_borrow_mut(Vec::pop);
         let mut ast = ast.map_err(|e| Box::new(EvalAltResult::ErrorInModule(path.into(), e, position)))?;
+        self.read.captures.lock_unpoisoned().insert(path.into(), Captures::of(&ast));
         ast.set_source(path);
         Ok(ast)
     }

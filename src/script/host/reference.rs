@@ -1,27 +1,60 @@
-//! What scripts can call: the reference that people read, and the signatures that the engine knows.
+//! What scripts can call, by noun: the rows that people read, the signatures that the engine knows, and an example.
 
 use super::Host;
 use crate::data::create_folder;
+use crate::script::api::nouns::{NOUNS, Noun};
+use crate::script::api::types;
 use anyhow::Result;
+use rhai::Engine;
 use std::path::Path;
 
-/// What there is.
+/// Everything that scripts can call.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Reference {
-    /// A noun, and what there is of it.
-    pub rows: Vec<(String, String)>,
-    /// `narrow(x: Tensor, …) -> Tensor`, sorted.
-    pub signatures: Vec<String>,
+    /// Its nouns, in the order of documentation.
+    pub sections: Vec<Section>,
 }
 
+/// What belongs to one noun.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Section {
+    /// The noun: `model`.
+    pub noun: String,
+    /// An object or a task, and the functions for it.
+    pub rows: Vec<(String, String)>,
+    /// `narrow(Tensor, int, int, int) -> Tensor`, sorted.
+    pub signatures: Vec<String>,
+    /// A script that runs as it is.
+    pub example: String,
+}
+
+/// Functions that the API does not register itself, and their nouns.
+const ELSEWHERE: [(&str, &str); 3] = [("answer", "answer"), ("method", "params"), ("model", "program")];
+/// The noun of all that comes with the language.
+const LANGUAGE: &str = "language";
+
 /// Types as scripts name them.
-const TYPES: [(&str, &str); 6] = [
+const TYPES: [(&str, &str); 7] = [
     ("BTreeMap<SmartString<LazyCompact>,Dynamic>", "map"),
     ("ImmutableString", "string"),
+    ("Vec<Dynamic>", "array"),
     ("Dynamic", "any"),
     ("Array", "array"),
     ("i64", "int"),
     ("f64", "float"),
+];
+
+/// Results that the engine gives by their names in Rust.
+const RESULTS: [(&str, &str); 9] = [
+    ("Cx", "Context"),
+    ("Named", "Parameters"),
+    ("Declared", "Default"),
+    ("Param", "Parameter"),
+    ("Pictures", "Dataset"),
+    ("Learner", "Trainer"),
+    ("LabelledTrace", "Trace"),
+    ("Lrp", "Rule"),
+    ("Handle", "Node"),
 ];
 
 /// The file among the methods that tells people, and its table.
@@ -32,34 +65,76 @@ const HEADING: &str = "## What scripts can call";
 pub fn reference(host: &Host) -> Reference {
     let text = host.plugins().embedded_file(FILE).and_then(|bytes| std::str::from_utf8(bytes).ok()).unwrap_or_default();
     let section = text.split_once(HEADING).map_or("", |(_, rest)| rest.split("\n## ").next().unwrap_or_default());
-    let rows = section.lines().filter_map(row).skip(1).collect();
-    let mut signatures: Vec<_> = host
-        .signatures()
-        .iter()
-        .filter(|s| s.starts_with(char::is_alphabetic) && !s.starts_with("set$"))
-        .map(|s| short(s))
-        .collect();
-    signatures.sort();
-    signatures.dedup();
-    Reference { rows, signatures }
+    let rows: Vec<_> = section.lines().filter_map(row).skip(1).collect();
+    let mut left = shown(&host.signatures());
+    let mut sections: Vec<_> =
+        NOUNS.iter().map(|noun| Section::new(noun, &rows, taken(noun, host, &mut left))).collect();
+    if let Some(language) = sections.iter_mut().find(|s| s.noun == LANGUAGE) {
+        language.signatures = left;
+    }
+    Reference { sections }
+}
+
+/// Takes a noun's signatures out of those that are `left`.
+fn taken(noun: &Noun, host: &Host, left: &mut Vec<String>) -> Vec<String> {
+    let mut engine = Engine::new_raw();
+    types::register(&mut engine);
+    noun.register.iter().for_each(|register| register(&mut engine, host.guard()));
+    let own = shown(&engine.gen_fn_signatures(false));
+    let elsewhere = |s: &str| ELSEWHERE.iter().any(|(name, of)| *of == noun.name && name_of(s) == *name);
+    left.extract_if(.., |s| own.binary_search(s).is_ok() || elsewhere(s)).collect()
+}
+
+/// Signatures as scripts see them, sorted, without operators and setters.
+fn shown(signatures: &[String]) -> Vec<String> {
+    let named = signatures.iter().filter(|s| s.starts_with(char::is_alphabetic) && !s.starts_with("set$"));
+    let mut all: Vec<_> = named.map(|s| short(s)).collect();
+    all.sort();
+    all.dedup();
+    all
+}
+
+/// `narrow` of `narrow(Tensor, …)`.
+fn name_of(signature: &str) -> &str {
+    signature.split(['(', ' ']).next().unwrap_or_default()
+}
+
+impl Section {
+    fn new(noun: &Noun, rows: &[(String, String, String)], signatures: Vec<String>) -> Self {
+        let own = rows.iter().filter(|(of, ..)| of == noun.name);
+        let rows = own.map(|(_, what, functions)| (what.clone(), functions.clone())).collect();
+        Self { noun: noun.name.into(), rows, signatures, example: noun.example.into() }
+    }
 }
 
 impl Reference {
-    /// All of it, one after the other: what it is, and what is said of it.
+    /// All rows, then all signatures by their names.
     pub fn lines(self) -> Vec<(String, String)> {
-        let signatures = self.signatures.into_iter().map(|s| {
-            let name = s.split(['(', ' ']).next().unwrap_or_default().to_string();
-            (name, s)
-        });
-        self.rows.into_iter().chain(signatures).collect()
+        let mut signatures: Vec<_> = self.sections.iter().flat_map(|s| s.signatures.clone()).collect();
+        signatures.sort();
+        let signatures = signatures.into_iter().map(|s| (name_of(&s).to_string(), s));
+        self.sections.into_iter().flat_map(|s| s.rows).chain(signatures).collect()
     }
 
-    /// What has this word in it, in whatever case; of an empty one all.
+    /// The names of its nouns.
+    pub fn nouns(&self) -> impl Iterator<Item = &str> {
+        self.sections.iter().map(|s| s.noun.as_str())
+    }
+
+    /// The section of this noun; of another word the rows and signatures that contain it, in any case.
     pub fn with(mut self, word: &str) -> Self {
         let word = word.to_lowercase();
+        if word.is_empty() || self.nouns().any(|noun| noun == word) {
+            self.sections.retain(|s| word.is_empty() || s.noun == word);
+            return self;
+        }
         let has = |text: &str| text.to_lowercase().contains(&word);
-        self.rows.retain(|(of, what)| has(of) || has(what));
-        self.signatures.retain(|signature| has(signature));
+        for section in &mut self.sections {
+            section.rows.retain(|(of, what)| has(of) || has(what));
+            section.signatures.retain(|signature| has(signature));
+            section.example.clear();
+        }
+        self.sections.retain(|s| !s.rows.is_empty() || !s.signatures.is_empty());
         self
     }
 }
@@ -79,12 +154,13 @@ impl Host {
     }
 }
 
-/// A row of the table: its noun and its words, without marks. `|` within a word stands as `\|`.
-fn row(line: &str) -> Option<(String, String)> {
+/// A row of the table: its noun, its object or task and its functions, without marks. `|` within a word stands as `\|`.
+fn row(line: &str) -> Option<(String, String, String)> {
     let line = line.trim().strip_prefix('|')?.strip_suffix('|')?.replace("\\|", "\u{1}");
-    let (of, what) = line.split_once('|')?;
+    let (noun, rest) = line.split_once('|')?;
+    let (of, what) = rest.split_once('|')?;
     let plain = |text: &str| text.trim().replace('`', "").replace('\u{1}', "|");
-    (!of.contains("---")).then(|| (plain(of), plain(what)))
+    (!noun.contains("---")).then(|| (plain(noun), plain(of), plain(what)))
 }
 
 /// A signature as a script sees it: without the paths of types, and failing is no part of a result.
@@ -98,10 +174,15 @@ fn short(signature: &str) -> String {
         words = words.replace(name, ours);
     }
     let words = property(&words).unwrap_or(words);
-    match words.split_once("Result<").zip(words.strip_suffix(",Box<EvalAltResult>>")) {
+    let words = words.replace(", Box<EvalAltResult>>", ",Box<EvalAltResult>>");
+    let words = match words.split_once("Result<").zip(words.strip_suffix(",Box<EvalAltResult>>")) {
         Some(((before, _), whole)) => format!("{before}{}", &whole[before.len() + "Result<".len()..]),
         None => words,
-    }
+    };
+    let renamed = words.rsplit_once(" -> ").and_then(|(call, result)| {
+        RESULTS.iter().find(|(rust, _)| *rust == result).map(|(_, ours)| format!("{call} -> {ours}"))
+    });
+    renamed.unwrap_or(words)
 }
 
 /// `get$shape(Tensor) -> array` as `Tensor.shape -> array`.
@@ -118,9 +199,9 @@ mod tests {
 
     #[test]
     fn rows_of_the_table_lose_their_marks() {
-        let read = row("| a rule `\\|site, r\\| …` | `site.x` and more |").unwrap();
-        assert_eq!(read, ("a rule |site, r| …".into(), "site.x and more".into()));
-        assert_eq!(row("|---|---|"), None);
+        let read = row("| `site` | a rule `\\|site, r\\| …` | `site.x` and more |").unwrap();
+        assert_eq!(read, ("site".into(), "a rule |site, r| …".into(), "site.x and more".into()));
+        assert_eq!(row("|---|---|---|"), None);
     }
 
     #[test]
@@ -128,5 +209,7 @@ mod tests {
         assert_eq!(short("f(_: &mut candle_core::Tensor, i64) -> rhai::Array"), "f(Tensor, int) -> array");
         assert_eq!(short("get$shape(_: &mut a::Tensor) -> rhai::Array"), "Tensor.shape -> array");
         assert_eq!(short("f(_: a::Tensor) -> Result<a::Tensor,Box<rhai::EvalAltResult>>"), "f(Tensor) -> Tensor");
+        assert_eq!(short("f(x: i64) -> Result<i64, Box<EvalAltResult>>"), "f(x: int) -> int");
+        assert_eq!(short("f(_: Model) -> Result<a::LabelledTrace,Box<rhai::EvalAltResult>>"), "f(Model) -> Trace");
     }
 }

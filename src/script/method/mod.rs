@@ -5,12 +5,13 @@ pub mod remarks;
 pub mod data;
 pub mod context;
 
+use super::engine::captured::Constants;
 use super::folders::{GROUP, ScriptSource};
 use super::report::{Libraries, Texts};
 use super::summary::Report;
 use anyhow::{Context, Result, anyhow, bail, ensure};
 use params::Param;
-use rhai::{AST, Array, Map};
+use rhai::{AST, Array, Dynamic, Map};
 use std::sync::Arc;
 
 /// A compiled method.
@@ -35,12 +36,19 @@ pub struct Method {
     /// The text that was compiled, and where it came from.
     pub source: Arc<ScriptSource>,
     pub(super) ast: Arc<AST>,
+    /// Captured variables that it never assigns.
+    pub(super) constants: Constants,
     libraries: Libraries,
 }
 
 impl Method {
     /// From a compiled script and its `PLUGIN` constant.
-    pub(super) fn new(source: ScriptSource, ast: AST, plugin: Option<Map>, libraries: Libraries) -> Result<Self> {
+    pub(super) fn new(
+        source: ScriptSource,
+        (ast, constants): (AST, Constants),
+        plugin: Option<Map>,
+        libraries: Libraries,
+    ) -> Result<Self> {
         let mut plugin = plugin.context("it has no `const PLUGIN = #{ params: [ … ] };`")?;
         let group = match plugin.remove("group") {
             Some(group) => group.into_string().map_err(|other| anyhow!("PLUGIN's `group` is a text, got {other}"))?,
@@ -69,6 +77,7 @@ impl Method {
             exact,
             source: Arc::new(source),
             ast: Arc::new(ast),
+            constants,
             libraries,
         })
     }
@@ -111,8 +120,7 @@ impl Method {
 
 fn params(list: Option<Array>) -> Result<Vec<Param>> {
     let list = list.context("PLUGIN's `params` is an array of param(…)")?;
-    let param =
-        |v: rhai::Dynamic| v.try_cast::<Param>().ok_or_else(|| anyhow!("PLUGIN's `params` holds param(…) only"));
+    let param = |v: Dynamic| v.try_cast::<Param>().ok_or_else(|| anyhow!("PLUGIN's `params` holds param(…) only"));
     let params = list.into_iter().map(param).collect::<Result<Vec<_>>>()?;
     for (i, p) in params.iter().enumerate() {
         ensure!(params[..i].iter().all(|q| q.name != p.name), "parameter \"{}\" is declared twice", p.name);

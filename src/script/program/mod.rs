@@ -48,12 +48,13 @@ struct Setting {
 pub fn run(host: Arc<Host>, source: &ScriptSource, args: &[String], desk: Arc<dyn Console>) -> Result<()> {
     let setting = Setting { host: host.clone(), desk, unprinted: Arc::default() };
     let read = CompiledLibraries::default();
-    let engine = setting.engine(&read);
+    let mut engine = setting.engine(&read);
     host.guard().begin();
     let ran = protected(host.guard(), || {
         let mut scope = Scope::new();
         scope.push_constant("args", args.iter().map(|a| Dynamic::from(a.clone())).collect::<Array>());
         let ast = engine.compile_into_self_contained(&scope, &source.text)?;
+        engine.set_default_tag(Dynamic::from(read.captures(&ast, &read.libraries()).constants()));
         engine.run_ast_with_scope(&mut scope, &ast)
     });
     host.guard().notes().iter().for_each(|note| setting.desk.say(note));

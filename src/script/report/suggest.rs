@@ -58,7 +58,8 @@ pub(in crate::script) fn advice(error: &EvalAltResult, functions: impl Fn() -> V
         EvalAltResult::ErrorFunctionNotFound(signature, _) => function(signature, &functions()),
         EvalAltResult::ErrorDotExpr(text, _) => property(text, &functions()),
         EvalAltResult::ErrorDataRace(..) => Some(
-            "a closure uses the object whose method it is given to; use the function form: backward(trace, seed, #{ rules: … })"
+            "a closure uses an array, a map or a variable that the script assigns again, and is given to a method of that \
+             very value; use the function form: map(list, |x| …), backward(trace, seed, #{ rules: … })"
                 .into(),
         ),
         EvalAltResult::ErrorParsing(ParseErrorType::VariableUndefined(_), _)

@@ -29,15 +29,25 @@ impl TraceCache {
         if let Some(kept) = self.kept(graph, x) {
             return Ok(kept);
         }
+        // The oldest goes first, so that the new run finds its buffers free and warm.
+        self.shrink_to(RUNS - 1);
         let trace = Arc::new(run()?);
         if trace.bytes() <= LARGEST {
-            let mut runs = self.runs();
-            runs.push_back(trace.clone());
-            while runs.len() > RUNS {
-                runs.pop_front();
-            }
+            self.runs().push_back(trace.clone());
+            self.shrink_to(RUNS);
         }
         Ok(trace)
+    }
+
+    /// Drops the oldest runs until this many are left.
+    fn shrink_to(&self, count: usize) {
+        let surplus: Vec<_> = {
+            let mut runs = self.runs();
+            let surplus = runs.len().saturating_sub(count);
+            runs.drain(..surplus).collect()
+        };
+        // Their buffers are freed outside the lock.
+        drop(surplus);
     }
 
     /// The kept run of this network on this very tensor, if there is one.
@@ -59,6 +69,24 @@ mod tests {
     use crate::graph::Builder;
     use crate::graph::op::Relu;
     use candle_core::Device;
+
+    #[test]
+    fn a_new_run_begins_when_the_oldest_is_gone() {
+        let mut b = Builder::new(&[1, 2, 2]);
+        let end = b.add("relu", Relu, &[0]).unwrap();
+        let graph = Arc::new(b.finish(end).unwrap());
+        let recent = TraceCache::default();
+        let mut held = 0;
+        for _ in 0..4 {
+            let x = Tensor::ones((1, 1, 2, 2), candle_core::DType::F32, &Device::Cpu).unwrap();
+            let run = || {
+                held = recent.runs().len();
+                graph.forward(&x)
+            };
+            recent.trace(&graph, &x, run).unwrap();
+        }
+        assert_eq!((held, recent.runs().len()), (RUNS - 1, RUNS));
+    }
 
     #[test]
     fn the_same_network_on_the_same_tensor_runs_once() {

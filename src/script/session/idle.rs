@@ -8,6 +8,7 @@ use crate::script::summary::Frame;
 use anyhow::{Context, Result};
 use candle_core::Tensor;
 use rhai::Map;
+use std::sync::Arc;
 use std::time::Instant;
 
 impl Session {
@@ -63,7 +64,7 @@ impl Session {
     /// Switches `stop` on again where [`Session::unstop`] switched it off.
     pub fn stop_again(&mut self) -> Result<()> {
         if std::mem::take(&mut self.unstopped) {
-            self.params.set("stop", "true", &self.model)?;
+            Arc::make_mut(&mut self.params).set("stop", "true", &self.model)?;
         }
         Ok(())
     }

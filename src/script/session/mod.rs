@@ -38,8 +38,8 @@ pub struct Session {
     /// What the network says of the picture, if its scores are finite; none where it has no classes.
     top: Result<Option<usize>, ScoresNotFinite>,
     target: Option<usize>,
-    method: Option<Method>,
-    params: Params,
+    method: Option<Arc<Method>>,
+    params: Arc<Params>,
     seed: u64,
     data: Arc<Data>,
     steps: History,
@@ -66,7 +66,7 @@ impl Session {
             top,
             target: None,
             method: None,
-            params: Params::default(),
+            params: Arc::default(),
             seed: 0,
             data,
             steps: History::default(),
@@ -90,11 +90,11 @@ impl Session {
         (self.model, self.picture, self.input) = (model, picture.into(), input);
         self.source = named(picture);
         if let Some(method) = &self.method {
-            self.params = Params::new(method.params.clone());
+            self.params = Arc::new(Params::new(method.params.clone()));
         }
         for (name, text) in texts {
             // What the new model does not have falls back to the default.
-            let _ = self.params.set(&name, &text, &self.model);
+            let _ = Arc::make_mut(&mut self.params).set(&name, &text, &self.model);
         }
         self.forget();
         Ok(())
@@ -143,7 +143,7 @@ impl Session {
 
     /// The method, when one is open.
     pub fn method(&self) -> Option<&Method> {
-        self.method.as_ref()
+        self.method.as_deref()
     }
 
     /// The parameters.
@@ -215,17 +215,17 @@ impl Session {
 
     /// Opens a method with its default parameters.
     pub fn open(&mut self, method: Method) {
-        self.params = Params::new(method.params.clone());
-        self.method = Some(method);
+        self.params = Arc::new(Params::new(method.params.clone()));
+        self.method = Some(Arc::new(method));
         self.unstopped = false;
         self.forget();
     }
 
     /// A newer version of the open method: parameters that still fit and all steps stay.
     pub fn reload(&mut self, method: Method) {
-        self.params = self.params.carried_to(method.params.clone());
+        self.params = Arc::new(self.params.carried_to(method.params.clone()));
         let keep = method.stepped && self.method.as_ref().is_some_and(|m| m.stepped);
-        self.method = Some(method);
+        self.method = Some(Arc::new(method));
         self.change();
         if !keep {
             self.forget();
@@ -234,7 +234,7 @@ impl Session {
 
     /// Sets a parameter by its name and a text; a stepper goes on from the step shown, even one that was the last.
     pub fn set(&mut self, name: &str, text: &str) -> Result<()> {
-        self.params.set(name, text, &self.model)?;
+        Arc::make_mut(&mut self.params).set(name, text, &self.model)?;
         self.unstopped &= name != "stop";
         self.change();
         Ok(())
@@ -242,7 +242,7 @@ impl Session {
 
     /// Gives a parameter of numbers a tensor that stands in no file.
     pub fn give(&mut self, name: &str, tensor: Tensor) -> Result<()> {
-        self.params.give(name, tensor)?;
+        Arc::make_mut(&mut self.params).give(name, tensor)?;
         self.change();
         Ok(())
     }
@@ -337,12 +337,12 @@ impl Session {
                 .map_or_else(|| self.top.clone(), |target| Ok(Some(target)))
                 .map(|class| vec![class.unwrap_or(0)]),
             data: self.data.clone(),
-            params: Arc::new(self.params.clone()),
+            params: self.params.clone(),
             used: Arc::default(),
             step,
             seed: self.seed,
             asked: method.map(|m| m.name.clone()).into_iter().collect(),
-            stream: method.map_or(0, Method::stream),
+            stream: method.map_or(0, |m| m.stream()),
             draws: Arc::new(AtomicU64::new(0)),
             observer: self.observer.clone(),
         }

@@ -594,6 +594,9 @@ fn the_reference_can_be_searched() {
     let found = text(&gradscope(folder.path(), &["api", "gaussian"]).stdout);
     assert!(found.contains("gaussian_blur(sigma)") && found.contains("gaussian_blur(Tensor, "), "{found}");
     assert!(!found.contains("heatmap"), "{found}");
+    let noun = text(&gradscope(folder.path(), &["api", "site"]).stdout);
+    assert_says(&noun, &["site\n", "Site.successors -> array", "site.vjp(r / site.y"]);
+    assert!(!noun.contains("gaussian"), "{noun}");
     let nothing = gradscope(folder.path(), &["api", "zzz"]);
     assert_eq!(nothing.status.code(), Some(1));
     assert!(text(&nothing.stderr).contains("\"zzz\""));
