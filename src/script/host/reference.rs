@@ -1,14 +1,14 @@
-//! What scripts can call: the reference that people read, and the signatures that the engine knows.
+//! What scripts can call: the table of the documentation, and the signatures registered in the engine.
 
 use super::Host;
 use crate::data::create_folder;
 use anyhow::Result;
 use std::path::Path;
 
-/// What there is.
+/// Everything that scripts can call.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Reference {
-    /// A noun, and what there is of it.
+    /// Rows of the documentation: an object or a task, and its functions.
     pub rows: Vec<(String, String)>,
     /// `narrow(x: Tensor, …) -> Tensor`, sorted.
     pub signatures: Vec<String>,
@@ -24,11 +24,11 @@ const TYPES: [(&str, &str); 6] = [
     ("f64", "float"),
 ];
 
-/// The file among the methods that tells people, and its table.
+/// The documentation of the methods, and the heading of its table.
 const FILE: &str = "README.md";
 const HEADING: &str = "## What scripts can call";
 
-/// All of it.
+/// The whole reference.
 pub fn reference(host: &Host) -> Reference {
     let text = host.plugins().embedded_file(FILE).and_then(|bytes| std::str::from_utf8(bytes).ok()).unwrap_or_default();
     let section = text.split_once(HEADING).map_or("", |(_, rest)| rest.split("\n## ").next().unwrap_or_default());
@@ -45,7 +45,7 @@ pub fn reference(host: &Host) -> Reference {
 }
 
 impl Reference {
-    /// All of it, one after the other: what it is, and what is said of it.
+    /// All rows, then all signatures by their names.
     pub fn lines(self) -> Vec<(String, String)> {
         let signatures = self.signatures.into_iter().map(|s| {
             let name = s.split(['(', ' ']).next().unwrap_or_default().to_string();
@@ -54,7 +54,7 @@ impl Reference {
         self.rows.into_iter().chain(signatures).collect()
     }
 
-    /// What has this word in it, in whatever case; of an empty one all.
+    /// The rows and signatures that contain this word, ignoring case; all for an empty word.
     pub fn with(mut self, word: &str) -> Self {
         let word = word.to_lowercase();
         let has = |text: &str| text.to_lowercase().contains(&word);
@@ -65,9 +65,9 @@ impl Reference {
 }
 
 impl Host {
-    /// Writes definitions that rhai's language server reads, one file a module.
+    /// Writes definitions for rhai's language server, one file per module, and returns their number.
     ///
-    /// Errors: the folder cannot be written.
+    /// Errors if the folder cannot be written.
     pub fn write_definitions(&self, folder: &Path) -> Result<usize> {
         create_folder(folder)?;
         let files = self.definitions();
@@ -79,7 +79,7 @@ impl Host {
     }
 }
 
-/// A row of the table: its noun and its words, without marks. `|` within a word stands as `\|`.
+/// Parses a row of the table: its two cells without backquotes. `\|` in a cell stands for `|`.
 fn row(line: &str) -> Option<(String, String)> {
     let line = line.trim().strip_prefix('|')?.strip_suffix('|')?.replace("\\|", "\u{1}");
     let (of, what) = line.split_once('|')?;
@@ -87,7 +87,7 @@ fn row(line: &str) -> Option<(String, String)> {
     (!of.contains("---")).then(|| (plain(of), plain(what)))
 }
 
-/// A signature as a script sees it: without the paths of types, and failing is no part of a result.
+/// A signature as scripts see it: without the paths of types, and with `T` in place of `Result<T, …>`.
 fn short(signature: &str) -> String {
     let mut words = String::new();
     for word in signature.split_inclusive(|c: char| !(c.is_alphanumeric() || c == '_' || c == ':')) {
