@@ -173,7 +173,7 @@ impl ScriptSource {
         Ok(Self { name, group: None, text, path: Some(path.to_path_buf()) })
     }
 
-    /// A text without a file.
+    /// A script without a file.
     pub fn of_text(name: &str, text: impl Into<String>) -> Self {
         Self { name: name.into(), group: None, text: text.into(), path: None }
     }

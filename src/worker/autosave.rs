@@ -108,7 +108,7 @@ impl Autosave {
     }
 
     fn send(&self, job: AutosaveJob) {
-        // The thread runs as long as `self` lives.
+        // The thread lives as long as `self`.
         if let Some(jobs) = &self.jobs {
             let _ = jobs.send(job);
         }

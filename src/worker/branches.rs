@@ -8,7 +8,7 @@ use std::path::PathBuf;
 /// The maximum number of branches: one for each letter.
 const MOST: usize = 26;
 
-/// What a session's model and picture were opened from.
+/// The sources of a session's model and picture.
 #[derive(Clone)]
 pub(super) struct Origin {
     pub picture: Picture,

@@ -76,9 +76,9 @@ pub enum Update {
     Methods(Vec<MethodRow>),
     /// All architectures.
     Models(Vec<ModelRow>),
-    /// A model is open.
+    /// A model was opened.
     Model(ModelCard),
-    /// A picture is open.
+    /// A picture was opened.
     Picture {
         /// Its name.
         name: String,

@@ -38,7 +38,7 @@ impl Watch {
             saved(files, touched);
         };
         let thread = std::thread::Builder::new().name("watch".into());
-        thread.spawn(move || gather(&events, tell)).context("starting the watching thread")?;
+        thread.spawn(move || gather(&events, tell)).context("starting the watcher thread")?;
         Ok(Self { watcher, folders: vec![], judged: None, open })
     }
 

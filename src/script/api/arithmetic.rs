@@ -57,7 +57,7 @@ pub(super) fn binary(guard: &Guard, name: &str, f: Binary, a: &Tensor, b: &Tenso
     f(a, b).with_context(|| format!("{:?} {name} {:?}", a.dims(), b.dims()))
 }
 
-/// `a ∘ number`, in one pass where that is exact.
+/// `a ∘ number`, in a single pass where that is exact.
 fn right(name: &str, f: Binary, a: &Tensor, b: f64) -> Result<Tensor> {
     Ok(match name {
         "+" => backend::affine(a, 1.0, b)?,

@@ -67,7 +67,7 @@ fn tsne(guard: &Guard, points: &Tensor, options: &Map) -> Result<Tsne> {
     let metric = o.raw("metric").map_or(Ok(math::Metric::Euclidean), |m| bounded_text::text(m).parse())?;
     let (n, _) = points.dims2().context("t-SNE takes points (N, D)")?;
     ensure!(n > 1, "t-SNE needs at least two points, got {n}");
-    finite(points, "t-SNE")?;
+    finite(points, "tsne")?;
     let asked = o.number("perplexity", 30.0)?;
     // The perplexity is at most a third of the number of other points, as in openTSNE.
     let perplexity = asked.min((n - 1) as f64 / 3.0).max(1.0);
@@ -79,8 +79,8 @@ fn tsne(guard: &Guard, points: &Tensor, options: &Map) -> Result<Tsne> {
     guard.reserve(points.dims(), 16)?;
     let near = math::neighbours(points, points, k, metric, true, &|_| guard.tick())?;
     let start = o.raw("start").context("t-SNE needs initial positions: #{ start: … }, a tensor (N, 2)")?;
-    let start = start.clone().try_cast::<Tensor>().context("`start` of t-SNE must be a tensor (N, 2)")?;
-    finite(&start, "t-SNE's start")?;
+    let start = start.clone().try_cast::<Tensor>().context("`start` of tsne must be a tensor (N, 2)")?;
+    finite(&start, "`start` of tsne")?;
     let places = wide(&start)?.to_vec2::<f64>()?;
     let place =
         |row: Vec<f64>| <[f64; 2]>::try_from(row).map_err(|r| anyhow!("a position needs two coordinates, got {}", r.len()));
@@ -110,8 +110,8 @@ fn plane(points: &[math::Point]) -> Result<Tensor> {
 /// The `q` smallest eigenvalues of the normalised Laplacian of the `k`-nearest-neighbour graph, with their eigenvectors:
 /// `#{ values, vectors }`.
 fn laplacian(guard: &Guard, x: &Tensor, k: INT, q: INT) -> Result<Map> {
-    finite(x, "the Laplacian")?;
-    let n = x.dims2().context("a Laplacian takes points (N, D)")?.0;
+    finite(x, "laplacian")?;
+    let n = x.dims2().context("laplacian takes points (N, D)")?.0;
     guard.reserve(&[n, n], 32)?;
     if k >= n as INT {
         guard.note(format!("{k} neighbours per point are more than available; {} were used", n.saturating_sub(1)));
@@ -126,7 +126,7 @@ fn laplacian(guard: &Guard, x: &Tensor, k: INT, q: INT) -> Result<Map> {
 
 /// The cluster of each row, `(N)`; clusters are numbered from the largest.
 fn kmeans(x: &Tensor, k: INT, seed: INT) -> Result<Tensor> {
-    finite(x, "clusters")?;
+    finite(x, "kmeans")?;
     let clusters = math::kmeans(x, size(k, "a number of clusters")?, seed as u64)?;
     Ok(Tensor::from_iter(clusters.into_iter().map(|c| c as f32), &device())?)
 }

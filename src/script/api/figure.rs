@@ -62,7 +62,7 @@ pub(in crate::script) fn values(t: &Tensor) -> Result<Values> {
 /// The first picture of a batch, `(C, H, W)`.
 fn picture(t: &Tensor) -> Result<Values> {
     let t = if t.rank() == 4 { t.narrow(0, 0, 1)?.squeeze(0)? } else { t.clone() };
-    ensure!(t.rank() == 3, "a picture has shape (N, C, H, W) or (C, H, W), got {:?}", t.dims());
+    ensure!(t.rank() == 3, "a picture must have shape (N, C, H, W) or (C, H, W), got {:?}", t.dims());
     values(&t)
 }
 
@@ -92,7 +92,7 @@ fn scale(options: &Map, default: Scale) -> Result<Scale> {
 
 fn map(t: &Tensor, title: &str, default: Scale, options: &Map) -> Result<Figure> {
     check(options, &["over", "scale", "note"])?;
-    ensure!((2..=4).contains(&t.rank()), "a map has shape (H, W), (C, H, W) or (N, C, H, W), got {:?}", t.dims());
+    ensure!((2..=4).contains(&t.rank()), "a map must have shape (H, W), (C, H, W) or (N, C, H, W), got {:?}", t.dims());
     let over = match options.get("over") {
         None => None,
         Some(v) => Some(picture(&v.clone().try_cast::<Tensor>().context("`over` must be a picture")?)?),
@@ -125,7 +125,7 @@ fn montage(t: &Tensor, title: &str, options: &Map) -> Result<Figure> {
         [1, _, _, _] => t.squeeze(0)?,
         _ => t.clone(),
     };
-    ensure!(matches!(t.rank(), 3 | 4), "tiles have shape (K, H, W) or (K, C, H, W), got {:?}", t.dims());
+    ensure!(matches!(t.rank(), 3 | 4), "tiles must have shape (K, H, W) or (K, C, H, W), got {:?}", t.dims());
     let tiles = values(&t)?;
     let count = tiles.shape[0];
     let body = Body::Montage {
@@ -162,7 +162,7 @@ fn classes(run: &LabelledTrace, count: usize) -> Result<Figure> {
 
 /// The first picture's `count` most likely classes, best first.
 ///
-/// Errors: [`ScoresNotFinite`].
+/// Errors with [`ScoresNotFinite`] if the scores are not finite.
 pub(in crate::script) fn class_rows(run: &LabelledTrace, count: usize) -> Result<Vec<ClassRow>> {
     let first = |t: Tensor| -> Result<Vec<f32>> { Ok(t.narrow(0, 0, 1)?.squeeze(0)?.to_dtype(DType::F32)?.to_vec1()?) };
     let (logits, probabilities) = (first(run.trace.scores()?)?, first(run.probabilities()?)?);

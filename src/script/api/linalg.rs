@@ -29,7 +29,7 @@ fn lstsq(a: &Tensor, b: &Tensor, options: &Map) -> Result<Map> {
         Some(w) => Some(w.clone().try_cast::<Tensor>().context("`weights` of lstsq must be a tensor with one number per row")?),
         None => None,
     };
-    [Some(a), Some(b), weights.as_ref()].into_iter().flatten().try_for_each(|t| finite(t, "least squares"))?;
+    [Some(a), Some(b), weights.as_ref()].into_iter().flatten().try_for_each(|t| finite(t, "lstsq"))?;
     let solved = math::lstsq(a, b, weights.as_ref(), o.number("ridge", 0.0)?)?;
     let residuals: Array = solved.residuals.into_iter().map(Dynamic::from).collect();
     Ok(Map::from([("solution".into(), Dynamic::from(solved.solution)), ("residuals".into(), residuals.into())]))
@@ -37,7 +37,7 @@ fn lstsq(a: &Tensor, b: &Tensor, options: &Map) -> Result<Map> {
 
 /// The `q` largest principal components: `#{ U, S, V }` with `A ≈ U diag(S) Vᵀ`.
 fn pca(a: &Tensor, q: INT, center: bool) -> Result<Map> {
-    finite(a, "principal components")?;
+    finite(a, "pca_lowrank")?;
     let c = math::pca_lowrank(a, size(q, "the number of components")?, center)?;
     Ok([("U", c.u), ("S", c.s), ("V", c.v)].into_iter().map(|(k, t)| (k.into(), Dynamic::from(t))).collect())
 }

@@ -38,7 +38,7 @@ pub(super) fn register(engine: &mut Engine, guard: &Arc<Guard>) {
 fn resize(guard: &Guard, x: &Tensor, to: &Array, mode: &str) -> Result<Tensor> {
     let to = sizes(to)?;
     ensure!(to.len() == 2, "a size must be [height, width], got {to:?}");
-    ensure!(to.iter().all(|&n| n <= LARGEST), "a side is at most {LARGEST}, got {to:?}");
+    ensure!(to.iter().all(|&n| n <= LARGEST), "a side must be at most {LARGEST}, got {to:?}");
     let (n, c, _, _) = x.dims4().with_context(|| format!("resize needs (N, C, H, W), got {:?}", x.dims()))?;
     guard.reserve(&[n, c, to[0], to[1]], x.dtype().size_in_bytes())?;
     let mode = match mode {
@@ -82,7 +82,7 @@ fn conv(guard: &Guard, x: &Tensor, w: &Tensor, options: &Map) -> Result<Tensor> 
 fn blur(x: &Tensor, sigma: f64) -> Result<Tensor> {
     ensure!((0.0..100.0).contains(&sigma), "the sigma of a blur must lie between 0 and 100 pixels, got {sigma}");
     let (_, c, h, w) = x.dims4().with_context(|| format!("gaussian_blur needs (N, C, H, W), got {:?}", x.dims()))?;
-    ensure!(h * w > 0, "a picture without pixels: {:?}", x.dims());
+    ensure!(h * w > 0, "the picture has no pixels: {:?}", x.dims());
     let r = (4.0 * sigma + 0.5) as usize;
     if r == 0 {
         return Ok(x.clone());
@@ -112,7 +112,7 @@ fn mirrored(at: usize, pad: usize, limit: usize) -> usize {
 fn median(x: &Tensor, size: usize) -> Result<Tensor> {
     ensure!((1..=15).contains(&size), "the size of a median filter must be 1 to 15 pixels, got {size}");
     let (n, c, h, w) = x.dims4().with_context(|| format!("median_filter needs (N, C, H, W), got {:?}", x.dims()))?;
-    ensure!(h * w > 0, "a picture without pixels: {:?}", x.dims());
+    ensure!(h * w > 0, "the picture has no pixels: {:?}", x.dims());
     let mirrored = |at: usize, limit: usize| mirrored(at, size / 2, limit);
     let values = numbers(x)?;
     let mut around = Vec::with_capacity(size * size);
@@ -135,7 +135,7 @@ fn median(x: &Tensor, size: usize) -> Result<Tensor> {
 fn affine_grid(guard: &Guard, theta: &Tensor, shape: &Array) -> Result<Tensor> {
     let shape = sizes(shape)?;
     ensure!(shape.len() == 4, "affine_grid takes the shape [N, C, H, W], got {shape:?}");
-    ensure!(shape[2].max(shape[3]) <= LARGEST, "a side is at most {LARGEST}, got {shape:?}");
+    ensure!(shape[2].max(shape[3]) <= LARGEST, "a side must be at most {LARGEST}, got {shape:?}");
     guard.reserve(&[theta.elem_count(), shape[2], shape[3], 4], 8)?;
     backend::affine_grid(theta, (shape[2], shape[3]), false)
 }

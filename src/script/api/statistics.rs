@@ -37,7 +37,7 @@ fn bisect(mut low: f64, mut high: f64, below: impl Fn(f64) -> bool) -> f64 {
     0.5 * (low + high)
 }
 
-/// `Φ(x)`, by the incomplete gamma function's series near 0 and its continued fraction far out.
+/// `Φ(x)`, by the series of the incomplete gamma function near 0 and its continued fraction in the tails.
 fn normal(x: f64) -> f64 {
     let density = (-0.5 * x * x).exp() / (2.0 * PI).sqrt();
     if x.abs() < 3.0 {

@@ -32,7 +32,7 @@ pub fn number(value: &Dynamic) -> Result<f64> {
     }
 }
 
-/// Whole numbers.
+/// An array of whole numbers.
 pub fn integers(values: &Array) -> Result<Vec<INT>> {
     let integer = |v: &Dynamic| v.as_int().map_err(|t| anyhow::anyhow!("expected a whole number, got {t}"));
     values.iter().map(integer).collect()
@@ -61,7 +61,7 @@ pub fn one_or_many(classes: &[usize]) -> Dynamic {
     }
 }
 
-/// Sizes of a tensor.
+/// An array of sizes.
 pub fn sizes(values: &Array) -> Result<Vec<usize>> {
     integers(values)?.into_iter().map(|v| size(v, "a size")).collect()
 }

@@ -113,7 +113,7 @@ fn of(f: impl Fn(&Tensor) -> Result<Tensor>, x: &Variable) -> Out<Variable> {
     out(f(&x.0).map(Variable))
 }
 
-/// A reduction over some dimensions or all.
+/// Reduces over some or all dimensions.
 fn reduced(f: Reduce, x: &Variable, d: &Dynamic, keep: bool) -> Out<Variable> {
     let go = || {
         let x = &x.0;

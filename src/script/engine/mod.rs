@@ -119,7 +119,7 @@ struct Resolver {
 }
 
 thread_local! {
-    /// The imports under way on this thread.
+    /// The imports in progress on this thread.
     static IMPORTING: RefCell<Vec<String>> = const { RefCell::new(vec![]) };
 }
 

@@ -7,7 +7,7 @@ use std::collections::BTreeSet;
 pub(in crate::script) struct Files {
     /// For viewing: a picture or text.
     pub shown: Vec<String>,
-    /// For programs, the raw values first.
+    /// For other programs, raw values first.
     pub raw: Vec<String>,
 }
 

@@ -333,7 +333,7 @@ impl Params {
 
     fn unknown(&self, name: &str) -> String {
         let names: Vec<_> = self.params.iter().map(|p| p.name.as_str()).collect();
-        let known = if names.is_empty() { "it has none".into() } else { format!("known are {}", names.join(", ")) };
+        let known = if names.is_empty() { "it takes none".into() } else { format!("it takes {}", names.join(", ")) };
         match closest(name, names.iter().copied()) {
             Some(near) => format!("no parameter \"{name}\", did you mean \"{near}\"? {known}"),
             None => format!("no parameter \"{name}\"; {known}"),

@@ -84,7 +84,7 @@ pub(in crate::script) fn unknown(kind: &str, name: &str, names: &[String]) -> St
     let last = name.rsplit('/').next().unwrap_or(name);
     match closest(last, names.iter().map(String::as_str)) {
         Some(near) => format!("no {kind} named \"{}\"; did you mean \"{near}\"?", words::name(name)),
-        None => format!("no {kind} named \"{}\"; known are {}", words::name(name), names.join(", ")),
+        None => format!("no {kind} named \"{}\"; known {kind}s are {}", words::name(name), names.join(", ")),
     }
 }
 
@@ -110,7 +110,7 @@ fn function(signature: &str, functions: &[String]) -> Option<String> {
     }
     let mut forms: Vec<_> = forms.into_iter().filter(|f| f.len() < 80).take(4).collect();
     forms.dedup();
-    Some(format!("there is {}", forms.join(", ")))
+    Some(format!("its forms are {}", forms.join(", ")))
 }
 
 /// For `Unknown property 'inptu' - a getter is not registered for type 'Context'`.
@@ -121,11 +121,11 @@ fn property(text: &str, functions: &[String]) -> Option<String> {
     let own = functions.iter().filter(|f| f.contains(&of)).filter_map(|f| f.strip_prefix("get$")?.split('(').next());
     let own: Vec<_> = own.collect();
     match closest(name, own.iter().copied()) {
-        Some(near) => Some(format!("did you mean \"{near}\"? there are {}", own.join(", "))),
+        Some(near) => Some(format!("did you mean \"{near}\"? its properties are {}", own.join(", "))),
         None if functions.iter().any(|f| name_of(f) == name) => {
             Some(format!("{name} is a function; call it with ()"))
         }
-        None if !own.is_empty() => Some(format!("there are {}", own.join(", "))),
+        None if !own.is_empty() => Some(format!("its properties are {}", own.join(", "))),
         None => None,
     }
 }
