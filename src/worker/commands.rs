@@ -40,7 +40,9 @@ impl Worker {
             }
             Command::Step if self.session.done().is_some() && self.session.unstop(&self.host)? => {
                 self.tell_method();
-                self.tell(Update::Said("stop is off: continuing although the network is fooled; press r to run again".into()));
+                self.tell(Update::Said(
+                    "stop is off: continuing although the network is fooled; press r to run again".into(),
+                ));
                 self.keep_question(false);
                 self.answer(Request::Next);
             }

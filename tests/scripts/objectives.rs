@@ -129,7 +129,10 @@ fn what_cannot_be_differentiated_is_an_error() {
         ("|a| 1.0", "a number computed from activations"),
         ("|a| t[\"conv1\"].mean()", "a number computed from activations"),
         ("|a| (a[\"conv1\"] > 0.0).sum()", "a number computed from activations"),
-        ("|a| a[\"fc\"].sum() + (a[\"conv1\"] > 0.0).sum()", "reads layer \"conv1\" but has no gradient with respect to it"),
+        (
+            "|a| a[\"fc\"].sum() + (a[\"conv1\"] > 0.0).sum()",
+            "reads layer \"conv1\" but has no gradient with respect to it",
+        ),
         ("|a| a[\"fc\"].sum() + a[\"conv1\"].detach().sum()", "reads layer \"conv1\""),
         ("|a| a[\"conv1\"].gaussian_blur(1.0).sum()", "gaussian_blur"),
         ("|a| a[\"conv1\"].resize([4, 4]).sum()", "resize"),

@@ -160,6 +160,7 @@ fn call(context: &NativeCallContext, rule: &FnPtr, site: &LayerContext, r: &Tens
         bail!("a rule must return a tensor, or an array with one per input; this one returned {kind}");
     };
     ensure!(parts.len() == site.reads(), "a rule returned {} tensors for {} inputs", parts.len(), site.reads());
-    let part = |p: Dynamic| in_type_of(r, &p.try_cast::<Tensor>().context("the array returned by a rule must hold tensors")?);
+    let part =
+        |p: Dynamic| in_type_of(r, &p.try_cast::<Tensor>().context("the array returned by a rule must hold tensors")?);
     parts.into_iter().map(part).collect()
 }

@@ -136,8 +136,9 @@ fn full_names(layer: &str, names: Dynamic) -> Result<Vec<(String, String)>> {
 /// The name and the inputs of a node, from the first arguments of a call.
 fn reads(spec: &OpSpec, args: &[&mut Dynamic]) -> Result<(String, Vec<Handle>)> {
     let node = |value: &Dynamic| value.clone().flatten().try_cast::<Handle>();
-    let text =
-        |value: &Dynamic| value.clone().into_string().map_err(|kind| anyhow::anyhow!("a layer's name must be a string, got {kind}"));
+    let text = |value: &Dynamic| {
+        value.clone().into_string().map_err(|kind| anyhow::anyhow!("a layer's name must be a string, got {kind}"))
+    };
     if spec.inputs != Inputs::Many {
         let name = text(args[1])?;
         let all = [Some(&args[0]), args.get(2)].into_iter().flatten();

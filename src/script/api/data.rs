@@ -67,7 +67,11 @@ pub(super) fn register(engine: &mut Engine, guard: &Arc<Guard>) {
 fn range(pictures: &Pictures, start: INT, end: INT) -> Result<Vec<usize>> {
     let (start, end) = (size(start, "a picture's number")?, size(end, "a picture's number")?);
     let count = pictures.set.len();
-    ensure!(start < end && end <= count, "pictures {start} to {end} are not among the {count} in \"{}\"", pictures.set.name);
+    ensure!(
+        start < end && end <= count,
+        "pictures {start} to {end} are not among the {count} in \"{}\"",
+        pictures.set.name
+    );
     Ok((start..end).collect())
 }
 

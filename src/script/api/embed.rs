@@ -82,8 +82,9 @@ fn tsne(guard: &Guard, points: &Tensor, options: &Map) -> Result<Tsne> {
     let start = start.clone().try_cast::<Tensor>().context("`start` of tsne must be a tensor (N, 2)")?;
     finite(&start, "`start` of tsne")?;
     let places = wide(&start)?.to_vec2::<f64>()?;
-    let place =
-        |row: Vec<f64>| <[f64; 2]>::try_from(row).map_err(|r| anyhow!("a position needs two coordinates, got {}", r.len()));
+    let place = |row: Vec<f64>| {
+        <[f64; 2]>::try_from(row).map_err(|r| anyhow!("a position needs two coordinates, got {}", r.len()))
+    };
     let places = places.into_iter().map(place).collect::<Result<_>>()?;
     Tsne::new(Arc::new(math::Affinities::of(&near, perplexity)?), places)
 }

@@ -34,7 +34,9 @@ fn features(guard: &Guard, cx: &Cx, map: &Map) -> Result<Tensor> {
         None => cx.model.clone(),
     };
     let which = match o.raw("pictures") {
-        Some(given) => numbers(&given.clone().try_cast::<Tensor>().context("`pictures` of features must be a tensor")?)?,
+        Some(given) => {
+            numbers(&given.clone().try_cast::<Tensor>().context("`pictures` of features must be a tensor")?)?
+        }
         None => (0..data.len()).collect(),
     };
     let layer = o.raw("layer").context("features needs a layer: #{ layer: \"…\" }").map(bounded_text::text)?;

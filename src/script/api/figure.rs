@@ -84,9 +84,7 @@ fn scale(options: &Map, default: Scale) -> Result<Scale> {
         "p99" => Scale::Percentile,
         "symmetric" => Scale::Symmetric,
         "symmetric_p99" => Scale::SymmetricPercentile,
-        other => bail!(
-            "no scale named \"{other}\"; use range, positive, p99, symmetric, symmetric_p99 or [low, high]"
-        ),
+        other => bail!("no scale named \"{other}\"; use range, positive, p99, symmetric, symmetric_p99 or [low, high]"),
     })
 }
 
@@ -213,7 +211,8 @@ fn numbers(values: &Dynamic) -> Result<Vec<f32>> {
 
 fn table(columns: &Array, rows: &Array, title: &str) -> Result<Figure> {
     let texts = |cells: &Array| -> Vec<String> { cells.iter().map(cell).collect() };
-    let row = |r: &Dynamic| r.read_lock::<Array>().map(|cells| texts(&cells)).context("a row must be an array of cells");
+    let row =
+        |r: &Dynamic| r.read_lock::<Array>().map(|cells| texts(&cells)).context("a row must be an array of cells");
     let rows = rows.iter().map(row).collect::<Result<_>>()?;
     Ok(Figure { title: title.into(), body: Body::Table { columns: texts(columns), rows } })
 }

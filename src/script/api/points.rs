@@ -30,7 +30,8 @@ fn points(t: &Tensor, options: &Map) -> Result<Points> {
     ensure!(t.rank() == 2, "points must be rows (N, D), got {:?}", t.dims());
     let whole = |key: &'static str| -> Result<Arc<[u32]>> {
         let Some(given) = o.raw(key) else { return Ok([].into()) };
-        let given = given.clone().try_cast::<Tensor>().with_context(|| format!("`{key}` of points must be a tensor"))?;
+        let given =
+            given.clone().try_cast::<Tensor>().with_context(|| format!("`{key}` of points must be a tensor"))?;
         let all = numbers(&given)?;
         ensure!(all.len() == t.dims()[0], "{} {key} for {} points", all.len(), t.dims()[0]);
         let wrong = all.iter().find(|v| **v < 0.0 || v.fract() != 0.0 || !v.is_finite());

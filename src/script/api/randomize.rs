@@ -23,7 +23,8 @@ pub(super) fn register(engine: &mut Engine, guard: &Arc<Guard>) {
 }
 
 fn names(layers: &Array) -> Result<Vec<String>> {
-    let name = |v: &rhai::Dynamic| v.clone().into_string().map_err(|t| anyhow!("a layer's name must be a string, got {t}"));
+    let name =
+        |v: &rhai::Dynamic| v.clone().into_string().map_err(|t| anyhow!("a layer's name must be a string, got {t}"));
     layers.iter().map(name).collect()
 }
 

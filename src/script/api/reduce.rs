@@ -121,7 +121,12 @@ fn norm(x: &Tensor, p: f64) -> Result<f64> {
 
 /// The value of a tensor with one element.
 pub(super) fn item(x: &Tensor) -> Result<f64> {
-    ensure!(x.elem_count() == 1, "item() needs a tensor with one element, got shape {:?} with {}", x.dims(), x.elem_count());
+    ensure!(
+        x.elem_count() == 1,
+        "item() needs a tensor with one element, got shape {:?} with {}",
+        x.dims(),
+        x.elem_count()
+    );
     Ok(values(x)?[0])
 }
 
@@ -137,12 +142,7 @@ fn numbers(x: &Tensor) -> Result<Array> {
 /// Errors if a value is NaN, which has no place in an order; PyTorch treats it as the largest. Also errors on an empty tensor.
 fn comparable(x: &Tensor, what: &str) -> Result<()> {
     let nan = backend::not_finite(x)?.nan;
-    ensure!(
-        nan == 0,
-        "{what} of a tensor of shape {:?} in which {nan} of {} values are NaN",
-        x.dims(),
-        x.elem_count()
-    );
+    ensure!(nan == 0, "{what} of a tensor of shape {:?} in which {nan} of {} values are NaN", x.dims(), x.elem_count());
     ensure!(x.elem_count() > 0, "{what} of an empty tensor of shape {:?}", x.dims());
     Ok(())
 }

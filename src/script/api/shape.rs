@@ -168,7 +168,11 @@ pub(super) fn select(x: &Tensor, d: INT, i: INT) -> Result<Tensor> {
     let d = dim(x, d)?;
     let total = x.dims()[d] as INT;
     let place = if i < 0 { i + total } else { i };
-    ensure!((0..total).contains(&place), "index {i} is out of range in dimension {d} of a tensor of shape {:?}", x.dims());
+    ensure!(
+        (0..total).contains(&place),
+        "index {i} is out of range in dimension {d} of a tensor of shape {:?}",
+        x.dims()
+    );
     Ok(part(x, d, place as usize, 1)?.squeeze(d)?)
 }
 

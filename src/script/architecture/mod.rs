@@ -160,7 +160,8 @@ impl Architectures {
     fn card(&self, script: &Script, name: &str) -> Result<Card> {
         let o = &script.options;
         let input = o.sizes("input")?;
-        let input = input.try_into().ok().context("MODEL needs the size of the input, input: [channels, height, width]")?;
+        let input =
+            input.try_into().ok().context("MODEL needs the size of the input, input: [channels, height, width]")?;
         let [channels, ..]: [usize; 3] = input;
         let resize = if o.has("resize") { Some(o.size("resize", 0)?) } else { None };
         let (mean, std) = (per_channel(o, "mean", 0.0, channels)?, per_channel(o, "std", 1.0, channels)?);
@@ -183,7 +184,10 @@ impl Architectures {
         let name = format!("labels/{file}.synonyms.txt");
         let synonyms = self.lines(&name)?.unwrap_or_default();
         let (lines, wanted) = (synonyms.len(), labels.len());
-        ensure!(lines == 0 || lines == wanted, "{name} has {lines} lines for {wanted} classes; it needs one line per class");
+        ensure!(
+            lines == 0 || lines == wanted,
+            "{name} has {lines} lines for {wanted} classes; it needs one line per class"
+        );
         let names = |line: &String| line.split(", ").map(String::from).collect();
         Ok((labels, synonyms.iter().map(names).collect()))
     }

@@ -23,10 +23,7 @@ impl Architectures {
     /// in a file. Errors list missing, unexpected and misshapen tensors, and name the closest architecture.
     pub fn open(&self, name: &str, weights: Option<&Path>) -> Result<Model> {
         if is_weight_file(name) {
-            ensure!(
-                weights.is_none(),
-                "\"{name}\" is a weight file itself; name an architecture to use other weights"
-            );
+            ensure!(weights.is_none(), "\"{name}\" is a weight file itself; name an architecture to use other weights");
             return self.tell(Path::new(name));
         }
         ensure!(
@@ -97,7 +94,9 @@ impl Architectures {
         match self.nearest(archive) {
             Some((0, nearest)) => text.push_str(&format!("; they fit {nearest}: -m {nearest}")),
             Some((_, nearest)) if nearest == name => text.push_str("; no other architecture is closer"),
-            Some((n, nearest)) => text.push_str(&format!("; the closest is {nearest} (-m {nearest}), where {n} differ")),
+            Some((n, nearest)) => {
+                text.push_str(&format!("; the closest is {nearest} (-m {nearest}), where {n} differ"))
+            }
             None => {}
         }
         anyhow::Error::msg(text)

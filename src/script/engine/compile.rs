@@ -77,9 +77,7 @@ pub(in crate::script) fn call(
 pub(in crate::script) fn settled(value: Dynamic, what: &str) -> Result<Dynamic, Box<EvalAltResult>> {
     match is_shallow(&value) {
         true => Ok(value),
-        false => {
-            Err(raise(anyhow!("{what} a value nested more than {DEEPEST} levels deep; use fewer levels")))
-        }
+        false => Err(raise(anyhow!("{what} a value nested more than {DEEPEST} levels deep; use fewer levels"))),
     }
 }
 

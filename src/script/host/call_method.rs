@@ -386,7 +386,8 @@ fn pairs(given: &Dynamic) -> Result<Vec<(String, String)>> {
         bail!("`params` of answer must be a map or a string \"layer=conv1 relu=false\", got {}", given.type_name());
     };
     let pair = |word: &str| {
-        let (name, value) = word.split_once('=').with_context(|| format!("\"{word}\" is not of the form name=value"))?;
+        let (name, value) =
+            word.split_once('=').with_context(|| format!("\"{word}\" is not of the form name=value"))?;
         Ok((name.to_string(), value.to_string()))
     };
     text.split_whitespace().map(pair).collect()

@@ -43,7 +43,9 @@ impl Method {
     pub(super) fn new(source: ScriptSource, ast: AST, plugin: Option<Map>, libraries: Libraries) -> Result<Self> {
         let mut plugin = plugin.context("it has no `const PLUGIN = #{ params: [ … ] };`")?;
         let group = match plugin.remove("group") {
-            Some(group) => group.into_string().map_err(|other| anyhow!("PLUGIN's `group` must be a string, got {other}"))?,
+            Some(group) => {
+                group.into_string().map_err(|other| anyhow!("PLUGIN's `group` must be a string, got {other}"))?
+            }
             None => source.group.clone().unwrap_or_else(|| GROUP.into()),
         };
         let params = plugin.remove("params").map_or(Ok(vec![]), |p| params(p.try_cast::<Array>()))?;

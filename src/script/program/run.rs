@@ -42,7 +42,9 @@ impl Setting {
 
     fn session(&self, method: &str, o: &CallOptions) -> Result<Session> {
         let model = match o.raw("model") {
-            Some(model) => model.clone().try_cast::<Model>().context("`model` must be a network: model(\"resnet20\")")?,
+            Some(model) => {
+                model.clone().try_cast::<Model>().context("`model` must be a network: model(\"resnet20\")")?
+            }
             None => Architectures::new(self.host.models().clone(), self.host.guard()).open(OWN_MODEL, None)?,
         };
         let (name, input) = input(o, &model)?;

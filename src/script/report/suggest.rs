@@ -122,9 +122,7 @@ fn property(text: &str, functions: &[String]) -> Option<String> {
     let own: Vec<_> = own.collect();
     match closest(name, own.iter().copied()) {
         Some(near) => Some(format!("did you mean \"{near}\"? its properties are {}", own.join(", "))),
-        None if functions.iter().any(|f| name_of(f) == name) => {
-            Some(format!("{name} is a function; call it with ()"))
-        }
+        None if functions.iter().any(|f| name_of(f) == name) => Some(format!("{name} is a function; call it with ()")),
         None if !own.is_empty() => Some(format!("its properties are {}", own.join(", "))),
         None => None,
     }

@@ -92,7 +92,10 @@ impl Session {
         if self.method.as_ref().is_some_and(|m| m.stepped) {
             let nearest = self.steps.nearest(step, self.cursor).context("no step is kept; press r to start over")?;
             let told = nearest == self.cursor && step != nearest;
-            ensure!(!told, "step {step} is from an earlier session, of which only the scalars were kept; press r to start over");
+            ensure!(
+                !told,
+                "step {step} is from an earlier session, of which only the scalars were kept; press r to start over"
+            );
             self.cursor = nearest;
         } else {
             self.cursor = step;
@@ -131,7 +134,8 @@ impl Session {
     /// Stores a state as the newest step.
     pub(super) fn push(&mut self, state: Dynamic, begun: Instant) -> Result<()> {
         let state = freeze(state)?;
-        let map = state.read_lock::<Map>().context("the state of a stepped method must be a map: #{ x: cx.input }")?.clone();
+        let map =
+            state.read_lock::<Map>().context("the state of a stepped method must be a map: #{ x: cx.input }")?.clone();
         let done = map.get("done").filter(|d| !d.is_unit()).map(ToString::to_string);
         let scalars = map.get("scalars").and_then(|s| s.read_lock::<Map>().map(|m| numbers(&m))).unwrap_or_default();
         self.steps.push(KeptStep { state, scalars, done, millis: millis(begun) });
