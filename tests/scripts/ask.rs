@@ -167,7 +167,7 @@ fn a_method_that_asks_itself_or_in_a_circle_is_told_so() {
     ]);
     assert!(error(&host, "own").contains("a method cannot call itself: own -> own"), "{}", error(&host, "own"));
     assert!(error(&host, "ping").contains("ping -> pong -> ping"), "{}", error(&host, "ping"));
-    assert!(error(&host, "c1").contains("at most 3 methods"), "{}", error(&host, "c1"));
+    assert!(error(&host, "c1").contains("at most 3 deep"), "{}", error(&host, "c1"));
     assert!(error(&host, "unknown").contains("no method named \"salience\""), "{}", error(&host, "unknown"));
 }
 
