@@ -1,9 +1,9 @@
-//! The program: see `gradscope --help`.
+//! The `gradscope` binary: sets the allocator and runs the command line.
 
 use gradscope::memory::Counting;
 use gradscope::tui::terminal::rescue;
 
-/// Scripts are held to the memory that there is.
+/// Counts allocations, so that scripts can be held to a memory limit.
 #[global_allocator]
 static ALLOCATOR: Counting = Counting;
 

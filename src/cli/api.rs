@@ -1,4 +1,4 @@
-//! `gradscope api`: what scripts can call, with the signatures of this build.
+//! `gradscope api`: the functions that scripts can call, with their signatures.
 
 use super::args::{ApiArgs, ScriptArgs};
 use super::open;
@@ -13,7 +13,7 @@ pub fn api(scripts: &ScriptArgs, args: &ApiArgs) -> Result<ExitCode> {
     let host = open::host(scripts)?;
     if let Some(folder) = &args.definitions {
         let count = host.write_definitions(folder)?;
-        say(&format!("{count} files in {}", words::path(folder)))?;
+        say(&format!("wrote {count} files to {}", words::path(folder)))?;
         return Ok(ExitCode::SUCCESS);
     }
     let found = reference(&host).with(&args.search.join(" "));

@@ -1,4 +1,4 @@
-//! `gradscope` without a command: the app.
+//! `gradscope` without a command: opens the app.
 
 use super::args::{AppArgs, NetworkArgs, QuestionArgs, ScriptArgs};
 use super::config::{self, Config};
@@ -16,18 +16,18 @@ use std::io::IsTerminal;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
-/// The method of an app that nobody told another.
+/// The default method.
 const FIRST: &str = "gradcam";
-/// The session of an app that nobody told another.
+/// The default session.
 const LAST: &str = "last";
 
-/// A session as it was, its picture, what it was asked as, and notes about it.
+/// A restored session, its picture, the workspace it was restored from, and notes for the user.
 type Restored = (Session, Picture, Workspace, Vec<String>);
 
-/// Opens what was asked for, or what was last open, then the app on it.
+/// Runs the app with the network, picture and method of the arguments, or with the restored session.
 pub fn app(scripts: &ScriptArgs, question: &QuestionArgs, app: &AppArgs) -> Result<ExitCode> {
     if !std::io::stdin().is_terminal() || !draw::on_terminal() {
-        bail!("the app needs a terminal for input and output; \"gradscope run METHOD\" needs none");
+        bail!("the app needs a terminal for input and output; \"gradscope run METHOD\" works without one");
     }
     if question.pictures.len() > 1 {
         return Err(usage::usage(anyhow!("the app opens one picture; \"gradscope run METHOD\" takes several")));
@@ -46,7 +46,7 @@ pub fn app(scripts: &ScriptArgs, question: &QuestionArgs, app: &AppArgs) -> Resu
     ran.map(|()| ExitCode::SUCCESS)
 }
 
-/// What the app begins with, and where it is kept.
+/// The worker's initial state: the restored session if there is one, else what the arguments name.
 fn opening(host: Host, question: &QuestionArgs, app: &AppArgs) -> Result<WorkerInit> {
     let name = app.session.as_deref().unwrap_or(LAST);
     let Some(file) = file(name)? else { return asked_for(host, question, app) };
@@ -70,11 +70,11 @@ fn opening(host: Host, question: &QuestionArgs, app: &AppArgs) -> Result<WorkerI
         }
         Some(Err(error)) => {
             let aside = file.with_extension("unopened.json");
-            // What cannot be opened now may be wanted later, with its files back.
+            // Keep the session file: it may open again once missing files are back.
             let put = session_file.is_some() && std::fs::rename(&file, &aside).is_ok();
-            let stays = if put { format!("; it stays in \"{}\"", words::path(&aside)) } else { String::new() };
+            let stays = if put { format!("; it was moved to \"{}\"", words::path(&aside)) } else { String::new() };
             let mut opening = asked_for(host, question, app)?;
-            opening.notes.push(format!("the last session cannot be opened: {error:#}{stays}"));
+            opening.notes.push(format!("cannot restore the last session: {error:#}{stays}"));
             opening
         }
         Some(Ok(None)) | None => asked_for(host, question, app)?,
@@ -83,7 +83,7 @@ fn opening(host: Host, question: &QuestionArgs, app: &AppArgs) -> Result<WorkerI
     Ok(WorkerInit { session_file, notes, ..opening })
 }
 
-/// What the command line asks for.
+/// The initial state that the command line describes.
 fn asked_for(host: Host, question: &QuestionArgs, app: &AppArgs) -> Result<WorkerInit> {
     let model = open::model(&host, &question.network)?;
     let notes = model.note().into_iter().collect();
@@ -97,20 +97,20 @@ fn asked_for(host: Host, question: &QuestionArgs, app: &AppArgs) -> Result<Worke
     Ok(WorkerInit { host, session, picture, asked, weights, no_resize, session_file: None, restored, waits, notes })
 }
 
-/// Where a session is kept, locked; nowhere where another app keeps it or the folder cannot be written to, which a note says.
+/// The locked session file. If another instance has it open or the folder is not writable, there is none, and a note says why.
 fn place(name: &str, file: &Path) -> (Option<SessionFile>, Option<String>) {
     let folder = file.parent().map_or(Ok(()), create_folder);
     match folder.and_then(|()| Lock::claim(file)) {
         Ok(Ok(lock)) => (Some(SessionFile { file: file.into(), lock }), None),
         Ok(Err(owner)) => {
             let session = if name == LAST { "this session".into() } else { format!("the session \"{name}\"") };
-            (None, Some(format!("another app keeps {session} ({owner}); --session NAME keeps another")))
+            (None, Some(format!("{session} is open in another instance ({owner}); --session NAME saves another")))
         }
-        Err(error) => (None, Some(format!("the session is not kept: {error:#}"))),
+        Err(error) => (None, Some(format!("the session will not be saved: {error:#}"))),
     }
 }
 
-/// What a file says was open last, opened again; none where there is no file.
+/// Restores the session in a file; `None` if there is no such file.
 fn last_open(host: &Host, file: &Path) -> Result<Option<Restored>> {
     Workspace::read(file)?.map(|opened| restored(host, file, opened)).transpose()
 }
@@ -121,7 +121,7 @@ fn nothing_asked(q: &QuestionArgs, app: &AppArgs) -> bool {
     network && rest && app.method.is_none()
 }
 
-/// A session as it was, at the step that it showed where that was kept.
+/// Reopens a workspace, at its last step if that was saved.
 fn restored(host: &Host, file: &Path, opened: Workspace) -> Result<Restored> {
     let network = NetworkArgs { model: Some(opened.model.clone()), weights: opened.weights.clone(), exact: false };
     let question = QuestionArgs {
@@ -140,18 +140,18 @@ fn restored(host: &Host, file: &Path, opened: Workspace) -> Result<Restored> {
     session.opened_as(&opened.picture);
     let notes = match workspace::go_on(file, &mut session) {
         Ok(false) if opened.under_way => {
-            vec!["opened without an answer, which may be what ended the program: r computes it".into()]
+            vec!["the last run may have crashed the program and was not repeated; press r to run it".into()]
         }
-        Ok(_) => vec!["opened as it was left; --fresh begins anew".into()],
-        Err(error) => vec![format!("opened as it was left, but for its steps: {error:#}")],
+        Ok(_) => vec!["session restored; --fresh starts over".into()],
+        Err(error) => vec![format!("session restored without its steps: {error:#}")],
     };
     Ok((session, picture, opened, note.into_iter().chain(notes).collect()))
 }
 
-/// Where a session of this name is kept: below `GRADSCOPE_STATE`, else the user's folder for such; none where that is empty.
+/// The file of a named session, in `GRADSCOPE_STATE` or the user's state folder; `None` if `GRADSCOPE_STATE` is empty.
 fn file(name: &str) -> Result<Option<PathBuf>> {
     if !usage::is_plain(name) {
-        return Err(usage::usage(anyhow!("--session {name}: letters, digits, - and _ only")));
+        return Err(usage::usage(anyhow!("--session {name}: use only letters, digits, - and _")));
     }
     let folder =
         open::place("GRADSCOPE_STATE", |d| d.state_dir().unwrap_or_else(|| d.data_local_dir()).join("sessions"));

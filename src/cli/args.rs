@@ -1,4 +1,4 @@
-//! What can be said on the command line.
+//! The command line's arguments, parsed by clap; their doc comments are the help texts.
 
 use super::deadline::Deadline;
 use crate::memory::MemorySize;
@@ -12,26 +12,27 @@ use std::path::PathBuf;
 
 const EXAMPLES: &str = "\
 Examples:
-  gradscope                                            the app, on a network and a picture of its own
+  gradscope                                            open the app with the built-in network and picture
   gradscope -m squeezenet1_0 -w squeezenet.pth -i dog.jpg
-  gradscope run gradcam -t star                        a heatmap for the class \"star\", drawn in the terminal
+  gradscope run gradcam -t star                        draw a heatmap for the class \"star\" in the terminal
   gradscope run fgsm -i dog.png -m resnet18 -w resnet18.pth --set epsilon=8 --out result
-  gradscope run my_rule.rhai                           a method of your own; `gradscope methods` lists those there are
+  gradscope run my_rule.rhai                           run your own method; `gradscope methods` lists all of them
   gradscope eval -m resnet20 -w resnet20.th --data cifar10:test_batch.bin";
 
 /// An oscilloscope for neural networks: see what a network looks at, write attribution rules as scripts, step through
-/// attacks. Without a command the app opens.
+/// attacks. Without a command, gradscope opens the app.
 #[derive(Parser, Debug)]
 #[command(name = "gradscope", version, after_help = EXAMPLES, max_term_width = 120)]
 pub struct Args {
     #[command(subcommand)]
     pub command: Option<CliCommand>,
-    /// Where to compute: cpu, cuda:0 or metal, where the build has them
+    /// Device to compute on: cpu, cuda:0 or metal; cuda and metal need a build that has them
     #[arg(long, value_name = "DEVICE", default_value = "cpu", global = true)]
     pub device: String,
-    /// Memory that the program may hold, as 4G or 512M [default: half of what the machine has left, or what its limits leave]
+    /// Memory limit, such as 4G or 512M [default: half of the free memory, or what the system's limits leave]
     ///
-    /// Control groups and `ulimit -v` are known and hold in any case. What would need more ends with an error that says so.
+    /// Limits set by control groups and `ulimit -v` apply in any case. An operation that would exceed the limit fails with an
+    /// error that says so.
     #[arg(long, value_name = "SIZE", global = true)]
     pub memory: Option<MemorySize>,
     #[command(flatten)]
@@ -43,7 +44,7 @@ pub struct Args {
 }
 
 impl Args {
-    /// The arguments of this process. Options of the app in front of a command are an error: the command would not get them.
+    /// Parses the arguments of this process. An option of the app before a command is an error, since the command would ignore it.
     pub fn of_process() -> Result<Self, clap::Error> {
         Self::of(std::env::args_os())
     }
@@ -66,9 +67,9 @@ impl Args {
 
 #[derive(Subcommand, Debug)]
 pub enum CliCommand {
-    /// Run a method on a picture: figures in the terminal, or files with --out
+    /// Run a method on a picture and draw its figures in the terminal, or write them to files with --out
     Run(RunArgs),
-    /// Run a program: a script of several runs, trainings and tables
+    /// Run a program: a script that combines runs, trainings and tables
     Exec(ExecArgs),
     /// List the methods
     Methods(TableArgs),
@@ -82,138 +83,139 @@ pub enum CliCommand {
     Eval(EvalArgs),
     /// Train a small network on a data set
     Train(TrainArgs),
-    /// Begin a method of your own: a script that runs as it is
+    /// Create a method from a template that already runs
     New(NewArgs),
-    /// List what scripts can call, or what has a word in it
+    /// List the functions that scripts can call, or search them
     Api(ApiArgs),
-    /// Check scripts: compile them and run them on the program's own network
+    /// Check scripts: compile them and run them on the built-in network
     Check(CheckArgs),
-    /// Check this build's methods against numbers of PyTorch and of files of cases, in f64 and f32
+    /// Check this build's methods against reference values from PyTorch and other libraries, in f64 and f32
     Selftest(SelftestArgs),
     /// Print a completion script for a shell
     ///
-    /// For bash: `gradscope completions bash > ~/.local/share/bash-completion/completions/gradscope`. For zsh, save it as `_gradscope` in a
-    /// folder of `$fpath`; for fish, as `~/.config/fish/completions/gradscope.fish`.
+    /// For bash: `gradscope completions bash > ~/.local/share/bash-completion/completions/gradscope`. For zsh, save the script as
+    /// `_gradscope` in a folder of `$fpath`; for fish, as `~/.config/fish/completions/gradscope.fish`.
     Completions(CompletionsArgs),
     /// Write man pages, one per command
     Man(ManArgs),
 }
 
-/// Where scripts are.
+/// Folders to search for scripts.
 #[derive(Group, Debug, Default)]
 pub struct ScriptArgs {
-    /// Folder of methods that come before ./plugins, the user's and the program's own
+    /// Folder of methods, searched before ./plugins, the user's folder and the built-in methods
     #[arg(long, value_name = "DIR", global = true)]
     pub plugins: Option<PathBuf>,
-    /// Folder of architectures that come before ./models, the user's and the program's own
+    /// Folder of architectures, searched before ./models, the user's folder and the built-in ones
     #[arg(long, value_name = "DIR", global = true)]
     pub models: Option<PathBuf>,
 }
 
-/// A network.
+/// The network to open.
 #[derive(Group, Debug, Default)]
 pub struct NetworkArgs {
-    /// Architecture (see `gradscope models`), a .rhai file with one, or a weight file whose tensors tell it
+    /// Architecture (see `gradscope models`), a .rhai file that defines one, or a weight file to detect it from
     #[arg(short, long, value_name = "MODEL")]
     pub model: Option<String>,
-    /// Weights: .safetensors or a PyTorch file; of several state dicts in it, FILE:KEY takes one
+    /// Weights: a .safetensors or PyTorch file; FILE:KEY selects one of several state dicts
     ///
-    /// Shards are opened by their index (*.index.json), by its folder, or by one of them. Prefixes that all names share, and
-    /// `module.` or `_orig_mod.` within names, are taken off. Of several state dicts that fit, the network itself comes before
-    /// averages of it; a line says what was taken.
+    /// For sharded weights, give the index (*.index.json), its folder, or any shard. Prefixes shared by all names, and
+    /// `module.` or `_orig_mod.` within names, are removed. If several state dicts fit, the network itself is preferred to
+    /// averages of it, and a message says which one was used.
     #[arg(short, long, value_name = "WEIGHTS")]
     pub weights: Option<PathBuf>,
-    /// Sum 3x3 convolutions directly: slower, and rounded less than by Winograd's transforms, for comparing tightly
+    /// Compute 3x3 convolutions by direct sums instead of Winograd transforms: slower, but with smaller rounding errors
     #[arg(long)]
     pub exact: bool,
 }
 
-/// A network, pictures, and a class.
+/// The network, the pictures, the target class and the parameters of a run.
 #[derive(Group, Debug, Default)]
 pub struct QuestionArgs {
     #[command(flatten)]
     pub network: NetworkArgs,
-    /// Picture: png, jpeg, webp, gif, bmp, .npy (its size is kept; floats from 0 to 1, or whole numbers from 0 to 255), or one of a data set: made:shapes[3]
+    /// Picture: png, jpeg, webp, gif, bmp, .npy (used at its own size; floats from 0 to 1 or integers from 0 to 255), or one of a
+    /// data set, such as made:shapes[3]
     #[arg(short = 'i', long = "input", value_name = "PICTURE", value_hint = ValueHint::FilePath)]
     pub pictures: Vec<String>,
-    /// Class that is asked about, by index or name; without it, what the network says
+    /// Target class, by index or name [default: the predicted class]
     #[arg(short, long, value_name = "CLASS")]
     pub target: Option<String>,
-    /// Take pictures as they are, neither scaled nor cut
+    /// Use pictures at their own size, without scaling or cropping
     #[arg(long)]
     pub no_resize: bool,
-    /// Parameter of the method, name=value; `gradscope methods` lists them
+    /// Set a parameter of the method; `gradscope methods` lists them
     #[arg(long = "set", value_name = "NAME=VALUE")]
     pub set: Vec<String>,
-    /// Data set, for methods that ask one: mnist:DIR, cifar10:FILE, folder:DIR, made:NAME
+    /// Data set, for methods that need one: mnist:DIR, cifar10:FILE, folder:DIR, made:NAME
     #[arg(long, value_name = "SPEC")]
     pub data: Option<String>,
-    /// Seed of random numbers
+    /// Random seed
     #[arg(long, value_name = "N", default_value_t = 0, allow_negative_numbers = true)]
     pub seed: u64,
 }
 
-/// How the app is run.
+/// Options of the app.
 #[derive(Group, Debug, Default)]
 pub struct AppArgs {
-    /// Method that the app begins with
+    /// Method to start with
     ///
-    /// Without it and without a model, picture or target, the app opens what it last showed.
+    /// Without a method, model, picture or target, the app restores its last session.
     #[arg(long, value_name = "METHOD")]
     pub method: Option<String>,
-    /// Open the session of this name, and keep it there; without it the last one
+    /// Session to restore and to save to [default: last]
     #[arg(long, value_name = "NAME")]
     pub session: Option<String>,
-    /// Open the program's own network and picture, not what was last shown
+    /// Start with the built-in network and picture instead of restoring the session
     #[arg(long)]
     pub fresh: bool,
-    /// How pictures are drawn in the terminal; auto: as config.rhai says, else the best way that the terminal knows
+    /// How to draw pictures in the terminal; auto: as set in config.rhai, or else the best protocol the terminal supports
     #[arg(long, value_enum, default_value_t = Graphics::Auto)]
     pub graphics: Graphics,
 }
 
 #[derive(Group, Debug)]
 pub struct RunArgs {
-    /// Method, or a .rhai file with one
+    /// Method, or a .rhai file that defines one
     #[arg(value_name = "METHOD")]
     pub method: String,
     #[command(flatten)]
     pub question: QuestionArgs,
-    /// Steps of a stepped method; without it, until it is done (an attack: at most 100)
+    /// Number of steps of a stepped method [default: until it is done; at most 100 for attacks]
     #[arg(long, value_name = "N")]
     pub steps: Option<usize>,
-    /// Folder for the figures as PNG, their raw values as .npy, and result.json
+    /// Write figures as PNG, their raw values as .npy, and result.json to this folder
     #[arg(long, value_name = "DIR")]
     pub out: Option<PathBuf>,
-    /// File for all figures on one sheet, a .png
+    /// Write all figures as one contact sheet to this .png file
     #[arg(long, value_name = "FILE")]
     pub sheet: Option<PathBuf>,
-    /// File for the steps of a stepped method as a film, a .gif
+    /// Write the steps of a stepped method as a film to this .gif file
     #[arg(long, value_name = "FILE")]
     pub film: Option<PathBuf>,
-    /// Go on from where a run of the same question into --out was ended
+    /// Resume an interrupted run with the same arguments from its checkpoint in --out
     #[arg(long, requires = "out")]
     pub resume: bool,
-    /// Print result.json instead of figures
+    /// Print result.json instead of drawing figures
     #[arg(long)]
     pub json: bool,
-    /// End after this time, in seconds or as 10m or 2h, with what was kept so far, and exit code 1
+    /// Stop after this time (seconds, or 10m, 2h) with exit code 1, keeping what was written so far
     #[arg(long, value_name = "TIME")]
     pub time_limit: Option<Deadline>,
-    /// How pictures are drawn in the terminal; auto: as config.rhai says, else the best way that the terminal knows
+    /// How to draw pictures in the terminal; auto: as set in config.rhai, or else the best protocol the terminal supports
     #[arg(long, value_enum, default_value_t = Graphics::Auto)]
     pub graphics: Graphics,
 }
 
 #[derive(Group, Debug)]
 pub struct ExecArgs {
-    /// End after this time, in seconds or as 10m or 2h, before the script's name: what stands behind it are its arguments
+    /// Stop after this time (seconds, or 10m, 2h); write it before SCRIPT, since everything after that is passed to the script
     #[arg(long, value_name = "TIME")]
     pub time_limit: Option<Deadline>,
-    /// Program, a .rhai file; what it prints goes to stdout
+    /// Program, a .rhai file; it prints to stdout
     #[arg(value_name = "SCRIPT")]
     pub script: PathBuf,
-    /// Its arguments, the array `args` in the script
+    /// Arguments of the program, which it reads as the array `args`
     #[arg(value_name = "ARGS", trailing_var_arg = true, allow_hyphen_values = true)]
     pub args: Vec<String>,
 }
@@ -248,93 +250,93 @@ pub struct EvalArgs {
 
 #[derive(Group, Debug)]
 pub struct TrainArgs {
-    /// Architecture (see `gradscope models`), or a .rhai file with one
+    /// Architecture (see `gradscope models`), or a .rhai file that defines one
     #[arg(short, long, value_name = "MODEL")]
     pub model: String,
-    /// Weights to begin from; without them, drawn ones
+    /// Initial weights; random if omitted
     #[arg(short, long, value_name = "WEIGHTS")]
     pub weights: Option<PathBuf>,
-    /// Data set to learn from: mnist:DIR and made:NAME give their training part; cifar10:FILE, folder:DIR
+    /// Training set: mnist:DIR or made:NAME (their training split), cifar10:FILE, folder:DIR
     #[arg(long, value_name = "SPEC")]
     pub data: String,
-    /// Data set to test with; without it, the test part of the data set, if it has one
+    /// Test set [default: the test split of --data, if it has one]
     #[arg(long, value_name = "SPEC")]
     pub test: Option<String>,
-    /// File for the weights; without it, MODEL.safetensors
+    /// Write the weights to this file [default: MODEL.safetensors]
     #[arg(short, long, value_name = "FILE")]
     pub out: Option<PathBuf>,
-    /// Go on with a training that was interrupted; its options hold
+    /// Resume an interrupted training with the options it was started with
     #[arg(long)]
     pub resume: bool,
-    /// How often each picture is seen
+    /// Number of epochs
     #[arg(long, value_name = "N", default_value_t = 5)]
     pub epochs: usize,
-    /// Pictures of one step
+    /// Batch size
     #[arg(long, value_name = "N", default_value_t = 64)]
     pub batch: usize,
     /// Learning rate
     #[arg(long, value_name = "RATE", default_value_t = 1e-3)]
     pub rate: f64,
-    /// adam, sgd (momentum 0.9), nesterov or adadelta
+    /// Optimizer: adam, sgd (momentum 0.9), nesterov or adadelta
     #[arg(long, value_name = "NAME", default_value = "adam")]
     pub optimizer: Optimizer,
-    /// How the rate changes: constant, cosine, onecycle (up for two fifths, then down), step:N (a tenth after every N
-    /// epochs), or decay:G (G times after each)
+    /// Learning rate schedule: constant, cosine, onecycle (up over the first two fifths, then down), step:N (times 0.1
+    /// every N epochs), or decay:G (times G every epoch)
     #[arg(long, value_name = "NAME", default_value = "cosine")]
     pub schedule: Schedule,
-    /// Penalty on large weights
+    /// Weight decay coefficient
     #[arg(long, value_name = "LAMBDA", default_value_t = 0.0)]
     pub weight_decay: f64,
-    /// How first weights are drawn: he or torch
+    /// Weight initialization: he, or torch for PyTorch's default
     #[arg(long, value_name = "NAME", default_value = "he")]
     pub init: Init,
-    /// Seed of weights, order and shifts
+    /// Random seed for initialization, shuffling and augmentation
     #[arg(long, value_name = "N", default_value_t = 0, allow_negative_numbers = true)]
     pub seed: u64,
-    /// Move pictures by up to this many pixels
+    /// Shift pictures at random by up to this many pixels
     #[arg(long, value_name = "PIXELS", default_value_t = 0)]
     pub shift: usize,
-    /// Attack pictures within this many 1/255 and learn from these too: FGSM, or PGD with more steps
+    /// Train on attacked pictures too: the attack's epsilon in 1/255 (FGSM, or PGD with more than one step)
     #[arg(long, value_name = "EPSILON", allow_negative_numbers = true)]
     pub adversary: Option<f64>,
-    /// Steps of the attack
+    /// Number of steps of the attack
     #[arg(long, value_name = "N", default_value_t = 1, requires = "adversary")]
     pub attack_steps: usize,
-    /// Length of a step in 1/255; without it 1.25 epsilon for one step from a random start, epsilon for one from the
-    /// picture, 2.5 epsilon / steps for several
+    /// Step size of the attack in 1/255 [default: epsilon for one step, 1.25 epsilon for one step from a random
+    /// start, 2.5 epsilon / steps for several]
     #[arg(long, value_name = "SIZE", requires = "adversary")]
     pub attack_step: Option<f64>,
-    /// Begin the attack at a random point
+    /// Start the attack at a random point within epsilon
     #[arg(long, requires = "adversary")]
     pub random_start: bool,
-    /// Share of the loss on pictures as they are, alpha of alpha J(x) + (1 - alpha) J(attacked x)
+    /// Weight of the loss on clean pictures: alpha in alpha J(x) + (1 - alpha) J(attacked x)
     #[arg(long, value_name = "SHARE", default_value_t = 0.5, requires = "adversary")]
     pub alpha: f64,
-    /// Epochs in which the attack grows from nothing; a large one from the start may teach nothing
+    /// Number of epochs over which epsilon grows from 0; training may fail if a large epsilon is used from the start
     #[arg(long, value_name = "EPOCHS", default_value_t = 0.0, requires = "adversary")]
     pub warmup: f64,
-    /// End after this many epochs without a better result on the test set, with the weights of the best; 0: never
+    /// Stop early after this many epochs without improvement on the test set, and keep the best weights; 0: never
     #[arg(long, value_name = "EPOCHS", default_value_t = 0)]
     pub patience: usize,
-    /// Mirror half of the pictures
+    /// Flip pictures horizontally at random, with probability 1/2
     #[arg(long)]
     pub flip: bool,
-    /// Side of the pictures, for networks that take any; without it, the network's own
+    /// Side length of the pictures, for networks that accept any [default: the network's own]
     #[arg(long, value_name = "PIXELS", value_parser = clap::value_parser!(u16).range(8..=4096))]
     pub size: Option<u16>,
-    /// Teach a network that draws (-m style_transformer) the style of this painting, in place of labels
+    /// Train an image transformation network (-m style_transformer) on the style of this painting instead of labels
     #[arg(long, value_name = "PICTURE", requires = "critic_weights")]
     pub style: Option<String>,
-    /// Network whose features content and style are compared by
+    /// Network whose features are compared in the content and style losses
     #[arg(long, value_name = "MODEL", default_value = "squeezenet1_0")]
     pub critic: String,
-    /// Its weights
+    /// Weights of the critic
     #[arg(long, value_name = "WEIGHTS", requires = "style")]
     pub critic_weights: Option<PathBuf>,
-    /// Weight of the style; the content's is 1
+    /// Weight of the style loss; that of the content loss is 1
     #[arg(long, value_name = "WEIGHT", default_value_t = 1.0, requires = "style")]
     pub style_weight: f64,
-    /// Weight of total variation
+    /// Weight of the total variation loss
     #[arg(long, value_name = "WEIGHT", default_value_t = 1.0, requires = "style")]
     pub variation: f64,
     /// Print JSON
@@ -344,15 +346,15 @@ pub struct TrainArgs {
 
 #[derive(Group, Debug)]
 pub struct NewArgs {
-    /// Its name: letters, digits, - and _
+    /// Name of the method: letters, digits, - and _
     #[arg(value_name = "NAME")]
     pub name: String,
-    /// What to begin from: map (a gradient's heatmap), rule (relevance by rules), attack (a step along the gradient)
+    /// Template: map (heatmap of the gradient), rule (relevance by rules), attack (steps along the gradient)
     #[arg(long, value_name = "KIND", default_value = "map")]
     pub from: Template,
 }
 
-/// What a new method begins from.
+/// The templates of `gradscope new`.
 #[derive(Clone, Copy, Debug, clap::ValueEnum)]
 pub enum Template {
     Map,
@@ -365,44 +367,44 @@ pub struct ApiArgs {
     /// Words that it has in it: `gradscope api gaussian`
     #[arg(value_name = "SEARCH")]
     pub search: Vec<String>,
-    /// Write definition files for editors with rhai's language server into this folder
+    /// Write definition files for rhai's language server to this folder
     #[arg(long, value_name = "DIR")]
     pub definitions: Option<PathBuf>,
 }
 
 #[derive(Group, Debug)]
 pub struct SelftestArgs {
-    /// File of cases to compute instead of those in the program
+    /// Run the cases of this file instead of the built-in ones
     #[arg(long, value_name = "FILE")]
     pub cases: Option<PathBuf>,
-    /// Cases of this method only
+    /// Run only the cases of this method
     #[arg(long, value_name = "NAME", requires = "cases")]
     pub method: Option<String>,
-    /// Print JSON, one entry a case
+    /// Print JSON, one entry per case
     #[arg(long)]
     pub json: bool,
 }
 
 #[derive(Group, Debug)]
 pub struct CompletionsArgs {
-    /// Shell to complete in
+    /// Shell to generate the script for
     #[arg(value_name = "SHELL")]
     pub shell: clap_complete::Shell,
 }
 
 #[derive(Group, Debug)]
 pub struct ManArgs {
-    /// Folder for the pages
+    /// Write the pages to this folder
     #[arg(value_name = "DIR", value_hint = ValueHint::DirPath)]
     pub folder: PathBuf,
 }
 
 #[derive(Group, Debug)]
 pub struct CheckArgs {
-    /// End after this time, in seconds or as 10m or 2h, and tell what was running
+    /// Stop after this time (seconds, or 10m, 2h) with exit code 1
     #[arg(long, value_name = "TIME")]
     pub time_limit: Option<Deadline>,
-    /// Methods, or .rhai files
+    /// Methods or .rhai files to check
     #[arg(value_name = "PLUGIN", required = true)]
     pub methods: Vec<String>,
 }
@@ -412,12 +414,12 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_arguments_are_sound() {
+    fn the_arguments_are_valid_for_clap() {
         Args::command().debug_assert();
     }
 
     #[test]
-    fn options_before_a_command_are_refused_unless_they_hold_for_all_commands() {
+    fn options_before_a_command_are_refused_unless_they_are_global() {
         let parse = |line: &str| Args::of(line.split(' '));
         let said = |line| parse(line).unwrap_err().to_string();
         assert!(said("gradscope --exact run gradcam").contains("write --exact after \"run\""));

@@ -1,4 +1,4 @@
-//! `gradscope check`: whether scripts compile, and run on the program's own network.
+//! `gradscope check`: compiles scripts and runs them on the built-in network.
 
 use super::args::{CheckArgs, QuestionArgs, ScriptArgs};
 use super::{deadline, open, out, still, usage};
@@ -7,10 +7,10 @@ use crate::words;
 use anyhow::Result;
 use std::process::ExitCode;
 
-/// Steps that a stepper is tried for.
+/// Number of steps to run of a stepped method.
 const STEPS: usize = 2;
 
-/// Checks each; one that is wrong does not hide the next.
+/// Checks every method, also after one has failed. The exit code is 1 if any failed.
 pub fn check(scripts: &ScriptArgs, args: &CheckArgs) -> Result<ExitCode> {
     let host = open::host(scripts)?;
     deadline::begin(args.time_limit, host.guard())?;
@@ -33,7 +33,7 @@ pub fn check(scripts: &ScriptArgs, args: &CheckArgs) -> Result<ExitCode> {
     Ok(ExitCode::from(u8::from(wrong > 0)))
 }
 
-/// How many figures it shows of the program's own picture, and what else there is to be known.
+/// Runs a method on the built-in picture; returns the number of its figures, and its notes.
 fn figures(host: &Host, plugin: &str) -> Result<(usize, Vec<String>)> {
     host.method(plugin)?;
     let question = QuestionArgs::default();

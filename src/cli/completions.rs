@@ -1,4 +1,4 @@
-//! `gradscope completions SHELL`: a script with which a shell completes commands, options, methods and models.
+//! `gradscope completions SHELL`: prints a shell script that completes commands, options, methods and models.
 
 use super::args::{Args, CompletionsArgs, ScriptArgs};
 use super::usage::is_plain;
@@ -8,7 +8,7 @@ use clap::builder::PossibleValuesParser;
 use clap::{Command, CommandFactory};
 use std::process::ExitCode;
 
-/// Prints the script. In bash, zsh and fish it completes the names of the methods and models that exist now, too.
+/// Prints the script. In bash, zsh and fish it also completes the names of the currently available methods and models.
 pub fn completions(scripts: &ScriptArgs, args: &CompletionsArgs) -> Result<ExitCode> {
     let host = open::host(scripts)?;
     let methods = plain(host.methods().into_iter().map(|row| row.name));
@@ -20,12 +20,12 @@ pub fn completions(scripts: &ScriptArgs, args: &CompletionsArgs) -> Result<ExitC
     Ok(ExitCode::SUCCESS)
 }
 
-/// The names that no shell takes for anything else. The process ends soon after, so they are leaked.
+/// The names without characters special to a shell. They are leaked, since the process exits soon.
 fn plain(names: impl Iterator<Item = String>) -> Vec<&'static str> {
     names.filter(|name| is_plain(name)).map(|name| &*name.leak()).collect()
 }
 
-/// The command with methods and models as the values that their arguments take.
+/// Adds the methods and models as possible values of their arguments.
 fn with_names(command: Command, methods: &[&'static str], models: &[&'static str]) -> Command {
     let command = command.mut_args(|arg| {
         let names = match arg.get_id().as_str() {

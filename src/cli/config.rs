@@ -1,4 +1,4 @@
-//! The user's `config.rhai`: keys, colours, how pictures are drawn.
+//! The user's `config.rhai`: key bindings, colors, how pictures are drawn.
 
 use super::open::place;
 use crate::data::read_text;
@@ -10,28 +10,29 @@ use anyhow::{Context, Result, anyhow, bail};
 use clap::ValueEnum;
 use rhai::{Dynamic, Engine, Map};
 
-/// What it may say.
+/// The fields of a configuration.
 const FIELDS: [&str; 4] = ["colors", "graphics", "theme", "keys"];
 
-/// The largest file that is read.
+/// The maximum size of the file in bytes.
 const LIMIT: u64 = 16 << 20;
 
-/// What a person wants of the app.
+/// The user's configuration.
 #[derive(Clone, Debug, Default)]
 pub struct Config {
-    /// The colours of maps.
+    /// The colormap.
     pub colors: Colormap,
-    /// How pictures are drawn, where the command line does not say.
+    /// How pictures are drawn, unless the command line says otherwise.
     pub graphics: Option<Graphics>,
-    /// The colours of roles.
+    /// Colors of the theme's roles.
     pub theme: Vec<Paint>,
-    /// The keys.
+    /// The key bindings.
     pub bindings: Bindings,
 }
 
-/// Reads it where it is: `GRADSCOPE_CONFIG`, else `config.rhai` in the user's configuration folder.
+/// Reads the configuration: the file in `GRADSCOPE_CONFIG`, else `config.rhai` in the user's configuration folder; the default if there
+/// is none.
 ///
-/// Errors name the file and what would have worked.
+/// Errors name the file and list valid values.
 pub fn read() -> Result<Config> {
     let file = place("GRADSCOPE_CONFIG", |d| d.config_dir().join("config.rhai"));
     let Some(file) = file.filter(|file| file.exists()) else { return Ok(Config::default()) };
@@ -39,24 +40,24 @@ pub fn read() -> Result<Config> {
     text.and_then(|text| parse(&text)).with_context(|| format!("reading the configuration \"{}\"", words::path(&file)))
 }
 
-/// One map, `#{ colors: "viridis", keys: #{ "x": "play" } }`; comments may stand around it.
+/// Parses one rhai map, such as `#{ colors: "viridis", keys: #{ "x": "play" } }`, with comments.
 pub fn parse(text: &str) -> Result<Config> {
     let map = decoding("rhai", || Engine::new_raw().eval_expression::<Map>(text).map_err(|e| anyhow!("{e}")));
-    let map = map.context("it is no map #{ … }")?;
+    let map = map.context("expected a map #{ … }")?;
     let mut config = Config::default();
     for (field, value) in &map {
         match field.as_str() {
             "colors" => {
                 let known = || Colormap::ALL.map(Colormap::name).join(", ");
                 let name = word("colors", value)?;
-                config.colors =
-                    Colormap::named(&name).with_context(|| format!("no colors \"{name}\"; known are {}", known()))?;
+                config.colors = Colormap::named(&name)
+                    .with_context(|| format!("no colormap \"{name}\"; expected one of {}", known()))?;
             }
             "graphics" => {
                 let name = word("graphics", value)?;
                 config.graphics = Some(
                     Graphics::from_str(&name, true)
-                        .map_err(|_| anyhow!("no graphics \"{name}\"; known are {}", graphics()))?,
+                        .map_err(|_| anyhow!("no graphics \"{name}\"; expected one of {}", graphics()))?,
                 );
             }
             "theme" => {
@@ -69,7 +70,7 @@ pub fn parse(text: &str) -> Result<Config> {
                     config.bindings.bind(&key, &action).map_err(anyhow::Error::msg).context("keys")?;
                 }
             }
-            other => bail!("nothing is named \"{other}\" there; known are {}", FIELDS.join(", ")),
+            other => bail!("no field \"{other}\"; expected one of {}", FIELDS.join(", ")),
         }
     }
     Ok(config)
@@ -81,11 +82,11 @@ fn graphics() -> String {
 }
 
 fn word(field: &str, value: &Dynamic) -> Result<String> {
-    value.clone().into_string().map_err(|kind| anyhow!("{field} is a text, got {kind}"))
+    value.clone().into_string().map_err(|kind| anyhow!("{field} must be a string, got {kind}"))
 }
 
 fn pairs(field: &str, value: &Dynamic) -> Result<Vec<(String, String)>> {
-    let map = value.read_lock::<Map>().with_context(|| format!("{field} is a map #{{ name: \"value\" }}"))?;
+    let map = value.read_lock::<Map>().with_context(|| format!("{field} must be a map #{{ name: \"value\" }}"))?;
     map.iter().map(|(name, value)| Ok((name.to_string(), word(&format!("{field}.{name}"), value)?))).collect()
 }
 
@@ -94,7 +95,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_configuration_says_keys_colours_and_graphics() {
+    fn a_configuration_sets_keys_colors_and_graphics() {
         let text = "// mine\n#{\n  colors: \"viridis\", graphics: \"half\",\n  theme: #{ focus: \"#ff8800\" },\n  keys: #{ \"Ctrl-s\": \"save\" },\n}";
         let config = parse(text).unwrap();
         assert_eq!((config.colors.name(), config.graphics), ("viridis", Graphics::from_str("half", false).ok()));
@@ -105,14 +106,14 @@ mod tests {
     }
 
     #[test]
-    fn what_is_wrong_is_told_with_what_would_have_worked() {
+    fn errors_list_what_would_have_worked() {
         let error = |text: &str| format!("{:#}", parse(text).unwrap_err());
-        assert!(error("#{ colours: \"viridis\" }").contains("known are colors, graphics, theme, keys"));
+        assert!(error("#{ colours: \"viridis\" }").contains("expected one of colors, graphics, theme, keys"));
         assert!(error("#{ colors: \"virid\" }").contains("viridis"));
         assert!(error("#{ keys: #{ \"x\": \"plays\" } }").contains("no action \"plays\""));
         assert!(error("#{ theme: #{ focus: \"orangy\" } }").contains("no color \"orangy\""));
-        assert!(error("#{ theme: #{ fokus: \"red\" } }").contains("known are focus"));
+        assert!(error("#{ theme: #{ fokus: \"red\" } }").contains("expected one of focus"));
         assert!(error("#{\n colors: \n").contains("line"), "{}", error("#{\n colors: \n"));
-        assert!(error("#{ colors: 3 }").contains("colors is a text, got i64"));
+        assert!(error("#{ colors: 3 }").contains("colors must be a string, got i64"));
     }
 }

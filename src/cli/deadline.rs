@@ -1,4 +1,4 @@
-//! `--time-limit`: what goes on after it is ended as by Ctrl-C, with a sentence and exit code 1.
+//! `--time-limit`: cancels the work when the time is up, with an error message and exit code 1.
 
 use super::out;
 use crate::data::wait_for_writes;
@@ -9,10 +9,10 @@ use std::str::FromStr;
 use std::sync::Arc;
 use std::time::Duration;
 
-/// How long work has to come to a place where it can end.
+/// Time that work has to stop cleanly.
 const GRACE: Duration = Duration::from_secs(1);
 
-/// A time as it is written on the command line: seconds, or with a unit: `90`, `1.5h`, `10m`.
+/// A duration on the command line, in seconds or with a unit: `90`, `10m`, `1.5h`.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Deadline(Duration);
 
@@ -27,18 +27,18 @@ impl FromStr for Deadline {
             _ => (text, 1.0),
         };
         let seconds = number.trim().parse::<f64>().unwrap_or(0.0) * unit;
-        ensure!((0.001..1e9).contains(&seconds), "\"{text}\" is no time; write seconds, 10m or 2h");
+        ensure!((0.001..1e9).contains(&seconds), "\"{text}\" is not a valid time; write seconds, 10m or 2h");
         Ok(Self(Duration::from_secs_f64(seconds)))
     }
 }
 
-/// Ends what `guard` guards when the time is over; the program too, if it is still there a moment later.
+/// Cancels the work under `guard` when the time is up, and exits if it has not stopped a second later.
 pub fn begin(limit: Option<Deadline>, guard: &Arc<Guard>) -> Result<()> {
     let Some(Deadline(limit)) = limit else { return Ok(()) };
     let guard = guard.clone();
     std::thread::Builder::new().name("deadline".into()).spawn(move || {
         std::thread::sleep(limit);
-        let why = format!("the time limit of {} s is over; --time-limit gives it more", limit.as_secs_f64());
+        let why = format!("time limit of {} s exceeded; raise it with --time-limit", limit.as_secs_f64());
         guard.end(why.clone());
         std::thread::sleep(GRACE);
         wait_for_writes(Duration::from_secs(10));

@@ -1,4 +1,4 @@
-//! `--device`: where networks run and tensors are made.
+//! `--device`: the device that networks run on.
 
 use super::usage::usage;
 use crate::backend;
@@ -6,7 +6,7 @@ use crate::tensor::set_device;
 use anyhow::{Context, Result, anyhow};
 use candle_core::Device;
 
-/// Opens the device of this name, and has everything made there from now on.
+/// Opens the device of this name and makes it the default for new tensors.
 pub fn choose(name: &str) -> Result<()> {
     let opened = match name.split_once(':').unwrap_or((name, "0")) {
         ("cpu", _) if name == "cpu" => return Ok(()),
@@ -22,18 +22,18 @@ pub fn choose(name: &str) -> Result<()> {
         }
         _ => return Err(unknown(name)),
     };
-    let device = opened.with_context(|| format!("--device {name}: it could not be opened"))?;
+    let device = opened.with_context(|| format!("--device {name}: cannot open it"))?;
     backend::keep_freed_memory_of(&device);
     set_device(device);
     Ok(())
 }
 
 fn unknown(name: &str) -> anyhow::Error {
-    usage(anyhow!("no device \"{name}\"; known are cpu, cuda:0 (or another number) and metal"))
+    usage(anyhow!("no device \"{name}\"; expected cpu, cuda:0 (or another index) or metal"))
 }
 
 fn built(name: &str, feature: &str, has: bool) -> Result<()> {
     let lacks =
-        || anyhow!("--device {name}: this build lacks it; build with `cargo build --release --features {feature}`");
+        || anyhow!("--device {name}: missing from this build; build with `cargo build --release --features {feature}`");
     if has { Ok(()) } else { Err(usage(lacks())) }
 }

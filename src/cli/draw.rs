@@ -1,4 +1,4 @@
-//! Figures in the terminal, line after line.
+//! Prints figures to the terminal.
 
 use super::config;
 use super::out::{self, say};
@@ -7,14 +7,14 @@ use crate::tui::{Graphics, Inline};
 use anyhow::Result;
 use std::io::IsTerminal;
 
-/// Columns that a picture takes at most.
+/// The maximum width of a picture in columns.
 const COLUMNS: u16 = 64;
-/// Rows that a picture takes at most.
+/// The maximum height of a picture in rows.
 const ROWS: u16 = 24;
-/// Rows that are left for words below a picture.
+/// Rows reserved for text below a picture.
 const WORDS: u16 = 4;
 
-/// Where figures go.
+/// Prints figures to stdout.
 pub struct FigurePrinter {
     pictures: Inline,
     columns: u16,
@@ -22,22 +22,22 @@ pub struct FigurePrinter {
 }
 
 impl FigurePrinter {
-    /// Stdout, with pictures as the command line says, else the configuration, else the terminal itself. Into a pipe or a file
-    /// they go only where the command line says how.
+    /// Pictures are drawn as the command line says, else the configuration, else as the terminal supports. If stdout is not a
+    /// terminal, they are left out unless the command line says how to draw them.
     pub fn new(wish: Graphics) -> Result<Self> {
         let wish = match wish {
             Graphics::Auto if !on_terminal() => Graphics::NONE,
             Graphics::Auto => config::read()?.graphics.unwrap_or_default(),
             asked => asked,
         };
-        // A terminal that does not know its size says 0.
+        // A terminal that does not know its size reports 0.
         let size = crossterm::terminal::size().ok().filter(|(columns, rows)| *columns > 0 && *rows > 0);
         let (columns, rows) = size.unwrap_or((80, 24));
         let rows = rows.saturating_sub(WORDS).clamp(1, ROWS);
         Ok(Self { pictures: Inline::new(wish), columns: columns.clamp(1, COLUMNS), rows })
     }
 
-    /// Caption, then the picture, or the words.
+    /// Prints the caption, then the picture or the text.
     pub fn show(&self, figure: &Figure) -> Result<()> {
         say(&format!("\n{}", render::caption(figure)))?;
         if let Some(text) = render::text(figure, 100) {

@@ -1,4 +1,4 @@
-//! `gradscope eval`: how many pictures of a data set a network names rightly.
+//! `gradscope eval`: the accuracy of a network on a data set.
 
 use super::args::{EvalArgs, ScriptArgs};
 use super::progress::ProgressLine;
@@ -12,7 +12,7 @@ use anyhow::{Result, bail};
 use serde_json::json;
 use std::process::ExitCode;
 
-/// Counts, and prints the accuracy.
+/// Computes and prints the accuracy.
 pub fn eval(scripts: &ScriptArgs, args: &EvalArgs) -> Result<ExitCode> {
     let host = open::host(scripts)?;
     let stop = StopFlag::new(host.guard(), GRACE)?;
@@ -24,7 +24,7 @@ pub fn eval(scripts: &ScriptArgs, args: &EvalArgs) -> Result<ExitCode> {
     let mut on = |count: Accuracy| {
         bar.set(count.total, &format!("{:.2} %", count.accuracy() * 100.0));
         if stop.wanted() {
-            bail!("cancelled after {} pictures, {} of them right", count.total, count.correct);
+            bail!("cancelled after {} pictures, {} of them correct", count.total, count.correct);
         }
         Ok(())
     };
@@ -35,7 +35,7 @@ pub fn eval(scripts: &ScriptArgs, args: &EvalArgs) -> Result<ExitCode> {
     let accuracy = count.accuracy();
     if count.not_finite > 0 {
         out::tell(&format!(
-            "the scores of {} of {} pictures are not finite; these count as wrong",
+            "the scores of {} of {} pictures are not finite; they count as wrong",
             count.not_finite, count.total
         ));
     }
@@ -53,7 +53,7 @@ pub fn eval(scripts: &ScriptArgs, args: &EvalArgs) -> Result<ExitCode> {
         }))?;
     } else {
         out::say(&format!(
-            "{} on {}: {} of {} right, {:.2} %{}",
+            "{} on {}: {} of {} correct, {:.2} %{}",
             words::name(&model.card.name),
             words::name(&args.data),
             count.correct,
@@ -65,7 +65,7 @@ pub fn eval(scripts: &ScriptArgs, args: &EvalArgs) -> Result<ExitCode> {
     Ok(ExitCode::SUCCESS)
 }
 
-/// Of networks that may name several classes: what else their answers can be held against.
+/// Further metrics for networks with independent class scores; empty for others.
 fn independent(model: &Model, more: Matches) -> String {
     match model.graph.scores {
         Scores::Independent => {

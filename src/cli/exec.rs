@@ -1,4 +1,4 @@
-//! `gradscope exec`: a program of several runs.
+//! `gradscope exec`: runs a program, a script of several runs.
 
 use super::args::{ExecArgs, ScriptArgs};
 use super::draw::FigurePrinter;
@@ -16,7 +16,7 @@ use anyhow::{Result, anyhow, bail};
 use std::process::ExitCode;
 use std::sync::{Arc, Mutex};
 
-/// Runs it to its last statement.
+/// Runs the program to its end; what it trained or wrote is kept if it is cancelled.
 pub fn exec(scripts: &ScriptArgs, args: &ExecArgs) -> Result<ExitCode> {
     let host = Arc::new(open::host(scripts)?);
     let stop = StopFlag::new(host.guard(), GRACE)?;
@@ -28,18 +28,18 @@ pub fn exec(scripts: &ScriptArgs, args: &ExecArgs) -> Result<ExitCode> {
     let ran = program::run(host, &source, &args.args, terminal.clone());
     terminal.bar.end();
     match ran {
-        Err(_) if stop.wanted() => bail!("cancelled; what was trained or written so far is kept"),
+        Err(_) if stop.wanted() => bail!("cancelled; everything trained or written so far is kept"),
         Err(error) => {
-            Err(guard.ended().map_or(error, |why| anyhow!("{why}; what was trained or written so far is kept")))
+            Err(guard.ended().map_or(error, |why| anyhow!("{why}; everything trained or written so far is kept")))
         }
         Ok(()) => Ok(ExitCode::SUCCESS),
     }
 }
 
-/// Lines and figures on stdout, talk and progress on stderr.
+/// Prints lines and figures to stdout, messages and progress to stderr.
 struct Terminal {
     bar: Arc<ProgressLine>,
-    /// Asked what it can do when the first figure is shown.
+    /// Created for the first figure, because it queries the terminal.
     screen: Mutex<Option<FigurePrinter>>,
 }
 

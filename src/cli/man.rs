@@ -1,4 +1,4 @@
-//! `gradscope man DIR`: manual pages, one for each command.
+//! `gradscope man DIR`: writes a man page for each command.
 
 use super::args::{Args, ManArgs};
 use super::out;
@@ -20,6 +20,6 @@ pub fn man(args: &ManArgs) -> Result<ExitCode> {
         page.render(&mut text)?;
         write_whole(&args.folder.join(page.get_filename()), &text)?;
     }
-    out::say(&format!("{} pages in {}", pages().count(), words::path(&args.folder)))?;
+    out::say(&format!("wrote {} pages to {}", pages().count(), words::path(&args.folder)))?;
     Ok(ExitCode::SUCCESS)
 }

@@ -1,4 +1,4 @@
-//! From arguments to an open session: script folders, model, picture, method.
+//! Opens what the arguments name: script folders, model, picture, session.
 
 use super::args::{NetworkArgs, QuestionArgs, ScriptArgs};
 use super::out;
@@ -17,10 +17,10 @@ use anyhow::{Context, Result, anyhow, ensure};
 use directories::ProjectDirs;
 use std::path::PathBuf;
 
-/// The network that the program brings along.
+/// The built-in network.
 pub const OWN_MODEL: &str = "shapes";
 
-/// A host for these folders; a folder that is named must exist.
+/// A host for these script folders. Errors if a folder that was given does not exist.
 pub fn host(scripts: &ScriptArgs) -> Result<Host> {
     for (option, folder) in [("--plugins", &scripts.plugins), ("--models", &scripts.models)] {
         if let Some(folder) = folder.as_ref().filter(|f| !f.is_dir()) {
@@ -34,7 +34,7 @@ pub fn host(scripts: &ScriptArgs) -> Result<Host> {
     Ok(host)
 }
 
-/// Where something is kept: as this variable of the environment says, else among the user's folders; none where it is empty.
+/// The folder or file that an environment variable names, else the user's own; `None` if the variable is set but empty.
 pub fn place(variable: &str, own: impl Fn(&ProjectDirs) -> PathBuf) -> Option<PathBuf> {
     match std::env::var_os(variable) {
         Some(place) => (!place.is_empty()).then(|| place.into()),
@@ -42,12 +42,12 @@ pub fn place(variable: &str, own: impl Fn(&ProjectDirs) -> PathBuf) -> Option<Pa
     }
 }
 
-/// The architectures that a host knows.
+/// The architectures of a host.
 pub fn architectures(host: &Host) -> Architectures {
     Architectures::new(host.models().clone(), host.guard())
 }
 
-/// The network asked for; without a name the weight file tells it, without both it is the program's own.
+/// Opens the network. Without a name, the weight file determines the architecture; without either, it is the built-in network.
 pub fn model(host: &Host, network: &NetworkArgs) -> Result<Model> {
     backend::set_exact(network.exact);
     let architectures = architectures(host);
@@ -63,17 +63,17 @@ pub fn model(host: &Host, network: &NetworkArgs) -> Result<Model> {
     Ok(model)
 }
 
-/// An unknown name is a wrong question; a broken script is not.
+/// An unknown name is a usage error; an error in a script is not.
 fn of_name(error: anyhow::Error) -> anyhow::Error {
     if error.chain().any(|e| e.is::<Report>()) { error } else { usage(error) }
 }
 
-/// The picture of this name; none: one that suits the model.
+/// Opens a picture and returns its name; the default is an example that suits the model.
 pub fn picture(name: Option<&str>, model: &Model) -> Result<(String, Picture)> {
     source::picture(name.unwrap_or_else(|| &model.card.picture))
 }
 
-/// A session with a method open, its parameters and target set.
+/// A session with the method, its parameters, the data set and the target class set.
 pub fn session(
     host: &Host,
     model: Model,
@@ -106,7 +106,7 @@ pub fn session(
 
 fn set(session: &mut Session, pair: &str) -> Result<()> {
     let parts = pair.split_once('=').map(|(name, value)| (name.trim(), value.trim()));
-    let (name, value) = parts.with_context(|| format!("--set {pair}: a parameter is set as name=value"))?;
-    ensure!(!name.is_empty(), "--set {pair}: a parameter is set as name=value");
+    let (name, value) = parts.with_context(|| format!("--set {pair}: expected name=value"))?;
+    ensure!(!name.is_empty(), "--set {pair}: expected name=value");
     session.set(name, value).with_context(|| format!("--set {pair}"))
 }

@@ -1,7 +1,7 @@
-//! The only way out: what the program says on stdout and stderr, escaped, whatever stands behind them.
+//! Writes to stdout and stderr: the only place that does, so that everything printed is escaped.
 //!
-//! A full or closed stdout is an error; a stderr that takes nothing is none, there is nobody left to tell. What begins a line
-//! with `error:` is an error of the program: a message's further lines are indented.
+//! A stdout that is full or closed is an error; failures to write to stderr are ignored. Only errors of the program start a line with
+//! `error:`: continuation lines of messages are indented.
 #![allow(clippy::disallowed_methods)]
 
 use crate::data::notes;
@@ -11,40 +11,40 @@ use serde_json::Value;
 use std::fmt;
 use std::io::{ErrorKind, Write, stderr, stdout};
 
-/// The number of an error of input and output on Unix.
+/// `errno` of an input/output error on Unix.
 const EIO: i32 = 5;
 
-/// Lines for people on stdout: each bounded.
+/// Prints text for the user to stdout; long lines are cut.
 pub fn say(text: &str) -> Result<()> {
     write(&words::text(text))
 }
 
-/// Lines of data on stdout, of any length.
+/// Prints data to stdout, in lines of any length.
 pub fn data(text: &str) -> Result<()> {
     write(&words::escaped(text))
 }
 
-/// A document on stdout.
+/// Prints indented JSON to stdout.
 pub fn json(document: &Value) -> Result<()> {
     write(&words::json(document))
 }
 
-/// The same on one line.
+/// Prints JSON on one line to stdout.
 pub fn json_line(document: &Value) -> Result<()> {
     write(&words::json_line(document))
 }
 
-/// A message on stderr.
+/// Prints a message to stderr.
 pub fn tell(message: &str) {
     let _ = writeln!(stderr().lock(), "{}", in_one(&words::text(message), |line| line.starts_with([' ', '\t', '>'])));
 }
 
-/// Prints the notes that are waiting, on stderr.
+/// Prints pending notes to stderr.
 pub fn tell_notes() {
     notes::take().iter().for_each(|note| tell(note));
 }
 
-/// A usage error as clap lays it out.
+/// Prints a usage error in clap's layout to stderr.
 pub fn tell_usage(message: &str) {
     let message = words::text(message.trim_end());
     let _ = writeln!(stderr().lock(), "{}", in_one(&message, is_of_usage));
@@ -55,7 +55,7 @@ fn is_of_usage(line: &str) -> bool {
     [" ", "Usage: ", "For more information"].iter().any(|begins| line.starts_with(begins))
 }
 
-/// A message whose further lines are indented but for those that may stand as they are.
+/// Indents all lines of a message after the first, except those that `stands` accepts.
 fn in_one(message: &str, stands: impl Fn(&str) -> bool) -> String {
     let indented = |(i, line): (usize, &str)| match i == 0 || line.is_empty() || stands(line) {
         true => line.to_string(),
@@ -69,22 +69,22 @@ fn write(text: &str) -> Result<()> {
     written(out.write_all(text.as_bytes()).and_then(|()| out.write_all(b"\n")).and_then(|()| out.flush()))
 }
 
-/// What became of writing to stdout; [`Closed`] where nobody reads it any more.
+/// Converts the result of writing to stdout; the error is [`Closed`] if the reader is gone.
 pub fn written(result: std::io::Result<()>) -> Result<()> {
     match result {
-        // A terminal that is gone answers with an error of input and output.
+        // Writing to a terminal that is gone fails with EIO.
         Err(e) if e.kind() == ErrorKind::BrokenPipe || (cfg!(unix) && e.raw_os_error() == Some(EIO)) => bail!(Closed),
         written => written.context("writing to stdout"),
     }
 }
 
-/// Nobody reads stdout any more: `gradscope methods | head` is no error.
+/// The reader of stdout is gone. Not a failure of the program: `gradscope methods | head` must succeed.
 #[derive(Debug)]
 pub struct Closed;
 
 impl fmt::Display for Closed {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("nobody reads stdout any more")
+        f.write_str("stdout is closed")
     }
 }
 
@@ -95,7 +95,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn no_further_line_of_a_message_can_be_taken_for_another_message() {
+    fn no_continuation_line_of_a_message_looks_like_another_message() {
         let of_a_script = "a.rhai:1:2: no\n>    1 | x\n       | ^\n  did you mean y?";
         assert_eq!(in_one(of_a_script, |line| line.starts_with([' ', '\t', '>'])), of_a_script);
         assert_eq!(in_one("a\nerror: b\n\nc", |line| line.starts_with(' ')), "a\n  error: b\n\n  c");

@@ -1,4 +1,4 @@
-//! Progress on stderr, where it is a terminal: the only place that draws bars.
+//! Progress bars on stderr, if it is a terminal.
 #![allow(clippy::disallowed_methods)]
 
 use super::{out, still};
@@ -9,11 +9,11 @@ use anyhow::Result;
 use indicatif::{ProgressBar, ProgressStyle};
 use std::time::Duration;
 
-/// A bar, or a sign that turns where nobody knows how long it takes.
+/// A progress bar, or a spinner if the total is unknown.
 pub struct ProgressLine(ProgressBar);
 
 impl ProgressLine {
-    /// A turning sign with the name of what is done.
+    /// A spinner with the name of the task.
     pub fn spinner(what: &str) -> Self {
         let bar = ProgressBar::new_spinner().with_message(words::name(what).into_owned());
         bar.enable_steady_tick(Duration::from_millis(100));
@@ -21,7 +21,7 @@ impl ProgressLine {
         Self(bar)
     }
 
-    /// A bar of this many things, of which some are done; `layout` is indicatif's template.
+    /// A bar for `total` units of which `done` are complete; `layout` is an indicatif template.
     pub fn of(total: usize, done: usize, layout: &str) -> Result<Self> {
         let style = ProgressStyle::with_template(layout)?;
         let bar = ProgressBar::new(total as u64).with_style(style).with_position(done as u64);
@@ -29,24 +29,24 @@ impl ProgressLine {
         Ok(Self(bar))
     }
 
-    /// How far it is, and a word about it.
+    /// Updates the number of units done and the message.
     pub fn set(&self, done: usize, message: &str) {
         still::progress(message, done, self.0.length().unwrap_or(0) as usize);
         self.0.set_position(done as u64);
         self.0.set_message(words::name(message).into_owned());
     }
 
-    /// Messages above the bar.
+    /// Prints messages above the bar.
     pub fn tell(&self, messages: &[String]) {
         messages.iter().for_each(|message| self.0.suspend(|| out::tell(message)));
     }
 
-    /// Does this with the bar taken away meanwhile.
+    /// Hides the bar while `f` runs.
     pub fn suspend<T>(&self, f: impl FnOnce() -> T) -> T {
         self.0.suspend(f)
     }
 
-    /// Takes it away for good.
+    /// Removes the bar.
     pub fn end(&self) {
         self.0.finish_and_clear();
         still::seen(false);

@@ -1,4 +1,4 @@
-//! `gradscope run`: one method on one picture or several.
+//! `gradscope run`: runs a method on one or more pictures.
 
 use super::args::{RunArgs, ScriptArgs};
 use super::draw::FigurePrinter;
@@ -21,15 +21,15 @@ use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::sync::Arc;
 
-/// Steps that an attack is given to succeed; other methods come to their end by themselves.
+/// Default maximum of steps for attacks; other methods end by themselves.
 const STEPS: usize = 100;
 
-/// Runs a method and shows, writes or prints what it gives.
+/// Runs a method, and draws, writes or prints its figures.
 pub fn run(scripts: &ScriptArgs, args: &RunArgs) -> Result<ExitCode> {
     let host = open::host(scripts)?;
     let stop = StopFlag::new(host.guard(), GRACE)?;
     deadline::begin(args.time_limit, host.guard())?;
-    // What is asked wrongly is told before anything long begins.
+    // Report usage errors before anything slow begins.
     host.method(&args.method)
         .map_err(|e| if e.is::<crate::script::summary::Report>() { e } else { usage::usage(e) })?;
     let model = open::model(&host, &args.question.network)?;
@@ -38,7 +38,7 @@ pub fn run(scripts: &ScriptArgs, args: &RunArgs) -> Result<ExitCode> {
         _ => args.question.pictures.iter().map(|p| Some(p.as_str())).collect(),
     };
     if names.len() > 1 && (args.sheet.is_some() || args.film.is_some()) {
-        return Err(usage::usage(anyhow!("--sheet and --film are of one picture; of several --out makes folders")));
+        return Err(usage::usage(anyhow!("--sheet and --film take one picture; --out takes several")));
     }
     let opened = |name: &Option<&str>| Ok((name.map(String::from), open::picture(*name, &model)?));
     let pictures = names.iter().map(opened).collect::<Result<Vec<_>>>()?;
@@ -57,7 +57,7 @@ pub fn run(scripts: &ScriptArgs, args: &RunArgs) -> Result<ExitCode> {
     Ok(ExitCode::SUCCESS)
 }
 
-/// The folder itself for one picture; a folder in it for each of several.
+/// The output folder of a picture: `out` itself for a single picture, else a subfolder.
 fn folder(out: &Path, name: &str, i: usize, count: usize) -> PathBuf {
     if count == 1 {
         return out.to_path_buf();
@@ -67,7 +67,7 @@ fn folder(out: &Path, name: &str, i: usize, count: usize) -> PathBuf {
     out.join(format!("{:02}-{stem}", i + 1))
 }
 
-/// A picture, its name, and what it was asked for as.
+/// A picture, its name, and the argument that it was opened by.
 #[derive(Clone, Copy)]
 struct Asked<'a> {
     name: &'a str,
@@ -106,7 +106,7 @@ fn one(
     session.unnamed().iter().for_each(|why| out::tell(&why.to_string()));
     if let Some(count) = session.not_finite() {
         out::tell(&format!(
-            "the scores of {count} pictures are not finite; these count neither as right nor as fooled"
+            "the scores of {count} pictures are not finite; they count neither as correct nor as fooled"
         ));
     }
     write_files(args, out, &session, host, &frame)?;
@@ -117,7 +117,7 @@ fn one(
     args.json.then(|| result::document(&session, host, &frame)).transpose()
 }
 
-/// Writes the files that are asked for; each figure is painted once for all of them.
+/// Writes the requested files; each figure is painted once for all of them.
 fn write_files(args: &RunArgs, out: Option<&Path>, session: &Session, host: &Host, frame: &Frame) -> Result<()> {
     let mut sheet = ContactSheet::default();
     let mut paint = |figure: &Figure| {
@@ -133,19 +133,19 @@ fn write_files(args: &RunArgs, out: Option<&Path>, session: &Session, host: &Hos
     }
     if let Some(file) = &args.sheet {
         sheet::write(file, session, &sheet)?;
-        out::tell(&format!("a sheet in {}", words::path(file)));
+        out::tell(&format!("wrote a contact sheet to {}", words::path(file)));
     }
     if let Some(file) = &args.film {
         let count = film::write(file, session, host, |_, _| ())?;
-        out::tell(&format!("a film of {count} steps in {}", words::path(file)));
+        out::tell(&format!("wrote a film of {count} steps to {}", words::path(file)));
     }
     if let Some(folder) = out {
-        out::tell(&format!("{} files in {}", written.len(), words::path(folder)));
+        out::tell(&format!("wrote {} files to {}", written.len(), words::path(folder)));
     }
     Ok(())
 }
 
-/// A one-shot method's answer; a stepper's last step.
+/// Runs the method; returns the last step if it is stepped.
 fn answer(
     host: &Host,
     session: &mut Session,
@@ -175,7 +175,7 @@ fn answer(
     let frame = session.view(host)?;
     bar.tell(&frame.notes);
     if frame.done.is_none() && steps.is_none() {
-        out::tell(&format!("not done after {count} steps; --steps gives it more"));
+        out::tell(&format!("not done after {count} steps; raise the limit with --steps"));
     }
     Ok(frame)
 }

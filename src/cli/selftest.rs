@@ -1,4 +1,4 @@
-//! `gradscope selftest`: this build's numbers against those of other programs.
+//! `gradscope selftest`: compares this build's results with those of other libraries.
 
 use super::args::SelftestArgs as Args;
 use super::out::{self, say};
@@ -10,10 +10,11 @@ use anyhow::{Context, Result};
 use serde_json::{Value, json};
 use std::process::ExitCode;
 
-/// The largest file of cases that is read.
+/// The maximum size of a file of cases in bytes.
 const LIMIT: u64 = 1 << 30;
 
-/// Prints how many cases agree by method and source; fails when one is beyond its bound or cannot be computed.
+/// Prints the number of cases that agree, by method and source. The exit code is 1 if a case exceeds its tolerance or cannot be
+/// computed.
 pub fn selftest(args: &Args) -> Result<ExitCode> {
     let outcomes = outcomes(args)?;
     let wrong = outcomes.iter().filter(|o| !o.passed).count();
@@ -34,12 +35,12 @@ pub fn selftest(args: &Args) -> Result<ExitCode> {
 fn outcomes(args: &Args) -> Result<Vec<Outcome>> {
     let selftest = Selftest::default();
     let Some(path) = &args.cases else { return selftest.run() };
-    let text = String::from_utf8(read_whole(path, LIMIT)?).context("the file of cases is no text")?;
+    let text = String::from_utf8(read_whole(path, LIMIT)?).context("the file of cases is not UTF-8 text")?;
     let reading = || format!("computing the cases of \"{}\"", words::path(path));
     selftest.run_text(&text, args.method.as_deref()).with_context(reading)
 }
 
-/// One row for each method and source, in the order in which they come.
+/// A table with one row for each method and source, sorted by both.
 fn table(outcomes: &[Outcome]) -> String {
     let mut groups: Vec<((&str, &str), Vec<&Outcome>)> = vec![];
     for o in outcomes {

@@ -1,4 +1,4 @@
-//! A line on stderr about what goes on, where nothing else was said for long.
+//! Reports progress on stderr every 15 seconds if no progress bar is visible.
 
 use super::out;
 use crate::sync::LockUnpoisoned;
@@ -6,19 +6,19 @@ use crate::words;
 use std::sync::{Mutex, Once};
 use std::time::{Duration, Instant};
 
-/// How long nothing may be said.
+/// Interval between reports.
 const SILENCE: Duration = Duration::from_secs(15);
 
-/// What goes on.
+/// The running task.
 struct Work {
     task: String,
     said: Instant,
     what: String,
     done: usize,
     total: usize,
-    /// When this part of it began, and how far it was then.
+    /// When the current phase began, and `done` at that time.
     begun: (Instant, usize),
-    /// Whether a bar shows it already.
+    /// Whether a progress bar is visible.
     seen: bool,
 }
 
@@ -28,7 +28,7 @@ fn with(f: impl FnOnce(&mut Option<Work>)) {
     f(&mut WORK.lock_unpoisoned());
 }
 
-/// A command begins: `task` is what a person calls it.
+/// Starts reporting on a task of this name.
 pub fn begin(task: &str) {
     static ONCE: Once = Once::new();
     let now = Instant::now();
@@ -37,7 +37,7 @@ pub fn begin(task: &str) {
         *work = Some(Work { task, said: now, what: String::new(), done: 0, total: 0, begun: (now, 0), seen: false });
     });
     ONCE.call_once(|| {
-        // Without the thread nothing is said.
+        // If the thread cannot start, nothing is reported.
         let _ = std::thread::Builder::new().name("still".into()).spawn(|| {
             loop {
                 std::thread::sleep(Duration::from_secs(1));
@@ -47,7 +47,7 @@ pub fn begin(task: &str) {
     });
 }
 
-/// It is this far; `total` 0 where nobody knows how long it takes.
+/// Updates the progress; `total` is 0 if unknown.
 pub fn progress(what: &str, done: usize, total: usize) {
     with(|work| {
         let Some(work) = work else { return };
@@ -59,7 +59,7 @@ pub fn progress(what: &str, done: usize, total: usize) {
     });
 }
 
-/// Whether a bar is drawn.
+/// Sets whether a progress bar is visible.
 pub fn seen(seen: bool) {
     with(|work| work.iter_mut().for_each(|work| work.seen = seen));
 }
@@ -100,7 +100,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_line_says_how_far_it_is_and_how_long_it_takes() {
+    fn the_report_gives_progress_and_remaining_time() {
         let now = Instant::now();
         let work = |what: &str, done, total| Work {
             task: "occlusion".into(),

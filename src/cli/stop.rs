@@ -1,4 +1,4 @@
-//! Signals that end a command: what is worth it is kept, then the program ends; a second signal ends it at once.
+//! Signals that end a command: it saves its work and exits; a second signal ends it at once.
 
 use crate::script::Guard;
 use anyhow::Result;
@@ -6,28 +6,29 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicI32, Ordering};
 use std::time::Duration;
 
-/// How long work may go on after SIGTERM or SIGHUP to come to a place where it can end.
+/// Time that work has to stop cleanly after SIGTERM or SIGHUP.
 pub const GRACE: Duration = Duration::from_millis(800);
-/// The same for a training, which ends between two batches and then writes its checkpoint.
+/// The same for training, which stops between two batches and then writes its checkpoint.
 pub const GRACE_OF_TRAINING: Duration = Duration::from_secs(5);
-/// How long work may go on before it notices that it is to end.
+/// Time that work has to notice the signal.
 const AT_ONCE: Duration = Duration::from_millis(300);
 
-/// The first signal that was taken; 0: none.
+/// The first signal received; 0 if none.
 static TAKEN: AtomicI32 = AtomicI32::new(0);
 
-/// The exit code of a program that a signal ended, as shells have it: 130 after SIGINT, 143 after SIGTERM, 129 after SIGHUP.
+/// The exit code after a signal, 128 plus its number as in shells: 130 for SIGINT, 143 for SIGTERM, 129 for SIGHUP.
 pub fn code() -> Option<u8> {
     u8::try_from(TAKEN.load(Ordering::SeqCst)).ok().filter(|signal| *signal > 0).map(|signal| 128 + signal)
 }
 
-/// Whether an end is wanted.
+/// Set once a signal asks the command to end.
 #[derive(Clone, Debug, Default)]
 pub struct StopFlag(Arc<AtomicBool>);
 
 impl StopFlag {
-    /// From now on SIGINT, SIGTERM and SIGHUP are noticed, and cancel what `guard` guards. The program ends within `grace`,
-    /// or five seconds after SIGINT, wherever it is. A SIGHUP that is ignored, as under `nohup`, stays ignored.
+    /// Installs handlers for SIGINT, SIGTERM and SIGHUP that cancel the work under `guard`. The program exits within `grace`, or
+    /// within five seconds after SIGINT, even if the work does not stop. A signal that is ignored, as SIGHUP is under `nohup`, stays
+    /// ignored.
     #[cfg(unix)]
     pub fn new(guard: &Arc<Guard>, grace: Duration) -> Result<Self> {
         use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM};
@@ -48,54 +49,54 @@ impl StopFlag {
                 std::thread::sleep(Duration::from_millis(20));
             }
             guard.cancel();
-            // One native step that takes long is not waited for; a training ends between two batches.
+            // Do not wait for a long native step; training stops between two batches.
             std::thread::sleep(AT_ONCE);
             if grace < GRACE_OF_TRAINING && !guard.has_noticed() {
                 end_within(Duration::ZERO);
             }
-            // A person who waits can press the keys again.
+            // After Ctrl-C there is more time: the user can press it again.
             end_within(if code() == Some(130) { grace.max(GRACE_OF_TRAINING) } else { grace });
         })?;
         Ok(stop)
     }
 
-    /// Elsewhere Ctrl-C ends the program at once.
+    /// On other systems, Ctrl-C ends the program at once.
     #[cfg(not(unix))]
     pub fn new(_: &Arc<Guard>, _: Duration) -> Result<Self> {
         Ok(Self::default())
     }
 
-    /// Whether an end is wanted.
+    /// Whether the command is to end.
     pub fn wanted(&self) -> bool {
         self.0.load(Ordering::Relaxed)
     }
 }
 
-/// Ends the program when its time is over, but for files that are being written then.
+/// Exits after `grace`, once files being written are complete.
 #[cfg(unix)]
 fn end_within(grace: Duration) {
     std::thread::sleep(grace);
     crate::data::disk::wait_for_writes(Duration::from_secs(10));
-    super::out::tell("error: ended by a signal while it was computing");
+    super::out::tell("error: ended by a signal during a computation");
     signal_hook::low_level::exit(code().unwrap_or(1).into());
 }
 
 #[cfg(unix)]
 fn is_ignored(signal: i32) -> bool {
     let mut now = std::mem::MaybeUninit::<libc::sigaction>::zeroed();
-    // SAFETY: with no new action `sigaction` only writes the present one to the place given, which is large enough for it.
+    // SAFETY: without a new action, `sigaction` only writes the current one to `now`, which is valid for a `sigaction`.
     let known = unsafe { libc::sigaction(signal, std::ptr::null(), now.as_mut_ptr()) } == 0;
-    // SAFETY: all bytes zero are a valid `sigaction`, and the call wrote over them.
+    // SAFETY: an all-zero `sigaction` is valid, and the call has overwritten it.
     known && unsafe { now.assume_init() }.sa_sigaction == libc::SIG_IGN
 }
 
-/// A file that grows beyond the limit of the shell is an error of writing, not the end of the program.
+/// Turns exceeding the file size limit (`ulimit -f`) into a write error; SIGXFSZ would end the program.
 #[cfg(unix)]
 pub fn survive_limits() {
-    // Where it cannot be registered, the default stays.
+    // If registering fails, the default action stays.
     let _ = signal_hook::flag::register(signal_hook::consts::SIGXFSZ, Arc::default());
 }
 
-/// Elsewhere there are no such limits.
+/// Other systems have no such limit.
 #[cfg(not(unix))]
 pub fn survive_limits() {}

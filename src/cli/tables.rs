@@ -1,4 +1,4 @@
-//! `gradscope methods | models | layers | classes`: what there is.
+//! `gradscope methods`, `models`, `layers` and `classes`: tables, or JSON.
 
 use super::args::{LayersArgs, ScriptArgs, TableArgs};
 use super::{open, out};
@@ -13,7 +13,7 @@ use anyhow::Result;
 use serde_json::{Value, json};
 use std::process::ExitCode;
 
-/// The methods with their parameters.
+/// Lists the methods with their parameters.
 pub fn methods(scripts: &ScriptArgs, args: &TableArgs) -> Result<ExitCode> {
     let host = open::host(scripts)?;
     let rows = host.methods();
@@ -46,7 +46,7 @@ fn method(host: &Host, row: &MethodRow) -> Value {
     })
 }
 
-/// The architectures.
+/// Lists the architectures.
 pub fn models(scripts: &ScriptArgs, args: &TableArgs) -> Result<ExitCode> {
     let host = open::host(scripts)?;
     let (rows, errors) = open::architectures(&host).list();
@@ -58,12 +58,12 @@ pub fn models(scripts: &ScriptArgs, args: &TableArgs) -> Result<ExitCode> {
         };
         return as_json(rows.iter().map(row).collect());
     }
-    let weights = |own: bool| if own { "inside" } else { "-w FILE" };
+    let weights = |own: bool| if own { "built in" } else { "-w FILE" };
     let cells = rows.iter().map(|r| vec![named(&r.name), weights(r.weights).into(), r.summary.clone()]);
-    as_table(&["model", "weights", "what it is"], cells.collect())
+    as_table(&["model", "weights", "summary"], cells.collect())
 }
 
-/// The layers of a network.
+/// Lists the layers of a network.
 pub fn layers(scripts: &ScriptArgs, args: &LayersArgs) -> Result<ExitCode> {
     let card = network(scripts, args)?;
     if args.json {
@@ -76,7 +76,7 @@ pub fn layers(scripts: &ScriptArgs, args: &LayersArgs) -> Result<ExitCode> {
     as_table(&["layer", "kind", "shape", "parameters"], cells.collect())
 }
 
-/// The classes of a network.
+/// Lists the classes of a network.
 pub fn classes(scripts: &ScriptArgs, args: &LayersArgs) -> Result<ExitCode> {
     let card = network(scripts, args)?;
     let rows = card.labels.iter().enumerate();
@@ -86,7 +86,7 @@ pub fn classes(scripts: &ScriptArgs, args: &LayersArgs) -> Result<ExitCode> {
     as_table(&["class", "label"], rows.map(|(class, label)| vec![class.to_string(), named(label)]).collect())
 }
 
-/// A network's card; an architecture needs no weights for it.
+/// The card of a network; an architecture alone needs no weights.
 fn network(scripts: &ScriptArgs, args: &LayersArgs) -> Result<ModelCard> {
     let host = open::host(scripts)?;
     let of = &args.network;

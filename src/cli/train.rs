@@ -1,4 +1,4 @@
-//! `gradscope train`: small networks, from drawn weights or given ones, resumable.
+//! `gradscope train`: trains a small network, from random or given weights; resumable.
 
 use super::args::{ScriptArgs, TrainArgs};
 use super::progress::ProgressLine;
@@ -20,12 +20,12 @@ use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::time::Instant;
 
-/// Trains, writes the weights, and says how good they are.
+/// Trains a network, writes its weights, and prints its accuracy on the test set.
 pub fn train(scripts: &ScriptArgs, args: &TrainArgs) -> Result<ExitCode> {
     let host = open::host(scripts)?;
     let stop = StopFlag::new(host.guard(), GRACE_OF_TRAINING)?;
     let file = args.out.clone().unwrap_or_else(|| PathBuf::from(format!("{}.safetensors", args.model)));
-    ensure!(!file.is_dir(), "\"{}\" is a folder; --out is the weight file to write", words::path(&file));
+    ensure!(!file.is_dir(), "\"{}\" is a folder; --out must be the weight file to write", words::path(&file));
     let checkpoint = file.with_extension("checkpoint");
     let _lock = Lock::of(&file)?;
     let (mut card, graph) = match &args.weights {
@@ -52,7 +52,7 @@ pub fn train(scripts: &ScriptArgs, args: &TrainArgs) -> Result<ExitCode> {
         (false, true) => {
             let (file, old) = (words::path(&checkpoint), "an interrupted training");
             return Err(usage(anyhow!(
-                "\"{file}\" is left of {old}: --resume goes on with it, removing it begins anew"
+                "found \"{file}\" from {old}: use --resume to continue it, or remove the file to start over"
             )));
         }
         (_, false) => Trainer::new(&graph, &card, data, options(args)).map_err(usage)?,
@@ -65,21 +65,21 @@ pub fn train(scripts: &ScriptArgs, args: &TrainArgs) -> Result<ExitCode> {
     let begun = Instant::now();
     let mut course = TrainingLoop { trainer, card: &card, test: test.as_ref(), checkpoint: Some(&checkpoint) };
     if !learn(&mut course, &stop)? {
-        bail!("interrupted; --resume goes on from \"{}\"", words::path(&checkpoint));
+        bail!("interrupted; --resume continues from \"{}\"", words::path(&checkpoint));
     }
     course.trainer.write(&file)?;
     disk::remove(&checkpoint)?;
-    out::tell(&format!("weights in {} after {:.0} s", words::path(&file), begun.elapsed().as_secs_f64()));
+    out::tell(&format!("wrote weights to {} after {:.0} s", words::path(&file), begun.elapsed().as_secs_f64()));
     tell(args, &course, &file)
 }
 
-/// What judges drawings in the style of a painting.
+/// The perceptual loss for the style of a painting.
 fn style(host: &Host, args: &TrainArgs, painting: &str) -> Result<Perceptual> {
     let critic = open::architectures(host).open(&args.critic, args.critic_weights.as_deref())?;
     critic.note().iter().for_each(|note| out::tell(note));
     let (name, picture) = source::picture(painting)?;
     let whole = critic.card.preprocess().apply(&picture, true)?;
-    // Seen at about the size that the critic knows.
+    // Scaled to about the critic's input size.
     let (_, _, h, w) = whole.dims4()?;
     let scale = *critic.card.input.iter().max().unwrap_or(&224) as f64 / h.max(w) as f64;
     let side = |n: usize| ((n as f64 * scale).round() as usize).max(1);
@@ -115,11 +115,11 @@ fn adversary(args: &TrainArgs, epsilon: f64) -> Adversary {
     Adversary { step, alpha: args.alpha, warmup: args.warmup, ..usual }
 }
 
-/// Trains to the end; false when the person stopped it.
+/// Trains to the end; false if it was interrupted.
 fn learn(course: &mut TrainingLoop, stop: &StopFlag) -> Result<bool> {
     let (done, all) = course.trainer.progress();
     if done > 0 {
-        out::tell(&format!("going on after step {done} of {all}"));
+        out::tell(&format!("resuming after step {done} of {all}"));
     }
     let bar = ProgressLine::of(all, done, "{msg} {bar:30} {pos}/{len} {eta}")?;
     let (mut mean, mut step) = (None, done);
@@ -132,7 +132,7 @@ fn learn(course: &mut TrainingLoop, stop: &StopFlag) -> Result<bool> {
                 bar.set(step, &format!("epoch {}/{} loss {now:.4}", report.epoch, report.epochs));
             }
             TrainEvent::Epoch { epoch, epochs, loss, count } => {
-                let right = |c: Accuracy| format!(", {:.2} % of the test set right", c.accuracy() * 100.0);
+                let right = |c: Accuracy| format!(", test accuracy {:.2} %", c.accuracy() * 100.0);
                 let right = count.map(right).unwrap_or_default();
                 bar.tell(&[format!("epoch {epoch}/{epochs}: loss {loss:.4}{right}")]);
             }
@@ -159,7 +159,7 @@ fn tell(args: &TrainArgs, course: &TrainingLoop, file: &Path) -> Result<ExitCode
         (false, Some(c)) => {
             let test = course.test.map_or("", |t| t.name.as_str());
             let (name, test, share) = (words::name(name), words::name(test), c.accuracy() * 100.0);
-            out::say(&format!("{name} on {test}: {} of {} right, {share:.2} %", c.correct, c.total))?;
+            out::say(&format!("{name} on {test}: {} of {} correct, {share:.2} %", c.correct, c.total))?;
         }
         (false, None) => out::say(&format!("{} trained on {}", words::name(name), words::name(&args.data)))?,
     }

@@ -1,4 +1,4 @@
-//! Errors of the person at the command line: what was asked for does not exist.
+//! Usage errors: arguments that are invalid or name something that does not exist.
 
 use super::out;
 use crate::script::summary::Report;
@@ -8,7 +8,7 @@ use clap::error::{ContextKind, ContextValue};
 use std::fmt;
 use std::process::ExitCode;
 
-/// Marks an error as a wrong question, for exit code 2.
+/// A usage error, for exit code 2.
 #[derive(Debug)]
 pub struct Usage(String);
 
@@ -20,12 +20,12 @@ impl fmt::Display for Usage {
 
 impl std::error::Error for Usage {}
 
-/// A wrong question.
+/// Turns an error into a usage error.
 pub fn usage(error: anyhow::Error) -> anyhow::Error {
     Usage(sentence(&error)).into()
 }
 
-/// An error as a person reads it, without backtraces that libraries append.
+/// The message of an error, without the backtraces that libraries append.
 pub fn sentence(error: &anyhow::Error) -> String {
     match (error.downcast_ref::<Usage>(), error.downcast_ref::<Report>()) {
         (Some(Usage(sentence)), _) => sentence.clone(),
@@ -34,7 +34,7 @@ pub fn sentence(error: &anyhow::Error) -> String {
     }
 }
 
-/// Says why the arguments are none; or gives the help or the version that was asked for.
+/// Prints clap's usage error, or the help or version if that was requested, and returns the exit code.
 pub fn refused(mut error: clap::Error) -> ExitCode {
     if !error.use_stderr() {
         return match out::written(error.print()) {
@@ -53,7 +53,7 @@ pub fn refused(mut error: clap::Error) -> ExitCode {
     ExitCode::from(2)
 }
 
-/// What clap says of arguments, each as a name.
+/// A value in clap's error, with arguments escaped as names.
 fn shown(value: ContextValue) -> ContextValue {
     let styled = |text: StyledStr| StyledStr::from(words::name(&text.to_string()).into_owned());
     match value {
@@ -67,7 +67,7 @@ fn shown(value: ContextValue) -> ContextValue {
     }
 }
 
-/// Whether a name that becomes a file's is letters, digits, - and _ only.
+/// Whether a name can become a file name: only letters, digits, - and _.
 pub fn is_plain(name: &str) -> bool {
     !name.is_empty() && name.chars().all(|c| c.is_ascii_alphanumeric() || "-_".contains(c))
 }

@@ -1,5 +1,5 @@
-//! The loop: waits for something to happen, updates the state, carries out the effects, draws. What the user does is drawn at once,
-//! what the worker sends at most thirty times a second.
+//! The event loop: waits for events, updates the state, carries out the effects, and draws. User input is drawn at once, worker updates at
+//! most thirty times a second.
 
 use super::draw;
 use super::effect::{Effect, editor, find_pictures};
@@ -23,22 +23,22 @@ use std::sync::atomic::Ordering;
 use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender};
 use std::time::{Duration, Instant};
 
-/// Something that the loop waits for.
+/// What the event loop waits for.
 #[derive(Debug)]
 pub enum Incoming {
     /// An event for the state.
     Event(Event),
-    /// A picture is ready for its slot.
+    /// A picture has been encoded for its slot.
     Painted(usize, EncodedPicture),
-    /// The terminal answered the query of its name.
+    /// The terminal answered the query for its name.
     Answered,
-    /// The program has to suspend.
+    /// The program must suspend itself.
     Sleep,
     /// The worker ended.
     WorkerGone,
 }
 
-/// Everything that the loop holds.
+/// The state of the event loop.
 pub struct App<F> {
     /// The state.
     pub state: State,
@@ -56,9 +56,9 @@ pub struct App<F> {
     pub happen: Sender<Incoming>,
     /// The bandwidth to the terminal.
     pub bandwidth: Bandwidth,
-    /// What is on the screen.
+    /// The current content of the screen.
     pub shown: Buffer,
-    /// The size of a cell in pixels, as the system last said.
+    /// The size of a cell in pixels, as last reported by the system.
     pub cell: Option<(u16, u16)>,
     /// When the app started.
     pub start: Instant,
@@ -78,18 +78,18 @@ enum Flow {
 }
 
 impl<F: Fn(Command)> App<F> {
-    /// Runs until the user, a signal or the end of the worker ends it.
+    /// Runs until the user quits, a signal arrives or the worker ends.
     pub fn run(&mut self, inbox: &Receiver<Incoming>) -> Result<()> {
         let mut dirty = true;
         let mut drawn = Instant::now() - FRAME;
         let mut pressed = false;
-        // The duration of the last frame. Frames take at most half of the time, so that a flood of keys is processed.
+        // The duration of the last frame. Drawing takes at most half of the time, so that floods of keys get processed.
         let mut took = Duration::ZERO;
         let pause = |pressed: bool, took: Duration| if pressed { took.min(FRAME) } else { FRAME };
         loop {
             if dirty && drawn.elapsed() >= pause(pressed, took) {
                 let begun = Instant::now();
-                // A picture that has just arrived needs its placeholders.
+                // A new picture still needs its placeholders drawn.
                 (dirty, pressed) = (self.draw()?, false);
                 drawn = Instant::now();
                 took = drawn - begun;
@@ -109,7 +109,7 @@ impl<F: Fn(Command)> App<F> {
         }
     }
 
-    /// How long to wait: until the next frame if there is something to draw, else until the next change that needs no event.
+    /// How long to wait for events: until the next frame if there is something to draw, else until the next timed change.
     fn patience(&self, dirty: bool, drawn: Instant, pause: Duration) -> Duration {
         let due = self.state.due().map_or(LONG, |due| due.saturating_sub(self.start.elapsed()));
         match () {
@@ -131,19 +131,19 @@ impl<F: Fn(Command)> App<F> {
             Incoming::Painted(slot, painted) => self.stage.take(slot, painted),
             Incoming::Answered => self.bandwidth.answered(Instant::now()),
             Incoming::Sleep => self.sleep()?,
-            Incoming::WorkerGone => bail!("the worker ended before the app did"),
+            Incoming::WorkerGone => bail!("the worker thread ended unexpectedly"),
         }
         Ok(Flow::On)
     }
 
-    /// Turns a mouse event on a picture into one at a place of the picture.
+    /// Converts a mouse event on a picture to picture coordinates.
     fn on_picture(&self, event: Event) -> Event {
         let Event::Mouse(mouse, column, row) = event else { return event };
         let place = self.stage.hit(column, row).filter(|_| self.state.popup.is_none());
         place.map_or(event, |(x, y)| Event::Pointed(mouse, x, y))
     }
 
-    /// The size of a cell changes with the size of the font.
+    /// Updates the cell size, which changes with the font size.
     fn measure_cells(&mut self) {
         let now = screen::cell();
         if let Some(cell) = now.filter(|_| now != self.cell) {
@@ -151,7 +151,7 @@ impl<F: Fn(Command)> App<F> {
         }
     }
 
-    /// Updates the state, and carries out the effects.
+    /// Updates the state and carries out the effects.
     fn follow(&mut self, event: Event) -> Result<Flow> {
         for effect in update(&mut self.state, self.start.elapsed(), event) {
             if self.carry_out(effect)? == Flow::Over {
@@ -180,10 +180,10 @@ impl<F: Fn(Command)> App<F> {
         Ok(Flow::On)
     }
 
-    /// Runs something slow on a thread of its own.
+    /// Runs slow work on its own thread.
     fn aside(&self, work: impl FnOnce() -> Event + Send + 'static) {
         let happen = self.happen.clone();
-        // Sending fails only when the program ends.
+        // Sending fails only when the program is ending.
         std::thread::spawn(move || drop(happen.send(Incoming::Event(work()))));
     }
 
@@ -209,7 +209,7 @@ impl<F: Fn(Command)> App<F> {
         self.reader.resume();
     }
 
-    /// Tells the state what the terminal and its line are like now.
+    /// Passes the terminal's current size and data rate to the state.
     fn look_at_terminal(&mut self) -> Result<()> {
         let terminal = &mut self.screen.terminal;
         terminal.autoresize()?;
@@ -224,8 +224,8 @@ impl<F: Fn(Command)> App<F> {
         Ok(())
     }
 
-    /// Draws a frame: pictures and cells appear at once if the terminal supports synchronized updates. Pictures use the bandwidth
-    /// that is left, text is never delayed. Returns whether another frame has to follow at once.
+    /// Draws a frame. With synchronized updates, pictures and cells appear at the same time. Text is never delayed; pictures use the
+    /// remaining bandwidth. Returns whether another frame must follow at once.
     fn draw(&mut self) -> Result<bool> {
         self.look_at_terminal()?;
         let (room, before) = (self.bandwidth.room(), self.screen.written.load(Ordering::Relaxed));
@@ -248,7 +248,7 @@ impl<F: Fn(Command)> App<F> {
     }
 }
 
-/// Input, for the loop.
+/// Converts terminal input for the loop.
 pub fn of_input(input: TerminalInput) -> Incoming {
     match input {
         TerminalInput::User(event) => Incoming::Event(event),
@@ -257,7 +257,7 @@ pub fn of_input(input: TerminalInput) -> Incoming {
     }
 }
 
-/// A signal, for the loop.
+/// Converts a signal for the loop.
 pub fn of_signal(signal: Signal) -> Incoming {
     match signal {
         Signal::End => Incoming::Event(Event::Quit),
@@ -265,12 +265,12 @@ pub fn of_signal(signal: Signal) -> Incoming {
     }
 }
 
-/// A message of the worker, for the loop.
+/// Converts a worker message for the loop.
 pub fn of_update(update: Update) -> Incoming {
     Incoming::Event(Event::Worker(Box::new(update)))
 }
 
-/// Expands a `~` that was typed.
+/// Expands `~` in a typed path.
 fn at_home(command: Command) -> Command {
     let path = |path: &Path| path.to_str().map_or_else(|| path.to_owned(), editor::home);
     match command {
@@ -283,7 +283,7 @@ fn at_home(command: Command) -> Command {
     }
 }
 
-/// Gives the terminal back when it is dropped.
+/// Restores the terminal when dropped.
 pub struct TerminalRestore;
 
 impl Drop for TerminalRestore {

@@ -14,7 +14,7 @@ use ratatui::buffer::Buffer;
 use ratatui::layout::Position;
 use ratatui::text::Line;
 
-/// Draws one frame: arranges the pictures, then draws everything. Returns where the cursor blinks.
+/// Draws one frame: arranges the pictures, then draws everything. Returns the position of the cursor, if it is visible.
 pub fn frame(buf: &mut Buffer, state: &State, theme: &Theme, stage: &mut PictureStage) -> Option<Position> {
     let areas = layout::areas(state);
     stage.arrange(&wanted(state, &areas, stage.cell), popup::area(state), &state.lens);

@@ -1,18 +1,18 @@
-//! Where everything stands, for every size of terminal.
+//! The layout of the screen, for every terminal size.
 
 use super::panel::{Height, PANELS, Panel, PanelPlace, Small};
 use super::state::{Pane, State};
 use super::view::error_pane;
 use ratatui::layout::{Constraint, Layout, Rect};
 
-/// Where everything stands. A rectangle without area is not drawn.
+/// The areas of the screen. Empty areas are not drawn.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Areas {
     /// The line at the top.
     pub header: Rect,
     /// The visible panels.
     pub panes: Vec<(Pane, Rect)>,
-    /// The line of steps.
+    /// The step scrubber.
     pub scrubber: Rect,
     /// The error.
     pub fault: Rect,
@@ -20,13 +20,13 @@ pub struct Areas {
     pub status: Rect,
 }
 
-/// The smallest terminal that the app draws in.
+/// The smallest terminal size that the app supports, in columns and rows.
 pub const LEAST: (u16, u16) = (40, 8);
 
-/// Stands for the height or width that is left.
+/// Marks the part that gets the remaining height or width.
 const REST: u16 = u16::MAX;
 
-/// Where everything stands in this state.
+/// Computes the layout for a state.
 pub fn areas(state: &State) -> Areas {
     let (width, height) = state.size;
     if width < LEAST.0 || height < LEAST.1 {
@@ -41,14 +41,14 @@ pub fn areas(state: &State) -> Areas {
     }
 }
 
-/// The focused panel and the steps.
+/// Only the focused panel and the step scrubber.
 fn alone(state: &State, areas: Areas, middle: Rect) -> Areas {
     let fault = error_pane::height(state).min(middle.height / 2);
     let [pane, scrubber, fault] = rows(middle, [REST, 1, fault]);
     Areas { panes: vec![(state.focus, pane)], scrubber, fault, ..areas }
 }
 
-/// One list at a time at the left; some panels in place of the list and the middle while they have the focus.
+/// One list at a time on the left; some panels replace the list and the center while focused.
 fn small(state: &State, areas: Areas, middle: Rect) -> Areas {
     let fault = error_pane::height(state).min(middle.height / 2);
     let few = if middle.height > 18 { 5 } else { 4 };
@@ -101,7 +101,7 @@ fn large(state: &State, areas: Areas, middle: Rect) -> Areas {
 }
 
 impl Areas {
-    /// The number of rows inside the frame of a panel; 0 if it is not visible.
+    /// The number of rows inside a panel's frame; 0 if it is not visible.
     pub fn rows(&self, pane: Pane) -> usize {
         self.of(pane).map_or(0, |area| usize::from(area.height.saturating_sub(2)))
     }
@@ -111,7 +111,7 @@ impl Areas {
         self.panes.iter().find(|(p, _)| *p == pane).map(|(_, area)| *area)
     }
 
-    /// The panel at this place, and the row inside its frame.
+    /// The panel at this position, and the row inside its frame.
     pub fn at(&self, column: u16, row: u16) -> Option<(Pane, Option<usize>)> {
         let (pane, area) = self.panes.iter().find(|(_, area)| area.contains((column, row).into()))?;
         let inside = row > area.y && row + 1 < area.bottom();
@@ -119,17 +119,17 @@ impl Areas {
     }
 }
 
-/// Equal parts of an area.
+/// Divides an area into equal parts.
 fn shared(area: Rect, count: usize, split: fn(Vec<Constraint>) -> Layout) -> Vec<Rect> {
     split(vec![Constraint::Fill(1); count]).split(area).to_vec()
 }
 
-/// Parts of these heights from top to bottom; [`REST`] takes what is left.
+/// Splits an area into rows of these heights; [`REST`] gets the remaining height.
 fn rows<const N: usize>(area: Rect, heights: [u16; N]) -> [Rect; N] {
     Layout::vertical(heights.map(constraint)).areas(area)
 }
 
-/// Parts of these widths from left to right; [`REST`] takes what is left.
+/// Splits an area into columns of these widths; [`REST`] gets the remaining width.
 fn columns<const N: usize>(area: Rect, widths: [u16; N]) -> [Rect; N] {
     Layout::horizontal(widths.map(constraint)).areas(area)
 }

@@ -24,9 +24,9 @@ use std::time::Instant;
 pub struct AppOptions {
     /// How pictures are drawn.
     pub graphics: Graphics,
-    /// The number of colors; as the environment says if not given.
+    /// The color depth; determined from the environment if not given.
     pub colors: Option<Depth>,
-    /// Questions that the worker was asked before: generations count on from here.
+    /// Number of commands already sent to the worker, from which generations continue.
     pub asked: u64,
     /// The user's keys.
     pub bindings: Bindings,
@@ -36,11 +36,11 @@ pub struct AppOptions {
     pub theme: Vec<Paint>,
 }
 
-/// Runs the app until the user quits: commands go to `ask`, answers come from `updates`. The terminal is given back however it
-/// ends. Errors if there is no terminal, or if the worker ends first.
+/// Runs the app until the user quits: commands go to `ask`, results come from `updates`. The terminal is always restored. Errors if there
+/// is no terminal, or if the worker ends first.
 pub fn run(options: &AppOptions, ask: impl Fn(Command), updates: Receiver<Update>) -> Result<()> {
     if !std::io::stdin().is_terminal() || !screen::is_there() {
-        bail!("the app needs a terminal for input and output; \"gradscope run METHOD\" needs none");
+        bail!("the app needs a terminal for input and output; \"gradscope run METHOD\" works without one");
     }
     let guard = PanicGuard::new();
     rescue::watch_crashes();
@@ -64,7 +64,7 @@ fn run_in_terminal(options: &AppOptions, ask: impl Fn(Command), updates: Receive
     let (happen, inbox) = channel();
     let stage = stage(driver, depth, screen::cell_size(&caps), &happen)?;
     screen::will_show(stage.removal());
-    let reader = input::Reader::start(sender(&happen, app::of_input)).context("starting to read keys")?;
+    let reader = input::Reader::start(sender(&happen, app::of_input)).context("starting the input thread")?;
     signals::watch(sender_of(&happen, app::of_signal))?;
     forward(updates, &happen)?;
     let size = screen.terminal.size()?;
@@ -92,7 +92,7 @@ fn run_in_terminal(options: &AppOptions, ask: impl Fn(Command), updates: Receive
     .run(&inbox)
 }
 
-/// A stage whose pictures are made ready on a thread of their own.
+/// A stage whose pictures are encoded on their own thread.
 fn stage(
     driver: &'static dyn Driver,
     depth: Depth,
@@ -101,7 +101,7 @@ fn stage(
 ) -> Result<PictureStage> {
     let happen = happen.clone();
     let done = move |slot, painted| drop(happen.send(Incoming::Painted(slot, painted)));
-    let jobs = picture::start(done).context("starting to make pictures")?;
+    let jobs = picture::start(done).context("starting the picture thread")?;
     Ok(PictureStage::new(driver, depth, cell, jobs))
 }
 

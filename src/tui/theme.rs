@@ -1,30 +1,30 @@
-//! The styles of roles, for the number of colors of the terminal.
+//! The theme: a style for each role, for the terminal's color depth.
 
 use ratatui::style::{Color, Modifier, Style};
 
-/// The number of colors.
+/// The color depth.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Depth {
-    /// None: because of `NO_COLOR`, or because the terminal has none.
+    /// No colors, because of `NO_COLOR` or because the terminal has none.
     None,
-    /// The sixteen of the terminal's palette.
+    /// The sixteen colors of the terminal's palette.
     #[default]
     Sixteen,
-    /// 256.
+    /// 256 colors.
     Indexed,
-    /// 24 bits.
+    /// 24-bit colors.
     True,
 }
 
-/// The styles of roles. Colors are those of the terminal's palette, so that any palette stays readable, and no two roles differ
-/// in color only.
+/// The styles of the roles. They use the terminal's palette, so that any palette stays readable, and no two roles differ only in
+/// color.
 #[derive(Clone, Copy, Debug)]
 pub struct Theme {
-    /// The number of colors.
+    /// The color depth.
     pub depth: Depth,
     /// Frame and title of the focused panel.
     pub focus: Style,
-    /// Frames of the others.
+    /// Frames of the other panels.
     pub frame: Style,
     /// Secondary text.
     pub dim: Style,
@@ -38,7 +38,7 @@ pub struct Theme {
     pub good: Style,
     /// Errors; a decrease.
     pub bad: Style,
-    /// Attention: the target, stale figures.
+    /// Warnings: the target, stale figures.
     pub warn: Style,
     /// Bars.
     pub bar: Style,
@@ -57,14 +57,14 @@ pub struct Paint {
 const ROLES: [&str; 6] = ["focus", "frame", "good", "bad", "warn", "bar"];
 
 impl Paint {
-    /// A color by its name, by its number in the palette, or as `#rrggbb`. Errors list the roles, or the forms of colors.
+    /// Parses a color: a name, a palette index, or `#rrggbb`. Errors list the valid roles or color formats.
     pub fn new(role: &str, color: &str) -> Result<Self, String> {
         if !ROLES.contains(&role) {
-            return Err(format!("no role \"{role}\"; known are {}", ROLES.join(", ")));
+            return Err(format!("no role \"{role}\"; expected one of {}", ROLES.join(", ")));
         }
-        let color = color
-            .parse()
-            .map_err(|_| format!("no color \"{color}\"; write a name as red, a number from 0 to 255, or #rrggbb"))?;
+        let color = color.parse().map_err(|_| {
+            format!("no color \"{color}\"; expected a name such as red, a number from 0 to 255, or #rrggbb")
+        })?;
         Ok(Self { role: role.into(), color })
     }
 }
@@ -73,7 +73,7 @@ impl Paint {
 pub const CURVES: [Color; 6] = [Color::Yellow, Color::Cyan, Color::Magenta, Color::Green, Color::Blue, Color::Red];
 
 impl Theme {
-    /// The theme for this number of colors.
+    /// The theme for this color depth.
     pub fn new(depth: Depth) -> Self {
         let plain = Style::new();
         let color = |c: Color| if depth == Depth::None { plain } else { plain.fg(c) };
@@ -130,8 +130,8 @@ impl Theme {
 }
 
 impl Depth {
-    /// The number of colors according to the environment, for the app and `gradscope run` alike: none with a non-empty
-    /// `NO_COLOR` (no-color.org), in a dumb terminal or without one; else by `COLORTERM`, then `TERM`.
+    /// The color depth according to the environment, for the app and `gradscope run` alike: none if `NO_COLOR` is not empty
+    /// (no-color.org), or if `TERM` is dumb or unset; else by `COLORTERM`, then `TERM`.
     pub fn of(var: impl Fn(&str) -> Option<String>) -> Self {
         let is = |name: &str, word: &str| var(name).is_some_and(|v| v.contains(word));
         let term = var("TERM").unwrap_or_default();
@@ -140,7 +140,7 @@ impl Depth {
             () if var("NO_COLOR").is_some_and(|v| !v.is_empty()) || term == "dumb" => Self::None,
             // Windows sets no TERM.
             () if term.is_empty() && !cfg!(windows) => Self::None,
-            // tmux maps all colors to the nearest ones of the terminal around it.
+            // tmux maps all colors to the nearest ones of the outer terminal.
             () if var("TMUX").is_some_and(|v| !v.is_empty()) => Self::True,
             () if is("COLORTERM", "truecolor") || is("COLORTERM", "24bit") => Self::True,
             () if rich.iter().any(|name| term.contains(name)) => Self::True,
@@ -155,7 +155,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_environment_says_how_many_colours_there_are() {
+    fn the_environment_determines_the_color_depth() {
         let cases: [(&[(&str, &str)], Depth); 12] = [
             (&[("TERM", "xterm-256color"), ("COLORTERM", "truecolor")], Depth::True),
             (&[("TERM", "xterm-kitty")], Depth::True),
@@ -177,7 +177,7 @@ mod tests {
     }
 
     #[test]
-    fn without_colours_the_roles_still_differ() {
+    fn without_colors_the_roles_still_differ() {
         let theme = Theme::new(Depth::None);
         assert_ne!(theme.cursor, theme.strong);
         assert_ne!(theme.focus, theme.frame);

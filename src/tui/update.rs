@@ -1,4 +1,4 @@
-//! The only place where the state changes: an event goes in, effects come out.
+//! The only place where the state changes: takes an event, returns effects.
 
 use super::action::{picture_picker, pointed, request, views, worker_updates};
 use super::effect::Effect;
@@ -8,7 +8,7 @@ use super::state::{Popup, Rest, State, Tone};
 use super::{action::lens_actions, layout, popup, router};
 use std::time::Duration;
 
-/// Applies an event that happens at this time since the start.
+/// Applies an event at time `now` since the start.
 pub fn update(state: &mut State, now: Duration, event: Event) -> Vec<Effect> {
     state.now = now;
     let mut effects = apply(state, event);
@@ -47,7 +47,7 @@ fn apply(state: &mut State, event: Event) -> Vec<Effect> {
     Vec::new()
 }
 
-/// Runs what the cursor has rested on for long enough, and removes a message that was shown for long enough.
+/// Runs what the cursor has rested on long enough, and removes an expired status message.
 fn pass_time(state: &mut State) -> Vec<Effect> {
     if state.toast.as_ref().is_some_and(|(_, until)| *until <= state.now) {
         state.toast = None;
@@ -78,7 +78,7 @@ fn settle(state: &mut State) {
     }
 }
 
-/// The number of questions to the worker among some effects.
+/// The number of commands to the worker among the effects.
 fn questions(effects: &[Effect]) -> u64 {
     effects.iter().filter(|e| matches!(e, Effect::Ask(command) if command.asks())).count() as u64
 }

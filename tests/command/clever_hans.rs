@@ -1,15 +1,15 @@
-//! The whole loop of a Clever Hans by its one command: a tag is learnt, seen in heatmaps and clusters, and taken away.
+//! The Clever Hans experiment, run by its single command: a network learns a tag, heatmaps and clusters reveal it, and it is removed.
 
 use std::process::Command;
 
-/// The numbers of the line that begins so.
+/// The numbers in the line that starts with `begin`.
 fn numbers(text: &str, begin: &str) -> Vec<f64> {
     let line = text.lines().find(|l| l.starts_with(begin)).unwrap_or_else(|| panic!("no line {begin}:\n{text}"));
     line[begin.len()..].split_whitespace().map(|word| word.parse().unwrap()).collect()
 }
 
 #[test]
-fn a_network_that_reads_a_tag_is_caught_and_one_that_does_not_is_cleared() {
+fn a_network_that_relies_on_a_tag_is_detected_and_a_clean_one_is_not() {
     let folder = tempfile::tempdir().unwrap();
     let mut command = Command::new(env!("CARGO_BIN_EXE_gradscope"));
     command.current_dir(folder.path()).env("GRADSCOPE_CACHE", "").env("XDG_CONFIG_HOME", folder.path());

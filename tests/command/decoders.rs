@@ -1,4 +1,4 @@
-//! Decoders of other people: what makes one panic is an error about the file, wherever the file is read.
+//! Third-party decoders: a panic in one becomes an error that names the file, wherever it is read.
 
 use crate::common::png::png_with_palette;
 use std::fs;
@@ -11,7 +11,7 @@ fn gradscope(folder: &Path, args: &[&str]) -> Output {
     command.env("GRADSCOPE_CACHE", "").env_remove("RUST_BACKTRACE").output().unwrap()
 }
 
-/// What a command says when it fails: one sentence, exit 1, no word of a panic.
+/// The error of a failing command: one sentence, exit code 1, no mention of a panic.
 fn error(folder: &Path, args: &[&str]) -> String {
     let out = gradscope(folder, args);
     let said = String::from_utf8(out.stderr).unwrap();
@@ -23,7 +23,7 @@ fn error(folder: &Path, args: &[&str]) -> String {
 }
 
 #[test]
-fn a_png_that_makes_its_decoder_panic_is_one_sentence() {
+fn a_png_that_makes_its_decoder_panic_is_reported_in_one_sentence() {
     let folder = tempfile::tempdir().unwrap();
     for length in [1, 2, 4, 5, 100, 766, 767] {
         fs::write(folder.path().join("evil.png"), png_with_palette(length)).unwrap();
@@ -33,7 +33,7 @@ fn a_png_that_makes_its_decoder_panic_is_one_sentence() {
 }
 
 #[test]
-fn one_such_picture_in_a_data_set_is_named() {
+fn such_a_picture_in_a_data_set_is_named() {
     let folder = tempfile::tempdir().unwrap();
     for (class, length) in [("0", 768), ("1", 5)] {
         fs::create_dir_all(folder.path().join("set").join(class)).unwrap();
@@ -46,7 +46,7 @@ fn one_such_picture_in_a_data_set_is_named() {
     assert!(error(folder.path(), &training).contains("a.png"));
 }
 
-/// Calls that hand what comes from outside to a decoder.
+/// Calls that pass external data to a decoder.
 const CALLS: [&str; 8] = [
     "ImageReader::",
     "image::load_from_memory",
@@ -58,7 +58,7 @@ const CALLS: [&str; 8] = [
     "serde_json::from_slice(",
 ];
 
-/// Files whose calls are inside of a `decoding` of their caller's, and whose.
+/// Files whose calls are guarded by a `decoding` in their caller, with the caller.
 const COVERED: [(&str, &str); 2] = [
     ("src/model/weights/pth.rs", "src/model/weights/mod.rs"),
     ("src/model/weights/safetensors.rs", "src/model/weights/mod.rs"),
@@ -70,7 +70,7 @@ fn sources(folder: &Path) -> Vec<PathBuf> {
 }
 
 #[test]
-fn every_call_of_a_decoder_is_guarded() {
+fn every_decoder_call_is_guarded() {
     let root = Path::new(env!("CARGO_MANIFEST_DIR"));
     let mut seen = 0;
     for file in sources(&root.join("src")).into_iter().filter(|file| file.extension().is_some_and(|e| e == "rs")) {

@@ -1,4 +1,4 @@
-//! However the app ends, the terminal is as it was, no process stays, and the session file is whole.
+//! However the app ends, the terminal is restored, no process is left behind, and the session file is complete.
 
 use crate::common::pty::terminal;
 use rustix::process::{Pid, Signal, kill_process};
@@ -11,10 +11,10 @@ use std::sync::Arc;
 use std::sync::mpsc::{Receiver, RecvTimeoutError, channel};
 use std::time::{Duration, Instant};
 
-/// What leaves the alternate screen, the last that is asked of a terminal.
+/// Leaves the alternate screen: the last sequence sent to a terminal.
 const LEFT: &str = "\u{1b}[?1049l";
 
-/// The app on a terminal of its own.
+/// The app in a pseudoterminal.
 struct App {
     folder: Arc<tempfile::TempDir>,
     process: Child,
@@ -33,7 +33,7 @@ impl App {
         app
     }
 
-    /// An app that keeps its session in this folder, where methods may lie too.
+    /// Starts the app with its session in this folder, which may also contain methods.
     fn start(folder: Arc<tempfile::TempDir>, args: &[&str]) -> Self {
         Self::begin(folder, args, true)
     }
@@ -61,7 +61,7 @@ impl App {
         Self { folder, process, master: Some(master), slave, before, output, said: String::new() }
     }
 
-    /// An app on a terminal that reads nothing of what it writes; it gets stuck there before long.
+    /// Starts the app on a terminal that reads none of its output, so that it soon gets stuck.
     fn unread() -> Self {
         let mut app = Self::begin(Arc::new(tempfile::tempdir().unwrap()), &["--method", "saliency"], false);
         app.wait_for_session();
@@ -72,7 +72,7 @@ impl App {
         app
     }
 
-    /// Reads until this was written.
+    /// Waits until this text has been written.
     fn wait_for(&mut self, text: &str) {
         let end = Instant::now() + Duration::from_secs(60);
         while !self.said.contains(text) {
@@ -85,7 +85,8 @@ impl App {
         }
     }
 
-    /// Waits until the log has this word: spaces are skipped on the way to a screen. It is drawn anew each time, since what stays the same on the screen is not written again.
+    /// Waits until the log shows this word, without spaces, which are not written to the screen. Redraws each time, since unchanged cells
+    /// are not written again.
     fn wait_for_log(&mut self, text: &str) {
         let end = Instant::now() + Duration::from_secs(60);
         while !self.said.contains(text) {
@@ -96,7 +97,7 @@ impl App {
         }
     }
 
-    /// Waits until what is open was kept.
+    /// Waits until the session is saved.
     fn wait_for_session(&self) {
         let end = Instant::now() + Duration::from_secs(60);
         while !self.folder.path().join("last.json").exists() {
@@ -105,7 +106,7 @@ impl App {
         }
     }
 
-    /// Waits until this method is in the session file: on a slow disk, that is after its picture is on the screen.
+    /// Waits until the session file contains this method; on a slow disk, that is after its picture is on the screen.
     fn wait_for_method(&self, method: &str) {
         let end = Instant::now() + Duration::from_secs(20);
         while self.session()["method"] != method {
@@ -122,7 +123,7 @@ impl App {
         self.master.as_mut().unwrap().write_all(keys.as_bytes()).unwrap();
     }
 
-    /// How it ended, within a while.
+    /// Waits for its exit status.
     fn ended(&mut self) -> ExitStatus {
         let end = Instant::now() + Duration::from_secs(30);
         loop {
@@ -139,7 +140,7 @@ impl App {
         assert_eq!(format!("{:?}", tcgetattr(&self.slave).unwrap()), self.before);
     }
 
-    /// The session that was kept, which must be whole.
+    /// The saved session, which must be complete.
     fn session(&self) -> serde_json::Value {
         serde_json::from_str(&fs::read_to_string(self.folder.path().join("last.json")).unwrap()).unwrap()
     }
@@ -147,13 +148,13 @@ impl App {
 
 impl Drop for App {
     fn drop(&mut self) {
-        // It has ended, unless the test failed.
+        // It is still running only if the test failed.
         let _ = self.process.kill();
     }
 }
 
 #[test]
-fn every_signal_that_ends_it_gives_the_terminal_back() {
+fn every_signal_that_ends_the_app_restores_the_terminal() {
     let other = [Signal::USR1, Signal::USR2, Signal::ALARM, Signal::VTALARM, Signal::PROF, Signal::XCPU, Signal::IO];
     for signal in [Signal::TERM, Signal::HUP, Signal::INT, Signal::QUIT].into_iter().chain(other) {
         let mut app = App::open();
@@ -165,7 +166,7 @@ fn every_signal_that_ends_it_gives_the_terminal_back() {
 }
 
 #[test]
-fn what_was_done_last_is_kept_when_it_is_told_to_end() {
+fn the_latest_change_is_saved_on_termination() {
     let mut app = App::open();
     app.press(":method gradcam\r");
     app.wait_for("Grad-CAM");
@@ -176,9 +177,9 @@ fn what_was_done_last_is_kept_when_it_is_told_to_end() {
 }
 
 #[test]
-fn without_its_terminal_it_ends_too() {
+fn the_app_ends_when_its_terminal_closes() {
     let mut app = App::open();
-    // The other end goes, as when a window is closed or a connection is lost.
+    // Close the other end, as when a window is closed or a connection is lost.
     let (_, output) = channel();
     app.output = output;
     app.master = None;
@@ -188,7 +189,7 @@ fn without_its_terminal_it_ends_too() {
 }
 
 #[test]
-fn a_terminal_that_reads_nothing_holds_no_signal_up_and_is_given_back() {
+fn a_stuck_terminal_delays_no_signal_and_is_restored() {
     for signal in [Signal::TERM, Signal::HUP] {
         let mut app = App::unread();
         app.signal(signal);
@@ -209,7 +210,7 @@ fn a_terminal_that_reads_nothing_holds_no_signal_up_and_is_given_back() {
 }
 
 #[test]
-fn a_terminal_that_hangs_up_unread_is_no_panic() {
+fn a_terminal_that_hangs_up_unread_causes_no_panic() {
     let mut app = App::unread();
     app.slave = File::open("/dev/null").unwrap();
     app.master = None;
@@ -218,7 +219,7 @@ fn a_terminal_that_hangs_up_unread_is_no_panic() {
 }
 
 #[test]
-fn sequences_that_no_terminal_sends_are_passed_over() {
+fn invalid_escape_sequences_are_ignored() {
     let mut app = App::open();
     for odd in ["\x1b[0;0R", "\x1b[<0;0;0M", "\x1b[M   ", "\x1b[<65536;1;1M", "\x1b[;;R", "\x1b[99999999999999999999u"]
     {
@@ -232,7 +233,7 @@ fn sequences_that_no_terminal_sends_are_passed_over() {
 }
 
 #[test]
-fn a_flood_of_keys_is_worked_off() {
+fn a_flood_of_keys_is_processed() {
     for keys in [format!(":{}", "x".repeat(100_000)), "j".repeat(50_000)] {
         let mut app = App::open();
         app.press(&keys);
@@ -246,7 +247,7 @@ fn a_flood_of_keys_is_worked_off() {
 }
 
 #[test]
-fn a_crash_gives_the_terminal_back_and_keeps_the_session() {
+fn a_crash_restores_the_terminal_and_keeps_the_session() {
     for signal in [Signal::SEGV, Signal::ABORT, Signal::BUS, Signal::FPE] {
         let mut app = App::open();
         app.press(":method gradcam\r");
@@ -259,7 +260,7 @@ fn a_crash_gives_the_terminal_back_and_keeps_the_session() {
 }
 
 #[test]
-fn a_question_whose_answer_ended_the_program_is_not_asked_again_by_itself() {
+fn a_run_that_crashed_the_program_is_not_repeated_automatically() {
     let mut app = App::open();
     let script = "//! Goes on and on.\nconst PLUGIN = #{ group: \"x\" };\nfn run(cx) { loop {} }\n";
     fs::write(app.folder.path().join("endless.rhai"), script).unwrap();
@@ -269,16 +270,16 @@ fn a_question_whose_answer_ended_the_program_is_not_asked_again_by_itself() {
     app.ended();
     assert!(app.session()["under_way"] == true, "{}", app.session());
     let mut again = App::start(app.folder.clone(), &[]);
-    again.wait_for_log("computes");
+    again.wait_for_log("crashed");
     again.press("q");
     again.ended();
     assert!(again.session()["method"] == "endless", "{}", again.session());
 }
 
 #[test]
-fn quitting_waits_for_no_native_step_however_long() {
+fn quitting_does_not_wait_for_a_long_native_step() {
     let mut app = App::open();
-    // One step of seconds that asks nobody whether to go on.
+    // A native step of several seconds that does not check for cancellation.
     let script = "//! Powers.\nconst PLUGIN = #{ group: \"x\" };\n\
         fn run(cx) { let x = cx.rand([60000000]); cx.progress(1, 2, \"powers\"); loop { x ** 2.5; } }\n";
     fs::write(app.folder.path().join("long.rhai"), script).unwrap();
@@ -305,7 +306,7 @@ fn two_apps_do_not_write_one_session() {
 }
 
 #[test]
-fn killed_at_any_moment_it_leaves_a_whole_session() {
+fn the_session_is_complete_after_a_kill_at_any_moment() {
     for millis in [0, 30, 200, 900] {
         let mut app = App::open();
         app.press(":method fgsm\r ");
@@ -318,9 +319,9 @@ fn killed_at_any_moment_it_leaves_a_whole_session() {
 }
 
 #[test]
-fn all_that_comes_at_once_is_read_without_anything_coming_after_it() {
+fn input_that_arrives_at_once_is_read_without_waiting_for_more() {
     let mut app = App::open();
-    // Wheel turns, as they pile up while a connection stalls, and then a command.
+    // Wheel events, as they pile up while a connection stalls, and then a command.
     let wheel = "\x1b[<65;40;10M\x1b[<64;40;10M".repeat(200);
     app.press(&format!("{wheel}:method gradcam\r"));
     app.wait_for("Grad-CAM");
@@ -330,7 +331,7 @@ fn all_that_comes_at_once_is_read_without_anything_coming_after_it() {
 }
 
 #[test]
-fn a_terminal_of_a_size_that_none_has_is_drawn_on_and_left() {
+fn a_terminal_of_implausible_size_can_be_drawn_on_and_left() {
     for (columns, rows, pixels) in [(65535, 65535, 65535), (1, 1, 0), (3000, 2, 65535)] {
         let mut app = App::open();
         let size = Winsize { ws_row: rows, ws_col: columns, ws_xpixel: pixels, ws_ypixel: pixels };
@@ -348,25 +349,25 @@ fn a_terminal_of_a_size_that_none_has_is_drawn_on_and_left() {
     }
 }
 
-/// What the environment says of a terminal; a run begins with none of it.
+/// Environment variables about the terminal, which are cleared before a run.
 const ENVIRONMENT: [&str; 8] =
     ["TERM", "COLORTERM", "NO_COLOR", "TMUX", "TERM_PROGRAM", "LC_TERMINAL", "KONSOLE_VERSION", "SSH_CONNECTION"];
 
-/// A terminal that says it is a VT220 with sixels, or one that never says anything.
+/// A terminal that reports to be a VT220 with sixels, or one that never answers.
 #[derive(Clone, Copy, Debug, PartialEq)]
 enum Kind {
     Sixel,
     Silent,
 }
 
-/// What `gradscope run` wrote to a terminal, and how long it waited after it had asked that terminal.
+/// The output of `gradscope run` to a terminal, and how long it waited after querying that terminal.
 struct Ran {
     said: String,
     waited: Duration,
 }
 
 impl Ran {
-    /// `gradscope run saliency` with these arguments; the environment has `NAME=VALUE` by spaces.
+    /// Runs `gradscope run saliency` with these arguments; `environment` lists `NAME=VALUE`, separated by spaces.
     fn new(environment: &str, args: &[&str], kind: Kind, stdin: impl FnOnce(&File) -> Stdio) -> Self {
         let (mut master, slave) = terminal(100, 30);
         let mut command = Command::new(env!("CARGO_BIN_EXE_gradscope"));
@@ -416,12 +417,12 @@ impl Ran {
         Self::new(environment, args, kind, |slave| slave.try_clone().unwrap().into())
     }
 
-    /// Whether the terminal was asked what it can do.
+    /// Whether the terminal's capabilities were queried.
     fn asked(&self) -> bool {
         self.said.contains("\u{1b}[c")
     }
 
-    /// Codes of 24-bit, of 256 and of sixteen colours, and pictures by sixel, kitty and iTerm2.
+    /// Counts codes for 24-bit, 256 and sixteen colors, and pictures by sixel, kitty and iTerm2.
     fn counts(&self) -> ([usize; 3], [usize; 3]) {
         let count = |text: &str| self.said.matches(text).count();
         let both = |kind: &str| count(&format!("38;{kind};")) + count(&format!("48;{kind};"));
@@ -436,7 +437,7 @@ impl Ran {
 }
 
 #[test]
-fn a_silent_terminal_is_waited_for_as_long_as_the_app_waits_and_never_where_the_answer_is_known() {
+fn a_silent_terminal_is_awaited_only_if_the_answer_is_needed() {
     let silent = Ran::on("TERM=xterm-256color", &[], Kind::Silent);
     assert!(silent.asked() && silent.waited < Duration::from_secs(5), "{:?}", silent.waited);
     assert!(Ran::on("TERM=xterm COLORTERM=truecolor", &[], Kind::Sixel).asked());
@@ -454,7 +455,7 @@ fn a_silent_terminal_is_waited_for_as_long_as_the_app_waits_and_never_where_the_
 }
 
 #[test]
-fn a_run_takes_no_more_colours_than_the_environment_promises() {
+fn a_run_uses_no_more_colors_than_the_environment_allows() {
     for (environment, [all, indexed, sixteen]) in [
         ("TERM=xterm-256color NO_COLOR=1", [false, false, false]),
         ("TERM=dumb COLORTERM=truecolor", [false, false, false]),
@@ -482,7 +483,7 @@ fn a_run_takes_no_more_colours_than_the_environment_promises() {
 }
 
 #[test]
-fn graphics_are_drawn_as_asked_whatever_the_terminal_says() {
+fn the_graphics_option_takes_precedence_over_the_terminal() {
     for kind in [Kind::Silent, Kind::Sixel] {
         for (graphics, pictures) in [
             ("sixel", [true, false, false]),
@@ -502,7 +503,7 @@ fn graphics_are_drawn_as_asked_whatever_the_terminal_says() {
 }
 
 #[test]
-fn through_tmux_pictures_are_wrapped_and_none_goes_where_tmux_would_swallow_it() {
+fn pictures_through_tmux_are_wrapped_or_not_sent() {
     let ran = Ran::on("TERM=tmux-256color TMUX=/nowhere,1,0", &["--graphics", "kitty"], Kind::Silent);
     assert!(ran.said.contains("\u{1b}Ptmux;\u{1b}\u{1b}_Ga=T") && ran.said.contains('\u{10EEEE}'));
     let (_, pictures) = Ran::on("TERM=tmux-256color TMUX=/nowhere,1,0", &[], Kind::Sixel).counts();
@@ -510,7 +511,7 @@ fn through_tmux_pictures_are_wrapped_and_none_goes_where_tmux_would_swallow_it()
 }
 
 #[test]
-fn a_terminal_is_asked_on_stdout_where_stdin_is_none() {
+fn the_terminal_is_queried_on_stdout_if_stdin_is_not_one() {
     let ran = Ran::new("TERM=xterm-256color", &[], Kind::Sixel, |_| Stdio::null());
     assert!(ran.asked() && ran.counts().1[0] > 0);
 }

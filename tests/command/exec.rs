@@ -1,4 +1,4 @@
-//! Programs: `gradscope exec` runs several methods and trainings, says where a program is wrong, and goes on where it was ended.
+//! `gradscope exec` runs several methods and trainings, reports where a program fails, and resumes where it was interrupted.
 
 use std::path::Path;
 use std::process::{Command, Output};
@@ -52,7 +52,7 @@ fn a_program_trains_measures_runs_and_prints_and_trains_only_once() {
 }
 
 #[test]
-fn other_options_are_another_training() {
+fn different_options_start_a_new_training() {
     let folder = TempDir::new().unwrap();
     exec(folder.path(), PROGRAM, &["0"]);
     let other = exec(folder.path(), &PROGRAM.replace("rate: 0.01", "rate: 0.02"), &["0"]);
@@ -60,7 +60,7 @@ fn other_options_are_another_training() {
 }
 
 #[test]
-fn a_wrong_program_is_told_its_place_and_fails() {
+fn a_faulty_program_fails_with_the_position_of_its_error() {
     let folder = TempDir::new().unwrap();
     for (program, said) in [
         ("let a = 1;\nrun(\"gradcamm\");", "program:2:1: no method named \"gradcamm\""),
@@ -79,7 +79,7 @@ fn a_wrong_program_is_told_its_place_and_fails() {
 
 #[cfg(unix)]
 #[test]
-fn a_program_that_was_killed_goes_on_and_gives_the_same_weights() {
+fn a_killed_program_resumes_and_gives_the_same_weights() {
     let program = r#"train("mnist_shallow", #{ data: "made:digits", epochs: 4, batch: 100, out: "net.safetensors" });"#;
     let [whole, killed] = [TempDir::new().unwrap(), TempDir::new().unwrap()];
     assert!(exec(whole.path(), program, &[]).status.success());
@@ -99,7 +99,7 @@ fn a_program_that_was_killed_goes_on_and_gives_the_same_weights() {
 }
 
 #[test]
-fn a_surrogate_learns_from_what_a_teacher_answers_not_from_labels() {
+fn a_surrogate_learns_from_a_teachers_outputs_not_from_labels() {
     let program = r#"
 let teacher = train("mnist_softmax", #{ data: "made:digits", batch: 100, rate: 0.01, epochs: 1, adversary: 255.0, alpha: 0.0, out: "teacher.safetensors" });
 let learn = |count| train("mnist_shallow", #{ data: "made:digits", teacher: teacher, count: count, batch: 50, epochs: 3, out: "surrogate.safetensors" });
@@ -112,7 +112,7 @@ learn.call(1000);
     let ran = exec(folder.path(), program, &[]);
     assert!(ran.status.success(), "{}", text(&ran.stderr));
     let right: Vec<f64> = text(&ran.stdout).lines().map(|line| line.parse().unwrap()).collect();
-    // Hardened out of its wits, the teacher is often wrong; who had learnt from labels would be right.
+    // The teacher, trained at an extreme epsilon, is often wrong; a surrogate trained on labels would be right.
     assert!(right[0] < 0.6 && (right[1] - right[0]).abs() < 0.15, "{right:?}");
     assert!(!text(&ran.stderr).contains("already"), "fewer answers are another training");
 }

@@ -1,5 +1,5 @@
-//! The power is cut, or the disk fails, at every single operation on it: what was announced is there, no half file is read, and going
-//! on gives what an undisturbed run gives.
+//! Power cuts and disk failures at every single disk operation: everything announced is there, no partial file is read, and resuming
+//! gives the result of an undisturbed run.
 
 use std::collections::BTreeMap;
 use std::fs;
@@ -8,7 +8,7 @@ use std::path::Path;
 use std::process::{Command, Output};
 use tempfile::TempDir;
 
-/// More operations than any of these runs has.
+/// More operations than any of these runs performs.
 const MANY: u64 = 400;
 
 /// A method whose steps change the picture, with one figure.
@@ -29,7 +29,7 @@ fn gradscope(folder: &Path, args: &[&str], fault: Option<(&str, u64)>) -> Output
     command.output().unwrap()
 }
 
-/// All files below a folder but those that are not whole yet, by name; of a result only what does not tell the time.
+/// All files in a folder by name, except unfinished ones; results without their timings.
 fn files(folder: &Path) -> BTreeMap<String, Vec<u8>> {
     let mut all = BTreeMap::new();
     for entry in fs::read_dir(folder).into_iter().flatten().flatten() {
@@ -51,11 +51,11 @@ fn files(folder: &Path) -> BTreeMap<String, Vec<u8>> {
 /// A way to use the disk.
 struct Use {
     args: &'static [&'static str],
-    /// What goes on after a fault; the arguments alone where this is none.
+    /// The argument that resumes after a fault, if one is needed.
     again: Option<&'static str>,
     /// The folder that is written to.
     into: &'static str,
-    /// What is said once this file is there.
+    /// The message, and the file that must exist once it is printed.
     announced: (&'static str, &'static str),
 }
 
@@ -64,7 +64,7 @@ const USES: [Use; 3] = [
         args: &["run", "halves.rhai", "--out", "out"],
         again: Some("--resume"),
         into: "out",
-        announced: ("files in out", "result.json"),
+        announced: ("files to out", "result.json"),
     },
     Use {
         args: &[
@@ -82,13 +82,13 @@ const USES: [Use; 3] = [
         ],
         again: Some("--resume"),
         into: "net",
-        announced: ("weights in net/w.safetensors", "w.safetensors"),
+        announced: ("weights to net/w.safetensors", "w.safetensors"),
     },
     Use {
         args: &["run", "neighbours", "-m", "moons", "--data", "made:moons", "--set", "count=12", "--out", "out"],
         again: None,
         into: "out",
-        announced: ("files in out", "result.json"),
+        announced: ("files to out", "result.json"),
     },
 ];
 
@@ -99,7 +99,7 @@ fn prepared() -> TempDir {
     folder
 }
 
-/// Goes through all operations of a use with one kind of fault; how many there were.
+/// Injects one kind of fault at each operation in turn; returns the number of operations.
 fn disturb(case: &Use, kind: &str) -> u64 {
     let undisturbed = prepared();
     let out = gradscope(undisturbed.path(), case.args, None);
@@ -125,7 +125,7 @@ fn disturb(case: &Use, kind: &str) -> u64 {
         if said.contains(case.announced.0) {
             assert_eq!(left.get(case.announced.1), wanted.get(case.announced.1), "announced, {what}");
         }
-        // What is there under its own name is whole: that of a later or of an earlier moment, never a part of it.
+        // A file under its final name is complete, in an earlier or later version, never partial.
         for (name, bytes) in left.iter().filter(|(name, _)| wanted.contains_key(*name)) {
             assert_eq!(Some(bytes), wanted.get(name), "{name}, {what}");
         }
@@ -145,14 +145,14 @@ fn disturb(case: &Use, kind: &str) -> u64 {
 }
 
 #[test]
-fn a_power_cut_at_any_operation_loses_nothing_that_was_announced() {
+fn a_power_cut_at_any_operation_loses_nothing_announced() {
     for case in &USES {
         assert!(disturb(case, "cut") > 10, "{:?}", case.args);
     }
 }
 
 #[test]
-fn a_disk_that_fails_at_any_operation_is_told_and_what_is_there_is_whole() {
+fn a_disk_failure_at_any_operation_is_reported_and_leaves_no_partial_file() {
     for case in &USES {
         assert!(disturb(case, "fail") > 10, "{:?}", case.args);
     }

@@ -1,4 +1,4 @@
-//! Damaged and hostile files: errors, never a panic, and never memory that the file does not account for.
+//! Damaged and hostile files give errors: no panic, and no allocation out of proportion to the file.
 
 use crate::common::random::Random;
 use gradscope::data::source;
@@ -20,7 +20,7 @@ fn weight_files() -> Vec<(String, Vec<u8>)> {
     files
 }
 
-/// Bytes as a damaged or malicious file may have them: some changed, cut out, doubled or turned into extreme numbers.
+/// Mutates bytes as in a damaged or malicious file: some changed, removed, duplicated or replaced by extreme numbers.
 fn mutated(bytes: &[u8], dice: &mut Random) -> Vec<u8> {
     let mut bytes = bytes.to_vec();
     for _ in 0..=dice.below(4) {
@@ -44,13 +44,13 @@ fn checkpoints() -> Vec<(String, Vec<u8>)> {
     names.map(|name| (name.to_string(), std::fs::read(folder.join(name)).unwrap())).into()
 }
 
-/// The bytes that all tensors of a file take.
+/// The total size in bytes of a file's tensors.
 fn size(weights: &weights::Weights) -> usize {
     weights.tensors.values().map(|t| t.elem_count() * t.dtype().size_in_bytes()).sum()
 }
 
 #[test]
-fn a_weight_file_cut_short_anywhere_is_an_error() {
+fn a_weight_file_truncated_anywhere_is_an_error() {
     for (name, bytes) in weight_files() {
         for length in 0..bytes.len() {
             assert!(weights::parse(&bytes[..length]).is_err(), "{name} of {length} bytes");
@@ -74,7 +74,7 @@ fn a_changed_bit_of_a_zip_file_is_never_read_as_another_number() {
 }
 
 #[test]
-fn mutated_weight_files_never_panic_or_grow() {
+fn mutated_weight_files_never_panic_or_grow_in_memory() {
     let mut dice = Random(1);
     let files =
         weight_files().into_iter().map(|file| (file, 2000)).chain(checkpoints().into_iter().map(|file| (file, 300)));
@@ -88,7 +88,7 @@ fn mutated_weight_files_never_panic_or_grow() {
     }
 }
 
-/// A file of the format before PyTorch 1.6 around this pickled object, with one storage of `count` numbers, "0".
+/// A file in the format before PyTorch 1.6 with this pickled object and one storage, "0", of `count` numbers.
 fn legacy(object: &[u8], count: i64, numbers: &[u8]) -> Vec<u8> {
     let mut bytes = b"\x80\x02\x8a\x0a\x6c\xfc\x9c\x46\xf9\x20\x6a\xa8\x50\x19.\x80\x02M\xe9\x03.".to_vec();
     bytes.extend(b"\x80\x02}X\x0d\0\0\0little_endian\x88s.\x80\x02");
@@ -115,7 +115,7 @@ fn weights_error(bytes: &[u8]) -> String {
 }
 
 #[test]
-fn a_tensor_lies_within_its_storage_whatever_its_numbers_claim() {
+fn a_tensor_outside_its_storage_is_an_error() {
     let most = "9223372036854775807";
     let numbers = [0; 16];
     assert!(weights::parse(&legacy(&tensor("4", "0", &["2", "2"], &["2", "1"]), 4, &numbers)).is_ok());
@@ -148,7 +148,7 @@ fn a_few_bytes_do_not_become_a_large_tensor() {
 }
 
 #[test]
-fn containers_that_hold_themselves_end() {
+fn recursive_containers_are_errors() {
     let dict = legacy(b"}q\0X\x0a\0\0\0state_dicth\0s", 4, &[0; 16]);
     assert!(weights_error(&dict).contains("no tensors in it, only \"state_dict\""), "{}", weights_error(&dict));
     let list = legacy(b"]q\0h\0a", 4, &[0; 16]);
@@ -160,7 +160,7 @@ fn containers_that_hold_themselves_end() {
 }
 
 #[test]
-fn objects_of_every_opcode_are_placeholders_beside_which_weights_are_read() {
+fn objects_of_every_opcode_become_placeholders_next_to_weights() {
     let objects: [&[u8]; 14] = [
         b"(I1\niargparse\nNamespace\n",
         b"(cargparse\nNamespace\nI1\no",
@@ -178,7 +178,7 @@ fn objects_of_every_opcode_are_placeholders_beside_which_weights_are_read() {
         b"ccollections\ndeque\n)R(K\x01K\x02e(K\x01K\x02u",
     ];
     for object in objects {
-        // The object, kept and dropped, then the dict of tensors with it under another name.
+        // The object, popped from the stack, then the dict of tensors with the object under another name.
         let mut pickled = [object, b"0"].concat();
         pickled.extend(tensor("4", "0", &["2"], &["1"]));
         pickled.extend([b"X\x01\0\0\0o", object, b"s"].concat());
@@ -192,7 +192,7 @@ fn objects_of_every_opcode_are_placeholders_beside_which_weights_are_read() {
 
 #[test]
 fn a_pickle_cannot_copy_containers_or_names_without_end() {
-    // A list of 5,000 pairs, of which an OrderedDict is made 5,000 times.
+    // A list of 5,000 pairs, converted to an OrderedDict 5,000 times.
     let pairs = b"X\x01\0\0\0aK\x01\x86".repeat(5000);
     let calls = b"ccollections\nOrderedDict\nh\0\x85R0".repeat(5000);
     let copies = [b"](".as_slice(), &pairs, b"eq\0", &calls].concat();
@@ -203,7 +203,7 @@ fn a_pickle_cannot_copy_containers_or_names_without_end() {
     assert!(error.contains("modules in modules") || error.contains("names are longer"), "{error}");
     let name = [b"X\x40\x42\x0f\0".as_slice(), &b"n".repeat(1_000_000), b"q\x010"].concat();
     let tensor = [tensor("4", "0", &["2"], &["1"]).as_slice(), b"q\x020"].concat();
-    // A dict's only tensor is kept first, to be recalled by all.
+    // The only tensor is memoized first, and recalled by every dict.
     let dicts = b"}h\x01h\x03sa".repeat(100);
     let kept = String::from_utf8_lossy(&tensor).replace("tRs", "tRq\u{3}s").into_bytes();
     let all = [name.as_slice(), &kept, b"]", &dicts].concat();
@@ -211,7 +211,7 @@ fn a_pickle_cannot_copy_containers_or_names_without_end() {
 }
 
 #[test]
-fn names_from_a_file_come_to_the_terminal_without_control_characters() {
+fn names_from_a_file_are_printed_without_control_characters() {
     let object = b"c\x1b[2Jos\nsystem\n)R";
     let error = weights_error(&legacy(object, 4, &[0; 16]));
     assert!(!error.contains('\x1b') && error.contains("os.system without tensors"), "{error}");
@@ -219,7 +219,7 @@ fn names_from_a_file_come_to_the_terminal_without_control_characters() {
 
 type Files = Vec<(&'static str, Vec<u8>)>;
 
-/// Small data sets: what to open them by, `DIR` standing for a folder, and their files.
+/// Small data sets: their specs, with `DIR` for the folder, and their files.
 fn data_sets() -> Vec<(&'static str, Files)> {
     let images = [&[0, 0, 8, 3, 0, 0, 0, 2, 0, 0, 0, 3, 0, 0, 0, 3][..], &[9; 18]].concat();
     let labels = vec![0, 0, 8, 1, 0, 0, 0, 2, 3, 4];
@@ -259,7 +259,7 @@ fn mutated_data_sets_never_panic() {
 }
 
 #[test]
-fn mnist_and_cifar_files_cut_short_anywhere_are_errors() {
+fn mnist_and_cifar_files_truncated_anywhere_are_errors() {
     for (spec, files) in data_sets().into_iter().filter(|(spec, _)| !spec.starts_with("folder")) {
         let folder = tempfile::tempdir().unwrap();
         let spec = spec.replace("DIR", folder.path().to_str().unwrap());

@@ -1,4 +1,4 @@
-//! The program from outside: output and exit codes, damaged input, signals, faults of the disk, terminals that go away.
+//! Tests of the program as a process: output and exit codes, damaged input, signals, disk faults, terminals that disappear.
 #![allow(clippy::unwrap_used)]
 
 #[path = "../common/mod.rs"]

@@ -1,6 +1,6 @@
-//! Names from outside wherever the program shows one: nothing in them reaches a terminal, forges a line, or is shown at length.
+//! Untrusted names, wherever the program prints one: they are escaped, cannot forge a line of output, and are shortened.
 //!
-//! One row a place: the files that bring the name in, and the command that shows it.
+//! One row per place: the files that contain the name, and the command that prints it.
 
 use gradscope::script::architecture::Architectures;
 use gradscope::script::folders::Folders;
@@ -13,22 +13,22 @@ use std::process::{Command, Output, Stdio};
 use std::sync::Arc;
 use tempfile::TempDir;
 
-/// A name with one of each: titles and colours, C0 and C1, directions of writing, what cannot be seen, and lines that look like
-/// the program's own.
+/// A name with one of each: title and color sequences, C0 and C1 controls, text direction marks, invisible characters, and lines that
+/// look like the program's own.
 const NAME: &str = "n\u{1b}]0;T\u{7}\u{1b}[31m\u{8}\u{7f}\u{85}\u{9b}31m\u{202e}\u{2066}\u{200b}\u{feff}\u{2028}\r\nerror: f\nwarning: f";
 
-/// How long an output may be whatever the name is.
+/// The maximum length of any output.
 const BOUND: usize = 200_000;
 
-/// Lines that a name would forge.
+/// Lines that the name tries to forge.
 const FORGED: [&str; 2] = ["error: f", "warning: f"];
 
-/// A place that shows a name.
+/// A place where a name is printed.
 struct Row {
     place: &'static str,
     files: Vec<(String, Vec<u8>)>,
     args: Vec<String>,
-    /// Whether the name must be seen, escaped.
+    /// Whether the escaped name must be visible.
     seen: bool,
     /// Whether the command must succeed.
     works: bool,
@@ -47,7 +47,7 @@ fn hidden(row: Row) -> Row {
     Row { seen: false, ..row }
 }
 
-/// A text as rhai writes it in quotes.
+/// A text as a quoted rhai string.
 fn quoted(text: &str) -> String {
     let letter = |c: char| match c {
         '\n' => "\\n".into(),
@@ -58,7 +58,7 @@ fn quoted(text: &str) -> String {
     format!("\"{}\"", text.chars().map(letter).collect::<String>())
 }
 
-/// The same in a comment, where it has no lines.
+/// The same for a comment, on a single line.
 fn in_comment(text: &str) -> String {
     text.replace(['\n', '\r'], " ")
 }
@@ -89,7 +89,7 @@ fn architecture(name: &str) -> Vec<u8> {
     .into_bytes()
 }
 
-/// A safetensors file of one number, its header as given.
+/// A safetensors file with this header and one number.
 fn safetensors(header: &Value) -> Vec<u8> {
     let header = header.to_string().into_bytes();
     [&(header.len() as u64).to_le_bytes()[..], &header, &[0; 4]].concat()
@@ -99,7 +99,7 @@ fn tensor_named(name: &str) -> Vec<u8> {
     safetensors(&json!({ name: { "dtype": "F32", "shape": [1], "data_offsets": [0, 4] } }))
 }
 
-/// Weights of the program's own network for digits, all zero, with class names beside them.
+/// Zero weights for the built-in digits network, with class names in the metadata.
 fn weights(label: &str) -> Vec<u8> {
     let architectures = Architectures::new(Folders::models(None).embedded_only(), &Arc::default());
     let (_, graph) = architectures.build("digits").unwrap();
@@ -111,7 +111,7 @@ fn weights(label: &str) -> Vec<u8> {
     safetensors::serialize(tensors, Some(metadata)).unwrap()
 }
 
-/// PyTorch's format before 1.6 with a tensor of this name, of a storage named "0" that is missing.
+/// A file in PyTorch's format before 1.6 with a tensor of this name, whose storage "0" is missing.
 fn pickled(name: &str) -> Vec<u8> {
     let mut bytes = b"\x80\x02\x8a\x0a\x6c\xfc\x9c\x46\xf9\x20\x6a\xa8\x50\x19.\x80\x02M\xe9\x03.".to_vec();
     bytes.extend(b"\x80\x02}X\x0d\0\0\0little_endian\x88s.\x80\x02}X");
@@ -123,7 +123,7 @@ fn pickled(name: &str) -> Vec<u8> {
     bytes
 }
 
-/// A zip archive whose members are below a folder of this name, without its storages.
+/// A zip archive whose members are in a folder of this name, without storages.
 fn zipped(name: &str) -> Vec<u8> {
     let mut archive = zip::ZipWriter::new(Cursor::new(vec![]));
     let stored = zip::write::SimpleFileOptions::default().compression_method(zip::CompressionMethod::Stored);
@@ -217,7 +217,7 @@ fn of_data() -> Vec<Row> {
     ]
 }
 
-/// What methods, architectures and programs say.
+/// Output of methods, architectures and programs.
 fn of_scripts() -> Vec<Row> {
     let name = quoted(NAME);
     let figures = format!(
@@ -335,7 +335,7 @@ fn of_arguments() -> Vec<Row> {
     ]
 }
 
-/// Names of a megabyte.
+/// Names one megabyte long.
 fn at_length() -> Vec<Row> {
     let long = &"long ".repeat(200_000);
     let arg: &str = &long[..100_000];
@@ -390,13 +390,13 @@ fn run(row: &Row, folder: &Path) -> Output {
     command.env("GRADSCOPE_CACHE", "").env_remove("RUST_BACKTRACE").stdin(Stdio::null()).output().unwrap()
 }
 
-/// Whether a character may be in what is printed.
+/// Whether a character may be printed.
 fn is_harmless(c: char) -> bool {
     let hidden = matches!(c as u32, 0xad | 0x61c | 0x200b..=0x200f | 0x2028..=0x202e | 0x2060..=0x206f | 0xfeff);
     c == '\n' || c == '\t' || !(c.is_control() || hidden)
 }
 
-/// The texts that were written beside the files which brought the name in.
+/// The text files written by the command, without those given to it.
 fn written(folder: &Path, given: &[(String, Vec<u8>)]) -> String {
     let mut all = String::new();
     for entry in fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().path()) {
@@ -441,7 +441,7 @@ fn check(rows: Vec<Row>) {
             "{place}: {stdout}"
         );
         let all = format!("{stdout}{stderr}{files}");
-        // As it is, within JSON, and a sentence within JSON.
+        // As plain text, within JSON, and in a sentence within JSON.
         let escaped = ["n\\x1b]0;T\\x07", "n\\u001b]0;T\\u0007", "n\\\\x1b]0;T\\\\x07"];
         assert!(!row.seen || escaped.iter().any(|name| all.contains(name)), "{place}: {all}");
     }
@@ -458,7 +458,7 @@ fn names_of_pictures_and_data_sets_are_shown_escaped() {
 }
 
 #[test]
-fn what_scripts_say_is_shown_escaped() {
+fn output_of_scripts_is_shown_escaped() {
     check(of_scripts());
 }
 
@@ -468,6 +468,6 @@ fn arguments_and_other_files_are_shown_escaped() {
 }
 
 #[test]
-fn names_are_shown_at_no_length() {
+fn long_names_are_shortened() {
     check(at_length());
 }

@@ -1,4 +1,4 @@
-//! Commands under signals, and with a stdout or stderr that takes nothing; files that are none.
+//! Commands under signals, with a closed or full stdout or stderr, and with pipes in place of files.
 
 use crate::common::pty::terminal;
 use rustix::process::{Pid, Signal, kill_process};
@@ -21,14 +21,14 @@ fn text(bytes: &[u8]) -> String {
     String::from_utf8_lossy(bytes).into_owned()
 }
 
-/// Whether this process was started with a signal ignored, which those that it starts inherit.
+/// Whether a signal is ignored in this process, which child processes inherit.
 fn is_ignored(signal: Signal) -> bool {
     let status = fs::read_to_string("/proc/self/status").unwrap_or_default();
     let mask = status.lines().find_map(|line| line.strip_prefix("SigIgn:")).unwrap_or("0").trim().to_string();
     u64::from_str_radix(&mask, 16).unwrap_or(0) & 1 << (signal.as_raw() - 1) != 0
 }
 
-/// Waits until it has the signal handlers of a command that keeps work, and a bit more.
+/// Waits until the process has installed its signal handlers, and a little longer.
 fn begun(child: &Child) {
     let end = Instant::now() + Duration::from_secs(60);
     let caught = || {
@@ -43,7 +43,7 @@ fn begun(child: &Child) {
     std::thread::sleep(Duration::from_millis(700));
 }
 
-/// Sends a signal to what has begun, and gives how it ended and how long that took.
+/// Sends a signal to a process that has started; returns its output and how long it took to end.
 fn ended_by(signal: Signal, child: Child) -> (Output, Duration) {
     begun(&child);
     let at = Instant::now();
@@ -52,14 +52,14 @@ fn ended_by(signal: Signal, child: Child) -> (Output, Duration) {
     (out, at.elapsed())
 }
 
-/// A method that is inside one long native call, and a program that trains for ever.
+/// A method inside one long native call.
 const LONG: &str = "//! Long.\nconst PLUGIN = #{ group: \"attribution\" };\n\
                     fn run(cx) { let x = ones([4000, 4000]); loop { x.matmul(x); } }\n";
 const PROGRAM: &str = "let x = ones([4000, 4000]); loop { x.matmul(x); }";
 const TRAIN: [&str; 9] =
     ["train", "-m", "digits", "--data", "mnist:set", "--epochs", "100000", "--out", "w.safetensors"];
 
-/// A few digits as MNIST's files, which are read at once.
+/// Writes a few digits as MNIST files, which load quickly.
 fn write_digits(folder: &Path) {
     let set = folder.join("set");
     fs::create_dir(&set).unwrap();
@@ -72,7 +72,7 @@ fn write_digits(folder: &Path) {
 }
 
 #[test]
-fn every_command_ends_within_moments_with_the_number_of_its_signal() {
+fn every_command_ends_promptly_with_the_exit_code_of_its_signal() {
     for (signal, code) in [(Signal::TERM, 143), (Signal::HUP, 129), (Signal::INT, 130)] {
         if is_ignored(signal) {
             eprintln!("skipped: {signal:?} is ignored here, as under nohup, and so it is by what the test starts");
@@ -105,7 +105,7 @@ fn every_command_ends_within_moments_with_the_number_of_its_signal() {
 }
 
 #[test]
-fn a_hangup_that_is_ignored_as_under_nohup_stays_ignored() {
+fn sighup_stays_ignored_under_nohup() {
     let folder = TempDir::new().unwrap();
     write_digits(folder.path());
     let script = format!("trap '' HUP; exec {} {}", env!("CARGO_BIN_EXE_gradscope"), TRAIN.join(" "));
@@ -121,7 +121,7 @@ fn a_hangup_that_is_ignored_as_under_nohup_stays_ignored() {
 }
 
 #[test]
-fn a_stderr_that_takes_nothing_changes_nothing() {
+fn a_full_or_closed_stderr_changes_nothing() {
     let folder = TempDir::new().unwrap();
     let full = || File::options().write(true).open("/dev/full").unwrap();
     for (args, code) in [
@@ -141,7 +141,7 @@ fn a_stderr_that_takes_nothing_changes_nothing() {
 }
 
 #[test]
-fn a_full_stdout_is_an_error_and_one_that_nobody_reads_is_none() {
+fn a_full_stdout_is_an_error_and_a_closed_one_is_not() {
     let folder = TempDir::new().unwrap();
     fs::write(folder.path().join("p.rhai"), "print(\"a\");").unwrap();
     for args in [
@@ -169,7 +169,7 @@ fn a_full_stdout_is_an_error_and_one_that_nobody_reads_is_none() {
 }
 
 #[test]
-fn a_terminal_that_is_gone_changes_nothing() {
+fn a_closed_terminal_changes_nothing() {
     let folder = TempDir::new().unwrap();
     for (args, code) in [
         (&["methods"][..], 0),
@@ -186,9 +186,9 @@ fn a_terminal_that_is_gone_changes_nothing() {
     }
 }
 
-/// Everything that opens a file which someone names: a pipe in its place is told, and nobody waits for it.
+/// Every option that names a file: a pipe in its place is reported and never read.
 #[test]
-fn pipes_and_devices_are_refused_wherever_a_file_is_wanted() {
+fn pipes_and_devices_are_rejected_wherever_a_file_is_expected() {
     let folder = TempDir::new().unwrap();
     let pipe = folder.path().join("p.rhai");
     rustix::fs::mkfifoat(rustix::fs::CWD, &pipe, rustix::fs::Mode::RWXU).unwrap();

@@ -1,7 +1,7 @@
-//! Hours with the app, in a minute: it works, is resized, flooded with input, killed, hung up and opened again. The terminal is as it was after
-//! every ending, memory stays flat, and an attack that was killed and gone on with has the bits of one that never was.
+//! A soak test of the app: it works, is resized, flooded with input, killed, disconnected and reopened. The terminal is restored every time,
+//! memory stays flat, and an attack that was killed and resumed gives exactly the same bits.
 //!
-//! A few rounds in the ordinary tests; `GRADSCOPE_SOAK_SECONDS=1200 cargo test --release --test command soak` (`just soak`) goes on for that long.
+//! By default it runs a few rounds; `GRADSCOPE_SOAK_SECONDS=1200 cargo test --release --test command soak` (`just soak`) runs for that long.
 
 use crate::common::pty::terminal;
 use rustix::process::{Pid, Signal, kill_process};
@@ -14,9 +14,9 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
-/// Rounds in the ordinary tests.
+/// The default number of rounds.
 const ROUNDS: usize = 6;
-/// An app that is told to end has this long.
+/// Time limit for the app to end.
 const END: Duration = Duration::from_secs(15);
 
 struct App {
@@ -78,14 +78,14 @@ impl App {
         kill_process(Pid::from_child(&self.process), signal).unwrap();
     }
 
-    /// MiB that the app holds.
+    /// The app's memory in MiB.
     fn memory(&self) -> usize {
         let status = fs::read_to_string(format!("/proc/{}/status", self.process.id())).unwrap_or_default();
         let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:"));
         line.and_then(|text| text.trim().trim_end_matches(" kB").parse::<usize>().ok()).unwrap_or_default() >> 10
     }
 
-    /// Ends it in some way; the terminal must be as it was.
+    /// Ends the app in one of several ways and checks that the terminal is restored.
     fn end(mut self, way: usize) {
         match way % 6 {
             0 => self.press("\u{1b}\u{1b}q"),
@@ -94,7 +94,7 @@ impl App {
             3 => self.signal(Signal::SEGV),
             4 => self.signal(Signal::HUP),
             _ => {
-                // The other end goes, as when a connection is lost.
+                // Close the other end, as when a connection is lost.
                 self.master = None;
                 self.signal(Signal::HUP);
             }
@@ -123,7 +123,7 @@ impl Drop for App {
     }
 }
 
-/// A while with the app: methods, steps, targets, sizes, bursts of keys and wheels, pastes.
+/// Uses the app: methods, steps, targets, sizes, bursts of keys and wheel events, pastes.
 fn work(app: &mut App, round: usize) {
     let methods = ["gradcam", "saliency", "fgsm", "occlusion", "lrp", "integrated_gradients", "pgd", "deep_dream"];
     app.press(&format!(":method {}\r", methods[round % methods.len()]));
@@ -141,14 +141,14 @@ fn work(app: &mut App, round: usize) {
 }
 
 #[test]
-fn the_app_lives_through_work_floods_kills_and_hangups() {
+fn the_app_survives_work_floods_kills_and_hangups() {
     let seconds =
         std::env::var("GRADSCOPE_SOAK_SECONDS").ok().and_then(|text| text.parse().ok()).map(Duration::from_secs_f64);
     let state = tempfile::tempdir().unwrap();
     let (begun, mut round, mut opened) = (Instant::now(), 0, 0);
     let mut held: Vec<usize> = vec![];
     while seconds.map_or(round < ROUNDS, |limit| begun.elapsed() < limit) {
-        // Most apps are opened as they were left; a long one goes through several rounds.
+        // Most rounds restore the last session; some instances run for several rounds.
         let mut app = App::open(state.path(), if opened == 0 { &["--method", "gradcam"] } else { &[] });
         for _ in 0..if opened % 4 == 3 { 8 } else { 1 } {
             work(&mut app, round);
@@ -172,7 +172,7 @@ fn the_app_lives_through_work_floods_kills_and_hangups() {
 }
 
 #[test]
-fn an_attack_that_was_killed_again_and_again_ends_with_the_bits_of_one_that_was_not() {
+fn an_attack_killed_repeatedly_gives_the_same_bits() {
     let run = |folder: &Path, more: &[&str]| {
         let mut command = Command::new(env!("CARGO_BIN_EXE_gradscope"));
         command.args([

@@ -1,4 +1,4 @@
-//! What the screens look like, in every size; `cargo insta review` shows what changed.
+//! Snapshots of the screens in every size; `cargo insta review` shows changes.
 
 use crate::scatter::scattered;
 use crate::session::*;
@@ -30,7 +30,7 @@ fn text(buf: &Buffer) -> String {
     buf.content.chunks(width).map(|cells| line(cells).trim_end().to_owned() + "\n").collect()
 }
 
-/// The letters on the screen.
+/// The text on the screen.
 pub fn screen(state: &State) -> String {
     text(&drawn(state, Depth::None))
 }
@@ -42,10 +42,10 @@ fn failed(columns: u16, rows: u16) -> State {
     state
 }
 
-/// The sizes that every state is looked at in.
+/// The sizes in which every state is drawn.
 const SIZES: [(u16, u16); 3] = [(140, 40), (80, 24), (60, 20)];
 
-/// A state in every size, as it was when the snapshots were last reviewed; in the largest with its styles.
+/// Compares a state with its snapshots in every size, and in the largest size also its styles.
 fn seen(name: &str, state: impl Fn(u16, u16) -> State) {
     for (columns, rows) in SIZES {
         insta::assert_snapshot!(format!("{name}_{columns}x{rows}"), screen(&state(columns, rows)));
@@ -55,8 +55,8 @@ fn seen(name: &str, state: impl Fn(u16, u16) -> State) {
     insta::assert_snapshot!(format!("{name}_{columns}x{rows}_styles"), styled);
 }
 
-/// The styles on the screen: for each row the runs of cells that have one, as first and last column, style and text. Left out are
-/// the sides of frames that go on from the row above, and pictures, whose colors are tested elsewhere.
+/// The styles on the screen: for each row, the runs of styled cells as first and last column, style and text. Sides of frames that
+/// continue from the row above are left out, and so are pictures, whose colors are tested elsewhere.
 fn styles(buf: &Buffer) -> String {
     let mut text = String::new();
     let mut above = vec![];
@@ -81,7 +81,7 @@ fn runs(row: &[Cell]) -> Vec<String> {
     runs
 }
 
-/// A cell's colors and modifiers; none for plain cells, and for blocks of pictures.
+/// A cell's colors and modifiers; `None` for plain cells and for blocks of pictures.
 fn style(cell: &Cell) -> Option<String> {
     let color = |color: Color, ground: &str| (color != Color::Reset).then(|| format!("{ground}{color:?}"));
     let modifiers = cell.modifier.iter_names().map(|(name, _)| name.to_lowercase());
@@ -90,7 +90,7 @@ fn style(cell: &Cell) -> Option<String> {
     (!parts.is_empty() && !picture).then(|| parts.join(" "))
 }
 
-/// The opened app after these keys.
+/// The app after pressing these keys.
 fn after(keys: &'static str) -> impl Fn(u16, u16) -> State {
     move |columns, rows| {
         let mut state = opened(columns, rows);
@@ -110,12 +110,12 @@ fn an_attack_at_a_step() {
 }
 
 #[test]
-fn an_error_with_the_line_it_is_about() {
+fn an_error_with_its_line() {
     seen("error", failed);
 }
 
 #[test]
-fn every_pane_in_focus() {
+fn every_pane_focused() {
     let names = ["methods", "layers", "figures", "parameters", "classes", "curves", "log"];
     for (name, number) in names.into_iter().zip(["1", "2", "3", "4", "5", "6", "7"]) {
         seen(&format!("focus_{name}"), |columns, rows| {
@@ -127,7 +127,7 @@ fn every_pane_in_focus() {
 }
 
 #[test]
-fn a_pane_that_fills_the_screen() {
+fn a_maximized_pane() {
     seen("zoomed", after("5 z"));
 }
 
@@ -163,7 +163,7 @@ fn a_value_read_from_an_enlarged_picture() {
 }
 
 #[test]
-fn points_of_a_data_set_one_of_which_is_pointed_at() {
+fn points_of_a_data_set_with_one_selected() {
     seen("points", |columns, rows| {
         let mut state = scattered(columns, rows);
         press(&mut state, "I Right Right Right");
@@ -184,7 +184,7 @@ fn a_long_run_with_progress_and_thinned_steps() {
 }
 
 #[test]
-fn a_picture_of_a_part_says_so_in_every_size_and_what_was_used_stands_beside_what_was_asked() {
+fn partial_pictures_are_labelled_in_every_size_and_used_values_shown() {
     for (columns, rows) in SIZES {
         let mut state = opened(columns, rows);
         let tiles = Array::new(vec![30, 2, 2], vec![0.5; 120]).expect("sizes agree");
@@ -223,13 +223,13 @@ fn no_size_breaks_the_drawing() {
 }
 
 #[test]
-fn nothing_known_yet_is_no_error() {
+fn an_empty_state_can_be_drawn() {
     let text = screen(&State::new(140, 40));
     assert!(text.contains("no model") && text.contains("no picture"), "{text}");
 }
 
 #[test]
-fn without_colours_none_is_used() {
+fn without_colors_none_are_used() {
     for state in [failed(140, 40), attacked(80, 24, 2)] {
         let colored = drawn(&state, Depth::None).content.iter().any(|c| c.fg != Color::Reset || c.bg != Color::Reset);
         assert!(!colored);
@@ -237,21 +237,21 @@ fn without_colours_none_is_used() {
 }
 
 #[test]
-fn sixteen_colours_are_the_terminals_own() {
+fn sixteen_colors_are_the_terminals_own() {
     let buf = drawn(&attacked(140, 40, 2), Depth::Sixteen);
     assert!(buf.content.iter().all(|c| !matches!(c.fg, Color::Rgb(..) | Color::Indexed(_))));
 }
 
 #[test]
-fn an_old_figure_says_so() {
+fn an_outdated_figure_is_labelled() {
     let mut state = opened(140, 40);
-    assert!(!screen(&state).contains("old"));
+    assert!(!screen(&state).contains("previous result"));
     press(&mut state, "r");
     tell(&mut state, Update::Busy(true));
-    assert!(screen(&state).contains("old, the new one is being computed"));
+    assert!(screen(&state).contains("updating (previous result shown)"));
     tell(&mut state, Update::Busy(false));
     tell(&mut state, Update::Failed(report()));
-    assert!(screen(&state).contains("old, the new one failed"));
+    assert!(screen(&state).contains("failed (previous result shown)"));
 }
 
 #[test]

@@ -1,4 +1,4 @@
-//! What keys, mouse, time and answers do to the state.
+//! Effects of keys, mouse, time and worker messages on the state.
 
 use crate::session::*;
 use gradscope::script::summary::MethodRow;
@@ -32,7 +32,7 @@ fn steps_are_not_lost_by_moving_the_cursor() {
 }
 
 #[test]
-fn what_is_shown_is_stale_until_the_answer_comes() {
+fn figures_are_stale_until_the_new_result_arrives() {
     let mut state = opened(140, 40);
     assert!(!state.stale());
     press(&mut state, "r");
@@ -44,7 +44,7 @@ fn what_is_shown_is_stale_until_the_answer_comes() {
 }
 
 #[test]
-fn changing_a_parameter_counts_on_without_waiting() {
+fn parameter_changes_add_up_without_waiting() {
     let mut state = opened(140, 40);
     press(&mut state, "4 j");
     let commands = asked(&press(&mut state, "] ] ] ["));
@@ -62,7 +62,7 @@ fn changing_a_parameter_counts_on_without_waiting() {
 }
 
 #[test]
-fn the_layer_under_the_resting_cursor_is_looked_at() {
+fn the_layer_under_the_resting_cursor_is_used() {
     let mut state = opened(140, 40);
     assert_eq!(state.layer().as_deref(), Some("block.1.conv"), "-1 is the last of its kind");
     press(&mut state, "2 g");
@@ -72,7 +72,7 @@ fn the_layer_under_the_resting_cursor_is_looked_at() {
 }
 
 #[test]
-fn attacks_step_on_and_back_and_play() {
+fn attacks_step_forward_and_back_and_play() {
     let mut state = attacked(140, 40, 1);
     let commands = asked(&press(&mut state, ". n , p < Home End Space Space"));
     use Command::*;
@@ -83,7 +83,7 @@ fn attacks_step_on_and_back_and_play() {
 }
 
 #[test]
-fn each_step_knows_the_change_since_the_one_before() {
+fn each_step_shows_the_change_since_the_previous_one() {
     let state = attacked(140, 40, 2);
     let changes: Vec<_> = state.classes().iter().map(|r| (r.label.as_str(), state.change(r).unwrap())).collect();
     let by = |label| changes.iter().find(|(l, _)| *l == label).unwrap().1;
@@ -100,7 +100,7 @@ fn steps_after_a_fork_are_forgotten() {
 }
 
 #[test]
-fn the_target_is_picked_by_a_few_letters() {
+fn the_target_is_chosen_by_a_few_letters() {
     let mut state = opened(140, 40);
     press(&mut state, "t");
     write(&mut state, "do");
@@ -130,20 +130,20 @@ fn models_methods_and_pictures_are_chosen() {
 }
 
 #[test]
-fn a_wrong_command_stays_to_be_corrected() {
+fn an_invalid_command_stays_open_for_correction() {
     let mut state = opened(140, 40);
     press(&mut state, ":");
     write(&mut state, "set strenght 1");
     assert!(press(&mut state, "Enter").is_empty());
     let Some(Popup::Prompt(prompt)) = &state.popup else { panic!("the line is gone") };
-    assert!(prompt.wrong.as_ref().unwrap().contains("known are layer, strength, relu"));
+    assert!(prompt.wrong.as_ref().unwrap().contains("expected one of layer, strength, relu"));
     press(&mut state, "Ctrl-u");
     write(&mut state, "set strength 1");
     assert_eq!(asked(&press(&mut state, "Enter")), [set("strength", "1")]);
 }
 
 #[test]
-fn tab_completes_commands_and_asks_for_paths() {
+fn tab_completes_commands_and_requests_paths() {
     let mut state = opened(140, 40);
     press(&mut state, ":");
     write(&mut state, "tar");
@@ -159,7 +159,7 @@ fn tab_completes_commands_and_asks_for_paths() {
 }
 
 #[test]
-fn a_filter_narrows_the_list_and_escape_widens_it() {
+fn a_filter_narrows_the_list_and_escape_clears_it() {
     let mut state = opened(140, 40);
     press(&mut state, "/");
     write(&mut state, "push");
@@ -176,7 +176,7 @@ fn a_filter_narrows_the_list_and_escape_widens_it() {
 }
 
 #[test]
-fn enter_runs_the_method_whose_name_the_filter_tells_best() {
+fn enter_runs_the_method_that_matches_the_filter_best() {
     let mut state = opened(140, 40);
     let row = |name: &str, summary: &str| MethodRow {
         name: name.into(),
@@ -206,7 +206,7 @@ fn enter_runs_the_method_whose_name_the_filter_tells_best() {
 }
 
 #[test]
-fn an_error_is_shown_until_a_good_version_comes() {
+fn an_error_is_shown_until_the_script_is_fixed() {
     let mut state = attacked(140, 40, 1);
     tell(&mut state, broken_methods());
     tell(&mut state, Update::Failed(report()));
@@ -220,7 +220,7 @@ fn an_error_is_shown_until_a_good_version_comes() {
 }
 
 #[test]
-fn an_embedded_script_is_asked_for_before_it_is_edited() {
+fn an_embedded_script_is_written_out_before_it_is_edited() {
     let mut state = opened(140, 40);
     let Update::Methods(mut rows) = methods() else { unreachable!() };
     rows[0].path = None;
@@ -231,7 +231,7 @@ fn an_embedded_script_is_asked_for_before_it_is_edited() {
 }
 
 #[test]
-fn interrupt_cancels_first_and_quits_second() {
+fn interrupt_cancels_first_then_quits() {
     let mut state = opened(140, 40);
     tell(&mut state, Update::Busy(true));
     assert_eq!(asked(&press(&mut state, "Ctrl-c")), [Command::Cancel]);
@@ -240,7 +240,7 @@ fn interrupt_cancels_first_and_quits_second() {
 }
 
 #[test]
-fn quitting_asks_while_a_run_goes_on() {
+fn quitting_during_a_run_needs_confirmation() {
     let mut state = attacked(140, 40, 1);
     press(&mut state, "Space");
     assert!(press(&mut state, "q").is_empty());
@@ -249,7 +249,7 @@ fn quitting_asks_while_a_run_goes_on() {
 }
 
 #[test]
-fn views_turn_round_and_stay_from_step_to_step() {
+fn views_cycle_and_persist_across_steps() {
     let mut state = attacked(140, 40, 1);
     assert_eq!(present(&state), Some(View::All));
     press(&mut state, "w w");
@@ -285,7 +285,7 @@ fn the_wheel_moves_what_is_under_it() {
 }
 
 #[test]
-fn a_click_on_the_line_of_steps_goes_to_a_step() {
+fn a_click_on_the_scrubber_goes_to_a_step() {
     let mut state = attacked(140, 40, 0);
     let line = layout::areas(&state).scrubber;
     let track = scrubber::track(line);
@@ -303,7 +303,7 @@ fn a_dropped_file_is_a_picture_to_open() {
 }
 
 #[test]
-fn branches_are_turned_compared_and_ended() {
+fn branches_are_switched_compared_and_closed() {
     let mut state = attacked(140, 40, 3);
     assert!(press(&mut state, "b v").is_empty(), "one alone is neither turned nor compared");
     assert_eq!(press(&mut state, "f"), [Effect::Ask(Command::Fork)]);
@@ -322,7 +322,7 @@ fn branches_are_turned_compared_and_ended() {
 }
 
 #[test]
-fn pictures_are_seen_before_they_are_opened() {
+fn pictures_have_previews_before_they_are_opened() {
     let mut state = opened(140, 40);
     let effects = press(&mut state, "i");
     assert!(effects.contains(&Effect::FindPictures(None)));
@@ -334,7 +334,7 @@ fn pictures_are_seen_before_they_are_opened() {
 }
 
 #[test]
-fn a_picture_that_is_in_no_list_is_opened_by_its_path() {
+fn a_picture_outside_the_list_is_opened_by_its_path() {
     let mut state = opened(140, 40);
     press(&mut state, "i");
     write(&mut state, "~/far/away.png");
@@ -342,7 +342,7 @@ fn a_picture_that_is_in_no_list_is_opened_by_its_path() {
 }
 
 #[test]
-fn another_method_or_class_is_compared_in_a_branch_of_its_own() {
+fn another_method_or_class_is_compared_in_its_own_branch() {
     for (line, other) in [("compare push", Command::Method("push".into())), ("compare cat", Command::Target(Some(2)))] {
         let mut state = opened(140, 40);
         press(&mut state, ":");
@@ -354,7 +354,7 @@ fn another_method_or_class_is_compared_in_a_branch_of_its_own() {
 }
 
 #[test]
-fn commands_come_back_by_the_arrow() {
+fn up_recalls_earlier_commands() {
     let mut state = opened(140, 40);
     press(&mut state, ":");
     write(&mut state, "colors viridis");
@@ -363,7 +363,7 @@ fn commands_come_back_by_the_arrow() {
 }
 
 #[test]
-fn what_scripts_can_call_is_asked_for_once_and_searched() {
+fn the_script_reference_is_requested_once_and_searched() {
     let mut state = opened(140, 40);
     assert_eq!(asked(&press(&mut state, "a")), [Command::Reference]);
     let rows = [("narrow", "narrow(x: Tensor, dim: int) -> Tensor"), ("sum", "sum(x: Tensor) -> float")];

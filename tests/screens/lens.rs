@@ -1,4 +1,4 @@
-//! Scale, strength, enlargement and values of the pictures on the screen.
+//! Scale, opacity, zoom and values of the pictures on the screen.
 
 use crate::session::{asked, happen, opened, press, tell, write};
 use gradscope::render::{Body, Rescale, Scale};
@@ -13,7 +13,7 @@ fn scale(state: &State) -> Scale {
 }
 
 #[test]
-fn the_scale_of_maps_is_switched_and_named() {
+fn the_map_scale_is_switched_and_named() {
     let mut state = opened(140, 40);
     let own = scale(&state);
     press(&mut state, "y y");
@@ -27,7 +27,7 @@ fn the_scale_of_maps_is_switched_and_named() {
 }
 
 #[test]
-fn a_press_on_a_picture_reads_it_and_the_arrows_go_on() {
+fn a_click_reads_a_value_and_the_arrows_move_on() {
     let mut state = opened(140, 40);
     happen(&mut state, Event::Pointed(Mouse::Press, 0.5, 0.5));
     assert_eq!((state.focus, state.lens.mark), (Pane::FIGURES, Some((0.5, 0.5))));
@@ -41,7 +41,7 @@ fn a_press_on_a_picture_reads_it_and_the_arrows_go_on() {
 }
 
 #[test]
-fn the_wheel_enlarges_where_it_is_turned_and_zero_shows_all() {
+fn the_wheel_zooms_at_the_pointer_and_zero_resets() {
     let mut state = opened(140, 40);
     (0..4).for_each(|_| drop(happen(&mut state, Event::Pointed(Mouse::WheelUp, 0.0, 1.0))));
     assert_eq!((state.lens.zoom.round(), state.lens.place((0.0, 1.0))), (4.0, (0.0, 1.0)));
@@ -50,7 +50,7 @@ fn the_wheel_enlarges_where_it_is_turned_and_zero_shows_all() {
 }
 
 #[test]
-fn an_enlarged_picture_stays_enlarged_from_answer_to_answer() {
+fn the_zoom_persists_across_results() {
     let mut state = opened(140, 40);
     press(&mut state, "+ +");
     let lens = state.lens;

@@ -1,4 +1,4 @@
-//! The terminal app, without a terminal: its state, its screens, its pictures.
+//! Tests of the terminal app without a terminal: state, screens, pictures.
 #![allow(clippy::unwrap_used)]
 
 mod drawing;

@@ -1,4 +1,4 @@
-//! Points of a data set: seen in part, pointed at, and the pictures behind them.
+//! Scatter plots of a data set: zooming, selecting points, and their pictures.
 
 use crate::drawing::screen;
 use crate::session::{asked, happen, map_frame, opened, press, tell};
@@ -10,7 +10,7 @@ use gradscope::tui::state::{Pane, State};
 use gradscope::worker::message::{Command, Update};
 use std::sync::Arc;
 
-/// Points on a spiral, of two groups; each second picture of a data set is one.
+/// Points on a spiral in two groups, for every second picture of a data set.
 pub fn scattered(columns: u16, rows: u16) -> State {
     let mut state = opened(columns, rows);
     let turn = |i: usize| (i as f32 * 0.1, i as f32 * 0.02);
@@ -30,7 +30,7 @@ pub fn scattered(columns: u16, rows: u16) -> State {
     state
 }
 
-/// The small picture that is asked for.
+/// The thumbnail requested by these effects.
 fn preview(effects: &[Effect]) -> Option<&str> {
     effects.iter().find_map(|effect| match effect {
         Effect::Preview(name) => Some(name.as_str()),
@@ -39,7 +39,7 @@ fn preview(effects: &[Effect]) -> Option<&str> {
 }
 
 #[test]
-fn a_click_points_at_the_nearest_point_and_its_picture_is_asked_for_once() {
+fn a_click_selects_the_nearest_point_and_requests_its_picture_once() {
     let mut state = scattered(140, 40);
     let effects = happen(&mut state, Event::Pointed(Mouse::Press, 0.5, 0.5));
     let name = preview(&effects).expect("a picture is asked for").to_owned();
@@ -54,7 +54,7 @@ fn a_click_points_at_the_nearest_point_and_its_picture_is_asked_for_once() {
 }
 
 #[test]
-fn the_picture_of_a_point_is_shown_beside_it_and_enter_opens_it() {
+fn the_picture_of_a_point_is_shown_and_enter_opens_it() {
     let mut state = scattered(140, 40);
     let effects = press(&mut state, "I");
     let name = preview(&effects).expect("a picture is asked for").to_owned();
@@ -69,7 +69,7 @@ fn the_picture_of_a_point_is_shown_beside_it_and_enter_opens_it() {
 }
 
 #[test]
-fn a_line_round_points_counts_them_and_shows_some_once_it_is_closed() {
+fn a_closed_lasso_counts_its_points_and_shows_some() {
     let mut state = scattered(140, 40);
     let round = |k: usize| (k as f32 * 0.3).sin_cos();
     let at = |k: usize| (0.5 + 0.25 * round(k).1, 0.5 + 0.25 * round(k).0);
@@ -89,7 +89,7 @@ fn a_line_round_points_counts_them_and_shows_some_once_it_is_closed() {
 }
 
 #[test]
-fn points_are_enlarged_and_moved_as_pictures_are() {
+fn points_are_zoomed_and_panned_like_pictures() {
     let mut state = scattered(140, 40);
     let whole = screen(&state);
     press(&mut state, "+ +");

@@ -1,4 +1,4 @@
-//! A session with two methods of its own: what a worker would say, told by hand.
+//! A session with two test methods, whose worker messages are written by hand.
 
 use gradscope::render::{Array, Bar, Body, ClassRow, Figure, Scale};
 use gradscope::script::summary::*;
@@ -9,7 +9,7 @@ use gradscope::tui::update::update;
 use gradscope::worker::message::{Command, Update};
 use std::time::Duration;
 
-/// An app with a model, a picture and the method `glow`, which has shown its map.
+/// An app with a model, a picture, and the method `glow` with its map.
 pub fn opened(columns: u16, rows: u16) -> State {
     let mut state = State::new(columns, rows);
     state.graphics = "blocks".into();
@@ -30,7 +30,7 @@ pub fn attacked(columns: u16, rows: u16, step: usize) -> State {
     state
 }
 
-/// Lets the worker say something.
+/// Delivers a worker message.
 pub fn tell(state: &mut State, said: Update) -> Vec<Effect> {
     happen(state, Event::Worker(Box::new(said)))
 }
@@ -45,18 +45,18 @@ pub fn write(state: &mut State, text: &str) -> Vec<Effect> {
     text.chars().flat_map(|c| happen(state, Event::Key(Key::Char(c)))).collect()
 }
 
-/// Lets time go by.
+/// Lets time pass.
 pub fn wait(state: &mut State, millis: u64) -> Vec<Effect> {
     let now = state.now + Duration::from_millis(millis);
     update(state, now, Event::Tick)
 }
 
-/// Lets something happen now.
+/// Delivers an event now.
 pub fn happen(state: &mut State, event: Event) -> Vec<Effect> {
     update(state, state.now, event)
 }
 
-/// What the worker was told among some effects.
+/// The commands to the worker among these effects.
 pub fn asked(effects: &[Effect]) -> Vec<Command> {
     let command = |e: &Effect| match e {
         Effect::Ask(command) => Some(command.clone()),
@@ -149,7 +149,7 @@ pub fn picture() -> Update {
     }
 }
 
-/// From step to step the second class gives way to the third.
+/// With each step, the third class gains over the second.
 fn classes(step: usize) -> Vec<ClassRow> {
     let moved = 0.2 * step as f32;
     let share = [0.05, 0.75 - moved, 0.15 + moved, 0.05];
@@ -193,14 +193,14 @@ fn param(name: &str, doc: &str, kind: ParamKind, value: &str) -> ParamRow {
     ParamRow { name: name.into(), doc: doc.into(), kind, value: value.into(), default: value.into() }
 }
 
-/// What `glow` shows: one map over the picture.
+/// The frame of `glow`: one map over the picture.
 pub fn map_frame(generation: u64) -> Frame {
     let values = Array::new(vec![4, 4], (0..16).map(|i| i as f32 / 10.0).collect::<Vec<_>>()).expect("sizes agree");
     let body = Body::Map { values, scale: Scale::Positive, over: Some(pixels(0.0)), note: String::new() };
     frame(generation, 0, 1, vec![Figure { title: "glow".into(), body }])
 }
 
-/// What `push` shows: the picture, what was added, and what the network says.
+/// The frame of `push`: the picture, the perturbation, and the verdict.
 pub fn step_frame(generation: u64, step: usize, kept: usize) -> Frame {
     let added = (0..256).map(|i| if i % 3 == 0 { 0.02 } else { -0.03 } * step as f32).collect::<Vec<_>>();
     let added = Array::new(vec![1, 16, 16], added).expect("sizes agree");

@@ -1,4 +1,4 @@
-//! When pictures are sent to the terminal, left alone, and taken away.
+//! When pictures are sent to the terminal, kept, and removed.
 
 use crate::session::*;
 use gradscope::render::{Array, Body, Colormap, Figure};
@@ -11,7 +11,7 @@ use gradscope::worker::message::Update;
 use ratatui::buffer::{Buffer, CellDiffOption};
 use ratatui::layout::Rect;
 
-/// One frame: its cells, and what is sent beside them.
+/// Draws one frame; returns its cells, and the bytes sent for pictures.
 fn frame(state: &State, stage: &mut PictureStage) -> (Buffer, String) {
     let mut buf = Buffer::empty(Rect::new(0, 0, state.size.0, state.size.1));
     draw::frame(&mut buf, state, &Theme::new(Depth::True), stage);
@@ -29,7 +29,7 @@ fn skipped(buf: &Buffer) -> usize {
 }
 
 #[test]
-fn a_picture_is_sent_once_and_then_left_alone() {
+fn a_picture_is_sent_only_once() {
     let (state, mut stage) = (opened(140, 40), classic());
     let (first, sent) = frame(&state, &mut stage);
     assert_eq!((sent.matches("a=T").count(), skipped(&first)), (1, 0), "blanks first, the picture after them");
@@ -38,7 +38,7 @@ fn a_picture_is_sent_once_and_then_left_alone() {
 }
 
 #[test]
-fn a_new_picture_takes_the_place_of_the_old_one() {
+fn a_new_picture_replaces_the_old_one() {
     let (mut state, mut stage) = (opened(140, 40), classic());
     frame(&state, &mut stage);
     tell(&mut state, Update::Frame(map_frame(0)));
@@ -46,7 +46,7 @@ fn a_new_picture_takes_the_place_of_the_old_one() {
     assert!(sent.contains("a=T") && !sent.contains("a=d") && skipped(&buf) > 100, "the old one stays until then");
 }
 
-/// One frame with room for so many bytes.
+/// Draws one frame with `room` bytes for pictures.
 fn cramped(state: &State, stage: &mut PictureStage, room: usize) -> String {
     let mut buf = Buffer::empty(Rect::new(0, 0, state.size.0, state.size.1));
     draw::frame(&mut buf, state, &Theme::new(Depth::True), stage);
@@ -56,7 +56,7 @@ fn cramped(state: &State, stage: &mut PictureStage, room: usize) -> String {
 }
 
 #[test]
-fn a_picture_takes_no_more_of_the_line_than_it_may_and_ends_before_the_next_one_begins() {
+fn a_picture_respects_the_bandwidth_and_ends_before_the_next_begins() {
     let (mut state, mut stage) = (attacked(140, 40, 2), classic());
     let mut sent = vec![cramped(&state, &mut stage, 1)];
     assert_eq!(cramped(&state, &mut stage, 0), "");
@@ -73,7 +73,7 @@ fn a_picture_takes_no_more_of_the_line_than_it_may_and_ends_before_the_next_one_
 }
 
 #[test]
-fn cells_of_pictures_come_row_by_row_and_text_at_once() {
+fn picture_cells_are_drawn_row_by_row_and_text_at_once() {
     let mut stage = PictureStage::still(cells::HALVES, Depth::True, (8, 16));
     let state = opened(140, 40);
     let mut screen = Buffer::empty(Rect::new(0, 0, 140, 40));
@@ -97,7 +97,7 @@ fn cells_of_pictures_come_row_by_row_and_text_at_once() {
 }
 
 #[test]
-fn what_is_covered_is_taken_away_drawn_as_blocks_and_sent_again() {
+fn a_covered_picture_is_removed_drawn_as_blocks_and_sent_again() {
     let (mut state, mut stage) = (opened(140, 40), classic());
     frame(&state, &mut stage);
     press(&mut state, "t");
@@ -109,7 +109,7 @@ fn what_is_covered_is_taken_away_drawn_as_blocks_and_sent_again() {
 }
 
 #[test]
-fn what_is_wanted_no_more_is_taken_away() {
+fn a_picture_no_longer_shown_is_removed() {
     let (mut state, mut stage) = (attacked(140, 40, 2), classic());
     assert_eq!(frame(&state, &mut stage).1.matches("a=T").count(), 2);
     press(&mut state, "6 z");
@@ -126,7 +126,7 @@ fn a_resized_terminal_gets_its_pictures_again() {
 }
 
 #[test]
-fn placeholders_turn_to_a_hidden_picture() {
+fn placeholders_switch_to_a_picture_sent_in_the_background() {
     let mut stage = PictureStage::still(kitty::PLACEHOLDERS, Depth::True, (8, 16));
     let mut state = opened(140, 40);
     let ids =
@@ -142,7 +142,7 @@ fn placeholders_turn_to_a_hidden_picture() {
 }
 
 #[test]
-fn sixels_are_sent_at_the_place_of_their_cells() {
+fn sixels_are_sent_at_the_position_of_their_cells() {
     let mut stage = PictureStage::still(sixel::DRIVER, Depth::True, (8, 16));
     let (_, sent) = frame(&opened(140, 40), &mut stage);
     let place = sent.find("\x1bP0;1q").expect("a sixel picture is sent");
@@ -150,7 +150,7 @@ fn sixels_are_sent_at_the_place_of_their_cells() {
 }
 
 #[test]
-fn sixels_that_leave_before_a_second_frame_are_drawn_over() {
+fn sixels_removed_before_a_second_frame_are_overwritten() {
     let mut stage = PictureStage::still(sixel::DRIVER, Depth::True, (8, 16));
     let mut state = opened(140, 40);
     assert!(frame(&state, &mut stage).1.contains("\x1bP"), "a picture stands");
@@ -167,7 +167,7 @@ fn show(stage: &mut PictureStage, buf: &mut Buffer, area: Rect, figure: &Visible
     stage.draw(buf, area, &Lens::default());
 }
 
-/// What a picture of 600x600 pixels costs on the way to kitty, in parts of its PNG.
+/// The bytes sent to kitty for a picture of 600x600 pixels, relative to its PNG.
 fn cost(pixel: impl Fn(usize, usize, usize) -> f32) -> f64 {
     let data: Vec<f32> = (0..3 * 360_000).map(|i| pixel(i / 360_000, i / 600 % 600, i % 600)).collect();
     let pixels = Array::new(vec![3, 600, 600], data).unwrap();
@@ -200,7 +200,7 @@ fn a_large_picture_costs_little_more_than_its_png() {
 }
 
 #[test]
-fn in_cells_only_what_changed_is_written() {
+fn only_changed_cells_are_written() {
     let dot = |bright: usize| {
         let data = (0..3 * 64).map(|i| if i % 64 == bright { 1.0 } else { 0.0 }).collect::<Vec<f32>>();
         let body = Body::Image { pixels: Array::new(vec![3, 8, 8], data).unwrap() };

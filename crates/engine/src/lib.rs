@@ -15,6 +15,7 @@ mod lanes;
 mod norm;
 mod real;
 mod tile;
+mod patch;
 mod im2col;
 mod weight_view;
 mod packed;

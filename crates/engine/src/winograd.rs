@@ -6,6 +6,7 @@ use crate::conv::Algorithm;
 use crate::im2col::CHUNK;
 use crate::map::{Map, MapMut};
 use crate::packed::{Packed, SharedPtr};
+use crate::patch::Patch;
 use crate::simd::{Simd, Task, run_with};
 use crate::thread_team;
 use crate::tile::{Epilogue, Exit, Prefetch, finish, multiply, with_rows};
@@ -220,35 +221,34 @@ impl Stage<'_> {
     /// thread transforms.
     #[inline(always)]
     unsafe fn read<S: Simd, const A: usize>(&self, t: usize) {
-        // SAFETY: null pointers stand for pixels outside of the map; `v` has a row for each frequency, chunk and
-        // tile.
+        let (n, row, column) = self.place(t);
+        let patch = Patch::new(self.x, n, (row, column), self.w.padding);
+        // SAFETY: as the caller promises.
         unsafe {
-            let (w, x) = (self.w, self.x);
-            let (n, row, column) = self.place(t);
-            let mut from = [[std::ptr::null::<f32>(); A]; A];
-            for i in 0..A {
-                for j in 0..A {
-                    let (y, c) = ((row + i).wrapping_sub(w.padding.0), (column + j).wrapping_sub(w.padding.1));
-                    if y < x.h && c < x.w {
-                        from[i][j] = x.at.add(((n * x.h + y) * x.w + c) * x.pitch);
-                    }
-                }
+            if patch.is_whole() {
+                self.transform::<S, A, true>(t, &patch);
+            } else {
+                self.transform::<S, A, false>(t, &patch);
             }
+        }
+    }
+
+    /// Transforms a patch into the rows of tile `t`.
+    ///
+    /// # Safety
+    /// As for `read`; `WHOLE` patches must lie in the map.
+    #[inline(always)]
+    unsafe fn transform<S: Simd, const A: usize, const WHOLE: bool>(&self, t: usize, patch: &Patch<A>) {
+        // SAFETY: `v` has a row for each frequency, chunk and tile.
+        unsafe {
+            let w = self.w;
             let mut c = 0;
             while c < w.c {
-                let lanes = (w.c - c).min(S::LANES);
                 let to = self.v.add((c / CHUNK * self.count + t) * w.row() + c % CHUNK);
                 let apart = w.chunks() * self.count * w.row();
                 let mut half = [[S::splat(0.0); A]; A];
                 for j in 0..A {
-                    let mut d = [S::splat(0.0); A];
-                    for i in 0..A {
-                        if !from[i][j].is_null() {
-                            let at = from[i][j].add(c);
-                            d[i] = if lanes == S::LANES { S::load(at) } else { S::load_part(at, lanes) };
-                        }
-                    }
-                    let d = input::<S, A>(d);
+                    let d = input::<S, A>(patch.column::<S, WHOLE>(j, c, w.c - c));
                     for i in 0..A {
                         half[i][j] = d[i];
                     }
@@ -424,18 +424,22 @@ unsafe fn output<S: Simd, const M: usize, const A: usize>(d: [S::V; A]) -> [S::V
     }
 }
 
-/// `A` times a column of four: from the gradient of a tile's output to that of its products.
+/// `A` times a column of four or two: from the gradient of a tile's output to that of its products.
 ///
 /// # Safety
 /// The CPU must have the instruction set of `S`.
 #[inline(always)]
-pub(crate) unsafe fn output_transposed<S: Simd>(y: [S::V; 4]) -> [S::V; 6] {
+pub(crate) unsafe fn output_transposed<S: Simd, const M: usize>(y: [S::V; M]) -> [S::V; 6] {
     // SAFETY: `y` exists, so the CPU has the instruction set.
     unsafe {
-        let (p, pp, ppp) = (S::splat(P as f32), S::splat((P * P) as f32), S::splat((P * P * P) as f32));
-        let (q, qq, qqq) = (S::splat(Q as f32), S::splat((Q * Q) as f32), S::splat((Q * Q * Q) as f32));
-        let (a, b) = (S::fma(pp, y[2], y[0]), S::fma(ppp, y[3], S::mul(p, y[1])));
-        let (e, f) = (S::fma(qq, y[2], y[0]), S::fma(qqq, y[3], S::mul(q, y[1])));
-        [y[0], S::add(a, b), S::sub(a, b), S::add(e, f), S::sub(e, f), y[3]]
+        let (p, q) = (S::splat(P as f32), S::splat(Q as f32));
+        let (mut a, mut b, mut e, mut f) = (y[0], S::mul(p, y[1]), y[0], S::mul(q, y[1]));
+        if M == 4 {
+            let (pp, qq) = (S::splat((P * P) as f32), S::splat((Q * Q) as f32));
+            let (ppp, qqq) = (S::splat((P * P * P) as f32), S::splat((Q * Q * Q) as f32));
+            (a, b) = (S::fma(pp, y[2], a), S::fma(ppp, y[M - 1], b));
+            (e, f) = (S::fma(qq, y[2], e), S::fma(qqq, y[M - 1], f));
+        }
+        [y[0], S::add(a, b), S::sub(a, b), S::add(e, f), S::sub(e, f), y[M - 1]]
     }
 }

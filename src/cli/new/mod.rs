@@ -1,4 +1,4 @@
-//! `gradscope new`: a method to begin from, which runs as it is.
+//! `gradscope new`: creates a method from a template that runs as it is.
 
 use super::args::{NewArgs, ScriptArgs, Template};
 use super::out::say;
@@ -14,16 +14,19 @@ const MAP: &str = include_str!("map.rhai");
 const RULE: &str = include_str!("rule.rhai");
 const ATTACK: &str = include_str!("attack.rhai");
 
-/// Writes `NAME.rhai` into `--plugins`, or `./plugins`, and there into the folder of its group if there is one; never where a file
-/// of that name is.
+/// Writes `NAME.rhai` to `--plugins` or `./plugins`, in the subfolder of its group if there is one. Errors if a method of that name
+/// exists there.
 pub fn new(scripts: &ScriptArgs, args: &NewArgs) -> Result<ExitCode> {
     let name = args.name.strip_suffix(".rhai").unwrap_or(&args.name);
     if !is_plain(name) {
-        return Err(usage(anyhow!("\"{}\" is no name of a method: letters, digits, - and _ only", words::name(name))));
+        return Err(usage(anyhow!(
+            "\"{}\" is not a method name: use only letters, digits, - and _",
+            words::name(name)
+        )));
     }
     let root = scripts.plugins.clone().unwrap_or_else(|| PathBuf::from("plugins"));
     if let Some(path) = group_folders::file(&root, name)? {
-        return Err(usage(anyhow!("\"{}\" is there already; another name works", words::path(&path))));
+        return Err(usage(anyhow!("\"{}\" already exists; choose another name", words::path(&path))));
     }
     let (template, group) = match args.from {
         Template::Map => (MAP, "attribution"),
@@ -41,8 +44,8 @@ pub fn new(scripts: &ScriptArgs, args: &NewArgs) -> Result<ExitCode> {
 fn tell(name: &str, path: &Path, folder: Option<&Path>) -> Result<()> {
     let option = folder.map_or(String::new(), |f| format!(" --plugins {}", words::path(f)));
     say(&format!(
-        "{} is there. Watch it while you write it, in two panes:\n\n  gradscope{option} --method {name}\n  $EDITOR {}\n\n\
-         gradscope run {name}{option} runs it here, gradscope check tries it, gradscope api lists what it can call.",
+        "Created {}. To see its figures while you edit it, open two panes:\n\n  gradscope{option} --method {name}\n  $EDITOR {}\n\n\
+         gradscope run {name}{option} runs it here, gradscope check tests it, gradscope api lists the functions it can call.",
         words::path(path),
         words::path(path)
     ))

@@ -6,7 +6,7 @@ use crate::tui::state::{ShownBranch, State};
 use crate::worker::letter;
 use crate::worker::message::Command;
 
-/// The worker opened another branch, or their number changed.
+/// Handles a change of the open branch or of the number of branches.
 pub fn open(state: &mut State, at: usize, count: usize) {
     let branches = &mut state.branches;
     let was = branches.at;
@@ -25,11 +25,11 @@ pub fn open(state: &mut State, at: usize, count: usize) {
     state.run.playing = false;
     state.run.history.clear();
     if count > 1 {
-        state.say(format!("branch {} of {count}: b turns, v shows two side by side, :close ends it", letter(at)));
+        state.say(format!("branch {} of {count}: b switches, v compares, :close closes", letter(at)));
     }
 }
 
-/// Remembers the latest frame of the open branch.
+/// Stores the latest frame of the open branch.
 pub fn keep(state: &mut State, frame: &Frame) {
     let at = state.branches.at;
     let name = caption(state, frame);
@@ -49,11 +49,11 @@ pub fn caption(state: &State, frame: &Frame) -> String {
     format!("{} {method} {about}", state.branches.name())
 }
 
-/// Opens the branch some places on.
+/// Switches to the branch `by` places after the open one.
 pub fn turn(state: &mut State, by: i32) -> Vec<Effect> {
     let (at, count) = (state.branches.at as i32, state.branches.count as i32);
     if count < 2 {
-        state.say("there is only one branch; f forks another");
+        state.say("there is only one branch; press f to fork another");
         return Vec::new();
     }
     ask(Command::Branch((at + by).rem_euclid(count) as usize))
@@ -62,7 +62,7 @@ pub fn turn(state: &mut State, by: i32) -> Vec<Effect> {
 /// Shows the previous branch next to the open one, or hides it.
 pub fn compare(state: &mut State) -> Vec<Effect> {
     if state.branches.count < 2 {
-        state.say("there is only one branch; f forks another");
+        state.say("there is only one branch; press f to fork another");
         return Vec::new();
     }
     state.branches.compared = !state.branches.compared;

@@ -1,10 +1,10 @@
-//! Filtering the list of methods or layers while the filter is typed.
+//! Filtering the list of methods or layers as you type.
 
 use super::request;
 use crate::tui::effect::Effect;
 use crate::tui::state::{Pane, Popup, Prompt, State};
 
-/// Opens the line to type a filter in: for the layers if they have the focus, else for the methods.
+/// Opens the filter prompt: for the layers if they are focused, else for the methods.
 pub fn open(state: &mut State) -> Vec<Effect> {
     let text = match state.focus {
         Pane::LAYERS => state.layer_filter.clone(),
@@ -29,7 +29,7 @@ pub fn narrow(state: &mut State, text: &str) {
     }
 }
 
-/// Runs the method under the cursor of a filtered list.
+/// Closes the filter prompt and runs the method under the cursor.
 pub fn accept(state: &mut State) -> Vec<Effect> {
     let filtered = state.focus == Pane::METHODS && !state.method_filter.is_empty();
     let name = state.method_under_cursor().filter(|_| filtered).map(|m| m.name.clone());

@@ -1,4 +1,4 @@
-//! Zooming, panning and reading values: what keys and the mouse do to the lens.
+//! Zooming, panning and reading values with keys and the mouse.
 
 use crate::tui::effect::Effect;
 use crate::tui::event::Mouse;
@@ -7,7 +7,7 @@ use crate::tui::state::{Pane, State};
 /// The middle of the visible part.
 const MIDDLE: (f32, f32) = (0.5, 0.5);
 
-/// Enlarges around the mark, or around the middle if there is none.
+/// Zooms around the mark, or around the center if there is none.
 pub fn enlarge(state: &mut State, notches: i32) -> Vec<Effect> {
     let lens = &mut state.lens;
     let about = lens.mark.and_then(|mark| lens.seen(mark)).unwrap_or(MIDDLE);
@@ -26,15 +26,15 @@ pub fn inspect(state: &mut State) -> Vec<Effect> {
         None => Some(state.lens.place(MIDDLE)),
     };
     if state.lens.mark.is_some() {
-        state.say("arrows or the mouse move the ring; I ends it");
+        state.say("press I to stop; arrows or the mouse move the ring");
     }
     Vec::new()
 }
 
-/// Uses the next scale for maps.
+/// Switches to the next scale for maps.
 pub fn turn_scale(state: &mut State) -> Vec<Effect> {
     state.lens.scale = state.lens.scale.next();
-    state.say(format!("scale of maps: {}", state.lens.scale.name()));
+    state.say(format!("map scale: {}", state.lens.scale.name()));
     Vec::new()
 }
 
@@ -59,7 +59,8 @@ pub fn go(state: &mut State, x: i32, y: i32) -> bool {
     true
 }
 
-/// The wheel zooms around the pointer; a click reads the value there and a second one ends that; dragging draws a line.
+/// The wheel zooms around the pointer, a click reads the value there, a second click at the same position stops reading, and dragging
+/// draws a lasso.
 pub fn point(state: &mut State, mouse: Mouse, seen: (f32, f32)) -> Vec<Effect> {
     let place = state.lens.place(seen);
     state.focus = Pane::FIGURES;

@@ -1,4 +1,4 @@
-//! What actions, commands and messages of the worker do to the state: functions from `&mut State` to effects.
+//! Handlers of actions, commands and worker messages: functions from `&mut State` to effects.
 
 pub mod branches;
 pub mod filter;

@@ -5,7 +5,7 @@ use crate::script::summary::{ParamKind, ParamRow};
 use crate::tui::effect::Effect;
 use crate::tui::state::State;
 
-/// Changes it by some notches.
+/// Changes it by this many notches.
 pub fn change(state: &mut State, by: i32) -> Vec<Effect> {
     alter(state, |kind, value, names, classes| param_step::notched(kind, value, by, names, classes))
 }

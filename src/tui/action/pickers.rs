@@ -75,7 +75,7 @@ fn models(state: &State) -> Picker {
     Picker::new(Choice::Model, "model", items, state.model.as_ref().map_or("", |m| &m.name))
 }
 
-/// The classes, the most likely first.
+/// The classes, most likely first.
 fn classes(state: &State, of: Choice, title: &str, present: Option<usize>) -> Picker {
     let likely: Vec<usize> = state.classes().iter().map(|row| row.class).collect();
     let count = state.model.as_ref().map_or(0, |m| m.labels.len());
@@ -85,14 +85,14 @@ fn classes(state: &State, of: Choice, title: &str, present: Option<usize>) -> Pi
         let detail = chance(class).map_or_else(String::new, |p| format!("{:.1} %", p * 100.0));
         Item::new(&class.to_string(), &format!("{} {class}", state.label(class)), &detail)
     };
-    let none = Item::new("", "none", if of == Choice::Target { "what the network says" } else { "" });
+    let none = Item::new("", "none", if of == Choice::Target { "the predicted class" } else { "" });
     let items = std::iter::once(none).chain(likely.iter().copied().chain(rest).map(row)).collect();
     Picker::new(of, title, items, &present.map_or_else(String::new, |class| class.to_string()))
 }
 
 fn colors(state: &State) -> Picker {
     let items = Colormap::ALL.iter().map(|c| Item::new(c.name(), c.name(), "")).collect();
-    Picker::new(Choice::Colors, "colours of maps", items, state.lens.overlay.colors.name())
+    Picker::new(Choice::Colors, "colormap", items, state.lens.overlay.colors.name())
 }
 
 fn layer_item(state: &State, name: String) -> Item {

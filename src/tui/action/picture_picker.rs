@@ -7,7 +7,7 @@ use image::RgbImage;
 use std::path::Path;
 use std::sync::Arc;
 
-/// Data sets that the program generates, and the number of pictures that the list offers of each.
+/// Synthetic data sets, with the number of pictures to list of each.
 const OWN: [(&str, usize); 5] = [("welcome", 1), ("shapes", 10), ("digits", 10), ("waves", 4), ("words", 4)];
 
 /// Opens the list of pictures and starts the search for files.
@@ -15,12 +15,12 @@ pub fn open(state: &mut State) -> Vec<Effect> {
     let present = state.picture.as_ref().map_or("", |p| &p.source).to_owned();
     let made = |(name, count): (&str, usize)| (0..count).map(move |i| format!("made:{name}[{i}]")).collect::<Vec<_>>();
     let own: Vec<_> = OWN.into_iter().flat_map(made).map(|name| Item::new(&name, &name, "drawn")).collect();
-    state.popup = Some(Popup::Picker(Picker::new(Choice::Picture, "picture, or a path", own, &present)));
+    state.popup = Some(Popup::Picker(Picker::new(Choice::Picture, "picture or path", own, &present)));
     let beside = Path::new(&present).parent().filter(|folder| folder.is_absolute() || folder.starts_with(".."));
     vec![Effect::FindPictures(beside.map(Path::to_owned))]
 }
 
-/// Appends the files that were found.
+/// Appends the files found.
 pub fn found(state: &mut State, names: &[String]) {
     let about = |name: &str| {
         let folder = Path::new(name).parent().map_or(String::new(), |p| p.to_string_lossy().into_owned());
@@ -34,7 +34,7 @@ pub fn found(state: &mut State, names: &[String]) {
     }
 }
 
-/// Takes a thumbnail that was read.
+/// Stores a thumbnail.
 pub fn preview(state: &mut State, name: &str, image: Option<Arc<RgbImage>>) {
     if let Some(Popup::Picker(Picker { preview: Some((wanted, seen)), .. })) = &mut state.popup
         && wanted == name
@@ -46,7 +46,7 @@ pub fn preview(state: &mut State, name: &str, image: Option<Arc<RgbImage>>) {
     }
 }
 
-/// Asks for the thumbnail of the picture under the cursor, if the cursor moved.
+/// Requests the thumbnail of the picture under the cursor if the cursor has moved.
 pub fn follow_cursor(state: &mut State) -> Option<Effect> {
     let Some(Popup::Picker(picker)) = &mut state.popup else { return None };
     let name = picker.chosen().filter(|_| picker.of == Choice::Picture)?.value.clone();
@@ -58,13 +58,13 @@ pub fn follow_cursor(state: &mut State) -> Option<Effect> {
     Some(Effect::Preview(name))
 }
 
-/// Opens the reference of script functions; asks for it first if it is not known yet.
+/// Opens the reference of script functions, after requesting it the first time.
 pub fn open_reference(state: &mut State) -> Vec<Effect> {
     if state.reference.is_empty() {
         return ask(Command::Reference);
     }
     let row = |(name, text): &(String, String)| Item { value: text.clone(), label: name.clone(), detail: text.clone() };
     let items = state.reference.iter().map(row).collect();
-    state.popup = Some(Popup::Picker(Picker::new(Choice::Reference, "what scripts can call", items, "")));
+    state.popup = Some(Popup::Picker(Picker::new(Choice::Reference, "script functions", items, "")));
     Vec::new()
 }

@@ -5,12 +5,12 @@ use crate::script::summary::Frame;
 use crate::tui::effect::Effect;
 use crate::tui::state::{ScatterView, State, VisibleFigure};
 
-/// Number of thumbnails shown for the points inside a line.
+/// The maximum number of thumbnails for the points inside a lasso.
 const SHOWN: usize = 6;
-/// A line counts as closed if its ends are this close, as a fraction of the visible part.
+/// A lasso counts as closed if its ends are this close, as a fraction of the visible part.
 const CLOSED: f32 = 0.08;
 
-/// Asks for the thumbnails of the points under the mark, if they changed.
+/// Requests the thumbnails of the points under the mark if they have changed.
 pub fn follow_mark(state: &mut State) -> Vec<Effect> {
     if state.lens.mark.is_none() {
         state.lasso.clear();
@@ -30,7 +30,7 @@ pub fn follow_mark(state: &mut State) -> Vec<Effect> {
     new.map(|(name, _)| Effect::Preview(name.clone())).collect()
 }
 
-/// Opens the data set of the points before the first thumbnail is needed.
+/// Preloads the data set of the points before the first thumbnail is needed.
 fn come_near(state: &mut State) -> Option<Effect> {
     state.pointed.clear();
     let frame = state.run.frame.as_ref()?;
@@ -44,7 +44,7 @@ fn has_points(frame: &Frame) -> bool {
     frame.figures.iter().any(|figure| matches!(figure.body, Body::Scatter { .. }))
 }
 
-/// The pictures of the points under the mark: the nearest point, or some of those inside a closed line.
+/// The pictures of the points under the mark: the nearest point, or some of those inside a closed lasso.
 fn pointed(state: &State) -> Vec<String> {
     let frame = state.run.frame.as_ref().filter(|frame| has_points(frame));
     let Some((mark, frame)) = state.lens.mark.zip(frame) else { return vec![] };

@@ -4,20 +4,20 @@ use crate::tui::effect::{Effect, ask};
 use crate::tui::state::State;
 use crate::worker::message::Command;
 
-/// Runs a method from its start.
+/// Runs a method from the start.
 pub fn run_method(state: &mut State, name: String) -> Vec<Effect> {
     state.resting = None;
     state.run.playing = false;
     ask(Command::Method(name))
 }
 
-/// Sets a parameter, here at once.
+/// Sets a parameter; the new value shows before the worker confirms it.
 pub fn set(state: &mut State, name: String, value: String) -> Vec<Effect> {
     state.edits.insert(name.clone(), value.clone());
     ask(Command::Set(name, value))
 }
 
-/// Sets the layer of the method, if it has a layer parameter that takes this one.
+/// Sets the layer of the method, if it has a layer parameter that accepts this layer.
 pub fn choose_layer(state: &mut State, name: String) -> Vec<Effect> {
     state.resting = None;
     let Some((param, kinds)) = state.layer_param() else {
@@ -27,7 +27,7 @@ pub fn choose_layer(state: &mut State, name: String) -> Vec<Effect> {
     };
     let (param, kinds) = (param.name.clone(), kinds.to_vec());
     if !state.layers_of(&kinds).contains(&name) {
-        state.say(format!("{name} is none of: {}", kinds.join(", ")));
+        state.say(format!("layer \"{name}\" has the wrong kind; expected one of {}", kinds.join(", ")));
         return Vec::new();
     }
     set(state, param, name)

@@ -1,22 +1,22 @@
-//! Leaving the app, closing what is open, editing the script.
+//! Quitting, cancelling, closing what is open, and editing the script.
 
 use super::request::cancel;
 use crate::tui::effect::{Effect, ask};
 use crate::tui::state::{Pane, State, Tone, headline};
 use crate::worker::message::Command;
 
-/// Quits; while steps are playing only at the second time.
+/// Quits; while steps are playing, only when pressed twice.
 pub fn quit(state: &mut State) -> Vec<Effect> {
     if state.run.playing && !state.leaving {
         state.leaving = true;
         state.say("Still running. Press q again to quit");
-        state.note(Tone::Plain, "q pressed during a run");
+        state.note(Tone::Plain, "q was pressed while running");
         return Vec::new();
     }
     vec![Effect::Quit]
 }
 
-/// Cancels the computation; quits at the second time, or if there is none.
+/// Cancels the computation; quits when pressed again, or if there is nothing to cancel.
 pub fn interrupt(state: &mut State) -> Vec<Effect> {
     if state.busy.is_none() || state.leaving {
         return vec![Effect::Quit];
@@ -27,7 +27,8 @@ pub fn interrupt(state: &mut State) -> Vec<Effect> {
     effects
 }
 
-/// Cancels the computation, or else closes the error, the enlargement, the zoom or the filters: the first of them that is open.
+/// Cancels the computation; if there is none, closes the first of these that is open: the error, the zoom into pictures, the maximized
+/// panel, the filters.
 pub fn escape(state: &mut State) -> Vec<Effect> {
     if state.busy.is_some() {
         return cancel(state);
@@ -46,7 +47,7 @@ pub fn escape(state: &mut State) -> Vec<Effect> {
     Vec::new()
 }
 
-/// Opens the script of the method under the cursor, else of the current one, at the line of its error.
+/// Opens the script of the method under the cursor, or else of the current method, at the line of its error.
 pub fn edit(state: &State) -> Vec<Effect> {
     let row = state.method_under_cursor().filter(|_| state.focus == Pane::METHODS);
     let Some(row) = row.or(state.method_row()) else { return Vec::new() };

@@ -1,4 +1,4 @@
-//! Going through the steps of a method.
+//! Moving through the steps of a method.
 
 use crate::tui::effect::{Effect, ask};
 use crate::tui::keymap::Action;
@@ -32,7 +32,7 @@ pub fn go(state: &mut State, action: Action) -> Vec<Effect> {
     }
 }
 
-/// Goes to a step, if it is one.
+/// Goes to a step, if it exists.
 pub fn seek(state: &State, step: Option<usize>) -> Vec<Effect> {
     step.filter(|_| state.stepped()).map_or_else(Vec::new, |step| ask(Command::Seek(step)))
 }

@@ -1,4 +1,4 @@
-//! What messages of the worker do to the state.
+//! Handlers of worker messages.
 
 use super::{branches, picture_picker};
 use crate::script::summary::{Frame, MethodCard, MethodRow, ModelCard, Report};
@@ -62,7 +62,7 @@ fn model(state: &mut State, card: ModelCard) {
     find_layer(state);
 }
 
-/// The cursor follows a method that was chosen elsewhere, but does not move while the user is moving it.
+/// Sets the current method. The cursor follows, unless the user is moving it.
 fn method(state: &mut State, card: MethodCard) {
     let new = state.method.as_ref().is_none_or(|m| m.name != card.name);
     state.edits.retain(|name, value| !new && card.params.iter().any(|p| p.name == *name && p.value != *value));
@@ -101,14 +101,14 @@ fn show(state: &mut State, frame: Frame) {
     }
     if let (Some(why), true) = (&frame.done, state.run.playing) {
         state.run.playing = false;
-        let line = format!("done after step {}: {why}", frame.step);
+        let line = format!("finished after step {}: {why}", frame.step);
         state.note(Tone::Good, line);
     }
     branches::keep(state, &frame);
     state.run.frame = Some(frame);
 }
 
-/// An answer after an error means that the error is over, unless a script is still broken.
+/// Closes the error once there is a newer result, unless a script is still broken.
 fn close_fault(state: &mut State) {
     let in_script = state.fault.as_ref().is_some_and(|f| f.report.place.is_some());
     let broken = state.methods.iter().any(|m| m.broken.is_some());
@@ -127,7 +127,7 @@ fn set_busy(state: &mut State, busy: bool) {
 
 fn reloaded(state: &mut State, method: &str, millis: f64) {
     state.fault = None;
-    state.note(Tone::Good, format!("{method} read again ({millis:.1} ms)"));
+    state.note(Tone::Good, format!("{method} reloaded ({millis:.1} ms)"));
     state.say(format!("{method} reloaded"));
 }
 

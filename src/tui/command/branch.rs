@@ -11,7 +11,7 @@ pub const FORK: CommandSpec = CommandSpec {
     name: "fork",
     alias: None,
     arguments: "",
-    summary: "begin a branch: go on in two ways",
+    summary: "fork a branch here",
     complete: &[],
     execute: |_, _| Ok(ask(Command::Fork)),
 };
@@ -21,7 +21,7 @@ pub const BRANCH: CommandSpec = CommandSpec {
     name: "branch",
     alias: None,
     arguments: "LETTER",
-    summary: "open a branch",
+    summary: "switch to a branch",
     complete: &[],
     execute: |state, rest| Ok(ask(Command::Branch(state.branches.named(&required(rest)?)?))),
 };
@@ -31,7 +31,7 @@ pub const CLOSE: CommandSpec = CommandSpec {
     name: "close",
     alias: None,
     arguments: "",
-    summary: "end the open branch",
+    summary: "close the open branch",
     complete: &[],
     execute: |_, _| Ok(ask(Command::CloseBranch)),
 };
@@ -41,14 +41,14 @@ pub const COMPARE: CommandSpec = CommandSpec {
     name: "compare",
     alias: None,
     arguments: "NAME",
-    summary: "another method or class beside this one",
+    summary: "compare with a method or class",
     complete: &[Complete::Names(methods)],
     execute: |state, rest| {
         let name = required(rest)?;
         let other = if state.methods.iter().any(|m| m.name == name) {
             Command::Method(name)
         } else {
-            let class = class_of(state, &name).map_err(|_| format!("no method and no class is named \"{name}\""))?;
+            let class = class_of(state, &name).map_err(|_| format!("no method or class named \"{name}\""))?;
             Command::Target(Some(class))
         };
         state.branches.compared = true;

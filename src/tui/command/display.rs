@@ -1,4 +1,4 @@
-//! Commands for how maps are shown.
+//! Commands for the display of maps.
 
 use super::spec::{CommandSpec, Complete, required};
 use crate::render::{Colormap, Rescale};
@@ -9,14 +9,14 @@ pub const COLORS: CommandSpec = CommandSpec {
     name: "colors",
     alias: None,
     arguments: "NAME",
-    summary: "draw maps in these colours",
+    summary: "set the colormap",
     complete: &[Complete::Names(colormaps)],
     execute: |state, rest| {
         let name = required(rest)?;
         let known = || Colormap::ALL.map(Colormap::name).join(", ");
         let colors = Colormap::named(&name);
         state.lens.overlay.colors =
-            colors.ok_or_else(|| format!("no colors named \"{name}\"; known are {}", known()))?;
+            colors.ok_or_else(|| format!("no colormap named \"{name}\"; expected one of {}", known()))?;
         Ok(Vec::new())
     },
 };
@@ -26,13 +26,13 @@ pub const SCALE: CommandSpec = CommandSpec {
     name: "scale",
     alias: None,
     arguments: "NAME",
-    summary: "scale maps so: own, range, symmetric, percentile, shared",
+    summary: "set the map scale: own, range, symmetric, percentile, shared",
     complete: &[Complete::Names(scales)],
     execute: |state, rest| {
         let name = required(rest)?;
         let known = || Rescale::ALL.map(Rescale::name).join(", ");
         let scale = Rescale::named(&name);
-        state.lens.scale = scale.ok_or_else(|| format!("no scale named \"{name}\"; known are {}", known()))?;
+        state.lens.scale = scale.ok_or_else(|| format!("no scale named \"{name}\"; expected one of {}", known()))?;
         Ok(Vec::new())
     },
 };

@@ -1,4 +1,4 @@
-//! Commands for the method: which one, its parameters, its layer, its steps.
+//! Commands for the method, its parameters, its layer and its steps.
 
 use super::spec::{CommandSpec, Complete, Refused, required};
 use crate::tui::action::request;
@@ -11,14 +11,14 @@ pub const SET: CommandSpec = CommandSpec {
     name: "set",
     alias: None,
     arguments: "NAME VALUE",
-    summary: "set a parameter of the method",
+    summary: "set a parameter",
     complete: &[Complete::Names(parameters)],
     execute: |state, rest| {
         let (name, value) = rest.split_once([' ', '=']).unwrap_or((rest, ""));
         let name = required(name)?;
         let known = parameters(state);
         if !known.contains(&name) {
-            return Err(format!("no parameter named \"{name}\"; known are {}", known.join(", ")).into());
+            return Err(format!("no parameter named \"{name}\"; expected one of {}", known.join(", ")).into());
         }
         Ok(request::set(state, name, value.trim().to_owned()))
     },
@@ -39,7 +39,7 @@ pub const LAYER: CommandSpec = CommandSpec {
     name: "layer",
     alias: None,
     arguments: "NAME",
-    summary: "let the method look at this layer",
+    summary: "set the method's layer",
     complete: &[Complete::Names(layers)],
     execute: |state, rest| Ok(request::choose_layer(state, required(rest)?)),
 };
@@ -49,7 +49,7 @@ pub const STEP: CommandSpec = CommandSpec {
     name: "step",
     alias: None,
     arguments: "N",
-    summary: "go to a step (or just the number)",
+    summary: "go to a step (or type just its number)",
     complete: &[],
     execute: |_, rest| rest.parse().map(|step| ask(Command::Seek(step))).map_err(|_| Refused::Usage),
 };

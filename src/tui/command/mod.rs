@@ -1,4 +1,4 @@
-//! Typed commands: the table of them, running a line, completing it.
+//! Typed commands: the table of commands, running a line, completing it.
 //!
 //! A command is a [`CommandSpec`] in a file of this folder and a row of [`COMMANDS`].
 
@@ -36,7 +36,7 @@ pub const COMMANDS: &[&CommandSpec] = &[
 
 /// Runs a line: a command, or the number of a step.
 ///
-/// Errors say what would have worked.
+/// Errors list what would have worked.
 pub fn execute(state: &mut State, line: &str) -> Result<Vec<Effect>, String> {
     let line = line.trim();
     let (name, rest) = line.split_once(char::is_whitespace).unwrap_or((line, ""));
@@ -44,7 +44,7 @@ pub fn execute(state: &mut State, line: &str) -> Result<Vec<Effect>, String> {
     let (name, rest) = if step { (method::STEP.name, name) } else { (name, rest.trim()) };
     let command = COMMANDS.iter().find(|command| command.is(name)).ok_or_else(|| {
         let known: Vec<_> = COMMANDS.iter().map(|command| command.name).collect();
-        format!("no command named \"{name}\"; known are {}", known.join(", "))
+        format!("no command named \"{name}\"; expected one of {}", known.join(", "))
     })?;
     (command.execute)(state, rest).map_err(|refused| match refused {
         Refused::Usage => format!("\"{name}\" expects {}", command.arguments),
@@ -52,7 +52,7 @@ pub fn execute(state: &mut State, line: &str) -> Result<Vec<Effect>, String> {
     })
 }
 
-/// Completes the last word of a line; what completes it depends on the command and on the word's place.
+/// The completion of a line's last word, which depends on the command and on the word's position.
 pub fn completion(line: &str) -> Option<Complete> {
     let words: Vec<&str> = line.split(' ').collect();
     let [name, arguments @ ..] = words.as_slice() else { return None };
@@ -62,7 +62,7 @@ pub fn completion(line: &str) -> Option<Complete> {
     complete.get(last).or(complete.last().filter(|c| matches!(c, Complete::Path))).copied()
 }
 
-/// The names that start like the last word of a line.
+/// The names that start with the last word of a line.
 pub fn offers(state: &State, line: &str, names: fn(&State) -> Vec<String>) -> Vec<String> {
     let last = line.rsplit(' ').next().unwrap_or("");
     names(state).into_iter().filter(|name| name.starts_with(last)).collect()
@@ -118,7 +118,7 @@ mod tests {
 
     #[test]
     fn a_line_that_cannot_run_says_what_would_have_worked() {
-        assert!(run("sett a 1").unwrap_err().contains("known are set, model"));
+        assert!(run("sett a 1").unwrap_err().contains("expected one of set, model"));
         assert_eq!(run("open").unwrap_err(), "\"open\" expects PICTURE");
         assert_eq!(run("session a/b").unwrap_err(), "\"session\" expects NAME");
         assert!(run("set epsilon 8").unwrap_err().starts_with("no parameter named \"epsilon\""));

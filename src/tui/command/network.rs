@@ -35,7 +35,7 @@ pub const TARGET: CommandSpec = CommandSpec {
     name: "target",
     alias: None,
     arguments: "CLASS",
-    summary: "explain this class; none: what the network says",
+    summary: "set the target class",
     complete: &[],
     execute: |state, rest| {
         let class = if rest.is_empty() { None } else { Some(class_of(state, rest)?) };
@@ -43,12 +43,14 @@ pub const TARGET: CommandSpec = CommandSpec {
     },
 };
 
-/// The class with this index or name. A name is matched exactly, then without case, then fuzzily.
+/// The class with this index or name. Names match exactly, then ignoring case, then fuzzily.
 pub fn class_of(state: &State, text: &str) -> Result<usize, Refused> {
     let labels = state.model.as_ref().map_or(&[][..], |m| &m.labels);
     if let Ok(index) = text.parse::<usize>() {
         let known = labels.is_empty() || index < labels.len();
-        return known.then_some(index).ok_or_else(|| format!("no class {index}; there are {}", labels.len()).into());
+        return known
+            .then_some(index)
+            .ok_or_else(|| format!("no class {index}; there are {} classes", labels.len()).into());
     }
     let exact = labels.iter().position(|l| l == text).or_else(|| {
         let mut same = (0..labels.len()).filter(|&i| labels[i].eq_ignore_ascii_case(text));
@@ -57,7 +59,7 @@ pub fn class_of(state: &State, text: &str) -> Result<usize, Refused> {
     let mut fuzzy = Fuzzy::new(text);
     let mut near = || labels.iter().enumerate().filter_map(|(i, l)| Some((fuzzy.score(l)?, i))).max();
     let class = exact.or_else(|| near().map(|(_, i)| i));
-    class.ok_or_else(|| format!("no class named \"{text}\"; t lists them").into())
+    class.ok_or_else(|| format!("no class named \"{text}\"; press t to list them").into())
 }
 
 fn models(state: &State) -> Vec<String> {

@@ -1,4 +1,4 @@
-//! Commands for the session: saving, keeping, quitting.
+//! Commands for saving figures, naming the session and quitting.
 
 use super::spec::{CommandSpec, Complete, Refused, required};
 use crate::tui::effect::{Effect, ask};
@@ -9,7 +9,7 @@ pub const SAVE: CommandSpec = CommandSpec {
     name: "save",
     alias: None,
     arguments: "PLACE",
-    summary: "write all into a folder, a sheet.png, or the steps as a film.gif",
+    summary: "save a folder, a sheet.png or a film.gif",
     complete: &[Complete::Path],
     execute: |_, rest| Ok(ask(Command::Save(required(rest)?.into()))),
 };
@@ -19,7 +19,7 @@ pub const SESSION: CommandSpec = CommandSpec {
     name: "session",
     alias: None,
     arguments: "NAME",
-    summary: "keep what is open, for gradscope --session NAME",
+    summary: "save the session by name, for gradscope --session NAME",
     complete: &[],
     execute: |_, rest| {
         let plain = |c: char| c.is_ascii_alphanumeric() || "-_".contains(c);

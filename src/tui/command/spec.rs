@@ -1,4 +1,4 @@
-//! What is known of a command.
+//! The specification of a command.
 
 use crate::tui::effect::Effect;
 use crate::tui::state::State;
@@ -6,21 +6,21 @@ use crate::tui::state::State;
 /// A command: its name, its help, how it completes and what it does.
 #[derive(Debug)]
 pub struct CommandSpec {
-    /// Its name.
+    /// The name.
     pub name: &'static str,
     /// Another name.
     pub alias: Option<&'static str>,
-    /// Its arguments, for the help.
+    /// The arguments, for the help.
     pub arguments: &'static str,
-    /// What it does, for the help.
+    /// A summary for the help.
     pub summary: &'static str,
-    /// What completes each argument.
+    /// The completions of each argument.
     pub complete: &'static [Complete],
-    /// Runs it with the rest of the line.
+    /// Runs the command with the rest of the line.
     pub execute: fn(&mut State, &str) -> Result<Vec<Effect>, Refused>,
 }
 
-/// What completes an argument.
+/// The completions of an argument.
 #[derive(Clone, Copy, Debug)]
 pub enum Complete {
     /// One of these names.
@@ -32,9 +32,9 @@ pub enum Complete {
 /// Why a command did not run.
 #[derive(Debug)]
 pub enum Refused {
-    /// Its arguments are missing or malformed.
+    /// The arguments are missing or malformed.
     Usage,
-    /// This is wrong, in a sentence.
+    /// An error message.
     Because(String),
 }
 

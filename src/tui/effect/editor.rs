@@ -13,8 +13,8 @@ pub fn edit(path: &Path, line: Option<usize>) -> Result<(), String> {
     let status = Command::new(program).args(words).args(arguments(program, path, line)).status();
     match status {
         Ok(status) if status.success() => Ok(()),
-        Ok(status) => Err(format!("\"{editor}\" ended with {status}")),
-        Err(error) => Err(format!("running \"{editor}\": {error}; set EDITOR to your editor")),
+        Ok(status) => Err(format!("\"{editor}\" exited with {status}")),
+        Err(error) => Err(format!("cannot run \"{editor}\": {error}; set EDITOR to your editor")),
     }
 }
 
@@ -32,7 +32,7 @@ fn arguments(program: &str, path: &Path, line: Option<usize>) -> Vec<OsString> {
     }
 }
 
-/// Files and folders whose paths start with this text, sorted.
+/// Files and folders whose paths start with `text`, sorted.
 pub fn completions(text: &str) -> Vec<String> {
     let (folder, start) = text.rsplit_once('/').map_or(("", text), |(folder, start)| (folder, start));
     let lead = &text[..text.len() - start.len()];
@@ -63,16 +63,16 @@ mod tests {
     use super::*;
 
     #[test]
-    fn editors_are_told_the_line_in_their_own_way() {
+    fn each_editor_gets_the_line_in_its_own_syntax() {
         let of = |program, line| arguments(program, Path::new("a.rhai"), line);
         assert_eq!(of("/usr/bin/vim", Some(3)), ["+3", "a.rhai"]);
         assert_eq!(of("hx", Some(3)), ["a.rhai:3"]);
-        assert_eq!(of("ed", Some(3)), ["a.rhai"], "one that is not known just gets the file");
+        assert_eq!(of("ed", Some(3)), ["a.rhai"], "an unknown editor gets only the file");
         assert_eq!(of("vim", None), ["a.rhai"]);
     }
 
     #[test]
-    fn paths_go_on_as_what_is_there() {
+    fn paths_complete_to_existing_files() {
         let folder = tempfile::tempdir().unwrap();
         std::fs::create_dir(folder.path().join("photos")).unwrap();
         for name in ["phone.png", "dog.png", ".phidden"] {

@@ -11,14 +11,14 @@ use std::sync::{Arc, Mutex};
 
 /// File extensions of pictures.
 const ENDINGS: [&str; 7] = ["png", "jpg", "jpeg", "webp", "gif", "bmp", "npy"];
-/// The most files to offer, and the most entries to read.
+/// The maximum number of files to list and of directory entries to read.
 const MOST: (usize, usize) = (2000, 20_000);
-/// The depth of the search.
+/// The maximum depth of the search.
 const DEPTH: usize = 3;
 /// The longer side of a thumbnail in pixels.
 const SIDE: u32 = 192;
 
-/// Pictures in the working directory and in this folder, those in outer folders first.
+/// Finds pictures in the working directory and in `folder`, outer folders first.
 pub fn find(folder: Option<&Path>) -> Vec<String> {
     let mut found = Vec::new();
     let mut looked = 0;
@@ -43,7 +43,7 @@ pub fn find(folder: Option<&Path>) -> Vec<String> {
     found
 }
 
-/// The thumbnail of a picture.
+/// Reads the thumbnail of a picture.
 pub fn preview(name: String) -> Event {
     let small = || {
         let text = if name.starts_with("~/") { home(&name).to_string_lossy().into_owned() } else { name.clone() };
@@ -53,7 +53,7 @@ pub fn preview(name: String) -> Event {
     Event::Preview(name, image)
 }
 
-/// The data set that was read last: opening one takes longer than reading a picture.
+/// The last data set used, cached because opening one is slower than reading a picture.
 static LAST: Mutex<Option<Dataset>> = Mutex::new(None);
 
 fn picture(text: &str) -> Result<Picture> {
@@ -71,7 +71,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn pictures_are_found_in_folders_and_the_rest_is_left_alone() {
+    fn only_pictures_are_found_also_in_subfolders() {
         let folder = tempfile::tempdir().unwrap();
         std::fs::create_dir(folder.path().join("sub")).unwrap();
         for name in ["b.PNG", "notes.txt", ".hidden.png", "sub/a.jpg"] {
@@ -83,7 +83,7 @@ mod tests {
     }
 
     #[test]
-    fn a_picture_is_seen_small_and_a_damaged_one_not_at_all() {
+    fn a_picture_has_a_thumbnail_and_a_damaged_one_has_none() {
         let Event::Preview(_, Some(image)) = preview("made:welcome[0]".into()) else {
             panic!("there is a welcome picture")
         };

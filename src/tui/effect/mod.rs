@@ -1,4 +1,4 @@
-//! Effects: what the app has to do outside of its state.
+//! Effects: what the app has to do outside its state.
 
 pub mod editor;
 pub mod find_pictures;
@@ -6,16 +6,16 @@ pub mod find_pictures;
 use crate::worker::message::Command;
 use std::path::PathBuf;
 
-/// Something to do outside of the state.
+/// Work outside the state.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Effect {
-    /// Send this to the worker.
+    /// Send a command to the worker.
     Ask(Command),
     /// Open a file at a line in the user's editor.
     Edit(PathBuf, Option<usize>),
-    /// List the files whose paths start like this.
+    /// List the files whose paths start with this text.
     Complete(String),
-    /// Search for pictures, also in this folder.
+    /// Search for pictures in the working directory and in this folder.
     FindPictures(Option<PathBuf>),
     /// Read the thumbnail of a picture.
     Preview(String),
@@ -27,7 +27,7 @@ pub enum Effect {
     Quit,
 }
 
-/// A question for the worker.
+/// The effect of sending a command to the worker.
 pub fn ask(command: Command) -> Vec<Effect> {
     vec![Effect::Ask(command)]
 }

@@ -1,4 +1,4 @@
-//! Keys, and how help, hints and configurations write them.
+//! Keys, and their notation in help, hints and configurations.
 
 use std::fmt;
 
@@ -40,7 +40,7 @@ pub enum Key {
 }
 
 impl Key {
-    /// Reads a key as [`Display`](fmt::Display) writes it: `x`, `Ctrl-x`, `PgUp`.
+    /// Parses the notation of [`Display`](fmt::Display): `x`, `Ctrl-x`, `PgUp`.
     pub fn parse(text: &str) -> Option<Self> {
         let mut letters = text.chars();
         Some(match (letters.next()?, letters.as_str()) {
@@ -89,7 +89,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn only_keys_that_exist_are_read() {
+    fn only_existing_keys_are_parsed() {
         assert_eq!([Key::parse("Ctrl-q"), Key::parse("S-Tab")], [Some(Key::Ctrl('q')), Some(Key::BackTab)]);
         assert_eq!([Key::parse("Ctrl-Q"), Key::parse("F13")], [None, None]);
     }

@@ -8,7 +8,7 @@ use crate::worker::message::Update;
 use image::RgbImage;
 use std::sync::Arc;
 
-/// Something happened.
+/// An event.
 #[derive(Clone, Debug)]
 pub enum Event {
     /// A key was pressed.
@@ -25,17 +25,17 @@ pub enum Event {
     Rate(usize),
     /// A message from the worker.
     Worker(Box<Update>),
-    /// Time passed.
+    /// Time has passed.
     Tick,
     /// Completions of the path being typed.
     Completions(Vec<String>),
-    /// Picture files that were found.
+    /// The picture files found.
     Pictures(Vec<String>),
     /// The thumbnail of a picture; `None` if it cannot be read.
     Preview(String, Option<Arc<RgbImage>>),
     /// A message from the app itself.
     Note(String),
-    /// The program has to end.
+    /// The program must quit.
     Quit,
 }
 

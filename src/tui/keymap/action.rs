@@ -1,13 +1,13 @@
-//! Actions: what a key can ask for.
+//! Actions that keys can trigger.
 
-/// What a key asks for.
+/// An action.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Action {
     /// Quit the program.
     Quit,
     /// Cancel the computation, or quit if there is none.
     Interrupt,
-    /// Close the error or the zoom, or cancel the computation.
+    /// Cancel the computation, or close the error or the zoom.
     Escape,
     /// Open the help.
     Help,
@@ -33,9 +33,9 @@ pub enum Action {
     Bottom,
     /// Use the row under the cursor.
     Choose,
-    /// Left: fold, decrease, or the previous one.
+    /// Left: fold, decrease, or go to the previous item.
     Left,
-    /// Right: unfold, increase, or the next one.
+    /// Right: unfold, increase, or go to the next item.
     Right,
     /// Play or pause the steps.
     Play,
@@ -43,11 +43,11 @@ pub enum Action {
     Step(i32),
     /// Go to the first step.
     First,
-    /// Go to the last step that is kept.
+    /// Go to the last step kept.
     Last,
     /// Fork a branch at the current step.
     Fork,
-    /// Open the branch this many places on.
+    /// Switch to the branch this many places after the open one.
     Branch(i32),
     /// Show the previous branch next to this one, or hide it.
     Compare,
@@ -79,15 +79,15 @@ pub enum Action {
     Reference,
     /// Choose the colormap from a list.
     PickColors,
-    /// Show the view this many places on.
+    /// Switch to the view this many places after the current one.
     View(i32),
-    /// Enlarge pictures by this many notches.
+    /// Zoom into pictures by this many notches.
     Enlarge(i32),
     /// Show whole pictures.
     Whole,
     /// Start or stop reading values from pictures.
     Inspect,
-    /// Use the next scale for maps.
+    /// Switch to the next scale for maps.
     Scale,
     /// Make maps more or less opaque.
     Strength(i32),

@@ -1,4 +1,4 @@
-//! A row of a keymap: keys, what they do, and how the help describes it.
+//! A row of a keymap: the keys, their action, and its description in the help.
 
 use super::action::Action;
 use crate::tui::event::Key;
@@ -9,13 +9,13 @@ use std::borrow::Cow;
 pub struct Binding {
     /// The keys; each of them triggers the action.
     pub keys: &'static [Key],
-    /// What they do.
+    /// The action.
     pub action: Action,
     /// The section of the help that lists it.
     pub section: &'static str,
-    /// What it does, for the help.
+    /// A description for the help.
     pub says: Cow<'static, str>,
-    /// The same in a word, for the status line; empty if not shown there.
+    /// A one-word hint for the status line; empty if not shown there.
     pub hint: &'static str,
 }
 

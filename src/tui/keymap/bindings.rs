@@ -1,24 +1,24 @@
-//! The keys that trigger an action: those of the keymap, or the user's own.
+//! The key bindings: those of the keymaps, and the user's own.
 
 use super::action::Action;
 use super::binding::Binding;
 use super::everywhere::EVERYWHERE;
 use crate::tui::event::Key;
 
-/// A row of a keymap with the keys that trigger it now.
+/// A row of a keymap with its effective keys.
 #[derive(Clone, Debug)]
 pub struct Bound {
     /// The row.
     pub binding: Binding,
-    /// Its keys, without those that the user bound to something else.
+    /// The keys, without those that the user bound to other actions.
     pub keys: Vec<Key>,
 }
 
-/// The user's changes to the keymaps: keys, and the actions that they trigger in every panel. The latest comes last.
+/// The user's own bindings, which work in every panel; later ones come last.
 #[derive(Clone, Debug, Default)]
 pub struct Bindings(Vec<(Key, Action)>);
 
-/// Names of actions in a configuration.
+/// The names of actions in a configuration.
 const NAMES: &[(&str, Action)] = &[
     ("quit", Action::Quit),
     ("interrupt", Action::Interrupt),
@@ -82,45 +82,45 @@ const NAMES: &[(&str, Action)] = &[
 ];
 
 impl Bindings {
-    /// A row of a panel's keymap: a key of the user's wins.
+    /// The effective keys of a panel's row; the user's bindings take precedence.
     pub fn panel(&self, row: &Binding) -> Bound {
         Bound { keys: self.kept(row), binding: row.clone() }
     }
 
-    /// A row that works in every panel, the user's keys first.
+    /// The effective keys of a row that works in every panel, the user's own first.
     pub fn everywhere(&self, row: &Binding) -> Bound {
         let own = self.0.iter().rev().filter(|(_, action)| *action == row.action).map(|(key, _)| *key);
         Bound { keys: own.chain(self.kept(row)).collect(), binding: row.clone() }
     }
 
-    /// A row of a pop-up's keymap, which the user cannot change.
+    /// The keys of a pop-up's row, which the user cannot change.
     pub fn popup(&self, row: &Binding) -> Bound {
         Bound { keys: row.keys.to_vec(), binding: row.clone() }
     }
 
-    /// What the user bound a key to.
+    /// The user's action for a key.
     pub fn own(&self, key: Key) -> Option<Action> {
         self.0.iter().find(|(own, _)| *own == key).map(|(_, action)| *action)
     }
 
-    /// The key that triggers an action in every panel, as hints write it; empty if there is none.
+    /// The first key that triggers an action in every panel, formatted for hints; empty if there is none.
     pub fn key_of(&self, action: Action) -> String {
         let row = EVERYWHERE.iter().find(|row| row.action == action).map(|row| self.everywhere(row));
         row.and_then(|bound| bound.keys.first().map(Key::to_string)).unwrap_or_default()
     }
 
-    /// Binds a key to an action in every panel; the action that it triggered before keeps its other keys.
+    /// Binds a key to an action in every panel. The key's former action keeps its other keys.
     ///
-    /// Errors list the actions or the keys that exist.
+    /// Errors list the valid actions or keys.
     pub fn bind(&mut self, key: &str, action: &str) -> Result<(), String> {
         let known = || NAMES.iter().map(|(name, _)| *name).collect::<Vec<_>>().join(", ");
         let wanted = NAMES.iter().find(|(name, _)| *name == action).map(|(_, action)| *action);
-        let wanted = wanted.ok_or_else(|| format!("no action \"{action}\"; known are {}", known()))?;
+        let wanted = wanted.ok_or_else(|| format!("no action \"{action}\"; expected one of {}", known()))?;
         let key = Key::parse(key).ok_or_else(|| {
-            format!("no key \"{key}\"; known are letters and signs, Ctrl-a to Ctrl-z, Space, Enter, Esc, Tab, S-Tab, Home, End, PgUp, PgDn, Up, Down, Left, Right, Backspace and Delete")
+            format!("no key \"{key}\"; expected a character, Ctrl-a to Ctrl-z, Space, Enter, Esc, Tab, S-Tab, Home, End, PgUp, PgDn, Up, Down, Left, Right, Backspace or Delete")
         })?;
         if !EVERYWHERE.iter().any(|row| row.action == wanted) {
-            return Err(format!("\"{action}\" works in a single panel; its keys cannot be changed"));
+            return Err(format!("\"{action}\" works in a single panel only, so its keys cannot be changed"));
         }
         self.0.retain(|(other, _)| *other != key);
         self.0.push((key, wanted));
@@ -137,7 +137,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn every_key_is_read_as_it_is_written() {
+    fn every_key_parses_as_it_is_displayed() {
         for key in EVERYWHERE.iter().flat_map(|row| row.keys) {
             assert_eq!(Key::parse(&key.to_string()), Some(*key), "{key}");
         }
@@ -151,7 +151,7 @@ mod tests {
     }
 
     #[test]
-    fn a_key_of_the_users_replaces_the_one_of_the_keymap() {
+    fn the_users_binding_replaces_the_keymaps() {
         let mut bindings = Bindings::default();
         bindings.bind("x", "play").unwrap();
         let keys = |action| {
@@ -161,7 +161,7 @@ mod tests {
         assert_eq!(keys(Action::Play), [Key::Char('x'), Key::Char(' ')]);
         assert_eq!(bindings.key_of(Action::Play), "x");
         assert_eq!(bindings.key_of(Action::Cancel), "", "its only key is taken");
-        assert!(bindings.bind("x", "pla").unwrap_err().contains("known are quit"));
+        assert!(bindings.bind("x", "pla").unwrap_err().contains("expected one of quit"));
         assert!(bindings.bind("xx", "play").unwrap_err().contains("no key \"xx\""));
         assert!(bindings.bind("x", "defaults").unwrap_err().contains("a single panel"));
     }

@@ -1,4 +1,4 @@
-//! What keys mean: actions, the keys bound to them, and the user's own bindings.
+//! Keymaps: actions, the keys bound to them, and the user's own bindings.
 
 mod action;
 mod binding;

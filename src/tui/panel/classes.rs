@@ -27,13 +27,13 @@ pub const PANEL: Panel = Panel {
     act,
     title: |state, theme, _| {
         let changes = state.stepped() && !state.run.foreign;
-        vec![Span::styled(if changes { "± since the step before " } else { "t picks the target " }, theme.frame)]
+        vec![Span::styled(if changes { "± since the previous step " } else { "t chooses the target " }, theme.frame)]
     },
     draw,
     ..BLANK
 };
 
-const KEYS: &[Binding] = &[bind(&[K::Enter], A::Choose, "Classes", "make it the target", "target")];
+const KEYS: &[Binding] = &[bind(&[K::Enter], A::Choose, "Classes", "set as target", "target")];
 
 fn act(state: &mut State, action: A) -> Option<Vec<Effect>> {
     if action != A::Choose {

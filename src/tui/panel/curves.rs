@@ -1,4 +1,4 @@
-//! The panel of curves: the numbers of every kept step.
+//! The panel of curves: values over the steps kept.
 
 use super::spec::{BLANK, Panel};
 use crate::tui::effect::Effect;
@@ -16,7 +16,7 @@ use ratatui::text::{Line, Span};
 /// Curves that share an axis.
 #[derive(Clone, Debug, PartialEq)]
 struct Group {
-    /// Their title.
+    /// The title.
     name: String,
     /// The curves.
     curves: Vec<Curve>,
@@ -28,8 +28,8 @@ struct Group {
 pub const PANEL: Panel = Panel { pane: Pane::CURVES, keys: KEYS, act, title, draw, ..BLANK };
 
 const KEYS: &[Binding] = &[
-    bind(&[K::Left], A::Left, "Curves", "the curves before", ""),
-    bind(&[K::Right], A::Right, "Curves", "the next curves", "next"),
+    bind(&[K::Left], A::Left, "Curves", "previous curves", ""),
+    bind(&[K::Right], A::Right, "Curves", "next curves", "next"),
 ];
 
 fn act(state: &mut State, action: A) -> Option<Vec<Effect>> {
@@ -59,15 +59,15 @@ fn draw(buf: &mut Buffer, inner: Rect, state: &State, theme: &Theme, _: &Picture
     let groups = groups(state);
     let at = state.curve.min(groups.len().saturating_sub(1));
     let Some(group) = groups.get(at) else {
-        let text = if state.stepped() { "nothing yet; . makes a step" } else { "no steps, no curves" };
+        let text = if state.stepped() { "no steps yet; press . to step" } else { "this method has no steps" };
         return row(buf, inner, 0, Line::styled(text, theme.dim), Line::default());
     };
     let here = state.run.frame.as_ref().map(|f| f.step as f64);
     plot::draw(buf, inner, &group.curves, ChartOptions { here, bounds: group.bounds }, theme);
 }
 
-/// All curves in groups: probabilities of the most likely classes and the target, then the numbers of the method, those
-/// in `[0, 1]` together and each of the others alone.
+/// All curves in groups: the probabilities of the top classes and the target, then the method's values, those in `[0, 1]` in one
+/// group and each of the others in its own.
 fn groups(state: &State) -> Vec<Group> {
     if state.run.foreign || !state.stepped() {
         return Vec::new();
@@ -90,7 +90,7 @@ fn groups(state: &State) -> Vec<Group> {
     groups
 }
 
-/// The target, then the most likely classes at the start and now.
+/// The target, then the top classes at the first and the current step.
 fn probabilities(state: &State) -> Vec<Curve> {
     let top = |rows: Option<&Vec<crate::render::ClassRow>>| rows.and_then(|r| r.first()).map(|r| r.class);
     let now = state.classes().iter().take(2).map(|r| r.class);

@@ -23,7 +23,7 @@ pub const PANEL: Panel = Panel {
     list: Some(List { rows: |state| state.layers.rows().len(), clickable: true, moved: rest }),
     act,
     title: |state, theme, _| match (state.layer_filter.as_str(), state.layer_param()) {
-        ("", Some(_)) => vec![Span::styled("◆ seen by it ", theme.frame)],
+        ("", Some(_)) => vec![Span::styled("◆ in use ", theme.frame)],
         ("", None) => Vec::new(),
         (text, _) => vec![Span::styled(format!("/{text} "), theme.warn)],
     },
@@ -32,7 +32,7 @@ pub const PANEL: Panel = Panel {
 };
 
 const KEYS: &[Binding] = &[
-    bind(&[K::Enter], A::Choose, "Layers", "look at it, or fold the group", "choose"),
+    bind(&[K::Enter], A::Choose, "Layers", "use the layer, or fold", "choose"),
     bind(&[K::Left], A::Left, "Layers", "fold", ""),
     bind(&[K::Right], A::Right, "Layers", "unfold", ""),
 ];
@@ -79,7 +79,7 @@ fn fold(state: &mut State, folded: bool) -> Vec<Effect> {
     Vec::new()
 }
 
-/// The layer under the resting cursor is used, if the method can use it.
+/// Schedules the layer under the cursor to be used, if the method can use it.
 fn rest(state: &mut State) {
     let Some(row) = under_cursor(state) else { return };
     let fits = state.layer_param().is_some_and(|(_, kinds)| kinds.is_empty() || kinds.contains(&row.kind));
@@ -104,7 +104,7 @@ fn draw(buf: &mut Buffer, inner: Rect, state: &State, theme: &Theme, _: &Picture
         }
     }
     if rows.is_empty() && state.model.is_some() {
-        row(buf, inner, 0, Line::styled("none fits; Esc shows all", theme.dim), Line::default());
+        row(buf, inner, 0, Line::styled("no match; Esc shows all", theme.dim), Line::default());
     }
 }
 
@@ -122,7 +122,7 @@ fn style(layer: &TreeRow, state: &State, theme: &Theme) -> Style {
     if fits || layer.group.is_some() { Style::new() } else { theme.dim }
 }
 
-/// Its shape and its number of parameters, as far as they fit.
+/// The shape and the number of parameters, as far as they fit.
 fn about(layer: &TreeRow, room: usize) -> String {
     let shape = shape(&layer.shape);
     let both = format!("{shape}{:>6}", short(layer.parameters));

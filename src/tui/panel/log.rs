@@ -25,7 +25,7 @@ pub const PANEL: Panel = Panel {
     ..BLANK
 };
 
-const KEYS: &[Binding] = &[bind(&[K::Enter], A::Choose, "Log", "fill the screen, or no more", "zoom")];
+const KEYS: &[Binding] = &[bind(&[K::Enter], A::Choose, "Log", "maximize or restore", "zoom")];
 
 fn act(state: &mut State, action: A) -> Option<Vec<Effect>> {
     (action == A::Choose).then(|| state.toggle_zoom()).map(|()| Vec::new())

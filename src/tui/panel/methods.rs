@@ -33,7 +33,7 @@ pub const PANEL: Panel = Panel {
     ..BLANK
 };
 
-const KEYS: &[Binding] = &[bind(&[K::Enter], A::Choose, "Methods", "run it now", "run")];
+const KEYS: &[Binding] = &[bind(&[K::Enter], A::Choose, "Methods", "run the method", "run")];
 
 fn act(state: &mut State, action: A) -> Option<Vec<Effect>> {
     if action != A::Choose {
@@ -43,14 +43,14 @@ fn act(state: &mut State, action: A) -> Option<Vec<Effect>> {
     Some(name.map_or_else(Vec::new, |name| request::run_method(state, name)))
 }
 
-/// The method under the resting cursor runs, unless steps would be lost.
+/// Schedules the method under the cursor to run, unless steps would be lost.
 fn rest(state: &mut State) {
     let Some(name) = state.method_under_cursor().map(|m| m.name.clone()) else { return };
     let present = state.method.as_ref().is_some_and(|m| m.name == name);
     let steps = state.run.frame.as_ref().is_some_and(|f| f.kept > 1);
     if steps && !present {
         let method = state.method.as_ref().map_or("", |m| m.name.as_str());
-        state.say(format!("Enter runs {name} and ends the steps of {method}"));
+        state.say(format!("press Enter to run {name} and discard the steps of {method}"));
     }
     let rest = (Rest::Method(name), state.now + REST);
     state.resting = (!present && !steps).then_some(rest);
@@ -71,7 +71,7 @@ fn draw(buf: &mut Buffer, inner: Rect, state: &State, theme: &Theme, _: &Picture
         }
     }
     if listed.is_empty() && !state.methods.is_empty() {
-        row(buf, inner, 0, Line::styled("none fits; Esc shows all", theme.dim), Line::default());
+        row(buf, inner, 0, Line::styled("no match; Esc shows all", theme.dim), Line::default());
     }
 }
 
@@ -84,7 +84,7 @@ fn sign(method: &MethodRow, state: &State, theme: &Theme) -> (&'static str, Styl
     }
 }
 
-/// The line of its error, the step it is at, or its group.
+/// The line of its error, its current step, or its group.
 fn note(method: &MethodRow, state: &State) -> String {
     let present = state.method.as_ref().is_some_and(|m| m.name == method.name && m.stepped);
     match (method.broken, &state.run.frame) {

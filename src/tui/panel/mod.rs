@@ -1,6 +1,6 @@
-//! Panels: one file each, and the table of them.
+//! Panels: the table of panels, and one file for each.
 //!
-//! A panel is a [`Panel`] in a file of this folder and a row of [`PANELS`]; the order is that of their numbers.
+//! To add a panel, define a [`Panel`] in a new file of this folder and add it to [`PANELS`], in the order of their numbers.
 #![allow(clippy::disallowed_methods)]
 
 mod classes;
@@ -55,7 +55,7 @@ pub fn of(pane: Pane) -> &'static Panel {
     &PANELS[index(pane)]
 }
 
-/// The panel some places on.
+/// The panel `by` places after this one.
 pub fn after(pane: Pane, by: i32) -> Pane {
     PANELS[(index(pane) as i32 + by).rem_euclid(PANELS.len() as i32) as usize].pane
 }
@@ -76,7 +76,7 @@ pub fn keys(panel: &Panel, state: &State) -> Vec<Bound> {
     panel.keys.iter().map(|row| state.bindings.panel(row)).collect()
 }
 
-/// The keys that work in every panel; those that focus a panel by its number follow the ones to the next and the previous panel.
+/// The keys that work in every panel. The number keys come after those for the next and the previous panel.
 pub fn keys_everywhere(state: &State) -> Vec<Bound> {
     let numbers: Vec<_> = PANELS.iter().zip(1..).zip(NUMBERS.chunks(1)).map(number_row).collect();
     let at = EVERYWHERE.iter().position(|row| row.action == Action::LastPane).map_or(0, |at| at + 1);
@@ -84,7 +84,7 @@ pub fn keys_everywhere(state: &State) -> Vec<Bound> {
     before.iter().chain(&numbers).chain(after).map(|row| state.bindings.everywhere(row)).collect()
 }
 
-/// Moves the cursor of a panel, or lets the panel itself move.
+/// Moves the cursor of a panel's list, or passes the movement to a panel without one.
 pub fn step(state: &mut State, panel: &Panel, by: i32) -> Vec<Effect> {
     let Some(list) = &panel.list else {
         return (panel.act)(state, Action::Move(by.signum())).unwrap_or_default();

@@ -30,11 +30,11 @@ pub const PANEL: Panel = Panel {
 };
 
 const KEYS: &[Binding] = &[
-    bind(&[K::Enter], A::Choose, "Parameters", "choose or type a value", "type"),
-    bind(&[K::Left], A::Left, "Parameters", "less", ""),
-    bind(&[K::Right], A::Right, "Parameters", "more", ""),
-    bind(&[K::Char('d'), K::Delete], A::Default, "Parameters", "its default", "default"),
-    bind(&[K::Char('*')], A::Defaults, "Parameters", "all defaults", ""),
+    bind(&[K::Enter], A::Choose, "Parameters", "edit the value", "edit"),
+    bind(&[K::Left], A::Left, "Parameters", "decrease", ""),
+    bind(&[K::Right], A::Right, "Parameters", "increase", ""),
+    bind(&[K::Char('d'), K::Delete], A::Default, "Parameters", "reset to default", "default"),
+    bind(&[K::Char('*')], A::Defaults, "Parameters", "reset all", ""),
 ];
 
 fn act(state: &mut State, action: A) -> Option<Vec<Effect>> {
@@ -48,7 +48,7 @@ fn act(state: &mut State, action: A) -> Option<Vec<Effect>> {
     })
 }
 
-/// Toggles a switch, opens the list of values if there is one, else a line to type the value in.
+/// Toggles a switch, or opens the list of values if there is one, else a prompt for the value.
 fn enter_value(state: &mut State) -> Vec<Effect> {
     let Some(param) = state.param_under_cursor().cloned() else { return Vec::new() };
     match param.kind {
@@ -66,7 +66,7 @@ fn draw(buf: &mut Buffer, inner: Rect, state: &State, theme: &Theme, _: &Picture
     let cursor = state.cursor(Pane::PARAMETERS);
     let params = state.params();
     if params.is_empty() {
-        let text = state.method.as_ref().map_or("", |_| "it has none");
+        let text = state.method.as_ref().map_or("", |_| "no parameters");
         return row(buf, inner, 0, Line::styled(text, theme.dim), Line::default());
     }
     let room = usize::from(inner.height).saturating_sub(usize::from(usize::from(inner.height) > params.len()));
@@ -82,7 +82,7 @@ fn draw(buf: &mut Buffer, inner: Rect, state: &State, theme: &Theme, _: &Picture
     }
 }
 
-/// Name and value; a star marks values other than the default.
+/// The name and value; an asterisk marks values that differ from the default.
 fn line<'a>(param: &'a ParamRow, names: usize, state: &'a State, theme: &Theme) -> Line<'a> {
     let value = match (&param.kind, state.value(param)) {
         (ParamKind::Switch, value) => if value == "true" { "[x]" } else { "[ ]" }.to_owned(),

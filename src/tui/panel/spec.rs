@@ -1,4 +1,4 @@
-//! What is known of a panel.
+//! The specification of a panel.
 
 use crate::tui::effect::Effect;
 use crate::tui::keymap::{Action, Binding};
@@ -9,35 +9,35 @@ use ratatui::buffer::Buffer;
 use ratatui::layout::Rect;
 use ratatui::text::Span;
 
-/// A panel: its name, its place, its keys, what they do and how it is drawn.
+/// A panel: its name, position, keys, actions and drawing.
 #[derive(Debug)]
 pub struct Panel {
-    /// Its name.
+    /// The name.
     pub pane: Pane,
-    /// Where it stands where all panels have room.
+    /// The position on a large terminal.
     pub place: PanelPlace,
     /// When it is shown on a small terminal.
     pub small: Small,
-    /// Its own keys.
+    /// The keys of this panel alone.
     pub keys: &'static [Binding],
-    /// The list that its cursor moves in, if it is one.
+    /// The list that its cursor moves in, if it has one.
     pub list: Option<List>,
-    /// Performs an action, or ignores it. A panel without a list also gets the movements of the cursor.
+    /// Performs an action; `None` if it ignores it. A panel without a list also receives cursor movements.
     pub act: fn(&mut State, Action) -> Option<Vec<Effect>>,
-    /// Spans that follow its name in a frame of this area.
+    /// The text after its name in the title, for a frame of this area.
     pub title: fn(&State, &Theme, Rect) -> Vec<Span<'static>>,
-    /// The pictures that it wants inside its frame, with cells of this size in pixels.
+    /// The pictures to draw inside its frame, given the cell size in pixels.
     pub pictures: for<'a> fn(&'a State, Rect, (u16, u16)) -> WantedPictures<'a>,
     /// Draws it inside its frame.
     pub draw: fn(&mut Buffer, Rect, &State, &Theme, &PictureStage),
 }
 
-/// Where a panel stands on a large terminal. The panels of a column stand below each other in the order of their numbers.
+/// The position of a panel on a large terminal. Panels of a column are stacked in the order of their numbers.
 #[derive(Clone, Copy, Debug)]
 pub enum PanelPlace {
     /// In the left column.
     Left(Height),
-    /// In the middle, above the line of steps.
+    /// In the center, above the step scrubber.
     Centre,
     /// In the right column.
     Right(Height),
@@ -50,35 +50,35 @@ pub enum PanelPlace {
 pub enum Height {
     /// Rows, frame included, given the height of the column.
     Rows(fn(&State, u16) -> u16),
-    /// What the others leave.
+    /// The remaining height.
     Rest,
 }
 
 /// When a panel is shown on a small terminal.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Small {
-    /// Always, in the middle.
+    /// Always, in the center.
     Always,
-    /// At the left, the one of these that had the focus last.
+    /// On the left, if it is the one of these that was focused last.
     Left,
     /// Always, in a few rows at the bottom.
     Bottom,
-    /// In place of the middle and the left, while it has the focus.
+    /// While focused, in place of the center and the left.
     Focused,
 }
 
 /// A list with a cursor.
 #[derive(Clone, Copy, Debug)]
 pub struct List {
-    /// Its number of rows.
+    /// The number of rows.
     pub rows: fn(&State) -> usize,
     /// Whether a click moves the cursor, and a second one chooses the row.
     pub clickable: bool,
-    /// What follows when the cursor has moved.
+    /// Called after the cursor has moved.
     pub moved: fn(&mut State),
 }
 
-/// A panel that draws nothing, to be completed.
+/// An empty panel, the base for struct update syntax.
 pub const BLANK: Panel = Panel {
     pane: Pane(""),
     place: PanelPlace::Right(Height::Rest),

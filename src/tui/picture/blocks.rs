@@ -1,4 +1,4 @@
-//! Pictures as ordinary cells: quadrants or half blocks in the terminal's colors, or letters.
+//! Pictures drawn as ordinary cells: quadrants or half blocks in the terminal's colors, or ASCII art.
 
 use super::sample::Samples;
 use crate::tui::theme::Depth;
@@ -7,22 +7,22 @@ use ratatui::buffer::Buffer;
 use ratatui::layout::Rect;
 use ratatui::style::{Color, Style};
 
-/// The characters of a picture.
+/// The characters that a picture is drawn with.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Blocks {
-    /// Quadrants: the finest, but with few colors half blocks show more.
+    /// Quadrants: the finest, but half blocks look better with few colors.
     #[default]
     Quadrant,
     /// Half blocks: for fonts without quadrants, and for few colors.
     Half,
-    /// Letters by brightness.
+    /// ASCII characters by brightness.
     Letters,
 }
 
-/// Letters from dark to bright.
+/// Characters from dark to bright.
 const RAMP: &[u8] = b" .:-=+*#%@";
 
-/// Which quarters are filled: 1 top left, 2 top right, 4 bottom left, 8 bottom right.
+/// Indexed by the filled quarters: 1 top left, 2 top right, 4 bottom left, 8 bottom right.
 const QUADRANTS: [&str; 16] = [" ", "▘", "▝", "▀", "▖", "▌", "▞", "▛", "▗", "▚", "▐", "▜", "▄", "▙", "▟", "█"];
 
 /// Fills a rectangle of cells with a picture.
@@ -41,8 +41,8 @@ pub fn paint(buf: &mut Buffer, rect: Rect, image: &RgbImage, blocks: Blocks, dep
 /// The approximate number of bytes of a cell.
 const CELL: usize = 40;
 
-/// Lets about `room` bytes of changed cells of pictures through, from the row `sweep` on; the others keep what is on the screen.
-/// Cells below `cover` do not count. Returns whether there were others.
+/// Limits the changed picture cells to about `room` bytes, starting at row `sweep`; the others keep their content on the screen. Cells
+/// below `cover` do not count. Returns whether any cells were held back.
 pub fn hold_back(
     buf: &mut Buffer,
     screen: &Buffer,
@@ -92,7 +92,7 @@ pub fn nearest_color(color: [u8; 3], depth: Depth) -> Color {
     }
 }
 
-/// A color as the terminal can show it, dithered by its place if it has few.
+/// A color that the terminal can show, dithered by position if it has few.
 fn color(color: [u8; 3], x: usize, y: usize, depth: Depth) -> Color {
     match depth {
         Depth::True => rgb(color),
@@ -118,7 +118,7 @@ fn letters(buf: &mut Buffer, rect: Rect, image: &RgbImage) {
     }
 }
 
-/// The two colors that draw four quarters with the least error, and the quarters that have the first.
+/// The two colors that approximate four quarters with the least error, and a mask of the quarters in the first one.
 fn two_colors(quarters: &[[u8; 3]; 4]) -> (usize, [u8; 3], [u8; 3]) {
     let split = |mask: usize| {
         let of = |inside: bool| (0..4).filter(move |q| (mask >> q & 1 == 1) == inside).map(|q| quarters[q]);
@@ -145,13 +145,13 @@ fn brightness([r, g, b]: [u8; 3]) -> f32 {
     0.299 * f32::from(r) + 0.587 * f32::from(g) + 0.114 * f32::from(b)
 }
 
-/// A more saturated color, because the sixteen have few colors near grey.
+/// Saturates a color, because the sixteen-color palette has few colors near grey.
 fn vivid(color: [u8; 3]) -> [u8; 3] {
     let grey = brightness(color);
     color.map(|c| (grey + 2.0 * (f32::from(c) - grey)).clamp(0.0, 255.0) as u8)
 }
 
-/// A color plus the ordered pattern, which makes up for missing shades.
+/// Adds the ordered dither pattern to a color, which makes up for missing shades.
 pub fn dithered(color: [u8; 3], x: usize, y: usize, strength: f32) -> [u8; 3] {
     let by = (super::sample::bayer(x, y) - 0.5) * strength;
     color.map(|c| (f32::from(c) + by).clamp(0.0, 255.0) as u8)
@@ -168,7 +168,7 @@ fn indexed(color: [u8; 3]) -> u8 {
     if of_grey < of_cube { 232 + grey as u8 } else { (16 + 36 * r + 6 * g + b) as u8 }
 }
 
-/// The sixteen colors in xterm; other palettes are similar.
+/// xterm's sixteen colors; other palettes are similar.
 const SIXTEEN_RGB: [[u8; 3]; 16] = [
     [0, 0, 0],
     [205, 0, 0],
@@ -207,7 +207,7 @@ const SIXTEEN: [Color; 16] = [
     Color::White,
 ];
 
-/// The nearest color, weighted as the eye does: green counts most, blue least.
+/// The nearest color, with channels weighted by perception: green counts most, blue least.
 fn nearest(color: [u8; 3], palette: &[[u8; 3]]) -> usize {
     const WEIGHTS: [u32; 3] = [3, 6, 2];
     let far = |p: &[u8; 3]| (0..3).map(|i| WEIGHTS[i] * u32::from(p[i].abs_diff(color[i])).pow(2)).sum::<u32>();
@@ -249,7 +249,7 @@ mod tests {
     }
 
     #[test]
-    fn a_quadrant_shows_four_pixels_of_two_colours_exactly() {
+    fn a_quadrant_shows_four_pixels_of_two_colors_exactly() {
         let image = image(&[RED, BLUE, BLUE, RED], 2);
         let cell = painted(&image, Blocks::Quadrant, Depth::True, 1, 1)[(0, 0)].clone();
         let colors = (cell.symbol(), cell.fg, cell.bg);
@@ -263,7 +263,7 @@ mod tests {
     }
 
     #[test]
-    fn few_colours_use_only_what_the_terminal_has() {
+    fn few_colors_use_only_the_terminals_palette() {
         let ramp = RgbImage::from_fn(64, 64, |x, y| Rgb([x as u8 * 4, y as u8 * 4, 128]));
         for (depth, allowed) in [(Depth::Indexed, 240), (Depth::Sixteen, 16)] {
             let buf = painted(&ramp, Blocks::Quadrant, depth, 16, 8);
@@ -285,7 +285,7 @@ mod tests {
     }
 
     #[test]
-    fn without_colours_brightness_becomes_letters() {
+    fn without_colors_brightness_becomes_letters() {
         let buf = painted(&image(&[[0; 3], [255; 3]], 2), Blocks::Quadrant, Depth::None, 2, 1);
         assert_eq!((buf[(0, 0)].symbol(), buf[(1, 0)].symbol()), (" ", "@"));
         assert!(buf.content.iter().all(|c| c.fg == Color::Reset && c.bg == Color::Reset));

@@ -1,4 +1,4 @@
-//! Making pictures ready for the terminal, on a thread of its own: the newest one of each slot wins.
+//! Encodes pictures for the terminal on its own thread; only the newest job of each slot is done.
 
 use super::driver::{Driver, PicturePart};
 use super::fit::fit;
@@ -12,7 +12,7 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 use std::sync::mpsc::{Receiver, Sender, channel};
 
-/// What a picture shows: a figure through a lens.
+/// Identifies a picture: a figure seen through a lens.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct PictureKey {
     /// The number of the figure.
@@ -21,14 +21,14 @@ pub struct PictureKey {
     pub lens: Lens,
 }
 
-/// A picture to make ready.
+/// A picture to encode.
 #[derive(Clone, Debug)]
 pub struct EncodeJob {
-    /// Its slot.
+    /// The slot.
     pub slot: usize,
-    /// What it shows.
+    /// Identifies its content.
     pub key: PictureKey,
-    /// Its figure.
+    /// The figure.
     pub figure: Figure,
     /// The range of its colors.
     pub range: Option<Range>,
@@ -36,24 +36,24 @@ pub struct EncodeJob {
     pub area: (u16, u16),
     /// Width and height of a cell in pixels.
     pub cell: (u16, u16),
-    /// How it is drawn.
+    /// The driver that draws it.
     pub driver: &'static dyn Driver,
 }
 
-/// A picture that is ready.
+/// An encoded picture.
 #[derive(Clone, Debug)]
 pub struct EncodedPicture {
-    /// What it shows.
+    /// Identifies its content.
     pub key: PictureKey,
     /// Columns and rows of its area.
     pub area: (u16, u16),
-    /// Its pixels.
+    /// The pixels.
     pub image: Arc<RgbImage>,
-    /// Its parts as the driver sends them, unless pictures are cells.
+    /// The encoded parts, unless pictures are drawn as cells.
     pub sent: Option<Arc<Vec<PicturePart>>>,
 }
 
-/// Starts the thread, which ends with the sender; `done` gets each picture with its slot.
+/// Starts the thread, which ends when the sender is dropped; `done` receives each picture with its slot.
 pub fn start(done: impl Fn(usize, EncodedPicture) + Send + 'static) -> std::io::Result<Sender<EncodeJob>> {
     let (sender, jobs) = channel();
     std::thread::Builder::new().name("pictures".into()).spawn(move || work(&jobs, done))?;
@@ -74,7 +74,7 @@ fn work(jobs: &Receiver<EncodeJob>, done: impl Fn(usize, EncodedPicture)) {
     }
 }
 
-/// Makes a picture ready; `None` for a figure that is no picture.
+/// Paints and encodes a picture; `None` for a figure that is not a picture.
 pub fn paint(job: &EncodeJob) -> Option<EncodedPicture> {
     let lens = &job.key.lens;
     let image = Arc::new(lens.cut(render::paint_in(&job.figure, job.range, lens.overlay)?));
@@ -83,7 +83,7 @@ pub fn paint(job: &EncodeJob) -> Option<EncodedPicture> {
     Some(EncodedPicture { key: job.key, area: job.area, image, sent: sized.map(Arc::new) })
 }
 
-/// Draws a ring around the mark, dark and light so that it is visible on everything.
+/// Draws a ring around the mark, dark and light so that it is visible on any background.
 fn marked(mut image: RgbImage, lens: &Lens) -> RgbImage {
     let Some((x, y)) = lens.mark.and_then(|mark| lens.seen(mark)) else { return image };
     let (width, height) = image.dimensions();
@@ -108,7 +108,7 @@ fn marked(mut image: RgbImage, lens: &Lens) -> RgbImage {
     image
 }
 
-/// The pixels that a picture of this size takes in an area of cells; at most those that are ever sent.
+/// The size in pixels of a picture fitted into an area of cells, limited to the largest size ever sent.
 fn pixels(size: (u32, u32), (columns, rows): (u16, u16), cell: (u16, u16)) -> (u32, u32) {
     let place = fit(size, Rect::new(0, 0, columns, rows), cell);
     let side = |cells: u16, of: u16| (u32::from(cells) * u32::from(of)).min(PIXELS);

@@ -4,14 +4,14 @@ use base64::prelude::{BASE64_STANDARD, Engine};
 use image::codecs::png::{CompressionType, FilterType, PngEncoder};
 use image::{ExtendedColorType, ImageEncoder, RgbImage};
 
-/// A picture as PNG, compressed as far as it takes no noticeable time.
+/// Encodes a picture as PNG, at a compression level that takes no noticeable time.
 pub fn png(image: &RgbImage) -> Vec<u8> {
     let mut bytes = Vec::new();
     let encoder = PngEncoder::new_with_quality(&mut bytes, CompressionType::Level(4), FilterType::Adaptive);
     let (width, height) = image.dimensions();
     encoder
         .write_image(image.as_raw(), width, height, ExtendedColorType::Rgb8)
-        .expect("a whole picture packs into memory");
+        .expect("encoding to memory cannot fail");
     bytes
 }
 
@@ -31,7 +31,7 @@ mod tests {
     }
 
     #[test]
-    fn png_comes_back_as_it_was() {
+    fn png_round_trips() {
         let image = RgbImage::from_fn(9, 5, |x, y| image::Rgb([x as u8, y as u8, 7]));
         assert_eq!(image::load_from_memory(&png(&image)).unwrap().to_rgb8(), image);
     }

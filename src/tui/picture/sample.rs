@@ -1,4 +1,4 @@
-//! Pictures at other sizes: means when they shrink, copies when they grow.
+//! Resizes pictures: by averaging when shrinking, by copying pixels when enlarging.
 
 use image::{Rgb, RgbImage};
 
@@ -6,7 +6,7 @@ use image::{Rgb, RgbImage};
 const SHARP: u32 = 256;
 /// Pictures of more pixels than this are sent with fewer bits.
 const LARGE: u32 = 128 * 128;
-/// A picture at another size.
+/// A resized picture.
 #[derive(Clone, Debug)]
 pub struct Samples {
     width: usize,
@@ -14,7 +14,7 @@ pub struct Samples {
 }
 
 impl Samples {
-    /// The picture at this size.
+    /// Resizes a picture.
     pub fn new(image: &RgbImage, width: usize, height: usize) -> Self {
         let columns = spans(image.width() as usize, width);
         let rows = spans(image.height() as usize, height);
@@ -37,7 +37,7 @@ impl Samples {
     }
 }
 
-/// A picture no larger than its place on the screen; a small one is enlarged, so that its pixels stay sharp.
+/// Shrinks a picture to its size on the screen, or enlarges a small one so that its pixels stay sharp.
 pub fn sized(image: &RgbImage, pixels: (u32, u32)) -> RgbImage {
     let (width, height) = image.dimensions();
     if width > pixels.0 && height > pixels.1 {
@@ -47,7 +47,7 @@ pub fn sized(image: &RgbImage, pixels: (u32, u32)) -> RgbImage {
     Samples::new(image, (width * times) as usize, (height * times) as usize).image()
 }
 
-/// A large picture without the lowest bit of its colors, which is invisible: with it, base64 would cost a third more than PNG.
+/// Clears the lowest bit of a large picture's colors. The difference is invisible, and it makes up for the third that base64 adds to PNG.
 pub fn light(mut image: RgbImage) -> RgbImage {
     if image.width() * image.height() > LARGE {
         image.iter_mut().for_each(|value| *value &= !1);
@@ -60,14 +60,14 @@ pub fn fitted(image: &RgbImage, pixels: (u32, u32)) -> RgbImage {
     Samples::new(image, pixels.0 as usize, pixels.1 as usize).image()
 }
 
-/// The 8x8 ordered pattern (Bayer 1973), in `[0, 1)`.
+/// The 8x8 ordered dither pattern (Bayer 1973), in `[0, 1)`.
 pub fn bayer(x: usize, y: usize) -> f32 {
     let bit = |v: usize, n: usize| (v >> n) & 1;
     let digit = |n: usize| 2 * (bit(x, n) ^ bit(y, n)) + bit(y, n);
     (16 * digit(0) + 4 * digit(1) + digit(2)) as f32 / 64.0
 }
 
-/// The range of `from` pixels that each of `to` pixels covers: at least one.
+/// The range of source pixels that each of `to` pixels covers, at least one.
 fn spans(from: usize, to: usize) -> Vec<(usize, usize)> {
     let at = |i: usize| i * from / to.max(1);
     (0..to).map(|i| (at(i).min(from.saturating_sub(1)), at(i + 1).max(at(i) + 1).min(from))).collect()
@@ -90,7 +90,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn shrinking_takes_means_and_growing_copies() {
+    fn shrinking_averages_and_enlarging_copies() {
         let image = RgbImage::from_fn(2, 1, |x, _| Rgb([x as u8 * 100; 3]));
         assert_eq!(Samples::new(&image, 1, 1).at(0, 0), [50; 3]);
         let large = Samples::new(&image, 4, 2);

@@ -1,9 +1,9 @@
-//! Pictures on the screen: where each one stands, and when it has to be sent, kept or removed.
+//! Pictures on the screen: their positions, and when to send, keep or remove them.
 //!
-//! Pictures that a protocol draws over the cells (kitty at the cursor, iTerm2, sixel) follow one rule. Cells below a picture on
-//! screen are skipped; where there is none they are blanks, which erase what was there. A picture is sent after the frame if it
-//! is new, has moved, or was covered. A picture below a pop-up is drawn as blocks meanwhile. Blocks and kitty's placeholders are
-//! ordinary cells and need no rule.
+//! Pictures that a protocol draws over the cells (kitty at the cursor, iTerm2, sixel) follow one rule. Cells under a picture that is
+//! already on screen are skipped; otherwise they are drawn as blanks, which erase what was there. A picture is sent after the frame if it
+//! is new, has moved, or was covered. While a pop-up covers a picture, it is drawn as blocks. Blocks and kitty's placeholders are ordinary
+//! cells and need no special treatment.
 
 use super::blocks::{self, Blocks};
 use super::driver::{Driver, Standing};
@@ -27,19 +27,19 @@ pub struct Placement<'a> {
     pub figure: &'a VisibleFigure,
 }
 
-/// The pictures that a screen wants.
+/// The pictures to show in a frame.
 #[derive(Clone, Debug, Default)]
 pub struct WantedPictures<'a> {
     /// The pictures.
     pub pictures: Vec<Placement<'a>>,
-    /// Plots that the mouse points at as at pictures.
+    /// Plots that take mouse events like pictures.
     pub plots: Vec<Rect>,
 }
 
 /// All pictures of the screen.
 #[derive(Debug)]
 pub struct PictureStage {
-    /// How they are drawn.
+    /// The driver that draws them.
     pub driver: &'static dyn Driver,
     /// The number of colors.
     pub depth: Depth,
@@ -49,69 +49,69 @@ pub struct PictureStage {
     plots: Vec<Rect>,
     cover: Option<Rect>,
     jobs: Option<Sender<EncodeJob>>,
-    /// What is on its way to the terminal, in order.
+    /// Commands still to be sent to the terminal, in order.
     queue: VecDeque<Piece>,
-    /// The row at which cells are let through next.
+    /// The row at which drawing of held-back cells resumes.
     sweep: u16,
 }
 
-/// The first, second, … picture of a frame.
+/// A picture slot: the first, second, … picture of a frame.
 #[derive(Debug, Default)]
 struct Slot {
-    /// The area that it has in this frame.
+    /// The area in this frame.
     area: Option<Rect>,
-    /// The picture as it was last made ready.
+    /// The latest encoded picture.
     painted: Option<EncodedPicture>,
-    /// What was last asked for.
+    /// The latest request: what to show, in an area of this size.
     asked: Option<(PictureKey, (u16, u16))>,
-    /// The cells that it takes in this frame.
+    /// The cells that it occupies in this frame.
     placed: Option<Rect>,
-    /// The cells where a picture of a protocol has to stand.
+    /// The cells where a protocol's picture must be.
     wanted: Option<Rect>,
-    /// The picture of a protocol that stands on the screen.
+    /// The protocol's picture on the screen.
     shown: Option<(Rect, PictureKey)>,
-    /// Which of its two ids it has.
+    /// Which of its two ids is in use.
     turn: bool,
 }
 
-/// A command on its way to the terminal.
+/// A queued command.
 #[derive(Debug)]
 struct Piece {
     bytes: Vec<u8>,
-    /// The picture's place, if it is one's.
+    /// The slot of the picture that it draws, if any.
     slot: Option<usize>,
-    /// Whether nothing of it was sent before.
+    /// Whether it is the first command of its picture.
     first: bool,
-    /// What stands there once this was sent.
+    /// The picture that is complete once this is sent.
     ends: Option<(Rect, PictureKey)>,
 }
 
-/// Number of ids that pictures of this program use.
+/// The number of picture ids that the program uses.
 const IDS: u32 = 32;
 
-/// An id of 24 bits, different from those of other processes in the same terminal.
+/// A 24-bit id, distinct from those of other processes in the same terminal.
 fn id(number: u32) -> u32 {
     (std::process::id() % 0x7_ffff + 1) * IDS + number % IDS
 }
 
-/// The id of a slot's picture; each slot alternates between two.
+/// The id of a slot's picture; a slot alternates between two.
 fn id_of(index: usize, turn: bool) -> u32 {
     id(index as u32 * 2 + u32::from(turn))
 }
 
 impl PictureStage {
-    /// A stage whose pictures another thread makes ready.
+    /// A stage whose pictures are encoded on another thread.
     pub fn new(driver: &'static dyn Driver, depth: Depth, cell: (u16, u16), jobs: Sender<EncodeJob>) -> Self {
         Self { jobs: Some(jobs), ..Self::still(driver, depth, cell) }
     }
 
-    /// A stage that makes its pictures ready at once, for tests.
+    /// A stage that encodes its pictures synchronously, for tests.
     pub fn still(driver: &'static dyn Driver, depth: Depth, cell: (u16, u16)) -> Self {
         let (slots, queue) = (Vec::new(), VecDeque::new());
         Self { driver, depth, cell, slots, plots: vec![], cover: None, jobs: None, queue, sweep: 0 }
     }
 
-    /// Arranges the pictures of a frame below a pop-up, and asks for those that are not ready.
+    /// Arranges the pictures of a frame, under the area `cover` of a pop-up, and requests those that are not encoded yet.
     pub fn arrange(&mut self, wanted: &WantedPictures<'_>, cover: Option<Rect>, lens: &Lens) {
         self.cover = cover;
         self.plots.clone_from(&wanted.plots);
@@ -144,7 +144,7 @@ impl PictureStage {
         slot.wanted = stands.then_some(rect);
     }
 
-    /// Draws the cells of the picture that was arranged in this area, and returns them; `None` while there is no picture.
+    /// Draws the cells of the picture arranged in this area and returns their rectangle; `None` while there is no picture.
     pub fn draw(&self, buf: &mut Buffer, area: Rect, lens: &Lens) -> Option<Rect> {
         let index = self.slots.iter().position(|slot| slot.area == Some(area))?;
         let slot = &self.slots[index];
@@ -164,7 +164,7 @@ impl PictureStage {
         Some(rect)
     }
 
-    /// Draws a picture as cells whatever the driver is, as large as it fits: for thumbnails, which change quickly.
+    /// Draws a picture as cells with any driver, as large as fits; for thumbnails, which change quickly.
     pub fn sketch(&self, buf: &mut Buffer, area: Rect, image: &RgbImage) {
         let blocks = match self.driver.standing() {
             Standing::Nowhere => return,
@@ -176,7 +176,7 @@ impl PictureStage {
         }
     }
 
-    /// The place in the picture or plot at this cell, 0 to 1 from the left and from the top.
+    /// The position of a cell in its picture or plot, 0 to 1 from the left and from the top.
     pub fn hit(&self, column: u16, row: u16) -> Option<(f32, f32)> {
         let mut places = self.slots.iter().filter_map(|slot| slot.placed).chain(self.plots.iter().copied());
         let rect = places.find(|r| r.contains((column, row).into()))?;
@@ -184,7 +184,7 @@ impl PictureStage {
         Some((part(column, rect.x, rect.width), part(row, rect.y, rect.height)))
     }
 
-    /// Ends a frame: cells below pictures that stay are skipped, those below a picture that leaves are redrawn.
+    /// Finishes a frame: skips the cells under pictures that stay and redraws those under pictures to be removed.
     pub fn finish(&mut self, buf: &mut Buffer) {
         if !matches!(self.driver.standing(), Standing::Overlay) {
             return;
@@ -196,7 +196,8 @@ impl PictureStage {
         self.slots.iter().filter(stays).filter_map(shown).for_each(|r| mark(buf, r, CellDiffOption::Skip));
     }
 
-    /// Lets about `room` bytes of changed cells of pictures through; the others stay as they are on the screen. Returns whether there were others.
+    /// Limits the changed picture cells to about `room` bytes; the others stay as they are on the screen. Returns whether any were held
+    /// back.
     pub fn hold_back(&mut self, buf: &mut Buffer, screen: &Buffer, room: usize) -> bool {
         if !matches!(self.driver.standing(), Standing::Cells(_) | Standing::Placeholders) {
             return false;
@@ -206,7 +207,7 @@ impl PictureStage {
         room < usize::MAX && blocks::hold_back(buf, screen, (&pictures, self.cover), room, &mut self.sweep)
     }
 
-    /// Removes pictures that are not wanted any more and sends new ones, in about `room` bytes. Returns whether a new one stands.
+    /// Removes pictures no longer wanted and sends new ones, in about `room` bytes. Returns whether a new one is complete.
     pub fn emit(&mut self, out: &mut impl Write, room: usize) -> io::Result<bool> {
         for index in 0..self.slots.len() {
             self.take_away(index);
@@ -217,17 +218,17 @@ impl PictureStage {
         self.pump(out, room)
     }
 
-    /// Whether placeholders stand for pictures, so that one that has arrived needs another frame to be seen.
+    /// Whether pictures are shown by placeholders, so that a new picture needs another frame to become visible.
     pub fn points_at_pictures(&self) -> bool {
         matches!(self.driver.standing(), Standing::Placeholders)
     }
 
-    /// Whether pictures are waiting to be sent.
+    /// Whether pictures are still to be sent.
     pub fn has_more(&self) -> bool {
         !self.queue.is_empty() || self.slots.iter().any(Slot::is_due)
     }
 
-    /// Takes a picture that is ready.
+    /// Stores an encoded picture.
     pub fn take(&mut self, index: usize, painted: EncodedPicture) {
         if let Some(slot) = self.slots.get_mut(index)
             && slot.asked.as_ref().is_some_and(|(key, area)| *key == painted.key && *area == painted.area)
@@ -236,10 +237,10 @@ impl PictureStage {
         }
     }
 
-    /// The terminal was cleared or resized: no picture stands any more.
+    /// Forgets all pictures on the screen, after the terminal was cleared or resized.
     pub fn forget(&mut self) {
         self.slots.iter_mut().for_each(|slot| slot.shown = None);
-        // A picture that was begun must be sent completely, but what then stands is unknown.
+        // A picture must be sent completely once begun, but its result on the screen is unknown.
         self.queue.iter_mut().for_each(|piece| piece.ends = None);
     }
 
@@ -267,7 +268,7 @@ impl PictureStage {
     fn take_away(&mut self, index: usize) {
         let slot = &mut self.slots[index];
         let (wanted, turn) = (slot.wanted, slot.turn);
-        // A picture that was begun must be sent completely.
+        // A picture must be sent completely once begun.
         let begun = self.queue.front().filter(|piece| !piece.first).and_then(|piece| piece.slot);
         let moved = |rect: Rect| wanted != Some(rect);
         let strips = self.driver.in_strips() && slot.shown.is_some_and(|(rect, _)| moved(rect));
@@ -288,7 +289,7 @@ impl PictureStage {
         }
     }
 
-    /// Queues the commands of a picture that is due.
+    /// Queues the commands of a picture.
     fn send(&mut self, index: usize) {
         let slot = &self.slots[index];
         let (Some(rect), Some(painted), true) = (slot.wanted, slot.painted.clone(), slot.is_due()) else { return };
@@ -296,11 +297,11 @@ impl PictureStage {
             return;
         }
         let Some(sent) = painted.sent.as_deref() else { return };
-        // The placeholders point at the other id until this one has arrived.
+        // The placeholders refer to the other id until this picture is complete.
         let hidden = matches!(self.driver.standing(), Standing::Placeholders);
         let commands = self.driver.commands(sent, id_of(index, slot.turn != hidden), rect);
         if self.driver.in_strips() {
-            // Parts of it stand from the first strip on.
+            // Parts of it are visible from the first strip on.
             self.slots[index].shown = Some((rect, painted.key));
         }
         let last = commands.len().saturating_sub(1);
@@ -311,7 +312,7 @@ impl PictureStage {
         self.queue.extend(commands.into_iter().enumerate().map(piece));
     }
 
-    /// Sends what is queued, in about `room` bytes.
+    /// Sends queued commands, in about `room` bytes.
     fn pump(&mut self, out: &mut impl Write, mut room: usize) -> io::Result<bool> {
         let mut arrived = false;
         while let Some(piece) = self.queue.pop_front_if(|_| room > 0) {
@@ -328,7 +329,7 @@ impl PictureStage {
 }
 
 impl Slot {
-    /// Whether the picture that stands is not the one that is wanted.
+    /// Whether the picture on the screen differs from the wanted one.
     fn is_due(&self) -> bool {
         let (Some(rect), Some(painted)) = (self.wanted, &self.painted) else { return false };
         self.shown.as_ref().is_none_or(|(shown, key)| *shown != rect || *key != painted.key)

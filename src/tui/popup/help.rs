@@ -34,7 +34,7 @@ fn keys(state: &State) -> Vec<Bound> {
     KEYS.iter().map(|row| state.bindings.popup(row)).collect()
 }
 
-/// Scrolls; everything else closes it.
+/// Scrolls; any other action closes it.
 fn act(state: &mut State, action: A) -> Handled {
     let Some(Popup::Help(top)) = state.popup else { return None };
     state.popup = match action {
@@ -55,14 +55,14 @@ fn point(state: &mut State, mouse: Mouse, _: (u16, u16)) -> Handled {
     }
 }
 
-/// Its area.
+/// The area of the help.
 pub fn area(size: (u16, u16)) -> Rect {
     centred(size, size.0.saturating_sub(4).min(98), size.1.saturating_sub(2).min(36))
 }
 
-/// Draws it from this row on, the keys of the focused panel first, in two columns if they fit.
+/// Draws it from this row on, with the keys of the focused panel first, in two columns if they fit.
 pub fn draw(buf: &mut Buffer, area: Rect, row: usize, state: &State, theme: &Theme) {
-    let title = Line::styled(" Help  j k scroll  q closes ", theme.focus);
+    let title = Line::styled(" Help  j k scroll  q close ", theme.focus);
     let inner = framed(buf, area, title, theme.focus);
     let lines = lines(state, theme);
     let count = if inner.width >= 90 { 2 } else { 1 };

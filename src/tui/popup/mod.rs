@@ -33,7 +33,7 @@ pub fn area(state: &State) -> Option<Rect> {
     })
 }
 
-/// Draws the open pop-up, and returns where the cursor blinks.
+/// Draws the open pop-up; returns the position of the cursor, if it has one.
 pub fn draw(buf: &mut Buffer, state: &State, theme: &Theme, stage: &PictureStage) -> Option<Position> {
     let area = area(state)?;
     Clear.render(area, buf);

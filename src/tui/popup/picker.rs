@@ -1,4 +1,4 @@
-//! The list to choose from: typing filters it; a picture or a text may stand next to it.
+//! The picker: a list filtered by typing, with an optional picture or text next to it.
 
 use crate::render::Colormap;
 use crate::tui::action::request;
@@ -15,7 +15,7 @@ use ratatui::buffer::Buffer;
 use ratatui::layout::{Position, Rect};
 use ratatui::text::{Line, Span};
 
-/// The layer of the list.
+/// The layer of the picker.
 pub const LAYER: Layer = Layer { keys, find: |_, key| find(KEYS, key), act, text, point, modal: true };
 
 const KEYS: &[Binding] = &[
@@ -23,8 +23,8 @@ const KEYS: &[Binding] = &[
     bind(&[K::Down, K::Ctrl('n'), K::Tab], A::Move(1), "In a list", "down", ""),
     bind(&[K::PageUp, K::Ctrl('u')], A::Page(-1), "In a list", "half a page up", ""),
     bind(&[K::PageDown, K::Ctrl('d')], A::Page(1), "In a list", "half a page down", ""),
-    bind(&[K::Enter], A::Accept, "In a list", "take it", "take it"),
-    bind(&[K::Backspace], A::Backspace, "In a list", "delete a letter", ""),
+    bind(&[K::Enter], A::Accept, "In a list", "choose", "choose"),
+    bind(&[K::Backspace], A::Backspace, "In a list", "delete a character", ""),
     bind(&[K::Esc, K::Ctrl('c')], A::Escape, "In a list", "close", "close"),
 ];
 
@@ -72,7 +72,7 @@ fn text(state: &mut State, text: &str) -> Handled {
     Some(Vec::new())
 }
 
-/// The wheel moves the cursor; a click on a row chooses it, and one outside closes the list.
+/// The wheel moves the cursor, a click on a row chooses it, and a click outside closes the list.
 fn point(state: &mut State, mouse: Mouse, (column, row): (u16, u16)) -> Handled {
     match mouse {
         Mouse::WheelUp => return act(state, A::Move(-1)),
@@ -96,12 +96,12 @@ fn point(state: &mut State, mouse: Mouse, (column, row): (u16, u16)) -> Handled 
     }
 }
 
-/// Uses the value that was chosen.
+/// Applies the chosen value.
 fn take(state: &mut State, of: Choice, value: String) -> Vec<Effect> {
     match of {
         Choice::Method => request::run_method(state, value),
         Choice::Model if state.models.iter().any(|m| m.name == value && !m.weights) => {
-            state.say(format!("Which weights for {value}? Tab completes paths"));
+            state.say(format!("enter a weight file for {value}; Tab completes paths"));
             state.popup = Some(Popup::Prompt(Prompt::command(format!("model {value} "))));
             Vec::new()
         }
@@ -127,7 +127,7 @@ pub fn rows(size: (u16, u16), picker: &Picker) -> usize {
     }
 }
 
-/// Its area.
+/// The area.
 pub fn area(size: (u16, u16), picker: &Picker) -> Rect {
     let (width, height) = size;
     let rows = rows(size, picker) as u16 + 4;
@@ -142,7 +142,7 @@ pub fn area(size: (u16, u16), picker: &Picker) -> Rect {
     }
 }
 
-/// Draws it, and returns where the cursor blinks.
+/// Draws it and returns the position of the cursor.
 pub fn draw(buf: &mut Buffer, area: Rect, picker: &Picker, theme: &Theme, stage: &PictureStage) -> Position {
     let inner = framed(buf, area, Line::styled(format!(" {} ", picker.title), theme.focus), theme.focus);
     let line = Line::from(vec![Span::styled("> ", theme.focus), Span::raw(picker.query.clone())]);
@@ -156,7 +156,7 @@ pub fn draw(buf: &mut Buffer, area: Rect, picker: &Picker, theme: &Theme, stage:
     Position::new((inner.x + 2 + typed).min(inner.right().saturating_sub(1)), inner.y)
 }
 
-/// Draws the picture or text next to the list, and returns the area left for the list.
+/// Draws the picture or text next to the list, and returns the remaining area for the list.
 fn draw_beside(buf: &mut Buffer, area: Rect, picker: &Picker, theme: &Theme, stage: &PictureStage) -> Rect {
     match picker.of {
         Choice::Picture if area.width >= 40 => {
@@ -192,7 +192,7 @@ fn draw_list(buf: &mut Buffer, list: Rect, picker: &Picker, theme: &Theme) {
     if picker.hits.is_empty() {
         let text = match picker.value() {
             Some(typed) => format!(" Enter opens {typed}"),
-            None => " nothing fits".into(),
+            None => " no match".into(),
         };
         row(buf, list, 0, Line::styled(text, theme.dim), Line::default());
     }

@@ -1,4 +1,4 @@
-//! The line to type a command or a filter in, with its completions and its error.
+//! The prompt for commands and filters, with completions and errors.
 
 use crate::tui::action::filter;
 use crate::tui::command::{self, Complete};
@@ -16,23 +16,23 @@ use ratatui::style::Style;
 use ratatui::text::{Line, Span};
 use tui_input::InputRequest;
 
-/// The layer of the line.
+/// The layer of the prompt.
 pub const LAYER: Layer = Layer { keys, find: |_, key| find(KEYS, key), act, text, point, modal: true };
 
 const KEYS: &[Binding] = &[
-    bind(&[K::Enter], A::Accept, "In a line", "do it", "do it"),
+    bind(&[K::Enter], A::Accept, "In a line", "accept", "accept"),
     bind(&[K::Tab], A::Complete, "In a line", "complete", "complete"),
     bind(&[K::Left], A::Cursor(-1), "In a line", "left", ""),
     bind(&[K::Right], A::Cursor(1), "In a line", "right", ""),
-    bind(&[K::Up], A::Move(-1), "In a line", "earlier line; row above", ""),
-    bind(&[K::Down], A::Move(1), "In a line", "later line; row below", ""),
+    bind(&[K::Up], A::Move(-1), "In a line", "previous command; row above", ""),
+    bind(&[K::Down], A::Move(1), "In a line", "next command; row below", ""),
     bind(&[K::Home, K::Ctrl('a')], A::LineStart, "In a line", "start", ""),
     bind(&[K::End, K::Ctrl('e')], A::LineEnd, "In a line", "end", ""),
-    bind(&[K::Backspace], A::Backspace, "In a line", "delete a letter", ""),
+    bind(&[K::Backspace], A::Backspace, "In a line", "delete to the left", ""),
     bind(&[K::Delete], A::Delete, "In a line", "delete to the right", ""),
     bind(&[K::Ctrl('w')], A::DeleteWord, "In a line", "delete a word", ""),
-    bind(&[K::Ctrl('u')], A::DeleteLine, "In a line", "delete all", ""),
-    bind(&[K::Esc, K::Ctrl('c')], A::Escape, "In a line", "leave it", "leave it"),
+    bind(&[K::Ctrl('u')], A::DeleteLine, "In a line", "delete the line", ""),
+    bind(&[K::Esc, K::Ctrl('c')], A::Escape, "In a line", "cancel", "cancel"),
 ];
 
 fn keys(state: &State) -> Vec<Bound> {
@@ -73,7 +73,7 @@ fn text(state: &mut State, text: &str) -> Handled {
     Some(changed(state))
 }
 
-/// A click leaves the line.
+/// A click cancels the prompt.
 fn point(state: &mut State, mouse: Mouse, _: (u16, u16)) -> Handled {
     match mouse {
         Mouse::WheelUp => act(state, A::Move(-1)),
@@ -91,7 +91,7 @@ fn changed(state: &mut State) -> Vec<Effect> {
     Vec::new()
 }
 
-/// Closes the line; a filter that is left does not apply.
+/// Cancels the prompt; a filter is removed.
 fn leave(state: &mut State) -> Vec<Effect> {
     if open(state).is_some_and(|prompt| prompt.filter) {
         filter::narrow(state, "");
@@ -100,7 +100,7 @@ fn leave(state: &mut State) -> Vec<Effect> {
     Vec::new()
 }
 
-/// Closes a filter, or runs a command; a command that cannot run stays open with its error.
+/// Accepts a filter, or runs a command; if the command fails, the prompt stays open and shows the error.
 fn accept(state: &mut State) -> Vec<Effect> {
     let Some(Popup::Prompt(mut prompt)) = state.popup.take() else { return Vec::new() };
     if prompt.filter {
@@ -123,7 +123,7 @@ fn accept(state: &mut State) -> Vec<Effect> {
     }
 }
 
-/// Completes the last word: at once if it is a name; paths are asked for.
+/// Completes the last word: names at once, paths by an effect.
 fn complete(state: &mut State) -> Vec<Effect> {
     let Some(line) = open(state).map(|prompt| prompt.text().to_owned()) else { return Vec::new() };
     let offers = match command::completion(&line) {
@@ -137,14 +137,14 @@ fn complete(state: &mut State) -> Vec<Effect> {
     changed(state)
 }
 
-/// Its area.
+/// The area of the prompt.
 pub fn area((width, height): (u16, u16), prompt: &Prompt) -> Rect {
     let offers = prompt.offers.len().min(8) as u16;
     let lines = offers + u16::from(prompt.wrong.is_some());
     Rect::new(0, height.saturating_sub(1 + lines), width, 1 + lines)
 }
 
-/// Draws it, and returns where the cursor blinks.
+/// Draws it and returns the position of the cursor.
 pub fn draw(buf: &mut Buffer, area: Rect, prompt: &Prompt, theme: &Theme) -> Position {
     for (y, offer) in prompt.offers.iter().take(usize::from(area.height - 1)).enumerate() {
         put(buf, (area.x, area.y + y as u16), Line::raw(format!("  {offer}")), area.width);
@@ -161,7 +161,7 @@ pub fn draw(buf: &mut Buffer, area: Rect, prompt: &Prompt, theme: &Theme) -> Pos
     Position::new(area.x + 1 + (prompt.input.visual_cursor() - skipped) as u16, y)
 }
 
-/// What is left of a text without its first columns.
+/// A text without its first `columns` columns.
 fn after(text: &str, columns: usize) -> String {
     let text = Span::raw(text);
     let mut skipped = 0;
@@ -179,7 +179,7 @@ mod tests {
     use crate::tui::theme::Depth;
 
     #[test]
-    fn the_cursor_stands_behind_wide_letters_however_narrow_the_line() {
+    fn the_cursor_follows_wide_characters_in_lines_of_any_width() {
         let prompt = Prompt::filter("a猫b犬c");
         let seen = |width: u16| {
             let area = Rect::new(0, 0, width, 1);

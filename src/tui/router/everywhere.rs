@@ -81,13 +81,13 @@ fn act(state: &mut State, action: Action) -> Handled {
     })
 }
 
-/// Pasted text is the path of a picture: terminals paste the path of a file that is dropped onto them.
+/// Treats pasted text as the path of a picture: terminals paste the path of a file dropped onto them.
 fn text(state: &mut State, text: &str) -> Handled {
     let path = text.trim().trim_matches(['\'', '"']);
     Some(prompt(state, &format!("open {path}")))
 }
 
-/// A click or drag on the line of steps goes to a step; panels get the rest.
+/// A click or drag on the step scrubber goes to a step; other events go to the panels.
 fn point(state: &mut State, mouse: Mouse, (column, row): (u16, u16)) -> Handled {
     let areas = layout::areas(state);
     let pressed = matches!(mouse, Mouse::Press | Mouse::Drag);
@@ -103,7 +103,7 @@ fn point(state: &mut State, mouse: Mouse, (column, row): (u16, u16)) -> Handled 
     }
 }
 
-/// A click focuses the panel and moves its cursor to the row; a second one chooses the row.
+/// A click focuses the panel and moves its cursor to the row; a second click chooses the row.
 fn click(state: &mut State, pane: Pane, row: Option<usize>) -> Vec<Effect> {
     let again = state.focus == pane;
     state.focus = pane;

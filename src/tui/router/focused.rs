@@ -7,7 +7,7 @@ use crate::tui::layout;
 use crate::tui::panel;
 use crate::tui::state::State;
 
-/// The layer of the focused panel. It takes no text; clicks focus panels, which is [`everywhere`](super::everywhere)'s.
+/// The layer of the focused panel. It ignores text, and leaves clicks, which focus panels, to [`everywhere`](super::everywhere).
 pub const LAYER: Layer = Layer { keys, find, act, text: |_, _| None, point: |_, _: Mouse, _| None, modal: false };
 
 /// More rows than any list has.

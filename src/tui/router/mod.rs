@@ -1,4 +1,4 @@
-//! The router: offers events to the layers, the topmost first.
+//! The router: offers events to the layers, topmost first.
 
 mod everywhere;
 mod focused;
@@ -10,12 +10,12 @@ use super::layer::{Handled, Layer};
 use super::popup;
 use super::state::State;
 
-/// The layers, the topmost first: the open pop-up, the focused panel, and what works in every panel.
+/// The layers, topmost first: the open pop-up, the focused panel, and the keys that work in every panel.
 fn layers(state: &State) -> impl Iterator<Item = Layer> {
     popup::layer(state).into_iter().chain([focused::LAYER, everywhere::LAYER])
 }
 
-/// The keys that work now, those of the topmost layer first.
+/// The keys that currently work, topmost layer first.
 pub fn keys(state: &State) -> Vec<Bound> {
     let modal = popup::layer(state).filter(|layer| layer.modal);
     match modal {
@@ -24,7 +24,7 @@ pub fn keys(state: &State) -> Vec<Bound> {
     }
 }
 
-/// A key becomes the action of the topmost layer that binds it; a modal layer takes all other letters as text.
+/// Performs the action of the topmost layer that binds a key; a modal layer takes unbound characters as text.
 pub fn key(state: &mut State, key: Key) -> Vec<Effect> {
     for layer in layers(state).collect::<Vec<_>>() {
         if let Some(action) = (layer.find)(state, key) {
@@ -79,7 +79,7 @@ mod tests {
     }
 
     #[test]
-    fn every_key_is_read_as_it_is_written() {
+    fn every_bound_key_parses_as_it_is_displayed() {
         for key in all().flatten().flat_map(|bound| bound.keys) {
             assert_eq!(Key::parse(&key.to_string()), Some(key), "{key}");
         }
@@ -118,7 +118,7 @@ mod tests {
     }
 
     #[test]
-    fn the_keys_of_the_design_are_bound() {
+    fn the_documented_keys_are_bound() {
         let design = [
             ('n', Action::Step(1)),
             ('p', Action::Step(-1)),
@@ -147,14 +147,14 @@ mod tests {
     }
 
     #[test]
-    fn every_binding_says_what_it_does() {
+    fn every_binding_has_a_description() {
         for Bound { binding, .. } in all().flatten() {
             assert!(!binding.says.is_empty() && !binding.section.is_empty() && !binding.keys.is_empty());
         }
     }
 
     #[test]
-    fn a_key_of_the_users_wins_over_that_of_a_panel() {
+    fn the_users_binding_takes_precedence_over_a_panels() {
         let mut state = State { focus: Pane::PARAMETERS, ..State::default() };
         state.bindings.bind("d", "play").unwrap();
         let meaning = |letter| {

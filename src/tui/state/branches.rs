@@ -10,9 +10,9 @@ pub struct Branches {
     pub at: usize,
     /// The number of branches.
     pub count: usize,
-    /// The index of the one that was open before.
+    /// The index of the previously open one.
     pub before: usize,
-    /// Whether that one is shown next to the open one.
+    /// Whether the previous one is shown next to the open one.
     pub compared: bool,
     /// The latest frame of each.
     pub shown: Vec<Option<ShownBranch>>,
@@ -21,7 +21,7 @@ pub struct Branches {
 /// The latest frame of a branch.
 #[derive(Clone, Debug)]
 pub struct ShownBranch {
-    /// Its letter, method, and step or class.
+    /// The branch's letter, method, and step or class.
     pub name: String,
     /// The frame.
     pub frame: Frame,
@@ -51,6 +51,6 @@ impl Branches {
     pub fn named(&self, name: &str) -> Result<usize, String> {
         let known: Vec<_> = (0..self.count).map(|at| letter(at).to_string()).collect();
         let place = known.iter().position(|known| known.eq_ignore_ascii_case(name));
-        place.ok_or_else(|| format!("no branch \"{name}\"; there are {}", known.join(", ")))
+        place.ok_or_else(|| format!("no branch \"{name}\"; expected one of {}", known.join(", ")))
     }
 }

@@ -10,7 +10,7 @@ pub struct ErrorPane {
     pub report: Report,
     /// When it occurred.
     pub at: Duration,
-    /// Whether earlier figures are still shown.
+    /// Whether figures of an earlier result are still shown.
     pub good_stays: bool,
 }
 

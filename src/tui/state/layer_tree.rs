@@ -14,17 +14,17 @@ pub struct LayerTree {
 /// A visible row of the tree.
 #[derive(Clone, Debug, PartialEq)]
 pub struct TreeRow {
-    /// Its depth.
+    /// The depth.
     pub depth: usize,
     /// The last part of its name.
     pub label: String,
     /// The full name of the layer or group: `features.3`.
     pub name: String,
-    /// Its kind; empty for a group.
+    /// The kind; empty for a group.
     pub kind: String,
     /// The shape of its output; for a group, that of its last layer.
     pub shape: Vec<usize>,
-    /// Its number of parameters; for a group, that of all its layers.
+    /// The number of parameters; for a group, that of all its layers.
     pub parameters: usize,
     /// For a group, whether it is unfolded.
     pub group: Option<bool>,

@@ -1,5 +1,5 @@
-//! How pictures are shown: colors, scale, enlargement, and the place whose value is read. All pictures on screen share one lens,
-//! so that two that are compared show the same part.
+//! How pictures are shown: colors, scale, zoom, and the position whose value is read. All pictures on screen share one lens, so that
+//! pictures being compared show the same part.
 
 use crate::render::{Overlay, Rescale};
 use image::RgbImage;
@@ -11,19 +11,19 @@ pub struct Lens {
     pub overlay: Overlay,
     /// The scale of maps.
     pub scale: Rescale,
-    /// The enlargement, at least 1.
+    /// The zoom factor, at least 1.
     pub zoom: f32,
-    /// The middle of the visible part; 0 to 1 from the left and from the top.
+    /// The center of the visible part, 0 to 1 from the left and from the top.
     pub centre: (f32, f32),
-    /// The place whose value is read, likewise.
+    /// The position whose value is read, in the same coordinates.
     pub mark: Option<(f32, f32)>,
 }
 
-/// The largest enlargement.
+/// The maximum zoom factor.
 const MOST: f32 = 64.0;
-/// A notch of enlargement.
+/// The zoom factor of one notch.
 const NOTCH: f32 = std::f32::consts::SQRT_2;
-/// The mark crosses the visible part in this many steps, or pixel by pixel where pixels are larger.
+/// The number of steps in which the mark crosses the visible part, unless pixels are larger than a step.
 const STEPS: f32 = 64.0;
 
 impl Default for Lens {
@@ -33,7 +33,7 @@ impl Default for Lens {
 }
 
 impl Lens {
-    /// Enlarges by some notches; `about` (0 to 1 in the visible part) stays in place.
+    /// Zooms by `notches`; the position `about`, 0 to 1 in the visible part, stays in place.
     pub fn enlarge(&mut self, notches: i32, about: (f32, f32)) {
         let fixed = self.place(about);
         self.zoom = (self.zoom * NOTCH.powi(notches)).clamp(1.0, MOST);
@@ -49,13 +49,13 @@ impl Lens {
         self.look_at((self.centre.0 + x / self.zoom, self.centre.1 + y / self.zoom));
     }
 
-    /// Moves the mark by a pixel of a picture of this size, or further where pixels are small; the visible part follows.
+    /// Moves the mark by a pixel of a picture of this size, or by a larger step if pixels are small; the visible part follows.
     pub fn move_mark(&mut self, (x, y): (i32, i32), (width, height): (usize, usize)) {
         let Some(mark) = self.mark else { return };
         let moved = |at: f32, by: i32, pixels: usize| {
             let pixel = 1.0 / pixels.max(1) as f32;
             let step = (1.0 / (STEPS * self.zoom) / pixel).round().max(1.0) * pixel;
-            // In the middle of a pixel, so that rounding does not jump over one.
+            // At the center of a pixel, so that rounding does not skip one.
             let at = ((at + by as f32 * step) / pixel).floor() * pixel + pixel / 2.0;
             at.clamp(pixel / 2.0, 1.0 - pixel / 2.0)
         };
@@ -71,13 +71,13 @@ impl Lens {
         (self.zoom, self.centre, self.mark) = (1.0, (0.5, 0.5), None);
     }
 
-    /// Maps a place in the visible part to the picture.
+    /// Maps a position in the visible part to the picture.
     pub fn place(&self, (x, y): (f32, f32)) -> (f32, f32) {
         let of = |centre: f32, part: f32| (centre + (part - 0.5) / self.zoom).clamp(0.0, 1.0);
         (of(self.centre.0, x), of(self.centre.1, y))
     }
 
-    /// Maps a place in the picture to the visible part; `None` if it is outside.
+    /// Maps a position in the picture to the visible part; `None` if it is outside.
     pub fn seen(&self, (x, y): (f32, f32)) -> Option<(f32, f32)> {
         let of = |centre: f32, place: f32| (place - centre) * self.zoom + 0.5;
         let (x, y) = (of(self.centre.0, x), of(self.centre.1, y));
@@ -110,7 +110,7 @@ mod tests {
     use image::Rgb;
 
     #[test]
-    fn what_is_under_the_pointer_stays_there() {
+    fn zooming_keeps_the_point_under_the_pointer() {
         let mut lens = Lens::default();
         let before = lens.place((0.25, 0.75));
         lens.enlarge(4, (0.25, 0.75));
@@ -120,7 +120,7 @@ mod tests {
     }
 
     #[test]
-    fn the_part_seen_never_leaves_the_picture() {
+    fn the_visible_part_stays_inside_the_picture() {
         let mut lens = Lens::default();
         lens.enlarge(2, (0.5, 0.5));
         (0..20).for_each(|_| lens.pan((0.25, -0.25)));
@@ -129,7 +129,7 @@ mod tests {
     }
 
     #[test]
-    fn an_enlarged_picture_is_cut_where_one_looks() {
+    fn a_zoomed_picture_is_cropped_to_the_visible_part() {
         let image = RgbImage::from_fn(4, 4, |x, y| Rgb([x as u8, y as u8, 0]));
         let mut lens = Lens::default();
         lens.enlarge(2, (1.0, 1.0));
@@ -138,7 +138,7 @@ mod tests {
     }
 
     #[test]
-    fn the_mark_goes_pixel_by_pixel_and_what_is_seen_follows() {
+    fn the_mark_moves_by_pixels_and_the_visible_part_follows() {
         let mut lens = Lens { mark: Some((0.5, 0.5)), ..Lens::default() };
         let pixel = |lens: &Lens| lens.mark.map(|m| ((m.0 * 10.0) as i32, (m.1 * 10.0) as i32));
         (0..3).for_each(|_| lens.move_mark((1, 0), (10, 10)));

@@ -10,7 +10,7 @@ pub struct ListCursor {
 }
 
 impl ListCursor {
-    /// Moves the cursor by some rows, stopping at the ends of a list of `len` rows.
+    /// Moves the cursor by `by` rows, stopping at the ends of a list of `len` rows.
     pub fn step(&mut self, by: i32, len: usize) {
         let last = len.saturating_sub(1);
         self.cursor = self.cursor.saturating_add_signed(by as isize).min(last);
@@ -34,16 +34,16 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_cursor_stays_in_sight_and_in_the_list() {
+    fn the_cursor_stays_visible_and_in_the_list() {
         let mut list = ListCursor::default();
         list.step(7, 10);
         list.fit(10, 4);
         assert_eq!(list, ListCursor { cursor: 7, offset: 4 });
         list.step(-2, 10);
         list.fit(10, 4);
-        assert_eq!(list, ListCursor { cursor: 5, offset: 4 }, "it scrolls no more than it must");
+        assert_eq!(list, ListCursor { cursor: 5, offset: 4 }, "it scrolls as little as possible");
         list.step(100, 10);
         list.fit(3, 4);
-        assert_eq!(list, ListCursor { cursor: 2, offset: 0 }, "a list that became short is seen whole");
+        assert_eq!(list, ListCursor { cursor: 2, offset: 0 }, "a list that has become short is shown completely");
     }
 }

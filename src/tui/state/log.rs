@@ -7,9 +7,9 @@ use std::time::Duration;
 pub struct LogLine {
     /// When it was written.
     pub at: Duration,
-    /// Its tone.
+    /// The tone.
     pub tone: Tone,
-    /// Its text.
+    /// The text.
     pub text: String,
 }
 
@@ -18,7 +18,7 @@ pub struct LogLine {
 pub enum Tone {
     /// Neutral.
     Plain,
-    /// Good news.
+    /// A success.
     Good,
     /// An error.
     Bad,

@@ -1,4 +1,4 @@
-//! The state of the app: everything that the screen is drawn from, nothing of the terminal.
+//! The state of the app: everything that the screen is drawn from, independent of the terminal.
 
 mod branches;
 mod error_pane;
@@ -48,7 +48,7 @@ pub struct State {
     pub now: Duration,
     /// The focused panel.
     pub focus: Pane,
-    /// The list shown at the left where there is room for one only.
+    /// The list shown on the left when there is space for only one.
     pub left: Pane,
     /// Whether the focused panel fills the screen.
     pub zoomed: bool,
@@ -60,13 +60,13 @@ pub struct State {
     pub methods: Vec<MethodRow>,
     /// The filter of the methods.
     pub method_filter: String,
-    /// What runs next, and when: the cursor rests on it.
+    /// What will run, and when, if the cursor stays on it.
     pub resting: Option<(Rest, Duration)>,
     /// The architectures.
     pub models: Vec<ModelRow>,
     /// The open model.
     pub model: Option<ModelCard>,
-    /// Its layers.
+    /// The layers of the model.
     pub layers: LayerTree,
     /// The filter of the layers.
     pub layer_filter: String,
@@ -74,17 +74,17 @@ pub struct State {
     pub picture: Option<OpenPicture>,
     /// The current method.
     pub method: Option<MethodCard>,
-    /// Values that were set here and that no answer has confirmed yet.
+    /// Parameter values set in the app that the worker has not confirmed yet.
     pub edits: BTreeMap<String, String>,
     /// The target class.
     pub target: Option<usize>,
-    /// What the method has shown so far.
+    /// The results of the method so far.
     pub run: ShownRun,
     /// The user's keys.
     pub bindings: Bindings,
     /// The branches of the run.
     pub branches: Branches,
-    /// The view of the figures that the user chose.
+    /// The view that the user chose.
     pub view: View,
     /// The figures that the view shows.
     pub visible: Visible,
@@ -92,15 +92,15 @@ pub struct State {
     pub curve: usize,
     /// How pictures are shown.
     pub lens: Lens,
-    /// A line drawn around points, in the lens's coordinates.
+    /// The lasso drawn around points, in the lens's coordinates.
     pub lasso: Vec<(f32, f32)>,
     /// The data set that thumbnails of points were last read from.
     pub near: Option<String>,
-    /// The pictures of the points under the mark: what each is opened as, and its thumbnail once it is read.
+    /// The pictures of the points under the mark: their sources, and their thumbnails once read.
     pub pointed: Vec<(String, Option<Arc<RgbImage>>)>,
-    /// Number of questions asked so far.
+    /// Number of commands sent to the worker so far.
     pub asked: u64,
-    /// Since when the worker has been computing, if it is.
+    /// When the worker started computing, if it is.
     pub busy: Option<Duration>,
     /// Progress of a long computation.
     pub progress: Option<Progress>,
@@ -110,15 +110,15 @@ pub struct State {
     pub log: Vec<LogLine>,
     /// A message in the status line, and when it disappears.
     pub toast: Option<(String, Duration)>,
-    /// Commands that were typed, the latest last.
+    /// The history of typed commands, latest last.
     pub lines: Vec<String>,
-    /// The functions that scripts can call, once they were asked for.
+    /// The functions that scripts can call, once requested.
     pub reference: Vec<(String, String)>,
     /// Bytes written to the terminal in the last second.
     pub rate: usize,
     /// The name of the picture driver.
     pub graphics: String,
-    /// Whether quitting was asked for once while something was running.
+    /// Whether the user has pressed quit once during a computation.
     pub leaving: bool,
     /// Files of this session's scripts, as reported by the worker.
     pub scripts: BTreeMap<String, PathBuf>,
@@ -127,7 +127,7 @@ pub struct State {
 /// Number of lines that the log keeps.
 const LOG_LINES: usize = 500;
 
-/// A line that carries fewer bytes a second counts as idle.
+/// A connection with fewer bytes per second counts as idle.
 pub const RATE: usize = 2048;
 
 /// How long the status line shows a message.
@@ -145,7 +145,7 @@ impl State {
         self.cursors.get(&pane).copied().unwrap_or_default()
     }
 
-    /// The cursor of a panel's list, to move it.
+    /// The cursor of a panel's list, mutable.
     pub fn cursor_mut(&mut self, pane: Pane) -> &mut ListCursor {
         self.cursors.entry(pane).or_default()
     }
@@ -184,7 +184,7 @@ impl State {
         self.methods.iter().filter(hit).collect()
     }
 
-    /// The row among these that matches the filter best: its name equals it, starts with it, or contains it.
+    /// The index of the best match among the listed methods: one whose name equals the filter, starts with it, or contains it.
     pub fn best_listed(&self) -> usize {
         let text = self.method_filter.to_lowercase();
         let fit = |name: &str| (name == text, name.starts_with(&text), name.contains(&text));
@@ -198,7 +198,7 @@ impl State {
         self.methods.iter().find(|m| m.name == *name)
     }
 
-    /// The value of a parameter: as set here, or as last reported by the worker.
+    /// The value of a parameter: as set in the app, or as last reported by the worker.
     pub fn value<'a>(&'a self, param: &'a ParamRow) -> &'a str {
         self.edits.get(&param.name).unwrap_or(&param.value)
     }
@@ -208,7 +208,7 @@ impl State {
         self.method.as_ref().map_or(&[], |m| &m.params)
     }
 
-    /// The layer parameter of the current method, and the kinds of layers that it takes.
+    /// The layer parameter of the current method, and the layer kinds that it accepts.
     pub fn layer_param(&self) -> Option<(&ParamRow, &[String])> {
         self.params().iter().find_map(|p| match &p.kind {
             ParamKind::Layer(kinds) => Some((p, kinds.as_slice())),
@@ -245,7 +245,7 @@ impl State {
         labels.get(class).cloned().unwrap_or_else(|| class.to_string())
     }
 
-    /// The class probabilities of the current step, else those of the picture.
+    /// The class probabilities of the current step, or else those of the picture.
     pub fn classes(&self) -> &[ClassRow] {
         let of_frame = self.run.frame.as_ref().and_then(|f| class_rows(&f.figures));
         let of_picture = || self.picture.as_ref().map_or(&[][..], |p| &p.classes);
@@ -259,7 +259,7 @@ impl State {
         before.iter().find(|r| r.class == row.class).map(|r| row.probability - r.probability)
     }
 
-    /// Whether the figures on screen answer an older question than the latest.
+    /// Whether the figures on screen are older than the latest command.
     pub fn stale(&self) -> bool {
         self.run.foreign || self.run.frame.as_ref().is_some_and(|f| f.generation < self.asked)
     }
@@ -269,12 +269,12 @@ impl State {
         self.method.as_ref().is_some_and(|m| m.stepped)
     }
 
-    /// The time of the next change that needs no event.
+    /// The time of the next change that is not triggered by an event.
     pub fn due(&self) -> Option<Duration> {
         let spin = self.busy.map(|_| self.now + Duration::from_millis(250));
         let rest = self.resting.as_ref().map(|(_, at)| *at);
         let toast = self.toast.as_ref().map(|(_, at)| *at);
-        // A rate is shown until the line has been idle for a while.
+        // The rate is shown until the connection has been idle for a while.
         let rate = (self.rate >= RATE).then(|| self.now + Duration::from_millis(1050));
         [spin, rest, toast, rate].into_iter().flatten().min()
     }

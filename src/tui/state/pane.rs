@@ -1,6 +1,6 @@
 //! The names of panels.
 
-/// A panel, by its name. `panel::PANELS` lists them; the constants are those that actions go to by name.
+/// The name of a panel. `panel::PANELS` lists all panels.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Pane(pub &'static str);
 
@@ -20,7 +20,7 @@ impl Pane {
     /// The log.
     pub const LOG: Self = Self("log");
 
-    /// Its title on screen.
+    /// The title on screen.
     pub fn title(self) -> String {
         let mut letters = self.0.chars();
         letters.next().map_or_else(String::new, |first| first.to_uppercase().chain(letters).collect())

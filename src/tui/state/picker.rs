@@ -1,4 +1,4 @@
-//! A list to choose from, filtered by typing a few letters.
+//! The state of a picker: a list to choose from, filtered by typing.
 
 use super::fuzzy::Fuzzy;
 use super::list_cursor::ListCursor;
@@ -6,26 +6,26 @@ use image::RgbImage;
 use std::cmp::Reverse;
 use std::sync::Arc;
 
-/// A list that is open over the panels.
+/// A list open over the panels.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Picker {
-    /// What is chosen.
+    /// What the user chooses.
     pub of: Choice,
-    /// Its title.
+    /// The title.
     pub title: String,
-    /// The letters typed so far.
+    /// The text typed so far.
     pub query: String,
     /// All rows.
     pub items: Vec<Item>,
-    /// Indices of the rows that match, the best first.
+    /// Indices of the matching rows, best first.
     pub hits: Vec<usize>,
     /// The cursor among them.
     pub list: ListCursor,
-    /// The picture under the cursor, and its thumbnail once it is read.
+    /// The picture under the cursor, and its thumbnail once read.
     pub preview: Option<(String, Option<Arc<RgbImage>>)>,
 }
 
-/// What is chosen from a list.
+/// What the user chooses from a list.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Choice {
     /// The method to run.
@@ -47,11 +47,11 @@ pub enum Choice {
 /// One row of a list.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Item {
-    /// Its value.
+    /// The value.
     pub value: String,
-    /// Its text.
+    /// The text.
     pub label: String,
-    /// More about it, at the right.
+    /// Details, shown on the right.
     pub detail: String,
 }
 
@@ -87,19 +87,19 @@ impl Picker {
         self.list = cursor;
     }
 
-    /// The value of the row under the cursor. For pictures, the text typed if no row matches.
+    /// The value of the row under the cursor; for pictures, the typed text if no row matches.
     pub fn value(&self) -> Option<String> {
         let typed = || (self.of == Choice::Picture && !self.query.is_empty()).then(|| self.query.clone());
         self.chosen().map(|item| item.value.clone()).or_else(typed)
     }
 
-    /// Adds a letter.
+    /// Adds a character to the query.
     pub fn push(&mut self, letter: char) {
         self.query.push(letter);
         self.narrow();
     }
 
-    /// Deletes the last letter.
+    /// Deletes the last character of the query.
     pub fn backspace(&mut self) {
         self.query.pop();
         self.narrow();
@@ -172,7 +172,7 @@ mod tests {
     }
 
     #[test]
-    fn nothing_typed_leaves_all_in_order() {
+    fn an_empty_query_keeps_all_rows_in_order() {
         assert_eq!(hits(&picker(&["long", "b", "a"])), ["long", "b", "a"]);
     }
 }

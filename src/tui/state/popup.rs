@@ -8,8 +8,8 @@ use super::prompt::Prompt;
 pub enum Popup {
     /// The help, scrolled down by this many rows.
     Help(usize),
-    /// A list to choose from.
+    /// A picker.
     Picker(Picker),
-    /// A line to type in.
+    /// A prompt.
     Prompt(Prompt),
 }

@@ -1,8 +1,8 @@
-//! The line at the bottom of the screen, and how it is edited.
+//! The state of the prompt at the bottom of the screen, and its editing.
 
 use tui_input::{Input, InputRequest};
 
-/// The longest line, in bytes.
+/// The maximum length in bytes.
 const LONGEST: usize = 8192;
 
 /// A line being typed.
@@ -14,9 +14,9 @@ pub struct Prompt {
     pub input: Input,
     /// Possible completions of the last word.
     pub offers: Vec<String>,
-    /// The error that it caused.
+    /// The error of the last attempt to run it.
     pub wrong: Option<String>,
-    /// How far back in the history it was taken from.
+    /// The position in the history, counted from the latest.
     back: usize,
 }
 
@@ -116,7 +116,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_read_as_one_letter_is_one_step_however_many_characters_it_has() {
+    fn the_cursor_moves_by_grapheme_clusters() {
         let mut prompt = Prompt::command("");
         prompt.insert("猫e\u{301}👩\u{200d}🔬");
         let columns = |prompt: &Prompt| prompt.input.visual_cursor();
@@ -133,7 +133,7 @@ mod tests {
     }
 
     #[test]
-    fn a_flood_of_letters_makes_no_endless_line() {
+    fn the_length_of_a_line_is_limited() {
         let mut prompt = Prompt::command("");
         (0..30_000).for_each(|_| prompt.insert("x"));
         prompt.insert(&"é".repeat(100_000));
@@ -141,7 +141,7 @@ mod tests {
     }
 
     #[test]
-    fn earlier_lines_come_back_the_latest_first() {
+    fn the_history_is_recalled_latest_first() {
         let lines = ["set epsilon 8".to_owned(), "25".to_owned()];
         let mut prompt = Prompt::command("");
         let mut seen = Vec::new();
@@ -153,7 +153,7 @@ mod tests {
     }
 
     #[test]
-    fn tab_completes_as_far_as_it_is_clear() {
+    fn tab_completes_the_common_prefix() {
         let mut prompt = Prompt::command("open ph");
         prompt.complete(vec!["photos/dog.png".into(), "photos/duck.png".into()]);
         assert_eq!((prompt.text(), prompt.offers.len()), ("open photos/d", 2));

@@ -1,9 +1,9 @@
-//! A scatter plot as seen through the lens: its visible part, and the points at a place or inside a line.
+//! A scatter plot seen through the lens: its visible part, and the points at a position or inside a lasso.
 
 use super::lens::Lens;
 use crate::render::Points;
 
-/// Points and the plane that they lie in.
+/// The points, and the bounds of the plane.
 #[derive(Debug)]
 pub struct ScatterView<'a> {
     points: &'a Points,
@@ -25,23 +25,23 @@ impl<'a> ScatterView<'a> {
         ([from.0, to.0], [to.1, from.1])
     }
 
-    /// The place of a point, 0 to 1 from the left and from the top of the plane.
+    /// The position of a point, 0 to 1 from the left and from the top of the plane.
     pub fn place(&self, i: usize) -> (f32, f32) {
         let (x, y) = self.points.place(i);
         let part = |[low, high]: [f64; 2], v: f32| ((f64::from(v) - low) / (high - low)) as f32;
         (part(self.x, x), 1.0 - part(self.y, y))
     }
 
-    /// The coordinates at a place.
+    /// The coordinates at a position.
     pub fn at(&self, (x, y): (f32, f32)) -> (f64, f64) {
         let at = |[low, high]: [f64; 2], part: f32| low + (high - low) * f64::from(part);
         (at(self.x, x), at(self.y, 1.0 - y))
     }
 
-    /// The points inside a closed line; a line of fewer than three places contains none.
+    /// The points inside a closed lasso; one of fewer than three positions contains none.
     pub fn within(&self, line: &[(f32, f32)]) -> Vec<usize> {
         let sides = || line.iter().zip(line.iter().cycle().skip(1));
-        // A ray to the right crosses the line an odd number of times.
+        // For a point inside, a ray to the right crosses the line an odd number of times.
         let inside = |(x, y): (f32, f32)| {
             let crosses = |(a, b): &(&(f32, f32), &(f32, f32))| {
                 (a.1 > y) != (b.1 > y) && x < a.0 + (y - a.1) / (b.1 - a.1) * (b.0 - a.0)
@@ -51,7 +51,7 @@ impl<'a> ScatterView<'a> {
         (0..self.points.count()).filter(|&i| line.len() > 2 && inside(self.place(i))).collect()
     }
 
-    /// The point nearest to a place.
+    /// The point nearest to a position.
     pub fn nearest(&self, (x, y): (f32, f32)) -> Option<usize> {
         let far = |i: usize| {
             let place = self.place(i);
@@ -62,7 +62,7 @@ impl<'a> ScatterView<'a> {
     }
 }
 
-/// Minimum and maximum, each moved out by a fiftieth of their distance.
+/// Minimum and maximum, each extended by a fiftieth of the range.
 fn bounds(values: impl Iterator<Item = f32>) -> [f64; 2] {
     let (low, high) = values.map(f64::from).fold((f64::INFINITY, f64::NEG_INFINITY), |(l, h), v| (l.min(v), h.max(v)));
     if low > high {
@@ -83,7 +83,7 @@ mod tests {
     }
 
     #[test]
-    fn the_nearest_point_is_found_where_it_is_seen() {
+    fn the_nearest_point_is_found_at_its_position() {
         let points = points(vec![0.0, 0.0, 10.0, 0.0, 10.0, -4.0, f32::NAN, 1.0]);
         let view = ScatterView::new(&points);
         for i in 0..3 {
@@ -93,7 +93,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_seen_is_the_whole_plane_or_the_part_below_the_lens() {
+    fn the_visible_part_is_the_whole_plane_or_that_of_the_lens() {
         let points = points(vec![0.0, 0.0, 50.0, 100.0]);
         let view = ScatterView::new(&points);
         let mut lens = Lens::default();
@@ -105,7 +105,7 @@ mod tests {
     }
 
     #[test]
-    fn a_line_round_points_has_them_within() {
+    fn a_lasso_contains_the_points_inside() {
         let points = points(vec![0.0, 0.0, 10.0, 0.0, 10.0, 10.0, 0.0, 10.0, 5.0, 5.0]);
         let view = ScatterView::new(&points);
         assert_eq!(view.within(&[(0.3, 0.3), (0.3, 0.7), (0.7, 0.7), (0.7, 0.3)]), [4]);
@@ -114,7 +114,7 @@ mod tests {
     }
 
     #[test]
-    fn no_points_and_one_point_have_a_plane() {
+    fn the_plane_is_defined_for_no_points_and_for_one() {
         assert_eq!(ScatterView::new(&points(vec![])).nearest((0.5, 0.5)), None);
         assert_eq!(ScatterView::new(&points(vec![3.0, 3.0])).seen(&Lens::default()), ([2.5, 3.5], [2.5, 3.5]));
     }

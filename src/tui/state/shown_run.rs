@@ -1,4 +1,4 @@
-//! What the worker has sent: the picture, the method's frames, its progress.
+//! Results received from the worker: the picture, the method's frames, its progress.
 
 use crate::render::{Array, Body, ClassRow, Figure};
 use crate::script::summary::Frame;
@@ -8,24 +8,24 @@ use std::time::Duration;
 /// The open picture.
 #[derive(Clone, Debug)]
 pub struct OpenPicture {
-    /// Its name.
+    /// The name.
     pub name: String,
-    /// What it was opened as.
+    /// The argument that it was opened by: a file, or `made:shapes[3]`.
     pub source: String,
     /// `(C, H, W)` in `[0, 1]`.
     pub pixels: Array,
     /// The model's class probabilities for it.
     pub classes: Vec<ClassRow>,
-    /// A number unique among pictures and frames of this session.
+    /// An id, unique among the pictures and frames of this session.
     pub id: u64,
 }
 
-/// What the method has shown so far.
+/// The results of the method so far.
 #[derive(Debug, Default)]
 pub struct ShownRun {
     /// The latest frame.
     pub frame: Option<Frame>,
-    /// A number unique among pictures and frames of this session.
+    /// An id, unique among the pictures and frames of this session.
     pub id: u64,
     /// The class probabilities of each step.
     pub history: BTreeMap<usize, Vec<ClassRow>>,
@@ -42,14 +42,14 @@ pub struct Progress {
     pub what: String,
     /// Units done.
     pub done: usize,
-    /// Units in all; 0 if unknown.
+    /// Total units; 0 if unknown.
     pub total: usize,
 }
 
-/// How long the cursor rests on a method or layer before it runs.
+/// How long the cursor must rest on a method or layer before it runs.
 pub const REST: Duration = Duration::from_millis(180);
 
-/// What runs once the cursor has rested on it.
+/// A method or layer that runs once the cursor has rested on it.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Rest {
     /// The method of this name.
@@ -58,7 +58,7 @@ pub enum Rest {
     Layer(String),
 }
 
-/// The class probabilities among some figures.
+/// The class probabilities in these figures, if any shows them.
 pub fn class_rows(figures: &[Figure]) -> Option<&[ClassRow]> {
     figures.iter().find_map(|f| match &f.body {
         Body::Classes { rows, .. } => Some(rows.as_slice()),

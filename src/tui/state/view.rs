@@ -1,4 +1,4 @@
-//! Views of the figures, and the figures that a view shows.
+//! The views, and the figures that a view shows.
 
 use crate::render::{self, Figure, Range, Rescale};
 
@@ -10,47 +10,47 @@ pub enum View {
     All,
     /// The one with this index.
     One(usize),
-    /// The one with this index, without the picture below its map.
+    /// The one with this index, without the picture under its map.
     Bare(usize),
     /// The model's input.
     Input,
 }
 
-/// A figure on screen, with what drawing needs to know of its values.
+/// A figure on screen, with the value range and warning needed to draw it.
 #[derive(Clone, Debug, PartialEq)]
 pub struct VisibleFigure {
-    /// The figure, in the scale that the user chose.
+    /// The figure, with the user's scale applied.
     pub figure: Figure,
-    /// A number that changes when its values do.
+    /// An id that changes when its values do.
     pub id: u64,
     /// The range of its colors.
     pub range: Option<Range>,
-    /// How many of its values are not finite, if any.
+    /// A warning about non-finite values, if there are any.
     pub warning: Option<String>,
 }
 
 impl VisibleFigure {
-    /// Measures a figure.
+    /// Computes the range and the warning of a figure.
     pub fn new(figure: Figure, id: u64) -> Self {
         Self { id, range: render::range(&figure), warning: figure.warning(), figure }
     }
 }
 
-/// The figures on screen, kept until something that they depend on changes.
+/// The figures on screen, cached until something they depend on changes.
 #[derive(Debug, Default)]
 pub struct Visible {
-    /// What they depend on.
+    /// The cache key.
     pub key: ViewKey,
     /// The figures.
     pub figures: Vec<VisibleFigure>,
 }
 
-/// Everything that the figures on screen depend on.
+/// Everything the figures on screen depend on.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct ViewKey {
-    /// The number of the frame.
+    /// The id of the frame.
     pub frame: Option<u64>,
-    /// The number of the picture.
+    /// The id of the picture.
     pub picture: Option<u64>,
     /// The view that the user chose.
     pub view: View,

@@ -1,7 +1,7 @@
-//! The bandwidth to the terminal: what pictures may use of it, so that keys are echoed at once on a slow line.
+//! Measures the bandwidth to the terminal and limits pictures, so that keys echo without delay on a slow connection.
 //!
-//! After a burst the terminal is asked for its name, which it answers once it has read everything before. Until then pictures
-//! wait, and a burst is at most what the line carries in 60 ms.
+//! After a burst of data, the terminal is queried for its name, which it answers once it has read everything before. Pictures wait until
+//! then, and a burst is at most what the connection carries in 60 ms.
 
 use std::collections::VecDeque;
 use std::io::{self, Write};
@@ -12,37 +12,37 @@ use std::time::{Duration, Instant};
 pub struct Bandwidth {
     /// Whether the terminal answers with its name.
     answers: bool,
-    /// When it was asked, after how many bytes.
+    /// When the pending query was sent, and the number of bytes before it.
     asked: Option<(Instant, usize)>,
-    /// Bytes since then.
+    /// Bytes written since then.
     since: usize,
     /// The fastest answer so far.
     quickest: Duration,
-    /// The most bytes of a burst.
+    /// The maximum size of a burst in bytes.
     burst: usize,
-    /// Bytes written in the last second, and when.
+    /// Times and sizes of the writes of the last second.
     lately: VecDeque<(Instant, usize)>,
 }
 
-/// The query that terminals answer with their name (XTVERSION).
+/// The query for the terminal's name (XTVERSION).
 const QUESTION: &[u8] = b"\x1b[>q";
-/// No answer is expected after this time.
+/// How long to wait for an answer.
 const PATIENCE: Duration = Duration::from_secs(5);
 /// The duration of a burst.
 const BURST: Duration = Duration::from_millis(60);
 /// The shortest and the longest burst, in bytes.
 const BURSTS: (usize, usize) = (4 << 10, 4 << 20);
-/// Fewer bytes are not measured.
+/// Writes of fewer bytes are not measured.
 const LITTLE: usize = 1 << 10;
 
 impl Bandwidth {
-    /// The estimate at the start, for a terminal that answers with its name or does not, local or remote.
+    /// The initial estimate. `answers`: whether the terminal answers with its name; `far`: whether it is remote.
     pub fn new(answers: bool, far: bool) -> Self {
         let burst = if far { 16 << 10 } else { 256 << 10 };
         Self { answers, asked: None, since: 0, quickest: Duration::from_secs(1), burst, lately: VecDeque::new() }
     }
 
-    /// Bytes that pictures may use now.
+    /// The number of bytes that pictures may use now.
     pub fn room(&self) -> usize {
         match (self.answers, self.asked) {
             (false, _) => usize::MAX,
@@ -56,7 +56,7 @@ impl Bandwidth {
         self.asked.is_some()
     }
 
-    /// Records that `bytes` were written, and whether more are waiting; sends the query if that is worth it.
+    /// Records that `bytes` were written, and whether `more` are waiting; sends the query if it is worthwhile.
     pub fn wrote(&mut self, bytes: usize, more: bool, out: &mut impl Write, now: Instant) -> io::Result<()> {
         self.since += bytes;
         self.lately.push_back((now, bytes));
@@ -84,7 +84,7 @@ impl Bandwidth {
         self.quickest = self.quickest.min(took);
         let slow = took.saturating_sub(self.quickest);
         let burst = match slow < BURST / 6 {
-            // A short burst only shows that a fast line is fast.
+            // A short burst only shows that a fast connection is fast.
             true if bytes * 4 >= self.burst => self.burst * 4,
             true => self.burst,
             false => (bytes as f64 * BURST.as_secs_f64() / slow.as_secs_f64()) as usize,
@@ -97,7 +97,7 @@ impl Bandwidth {
 mod tests {
     use super::*;
 
-    /// The length of bursts after a while on a line with this rate in bytes per second.
+    /// The burst size reached on a connection with this rate in bytes per second.
     fn settled(rate: f64, latency: Duration) -> usize {
         let (mut bandwidth, mut now) = (Bandwidth::new(true, true), Instant::now());
         for _ in 0..20 {
@@ -115,18 +115,18 @@ mod tests {
     }
 
     #[test]
-    fn a_burst_takes_sixty_milliseconds_on_a_slow_line() {
+    fn a_burst_takes_sixty_milliseconds_on_a_slow_connection() {
         let burst = settled(125_000.0, Duration::from_millis(160));
         assert!((6_000..10_000).contains(&burst), "{burst}");
     }
 
     #[test]
-    fn a_quick_line_is_not_held_up() {
+    fn a_fast_connection_is_not_throttled() {
         assert_eq!(settled(1e9, Duration::from_millis(1)), BURSTS.1);
     }
 
     #[test]
-    fn a_terminal_that_does_not_answer_gets_all() {
+    fn a_terminal_that_does_not_answer_is_not_throttled() {
         assert_eq!(Bandwidth::new(false, true).room(), usize::MAX);
         let (mut bandwidth, now) = (Bandwidth::new(true, false), Instant::now());
         bandwidth.wrote(5000, false, &mut io::sink(), now).unwrap();

@@ -1,29 +1,29 @@
-//! Bounds of the sizes that a terminal reports: memory is allocated by them, so that implausible ones are rejected.
+//! Bounds on the sizes that a terminal reports, since they determine how much memory is allocated.
 
 use ratatui::backend::{Backend, ClearType, WindowSize};
 use ratatui::buffer::Cell;
 use ratatui::layout::{Position, Size};
 use std::io::{self, Write};
 
-/// The most columns and rows that are drawn.
+/// The maximum columns and rows drawn.
 pub const MOST: (u16, u16) = (640, 240);
-/// The largest cell in pixels.
+/// The maximum plausible cell size in pixels.
 const CELL: (u16, u16) = (128, 256);
-/// The longest side in pixels of a picture that is sent.
+/// The maximum side length in pixels of a picture that is sent.
 pub const PIXELS: u32 = 4096;
 
-/// The columns and rows that are drawn of a terminal of this size.
+/// The columns and rows to draw in a terminal of this size.
 pub fn drawn(columns: u16, rows: u16) -> (u16, u16) {
     (columns.clamp(1, MOST.0), rows.clamp(1, MOST.1))
 }
 
-/// The size of a cell in pixels, if it is plausible.
+/// The size of a cell in pixels, if plausible.
 pub fn cell(width: u16, height: u16) -> Option<(u16, u16)> {
     let inside = (1..=CELL.0).contains(&width) && (1..=CELL.1).contains(&height);
     inside.then_some((width, height))
 }
 
-/// A backend of ratatui whose size is bounded.
+/// A ratatui backend with a bounded size.
 #[derive(Debug)]
 pub struct Bounded<B>(pub B);
 
@@ -91,7 +91,7 @@ mod tests {
     use ratatui::backend::TestBackend;
 
     #[test]
-    fn a_size_that_no_terminal_has_is_cut_and_a_cell_that_none_has_is_not_believed() {
+    fn implausible_terminal_sizes_are_clamped_and_cell_sizes_rejected() {
         assert_eq!(drawn(65535, 0), (640, 1));
         assert_eq!(drawn(140, 40), (140, 40));
         assert_eq!([cell(8, 16), cell(65535, 65535), cell(0, 16), cell(9, 257)], [Some((8, 16)), None, None, None]);

@@ -1,13 +1,13 @@
-//! What the terminal can do: its answers, and the environment.
+//! Capabilities of the terminal, from its answers and the environment.
 
 use super::bounds;
 
-/// Capabilities of the terminal, as its answers say.
+/// Capabilities of the terminal according to its answers.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Caps {
     /// Whether it answered.
     pub answered: bool,
-    /// Its name and version: `kitty(0.41.1)`.
+    /// The name and version: `kitty(0.41.1)`.
     pub name: String,
     /// Whether it supports kitty's protocol.
     pub kitty: bool,
@@ -17,7 +17,7 @@ pub struct Caps {
     pub cell: Option<(u16, u16)>,
 }
 
-/// Where the app runs, as environment variables say.
+/// Where the app runs, according to environment variables.
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
 pub struct Environment {
     /// Inside tmux.
@@ -35,14 +35,14 @@ pub fn environment(var: impl Fn(&str) -> Option<String>) -> Environment {
     Environment { tmux, ssh: var("SSH_CONNECTION").is_some(), iterm: !tmux && takes_iterm(var) }
 }
 
-/// Whether the terminal names itself as one that supports iTerm2's protocol.
+/// Whether the environment names a terminal that supports iTerm2's protocol.
 fn takes_iterm(var: impl Fn(&str) -> Option<String>) -> bool {
     let program = [var("TERM_PROGRAM"), var("LC_TERMINAL")].into_iter().flatten().collect::<String>();
     let known = ["iTerm", "WezTerm", "mintty", "rio", "WarpTerminal"].iter().any(|name| program.contains(name));
     known || var("KONSOLE_VERSION").is_some_and(|v| !v.is_empty())
 }
 
-/// Reads the answers; the last one is given by every terminal.
+/// Parses the answers. Every terminal gives the last one.
 pub fn parse(bytes: &[u8]) -> Caps {
     let text = String::from_utf8_lossy(bytes);
     let between = |open: &str, close: &str| {
@@ -68,7 +68,7 @@ mod tests {
     const KITTY: &str = "\x1b_Gi=31;OK\x1b\\\x1bP>|kitty(0.26.5)\x1b\\\x1b[6;18;9t\x1b[?62;c";
 
     #[test]
-    fn a_cell_that_cannot_be_is_not_believed() {
+    fn implausible_cell_sizes_are_ignored() {
         let sizes =
             ["65535;65535", "-18;9", "18;-9", "0;0", "99999999999999999999;9", "18", "18;9;4", "", "a;b", "257;9"];
         for size in sizes {
@@ -78,7 +78,7 @@ mod tests {
     }
 
     #[test]
-    fn answers_are_read_in_one_piece_or_not_at_all() {
+    fn incomplete_answers_are_ignored() {
         let caps = parse(KITTY.as_bytes());
         assert_eq!((caps.kitty, caps.name.as_str(), caps.cell), (true, "kitty(0.26.5)", Some((9, 18))));
         for cut in 0..KITTY.len() - 1 {
@@ -87,7 +87,7 @@ mod tests {
     }
 
     #[test]
-    fn terminals_that_take_iterms_pictures_say_so_in_the_environment() {
+    fn support_for_iterm2_is_detected_from_the_environment() {
         let detected = |vars: &[(&str, &str)]| {
             environment(|name| vars.iter().find(|(n, _)| *n == name).map(|(_, v)| (*v).to_owned())).iterm
         };

@@ -1,4 +1,4 @@
-//! Reads keys and the mouse on a thread of its own, and tells them from the terminal's answers.
+//! Reads keys and mouse events on its own thread, and separates them from the terminal's answers.
 
 use super::bounds;
 use crate::panics::caught;
@@ -13,25 +13,25 @@ use std::time::{Duration, Instant};
 /// Something read from the terminal.
 #[derive(Clone, Debug)]
 pub enum TerminalInput {
-    /// Something that the user did.
+    /// User input.
     User(Event),
-    /// The terminal answered with its name.
+    /// The terminal's answer with its name.
     Answer,
-    /// The terminal cannot be read any more.
+    /// The terminal can no longer be read.
     Gone,
 }
 
-/// The thread that reads; it can be paused, so that another program can read.
+/// The reading thread. It can be paused to let another program read.
 #[derive(Debug)]
 pub struct Reader {
     paused: Arc<AtomicBool>,
     resting: Arc<AtomicBool>,
 }
 
-/// The thread checks this often whether to pause.
+/// How often the thread checks whether to pause.
 const LOOK: Duration = Duration::from_millis(50);
 
-/// An answer is complete after this time, or is none.
+/// An answer that is not complete after this time is treated as keys.
 const ANSWER: Duration = Duration::from_millis(200);
 
 /// Reading stops after this many consecutive panics.
@@ -49,7 +49,7 @@ impl Reader {
         Ok(reader)
     }
 
-    /// Releases the terminal. Waits for the thread, but only for a moment: it may be inside a half-read answer.
+    /// Releases the terminal. Waits for the thread only briefly, since it may be in the middle of an answer.
     pub fn pause(&self) {
         self.paused.store(true, Ordering::SeqCst);
         let since = Instant::now();
@@ -74,7 +74,7 @@ fn read(paused: &AtomicBool, resting: &AtomicBool, take: impl Fn(TerminalInput) 
             std::thread::sleep(LOOK / 5);
             continue;
         }
-        // Crossterm panics on some sequences that no terminal sends; what follows them can be read.
+        // Crossterm panics on some sequences that no terminal sends; later input can still be read.
         let read = caught(|| if event::poll(LOOK)? { event::read().map(Some) } else { Ok(None) });
         let goes_on = match read {
             Ok(Ok(Some(event))) => {
@@ -97,7 +97,7 @@ fn read(paused: &AtomicBool, resting: &AtomicBool, take: impl Fn(TerminalInput) 
     }
 }
 
-/// Tells keys from the terminal's answers, which come as Alt-`_`, `G`, `i`, … up to Alt-`\`.
+/// Separates keys from the terminal's answers, which arrive as Alt-`_`, `G`, `i`, … up to Alt-`\`.
 #[derive(Debug, Default)]
 pub struct Filter {
     answer: Option<(String, Instant)>,
@@ -199,14 +199,14 @@ mod tests {
     }
 
     #[test]
-    fn an_answer_of_the_terminal_is_no_key() {
+    fn an_answer_of_the_terminal_is_not_a_key() {
         let mut filter = Filter::default();
         let seen = keys(&mut filter, "jP>|kitty(0.41)\\k", "P\\", Instant::now());
         assert_eq!(seen, ["User(Key(Char('j')))", "Answer", "User(Key(Char('k')))"]);
     }
 
     #[test]
-    fn what_only_looks_like_an_answer_swallows_keys_for_a_moment_at_most() {
+    fn keys_that_look_like_an_answer_are_swallowed_only_briefly() {
         let mut filter = Filter::default();
         let start = Instant::now();
         assert!(keys(&mut filter, "Pjj", "P", start).is_empty());
@@ -214,7 +214,7 @@ mod tests {
     }
 
     #[test]
-    fn wheels_are_slowed_down() {
+    fn wheel_events_are_throttled() {
         let mut filter = Filter::default();
         let start = Instant::now();
         let mut turn = |after| filter.mouse(MouseEventKind::ScrollDown, 1, 1, start + after).is_some();

@@ -1,4 +1,4 @@
-//! The terminal itself: taking it over and giving it back, what it can do, its input, its line.
+//! The terminal itself: setup and restoring, capabilities, input, bandwidth.
 
 pub mod bandwidth;
 pub mod bounds;

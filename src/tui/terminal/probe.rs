@@ -1,4 +1,4 @@
-//! Asks the terminal what it can do: once, before anything else reads its answers, with a time limit.
+//! Queries the terminal's capabilities: once, with a time limit, before anything else reads from it.
 
 #[cfg(unix)]
 use super::caps::parse;
@@ -6,20 +6,20 @@ use super::caps::{Caps, Environment};
 #[cfg(unix)]
 use std::time::Duration;
 
-/// Queries support for kitty's protocol, the name, the size of a cell, and last what every terminal answers.
+/// Queries support for kitty's protocol, the name, the cell size, and last something that every terminal answers.
 #[cfg(unix)]
 const QUESTIONS: &str = "\x1b_Gi=31,s=1,v=1,a=q,t=d,f=24;AAAA\x1b\\\x1b[>q\x1b[16t\x1b[c";
 
-/// The same inside tmux, where the first query is passed through to the terminal around it.
+/// The same inside tmux, where the first query is passed through to the outer terminal.
 #[cfg(unix)]
 const QUESTIONS_TMUX: &str = "\x1bPtmux;\x1b\x1b_Gi=31,s=1,v=1,a=q,t=d,f=24;AAAA\x1b\x1b\\\x1b\\\x1b[16t\x1b[c";
 
-/// The most bytes that are read in search of answers; keys typed meanwhile may come before them.
+/// The maximum number of bytes read in search of answers; keys typed meanwhile may come before them.
 #[cfg(unix)]
 const ANSWERS: usize = 1 << 16;
 
-/// Asks the terminal, before anything else reads from it. A terminal that cannot be read, or whose foreground is another
-/// process, is not asked.
+/// Queries the terminal. Must run before anything else reads from it. A terminal that cannot be read, or that has another process in the
+/// foreground, is not queried.
 #[cfg(unix)]
 pub fn ask(environment: Environment) -> Caps {
     use std::io::Write;
@@ -38,13 +38,13 @@ pub fn ask(environment: Environment) -> Caps {
     caps
 }
 
-/// Not asked on other systems.
+/// Other systems are not queried.
 #[cfg(not(unix))]
 pub fn ask(_: Environment) -> Caps {
     Caps::default()
 }
 
-/// The terminal whose answers are read, in raw mode while this lives, so that they are not echoed.
+/// The terminal to query, in raw mode until dropped, so that answers are not echoed.
 #[cfg(unix)]
 struct Raw {
     input: std::os::fd::BorrowedFd<'static>,
@@ -53,12 +53,12 @@ struct Raw {
 
 #[cfg(unix)]
 impl Raw {
-    /// stdin, or the terminal that stdout is.
+    /// Uses stdin if it is a terminal, else stdout; `None` if neither is.
     fn enter() -> Option<Self> {
         use rustix::termios::{OptionalActions, isatty, tcgetattr, tcgetpgrp, tcsetattr};
         let ends = [rustix::stdio::stdin(), rustix::stdio::stdout()];
         let input = ends.into_iter().find(|end| isatty(end))?;
-        // A background process that touches its terminal is stopped.
+        // A background process would be stopped for accessing its terminal.
         if tcgetpgrp(input).is_ok_and(|group| group != rustix::process::getpgrp()) {
             return None;
         }
@@ -69,7 +69,7 @@ impl Raw {
         Some(Self { input, before })
     }
 
-    /// Reads until there is enough or time is up.
+    /// Reads until `enough` accepts the bytes or the time is up.
     fn read_until(&self, limit: Duration, enough: impl Fn(&[u8]) -> bool) -> Vec<u8> {
         use rustix::event::{PollFd, PollFlags, Timespec, poll};
         let start = std::time::Instant::now();
@@ -83,7 +83,7 @@ impl Raw {
                 Ok(0) | Err(_) => break,
                 Ok(count) => bytes.extend_from_slice(&piece[..count]),
             }
-            // This is no answer.
+            // This cannot be an answer.
             if bytes.len() > ANSWERS {
                 break;
             }
@@ -100,7 +100,7 @@ impl Drop for Raw {
     }
 }
 
-/// The name of the terminal around tmux, if tmux passes pictures through to it.
+/// The name of the terminal outside tmux, if tmux passes pictures through to it.
 #[cfg(unix)]
 fn around_tmux() -> String {
     let format = "#{allow-passthrough} #{client_termtype}";

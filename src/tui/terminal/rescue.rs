@@ -1,4 +1,4 @@
-//! Gives the terminal back when the program cannot: from a signal handler when it crashes, from a second process when it is killed.
+//! Restores the terminal when the app cannot: from a signal handler if it crashes, from a second process if it is killed.
 
 #[cfg(unix)]
 pub use unix::{RescueProcess, arm, disarm, give_back, guard, watch_crashes};
@@ -6,7 +6,7 @@ pub use unix::{RescueProcess, arm, disarm, give_back, guard, watch_crashes};
 /// The first argument of the second process.
 pub const GUARD: &str = "--guard-terminal";
 
-/// On other systems a console program leaves nothing behind.
+/// On other systems nothing needs restoring.
 #[cfg(not(unix))]
 mod elsewhere {
     /// No process.
@@ -57,32 +57,32 @@ mod unix {
     const CRASHES: [i32; 7] =
         [libc::SIGSEGV, libc::SIGBUS, libc::SIGILL, libc::SIGFPE, libc::SIGABRT, libc::SIGTRAP, libc::SIGSYS];
 
-    /// The time that the second process has to start.
+    /// How long to wait for the second process to start.
     const BEGIN: Duration = Duration::from_secs(2);
 
-    /// The bytes that give the terminal back; null while it is not taken over.
+    /// The bytes that restore the terminal; null if there is nothing to restore.
     static BYTES: AtomicPtr<Vec<u8>> = AtomicPtr::new(null_mut());
-    /// The socket of the second process; negative if there is none.
+    /// The socket to the second process; negative if there is none.
     static LINE: AtomicI32 = AtomicI32::new(-1);
-    /// The mode of the terminal before.
+    /// The terminal mode before the app started.
     static BEFORE: OnceLock<libc::termios> = OnceLock::new();
     /// The previous handlers, in the order of `CRASHES`.
     static OLD: OnceLock<[libc::sigaction; CRASHES.len()]> = OnceLock::new();
 
-    /// Sets the bytes that give the terminal back.
+    /// Sets the bytes that restore the terminal.
     pub fn arm(bytes: Vec<u8>) {
         tell(&bytes);
         // Never freed: a handler may be reading it.
         BYTES.store(Box::into_raw(Box::new(bytes)), Ordering::SeqCst);
     }
 
-    /// Forgets the bytes: the terminal has been given back.
+    /// Clears the bytes, after the terminal has been restored.
     pub fn disarm() {
         BYTES.store(null_mut(), Ordering::SeqCst);
         tell(&[]);
     }
 
-    /// Sends the second process the bytes that it would have to write, after their number.
+    /// Sends the second process the bytes that it would have to write, prefixed by their number.
     fn tell(bytes: &[u8]) {
         let line = LINE.load(Ordering::SeqCst);
         if line >= 0 {
@@ -103,8 +103,7 @@ mod unix {
         }
     }
 
-    /// Writes without waiting for a terminal that is stuck: output that it has not read is discarded, and as much as fits is
-    /// written. Safe in a signal handler.
+    /// Writes without waiting for a stuck terminal: discards pending output, then writes as much as fits. Safe in a signal handler.
     fn write_at_once(out: i32, bytes: &[u8]) {
         // SAFETY: these calls take a descriptor and numbers.
         unsafe {
@@ -119,7 +118,7 @@ mod unix {
         }
     }
 
-    /// Installs the handlers of crashes, before the terminal is taken over.
+    /// Installs the crash handlers. Call before setting up the terminal.
     pub fn watch_crashes() {
         // SAFETY: all zeros is a termios, and tcgetattr only writes one.
         let before = unsafe {
@@ -132,7 +131,7 @@ mod unix {
         OLD.get_or_init(|| CRASHES.map(handle));
     }
 
-    /// Installs `crashed` for a signal, on the stack that Rust reserves for signals; returns the previous handler.
+    /// Installs `crashed` for a signal, on Rust's alternate signal stack; returns the previous handler.
     fn handle(signal: i32) -> libc::sigaction {
         // SAFETY: both are whole sigactions, and `crashed` has the signature that SA_SIGINFO promises.
         unsafe {
@@ -146,7 +145,7 @@ mod unix {
         }
     }
 
-    /// Gives the terminal back if it is taken over, without allocating: only by write and tcsetattr, which are safe in signal handlers.
+    /// Restores the terminal if necessary. Does not allocate, and calls only write and tcsetattr, which are safe in signal handlers.
     pub fn give_back() -> bool {
         let bytes = BYTES.swap(null_mut(), Ordering::SeqCst);
         if bytes.is_null() {
@@ -162,13 +161,13 @@ mod unix {
         true
     }
 
-    /// The handler. It only does what is safe in one: write, tcsetattr, sigaction, raise, and loads.
+    /// The signal handler. It calls only async-signal-safe functions: write, tcsetattr, sigaction, raise, and atomic loads.
     extern "C" fn crashed(signal: i32, info: *mut libc::siginfo_t, context: *mut libc::c_void) {
         if give_back() {
-            write_at_once(libc::STDERR_FILENO, b"gradscope crashed; it opens again what was open\n");
+            write_at_once(libc::STDERR_FILENO, b"gradscope crashed; start it again to restore the session\n");
         }
         let old = OLD.get().zip(CRASHES.iter().position(|s| *s == signal)).map(|(old, at)| old[at]);
-        // SAFETY: what was there before is Rust's own handler (which names a thread that overflowed its stack) or the default.
+        // SAFETY: the previous handler is Rust's own, which reports stack overflows, or the default.
         unsafe {
             match old {
                 Some(old) if old.sa_sigaction != libc::SIG_DFL && old.sa_sigaction != libc::SIG_IGN => {
@@ -184,23 +183,24 @@ mod unix {
         }
     }
 
-    /// A second process, which gives the terminal back when this one is killed.
+    /// A second process, which restores the terminal if this one is killed.
     #[derive(Debug)]
     pub struct RescueProcess {
         line: UnixStream,
     }
 
     impl RescueProcess {
-        /// Starts it before the terminal is taken over, and waits until it has read the mode of the terminal. `None` if it cannot start.
+        /// Starts the process and waits until it has read the terminal mode, so call it before setting up the terminal. `None` if it
+        /// cannot start.
         pub fn start() -> Option<Self> {
             let (mut line, other) = UnixStream::pair().ok()?;
             let mut command = Command::new(std::env::current_exe().ok()?);
             command.arg(super::GUARD).stdin(OwnedFd::from(other)).stdout(Stdio::inherit()).stderr(Stdio::inherit());
-            // Of its own, so that what kills the program's group leaves it alive.
+            // In its own group, so that it survives a signal to the program's group.
             command.process_group(0).spawn().ok()?;
             line.set_read_timeout(Some(BEGIN)).ok()?;
             line.read_exact(&mut [0]).ok()?;
-            // Where it does not read, it is not waited for.
+            // Never wait for it to read.
             line.set_nonblocking(true).ok()?;
             LINE.store(line.as_raw_fd(), Ordering::SeqCst);
             Some(Self { line })
@@ -214,12 +214,12 @@ mod unix {
         }
     }
 
-    /// The main function of the second process: waits for the end of the first.
+    /// The main function of the second process: waits until the first one ends.
     pub fn guard() {
         for signal in
             [libc::SIGINT, libc::SIGTERM, libc::SIGHUP, libc::SIGQUIT, libc::SIGTSTP, libc::SIGTTOU, libc::SIGTTIN]
         {
-            // SAFETY: ignoring a signal runs no code. Out of the foreground, only who ignores SIGTTOU may set the terminal.
+            // SAFETY: ignoring a signal runs no code. A background process must ignore SIGTTOU to set the terminal.
             unsafe { libc::signal(signal, libc::SIG_IGN) };
         }
         let Ok(before) = tcgetattr(rustix::stdio::stdout()) else { return };
@@ -235,7 +235,7 @@ mod unix {
         if !bytes.is_empty() {
             let _ = tcsetattr(rustix::stdio::stdout(), OptionalActions::Now, &before);
             write_at_once(libc::STDOUT_FILENO, &bytes);
-            write_at_once(libc::STDERR_FILENO, b"gradscope was killed; it opens again what was open\r\n");
+            write_at_once(libc::STDERR_FILENO, b"gradscope was killed; start it again to restore the session\r\n");
         }
     }
 
@@ -263,9 +263,9 @@ mod tests {
     }
 
     #[test]
-    fn a_crash_gives_the_terminal_back_before_it_is_told() {
+    fn a_crash_restores_the_terminal_before_reporting() {
         let Ok(cause) = std::env::var(DIES_OF) else {
-            let test = "tui::terminal::rescue::tests::a_crash_gives_the_terminal_back_before_it_is_told";
+            let test = "tui::terminal::rescue::tests::a_crash_restores_the_terminal_before_reporting";
             assert_given_back(&last_words(test, "an overflow"), "overflowed its stack");
             for cause in ["memory", "a fault", "an abort", "a fault elsewhere"] {
                 assert_given_back(&last_words(test, cause), "gradscope crashed");
@@ -274,7 +274,7 @@ mod tests {
         };
         watch_crashes();
         let _screen = Screen::enter().unwrap();
-        // SAFETY: this is what must not be done; the process ends by it.
+        // SAFETY: deliberately invalid; the process crashes here.
         let fault = || unsafe { black_box(8 as *const u8).read_volatile() };
         match cause.as_str() {
             "an overflow" => drop(std::thread::spawn(|| deeper(0)).join()),

@@ -1,4 +1,4 @@
-//! Takes the terminal over, and gives it back however the app ends.
+//! Sets up the terminal, and restores it however the app ends.
 
 use super::bounds::{self, Bounded};
 use super::caps::Caps;
@@ -17,12 +17,13 @@ use std::panic::PanicHookInfo;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 
-/// What ratatui draws into: buffered, so that a frame is few writes.
+/// The backend of ratatui, buffered so that a frame takes few writes.
 pub type Backend = Bounded<CrosstermBackend<Counted<BufWriter<Stdout>>>>;
 
-/// The terminal, taken over.
+/// The terminal in use by the app.
 pub struct Screen {
-    /// What draws. Never dropped: that would show the cursor, which [`restore`] does, and panic if the terminal is gone.
+    /// The ratatui terminal. Never dropped: dropping would show the cursor, which is up to [`restore`], and panic if the terminal is
+    /// gone.
     pub terminal: ManuallyDrop<Terminal<Backend>>,
     /// Bytes written to it.
     pub written: Arc<AtomicUsize>,
@@ -53,10 +54,10 @@ const ENTER: &str = "\x1b[?1049h\x1b[2J\x1b[?25l\x1b[?1002h\x1b[?1006h\x1b[?2004
 /// The reverse, after ending a synchronized update.
 const LEAVE: &str = "\x1b[?2026l\x1b[?2004l\x1b[?1006l\x1b[?1002l\x1b[0m\x1b[2J\x1b[?25h\x1b[?1049l";
 
-/// Whether the terminal is taken over.
+/// Whether the terminal is set up for the app.
 static TAKEN: AtomicBool = AtomicBool::new(false);
 
-/// The bytes that remove pictures from the terminal; empty if none stay behind.
+/// The bytes that remove pictures from the terminal; empty if there are none to remove.
 static PICTURES: Mutex<Vec<u8>> = Mutex::new(Vec::new());
 
 /// Whether stdout is a terminal.
@@ -64,19 +65,19 @@ pub fn is_there() -> bool {
     stdout().is_terminal()
 }
 
-/// Width and height of a cell in pixels, if the system knows it and it is plausible.
+/// Width and height of a cell in pixels as reported by the system, if plausible.
 pub fn cell() -> Option<(u16, u16)> {
     let size = crossterm::terminal::window_size().ok()?;
     bounds::cell(size.width / size.columns.max(1), size.height / size.rows.max(1))
 }
 
-/// Width and height of a cell in pixels: as the terminal says, else the system, else the usual ones.
+/// Width and height of a cell in pixels: as reported by the terminal, else by the system, else typical values.
 pub fn cell_size(caps: &Caps) -> (u16, u16) {
     caps.cell.or_else(cell).unwrap_or((8, 16))
 }
 
 impl Screen {
-    /// Takes the terminal over.
+    /// Sets up the terminal.
     pub fn enter() -> Result<Self> {
         take_over()?;
         let written = Arc::new(AtomicUsize::new(0));
@@ -86,7 +87,7 @@ impl Screen {
         Ok(Self { terminal: ManuallyDrop::new(terminal), written })
     }
 
-    /// Gives the terminal to another program for a while.
+    /// Restores the terminal while another program runs in it.
     pub fn lend<T>(&mut self, to: impl FnOnce() -> T) -> Result<T> {
         restore();
         let result = to();
@@ -95,7 +96,7 @@ impl Screen {
         Ok(result)
     }
 
-    /// Clears the screen, so that the next frame is drawn completely.
+    /// Clears the screen, so that the next frame is redrawn completely.
     pub fn redraw(&mut self) -> Result<()> {
         let size = self.terminal.size()?;
         Ok(self.terminal.resize(Rect::new(0, 0, size.width, size.height))?)
@@ -108,17 +109,20 @@ impl Drop for Screen {
     }
 }
 
-/// Switches to raw mode and opens the screen. Comes before any query of the terminal.
+/// Switches to raw mode and the alternate screen. Must come before any query of the terminal.
 pub fn take_over() -> Result<()> {
     force_color_output(true);
     enable_raw_mode().context("switching the terminal to raw mode")?;
     TAKEN.store(true, Ordering::SeqCst);
     rescue::arm(leave());
     let mut out = stdout();
-    out.write_all(ENTER.as_bytes()).and_then(|()| out.flush()).inspect_err(|_| restore()).context("opening the screen")
+    out.write_all(ENTER.as_bytes())
+        .and_then(|()| out.flush())
+        .inspect_err(|_| restore())
+        .context("switching to the alternate screen")
 }
 
-/// Remembers the bytes that remove pictures from the terminal.
+/// Sets the bytes that remove pictures from the terminal.
 pub fn will_show(removal: Vec<u8>) {
     *PICTURES.lock_unpoisoned() = removal;
     if TAKEN.load(Ordering::SeqCst) {
@@ -126,14 +130,14 @@ pub fn will_show(removal: Vec<u8>) {
     }
 }
 
-/// Everything that gives the terminal back, except for its mode.
+/// The bytes that restore the terminal, except for its mode.
 fn leave() -> Vec<u8> {
     let mut bytes = PICTURES.lock_unpoisoned().clone();
     bytes.extend_from_slice(LEAVE.as_bytes());
     bytes
 }
 
-/// Gives the terminal back as it was; a second call does nothing. Errors cannot be shown.
+/// Restores the terminal; a second call does nothing. Errors are ignored, since they cannot be shown.
 pub fn restore() {
     if !TAKEN.swap(false, Ordering::SeqCst) {
         return;
@@ -144,8 +148,8 @@ pub fn restore() {
     rescue::disarm();
 }
 
-/// While it lives, a panic of this thread gives the terminal back before its message is printed. The message of another thread's
-/// panic is kept, since the screen is in use.
+/// While it exists, a panic of this thread restores the terminal before its message is printed. The message of another thread's panic is
+/// stored, since the screen is in use.
 pub struct PanicGuard {
     before: Arc<dyn Fn(&PanicHookInfo<'_>) + Send + Sync>,
     elsewhere: Arc<Mutex<Option<String>>>,
@@ -195,10 +199,10 @@ pub mod tests {
     use std::io::Read;
     use std::process::{Command, Stdio};
 
-    /// Says to a test what it is to die of, in a process and on a terminal of its own.
+    /// Tells a test how to crash, in its own process and terminal.
     pub const DIES_OF: &str = "GRADSCOPE_TEST_DIES_OF";
 
-    /// What a test wrote to its terminal, dying of `cause` in a process of its own; the terminal must be as it was.
+    /// The output of a test that crashes by `cause` in its own process. Asserts that the terminal mode is restored.
     pub fn last_words(test: &str, cause: &str) -> String {
         let master = openpt(OpenptFlags::RDWR | OpenptFlags::NOCTTY).unwrap();
         grantpt(&master).unwrap();
@@ -216,20 +220,20 @@ pub mod tests {
         String::from_utf8_lossy(&bytes[..count]).into_owned()
     }
 
-    /// That the terminal was taken, given back, and only then something was said.
+    /// Asserts that the terminal was set up and restored, and that `words` came only then.
     pub fn assert_given_back(said: &str, words: &str) {
         let place = |text: &str| said.find(text).unwrap_or_else(|| panic!("no {text:?} in {said:?}"));
         assert!(place("\x1b[?1049h") < place("\x1b[?1049l") && place("\x1b[?1049l") < place(words), "{said:?}");
     }
 
     #[test]
-    fn a_panic_while_drawing_gives_the_terminal_back_before_it_speaks() {
+    fn a_panic_while_drawing_restores_the_terminal_before_its_message() {
         if std::env::var_os(DIES_OF).is_some() {
             let _guard = PanicGuard::new();
             let _screen = Screen::enter().unwrap();
             panic!("a panel broke");
         }
-        let test = "tui::terminal::screen::tests::a_panic_while_drawing_gives_the_terminal_back_before_it_speaks";
+        let test = "tui::terminal::screen::tests::a_panic_while_drawing_restores_the_terminal_before_its_message";
         assert_given_back(&last_words(test, "a panic"), "a panel broke");
     }
 }

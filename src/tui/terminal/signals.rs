@@ -1,4 +1,4 @@
-//! Signals: the program ends in order; if it hangs, the terminal is still given back.
+//! Signals: the program exits cleanly; if it hangs, the terminal is restored anyway.
 
 use anyhow::Result;
 #[cfg(unix)]
@@ -15,7 +15,7 @@ pub enum Signal {
     Sleep,
 }
 
-/// Calls `take` for every signal, on threads of its own.
+/// Calls `take` for every signal, on its own threads.
 #[cfg(unix)]
 pub fn watch(take: impl Fn(Signal) + Clone + Send + 'static) -> Result<()> {
     let end = take.clone();
@@ -26,7 +26,7 @@ pub fn watch(take: impl Fn(Signal) + Clone + Send + 'static) -> Result<()> {
     on(&[SIGTSTP], move || take(Signal::Sleep))
 }
 
-/// Every signal that can be handled and would otherwise end the program without giving the terminal back.
+/// The signals that can be handled and would otherwise end the program without restoring the terminal.
 #[cfg(unix)]
 const ENDING: [i32; 11] =
     [SIGTERM, SIGHUP, SIGINT, SIGQUIT, SIGUSR1, SIGUSR2, SIGALRM, SIGVTALRM, SIGPROF, SIGXCPU, SIGIO];
@@ -42,9 +42,9 @@ fn on(numbers: &[i32], act: impl Fn() + Send + 'static) -> Result<()> {
     use anyhow::Context;
     use std::io::Read;
     use std::os::unix::net::UnixStream;
-    let (mut woken, wake) = UnixStream::pair().context("making a pipe for signals")?;
+    let (mut woken, wake) = UnixStream::pair().context("creating a pipe for signals")?;
     for &number in numbers {
-        let wake = wake.try_clone().context("making a pipe for signals")?;
+        let wake = wake.try_clone().context("creating a pipe for signals")?;
         signal_hook::low_level::pipe::register(number, wake).context("watching for signals")?;
     }
     std::thread::Builder::new().name("signals".into()).spawn(move || {
@@ -55,11 +55,11 @@ fn on(numbers: &[i32], act: impl Fn() + Send + 'static) -> Result<()> {
     Ok(())
 }
 
-/// Ends a program that hangs, for example in writing to a terminal that is stuck, and gives the terminal back.
+/// Ends a program that hangs, for example while writing to a stuck terminal, and restores the terminal.
 #[cfg(unix)]
 fn end_anyway() {
     std::thread::sleep(std::time::Duration::from_secs(2));
-    // Not through stdout, whose lock the thread that hangs may hold.
+    // Not through stdout: the hanging thread may hold its lock.
     super::rescue::give_back();
     let _ = signal_hook::low_level::emulate_default_handler(SIGTERM);
 }

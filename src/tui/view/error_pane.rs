@@ -1,4 +1,4 @@
-//! An error, with the lines of the script around it.
+//! The error pane, with an excerpt of the script.
 
 use super::format::clock;
 use super::widget::{framed, paragraph};
@@ -23,7 +23,7 @@ pub fn draw(buf: &mut Buffer, area: Rect, state: &State, theme: &Theme) {
     paragraph(buf, inner, lines, false);
 }
 
-/// Its height: headline, lines of the script, caret, advice, keys, and the frame; 0 without an error.
+/// The height of the error pane in rows: headline, excerpt, caret, advice, keys and frame; 0 without an error.
 pub fn height(state: &State) -> u16 {
     let Some(fault) = &state.fault else { return 0 };
     let report = &fault.report;
@@ -34,7 +34,7 @@ pub fn height(state: &State) -> u16 {
     (lines(&headline(report)) + report.excerpt.len() + caret + advice + 3) as u16
 }
 
-/// The lines around the position with their numbers, and a caret below the column.
+/// The lines around the error with their numbers, and a caret under the column.
 fn excerpt(report: &Report, theme: &Theme) -> Vec<Line<'static>> {
     let Some((_, line, column)) = report.place else { return Vec::new() };
     let mut lines = Vec::new();
@@ -53,10 +53,10 @@ fn excerpt(report: &Report, theme: &Theme) -> Vec<Line<'static>> {
 }
 
 fn what_now(fault: &ErrorPane, state: &State) -> String {
-    let close = format!("{} closes", state.bindings.key_of(Action::Escape));
-    let stays = if fault.good_stays { "what was shown before stays · " } else { "" };
+    let close = format!("{} close", state.bindings.key_of(Action::Escape));
+    let stays = if fault.good_stays { "previous result shown · " } else { "" };
     match &fault.report.place {
-        Some((_, line, _)) => format!("{stays}{} edits at line {line} · {close}", state.bindings.key_of(Action::Edit)),
+        Some((_, line, _)) => format!("{stays}{} edit line {line} · {close}", state.bindings.key_of(Action::Edit)),
         None => format!("{stays}{close}"),
     }
 }

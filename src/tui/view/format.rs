@@ -1,8 +1,8 @@
-//! Numbers and times in few characters.
+//! Compact formatting of numbers and times.
 
 use std::time::Duration;
 
-/// A number in about four significant digits.
+/// Formats a number with about four significant digits.
 pub fn brief(value: f64) -> String {
     let size = value.abs();
     match () {
@@ -17,7 +17,7 @@ pub fn brief(value: f64) -> String {
     }
 }
 
-/// `62 s` as `1:02`.
+/// Formats 62 seconds as `1:02`.
 pub fn clock(time: Duration) -> String {
     format!("{}:{:02}", time.as_secs() / 60, time.as_secs() % 60)
 }

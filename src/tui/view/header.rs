@@ -1,4 +1,4 @@
-//! The line at the top: model, picture, method and target.
+//! The header: model, picture, method and target.
 
 use super::widget::put;
 use crate::render::Body;
@@ -9,7 +9,7 @@ use ratatui::layout::Rect;
 use ratatui::style::{Modifier, Style};
 use ratatui::text::{Line, Span};
 
-/// Draws it, with names before the values if all of it fits.
+/// Draws the header, with labels before the values if they fit.
 pub fn draw(buf: &mut Buffer, area: Rect, state: &State, theme: &Theme) {
     let named = line(state, theme, true);
     let line = if named.width() <= usize::from(area.width) { named } else { line(state, theme, false) };
@@ -33,7 +33,7 @@ fn line(state: &State, theme: &Theme, named: bool) -> Line<'static> {
         spans.push(Span::styled((*value).to_owned(), theme.strong));
     }
     if named {
-        spans.push(Span::styled("  colours ", theme.dim));
+        spans.push(Span::styled("  colors ", theme.dim));
         spans.push(Span::styled(state.lens.overlay.colors.name(), theme.strong));
     }
     if state.branches.count > 1 {

@@ -1,4 +1,4 @@
-//! Drawing: the parts that panels and pop-ups are made of, and the bars around the panels.
+//! Drawing: building blocks of panels and pop-ups, and the bars around the panels.
 #![allow(clippy::disallowed_methods)]
 
 pub mod error_pane;

@@ -1,4 +1,4 @@
-//! Charts of cells: curves over two axes.
+//! Line charts drawn with cells.
 
 use super::format::brief;
 use super::widget::row;
@@ -13,7 +13,7 @@ use ratatui::widgets::{Axis, Chart, Dataset, GraphType, Widget};
 /// A named set of points.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Curve {
-    /// Its name.
+    /// The name.
     pub label: String,
     /// `(x, y)`, in order.
     pub points: Vec<(f64, f64)>,
@@ -24,11 +24,11 @@ pub struct Curve {
 pub struct ChartOptions {
     /// A position on the horizontal axis to mark.
     pub here: Option<f64>,
-    /// Bounds of the vertical axis; the minimum and maximum if not given.
+    /// Bounds of the vertical axis [default: the minimum and maximum of the values].
     pub bounds: Option<(f64, f64)>,
 }
 
-/// Draws curves below their names.
+/// Draws curves below a legend.
 pub fn draw(buf: &mut Buffer, area: Rect, curves: &[Curve], charting: ChartOptions, theme: &Theme) {
     if area.height < 3 || area.width < 10 {
         return;
@@ -60,7 +60,7 @@ pub fn draw(buf: &mut Buffer, area: Rect, curves: &[Curve], charting: ChartOptio
     chart.legend_position(None).render(area, buf);
 }
 
-/// Dots: terminals with few colors often have fonts without braille.
+/// Braille, or dots with few colors: such terminals often lack braille in their fonts.
 pub fn marker(depth: Depth) -> Marker {
     match depth {
         Depth::None | Depth::Sixteen => Marker::Dot,
@@ -68,7 +68,7 @@ pub fn marker(depth: Depth) -> Marker {
     }
 }
 
-/// Names of the curves in their colors with the value of each at `here`, else at its end. Returns the number of rows.
+/// Draws the names of the curves in their colors, each with its value at `here` or else its last value. Returns the number of rows.
 fn legend(buf: &mut Buffer, area: Rect, curves: &[Curve], here: Option<f64>, theme: &Theme) -> u16 {
     let rows = curves.len().min(usize::from(area.height.saturating_sub(4)).min(4));
     for (y, curve) in curves.iter().take(rows).enumerate() {
@@ -80,7 +80,7 @@ fn legend(buf: &mut Buffer, area: Rect, curves: &[Curve], here: Option<f64>, the
     rows as u16
 }
 
-/// Minimum and maximum, moved apart if they are equal.
+/// Minimum and maximum, extended if they are equal.
 fn spread(values: impl Iterator<Item = f64>) -> (f64, f64) {
     let (low, high) = values.fold((f64::INFINITY, f64::NEG_INFINITY), |(l, h), v| (l.min(v), h.max(v)));
     match low < high {

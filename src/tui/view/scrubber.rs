@@ -1,4 +1,4 @@
-//! The line of steps: the current one, the number kept, the reason for the end.
+//! The step scrubber: the current step, the number kept, the reason for finishing.
 
 use super::widget::put;
 use crate::tui::keymap::Action;
@@ -8,7 +8,7 @@ use ratatui::buffer::Buffer;
 use ratatui::layout::Rect;
 use ratatui::text::{Line, Span};
 
-/// Draws it; for a method without steps, its summary.
+/// Draws the scrubber, or the summary of a method without steps.
 pub fn draw(buf: &mut Buffer, area: Rect, state: &State, theme: &Theme) {
     if !state.stepped() {
         let text = state.method.as_ref().map_or("", |m| m.doc.lines().next().unwrap_or(""));
@@ -31,7 +31,7 @@ pub fn draw(buf: &mut Buffer, area: Rect, state: &State, theme: &Theme) {
     put(buf, (area.x, area.y), words, track.x.saturating_sub(area.x + 1));
     draw_track(buf, track, step, kept, theme);
     let key = |action| state.bindings.key_of(action);
-    let hint = format!(" {} back  {} on  {} play", key(Action::Step(-1)), key(Action::Step(1)), key(Action::Play));
+    let hint = format!(" {} back  {} fwd  {} play", key(Action::Step(-1)), key(Action::Step(1)), key(Action::Play));
     put(buf, (track.right(), area.y), Line::styled(hint, theme.dim), area.right().saturating_sub(track.right()));
 }
 
@@ -48,14 +48,14 @@ fn draw_track(buf: &mut Buffer, track: Rect, step: usize, kept: usize, theme: &T
     }
 }
 
-/// The track in the line of steps: after the words, before the hint.
+/// The area of the track, between the text and the hint.
 pub fn track(line: Rect) -> Rect {
     let before = if line.width > 60 { 36 } else { 24.min(line.width / 2) };
     let after = if line.width > 60 { 27 } else { 1 };
     Rect { x: line.x + before, width: line.width.saturating_sub(before + after), ..line }
 }
 
-/// The kept step at this column of the line of steps.
+/// The step at this column of the track.
 pub fn step_at(state: &State, line: Rect, column: u16) -> Option<usize> {
     let track = track(line);
     let kept = state.run.frame.as_ref()?.kept;

@@ -1,4 +1,4 @@
-//! The line at the bottom: useful keys, and what is going on.
+//! The status line: key hints, messages and progress.
 
 use super::format::clock;
 use super::widget::put;
@@ -10,7 +10,7 @@ use ratatui::layout::Rect;
 use ratatui::style::Modifier;
 use ratatui::text::{Line, Span};
 
-/// Draws it; what is going on takes its space first.
+/// Draws the status line; progress takes precedence over hints.
 pub fn draw(buf: &mut Buffer, area: Rect, keys: &[Bound], state: &State, theme: &Theme) {
     buf.set_style(area, theme.status);
     let going_on = format!(" {} ", going_on(state));
@@ -64,7 +64,7 @@ fn progress(what: &str, done: usize, total: usize, since: Option<std::time::Dura
     format!("{what} {}{} {done}/{total}{left}", "▓".repeat(full), "░".repeat(8 - full))
 }
 
-/// Turns four times a second, and counts the seconds.
+/// A spinner that turns four times a second, with the seconds elapsed.
 fn spinner(millis: u128, seconds: u64) -> String {
     let sign = ["|", "/", "-", "\\"][(millis / 250 % 4) as usize];
     let time = if seconds > 0 { format!(" {seconds} s") } else { String::new() };

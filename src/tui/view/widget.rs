@@ -1,4 +1,4 @@
-//! Frames, rows of text, bars: what panels and pop-ups are drawn with.
+//! Widgets for panels and pop-ups: frames, rows of text, bars.
 
 use crate::tui::theme::Theme;
 use crate::words;
@@ -10,7 +10,7 @@ use ratatui::text::Line;
 use ratatui::widgets::{Block, Paragraph, Widget, Wrap};
 use std::borrow::Cow;
 
-/// An area of at most this size in the middle of the screen.
+/// An area of at most this size, centered on the screen.
 pub fn centred((columns, rows): (u16, u16), width: u16, height: u16) -> Rect {
     let (width, height) = (width.min(columns), height.min(rows));
     Rect::new((columns - width) / 2, (rows - height) / 2, width, height)
@@ -29,7 +29,7 @@ pub fn framed(buf: &mut Buffer, area: Rect, title: Line<'_>, style: Style) -> Re
     inner
 }
 
-/// Writes a row: text at the left, cut where the text at the right starts.
+/// Writes a row: text on the left, truncated where the text on the right starts.
 pub fn row(buf: &mut Buffer, area: Rect, y: usize, left: Line<'_>, right: Line<'_>) {
     let right = shown(right);
     let Some(y) = u16::try_from(y).ok().filter(|y| *y < area.height).map(|y| area.y + y) else { return };
@@ -39,7 +39,7 @@ pub fn row(buf: &mut Buffer, area: Rect, y: usize, left: Line<'_>, right: Line<'
     put(buf, (area.x + room, y), right, area.width - room);
 }
 
-/// Writes a line of at most this many cells. Only this and [`paragraph`] write text, so that all of it is `shown` escaped.
+/// Writes a line of at most this many cells. Only this and [`paragraph`] write text, so that all text passes through `shown`.
 pub fn put(buf: &mut Buffer, (x, y): (u16, u16), line: Line<'_>, width: u16) {
     buf.set_line(x, y, &shown(line), width);
 }
@@ -50,7 +50,7 @@ pub fn paragraph<'a>(buf: &mut Buffer, area: Rect, lines: impl IntoIterator<Item
     Paragraph::new(lines).wrap(Wrap { trim }).render(area, buf);
 }
 
-/// The line with invisible characters escaped, and those that change the direction of text.
+/// Escapes invisible characters and those that change the text direction.
 fn shown(mut line: Line<'_>) -> Line<'_> {
     for span in &mut line.spans {
         if let Cow::Owned(escaped) = words::line(&span.content) {
@@ -60,7 +60,7 @@ fn shown(mut line: Line<'_>) -> Line<'_> {
     line
 }
 
-/// Marks the row under the cursor.
+/// Highlights the row under the cursor.
 pub fn mark(buf: &mut Buffer, area: Rect, y: usize, focused: bool, theme: &Theme) {
     if let Some(y) = u16::try_from(y).ok().filter(|y| *y < area.height) {
         let line = Rect::new(area.x, area.y + y, area.width, 1);
@@ -80,7 +80,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn words_from_outside_are_seen_escaped_in_every_way_they_are_drawn() {
+    fn untrusted_text_is_escaped_however_it_is_drawn() {
         let hostile = "a\x1b[31m\u{9b}\u{202e}b\u{200b}c";
         let area = Rect::new(0, 0, 80, 6);
         let mut buf = Buffer::empty(area);

@@ -1,4 +1,4 @@
-//! The command from outside: what it prints and writes, what it says of wrong input, its exit codes.
+//! The program's commands: output, files, errors for invalid input, exit codes.
 
 use serde_json::Value;
 use std::fs;
@@ -10,7 +10,7 @@ use tempfile::TempDir;
 
 mod numbers;
 
-/// Runs gradscope in an empty folder with nobody's configuration.
+/// Runs gradscope in a folder, without a user configuration.
 fn gradscope(folder: &Path, args: &[&str]) -> Output {
     let mut command = Command::new(env!("CARGO_BIN_EXE_gradscope"));
     command.args(args).current_dir(folder).env("HOME", folder).env("XDG_CONFIG_HOME", folder);
@@ -21,7 +21,7 @@ fn text(bytes: &[u8]) -> String {
     String::from_utf8_lossy(bytes).into_owned()
 }
 
-/// What a run in an empty folder printed; it must succeed.
+/// The output of a successful run in an empty folder.
 fn printed(args: &[&str]) -> String {
     let folder = TempDir::new().unwrap();
     let out = gradscope(folder.path(), args);
@@ -33,7 +33,8 @@ fn json(args: &[&str]) -> Value {
     serde_json::from_str(&printed(args)).unwrap()
 }
 
-/// Runs something wrong: it must fail with this code, say one thing on stderr, nothing on stdout, and leave no file.
+/// Runs an invalid command, which must fail with this exit code, print one message to stderr and nothing to stdout, and leave no
+/// files.
 fn wrong(folder: &Path, args: &[&str], code: i32) -> String {
     let before = files(folder);
     let out = gradscope(folder, args);
@@ -60,7 +61,7 @@ fn assert_says(said: &str, parts: &[&str]) {
 #[test]
 fn methods_models_layers_and_classes_are_tables_and_json() {
     assert_says(&printed(&["methods"]), &["gradcam", "attribution", "layer variant relu"]);
-    assert_says(&printed(&["models"]), &["squeezenet1_0", "shapes", "inside"]);
+    assert_says(&printed(&["models"]), &["squeezenet1_0", "shapes", "built in"]);
     assert_says(&printed(&["layers", "-m", "squeezenet1_0"]), &["features.3.squeeze", "conv", "16x54x54"]);
     assert_says(&printed(&["classes"]), &["0", "9"]);
     let methods = json(&["methods", "--json"]);
@@ -72,12 +73,12 @@ fn methods_models_layers_and_classes_are_tables_and_json() {
 }
 
 #[test]
-fn shells_complete_commands_options_methods_and_models() {
+fn completions_contain_commands_options_methods_and_models() {
     for (shell, names) in [("bash", true), ("zsh", true), ("fish", true), ("elvish", false), ("powershell", false)] {
         let script = printed(&["completions", shell]);
         assert_says(&script, &["selftest", "time-limit"]);
         assert!(!names || script.contains("gradcam") && script.contains("squeezenet1_0"), "{shell}");
-        assert!(!script.contains("\\u{") && !script.contains("\\x1b"), "{shell}: nothing is escaped in a script");
+        assert!(!script.contains("\\u{") && !script.contains("\\x1b"), "{shell}: scripts contain no escapes");
     }
     let folder = TempDir::new().unwrap();
     fs::create_dir(folder.path().join("plugins")).unwrap();
@@ -89,7 +90,7 @@ fn shells_complete_commands_options_methods_and_models() {
 
 #[test]
 #[cfg(unix)]
-fn bash_completes_a_method_by_the_printed_script() {
+fn bash_completes_a_method_with_the_printed_script() {
     let script = printed(&["completions", "bash"]);
     let ask = "COMP_WORDS=(gradscope run gradc); COMP_CWORD=2; _gradscope gradscope gradc run; echo ${COMPREPLY[@]}";
     let Ok(out) = Command::new("bash").args(["-c", &format!("{script}\n{ask}")]).output() else { return };
@@ -102,7 +103,7 @@ fn man_writes_a_page_for_each_command() {
     let out = gradscope(folder.path(), &["man", "man1"]);
     assert!(out.status.success(), "{}", text(&out.stderr));
     let pages = files(&folder.path().join("man1"));
-    assert_eq!(text(&out.stdout), format!("{} pages in man1\n", pages.len()));
+    assert_eq!(text(&out.stdout), format!("wrote {} pages to man1\n", pages.len()));
     let page = |name: &str| fs::read_to_string(folder.path().join("man1").join(name)).unwrap();
     assert_says(&page("gradscope.1"), &[".TH gradscope 1", "gradscope\\-train(1)", "Examples:"]);
     assert_says(&page("gradscope-train.1"), &[".TH gradscope-train 1", "\\-\\-attack\\-steps"]);
@@ -112,7 +113,7 @@ fn man_writes_a_page_for_each_command() {
 }
 
 #[test]
-fn a_run_on_the_programs_own_network_writes_figures_raw_values_and_a_result() {
+fn a_run_on_the_built_in_network_writes_figures_raw_values_and_a_result() {
     let folder = TempDir::new().unwrap();
     let out = gradscope(folder.path(), &["run", "gradcam", "--out", "o"]);
     assert!(out.status.success(), "{}", text(&out.stderr));
@@ -130,7 +131,7 @@ fn a_run_on_the_programs_own_network_writes_figures_raw_values_and_a_result() {
 }
 
 #[test]
-fn an_attack_tells_its_steps() {
+fn an_attack_reports_its_steps() {
     let result = json(&["run", "fgsm", "--set", "step=1", "--steps", "3", "--json"]);
     let steps = result["steps"].as_array().unwrap();
     assert!(steps.len() >= 2 && steps.len() <= 4);
@@ -159,7 +160,7 @@ fn several_pictures_get_a_folder_each() {
 }
 
 #[test]
-fn tables_are_in_the_result_as_they_are_shown() {
+fn the_result_contains_tables_as_shown() {
     let result = json(&["run", "sparseness", "--set", "method=gradcam", "--json"]);
     let table = &result["figures"][0]["table"];
     assert_eq!(table["columns"], serde_json::json!(["quantity", "value"]));
@@ -169,7 +170,7 @@ fn tables_are_in_the_result_as_they_are_shown() {
 }
 
 #[test]
-fn accuracy_is_printed_as_words_or_json() {
+fn accuracy_is_printed_as_text_or_json() {
     let eval = json(&["eval", "-m", "digits", "--data", "made:digits", "--json"]);
     assert_eq!(eval["total"], 2000);
     let (correct, accuracy) = (eval["correct"].as_f64().unwrap(), eval["accuracy"].as_f64().unwrap());
@@ -177,7 +178,7 @@ fn accuracy_is_printed_as_words_or_json() {
 }
 
 #[test]
-fn check_tells_good_scripts_from_wrong_ones() {
+fn check_distinguishes_valid_scripts_from_broken_ones() {
     let folder = TempDir::new().unwrap();
     fs::write(folder.path().join("bad.rhai"), "const PLUGIN = #{ group: \"x\" };\nfn run(cx) { cx.inptu }").unwrap();
     assert!(printed(&["check", "saliency", "gradcam", "fgsm", "lrp_by_hand"]).lines().all(|l| l.starts_with("ok")));
@@ -187,7 +188,7 @@ fn check_tells_good_scripts_from_wrong_ones() {
 }
 
 #[test]
-fn check_says_which_rules_and_edits_are_for_no_layer() {
+fn check_reports_rules_and_edits_that_match_no_layer() {
     let folder = TempDir::new().unwrap();
     let script = |name: &str, rules: &str| {
         let body = format!("backward(cx.model.forward(cx.input), logit(cx.target), #{{ rules: [{rules}] }})");
@@ -226,7 +227,7 @@ fn text_of_notes(out: &Output) -> String {
 }
 
 #[test]
-fn a_pipe_gets_pictures_only_where_the_command_line_says_how() {
+fn a_pipe_gets_pictures_only_if_requested_on_the_command_line() {
     let folder = TempDir::new().unwrap();
     fs::write(folder.path().join("config.rhai"), "#{ graphics: \"half\" }").unwrap();
     let run = |args: &[&str]| {
@@ -243,7 +244,7 @@ fn a_pipe_gets_pictures_only_where_the_command_line_says_how() {
 }
 
 #[test]
-fn what_was_used_is_in_the_result_not_what_was_asked() {
+fn the_result_contains_the_parameters_used_not_those_requested() {
     let used = |method: &str, set: &[&str]| {
         let set = set.iter().flat_map(|pair| ["--set", pair]);
         let args: Vec<_> = ["run", method, "--data", "made:shapes", "--json"].into_iter().chain(set).collect();
@@ -251,7 +252,7 @@ fn what_was_used_is_in_the_result_not_what_was_asked() {
         let out = gradscope(folder.path(), &args);
         assert!(out.status.success(), "{}", text(&out.stderr));
         let result: Value = serde_json::from_slice(&out.stdout).unwrap();
-        // A slow machine adds lines that say how far it is.
+        // On a slow machine there are additional progress reports.
         let said: String =
             text(&out.stderr).split_inclusive('\n').filter(|l| !l.starts_with("still running ")).collect();
         move |name: &str| {
@@ -288,7 +289,7 @@ fn what_was_used_is_in_the_result_not_what_was_asked() {
 }
 
 #[test]
-fn a_picture_is_no_neighbour_of_its_own_but_its_twin_is() {
+fn a_picture_is_not_its_own_neighbour_but_its_copy_is() {
     let folder = TempDir::new().unwrap();
     let mut records: Vec<Vec<u8>> =
         (0..9u32)
@@ -357,7 +358,7 @@ fn a_picture_is_no_neighbour_of_its_own_but_its_twin_is() {
 }
 
 #[test]
-fn what_does_not_exist_is_a_usage_error_that_says_what_does() {
+fn unknown_names_are_usage_errors_that_list_valid_ones() {
     let f = TempDir::new().unwrap();
     let says = |args: &[&str], parts: &[&str]| assert_says(&wrong(f.path(), args, 2), parts);
     says(&["run", "gradcamm"], &["no method named \"gradcamm\"", "gradcam"]);
@@ -385,7 +386,7 @@ fn what_does_not_exist_is_a_usage_error_that_says_what_does() {
 }
 
 #[test]
-fn wrong_arguments_are_told_by_their_parser() {
+fn invalid_arguments_are_reported_by_the_parser() {
     let folder = TempDir::new().unwrap();
     let out = gradscope(folder.path(), &["run", "gradcam", "--nonsense"]);
     assert_eq!(out.status.code(), Some(2));
@@ -393,7 +394,7 @@ fn wrong_arguments_are_told_by_their_parser() {
 }
 
 #[test]
-fn wrong_weight_files_fail_with_their_name() {
+fn invalid_weight_files_fail_with_their_name() {
     let f = TempDir::new().unwrap();
     let file = |name: &str, bytes: &[u8]| fs::write(f.path().join(name), bytes).unwrap();
     file("text.safetensors", b"these are no weights");
@@ -409,7 +410,7 @@ fn wrong_weight_files_fail_with_their_name() {
 }
 
 #[test]
-fn wrong_pictures_fail_with_their_name() {
+fn invalid_pictures_fail_with_their_name() {
     let f = TempDir::new().unwrap();
     fs::write(f.path().join("text.png"), "this is no picture").unwrap();
     let mut png = std::io::Cursor::new(vec![]);
@@ -448,7 +449,7 @@ fn a_picture_of_one_pixel_is_scaled_like_any_other() {
 }
 
 #[test]
-fn hostile_scripts_end_in_an_error_with_their_line() {
+fn hostile_scripts_end_with_an_error_and_its_line() {
     let f = TempDir::new().unwrap();
     let script = |name: &str, body: &str| {
         let text = format!("const PLUGIN = #{{ group: \"x\" }};\nfn run(cx) {{\n  {body}\n}}");
@@ -482,9 +483,9 @@ fn a_folder_that_cannot_be_written_is_an_error_with_its_name() {
 
 #[test]
 #[cfg(target_os = "linux")]
-fn a_full_disk_is_an_error_and_leaves_no_part_of_a_file() {
+fn a_full_disk_is_an_error_and_leaves_no_partial_file() {
     let f = TempDir::new().unwrap();
-    // A limit on the size of files stands for the full disk: the first write beyond it fails.
+    // A file size limit stands in for a full disk: the first write beyond it fails.
     let exe = env!("CARGO_BIN_EXE_gradscope");
     let script = format!("trap '' XFSZ; ulimit -f 8; exec '{exe}' run saliency --out o");
     let out = Command::new("bash").args(["-c", &script]).current_dir(f.path()).env("HOME", f.path()).output().unwrap();
@@ -496,7 +497,7 @@ fn a_full_disk_is_an_error_and_leaves_no_part_of_a_file() {
     }
 }
 
-/// The tables and the numbers of each step that a run left in a folder.
+/// The tables and the values of each step in a run's output folder.
 fn results(folder: &Path) -> [Value; 2] {
     let result: Value = serde_json::from_slice(&fs::read(folder.join("result.json")).unwrap()).unwrap();
     let tables = result["figures"].as_array().unwrap().iter().map(|f| f["table"].clone()).collect();
@@ -504,7 +505,7 @@ fn results(folder: &Path) -> [Value; 2] {
 }
 
 #[test]
-fn a_sweep_that_was_killed_half_way_resumes_and_ends_as_an_unbroken_one() {
+fn a_sweep_killed_half_way_resumes_with_the_same_result() {
     let folder = TempDir::new().unwrap();
     let sweep =
         "run robustness --data made:shapes --set count=64 --set batch=2 --set|set=steps=20 stop=false epsilon=2";
@@ -529,7 +530,7 @@ fn a_sweep_that_was_killed_half_way_resumes_and_ends_as_an_unbroken_one() {
 }
 
 #[test]
-fn a_closed_pipe_is_no_error() {
+fn a_closed_pipe_is_not_an_error() {
     let mut child = Command::new(env!("CARGO_BIN_EXE_gradscope"))
         .args(["classes", "-m", "squeezenet1_0"])
         .stdout(std::process::Stdio::piped())
@@ -542,7 +543,7 @@ fn a_closed_pipe_is_no_error() {
 }
 
 #[test]
-fn the_app_without_a_terminal_says_what_to_do_instead() {
+fn the_app_without_a_terminal_suggests_gradscope_run() {
     let folder = TempDir::new().unwrap();
     assert_says(&wrong(folder.path(), &[], 1), &["needs a terminal", "gradscope run"]);
 }
@@ -555,7 +556,7 @@ fn help_shows_examples() {
 }
 
 #[test]
-fn a_new_method_of_each_kind_runs_as_it_is_and_is_never_written_over() {
+fn a_new_method_of_each_template_runs_and_is_never_overwritten() {
     let folder = TempDir::new().unwrap();
     for kind in ["map", "rule", "attack"] {
         let name = format!("my_{kind}");
@@ -569,12 +570,12 @@ fn a_new_method_of_each_kind_runs_as_it_is_and_is_never_written_over() {
         assert!(text(&tried.stdout).starts_with("ok"), "{}", text(&tried.stdout));
         let again = gradscope(folder.path(), &["new", &name]);
         assert_eq!(again.status.code(), Some(2));
-        assert!(text(&again.stderr).contains("is there already"));
+        assert!(text(&again.stderr).contains("already exists"));
     }
 }
 
 #[test]
-fn a_new_method_goes_into_the_folder_of_its_group_where_there_is_one() {
+fn a_new_method_goes_into_the_folder_of_its_group_if_it_exists() {
     let folder = TempDir::new().unwrap();
     fs::create_dir_all(folder.path().join("plugins/attack")).unwrap();
     let made = text(&gradscope(folder.path(), &["new", "mine", "--from", "attack"]).stdout);
@@ -583,12 +584,12 @@ fn a_new_method_goes_into_the_folder_of_its_group_where_there_is_one() {
     assert!(made.contains("plugins/other.rhai"), "{made}");
     let again = gradscope(folder.path(), &["new", "mine", "--from", "map"]);
     assert_eq!(again.status.code(), Some(2));
-    assert!(text(&again.stderr).contains("plugins/attack/mine.rhai\" is there already"), "{}", text(&again.stderr));
+    assert!(text(&again.stderr).contains("plugins/attack/mine.rhai\" already exists"), "{}", text(&again.stderr));
     assert!(text(&gradscope(folder.path(), &["check", "mine", "other"]).stdout).lines().all(|l| l.starts_with("ok")));
 }
 
 #[test]
-fn the_reference_is_searched_by_words() {
+fn the_reference_can_be_searched() {
     let folder = TempDir::new().unwrap();
     let found = text(&gradscope(folder.path(), &["api", "gaussian"]).stdout);
     assert!(found.contains("gaussian_blur(sigma)") && found.contains("gaussian_blur(Tensor, "), "{found}");
@@ -600,7 +601,7 @@ fn the_reference_is_searched_by_words() {
     assert!(folder.path().join("defs").read_dir().unwrap().count() > 0);
 }
 
-/// Twelve pictures of three classes of the program's own, in folders of these names.
+/// Writes twelve built-in pictures of three classes to folders of these names.
 fn shapes(folder: &Path, names: [&str; 3]) {
     let set = gradscope::data::source::open("made:shapes").unwrap();
     for (class, name) in [7, 0, 5].into_iter().zip(names) {
@@ -613,7 +614,7 @@ fn shapes(folder: &Path, names: [&str; 3]) {
 }
 
 #[test]
-fn a_folder_of_names_is_evaluated_as_the_same_folder_of_numbers() {
+fn folders_named_by_class_name_and_by_number_give_the_same_accuracy() {
     let folder = TempDir::new().unwrap();
     shapes(&folder.path().join("names"), ["Heart", "DISC", "ring"]);
     shapes(&folder.path().join("numbers"), ["7", "0", "5"]);
@@ -630,7 +631,7 @@ fn a_folder_of_names_is_evaluated_as_the_same_folder_of_numbers() {
 }
 
 #[test]
-fn methods_over_a_folder_take_the_same_classes_and_tell_its_pictures_by_file() {
+fn methods_on_a_folder_use_the_same_classes_and_report_file_names() {
     let folder = TempDir::new().unwrap();
     shapes(&folder.path().join("names"), ["Heart", "DISC", "ring"]);
     let run = |args: &[&str]| {
@@ -652,7 +653,7 @@ fn methods_over_a_folder_take_the_same_classes_and_tell_its_pictures_by_file() {
 }
 
 #[test]
-fn a_prefix_that_is_taken_off_is_told_once_and_kept_in_the_result() {
+fn a_removed_prefix_is_reported_once_and_recorded_in_the_result() {
     let fixtures = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/fixtures/checkpoints");
     let at = |name: &str| fixtures.join(name).display().to_string();
     let f = TempDir::new().unwrap();
@@ -674,7 +675,7 @@ fn a_prefix_that_is_taken_off_is_told_once_and_kept_in_the_result() {
 }
 
 #[test]
-fn a_line_is_read_as_another_word_after_a_small_change() {
+fn a_line_is_read_as_another_word_after_a_small_perturbation() {
     let result = json(&["run", "read_as", "-m", "reader", "-i", "made:words[2]", "--set", "word=sensor", "--json"]);
     let table = result["figures"].as_array().unwrap().iter().find(|f| f["title"] == "what is read").unwrap();
     assert_eq!(table["table"]["rows"][0][1], "tensor");
@@ -683,7 +684,7 @@ fn a_line_is_read_as_another_word_after_a_small_change() {
     let read: Vec<_> = steps.iter().filter(|step| step["read"] == 1.0).collect();
     let least = read.iter().map(|step| step["linf"].as_f64().unwrap()).fold(f64::MAX, f64::min);
     assert!(least < 45.0, "{least}");
-    // What is read is likely: p(sensor) > 0.1 wherever the best path gives it.
+    // The text read is likely: p(sensor) > 0.1 wherever the best path gives it.
     assert!(read.iter().all(|step| step["loss"].as_f64().unwrap() < 2.3), "{read:?}");
     let f = TempDir::new().unwrap();
     let said = wrong(f.path(), &["run", "read_as", "-m", "reader", "--set", "word=bank"], 1);
@@ -691,12 +692,12 @@ fn a_line_is_read_as_another_word_after_a_small_change() {
 }
 
 #[test]
-fn a_waveform_is_heard_as_another_with_its_change_a_stated_number_of_decibels_below_it() {
+fn a_waveform_is_heard_as_another_and_its_snr_is_reported() {
     let result = json(&["run", "inaudible", "-m", "waves", "-i", "made:waves[0]", "--json"]);
     assert!(result["done"].as_str().unwrap().starts_with("heard as triangle, SNR 2"), "{}", result["done"]);
     let steps = result["steps"].as_array().unwrap();
     assert!(steps.last().unwrap()["best_snr"].as_f64().unwrap() > 20.0);
-    // SNR = 20 log10(signal / change): of one signal, whatever the change.
+    // SNR = 20 log10(signal / change), so the signal is the same for any change.
     let signal = |step: &Value| step["snr"].as_f64().map(|snr| snr + 20.0 * step["l2"].as_f64().unwrap().log10());
     let signals: Vec<_> = steps.iter().filter_map(signal).collect();
     assert!(signals.len() > 50 && signals.iter().all(|s| (s - signals[0]).abs() < 1e-3), "{signals:?}");

@@ -1,4 +1,4 @@
-//! Networks whose scores are not finite, and pictures whose values are no pixels: no command takes them for something else.
+//! Networks whose scores are not finite, and pictures whose values are not pixels, are reported by every command.
 
 use super::{assert_says, gradscope, text, wrong};
 use candle_core::{Device, Tensor};
@@ -17,7 +17,7 @@ fn own(name: &str) -> Model {
     Architectures::new(Folders::models(None), &Arc::default()).open(name, None).unwrap()
 }
 
-/// The program's own network with one number of its weights changed.
+/// The built-in network with one value of its weights changed.
 fn broken(folder: &Path, model: &str, tensor: &str, place: usize, value: f32) -> PathBuf {
     let graph: Arc<Graph> = own(model).graph;
     let mut weights: BTreeMap<String, Tensor> = graph.weights();
@@ -31,7 +31,7 @@ fn broken(folder: &Path, model: &str, tensor: &str, place: usize, value: f32) ->
     file
 }
 
-/// Numbers that no JSON of ours may have.
+/// Whether a JSON value is free of non-finite numbers.
 fn clean(value: &Value) -> bool {
     match value {
         Value::Array(all) => all.iter().all(clean),
@@ -41,7 +41,7 @@ fn clean(value: &Value) -> bool {
     }
 }
 
-/// What a command says that fails; a note on how classes are matched may stand before.
+/// The error of a failing command, possibly after a note on how classes are matched.
 fn failed(folder: &Path, args: &[&str]) -> String {
     let out = gradscope(folder, args);
     assert_eq!((out.status.code(), text(&out.stdout)), (Some(1), String::new()), "{args:?}: {}", text(&out.stderr));
@@ -62,7 +62,7 @@ const METHODS: [&str; 10] = [
 ];
 
 #[test]
-fn a_network_whose_scores_are_not_finite_names_no_class_in_any_command() {
+fn no_command_names_a_class_if_scores_are_not_finite() {
     let folder = TempDir::new().unwrap();
     let names = own("shapes").graph.weights().into_keys().collect::<Vec<_>>();
     let (first, last) = (names.iter().find(|n| n.ends_with("weight")).unwrap().clone(), "fc.bias".to_string());
@@ -84,13 +84,13 @@ fn a_network_whose_scores_are_not_finite_names_no_class_in_any_command() {
         }
         let args = ["eval", "-m", "shapes", "-w", file, "--data", "made:shapes"];
         assert_says(&failed(folder.path(), &args), &parts);
-        // A class that was chosen helps nothing: probabilities and losses are of all scores.
+        // Choosing a class does not help: probabilities and losses depend on all scores.
         assert_says(&wrong(folder.path(), &["run", "saliency", "-m", "shapes", "-w", file, "-t", "3"], 1), &parts);
     }
 }
 
 #[test]
-fn methods_that_need_no_class_draw_what_is_not_finite_and_count_it() {
+fn methods_that_need_no_class_draw_and_count_values_that_are_not_finite() {
     let folder = TempDir::new().unwrap();
     let tensor = own("shapes").graph.weights().into_keys().find(|n| n.ends_with("weight")).unwrap();
     let file = broken(folder.path(), "shapes", &tensor, 0, f32::NAN);
@@ -125,7 +125,7 @@ fn methods_that_need_no_class_draw_what_is_not_finite_and_count_it() {
 }
 
 #[test]
-fn values_that_are_no_pixels_are_refused_by_every_method() {
+fn values_that_are_not_pixels_are_rejected_by_every_method() {
     let folder = TempDir::new().unwrap();
     let size: usize = 3 * 64 * 64;
     let write = |name: &str, of: &dyn Fn(usize) -> f32| {

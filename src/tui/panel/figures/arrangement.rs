@@ -1,11 +1,11 @@
-//! Where each figure stands in the panel: pictures in a grid, charts and texts below them.
+//! The arrangement of figures in the panel: pictures in a grid, charts and texts below them.
 
 use super::{caption, table};
 use crate::render::{self, Body, Figure};
 use crate::tui::state::VisibleFigure;
 use ratatui::layout::Rect;
 
-/// Where each figure stands.
+/// The areas of the figures.
 pub struct Arrangement<'a> {
     /// Pictures with their tiles.
     pub pictures: Vec<(Rect, &'a VisibleFigure)>,
@@ -30,13 +30,13 @@ pub fn arrange(figures: &[VisibleFigure], area: Rect, cell: (u16, u16)) -> Arran
     }
 }
 
-/// The part of a tile that the picture has, above its caption.
+/// The part of a tile for the picture, above its caption.
 pub fn picture_area(tile: Rect, figure: &Figure) -> Rect {
     let below = caption::height(tile) + caption::note_lines(figure, tile).len() as u16;
     Rect { height: tile.height - below, ..tile }
 }
 
-/// The width of each figure: what it needs if all fit; else the wide ones share what the others leave.
+/// The width of each figure: as much as it needs if all fit, else the wide ones share the remaining width.
 fn widths(room: u16, others: &[&VisibleFigure]) -> Vec<u16> {
     let wanted = |e: &VisibleFigure| match &e.figure.body {
         Body::Table { columns, rows } => table::widths(columns, rows).iter().sum::<usize>() as u16,
@@ -57,7 +57,8 @@ fn is_picture(figure: &Figure) -> bool {
     matches!(figure.body, Body::Map { .. } | Body::Image { .. } | Body::Montage { .. })
 }
 
-/// The areas of pictures, above, and of the rest, below in as few rows as it needs. In a small area the pictures take all.
+/// Splits an area into one for pictures, above, and one for the rest, below, with as few rows as it needs. A small area is all for
+/// pictures.
 fn shares(area: Rect, pictures: &[&VisibleFigure], others: &[&VisibleFigure]) -> (Rect, Rect) {
     let rows = |figure: &Figure| match &figure.body {
         Body::Bars { bars } => bars.len(),
@@ -75,7 +76,7 @@ fn shares(area: Rect, pictures: &[&VisibleFigure], others: &[&VisibleFigure]) ->
     (above, Rect { y: above.bottom(), height: below, ..area })
 }
 
-/// Width over height of a picture.
+/// The aspect ratio of a picture, width over height.
 fn aspect(figure: &Figure) -> f64 {
     let of = render::aspect;
     match &figure.body {
@@ -90,7 +91,7 @@ fn aspect(figure: &Figure) -> f64 {
     }
 }
 
-/// The grid of tiles whose smallest picture is the largest.
+/// The grid that maximizes the size of the smallest picture.
 fn tiles(area: Rect, shapes: &[f64], cell: (u16, u16)) -> Vec<Rect> {
     let count = shapes.len() as u16;
     if count == 0 || area.is_empty() {

@@ -17,9 +17,9 @@ pub fn draw(buf: &mut Buffer, area: Rect, visible: &VisibleFigure, state: &State
     let VisibleFigure { figure, range, warning, .. } = visible;
     let lens = &state.lens;
     let about = match (range, &figure.body) {
-        (Some(_), _) if lens.scale == Rescale::Shared => "one scale for all".to_owned(),
+        (Some(_), _) if lens.scale == Rescale::Shared => "shared scale".to_owned(),
         (Some(range), _) => range.chosen.to_owned(),
-        (None, Body::Montage { .. }) => "each tile on its own scale".to_owned(),
+        (None, Body::Montage { .. }) => "own scale per tile".to_owned(),
         (None, Body::Image { pixels }) => shape(&pixels.shape),
         _ => String::new(),
     };
@@ -35,7 +35,7 @@ pub fn draw(buf: &mut Buffer, area: Rect, visible: &VisibleFigure, state: &State
     let (title, about) = match part {
         _ if fits(&about) => (figure.title.clone(), about),
         _ if read => (String::new(), about),
-        // Missing parts and values that are not finite come first.
+        // Warnings about missing parts and non-finite values take precedence.
         Some(part) if fits(&part) => (figure.title.clone(), part),
         Some(part) => {
             let kept: String = figure.title.chars().take(room.saturating_sub(part.chars().count() + 2)).collect();
@@ -62,7 +62,7 @@ pub fn draw(buf: &mut Buffer, area: Rect, visible: &VisibleFigure, state: &State
     blocks::paint(buf, bar, &ramp, Blocks::Half, stage.depth);
 }
 
-/// Its rows in a tile, without the note: one for the title and a second one for the colors if they fit.
+/// The height of a caption in rows, without the note: the title, and the colorbar if it fits.
 pub fn height(tile: Rect) -> u16 {
     match tile.height {
         0..4 => 0,
@@ -71,7 +71,7 @@ pub fn height(tile: Rect) -> u16 {
     }
 }
 
-/// The note of a map, in lines as wide as its tile; none in a small tile.
+/// The note of a map, wrapped to the width of its tile; empty in a small tile.
 pub fn note_lines(figure: &Figure, tile: Rect) -> Vec<String> {
     match &figure.body {
         Body::Map { note, .. } if tile.height >= 14 => wrapped(note, usize::from(tile.width), 2),
@@ -79,10 +79,10 @@ pub fn note_lines(figure: &Figure, tile: Rect) -> Vec<String> {
     }
 }
 
-/// Text in at most `most` lines; an ellipsis ends a text that is cut.
+/// Wraps a text into at most `most` lines; a truncated text ends with an ellipsis.
 fn wrapped(text: &str, width: usize, most: usize) -> Vec<String> {
     let mut lines: Vec<String> = vec![];
-    // A percent sign stays with its number.
+    // Keep a percent sign with its number.
     let text = text.replace(" %", "\u{a0}%");
     for word in text.split(' ').filter(|word| !word.is_empty()) {
         match lines.last_mut() {

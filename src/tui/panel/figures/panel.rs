@@ -1,4 +1,4 @@
-//! The panel itself: its keys, its title, and how it is drawn.
+//! The panel itself: its keys, its title and its drawing.
 
 use super::arrangement::{arrange, picture_area};
 use super::{caption, chart, scatter};
@@ -31,9 +31,9 @@ pub const PANEL: Panel = Panel {
 };
 
 const KEYS: &[Binding] = &[
-    bind(&[K::Enter], A::Choose, "Figures", "fill the screen, or no more", "zoom"),
-    bind(&[K::Left], A::Left, "Figures", "view before; enlarged: move", ""),
-    bind(&[K::Right], A::Right, "Figures", "next view; enlarged: move", ""),
+    bind(&[K::Enter], A::Choose, "Figures", "maximize or restore", "zoom"),
+    bind(&[K::Left], A::Left, "Figures", "previous view; zoomed: pan", ""),
+    bind(&[K::Right], A::Right, "Figures", "next view; zoomed: pan", ""),
 ];
 
 fn act(state: &mut State, action: A) -> Option<Vec<Effect>> {
@@ -48,7 +48,7 @@ fn act(state: &mut State, action: A) -> Option<Vec<Effect>> {
     Some(Vec::new())
 }
 
-/// Moves the mark or the visible part, or shows another view.
+/// Moves the mark or the visible part, or switches the view.
 fn go(state: &mut State, x: i32, y: i32) {
     if !lens_actions::go(state, x, y) {
         views::turn(state, x + y);
@@ -132,9 +132,9 @@ fn title(state: &State, theme: &Theme, area: Rect) -> Vec<Span<'static>> {
 
 fn freshness(state: &State, theme: &Theme) -> Span<'static> {
     match (state.stale(), state.busy.is_some(), &state.fault) {
-        (true, true, _) => Span::styled("old, the new one is being computed", theme.warn),
-        (true, false, Some(_)) => Span::styled("old, the new one failed", theme.bad),
-        (true, false, None) => Span::styled("old", theme.warn),
+        (true, true, _) => Span::styled("updating (previous result shown)", theme.warn),
+        (true, false, Some(_)) => Span::styled("failed (previous result shown)", theme.bad),
+        (true, false, None) => Span::styled("outdated", theme.warn),
         (false, true, _) => Span::styled("computing", theme.dim),
         (false, false, _) => Span::raw(""),
     }

@@ -1,4 +1,4 @@
-//! Scatter plots: the points, the one under the mark, and its picture.
+//! Scatter plots: the points, and the pictures of those selected.
 
 use crate::render::Points;
 use crate::tui::picture::{PictureStage, blocks, ring};
@@ -16,7 +16,7 @@ use ratatui::widgets::canvas::{self, Canvas};
 
 /// Number of colors before they repeat.
 const COLORS: usize = 16;
-/// The most columns of the thumbnails, and the fewest of the points.
+/// The maximum width of the thumbnails and the minimum width of the points, in columns.
 const COLUMNS: (u16, u16) = (32, 30);
 
 /// Draws the names of the groups, the points, and a line about the point under the mark.
@@ -30,7 +30,7 @@ pub fn draw(buf: &mut Buffer, area: Rect, points: &Points, state: &State, theme:
     let about = Rect { y: plane.bottom(), height: 1, ..area };
     let Some(i) = point else {
         let zoom = if state.lens.zoom > 1.0 { format!("×{:.1}  ", state.lens.zoom) } else { String::new() };
-        let help = format!("{zoom}{} points; I or a click points at one, a drag goes round some", points.count());
+        let help = format!("{zoom}{} points; click or press I to select one, drag to select several", points.count());
         return row(buf, about, 0, Line::styled(help, theme.dim), Line::default());
     };
     if let Some(place) = state.lens.seen(view.place(i)) {
@@ -51,7 +51,7 @@ pub fn draw(buf: &mut Buffer, area: Rect, points: &Points, state: &State, theme:
     }
 }
 
-/// The area of the points themselves: beside their thumbnails if one is under the mark; `None` if there is no space.
+/// The area of the points, next to the thumbnails if a point is under the mark; `None` if there is no space.
 pub fn plane(area: Rect, points: &Points, state: &State) -> Option<Rect> {
     if area.height < 4 || area.width < 10 {
         return None;
@@ -63,10 +63,10 @@ pub fn plane(area: Rect, points: &Points, state: &State) -> Option<Rect> {
 }
 
 fn one(points: &Points, i: usize) -> String {
-    format!("{}, {}; Enter opens it", points.name(points.group(i)), points.title(i))
+    format!("{}, {}; press Enter to open it", points.name(points.group(i)), points.title(i))
 }
 
-/// The number of points, and their largest groups.
+/// The number of points and their largest groups.
 fn several(points: &Points, which: &[usize]) -> String {
     let mut counts = vec![0; points.group_count()];
     which.iter().for_each(|&i| counts[points.group(i)] += 1);
@@ -76,7 +76,7 @@ fn several(points: &Points, which: &[usize]) -> String {
     format!("{} points: {}", which.len(), most.join(", "))
 }
 
-/// Places for some pictures below each other; in two columns from two pictures on.
+/// The areas of pictures stacked vertically, in two columns if there are two or more.
 fn grid(area: Rect, count: usize) -> impl Iterator<Item = Rect> {
     let columns = if count > 1 { 2 } else { 1 };
     let (width, height) = (area.width / columns, area.height / (count as u16).div_ceil(columns).max(1));
@@ -90,13 +90,13 @@ fn grid(area: Rect, count: usize) -> impl Iterator<Item = Rect> {
 
 fn legend(points: &Points, theme: &Theme) -> Line<'static> {
     if has_own_colors(points, theme) {
-        return Line::styled("each point in a colour of its own", theme.dim);
+        return Line::styled("each point has its own color", theme.dim);
     }
     let name = |g: usize| [Span::styled("● ", theme.curve(g % COLORS)), Span::raw(format!("{} ", points.name(g)))];
     Line::from((0..points.group_count()).flat_map(name).collect::<Vec<_>>())
 }
 
-/// Whether points have their own colors; sixteen are too few for that.
+/// Whether to draw points in their own colors; sixteen colors are too few for that.
 fn has_own_colors(points: &Points, theme: &Theme) -> bool {
     !points.colors.is_empty() && matches!(theme.depth, Depth::True | Depth::Indexed)
 }

@@ -12,7 +12,7 @@ use std::io::{self, Write};
 /// Quadrants of cells.
 pub const BLOCKS: DriverSpec = DriverSpec {
     name: "blocks",
-    summary: "As quadrants of cells",
+    summary: "Quadrants of cells",
     suits: |_, _, depth| depth == Depth::True,
     driver: |_, _| QUADRANTS,
 };
@@ -20,7 +20,7 @@ pub const BLOCKS: DriverSpec = DriverSpec {
 /// Half blocks.
 pub const HALF: DriverSpec = DriverSpec {
     name: "half",
-    summary: "As halves of cells, for fonts without quadrants",
+    summary: "Half blocks, for fonts without quadrants",
     suits: |_, _, depth| matches!(depth, Depth::Sixteen | Depth::Indexed),
     driver: |_, _| HALVES,
 };
@@ -28,7 +28,7 @@ pub const HALF: DriverSpec = DriverSpec {
 /// Letters.
 pub const LETTERS: DriverSpec = DriverSpec {
     name: "letters",
-    summary: "As letters",
+    summary: "ASCII characters",
     suits: |_, _, depth| depth == Depth::None,
     driver: |_, _| IN_LETTERS,
 };
@@ -63,7 +63,7 @@ impl Driver for Cells {
         stream::lines(&buf).into_bytes()
     }
 
-    /// Half blocks in many colors go through viuer, which asks the terminal nothing.
+    /// Half blocks in many colors are printed by viuer, which does not query the terminal.
     fn print(
         &self,
         out: &mut dyn Write,
@@ -86,7 +86,7 @@ mod tests {
     use image::Rgb;
 
     #[test]
-    fn a_stream_uses_only_the_colors_that_the_terminal_has() {
+    fn a_stream_uses_only_the_terminals_colors() {
         let image = RgbImage::from_fn(8, 8, |x, y| Rgb([x as u8 * 36, y as u8 * 36, 90]));
         for driver in [QUADRANTS, HALVES] {
             let drawn = |depth| {

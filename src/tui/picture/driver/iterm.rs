@@ -7,10 +7,10 @@ use crate::tui::theme::Depth;
 use image::RgbImage;
 use ratatui::layout::Rect;
 
-/// The row of the table.
+/// This driver's row in the table.
 pub const SPEC: DriverSpec = DriverSpec {
     name: "iterm",
-    summary: "As iTerm2 does",
+    summary: "iTerm2's protocol",
     suits: |_, environment, depth| depth != Depth::None && environment.iterm && !environment.tmux,
     driver: |_, _| DRIVER,
 };
@@ -18,7 +18,7 @@ pub const SPEC: DriverSpec = DriverSpec {
 /// The driver.
 pub const DRIVER: &dyn Driver = &Iterm;
 
-/// Draws pictures as iTerm2 does.
+/// Draws pictures by iTerm2's protocol.
 #[derive(Debug)]
 struct Iterm;
 
@@ -60,7 +60,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_picture_says_its_bytes_and_its_cells() {
+    fn a_picture_states_its_bytes_and_its_cells() {
         let command = picture(b"foobar", Rect::new(3, 4, 20, 10));
         let expected = "\x1b]1337;File=inline=1;preserveAspectRatio=1;size=6;width=20;height=10:Zm9vYmFy\x07";
         assert_eq!(String::from_utf8(command).unwrap(), expected);

@@ -1,4 +1,4 @@
-//! Kitty's protocol: PNG at its own size, scaled by the terminal, placed at the cursor or by placeholders.
+//! Kitty's graphics protocol: a PNG that the terminal scales, placed at the cursor or by placeholders.
 
 use super::spec::{Driver, DriverSpec, PicturePart, Standing, go};
 use crate::tui::picture::png::{base64, png};
@@ -9,10 +9,10 @@ use ratatui::buffer::Buffer;
 use ratatui::layout::Rect;
 use ratatui::style::{Color, Style};
 
-/// The row of the table.
+/// This driver's row in the table.
 pub const SPEC: DriverSpec = DriverSpec {
     name: "kitty",
-    summary: "By kitty's protocol",
+    summary: "Kitty's protocol",
     suits: |caps, environment, depth| {
         depth != Depth::None && caps.kitty && (has_placeholders(&caps.name) || !environment.tmux)
     },
@@ -27,10 +27,10 @@ pub const SPEC: DriverSpec = DriverSpec {
 pub const AT_CURSOR: &dyn Driver = &Kitty { placing: Placing::Cursor, tmux: false };
 /// Pictures as placeholders.
 pub const PLACEHOLDERS: &dyn Driver = &Kitty { placing: Placing::Cells, tmux: false };
-/// Pictures as placeholders, in the terminal around tmux.
+/// Pictures as placeholders, passed through tmux to the outer terminal.
 pub const THROUGH_TMUX: &dyn Driver = &Kitty { placing: Placing::Cells, tmux: true };
 
-/// The first version of kitty with placeholders.
+/// The first version of kitty that supports placeholders.
 const WITH_PLACEHOLDERS: (u32, u32) = (0, 28);
 
 /// Draws pictures by kitty's protocol.
@@ -46,7 +46,7 @@ struct Kitty {
 enum Placing {
     /// At the cursor, over the cells.
     Cursor,
-    /// By placeholders: cells that are moved, covered and cleared as text is.
+    /// By placeholders: cells that are moved, covered and cleared like text.
     Cells,
 }
 
@@ -105,7 +105,7 @@ impl Driver for Kitty {
     }
 }
 
-/// Whether a terminal of this name and version has placeholders.
+/// Whether a terminal with this name and version supports placeholders.
 fn has_placeholders(name: &str) -> bool {
     let version = |name: &str| {
         let digits = name.strip_prefix("kitty(")?.trim_end_matches(')');
@@ -115,14 +115,14 @@ fn has_placeholders(name: &str) -> bool {
     name.to_lowercase().starts_with("ghostty") || version(name).is_some_and(|v: (u32, u32)| v >= WITH_PLACEHOLDERS)
 }
 
-/// Letters of base64 in one piece; a multiple of four.
+/// The number of base64 characters in a chunk; a multiple of four.
 const PIECE: usize = 4096;
 
-/// The character that stands for a part of a picture.
+/// The placeholder character of kitty's protocol.
 const PLACEHOLDER: char = '\u{10EEEE}';
 
-/// The commands that send a picture and show it in the columns and rows of `rect`. No other command of this protocol may come
-/// between them. A picture at the cursor appears where that is at the last of them.
+/// The commands that send a picture and show it in the columns and rows of `rect`. They must not be interleaved with other commands of
+/// this protocol. A picture at the cursor appears at the cursor's position during the last command.
 fn pieces(id: u32, png: &[u8], rect: Rect, placing: Placing, tmux: bool) -> Vec<Vec<u8>> {
     let place = match placing {
         Placing::Cursor => "p=1,C=1",
@@ -159,7 +159,7 @@ fn placeholders(buf: &mut Buffer, rect: Rect, id: u32) {
     }
 }
 
-/// Whether there are marks for this many columns and rows.
+/// Whether there are enough diacritics to number these columns and rows.
 fn can_place(rect: Rect) -> bool {
     usize::from(rect.width.max(rect.height)) <= MARKS.len()
 }
@@ -168,7 +168,7 @@ fn mark(n: u16) -> char {
     char::from_u32(MARKS[usize::from(n)]).unwrap_or(' ')
 }
 
-/// A command; wrapped inside tmux, so that it passes through.
+/// A command; inside tmux, wrapped so that it passes through.
 fn command(parts: &[&[u8]], tmux: bool) -> Vec<u8> {
     let (open, close): (&[u8], &[u8]) = match tmux {
         true => (b"\x1bPtmux;\x1b\x1b_G", b"\x1b\x1b\\\x1b\\"),
@@ -177,7 +177,7 @@ fn command(parts: &[&[u8]], tmux: bool) -> Vec<u8> {
     [&[open], parts, &[close]].concat().concat()
 }
 
-/// Combining characters that count rows and columns (kitty's `rowcolumn-diacritics.txt`).
+/// Diacritics that encode row and column numbers (kitty's `rowcolumn-diacritics.txt`).
 #[rustfmt::skip]
 const MARKS: [u32; 197] = [
     0x0305, 0x030d, 0x030e, 0x0310, 0x0312, 0x033d, 0x033e, 0x033f, 0x0346, 0x034a, 0x034b, 0x034c, 0x0350, 0x0351, 0x0352, 0x0357,
@@ -204,12 +204,12 @@ mod tests {
     }
 
     #[test]
-    fn a_small_picture_is_one_piece_that_says_so() {
+    fn a_small_picture_is_a_single_final_chunk() {
         assert_eq!(sent(3, Placing::Cursor, false), "\x1b_Ga=T,i=77,p=1,C=1,q=2,f=100,c=60,r=30,m=0;////\x1b\\");
     }
 
     #[test]
-    fn a_large_picture_comes_in_pieces() {
+    fn a_large_picture_is_split_into_chunks() {
         let sent = sent(3072 * 2 + 1, Placing::Cells, false);
         let pieces: Vec<_> = sent.split("\x1b\\").filter(|p| !p.is_empty()).collect();
         assert_eq!(pieces.len(), 3);
@@ -218,13 +218,13 @@ mod tests {
     }
 
     #[test]
-    fn tmux_lets_every_piece_through() {
+    fn every_chunk_is_wrapped_for_tmux() {
         let sent = sent(3, Placing::Cells, true);
         assert!(sent.starts_with("\x1bPtmux;\x1b\x1b_Ga=T") && sent.ends_with("\x1b\x1b\\\x1b\\"));
     }
 
     #[test]
-    fn cells_say_their_row_column_and_picture() {
+    fn cells_encode_their_row_column_and_picture() {
         let mut buf = Buffer::empty(Rect::new(0, 0, 4, 4));
         placeholders(&mut buf, Rect::new(1, 1, 2, 2), 0x01_02_03);
         let cell = &buf[(2, 1)];

@@ -1,6 +1,6 @@
-//! How pictures reach the terminal: one file a protocol, and the table of them.
+//! Drivers that draw pictures in the terminal: the table of drivers, and one file for each protocol.
 //!
-//! A protocol is a [`DriverSpec`] in a file of this folder and a row of [`DRIVERS`].
+//! To add a protocol, define a [`DriverSpec`] in a new file of this folder and add it to [`DRIVERS`].
 
 pub mod cells;
 pub mod iterm;
@@ -16,7 +16,7 @@ use crate::tui::theme::Depth;
 use clap::ValueEnum;
 use clap::builder::PossibleValue;
 
-/// All drivers, as `--graphics` lists them. `auto` takes the first one that suits the terminal.
+/// All drivers, in the order in which `--graphics` lists them. `auto` chooses the first that works in the terminal.
 #[rustfmt::skip]
 pub const DRIVERS: &[DriverSpec] = &[
     kitty::SPEC,
@@ -28,13 +28,13 @@ pub const DRIVERS: &[DriverSpec] = &[
     none::SPEC,
 ];
 
-/// How the user wants pictures to be drawn.
+/// The user's choice of driver.
 #[derive(Clone, Copy, Debug, Default)]
 pub enum Graphics {
-    /// By the best driver that suits the terminal.
+    /// The best driver that works in the terminal.
     #[default]
     Auto,
-    /// By this driver.
+    /// This driver.
     By(&'static DriverSpec),
 }
 
@@ -63,7 +63,7 @@ impl Graphics {
         (spec.driver)(caps, environment)
     }
 
-    /// Whether the choice needs the answers of the terminal: not if the user chose a driver, nor without colors.
+    /// Whether the terminal must be queried: only for `auto`, and not without colors.
     pub fn depends_on_terminal(self, depth: Depth) -> bool {
         matches!(self, Self::Auto) && depth != Depth::None
     }
@@ -89,7 +89,7 @@ impl ValueEnum for Graphics {
 
     fn to_possible_value(&self) -> Option<PossibleValue> {
         let summary = match self {
-            Self::Auto => "The best way that the terminal supports",
+            Self::Auto => "The best protocol that the terminal supports",
             Self::By(spec) => spec.summary,
         };
         Some(PossibleValue::new(self.name()).help(summary))
@@ -116,7 +116,7 @@ mod tests {
     }
 
     #[test]
-    fn the_best_protocol_that_is_known_to_work_is_taken() {
+    fn the_best_protocol_known_to_work_is_chosen() {
         assert_eq!(of(KITTY), is(kitty::AT_CURSOR), "kitty 0.26 shows boxes for placeholders");
         assert_eq!(of(&KITTY.replace("0.26.5", "0.41.1")), is(kitty::PLACEHOLDERS));
         assert_eq!(of("\x1bP>|XTerm(379)\x1b\\\x1b[?64;1;4;22c"), is(sixel::DRIVER));
@@ -125,7 +125,7 @@ mod tests {
     }
 
     #[test]
-    fn the_users_choice_holds_whatever_the_terminal_says() {
+    fn the_users_choice_takes_precedence_over_the_terminal() {
         let silent = Caps::default();
         for (name, driver) in [
             ("kitty", kitty::AT_CURSOR),
@@ -146,14 +146,14 @@ mod tests {
     }
 
     #[test]
-    fn without_colors_pictures_are_letters_whatever_the_terminal_can_do() {
+    fn without_colors_pictures_are_always_letters() {
         let iterm = Environment { iterm: true, ..Environment::default() };
         assert_eq!(auto(&parse(KITTY.as_bytes()), Environment::default(), Depth::None), is(cells::IN_LETTERS));
         assert_eq!(auto(&Caps::default(), iterm, Depth::None), is(cells::IN_LETTERS));
     }
 
     #[test]
-    fn inside_tmux_only_what_passes_through_is_taken() {
+    fn inside_tmux_only_protocols_that_pass_through_are_chosen() {
         let tmux = Environment { tmux: true, ..Environment::default() };
         let sixel = Caps { sixel: true, answered: true, ..Caps::default() };
         assert_eq!(auto(&sixel, tmux, Depth::Indexed), is(cells::HALVES));

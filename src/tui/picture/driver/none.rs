@@ -5,9 +5,9 @@ use crate::tui::theme::Depth;
 use image::RgbImage;
 use ratatui::layout::Rect;
 
-/// The row of the table.
+/// This driver's row in the table.
 pub const SPEC: DriverSpec =
-    DriverSpec { name: "none", summary: "Not at all", suits: |_, _, _| false, driver: |_, _| &Nothing };
+    DriverSpec { name: "none", summary: "No pictures", suits: |_, _, _| false, driver: |_, _| &Nothing };
 
 /// Draws nothing.
 #[derive(Debug)]

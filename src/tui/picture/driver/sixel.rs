@@ -1,6 +1,6 @@
-//! Sixels: six shades a channel, ordered dither, run lengths.
+//! Sixel graphics: six shades per channel, ordered dithering, run-length encoding.
 //!
-//! The palette is the same for every picture, so that pictures do not compete for colors.
+//! All pictures share one palette, so that they do not compete for color registers.
 
 use super::spec::{Driver, DriverSpec, PicturePart, Standing, go};
 use crate::tui::picture::sample::{self, bayer};
@@ -10,10 +10,10 @@ use image::RgbImage;
 use ratatui::layout::Rect;
 use std::fmt::Write;
 
-/// The row of the table.
+/// This driver's row in the table.
 pub const SPEC: DriverSpec = DriverSpec {
     name: "sixel",
-    summary: "As sixels",
+    summary: "Sixels",
     suits: |caps, environment, depth| depth != Depth::None && caps.sixel && !environment.tmux,
     driver: |_, _| DRIVER,
 };
@@ -25,7 +25,7 @@ pub const DRIVER: &dyn Driver = &Sixel;
 #[derive(Debug)]
 struct Sixel;
 
-/// Rows of cells in a strip.
+/// The height of a strip in rows of cells.
 const ROWS: u16 = 1;
 
 impl Driver for Sixel {
@@ -41,7 +41,7 @@ impl Driver for Sixel {
         Some(sample::fitted(image, pixels))
     }
 
-    /// A strip for each row of cells, so that keys can be echoed between them.
+    /// One strip per row of cells, so that keys can be echoed between them.
     fn encode(&self, image: &RgbImage, (_, cell): (u16, u16)) -> Vec<PicturePart> {
         let (width, height) = image.dimensions();
         let step = u32::from(ROWS * cell.max(1));
@@ -65,10 +65,10 @@ impl Driver for Sixel {
     }
 }
 
-/// Shades a channel.
+/// Shades per channel.
 const SHADES: usize = 6;
 
-/// The bytes that draw a picture where the cursor is, pixel by pixel.
+/// The bytes that draw a picture at the cursor, pixel by pixel.
 fn encode(image: &RgbImage) -> Vec<u8> {
     let (width, height) = (image.width() as usize, image.height() as usize);
     let mut out = format!("\x1bP0;1q\"1;1;{width};{height}");
@@ -81,7 +81,7 @@ fn encode(image: &RgbImage) -> Vec<u8> {
     out.into_bytes()
 }
 
-/// Registers that are used, in hundredths.
+/// Defines the color registers that a picture uses, in percent.
 fn palette(out: &mut String, image: &RgbImage) {
     let hundredths = |shade: usize| shade * 100 / (SHADES - 1);
     let mut used = [false; SHADES * SHADES * SHADES];
@@ -92,7 +92,7 @@ fn palette(out: &mut String, image: &RgbImage) {
     }
 }
 
-/// Six rows of pixels: the sixels of every colour in them, one colour over the other.
+/// A band of six rows of pixels: the sixels of each of its colors, overlaid.
 fn band(out: &mut String, image: &RgbImage, top: usize, rows: &mut [Vec<u8>]) {
     let (width, height) = (image.width() as usize, image.height() as usize);
     let mut used = [false; SHADES * SHADES * SHADES];
@@ -115,7 +115,7 @@ fn band(out: &mut String, image: &RgbImage, top: usize, rows: &mut [Vec<u8>]) {
     out.push('-');
 }
 
-/// Columns that are the same follow as one count; empty ones at the end are left out.
+/// Run-length encodes a row of sixels, without empty ones at the end.
 fn runs(out: &mut String, row: &[u8]) {
     let end = row.iter().rposition(|s| *s != 0).map_or(0, |at| at + 1);
     for run in row[..end].chunk_by(|a, b| a == b) {
@@ -129,8 +129,8 @@ fn runs(out: &mut String, row: &[u8]) {
     }
 }
 
-/// The number that a register goes by. None ends in 38 or 48: `#148;2;…` would be taken for a text colour of 24 bits by whoever
-/// looks for those in a stream.
+/// The number of a color register. None ends in 38 or 48: software that scans a stream for 24-bit text colors would mistake `#148;2;…`
+/// for one.
 fn number(register: usize) -> usize {
     register + [38, 47, 136, 145].iter().filter(|&&from| register >= from).count()
 }
@@ -146,7 +146,7 @@ mod tests {
     use super::*;
     use image::Rgb;
 
-    /// Reads sixels back as registers.
+    /// Decodes sixels to register numbers.
     fn decode(bytes: &[u8], width: usize, height: usize) -> Vec<Option<usize>> {
         let text = std::str::from_utf8(bytes).unwrap();
         let body = &text[text.find('#').unwrap()..text.len() - 2];
@@ -186,7 +186,7 @@ mod tests {
     }
 
     #[test]
-    fn every_pixel_comes_back_in_its_colour() {
+    fn every_pixel_decodes_to_its_color() {
         let image = RgbImage::from_fn(17, 13, |x, y| Rgb([x as u8 * 15, y as u8 * 19, 255 - x as u8 * 9]));
         let back = decode(&encode(&image), 17, 13);
         for (x, y, pixel) in image.enumerate_pixels() {
@@ -196,19 +196,19 @@ mod tests {
     }
 
     #[test]
-    fn registers_have_numbers_of_their_own_that_no_text_colour_is_written_with() {
+    fn register_numbers_are_unique_and_look_like_no_text_color() {
         let all: std::collections::BTreeSet<_> = (0..SHADES * SHADES * SHADES).map(number).collect();
         assert!(all.len() == 216 && all.iter().all(|n| *n < 256 && n % 100 != 38 && n % 100 != 48));
     }
 
     #[test]
-    fn dither_keeps_the_mean_of_a_plain_grey() {
+    fn dithering_keeps_the_mean_of_a_uniform_grey() {
         let mean = (0..64).map(|i| register([100; 3], i % 8, i / 8) % 6).sum::<usize>() as f32 / 64.0 * 51.0;
         assert!((mean - 100.0).abs() < 2.0, "mean {mean}");
     }
 
     #[test]
-    fn a_plain_picture_is_short() {
+    fn a_uniform_picture_is_short() {
         let palette = encode(&RgbImage::new(1, 1)).len();
         assert!(encode(&RgbImage::new(600, 600)).len() < palette + 100 * 12);
     }

@@ -1,0 +1,113 @@
+//! A square patch of a map, with zeros where it hangs over the border.
+
+use crate::map::Map;
+use crate::simd::Simd;
+use std::ops::Range;
+
+/// The pixels of a patch of `A` rows and columns.
+pub(crate) struct Patch<const A: usize> {
+    /// Address of the first pixel, which may lie outside of the map.
+    at: *const f32,
+    /// Distance between rows.
+    row: usize,
+    /// Distance between pixels.
+    pitch: usize,
+    /// The rows and columns that lie in the map.
+    rows: Range<usize>,
+    columns: Range<usize>,
+}
+
+impl<const A: usize> Patch<A> {
+    /// The patch of picture `n` whose first pixel is `(top, left)`, less the padding.
+    #[inline(always)]
+    pub fn new(x: &Map, n: usize, (top, left): (usize, usize), padding: (usize, usize)) -> Self {
+        let inside = |from: usize, padding: usize, size: usize| {
+            let start = padding.saturating_sub(from).min(A);
+            start..(size + padding).saturating_sub(from).clamp(start, A)
+        };
+        let first = ((n * x.h + top) * x.w + left).wrapping_sub(padding.0 * x.w + padding.1);
+        Self {
+            at: x.at.wrapping_add(first.wrapping_mul(x.pitch)),
+            row: x.w * x.pitch,
+            pitch: x.pitch,
+            rows: inside(top, padding.0, x.h),
+            columns: inside(left, padding.1, x.w),
+        }
+    }
+
+    /// Whether all of it lies in the map.
+    #[inline(always)]
+    pub fn is_whole(&self) -> bool {
+        self.rows == (0..A) && self.columns == (0..A)
+    }
+
+    /// Channels `c..` of column `j`, at most `lanes` of them; `WHOLE` skips the tests against the border.
+    ///
+    /// # Safety
+    /// The CPU must have the instruction set of `S`; the map that the patch was taken from must have those channels and, if `WHOLE`, all
+    /// pixels of the patch.
+    #[inline(always)]
+    pub unsafe fn column<S: Simd, const WHOLE: bool>(&self, j: usize, c: usize, lanes: usize) -> [S::V; A] {
+        // SAFETY: only pixels in the map are read.
+        unsafe {
+            let mut d = [S::splat(0.0); A];
+            if !WHOLE && !self.columns.contains(&j) {
+                return d;
+            }
+            let at = self.at.wrapping_add(j * self.pitch + c);
+            for i in 0..A {
+                if WHOLE || self.rows.contains(&i) {
+                    let at = at.wrapping_add(i * self.row);
+                    d[i] = if lanes >= S::LANES { S::load(at) } else { S::load_part(at, lanes) };
+                }
+            }
+            d
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::simd::{Task, run};
+
+    struct Columns<'a>(&'a Map<'a>, (usize, usize), (usize, usize));
+
+    impl Task for Columns<'_> {
+        type Out = (bool, Vec<f32>);
+
+        #[inline(always)]
+        unsafe fn run<S: Simd>(self) -> Self::Out {
+            let patch = Patch::<4>::new(self.0, 1, self.1, self.2);
+            let mut all = vec![];
+            for j in 0..4 {
+                // SAFETY: the map has one channel.
+                let column = unsafe { patch.column::<S, false>(j, 0, 1) };
+                all.extend(column.map(S::sum));
+            }
+            (patch.is_whole(), all)
+        }
+    }
+
+    #[test]
+    fn pixels_outside_of_the_map_are_zeros() {
+        let (h, w) = (5, 7);
+        let numbers: Vec<f32> = (0..2 * h * w).map(|i| i as f32 + 1.0).collect();
+        let map = Map::new(&numbers, [2, h, w, 1], 1);
+        for padding in [(0, 0), (1, 2), (3, 5)] {
+            for top in 0..=h + 1 {
+                for left in 0..=w + 1 {
+                    let at = |i: usize, j: usize| {
+                        let (y, x) = ((top + i).checked_sub(padding.0), (left + j).checked_sub(padding.1));
+                        y.zip(x).filter(|(y, x)| *y < h && *x < w).map(|(y, x)| numbers[(h + y) * w + x])
+                    };
+                    let expected: Vec<_> = (0..16).map(|k| at(k % 4, k / 4)).collect();
+                    let (whole, found) = run(Columns(&map, (top, left), padding));
+                    assert_eq!(whole, expected.iter().all(Option::is_some), "{padding:?} {top} {left}");
+                    let expected: Vec<_> = expected.into_iter().map(Option::unwrap_or_default).collect();
+                    assert_eq!(found, expected, "{padding:?} {top} {left}");
+                }
+            }
+        }
+    }
+}
