@@ -1,4 +1,4 @@
-//! Where scripts are found: the user's folders first, then those in the binary; the first of a name wins.
+//! Finds scripts: first in the user's folders, then among the embedded ones; the first match wins.
 
 use super::group_folders;
 use crate::data::{create_folder, read_text, read_whole, write_whole};
@@ -10,42 +10,42 @@ use std::path::{Path, PathBuf};
 static PLUGINS: Dir = include_dir!("$CARGO_MANIFEST_DIR/plugins");
 static MODELS: Dir = include_dir!("$CARGO_MANIFEST_DIR/models");
 
-/// The group of methods that name none.
+/// The group of methods that do not name one.
 pub(super) const GROUP: &str = "attribution";
 
-/// The largest script that is read, and the largest other file beside them.
+/// Size limits for scripts, and for other files next to them.
 const SCRIPT_BYTES: u64 = 64 << 20;
 const FILE_BYTES: u64 = 4 << 30;
 
-/// One kind of script: where its files may be.
+/// The folders searched for one kind of script.
 #[derive(Clone, Debug)]
 pub struct Folders {
     folders: Vec<PathBuf>,
     embedded: &'static Dir<'static>,
-    /// Whether sub-folders are groups whose scripts are found by their names alone.
+    /// Whether subfolders are groups, whose scripts are found by their names alone.
     grouped: bool,
 }
 
-/// A script's text and the file it came from; none: from the binary.
+/// A script's text and its origin.
 #[derive(Clone, Debug, PartialEq)]
 pub struct ScriptSource {
     /// Its name: `gradcam`, `lib/attack`.
     pub name: String,
-    /// The group whose folder it lies in; `None` for any other folder, and for a text without a file.
+    /// The group whose folder it is in; `None` in any other folder, and for a text without a file.
     pub group: Option<String>,
     /// Its text.
     pub text: String,
-    /// Its file.
+    /// Its file; `None` if it is embedded.
     pub path: Option<PathBuf>,
 }
 
 impl Folders {
-    /// Methods: `first` (when given), `./plugins`, the user's configuration folder, the binary.
+    /// Folders of methods: `first` if given, `./plugins`, the user's configuration folder, the embedded ones.
     pub fn plugins(first: Option<&Path>) -> Self {
         Self { grouped: true, ..Self::new(first, "plugins", &PLUGINS) }
     }
 
-    /// Architectures, likewise in folders named `models`.
+    /// Folders of architectures: likewise, in folders named `models`.
     pub fn models(first: Option<&Path>) -> Self {
         Self::new(first, "models", &MODELS)
     }
@@ -56,18 +56,18 @@ impl Folders {
         Self { folders, embedded, grouped: false }
     }
 
-    /// Only the files in the binary.
+    /// Restricts the search to embedded files.
     pub fn embedded_only(mut self) -> Self {
         self.folders.clear();
         self
     }
 
-    /// The folders that exist, for watching.
+    /// The folders that exist, to be watched.
     pub fn existing(&self) -> Vec<PathBuf> {
         self.folders.iter().filter(|f| f.is_dir()).cloned().collect()
     }
 
-    /// The names of all scripts, sorted, those in `lib/` left out.
+    /// The names of all scripts, sorted, without those in `lib/`.
     pub fn names(&self) -> Vec<String> {
         let mut names = BTreeSet::new();
         for root in &self.folders {
@@ -88,18 +88,18 @@ impl Folders {
         self.embedded.dirs().filter(move |dir| grouped && group_of(dir.path()).is_some())
     }
 
-    /// The names of the methods of this group, sorted; read from their texts and folders, they are not compiled.
+    /// The names of the methods in this group, sorted. Groups are read from texts and folders without compiling.
     pub(super) fn of_group(&self, wanted: &str) -> Vec<String> {
         let is = |s: ScriptSource| declared_group(&s.text).or(s.group.as_deref()).unwrap_or(GROUP) == wanted;
         self.names().into_iter().filter(|name| self.find(name).ok().flatten().is_some_and(is)).collect()
     }
 
-    /// The script of this name; segments of letters, digits, `-` and `_` only, joined by `/`.
+    /// The script with this name: segments of letters, digits, `-`, `_` and `+`, joined by `/`.
     ///
-    /// Errors: another kind of name; two files of one folder have it.
+    /// Errors if the name has other characters, or if two files in one folder have it.
     pub fn find(&self, name: &str) -> Result<Option<ScriptSource>> {
         let plain = |s: &str| !s.is_empty() && s.chars().all(|c| c.is_ascii_alphanumeric() || "-_+".contains(c));
-        ensure!(name.split('/').all(plain), "\"{name}\" is no script name: letters, digits, - and _ only");
+        ensure!(name.split('/').all(plain), "\"{name}\" is not a valid script name; use letters, digits, - and _");
         for root in &self.folders {
             if let Some(path) = self.file_in(root, name)? {
                 let group = path.parent().filter(|folder| self.grouped && folder != root).and_then(group_of);
@@ -124,7 +124,7 @@ impl Folders {
         Some(ScriptSource { name: name.into(), group, text: file.contents_utf8()?.into(), path: None })
     }
 
-    /// Reads a script file; in a folder of one of these it is of that folder's group.
+    /// Reads a script file. Inside a group's folder, it belongs to that group.
     pub(super) fn read(&self, path: &Path) -> Result<ScriptSource> {
         Ok(ScriptSource { group: self.group(path), ..ScriptSource::read(path)? })
     }
@@ -137,13 +137,13 @@ impl Folders {
         self.folders.iter().any(is_root).then(|| group_of(folder)).flatten()
     }
 
-    /// The file of a script, to edit it; one of the binary is first written into the user's folder, below its group's.
+    /// The file of a script, for editing. An embedded script is first copied to the user's folder, inside its group's folder.
     pub fn to_edit(&self, name: &str) -> Result<PathBuf> {
         let source = self.find(name)?.with_context(|| format!("no script named \"{name}\""))?;
         if let Some(path) = source.path {
             return Ok(path);
         }
-        let root = self.folders.last().context("there is no folder for scripts of your own")?;
+        let root = self.folders.last().context("there is no folder for user scripts")?;
         let folder = source.group.map_or(root.clone(), |group| root.join(group.replace(' ', "_")));
         create_folder(&folder)?;
         let path = folder.join(format!("{name}.rhai"));
@@ -151,12 +151,12 @@ impl Folders {
         Ok(path)
     }
 
-    /// Another file beside the scripts in the binary: labels, weights.
+    /// Another embedded file next to the scripts: labels, weights.
     pub fn embedded_file(&self, name: &str) -> Option<&'static [u8]> {
         self.embedded.get_file(name).map(|f| f.contents())
     }
 
-    /// Another file beside the scripts: from the first folder that has it, else from the binary.
+    /// Another file next to the scripts: from the first folder that has it, else the embedded one.
     pub fn file(&self, name: &str) -> Result<Option<Vec<u8>>> {
         match self.folders.iter().map(|f| f.join(name)).find(|p| p.is_file()) {
             Some(path) => read_whole(&path, FILE_BYTES).map(Some),
@@ -166,33 +166,33 @@ impl Folders {
 }
 
 impl ScriptSource {
-    /// Reads a script file; its name is the file's without `.rhai`.
+    /// Reads a script file; the script's name is the file name without `.rhai`.
     pub fn read(path: &Path) -> Result<Self> {
         let text = read_text(path, SCRIPT_BYTES).context("reading a script")?;
         let name = path.file_stem().map(|s| s.to_string_lossy().into_owned()).unwrap_or_default();
         Ok(Self { name, group: None, text, path: Some(path.to_path_buf()) })
     }
 
-    /// A text without a file.
+    /// A script without a file.
     pub fn of_text(name: &str, text: impl Into<String>) -> Self {
         Self { name: name.into(), group: None, text: text.into(), path: None }
     }
 
-    /// The same script as its file is now; one of the binary may have a file by now.
+    /// Reads the same script again from its file. An embedded script may have a file by now.
     pub(crate) fn again(&self, folders: &Folders) -> Result<Self> {
         match &self.path {
             Some(path) => Ok(Self { name: self.name.clone(), group: self.group.clone(), ..Self::read(path)? }),
-            None => folders.find(&self.name)?.with_context(|| format!("the script \"{}\" is gone", self.name)),
+            None => folders.find(&self.name)?.with_context(|| format!("the script \"{}\" no longer exists", self.name)),
         }
     }
 }
 
-/// The group that the folder at the end of a path holds.
+/// The group of the folder at the end of a path.
 fn group_of(folder: &Path) -> Option<String> {
     folder.file_name().and_then(|name| group_folders::group(&name.to_string_lossy()))
 }
 
-/// The text after `group:` in the declaration of a method.
+/// The text after `group:` in a method's declaration.
 fn declared_group(text: &str) -> Option<&str> {
     let (_, declared) = text.split_once("const PLUGIN")?;
     let mut behind = declared.split("};").next()?.split("group").skip(1);
@@ -204,7 +204,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_method_of_the_binary_is_edited_as_a_copy_below_its_group() {
+    fn an_embedded_method_is_edited_as_a_copy_in_its_group() {
         let folder = tempfile::tempdir().unwrap();
         let folders = Folders { folders: vec![folder.path().into()], ..Folders::plugins(None) };
         let path = folders.to_edit("tcav").unwrap();

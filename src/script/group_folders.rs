@@ -1,7 +1,7 @@
-//! A folder of scripts whose sub-folders are groups: `attack/fgsm.rhai` is the script `fgsm` of the group `attack`.
+//! Folders of scripts whose subfolders are groups: `attack/fgsm.rhai` is the script `fgsm` of the group `attack`.
 //!
-//! Groups are one level deep, so a link that leads back up ends there. Hidden folders and files (an editor's) and `lib`, whose
-//! scripts are imported by their paths, are left out.
+//! Groups are one level deep, so symlink cycles do no harm. Hidden files and folders (such as an editor's) are skipped, and so is
+//! `lib`, whose scripts are imported by path.
 
 use crate::words;
 use anyhow::{Result, bail};
@@ -10,12 +10,12 @@ use std::path::{Path, PathBuf};
 /// The folder of libraries.
 const LIBRARIES: &str = "lib";
 
-/// The group that a folder of this name holds, `data set` for `data_set`; none: a hidden folder, or that of the libraries.
+/// The group of a folder with this name: `data set` for `data_set`. `None` for hidden folders and for `lib`.
 pub(super) fn group(folder: &str) -> Option<String> {
     (!folder.starts_with('.') && folder != LIBRARIES).then(|| folder.replace('_', " "))
 }
 
-/// The name of the script in this file; none: a file of another kind, or a hidden one.
+/// The name of the script in this file; `None` for other kinds of files and for hidden ones.
 pub fn script_name(path: &Path) -> Option<String> {
     let name = path.file_stem()?.to_string_lossy();
     (path.extension()? == "rhai" && !name.starts_with('.')).then(|| name.into_owned())
@@ -25,7 +25,7 @@ pub fn script_name(path: &Path) -> Option<String> {
 pub(super) fn folders(root: &Path) -> Vec<PathBuf> {
     let entries = std::fs::read_dir(root).into_iter().flatten().flatten();
     let named = entries.filter(|e| group(&e.file_name().to_string_lossy()).is_some());
-    // Links are followed; of files nothing more is asked.
+    // Symlinks are followed.
     let is_folder =
         |e: &std::fs::DirEntry| e.file_type().is_ok_and(|t| t.is_dir() || (t.is_symlink() && e.path().is_dir()));
     let mut folders: Vec<_> = named.filter(is_folder).map(|e| e.path()).collect();
@@ -33,15 +33,15 @@ pub(super) fn folders(root: &Path) -> Vec<PathBuf> {
     folders
 }
 
-/// The names of the scripts in one folder, its sub-folders left out.
+/// The names of the scripts in one folder, without its subfolders.
 pub(super) fn names(folder: &Path) -> Vec<String> {
     let files = std::fs::read_dir(folder).into_iter().flatten().flatten();
     files.filter_map(|f| script_name(&f.path())).collect()
 }
 
-/// The script of this name in `root` or one of its groups; a path such as `lib/attack` begins at `root`.
+/// The file of the script with this name in `root` or one of its groups. A path such as `lib/attack` is relative to `root`.
 ///
-/// Errors: two files have the name.
+/// Errors if two files have the name.
 pub fn file(root: &Path, name: &str) -> Result<Option<PathBuf>> {
     let file = format!("{name}.rhai");
     let groups = if name.contains('/') { vec![] } else { folders(root) };
@@ -59,7 +59,7 @@ pub fn file(root: &Path, name: &str) -> Result<Option<PathBuf>> {
     }
 }
 
-/// Whether two paths lead to one file.
+/// Whether two paths lead to the same file.
 fn is_same(a: &Path, b: &Path) -> bool {
     a.canonicalize().ok().zip(b.canonicalize().ok()).is_some_and(|(a, b)| a == b)
 }

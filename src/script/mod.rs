@@ -1,7 +1,7 @@
-//! The host of scripts: methods in `plugins/`, architectures in `models/`.
+//! Scripts: methods in `plugins/`, architectures in `models/`.
 //!
-//! A [`host::Host`] compiles and calls them within limits; a [`session::Session`] asks one question (model, picture,
-//! method, parameters) and keeps its steps; a [`program`] is a script that runs by itself.
+//! A [`host::Host`] compiles and calls them within limits; a [`session::Session`] holds a model, a picture, a method and its
+//! parameters, and keeps the steps of the run; a [`program`] is a script that runs on its own.
 
 pub mod summary;
 pub(crate) mod sandbox;

@@ -1,31 +1,31 @@
-//! What the host says of methods, networks and steps: plain values, no tensors.
+//! Summaries of methods, networks and steps as plain values without tensors.
 
 use crate::render::Figure;
 use std::path::PathBuf;
 
-/// One method of the list.
+/// One method in the list.
 #[derive(Clone, Debug, PartialEq)]
 pub struct MethodRow {
     /// Its file name without `.rhai`.
     pub name: String,
     /// Its group: `attribution`, `attack`, …
     pub group: String,
-    /// First line of its doc.
+    /// First line of its `//!` comment.
     pub summary: String,
-    /// The file, when it is not the embedded one.
+    /// Its file, unless it is embedded.
     pub path: Option<PathBuf>,
-    /// Line of the error that keeps it, or its newest version, from loading.
+    /// Line of the error that prevents it, or its newest version, from loading.
     pub broken: Option<usize>,
 }
 
-/// One architecture of the list.
+/// One architecture in the list.
 #[derive(Clone, Debug, PartialEq)]
 pub struct ModelRow {
     /// Its name.
     pub name: String,
-    /// First line of its doc.
+    /// First line of its `//!` comment.
     pub summary: String,
-    /// Whether the binary carries weights for it.
+    /// Whether it comes with weights.
     pub weights: bool,
 }
 
@@ -34,13 +34,13 @@ pub struct ModelRow {
 pub struct ModelCard {
     /// Its name.
     pub name: String,
-    /// Where it computes: `cpu`.
+    /// The device it runs on: `cpu`.
     pub device: String,
     /// Its layers in order.
     pub layers: Vec<LayerRow>,
     /// Names of its classes, by index.
     pub labels: Vec<String>,
-    /// Numbers in all its parameters.
+    /// Total number of parameters.
     pub parameters: usize,
 }
 
@@ -53,16 +53,16 @@ pub struct LayerRow {
     pub kind: String,
     /// Shape of its value for one picture, without the batch.
     pub shape: Vec<usize>,
-    /// Numbers in its parameters.
+    /// Number of parameters.
     pub parameters: usize,
 }
 
-/// The present method.
+/// The open method.
 #[derive(Clone, Debug, PartialEq)]
 pub struct MethodCard {
     /// Its name.
     pub name: String,
-    /// All of its `//!` doc.
+    /// Its whole `//!` comment.
     pub doc: String,
     /// Whether it has steps.
     pub stepped: bool,
@@ -70,86 +70,86 @@ pub struct MethodCard {
     pub params: Vec<ParamRow>,
 }
 
-/// One parameter with its present value.
+/// One parameter with its current value.
 #[derive(Clone, Debug, PartialEq)]
 pub struct ParamRow {
     /// Its name.
     pub name: String,
-    /// What it does.
+    /// Its description.
     pub doc: String,
-    /// What it may be.
+    /// Its type and range.
     pub kind: ParamKind,
-    /// Its present value, as `--set` would take it.
+    /// Its current value, as written for `--set`.
     pub value: String,
     /// Its default, likewise.
     pub default: String,
 }
 
-/// What a parameter may be.
+/// The type and range of a parameter.
 #[derive(Clone, Debug, PartialEq)]
 pub enum ParamKind {
     /// A real number within bounds.
     Number(f64, f64),
     /// A whole number within bounds.
     Integer(i64, i64),
-    /// A length in pixel units of 1/255, within bounds.
+    /// A pixel length in units of 1/255, within bounds.
     Pixels(f64, f64),
-    /// Yes or no.
+    /// A boolean.
     Switch,
-    /// One of these.
+    /// One of these choices.
     Choice(Vec<String>),
-    /// A class of the model; empty: none.
+    /// A class of the model, or none.
     Class,
-    /// A layer of the model, of one of these kinds (any when empty).
+    /// A layer of the model, of one of these kinds (any if empty).
     Layer(Vec<String>),
-    /// A channel of a layer; empty: none.
+    /// A channel of a layer, or none.
     Channel,
-    /// Any text.
+    /// Any string.
     Text,
-    /// Numbers from a `.npy` file.
+    /// An array from a `.npy` file.
     Array,
     /// Picture files.
     Pictures,
 }
 
-/// What one step (or one run) shows.
+/// The result of one step, or of a one-shot run.
 #[derive(Clone, Debug)]
 pub struct Frame {
-    /// Which question it answers: the number of questions that the worker had got by then.
+    /// The request it belongs to: the number of requests that the worker had received by then.
     pub generation: u64,
-    /// Its number; 0 for the start of a stepper and for one-shot methods.
+    /// The index of the step; 0 for the start of a stepped method and for one-shot methods.
     pub step: usize,
-    /// How many steps are kept, this one included.
+    /// The number of steps kept, including this one.
     pub kept: usize,
-    /// Of the older steps every one of so many can be shown; 1: all.
+    /// One in this many of the older steps can be shown; 1 if all can.
     pub stride: usize,
-    /// Why it is over, if it is.
+    /// Why the run has ended, if it has.
     pub done: Option<String>,
-    /// What to show, in order.
+    /// The figures to show, in order.
     pub figures: Vec<Figure>,
-    /// The data set that it may be about, as one of its pictures is opened: this, and a number in brackets.
+    /// The name of the data set, if any. With a number in brackets after it, it opens one of the pictures.
     pub data: Option<String>,
-    /// Numbers of every kept step for curves: name, and one value a step.
+    /// Curves of scalars: a name, and one value per step.
     pub scalars: Vec<(String, Vec<f64>)>,
-    /// How long it took to compute.
+    /// Time to compute it, in milliseconds.
     pub millis: f64,
-    /// Whether more is to come of the same computation (`cx.show`).
+    /// Whether it is a preview from `cx.show`, before the computation has ended.
     pub partial: bool,
-    /// What a person should know of it, each told once.
+    /// New notes for the user.
     pub notes: Vec<String>,
-    /// What was used in place of parameters' values: name and value, as `--set` would take it.
+    /// Values used instead of the parameters' own: name and value, as written for `--set`.
     pub used: Vec<(String, String)>,
 }
 
-/// An error as a person reads it.
+/// An error to be shown to the user.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Report {
-    /// What went wrong, in one sentence.
+    /// One sentence that says what went wrong.
     pub message: String,
-    /// The script, its line and column, both from 1.
+    /// The script, with line and column counted from 1.
     pub place: Option<(String, usize, usize)>,
-    /// Lines around the place with their numbers.
+    /// Numbered lines around the error.
     pub excerpt: Vec<(usize, String)>,
-    /// What would have worked, if known.
+    /// A suggestion of what would work, if known.
     pub advice: Option<String>,
 }

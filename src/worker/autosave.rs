@@ -1,7 +1,7 @@
-//! Keeps what is open in a file, on a thread of its own: a kill loses nothing that was changed before it.
+//! Saves the session to a file on a separate thread, so that a killed program loses no changes.
 //!
-//! The question is written before it is answered, since the answer may be what ends the program; the step that is shown follows as
-//! often as writing it allows.
+//! Each request is saved before it is processed, since processing it may crash the program. The step shown is saved afterwards, as
+//! often as the time to write it allows.
 
 use super::message::Update;
 use crate::data::lock::Lock;
@@ -12,45 +12,45 @@ use std::sync::mpsc::{Receiver, Sender, channel};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
-/// The file of a session, and the lock that keeps other programs from writing it.
+/// A session file, and the lock that keeps other processes from writing it.
 #[derive(Debug)]
 pub struct SessionFile {
     /// The file.
     pub file: PathBuf,
-    /// Held as long as the file is written.
+    /// The lock, held while the file is in use.
     pub lock: Lock,
 }
 
-/// How long a new question waits for being written before it is answered.
+/// The longest time a new request waits to be written before it is processed.
 const MOMENT: Duration = Duration::from_millis(30);
-/// A step is kept no more often than this.
+/// The minimum interval between saved steps.
 const EVERY: Duration = Duration::from_secs(1);
-/// How many times as long as it takes to keep a step is waited for the next.
+/// The interval is at least this many times as long as saving a step takes.
 const PAUSE: u32 = 20;
 
-/// What the thread is to write.
+/// A job for the writer thread.
 enum AutosaveJob {
-    /// A question; whether it is another than the last, so that the step beside it is none of its.
+    /// A request, whether it differs from the last one (so that the saved step is outdated), and a channel to confirm the write.
     Question(Workspace, bool, Sender<()>),
     Step(Option<Vec<u8>>),
 }
 
-/// What is kept, and the thread that writes it.
+/// The state of autosaving, and the thread that writes.
 pub(super) struct Autosave {
     file: PathBuf,
     jobs: Option<Sender<AutosaveJob>>,
     thread: Option<JoinHandle<()>>,
-    /// The question as it was last handed on.
+    /// The request as last sent to the thread.
     question: Option<Workspace>,
-    /// When a step may be kept again.
+    /// When the next step may be saved.
     due: Instant,
-    /// Whether a step is shown that is not kept.
+    /// Whether the step shown has not been saved.
     behind: bool,
 }
 
 impl Autosave {
-    /// A thread that writes to `place`; what it cannot write it says to `updates`. A session that was `opened` from there is there
-    /// already.
+    /// Starts a thread that writes to `place` and reports errors to `updates`. `opened` is the session restored from that file, which
+    /// need not be written again.
     pub(super) fn new(place: SessionFile, opened: Option<Workspace>, updates: Sender<Update>) -> std::io::Result<Self> {
         let (jobs, inbox) = channel();
         let file = place.file.clone();
@@ -64,7 +64,7 @@ impl Autosave {
         &self.file
     }
 
-    /// A question is about to be answered; `anew` says that its script changed. Waits a moment for it to be written.
+    /// Saves a request before it is processed, and waits briefly for the write. `anew` says that its script changed.
     pub(super) fn begins(&mut self, question: Option<Workspace>, anew: bool) {
         let Some(question) = question.map(|question| question.under_way(true)) else { return };
         let same = self.question.as_ref().is_some_and(|kept| kept.clone().under_way(true) == question);
@@ -73,13 +73,13 @@ impl Autosave {
         }
     }
 
-    /// The question was answered, and a step of it is shown.
+    /// Notes that the request was processed and one of its steps is shown.
     pub(super) fn answered(&mut self) {
         self.behind = true;
         self.settle();
     }
 
-    /// The program did not end by this question.
+    /// Notes that the program survived the request.
     pub(super) fn settle(&mut self) {
         if let Some(question) = self.question.as_ref().filter(|q| q.under_way) {
             self.hand_on(question.clone().under_way(false), false);
@@ -91,12 +91,12 @@ impl Autosave {
         let (done, written) = channel();
         self.send(AutosaveJob::Question(question, new, done));
         if new {
-            // It goes on being written while it is being answered.
+            // If it takes longer, it is written while the request is processed.
             let _ = written.recv_timeout(MOMENT);
         }
     }
 
-    /// Keeps the step that is shown, unless that was done just now; `at_once` even then.
+    /// Saves the step shown, unless the interval has not passed; `at_once` ignores the interval.
     pub(super) fn step(&mut self, at_once: bool, step: impl FnOnce() -> Option<Vec<u8>>) {
         if !self.behind || (!at_once && Instant::now() < self.due) {
             return;
@@ -108,24 +108,24 @@ impl Autosave {
     }
 
     fn send(&self, job: AutosaveJob) {
-        // The thread ends with this.
+        // The thread lives as long as `self`.
         if let Some(jobs) = &self.jobs {
             let _ = jobs.send(job);
         }
     }
 
-    /// The program ends in order: waits until all is written.
+    /// Waits until everything is written, before an orderly exit.
     pub(super) fn end(&mut self) {
         self.settle();
         self.jobs = None;
         if let Some(thread) = self.thread.take() {
-            // One that panicked has said so.
+            // A panic has already been reported.
             let _ = thread.join();
         }
     }
 }
 
-/// Writes what comes, the newest of what waits, until nothing comes any more.
+/// Writes the newest of all pending jobs until the channel is closed.
 fn write(place: &SessionFile, inbox: &Receiver<AutosaveJob>, updates: &Sender<Update>) {
     let mut said = String::new();
     while let Ok(first) = inbox.recv() {
@@ -133,7 +133,7 @@ fn write(place: &SessionFile, inbox: &Receiver<AutosaveJob>, updates: &Sender<Up
         for job in std::iter::once(first).chain(inbox.try_iter()) {
             match job {
                 AutosaveJob::Question(asked, new, done) => {
-                    // The step beside the file is of a question that is no more.
+                    // The saved step belongs to an earlier request.
                     step = if new { Some(None) } else { step };
                     question = Some(asked);
                     waiting.push(done);
@@ -144,8 +144,8 @@ fn write(place: &SessionFile, inbox: &Receiver<AutosaveJob>, updates: &Sender<Up
         if let Err(error) = write_both(&place.file, question, step) {
             let error = format!("{error:#}");
             if error != said {
-                // The app is gone only when the program ends.
-                let _ = updates.send(Update::Log(format!("the session is not kept: {error}")));
+                // The receiver is dropped only when the program ends.
+                let _ = updates.send(Update::Log(format!("the session is not being saved: {error}")));
                 said = error;
             }
         }
@@ -155,7 +155,7 @@ fn write(place: &SessionFile, inbox: &Receiver<AutosaveJob>, updates: &Sender<Up
     }
 }
 
-/// A step of an old question is removed before the new question is written, and a step of the new one written after it.
+/// Removes the step of an old request before the new request is written, and writes the new step after it.
 fn write_both(file: &Path, question: Option<Workspace>, step: Option<Option<Vec<u8>>>) -> Result<()> {
     if let Some(None) = step {
         workspace::write_step(file, None)?;
@@ -183,7 +183,7 @@ mod tests {
     }
 
     #[test]
-    fn a_question_is_kept_before_its_answer_and_known_as_answered_after_it() {
+    fn a_request_is_saved_before_it_runs_and_marked_as_done_afterwards() {
         let folder = tempfile::tempdir().unwrap();
         let (updates, _said) = channel();
         let mut keeping = Autosave::new(place(folder.path()), None, updates).unwrap();
@@ -203,7 +203,7 @@ mod tests {
     }
 
     #[test]
-    fn the_step_of_another_question_does_not_stay_beside_it() {
+    fn the_step_of_an_earlier_request_is_removed() {
         let folder = tempfile::tempdir().unwrap();
         let step = folder.path().join("last.step.safetensors");
         std::fs::write(&step, "old").unwrap();
@@ -219,7 +219,7 @@ mod tests {
     }
 
     #[test]
-    fn a_session_that_cannot_be_written_is_said_once() {
+    fn a_session_that_cannot_be_written_is_reported_once() {
         let folder = tempfile::tempdir().unwrap();
         let place = place(folder.path());
         std::fs::create_dir(&place.file).unwrap();
@@ -228,6 +228,6 @@ mod tests {
         ["a", "b", "c"].into_iter().for_each(|method| keeping.begins(question(method), false));
         keeping.end();
         let said: Vec<_> = said.iter().map(|update| format!("{update:?}")).collect();
-        assert!(said.len() == 1 && said[0].contains("the session is not kept"), "{said:?}");
+        assert!(said.len() == 1 && said[0].contains("the session is not being saved"), "{said:?}");
     }
 }

@@ -1,14 +1,14 @@
-//! The branches of a worker: several answers side by side, each with its own model, picture, method, parameters and steps.
+//! The branches of a worker: sessions side by side, each with its own model, picture, method, parameters and steps.
 
 use crate::data::Picture;
 use crate::script::session::Session;
 use anyhow::{Result, ensure};
 use std::path::PathBuf;
 
-/// The most branches: one for each letter.
+/// The maximum number of branches: one for each letter.
 const MOST: usize = 26;
 
-/// What a session's model and picture were opened from.
+/// The sources of a session's model and picture.
 #[derive(Clone)]
 pub(super) struct Origin {
     pub picture: Picture,
@@ -47,27 +47,27 @@ impl Branches {
 
     /// Adds a branch and opens it; `left` is the one that was open.
     pub fn fork(&mut self, left: Branch) -> Result<()> {
-        ensure!(self.all.len() < MOST, "there are {MOST} branches already; :close ends one");
+        ensure!(self.all.len() < MOST, "there are already {MOST} branches; :close closes one");
         self.all[self.at] = Some(left);
         self.all.push(None);
         self.at = self.all.len() - 1;
         Ok(())
     }
 
-    /// Takes a branch to open it, [`go_to`](Self::go_to) follows; `None` if it is open.
+    /// Takes a branch out to open it, to be followed by [`go_to`](Self::go_to); `None` if it is already open.
     pub fn take(&mut self, at: usize) -> Result<Option<Branch>> {
         let count = self.all.len();
         ensure!(at < count, "no branch {}; there are {count}", letter(at));
         Ok(self.all[at].take())
     }
 
-    /// Marks the branch that was taken as open; `left` is the one that was.
+    /// Marks the taken branch as open; `left` is the previously open one.
     pub fn go_to(&mut self, at: usize, left: Branch) {
         self.all[self.at] = Some(left);
         self.at = at;
     }
 
-    /// Removes the open branch, and takes the one before it to open it.
+    /// Removes the open branch, and takes out the one before it to open it.
     pub fn close(&mut self) -> Result<Option<Branch>> {
         ensure!(self.all.len() > 1, "there is only one branch; f forks another");
         self.all.remove(self.at);

@@ -1,4 +1,4 @@
-//! What each command changes.
+//! Executes commands.
 
 use super::branches::{Branch, Origin};
 use super::message::{Command, Update};
@@ -16,7 +16,7 @@ use anyhow::{Context, Result};
 use std::path::{Path, PathBuf};
 
 impl Worker {
-    /// Does what was asked, and answers it.
+    /// Executes a command and sends its updates.
     pub(super) fn change(&mut self, command: Command) -> Result<()> {
         match command {
             Command::Model { name, weights } => self.open_model(&name, weights)?,
@@ -40,13 +40,15 @@ impl Worker {
             }
             Command::Step if self.session.done().is_some() && self.session.unstop(&self.host)? => {
                 self.tell_method();
-                self.tell(Update::Said("stop is off: stepping on although the network is fooled; r runs anew".into()));
+                self.tell(Update::Said(
+                    "stop is off: continuing although the network is fooled; press r to run again".into(),
+                ));
                 self.keep_question(false);
                 self.answer(Request::Next);
             }
             Command::Step if self.session.done().is_some() => {
                 let why = self.session.done().unwrap_or_default();
-                self.tell(Update::Log(format!("the run is at its end: {why}; change a parameter to go on")));
+                self.tell(Update::Log(format!("the run has ended: {why}; change a parameter to continue")));
                 self.answer(Request::View);
             }
             Command::Step => self.answer(Request::Next),
@@ -85,7 +87,7 @@ impl Worker {
         Ok(())
     }
 
-    /// The open picture; one of the program's own gives way to one that suits the new network.
+    /// The open picture, or the new network's default picture if the open one is the default of the old network.
     fn picture_for(&self, model: &Model) -> Result<(String, (String, Picture))> {
         let (before, now) = (&self.session.model().card.picture, &model.card.picture);
         let name = self.session.picture();
@@ -118,7 +120,7 @@ impl Worker {
         Ok(())
     }
 
-    /// What a name ends with tells what is wanted.
+    /// Exports a film, a contact sheet or all files, depending on the extension.
     fn save(&mut self, place: &Path) -> Result<()> {
         match place.extension().and_then(|e| e.to_str()) {
             Some("gif") => self.save_film(place),
@@ -151,13 +153,13 @@ impl Worker {
     }
 
     fn keep_as(&mut self, name: &str) -> Result<()> {
-        let keeping = self.keeping.as_ref().context("sessions are not kept here: GRADSCOPE_STATE is empty")?;
+        let keeping = self.keeping.as_ref().context("sessions are not saved: GRADSCOPE_STATE is empty")?;
         let file = keeping.file().with_file_name(format!("{name}.json"));
         let _lock = (file != keeping.file()).then(|| Lock::of(&file)).transpose()?;
         workspace::write_step(&file, None)?;
         self.opened().context("no method is open")?.write(&file)?;
         workspace::step(&self.session).map_or(Ok(()), |step| workspace::write_step(&file, Some(&step)))?;
-        self.tell(Update::Log(format!("kept; gradscope --session {name} opens it")));
+        self.tell(Update::Log(format!("saved; gradscope --session {name} opens it")));
         Ok(())
     }
 
@@ -169,7 +171,7 @@ impl Worker {
         Ok(())
     }
 
-    /// Forks a branch that starts as the open one is now, and opens it.
+    /// Forks a branch from the current state of the open one, and opens it.
     fn fork(&mut self) -> Result<()> {
         let left = Branch { session: self.session.clone(), origin: self.origin.clone() };
         self.branches.fork(left)?;
@@ -178,7 +180,7 @@ impl Worker {
         Ok(())
     }
 
-    /// Opens another branch where it was left.
+    /// Opens another branch where it was left off.
     fn go_to_branch(&mut self, at: usize) -> Result<()> {
         if let Some(wanted) = self.branches.take(at)? {
             let left = self.open_branch(wanted);

@@ -1,138 +1,138 @@
-//! What the app and its worker tell each other: plain values, no tensors.
+//! Messages between the app and its worker, as plain values without tensors.
 //!
-//! Commands go down, updates come back. Every update that shows something carries the generation of the question it
-//! answers, so that an answer to an older question is known as stale.
+//! Commands go to the worker, updates come back. Every frame carries the generation of its request, so that the app can tell when
+//! a result is stale.
 
 use crate::render::{Array, ClassRow};
 use crate::script::summary::{Frame, MethodCard, MethodRow, ModelCard, ModelRow, Report};
 use std::path::PathBuf;
 
-/// What a person wants of the worker. The newest question wins: what is being computed is cancelled by any command that
-/// [asks](Command::asks), and by [`Command::Cancel`].
+/// A command for the worker. The newest request wins: any command that [asks](Command::asks) for a new result cancels the current
+/// computation, and so does [`Command::Cancel`].
 #[derive(Clone, Debug, PartialEq)]
 pub enum Command {
-    /// Open an architecture, with weights other than its card's if given.
+    /// Open an architecture, with its own weights or those given.
     Model {
-        /// Name of an architecture, or a weight file.
+        /// The name of an architecture, or a weight file.
         name: String,
-        /// Weight file.
+        /// The weight file, if not the architecture's own.
         weights: Option<PathBuf>,
     },
     /// Open a picture: a file, or `made:shapes[3]`.
     Picture(String),
-    /// Choose a method and run it (a stepper: start it and show step 0).
+    /// Choose a method and run it; a stepped method shows step 0.
     Method(String),
-    /// Set a parameter of the present method, as text; a one-shot method runs again, a stepper goes on from here.
+    /// Set a parameter of the open method from a string. A one-shot method runs again, a stepped method continues from here.
     Set(String, String),
-    /// Choose the target class; none: what the network says.
+    /// Set the target class; `None` for the predicted class.
     Target(Option<usize>),
     /// Run the method again from its start.
     Restart,
-    /// One step on: a kept one is shown, else computed.
+    /// Go to the next step, which is computed unless it was kept.
     Step,
-    /// One step back.
+    /// Go back one step.
     Back,
-    /// To this step, if it is kept.
+    /// Go to this step, if it was kept.
     Seek(usize),
-    /// Step until done or paused.
+    /// Take steps until the end or a pause.
     Play,
-    /// Stop stepping.
+    /// Stop taking steps.
     Pause,
-    /// Give up what is being computed, keep what is there.
+    /// Cancel the current computation; results so far are kept.
     Cancel,
-    /// Begin a branch: another run from the step shown, while the present one stays as it is.
+    /// Fork a branch: another run from the step shown, while the current one stays as it is.
     Fork,
-    /// Open this branch, counted from 0, where it was left.
+    /// Open this branch, counted from 0, where it was left off.
     Branch(usize),
-    /// End the open branch.
+    /// Close the open branch.
     CloseBranch,
-    /// Write the present figures into this folder; all on one sheet where it is a `.png`, and the steps as a film where it
-    /// is a `.gif`.
+    /// Export the current figures into this folder; if the path ends in `.png`, as one contact sheet, and if in `.gif`, the steps as
+    /// a film.
     Save(PathBuf),
-    /// Keep what is open as a session of this name.
+    /// Save the session under this name.
     Keep(String),
-    /// Tell what scripts can call; answered by [`Update::Reference`].
+    /// Request the functions that scripts can call; answered by [`Update::Reference`].
     Reference,
-    /// Say where the script of this method is, to edit it; an embedded one is first written into the user's folder of
-    /// plugins. Answered by [`Update::Script`].
+    /// Request the file of a method's script, for editing. An embedded script is first copied to the user's plugin folder. Answered by
+    /// [`Update::Script`].
     Edit(String),
-    /// End.
+    /// Quit.
     Quit,
 }
 
 impl Command {
-    /// Whether it is a question: what is shown now is stale until its answer comes. The generation of a question is the
-    /// number of questions sent so far, itself included; before the first one it is 0.
+    /// Whether it requests a new result, so that what is shown is stale until the result arrives. The generation of a request is the
+    /// number of requests sent so far, including itself; before the first one it is 0.
     pub fn asks(&self) -> bool {
         let silent = matches!(self, Self::Play | Self::Pause | Self::Cancel | Self::Edit(_) | Self::Quit);
         !silent && !matches!(self, Self::Save(_) | Self::Keep(_) | Self::Reference)
     }
 }
 
-/// What the worker has to say.
+/// A message from the worker.
 #[derive(Clone, Debug)]
 pub enum Update {
-    /// The methods there are, in order; sent at the start and when the folder changes.
+    /// All methods, in order; sent at the start and when a folder changes.
     Methods(Vec<MethodRow>),
-    /// The architectures there are.
+    /// All architectures.
     Models(Vec<ModelRow>),
-    /// A model is open.
+    /// A model was opened.
     Model(ModelCard),
-    /// A picture is open.
+    /// A picture was opened.
     Picture {
         /// Its name.
         name: String,
-        /// What it was asked for as: a file, or `made:shapes[3]`.
+        /// How it was opened: a file, or `made:shapes[3]`.
         source: String,
-        /// `(C, H, W)` in `[0, 1]`, as the model sees it.
+        /// Its pixels as the model sees them, `(C, H, W)` in `[0, 1]`.
         pixels: Array,
-        /// What the network says of it.
+        /// Its most likely classes.
         classes: Vec<ClassRow>,
     },
-    /// The present method and its parameters; sent when either changes.
+    /// The open method and its parameters; sent when either changes.
     Method(MethodCard),
-    /// The target is this class now; none: none was chosen, and the network's scores are not finite.
+    /// The current target class; `None` if none was chosen and there is no predicted class.
     Target(Option<usize>),
-    /// How many branches there are, and which is open; what is told from now on is of that one.
+    /// The number of branches, and which one is open; later updates belong to that one.
     Branches {
-        /// The open one, from 0.
+        /// The open branch, from 0.
         at: usize,
-        /// How many.
+        /// The number of branches.
         count: usize,
     },
     /// Figures to show.
     Frame(Frame),
-    /// A long computation is under way.
+    /// Progress of a long computation.
     Progress {
-        /// What is done.
+        /// What is being counted.
         what: String,
-        /// How much of it.
+        /// How much is done.
         done: usize,
-        /// How much in all; 0 when unknown.
+        /// The total; 0 if unknown.
         total: usize,
     },
-    /// The worker is computing (or no more).
+    /// Whether the worker is computing.
     Busy(bool),
-    /// A script was read again after a save.
+    /// A script was reloaded after it was saved.
     Reloaded {
         /// Its name.
         method: String,
-        /// How long reading took.
+        /// Time to reload it, in milliseconds.
         millis: f64,
     },
-    /// The file of a method's script, as [`Command::Edit`] wanted to know.
+    /// The file of a method's script, in answer to [`Command::Edit`].
     Script {
         /// The method's name.
         method: String,
         /// Its file.
         path: PathBuf,
     },
-    /// What scripts can call: what it is, and what it gives or does.
+    /// What scripts can call: pairs of a name and a description or signature.
     Reference(Vec<(String, String)>),
-    /// Something went wrong; what was shown before still holds.
+    /// An error; what was shown before is still valid.
     Failed(Report),
     /// A line for the log.
     Log(String),
-    /// A line for the log that the status line shows too.
+    /// A line for the log and for the status line.
     Said(String),
 }

@@ -1,4 +1,4 @@
-//! The thread that computes for the app: commands come in, updates go out, the newest question wins.
+//! The thread that computes for the app: commands come in, updates go out, the newest request wins.
 
 pub mod message;
 mod watch;
@@ -34,38 +34,38 @@ use std::time::{Duration, Instant};
 use throttled_observer::ThrottledObserver;
 use watch::Watch;
 
-/// How often an idle worker looks whether the open script was saved where no event tells, as on a network drive.
+/// How often an idle worker checks the open script for changes where there are no file events, as on network drives.
 const LOOK: Duration = Duration::from_secs(1);
-/// How long the end may wait for a worker that does not notice that it is to end.
+/// How long quitting waits for a worker that has not noticed the request to end.
 const AT_ONCE: Duration = Duration::from_millis(300);
-/// How long for one that does, and for files that are being written.
+/// How long quitting waits for a worker that has, and for files being written.
 const KEEPING: Duration = Duration::from_secs(10);
 
-/// What a worker begins with: all open already, so that what is wrong with it is told before an app is.
+/// The initial state of a worker. Everything is already open, so that errors are reported before the app starts.
 pub struct WorkerInit {
     /// Compiles and calls scripts.
     pub host: Host,
-    /// The model, the picture, the method if there is one.
+    /// The session: model, picture, and method if there is one.
     pub session: Session,
     /// The picture before preprocessing, for other models.
     pub picture: Picture,
-    /// What that picture was asked for as.
+    /// How that picture was opened.
     pub asked: String,
-    /// Weight file that the model was opened with.
+    /// The weight file that the model was opened with.
     pub weights: Option<PathBuf>,
     /// Whether pictures keep their size.
     pub no_resize: bool,
-    /// The file that keeps what is open; none: it is not kept.
+    /// The file that the session is saved to; `None` disables saving.
     pub session_file: Option<SessionFile>,
     /// Whether it was opened from that file.
     pub restored: bool,
-    /// Whether its answer waits to be asked for again, since it may be what ended the program.
+    /// Whether not to run the method until requested, since it may have crashed the program.
     pub waits: bool,
-    /// What there is to be said at the start.
+    /// Notes to show at the start.
     pub notes: Vec<String>,
 }
 
-/// Where commands for a worker go.
+/// Sends commands to a worker.
 #[derive(Clone)]
 pub struct WorkerHandle {
     inbox: Sender<Message>,
@@ -73,14 +73,14 @@ pub struct WorkerHandle {
     thread: Arc<Mutex<Option<JoinHandle<()>>>>,
 }
 
-/// What comes to the worker, with the number of wishes to cancel that it knows of.
+/// A message to the worker, with the number of cancel requests when it was sent.
 enum Message {
     Command(Command, u64),
     /// Files in the script folders were saved.
     Saved(Vec<PathBuf>, u64),
 }
 
-/// Starts a worker; the first updates tell what is open.
+/// Starts a worker; the first updates describe what is open.
 pub fn start(opening: WorkerInit) -> Result<(WorkerHandle, Receiver<Update>)> {
     let (inbox, messages) = channel();
     let (updates, answers) = channel();
@@ -92,19 +92,19 @@ pub fn start(opening: WorkerInit) -> Result<(WorkerHandle, Receiver<Update>)> {
 }
 
 impl WorkerHandle {
-    /// Sends a command; what is being computed ends soon if the command asks for something else. Steps wait for the step
-    /// before them.
+    /// Sends a command. The current computation is cancelled if the command requests something else; a step waits for the step before
+    /// it.
     pub fn ask(&self, command: Command) {
         let ends = matches!(command, Command::Cancel | Command::Quit);
         if ends || (command.asks() && command != Command::Step) {
             self.guard.cancel();
         }
-        // The worker is gone only when the program ends.
+        // The worker exits only when the program ends.
         let _ = self.inbox.send(Message::Command(command, self.guard.cancel_requests()));
     }
 
-    /// Ends the worker and waits until it has kept what is open; a native step that takes long is left to itself, its question was
-    /// kept before it began.
+    /// Ends the worker and waits until it has saved the session. A long native step is abandoned; its request was saved before it
+    /// started.
     pub fn end(&self) {
         self.ask(Command::Quit);
         let asked = Instant::now();
@@ -116,11 +116,11 @@ impl WorkerHandle {
             }
             std::thread::sleep(Duration::from_millis(5));
         }
-        // A worker that panicked has said so.
+        // A panic has already been reported.
         let _ = thread.join();
     }
 
-    /// Tells of saved files; what is being computed ends soon if the open script may be another one now.
+    /// Reports saved files. The current computation is cancelled if the open script may have changed.
     fn saved(&self, files: Vec<PathBuf>, open: bool) {
         if open {
             self.guard.cancel();
@@ -129,16 +129,16 @@ impl WorkerHandle {
     }
 }
 
-/// What the session is asked for.
+/// A request to the session.
 #[derive(Clone, Copy, Debug)]
 enum Request {
-    /// The answer from its start.
+    /// Run the method from its start.
     Run,
-    /// The present step again.
+    /// Show the current step again.
     View,
-    /// One step on.
+    /// Take the next step.
     Next,
-    /// A kept step.
+    /// Show a kept step.
     Seek(usize),
 }
 
@@ -149,7 +149,7 @@ struct Worker {
     origin: Origin,
     no_resize: bool,
     keeping: Option<Autosave>,
-    /// Whether the answer waits to be asked for.
+    /// Whether not to run the method until requested.
     waits: bool,
     updates: Sender<Update>,
     generation: Arc<AtomicU64>,
@@ -158,7 +158,7 @@ struct Worker {
     busy: bool,
     shown: Option<Frame>,
     branches: Branches,
-    /// What was given up because something came in between.
+    /// The request that was cancelled by another message.
     dropped: Option<Request>,
     watch: Watch,
 }
@@ -187,7 +187,7 @@ impl Worker {
             session,
             origin: Origin { picture, asked, weights },
             no_resize,
-            keeping: keeping.transpose().context("starting the thread that keeps the session")?,
+            keeping: keeping.transpose().context("starting the thread that saves the session")?,
             waits,
             updates,
             generation,
@@ -231,7 +231,7 @@ impl Worker {
         }
     }
 
-    /// A panic is told; what is open stays so.
+    /// Reports a panic as an error; the session stays open.
     fn survive(&mut self, work: impl FnOnce(&mut Self)) {
         if let Err(panic) = caught(|| work(self)) {
             self.playing = false;
@@ -240,7 +240,7 @@ impl Worker {
         }
     }
 
-    /// The next message; of several steps that wait, one is taken, so that a held key does not step on after it.
+    /// The next message. It updates the count of known cancel requests and the generation.
     fn next(&mut self, messages: &Receiver<Message>) -> Result<Message, RecvTimeoutError> {
         let message = match messages.try_recv() {
             Ok(message) => message,
@@ -260,11 +260,11 @@ impl Worker {
     }
 
     fn tell(&self, update: Update) {
-        // The app is gone only when the program ends.
+        // The receiver is dropped only when the program ends.
         let _ = self.updates.send(update);
     }
 
-    /// Says what is open.
+    /// Sends updates that describe what is open.
     fn introduce(&mut self) {
         self.tell(Update::Methods(self.host.methods()));
         let (rows, errors) = self.architectures.list();
@@ -299,14 +299,14 @@ impl Worker {
         }
     }
 
-    /// Does what a person wants; errors are told, and what was there before stays.
+    /// Executes a command; an error is reported and changes nothing.
     fn execute(&mut self, command: Command, known: u64) {
         self.known = known;
-        // A parameter is changed while the run goes on.
+        // Changing a parameter does not pause a run.
         if command.asks() && !matches!(command, Command::Set(..)) {
             self.playing = false;
         }
-        // What changes the question is never given up halfway: a newer question builds on it.
+        // A command is never cancelled halfway, since a newer one builds on it.
         self.host.guard().start(u64::MAX);
         if let Err(error) = self.change(command) {
             self.playing = false;
@@ -314,7 +314,7 @@ impl Worker {
         }
     }
 
-    /// One step of a run that plays.
+    /// Takes one step of a playing run.
     fn play(&mut self) {
         let fresh = !self.session.started();
         if !fresh && !self.session.can_go_on() {
@@ -324,13 +324,13 @@ impl Worker {
         self.answer(if fresh { Request::Run } else { Request::Next });
     }
 
-    /// Computes and shows; a newer question ends it without a word.
+    /// Computes and shows a result; a newer request cancels it silently.
     fn answer(&mut self, question: Request) {
         if self.session.method().is_none() {
             return;
         }
         self.begin();
-        // A step is of the question that is kept already.
+        // A step belongs to a request that was already saved.
         if matches!(question, Request::Run | Request::View) {
             self.keep_question(false);
         }
@@ -360,12 +360,12 @@ impl Worker {
         }
     }
 
-    /// What is open, as a file keeps it.
+    /// The session as saved to a file.
     fn opened(&self) -> Option<Workspace> {
         Workspace::of(&self.session, &self.origin.asked, self.origin.weights.as_deref(), self.no_resize)
     }
 
-    /// Keeps what is about to be answered; `anew` where its script is another one now.
+    /// Saves the request about to be processed; `anew` says that its script changed.
     fn keep_question(&mut self, anew: bool) {
         let opened = self.opened();
         self.keeping.iter_mut().for_each(|keeping| keeping.begins(opened.clone(), anew));
@@ -397,7 +397,7 @@ impl Worker {
         }
     }
 
-    /// Reads again what was saved: the open method, the open architecture.
+    /// Reloads the open method and the open architecture if their files were saved.
     fn saved(&mut self, files: &[PathBuf], known: u64) {
         self.known = known;
         self.host.guard().start(u64::MAX);
@@ -423,7 +423,7 @@ impl Worker {
         }
     }
 
-    /// The open method anew, if its text (or that of a library it imports) is another one now.
+    /// Reloads the open method if its text, or that of an imported library, has changed; returns whether it did.
     fn reload(&mut self) -> Result<bool> {
         let Some(old) = self.session.method().cloned() else { return Ok(false) };
         if !self.watch.is_new(&old, self.host.plugins()) {

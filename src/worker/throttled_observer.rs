@@ -1,4 +1,4 @@
-//! Who watches a method that shows figures before its end: the app.
+//! Passes previews and progress of a running method on to the app, at a limited rate.
 
 use super::message::Update;
 use crate::render::Figure;
@@ -10,10 +10,10 @@ use std::sync::mpsc::Sender;
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
-/// Unasked-for updates (figures under way, progress) are at least so far apart.
+/// The minimum interval between updates of one kind.
 const PAUSE: Duration = Duration::from_millis(50);
 
-/// Passes figures and progress on, but not more often than they can be seen.
+/// An observer that passes on figures and progress no more often than they can be seen.
 pub(super) struct ThrottledObserver {
     updates: Sender<Update>,
     generation: Arc<AtomicU64>,
@@ -21,12 +21,12 @@ pub(super) struct ThrottledObserver {
 }
 
 impl ThrottledObserver {
-    /// Updates go to `updates`, as answers of the question numbered by `generation`.
+    /// Sends to `updates`, with the current value of `generation` in each frame.
     pub(super) fn new(updates: Sender<Update>, generation: Arc<AtomicU64>) -> Self {
         Self { updates, generation, last: Mutex::default() }
     }
 
-    /// Whether enough time went by since the last update of this kind.
+    /// Whether an update of this kind is due.
     fn may(&self, kind: usize) -> bool {
         let mut last = self.last.lock_unpoisoned();
         let due = last[kind].is_none_or(|at| at.elapsed() >= PAUSE);

@@ -1,4 +1,4 @@
-//! Watching the folders of scripts: a save is told once, after it is whole.
+//! Watches the script folders, and reports each save once, when it is complete.
 
 use crate::script::folders::Folders;
 use crate::script::group_folders::script_name;
@@ -12,21 +12,21 @@ use std::sync::mpsc::{Receiver, channel};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-/// A save is over when nothing happened for so long: editors truncate, write, rename.
+/// A save is complete when there were no events for this long; editors truncate, write and rename.
 const QUIET: Duration = Duration::from_millis(30);
 
-/// Watches folders, and knows what it saw of the open script.
+/// Watches folders, and tracks changes of the open script.
 pub(super) struct Watch {
     watcher: RecommendedWatcher,
     folders: Vec<PathBuf>,
-    /// The text that was judged last, of a method's script and its libraries.
+    /// The text of the method's script and its libraries as last checked.
     judged: Option<String>,
     /// The name of the open script.
     open: Arc<Mutex<String>>,
 }
 
 impl Watch {
-    /// Tells `saved` which files were saved, and whether the open script or a library is among them; no folder yet.
+    /// Calls `saved` with the files that were saved, and whether the open script or a library is among them. No folder is watched yet.
     pub(super) fn new(saved: impl Fn(Vec<PathBuf>, bool) + Send + 'static) -> Result<Self> {
         let (send, events) = channel();
         let watcher = notify::recommended_watcher(move |event| drop(send.send(event)));
@@ -38,11 +38,11 @@ impl Watch {
             saved(files, touched);
         };
         let thread = std::thread::Builder::new().name("watch".into());
-        thread.spawn(move || gather(&events, tell)).context("starting the watching thread")?;
+        thread.spawn(move || gather(&events, tell)).context("starting the watcher thread")?;
         Ok(Self { watcher, folders: vec![], judged: None, open })
     }
 
-    /// Watches one more folder with what is in it. One that cannot be watched is looked at now and then instead.
+    /// Watches another folder recursively. If it cannot be watched, changes are found by polling.
     pub(super) fn add(&mut self, folder: &Path) {
         let folder = if folder.as_os_str().is_empty() { Path::new(".") } else { folder };
         if !self.folders.iter().any(|f| f == folder) && self.watcher.watch(folder, RecursiveMode::Recursive).is_ok() {
@@ -50,8 +50,8 @@ impl Watch {
         }
     }
 
-    /// Whether the text of a method, or of a library it imports, differs from what was compiled, and from what was
-    /// found wrong before. An empty file is one that is still being written.
+    /// Whether the text of a method, or of a library it imports, differs from the compiled one and from the one last checked. An empty
+    /// file is taken to be still in the process of being written.
     pub(super) fn is_new(&mut self, method: &Method, folders: &Folders) -> bool {
         let Some(text) = present(method, folders).filter(|t| !t.trim().is_empty()) else { return false };
         let judged = self.judged.take().unwrap_or_else(|| method.all_text());
@@ -60,7 +60,7 @@ impl Watch {
         new
     }
 
-    /// Another method is open now.
+    /// Sets the open method.
     pub(super) fn open(&mut self, name: &str) {
         self.judged = None;
         let stem = Path::new(name).file_stem().unwrap_or_default().to_string_lossy();
@@ -68,14 +68,14 @@ impl Watch {
     }
 }
 
-/// The text of a method's script and its libraries as their files are now.
+/// The current text of a method's script and its libraries.
 fn present(method: &Method, folders: &Folders) -> Option<String> {
     let text = method.source.again(folders).ok()?.text;
     let library = |name: &str| folders.find(name).ok().flatten().map(|s| s.text).unwrap_or_default();
     Some(method.library_names().fold(text, |all, name| all + library(name).as_str()))
 }
 
-/// Gathers the files of events until it is quiet.
+/// Collects the files of events until there are none for [`QUIET`].
 fn gather(events: &Receiver<notify::Result<Event>>, saved: impl Fn(Vec<PathBuf>)) {
     while let Ok(first) = events.recv() {
         let mut files = vec![];
@@ -92,13 +92,13 @@ fn gather(events: &Receiver<notify::Result<Event>>, saved: impl Fn(Vec<PathBuf>)
     }
 }
 
-/// Reading a file changes nothing, and our own reading must not be told to us.
+/// Whether an event changes a file. Reads do not, and our own must not be reported.
 fn changes(event: &Event) -> bool {
     let metadata = matches!(event.kind, EventKind::Modify(ModifyKind::Metadata(_)));
     !metadata && !matches!(event.kind, EventKind::Access(_))
 }
 
-/// Whether a file is the open script, or a library that it may import.
+/// Whether a file is the open script, or a library it may import.
 fn concerns(file: &Path, open: &str) -> bool {
     let library = file.parent().is_some_and(|folder| folder.ends_with("lib"));
     library || file.file_stem().is_some_and(|stem| stem.to_string_lossy() == open)

@@ -440,10 +440,10 @@ fn weights_of_another_architecture_name_it_and_the_first_names_of_both() {
     let path = folder.path().join("other.safetensors");
     candle_core::safetensors::save(&tensors.into_iter().collect(), &path).unwrap();
     let error = format!("{:#}", architectures.open("digits", Some(&path)).unwrap_err());
-    assert!(error.contains("; nearest is words (-m words), where 1 differ"), "{error}");
+    assert!(error.contains("; the closest is words (-m words), where 1 differ"), "{error}");
     let error = format!("{:#}", architectures.tell(&path).unwrap_err());
     assert!(
-        error.contains("nearest are words (1 differ)") && error.contains("fc.bias is [3] instead of [10]"),
+        error.contains("the closest are words (1 differ)") && error.contains("fc.bias is [3] instead of [10]"),
         "{error}"
     );
 }

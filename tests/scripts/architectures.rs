@@ -144,7 +144,7 @@ fn an_input_without_pixels_is_an_error() {
     for input in ["0, 8, 8", "3, 0, 8", "3, 8, 0"] {
         std::fs::write(&path, text.replace("3, 8, 8", input)).unwrap();
         let error = format!("{:#}", within(folder.path()).build("mine").expect_err(input));
-        assert!(error.contains("needs 1 or more channels, rows and columns"), "{error}");
+        assert!(error.contains("needs at least 1 channel, row and column"), "{error}");
     }
 }
 
@@ -159,7 +159,7 @@ fn a_wrong_script_is_told_with_its_line_and_what_would_have_worked() {
         (r#"x.conv("c", 4, 9)"#, "does not fit"),
         (r#"x.conv("c", 4, 3, #{ groups: 2 })"#, "groups"),
         (r#"x.relu("")"#, "needs a name"),
-        (r#"concat("c", [x, 1])"#, "joins nodes"),
+        (r#"concat("c", [x, 1])"#, "takes an array of nodes"),
         (r#"x.add("a", x.conv("c", 4, 1))"#, "one shape"),
         (r#"x.slice("s", 4, #{ step: 2 })"#, "no dimension 4"),
     ] {
@@ -243,7 +243,7 @@ fn a_wrong_card_is_told() {
         ("const MODEL = #{ inputs: [3, 8, 8] };", "did you mean \"input\"?"),
         ("const MODEL = #{};", "input: [channels, height, width]"),
         ("const MODEL = #{ input: [3, 8] };", "input: [channels, height, width]"),
-        ("const MODEL = #{ input: [3, 8, 8], mean: [0.5] };", "1 numbers for 3 channels"),
+        ("const MODEL = #{ input: [3, 8, 8], mean: [0.5] };", "1 values for 3 channels"),
         ("const MODEL = #{ input: [3, 8, 8], std: [0.0, 1.0, 1.0] };", "must be positive"),
         ("const MODEL = #{ input: [3, 8, 8], labels: \"cifar11\" };", "cifar11"),
         ("const MODEL = #{ input: [3, 8, 8], labels: [\"a\"] };", "192 scores"),
@@ -269,7 +269,7 @@ fn a_broken_file_hides_no_other() {
 fn an_unknown_architecture_names_a_close_one() {
     let all = Architectures::new(Folders::models(None), &Arc::default());
     assert!(format!("{:#}", all.build("resnet21").unwrap_err()).contains("did you mean \"resnet"));
-    assert!(format!("{:#}", all.build("?").unwrap_err()).contains("known are alexnet"));
+    assert!(format!("{:#}", all.build("?").unwrap_err()).contains("known architectures are alexnet"));
 }
 
 #[test]
@@ -312,11 +312,11 @@ fn weights_that_do_not_fit_are_listed() {
     let error = format!("{:#}", all.open("lenet", Some(&path)).unwrap_err());
     let problems = "1 missing: conv1.bias; 1 misshapen: fc2.bias is [11] instead of [10]; 1 surplus: fc9.bias";
     assert!(error.contains(problems), "{error}");
-    assert!(error.ends_with("nearest is digits (-m digits), where 3 differ"), "{error}");
+    assert!(error.ends_with("the closest is digits (-m digits), where 3 differ"), "{error}");
     let error = format!("{:#}", all.open("resnet152", Some(&path)).unwrap_err());
     assert!(error.contains("776 missing: ") && error.contains(" and 768 more; 1 misshapen: "), "{error}");
     let error = format!("{:#}", all.open(path.to_str().unwrap(), None).unwrap_err());
-    assert!(error.contains("nearest are digits (3 differ), lenet (3 differ)"), "{error}");
+    assert!(error.contains("the closest are digits (3 differ), lenet (3 differ)"), "{error}");
 }
 
 #[test]

@@ -165,9 +165,9 @@ fn a_method_that_asks_itself_or_in_a_circle_is_told_so() {
         ("c3", &asking("a", "answer(cx, \"saliency\")")),
         ("unknown", &asking("a", "answer(cx, \"salience\")")),
     ]);
-    assert!(error(&host, "own").contains("a method cannot ask itself: own -> own"), "{}", error(&host, "own"));
+    assert!(error(&host, "own").contains("a method cannot call itself: own -> own"), "{}", error(&host, "own"));
     assert!(error(&host, "ping").contains("ping -> pong -> ping"), "{}", error(&host, "ping"));
-    assert!(error(&host, "c1").contains("at most 3 methods"), "{}", error(&host, "c1"));
+    assert!(error(&host, "c1").contains("at most 3 deep"), "{}", error(&host, "c1"));
     assert!(error(&host, "unknown").contains("no method named \"salience\""), "{}", error(&host, "unknown"));
 }
 
@@ -240,7 +240,7 @@ fn drawn_weights_keep_their_deviation_and_leave_the_other_layers_as_they_are() {
     let host = host();
     let mut session = session(&host);
     session.open(method(&host, &one_shot("cx.model.randomized(\"relu1\", 0); []")));
-    assert!(format!("{:#}", session.run(&host).expect_err("no weights")).contains("no weights to draw anew"));
+    assert!(format!("{:#}", session.run(&host).expect_err("no weights")).contains("no weights to randomize"));
 }
 
 #[test]
@@ -289,14 +289,14 @@ fn whoever_watches_is_told_of_the_progress_of_the_method_that_is_asked() {
 fn a_question_that_makes_no_sense_is_refused_with_what_would() {
     for (options, message) in [
         ("#{ pictures: cx.input }", "no option \"pictures\""),
-        ("#{ input: 7 }", "option \"input\" of answer is a tensor, got int"),
-        ("#{ model: 7 }", "is a network"),
+        ("#{ input: 7 }", "option \"input\" of answer must be a tensor, got int"),
+        ("#{ model: 7 }", "must be a network"),
         ("#{ target: 99 }", "no class 99; there are 5"),
         ("#{ target: [0, 1] }", "2 classes for 1 pictures"),
-        ("#{ input: zeros([0, 3, 8, 8]) }", "pictures have the shape (N, C, H, W)"),
+        ("#{ input: zeros([0, 3, 8, 8]) }", "pictures must have shape (N, C, H, W)"),
         ("#{ params: #{ reduce: \"most\" } }", "one of max, l2, sum"),
-        ("#{ params: \"reduce\" }", "a parameter is name=value"),
-        ("#{ params: 7 }", "are a map or a text"),
+        ("#{ params: \"reduce\" }", "not of the form name=value"),
+        ("#{ params: 7 }", "must be a map or a string"),
     ] {
         let told = failure(&format!("answer(cx, \"saliency\", {options});")).to_string();
         assert!(told.contains(message), "{options}: {told}");

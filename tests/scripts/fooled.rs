@@ -212,7 +212,7 @@ fn a_share_of_epsilon_is_as_long_as_the_same_step_in_levels() {
     let mut session = session(&host);
     session.open(host.method("fgsm").unwrap());
     let refused = |session: &mut Session, pair: (&str, &str)| format!("{:#}", session.set(pair.0, pair.1).unwrap_err());
-    assert!(refused(&mut session, ("epsilon", "0.5eps")).contains("share of epsilon"));
+    assert!(refused(&mut session, ("epsilon", "0.5eps")).contains("relative to epsilon"));
     assert!(refused(&mut session, ("step", "-1eps")).contains("a number from 0"));
     assert!(refused(&mut session, ("step", "naneps")).contains("a number from 0"));
 }

@@ -64,7 +64,7 @@ fn whatever_grows_by_nesting_ends_in_an_error() {
             "memory",
             "holds more than",
             "operations",
-            "are held",
+            "in use",
             "no function",
             "data race",
             "cancelled",
@@ -127,7 +127,7 @@ fn an_answer_or_a_state_that_is_nested_deep_is_an_error() {
         "let c = 0; let f = || c; c = f; #{ f: f }",
     ] {
         let report = failure(value);
-        assert!(report.message.contains("nested more than") || report.message.contains("answers with"), "{report}");
+        assert!(report.message.contains("nested more than") || report.message.contains("must return"), "{report}");
         let stepper = format!(
             "const PLUGIN = #{{ group: \"test\" }};\nfn start(cx) {{ #{{ s: {{ {value} }} }} }}\nfn step(cx, s) {{ s }}\nfn view(cx, s) {{ [] }}"
         );

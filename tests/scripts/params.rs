@@ -72,7 +72,7 @@ fn wrong_values_are_refused_with_what_would_fit_and_change_nothing() {
         ("goal", "5", "no class 5"),
         ("where_", "conv9", "no layer named \"conv9\""),
         ("where_", "relu1", "is a relu, not a conv"),
-        ("where_", "-3", "layer -3 of 2"),
+        ("where_", "-3", "no layer -3; there are 2"),
         ("unit", "-1", "a channel's number"),
         ("numbr", "1", "did you mean \"number\"?"),
     ] {

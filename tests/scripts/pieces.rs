@@ -71,7 +71,7 @@ fn the_map_of_eigen_cam_is_the_direction_in_which_activations_differ_most() {
 fn an_edit_that_fits_no_layer_or_gives_no_tensor_is_told() {
     let failed = |body: &str| crate::common::failure(body).to_string();
     let none = failed("forward(cx.model, cx.input, #{ edits: [[\"conv7\", |a| a]] })");
-    assert!(none.contains("fits no layer"), "{none}");
+    assert!(none.contains("matches no layer"), "{none}");
     let number = failed("forward(cx.model, cx.input, #{ edits: [[\"conv2\", |a| 3]] })");
-    assert!(number.contains("an edit gives a tensor; that of layer \"conv2\" gave int"), "{number}");
+    assert!(number.contains("an edit must return a tensor; the edit of layer \"conv2\" returned int"), "{number}");
 }

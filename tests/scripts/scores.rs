@@ -280,7 +280,7 @@ fn a_card_may_say_that_classes_are_independent_or_exclude_one_another() {
         "{:#}",
         built(&host, r#"labels: ["a", "b", "c"]"#, &format!("{BEGINNING}.linear(\"fc\", 1)")).unwrap_err()
     );
-    assert!(error.contains("gives 2 scores, but 3 class names"), "{error}");
+    assert!(error.contains("has 2 scores but 3 class names"), "{error}");
 }
 
 #[test]

@@ -133,7 +133,7 @@ fn a_state_that_holds_a_function_is_refused() {
     let script = "const PLUGIN = #{ group: \"test\" };\nfn start(cx) { #{ f: |x| x } }\nfn step(cx, s) { s }\nfn view(cx, s) { [] }";
     session.open(method(&host, script));
     let error = format!("{:#}", session.run(&host).expect_err("a function in a state"));
-    assert!(error.contains("not functions"), "{error}");
+    assert!(error.contains("cannot hold functions"), "{error}");
 }
 
 #[test]
@@ -228,7 +228,7 @@ fn run(cx) {
     );
     session.set("k", "50").unwrap();
     let frame = session.run(&host).unwrap();
-    assert_eq!(frame.notes, ["k=50 is more than there is; 5 was used", "mind the gap"], "a person who asked is told");
+    assert_eq!(frame.notes, ["k=50 is more than available; 5 was used", "mind the gap"], "a person who asked is told");
     assert_eq!(session.as_used()[0], ("k".into(), "5".into()));
     assert_eq!(session.asked_otherwise()[0], ("k".into(), "50".into()));
     session.set("k", "3").unwrap();

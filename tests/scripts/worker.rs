@@ -353,7 +353,7 @@ fn view(cx, s) { [image(cx.input * (s.n / 4.0), \"dim\")] }";
     let sheet = image::open(sheet).unwrap();
     assert_eq!((sheet.width(), sheet.height()), (frames[0].buffer().width(), frames[0].buffer().height()));
     desk.ask(Command::Keep("mine".into()));
-    assert!(desk.failure().contains("sessions are not kept here"));
+    assert!(desk.failure().contains("sessions are not saved"));
 }
 
 #[test]

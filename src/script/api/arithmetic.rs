@@ -1,4 +1,4 @@
-//! `+ - * / **` and comparisons between tensors and numbers, on either side, broadcasting.
+//! Broadcasting operators between tensors and numbers on either side: `+ - * / **` and comparisons.
 
 use super::{Guard, Out, broadcast, out, promoted, scalar};
 use crate::backend;
@@ -9,7 +9,7 @@ use std::sync::Arc;
 
 pub(super) type Binary = fn(&Tensor, &Tensor) -> Result<Tensor>;
 
-/// Every operator; the comparisons give 1 and 0 in the type of the left side.
+/// All operators. Comparisons return 1 or 0 in the dtype of the left operand.
 pub(super) const OPERATORS: [(&str, Binary); 11] = [
     ("+", backend::add),
     ("-", backend::sub),
@@ -24,10 +24,10 @@ pub(super) const OPERATORS: [(&str, Binary); 11] = [
     (">=", |a, b| Ok(a.broadcast_ge(b)?.to_dtype(a.dtype())?)),
 ];
 
-/// The greater, and the less, of two numbers.
+/// Elementwise maximum and minimum.
 pub(super) const BOUNDS: [(&str, Binary); 2] = [("maximum", backend::maximum), ("minimum", backend::minimum)];
 
-/// `a / b`, and 0 where `b` is 0: what every division by a length, a deviation or a maximum goes through.
+/// `a / b`, or 0 where `b` is 0: for division by a norm, a standard deviation or a maximum.
 pub(super) const RATIO: (&str, Binary) = ("divide_no_nan", backend::divide_no_nan);
 
 pub(super) fn register(engine: &mut Engine, guard: &Arc<Guard>) {
@@ -50,14 +50,14 @@ pub(super) fn register(engine: &mut Engine, guard: &Arc<Guard>) {
     engine.register_fn("+", |a: Tensor| a);
 }
 
-/// `a ∘ b` after asking for the memory of the result.
+/// `a ∘ b`, after reserving memory for the result.
 pub(super) fn binary(guard: &Guard, name: &str, f: Binary, a: &Tensor, b: &Tensor) -> Result<Tensor> {
     let [a, b] = &promoted([a, b])?;
     broadcast(guard, name, a, b)?;
     f(a, b).with_context(|| format!("{:?} {name} {:?}", a.dims(), b.dims()))
 }
 
-/// `a ∘ number`, in one pass where that is exact.
+/// `a ∘ number`, in a single pass where that is exact.
 fn right(name: &str, f: Binary, a: &Tensor, b: f64) -> Result<Tensor> {
     Ok(match name {
         "+" => backend::affine(a, 1.0, b)?,

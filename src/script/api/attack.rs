@@ -1,8 +1,7 @@
-//! Every function that scripts can call, with hostile arguments: none panics, none goes on without an end.
+//! Fuzz test: calls every script function with hostile arguments; none may panic or hang.
 //!
-//! The functions are those that the host has registered, the language's own too, so that a new one is attacked without being
-//! named here. A call is a script, which a failure prints. Longer than some seconds: `GRADSCOPE_FUZZ_SECONDS=600 cargo test --lib
-//! attack`.
+//! It covers all functions registered by the host, including the language's own, so new functions are tested automatically. Each
+//! call is a script, printed on failure. For a longer run: `GRADSCOPE_FUZZ_SECONDS=600 cargo test --lib attack`.
 
 use crate::data::source;
 use crate::script::architecture::Architectures;
@@ -18,11 +17,11 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
-/// How long all calls may take, where nobody asks for more.
+/// Default duration of the test in seconds.
 const SECONDS: u64 = 15;
-/// How long one may take before it is cancelled.
+/// Time after which a call is cancelled.
 const PATIENCE: Duration = Duration::from_millis(200);
-/// How long it may then go on.
+/// Time a call may take to stop after it was cancelled.
 const LATE: Duration = Duration::from_secs(15);
 
 const WHOLE: &[&str] =
@@ -129,7 +128,7 @@ const CLOSURES: &[&str] = &[
     "|a| a[\"nothing\"].sum()",
     "|a| 0.0",
 ];
-/// Options that some function takes.
+/// Names of options that functions take.
 pub(super) const OPTIONS: &[&str] = &[
     "k",
     "metric",
@@ -186,7 +185,7 @@ const RANGES: &[&str] = &["0..3", "3..0", "-5..9223372036854775807", "0..0"];
 const CLOSED: &[&str] = &["0..=3", "3..=0", "-5..=9223372036854775807"];
 const BLOBS: &[&str] = &["blob()", "blob(3, 255)", "blob(20000)"];
 
-/// Values of the types that are ours, by the name that signatures have.
+/// Expressions for values of gradscope's own types, by the type's name in signatures.
 const OURS: &[(&str, &[&str])] = &[
     ("Context", &["cx"]),
     ("Model", &["cx.model"]),
@@ -204,7 +203,7 @@ const OURS: &[(&str, &[&str])] = &[
     ("timestamp", &["timestamp()"]),
     ("Instant", &["timestamp()"]),
 ];
-/// Those that only closures are given: the name of the value, and the script around a call.
+/// Types that exist only inside closures or builders: an expression for the value, and the script around a call.
 const INSIDE: &[(&str, &str, &str)] = &[
     ("Activations", "a", "objective(cx.model.forward(cx.input), |a| { CALL; 0.0 })"),
     ("Variable", "a[\"conv1\"]", "objective(cx.model.forward(cx.input), |a| { CALL; 0.0 })"),
@@ -212,7 +211,7 @@ const INSIDE: &[(&str, &str, &str)] = &[
     ("Site", "s", "backward(cx.model.forward(cx.input), logit(0), #{ rules: [[\"conv\", |s, r| { CALL; r }]] })"),
 ];
 
-/// A function: its name and the types of what it takes.
+/// A function: its name and parameter types.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
 struct Native {
     name: String,
@@ -220,7 +219,7 @@ struct Native {
 }
 
 impl Native {
-    /// From `name(x: &mut Tensor, _: i64) -> …`.
+    /// Parses `name(x: &mut Tensor, _: i64) -> …`.
     fn of(signature: &str) -> Option<Self> {
         let signature = signature.split(" -> ").next()?;
         let (name, takes) = signature.split_once('(')?;
@@ -239,7 +238,7 @@ impl Native {
         Some(Self { name, takes: all.iter().map(|t| kind(t)).collect() })
     }
 
-    /// The call of it on these expressions, as a function or as a method.
+    /// A call with these argument expressions, as a function or as a method.
     fn call(&self, args: &[String], as_method: bool) -> String {
         let property = |prefix: &str| self.name.strip_prefix(prefix);
         match (args, property("get$"), property("set$")) {
@@ -283,7 +282,7 @@ fn kind(written: &str) -> String {
     }
 }
 
-/// Expressions of a type; none where none is known.
+/// Expressions for values of a type; `None` for an unknown type.
 fn values(kind: &str) -> Option<&'static [&'static str]> {
     Some(match kind {
         "i64" | "INT" | "u8" | "i8" | "u16" | "i16" | "u32" | "i32" | "u64" | "i128" | "u128" => WHOLE,
@@ -317,7 +316,7 @@ fn value(random: &mut ChaCha8Rng, kind: &str) -> String {
         let first = |e: &&String| names.insert(e.split(':').next().unwrap_or_default().to_string());
         return format!("#{{ {} }}", entries.iter().filter(first).cloned().collect::<Vec<_>>().join(", "));
     }
-    // Now and then something of another type, which is refused.
+    // Occasionally a value of the wrong type, which must be rejected.
     let other = random.random_range(0..12) == 0;
     match values(kind).filter(|_| !other) {
         Some(values) => (*values.choose(random).expect("one")).to_string(),
@@ -328,7 +327,7 @@ fn value(random: &mut ChaCha8Rng, kind: &str) -> String {
     }
 }
 
-/// The script of one call.
+/// A script that makes one call.
 fn script(random: &mut ChaCha8Rng, native: &Native) -> String {
     let inside = INSIDE.iter().find(|(kind, ..)| native.takes.iter().any(|t| t == kind));
     let arg = |random: &mut ChaCha8Rng, kind: &String| match INSIDE.iter().find(|(name, ..)| name == kind) {
@@ -346,7 +345,7 @@ fn script(random: &mut ChaCha8Rng, native: &Native) -> String {
     format!("const PLUGIN = #{{ group: \"test\" }};\nfn run(cx) {{\n{body};\n[]\n}}\nfn nothing() {{ }}\n")
 }
 
-/// Cancels calls that take long.
+/// Cancels calls that take longer than [`PATIENCE`].
 fn watch(guard: Arc<Guard>, begun: Arc<Mutex<Instant>>, over: Arc<AtomicBool>) -> std::thread::JoinHandle<()> {
     std::thread::spawn(move || {
         while !over.load(Ordering::Relaxed) {
@@ -359,7 +358,7 @@ fn watch(guard: Arc<Guard>, begun: Arc<Mutex<Instant>>, over: Arc<AtomicBool>) -
 }
 
 #[test]
-fn no_function_panics_or_goes_on_whatever_it_is_given() {
+fn no_function_panics_or_hangs_on_hostile_arguments() {
     let host = Host::new(Folders::plugins(None).embedded_only(), Folders::models(None).embedded_only());
     let architectures = Architectures::new(host.models().clone(), host.guard());
     let model = architectures.open("digits", None).unwrap();
@@ -374,7 +373,7 @@ fn no_function_panics_or_goes_on_whatever_it_is_given() {
         ["Map", "Dynamic", "_"].contains(&kind) || values(kind).is_some() || INSIDE.iter().any(|i| i.0 == kind)
     };
     let strange: BTreeSet<_> = natives.iter().flat_map(|n| &n.takes).filter(|kind| !known(kind)).collect();
-    assert!(strange.is_empty(), "no values of the types {strange:?} are known here");
+    assert!(strange.is_empty(), "no example values for the types {strange:?}");
     let seconds = std::env::var("GRADSCOPE_FUZZ_SECONDS").ok().and_then(|s| s.parse().ok()).unwrap_or(SECONDS);
     let (end, begun, over) =
         (Instant::now() + Duration::from_secs(seconds), Arc::new(Mutex::new(Instant::now())), Arc::default());
@@ -413,7 +412,7 @@ fn no_function_panics_or_goes_on_whatever_it_is_given() {
     }
     over.store(true, Ordering::Relaxed);
     watcher.join().unwrap();
-    eprintln!("{calls} calls, {} functions gave an answer", accepted.len());
+    eprintln!("{calls} calls, {} functions returned a value", accepted.len());
     assert!(calls > natives.len() / 20, "{calls} calls");
     assert!(wrong.is_empty(), "{} of {calls} calls:\n{}", wrong.len(), wrong.join("\n"));
 }

@@ -88,7 +88,7 @@ fn go(
         sum: reduction != "none",
         tick: &tick,
     };
-    // Shares of relevance magnify rounding.
+    // Relevance rules magnify rounding errors.
     let mut answer = backend::with_direct_sums(options.contains_key("rules"), || walk.run())?;
     if reduction == "mean" {
         let n = trace.input().dims()[0] as f64;
@@ -97,7 +97,7 @@ fn go(
     Ok(answer)
 }
 
-/// One seed, an array of them, a closure that is an objective, or a tensor at the logits.
+/// Resolves a seed, an array of seeds, an objective closure, or a tensor at the logits.
 fn seeds(context: &NativeCallContext, run: &LabelledTrace, seed: &Dynamic) -> Result<Vec<(NodeId, Tensor)>> {
     let trace = &*run.trace;
     if let Some(one) = seed.read_lock::<Seed>() {
@@ -107,11 +107,11 @@ fn seeds(context: &NativeCallContext, run: &LabelledTrace, seed: &Dynamic) -> Re
         return Objective::new(context, run, &closure)?.on(trace);
     }
     if let Some(tensor) = seed.read_lock::<Tensor>() {
-        return Ok(vec![trace.seed(&tensor).context("a tensor as seed stands at the logits")?]);
+        return Ok(vec![trace.seed(&tensor).context("a tensor as a seed applies to the logits")?]);
     }
     let Some(many) = seed.read_lock::<Array>() else {
         bail!(
-            "a seed is trace.logit(class), cross_entropy(class), margin(class), at(layer, tensor), an objective |a| …, \
+            "a seed must be trace.logit(class), cross_entropy(class), margin(class), at(layer, tensor), an objective |a| …, \
              or an array of these; got {}",
             seed.type_name()
         );
@@ -119,23 +119,23 @@ fn seeds(context: &NativeCallContext, run: &LabelledTrace, seed: &Dynamic) -> Re
     many.iter().map(|s| seeds(context, run, s)).collect::<Result<Vec<_>>>().map(|s| s.concat())
 }
 
-/// Seeds in the types of the values that they stand at.
+/// Seeds in the dtype of the trace.
 fn in_types_of(trace: &Trace, seeds: Vec<(NodeId, Tensor)>) -> Result<Vec<(NodeId, Tensor)>> {
     seeds.into_iter().map(|(id, seed)| Ok((id, in_type_of(trace.input(), &seed)?))).collect()
 }
 
-/// The layers of `to: "layer"` or `to: ["layer", …]`.
+/// Parses `to: "layer"` or `to: ["layer", …]`.
 fn targets(trace: &Trace, to: Option<&Dynamic>) -> Result<Option<Vec<NodeId>>> {
     let Some(to) = to else { return Ok(None) };
     let names = match to.read_lock::<Array>() {
         Some(many) => many.iter().map(|n| n.clone().into_string()).collect::<Result<Vec<_>, _>>(),
         None => to.clone().into_string().map(|n| vec![n]),
     };
-    let names = names.map_err(|t| anyhow!("`to` is a layer or an array of layers, got {t}"))?;
+    let names = names.map_err(|t| anyhow!("`to` must be a layer or an array of layers, got {t}"))?;
     names.iter().map(|n| trace.graph.find(n)).collect::<Result<_>>().map(Some)
 }
 
-/// The rules of `[[selector, |site, r| …], [selector, zplus()], …]`; a selector is a kind, a name or a predicate
+/// Parses rules `[[selector, |site, r| …], [selector, zplus()], …]`; a selector is a kind, a name or a predicate
 /// `|layer| layer.parameters > 0`.
 pub(super) fn composite<'a>(
     guard: &Guard,
@@ -144,7 +144,7 @@ pub(super) fn composite<'a>(
     rules: Option<&Dynamic>,
 ) -> Result<Composite<'a>> {
     let Some(rules) = rules else { return Ok(Composite::gradient()) };
-    let form = "rules are an array of [selector, |site, r| …]";
+    let form = "rules must be an array of [selector, |site, r| …]";
     let rules = rules.clone().try_cast::<Array>().context(form)?;
     rules.into_iter().try_fold(Composite::gradient(), |composite, rule| {
         let pair = rule.try_cast::<Array>().filter(|p| p.len() == 2).context(form)?;
@@ -167,12 +167,12 @@ fn selector(guard: &Guard, context: &NativeCallContext, graph: &Graph, value: &D
         return Ok(Selector::Among(chosen.collect::<Result<_>>()?));
     }
     let text = value.clone().into_string().map_err(|kind| {
-        anyhow!("a selector is \"conv|linear\", \"features.*\" or |layer| layer.parameters > 0, got {kind}")
+        anyhow!("a selector must be \"conv|linear\", \"features.*\" or |layer| layer.parameters > 0, got {kind}")
     })?;
     super::selector::selector(guard, graph, "rule", &text)
 }
 
-/// Calls a rule; it gives the relevance of the only input, or an array with one for each.
+/// Calls a rule, which returns the relevance of its only input, or an array with one tensor per input.
 fn call(context: &NativeCallContext, rule: &FnPtr, site: &LayerContext, r: &Tensor) -> Result<Vec<Tensor>> {
     let answer: Dynamic = rule.call_within_context(context, (site.clone(), r.clone())).map_err(Inner)?;
     if let Some(tensor) = answer.read_lock::<Tensor>() {
@@ -180,9 +180,10 @@ fn call(context: &NativeCallContext, rule: &FnPtr, site: &LayerContext, r: &Tens
     }
     let kind = answer.type_name();
     let Some(parts) = answer.clone().try_cast::<Array>() else {
-        bail!("a rule gives a tensor, or an array with one for each input; this one gave {kind}");
+        bail!("a rule must return a tensor, or an array with one per input; this one returned {kind}");
     };
-    ensure!(parts.len() == site.reads(), "a rule gave {} tensors for {} inputs", parts.len(), site.reads());
-    let part = |p: Dynamic| in_type_of(r, &p.try_cast::<Tensor>().context("a rule's array holds tensors")?);
+    ensure!(parts.len() == site.reads(), "a rule returned {} tensors for {} inputs", parts.len(), site.reads());
+    let part =
+        |p: Dynamic| in_type_of(r, &p.try_cast::<Tensor>().context("the array returned by a rule must hold tensors")?);
     parts.into_iter().map(part).collect()
 }

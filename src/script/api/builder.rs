@@ -1,4 +1,4 @@
-//! What `models/` scripts build networks with: each method puts one node behind another, in PyTorch's words.
+//! Functions that build networks in `models/` scripts: each appends a node, with PyTorch's names and arguments.
 //!
 //! `x.conv("conv1", 16, 5, #{ padding: 2 }).relu("relu1").max_pool("pool1", 2).flatten("flatten").linear("fc", 10)`
 
@@ -20,9 +20,11 @@ pub(crate) struct Handle {
 }
 
 impl Handle {
-    /// The input of a new network for `(C, H, W)` pictures, behind its normalisation unless that changes nothing.
+    /// The input of a new network for `(C, H, W)` pictures, followed by normalisation unless `mean` is 0 and `std` is 1.
+    ///
+    /// Errors if a dimension is 0.
     pub(crate) fn input(shape: &[usize], mean: &[f64], std: &[f64]) -> Result<Self> {
-        ensure!(shape.iter().all(|&n| n > 0), "an input needs 1 or more channels, rows and columns, got {shape:?}");
+        ensure!(shape.iter().all(|&n| n > 0), "an input needs at least 1 channel, row and column, got {shape:?}");
         let input = Self { builder: Arc::new(Mutex::new(Builder::new(shape))), id: 0 };
         if mean.iter().all(|&m| m == 0.0) && std.iter().all(|&s| s == 1.0) {
             return Ok(input);
@@ -31,12 +33,12 @@ impl Handle {
         input.join("normalize", Arc::new(normalize), std::slice::from_ref(&input))
     }
 
-    /// The network that ends here.
+    /// The finished network, with this node as its output.
     pub(crate) fn finish(&self) -> Result<Graph> {
         self.lock().clone().finish(self.id)
     }
 
-    /// One node that reads `inputs`.
+    /// Appends a node that reads `inputs`.
     fn join(&self, name: &str, op: Arc<dyn Op>, inputs: &[Self]) -> Result<Self> {
         self.check_own(name, inputs)?;
         let ids: Vec<_> = inputs.iter().map(|input| input.id).collect();
@@ -50,7 +52,7 @@ impl Handle {
         Ok(())
     }
 
-    /// `(1, C, H, W)` or `(1, features)`.
+    /// The node's shape for a batch of one: `(1, C, H, W)`, `(1, features)`, ….
     fn shape(&self) -> Vec<usize> {
         self.lock().shape(self.id).to_vec()
     }
@@ -60,7 +62,7 @@ impl Handle {
     }
 }
 
-/// Lets scripts build networks: one function for each kind of operation.
+/// Registers the functions that build networks, one for each kind of operation.
 pub(crate) fn register(engine: &mut Engine) {
     engine.register_get("shape", |x: &mut Handle| -> Array {
         x.shape().into_iter().map(|n| Dynamic::from(n as INT)).collect()
@@ -82,7 +84,7 @@ pub(crate) fn register(engine: &mut Engine) {
     engine.register_global_module(module.into());
 }
 
-/// One function for `spec`, with so many arguments by place, and with or without a map of options.
+/// Registers a function for `spec` with `by_place` positional arguments and, if `options`, a map of options.
 fn add(module: &mut Module, spec: &'static OpSpec, by_place: usize, options: bool) {
     let (name, node) = (("name: string", TypeId::of::<ImmutableString>()), ("x: Node", TypeId::of::<Handle>()));
     let mut params = match spec.inputs {
@@ -120,9 +122,9 @@ fn add(module: &mut Module, spec: &'static OpSpec, by_place: usize, options: boo
     );
 }
 
-/// Full names of parameters: `params: #{ weight: "encoder.in_proj_weight" }`.
+/// Parses full parameter names: `params: #{ weight: "encoder.in_proj_weight" }`.
 fn full_names(layer: &str, names: Dynamic) -> Result<Vec<(String, String)>> {
-    let what = || format!("\"params\" of layer \"{layer}\" is a map of names, #{{ weight: \"in_proj_weight\" }}");
+    let what = || format!("\"params\" of layer \"{layer}\" must be a map of names, #{{ weight: \"in_proj_weight\" }}");
     let names = names.try_cast::<Map>().with_context(what)?;
     let text = |(own, full): (&rhai::Identifier, &Dynamic)| {
         Ok((own.to_string(), full.clone().into_string().ok().with_context(what)?))
@@ -130,25 +132,26 @@ fn full_names(layer: &str, names: Dynamic) -> Result<Vec<(String, String)>> {
     names.iter().map(text).collect()
 }
 
-/// The name of a node, and the nodes that it reads, from the first arguments of a call.
+/// The name and the inputs of a node, from the first arguments of a call.
 fn reads(spec: &OpSpec, args: &[&mut Dynamic]) -> Result<(String, Vec<Handle>)> {
     let node = |value: &Dynamic| value.clone().flatten().try_cast::<Handle>();
-    let text =
-        |value: &Dynamic| value.clone().into_string().map_err(|kind| anyhow::anyhow!("a name is text, not {kind}"));
+    let text = |value: &Dynamic| {
+        value.clone().into_string().map_err(|kind| anyhow::anyhow!("a layer's name must be a string, got {kind}"))
+    };
     if spec.inputs != Inputs::Many {
         let name = text(args[1])?;
         let all = [Some(&args[0]), args.get(2)].into_iter().flatten();
         let all: Option<Vec<_>> = all.map(|value| node(value)).collect();
-        return Ok((name, all.context("it reads nodes of a network")?));
+        return Ok((name, all.context("its inputs must be nodes of a network")?));
     }
     let name = text(args[0])?;
     let all: Option<Vec<_>> = args[1].read_lock::<Array>().and_then(|parts| parts.iter().map(node).collect());
-    let all = all.with_context(|| format!("layer \"{name}\" joins nodes, [a, b], and nothing else"))?;
-    ensure!(!all.is_empty(), "layer \"{name}\" joins no nodes");
+    let all = all.with_context(|| format!("layer \"{name}\" takes an array of nodes, [a, b]"))?;
+    ensure!(!all.is_empty(), "layer \"{name}\" needs at least one input");
     Ok((name, all))
 }
 
-/// One node behind `inputs`.
+/// Appends a node of this kind after `inputs`.
 fn build(
     spec: &'static OpSpec,
     name: &str,

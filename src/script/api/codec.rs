@@ -1,4 +1,4 @@
-//! What files do to pictures: rounding to bytes, and what JPEG leaves of them.
+//! What file formats do to pictures: rounding to 8 bits, JPEG compression.
 
 use super::{finite, out};
 use crate::backend;
@@ -18,16 +18,16 @@ pub(super) fn register(engine: &mut Engine) {
     engine.register_fn("through_file", |x: Tensor, format: &str, quality: INT| out(through_file(&x, format, quality)));
 }
 
-/// A batch of pictures, `(N, 3, H, W)` or `(N, 1, H, W)` in `[0, 1]`, written as `png` or `jpeg` (of a quality from 1 to
-/// 100, with halved chroma) and read again: the pixels that Pillow's `save` and `open` leave.
+/// Encodes and decodes a batch of pictures, `(N, 3, H, W)` or `(N, 1, H, W)` in `[0, 1]`, as `png` or `jpeg` (quality 1 to
+/// 100, chroma at half resolution). The result equals that of Pillow's `save` and `open`.
 fn through_file(x: &Tensor, format: &str, quality: INT) -> Result<Tensor> {
     let shape = x.dims4().ok().filter(|&(_, c, h, w)| (c == 1 || c == 3) && h * w > 0);
     let Some((n, c, h, w)) = shape else {
-        bail!("pictures that a file can keep are (N, 3, H, W) or (N, 1, H, W), got {}", shape_text(x.dims()));
+        bail!("through_file takes pictures (N, 3, H, W) or (N, 1, H, W), got {}", shape_text(x.dims()));
     };
-    ensure!((1..=100).contains(&quality), "the quality of a jpeg is 1 to 100, got {quality}");
+    ensure!((1..=100).contains(&quality), "the quality of a jpeg must be 1 to 100, got {quality}");
     check_size(w as u32, h as u32)?;
-    finite(x, "a file")?;
+    finite(x, "through_file")?;
     let bytes = (backend::clamp(x, 0.0, 1.0)?.to_dtype(DType::F32)? * 255.0)?.round()?.to_dtype(DType::U8)?;
     let bytes = bytes.permute((0, 2, 3, 1))?.contiguous()?.flatten_all()?.to_vec1::<u8>()?;
     let size = (h as u32, w as u32, if c == 3 { ExtendedColorType::Rgb8 } else { ExtendedColorType::L8 });
@@ -37,21 +37,21 @@ fn through_file(x: &Tensor, format: &str, quality: INT) -> Result<Tensor> {
     Ok((read.to_dtype(x.dtype())? / 255.0)?.contiguous()?)
 }
 
-/// The bytes of one picture behind its file.
+/// The pixels of one picture after encoding and decoding.
 fn file(picture: &[u8], (h, w, color): (u32, u32, ExtendedColorType), format: &str, quality: u8) -> Result<Vec<u8>> {
     let read = match format {
         "png" => {
             let mut file = Cursor::new(vec![]);
             PngEncoder::new(&mut file).write_image(picture, w, h, color)?;
             decoding("PNG", || image::load_from_memory_with_format(file.get_ref(), ImageFormat::Png))
-                .context("reading a file written before")?
+                .context("decoding the PNG just encoded")?
         }
         "jpeg" => {
             let grey = color == ExtendedColorType::L8;
             let file = jpeg::encode(picture, (w, h), grey, quality)?;
             decoding("JPEG", || jpeg::decode(&file))?.image
         }
-        _ => bail!("pictures go through \"png\" or \"jpeg\", not \"{format}\""),
+        _ => bail!("no format named \"{format}\"; through_file takes \"png\" or \"jpeg\""),
     };
     Ok(match color {
         ExtendedColorType::L8 => read.into_luma8().into_raw(),
@@ -65,7 +65,7 @@ mod tests {
     use candle_core::Device;
 
     #[test]
-    fn a_png_rounds_to_bytes_and_a_jpeg_does_more() {
+    fn a_png_rounds_to_8_bits_and_a_jpeg_changes_more() {
         for c in [1, 3] {
             let x = Tensor::rand(0f32, 1.0, (2, c, 9, 7), &Device::Cpu).unwrap();
             let rounded = ((&x * 255.0).unwrap().round().unwrap() / 255.0).unwrap();

@@ -1,4 +1,4 @@
-//! `cx`: the question, its parameters, random numbers, and who watches.
+//! `cx`: a method's input and parameters, random numbers, and progress reports.
 
 use super::{Guard, LabelledTrace, Out, figures, number, one_or_many, out, sizes};
 use crate::model::Model;
@@ -14,7 +14,7 @@ use rand_chacha::ChaCha8Rng;
 use rhai::{Array, Dynamic, Engine, INT};
 use std::sync::Arc;
 
-/// Random numbers that one task draws: an even number, since normal ones come in pairs.
+/// Random numbers drawn per task; even, because normal numbers are drawn in pairs.
 const PART: usize = 16 * 1024;
 
 /// `cx.params`: parameters by name.
@@ -59,13 +59,13 @@ pub(super) fn register(engine: &mut Engine, guard: &Arc<Guard>) {
     engine.register_fn("rand", move |cx: &mut Cx, shape: Array| -> Out<Tensor> { out(draw(&g, cx, &shape, false)) });
 }
 
-/// Says what was used for a parameter, so that results tell it.
+/// Records the value actually used for a parameter, to be reported with the result.
 fn used(cx: &Cx, name: &str, value: &Dynamic) -> Result<()> {
     cx.used.tell(name, cx.params.written(name, value)?);
     Ok(())
 }
 
-/// A parameter's value, or the limit where that is less. What was used is told; a person who asked for more, at once.
+/// The smaller of a parameter's value and `limit`, recorded as the value used. If the user had set a larger value, a note says so.
 fn at_most(guard: &Guard, cx: &Cx, name: &str, limit: Dynamic) -> Result<Dynamic> {
     let asked = cx.params.get(name, &cx.model)?;
     if number(&asked)? <= number(&limit)? {
@@ -76,25 +76,25 @@ fn at_most(guard: &Guard, cx: &Cx, name: &str, limit: Dynamic) -> Result<Dynamic
     used(cx, name, &limit)?;
     if cx.params.is_changed(name) {
         let (asked, limit) = (cx.params.written(name, &asked)?, cx.params.written(name, &limit)?);
-        guard.note(format!("{name}={asked} is more than there is; {limit} was used"));
+        guard.note(format!("{name}={asked} is more than available; {limit} was used"));
     }
     Ok(limit)
 }
 
-/// 1 for each row of logits that fools, else 0. `(N)`
+/// 1 for each row of logits for which the attack succeeded, else 0: `(N)`.
 fn fooled(cx: &Cx, logits: &Tensor) -> Result<Tensor> {
     let rows = cx.fooled(logits)?.into_iter().map(|yes| f64::from(u8::from(yes))).collect::<Vec<_>>();
     let count = rows.len();
     like(rows, count, logits)
 }
 
-/// Why the picture needs no attack; `()` where it does.
+/// Why the picture needs no attack, or `()` if it does.
 fn nothing_to_do(guard: &Guard, cx: &Cx) -> Result<Dynamic> {
     let fooled = cx.fooled(&LabelledTrace::logits(guard, &cx.model, &cx.input)?)?;
     Ok(if fooled.contains(&false) { Dynamic::UNIT } else { cx.why_nothing(guard)?.into() })
 }
 
-/// Normal or uniform numbers in the type of the input.
+/// A tensor of normal or uniform random numbers, in the dtype of the input.
 fn draw(guard: &Guard, cx: &Cx, shape: &Array, normal: bool) -> Result<Tensor> {
     let shape = sizes(shape)?;
     guard.reserve(&shape, 4)?;
@@ -102,10 +102,10 @@ fn draw(guard: &Guard, cx: &Cx, shape: &Array, normal: bool) -> Result<Tensor> {
     Ok(Tensor::from_vec(values, shape, cx.input.device())?.to_dtype(cx.input.dtype())?)
 }
 
-/// The first numbers of a generator: normal ones or uniform ones, the same as drawn one after the other.
+/// The first `count` normal or uniform numbers of a generator, drawn in parallel with the same result as in sequence.
 fn drawn(random: &ChaCha8Rng, count: usize, normally: bool) -> Vec<f32> {
     let mut values = vec![0.0; count];
-    // A part knows where in the stream its numbers begin: a uniform one takes one word, a normal one two.
+    // Each part seeks to its own position in the stream: a uniform number takes one word, a normal number two.
     let words = if normally { 2 } else { 1 };
     parts(&mut values, PART, |i, part| {
         let mut random = random.clone();
@@ -124,7 +124,7 @@ mod tests {
     use rand::SeedableRng;
 
     #[test]
-    fn parts_are_drawn_as_the_whole() {
+    fn drawing_in_parts_gives_the_same_numbers_as_drawing_at_once() {
         let count = 2 * PART + 5;
         let mut random = ChaCha8Rng::from_seed([7; 32]);
         let uniform: Vec<f32> = (0..count).map(|_| random.random()).collect();

@@ -1,4 +1,4 @@
-//! `ctc_loss(logits, target)`: how far scores of a sequence are from reading a target.
+//! `ctc_loss(logits, target)`: the CTC loss of a label sequence.
 
 use super::{finite, out};
 use crate::explain::ctc;
@@ -11,16 +11,17 @@ pub(super) fn register(engine: &mut Engine) {
     engine.register_fn("ctc_loss", |logits: Tensor, target: Array| out(loss(&logits, &target)));
 }
 
-/// `#{ loss, gradient }` of labels, the same for each row, by logits `(N, labels, 1, steps)` whose label 0 is the blank; the loss
-/// is the sum over rows, `gradient` as the logits.
+/// The CTC loss of logits `(N, labels, 1, steps)` or `(N, labels, steps)` for one target shared by all rows; label 0 is the blank.
+///
+/// Returns `#{ loss, gradient }`: the loss summed over rows, and its gradient, in the shape of the logits.
 fn loss(logits: &Tensor, target: &Array) -> Result<Map> {
     let shape = logits.dims();
     let fits = matches!(shape, [_, _, 1, _] | [_, _, _]);
-    finite(logits, "the CTC loss")?;
-    ensure!(fits, "ctc_loss is of logits (N, labels, 1, steps) or (N, labels, steps), got {shape:?}");
+    finite(logits, "ctc_loss")?;
+    ensure!(fits, "ctc_loss takes logits (N, labels, 1, steps) or (N, labels, steps), got {shape:?}");
     let label = |k: &Dynamic| k.as_int().ok().and_then(|k| usize::try_from(k).ok());
     let target: Vec<_> =
-        target.iter().map(label).collect::<Option<_>>().context("ctc_loss: labels are whole numbers")?;
+        target.iter().map(label).collect::<Option<_>>().context("ctc_loss: labels must be whole numbers")?;
     let (classes, steps) = (shape[1], shape[shape.len() - 1]);
     ensure!(classes > 1 && steps > 0, "ctc_loss needs a blank, labels and steps, got logits {shape:?}");
     let (mut loss, mut gradient) = (0.0, vec![]);

@@ -1,4 +1,4 @@
-//! `cx.data`: pictures of a data set in batches, with the class of each.
+//! `cx.data`: batches of pictures from a data set, and their classes.
 
 use super::{Guard, classes, out, size};
 use crate::data::{Dataset, Preprocess};
@@ -10,7 +10,7 @@ use candle_core::Tensor;
 use rhai::{Array, Dynamic, Engine, INT};
 use std::sync::Arc;
 
-/// A data set as scripts hold it: with what its pictures become for the network.
+/// A data set as scripts see it, with the model whose preprocessing and classes apply.
 #[derive(Clone)]
 pub(super) struct Pictures {
     pub(super) set: Arc<Dataset>,
@@ -22,7 +22,7 @@ impl Pictures {
         self.model.card.preprocess()
     }
 
-    /// How its classes are the network's.
+    /// The mapping from its classes to the network's.
     fn classes(&self) -> Result<ClassMap> {
         ClassMap::of_classes(&self.set, &self.model.card, &self.model.graph)
     }
@@ -66,11 +66,15 @@ pub(super) fn register(engine: &mut Engine, guard: &Arc<Guard>) {
 fn range(pictures: &Pictures, start: INT, end: INT) -> Result<Vec<usize>> {
     let (start, end) = (size(start, "a picture's number")?, size(end, "a picture's number")?);
     let count = pictures.set.len();
-    ensure!(start < end && end <= count, "pictures {start} to {end} of the {count} in \"{}\"", pictures.set.name);
+    ensure!(
+        start < end && end <= count,
+        "pictures {start} to {end} are not among the {count} in \"{}\"",
+        pictures.set.name
+    );
     Ok((start..end).collect())
 }
 
-/// `(N, C, H, W)` in `[0, 1]`.
+/// The pictures with these indices, preprocessed: `(N, C, H, W)` in `[0, 1]`.
 fn batch(guard: &Guard, pictures: &Pictures, which: Result<Vec<usize>>) -> Result<Tensor> {
     let which = which?;
     let [c, h, w] = pictures.preprocess().input;
@@ -78,10 +82,10 @@ fn batch(guard: &Guard, pictures: &Pictures, which: Result<Vec<usize>>) -> Resul
     pictures.set.batch(&which, &pictures.preprocess())
 }
 
-/// A class of the data set each, by its place in `classes`.
+/// Each picture's class in the data set, as an index into `classes`.
 fn own_labels(pictures: &Pictures, which: Vec<usize>) -> Result<Array> {
     let set = &pictures.set;
-    ensure!(set.labelled, "\"{}\" has no labels; put its pictures into a folder for each class", set.name);
+    ensure!(set.labelled, "\"{}\" has no labels; put its pictures into one folder per class", set.name);
     let label = |i: usize| {
         ensure!(i < set.len(), "no picture {i} in \"{}\"; it has {}", set.name, set.len());
         Ok(Dynamic::from(set.label(i) as INT))
@@ -89,24 +93,24 @@ fn own_labels(pictures: &Pictures, which: Vec<usize>) -> Result<Array> {
     which.into_iter().map(label).collect()
 }
 
-/// A class of the network each.
+/// Each picture's class in the network.
 fn labels(pictures: &Pictures, which: Vec<usize>) -> Result<Array> {
     let classes = pictures.classes()?;
     let class = |label: Dynamic| Ok(Dynamic::from(classes.class(label.as_int().unwrap_or_default() as usize)? as INT));
     own_labels(pictures, which)?.into_iter().map(class).collect()
 }
 
-/// Numbers of pictures that a tensor holds.
+/// Reads a tensor of picture indices.
 pub(super) fn numbers(which: &Tensor) -> Result<Vec<usize>> {
     let number = |v: f64| {
-        ensure!(v >= 0.0 && v.fract() == 0.0, "a picture's number is whole and 0 or more, got {v}");
+        ensure!(v >= 0.0 && v.fract() == 0.0, "a picture's number must be whole and 0 or more, got {v}");
         Ok(v as usize)
     };
     tensor::numbers(which)?.into_iter().map(number).collect()
 }
 
-/// Numbers of this many pictures (0: all), the first ones or evenly `spread` over the set; of one class of the network
-/// where it is given.
+/// Indices of `count` pictures (0 for all): the `first` ones, or some evenly `spread` over the set; optionally only those of
+/// one class of the network.
 fn pick(pictures: &Pictures, count: INT, how: &str, class: Option<INT>) -> Result<Tensor> {
     let Some(class) = class else { return picked(pictures, count, how, None) };
     let labels = pictures.classes()?.labels(size(class, "a class")?);
@@ -115,7 +119,7 @@ fn pick(pictures: &Pictures, count: INT, how: &str, class: Option<INT>) -> Resul
     picked(pictures, count, how, Some(&labels))
 }
 
-/// The same of some classes of the data set.
+/// The same as [`pick`], restricted to some classes of the data set.
 fn picked(pictures: &Pictures, count: INT, how: &str, labels: Option<&[usize]>) -> Result<Tensor> {
     let set = &pictures.set;
     let wanted = |i: &usize| labels.is_none_or(|labels| labels.contains(&set.label(*i)));
@@ -128,17 +132,17 @@ fn picked(pictures: &Pictures, count: INT, how: &str, labels: Option<&[usize]>) 
     let number = |i: usize| match how {
         "first" => Ok(all[i] as f32),
         "spread" => {
-            // One of each stretch, not always its first: classes often come in turns.
+            // One from each stretch, but not always its first: classes often alternate regularly.
             let (from, to) = (i * all.len() / count, (i + 1) * all.len() / count);
             let part = (i as f64 * 0.618_033_988_749_894_9).fract();
             Ok(all[from + ((to - from) as f64 * part) as usize] as f32)
         }
-        other => bail!("pictures are picked \"first\" or \"spread\", got \"{other}\""),
+        other => bail!("pictures can be picked \"first\" or \"spread\", not \"{other}\""),
     };
     Ok(Tensor::from_vec((0..count).map(number).collect::<Result<Vec<_>>>()?, count, &device())?)
 }
 
-/// The class of each picture, told by `labels`, as numbers of a tensor.
+/// The classes that `labels` gives for these pictures, as a tensor `(N)`.
 fn tensor_of(which: &Tensor, labels: impl Fn(Vec<usize>) -> Result<Array>) -> Result<Tensor> {
     let which = numbers(which)?;
     let count = which.len();

@@ -7,7 +7,7 @@ use anyhow::{Result, anyhow, bail, ensure};
 use rhai::{Array, Dynamic, Engine, FLOAT, INT};
 use std::ops::{Range, RangeInclusive};
 
-/// A default that says its kind: `pixels(8.0)`, `class()`, `layer("conv")`, `channel()`, `method("attribution")`.
+/// A default that also states the parameter's type: `pixels(8.0)`, `class()`, `layer("conv")`, `channel()`, `method("attribution")`.
 #[derive(Clone)]
 pub(in crate::script) struct Declared {
     kind: ParamKind,
@@ -44,14 +44,14 @@ pub(super) fn register(engine: &mut Engine) {
     });
 }
 
-/// A layer of one of these kinds (`"conv|linear"`; any when empty); the last one with a map unless chosen.
+/// A layer of one of these kinds (`"conv|linear"`, any if empty). Default: the last layer with a feature map.
 fn layer(kinds: &str) -> Declared {
     let kinds = kinds.split('|').map(str::trim).filter(|k| !k.is_empty()).map(String::from).collect();
     Declared { kind: ParamKind::Layer(kinds), value: ParamValue::Layer(None) }
 }
 
 impl Declared {
-    /// One of several.
+    /// One of several choices.
     pub(in crate::script) fn choice(choices: Vec<String>, default: String) -> Self {
         Self { kind: ParamKind::Choice(choices), value: ParamValue::Text(default) }
     }
@@ -61,7 +61,7 @@ fn param(name: &str, default: Dynamic, domain: Dynamic, doc: &str) -> Result<Par
     let letters = |c: char| c.is_ascii_alphanumeric() || c == '_';
     ensure!(
         !name.is_empty() && name.chars().all(letters),
-        "\"{name}\" is no parameter name: letters, digits and _ only"
+        "\"{name}\" is not a valid parameter name; use letters, digits and _"
     );
     let (kind, default) = declared(&default, &domain).map_err(|e| anyhow!("parameter \"{name}\": {e}"))?;
     let param = Param { name: name.into(), doc: doc.into(), kind, default };
@@ -88,14 +88,14 @@ fn declared(default: &Dynamic, domain: &Dynamic) -> Result<(ParamKind, ParamValu
             None => Ok((ParamKind::Text, ParamValue::Text(text))),
         };
     }
-    let need = || anyhow!("a number needs its bounds: 1..=500 or 0.0..=1.0");
+    let need = || anyhow!("a number needs bounds: 1..=500 or 0.0..=1.0");
     if let (Ok(n), false) = (default.as_int(), domain.is::<Bounds>()) {
         let (low, high) = whole(domain).ok_or_else(need)?;
         return Ok((ParamKind::Integer(low, high), ParamValue::Integer(n)));
     }
     let Ok(v) = super::number(default) else {
         bail!(
-            "a default is a number, text, true or false, pixels(…), class(), layer(…), channel(), array() or pictures(), got {}",
+            "a default must be a number, a string, true or false, pixels(…), class(), layer(…), channel(), array() or pictures(), got {}",
             default.type_name()
         );
     };

@@ -14,15 +14,15 @@ use candle_core::Tensor;
 use rhai::{Array, Dynamic, Engine, FnPtr, Map, NativeCallContext};
 use std::sync::Arc;
 
-/// What takes the place of a node's value.
+/// How an edit changes a node's value.
 enum Change {
-    /// What a closure makes of it.
+    /// Replaces it with the result of a closure.
     Closure(FnPtr),
-    /// This tensor.
+    /// Replaces it with this tensor.
     Replacement(Tensor),
 }
 
-/// Changes of the nodes that a selector fits, in order.
+/// Changes to the nodes that a selector matches, in order.
 type Edits = Vec<(Selector, Change)>;
 
 pub(super) fn register(engine: &mut Engine, guard: &Arc<Guard>) {
@@ -59,9 +59,9 @@ pub(super) fn register(engine: &mut Engine, guard: &Arc<Guard>) {
     });
 }
 
-/// Runs of the picture with a window covered, all of them in one batch.
+/// Logits `(K, classes)` of the trace's picture with each of the `K` windows covered by `fill`.
 fn covered(guard: &Guard, run: &LabelledTrace, windows: Array, fill: &Tensor) -> Result<Tensor> {
-    let form = "windows are an array of [top, left, height, width]";
+    let form = "windows must be an array of [top, left, height, width]";
     let window = |w: Dynamic| {
         let sizes = w.try_cast::<Array>().context(form)?.iter().map(|v| v.as_int().ok()).collect::<Option<Vec<_>>>();
         let sizes = sizes.context(form)?.into_iter().map(usize::try_from).collect::<Result<Vec<_>, _>>()?;
@@ -74,10 +74,10 @@ fn covered(guard: &Guard, run: &LabelledTrace, windows: Array, fill: &Tensor) ->
     run.trace.scores_of_changed(logits)
 }
 
-/// The edits of `#{ edits: [[selector, |a| …], [selector, tensor], …] }`; each must fit a layer of the network.
+/// Parses `#{ edits: [[selector, |a| …], [selector, tensor], …] }`; each selector must match a layer of the network.
 fn edits(guard: &Guard, graph: &Graph, options: &Map) -> Result<Edits> {
     let options = CallOptions::new("forward", options.clone(), &["edits"])?;
-    let form = "edits are an array of [selector, |a| …] or [selector, tensor]";
+    let form = "edits must be an array of [selector, |a| …] or [selector, tensor]";
     let Some(edits) = options.raw("edits") else { return Ok(vec![]) };
     let edits = edits.clone().try_cast::<Array>().context(form)?;
     edits.into_iter().map(|edit| one(guard, graph, edit.try_cast::<Array>().context(form)?, form)).collect()
@@ -88,7 +88,7 @@ fn one(guard: &Guard, graph: &Graph, pair: Array, form: &'static str) -> Result<
     let text = selector.into_string().ok().context(form)?;
     let selector = super::selector::selector(guard, graph, "edit", &text)?;
     if !graph.nodes.iter().any(|node| selector.fits(node)) {
-        graph.find(&text).with_context(|| format!("an edit of \"{text}\" fits no layer"))?;
+        graph.find(&text).with_context(|| format!("an edit of \"{text}\" matches no layer"))?;
     }
     if let Some(tensor) = change.read_lock::<Tensor>() {
         return Ok((selector, Change::Replacement(tensor.clone())));
@@ -96,7 +96,7 @@ fn one(guard: &Guard, graph: &Graph, pair: Array, form: &'static str) -> Result<
     Ok((selector, Change::Closure(change.try_cast::<FnPtr>().context(form)?)))
 }
 
-/// The value of a node after all edits that fit it; `reserve` asks for the memory of a run on more rows.
+/// A node's value after all edits that match it. If they enlarge the batch, `reserve` reserves memory for a run on more rows.
 fn changed(
     guard: &Guard,
     reserve: &dyn Fn(usize) -> Result<()>,
@@ -122,12 +122,12 @@ fn call(context: &NativeCallContext, closure: &FnPtr, node: &Node, y: Tensor) ->
     let answer: Dynamic = closure.call_within_context(context, (y,)).map_err(Inner)?;
     let kind = answer.type_name();
     let Some(tensor) = answer.clone().try_cast::<Tensor>() else {
-        bail!("an edit gives a tensor; that of layer \"{}\" gave {kind}", node.name);
+        bail!("an edit must return a tensor; the edit of layer \"{}\" returned {kind}", node.name);
     };
     Ok(tensor)
 }
 
-/// A replacement of one row stands for every row.
+/// A replacement with a single row is broadcast to all rows.
 fn replaced(tensor: &Tensor, y: &Tensor) -> Result<Tensor> {
     let one_for_all = tensor.rank() == y.rank() && tensor.dims()[0] == 1 && tensor.dims()[1..] == y.dims()[1..];
     Ok(if one_for_all { tensor.broadcast_as(y.shape())? } else { tensor.clone() })

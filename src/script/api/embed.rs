@@ -1,4 +1,4 @@
-//! Points in the space of features: nearest neighbours, t-SNE, clusters.
+//! Points in feature space: nearest neighbours, t-SNE, clusters.
 
 use super::data::numbers;
 use super::options::CallOptions;
@@ -37,8 +37,10 @@ pub(super) fn register(engine: &mut Engine, guard: &Arc<Guard>) {
     engine.register_get("divergence", |map: &mut Tsne| map.exact_slope().kl);
 }
 
-/// `#{ index, distance }`, `(Q, k)` each, nearest first, with `#{ k, metric: "euclidean" | "cosine", other: true (the
-/// queries are the points, and none is its own neighbour) }`.
+/// The nearest points to each query: `#{ index, distance }`, each `(Q, k)`, nearest first.
+///
+/// Options: `k` (5), `metric` (`"euclidean"` or `"cosine"`), and `other: true` if the queries are the points themselves, so that
+/// no point is its own neighbour.
 fn neighbours(guard: &Guard, queries: &Tensor, points: &Tensor, options: &Map) -> Result<Map> {
     let o = CallOptions::new("neighbours", options.clone(), &["k", "metric", "other"])?;
     let metric = o.raw("metric").map_or(Ok(math::Metric::Euclidean), |m| bounded_text::text(m).parse())?;
@@ -56,34 +58,37 @@ fn neighbours(guard: &Guard, queries: &Tensor, points: &Tensor, options: &Map) -
     ]))
 }
 
-/// `#{ perplexity, metric, start: (N, 2) }`: a map before its first iteration; nearest neighbours three times the perplexity.
+/// A t-SNE map before its first iteration, with affinities from three times the perplexity nearest neighbours.
+///
+/// Options: `perplexity` (30), `metric`, and `start`, the initial positions `(N, 2)`.
 fn tsne(guard: &Guard, points: &Tensor, options: &Map) -> Result<Tsne> {
     let o = CallOptions::new("tsne", options.clone(), &["perplexity", "metric", "start"])?;
     let metric = o.raw("metric").map_or(Ok(math::Metric::Euclidean), |m| bounded_text::text(m).parse())?;
-    let (n, _) = points.dims2().context("t-SNE is of points (N, D)")?;
-    ensure!(n > 1, "t-SNE needs two points or more, got {n}");
-    finite(points, "t-SNE")?;
+    let (n, _) = points.dims2().context("t-SNE takes points (N, D)")?;
+    ensure!(n > 1, "t-SNE needs at least two points, got {n}");
+    finite(points, "tsne")?;
     let asked = o.number("perplexity", 30.0)?;
-    // A perplexity that is too great for so few points is lowered to a third of the others, as in openTSNE.
+    // The perplexity is at most a third of the number of other points, as in openTSNE.
     let perplexity = asked.min((n - 1) as f64 / 3.0).max(1.0);
     if perplexity < asked {
-        guard.note(format!("perplexity={asked} is too much for {n} points; {} was used", brief(perplexity as f32)));
+        guard.note(format!("perplexity={asked} is too large for {n} points; {} was used", brief(perplexity as f32)));
     }
     let k = ((3.0 * perplexity).floor() as usize).clamp(1, n - 1);
     guard.reserve(&[n, k], 40)?;
     guard.reserve(points.dims(), 16)?;
     let near = math::neighbours(points, points, k, metric, true, &|_| guard.tick())?;
-    let start = o.raw("start").context("t-SNE begins at places: #{ start: … }, two numbers a point")?;
-    let start = start.clone().try_cast::<Tensor>().context("the start of t-SNE is a tensor (N, 2)")?;
-    finite(&start, "t-SNE's start")?;
+    let start = o.raw("start").context("t-SNE needs initial positions: #{ start: … }, a tensor (N, 2)")?;
+    let start = start.clone().try_cast::<Tensor>().context("`start` of tsne must be a tensor (N, 2)")?;
+    finite(&start, "`start` of tsne")?;
     let places = wide(&start)?.to_vec2::<f64>()?;
-    let place =
-        |row: Vec<f64>| <[f64; 2]>::try_from(row).map_err(|r| anyhow!("a place has two numbers, got {}", r.len()));
+    let place = |row: Vec<f64>| {
+        <[f64; 2]>::try_from(row).map_err(|r| anyhow!("a position needs two coordinates, got {}", r.len()))
+    };
     let places = places.into_iter().map(place).collect::<Result<_>>()?;
     Tsne::new(Arc::new(math::Affinities::of(&near, perplexity)?), places)
 }
 
-/// The map after more iterations, with `#{ exaggeration: 1.0, momentum: 0.8, rate: N / exaggeration }`.
+/// The map after more iterations. Options: `exaggeration` (1.0), `momentum` (0.8), `rate` (N / exaggeration).
 fn descend(guard: &Guard, map: &Tsne, iterations: INT, options: &Map) -> Result<Tsne> {
     let o = CallOptions::new("descend", options.clone(), &["exaggeration", "momentum", "rate"])?;
     let how = Descent {
@@ -97,18 +102,19 @@ fn descend(guard: &Guard, map: &Tsne, iterations: INT, options: &Map) -> Result<
     Ok(map)
 }
 
-/// `(N, 2)` of f64.
+/// Points as an f64 tensor `(N, 2)`.
 fn plane(points: &[math::Point]) -> Result<Tensor> {
     Ok(Tensor::from_vec(points.as_flattened().to_vec(), (points.len(), 2), &device())?)
 }
 
-/// `#{ values, vectors }`: the `q` least eigenvalues of the normalised Laplacian of the graph of `k` nearest neighbours.
+/// The `q` smallest eigenvalues of the normalised Laplacian of the `k`-nearest-neighbour graph, with their eigenvectors:
+/// `#{ values, vectors }`.
 fn laplacian(guard: &Guard, x: &Tensor, k: INT, q: INT) -> Result<Map> {
-    finite(x, "the Laplacian")?;
-    let n = x.dims2().context("a Laplacian is of points (N, D)")?.0;
+    finite(x, "laplacian")?;
+    let n = x.dims2().context("laplacian takes points (N, D)")?.0;
     guard.reserve(&[n, n], 32)?;
     if k >= n as INT {
-        guard.note(format!("{k} neighbours of each are more than there are; {} were used", n.saturating_sub(1)));
+        guard.note(format!("{k} neighbours per point are more than available; {} were used", n.saturating_sub(1)));
     }
     let (values, vectors) =
         math::laplacian(x, size(k, "a number of neighbours")?, size(q, "a number of eigenvectors")?, &|_| {
@@ -118,9 +124,9 @@ fn laplacian(guard: &Guard, x: &Tensor, k: INT, q: INT) -> Result<Map> {
     Ok(Map::from([("values".into(), Dynamic::from(values)), ("vectors".into(), Dynamic::from(vectors))]))
 }
 
-/// The cluster of each row, the largest is 0.
+/// The cluster of each row, `(N)`; clusters are numbered from the largest.
 fn kmeans(x: &Tensor, k: INT, seed: INT) -> Result<Tensor> {
-    finite(x, "clusters")?;
+    finite(x, "kmeans")?;
     let clusters = math::kmeans(x, size(k, "a number of clusters")?, seed as u64)?;
     Ok(Tensor::from_iter(clusters.into_iter().map(|c| c as f32), &device())?)
 }

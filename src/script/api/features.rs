@@ -1,4 +1,4 @@
-//! `features(cx, #{ layer: "avgpool" })`: what a layer says of each picture of a data set.
+//! `features(cx, #{ layer: "avgpool" })`: a layer's features for each picture of a data set.
 
 use super::data::{Pictures, numbers};
 use super::options::CallOptions;
@@ -20,23 +20,26 @@ pub(super) fn register(engine: &mut Engine, guard: &Arc<Guard>) {
     });
 }
 
-/// `(pictures, D)` with `#{ layer, pool: "mean" | "max" | "flat", pictures: numbers, model, data }`: kept on disk by
-/// network, weights, layer and pictures.
+/// A layer's features, `(pictures, D)`, cached on disk by network, weights, layer and pictures.
+///
+/// Options: `layer`, `pool` (`"mean"`, `"max"` or `"flat"`), `pictures` (a tensor of indices), `model`, `data`.
 fn features(guard: &Guard, cx: &Cx, map: &Map) -> Result<Tensor> {
     let o = CallOptions::new("features", map.clone(), &["layer", "pool", "pictures", "model", "data"])?;
     let data: Arc<Dataset> = match o.raw("data") {
-        Some(given) => given.clone().try_cast::<Pictures>().context("`data` of features is a data set")?.set,
+        Some(given) => given.clone().try_cast::<Pictures>().context("`data` of features must be a data set")?.set,
         None => cx.data.get()?,
     };
     let model = match o.raw("model") {
-        Some(given) => given.clone().try_cast::<Model>().context("`model` of features is a network")?,
+        Some(given) => given.clone().try_cast::<Model>().context("`model` of features must be a network")?,
         None => cx.model.clone(),
     };
     let which = match o.raw("pictures") {
-        Some(given) => numbers(&given.clone().try_cast::<Tensor>().context("`pictures` of features are a tensor")?)?,
+        Some(given) => {
+            numbers(&given.clone().try_cast::<Tensor>().context("`pictures` of features must be a tensor")?)?
+        }
         None => (0..data.len()).collect(),
     };
-    let layer = o.raw("layer").context("features are of a layer: #{ layer: \"…\" }").map(bounded_text::text)?;
+    let layer = o.raw("layer").context("features needs a layer: #{ layer: \"…\" }").map(bounded_text::text)?;
     let pool = o.raw("pool").map_or(Ok(FeaturePooling::Mean), |name| bounded_text::text(name).parse())?;
     let asked = Features { model: &model, data: &data, layer: &layer, pool, numbers: &which };
     guard.reserve(&[which.len(), asked.width()?], 8)?;

@@ -1,4 +1,4 @@
-//! What a method answers: `heatmap(t, "saliency", #{ over: cx.input })` and the other kinds of figures.
+//! Figures that methods return: `heatmap(t, "saliency", #{ over: cx.input })` and the other kinds.
 
 use super::options::CallOptions;
 use super::{LabelledTrace, number, out};
@@ -38,7 +38,7 @@ pub(super) fn register(engine: &mut Engine) {
     });
 }
 
-/// The figures of a method's answer: one, an array of them, or none.
+/// The figures that a method returned: one, an array of them, or none.
 pub(in crate::script) fn figures(answer: Dynamic) -> Result<Vec<Figure>> {
     if answer.is_unit() {
         return Ok(vec![]);
@@ -48,12 +48,12 @@ pub(in crate::script) fn figures(answer: Dynamic) -> Result<Vec<Figure>> {
     }
     let kind = answer.type_name();
     let Some(many) = answer.clone().try_cast::<Array>() else {
-        bail!("a method answers with a figure or an array of figures, got {kind}; heatmap(t, \"title\") makes one");
+        bail!("a method must return a figure or an array of figures, got {kind}; heatmap(t, \"title\") makes one");
     };
     many.into_iter().map(figures).collect::<Result<Vec<_>>>().map(|f| f.concat())
 }
 
-/// The numbers of a tensor with its shape.
+/// A tensor's shape and values.
 pub(in crate::script) fn values(t: &Tensor) -> Result<Values> {
     let (shape, flat) = (t.dims().to_vec(), t.flatten_all()?);
     match t.dtype() {
@@ -65,7 +65,7 @@ pub(in crate::script) fn values(t: &Tensor) -> Result<Values> {
 /// The first picture of a batch, `(C, H, W)`.
 fn picture(t: &Tensor) -> Result<Values> {
     let t = if t.rank() == 4 { t.narrow(0, 0, 1)?.squeeze(0)? } else { t.clone() };
-    ensure!(t.rank() == 3, "a picture has shape (N, C, H, W) or (C, H, W), got {:?}", t.dims());
+    ensure!(t.rank() == 3, "a picture must have shape (N, C, H, W) or (C, H, W), got {:?}", t.dims());
     values(&t)
 }
 
@@ -73,32 +73,30 @@ fn check(options: &Map, known: &[&str]) -> Result<()> {
     CallOptions::new("a figure", options.clone(), known).map(drop)
 }
 
-/// `scale: "range" | "positive" | "p99" | "symmetric" | "symmetric_p99" | [low, high]`.
+/// Parses `scale: "range" | "positive" | "p99" | "symmetric" | "symmetric_p99" | [low, high]`.
 fn scale(options: &Map, default: Scale) -> Result<Scale> {
     let Some(value) = options.get("scale") else { return Ok(default) };
     if let Some(bounds) = value.read_lock::<Array>() {
-        ensure!(bounds.len() == 2, "a fixed scale is [low, high]");
+        ensure!(bounds.len() == 2, "a fixed scale must be [low, high]");
         return Ok(Scale::Fixed(number(&bounds[0])? as f32, number(&bounds[1])? as f32));
     }
-    let name = value.clone().into_string().map_err(|t| anyhow!("a scale is a name or [low, high], got {t}"))?;
+    let name = value.clone().into_string().map_err(|t| anyhow!("a scale must be a name or [low, high], got {t}"))?;
     Ok(match name.as_str() {
         "range" => Scale::Range,
         "positive" => Scale::Positive,
         "p99" => Scale::Percentile,
         "symmetric" => Scale::Symmetric,
         "symmetric_p99" => Scale::SymmetricPercentile,
-        other => bail!(
-            "no scale named \"{other}\"; known are range, positive, p99, symmetric, symmetric_p99 and [low, high]"
-        ),
+        other => bail!("no scale named \"{other}\"; use range, positive, p99, symmetric, symmetric_p99 or [low, high]"),
     })
 }
 
 fn map(t: &Tensor, title: &str, default: Scale, options: &Map) -> Result<Figure> {
     check(options, &["over", "scale", "note"])?;
-    ensure!((2..=4).contains(&t.rank()), "a map has shape (H, W), (C, H, W) or (N, C, H, W), got {:?}", t.dims());
+    ensure!((2..=4).contains(&t.rank()), "a map must have shape (H, W), (C, H, W) or (N, C, H, W), got {:?}", t.dims());
     let over = match options.get("over") {
         None => None,
-        Some(v) => Some(picture(&v.clone().try_cast::<Tensor>().context("`over` is a picture")?)?),
+        Some(v) => Some(picture(&v.clone().try_cast::<Tensor>().context("`over` must be a picture")?)?),
     };
     let note = options.get("note").map_or_else(String::new, bounded_text::text);
     Ok(Figure {
@@ -123,8 +121,11 @@ fn image(t: &Tensor, title: &str) -> Result<Figure> {
     Ok(Figure { title: title.into(), body: Body::Image { pixels: picture(t)? } })
 }
 
-/// `#{ scale, each: true (a scale for each tile), columns, marked: tile, captions: ["below the first", …], show: how many of
-/// them are drawn, of: how many there are where these are a part, frames: (K, 3) }`, colours around the tiles.
+/// A grid of `K` tiles, `(K, H, W)` or `(K, C, H, W)`.
+///
+/// Options: `scale`; `each: true` to scale each tile separately; `columns`; `marked`, the index of a highlighted tile; `captions`,
+/// an array of texts below the tiles; `show`, the number of tiles drawn; `of`, the total number if these are only some;
+/// `frames`, border colours `(K, 3)`.
 fn montage(t: &Tensor, title: &str, options: &Map) -> Result<Figure> {
     let o = CallOptions::new(
         "a montage",
@@ -137,7 +138,7 @@ fn montage(t: &Tensor, title: &str, options: &Map) -> Result<Figure> {
         [1, _, _, _] => t.squeeze(0)?,
         _ => t.clone(),
     };
-    ensure!(matches!(t.rank(), 3 | 4), "tiles have shape (K, H, W) or (K, C, H, W), got {:?}", t.dims());
+    ensure!(matches!(t.rank(), 3 | 4), "tiles must have shape (K, H, W) or (K, C, H, W), got {:?}", t.dims());
     let tiles = values(&t)?;
     let count = tiles.shape[0];
     let body = Body::Montage {
@@ -154,16 +155,16 @@ fn montage(t: &Tensor, title: &str, options: &Map) -> Result<Figure> {
     Ok(Figure { title: title.into(), body })
 }
 
-/// A colour for each of so many things, from rows of red, green and blue in `[0, 1]`; none given: none.
+/// Reads `count` RGB colours in `[0, 1]` from the option `key`, a tensor `(count, 3)`; empty if the option is absent.
 pub(super) fn colors(o: &CallOptions, key: &'static str, count: usize) -> Result<Vec<[u8; 3]>> {
     let Some(given) = o.raw(key) else { return Ok(vec![]) };
-    let t = given.clone().try_cast::<Tensor>().with_context(|| format!("`{key}` is a tensor ({count}, 3)"))?;
-    ensure!(t.dims() == [count, 3], "`{key}` has the shape ({count}, 3), got {:?}", t.dims());
+    let t = given.clone().try_cast::<Tensor>().with_context(|| format!("`{key}` must be a tensor ({count}, 3)"))?;
+    ensure!(t.dims() == [count, 3], "`{key}` must have shape ({count}, 3), got {:?}", t.dims());
     let byte = |v: &f32| (v.clamp(0.0, 1.0) * 255.0).round() as u8;
     Ok(values(&t)?.data.chunks_exact(3).map(|c| [byte(&c[0]), byte(&c[1]), byte(&c[2])]).collect())
 }
 
-/// The likeliest classes; where scores are not finite no class is named, and a badge says so.
+/// The most likely classes, or a badge with the reason if the scores are not finite.
 fn classes(run: &LabelledTrace, count: usize) -> Result<Figure> {
     let body = match class_rows(run, count) {
         Err(error) if error.is::<ScoresNotFinite>() => Body::Badge { text: error.to_string(), good: false },
@@ -172,9 +173,9 @@ fn classes(run: &LabelledTrace, count: usize) -> Result<Figure> {
     Ok(Figure { title: "classes".into(), body })
 }
 
-/// What the network says of the first picture, best first.
+/// The first picture's `count` most likely classes, best first.
 ///
-/// Errors: [`ScoresNotFinite`].
+/// Errors with [`ScoresNotFinite`] if the scores are not finite.
 pub(in crate::script) fn class_rows(run: &LabelledTrace, count: usize) -> Result<Vec<ClassRow>> {
     let first = |t: Tensor| -> Result<Vec<f32>> { Ok(t.narrow(0, 0, 1)?.squeeze(0)?.to_dtype(DType::F32)?.to_vec1()?) };
     let (logits, probabilities) = (first(run.trace.scores()?)?, first(run.probabilities()?)?);
@@ -202,22 +203,22 @@ fn bars(labels: &Array, amounts: &Dynamic, title: &str) -> Result<Figure> {
     Ok(Figure { title: title.into(), body: Body::Bars { bars } })
 }
 
-/// Curves of `#{ name: [y, …] }` over their index, or over `#{ x: [x, …], axis: "what it counts" }`.
+/// Plots curves `#{ name: [y, …] }` over their index, or over `#{ x: [x, …], axis: "name of the x axis" }`.
 fn line(series: &Map, title: &str, options: &Map) -> Result<Figure> {
     check(options, &["x", "axis"])?;
     let places = options.get("x").map(numbers).transpose()?;
     let axis = options.get("axis").map_or("step".into(), bounded_text::text);
     let curve = |(label, ys): (&rhai::Identifier, &Dynamic)| -> Result<Series> {
-        let ys = numbers(ys).context("a curve is an array of numbers")?;
+        let ys = numbers(ys).context("a curve must be an array of numbers")?;
         let xs = places.clone().unwrap_or_else(|| (0..ys.len()).map(|i| i as f32).collect());
-        ensure!(xs.len() == ys.len(), "the curve \"{label}\" has {} numbers over {} places", ys.len(), xs.len());
+        ensure!(xs.len() == ys.len(), "the curve \"{label}\" has {} values for {} x coordinates", ys.len(), xs.len());
         Ok(Series { label: label.to_string(), points: xs.into_iter().zip(ys).collect() })
     };
     let series = series.iter().map(curve).collect::<Result<_>>()?;
     Ok(Figure { title: title.into(), body: Body::Line { axis, series } })
 }
 
-/// An array of numbers.
+/// Reads an array of numbers.
 fn numbers(values: &Dynamic) -> Result<Vec<f32>> {
     let values = values.read_lock::<Array>().context("expected an array of numbers")?;
     values.iter().map(|v| number(v).map(|v| v as f32)).collect()
@@ -225,12 +226,13 @@ fn numbers(values: &Dynamic) -> Result<Vec<f32>> {
 
 fn table(columns: &Array, rows: &Array, title: &str) -> Result<Figure> {
     let texts = |cells: &Array| -> Vec<String> { cells.iter().map(cell).collect() };
-    let row = |r: &Dynamic| r.read_lock::<Array>().map(|cells| texts(&cells)).context("a row is an array of cells");
+    let row =
+        |r: &Dynamic| r.read_lock::<Array>().map(|cells| texts(&cells)).context("a row must be an array of cells");
     let rows = rows.iter().map(row).collect::<Result<_>>()?;
     Ok(Figure { title: title.into(), body: Body::Table { columns: texts(columns), rows } })
 }
 
-/// A value in full; a number that 32 bits hold, in as few digits as tell it from its neighbours: 99.1, not 99.0999984741211.
+/// A value as text. A number that is exact in f32 gets the fewest digits that identify it as f32: 99.1, not 99.0999984741211.
 fn cell(value: &Dynamic) -> String {
     match value.as_float() {
         Ok(v) if FLOAT::from(v as f32) == v => format!("{:?}", v as f32),

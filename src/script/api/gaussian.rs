@@ -1,14 +1,14 @@
-//! Normal numbers, many at a time: in polynomials that compilers turn into vectors, the same on every machine.
+//! Normal random numbers in bulk, by polynomials that compilers vectorize; the same on every machine.
 
 use rand::Rng;
 use std::array::from_fn;
 use std::f32::consts::{LN_2, TAU};
 
-/// Pairs that are computed at a time.
+/// Number of pairs computed at a time.
 const PAIRS: usize = 128;
 
-/// Fills with independent standard normal numbers (Box & Muller 1958): a pair of `√(-2 ln u)` times cosine and sine of
-/// `2π v`, from two words of 64 bits.
+/// Fills a slice with independent standard normal numbers (Box & Muller 1958): each pair is `√(-2 ln u)` times the cosine and
+/// sine of `2π v`, with `u` and `v` from two 64-bit words.
 pub(super) fn fill(random: &mut impl Rng, numbers: &mut [f32]) {
     for part in numbers.chunks_mut(2 * PAIRS) {
         let mut words = [0u64; 2 * PAIRS];
@@ -28,7 +28,7 @@ fn pair(u: f32, v: f32) -> [f32; 2] {
     [radius * cos, radius * sin]
 }
 
-/// `ln u` of a normal number above 0 (Moshier 1989, Cephes: logf).
+/// `ln u` for a normal float above 0 (Moshier 1989, Cephes: logf).
 #[inline(always)]
 fn ln(u: f32) -> f32 {
     // u = (1 + m) 2ᵉ with 1 + m between √½ and √2.
@@ -65,7 +65,7 @@ fn sin_cos_of_turns(v: f32) -> (f32, f32) {
     (turned(a, quarter & 2 != 0), turned(b, (quarter + 1) & 2 != 0))
 }
 
-/// The first factor is that of the highest power.
+/// Evaluates a polynomial; the coefficient of the highest power comes first.
 #[inline(always)]
 fn polynomial<const N: usize>(x: f32, factors: [f32; N]) -> f32 {
     factors.into_iter().fold(0.0, |sum, c| sum * x + c)
@@ -78,7 +78,7 @@ mod tests {
     use rand_chacha::ChaCha8Rng;
 
     #[test]
-    fn polynomials_are_the_functions_to_their_rounding() {
+    fn polynomials_match_the_functions_up_to_rounding() {
         let mut random = ChaCha8Rng::from_seed([1; 32]);
         let ends = [1.0, 0.5, 0.25, 0.75, f32::EPSILON, 1.2e-16, std::f32::consts::FRAC_1_SQRT_2, 0.999_999_94];
         for u in ends.into_iter().chain((0..100_000).map(|_| 1.0 - random.random::<f32>())) {
@@ -93,7 +93,7 @@ mod tests {
     }
 
     #[test]
-    fn numbers_are_those_of_the_formula_and_normal() {
+    fn numbers_follow_the_formula_and_are_normally_distributed() {
         let count = 100_001;
         let mut numbers = vec![0f32; count];
         fill(&mut ChaCha8Rng::from_seed([2; 32]), &mut numbers);

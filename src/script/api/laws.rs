@@ -1,8 +1,8 @@
-//! Laws of every function of tensors that scripts can call, on arguments drawn at random: none panics, and NaN in gives NaN or
-//! an error out, never a number.
+//! Property tests for every tensor function that scripts can call, on random arguments: none panics, and NaN inputs give NaN or
+//! an error, never a number.
 //!
-//! The functions are those that the engine has registered, so that a new one is tried without being named here. More cases
-//! than the default: `PROPTEST_CASES=100000 cargo test --lib laws`.
+//! They cover all functions registered in the engine, so new ones are tested automatically. For more cases:
+//! `PROPTEST_CASES=100000 cargo test --lib laws`.
 
 use super::attack::OPTIONS;
 use super::{Guard, register};
@@ -17,8 +17,8 @@ use rhai::{Array, Dynamic, Engine, EvalAltResult, Map, Scope};
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 
-/// Answers that say something else than what the numbers are: sizes, comparisons, counts of what is not 0 (NaN is not, as in
-/// PyTorch), what a condition chooses, new tensors.
+/// Functions that may return numbers for NaN inputs: sizes, comparisons, tests for nonzero values (NaN counts as nonzero, as in
+/// PyTorch), selection by a condition, new tensors.
 const NO_VALUES: [&str; 23] = [
     "==",
     "!=",
@@ -45,7 +45,7 @@ const NO_VALUES: [&str; 23] = [
     "print",
 ];
 
-/// Words that options and modes are made of, and some that none is.
+/// Values of options and modes, and some invalid ones.
 const WORDS: [&str; 26] = [
     "linf",
     "l2",
@@ -75,7 +75,7 @@ const WORDS: [&str; 26] = [
     "ü\n",
 ];
 
-/// A function: its name and the types of what it takes.
+/// A function: its name and parameter types.
 #[derive(Clone, Debug)]
 struct Native {
     name: String,
@@ -83,7 +83,7 @@ struct Native {
 }
 
 impl Native {
-    /// From `name(_: candle_core::Tensor, i64) -> …`; none where it takes something that is not drawn here, or no tensor.
+    /// Parses `name(_: candle_core::Tensor, i64) -> …`; `None` if it takes no tensor, or a type that is not generated here.
     fn of(signature: &str) -> Option<Self> {
         let (name, rest) = signature.split_once('(')?;
         let (takes, _) = rest.rsplit_once(") ->").or(rest.rsplit_once(')'))?;
@@ -106,7 +106,7 @@ impl Native {
         drawn.then(|| Self { name: name.into(), takes })
     }
 
-    /// The call of it, with arguments `a0`, `a1`, ….
+    /// A call with the arguments `a0`, `a1`, ….
     fn call(&self) -> String {
         let args: Vec<_> = (0..self.takes.len()).map(|i| format!("a{i}")).collect();
         match self.name.strip_prefix("get$") {
@@ -123,7 +123,7 @@ impl Native {
     }
 }
 
-/// One argument of every type; a function takes of each place what it wants there.
+/// One argument in every type; a function uses the type it takes at that position.
 #[derive(Clone, Debug)]
 struct Argument {
     shape: Vec<usize>,
@@ -175,7 +175,7 @@ impl Argument {
     }
 }
 
-/// Numbers at the edges of what floats hold, and usual ones.
+/// Edge cases of floating point, and ordinary numbers.
 fn number() -> impl Strategy<Value = f64> {
     let edges = [
         0.0,
@@ -223,7 +223,7 @@ fn argument() -> impl Strategy<Value = Argument> {
     )
 }
 
-/// What a call gave: its numbers, or none where it gave something else.
+/// The numbers in a returned value; empty if it holds none.
 fn values(answer: &Dynamic) -> Vec<f64> {
     if let Some(tensor) = answer.read_lock::<Tensor>() {
         return numbers(&tensor).expect("numbers");
@@ -241,7 +241,7 @@ fn values(answer: &Dynamic) -> Vec<f64> {
     }
 }
 
-/// Figures are drawn and told, and count what is not finite in them.
+/// Draws a returned figure, and checks that its caption counts the values that are not finite.
 fn look(answer: &Dynamic) -> Result<(), String> {
     let Some(figure) = answer.read_lock::<Figure>() else { return Ok(()) };
     let bad = figure.values().map_or(0, |v| v.data.iter().filter(|v| !v.is_finite()).count());
@@ -254,7 +254,7 @@ fn look(answer: &Dynamic) -> Result<(), String> {
     Ok(())
 }
 
-/// One call; an error of the script is an answer too, a panic or a number in place of NaN is not.
+/// Makes one call. A script error is fine; a panic, or a number in place of NaN, is not.
 fn tried(engine: &Engine, native: &Native, arguments: &[Argument], all_nan: bool) -> Result<(), String> {
     let mut scope = Scope::new();
     for (i, (kind, argument)) in native.takes.iter().zip(arguments).enumerate() {
@@ -273,7 +273,7 @@ fn tried(engine: &Engine, native: &Native, arguments: &[Argument], all_nan: bool
         Ok(Ok(answer)) => answer,
     };
     if catch_unwind(AssertUnwindSafe(|| look(&answer))).map_err(|_| "drawing it panics".to_string())?.is_err() {
-        return told("a figure hides what is not finite".into());
+        return told("a figure hides values that are not finite".into());
     }
     let gave = values(&answer);
     if all_nan && !answer.is::<Tsne>() && !NO_VALUES.contains(&native.bare()) && !excused(native, arguments) {
@@ -285,7 +285,7 @@ fn tried(engine: &Engine, native: &Native, arguments: &[Argument], all_nan: bool
     Ok(())
 }
 
-/// What IEEE 754 says of NaN is no number for these: `NaN ** 0` and `1 ** NaN` are 1, and L0 counts what is not 0.
+/// Cases where a number is the correct result for NaN: `NaN ** 0` and `1 ** NaN` are 1 (IEEE 754), and L0 counts nonzero values.
 fn excused(native: &Native, arguments: &[Argument]) -> bool {
     let one = |i: usize| arguments[i].whole == 0 || arguments[i].real as f32 == 0.0;
     match native.bare() {
@@ -304,7 +304,7 @@ fn natives() -> (Engine, Vec<Native>) {
     (engine, natives)
 }
 
-/// Of what scripts can call beside the language's own functions.
+/// Signatures of the functions that scripts can call, without the language's own.
 fn plain_signatures() -> Vec<String> {
     let mut plain = Engine::new_raw();
     register(&mut plain, &Arc::new(Guard::default()));
@@ -312,14 +312,14 @@ fn plain_signatures() -> Vec<String> {
 }
 
 #[test]
-fn no_function_of_tensors_panics_and_none_makes_a_number_of_nan() {
+fn no_tensor_function_panics_or_turns_nan_into_a_number() {
     let (engine, natives) = natives();
     let names: Vec<_> = natives.iter().map(Native::bare).collect();
     let known =
         ["+", "/", "abs", "sign", "sum", "argmax", "reshape", "conv2d", "lstsq", "project", "kmeans", "heatmap"];
     let signatures = || plain_signatures().join("\n");
     assert!(natives.len() > 150 && known.iter().all(|name| names.contains(name)), "{names:?}\n{}", signatures());
-    // Each case calls every function, so that few are many.
+    // Each case calls every function, so a few cases are enough.
     let cases = if std::env::var_os("PROPTEST_CASES").is_some() { ProptestConfig::default().cases } else { 24 };
     let config = ProptestConfig { cases, failure_persistence: None, ..ProptestConfig::default() };
     proptest!(config, |(arguments in proptest::collection::vec(argument(), 5), all_nan: bool)| {

@@ -1,4 +1,4 @@
-//! Where relevance went, and which rule holds where: `ledger(rel)`, `balance(rel)`, `coverage(model, rules)`,
+//! Where relevance went, and which rule applies where: `ledger(rel)`, `balance(rel)`, `coverage(model, rules)`,
 //! `uncovered(model, rules)`.
 
 use super::backward::composite;
@@ -24,7 +24,7 @@ pub(super) fn register(engine: &mut Engine, guard: &Arc<Guard>) {
     });
 }
 
-/// The ledger in one line: `#{ start, reached, bias, epsilon, missing, other }`, where the start is the sum of the others.
+/// The ledger's totals, `#{ start, reached, bias, epsilon, missing, other }`; `start` is the sum of the others.
 fn balance(relevance: &Relevance) -> Result<Map> {
     check(relevance)?;
     let (ends, passed): (Vec<_>, Vec<_>) = relevance.ledger.values().partition(|e| e.rule == END);
@@ -42,11 +42,11 @@ fn balance(relevance: &Relevance) -> Result<Map> {
 }
 
 fn check(relevance: &Relevance) -> Result<()> {
-    ensure!(!relevance.ledger.is_empty(), "a gradient has no ledger; relevance by rules has");
+    ensure!(!relevance.ledger.is_empty(), "a gradient has no ledger; pass rules to backward()");
     Ok(())
 }
 
-/// The accounts of all layers from the seed to the input.
+/// A table of the relevance that enters and leaves each layer, and of what is lost there, from the seed to the input.
 fn ledger(relevance: &Relevance) -> Result<Figure> {
     check(relevance)?;
     let row = |(id, e): (&NodeId, &LedgerEntry)| {
@@ -62,17 +62,17 @@ fn ledger(relevance: &Relevance) -> Result<Figure> {
     Ok(Figure { title: "ledger".into(), body: Body::Table { columns, rows } })
 }
 
-/// Relevance to six places, or to four digits where these would be zeros.
+/// Relevance with six decimals; values below 1e-3 with four significant digits.
 fn amount(value: f64) -> String {
     if value == 0.0 || value.abs() >= 1e-3 { format!("{:.6}", value + 0.0) } else { format!("{value:.3e}") }
 }
 
-/// A part of an account; what is nothing beside the whole is a point.
+/// A part of an entry; `·` if it is negligible compared with the whole.
 fn short(value: f64, whole: f64) -> String {
     if value.abs() <= 1e-7 * whole.abs().max(1e-30) { "·".into() } else { format!("{value:.3e}") }
 }
 
-/// Which rule holds at each layer between the class scores and the input.
+/// A table of the rule that applies at each layer between the class scores and the input.
 fn coverage(graph: &Graph, composite: &Composite) -> Figure {
     let row = |node: &Node| {
         let mark = if is_uncovered(node, composite) { "! no rule" } else { "" };
@@ -83,7 +83,7 @@ fn coverage(graph: &Graph, composite: &Composite) -> Figure {
     Figure { title: "coverage".into(), body: Body::Table { columns, rows } }
 }
 
-/// Names of the layers that change values and have no rule, so that the plain gradient stands in.
+/// Names of the layers that change values but have no rule, so that the plain gradient is used.
 fn uncovered(graph: &Graph, composite: &Composite) -> Array {
     passed(graph).filter(|node| is_uncovered(node, composite)).map(|node| node.name.clone().into()).collect()
 }
@@ -92,7 +92,7 @@ fn is_uncovered(node: &Node, composite: &Composite) -> bool {
     composite.rule(node).is_none() && node.op.spec().relevance != op::DefaultRule::Move
 }
 
-/// The layers that relevance passes, from the class scores to the input.
+/// The layers that relevance passes through, from the class scores to the input.
 fn passed(graph: &Graph) -> impl Iterator<Item = &Node> {
     let mut needed = vec![false; graph.nodes.len()];
     needed[graph.logits] = true;

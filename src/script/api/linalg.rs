@@ -1,4 +1,4 @@
-//! Least squares, principal components, and the segments of a picture.
+//! Least squares, principal components and image segmentation.
 
 use super::options::CallOptions;
 use super::{Guard, finite, out, size};
@@ -20,27 +20,31 @@ pub(super) fn register(engine: &mut Engine, guard: &Arc<Guard>) {
     engine.register_fn("segments", move |picture: Tensor, options: Map| out(segments(&g, &picture, &options)));
 }
 
-/// `#{ solution, residuals }` of the least `Σ w (b − A x)² + ridge ‖x‖²`, with `#{ weights, ridge }`.
+/// Minimizes `Σ w (b − A x)² + ridge ‖x‖²` for `A` `(M, N)` and `b` `(M)` or `(M, K)`: `#{ solution, residuals }`.
+///
+/// Options: `weights` `(M)` (ones), `ridge` (0).
 fn lstsq(a: &Tensor, b: &Tensor, options: &Map) -> Result<Map> {
     let o = CallOptions::new("lstsq", options.clone(), &["weights", "ridge"])?;
     let weights = match o.raw("weights") {
-        Some(w) => Some(w.clone().try_cast::<Tensor>().context("the weights of lstsq are a tensor, one a row")?),
+        Some(w) => Some(
+            w.clone().try_cast::<Tensor>().context("`weights` of lstsq must be a tensor with one number per row")?,
+        ),
         None => None,
     };
-    [Some(a), Some(b), weights.as_ref()].into_iter().flatten().try_for_each(|t| finite(t, "least squares"))?;
+    [Some(a), Some(b), weights.as_ref()].into_iter().flatten().try_for_each(|t| finite(t, "lstsq"))?;
     let solved = math::lstsq(a, b, weights.as_ref(), o.number("ridge", 0.0)?)?;
     let residuals: Array = solved.residuals.into_iter().map(Dynamic::from).collect();
     Ok(Map::from([("solution".into(), Dynamic::from(solved.solution)), ("residuals".into(), residuals.into())]))
 }
 
-/// `#{ U, S, V }` with `A ≈ U diag(S) Vᵀ`.
+/// The `q` largest principal components: `#{ U, S, V }` with `A ≈ U diag(S) Vᵀ`.
 fn pca(a: &Tensor, q: INT, center: bool) -> Result<Map> {
-    finite(a, "principal components")?;
+    finite(a, "pca_lowrank")?;
     let c = math::pca_lowrank(a, size(q, "the number of components")?, center)?;
     Ok([("U", c.u), ("S", c.s), ("V", c.v)].into_iter().map(|(k, t)| (k.into(), Dynamic::from(t))).collect())
 }
 
-/// The number of its segment at each pixel, `(1, 1, H, W)`, with `#{ method: "slic" | "grid", count, compactness }`.
+/// The segment index of each pixel, `(1, 1, H, W)`. Options: `method` (`"slic"` or `"grid"`), `count` (50), `compactness` (10).
 fn segments(guard: &Guard, picture: &Tensor, options: &Map) -> Result<Tensor> {
     let o = CallOptions::new("segments", options.clone(), &["method", "count", "compactness"])?;
     guard.reserve(picture.dims(), 24)?;
@@ -48,10 +52,10 @@ fn segments(guard: &Guard, picture: &Tensor, options: &Map) -> Result<Tensor> {
     let count = o.size("count", 50)?;
     let method = o.raw("method").map_or("slic".to_string(), bounded_text::text);
     let (_, _, height, width) =
-        picture.dims4().with_context(|| format!("segments are of a picture (1, C, H, W), got {:?}", picture.dims()))?;
+        picture.dims4().with_context(|| format!("segments takes a picture (1, C, H, W), got {:?}", picture.dims()))?;
     match method.as_str() {
         "slic" => math::slic(picture, count, o.number("compactness", 10.0)?),
         "grid" => math::grid(height, width, count),
-        other => bail!("no way to segment named \"{other}\"; known are slic, grid"),
+        other => bail!("no segmentation method named \"{other}\"; use slic or grid"),
     }
 }

@@ -1,4 +1,4 @@
-//! New tensors: filled, counted, drawn from arrays.
+//! New tensors: constants, ranges, values from arrays.
 
 use super::{Guard, Out, number, out, size, sizes};
 use crate::tensor::device;
@@ -35,7 +35,7 @@ fn full(guard: &Guard, shape: &Array, value: f64) -> Result<Tensor> {
     Ok(Tensor::full(value as f32, shape.as_slice(), &place(shape.iter().product()))?)
 }
 
-/// Where so many numbers are made: none on the CPU, since a GPU has no memory of size 0 to give.
+/// The device for a tensor of `count` elements: an empty one stays on the CPU, since a GPU cannot allocate 0 bytes.
 fn place(count: usize) -> Device {
     if count == 0 { Device::Cpu } else { device() }
 }
@@ -48,30 +48,30 @@ fn counted(guard: &Guard, start: INT, end: INT) -> Result<Tensor> {
 
 fn linspace(guard: &Guard, a: &Dynamic, b: &Dynamic, steps: INT) -> Result<Tensor> {
     let (a, b) = (number(a)?, number(b)?);
-    ensure!(steps > 0, "linspace needs 1 step or more, got {steps}");
+    ensure!(steps > 0, "linspace needs at least 1 step, got {steps}");
     guard.reserve(&[steps as usize], 4)?;
     let at = |i: INT| if steps == 1 { a } else { a + (b - a) * i as f64 / (steps - 1) as f64 };
     Ok(Tensor::from_iter((0..steps).map(|i| at(i) as f32), &device())?)
 }
 
-/// One at the class in each row, `(N, classes)`: a row for one class, or one for each of an array.
+/// One-hot rows, `(N, classes)`: one row for a class, or one for each class of an array.
 fn one_hot(guard: &Guard, class: &Dynamic, classes: INT) -> Result<Tensor> {
     let chosen = super::classes(class)?;
     let count = size(classes, "the number of classes")?;
     guard.reserve(&[chosen.len(), count], 4)?;
     let mut rows = vec![0f32; chosen.len() * count];
     for (row, &class) in rows.chunks_exact_mut(count.max(1)).zip(&chosen) {
-        *row.get_mut(class).with_context(|| format!("class {class} of {count}"))? = 1.0;
+        *row.get_mut(class).with_context(|| format!("no class {class}; there are {count}"))? = 1.0;
     }
     Ok(Tensor::from_vec(rows, (chosen.len(), count), &device())?)
 }
 
-/// Nested arrays of numbers in the type of another tensor, on its device: PyTorch's `x.new_tensor`.
+/// A tensor from nested arrays of numbers, with the dtype and device of `like`: PyTorch's `x.new_tensor`.
 fn new_tensor(like: &Tensor, values: &Array) -> Result<Tensor> {
     Ok(nested(values, like.dtype())?.to_dtype(like.dtype())?.to_device(like.device())?)
 }
 
-/// A tensor of nested arrays of numbers, or of tensors of one shape.
+/// A tensor from nested arrays of numbers, or of tensors with the same shape.
 fn nested(values: &Array, dtype: DType) -> Result<Tensor> {
     let part = |value: &Dynamic| -> Result<Tensor> {
         if let Some(tensor) = value.read_lock::<Tensor>() {
@@ -82,7 +82,7 @@ fn nested(values: &Array, dtype: DType) -> Result<Tensor> {
             None => scalar(number(value)?, dtype),
         }
     };
-    ensure!(!values.is_empty(), "an empty array is no tensor; zeros([…]) makes one of any shape");
+    ensure!(!values.is_empty(), "cannot make a tensor from an empty array; use zeros([…])");
     let parts = values.iter().map(part).collect::<Result<Vec<_>>>()?;
     Ok(Tensor::stack(&super::one_type(parts)?, 0)?)
 }

@@ -1,4 +1,4 @@
-//! What scripts can call, one file a noun. Names, argument order and meaning are PyTorch's where it has the function.
+//! The functions that scripts can call, one file per noun. Names, argument order and meaning follow PyTorch where it has the function.
 
 mod arithmetic;
 mod backward;

@@ -1,4 +1,4 @@
-//! The network, and its runs: `cx.model.forward(x)`, `trace["features.12"]`, `trace.top`.
+//! Networks and their traces: `cx.model.forward(x)`, `trace["features.12"]`, `trace.top`.
 
 use super::seed::Seed;
 use super::{Guard, LabelledTrace, Out, classes, one_or_many, out};
@@ -11,10 +11,10 @@ use candle_core::Tensor;
 use rhai::{Array, Dynamic, Engine, INT, Map};
 use std::sync::Arc;
 
-/// What is asked of logits, `(N, classes)`, and a class of each row: one number a row.
+/// A function of logits `(N, classes)` and a class per row, which gives one number per row.
 type Asked = fn(Scores, &Tensor, &[usize]) -> Result<Tensor>;
 
-/// What there is to ask, by its name in scripts.
+/// These functions by their names in scripts.
 const ASKED: [(&str, Asked); 4] = [
     ("names", |scores, logits, classes| {
         let named = scores.names(logits, classes)?.into_iter().map(|yes| f64::from(u8::from(yes)));
@@ -65,7 +65,7 @@ fn model(engine: &mut Engine, guard: &Arc<Guard>) {
     engine.register_get("std", |m: &mut Model| out(per_channel(m, &m.card.std)));
 }
 
-/// What class scores say: `cx.model.margin(logits, class)`, a class for each row or one for all.
+/// Functions of class scores: `cx.model.margin(logits, class)`, with one class for all rows or one per row.
 fn scores(engine: &mut Engine) {
     engine.register_get("scores", |m: &mut Model| m.graph.scores.name());
     engine.register_fn("probabilities", |m: &mut Model, logits: Tensor| out(m.graph.scores.probabilities(&logits)));
@@ -77,7 +77,7 @@ fn scores(engine: &mut Engine) {
     engine.register_fn("class_scores", |m: &mut Model, value: Tensor| out(m.graph.scores.logits(&value)));
 }
 
-/// `#{ name, kind, shape, inputs, parameters, formula }` of a layer, its shape without the batch.
+/// A layer's `#{ name, kind, shape, inputs, parameters, formula }`; the shape is without the batch dimension.
 pub(super) fn facts(graph: &Graph, node: &Node) -> Map {
     let inputs: Array = node.inputs.iter().map(|&i| graph.nodes[i].name.clone().into()).collect();
     let shape: Array = node.shape[1..].iter().map(|&n| Dynamic::from(n as INT)).collect();
@@ -91,7 +91,7 @@ pub(super) fn facts(graph: &Graph, node: &Node) -> Map {
     ])
 }
 
-/// One number a channel as a `(1, C, 1, 1)` tensor of the type the model computes in.
+/// One number per channel as a `(1, C, 1, 1)` tensor in the model's dtype.
 fn per_channel(model: &Model, values: &[f64]) -> Result<Tensor> {
     let like = model.graph.nodes.iter().find_map(|n| n.params.first());
     let plain = || Tensor::zeros((), candle_core::DType::F32, &tensor::device());
@@ -123,16 +123,16 @@ pub(super) fn trace(engine: &mut Engine) {
     });
 }
 
-/// The first picture's score of a class.
+/// The first picture's score for a class.
 fn score(run: &LabelledTrace, class: INT) -> Result<f64> {
     let first = run.trace.scores()?.narrow(0, 0, 1)?;
     super::reduce::item(&run.trace.graph.scores.score(&first, &[super::size(class, "a class")?])?)
 }
 
-/// The first picture's number for a class.
+/// The first picture's value for a class, from `(N, classes)`.
 fn of_class(values: &Tensor, class: INT) -> Result<f64> {
     let (_, classes) = values.dims2()?;
-    ensure!((0..classes as INT).contains(&class), "class {class} of a network with {classes} classes");
+    ensure!((0..classes as INT).contains(&class), "no class {class}; the network has {classes}");
     super::reduce::item(&values.narrow(0, 0, 1)?.narrow(1, class as usize, 1)?)
 }
 

@@ -1,4 +1,4 @@
-//! Lengths, balls and largest entries of each row of a batch: what attacks measure and keep to.
+//! Row-wise norms, projections onto norm balls, and masks of the largest entries, for attacks.
 
 use super::{number, out};
 use crate::backend;
@@ -16,8 +16,8 @@ pub(super) fn register(engine: &mut Engine) {
     });
 }
 
-/// The length of each row of a batch as `(N, 1, …)`: `l0` counts what is not 0, `l1`, `l2`, and `linf` the greatest
-/// magnitude.
+/// The norm of each row of a batch, `(N, 1, …)`: `l0` (the number of nonzero values), `l1`, `l2` or `linf` (the largest
+/// magnitude).
 fn lengths(x: &Tensor, norm: &str) -> Result<Tensor> {
     let a = backend::abs(&rows(x)?)?;
     let lengths = match norm {
@@ -30,7 +30,7 @@ fn lengths(x: &Tensor, norm: &str) -> Result<Tensor> {
     shaped(&lengths, x)
 }
 
-/// The Euclidean length of each row of magnitudes, `(N, 1)`, also where their squares would overflow or vanish.
+/// The Euclidean norm of each row of magnitudes, `(N, 1)`, even if their squares would overflow or underflow.
 fn euclidean(a: &Tensor) -> Result<Tensor> {
     let length = |a: &Tensor| -> Result<Tensor> { Ok(backend::square(a)?.sum_keepdim(1)?.sqrt()?) };
     let plain = length(a)?;
@@ -42,35 +42,35 @@ fn euclidean(a: &Tensor) -> Result<Tensor> {
     Ok((length(&backend::divide_no_nan(a, &most)?)? * most)?)
 }
 
-/// Each row of a batch at length 1 (PyTorch's `functional.normalize`); a row of zeros stays one.
+/// Scales each row of a batch to norm 1 (PyTorch's `functional.normalize`); a row of zeros stays zero.
 fn normalize(x: &Tensor, norm: &str) -> Result<Tensor> {
     backend::divide_no_nan(x, &lengths(x, norm)?)
 }
 
 fn unknown<T>(norm: &str) -> Result<T> {
-    bail!("no norm \"{norm}\"; there are linf, l2, l1, l0")
+    bail!("no norm named \"{norm}\"; use linf, l2, l1 or l0")
 }
 
-/// `(N, …)` as `(N, numbers)`.
+/// Flattens `(N, …)` to `(N, values)`.
 fn rows(x: &Tensor) -> Result<Tensor> {
-    ensure!(x.rank() >= 2 && x.elem_count() > 0, "a batch has shape (N, …), got {:?}", x.dims());
+    ensure!(x.rank() >= 2 && x.elem_count() > 0, "a batch must have shape (N, …), got {:?}", x.dims());
     Ok(x.flatten_from(1)?)
 }
 
-/// `(N, 1)` with as many dimensions as `like`.
+/// Reshapes `(N, 1)` to `(N, 1, …)`, with the rank of `like`.
 fn shaped(x: &Tensor, like: &Tensor) -> Result<Tensor> {
     let mut shape = vec![1; like.rank()];
     shape[0] = like.dims()[0];
     Ok(x.reshape(shape)?)
 }
 
-/// 1 at the `k` greatest numbers of each row of a batch, 0 elsewhere; of equal ones the first.
+/// A mask with 1 at the `k` largest values of each row of a batch and 0 elsewhere; the first of equal values wins.
 ///
-/// Errors where one is NaN, which has no place in an order.
+/// Errors if a value is NaN, which cannot be ordered.
 fn top_mask(x: &Tensor, k: INT) -> Result<Tensor> {
-    ensure!(k >= 0, "the {k} greatest numbers");
+    ensure!(k >= 0, "cannot take the {k} largest values");
     let nan = backend::not_finite(x)?.nan;
-    ensure!(nan == 0, "the {k} greatest of numbers of which {nan} are NaN");
+    ensure!(nan == 0, "the {k} largest of values of which {nan} are NaN");
     let (values, size) = (numbers(x)?, rows(x)?.dims()[1]);
     let mut mask = vec![0.0; values.len()];
     for (row, mask) in values.chunks_exact(size).zip(mask.chunks_exact_mut(size)) {
@@ -79,7 +79,7 @@ fn top_mask(x: &Tensor, k: INT) -> Result<Tensor> {
     like(mask, x.shape(), x)
 }
 
-/// Places of the `k` greatest numbers.
+/// Indices of the `k` largest values.
 fn largest(row: &[f64], k: usize) -> impl Iterator<Item = usize> {
     let mut places: Vec<_> = (0..row.len()).collect();
     let order = |&a: &usize, &b: &usize| row[b].total_cmp(&row[a]).then(a.cmp(&b));
@@ -90,10 +90,10 @@ fn largest(row: &[f64], k: usize) -> impl Iterator<Item = usize> {
     places.into_iter()
 }
 
-/// The nearest point of the ball of this radius around zero, row by row: `linf` clamps, `l2` shortens, `l1` lowers all
-/// magnitudes alike (Duchi et al. 2008, doi:10.1145/1390156.1390191), `l0` keeps the largest.
+/// Projects each row onto the ball of this radius around zero: `linf` clamps, `l2` rescales, `l1` soft-thresholds
+/// (Duchi et al. 2008, doi:10.1145/1390156.1390191), `l0` keeps the largest magnitudes.
 fn project(x: &Tensor, norm: &str, radius: f64) -> Result<Tensor> {
-    ensure!(radius >= 0.0, "a ball's radius is 0 or more, got {radius}");
+    ensure!(radius >= 0.0, "a ball's radius must be 0 or more, got {radius}");
     Ok(match norm {
         "linf" => backend::clamp(x, -radius, radius)?,
         "l2" => {
@@ -113,7 +113,7 @@ fn project(x: &Tensor, norm: &str, radius: f64) -> Result<Tensor> {
     })
 }
 
-/// By how much the magnitudes of each row must fall for their sum to be the radius; 0 inside the ball.
+/// The soft threshold of each row that reduces its L1 norm to the radius; 0 inside the ball.
 fn levels(x: &Tensor, radius: f64) -> Result<Tensor> {
     let level = |mut row: Vec<f64>| {
         row.sort_by(|a, b| b.total_cmp(a));
@@ -146,9 +146,9 @@ mod tests {
         Tensor::from_vec(values.concat(), (values.len(), 4), &Device::Cpu).unwrap()
     }
 
-    /// The nearest point of a ball is nearer than any other of its points, and in it.
+    /// The projection lies in the ball and is nearer than any other point of the ball.
     #[test]
-    fn projections_are_in_the_ball_and_nearer_than_other_points_of_it() {
+    fn projections_lie_in_the_ball_and_are_nearer_than_its_other_points() {
         let x = tensor(&[[0.9, -0.4, 0.05, 0.0], [3.0, 2.0, -1.0, 0.5]]);
         let mut seed = 7u64;
         let mut draw = || {
@@ -171,7 +171,7 @@ mod tests {
     }
 
     #[test]
-    fn a_row_of_zeros_stays_one_and_no_length_overflows() {
+    fn a_row_of_zeros_stays_zero_and_no_norm_overflows() {
         let x = tensor(&[[0.0; 4], [3.0, -4.0, 0.0, 0.0]]);
         for norm in ["l0", "l1", "l2", "linf"] {
             assert_eq!(normalize(&x, norm).unwrap().to_vec2::<f64>().unwrap()[0], [0.0; 4], "{norm}");
@@ -188,7 +188,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_in_the_ball_stays() {
+    fn points_in_the_ball_stay_where_they_are() {
         let x = tensor(&[[0.1, -0.2, 0.0, 0.05]]);
         for (norm, radius) in [("linf", 0.2), ("l2", 0.3), ("l1", 0.35), ("l0", 3.0)] {
             let same = project(&x, norm, radius).unwrap();
@@ -201,7 +201,7 @@ mod tests {
     }
 
     #[test]
-    fn the_largest_magnitudes_are_kept_the_first_of_equal_ones() {
+    fn l0_keeps_the_largest_magnitudes_and_the_first_of_equal_ones() {
         let x = tensor(&[[1.0, -3.0, 3.0, 2.0], [5.0, 5.0, 5.0, 5.0]]);
         let kept = project(&x, "l0", 2.0).unwrap().to_vec2::<f64>().unwrap();
         assert_eq!(kept, [[0.0, -3.0, 3.0, 0.0], [5.0, 5.0, 0.0, 0.0]]);

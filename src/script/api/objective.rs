@@ -1,8 +1,7 @@
-//! Objectives: `objective(trace, |a| (a["features.7"] ** 2).mean())`, one number made of any activations.
+//! Objectives: `objective(trace, |a| (a["features.7"] ** 2).mean())`, a number computed from any activations.
 //!
-//! The closure is given the activations by name, and what it asks for is a leaf that candle differentiates its
-//! expression by. That small expression is all that candle differentiates; the gradients at the leaves are seeds of
-//! the walk.
+//! The closure looks up activations by name; each one becomes a leaf of the small expression that it computes. candle
+//! differentiates that expression only; the gradients at the leaves seed the backward pass.
 
 use super::{LabelledTrace, Out, Variable, out};
 use crate::backend;
@@ -17,26 +16,26 @@ use rhai::{Dynamic, Engine, FnPtr, INT, NativeCallContext};
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex};
 
-/// What an objective's closure is given: `a["layer"]`, `a.logits`, `a.input`.
+/// The argument of an objective's closure: `a["layer"]`, `a.logits`, `a.input`.
 #[derive(Clone)]
 pub(super) struct Activations {
     trace: Arc<Trace>,
     leaves: Arc<Mutex<BTreeMap<NodeId, Var>>>,
 }
 
-/// A number that depends on activations of one run, with its gradient at each that it was made of.
+/// A number computed from activations of one run, with its gradient with respect to each of them.
 #[derive(Clone)]
 pub struct Objective {
-    /// The number.
+    /// The value of the objective.
     pub value: f64,
     trace: Arc<Trace>,
     seeds: Vec<(NodeId, Tensor)>,
 }
 
 impl Objective {
-    /// Computes a closure's number and differentiates it.
+    /// Evaluates a closure and differentiates the number it returns.
     ///
-    /// Errors where the closure gives no single number, or reads a layer that its number has no gradient by.
+    /// Errors if the closure does not return a single number, or reads a layer that the number has no gradient with respect to.
     pub fn new(context: &NativeCallContext, run: &LabelledTrace, closure: &FnPtr) -> Result<Self> {
         let trace = run.trace.clone();
         let a = Activations { trace: trace.clone(), leaves: Arc::default() };
@@ -48,14 +47,14 @@ impl Objective {
             let name = &trace.graph.nodes[id].name;
             let gradient = gradients.get(leaf).with_context(|| {
                 format!(
-                    "the objective reads layer \"{name}\" but has no gradient by it; what is meant as a constant is \
+                    "the objective reads layer \"{name}\" but has no gradient with respect to it; for a constant use \
                      trace[\"{name}\"]"
                 )
             })?;
             ensure!(
                 finite(gradient)?,
-                "the objective's gradient by layer \"{name}\" is infinite or no number, as that of a root or a \
-                 logarithm at zero is; add a small number below it"
+                "the objective's gradient with respect to layer \"{name}\" is infinite or NaN, as for a root or a \
+                 logarithm at zero; add a small constant inside it"
             );
             Ok((id, gradient.detach()))
         };
@@ -65,10 +64,10 @@ impl Objective {
         Ok(Self { value, trace, seeds })
     }
 
-    /// Its gradients as seeds on the run that it was computed on; errors on another.
+    /// Its gradients as seeds. Errors if `trace` is not the run that it was computed on.
     pub fn on(&self, trace: &Trace) -> Result<Vec<(NodeId, Tensor)>> {
         let same = std::ptr::eq(&*self.trace, trace);
-        ensure!(same, "the objective was computed on another run; give its closure to backward(), or compute it anew");
+        ensure!(same, "the objective was computed on another run; pass its closure to backward(), or compute it again");
         Ok(self.seeds.clone())
     }
 }
@@ -98,7 +97,7 @@ impl Activations {
     fn score(&self, class: INT) -> Result<Variable> {
         let (logits, graph) = (self.logits()?.0, &self.trace.graph);
         let class = usize::try_from(class).ok().filter(|c| *c < graph.classes());
-        let class = class.with_context(|| format!("there are {} classes", graph.classes()))?;
+        let class = class.with_context(|| format!("no such class; there are {}", graph.classes()))?;
         let own = logits.narrow(1, class, 1)?.squeeze(1)?;
         Ok(Variable(match (graph.scores, class) {
             (Scores::Pair, 0) => logits.narrow(1, 1, 1)?.squeeze(1)?.neg()?,
@@ -122,17 +121,17 @@ pub(super) fn register(engine: &mut Engine) {
     engine.register_fn("class_score", |a: &mut Activations, class: INT| out(a.score(class)));
 }
 
-/// The only number of an objective's answer, of rank 0.
+/// The single number that an objective returned, as a tensor of rank 0.
 fn scalar(answer: &Dynamic) -> Result<Tensor> {
     let Some(y) = answer.read_lock::<Variable>() else {
         bail!(
-            "an objective gives a number made of activations, as |a| (a[\"layer\"] ** 2).mean() does; this one gave {}",
+            "an objective must return a number computed from activations, like |a| (a[\"layer\"] ** 2).mean(); this one returned {}",
             answer.type_name()
         );
     };
     ensure!(
         y.0.elem_count() == 1,
-        "an objective gives one number, this one gave a tensor of shape {:?}; end it with sum() or mean()",
+        "an objective must return one number, this one returned a tensor of shape {:?}; end it with sum() or mean()",
         y.0.dims()
     );
     Ok(y.0.reshape(())?)

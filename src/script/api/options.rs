@@ -1,4 +1,4 @@
-//! The maps that scripts give functions and cards: every key known, every value of its kind.
+//! Option maps that scripts pass to functions and model cards, checked for unknown keys and wrong types.
 
 use crate::graph::op::Attribute;
 use crate::script::report::closest;
@@ -6,14 +6,14 @@ use crate::script::sandbox::bounded_text::text as text_of;
 use anyhow::{Context, Result, bail};
 use rhai::{Dynamic, INT, Map};
 
-/// A map whose keys are all known.
+/// A map of options whose keys are all known.
 pub(crate) struct CallOptions {
     what: &'static str,
     map: Map,
 }
 
 impl CallOptions {
-    /// The options of `what`; a key that is not in `known` is an error that names the closest.
+    /// The options of `what`. A key that is not in `known` is an error, which suggests the closest one.
     pub(crate) fn new(what: &'static str, map: Map, known: &[&str]) -> Result<Self> {
         for key in map.keys() {
             if !known.contains(&key.as_str()) {
@@ -25,7 +25,7 @@ impl CallOptions {
         Ok(Self { what, map })
     }
 
-    /// A value read by `read`, or `default` where the key is absent.
+    /// The value as converted by `read`, or `default` if the key is absent.
     fn read<T>(&self, key: &str, default: T, read: impl Fn(&Dynamic) -> Result<T>) -> Result<T> {
         match self.map.get(key) {
             None => Ok(default),
@@ -33,7 +33,7 @@ impl CallOptions {
         }
     }
 
-    /// Whether the key is there.
+    /// Whether the key is present.
     pub(crate) fn has(&self, key: &str) -> bool {
         self.map.contains_key(key)
     }
@@ -68,12 +68,12 @@ impl CallOptions {
         self.read(key, vec![], sizes)
     }
 
-    /// A list of texts.
+    /// A list of strings.
     pub(crate) fn texts(&self, key: &str) -> Result<Vec<String>> {
         self.read(key, vec![], |v| attribute(v).list()?.iter().map(|t| t.text().map(String::from)).collect())
     }
 
-    /// One of some words, the first where the key is absent.
+    /// One of `words`; the first if the key is absent.
     pub(crate) fn one_of(&self, key: &str, words: &[&'static str]) -> Result<&'static str> {
         self.read(key, words[0], |v| {
             let word = words.iter().find(|w| v.is_string() && **w == v.to_string());
@@ -81,13 +81,13 @@ impl CallOptions {
         })
     }
 
-    /// The value as it is.
+    /// The value without any conversion.
     pub(crate) fn raw(&self, key: &str) -> Option<&Dynamic> {
         self.map.get(key)
     }
 }
 
-/// A value as operations take it.
+/// Converts a script value to an attribute of an operation.
 pub(crate) fn attribute(value: &Dynamic) -> Attribute {
     if let Ok(n) = value.as_int() {
         Attribute::Int(n)
@@ -104,7 +104,7 @@ pub(crate) fn attribute(value: &Dynamic) -> Attribute {
     }
 }
 
-/// A whole number, 0 or more and not absurd.
+/// A whole number from 0 to 2²⁰.
 pub(crate) fn size(value: &Dynamic) -> Result<usize> {
     attribute(value).size()
 }
@@ -114,12 +114,12 @@ pub(crate) fn sizes(value: &Dynamic) -> Result<Vec<usize>> {
     attribute(value).list()?.iter().map(Attribute::size).collect()
 }
 
-/// A text.
+/// A string.
 pub(crate) fn text(value: &Dynamic) -> Result<String> {
     attribute(value).text().map(String::from)
 }
 
-/// A finite number, whole or not.
+/// A finite number, integer or float.
 pub(crate) fn number(value: &Dynamic) -> Result<f64> {
     attribute(value).float()
 }

@@ -1,4 +1,4 @@
-//! Points of a data set as figures: `scatter(coordinates, "map", #{ groups, names, pictures })` and `sheet`.
+//! Figures of a data set's points: `scatter(coordinates, "map", #{ groups, names, pictures })` and `sheet`.
 
 use super::figure::{colors, values};
 use super::options::CallOptions;
@@ -22,18 +22,20 @@ pub(super) fn register(engine: &mut Engine) {
     }
 }
 
-/// Rows `(N, D)`; the first two numbers are the place in the plane. `groups` and `pictures` are tensors of whole numbers,
-/// `colors` rows of red, green and blue in `[0, 1]`.
+/// Points from rows `(N, D)`, whose first two columns are the position in the plane.
+///
+/// Options: `groups` and `pictures`, tensors `(N)` of whole numbers; `names`, strings; `colors`, RGB rows `(N, 3)` in `[0, 1]`.
 fn points(t: &Tensor, options: &Map) -> Result<Points> {
     let o = CallOptions::new("points", options.clone(), &["groups", "names", "pictures", "colors"])?;
-    ensure!(t.rank() == 2, "points are rows (N, D), got {:?}", t.dims());
+    ensure!(t.rank() == 2, "points must be rows (N, D), got {:?}", t.dims());
     let whole = |key: &'static str| -> Result<Arc<[u32]>> {
         let Some(given) = o.raw(key) else { return Ok([].into()) };
-        let given = given.clone().try_cast::<Tensor>().with_context(|| format!("`{key}` of points is a tensor"))?;
+        let given =
+            given.clone().try_cast::<Tensor>().with_context(|| format!("`{key}` of points must be a tensor"))?;
         let all = numbers(&given)?;
         ensure!(all.len() == t.dims()[0], "{} {key} for {} points", all.len(), t.dims()[0]);
         let wrong = all.iter().find(|v| **v < 0.0 || v.fract() != 0.0 || !v.is_finite());
-        ensure!(wrong.is_none(), "`{key}` of points are whole numbers, got {}", wrong.unwrap_or(&0.0));
+        ensure!(wrong.is_none(), "`{key}` of points must be whole numbers, got {}", wrong.unwrap_or(&0.0));
         Ok(all.into_iter().map(|v| v as u32).collect())
     };
     let (groups, pictures) = (whole("groups")?, whole("pictures")?);

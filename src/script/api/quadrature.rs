@@ -1,4 +1,4 @@
-//! Places and weights of numerical integration over [0, 1]: `quadrature("midpoint", 50)`.
+//! Nodes and weights of numerical integration over [0, 1]: `quadrature("midpoint", 50)`.
 
 use super::out;
 use anyhow::{Result, bail, ensure};
@@ -9,7 +9,7 @@ pub(super) fn register(engine: &mut Engine) {
     engine.register_fn("quadrature", |rule: &str, points: INT| out(quadrature(rule, points)));
 }
 
-/// `#{ t, w }`: places in ascending order, and weights that sum to 1.
+/// `#{ t, w }`: nodes in ascending order, and weights that sum to 1.
 fn quadrature(rule: &str, points: INT) -> Result<Map> {
     ensure!((1..=10_000).contains(&points), "quadrature takes 1 to 10000 points, got {points}");
     let n = points as usize;
@@ -21,23 +21,23 @@ fn quadrature(rule: &str, points: INT) -> Result<Map> {
         "trapezoid" => trapezoid(n)?,
         "gauss_legendre" => gauss_legendre(n),
         _ => bail!(
-            "no quadrature \"{rule}\"; there are midpoint, gauss_legendre, riemann_left, riemann_right, trapezoid"
+            "no quadrature rule \"{rule}\"; use midpoint, gauss_legendre, riemann_left, riemann_right or trapezoid"
         ),
     };
     let list = |of: fn(&(f64, f64)) -> f64| -> Array { pairs.iter().map(|p| Dynamic::from(of(p))).collect() };
     Ok(Map::from([("t".into(), list(|p| p.0).into()), ("w".into(), list(|p| p.1).into())]))
 }
 
-/// Both ends, which count half, and what lies between at even distances.
+/// Evenly spaced nodes from 0 to 1; the two ends have half the weight.
 fn trapezoid(n: usize) -> Result<Vec<(f64, f64)>> {
-    ensure!(n >= 2, "the trapezoid rule takes 2 points or more, the two ends");
+    ensure!(n >= 2, "the trapezoid rule takes at least 2 points");
     let step = 1.0 / (n - 1) as f64;
     let weight = |i| if i == 0 || i == n - 1 { step / 2.0 } else { step };
     Ok((0..n).map(|i| (i as f64 * step, weight(i))).collect())
 }
 
-/// The roots of the Legendre polynomial of degree `n` by Newton's method, and `2 / ((1 − x²) Pₙ'(x)²)`, moved from
-/// [-1, 1] to [0, 1].
+/// Gauss–Legendre quadrature, mapped from [-1, 1] to [0, 1]: nodes at the roots of the Legendre polynomial of degree `n`, found by
+/// Newton's method, with weights `2 / ((1 − x²) Pₙ'(x)²)`.
 fn gauss_legendre(n: usize) -> Vec<(f64, f64)> {
     let mut pairs: Vec<_> = (0..n).map(|i| root(n, (PI * (i as f64 + 0.75) / (n as f64 + 0.5)).cos())).collect();
     pairs.reverse();
@@ -81,7 +81,7 @@ mod tests {
     }
 
     #[test]
-    fn gauss_and_legendre_integrate_polynomials_of_twice_their_degree_exactly() {
+    fn gauss_legendre_integrates_polynomials_below_twice_its_degree_exactly() {
         for n in [1, 2, 5, 32, 50] {
             let pairs = gauss_legendre(n);
             for power in 0..2 * n.min(20) {

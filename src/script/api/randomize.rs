@@ -1,4 +1,4 @@
-//! `model.randomized(layers, seed)`: the same network with the weights of some layers drawn anew.
+//! `model.randomized(layers, seed)`: the same network with the weights of some layers replaced by random ones.
 
 use super::{Guard, out};
 use crate::model::Model;
@@ -23,20 +23,21 @@ pub(super) fn register(engine: &mut Engine, guard: &Arc<Guard>) {
 }
 
 fn names(layers: &Array) -> Result<Vec<String>> {
-    let name = |v: &rhai::Dynamic| v.clone().into_string().map_err(|t| anyhow!("a layer is named by a text, got {t}"));
+    let name =
+        |v: &rhai::Dynamic| v.clone().into_string().map_err(|t| anyhow!("a layer's name must be a string, got {t}"));
     layers.iter().map(name).collect()
 }
 
-/// Normal numbers with the mean and deviation of each tensor that training changes (Adebayo et al. 2018,
-/// arXiv:1810.03292); running statistics stay. The draw depends on the seed and the tensor's name alone, so a layer has
-/// the same numbers whichever others are drawn with it.
+/// Replaces each trained tensor of these layers by normal random numbers with its mean and standard deviation (Adebayo et
+/// al. 2018, arXiv:1810.03292); running statistics stay. The numbers depend only on the seed and the tensor's name, so a
+/// layer gets the same weights whichever other layers are randomized.
 fn randomized(guard: &Guard, model: &Model, layers: &[String], seed: INT) -> Result<Model> {
     let mut graph = (*model.graph).clone();
     for layer in layers {
         let id = graph.find(layer)?;
         let node = &mut graph.nodes[id];
         let kinds: Vec<_> = node.parameters().collect();
-        ensure!(kinds.iter().any(|p| p.trained), "layer \"{layer}\" has no weights to draw anew");
+        ensure!(kinds.iter().any(|p| p.trained), "layer \"{layer}\" has no weights to randomize");
         for (kind, tensor) in kinds.iter().zip(&mut node.params).filter(|(kind, _)| kind.trained) {
             guard.tick()?;
             *tensor = drawn(tensor, &kind.name, seed)?;

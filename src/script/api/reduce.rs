@@ -1,4 +1,4 @@
-//! From many numbers to fewer: sums, extremes, norms, order.
+//! Reductions: sums, extrema, norms; and sorting.
 
 use super::{dim, dims, out};
 use crate::backend::{self, sum_keepdim};
@@ -12,7 +12,7 @@ use rhai::{Array, Dynamic, Engine, FLOAT, INT, Map};
 type Reduce = fn(&Tensor, &[usize], bool) -> Result<Tensor>;
 type Total = fn(&Tensor) -> Result<f64>;
 
-/// Each along dimensions, and of all numbers in f64.
+/// Reductions, each along dimensions and over all elements in f64.
 const REDUCTIONS: [(&str, Reduce, Total); 6] = [
     ("sum", sum, backend::sum),
     ("mean", mean, |x| Ok(backend::sum(x)? / x.elem_count() as f64)),
@@ -36,7 +36,7 @@ pub(super) fn register(engine: &mut Engine) {
         out(if p == "inf" {
             norm(&x, f64::INFINITY)
         } else {
-            Err(anyhow::anyhow!("a norm is a number or \"inf\", got \"{p}\""))
+            Err(anyhow::anyhow!("a norm must be a number or \"inf\", got \"{p}\""))
         })
     });
     for (name, greatest) in [("argmax", true), ("argmin", false)] {
@@ -56,9 +56,9 @@ pub(super) fn register(engine: &mut Engine) {
     engine.register_fn("quantile", |x: &mut Tensor, q: FLOAT| out(quantile(x, q)));
 }
 
-/// A reduction; over all dimensions it gives a number, summed in f64, else a tensor.
+/// Reduces along the dimensions `d` to a tensor, or with `()` over all elements to a number, accumulated in f64.
 fn over((f, total): (Reduce, Total), x: &Tensor, d: &Dynamic, keep: bool) -> Result<Dynamic> {
-    ensure!(x.elem_count() > 0, "a tensor of shape {:?} has no numbers to reduce", x.dims());
+    ensure!(x.elem_count() > 0, "cannot reduce an empty tensor of shape {:?}", x.dims());
     if d.is_unit() && !keep {
         let floats = matches!(x.dtype(), DType::F32 | DType::F64);
         return Ok(if floats { total(x) } else { total(&wide(x)?) }?.into());
@@ -84,7 +84,7 @@ fn mean(x: &Tensor, d: &[usize], keep: bool) -> Result<Tensor> {
     finish((sum_keepdim(x, d)? / count as f64)?, d, keep)
 }
 
-/// With Bessel's correction, as PyTorch's.
+/// The variance with Bessel's correction, as in PyTorch.
 fn var(x: &Tensor, d: &[usize], keep: bool) -> Result<Tensor> {
     let count: usize = d.iter().map(|&d| x.dims()[d]).product();
     let centred = x.broadcast_sub(&x.mean_keepdim(d.to_vec())?)?;
@@ -108,7 +108,7 @@ fn extreme(x: &Tensor, d: &[usize], keep: bool, greatest: bool) -> Result<Tensor
     finish(y, d, keep)
 }
 
-/// `(Σ |x|ᵖ)^(1/p)`; p = 0 counts what is not 0, p = ∞ is the greatest magnitude.
+/// `(Σ |x|ᵖ)^(1/p)`; p = 0 counts the nonzero values, p = ∞ is the largest magnitude.
 fn norm(x: &Tensor, p: f64) -> Result<f64> {
     Ok(match p {
         0.0 => item(&wide(&x.ne(0.0)?)?.sum_all()?)?,
@@ -119,9 +119,14 @@ fn norm(x: &Tensor, p: f64) -> Result<f64> {
     })
 }
 
-/// The number of a tensor that has one.
+/// The value of a tensor with one element.
 pub(super) fn item(x: &Tensor) -> Result<f64> {
-    ensure!(x.elem_count() == 1, "item() of a tensor of shape {:?}, which has {} numbers", x.dims(), x.elem_count());
+    ensure!(
+        x.elem_count() == 1,
+        "item() needs a tensor with one element, got shape {:?} with {}",
+        x.dims(),
+        x.elem_count()
+    );
     Ok(values(x)?[0])
 }
 
@@ -130,20 +135,15 @@ fn values(x: &Tensor) -> Result<Vec<f64>> {
 }
 
 fn numbers(x: &Tensor) -> Result<Array> {
-    ensure!(x.elem_count() <= limits::ARRAY, "a tensor of {} numbers is too large for an array", x.elem_count());
+    ensure!(x.elem_count() <= limits::ARRAY, "a tensor of {} elements is too large for an array", x.elem_count());
     Ok(values(x)?.into_iter().map(Dynamic::from).collect())
 }
 
-/// The place of an extreme, and every order, is of numbers: NaN has none, and is an error where PyTorch takes it for the greatest.
+/// Errors if a value is NaN, which has no place in an order; PyTorch treats it as the largest. Also errors on an empty tensor.
 fn comparable(x: &Tensor, what: &str) -> Result<()> {
     let nan = backend::not_finite(x)?.nan;
-    ensure!(
-        nan == 0,
-        "{what} of a tensor of shape {:?} in which {nan} of {} numbers are NaN",
-        x.dims(),
-        x.elem_count()
-    );
-    ensure!(x.elem_count() > 0, "{what} of a tensor of shape {:?}, which has no numbers", x.dims());
+    ensure!(nan == 0, "{what} of a tensor of shape {:?} in which {nan} of {} values are NaN", x.dims(), x.elem_count());
+    ensure!(x.elem_count() > 0, "{what} of an empty tensor of shape {:?}", x.dims());
     Ok(())
 }
 
@@ -160,13 +160,13 @@ fn arg_along(x: &Tensor, d: INT, greatest: bool) -> Result<Tensor> {
     Ok(if greatest { x.argmax(d)? } else { x.argmin(d)? }.to_dtype(x.dtype())?)
 }
 
-/// A comparison of many, which now and then asks whether to go on.
+/// Passes on the result of a comparison, and from time to time checks for cancellation.
 fn asked<T>(order: T) -> T {
     now_and_then();
     order
 }
 
-/// Places of the numbers of the flattened tensor, greatest first.
+/// The values of the flattened tensor, and their indices, largest value first.
 fn order(x: &Tensor) -> Result<(Vec<f64>, Vec<usize>)> {
     let v = values(x)?;
     let mut places: Vec<_> = (0..v.len()).collect();
@@ -174,18 +174,18 @@ fn order(x: &Tensor) -> Result<(Vec<f64>, Vec<usize>)> {
     Ok((v, places))
 }
 
-/// The `k` greatest numbers of the flattened tensor: `#{ values, indices }`.
+/// The `k` largest values of the flattened tensor: `#{ values, indices }`.
 fn topk(x: &Tensor, k: INT) -> Result<Map> {
     comparable(x, "the order")?;
     let (v, places) = order(x)?;
-    ensure!(k >= 0 && k as usize <= v.len().min(limits::ARRAY), "the {k} greatest of {} numbers", v.len());
+    ensure!(k >= 0 && k as usize <= v.len().min(limits::ARRAY), "cannot take the {k} largest of {} values", v.len());
     let top = &places[..k as usize];
     let indices: Array = top.iter().map(|&i| Dynamic::from(i as INT)).collect();
     let values: Array = top.iter().map(|&i| Dynamic::from(v[i])).collect();
     Ok(Map::from([("values".into(), values.into()), ("indices".into(), indices.into())]))
 }
 
-/// The flattened numbers, least first, NaN behind them as PyTorch's.
+/// The flattened values in ascending order, NaN last, as in PyTorch.
 fn sorted(x: &Tensor) -> Result<Tensor> {
     let mut v = values(x)?;
     v.sort_by(|a, b| asked(a.is_nan().cmp(&b.is_nan()).then(a.total_cmp(b))));
@@ -193,7 +193,7 @@ fn sorted(x: &Tensor) -> Result<Tensor> {
     like(v, count, x)
 }
 
-/// PyTorch's `argsort(dim, descending, stable=True)`: places along a dimension, least first; equal numbers stay in order.
+/// PyTorch's `argsort(dim, descending, stable=True)`: the indices that sort along a dimension; equal values keep their order.
 fn argsort(x: &Tensor, d: INT, descending: bool) -> Result<Tensor> {
     comparable(x, "the order")?;
     let d = dim(x, d)?;
@@ -208,7 +208,7 @@ fn argsort(x: &Tensor, d: INT, descending: bool) -> Result<Tensor> {
     Ok(like(places, shape, x)?.transpose(d, x.rank() - 1)?.contiguous()?)
 }
 
-/// The rank of each number among all, from 1; equal ones share the mean of theirs (`scipy.stats.rankdata`).
+/// The rank of each value among all, from 1; equal values share their mean rank (`scipy.stats.rankdata`).
 fn ranks(x: &Tensor) -> Result<Tensor> {
     comparable(x, "the ranks")?;
     let (v, mut places) = order(x)?;
@@ -223,15 +223,15 @@ fn ranks(x: &Tensor) -> Result<Tensor> {
 
 /// PyTorch's `quantile` with linear interpolation.
 fn quantile(x: &Tensor, q: f64) -> Result<f64> {
-    ensure!((0.0..=1.0).contains(&q), "a quantile lies between 0 and 1, got {q}");
+    ensure!((0.0..=1.0).contains(&q), "a quantile must lie between 0 and 1, got {q}");
     let mut v = values(x)?;
-    ensure!(!v.is_empty(), "the quantile of no numbers");
+    ensure!(!v.is_empty(), "the quantile of an empty tensor");
     if v.iter().any(|v| v.is_nan()) {
         return Ok(f64::NAN);
     }
     v.sort_by(|a, b| asked(a.total_cmp(b)));
     let place = q * (v.len() - 1) as f64;
     let (low, part) = (place.floor() as usize, place.fract());
-    // Between two infinite numbers of one sign there is nothing to add.
+    // Two infinities of the same sign have no difference to interpolate.
     Ok(if part == 0.0 || v[low] == v[low + 1] { v[low] } else { v[low] + part * (v[low + 1] - v[low]) })
 }

@@ -1,4 +1,4 @@
-//! Native rules for the walk: `epsilon(1e-6)`, `alpha_beta(2.0, 1.0)`, `zplus()` and their kin.
+//! Native rules for the backward pass: `epsilon(1e-6)`, `alpha_beta(2.0, 1.0)`, `zplus()` and others.
 
 use super::{Out, out};
 use crate::explain::{Bias, Lrp};
@@ -34,8 +34,8 @@ pub(super) fn register(engine: &mut Engine) {
     engine.register_fn("zplus_plain", |b: &str| -> Out<Lrp> { out(bias(b).map(|b| plain(1.0, 0.0, b))) });
 }
 
-/// `[[selector, rule], …]` for all kinds of operations that need no choice: activations and norms pass relevance on, sums and
-/// means share it. A composite puts its own rules before them.
+/// Rules `[[selector, rule], …]` for the kinds of operations that leave no choice: activations and norms pass relevance through,
+/// sums and means distribute it by LRP-ε. A composite lists its own rules first.
 pub(super) fn default_rules() -> Array {
     let kinds = |relevance| {
         let kinds = SPECS.iter().filter(|spec| spec.relevance == relevance).map(|spec| spec.kind);
@@ -55,6 +55,6 @@ fn bias(name: &str) -> Result<Bias> {
         "split" => Bias::Split,
         "full" => Bias::Full,
         "zero" => Bias::Zero,
-        _ => bail!("no way of the bias \"{name}\"; there are split, full, zero"),
+        _ => bail!("no bias mode named \"{name}\"; use split, full or zero"),
     })
 }

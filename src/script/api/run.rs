@@ -1,4 +1,4 @@
-//! A run of a network, as scripts hold it.
+//! A trace of a network, as scripts see it.
 
 use super::Guard;
 use crate::exec::Trace;
@@ -9,7 +9,7 @@ use anyhow::Result;
 use candle_core::Tensor;
 use std::sync::Arc;
 
-/// A trace as scripts hold it: with the names of its classes.
+/// A trace with the card that names its classes.
 #[derive(Clone)]
 pub struct LabelledTrace {
     pub(in crate::script) trace: Arc<Trace>,
@@ -17,7 +17,8 @@ pub struct LabelledTrace {
 }
 
 impl LabelledTrace {
-    /// Runs a network, stopped between layers when cancelled; what it ran on just before is not run again.
+    /// Runs a network on a batch `(N, C, H, W)`, or returns the cached trace of the same input. Cancellation takes effect between
+    /// layers.
     pub fn forward(guard: &Guard, model: &Model, x: &Tensor) -> Result<Self> {
         let x = &model.take(x)?;
         let trace = guard.recent.trace(&model.graph, x, || {
@@ -27,12 +28,12 @@ impl LabelledTrace {
         Ok(Self { trace, card: model.card.clone() })
     }
 
-    /// The scores of a batch, `(N, classes)`, all finite, and nothing else of its run.
+    /// The scores of a batch, `(N, classes)`, without a trace. Errors if one is not finite.
     pub fn scores(guard: &Guard, model: &Model, x: &Tensor) -> Result<Tensor> {
         model.graph.check_scores(&model.take(x)?, Self::logits(guard, model, x)?)
     }
 
-    /// The class with the greatest score of each picture, `(N)`; -1 where its scores are not finite.
+    /// The class with the highest score of each picture, `(N)`; -1 if its scores are not finite.
     pub fn named(guard: &Guard, model: &Model, x: &Tensor) -> Result<Tensor> {
         let logits = Self::logits(guard, model, x)?;
         let class = |top: Option<usize>| top.map_or(-1.0, |class| class as f64);
@@ -40,14 +41,14 @@ impl LabelledTrace {
         tensor::like(classes, logits.dims()[0], &logits)
     }
 
-    /// 1 for each picture whose label the network names, `(N)`, else 0; 0 too where its scores are not finite.
+    /// 1 for each picture classified as its label, else 0: `(N)`. Pictures whose scores are not finite get 0.
     pub fn right(guard: &Guard, model: &Model, x: &Tensor, labels: &[usize]) -> Result<Tensor> {
         let logits = Self::logits(guard, model, x)?;
         let right = model.graph.scores.right(&logits, labels)?.into_iter().map(|yes| f64::from(u8::from(yes)));
         tensor::like(right.collect::<Vec<_>>(), logits.dims()[0], &logits)
     }
 
-    /// The scores of a batch as they are.
+    /// The scores of a batch, `(N, classes)`, finite or not.
     pub fn logits(guard: &Guard, model: &Model, x: &Tensor) -> Result<Tensor> {
         let x = &model.take(x)?;
         if let Some(trace) = guard.recent.kept(&model.graph, x) {
@@ -62,7 +63,7 @@ impl LabelledTrace {
         self.trace.graph.scores.probabilities(&self.trace.scores()?)
     }
 
-    /// The class with the greatest logit, of each picture.
+    /// The class with the highest logit of each picture.
     pub fn top(&self) -> Result<Vec<usize>> {
         self.trace.graph.scores.top(&self.trace.scores()?)
     }

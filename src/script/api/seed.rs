@@ -1,5 +1,5 @@
-//! What a walk back can start from: `logit(class)`, `sum_of_logits()`, `cross_entropy(class)`, `margin(class)`,
-//! `at(layer, tensor)`, an objective, and any of these times a number or a number for each picture.
+//! Seeds of the backward pass: `logit(class)`, `sum_of_logits()`, `cross_entropy(class)`, `margin(class)`,
+//! `at(layer, tensor)`, an objective, and any of these multiplied by a number or by one number per picture.
 
 use super::objective::Objective;
 use super::{LabelledTrace, classes, in_type_of, out};
@@ -10,27 +10,27 @@ use anyhow::{Result, bail, ensure};
 use candle_core::{Device, Tensor};
 use rhai::{Dynamic, Engine, FLOAT, FnPtr, INT, NativeCallContext};
 
-/// Where a walk back starts, before it is known on which trace.
+/// A seed of the backward pass, not yet bound to a trace.
 #[derive(Clone)]
 pub enum Seed {
-    /// The logit of a class, one for all rows or one each.
+    /// The logit of a class: one class for all rows, or one per row.
     Logit(Vec<usize>),
     /// The sum of all logits.
     Sum,
-    /// The cross-entropy of a class; of independent scores its binary cross-entropy.
+    /// The cross-entropy of a class; for independent scores its binary cross-entropy.
     CrossEntropy(Vec<usize>),
-    /// By how much a class leads the next best.
+    /// The margin of a class over the next best.
     Margin(Vec<usize>),
     /// A tensor at a layer.
     At(String, Tensor),
-    /// The gradients of a number made of activations.
+    /// The gradients of a number computed from activations.
     Objective(Objective),
-    /// Another seed, times one number or one for each picture.
+    /// Another seed multiplied by one number, or by one per picture.
     Times(Box<Self>, Tensor),
 }
 
 impl Seed {
-    /// The gradients it puts at nodes of this trace.
+    /// The gradients it places at nodes of this trace.
     pub(super) fn on(&self, trace: &Trace) -> Result<Vec<(NodeId, Tensor)>> {
         let at_logits = |f: fn(Scores, &Tensor, &[usize]) -> Result<Tensor>, classes: &[usize]| {
             Ok(vec![trace.seed(&f(trace.graph.scores, &trace.scores()?, classes)?)?])
@@ -76,16 +76,16 @@ pub(super) fn register(engine: &mut Engine) {
     engine.register_fn("-", |seed: Seed| out(seed.scaled(-1.0)));
 }
 
-/// A seed of `n` pictures times one number or `n`.
+/// A seed of `n` pictures multiplied by one number or by `n`.
 fn weighted(seed: &Tensor, weight: &Tensor) -> Result<Tensor> {
     let (n, rest) = (seed.dims()[0], seed.rank() - 1);
     let count = weight.elem_count();
-    ensure!(count == 1 || count == n, "a seed of {n} pictures is multiplied by 1 number or {n}, got {count}");
+    ensure!(count == 1 || count == n, "a seed of {n} pictures can be multiplied by 1 or {n} numbers, got {count}");
     let weight = in_type_of(seed, &weight.to_device(seed.device())?)?.reshape([vec![count], vec![1; rest]].concat())?;
     Ok(seed.broadcast_mul(&weight)?)
 }
 
-/// The number of an objective.
+/// The value of an objective.
 fn value(seed: &Seed) -> Result<f64> {
     match seed {
         Seed::Objective(objective) => Ok(objective.value),

@@ -1,4 +1,4 @@
-//! Selectors as scripts write them; parts of them that can fit no layer are told.
+//! Selectors in scripts, with notes about parts that cannot match any layer.
 
 use super::Guard;
 use crate::explain::Selector;
@@ -7,9 +7,9 @@ use crate::graph::op::{Family, KINDS};
 use crate::script::report::closest;
 use anyhow::Result;
 
-/// Reads the selector of `what`, a rule or an edit of this network.
+/// Parses the selector of `what`, a rule or an edit of this network.
 ///
-/// A part that fits no layer and is no kind is noted, with what may have been meant: what it was written for does not happen.
+/// A part that matches no layer and is not a kind has no effect, so it is noted, with a suggestion.
 pub(super) fn selector(guard: &Guard, graph: &Graph, what: &str, text: &str) -> Result<Selector> {
     let selector = Selector::parse(text)?;
     for part in selector.idle(&graph.nodes) {
@@ -18,9 +18,9 @@ pub(super) fn selector(guard: &Guard, graph: &Graph, what: &str, text: &str) -> 
     Ok(selector)
 }
 
-/// That nothing fits a part, and what would have.
+/// Says that a part matches nothing, and suggests what may have been meant.
 fn missing(graph: &Graph, part: &Selector) -> String {
-    let Selector::Name(name) = part else { return format!("no layer fits \"{part}\"") };
+    let Selector::Name(name) = part else { return format!("no layer matches \"{part}\"") };
     let words = KINDS.iter().copied().chain(Family::ALL.map(Family::name));
     let known = words.chain(graph.nodes.iter().map(|node| node.name.as_str()));
     match closest(name, known) {

@@ -1,4 +1,4 @@
-//! Tensors in other shapes, and parts of them.
+//! Reshaping, indexing and joining tensors.
 
 use super::{Guard, Out, Variable, dim, integers, one_type, out, promoted, size};
 use crate::backend;
@@ -62,7 +62,7 @@ fn text(x: &mut Tensor) -> String {
     format!("Tensor({})", crate::tensor::shape_text(x.dims()))
 }
 
-/// To a shape in which one size may be -1.
+/// Reshapes `x`; one size may be -1, which is inferred.
 pub(super) fn reshape(x: &Tensor, shape: &Array) -> Result<Tensor> {
     let shape = integers(shape)?;
     let product = |of: &[INT]| of.iter().filter(|&&n| n >= 0).try_fold(1, |all: INT, &n| all.checked_mul(n));
@@ -75,13 +75,13 @@ pub(super) fn reshape(x: &Tensor, shape: &Array) -> Result<Tensor> {
             && shape.iter().filter(|&&n| n == -1).count() <= 1
             && resolved.iter().try_fold(1, |all: usize, &n| all.checked_mul(n.max(1))).is_some_and(|n| n < 1 << 40)
             && resolved.iter().product::<usize>() == x.elem_count(),
-        "reshape of {:?} to {shape:?}: the numbers do not fit",
+        "cannot reshape {:?} to {shape:?}",
         x.dims()
     );
     Ok(x.reshape(resolved)?)
 }
 
-/// Without the dimensions of size 1.
+/// Removes all dimensions of size 1.
 pub(super) fn squeeze(x: &Tensor) -> Result<Tensor> {
     let shape: Vec<_> = x.dims().iter().copied().filter(|&n| n != 1).collect();
     Ok(x.reshape(shape)?)
@@ -90,7 +90,7 @@ pub(super) fn squeeze(x: &Tensor) -> Result<Tensor> {
 pub(super) fn unsqueeze(x: &Tensor, d: INT) -> Result<Tensor> {
     let rank = x.rank() as INT;
     let place = if d < 0 { d + rank + 1 } else { d };
-    ensure!((0..=rank).contains(&place), "unsqueeze at {d} of a tensor of shape {:?}", x.dims());
+    ensure!((0..=rank).contains(&place), "cannot unsqueeze dimension {d} of a tensor of shape {:?}", x.dims());
     Ok(x.unsqueeze(place as usize)?)
 }
 
@@ -106,10 +106,10 @@ pub(super) fn permute(x: &Tensor, order: &Array) -> Result<Tensor> {
     Ok(x.permute(order)?)
 }
 
-/// To a larger shape; -1 keeps a size.
+/// Broadcasts to a larger shape; -1 keeps a size.
 pub(super) fn expand(guard: &Guard, x: &Tensor, shape: &Array) -> Result<Tensor> {
     let shape = integers(shape)?;
-    ensure!(shape.len() >= x.rank(), "expand of {:?} to {shape:?}: fewer dimensions than before", x.dims());
+    ensure!(shape.len() >= x.rank(), "cannot expand {:?} to {shape:?}, which has fewer dimensions", x.dims());
     let new = shape.len() - x.rank();
     let keep = |(i, &n): (usize, &INT)| if n == -1 && i >= new { Ok(x.dims()[i - new]) } else { size(n, "a size") };
     let resolved = shape.iter().enumerate().map(keep).collect::<Result<Vec<_>>>()?;
@@ -117,10 +117,10 @@ pub(super) fn expand(guard: &Guard, x: &Tensor, shape: &Array) -> Result<Tensor>
     x.broadcast_as(resolved.as_slice()).with_context(|| format!("expand of {:?} to {shape:?}", x.dims()))
 }
 
-/// The tensor so many times along each dimension.
+/// Repeats the tensor along each dimension, as often as `times` says.
 fn repeat(guard: &Guard, x: &Tensor, times: &Array) -> Result<Tensor> {
     let times = super::sizes(times)?;
-    ensure!(times.len() == x.rank(), "repeat of {:?} needs {} numbers, got {times:?}", x.dims(), x.rank());
+    ensure!(times.len() == x.rank(), "repeat of {:?} needs {} counts, got {times:?}", x.dims(), x.rank());
     let shape: Vec<_> = x.dims().iter().zip(&times).map(|(n, t)| n.saturating_mul(*t)).collect();
     guard.reserve(&shape, x.dtype().size_in_bytes())?;
     if shape.contains(&0) {
@@ -136,7 +136,7 @@ pub(super) fn matmul(guard: &Guard, a: &Tensor, b: &Tensor) -> Result<Tensor> {
     let batch = a.elem_count() / a.dims().iter().rev().take(2).product::<usize>().max(1);
     let size = [batch, rows.copied().unwrap_or(1), columns.copied().unwrap_or(1)];
     guard.reserve(&size, a.dtype().size_in_bytes())?;
-    // Other devices than the CPU multiply no views but transposed ones.
+    // Devices other than the CPU only multiply contiguous or transposed tensors.
     let dense = |t: &Tensor| if t.device().is_cpu() { Ok(t.clone()) } else { t.contiguous() };
     backend::matmul(&dense(a)?, &dense(b)?).with_context(shapes)
 }
@@ -147,13 +147,13 @@ pub(super) fn narrow(x: &Tensor, d: INT, start: INT, count: INT) -> Result<Tenso
     let first = if start < 0 { start + total } else { start };
     ensure!(
         first >= 0 && count >= 0 && first.checked_add(count).is_some_and(|end| end <= total),
-        "{count} from {start} of dimension {d} of a tensor of shape {:?}",
+        "cannot take {count} from {start} of dimension {d} of a tensor of shape {:?}",
         x.dims()
     );
     part(x, d, first as usize, count as usize)
 }
 
-/// Some of a dimension. What is empty is made anew: candle's would begin behind the end of its numbers, where reading panics.
+/// A slice along a dimension. An empty one is a new tensor: candle's would start past the end of its storage, where reading panics.
 fn part(x: &Tensor, d: usize, start: usize, count: usize) -> Result<Tensor> {
     if x.elem_count() > 0 && count > 0 {
         return Ok(x.narrow(d, start, count)?);
@@ -164,11 +164,15 @@ fn part(x: &Tensor, d: usize, start: usize, count: usize) -> Result<Tensor> {
 }
 
 pub(super) fn select(x: &Tensor, d: INT, i: INT) -> Result<Tensor> {
-    ensure!(x.rank() > 0, "a single number has no parts");
+    ensure!(x.rank() > 0, "cannot index a tensor of rank 0");
     let d = dim(x, d)?;
     let total = x.dims()[d] as INT;
     let place = if i < 0 { i + total } else { i };
-    ensure!((0..total).contains(&place), "index {i} of dimension {d} of a tensor of shape {:?}", x.dims());
+    ensure!(
+        (0..total).contains(&place),
+        "index {i} is out of range in dimension {d} of a tensor of shape {:?}",
+        x.dims()
+    );
     Ok(part(x, d, place as usize, 1)?.squeeze(d)?)
 }
 
@@ -176,12 +180,12 @@ pub(super) fn index_select(x: &Tensor, d: INT, places: &Array) -> Result<Tensor>
     let d = dim(x, d)?;
     let total = x.dims()[d] as INT;
     let places = integers(places)?;
-    ensure!(places.iter().all(|i| (0..total).contains(i)), "an index of {places:?} is outside of 0..{total}");
+    ensure!(places.iter().all(|i| (0..total).contains(i)), "an index of {places:?} is outside 0..{total}");
     let places: Vec<u32> = places.into_iter().map(|i| i as u32).collect();
     Ok(x.contiguous()?.index_select(&Tensor::new(places, x.device())?, d)?)
 }
 
-/// The slices at these places, numbered as the flattened `places` are.
+/// The slices at the indices in `places`, which is flattened.
 fn gather(guard: &Guard, x: &Tensor, d: INT, places: &Tensor) -> Result<Tensor> {
     let d = dim(x, d)?;
     let mut shape = x.dims().to_vec();
@@ -191,11 +195,11 @@ fn gather(guard: &Guard, x: &Tensor, d: INT, places: &Tensor) -> Result<Tensor> 
     let total = x.dims()[d];
     let whole = |&v: &f64| (v >= 0.0 && v < total as f64 && v.fract() == 0.0).then_some(v as u32);
     let places = places.iter().map(whole).collect::<Option<Vec<_>>>();
-    let places = places.with_context(|| format!("an index is outside of 0..{total}, or is no whole number"))?;
+    let places = places.with_context(|| format!("an index is outside 0..{total}, or is not a whole number"))?;
     Ok(x.contiguous()?.index_select(&Tensor::new(places, x.device())?, d)?)
 }
 
-/// Tensors side by side; with a variable of an objective among them the answer is one too.
+/// Concatenates or stacks tensors; the result is a variable of an objective if one of them is.
 fn join(guard: &Guard, parts: &Array, d: INT, stack: bool) -> Result<Dynamic> {
     let tensor = |v: &Dynamic| match v.read_lock::<Variable>() {
         Some(variable) => Ok(variable.0.clone()),
@@ -212,7 +216,7 @@ fn join(guard: &Guard, parts: &Array, d: INT, stack: bool) -> Result<Dynamic> {
         Tensor::stack(&parts, size(d, "a dimension")?).with_context(shapes)?
     } else {
         let d = dim(&parts[0], d)?;
-        // What is empty adds nothing, and is on the CPU whatever the device.
+        // Empty tensors add nothing, and are on the CPU whatever the device.
         let full: Vec<_> = parts.iter().filter(|part| part.elem_count() > 0).collect();
         Tensor::cat(&if full.is_empty() { parts.iter().collect() } else { full }, d).with_context(shapes)?
     };

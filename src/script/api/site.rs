@@ -12,7 +12,7 @@ use rhai::{Array, Dynamic, Engine, INT, Map};
 
 pub(super) fn register(engine: &mut Engine) {
     engine.register_get("x", |s: &mut LayerContext| {
-        out(if s.reads() > 0 { s.x(0).cloned() } else { Err(anyhow!("the input reads nothing")) })
+        out(if s.reads() > 0 { s.x(0).cloned() } else { Err(anyhow!("the input layer has no inputs")) })
     });
     engine.register_get("inputs", |s: &mut LayerContext| -> Out<Array> {
         out((0..s.reads()).map(|i| s.x(i).cloned().map(Dynamic::from)).collect())
@@ -40,7 +40,7 @@ pub(super) fn register(engine: &mut Engine) {
         .register_fn("vjp", |s: &mut LayerContext, dy: Tensor| out(s.y().and_then(|y| s.vjp(&in_type_of(y, &dy)?, 0))));
     engine.register_fn("vjp", |s: &mut LayerContext, dy: Tensor, i: INT| -> Out<Tensor> {
         out(size(i, "an input").and_then(|i| {
-            ensure!(i < s.reads(), "input {i} of a layer with {}", s.reads());
+            ensure!(i < s.reads(), "no input {i}; the layer has {}", s.reads());
             s.vjp(&in_type_of(s.y()?, &dy)?, i)
         }))
     });
@@ -61,14 +61,14 @@ fn weight(site: &LayerContext) -> Result<&Tensor> {
     weight.with_context(|| format!("layer \"{}\" ({}) has no weight; conv and linear do", node.name, node.op.kind()))
 }
 
-/// `Σ x · J(w)ᵀ (r / (Σ x w + b))` of terms `[[x, w], …]`; options: `bias` (none), `epsilon` (1e-6).
+/// `Σ x · J(w)ᵀ (r / (Σ x w + b))` for terms `[[x, w], …]`. Options: `bias` (none), `epsilon` (1e-6).
 fn shared(site: &LayerContext, r: &Tensor, terms: &Array, options: &Map) -> Result<Tensor> {
-    const FORM: &str = "terms are an array of [x, w]: inputs, and weights of the layer's shape";
+    const FORM: &str = "terms must be an array of [x, w], shaped like the layer's input and weight";
     let o = CallOptions::new("share", options.clone(), &["bias", "epsilon"])?;
     let own = weight(site)?;
     let part = |value: &Dynamic, like: &Tensor| -> Result<Tensor> {
         let t = in_type_of(like, &value.clone().try_cast::<Tensor>().context(FORM)?)?;
-        ensure!(t.dims() == like.dims(), "a term of shape {:?} where {:?} is needed; {FORM}", t.dims(), like.dims());
+        ensure!(t.dims() == like.dims(), "a term has shape {:?} instead of {:?}; {FORM}", t.dims(), like.dims());
         Ok(t)
     };
     let term = |value: &Dynamic| -> Result<Term> {

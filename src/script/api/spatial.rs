@@ -1,4 +1,4 @@
-//! Functions of maps, `(N, C, H, W)`: convolution, resizing, blur, shifts.
+//! Functions on maps, `(N, C, H, W)`: convolution, resizing, blur, shifts.
 
 use super::options::CallOptions;
 use super::{Guard, finite, number, out, size, sizes};
@@ -11,7 +11,7 @@ use candle_core::Tensor;
 use rhai::{Array, Dynamic, Engine, INT, Map};
 use std::sync::Arc;
 
-/// The longest side of a map, and the widest padding: a map without numbers takes no memory, but what is kept of its rows does.
+/// The largest side of a map, and the largest padding. An empty map takes no memory, but the tables for its rows do.
 const LARGEST: usize = 65_536;
 
 pub(super) fn register(engine: &mut Engine, guard: &Arc<Guard>) {
@@ -37,8 +37,8 @@ pub(super) fn register(engine: &mut Engine, guard: &Arc<Guard>) {
 
 fn resize(guard: &Guard, x: &Tensor, to: &Array, mode: &str) -> Result<Tensor> {
     let to = sizes(to)?;
-    ensure!(to.len() == 2, "a size is [height, width], got {to:?}");
-    ensure!(to.iter().all(|&n| n <= LARGEST), "a side is at most {LARGEST}, got {to:?}");
+    ensure!(to.len() == 2, "a size must be [height, width], got {to:?}");
+    ensure!(to.iter().all(|&n| n <= LARGEST), "a side must be at most {LARGEST}, got {to:?}");
     let (n, c, _, _) = x.dims4().with_context(|| format!("resize needs (N, C, H, W), got {:?}", x.dims()))?;
     guard.reserve(&[n, c, to[0], to[1]], x.dtype().size_in_bytes())?;
     let mode = match mode {
@@ -46,7 +46,7 @@ fn resize(guard: &Guard, x: &Tensor, to: &Array, mode: &str) -> Result<Tensor> {
         "bilinear" => Resize::Bilinear,
         "antialias" => Resize::BilinearAntialias,
         "corners" => Resize::BilinearCorners,
-        other => bail!("no way to resize named \"{other}\"; known are bilinear, nearest, antialias, corners"),
+        other => bail!("no resize mode named \"{other}\"; use bilinear, nearest, antialias or corners"),
     };
     backend::interpolate(x, (to[0], to[1]), mode)
 }
@@ -55,14 +55,16 @@ fn conv(guard: &Guard, x: &Tensor, w: &Tensor, options: &Map) -> Result<Tensor> 
     let [x, w] = &super::promoted([x, w])?;
     let known = ["stride", "padding", "dilation", "groups"];
     if let Some(wrong) = options.keys().find(|k| !known.contains(&k.as_str())) {
-        bail!("conv2d has no option \"{wrong}\"; known are {}", known.join(", "));
+        bail!("conv2d has no option \"{wrong}\"; it takes {}", known.join(", "));
     }
     let option = |name: &str, default: usize| match options.get(name) {
         None => Ok(default),
-        Some(v) => match size(v.as_int().map_err(|t| anyhow::anyhow!("{name} is a whole number, got {t}"))?, name)? {
-            v if v <= LARGEST => Ok(v),
-            v => bail!("{name} is at most {LARGEST}, got {v}"),
-        },
+        Some(v) => {
+            match size(v.as_int().map_err(|t| anyhow::anyhow!("{name} must be a whole number, got {t}"))?, name)? {
+                v if v <= LARGEST => Ok(v),
+                v => bail!("{name} must be at most {LARGEST}, got {v}"),
+            }
+        }
     };
     let (stride, padding, dilation) = (option("stride", 1)?, option("padding", 0)?, option("dilation", 1)?);
     let slide = Conv2d {
@@ -72,17 +74,17 @@ fn conv(guard: &Guard, x: &Tensor, w: &Tensor, options: &Map) -> Result<Tensor> 
         groups: option("groups", 1)?,
     };
     let (n, _, h, width) = x.dims4().with_context(|| format!("conv2d needs (N, C, H, W), got {:?}", x.dims()))?;
-    let (out_channels, ..) = w.dims4().with_context(|| format!("a kernel is (O, C, H, W), got {:?}", w.dims()))?;
+    let (out_channels, ..) = w.dims4().with_context(|| format!("a kernel must be (O, C, H, W), got {:?}", w.dims()))?;
     guard.reserve(&[n, out_channels, h + 2 * padding, width + 2 * padding], x.dtype().size_in_bytes())?;
     backend::conv2d(x, w, None, &slide)
 }
 
-/// A Gaussian of this deviation in pixels, cut at 4 σ, the picture mirrored at its borders: SciPy's `gaussian_filter`. Of
-/// deviation 0 the picture itself.
+/// Gaussian blur with standard deviation `sigma` in pixels, truncated at 4 σ, with mirrored borders: SciPy's `gaussian_filter`.
+/// With `sigma` 0 the picture is unchanged.
 fn blur(x: &Tensor, sigma: f64) -> Result<Tensor> {
-    ensure!((0.0..100.0).contains(&sigma), "a blur's sigma lies between 0 and 100 pixels, got {sigma}");
+    ensure!((0.0..100.0).contains(&sigma), "the sigma of a blur must lie between 0 and 100 pixels, got {sigma}");
     let (_, c, h, w) = x.dims4().with_context(|| format!("gaussian_blur needs (N, C, H, W), got {:?}", x.dims()))?;
-    ensure!(h * w > 0, "a picture without pixels: {:?}", x.dims());
+    ensure!(h * w > 0, "the picture has no pixels: {:?}", x.dims());
     let r = (4.0 * sigma + 0.5) as usize;
     if r == 0 {
         return Ok(x.clone());
@@ -102,17 +104,17 @@ fn blur(x: &Tensor, sigma: f64) -> Result<Tensor> {
     backend::conv2d(&backend::conv2d(&padded, &across, None, &slide)?, &down, None, &slide)
 }
 
-/// The place of a padded row or column of a picture that is mirrored at its borders, edges repeated: `dcba|abcd|dcba`.
+/// The source index of a row or column of a picture padded by mirroring, edges repeated: `dcba|abcd|dcba`.
 fn mirrored(at: usize, pad: usize, limit: usize) -> usize {
     let place = (at as isize - pad as isize).rem_euclid(2 * limit as isize) as usize;
     place.min(2 * limit - 1 - place)
 }
 
-/// The median of each pixel's `size x size` neighbourhood, the picture mirrored at its borders: SciPy's `median_filter`.
+/// The median of each pixel's `size x size` neighbourhood, with mirrored borders: SciPy's `median_filter`.
 fn median(x: &Tensor, size: usize) -> Result<Tensor> {
-    ensure!((1..=15).contains(&size), "a median is taken over 1 to 15 pixels, got {size}");
+    ensure!((1..=15).contains(&size), "the size of a median filter must be 1 to 15 pixels, got {size}");
     let (n, c, h, w) = x.dims4().with_context(|| format!("median_filter needs (N, C, H, W), got {:?}", x.dims()))?;
-    ensure!(h * w > 0, "a picture without pixels: {:?}", x.dims());
+    ensure!(h * w > 0, "the picture has no pixels: {:?}", x.dims());
     let mirrored = |at: usize, limit: usize| mirrored(at, size / 2, limit);
     let values = numbers(x)?;
     let mut around = Vec::with_capacity(size * size);
@@ -135,7 +137,7 @@ fn median(x: &Tensor, size: usize) -> Result<Tensor> {
 fn affine_grid(guard: &Guard, theta: &Tensor, shape: &Array) -> Result<Tensor> {
     let shape = sizes(shape)?;
     ensure!(shape.len() == 4, "affine_grid takes the shape [N, C, H, W], got {shape:?}");
-    ensure!(shape[2].max(shape[3]) <= LARGEST, "a side is at most {LARGEST}, got {shape:?}");
+    ensure!(shape[2].max(shape[3]) <= LARGEST, "a side must be at most {LARGEST}, got {shape:?}");
     guard.reserve(&[theta.elem_count(), shape[2], shape[3], 4], 8)?;
     backend::affine_grid(theta, (shape[2], shape[3]), false)
 }
@@ -147,15 +149,15 @@ fn grid_sample(x: &Tensor, grid: &Tensor, options: &Map) -> Result<Tensor> {
     let choice = |key: &str, [first, second]: [&str; 2]| match o.raw(key).map(bounded_text::text) {
         None => Ok(false),
         Some(name) if name == first || name == second => Ok(name == second),
-        Some(other) => bail!("grid_sample has no {key} named \"{other}\"; known are {first} and {second}"),
+        Some(other) => bail!("grid_sample has no {key} named \"{other}\"; use {first} or {second}"),
     };
     let nearest = choice("mode", ["bilinear", "nearest"])?;
     let border = choice("padding_mode", ["zeros", "border"])?;
-    finite(grid, "places")?;
+    finite(grid, "grid_sample")?;
     backend::grid_sample(x, grid, GridSample { nearest, border, align_corners: false })
 }
 
-/// Zeros at the left, right, top and bottom, in PyTorch's order.
+/// Pads with zeros at the left, right, top and bottom, in PyTorch's order.
 pub(super) fn pad(guard: &Guard, x: &Tensor, sides: &Array) -> Result<Tensor> {
     let s = sizes(sides)?;
     ensure!(s.len() == 4 && x.rank() >= 2, "pad takes [left, right, top, bottom], got {s:?}");

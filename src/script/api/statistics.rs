@@ -1,4 +1,4 @@
-//! What counts say of probabilities: quantiles of the normal and the beta distribution.
+//! Quantiles of the normal distribution, and confidence bounds on probabilities.
 
 use super::out;
 use anyhow::{Result, ensure};
@@ -10,17 +10,17 @@ pub(super) fn register(engine: &mut Engine) {
     engine.register_fn("clopper_pearson", |k: INT, n: INT, alpha: FLOAT| out(clopper_pearson(k, n, alpha)));
 }
 
-/// `Φ⁻¹(p)`: what a standard normal number is below with probability `p`.
+/// `Φ⁻¹(p)`, the quantile function of the standard normal distribution, for `p` in (0, 1).
 fn normal_quantile(p: f64) -> Result<f64> {
-    ensure!(p > 0.0 && p < 1.0, "a quantile of the normal distribution is of a probability between 0 and 1, got {p}");
+    ensure!(p > 0.0 && p < 1.0, "normal_quantile takes a probability between 0 and 1, got {p}");
     Ok(bisect(-40.0, 40.0, |x| normal(x) < p))
 }
 
-/// A lower bound of the probability of what happened `k` times out of `n`, wrong with probability `alpha`: the quantile
-/// of the beta distribution (Clopper & Pearson 1934, doi:10.1093/biomet/26.4.404).
+/// A lower confidence bound, at confidence `1 - alpha`, for the probability of an event seen `k` times in `n` trials: a
+/// quantile of the beta distribution (Clopper & Pearson 1934, doi:10.1093/biomet/26.4.404).
 fn clopper_pearson(k: i64, n: i64, alpha: f64) -> Result<f64> {
-    ensure!((0..=n).contains(&k) && n > 0, "{k} of {n} is no count");
-    ensure!(alpha > 0.0 && alpha < 1.0, "the chance of being wrong lies between 0 and 1, got {alpha}");
+    ensure!((0..=n).contains(&k) && n > 0, "{k} of {n} is not a valid count");
+    ensure!(alpha > 0.0 && alpha < 1.0, "alpha must lie between 0 and 1, got {alpha}");
     if k == 0 {
         return Ok(0.0);
     }
@@ -28,7 +28,7 @@ fn clopper_pearson(k: i64, n: i64, alpha: f64) -> Result<f64> {
     Ok(bisect(0.0, 1.0, |x| beta(x, a, b) < alpha))
 }
 
-/// Where `below` turns false.
+/// The point where `below` turns false.
 fn bisect(mut low: f64, mut high: f64, below: impl Fn(f64) -> bool) -> f64 {
     for _ in 0..200 {
         let middle = 0.5 * (low + high);
@@ -37,7 +37,7 @@ fn bisect(mut low: f64, mut high: f64, below: impl Fn(f64) -> bool) -> f64 {
     0.5 * (low + high)
 }
 
-/// `Φ(x)`, by the incomplete gamma function's series near 0 and its continued fraction far out.
+/// `Φ(x)`, by the series of the incomplete gamma function near 0 and its continued fraction in the tails.
 fn normal(x: f64) -> f64 {
     let density = (-0.5 * x * x).exp() / (2.0 * PI).sqrt();
     if x.abs() < 3.0 {
@@ -65,7 +65,7 @@ fn beta(x: f64, a: f64, b: f64) -> f64 {
     }
 }
 
-/// Its continued fraction, from the front (Lentz 1976, doi:10.1364/AO.15.000668).
+/// Its continued fraction, evaluated forwards (Lentz 1976, doi:10.1364/AO.15.000668).
 fn fraction(x: f64, a: f64, b: f64) -> f64 {
     let tiny = |v: f64| if v.abs() < 1e-300 { 1e-300 } else { v };
     let (mut c, mut d) = (1.0, 1.0 / tiny(1.0 - (a + b) * x / (a + 1.0)));
@@ -87,7 +87,7 @@ fn fraction(x: f64, a: f64, b: f64) -> f64 {
     f
 }
 
-/// `ln Γ(x)` for `x ≥ 1`: Stirling's series behind enough steps of `Γ(x + 1) = x Γ(x)`.
+/// `ln Γ(x)` for `x ≥ 1`: Stirling's series, after raising `x` by `Γ(x + 1) = x Γ(x)`.
 fn ln_gamma(x: f64) -> f64 {
     if x < 12.0 {
         return ln_gamma(x + 1.0) - x.ln();
@@ -103,7 +103,7 @@ mod tests {
 
     /// `scipy.stats.beta.ppf(alpha, k, n - k + 1)` and `scipy.stats.norm.ppf(p)`: scripts/reference/chance.py.
     #[test]
-    fn quantiles_are_those_of_scipy() {
+    fn quantiles_match_scipy() {
         for (k, n, alpha, expected) in BOUNDS {
             let ours = clopper_pearson(*k, *n, *alpha).unwrap();
             assert!((ours - expected).abs() < 1e-9, "{k} of {n}: {ours} and not {expected}");
@@ -115,7 +115,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_no_count_or_probability_is_told() {
+    fn invalid_counts_and_probabilities_are_errors() {
         assert!(clopper_pearson(3, 2, 0.1).is_err() && clopper_pearson(0, 0, 0.1).is_err());
         assert!(clopper_pearson(1, 2, 0.0).is_err() && normal_quantile(1.0).is_err());
         assert_eq!(clopper_pearson(0, 9, 0.1).unwrap(), 0.0);

@@ -1,4 +1,4 @@
-//! `cx.trainer(options)`: training as a value that steps, for methods that show how a network learns.
+//! `cx.trainer(options)`: training one batch at a time, for methods that show how a network learns.
 
 use super::options::CallOptions;
 use super::{Guard, out, training};
@@ -10,7 +10,7 @@ use anyhow::Result;
 use rhai::{Dynamic, Engine, FLOAT, INT, Map};
 use std::sync::Arc;
 
-/// A network that learns; a copy goes on by itself.
+/// A network in training. A copy trains independently.
 #[derive(Clone)]
 pub(super) struct Learner {
     trainer: Trainer,
@@ -26,7 +26,7 @@ pub(super) fn register(engine: &mut Engine, guard: &Arc<Guard>) {
 }
 
 impl Learner {
-    /// Trains the network at hand on the part of the data set that is there to learn from; `fresh`, from drawn weights.
+    /// Trains the current network on the training split of the data set; with `fresh`, the default, from random weights.
     fn new(cx: &Cx, map: Map) -> Result<Self> {
         let o = CallOptions::new("a trainer", map, &[&["fresh"], &training::OPTIONS[..]].concat())?;
         let set = cx.data.get()?;
@@ -40,13 +40,13 @@ impl Learner {
         Ok(Self { trainer, model: cx.model.clone() })
     }
 
-    /// Learns from the next batch and tells of it; none: all epochs are done.
+    /// Trains on the next batch and reports on it; `()` when all epochs are done.
     fn learn(&mut self, guard: &Guard) -> Result<Dynamic> {
         guard.tick()?;
         Ok(self.trainer.step()?.map_or(Dynamic::UNIT, |report| told(&report).into()))
     }
 
-    /// The network as it is now.
+    /// The network with its current weights.
     fn model(&self) -> Model {
         let hash = format!("{} trained {} steps", self.model.hash, self.trainer.progress().0);
         Model { graph: self.trainer.graph().clone(), hash: hash.into(), ..self.model.clone() }

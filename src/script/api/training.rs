@@ -1,4 +1,4 @@
-//! How a network is trained, as scripts say it.
+//! Training options in scripts.
 
 use super::options::{CallOptions, text};
 use crate::train::{Adversary, TrainingOptions as Training};
@@ -26,7 +26,7 @@ pub(in crate::script) const OPTIONS: [&str; 17] = [
     "patience",
 ];
 
-/// Options of training; those that are not given are as in `usual`. Lengths of attacks are in 1/255.
+/// Reads training options; missing ones are taken from `usual`. Attack radii and step sizes are in 1/255.
 pub(in crate::script) fn options(o: &CallOptions, usual: Training) -> Result<Training> {
     Ok(Training {
         epochs: o.size("epochs", usual.epochs)?,

@@ -1,8 +1,8 @@
-//! Activations within an objective, and the functions of them that have a gradient.
+//! Activations inside an objective, and their differentiable functions.
 //!
-//! A type of its own, so that a function without a gradient is not found instead of losing it without a word. Where
-//! candle's derivative at a kink is not PyTorch's, it is put right here: relu'(0) = 0, abs'(0) = 0, greatest values that
-//! tie share the gradient. Comparisons and `detach()` give constants.
+//! A separate type, so that calling a function without a gradient is an error rather than a silently missing gradient. Where
+//! candle's derivative at a kink differs from PyTorch's, it is corrected here: relu'(0) = 0, abs'(0) = 0, tied maxima share
+//! the gradient. Comparisons and `detach()` give constants.
 
 use super::arithmetic::{BOUNDS, Binary, OPERATORS, binary};
 use super::{Guard, Out, Variable, dims, number, out, scalar, shape, spatial};
@@ -64,7 +64,7 @@ pub(super) fn register(engine: &mut Engine, guard: &Arc<Guard>) {
     shapes(engine, guard);
 }
 
-/// An operator between variables, and between one and a tensor or a number on either side.
+/// Registers an operator between variables, and between a variable and a tensor or a number on either side.
 fn operator<T: rhai::Variant + Clone>(
     engine: &mut Engine,
     guard: &Arc<Guard>,
@@ -91,7 +91,7 @@ fn operator<T: rhai::Variant + Clone>(
     engine.register_fn(name, move |a: INT, b: Variable| out(turned(a as FLOAT, &b)));
 }
 
-/// `x ∘ number`; powers of a number also where `x` is negative.
+/// `x ∘ number`; powers are also defined for negative `x`.
 fn with_number(name: &str, f: Binary, x: &Tensor, number: f64) -> Result<Tensor> {
     match name {
         "**" => power(x, number),
@@ -112,11 +112,11 @@ fn of(f: impl Fn(&Tensor) -> Result<Tensor>, x: &Variable) -> Out<Variable> {
     out(f(&x.0).map(Variable))
 }
 
-/// A reduction over some dimensions or all.
+/// Reduces over some or all dimensions.
 fn reduced(f: Reduce, x: &Variable, d: &Dynamic, keep: bool) -> Out<Variable> {
     let go = || {
         let x = &x.0;
-        ensure!(x.elem_count() > 0, "a tensor of shape {:?} has no numbers to reduce", x.dims());
+        ensure!(x.elem_count() > 0, "cannot reduce an empty tensor of shape {:?}", x.dims());
         let d = dims(x, d)?;
         let y = if d.is_empty() { x.clone() } else { f(x, &d)? };
         if keep {
@@ -135,7 +135,7 @@ fn variance(x: &Tensor, d: &[usize]) -> Result<Tensor> {
     Ok((centred.sqr()?.sum_keepdim(d)? / (count as f64 - 1.0))?)
 }
 
-/// The greatest (or least) value, as the mean of those that are: ties share its gradient.
+/// The largest or smallest value, as the mean of all tied values, so that ties share the gradient.
 fn extreme(x: &Tensor, d: &[usize], greatest: bool) -> Result<Tensor> {
     let mut best = x.detach();
     for &d in d {
@@ -146,9 +146,9 @@ fn extreme(x: &Tensor, d: &[usize], greatest: bool) -> Result<Tensor> {
     Ok((x * share)?.sum_keepdim(d)?)
 }
 
-/// `(Σ |x|ᵖ)^(1/p)`; its gradient at zero is zero, as PyTorch's.
+/// `(Σ |x|ᵖ)^(1/p)`; its gradient at zero is zero, as in PyTorch.
 fn norm(x: &Tensor, p: f64) -> Result<Tensor> {
-    ensure!(p > 0.0, "a norm in an objective has p above 0, got {p}");
+    ensure!(p > 0.0, "a norm in an objective needs p above 0, got {p}");
     let all: Vec<_> = (0..x.rank()).collect();
     let magnitude = (x * (positive(x)? - positive(&x.neg()?)?)?)?;
     if p.is_infinite() {
@@ -169,7 +169,7 @@ fn others(engine: &mut Engine) {
     engine.register_fn("norm", |x: Variable, p: &str| {
         of(
             |x| {
-                ensure!(p == "inf", "a norm is a number or \"inf\", got \"{p}\"");
+                ensure!(p == "inf", "a norm must be a number or \"inf\", got \"{p}\"");
                 norm(x, f64::INFINITY)
             },
             &x,
@@ -196,7 +196,7 @@ fn others(engine: &mut Engine) {
     });
 }
 
-/// Between two numbers; the gradient passes where the value is between them, bounds included.
+/// Clamps to `[low, high]`; the gradient passes where the value lies within the bounds, inclusive.
 fn clamp(x: &Tensor, low: f64, high: f64) -> Result<Tensor> {
     let inside = (x.ge(low)?.to_dtype(x.dtype())? * x.le(high)?.to_dtype(x.dtype())?)?.detach();
     let bound = (x.detach().clamp(low, high)? * (1.0 - &inside)?)?;

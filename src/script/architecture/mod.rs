@@ -1,4 +1,4 @@
-//! Architectures: what the scripts in `models/` say of a network, and the graph that they build.
+//! Architectures: the scripts in `models/`, their declarations, and the graphs they build.
 
 mod open_model;
 pub mod model_fn;
@@ -21,17 +21,17 @@ use rhai::{AST, Dynamic, Engine, EvalAltResult, Map, Scope};
 use std::path::Path;
 use std::sync::Arc;
 
-/// What a script's `const MODEL` may say.
+/// The fields that a script's `const MODEL` may have.
 const FIELDS: [&str; 8] = ["names", "input", "resize", "mean", "std", "labels", "scores", "picture"];
 
-/// The architectures there are: in the user's folders, then in the binary.
+/// All available architectures: those in the user's folders, then the embedded ones.
 pub struct Architectures {
     folders: Folders,
     engine: Engine,
     guard: Arc<Guard>,
 }
 
-/// One file of `models/`, read.
+/// One compiled file of `models/`.
 struct Script {
     source: ScriptSource,
     ast: AST,
@@ -40,7 +40,7 @@ struct Script {
 }
 
 impl Architectures {
-    /// Those in these folders; `guard` stops scripts that do not end.
+    /// The architectures in these folders; `guard` limits their scripts.
     pub fn new(folders: Folders, guard: &Arc<Guard>) -> Self {
         Self { engine: engine(guard, folders.clone()), folders, guard: guard.clone() }
     }
@@ -52,9 +52,9 @@ impl Architectures {
         (rows.collect(), errors)
     }
 
-    /// The architecture of this name, without weights.
+    /// The card and graph of the architecture with this name, without weights.
     ///
-    /// Errors name close ones, or the place in the script that went wrong.
+    /// Errors suggest similar names, or point to the line of the script that failed.
     pub fn build(&self, name: &str) -> Result<(Card, Graph)> {
         let (script, name) = self.find(name)?;
         let (card, graph) = self.run(&script, &name)?;
@@ -65,7 +65,7 @@ impl Architectures {
         Ok((named(card, &graph)?, graph))
     }
 
-    /// Another file beside the scripts: weights of the program's own networks, labels.
+    /// Another file next to the scripts: weights of the embedded networks, labels.
     pub(super) fn file(&self, name: &str) -> Result<Option<Vec<u8>>> {
         self.folders.file(name)
     }
@@ -83,7 +83,7 @@ impl Architectures {
     fn scripts(&self) -> (Vec<Script>, Vec<anyhow::Error>) {
         let (mut scripts, mut errors) = (vec![], vec![]);
         for name in self.folders.names() {
-            match self.folders.find(&name).and_then(|source| self.read(source.context("it is gone")?)) {
+            match self.folders.find(&name).and_then(|source| self.read(source.context("it no longer exists")?)) {
                 Ok(script) => scripts.push(script),
                 Err(error) => errors.push(error),
             }
@@ -91,14 +91,14 @@ impl Architectures {
         (scripts, errors)
     }
 
-    /// The script that has this architecture, and the architecture's name.
+    /// The script that defines this architecture, and the architecture's name.
     fn find(&self, name: &str) -> Result<(Script, String)> {
         if name.ends_with(".rhai") {
             let script = self.read(ScriptSource::read(Path::new(name))?)?;
             let names = script.names.join(", ");
             ensure!(
                 script.names.len() == 1,
-                "\"{name}\" has several architectures; name one with -m and its folder with --models: {names}"
+                "\"{name}\" defines several architectures; choose one with -m and give its folder with --models: {names}"
             );
             return Ok((script, names));
         }
@@ -110,7 +110,7 @@ impl Architectures {
         }
     }
 
-    /// Reads a script and what its `MODEL` says.
+    /// Compiles a script and reads its `MODEL`.
     fn read(&self, source: ScriptSource) -> Result<Script> {
         self.guard.begin();
         let read = protected(&self.guard, || {
@@ -122,7 +122,7 @@ impl Architectures {
         });
         let (ast, model) = read.map_err(|e| self.report(&source, &e))?;
         let what = || format!("reading the architecture \"{}\"", source.name);
-        let model = model.context("it says no `const MODEL = #{ … };`").with_context(what)?;
+        let model = model.context("it has no `const MODEL = #{ … };`").with_context(what)?;
         let options = CallOptions::new("MODEL", model, &FIELDS).with_context(what)?;
         let names = options.texts("names").with_context(what)?;
         let names = if names.is_empty() { vec![source.name.clone()] } else { names };
@@ -143,12 +143,12 @@ impl Architectures {
         self.guard.begin();
         let end = protected(&self.guard, || {
             let end = self.engine.call_fn::<Dynamic>(&mut Scope::new(), &script.ast, "build", arguments)?;
-            settled(end, "fn build gave")
+            settled(end, "fn build returned")
         });
         let end = end.map_err(|e| self.report(&script.source, &e))?;
         let kind = end.type_name();
         let end = end.clone().try_cast::<Handle>();
-        let end = end.with_context(|| format!("build must give the last node, got {kind}")).with_context(what)?;
+        let end = end.with_context(|| format!("build must return the last node, got {kind}")).with_context(what)?;
         Ok((card, end.finish()?))
     }
 
@@ -160,7 +160,8 @@ impl Architectures {
     fn card(&self, script: &Script, name: &str) -> Result<Card> {
         let o = &script.options;
         let input = o.sizes("input")?;
-        let input = input.try_into().ok().context("MODEL needs the input's size, input: [channels, height, width]")?;
+        let input =
+            input.try_into().ok().context("MODEL needs the size of the input, input: [channels, height, width]")?;
         let [channels, ..]: [usize; 3] = input;
         let resize = if o.has("resize") { Some(o.size("resize", 0)?) } else { None };
         let (mean, std) = (per_channel(o, "mean", 0.0, channels)?, per_channel(o, "std", 1.0, channels)?);
@@ -172,8 +173,8 @@ impl Architectures {
         Ok(Card { name, summary, input, resize, mean, std, labels, synonyms, picture })
     }
 
-    /// Class names, a list or the name of a file in `models/labels`; and the other names of each, from the file of synonyms
-    /// beside it, if there is one: `n02111889, Samoyed, Samoyede`.
+    /// Class names, given as a list or as the name of a file in `models/labels`, and each class's synonyms from the file of
+    /// synonyms next to it, if there is one: `n02111889, Samoyed, Samoyede`.
     fn labels(&self, o: &CallOptions) -> Result<(Vec<String>, Vec<Vec<String>>)> {
         let Some(file) = o.raw("labels").and_then(|v| options::text(v).ok()) else {
             return Ok((o.texts("labels")?, vec![]));
@@ -183,21 +184,24 @@ impl Architectures {
         let name = format!("labels/{file}.synonyms.txt");
         let synonyms = self.lines(&name)?.unwrap_or_default();
         let (lines, wanted) = (synonyms.len(), labels.len());
-        ensure!(lines == 0 || lines == wanted, "{name} has {lines} lines for {wanted} classes; it needs one each");
+        ensure!(
+            lines == 0 || lines == wanted,
+            "{name} has {lines} lines for {wanted} classes; it needs one line per class"
+        );
         let names = |line: &String| line.split(", ").map(String::from).collect();
         Ok((labels, synonyms.iter().map(names).collect()))
     }
 
-    /// The lines of a text beside the scripts, if there is one.
+    /// The lines of a text file next to the scripts, if there is one.
     fn lines(&self, name: &str) -> Result<Option<Vec<String>>> {
         let Some(bytes) = self.file(name)? else { return Ok(None) };
-        let text = String::from_utf8(bytes).with_context(|| format!("{name} is no UTF-8 text"))?;
+        let text = String::from_utf8(bytes).with_context(|| format!("{name} is not UTF-8"))?;
         Ok(Some(text.lines().map(String::from).collect()))
     }
 }
 
 impl Script {
-    /// The first line of its doc.
+    /// The first line of its `//!` comment.
     fn summary(&self) -> String {
         let doc = self.ast.doc().lines().next();
         doc.unwrap_or_default().trim_start_matches("//!").trim().to_string()
@@ -209,7 +213,7 @@ pub fn card(model: &Model) -> ModelCard {
     describe(&model.card, &model.graph)
 }
 
-/// A network as plain values, with or without weights; a class without a name has its number.
+/// A network as plain values, with or without weights; a class without a name is labelled with its number.
 pub fn describe(card: &Card, graph: &Graph) -> ModelCard {
     ModelCard {
         name: card.name.clone(),
@@ -231,7 +235,7 @@ pub fn layers(graph: &Graph) -> Vec<LayerRow> {
     graph.nodes.iter().map(row).collect()
 }
 
-/// A file that cannot be read may be the one that has the architecture, so its error goes first.
+/// An unreadable file may be the one that defines the architecture, so its error takes precedence.
 fn unknown(name: &str, names: &[String], errors: Vec<anyhow::Error>) -> anyhow::Error {
     if let Some(error) = errors.into_iter().next() {
         return error.context(format!("no architecture named \"{name}\" among those that can be read"));
@@ -242,15 +246,15 @@ fn unknown(name: &str, names: &[String], errors: Vec<anyhow::Error>) -> anyhow::
 fn per_channel(o: &CallOptions, key: &str, default: f64, channels: usize) -> Result<Vec<f64>> {
     let values = o.numbers(key)?;
     let values = if values.is_empty() { vec![default; channels] } else { values };
-    ensure!(values.len() == channels, "{key} has {} numbers for {channels} channels", values.len());
+    ensure!(values.len() == channels, "{key} has {} values for {channels} channels", values.len());
     Ok(values)
 }
 
-/// The card with a name for each class: one name of a network with a single logit stands for the yes.
+/// The card with a name for each class. The only name of a network with a single logit is that of the positive class.
 fn named(mut card: Card, graph: &Graph) -> Result<Card> {
     let labels = card.labels.len();
     let classes = match graph.scores {
-        // Values at places may have names, of which nobody asks yet.
+        // Values at positions may have names, which are not used yet.
         Scores::Places => graph.nodes[graph.logits].shape[1],
         Scores::Pair if labels == 1 => {
             card.labels = [format!("not {}", card.labels[0]), card.labels[0].clone()].into();
@@ -258,6 +262,6 @@ fn named(mut card: Card, graph: &Graph) -> Result<Card> {
         }
         _ => graph.classes(),
     };
-    ensure!(labels == 0 || labels == classes, "\"{}\" gives {classes} scores, but {labels} class names", card.name);
+    ensure!(labels == 0 || labels == classes, "\"{}\" has {classes} scores but {labels} class names", card.name);
     Ok(card)
 }

@@ -1,4 +1,4 @@
-//! Networks by name in scripts: `model("resnet20", "resnet20.th")`.
+//! Opening networks by name in scripts: `model("resnet20", "resnet20.th")`.
 
 use super::Architectures;
 use crate::model::Model;
@@ -9,8 +9,8 @@ use rhai::{Engine, EvalAltResult};
 use std::path::Path;
 use std::sync::Arc;
 
-/// `model(name)` and `model(name, weights)`: an architecture of `models/`, with its own weights or those of a file; `tell`
-/// hears how they were found in it, if not simply by name.
+/// Registers `model(name)` and `model(name, weights)`: an architecture with its own weights, or with those of a file. `tell` is
+/// called with a note if the weights were not simply matched by name.
 pub(in crate::script) fn register(
     engine: &mut Engine,
     guard: &Arc<Guard>,

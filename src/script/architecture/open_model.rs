@@ -1,4 +1,4 @@
-//! From an architecture to a model: its weights, and the architecture that a weight file's tensors tell.
+//! From an architecture to a model: loads its weights, or finds the architecture that a weight file's tensors fit.
 
 use super::Architectures;
 use crate::graph::Graph;
@@ -12,21 +12,18 @@ use anyhow::{Context, Result, bail, ensure};
 use candle_core::DType;
 use std::path::{Path, PathBuf};
 
-/// Tensors of a file beyond which it is not compared with every architecture.
+/// The largest number of tensors in a file that is compared with every architecture.
 const MANY: usize = 50_000;
 
 impl Architectures {
-    /// A network ready to run in float32: `name` is an architecture, a `.rhai` file with one, or a weight file whose
-    /// tensors tell the architecture.
+    /// A network ready to run in float32. `name` is an architecture, a `.rhai` file that defines one, or a weight file, whose
+    /// tensors determine the architecture.
     ///
-    /// Without `weights` the architecture's own are taken, `models/<name>.safetensors`. `FILE:KEY` is one of several state
-    /// dicts in a file. Errors list missing, surplus and misshapen tensors, and name the architecture that is nearest.
+    /// `weights` defaults to the architecture's own, `models/<name>.safetensors`; `FILE:KEY` selects one of several state dicts
+    /// in a file. Errors list missing, unexpected and misshapen tensors, and name the closest architecture.
     pub fn open(&self, name: &str, weights: Option<&Path>) -> Result<Model> {
         if is_weight_file(name) {
-            ensure!(
-                weights.is_none(),
-                "\"{name}\" is a weight file itself; name an architecture to give other weights"
-            );
+            ensure!(weights.is_none(), "\"{name}\" is a weight file itself; name an architecture to use other weights");
             return self.tell(Path::new(name));
         }
         ensure!(
@@ -47,15 +44,15 @@ impl Architectures {
         with_labels_of(&file, card, &graph).and_then(|card| model(card, &graph, &archive, &found)).with_context(loading)
     }
 
-    /// The weights that stand beside the scripts, or in the binary.
+    /// The weights next to the scripts, or embedded in the binary.
     fn own(&self, name: &str) -> Result<Archive> {
         let bytes = self.file(&format!("{name}.safetensors"))?;
         let needs = || format!("{name} needs weights: give a .safetensors or PyTorch file with -w");
         weights::archive(bytes.with_context(needs)?)
     }
 
-    /// The architecture that has exactly the tensors of a weight file, or of one of its state dicts; of several the one that
-    /// leaves least aside, then the one that the file is named after.
+    /// A model for a weight file, in the architecture that has exactly the tensors of the file or of one of its state dicts. If
+    /// several fit, it is the one that leaves the fewest tensors unused, then the one the file is named after.
     pub fn tell(&self, path: &Path) -> Result<Model> {
         let (file, key) = split(path);
         let archive = weights::open(&file)?;
@@ -63,7 +60,7 @@ impl Architectures {
         let count = most_tensors(&archive);
         ensure!(
             count <= MANY,
-            "\"{}\" has {count} tensors, too many to tell its architecture; name it with -m and give the file with -w",
+            "\"{}\" has {count} tensors, too many to detect its architecture; name it with -m and give the file with -w",
             words::path(&path)
         );
         let (mut fits, mut misfits) = (vec![], vec![]);
@@ -85,25 +82,27 @@ impl Architectures {
         let near: Vec<_> = misfits.iter().take(3).map(|(n, name, _)| format!("{name} ({n} differ)")).collect();
         let nearest = misfits.first().map(|(.., misfit)| format!(": {}", misfit.text)).unwrap_or_default();
         bail!(
-            "no architecture has the {count} tensors of \"{}\"; nearest are {}; name one with -m and give the file with -w{nearest}",
+            "no architecture has the {count} tensors of \"{}\"; the closest are {}; name one with -m and give the file with -w{nearest}",
             words::path(&path),
             near.join(", "),
         )
     }
 
-    /// Why weights do not fit, and which architecture is nearest.
+    /// Why weights do not fit, and which architecture is closest.
     fn misfit(&self, name: &str, archive: &Archive, misfit: &Misfit) -> anyhow::Error {
         let mut text = misfit.text.clone();
         match self.nearest(archive) {
             Some((0, nearest)) => text.push_str(&format!("; they fit {nearest}: -m {nearest}")),
-            Some((_, nearest)) if nearest == name => text.push_str("; no other architecture is nearer"),
-            Some((n, nearest)) => text.push_str(&format!("; nearest is {nearest} (-m {nearest}), where {n} differ")),
+            Some((_, nearest)) if nearest == name => text.push_str("; no other architecture is closer"),
+            Some((n, nearest)) => {
+                text.push_str(&format!("; the closest is {nearest} (-m {nearest}), where {n} differ"))
+            }
             None => {}
         }
         anyhow::Error::msg(text)
     }
 
-    /// The architecture that fewest tensors keep from fitting, and their number; none where no tensor fits any.
+    /// The architecture with the fewest differing tensors, and their number; `None` if no tensor fits any architecture.
     fn nearest(&self, archive: &Archive) -> Option<(usize, String)> {
         if most_tensors(archive) > MANY {
             return None;
@@ -119,12 +118,12 @@ impl Architectures {
     }
 }
 
-/// How many tensors its largest state dict has.
+/// The number of tensors in its largest state dict.
 fn most_tensors(archive: &Archive) -> usize {
     archive.dicts.iter().map(|dict| dict.tensors.len()).max().unwrap_or_default()
 }
 
-/// A file and, behind a colon, the key of a state dict in it.
+/// Splits `FILE:KEY` into the file and the key of a state dict in it.
 fn split(path: &Path) -> (PathBuf, Option<String>) {
     let whole = || (path.into(), None);
     let Some(text) = path.to_str().filter(|_| !path.exists()) else { return whole() };
@@ -139,7 +138,7 @@ fn is_weight_file(name: &str) -> bool {
     ENDINGS.contains(&ending) || name.ends_with(INDEX)
 }
 
-/// A card with the class names that its weights were trained with, if their file keeps any.
+/// A card with the class names that the weights were trained with, if their file stores any.
 fn with_labels_of(path: &Path, card: Card, graph: &Graph) -> Result<Card> {
     let labels = labels(path)?.filter(|labels| labels[..] != card.labels[..]);
     let Some(labels) = labels else { return Ok(card) };

@@ -1,5 +1,5 @@
-//! Functions of the language that are ours, because rhai's go on where a closure fails, panic, or take memory without a bound:
-//! sorting and thinning out by closures, replacing in texts.
+//! Replacements for rhai's own functions that ignore a closure's error, panic, or use unbounded memory: sorting and
+//! deduplicating with closures, padding arrays, replacing in strings.
 
 use crate::script::report::raise;
 use crate::script::sandbox::bounded_text::LONGEST;
@@ -53,7 +53,7 @@ pub(super) fn register(engine: &mut Engine) {
     });
 }
 
-/// Makes an array longer, `item` at its end. rhai's multiplies sizes beyond what a machine can count.
+/// Extends an array to `len` with copies of `item`. rhai's own `pad` overflows when it multiplies sizes.
 fn pad(array: &mut Array, len: INT, item: Dynamic) -> Out<()> {
     let len = usize::try_from(len).unwrap_or(0);
     if len <= array.len() {
@@ -68,7 +68,7 @@ fn pad(array: &mut Array, len: INT, item: Dynamic) -> Out<()> {
     Ok(())
 }
 
-/// A value and those inside it.
+/// The number of values in a value, itself included.
 fn values(value: &Dynamic) -> usize {
     let inside = |all: &mut dyn Iterator<Item = &Dynamic>| all.map(values).fold(1, usize::saturating_add);
     if let Some(array) = value.read_lock::<Array>() {
@@ -80,10 +80,10 @@ fn values(value: &Dynamic) -> usize {
     value.read_lock::<Blob>().map_or(1, |blob| blob.len().max(1))
 }
 
-/// Sorts by a closure that says how two values stand: a number below, at or above 0, or whether the first comes first. Equal ones
-/// stay in order; a closure that contradicts itself gives some order.
+/// Stable sort by a closure that compares two values: it returns a number below, at or above 0, or whether the first value comes
+/// first. An inconsistent closure gives some unspecified order.
 ///
-/// Errors: the closure's, and an answer of another kind; the array is as it was.
+/// Errors if the closure fails or returns another type; the array is then unchanged.
 fn sort(context: &NativeCallContext, array: &mut Array, by: &FnPtr) -> Out<()> {
     let (mut from, mut to) = (array.clone(), Array::with_capacity(array.len()));
     let mut width = 1;
@@ -101,7 +101,7 @@ fn sort(context: &NativeCallContext, array: &mut Array, by: &FnPtr) -> Out<()> {
     Ok(())
 }
 
-/// Two sorted runs as one.
+/// Merges two sorted runs.
 fn merge(
     left: Vec<Dynamic>,
     right: Vec<Dynamic>,
@@ -125,13 +125,13 @@ fn comes_later(context: &NativeCallContext, by: &FnPtr, a: &Dynamic, b: &Dynamic
     }
     let first = answer.as_bool().map_err(|kind| {
         raise(anyhow!(
-            "what sorts answers with a whole number or with true and false, got {kind}; a float: (a - b).sign()"
+            "a closure for sort must return a whole number or a boolean, got {kind}; for floats use (a - b).sign()"
         ))
     })?;
     Ok(!first)
 }
 
-/// Sorts numbers, texts, characters or booleans of one type.
+/// Sorts numbers, strings, characters or booleans, all of the same type.
 fn sort_plain(array: &mut Array, descending: bool) -> Out<()> {
     let Some(first) = array.first() else { return Ok(()) };
     let kind = first.type_name();
@@ -139,15 +139,15 @@ fn sort_plain(array: &mut Array, descending: bool) -> Out<()> {
         let other = array.iter().find(|value| value.type_name() != kind);
         ensure!(
             other.is_none(),
-            "sorting values of different types, {kind} and {}",
+            "cannot sort values of different types, {kind} and {}",
             other.map_or("", Dynamic::type_name)
         );
         ensure!(
             matches!(kind, "i64" | "f64" | "string" | "char" | "bool" | "()"),
-            "values of the type {kind} have no order; give sort a closure |a, b| that answers with -1, 0 or 1"
+            "values of type {kind} have no order; pass sort a closure |a, b| that returns -1, 0 or 1"
         );
         let nan = array.iter().filter(|value| value.as_float().is_ok_and(f64::is_nan)).count();
-        ensure!(nan == 0, "sorting {} numbers, of which {nan} are NaN", array.len());
+        ensure!(nan == 0, "cannot sort {} numbers, of which {nan} are NaN", array.len());
         Ok(())
     };
     check().map_err(raise)?;
@@ -171,9 +171,9 @@ fn plain_order(a: &Dynamic, b: &Dynamic) -> Ordering {
     (a.as_char().ok(), a.as_bool().ok()).cmp(&(b.as_char().ok(), b.as_bool().ok()))
 }
 
-/// Takes out values that a closure finds the same as the one before them.
+/// Removes values that a closure considers equal to their predecessor.
 ///
-/// Errors: the closure's, and an answer that is neither true nor false; the array is as it was.
+/// Errors if the closure fails or does not return a boolean; the array is then unchanged.
 fn dedup(context: &NativeCallContext, array: &mut Array, same: &FnPtr) -> Out<()> {
     let mut kept = Array::new();
     for value in array.iter() {
@@ -181,7 +181,7 @@ fn dedup(context: &NativeCallContext, array: &mut Array, same: &FnPtr) -> Out<()
             None => false,
             Some(last) => {
                 let answer = same.call_raw(context, None, [last.clone(), value.clone()])?;
-                let wrong = |kind| raise(anyhow!("what finds doubles answers with true or false, got {kind}"));
+                let wrong = |kind| raise(anyhow!("a closure for dedup must return a boolean, got {kind}"));
                 answer.as_bool().map_err(wrong)?
             }
         };
@@ -193,7 +193,7 @@ fn dedup(context: &NativeCallContext, array: &mut Array, same: &FnPtr) -> Out<()
     Ok(())
 }
 
-/// All places of `from` become `to`.
+/// Replaces all occurrences of `from` by `to`.
 fn replace(text: &mut ImmutableString, from: &str, to: &str) -> Out<()> {
     if text.is_empty() {
         return Ok(());
@@ -201,7 +201,7 @@ fn replace(text: &mut ImmutableString, from: &str, to: &str) -> Out<()> {
     let places = text.matches(from).count();
     let length = (text.len() - places * from.len()) as u128 + places as u128 * to.len() as u128;
     if length > LONGEST as u128 {
-        return Err(raise(anyhow!("replacing would make a text of {length} bytes; one may have up to {LONGEST}")));
+        return Err(raise(anyhow!("replacing would make a string of {length} bytes; the maximum is {LONGEST}")));
     }
     *text = text.replace(from, to).into();
     Ok(())
@@ -233,7 +233,7 @@ mod tests {
     }
 
     #[test]
-    fn a_closure_that_throws_ends_what_it_was_called_by() {
+    fn an_error_in_a_closure_ends_the_function_that_called_it() {
         for call in ["a.sort(|a, b| throw \"no\")", "a.order_by(|a, b| throw \"no\")", "a.dedup(|a, b| throw \"no\")"] {
             assert!(eval(&format!("let a = [3, 1, 2]; {call}")).unwrap_err().contains("no"), "{call}");
             let kept = format!("let a = [3, 1, 2]; try {{ {call} }} catch {{}} a");
@@ -242,7 +242,7 @@ mod tests {
     }
 
     #[test]
-    fn answers_that_make_no_sense_are_errors_or_some_order_and_never_a_panic() {
+    fn invalid_comparisons_give_an_error_or_some_order_but_never_a_panic() {
         assert!(eval("let a = [3.0, 1.0]; a.sort(|a, b| a - b)").unwrap_err().contains("whole number"));
         assert!(eval("let a = [0.0/0.0, 1.0, 2.0]; a.sort()").unwrap_err().contains("1 are NaN"));
         assert!(eval("let a = [1, \"a\"]; a.sort()").unwrap_err().contains("different types"));

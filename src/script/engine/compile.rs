@@ -1,4 +1,4 @@
-//! Compiling methods and calling their functions, with reports of what goes wrong.
+//! Compiles methods and calls their functions; errors become reports.
 
 use super::CompiledLibraries;
 use crate::panics::caught;
@@ -19,7 +19,7 @@ use std::sync::Arc;
 
 /// Compiles a method and reads its declarations.
 ///
-/// Errors carry a [`Report`] where the script is at fault.
+/// Errors in the script carry a [`Report`].
 pub(in crate::script) fn compile(
     engine: &Engine,
     guard: &Arc<Guard>,
@@ -40,7 +40,7 @@ pub(in crate::script) fn compile(
     method.map_err(|e| Report::at_text(&name, &text, "const PLUGIN", format!("{e:#}")).into())
 }
 
-/// Those of the libraries that a text imports, and that these import: an engine knows others' too.
+/// The libraries that a script imports, directly or indirectly, out of all that the engine has compiled.
 fn imported(text: &str, all: &Libraries) -> Libraries {
     let (mut wanted, mut found) = (vec![text], BTreeMap::new());
     while let Some(text) = wanted.pop() {
@@ -71,21 +71,19 @@ pub(in crate::script) fn call(
 ) -> Result<Dynamic, Box<EvalAltResult>> {
     let options = CallFnOptions::new().eval_ast(true).rewind_scope(true).with_tag(method.constants.clone());
     let call = || engine.call_fn_with_options::<Dynamic>(options, &mut Scope::new(), &method.ast, function, args);
-    settled(backend::with_direct_sums(method.exact, call)?, &format!("fn {function} gave"))
+    settled(backend::with_direct_sums(method.exact, call)?, &format!("fn {function} returned"))
 }
 
-/// A value that may leave the stack that scripts run on: it is nested so little that any stack holds what copies it, shows it and
-/// drops it.
+/// Checks that a value may leave the deep stack that scripts run on: it must be shallow enough to be copied, printed and dropped
+/// on any stack. `what` begins the error message.
 pub(in crate::script) fn settled(value: Dynamic, what: &str) -> Result<Dynamic, Box<EvalAltResult>> {
     match is_shallow(&value) {
         true => Ok(value),
-        false => {
-            Err(raise(anyhow!("{what} a value nested more than {DEEPEST} deep; keep what is needed in fewer levels")))
-        }
+        false => Err(raise(anyhow!("{what} a value nested more than {DEEPEST} levels deep; use fewer levels"))),
     }
 }
 
-/// An error of a script as people read it.
+/// The report of a script error.
 pub(in crate::script) fn report(
     engine: &Engine,
     texts: &Texts,
@@ -95,8 +93,8 @@ pub(in crate::script) fn report(
     Report::run(texts, error, function, || engine::functions(engine)).into()
 }
 
-/// Runs a script on a deep stack, its native work asking `guard` whether to go on; a panic in native code is an error of the
-/// script. What comes out holds no values that are nested deep: errors have texts, answers are [`settled`].
+/// Runs a script on a deep stack, with `guard` able to cancel its native work; a panic in native code becomes an error of the
+/// script. No deeply nested value gets out: thrown values become strings, results must be [`settled`].
 pub(in crate::script) fn protected<T: Send>(
     guard: &Arc<Guard>,
     f: impl FnOnce() -> Result<T, Box<EvalAltResult>> + Send,
@@ -105,7 +103,7 @@ pub(in crate::script) fn protected<T: Send>(
     stack::deep(move || {
         let run = || interrupt::within(probe, || stack::script(f));
         let answer = match (caught(run), guard.cancelled()) {
-            // Native work was broken off, and unwound to here.
+            // Native work was cancelled by unwinding to here.
             (Err(_), Some(why)) => Err(raise(interrupt::Stopped(why))),
             (Err(text), None) => Err(raise(anyhow!("gradscope itself failed inside this script: {text}"))),
             (Ok(answer), _) => answer,
@@ -117,7 +115,7 @@ pub(in crate::script) fn protected<T: Send>(
     })
 }
 
-/// Puts a text in the place of a value that was thrown.
+/// Replaces a thrown value by its text.
 fn tell(error: &mut EvalAltResult) {
     match error {
         EvalAltResult::ErrorInFunctionCall(_, _, inner, _) | EvalAltResult::ErrorInModule(_, inner, _) => tell(inner),

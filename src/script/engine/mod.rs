@@ -1,4 +1,4 @@
-//! The script engine within its limits: no files, no endless loops, no runaway recursion.
+//! The script engine and its limits: no file access, no endless loops, no runaway recursion.
 
 mod builtins;
 pub mod captured;
@@ -20,7 +20,7 @@ use std::cell::RefCell;
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex};
 
-/// The libraries that an engine has compiled, as they were when last read.
+/// The texts of the libraries that an engine has compiled, as last read.
 #[derive(Clone, Default)]
 pub(super) struct CompiledLibraries {
     texts: Arc<Mutex<Libraries>>,
@@ -28,12 +28,12 @@ pub(super) struct CompiledLibraries {
 }
 
 impl CompiledLibraries {
-    /// Their texts now.
+    /// The current texts.
     pub fn libraries(&self) -> Libraries {
         self.texts.lock_unpoisoned().clone()
     }
 
-    /// These with others, which win.
+    /// These merged with others, which take precedence.
     pub fn and(&self, others: &Libraries) -> Libraries {
         let mut all = self.libraries();
         if !all.is_empty() {
@@ -43,7 +43,7 @@ impl CompiledLibraries {
         others.clone()
     }
 
-    /// Keeps a text.
+    /// Stores a text.
     pub fn add(&self, name: &str, text: &str) {
         let mut libraries = self.texts.lock_unpoisoned();
         Arc::make_mut(&mut libraries).insert(name.into(), text.into());
@@ -63,7 +63,7 @@ pub(super) fn engine(guard: &Arc<Guard>, folders: Folders) -> Engine {
     engine_that_tells(guard, folders, CompiledLibraries::default())
 }
 
-/// The same, with the texts of its imports kept in `read`.
+/// The same, with the texts of its imports stored in `read`.
 pub(super) fn engine_that_tells(guard: &Arc<Guard>, folders: Folders, read: CompiledLibraries) -> Engine {
     let mut engine = Engine::new_raw();
     StandardPackage::new().register_into_engine(&mut engine);
@@ -96,7 +96,7 @@ fn limit(engine: &mut Engine) {
     engine.set_max_array_size(limits::ARRAY).set_max_map_size(limits::MAP);
 }
 
-/// Whole numbers that divide without rest or not at all, ranges of real numbers, and no sleeping.
+/// Registers integer division that requires an exact result, mathematical functions of integers, and a `sleep` that fails.
 fn numbers(engine: &mut Engine) {
     engine.register_fn("/", divide);
     engine.register_fn("/=", |a: &mut INT, b: INT| -> Result<(), Box<EvalAltResult>> {
@@ -119,22 +119,22 @@ fn divide(a: INT, b: INT) -> Result<INT, Box<EvalAltResult>> {
     match a.checked_rem(b) {
         None => Err(raise(anyhow::anyhow!("{a} / {b}: division by zero"))),
         Some(0) => Ok(a / b),
-        Some(_) => Err(raise(anyhow::anyhow!("{a} / {b} is not a whole number, and both are whole numbers"))),
+        Some(_) => Err(raise(anyhow::anyhow!("{a} / {b} is not a whole number, though both are whole numbers"))),
     }
 }
 
 fn no_sleep() -> Box<EvalAltResult> {
-    raise(anyhow::anyhow!("scripts do not sleep; a stepper is drawn after each step"))
+    raise(anyhow::anyhow!("scripts cannot sleep; a stepped method is drawn after each step"))
 }
 
-/// Imports by name from the script folders, with circles told instead of followed.
+/// Resolves imports by name in the script folders; circular imports are errors.
 struct Resolver {
     folders: Folders,
     read: CompiledLibraries,
 }
 
 thread_local! {
-    /// The imports under way on this thread.
+    /// The imports in progress on this thread.
     static IMPORTING: RefCell<Vec<String>> = const { RefCell::new(vec![]) };
 }
 

@@ -1,4 +1,4 @@
-//! Points as comma-separated values.
+//! CSV files of points.
 
 use super::format::{Drawn, Format};
 use crate::render::{self, Body};

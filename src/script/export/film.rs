@@ -1,4 +1,4 @@
-//! The steps of a run as a GIF.
+//! The steps of a run as an animated GIF.
 
 use super::sheet::heading;
 use crate::data::write_whole;
@@ -11,20 +11,20 @@ use image::imageops::replace;
 use image::{Delay, DynamicImage, Frame, RgbImage};
 use std::path::Path;
 
-/// A film has at most so many pictures.
+/// The maximum number of frames.
 const PICTURES: usize = 120;
-/// A picture of a film is seen for so many milliseconds, the last one longer.
+/// The duration of a frame in milliseconds, and that of the last one.
 const MILLIS: (u32, u32) = (80, 1500);
-/// How coarsely the colours of a film are chosen: 1 is slow and best, 30 quick.
+/// The encoder's speed: 1 is slow with the best colours, 30 is fast.
 const COARSE: i32 = 10;
 
-/// The kept steps of a run as a GIF, one sheet a step, evenly thinned to at most 120; gives how many. `tell` hears how
-/// many are done of how many.
+/// Writes the kept steps of a run as a GIF, one contact sheet per step, evenly thinned to at most 120, and returns the number of
+/// frames. `tell` is called with the number of steps done and their total. The session itself does not change.
 ///
-/// Errors where the method has no steps, and as its `view` does; what the session shows stays.
+/// Errors if the method has no steps, or if its `view` fails.
 pub fn write(file: &Path, session: &Session, host: &Host, tell: impl Fn(usize, usize)) -> Result<usize> {
     let mut session = session.clone();
-    ensure!(session.method().is_some_and(|m| m.stepped), "a film is made of steps, and this method has none");
+    ensure!(session.method().is_some_and(|m| m.stepped), "cannot make a film: this method has no steps");
     let steps = chosen(session.kept());
     let mut pictures: Vec<RgbImage> = vec![];
     let mut last = None;
@@ -40,7 +40,7 @@ pub fn write(file: &Path, session: &Session, host: &Host, tell: impl Fn(usize, u
     Ok(pictures.len())
 }
 
-/// All pictures on a ground as large as the largest of them.
+/// Encodes the pictures on a canvas as large as the largest of them.
 fn gif(pictures: &[RgbImage]) -> Result<Vec<u8>> {
     let most = |side: fn(&RgbImage) -> u32| pictures.iter().map(side).max().unwrap_or(1);
     let (width, height) = (most(RgbImage::width), most(RgbImage::height));
@@ -58,7 +58,7 @@ fn gif(pictures: &[RgbImage]) -> Result<Vec<u8>> {
     Ok(bytes)
 }
 
-/// The first, the last, and evenly between them.
+/// The first step, the last, and others evenly spaced in between.
 fn chosen(kept: usize) -> Vec<usize> {
     let count = kept.min(PICTURES);
     (0..count).map(|i| if count > 1 { i * (kept - 1) / (count - 1) } else { 0 }).collect()

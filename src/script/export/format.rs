@@ -1,23 +1,23 @@
-//! An output format: which files of a figure it makes.
+//! The interface of an output format.
 
 use crate::render::Figure;
 use anyhow::Result;
 use image::RgbImage;
 
-/// A figure with its picture.
+/// A figure with its painted picture.
 pub(super) struct Drawn<'a> {
     pub figure: &'a Figure,
-    /// The figure as painted; none: it is words.
+    /// The painted figure; `None` for text.
     pub picture: Option<RgbImage>,
 }
 
-/// One format of a figure's files.
+/// One output format for figures.
 #[derive(Clone, Copy)]
 pub(super) struct Format {
-    /// What names of its files end with.
+    /// The file name extension, without the dot.
     pub ending: &'static str,
-    /// Whether it is for people: its files are numbered in the order of the figures.
+    /// Whether its files are for viewing; these are numbered in the order of the figures.
     pub shown: bool,
-    /// The bytes of a file; none: the format has nothing of this figure.
+    /// The bytes of a figure's file; `None` if the format does not apply to the figure.
     pub bytes: fn(&Drawn) -> Result<Option<Vec<u8>>>,
 }

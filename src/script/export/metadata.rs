@@ -1,4 +1,4 @@
-//! Names of points as TensorBoard's projector reads them, beside their vectors.
+//! Names of points for TensorBoard's embedding projector, to go with their vectors.
 
 use super::format::{Drawn, Format};
 use crate::render::{self, Body};

@@ -1,6 +1,6 @@
-//! Results as files: one file here for each format of a figure, and its row in [`FORMATS`].
+//! Exports results as files: one module for each output format, listed in [`FORMATS`].
 //!
-//! A result is a folder with these files and `result.json`. A [`sheet`] is all figures as one picture, a [`film`] the steps of a run.
+//! A result is a folder with these files and `result.json`. A [`sheet`] is a picture of all figures, a [`film`] the steps of a run.
 
 mod csv;
 pub mod film;
@@ -26,12 +26,14 @@ use image::RgbImage;
 use names::{Files, Names};
 use std::path::{Path, PathBuf};
 
-/// The formats of a figure; it gets a file in each that has something of it.
+/// All formats; a figure is written in each one that applies to it.
 const FORMATS: [Format; 6] = [png::FORMAT, text::FORMAT, npy::FORMAT, csv::FORMAT, tsv::FORMAT, metadata::FORMAT];
 
-/// Writes figures into a folder, which is made when it is missing: `NN-title.png` (`.txt` for words), `title.npy`,
-/// `result.json`. Each file is written whole or not at all, `result.json` last, and one of an earlier run is removed first: where
-/// there is one, all that it names is there and of the same run. `paint` is called once for each figure. Gives the files written.
+/// Writes figures into a folder, created if missing: `NN-title.png` (`.txt` for text), `title.npy`, `result.json`. Returns the
+/// files written.
+///
+/// Files are written atomically. `result.json` is written last, and that of an earlier run is removed first, so if it exists, all
+/// files that it names exist and belong to the same run. `paint` is called once for each figure.
 pub fn write(
     folder: &Path,
     session: &Session,
@@ -48,12 +50,12 @@ pub fn write(
     Ok(names.map(|name| folder.join(name)).chain([result]).collect())
 }
 
-/// A figure as its files show it; `None` for words.
+/// Paints a figure for export; `None` for text.
 pub fn paint(figure: &Figure) -> Option<RgbImage> {
     render::paint(figure, Colormap::default())
 }
 
-/// Writes figures into a folder without a word about them.
+/// Writes figures into a folder, without `result.json`.
 pub(in crate::script) fn figures(
     folder: &Path,
     figures: &[Figure],

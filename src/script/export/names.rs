@@ -1,22 +1,22 @@
-//! Names of a figure's files.
+//! File names of figures.
 
 use std::collections::BTreeSet;
 
-/// Files of one figure, by name.
+/// The names of one figure's files.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub(in crate::script) struct Files {
-    /// For people: a picture or words.
+    /// For viewing: a picture or text.
     pub shown: Vec<String>,
-    /// For programs, the raw values first.
+    /// For other programs, raw values first.
     pub raw: Vec<String>,
 }
 
-/// Names that figures have so far.
+/// The names used so far.
 #[derive(Default)]
 pub(super) struct Names(BTreeSet<String>);
 
 impl Names {
-    /// A figure's title as part of file names; one that comes again gets a number.
+    /// A figure's title as part of file names, numbered if it was used before.
     pub fn next(&mut self, title: &str) -> String {
         let title = plain(title);
         let other = (2..).map(|n| format!("{title}-{n}"));
@@ -39,7 +39,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn titles_become_file_names_that_stay_in_the_folder_and_differ() {
+    fn titles_become_unique_file_names_inside_the_folder() {
         let mut names = Names::default();
         let named = ["../a b", "map", "map", ""].map(|title| names.next(title));
         assert_eq!(named, ["_a_b", "map", "map-2", "figure"]);

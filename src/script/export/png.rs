@@ -1,4 +1,4 @@
-//! Pictures as PNG.
+//! Painted figures as PNG.
 
 use super::format::{Drawn, Format};
 use anyhow::{Context, Result};

@@ -1,4 +1,4 @@
-//! What `result.json` says of a run and its figures.
+//! The contents of `result.json`: a run and its figures.
 
 use super::names::Files;
 use crate::data::{Dataset, source};
@@ -10,7 +10,7 @@ use crate::script::summary::Frame;
 use anyhow::Result;
 use serde_json::{Map, Value, json};
 
-/// What `result.json` says, with no files named.
+/// The contents of `result.json`, without file names.
 pub fn document(session: &Session, host: &Host, frame: &Frame) -> Result<Value> {
     with_files(session, host, frame, &vec![Files::default(); frame.figures.len()])
 }
@@ -58,7 +58,7 @@ pub(super) fn with_files(session: &Session, host: &Host, frame: &Frame, names: &
     }))
 }
 
-/// A data set, and how its classes were matched with the network's, if they can be.
+/// A data set, and how its classes were matched with the network's, if possible.
 fn data(set: &Dataset, model: &Model) -> Value {
     let map = ClassMap::matched(set, &model.card, model.classes());
     json!({ "name": set.name, "pictures": set.len(), "labels": map.ok().map(|map| map.by.to_string()) })

@@ -1,4 +1,4 @@
-//! All figures as one picture.
+//! A contact sheet: all figures in one picture.
 
 use crate::data::write_whole;
 use crate::render::ContactSheet;
@@ -8,15 +8,15 @@ use image::ImageFormat;
 use std::io::Cursor;
 use std::path::Path;
 
-/// Writes a sheet as PNG. Errors where none of its figures is a picture.
+/// Writes a contact sheet as PNG. Errors if none of its figures is a picture.
 pub fn write(file: &Path, session: &Session, sheet: &ContactSheet) -> Result<()> {
     let sheet = sheet.paint(&heading(session)).context("there is no picture to save")?;
     let mut bytes = Cursor::new(vec![]);
-    sheet.write_to(&mut bytes, ImageFormat::Png).context("packing the sheet")?;
+    sheet.write_to(&mut bytes, ImageFormat::Png).context("encoding the sheet")?;
     write_whole(file, bytes.get_ref())
 }
 
-/// What a session shows, on one line.
+/// One line that describes what a session shows: method, model, picture, step.
 pub(super) fn heading(session: &Session) -> String {
     let method = session.method().map_or("", |m| &m.name);
     let step = match session.method() {

@@ -1,4 +1,4 @@
-//! Words and tables as text, for figures that are no pictures.
+//! Texts and tables as plain text, for figures that are not pictures.
 
 use super::format::{Drawn, Format};
 use crate::render;
@@ -6,7 +6,7 @@ use anyhow::Result;
 
 pub(super) const FORMAT: Format = Format { ending: "txt", shown: true, bytes };
 
-/// Letters across.
+/// The width in characters.
 const WIDTH: usize = 100;
 
 fn bytes(drawn: &Drawn) -> Result<Option<Vec<u8>>> {

@@ -1,4 +1,4 @@
-//! Vectors of points as TensorBoard's projector reads them.
+//! Vectors of points for TensorBoard's embedding projector.
 
 use super::format::{Drawn, Format};
 use crate::render::{self, Body};

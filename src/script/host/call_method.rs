@@ -1,4 +1,4 @@
-//! One method asks another: `answer(cx, "gradcam", #{ input: x })` runs it to its end.
+//! Calls from one method to another: `answer(cx, "gradcam", #{ input: x })` runs it to completion.
 
 use super::fooled;
 use crate::exec::ScoresNotFinite;
@@ -22,21 +22,21 @@ use rhai::{Dynamic, Engine, EvalAltResult, Map, NativeCallContext, Position};
 use std::sync::Arc;
 use std::sync::atomic::AtomicU64;
 
-/// How many methods may ask one another in a row.
+/// The maximum depth of calls from method to method.
 const DEEPEST: usize = 3;
-/// Steps that an attack is given to succeed; other methods come to their end by themselves.
+/// Maximum number of steps of an attack. Other methods end by themselves.
 pub const ATTACK_STEPS: usize = 100;
-/// What is told of a stepper's last state.
+/// The keys of a stepped method's last state that are part of its result.
 const SAID: [&str; 3] = ["x", "scalars", "done"];
-/// Titles of the figure that a method regards as its answer, when none is named like the method.
+/// Titles of a method's main figure, if none has the method's name.
 const ANSWERS: [&str; 6] = ["attribution", "relevance", "cam", "heatmap", "gradient", "saliency"];
 
-/// Where methods come from, and what is remembered of those that were asked.
+/// The source of methods, and the texts of those that were called.
 #[derive(Clone)]
 pub(in crate::script) struct MethodCaller {
     pub folders: Folders,
     pub read: CompiledLibraries,
-    /// The texts of the methods that were asked, for reports.
+    /// The texts of called methods, for error reports.
     pub asked: CompiledLibraries,
 }
 
@@ -55,20 +55,20 @@ pub(in crate::script) fn register(engine: &mut Engine, guard: &Arc<Guard>, askin
     });
 }
 
-/// A choice among the methods of a group; without a name the first of them.
+/// A parameter that is one of the methods in a group; the default is `name`, or the first of them.
 fn choice(folders: &Folders, group: &str, name: Option<&str>) -> Result<Declared> {
     let methods = folders.of_group(group);
-    let first = methods.first().with_context(|| format!("no method is of the group \"{group}\""))?.clone();
+    let first = methods.first().with_context(|| format!("no method is in the group \"{group}\""))?.clone();
     Ok(Declared::choice(methods, name.map_or(first, String::from)))
 }
 
 impl MethodCaller {
-    /// Each picture of the batch is asked about by itself, and what their answers share in shape is joined; or all of
-    /// them `together`, where the method can.
+    /// Runs a method on each picture of the batch separately and concatenates results of equal shape; or on all of them `together`, if
+    /// the method supports it.
     fn answer(&self, engine: &Engine, guard: &Arc<Guard>, cx: &Cx, name: &str, options: Map) -> Result<Map> {
         let circle = || cx.asked.iter().map(String::as_str).chain([name]).collect::<Vec<_>>().join(" -> ");
-        ensure!(!cx.asked.iter().any(|n| n == name), "a method cannot ask itself: {}", circle());
-        ensure!(cx.asked.len() < DEEPEST, "at most {DEEPEST} methods ask one another in a row: {}", circle());
+        ensure!(!cx.asked.iter().any(|n| n == name), "a method cannot call itself: {}", circle());
+        ensure!(cx.asked.len() < DEEPEST, "methods can call each other at most {DEEPEST} deep: {}", circle());
         let source = self.folders.find(name)?;
         let source = source.with_context(|| format!("no method named \"{name}\" in the plugin folders"))?;
         self.asked.add(name, &source.text);
@@ -100,7 +100,7 @@ impl MethodCaller {
     }
 }
 
-/// What is asked: the pictures and a class of each, the network, parameters.
+/// The arguments of a call: pictures with a class each, network, parameters.
 #[derive(Clone)]
 struct MethodCall {
     model: Model,
@@ -109,9 +109,9 @@ struct MethodCall {
     params: Params,
     seed: u64,
     steps: usize,
-    /// One run for all pictures: `x`, `scalars` and `done` of its last step, and no figures.
+    /// Runs all pictures as one batch, and returns `x`, `scalars` and `done` of the last step, without figures.
     together: bool,
-    /// Whether a picture whose scores are not finite on the way has an `x` of NaN, in place of an error.
+    /// Whether a picture whose scores become non-finite gives an `x` of NaN instead of an error.
     lenient: bool,
 }
 
@@ -123,7 +123,7 @@ impl MethodCall {
         let input = of::<Tensor>(&map, "input", "a tensor")?.unwrap_or_else(|| cx.input.clone());
         let mut targets = map.get("target").map_or_else(|| Ok(cx.targets.clone()?), classes)?;
         let count = input.dims().first().copied().unwrap_or_default();
-        ensure!(input.rank() > 1 && count > 0, "pictures have the shape (N, C, H, W), got {:?}", input.dims());
+        ensure!(input.rank() > 1 && count > 0, "pictures must have shape (N, C, H, W), got {:?}", input.dims());
         if targets.len() == 1 {
             targets = vec![targets[0]; count];
         }
@@ -144,19 +144,19 @@ impl MethodCall {
         })
     }
 
-    /// The method's answer on one picture.
+    /// The method's result for one picture.
     fn ask(&self, engine: &Engine, cx: &Cx, method: &Method, input: Tensor, target: usize) -> Result<Map> {
         let run = self.run(engine, cx, method, input, vec![target]);
         if !method.stepped {
             return run.answer(run.call("run", 0, None)?, "run", Map::new());
         }
         let (state, step) = run.to_the_end(self.steps)?;
-        let end = state.read_lock::<Map>().context("a stepper's state is a map")?.clone();
+        let end = state.read_lock::<Map>().context("the state of a stepped method must be a map")?.clone();
         run.answer(run.call("view", step, Some(state))?, "view", end)
     }
 
-    /// What the method's last step says of all pictures. Those that fool already (`idle`) stay as they are; where the scores of
-    /// some are not finite on the way, each is asked about by itself.
+    /// The result of the method's last step for all pictures. Those that already fool the network (`idle`) are left unchanged. If
+    /// scores become non-finite, each picture is run separately.
     fn ask_together(&self, engine: &Engine, cx: &Cx, method: &Method, idle: &[bool]) -> Result<Map> {
         if idle.contains(&true) {
             return self.ask_the_rest(engine, cx, method, idle);
@@ -167,7 +167,7 @@ impl MethodCall {
         }
     }
 
-    /// The same of the pictures that do not fool yet, with the others among them.
+    /// Runs the pictures that do not fool the network yet, and inserts the others unchanged.
     fn ask_the_rest(&self, engine: &Engine, cx: &Cx, method: &Method, idle: &[bool]) -> Result<Map> {
         let rows: Vec<_> = (0..idle.len()).filter(|&i| !idle[i]).collect();
         let places: Vec<_> = rows.iter().map(|&i| i as u32).collect();
@@ -186,7 +186,7 @@ impl MethodCall {
         Ok(end)
     }
 
-    /// `x` of each picture's last step; all NaN where its scores were not finite on the way.
+    /// The `x` of each picture's last step; NaN if its scores became non-finite.
     fn ask_apart(&self, engine: &Engine, cx: &Cx, method: &Method) -> Result<Map> {
         let mut answers = vec![];
         for (i, &target) in self.targets.iter().enumerate() {
@@ -234,7 +234,7 @@ impl MethodCall {
     }
 }
 
-/// A method on one picture.
+/// A run of a method.
 struct MethodRun<'a> {
     engine: &'a Engine,
     method: &'a Method,
@@ -251,20 +251,20 @@ impl MethodRun<'_> {
         answer.map_err(|e| self.wrong(function, *e))
     }
 
-    /// The state at the method's end, or after so many steps; and the number of its step.
+    /// The state at the method's end, or after `steps` steps, and the index of its step.
     fn to_the_end(&self, steps: usize) -> Result<(Dynamic, usize)> {
         let mut state = self.call("start", 0, None)?;
         let mut step = 0;
         while step < steps && !done(&state) {
             step += 1;
             state = self.call("step", step, Some(state))?;
-            ensure!(state.is::<Map>(), "the method \"{}\" gave a state that is no map", self.method.name);
+            ensure!(state.is::<Map>(), "the method \"{}\" returned a state that is not a map", self.method.name);
             self.cx.observer.progress("step", step, 0);
         }
         Ok((state, step))
     }
 
-    /// Raw tensors by title, `map`, and what the last state says.
+    /// The result of a run: raw tensors by title, `map`, and the values of the last state.
     fn answer(&self, answer: Dynamic, function: &str, end: Map) -> Result<Map> {
         let figures = figures(answer).map_err(|e| self.wrong(function, *raise(e)))?;
         let mut map = Map::new();
@@ -284,7 +284,7 @@ impl MethodRun<'_> {
         Ok(map)
     }
 
-    /// The raw values of a figure, `(N, C, H, W)`; none: it has none.
+    /// The raw values of a figure, `(N, C, H, W)`, if it has any.
     fn tensor(&self, figure: &Figure) -> Result<Option<Dynamic>> {
         let Some(values) = figure.values() else { return Ok(None) };
         let mut shape = values.shape.clone();
@@ -299,7 +299,7 @@ impl MethodRun<'_> {
         Ok(Some(Dynamic::from(tensor)))
     }
 
-    /// An error in the method that was asked keeps its place in that method's text.
+    /// Keeps the position of an error in the text of the called method.
     fn wrong(&self, function: &str, error: EvalAltResult) -> anyhow::Error {
         let place = || line_with(&self.method.source.text, &format!("fn {function}(")).unwrap_or(Position::NONE);
         let error = match error {
@@ -315,36 +315,36 @@ impl MethodRun<'_> {
     }
 }
 
-/// Whether an error tells that a network's scores are not finite.
+/// Whether an error says that a network's scores are not finite.
 fn not_finite(error: &anyhow::Error) -> bool {
     ScoresNotFinite::is_told_in(&format!("{error:#}"))
 }
 
-/// The end of an attack that the network's scores ended: a picture of which nothing is known.
+/// The result of an attack that ended because of non-finite scores: an `x` of NaN.
 fn unknown(input: &Tensor) -> Result<Map> {
     Ok(Map::from([("x".into(), Dynamic::from((input.ones_like()? * f64::NAN)?))]))
 }
 
-/// What is told of a stepper's last state.
+/// The entries of a stepped method's last state that are part of its result.
 fn said(state: &Dynamic) -> Result<Map> {
-    let end = state.read_lock::<Map>().context("a stepper's state is a map")?.clone();
+    let end = state.read_lock::<Map>().context("the state of a stepped method must be a map")?.clone();
     Ok(end.into_iter().filter(|(key, _)| SAID.contains(&key.as_str())).collect())
 }
 
-/// Whether a state says that it is the last.
+/// Whether a state is marked as the last one.
 fn done(state: &Dynamic) -> bool {
     state.read_lock::<Map>().is_some_and(|s| s.get("done").is_some_and(|d| !d.is_unit()))
 }
 
-/// The figure that a method regards as its answer: the map titled like the method, else `attribution` or another of the
-/// field's words, else its first map.
+/// A method's main figure: the map with the method's name as its title, else the first title of [`ANSWERS`] found, else its
+/// first map.
 fn main_figure<'a>(method: &str, figures: &'a [Figure]) -> Option<&'a Figure> {
     let maps: Vec<_> = figures.iter().filter(|f| matches!(f.body, Body::Map { .. })).collect();
     let titled = |title: &str| maps.iter().find(|f| f.title == title).copied();
     [method].into_iter().chain(ANSWERS).find_map(titled).or(maps.first().copied())
 }
 
-/// The answers on several pictures as one: tensors of one shape, `(1, …)`, become a batch.
+/// Combines the results for several pictures: tensors of equal shape `(1, …)` are concatenated to a batch.
 fn joined(answers: Vec<Map>) -> Result<Map> {
     let mut all = Map::new();
     for key in answers[0].keys() {
@@ -361,17 +361,17 @@ fn joined(answers: Vec<Map>) -> Result<Map> {
     Ok(all)
 }
 
-/// An option of this type, if it is there.
+/// The value of an option, if present, checked for its type.
 fn of<T: Clone + 'static>(options: &Map, key: &str, what: &str) -> Result<Option<T>> {
     let Some(value) = options.get(key) else { return Ok(None) };
-    let wrong = || anyhow!("option \"{key}\" of answer is {what}, got {}", value.type_name());
+    let wrong = || anyhow!("option \"{key}\" of answer must be {what}, got {}", value.type_name());
     value.read_lock::<T>().map(|v| Some(v.clone())).ok_or_else(wrong)
 }
 
-/// The method's parameters, those that are given by a map or a text `layer=conv1 relu=false` set as by `--set`.
+/// The method's parameters, with values from a map or a string `layer=conv1 relu=false`, as for `--set`.
 fn params(method: &Method, model: &Model, given: Option<&Dynamic>) -> Result<Params> {
     let mut params = Params::new(method.params.clone());
-    let setting = |name: &str, text: &str| format!("asking {} with {name}={text}", method.name);
+    let setting = |name: &str, text: &str| format!("calling {} with {name}={text}", method.name);
     for (name, text) in given.map(pairs).transpose()?.unwrap_or_default() {
         params.set(&name, &text, model).with_context(|| setting(&name, &text))?;
     }
@@ -383,16 +383,17 @@ fn pairs(given: &Dynamic) -> Result<Vec<(String, String)>> {
         return Ok(map.iter().map(|(name, value)| (name.to_string(), text(value))).collect());
     }
     let Ok(text) = given.clone().into_string() else {
-        bail!("params of answer are a map or a text \"layer=conv1 relu=false\", got {}", given.type_name());
+        bail!("`params` of answer must be a map or a string \"layer=conv1 relu=false\", got {}", given.type_name());
     };
     let pair = |word: &str| {
-        let (name, value) = word.split_once('=').with_context(|| format!("\"{word}\": a parameter is name=value"))?;
+        let (name, value) =
+            word.split_once('=').with_context(|| format!("\"{word}\" is not of the form name=value"))?;
         Ok((name.to_string(), value.to_string()))
     };
     text.split_whitespace().map(pair).collect()
 }
 
-/// The observer of the asking method, told of the progress of the method that is asked; its figures are not shown.
+/// Passes the progress of a called method on to the caller's observer, but not its figures.
 struct NestedObserver {
     name: String,
     observer: Arc<dyn Observer>,

@@ -1,8 +1,8 @@
-//! Whether a network is fooled, and the rule that holds for every attack: a picture that fools already needs no step.
+//! Whether a network is fooled, and the rule for all attacks: a picture that already fools the network needs no step.
 //!
-//! An attack is a method of the group `attack`, or one whose `PLUGIN` says `attack: true`. Before it starts, the network is
-//! asked about the picture as it is. Where that fools already, the method isn't called: the answer is the picture itself,
-//! shown by `nothing_to_do.rhai`. `stop=false`, where a method stops by default, switches the rule off.
+//! An attack is a method in the group `attack`, or one with `attack: true` in its `PLUGIN`. Before it starts, the network
+//! classifies the picture as it is. If that already fools it, the method is not called; the result is the picture itself, shown by
+//! `nothing_to_do.rhai`. In methods that stop by default, `stop=false` disables the rule.
 
 use crate::backend;
 use crate::graph::{Scores, named};
@@ -15,10 +15,10 @@ use anyhow::Result;
 use candle_core::Tensor;
 use rhai::{Dynamic, Map};
 
-/// The state's key that says that the attack has not begun.
+/// The state's key that marks an attack that has not begun.
 const UNTOUCHED: &str = "untouched";
 
-/// What is shown of a picture that needs no attack.
+/// The method that shows a picture that needs no attack.
 pub(in crate::script) fn idle() -> ScriptSource {
     ScriptSource::of_text("nothing_to_do", include_str!("nothing_to_do.rhai"))
 }
@@ -29,7 +29,7 @@ pub(in crate::script) fn is_untouched(state: &Dynamic) -> bool {
 }
 
 impl Cx {
-    /// The class that an attack is to reach; none: any other than the target.
+    /// The class that an attack aims at; `None` for any class other than the target.
     pub(in crate::script) fn goal(&self) -> Option<usize> {
         self.params.class("goal")
     }
@@ -39,7 +39,7 @@ impl Cx {
         self.params.switch("stop").is_none_or(|(on, _)| on)
     }
 
-    /// Whether the network now names the goal, or no longer the target, in each row of logits.
+    /// For each row of logits, whether it predicts the goal or, without a goal, no longer the target.
     pub(in crate::script) fn fooled(&self, logits: &Tensor) -> Result<Vec<bool>> {
         let scores = self.model.graph.scores;
         match self.goal() {
@@ -48,20 +48,20 @@ impl Cx {
         }
     }
 
-    /// Which pictures of the input leave the method nothing to do.
+    /// Which pictures of the input need no attack.
     pub(in crate::script) fn nothing_to_do(&self, guard: &Guard, method: &Method) -> Result<Vec<bool>> {
         let asked_to_go_on = self.params.switch("stop") == Some((false, true));
         if !method.attack || asked_to_go_on || self.targets.is_err() || self.model.graph.scores == Scores::Places {
             return Ok(vec![false; self.input.dims()[0]]);
         }
-        // Of scores that are not finite the attack itself tells.
+        // Non-finite scores are reported by the attack itself.
         let logits =
             backend::with_direct_sums(method.exact, || LabelledTrace::logits(guard, &self.model, &self.input))?;
         let finite = named(&logits)?.into_iter().map(|class| class.is_some());
         Ok(self.fooled(&logits)?.into_iter().zip(finite).map(|(fooled, finite)| fooled && finite).collect())
     }
 
-    /// Why there is nothing to do on the first picture.
+    /// Why the first picture needs no attack.
     pub(in crate::script) fn why_nothing(&self, guard: &Guard) -> Result<String> {
         let run = LabelledTrace::forward(guard, &self.model, &self.input)?;
         let label = |class: usize| self.model.card.label(class);

@@ -20,19 +20,19 @@ use rhai::{Dynamic, Engine, FuncArgs};
 use std::path::Path;
 use std::sync::Arc;
 
-/// An engine with the folders that its scripts come from.
+/// A script engine and the folders that its scripts come from.
 pub struct Host {
     guard: Arc<Guard>,
     plugins: Folders,
     models: Folders,
     engine: Engine,
     read: CompiledLibraries,
-    /// The texts of methods that other methods asked.
+    /// The texts of methods called by other methods.
     asked: CompiledLibraries,
 }
 
 impl Host {
-    /// A host that looks for methods and architectures in these folders.
+    /// A host with methods and architectures from these folders.
     pub fn new(plugins: Folders, models: Folders) -> Self {
         panics::quiet();
         let guard = Arc::new(Guard::default());
@@ -48,39 +48,39 @@ impl Host {
         Self { guard, plugins, models, engine, read, asked }
     }
 
-    /// The signatures of what its scripts may call.
+    /// The signatures of the functions that scripts can call.
     pub(super) fn signatures(&self) -> Vec<String> {
         engine::functions(&self.engine)
     }
 
-    /// The same as files for editors, name and text.
+    /// The same as definition files for editors: name and text.
     pub(super) fn definitions(&self) -> Vec<(String, String)> {
         self.engine.definitions().with_headers(true).iter_files().collect()
     }
 
-    /// What cancels its scripts.
+    /// The guard that limits and cancels its scripts.
     pub fn guard(&self) -> &Arc<Guard> {
         &self.guard
     }
 
-    /// Where methods come from.
+    /// The folders of methods.
     pub fn plugins(&self) -> &Folders {
         &self.plugins
     }
 
-    /// Where architectures come from.
+    /// The folders of architectures.
     pub fn models(&self) -> &Folders {
         &self.models
     }
 
-    /// The method of this name, or of this `.rhai` file.
+    /// The method with this name, or in this `.rhai` file.
     ///
-    /// Errors carry a [`Report`] where the script is at fault.
+    /// Errors in the script carry a [`Report`].
     pub fn method(&self, name: &str) -> Result<Method> {
         if name.ends_with(".rhai") {
             return self.compile(self.plugins.read(Path::new(name))?);
         }
-        // A method's group is no part of its name, and a library is no method.
+        // Names contain no group, and libraries are not methods.
         let found = if name.contains('/') { None } else { self.plugins.find(name)? };
         match found {
             Some(source) => self.compile(source),
@@ -88,12 +88,12 @@ impl Host {
         }
     }
 
-    /// What answers in place of an attack that has nothing to do.
+    /// The method that stands in for an attack that has nothing to do.
     pub(super) fn idle(&self) -> Result<Method> {
         self.compile(fooled::idle())
     }
 
-    /// An open method anew, from the file it came from.
+    /// Compiles an open method again from its file.
     pub(crate) fn again(&self, method: &Method) -> Result<Method> {
         self.compile(method.source.again(&self.plugins)?)
     }
@@ -114,7 +114,7 @@ impl Host {
         })
     }
 
-    /// All methods; those that do not compile with the line of their error.
+    /// All methods; those that do not compile have the line of their error.
     pub fn methods(&self) -> Vec<MethodRow> {
         self.plugins.names().into_iter().map(|name| self.row(name)).collect()
     }

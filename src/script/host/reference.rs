@@ -61,7 +61,7 @@ const RESULTS: [(&str, &str); 9] = [
 const FILE: &str = "README.md";
 const HEADING: &str = "## What scripts can call";
 
-/// All of it.
+/// The whole reference.
 pub fn reference(host: &Host) -> Reference {
     let text = host.plugins().embedded_file(FILE).and_then(|bytes| std::str::from_utf8(bytes).ok()).unwrap_or_default();
     let section = text.split_once(HEADING).map_or("", |(_, rest)| rest.split("\n## ").next().unwrap_or_default());
@@ -140,9 +140,9 @@ impl Reference {
 }
 
 impl Host {
-    /// Writes definitions that rhai's language server reads, one file a module.
+    /// Writes definitions for rhai's language server, one file per module, and returns their number.
     ///
-    /// Errors: the folder cannot be written.
+    /// Errors if the folder cannot be written.
     pub fn write_definitions(&self, folder: &Path) -> Result<usize> {
         create_folder(folder)?;
         let files = self.definitions();
@@ -163,7 +163,7 @@ fn row(line: &str) -> Option<(String, String, String)> {
     (!noun.contains("---")).then(|| (plain(noun), plain(of), plain(what)))
 }
 
-/// A signature as a script sees it: without the paths of types, and failing is no part of a result.
+/// A signature as scripts see it: without the paths of types, and with `T` in place of `Result<T, …>`.
 fn short(signature: &str) -> String {
     let mut words = String::new();
     for word in signature.split_inclusive(|c: char| !(c.is_alphanumeric() || c == '_' || c == ':')) {

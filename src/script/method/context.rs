@@ -1,4 +1,4 @@
-//! `cx`: what a method is given to answer a question.
+//! `cx`, the argument of a method's functions.
 
 use super::data::Data;
 use super::params::Params;
@@ -12,11 +12,11 @@ use rand_chacha::ChaCha8Rng;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
-/// Who watches while a method runs.
+/// Receives figures and progress while a method runs.
 pub trait Observer: Send + Sync {
-    /// Figures to show at once.
+    /// Shows figures immediately.
     fn show(&self, figures: Vec<Figure>);
-    /// How far a long computation is; `total` 0 when unknown.
+    /// Reports the progress of a long computation; `total` is 0 if unknown.
     fn progress(&self, what: &str, done: usize, total: usize);
 }
 
@@ -28,39 +28,39 @@ impl Observer for NoObserver {
     fn progress(&self, _: &str, _: usize, _: usize) {}
 }
 
-/// The question a method answers.
+/// The context of a method: its input, parameters and environment.
 #[derive(Clone)]
 pub struct Cx {
     /// The network.
     pub model: Model,
-    /// The picture, `(1, C, H, W)` in `[0, 1]`; or a batch of them.
+    /// The picture, `(1, C, H, W)` in `[0, 1]`, or a batch of pictures `(N, C, H, W)`.
     pub input: Tensor,
-    /// What the picture was opened as, `cifar10:FILE[17]` or a file; none for one that was made or changed.
+    /// How the picture was opened: `cifar10:FILE[17]` or a file; `None` if it was computed or changed.
     pub source: Option<Arc<str>>,
-    /// The class asked about, of each picture; none where the network names none and no class was chosen.
+    /// The target class of each picture; an error if none was chosen and the network's scores are not finite.
     pub targets: Result<Vec<usize>, ScoresNotFinite>,
-    /// The data set, for methods that ask one.
+    /// The data set, for methods that use one.
     pub data: Arc<Data>,
     /// The parameters.
     pub params: Arc<Params>,
-    /// What was used in place of their values.
+    /// Values used in place of the parameters' own.
     pub used: Arc<UsedValues>,
-    /// The number of the step that is computed; 0 at the start.
+    /// The index of the step being computed; 0 at the start.
     pub step: usize,
     /// The seed of all random numbers.
     pub seed: u64,
-    /// Names of the methods that led here, each asked by the one before; the last is the one that runs.
+    /// The call stack: names of methods, each called by the one before; the last one is running.
     pub asked: Vec<String>,
-    /// Which of two streams random numbers come from: a method that asks others has noise of its own, not theirs.
+    /// Which of two streams random numbers come from, so that a method and the methods it calls have independent noise.
     pub stream: u64,
-    /// Draws of random numbers so far in this step.
+    /// The number of random draws so far in this step.
     pub draws: Arc<AtomicU64>,
-    /// Who watches.
+    /// Receives figures and progress.
     pub observer: Arc<dyn Observer>,
 }
 
 impl Cx {
-    /// A generator keyed by (seed, step, draw, stream): the same question gives the same numbers.
+    /// A generator keyed by (seed, step, draw, stream), so that results are reproducible.
     pub(crate) fn random(&self) -> ChaCha8Rng {
         let draw = self.draws.fetch_add(1, Ordering::Relaxed);
         let mut key = [0u8; 32];

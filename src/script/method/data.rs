@@ -1,4 +1,4 @@
-//! The data set of a question, opened when a method first asks for it.
+//! The data set of a session, opened on first use.
 
 use crate::data::{Dataset, source};
 use anyhow::{Result, anyhow, bail};
@@ -12,44 +12,44 @@ pub struct Data {
 }
 
 impl Data {
-    /// What `--data` names.
+    /// The data set that `--data` names.
     pub fn named(spec: &str) -> Self {
         Self { spec: Some(spec.into()), set: OnceLock::new() }
     }
 
-    /// The made pictures that a network of this name, or of its first word, learnt from, if there are any.
+    /// The synthetic data set that a network with this name, or its first word, was trained on, if any.
     pub fn of_model(name: &str) -> Self {
         let name = name.split('_').next().unwrap_or(name);
         let made = crate::data::synthetic::NAMES.contains(&name).then(|| format!("made:{name}"));
         Self { spec: made, set: OnceLock::new() }
     }
 
-    /// This one.
+    /// A data set that is already open.
     pub fn of(set: Dataset) -> Self {
         Self { spec: Some(set.name.clone()), set: OnceLock::from(Ok(Arc::new(set))) }
     }
 
-    /// What it is called; none: there is no data set.
+    /// Its name; `None` if there is no data set.
     pub fn name(&self) -> Option<&str> {
         self.spec.as_deref()
     }
 
-    /// The pictures, where something asked for them already.
+    /// The data set, if it has been opened.
     pub fn opened(&self) -> Option<&Dataset> {
         self.set.get()?.as_deref().ok()
     }
 
-    /// The number of the picture of this name in it, if it is one of its pictures: by name, not by looks.
+    /// The index of the picture with this name, if the data set contains it; compared by name, not by pixels.
     pub fn number_of(&self, picture: &str) -> Option<usize> {
         self.get().ok()?.number_of(picture)
     }
 
-    /// The pictures.
+    /// The data set, opened on first use.
     ///
-    /// Errors where no data set was named, or it cannot be read.
+    /// Errors if no data set was named, or if it cannot be read.
     pub fn get(&self) -> Result<Arc<Dataset>> {
         let Some(spec) = &self.spec else {
-            bail!("this method asks a data set: name one with --data, for example --data mnist:DIR or made:shapes");
+            bail!("this method needs a data set; name one with --data, such as --data mnist:DIR or --data made:shapes");
         };
         let open = || source::open(spec).map(Arc::new).map_err(|e| format!("{e:#}"));
         self.set.get_or_init(open).clone().map_err(|e| anyhow!(e))

@@ -1,4 +1,4 @@
-//! Parameters of a method: declared once, checked whenever they are set.
+//! The parameters of a method, checked whenever they are set.
 
 use super::remarks::written;
 use crate::data::{read_npy, source};
@@ -13,7 +13,7 @@ use candle_core::Tensor;
 use rhai::{Dynamic, INT};
 use std::path::Path;
 
-/// What stands behind a share of epsilon.
+/// The unit of a length relative to epsilon.
 pub const EPSILON: &str = "eps";
 
 /// One declared parameter.
@@ -21,11 +21,11 @@ pub const EPSILON: &str = "eps";
 pub struct Param {
     /// Its name.
     pub name: String,
-    /// What it does.
+    /// Its description.
     pub doc: String,
-    /// What it may be.
+    /// Its type and range.
     pub kind: ParamKind,
-    /// Its value until set.
+    /// Its default value.
     pub default: ParamValue,
 }
 
@@ -38,32 +38,32 @@ pub enum ParamValue {
     Integer(i64),
     /// A length in 1/255.
     Pixels(f64),
-    /// A length as a share of the parameter `epsilon`.
+    /// A length as a fraction of the parameter `epsilon`.
     Share(f64),
-    /// Yes or no.
+    /// A boolean.
     Switch(bool),
-    /// A choice, or any text.
+    /// A choice, or any string.
     Text(String),
-    /// A class; none: the method decides.
+    /// A class; `None` leaves it to the method.
     Class(Option<usize>),
-    /// A layer by name; none: the last one with a map.
+    /// A layer by name; `None` for the last one with a feature map.
     Layer(Option<String>),
-    /// No single layer: all of them.
+    /// All layers instead of a single one.
     AllLayers,
-    /// A channel; none: the method decides.
+    /// A channel; `None` leaves it to the method.
     Channel(Option<usize>),
-    /// Numbers; none: the method decides.
+    /// An array; `None` leaves it to the method.
     Array(Option<GivenArray>),
-    /// Pictures at their own sizes, maybe none.
+    /// Pictures in their own sizes, possibly none.
     Pictures(Vec<GivenArray>),
 }
 
-/// Numbers that were given, and where they came from.
+/// An array passed to a parameter, and its origin.
 #[derive(Clone, Debug)]
 pub struct GivenArray {
-    /// Their file.
+    /// Its file.
     pub name: String,
-    /// They.
+    /// Its values.
     pub tensor: Tensor,
 }
 
@@ -73,7 +73,7 @@ impl PartialEq for GivenArray {
     }
 }
 
-/// The parameters of one method with their present values.
+/// The parameters of one method with their current values.
 #[derive(Clone, Debug, Default)]
 pub struct Params {
     params: Vec<Param>,
@@ -81,9 +81,9 @@ pub struct Params {
 }
 
 impl Param {
-    /// Reads a value as `--set` and the app give it.
+    /// Parses a value from `--set` or the app.
     ///
-    /// Errors say what it may be.
+    /// Errors name the type and range.
     pub fn read(&self, text: &str, model: &Model) -> Result<ParamValue> {
         let value = self.parse(text.trim(), model)?;
         self.check(&value)?;
@@ -123,7 +123,7 @@ impl Param {
         value.with_context(|| format!("\"{text}\" for parameter \"{}\", which takes {}", self.name, self.kind.text()))
     }
 
-    /// Whether a value is within its bounds.
+    /// Errors if a value is out of range.
     pub fn check(&self, value: &ParamValue) -> Result<()> {
         let fits = match (&self.kind, value) {
             (ParamKind::Number(low, high), ParamValue::Number(v))
@@ -138,7 +138,7 @@ impl Param {
 }
 
 impl ParamKind {
-    /// What it may be, in words.
+    /// A description of the type and range: `a number from 0 to 1`.
     pub fn text(&self) -> String {
         match self {
             Self::Number(low, high) => format!("a number from {low} to {high}"),
@@ -154,13 +154,13 @@ impl ParamKind {
             Self::Channel => "a channel's number, or none".into(),
             Self::Text => "any text".into(),
             Self::Array => "a .npy file, or none".into(),
-            Self::Pictures => "pictures with commas between them, or none".into(),
+            Self::Pictures => "pictures separated by commas, or none".into(),
         }
     }
 }
 
 impl ParamValue {
-    /// As `--set` would take it.
+    /// The value as written for `--set`.
     pub fn text(&self) -> String {
         match self {
             Self::Number(v) | Self::Pixels(v) => v.to_string(),
@@ -176,7 +176,7 @@ impl ParamValue {
         }
     }
 
-    /// The same, with the layer that stands for none.
+    /// The same, with the default layer resolved to its name.
     fn seen(&self, model: &Model) -> String {
         match self {
             Self::Layer(None) => last_map(&model.graph).into(),
@@ -184,7 +184,7 @@ impl ParamValue {
         }
     }
 
-    /// As a script sees it: pixels as parts of 1, a layer by name, all of them as `()`.
+    /// The value as scripts see it: pixel lengths in `[0, 1]`, a layer by name, all layers as `()`.
     pub(in crate::script) fn dynamic(&self, model: &Model) -> Dynamic {
         let index = |i: &Option<usize>| i.map_or(Dynamic::UNIT, |i| Dynamic::from(i as INT));
         match self {
@@ -205,13 +205,13 @@ impl ParamValue {
 }
 
 impl Params {
-    /// All at their defaults.
+    /// Parameters at their defaults.
     pub fn new(params: Vec<Param>) -> Self {
         let values = params.iter().map(|p| p.default.clone()).collect();
         Self { params, values }
     }
 
-    /// The same declarations anew, with the values of `self` where a name is still there and the value still fits.
+    /// New declarations with the values of `self` where the name still exists and the value is still valid.
     pub fn carried_to(&self, params: Vec<Param>) -> Self {
         let mut new = Self::new(params);
         for (param, value) in new.params.iter().zip(&mut new.values) {
@@ -226,7 +226,7 @@ impl Params {
         new
     }
 
-    /// Sets one by name.
+    /// Sets a parameter from a string. Errors if there is no such parameter, or if the value is not valid.
     pub fn set(&mut self, name: &str, text: &str, model: &Model) -> Result<()> {
         let Some(i) = self.params.iter().position(|p| p.name == name) else { bail!("{}", self.unknown(name)) };
         let value = self.params[i].read(text, model)?;
@@ -234,7 +234,7 @@ impl Params {
             let length = self.value("epsilon").is_some_and(|(p, _)| matches!(p.kind, ParamKind::Pixels(..)));
             ensure!(
                 length && name != "epsilon",
-                "\"{text}\" for parameter \"{name}\": a share of epsilon needs a parameter \"epsilon\" beside it; it takes {}",
+                "\"{text}\" for parameter \"{name}\" is relative to epsilon, but there is no other parameter \"epsilon\"; it takes {}",
                 self.params[i].kind.text()
             );
         }
@@ -242,7 +242,7 @@ impl Params {
         Ok(())
     }
 
-    /// Gives one of numbers a tensor that stands in no file.
+    /// Sets an array or picture parameter to a tensor instead of a file.
     pub fn give(&mut self, name: &str, tensor: Tensor) -> Result<()> {
         let takes = |p: &Param| p.name == name && matches!(p.kind, ParamKind::Array | ParamKind::Pictures);
         let Some(i) = self.params.iter().position(takes) else { bail!("{}", self.unknown(name)) };
@@ -254,7 +254,7 @@ impl Params {
         Ok(())
     }
 
-    /// The value of one, as scripts see it.
+    /// The value of a parameter as scripts see it.
     pub(in crate::script) fn get(&self, name: &str, model: &Model) -> Result<Dynamic> {
         match self.params.iter().position(|p| p.name == name) {
             Some(i) => match self.values[i] {
@@ -265,22 +265,22 @@ impl Params {
         }
     }
 
-    /// A value of the script's for one, as `--set` would take it.
+    /// A script's value for a parameter, as written for `--set`.
     pub(in crate::script) fn written(&self, name: &str, value: &Dynamic) -> Result<String> {
         let Some(param) = self.params.iter().find(|p| p.name == name) else { bail!("{}", self.unknown(name)) };
         Ok(written(value, if matches!(param.kind, ParamKind::Pixels(..)) { 255.0 } else { 1.0 }))
     }
 
-    /// Whether one is not at its default.
+    /// Whether a parameter differs from its default.
     pub(in crate::script) fn is_changed(&self, name: &str) -> bool {
         self.params.iter().zip(&self.values).any(|(p, v)| p.name == name && p.default != *v)
     }
 
-    /// A length that is a share of epsilon, in parts of 1.
+    /// A length relative to epsilon, in `[0, 1]`.
     fn length(&self, i: usize, share: f64) -> Result<f64> {
         let epsilon = match self.value("epsilon") {
             Some((_, ParamValue::Pixels(epsilon))) => *epsilon,
-            _ => bail!("there is no parameter \"epsilon\" to take a share of"),
+            _ => bail!("there is no parameter \"epsilon\" for a relative length"),
         };
         self.params[i]
             .check(&ParamValue::Pixels(share * epsilon))
@@ -288,7 +288,7 @@ impl Params {
         Ok(share * epsilon / 255.0)
     }
 
-    /// The class that a parameter of this name names, if there is one.
+    /// The class that a parameter is set to, if any.
     pub(in crate::script) fn class(&self, name: &str) -> Option<usize> {
         match self.value(name)? {
             (_, ParamValue::Class(class)) => *class,
@@ -296,7 +296,7 @@ impl Params {
         }
     }
 
-    /// Whether a switch is on, and whether it is by default; none: there is no switch of this name.
+    /// Whether a boolean parameter is on, and whether it is on by default; `None` if there is no such parameter.
     pub(in crate::script) fn switch(&self, name: &str) -> Option<(bool, bool)> {
         match self.value(name)? {
             (Param { default: ParamValue::Switch(default), .. }, ParamValue::Switch(on)) => Some((*on, *default)),
@@ -308,18 +308,18 @@ impl Params {
         self.params.iter().zip(&self.values).find(|(p, _)| p.name == name)
     }
 
-    /// Names and values of those that differ from their defaults, as text.
+    /// Names and values, as strings, of the parameters that differ from their defaults.
     pub(in crate::script) fn changed(&self) -> Vec<(String, String)> {
         let pairs = self.params.iter().zip(&self.values).filter(|(p, v)| p.default != **v);
         pairs.map(|(p, v)| (p.name.clone(), v.text())).collect()
     }
 
-    /// Names and values, as text; a layer that was left open is the one that the method sees.
+    /// Names and values of all parameters, as strings, with the default layer resolved to its name.
     pub fn texts(&self, model: &Model) -> Vec<(String, String)> {
         self.params.iter().zip(&self.values).map(|(p, v)| (p.name.clone(), v.seen(model))).collect()
     }
 
-    /// For the form in the app.
+    /// Rows for the app's form.
     pub fn rows(&self, model: &Model) -> Vec<ParamRow> {
         let row = |(p, v): (&Param, &ParamValue)| ParamRow {
             name: p.name.clone(),
@@ -333,7 +333,7 @@ impl Params {
 
     fn unknown(&self, name: &str) -> String {
         let names: Vec<_> = self.params.iter().map(|p| p.name.as_str()).collect();
-        let known = if names.is_empty() { "it has none".into() } else { format!("known are {}", names.join(", ")) };
+        let known = if names.is_empty() { "it takes none".into() } else { format!("it takes {}", names.join(", ")) };
         match closest(name, names.iter().copied()) {
             Some(near) => format!("no parameter \"{name}\", did you mean \"{near}\"? {known}"),
             None => format!("no parameter \"{name}\"; {known}"),
@@ -355,7 +355,7 @@ impl GivenArray {
     }
 }
 
-/// `0.25eps`: a share of epsilon, the λ of gradient steps.
+/// Parses `0.25eps`, a fraction of epsilon.
 fn share(text: &str) -> Option<ParamValue> {
     let number = text.strip_suffix(EPSILON)?.trim_end().trim_end_matches('*').trim_end();
     let share = if number.is_empty() { Some(1.0) } else { number.parse::<f64>().ok() };
@@ -366,7 +366,7 @@ fn same_kind(a: &ParamKind, b: &ParamKind) -> bool {
     std::mem::discriminant(a) == std::mem::discriminant(b)
 }
 
-/// A layer by name, or by number from the end among those of the kinds.
+/// A layer by name, or by index among those of the given kinds; negative indices count from the end.
 fn layer(graph: &Graph, text: &str, kinds: &[String]) -> Result<String> {
     debug_assert!(kinds.iter().all(|k| KINDS.contains(&k.as_str())));
     let fits: Vec<_> =
@@ -383,10 +383,10 @@ fn layer(graph: &Graph, text: &str, kinds: &[String]) -> Result<String> {
     };
     let place = if number < 0 { number + fits.len() as i64 } else { number };
     let node = usize::try_from(place).ok().and_then(|i| fits.get(i));
-    Ok(node.with_context(|| format!("layer {number} of {}", fits.len()))?.name.clone())
+    Ok(node.with_context(|| format!("no layer {number}; there are {}", fits.len()))?.name.clone())
 }
 
-/// The last layer that still has a map and is not yet one channel a class: where Grad-CAM looks by default.
+/// The last layer with a feature map whose channels are not yet the classes: Grad-CAM's default.
 fn last_map(graph: &Graph) -> &str {
     let classes = graph.nodes[graph.logits].shape.get(1).filter(|_| graph.classes() > 0).copied().unwrap_or(0);
     let passing = ["dropout", "dropout2d", "adaptive_avg_pool", "global_avg_pool"];

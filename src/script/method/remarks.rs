@@ -1,4 +1,4 @@
-//! What a method says that it used in place of what its parameters say: a layer that it chose, a count that was too large.
+//! What a method reports besides figures: values used instead of its parameters' own, such as a lowered count, and notes.
 
 use crate::script::sandbox::bounded_text::text;
 use crate::sync::LockUnpoisoned;
@@ -6,38 +6,38 @@ use rhai::Dynamic;
 use std::collections::BTreeMap;
 use std::sync::Mutex;
 
-/// Values by the parameters' names, as `--set` would take them.
+/// Values used for parameters, by name, as written for `--set`.
 #[derive(Debug, Default)]
 pub struct UsedValues(Mutex<BTreeMap<String, String>>);
 
 impl UsedValues {
-    /// This was used for a parameter.
+    /// Records the value used for a parameter.
     pub(in crate::script) fn tell(&self, name: &str, text: String) {
         self.0.lock_unpoisoned().insert(name.into(), text);
     }
 
-    /// All that was told.
+    /// Takes all recorded values.
     pub(in crate::script) fn take(&self) -> BTreeMap<String, String> {
         std::mem::take(&mut *self.0.lock_unpoisoned())
     }
 }
 
-/// What a method says of its answer besides figures.
+/// What a method reports besides figures.
 #[derive(Clone, Debug, Default)]
 pub struct Remarks {
     used: BTreeMap<String, String>,
     notes: Vec<String>,
-    /// How many notes were passed on.
+    /// The number of notes already passed on.
     passed: usize,
 }
 
 impl Remarks {
-    /// What was used, of a run that is taken up.
+    /// The remarks of a resumed run.
     pub(in crate::script) fn of(used: BTreeMap<String, String>) -> Self {
         Self { used, ..Self::default() }
     }
 
-    /// What one more call said.
+    /// Adds the remarks of one more call; repeated notes are dropped.
     pub(in crate::script) fn add(&mut self, used: BTreeMap<String, String>, notes: Vec<String>) {
         self.used.extend(used);
         for note in notes {
@@ -47,17 +47,17 @@ impl Remarks {
         }
     }
 
-    /// What was used in place of parameters' values, as `--set` would take it.
+    /// Values used instead of the parameters' own, as written for `--set`.
     pub fn used(&self) -> &BTreeMap<String, String> {
         &self.used
     }
 
-    /// What a person should know of the answer.
+    /// Notes for the user about the result.
     pub fn notes(&self) -> &[String] {
         &self.notes
     }
 
-    /// The notes that were not passed on yet.
+    /// The notes that have not been passed on yet.
     pub(in crate::script) fn new_notes(&mut self) -> Vec<String> {
         let new = self.notes[self.passed..].to_vec();
         self.passed = self.notes.len();
@@ -65,7 +65,7 @@ impl Remarks {
     }
 }
 
-/// A value as `--set` would take it; `unit` is how many of the parameter's are one of the script's.
+/// A value as written for `--set`; `unit` is the factor from the script's unit to the parameter's.
 pub(in crate::script) fn written(value: &Dynamic, unit: f64) -> String {
     if let Some(many) = value.read_lock::<rhai::Array>() {
         return many.iter().map(|v| written(v, unit)).collect::<Vec<_>>().join(" ");

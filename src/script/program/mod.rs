@@ -1,6 +1,6 @@
-//! Programs: scripts of several runs, `gradscope exec`.
+//! Programs: scripts with several runs, for `gradscope exec`.
 //!
-//! A program has what methods have, and `run`, `train`, `evaluate`, `model`, `show`, `save`; its statements run from the top.
+//! A program can call everything methods can, and `run`, `train`, `evaluate`, `model`, `show` and `save`; it runs from top to bottom.
 
 mod run;
 mod train;
@@ -21,30 +21,30 @@ use rhai::{Array, Dynamic, Engine, ImmutableString, Map, Scope};
 use std::path::Path;
 use std::sync::{Arc, Mutex};
 
-/// Who a program talks to.
+/// The output of a program.
 pub trait Console: Send + Sync {
-    /// A line that the program prints.
+    /// Prints a line of the program's output.
     fn print(&self, line: &str) -> Result<()>;
-    /// A figure that it shows.
+    /// Draws a figure.
     fn draw(&self, figure: &Figure) -> Result<()>;
-    /// What a person may want to know of what is under way.
+    /// Reports a note about the program's progress.
     fn say(&self, line: &str);
-    /// Who is told of progress.
+    /// The observer of the program's runs.
     fn observer(&self) -> Arc<dyn Observer>;
 }
 
-/// What a program's functions share.
+/// The state shared by a program's functions.
 #[derive(Clone)]
 struct Setting {
     host: Arc<Host>,
     desk: Arc<dyn Console>,
-    /// The first line that could not be printed.
+    /// The error of the first line that could not be printed.
     unprinted: Arc<Mutex<Option<Error>>>,
 }
 
-/// Runs a program from its first statement to its last; `args` is an array of texts there.
+/// Runs a program; the script sees `args` as an array of strings.
 ///
-/// Errors: of the script, with its place; `cancelled`; what `desk` could not print.
+/// Errors if the script fails (with the position), if it is cancelled, or if `desk` cannot print.
 pub fn run(host: Arc<Host>, source: &ScriptSource, args: &[String], desk: Arc<dyn Console>) -> Result<()> {
     let setting = Setting { host: host.clone(), desk, unprinted: Arc::default() };
     let read = CompiledLibraries::default();
@@ -97,7 +97,7 @@ impl Setting {
         figures(answer)?.iter().try_for_each(|figure| self.desk.draw(figure))
     }
 
-    /// Nobody reads on: the program ends.
+    /// Ends the program if its output cannot be printed.
     fn tried(&self, printed: Result<()>) {
         if let Err(error) = printed {
             self.unprinted.lock_unpoisoned().get_or_insert(error);

@@ -1,4 +1,4 @@
-//! `run(method, options)`: a method asked as on the command line; and `evaluate`.
+//! `run(method, options)`, which runs a method as on the command line, and `evaluate`.
 
 use super::Setting;
 use crate::data::{Picture, pixels, source};
@@ -19,11 +19,11 @@ use rhai::{Array, Dynamic, INT, Map};
 use std::path::PathBuf;
 
 const OPTIONS: [&str; 9] = ["model", "input", "target", "data", "set", "steps", "seed", "out", "no_resize"];
-/// The network that the program brings along.
+/// The default network, embedded in the binary.
 const OWN_MODEL: &str = "shapes";
 
 impl Setting {
-    /// `#{ tensors, tables, steps, scalars, done, target, parameters }` of a method's end, the last as they were used.
+    /// Runs a method to its end: `#{ tensors, tables, steps, scalars, done, target, parameters }`, with the parameters as used.
     pub(super) fn run(&self, method: &str, map: Map) -> Result<Map> {
         let options = CallOptions::new("run", map, &OPTIONS)?;
         let mut session = self.session(method, &options)?;
@@ -42,7 +42,9 @@ impl Setting {
 
     fn session(&self, method: &str, o: &CallOptions) -> Result<Session> {
         let model = match o.raw("model") {
-            Some(model) => model.clone().try_cast::<Model>().context("`model` is a network: model(\"resnet20\")")?,
+            Some(model) => {
+                model.clone().try_cast::<Model>().context("`model` must be a network: model(\"resnet20\")")?
+            }
             None => Architectures::new(self.host.models().clone(), self.host.guard()).open(OWN_MODEL, None)?,
         };
         let (name, input) = input(o, &model)?;
@@ -83,7 +85,8 @@ impl Setting {
         session.view(&self.host)
     }
 
-    /// `#{ correct, total, accuracy, not_finite, labels }` of a network on a data set; `labels` says how its classes were matched.
+    /// A network's accuracy on a data set: `#{ correct, total, accuracy, top_label, exact_match, labels, not_finite }`; `labels` says how
+    /// classes were matched.
     pub(super) fn evaluate(&self, model: &Model, data: &str) -> Result<Map> {
         let data = source::open(data)?;
         let labels = ClassMap::of_classes(&data, &model.card, &model.graph)?.by.to_string();
@@ -104,7 +107,7 @@ impl Setting {
     }
 }
 
-/// A picture by name, a tensor, or the program's own picture.
+/// The input: a picture by name, a tensor, or the model's default picture.
 fn input(o: &CallOptions, model: &Model) -> Result<(String, Tensor)> {
     let prepared = |picture: &Picture| model.card.preprocess().apply(picture, o.switch("no_resize", false)?);
     match o.raw("input") {
@@ -113,7 +116,7 @@ fn input(o: &CallOptions, model: &Model) -> Result<(String, Tensor)> {
             Ok((name, prepared(&picture)?))
         }
         Some(value) if value.is::<Tensor>() => {
-            Ok(("a tensor".into(), pixels(&value.clone().try_cast::<Tensor>().context("`input` is a picture")?)?))
+            Ok(("a tensor".into(), pixels(&value.clone().try_cast::<Tensor>().context("`input` must be a picture")?)?))
         }
         Some(value) => {
             let (name, picture) = source::picture(&text(value)?)?;
@@ -122,9 +125,9 @@ fn input(o: &CallOptions, model: &Model) -> Result<(String, Tensor)> {
     }
 }
 
-/// `#{ epsilon: 8 }` as a person would write it.
+/// The entries of `#{ epsilon: 8 }` as strings, as for `--set`.
 fn settings(value: &Dynamic) -> Result<Vec<(String, String)>> {
-    let map = value.read_lock::<Map>().ok_or_else(|| anyhow!("`set` is a map: #{{ epsilon: 8 }}"))?;
+    let map = value.read_lock::<Map>().ok_or_else(|| anyhow!("`set` must be a map: #{{ epsilon: 8 }}"))?;
     Ok(map.iter().map(|(name, value)| (name.to_string(), bounded_text::text(value))).collect())
 }
 

@@ -1,4 +1,4 @@
-//! `train(model, options)`: a network trained as by `gradscope train`, once.
+//! `train(model, options)`: trains a network like `gradscope train`, unless that was done before.
 
 use super::Setting;
 use crate::data::lock::Lock;
@@ -15,10 +15,10 @@ use std::ops::ControlFlow;
 use std::path::{Path, PathBuf};
 
 impl Setting {
-    /// A network, read from the file `out` where this very training wrote it, else trained; an interrupted training goes on.
+    /// Trains a network and writes it to `out`. If `out` was already written by the same training, it is loaded instead; an interrupted
+    /// training is resumed.
     ///
-    /// `teacher: net` has it learn what that network says of the pictures in place of their labels; `count: n` takes the first
-    /// pictures alone.
+    /// `teacher: net` trains on that network's predictions instead of labels; `count: n` uses only the first `n` pictures.
     pub(super) fn train(&self, name: &str, map: Map) -> Result<Model> {
         let known = [&["data", "test", "out", "weights", "teacher", "count"], &training::OPTIONS[..]].concat();
         let o = CallOptions::new("train", map, &known)?;
@@ -42,7 +42,7 @@ impl Setting {
         }
         let trainer = Trainer::new(&graph, &card, data.clone(), training::options(&o, Training::default())?)?;
         if trainer.wrote(&out)? {
-            self.desk.say(&format!("{name} is in {} already", words::path(&out)));
+            self.desk.say(&format!("{name} is already in {}", words::path(&out)));
             return architectures.open(name, Some(&out));
         }
         let checkpoint = out.with_extension("checkpoint");
@@ -61,7 +61,7 @@ impl Setting {
         architectures.open(name, Some(&out))
     }
 
-    /// The pictures to learn from, with their own labels or a teacher's.
+    /// The training pictures, with their own labels or a teacher's.
     fn lessons(&self, o: &CallOptions, data: Dataset) -> Result<Dataset> {
         let count = o.size("count", data.len())?.min(data.len());
         let labels = match o.raw("teacher") {
@@ -69,10 +69,10 @@ impl Setting {
             None => return data.first(count),
             Some(teacher) => {
                 let teacher =
-                    teacher.clone().try_cast::<Model>().context("`teacher` is a network: train(…) or model(…)")?;
+                    teacher.clone().try_cast::<Model>().context("`teacher` must be a network: train(…) or model(…)")?;
                 let observer = self.desk.observer();
                 answers(&teacher, &data, count, &mut |done| {
-                    observer.progress("asking the teacher", done, count);
+                    observer.progress("teacher's predictions", done, count);
                     self.host.guard().tick()
                 })?
             }
@@ -91,7 +91,7 @@ impl Setting {
                     observer.progress(&format!("{name}, epoch {}/{}", report.epoch, report.epochs), done, all);
                 }
                 TrainEvent::Epoch { epoch, epochs, loss, count } => {
-                    let right = count.map_or(String::new(), |c| format!(", {:.2} % right", c.accuracy() * 100.0));
+                    let right = count.map_or(String::new(), |c| format!(", {:.2} % correct", c.accuracy() * 100.0));
                     self.desk.say(&format!("{name}, epoch {epoch}/{epochs}: loss {loss:.4}{right}"));
                 }
             }
@@ -106,10 +106,10 @@ impl Setting {
     }
 }
 
-/// The interrupted training, where it is the one asked for.
+/// The interrupted training, if its options are the same.
 fn same(begun: Trainer, asked: Trainer, file: &Path) -> Result<Trainer> {
     if begun.options() != asked.options() {
-        bail!("\"{}\" is left of a training with other options; removing it begins anew", words::path(&file));
+        bail!("\"{}\" is left over from a training with other options; remove it to start over", words::path(&file));
     }
     Ok(begun)
 }

@@ -1,4 +1,4 @@
-//! From an error of the script engine to one that a person can act on.
+//! Turns errors of the script engine into reports that users can act on.
 
 pub(crate) mod suggest;
 
@@ -12,13 +12,13 @@ use std::sync::Arc;
 pub(crate) use suggest::closest;
 use suggest::{advice, message};
 
-/// Lines shown on either side of the place.
+/// Number of lines shown before and after the error.
 const AROUND: usize = 2;
 
-/// The texts of libraries by their names, `lib/attack`, as they were compiled.
+/// The texts of libraries by name, `lib/attack`, as compiled.
 pub(super) type Libraries = Arc<BTreeMap<String, String>>;
 
-/// A script and what it imports: where errors may stand.
+/// A script and its imports, where errors may be located.
 pub(super) struct Texts<'a> {
     /// The script's name.
     pub name: &'a str,
@@ -28,7 +28,7 @@ pub(super) struct Texts<'a> {
     pub libraries: &'a Libraries,
 }
 
-/// An error of a script on its way through native code.
+/// A script error that passes through native code.
 #[derive(Debug)]
 pub(super) struct Inner(pub Box<EvalAltResult>);
 
@@ -40,16 +40,16 @@ impl fmt::Display for Inner {
 
 impl std::error::Error for Inner {}
 
-/// How the frame that native code adds around a script's error begins.
+/// The prefix of the frame that native code adds around a script error.
 const NATIVE: &str = "native ";
 
-/// An error that reaches a script: one sentence, its position filled in by the engine. What stops a script cannot be
-/// caught by it; an error of a closure keeps its own position.
+/// Converts an error for scripts: one sentence, with the position filled in by the engine. Cancellation cannot be caught by the
+/// script; an error in a closure keeps its own position.
 pub(super) fn raise(error: impl Into<anyhow::Error>) -> Box<EvalAltResult> {
     raise_at(error, Position::NONE)
 }
 
-/// The same, at a place that is known.
+/// The same, at a known position.
 pub(super) fn raise_at(error: impl Into<anyhow::Error>, position: Position) -> Box<EvalAltResult> {
     let error = error.into();
     let texts: Vec<_> = error.chain().map(without_backtrace).collect();
@@ -66,20 +66,20 @@ pub(super) fn raise_at(error: impl Into<anyhow::Error>, position: Position) -> B
     }
 }
 
-/// candle appends a backtrace to its errors where the environment asks for one.
+/// The text of an error without the backtrace that candle appends if the environment enables one.
 fn without_backtrace(error: &(dyn std::error::Error + 'static)) -> String {
     let text = error.to_string();
     words::line(text.split("\n   0: ").next().unwrap_or_default().trim_end()).into_owned()
 }
 
 impl Report {
-    /// An error with no place in a script.
+    /// A report without a position in a script.
     pub fn plain(error: &anyhow::Error) -> Self {
         let texts: Vec<_> = error.chain().map(without_backtrace).collect();
         Self { message: texts.join(": "), place: None, excerpt: vec![], advice: None }
     }
 
-    /// The report that an error is, or one with no place.
+    /// The report inside an error, or one without a position.
     pub fn of(error: anyhow::Error) -> Self {
         match error.downcast::<Self>() {
             Ok(report) => report,
@@ -87,8 +87,8 @@ impl Report {
         }
     }
 
-    /// An error while calling `function` of a script (or while compiling it); `functions` lists the signatures
-    /// of what scripts may call.
+    /// A report of an error in a script: while calling `function`, or while compiling. `functions` lists the signatures that scripts
+    /// can call.
     pub(super) fn run(
         texts: &Texts,
         error: &EvalAltResult,
@@ -109,7 +109,7 @@ impl Report {
         Self::at(found.script, text, found.position, message, advice)
     }
 
-    /// An error at the first line of a script that has `needle`.
+    /// A report at the first line of a script that contains `needle`.
     pub(super) fn at_text(name: &str, text: &str, needle: &str, message: String) -> Self {
         Self::at(name, text, line_with(text, needle).unwrap_or(Position::new(1, 1)), message, None)
     }
@@ -149,18 +149,18 @@ impl fmt::Display for Report {
 
 impl std::error::Error for Report {}
 
-/// As much space as stands before a column, its tabs kept.
+/// Whitespace as wide as the text before a column, with its tabs kept.
 fn blank(text: &str, column: usize) -> String {
     let before = text.chars().chain(std::iter::repeat(' ')).take(column.saturating_sub(1));
     before.map(|c| if c == '\t' { '\t' } else { ' ' }).collect()
 }
 
-/// The error inside calls of functions: which script it is in, where, and through what it came.
+/// The innermost error of nested calls, its position, and how it got there.
 struct Found<'a> {
     error: &'a EvalAltResult,
     script: &'a str,
     position: Position,
-    /// What native code said of it, outermost first.
+    /// Contexts added by native code, outermost first.
     around: Vec<&'a str>,
     /// The call in another script that led to it.
     caller: Option<(&'a str, Position)>,
@@ -186,7 +186,7 @@ fn find<'a>(error: &'a EvalAltResult, script: &'a str) -> Found<'a> {
     }
 }
 
-/// What was found inside a call at `position` of `script`.
+/// Adds the call at `position` of `script` that an error was found in.
 fn through<'a>(mut found: Found<'a>, script: &'a str, position: Position) -> Found<'a> {
     if found.position.is_none() {
         (found.script, found.position) = (script, position);
@@ -196,8 +196,8 @@ fn through<'a>(mut found: Found<'a>, script: &'a str, position: Position) -> Fou
     found
 }
 
-/// A place for an error that has none: the only call of the function that refused its arguments, else the beginning of
-/// the function that was called.
+/// A position for an error that has none: the only call of the function that rejected its arguments, else the start of the
+/// function that was called.
 fn guess(text: &str, error: &EvalAltResult, function: Option<&str>) -> Position {
     if let EvalAltResult::ErrorDataRace(what, _) = error {
         let name = what.split('\'').nth(1).unwrap_or_default();
@@ -210,7 +210,7 @@ fn guess(text: &str, error: &EvalAltResult, function: Option<&str>) -> Position 
     function.and_then(|f| line_with(text, &format!("fn {f}("))).unwrap_or(Position::NONE)
 }
 
-/// Where a text first has `needle`.
+/// The position of the first occurrence of `needle`.
 pub(super) fn line_with(text: &str, needle: &str) -> Option<Position> {
     let (line, column) = text.lines().enumerate().find_map(|(i, l)| Some((i, l.find(needle)?)))?;
     let column = text.lines().nth(line)?[..column].chars().count();

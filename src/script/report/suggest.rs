@@ -1,4 +1,4 @@
-//! What is wrong in a person's words, and what would have worked.
+//! Error messages in plain words, with suggestions of what would work.
 
 use crate::script::sandbox::bounded_text::text;
 use crate::script::sandbox::limits;
@@ -6,7 +6,7 @@ use crate::words;
 pub(crate) use crate::words::closest;
 use rhai::{EvalAltResult, ParseErrorType};
 
-/// What people of other tools write, with its first argument where the word has another meaning too, and what it is here.
+/// Names from other tools (with the first argument if the name is ambiguous) and their equivalents here.
 const ELSEWHERE: [(&str, &str); 7] = [
     ("map (Tensor", "heatmap(t, \"title\", #{ over: cx.input }) or signed(t, \"title\")"),
     ("imshow", "image(t, \"title\") or heatmap(t, \"title\")"),
@@ -14,10 +14,10 @@ const ELSEWHERE: [(&str, &str); 7] = [
     ("randn_like", "cx.randn(x.shape)"),
     ("rand_like", "cx.rand(x.shape)"),
     ("grad (", "backward(trace, logit(class)).input"),
-    ("numpy", "a tensor as it is; there is nothing to turn it into"),
+    ("numpy", "the tensor itself; no conversion is needed"),
 ];
 
-/// What went wrong, in one sentence.
+/// A one-sentence description of an error.
 pub(in crate::script) fn message(error: &EvalAltResult) -> String {
     let told = match error {
         EvalAltResult::ErrorRuntime(text, _) if text.is_string() => text.to_string(),
@@ -31,7 +31,7 @@ pub(in crate::script) fn message(error: &EvalAltResult) -> String {
         }
         EvalAltResult::ErrorPropertyNotFound(name, _) => format!("the map has no entry \"{name}\""),
         EvalAltResult::ErrorModuleNotFound(name, _) => format!("no library \"{name}\""),
-        EvalAltResult::ErrorStackOverflow(_) => "functions call each other too deep".into(),
+        EvalAltResult::ErrorStackOverflow(_) => "function calls are nested too deeply".into(),
         EvalAltResult::ErrorDataTooLarge(what, _) => too_large(what),
         EvalAltResult::ErrorSystem(_, inner) => inner.to_string(),
         other => small(&without_place(other)),
@@ -39,70 +39,70 @@ pub(in crate::script) fn message(error: &EvalAltResult) -> String {
     clean(&told)
 }
 
-/// For `Size of object map`, `Size of array/BLOB`, `Length of string`.
+/// The message for `Size of object map`, `Size of array/BLOB` or `Length of string`.
 fn too_large(what: &str) -> String {
     let what = what.to_lowercase();
     if what.contains("map") {
-        format!("a map holds more than {} values, those of maps inside it counted", limits::MAP)
+        format!("a map holds more than {} values, including those of nested maps", limits::MAP)
     } else if what.contains("array") {
-        format!("an array holds more than {} values, those of arrays inside it counted", limits::ARRAY)
+        format!("an array holds more than {} values, including those of nested arrays", limits::ARRAY)
     } else {
-        format!("a string is longer than {} bytes, or an array's strings together are", limits::STRING)
+        format!("a string, or all strings of an array together, are longer than {} bytes", limits::STRING)
     }
 }
 
-/// What would have worked, where that can be told; `functions` lists the signatures of what scripts may call, which takes
+/// A suggestion of what would work, if there is one. `functions` lists the signatures that scripts can call, which takes
 /// milliseconds.
 pub(in crate::script) fn advice(error: &EvalAltResult, functions: impl Fn() -> Vec<String>) -> Option<String> {
     match error {
         EvalAltResult::ErrorFunctionNotFound(signature, _) => function(signature, &functions()),
         EvalAltResult::ErrorDotExpr(text, _) => property(text, &functions()),
         EvalAltResult::ErrorDataRace(..) => Some(
-            "a closure uses an array, a map or a variable that the script assigns again, and is given to a method of that \
-             very value; use the function form: map(list, |x| …), backward(trace, seed, #{ rules: … })"
+            "a closure captures an array, a map or a variable that is assigned again, and is passed to a method of that \
+             same value; use the function form: map(list, |x| …), backward(trace, seed, #{ rules: … })"
                 .into(),
         ),
         EvalAltResult::ErrorParsing(ParseErrorType::VariableUndefined(_), _)
         | EvalAltResult::ErrorVariableNotFound(..) => {
-            Some("functions see their own variables only; constants of the file are global::NAME".into())
+            Some("functions only see their own variables; constants of the file are global::NAME".into())
         }
         EvalAltResult::ErrorParsing(ParseErrorType::Reserved(word), _) => reserved(word),
         EvalAltResult::ErrorPropertyNotFound(name, _) => {
-            Some(format!("m.get(\"{name}\") gives () where there is none, \"{name}\" in m asks"))
+            Some(format!("m.get(\"{name}\") returns () for a missing entry; \"{name}\" in m tests for it"))
         }
-        EvalAltResult::ErrorModuleNotFound(..) => Some("libraries lie in plugins/lib: import \"lib/name\" as name;".into()),
+        EvalAltResult::ErrorModuleNotFound(..) => Some("libraries are in plugins/lib: import \"lib/name\" as name;".into()),
         EvalAltResult::ErrorDataTooLarge(what, _) if !what.contains("string") => {
-            Some("many numbers belong into a tensor: zeros([n]), stack(list), cat(list, 0)".into())
+            Some("use a tensor for many numbers: zeros([n]), stack(list), cat(list, 0)".into())
         }
-        EvalAltResult::ErrorStackOverflow(_) => Some("a function that calls itself needs an end".into()),
+        EvalAltResult::ErrorStackOverflow(_) => Some("check that the recursion ends".into()),
         EvalAltResult::ErrorRuntime(text, _) if text.is_string() => whole_division(&text.to_string()),
         _ => None,
     }
 }
 
-/// That nothing of this kind has this name, with the one that was meant, or all there are.
+/// Says that nothing of this kind has this name, and suggests a similar name or lists all names.
 pub(in crate::script) fn unknown(kind: &str, name: &str, names: &[String]) -> String {
     let last = name.rsplit('/').next().unwrap_or(name);
     match closest(last, names.iter().map(String::as_str)) {
         Some(near) => format!("no {kind} named \"{}\"; did you mean \"{near}\"?", words::name(name)),
-        None => format!("no {kind} named \"{}\"; known are {}", words::name(name), names.join(", ")),
+        None => format!("no {kind} named \"{}\"; known {kind}s are {}", words::name(name), names.join(", ")),
     }
 }
 
-/// For `clampp (Tensor, i64)`: a function of a similar name, or the arguments that the function takes.
+/// For `clampp (Tensor, i64)`: suggests a function with a similar name, or lists the arguments that the function takes.
 fn function(signature: &str, functions: &[String]) -> Option<String> {
     let name = signature.split([' ', '(']).next().unwrap_or(signature);
     if name.starts_with("anon$") {
         return Some(
-            "a closure made by an imported library cannot be called here; let the library export a function and wrap it: |site, r| lib::rule(site, r)"
+            "a closure created in an imported library cannot be called here; export a function from the library and wrap it: |site, r| lib::rule(site, r)"
                 .into(),
         );
     }
     if let Some(operator) = Some(name).filter(|n| !n.starts_with(|c: char| c.is_alphabetic() || c == '_')) {
-        return Some(format!("\"{operator}\" does not go between these"));
+        return Some(format!("\"{operator}\" is not defined for these types"));
     }
     if let Some((_, ours)) = ELSEWHERE.iter().find(|(word, _)| signature.starts_with(word)) {
-        return Some(format!("here that is {ours}"));
+        return Some(format!("the equivalent here is {ours}"));
     }
     let forms: Vec<_> = functions.iter().filter(|f| name_of(f) == name).map(|f| shown(f)).collect();
     if forms.is_empty() {
@@ -111,7 +111,7 @@ fn function(signature: &str, functions: &[String]) -> Option<String> {
     }
     let mut forms: Vec<_> = forms.into_iter().filter(|f| f.len() < 80).take(4).collect();
     forms.dedup();
-    Some(format!("there is {}", forms.join(", ")))
+    Some(format!("its forms are {}", forms.join(", ")))
 }
 
 /// For `Unknown property 'inptu' - a getter is not registered for type 'Context'`.
@@ -122,11 +122,9 @@ fn property(text: &str, functions: &[String]) -> Option<String> {
     let own = functions.iter().filter(|f| f.contains(&of)).filter_map(|f| f.strip_prefix("get$")?.split('(').next());
     let own: Vec<_> = own.collect();
     match closest(name, own.iter().copied()) {
-        Some(near) => Some(format!("did you mean \"{near}\"? there are {}", own.join(", "))),
-        None if functions.iter().any(|f| name_of(f) == name) => {
-            Some(format!("{name}() is a function, call it with ()"))
-        }
-        None if !own.is_empty() => Some(format!("there are {}", own.join(", "))),
+        Some(near) => Some(format!("did you mean \"{near}\"? its properties are {}", own.join(", "))),
+        None if functions.iter().any(|f| name_of(f) == name) => Some(format!("{name} is a function; call it with ()")),
+        None if !own.is_empty() => Some(format!("its properties are {}", own.join(", "))),
         None => None,
     }
 }
@@ -134,8 +132,8 @@ fn property(text: &str, functions: &[String]) -> Option<String> {
 fn reserved(word: &str) -> Option<String> {
     Some(match word {
         "var" => "the variance is x.variance()".into(),
-        "null" | "nil" => "nothing is ()".into(),
-        _ => format!("\"{word}\" is kept for the language; take another name"),
+        "null" | "nil" => "use () for no value".into(),
+        _ => format!("\"{word}\" is a reserved word; use another name"),
     })
 }
 
@@ -162,14 +160,14 @@ fn without_place(error: &EvalAltResult) -> String {
     text.strip_suffix(&place).unwrap_or(&text).to_string()
 }
 
-/// The engine's sentences begin with a capital letter, ours do not.
+/// Lowercases the first letter of the engine's messages, as in our own.
 fn small(text: &str) -> String {
     let mut letters = text.chars();
     let first = letters.next().map(|c| c.to_lowercase().to_string()).unwrap_or_default();
     first + letters.as_str()
 }
 
-/// Rust's names of types as scripts know them.
+/// Replaces Rust's type names by those of scripts.
 fn clean(text: &str) -> String {
     let mut text = text.strip_prefix("Runtime error: ").unwrap_or(text).to_string();
     for (rust, ours) in [

@@ -1,14 +1,14 @@
-//! Values as texts of bounded length, whatever they hold: closures that capture one another in a circle, too.
+//! Text of bounded length for any value, even for closures that capture one another in a cycle.
 //!
-//! rhai's own way follows what closures captured, without an end.
+//! rhai's own conversion follows captured variables without end.
 
 use rhai::{Array, Dynamic, Engine, FnPtr, Map, NativeCallContext};
 
-/// Bytes of the longest text of a value; as many as a text of a script may have.
+/// Maximum length of a value's text in bytes, equal to that of a script's strings.
 pub(in crate::script) const LONGEST: usize = 1 << 20;
-/// Levels of arrays and maps that are shown.
+/// Maximum depth of arrays and maps shown.
 const LEVELS: usize = 64;
-/// What stands for the rest.
+/// Stands for omitted parts.
 const REST: &str = "…";
 
 pub(in crate::script) fn register(engine: &mut Engine) {
@@ -18,7 +18,7 @@ pub(in crate::script) fn register(engine: &mut Engine) {
     }
 }
 
-/// A value as people read it: as the language prints it.
+/// A value as the language prints it.
 pub(in crate::script) fn text(value: &Dynamic) -> String {
     let mut writer = Writer { text: String::new(), leaf: &leaf };
     match value.read_lock::<rhai::ImmutableString>() {
@@ -29,12 +29,12 @@ pub(in crate::script) fn text(value: &Dynamic) -> String {
     writer.text
 }
 
-/// A value that holds no others, as it stands in an array.
+/// A scalar value as printed inside an array.
 fn leaf(value: &Dynamic) -> String {
     if value.is_char() { value.to_string() } else { format!("{value:?}") }
 }
 
-/// Whether it holds no other values.
+/// Whether a value holds no other values.
 fn is_plain(value: &Dynamic) -> bool {
     !value.is_shared() && !value.is_array() && !value.is_map()
 }
@@ -47,7 +47,7 @@ fn entries(context: &NativeCallContext, map: &Map) -> String {
     written(context, |writer| writer.entries(map, LEVELS))
 }
 
-/// What is written, with values of our types told by their functions.
+/// The text written by `write`, in which values of our types are formatted by their own functions.
 fn written(context: &NativeCallContext, write: impl FnOnce(&mut Writer)) -> String {
     let leaf = |value: &Dynamic| {
         let told = context.call_native_fn_raw("to_debug", true, &mut [&mut value.clone()]);
@@ -60,7 +60,7 @@ fn written(context: &NativeCallContext, write: impl FnOnce(&mut Writer)) -> Stri
 
 struct Writer<'a> {
     text: String,
-    /// How a value that holds no others is told.
+    /// Formats a scalar value.
     leaf: &'a dyn Fn(&Dynamic) -> String,
 }
 
@@ -113,7 +113,7 @@ impl Writer<'_> {
         self.text.len() + 3 * LEVELS >= LONGEST
     }
 
-    /// What there is room for of a piece, so that the closing brackets have room too.
+    /// Appends as much of a piece as fits, leaving room for the closing brackets.
     fn put(&mut self, piece: &str) {
         let room = LONGEST.saturating_sub(self.text.len() + if piece.len() > 8 { 6 * LEVELS } else { 0 });
         match piece.char_indices().map(|(i, c)| i + c.len_utf8()).take_while(|&end| end <= room).last() {
@@ -133,7 +133,7 @@ mod tests {
     }
 
     #[test]
-    fn values_are_told_as_the_language_prints_them() {
+    fn values_are_formatted_as_the_language_prints_them() {
         let mut ours = Engine::new();
         register(&mut ours);
         for script in [
@@ -157,7 +157,7 @@ mod tests {
     }
 
     #[test]
-    fn circles_great_depths_and_lengths_come_to_an_end() {
+    fn cycles_deep_nesting_and_long_values_are_cut_off() {
         let mut ours = Engine::new();
         register(&mut ours);
         for script in [

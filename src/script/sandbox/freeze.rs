@@ -1,14 +1,14 @@
-//! States of steppers, kept so that nothing changes them.
+//! Immutable copies of the states of stepped methods.
 
 use anyhow::{Result, bail};
 use rhai::{Array, Dynamic, Map};
 
-/// A state that shares nothing with the script that made it, so that a kept step never changes.
+/// A copy of a state that shares nothing with the script, so that a kept step never changes. Errors if it holds a function.
 pub(in crate::script) fn freeze(value: Dynamic) -> Result<Dynamic> {
     let value = value.flatten();
     if value.is_fnptr() {
         bail!(
-            "a state holds values, not functions: steps are kept and shown again, functions belong to one version of the script"
+            "a state cannot hold functions: steps are kept across versions of the script, and functions belong to one version"
         );
     }
     if let Some(map) = value.read_lock::<Map>() {

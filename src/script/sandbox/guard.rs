@@ -1,4 +1,4 @@
-//! What stops a script: a cancel flag, a count of its operations, a limit on memory.
+//! Stops scripts: by cancellation, a limit on operations, and a limit on memory.
 
 use super::stack;
 use super::trace_cache::TraceCache;
@@ -12,58 +12,58 @@ use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, OnceLock};
 
-/// Operations that one call into a script may take, some seconds of pure script.
+/// Maximum number of operations per call into a script: a few seconds of pure script.
 const OPERATIONS: u64 = 40_000_000;
-/// Bytes that one tensor may hold.
+/// Maximum size of a tensor in bytes.
 const TENSOR: usize = 4 << 30;
-/// Operations between two looks at the machine's memory.
+/// Number of operations between two checks of available memory.
 const LOOK: u64 = 1 << 16;
-/// Notes that wait to be told, at most.
+/// Maximum number of pending notes.
 const NOTES: usize = 64;
-/// Bytes that the machine is left with at least.
+/// Bytes of memory left to the machine.
 const SPARE: usize = 256 << 20;
 
-/// Limits of one host, shared with whoever may cancel it.
+/// The limits of a host, shared with the code that may cancel it.
 ///
-/// Whoever cancels counts up `wanted`; the work under way knows the count it started at. So a wish that comes between
-/// two pieces of work is not lost, and an old one does not end new work.
+/// Each cancel request increments `wanted`; running work compares it with the count at its start. A request between two pieces of
+/// work is therefore not lost, and an old one does not end new work.
 #[derive(Debug, Default)]
 pub struct Guard {
     wanted: AtomicU64,
     started: AtomicU64,
     operations: AtomicU64,
-    /// The latest runs of networks.
+    /// The most recent traces.
     pub(in crate::script) recent: TraceCache,
-    /// Where features of data sets are kept; none: they are computed each time.
+    /// The cache folder for features of data sets; if unset, they are computed each time.
     cache: OnceLock<PathBuf>,
-    /// What a person should know of the answer under way.
+    /// Notes for the user about the current result.
     notes: Mutex<Vec<String>>,
-    /// Why the work under way was ended, where nobody cancelled it.
+    /// Why the current work was ended, if it was not cancelled.
     reason: Mutex<Option<String>>,
-    /// Whether the work under way knows that it is to end.
+    /// Whether the current work has noticed that it should end.
     noticed: AtomicBool,
-    /// Whether what is under way is waited for.
+    /// Whether to wait for the current work to end.
     held: AtomicBool,
 }
 
 impl Guard {
-    /// Keeps features of data sets in this folder.
+    /// Sets the cache folder for features of data sets. Only the first call has an effect.
     pub fn keep_in(&self, folder: PathBuf) {
-        // The first folder holds.
+        // The first folder stays.
         let _ = self.cache.set(folder);
     }
 
-    /// The folder for features.
+    /// The cache folder for features.
     pub(crate) fn cache(&self) -> Option<&Path> {
         self.cache.get().map(PathBuf::as_path)
     }
 
-    /// A new call begins: its operations are counted from zero.
+    /// Starts a new call: resets the count of operations.
     pub(crate) fn begin(&self) {
         self.operations.store(0, Ordering::Relaxed);
     }
 
-    /// Says something of the answer under way that a person should know; what is said again is told once.
+    /// Adds a note for the user about the current result, unless it was already added.
     pub(crate) fn note(&self, text: String) {
         let mut notes = self.notes.lock_unpoisoned();
         if notes.len() < NOTES && !notes.contains(&text) {
@@ -71,61 +71,61 @@ impl Guard {
         }
     }
 
-    /// What was said since this was last asked.
+    /// Takes all notes added since the last call.
     pub fn notes(&self) -> Vec<String> {
         std::mem::take(&mut *self.notes.lock_unpoisoned())
     }
 
-    /// Work that knows of this many wishes to cancel begins.
+    /// Starts work that has seen `known` cancel requests; only later ones cancel it.
     pub fn start(&self, known: u64) {
         *self.reason.lock_unpoisoned() = None;
         self.noticed.store(false, Ordering::Relaxed);
         self.started.store(known, Ordering::Relaxed);
     }
 
-    /// How many wishes to cancel there were.
+    /// The number of cancel requests so far.
     pub fn cancel_requests(&self) -> u64 {
         self.wanted.load(Ordering::Relaxed)
     }
 
-    /// Ends what runs now, at its next look.
+    /// Requests cancellation of the current work, which ends at its next check.
     pub fn cancel(&self) {
         self.wanted.fetch_add(1, Ordering::Relaxed);
     }
 
-    /// Ends what runs now like [`Guard::cancel`], for this reason.
+    /// Cancels the current work like [`Guard::cancel`], with a reason.
     pub fn end(&self, why: String) {
         *self.reason.lock_unpoisoned() = Some(why);
         self.cancel();
     }
 
-    /// Why the work was ended, where nobody cancelled it.
+    /// The reason passed to [`Guard::end`], if any.
     pub fn ended(&self) -> Option<String> {
         self.reason.lock_unpoisoned().clone()
     }
 
-    /// What native work on lower floors asks.
+    /// The check for native work in lower modules.
     pub(crate) fn probe(self: &Arc<Self>) -> Probe {
         let guard = self.clone();
         Arc::new(move || guard.cancelled())
     }
 
-    /// Says whether work is under way that keeps what it has when it is to end, however long a part of it takes: a training.
+    /// Marks the start or end of work that saves its state when cancelled, such as training, and must therefore be waited for.
     pub fn hold(&self, held: bool) {
         self.held.store(held, Ordering::Relaxed);
     }
 
-    /// Whether what runs now knows that it is to end, so that it comes to its end by itself.
+    /// Whether the current work has noticed that it should end, or is held, so that it will end by itself.
     pub fn has_noticed(&self) -> bool {
         self.noticed.load(Ordering::Relaxed) || self.held.load(Ordering::Relaxed)
     }
 
-    /// Whether what runs now is to end.
+    /// Whether the current work was cancelled.
     pub fn is_cancelled(&self) -> bool {
         self.cancel_requests() > self.started.load(Ordering::Relaxed)
     }
 
-    /// Native work asks between its parts whether to go on.
+    /// Errors if the current work should end; native work calls this between its parts.
     pub fn tick(&self) -> Result<()> {
         match self.verdict() {
             Some(why) => Err(Stopped(why).into()),
@@ -133,7 +133,7 @@ impl Guard {
         }
     }
 
-    /// One script operation; a text says why the script ends.
+    /// Counts one script operation. Returns a reason if the script must end.
     pub(crate) fn count(&self) -> Option<String> {
         let weight = match stack::weigh() {
             Ok(weight) => weight,
@@ -141,15 +141,15 @@ impl Guard {
         };
         let n = self.operations.fetch_add(weight, Ordering::Relaxed);
         if n >= OPERATIONS {
-            return Some(format!("the script took {OPERATIONS} operations without an end; an endless loop?"));
+            return Some(format!("the script exceeded {OPERATIONS} operations; is there an endless loop?"));
         }
         if n / LOOK != (n + weight) / LOOK && available().is_some_and(|bytes| bytes < SPARE) {
-            return Some("the script used up the machine's memory; keep fewer tensors".into());
+            return Some("the machine is out of memory; keep fewer tensors".into());
         }
         self.verdict()
     }
 
-    /// Why what runs now is to end, if it is.
+    /// Why the current work should end, if it was cancelled.
     pub(crate) fn cancelled(&self) -> Option<String> {
         self.is_cancelled().then(|| {
             self.noticed.store(true, Ordering::Relaxed);
@@ -163,30 +163,31 @@ impl Guard {
         }
         let (held, budget) = (held(), budget());
         (held > budget).then(|| {
-            format!("out of memory: {} are held, and {} is the limit; keep fewer tensors", text(held), text(budget))
+            format!("out of memory: {} in use, and the limit is {}; keep fewer tensors", text(held), text(budget))
         })
     }
 
-    /// Asks for a tensor of this shape before it is made; sizes beside a 0 count too, since strides are products of them.
+    /// Reserves memory for a tensor of this shape, before it is created. Errors if it is too large; this also checks the other sizes of
+    /// an empty tensor, since strides are products of them.
     pub fn reserve(&self, shape: &[usize], bytes_each: usize) -> Result<()> {
         self.tick()?;
         let bytes = shape.iter().try_fold(bytes_each, |product, &n| product.checked_mul(n.max(1)));
         ensure!(
             bytes.is_some_and(|b| b <= TENSOR),
-            "a tensor of {} numbers is too large; one may hold up to {}",
+            "a tensor of {} elements is too large; the maximum is {}",
             crate::tensor::shape_text(shape),
             text(TENSOR)
         );
         memory::reserve_tensor(shape, bytes_each)
     }
 
-    /// Asks for the values of all nodes of a run on `batch` pictures of these sizes, `[C, H, W]`.
+    /// Reserves memory for the values of all nodes in a run on `batch` pictures of size `[C, H, W]`.
     pub fn reserve_run(&self, graph: &Graph, batch: usize, picture: &[usize]) -> Result<()> {
         let bytes = graph.elements(picture).saturating_mul(batch).saturating_mul(4);
         self.reserve_bytes(bytes, || format!("the activations of {batch} pictures"))
     }
 
-    /// Asks for those of a run that goes part by part, and tells how many pictures a part may have.
+    /// Reserves memory for a run in parts, and returns the number of pictures per part.
     pub fn reserve_parts(&self, graph: &Graph, picture: &[usize]) -> Result<usize> {
         let part = graph.pictures_within(MAX_BATCH_ELEMENTS.min(budget().saturating_sub(held()) / 4), picture);
         self.reserve_run(graph, part, picture).map(|()| part)
@@ -205,8 +206,8 @@ mod tests {
     use crate::graph::op::Relu;
 
     #[test]
-    fn a_run_of_more_pictures_than_memory_goes_in_parts() {
-        // A quarter of the values that a part may have, for one picture.
+    fn a_run_that_exceeds_memory_is_split_into_parts() {
+        // One picture takes a quarter of a part's values.
         let mut builder = Builder::new(&[MAX_BATCH_ELEMENTS / 8]);
         let end = builder.add("relu", Relu, &[0]).unwrap();
         let graph = builder.finish(end).unwrap();

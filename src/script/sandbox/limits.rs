@@ -1,8 +1,8 @@
-//! The most that one value of a script may hold, including what is inside it.
+//! The maximum size of a value in a script, including nested values.
 
 /// Bytes of a string.
 pub const STRING: usize = 1 << 20;
-/// Values of an array.
+/// Values in an array.
 pub const ARRAY: usize = 20_000;
-/// Values of a map.
+/// Values in a map.
 pub const MAP: usize = 4_000;

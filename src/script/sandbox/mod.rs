@@ -1,4 +1,4 @@
-//! The limits of a script: operations, memory, stack, nesting, length of texts; and what stops it.
+//! The limits of scripts: operations, memory, stack, nesting, length of texts; and their cancellation.
 
 pub mod limits;
 pub mod nesting;

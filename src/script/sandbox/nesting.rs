@@ -1,18 +1,18 @@
-//! How deep values hold values: arrays, maps, closures with what they captured.
+//! Nesting depth of values: arrays, maps, and closures with their captured variables.
 
 use rhai::{Array, Dynamic, FnPtr, Map};
 use std::collections::HashMap;
 
-/// How deep what a script answers, or keeps as a state, may be nested.
+/// Maximum nesting depth of a script's results and states.
 pub(in crate::script) const DEEPEST: usize = 48;
 
-/// Whether a value is nested no deeper than [`DEEPEST`]; closures that capture one another in a circle are not.
+/// Whether a value is nested at most [`DEEPEST`] deep; false for closures that capture one another in a cycle.
 pub(in crate::script) fn is_shallow(value: &Dynamic) -> bool {
     height(value, DEEPEST, &mut HashMap::new()).is_some()
 }
 
-/// The levels below a value, none where they are more than `left`. `known` are those of captured variables by their address;
-/// none for those on the way here.
+/// The number of levels below a value; `None` if there are more than `left`. `known` holds those of captured variables by address,
+/// and `None` for those still being visited.
 fn height(value: &Dynamic, left: usize, known: &mut HashMap<*const Dynamic, Option<usize>>) -> Option<usize> {
     if value.is_shared() {
         let inner = value.read_lock::<Dynamic>()?;
@@ -63,13 +63,13 @@ mod tests {
             "let f = 0; for i in 0..60 { let g = f; f = || g; } f",
             "let f = 0; for i in 0..30 { let g = [f]; f = #{ f: || g }; } f",
             "let c = 0; let f = || c; c = [f]; f",
-            // Every cell is met by a short way first.
+            // Every cell is first reached by a short path.
             "let all = []; let c = 0; for i in 0..60 { let d = c; c = || d; all.insert(0, c); } all",
         ];
         for text in loops {
             assert!(!is_shallow(&value(text)), "{text}");
         }
-        // Twice as many ways at each level.
+        // The number of paths doubles at each level.
         assert!(is_shallow(&value("let f = 0; for i in 0..20 { let g = f; f = [|| g, || g]; } f")));
     }
 }

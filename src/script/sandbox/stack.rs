@@ -1,8 +1,8 @@
-//! A stack that is known to be deep enough for scripts.
+//! Stacks that are deep enough for scripts.
 //!
-//! Values that hold values are copied, printed and dropped by functions that call themselves, in rhai and in the standard
-//! library. Each level of nesting is a small block of memory or several; so a limit on the small blocks of a thread, by the
-//! size of its stack, is a limit on how deep these functions go, however a script nests.
+//! Nested values are copied, printed and dropped by recursive functions, in rhai and in the standard library. Each level of nesting
+//! takes at least one small block of memory, so a limit on a thread's small blocks, derived from the size of its stack, also limits
+//! the recursion depth, however a script nests its values.
 
 use crate::backend;
 use crate::memory::{left_of_address_space, requests_here, small_blocks_here};
@@ -11,28 +11,28 @@ use std::cell::Cell;
 use std::sync::Mutex;
 use std::thread::Builder;
 
-/// The stack where there is room for it: reserved, not used, until something needs it.
+/// The preferred stack size: address space is reserved, memory is only used on demand.
 const LARGEST: usize = if cfg!(target_pointer_width = "64") { 1 << 30 } else { 128 << 20 };
-/// The smallest stack that scripts are run on: they call each other deep, and so do layers.
+/// The smallest stack that scripts run on: calls in scripts and layers in networks recurse deeply.
 const LEAST: usize = 64 << 20;
-/// Bytes of the stack for each small block: what the deepest of these functions takes for a level, and as much again.
+/// Stack bytes per small block: twice what the most demanding of these functions needs for one level.
 const A_BLOCK: usize = 1024;
 
-/// This many small values are many: from here on each request for memory counts as an operation.
+/// Number of small blocks above which each allocation counts as an operation.
 const MANY: isize = 1 << 13;
 
 thread_local! {
-    /// The stack of this thread, where it was made here; else 0.
+    /// The stack size of this thread if it was created here, else 0.
     static STACK: Cell<usize> = const { Cell::new(0) };
-    /// Whether a script runs here.
+    /// Whether a script is running on this thread.
     static INSIDE: Cell<bool> = const { Cell::new(false) };
-    /// The small blocks that this thread held when its outermost script began.
+    /// Number of small blocks held by this thread when its outermost script started.
     static BEFORE: Cell<isize> = const { Cell::new(0) };
-    /// How often the thread had asked for memory at the operation before.
+    /// Number of the thread's allocations as of the previous operation.
     static REQUESTS: Cell<u64> = const { Cell::new(0) };
 }
 
-/// Calls `f` on a deep stack: this thread's, or that of a new one.
+/// Calls `f` on a deep stack: on this thread if it has one, else on a new thread.
 pub(crate) fn deep<T: Send>(f: impl FnOnce() -> T + Send) -> T {
     if STACK.get() > 0 {
         return f();
@@ -46,7 +46,7 @@ pub(crate) fn deep<T: Send>(f: impl FnOnce() -> T + Send) -> T {
                 STACK.set(size);
                 take().map(|f| backend::with_direct_sums(exact, f))
             };
-            // A stack that there is no room for: a smaller one may do.
+            // No room for this stack; try a smaller one.
             let Ok(thread) = Builder::new().name("script".into()).stack_size(size).spawn_scoped(scope, work) else {
                 continue;
             };
@@ -56,12 +56,12 @@ pub(crate) fn deep<T: Send>(f: impl FnOnce() -> T + Send) -> T {
     });
     match ran {
         Some(answer) => answer,
-        // No thread at all.
+        // No thread could be started.
         None => take().map_or_else(|| unreachable!("it was not called"), |f| f()),
     }
 }
 
-/// The same for a thread of its own.
+/// Spawns a named thread with a deep stack.
 pub(crate) fn spawn(name: &str, f: impl FnOnce() + Send + 'static) -> std::io::Result<std::thread::JoinHandle<()>> {
     let task = std::sync::Arc::new(Mutex::new(Some(f)));
     let mut last = Err(std::io::ErrorKind::OutOfMemory.into());
@@ -79,13 +79,13 @@ pub(crate) fn spawn(name: &str, f: impl FnOnce() + Send + 'static) -> std::io::R
     last
 }
 
-/// From the one wanted to the least.
+/// Stack sizes to try, from the preferred one down to [`LEAST`].
 fn sizes() -> impl Iterator<Item = usize> {
     let wanted = left_of_address_space().map_or(LARGEST, |left| (left / 8).clamp(LEAST, LARGEST));
     std::iter::successors(Some(wanted), |&size| (size / 2 >= LEAST).then_some(size / 2))
 }
 
-/// Calls a script; what this thread holds when the outermost one begins is not the script's.
+/// Runs a script. Blocks that this thread held before the outermost script are not counted as the script's.
 pub(crate) fn script<T>(f: impl FnOnce() -> T) -> T {
     struct Back(bool);
     impl Drop for Back {
@@ -101,15 +101,15 @@ pub(crate) fn script<T>(f: impl FnOnce() -> T) -> T {
     f()
 }
 
-/// How many operations one more is worth: where a script holds many small values, an operation may copy all of them.
+/// The weight of one operation: if a script holds many small values, an operation may copy all of them.
 ///
-/// Errors: why the script must end, if what it holds may be nested deeper than the stack allows.
+/// Errors with a reason if the script holds so many small values that they may be nested deeper than the stack allows.
 pub(crate) fn weigh() -> Result<u64, String> {
     let most = (STACK.get().max(1 << 20) / 4 * 3 / A_BLOCK) as isize;
     let held = small_blocks_here() - BEFORE.get();
     if held > most {
         return Err(format!(
-            "the script holds more than {most} small values (arrays, maps, closures, texts); keep fewer, and nest them less"
+            "the script holds more than {most} small values (arrays, maps, closures, strings); keep fewer of them"
         ));
     }
     let requests = requests_here();

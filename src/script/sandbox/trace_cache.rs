@@ -1,4 +1,4 @@
-//! The latest runs of networks: a method, its next step and its figures often ask for the same one.
+//! A cache of the most recent traces, because a method, its next step and its figures often need the same one.
 
 use crate::backend;
 use crate::exec::Trace;
@@ -9,17 +9,17 @@ use candle_core::Tensor;
 use std::collections::VecDeque;
 use std::sync::{Arc, Mutex};
 
-/// How many runs are kept.
+/// Number of traces kept.
 const RUNS: usize = 2;
-/// A run that holds more bytes is not kept.
+/// Maximum size of a kept trace in bytes.
 const LARGEST: usize = 256 << 20;
 
-/// The latest runs, newest last. Tensors never change, so the same network on the same tensor gives the same values.
+/// The most recent traces, newest last. Tensors are immutable, so the same network on the same tensor gives the same values.
 #[derive(Debug, Default)]
 pub(in crate::script) struct TraceCache(Mutex<VecDeque<Arc<Trace>>>);
 
 impl TraceCache {
-    /// The run of this network on this very tensor: a kept one, or a new one by `run`.
+    /// The trace of this network on this tensor: a kept one, or a new one from `run`. Tensors are compared by identity.
     pub(in crate::script) fn trace(
         &self,
         graph: &Arc<Graph>,
@@ -50,7 +50,7 @@ impl TraceCache {
         drop(surplus);
     }
 
-    /// The kept run of this network on this very tensor, if there is one.
+    /// The kept trace of this network on this tensor, if there is one.
     pub(in crate::script) fn kept(&self, graph: &Arc<Graph>, x: &Tensor) -> Option<Arc<Trace>> {
         let exact = backend::exact();
         let same =

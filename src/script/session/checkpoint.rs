@@ -1,4 +1,4 @@
-//! The state of a long run, kept beside its results until it is over, so that it can be resumed.
+//! Checkpoints of a long run, saved next to its results until it ends, so that it can be resumed.
 
 use super::Session;
 use crate::data::lock::Lock;
@@ -8,19 +8,19 @@ use anyhow::{Context, Result};
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
-/// The state of a run that is not over, in the folder of its results.
+/// The checkpoint's file name, in the folder of the results.
 const STATE: &str = "state.safetensors";
-/// The largest state that is read.
+/// Maximum size of a checkpoint that is read.
 const STATE_BYTES: u64 = 8 << 30;
-/// How old a kept state gets, unless writing it takes long.
+/// Interval between checkpoints, unless writing one takes long.
 const EVERY: Duration = Duration::from_secs(1);
-/// How many times as long as writing takes is waited for the next.
+/// The interval is at least this many times the duration of a write.
 const PAUSE: u32 = 20;
 
-/// Keeps the state of a long run beside its results.
+/// Saves the state of a long run next to its results.
 pub struct Checkpoint {
     file: Option<PathBuf>,
-    /// The folder is no other run's while this one goes on.
+    /// Keeps other runs from writing into the folder.
     _lock: Option<Lock>,
     last: Instant,
     pause: Duration,
@@ -28,9 +28,10 @@ pub struct Checkpoint {
 }
 
 impl Checkpoint {
-    /// The file of a run into `out`, a folder that is made; with `resume` the session goes on from it, where there is one.
+    /// The checkpoint of a run that writes into the folder `out`, which is created. With `resume`, the session continues from an
+    /// existing checkpoint.
     ///
-    /// Errors where another run writes into that folder.
+    /// Errors if another run is writing into that folder.
     pub fn new(out: Option<&Path>, resume: bool, session: &mut Session) -> Result<Self> {
         let lock = out.map(|folder| create_folder(folder).and_then(|()| Lock::of(folder))).transpose()?;
         let stepped = session.method().is_some_and(|m| m.stepped);
@@ -38,19 +39,19 @@ impl Checkpoint {
         let mut notes = vec![];
         if let Some(file) = file.as_ref().filter(|file| resume && file.exists()) {
             let bytes = read_whole(file, STATE_BYTES)?;
-            let going_on = || format!("going on with \"{}\"", words::path(&file));
+            let going_on = || format!("resuming from \"{}\"", words::path(&file));
             session.restore(&bytes).with_context(going_on)?;
-            notes.push(format!("going on after step {}", session.cursor()));
+            notes.push(format!("resuming after step {}", session.cursor()));
         }
         Ok(Self { file, _lock: lock, last: Instant::now(), pause: EVERY, notes })
     }
 
-    /// What a person may want to know, each told once.
+    /// Takes the notes for the user.
     pub fn notes(&mut self) -> Vec<String> {
         std::mem::take(&mut self.notes)
     }
 
-    /// Writes the state when the last one is old enough, or `now`.
+    /// Saves the state if the interval has passed, or if `now`.
     pub fn save(&mut self, session: &Session, now: bool) -> Result<()> {
         let Some(file) = self.file.as_ref().filter(|_| now || self.last.elapsed() > self.pause) else { return Ok(()) };
         let begun = Instant::now();
@@ -68,7 +69,7 @@ impl Checkpoint {
         Ok(())
     }
 
-    /// The run is over and its results are written: nothing is left to go on from.
+    /// Removes the checkpoint after the results were written.
     pub fn end(self) -> Result<()> {
         self.file.map_or(Ok(()), |file| disk::remove(&file))
     }

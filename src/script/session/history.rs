@@ -1,30 +1,30 @@
-//! The steps of an answer. Their numbers are all kept; their states as far as memory goes: then every second of the older
-//! ones is dropped, every fourth is left, and so on.
+//! The steps of a run. All scalars are kept. States are kept as memory allows: when it is full, only every second of the older
+//! states is kept, then every fourth, and so on.
 
 use candle_core::Tensor;
 use rhai::{Array, Dynamic, Map};
 use std::collections::HashMap;
 
-/// Bytes that states may hold.
+/// Maximum size of all states in bytes.
 const ROOM: usize = 512 << 20;
-/// So many of the latest states are never dropped.
+/// This many of the latest states are never dropped.
 const LATEST: usize = 16;
 
-/// One step: the state behind it, and its numbers.
+/// One step: the state after it, and its scalars.
 #[derive(Clone, Default)]
 pub(super) struct KeptStep {
-    /// Nothing where it was dropped, or never kept.
+    /// `()` if it was dropped or never kept.
     pub state: Dynamic,
     pub scalars: Vec<(String, f64)>,
     pub done: Option<String>,
     pub millis: f64,
 }
 
-/// All steps of one answer.
+/// All steps of a run.
 #[derive(Clone)]
 pub(super) struct History {
     steps: Vec<KeptStep>,
-    /// Of the older states every one of so many is kept.
+    /// One in `stride` of the older states is kept.
     stride: usize,
     room: usize,
 }
@@ -56,26 +56,26 @@ impl History {
         self.steps.iter()
     }
 
-    /// Adds a step, and drops states where there are too many.
+    /// Adds a step, and drops states if they take too much memory.
     pub fn push(&mut self, step: KeptStep) {
         self.steps.push(step);
-        // Weighing all states takes a while, so that it is done now and then only.
+        // Measuring all states takes time, so it is only done occasionally.
         if self.steps.len().is_multiple_of(LATEST) {
             self.make_room();
         }
     }
 
-    /// Takes away the steps from here on.
+    /// Removes and returns the steps from `from` on.
     pub fn split_off(&mut self, from: usize) -> Vec<KeptStep> {
         self.steps.split_off(from)
     }
 
-    /// Puts steps back that were taken away.
+    /// Appends steps that were split off.
     pub fn extend(&mut self, steps: Vec<KeptStep>) {
         self.steps.extend(steps);
     }
 
-    /// The kept step nearest to this one, on the far side as seen from `here`; none where none is.
+    /// The kept step closest to `step`, preferably beyond it as seen from `here`; `None` if no step is kept.
     pub fn nearest(&self, step: usize, here: usize) -> Option<usize> {
         let kept = |at: &usize| self.steps.get(*at).is_some_and(|s| !s.state.is_unit());
         let (mut after, mut before) = (step..self.steps.len(), (0..=step).rev());
@@ -85,17 +85,17 @@ impl History {
         }
     }
 
-    /// Every one of so many of the older states is kept; 1: all.
+    /// One in this many of the older states is kept; 1 if all are.
     pub fn stride(&self) -> usize {
         self.stride
     }
 
-    /// One curve a number, over all steps; a step without it has NaN.
+    /// One curve per scalar, over all steps; NaN at steps without it.
     pub fn curves(&self) -> Vec<(String, Vec<f64>)> {
         let mut curves: Vec<(String, Vec<f64>)> = vec![];
         for (at, step) in self.steps.iter().enumerate() {
             for (place, (name, value)) in step.scalars.iter().enumerate() {
-                // Mostly each step has the numbers of the one before, in the same order.
+                // Most steps have the same scalars as the previous one, in the same order.
                 let here = curves.get(place).is_some_and(|(n, _)| n == name);
                 let known = if here { Some(place) } else { curves.iter().position(|(n, _)| n == name) };
                 let known = known.unwrap_or_else(|| {
@@ -108,7 +108,7 @@ impl History {
         curves
     }
 
-    /// Drops what the present stride drops, and doubles it where that is not enough.
+    /// Drops states by the current stride, and doubles the stride while that is not enough.
     fn make_room(&mut self) {
         while self.weight() > self.room && self.stride < self.steps.len() {
             self.thin();
@@ -124,7 +124,7 @@ impl History {
         dropped.for_each(|(_, step)| step.state = Dynamic::UNIT);
     }
 
-    /// Bytes of all states together; what several have in common counts once.
+    /// The size of all states in bytes; shared tensors count once.
     fn weight(&self) -> usize {
         let mut tensors = HashMap::new();
         self.steps.iter().for_each(|step| collect(&step.state, &mut tensors));
@@ -159,7 +159,7 @@ mod tests {
     }
 
     #[test]
-    fn a_curve_has_a_place_for_every_step() {
+    fn a_curve_has_a_value_for_every_step() {
         let step = |scalars: &[(&str, f64)]| KeptStep {
             scalars: scalars.iter().map(|(n, v)| (n.to_string(), *v)).collect(),
             ..KeptStep::default()
@@ -170,7 +170,7 @@ mod tests {
     }
 
     #[test]
-    fn what_states_share_counts_once() {
+    fn tensors_shared_by_states_count_once() {
         assert_eq!(filled(3, ROOM).weight(), 3 * 1000 + 4000);
     }
 
@@ -184,7 +184,7 @@ mod tests {
     }
 
     #[test]
-    fn a_dropped_step_gives_way_to_the_next_one_kept_in_the_direction_one_goes() {
+    fn a_dropped_step_is_replaced_by_the_next_kept_one_in_the_direction_of_travel() {
         let history = filled(1000, 100_000);
         assert_eq!((history.nearest(17, 0), history.nearest(17, 500)), (Some(32), Some(16)));
         assert_eq!(History::default().nearest(0, 0), None);

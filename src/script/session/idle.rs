@@ -1,4 +1,4 @@
-//! Attacks that have nothing to do, and those that go on although the network is fooled.
+//! Attacks that have nothing to do, and attacks that continue after the network is fooled.
 
 use super::super::api::{LabelledTrace, figures};
 use super::super::host::Host;
@@ -12,27 +12,27 @@ use std::sync::Arc;
 use std::time::Instant;
 
 impl Session {
-    /// Whether the picture fools the network already, which leaves an attack nothing to do.
+    /// Whether the picture already fools the network, so that an attack has nothing to do.
     pub(super) fn has_nothing_to_do(&self, host: &Host, method: &Method) -> Result<bool> {
         host.guard().begin();
         Ok(!self.cx(0).nothing_to_do(host.guard(), method)?.contains(&false))
     }
 
-    /// The run of an attack that has nothing to do: its step 0.
+    /// Runs an attack that has nothing to do: only step 0.
     pub(super) fn idle(&mut self, host: &Host, begun: Instant) -> Result<Frame> {
         let state = host.call(&host.idle()?, "start", (self.cx(0),))?;
         self.push(state, begun)?;
         self.idle_view(host)
     }
 
-    /// What is shown of a picture that needs no attack.
+    /// The frame for a picture that needs no attack.
     pub(super) fn idle_view(&mut self, host: &Host) -> Result<Frame> {
         let step = self.present().cloned().context("the method has not been started")?;
         let answer = host.call(&host.idle()?, "view", (self.cx(self.cursor), step.state))?;
         Ok(self.frame(figures(answer)?, step.millis))
     }
 
-    /// Ends the run at the picture itself, once more.
+    /// Ends the run at the unchanged picture again.
     pub(super) fn end_untouched(&mut self, host: &Host) -> Result<()> {
         let why = self.cx(0).why_nothing(host.guard())?;
         if let Some(step) = self.steps.get_mut(self.cursor) {
@@ -41,9 +41,9 @@ impl Session {
         Ok(())
     }
 
-    /// Switches `stop` off where it alone keeps a fooled network from further steps; whether it did.
+    /// Turns `stop` off if only that prevents further steps on a fooled network, and returns whether it did.
     ///
-    /// Running anew switches it on again.
+    /// A new run turns it on again.
     pub fn unstop(&mut self, host: &Host) -> Result<bool> {
         let attack = self.method.as_ref().is_some_and(|m| m.attack && m.stepped);
         let Some(step) = self.present().filter(|_| attack && self.params.switch("stop").is_some_and(|(on, _)| on))
@@ -61,7 +61,7 @@ impl Session {
         Ok(true)
     }
 
-    /// Switches `stop` on again where [`Session::unstop`] switched it off.
+    /// Turns `stop` on again if [`Session::unstop`] turned it off.
     pub fn stop_again(&mut self) -> Result<()> {
         if std::mem::take(&mut self.unstopped) {
             Arc::make_mut(&mut self.params).set("stop", "true", &self.model)?;

@@ -1,4 +1,4 @@
-//! One open question: model, picture, target, method, parameters; and the steps of its answer.
+//! A session: model, picture, target, method, parameters, and the steps of the run.
 
 pub mod history;
 pub mod snapshot;
@@ -27,15 +27,15 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::sync::atomic::AtomicU64;
 
-/// A question with its answer so far; a clone goes on by itself.
+/// A session with its steps so far. A clone continues independently.
 #[derive(Clone)]
 pub struct Session {
     model: Model,
     picture: String,
-    /// What the picture was opened as; none for one that was made.
+    /// How the picture was opened; `None` if it was computed.
     source: Option<Arc<str>>,
     input: Tensor,
-    /// What the network says of the picture, if its scores are finite; none where it has no classes.
+    /// The predicted class, if the scores are finite; `None` if the network has no classes.
     top: Result<Option<usize>, ScoresNotFinite>,
     target: Option<usize>,
     method: Option<Arc<Method>>,
@@ -45,15 +45,15 @@ pub struct Session {
     steps: History,
     cursor: usize,
     told: Remarks,
-    /// Whether the steps ahead of the one shown were made by other parameters or another script than the present ones.
+    /// Whether the steps after the one shown were computed with other parameters or another version of the script.
     outdated: bool,
-    /// Whether `stop` is off only to take further steps after the network was fooled.
+    /// Whether `stop` was turned off only to continue after the network was fooled.
     unstopped: bool,
     observer: Arc<dyn Observer>,
 }
 
 impl Session {
-    /// A model with a picture, `(1, C, H, W)` in `[0, 1]`.
+    /// A session with a model and a picture, `(1, C, H, W)` in `[0, 1]`.
     pub fn new(host: &Host, model: Model, picture: &str, input: Tensor) -> Result<Self> {
         let input = input.to_device(&device())?;
         let top = top(host, &model, &input)?;
@@ -78,8 +78,8 @@ impl Session {
         })
     }
 
-    /// Another model or picture under the same method: parameters that still fit stay, and the target if the classes are
-    /// the same; the answer begins anew.
+    /// Replaces the model and the picture. The method stays, with parameters that are still valid, and the target if the classes are
+    /// the same; all steps are dropped.
     pub fn replace(&mut self, host: &Host, model: Model, picture: &str, input: Tensor) -> Result<()> {
         let texts = self.params.changed();
         let input = input.to_device(&device())?;
@@ -93,19 +93,19 @@ impl Session {
             self.params = Arc::new(Params::new(method.params.clone()));
         }
         for (name, text) in texts {
-            // What the new model does not have falls back to the default.
+            // Values that do not exist in the new model fall back to the default.
             let _ = Arc::make_mut(&mut self.params).set(&name, &text, &self.model);
         }
         self.forget();
         Ok(())
     }
 
-    /// Who watches from now on.
+    /// Sets the observer.
     pub fn watched_by(&mut self, observer: Arc<dyn Observer>) {
         self.observer = observer;
     }
 
-    /// Tells what the picture was opened as, where its name leaves that out: a file in its folder.
+    /// Records how the picture was opened, for names that do not say so, such as those of files.
     pub fn opened_as(&mut self, source: &str) {
         self.source = Some(source.into());
     }
@@ -125,23 +125,22 @@ impl Session {
         &self.input
     }
 
-    /// The class asked about: the one chosen, else what the network says; none where its scores are not finite, or it has no
-    /// classes.
+    /// The target class: the chosen one, else the predicted one; `None` if the scores are not finite or the network has no classes.
     pub fn target(&self) -> Option<usize> {
         self.target.or(self.top.as_ref().ok().copied().flatten())
     }
 
-    /// Why the network names no class; none where its scores are finite.
+    /// Why there is no predicted class; `None` if the scores are finite.
     pub fn unnamed(&self) -> Option<&ScoresNotFinite> {
         self.top.as_ref().err()
     }
 
-    /// The class that was chosen; none: what the network says.
+    /// The chosen target class; `None` for the predicted class.
     pub fn chosen(&self) -> Option<usize> {
         self.target
     }
 
-    /// The method, when one is open.
+    /// The open method, if any.
     pub fn method(&self) -> Option<&Method> {
         self.method.as_deref()
     }
@@ -151,25 +150,25 @@ impl Session {
         &self.params
     }
 
-    /// What the method says of its answer besides figures.
+    /// What the method reported besides figures.
     pub fn told(&self) -> &Remarks {
         &self.told
     }
 
-    /// Names and values of the parameters as they were used.
+    /// Names and values of the parameters as used.
     pub fn as_used(&self) -> Vec<(String, String)> {
         let used =
             |(name, asked): (String, String)| (name.clone(), self.told.used().get(&name).cloned().unwrap_or(asked));
         self.params.texts(&self.model).into_iter().map(used).collect()
     }
 
-    /// Names and values of the parameters that were used otherwise, as they were asked.
+    /// Names and requested values of the parameters for which another value was used.
     pub fn asked_otherwise(&self) -> Vec<(String, String)> {
         let differs = |(name, asked): &(String, String)| self.told.used().get(name).is_some_and(|used| used != asked);
         self.params.texts(&self.model).into_iter().filter(differs).collect()
     }
 
-    /// What a person should know of the answer and was not yet asked for.
+    /// Notes for the user that have not been returned yet.
     pub fn new_notes(&mut self) -> Vec<String> {
         self.told.new_notes()
     }
@@ -179,22 +178,22 @@ impl Session {
         self.seed
     }
 
-    /// Another seed of random numbers.
+    /// Sets the seed of random numbers.
     pub fn set_seed(&mut self, seed: u64) {
         self.seed = seed;
     }
 
-    /// The data set, if one is named or the network has one of its own.
+    /// The data set, if one was named or the network comes with one.
     pub fn data(&self) -> &Data {
         &self.data
     }
 
-    /// Another data set.
+    /// Sets the data set.
     pub fn set_data(&mut self, data: Data) {
         self.data = Arc::new(data);
     }
 
-    /// What the network says of the picture, best first; nothing where its scores are not finite, or it has no classes.
+    /// The `count` most likely classes of the picture, best first; empty if the scores are not finite or the network has no classes.
     pub fn classes(&self, host: &Host, count: usize) -> Result<Vec<ClassRow>> {
         if !matches!(self.top, Ok(Some(_))) {
             return Ok(vec![]);
@@ -202,7 +201,7 @@ impl Session {
         super::api::class_rows(&LabelledTrace::forward(host.guard(), &self.model, &self.input)?, count)
     }
 
-    /// Chooses the class asked about; none: what the network says.
+    /// Sets the target class; `None` for the predicted class. Errors if there is no such class.
     pub fn set_target(&mut self, target: Option<usize>) -> Result<()> {
         let classes = self.model.classes();
         if target.is_some() {
@@ -221,7 +220,7 @@ impl Session {
         self.forget();
     }
 
-    /// A newer version of the open method: parameters that still fit and all steps stay.
+    /// Replaces the open method by a newer version; parameters that are still valid and all steps stay.
     pub fn reload(&mut self, method: Method) {
         self.params = Arc::new(self.params.carried_to(method.params.clone()));
         let keep = method.stepped && self.method.as_ref().is_some_and(|m| m.stepped);
@@ -232,7 +231,7 @@ impl Session {
         }
     }
 
-    /// Sets a parameter by its name and a text; a stepper goes on from the step shown, even one that was the last.
+    /// Sets a parameter from a string. A stepped method continues from the step shown, even if that was the last.
     pub fn set(&mut self, name: &str, text: &str) -> Result<()> {
         Arc::make_mut(&mut self.params).set(name, text, &self.model)?;
         self.unstopped &= name != "stop";
@@ -240,7 +239,7 @@ impl Session {
         Ok(())
     }
 
-    /// Gives a parameter of numbers a tensor that stands in no file.
+    /// Sets an array or picture parameter to a tensor instead of a file.
     pub fn give(&mut self, name: &str, tensor: Tensor) -> Result<()> {
         Arc::make_mut(&mut self.params).give(name, tensor)?;
         self.change();
@@ -265,27 +264,27 @@ impl Session {
         })
     }
 
-    /// Whether steps can be taken from here.
+    /// Whether a further step is possible.
     pub fn can_go_on(&self) -> bool {
         self.method.as_ref().is_some_and(|m| m.stepped) && self.present().is_some_and(|s| s.done.is_none())
     }
 
-    /// The step shown.
+    /// The index of the step shown.
     pub fn cursor(&self) -> usize {
         self.cursor
     }
 
-    /// How many steps are kept.
+    /// The number of steps kept.
     pub fn kept(&self) -> usize {
         self.steps.len()
     }
 
-    /// Whether the answer has begun.
+    /// Whether the run has started.
     pub fn started(&self) -> bool {
         self.steps.len() > 0
     }
 
-    /// Why the present step is the last, if it is.
+    /// Why the current step is the last, if it is.
     pub fn done(&self) -> Option<&str> {
         self.present()?.done.as_deref()
     }
@@ -294,7 +293,7 @@ impl Session {
         self.steps.get(self.cursor)
     }
 
-    /// Puts these steps in the place of all others; the last is shown.
+    /// Replaces all steps; the last one is shown.
     fn set_steps(&mut self, steps: Vec<KeptStep>, used: BTreeMap<String, String>) {
         self.told = Remarks::of(used);
         self.cursor = steps.len().saturating_sub(1);
@@ -309,19 +308,18 @@ impl Session {
         self.outdated = false;
     }
 
-    /// The numbers of every step up to the one shown.
+    /// The scalars of every step up to the one shown.
     pub fn scalars(&self) -> Vec<Vec<(String, f64)>> {
         self.steps.iter().take(self.cursor + 1).map(|s| s.scalars.clone()).collect()
     }
 
-    /// How many pictures of the data set had scores that are not finite, as the step shown says; none: all are, or it does
-    /// not say.
+    /// The number of pictures in the data set with non-finite scores, as reported by the step shown; `None` if it is 0 or not reported.
     pub fn not_finite(&self) -> Option<usize> {
         let told = self.present()?.scalars.iter().find(|(name, _)| name == "not_finite");
         told.map(|(_, count)| *count as usize).filter(|&count| count > 0)
     }
 
-    /// How long every step up to the one shown took, in milliseconds.
+    /// The duration of every step up to the one shown, in milliseconds.
     pub fn millis(&self) -> Vec<f64> {
         self.steps.iter().take(self.cursor + 1).map(|s| s.millis).collect()
     }
@@ -349,12 +347,12 @@ impl Session {
     }
 }
 
-/// The name of a picture of a data set says which it is; that of a file leaves its folder out.
+/// How a picture was opened, if its name says so: pictures of a data set are numbered, while files are named without their folder.
 fn named(picture: &str) -> Option<Arc<str>> {
     numbered(picture).map(|_| picture.into())
 }
 
-/// The class that a network names a picture as, if it has classes; none where its scores are not finite.
+/// The class predicted for a picture, if the network has classes; an inner error if its scores are not finite.
 fn top(host: &Host, model: &Model, input: &Tensor) -> Result<Result<Option<usize>, ScoresNotFinite>> {
     let run = LabelledTrace::forward(host.guard(), model, input)?;
     if model.classes() == 0 {

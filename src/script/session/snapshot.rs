@@ -1,7 +1,7 @@
-//! A run that can go on later: the state of its last step in one `.safetensors` file.
+//! Snapshots of a run, to resume it later: the state of the current step in one `.safetensors` file.
 //!
-//! Numbers and texts stand in the metadata as JSON, tensors are tensors of the file. The random numbers of a step depend
-//! on the seed and the step alone, so a run that is taken up ends as one that was never interrupted.
+//! Numbers and strings are stored as JSON in the metadata, tensors as tensors. The random numbers of a step depend only on the seed
+//! and the step, so a resumed run ends exactly like an uninterrupted one.
 
 use super::Session;
 use super::history::KeptStep;
@@ -21,11 +21,11 @@ use std::sync::Arc;
 const KEY: &str = "gradscope.run";
 
 impl Session {
-    /// The present step as a file's bytes.
+    /// The current step as the bytes of a file.
     ///
-    /// Errors where the state holds something that no file can, as a trace.
+    /// Errors if the state holds a value that cannot be stored, such as a trace.
     pub fn snapshot(&self) -> Result<Vec<u8>> {
-        let step = self.present().context("there is no step to keep")?;
+        let step = self.present().context("there is no step to save")?;
         let mut tensors = vec![];
         let document = json!({
             "question": self.question()?,
@@ -40,13 +40,13 @@ impl Session {
         Ok(safetensors::serialize(named, Some(metadata))?)
     }
 
-    /// Goes on from a kept step; the ones before it are told by their numbers only.
+    /// Resumes from a snapshot. Earlier steps only have their scalars.
     ///
-    /// Errors where the file is no kept run, or one of another question, and says what differs.
+    /// Errors if the bytes are not a snapshot, or one of another run, and says what differs.
     pub fn restore(&mut self, bytes: &[u8]) -> Result<()> {
         let head = decoding("safetensors", || SafeTensors::read_metadata(bytes));
-        let (_, head) = head.context("it is not a kept run")?;
-        let text = head.metadata().as_ref().and_then(|m| m.get(KEY)).context("it is not a kept run")?;
+        let (_, head) = head.context("it is not a saved run")?;
+        let text = head.metadata().as_ref().and_then(|m| m.get(KEY)).context("it is not a saved run")?;
         let document: Value = decoding("JSON", || serde_json::from_str(text)).context("it is damaged")?;
         self.compare(&document["question"])?;
         let tensors = decoding("safetensors", || load_buffer(bytes, self.input().device()))?;
@@ -61,13 +61,13 @@ impl Session {
             last.state = state;
             last.done = document["done"].as_str().map(String::from);
         }
-        // Kept before methods told what they used: nothing.
+        // Snapshots of older versions do not record the values used.
         let used = serde_json::from_value(document["used"].clone()).unwrap_or_default();
         self.set_steps(steps, used);
         Ok(())
     }
 
-    /// All that the answer depends on.
+    /// Everything that the result depends on.
     fn question(&self) -> Result<Value> {
         let method = self.method().context("no method is open")?;
         let input = self.input().flatten_all()?.to_dtype(candle_core::DType::F32)?.to_vec1::<f32>()?;
@@ -91,12 +91,12 @@ impl Session {
         let differs = own.as_object().into_iter().flatten().find(|(key, value)| kept[key.as_str()] != **value);
         match differs {
             None => Ok(()),
-            Some((key, _)) => bail!("it is a run of another question: {key} differs"),
+            Some((key, _)) => bail!("it belongs to a different run: {key} differs"),
         }
     }
 }
 
-/// A state as JSON; tensors are put aside and stand there as their number. Numbers keep every bit.
+/// Encodes a state as JSON, without loss; tensors are collected in `tensors` and replaced by their index.
 fn encode(value: &Dynamic, tensors: &mut Vec<Tensor>) -> Result<Value> {
     if let Some(tensor) = value.read_lock::<Tensor>() {
         tensors.push(tensor.contiguous()?);
@@ -118,7 +118,7 @@ fn encode(value: &Dynamic, tensors: &mut Vec<Tensor>) -> Result<Value> {
         "i64" => json!(value.as_int().map_err(|e| anyhow!(e))?),
         "f64" => json!({ "float": format!("{:?}", value.as_float().map_err(|e| anyhow!(e))?) }),
         "string" | "char" => json!(value.to_string()),
-        other => bail!("a state with a value of the type {other} cannot be kept in a file"),
+        other => bail!("a state with a value of type {other} cannot be saved"),
     })
 }
 
@@ -148,7 +148,7 @@ fn decode(value: &Value, tensors: &HashMap<String, Tensor>) -> Result<Dynamic> {
     })
 }
 
-/// A map of t-SNE on its way: where points are and how they move, and how near they are to one another.
+/// Encodes an unfinished t-SNE map: positions, updates and gains, and the affinities of the points.
 fn encode_tsne(map: &Tsne, tensors: &mut Vec<Tensor>) -> Result<Value> {
     let n = map.y.len();
     let mut put = |tensor: candle_core::Result<Tensor>| {
@@ -172,7 +172,7 @@ fn decode_tsne(value: &Value, tensors: &HashMap<String, Tensor>) -> Result<Tsne>
     let tensor = |key: &str| tensors.get(&value[key].to_string()).context("a tensor is missing");
     let points = |key: &str| -> Result<Vec<Point>> {
         let rows = tensor(key)?.to_vec2::<f64>()?;
-        rows.into_iter().map(|row| row.try_into().ok().context("a place has two numbers")).collect()
+        rows.into_iter().map(|row| row.try_into().ok().context("a position needs two coordinates")).collect()
     };
     let number = |key: &str| -> Result<f64> { Ok(value[key].as_str().context("a number")?.parse()?) };
     let start = tensor("start")?.to_vec1::<i64>()?.into_iter().map(|i| i as usize).collect();
@@ -212,7 +212,7 @@ mod tests {
     }
 
     #[test]
-    fn what_no_file_can_keep_is_named() {
+    fn a_value_that_cannot_be_saved_is_named() {
         let error = encode(&Dynamic::from(std::time::Instant::now()), &mut vec![]).unwrap_err().to_string();
         assert!(error.contains("timestamp"), "{error}");
     }

@@ -1,4 +1,4 @@
-//! The steps of an answer: begun, gone on, shown again.
+//! Runs a method: starts it, takes steps, shows kept steps again.
 
 use super::super::api::figures;
 use super::super::host::Host;
@@ -13,7 +13,7 @@ use rhai::{Dynamic, Map};
 use std::time::Instant;
 
 impl Session {
-    /// Runs the method from its start: a one-shot method whole, a stepper to its step 0.
+    /// Runs the method from its start: a one-shot method completely, a stepped method up to step 0.
     pub fn run(&mut self, host: &Host) -> Result<Frame> {
         self.forget();
         self.stop_again()?;
@@ -34,7 +34,7 @@ impl Session {
         Ok(self.frame(figures, millis))
     }
 
-    /// One step on: a kept one is shown, unless parameters or script changed since; else it is computed.
+    /// Goes to the next step: a kept one, unless parameters or the script changed since; else it is computed.
     pub fn next(&mut self, host: &Host) -> Result<Frame> {
         match self.cursor + 1 < self.steps.len() && !self.outdated {
             true => self.seek(host, self.cursor + 1),
@@ -42,7 +42,7 @@ impl Session {
         }
     }
 
-    /// One step on from the step shown; steps ahead of it are dropped and computed anew.
+    /// Computes the next step after the one shown, and shows it; steps after that are dropped.
     pub fn step(&mut self, host: &Host) -> Result<Frame> {
         match self.present() {
             None => self.run(host),
@@ -50,20 +50,20 @@ impl Session {
         }
     }
 
-    /// One step on from the step shown, which nobody looks at yet.
+    /// Computes the next step after the one shown, without showing it.
     ///
-    /// Errors: a method without steps or at its end; what its script says.
+    /// Errors if the method has no steps or has ended, or if its script fails.
     pub fn advance(&mut self, host: &Host) -> Result<()> {
         let begun = Instant::now();
         let method = self.method.clone().context("no method is open")?;
         ensure!(method.stepped, "the method \"{}\" has no steps", method.name);
         let step = self.present().context("the method has not been started")?;
         if let Some(why) = &step.done {
-            bail!("the method is at its end: {why}");
+            bail!("the method has ended: {why}");
         }
         let mut state = step.state.clone();
         if is_untouched(&state) {
-            // A parameter is another one since.
+            // A parameter may have changed since.
             if self.has_nothing_to_do(host, &method)? {
                 return self.end_untouched(host);
             }
@@ -82,17 +82,20 @@ impl Session {
         Ok(())
     }
 
-    /// Shows a kept step; in place of one that was dropped the next one kept on the way there.
+    /// Shows a kept step; if its state was dropped, the next kept one in that direction.
     pub fn seek(&mut self, host: &Host, step: usize) -> Result<Frame> {
         ensure!(
             step < self.steps.len(),
-            "step {step} is not there; steps 0 to {} are",
+            "there is no step {step}; there are steps 0 to {}",
             self.steps.len().saturating_sub(1)
         );
         if self.method.as_ref().is_some_and(|m| m.stepped) {
-            let nearest = self.steps.nearest(step, self.cursor).context("no step is kept; r begins anew")?;
+            let nearest = self.steps.nearest(step, self.cursor).context("no step is kept; press r to start over")?;
             let told = nearest == self.cursor && step != nearest;
-            ensure!(!told, "step {step} is of an earlier session, of which the numbers alone were kept; r begins anew");
+            ensure!(
+                !told,
+                "step {step} is from an earlier session, of which only the scalars were kept; press r to start over"
+            );
             self.cursor = nearest;
         } else {
             self.cursor = step;
@@ -100,7 +103,7 @@ impl Session {
         self.view(host)
     }
 
-    /// Shows the present step again, with the parameters and the script as they are now.
+    /// Shows the current step again, with the current parameters and script.
     pub fn view(&mut self, host: &Host) -> Result<Frame> {
         let Some(step) = self.present().cloned() else { return self.run(host) };
         let method = self.method.clone().context("no method is open")?;
@@ -115,7 +118,7 @@ impl Session {
         Ok(self.frame(figures, step.millis))
     }
 
-    /// Calls a function of the method for a step, and keeps what it says of itself.
+    /// Calls a function of the method for a step, and stores its remarks.
     fn call(&mut self, host: &Host, function: &str, step: usize, state: Option<Dynamic>) -> Result<Dynamic> {
         let method = self.method.clone().context("no method is open")?;
         let cx = self.cx(step);
@@ -128,10 +131,11 @@ impl Session {
         answer
     }
 
-    /// Keeps a state as the newest step.
+    /// Stores a state as the newest step.
     pub(super) fn push(&mut self, state: Dynamic, begun: Instant) -> Result<()> {
         let state = freeze(state)?;
-        let map = state.read_lock::<Map>().context("a stepper's state is a map: #{ x: cx.input }")?.clone();
+        let map =
+            state.read_lock::<Map>().context("the state of a stepped method must be a map: #{ x: cx.input }")?.clone();
         let done = map.get("done").filter(|d| !d.is_unit()).map(ToString::to_string);
         let scalars = map.get("scalars").and_then(|s| s.read_lock::<Map>().map(|m| numbers(&m))).unwrap_or_default();
         self.steps.push(KeptStep { state, scalars, done, millis: millis(begun) });
@@ -156,7 +160,7 @@ impl Session {
         }
     }
 
-    /// Points of a folder's pictures with the files of these.
+    /// Adds the pictures' files to the points of a data set that is a folder.
     fn told_by_files(&self, mut figures: Vec<Figure>) -> Vec<Figure> {
         let Some(set) = self.data.opened() else { return figures };
         for figure in &mut figures {

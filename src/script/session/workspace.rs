@@ -1,4 +1,4 @@
-//! What was open when the app ended, to open it again: a small JSON file, and beside it the step that was shown.
+//! A session file, which restores what was open in the app: a small JSON file, with the step that was shown next to it.
 
 use super::Session;
 use crate::data::{create_folder, disk, read_text, read_whole, write_whole};
@@ -8,17 +8,17 @@ use anyhow::{Context, Result, ensure};
 use serde::{Deserialize, Serialize};
 use std::path::{Path, PathBuf};
 
-/// The form of the file; others are not read.
+/// The version of the file format; other versions are not read.
 const FORM: u32 = 1;
 
-/// The largest file that is read, and the largest with a step.
+/// Maximum size of a session file, and of the file with its step.
 const FILE_BYTES: u64 = 64 << 20;
 const STEP_BYTES: u64 = 8 << 30;
 
-/// Bytes of the longest name in a session; values of parameters may have sixteen times as many.
+/// Maximum length of a name in bytes; parameter values may be sixteen times as long.
 const LONGEST: usize = 4096;
 
-/// A question as a person asked it.
+/// What is open in a session, as the user chose it.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct Workspace {
     form: u32,
@@ -28,11 +28,11 @@ pub struct Workspace {
     pub weights: Option<PathBuf>,
     /// The picture: a file, or `made:shapes[3]`.
     pub picture: String,
-    /// Whether it keeps its size.
+    /// Whether the picture keeps its size.
     pub no_resize: bool,
     /// The method's name.
     pub method: String,
-    /// The class that was chosen.
+    /// The chosen target class.
     pub target: Option<usize>,
     /// Parameters that differ from their defaults.
     pub set: Vec<(String, String)>,
@@ -40,7 +40,7 @@ pub struct Workspace {
     pub seed: u64,
     /// The data set.
     pub data: Option<String>,
-    /// Whether its answer was under way: what ended the program may end it again.
+    /// Whether the result was still being computed, which may have crashed the program and may do so again.
     #[serde(default)]
     pub under_way: bool,
 }
@@ -51,7 +51,7 @@ impl Workspace {
         Self { form: FORM, ..Self::default() }
     }
 
-    /// What a session asks, of a picture of this name with weights of this file; none without a method.
+    /// What is open in `session`, with the picture's and the weight file's names; `None` without a method.
     pub fn of(session: &Session, picture: &str, weights: Option<&Path>, no_resize: bool) -> Option<Self> {
         Some(Self {
             form: FORM,
@@ -72,12 +72,12 @@ impl Workspace {
         })
     }
 
-    /// The same question, its answer under way or not.
+    /// The same with `under_way` set.
     pub(crate) fn under_way(self, under_way: bool) -> Self {
         Self { under_way, ..self }
     }
 
-    /// Writes it as a file, whole or not at all.
+    /// Writes it to a file atomically.
     pub fn write(&self, file: &Path) -> Result<()> {
         if let Some(folder) = file.parent() {
             create_folder(folder)?;
@@ -85,7 +85,7 @@ impl Workspace {
         write_whole(file, words::json(&serde_json::to_value(self)?).as_bytes())
     }
 
-    /// Reads it; none where there is no such file.
+    /// Reads a session file; `None` if it does not exist.
     pub fn read(file: &Path) -> Result<Option<Self>> {
         if !file.exists() {
             return Ok(None);
@@ -93,7 +93,7 @@ impl Workspace {
         let reading = || format!("reading the session \"{}\"", words::path(&file));
         let text = read_text(file, FILE_BYTES).with_context(reading)?;
         let opened: Self = decoding("JSON", || serde_json::from_str(&text)).with_context(reading)?;
-        ensure!(opened.form == FORM, "the session \"{}\" is of another version", words::path(&file));
+        ensure!(opened.form == FORM, "the session \"{}\" was written by another version", words::path(&file));
         ensure!(
             opened.has_short_names(),
             "the session \"{}\" is damaged: a name in it is too long",
@@ -110,13 +110,13 @@ impl Workspace {
     }
 }
 
-/// The step that is shown, as the bytes of a file; none where there are no steps, or this one cannot be kept.
+/// A snapshot of the step shown; `None` if there are no steps, or if this one cannot be saved.
 pub fn step(session: &Session) -> Option<Vec<u8>> {
     session.method().filter(|m| m.stepped && session.started())?;
     session.snapshot().ok()
 }
 
-/// Writes the step that is shown beside the file of its session, or removes the one there.
+/// Writes a snapshot next to the session file, or removes the existing one.
 pub fn write_step(file: &Path, step: Option<&[u8]>) -> Result<()> {
     match step {
         Some(bytes) => write_whole(&step_file(file), bytes),
@@ -124,14 +124,14 @@ pub fn write_step(file: &Path, step: Option<&[u8]>) -> Result<()> {
     }
 }
 
-/// Goes to the step that was shown; false where none was kept.
+/// Restores the step saved next to the session file; returns false if there is none.
 pub fn go_on(file: &Path, session: &mut Session) -> Result<bool> {
     let step = step_file(file);
     if !step.exists() {
         return Ok(false);
     }
     let bytes = read_whole(&step, STEP_BYTES)?;
-    session.restore(&bytes).with_context(|| format!("going on from \"{}\"", words::path(&step)))?;
+    session.restore(&bytes).with_context(|| format!("resuming from \"{}\"", words::path(&step)))?;
     Ok(true)
 }
 

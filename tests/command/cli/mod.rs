@@ -206,7 +206,7 @@ fn check_reports_rules_and_edits_that_match_no_layer() {
     );
     assert_says(&script("b.rhai", &rule("konv|linear")), &["\"konv|linear\"", "did you mean \"conv\"?"]);
     assert_says(&script("c.rhai", &rule("conv: block9.*")), &["named \"block9.*\""]);
-    assert_says(&script("d.rhai", &rule("linear: conv*")), &["no layer fits \"linear: conv*\""]);
+    assert_says(&script("d.rhai", &rule("linear: conv*")), &["no layer matches \"linear: conv*\""]);
     assert_says(&script("e.rhai", &rule("relus")), &["did you mean \"relu\"?"]);
     for fits in ["conv", "lrn", "conv|linear", "conv*", "conv: conv*", "*"] {
         assert_eq!(script("f.rhai", &rule(fits)), "", "{fits}");
@@ -266,16 +266,16 @@ fn the_result_contains_the_parameters_used_not_those_requested() {
         (pca("components").0.as_str(), pca("components").1.as_str(), pca("count").0.as_str()),
         ("12", Some("40"), "12")
     );
-    assert_says(&pca("count").2, &["components=40 is more than there is; 12 was used"]);
+    assert_says(&pca("count").2, &["components=40 is more than available; 12 was used"]);
     let tsne = used("tsne", &["count=12", "perplexity=1000", "early=1", "iterations=1"]);
     assert!((tsne("perplexity").0.parse::<f64>().unwrap() - 11.0 / 3.0).abs() < 1e-9);
-    assert_says(&tsne("perplexity").2, &["perplexity=1000 is too much for 12 points; 3.67 was used"]);
+    assert_says(&tsne("perplexity").2, &["perplexity=1000 is too large for 12 points; 3.67 was used"]);
     let tsne = used("tsne", &["count=12", "early=1", "iterations=1"]);
-    assert_says(&tsne("perplexity").2, &["perplexity=30 is too much for 12 points"]);
+    assert_says(&tsne("perplexity").2, &["perplexity=30 is too large for 12 points"]);
     assert_eq!((tsne("reduce").0.as_str(), tsne("layer").0), ("12", layer.clone()));
     let near = used("neighbours", &["count=5000", "k=100"]);
     assert_eq!((near("count").0.as_str(), near("k").0.as_str(), near("layer").0), ("1000", "100", layer.clone()));
-    assert_says(&near("count").2, &["count=5000 is more than there is; 1000 was used"]);
+    assert_says(&near("count").2, &["count=5000 is more than available; 1000 was used"]);
     for method in ["features", "invariance"] {
         assert_eq!(used(method, &["count=20", "layer=-2"])("count").0, "20");
         assert!(used(method, &["count=20", "layer=-2"])("layer").0.parse::<f64>().is_err(), "a number is resolved");
@@ -524,7 +524,7 @@ fn a_sweep_killed_half_way_resumes_with_the_same_result() {
     child.wait().unwrap();
     assert!(state.exists() && !folder.path().join("broken/result.json").exists(), "it was not broken half-way");
     let out = gradscope(folder.path(), &with(&["broken", "--resume"]));
-    assert!(out.status.success() && text(&out.stderr).contains("going on after step"), "{}", text(&out.stderr));
+    assert!(out.status.success() && text(&out.stderr).contains("resuming after step"), "{}", text(&out.stderr));
     assert_eq!(results(&folder.path().join("broken")), results(&folder.path().join("whole")));
     assert!(!state.exists(), "the state of a finished run is left over");
 }
