@@ -1,9 +1,9 @@
-//! The program: see `gradscope --help`.
+//! The `gradscope` binary; see `gradscope --help`.
 
 use gradscope::memory::Counting;
 use gradscope::tui::terminal::rescue;
 
-/// Scripts are held to the memory that there is.
+/// Counts allocations, so that scripts can be held to the memory budget.
 #[global_allocator]
 static ALLOCATOR: Counting = Counting;
 

@@ -1,40 +1,48 @@
-//! Least squares in f64, by Householder's reflections.
+//! Least squares in f64, by Householder reflections.
 
 use crate::interrupt::{now_and_then, pass};
 use crate::tensor;
 use anyhow::{Result, bail, ensure};
 use candle_core::Tensor;
 
-/// The most unknowns that are solved for.
+/// Maximum number of unknowns.
 const UNKNOWNS: usize = 2048;
-/// A column whose length falls by more than this on the way depends on those before it.
+/// A column whose remaining norm falls below this fraction of the original depends linearly on those before it.
 const DEPENDENT: f64 = 1e-12;
 
 /// The solution of a least-squares problem.
 #[derive(Clone, Debug)]
 pub struct Solution {
-    /// `(n, k)`, or `(n)` where `b` is `(m)`; in the type of `b`.
+    /// `(n, k)`, or `(n)` if `b` is `(m)`; in the dtype of `b`.
     pub solution: Tensor,
     /// `Σ w (b − A x)²` for each of the `k` columns of `b`.
     pub residuals: Vec<f64>,
 }
 
-/// The `x` of least `Σᵢ wᵢ (bᵢ − Aᵢ x)² + ridge ‖x‖²`, for `A` of `(m, n)`, `b` of `(m)` or `(m, k)` and weights
-/// `w ≥ 0` of `(m)`, ones when not given.
+/// The `x` that minimizes `Σᵢ wᵢ (bᵢ − Aᵢ x)² + ridge ‖x‖²`, for `A` of shape `(m, n)`, `b` of `(m)` or `(m, k)` and weights
+/// `w ≥ 0` of `(m)` [default: ones].
 ///
-/// Errors where the shapes do not fit, or where the rows do not determine `x` and `ridge` is 0.
+/// Errors: shapes that do not match, more than 2,048 unknowns, values that are not finite, or rows that do not determine `x`
+/// when `ridge` is 0.
 pub fn lstsq(a: &Tensor, b: &Tensor, weights: Option<&Tensor>, ridge: f64) -> Result<Solution> {
     let ([m, n], true) = (<[usize; 2]>::try_from(a.dims()).unwrap_or([0, 0]), a.rank() == 2) else {
         bail!("least squares takes a matrix (m, n), got {:?}", a.dims());
     };
-    ensure!(m > 0 && (1..=UNKNOWNS).contains(&n), "least squares takes rows and 1 to {UNKNOWNS} columns, got {m}x{n}");
-    ensure!([1, 2].contains(&b.rank()) && b.dims()[0] == m, "{m} rows need as many right sides, got {:?}", b.dims());
-    ensure!(ridge >= 0.0 && ridge.is_finite(), "a ridge is 0 or more, got {ridge}");
+    ensure!(
+        m > 0 && (1..=UNKNOWNS).contains(&n),
+        "least squares takes a matrix with rows and 1 to {UNKNOWNS} columns, got {m}x{n}"
+    );
+    ensure!(
+        [1, 2].contains(&b.rank()) && b.dims()[0] == m,
+        "{m} rows need a right-hand side ({m}) or ({m}, k), got {:?}",
+        b.dims()
+    );
+    ensure!(ridge >= 0.0 && ridge.is_finite(), "the ridge must be 0 or more, got {ridge}");
     let w = match weights {
         Some(w) => numbers(w)?,
         None => vec![1.0; m],
     };
-    ensure!(w.len() == m && w.iter().all(|&w| w >= 0.0), "{m} rows need as many weights of 0 or more");
+    ensure!(w.len() == m && w.iter().all(|&w| w >= 0.0), "{m} rows need {m} weights of 0 or more");
     let k = b.elem_count() / m;
     let (rows, right) = (numbers(a)?, numbers(b)?);
     let column = |data: &[f64], width: usize, j: usize, tail: Option<usize>| -> Vec<f64> {
@@ -60,11 +68,11 @@ pub fn lstsq(a: &Tensor, b: &Tensor, weights: Option<&Tensor>, ridge: f64) -> Re
 
 fn numbers(x: &Tensor) -> Result<Vec<f64>> {
     let x = tensor::numbers(x)?;
-    ensure!(x.iter().all(|v| v.is_finite()), "least squares of values that are no numbers");
+    ensure!(x.iter().all(|v| v.is_finite()), "least squares needs finite values");
     Ok(x)
 }
 
-/// Reflects the columns of `a` one by one to a triangle, and those of `b` with them (Golub & Van Loan 2013, 5.2).
+/// Reduces `a` to upper triangular form by Householder reflections and applies them to `b` (Golub & Van Loan 2013, 5.2).
 fn triangular(a: &mut [Vec<f64>], b: &mut [Vec<f64>]) -> Result<()> {
     let n = a.len();
     for j in 0..n {
@@ -75,7 +83,7 @@ fn triangular(a: &mut [Vec<f64>], b: &mut [Vec<f64>]) -> Result<()> {
         let whole = (norm.powi(2) + column[..j].iter().map(|v| v * v).sum::<f64>()).sqrt();
         ensure!(
             norm > DEPENDENT * whole,
-            "the rows determine {} of {n} unknowns only; more rows or a ridge would determine all",
+            "the rows determine only {} of {n} unknowns; add rows or set a ridge",
             done.len()
         );
         let mut v = column[j..].to_vec();
@@ -91,7 +99,7 @@ fn triangular(a: &mut [Vec<f64>], b: &mut [Vec<f64>]) -> Result<()> {
     Ok(())
 }
 
-/// The `x` of `R x = b` for the triangle `R`.
+/// Back substitution: the `x` with `R x = b` for upper triangular `R`.
 fn back(r: &[Vec<f64>], b: &[f64]) -> Vec<f64> {
     let n = r.len();
     let mut x = vec![0.0; n];
@@ -122,7 +130,7 @@ mod tests {
     }
 
     #[test]
-    fn a_linear_law_is_found_again_exactly() {
+    fn an_exact_linear_relation_is_recovered() {
         let a = tensor(&[1., 2., 3., -1., 0., 4., 2., 2., 1., 5.], &[5, 2]);
         let b = a.matmul(&tensor(&[3., -7., 0.5, 2.], &[2, 2])).expect("it fits");
         let (x, residuals) = solved(&a, &b, None, 0.0);
@@ -131,7 +139,7 @@ mod tests {
     }
 
     #[test]
-    fn the_residual_is_normal_to_every_column_in_the_measure_of_the_weights() {
+    fn the_weighted_residual_is_orthogonal_to_every_column() {
         let a = tensor(&[1., 2., 3., -1., 0., 4., 2., 2., 1., 5.], &[5, 2]);
         let (b, w) = (tensor(&[1., 0., 2., -1., 4.], &[5]), tensor(&[1., 2., 0.5, 3., 0.], &[5]));
         let (x, residuals) = solved(&a, &b, Some(&w), 0.0);
@@ -145,7 +153,7 @@ mod tests {
     }
 
     #[test]
-    fn a_ridge_shrinks_as_its_formula_says_and_determines_what_rows_leave_open() {
+    fn a_ridge_shrinks_by_its_formula_and_determines_an_underdetermined_system() {
         // One unknown: x = Σab / (Σa² + ridge).
         let (x, _) = solved(&tensor(&[1., 2.], &[2, 1]), &tensor(&[3., 4.], &[2]), None, 5.0);
         close(&x, &[11. / 10.]);
@@ -157,7 +165,7 @@ mod tests {
     }
 
     #[test]
-    fn shapes_that_do_not_fit_are_told() {
+    fn shapes_that_do_not_match_are_an_error() {
         let a = tensor(&[1., 2.], &[2, 1]);
         for (a, b) in [(&a, tensor(&[1.], &[1])), (&tensor(&[1., 2.], &[2]), tensor(&[1., 2.], &[2]))] {
             assert!(lstsq(a, &b, None, 0.0).is_err());

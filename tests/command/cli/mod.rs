@@ -322,7 +322,7 @@ fn what_does_not_exist_is_a_usage_error_that_says_what_does() {
     let says = |args: &[&str], parts: &[&str]| assert_says(&wrong(f.path(), args, 2), parts);
     says(&["run", "gradcamm"], &["no method named \"gradcamm\"", "gradcam"]);
     says(&["run", "gradcam", "-m", "squeeznet1_0"], &["no architecture named", "squeezenet1_0"]);
-    says(&["run", "gradcam", "-t", "nothing"], &["no class named \"nothing\"", "close ones are"]);
+    says(&["run", "gradcam", "-t", "nothing"], &["no class named \"nothing\"", "similar names: "]);
     says(&["run", "gradcam", "-t", "10"], &["no class 10", "10 classes, 0 to 9"]);
     says(&["run", "gradcam", "--set", "layer=conv99"], &["no layer named \"conv99\""]);
     says(&["run", "gradcam", "--set", "lay=conv1"], &["no parameter \"lay\", did you mean \"layer\"?"]);
@@ -627,8 +627,8 @@ fn a_prefix_that_is_taken_off_is_told_once_and_kept_in_the_result() {
     assert_eq!(said.matches("weights of tiny: without the prefix \"model.\"\n").count(), 1, "{said}");
     assert_eq!(taken, "without the prefix \"model.\"");
     let (said, taken) = run("ema_first.pth:model_ema");
-    assert!(said.contains("took \"model_ema\"; \"model\" fits too (FILE:KEY to choose)"), "{said}");
-    assert!(taken.as_str().unwrap().starts_with("took \"model_ema\""));
+    assert!(said.contains("using \"model_ema\"; \"model\" fits too (select with FILE:KEY)"), "{said}");
+    assert!(taken.as_str().unwrap().starts_with("using \"model_ema\""));
     let (said, taken) = run("module.pth");
     assert!(!said.contains("weights of") && taken.is_null(), "{said}");
 }
