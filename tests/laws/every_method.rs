@@ -34,7 +34,7 @@ const REFUSALS: &[(&str, &str, &str)] = &[
     ("inaudible", "darknet_tiny", "pictures of one row"),
     ("inaudible", "squeezenet1_0", "pictures of one row"),
     ("pca_map", "moons", "no map"),
-    ("read_as", "*", "networks that read letter by letter"),
+    ("read_as", "*", "reads letter by letter"),
     ("style_transfer", "moons", "compared on maps"),
     ("stylize", "*", "style_transformer"),
 ];

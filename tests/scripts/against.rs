@@ -151,9 +151,9 @@ fn a_defence_that_there_is_not_is_told_with_those_there_are() {
         let body = format!("import \"lib/defence\" as defence; defence::pass(cx.input, \"{said}\")");
         failure(&body).message
     };
-    assert!(report("blur 3").contains("there are bit_depth, jpeg, median and gaussian"), "{}", report("blur 3"));
+    assert!(report("blur 3").contains("choose bit_depth, jpeg, median or gaussian"), "{}", report("blur 3"));
     assert!(report("jpeg").contains("name and strength"), "{}", report("jpeg"));
-    assert!(report("jpeg high").contains("is no strength"), "{}", report("jpeg high"));
+    assert!(report("jpeg high").contains("is not a strength"), "{}", report("jpeg high"));
     assert!(report("bit_depth 0").contains("1 to 16 bits"), "{}", report("bit_depth 0"));
 }
 

@@ -214,7 +214,7 @@ fn a_maximum_hits_inside_the_box_and_within_the_tolerance() {
     session.open(host.method("pointing_game").expect("it compiles"));
     for wrong in ["", "1,2,3", "0.5,0,0.4,1", "a,b,c,d", "0,0,1,2"] {
         session.set("box", wrong).expect("any text");
-        assert!(format!("{:#}", session.run(&host).expect_err("no box")).contains("is no box"), "{wrong}");
+        assert!(format!("{:#}", session.run(&host).expect_err("no box")).contains("is not a box"), "{wrong}");
     }
 }
 

@@ -112,7 +112,7 @@ fn a_contrast_that_cancels_in_every_place_is_told() {
     };
     let settings = [("layer", "relu1"), ("contrastive", "true")];
     let told = run(session_of(build), "excitation_backprop", &settings).err().unwrap().to_string();
-    assert!(told.contains("cancel in every place") && told.contains("earlier layer"), "{told}");
+    assert!(told.contains("cancel at every position") && told.contains("earlier layer"), "{told}");
     run(session_of(build), "excitation_backprop", &[("layer", "input"), ("contrastive", "true")]).unwrap();
 }
 
@@ -200,7 +200,7 @@ fn a_grid_shows_the_layers_and_channels_that_were_named() {
     assert!(error(&[("layers", "relu1"), ("channels", "9")]).contains("has a channel 9"));
     assert!(error(&[("layers", "relu9")]).contains("no layer \"relu9\""));
     assert!(error(&[("layers", "2..0")]).contains("runs backwards"));
-    assert!(error(&[("channels", "x")]).contains("no whole number"));
+    assert!(error(&[("channels", "x")]).contains("not a whole number"));
 }
 
 #[test]

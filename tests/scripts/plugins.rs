@@ -45,14 +45,14 @@ fn every_method_compiles_and_says_what_it_does() {
 
 /// What methods say that cannot be asked so; they are right.
 const REFUSALS: [&str; 9] = [
-    "inaudible is for waveforms",
-    "read_as is for networks that read letter by letter",
-    "a direction is a number for each channel",
-    "a network that draws, such as style_transformer,",
+    "inaudible needs waveforms",
+    "read_as needs a network that reads letter by letter",
+    "of=direction needs one number per channel",
+    "drawing needs a network whose output has the size of its input",
     "already; choose another goal",
     "has no picture of the class",
     "has no picture of class",
-    "no picture of the data set is named as the goal, and a decision alone leads nowhere else",
+    "no picture of the data set is classified as the goal, so there is no starting point",
     "the picture is named as the goal already",
 ];
 
@@ -147,5 +147,5 @@ fn a_map_with_gaps_is_not_judged() {
     session.set("method", "occlusion").unwrap();
     session.set("settings", "patch=1 stride=3").unwrap();
     let error = format!("{:#}", session.run(&host).err().unwrap());
-    assert!(error.contains("the map has no value at 55 of 64 places"), "{error}");
+    assert!(error.contains("the map has no value at 55 of 64 positions"), "{error}");
 }

@@ -1,6 +1,7 @@
 //! The engine behind tensors: f32 convolutions, channels-last inside and channels first outside.
 
 use super::filters::{Direction, filter};
+use crate::backend::exactness::{exact, sums};
 use crate::backend::storage::{read, tensor};
 use crate::backend::window::Conv2d;
 use anyhow::{Result, ensure};
@@ -49,7 +50,8 @@ pub(super) fn weight_vjp(dy: &Tensor, x: &Tensor, weight: &[usize], conv: &Conv2
     check_gradient(dy, x.dims()[0], sizes)?;
     let (dy_last, x_last) = (channels_last(dy)?, channels_last(x)?);
     let mut dw = vec![0f32; weight.iter().product()];
-    WeightGradient::new(sizes, slide, sums(exact())).run(&map(&dy_last, dy.dims()), &map(&x_last, x.dims()), &mut dw);
+    let gradient = WeightGradient::new(sizes, slide, sums(exact()));
+    gradient.run(&map(&dy_last, dy.dims()), &map(&x_last, x.dims()), &mut dw);
     tensor(dw, weight)
 }
 

@@ -122,7 +122,7 @@ fn several_pictures_get_a_folder_each() {
 fn tables_are_in_the_result_as_they_are_shown() {
     let result = json(&["run", "sparseness", "--set", "method=gradcam", "--json"]);
     let table = &result["figures"][0]["table"];
-    assert_eq!(table["columns"], serde_json::json!(["what", "value"]));
+    assert_eq!(table["columns"], serde_json::json!(["quantity", "value"]));
     assert_eq!(table["rows"][0][0], "Gini index");
     let gini: f64 = table["rows"][0][1].as_str().unwrap().parse().unwrap();
     assert!((0.0..1.0).contains(&gini), "{gini}");
@@ -647,7 +647,7 @@ fn a_line_is_read_as_another_word_after_a_small_change() {
     assert!(read.iter().all(|step| step["loss"].as_f64().unwrap() < 2.3), "{read:?}");
     let f = TempDir::new().unwrap();
     let said = wrong(f.path(), &["run", "read_as", "-m", "reader", "--set", "word=bank"], 1);
-    assert_says(&said, &["the network reads no \"b\"; its letters are adegilnorstuy"]);
+    assert_says(&said, &["the network cannot read \"b\"; its letters are adegilnorstuy"]);
 }
 
 #[test]
