@@ -5,7 +5,7 @@ use super::{Dataset, Picture, synthetic};
 use anyhow::{Context, Result, bail};
 use std::path::Path;
 
-/// A kind of data set.
+/// A kind of data set, such as `mnist:DIR`.
 struct Scheme {
     /// The part before the colon.
     name: &'static str,

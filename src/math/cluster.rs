@@ -73,7 +73,7 @@ fn far(a: &[f64], b: &[f64]) -> f64 {
     a.iter().zip(b).map(|(a, b)| (a - b) * (a - b)).sum()
 }
 
-/// k-means++ initialization: centres far apart (Arthur & Vassilvitskii 2007).
+/// k-means++ initialization: centers far apart (Arthur & Vassilvitskii 2007).
 fn beginning(rows: &[Vec<f64>], k: usize, seed: u64) -> Vec<Vec<f64>> {
     let mut random = ChaCha8Rng::seed_from_u64(seed);
     let mut centres = vec![rows[random.random_range(0..rows.len())].clone()];
@@ -95,7 +95,7 @@ fn beginning(rows: &[Vec<f64>], k: usize, seed: u64) -> Vec<Vec<f64>> {
     centres
 }
 
-/// Lloyd's iterations: the cluster of each point, and the sum of squared distances to the centres.
+/// Lloyd's iterations: the cluster of each point, and the sum of squared distances to the centers.
 fn lloyd(rows: &[Vec<f64>], mut centres: Vec<Vec<f64>>) -> (Vec<usize>, f64) {
     let mut own = vec![usize::MAX; rows.len()];
     for _ in 0..ROUNDS {

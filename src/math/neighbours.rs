@@ -81,7 +81,7 @@ struct Near {
     width: usize,
     queries: Vec<f64>,
     points: Vec<f64>,
-    /// Queries in f32, centred (Euclidean) or normalized to length 1 (cosine), `(Q, D)`.
+    /// Queries in f32, centered (Euclidean) or normalized to length 1 (cosine), `(Q, D)`.
     left: Tensor,
     /// Points likewise, transposed: `(D, N)`.
     right: Tensor,

@@ -1,4 +1,4 @@
-//! Superpixels: connected segments of similar colour.
+//! Superpixels: connected segments of similar color.
 
 use crate::backend::{Real, by_type, read};
 use crate::interrupt::{now_and_then, pass};
@@ -15,11 +15,11 @@ const SEGMENTS: usize = 4096;
 struct Field {
     height: usize,
     width: usize,
-    /// The colour of each pixel, in CIELAB units (a distance of about 1 is just noticeable).
+    /// The color of each pixel, in CIELAB units (a distance of about 1 is just noticeable).
     colors: Vec<[f64; 3]>,
 }
 
-/// A cluster: mean colour and position.
+/// A cluster: mean color and position.
 #[derive(Clone, Copy, Default)]
 struct Center {
     color: [f64; 3],
@@ -30,7 +30,7 @@ struct Center {
 /// Divides a picture `(1, C, H, W)` in `[0, 1]` into about `count` connected segments: their labels `0, 1, …` from the
 /// top left, as a `(1, 1, H, W)` tensor.
 ///
-/// k-means over colour (CIELAB if there are three channels) and position; `compactness` is the colour distance that weighs
+/// k-means over color (CIELAB if there are three channels) and position; `compactness` is the color distance that weighs
 /// as much as the width of a segment: SLIC (Achanta et al. 2012, doi:10.1109/TPAMI.2012.120).
 ///
 /// Errors: another shape, `count` outside 1 to 4,096, `compactness` not above 0.
@@ -84,7 +84,7 @@ fn field<T: Real>(picture: &Tensor) -> Result<Field> {
     })
 }
 
-/// CIELAB of an sRGB colour, for the D65 white point.
+/// CIELAB of an sRGB color, for the D65 white point.
 fn lab(rgb: [f64; 3]) -> [f64; 3] {
     let [r, g, b] = rgb.map(|v| if v <= 0.04045 { v / 12.92 } else { ((v + 0.055) / 1.055).powf(2.4) });
     let f = |t: f64| if t > 0.008_856 { t.cbrt() } else { 7.787 * t + 16.0 / 116.0 };
@@ -132,7 +132,7 @@ impl Field {
         (0..rows * columns).map(center).collect()
     }
 
-    /// Mean colour and position of each cluster; a cluster without pixels keeps its center.
+    /// Mean color and position of each cluster; a cluster without pixels keeps its center.
     fn means(&self, labels: &[usize], before: &[Center]) -> Vec<Center> {
         let mut sums = vec![(Center::default(), 0.0); before.len()];
         for (i, &label) in labels.iter().enumerate() {
@@ -205,7 +205,7 @@ mod tests {
         t.flatten_all().expect("flat").to_vec1::<f32>().expect("f32").into_iter().map(|v| v as usize).collect()
     }
 
-    /// Two colours with an irregular border.
+    /// Two colors with an irregular border.
     fn halves(size: usize) -> (Tensor, Vec<bool>) {
         let left: Vec<bool> = (0..size * size).map(|i| i % size < size / 2 + (i / size) % 5).collect();
         let plane = |on: f32, off: f32| left.iter().map(move |&l| if l { on } else { off });

@@ -18,7 +18,7 @@ const LONGEST: f64 = 5.0;
 pub struct Tsne {
     /// The affinities `p_ij`.
     pub affinities: Arc<Affinities>,
-    /// The positions of the points, centred on 0.
+    /// The positions of the points, centered on 0.
     pub y: Vec<Point>,
     /// `KL(P‖Q) = Σ p log (p / q)` before the last iteration; NaN at first.
     pub kl: f64,

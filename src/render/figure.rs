@@ -106,7 +106,7 @@ pub enum Body {
     },
     /// A one-word verdict: `fooled`.
     Badge {
-        /// The word.
+        /// The verdict.
         text: String,
         /// Whether the verdict is positive.
         good: bool,

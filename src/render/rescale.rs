@@ -39,7 +39,7 @@ impl Rescale {
         Self::ALL.into_iter().find(|scale| scale.name() == name)
     }
 
-    /// The next one.
+    /// The next scale in the cycle.
     pub fn next(self) -> Self {
         let at = Self::ALL.iter().position(|scale| *scale == self).unwrap_or(0);
         Self::ALL[(at + 1) % Self::ALL.len()]

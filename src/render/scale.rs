@@ -2,19 +2,19 @@
 
 use super::figure::{Body, Figure, Scale};
 
-/// The choice of ends if no value is finite.
+/// The label of a range without finite values.
 const NOTHING: &str = "no finite values";
 
 /// The values at the ends of the colors, and how they were chosen.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Range {
-    /// The value of the first color, and of all below.
+    /// The value of the first color; smaller values get that color too.
     pub low: f32,
-    /// The value of the last color, and of all above.
+    /// The value of the last color; larger values get that color too.
     pub high: f32,
-    /// How the two were chosen, in a word or two.
+    /// How they were chosen, as shown in captions: `symmetric`.
     pub chosen: &'static str,
-    /// Whether zero is in the middle, in diverging colors.
+    /// Whether zero is in the middle of the range, which then uses diverging colors.
     pub symmetric: bool,
 }
 

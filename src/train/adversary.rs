@@ -58,7 +58,7 @@ impl Adversary {
         ensure!(epsilon > 0.0 && epsilon <= 1.0, "the attack's epsilon is {epsilon}; it must be above 0 and at most 1");
         ensure!(
             steps > 0 && step > 0.0 && step <= 2.0,
-            "the attack has {steps} steps of size {step}; both must be above 0"
+            "the attack has {steps} steps of size {step}; both must be above 0, and the size at most 2"
         );
         ensure!(warmup.is_finite() && warmup >= 0.0, "the warm-up is {warmup} epochs; it must be 0 or more");
         ensure!(

@@ -13,23 +13,23 @@ use std::str::FromStr;
 pub enum Optimizer {
     /// `v ← μ v + g; w ← w − η v`, with Nesterov momentum `w ← w − η (g + μ v)`; PyTorch's `SGD`.
     Sgd {
-        /// `μ`.
+        /// Momentum `μ`, in `[0, 1)`.
         momentum: f64,
         /// Whether to use Nesterov momentum (Sutskever et al. 2013).
         nesterov: bool,
     },
     /// `m ← β₁ m + (1 − β₁) g; v ← β₂ v + (1 − β₂) g²; w ← w − η m̂ / (√v̂ + ε)`; Kingma & Ba 2015, arXiv:1412.6980.
     Adam {
-        /// `β₁, β₂`.
+        /// Decay rates `β₁, β₂`, in `[0, 1)`.
         betas: [f64; 2],
-        /// `ε`.
+        /// Stabilizer `ε`, above 0.
         epsilon: f64,
     },
     /// `v ← ρ v + (1 − ρ) g²; Δ = g √(u + ε)/√(v + ε); u ← ρ u + (1 − ρ) Δ²; w ← w − η Δ`; Zeiler 2012, arXiv:1212.5701.
     Adadelta {
-        /// `ρ`.
+        /// Decay rate `ρ`, in `[0, 1)`.
         rho: f64,
-        /// `ε`.
+        /// Stabilizer `ε`, above 0.
         epsilon: f64,
     },
 }
@@ -99,13 +99,13 @@ impl Optimizer {
             Self::Adam { betas, epsilon } => {
                 ensure!(
                     betas.iter().all(|b| (0.0..1.0).contains(b)),
-                    "the betas are {betas:?}; they must be at least 0 and below 1"
+                    "betas are {betas:?}; they must be at least 0 and below 1"
                 );
-                ensure!(epsilon > 0.0, "the epsilon is {epsilon}; it must be above 0");
+                ensure!(epsilon > 0.0, "epsilon is {epsilon}; it must be above 0");
             }
             Self::Adadelta { rho, epsilon } => {
-                ensure!((0.0..1.0).contains(&rho), "the rho is {rho}; it must be at least 0 and below 1");
-                ensure!(epsilon > 0.0, "the epsilon is {epsilon}; it must be above 0");
+                ensure!((0.0..1.0).contains(&rho), "rho is {rho}; it must be at least 0 and below 1");
+                ensure!(epsilon > 0.0, "epsilon is {epsilon}; it must be above 0");
             }
         }
         Ok(())

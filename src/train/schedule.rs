@@ -23,7 +23,7 @@ pub enum Schedule {
     },
     /// Multiplies the rate by `γ` after every epoch; PyTorch's `StepLR` with a step size of 1.
     Decay {
-        /// `γ`.
+        /// Factor `γ`, in `(0, 1]`.
         gamma: f64,
     },
 }

@@ -1,4 +1,4 @@
-//! Folders of picture files.
+//! Data sets in folders of picture files.
 
 use crate::data::{Dataset, read_text};
 use crate::words;

@@ -51,7 +51,7 @@ pub fn open(name: &str) -> Result<Dataset> {
             bail!("no split \"{split}\" of \"{set}\"; there are #train and #test")
         }
         ("welcome", _) => bail!("\"welcome\" is one set; it has no splits"),
-        _ => bail!("no made data set named \"{name}\"; use one of {}", NAMES.join(", ")),
+        _ => bail!("no generated data set named \"{name}\"; use one of {}", NAMES.join(", ")),
     }
 }
 
@@ -160,7 +160,7 @@ mod tests {
         let error = |name| open(name).unwrap_err().to_string();
         assert_eq!(
             error("letters"),
-            "no made data set named \"letters\"; use one of digits, shapes, welcome, tagged, moons, waves, words"
+            "no generated data set named \"letters\"; use one of digits, shapes, welcome, tagged, moons, waves, words"
         );
         assert_eq!(error("digits#dev"), "no split \"dev\" of \"digits\"; there are #train and #test");
         assert!(error("welcome#train").contains("no splits"));

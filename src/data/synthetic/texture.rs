@@ -10,13 +10,13 @@ pub type Colour = [f32; 3];
 /// Pattern of two colors.
 #[derive(Clone, Copy, Debug)]
 pub enum Pattern {
-    /// The first colour only.
+    /// The first color only.
     Plain,
     /// Straight stripes.
     Stripes,
     /// A checkerboard.
     Checks,
-    /// Round spots of the second colour.
+    /// Round spots of the second color.
     Dots,
     /// Soft patches.
     Clouds,

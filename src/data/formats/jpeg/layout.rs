@@ -3,7 +3,7 @@
 use anyhow::{Context, Result, bail, ensure};
 use std::ops::Range;
 
-/// Second bytes of markers.
+/// Marker codes: the byte after 0xFF.
 const SOI: u8 = 0xd8;
 const EOI: u8 = 0xd9;
 const SOS: u8 = 0xda;

@@ -29,7 +29,7 @@ pub struct Jpeg {
     pub stray_bytes: usize,
 }
 
-/// Decodes an 8-bit baseline or progressive JPEG: grey, YCbCr, RGB, CMYK or YCCK, with any integer subsampling.
+/// Decodes an 8-bit baseline or progressive JPEG: gray, YCbCr, RGB, CMYK or YCCK, with any integer subsampling.
 ///
 /// Errors: a truncated file, scans that do not decode to their ends, a progressive file without its last scans, kinds that
 /// Pillow does not read either (12 bits, lossless, two components), arithmetic coding.
@@ -45,7 +45,7 @@ pub fn decode(bytes: &[u8]) -> Result<Jpeg> {
     Ok(Jpeg { image, orientation: orientation.unwrap_or(Orientation::NoTransforms), stray_bytes })
 }
 
-/// Encodes a picture as JPEG: `width · height` grey bytes or RGB triples, quality 1 to 100, 4:2:0 chroma subsampling.
+/// Encodes a picture as JPEG: `width · height` gray bytes or RGB triples, quality 1 to 100, 4:2:0 chroma subsampling.
 pub fn encode(picture: &[u8], (width, height): (u32, u32), grey: bool, quality: u8) -> Result<Vec<u8>> {
     let format = if grey { PixelFormat::Grayscale } else { PixelFormat::Rgb };
     let (w, h) = (width as usize, height as usize);
