@@ -94,8 +94,8 @@ pub(crate) unsafe fn multiply<S: Simd, const M: usize, const V: usize>(
     }
 }
 
-/// Adds `Σₖ a(k, m) · b(k, j)` for `k < count` to `M` rows of `V` vectors at `to`, as far apart as those of `b`: rows of `a` and `b` are as
-/// far apart as the numbers beside them say.
+/// Writes `Σₖ a(k, m) · b(k, j)` for `k < count` to `M` rows of `V` vectors at `to`, as far apart as those of `b`, or adds it where there is
+/// `more`. Rows of `a` and `b` are as far apart as the numbers beside them say.
 ///
 /// # Safety
 /// The CPU must have the instruction set of `S`; `count` rows of `M` numbers must be readable at `a`, `count` rows of `V` vectors at `b`,
@@ -106,6 +106,7 @@ pub(crate) unsafe fn accumulate<S: Simd, const M: usize, const V: usize>(
     a: (*const f32, usize),
     b: (*const f32, usize),
     to: *mut f32,
+    more: bool,
 ) {
     // SAFETY: as the caller promises.
     unsafe {
@@ -113,7 +114,7 @@ pub(crate) unsafe fn accumulate<S: Simd, const M: usize, const V: usize>(
         for m in 0..M {
             for j in 0..V {
                 let to = to.add(m * b.1 + j * S::LANES);
-                S::store(to, S::add(S::load(to), sums[m][j]));
+                S::store(to, if more { S::add(S::load(to), sums[m][j]) } else { sums[m][j] });
             }
         }
     }
