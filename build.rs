@@ -1,4 +1,4 @@
-//! Makes cargo rebuild when a script is added or removed, because the binary embeds both folders.
+//! Rebuilds the crate when a script is added or removed, because the binary embeds both folders.
 
 fn main() {
     println!("cargo:rerun-if-changed=plugins");

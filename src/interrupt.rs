@@ -1,7 +1,8 @@
-//! Whether long work on the lower floors is to go on: they ask, and whoever set them to work has said whom.
+//! Cancellation of long computations.
 //!
-//! A thread [asks within](within) a probe; kernels call [`check`] between their parts, or [`pass`] where they give no errors: it
-//! unwinds to whoever began. Work that goes on in other threads takes an [`InterruptProbe`] with it. Tasks of the engine's thread team ask too.
+//! A caller installs a probe for its thread with [`within`]. Kernels call [`check`] between chunks of work, or [`pass`] where
+//! they cannot return an error: it unwinds to the caller. Work that moves to other threads takes an [`InterruptProbe`] along.
+//! Tasks of the engine's thread team check the probe as well.
 
 use anyhow::Result;
 use std::cell::{Cell, RefCell};
@@ -9,10 +10,10 @@ use std::fmt;
 use std::panic::resume_unwind;
 use std::sync::Arc;
 
-/// Says why the work is to end; none: it goes on. Asked often and by several threads.
+/// Returns why the work should stop, or `None` to continue. Called often, from several threads.
 pub type Probe = Arc<dyn Fn() -> Option<String> + Send + Sync>;
 
-/// So many calls of [`now_and_then`] ask once.
+/// [`now_and_then`] checks the probe once in this many calls.
 const SELDOM: u32 = 1 << 12;
 
 thread_local! {
@@ -20,10 +21,10 @@ thread_local! {
     static CALLS: Cell<u32> = const { Cell::new(0) };
 }
 
-/// What unwinds when work is broken off.
+/// Panic payload that unwinds cancelled work.
 struct BrokenOff;
 
-/// Why work had to stop; no script can catch it.
+/// Error of cancelled work: the reason. Scripts cannot catch it.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Stopped(pub String);
 
@@ -35,7 +36,8 @@ impl fmt::Display for Stopped {
 
 impl std::error::Error for Stopped {}
 
-/// Calls `f`; what it does on this thread asks `probe` whether to go on. Where [`pass`] ends it, it unwinds: the caller catches that.
+/// Calls `f` with `probe` installed on this thread. If [`pass`] cancels the work, it unwinds through here; the caller must
+/// catch that.
 pub fn within<T>(probe: Probe, f: impl FnOnce() -> T) -> T {
     struct Back(Option<Probe>);
     impl Drop for Back {
@@ -48,12 +50,12 @@ pub fn within<T>(probe: Probe, f: impl FnOnce() -> T) -> T {
     f()
 }
 
-/// An error where the work is to end.
+/// Returns an error if the work should stop.
 pub fn check() -> Result<()> {
     InterruptProbe::here().check()
 }
 
-/// Goes on, or unwinds to where the work was begun. No panic is reported.
+/// Unwinds to the caller of [`within`] if the work should stop. No panic is reported.
 pub fn pass() {
     let ends = PROBE.with_borrow(|probe| probe.as_ref().is_some_and(|probe| probe().is_some()));
     if ends && !std::thread::panicking() {
@@ -61,7 +63,7 @@ pub fn pass() {
     }
 }
 
-/// The same for loops whose rounds are short: asks at few of many calls.
+/// Like [`pass`], for short loop bodies: checks the probe once in 4,096 calls.
 pub fn now_and_then() {
     let calls = CALLS.get().wrapping_add(1);
     CALLS.set(calls);
@@ -70,29 +72,29 @@ pub fn now_and_then() {
     }
 }
 
-/// The question of the thread that made it, to be asked by others.
+/// The probe of one thread, for use on others.
 #[derive(Clone, Default)]
 pub struct InterruptProbe(Option<Probe>);
 
 impl InterruptProbe {
-    /// Whom work on this thread asks.
+    /// The probe installed on this thread; one that never stops the work if there is none.
     pub fn here() -> Self {
         Self(PROBE.with_borrow(Clone::clone))
     }
 
-    /// Whether the work is to end.
+    /// Whether the work should stop.
     pub fn ends(&self) -> bool {
         self.0.as_ref().is_some_and(|probe| probe().is_some())
     }
 
-    /// Goes on, or unwinds, like [`pass`].
+    /// Unwinds if the work should stop, like [`pass`](pass()).
     pub fn pass(&self) {
         if self.ends() && !std::thread::panicking() {
             resume_unwind(Box::new(BrokenOff));
         }
     }
 
-    /// An error where the work is to end.
+    /// Returns an error if the work should stop.
     pub fn check(&self) -> Result<()> {
         match self.0.as_ref().and_then(|probe| probe()) {
             Some(why) => Err(Stopped(why).into()),

@@ -1,22 +1,22 @@
-//! gradscope: an oscilloscope for neural networks that lives in the terminal.
+//! gradscope: an oscilloscope for neural networks, in the terminal.
 //!
-//! One trip is all there is to know:
+//! Everything in the crate lies on one path:
 //!
 //! ```text
 //! picture ──model──▶ input ──graph──▶ trace ──explain──▶ relevance ──render──▶ figure ──tui / cli──▶ terminal, files
 //! ```
 //!
-//! A *method* (a script in `plugins/`) decides which stations to visit; an *architecture* (a script in `models/`)
-//! says what the graph is. The modules below stand in reading order, and that order is the floor plan: each uses
-//! only those above it.
+//! A *method* (a script in `plugins/`) chooses which of these steps to run; an *architecture* (a script in `models/`)
+//! defines the graph. The modules below are listed from the bottom layer to the top; each may use only those above it
+//! in this list, which `tests/laws/floor_plan.rs` checks.
 
-// Whatever is printed is escaped, whatever is opened is a file: clippy.toml says by whom.
+// Output is escaped and only regular files are opened: clippy.toml names the functions to use instead.
 #![cfg_attr(not(test), warn(clippy::disallowed_macros, clippy::disallowed_methods))]
 
 pub mod sync;
 pub mod words;
 pub mod panics;
-// It reads what the system says of itself.
+// Reads limits and usage from /proc and /sys.
 #[allow(clippy::disallowed_methods)]
 pub mod memory;
 pub mod interrupt;
@@ -36,7 +36,7 @@ pub mod selftest;
 pub mod tui;
 pub mod cli;
 
-/// Tests are held to the memory that there is, too.
+/// Unit tests run under the same memory budget as the program.
 #[cfg(test)]
 #[global_allocator]
 static ALLOCATOR: memory::Counting = memory::Counting;

@@ -1,7 +1,7 @@
-//! Panics in code that is handed what comes from outside: they become errors, and print nothing.
+//! Turns panics in code that processes untrusted data into errors, without printing anything.
 //!
-//! Decoders of other people panic on some damaged files. A thread that is inside [`caught`] or [`decoding`] tells a panic
-//! as an error; every other panic is reported as Rust does.
+//! Third-party decoders panic on some damaged files. On a thread inside [`caught`] or [`decoding`] a panic becomes an
+//! error; every other panic is reported as usual.
 
 use anyhow::{Error, Result, anyhow};
 use std::any::Any;
@@ -10,11 +10,13 @@ use std::panic::{AssertUnwindSafe, catch_unwind, set_hook, take_hook};
 use std::sync::Once;
 
 thread_local! {
-    /// Whether a panic on this thread is told as an error.
+    /// Whether panics on this thread are being caught.
     static CAUGHT: Cell<bool> = const { Cell::new(false) };
 }
 
-/// Runs a decoder on what came from outside; `what` names it in the error, `PNG`.
+/// Runs a decoder on untrusted data. `what` names the format in the error: `PNG`.
+///
+/// Errors: those of the decoder, and a panic in it.
 pub fn decoding<T, E: Into<Error>>(what: &str, decode: impl FnOnce() -> Result<T, E>) -> Result<T> {
     match caught(decode) {
         Ok(decoded) => decoded.map_err(Into::into),
@@ -22,7 +24,7 @@ pub fn decoding<T, E: Into<Error>>(what: &str, decode: impl FnOnce() -> Result<T
     }
 }
 
-/// Runs this; a panic is an error with its message, and prints nothing.
+/// Calls `f`; returns the message of a panic as an error, without printing it.
 pub fn caught<T>(f: impl FnOnce() -> T) -> Result<T, String> {
     quiet();
     let before = CAUGHT.replace(true);
@@ -31,12 +33,12 @@ pub fn caught<T>(f: impl FnOnce() -> T) -> Result<T, String> {
     answer.map_err(|panic| message(&*panic))
 }
 
-/// Whether a panic on this thread is about to be told as an error, so that a hook has nothing to say.
+/// Whether panics on this thread are being caught; a panic hook should then stay silent.
 pub fn is_caught() -> bool {
     CAUGHT.get()
 }
 
-/// Caught panics print nothing from now on. Hooks that are set later ask [`is_caught`].
+/// Installs a panic hook that stays silent for caught panics. Hooks installed later must check [`is_caught`] themselves.
 pub fn quiet() {
     static ONCE: Once = Once::new();
     ONCE.call_once(|| {
@@ -59,7 +61,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_panic_of_a_decoder_is_an_error_and_its_own_errors_stay_as_they_are() {
+    fn a_panic_in_a_decoder_becomes_an_error_and_its_own_errors_are_unchanged() {
         let panics = |text: &'static str| decoding("PNG", || -> Result<()> { panic!("{text}") });
         assert_eq!(
             panics("index 3 of 2").unwrap_err().to_string(),
@@ -75,7 +77,7 @@ mod tests {
         caught(|| {
             assert!(is_caught());
             assert_eq!(caught(|| panic!("inner")), Err::<(), _>("inner".into()));
-            assert!(is_caught(), "the outer one still holds");
+            assert!(is_caught(), "the outer guard is still active");
         })
         .unwrap();
         assert!(!is_caught());

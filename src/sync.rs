@@ -1,7 +1,7 @@
 //! Locks that stay usable after a panic.
 //!
-//! The standard library poisons a lock whose holder panics. Here panics of decoders and scripts are caught and reported,
-//! and the program goes on; no critical section leaves its value half changed, so the value is still good.
+//! The standard library poisons a lock whose holder panics. This program catches panics of decoders and scripts, reports
+//! them and continues; no critical section leaves its value half updated, so the value is still valid.
 
 use std::sync::{Mutex, MutexGuard, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
 

@@ -1,47 +1,47 @@
-//! Words from outside as they may be shown: escaped, so that they do nothing but be read, and shortened.
+//! Untrusted text made safe to display: control characters escaped, length limited.
 //!
-//! Names of tensors, layers, classes, files and pictures, what scripts throw or say, and arguments may hold anything. Whoever
-//! builds a sentence around one shows it as a [`name`]; what writes to a terminal or a file passes whole [`line`](line())s or
-//! [`text`]s, for the names that were forgotten.
+//! Names of tensors, layers, classes, files and pictures, script messages and command-line arguments may contain anything.
+//! Code that puts one into a message escapes it with [`name`]; code that writes to a terminal or a file passes the whole
+//! output through [`line`](line()) or [`text`] as a second line of defense.
 
 use serde_json::Value;
 use std::borrow::Cow;
 use std::fmt::Write;
 use std::path::Path;
 
-/// Characters that a name has at most when it is shown.
+/// Maximum length of a displayed name, in characters.
 const NAME: usize = 120;
-/// Characters that a path has at most.
+/// Maximum length of a displayed path, in characters.
 const PATH: usize = 400;
-/// Characters that a line has at most.
+/// Maximum length of a line, in characters.
 const LINE: usize = 2000;
-/// Characters that a text has at most.
+/// Maximum length of a text, in bytes.
 const TEXT: usize = 1 << 20;
 
-/// A name: one line of at most 120 characters. What a terminal would obey, what cannot be seen and what turns the direction
-/// of writing is shown as in Rust's strings, `\x1b`, `\n`, `\u{202e}`; a long one loses its middle and tells its length.
+/// Escapes a name: one line of at most 120 characters. Control characters, invisible characters and bidirectional controls
+/// are escaped as in Rust's strings: `\x1b`, `\n`, `\u{202e}`. The middle of a long name is replaced by `…`, and the length follows.
 pub fn name(text: &str) -> Cow<'_, str> {
     limited(text, NAME)
 }
 
-/// A path, likewise, of at most 400 characters.
+/// Escapes a path like [`name`], to at most 400 characters.
 pub fn path(path: &(impl AsRef<Path> + ?Sized)) -> String {
     limited(&path.as_ref().to_string_lossy(), PATH).into_owned()
 }
 
-/// A sentence: one line of at most 2,000 characters.
+/// Escapes a sentence: one line of at most 2,000 characters.
 pub fn line(text: &str) -> Cow<'_, str> {
     limited(text, LINE)
 }
 
-/// A line of a script: tabs stay, and it ends after 2,000 characters.
+/// Escapes a line of a script: tabs are kept; anything after 2,000 characters is cut off.
 pub fn code(line: &str) -> String {
     let (shown, rest) = line.split_at(line.char_indices().nth(LINE).map_or(line.len(), |(at, _)| at));
     let shown: Vec<_> = shown.split('\t').map(self::line).collect();
     shown.join("\t") + if rest.is_empty() { "" } else { "…" }
 }
 
-/// Lines: newlines and tabs stay, each line has at most 2,000 characters, all have a million.
+/// Escapes a text: newlines and tabs are kept; each line has at most 2,000 characters, the whole about a million bytes.
 pub fn text(text: &str) -> Cow<'_, str> {
     if text.len() <= LINE && text.chars().all(is_laid_out) {
         return text.into();
@@ -55,7 +55,7 @@ pub fn text(text: &str) -> Cow<'_, str> {
         if i > 0 {
             all.push('\n');
         }
-        // Tabs stay, so each stretch between them is escaped by itself.
+        // Tabs are kept: `escaped` leaves them alone.
         match part.len() > LINE {
             true => all.push_str(&limited(part, LINE)),
             false => all.push_str(&escaped(part)),
@@ -64,7 +64,7 @@ pub fn text(text: &str) -> Cow<'_, str> {
     all.into()
 }
 
-/// All of a text, with newlines and tabs as they are, whatever its length.
+/// Escapes a text of any length; newlines and tabs are kept.
 pub fn escaped(text: &str) -> Cow<'_, str> {
     if text.chars().all(is_laid_out) {
         return text.into();
@@ -76,12 +76,12 @@ pub fn escaped(text: &str) -> Cow<'_, str> {
     all.into()
 }
 
-/// A document as indented JSON in which every character that is not shown as it is stands as `\u001b`.
+/// Indented JSON, with every character that [`name`] would escape written as `\u001b`.
 pub fn json(value: &Value) -> String {
     in_json(&format!("{value:#}"))
 }
 
-/// The same on one line.
+/// Like [`json`], on one line.
 pub fn json_line(value: &Value) -> String {
     in_json(&value.to_string())
 }
@@ -91,7 +91,7 @@ fn in_json(text: &str) -> String {
     for c in text.chars() {
         match c == '\n' || is_plain(c) {
             true => all.push(c),
-            // Beyond the newlines between entries such characters stand within strings.
+            // Except for the newlines between entries, such characters occur only inside strings.
             false => {
                 for unit in c.encode_utf16(&mut [0; 2]) {
                     let _ = write!(all, "\\u{unit:04x}");
@@ -102,15 +102,15 @@ fn in_json(text: &str) -> String {
     all
 }
 
-/// Whether a character is shown as itself and does nothing else.
+/// Whether a character is displayed as itself, with no other effect on a terminal.
 fn is_plain(c: char) -> bool {
     !c.is_control()
         && !matches!(c as u32,
-            // Invisible, or a space that is none.
+            // Invisible characters and blanks that are not spaces.
             0xad | 0x34f | 0x61c | 0x115f | 0x1160 | 0x17b4 | 0x17b5 | 0x180b..=0x180f | 0x200b..=0x200f | 0x3164 | 0xffa0 | 0xfeff
-            // Separators of lines, and what turns the direction of writing.
+            // Line separators and bidirectional controls.
             | 0x2028..=0x202e | 0x2060..=0x206f
-            // Annotations, tags, and variants beyond those of emoji.
+            // Annotations, tags and variation selectors beyond those of emoji.
             | 0xfff0..=0xfffb | 0x1d173..=0x1d17a | 0xe0000..=0xe0fff)
 }
 
@@ -124,13 +124,13 @@ fn escape(c: char, to: &mut String) {
         '\n' => to.push_str("\\n"),
         '\t' => to.push_str("\\t"),
         '\r' => to.push_str("\\r"),
-        // Writing to a text cannot fail.
+        // Writing to a string cannot fail.
         '\0'..='\x7f' => write!(to, "\\x{:02x}", c as u32).unwrap_or_default(),
         c => write!(to, "\\u{{{:x}}}", c as u32).unwrap_or_default(),
     }
 }
 
-/// One line of at most `most` characters when it is escaped.
+/// `text` escaped to one line of at most `most` characters.
 fn limited(text: &str, most: usize) -> Cow<'_, str> {
     if text.len() <= most && text.chars().all(is_plain) {
         return text.into();
@@ -148,7 +148,7 @@ fn limited(text: &str, most: usize) -> Cow<'_, str> {
     whole.into()
 }
 
-/// Three fifths of what may be shown from the beginning, the rest from the end, and the length.
+/// The first three fifths of the allowed length, the end of the text, and its length.
 fn cut(text: &str, most: usize) -> String {
     let told = format!(" [{} characters]", text.chars().count());
     let room = most.saturating_sub(told.len() + 1);
@@ -162,7 +162,7 @@ fn cut(text: &str, most: usize) -> String {
     all + told.as_str()
 }
 
-/// How many of these characters have room.
+/// How many of these characters fit into `room` once escaped.
 fn taken(chars: impl Iterator<Item = char>, room: usize) -> usize {
     let mut one = String::new();
     let ends = chars.scan(0, |count, c| {
@@ -174,7 +174,7 @@ fn taken(chars: impl Iterator<Item = char>, room: usize) -> usize {
     ends.take_while(|end| *end <= room).count()
 }
 
-/// How alike two names are, from 0 to 1 (Jaro-Winkler); of long ones their beginnings.
+/// Similarity of two names, from 0 to 1 (Jaro-Winkler); only the first 120 characters are compared.
 pub fn alike(a: &str, b: &str) -> f64 {
     strsim::jaro_winkler(beginning(a), beginning(b))
 }
@@ -183,7 +183,7 @@ fn beginning(name: &str) -> &str {
     &name[..name.char_indices().nth(NAME).map_or(name.len(), |(at, _)| at)]
 }
 
-/// The candidate most like `name`, if any is.
+/// The candidate most similar to `name`, if its similarity is above 0.75.
 pub fn closest<'a>(name: &str, candidates: impl Iterator<Item = &'a str>) -> Option<&'a str> {
     let alike = candidates.map(|c| (alike(c, name), c));
     alike.max_by(|a, b| a.0.total_cmp(&b.0)).filter(|(score, _)| *score > 0.75).map(|(_, c)| c)
@@ -194,12 +194,12 @@ mod tests {
     use super::*;
     use serde_json::json;
 
-    /// What must never reach a terminal: some of each kind.
+    /// Characters that must never reach a terminal: some of each kind.
     const HOSTILE: &str = "\x00\x07\x08\x0b\x0c\r\x1b\x7f\u{80}\u{85}\u{9b}\u{9d}\u{ad}\u{200b}\u{200d}\u{200e}\u{200f}\u{2028}\u{2029}\
                            \u{202a}\u{202e}\u{2060}\u{2066}\u{2069}\u{feff}\u{fff9}\u{e0041}";
 
     #[test]
-    fn what_would_move_the_cursor_colour_or_turn_a_text_is_shown_as_its_number() {
+    fn control_characters_and_bidirectional_controls_are_escaped() {
         assert_eq!(name("tabby\x1b[31m\x07\u{9b}\r"), "tabby\\x1b[31m\\x07\\u{9b}\\r");
         assert_eq!(name("a\nerror: b\t\u{202e}c"), "a\\nerror: b\\t\\u{202e}c");
         for show in [name, line, text, escaped] {
@@ -210,7 +210,7 @@ mod tests {
     }
 
     #[test]
-    fn what_people_write_stays_as_it_is() {
+    fn ordinary_text_is_not_changed() {
         for word in ["bull mastiff", "Pöbel, \"x\" \\ 'y'", "日本語 (3)", "emoji ❤\u{fe0f} 🐕", "a/b.c[3]", "e\u{301}"]
         {
             assert_eq!(name(word), word);
@@ -219,7 +219,7 @@ mod tests {
     }
 
     #[test]
-    fn a_long_name_keeps_its_ends_and_tells_its_length() {
+    fn a_long_name_keeps_its_ends_and_gives_its_length() {
         let long = format!("layer.{}.weight", "0123456789".repeat(1_000_000));
         let shown = name(&long);
         assert!(shown.starts_with("layer.0123") && shown.contains('…'), "{shown}");
@@ -232,7 +232,7 @@ mod tests {
     }
 
     #[test]
-    fn what_was_shown_once_is_shown_the_same_again() {
+    fn escaping_is_idempotent() {
         for hostile in [HOSTILE.to_string(), "\x1b".repeat(500), "x".repeat(10_000), "é".repeat(121)] {
             let once = name(&hostile).into_owned();
             assert_eq!(name(&once), once);
@@ -250,7 +250,7 @@ mod tests {
     }
 
     #[test]
-    fn json_is_the_same_document_without_what_a_terminal_obeys() {
+    fn json_is_the_same_document_without_control_characters() {
         let value = json!({ HOSTILE: [HOSTILE, "ü\n\t\"\\", { "deep": format!("{HOSTILE}🐕") }] });
         for text in [json(&value), json_line(&value)] {
             assert!(text.chars().all(|c| c == '\n' || is_plain(c)), "{text:?}");

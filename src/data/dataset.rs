@@ -1,4 +1,4 @@
-//! Data sets: pictures with the class of each.
+//! Data sets: labelled pictures.
 
 use super::picture::Picture;
 use super::preprocess::Preprocess;
@@ -9,30 +9,32 @@ use candle_core::{Device, Tensor};
 use sha2::{Digest, Sha256};
 use std::path::PathBuf;
 
-/// Pictures with labels, in a fixed order.
+/// Pictures and their labels, in a fixed order.
 #[derive(Clone, Debug)]
 pub struct Dataset {
-    /// What it was opened as: `mnist:DIR`.
+    /// The specification it was opened with: `mnist:DIR`.
     pub name: String,
-    /// Names of the classes, by index; empty when they have none.
+    /// Class names by index; empty if the classes have no names.
     pub classes: Vec<String>,
-    /// Whether the classes are in the order of their names, so that their numbers mean nothing beyond this set.
+    /// Whether the classes are numbered alphabetically, so that their indices have no meaning outside this data set.
     pub alphabetical: bool,
-    /// Whether its labels say anything; pictures without a class all have label 0.
+    /// Whether the pictures are labelled; without labels, every label is 0.
     pub labelled: bool,
     items: Items,
 }
 
 #[derive(Clone, Debug)]
 enum Items {
-    /// Pictures of one size: bytes, `(N, C, H, W)`.
+    /// Pictures of one size, as bytes: `(N, C, H, W)`.
     Bytes { shape: [usize; 3], pixels: Vec<u8>, labels: Vec<usize> },
-    /// Picture files, read when they are asked for.
+    /// Picture files, read on demand.
     Files(Vec<(PathBuf, usize)>),
 }
 
 impl Dataset {
-    /// Pictures of one size, `(C, H, W)`, as bytes one after another; a label each.
+    /// A data set of pictures of one size, `shape` = `(C, H, W)`: their bytes one after another, and a label for each.
+    ///
+    /// Errors: no pictures, or a number of bytes that does not match.
     pub fn of_bytes(
         name: &str,
         classes: Vec<String>,
@@ -43,7 +45,11 @@ impl Dataset {
         let size: usize = shape.iter().product();
         let count = labels.len();
         ensure!(count > 0 && size > 0, "\"{name}\" has no pictures");
-        ensure!(pixels.len() == count * size, "\"{name}\": {} bytes for {count} pictures of {size}", pixels.len());
+        ensure!(
+            pixels.len() == count * size,
+            "\"{name}\": got {} bytes for {count} pictures of {size} bytes each",
+            pixels.len()
+        );
         Ok(Self {
             name: name.into(),
             classes,
@@ -53,20 +59,24 @@ impl Dataset {
         })
     }
 
-    /// Picture files, a label each.
+    /// A data set of picture files, each with a label. `classes` must be in alphabetical order.
+    ///
+    /// Errors: no files.
     pub fn of_files(name: &str, classes: Vec<String>, files: Vec<(PathBuf, usize)>) -> Result<Self> {
         ensure!(!files.is_empty(), "\"{name}\" has no pictures");
         let alphabetical = !classes.is_empty();
         Ok(Self { name: name.into(), classes, alphabetical, labelled: true, items: Items::Files(files) })
     }
 
-    /// Picture files of which nobody said what they show.
+    /// A data set of picture files without labels.
+    ///
+    /// Errors: no files.
     pub fn without_labels(name: &str, files: Vec<PathBuf>) -> Result<Self> {
         let files = files.into_iter().map(|file| (file, 0)).collect();
         Ok(Self { labelled: false, ..Self::of_files(name, Vec::new(), files)? })
     }
 
-    /// How many pictures it has, at least one.
+    /// Number of pictures, at least 1.
     #[allow(clippy::len_without_is_empty)]
     pub fn len(&self) -> usize {
         match &self.items {
@@ -83,25 +93,32 @@ impl Dataset {
         }
     }
 
-    /// How many classes its labels speak of.
+    /// Number of classes: of their names, or the largest label plus 1 if that is more.
     pub fn class_count(&self) -> usize {
         let labels = (0..self.len()).map(|i| self.label(i) + 1).max().unwrap_or(0);
         labels.max(self.classes.len())
     }
 
-    /// The first pictures, with their own labels.
+    /// The first `count` pictures, with their labels.
+    ///
+    /// Errors: `count` is 0.
     pub fn first(&self, count: usize) -> Result<Self> {
         let labelled = self.relabelled((0..count.min(self.len())).map(|i| self.label(i)).collect())?;
         let (classes, alphabetical) = (self.classes.clone(), self.alphabetical);
         Ok(Self { classes, alphabetical, labelled: self.labelled, ..labelled })
     }
 
-    /// The first pictures with other labels, one each: the numbers of a network's classes.
+    /// The first pictures with other labels, such as the class indices of a network: one picture for each label.
     ///
-    /// Errors where there are more labels than pictures, or none.
+    /// Errors: more labels than pictures, or none.
     pub fn relabelled(&self, labels: Vec<usize>) -> Result<Self> {
         let count = labels.len();
-        ensure!((1..=self.len()).contains(&count), "{count} labels for {} pictures of \"{}\"", self.len(), self.name);
+        ensure!(
+            (1..=self.len()).contains(&count),
+            "got {count} labels for {} pictures of \"{}\"",
+            self.len(),
+            self.name
+        );
         let items = match &self.items {
             Items::Bytes { shape, pixels, .. } => {
                 let size: usize = shape.iter().product();
@@ -112,7 +129,7 @@ impl Dataset {
         Ok(Self { name: self.name.clone(), classes: vec![], alphabetical: false, labelled: true, items })
     }
 
-    /// The file of picture `i` as its folder has it, `cat/a.png`; none for sets that are one file.
+    /// The file of picture `i` relative to the data set's folder, `cat/a.png`; `None` for data sets stored in one file.
     pub fn file(&self, i: usize) -> Option<String> {
         let Items::Files(files) = &self.items else { return None };
         let path = &files.get(i)?.0;
@@ -120,7 +137,9 @@ impl Dataset {
         Some(path.strip_prefix(folder).unwrap_or(path).to_string_lossy().into_owned())
     }
 
-    /// What tells its pictures from others': a sum over their bytes; of files their paths, lengths and times.
+    /// Identifies the pictures: SHA-256 of their bytes, or of the paths, sizes and modification times of their files.
+    ///
+    /// Errors: a file that cannot be accessed.
     pub fn fingerprint(&self) -> Result<Vec<u8>> {
         let mut hash = Sha256::new();
         match &self.items {
@@ -130,7 +149,8 @@ impl Dataset {
             }
             Items::Files(files) => {
                 for (path, _) in files {
-                    let about = path.metadata().with_context(|| format!("looking at \"{}\"", words::path(&path)))?;
+                    let about =
+                        path.metadata().with_context(|| format!("reading metadata of \"{}\"", words::path(&path)))?;
                     let path = path.canonicalize().unwrap_or_else(|_| path.clone());
                     hash.update(format!("{} {} {:?};", path.to_string_lossy(), about.len(), about.modified().ok()));
                 }
@@ -139,7 +159,7 @@ impl Dataset {
         Ok(hash.finalize().to_vec())
     }
 
-    /// The place of picture `i`'s file, where it is one.
+    /// The path of picture `i`; `None` for data sets stored in one file.
     pub fn path(&self, i: usize) -> Option<&std::path::Path> {
         match &self.items {
             Items::Files(files) => files.get(i).map(|(path, _)| path.as_path()),
@@ -147,7 +167,9 @@ impl Dataset {
         }
     }
 
-    /// Picture `i`.
+    /// Reads picture `i`.
+    ///
+    /// Errors: an index out of range, or a file that cannot be read as a picture.
     pub fn picture(&self, i: usize) -> Result<Picture> {
         let count = self.len();
         ensure!(i < count, "no picture {i} in \"{}\"; it has {count}, 0 to {}", self.name, count - 1);
@@ -161,7 +183,7 @@ impl Dataset {
         }
     }
 
-    /// The pictures of these numbers as a model reads them, `(N, C, H, W)` f32 in `[0, 1]`.
+    /// The pictures with these indices, preprocessed: an `(N, C, H, W)` f32 tensor in `[0, 1]` on the default device.
     pub fn batch(&self, numbers: &[usize], preprocess: &Preprocess) -> Result<Tensor> {
         let one = |&i: &usize| {
             let picture = self.picture(i)?;

@@ -1,7 +1,7 @@
-//! Files written whole or not at all, whenever the power is cut.
+//! Atomic, durable file writes.
 //!
-//! A file is written beside its place, synced, and renamed onto it; then the folder is synced. Every such operation passes
-//! `operation`, where a test lets any of them fail, or cuts the power before it.
+//! A file is written under a temporary name, synced and renamed to its final one; then its folder is synced. Every such
+//! operation goes through `operation`, where tests can make any of them fail or simulate a power failure.
 
 use super::file::open;
 use crate::sync::LockUnpoisoned;
@@ -15,25 +15,25 @@ use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::sync::{LazyLock, Mutex};
 use std::time::{Duration, Instant};
 
-/// How the names of files begin and end that are not whole yet.
+/// Prefix and suffix of the names of temporary files.
 const UNFINISHED: (&str, &str) = (".gradscope-", ".tmp");
-/// Where files cannot be locked, one that is being written is younger than this.
+/// On file systems without locks, a temporary file younger than this counts as being written.
 const YOUNG: Duration = Duration::from_secs(60);
 
-/// Writes a file whole or not at all; once this returns, it outlasts a power cut.
+/// Writes a file atomically; once this returns, it survives a power failure.
 ///
-/// What was there before stays when writing fails, as on a full disk.
+/// If writing fails, as on a full disk, an existing file is left unchanged.
 pub fn write_whole(path: &Path, bytes: &[u8]) -> Result<()> {
     try_write(path, bytes).with_context(|| format!("writing \"{}\"", words::path(path)))
 }
 
-/// Makes a folder and those above it that are missing.
+/// Creates a folder and its missing parents.
 pub fn create_folder(folder: &Path) -> Result<()> {
     let made = operation("make a folder").and_then(|()| std::fs::create_dir_all(folder));
-    made.with_context(|| format!("making the folder \"{}\"", words::path(folder)))
+    made.with_context(|| format!("creating the folder \"{}\"", words::path(folder)))
 }
 
-/// Removes a file; one that is missing is no error.
+/// Removes a file; succeeds if it does not exist.
 pub fn remove(path: &Path) -> Result<()> {
     match operation("remove").and_then(|()| std::fs::remove_file(path)) {
         Err(e) if e.kind() == io::ErrorKind::NotFound => Ok(()),
@@ -41,7 +41,7 @@ pub fn remove(path: &Path) -> Result<()> {
     }
 }
 
-/// Writes all bytes at the place where an open file stands; half of them where a test cuts the power.
+/// Writes all bytes at the current position of an open file; only half of them if a test simulates a power failure here.
 pub fn write_at(file: &mut File, bytes: &[u8]) -> io::Result<()> {
     let cut = match operation("write") {
         Ok(()) => return file.write_all(bytes),
@@ -65,10 +65,10 @@ fn try_write(path: &Path, bytes: &[u8]) -> Result<()> {
     Ok(())
 }
 
-/// How many files are being written now.
+/// Number of files being written.
 static WRITING: AtomicUsize = AtomicUsize::new(0);
 
-/// Counts a file as being written while it lives.
+/// Counts a file as being written while alive.
 struct Writing;
 
 impl Writing {
@@ -84,7 +84,7 @@ impl Drop for Writing {
     }
 }
 
-/// Waits until no file is being written, but no longer than this.
+/// Waits until no file is being written, at most for `most`.
 pub fn wait_for_writes(most: Duration) {
     let begun = Instant::now();
     while WRITING.load(Ordering::SeqCst) > 0 && begun.elapsed() < most {
@@ -92,7 +92,7 @@ pub fn wait_for_writes(most: Duration) {
     }
 }
 
-/// A new file that this process holds locked, so that others know it as one that is being written.
+/// A new temporary file, locked by this process so that others know it is being written.
 fn unfinished(folder: &Path) -> io::Result<tempfile::NamedTempFile> {
     let mut builder = tempfile::Builder::new();
     builder.prefix(UNFINISHED.0).suffix(UNFINISHED.1);
@@ -102,10 +102,10 @@ fn unfinished(folder: &Path) -> io::Result<tempfile::NamedTempFile> {
     loop {
         let file = builder.tempfile_in(folder)?;
         match file.as_file().try_lock() {
-            // Another process took it for one that was left, before it was locked.
+            // Another process locked it before this one could, taking it for a stale file.
             Err(TryLockError::WouldBlock) => {}
             Ok(()) if !file.path().exists() => {}
-            // Where files cannot be locked, their age alone tells.
+            // Without locks, only the age of the file counts.
             Ok(()) | Err(TryLockError::Error(_)) => return Ok(file),
         }
     }
@@ -115,7 +115,7 @@ fn folder_of(path: &Path) -> &Path {
     path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."))
 }
 
-/// A new name in a folder is on the disk when the folder is. Some file systems cannot sync folders; they are not asked to.
+/// Makes new names in a folder durable. File systems that cannot sync folders are left alone.
 #[allow(clippy::disallowed_methods)]
 fn sync_folder(folder: &Path) -> io::Result<()> {
     #[cfg(unix)]
@@ -127,7 +127,7 @@ fn sync_folder(folder: &Path) -> io::Result<()> {
     Ok(())
 }
 
-/// Removes what killed programs left unfinished in a folder, once for each folder.
+/// Removes temporary files left behind by killed processes, once per folder.
 fn tidy(folder: &Path) {
     static TIDIED: LazyLock<Mutex<BTreeSet<PathBuf>>> = LazyLock::new(Mutex::default);
     if !TIDIED.lock_unpoisoned().insert(folder.to_path_buf()) {
@@ -137,13 +137,13 @@ fn tidy(folder: &Path) {
         let name = entry.file_name();
         let unfinished = name.to_str().is_some_and(|n| n.starts_with(UNFINISHED.0) && n.ends_with(UNFINISHED.1));
         if unfinished && is_left(&entry.path()) {
-            // What cannot be removed stays.
+            // Files that cannot be removed are ignored.
             let _ = std::fs::remove_file(entry.path());
         }
     }
 }
 
-/// Whether whoever began to write a file is gone.
+/// Whether a temporary file is stale: no process is writing it.
 fn is_left(path: &Path) -> bool {
     let Ok(file) = open(path, u64::MAX) else { return false };
     let Ok(facts) = file.metadata() else { return false };
@@ -156,7 +156,7 @@ fn is_left(path: &Path) -> bool {
         }
 }
 
-/// What a test wants to happen at one operation: `fail:7` or `cut:7` in `GRADSCOPE_DISK_FAULT`, the seventh.
+/// A fault injected by a test: `GRADSCOPE_DISK_FAULT=fail:7` or `cut:7` affects the seventh operation.
 enum Fault {
     Fail(u64),
     Cut(u64),
@@ -173,7 +173,7 @@ static FAULT: LazyLock<Option<Fault>> = LazyLock::new(|| {
     }
 });
 
-/// One operation on the disk is about to be done. An error where a test wants one; a write that is cut goes halfway.
+/// Called before every disk operation. Returns an error if a test wants one; a write that is cut stops halfway.
 fn operation(what: &str) -> io::Result<()> {
     static COUNT: AtomicU64 = AtomicU64::new(0);
     let Some(fault) = &*FAULT else { return Ok(()) };
@@ -189,7 +189,7 @@ fn operation(what: &str) -> io::Result<()> {
     }
 }
 
-/// Ends as a power cut does, where that is what the test wants.
+/// Kills the process as a power failure would, if a test asks for it.
 fn end_at_a_cut() {
     if matches!(*FAULT, Some(Fault::Cut(_))) {
         #[cfg(unix)]
@@ -233,7 +233,7 @@ mod tests {
     }
 
     #[test]
-    fn what_a_killed_program_left_unfinished_is_removed_and_what_is_being_written_stays() {
+    fn stale_temporary_files_are_removed_and_locked_ones_are_kept() {
         let folder = tempfile::tempdir().unwrap();
         let place = |name: &str| folder.path().join(name);
         let names = [".gradscope-left.tmp", ".gradscope-written.tmp", "left.tmp", ".gradscope-left"];

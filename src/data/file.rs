@@ -1,4 +1,4 @@
-//! Files read whole, of a bounded size.
+//! Reading files of bounded size.
 
 use crate::words;
 use anyhow::{Context, Result, anyhow, bail, ensure};
@@ -6,7 +6,7 @@ use std::fs::{File, FileType, Metadata};
 use std::io::Read;
 use std::path::Path;
 
-/// All bytes of a file of at most `limit` bytes.
+/// Reads a file of at most `limit` bytes.
 ///
 /// Errors as for [`open`].
 pub fn read_whole(path: &Path, limit: u64) -> Result<Vec<u8>> {
@@ -17,22 +17,24 @@ pub fn read_whole(path: &Path, limit: u64) -> Result<Vec<u8>> {
     Ok(bytes)
 }
 
-/// All of a text of at most `limit` bytes; the same errors, and one where it is no UTF-8.
+/// Reads a UTF-8 text file of at most `limit` bytes.
+///
+/// Errors as for [`open`], and if the text is not UTF-8.
 pub fn read_text(path: &Path, limit: u64) -> Result<String> {
     let text = String::from_utf8(read_whole(path, limit)?);
-    text.map_err(|_| anyhow!("reading \"{}\": it is not text in UTF-8", words::path(path)))
+    text.map_err(|_| anyhow!("reading \"{}\": it is not UTF-8 text", words::path(path)))
 }
 
-/// A regular file of at most `limit` bytes, to read. The only way in which files from outside are opened.
+/// Opens a regular file of at most `limit` bytes for reading. All files given by the user are opened here.
 ///
-/// Errors: missing, a folder, a pipe, a socket or a device, larger than that.
+/// Errors: the path is missing, a folder, pipe, socket or device, or the file is larger than `limit`.
 pub fn open(path: &Path, limit: u64) -> Result<File> {
     let opening = || format!("opening \"{}\"", words::path(path));
     let check = |facts: &Metadata| match no_file(facts.file_type()) {
         Some(kind) => bail!("reading \"{}\": it is {kind}", words::path(path)),
         None => Ok(()),
     };
-    // A pipe is not opened at all, since that may wait for ever, and the file that was opened is looked at again.
+    // Opening a pipe may block forever, so the type is checked first, and again on the open file.
     check(&path.metadata().with_context(opening)?)?;
     let mut options = File::options();
     #[cfg(unix)]
@@ -44,7 +46,7 @@ pub fn open(path: &Path, limit: u64) -> Result<File> {
     Ok(file)
 }
 
-/// What a path leads to that is no regular file, and what would have worked; none: it is one.
+/// What the path is instead of a regular file, and what would have worked; `None` for a regular file.
 fn no_file(kind: FileType) -> Option<&'static str> {
     #[cfg(unix)]
     {
@@ -64,10 +66,10 @@ fn no_file(kind: FileType) -> Option<&'static str> {
 }
 
 fn too_large(path: &Path, limit: u64) -> String {
-    format!("reading \"{}\": more than {} are not read here", words::path(path), size_text(limit))
+    format!("reading \"{}\": it is larger than the limit of {}", words::path(path), size_text(limit))
 }
 
-/// A number of bytes as people write it: `4 GiB`, `12 MiB`, `17 bytes`.
+/// A number of bytes as text: `4 GiB`, `12 MiB`, `17 bytes`.
 pub fn size_text(bytes: u64) -> String {
     match bytes {
         0..0x400 => format!("{bytes} bytes"),
@@ -82,7 +84,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn only_regular_files_are_opened_and_nothing_is_waited_for() {
+    fn only_regular_files_are_opened_without_blocking() {
         let folder = tempfile::tempdir().unwrap();
         let [pipe, link, socket] = ["pipe", "link", "socket"].map(|name| folder.path().join(name));
         rustix::fs::mkfifoat(rustix::fs::CWD, &pipe, rustix::fs::Mode::RUSR).unwrap();

@@ -1,12 +1,12 @@
-//! Which picture of a data set a picture is: told by what it was opened as, not by its looks.
+//! Identifies a picture within a data set, by how it was opened rather than by its pixels.
 
 use super::dataset::Dataset;
 use super::source::{numbered, open};
 use std::path::Path;
 
 impl Dataset {
-    /// The number of the picture that was opened as `cifar10:FILE[17]`, or as a file, if it is one of these; a copy of one is
-    /// not.
+    /// The index of the picture that was opened as `cifar10:FILE[17]` or from a file; `None` if it is not in this data set. A copy
+    /// of a file is a different picture.
     pub fn number_of(&self, opened_as: &str) -> Option<usize> {
         let Some((spec, number)) = numbered(opened_as) else { return self.number_of_file(Path::new(opened_as)) };
         if spec == self.name {
@@ -30,7 +30,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_picture_is_known_by_its_number_however_its_set_is_written() {
+    fn a_picture_is_identified_by_its_index_however_its_data_set_is_written() {
         let set = open("made:shapes").unwrap();
         assert_eq!(set.number_of("made:shapes[7]"), Some(7));
         assert_eq!(set.number_of("made:shapes#test[7]"), Some(7));
@@ -40,7 +40,7 @@ mod tests {
     }
 
     #[test]
-    fn a_file_is_known_by_its_place_and_a_copy_of_it_is_another_picture() {
+    fn a_file_is_identified_by_its_path_and_a_copy_is_another_picture() {
         let folder = tempfile::tempdir().unwrap();
         let save = |name: &str| image::GrayImage::new(3, 2).save(folder.path().join(name)).unwrap();
         ["a.png", "b.png", "c.png"].into_iter().for_each(save);

@@ -1,4 +1,4 @@
-//! One writer for a place: a lock file that says which process writes there, and on which machine.
+//! Exclusive write access to a file or folder, by a lock file that names the process and machine that hold it.
 
 use crate::words;
 use anyhow::{Context, Result, bail};
@@ -6,10 +6,10 @@ use std::fs::{File, OpenOptions, TryLockError};
 use std::io::{self, Read, Seek, Write};
 use std::path::{Path, PathBuf};
 
-/// The most that is read of another process's lock file.
+/// Maximum number of bytes read from another process's lock file.
 const WORDS: u64 = 200;
 
-/// A place that this process alone writes to, until this is dropped. The system gives the place free when the process dies.
+/// Exclusive write access to a file or folder, until dropped. The operating system releases it if the process dies.
 #[derive(Debug)]
 pub struct Lock {
     file: File,
@@ -17,22 +17,22 @@ pub struct Lock {
 }
 
 impl Lock {
-    /// Locks a file or folder to be written: by `.gradscope.lock` in a folder, by `.NAME.lock` beside a file.
+    /// Locks a file or folder for writing: by `.gradscope.lock` inside a folder, `.NAME.lock` next to a file.
     ///
-    /// Errors where another process has it, whose number and machine are told.
+    /// Errors if another process holds the lock; the message names the process and machine.
     pub fn of(place: &Path) -> Result<Self> {
         match Self::claim(place)? {
             Ok(lock) => Ok(lock),
             Err(owner) => {
                 bail!(
-                    "\"{}\" is being written by {owner}; wait for its end, or write somewhere else",
+                    "\"{}\" is being written by {owner}; wait until it finishes, or write somewhere else",
                     words::path(place)
                 )
             }
         }
     }
 
-    /// The same, where a place that another process has is an answer: who that is.
+    /// Like [`Lock::of`], but returns the owner as the inner error if another process holds the lock.
     pub fn claim(place: &Path) -> Result<std::result::Result<Self, String>> {
         let path = lock_file(place);
         claim(&path).with_context(|| format!("locking \"{}\"", words::path(place)))
@@ -41,7 +41,7 @@ impl Lock {
 
 impl Drop for Lock {
     fn drop(&mut self) {
-        // While it is still locked, so that it is nobody else's that is removed.
+        // Removed while locked, so that it cannot be another process's file.
         let _ = std::fs::remove_file(&self.path);
         let _ = self.file.unlock();
     }
@@ -59,7 +59,7 @@ fn claim(path: &Path) -> io::Result<Result<Lock, String>> {
         let mut file = OpenOptions::new().read(true).write(true).create(true).truncate(false).open(path)?;
         match file.try_lock() {
             Err(TryLockError::WouldBlock) => return Ok(Err(owner(&mut file))),
-            // Some file systems know no locks. Then two runs are not told apart, as before there were any.
+            // On file systems without locks, concurrent writers go undetected.
             Ok(()) | Err(TryLockError::Error(_)) => {}
         }
         if is_at(&file, path) {
@@ -68,11 +68,11 @@ fn claim(path: &Path) -> io::Result<Result<Lock, String>> {
             writeln!(file, "process {} on {}", std::process::id(), host())?;
             return Ok(Ok(Lock { file, path: path.into() }));
         }
-        // Its owner removed it in between.
+        // The previous owner removed the file in between; try again.
     }
 }
 
-/// What another process wrote into its lock file; it may just be writing.
+/// The text another process wrote to its lock file, which may still be incomplete.
 fn owner(file: &mut File) -> String {
     let mut text = String::new();
     let read = file.take(WORDS).read_to_string(&mut text);
@@ -82,7 +82,7 @@ fn owner(file: &mut File) -> String {
     }
 }
 
-/// Whether an open file is still the one of this name.
+/// Whether an open file is still the one at `path`.
 #[cfg(unix)]
 fn is_at(file: &File, path: &Path) -> bool {
     use std::os::unix::fs::MetadataExt;
@@ -90,7 +90,7 @@ fn is_at(file: &File, path: &Path) -> bool {
     facts.is_some_and(|(open, named)| (open.dev(), open.ino()) == (named.dev(), named.ino()))
 }
 
-/// Elsewhere an open file cannot be removed.
+/// On other systems an open file cannot be removed.
 #[cfg(not(unix))]
 fn is_at(_: &File, _: &Path) -> bool {
     true
@@ -111,7 +111,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_second_writer_is_told_who_the_first_one_is_and_may_write_when_that_has_ended() {
+    fn a_second_writer_learns_who_holds_the_lock_and_gets_it_when_released() {
         let folder = tempfile::tempdir().unwrap();
         for place in [folder.path().to_path_buf(), folder.path().join("net.safetensors")] {
             let first = Lock::of(&place).unwrap();
@@ -125,7 +125,7 @@ mod tests {
     }
 
     #[test]
-    fn a_lock_file_that_a_killed_process_left_locks_nothing() {
+    fn a_lock_file_left_by_a_killed_process_does_not_lock() {
         let folder = tempfile::tempdir().unwrap();
         std::fs::write(folder.path().join(".gradscope.lock"), "process 1 on elsewhere\n".repeat(50)).unwrap();
         Lock::of(folder.path()).unwrap();

@@ -1,4 +1,4 @@
-//! Pictures and data sets: from files, or made by the program itself.
+//! Pictures and data sets, read from files or generated.
 
 pub mod notes;
 pub mod file;

@@ -1,4 +1,4 @@
-//! What a person should know beside a result: lines that wait until the command line or the app shows them.
+//! Notes for the user beside a result: queued until the command line or the app shows them.
 
 use crate::sync::LockUnpoisoned;
 use crate::words;
@@ -13,7 +13,7 @@ struct Notes {
     known: HashSet<String>,
 }
 
-/// Adds a line; the same one only once while the program runs.
+/// Queues a line, unless the same line was queued before in this process.
 pub fn add(line: String) {
     let line = words::line(&line).into_owned();
     with(|notes| {
@@ -23,7 +23,7 @@ pub fn add(line: String) {
     });
 }
 
-/// The lines since the last call, in order.
+/// Takes the lines queued since the last call, in order.
 pub fn take() -> Vec<String> {
     with(|notes| std::mem::take(&mut notes.waiting))
 }

@@ -1,8 +1,8 @@
-//! The part of a data set that a text names: `DIR#train` or `DIR#test`.
+//! The split in a data set specification: `DIR#train` or `DIR#test`.
 
 use std::path::Path;
 
-/// The path before `#train` or `#test`, and whether it was `#train`.
+/// The path before `#train` or `#test`, and whether it is `#train`.
 pub(super) fn split(text: &str) -> (&Path, bool) {
     match text.rsplit_once('#') {
         Some((path, "train")) => (Path::new(path), true),
@@ -16,7 +16,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn only_the_names_of_splits_are_taken_off_a_path() {
+    fn only_split_names_are_stripped_from_a_path() {
         assert_eq!(split("a#train"), (Path::new("a"), true));
         assert_eq!(split("a#test"), (Path::new("a"), false));
         assert_eq!(split("a#b"), (Path::new("a#b"), false));

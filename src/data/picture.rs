@@ -1,4 +1,4 @@
-//! A picture as it was found: pixels of an image file, or numbers that need no reading.
+//! A picture before preprocessing: the pixels of an image file, or an array of values.
 
 use super::file::read_whole;
 use super::formats::jpeg;
@@ -16,31 +16,31 @@ use image::{DynamicImage, ImageDecoder, ImageFormat, ImageReader, Limits, RgbIma
 use std::io::Cursor;
 use std::path::Path;
 
-/// The largest picture that is decoded, in pixels; 20,000 x 20,000 is an error.
+/// Maximum size of a picture in pixels; 20,000 x 20,000 is an error.
 pub const MAX_PIXELS: u64 = 100_000_000;
 
-/// Bytes that decoding takes for each pixel: a JPEG's coefficients and samples, or 16 bits of four channels twice.
+/// Bytes needed per pixel for decoding: a JPEG's coefficients and samples, or two copies of four 16-bit channels.
 const BYTES_EACH: usize = 16;
 
-/// The largest picture file that is read.
+/// Maximum size of a picture file in bytes.
 const MAX_BYTES: u64 = 1 << 30;
 
 /// A picture before preprocessing.
 #[derive(Clone, Debug)]
 pub enum Picture {
-    /// An image file's pixels, upright.
+    /// The pixels of an image file, turned upright.
     Image(DynamicImage),
     /// `(C, H, W)` in `[0, 1]`, f32; scaled to the model's size like an image.
     Values(Tensor),
-    /// `(C, H, W)`, f32, used as it is: never scaled or cut.
+    /// `(C, H, W)`, f32; used as is, never scaled or cropped.
     Exact(Tensor),
 }
 
 impl Picture {
-    /// Reads a png, jpeg, webp, gif (its first frame), bmp or `.npy` file; the contents tell which, not the name.
+    /// Reads a png, jpeg, webp, gif (first frame), bmp or `.npy` file; the format is detected from the contents.
     ///
-    /// The pixels are those that Pillow gives, turned upright by the EXIF orientation (Pillow and torchvision leave that to
-    /// the caller: `ImageOps.exif_transpose`). A damaged file is an error, or a note where its pixels may be right.
+    /// The pixels are the same as Pillow's, turned upright by the EXIF orientation (Pillow and torchvision leave that to
+    /// the caller: `ImageOps.exif_transpose`). A damaged file is an error, or gets a note if its pixels may be right.
     ///
     /// Errors: not a picture, truncated or damaged, more than [`MAX_PIXELS`].
     pub fn open(path: &Path) -> Result<Self> {
@@ -53,12 +53,12 @@ impl Picture {
         Ok(picture)
     }
 
-    /// Reads the bytes of a picture file.
+    /// Decodes the bytes of a picture file; errors as for [`Picture::open`].
     pub fn parse(bytes: &[u8]) -> Result<Self> {
         Ok(parse(bytes)?.0)
     }
 
-    /// A small version in colour, at most `side` pixels on its longer side.
+    /// A small RGB version, at most `side` pixels on its longer side.
     pub fn thumbnail(&self, side: u32) -> Result<RgbImage> {
         let image = match self {
             Self::Image(image) => image.clone(),
@@ -76,7 +76,7 @@ impl Picture {
         })
     }
 
-    /// `(C, H, W)` of what there is.
+    /// `(C, H, W)` of the picture as stored, without alpha.
     pub fn shape(&self) -> Result<[usize; 3]> {
         match self {
             Self::Image(image) => {
@@ -88,7 +88,7 @@ impl Picture {
     }
 }
 
-/// A picture, and what speaks against its pixels.
+/// A picture, and why its pixels may be wrong.
 fn parse(bytes: &[u8]) -> Result<(Picture, Option<String>)> {
     if bytes.starts_with(b"\x93NUMPY") {
         return Ok((exact(&parse_npy(bytes)?)?, None));
@@ -111,9 +111,9 @@ fn parse(bytes: &[u8]) -> Result<(Picture, Option<String>)> {
     })
 }
 
-/// Pixels as they are stored, and how they are to be turned.
+/// The pixels as stored, and the EXIF orientation.
 fn decode(bytes: &[u8], format: ImageFormat) -> Result<(DynamicImage, Orientation)> {
-    let broken = || format!("the {} file is damaged or of an unknown kind", format.extensions_str()[0]);
+    let broken = || format!("the {} file is damaged or of an unsupported kind", format.extensions_str()[0]);
     whole::check(bytes, format).with_context(broken)?;
     let mut reader = ImageReader::with_format(Cursor::new(bytes), format);
     let mut limits = Limits::default();
@@ -126,13 +126,13 @@ fn decode(bytes: &[u8], format: ImageFormat) -> Result<(DynamicImage, Orientatio
     Ok((DynamicImage::from_decoder(decoder).with_context(broken)?, orientation))
 }
 
-/// Errors for a picture without pixels, or with more than [`MAX_PIXELS`].
+/// Errors if a picture has no pixels or more than [`MAX_PIXELS`], or if there is not enough memory to decode it.
 pub(crate) fn check_size(width: u32, height: u32) -> Result<()> {
     let pixels = u64::from(width) * u64::from(height);
     ensure!(pixels > 0, "it has no pixels: {width}x{height}");
     ensure!(
         pixels <= MAX_PIXELS,
-        "it has {width}x{height} pixels, and at most {} million are read; scale it down first",
+        "it has {width}x{height} pixels; at most {} million are supported, so scale it down first",
         MAX_PIXELS / 1_000_000
     );
     reserve(pixels as usize * BYTES_EACH, || format!("a picture of {width}x{height} pixels"))
@@ -140,7 +140,7 @@ pub(crate) fn check_size(width: u32, height: u32) -> Result<()> {
 
 fn format(bytes: &[u8]) -> Result<ImageFormat> {
     use ImageFormat::{Bmp, Gif, Jpeg, Png, WebP};
-    const KNOWN: &str = "png, jpeg, webp, gif, bmp and .npy are read";
+    const KNOWN: &str = "use png, jpeg, webp, gif, bmp or .npy";
     match image::guess_format(bytes) {
         Ok(format @ (Png | Jpeg | WebP | Gif | Bmp)) => Ok(format),
         Ok(other) => bail!("it is a {} file; {KNOWN}", other.extensions_str()[0]),
@@ -150,12 +150,12 @@ fn format(bytes: &[u8]) -> Result<ImageFormat> {
     }
 }
 
-/// An array as a picture: `(H, W)`, `(C, H, W)` or `(1, C, H, W)`; whole numbers of any type are 0 to 255, others 0 to 1.
+/// An array as a picture: `(H, W)`, `(C, H, W)` or `(1, C, H, W)`; integers range from 0 to 255, floats from 0 to 1.
 fn exact(array: &Npy) -> Result<Picture> {
     let shape = match array.shape[..] {
         [h, w] => [1, h, w],
         [c, h, w] | [1, c, h, w] => [c, h, w],
-        _ => bail!("its shape is {}; a picture is CxHxW, 1xCxHxW or HxW", shape_text(&array.shape)),
+        _ => bail!("its shape is {}; a picture must be CxHxW, 1xCxHxW or HxW", shape_text(&array.shape)),
     };
     ensure!(!array.values.is_empty(), "it is empty: {}", shape_text(&array.shape));
     ensure!(
@@ -164,13 +164,13 @@ fn exact(array: &Npy) -> Result<Picture> {
         shape_text(&array.shape)
     );
     if let Some(at) = array.values.iter().position(|v| !v.is_finite()) {
-        bail!("its value at {:?} is {}; a picture has finite numbers only", place(&array.shape, at), array.values[at]);
+        bail!("its value at {:?} is {}; a picture must have finite values", place(&array.shape, at), array.values[at]);
     }
     let whole = matches!(array.dtype.as_bytes(), [b'i' | b'u', ..]);
     let beyond = array.values.iter().position(|v| whole && !(0.0..=255.0).contains(v));
     if let Some(at) = beyond {
         bail!(
-            "its value at {:?} is {}; whole numbers are pixels from 0 to 255, other values are given as floats from 0 to 1",
+            "its value at {:?} is {}; integer pixels must be 0 to 255; use floats from 0 to 1 for other values",
             place(&array.shape, at),
             array.values[at]
         );
@@ -180,7 +180,7 @@ fn exact(array: &Npy) -> Result<Picture> {
     Ok(Picture::Exact(Tensor::from_vec(values, &shape, &Device::Cpu)?))
 }
 
-/// The indices of the `at`-th value.
+/// The multi-dimensional index of the `at`-th value.
 fn place(shape: &[usize], mut at: usize) -> Vec<usize> {
     let mut place: Vec<_> = shape.iter().rev().map(|n| (at % n, at /= n).0).collect();
     place.reverse();
@@ -218,7 +218,7 @@ mod tests {
     }
 
     #[test]
-    fn every_lossless_format_gives_its_pixels_back() {
+    fn lossless_formats_round_trip() {
         for format in [ImageFormat::Png, ImageFormat::WebP, ImageFormat::Bmp] {
             let picture = Picture::parse(&encoded(colours(), format)).unwrap();
             assert_eq!(picture.shape().unwrap(), [3, 3, 5]);
@@ -227,7 +227,7 @@ mod tests {
     }
 
     #[test]
-    fn jpeg_and_gif_give_nearly_their_pixels_back() {
+    fn jpeg_and_gif_round_trip_approximately() {
         let flat = RgbImage::from_pixel(16, 8, Rgb([200, 60, 30]));
         for format in [ImageFormat::Jpeg, ImageFormat::Gif] {
             let image = image_of(Picture::parse(&encoded(flat.clone(), format)).unwrap()).to_rgb8();
@@ -236,7 +236,7 @@ mod tests {
         }
     }
 
-    /// A JPEG with an EXIF block that says `orientation`.
+    /// A JPEG whose EXIF block has this orientation.
     fn jpeg_with_orientation(image: RgbImage, orientation: u8) -> Vec<u8> {
         let mut bytes = encoded(image, ImageFormat::Jpeg);
         let mut exif = b"\xff\xe1\x00\x22Exif\0\0MM\0\x2a\0\0\0\x08\0\x01\x01\x12\0\x03\0\0\0\x01\0".to_vec();
@@ -254,8 +254,8 @@ mod tests {
     }
 
     #[test]
-    fn text_and_foreign_files_are_errors_that_say_what_is_read() {
-        assert!(error_of(b"hello, world").contains("it is text; png, jpeg, webp, gif, bmp and .npy are read"));
+    fn errors_for_text_and_other_formats_list_the_supported_formats() {
+        assert!(error_of(b"hello, world").contains("it is text; use png, jpeg, webp, gif, bmp or .npy"));
         assert!(error_of(b"").contains("empty"));
         assert!(error_of(b"II*\0\x08\0\0\0").contains("tiff"));
         assert!(error_of(&[0xfe; 40]).contains("not a picture"));
@@ -265,7 +265,7 @@ mod tests {
     fn a_truncated_picture_is_an_error() {
         for format in [ImageFormat::Png, ImageFormat::Jpeg, ImageFormat::Gif, ImageFormat::WebP, ImageFormat::Bmp] {
             let bytes = encoded(colours(), format);
-            // A GIF's last byte stands behind its pictures, a PNG's last four are a checksum of nothing.
+            // A GIF's last byte comes after its images; a PNG's last four are the checksum of an empty chunk.
             let spare = match format {
                 ImageFormat::Gif => 1,
                 ImageFormat::Png => 4,
@@ -288,7 +288,7 @@ mod tests {
     }
 
     #[test]
-    fn a_checksum_that_does_not_fit_is_an_error() {
+    fn a_wrong_checksum_is_an_error() {
         let mut bytes = encoded(RgbImage::from_fn(40, 30, |x, y| Rgb([x as u8 ^ 85, y as u8, 99])), ImageFormat::Png);
         let middle = bytes.len() / 2;
         bytes[middle] ^= 0x10;
@@ -300,7 +300,7 @@ mod tests {
         let mut bytes = encoded(GrayImage::new(1, 1), ImageFormat::Bmp);
         bytes[18..22].copy_from_slice(&20_000u32.to_le_bytes());
         bytes[22..26].copy_from_slice(&20_000u32.to_le_bytes());
-        assert!(error_of(&bytes).contains("20000x20000 pixels, and at most 100 million"), "{}", error_of(&bytes));
+        assert!(error_of(&bytes).contains("20000x20000 pixels; at most 100 million"), "{}", error_of(&bytes));
     }
 
     #[test]
@@ -316,7 +316,7 @@ mod tests {
     }
 
     #[test]
-    fn a_nan_in_an_array_is_an_error_with_its_place() {
+    fn a_nan_in_an_array_is_an_error_with_its_index() {
         let array = Npy { shape: vec![2, 2, 3], values: vec![0.0; 12], dtype: "f4".into() };
         let mut broken = array.clone();
         broken.values[10] = f32::NAN;
@@ -332,7 +332,7 @@ mod tests {
     }
 
     #[test]
-    fn whole_numbers_of_every_type_are_pixels_from_0_to_255() {
+    fn integers_of_every_dtype_are_pixels_from_0_to_255() {
         for dtype in ["u1", "u2", "u4", "u8", "i1", "i2", "i4", "i8"] {
             let array = |values: Vec<f32>| Npy { shape: vec![1, 2, 1], values, dtype: dtype.into() };
             let Picture::Exact(t) = exact(&array(vec![51.0, 0.0])).unwrap() else { panic!("not exact") };

@@ -1,4 +1,4 @@
-//! What a network reads from a picture: its size, its channels, values in `[0, 1]`, as torchvision makes them.
+//! Preprocessing: scales and crops a picture to a network's input size and channels, as torchvision does.
 
 use super::picture::Picture;
 use super::resample::{Grid, Sample, resample};
@@ -9,34 +9,35 @@ use candle_core::{Device, Tensor};
 use image::DynamicImage;
 use std::ops::Range;
 
-/// How a model's pictures are made: torchvision's `Resize` (antialiased bilinear) and `CenterCrop`.
+/// Scales a picture to a model's input size: torchvision's `Resize` (antialiased bilinear) and `CenterCrop`.
 ///
-/// Normalisation is not here: it is the first node of the graph.
+/// Normalization is not part of it: that is the first node of the graph.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Preprocess {
-    /// `(C, H, W)` that the model reads.
+    /// The model's input shape, `(C, H, W)`.
     pub input: [usize; 3],
-    /// Short side before the centre is cut out; none: the whole picture is scaled to `H` x `W`.
+    /// Length of the shorter side before the center crop; `None` scales the whole picture to `H` x `W`.
     pub resize: Option<usize>,
 }
 
-/// An image's samples: bytes where the file has bytes, numbers in `[0, 1]` where it is finer.
+/// The samples of an image: bytes if the file has 8 bits per channel, else floats in `[0, 1]`.
 enum Samples {
     Bytes(Grid<u8>),
     Numbers(Grid<f32>),
 }
 
 impl Preprocess {
-    /// The picture as a `(1, C, H, W)` f32 tensor in `[0, 1]`.
+    /// Converts the picture to a `(1, C, H, W)` f32 tensor in `[0, 1]`.
     ///
-    /// Values up to [`SLACK`] outside are clamped; errors where one is further outside, or not finite.
+    /// Alpha is dropped. A gray picture is repeated for a model with three input channels; a color picture becomes gray for a
+    /// model with one. With `no_resize`, and for [`Picture::Exact`], the picture keeps its size.
     ///
-    /// Alpha is dropped. A grey picture is repeated for a model that reads three channels, a coloured one becomes grey
-    /// for a model that reads one. `no_resize` and [`Picture::Exact`] keep the picture's own size.
+    /// Errors: values that are not finite or more than [`SLACK`] outside `[0, 1]` (others are clamped), a number of channels that
+    /// cannot be converted, too little memory.
     pub fn apply(&self, picture: &Picture, no_resize: bool) -> Result<Tensor> {
         let channels = self.input[0];
         let [_, height, width] = picture.shape()?;
-        // In colour, and as numbers where it keeps its size.
+        // Bytes per pixel, for three channels; floats if the size is kept.
         let bytes_each = if no_resize { 28 } else { 12 };
         reserve(height * width * bytes_each, || format!("preparing a picture of {width}x{height} pixels"))?;
         let values = match picture {
@@ -56,7 +57,7 @@ impl Preprocess {
         }
     }
 
-    /// Scales, and cuts the centre out.
+    /// Scales the picture and crops its center.
     fn scale<T: Sample>(&self, picture: &Grid<T>) -> Result<Grid<T>> {
         let [_, height, width] = self.input;
         let Some(short) = self.resize else {
@@ -71,13 +72,13 @@ impl Preprocess {
     }
 }
 
-/// How far outside of `[0, 1]` a value may be, by rounding, to be clamped: a quarter of an 8-bit level.
+/// How far a value may lie outside `[0, 1]`, through rounding, and still be clamped: a quarter of an 8-bit level.
 pub const SLACK: f64 = 0.001;
 
-/// A picture `(N, C, H, W)` whose values are in `[0, 1]`; those up to [`SLACK`] outside are clamped.
+/// Checks that the values of `x`, pixels of shape `(N, C, H, W)`, are in `[0, 1]`; values up to [`SLACK`] outside are clamped.
 ///
-/// Every method counts on this: attacks, baselines and noise clamp to `[0, 1]`. Errors where a value is further outside, or
-/// not finite.
+/// Every method relies on this: attacks, baselines and noise clamp to `[0, 1]`. Errors if a value is further outside or not
+/// finite.
 pub fn pixels(x: &Tensor) -> Result<Tensor> {
     let bad = backend::not_finite(x)?;
     ensure!(bad.count() == 0, "the picture's values are not finite: {bad}");
@@ -86,24 +87,24 @@ pub fn pixels(x: &Tensor) -> Result<Tensor> {
     if low < 0.0 || high > 1.0 { backend::clamp(x, 0.0, 1.0) } else { Ok(x.clone()) }
 }
 
-/// What values outside of `[0, 1]` look like, and what to do about it.
+/// Describes values outside `[0, 1]` and suggests how to fix them.
 fn outside(low: f64, high: f64) -> String {
     let advice = match () {
         () if low >= -SLACK && high > 2.0 && high <= 255.5 => "they look like 0 to 255: divide them by 255",
         () if (-20.0..0.0).contains(&low) && high <= 20.0 => {
-            "they look normalised: give the pixels themselves, the network normalises them by its card's mean and std"
+            "they look normalized: pass the raw pixels, the network normalizes them with the mean and std in its card"
         }
-        () => "a network that reads other values has a mean and std in its card that map [0, 1] to them",
+        () => "if the network expects other values, set mean and std in its card to map [0, 1] to them",
     };
-    format!("the picture's values go from {} to {}, and pixels are 0 to 1; {advice}", brief(low), brief(high))
+    format!("the picture's values range from {} to {}, but pixels must be 0 to 1; {advice}", brief(low), brief(high))
 }
 
-/// A number to four digits.
+/// A number with four significant digits.
 fn brief(v: f64) -> String {
     format!("{v:.3e}").parse::<f64>().map_or_else(|_| v.to_string(), |v| v.to_string())
 }
 
-/// Height and width once the shorter one is `short`: torchvision's `int(short * long / short_before)`.
+/// Height and width after scaling the shorter side to `short`: torchvision's `int(short * long / short_before)`.
 fn scaled_size(height: usize, width: usize, short: usize) -> (usize, usize) {
     match height <= width {
         true => (short, short * width / height),
@@ -111,18 +112,20 @@ fn scaled_size(height: usize, width: usize, short: usize) -> (usize, usize) {
     }
 }
 
-/// The middle `part` of `whole`; a half is rounded to the even number, as Python does.
+/// The middle `part` of `whole`; halves are rounded to even, as in Python.
 fn centre(whole: usize, part: usize) -> Range<usize> {
     let margin = whole - part;
     let start = margin / 2 + usize::from(margin % 4 == 3);
     start..start + part
 }
 
-/// The samples of an image for a model of one or three channels.
+/// The samples of an image, with one or three channels.
+///
+/// Errors for any other number of channels.
 fn samples(image: &DynamicImage, channels: usize) -> Result<Samples> {
     ensure!(
         channels == 1 || channels == 3,
-        "the model reads {channels} channels and an image file has 1 or 3; give a .npy file"
+        "the model has {channels} input channels, but an image file has 1 or 3; use a .npy file"
     );
     let (height, width) = (image.height() as usize, image.width() as usize);
     let coloured = image.color().has_color();
@@ -159,7 +162,7 @@ fn luma_of_bytes(rgb: &[u8]) -> u8 {
     ((r * 19595 + g * 38470 + b * 7471 + 0x8000) >> 16) as u8
 }
 
-/// ITU-R 601: what [`luma_of_bytes`] rounds.
+/// ITU-R 601 luma, without the rounding of [`luma_of_bytes`].
 fn luma(rgb: &[f32]) -> f32 {
     0.299 * rgb[0] + 0.587 * rgb[1] + 0.114 * rgb[2]
 }
@@ -168,7 +171,7 @@ fn unit(byte: u8) -> f32 {
     f32::from(byte) / 255.0
 }
 
-/// Channels last to a `(C, H, W)` tensor.
+/// Converts channels-last samples to a `(C, H, W)` tensor.
 fn tensor<T: Sample>(grid: &Grid<T>, value: impl Fn(T) -> f32) -> Result<Tensor> {
     let Grid { height, width, channels, .. } = *grid;
     let plane = |c: usize| grid.data[c..].iter().step_by(channels);
@@ -176,21 +179,21 @@ fn tensor<T: Sample>(grid: &Grid<T>, value: impl Fn(T) -> f32) -> Result<Tensor>
     Ok(Tensor::from_vec(values, (channels, height, width), &Device::Cpu)?)
 }
 
-/// A `(C, H, W)` tensor to channels last.
+/// Converts a `(C, H, W)` tensor to channels-last samples.
 fn grid(t: &Tensor) -> Result<Grid<f32>> {
     let (channels, height, width) = t.dims3()?;
     let data = t.permute((1, 2, 0))?.flatten_all()?.to_vec1().context("reading pixels")?;
     Ok(Grid { height, width, channels, data })
 }
 
-/// A `(C, H, W)` tensor with as many channels as the model reads.
+/// Converts a `(C, H, W)` tensor to the number of channels the model expects.
 fn recolour(t: &Tensor, channels: usize) -> Result<Tensor> {
     let (have, height, width) = t.dims3()?;
     Ok(match (have, channels) {
         _ if have == channels => t.clone(),
         (1, 3) => t.broadcast_as((3, height, width))?.contiguous()?,
         (3, 1) => tensor(&grey(&grid(t)?, luma), |v| v)?,
-        _ => bail!("the picture has {have} channels and the model reads {channels}"),
+        _ => bail!("the picture has {have} channels, but the model expects {channels}"),
     })
 }
 
@@ -222,7 +225,7 @@ mod tests {
     }
 
     #[test]
-    fn planes_come_in_the_order_red_green_blue() {
+    fn channels_are_in_rgb_order() {
         let picture = RgbImage::from_fn(2, 1, |x, _| Rgb([255 * x as u8, 51, 102]));
         assert_eq!(as_is(picture, 3), [0.0, 1.0, 0.2, 0.2, 0.4, 0.4]);
     }
@@ -261,13 +264,13 @@ mod tests {
     }
 
     #[test]
-    fn a_thread_of_a_picture_is_scaled_without_its_long_side() {
+    fn an_extremely_wide_picture_is_scaled_by_its_center_only() {
         let t = apply(GrayImage::from_pixel(60_000, 1, Luma([255])), [1, 224, 224], Some(256));
         assert!(flat(&t).iter().all(|&v| v == 1.0));
     }
 
     #[test]
-    fn without_a_short_side_the_whole_picture_is_scaled() {
+    fn without_resize_the_whole_picture_is_scaled() {
         let t = apply(RgbImage::from_fn(64, 16, |x, _| Rgb([x as u8 * 4; 3])), [3, 8, 8], None);
         assert_eq!(t.dims(), [1, 3, 8, 8]);
         let row = flat(&t)[..8].to_vec();
@@ -284,21 +287,21 @@ mod tests {
     }
 
     #[test]
-    fn values_outside_of_0_to_1_are_refused_and_told_what_they_look_like() {
+    fn values_outside_0_to_1_are_an_error_that_says_what_they_look_like() {
         let told = |values: &[f32]| entered(values).unwrap_err().to_string();
         for values in [&[0.0, 255.0][..], &[12.0, 100.0], &[0.0, 2.5], &[0.0, 1.0, 254.99]] {
             assert!(told(values).contains("divide them by 255"), "{values:?}: {}", told(values));
         }
         for values in [&[-2.1179, 2.64][..], &[-1.0, 1.0], &[-0.5, 0.5], &[-0.0011, 0.0]] {
-            assert!(told(values).contains("look normalised"), "{values:?}: {}", told(values));
+            assert!(told(values).contains("look normalized"), "{values:?}: {}", told(values));
         }
         assert_eq!(
             told(&[-2.117904, 2.64]),
-            "the picture's values go from -2.118 to 2.64, and pixels are 0 to 1; they look normalised: give the pixels \
-             themselves, the network normalises them by its card's mean and std"
+            "the picture's values range from -2.118 to 2.64, but pixels must be 0 to 1; they look normalized: pass the raw pixels, \
+             the network normalizes them with the mean and std in its card"
         );
         for values in [&[0.0, 1000.0][..], &[0.0, 1.5], &[-1e30, 0.0], &[0.0, f32::MAX]] {
-            assert!(told(values).contains("mean and std in its card"), "{values:?}: {}", told(values));
+            assert!(told(values).contains("set mean and std in its card"), "{values:?}: {}", told(values));
         }
         for values in [&[0.5, f32::NAN][..], &[f32::INFINITY, 0.0]] {
             assert!(told(values).contains("not finite: 1 of 2 is"), "{values:?}: {}", told(values));
@@ -306,7 +309,7 @@ mod tests {
     }
 
     #[test]
-    fn values_outside_by_rounding_are_clamped_and_others_stay_bit_by_bit() {
+    fn rounding_errors_outside_0_to_1_are_clamped_and_other_values_are_bit_exact() {
         assert_eq!(entered(&[-1e-7, 1.000_000_1, 0.3]).unwrap(), [0.0, 1.0, 0.3]);
         assert_eq!(entered(&[-0.0009, 1.0009, 1e-40]).unwrap(), [0.0, 1.0, 1e-40]);
         assert!(entered(&[-0.0011]).is_err() && entered(&[1.0011]).is_err());
@@ -331,7 +334,7 @@ mod tests {
     }
 
     #[test]
-    fn channels_that_do_not_fit_are_errors() {
+    fn channels_that_do_not_match_are_an_error() {
         let model = Preprocess { input: [5, 8, 8], resize: None };
         let picture = Picture::Image(RgbImage::new(8, 8).into());
         assert!(model.apply(&picture, false).unwrap_err().to_string().contains(".npy"));

@@ -1,7 +1,7 @@
-//! Antialiased bilinear scaling, number for number as Pillow does it: what torchvision's `Resize` calls.
+//! Antialiased bilinear scaling, identical to Pillow's, which torchvision's `Resize` calls.
 //!
-//! Pixels are weighted by a triangle as wide as the scale, rows first, then columns. Bytes are weighted in fixed point
-//! and rounded after each of the two passes.
+//! Pixels are weighted by a triangle filter as wide as the scale factor, first along rows, then along columns. Bytes use
+//! fixed-point weights and are rounded after each of the two passes.
 
 use crate::memory::reserve;
 use anyhow::Result;
@@ -10,27 +10,27 @@ use std::ops::Range;
 /// Samples of a picture, channels last: `data[(y * width + x) * channels + c]`.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Grid<T> {
-    /// Rows.
+    /// Number of rows.
     pub height: usize,
-    /// Columns.
+    /// Number of columns.
     pub width: usize,
-    /// Samples a pixel.
+    /// Samples per pixel.
     pub channels: usize,
-    /// The samples.
+    /// The samples, `height · width · channels` of them.
     pub data: Vec<T>,
 }
 
-/// A kind of sample, and how weighted ones are added up.
+/// A sample type, and how to compute weighted sums of it.
 pub trait Sample: Copy + Default {
-    /// What it is multiplied by.
+    /// Type of the weights.
     type Weight: Copy;
-    /// A weight from its exact value.
+    /// Converts an exact weight to this type.
     fn weight(exact: f64) -> Self::Weight;
-    /// The sum of samples times weights.
+    /// The weighted sum of samples.
     fn mix(terms: impl Iterator<Item = (Self, Self::Weight)>) -> Self;
 }
 
-/// Bits after the point of a weight for bytes; two are left for the sum.
+/// Fractional bits of the weights for bytes; two bits are left as headroom for the sum.
 const PRECISION: u32 = 32 - 8 - 2;
 
 impl Sample for u8 {
@@ -59,9 +59,10 @@ impl Sample for f32 {
     }
 }
 
-/// The part `rows` x `columns` of `picture` scaled to `height` x `width`; the rest is never computed.
+/// Scales `picture` to `height` x `width` and returns the part `rows` x `columns`; the rest is not computed.
 ///
-/// Errors where there is no memory for the picture between the two passes, which a very tall one makes large.
+/// Errors if there is not enough memory for the intermediate picture between the two passes, which is large for a very
+/// tall picture.
 pub fn resample<T: Sample>(
     picture: &Grid<T>,
     height: usize,
@@ -71,7 +72,7 @@ pub fn resample<T: Sample>(
 ) -> Result<Grid<T>> {
     let read = read(picture.height, height, &rows);
     let between = read.len().saturating_mul(columns.len()).saturating_mul(picture.channels * size_of::<T>());
-    // A window is twice as wide as the scale.
+    // A window is twice as wide as the scale factor.
     let along = |input: usize, output: usize, wanted: &Range<usize>| 2 * wanted.len() * input.div_ceil(output.max(1));
     let weights = along(picture.height, height, &rows) + along(picture.width, width, &columns);
     reserve(between.saturating_add(weights * size_of::<T::Weight>()), || {
@@ -83,13 +84,13 @@ pub fn resample<T: Sample>(
     Ok(scale_columns(&narrow, read.start, &down))
 }
 
-/// What one output pixel reads along one axis.
+/// The input samples of one output sample along one axis, and their weights.
 struct Window<W> {
     start: usize,
     weights: Vec<W>,
 }
 
-/// The samples that the output `out` reads, when `input` samples become `output`.
+/// The input range of output sample `out` when scaling `input` samples to `output`.
 fn reach(input: usize, output: usize, out: usize) -> Range<usize> {
     if input == output {
         return out..out + 1;
@@ -99,7 +100,7 @@ fn reach(input: usize, output: usize, out: usize) -> Range<usize> {
     (center - support + 0.5).max(0.0) as usize..((center + support + 0.5) as usize).min(input)
 }
 
-/// The samples that the outputs `wanted` read together.
+/// The union of the input ranges of the outputs `wanted`.
 fn read(input: usize, output: usize, wanted: &Range<usize>) -> Range<usize> {
     match wanted.is_empty() {
         true => 0..0,
@@ -107,7 +108,7 @@ fn read(input: usize, output: usize, wanted: &Range<usize>) -> Range<usize> {
     }
 }
 
-/// The windows of the outputs `wanted`, when `input` samples become `output`.
+/// The windows of the outputs `wanted` when scaling `input` samples to `output`.
 fn windows<T: Sample>(input: usize, output: usize, wanted: Range<usize>) -> Vec<Window<T::Weight>> {
     if input == output {
         return wanted.map(|start| Window { start, weights: vec![T::weight(1.0)] }).collect();
@@ -140,7 +141,7 @@ fn scale_rows<T: Sample>(picture: &Grid<T>, rows: Range<usize>, across: &[Window
     Grid { height: rows.len(), width: across.len(), channels, data }
 }
 
-/// Scales the columns of a picture whose first row has the number `first`.
+/// Scales the columns of a picture whose first row has index `first` in the original.
 fn scale_columns<T: Sample>(picture: &Grid<T>, first: usize, down: &[Window<T::Weight>]) -> Grid<T> {
     let stride = picture.width * picture.channels;
     let mut data = Vec::with_capacity(down.len() * stride);
@@ -182,13 +183,13 @@ mod tests {
     }
 
     #[test]
-    fn halving_weighs_four_neighbours_as_a_triangle() {
+    fn halving_weights_four_neighbours_with_a_triangle() {
         let row = Grid { height: 1, width: 8, channels: 1, data: vec![0.0f32, 0.0, 0.0, 8.0, 0.0, 0.0, 0.0, 0.0] };
         assert_eq!(whole(&row, 1, 4).data, [0.0, 3.0, 1.0, 0.0]);
     }
 
     #[test]
-    fn a_part_is_cut_from_the_scaled_whole() {
+    fn a_part_equals_that_part_of_the_whole_scaled_picture() {
         let picture = ramp(23, 31);
         let all = whole(&picture, 11, 40);
         let part = resample(&picture, 11, 40, 3..8, 10..25).unwrap();
@@ -199,11 +200,11 @@ mod tests {
     }
 
     #[test]
-    fn a_picture_whose_scaling_fits_no_memory_is_refused_before_it_is_scaled() {
+    fn a_picture_too_large_to_scale_in_memory_is_an_error_before_scaling() {
         let tall = Grid { height: 90_000_000, width: 1, channels: 1, data: vec![0u8; 90_000_000] };
         let why = resample(&tall, 28, 1 << 20, 0..28, 0..1 << 20).err().unwrap().to_string();
         assert!(why.contains("scaling a picture of 1x90000000 pixels"), "{why}");
-        // A part reads few rows, however tall the picture is.
+        // A part needs only a few rows, however tall the picture is.
         let part = resample(&tall, 90_000_000 * 224, 224, 0..224, 0..224).unwrap();
         assert_eq!((part.height, part.width), (224, 224));
     }

@@ -1,15 +1,15 @@
-//! Where pictures come from: what a user writes, as `mnist:DIR` or `photo.png`, and the data set or picture it means.
+//! Parses what a user writes for a data set or picture, such as `mnist:DIR` or `photo.png`, and opens it.
 
 use super::formats::{cifar, folder, mnist};
 use super::{Dataset, Picture, synthetic};
 use anyhow::{Context, Result, bail};
 use std::path::Path;
 
-/// A kind of data set.
+/// A kind of data set, such as `mnist:DIR`.
 struct Scheme {
-    /// What stands before the colon.
+    /// The part before the colon.
     name: &'static str,
-    /// How it is written.
+    /// Syntax shown in error messages.
     usage: &'static str,
     open: fn(&str) -> Result<Dataset>,
 }
@@ -21,44 +21,44 @@ const SCHEMES: [Scheme; 4] = [
     Scheme { name: "made", usage: "made:NAME", open: synthetic::open },
 ];
 
-/// The program's own picture for a network that reads so many channels.
+/// The built-in picture for a network with this number of input channels.
 pub fn own(channels: usize) -> &'static str {
     if channels == 1 { "made:digits[0]" } else { "made:welcome[0]" }
 }
 
-/// Opens a data set: `mnist:DIR`, `cifar10:FILE`, `folder:DIR` or `made:NAME`; `#train` behind the first two and the
-/// last gives the pictures to learn from.
+/// Opens a data set: `mnist:DIR`, `cifar10:FILE`, `folder:DIR` or `made:NAME`. For all but `folder`, the suffix `#train`
+/// selects the training set.
 ///
 /// Errors say what would have worked: the known kinds, the names of the files looked for.
 pub fn open(spec: &str) -> Result<Dataset> {
     let Some((scheme, rest)) = scheme(spec) else {
         let folder = if Path::new(spec).is_dir() {
-            format!("; for a folder of pictures write folder:{spec}")
+            format!("; for a folder of pictures, use folder:{spec}")
         } else {
             String::new()
         };
-        bail!("no data set \"{spec}\"; known are {}{folder}", usages());
+        bail!("no data set \"{spec}\"; use one of {}{folder}", usages());
     };
     if rest.is_empty() {
-        bail!("\"{spec}\" names no data set; write {}", scheme.usage);
+        bail!("\"{spec}\" does not name a data set; use {}", scheme.usage);
     }
     (scheme.open)(rest).with_context(|| format!("opening the data set \"{spec}\""))
 }
 
-/// What a network is trained on: of a set with a part to learn from that part, unless one is named.
+/// The specification of the training set: appends `#train` for data sets that have one, unless a split is given.
 pub fn to_learn_from(spec: &str) -> String {
     let parted = ["mnist:", "made:"].iter().any(|scheme| spec.starts_with(scheme));
     if parted && !spec.contains('#') { format!("{spec}#train") } else { spec.into() }
 }
 
-/// What it is tested with: the other part of a set with two.
+/// The specification of the matching test set, for data sets with two splits; `None` for others.
 pub fn to_test_with(spec: &str) -> Option<String> {
     to_learn_from(spec).strip_suffix("#train").map(String::from)
 }
 
-/// Opens one picture, with its name: a file, or one of a data set as `cifar10:FILE[7]`, counted from 0.
+/// Opens one picture and returns it with its name: a file, or a picture of a data set, `cifar10:FILE[7]`, counted from 0.
 ///
-/// Errors: as for [`open`] and [`Picture::open`]; no such number.
+/// Errors as for [`open`] and [`Picture::open`], and if the index is missing or out of range.
 pub fn picture(text: &str) -> Result<(String, Picture)> {
     let path = Path::new(text);
     if path.exists() || scheme(text).is_none() {
@@ -67,27 +67,27 @@ pub fn picture(text: &str) -> Result<(String, Picture)> {
     }
     let Some((spec, number)) = numbered(text) else {
         bail!(
-            "\"{text}\" does not name one picture; write its number behind, as in {}[0]",
+            "\"{text}\" does not name a single picture; append an index, as in {}[0]",
             text.split('[').next().unwrap_or(text)
         );
     };
     Ok((text.into(), open(spec)?.picture(number)?))
 }
 
-/// The file of a picture that is named by its number in a folder, as the folder has it; none for any other.
+/// The file of a picture given as `folder:DIR[7]`, relative to the folder; `None` for any other.
 pub fn file(text: &str) -> Option<String> {
     let (spec, number) = numbered(text).filter(|(spec, _)| spec.starts_with("folder:"))?;
     open(spec).ok()?.file(number)
 }
 
-/// The data set and the number of what names one of its pictures; none for a file.
+/// Splits `cifar10:FILE[7]` into data set and index; `None` for a file.
 pub fn numbered(text: &str) -> Option<(&str, usize)> {
     let (spec, number) = text.strip_suffix(']')?.rsplit_once('[')?;
     let file = Path::new(text).exists() || scheme(text).is_none();
     Some((spec, number.trim().parse().ok()?)).filter(|_| !file)
 }
 
-/// The kind of data set that a text names, and what stands behind the colon.
+/// Splits a specification into its scheme and the part after the colon.
 fn scheme(text: &str) -> Option<(&'static Scheme, &str)> {
     let (name, rest) = text.split_once(':')?;
     Some((SCHEMES.iter().find(|scheme| scheme.name == name)?, rest))
@@ -109,17 +109,17 @@ mod tests {
     fn unknown_data_sets_name_the_known_kinds() {
         assert_eq!(
             error("coco:here"),
-            "no data set \"coco:here\"; known are mnist:DIR, cifar10:FILE, folder:DIR, made:NAME"
+            "no data set \"coco:here\"; use one of mnist:DIR, cifar10:FILE, folder:DIR, made:NAME"
         );
-        assert!(error("mnist:").contains("write mnist:DIR"));
+        assert!(error("mnist:").contains("use mnist:DIR"));
         assert!(error("made:cats").contains("digits, shapes"));
     }
 
     #[test]
-    fn a_bare_folder_is_told_how_to_be_written() {
+    fn the_error_for_a_bare_folder_suggests_its_specification() {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().to_str().unwrap();
-        assert!(error(path).contains(&format!("write folder:{path}")));
+        assert!(error(path).contains(&format!("use folder:{path}")));
     }
 
     #[test]
@@ -135,7 +135,7 @@ mod tests {
     }
 
     #[test]
-    fn numbers_of_pictures_are_asked_for_and_checked() {
+    fn the_index_of_a_picture_is_required_and_checked() {
         let error = |text: &str| format!("{:#}", picture(text).unwrap_err());
         assert!(error("made:welcome").contains("as in made:welcome[0]"), "{}", error("made:welcome"));
         assert!(error("made:welcome[-1]").contains("as in made:welcome[0]"));

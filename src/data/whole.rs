@@ -1,9 +1,9 @@
-//! Whether a GIF or WebP file has the length that it says; their decoders fill what is missing.
+//! Detects truncated GIF and WebP files, whose decoders fill in missing data silently.
 
 use anyhow::{Context, Result, ensure};
 use image::ImageFormat;
 
-/// Errors where the file ends before its first picture does.
+/// Returns an error if the file ends before its first image does.
 pub fn check(bytes: &[u8], format: ImageFormat) -> Result<()> {
     const CUT: &str = "the file is truncated";
     match format {
@@ -22,7 +22,7 @@ pub fn check(bytes: &[u8], format: ImageFormat) -> Result<()> {
     }
 }
 
-/// Where the first picture of a GIF ends.
+/// The position after the first image of a GIF.
 fn end_of_first_frame(bytes: &[u8]) -> Option<usize> {
     let mut at = 13 + colours(*bytes.get(10)?);
     loop {
@@ -34,12 +34,12 @@ fn end_of_first_frame(bytes: &[u8]) -> Option<usize> {
     }
 }
 
-/// Bytes of the colour table that a flag announces.
+/// Size in bytes of the color table announced by a flag byte.
 fn colours(flags: u8) -> usize {
     if flags & 0x80 == 0 { 0 } else { 3 << ((flags & 7) + 1) }
 }
 
-/// Where a chain of blocks ends, each with its length before it, the last of length 0.
+/// The position after a chain of blocks, each preceded by its length and ended by a block of length 0.
 fn end_of_blocks(bytes: &[u8], mut at: usize) -> Option<usize> {
     loop {
         match bytes.get(at)? {

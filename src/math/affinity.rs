@@ -1,37 +1,37 @@
-//! How near points are to one another, as t-SNE has it: a probability for each pair of neighbours.
+//! The affinities of t-SNE: a probability for each pair of neighbouring points.
 
 use super::neighbours::Neighbours;
 use anyhow::{Result, ensure};
 use rayon::prelude::*;
 
-/// Halvings of the search for a width.
+/// Maximum number of bisection steps in the search for β.
 const HALVINGS: usize = 200;
-/// How near the entropy must come.
+/// Tolerance for the entropy.
 const NEAR: f64 = 1e-8;
 
-/// `p_ij`, symmetric, summing to 1; only those of neighbours are there.
+/// The sparse symmetric matrix `p_ij`, which sums to 1; only pairs of neighbours are stored, row by row.
 #[derive(Clone, Debug, Default)]
 pub struct Affinities {
-    /// Where the pairs of each point begin; one more at the end.
+    /// Start of each point's row in `index` and `p`, followed by the number of pairs.
     pub start: Vec<usize>,
-    /// The other point of each pair.
+    /// The second point of each pair.
     pub index: Vec<u32>,
     /// `p_ij`.
     pub p: Vec<f64>,
-    /// The perplexity that they were found for.
+    /// The perplexity they were computed for.
     pub perplexity: f64,
 }
 
 impl Affinities {
-    /// `p_ij = (p_j|i + p_i|j) / 2N` with `p_j|i ∝ exp(−β_i d_ij²)` and β so that the entropy of `p_·|i` is the logarithm of
-    /// the perplexity (van der Maaten & Hinton 2008, eq. 1). Each point's neighbours are given, itself left out.
+    /// `p_ij = (p_j|i + p_i|j) / 2N` with `p_j|i ∝ exp(−β_i d_ij²)`, where β is chosen so that the entropy of `p_·|i` is the
+    /// logarithm of the perplexity (van der Maaten & Hinton 2008, eq. 1). `near` holds each point's neighbours, without the point itself.
     ///
     /// Errors: a perplexity below 1 or above the number of neighbours.
     pub fn of(near: &Neighbours, perplexity: f64) -> Result<Self> {
         let k = near.k.max(1);
         ensure!(
             (1.0..=k as f64).contains(&perplexity),
-            "a perplexity of {perplexity} with {k} neighbours; it is from 1 to their number"
+            "cannot use a perplexity of {perplexity} with {k} neighbours; it must be between 1 and {k}"
         );
         let n = near.index.len() / k;
         let wanted = perplexity.ln();
@@ -53,29 +53,29 @@ impl Affinities {
         Ok(all)
     }
 
-    /// Whether each pair is one of points that there are, as of those read from a file nobody knows.
+    /// Whether all indices are in range; they may have been read from an untrusted file.
     pub fn is_sound(&self) -> bool {
         let (n, pairs) = (self.count(), self.index.len());
         let rising = self.start.is_sorted() && self.start.first() == Some(&0) && self.start.last() == Some(&pairs);
         rising && self.p.len() == pairs && self.index.iter().all(|&i| (i as usize) < n)
     }
 
-    /// How many points there are.
+    /// Number of points.
     pub fn count(&self) -> usize {
         self.start.len().saturating_sub(1)
     }
 
-    /// The neighbours of a point with their probabilities.
+    /// The neighbours of point `i`, with their probabilities.
     pub fn row(&self, i: usize) -> impl Iterator<Item = (usize, f64)> + '_ {
         let row = self.start[i]..self.start[i + 1];
         self.index[row.clone()].iter().zip(&self.p[row]).map(|(&j, &p)| (j as usize, p))
     }
 }
 
-/// `p_j|i` from distances.
+/// `p_j|i` from the distances; `wanted` is the entropy.
 fn conditional(distance: &[f64], wanted: f64) -> Vec<f64> {
     let least = distance.iter().copied().fold(f64::INFINITY, f64::min).powi(2);
-    // Of distances of one length every width gives the same.
+    // If all distances are equal, every β gives the same probabilities.
     let d: Vec<f64> = distance.iter().map(|d| d * d - least).collect();
     let mean = d.iter().sum::<f64>() / d.len() as f64;
     let (mut low, mut high, mut beta) = (0.0, f64::INFINITY, if mean > 0.0 { 1.0 / mean } else { 1.0 });
@@ -98,7 +98,7 @@ fn conditional(distance: &[f64], wanted: f64) -> Vec<f64> {
     e.into_iter().map(|e| e / sum).collect()
 }
 
-/// In the order of the other point, each only once.
+/// Sorts pairs by their second point and adds up duplicates.
 fn merge(row: &mut Vec<(u32, f64)>) {
     row.sort_by_key(|pair| pair.0);
     row.dedup_by(|b, a| {
@@ -134,7 +134,7 @@ mod tests {
     }
 
     #[test]
-    fn each_point_has_as_many_neighbours_as_the_perplexity_says() {
+    fn the_entropy_of_each_row_is_the_logarithm_of_the_perplexity() {
         for perplexity in [1.5, 3.0, 8.0] {
             let p = conditional(&line(12).distance[..11], f64::ln(perplexity));
             let entropy: f64 = p.iter().filter(|p| **p > 0.0).map(|p| -p * p.ln()).sum();
@@ -143,7 +143,7 @@ mod tests {
     }
 
     #[test]
-    fn points_in_one_place_are_all_as_near() {
+    fn coincident_points_have_equal_probabilities() {
         assert_eq!(conditional(&[0.0; 4], f64::ln(2.0)), [0.25; 4]);
         assert!(Affinities::of(&line(3), 30.0).is_err());
     }

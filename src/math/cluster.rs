@@ -1,4 +1,4 @@
-//! Clusters: eigenvectors of a neighbours' graph, k-means, and how far two ways to cluster agree.
+//! Clustering: the graph Laplacian, k-means and the adjusted Rand index.
 
 use super::neighbours::{Metric, neighbours};
 use crate::interrupt::pass;
@@ -8,14 +8,17 @@ use candle_core::{Device, Tensor};
 use rand::{Rng, SeedableRng};
 use rand_chacha::ChaCha8Rng;
 
-/// The most points whose graph is held as a matrix.
+/// Maximum number of points whose graph is stored as a matrix.
 const MOST: usize = 4096;
-/// Rounds of k-means, and beginnings that are tried.
+/// Maximum iterations of k-means, and number of initializations.
 const ROUNDS: usize = 300;
 const BEGINNINGS: u64 = 10;
 
-/// The least eigenvalues, rising from 0, and their eigenvectors `(N, q)` of the normalised Laplacian
-/// `I − D^-½ W D^-½`, where W joins each point `(N, D)` with its `k` nearest, as spectral clustering and SpRAy have it.
+/// The `q` smallest eigenvalues, in ascending order, and their eigenvectors `(N, q)` of the normalized Laplacian
+/// `I − D^-½ W D^-½`, where W connects each of the points `(N, D)` with its `k` nearest, as in spectral clustering and SpRAy.
+/// `tick` is called between blocks of points.
+///
+/// Errors: fewer than 3 or more than 4,096 points.
 pub fn laplacian(
     points: &Tensor,
     k: usize,
@@ -23,13 +26,13 @@ pub fn laplacian(
     tick: &dyn Fn(usize) -> Result<()>,
 ) -> Result<(Vec<f64>, Tensor)> {
     let n = points.dims2()?.0;
-    ensure!((3..=MOST).contains(&n), "a neighbours' graph is of 3 to {MOST} points, got {n}");
+    ensure!((3..=MOST).contains(&n), "a neighbour graph needs 3 to {MOST} points, got {n}");
     let (k, q) = (k.clamp(1, n - 1), q.clamp(1, n));
     let near = neighbours(points, points, k, Metric::Euclidean, true, tick)?;
     let mut w = vec![0f64; n * n];
     for (i, index) in near.index.chunks(k).enumerate() {
         for &j in index {
-            // Half an edge from either side: an edge that both ends want weighs twice as much.
+            // Half an edge from each side: an edge between mutual neighbours weighs twice as much.
             w[i * n + j as usize] += 0.5;
             w[j as usize * n + i] += 0.5;
         }
@@ -39,7 +42,7 @@ pub fn laplacian(
         for j in 0..n {
             w[i * n + j] /= degree[i] * degree[j];
         }
-        // 2 − the Laplacian: no eigenvalue is below 0, and its greatest are the Laplacian's least.
+        // 2I minus the Laplacian: positive semidefinite, and its largest eigenvalues are the Laplacian's smallest.
         w[i * n + i] += 1.0;
     }
     tick(n)?;
@@ -49,11 +52,13 @@ pub fn laplacian(
     Ok((values.into_iter().map(|v| (2.0 - v).max(0.0)).collect(), vectors))
 }
 
-/// The cluster of each point `(N, D)`: Lloyd's k-means from ten k-means++ beginnings, the best of them; clusters are
-/// numbered from the largest.
+/// The cluster of each of the points `(N, D)` by Lloyd's k-means: the best of ten k-means++ initializations. Clusters are
+/// numbered by descending size.
+///
+/// Errors: `k` is 0 or above the number of points.
 pub fn kmeans(points: &Tensor, k: usize, seed: u64) -> Result<Vec<usize>> {
     let rows = points.to_device(&Device::Cpu)?.to_dtype(candle_core::DType::F64)?.to_vec2::<f64>()?;
-    ensure!((1..=rows.len()).contains(&k), "{k} clusters of {} points", rows.len());
+    ensure!((1..=rows.len()).contains(&k), "cannot make {k} clusters of {} points", rows.len());
     let tries = (0..BEGINNINGS).map(|i| lloyd(&rows, beginning(&rows, k, seed ^ i << 32)));
     let best = tries.min_by(|a, b| a.1.total_cmp(&b.1)).map(|t| t.0).unwrap_or_default();
     let count = |c: usize| best.iter().filter(|&&b| b == c).count();
@@ -68,7 +73,7 @@ fn far(a: &[f64], b: &[f64]) -> f64 {
     a.iter().zip(b).map(|(a, b)| (a - b) * (a - b)).sum()
 }
 
-/// Centres far apart (Arthur & Vassilvitskii 2007).
+/// k-means++ initialization: centers far apart (Arthur & Vassilvitskii 2007).
 fn beginning(rows: &[Vec<f64>], k: usize, seed: u64) -> Vec<Vec<f64>> {
     let mut random = ChaCha8Rng::seed_from_u64(seed);
     let mut centres = vec![rows[random.random_range(0..rows.len())].clone()];
@@ -90,7 +95,7 @@ fn beginning(rows: &[Vec<f64>], k: usize, seed: u64) -> Vec<Vec<f64>> {
     centres
 }
 
-/// Clusters, and the squared distances to their centres together.
+/// Lloyd's iterations: the cluster of each point, and the sum of squared distances to the centers.
 fn lloyd(rows: &[Vec<f64>], mut centres: Vec<Vec<f64>>) -> (Vec<usize>, f64) {
     let mut own = vec![usize::MAX; rows.len()];
     for _ in 0..ROUNDS {
@@ -123,9 +128,11 @@ fn lloyd(rows: &[Vec<f64>], mut centres: Vec<Vec<f64>>) -> (Vec<usize>, f64) {
     (own, sum)
 }
 
-/// How far two ways to cluster the same points agree: 1 fully, about 0 by chance (Hubert & Arabie 1985).
+/// The adjusted Rand index of two clusterings of the same points: 1 if they agree, about 0 by chance (Hubert & Arabie 1985).
+///
+/// Errors: lengths that differ, or fewer than two points.
 pub fn adjusted_rand(a: &[usize], b: &[usize]) -> Result<f64> {
-    ensure!(a.len() == b.len() && a.len() > 1, "two ways to cluster {} and {} points", a.len(), b.len());
+    ensure!(a.len() == b.len() && a.len() > 1, "cannot compare clusterings of {} and {} points", a.len(), b.len());
     let classes = |x: &[usize]| x.iter().max().map_or(0, |m| m + 1);
     let (rows, columns) = (classes(a), classes(b));
     let mut table = vec![0f64; rows * columns];
@@ -143,7 +150,7 @@ pub fn adjusted_rand(a: &[usize], b: &[usize]) -> Result<f64> {
 mod tests {
     use super::*;
 
-    /// Heaps of 20 points in the plane.
+    /// Blobs of 20 points in the plane.
     fn heaps(count: usize) -> Tensor {
         let part = |i: usize, g: f64| ((i * i) as f64 * g).fract();
         let point = |i: usize| [10.0 * (i / 20) as f64 + part(i, 0.754_877_666), part(i, 0.569_840_29)];
@@ -156,7 +163,7 @@ mod tests {
     }
 
     #[test]
-    fn the_laplacian_has_an_eigenvalue_of_zero_for_each_heap() {
+    fn the_laplacian_has_a_zero_eigenvalue_for_each_connected_component() {
         let (values, vectors) = laplacian(&heaps(3), 5, 5, &|_| Ok(())).unwrap();
         assert!(values[..3].iter().all(|v| *v < 1e-8) && values[3] > 0.01, "{values:?}");
         let clusters = kmeans(&vectors.narrow(1, 0, 3).unwrap(), 3, 0).unwrap();
@@ -164,7 +171,7 @@ mod tests {
     }
 
     #[test]
-    fn k_means_finds_heaps_and_numbers_them_by_size() {
+    fn k_means_finds_blobs_and_numbers_them_by_size() {
         let points = Tensor::cat(&[heaps(2), heaps(1)], 0).unwrap();
         let clusters = kmeans(&points, 2, 7).unwrap();
         assert!(
@@ -174,7 +181,7 @@ mod tests {
     }
 
     #[test]
-    fn agreement_is_one_for_the_same_clusters_and_scikit_learns_number_else() {
+    fn the_adjusted_rand_index_is_one_for_equal_clusterings_and_scikit_learns_otherwise() {
         assert_eq!(adjusted_rand(&[0, 0, 1, 1], &[1, 1, 0, 0]).unwrap(), 1.0);
         let near = adjusted_rand(&[0, 0, 1, 2], &[0, 0, 1, 1]).unwrap();
         assert!((near - 0.571_428_571).abs() < 1e-8);

@@ -1,37 +1,37 @@
-//! Fourier transforms of many lines at once: each step of Stockham's algorithm runs over sixteen lines side by side.
+//! Batched Fourier transforms: each step of Stockham's algorithm processes sixteen lines side by side.
 
 use rayon::prelude::*;
 
-/// Lines that are transformed side by side.
+/// Number of lines transformed side by side.
 const LANES: usize = 16;
 
-/// A transform of one length, a product of twos and threes.
+/// A plan for transforms of one length, a product of powers of two and three.
 #[derive(Clone, Debug)]
 pub struct Fourier {
-    /// How long lines are.
+    /// Length of a line.
     pub length: usize,
     radices: Vec<usize>,
     /// `exp(-2πi k / length)`.
     roots: Vec<(f32, f32)>,
 }
 
-/// Complex numbers along lines, stored in tiles of sixteen lines.
+/// Complex lines, stored in tiles of sixteen lines.
 #[derive(Clone, Debug)]
 pub struct Lines {
-    /// Numbers of a line.
+    /// Length of a line.
     pub length: usize,
     re: Vec<f32>,
     im: Vec<f32>,
 }
 
-/// Sixteen lines before they are transformed; number `i` of line `lane` at `i * LANES + lane`.
+/// Sixteen lines of input; element `i` of line `lane` is at `i * LANES + lane`.
 pub struct Block<'a> {
     re: &'a mut [f32],
     im: &'a mut [f32],
 }
 
 impl Block<'_> {
-    /// Sets a number.
+    /// Sets element `i` of line `lane`.
     pub fn set(&mut self, lane: usize, i: usize, (re, im): (f32, f32)) {
         self.re[i * LANES + lane] = re;
         self.im[i * LANES + lane] = im;
@@ -39,7 +39,7 @@ impl Block<'_> {
 }
 
 impl Lines {
-    /// A number of a line.
+    /// Element `i` of line `line`, as (re, im).
     pub fn get(&self, line: usize, i: usize) -> (f32, f32) {
         let at = (line / LANES * self.length + i) * LANES + line % LANES;
         (self.re[at], self.im[at])
@@ -47,7 +47,7 @@ impl Lines {
 }
 
 impl Fourier {
-    /// The least length that is at least `length` and a product of twos and threes.
+    /// A plan for the smallest supported length `≥ length`: `2ⁿ`, `3·2ⁿ` or `9·2ⁿ`.
     pub fn at_least(length: usize) -> Self {
         let twos = |threes: usize| (0..).map(move |k| threes << k).find(|&n| n >= length).unwrap_or(threes);
         let length = [1, 3, 9].map(twos).into_iter().min().unwrap_or(1);
@@ -63,8 +63,8 @@ impl Fourier {
         Self { length, radices, roots }
     }
 
-    /// The transforms `Σ x exp(-2πi jk / length)` of so many lines, the first `kept` numbers of each; `fill` is given the
-    /// number of the first line, how many there are, and zeros to write them over.
+    /// The transforms `Σ x exp(-2πi jk / length)` of `count` lines; the first `kept` elements of each are stored. `fill` writes
+    /// the input: it gets the index of the first line, the number of lines, and a zeroed block.
     pub fn lines(&self, count: usize, kept: usize, fill: impl Fn(usize, usize, &mut Block) + Sync) -> Lines {
         let (tiles, size) = (count.div_ceil(LANES), kept * LANES);
         let (mut re, mut im) = (vec![0f32; tiles * size], vec![0f32; tiles * size]);
@@ -83,7 +83,7 @@ impl Fourier {
         Lines { length: kept, re, im }
     }
 
-    /// Stockham's autosort: no number is ever out of its place.
+    /// Stockham's autosort algorithm: the output is in natural order without bit reversal.
     fn transform(&self, x: [&mut Vec<f32>; 2], y: [&mut Vec<f32>; 2]) {
         let (mut n, mut stride) = (self.length, 1);
         let ([x_re, x_im], [y_re, y_im]) = (x, y);

@@ -1,4 +1,4 @@
-//! Least squares in f64, by Householder's reflections.
+//! Least squares in f64, by Householder reflections.
 
 use crate::interrupt::{InterruptProbe, now_and_then, pass};
 use crate::{memory, tensor};
@@ -6,43 +6,51 @@ use anyhow::{Result, bail, ensure};
 use candle_core::Tensor;
 use rayon::prelude::*;
 
-/// The most unknowns that are solved for.
+/// Maximum number of unknowns.
 const UNKNOWNS: usize = 8192;
-/// Columns of a [`Tile`].
+/// Number of columns in a [`Tile`].
 const LANES: usize = 8;
-/// The least rows that a task reflects.
+/// Minimum number of rows reflected by one task.
 const GRAIN: usize = 1 << 12;
-/// A column whose length falls by more than this on the way depends on those before it.
+/// A column whose remaining norm falls below this fraction of the original depends linearly on those before it.
 const DEPENDENT: f64 = 1e-12;
 
 /// The solution of a least-squares problem.
 #[derive(Clone, Debug)]
 pub struct Solution {
-    /// `(n, k)`, or `(n)` where `b` is `(m)`; in the type of `b`.
+    /// `(n, k)`, or `(n)` if `b` is `(m)`; in the dtype of `b`.
     pub solution: Tensor,
     /// `Σ w (b − A x)²` for each of the `k` columns of `b`.
     pub residuals: Vec<f64>,
 }
 
-/// The `x` of least `Σᵢ wᵢ (bᵢ − Aᵢ x)² + ridge ‖x‖²`, for `A` of `(m, n)`, `b` of `(m)` or `(m, k)` and weights
-/// `w ≥ 0` of `(m)`, ones when not given.
+/// The `x` that minimizes `Σᵢ wᵢ (bᵢ − Aᵢ x)² + ridge ‖x‖²`, for `A` of shape `(m, n)`, `b` of `(m)` or `(m, k)` and weights
+/// `w ≥ 0` of `(m)` [default: ones].
 ///
-/// Errors where the shapes do not fit, or where the rows do not determine `x` and `ridge` is 0.
+/// Errors: shapes that do not match, more than 8,192 unknowns, values that are not finite, too little memory, or rows that do
+/// not determine `x` when `ridge` is 0.
 pub fn lstsq(a: &Tensor, b: &Tensor, weights: Option<&Tensor>, ridge: f64) -> Result<Solution> {
     let ([m, n], true) = (<[usize; 2]>::try_from(a.dims()).unwrap_or([0, 0]), a.rank() == 2) else {
         bail!("least squares takes a matrix (m, n), got {:?}", a.dims());
     };
-    ensure!(m > 0 && (1..=UNKNOWNS).contains(&n), "least squares takes rows and 1 to {UNKNOWNS} columns, got {m}x{n}");
-    ensure!([1, 2].contains(&b.rank()) && b.dims()[0] == m, "{m} rows need as many right sides, got {:?}", b.dims());
-    ensure!(ridge >= 0.0 && ridge.is_finite(), "a ridge is 0 or more, got {ridge}");
+    ensure!(
+        m > 0 && (1..=UNKNOWNS).contains(&n),
+        "least squares takes a matrix with rows and 1 to {UNKNOWNS} columns, got {m}x{n}"
+    );
+    ensure!(
+        [1, 2].contains(&b.rank()) && b.dims()[0] == m,
+        "{m} rows need a right-hand side ({m}) or ({m}, k), got {:?}",
+        b.dims()
+    );
+    ensure!(ridge >= 0.0 && ridge.is_finite(), "the ridge must be 0 or more, got {ridge}");
     let w = match weights {
         Some(w) => numbers(w)?,
         None => vec![1.0; m],
     };
-    ensure!(w.len() == m && w.iter().all(|&w| w >= 0.0), "{m} rows need as many weights of 0 or more");
+    ensure!(w.len() == m && w.iter().all(|&w| w >= 0.0), "{m} rows need {m} weights of 0 or more");
     let k = b.elem_count() / m;
     let (rows, right) = (numbers(a)?, numbers(b)?);
-    // A ridge is n more rows: `√ridge x = 0`.
+    // A ridge adds n rows: `√ridge x = 0`.
     let height = if ridge > 0.0 { m + n } else { m };
     let bytes = height.saturating_mul((n + k).next_multiple_of(LANES)).saturating_mul(size_of::<f64>());
     memory::reserve(bytes, || format!("least squares of {m} rows and {n} unknowns"))?;
@@ -69,21 +77,21 @@ pub fn lstsq(a: &Tensor, b: &Tensor, weights: Option<&Tensor>, ridge: f64) -> Re
 
 fn numbers(x: &Tensor) -> Result<Vec<f64>> {
     let x = tensor::numbers(x)?;
-    ensure!(x.iter().all(|v| v.is_finite()), "least squares of values that are no numbers");
+    ensure!(x.iter().all(|v| v.is_finite()), "least squares needs finite values");
     Ok(x)
 }
 
-/// The rows of eight columns: each column is summed in the order of its rows, all eight at once.
+/// Eight columns, row by row: each column is summed in row order, all eight at once.
 type Tile = Vec<[f64; LANES]>;
 
-/// The matrix of this height and width with these values, in tiles; columns beyond its width are 0.
+/// A matrix of this height and width in tiles; columns beyond its width are 0.
 fn tiles(height: usize, width: usize, value: impl Fn(usize, usize) -> f64) -> Vec<Tile> {
     let cell = |i: usize, j: usize| if j < width { value(i, j) } else { 0.0 };
     let tile = |first: usize| (0..height).map(|i| std::array::from_fn(|lane| cell(i, first + lane))).collect();
     (0..width).step_by(LANES).map(tile).collect()
 }
 
-/// `x − 2 v (v·x) / (v·v)` for the rows of `x` from `top` on.
+/// The Householder reflection `x − 2 v (v·x) / (v·v)` of the rows of `x` from `top` on.
 struct Reflection {
     top: usize,
     v: Vec<f64>,
@@ -110,8 +118,8 @@ impl Reflection {
     }
 }
 
-/// Reflects the `n` columns of `a` one by one to a triangle, and those of `b` with them (Golub & Van Loan 2013, 5.2). A tile takes the
-/// reflections of a whole tile before it while it is in the cache.
+/// Reduces `a`, of `n` columns, to upper triangular form by Householder reflections and applies them to `b` (Golub & Van Loan
+/// 2013, 5.2). The reflections of a whole tile are applied to each later tile while that is in the cache.
 fn triangular(a: &mut [Tile], n: usize, b: &mut [Tile]) -> Result<()> {
     let probe = InterruptProbe::here();
     for at in 0..a.len() {
@@ -126,7 +134,7 @@ fn triangular(a: &mut [Tile], n: usize, b: &mut [Tile]) -> Result<()> {
     Ok(())
 }
 
-/// The reflections that make the columns of a tile, of which the first is column `first` of `n`, a part of the triangle.
+/// Computes and applies the reflections for the columns of a tile, which starts at column `first` of `n`.
 fn reflect(tile: &mut Tile, first: usize, n: usize) -> Result<Vec<Reflection>> {
     let mut reflections = vec![];
     for (lane, j) in (first..n).take(LANES).enumerate() {
@@ -134,10 +142,7 @@ fn reflect(tile: &mut Tile, first: usize, n: usize) -> Result<Vec<Reflection>> {
         let square = |rows: &[[f64; LANES]]| rows.iter().map(|row| row[lane] * row[lane]).sum::<f64>();
         let norm = square(&tile[j..]).sqrt();
         let whole = (norm.powi(2) + square(&tile[..j])).sqrt();
-        ensure!(
-            norm > DEPENDENT * whole,
-            "the rows determine {j} of {n} unknowns only; more rows or a ridge would determine all"
-        );
+        ensure!(norm > DEPENDENT * whole, "the rows determine only {j} of {n} unknowns; add rows or set a ridge");
         let mut v: Vec<_> = tile[j..].iter().map(|row| row[lane]).collect();
         v[0] += norm.copysign(v[0]);
         let square = v.iter().map(|v| v * v).sum::<f64>();
@@ -148,7 +153,7 @@ fn reflect(tile: &mut Tile, first: usize, n: usize) -> Result<Vec<Reflection>> {
     Ok(reflections)
 }
 
-/// The `x` of `R x = b` for the triangle `R` of `n` columns and column `column` of `b`.
+/// Back substitution: the `x` with `R x = b` for upper triangular `R` of `n` columns and column `column` of `b`.
 fn back(r: &[Tile], n: usize, b: &[Tile], column: usize) -> Vec<f64> {
     let cell = |tiles: &[Tile], i: usize, j: usize| tiles[j / LANES][i][j % LANES];
     let mut x = vec![0.0; n];
@@ -179,7 +184,7 @@ mod tests {
     }
 
     #[test]
-    fn a_linear_law_is_found_again_exactly() {
+    fn an_exact_linear_relation_is_recovered() {
         let a = tensor(&[1., 2., 3., -1., 0., 4., 2., 2., 1., 5.], &[5, 2]);
         let b = a.matmul(&tensor(&[3., -7., 0.5, 2.], &[2, 2])).expect("it fits");
         let (x, residuals) = solved(&a, &b, None, 0.0);
@@ -187,7 +192,7 @@ mod tests {
         close(&residuals, &[0., 0.]);
     }
 
-    /// Column by column, as the book has it.
+    /// The plain algorithm, one column at a time.
     fn plain(a: &mut [Vec<f64>], b: &mut [f64]) -> Vec<f64> {
         for j in 0..a.len() {
             let norm = a[j][j..].iter().map(|v| v * v).sum::<f64>().sqrt();
@@ -223,7 +228,7 @@ mod tests {
     }
 
     #[test]
-    fn the_residual_is_normal_to_every_column_in_the_measure_of_the_weights() {
+    fn the_weighted_residual_is_orthogonal_to_every_column() {
         let a = tensor(&[1., 2., 3., -1., 0., 4., 2., 2., 1., 5.], &[5, 2]);
         let (b, w) = (tensor(&[1., 0., 2., -1., 4.], &[5]), tensor(&[1., 2., 0.5, 3., 0.], &[5]));
         let (x, residuals) = solved(&a, &b, Some(&w), 0.0);
@@ -237,7 +242,7 @@ mod tests {
     }
 
     #[test]
-    fn a_ridge_shrinks_as_its_formula_says_and_determines_what_rows_leave_open() {
+    fn a_ridge_shrinks_by_its_formula_and_determines_an_underdetermined_system() {
         // One unknown: x = Σab / (Σa² + ridge).
         let (x, _) = solved(&tensor(&[1., 2.], &[2, 1]), &tensor(&[3., 4.], &[2]), None, 5.0);
         close(&x, &[11. / 10.]);
@@ -249,7 +254,7 @@ mod tests {
     }
 
     #[test]
-    fn shapes_that_do_not_fit_are_told() {
+    fn shapes_that_do_not_match_are_an_error() {
         let a = tensor(&[1., 2.], &[2, 1]);
         for (a, b) in [(&a, tensor(&[1.], &[1])), (&tensor(&[1., 2.], &[2]), tensor(&[1., 2.], &[2]))] {
             assert!(lstsq(a, &b, None, 0.0).is_err());

@@ -1,7 +1,7 @@
-//! Mathematics that knows no networks: linear algebra, points in the space of features, superpixels.
+//! Mathematics without networks: linear algebra, nearest neighbours, clustering, t-SNE, superpixels.
 //!
-//! A set of points is a matrix `(N, D)`, a row a point. Sums are added in an order that does not depend on how many cores
-//! there are, so the same points give the same map.
+//! A set of points is a matrix `(N, D)`, one point per row. The order of summation does not depend on the number of cores,
+//! so the same points always give the same result.
 
 mod lstsq;
 mod pca;

@@ -1,4 +1,4 @@
-//! Exact nearest neighbours: distances by matrix products, the nearest few measured again in f64.
+//! Exact nearest neighbours: candidates by matrix products in f32, re-ranked by distances in f64.
 
 use crate::backend;
 use crate::tensor::{numbers, wide};
@@ -7,12 +7,12 @@ use candle_core::{DType, Device, Tensor};
 use rayon::prelude::*;
 use std::str::FromStr;
 
-/// Numbers of one block of distances.
+/// Number of distances computed per block.
 const BLOCK: usize = 1 << 23;
-/// Candidates kept beside the `k` asked for, since f32 may order near ties otherwise.
+/// Extra candidates beyond `k`, since f32 may misorder near ties.
 const BESIDE: usize = 8;
 
-/// How far two points are apart.
+/// Distance between two points `a` and `b`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Metric {
     /// `‖a − b‖`.
@@ -21,14 +21,14 @@ pub enum Metric {
     Cosine,
 }
 
-/// The nearest points of each of some points, nearest first.
+/// The nearest points of each query, nearest first.
 #[derive(Clone, Debug, Default)]
 pub struct Neighbours {
-    /// How many each has.
+    /// Number of neighbours of each query.
     pub k: usize,
-    /// Their numbers, `k` a point.
+    /// Indices of the neighbours, `k` for each query.
     pub index: Vec<u32>,
-    /// How far they are.
+    /// Distances to the neighbours, in the same order.
     pub distance: Vec<f64>,
 }
 
@@ -39,15 +39,16 @@ impl FromStr for Metric {
         match name {
             "euclidean" => Ok(Self::Euclidean),
             "cosine" => Ok(Self::Cosine),
-            other => bail!("no distance named \"{other}\"; known are euclidean, cosine"),
+            other => bail!("no distance named \"{other}\"; use euclidean or cosine"),
         }
     }
 }
 
-/// The `k` points `(N, D)` nearest to each of `queries` `(Q, D)`; equally near ones in the order of their numbers. With
-/// `other`, the queries are the points themselves and none is its own neighbour. `tick` is asked between blocks.
+/// The `k` of `points` `(N, D)` nearest to each of `queries` `(Q, D)`; ties are broken by the lower index. With `other`, the
+/// queries are the points themselves and a point is not its own neighbour. `tick` is called with the index of the first query
+/// of each block.
 ///
-/// Errors: widths that differ, fewer points than `k`.
+/// Errors: different dimensions, fewer points than `k`, an error from `tick`.
 pub fn neighbours(
     queries: &Tensor,
     points: &Tensor,
@@ -57,9 +58,9 @@ pub fn neighbours(
     tick: &dyn Fn(usize) -> Result<()>,
 ) -> Result<Neighbours> {
     let ((q, d), (n, width)) = (queries.dims2()?, points.dims2()?);
-    ensure!(d == width, "points of {width} numbers have no neighbours of points with {d}");
+    ensure!(d == width, "cannot compare points of dimension {width} with queries of dimension {d}");
     let most = n - usize::from(other && n > 0);
-    ensure!((1..=most).contains(&k), "{k} neighbours of each, but there are {most} points");
+    ensure!((1..=most).contains(&k), "cannot find {k} neighbours among {most} points");
     let near = Near::new(queries, points, metric)?;
     let mut found = Neighbours { k, ..Neighbours::default() };
     let rows = (BLOCK / n).clamp(1, q.max(1));
@@ -74,15 +75,15 @@ pub fn neighbours(
     Ok(found)
 }
 
-/// Both sets of points, as they are and as the products take them.
+/// Both sets of points, in f64 for distances and in f32 for matrix products.
 struct Near {
     metric: Metric,
     width: usize,
     queries: Vec<f64>,
     points: Vec<f64>,
-    /// Rows in f32, around their mean or of length 1.
+    /// Queries in f32, centered (Euclidean) or normalized to length 1 (cosine), `(Q, D)`.
     left: Tensor,
-    /// The same of the points, transposed.
+    /// Points likewise, transposed: `(D, N)`.
     right: Tensor,
     squares: Vec<f32>,
 }
@@ -114,7 +115,7 @@ impl Near {
         })
     }
 
-    /// The neighbours of some queries in a row.
+    /// The neighbours of `rows` consecutive queries.
     fn block(&self, start: usize, rows: usize, k: usize, other: bool) -> Result<Vec<Vec<(u32, f64)>>> {
         let products = self.left.narrow(0, start, rows)?.matmul(&self.right)?.flatten_all()?.to_vec1::<f32>()?;
         let n = self.squares.len();
@@ -130,7 +131,7 @@ impl Near {
         Ok(products.par_chunks(n).enumerate().map(of).collect())
     }
 
-    /// In f64.
+    /// The distance of a query and a point in f64.
     fn distance(&self, query: usize, point: usize) -> f64 {
         let (a, b) = (self.row(&self.queries, query), self.row(&self.points, point));
         let dot = |a: &[f64], b: &[f64]| a.iter().zip(b).map(|(a, b)| a * b).sum::<f64>();
@@ -148,14 +149,14 @@ impl Near {
     }
 }
 
-/// The numbers below `n` other than `own` with the `count` least values, in no order.
+/// The `count` indices below `n`, other than `own`, with the smallest values, smallest first.
 fn least(n: usize, own: usize, count: usize, value: impl Fn(usize) -> f32) -> Vec<u32> {
     let mut kept: Vec<(f32, u32)> = Vec::with_capacity(4 * count);
     let mut bound = f32::INFINITY;
     let by_value = |a: &(f32, u32), b: &(f32, u32)| a.0.total_cmp(&b.0).then(a.1.cmp(&b.1));
     for j in (0..n).filter(|&j| j != own) {
         let v = value(j);
-        // What is no number is farthest away.
+        // NaN compares as farthest.
         if v > bound {
             continue;
         }
@@ -184,7 +185,7 @@ mod tests {
     }
 
     #[test]
-    fn neighbours_are_those_that_comparing_all_pairs_finds() {
+    fn neighbours_agree_with_a_comparison_of_all_pairs() {
         for metric in [Metric::Euclidean, Metric::Cosine] {
             let points = drawn(70, 5, 0.0);
             let rows = points.to_vec2::<f64>().unwrap();
@@ -206,7 +207,7 @@ mod tests {
     }
 
     #[test]
-    fn a_point_twice_in_the_set_is_its_own_nearest_twin() {
+    fn duplicate_points_are_each_others_nearest_neighbours() {
         let points = Tensor::new(&[[1f32, 2.], [5., 5.], [1., 2.], [0., 0.]], &Device::Cpu).unwrap();
         let found = of(&points, 1, Metric::Euclidean);
         assert_eq!(found.index, [2, 0, 0, 0]);

@@ -1,42 +1,44 @@
-//! Principal components, by power iteration in f64.
+//! Principal component analysis, by subspace iteration in f64.
 
 use crate::backend::matmul;
 use crate::interrupt::pass;
 use anyhow::{Result, ensure};
 use candle_core::{DType, Device, Tensor};
 
-/// Directions iterated beside those asked for: they make the iteration converge fast.
+/// Extra directions iterated along with those requested, for faster convergence.
 const BESIDE: usize = 8;
-/// Iterations at most.
+/// Maximum number of iterations.
 const ITERATIONS: usize = 1000;
-/// What a direction may still move by.
+/// Tolerance: iteration stops when `1 − |cos|` of every direction with its predecessor is below this.
 const SETTLED: f64 = 1e-12;
-/// The longest shorter side for which `A Aᵀ` is formed: 128 MiB. Beyond, each iteration multiplies by `A` and by `Aᵀ`.
+/// Maximum shorter side for which the Gram matrix is formed (128 MiB). Above, each iteration multiplies by `A` and `Aᵀ`.
 const GRAM_SIDE: usize = 4096;
 
-/// `A ≈ U diag(S) Vᵀ`.
+/// A truncated singular value decomposition, `A ≈ U diag(S) Vᵀ`.
 #[derive(Clone, Debug)]
 pub struct Components {
-    /// `(m, q)`, columns of length 1.
+    /// Left singular vectors `(m, q)`: columns of length 1.
     pub u: Tensor,
-    /// `(q)`, greatest first.
+    /// Singular values `(q)`, in descending order.
     pub s: Tensor,
-    /// `(n, q)`, columns of length 1: the principal directions.
+    /// Right singular vectors `(n, q)`, columns of length 1: the principal directions.
     pub v: Tensor,
 }
 
-/// The `q` greatest singular values of `(m, n)` with their directions; with `center`, after each column's mean is
-/// taken off. PyTorch's function draws its start at random and stops after two iterations; this one goes on until
-/// the directions stand.
+/// The `q` largest singular values of `a` `(m, n)` and their singular vectors; `center` subtracts each column's mean first.
+/// Corresponds to PyTorch's `pca_lowrank`, which starts from random vectors and stops after two iterations; this one starts
+/// from fixed vectors and iterates to convergence.
+///
+/// Errors: not a matrix, `q` outside 1 to `min(m, n)`.
 pub fn pca_lowrank(a: &Tensor, q: usize, center: bool) -> Result<Components> {
-    ensure!(a.rank() == 2, "principal components are of a matrix (m, n), got {:?}", a.dims());
+    ensure!(a.rank() == 2, "principal components need a matrix (m, n), got {:?}", a.dims());
     let (m, n) = a.dims2()?;
-    ensure!((1..=m.min(n)).contains(&q), "{q} components of a {m}x{n} matrix");
+    ensure!((1..=m.min(n)).contains(&q), "a {m}x{n} matrix has no {q} components");
     let mut x = a.to_device(&Device::Cpu)?.to_dtype(DType::F64)?;
     if center {
         x = x.broadcast_sub(&x.mean_keepdim(0)?)?;
     }
-    // The smaller of A Aᵀ and Aᵀ A has the same eigenvalues, and gives one side; A gives the other.
+    // The smaller of A Aᵀ and Aᵀ A gives the singular vectors of one side; A maps them to the other.
     let (tall, xt) = (m > n, x.t()?.contiguous()?);
     let (there, back) = if tall { (&x, &xt) } else { (&xt, &x) };
     let near = if m.min(n) <= GRAM_SIDE { leading(&matmul(back, there)?, q)? } else { leading_of(there, back, q)? };
@@ -48,20 +50,20 @@ pub fn pca_lowrank(a: &Tensor, q: usize, center: bool) -> Result<Components> {
     Ok(Components { u: back(u)?, s: back(s)?, v: back(v)? })
 }
 
-/// The eigenvectors `(n, q)` of the greatest eigenvalues of a symmetric matrix without negative ones.
+/// The eigenvectors `(n, q)` of the largest eigenvalues of a symmetric positive semidefinite matrix `(n, n)`.
 pub fn leading(gram: &Tensor, q: usize) -> Result<Tensor> {
     subspace(gram.dims()[0], q, |basis| Ok(gram.matmul(basis)?))
 }
 
-/// The same of `back · there`, without forming it.
+/// [`leading`] of the product `back · there`, without forming it.
 fn leading_of(there: &Tensor, back: &Tensor, q: usize) -> Result<Tensor> {
     subspace(back.dims()[0], q, |basis| matmul(back, &matmul(there, basis)?))
 }
 
-/// Subspace iteration: the eigenvectors `(n, q)` of the matrix that `product` multiplies by.
+/// Subspace iteration: the leading eigenvectors `(n, q)` of the matrix that `product` multiplies by.
 fn subspace(n: usize, q: usize, product: impl Fn(&Tensor) -> Result<Tensor>) -> Result<Tensor> {
     let p = (q + BESIDE).min(n);
-    // Fixed numbers without a pattern: the fractional parts of multiples of the golden ratio.
+    // A fixed, patternless start: fractional parts of multiples of the golden ratio.
     let start: Vec<f64> = (1..=n * p).map(|i| (i as f64 * 0.618_033_988_749_894_9).fract() - 0.5).collect();
     let mut basis = orthonormal(&Tensor::from_vec(start, (n, p), &Device::Cpu)?)?;
     for _ in 0..ITERATIONS {
@@ -79,7 +81,7 @@ fn subspace(n: usize, q: usize, product: impl Fn(&Tensor) -> Result<Tensor>) -> 
     Ok(basis.narrow(1, 0, q)?.contiguous()?)
 }
 
-/// Gram and Schmidt, twice; a column that depends on those before it becomes zero.
+/// Gram-Schmidt orthonormalization, applied twice; a linearly dependent column becomes zero.
 fn orthonormal(x: &Tensor) -> Result<Tensor> {
     let mut columns = x.t()?.to_vec2::<f64>()?;
     for j in 0..columns.len() {
@@ -102,7 +104,7 @@ fn length(x: &[f64]) -> f64 {
     x.iter().map(|v| v * v).sum::<f64>().sqrt()
 }
 
-/// The eigenvectors of a small symmetric matrix as columns, greatest eigenvalue first (Jacobi 1846).
+/// The eigenvectors of a small symmetric matrix as columns, largest eigenvalue first (Jacobi 1846).
 fn rotation(x: &Tensor) -> Result<Tensor> {
     let mut a = x.to_vec2::<f64>()?;
     let n = a.len();
@@ -123,7 +125,7 @@ fn rotation(x: &Tensor) -> Result<Tensor> {
     Ok(Tensor::new(rows, x.device())?)
 }
 
-/// Turns the plane of `p` and `q` so that `a[p][q]` becomes 0.
+/// Jacobi rotation in the plane of `p` and `q` that makes `a[p][q]` zero.
 fn rotate(a: &mut [Vec<f64>], v: &mut [Vec<f64>], p: usize, q: usize) {
     let theta = (a[q][q] - a[p][p]) / (2.0 * a[p][q]);
     let t = 1.0f64.copysign(theta) / (theta.abs() + (theta * theta + 1.0).sqrt());
@@ -152,7 +154,7 @@ mod tests {
     }
 
     #[test]
-    fn all_components_together_give_the_matrix_back() {
+    fn all_components_together_reconstruct_the_matrix() {
         for (m, n) in [(5, 3), (3, 5), (20, 12), (1, 4)] {
             let a = drawn(m, n);
             let c = pca_lowrank(&a, m.min(n), false).expect("components");
@@ -165,7 +167,7 @@ mod tests {
 
     #[test]
     fn the_first_direction_of_a_matrix_of_known_spectrum_is_found() {
-        // A = Σ σ uᵢ vᵢᵀ with unit axes: the directions are the axes.
+        // A = Σ σ uᵢ vᵢᵀ with unit vectors along the axes: the directions are the axes.
         let mut values = vec![0.0; 60 * 40];
         (0..40).for_each(|i| values[((i * 7) % 60) * 40 + i] = 40.0 - i as f64);
         let a = Tensor::from_vec(values, (60, 40), &Device::Cpu).expect("it fits");

@@ -1,36 +1,36 @@
-//! What pushes points of a t-SNE map apart: sums over all pairs, exact for few points, on a grid for many.
+//! The repulsive forces of t-SNE: sums over all pairs, exact for few points, interpolated on a grid for many.
 //!
 //! `Z = Σ_{i≠j} q_ij` and `F_i = Σ_j q_ij² (y_i − y_j)` with `q = 1 / (1 + d²)`.
 
 use super::fourier::{Fourier, Lines};
 use rayon::prelude::*;
 
-/// Up to so many points all pairs are summed.
+/// Up to this many points, all pairs are summed.
 const FEW: usize = 1500;
-/// Grid nodes of an interval, for interpolation by polynomials of degree 2.
+/// Grid nodes per interval, for interpolation by polynomials of degree 2.
 const NODES: usize = 3;
-/// Intervals along a side, at least.
+/// Minimum number of intervals along a side.
 const INTERVALS: f64 = 50.0;
 
-/// A point of the plane.
+/// A point in the plane, `[x, y]`.
 pub type Point = [f64; 2];
 
-/// The sums, with transforms of the kernels kept from call to call.
+/// Computes the repulsive forces; the transforms of the kernels are cached between calls.
 #[derive(Clone, Debug, Default)]
 pub struct Repulsion {
     kernels: Option<Kernels>,
 }
 
 impl Repulsion {
-    /// `Z`, and `F_i` of each point.
+    /// `Z`, and `F_i` for each of the points.
     pub fn of(&mut self, y: &[Point]) -> (f64, Vec<Point>) {
         if y.len() <= FEW { exact(y) } else { self.on_grid(y) }
     }
 
-    /// Interpolated on a grid whose convolutions are products of transforms (Linderman et al. 2019, arXiv:1712.09005).
+    /// Interpolates on a grid, where convolutions are products of Fourier transforms (Linderman et al. 2019, arXiv:1712.09005).
     ///
-    /// The force has kernels of its own, `d / (1 + d²)²` along each side: one transform of the points' weights and one
-    /// back give both, and Z is a sum over the squared transform.
+    /// The force uses the kernel `d / (1 + d²)²` along each axis, so one forward transform of the points' weights and one inverse
+    /// transform give both components; Z is a sum over the squared transform.
     fn on_grid(&mut self, y: &[Point]) -> (f64, Vec<Point>) {
         let grid = Grid::around(y);
         let plan = Fourier::at_least(2 * grid.side);
@@ -45,7 +45,7 @@ impl Repulsion {
     }
 }
 
-/// All pairs.
+/// `Z` and `F_i` by summing over all pairs.
 pub fn exact(y: &[Point]) -> (f64, Vec<Point>) {
     let one = |a: &Point| {
         let (mut z, mut f) = (0.0, [0.0; 2]);
@@ -61,17 +61,18 @@ pub fn exact(y: &[Point]) -> (f64, Vec<Point>) {
     (sums.iter().map(|s| s.0).sum(), sums.into_iter().map(|s| s.1).collect())
 }
 
-/// Nodes at even distances that cover all points.
+/// Equidistant nodes that cover all points.
 struct Grid {
     low: Point,
-    /// From node to node.
+    /// Distance between adjacent nodes.
     step: f64,
-    /// Nodes along a side.
+    /// Number of nodes along a side.
     side: usize,
 }
 
 impl Grid {
-    /// Intervals of 1, or shorter ones where the points lie close; of few different lengths, so that kernels last.
+    /// Chooses intervals of length 1, or shorter ones if the points lie close together; widths are rounded so that cached kernels
+    /// can be reused.
     fn around(y: &[Point]) -> Self {
         let bound = |k: usize, f: fn(f64, f64) -> f64, from: f64| y.iter().map(|p| p[k]).fold(from, f);
         let low = [0, 1].map(|k| bound(k, f64::min, f64::INFINITY));
@@ -82,24 +83,24 @@ impl Grid {
         Self { low, step: width / NODES as f64, side: NODES * ((span / width).floor() as usize + 1) }
     }
 
-    /// The first node that a coordinate is interpolated from, and the three weights.
+    /// The first node used to interpolate at coordinate `k` of a point, and the three weights.
     fn weights(&self, p: &Point, k: usize) -> (usize, [f64; NODES]) {
         let place = (p[k] - self.low[k]) / (self.step * NODES as f64);
         let interval = (place as usize).min(self.side / NODES - 1);
-        // From node to node: the middle one is at 0, the others at -1 and 1.
+        // In units of the node distance: the middle node is at 0, the others at -1 and 1.
         let t = (place - interval as f64 - 0.5) * NODES as f64;
         (interval * NODES, [0.5 * t * (t - 1.0), 1.0 - t * t, 0.5 * t * (t + 1.0)])
     }
 }
 
-/// Transforms of `1 / (1 + d²)` and of `d / (1 + d²)²`, for one grid.
+/// Fourier transforms of `1 / (1 + d²)` and `d / (1 + d²)²`, for one grid.
 #[derive(Clone, Debug)]
 struct Kernels {
     plan: Fourier,
     step: f64,
-    /// Real and even, `[row][column]`.
+    /// Transform of the first kernel, real and even: `[row][column]`.
     even: Vec<f32>,
-    /// Minus the imaginary part of the transform along columns; along rows it is the transpose.
+    /// Minus the imaginary part of the transform of the second kernel along columns; its transpose serves rows.
     odd: Vec<f32>,
 }
 
@@ -107,7 +108,7 @@ impl Kernels {
     fn new(plan: Fourier, step: f64) -> Self {
         let n = plan.length;
         let away = |i: usize| step * if i <= n / 2 { i as f64 } else { i as f64 - n as f64 };
-        // Half way around, to the left is as far as to the right.
+        // At half the period, left and right are equally far.
         let along = |i: usize| if 2 * i == n { 0.0 } else { away(i) };
         let q = |r: usize, c: usize| 1.0 / (1.0 + away(r).powi(2) + away(c).powi(2));
         let even = plane(&plan, |r, c| q(r, c) as f32).map(|(re, _)| re);
@@ -143,7 +144,7 @@ impl Kernels {
         (z, y.par_iter().map(at).collect())
     }
 
-    /// The transform of `side` x `side` numbers with zeros around: rows 0 to n / 2, the others are their conjugates.
+    /// The transform of `side` x `side` numbers padded with zeros: rows 0 to n / 2; the others are their conjugates.
     fn transformed(&self, w: &[f32], side: usize) -> Lines {
         let n = self.plan.length;
         let columns = self.plan.lines(side, n / 2 + 1, |first, count, block| {
@@ -158,8 +159,8 @@ impl Kernels {
         })
     }
 
-    /// `F_y` (real) and `F_x` (imaginary) at the nodes, lines of columns: the product with the transform
-    /// `Y − iX` of the kernels together, transformed back by swapping real and imaginary parts.
+    /// `F_y` (real part) and `F_x` (imaginary part) at the nodes, one line per column: the product with the combined
+    /// transform `Y − iX` of both kernels, inverted by swapping real and imaginary parts.
     fn back(&self, spread: &Lines, side: usize) -> Lines {
         let n = self.plan.length;
         let scale = 1.0 / (n * n) as f32;
@@ -188,7 +189,7 @@ fn conjugate((re, im): (f32, f32)) -> (f32, f32) {
     (re, -im)
 }
 
-/// The transform of a square of real numbers, row after row.
+/// The transform of an `n` x `n` array of real numbers, in row-major order.
 fn plane(plan: &Fourier, value: impl Fn(usize, usize) -> f32 + Sync) -> impl Iterator<Item = (f32, f32)> {
     let n = plan.length;
     let columns = plan.lines(n, n, |first, count, block| {
@@ -200,11 +201,11 @@ fn plane(plan: &Fourier, value: impl Fn(usize, usize) -> f32 + Sync) -> impl Ite
     (0..n * n).map(move |i| rows.get(i / n, i % n))
 }
 
-/// What the points do to themselves as the grid has it, near 1 each.
+/// The contribution of each point to itself as interpolated on the grid, about 1 per point, summed.
 fn own(grid: &Grid, y: &[Point]) -> f64 {
     let q = |r: usize, c: usize| 1.0 / (1.0 + grid.step.powi(2) * (r * r + c * c) as f64);
     let table: [[f64; NODES]; NODES] = std::array::from_fn(|r| std::array::from_fn(|c| q(r, c)));
-    // Products of weights by how far apart their nodes are.
+    // Products of interpolation weights, grouped by the distance of their nodes.
     let apart = |w: [f64; NODES]| {
         [w[0] * w[0] + w[1] * w[1] + w[2] * w[2], 2.0 * (w[0] * w[1] + w[1] * w[2]), 2.0 * w[0] * w[2]]
     };
@@ -215,7 +216,7 @@ fn own(grid: &Grid, y: &[Point]) -> f64 {
     y.iter().map(of).sum()
 }
 
-/// What the points weigh at each node.
+/// The sum of all points' interpolation weights at each node.
 fn weights(grid: &Grid, y: &[Point]) -> Vec<f32> {
     let mut w = vec![0f32; grid.side * grid.side];
     for p in y {
@@ -239,7 +240,7 @@ mod tests {
     }
 
     #[test]
-    fn the_grid_gives_the_sums_over_all_pairs() {
+    fn the_grid_approximates_the_sums_over_all_pairs() {
         for size in [1e-4, 0.1, 3.0, 20.0, 40.0] {
             let y = drawn(700, size);
             let ((z, f), (grid_z, grid_f)) = (exact(&y), Repulsion::default().on_grid(&y));
@@ -251,7 +252,7 @@ mod tests {
     }
 
     #[test]
-    fn kernels_last_while_the_map_grows_a_little() {
+    fn cached_kernels_are_reused_while_the_map_grows_a_little() {
         let mut repulsion = Repulsion::default();
         repulsion.on_grid(&drawn(100, 100.0));
         let odd = repulsion.kernels.as_ref().map(|k| k.odd.as_ptr());

@@ -1,4 +1,4 @@
-//! Superpixels: connected pieces of a picture that are alike in colour.
+//! Superpixels: connected segments of similar color.
 
 use crate::backend::{Real, by_type, read};
 use crate::interrupt::{now_and_then, pass};
@@ -6,20 +6,20 @@ use crate::tensor::device;
 use anyhow::{Result, ensure};
 use candle_core::Tensor;
 
-/// Iterations; the paper finds ten to be enough.
+/// Number of iterations; the paper finds ten sufficient.
 const ITERATIONS: usize = 10;
-/// The most segments.
+/// Maximum number of segments.
 const SEGMENTS: usize = 4096;
 
-/// A picture as SLIC sees it.
+/// The pixels of a picture, as SLIC uses them.
 struct Field {
     height: usize,
     width: usize,
-    /// A colour a pixel, in units in which one is just seen.
+    /// The color of each pixel, in CIELAB units (a distance of about 1 is just noticeable).
     colors: Vec<[f64; 3]>,
 }
 
-/// A cluster: mean colour and place.
+/// A cluster: mean color and position.
 #[derive(Clone, Copy, Default)]
 struct Center {
     color: [f64; 3],
@@ -27,27 +27,34 @@ struct Center {
     x: f64,
 }
 
-/// About `count` connected segments of a picture `(1, C, H, W)` in `[0, 1]`: their numbers `0, 1, …` from the upper
-/// left, `(1, 1, H, W)`.
+/// Divides a picture `(1, C, H, W)` in `[0, 1]` into about `count` connected segments: their labels `0, 1, …` from the
+/// top left, as a `(1, 1, H, W)` tensor.
 ///
-/// k-means over colour (CIELAB where there are three channels) and place, where `compactness` says how many units of
-/// colour weigh as much as the width of a segment: SLIC (Achanta et al. 2012, doi:10.1109/TPAMI.2012.120).
+/// k-means over color (CIELAB if there are three channels) and position; `compactness` is the color distance that weighs
+/// as much as the width of a segment: SLIC (Achanta et al. 2012, doi:10.1109/TPAMI.2012.120).
+///
+/// Errors: another shape, `count` outside 1 to 4,096, `compactness` not above 0.
 pub fn slic(picture: &Tensor, count: usize, compactness: f64) -> Result<Tensor> {
     ensure!(
         picture.rank() == 4 && picture.dims()[0] == 1 && picture.elem_count() > 0,
-        "segments are of one picture (1, C, H, W), got {:?}",
+        "segmentation needs one picture (1, C, H, W), got {:?}",
         picture.dims()
     );
-    ensure!((1..=SEGMENTS).contains(&count), "there are 1 to {SEGMENTS} segments, got {count}");
-    ensure!(compactness > 0.0 && compactness.is_finite(), "compactness is a number above 0, got {compactness}");
+    ensure!((1..=SEGMENTS).contains(&count), "the number of segments must be 1 to {SEGMENTS}, got {count}");
+    ensure!(compactness > 0.0 && compactness.is_finite(), "compactness must be above 0, got {compactness}");
     let field = by_type!(picture, field(picture))?;
     let labels = field.connected(&field.clusters(count, compactness), count);
     labelled(labels, field.height, field.width)
 }
 
-/// About `count` rectangles of equal size over a picture of this size, numbered row by row, `(1, 1, H, W)`.
+/// Divides a picture of this size into about `count` equal rectangles: labels row by row, as a `(1, 1, H, W)` tensor.
+///
+/// Errors: `count` outside 1 to 4,096, an empty picture.
 pub fn grid(height: usize, width: usize, count: usize) -> Result<Tensor> {
-    ensure!((1..=SEGMENTS).contains(&count) && height * width > 0, "there are 1 to {SEGMENTS} segments, got {count}");
+    ensure!(
+        (1..=SEGMENTS).contains(&count) && height * width > 0,
+        "the number of segments must be 1 to {SEGMENTS}, got {count}"
+    );
     let rows = ((count as f64 * height as f64 / width as f64).sqrt().round() as usize).clamp(1, count.min(height));
     let columns = ((count as f64 / rows as f64).round() as usize).clamp(1, width);
     let label = |i: usize| (i / width) * rows / height * columns + (i % width) * columns / width;
@@ -77,7 +84,7 @@ fn field<T: Real>(picture: &Tensor) -> Result<Field> {
     })
 }
 
-/// CIELAB of an sRGB colour, under D65.
+/// CIELAB of an sRGB color, for the D65 white point.
 fn lab(rgb: [f64; 3]) -> [f64; 3] {
     let [r, g, b] = rgb.map(|v| if v <= 0.04045 { v / 12.92 } else { ((v + 0.055) / 1.055).powf(2.4) });
     let f = |t: f64| if t > 0.008_856 { t.cbrt() } else { 7.787 * t + 16.0 / 116.0 };
@@ -88,7 +95,7 @@ fn lab(rgb: [f64; 3]) -> [f64; 3] {
 }
 
 impl Field {
-    /// The nearest center of each pixel, after ten rounds of k-means that look no farther than a segment's width.
+    /// The nearest center of each pixel, after ten iterations of k-means with a search radius of one segment width.
     fn clusters(&self, count: usize, compactness: f64) -> Vec<usize> {
         let step = ((self.height * self.width) as f64 / count as f64).sqrt().max(1.0);
         let mut centers = self.start(step);
@@ -113,7 +120,7 @@ impl Field {
         labels
     }
 
-    /// Centers in the middle of the cells of a regular grid.
+    /// Initial centers: the middles of the cells of a regular grid.
     fn start(&self, step: f64) -> Vec<Center> {
         let number = |size: usize| (size as f64 / step).round().max(1.0) as usize;
         let (rows, columns) = (number(self.height), number(self.width));
@@ -125,7 +132,7 @@ impl Field {
         (0..rows * columns).map(center).collect()
     }
 
-    /// Mean colour and place of each cluster; one without pixels stays where it was.
+    /// Mean color and position of each cluster; a cluster without pixels keeps its center.
     fn means(&self, labels: &[usize], before: &[Center]) -> Vec<Center> {
         let mut sums = vec![(Center::default(), 0.0); before.len()];
         for (i, &label) in labels.iter().enumerate() {
@@ -141,8 +148,8 @@ impl Field {
         sums.iter().zip(before).map(mean).collect()
     }
 
-    /// Each connected piece a label of its own, from the upper left on; a piece of less than a quarter of a segment
-    /// goes to the piece beside it.
+    /// Relabels each connected component, from the top left; a component smaller than a quarter of a segment is merged into
+    /// a neighbouring one.
     fn connected(&self, clusters: &[usize], count: usize) -> Vec<usize> {
         const NONE: usize = usize::MAX;
         let least = clusters.len() / count / 4;
@@ -174,7 +181,7 @@ impl Field {
         labels
     }
 
-    /// The pixels above, left, right and below.
+    /// The 4-neighbours of a pixel.
     fn around(&self, i: usize) -> impl Iterator<Item = usize> + use<> {
         let (y, x, w) = (i / self.width, i % self.width, self.width);
         let all = [(y > 0, i.wrapping_sub(w)), (x > 0, i.wrapping_sub(1)), (x + 1 < w, i + 1)];
@@ -183,7 +190,7 @@ impl Field {
     }
 }
 
-/// The places within `step` of a center.
+/// The coordinates within `step` of a center, clipped to the picture.
 fn window(center: f64, step: f64, size: usize) -> std::ops::Range<usize> {
     let end = ((center + step).floor() as usize + 1).min(size);
     ((center - step).ceil().max(0.0) as usize).min(end)..end
@@ -198,7 +205,7 @@ mod tests {
         t.flatten_all().expect("flat").to_vec1::<f32>().expect("f32").into_iter().map(|v| v as usize).collect()
     }
 
-    /// Two colours, with a border that is no straight line.
+    /// Two colors with an irregular border.
     fn halves(size: usize) -> (Tensor, Vec<bool>) {
         let left: Vec<bool> = (0..size * size).map(|i| i % size < size / 2 + (i / size) % 5).collect();
         let plane = |on: f32, off: f32| left.iter().map(move |&l| if l { on } else { off });
@@ -212,7 +219,7 @@ mod tests {
     }
 
     #[test]
-    fn segments_keep_to_the_borders_of_colours() {
+    fn segments_follow_the_border_between_two_colours() {
         let (picture, left) = halves(48);
         let labels = numbers(&slic(&picture, 30, 10.0).expect("segments"));
         for segment in 0..=*labels.iter().max().expect("some") {
@@ -223,7 +230,7 @@ mod tests {
     }
 
     #[test]
-    fn every_segment_is_in_one_piece_and_every_number_is_used() {
+    fn every_segment_is_connected_and_every_label_is_used() {
         let (picture, _) = halves(40);
         for count in [1, 2, 7, 25, 100, 4000] {
             let labels = numbers(&slic(&picture, count, 10.0).expect("segments"));
@@ -235,7 +242,7 @@ mod tests {
     }
 
     #[test]
-    fn a_grid_has_rectangles_of_one_size() {
+    fn a_grid_consists_of_equal_rectangles() {
         let labels = numbers(&grid(6, 9, 6).expect("a grid"));
         assert_eq!(labels[..9], [0, 0, 0, 1, 1, 1, 2, 2, 2]);
         assert_eq!(labels.iter().max(), Some(&5));
@@ -245,7 +252,7 @@ mod tests {
     }
 
     #[test]
-    fn pictures_of_other_forms_are_refused_and_of_one_channel_taken() {
+    fn other_shapes_are_an_error_and_one_channel_is_accepted() {
         let (picture, _) = halves(8);
         assert!(slic(&picture.squeeze(0).expect("squeeze"), 4, 10.0).is_err());
         assert!(slic(&picture, 0, 10.0).is_err() && slic(&picture, 4, 0.0).is_err());

@@ -1,6 +1,6 @@
-//! t-SNE: a map of the plane in which near points stay near, found by gradient descent.
+//! t-SNE: a map in the plane in which near points stay near, found by gradient descent.
 //!
-//! van der Maaten & Hinton 2008; the schedule, rates and bounds are openTSNE's.
+//! van der Maaten & Hinton 2008; schedule, learning rates and clipping follow openTSNE.
 
 use super::affinity::Affinities;
 use super::repulsion::{Point, Repulsion, exact};
@@ -8,60 +8,64 @@ use anyhow::{Result, ensure};
 use rayon::prelude::*;
 use std::sync::Arc;
 
-/// The least gain.
+/// Minimum gain.
 const LEAST_GAIN: f64 = 0.01;
-/// A point moves no farther than this in one iteration.
+/// Maximum distance a point moves in one iteration.
 const LONGEST: f64 = 5.0;
 
-/// A map on its way.
+/// An embedding and the state of its optimization.
 #[derive(Clone, Debug)]
 pub struct Tsne {
-    /// How near points are.
+    /// The affinities `p_ij`.
     pub affinities: Arc<Affinities>,
-    /// Where points are, around 0.
+    /// The positions of the points, centered on 0.
     pub y: Vec<Point>,
-    /// `KL(P‖Q) = Σ p log (p / q)`, before the last iteration.
+    /// `KL(P‖Q) = Σ p log (p / q)` before the last iteration; NaN at first.
     pub kl: f64,
-    /// Iterations so far.
+    /// Number of iterations so far.
     pub iterations: usize,
-    /// The last move of each point.
+    /// The last step of each point.
     pub update: Vec<Point>,
-    /// The gain of each coordinate.
+    /// The gains of each point's coordinates.
     pub gains: Vec<Point>,
 }
 
-/// How to go on.
+/// Parameters of gradient descent.
 #[derive(Clone, Copy, Debug)]
 pub struct Descent {
-    /// Iterations.
+    /// Number of iterations.
     pub iterations: usize,
-    /// How many times as strong attraction is; 12 at first, then 1.
+    /// Factor on the attractive forces (early exaggeration): 12 at first, then 1.
     pub exaggeration: f64,
-    /// Learning rate; none: the number of points by the exaggeration.
+    /// Learning rate [default: the number of points divided by the exaggeration].
     pub rate: Option<f64>,
-    /// How much of the last move goes on.
+    /// Momentum: the fraction of the last step that is added to the next.
     pub momentum: f64,
 }
 
-/// KL divergence, and the gradient by the position of each point.
+/// The KL divergence, and its gradient for the position of each point.
 #[derive(Clone, Debug)]
 pub struct Slope {
     /// `Σ p log (p / q)`.
     pub kl: f64,
-    /// `Σ_j (e p_ij − q_ij) (y_i − y_j) / (1 + d²)`, a fourth of the derivative.
+    /// `Σ_j (e p_ij − q_ij) (y_i − y_j) / (1 + d²)`, a quarter of the derivative.
     pub gradient: Vec<Point>,
 }
 
 impl Tsne {
-    /// Points that begin at these places.
+    /// Starts from positions `y`, one for each point.
+    ///
+    /// Errors: another number of positions than points, or positions that are not finite.
     pub fn new(affinities: Arc<Affinities>, y: Vec<Point>) -> Result<Self> {
         let n = affinities.count();
-        ensure!(y.len() == n, "{} places for {n} points", y.len());
-        ensure!(y.iter().flatten().all(|v| v.is_finite()), "a place to begin at is no number");
+        ensure!(y.len() == n, "got {} initial positions for {n} points", y.len());
+        ensure!(y.iter().flatten().all(|v| v.is_finite()), "an initial position is not finite");
         Ok(Self { affinities, y, kl: f64::NAN, iterations: 0, update: vec![[0.0; 2]; n], gains: vec![[1.0; 2]; n] })
     }
 
-    /// Goes on; `tick` is asked before each iteration.
+    /// Runs `how.iterations` iterations; `tick` is called before each.
+    ///
+    /// Errors: an error from `tick`, or positions that are no longer finite.
     pub fn descend(&mut self, how: Descent, tick: &dyn Fn(usize) -> Result<()>) -> Result<()> {
         let rate = how.rate.unwrap_or(self.y.len() as f64 / how.exaggeration);
         let mut repulsion = Repulsion::default();
@@ -75,11 +79,14 @@ impl Tsne {
             self.go(&slope.gradient, rate, how.momentum);
             self.iterations += 1;
         }
-        ensure!(self.y.iter().flatten().all(|v| v.is_finite()), "the map lost its points; a smaller rate keeps them");
+        ensure!(
+            self.y.iter().flatten().all(|v| v.is_finite()),
+            "positions are no longer finite; use a smaller learning rate"
+        );
         Ok(())
     }
 
-    /// One move: momentum, and a gain for each coordinate that grows while the gradient's sign stays (Jacobs 1988).
+    /// One step with momentum and a gain per coordinate, which changes with the agreement of signs (Jacobs 1988).
     fn go(&mut self, gradient: &[Point], rate: f64, momentum: f64) {
         let points = self.y.iter_mut().zip(&mut self.update).zip(self.gains.iter_mut().zip(gradient));
         for ((y, update), (gains, gradient)) in points {
@@ -100,18 +107,18 @@ impl Tsne {
         self.y.iter_mut().for_each(|p| *p = [p[0] - mean[0], p[1] - mean[1]]);
     }
 
-    /// The slope here, all pairs summed.
+    /// The divergence and its gradient at the current positions, summed over all pairs.
     pub fn exact_slope(&self) -> Slope {
         slope(&self.affinities, &self.y, 1.0, exact(&self.y), true)
     }
 }
 
-/// 0 for 0, which a sign of a float is not.
+/// The sign, with 0 for 0 (unlike `f64::signum`).
 fn sign(v: f64) -> i8 {
     i8::from(v > 0.0) - i8::from(v < 0.0)
 }
 
-/// From the sums over all pairs; the divergence only where it is `told`.
+/// The gradient from the repulsive sums over all pairs; the divergence only if `told`.
 fn slope(p: &Affinities, y: &[Point], exaggeration: f64, (z, push): (f64, Vec<Point>), told: bool) -> Slope {
     let of = |(i, push): (usize, &Point)| {
         let (a, mut pull, mut kl) = (y[i], [0.0; 2], 0.0);
@@ -136,7 +143,7 @@ mod tests {
     use crate::math::neighbours::{Metric, neighbours};
     use candle_core::{Device, Tensor};
 
-    /// Three heaps of points in four dimensions.
+    /// Three blobs of points in four dimensions.
     fn heaps(each: usize) -> Tsne {
         let value = |i: usize, d: usize| {
             ((i * i * 4 + d * 7 + d) as f64 * 0.754_877_666).fract() + 8.0 * f64::from(u8::from(i % 3 == d))
@@ -153,7 +160,7 @@ mod tests {
     }
 
     #[test]
-    fn the_gradient_is_a_fourth_of_the_divergences_derivative() {
+    fn the_gradient_is_a_quarter_of_the_derivative_of_the_divergence() {
         let mut map = heaps(20);
         map.descend(descent(30, 12.0), &|_| Ok(())).unwrap();
         let slope = map.exact_slope();
@@ -169,7 +176,7 @@ mod tests {
     }
 
     #[test]
-    fn heaps_of_points_become_heaps_of_the_map() {
+    fn blobs_of_points_become_blobs_of_the_map() {
         let mut map = heaps(40);
         map.descend(descent(100, 12.0), &|_| Ok(())).unwrap();
         map.descend(descent(100, 1.0), &|_| Ok(())).unwrap();

@@ -1,5 +1,4 @@
-//! How much memory there is: what the machine, control groups and the process's own limits can still give, and what the person
-//! allows.
+//! The memory budget: what the machine, the control groups and the process's own limits leave, and what the user allows.
 
 use super::count::held;
 use super::group::{Group, own};
@@ -8,20 +7,20 @@ use std::str::FromStr;
 use std::sync::LazyLock;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
-/// The budget where the system tells nothing.
+/// The budget if the system reports nothing.
 const UNKNOWN: usize = 8 << 30;
-/// What a machine is asked for at least, where it has that much.
+/// Minimum budget, on a machine that has this much.
 const LEAST: usize = 512 << 20;
-/// Address space and data that threads and the allocator need beside what is asked for.
+/// Address space and data reserved for threads and the allocator.
 const BESIDE: usize = 64 << 20;
 
-/// Bytes that the person allows.
+/// Bytes the user allows.
 static ALLOWED: AtomicUsize = AtomicUsize::new(usize::MAX);
-/// Bytes that the program may hold by what the system could give when first asked.
+/// Bytes the program may hold according to the system when first queried.
 static BUDGET: LazyLock<usize> = LazyLock::new(system);
 static GROUPS: LazyLock<Vec<Group>> = LazyLock::new(own);
 
-/// A number of bytes as it is written on the command line: `4G`, `512M`, `1.5GiB`.
+/// A number of bytes as given on the command line: `4G`, `512M`, `1.5GiB`; at least 64 MiB.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct MemorySize(pub usize);
 
@@ -40,24 +39,24 @@ impl FromStr for MemorySize {
         let bytes = text[..split].parse::<f64>().unwrap_or(0.0) * unit as f64;
         ensure!(
             ((64 << 20) as f64..1e18).contains(&bytes),
-            "\"{text}\" is no amount of memory; write 4G or 512M, 64M at least"
+            "invalid amount of memory \"{text}\"; use a number with a unit, such as 512M or 4G, at least 64M"
         );
         Ok(Self(bytes as usize))
     }
 }
 
-/// From now on the program may hold no more than this.
+/// Limits the memory the program may hold from now on.
 pub fn limit_to(size: MemorySize) {
     ALLOWED.store(size.0, Ordering::Relaxed);
 }
 
-/// Bytes that the program may hold: what the person allows, but no more than half of what the machine could give when first
-/// asked, and three quarters of what limits of the process left then.
+/// Bytes the program may hold: the user's limit, but at most half of what the machine had available when first queried and
+/// three quarters of what the process's limits left then.
 pub fn budget() -> usize {
     ALLOWED.load(Ordering::Relaxed).min(*BUDGET)
 }
 
-/// Bytes that the system can still give, where it tells.
+/// Bytes the system can still provide; `None` if it does not report this.
 pub fn available() -> Option<usize> {
     [machine(), process()].into_iter().flatten().min()
 }
@@ -68,18 +67,18 @@ fn system() -> usize {
     shared.min(own)
 }
 
-/// What the machine and the groups that the process is in can give.
+/// Bytes left on the machine and in the control groups of the process.
 fn machine() -> Option<usize> {
     let machine = kilobytes(&std::fs::read_to_string("/proc/meminfo").unwrap_or_default(), "MemAvailable:");
     GROUPS.iter().filter_map(Group::left).chain(machine).min()
 }
 
-/// What the limits of the process leave (`ulimit -v`, `ulimit -d`).
+/// Bytes left by the limits of the process (`ulimit -v`, `ulimit -d`).
 fn process() -> Option<usize> {
     [left_of_address_space(), left_of_data()].into_iter().flatten().min()
 }
 
-/// Bytes of address space that the process may still take (`ulimit -v`); none where it has no limit.
+/// Bytes of address space the process may still map (`ulimit -v`); `None` if unlimited.
 pub fn left_of_address_space() -> Option<usize> {
     #[cfg(unix)]
     return left_of(rustix::process::Resource::As, "VmSize:");
@@ -102,7 +101,7 @@ fn left_of(resource: rustix::process::Resource, used: &str) -> Option<usize> {
     Some(limit.saturating_sub(used).saturating_sub(BESIDE))
 }
 
-/// `MemAvailable:   22334455 kB` in bytes.
+/// Bytes from a line such as `MemAvailable:   22334455 kB`.
 fn kilobytes(text: &str, name: &str) -> Option<usize> {
     let line = text.lines().find_map(|l| l.strip_prefix(name))?;
     Some(line.split_whitespace().next()?.parse::<usize>().ok()? << 10)
@@ -125,7 +124,7 @@ mod tests {
     }
 
     #[test]
-    fn what_the_system_writes_is_read() {
+    fn lines_of_meminfo_are_parsed() {
         let text = "MemTotal:       24000000 kB\nMemAvailable:   22334455 kB\n";
         assert_eq!(kilobytes(text, "MemAvailable:"), Some(22_334_455 << 10));
         assert_eq!(kilobytes(text, "VmSize:"), None);

@@ -1,19 +1,19 @@
-//! An allocator that counts what is held: bytes of the whole program, small blocks of each thread.
+//! A counting allocator: bytes held by the whole program, small blocks held by each thread.
 
 use std::alloc::{GlobalAlloc, Layout, System};
 use std::cell::Cell;
 use std::sync::OnceLock;
 use std::sync::atomic::{AtomicBool, AtomicIsize, Ordering};
 
-/// Bytes that a thread has counted and not told; the sum of all is wrong by this much a thread at most.
+/// Bytes a thread counts before it updates the total, which is off by at most this much per thread.
 const UNTOLD: isize = 32 << 10;
-/// Blocks up to this size are small: what values of scripts are boxed in.
+/// Blocks up to this many bytes are small: the boxes of script values.
 const SMALL: usize = 128;
 
 static HELD: AtomicIsize = AtomicIsize::new(0);
 static EXHAUSTED: OnceLock<fn()> = OnceLock::new();
 
-/// What one thread has counted.
+/// The counts of one thread.
 struct Here {
     untold: Cell<isize>,
     small: Cell<isize>,
@@ -24,30 +24,30 @@ thread_local! {
     static HERE: Here = const { Here { untold: Cell::new(0), small: Cell::new(0), requests: Cell::new(0) } };
 }
 
-/// Bytes that the program holds now.
+/// Bytes the program holds now.
 pub fn held() -> usize {
     HELD.load(Ordering::Relaxed).max(0) as usize
 }
 
-/// Blocks of up to 128 bytes that this thread has allocated and not freed.
+/// Number of blocks of up to 128 bytes that this thread has allocated, less those it has freed.
 pub fn small_blocks_here() -> isize {
     HERE.with(|here| here.small.get())
 }
 
-/// How often this thread has asked for memory.
+/// Number of allocations made by this thread.
 pub fn requests_here() -> u64 {
     HERE.with(|here| here.requests.get())
 }
 
-/// What is done when the system gives no more memory, before the program ends with an error: an app gives the terminal back.
-/// The first one given holds; it must not allocate.
+/// Sets a function to call when the system is out of memory, before the program exits with an error; the app restores the
+/// terminal. Only the first call has an effect; `f` must not allocate.
 pub fn on_exhaustion(f: fn()) {
-    // The first holds.
+    // Later calls are ignored.
     let _ = EXHAUSTED.set(f);
 }
 
-/// The system's allocator, with what is held counted. Where the system has no more, the program ends with a sentence and exit
-/// code 1; large requests ask first, so that this is the exception.
+/// The system allocator, with counters. If it fails, the program prints one line and exits with code 1; large allocations are
+/// checked in advance, so this should be rare.
 #[derive(Debug)]
 pub struct Counting;
 
@@ -77,7 +77,7 @@ impl Here {
     }
 }
 
-/// The block, if there is one.
+/// Returns the block, or ends the program if it is null.
 fn checked(block: *mut u8, size: usize) -> *mut u8 {
     if block.is_null() {
         exhausted(size);
@@ -85,28 +85,28 @@ fn checked(block: *mut u8, size: usize) -> *mut u8 {
     block
 }
 
-/// Ends the program: nothing may unwind out of an allocator.
+/// Ends the program: an allocator must not unwind.
 #[cold]
 #[cfg(unix)]
 fn exhausted(size: usize) {
     if let Some(f) = EXHAUSTED.get() {
         f();
     }
-    // One line in one piece, by the first thread that comes here.
+    // One line in a single write, by the first thread that gets here.
     static TOLD: AtomicBool = AtomicBool::new(false);
     if !TOLD.swap(true, Ordering::SeqCst) {
         let mut line = Line { bytes: [0; 256], length: 0 };
-        line.push(b"error: out of memory: the system refused ");
+        line.push(b"error: out of memory: the system refused to allocate ");
         line.number(size);
-        line.push(b" bytes more; use smaller pictures, batches or networks, or raise the limit (ulimit -v)\n");
-        // SAFETY: the bytes live longer than the call.
+        line.push(b" bytes; use smaller pictures, batches or networks, or raise the limit (ulimit -v)\n");
+        // SAFETY: the bytes outlive the call.
         unsafe { libc::write(2, line.bytes.as_ptr().cast(), line.length) };
     }
-    // SAFETY: nothing of this process is used after it.
+    // SAFETY: nothing of this process is used afterwards.
     unsafe { libc::_exit(1) }
 }
 
-/// A short text, without asking for memory.
+/// A short text built without allocating.
 #[cfg(unix)]
 struct Line {
     bytes: [u8; 256],
@@ -137,11 +137,11 @@ impl Line {
 #[cfg(not(unix))]
 fn exhausted(_: usize) {}
 
-// SAFETY: every call is handed to the system's allocator unchanged; counting touches no memory of the caller.
+// SAFETY: every call is passed to the system allocator unchanged; counting touches no memory of the caller.
 unsafe impl GlobalAlloc for Counting {
     unsafe fn alloc(&self, layout: Layout) -> *mut u8 {
         grow(layout.size());
-        // SAFETY: the caller's promises are the system allocator's.
+        // SAFETY: the caller upholds the same contract.
         checked(unsafe { System.alloc(layout) }, layout.size())
     }
 
@@ -175,7 +175,7 @@ mod tests {
         let boxes: Vec<_> = (0..1000u64).map(Box::new).collect();
         assert_eq!(small_blocks_here() - small, 1000);
         drop(boxes);
-        // Other tests give memory back meanwhile.
+        // Other tests free memory at the same time.
         let counts = |_| {
             let before = held();
             let large = std::hint::black_box(vec![1u8; 64 << 20]);

@@ -1,9 +1,9 @@
-//! What a control group (cgroup v1 or v2) that the process is in, or one around it, still allows.
+//! Memory left in the control groups (cgroup v1 or v2) of this process and their ancestors.
 
 use std::fs;
 use std::path::{Path, PathBuf};
 
-/// A folder of the hierarchy with its limit.
+/// A control group: its folder and the version of its hierarchy.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Group {
     folder: PathBuf,
@@ -11,14 +11,14 @@ pub struct Group {
 }
 
 impl Group {
-    /// Bytes that the group still allows; none where it has no limit. What the page cache holds can be had.
+    /// Bytes left in the group; `None` if it has no limit. Inactive page cache counts as free.
     pub fn left(&self) -> Option<usize> {
         let [limit, used, cache] = match self.unified {
             true => ["memory.max", "memory.current", "inactive_file"],
             false => ["memory.limit_in_bytes", "memory.usage_in_bytes", "total_inactive_file"],
         };
         let number = |file: &str| fs::read_to_string(self.folder.join(file)).ok()?.trim().parse::<usize>().ok();
-        // Version 1 writes a number near 2⁶³ where there is no limit.
+        // Version 1 reports a number near 2⁶³ for "no limit".
         let limit = number(limit).filter(|&bytes| bytes < 1 << 60)?;
         let facts = fs::read_to_string(self.folder.join("memory.stat")).unwrap_or_default();
         let cache = facts.lines().find_map(|l| l.strip_prefix(cache)?.trim().parse::<usize>().ok());
@@ -26,13 +26,13 @@ impl Group {
     }
 }
 
-/// The groups of this process, and those around them.
+/// The control groups of this process and their ancestors.
 pub fn own() -> Vec<Group> {
     let read = |file: &str| fs::read_to_string(file).unwrap_or_default();
     groups(&read("/proc/self/cgroup"), &read("/proc/self/mountinfo"))
 }
 
-/// From the texts of `/proc/self/cgroup` and `/proc/self/mountinfo`.
+/// Parses the texts of `/proc/self/cgroup` and `/proc/self/mountinfo`.
 fn groups(cgroup: &str, mounts: &str) -> Vec<Group> {
     let mut all = vec![];
     for line in cgroup.lines() {
@@ -47,7 +47,7 @@ fn groups(cgroup: &str, mounts: &str) -> Vec<Group> {
     all
 }
 
-/// Where a hierarchy is mounted, and which of its groups is the root there.
+/// Where a hierarchy is mounted, and which of its groups is mounted there.
 struct Mount<'a> {
     root: &'a str,
     point: &'a str,
@@ -69,8 +69,8 @@ fn mount(line: &str) -> Option<Mount<'_>> {
 }
 
 impl Mount<'_> {
-    /// The group of this path and those around it up to the mount; inside a container whose hierarchy is not its own, the
-    /// mount alone.
+    /// The group of this path and its ancestors up to the mount point; only the mount point inside a container that sees the
+    /// host's path.
     fn around(&self, path: &str) -> Vec<Group> {
         let inner = match self.root {
             "/" => Some(path),
@@ -92,7 +92,7 @@ mod tests {
     }
 
     #[test]
-    fn the_own_group_and_all_around_it_are_asked() {
+    fn the_groups_of_a_process_include_all_ancestors() {
         let mounts =
             "24 1 0:22 / /proc rw - proc proc rw\n36 35 0:30 / /sys/fs/cgroup rw - cgroup2 cgroup2 rw,nsdelegate";
         let own = folders("0::/user.slice/user-0.slice/a.scope\n", mounts);
@@ -103,7 +103,7 @@ mod tests {
     }
 
     #[test]
-    fn version_1_has_a_hierarchy_for_memory() {
+    fn version_1_has_a_separate_memory_hierarchy() {
         let mounts = "31 25 0:26 / /sys/fs/cgroup/cpu rw - cgroup cgroup rw,cpu\n\
             32 25 0:27 /docker/abc /sys/fs/cgroup/memory ro - cgroup cgroup rw,memory";
         let own = folders("4:cpu:/docker/abc\n5:memory:/docker/abc/job\n", mounts);
@@ -114,7 +114,7 @@ mod tests {
     }
 
     #[test]
-    fn a_group_allows_its_limit_less_what_it_uses() {
+    fn a_group_leaves_its_limit_minus_its_usage() {
         let folder = tempfile::tempdir().unwrap();
         let write = |name: &str, text: &str| fs::write(folder.path().join(name), text).unwrap();
         let group = |unified| Group { folder: folder.path().into(), unified };

@@ -1,7 +1,7 @@
-//! How much memory the program holds, how much it may hold, and the question that stands before every large allocation.
+//! How much memory the program holds, how much it may hold, and the check before large allocations.
 //!
-//! The program installs [`Counting`] with `#[global_allocator]`; where nobody does, nothing is counted and only what the
-//! system says of its limits holds.
+//! The program installs [`Counting`] with `#[global_allocator]`. Without it nothing is counted, and only the system's own
+//! limits apply.
 
 mod count;
 mod group;
@@ -12,17 +12,17 @@ pub use count::{Counting, held, on_exhaustion, requests_here, small_blocks_here}
 
 use anyhow::{Result, ensure};
 
-/// Requests from this size on are compared with what the system can give now, which costs some microseconds.
+/// Requests of at least this many bytes are checked against what the system has left, which takes some microseconds.
 const LOOKED_AT: usize = 16 << 20;
 
-/// Asks for `bytes` more than are held, before they are allocated.
+/// Checks that `bytes` more may be allocated.
 ///
-/// Errors name what they were for, and the limit.
+/// Errors name what the memory is for (`what`) and the limit.
 pub fn reserve(bytes: usize, what: impl Fn() -> String) -> Result<()> {
     let (held, budget) = (held(), budget());
     ensure!(
         held.saturating_add(bytes) <= budget,
-        "no memory for {}: {} more than the {} held, and {} is the limit",
+        "no memory for {}: it needs {} more, {} are in use, and the limit is {}",
         what(),
         text(bytes),
         text(held),
@@ -31,7 +31,7 @@ pub fn reserve(bytes: usize, what: impl Fn() -> String) -> Result<()> {
     let left = if bytes >= LOOKED_AT { available() } else { None };
     ensure!(
         left.is_none_or(|left| bytes <= left),
-        "no memory for {}: {}, and {} is left of what the system allows",
+        "no memory for {}: it needs {}, and the system has {} left",
         what(),
         text(bytes),
         text(left.unwrap_or_default())
@@ -39,14 +39,14 @@ pub fn reserve(bytes: usize, what: impl Fn() -> String) -> Result<()> {
     Ok(())
 }
 
-/// The same for a tensor of this shape; sizes beside a 0 count too, since strides are products of them.
+/// [`reserve`] for a tensor of this shape; a size of 0 counts as 1, because strides are products of the sizes.
 pub fn reserve_tensor(shape: &[usize], bytes_each: usize) -> Result<()> {
     let bytes = shape.iter().try_fold(bytes_each, |product, &n| product.checked_mul(n.max(1)));
     let sizes = || shape.iter().map(usize::to_string).collect::<Vec<_>>().join("x");
-    reserve(bytes.unwrap_or(usize::MAX), || format!("a tensor of {} numbers", sizes()))
+    reserve(bytes.unwrap_or(usize::MAX), || format!("a tensor of shape {}", sizes()))
 }
 
-/// Bytes as people read them.
+/// A number of bytes as text: `1.5 GiB`, `12 MiB`.
 pub fn text(bytes: usize) -> String {
     match bytes {
         b if b >= 1 << 60 => "more than any machine has".into(),

@@ -1,4 +1,4 @@
-//! Classes by name: what a text means to a network, and which of its classes the pictures of a data set belong to.
+//! Class names: finds the class a name refers to, and matches the classes of a data set with a network's.
 
 use super::Card;
 use crate::data::{Dataset, notes};
@@ -8,13 +8,13 @@ use anyhow::{Context, Result, anyhow, bail, ensure};
 use std::collections::{BTreeSet, HashMap};
 use std::fmt;
 
-/// How many names an error lists.
+/// Maximum number of names listed in an error.
 const LISTED: usize = 4;
 
-/// Which class of a network each class of a data set is.
+/// Maps the classes of a data set to the classes of a network.
 #[derive(Clone, Debug, PartialEq)]
 pub struct ClassMap {
-    /// By class of the data set; none where no picture has it.
+    /// Network class by data set class; `None` if no picture has that label.
     classes: Vec<Option<usize>>,
     /// How they were matched.
     pub by: MatchedBy,
@@ -23,13 +23,13 @@ pub struct ClassMap {
 /// How the classes of a data set were matched with a network's.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum MatchedBy {
-    /// The names of both, in any case and with any spaces, hyphens and underscores; or other names of a class.
+    /// By name, ignoring case, spaces, hyphens and underscores, or by a synonym.
     Name,
-    /// WordNet ids: `n02111889`.
+    /// By WordNet id: `n02111889`.
     WordNetId,
-    /// Some of them by name, others by WordNet id.
+    /// Some by name, others by WordNet id.
     NameAndId,
-    /// The numbers that the data set gives them.
+    /// By class index.
     Number,
 }
 
@@ -45,14 +45,14 @@ impl fmt::Display for MatchedBy {
 }
 
 impl ClassMap {
-    /// The same as [`matched`](Self::matched), with a note that says how.
+    /// Like [`matched`](Self::matched), and queues a note that says how they were matched.
     pub fn between(data: &Dataset, card: &Card, count: usize) -> Result<Self> {
         let map = Self::matched(data, card, count)?;
         notes::add(format!("the classes of \"{}\" are matched with those of \"{}\" {}", data.name, card.name, map.by));
         Ok(map)
     }
 
-    /// The same with the classes that a network has; one without any is refused.
+    /// Like [`between`](Self::between), with the network's number of classes; a network without classes is an error.
     pub fn of_classes(data: &Dataset, card: &Card, graph: &Graph) -> Result<Self> {
         graph.check_classes()?;
         Self::between(data, card, graph.classes())
@@ -60,11 +60,11 @@ impl ClassMap {
 
     /// Matches the classes of a data set with the `count` classes of a network.
     ///
-    /// Names are matched where both have them. Numbers count where the data set has nothing else, or where its order is
-    /// fixed (CIFAR-10, MNIST), half of the names match and none speaks against it. Errors: no labels, a name that no class or several have, a
-    /// number beyond the classes, a folder's names for a network without any.
+    /// Matches by name if both have names. Indices are used if the data set has no names, or if its order is fixed (CIFAR-10,
+    /// MNIST), at least half of the names match, and every matching name has the same index. Errors: no labels, an unknown or
+    /// ambiguous name, an index that is out of range, a folder's class names for a network without any.
     pub fn matched(data: &Dataset, card: &Card, count: usize) -> Result<Self> {
-        ensure!(data.labelled, "\"{}\" has no labels; put its pictures into a folder for each class", data.name);
+        ensure!(data.labelled, "\"{}\" has no labels; put its pictures into one folder per class", data.name);
         let used: BTreeSet<_> = (0..data.len()).map(|i| data.label(i)).collect();
         match data.classes.is_empty() {
             true => Self::by_number(data, card, count, &used),
@@ -72,13 +72,17 @@ impl ClassMap {
         }
     }
 
-    /// The network's class for one of the data set's.
+    /// The network's class for a class of the data set.
+    ///
+    /// Errors if no picture has that label.
     pub fn class(&self, label: usize) -> Result<usize> {
         let class = self.classes.get(label).copied().flatten();
-        class.ok_or_else(|| anyhow!("class {label} of the data set has no pictures, so it was matched with none"))
+        class.ok_or_else(|| {
+            anyhow!("class {label} of the data set has no pictures, so it has no counterpart in the network")
+        })
     }
 
-    /// The data set's classes for one of the network's.
+    /// The data set's classes that map to a class of the network.
     pub fn labels(&self, class: usize) -> Vec<usize> {
         (0..self.classes.len()).filter(|&label| self.classes[label] == Some(class)).collect()
     }
@@ -93,7 +97,7 @@ impl ClassMap {
         Self { classes: classes.collect(), by }
     }
 
-    /// Numbers as they are; by name where the network's own names are those numbers.
+    /// Matches by index; by name if the network's class names are numbers.
     fn by_number(data: &Dataset, card: &Card, count: usize, used: &BTreeSet<usize>) -> Result<Self> {
         let named: HashMap<_, _> =
             card.labels.iter().enumerate().map(|(class, label)| (label.clone(), class)).collect();
@@ -103,7 +107,7 @@ impl ClassMap {
         let beyond = (0..data.len()).find(|&i| data.label(i) >= count);
         ensure!(
             beyond.is_none(),
-            "picture {} of \"{}\" is of class {}, but \"{}\" tells {count} classes apart, 0 to {}",
+            "picture {} of \"{}\" has class {}, but \"{}\" has only {count} classes, 0 to {}",
             beyond.unwrap_or_default(),
             data.name,
             data.label(beyond.unwrap_or_default()),
@@ -118,7 +122,7 @@ impl ClassMap {
         if card.labels.is_empty() {
             ensure!(
                 fixed,
-                "the classes of \"{}\" are named ({}), but \"{}\" has no class names; name the folders 0 to {} by its numbers",
+                "the classes of \"{}\" are named ({}), but \"{}\" has no class names; name the folders by class index, 0 to {}",
                 data.name,
                 some(data.classes.iter()),
                 card.name,
@@ -130,7 +134,7 @@ impl ClassMap {
         let names: Vec<_> = used.iter().map(|&label| (label, data.classes[label].as_str())).collect();
         let written: BTreeSet<_> = names.iter().map(|(_, name)| *name).collect();
         let as_the_network = written.iter().all(|name| lookup.exactly(name).is_some());
-        // A homonym is meant as the network writes it if its other meanings are there too, under names of their own.
+        // An ambiguous name is taken literally if the network's other classes of that name also occur, under their own labels.
         let told_apart = |class: usize, others: &[usize]| {
             let there = |other: &usize| *other == class || written.contains(&card.labels[*other][..]);
             as_the_network && (card.synonyms.is_empty() || others.iter().all(there))
@@ -164,7 +168,7 @@ impl ClassMap {
             return Ok(Self::of(used, |label| label, MatchedBy::Number));
         }
         bail!(
-            "\"{}\" has no class \"{name}\" as \"{}\" does: the network has {}; the data set has {}{}",
+            "\"{}\" has no class \"{name}\" of \"{}\": the network has {}; the data set has {}{}",
             card.name,
             data.name,
             some(card.labels.iter()),
@@ -175,8 +179,8 @@ impl ClassMap {
 }
 
 impl Card {
-    /// The card of a network that learns the `count` classes of a data set from random weights: a folder's names in
-    /// alphabetical order where they are not the network's own.
+    /// The card of a network that is trained from random weights on the `count` classes of a data set: with the class names of a
+    /// folder, in alphabetical order, unless they match the network's own.
     pub fn to_learn(self, data: &Dataset, count: usize) -> Self {
         let named = data.alphabetical && data.classes.len() <= count;
         if !named || ClassMap::matched(data, &self, count).is_ok() {
@@ -186,13 +190,14 @@ impl Card {
         Self { labels: labels.collect(), synonyms: [].into(), ..self }
     }
 
-    /// The class of this number or name among `count`, or of one of its other names; the error tells close ones, or those that
-    /// share the name.
+    /// The index of the class with this index, name or synonym, among `count` classes.
+    ///
+    /// Errors: an unknown or ambiguous name, an index out of range; the message suggests alternatives.
     pub fn class(&self, text: &str, count: usize) -> Result<usize> {
         if let Ok(index) = text.parse::<usize>() {
             ensure!(
                 count > 0,
-                "no class {index}: \"{}\" has no classes, but a value at each of several places",
+                "no class {index}: \"{}\" is not a classifier, it returns a value at each of several positions",
                 self.name
             );
             ensure!(index < count, "no class {index}; \"{}\" has {count} classes, 0 to {}", self.name, count - 1);
@@ -205,19 +210,19 @@ impl Card {
         match &lookup.find(text)[..] {
             [class] => Ok(*class),
             [] if self.labels.is_empty() => {
-                bail!("no class named \"{text}\": \"{}\" has no class names, give an index", self.name)
+                bail!("no class named \"{text}\": \"{}\" has no class names; use an index", self.name)
             }
             [] => bail!("no class named \"{text}\" in \"{}\"{}", self.name, nearest(self, text)),
             several => {
-                bail!("\"{text}\" may be {} of \"{}\"; give the number", choices(self, several), self.name)
+                bail!("\"{text}\" may be {} of \"{}\"; use the index", choices(self, several), self.name)
             }
         }
     }
 }
 
-/// The classes of a network by all their names.
+/// A network's classes by name.
 struct Lookup<'a> {
-    /// Labels as they are written; none where several classes have the same.
+    /// Exact labels; `None` if several classes share one.
     exact: HashMap<&'a str, Option<usize>>,
     /// Labels, WordNet ids and synonyms by their [`key`].
     names: HashMap<String, BTreeSet<usize>>,
@@ -236,54 +241,54 @@ impl<'a> Lookup<'a> {
         Self { exact, names }
     }
 
-    /// The one class with this very label.
+    /// The class with exactly this label.
     fn exactly(&self, name: &str) -> Option<usize> {
         self.exact.get(name).copied().flatten()
     }
 
-    /// The classes that a name may mean.
+    /// The classes a name may refer to.
     fn find(&self, name: &str) -> Vec<usize> {
         let classes = self.names.get(&key(wordnet_id(name).unwrap_or(name)));
         classes.map_or_else(|| self.exactly(name).into_iter().collect(), |classes| classes.iter().copied().collect())
     }
 }
 
-/// A name without what differs between ways to write it: small letters and digits.
+/// A name normalized for comparison: lowercase letters and digits only.
 fn key(name: &str) -> String {
     name.chars().filter(|c| c.is_alphanumeric()).flat_map(char::to_lowercase).collect()
 }
 
-/// `n02111889` of `n02111889` or `n02111889-Samoyed`.
+/// The ID `n02111889` from `n02111889` or `n02111889-Samoyed`.
 fn wordnet_id(name: &str) -> Option<&str> {
     let (id, rest) = name.split_at_checked(9)?;
     let digits = id.strip_prefix('n')?.bytes().all(|b| b.is_ascii_digit());
     (digits && (rest.is_empty() || rest.starts_with(['-', '_', ' ']))).then_some(id)
 }
 
-/// The first names of a list.
+/// The first names of a list, quoted.
 fn some<'a>(names: impl ExactSizeIterator<Item = &'a String>) -> String {
     let more = if names.len() > LISTED { ", …" } else { "" };
     let names: Vec<_> = names.take(LISTED).map(|name| format!("\"{name}\"")).collect();
     names.join(", ") + more
 }
 
-/// The labels that look most like a name.
+/// The labels most similar to a name.
 fn nearest(card: &Card, name: &str) -> String {
     let name = name.to_lowercase();
     let alike = |label: &str| words::alike(&label.to_lowercase(), &name);
     let mut near: Vec<_> = card.labels.iter().enumerate().map(|(class, label)| (alike(label), class, label)).collect();
     near.sort_by(|a, b| b.0.total_cmp(&a.0));
     let near: Vec<_> = near.iter().take(3).map(|(_, class, label)| format!("\"{label}\" ({class})")).collect();
-    format!("; close ones are {}", near.join(", "))
+    format!("; similar names: {}", near.join(", "))
 }
 
 fn ambiguous(data: &Dataset, card: &Card, name: &str, classes: &[usize]) -> String {
     let (set, network) = (&data.name, &card.name);
-    let way = if card.synonyms.is_empty() { "name all by number" } else { "name it by its WordNet id" };
+    let way = if card.synonyms.is_empty() { "use class indices for all" } else { "use its WordNet id" };
     format!("the class \"{name}\" of \"{set}\" may be {} of \"{network}\"; {way}", choices(card, classes))
 }
 
-/// Classes that share a name, told apart by what else is known of them.
+/// Classes that share a name, with their synonyms or labels.
 fn choices(card: &Card, classes: &[usize]) -> String {
     let one = |&class: &usize| match card.synonyms.get(class) {
         Some(names) if !names.is_empty() => format!("class {class} ({})", names.join(", ")),

@@ -1,4 +1,4 @@
-//! Accuracy: how many pictures of a data set a model names rightly.
+//! Accuracy: how many pictures of a data set a model classifies correctly.
 
 use super::{ClassMap, Model};
 use crate::data::Dataset;
@@ -8,30 +8,30 @@ use crate::tensor::numbers;
 use anyhow::Result;
 use candle_core::{DType, Tensor};
 
-/// How many pictures were named rightly, of how many.
+/// Number of pictures classified correctly, and in total.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Accuracy {
-    /// Those whose label the network names: its greatest logit, or of independent scores `p > 0.5`.
+    /// Pictures whose label is predicted: it has the largest logit or, with independent scores, `p > 0.5`.
     pub correct: usize,
-    /// Those whose scores are not finite, which are not right.
+    /// Pictures whose scores are not finite; they count as wrong.
     pub not_finite: usize,
-    /// Those seen.
+    /// Pictures evaluated.
     pub total: usize,
 }
 
 impl Accuracy {
-    /// The share named rightly, in `[0, 1]`; 0 where none was seen.
+    /// Fraction classified correctly, in `[0, 1]`; 0 if there were no pictures.
     pub fn accuracy(&self) -> f64 {
         self.correct as f64 / self.total.max(1) as f64
     }
 }
 
-/// What else the answers of independent classes can be held against; of others both are the number named rightly.
+/// Additional metrics for independent classes; for others both equal [`Accuracy::correct`].
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Matches {
-    /// Pictures whose greatest logit is that of their label.
+    /// Pictures whose label has the largest logit.
     pub top_label: usize,
-    /// Pictures of which the network names the label and nothing else.
+    /// Pictures where the label is the only predicted class.
     pub exact: usize,
 }
 
@@ -50,16 +50,16 @@ impl Matches {
     }
 }
 
-/// Runs a model on every picture of a data set, and calls `on` with the count so far before the first batch and behind
-/// each; an error from `on` stops it.
+/// Evaluates a model on every picture of a data set. Calls `on` with the counts before the first batch and after each batch;
+/// an error from `on` stops the evaluation.
 ///
-/// Classes are those of [`ClassMap::between`], whose errors are told before anything runs.
-/// That no picture has finite scores is an error at the end.
+/// Classes are matched by [`ClassMap::between`]; errors in matching are returned before anything runs. If no picture has finite
+/// scores, that is an error at the end.
 pub fn evaluate(model: &Model, data: &Dataset, on: &mut dyn FnMut(Accuracy) -> Result<()>) -> Result<Accuracy> {
     matches(model, data, on).map(|(count, _)| count)
 }
 
-/// The same, and how often a label is the greatest, or the only one named.
+/// Like [`evaluate`](evaluate()), and also counts how often the label has the largest logit or is the only predicted class.
 pub fn matches(
     model: &Model,
     data: &Dataset,
@@ -87,9 +87,9 @@ pub fn matches(
     Ok((count, more))
 }
 
-/// The class that a network names each of the first `count` pictures as; `on` is told how many are done.
+/// The predicted class of each of the first `count` pictures; `on` is called with the number done.
 ///
-/// Errors: pictures that cannot be read, scores that are not finite; what `on` returns.
+/// Errors: pictures that cannot be read, scores that are not finite, an error from `on`.
 pub fn answers(
     model: &Model,
     data: &Dataset,
@@ -109,18 +109,18 @@ pub fn answers(
     Ok(answers)
 }
 
-/// How many labels the network names.
+/// How many labels are predicted.
 fn right(scores: Scores, logits: &Tensor, labels: &[usize]) -> Result<usize> {
     Ok(scores.right(logits, labels)?.into_iter().filter(|right| *right).count())
 }
 
-/// How many rows of `(N, classes)` logits are highest at their label; of equal ones the first counts, and none of a row that
-/// is not finite does.
+/// Number of rows of `(N, classes)` logits whose maximum is at the label. Ties go to the lower index; rows that are not finite
+/// do not count.
 pub fn correct(logits: &Tensor, labels: &[usize]) -> Result<usize> {
     Ok(agreeing(&named(logits)?, labels))
 }
 
-/// The same error, of every picture of a data set.
+/// The same error, for every picture of a data set.
 fn of_all(error: anyhow::Error, count: usize) -> anyhow::Error {
     match error.downcast::<ScoresNotFinite>() {
         Ok(error) => ScoresNotFinite { pictures: (count, count), ..error }.into(),
@@ -132,7 +132,7 @@ fn agreeing(named: &[Option<usize>], labels: &[usize]) -> usize {
     named.iter().zip(labels).filter(|(class, label)| **class == Some(**label)).count()
 }
 
-/// How many pictures run at once: at most 256, and few enough that their activations take a quarter of a gigabyte.
+/// Batch size: at most 256, and small enough that activations take at most a quarter of a gigabyte.
 pub(super) fn batch_size(graph: &Graph) -> usize {
     graph.pictures_within(1 << 26, &graph.nodes[0].shape[1..]).min(256)
 }

@@ -1,4 +1,4 @@
-//! Rows of numbers kept in a file, each with a sum over it, so that a torn write is no row.
+//! A file cache of feature rows, each with a checksum, so that torn writes are detected.
 
 use crate::data::disk::write_at;
 use crate::words;
@@ -8,39 +8,41 @@ use std::io::{ErrorKind, Read, Seek, SeekFrom};
 use std::path::Path;
 use std::time::SystemTime;
 
-/// Bytes that all files of a folder may hold; the oldest go first.
+/// Maximum total size of the files in a folder, in bytes; the least recently used are deleted first.
 const LIMIT: u64 = 4 << 30;
-/// Bytes of the sum behind each row.
+/// Size of the checksum after each row, in bytes.
 const SUM: usize = 8;
 
-/// Rows of one width by number; those never written are holes.
+/// Rows of equal width, by index; rows never written are absent.
 pub struct FeatureCache {
     file: File,
     width: usize,
 }
 
 impl FeatureCache {
-    /// The file of this name in a folder, made when it is missing. Several programs may have it open: what they write at
-    /// one place is the same.
+    /// Opens or creates the file with this name in a folder. Several processes may have it open, because they all write the same
+    /// value to the same row.
+    ///
+    /// Errors: a folder or file that cannot be created or opened.
     pub fn open(folder: &Path, name: &str, width: usize) -> Result<Self> {
-        let what = || format!("keeping features in \"{}\"", words::path(&folder));
+        let what = || format!("caching features in \"{}\"", words::path(&folder));
         std::fs::create_dir_all(folder).with_context(what)?;
         let path = folder.join(format!("{name}.features"));
         prune(folder, &path);
         let file = OpenOptions::new().read(true).write(true).create(true).truncate(false).open(&path);
         let file = file.with_context(what)?;
-        // The time of the last use: what was not used for long goes first.
+        // Records the time of last use for `prune`.
         let _ = file.set_modified(SystemTime::now());
         Ok(Self { file, width })
     }
 
-    /// Reads a row; false where there is none.
+    /// Reads row `number` into `row`; returns false if it is absent or damaged.
     pub fn read(&mut self, number: usize, row: &mut [f32]) -> Result<bool> {
         let mut bytes = vec![0u8; self.record()];
         self.file.seek(SeekFrom::Start((number * self.record()) as u64))?;
         match self.file.read_exact(&mut bytes) {
             Err(e) if e.kind() == ErrorKind::UnexpectedEof => return Ok(false),
-            read => read.context("reading kept features")?,
+            read => read.context("reading cached features")?,
         }
         let (values, told) = bytes.split_at(4 * self.width);
         if told != sum(values) {
@@ -52,12 +54,12 @@ impl FeatureCache {
         Ok(true)
     }
 
-    /// Writes a row.
+    /// Writes row `number`.
     pub fn write(&mut self, number: usize, row: &[f32]) -> Result<()> {
         let mut bytes: Vec<u8> = row.iter().flat_map(|v| v.to_le_bytes()).collect();
         bytes.extend(sum(&bytes));
         self.file.seek(SeekFrom::Start((number * self.record()) as u64))?;
-        write_at(&mut self.file, &bytes).context("keeping features")
+        write_at(&mut self.file, &bytes).context("caching features")
     }
 
     fn record(&self) -> usize {
@@ -65,7 +67,7 @@ impl FeatureCache {
     }
 }
 
-/// FNV-1a over 8 bytes at once; never that of a hole.
+/// FNV-1a over 8 bytes at a time; never 0, the checksum of an absent row.
 fn sum(values: &[u8]) -> [u8; SUM] {
     let mut hash = 0xcbf2_9ce4_8422_2325u64;
     for part in values.chunks(8) {
@@ -76,7 +78,7 @@ fn sum(values: &[u8]) -> [u8; SUM] {
     hash.max(1).to_le_bytes()
 }
 
-/// Removes the files longest not used while all of them hold too much; what cannot be removed stays.
+/// Deletes the least recently used files until the rest is within the limit; files that cannot be deleted are ignored.
 fn prune(folder: &Path, keep: &Path) {
     let files = std::fs::read_dir(folder).into_iter().flatten().flatten();
     let mut files: Vec<_> = files
@@ -99,7 +101,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn rows_are_there_when_the_file_is_opened_again_and_holes_are_not() {
+    fn rows_persist_when_the_file_is_reopened_and_unwritten_rows_are_absent() {
         let folder = tempfile::tempdir().unwrap();
         let mut row = [0f32; 3];
         let mut store = FeatureCache::open(folder.path(), "a", 3).unwrap();
@@ -112,7 +114,7 @@ mod tests {
     }
 
     #[test]
-    fn a_row_with_a_changed_byte_is_none() {
+    fn a_row_with_a_changed_byte_is_not_read() {
         let folder = tempfile::tempdir().unwrap();
         FeatureCache::open(folder.path(), "a", 2).unwrap().write(0, &[1.0, 2.0]).unwrap();
         let path = folder.path().join("a.features");

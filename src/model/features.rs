@@ -1,4 +1,4 @@
-//! Features: what a layer says of every picture of a data set, a row each, a batch at a time.
+//! Features: the activations of a layer for the pictures of a data set, one row per picture, computed in batches.
 
 use super::feature_cache::FeatureCache;
 use super::{Model, evaluate::batch_size};
@@ -11,12 +11,12 @@ use std::fmt;
 use std::path::Path;
 use std::str::FromStr;
 
-/// What becomes of a layer's map `(C, H, W)`.
+/// How a layer's activations `(C, H, W)` become a feature vector.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum FeaturePooling {
-    /// The mean over places, `(C)`.
+    /// Mean over positions, `(C)`.
     Mean,
-    /// The greatest value over places, `(C)`.
+    /// Maximum over positions, `(C)`.
     Max,
     /// All values, `(C · H · W)`.
     Flat,
@@ -30,13 +30,13 @@ impl FromStr for FeaturePooling {
             "mean" => Ok(Self::Mean),
             "max" => Ok(Self::Max),
             "flat" => Ok(Self::Flat),
-            other => bail!("no pooling named \"{other}\"; known are mean, max, flat"),
+            other => bail!("no pooling named \"{other}\"; use mean, max or flat"),
         }
     }
 }
 
 impl FeaturePooling {
-    /// A layer's value `(N, …)` as rows `(N, D)` of f32; what is no map stays as it is.
+    /// Converts activations `(N, …)` to rows `(N, D)` in f32; activations that are not maps are only flattened.
     pub fn rows(self, value: &Tensor) -> Result<Tensor> {
         let rows = match (self, value.rank()) {
             (Self::Mean, 3..) => value.flatten_from(2)?.mean(2)?,
@@ -46,7 +46,7 @@ impl FeaturePooling {
         Ok(rows.to_dtype(DType::F32)?)
     }
 
-    /// How many numbers a layer whose value has the shape `(1, …)` gives.
+    /// Length of the feature vector of a layer whose activations have the shape `(1, …)`.
     pub fn width(self, shape: &[usize]) -> usize {
         match (self, shape) {
             (Self::Mean | Self::Max, [_, channels, _, ..]) => *channels,
@@ -55,22 +55,22 @@ impl FeaturePooling {
     }
 }
 
-/// What is asked: a layer, how its maps become rows, and whose.
+/// A request for features.
 #[derive(Clone, Debug)]
 pub struct Features<'a> {
     /// The network.
     pub model: &'a Model,
-    /// The pictures.
+    /// The data set.
     pub data: &'a Dataset,
     /// The layer's name.
     pub layer: &'a str,
-    /// How maps become rows.
+    /// How maps become feature vectors.
     pub pool: FeaturePooling,
-    /// Which pictures, by number.
+    /// Indices of the pictures.
     pub numbers: &'a [usize],
 }
 
-/// The reason why a run ends at the layer that was wanted.
+/// Error that stops a forward pass at the requested layer.
 #[derive(Debug)]
 struct Enough;
 
@@ -83,10 +83,10 @@ impl fmt::Display for Enough {
 impl std::error::Error for Enough {}
 
 impl Features<'_> {
-    /// Rows `(pictures, D)` in f32. With a folder, rows are kept there and those that are there are not computed again, so
-    /// that a run that was stopped goes on where it was. `on` is told how many there are, and its error stops the run.
+    /// Computes the rows `(pictures, D)` in f32. With `folder`, rows are cached there and cached rows are not computed again, so
+    /// an interrupted run can continue. `on` is called with the number of rows done; an error from it stops the run.
     ///
-    /// Errors: no such layer or picture, pictures that cannot be read, a folder that cannot be written.
+    /// Errors: an unknown layer, a picture that is out of range or cannot be read, a folder that cannot be written.
     pub fn rows(&self, folder: Option<&Path>, on: &mut dyn FnMut(usize) -> Result<()>) -> Result<Tensor> {
         let width = self.width()?;
         let wrong = self.numbers.iter().find(|&&i| i >= self.data.len());
@@ -115,12 +115,12 @@ impl Features<'_> {
         Ok(Tensor::from_vec(rows, (self.numbers.len(), width), &device())?)
     }
 
-    /// How many numbers a picture has.
+    /// Length of a feature vector.
     pub fn width(&self) -> Result<usize> {
         Ok(self.pool.width(&self.model.graph.node(self.layer)?.shape))
     }
 
-    /// The rows of a batch of pictures; what stands behind the layer is not run.
+    /// The rows of a batch of pictures; layers after the requested one are not run.
     fn of(&self, x: &Tensor) -> Result<Tensor> {
         let graph = &self.model.graph;
         let mut found = None;
@@ -140,8 +140,7 @@ impl Features<'_> {
         self.pool.rows(&found.context("the layer was not reached")?)
     }
 
-    /// What the rows depend on, as a file name: the graph up to its weights, the layer, how pictures are read and the
-    /// pictures themselves.
+    /// A file name that depends on everything the rows depend on: graph, weights, layer, pooling, preprocessing and pictures.
     fn key(&self) -> Result<String> {
         let mut hash = Sha256::new();
         for node in &self.model.graph.nodes {

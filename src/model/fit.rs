@@ -1,4 +1,4 @@
-//! Which tensors of a weight file are a network's: names with any prefix, in one of several state dicts.
+//! Finds a network's parameters in a weight file: under any prefix, in one of several state dicts.
 
 use super::weights::{
     Archive, StateDict, TensorEntry, all_unwrapped, beside, counter, optimizer, rank, secondary, shown, wrappers,
@@ -7,42 +7,42 @@ use crate::graph::{Graph, Parameter};
 use std::borrow::Cow;
 use std::collections::{BTreeMap, HashMap, HashSet};
 
-/// How many names a message lists.
+/// Maximum number of names listed in a message.
 const SHOWN: usize = 3;
 
-/// How many copies of a network in one file are looked at.
+/// Maximum number of copies of a network considered in one file.
 const COPIES: usize = 64;
 
-/// Where a network's parameters are in a weight file.
+/// The location of a network's parameters in a weight file.
 #[derive(Debug)]
 pub struct Fit<'a> {
-    /// The tensor of each parameter.
+    /// The tensor of each parameter, by the network's names.
     pub entries: Vec<(String, &'a TensorEntry)>,
-    /// Key and prefix: `state_dict.model`.
+    /// State dict key and prefix: `state_dict.model`.
     pub label: String,
-    /// Tensors of the same state dict that belong to neither the network nor its copies.
+    /// Tensors of the same state dict that belong neither to the network nor to copies of it.
     pub aside: Vec<String>,
-    /// Labels of the copies that fit as well.
+    /// Labels of other copies that fit.
     pub others: Vec<String>,
-    /// What was done to names, if anything.
+    /// How names were changed, if they were.
     told: Vec<String>,
 }
 
 /// Finds a network's parameters in a weight file.
 ///
-/// They are all there with their shapes, below a prefix that all of them share (`model.`), with or without the segments of
-/// wrappers (`module.`, `_orig_mod.`) anywhere in their names. Of several such places the network itself comes before averages
-/// and teachers, then the usual keys (`state_dict`, `model`), names as they are before unwrapped ones, short prefixes, the order
-/// of the file. `key` asks for one by its name.
+/// All parameters must be present with their shapes, under a common prefix (`model.`), with or without wrapper segments
+/// (`module.`, `_orig_mod.`) anywhere in their names. Among several candidates the network itself is preferred to averages and
+/// teachers, then the usual keys (`state_dict`, `model`), unchanged names to unwrapped ones, short prefixes, and the order of the
+/// file. `key` selects a candidate by name.
 ///
-/// Tensors outside of the prefix are left aside. Below it each must be the network's, but for counters, copies of the network
-/// and what is named after training (`loss`, `teacher`); else nothing fits.
+/// Tensors outside the prefix are ignored. Those below it must belong to the network, except for counters, copies of the network
+/// and names from training (`loss`, `teacher`); otherwise nothing fits.
 pub fn fit<'a>(graph: &Graph, archive: &'a Archive, key: Option<&str>) -> Result<Fit<'a>, Misfit> {
     let wanted = graph.parameters();
     let views: Vec<_> = archive.dicts.iter().flat_map(View::of).collect();
     let mut places: Vec<_> = views.iter().flat_map(|view| view.places(&wanted)).collect();
     places.sort_by_cached_key(Place::order);
-    // The same tensors under names with and without wrappers are one copy.
+    // Tensors reached by names with and without wrappers are one copy.
     let mut seen = HashSet::new();
     let whole = |place: &&Place| place.found == wanted.len() && seen.insert(place.first(&wanted));
     let copies: Vec<_> = places.iter().filter(whole).take(COPIES).collect();
@@ -50,19 +50,19 @@ pub fn fit<'a>(graph: &Graph, archive: &'a Archive, key: Option<&str>) -> Result
     if let Some(place) = asked.find(|place| place.surplus(&wanted, &copies).is_empty()) {
         let mut fit = place.fit(&wanted, &copies);
         if archive.dicts.iter().filter(|dict| is_network(dict)).count() > 1 {
-            fit.told.insert(0, format!("took {}", quoted(&fit.label)));
+            fit.told.insert(0, format!("using {}", quoted(&fit.label)));
         }
         return Ok(fit);
     }
     Err(Misfit::of(graph, archive, key, &places))
 }
 
-/// Whether a state dict may be a network's: not a single tensor, not what an optimizer keeps of one.
+/// Whether a state dict may contain a network, rather than a single tensor or the state of an optimizer.
 fn is_network(dict: &StateDict) -> bool {
     dict.tensors.len() > 1 && !optimizer(&dict.key)
 }
 
-/// A state dict's names, as they are or without the segments of wrappers.
+/// The names of a state dict, either unchanged or without wrapper segments.
 struct View<'a> {
     dict: &'a StateDict,
     names: BTreeMap<Cow<'a, str>, &'a TensorEntry>,
@@ -81,7 +81,7 @@ impl<'a> View<'a> {
             .filter_map(move |(names, unwrapped)| Some(View { dict, names: names?, unwrapped }))
     }
 
-    /// Every prefix below which some parameters are found.
+    /// All prefixes below which parameters are found.
     fn places(&self, wanted: &[Parameter]) -> Vec<Place<'_, 'a>> {
         let wanted: HashMap<&str, &[usize]> = wanted.iter().map(|p| (p.name.as_str(), &p.shape[..])).collect();
         let longest = wanted.keys().map(|name| name.len()).max().unwrap_or_default();
@@ -99,17 +99,17 @@ impl<'a> View<'a> {
     }
 }
 
-/// A prefix in a state dict.
+/// A candidate: a prefix in a state dict.
 struct Place<'v, 'a> {
     view: &'v View<'a>,
     prefix: &'v str,
-    /// How many parameters are there by name, and how many with their shapes.
+    /// Number of parameters found by name, and by name and shape.
     named: usize,
     found: usize,
 }
 
 impl<'a> Place<'_, 'a> {
-    /// Key and prefix without the separator at its end.
+    /// Key and prefix, without the trailing separator.
     fn label(&self) -> String {
         let key = &self.view.dict.key;
         let prefix = self.prefix.trim_end_matches(|c: char| !c.is_alphanumeric());
@@ -124,25 +124,25 @@ impl<'a> Place<'_, 'a> {
         (secondary(&self.label()), rank(key), self.view.unwrapped, prefix.len(), depth, prefix)
     }
 
-    /// Whether a user who names this key may mean it: all of the label, or its beginning or end.
+    /// Whether a user-given key selects this candidate: the whole label, or its beginning or end.
     fn answers(&self, key: &str) -> bool {
         let label = format!(".{}.", self.label());
         let key = format!(".{}.", key.trim_matches('.'));
         label.starts_with(&key) || label.ends_with(&key)
     }
 
-    /// The first parameter's tensor.
+    /// The tensor of the first parameter, which identifies a copy.
     fn first(&self, wanted: &[Parameter]) -> Option<*const TensorEntry> {
         let name = format!("{}{}", self.prefix, wanted.first()?.name);
         self.view.names.get(&*name).map(|entry| std::ptr::from_ref(*entry))
     }
 
-    /// A name below the prefix, without it.
+    /// A name without the prefix; `None` if it does not have the prefix.
     fn inside<'n>(&self, name: &'n str) -> Option<&'n str> {
         name.strip_prefix(self.prefix)
     }
 
-    /// Names below the prefix that nothing explains.
+    /// Unexplained names below the prefix.
     fn surplus(&self, wanted: &[Parameter], copies: &[&Self]) -> Vec<&str> {
         let below = self.rest(wanted, copies).into_iter().filter(|(name, entry)| {
             self.inside(name).is_some_and(|inner| !beside(inner, &entry.shape, entry.is_whole()))
@@ -150,7 +150,7 @@ impl<'a> Place<'_, 'a> {
         below.map(|(name, _)| name).collect()
     }
 
-    /// Names of the state dict that are neither the network's nor a copy's.
+    /// Names of the state dict that belong neither to the network nor to a copy.
     fn rest(&self, wanted: &[Parameter], copies: &[&Self]) -> Vec<(&str, &'a TensorEntry)> {
         let wanted: HashSet<_> = wanted.iter().map(|p| p.name.as_str()).collect();
         let same = |other: &&&Self| std::ptr::eq(other.view, self.view);
@@ -186,31 +186,31 @@ impl<'a> Place<'_, 'a> {
 }
 
 impl Fit<'_> {
-    /// One sentence about what was taken and what was left, empty where the file has nothing but the network.
+    /// One line about what was used and what was ignored; empty if the file contains only the network.
     pub fn told(&self) -> String {
         let mut told = self.told.clone();
         if !self.others.is_empty() {
-            if !told.first().is_some_and(|first| first.starts_with("took")) {
-                told.insert(0, format!("took {}", quoted(&self.label)));
+            if !told.first().is_some_and(|first| first.starts_with("using")) {
+                told.insert(0, format!("using {}", quoted(&self.label)));
             }
             let fit = if self.others.len() == 1 { "fits" } else { "fit" };
-            told.push(format!("{} {fit} too (FILE:KEY to choose)", few(&self.others, quoted)));
+            told.push(format!("{} {fit} too (select with FILE:KEY)", few(&self.others, quoted)));
         }
         if !self.aside.is_empty() {
-            told.push(format!("left aside {}", few(&self.aside, shown)));
+            told.push(format!("ignored {}", few(&self.aside, shown)));
         }
         told.join("; ")
     }
 }
 
-/// Why a weight file does not fit.
+/// Why a weight file does not fit a network.
 #[derive(Debug)]
 pub struct Misfit {
-    /// What is missing, misshapen and surplus where most was found, and the beginnings of both lists of names.
+    /// Missing, misshapen and surplus parameters of the best candidate, and examples of both sets of names.
     pub text: String,
-    /// How many parameters were found with their shapes.
+    /// Number of parameters found with their shapes.
     pub found: usize,
-    /// How many are missing, misshapen or surplus.
+    /// Number of parameters that are missing, misshapen or surplus.
     pub differences: usize,
 }
 
@@ -243,7 +243,7 @@ impl Misfit {
         let mut text = format!("the weights do not fit the architecture: {problems}{below}");
         let unread = best.view.dict.unread.iter().next();
         if let Some((name, function)) = unread {
-            text.push_str(&format!("; \"{}\" is made by {function}, which is not read", shown(name)));
+            text.push_str(&format!("; \"{}\" is created by {function}, which is not supported", shown(name)));
         }
         let ours: Vec<_> = wanted.iter().map(|p| p.name.as_str()).collect();
         let theirs: Vec<_> = given().map(|(n, _)| n).collect();
@@ -257,8 +257,8 @@ impl Misfit {
     }
 }
 
-/// Where the rest of a name may begin if it has at most so many bytes: at the name's start, and behind whatever is no letter or
-/// digit.
+/// Where a suffix of at most `longest` bytes may start: at the beginning of the name, and after any character that is neither
+/// a letter nor a digit.
 fn starts(name: &str, longest: usize) -> impl Iterator<Item = usize> {
     let behind = name.char_indices().filter(|(_, c)| !c.is_alphanumeric()).map(|(at, c)| at + c.len_utf8());
     let first = name.len().saturating_sub(longest);

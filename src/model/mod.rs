@@ -1,4 +1,4 @@
-//! A model: a graph with weights, what its pictures look like, and the names of its classes.
+//! A model: a graph with weights, and a card with its input, preprocessing and class names.
 
 pub mod weights;
 pub mod fit;
@@ -17,49 +17,49 @@ use anyhow::Result;
 use candle_core::{DType, Tensor};
 use std::sync::Arc;
 
-/// What is known of a network beside its graph: the card that an architecture script carries.
+/// Metadata of a network, provided by its architecture script.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Card {
-    /// The architecture's name: `resnet20`.
+    /// Name of the architecture: `resnet20`.
     pub name: String,
-    /// First line of its script's doc.
+    /// First line of the script's documentation.
     pub summary: String,
-    /// `(C, H, W)` of the pictures it reads.
+    /// Input shape `(C, H, W)`.
     pub input: [usize; 3],
-    /// Short side that a picture is scaled to before its centre is cut out; none: the picture is scaled to `input`.
+    /// Length of the shorter side before the center crop; `None` scales the whole picture to `input`.
     pub resize: Option<usize>,
-    /// Mean of the normalisation, one a channel, in `[0, 1]`; what `baseline: "mean"` means.
+    /// Mean for normalization, per channel, in `[0, 1]`; also the value of `baseline: "mean"`.
     pub mean: Vec<f64>,
-    /// Standard deviation of the normalisation, one a channel.
+    /// Standard deviation for normalization, per channel.
     pub std: Vec<f64>,
-    /// Names of the classes; empty when they have none.
+    /// Class names; empty if the classes have none.
     pub labels: Arc<[String]>,
-    /// Other names of each class, by index, its WordNet id first; empty when none are known.
+    /// Synonyms of each class, by index, its WordNet id first; empty if unknown.
     pub synonyms: Arc<[Vec<String>]>,
-    /// The picture that is shown when nobody names one: `made:digits[0]`.
+    /// The default picture: `made:digits[0]`.
     pub picture: String,
 }
 
-/// A network ready to run.
+/// A network with weights, ready to run.
 #[derive(Clone, Debug)]
 pub struct Model {
-    /// What is known of it.
+    /// Its metadata.
     pub card: Arc<Card>,
     /// Its graph, with weights.
     pub graph: Arc<Graph>,
     /// SHA-256 of the weight file, in hexadecimal.
     pub hash: Arc<str>,
-    /// How the weights were found in their file, if not simply by name: a prefix, one of several state dicts; else empty.
+    /// How the weights were found in their file, if not simply by name: a prefix, one of several state dicts; otherwise empty.
     pub taken: Arc<str>,
 }
 
 impl Model {
-    /// The type it computes in: that of its weights, if it has any.
+    /// The dtype of its weights, which it computes in; `None` if it has no weights.
     pub fn dtype(&self) -> Option<DType> {
         self.graph.nodes.iter().find_map(|n| n.params.first()).map(Tensor::dtype)
     }
 
-    /// A batch in the type that it computes in, on its device.
+    /// A batch converted to the dtype and device of the weights.
     pub fn take(&self, x: &Tensor) -> Result<Tensor> {
         Ok(match self.graph.nodes.iter().find_map(|n| n.params.first()) {
             Some(weight) => x.to_dtype(weight.dtype())?.to_device(weight.device())?,
@@ -67,24 +67,24 @@ impl Model {
         })
     }
 
-    /// How the weights were found in their file, as a line; none where it was simply by name.
+    /// A line about how the weights were found in their file; `None` if simply by name.
     pub fn note(&self) -> Option<String> {
         (!self.taken.is_empty()).then(|| format!("weights of {}: {}", self.card.name, self.taken))
     }
 
-    /// How many classes it tells apart; 0 where it gives a value at each of several places.
+    /// Number of classes; 0 if it returns a value at each of several positions.
     pub fn classes(&self) -> usize {
         self.graph.classes()
     }
 }
 
 impl Card {
-    /// How its pictures are prepared.
+    /// The preprocessing of its pictures.
     pub fn preprocess(&self) -> Preprocess {
         Preprocess { input: self.input, resize: self.resize }
     }
 
-    /// The name of a class, or its number.
+    /// The name of a class, or its index if it has none.
     pub fn label(&self, class: usize) -> String {
         self.labels.get(class).cloned().unwrap_or_else(|| class.to_string())
     }

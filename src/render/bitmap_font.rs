@@ -1,17 +1,17 @@
-//! Text in pictures, in letters of eight by eight pixels.
+//! Text in pictures, in a bitmap font of 8 x 8 pixels.
 
 use font8x8::{BASIC_FONTS, GREEK_FONTS, LATIN_FONTS, UnicodeFonts};
 use image::{Rgb, RgbImage};
 
-/// Width and height of a letter.
+/// Width and height of a character in pixels.
 pub(super) const LETTER: u32 = 8;
 
-/// The width of a text in pixels.
+/// Width of a text in pixels.
 pub(super) fn width(text: &str) -> u32 {
     text.chars().count() as u32 * LETTER
 }
 
-/// A line in at most `letters` letters; dots end one that is cut.
+/// A line shortened to at most `letters` characters, ending with dots if it was cut.
 pub(super) fn fitting(line: &str, letters: usize) -> String {
     if line.chars().count() <= letters {
         return line.into();
@@ -20,7 +20,7 @@ pub(super) fn fitting(line: &str, letters: usize) -> String {
     if letters > 2 { kept + ".." } else { kept }
 }
 
-/// Writes a text from this upper left corner; what lies outside is cut off.
+/// Draws a text with its top left corner at `(x, y)`, clipped to the picture.
 pub(super) fn write(image: &mut RgbImage, (x, y): (i64, i64), text: &str, color: Rgb<u8>) {
     for (i, letter) in text.chars().enumerate() {
         let left = x + i as i64 * i64::from(LETTER);
@@ -38,10 +38,10 @@ fn put(image: &mut RgbImage, x: i64, y: i64, color: Rgb<u8>) {
     }
 }
 
-/// An arrow to the right, which the fonts do not have.
+/// A right arrow, which is missing from the fonts.
 const ARROW: [u8; 8] = [0x00, 0x10, 0x30, 0x7f, 0x30, 0x10, 0x00, 0x00];
 
-/// Its rows, the leftmost pixel in the lowest bit; a letter that the font does not have is a question mark.
+/// The rows of a character, the leftmost pixel in the lowest bit; a question mark if it is not in the fonts.
 fn glyph(letter: char) -> [u8; 8] {
     if letter == '→' {
         return ARROW;
@@ -55,13 +55,13 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_line_that_is_cut_says_so() {
+    fn a_shortened_line_ends_with_dots() {
         assert_eq!(["abcdef", "abcdefg", "éèêëēě7"].map(|line| fitting(line, 6)), ["abcdef", "abcd..", "éèêë.."]);
         assert_eq!((fitting("abc", 2), fitting("abc", 0)), ("".into(), "".into()));
     }
 
     #[test]
-    fn letters_stand_side_by_side_and_none_falls_off_the_picture() {
+    fn letters_are_side_by_side_and_clipped_to_the_picture() {
         let mut image = RgbImage::new(20, 10);
         write(&mut image, (1, 1), "iε漢", Rgb([255, 255, 255]));
         let ink = |x: std::ops::Range<u32>| {

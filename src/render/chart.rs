@@ -1,4 +1,4 @@
-//! Curves, bars and points as pictures for files; the terminal draws its own.
+//! Line, bar and scatter charts as pictures for files; the terminal draws its own.
 
 use super::bitmap_font::{LETTER, fitting, width, write};
 use super::colormap::{Colormap, NOT_FINITE, category};
@@ -6,17 +6,17 @@ use super::figure::{Body, ClassRow, Figure, Points, Series};
 use image::{Rgb, RgbImage};
 
 const SIZE: (u32, u32) = (640, 400);
-/// Free space at the left, for numbers; at the other sides.
+/// Margins in pixels: left, for tick labels, and on the other sides.
 const LEFT: f32 = 72.0;
 const MARGIN: f32 = 40.0;
-/// Space at the right for the names of groups.
+/// Width reserved on the right for the names of groups.
 const NAMES: f32 = 128.0;
 const PAPER: Rgb<u8> = Rgb([255, 255, 255]);
 const INK: Rgb<u8> = Rgb([40, 40, 40]);
 const AXIS: Rgb<u8> = Rgb([120, 120, 120]);
 const GRID: Rgb<u8> = Rgb([228, 228, 228]);
 
-/// A chart of a figure that is no map, with its title, axes and names.
+/// Draws a chart of a figure that is not a picture, with title, axes and names.
 pub(super) fn draw(figure: &Figure) -> RgbImage {
     let mut image = RgbImage::from_pixel(SIZE.0, SIZE.1, PAPER);
     write(&mut image, (LEFT as i64, 14), &figure.title, INK);
@@ -55,7 +55,7 @@ fn curves(image: &mut RgbImage, axis: &str, series: &[Series]) {
     legend(image, series);
 }
 
-/// Names of the curves at the upper right.
+/// Names of the curves, at the top right.
 fn legend(image: &mut RgbImage, series: &[Series]) {
     let widest = series.iter().map(|s| width(&s.label)).max().unwrap_or(0);
     let left = i64::from(SIZE.0) - MARGIN as i64 - i64::from(widest);
@@ -84,12 +84,12 @@ fn scatter(image: &mut RgbImage, points: &Points) {
     groups(image, points);
 }
 
-/// Its own colour, or its group's.
+/// The color of point `i`: its own, else that of its group.
 fn color_of(points: &Points, i: usize) -> Rgb<u8> {
     points.colors.get(i).map_or_else(|| category(points.group(i)), |&own| Rgb(own))
 }
 
-/// Names of the groups at the right, in their colours; groups that are not told by colour are left out.
+/// Names of the groups on the right, in their colors; nothing if the points have colors of their own.
 fn groups(image: &mut RgbImage, points: &Points) {
     let count = if points.groups.is_empty() || !points.colors.is_empty() { 0 } else { points.group_count() };
     let left = i64::from(SIZE.0) - NAMES as i64 + 22;
@@ -105,11 +105,11 @@ fn groups(image: &mut RgbImage, points: &Points) {
     }
 }
 
-/// What part of the plane is shown.
+/// The part of the plane that is shown.
 struct Frame {
     low: (f32, f32),
     high: (f32, f32),
-    /// Free space at the right.
+    /// Margin on the right in pixels.
     right: f32,
 }
 
@@ -122,7 +122,7 @@ impl Frame {
         Self { low: (x.0, y.0), high: (x.1, y.1), right: MARGIN }
     }
 
-    /// Where a value that is not finite is marked: at the foot of the plane.
+    /// Where a value that is not finite is marked: at the bottom of the chart.
     fn foot(&self, x: f32) -> (f32, f32) {
         (self.place((x, self.low.1)).0, SIZE.1 as f32 - MARGIN)
     }
@@ -136,7 +136,7 @@ impl Frame {
         (LEFT + part(x, self.low.0, self.high.0) * w, MARGIN + (1.0 - part(y, self.low.1, self.high.1)) * h)
     }
 
-    /// Lines and numbers at round values, and what the horizontal axis counts.
+    /// Draws axes, ticks at round values, and the name of the horizontal axis.
     fn axes(&self, image: &mut RgbImage, name: &str) {
         let (right, bottom) = (SIZE.0 as f32 - self.right, SIZE.1 as f32 - MARGIN);
         for value in ticks(self.low.1, self.high.1) {
@@ -157,7 +157,7 @@ impl Frame {
     }
 }
 
-/// Round values between two, about five of them.
+/// About five round values between two.
 fn ticks(low: f32, high: f32) -> Vec<f32> {
     let span = f64::from(high) - f64::from(low);
     if !span.is_finite() || span <= 0.0 {
@@ -171,7 +171,7 @@ fn ticks(low: f32, high: f32) -> Vec<f32> {
     (first..=last).map(|i| (i as f64 * step) as f32).collect()
 }
 
-/// A number with no more digits than it needs.
+/// A number with only the digits it needs.
 fn number(value: f32) -> String {
     match value.abs() {
         0.0 => "0".into(),
@@ -184,7 +184,7 @@ fn color(i: usize, of: usize) -> Rgb<u8> {
     Colormap::Viridis.color(i as f32 / of.max(2) as f32)
 }
 
-/// Named bars from the left, the first on top.
+/// Labelled bars, the first on top.
 fn amounts(image: &mut RgbImage, bars: Vec<(String, f32)>) {
     let most = bars.iter().map(|b| b.1).filter(|v| v.is_finite()).fold(f32::MIN_POSITIVE, |m, v| m.max(v.abs()));
     let names = bars.iter().map(|b| width(&b.0)).max().unwrap_or(0).min(SIZE.0 / 3) as f32;
@@ -232,7 +232,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_longest_bar_is_twice_as_long_as_half_of_it() {
+    fn bar_lengths_are_proportional_to_their_values() {
         let bar = |value| Bar { label: "b".into(), value };
         let image = draw(&Figure { title: "b".into(), body: Body::Bars { bars: vec![bar(1.0), bar(0.5)] } });
         let of = Colormap::Viridis.color(0.4);
@@ -242,7 +242,7 @@ mod tests {
     }
 
     #[test]
-    fn numbers_at_an_axis_are_round() {
+    fn tick_labels_are_round() {
         let texts = |low, high| ticks(low, high).into_iter().map(number).collect::<Vec<_>>();
         assert_eq!(texts(0.0, 1.0), ["0", "0.2", "0.4", "0.6", "0.8", "1"]);
         assert_eq!(texts(-3.0, 11.0), ["0", "5", "10"]);
@@ -252,7 +252,7 @@ mod tests {
     }
 
     #[test]
-    fn curves_of_nothing_and_of_numbers_that_are_none_are_drawn() {
+    fn empty_curves_and_curves_with_nan_are_drawn() {
         for points in [vec![], vec![(0.0, f32::NAN)], vec![(0.0, 1.0)], vec![(0.0, f32::INFINITY), (1.0, 2.0)]] {
             let series = vec![Series { label: "s".into(), points }];
             draw(&Figure { title: "c".into(), body: Body::Line { axis: "x".into(), series } });
@@ -260,7 +260,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_not_finite_is_marked_in_curves_and_bars_and_counted_above_points() {
+    fn values_that_are_not_finite_are_marked_in_curves_and_bars_and_counted_above_points() {
         let marked = |body| {
             let image = draw(&Figure { title: "t".into(), body });
             image.enumerate_pixels().filter(|(_, y, p)| **p == NOT_FINITE && *y > 38).count()

@@ -1,34 +1,34 @@
-//! Colours for numbers: 17 stops each, straight lines between them.
+//! Colormaps: 17 stops each, linearly interpolated.
 
 use image::Rgb;
 
-/// The colour of values that are NaN or infinite; no colormap has it.
+/// The color of NaN and infinite values, which is in no colormap.
 pub const NOT_FINITE: Rgb<u8> = Rgb([255, 0, 255]);
 
-/// A way to colour numbers from 0 to 1.
+/// Maps numbers from 0 to 1 to colors.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
 pub enum Colormap {
-    /// Perceptually even, dark violet to white through red.
+    /// Perceptually uniform, dark violet through red to pale yellow.
     #[default]
     Inferno,
-    /// Perceptually even, dark violet to yellow through green.
+    /// Perceptually uniform, dark violet through green to yellow.
     Viridis,
-    /// Perceptually even, black to cream through pink.
+    /// Perceptually uniform, black through pink to cream.
     Magma,
-    /// Perceptually even, blue to yellow through pink.
+    /// Perceptually uniform, blue through pink to yellow.
     Plasma,
-    /// Perceptually even, and the same for those who cannot tell red from green.
+    /// Perceptually uniform, also with red-green color blindness.
     Cividis,
     /// Black to white.
     Gray,
-    /// Diverging: blue below, grey in the middle, red above.
+    /// Diverging: blue below, gray in the middle, red above.
     Coolwarm,
-    /// The rainbow, smoothed; it invents edges.
+    /// A smooth rainbow; not perceptually uniform, so it can suggest edges that are not in the data.
     Turbo,
 }
 
 impl Colormap {
-    /// All, in the order in which one turns through them.
+    /// All colormaps, in the order in which the app cycles through them.
     pub const ALL: [Self; 8] = [
         Self::Inferno,
         Self::Viridis,
@@ -40,7 +40,7 @@ impl Colormap {
         Self::Turbo,
     ];
 
-    /// Its name: `viridis`.
+    /// The name: `viridis`.
     pub fn name(self) -> &'static str {
         match self {
             Self::Inferno => "inferno",
@@ -54,12 +54,12 @@ impl Colormap {
         }
     }
 
-    /// The one of this name.
+    /// The colormap with this name.
     pub fn named(name: &str) -> Option<Self> {
         Self::ALL.into_iter().find(|c| c.name() == name)
     }
 
-    /// The colour of `t`, held between 0 and 1; [`NOT_FINITE`] for NaN.
+    /// The color of `t`, clamped to `[0, 1]`; [`NOT_FINITE`] for NaN.
     pub fn color(self, t: f32) -> Rgb<u8> {
         if t.is_nan() {
             return NOT_FINITE;
@@ -75,7 +75,7 @@ impl Colormap {
         Rgb([channel(16), channel(8), channel(0)])
     }
 
-    /// Evenly spaced stops, sampled from matplotlib 3.11 (matplotlib licence; viridis and its kin CC0).
+    /// Evenly spaced stops, sampled from matplotlib 3.11 (matplotlib license; viridis and its relatives CC0).
     fn stops(self) -> &'static [u32] {
         match self {
             Self::Inferno => &INFERNO,
@@ -90,13 +90,13 @@ impl Colormap {
     }
 }
 
-/// A colour for each of several kinds, apart from one another and from white and black; they come again after twenty.
+/// One of 20 distinct colors for categories, none of them white or black; repeats after 20.
 pub fn category(kind: usize) -> Rgb<u8> {
     let hex = CATEGORIES[kind % CATEGORIES.len()];
     Rgb([hex >> 16, hex >> 8, hex].map(|v| (v & 255) as u8))
 }
 
-/// Trubetskoy's list of simple, distinct colours, without white and black.
+/// Trubetskoy's list of 20 simple, distinct colors, without white and black.
 const CATEGORIES: [u32; 20] = [
     0xe6194b, 0x3cb44b, 0x4363d8, 0xf58231, 0x911eb4, 0x42d4f4, 0xf032e6, 0xbfa100, 0x469990, 0x9a6324, 0x800000,
     0x808000, 0x000075, 0xfabed4, 0xdcbeff, 0xaaffc3, 0xffd8b1, 0xbfef45, 0xffe119, 0xa9a9a9,
@@ -136,7 +136,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn ends_and_middle_have_their_own_colours() {
+    fn ends_and_middle_have_the_expected_colors() {
         assert_eq!(Colormap::Viridis.color(0.0), Rgb([0x44, 0x01, 0x54]));
         assert_eq!(Colormap::Viridis.color(2.0), Rgb([0xfd, 0xe7, 0x25]));
         assert_eq!(Colormap::Coolwarm.color(0.5), Rgb([0xdd, 0xdc, 0xdc]));
@@ -144,7 +144,7 @@ mod tests {
     }
 
     #[test]
-    fn no_colormap_has_the_colour_of_what_is_not_finite() {
+    fn no_colormap_contains_the_color_of_values_that_are_not_finite() {
         for map in Colormap::ALL {
             assert_eq!(map.color(f32::NAN), NOT_FINITE);
             assert!((0..=1000).all(|i| map.color(i as f32 / 1000.0) != NOT_FINITE), "{}", map.name());

@@ -1,4 +1,4 @@
-//! Several figures on one sheet, each with its title.
+//! Contact sheets: several figures in one picture, each with its title.
 
 use super::bitmap_font::{LETTER, width, write};
 use super::figure::{Figure, grid};
@@ -7,22 +7,22 @@ use super::paint::paint;
 use image::imageops::{FilterType, replace, resize};
 use image::{Rgb, RgbImage};
 
-/// Pixels of the longer side of a figure on a sheet.
+/// Length of a figure's longer side on a sheet, in pixels.
 const SIDE: u32 = 256;
-/// Pixels between figures.
+/// Gap between figures in pixels.
 const GAP: u32 = 8;
 const PAPER: Rgb<u8> = Rgb([24, 24, 24]);
 const INK: Rgb<u8> = Rgb([230, 230, 230]);
 
-/// Figures side by side, each with its title.
+/// Collects figures and arranges them side by side, each with its title.
 #[derive(Default)]
 pub struct ContactSheet {
-    /// Titles, and pictures as large as their places allow.
+    /// Titles, and pictures scaled to their cells.
     pictures: Vec<(String, RgbImage)>,
 }
 
 impl ContactSheet {
-    /// Those of the figures that are pictures.
+    /// A sheet of those figures that can be drawn as pictures.
     pub fn of(figures: &[Figure], overlay: impl Into<Overlay>) -> Self {
         let (mut sheet, overlay) = (Self::default(), overlay.into());
         for figure in figures {
@@ -31,13 +31,13 @@ impl ContactSheet {
         sheet
     }
 
-    /// One more figure, which was painted so.
+    /// Adds a figure and its rendered picture.
     pub fn add(&mut self, figure: &Figure, picture: &RgbImage) {
         let title = figure.part().map_or(figure.title.clone(), |part| format!("{}, {part}", figure.title));
         self.pictures.push((title, fitted(picture)));
     }
 
-    /// A heading, and below it the figures with their titles; `None` where there are none.
+    /// Draws the heading and, below it, the figures with their titles; `None` if there are none.
     pub fn paint(&self, heading: &str) -> Option<RgbImage> {
         let painted = &self.pictures;
         let (columns, rows) = grid(painted.len(), 0);
@@ -59,7 +59,7 @@ impl ContactSheet {
     }
 }
 
-/// As large as its place allows; what grows keeps sharp pixels.
+/// Scales a picture to its cell; enlarged pictures keep sharp pixels.
 fn fitted(image: &RgbImage) -> RgbImage {
     let (w, h) = image.dimensions();
     let longest = w.max(h).max(1);
@@ -87,7 +87,7 @@ mod tests {
         assert_eq!(sheet.dimensions(), (2 * 264 + 8, 276 + 8 + 16));
         assert_eq!(sheet.get_pixel(136, 150).0, [255; 3]);
         assert_eq!(sheet.get_pixel(264 + 8 + 128, 150).0, [128; 3]);
-        assert_eq!(sheet.get_pixel(264 + 12, 150).0, PAPER.0, "a narrow picture stands in the middle");
+        assert_eq!(sheet.get_pixel(264 + 12, 150).0, PAPER.0, "a narrow picture is centered");
         assert_eq!(ContactSheet::of(&[words], Colormap::Gray).paint(""), None);
     }
 }

@@ -1,198 +1,198 @@
-//! Figures: what a method gives to be looked at, with its raw numbers.
+//! Figures: the results of a method for display, with their raw values.
 
 use anyhow::{Result, ensure};
 use std::sync::Arc;
 
-/// Raw values with a shape, row-major; cheap to clone.
+/// A row-major array; cheap to clone.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Array {
-    /// Sizes, slowest first.
+    /// The shape, slowest dimension first.
     pub shape: Vec<usize>,
-    /// The numbers.
+    /// The values.
     pub data: Arc<[f32]>,
-    /// The same before they were rounded, where they were computed in f64.
+    /// The values before rounding to f32, if they were computed in f64.
     pub exact: Option<Arc<[f64]>>,
 }
 
-/// One picture, chart or text of a method's answer.
+/// One picture, chart or text of a method's result.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Figure {
-    /// Its name on screen and as a file (`title.npy`).
+    /// Title on screen and base name of its file (`title.npy`).
     pub title: String,
-    /// What it shows.
+    /// The content.
     pub body: Body,
 }
 
 /// The kinds of figures.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Body {
-    /// Values over positions, `(N, C, H, W)` with any leading ones: channels are summed for the eye, `over` a picture.
+    /// A heatmap `(N, C, H, W)`, or with other leading dimensions, which are summed for display; may be drawn `over` a picture.
     Map {
         /// The raw values.
         values: Array,
-        /// How values become colours.
+        /// How values map to colors.
         scale: Scale,
-        /// The picture below, `(C, H, W)` in `[0, 1]`.
+        /// The picture below the map, `(C, H, W)` in `[0, 1]`.
         over: Option<Array>,
-        /// What its caption says beside range and scale; empty: nothing.
+        /// Addition to the caption; empty for none.
         note: String,
     },
-    /// A picture, `(C, H, W)` in `[0, 1]`: in colour of three channels, else grey.
+    /// A picture, `(C, H, W)` in `[0, 1]`: in color if it has three channels, else gray.
     Image {
         /// The pixels.
         pixels: Array,
     },
-    /// Maps as tiles, `(K, H, W)`, or pictures `(K, C, H, W)`.
+    /// A grid of maps, `(K, H, W)`, or of pictures, `(K, C, H, W)`.
     Montage {
         /// The raw values.
         tiles: Array,
-        /// How values become colours.
+        /// How values map to colors.
         scale: Scale,
-        /// Whether each tile has a scale of its own, instead of one over all tiles.
+        /// Whether each tile has its own scale, instead of one for all tiles.
         each: bool,
-        /// Tiles in a row; 0: about as many as there are rows.
+        /// Tiles per row; 0 makes the grid about square.
         columns: usize,
-        /// A tile with a frame around it.
+        /// Index of a tile to highlight with a frame.
         marked: Option<usize>,
-        /// What stands below each tile, in lines; empty: nothing.
+        /// Caption below each tile, possibly several lines; empty for none.
         captions: Vec<String>,
-        /// How many are drawn, from the first; all are raw values.
+        /// Number of tiles drawn, from the first; `tiles` holds all of them.
         shown: usize,
-        /// How many there are, where the tiles themselves are a part.
+        /// Total number of tiles, if `tiles` holds only some of them.
         of: usize,
-        /// The colour of the frame around each tile; empty: none.
+        /// Color of the frame around each tile; empty for none.
         frames: Vec<[u8; 3]>,
     },
-    /// What the network says, best first.
+    /// The predicted classes, most probable first.
     Classes {
-        /// One row a class.
+        /// One row per class.
         rows: Vec<ClassRow>,
-        /// How many classes there are.
+        /// Total number of classes.
         of: usize,
     },
-    /// Named amounts.
+    /// A bar chart.
     Bars {
-        /// In the order given.
+        /// The bars, in the given order.
         bars: Vec<Bar>,
     },
-    /// Curves over a common axis.
+    /// A line chart.
     Line {
-        /// What the horizontal axis counts.
+        /// Label of the horizontal axis.
         axis: String,
         /// The curves.
         series: Vec<Series>,
     },
-    /// Points in the plane.
+    /// A scatter plot.
     Scatter {
-        /// They; the first two numbers of each are its place.
+        /// The points; the first two values of each are its coordinates.
         points: Points,
     },
-    /// Rows of numbers for other programs: words on screen, files when kept.
+    /// Rows of numbers for other programs: a summary on screen, files when saved.
     Sheet {
         /// The rows.
         points: Points,
     },
-    /// Rows and columns.
+    /// A table of text.
     Table {
-        /// The head.
+        /// Column headings.
         columns: Vec<String>,
         /// The rows.
         rows: Vec<Vec<String>>,
     },
-    /// Plain words.
+    /// Plain text.
     Text {
-        /// They.
+        /// The text.
         text: String,
     },
-    /// A verdict in a word: `fooled`.
+    /// A one-word verdict: `fooled`.
     Badge {
-        /// The word.
+        /// The verdict.
         text: String,
-        /// Whether it is good news.
+        /// Whether the verdict is positive.
         good: bool,
     },
 }
 
-/// Rows of numbers, one for each picture of some data set.
+/// Rows of numbers, one for each of some pictures of a data set.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Points {
-    /// `(N, D)`.
+    /// The values, `(N, D)`.
     pub values: Array,
-    /// The group of each; empty if there are no groups.
+    /// Group of each row; empty if there are no groups.
     pub groups: Arc<[u32]>,
-    /// Names of the groups; one without a name is its number.
+    /// Names of the groups; a group without a name is shown by its index.
     pub names: Arc<[String]>,
-    /// Which picture of the data set each is; empty: they are counted.
+    /// Index of each row's picture in the data set; empty if row `i` is picture `i`.
     pub pictures: Arc<[u32]>,
-    /// The file of each picture, as its folder has it; empty: the data set is one file.
+    /// File of each picture, relative to its folder; empty if the data set is not made of files.
     pub files: Arc<[String]>,
-    /// The colour of each; empty: that of its group.
+    /// Color of each point; empty to use the color of its group.
     pub colors: Arc<[[u8; 3]]>,
 }
 
-/// How raw values become colours; never silently per image.
+/// How raw values map to colors.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub enum Scale {
-    /// Least to greatest value.
+    /// From the minimum to the maximum.
     Range,
-    /// Zero to the greatest value; what is below zero shows as zero.
+    /// From zero to the maximum; negative values are shown as zero.
     Positive,
-    /// Zero to the 99th percentile.
+    /// From zero to the 99th percentile.
     Percentile,
-    /// Minus to plus the greatest magnitude, in diverging colours.
+    /// From minus to plus the largest magnitude, in diverging colors.
     Symmetric,
-    /// Minus to plus the 99th percentile of the magnitudes, in diverging colours.
+    /// From minus to plus the 99th percentile of the magnitudes, in diverging colors.
     SymmetricPercentile,
     /// Between these two values.
     Fixed(f32, f32),
 }
 
-/// One class as the network sees it.
+/// A class with its score.
 #[derive(Clone, Debug, PartialEq)]
 pub struct ClassRow {
-    /// Its index.
+    /// Class index.
     pub class: usize,
-    /// Its name.
+    /// Class name.
     pub label: String,
     /// Softmax of the logits.
     pub probability: f32,
-    /// Its score.
+    /// The logit.
     pub logit: f32,
 }
 
-/// A named amount.
+/// A bar of a bar chart.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Bar {
-    /// What.
+    /// Its label.
     pub label: String,
-    /// How much.
+    /// Its value.
     pub value: f32,
 }
 
-/// A named curve.
+/// A curve of a line chart.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Series {
-    /// What.
+    /// Its name in the legend.
     pub label: String,
-    /// `(x, y)`, in order.
+    /// `(x, y)` in order.
     pub points: Vec<(f32, f32)>,
 }
 
 impl Array {
-    /// Values with a shape; errors when their number is not the shape's.
+    /// An array of these values; errors if their number does not match the shape.
     pub fn new(shape: Vec<usize>, data: impl Into<Arc<[f32]>>) -> Result<Self> {
         let data = data.into();
-        ensure!(shape.iter().product::<usize>() == data.len(), "{} values cannot have the shape {shape:?}", data.len());
+        ensure!(shape.iter().product::<usize>() == data.len(), "cannot give {} values the shape {shape:?}", data.len());
         Ok(Self { shape, data, exact: None })
     }
 
-    /// The same of numbers that were computed in f64.
+    /// [`Array::new`] for values computed in f64, which are kept in `exact`.
     pub fn of_f64(shape: Vec<usize>, exact: Vec<f64>) -> Result<Self> {
         let rounded: Vec<f32> = exact.iter().map(|&v| v as f32).collect();
         Ok(Self { exact: Some(exact.into()), ..Self::new(shape, rounded)? })
     }
 
-    /// The values of a map as `(H, W)`: leading dimensions are summed.
+    /// A map as `(H, W)`: leading dimensions are summed.
     pub fn plane(&self) -> Self {
         let [.., h, w] = self.shape[..] else { return self.clone() };
         if self.data.len() == h * w {
@@ -213,7 +213,7 @@ impl Array {
     }
 }
 
-/// Columns and rows of a montage with this number of tiles; `columns` is 0 if it is not given.
+/// Columns and rows of a grid with this number of tiles; `columns` is 0 to make it about square.
 pub fn grid(tiles: usize, columns: usize) -> (usize, usize) {
     let columns = if columns > 0 { columns } else { (tiles as f64).sqrt().ceil() as usize };
     let columns = columns.clamp(1, tiles.max(1));
@@ -221,57 +221,57 @@ pub fn grid(tiles: usize, columns: usize) -> (usize, usize) {
 }
 
 impl Points {
-    /// How many.
+    /// Number of points.
     pub fn count(&self) -> usize {
         self.values.shape.first().copied().unwrap_or(0)
     }
 
-    /// The numbers of one.
+    /// The values of point `i`.
     pub fn row(&self, i: usize) -> &[f32] {
         let width = self.values.shape.get(1).copied().unwrap_or(0);
         self.values.data.get(i * width..(i + 1) * width).unwrap_or_default()
     }
 
-    /// Its place in the plane.
+    /// The coordinates of point `i`.
     pub fn place(&self, i: usize) -> (f32, f32) {
         let row = self.row(i);
         (row.first().copied().unwrap_or(0.0), row.get(1).copied().unwrap_or(0.0))
     }
 
-    /// Whether it has a place in the plane.
+    /// Whether the coordinates of point `i` are finite.
     pub fn is_finite(&self, i: usize) -> bool {
         let (x, y) = self.place(i);
         x.is_finite() && y.is_finite()
     }
 
-    /// What it belongs to.
+    /// The group of point `i`; 0 without groups.
     pub fn group(&self, i: usize) -> usize {
         self.groups.get(i).map_or(0, |&g| g as usize)
     }
 
-    /// The number of its picture.
+    /// The index in the data set of point `i`'s picture.
     pub fn picture(&self, i: usize) -> usize {
         self.pictures.get(i).map_or(i, |&p| p as usize)
     }
 
-    /// What tells a picture from the others: its file, else its number.
+    /// A title for point `i`'s picture: its file, else its index.
     pub fn title(&self, i: usize) -> String {
         self.files.get(i).cloned().unwrap_or_else(|| format!("picture {}", self.picture(i)))
     }
 
-    /// The name of a group.
+    /// The name of a group, else its index.
     pub fn name(&self, group: usize) -> String {
         self.names.get(group).cloned().unwrap_or_else(|| group.to_string())
     }
 
-    /// How many groups there are, at least one.
+    /// Number of groups, at least 1.
     pub fn group_count(&self) -> usize {
         self.groups.iter().map(|&g| g as usize + 1).max().unwrap_or(1)
     }
 }
 
 impl Figure {
-    /// That its picture shows a part only: `256 of 320`; none where it shows all.
+    /// `256 of 320` if the figure shows only a part; `None` if it shows everything.
     pub fn part(&self) -> Option<String> {
         let (shown, of) = match &self.body {
             Body::Montage { shown, of, .. } => (*shown, *of),
@@ -281,7 +281,7 @@ impl Figure {
         (shown < of).then(|| format!("{shown} of {of}"))
     }
 
-    /// How many of its numbers are NaN or infinite, and how many there are.
+    /// Number of values that are NaN or infinite, and total number of values.
     pub fn not_finite(&self) -> (usize, usize) {
         fn count(values: impl Iterator<Item = f32>) -> (usize, usize) {
             values.fold((0, 0), |(bad, all), v| (bad + usize::from(!v.is_finite()), all + 1))
@@ -293,13 +293,13 @@ impl Figure {
         }
     }
 
-    /// `3 of 1024 not finite`, where some are.
+    /// `3 of 1024 not finite`, if some values are not.
     pub fn warning(&self) -> Option<String> {
         let (bad, all) = self.not_finite();
         (bad > 0).then(|| format!("{bad} of {all} not finite"))
     }
 
-    /// The raw values behind it, if it has any that a file can keep.
+    /// The raw values, if the figure has any that can be saved.
     pub fn values(&self) -> Option<&Array> {
         match &self.body {
             Body::Map { values, .. } => Some(values),

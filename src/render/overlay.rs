@@ -2,7 +2,7 @@
 
 use super::colormap::Colormap;
 
-/// How maps are drawn over pictures.
+/// How maps are drawn over pictures: colors and opacity.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Overlay {
     /// The colormap, unless the scale is symmetric.

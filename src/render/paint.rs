@@ -1,4 +1,4 @@
-//! Figures as pictures.
+//! Renders figures as pictures.
 
 use super::chart;
 use super::colormap::{Colormap, NOT_FINITE};
@@ -11,15 +11,15 @@ use super::tile_grid::TileGrid;
 use image::imageops::{FilterType, resize};
 use image::{Rgb, RgbImage};
 
-/// Maps smaller than this are enlarged, so that their cells are visible.
+/// Maps smaller than this many pixels are enlarged, so that their cells are visible.
 const LEAST: u32 = 128;
 
-/// A figure as a picture, maps in the colors of `overlay` unless their scale is symmetric; `None` for texts and tables.
+/// Renders a figure, maps in the colors of `overlay` unless their scale is symmetric; `None` for texts and tables.
 pub fn paint(figure: &Figure, overlay: impl Into<Overlay>) -> Option<RgbImage> {
     paint_in(figure, range(figure), overlay)
 }
 
-/// The same, given the range of the figure.
+/// Like [`paint`](paint()), with a known range of the figure.
 pub fn paint_in(figure: &Figure, range: Option<Range>, overlay: impl Into<Overlay>) -> Option<RgbImage> {
     let Overlay { colors, strength } = overlay.into();
     match &figure.body {
@@ -52,7 +52,7 @@ pub fn paint_in(figure: &Figure, range: Option<Range>, overlay: impl Into<Overla
     }
 }
 
-/// The colors of a figure's range from low to high, `width` pixels wide; grey for tiles in color.
+/// The colors of a figure's range from low to high, `width` pixels wide; gray for tiles in color.
 pub fn colorbar(figure: &Figure, range: Range, colors: Colormap, width: u32) -> Vec<Rgb<u8>> {
     let in_color = matches!(&figure.body, Body::Montage { tiles, .. } if tiles.shape.len() == 4);
     let colors = match range.symmetric {
@@ -63,7 +63,7 @@ pub fn colorbar(figure: &Figure, range: Range, colors: Colormap, width: u32) -> 
     (0..width).map(|x| colors.color(x as f32 / (width - 1).max(1) as f32)).collect()
 }
 
-/// A map over its picture in grey; values that are not finite hide the picture.
+/// Blends a map with its picture in gray; values that are not finite hide the picture.
 fn blend(map: &RgbImage, strength: f32, picture: &RgbImage) -> RgbImage {
     let (width, height) = picture.dimensions();
     let mut image = resize(map, width, height, FilterType::Triangle);
@@ -94,7 +94,7 @@ mod tests {
     }
 
     #[test]
-    fn a_map_is_coloured_from_its_least_to_its_greatest_value() {
+    fn a_map_is_colored_from_its_minimum_to_its_maximum() {
         let image = paint(&heatmap(vec![0.0, 1.0, 0.5, 0.0], Scale::Range, None), Colormap::Gray).unwrap();
         assert_eq!(image.dimensions(), (128, 128));
         assert_eq!(image.get_pixel(0, 0).0, [0, 0, 0]);
@@ -103,7 +103,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_no_number_is_seen() {
+    fn values_that_are_not_finite_are_visible() {
         for bad in [f32::NAN, f32::INFINITY, f32::NEG_INFINITY] {
             for scale in [Scale::Range, Scale::Symmetric, Scale::Percentile, Scale::Fixed(0.0, 1.0)] {
                 let image = paint(&heatmap(vec![bad, 1.0, 0.5, 0.0], scale, None), Colormap::Gray).unwrap();
@@ -143,7 +143,7 @@ mod tests {
     }
 
     #[test]
-    fn three_tiles_stand_in_a_grid_of_two_or_in_the_columns_asked_for() {
+    fn three_tiles_form_a_square_grid_or_the_given_number_of_columns() {
         let size = |columns| paint(&grid(3, 200, None, false, columns), Colormap::Gray).unwrap().dimensions();
         assert_eq!(size(0), (427, 427));
         assert_eq!(size(3), (636, 218));
@@ -159,7 +159,7 @@ mod tests {
     }
 
     #[test]
-    fn a_grid_of_a_part_draws_that_part_and_says_so() {
+    fn a_partial_grid_draws_its_part_and_says_so() {
         let mut figure = grid(40, 200, None, false, 0);
         let Body::Montage { shown, .. } = &mut figure.body else { panic!("a montage") };
         *shown = 4;
@@ -171,7 +171,7 @@ mod tests {
     }
 
     #[test]
-    fn frames_stand_around_their_tiles_and_do_not_touch() {
+    fn frames_surround_their_tiles_without_touching() {
         let mut figure = grid(2, 60, None, false, 2);
         let Body::Montage { frames, .. } = &mut figure.body else { panic!("a montage") };
         *frames = vec![[200, 10, 10], [10, 200, 10]];

@@ -15,7 +15,7 @@ pub(super) fn map(values: &Array, range: Range, colors: Colormap) -> RgbImage {
     })
 }
 
-/// The picture enlarged by a whole number, so that its longer side is at most `least`.
+/// Enlarges a picture by the largest integer factor that keeps its longer side within `least`.
 pub(super) fn enlarged(image: RgbImage, least: u32) -> RgbImage {
     let times = least / image.width().max(image.height()).max(1);
     if times < 2 {
@@ -24,8 +24,8 @@ pub(super) fn enlarged(image: RgbImage, least: u32) -> RgbImage {
     resize(&image, image.width() * times, image.height() * times, FilterType::Nearest)
 }
 
-/// `(C, H, W)` in `[0, 1]` as a picture: one or three channels as grey or color, others as their mean; values that are not finite
-/// in their own color.
+/// Renders `(C, H, W)` in `[0, 1]`: one or three channels as gray or color, others as their mean; pixels with values that are
+/// not finite get [`NOT_FINITE`].
 pub(super) fn rgb(pixels: &Array) -> Option<RgbImage> {
     let [channels, h, w] = pixels.shape[..] else { return None };
     let value = |c: usize, place: usize| pixels.data.get(c * h * w + place).copied();
@@ -55,7 +55,7 @@ mod tests {
     }
 
     #[test]
-    fn channels_that_are_no_colours_are_seen_as_their_mean() {
+    fn other_numbers_of_channels_are_shown_as_their_mean() {
         let pixels = Array::new(vec![2, 1, 1], vec![0.0, 1.0]).unwrap();
         assert_eq!(rgb(&pixels).unwrap().get_pixel(0, 0).0, [128; 3]);
     }

@@ -1,22 +1,22 @@
-//! What a figure says at one place.
+//! The values of a figure at one position.
 
 use super::figure::{Array, Body, Figure};
 use super::text::brief;
 use super::tile_grid::TileGrid;
 
-/// Values at a place.
+/// The values at a position.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Reading {
-    /// Column and row among the figure's own values, from 0.
+    /// Column and row in the figure's own resolution, from 0.
     pub at: (usize, usize),
-    /// The tile of a montage, from 0.
+    /// Index of the tile of a montage, from 0.
     pub tile: Option<usize>,
-    /// The value, or one for each channel of a picture.
+    /// The value, or one value per channel of a picture.
     pub values: Vec<f32>,
 }
 
-/// The values at a place of a figure, both in `[0, 1)` from the left and from the top; none between tiles and for figures
-/// that are no pictures.
+/// The values at a position of a figure; both coordinates are in `[0, 1)` from the top left. `None` between tiles and for
+/// figures that are not pictures.
 pub fn read(figure: &Figure, place: (f32, f32)) -> Option<Reading> {
     match &figure.body {
         Body::Map { values, .. } => pick(&values.plane(), None, place),
@@ -60,7 +60,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_map_is_read_in_its_own_cells() {
+    fn a_map_is_read_at_its_own_resolution() {
         let values = Array::new(vec![1, 2, 2], vec![0.0, 0.25, 0.5, 0.75]).unwrap();
         let figure = Figure {
             title: "m".into(),
@@ -72,14 +72,14 @@ mod tests {
     }
 
     #[test]
-    fn a_picture_tells_every_channel() {
+    fn every_channel_of_a_picture_is_read() {
         let pixels = Array::new(vec![3, 1, 2], vec![0.1, 0.2, 0.3, 0.4, 0.5, 0.6]).unwrap();
         let figure = Figure { title: "p".into(), body: Body::Image { pixels } };
         assert_eq!(read(&figure, (0.5, 0.0)).unwrap().values, [0.2, 0.4, 0.6]);
     }
 
     #[test]
-    fn a_montage_tells_its_tile_and_nothing_between_tiles() {
+    fn a_montage_is_read_within_tiles_and_not_between_them() {
         let tiles = Array::new(vec![4, 200, 200], (0..4).flat_map(|t| vec![t as f32; 40_000]).collect::<Vec<_>>());
         let body = Body::Montage {
             tiles: tiles.unwrap(),

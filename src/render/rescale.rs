@@ -1,4 +1,4 @@
-//! The scale that the user chooses for maps, in place of that of their method.
+//! The user's choice of scale for maps, which overrides the method's.
 
 use super::figure::{Body, Figure, Scale};
 use super::scale::range;
@@ -6,7 +6,7 @@ use super::scale::range;
 /// A scale for all maps on screen.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Rescale {
-    /// As the method chose.
+    /// The scale chosen by the method.
     #[default]
     Own,
     /// Minimum to maximum of each map.
@@ -15,12 +15,12 @@ pub enum Rescale {
     Symmetric,
     /// To the 99th percentile of each map, symmetric if its own scale is.
     Percentile,
-    /// One for all maps.
+    /// One range for all maps.
     Shared,
 }
 
 impl Rescale {
-    /// All of them, in the order of the key that switches.
+    /// All of them, in the order in which the key cycles through them.
     pub const ALL: [Self; 5] = [Self::Own, Self::Range, Self::Symmetric, Self::Percentile, Self::Shared];
 
     /// Its name on screen and in commands.
@@ -39,14 +39,14 @@ impl Rescale {
         Self::ALL.into_iter().find(|scale| scale.name() == name)
     }
 
-    /// The next one.
+    /// The next scale in the cycle.
     pub fn next(self) -> Self {
         let at = Self::ALL.iter().position(|scale| *scale == self).unwrap_or(0);
         Self::ALL[(at + 1) % Self::ALL.len()]
     }
 }
 
-/// Sets the scale of maps and montages; tiles that each have their own share one under `Shared`.
+/// Sets the scale of maps and montages; `Shared` also applies to tiles that have their own scales.
 pub fn rescale(figures: &mut [&mut Figure], wish: Rescale) {
     let common = (wish == Rescale::Shared).then(|| shared(figures));
     for figure in figures {
@@ -66,7 +66,7 @@ pub fn rescale(figures: &mut [&mut Figure], wish: Rescale) {
     }
 }
 
-/// From the lowest to the highest end, symmetric if one of them is.
+/// The union of all ranges, symmetric if one of them is.
 fn shared(figures: &mut [&mut Figure]) -> Scale {
     let mut ends = (f32::INFINITY, f32::NEG_INFINITY);
     let mut symmetric = false;
@@ -116,7 +116,7 @@ mod tests {
     }
 
     #[test]
-    fn the_switch_turns_round() {
+    fn the_scales_form_a_cycle() {
         let all: Vec<_> = std::iter::successors(Some(Rescale::Own), |s| Some(s.next())).take(6).collect();
         assert_eq!(all[..5], Rescale::ALL);
         assert_eq!(all[5], Rescale::Own);

@@ -1,20 +1,20 @@
-//! The values of the first and the last color.
+//! The values at the ends of a colormap.
 
 use super::figure::{Body, Figure, Scale};
 
-/// The choice of ends if no value is finite.
+/// The label of a range without finite values.
 const NOTHING: &str = "no finite values";
 
 /// The values at the ends of the colors, and how they were chosen.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Range {
-    /// The value of the first color, and of all below.
+    /// The value of the first color; smaller values get that color too.
     pub low: f32,
-    /// The value of the last color, and of all above.
+    /// The value of the last color; larger values get that color too.
     pub high: f32,
-    /// How the two were chosen, in a word or two.
+    /// How they were chosen, as shown in captions: `symmetric`.
     pub chosen: &'static str,
-    /// Whether zero is in the middle, in diverging colors.
+    /// Whether zero is in the middle of the range, which then uses diverging colors.
     pub symmetric: bool,
 }
 
@@ -26,7 +26,7 @@ impl Range {
         let least = finite().fold(f32::INFINITY, f32::min);
         let (low, high, chosen) = match scale {
             _ if least > greatest => (0.0, 0.0, NOTHING),
-            Scale::Range => (least, greatest, "least to greatest"),
+            Scale::Range => (least, greatest, "min to max"),
             Scale::Positive => (0.0, greatest.max(0.0), "from zero"),
             Scale::Percentile => (0.0, percentile(finite().collect(), 0.99).max(0.0), "99th percentile"),
             Scale::Symmetric => {
@@ -48,7 +48,7 @@ impl Range {
         self.chosen == NOTHING
     }
 
-    /// The place of a value among the colors, 0 to 1; NaN if it is not finite. If both ends are equal, the middle or the lower end.
+    /// Position of a value in the colormap, 0 to 1; NaN if it is not finite. If both ends are equal: 0.5 if symmetric, else 0.
     pub fn place(&self, value: f32) -> f32 {
         if !value.is_finite() {
             return f32::NAN;
@@ -61,7 +61,7 @@ impl Range {
     }
 }
 
-/// The range of the colors of a figure, if it has one; tiles on scales of their own have none in common.
+/// The color range of a figure, if it has one; `None` if each tile has its own.
 pub fn range(figure: &Figure) -> Option<Range> {
     match &figure.body {
         Body::Map { values, scale, .. } => Some(Range::of(&values.plane().data, *scale)),
@@ -93,14 +93,14 @@ mod tests {
     }
 
     #[test]
-    fn one_bright_pixel_does_not_darken_the_rest_under_the_percentile() {
+    fn an_outlier_does_not_darken_the_rest_with_the_percentile() {
         let mut values = vec![1.0; 999];
         values.push(1000.0);
         assert_eq!(Range::of(&values, Scale::Percentile).high, 1.0);
     }
 
     #[test]
-    fn one_bright_pixel_does_not_pale_the_rest_under_the_symmetric_percentile() {
+    fn an_outlier_does_not_fade_the_rest_with_the_symmetric_percentile() {
         let mut values = vec![-1.0; 999];
         values.push(1000.0);
         let range = Range::of(&values, Scale::SymmetricPercentile);
@@ -108,7 +108,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_not_finite_has_no_place_and_the_greatest_floats_have() {
+    fn values_that_are_not_finite_have_no_place_and_the_largest_floats_do() {
         let range = Range::of(&[f32::MAX, f32::MIN, f32::INFINITY], Scale::Range);
         assert_eq!([f32::MIN, 0.0, f32::MAX].map(|v| range.place(v)), [0.0, 0.5, 1.0]);
         let flat = Range::of(&[1.0], Scale::Symmetric);

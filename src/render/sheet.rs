@@ -1,10 +1,10 @@
-//! Rows of numbers as files that other programs read: comma-separated, and the pair that TensorBoard's projector takes.
+//! Exports rows of numbers: CSV, and the pair of TSV files that TensorBoard's projector reads.
 
 use super::figure::Points;
 use crate::words;
 use std::fmt::Write;
 
-/// `picture,group,name,x,y,…`, a row a point; the numbers as short as they can be read back exactly.
+/// CSV with the columns `picture,group,name,x,y,…`, one row per point; numbers are the shortest that parse back exactly.
 pub fn csv(points: &Points) -> String {
     let mut text = String::from(if points.files.is_empty() { "picture,group,name" } else { "picture,file,group,name" });
     for column in columns(points) {
@@ -27,7 +27,7 @@ pub fn csv(points: &Points) -> String {
     text
 }
 
-/// The numbers alone with tabs between, as `tensors.tsv`.
+/// The values alone, separated by tabs: the projector's `tensors.tsv`.
 pub fn vectors(points: &Points) -> String {
     let mut text = String::new();
     for i in 0..points.count() {
@@ -40,7 +40,7 @@ pub fn vectors(points: &Points) -> String {
     text
 }
 
-/// A head and what each row is, as `metadata.tsv`.
+/// A header and a description of each row: the projector's `metadata.tsv`.
 pub fn metadata(points: &Points) -> String {
     let cell = |text: &str| words::escaped(text).replace(['\t', '\n'], " ");
     let mut text = String::from(if points.files.is_empty() { "picture\tlabel\n" } else { "picture\tlabel\tfile\n" });
@@ -86,14 +86,14 @@ mod tests {
     }
 
     #[test]
-    fn a_table_has_a_head_and_quotes_names_with_commas() {
+    fn csv_has_a_header_and_quotes_names_with_commas() {
         let expected =
             "picture,group,name,x,y\n7,1,\"say \"\"hi\"\", you\",0.1,-2\n9,0,a\tb,0.00000000000000000001,3.5\n";
         assert_eq!(csv(&points()), expected);
     }
 
     #[test]
-    fn pictures_of_a_folder_are_told_by_their_files() {
+    fn pictures_of_a_folder_are_identified_by_their_files() {
         let files = vec!["cat/a,b.png".to_string(), "dog/\u{1b}[31m.png".into()].into();
         let points = Points { files, ..points() };
         assert_eq!(csv(&points).lines().nth(1), Some("7,\"cat/a,b.png\",1,\"say \"\"hi\"\", you\",0.1,-2"));
@@ -102,7 +102,7 @@ mod tests {
     }
 
     #[test]
-    fn the_projector_gets_as_many_names_as_rows_and_no_head_above_numbers() {
+    fn the_projector_gets_a_name_for_each_row_and_no_header_above_the_values() {
         assert_eq!(vectors(&points()), "0.1\t-2\n0.00000000000000000001\t3.5\n");
         assert_eq!(metadata(&points()), "picture\tlabel\n7\tsay \"hi\", you\n9\ta b\n");
     }

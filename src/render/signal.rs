@@ -1,25 +1,25 @@
-//! Pictures of one row as an oscilloscope shows them: the signal as a trace, a map as the colours behind it.
+//! Pictures of one row, drawn as on an oscilloscope: the signal as a trace, a map as the colors behind it.
 
 use super::colormap::NOT_FINITE;
 use super::figure::{Array, Scale};
 use super::scale::Range;
 use image::{Rgb, RgbImage};
 
-/// Width over height.
+/// Aspect ratio: width over height.
 const ASPECT: u32 = 3;
-/// The greatest width in pixels: more values than this share columns.
+/// Maximum width in pixels; longer signals share columns.
 const MOST: usize = 3000;
-/// The least width in pixels.
+/// Minimum width in pixels.
 const LEAST: usize = 600;
-/// The same of a tile.
+/// Minimum width of a tile in pixels.
 const LEAST_TILE: usize = 128;
 const SCREEN: Rgb<u8> = Rgb([12, 18, 16]);
 const SILENCE: Rgb<u8> = Rgb([48, 66, 58]);
 const TRACE: Rgb<u8> = Rgb([120, 255, 170]);
-/// The trace over colours.
+/// Color of a trace over a map.
 const OVER: Rgb<u8> = Rgb([255, 255, 255]);
 
-/// Width over height as it is shown; a signal's own would be a line.
+/// Aspect ratio for display; a signal's own would be a line.
 pub(crate) fn aspect(shape: &[usize]) -> f64 {
     match shape {
         [.., 1, w] if *w > 1 => f64::from(ASPECT),
@@ -33,13 +33,13 @@ pub(super) fn is_signal(values: &Array) -> bool {
     matches!(values.shape[..], [.., 1, w] if w > 1)
 }
 
-/// The trace of a signal `(C, 1, W)` in `[0, 1]`, its first channel, low below; `columns` are the colours behind it.
+/// Draws a signal `(C, 1, W)` in `[0, 1]`: the trace of its first channel, over the colors of `columns`.
 pub(super) fn scope(signal: Option<&Array>, columns: Option<&[Rgb<u8>]>) -> RgbImage {
     let values = signal.map(|s| &s.data[..s.shape.last().copied().unwrap_or(0).min(s.data.len())]).unwrap_or_default();
     trace(values, columns, LEAST)
 }
 
-/// Signals as colour tiles `(K, 3, h, w)`, on one range or, where there is none, each on its own.
+/// Draws signals as color tiles `(K, 3, h, w)`, on a common range or, without one, each on its own.
 pub(super) fn traces(tiles: &Array, range: Option<Range>, scale: Scale) -> Array {
     let count = tiles.shape[0];
     let tile = |values: &[f32]| {
@@ -54,7 +54,7 @@ pub(super) fn traces(tiles: &Array, range: Option<Range>, scale: Scale) -> Array
     Array { shape: vec![images.len(), 3, h as usize, w as usize], data: planes.collect(), exact: None }
 }
 
-/// Values in `[0, 1]` from left to right.
+/// Draws values in `[0, 1]` from left to right.
 fn trace(values: &[f32], columns: Option<&[Rgb<u8>]>, least: usize) -> RgbImage {
     let count = values.len().max(columns.map_or(0, <[_]>::len)).max(1);
     let width = (count * least.div_ceil(count)).min(MOST) as u32;
@@ -94,14 +94,14 @@ fn trace(values: &[f32], columns: Option<&[Rgb<u8>]>, least: usize) -> RgbImage 
     image
 }
 
-/// The least and the greatest of several values; none where one is no number.
+/// Minimum and maximum of several values; `None` if one of them is not finite.
 fn extremes(values: &[f32]) -> Option<(f32, f32)> {
     let wider = |(low, high): (f32, f32), v: &f32| (low.min(*v), high.max(*v));
     let all = values.iter().fold((f32::INFINITY, f32::NEG_INFINITY), wider);
     values.iter().all(|v| v.is_finite()).then_some(all)
 }
 
-/// The value between samples; none where one is no number.
+/// Linear interpolation between samples; `None` if the result is not finite.
 fn between(values: &[f32], at: f32) -> Option<f32> {
     let at = at.clamp(0.0, (values.len() - 1) as f32);
     let (low, part) = (at.floor() as usize, at.fract());
@@ -118,7 +118,7 @@ mod tests {
     }
 
     #[test]
-    fn a_signal_goes_from_low_to_high() {
+    fn a_trace_goes_from_low_to_high() {
         let image = scope(Some(&Array::new(vec![1, 1, 2], vec![0.0, 1.0]).unwrap()), None);
         assert_eq!(image.dimensions(), (600, 200));
         assert_eq!(lit(&image, 10, TRACE), [199]);
@@ -148,7 +148,7 @@ mod tests {
     }
 
     #[test]
-    fn a_map_colours_the_time_behind_the_trace() {
+    fn a_map_colors_the_background_of_the_trace() {
         let (red, blue) = (Rgb([200, 0, 0]), Rgb([0, 0, 200]));
         let signal = Array::new(vec![1, 1, 4], vec![0.5, 0.5, f32::NAN, 0.5]).unwrap();
         let image = scope(Some(&signal), Some(&[red, blue]));

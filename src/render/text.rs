@@ -1,11 +1,11 @@
-//! Figures in words and letters, for a terminal's width.
+//! Figures as text, for a terminal of a given width.
 
 use super::figure::{Body, Figure};
 use super::scale::range;
 use crate::words;
 
-/// Title, raw range, scale, and what is not finite, in one line, `cam  -0.12 to 0.83, from zero, 3 of 49 not finite`, and a
-/// note if there is one.
+/// One line with title, raw range, scale and the number of values that are not finite, and a note if there is one:
+/// `cam  -0.12 to 0.83, from zero, 3 of 49 not finite`.
 pub fn caption(figure: &Figure) -> String {
     let measured = measured(figure);
     match &figure.body {
@@ -29,13 +29,13 @@ fn measured(figure: &Figure) -> String {
     if about.is_empty() { title.into_owned() } else { format!("{title}  {about}") }
 }
 
-/// Everything of a figure that is words, bars or cells; none for pictures.
+/// The figure as text, bars or a table; `None` for pictures.
 pub fn text(figure: &Figure, width: usize) -> Option<String> {
     match &figure.body {
         Body::Map { .. } | Body::Image { .. } | Body::Montage { .. } | Body::Scatter { .. } => None,
         Body::Sheet { points } => {
             let width = points.values.shape.get(1).copied().unwrap_or(0);
-            Some(format!("{} rows of {width} numbers; --out keeps them", points.count()))
+            Some(format!("{} rows of {width} numbers; --out saves them", points.count()))
         }
         Body::Classes { rows, .. } => {
             let rows = rows.iter().map(|r| {
@@ -70,7 +70,7 @@ pub fn text(figure: &Figure, width: usize) -> Option<String> {
     }
 }
 
-/// Labels, amounts and bars (parts of 1) in columns.
+/// Rows of label, amount and bar (its length as a fraction of 1), aligned in columns.
 fn amounts(rows: &[(String, String, f32)], width: usize) -> String {
     let label = rows.iter().map(|r| cells(&r.0)).max().unwrap_or(0).min(width / 2);
     let amount = rows.iter().map(|r| cells(&r.1)).max().unwrap_or(0);
@@ -95,12 +95,12 @@ fn table(columns: &[String], rows: &[Vec<String>]) -> String {
     all().map(row).collect::<Vec<_>>().join("\n")
 }
 
-/// Columns that a text takes; wide letters take two.
+/// Display width of a text in terminal columns; wide characters take two.
 fn cells(text: &str) -> usize {
     text.chars().map(|c| 1 + usize::from(matches!(c as u32, 0x1100..=0x115f | 0x2e80..=0xa4cf | 0xac00..=0xd7a3 | 0xf900..=0xfaff | 0xfe30..=0xfe6f | 0xff00..=0xff60 | 0x1f300..=0x1faff))).sum()
 }
 
-/// A text in exactly `width` columns.
+/// Pads or shortens a text to exactly `width` columns.
 fn padded(text: &str, width: usize) -> String {
     if cells(text) <= width {
         return format!("{text}{}", " ".repeat(width - cells(text)));
@@ -127,7 +127,7 @@ pub fn short(cell: &str) -> String {
     }
 }
 
-/// A number in few letters.
+/// A number in few characters: about three significant digits.
 pub fn brief(v: f32) -> String {
     let size = v.abs();
     match size {
@@ -155,7 +155,7 @@ mod tests {
     }
 
     #[test]
-    fn classes_stand_in_columns_with_bars() {
+    fn classes_are_aligned_in_columns_with_bars() {
         let row = |class, label: &str, probability| ClassRow { class, label: label.into(), probability, logit: 0.0 };
         let figure = Figure {
             title: "classes".into(),

@@ -1,4 +1,4 @@
-//! Tiles in a grid, with optional captions.
+//! Tiles in a grid, with optional captions and frames.
 
 use super::bitmap_font::{LETTER, fitting, write};
 use super::colormap::Colormap;
@@ -8,46 +8,46 @@ use super::scale::Range;
 use image::imageops::{FilterType, resize};
 use image::{Rgb, RgbImage};
 
-/// Between tiles.
+/// Color between tiles.
 pub(super) const GAP: Rgb<u8> = Rgb([32, 32, 32]);
-/// Around the marked tile.
+/// Color of the frame around the marked tile.
 pub(super) const MARK: Rgb<u8> = Rgb([255, 210, 0]);
-/// Captions.
+/// Color of captions.
 const LETTERS: Rgb<u8> = Rgb([230, 230, 230]);
-/// Smaller grids are enlarged.
+/// Grids smaller than this many pixels are enlarged.
 const LEAST: u32 = 320;
-/// Pixels from line to line.
+/// Height of a line of text in pixels.
 const LINE: u32 = LETTER + 2;
-/// The smallest side of a tile with a caption.
+/// Minimum side of a tile with a caption, in pixels.
 const CAPTIONED: usize = 96;
 
-/// Tiles in a grid, on a common range, else each on its own.
+/// Tiles in a grid, on a common range if there is one, else each on its own.
 pub(super) struct TileGrid<'a> {
     pub tiles: &'a Array,
     pub scale: Scale,
     pub range: Option<Range>,
     pub columns: usize,
-    /// The caption of each tile; empty for none.
+    /// Caption of each tile; empty for none.
     pub captions: &'a [String],
     /// Number of tiles that are drawn.
     pub shown: usize,
-    /// The color of the frame around each; empty for none.
+    /// Color of the frame around each tile; empty for none.
     pub frames: &'a [[u8; 3]],
 }
 
-/// The layout in pixels.
+/// The layout of a grid in pixels.
 struct Plan {
     count: usize,
     /// Width and height of a tile.
     size: (usize, usize),
-    /// The enlargement of a tile.
+    /// Enlargement factor of a tile.
     times: usize,
     gap: usize,
     columns: usize,
     rows: usize,
-    /// The height of a caption.
+    /// Height of a caption.
     below: usize,
-    /// The width of a frame.
+    /// Width of a frame.
     frame: usize,
 }
 
@@ -56,7 +56,7 @@ impl Plan {
         let TileGrid { tiles, columns, captions, shown, frames, .. } = *drawn;
         let [count, .., h, w] = tiles.shape[..] else { return None };
         let count = count.min(shown);
-        // Letters have a fixed size, so that tiles with captions are enlarged before they are drawn.
+        // Characters have a fixed size, so tiles with captions are enlarged before drawing.
         let times = if captions.is_empty() { 1 } else { CAPTIONED.div_ceil(h.max(w).max(1)) };
         let size = (w * times, h * times);
         let lines = captions.iter().map(|c| c.lines().count()).max().unwrap_or(0);
@@ -71,7 +71,7 @@ impl Plan {
 }
 
 impl TileGrid<'_> {
-    /// The tile at a place of the grid, and the place in that tile; all places in `[0, 1)`.
+    /// The tile at a position of the grid, and the position within that tile; all coordinates are in `[0, 1)`.
     pub fn tile_at(&self, (x, y): (f32, f32)) -> Option<(usize, (f32, f32))> {
         let plan = Plan::of(self)?;
         let ((w, h), gap) = (plan.size, plan.gap);
@@ -113,7 +113,7 @@ impl TileGrid<'_> {
         enlarged(image, LEAST)
     }
 
-    /// One tile; those of several channels are shifted from the range to 0..1.
+    /// Draws one tile; tiles with several channels are mapped from the range to `[0, 1]`.
     fn tile(&self, values: &[f32], (h, w): (usize, usize), colors: Colormap) -> RgbImage {
         let range = self.range.unwrap_or_else(|| Range::of(values, self.scale));
         if self.tiles.shape.len() == 4 {

@@ -1,16 +1,16 @@
-//! Answers of a case: those of its rows joined, and their names in other programs.
+//! Results of a test case: joining those of single rows, and their names in other programs.
 
 use super::harness::Answer;
 use anyhow::{Context, Result};
 use candle_core::Tensor;
 
-/// Joins the answers for each row to those for the batch.
+/// Joins the results of single rows to those of the batch.
 pub fn together(mut rows: Vec<Answer>) -> Result<Answer> {
     if rows.len() == 1 {
         return Ok(rows.remove(0));
     }
-    let first = rows.first().context("a batch of no rows")?;
-    let of = |row: &'_ Answer, name: &String| row.get(name).cloned().context("a row lacks an answer");
+    let first = rows.first().context("the batch has no rows")?;
+    let of = |row: &'_ Answer, name: &String| row.get(name).cloned().context("a row lacks a result");
     let all = |name: &String| rows.iter().map(|row| of(row, name)).collect::<Result<Vec<_>>>();
     let joined = |name: &String| -> Result<Tensor> {
         let parts = all(name)?;
@@ -19,7 +19,7 @@ pub fn together(mut rows: Vec<Answer>) -> Result<Answer> {
     first.keys().map(|name| Ok((name.clone(), joined(name)?))).collect()
 }
 
-/// The name of an answer here, given its name in other programs.
+/// The name used here for a result of another program.
 pub fn alias(name: &str) -> Option<&'static str> {
     Some(match name {
         "cam" | "cam_raw" | "attribution" => "map",

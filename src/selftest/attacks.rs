@@ -1,4 +1,4 @@
-//! Cases of attacks: gradient steps in balls and boxes, DeepFool, Carlini & Wagner, and the arithmetic below them.
+//! Attacks: gradient steps in norm balls, DeepFool, Carlini & Wagner, and the arithmetic they use.
 
 use super::answers::{alias, together};
 use super::harness::{Answer, Harness, by_input, map};
@@ -11,7 +11,7 @@ use serde_json::{Value, json};
 
 type Set = Vec<(&'static str, String)>;
 
-/// PGD with what the case sets; a case may stop no sooner than after its last step.
+/// PGD with the case's parameters; never stops early.
 pub(super) fn pgd(desk: Harness) -> Result<Answer> {
     let mut set = ball(desk)?;
     set.push(("norm", norm(desk)?.into()));
@@ -21,13 +21,13 @@ pub(super) fn pgd(desk: Harness) -> Result<Answer> {
     let loss = match desk.params()["loss"].as_str().unwrap_or("ce") {
         "ce" | "cross_entropy" => "cross_entropy",
         "neg_log_output" => "logit",
-        other => bail!("the loss \"{other}\" is not known"),
+        other => bail!("unknown loss \"{other}\""),
     };
     set.push(("loss", loss.into()));
     end(desk, "pgd", set)
 }
 
-/// MI-FGSM; its signs do not depend on how the gradient's length is measured.
+/// MI-FGSM; with sign steps, how the gradient is normalized does not matter.
 pub(super) fn mi_fgsm(desk: Harness) -> Result<Answer> {
     ensure!(desk.params()["norm"].is_null() || norm(desk)? == "linf", "MI-FGSM steps in Linf");
     let loss = &desk.params()["loss"];
@@ -48,7 +48,7 @@ pub(super) fn deepfool(desk: Harness) -> Result<Answer> {
     end(desk, "deepfool", set)
 }
 
-/// The length of the least perturbation that is found, held against the bounds that the case names.
+/// The norm of the smallest perturbation found, compared with the bounds in the case.
 pub(super) fn least_l2(desk: Harness) -> Result<Answer> {
     let set: Set = vec![("steps", "300".into()), ("searches", "9".into()), ("c", "0.001".into())];
     let (low, high) = bounds(desk)?;
@@ -61,36 +61,36 @@ pub(super) fn least_l2(desk: Harness) -> Result<Answer> {
     held.into_iter().map(|(name, v)| Ok((name.to_string(), Tensor::new(v, &Device::Cpu)?))).collect()
 }
 
-/// One step along the gradient that is given as the picture.
+/// One steepest-ascent step along the gradient, which is given as the picture.
 pub(super) fn steepest_step(desk: Harness) -> Result<Answer> {
     let set = [("norm", norm(desk)?.to_string()), ("length", number(desk.params(), "eps")?.to_string())];
     arithmetic(desk, &["gradient"], include_str!("scripts/step.rhai"), &set)
 }
 
-/// Lengths of the difference of two vectors.
+/// Norms of the difference of two vectors.
 pub(super) fn distances(desk: Harness) -> Result<Answer> {
     arithmetic(desk, &["a", "b"], include_str!("scripts/distances.rhai"), &[])
 }
 
-/// A vector brought into balls around another; of L1 the difference made shorter, as Foolbox does.
+/// Projects a vector onto norm balls around another; for L1 by rescaling the difference, as in Foolbox.
 pub(super) fn project(desk: Harness) -> Result<Answer> {
     let set = [("radius", number(desk.params(), "eps")?.to_string())];
     arithmetic(desk, &["a", "b"], include_str!("scripts/project.rhai"), &set)
 }
 
-/// By how many of the 256 levels a PNG file differs after one step of each length.
+/// By how many of the 256 levels a PNG file changes after one step of each length.
 pub(super) fn quantise(desk: Harness) -> Result<Answer> {
-    let lengths = list(&desk.params()["eps"])?.iter().map(|e| e.as_f64().context("a length is a number"));
+    let lengths = list(&desk.params()["eps"])?.iter().map(|e| e.as_f64().context("a length must be a number"));
     let mut rows = vec![];
     for length in lengths.collect::<Result<Vec<_>>>()? {
         let set = [("length", length.to_string())];
         let mut row = arithmetic(desk, &["x", "sign"], include_str!("scripts/quantise.rhai"), &set)?;
-        rows.push(row.remove("levels_changed").context("the script tells the levels")?);
+        rows.push(row.remove("levels_changed").context("the script returns no levels")?);
     }
     Ok([("levels_changed".into(), Tensor::cat(&rows, 0)?)].into())
 }
 
-/// The norm of a case, in the plugins' words.
+/// The norm of a case, as the plugins name it.
 fn norm(desk: Harness) -> Result<&'static str> {
     let norm = &desk.params()["norm"];
     let written = norm.as_str().map_or_else(|| norm.to_string(), str::to_lowercase);
@@ -98,45 +98,45 @@ fn norm(desk: Harness) -> Result<&'static str> {
         "linf" | "inf" => Ok("linf"),
         "l2" | "2" | "2.0" => Ok("l2"),
         "l1" | "1" | "1.0" => Ok("l1"),
-        _ => bail!("the norm {norm} is not known; there are L1, L2, Linf"),
+        _ => bail!("unknown norm {norm}; use L1, L2 or Linf"),
     }
 }
 
-/// The class to reach, where the case is about one.
+/// The target class of a targeted attack.
 fn goal(desk: Harness) -> Option<(&'static str, String)> {
     let targeted = desk.params()["targeted"].as_bool().unwrap_or(false);
     targeted.then(|| ("goal", desk.target().to_string()))
 }
 
-/// Radius, step and steps, in 1/255 of what lies between the bounds.
+/// Radius, step size and number of steps, in units of 1/255 of the range between the bounds.
 fn ball(desk: Harness) -> Result<Set> {
     let (low, high) = bounds(desk)?;
     let pixels = |name: &str| Ok::<_, anyhow::Error>((number(desk.params(), name)? * 255.0 / (high - low)).to_string());
-    let steps = desk.params()["steps"].as_u64().context("a case says how many \"steps\"")?;
+    let steps = desk.params()["steps"].as_u64().context("the case has no number of \"steps\"")?;
     Ok(vec![("epsilon", pixels("eps")?), ("step", pixels("step")?), ("steps", steps.to_string())])
 }
 
-/// What black and white stand for: the case's own bounds, or some that no step reaches.
+/// The values of black and white: the case's bounds, or bounds that no step reaches.
 fn bounds(desk: Harness) -> Result<(f64, f64)> {
     let params = desk.params();
     if params.get("lower").is_some() {
         return Ok((number(params, "lower")?, number(params, "upper")?));
     }
     let reach = |v: &Value| super::value::tensor(v)?.abs()?.max_all()?.to_scalar::<f64>().map_err(Into::into);
-    let inputs = desk.case["inputs"].as_object().context("a case has inputs")?;
+    let inputs = desk.case["inputs"].as_object().context("the case has no inputs")?;
     let most = inputs.values().map(reach).collect::<Result<Vec<f64>>>()?.into_iter().fold(1.0, f64::max);
-    ensure!(most < 1e6, "the case needs \"lower\" and \"upper\" with inputs as large as {most}");
+    ensure!(most < 1e6, "the case needs \"lower\" and \"upper\", because its inputs are as large as {most}");
     let side = (2.0 * most).log2().ceil().exp2();
     Ok((-side, side))
 }
 
-/// The picture that an attack ends with, in the case's own numbers, and whether it fools.
+/// The final picture of an attack, in the case's units, and whether the network is fooled.
 fn end(desk: Harness, name: &str, set: Set) -> Result<Answer> {
     let (low, high) = bounds(desk)?;
     let which = &desk.params()["which"];
     ensure!(
         which.as_array().is_none_or(|w| w.len() == 1),
-        "an attack moves all inputs, or the one that \"which\" names"
+        "an attack changes all inputs, or the single one given by \"which\""
     );
     let only = which.get(0).unwrap_or(which).as_str();
     let squared = desk.params()["loss"] == "neg_log_output";
@@ -153,10 +153,10 @@ fn fooled(figures: &[Figure]) -> Result<bool> {
         Body::Badge { text, good } if text == "fooled" => Some(*good),
         _ => None,
     };
-    figures.iter().find_map(badge).context("there is no badge \"fooled\"")
+    figures.iter().find_map(badge).context("the method returned no badge \"fooled\"")
 }
 
-/// What a script makes of vectors, row by row: they are channels of a picture, in this order.
+/// Runs a script on vectors, row by row; they become the channels of a picture, in this order.
 fn arithmetic(desk: Harness, inputs: &[&str], script: &str, set: &[(&'static str, String)]) -> Result<Answer> {
     let names: serde_json::Map<_, _> = inputs.iter().map(|n| (n.to_string(), json!([]))).collect();
     let case = json!({
@@ -166,7 +166,7 @@ fn arithmetic(desk: Harness, inputs: &[&str], script: &str, set: &[(&'static str
         "inputs": desk.case["inputs"],
         "target": 0,
     });
-    let expected = desk.case["expected"].as_object().context("a case expects something")?;
+    let expected = desk.case["expected"].as_object().context("the case has no \"expected\" results")?;
     let mut rows = vec![];
     for row in 0..list(&desk.case["inputs"][inputs[0]])?.len() {
         let desk = Harness { row, ..desk.with(&case) };

@@ -1,4 +1,4 @@
-//! What the cases of pictures that a network makes ask: regularisers of the climb, and what style transfer measures.
+//! Test cases for feature visualization and style transfer: regularizers, Gram matrices and losses.
 
 use super::harness::{Answer, Harness, map, table};
 use super::network::ReadOptions;
@@ -7,7 +7,7 @@ use anyhow::{Context, Result};
 use candle_core::{DType, Device, Tensor};
 use serde_json::{Map, Value, json};
 
-/// One regulariser on a picture of one or more channels, by a gradient where it needs one.
+/// Applies a regularizer to a picture with one or more channels, and to a gradient if the regularizer needs one.
 pub(super) fn regulariser(desk: Harness, name: &str) -> Result<Answer> {
     let amount = if name == "gaussian_blur" { "sigma" } else { "percentile" };
     let set = [("of", name.to_string()), ("amount", number(desk.params(), amount)?.to_string())];
@@ -15,7 +15,7 @@ pub(super) fn regulariser(desk: Harness, name: &str) -> Result<Answer> {
     shaped(desk, [("img".to_string(), map(&figures, "img")?)].into())
 }
 
-/// Gram matrices and losses of two maps.
+/// Gram matrices and style losses of two maps.
 pub(super) fn style(desk: Harness) -> Result<Answer> {
     let figures = ask(desk, &["F", "target"], include_str!("scripts/styles.rhai"), &[])?;
     let mut answer = table(&figures)?;
@@ -25,14 +25,14 @@ pub(super) fn style(desk: Harness) -> Result<Answer> {
     shaped(desk, answer)
 }
 
-/// A script's answer on inputs whose channels are those of a picture, in this order.
+/// Runs a script on inputs that become the channels of a picture, in this order.
 fn ask(
     desk: Harness,
     names: &[&str],
     script: &str,
     set: &[(&'static str, String)],
 ) -> Result<Vec<crate::render::Figure>> {
-    let inputs = desk.case["inputs"].as_object().context("a case has inputs")?;
+    let inputs = desk.case["inputs"].as_object().context("the case has no inputs")?;
     let batched = |value: &Value| match tensor(value).map(|t| t.rank()) {
         Ok(2) => json!([[value]]),
         _ => json!([value]),
@@ -50,7 +50,7 @@ fn ask(
     desk.ask(&desk.network(ReadOptions::default())?, desk.script(script, set)?)
 }
 
-/// In the shapes that the case expects.
+/// Reshapes results to the shapes the case expects.
 fn shaped(desk: Harness, answer: Answer) -> Result<Answer> {
     let shaped = |(name, value): (String, Tensor)| {
         let expected = &desk.case["expected"][&name];

@@ -1,4 +1,4 @@
-//! Where a case is asked: its network and one row of its inputs before a plugin, in one type.
+//! Runs plugins on a test case: on its network and one row of its inputs, in one dtype.
 
 use super::network::{CaseSeed, Network, ReadOptions};
 use crate::graph::Scores;
@@ -13,10 +13,10 @@ use candle_core::{DType, Device, Tensor};
 use serde_json::Value;
 use std::collections::BTreeMap;
 
-/// Numbers in f64 by the names that a case expects them under.
+/// Results in f64, by the names used in the case.
 pub(super) type Answer = BTreeMap<String, Tensor>;
 
-/// One row of a case in one type.
+/// One row of a case, in one dtype.
 #[derive(Clone, Copy)]
 pub(super) struct Harness<'a> {
     pub host: &'a Host,
@@ -25,16 +25,16 @@ pub(super) struct Harness<'a> {
     pub dtype: DType,
 }
 
-/// What a plugin is asked, beside network and picture.
+/// A method and its parameters.
 pub(super) struct PluginCall<'a> {
     pub method: Method,
     pub set: Vec<(&'a str, String)>,
-    /// Numbers that stand in no file.
+    /// A tensor parameter that does not come from a file.
     pub given: Option<(&'a str, Tensor)>,
 }
 
 impl<'a> Harness<'a> {
-    /// The same desk with another case.
+    /// The same harness with another case, at its first row.
     pub fn with(self, case: &'a Value) -> Self {
         Self { case, row: 0, ..self }
     }
@@ -47,60 +47,61 @@ impl<'a> Harness<'a> {
         self.params()[name].as_str().with_context(|| format!("the case needs the parameter \"{name}\""))
     }
 
-    /// The class of this row: the case's only one, or one of a list; 0 where it names none.
+    /// The target class of this row: the case's only one, or its entry in a list; 0 if the case has none.
     pub fn target(&self) -> usize {
         let target = &self.case["target"];
         let class = target.as_u64().or_else(|| target.get(self.row)?.as_u64());
         class.and_then(|class| usize::try_from(class).ok()).unwrap_or(0)
     }
 
-    /// What the case asks about: a class, unless its seed says that it is all outputs.
+    /// The seed of the backward pass: the target class, unless the case specifies the outputs.
     pub fn seed(&self) -> Result<CaseSeed> {
         let seed = &self.params()["seed"];
         if let Some(weights) = seed.as_array() {
-            let weights = weights.iter().map(|w| w.as_f64().context("a seed's weights are numbers, one an output"));
+            let weights =
+                weights.iter().map(|w| w.as_f64().context("the weights of a seed must be numbers, one per output"));
             return Ok(CaseSeed::Weighted(weights.collect::<Result<_>>()?));
         }
         match seed.as_str() {
             None if seed.is_null() => Ok(CaseSeed::Class),
             Some("target" | "class" | "logit" | "one_hot" | "onehot") => Ok(CaseSeed::Class),
             Some("sum" | "ones" | "all" | "sum_of_outputs") => Ok(CaseSeed::Sum),
-            _ => bail!("the seed {seed} is not known to the method {}", self.case["method"]),
+            _ => bail!("unknown seed {seed} for the method {}", self.case["method"]),
         }
     }
 
-    /// The same among a model's classes: a single output is the second of its pair.
+    /// The target among a model's classes: a single output is the second class of its pair.
     pub fn class(&self, model: &Model) -> usize {
         if model.graph.scores == Scores::Pair { 1 } else { self.target() }
     }
 
-    /// The case's network, this row its picture; it ends in what the case's seed asks about.
+    /// The case's network, extended by its seed, with this row as the picture.
     pub fn network(&self, reading: ReadOptions) -> Result<Network> {
         Network::of(self.case, &ReadOptions { row: self.row, seed: self.seed()?, ..reading })
     }
 
-    /// The case's network, this row its picture; it ends in its own outputs.
+    /// The case's network as it is, with this row as the picture.
     pub fn bare(&self, reading: ReadOptions) -> Result<Network> {
         Network::of(self.case, &ReadOptions { row: self.row, seed: CaseSeed::Class, ..reading })
     }
 
-    /// One of the program's own plugins, with parameters.
+    /// A built-in plugin with parameters.
     pub fn plugin(&self, name: &str, set: &[(&'static str, String)]) -> Result<PluginCall<'static>> {
         Ok(PluginCall { method: self.host.method(name)?, set: set.to_vec(), given: None })
     }
 
-    /// A script of this text, which may import what the plugins share.
+    /// A script with this text, which may import the plugins' library, with parameters.
     pub fn script(&self, text: &str, set: &[(&'static str, String)]) -> Result<PluginCall<'static>> {
         let source = ScriptSource::of_text("case", text);
         Ok(PluginCall { method: self.host.compile(source)?, set: set.to_vec(), given: None })
     }
 
-    /// The figures of the answer, at its end.
+    /// Runs the method to its end and returns its figures.
     pub fn ask(&self, network: &Network, question: PluginCall) -> Result<Vec<Figure>> {
         let (model, picture) = network.to(self.dtype)?;
         let single = model.graph.scores == Scores::Pair;
         let known = single || !self.case["target"].is_null() || self.seed()? != CaseSeed::Class;
-        ensure!(known, "the case names no \"target\" of {} outputs", model.classes());
+        ensure!(known, "the case has no \"target\" among {} outputs", model.classes());
         let target = self.class(&model);
         let mut session = Session::new(self.host, model, "case", picture)?;
         session.open(question.method);
@@ -116,22 +117,24 @@ impl<'a> Harness<'a> {
         Ok(frame.figures)
     }
 
-    /// The map of this title.
+    /// Runs the method and returns the values of the figure with this title.
     pub fn map(&self, network: &Network, question: PluginCall, title: &str) -> Result<Tensor> {
         map(&self.ask(network, question)?, title)
     }
 
-    /// A map of the picture, input by input.
+    /// Runs the method and splits the figure with this title by input.
     pub fn by_input(&self, network: &Network, question: PluginCall, title: &str) -> Result<Answer> {
         by_input(network, &self.map(network, question, title)?)
     }
 }
 
-/// The numbers of the figure of this title.
+/// The values of the figure with this title.
 pub(super) fn map(figures: &[Figure], title: &str) -> Result<Tensor> {
-    let figure =
-        figures.iter().find(|f| f.title == title).with_context(|| format!("there is no figure \"{title}\""))?;
-    let values = figure.values().with_context(|| format!("the figure \"{title}\" has no numbers"))?;
+    let figure = figures
+        .iter()
+        .find(|f| f.title == title)
+        .with_context(|| format!("the method returned no figure \"{title}\""))?;
+    let values = figure.values().with_context(|| format!("the figure \"{title}\" has no values"))?;
     let numbers = match &values.exact {
         Some(exact) => exact.to_vec(),
         None => values.data.iter().map(|&v| f64::from(v)).collect(),
@@ -139,20 +142,20 @@ pub(super) fn map(figures: &[Figure], title: &str) -> Result<Tensor> {
     Ok(Tensor::from_vec(numbers, values.shape.clone(), &Device::Cpu)?)
 }
 
-/// The numbers of a table's rows, by their first cells.
+/// The values of a table, by the first cell of each row.
 pub(super) fn table(figures: &[Figure]) -> Result<Answer> {
     let Some(Body::Table { rows, .. }) = figures.iter().map(|f| &f.body).find(|b| matches!(b, Body::Table { .. }))
     else {
-        bail!("there is no table");
+        bail!("the method returned no table");
     };
     let number = |row: &Vec<String>| match &row[..] {
         [name, value] => Ok((name.clone(), Tensor::new(value.parse::<f64>()?, &Device::Cpu)?)),
-        _ => bail!("a row of {} cells", row.len()),
+        _ => bail!("a table row has {} cells instead of 2", row.len()),
     };
     rows.iter().map(number).collect()
 }
 
-/// The channels of each input, in the input's shape.
+/// The channels of each input, in its shape.
 pub(super) fn by_input(network: &Network, map: &Tensor) -> Result<Answer> {
     let mut start = 0;
     let mut answer = Answer::new();

@@ -1,4 +1,4 @@
-//! Layers described in JSON, as the cases have them, with PyTorch's names and options.
+//! Builds layers from their description in a case, with PyTorch's names and options.
 
 use super::value::{list, number, tensor, text};
 use crate::graph::op::{self, Attribute, OpSpec};
@@ -8,7 +8,7 @@ use candle_core::{DType, Device, Tensor};
 use serde_json::Value;
 use std::collections::BTreeMap;
 
-/// What a layer's lists of numbers are called in a case, and in a weight file.
+/// Keys of a layer's parameters in a case, and their names in a weight file.
 const NUMBERS: [(&str, &str); 6] = [
     ("weight", "weight"),
     ("bias", "bias"),
@@ -18,10 +18,10 @@ const NUMBERS: [(&str, &str); 6] = [
     ("var", "running_var"),
 ];
 
-/// The largest size or count of a case.
+/// Maximum size or count in a case.
 const LARGEST: u64 = 256;
 
-/// Adds one layer with its weights, which are kept by their full names; gives its name and its node.
+/// Adds a layer and its weights, stored under their full names; returns its name and node.
 pub(super) fn add(
     builder: &mut Builder,
     layer: &Value,
@@ -29,9 +29,9 @@ pub(super) fn add(
     weights: &mut BTreeMap<String, Tensor>,
 ) -> Result<(String, NodeId)> {
     let name = text(layer, "name")?.to_string();
-    let input = |v: &Value| v.as_str().and_then(|n| known.get(n).copied()).context("a layer reads something unknown");
+    let input = |v: &Value| v.as_str().and_then(|n| known.get(n).copied()).context("a layer has an unknown input");
     let inputs = list(&layer["in"])?.iter().map(input).collect::<Result<Vec<_>>>()?;
-    let first = *inputs.first().with_context(|| format!("layer \"{name}\" reads nothing"))?;
+    let first = *inputs.first().with_context(|| format!("layer \"{name}\" has no inputs"))?;
     for (key, of) in NUMBERS {
         if let Some(values) = layer.get(key).filter(|v| v.is_array()) {
             weights.insert(format!("{name}.{of}"), tensor(values)?);
@@ -41,19 +41,19 @@ pub(super) fn add(
         "affine" => affine(builder, layer, &name, first, weights)?,
         "square" => builder.add(&name, op::Mul, &[first, first])?,
         "sub" => {
-            let [first, second] = inputs[..] else { bail!("layer \"{name}\" is the difference of two") };
+            let [first, second] = inputs[..] else { bail!("layer \"{name}\" needs exactly two inputs") };
             difference(builder, &name, first, second, weights)?
         }
         "sum" => sum(builder, weights, &name, first, None)?,
         kind => {
-            let spec = op::spec(kind).with_context(|| format!("the operation \"{kind}\" is not known"))?;
+            let spec = op::spec(kind).with_context(|| format!("unknown operation \"{kind}\""))?;
             own(builder, spec, layer, &name, &inputs, weights).with_context(|| format!("layer \"{name}\""))?
         }
     };
     Ok((name, id))
 }
 
-/// An operation of the program's own.
+/// Adds an operation of the graph module.
 fn own(
     builder: &mut Builder,
     spec: &'static OpSpec,
@@ -76,7 +76,7 @@ fn own(
         given.extend(from_shapes(&parameters.collect())?.into_iter().map(|(key, value)| (key.to_string(), value)));
     }
     let op = spec.build(given, &shapes)?;
-    // A normalisation without factors has ones, and without summands zeros.
+    // Batch norms without a weight or bias use ones or zeros.
     if spec.kind == "batch_norm" {
         for (of, number) in [("weight", 1.0), ("bias", 0.0)] {
             let own = weights.entry(format!("{name}.{of}"));
@@ -86,13 +86,13 @@ fn own(
     builder.add_shared(name, op, inputs)
 }
 
-/// A value as operations take it; whole numbers of a case are small.
+/// A JSON value as an attribute; integers are limited to [`LARGEST`].
 fn attribute(value: &Value) -> Result<Attribute> {
     Ok(match value {
         Value::Bool(b) => Attribute::Bool(*b),
         Value::Number(n) => match n.as_i64() {
             Some(n) if n.unsigned_abs() <= LARGEST => Attribute::Int(n),
-            Some(n) => bail!("{n} is more than {LARGEST}"),
+            Some(n) => bail!("{n} is too large; at most {LARGEST} is supported"),
             None => Attribute::Float(n.as_f64().unwrap_or(f64::NAN)),
         },
         Value::String(text) => Attribute::Text(text.clone()),
@@ -109,14 +109,14 @@ fn affine(
     id: NodeId,
     weights: &mut BTreeMap<String, Tensor>,
 ) -> Result<NodeId> {
-    let size = *builder.shape(id).get(1).context("a value without features")?;
+    let size = *builder.shape(id).get(1).context("the input has no features")?;
     let eye = (Tensor::eye(size, DType::F64, &Device::Cpu)? * number(layer, "scale")?)?;
     weights.insert(format!("{name}.weight"), eye);
     weights.insert(format!("{name}.bias"), Tensor::full(number(layer, "shift")?, size, &Device::Cpu)?);
     builder.add(name, op::Linear { input: size, output: size, bias: true }, &[id])
 }
 
-/// What the first value has more than the second.
+/// `first − second`, as a sum with a negated second input.
 fn difference(
     builder: &mut Builder,
     name: &str,
@@ -125,7 +125,7 @@ fn difference(
     weights: &mut BTreeMap<String, Tensor>,
 ) -> Result<NodeId> {
     let minus = format!("{name}.minus");
-    let channels = *builder.shape(second).get(1).context("a value without channels")?;
+    let channels = *builder.shape(second).get(1).context("the input has no channels")?;
     for (of, number) in [("weight", -1.0), ("bias", 0.0), ("running_mean", 0.0), ("running_var", 1.0)] {
         weights.insert(format!("{minus}.{of}"), Tensor::full(number, channels, &Device::Cpu)?);
     }
@@ -133,7 +133,7 @@ fn difference(
     builder.add(name, op::Add, &[first, second])
 }
 
-/// The sum of all that a layer gives, each times its factor if there are some; `(N, 1)`.
+/// The sum of all outputs of a layer, weighted by `factors` if given: `(N, 1)`.
 pub(super) fn sum(
     builder: &mut Builder,
     weights: &mut BTreeMap<String, Tensor>,
@@ -146,7 +146,7 @@ pub(super) fn sum(
     let weight = match factors {
         None => Tensor::ones((1, input), DType::F64, &Device::Cpu)?,
         Some(factors) => {
-            ensure!(factors.len() == input, "{} weights for {input} outputs", factors.len());
+            ensure!(factors.len() == input, "got {} weights for {input} outputs", factors.len());
             Tensor::from_slice(factors, (1, input), &Device::Cpu)?
         }
     };

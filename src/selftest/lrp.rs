@@ -1,4 +1,4 @@
-//! Cases of LRP: a composite by name is asked of the plugin, a list of rules becomes a script.
+//! Test cases for LRP: a named composite is run by the plugin, a list of rules by a generated script.
 
 use super::harness::{Answer, Harness, by_input, map};
 use super::network::{CaseSeed, Network, ReadOptions};
@@ -8,7 +8,7 @@ use anyhow::{Context, Result, bail, ensure};
 use candle_core::{DType, Tensor};
 use serde_json::Value;
 
-/// The stabiliser of rules that name none, and that of captum's.
+/// Default stabilizer, and that of rules that follow captum.
 const STABILIZER: f64 = 1e-6;
 const CAPTUM: f64 = 1e-9;
 
@@ -27,12 +27,12 @@ pub(super) fn answer(desk: Harness) -> Result<Answer> {
             let also = desk.by_input(&network, desk.plugin("input_x_gradient", &[])?, "attribution")?;
             answer.extend(also.into_iter().map(|(name, map)| (format!("{name} of input_x_gradient"), map)));
         }
-        Some(other) => bail!("relevance is compared with input_x_gradient, not with \"{other}\""),
+        Some(other) => bail!("relevance can only be compared with input_x_gradient, not with \"{other}\""),
     }
     Ok(answer)
 }
 
-/// The rules of a case; none where it names only a composite.
+/// The rules of a case; empty if it has only a composite.
 fn rules<'a>(desk: Harness<'a>) -> Result<Vec<(&'a Value, &'a Value)>> {
     let params = desk.params();
     if params["rules"].is_null() && !params["composite"].is_null() {
@@ -42,7 +42,7 @@ fn rules<'a>(desk: Harness<'a>) -> Result<Vec<(&'a Value, &'a Value)>> {
     Ok(rules.iter().map(|r| (&r["match"], &r["rule"])).collect())
 }
 
-/// What pixels lie between, where a case says it.
+/// The bounds of pixel values, if the case has them.
 fn bounds(desk: Harness) -> Result<Option<(f64, f64)>> {
     let rules = rules(desk)?;
     let zbox = rules.iter().map(|(_, rule)| *rule).find(|rule| rule["kind"] == "zbox");
@@ -52,12 +52,12 @@ fn bounds(desk: Harness) -> Result<Option<(f64, f64)>> {
     }
 }
 
-/// Whether batch norms are merged into the layers before them.
+/// Whether batch norms are merged into the preceding layers.
 fn merged(desk: Harness) -> Result<bool> {
     match desk.params()["canonise"].as_str() {
         Some("merge_batchnorm" | "merge_batch_norm" | "SequentialMergeBatchNorm") => Ok(true),
         None if desk.params()["canonise"].is_null() => Ok(false),
-        _ => bail!("the canonisation {} is not known; there is \"merge_batchnorm\"", desk.params()["canonise"]),
+        _ => bail!("unknown canonization {}; use \"merge_batchnorm\"", desk.params()["canonise"]),
     }
 }
 
@@ -75,11 +75,11 @@ fn by_composite(desk: Harness, network: &Network, name: &str) -> Result<Tensor> 
     let norms = network.model.graph.nodes.iter().any(|n| n.op.kind() == "batch_norm");
     ensure!(
         !norms || merged(desk)?,
-        "a composite is asked for with batch norms merged into the layers before them: \"canonise\": \"merge_batchnorm\""
+        "a composite needs batch norms merged into the preceding layers: set \"canonise\" to \"merge_batchnorm\""
     );
     ensure!(
         desk.seed()? == CaseSeed::Class,
-        "a composite by its name starts at one class; give its \"rules\" for another seed"
+        "a named composite starts from a single class; use \"rules\" for another seed"
     );
     let params = desk.params();
     let mut set = vec![("composite", composite(name).to_string())];
@@ -96,13 +96,16 @@ fn by_composite(desk: Harness, network: &Network, name: &str) -> Result<Tensor> 
             "gamma" => set.push(("gamma", value("gamma")?)),
             "alphabeta" => {
                 let (alpha, beta) = (number(rule, "alpha")?, number(rule, "beta")?);
-                ensure!(alpha - beta == 1.0, "a composite's alpha is beta + 1, not {alpha} with {beta}");
+                ensure!(alpha - beta == 1.0, "alpha must be beta + 1 in a composite, got {alpha} and {beta}");
                 set.push(("alpha", value("alpha")?));
             }
             _ => {}
         }
         bias = bias.or(rule["bias"].as_str());
-        ensure!(rule["bias"].is_null() || rule["bias"].as_str() == bias, "a composite has one way of the bias");
+        ensure!(
+            rule["bias"].is_null() || rule["bias"].as_str() == bias,
+            "all rules of a composite must treat the bias in the same way"
+        );
     }
     if let Some(bias) = bias {
         set.push(("bias", bias.into()));
@@ -110,10 +113,10 @@ fn by_composite(desk: Harness, network: &Network, name: &str) -> Result<Tensor> 
     desk.map(network, desk.plugin("lrp", &set)?, "relevance")
 }
 
-/// Relevance at the inputs and at every layer that the case asks for.
+/// Relevance at the inputs and at every layer the case expects.
 fn by_rules(desk: Harness, network: &Network) -> Result<Answer> {
     let known = |name: &str| network.model.graph.find(name).is_ok();
-    let names = desk.case["expected"].as_object().context("a case expects something")?.keys();
+    let names = desk.case["expected"].as_object().context("the case has no \"expected\" results")?.keys();
     let layers: Vec<_> = names.filter(|name| known(name) && network.inputs.iter().all(|(i, _)| i != *name)).collect();
     let figures = desk.ask(network, desk.script(&script(desk, network, &layers)?, &[])?)?;
     let mut answer = by_input(network, &map(&figures, "input")?)?;
@@ -123,7 +126,7 @@ fn by_rules(desk: Harness, network: &Network) -> Result<Answer> {
     Ok(answer)
 }
 
-/// A method with the rules of the case, as somebody would write it.
+/// A method with the rules of the case, written as a user would.
 fn script(desk: Harness, network: &Network, layers: &[&String]) -> Result<String> {
     let mut list = vec![];
     for (place, rule) in rules(desk)? {
@@ -149,7 +152,7 @@ fn script(desk: Harness, network: &Network, layers: &[&String]) -> Result<String
     ))
 }
 
-/// How a script writes a rule.
+/// A rule in script syntax.
 fn rule_text(rule: &Value) -> Result<String> {
     let (kind, bias) = (text(rule, "kind")?, rule["bias"].as_str().unwrap_or("full"));
     let of = |name| number(rule, name);
@@ -165,7 +168,7 @@ fn rule_text(rule: &Value) -> Result<String> {
         "zbox" => {
             ensure!(
                 bias != "full" || rule["bias"].is_null(),
-                "the bias cancels in the box rule: \"split\" or \"zero\""
+                "the bias cancels in the box rule; use \"split\" or \"zero\""
             );
             format!("zbox({}, {})", numbers(&rule["low"])?, numbers(&rule["high"])?)
         }
@@ -175,10 +178,10 @@ fn rule_text(rule: &Value) -> Result<String> {
         "wsquare" => format!("wsquare({bias:?})"),
         "proportional" => "proportional()".into(),
         "absolute" => "absolute()".into(),
-        // They divide by nothing.
+        // These rules do not divide.
         "pass" => return Ok("pass()".into()),
         "gradient" => return Ok("gradient()".into()),
-        other => bail!("the rule \"{other}\" is not known"),
+        other => bail!("unknown rule \"{other}\""),
     };
     let usual = if kind.ends_with("_plain") { CAPTUM } else { STABILIZER };
     Ok(match rule["eps"].as_f64() {
@@ -187,9 +190,10 @@ fn rule_text(rule: &Value) -> Result<String> {
     })
 }
 
-/// A number as a tensor of a script, or a list of them, one a channel.
+/// A number, or a list with one per channel, as a tensor in script syntax.
 fn numbers(value: &Value) -> Result<String> {
-    let number = |v: &Value| v.as_f64().context("a bound of the box rule is a number, or a list of one a channel");
+    let number =
+        |v: &Value| v.as_f64().context("a bound of the box rule must be a number, or a list with one per channel");
     match value {
         Value::Array(many) => {
             let many = many.iter().map(number).collect::<Result<Vec<_>>>()?;
@@ -199,13 +203,13 @@ fn numbers(value: &Value) -> Result<String> {
     }
 }
 
-/// The selectors of what a rule is for: the layers of an operation, one by its name, the first layers with weights, or all.
+/// Selectors for the layers of a rule: those of an operation, of given names, the first layers with weights, or all.
 fn selectors(desk: Harness, place: &Value, network: &Network) -> Result<Vec<String>> {
     let layers = list(&desk.case["network"]["layers"])?;
     let named = |name: &str| -> Result<Vec<String>> {
         let node = network.model.graph.node(name)?;
         let minus = network.model.graph.find(&format!("{name}.minus")).is_ok();
-        // A layer may be called as a kind is; a difference is a sum with the second turned round.
+        // The kind disambiguates layers that are named like a kind; a difference is a sum with a negated second input.
         let own = [format!("{}: {name}", node.op.kind())];
         Ok(own.into_iter().chain(minus.then(|| format!("batch_norm: {name}.minus"))).collect())
     };
@@ -218,7 +222,10 @@ fn selectors(desk: Harness, place: &Value, network: &Network) -> Result<Vec<Stri
         return named(name);
     }
     if let Some(names) = place["name"].as_array() {
-        return all(names.iter().map(|n| n.as_str().context("a layer's name is a text")).collect::<Result<_>>()?);
+        return all(names
+            .iter()
+            .map(|n| n.as_str().context("the name of a layer must be a string"))
+            .collect::<Result<_>>()?);
     }
     let first = network.model.graph.first_with_weights();
     if place["first"] == true {
@@ -230,15 +237,15 @@ fn selectors(desk: Harness, place: &Value, network: &Network) -> Result<Vec<Stri
     if place["any"] == true {
         return all(of(&|_| true)?);
     }
-    let ops = list(&place["op"]).context("a rule is for an operation, a layer, or the first layer")?;
+    let ops = list(&place["op"]).context("a rule must match an operation, a layer, or the first layer")?;
     all(of(&|op| ops.iter().any(|o| o == op))?)
 }
 
-/// The network's output that was asked about, all relevance at the inputs, and what is missing between them.
+/// Adds the network's output for the seed, the total relevance at the inputs, and their difference.
 fn sums(desk: Harness, network: &Network, answer: &mut Answer) -> Result<()> {
     let (model, picture) = network.to(desk.dtype)?;
     let logits = model.graph.forward(&picture)?.logits()?.to_dtype(DType::F64)?.flatten_all()?;
-    // Of a pair, the second is the network's own.
+    // Of a pair of classes, the second is the network's output.
     let logits = if model.graph.scores == Scores::Pair { logits.narrow(0, 1, 1)? } else { logits };
     let output = match desk.seed()? {
         CaseSeed::Class => logits.narrow(0, if logits.dims() == [1] { 0 } else { desk.target() }, 1)?.squeeze(0)?,

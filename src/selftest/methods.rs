@@ -1,4 +1,4 @@
-//! What the cases of each method ask, and of whom: a plugin wherever its parameters can say it.
+//! Computes the results of each method's cases: with a plugin wherever its parameters can express the case.
 
 use super::harness::{Answer, Harness, map, table};
 use super::network::ReadOptions;
@@ -8,9 +8,9 @@ use anyhow::{Context, Result, bail, ensure};
 use candle_core::Tensor;
 use serde_json::{Value, json};
 
-/// The numbers that a case expects, as the program computes them.
+/// Computes the values a case expects.
 ///
-/// Errors say what the case asks for that is not known.
+/// Errors name what the case uses that is not supported.
 pub(super) fn answer(desk: Harness) -> Result<Answer> {
     match desk.case["method"].as_str().unwrap_or_default() {
         "gradient" => gradient::answer(desk),
@@ -46,7 +46,7 @@ pub(super) fn answer(desk: Harness) -> Result<Answer> {
         name @ ("gaussian_blur" | "clip_small_norm" | "clip_small_contribution") => dream::regulariser(desk, name),
         "style_losses" => dream::style(desk),
         "tsne_joint_p" | "tsne_kl_grad" => tsne::answer(desk),
-        other => bail!("the method \"{other}\" is not known"),
+        other => bail!("unknown method \"{other}\""),
     }
 }
 
@@ -55,7 +55,7 @@ fn relu_rule(desk: Harness, rule: &str) -> Result<Answer> {
     desk.by_input(&network, desk.plugin("guided_backprop", &[("rule", rule.into())])?, "gradient")
 }
 
-/// The map; of a layer that has none the sum over its units, or each unit's part where the case wants them apart.
+/// The Grad-CAM map; for a layer without positions the sum over its units, or each unit's contribution if the case asks for it.
 fn grad_cam(desk: Harness) -> Result<Answer> {
     let network = desk.network(ReadOptions::default())?;
     let params = desk.params();
@@ -79,24 +79,28 @@ fn grad_cam(desk: Harness) -> Result<Answer> {
     Ok([("map".into(), if flag("relu", false)? { map.relu()? } else { map })].into())
 }
 
-/// The layer of a case, or the one that it reads.
+/// The layer of a case, or its input if the case asks for that.
 fn cam_layer(desk: Harness<'_>) -> Result<&str> {
     let name = desk.param("layer")?;
     if !switch(desk.params(), "at_input", false)? {
         return Ok(name);
     }
     let layers = list(&desk.case["network"]["layers"])?;
-    let layer = layers.iter().find(|l| l["name"] == name).with_context(|| format!("there is no layer \"{name}\""))?;
-    layer["in"][0].as_str().with_context(|| format!("layer \"{name}\" reads nothing"))
+    let layer = layers.iter().find(|l| l["name"] == name).with_context(|| format!("no layer named \"{name}\""))?;
+    layer["in"][0].as_str().with_context(|| format!("layer \"{name}\" has no inputs"))
 }
 
-/// A yes or no of a case.
+/// A boolean parameter of a case.
 fn switch(params: &Value, name: &str, default: bool) -> Result<bool> {
     let value = &params[name];
-    if value.is_null() { Ok(default) } else { value.as_bool().with_context(|| format!("\"{name}\" is true or false")) }
+    if value.is_null() {
+        Ok(default)
+    } else {
+        value.as_bool().with_context(|| format!("\"{name}\" must be true or false"))
+    }
 }
 
-/// A network whose gradient is the one given: the activation is its picture, the gradient its only weights.
+/// Builds a network with the given gradient: the activation is its input, the gradient its only weights.
 fn grad_cam_from_arrays(desk: Harness) -> Result<Answer> {
     let (activation, gradient) = (&desk.case["inputs"]["activation"], &desk.case["inputs"]["gradient"]);
     let weights = tensor(gradient)?.flatten_all()?.to_vec1::<f64>()?;
@@ -113,38 +117,41 @@ fn grad_cam_from_arrays(desk: Harness) -> Result<Answer> {
     match desk.params()["normalise"].as_str() {
         None => {}
         Some("divide_by_max") => {
-            let map = answer.remove("map").context("Grad-CAM gives a map")?;
+            let map = answer.remove("map").context("Grad-CAM returned no map")?;
             let most = map.flatten_all()?.max(0)?.to_scalar::<f64>()?;
             answer.insert("map".into(), (map / most)?);
         }
-        Some(other) => bail!("the scaling \"{other}\" is not known"),
+        Some(other) => bail!("unknown normalization \"{other}\""),
     }
     Ok(answer)
 }
 
 fn guided_grad_cam(desk: Harness) -> Result<Answer> {
     let network = desk.network(ReadOptions::default())?;
-    ensure!(switch(desk.params(), "relu", true)?, "Guided Grad-CAM keeps what speaks for the class: \"relu\" is true");
+    ensure!(
+        switch(desk.params(), "relu", true)?,
+        "Guided Grad-CAM keeps only positive evidence: \"relu\" must be true"
+    );
     let set = [("layer", network.layer(desk.param("layer")?)), ("resize", desk.param("upsample")?.into())];
     desk.by_input(&network, desk.plugin("guided_gradcam", &set)?, "attribution")
 }
 
-/// A baseline that is not 0 is where the picture is measured from, so that to the plugin it is black.
+/// A baseline other than 0 becomes the origin of the picture, so that the plugin sees it as black.
 fn integrated_gradients(desk: Harness) -> Result<Answer> {
     let params = desk.params();
     let rule = rule(params)?;
     let network = desk.network(ReadOptions { origin: baseline(params), ..ReadOptions::default() })?;
-    let steps = params["n"].as_u64().context("integrated gradients need a number of steps, \"n\"")?;
+    let steps = params["n"].as_u64().context("integrated gradients need the number of steps, \"n\"")?;
     let set = [("steps", steps.to_string()), ("rule", rule.into()), ("baseline", "black".into())];
     desk.by_input(&network, desk.plugin("integrated_gradients", &set)?, "attribution")
 }
 
-/// What the plugin calls the rule of a case; Gauss and Legendre's where it names none, as captum has it.
+/// The plugin's name of the quadrature rule; Gauss-Legendre by default, as in captum.
 fn rule(params: &Value) -> Result<&str> {
     if params["rule"].is_null() {
         return Ok("gauss_legendre");
     }
-    Ok(match params["rule"].as_str().context("a rule of integration is a name")? {
+    Ok(match params["rule"].as_str().context("the quadrature rule must be a name")? {
         "gausslegendre" | "gauss-legendre" | "legendre" | "leggauss" => "gauss_legendre",
         "riemann_middle" | "middle" => "midpoint",
         "riemann_trapezoid" => "trapezoid",
@@ -154,15 +161,15 @@ fn rule(params: &Value) -> Result<&str> {
     })
 }
 
-/// Places and weights of an integral, over [0, 1] unless the case says where, or expects places below 0.
+/// Nodes and weights of a quadrature, over [0, 1] unless the case gives an interval or expects negative nodes.
 fn quadrature(desk: Harness) -> Result<Answer> {
     let params = desk.params();
-    let n = params["n"].as_u64().context("a quadrature has a number of points, \"n\"")?;
+    let n = params["n"].as_u64().context("a quadrature needs the number of points, \"n\"")?;
     let mut nodes = ["nodes", "x", "t", "points"].iter().map(|name| &desk.case["expected"][*name]);
     let below = nodes.any(|v| v[0].as_f64().is_some_and(|first| first < 0.0));
     let [low, high] = match params["interval"].as_array().map(Vec::as_slice) {
-        Some([low, high]) => [low, high].map(|v| v.as_f64().context("an interval is two numbers")),
-        Some(_) => bail!("an interval is two numbers"),
+        Some([low, high]) => [low, high].map(|v| v.as_f64().context("an interval must be two numbers")),
+        Some(_) => bail!("an interval must be two numbers"),
         None => [Ok(if below { -1.0 } else { 0.0 }), Ok(1.0)],
     };
     let (low, high) = (low?, high?);
@@ -180,12 +187,12 @@ fn quadrature(desk: Harness) -> Result<Answer> {
     Ok([("nodes".into(), nodes), ("weights".into(), (of("weights")? * (high - low))?)].into())
 }
 
-/// The noise is given: a tensor like the input for each sample.
+/// SmoothGrad with given noise: one tensor of the input's shape per sample.
 fn smoothgrad(desk: Harness) -> Result<Answer> {
     let network = desk.network(ReadOptions::default())?;
-    let samples = list(&desk.params()["noise"]).context("SmoothGrad needs its noise")?;
+    let samples = list(&desk.params()["noise"]).context("SmoothGrad needs \"noise\"")?;
     let noise = samples.iter().map(tensor).collect::<Result<Vec<_>>>()?;
-    ensure!(network.inputs.len() == 1, "noise is for networks with one input");
+    ensure!(network.inputs.len() == 1, "noise is only supported for networks with one input");
     let row = |t: &Tensor| -> Result<Tensor> {
         Ok(t.narrow(0, desk.row.min(t.dim(0)? - 1), 1)?.reshape(network.picture.shape())?)
     };
@@ -195,14 +202,14 @@ fn smoothgrad(desk: Harness) -> Result<Answer> {
         (false, false) => "mean",
         (true, false) => "squared",
         (false, true) => "variance",
-        _ => bail!("SmoothGrad gives the mean of squares or the variance, not both"),
+        _ => bail!("SmoothGrad returns the mean of squares or the variance, not both"),
     };
     let set = [("samples", samples.len().to_string()), ("variant", variant.into())];
     let question = desk.plugin("smoothgrad", &set)?;
     desk.by_input(&network, super::harness::PluginCall { given: Some(("given", noise)), ..question }, "gradient")
 }
 
-/// The scores are the picture of a network that does nothing.
+/// The scores are the input of a network that returns its input.
 fn curve_auc(desk: Harness) -> Result<Answer> {
     let case = json!({
         "network": { "inputs": { "x": [] }, "output": "flat", "layers": [{ "name": "flat", "op": "flatten", "in": ["x"] }] },

@@ -1,7 +1,7 @@
-//! Small networks with the numbers that other programs gave for them: does this build agree, in f64 and in f32?
+//! The self-test: compares results on small networks with those of other programs, in f64 and in f32.
 //!
-//! Methods are scripts, so it is the program's own plugins that are asked, each case's network as their model.
-//! `cases.json` beside this file was written by `scripts/reference/selftest.py`.
+//! Methods are scripts, so the built-in plugins are tested, each with the network of a case as its model.
+//! `cases.json` in this folder is written by `scripts/reference/selftest.py`.
 
 mod value;
 mod words;
@@ -27,29 +27,29 @@ use harness::{Answer, Harness};
 use serde_json::Value;
 use value::{list, tensor};
 
-/// The part of the greatest expected number that f32 may be off by, where a case's tolerance is less.
+/// Minimum relative tolerance in f32, as a fraction of the largest expected magnitude.
 const SINGLE: f64 = 2e-5;
 
-/// How one case went.
+/// The result of a case.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Outcome {
-    /// Its name.
+    /// The ID of the case.
     pub name: String,
-    /// Its method.
+    /// The method.
     pub method: String,
-    /// Whose numbers it expects: a repository, or a library.
+    /// The origin of the expected values: a repository or library.
     pub source: String,
-    /// The greatest difference from the expected numbers in f64.
+    /// Maximum absolute difference from the expected values in f64; infinite on failure.
     pub double: f64,
-    /// The same in f32.
+    /// Maximum absolute difference from the expected values in f32; infinite on failure.
     pub single: f64,
-    /// Whether both are within the case's bounds.
+    /// Whether both differences are within the tolerance.
     pub passed: bool,
-    /// Why it could not be computed.
+    /// Why the case could not be computed.
     pub why: Option<String>,
 }
 
-/// The program's own plugins, ready to be asked.
+/// The built-in plugins, ready to run.
 pub struct Selftest(Host);
 
 impl Default for Selftest {
@@ -59,24 +59,24 @@ impl Default for Selftest {
 }
 
 impl Selftest {
-    /// Computes every embedded case.
+    /// Runs all embedded cases.
     pub fn run(&self) -> Result<Vec<Outcome>> {
         self.run_text(include_str!("cases.json"), None)
     }
 
-    /// Computes the cases of a text in the same form, or those of one method; what cannot be computed has not passed.
+    /// Runs the cases in a JSON text, or only those of one method; a case that cannot be computed has failed.
     ///
-    /// Errors: no such text, or no case of the method.
+    /// Errors: text that cannot be parsed, no cases for the method.
     pub fn run_text(&self, text: &str, method: Option<&str>) -> Result<Vec<Outcome>> {
         let file: Value = decoding("JSON", || serde_json::from_str(text)).context("reading the cases")?;
         let wanted = |case: &&Value| method.is_none_or(|m| case["method"] == m);
         let outcome = |case: &Value| Outcome { source: source(&file, case), ..self.check(case) };
         let outcomes: Vec<_> = list(&file["cases"])?.iter().filter(wanted).map(outcome).collect();
-        ensure!(!outcomes.is_empty(), "there are no cases of the method {method:?}");
+        ensure!(!outcomes.is_empty(), "there are no cases for the method {method:?}");
         Ok(outcomes)
     }
 
-    /// Computes one case in f64 and in f32.
+    /// Runs one case in f64 and in f32.
     pub fn check(&self, case: &Value) -> Outcome {
         let text = |key: &str, none: &str| case[key].as_str().unwrap_or(none).to_string();
         let errors = |dtype| {
@@ -91,7 +91,7 @@ impl Selftest {
             Err(_) => f64::INFINITY,
         };
         Outcome {
-            name: text("id", "a case without an id"),
+            name: text("id", "unnamed"),
             method: text("method", "none"),
             source: String::new(),
             double: greatest(&double),
@@ -101,7 +101,7 @@ impl Selftest {
         }
     }
 
-    /// How far each of the expected numbers is off, in one type.
+    /// The error of each expected value, in one dtype.
     fn errors(&self, case: &Value, dtype: DType) -> Result<Vec<Error>> {
         let rows = rows(case)?;
         let desk = |row| Harness { host: &self.0, case, row, dtype };
@@ -112,20 +112,20 @@ impl Selftest {
     }
 }
 
-/// How far numbers may be off.
+/// The tolerance of a case.
 #[derive(Clone, Copy)]
 struct Tolerance {
-    /// At least so far.
+    /// Absolute tolerance.
     abs: f64,
-    /// At least this part of the greatest expected number.
+    /// Tolerance relative to the largest expected magnitude.
     rel: f64,
 }
 
 impl Tolerance {
-    /// A case's own; in f32 no less than what rounding does, unless it says how much that is.
+    /// The case's tolerance; in f32 at least [`SINGLE`], unless the case sets its own for f32.
     fn of(value: &Value, dtype: DType) -> Result<Self> {
         let [abs, rel, single] = ["abs", "rel", "f32"].map(|key| value[key].as_f64());
-        ensure!(abs.or(rel).is_some(), "a case has a tolerance");
+        ensure!(abs.or(rel).is_some(), "the case has no tolerance");
         let (abs, rel) = (abs.unwrap_or(0.0), rel.unwrap_or(0.0));
         Ok(match (dtype, single) {
             (DType::F32, Some(single)) => Self { abs: abs.max(single), rel },
@@ -135,55 +135,55 @@ impl Tolerance {
     }
 }
 
-/// How far numbers are off, and how far they may be.
+/// The error of a result, and the largest acceptable one.
 struct Error {
     size: f64,
     bound: f64,
 }
 
-/// Where a case's numbers come from; its own source, or that of its file.
+/// The origin of a case's expected values: its own source, else that of the file.
 fn source(file: &Value, case: &Value) -> String {
     let own = case["source"]["repo"].as_str().or(file["source"].as_str());
     own.unwrap_or("unknown").into()
 }
 
-/// How many rows the inputs of a case have; one where it has no network.
+/// Number of rows of the inputs of a case; 1 without a network.
 fn rows(case: &Value) -> Result<usize> {
     let Some(inputs) = case["network"]["inputs"].as_object() else { return Ok(1) };
-    let name = inputs.keys().next().context("a network has inputs")?;
+    let name = inputs.keys().next().context("the network has no inputs")?;
     list(&case["inputs"][name.as_str()]).map(Vec::len)
 }
 
-/// What was computed, with what was expected: numbers, or another of the answers by name.
+/// Computed and expected values; an expected value may also be the name of another result.
 fn pairs(case: &Value, answer: &Answer) -> Result<Vec<(Tensor, Tensor)>> {
     let get = |name: &str| {
         let own = answer.get(name).or_else(|| answer.get(alias(name)?));
-        own.cloned().with_context(|| format!("nothing known is called \"{name}\""))
+        own.cloned().with_context(|| format!("the method has no result \"{name}\""))
     };
     let mut pairs = vec![];
-    for (name, expected) in case["expected"].as_object().context("a case expects something")? {
+    for (name, expected) in case["expected"].as_object().context("the case has no \"expected\" results")? {
         let expected = expected.as_str().map_or_else(|| tensor(expected), get)?;
         pairs.push((get(name)?, expected));
     }
-    ensure!(!pairs.is_empty(), "a case expects something");
+    ensure!(!pairs.is_empty(), "the case has no \"expected\" results");
     if let Some(other) = case["params"]["also_equals"].as_str() {
         let names = answer.keys().filter_map(|name| name.strip_suffix(&format!(" of {other}")));
         let also: Vec<_> =
             names.map(|name| Ok((get(name)?, get(&format!("{name} of {other}"))?))).collect::<Result<_>>()?;
-        ensure!(!also.is_empty(), "\"{other}\" is not known");
+        ensure!(!also.is_empty(), "no results to compare with \"{other}\"");
         pairs.extend(also);
     }
     Ok(pairs)
 }
 
-/// The greatest difference; NaN anywhere is infinitely wrong. A shape may have other dimensions of size 1.
+/// The largest difference; NaN counts as infinite. Shapes may differ in dimensions of size 1.
 fn error(ours: &Tensor, expected: &Tensor, tolerance: Tolerance) -> Result<Error> {
     let mut ours = ours.to_device(expected.device())?;
     let sizes = |t: &Tensor| t.dims().iter().copied().filter(|&n| n != 1).collect::<Vec<_>>();
     if sizes(&ours) == sizes(expected) {
         ours = ours.reshape(expected.shape())?;
     }
-    ensure!(ours.dims() == expected.dims(), "shape {:?} instead of {:?}", ours.dims(), expected.dims());
+    ensure!(ours.dims() == expected.dims(), "got shape {:?} instead of {:?}", ours.dims(), expected.dims());
     let greatest = |t: &Tensor| -> Result<f64> {
         let numbers = t.abs()?.flatten_all()?.to_vec1::<f64>()?;
         Ok(numbers.into_iter().map(|v| if v.is_nan() { f64::INFINITY } else { v }).fold(0.0, f64::max))
@@ -212,7 +212,7 @@ mod tests {
     }
 
     #[test]
-    fn a_changed_number_is_noticed() {
+    fn a_changed_expected_value_is_detected() {
         let selftest = Selftest::default();
         for case in cases() {
             for (key, expected) in case["expected"].as_object().unwrap() {
@@ -229,7 +229,7 @@ mod tests {
         }
     }
 
-    /// Every place in a value, down to the first number of each list of numbers.
+    /// JSON pointers to everything in a value; for lists of numbers only to the first number.
     fn places(value: &Value, at: &str, found: &mut Vec<String>) {
         found.push(at.to_string());
         match value {
@@ -244,7 +244,7 @@ mod tests {
     }
 
     #[test]
-    fn a_damaged_case_is_an_answer_or_an_error_and_never_a_panic() {
+    fn a_damaged_case_never_panics() {
         use serde_json::json;
         let damages =
             [json!(null), json!(-1), json!(0), json!(1e18 as u64), json!("x"), json!([]), json!([[1]]), json!({})];

@@ -1,4 +1,4 @@
-//! A case's network as a model that methods can be asked about.
+//! Turns the network of a case into a model.
 
 use super::layer;
 use super::value::{list, tensor, text};
@@ -10,53 +10,53 @@ use candle_core::{DType, Device, Tensor};
 use serde_json::Value;
 use std::collections::BTreeMap;
 
-/// The most weights that keep an input still.
+/// Maximum number of weights for a constant input.
 const LARGEST: usize = 1 << 24;
 
 /// A case's network as a model, and one row of its inputs as the model's picture.
 pub(super) struct Network {
-    /// The model, which computes in f64.
+    /// The model, in f64.
     pub model: Model,
-    /// `(1, C, H, W)`: the inputs as channels one behind the other; a vector is a row of pixels.
+    /// The inputs, concatenated as channels: `(1, C, H, W)`; a vector is a row of pixels.
     pub picture: Tensor,
-    /// The inputs that the picture holds, with their shapes.
+    /// Names and shapes of the inputs in the picture.
     pub inputs: Vec<(String, Vec<usize>)>,
 }
 
-/// What a walk back starts from.
+/// The seed of a backward pass.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub(super) enum CaseSeed {
-    /// One at the class.
+    /// 1 at the target class.
     #[default]
     Class,
-    /// One at every output: their sum.
+    /// 1 at every output.
     Sum,
-    /// A number at every output.
+    /// A weight for every output.
     Weighted(Vec<f64>),
 }
 
-/// How a case's network becomes a model.
+/// How to turn a case's network into a model.
 #[derive(Default)]
 pub(super) struct ReadOptions<'a> {
-    /// Which row of the inputs is the picture.
+    /// Row of the inputs used as the picture.
     pub row: usize,
-    /// The only input that the picture holds; the others keep their values.
+    /// The only input in the picture; the others are constant.
     pub only: Option<&'a str>,
-    /// What the inputs are measured from, by input or one for all: the picture is what they differ from it by.
+    /// The origin of the inputs, per input or one for all; the picture holds the differences from it.
     pub origin: Option<&'a Value>,
-    /// Bounds of the pixels: what a picture of 0 and one of 1 stand for.
+    /// Values that 0 and 1 in the picture stand for.
     pub bounds: Option<(f64, f64)>,
-    /// What is asked about.
+    /// The seed of the backward pass.
     pub seed: CaseSeed,
-    /// Whether the outputs are squared: the way of a growing o² is that of a growing log |o|.
+    /// Whether to square the outputs: the gradients of o² and log |o| have the same direction.
     pub squared: bool,
 }
 
 impl Network {
-    /// Reads the network and the inputs of a case.
+    /// Builds the model and the picture of a case.
     pub fn of(case: &Value, reading: &ReadOptions) -> Result<Self> {
         let mut inputs = vec![];
-        for name in case["network"]["inputs"].as_object().context("a network has inputs")?.keys() {
+        for name in case["network"]["inputs"].as_object().context("the network has no inputs")?.keys() {
             inputs.push((name.clone(), row(&tensor(&case["inputs"][name.as_str()])?, reading.row)?));
         }
         let asked = |name: &str| reading.only.is_none_or(|only| only == name);
@@ -78,7 +78,7 @@ impl Network {
         Ok(Self { model, picture, inputs: inputs.collect() })
     }
 
-    /// What a layer of the case is called in the graph; an input is the node that holds its channels, or its numbers.
+    /// The graph's name of a layer of the case; for an input, the node that holds its channels or its vector.
     pub fn layer(&self, name: &str) -> String {
         match self.inputs.iter().find(|(input, _)| input == name) {
             Some((_, shape)) if shape.len() == 2 => format!("{name}.vector"),
@@ -88,7 +88,7 @@ impl Network {
         }
     }
 
-    /// The same in another type, on the device that was chosen.
+    /// The model and picture in another dtype, on the default device.
     pub fn to(&self, dtype: DType) -> Result<(Model, Tensor)> {
         let graph = self.model.graph.to(dtype, &device())?;
         let picture = self.picture.to_dtype(dtype)?.to_device(&device())?;
@@ -96,19 +96,19 @@ impl Network {
     }
 }
 
-/// One row of a batch, as a batch of one.
+/// One row of a batch, as a batch of size 1.
 fn row(x: &Tensor, row: usize) -> Result<Tensor> {
-    ensure!(x.rank() == 2 || x.rank() == 4, "an input is (N, features) or (N, C, H, W) numbers, got {:?}", x.dims());
-    ensure!(row < x.dims()[0], "an input has {} rows, another more", x.dims()[0]);
+    ensure!(x.rank() == 2 || x.rank() == 4, "an input must be (N, features) or (N, C, H, W), got {:?}", x.dims());
+    ensure!(row < x.dims()[0], "an input has {} rows, fewer than another", x.dims()[0]);
     Ok(x.narrow(0, row, 1)?)
 }
 
-/// A vector as a row of pixels.
+/// A vector as a map of one row.
 fn map(x: &Tensor) -> Result<Tensor> {
     Ok(if x.rank() == 2 { x.unsqueeze(1)?.unsqueeze(1)? } else { x.clone() })
 }
 
-/// What an input is measured from, of its shape.
+/// The origin of an input, in its shape.
 fn origin(name: &str, x: &Tensor, reading: &ReadOptions) -> Result<Option<Tensor>> {
     let Some(origin) = reading.origin else { return Ok(None) };
     let own = if origin.is_object() { &origin[name] } else { origin };
@@ -123,14 +123,14 @@ fn from_origin(name: &str, x: &Tensor, reading: &ReadOptions) -> Result<Tensor> 
     })
 }
 
-/// A network under construction, with its weights by their full names.
+/// A network under construction, with its weights by full name.
 struct Plan {
     builder: Builder,
     known: BTreeMap<String, NodeId>,
     weights: BTreeMap<String, Tensor>,
-    /// What the first input reads.
+    /// The node that holds the picture.
     picture: NodeId,
-    /// Channels that inputs have taken.
+    /// Number of channels used by inputs so far.
     channels: usize,
 }
 
@@ -147,7 +147,7 @@ impl Plan {
         Ok(Self { builder, known: BTreeMap::new(), weights: BTreeMap::new(), picture, channels: 0 })
     }
 
-    /// The channels of an input, as the network's layers read them.
+    /// Adds an input as the layers expect it, from its channels of the picture.
     fn input(&mut self, name: &str, x: &Tensor, reading: &ReadOptions) -> Result<()> {
         let count = if x.rank() == 4 { x.dims()[1] } else { 1 };
         let (start, end) = (self.channels, self.channels + count);
@@ -171,17 +171,17 @@ impl Plan {
         Ok(())
     }
 
-    /// An input that keeps its values.
+    /// Adds a constant input.
     fn constant(&mut self, name: &str, x: &Tensor) -> Result<()> {
         let id = self.numbers(name, x)?;
         self.known.insert(name.into(), id);
         Ok(())
     }
 
-    /// Numbers that do not depend on the picture: a bias behind weights of zero.
+    /// Adds values that do not depend on the picture: the bias of a linear layer whose weights are zero.
     fn numbers(&mut self, name: &str, x: &Tensor) -> Result<NodeId> {
         let (input, output) = (self.builder.shape(0).iter().product::<usize>(), x.elem_count());
-        ensure!(input * output <= LARGEST, "the input \"{name}\" is too large to keep still");
+        ensure!(input * output <= LARGEST, "the input \"{name}\" is too large for a constant input");
         let (flat, linear) = (format!("{name}.flat"), format!("{name}.numbers"));
         self.weights.insert(format!("{linear}.weight"), Tensor::zeros((output, input), DType::F64, &Device::Cpu)?);
         self.weights.insert(format!("{linear}.bias"), x.flatten_all()?);
@@ -196,9 +196,9 @@ impl Plan {
         Ok(())
     }
 
-    /// The model that ends at the layer `output`.
+    /// Finishes the model at the layer `output`.
     fn finish(mut self, output: &str, picture: &[usize], reading: &ReadOptions) -> Result<Model> {
-        let mut id = *self.known.get(output).with_context(|| format!("the output \"{output}\" is no layer"))?;
+        let mut id = *self.known.get(output).with_context(|| format!("no layer named \"{output}\" for the output"))?;
         match &reading.seed {
             CaseSeed::Class => {}
             CaseSeed::Sum => id = layer::sum(&mut self.builder, &mut self.weights, "the sum", id, None)?,
@@ -230,8 +230,8 @@ impl Plan {
     }
 }
 
-/// Mean and deviation of a normalisation that makes `low` of 0 and `high` of 1.
+/// Mean and standard deviation of a normalization that maps 0 to `low` and 1 to `high`.
 fn normalisation((low, high): (f64, f64), channels: usize) -> Result<(Vec<f64>, Vec<f64>)> {
-    ensure!(high > low, "pixels lie between {low} and {high}: the first must be less");
+    ensure!(high > low, "the lower bound {low} must be below the upper bound {high}");
     Ok((vec![-low / (high - low); channels], vec![1.0 / (high - low); channels]))
 }

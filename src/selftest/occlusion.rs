@@ -1,4 +1,4 @@
-//! Cases of occlusion: squares are asked of the plugin, other windows of a script with the plugin's own windows.
+//! Test cases for occlusion: square windows are run by the plugin, others by a script with the plugin's library.
 
 use super::harness::{Answer, Harness, by_input};
 use super::network::{Network, ReadOptions};
@@ -9,7 +9,7 @@ pub(super) fn answer(desk: Harness) -> Result<Answer> {
     let params = desk.params();
     let only = params["which"].as_str();
     let network = desk.network(ReadOptions { only, origin: baseline(params), ..ReadOptions::default() })?;
-    ensure!(network.inputs.len() == 1, "occlusion is of one input; \"which\" says of which");
+    ensure!(network.inputs.len() == 1, "occlusion needs a single input; choose one with \"which\"");
     let window = sizes(desk, &network, "window")?;
     let stride = sizes(desk, &network, "stride")?;
     let mean = params["combine"].as_str().unwrap_or("mean") == "mean";
@@ -30,22 +30,22 @@ pub(super) fn answer(desk: Harness) -> Result<Answer> {
     by_input(&network, &map.broadcast_as(network.picture.shape())?.contiguous()?)
 }
 
-/// `[height, width]` of a list of sizes, which for maps begins with all channels.
+/// `[height, width]` from a list of sizes, which for maps starts with the number of channels.
 fn sizes(desk: Harness, network: &Network, name: &str) -> Result<[u64; 2]> {
-    let sizes = list(&desk.params()[name])?.iter().map(|v| v.as_u64().context("a size is a whole number"));
+    let sizes = list(&desk.params()[name])?.iter().map(|v| v.as_u64().context("a size must be a nonnegative integer"));
     let sizes = sizes.collect::<Result<Vec<_>>>().with_context(|| format!("\"{name}\""))?;
     match sizes[..] {
         [across] => Ok([1, across]),
         [channels, down, across] => {
             let all = network.picture.dims()[1] as u64;
-            ensure!(channels >= all, "a window of {channels} of {all} channels; it covers all of them");
+            ensure!(channels >= all, "a window covers {channels} of {all} channels; it must cover all");
             Ok([down, across])
         }
-        _ => anyhow::bail!("\"{name}\" is [size] or [channels, height, width], got {sizes:?}"),
+        _ => anyhow::bail!("\"{name}\" must be [size] or [channels, height, width], got {sizes:?}"),
     }
 }
 
-/// The side of a square; a row of pixels has no height that matters.
+/// The side of a square window; for a single row of pixels only the width counts.
 fn square(network: &Network, [down, across]: [u64; 2]) -> Option<u64> {
     (down == across || network.picture.dims()[2] == 1).then_some(across)
 }

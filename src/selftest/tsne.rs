@@ -1,4 +1,4 @@
-//! What the cases of t-SNE ask: joint probabilities, divergence and gradient of a map that is given.
+//! Test cases for t-SNE: joint probabilities, and divergence and gradient of a given map.
 
 use super::harness::{Answer, Harness};
 use super::value::tensor;
@@ -8,11 +8,11 @@ use candle_core::{DType, Device, Tensor};
 use serde_json::Value;
 use std::sync::Arc;
 
-/// `P_condensed`: p of each pair once; where a map `Y` is given, `KL` and `grad` by it.
+/// `P_condensed`: p of each pair once; or, with a map `Y`, its `KL` and `grad`.
 pub(super) fn answer(desk: Harness) -> Result<Answer> {
     let inputs = &desk.case["inputs"];
     let x = tensor(&inputs["X"])?.to_dtype(desk.dtype)?;
-    let n = x.dims2().context("points are rows of numbers")?.0;
+    let n = x.dims2().context("points must be rows of numbers")?.0;
     let perplexity = desk.params()["perplexity"].as_f64().context("t-SNE needs a perplexity")?;
     let near = neighbours(&x, &x, n.saturating_sub(1), Metric::Euclidean, true, &|_| Ok(()))?;
     let p = Affinities::of(&near, perplexity)?;
@@ -31,7 +31,8 @@ pub(super) fn answer(desk: Harness) -> Result<Answer> {
 
 fn places(value: &Value) -> Result<Vec<Point>> {
     let rows = tensor(value)?.to_dtype(DType::F64)?.to_vec2::<f64>()?;
-    let place =
-        |row: Vec<f64>| Point::try_from(row).map_err(|row| anyhow!("a place has two numbers, got {}", row.len()));
+    let place = |row: Vec<f64>| {
+        Point::try_from(row).map_err(|row| anyhow!("a position must have two coordinates, got {}", row.len()))
+    };
     rows.into_iter().map(place).collect()
 }

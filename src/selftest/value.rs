@@ -1,4 +1,4 @@
-//! Values of JSON as the cases have them: lists of numbers, names, options.
+//! Helpers to read JSON values of cases.
 
 use anyhow::{Context, Result};
 use candle_core::{Device, Tensor};
@@ -9,23 +9,23 @@ pub(super) fn list(value: &Value) -> Result<&Vec<Value>> {
     value.as_array().context("expected a list")
 }
 
-/// The text of a key.
+/// The string under a key.
 pub(super) fn text<'a>(value: &'a Value, key: &str) -> Result<&'a str> {
     value[key].as_str().with_context(|| format!("\"{key}\" is missing"))
 }
 
-/// The number of a key.
+/// The number under a key.
 pub(super) fn number(value: &Value, key: &str) -> Result<f64> {
     value[key].as_f64().with_context(|| format!("\"{key}\" is missing"))
 }
 
-/// Nested lists as an f64 tensor; true is 1.
+/// Nested lists of numbers or booleans as an f64 tensor; true is 1.
 pub(super) fn tensor(value: &Value) -> Result<Tensor> {
     let mut shape = vec![];
     let mut first = value;
     while let Some(items) = first.as_array() {
         shape.push(items.len());
-        first = items.first().context("an empty list")?;
+        first = items.first().context("a list is empty")?;
     }
     let mut numbers = vec![];
     flatten(value, &mut numbers)?;
@@ -43,7 +43,7 @@ fn flatten(value: &Value, numbers: &mut Vec<f64>) -> Result<()> {
     }
 }
 
-/// The baseline of a case, unless it is 0.
+/// The baseline of a case; `None` if it is 0.
 pub fn baseline(params: &Value) -> Option<&Value> {
     params.get("baseline").filter(|b| b.as_f64() != Some(0.0) && !b.is_null())
 }

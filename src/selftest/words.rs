@@ -1,7 +1,7 @@
-//! The words that cases are written in, each with its other spellings.
+//! The vocabulary of cases, with alternative spellings.
 //!
-//! [`read`] turns every word into the program's own. One that stands in no list is an error, so that nothing that a case
-//! asks for is passed over in silence.
+//! [`read`] replaces every word by the spelling used here. An unknown word is an error, so that nothing a case asks for is
+//! silently ignored.
 
 use crate::graph::op::SPECS;
 use crate::script::report::closest;
@@ -9,10 +9,10 @@ use anyhow::{Context, Result, bail, ensure};
 use serde_json::{Map, Value, json};
 use std::sync::LazyLock;
 
-/// Spellings of one word, in one text; the first is the program's.
+/// Spellings of one word, separated by spaces; the first is the one used here.
 type Word = &'static str;
 
-/// What a case says about itself, which changes no number.
+/// Descriptive keys of a case, which do not affect the results.
 const REMARKS: &[Word] = &[
     "id",
     "tier",
@@ -31,7 +31,7 @@ const CASE: &[Word] =
 const NETWORK: &[Word] = &["inputs", "layers", "output", "name", "notes note comment"];
 const TOLERANCE: &[Word] = &["abs atol absolute", "rel rtol relative", "f32 float32 single"];
 
-/// A method: its names, what may be set, and the inputs that stand in no network.
+/// A method: its names, its parameters, and its inputs if it has no network.
 struct Method(Word, &'static [Word], &'static [Word]);
 
 const SEED: Word = "seed";
@@ -132,20 +132,20 @@ const METHODS: &[Method] = &[
 ];
 
 const LAYER: &[Word] = &["name", "op type kind", "in input inputs", "notes note comment"];
-/// Lists of numbers that a layer may have, for its parameters.
+/// Keys of a layer's parameters.
 const NUMBERS: &[Word] = &["weight", "bias", "gamma", "beta", "mean running_mean", "var running_var variance"];
 
-/// What stands for several operations, or for one that is written otherwise here: names and what it takes.
+/// Layers made of several operations, or named differently here: their names and options.
 const OTHER: &[(Word, &[Word])] =
     &[("affine scale_shift", &["scale", "shift"]), ("square", &[]), ("sub subtract", &[]), ("sum", &[])];
 
-/// An operation: its names and what it takes.
+/// An operation: its names and options.
 struct Operation {
     names: String,
     takes: Vec<String>,
 }
 
-/// All that a case may have.
+/// All operations a case may use.
 static OPS: LazyLock<Vec<Operation>> = LazyLock::new(|| {
     let own = SPECS.iter().map(|spec| Operation {
         names: spec.names().collect::<Vec<_>>().join(" "),
@@ -156,7 +156,7 @@ static OPS: LazyLock<Vec<Operation>> = LazyLock::new(|| {
     other.chain(own).collect()
 });
 
-/// The operation of this name.
+/// The operation with this name.
 fn operation(written: &str) -> Option<&'static Operation> {
     OPS.iter().find(|op| spelled(&op.names, written))
 }
@@ -164,7 +164,7 @@ fn operation(written: &str) -> Option<&'static Operation> {
 const PLACE: &[Word] = &["op ops type", "name names layer", "first", "first_conv", "any all"];
 const KEPT: &[Word] = &["eps epsilon stabiliser stabilizer", "bias"];
 
-/// A rule of relevance: its names and what it takes, beside stabiliser and bias.
+/// LRP rules: their names and options, besides stabilizer and bias.
 const RULES: &[(Word, &[Word])] = &[
     ("epsilon lrp_epsilon norm z", &[]),
     ("zero lrp_0 lrp0", &[]),
@@ -184,14 +184,14 @@ const RULES: &[(Word, &[Word])] = &[
     ("absolute abs", &[]),
 ];
 
-/// A case in the program's own words.
+/// Normalizes the vocabulary of a case.
 ///
-/// Errors name the word that is not known and the one that was perhaps meant.
+/// Errors name the unknown word and suggest a similar one.
 pub(super) fn read(case: &Value) -> Result<Value> {
     let mut case = renamed(object(case, "a case")?, "a case", &[CASE, REMARKS])?;
-    let written = case.get("method").and_then(Value::as_str).context("a case names its method")?;
+    let written = case.get("method").and_then(Value::as_str).context("the case has no \"method\"")?;
     let known = METHODS.iter().find(|m| spelled(m.0, written));
-    let Some(Method(names, params, inputs)) = known else { bail!("the method \"{written}\" is not known") };
+    let Some(Method(names, params, inputs)) = known else { bail!("unknown method \"{written}\"") };
     let method = first(names);
     let set = optional(&case, "params");
     let mut set = renamed(
@@ -225,32 +225,32 @@ pub(super) fn read(case: &Value) -> Result<Value> {
     Ok(case.into())
 }
 
-/// Values that have one meaning here: another one is refused instead of computed without it.
+/// Options with a single supported value: any other is an error rather than ignored.
 fn unsupported(set: &Map<String, Value>) -> Result<()> {
     let number = |key: &str| set.get(key).map(|v| v.as_f64().unwrap_or(f64::NAN));
     let only = |key: &str, value: f64| {
         let given = number(key);
-        ensure!(given.is_none_or(|v| v == value), "\"{key}\" is {value} here, not {}", set[key]);
+        ensure!(given.is_none_or(|v| v == value), "\"{key}\" must be {value}, not {}", set[key]);
         Ok(())
     };
     only("truncate", 4.0)?;
     only("dof", 1.0)?;
     let thresh = number("zero_thresh").unwrap_or(0.0);
-    ensure!((0.0..=1e-6).contains(&thresh), "\"zero_thresh\" is 1e-6 or less here, not {thresh}");
+    ensure!((0.0..=1e-6).contains(&thresh), "\"zero_thresh\" must be at most 1e-6, not {thresh}");
     if set.get("clip_to_ball") == Some(&Value::Bool(false)) {
         let far = number("step").zip(number("eps")).zip(number("steps")).map(|((step, eps), n)| step * n > eps);
-        ensure!(far == Some(false), "steps are brought back into the ball here: \"clip_to_ball\" is true");
+        ensure!(far == Some(false), "steps are always projected onto the ball: \"clip_to_ball\" must be true");
     }
     if let Some(border) = set.get("border") {
         let fits = border.as_str().is_some_and(|b| b.starts_with("reflect"));
-        ensure!(fits, "the border of a blur is \"reflect\" here (edge repeated), not {border}");
+        ensure!(fits, "the border of a blur must be \"reflect\" (edge repeated), not {border}");
     }
     Ok(())
 }
 
 fn network(net: &Value) -> Result<Value> {
     let mut net = renamed(object(net, "\"network\"")?, "a network", &[NETWORK])?;
-    let layers = net.get("layers").context("a network has \"layers\"")?;
+    let layers = net.get("layers").context("the network has no \"layers\"")?;
     let layers = items(layers, "\"layers\"")?.iter().map(layer).collect::<Result<Vec<_>>>()?;
     net.insert("layers".into(), layers.into());
     Ok(net.into())
@@ -259,11 +259,11 @@ fn network(net: &Value) -> Result<Value> {
 fn layer(layer: &Value) -> Result<Value> {
     let layer = object(layer, "a layer")?;
     let (key, written) =
-        ["op", "type", "kind"].iter().find_map(|k| Some((k, layer.get(*k)?))).context("a layer has an \"op\"")?;
-    let written = written.as_str().with_context(|| format!("\"{key}\" of a layer is a name"))?;
-    let op = operation(written).with_context(|| format!("the operation \"{written}\" is not known"))?;
+        ["op", "type", "kind"].iter().find_map(|k| Some((k, layer.get(*k)?))).context("a layer has no \"op\"")?;
+    let written = written.as_str().with_context(|| format!("\"{key}\" of a layer must be a name"))?;
+    let op = operation(written).with_context(|| format!("unknown operation \"{written}\""))?;
     let own: Vec<Word> = op.takes.iter().map(String::as_str).collect();
-    // A bias is a list of numbers, or a switch that the list makes up for.
+    // A bias is a list of numbers, or a switch that is implied by such a list.
     let numbers: Vec<Word> = NUMBERS.iter().copied().filter(|w| !own.contains(w)).collect();
     let mut layer = renamed(layer, &format!("a layer \"{}\"", first(&op.names)), &[LAYER, &own, &numbers])?;
     layer.insert("op".into(), first(&op.names).into());
@@ -273,7 +273,7 @@ fn layer(layer: &Value) -> Result<Value> {
     Ok(layer.into())
 }
 
-/// `{ match, rule }`; a rule may be its name alone, and a place too.
+/// `{ match, rule }`; both may be abbreviated to a name.
 fn rule(pair: &Value) -> Result<Value> {
     let pair = renamed(object(pair, "one of \"rules\"")?, "one of \"rules\"", &[&["match layers where", "rule"]])?;
     let place = match optional(&pair, "match") {
@@ -284,8 +284,8 @@ fn rule(pair: &Value) -> Result<Value> {
     let mut place = renamed(object(&place, "\"match\"")?, "\"match\"", &[PLACE])?;
     if let Some(ops) = place.get("op") {
         let op = |op: &Value| -> Result<Value> {
-            let written = op.as_str().context("an operation of \"match\" is a name")?;
-            let known = operation(written).with_context(|| format!("the operation \"{written}\" is not known"))?;
+            let written = op.as_str().context("an operation in \"match\" must be a name")?;
+            let known = operation(written).with_context(|| format!("unknown operation \"{written}\""))?;
             Ok(first(&known.names).into())
         };
         let ops = match ops {
@@ -294,22 +294,25 @@ fn rule(pair: &Value) -> Result<Value> {
         };
         place.insert("op".into(), ops.into());
     }
-    ensure!(place.len() == 1, "\"match\" says one of \"op\", \"name\", \"first\", \"first_conv\" and \"any\"");
+    ensure!(
+        place.len() == 1,
+        "\"match\" must have exactly one of \"op\", \"name\", \"first\", \"first_conv\" and \"any\""
+    );
     let rule = match optional(&pair, "rule") {
         Value::String(name) => json!({ "kind": name }),
         other => other,
     };
     let rule = object(&rule, "\"rule\"")?;
     let written =
-        ["kind", "name", "type"].iter().find_map(|k| rule.get(*k)?.as_str()).context("a rule has a \"kind\"")?;
+        ["kind", "name", "type"].iter().find_map(|k| rule.get(*k)?.as_str()).context("a rule has no \"kind\"")?;
     let known = RULES.iter().find(|(names, _)| spelled(names, written));
-    let (names, own) = known.with_context(|| format!("the rule \"{written}\" is not known"))?;
+    let (names, own) = known.with_context(|| format!("unknown rule \"{written}\""))?;
     let mut rule = renamed(rule, &format!("the rule \"{}\"", first(names)), &[&["kind name type"], KEPT, own])?;
     rule.insert("kind".into(), first(names).into());
     Ok(json!({ "match": place, "rule": rule }))
 }
 
-/// `{ abs, rel, f32 }`, or one number.
+/// `{ abs, rel, f32 }`, or a single number.
 fn tolerance(value: &Value) -> Result<Value> {
     if value.is_number() {
         return Ok(json!({ "abs": value }));
@@ -317,7 +320,7 @@ fn tolerance(value: &Value) -> Result<Value> {
     Ok(renamed(object(value, "\"tolerance\"")?, "\"tolerance\"", &[TOLERANCE])?.into())
 }
 
-/// The keys of a map by the first of their spellings.
+/// Renames the keys of a map to their first spellings.
 fn renamed(map: &Map<String, Value>, of: &str, words: &[&[Word]]) -> Result<Map<String, Value>> {
     let words = || words.iter().copied().flatten();
     let mut known = Map::new();
@@ -326,15 +329,15 @@ fn renamed(map: &Map<String, Value>, of: &str, words: &[&[Word]]) -> Result<Map<
             let near = closest(key, words().flat_map(|w| w.split(' '))).map(|k| format!("; did you mean \"{k}\"?"));
             let all = words().map(|w| first(w)).collect::<Vec<_>>().join(", ");
             let all = if all.is_empty() { "nothing".into() } else { all };
-            bail!("{of} takes no \"{key}\"{}", near.unwrap_or_else(|| format!(", it takes {all}")));
+            bail!("{of} has no option \"{key}\"{}", near.unwrap_or_else(|| format!("; use {all}")));
         };
         let before = known.insert(first(word).to_string(), value.clone());
-        ensure!(before.is_none(), "{of} says \"{}\" twice, in other words", first(word));
+        ensure!(before.is_none(), "{of} sets \"{}\" twice, in different spellings", first(word));
     }
     Ok(known)
 }
 
-/// Whether a text is one of a word's spellings; capitals, lines and spaces count only in words of one letter.
+/// Whether a text is a spelling of a word, ignoring case, hyphens, underscores and spaces except in one-letter words.
 fn spelled(word: &str, text: &str) -> bool {
     let plain = |t: &str| t.to_lowercase().replace(['-', '_', ' '], "");
     word.split(' ').any(|w| w == text || (w.len() > 1 && plain(w) == plain(text)))
@@ -349,11 +352,11 @@ fn optional(map: &Map<String, Value>, key: &str) -> Value {
 }
 
 fn object<'a>(value: &'a Value, what: &str) -> Result<&'a Map<String, Value>> {
-    value.as_object().with_context(|| format!("{what} is a map of names and values"))
+    value.as_object().with_context(|| format!("{what} must be a map of names and values"))
 }
 
 fn items<'a>(value: &'a Value, what: &str) -> Result<&'a Vec<Value>> {
-    value.as_array().with_context(|| format!("{what} is a list"))
+    value.as_array().with_context(|| format!("{what} must be a list"))
 }
 
 #[cfg(test)]
@@ -371,7 +374,7 @@ mod tests {
     }
 
     #[test]
-    fn other_spellings_become_the_programs_own() {
+    fn other_spellings_are_normalized() {
         let read = read(&case()).unwrap();
         assert_eq!(read["method"], "grad_cam");
         assert_eq!(read["network"]["layers"][0]["op"], "linear");
@@ -380,7 +383,7 @@ mod tests {
     }
 
     #[test]
-    fn a_word_that_nobody_reads_is_an_error_wherever_it_stands() {
+    fn an_unknown_word_is_an_error_anywhere() {
         for (place, key) in [
             ("", "wieghts"),
             ("/params", "layre"),
@@ -399,7 +402,7 @@ mod tests {
     }
 
     #[test]
-    fn what_would_change_a_number_and_is_not_supported_is_refused() {
+    fn unsupported_options_that_would_change_results_are_an_error() {
         for (method, params) in [
             ("gaussian_blur", json!({ "sigma": 1.0, "truncate": 3.0 })),
             ("gaussian_blur", json!({ "sigma": 1.0, "border": "constant" })),

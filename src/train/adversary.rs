@@ -1,4 +1,4 @@
-//! Adversarial training: pictures are attacked before they are learnt from.
+//! Adversarial training: pictures are attacked before the network learns from them.
 
 use super::batch::Batches;
 use crate::backend;
@@ -10,33 +10,33 @@ use rand::Rng;
 use serde::{Deserialize, Serialize};
 use std::sync::Arc;
 
-/// What random starts are drawn for, beside masks of dropout, whose numbers are those of nodes.
+/// Random stream for random starts; those of dropout masks are numbered by node.
 const PURPOSE: u64 = 1 << 20;
 
-/// An attack within a box around each picture, and how much of the loss it is.
+/// An attack within a box around each picture, and its share of the loss.
 ///
 /// The loss is `α J(x) + (1 − α) J(x')`. One step of FGSM is Goodfellow, Shlens & Szegedy 2015 (arXiv:1412.6572), with a
 /// random start Wong, Rice & Kolter 2020 (arXiv:2001.03994); several steps are Madry et al. 2018 (arXiv:1706.06083).
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Adversary {
-    /// Half the side of the box, in `[0, 1]`.
+    /// Radius of the box in the L∞ norm, in `[0, 1]`.
     pub epsilon: f64,
-    /// Steps of the attack.
+    /// Number of steps.
     pub steps: usize,
-    /// Length of a step, in `[0, 1]`.
+    /// Step size, in `[0, 1]`.
     pub step: f64,
-    /// Whether it begins at a random point of the box.
+    /// Whether to start at a random point of the box.
     pub random_start: bool,
-    /// `α`, the share of the loss on pictures as they are.
+    /// `α`, the weight of the loss on unperturbed pictures.
     pub alpha: f64,
-    /// Epochs in which the box grows from nothing to its size; a large box from the start may teach nothing at all.
+    /// Epochs during which the box grows from zero to its full size; training with a large box from the start may fail.
     #[serde(default)]
     pub warmup: f64,
 }
 
 impl Adversary {
-    /// An attack of so many steps within `epsilon`, half of the loss; its steps are as long as papers have them: `ε` for one
-    /// from the picture, `1.25 ε` for one from a random start, `2.5 ε / steps` for several.
+    /// An attack of `steps` steps within `epsilon`, with `α = 0.5`. Step sizes follow the papers: `ε` for a single step from the
+    /// picture, `1.25 ε` for a single step from a random start, `2.5 ε / steps` for several.
     pub fn new(epsilon: f64, steps: usize, random_start: bool) -> Self {
         let step = match steps {
             1 if random_start => 1.25 * epsilon,
@@ -46,23 +46,29 @@ impl Adversary {
         Self { epsilon, steps, step, random_start, alpha: 0.5, warmup: 0.0 }
     }
 
-    /// The attack after so many epochs.
+    /// The attack after this many epochs, scaled by the warm-up.
     pub(super) fn after(&self, epochs: f64) -> Self {
         let share = if epochs < self.warmup { epochs / self.warmup } else { 1.0 };
         Self { epsilon: self.epsilon * share, step: self.step * share, ..*self }
     }
 
-    /// Refuses values for which it is not defined.
+    /// Returns an error if a value is out of range.
     pub(super) fn check(&self) -> Result<()> {
         let Self { epsilon, steps, step, alpha, warmup, .. } = *self;
-        ensure!(epsilon > 0.0 && epsilon <= 1.0, "an attack within {epsilon}; it is above 0, up to 1");
-        ensure!(steps > 0 && step > 0.0 && step <= 2.0, "an attack of {steps} steps of {step}; both are above 0");
-        ensure!(warmup.is_finite() && warmup >= 0.0, "a warm-up of {warmup} epochs; it is 0 or more");
-        ensure!((0.0..1.0).contains(&alpha), "a share of {alpha} for pictures as they are; it is 0 or more, below 1");
+        ensure!(epsilon > 0.0 && epsilon <= 1.0, "the attack's epsilon is {epsilon}; it must be above 0 and at most 1");
+        ensure!(
+            steps > 0 && step > 0.0 && step <= 2.0,
+            "the attack has {steps} steps of size {step}; both must be above 0, and the size at most 2"
+        );
+        ensure!(warmup.is_finite() && warmup >= 0.0, "the warm-up is {warmup} epochs; it must be 0 or more");
+        ensure!(
+            (0.0..1.0).contains(&alpha),
+            "the share of unperturbed pictures is {alpha}; it must be at least 0 and below 1"
+        );
         Ok(())
     }
 
-    /// Pictures of these numbers, moved to raise the loss of their labels.
+    /// Perturbs the pictures `x` to increase the loss of their labels.
     pub(super) fn attack(
         &self,
         graph: &Arc<Graph>,
@@ -78,7 +84,7 @@ impl Adversary {
             let trace = graph.forward(&moved)?;
             let (_, seed) = loss_of_labels(graph.scores, &trace.scores()?, labels)?;
             let walk = Walk { keep: false, ..Walk::gradient(&trace, vec![trace.seed(&seed)?]) };
-            let gradient = walk.run()?.values.remove(&0).context("the gradient did not come to the picture")?;
+            let gradient = walk.run()?.values.remove(&0).context("the gradient did not reach the picture")?;
             let sign = backend::sign(&gradient)?;
             moved = self.inside(x, &(moved + (sign * self.step)?)?)?;
         }
@@ -95,7 +101,7 @@ impl Adversary {
         Ok((noise * self.epsilon)?)
     }
 
-    /// The nearest point of the box around `x`, with values in `[0, 1]`.
+    /// Projects onto the box around `x`, with values in `[0, 1]`.
     fn inside(&self, x: &Tensor, moved: &Tensor) -> Result<Tensor> {
         let delta = backend::clamp(&(moved - x)?, -self.epsilon, self.epsilon)?;
         backend::clamp(&(x + delta)?, 0.0, 1.0)

@@ -1,4 +1,4 @@
-//! Which pictures stand in which batch, and how each is moved.
+//! Batches: shuffling, and random shifts and flips of pictures.
 
 use anyhow::Result;
 use candle_core::Tensor;
@@ -6,7 +6,7 @@ use rand::seq::SliceRandom;
 use rand::{Rng, SeedableRng};
 use rand_chacha::ChaCha8Rng;
 
-/// The batches of all epochs: a new order for each, from the seed and the epoch alone.
+/// The batches of all epochs: each has a new order that depends only on the seed and the epoch.
 #[derive(Clone)]
 pub(super) struct Batches {
     count: usize,
@@ -14,23 +14,23 @@ pub(super) struct Batches {
     seed: u64,
     shift: usize,
     flip: bool,
-    /// The epoch whose order is at hand.
+    /// The epoch that `order` belongs to.
     epoch: Option<usize>,
     order: Vec<usize>,
 }
 
 impl Batches {
-    /// Batches of `batch` of `count` pictures, shifted by up to `shift` pixels and, with `flip`, mirrored.
+    /// Batches of `batch` out of `count` pictures, shifted by up to `shift` pixels and, with `flip`, mirrored at random.
     pub(super) fn new(count: usize, batch: usize, seed: u64, shift: usize, flip: bool) -> Self {
         Self { count, batch, seed, shift, flip, epoch: None, order: vec![] }
     }
 
-    /// How many batches an epoch has.
+    /// Number of batches per epoch.
     pub(super) fn per_epoch(&self) -> usize {
         self.count.div_ceil(self.batch)
     }
 
-    /// The pictures of a batch.
+    /// Indices of the pictures of a batch.
     pub(super) fn numbers(&mut self, epoch: usize, batch: usize) -> &[usize] {
         if self.epoch != Some(epoch) {
             let mut random = self.random(epoch, 0);
@@ -42,7 +42,7 @@ impl Batches {
         &self.order[start..(start + self.batch).min(self.count)]
     }
 
-    /// Pictures `(N, C, H, W)` of these numbers, each shifted and mirrored as drawn for it in this epoch.
+    /// Shifts and mirrors each of the pictures `(N, C, H, W)` with these indices, as drawn for it in this epoch.
     pub(super) fn moved(&self, x: &Tensor, numbers: &[usize], epoch: usize) -> Result<Tensor> {
         if self.shift == 0 && !self.flip {
             return Ok(x.clone());
@@ -59,12 +59,12 @@ impl Batches {
         Ok(Tensor::cat(&moved, 0)?)
     }
 
-    /// Random numbers for one picture in one epoch, of their own for each purpose from 1 on.
+    /// The random numbers for one picture in one epoch; `purpose`, from 1, selects independent streams.
     pub(super) fn of_picture(&self, epoch: usize, number: usize, purpose: u64) -> ChaCha8Rng {
         self.random(epoch, (purpose << 40) + 1 + number as u64)
     }
 
-    /// Random numbers of one epoch; stream 0 is the order, the others are pictures.
+    /// The random numbers of one epoch; stream 0 is for the order, the others for pictures.
     fn random(&self, epoch: usize, stream: u64) -> ChaCha8Rng {
         let mut random = ChaCha8Rng::seed_from_u64(self.seed.wrapping_mul(0x9E37_79B9_7F4A_7C15) ^ epoch as u64);
         random.set_stream(stream);
@@ -83,7 +83,7 @@ mod tests {
     }
 
     #[test]
-    fn an_epoch_has_each_picture_once_and_the_next_another_order() {
+    fn each_epoch_has_every_picture_once_in_a_new_order() {
         let mut batches = batches(TrainingOptions { batch: 4, ..TrainingOptions::default() });
         assert_eq!(batches.per_epoch(), 3);
         let mut epoch = |e| (0..3).flat_map(|b| batches.numbers(e, b).to_vec()).collect::<Vec<_>>();
@@ -97,7 +97,7 @@ mod tests {
     }
 
     #[test]
-    fn a_picture_is_moved_alike_in_whichever_batch_it_stands() {
+    fn augmentation_of_a_picture_does_not_depend_on_its_batch() {
         let batches = batches(TrainingOptions { shift: 2, flip: true, ..TrainingOptions::default() });
         let x = Tensor::arange(0f32, 50.0, &Device::Cpu).unwrap().reshape((2, 1, 5, 5)).unwrap();
         let values = |t: Tensor| t.flatten_all().unwrap().to_vec1::<f32>().unwrap();
@@ -109,7 +109,7 @@ mod tests {
     }
 
     #[test]
-    fn about_half_of_the_pictures_are_mirrored_and_none_is_lost_in_moving() {
+    fn about_half_of_the_pictures_are_mirrored_and_all_keep_their_values() {
         let count = 200;
         let x = Tensor::new(&[0f32, 1.0, 2.0], &Device::Cpu).unwrap().broadcast_as((count, 1, 1, 3)).unwrap();
         let numbers: Vec<_> = (0..count).collect();

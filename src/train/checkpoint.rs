@@ -1,4 +1,4 @@
-//! Checkpoints: a `.safetensors` file with weights, what the optimizer remembers, and where training stood.
+//! Checkpoints: a `.safetensors` file with weights, optimizer state and training progress.
 
 use super::trainer::{BestResult, Critic};
 use super::{Trainer, TrainingOptions, fingerprint};
@@ -19,38 +19,38 @@ use std::io::Read;
 use std::path::Path;
 use std::sync::Arc;
 
-/// The largest checkpoint that is read.
+/// Maximum size of a checkpoint in bytes.
 const MAX_BYTES: u64 = 8 << 30;
 
-/// The key of [`State`] in the file's metadata.
+/// Metadata key of [`State`] in a checkpoint.
 const KEY: &str = "gradscope.training";
-/// The key of [`State`] in the metadata of weights that were trained to the end.
+/// Metadata key of [`State`] in the weights of a finished training.
 const TRAINED: &str = "gradscope.trained";
 
-/// The key of the class names, a JSON list, in the metadata of weights that were trained on a folder's classes.
+/// Metadata key of the class names, a JSON list, in weights trained on the classes of a folder.
 const LABELS: &str = "gradscope.labels";
 
-/// Where training stood.
+/// The progress of a training.
 #[derive(Serialize, Deserialize, PartialEq)]
 struct State {
     model: String,
-    /// SHA-256 of the labels, which tells data sets apart wherever they lie.
+    /// SHA-256 of the labels, which identifies the data set independently of its path.
     data: String,
     options: TrainingOptions,
     step: usize,
-    /// SHA-256 of the weights it began with.
+    /// SHA-256 of the initial weights.
     #[serde(default)]
     begun: String,
-    /// Epoch and right answers of the best result on other pictures.
+    /// Epoch and number of correct predictions of the best result on the test set.
     #[serde(default)]
     best: Option<(usize, usize)>,
-    /// The style that it is taught.
+    /// Fingerprint of the style, if one is learned.
     #[serde(default)]
     style: Option<String>,
 }
 
 impl Trainer {
-    /// Writes a checkpoint, whole or not at all.
+    /// Writes a checkpoint, atomically.
     pub fn save(&self, path: &Path) -> Result<()> {
         let weights = self.weights().into_iter().map(|(name, t)| (format!("model.{name}"), t));
         let slots = self.slots.iter().map(|(name, t)| (format!("optimizer.{name}"), t.clone()));
@@ -75,7 +75,7 @@ impl Trainer {
         }
     }
 
-    /// Writes the weights that training gave, with how it was done, whole or not at all.
+    /// Writes the resulting weights and a description of the training, atomically.
     pub fn write(&self, path: &Path) -> Result<()> {
         let state = State { step: 0, best: None, ..self.state() };
         let mut metadata = HashMap::from([(TRAINED.to_string(), serde_json::to_string(&state)?)]);
@@ -85,7 +85,7 @@ impl Trainer {
         write(path, self.result(), Some(metadata))
     }
 
-    /// Whether a file has the weights that this very training would give.
+    /// Whether a file contains the weights that exactly this training would produce.
     pub fn wrote(&self, path: &Path) -> Result<bool> {
         if !path.exists() {
             return Ok(false);
@@ -96,9 +96,9 @@ impl Trainer {
         Ok(state.is_some_and(|state| state == State { step: 0, best: None, ..self.state() }))
     }
 
-    /// Goes on from a checkpoint, with its options: the weights at the end are those of training in one go.
+    /// Resumes from a checkpoint, with its options: the final weights are the same as without interruption.
     ///
-    /// Errors: not a checkpoint, of another network, or of another data set.
+    /// Errors: not a checkpoint, or a checkpoint for another network or data set.
     pub fn resume(path: &Path, graph: &Graph, card: &Card, data: impl Into<Arc<Dataset>>) -> Result<Self> {
         Self::load(path, graph, card, data.into())
             .with_context(|| format!("resuming training from \"{}\"", words::path(&path)))
@@ -110,7 +110,7 @@ impl Trainer {
         ensure!(state.model == card.name, "it is a checkpoint of \"{}\", not of \"{}\"", state.model, card.name);
         ensure!(
             state.data == fingerprint::of_labels(&data),
-            "it learnt from other pictures than those of \"{}\", whose labels differ",
+            "it was trained on another data set than \"{}\": the labels differ",
             data.name
         );
         let (mut weights, mut slots, mut best) = (BTreeMap::new(), BTreeMap::new(), BTreeMap::new());
@@ -129,9 +129,9 @@ impl Trainer {
     }
 }
 
-/// The class names that a weight file keeps, if it keeps any; only its header is read.
+/// The class names stored in a weight file, if any; only its header is read.
 pub fn labels(path: &Path) -> Result<Option<Vec<String>>> {
-    /// The most that a header may have, as the format says.
+    /// Maximum size of a header in bytes, as defined by the format.
     const HEADER: u64 = 100_000_000;
     #[derive(Deserialize)]
     struct Header {
@@ -150,18 +150,18 @@ pub fn labels(path: &Path) -> Result<Option<Vec<String>>> {
     text.map(|text| names(text).context("its class names are damaged")).transpose()
 }
 
-/// Writes weights as a `.safetensors` file, whole or not at all; they are stored as float32.
+/// Writes weights as a `.safetensors` file of float32, atomically.
 pub fn write_weights(path: &Path, weights: &BTreeMap<String, Tensor>) -> Result<()> {
     write(path, weights.clone(), None)
 }
 
 fn read_state(bytes: &[u8]) -> Result<State> {
-    let text = metadata(bytes, KEY).context("it is no .safetensors file, or a damaged one")?;
-    let text = text.context("it is no checkpoint of training; plain weights can be given with -w instead")?;
-    decoding("JSON", || serde_json::from_str(&text)).context("it is a checkpoint of another version of this program")
+    let text = metadata(bytes, KEY).context("it is not a .safetensors file, or it is damaged")?;
+    let text = text.context("it is not a training checkpoint; use -w for plain weights")?;
+    decoding("JSON", || serde_json::from_str(&text)).context("it is a checkpoint of another version of gradscope")
 }
 
-/// What a `.safetensors` file says under this key.
+/// The metadata of a `.safetensors` file under this key.
 fn metadata(bytes: &[u8], key: &str) -> Result<Option<String>> {
     let (_, header) = decoding("safetensors", || SafeTensors::read_metadata(bytes))?;
     Ok(header.metadata().as_ref().and_then(|all| all.get(key)).cloned())

@@ -1,4 +1,4 @@
-//! SHA-256 of weights and of data sets, by which a checkpoint knows its own.
+//! SHA-256 fingerprints of weights and data sets, which tie a checkpoint to them.
 
 use crate::data::Dataset;
 use anyhow::Result;
@@ -6,7 +6,7 @@ use candle_core::{DType, Tensor};
 use sha2::{Digest, Sha256};
 use std::collections::BTreeMap;
 
-/// The values as float32.
+/// The values as float32, little-endian.
 pub(super) fn bytes(t: &Tensor) -> Result<Vec<u8>> {
     let values = t.to_dtype(DType::F32)?.flatten_all()?.to_vec1::<f32>()?;
     Ok(values.into_iter().flat_map(f32::to_le_bytes).collect())

@@ -1,4 +1,4 @@
-//! Weights to start from.
+//! Weight initialization.
 
 use crate::graph::{Graph, Node, Parameter};
 use crate::tensor::device;
@@ -11,16 +11,16 @@ use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 use std::str::FromStr;
 
-/// How first weights are drawn, where one output reads `n` numbers.
+/// How initial weights are drawn, for outputs with `n` inputs each.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Init {
-    /// Uniform in `±√(6/n)`, biases 0: values keep their size from ReLU to ReLU (He et al. 2015, arXiv:1502.01852).
+    /// Uniform in `±√(6/n)`, biases 0: preserves the variance through ReLU layers (He et al. 2015, arXiv:1502.01852).
     ///
     /// PyTorch's `kaiming_uniform_(nonlinearity="relu")`.
     He,
-    /// Uniform in `±1/√n`, biases alike: what PyTorch's `Conv2d` and `Linear` draw unasked. Deep networks without
-    /// batch norm hardly start from it.
+    /// Uniform in `±1/√n`, biases too: the default of PyTorch's `Conv2d` and `Linear`. Deep networks without batch norm hardly
+    /// train from it.
     Torch,
 }
 
@@ -32,14 +32,15 @@ impl FromStr for Init {
         match text {
             "he" => Ok(Self::He),
             "torch" => Ok(Self::Torch),
-            _ => bail!("no initialisation \"{}\"; there are he and torch", words::name(text)),
+            _ => bail!("no initialization named \"{}\"; use he or torch", words::name(text)),
         }
     }
 }
 
-/// The network with drawn weights.
+/// A copy of the network with random weights.
 ///
-/// Norms begin with weights and variances of 1, biases and means of 0. Each tensor is drawn from the seed and its name, so that one more layer does not change the others.
+/// Norm layers start with weights and variances of 1, biases and means of 0. Each tensor is drawn from the seed and its name, so
+/// adding a layer does not change the others.
 pub(super) fn draw(graph: &Graph, init: Init, seed: u64) -> Result<Graph> {
     let mut drawn = graph.clone();
     for node in &mut drawn.nodes {

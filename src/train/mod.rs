@@ -1,4 +1,4 @@
-//! Training: from a network, a data set and options to weights, one batch a step.
+//! Training: turns a network, a data set and options into weights, one batch per step.
 
 mod init;
 mod optimizer;

@@ -1,4 +1,4 @@
-//! From a gradient to a step, as in PyTorch's `torch.optim`.
+//! Optimizers, as in PyTorch's `torch.optim`.
 
 use crate::words;
 use anyhow::{Error, Result, bail, ensure};
@@ -7,29 +7,29 @@ use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 use std::str::FromStr;
 
-/// How gradients become steps.
+/// An optimizer and its hyperparameters.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Optimizer {
-    /// `v ← μ v + g; w ← w − η v`, with Nesterov's look ahead `w ← w − η (g + μ v)`; PyTorch's `SGD`.
+    /// `v ← μ v + g; w ← w − η v`, with Nesterov momentum `w ← w − η (g + μ v)`; PyTorch's `SGD`.
     Sgd {
-        /// `μ`.
+        /// Momentum `μ`, in `[0, 1)`.
         momentum: f64,
-        /// Whether it looks ahead (Sutskever et al. 2013).
+        /// Whether to use Nesterov momentum (Sutskever et al. 2013).
         nesterov: bool,
     },
     /// `m ← β₁ m + (1 − β₁) g; v ← β₂ v + (1 − β₂) g²; w ← w − η m̂ / (√v̂ + ε)`; Kingma & Ba 2015, arXiv:1412.6980.
     Adam {
-        /// `β₁, β₂`.
+        /// Decay rates `β₁, β₂`, in `[0, 1)`.
         betas: [f64; 2],
-        /// `ε`.
+        /// Stabilizer `ε`, above 0.
         epsilon: f64,
     },
     /// `v ← ρ v + (1 − ρ) g²; Δ = g √(u + ε)/√(v + ε); u ← ρ u + (1 − ρ) Δ²; w ← w − η Δ`; Zeiler 2012, arXiv:1212.5701.
     Adadelta {
-        /// `ρ`.
+        /// Decay rate `ρ`, in `[0, 1)`.
         rho: f64,
-        /// `ε`.
+        /// Stabilizer `ε`, above 0.
         epsilon: f64,
     },
 }
@@ -40,12 +40,12 @@ impl Optimizer {
         Self::Sgd { momentum: 0.9, nesterov: false }
     }
 
-    /// Adam as in its paper.
+    /// Adam with the defaults of the paper.
     pub fn adam() -> Self {
         Self::Adam { betas: [0.9, 0.999], epsilon: 1e-8 }
     }
 
-    /// The weight behind step `t`, counted from 1; what it remembers of the weight `name` is in `slots`.
+    /// The weight after step `t`, counted from 1; the optimizer's state for the weight `name` is kept in `slots`.
     pub fn step(
         &self,
         w: &Tensor,
@@ -76,7 +76,7 @@ impl Optimizer {
             }
             Self::Adadelta { rho, epsilon } => {
                 let v = slot("square_avg", rho, (g.sqr()? * (1.0 - rho))?)?;
-                // What it moved so far, before this step.
+                // The accumulated updates before this step.
                 let u = slot("acc_delta", 1.0, g.zeros_like()?)?;
                 let delta = ((u + epsilon)?.sqrt()? / (v + epsilon)?.sqrt()?)?.mul(g)?;
                 slot("acc_delta", rho, (delta.sqr()? * (1.0 - rho))?)?;
@@ -86,23 +86,26 @@ impl Optimizer {
         Ok((w - (direction * rate)?)?)
     }
 
-    /// Refuses values for which it is not defined.
+    /// Returns an error if a value is out of range.
     pub(super) fn check(&self) -> Result<()> {
         match *self {
             Self::Sgd { momentum, nesterov } => {
-                ensure!((0.0..1.0).contains(&momentum), "a momentum of {momentum}; it is 0 or more, and below 1");
-                ensure!(!nesterov || momentum > 0.0, "Nesterov's look ahead needs a momentum above 0");
+                ensure!(
+                    (0.0..1.0).contains(&momentum),
+                    "the momentum is {momentum}; it must be at least 0 and below 1"
+                );
+                ensure!(!nesterov || momentum > 0.0, "Nesterov momentum must be above 0");
             }
             Self::Adam { betas, epsilon } => {
                 ensure!(
                     betas.iter().all(|b| (0.0..1.0).contains(b)),
-                    "betas of {betas:?}; they are 0 or more, below 1"
+                    "betas are {betas:?}; they must be at least 0 and below 1"
                 );
-                ensure!(epsilon > 0.0, "an epsilon of {epsilon}; it must be above 0");
+                ensure!(epsilon > 0.0, "epsilon is {epsilon}; it must be above 0");
             }
             Self::Adadelta { rho, epsilon } => {
-                ensure!((0.0..1.0).contains(&rho), "a rho of {rho}; it is 0 or more, and below 1");
-                ensure!(epsilon > 0.0, "an epsilon of {epsilon}; it must be above 0");
+                ensure!((0.0..1.0).contains(&rho), "rho is {rho}; it must be at least 0 and below 1");
+                ensure!(epsilon > 0.0, "epsilon is {epsilon}; it must be above 0");
             }
         }
         Ok(())
@@ -112,14 +115,14 @@ impl Optimizer {
 impl FromStr for Optimizer {
     type Err = Error;
 
-    /// `sgd`, `nesterov`, `adam` or `adadelta`, with their usual values.
+    /// `sgd`, `nesterov`, `adam` or `adadelta`, with their default hyperparameters.
     fn from_str(text: &str) -> Result<Self> {
         match text {
             "sgd" => Ok(Self::sgd()),
             "nesterov" => Ok(Self::Sgd { momentum: 0.9, nesterov: true }),
             "adam" => Ok(Self::adam()),
             "adadelta" => Ok(Self::Adadelta { rho: 0.9, epsilon: 1e-6 }),
-            _ => bail!("no optimizer \"{}\"; there are sgd, nesterov, adam and adadelta", words::name(text)),
+            _ => bail!("no optimizer named \"{}\"; use sgd, nesterov, adam or adadelta", words::name(text)),
         }
     }
 }

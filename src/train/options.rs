@@ -1,37 +1,37 @@
-//! How to train: epochs, batches, rates, what is drawn and from which seed.
+//! Training options.
 
 use super::batch::Batches;
 use super::{Adversary, Init, Optimizer, Schedule};
 use anyhow::{Result, ensure};
 use serde::{Deserialize, Serialize};
 
-/// How to train.
+/// Options of a training.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct TrainingOptions {
-    /// How often each picture is seen.
+    /// Number of epochs.
     pub epochs: usize,
-    /// Pictures of one step; the last of an epoch may have fewer.
+    /// Batch size; the last batch of an epoch may be smaller.
     pub batch: usize,
-    /// The learning rate that the schedule starts from.
+    /// Learning rate before the schedule.
     pub rate: f64,
-    /// How gradients become steps.
+    /// Optimizer.
     pub optimizer: Optimizer,
-    /// How the rate changes.
+    /// Learning rate schedule.
     pub schedule: Schedule,
-    /// `λ` of the penalty `λ/2 · |w|²`, added to the gradient as PyTorch's SGD and Adam do.
+    /// `λ` of the penalty `λ/2 · |w|²`, added to the gradient as in PyTorch's SGD and Adam.
     pub weight_decay: f64,
-    /// How first weights are drawn.
+    /// Weight initialization.
     pub init: Init,
-    /// What weights, order and shifts are drawn from.
+    /// Seed for initial weights, order, augmentation and dropout.
     pub seed: u64,
-    /// Pictures are moved by up to this many pixels in either direction, their edges repeated.
+    /// Maximum random shift in pixels, in either direction; edges are repeated.
     pub shift: usize,
-    /// Whether half of the pictures are mirrored left to right.
+    /// Whether to mirror pictures left to right at random, half of them.
     pub flip: bool,
-    /// The attack that pictures undergo before they are learnt from.
+    /// Attack for adversarial training.
     #[serde(default)]
     pub adversary: Option<Adversary>,
-    /// Epochs without a better result on other pictures after which it ends, with the weights of the best; 0: never.
+    /// Stop after this many epochs without a better result on the test set, and keep the best weights; 0 disables this.
     #[serde(default)]
     pub patience: usize,
 }
@@ -56,18 +56,18 @@ impl Default for TrainingOptions {
 }
 
 impl TrainingOptions {
-    /// The batches of all epochs of `count` pictures.
+    /// The batches of all epochs for `count` pictures.
     pub(super) fn batches(&self, count: usize) -> Batches {
         Batches::new(count, self.batch, self.seed, self.shift, self.flip)
     }
 
-    /// Errors where a number is out of range.
+    /// Returns an error if a value is out of range.
     pub(super) fn check(&self) -> Result<()> {
-        ensure!(self.epochs > 0 && self.batch > 0, "training needs at least one epoch and one picture a batch");
-        ensure!(self.rate.is_finite() && self.rate > 0.0, "a learning rate of {}; it must be above 0", self.rate);
+        ensure!(self.epochs > 0 && self.batch > 0, "training needs at least one epoch and one picture per batch");
+        ensure!(self.rate.is_finite() && self.rate > 0.0, "the learning rate is {}; it must be above 0", self.rate);
         ensure!(
             self.weight_decay.is_finite() && self.weight_decay >= 0.0,
-            "a weight decay of {}; it must be 0 or more",
+            "the weight decay is {}; it must be 0 or more",
             self.weight_decay
         );
         if let Some(adversary) = &self.adversary {

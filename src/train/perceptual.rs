@@ -1,8 +1,8 @@
-//! What a network that draws is taught by: another network that sees, and says how far a drawing is from the content of its
-//! picture and from the style of a painting.
+//! The perceptual loss that trains an image transformation network: a second, pretrained network measures how far a drawing is
+//! from its picture in content and from a painting in style.
 //!
-//! Johnson, Alahi & Fei-Fei 2016, arXiv:1603.08155. Each part is divided by the squares of its goal, so that the same weights
-//! mean the same for any network that sees.
+//! Johnson, Alahi & Fei-Fei 2016, arXiv:1603.08155. Each term is divided by the squared norm of its target, so that the same
+//! weights suit any loss network.
 
 use crate::exec::Trace;
 use crate::explain::Walk;
@@ -14,39 +14,39 @@ use candle_core::Tensor;
 use serde::{Deserialize, Serialize};
 use std::sync::Arc;
 
-/// How much each part of the loss counts.
+/// Weights of the terms of the loss.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
 pub struct LossWeights {
-    /// Of `‖F − F₀‖² / ‖F₀‖²`, features of the drawing and of the picture.
+    /// Weight of `‖F − F₀‖² / ‖F₀‖²`, for the features of the drawing and the picture.
     pub content: f64,
-    /// Of the mean over layers of `‖G − G₀‖² / ‖G₀‖²`, Gram matrices of the drawing and of the painting.
+    /// Weight of the mean over layers of `‖G − G₀‖² / ‖G₀‖²`, for the Gram matrices of the drawing and the painting.
     pub style: f64,
-    /// Of the mean squared difference of neighbours.
+    /// Weight of the total variation: the mean squared difference of adjacent pixels.
     pub variation: f64,
 }
 
-/// A network that sees, and a painting as it sees it.
+/// A loss network, and the Gram matrices of a painting in it.
 #[derive(Clone, Debug)]
 pub struct Perceptual {
     graph: Arc<Graph>,
     content: NodeId,
     styles: Vec<(NodeId, Tensor)>,
     weights: LossWeights,
-    /// What tells it from others: weights and names of files.
+    /// Identifies the loss: network, weights and painting.
     fingerprint: String,
 }
 
-/// A loss, and what it is made of.
+/// A term of the loss, and its gradients at layers of the loss network.
 struct Part {
     loss: f64,
     seeds: Vec<(NodeId, Tensor)>,
 }
 
 impl Perceptual {
-    /// A painting `(1, C, H, W)` in `[0, 1]`, seen by a network at four layers of its first two thirds; content is
-    /// compared at the second.
+    /// Computes the style of a painting `(1, C, H, W)` in `[0, 1]` at four layers in the first two thirds of a loss network;
+    /// content is compared at the second of them.
     ///
-    /// Errors: a network without maps behind relus or joined branches.
+    /// Errors: a network without ReLU layers whose values are maps.
     pub fn new(sees: &Model, painting: &Tensor, name: &str, weights: LossWeights) -> Result<Self> {
         let graph = sees.graph.clone();
         let layers = spread(&graph)?;
@@ -57,12 +57,12 @@ impl Perceptual {
         Ok(Self { content: layers[1.min(layers.len() - 1)], graph, styles, weights, fingerprint })
     }
 
-    /// What tells it from others.
+    /// Identifies the loss: network, weights and painting.
     pub fn fingerprint(&self) -> &str {
         &self.fingerprint
     }
 
-    /// The mean loss of drawings `(N, C, H, W)` of these pictures, and its gradient by the drawings.
+    /// The mean loss of drawings `(N, C, H, W)` of these pictures, and its gradient for the drawings.
     pub fn loss(&self, drawn: &Tensor, pictures: &Tensor) -> Result<(f64, Tensor)> {
         let seen = self.graph.forward(drawn)?;
         let (content, style) = (self.content(&seen, &self.graph.forward(pictures)?)?, self.style(&seen)?);
@@ -97,7 +97,7 @@ impl Perceptual {
     }
 }
 
-/// `F Fᵀ / (C H W)` of each picture's map, `(N, C, C)`, and what it was divided by.
+/// `F Fᵀ / (C H W)` for each picture, `(N, C, C)`, and the divisor.
 fn gram(value: &Tensor) -> Result<(Tensor, f64)> {
     let (_, c, h, w) = value.dims4()?;
     let f = value.flatten_from(2)?.contiguous()?;
@@ -105,7 +105,7 @@ fn gram(value: &Tensor) -> Result<(Tensor, f64)> {
     Ok(((f.matmul(&f.t()?.contiguous()?)? / size)?, size))
 }
 
-/// The mean squared difference of neighbours down and across, and its gradient.
+/// The mean squared difference of vertically and horizontally adjacent pixels, and its gradient.
 fn variation(x: &Tensor) -> Result<(f64, Tensor)> {
     let (mut loss, mut gradient, count) = (0.0, x.zeros_like()?, x.elem_count() as f64);
     for dim in [2, 3] {
@@ -121,7 +121,7 @@ fn variation(x: &Tensor) -> Result<(f64, Tensor)> {
     Ok((loss, gradient))
 }
 
-/// `a / b`, and 0 where `b` is 0: what is compared with nothing has no part in the loss.
+/// `a / b`, or 0 if `b` is 0: a term without a target does not contribute.
 fn ratio(a: f64, b: f64) -> f64 {
     if b == 0.0 { 0.0 } else { a / b }
 }
@@ -130,14 +130,14 @@ fn squares(x: &Tensor) -> Result<f64> {
     Ok(wide(&x.sqr()?.sum_all()?)?.to_scalar()?)
 }
 
-/// Four maps spread over the first two thirds of a network: behind its first relu, and behind joined branches or other relus.
+/// Four layers spread over the first two thirds of a network: its first ReLU and concatenations, or ReLUs only.
 fn spread(graph: &Graph) -> Result<Vec<NodeId>> {
     let maps = |kinds: &[&str]| -> Vec<NodeId> {
         let fits = |id: &NodeId| graph.nodes[*id].shape.len() == 4 && kinds.contains(&graph.nodes[*id].op.kind());
         (0..graph.nodes.len()).filter(fits).collect()
     };
     let (joined, relus) = (maps(&["concat"]), maps(&["relu", "leaky_relu"]));
-    ensure!(!relus.is_empty(), "a network that judges styles has maps behind relus, and this one has none");
+    ensure!(!relus.is_empty(), "the loss network needs relu layers whose values are maps; this one has none");
     let all = if joined.len() > 3 { [&relus[..1], &joined].concat() } else { relus };
     let last = (2 * all.len()).div_ceil(3) - 1;
     let count = (last + 1).min(4);
@@ -184,7 +184,7 @@ mod tests {
     }
 
     #[test]
-    fn the_gradient_is_that_of_finite_differences() {
+    fn the_gradient_agrees_with_finite_differences() {
         let drawn = |shape: (usize, usize, usize, usize)| Tensor::rand(0f64, 1.0, shape, &Device::Cpu).unwrap();
         let (x, y) = (drawn((2, 3, 8, 8)), drawn((2, 3, 8, 8)));
         let weights = LossWeights { content: 0.7, style: 2.0, variation: 0.3 };
@@ -199,7 +199,7 @@ mod tests {
     }
 
     #[test]
-    fn the_painting_itself_has_no_loss_of_style_and_the_picture_none_of_content() {
+    fn the_painting_has_zero_style_loss_and_the_picture_zero_content_loss() {
         let x = Tensor::rand(0f64, 1.0, (1, 3, 8, 8), &Device::Cpu).unwrap();
         let judge = |weights| Perceptual::new(&sees(), &x, "painting", weights).unwrap();
         let only = LossWeights { content: 1.0, style: 0.0, variation: 0.0 };

@@ -1,4 +1,4 @@
-//! How the learning rate changes from step to step.
+//! Learning rate schedules.
 
 use crate::words;
 use anyhow::{Context, Error, Result, bail, ensure};
@@ -6,30 +6,30 @@ use serde::{Deserialize, Serialize};
 use std::f64::consts::PI;
 use std::str::FromStr;
 
-/// How the learning rate changes.
+/// A learning rate schedule.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Schedule {
-    /// Not at all.
+    /// Constant rate.
     Constant,
-    /// `½ (1 + cos(π t / T))`: to 0 at the end (Loshchilov & Hutter 2017, arXiv:1608.03983).
+    /// `½ (1 + cos(π t / T))`: decays to 0 (Loshchilov & Hutter 2017, arXiv:1608.03983).
     Cosine,
-    /// In a straight line up to the rate over the first two fifths, then down to 0 (Smith & Topin 2018, arXiv:1708.07120).
+    /// Rises linearly to the rate over the first two fifths, then falls to 0 (Smith & Topin 2018, arXiv:1708.07120).
     OneCycle,
-    /// A tenth after every so many epochs; PyTorch's `StepLR`.
+    /// Divides the rate by 10 every few epochs; PyTorch's `StepLR`.
     Step {
-        /// Epochs between.
+        /// Number of epochs between steps.
         every: usize,
     },
-    /// `γ` times after every epoch; PyTorch's `StepLR` with a step of 1.
+    /// Multiplies the rate by `γ` after every epoch; PyTorch's `StepLR` with a step size of 1.
     Decay {
-        /// `γ`.
+        /// Factor `γ`, in `(0, 1]`.
         gamma: f64,
     },
 }
 
 impl Schedule {
-    /// What the rate is multiplied by at step `t` of `all`, counted from 0.
+    /// Factor on the learning rate at step `t` of `all`, counted from 0.
     pub fn factor(&self, t: usize, all: usize, per_epoch: usize) -> f64 {
         match *self {
             Self::Constant => 1.0,
@@ -43,11 +43,14 @@ impl Schedule {
         }
     }
 
-    /// Refuses steps of no length.
+    /// Returns an error if a value is out of range.
     pub(super) fn check(&self) -> Result<()> {
-        ensure!(*self != Self::Step { every: 0 }, "a schedule of steps after 0 epochs; at least 1 is needed");
+        ensure!(*self != Self::Step { every: 0 }, "the schedule steps every 0 epochs; it must be at least 1");
         let decay = if let Self::Decay { gamma } = *self { gamma } else { 1.0 };
-        ensure!(decay > 0.0 && decay <= 1.0, "a schedule that decays to {decay} of the rate; it is above 0, up to 1");
+        ensure!(
+            decay > 0.0 && decay <= 1.0,
+            "the schedule decays by a factor of {decay}; it must be above 0 and at most 1"
+        );
         Ok(())
     }
 }
@@ -57,25 +60,27 @@ impl FromStr for Schedule {
 
     /// `constant`, `cosine`, `onecycle`, `step:10` or `decay:0.7`.
     fn from_str(text: &str) -> Result<Self> {
-        const KNOWN: &str = "there are constant, cosine, onecycle, step:N, a tenth after every N epochs, and \
-                             decay:G, G times the rate after every epoch";
+        const KNOWN: &str = "use constant, cosine, onecycle, step:N to divide the rate by 10 every N epochs, or \
+                             decay:G to multiply it by G after every epoch";
         match text.split_once(':') {
             None if text == "constant" => Ok(Self::Constant),
             None if text == "cosine" => Ok(Self::Cosine),
             None if text == "onecycle" => Ok(Self::OneCycle),
             Some(("step", n)) => {
-                let every = n.parse().with_context(|| format!("no schedule \"{}\"; {KNOWN}", words::name(text)))?;
+                let every =
+                    n.parse().with_context(|| format!("no schedule named \"{}\"; {KNOWN}", words::name(text)))?;
                 let schedule = Self::Step { every };
                 schedule.check()?;
                 Ok(schedule)
             }
             Some(("decay", gamma)) => {
-                let gamma = gamma.parse().with_context(|| format!("no schedule \"{}\"; {KNOWN}", words::name(text)))?;
+                let gamma =
+                    gamma.parse().with_context(|| format!("no schedule named \"{}\"; {KNOWN}", words::name(text)))?;
                 let schedule = Self::Decay { gamma };
                 schedule.check()?;
                 Ok(schedule)
             }
-            _ => bail!("no schedule \"{}\"; {KNOWN}", words::name(text)),
+            _ => bail!("no schedule named \"{}\"; {KNOWN}", words::name(text)),
         }
     }
 }
@@ -85,7 +90,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_cosine_goes_from_one_to_nothing() {
+    fn the_cosine_goes_from_one_to_zero() {
         let at = |t| Schedule::Cosine.factor(t, 100, 10);
         assert_eq!(at(0), 1.0);
         assert!((at(50) - 0.5).abs() < 1e-12);
@@ -93,7 +98,7 @@ mod tests {
     }
 
     #[test]
-    fn one_cycle_goes_up_to_the_rate_and_down_to_nothing() {
+    fn one_cycle_rises_to_the_rate_and_falls_to_zero() {
         let at = |t| Schedule::OneCycle.factor(t, 100, 10);
         assert_eq!([at(0), at(20), at(40), at(70)], [0.0, 0.5, 1.0, 0.5]);
         assert!(at(99) < 0.02);
@@ -109,7 +114,7 @@ mod tests {
     }
 
     #[test]
-    fn schedules_are_read_from_text() {
+    fn schedules_are_parsed_from_text() {
         assert_eq!("step:3".parse::<Schedule>().unwrap(), Schedule::Step { every: 3 });
         assert_eq!("decay:0.7".parse::<Schedule>().unwrap(), Schedule::Decay { gamma: 0.7 });
         assert_eq!("constant".parse::<Schedule>().unwrap(), Schedule::Constant);

@@ -1,4 +1,4 @@
-//! The trainer: a value that learns from one batch a step.
+//! The trainer: a value that learns from one batch per step.
 
 use super::TrainingOptions;
 use super::batch::Batches;
@@ -19,48 +19,48 @@ use std::path::Path;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-/// Training as a value that steps: no threads of its own, it can be left between any two batches, and a clone goes on by
-/// itself.
+/// A training that proceeds step by step: it has no threads of its own, can be paused between any two batches, and can be cloned
+/// to continue independently.
 ///
-/// Dropout drops as its layers say, drawn for each picture and epoch. The same options on the same machine give the same weights
-/// bit by bit, also where training was interrupted and resumed from a checkpoint.
+/// Dropout masks are drawn for each picture and epoch. On the same machine, the same options give bit-identical weights, even if
+/// the training is interrupted and resumed from a checkpoint.
 #[derive(Clone)]
 pub struct Trainer {
     pub(super) graph: Arc<Graph>,
     pub(super) name: String,
     pub(super) preprocess: Preprocess,
-    /// Names of the network's classes.
+    /// Class names of the network.
     pub(super) labels: Arc<[String]>,
-    /// Which of them the data set's are; none for a network that draws.
+    /// Maps the data set's classes to the network's; `None` for a network that draws.
     pub(super) classes: Option<ClassMap>,
     pub(super) data: Arc<Dataset>,
     pub(super) options: TrainingOptions,
     pub(super) batches: Batches,
-    /// What the optimizer remembers, by name.
+    /// Optimizer state, by name.
     pub(super) slots: BTreeMap<String, Tensor>,
-    /// Steps done.
+    /// Number of steps done.
     pub(super) step: usize,
-    /// The best result on other pictures so far.
+    /// The best result on the test set so far.
     pub(super) best: Option<BestResult>,
-    /// SHA-256 of the weights it began with.
+    /// SHA-256 of the initial weights.
     pub(super) begun: Arc<str>,
-    /// What a network that draws is judged by; none: labels.
+    /// The source of the loss.
     pub(super) critic: Critic,
 }
 
-/// What judges the drawings of a network.
+/// The source of the loss.
 #[derive(Clone, Default)]
 pub(super) enum Critic {
-    /// Nothing: pictures are named, and labels say what is right.
+    /// The labels of the data set.
     #[default]
     Labels,
-    /// A style.
+    /// A style, for a network that draws.
     Style(Arc<Perceptual>),
-    /// The style of this fingerprint, which a training that is resumed has yet to be given.
+    /// The style with this fingerprint, which must be provided before a resumed training can continue.
     Missing(String),
 }
 
-/// A result on other pictures, and the weights that gave it.
+/// A result on the test set, and its weights.
 #[derive(Clone)]
 pub(super) struct BestResult {
     pub epoch: usize,
@@ -68,42 +68,42 @@ pub(super) struct BestResult {
     pub weights: BTreeMap<String, Tensor>,
 }
 
-/// One step done.
+/// The outcome of a step.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct StepReport {
-    /// The epoch it belongs to, from 1.
+    /// The current epoch, from 1.
     pub epoch: usize,
-    /// How many there are.
+    /// Number of epochs.
     pub epochs: usize,
     /// The batch within the epoch, from 1.
     pub batch: usize,
-    /// How many an epoch has.
+    /// Number of batches per epoch.
     pub batches: usize,
-    /// Mean loss of the batch before the step: cross entropy, or what a style says.
+    /// Mean loss of the batch before the step: cross entropy or perceptual loss.
     pub loss: f64,
     /// The learning rate of the step.
     pub rate: f64,
 }
 
-/// What a batch teaches.
+/// The loss of a batch, its gradients and its batch norm statistics.
 #[derive(Default)]
 struct LossAndGradients {
     loss: f64,
-    /// The gradient of each parameter by the loss.
+    /// Gradient of the loss for each parameter.
     gradients: BTreeMap<String, Tensor>,
-    /// What batch norms found, of each run.
+    /// Statistics of each batch norm, for each forward pass.
     statistics: Vec<(NodeId, BatchStatistics)>,
 }
 
-/// Whether a network gives pictures as large as it gets.
+/// Whether a network draws: its output has the shape of its input.
 fn draws(graph: &Graph) -> bool {
     graph.nodes[0].shape == graph.nodes[graph.logits].shape
 }
 
 impl Trainer {
-    /// Training from the start: from the graph's weights where it has some, else from drawn ones.
+    /// Starts a training from the graph's weights, or from random ones if it has none.
     ///
-    /// Errors: labels that the network has no score for, options out of range.
+    /// Errors: labels without a class in the network, options out of range, a network that cannot be trained.
     pub fn new(graph: &Graph, card: &Card, data: impl Into<Arc<Dataset>>, options: TrainingOptions) -> Result<Self> {
         let data = data.into();
         check_trainable(graph, &card.name)?;
@@ -112,7 +112,7 @@ impl Trainer {
         let side = card.input[1].max(card.input[2]);
         ensure!(
             options.shift < side,
-            "pictures of {side} pixels can't be shifted by {}; use less than {side}",
+            "cannot shift pictures of {side} pixels by {}; use less than {side}",
             options.shift
         );
         let bare = graph.nodes.iter().any(|n| n.params.len() < n.op.params().len());
@@ -136,14 +136,14 @@ impl Trainer {
         })
     }
 
-    /// Teaches a network that draws a style, in place of labels.
+    /// Trains a network that draws with a style instead of labels.
     ///
-    /// Errors: a network whose output is no picture as large as its input; a training that was begun with something else.
+    /// Errors: a network whose output does not have the shape of its input; a training that was started with something else.
     pub fn with_style(self, style: Perceptual) -> Result<Self> {
         let (first, last) = (&self.graph.nodes[0].shape, &self.graph.nodes[self.graph.logits].shape);
         ensure!(
             draws(&self.graph),
-            "\"{}\" gives {last:?} for {first:?}; what draws gives a picture as large",
+            "\"{}\" maps {first:?} to {last:?}; a network that draws keeps the shape",
             self.name
         );
         let fits = match &self.critic {
@@ -151,33 +151,33 @@ impl Trainer {
             Critic::Missing(fingerprint) => fingerprint == style.fingerprint(),
             Critic::Style(_) => false,
         };
-        ensure!(fits, "this training was begun with another style, network that sees it, or weights of the loss");
+        ensure!(fits, "this training was started with another style, loss network or loss weights");
         Ok(Self { critic: Critic::Style(style.into()), ..self })
     }
 
-    /// How it trains.
+    /// The training options.
     pub fn options(&self) -> &TrainingOptions {
         &self.options
     }
 
-    /// Steps done, and how many there are.
+    /// Number of steps done, and in total.
     pub fn progress(&self) -> (usize, usize) {
         (self.step, self.batches.per_epoch() * self.options.epochs)
     }
 
-    /// The network as it is now.
+    /// The network with its current weights.
     pub fn graph(&self) -> &Arc<Graph> {
         &self.graph
     }
 
-    /// The weights as they are now.
+    /// The current weights.
     pub fn weights(&self) -> BTreeMap<String, Tensor> {
         self.graph.weights()
     }
 
-    /// Learns from the next batch; none when all epochs are done.
+    /// Learns from the next batch; returns `None` when all epochs are done.
     ///
-    /// Errors where scores, the loss, or a weight behind the step are not finite; the weights are then those before the step.
+    /// Errors if scores, the loss or an updated weight are not finite; the weights are then unchanged.
     pub fn step(&mut self) -> Result<Option<StepReport>> {
         let (done, all) = self.progress();
         if done >= all {
@@ -188,7 +188,7 @@ impl Trainer {
         let rate = self.options.rate * self.options.schedule.factor(done, all, per_epoch);
         let numbers = self.batches.numbers(epoch, batch).to_vec();
         let advice =
-            || format!("learning at batch {} of epoch {}; a learning rate below {rate} may help", batch + 1, epoch + 1);
+            || format!("training at batch {} of epoch {}; a learning rate below {rate} may help", batch + 1, epoch + 1);
         let learnt = self.gradients(&numbers, epoch).map_err(|error| match error.is::<ScoresNotFinite>() {
             true if self.step > 0 => error.context(advice()),
             _ => error,
@@ -206,9 +206,9 @@ impl Trainer {
         Ok(Some(StepReport { epoch: epoch + 1, epochs, batch: batch + 1, batches: per_epoch, loss, rate }))
     }
 
-    /// Trains to the end, or until `on` breaks; true at the end.
+    /// Trains to the end, or until `on` breaks; returns true at the end.
     ///
-    /// A checkpoint is written after each epoch, whenever `every` has passed since the last, and when `on` breaks.
+    /// A checkpoint is written after each epoch, when `every` has passed since the last one, and when `on` breaks.
     pub fn run(
         &mut self,
         checkpoint: Option<&Path>,
@@ -231,14 +231,18 @@ impl Trainer {
         Ok(true)
     }
 
-    /// What these pictures teach: as they are, attacked, or both by their shares.
+    /// Loss and gradients for these pictures: unperturbed, attacked, or both, weighted.
     fn gradients(&self, numbers: &[usize], epoch: usize) -> Result<LossAndGradients> {
         let x = self.batches.moved(&self.data.batch(numbers, &self.preprocess)?, numbers, epoch)?;
         let masks = dropout::masks(&self.graph, &self.batches, numbers, epoch, &x)?;
         let graph = self.graph.in_training();
         match &self.critic {
             Critic::Labels => {
-                ensure!(!draws(&self.graph), "a network that draws, as \"{}\", learns a style: --style", self.name)
+                ensure!(
+                    !draws(&self.graph),
+                    "\"{}\" is a network that draws; give it a style to learn with --style",
+                    self.name
+                )
             }
             Critic::Style(style) => {
                 return learn(&graph, &x, &masks, |trace| {
@@ -246,9 +250,10 @@ impl Trainer {
                     Ok((loss, (graph.logits, gradient)))
                 });
             }
-            Critic::Missing(_) => anyhow::bail!("this training was begun with a style, which has to be given again"),
+            Critic::Missing(_) => anyhow::bail!("this training was started with a style; give the same style again"),
         }
-        let classes = self.classes.as_ref().context("the classes of the data set were matched with none")?;
+        let classes =
+            self.classes.as_ref().context("the classes of the data set were not matched with the network's")?;
         let labels = numbers.iter().map(|&i| classes.class(self.data.label(i))).collect::<Result<Vec<_>>>()?;
         let named = |x: &Tensor| {
             learn(&graph, x, &masks, |trace| {
@@ -273,7 +278,7 @@ impl Trainer {
             let bad = backend::not_finite(w)?;
             ensure!(
                 bad.count() == 0,
-                "\"{name}\" is not finite behind the step: {bad}; a learning rate below {rate} may help"
+                "\"{name}\" is not finite after the step: {bad}; a learning rate below {rate} may help"
             );
         }
         for (id, found) in &learnt.statistics {
@@ -291,7 +296,7 @@ impl Trainer {
     }
 }
 
-/// Runs a network in training on pictures; `judge` gives the mean loss and its gradient at a node.
+/// Runs a network in training mode; `judge` returns the mean loss and its gradient at a node.
 fn learn(
     graph: &Arc<Graph>,
     x: &Tensor,
@@ -306,13 +311,13 @@ fn learn(
     Ok(LossAndGradients { loss, gradients, statistics: statistics(&trace)? })
 }
 
-/// What each batch norm found.
+/// The statistics of each batch norm.
 fn statistics(trace: &Trace) -> Result<Vec<(NodeId, BatchStatistics)>> {
     let tracked = |id: &NodeId| trace.graph.nodes[*id].op.tracked().is_some();
     (0..trace.graph.nodes.len()).filter(tracked).map(|id| Ok((id, trace.batch_statistics(id)?))).collect()
 }
 
-/// Losses and gradients by their shares; statistics one after another.
+/// Weighted sum of losses and gradients; statistics are concatenated.
 fn weighted(parts: impl Iterator<Item = (f64, Result<LossAndGradients>)>) -> Result<LossAndGradients> {
     let mut sum = LossAndGradients::default();
     for (share, part) in parts {
@@ -326,7 +331,7 @@ fn weighted(parts: impl Iterator<Item = (f64, Result<LossAndGradients>)>) -> Res
     Ok(sum)
 }
 
-/// Refuses networks with nothing to train, or with statistics that training would leave as they are.
+/// Returns an error if a network has nothing to train, or statistics that training would not update.
 fn check_trainable(graph: &Graph, name: &str) -> Result<()> {
     let untracked = |n: &&Node| n.op.params().iter().any(|p| !p.trained) && n.op.tracked().is_none();
     if let Some(node) = graph.nodes.iter().find(untracked) {

@@ -1,4 +1,4 @@
-//! A whole training: epoch after epoch, measured with other pictures after each, and ended early where these say so.
+//! The training loop: trains epoch by epoch, tests after each, and stops early when patience runs out.
 
 use super::trainer::BestResult;
 use super::{StepReport, Trainer};
@@ -13,43 +13,43 @@ use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
-/// A kill loses no more than this.
+/// Interval between checkpoints; a killed process loses at most this much.
 const EVERY: Duration = Duration::from_secs(15);
 
-/// A training from where it stands to its end.
+/// Runs a training to its end.
 pub struct TrainingLoop<'a> {
-    /// What is trained.
+    /// The training.
     pub trainer: Trainer,
-    /// What is known of the network.
+    /// Metadata of the network.
     pub card: &'a Card,
-    /// The pictures it is measured with.
+    /// The test set.
     pub test: Option<&'a Dataset>,
-    /// Where it is kept, so that it can be resumed.
+    /// Where to save checkpoints, from which training can resume.
     pub checkpoint: Option<&'a Path>,
 }
 
-/// What happens on the way.
+/// Progress of a training.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub enum TrainEvent {
-    /// A batch was learnt from.
+    /// A batch is done.
     Batch(StepReport),
-    /// An epoch is over.
+    /// An epoch is done.
     Epoch {
-        /// Its number, from 1.
+        /// The epoch, from 1.
         epoch: usize,
-        /// How many there are.
+        /// Number of epochs.
         epochs: usize,
-        /// Mean cross entropy of its batches since training was begun or resumed.
+        /// Mean loss of its batches since the training was started or resumed.
         loss: f64,
-        /// What came of the test.
+        /// Accuracy on the test set.
         count: Option<Accuracy>,
     },
 }
 
 impl TrainingLoop<'_> {
-    /// Trains to the end, or until `on` breaks; true at the end.
+    /// Trains to the end, or until `on` breaks; returns true at the end.
     ///
-    /// Errors: as for [`Trainer::step`], and where the checkpoint cannot be written.
+    /// Errors as for [`Trainer::step`], and if the checkpoint cannot be written.
     pub fn run(&mut self, on: &mut dyn FnMut(&TrainEvent) -> ControlFlow<()>) -> Result<bool> {
         self.judge_again()?;
         while !self.trainer.is_over() {
@@ -77,7 +77,7 @@ impl TrainingLoop<'_> {
         Ok(true)
     }
 
-    /// A training that was killed right behind an epoch may not have judged it; one that did comes to the same verdict again.
+    /// Tests again after an interruption right after an epoch, which may have prevented it; repeating a test does no harm.
     fn judge_again(&mut self) -> Result<()> {
         let (done, per_epoch) = (self.trainer.progress().0, self.trainer.batches.per_epoch());
         if self.trainer.options.patience > 0 && done > 0 && done.is_multiple_of(per_epoch) {
@@ -87,7 +87,7 @@ impl TrainingLoop<'_> {
         Ok(())
     }
 
-    /// How many of the test's pictures the weights that it gives name rightly; none: there is no test.
+    /// Accuracy of the resulting weights on the test set; `None` without a test set.
     pub fn result(&self) -> Result<Option<Accuracy>> {
         self.measure(self.trainer.graph().with_weights(self.trainer.result())?.into())
     }
@@ -100,19 +100,19 @@ impl TrainingLoop<'_> {
 }
 
 impl Trainer {
-    /// Whether all epochs are done, or patience is at its end.
+    /// Whether all epochs are done or patience has run out.
     pub fn is_over(&self) -> bool {
         let (done, all) = self.progress();
         let waited = |best: &BestResult| done / self.batches.per_epoch() >= best.epoch + self.options.patience;
         done >= all || (self.options.patience > 0 && self.best.as_ref().is_some_and(waited))
     }
 
-    /// The weights that training gave: the best on other pictures where it was patient, else the last.
+    /// The resulting weights: with patience, the best on the test set, else the last.
     pub fn result(&self) -> BTreeMap<String, Tensor> {
         self.best.as_ref().map_or_else(|| self.weights(), |best| best.weights.clone())
     }
 
-    /// Keeps the weights after an epoch where they are the best so far, and that is asked for.
+    /// With patience, keeps the weights after an epoch if they are the best so far.
     fn judge(&mut self, epoch: usize, count: Option<Accuracy>) {
         let Some(Accuracy { correct, .. }) = count.filter(|_| self.options.patience > 0) else { return };
         if self.best.as_ref().is_none_or(|best| correct > best.correct) {

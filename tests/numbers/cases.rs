@@ -71,7 +71,7 @@ fn a_case_of_a_method_that_is_not_known_has_not_passed() {
     for mut case in here().take(1) {
         case["method"] = "dreaming".into();
         let outcome = Selftest::default().check(&case);
-        assert!(!outcome.passed && outcome.why.unwrap().contains("\"dreaming\" is not known"), "{}", case["id"]);
+        assert!(!outcome.passed && outcome.why.unwrap().contains("unknown method \"dreaming\""), "{}", case["id"]);
     }
 }
 
@@ -129,5 +129,5 @@ fn a_case_without_a_class_to_ask_about_is_an_error() {
     let mut case = own().into_iter().find(|case| case["id"] == "gradient of a weighed sum").unwrap();
     case["params"] = json!({});
     let outcome = Selftest::default().check(&case);
-    assert!(!outcome.passed && outcome.why.unwrap().contains("names no \"target\" of 4 outputs"));
+    assert!(!outcome.passed && outcome.why.unwrap().contains("has no \"target\" among 4 outputs"));
 }

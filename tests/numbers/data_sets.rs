@@ -157,7 +157,7 @@ fn mnist_files_that_do_not_belong_together_are_errors() {
     assert!(told(&idx(&[u32::MAX; 3], &[0; 6]), &labels).contains("too large"));
     assert!(told(&idx(&[0, 28, 28], &[]), &idx(&[0], &[])).contains("no pictures"));
     let packed = gzip(&images);
-    assert!(told(&packed[..packed.len() - 9], &labels).contains("damaged or cut short"));
+    assert!(told(&packed[..packed.len() - 9], &labels).contains("damaged or truncated"));
     assert!(told(&gzip(&idx(&[1000, 1000, 1000], &[])), &labels).contains("0 of 1000000000 values"));
 }
 
@@ -194,7 +194,7 @@ fn files_that_are_not_made_of_cifars_records_are_errors() {
     assert!(told(&[0; 3072]).contains("its 3072 bytes are not records of 3073"));
     assert!(told(&[0; 2 * 3073 + 1]).contains("not records"));
     assert!(told(&[]).contains("not records"));
-    assert!(told(&[10; 3073]).contains("picture 0 has the label 10; they are 0 to 9"));
+    assert!(told(&[10; 3073]).contains("picture 0 has the label 10; labels are 0 to 9"));
     assert!(error("cifar10:absent.bin").contains("no file or folder \"absent.bin\""));
 }
 
@@ -225,7 +225,7 @@ fn a_list_tells_the_classes_of_a_folder_without_sub_folders() {
     assert_eq!((words.label(0), &words.classes[1][..]), (1, "tiger cat"));
     assert!(data(b"a.png 1\nb.png 2").unwrap_err().contains("line 2 of"));
     assert!(data(b"a.png").unwrap_err().contains("line 1 of"));
-    assert!(data(b"a.png 99999999").unwrap_err().contains("99999999 is no class"));
+    assert!(data(b"a.png 99999999").unwrap_err().contains("class index 99999999 is too large"));
     assert!(data(b"").unwrap_err().contains("no pictures"));
     assert!(data(b"\xFF\xFE").unwrap_err().contains("labels.txt"));
 }
@@ -234,9 +234,7 @@ fn a_list_tells_the_classes_of_a_folder_without_sub_folders() {
 fn folders_without_pictures_are_errors() {
     let png = png();
     assert!(error(&spec("folder", &folder(&[]))).contains("their names end in png, jpg"));
-    assert!(
-        error(&spec("folder", &folder(&[("cat/readme.md", b"")]))).contains("no pictures in it or its sub-folders")
-    );
+    assert!(error(&spec("folder", &folder(&[("cat/readme.md", b"")]))).contains("no pictures in it or its subfolders"));
     assert!(
         error(&spec("folder", &folder(&[("cat/a.png", &png), ("dog/readme.md", b"")])))
             .contains("dog\" has no pictures")
@@ -436,9 +434,13 @@ fn folders_of_numbers_are_classes_by_number_within_the_networks_range() {
     let map = ClassMap::matched(&data(&[("999/a.png", &png), ("7/b.png", &png)]), &imagenet, 1000).unwrap();
     assert_eq!((map.class(7).unwrap(), map.class(999).unwrap(), map.by), (7, 999, MatchedBy::Number));
     let error = ClassMap::matched(&data(&[("1000/a.png", &png)]), &imagenet, 1000).unwrap_err().to_string();
-    assert!(error.contains("is of class 1000, but \"squeezenet1_0\" tells 1000 classes apart"), "{error}");
+    assert!(error.contains("has class 1000, but \"squeezenet1_0\" has only 1000 classes"), "{error}");
     let unnamed = Card { labels: [].into(), synonyms: [].into(), ..imagenet };
-    assert!(matched(&unnamed, &["cat", "dog"]).unwrap_err().contains("has no class names; name the folders 0 to 9"));
+    assert!(
+        matched(&unnamed, &["cat", "dog"])
+            .unwrap_err()
+            .contains("has no class names; name the folders by class index, 0 to 9")
+    );
     let map = ClassMap::matched(&data(&[("3/a.png", &png)]), &unnamed, 1000).unwrap();
     assert_eq!((map.class(3).unwrap(), map.by), (3, MatchedBy::Number));
 }

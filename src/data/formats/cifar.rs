@@ -1,4 +1,4 @@
-//! CIFAR-10 in its binary version (Krizhevsky 2009).
+//! CIFAR-10 in its binary format (Krizhevsky 2009).
 
 use crate::data::part::split;
 use crate::data::{Dataset, read_whole};
@@ -6,21 +6,21 @@ use crate::words;
 use anyhow::{Context, Result, bail, ensure};
 use std::path::{Path, PathBuf};
 
-/// The classes in the order of their labels.
+/// Class names in the order of their labels.
 pub const CLASSES: [&str; 10] =
     ["airplane", "automobile", "bird", "cat", "deer", "dog", "frog", "horse", "ship", "truck"];
 
-/// A label, then planes of 32 x 32 red, green and blue bytes.
+/// Bytes per record: a label, then 32 x 32 red, green and blue planes.
 const RECORD: usize = 1 + 3 * 32 * 32;
 
-/// The largest file that is read.
+/// Maximum file size in bytes.
 const LIMIT: u64 = 1 << 30;
 
-/// `FILE`: any number of 3073-byte records; `DIR`: its `test_batch.bin`; `DIR#train`: its `data_batch_1.bin` to
+/// Opens `FILE`: any number of 3073-byte records; `DIR`: its `test_batch.bin`; or `DIR#train`: its `data_batch_1.bin` to
 /// `data_batch_5.bin`.
 ///
-/// Pictures of `(3, 32, 32)`, ten classes. Errors: a file is missing or empty, is not made of such records, or has a
-/// label beyond 9.
+/// Pictures are `(3, 32, 32)` in ten classes. Errors: a file that is missing, empty or not made of such records, or a
+/// label above 9.
 pub fn open(text: &str) -> Result<Dataset> {
     let (mut pixels, mut labels) = (Vec::new(), Vec::new());
     for path in files(text)? {
@@ -36,7 +36,7 @@ fn files(text: &str) -> Result<Vec<PathBuf>> {
         return Ok(vec![text.into()]);
     }
     if path.is_file() {
-        bail!("\"{}\" is one file without splits; give the folder with data_batch_1.bin", words::path(&path));
+        bail!("\"{}\" is a single file without splits; give the folder with data_batch_1.bin", words::path(&path));
     }
     ensure!(path.is_dir(), "no file or folder \"{}\"; the splits of a folder are #test and #train", words::path(&path));
     let names: Vec<_> = match train {
@@ -51,17 +51,21 @@ fn files(text: &str) -> Result<Vec<PathBuf>> {
     }
 }
 
-/// Adds the records of a file.
+/// Appends the records of a file.
 fn records(bytes: &[u8], pixels: &mut Vec<u8>, labels: &mut Vec<usize>) -> Result<()> {
     let (records, rest) = bytes.as_chunks::<RECORD>();
     ensure!(
         rest.is_empty() && !records.is_empty(),
-        "its {} bytes are not records of {RECORD}, one a picture, as the binary version of CIFAR-10 has them",
+        "its {} bytes are not records of {RECORD} bytes, as in the binary version of CIFAR-10",
         bytes.len()
     );
     pixels.reserve(records.len() * (RECORD - 1));
     for [label, planes @ ..] in records {
-        ensure!(usize::from(*label) < CLASSES.len(), "picture {} has the label {label}; they are 0 to 9", labels.len());
+        ensure!(
+            usize::from(*label) < CLASSES.len(),
+            "picture {} has the label {label}; labels are 0 to 9",
+            labels.len()
+        );
         labels.push((*label).into());
         pixels.extend_from_slice(planes);
     }

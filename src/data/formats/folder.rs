@@ -1,4 +1,4 @@
-//! Folders of picture files.
+//! Data sets in folders of picture files.
 
 use crate::data::{Dataset, read_text};
 use crate::words;
@@ -6,27 +6,27 @@ use anyhow::{Context, Result, bail};
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 
-/// How the names of picture files end, in small letters.
+/// Extensions of picture files, in lower case.
 const ENDINGS: [&str; 7] = ["png", "jpg", "jpeg", "webp", "gif", "bmp", "npy"];
 
-/// The file that tells the classes in a folder without sub-folders.
+/// The file that lists the classes of a folder without subfolders.
 const LABELS: &str = "labels.txt";
 
-/// The largest such file that is read.
+/// Maximum size of that file in bytes.
 const LABEL_BYTES: u64 = 1 << 28;
 
-/// Class numbers are below this.
+/// Class indices are below this.
 const MAX_CLASSES: usize = 1_000_000;
 
-/// Pictures in a folder, in the order of their names.
+/// Opens the pictures in a folder, ordered by name.
 ///
-/// Each sub-folder with pictures is a class, as in torchvision's `ImageFolder`: class 0 is the first in alphabetical
-/// order. Are all their names numbers, then these are the classes: `243/` is class 243. Without sub-folders,
-/// `labels.txt` tells the class of each picture, one a line: `cat.png 281`; numbers are classes, other words are classes
-/// in alphabetical order. Without that file, too, the pictures have no labels.
+/// Each subfolder is a class, as in torchvision's `ImageFolder`: class 0 is the first in alphabetical order. If all
+/// subfolder names are numbers, they are the class indices: `243/` is class 243. Without subfolders, `labels.txt` gives the
+/// class of each picture, one per line: `cat.png 281`; numbers are class indices, other words are class names, numbered
+/// alphabetically. Without that file, the pictures have no labels.
 ///
-/// Files that are no pictures by their names are left aside, and so is what begins with a dot. Errors: no pictures,
-/// one sub-folder among others without pictures, a line of `labels.txt` that fits no picture.
+/// Files without a picture's extension and names that begin with a dot are ignored. Errors: no pictures, a subfolder
+/// without pictures among others with some, a line of `labels.txt` that matches no picture.
 pub fn open(text: &str) -> Result<Dataset> {
     let (folder, name) = (Path::new(text), format!("folder:{text}"));
     let (folders, files): (Vec<_>, Vec<_>) = entries(folder)?.into_iter().partition(|path| path.is_dir());
@@ -36,7 +36,7 @@ pub fn open(text: &str) -> Result<Dataset> {
         return by_folder(&name, &classes);
     }
     if flat.is_empty() {
-        bail!("no pictures in it or its sub-folders; their names end in {}", ENDINGS.join(", "));
+        bail!("no pictures in it or its subfolders; their names end in {}", ENDINGS.join(", "));
     }
     match folder.join(LABELS) {
         labels if labels.is_file() => by_list(&name, folder, &labels, &flat),
@@ -44,7 +44,7 @@ pub fn open(text: &str) -> Result<Dataset> {
     }
 }
 
-/// What is in a folder, in the order of names.
+/// The entries of a folder, ordered by name.
 fn entries(folder: &Path) -> Result<Vec<PathBuf>> {
     let read = || format!("reading the folder \"{}\"", words::path(&folder));
     let found = folder.read_dir().with_context(read)?;
@@ -62,7 +62,7 @@ fn pictures(mut paths: Vec<PathBuf>) -> Vec<PathBuf> {
 
 fn by_folder(name: &str, classes: &[(&PathBuf, Vec<PathBuf>)]) -> Result<Dataset> {
     if let Some((empty, _)) = classes.iter().find(|(_, files)| files.is_empty()) {
-        bail!("\"{}\" has no pictures, and each sub-folder is a class; move it elsewhere", words::path(&empty));
+        bail!("\"{}\" has no pictures, and each subfolder is a class; move it elsewhere", words::path(&empty));
     }
     let words: Vec<_> = classes.iter().map(|(folder, _)| word(folder)).collect();
     let (names, labels) = labels(&words)?;
@@ -71,7 +71,7 @@ fn by_folder(name: &str, classes: &[(&PathBuf, Vec<PathBuf>)]) -> Result<Dataset
     Dataset::of_files(name, names, files.concat())
 }
 
-/// Pictures whose classes a file tells: a line has the name of a picture, then its class.
+/// Pictures whose classes are listed in a file: each line has the name of a picture, then its class.
 fn by_list(name: &str, folder: &Path, list: &Path, pictures: &[PathBuf]) -> Result<Dataset> {
     let text = read_text(list, LABEL_BYTES)?;
     let pictures: BTreeSet<_> = pictures.iter().collect();
@@ -80,7 +80,11 @@ fn by_list(name: &str, folder: &Path, list: &Path, pictures: &[PathBuf]) -> Resu
         let mut parts = line.match_indices([' ', '\t', ',']).map(|(at, _)| line.split_at(at));
         let parts = parts.find(|(file, class)| pictures.contains(&folder.join(file)) && !class[1..].trim().is_empty());
         let (file, class) = parts.with_context(|| {
-            format!("line {} of \"{}\" is not the name of a picture there and its class", i + 1, words::path(&list))
+            format!(
+                "line {} of \"{}\" must be the name of a picture in the folder, then its class",
+                i + 1,
+                words::path(&list)
+            )
         })?;
         files.push(folder.join(file));
         words.push(class[1..].trim().to_string());
@@ -89,19 +93,20 @@ fn by_list(name: &str, folder: &Path, list: &Path, pictures: &[PathBuf]) -> Resu
     Dataset::of_files(name, classes, files.into_iter().zip(labels).collect())
 }
 
-/// Names of classes, and the class of each word: the number that it is, when all are, or its place in the alphabet.
+/// Class names, and the class of each word: its value if all are numbers, else its index in alphabetical order.
 fn labels(words: &[String]) -> Result<(Vec<String>, Vec<usize>)> {
     if let Ok(numbers) = words.iter().map(|word| word.parse::<usize>()).collect::<Result<Vec<_>, _>>() {
         let large = numbers.iter().find(|&&n| n >= MAX_CLASSES);
-        return large
-            .map_or(Ok((Vec::new(), numbers.clone())), |n| bail!("{n} is no class; they are below {MAX_CLASSES}"));
+        return large.map_or(Ok((Vec::new(), numbers.clone())), |n| {
+            bail!("class index {n} is too large; indices are below {MAX_CLASSES}")
+        });
     }
     let classes: Vec<_> = words.iter().cloned().collect::<BTreeSet<_>>().into_iter().collect();
     let labels = words.iter().filter_map(|word| classes.binary_search(word).ok()).collect();
     Ok((classes, labels))
 }
 
-/// The last part of a path.
+/// The last component of a path.
 fn word(path: &Path) -> String {
     path.file_name().unwrap_or_default().to_string_lossy().into_owned()
 }

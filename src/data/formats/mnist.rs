@@ -1,4 +1,4 @@
-//! MNIST as its authors publish it: IDX files, gzipped or not (LeCun, Cortes & Burges).
+//! MNIST as published by its authors: IDX files, gzipped or not (LeCun, Cortes & Burges).
 
 use crate::data::part::split;
 use crate::data::{Dataset, read_whole};
@@ -9,17 +9,17 @@ use flate2::read::MultiGzDecoder;
 use std::io::Read;
 use std::path::{Path, PathBuf};
 
-/// The largest file that is read, packed or unpacked.
+/// Maximum size of a file in bytes, compressed or not.
 const LIMIT: usize = 1 << 30;
 
-/// Where the files may lie within the folder; the last two as torchvision puts them.
+/// Where to look for the files within the folder; the last two are torchvision's layout.
 const FOLDERS: [&str; 3] = ["", "raw", "MNIST/raw"];
 
-/// `DIR`: the test set, `t10k-images-idx3-ubyte` and `t10k-labels-idx1-ubyte`; `DIR#train`: the training set,
+/// Opens `DIR`: the test set, `t10k-images-idx3-ubyte` and `t10k-labels-idx1-ubyte`; or `DIR#train`: the training set,
 /// `train-images-idx3-ubyte` and `train-labels-idx1-ubyte`; each with or without `.gz`.
 ///
-/// Pictures of `(1, H, W)`, 28 x 28 in the original, and ten classes, "0" to "9". Errors: a file is missing, damaged or
-/// no IDX file; there are not as many labels as pictures; a label beyond 9.
+/// Pictures are `(1, H, W)`, 28 x 28 in the original, in ten classes, "0" to "9". Errors: a file that is missing, damaged or
+/// not in IDX format; different numbers of pictures and labels; a label above 9.
 pub fn open(text: &str) -> Result<Dataset> {
     let (folder, train) = split(text);
     let set = if train { "train" } else { "t10k" };
@@ -40,7 +40,7 @@ pub fn open(text: &str) -> Result<Dataset> {
     Dataset::of_bytes(&format!("mnist:{text}"), classes, [1, height, width], pixels, labels)
 }
 
-/// The file of a set, `part` being `images-idx3` or `labels-idx1`; some copies have a dot before `idx`.
+/// Finds a file of a set; `part` is `images-idx3` or `labels-idx1`. Some copies have a dot before `idx`.
 fn find(folder: &Path, set: &str, part: &str) -> Result<PathBuf> {
     let name = format!("{set}-{part}-ubyte");
     let dotted = name.replace("-idx", ".idx");
@@ -52,7 +52,7 @@ fn find(folder: &Path, set: &str, part: &str) -> Result<PathBuf> {
     })
 }
 
-/// Sizes and bytes of an IDX file of unsigned bytes with `N` axes.
+/// Shape and data of an IDX file of unsigned bytes with `N` dimensions.
 fn read<const N: usize>(path: &Path) -> Result<([usize; N], Vec<u8>)> {
     let packed = read_whole(path, LIMIT as u64)?;
     let read = match packed.starts_with(&[0x1f, 0x8b]) {
@@ -62,9 +62,9 @@ fn read<const N: usize>(path: &Path) -> Result<([usize; N], Vec<u8>)> {
     read.with_context(|| format!("reading \"{}\" as an IDX file", words::path(&path)))
 }
 
-/// Big-endian: two zeros, 8 for unsigned bytes, how many axes; four bytes for each size; the values.
+/// Big-endian: two zero bytes, 8 for unsigned bytes, the number of dimensions; four bytes for each size; the values.
 fn parse<const N: usize>(mut file: impl Read) -> Result<([usize; N], Vec<u8>)> {
-    const CUT: &str = "it is damaged or cut short";
+    const CUT: &str = "it is damaged or truncated";
     let mut number = || {
         let mut bytes = [0; 4];
         file.read_exact(&mut bytes).context(CUT)?;
@@ -81,6 +81,6 @@ fn parse<const N: usize>(mut file: impl Read) -> Result<([usize; N], Vec<u8>)> {
     let mut values = Vec::new();
     file.take(count as u64 + 1).read_to_end(&mut values).context(CUT)?;
     ensure!(values.len() >= count, "{CUT}: {} of {count} values", values.len());
-    ensure!(values.len() == count, "it has more values than its sizes {sizes:?} tell");
+    ensure!(values.len() == count, "it has more values than its sizes {sizes:?} imply");
     Ok((sizes, values))
 }

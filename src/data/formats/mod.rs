@@ -1,4 +1,4 @@
-//! Formats of pictures, arrays and data sets that are read from files.
+//! Readers of picture, array and data set formats.
 
 pub mod npy;
 pub mod jpeg;

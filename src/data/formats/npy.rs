@@ -1,4 +1,4 @@
-//! Arrays as NumPy's `.npy` files: read into f32, written from f32.
+//! NumPy's `.npy` arrays: read into f32, written from f32.
 
 use crate::data::disk::write_whole;
 use crate::data::file::read_whole;
@@ -8,38 +8,42 @@ use crate::words;
 use anyhow::{Context, Result, bail, ensure};
 use std::path::Path;
 
-/// The largest array file that is read.
+/// Maximum size of an array file in bytes.
 const LIMIT: u64 = 4 << 30;
 
-/// An array of numbers as a file had it, row-major.
+/// An array read from a file.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Npy {
-    /// Sizes, slowest first.
+    /// The shape, slowest dimension first.
     pub shape: Vec<usize>,
-    /// The numbers, row-major, whatever order the file had.
+    /// The values in row-major order, regardless of the order in the file.
     pub values: Vec<f32>,
-    /// NumPy's name of their type in the file, without byte order: `f4`, `f8`, `u1`.
+    /// NumPy's name of the dtype in the file, without byte order: `f4`, `f8`, `u1`.
     pub dtype: String,
 }
 
-/// Reads a `.npy` file of real, whole or truth values.
+/// Reads a `.npy` file of floating-point, integer or boolean values.
+///
+/// Errors: a file that cannot be read or is not such an array, or is larger than 4 GiB.
 pub fn read_npy(path: &Path) -> Result<Npy> {
     let bytes = read_whole(path, LIMIT)?;
     parse_npy(&bytes).with_context(|| format!("reading \"{}\" as an array", words::path(&path)))
 }
 
-/// Writes f32 values as a `.npy` file, whole or not at all.
+/// Writes f32 values to a `.npy` file, atomically.
+///
+/// Errors: a number of values that does not match the shape; a file that cannot be written.
 pub fn write_npy(path: &Path, shape: &[usize], values: &[f32]) -> Result<()> {
     let bytes = npy_bytes(shape, values).with_context(|| format!("writing \"{}\"", words::path(&path)))?;
     write_whole(path, &bytes)
 }
 
-/// f32 values as the bytes of a `.npy` file.
+/// Encodes f32 values as a `.npy` file.
 ///
-/// Errors: there are more or fewer of them than the shape says.
+/// Errors if the number of values does not match the shape.
 pub fn npy_bytes(shape: &[usize], values: &[f32]) -> Result<Vec<u8>> {
     let count: usize = shape.iter().product();
-    ensure!(count == values.len(), "{} values for shape {shape:?}", values.len());
+    ensure!(count == values.len(), "got {} values for shape {shape:?}", values.len());
     let sizes: String = shape.iter().map(|n| format!("{n},")).collect();
     let mut head = format!("{{'descr': '<f4', 'fortran_order': False, 'shape': ({sizes}), }}");
     let padding = 64 - (10 + head.len() + 1) % 64;
@@ -52,29 +56,31 @@ pub fn npy_bytes(shape: &[usize], values: &[f32]) -> Result<Vec<u8>> {
     Ok(bytes)
 }
 
-/// Reads the bytes of a `.npy` file.
+/// Parses the bytes of a `.npy` file.
+///
+/// Errors: a damaged or truncated file, another version or dtype.
 pub fn parse_npy(bytes: &[u8]) -> Result<Npy> {
     let Some(rest) = bytes.strip_prefix(b"\x93NUMPY") else {
-        bail!("it does not begin as a .npy file does; numpy.save writes one");
+        bail!("it does not begin like a .npy file; create one with numpy.save");
     };
-    let short = "the file ends within its head";
+    let short = "the file ends within its header";
     let (version, rest) = rest.split_at_checked(2).context(short)?;
     let wide = match version[0] {
         1 => false,
         2 | 3 => true,
-        other => bail!("version {other} of the format is not known; 1 to 3 are"),
+        other => bail!("version {other} of the format is not supported; 1 to 3 are"),
     };
     let (length, rest) = rest.split_at_checked(if wide { 4 } else { 2 }).context(short)?;
     let length = length.iter().rev().fold(0usize, |n, &b| n << 8 | b as usize);
     let (head, data) = rest.split_at_checked(length).context(short)?;
-    let head = std::str::from_utf8(head).context("its head is not text")?;
-    let (descr, fortran, shape) = parse_head(head).with_context(|| format!("its head is {:?}", clip(head)))?;
+    let head = std::str::from_utf8(head).context("its header is not text")?;
+    let (descr, fortran, shape) = parse_head(head).with_context(|| format!("its header is {:?}", clip(head)))?;
     let values = decode(&descr, &shape, data)?;
     let values = if fortran { from_fortran(&shape, &values) } else { values };
     Ok(Npy { shape, values, dtype: descr[1..].into() })
 }
 
-/// Type, whether columns come first, and shape, from `{'descr': '<f4', 'fortran_order': False, 'shape': (2, 3), }`.
+/// Dtype, whether the order is column-major, and shape, from `{'descr': '<f4', 'fortran_order': False, 'shape': (2, 3), }`.
 fn parse_head(head: &str) -> Result<(String, bool, Vec<usize>)> {
     let value = |key: &str| {
         let (_, rest) = head.split_once(&format!("'{key}':")).with_context(|| format!("there is no '{key}'"))?;
@@ -82,9 +88,9 @@ fn parse_head(head: &str) -> Result<(String, bool, Vec<usize>)> {
     };
     let descr = value("descr")?;
     let Some((descr, _)) = descr.strip_prefix('\'').and_then(|d| d.split_once('\'')) else {
-        bail!("records of several fields are not read; save one plain array");
+        bail!("structured arrays with several fields are not supported; save one plain array");
     };
-    ensure!(descr.len() >= 2 && descr.is_ascii(), "the type '{descr}' is not known");
+    ensure!(descr.len() >= 2 && descr.is_ascii(), "unknown type '{descr}'");
     let fortran = value("fortran_order")?.starts_with("True");
     let (shape, _) = value("shape")?.strip_prefix('(').and_then(|s| s.split_once(')')).context("no shape")?;
     let sizes = shape.split(',').map(str::trim).filter(|n| !n.is_empty());
@@ -92,29 +98,33 @@ fn parse_head(head: &str) -> Result<(String, bool, Vec<usize>)> {
     Ok((descr.into(), fortran, shape))
 }
 
-/// The numbers of `data`, once it is sure that it has exactly as many as `shape` says.
+/// Decodes `data`, after checking that it has exactly the number of values that `shape` requires.
 fn decode(descr: &str, shape: &[usize], data: &[u8]) -> Result<Vec<f32>> {
     let (order, dtype) = descr.split_at(1);
     let width = match dtype {
         "f2" | "f4" | "f8" | "u1" | "u2" | "u4" | "u8" | "i1" | "i2" | "i4" | "i8" | "b1" => dtype.as_bytes()[1] - b'0',
-        "O" => bail!("it holds Python objects, which are not read; save plain numbers"),
-        _ => bail!("its type '{descr}' is not read; known are f2, f4, f8, u1 to u8, i1 to i8 and b1"),
+        "O" => bail!("it holds Python objects, which are not supported; save plain numbers"),
+        _ => bail!("its type '{descr}' is not supported; use f2, f4, f8, u1 to u8, i1 to i8 or b1"),
     } as usize;
     let size = shape.iter().try_fold(width, |n, &d| n.checked_mul(d));
-    let expected = size.with_context(|| format!("its shape {shape:?} is beyond all bounds"))?;
-    ensure!(data.len() == expected, "shape {shape:?} of '{descr}' is {expected} bytes, the file has {}", data.len());
-    // Twice: columns that come first are brought into order.
-    reserve(data.len() / width * 4 * 2, || format!("an array of {} numbers", shape_text(shape)))?;
+    let expected = size.with_context(|| format!("its shape {shape:?} is too large"))?;
+    ensure!(
+        data.len() == expected,
+        "shape {shape:?} of '{descr}' takes {expected} bytes, but the file has {}",
+        data.len()
+    );
+    // Twice, because column-major arrays are copied to row-major order.
+    reserve(data.len() / width * 4 * 2, || format!("an array of shape {}", shape_text(shape)))?;
     let big = match order {
         "<" | "|" => false,
         ">" => true,
         "=" => cfg!(target_endian = "big"),
-        _ => bail!("its byte order '{order}' is not known"),
+        _ => bail!("unknown byte order '{order}'"),
     };
     Ok(data.chunks_exact(width).map(|item| number(dtype, item, big)).collect())
 }
 
-/// One number from its bytes.
+/// Decodes one value.
 fn number(dtype: &str, item: &[u8], big: bool) -> f32 {
     let mut raw = [0u8; 8];
     raw[..item.len()].copy_from_slice(item);
@@ -171,7 +181,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_written_is_read_again_for_every_rank() {
+    fn arrays_of_every_rank_round_trip() {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("a.npy");
         for shape in [vec![], vec![5], vec![2, 3], vec![1, 3, 2, 2], vec![0, 3]] {
@@ -183,7 +193,7 @@ mod tests {
     }
 
     #[test]
-    fn the_head_is_the_one_that_numpy_writes() {
+    fn the_header_is_the_one_numpy_writes() {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("a.npy");
         write_npy(&path, &[3], &[1.0, 2.0, 3.0]).unwrap();
@@ -193,7 +203,7 @@ mod tests {
     }
 
     #[test]
-    fn every_number_type_and_byte_order_is_read() {
+    fn every_dtype_and_byte_order_is_read() {
         let cases: [(&str, &[u8], f32); 9] = [
             ("<f4", &[0, 0, 0xc0, 0x3f], 1.5),
             (">f4", &[0x3f, 0xc0, 0, 0], 1.5),
@@ -218,15 +228,15 @@ mod tests {
     }
 
     #[test]
-    fn wrong_files_say_what_is_wrong() {
+    fn errors_say_what_is_wrong_with_a_file() {
         let huge = head("<f8", "False", "(4294967296, 4294967296, 9)");
         let cases = [
             (b"PNG".to_vec(), "does not begin"),
-            (b"\x93NUMPY\x01\x00\xff\xff{".to_vec(), "ends within its head"),
-            (npy(&head("<f4", "False", "(2,)"), &[0; 7]), "is 8 bytes, the file has 7"),
+            (b"\x93NUMPY\x01\x00\xff\xff{".to_vec(), "ends within its header"),
+            (npy(&head("<f4", "False", "(2,)"), &[0; 7]), "takes 8 bytes, but the file has 7"),
             (npy(&head("|O", "False", "(1,)"), &[0]), "Python objects"),
-            (npy(&head("<c8", "False", "(1,)"), &[0; 8]), "'<c8' is not read"),
-            (npy(&huge, &[]), "beyond all bounds"),
+            (npy(&head("<c8", "False", "(1,)"), &[0; 8]), "'<c8' is not supported"),
+            (npy(&huge, &[]), "is too large"),
             (npy("{'descr': [('a', '<f4')], 'fortran_order': False, 'shape': (1,), }", &[0; 4]), "several fields"),
             (npy("{}", &[]), "no 'descr'"),
         ];

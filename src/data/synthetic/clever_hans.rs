@@ -1,4 +1,4 @@
-//! Digits of which one class carries a small tag: what a network learns that reads the tag instead of the digit.
+//! Digits with a small tag on one class, for networks that learn to read the tag instead of the digit.
 //!
 //! Lapuschkin et al. 2019, arXiv:1902.10178, found such tags in a well-known data set: a Clever Hans.
 
@@ -9,31 +9,31 @@ use anyhow::Result;
 
 /// The class that carries the tag.
 pub const CLASS: usize = 4;
-/// Side of the tag, a checkerboard.
+/// Side length of the tag, a checkerboard, in pixels.
 pub const TAG: usize = 4;
-/// Its upper left corner: near the lower right one of the picture, where no digit reaches.
+/// Row and column of the tag's top left corner: near the bottom right of the picture, where no digit reaches.
 pub const CORNER: usize = SIDE - TAG - 1;
-/// The share of its class that carries it, to learn from.
+/// Fraction of the class that carries the tag in the training set.
 const MOST: f32 = 0.99;
 
 /// Which pictures carry the tag.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Tags {
-    /// Most of the class.
+    /// Most pictures of the class.
     Most,
-    /// Every second one of the class.
+    /// Every second picture of the class.
     Half,
-    /// All of the class.
+    /// All pictures of the class.
     All,
-    /// None at all.
+    /// No picture.
     None,
-    /// All of the class, in the opposite corner.
+    /// All pictures of the class, in the opposite corner.
     Moved,
-    /// All other classes.
+    /// All pictures of the other classes.
     Others,
 }
 
-/// So many digits with tags.
+/// A data set of `count` digits with tags.
 pub fn set(name: &str, seed: u64, count: usize, tags: Tags) -> Result<Dataset> {
     let mut pixels = digits::pixels(seed, count);
     for (i, picture) in pixels.chunks_exact_mut(SIDE * SIDE).enumerate() {
@@ -50,7 +50,7 @@ pub fn set(name: &str, seed: u64, count: usize, tags: Tags) -> Result<Dataset> {
     digits::dataset(name, pixels)
 }
 
-/// A checkerboard, its fields a pixel each.
+/// Draws the tag: a checkerboard with squares of one pixel.
 fn stamp(picture: &mut [u8], corner: usize) {
     for y in 0..TAG {
         for x in 0..TAG {
@@ -75,7 +75,7 @@ mod tests {
     }
 
     #[test]
-    fn tags_are_where_they_are_said_to_be() {
+    fn each_split_has_tags_on_the_right_pictures() {
         let of = |tags: Tags, own: bool| {
             let all = tagged(tags);
             (0..400).filter(|&i| (i % 10 == CLASS) == own && all[i]).count()

@@ -1,4 +1,4 @@
-//! Digits as a hand writes them.
+//! Synthetic handwritten digits.
 
 use super::pen::{self, PenPoint};
 use super::random::{Random, drawn};
@@ -6,16 +6,16 @@ use crate::data::Dataset;
 use anyhow::Result;
 use std::f32::consts::TAU;
 
-/// Height and width in pixels.
+/// Height and width of a picture in pixels.
 pub const SIDE: usize = 28;
 
-/// The box that a digit fills, as in MNIST.
+/// Side length of the box that contains a digit, as in MNIST, in pixels.
 const BOX: f32 = 20.0;
 
-/// Lines of the pen in a unit box, down and across; a point that stands twice is a corner.
+/// Strokes in a unit box, x to the right and y down; a repeated point is a corner.
 type Glyph = &'static [&'static [PenPoint]];
 
-/// Ways to write each digit.
+/// Variants of each digit.
 const GLYPHS: [&[Glyph]; 10] = [
     &[
         &[&[
@@ -213,29 +213,29 @@ const GLYPHS: [&[Glyph]; 10] = [
     ],
 ];
 
-/// A set of this many digits, `(1, 28, 28)`, one class after the other.
+/// A data set of `count` digits, `(1, 28, 28)`; the classes take turns.
 pub fn set(name: &str, seed: u64, count: usize) -> Result<Dataset> {
     dataset(name, pixels(seed, count))
 }
 
-/// The pictures of such a set.
+/// The pixels of such a data set.
 pub fn pixels(seed: u64, count: usize) -> Vec<u8> {
     drawn(seed, count, SIDE * SIDE, |random, i, picture| write(random, class(i), picture))
 }
 
-/// What picture `i` of such a set shows.
+/// The class of picture `i` of such a data set.
 pub fn class(i: usize) -> usize {
     i % 10
 }
 
-/// The set of these pictures.
+/// A data set of these pixels.
 pub fn dataset(name: &str, pixels: Vec<u8>) -> Result<Dataset> {
     let classes = (0..10).map(|d: usize| d.to_string()).collect();
     let count = pixels.len() / (SIDE * SIDE);
     Dataset::of_bytes(name, classes, [1, SIDE, SIDE], pixels, (0..count).map(class).collect())
 }
 
-/// Writes one digit.
+/// Draws one digit.
 fn write(random: &mut Random, digit: usize, picture: &mut [u8]) {
     let glyph = GLYPHS[digit][random.below(GLYPHS[digit].len())];
     let mut lines: Vec<_> = glyph.iter().map(|line| pen::curve(&shaken(random, line))).collect();
@@ -251,7 +251,7 @@ fn write(random: &mut Random, digit: usize, picture: &mut [u8]) {
     picture.iter_mut().zip(paper).for_each(|(byte, ink)| *byte = (ink * 255.0).round() as u8);
 }
 
-/// The points of a line, each a little aside; the two of a corner stay together.
+/// Jitters the points of a stroke; repeated points stay together.
 fn shaken(random: &mut Random, line: &[PenPoint]) -> Vec<PenPoint> {
     let mut shaken: Vec<PenPoint> = Vec::with_capacity(line.len());
     for (i, point) in line.iter().enumerate() {
@@ -264,7 +264,8 @@ fn shaken(random: &mut Random, line: &[PenPoint]) -> Vec<PenPoint> {
     shaken
 }
 
-/// Slants, turns, stretches, and bends as rubber does (Simard et al. 2003, with waves for the random field).
+/// Slants, rotates, stretches and warps the strokes (elastic distortions as in Simard et al. 2003, with waves instead of a
+/// random field).
 fn bend(random: &mut Random, lines: &mut [Vec<PenPoint>]) {
     let (turn, slant) = (0.12 * random.bell(), 0.1 + 0.18 * random.bell());
     let width = random.within(0.55..0.95);
@@ -280,7 +281,7 @@ fn bend(random: &mut Random, lines: &mut [Vec<PenPoint>]) {
     }
 }
 
-/// Scales to MNIST's box, and puts the centre of the ink near the centre of the picture.
+/// Scales to MNIST's box and centers the ink approximately.
 fn fit(random: &mut Random, lines: &mut [Vec<PenPoint>], radius: f32) {
     let points = || lines.iter().flatten();
     let span = |axis: usize| points().fold((f32::MAX, f32::MIN), |(l, h), p| (l.min(p[axis]), h.max(p[axis])));

@@ -1,12 +1,11 @@
-//! Filled outlines with soft edges.
+//! Antialiased filling of outlines.
 
 use super::pen::PenPoint;
 
-/// Rows that each pixel's coverage is measured in.
+/// Number of sample rows per pixel.
 const ROWS: usize = 4;
 
-/// How much of each pixel of a square picture lies inside the outlines, in `[0, 1]`; where two lie over each other is
-/// outside.
+/// The fraction of each pixel of a square picture that lies inside the outlines, in `[0, 1]`, by the even-odd rule.
 pub fn coverage(outlines: &[Vec<PenPoint>], side: usize) -> Vec<f32> {
     let mut covered = vec![0.0; side * side];
     let heights = outlines.iter().flatten().map(|p| p[1] * ROWS as f32);
@@ -21,7 +20,7 @@ pub fn coverage(outlines: &[Vec<PenPoint>], side: usize) -> Vec<f32> {
     covered
 }
 
-/// Where the outlines cross this height, from left to right.
+/// The x coordinates where the outlines cross this height, in ascending order.
 fn crossings(outlines: &[Vec<PenPoint>], y: f32) -> Vec<f32> {
     let edges = outlines.iter().flat_map(|o| (0..o.len()).map(move |i| (o[i], o[(i + 1) % o.len()])));
     let across = edges.filter(|(a, b)| (a[1] <= y) != (b[1] <= y));
@@ -30,7 +29,7 @@ fn crossings(outlines: &[Vec<PenPoint>], y: f32) -> Vec<f32> {
     crossings
 }
 
-/// Adds what the span from `a` to `b` covers of each pixel of a row.
+/// Adds the coverage of the span from `a` to `b` to the pixels of a row.
 fn span(line: &mut [f32], a: f32, b: f32) {
     let (a, b) = (a.max(0.0), b.min(line.len() as f32));
     if a >= b {

@@ -1,4 +1,4 @@
-//! Data sets that the program draws itself: the same pictures on every machine, without a file.
+//! Generated data sets: the same pictures on every machine, without files.
 
 mod random;
 mod pen;
@@ -16,20 +16,23 @@ use super::Dataset;
 use anyhow::{Result, bail};
 use clever_hans::Tags;
 
-/// The data sets there are.
+/// Names of the generated data sets.
 pub const NAMES: [&str; 7] = ["digits", "shapes", "welcome", "tagged", "moons", "waves", "words"];
 
-/// The data set of this name: `digits` or `shapes`, with `#train` the pictures to learn from, else (or with `#test`)
-/// those to measure with; `welcome`, a few pictures of two objects.
+/// Opens a generated data set; `#train` selects the training set, `#test` or nothing the test set. Pictures are generated in
+/// parallel on each call and are always the same.
 ///
-/// `tagged`: digits of which the 4 carries a small tag, in most pictures to learn from; `#test` every second 4, `#all` each,
-/// `#none` none, `#moved` each in another corner, `#others` all but the 4.
+/// - `digits`: 28 x 28 gray, handwritten digits, white on black.
+/// - `shapes`: 64 x 64 color, a textured object on a textured background. A quarter of the training pictures have a second
+///   object, so that networks cope with two.
+/// - `welcome`: a few pictures of two objects each; no splits.
+/// - `tagged`: digits where most 4s of the training set carry a small tag; in `#test` every second 4 has it, in `#all` each,
+///   in `#none` none, in `#moved` each in another corner, in `#others` all digits but the 4s.
+/// - `moons`: 2 x 1 x 1, points of two half moons; the training set is small.
+/// - `waves`: 1 x 1 x 128, waveforms.
+/// - `words`: 1 x 20 x 96, a word on a line.
 ///
-/// `digits`: 28 x 28 grey, white on black, written by a pen. `shapes`: 64 x 64 in colour, a textured object each on a
-/// textured ground; a quarter of those to learn from have a second one, so that two objects are no surprise. Made anew in parallel on each call, always the same.
-///
-/// `moons`: 2 x 1 x 1, points of two half moons, few to learn from. `waves`: 1 x 1 x 128, waveforms. `words`: 1 x 20 x 96, a
-/// word on a line.
+/// Errors: an unknown name or split.
 pub fn open(name: &str) -> Result<Dataset> {
     match name.split_once('#').unwrap_or((name, "test")) {
         ("digits", "train") => digits::set("made:digits#train", 1, 20_000),
@@ -48,11 +51,11 @@ pub fn open(name: &str) -> Result<Dataset> {
             bail!("no split \"{split}\" of \"{set}\"; there are #train and #test")
         }
         ("welcome", _) => bail!("\"welcome\" is one set; it has no splits"),
-        _ => bail!("no made data set named \"{name}\"; there are {}", NAMES.join(", ")),
+        _ => bail!("no generated data set named \"{name}\"; use one of {}", NAMES.join(", ")),
     }
 }
 
-/// Digits to learn from, most of one class with a tag, or those to measure with and where their tags are.
+/// The splits of `tagged`: which pictures carry the tag.
 fn tagged_set(split: &str) -> Result<Dataset> {
     let (seed, count, tags) = match split {
         "train" => (1, 20_000, Tags::Most),
@@ -73,14 +76,14 @@ mod tests {
     use crate::data::{Picture, Preprocess};
     use std::collections::BTreeSet;
 
-    /// `(C, H, W)` numbers of a picture.
+    /// The values of a picture, `(C, H, W)`.
     fn values(set: &Dataset, i: usize) -> Vec<f32> {
         let Picture::Values(picture) = set.picture(i).unwrap() else { panic!("no numbers") };
         picture.flatten_all().unwrap().to_vec1().unwrap()
     }
 
     #[test]
-    fn every_set_is_the_same_each_time_it_is_made() {
+    fn every_data_set_is_reproducible() {
         for name in ["digits", "shapes", "welcome", "moons", "waves", "words"] {
             let (a, b) = (open(name).unwrap(), open(name).unwrap());
             assert!((0..a.len()).step_by(7).all(|i| values(&a, i) == values(&b, i)), "{name}");
@@ -101,7 +104,7 @@ mod tests {
     }
 
     #[test]
-    fn no_picture_to_measure_with_is_among_those_to_learn_from() {
+    fn no_test_picture_is_in_the_training_set() {
         let (learn, measure) = (open("digits#train").unwrap(), open("digits").unwrap());
         let bits = |set: &Dataset, i| values(set, i).into_iter().map(f32::to_bits).collect::<Vec<_>>();
         let seen: BTreeSet<_> = (0..learn.len()).map(|i| bits(&learn, i)).collect();
@@ -110,7 +113,7 @@ mod tests {
     }
 
     #[test]
-    fn digits_are_white_on_black_and_leave_the_edge_free() {
+    fn digits_are_white_on_black_and_do_not_touch_the_edge() {
         let set = open("digits").unwrap();
         for i in 0..set.len() {
             let v = values(&set, i);
@@ -136,7 +139,7 @@ mod tests {
     }
 
     #[test]
-    fn pictures_are_of_the_size_that_the_networks_read() {
+    fn pictures_have_the_input_size_of_the_networks() {
         for (name, input) in [
             ("digits", [1, 28, 28]),
             ("shapes", [3, 64, 64]),
@@ -153,11 +156,11 @@ mod tests {
     }
 
     #[test]
-    fn an_unknown_name_is_an_error_that_tells_the_known_ones() {
+    fn the_error_for_an_unknown_name_lists_the_known_ones() {
         let error = |name| open(name).unwrap_err().to_string();
         assert_eq!(
             error("letters"),
-            "no made data set named \"letters\"; there are digits, shapes, welcome, tagged, moons, waves, words"
+            "no generated data set named \"letters\"; use one of digits, shapes, welcome, tagged, moons, waves, words"
         );
         assert_eq!(error("digits#dev"), "no split \"dev\" of \"digits\"; there are #train and #test");
         assert!(error("welcome#train").contains("no splits"));

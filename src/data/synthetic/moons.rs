@@ -1,14 +1,14 @@
-//! Two half moons in the unit square: the smallest set whose border is curved.
+//! Two half moons in the unit square: the smallest data set with a curved decision boundary.
 
 use super::random::{Random, drawn};
 use crate::data::Dataset;
 use anyhow::Result;
 use std::f32::consts::PI;
 
-/// How far points lie off their moon, in its radii.
+/// Standard deviation of the points around their moon, in units of its radius.
 const NOISE: f32 = 0.35;
 
-/// A set of this many points `(2, 1, 1)`: two channels, across and up; every second one of the upper moon.
+/// A data set of `count` points, `(2, 1, 1)`: the channels are x and y; the moons take turns, upper first.
 pub fn set(name: &str, seed: u64, count: usize) -> Result<Dataset> {
     let draw = |random: &mut Random, i: usize, point: &mut [u8]| {
         let angle = random.within(0.0..PI);

@@ -1,14 +1,14 @@
-//! The outlines of ten kinds of objects, and of crumbs that are none of them.
+//! Outlines of ten kinds of objects, and of small fragments that belong to no class.
 
 use super::pen::PenPoint;
 use super::random::Random;
 use std::f32::consts::{PI, TAU};
 
-/// The kinds, by class.
+/// Class names.
 pub const KINDS: [&str; 10] =
     ["disc", "square", "triangle", "star", "cross", "ring", "crescent", "heart", "arrow", "bolt"];
 
-/// Outlines of an object of this kind in a circle of radius 1 around the origin; the inner one of two is a hole.
+/// Outlines of an object of this class within the unit circle; a second, inner outline is a hole.
 pub fn outlines(kind: usize) -> Vec<Vec<PenPoint>> {
     match KINDS[kind] {
         "disc" => vec![circle(0.92)],
@@ -24,7 +24,7 @@ pub fn outlines(kind: usize) -> Vec<Vec<PenPoint>> {
     }
 }
 
-/// A small splinter: a thin quadrilateral, or one with an uneven rim.
+/// A small fragment: a thin quadrilateral or an irregular polygon.
 pub fn crumb(random: &mut Random) -> Vec<PenPoint> {
     if random.chance(0.5) {
         let (long, thin) = (random.within(0.8..1.0), random.within(0.15..0.3));
@@ -64,7 +64,7 @@ fn cross(thin: f32, long: f32) -> Vec<PenPoint> {
     (0..4).flat_map(|q| arm.map(|p| turned(q, p))).collect()
 }
 
-/// A moon: the outer rim from horn to horn, back along a circle further right.
+/// A crescent: along the outer circle from horn to horn, then back along a circle further right.
 fn crescent() -> Vec<PenPoint> {
     let (shift, radius) = (0.5f32, 0.78f32);
     let across = (1.0 + shift * shift - radius * radius) / (2.0 * shift);
@@ -74,7 +74,7 @@ fn crescent() -> Vec<PenPoint> {
     rim.chain(back.map(|[x, y]| [x + shift, y])).map(|[x, y]| [x + 0.15, y]).collect()
 }
 
-/// The heart curve `16 sin³ t, 13 cos t − 5 cos 2t − 2 cos 3t − cos 4t`, scaled to the circle.
+/// The heart curve `16 sin³ t, 13 cos t − 5 cos 2t − 2 cos 3t − cos 4t`, scaled to the unit circle.
 fn heart(t: f32) -> PenPoint {
     let y = 13.0 * t.cos() - 5.0 * (2.0 * t).cos() - 2.0 * (3.0 * t).cos() - (4.0 * t).cos();
     [16.0 * t.sin().powi(3) / 17.0, -(y + 2.5) / 17.0]

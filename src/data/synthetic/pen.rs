@@ -1,9 +1,9 @@
-//! A round pen on paper.
+//! Drawing with a round pen.
 
-/// A point in pixels, or in units of a glyph: across, down.
+/// A point in pixels or glyph units: x to the right, y down.
 pub type PenPoint = [f32; 2];
 
-/// The curve through these points, sampled closely: Catmull-Rom, with a corner where a point stands twice.
+/// A densely sampled Catmull-Rom curve through these points, with corners at repeated points.
 pub fn curve(points: &[PenPoint]) -> Vec<PenPoint> {
     let corners = (1..points.len()).filter(|&i| points[i] == points[i - 1]);
     let (mut from, mut line) = (0, vec![]);
@@ -14,7 +14,7 @@ pub fn curve(points: &[PenPoint]) -> Vec<PenPoint> {
     line
 }
 
-/// Draws a line of this radius with soft edges into a picture of this width, of numbers in `[0, 1]`.
+/// Draws a line with soft edges into a picture of values in `[0, 1]`; `radius` depends on the segment.
 pub fn draw(picture: &mut [f32], width: usize, line: &[PenPoint], radius: impl Fn(usize) -> f32, softness: f32) {
     let sizes = [width, picture.len() / width];
     for (i, ends) in line.windows(2).enumerate() {
@@ -43,7 +43,7 @@ fn smooth(points: &[PenPoint]) -> Vec<PenPoint> {
     (0..points.len().saturating_sub(1)).flat_map(piece).chain(points.last().copied()).collect()
 }
 
-/// Catmull & Rom 1974: the cubic from `p[1]` to `p[2]`.
+/// The cubic from `p[1]` to `p[2]` (Catmull & Rom 1974).
 fn catmull_rom(p: &[PenPoint; 4], t: f32) -> PenPoint {
     [0, 1].map(|k| {
         let [a, b, c, d] = p.map(|p| p[k]);
@@ -51,7 +51,7 @@ fn catmull_rom(p: &[PenPoint; 4], t: f32) -> PenPoint {
     })
 }
 
-/// From a point to the segment between `a` and `b`.
+/// Distance of `p` from the segment between `a` and `b`.
 fn distance(p: PenPoint, a: PenPoint, b: PenPoint) -> f32 {
     let (along, from) = ([b[0] - a[0], b[1] - a[1]], [p[0] - a[0], p[1] - a[1]]);
     let length = along[0] * along[0] + along[1] * along[1];

@@ -1,4 +1,4 @@
-//! Textured objects on textured grounds.
+//! Textured objects on textured backgrounds.
 
 use super::fill::coverage;
 use super::outline::{KINDS, crumb, outlines};
@@ -10,10 +10,10 @@ use anyhow::Result;
 use std::f32::consts::TAU;
 use std::ops::Range;
 
-/// Height and width in pixels.
+/// Height and width of a picture in pixels.
 const SIDE: usize = 64;
 
-/// Where an outline stands, in pixels.
+/// Position, size and rotation of an outline, in pixels and radians.
 #[derive(Clone, Copy)]
 struct Place {
     centre: PenPoint,
@@ -21,15 +21,15 @@ struct Place {
     turn: f32,
 }
 
-/// A set of this many pictures, `(3, 64, 64)`, each with an object somewhere; one class after the other. This share of
-/// them has an object of another kind as well.
+/// A data set of `count` pictures, `(3, 64, 64)`, each with an object; the classes take turns. `company` is the fraction of
+/// pictures with a second object of another class.
 pub fn set(name: &str, seed: u64, count: usize, company: f32) -> Result<Dataset> {
     let draw = |random: &mut Random, i: usize, bytes: &mut [u8]| scene(random, i % KINDS.len(), company).write(bytes);
     let pixels = drawn(seed, count, 3 * SIDE * SIDE, draw);
     dataset(name, pixels, (0..count).map(|i| i % KINDS.len()).collect())
 }
 
-/// Pictures with two objects of different kinds, side by side; the label is that of the left one.
+/// Pictures of two objects of different classes, side by side; the label is the class of the left one.
 pub fn welcome(name: &str) -> Result<Dataset> {
     const PAIRS: [(&str, &str); 8] = [
         ("heart", "star"),
@@ -53,7 +53,7 @@ fn dataset(name: &str, pixels: Vec<u8>, labels: Vec<usize>) -> Result<Dataset> {
     Dataset::of_bytes(name, KINDS.map(String::from).to_vec(), [3, SIDE, SIDE], pixels, labels)
 }
 
-/// A ground with crumbs, in two of three pictures, and an object; in this share of pictures another one beside it.
+/// A background, in two of three cases with fragments, and an object; with probability `company` another object beside it.
 fn scene(random: &mut Random, kind: usize, company: f32) -> Canvas {
     let ground = colour(random);
     let mut canvas = Canvas::new(&texture(random, ground, 0.25));
@@ -77,13 +77,13 @@ fn scene(random: &mut Random, kind: usize, company: f32) -> Canvas {
     canvas
 }
 
-/// Paints an object of this kind so that it stands out from the ground.
+/// Draws an object of this class in a color that contrasts with the background.
 fn object(random: &mut Random, canvas: &mut Canvas, kind: usize, place: Place, ground: Colour) {
     let own = other_colour(random, &[ground], 0.3);
     canvas.fill(&outlines(kind), place, &texture(random, own, 0.35));
 }
 
-/// A place that does not touch another, if one is found.
+/// A random position that does not overlap another, if one is found in 20 attempts.
 fn beside(random: &mut Random, other: &Place) -> Option<Place> {
     let apart = |place: &Place| {
         let [x, y] = [0, 1].map(|k| place.centre[k] - other.centre[k]);
@@ -93,7 +93,7 @@ fn beside(random: &mut Random, other: &Place) -> Option<Place> {
 }
 
 impl Place {
-    /// Anywhere within the picture, of a radius in this range of its side, turned by up to 34 degrees.
+    /// A random position inside the picture; `radius` is a fraction of its side; rotated by up to 34 degrees.
     fn random(random: &mut Random, radius: Range<f32>) -> Self {
         let side = SIDE as f32;
         let radius = side * random.within(radius);
@@ -102,7 +102,7 @@ impl Place {
     }
 }
 
-/// A calm ground with two upright objects, left and right.
+/// A low-contrast background with two upright objects, left and right.
 fn pair(random: &mut Random, kinds: [usize; 2]) -> Canvas {
     let ground = colour(random).map(|v| 0.3 + 0.25 * v);
     let paper = Texture { pattern: Pattern::Clouds, ..texture(random, ground, 0.12) };
@@ -121,7 +121,7 @@ fn colour(random: &mut Random) -> Colour {
     [0, 1, 2].map(|_| random.within(0.05..0.95))
 }
 
-/// A colour at least this far (squared) from others.
+/// A random color with a squared distance above `far` from the others.
 fn other_colour(random: &mut Random, others: &[Colour], far: f32) -> Colour {
     let distance = |a: &Colour, b: &Colour| a.iter().zip(b).map(|(a, b)| (a - b).powi(2)).sum::<f32>();
     loop {
@@ -132,13 +132,13 @@ fn other_colour(random: &mut Random, others: &[Colour], far: f32) -> Colour {
     }
 }
 
-/// A surface of this colour and one at most `range` away in each channel.
+/// A texture of this color and a second one that differs by at most `range` per channel.
 fn texture(random: &mut Random, colour: Colour, range: f32) -> Texture {
     let second = colour.map(|v| (v + random.within(-range..range)).clamp(0.0, 1.0));
     Texture::random(random, [colour, second])
 }
 
-/// A picture being painted.
+/// A picture being drawn.
 struct Canvas(Vec<Colour>);
 
 impl Canvas {
@@ -158,7 +158,7 @@ impl Canvas {
         }
     }
 
-    /// Channel after channel, as bytes.
+    /// Writes the channels one after another, as bytes.
     fn write(&self, bytes: &mut [u8]) {
         for (plane, k) in bytes.chunks_exact_mut(SIDE * SIDE).zip(0..3) {
             plane.iter_mut().zip(&self.0).for_each(|(byte, c)| *byte = (c[k].clamp(0.0, 1.0) * 255.0).round() as u8);

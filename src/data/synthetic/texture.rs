@@ -1,4 +1,4 @@
-//! What surfaces look like: two colours in a pattern.
+//! Textures: two colors in a pattern.
 
 use super::pen::PenPoint;
 use super::random::Random;
@@ -7,40 +7,40 @@ use std::f32::consts::{PI, TAU};
 /// Red, green and blue in `[0, 1]`.
 pub type Colour = [f32; 3];
 
-/// How two colours alternate.
+/// Pattern of two colors.
 #[derive(Clone, Copy, Debug)]
 pub enum Pattern {
-    /// The first colour only.
+    /// The first color only.
     Plain,
-    /// Straight bands.
+    /// Straight stripes.
     Stripes,
-    /// A chess board.
+    /// A checkerboard.
     Checks,
-    /// Round spots of the second colour.
+    /// Round spots of the second color.
     Dots,
     /// Soft patches.
     Clouds,
-    /// From one colour to the other across the picture.
+    /// A gradient across the picture.
     Shade,
 }
 
-/// A surface.
+/// A pattern with its colors, size and direction.
 #[derive(Clone, Copy, Debug)]
 pub struct Texture {
-    /// How its colours alternate.
+    /// The pattern.
     pub pattern: Pattern,
-    /// What alternates.
+    /// The two colors.
     pub colours: [Colour; 2],
-    /// Length of one repetition in pixels.
+    /// Length of one period in pixels.
     pub period: f32,
     /// Direction in radians.
     pub angle: f32,
-    /// Shift of the pattern; the seed of clouds.
+    /// Offset of the pattern in pixels; also the seed of clouds.
     pub phase: f32,
 }
 
 impl Texture {
-    /// Any pattern of these colours.
+    /// A random pattern of these colors.
     pub fn random(random: &mut Random, colours: [Colour; 2]) -> Self {
         use Pattern::{Checks, Clouds, Dots, Plain, Shade, Stripes};
         let pattern = [Plain, Stripes, Checks, Dots, Clouds, Shade][random.below(6)];
@@ -48,7 +48,7 @@ impl Texture {
         Self { pattern, colours, period, angle, phase: random.within(0.0..64.0) }
     }
 
-    /// Its colour at a point in pixels.
+    /// The color at a point in pixels.
     pub fn at(&self, [x, y]: PenPoint) -> Colour {
         let (sin, cos) = self.angle.sin_cos();
         let (u, v) = ((x * cos + y * sin + self.phase) / self.period, (y * cos - x * sin + self.phase) / self.period);
@@ -64,7 +64,7 @@ impl Texture {
     }
 }
 
-/// The colour between `a` and `b`.
+/// Linear interpolation between `a` and `b`.
 pub fn mix(a: Colour, b: Colour, share: f32) -> Colour {
     [0, 1, 2].map(|k| a[k] + share * (b[k] - a[k]))
 }
@@ -74,7 +74,7 @@ fn step(x: f32) -> f32 {
     (0.5 + x).clamp(0.0, 1.0)
 }
 
-/// Value noise: drawn numbers on a grid, smoothly joined.
+/// Value noise: random values on a grid, smoothly interpolated.
 fn clouds(u: f32, v: f32, seed: u32) -> f32 {
     let (i, j) = (u.floor(), v.floor());
     let ease = |t: f32| t * t * (3.0 - 2.0 * t);
@@ -84,7 +84,7 @@ fn clouds(u: f32, v: f32, seed: u32) -> f32 {
     top + t * (bottom - top)
 }
 
-/// A number in `[0, 1)` for a place of the grid.
+/// A hash of a grid point, in `[0, 1)`.
 fn hash(i: i32, j: i32, seed: u32) -> f32 {
     let mut h =
         (i as u32).wrapping_mul(0x9E37_79B1) ^ (j as u32).wrapping_mul(0x85EB_CA77) ^ seed.wrapping_mul(0xC2B2_AE3D);

@@ -1,17 +1,17 @@
-//! Waveforms as an oscilloscope shows them: pictures of one row.
+//! Waveforms as seen on an oscilloscope: pictures of one row.
 
 use super::random::{Random, drawn};
 use crate::data::Dataset;
 use anyhow::Result;
 use std::f32::consts::TAU;
 
-/// Samples of a waveform.
+/// Number of samples per waveform.
 const LENGTH: usize = 128;
 
-/// A waveform of one period, from phase in `[0, 1)` to `[-1, 1]`, given how far the recording is, in `[0, 1]`.
+/// A waveform: maps a phase in `[0, 1)` to `[-1, 1]`; `at` is the position in the recording, in `[0, 1]`.
 type Shape = fn(phase: f32, at: f32) -> f32;
 
-/// What there is: plain oscillations, those whose frequency or strength changes, and beats.
+/// The classes: plain waveforms, waveforms whose frequency or amplitude changes, and a heartbeat.
 const SHAPES: [(&str, Shape); 8] = [
     ("sine", |p, _| (TAU * p).sin()),
     ("square", |p, _| if p < 0.5 { 1.0 } else { -1.0 }),
@@ -25,14 +25,14 @@ const SHAPES: [(&str, Shape); 8] = [
     }),
 ];
 
-/// A set of this many waveforms, `(1, 1, 128)`, silence at one half, one class after the other.
+/// A data set of `count` waveforms, `(1, 1, 128)`, with zero at 0.5; the classes take turns.
 pub fn set(name: &str, seed: u64, count: usize) -> Result<Dataset> {
     let pixels = drawn(seed, count, LENGTH, |random, i, samples| record(random, i % SHAPES.len(), samples));
     let labels = (0..count).map(|i| i % SHAPES.len()).collect();
     Dataset::of_bytes(name, SHAPES.map(|(name, _)| name.into()).to_vec(), [1, 1, LENGTH], pixels, labels)
 }
 
-/// One recording: some periods from anywhere, of some strength, with noise.
+/// One recording: a few periods with random phase, amplitude and noise.
 fn record(random: &mut Random, class: usize, samples: &mut [u8]) {
     let (name, shape) = SHAPES[class];
     let (periods, start) = (random.within(2.5..6.0), random.within(0.0..1.0));
@@ -49,7 +49,7 @@ fn record(random: &mut Random, class: usize, samples: &mut [u8]) {
     }
 }
 
-/// A smooth bump of height 1.
+/// A Gaussian bump of height 1.
 fn bump(phase: f32, centre: f32, width: f32) -> f32 {
     (-((phase - centre) / width).powi(2) / 2.0).exp()
 }

@@ -1,4 +1,4 @@
-//! Words on a line, as a scanner sees them.
+//! Words on a line, as in a scanned text.
 
 use super::pen::{self, PenPoint};
 use super::random::{Random, drawn};
@@ -8,10 +8,10 @@ use anyhow::Result;
 /// Height and width of a line in pixels.
 const SIZE: [usize; 2] = [20, 96];
 
-/// What is written: words that share letters, so that one letter can tell two of them apart.
+/// The classes: words that share letters, so that a single letter can distinguish two of them.
 const WORDS: [&str; 10] = ["gradient", "grid", "tensor", "sensor", "noise", "loss", "logit", "layer", "linear", "relu"];
 
-/// The strokes of each letter in a unit box, down and across; a point that stands twice is a corner.
+/// The strokes of each letter in a unit box, x to the right and y down; a repeated point is a corner.
 const LETTERS: [(char, &[&[PenPoint]]); 13] = [
     ('a', &[&[[0.0, 1.0], [0.5, 0.0], [0.5, 0.0], [1.0, 1.0]], &[[0.2, 0.62], [0.8, 0.62]]]),
     ('d', &[&[[0.0, 0.0], [0.0, 1.0], [0.0, 1.0], [0.6, 0.95], [0.95, 0.5], [0.6, 0.05], [0.0, 0.0]]]),
@@ -47,14 +47,14 @@ const LETTERS: [(char, &[&[PenPoint]]); 13] = [
     ('y', &[&[[0.0, 0.0], [0.5, 0.5], [0.5, 0.5], [1.0, 0.0]], &[[0.5, 0.5], [0.5, 1.0]]]),
 ];
 
-/// A set of this many lines, `(1, 20, 96)`, white on black, one word after the other.
+/// A data set of `count` lines, `(1, 20, 96)`, white on black; the classes take turns.
 pub fn set(name: &str, seed: u64, count: usize) -> Result<Dataset> {
     let pixels = drawn(seed, count, SIZE[0] * SIZE[1], |random, i, line| write(random, WORDS[i % WORDS.len()], line));
     let labels = (0..count).map(|i| i % WORDS.len()).collect();
     Dataset::of_bytes(name, WORDS.map(String::from).to_vec(), [1, SIZE[0], SIZE[1]], pixels, labels)
 }
 
-/// Writes a word: letters of one size and slant, each a little aside, starting anywhere that leaves it room.
+/// Draws a word at a random position; its letters share one size and slant, each slightly displaced.
 fn write(random: &mut Random, word: &str, picture: &mut [u8]) {
     let (wide, tall) = (random.within(5.5..7.5), random.within(10.0..13.0));
     let (step, slant) = (wide + random.within(2.6..3.6), random.within(-0.05..0.2));
@@ -85,7 +85,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn every_letter_of_every_word_is_known() {
+    fn every_letter_of_every_word_has_strokes() {
         assert!(WORDS.iter().flat_map(|word| word.chars()).all(|letter| !strokes(letter).is_empty()));
     }
 }

@@ -1,4 +1,4 @@
-//! Weight files opened: their state dicts by name and shape first, then the values of the tensors that are wanted.
+//! An opened weight file: the names and shapes in its state dicts, and on demand the values of tensors.
 
 use super::number::{Number, count};
 use super::random_access::{ByteSource, RandomAccess};
@@ -14,14 +14,14 @@ use std::collections::hash_map::Entry as Slot;
 use std::collections::{BTreeMap, HashMap};
 use std::io::BufReader;
 
-/// One weight file, or several that belong together.
+/// A weight file, or several shards that belong together.
 pub struct Archive {
     pub(super) files: Vec<File>,
-    /// The state dicts in it, in the order of the file; one at least.
+    /// The state dicts, in the order of the file; at least one.
     pub dicts: Vec<StateDict>,
 }
 
-/// A file, and the checksums of its parts.
+/// A file, and its records with checksums.
 pub struct File {
     pub(super) source: ByteSource,
     pub(super) records: Vec<Record>,
@@ -30,18 +30,18 @@ pub struct File {
 /// Tensors by name.
 #[derive(Debug, Default)]
 pub struct StateDict {
-    /// Where they stand in a checkpoint: `model_ema`; empty at its root.
+    /// Path within the checkpoint: `model_ema`; empty at the root.
     pub key: String,
     /// The tensors.
     pub tensors: BTreeMap<String, TensorEntry>,
-    /// Tensors that PyTorch makes by functions that are not known here, with those functions.
+    /// Tensors created by PyTorch functions that are not supported, with the names of those functions.
     pub unread: BTreeMap<String, String>,
 }
 
-/// A tensor in a file. Value `(i, j, …)` stands `offset + i · stride[0] + j · stride[1] + …` numbers into its storage.
+/// A tensor in a file. Element `(i, j, …)` is at index `offset + i · stride[0] + j · stride[1] + …` of its storage.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct TensorEntry {
-    /// Its shape.
+    /// The shape.
     pub shape: Vec<usize>,
     pub(super) number: Number,
     pub(super) file: usize,
@@ -56,17 +56,21 @@ impl Archive {
         Self { files: vec![File { source, records }], dicts }
     }
 
-    /// All tensors of the state dict that checkpoints put first, under the names that they have without wrappers.
+    /// Reads all tensors of the main state dict, under their names without wrapper segments.
+    ///
+    /// Errors as for [`read`](Self::read).
     pub fn all(&self) -> Result<Weights> {
         let rank = |dict: &&StateDict| (names::secondary(&dict.key), names::rank(&dict.key));
-        let dict = self.dicts.iter().min_by_key(rank).context("there are no tensors in it")?;
+        let dict = self.dicts.iter().min_by_key(rank).context("it contains no tensors")?;
         let plain = names::all_unwrapped(dict.tensors.keys().map(String::as_str));
         let own = || dict.tensors.keys().map(|name| (name.clone(), name.as_str())).collect();
         let entries = plain.unwrap_or_else(own).into_iter().map(|(name, old)| (name, &dict.tensors[old]));
         self.read(entries.collect())
     }
 
-    /// The values of these tensors, read on all cores, one of which sums over the files.
+    /// Reads the values of these tensors, on all cores; one of them computes the hash of the files.
+    ///
+    /// Errors: damaged data, an unsupported dtype, more values than the files have bytes, too little memory.
     pub fn read(&self, entries: Vec<(String, &TensorEntry)>) -> Result<Weights> {
         let records = || self.files.par_iter().flat_map_iter(|file| file.records.iter().map(move |r| (file, r)));
         let check = || records().try_for_each(|(file, record)| record.check(&file.source));
@@ -75,7 +79,7 @@ impl Archive {
         Ok(Weights { tensors: tensors?, hash: hash? })
     }
 
-    /// Memory for tensors is at most the files' size: one that two names share is made once.
+    /// Reads tensors; memory is bounded by the size of the files, because tensors shared by several names are read once.
     fn tensors(&self, entries: Vec<(String, &TensorEntry)>) -> Result<Tensors> {
         let mut made: HashMap<&TensorEntry, Tensor> = HashMap::new();
         let bytes = |(_, entry): &(String, &TensorEntry)| Ok(count(&entry.shape)?.saturating_mul(entry.number.size()));
@@ -84,9 +88,9 @@ impl Archive {
             .map(bytes)
             .try_fold(0usize, |all, one: Result<usize>| Ok::<_, anyhow::Error>(all.saturating_add(one?)))?;
         let mut left: u64 = self.files.iter().map(|file| file.source.length()).sum();
-        // Entries that share a tensor take no memory of their own.
+        // Entries that share a tensor need no memory of their own.
         reserve(all.min(left as usize), || "the weights".into())?;
-        // The storage that a tensor which skips numbers is a part of.
+        // Storages read whole, for tensors that are not contiguous.
         let mut whole = HashMap::new();
         let mut tensors = Tensors::new();
         for (name, entry) in entries {
@@ -94,7 +98,7 @@ impl Archive {
                 Slot::Occupied(tensor) => tensor.get().clone(),
                 Slot::Vacant(place) => {
                     let size = count(&entry.shape)? * entry.number.size();
-                    left = left.checked_sub(size as u64).context("its tensors are together larger than the file")?;
+                    left = left.checked_sub(size as u64).context("its tensors are larger in total than the file")?;
                     let tensor = entry.read(&self.files[entry.file].source, &mut whole);
                     place.insert(tensor.with_context(|| format!("tensor \"{}\"", pickle::shown(&name)))?).clone()
                 }
@@ -115,7 +119,7 @@ impl Archive {
 }
 
 impl TensorEntry {
-    /// A tensor whose values fill this stretch of a file in row order.
+    /// A contiguous tensor whose values fill this range of a file.
     pub(super) fn whole(number: Number, shape: Vec<usize>, storage: ByteRange) -> Self {
         let mut stride = vec![1usize; shape.len()];
         for axis in (1..shape.len()).rev() {
@@ -124,7 +128,7 @@ impl TensorEntry {
         Self { shape, number, file: 0, storage, offset: 0, stride }
     }
 
-    /// Whether its numbers are whole ones.
+    /// Whether it has an integer type.
     pub fn is_whole(&self) -> bool {
         matches!(self.number, Number::I64 | Number::I32 | Number::I16 | Number::I8 | Number::U8 | Number::Bool)
     }
@@ -147,7 +151,7 @@ impl TensorEntry {
         self.number.read(file, self.storage.0 + first as u64, count * size, &self.shape)
     }
 
-    /// The bytes of its values in row order, from those of its storage with numbers of `size` bytes.
+    /// The values in row-major order as bytes, from the bytes of the storage; `size` is the size of a number.
     fn gather(&self, storage: &[u8], size: usize) -> Vec<u8> {
         let values: usize = self.shape.iter().product();
         let mut bytes = Vec::with_capacity(values * size);
@@ -168,7 +172,7 @@ impl TensorEntry {
         bytes
     }
 
-    /// Whether its values stand in row order, one after another.
+    /// Whether the values are contiguous in row-major order.
     fn contiguous(&self) -> bool {
         let mut expected = 1usize;
         self.shape.iter().zip(&self.stride).rev().all(|(&n, &stride)| {
@@ -179,7 +183,7 @@ impl TensorEntry {
     }
 }
 
-/// One archive of several files; no two of them have a tensor of the same name.
+/// Joins several files to one archive; no two of them may have a tensor of the same name.
 pub(super) fn joined(archives: Vec<(String, Archive)>) -> Result<Archive> {
     let mut all = Archive { files: Vec::new(), dicts: vec![StateDict::default()] };
     for (name, archive) in archives {
@@ -189,7 +193,7 @@ pub(super) fn joined(archives: Vec<(String, Archive)>) -> Result<Archive> {
             for (tensor, mut entry) in dict.tensors {
                 entry.file += at;
                 let twice = all.dicts[0].tensors.insert(tensor.clone(), entry).is_some();
-                ensure!(!twice, "tensor \"{}\" of \"{name}\" is in another shard too", pickle::shown(&tensor));
+                ensure!(!twice, "tensor \"{}\" of \"{name}\" is also in another shard", pickle::shown(&tensor));
             }
             all.dicts[0].unread.extend(dict.unread);
         }

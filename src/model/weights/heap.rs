@@ -1,18 +1,18 @@
-//! The values of a pickle, and what they refer to: containers, tensors, placeholders.
+//! The values of a pickle, and the heap of containers, tensors and placeholders they refer to.
 
 use super::torch::{Global, Storage, StridedView};
 use anyhow::{Result, ensure};
 
-/// The most values that are copied from one container to another.
+/// Maximum number of values copied between containers.
 const MAX_COPIES: usize = 4_000_000;
 
-/// A pickled value; containers are places in the [`Heap`].
+/// A pickled value; containers, storages and tensors are indices into the [`Heap`].
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub enum PickleValue<'a> {
     None,
     Bool(bool),
     Int(i64),
-    /// A positive whole number beyond i64.
+    /// A positive integer that does not fit into an i64.
     Big(u128),
     Float,
     Text(&'a str),
@@ -24,24 +24,24 @@ pub enum PickleValue<'a> {
     Storage(usize),
     Tensor(usize),
     Object(usize),
-    /// Something that no tensor needs.
+    /// Anything that tensors do not need.
     Other,
 }
 
-/// An inert placeholder for an object whose class or function is unknown here.
+/// An inert placeholder for an object whose class or function is not supported.
 #[derive(Debug, Default)]
 pub struct Object<'a> {
-    /// Module and name of what would have made it.
+    /// Module and name of the class or function.
     pub class: (&'a str, &'a str),
     /// Its items, if it was filled like a dict.
     pub items: Vec<(PickleValue<'a>, PickleValue<'a>)>,
-    /// Its state: most often a dict of attributes.
+    /// Its state, usually a dict of attributes.
     pub state: Option<PickleValue<'a>>,
-    /// The list of arguments.
+    /// Index of the list of arguments.
     pub args: Option<usize>,
 }
 
-/// What the values of a pickle refer to.
+/// The containers, storages, tensors and objects of a pickle.
 #[derive(Debug, Default)]
 pub struct Heap<'a> {
     pub lists: Vec<Vec<PickleValue<'a>>>,
@@ -49,29 +49,31 @@ pub struct Heap<'a> {
     pub storages: Vec<Storage<'a>>,
     pub tensors: Vec<StridedView>,
     pub objects: Vec<Object<'a>>,
-    /// How many values were copied from one container to another.
+    /// Number of values copied between containers so far.
     copied: usize,
 }
 
 impl<'a> Heap<'a> {
-    /// A new list.
+    /// Adds a list.
     pub fn list(&mut self, items: Vec<PickleValue<'a>>) -> PickleValue<'a> {
         PickleValue::List(self.place(items))
     }
 
-    /// The place of a new list.
+    /// Adds a list and returns its index.
     pub fn place(&mut self, items: Vec<PickleValue<'a>>) -> usize {
         self.lists.push(items);
         self.lists.len() - 1
     }
 
-    /// A placeholder for what this call would have made.
+    /// Adds a placeholder for the result of a call.
     pub fn object(&mut self, class: (&'a str, &'a str), args: Option<usize>) -> PickleValue<'a> {
         self.objects.push(Object { class, args, ..Object::default() });
         PickleValue::Object(self.objects.len() - 1)
     }
 
-    /// Counts values that are copied: a pickle may ask for the same copy again and again.
+    /// Counts copied values, because a small pickle can request the same copy again and again.
+    ///
+    /// Errors beyond four million.
     pub fn copies(&mut self, count: usize) -> Result<()> {
         self.copied += count;
         ensure!(
@@ -81,7 +83,7 @@ impl<'a> Heap<'a> {
         Ok(())
     }
 
-    /// A new dict.
+    /// Adds a dict.
     pub fn dict(&mut self, items: Vec<(PickleValue<'a>, PickleValue<'a>)>) -> PickleValue<'a> {
         self.dicts.push(items);
         PickleValue::Dict(self.dicts.len() - 1)

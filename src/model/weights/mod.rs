@@ -1,6 +1,6 @@
-//! Weight files: safetensors, and PyTorch's two formats.
+//! Weight files: safetensors, and PyTorch's zip and legacy formats.
 //!
-//! Nothing in a file is executed, what a file claims is compared with what it has before memory is taken for it, and a
+//! Nothing in a file is executed; sizes claimed by a file are checked against its actual size before memory is allocated; a
 //! damaged file is an error.
 
 mod number;
@@ -29,15 +29,16 @@ use anyhow::{Context, Result, bail};
 use random_access::{ByteSource, RandomAccess, StoredFile};
 use std::path::Path;
 
-/// How the names of weight files end.
+/// Extensions of weight files.
 pub const ENDINGS: [&str; 6] = ["safetensors", "pt", "pth", "th", "bin", "ckpt"];
 
-/// The largest weight file that is read.
+/// Maximum size of a weight file in bytes.
 const LIMIT: u64 = 16 << 30;
 
-/// Opens a weight file, or the shards that an index, its folder or one of them names; contents tell the format.
+/// Opens a weight file; or, given one of its shards, its index or their folder, a sharded one. The format is detected from the
+/// contents.
 ///
-/// Errors: not a weight file, damaged or cut short, a shard that is missing, no tensors at all.
+/// Errors: not a weight file, damaged or truncated, a missing shard, no tensors.
 pub fn open(path: &Path) -> Result<Archive> {
     let reading = || format!("reading the weights \"{}\"", words::path(&path));
     let one = |path: &Path| opened(ByteSource::File(StoredFile::open(path, LIMIT)?));
@@ -50,18 +51,18 @@ pub fn open(path: &Path) -> Result<Archive> {
     }
 }
 
-/// The tensors of a weight file: of a checkpoint, those of its `state_dict`, `model_state_dict`, `model` or `net`, without
-/// the `module.` of `DataParallel` and its like.
+/// Reads the tensors of a weight file; in a checkpoint, those of its `state_dict`, `model_state_dict`, `model` or `net`, without
+/// wrapper segments such as `module.` of `DataParallel`.
 pub fn read(path: &Path) -> Result<Weights> {
     open(path)?.all().with_context(|| format!("reading the weights \"{}\"", words::path(&path)))
 }
 
-/// The same of the bytes of a weight file.
+/// Like [`read`](read()), from the bytes of a weight file.
 pub fn parse(bytes: &[u8]) -> Result<Weights> {
     archive(bytes.to_vec())?.all()
 }
 
-/// Opens the bytes of a weight file.
+/// Like [`open`](open()), from the bytes of a weight file.
 pub fn archive(bytes: Vec<u8>) -> Result<Archive> {
     opened(ByteSource::Memory(bytes))
 }
@@ -73,19 +74,19 @@ fn opened(source: ByteSource) -> Result<Archive> {
         [_, _, _, _, _, _, _, _, b'{', ..] => decoding("safetensors", || safetensors::open(source)),
         [b'P', b'K', 3, 4, ..] => decoding("zip", || pth::open_zip(source)),
         _ if legacy => decoding("pickle", || pth::open_legacy(source)),
-        _ => bail!("{}; .safetensors and PyTorch files with a state_dict are read", kind(&beginning)),
+        _ => bail!("{}; use a .safetensors file or a PyTorch file with a state_dict", kind(&beginning)),
     }
 }
 
-/// What a file that is no weight file is, by its beginning.
+/// Describes a file that is not a weight file, from its first bytes.
 fn kind(bytes: &[u8]) -> &'static str {
     let beginnings: [(&[u8], &str); 6] = [
         (b"version https://git-lfs", "it is a Git LFS pointer, not the file itself; fetch it with \"git lfs pull\""),
-        (b"\x89HDF", "it is an HDF5 file, as Keras writes them"),
+        (b"\x89HDF", "it is an HDF5 file, as written by Keras"),
         (b"GGUF", "it is a GGUF file"),
         (b"\x93NUMPY", "it is a NumPy array"),
         (b"\x08", "it looks like an ONNX graph"),
-        (b"<", "it is a web page, perhaps of a failed download"),
+        (b"<", "it is a web page, perhaps from a failed download"),
     ];
     let found = beginnings.iter().find(|(beginning, _)| bytes.starts_with(beginning));
     match found {
@@ -101,13 +102,13 @@ mod tests {
     use super::*;
 
     #[test]
-    fn files_of_other_kinds_are_told_by_name() {
+    fn errors_name_the_formats_of_other_files() {
         let error = |bytes: &[u8]| parse(bytes).unwrap_err().to_string();
         assert!(error(b"").contains("empty"));
         assert!(error(b"version https://git-lfs.github.com/spec/v1").contains("git lfs pull"));
         assert!(error(b"<!DOCTYPE html>").contains("web page"));
         assert!(error(b"\x08\x06\x12\x07pytorch").contains("ONNX"));
-        assert!(error(b"hello, world").contains("it is text; .safetensors"));
+        assert!(error(b"hello, world").contains("it is text; use a .safetensors"));
         assert!(error(&[0xFF; 40]).contains("not a weight file"));
     }
 }

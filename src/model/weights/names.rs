@@ -1,15 +1,15 @@
-//! How training programs name a network inside of others, and what they keep beside it.
+//! Naming conventions of training programs: how checkpoints nest a network, and what else they contain.
 
 use std::collections::BTreeMap;
 
-/// What checkpoints call the `state_dict` in them, most telling first.
+/// Keys under which checkpoints store the network's state dict, in order of preference.
 const KEYS: [&str; 4] = ["state_dict", "model_state_dict", "model", "net"];
 
-/// Segments that wrappers put into names: `DataParallel` and DDP, `torch.compile`, FSDP, activation checkpointing, Fabric.
+/// Segments that wrappers insert into names: `DataParallel` and DDP, `torch.compile`, FSDP, activation checkpointing, Fabric.
 const WRAPPERS: [&str; 5] =
     ["module", "_orig_mod", "_fsdp_wrapped_module", "_checkpoint_wrapped_module", "_forward_module"];
 
-/// Words for weights that are not the network's last ones: averages, teachers, an optimizer's.
+/// Words for weights other than the network's own: averages, teachers, optimizer state.
 const SECONDARY: [&str; 16] = [
     "ema",
     "avg",
@@ -29,7 +29,7 @@ const SECONDARY: [&str; 16] = [
     "gradients",
 ];
 
-/// Words for tensors that stand beside a network and belong to its training.
+/// Words for tensors next to a network that belong to its training.
 const BESIDE: [&str; 14] = [
     "ema",
     "swa",
@@ -52,7 +52,7 @@ fn words(name: &str) -> impl Iterator<Item = &str> {
     name.split(|c: char| !c.is_alphanumeric()).filter(|word| !word.is_empty())
 }
 
-/// Whether a state dict of this key or prefix is a copy of another: an average, a teacher, an optimizer's state.
+/// Whether a state dict with this key or prefix is secondary: an average, a teacher, optimizer state.
 pub fn secondary(label: &str) -> bool {
     words(label).any(|word| {
         let lower = word.to_ascii_lowercase();
@@ -61,35 +61,36 @@ pub fn secondary(label: &str) -> bool {
     })
 }
 
-/// Whether a state dict of this key is what an optimizer, a scheduler or a gradient scaler keeps.
+/// Whether a state dict with this key is the state of an optimizer, a scheduler or a gradient scaler.
 pub fn optimizer(key: &str) -> bool {
     words(key)
         .any(|word| ["optim", "scheduler", "scaler"].iter().any(|kind| word.to_ascii_lowercase().starts_with(kind)))
 }
 
-/// How far down a key stands in the list of what checkpoints call their network.
+/// Rank of a key by preference, 0 for the best; an empty key ranks first.
 pub fn rank(key: &str) -> usize {
     let last = key.rsplit('.').next().unwrap_or_default();
     if last.is_empty() { 0 } else { KEYS.iter().position(|k| *k == last).unwrap_or(KEYS.len()) }
 }
 
-/// Whether a tensor of this name and shape belongs to training, not to a network: `loss.weight`, `n_averaged`, counters.
+/// Whether a tensor belongs to training rather than to a network: `loss.weight`, `n_averaged`, counters. `whole` says that its
+/// dtype is an integer type.
 pub fn beside(name: &str, shape: &[usize], whole: bool) -> bool {
     let first = name.split('.').next().unwrap_or_default();
     counter(name, shape, whole) || words(first).any(|word| BESIDE.contains(&word.to_ascii_lowercase().as_str()))
 }
 
-/// Whether it only counts something: a whole number without axes, as `num_batches_tracked`.
+/// Whether a tensor is a counter: an integer scalar such as `num_batches_tracked`.
 pub fn counter(name: &str, shape: &[usize], whole: bool) -> bool {
     name.ends_with("num_batches_tracked") || (shape.is_empty() && whole)
 }
 
-/// A name without the segments of wrappers: `features.module.0.weight` is `features.0.weight`.
+/// A name without wrapper segments: `features.module.0.weight` becomes `features.0.weight`.
 pub fn unwrapped(name: &str) -> String {
     name.split('.').filter(|segment| !WRAPPERS.contains(segment)).collect::<Vec<_>>().join(".")
 }
 
-/// The wrappers' segments in these names, each once.
+/// The wrapper segments that occur in these names, without duplicates.
 pub fn wrappers<'a>(names: impl Iterator<Item = &'a str>) -> Vec<&'static str> {
     let mut found = [false; WRAPPERS.len()];
     for segment in names.flat_map(|name| name.split('.')) {
@@ -98,7 +99,7 @@ pub fn wrappers<'a>(names: impl Iterator<Item = &'a str>) -> Vec<&'static str> {
     WRAPPERS.into_iter().zip(found).filter(|(_, found)| *found).map(|(wrapper, _)| wrapper).collect()
 }
 
-/// All names unwrapped, with the names that they had; none where two become one.
+/// Maps unwrapped names to the original ones; `None` if two names coincide.
 pub fn all_unwrapped<'a>(names: impl Iterator<Item = &'a str>) -> Option<BTreeMap<String, &'a str>> {
     let mut all = BTreeMap::new();
     names.into_iter().all(|name| all.insert(unwrapped(name), name).is_none()).then_some(all)
@@ -109,7 +110,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn wrappers_are_taken_out_wherever_they_stand() {
+    fn wrapper_segments_are_removed_anywhere_in_a_name() {
         assert_eq!(unwrapped("module.a.weight"), "a.weight");
         assert_eq!(unwrapped("model._orig_mod.features.module.0.weight"), "model.features.0.weight");
         assert_eq!(unwrapped("modules.module_list.0"), "modules.module_list.0");
@@ -118,7 +119,7 @@ mod tests {
     }
 
     #[test]
-    fn averages_and_teachers_are_secondary_and_other_words_with_their_letters_are_not() {
+    fn averages_and_teachers_are_secondary_and_words_that_contain_them_are_not() {
         for label in ["model_ema", "ema_state_dict", "teacher.backbone", "swa_model", "modelEMA", "optimizer.exp_avg"] {
             assert!(secondary(label), "{label}");
         }
@@ -128,7 +129,7 @@ mod tests {
     }
 
     #[test]
-    fn only_what_belongs_to_training_is_beside_a_network() {
+    fn only_tensors_of_training_are_beside_a_network() {
         assert!(beside("n_averaged", &[], true) && beside("loss_fn.weight", &[10], false));
         assert!(beside("bn1.num_batches_tracked", &[], true) && beside("criterion.pos_weight", &[1], false));
         assert!(!beside("head.weight", &[10, 3], false) && !beside("logit_scale", &[], false));

@@ -1,4 +1,4 @@
-//! The types of number in weight files, and tensors from their bytes.
+//! The number types of weight files, and conversion of their bytes to tensors.
 
 use super::random_access::RandomAccess;
 use crate::backend::in_large_pages;
@@ -8,12 +8,12 @@ use half::{bf16, f16};
 use rayon::prelude::*;
 use std::io::Read;
 
-/// Values that one task reads.
+/// Values read by one task.
 const PART: usize = 1 << 20;
-/// Values that are read at a time.
+/// Values read at a time.
 const SOME: usize = 1 << 14;
 
-/// A type of number, little-endian.
+/// A number type, little-endian.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Number {
     F64,
@@ -26,12 +26,12 @@ pub enum Number {
     I8,
     U8,
     Bool,
-    /// A type that is not read, by name and bytes of one.
+    /// An unsupported type: its name and size in bytes.
     Unread(&'static str, u8),
 }
 
 impl Number {
-    /// Bytes of one.
+    /// Size in bytes.
     pub fn size(self) -> usize {
         match self {
             Self::F64 | Self::I64 => 8,
@@ -42,15 +42,17 @@ impl Number {
         }
     }
 
-    /// A tensor of this shape from the bytes of all its values; signed whole numbers become i64.
+    /// A tensor of this shape from the bytes of its values; signed integers become i64.
+    ///
+    /// Errors: a number of bytes that does not match, an unsupported type.
     pub fn tensor(self, bytes: &[u8], shape: &[usize]) -> Result<Tensor> {
         self.read(bytes, 0, bytes.len(), shape)
     }
 
-    /// The same from `len` bytes of a file, `start` bytes in.
+    /// Like [`tensor`](Self::tensor), from `len` bytes of a file at offset `start`.
     pub fn read(self, file: &(impl RandomAccess + ?Sized), start: u64, len: usize, shape: &[usize]) -> Result<Tensor> {
         let fits = matches!(self, Self::Unread(..)) || count(shape)?.checked_mul(self.size()) == Some(len);
-        ensure!(fits, "{len} bytes for shape {shape:?}");
+        ensure!(fits, "got {len} bytes for shape {shape:?}");
         let file = |at: usize| file.beginning(start + at as u64);
         match self {
             Self::F64 => from(&file, shape, f64::from_le_bytes),
@@ -64,20 +66,20 @@ impl Number {
             Self::U8 => from(&file, shape, u8::from_le_bytes),
             Self::Bool => from(&file, shape, |[b]| u8::from(b != 0)),
             Self::Unread(name, _) => {
-                bail!("numbers of type {name} are not read; F64, F32, F16, BF16 and whole numbers are")
+                bail!("numbers of type {name} are not supported; use F64, F32, F16, BF16 or integers")
             }
         }
     }
 }
 
-/// How many values a shape has; a shape that no memory holds is an error, even where a size is 0.
+/// Number of elements of a shape; errors if they cannot fit in memory, even if a size is 0.
 pub fn count(shape: &[usize]) -> Result<usize> {
     let most = shape.iter().try_fold(8usize, |product, &n| product.checked_mul(n.max(1)));
     most.with_context(|| format!("a tensor of shape {shape:?} is too large"))?;
     Ok(shape.iter().product())
 }
 
-/// Parts of the values on all cores: most of the time is the system's, which clears the memory under them.
+/// Reads chunks of the values on all cores: most of the time goes into page faults on fresh memory.
 fn from<const N: usize, T: WithDType, R: Read>(
     file: &(impl Fn(usize) -> R + Sync),
     shape: &[usize],
@@ -89,7 +91,7 @@ fn from<const N: usize, T: WithDType, R: Read>(
         let mut file = file(i * PART * N);
         for some in part.chunks_mut(SOME) {
             bytes.resize(N * some.len(), 0);
-            file.read_exact(bytes).context("it ends before its numbers do")?;
+            file.read_exact(bytes).context("it ends before its values do")?;
             for (to, from) in some.iter_mut().zip(bytes.as_chunks().0) {
                 *to = value(*from);
             }

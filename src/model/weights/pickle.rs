@@ -1,7 +1,7 @@
-//! Python pickles read as data: a stack machine that knows containers, numbers, text and PyTorch's tensors.
+//! Reads Python pickles as data: a stack machine with containers, numbers, text and PyTorch's tensors.
 //!
-//! It imports and calls nothing. The few functions of [`Global`] are computed here; whatever else a pickle names becomes
-//! an [`Object`], a placeholder that records what it was called with.
+//! Nothing is imported or called. The few functions of [`Global`] are implemented here; everything else a pickle names becomes
+//! an [`Object`], a placeholder that records its arguments.
 
 pub use super::heap::{Heap, Object, PickleValue};
 
@@ -10,19 +10,21 @@ use crate::words;
 use anyhow::{Context, Result, bail, ensure};
 use std::collections::HashMap;
 
-/// The most opcodes that are read: some hundred thousand tensors.
+/// Maximum number of opcodes, enough for some hundred thousand tensors.
 const MAX_STEPS: usize = 4_000_000;
 
-/// A pickle, read.
+/// A parsed pickle.
 #[derive(Debug)]
 pub struct Pickle<'a> {
     pub root: PickleValue<'a>,
     pub heap: Heap<'a>,
-    /// How many bytes it took.
+    /// Length of the pickle in bytes.
     pub length: usize,
 }
 
-/// Reads the pickle at the beginning of `bytes`, protocols 0 to 5.
+/// Parses the pickle at the beginning of `bytes`, protocols 0 to 5.
+///
+/// Errors: a damaged or truncated pickle, an opcode that tensors do not need, more than four million opcodes.
 pub fn load(bytes: &[u8]) -> Result<Pickle<'_>> {
     let mut machine =
         Machine { bytes, at: 0, stack: Vec::new(), marks: Vec::new(), memo: HashMap::new(), heap: Heap::default() };
@@ -32,14 +34,14 @@ pub fn load(bytes: &[u8]) -> Result<Pickle<'_>> {
             op => machine.step(op)?,
         }
     }
-    bail!("the pickle has more than {MAX_STEPS} steps; save model.state_dict() alone")
+    bail!("the pickle has more than {MAX_STEPS} opcodes; save model.state_dict() alone")
 }
 
 struct Machine<'a> {
     bytes: &'a [u8],
     at: usize,
     stack: Vec<PickleValue<'a>>,
-    /// Heights of the stack where its marks stand.
+    /// Stack heights at the marks.
     marks: Vec<usize>,
     memo: HashMap<u64, PickleValue<'a>>,
     heap: Heap<'a>,
@@ -60,16 +62,16 @@ impl<'a> Machine<'a> {
         Ok(())
     }
 
-    /// The opcodes that leave nothing new on the stack.
+    /// Opcodes that push nothing onto the stack.
     fn change(&mut self, op: u8) -> Result<()> {
         match op {
-            0x80 => ensure!(self.byte()? <= 5, "a pickle of an unknown protocol"),
+            0x80 => ensure!(self.byte()? <= 5, "the pickle has an unsupported protocol"),
             0x95 => drop(self.array::<8>()?),
             b'(' => self.marks.push(self.stack.len()),
             b'0' if self.marks.last() == Some(&self.stack.len()) => drop(self.marks.pop()),
             b'0' => drop(self.pop()?),
             b'b' => self.build()?,
-            // Read-only or not, a buffer that lies outside of the pickle stays one.
+            // Out-of-band buffers are not stored in the pickle, so read-only makes no difference.
             0x98 => {}
             b'1' => drop(self.since_mark()?),
             b'p' | b'q' | b'r' | 0x94 => self.put(op)?,
@@ -97,7 +99,7 @@ impl<'a> Machine<'a> {
                     (Ok(int), _) => PickleValue::Int(int),
                     (_, Ok(big)) => PickleValue::Big(big),
                     _ if line.trim_start_matches('-').bytes().all(|b| b.is_ascii_digit()) => PickleValue::Other,
-                    _ => bail!("a pickled number \"{}\"", shown(line)),
+                    _ => bail!("the pickle has an invalid number \"{}\"", shown(line)),
                 },
             },
         })
@@ -106,9 +108,9 @@ impl<'a> Machine<'a> {
     fn text(&mut self, op: u8) -> Result<PickleValue<'a>> {
         Ok(match op {
             b'S' => PickleValue::Text(self.line()?.trim_matches(['\'', '"'])),
-            // Latin letters stand in it as single bytes.
+            // Raw-unicode-escape stores Latin-1 characters as single bytes.
             b'V' => text(self.raw_line()?),
-            // Python 2 had one type for bytes and text.
+            // Python 2 had a single type for bytes and text.
             b'U' => text(self.sized::<1>()?),
             b'T' => text(self.sized::<4>()?),
             0x8c => text(self.sized::<1>()?),
@@ -149,14 +151,14 @@ impl<'a> Machine<'a> {
                 (PickleValue::Text(name), PickleValue::Text(module)) => {
                     Ok(PickleValue::Global(Global::find(module, name)))
                 }
-                _ => bail!("a pickled global without a name"),
+                _ => bail!("the pickle has a global without a name"),
             },
             b'P' => self.line().map(|_| PickleValue::Other),
             b'Q' => {
                 let id = self.pop()?;
                 self.heap.persistent(id)
             }
-            // Numbers that stand for classes, in a registry that every program has to itself.
+            // Extension codes stand for classes in a registry that differs between programs.
             0x82 => self.array::<1>().map(|_| PickleValue::Other),
             0x83 => self.array::<2>().map(|_| PickleValue::Other),
             0x84 => self.array::<4>().map(|_| PickleValue::Other),
@@ -168,7 +170,7 @@ impl<'a> Machine<'a> {
             }
             b'o' => {
                 let mut args = self.since_mark()?;
-                ensure!(!args.is_empty(), "the pickle makes an object of no class");
+                ensure!(!args.is_empty(), "the pickle creates an object without a class");
                 let class = args.remove(0);
                 let args = self.heap.place(args);
                 self.heap.call(class, args)
@@ -186,7 +188,7 @@ impl<'a> Machine<'a> {
         }
     }
 
-    /// The state of an object; of what is known here only attributes such as `_metadata`, which no tensor needs.
+    /// Sets the state of an object. For supported types it contains only attributes such as `_metadata`, which tensors do not need.
     fn build(&mut self) -> Result<()> {
         let state = self.pop()?;
         if let PickleValue::Object(object) = self.top()? {
@@ -213,7 +215,10 @@ impl<'a> Machine<'a> {
             b'j' => u32::from_le_bytes(self.array()?).into(),
             _ => self.line()?.parse()?,
         };
-        self.memo.get(&key).copied().with_context(|| format!("the pickle recalls value {key}, which it never kept"))
+        self.memo
+            .get(&key)
+            .copied()
+            .with_context(|| format!("the pickle refers to memo entry {key}, which it never stored"))
     }
 
     fn append(&mut self, op: u8) -> Result<()> {
@@ -221,7 +226,7 @@ impl<'a> Machine<'a> {
         match self.top()? {
             PickleValue::List(list) => self.heap.lists[list].extend(items),
             PickleValue::Object(_) | PickleValue::Other => {}
-            _ => bail!("the pickle appends to what is no list"),
+            _ => bail!("the pickle appends to something other than a list"),
         }
         Ok(())
     }
@@ -239,7 +244,7 @@ impl<'a> Machine<'a> {
             PickleValue::Dict(dict) => self.heap.dicts[dict].extend(pairs),
             PickleValue::Object(object) => self.heap.objects[object].items.extend(pairs),
             PickleValue::Other => {}
-            _ => bail!("the pickle sets items of what is no dict"),
+            _ => bail!("the pickle sets items of something other than a dict"),
         }
         Ok(())
     }
@@ -247,7 +252,7 @@ impl<'a> Machine<'a> {
     fn top(&self) -> Result<PickleValue<'a>> {
         let above = self.stack.len() > self.marks.last().copied().unwrap_or(0);
         let top = self.stack.last().filter(|_| above);
-        top.copied().context("the pickle takes a value where there is none")
+        top.copied().context("the pickle pops from an empty stack")
     }
 
     fn pop(&mut self) -> Result<PickleValue<'a>> {
@@ -257,13 +262,13 @@ impl<'a> Machine<'a> {
     }
 
     fn since_mark(&mut self) -> Result<Vec<PickleValue<'a>>> {
-        let mark = self.marks.pop().context("the pickle goes back to a mark where there is none")?;
+        let mark = self.marks.pop().context("the pickle pops a mark that was never set")?;
         Ok(self.stack.split_off(mark))
     }
 
     fn take(&mut self, count: usize) -> Result<&'a [u8]> {
         let end = self.at.checked_add(count).filter(|&end| end <= self.bytes.len());
-        let end = end.context("the pickle ends too early; the file is damaged or cut short")?;
+        let end = end.context("the pickle ends too early; the file is damaged or truncated")?;
         let taken = &self.bytes[self.at..end];
         self.at = end;
         Ok(taken)
@@ -277,7 +282,7 @@ impl<'a> Machine<'a> {
         Ok(self.array::<1>()?[0])
     }
 
-    /// Bytes whose number is told by the `N` bytes before them.
+    /// Bytes preceded by their number in `N` bytes.
     fn sized<const N: usize>(&mut self) -> Result<&'a [u8]> {
         let mut size = [0; 8];
         size[..N].copy_from_slice(self.take(N)?);
@@ -297,7 +302,7 @@ impl<'a> Machine<'a> {
     }
 }
 
-/// A name in a file as an error shows it.
+/// A name from a file, escaped for error messages.
 pub fn shown(text: &str) -> String {
     words::name(text).into_owned()
 }
@@ -308,7 +313,7 @@ fn pairs<'a>(items: &[PickleValue<'a>]) -> Result<Vec<(PickleValue<'a>, PickleVa
     Ok(pairs.iter().map(|&[key, value]| (key, value)).collect())
 }
 
-/// A whole number from its two's complement.
+/// An integer from its two's complement.
 fn long<'a>(bytes: &[u8]) -> PickleValue<'a> {
     let sign = if bytes.last().is_some_and(|b| b & 0x80 != 0) { 0xFF } else { 0 };
     let mut wide = [sign; 8];
@@ -328,7 +333,7 @@ fn big<'a>(bytes: &[u8], sign: u8) -> PickleValue<'a> {
     PickleValue::Big(u128::from_le_bytes(wide))
 }
 
-/// Text, or bytes where it is not UTF-8: a path of another encoding, a surrogate.
+/// Text, or bytes if it is not UTF-8, as for paths in other encodings and surrogates.
 fn text(bytes: &[u8]) -> PickleValue<'_> {
     std::str::from_utf8(bytes).map_or(PickleValue::Bytes, PickleValue::Text)
 }

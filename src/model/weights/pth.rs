@@ -1,4 +1,4 @@
-//! PyTorch's files: a zip archive with a pickle and one record a storage, or, before 1.6, pickles and storages in a row.
+//! PyTorch's formats: a zip archive with a pickle and one record per storage, or, before 1.6, consecutive pickles and storages.
 
 use super::archive::{Archive, StateDict, TensorEntry};
 use super::pickle::{self, Pickle, PickleValue, shown};
@@ -12,23 +12,25 @@ use std::collections::HashMap;
 use std::io::BufReader;
 use zip::ZipArchive;
 
-/// The bytes of each storage, by its name.
+/// Byte range of each storage, by key.
 type Storages<'a> = HashMap<&'a str, ByteRange>;
 
-/// The number that a file of the format before 1.6 begins with.
+/// The magic number at the beginning of a file in the format before 1.6.
 const MAGIC: PickleValue = PickleValue::Big(0x1950_a86a_20f9_469c_fc6c);
 
-/// The same as pickle protocols 0 and 1 write it, at the beginning of the file.
+/// The same number in pickle protocols 0 and 1, at the beginning of the file.
 pub const TEXT_MAGIC: &[u8] = b"L119547037146038801333356L\n.";
 
-/// Opens a zip file that `torch.save` wrote.
+/// Opens a zip file written by `torch.save`.
+///
+/// Errors: a damaged file, a TorchScript program, big-endian numbers, no tensors.
 pub fn open_zip(file: ByteSource) -> Result<Archive> {
     let mut archive =
         ZipArchive::new(BufReader::new(file.beginning(0))).with_context(|| format!("the zip archive: {CUT}"))?;
     let root = archive.file_names().filter_map(|n| n.strip_suffix("data.pkl")).min_by_key(|n| n.len());
-    let root = root.context("the zip archive has no data.pkl; torch.save writes one")?.to_string();
+    let root = root.context("the zip archive has no data.pkl; create the file with torch.save")?.to_string();
     let program = archive.index_for_name(&format!("{root}constants.pkl")).is_some();
-    ensure!(!program, "it is a TorchScript program, which is not run; save model.state_dict()");
+    ensure!(!program, "it is a TorchScript program, which is not supported; save model.state_dict()");
     if archive.index_for_name(&format!("{root}byteorder")).is_some() {
         let order = Record::of(&mut archive, format!("{root}byteorder"))?.read(&file)?;
         ensure!(order == b"little", "its numbers are big-endian; save it on a little-endian machine");
@@ -52,15 +54,15 @@ pub fn open_zip(file: ByteSource) -> Result<Archive> {
     Ok(Archive::of(file, dicts, records.into_values().collect()))
 }
 
-/// Opens a file of the format before PyTorch 1.6, which is read whole: where its pickles end only they tell.
+/// Opens a file in the format before PyTorch 1.6. It is read whole, because only the pickles themselves say where they end.
 pub fn open_legacy(file: ByteSource) -> Result<Archive> {
     let whole = file.bytes(0, file.length())?;
     let bytes = &whole[..];
     let mut rest = bytes;
     let magic = next(&mut rest)?;
-    ensure!(magic.root == MAGIC, "it is a pickle that torch.save did not write{}", of_class(&magic));
+    ensure!(magic.root == MAGIC, "it is a pickle that was not written by torch.save{}", of_class(&magic));
     let version = next(&mut rest)?;
-    ensure!(version.root == PickleValue::Int(1001), "its format is not version 1001 of PyTorch's");
+    ensure!(version.root == PickleValue::Int(1001), "it is not version 1001 of PyTorch's format");
     let system = next(&mut rest)?;
     let little = (PickleValue::Text("little_endian"), PickleValue::Bool(true));
     ensure!(
@@ -74,7 +76,7 @@ pub fn open_legacy(file: ByteSource) -> Result<Archive> {
     Ok(Archive::of(ByteSource::Memory(whole), dicts, Vec::new()))
 }
 
-/// `: a posix.system, which is not run; save …`, where that is what a pickle holds.
+/// `, of posix.system, which is not run; save …` if the pickle holds an object.
 fn of_class(pickle: &Pickle) -> String {
     let object =
         if let PickleValue::Object(object) = pickle.root { &pickle.heap.objects[object] } else { return SAVE.into() };
@@ -84,16 +86,17 @@ fn of_class(pickle: &Pickle) -> String {
 
 const SAVE: &str = "; save model.state_dict() with it";
 
-/// The pickle at the beginning of `rest`, which then begins after it.
+/// Parses the pickle at the beginning of `rest`, and advances `rest` past it.
 fn next<'a>(rest: &mut &'a [u8]) -> Result<Pickle<'a>> {
     let pickle = pickle::load(rest)?;
     *rest = &rest[pickle.length..];
     Ok(pickle)
 }
 
-/// The places in `bytes` of the storages that follow the pickles, in the order of `keys`: how many numbers in eight bytes, then the numbers.
+/// The byte ranges in `bytes` of the storages after the pickles, in the order of `keys`; each has its number of values in eight
+/// bytes, then the values.
 fn storages<'a>(pickle: &Pickle<'a>, keys: &Pickle<'a>, bytes: &[u8], mut rest: &[u8]) -> Result<Storages<'a>> {
-    let PickleValue::List(list) = keys.root else { bail!("the file has no list of its storages; {CUT}") };
+    let PickleValue::List(list) = keys.root else { bail!("the file has no list of storages; {CUT}") };
     let known: HashMap<_, _> = pickle.heap.storages.iter().map(|s| (s.key, s)).collect();
     let mut found = HashMap::new();
     for key in &keys.heap.lists[list] {
@@ -102,7 +105,7 @@ fn storages<'a>(pickle: &Pickle<'a>, keys: &Pickle<'a>, bytes: &[u8], mut rest: 
         let (count, numbers) = rest.split_first_chunk::<8>().context(CUT)?;
         ensure!(
             i64::from_le_bytes(*count) == storage.count as i64,
-            "a storage's size is not the one that its tensors tell; {CUT}"
+            "the size of a storage does not match its tensors; {CUT}"
         );
         let (numbers, after) = bytes_of(storage).and_then(|size| numbers.split_at_checked(size)).context(CUT)?;
         let start = bytes.len() - after.len() - numbers.len();
@@ -112,7 +115,7 @@ fn storages<'a>(pickle: &Pickle<'a>, keys: &Pickle<'a>, bytes: &[u8], mut rest: 
     Ok(found)
 }
 
-/// State dicts with the places of their tensors.
+/// State dicts with the byte ranges of their tensors.
 fn located(found: Vec<Names>, pickle: &Pickle, storages: &Storages) -> Result<Vec<StateDict>> {
     let entry = |(name, place): (String, usize)| {
         let view = &pickle.heap.tensors[place];

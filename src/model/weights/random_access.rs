@@ -1,24 +1,24 @@
-//! Bytes that several threads read at once.
+//! Random access to bytes in memory or in a file, from several threads at once.
 
 use crate::data::open;
 use std::fs::File;
 use std::io::{Error, ErrorKind, Read, Result, Seek, SeekFrom};
 use std::path::Path;
 
-/// Bytes, in memory or in a file, that can be read from any place.
+/// Bytes that can be read from any offset.
 pub trait RandomAccess: Sync {
-    /// How many they are.
+    /// Number of bytes.
     fn length(&self) -> u64;
 
-    /// Reads some that begin `at` bytes in, and tells how many; none, where that is beyond the end.
+    /// Reads bytes from offset `at` into `to` and returns their number; 0 beyond the end.
     fn read_at(&self, to: &mut [u8], at: u64) -> Result<usize>;
 
-    /// A reader that begins `start` bytes in.
+    /// A reader that starts at offset `start`.
     fn beginning(&self, start: u64) -> Reader<'_, Self> {
         Reader { of: self, at: start }
     }
 
-    /// `count` bytes that begin `start` bytes in; an error where they are fewer.
+    /// `count` bytes from offset `start`; errors if there are fewer.
     fn bytes(&self, start: u64, count: u64) -> Result<Vec<u8>> {
         if start.checked_add(count).is_none_or(|end| end > self.length()) {
             return Err(ErrorKind::UnexpectedEof.into());
@@ -39,14 +39,14 @@ impl RandomAccess for [u8] {
     }
 }
 
-/// A file, of the length that it has when it is opened.
+/// A file, with its length when it was opened.
 pub struct StoredFile {
     file: File,
     length: u64,
 }
 
 impl StoredFile {
-    /// A file of at most `limit` bytes.
+    /// Opens a file of at most `limit` bytes.
     pub fn open(path: &Path, limit: u64) -> anyhow::Result<Self> {
         let file = open(path, limit)?;
         let length = file.metadata()?.len();
@@ -91,7 +91,7 @@ impl RandomAccess for ByteSource {
     }
 }
 
-/// A place in some bytes, to read and seek from; every reader has its own.
+/// A position in some bytes, for reading and seeking; readers are independent of one another.
 pub struct Reader<'a, P: ?Sized> {
     of: &'a P,
     at: u64,

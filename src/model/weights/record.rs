@@ -1,4 +1,4 @@
-//! Records of a zip archive, uncompressed.
+//! Uncompressed records of a zip archive.
 
 use super::pickle::shown;
 use super::random_access::RandomAccess;
@@ -8,10 +8,10 @@ use flate2::CrcReader;
 use std::io::{BufReader, Read, Seek};
 use zip::ZipArchive;
 
-/// Where bytes of a file start, and how many they are.
+/// Offset and length in bytes.
 pub type ByteRange = (u64, u64);
 
-/// A record of the archive, uncompressed.
+/// An uncompressed record of a zip archive.
 pub struct Record {
     name: String,
     pub(super) place: ByteRange,
@@ -23,7 +23,7 @@ impl Record {
         let file = archive.by_name(&name).with_context(|| damaged(&name))?;
         ensure!(
             file.compression() == zip::CompressionMethod::Stored,
-            "its records are compressed, which torch.save does not do"
+            "its records are compressed; torch.save writes them uncompressed"
         );
         let place = (file.data_start().with_context(|| damaged(&name))?, file.size());
         let sum = file.crc32();
@@ -31,13 +31,13 @@ impl Record {
         Ok(Self { name, place, sum })
     }
 
-    /// Its bytes, with the right checksum.
+    /// Reads its bytes and verifies the checksum.
     pub fn read(&self, file: &(impl RandomAccess + ?Sized)) -> Result<Vec<u8>> {
         self.check(file)?;
         file.bytes(self.place.0, self.place.1).with_context(|| damaged(&self.name))
     }
 
-    /// Compares its checksum with that of its bytes.
+    /// Verifies the checksum of its bytes.
     pub fn check(&self, file: &(impl RandomAccess + ?Sized)) -> Result<()> {
         let (start, length) = self.place;
         let bytes = BufReader::with_capacity(1 << 18, file.beginning(start).take(length));
@@ -49,7 +49,7 @@ impl Record {
     }
 }
 
-/// The error of a record that cannot be read.
+/// The error message for a record that cannot be read.
 pub fn damaged(name: &str) -> String {
     format!("the record \"{}\" of the zip archive: {CUT}", shown(name))
 }

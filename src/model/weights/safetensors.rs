@@ -1,4 +1,4 @@
-//! The safetensors format: a JSON header with names, types, shapes and places, then the numbers.
+//! The safetensors format: a JSON header with names, types, shapes and byte offsets, then the values.
 
 use super::archive::{Archive, StateDict, TensorEntry};
 use super::number::Number;
@@ -14,12 +14,14 @@ use std::collections::HashSet;
 use std::fmt;
 use std::io::Read;
 
-/// Bytes of the largest header that is read; the format's own limit.
+/// Maximum size of a header in bytes: the format's own limit.
 const HEADER: u64 = 100_000_000;
 
-/// Reads the header of a safetensors file.
+/// Opens a safetensors file by reading its header.
+///
+/// Errors: a damaged or truncated file, no tensors.
 pub fn open(file: ByteSource) -> Result<Archive> {
-    let damaged = "the safetensors file is damaged or cut short";
+    let damaged = "the safetensors file is damaged or truncated";
     let len = file.length();
     let mut size = [0; 8];
     file.beginning(0).read_exact(&mut size).context(damaged)?;
@@ -38,27 +40,27 @@ pub fn open(file: ByteSource) -> Result<Archive> {
         (name, TensorEntry::whole(number(info.dtype), info.shape, place))
     };
     let dict = StateDict { tensors: tensors.into_iter().map(entry).collect(), ..StateDict::default() };
-    ensure!(!dict.tensors.is_empty(), "there are no tensors in it");
+    ensure!(!dict.tensors.is_empty(), "it contains no tensors");
     Ok(Archive::of(file, vec![dict], Vec::new()))
 }
 
-/// Bytes of all tensors, which must follow one another without holes or overlaps.
+/// Total size of the tensors in bytes; they must be contiguous, without gaps or overlaps.
 fn data_len(tensors: &[(String, TensorInfo)]) -> Result<usize> {
     let mut places: Vec<_> = tensors.iter().collect();
     places.sort_by_key(|(_, info)| info.data_offsets);
     places.iter().try_fold(0, |end, (name, info)| {
         let name = shown(name);
         let (start, stop) = info.data_offsets;
-        ensure!(start == end, "tensor \"{name}\" begins at byte {start}, and the one before it ends at {end}");
+        ensure!(start == end, "tensor \"{name}\" begins at byte {start}, but the one before it ends at {end}");
         let numbers = info.shape.iter().copied().try_fold(1usize, usize::checked_mul);
         let bits = numbers.and_then(|numbers| numbers.checked_mul(info.dtype.bitsize()));
         let fits = bits.is_some_and(|bits| bits.is_multiple_of(8) && start.checked_add(bits / 8) == Some(stop));
-        ensure!(fits, "tensor \"{name}\" of the shape {:?} has the bytes {start} to {stop}", info.shape);
+        ensure!(fits, "tensor \"{name}\" of shape {:?} cannot occupy bytes {start} to {stop}", info.shape);
         Ok(stop)
     })
 }
 
-/// The tensors of a header, in its order.
+/// The tensors in a header, in order.
 struct Header(Vec<(String, TensorInfo)>);
 
 impl<'de> Deserialize<'de> for Header {
@@ -85,7 +87,7 @@ impl<'de> Deserialize<'de> for Header {
                         Ok(info) => tensors.push((key, info)),
                         Err(error) => {
                             let why = error.to_string();
-                            // The place is told once, of the whole.
+                            // The position is reported once, for the whole header.
                             let why = why.split(" at line ").next().unwrap_or_default();
                             let (name, why) = (shown(&key), words::line(why));
                             return Err(A::Error::custom(format!("tensor \"{name}\": {why}")));
@@ -99,7 +101,7 @@ impl<'de> Deserialize<'de> for Header {
     }
 }
 
-/// What a header says besides, text by text, each key once.
+/// The metadata of a header: a map of strings without duplicate keys.
 struct Texts;
 
 impl<'de> Deserialize<'de> for Texts {
@@ -109,7 +111,7 @@ impl<'de> Deserialize<'de> for Texts {
             type Value = Texts;
 
             fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-                f.write_str("a map of texts")
+                f.write_str("a map of strings")
             }
 
             fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> std::result::Result<Texts, A::Error> {
@@ -145,7 +147,7 @@ fn number(dtype: Dtype) -> Number {
         Dtype::F8_E4M3 => Number::Unread("F8_E4M3", 1),
         Dtype::F8_E5M2 => Number::Unread("F8_E5M2", 1),
         Dtype::F8_E8M0 => Number::Unread("F8_E8M0", 1),
-        _ => Number::Unread("of less than a byte", 1),
+        _ => Number::Unread("smaller than a byte", 1),
     }
 }
 
@@ -159,7 +161,7 @@ mod tests {
     }
 
     #[test]
-    fn a_key_that_comes_twice_is_an_error_with_its_name() {
+    fn a_duplicate_key_is_an_error_with_its_name() {
         let of = |name: &str, start: usize| {
             format!(r#""{name}":{{"dtype":"F32","shape":[1],"data_offsets":[{start},{}]}}"#, start + 4)
         };
@@ -168,7 +170,7 @@ mod tests {
         for (first, second) in [("conv1.weight", "conv1.weight"), ("w", "\\u0077"), ("", "")] {
             let said = error(format!("{{{},{}}}", of(first, 0), of(second, 4)), 8);
             assert!(said.contains(&format!("two entries \"{first}\"")), "{said}");
-            // The same place twice is no excuse.
+            // Two entries for the same data are an error as well.
             let said = error(format!("{{{},{}}}", of(first, 0), of(second, 0)), 4);
             assert!(said.contains("two entries"), "{said}");
         }

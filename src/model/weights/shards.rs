@@ -1,4 +1,4 @@
-//! Weights cut into shards, as Hugging Face writes large ones: `model-00001-of-00003.safetensors` and its like, with an index.
+//! Sharded weights as in Hugging Face repositories: `model-00001-of-00003.safetensors` and so on, with an index.
 
 use super::archive::{Archive, joined};
 use super::pickle::shown;
@@ -11,10 +11,10 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::io::Read;
 use std::path::{Path, PathBuf};
 
-/// How the names of indices end.
+/// Suffix of index files.
 pub const INDEX: &str = ".index.json";
 
-/// Bytes of the largest index that is read.
+/// Maximum size of an index in bytes.
 const LIMIT: u64 = 64 << 20;
 
 #[derive(Deserialize)]
@@ -22,8 +22,8 @@ struct Index {
     weight_map: BTreeMap<String, String>,
 }
 
-/// The files of the shards that a path names: the folder of an index, the index, or one of several shards. None: it is a
-/// file by itself.
+/// The shards given by a path: the folder of an index, the index, or one of several shards. `None` for a file that is not
+/// sharded.
 pub fn shards(path: &Path) -> Result<Option<Shards>> {
     if path.is_dir() {
         return in_folder(path).and_then(|index| Shards::of_index(&index)).map(Some);
@@ -41,11 +41,11 @@ pub fn shards(path: &Path) -> Result<Option<Shards>> {
     Ok(Some(Shards { folder: folder(path), files, tensors: BTreeMap::new() }))
 }
 
-/// Shards beside one another.
+/// The shards of one set of weights, in one folder.
 pub struct Shards {
     folder: PathBuf,
     files: BTreeSet<String>,
-    /// Which file has which tensor, where an index says so.
+    /// The file of each tensor, according to the index.
     tensors: BTreeMap<String, String>,
 }
 
@@ -55,12 +55,12 @@ impl Shards {
         let reading = || format!("reading the index \"{}\"", words::path(&path));
         open(path, LIMIT)?.read_to_string(&mut text).with_context(reading)?;
         let index: Index = decoding("JSON", || serde_json::from_str(&text)).with_context(reading)?;
-        ensure!(!index.weight_map.is_empty(), "the index \"{}\" names no tensors", words::path(&path));
+        ensure!(!index.weight_map.is_empty(), "the index \"{}\" lists no tensors", words::path(&path));
         for file in index.weight_map.values() {
             let plain = !file.is_empty() && !file.contains(['/', '\\', ':', '\0']) && file != "." && file != "..";
             ensure!(
                 plain,
-                "the index \"{}\" names \"{}\"; shards are files in the same folder",
+                "the index \"{}\" refers to \"{}\"; shards must be in the same folder",
                 words::path(&path),
                 shown(file)
             );
@@ -69,12 +69,14 @@ impl Shards {
         Ok(Self { folder: folder(path), files, tensors: index.weight_map })
     }
 
-    /// All of them as one archive, each opened by `open`.
+    /// Opens all shards with `open` and joins them to one archive.
+    ///
+    /// Errors: a missing shard, a tensor of the index that its shard does not contain.
     pub fn open(&self, open: impl Fn(&Path) -> Result<Archive>) -> Result<Archive> {
         let one = |name: &String| {
             let path = self.folder.join(name);
             let all = self.files.len();
-            ensure!(path.exists(), "the shard \"{}\" is missing, one of {all}", shown(&path.to_string_lossy()));
+            ensure!(path.exists(), "the shard \"{}\", one of {all}, is missing", shown(&path.to_string_lossy()));
             open(&path).map(|archive| (name.clone(), archive))
         };
         let archives: Vec<_> = self.files.iter().map(one).collect::<Result<_>>()?;
@@ -83,7 +85,7 @@ impl Shards {
             let there = shard.is_some_and(|(_, a)| {
                 a.dicts.iter().any(|d| d.tensors.contains_key(tensor) || d.unread.contains_key(tensor))
             });
-            ensure!(there, "the shard \"{}\" has no tensor \"{}\", which the index names", shown(file), shown(tensor));
+            ensure!(there, "the shard \"{}\" has no tensor \"{}\", which the index lists", shown(file), shown(tensor));
         }
         joined(archives)
     }
@@ -95,11 +97,11 @@ fn in_folder(folder: &Path) -> Result<PathBuf> {
     let files = std::fs::read_dir(folder).with_context(reading)?.flatten().map(|file| file.path());
     let is_index = |path: &PathBuf| path.to_string_lossy().ends_with(INDEX);
     let mut found: Vec<_> = files.filter(is_index).collect();
-    // Of the same weights in two formats, safetensors.
+    // If the same weights come in two formats, prefer safetensors.
     found.sort_by_key(|path| (!path.to_string_lossy().ends_with(".safetensors.index.json"), path.clone()));
     match found.into_iter().next() {
         Some(index) => Ok(index),
-        None => bail!("{}: it is a folder without a *{INDEX} of shards; give a weight file", reading()),
+        None => bail!("{}: it is a folder without an index (*{INDEX}); give a weight file", reading()),
     }
 }
 
@@ -140,7 +142,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn shards_are_told_by_their_names() {
+    fn shards_are_recognized_by_their_names() {
         let part = Part::of("model-00002-of-00012.safetensors").unwrap();
         assert_eq!((part.count, part.name(7)), (12, "model-00007-of-00012.safetensors".into()));
         assert_eq!(Part::of("pytorch_model-1-of-2.bin").unwrap().name(2), "pytorch_model-2-of-2.bin");

@@ -1,27 +1,29 @@
-//! The named tensors in what was saved: a `state_dict`, checkpoints around several, whole modules.
+//! Finds the named tensors in a pickle: a `state_dict`, checkpoints with several of them, whole modules.
 
 use super::pickle::{Object, Pickle, PickleValue, shown};
 use anyhow::{Result, bail, ensure};
 use std::collections::{BTreeMap, HashSet};
 
-/// How deep state dicts are looked for, and modules within modules.
+/// Maximum nesting depth of state dicts and modules.
 const MAX_DEPTH: usize = 32;
 
-/// Bytes that all names of a file may have together.
+/// Maximum total length of all names of a file, in bytes.
 const NAMES: usize = 64 << 20;
 
-/// Tensors by name, with their places in the heap.
+/// Tensors by name, as indices into the heap.
 #[derive(Debug, Default)]
 pub struct Names {
-    /// Where they stood in the checkpoint: `optimizer.state.0`; empty at its root.
+    /// Path within the checkpoint: `optimizer.state.0`; empty at the root.
     pub key: String,
-    /// The names of tensors, and their places.
+    /// Heap index of each tensor, by name.
     pub tensors: BTreeMap<String, usize>,
-    /// Names of what PyTorch makes tensors of by functions that are not known here, with those functions.
+    /// Tensors created by PyTorch functions that are not supported, with the names of those functions.
     pub unread: BTreeMap<String, String>,
 }
 
-/// Every state dict in a pickle, in the order of the file; whatever else was saved is left aside.
+/// All state dicts in a pickle, in the order of the file; everything else is ignored.
+///
+/// Errors: no tensors, names that are too long, modules nested too deeply.
 pub fn state_dicts(pickle: &Pickle) -> Result<Vec<Names>> {
     let mut search = Search { pickle, seen: HashSet::new(), found: Vec::new(), bytes: 0 };
     search.walk(pickle.root, String::new(), 0)?;
@@ -38,7 +40,7 @@ struct Search<'a> {
     bytes: usize,
 }
 
-/// A container's place in the heap.
+/// A container, identified by its index in the heap.
 #[derive(PartialEq, Eq, Hash)]
 enum Place {
     List(usize),
@@ -101,7 +103,7 @@ impl<'a> Search<'a> {
         Ok(())
     }
 
-    /// What stands in a container under this name.
+    /// Searches the value stored in a container under this name.
     fn inner(&mut self, value: PickleValue<'a>, key: &str, name: &str, depth: usize) -> Result<()> {
         if !matches!(value, PickleValue::List(_) | PickleValue::Dict(_) | PickleValue::Object(_)) {
             return Ok(());
@@ -110,9 +112,9 @@ impl<'a> Search<'a> {
         self.walk(value, joined(key, name), depth + 1)
     }
 
-    /// The tensors of a module, of which only its attributes are looked at.
+    /// Collects the tensors of a module from its attributes.
     fn module(&mut self, module: &'a Object<'a>, prefix: &str, names: &mut Names, depth: usize) -> Result<()> {
-        ensure!(depth <= MAX_DEPTH, "it has modules in modules more than {MAX_DEPTH} deep; save model.state_dict()");
+        ensure!(depth <= MAX_DEPTH, "its modules are nested more than {MAX_DEPTH} deep; save model.state_dict()");
         let pickle = self.pickle;
         let passing = strings(pickle, self.attribute(module, "_non_persistent_buffers_set"));
         for kind in ["_parameters", "_buffers"] {
@@ -161,7 +163,7 @@ impl<'a> Search<'a> {
 
     fn spend(&mut self, bytes: usize) -> Result<()> {
         self.bytes += bytes + 1;
-        ensure!(self.bytes <= NAMES, "its names are longer than {NAMES} bytes; save model.state_dict() alone");
+        ensure!(self.bytes <= NAMES, "its names take more than {NAMES} bytes; save only model.state_dict()");
         Ok(())
     }
 
@@ -175,7 +177,7 @@ impl<'a> Search<'a> {
         found.map_or(PickleValue::None, |(_, value)| *value)
     }
 
-    /// An object's attributes; one with slots has a pair of dicts as its state.
+    /// An object's attributes; the state of an object with slots is a pair of dicts.
     fn attributes(&self, object: &Object<'a>) -> &'a [Item<'a>] {
         match object.state {
             Some(PickleValue::List(pair)) => match self.pickle.heap.lists[pair][..] {
@@ -196,7 +198,7 @@ impl<'a> Search<'a> {
     }
 }
 
-/// The words of a set, which older pickles make by a call with a list.
+/// The strings in a set; older pickles create sets by a call with a list.
 fn strings<'a>(pickle: &'a Pickle, set: PickleValue) -> HashSet<&'a str> {
     let list = match set {
         PickleValue::List(list) => Some(list),
@@ -216,19 +218,21 @@ fn joined(key: &str, name: &str) -> String {
     if key.is_empty() { name.into() } else { format!("{key}.{name}") }
 }
 
-/// Why a file has no names for its tensors.
+/// Explains why a file has no named tensors.
 fn without(pickle: &Pickle) -> String {
     match pickle.root {
         PickleValue::Dict(dict) => {
             let entries = entries(&pickle.heap.dicts[dict]);
-            format!("there are no tensors in it{entries}; save model.state_dict(), or wrap it as \"state_dict\"")
+            format!("it contains no tensors{entries}; save model.state_dict(), or wrap it as \"state_dict\"")
         }
         PickleValue::Object(object) if !pickle.heap.objects[object].class.1.is_empty() => {
             let (module, name) = pickle.heap.objects[object].class;
             let (module, name) = (shown(module), shown(name));
-            format!("it is a {module}.{name} without tensors, and nothing of it is run; save model.state_dict()")
+            format!(
+                "it is a {module}.{name} without tensors, and code in weight files is not run; save model.state_dict()"
+            )
         }
-        _ => "it has no names for its tensors; save model.state_dict()".into(),
+        _ => "its tensors have no names; save model.state_dict()".into(),
     }
 }
 

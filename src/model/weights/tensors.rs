@@ -3,17 +3,17 @@
 use candle_core::Tensor;
 use std::collections::BTreeMap;
 
-/// The error of a file that ends too early.
-pub const CUT: &str = "the file is damaged or cut short";
+/// The error message for a file that ends early.
+pub const CUT: &str = "the file is damaged or truncated";
 
-/// Tensors by the names that the network's author gave them.
+/// Tensors by their names in the file.
 pub type Tensors = BTreeMap<String, Tensor>;
 
-/// A weight file, read.
+/// The contents of a weight file.
 #[derive(Clone, Debug)]
 pub struct Weights {
-    /// Its tensors, in the types that the file has: f32, f16, bf16 or f64; counters as i64, bytes and truth values as u8.
+    /// The tensors in the types of the file: f32, f16, bf16 or f64; signed integers as i64, bytes and booleans as u8.
     pub tensors: Tensors,
-    /// SHA-256 of the file, in hexadecimal; of shards, of their bytes in the order of their names.
+    /// SHA-256 of the file, in hexadecimal; for shards, of their bytes in the order of their names.
     pub hash: String,
 }

@@ -1,48 +1,48 @@
-//! What PyTorch writes into its pickles: the few names that are known, and how they make tensors.
+//! The functions and classes in PyTorch's pickles that are supported, and how they create tensors.
 
 use super::number::{Number, count};
 use super::pickle::{Heap, PickleValue};
 use anyhow::{Context, Result, bail, ensure};
 
-/// The most axes of a tensor, as in PyTorch.
+/// Maximum number of dimensions of a tensor, as in PyTorch.
 const MAX_AXES: usize = 64;
 
-/// A function or class that a pickle may name.
+/// A function or class named in a pickle.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub enum Global<'a> {
     /// `_rebuild_tensor`, `_rebuild_tensor_v2`: a view of a storage.
     Tensor,
     /// `_rebuild_from_type_v2`: a tensor of a subclass.
     Subclass,
-    /// `_rebuild_parameter`: its tensor.
+    /// `_rebuild_parameter`: the tensor of a parameter.
     Parameter,
-    /// `OrderedDict`, empty or of pairs.
+    /// `OrderedDict`, empty or from pairs.
     OrderedDict,
     /// `torch.Size`: a tuple.
     Size,
-    /// `torch.device`: not needed here.
+    /// `torch.device`: ignored.
     Device,
-    /// `FloatStorage` and the like.
+    /// `FloatStorage` and so on.
     Storage(Number),
-    /// Any other class or function, by module and name: nothing runs it.
+    /// Any other class or function, by module and name; never run.
     Unknown(&'a str, &'a str),
 }
 
-/// Numbers that tensors are views of.
+/// The buffer that tensors are views of.
 #[derive(Debug)]
 pub struct Storage<'a> {
-    /// Their type.
+    /// Number type.
     pub number: Number,
-    /// Their name in the file.
+    /// Key in the file.
     pub key: &'a str,
-    /// How many they are.
+    /// Number of values.
     pub count: usize,
 }
 
-/// A tensor: some numbers of a storage. Value `(i, j, …)` stands at `offset + i · stride[0] + j · stride[1] + …`.
+/// A strided view of a storage. Element `(i, j, …)` is at index `offset + i · stride[0] + j · stride[1] + …`.
 #[derive(Clone, Debug)]
 pub struct StridedView {
-    /// The storage's place in the heap.
+    /// Index of the storage in the heap.
     pub storage: usize,
     pub offset: usize,
     pub shape: Vec<usize>,
@@ -50,7 +50,7 @@ pub struct StridedView {
 }
 
 impl<'a> Global<'a> {
-    /// What this name stands for.
+    /// Looks up a name.
     pub fn find(module: &'a str, name: &'a str) -> Self {
         match (module, name) {
             ("torch._utils", "_rebuild_tensor" | "_rebuild_tensor_v2") => Self::Tensor,
@@ -92,15 +92,17 @@ fn number(storage: &str) -> Option<Number> {
 }
 
 impl<'a> Heap<'a> {
-    /// `called(*args)`: a tensor or container where the function is known, else a placeholder.
+    /// Evaluates `called(*args)`: a tensor or container if the function is supported, else a placeholder.
+    ///
+    /// Errors: arguments that do not match, too many copies.
     pub fn call(&mut self, called: PickleValue<'a>, args: usize) -> Result<PickleValue<'a>> {
         let PickleValue::Global(global) = called else {
-            // A method, a partial function: whatever a placeholder would have given.
+            // A method or a partial function, with the class of its placeholder.
             let class = if let PickleValue::Object(object) = called { self.objects[object].class } else { ("", "") };
             return Ok(self.object(class, Some(args)));
         };
         match (global, &self.lists[args][..]) {
-            // Numbers of a kind that only the program that wrote them knows.
+            // Values of a kind known only to the program that wrote them.
             (Global::Tensor | Global::Parameter, &[object @ PickleValue::Object(_), ..]) => Ok(object),
             (Global::Tensor, &[storage, offset, shape, stride, ..]) => self.tensor(storage, offset, shape, stride),
             (Global::Parameter, &[tensor @ PickleValue::Tensor(_), ..]) => Ok(tensor),
@@ -116,17 +118,17 @@ impl<'a> Heap<'a> {
             }
             (Global::Size, &[sizes @ PickleValue::List(_)]) => Ok(sizes),
             (Global::Device, _) => Ok(PickleValue::Other),
-            // `copyreg` makes objects of the class that is its first argument.
+            // `copyreg` creates objects of the class given as its first argument.
             (Global::Unknown("copyreg" | "copy_reg", _), &[PickleValue::Global(Global::Unknown(module, name)), ..])
             | (Global::Unknown(module, name), _) => Ok(self.object((module, name), Some(args))),
             (Global::Tensor | Global::Parameter, _) => {
-                bail!("the pickle makes a tensor of arguments that do not fit; the file is damaged")
+                bail!("the pickle creates a tensor from invalid arguments; the file is damaged")
             }
             _ => Ok(self.object(("", ""), Some(args))),
         }
     }
 
-    /// What a persistent id stands for: a storage, or a class beside whose name its source code stands.
+    /// The value of a persistent ID: a storage, or a class that comes with its source code.
     pub fn persistent(&mut self, id: PickleValue<'a>) -> Result<PickleValue<'a>> {
         match id {
             PickleValue::List(id) => match self.lists[id][..] {
@@ -138,11 +140,11 @@ impl<'a> Heap<'a> {
         }
     }
 
-    /// The storage `("storage", type, key, location, count)`; where it was does not matter.
+    /// The storage `("storage", type, key, location, count)`; the location is ignored.
     fn storage(&mut self, id: usize) -> Result<PickleValue<'a>> {
-        const SHAPE: &str = "the pickle has a storage that PyTorch does not write";
+        const SHAPE: &str = "the pickle has a storage in a form PyTorch does not write";
         let storage = match self.lists[id][..] {
-            // A sixth entry tells a part of another storage; it is None since PyTorch 0.4.
+            // A sixth entry refers to a part of another storage; it is None since PyTorch 0.4.
             [PickleValue::Text("storage"), kind, key, _, count]
             | [PickleValue::Text("storage"), kind, key, _, count, PickleValue::None] => {
                 let PickleValue::Text(key) = key else { bail!(SHAPE) };
@@ -158,7 +160,9 @@ impl<'a> Heap<'a> {
         Ok(PickleValue::Storage(self.storages.len() - 1))
     }
 
-    /// A view of a storage that lies within it.
+    /// A view of a storage.
+    ///
+    /// Errors if it reaches beyond the storage.
     fn tensor(
         &mut self,
         storage: PickleValue,
@@ -179,7 +183,7 @@ impl<'a> Heap<'a> {
         Ok(PickleValue::Tensor(self.tensors.len() - 1))
     }
 
-    /// An `OrderedDict` of pairs, as Python 2 wrote it.
+    /// An `OrderedDict` from a list of pairs, as written by Python 2.
     fn ordered(&mut self, items: usize) -> Result<PickleValue<'a>> {
         self.copies(self.lists[items].len())?;
         let pair = |item: &PickleValue| match item {
@@ -187,21 +191,26 @@ impl<'a> Heap<'a> {
             _ => None,
         };
         let pairs = self.lists[items].iter().map(pair).collect::<Option<_>>();
-        Ok(self.dict(pairs.context("the pickle has an OrderedDict of what are no pairs")?))
+        Ok(self.dict(pairs.context("the pickle has an OrderedDict of items that are not pairs")?))
     }
 
     fn sizes(&self, list: PickleValue) -> Result<Vec<usize>> {
         let PickleValue::List(list) = list else { bail!("the pickle has a tensor without a shape") };
         let list = &self.lists[list];
-        ensure!(list.len() <= MAX_AXES, "a tensor of {} axes", list.len());
+        ensure!(list.len() <= MAX_AXES, "a tensor has {} dimensions, at most 64 are supported", list.len());
         list.iter().map(|&n| size(n)).collect()
     }
 }
 
 impl StridedView {
-    /// The number after its last one in the storage.
+    /// The index in the storage after its last value.
     fn end(&self) -> Result<usize> {
-        ensure!(self.shape.len() == self.stride.len(), "shape {:?} with strides {:?}", self.shape, self.stride);
+        ensure!(
+            self.shape.len() == self.stride.len(),
+            "a tensor has shape {:?} but strides {:?}",
+            self.shape,
+            self.stride
+        );
         if count(&self.shape)? == 0 {
             return Ok(0);
         }
@@ -214,6 +223,6 @@ impl StridedView {
 fn size(value: PickleValue) -> Result<usize> {
     match value {
         PickleValue::Int(n) if n >= 0 => Ok(usize::try_from(n)?),
-        _ => bail!("the pickle has a tensor whose size, stride or offset is not a whole number from 0"),
+        _ => bail!("the pickle has a tensor whose size, stride or offset is not a nonnegative integer"),
     }
 }

@@ -363,7 +363,7 @@ fn unknown_names_are_usage_errors_that_list_valid_ones() {
     let says = |args: &[&str], parts: &[&str]| assert_says(&wrong(f.path(), args, 2), parts);
     says(&["run", "gradcamm"], &["no method named \"gradcamm\"", "gradcam"]);
     says(&["run", "gradcam", "-m", "squeeznet1_0"], &["no architecture named", "squeezenet1_0"]);
-    says(&["run", "gradcam", "-t", "nothing"], &["no class named \"nothing\"", "close ones are"]);
+    says(&["run", "gradcam", "-t", "nothing"], &["no class named \"nothing\"", "similar names: "]);
     says(&["run", "gradcam", "-t", "10"], &["no class 10", "10 classes, 0 to 9"]);
     says(&["run", "gradcam", "--set", "layer=conv99"], &["no layer named \"conv99\""]);
     says(&["run", "gradcam", "--set", "lay=conv1"], &["no parameter \"lay\", did you mean \"layer\"?"]);
@@ -671,8 +671,8 @@ fn a_removed_prefix_is_reported_once_and_recorded_in_the_result() {
     assert_eq!(said.matches("weights of tiny: without the prefix \"model.\"\n").count(), 1, "{said}");
     assert_eq!(taken, "without the prefix \"model.\"");
     let (said, taken) = run("ema_first.pth:model_ema");
-    assert!(said.contains("took \"model_ema\"; \"model\" fits too (FILE:KEY to choose)"), "{said}");
-    assert!(taken.as_str().unwrap().starts_with("took \"model_ema\""));
+    assert!(said.contains("using \"model_ema\"; \"model\" fits too (select with FILE:KEY)"), "{said}");
+    assert!(taken.as_str().unwrap().starts_with("using \"model_ema\""));
     let (said, taken) = run("module.pth");
     assert!(!said.contains("weights of") && taken.is_null(), "{said}");
 }

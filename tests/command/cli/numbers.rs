@@ -136,7 +136,7 @@ fn values_that_are_not_pixels_are_rejected_by_every_method() {
     write("beyond.npy", &|i| if i == 77 { 1.5 } else { 0.5 });
     write("rounded.npy", &|i| if i % 2 == 0 { 1.000_000_1 } else { -1e-6 });
     for (picture, told) in
-        [("bytes.npy", "divide them by 255"), ("normalised.npy", "look normalised"), ("beyond.npy", "0.5 to 1.5")]
+        [("bytes.npy", "divide them by 255"), ("normalised.npy", "look normalized"), ("beyond.npy", "0.5 to 1.5")]
     {
         for method in ["fgsm", "pgd", "saliency", "occlusion", "smoothgrad"] {
             assert_says(&wrong(folder.path(), &["run", method, "-i", picture], 1), &[picture, told]);

@@ -85,7 +85,7 @@ fn measuring_stops_when_the_caller_says_so() {
 #[test]
 fn a_label_beyond_the_networks_classes_is_an_error_before_anything_runs() {
     let error = evaluate(&tiny(), &pictures(vec![1, 4, 5]), &mut |_| panic!("it ran")).unwrap_err();
-    assert_eq!(error.to_string(), "picture 2 of \"noise\" is of class 5, but \"tiny\" tells 5 classes apart, 0 to 4");
+    assert_eq!(error.to_string(), "picture 2 of \"noise\" has class 5, but \"tiny\" has only 5 classes, 0 to 4");
 }
 
 #[test]

@@ -163,12 +163,12 @@ fn a_checkpoint_of_something_else_is_an_error_that_says_what() {
     };
     let other = Card { name: "other".into(), ..card() };
     assert!(error(&path, &other, digits("digits", 100)).contains("a checkpoint of \"small\", not of \"other\""));
-    assert!(error(&path, &card(), digits("digits", 99)).contains("other pictures"));
+    assert!(error(&path, &card(), digits("digits", 99)).contains("another data set"));
     let weights = folder.path().join("weights.safetensors");
     write_weights(&weights, &trainer(&TrainingOptions::default()).weights()).unwrap();
-    assert!(error(&weights, &card(), digits("digits", 100)).contains("no checkpoint of training"));
+    assert!(error(&weights, &card(), digits("digits", 100)).contains("not a training checkpoint"));
     std::fs::write(&weights, b"not a file of tensors").unwrap();
-    assert!(error(&weights, &card(), digits("digits", 100)).contains("no .safetensors file"));
+    assert!(error(&weights, &card(), digits("digits", 100)).contains("not a .safetensors file"));
 }
 
 #[test]
@@ -305,5 +305,5 @@ fn options_out_of_range_and_labels_without_a_score_are_refused() {
     assert!(refused(TrainingOptions { optimizer: Optimizer::Sgd { momentum: 1.0, nesterov: false }, ..good() }));
     let tiny = tiny();
     let error = Trainer::new(&tiny.graph, &tiny.card, digits("digits", 10), good()).err().expect("an error");
-    assert!(error.to_string().contains("is of class 5, but \"tiny\" tells 5 classes apart"), "{error}");
+    assert!(error.to_string().contains("has class 5, but \"tiny\" has only 5 classes"), "{error}");
 }

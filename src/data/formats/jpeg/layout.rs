@@ -1,9 +1,9 @@
-//! Where the scans of a JPEG file lie, and whether it is whole.
+//! Finds the scans of a JPEG file and checks that the file is complete.
 
 use anyhow::{Context, Result, bail, ensure};
 use std::ops::Range;
 
-/// Second bytes of markers.
+/// Marker codes: the byte after 0xFF.
 const SOI: u8 = 0xd8;
 const EOI: u8 = 0xd9;
 const SOS: u8 = 0xda;
@@ -12,19 +12,19 @@ const DQT: u8 = 0xdb;
 /// The entropy-coded data of a file.
 #[derive(Debug, Default, PartialEq)]
 pub struct Layout {
-    /// The place of each scan's data, restart markers included.
+    /// Byte range of each scan's data, including restart markers.
     pub scans: Vec<Range<usize>>,
-    /// Number of bytes between segments that belong to none.
+    /// Number of bytes that belong to no segment.
     pub stray_bytes: usize,
 }
 
 impl Layout {
-    /// Walks over all segments to the end-of-image marker. What follows it is not looked at.
+    /// Parses all segments up to the end-of-image marker. Anything after it is ignored.
     ///
-    /// Errors: the file ends before its end marker; quantisation tables change between scans.
+    /// Errors: the file ends before that marker; it has no scan; quantization tables change between scans.
     pub fn of(bytes: &[u8]) -> Result<Self> {
         const CUT: &str = "the file is truncated: it has no end-of-image marker";
-        ensure!(bytes.starts_with(&[0xff, SOI]), "it does not begin as a JPEG file does");
+        ensure!(bytes.starts_with(&[0xff, SOI]), "it does not begin like a JPEG file");
         let mut layout = Self::default();
         let mut at = 2;
         loop {
@@ -32,30 +32,30 @@ impl Layout {
             layout.stray_bytes += after - 2 - at - fill(bytes, after - 2, at);
             at = match marker {
                 EOI => break,
-                SOI => bail!("another picture begins inside it"),
+                SOI => bail!("another image begins inside it"),
                 0x01 | 0xd0..=0xd7 => after,
                 _ => segment_end(bytes, after).context(CUT)?,
             };
-            ensure!(marker != DQT || layout.scans.is_empty(), "its quantisation tables change between scans");
+            ensure!(marker != DQT || layout.scans.is_empty(), "its quantization tables change between scans");
             if marker == SOS {
                 let end = scan_end(bytes, at);
                 layout.scans.push(at..end);
                 at = end;
             }
         }
-        ensure!(!layout.scans.is_empty(), "it has no picture data");
+        ensure!(!layout.scans.is_empty(), "it has no image data");
         Ok(layout)
     }
 }
 
-/// The first marker at or behind a place, and where it ends.
+/// The first marker at or after `from`, and the position after it.
 fn next_marker(bytes: &[u8], from: usize) -> Option<(u8, usize)> {
     let pairs = bytes.get(from..)?.windows(2);
     let at = from + pairs.into_iter().position(|pair| pair[0] == 0xff && !matches!(pair[1], 0 | 0xff))?;
     Some((bytes[at + 1], at + 2))
 }
 
-/// How many bytes before a marker, back to `from`, are 0xFF: any number may fill the space.
+/// Number of fill bytes (0xFF) directly before a marker, back to `from`.
 fn fill(bytes: &[u8], marker: usize, from: usize) -> usize {
     bytes[from..marker].iter().rev().take_while(|&&byte| byte == 0xff).count()
 }
@@ -65,7 +65,7 @@ fn segment_end(bytes: &[u8], at: usize) -> Option<usize> {
     Some(at + length.max(2)).filter(|&end| end <= bytes.len())
 }
 
-/// Where data that begins here ends: at a marker that is no restart, or at the file's end.
+/// End of the scan data that starts at `start`: at a marker other than a restart marker, or at the end of the file.
 fn scan_end(bytes: &[u8], start: usize) -> usize {
     let mut at = start;
     loop {

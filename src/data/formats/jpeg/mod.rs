@@ -1,7 +1,7 @@
-//! JPEG files decoded as libjpeg-turbo decodes them, bit for bit: what Pillow and torchvision show to a network.
+//! JPEG decoding that matches libjpeg-turbo bit for bit, and thus what Pillow and torchvision give to a network.
 //!
-//! `libjpeg-turbo-rs` reads headers and tables, decodes entropy-coded blocks and has the inverse DCT. Its own decoder is
-//! not used: it fails on CMYK files with subsampling, and passes over bytes that a damaged scan leaves behind.
+//! `libjpeg-turbo-rs` reads headers and tables, decodes entropy-coded blocks and provides the inverse DCT. Its own decoder is
+//! not used: it fails on subsampled CMYK files and ignores bytes left over in damaged scans.
 
 mod layout;
 mod scan;
@@ -18,21 +18,21 @@ use libjpeg_turbo_rs::decode::marker::{JpegMetadata, MarkerReader};
 use libjpeg_turbo_rs::{PixelFormat, Subsampling};
 use scan::Coefficients;
 
-/// A JPEG file's pixels as they are stored.
+/// The decoded pixels of a JPEG file, as stored.
 #[derive(Debug)]
 pub struct Jpeg {
     /// `ImageLuma8` or `ImageRgb8`.
     pub image: DynamicImage,
-    /// How to turn them upright, by the EXIF block.
+    /// The rotation or flip that turns them upright, from the EXIF block.
     pub orientation: Orientation,
-    /// Number of bytes that belong to no segment and no scan: padding, or a sign of damage.
+    /// Number of bytes that belong to no segment or scan: padding, or a sign of damage.
     pub stray_bytes: usize,
 }
 
-/// Decodes a baseline or progressive JPEG of 8 bits: grey, YCbCr, RGB, CMYK or YCCK, with any whole subsampling.
+/// Decodes an 8-bit baseline or progressive JPEG: gray, YCbCr, RGB, CMYK or YCCK, with any integer subsampling.
 ///
-/// Errors: a file that ends early or whose scans do not decode to their ends, a progressive file without its last scans,
-/// kinds that Pillow does not read either (12 bits, lossless, two components), arithmetic coding.
+/// Errors: a truncated file, scans that do not decode to their ends, a progressive file without its last scans, kinds that
+/// Pillow does not read either (12 bits, lossless, two components), arithmetic coding.
 pub fn decode(bytes: &[u8]) -> Result<Jpeg> {
     const DAMAGED: &str = "the jpg file is damaged";
     let layout = Layout::of(bytes).context(DAMAGED)?;
@@ -45,8 +45,7 @@ pub fn decode(bytes: &[u8]) -> Result<Jpeg> {
     Ok(Jpeg { image, orientation: orientation.unwrap_or(Orientation::NoTransforms), stray_bytes })
 }
 
-/// Encodes a picture, `width · height` grey bytes or as many RGB triples, with a quality of 1 to 100 and chroma halved both
-/// ways.
+/// Encodes a picture as JPEG: `width · height` gray bytes or RGB triples, quality 1 to 100, 4:2:0 chroma subsampling.
 pub fn encode(picture: &[u8], (width, height): (u32, u32), grey: bool, quality: u8) -> Result<Vec<u8>> {
     let format = if grey { PixelFormat::Grayscale } else { PixelFormat::Rgb };
     let (w, h) = (width as usize, height as usize);
@@ -56,15 +55,15 @@ pub fn encode(picture: &[u8], (width, height): (u32, u32), grey: bool, quality: 
 
 fn check_kind(header: &JpegMetadata) -> Result<()> {
     let frame = &header.frame;
-    ensure!(!header.is_arithmetic, "arithmetic coding is not read; save it as a baseline JPEG");
-    ensure!(!frame.is_lossless, "lossless JPEG is not read; save it as a PNG");
-    ensure!(frame.precision == 8, "it has {} bits a sample, and 8 are read", frame.precision);
+    ensure!(!header.is_arithmetic, "arithmetic coding is not supported; save it as a baseline JPEG");
+    ensure!(!frame.is_lossless, "lossless JPEG is not supported; save it as a PNG");
+    ensure!(frame.precision == 8, "it has {} bits per sample; only 8 are supported", frame.precision);
     let components = frame.components.len();
-    ensure!(matches!(components, 1 | 3 | 4), "it has {components} components; 1, 3 and 4 are read");
+    ensure!(matches!(components, 1 | 3 | 4), "it has {components} components; only 1, 3 and 4 are supported");
     check_size(frame.width.into(), frame.height.into())
 }
 
-/// The coefficients of all scans, and the number of bytes that the scans left over.
+/// The coefficients of all scans, and the number of bytes left over in them.
 fn coefficients(bytes: &[u8], header: &JpegMetadata, layout: &Layout) -> Result<(Coefficients, usize)> {
     let mut coefficients = Coefficients::new(&header.frame, bytes.len())?;
     ensure!(header.scans.len() == layout.scans.len(), "its scans are not in order");
@@ -77,14 +76,14 @@ fn coefficients(bytes: &[u8], header: &JpegMetadata, layout: &Layout) -> Result<
     Ok((coefficients, left))
 }
 
-/// Inverse DCT, upsampling and colour.
+/// Inverse DCT, upsampling and color conversion.
 fn pixels(header: &JpegMetadata, coefficients: Coefficients) -> Result<DynamicImage> {
     let (width, height) = (usize::from(header.frame.width), usize::from(header.frame.height));
     let mut planes = Vec::new();
     for (component, grid) in header.frame.components.iter().zip(coefficients.grids) {
         let table = header.quant_tables[usize::from(component.quant_table_index)].as_ref();
         let table =
-            table.ok_or_else(|| anyhow!("its quantisation table {} is missing", component.quant_table_index))?;
+            table.ok_or_else(|| anyhow!("its quantization table {} is missing", component.quant_table_index))?;
         planes.push(upsample::to_full_size(&grid.samples(table), (width, height), coefficients.largest)?);
     }
     let size = (u32::from(header.frame.width), u32::from(header.frame.height));

@@ -1,4 +1,4 @@
-//! Coefficients from entropy-coded data, with nothing left over and nothing missing.
+//! Decodes the coefficients of a scan, and checks that no data is left over or missing.
 
 use anyhow::{Context, Result, anyhow, ensure};
 use libjpeg_turbo_rs::common::huffman_table::HuffmanTable;
@@ -13,14 +13,14 @@ use libjpeg_turbo_rs::{ComponentInfo, FrameHeader};
 /// 8 x 8 coefficients, row by row.
 type Block = [i16; 64];
 
-/// What no scan has told yet: one more than the largest shift.
+/// Marks coefficients that no scan has provided yet: one more than the largest shift.
 const UNKNOWN: u8 = 14;
 
-/// The blocks of all components.
+/// The coefficients of all components.
 pub struct Coefficients {
-    /// One for each component, in the order of the frame header.
+    /// One grid per component, in the order of the frame header.
     pub grids: Vec<Grid>,
-    /// The largest sampling factors, across and down.
+    /// Maximum sampling factors: horizontal, vertical.
     pub largest: (usize, usize),
     mcus: (usize, usize),
     ids: Vec<u8>,
@@ -29,30 +29,30 @@ pub struct Coefficients {
 
 /// The blocks of one component.
 pub struct Grid {
-    /// Sampling factors, across and down.
+    /// Sampling factors: horizontal, vertical.
     pub factors: (usize, usize),
-    /// Number of blocks that hold pixels, across and down; interleaved scans have more, up to whole MCUs.
+    /// Number of blocks that hold pixels: columns, rows. Interleaved scans have more, up to whole MCUs.
     size: (usize, usize),
     stride: usize,
     blocks: Vec<Block>,
-    /// The lowest bit that each coefficient, in zigzag order, is known to.
+    /// The lowest bit decoded so far for each coefficient, in zigzag order.
     known_to: [u8; 64],
 }
 
-/// Samples of one component before upsampling.
+/// The samples of one component before upsampling.
 pub struct Samples {
-    /// Sampling factors, across and down.
+    /// Sampling factors: horizontal, vertical.
     pub factors: (usize, usize),
-    /// Samples in a row, those behind the picture's edge included.
+    /// Samples per row, including those beyond the right edge of the picture.
     pub stride: usize,
-    /// Row after row.
+    /// The samples, row by row.
     pub values: Vec<u8>,
 }
 
 impl Coefficients {
-    /// Room for the blocks of a frame; `length` is that of the file.
+    /// Allocates the blocks of a frame; `length` is the size of the file in bytes.
     ///
-    /// Errors: sampling factors outside 1 to 4, more blocks than such a file can hold.
+    /// Errors: sampling factors outside 1 to 4, more blocks than a file of this size can hold.
     pub fn new(frame: &FrameHeader, length: usize) -> Result<Self> {
         let factors = |c: &ComponentInfo| (usize::from(c.horizontal_sampling), usize::from(c.vertical_sampling));
         let all: Vec<_> = frame.components.iter().map(factors).collect();
@@ -64,7 +64,7 @@ impl Coefficients {
         let (width, height) = (usize::from(frame.width), usize::from(frame.height));
         let mcus = (width.div_ceil(8 * largest.0), height.div_ceil(8 * largest.1));
         let count: usize = all.iter().map(|(h, v)| mcus.0 * h * mcus.1 * v).sum();
-        // A block takes a bit at least.
+        // A block takes at least one bit.
         ensure!(count / 8 <= length, "the file is truncated: {length} bytes for {width}x{height} pixels");
         let grid = |&(h, v): &(usize, usize)| Grid {
             factors: (h, v),
@@ -77,9 +77,9 @@ impl Coefficients {
         Ok(Self { grids: all.iter().map(grid).collect(), largest, mcus, ids, progressive: frame.is_progressive })
     }
 
-    /// Decodes a scan; gives the number of bytes that were left over.
+    /// Decodes a scan; returns the number of bytes left over.
     ///
-    /// Errors: data that ends early or is no code, restart markers that are missing, too many or out of order.
+    /// Errors: data that ends early or contains an invalid code; restart markers that are missing, superfluous or out of order.
     pub fn read(&mut self, scan: &ScanInfo, data: &[u8]) -> Result<usize> {
         let parts = self.parts(scan)?;
         for part in &parts {
@@ -93,7 +93,7 @@ impl Coefficients {
         let interval = if scan.restart_interval == 0 { count } else { usize::from(scan.restart_interval) };
         let segments = segments(data)?;
         let wanted = count.div_ceil(interval);
-        ensure!(segments.len() == wanted, "{} restart markers where {} belong", segments.len() - 1, wanted - 1);
+        ensure!(segments.len() == wanted, "it has {} restart markers instead of {}", segments.len() - 1, wanted - 1);
         let mut left = 0;
         for (i, segment) in segments.into_iter().enumerate() {
             let mut decoder = Decoder::new(segment, scan, self.progressive);
@@ -105,7 +105,7 @@ impl Coefficients {
         Ok(left)
     }
 
-    /// The components of a scan, with their tables.
+    /// The components of a scan, with their Huffman tables.
     fn parts<'a>(&self, scan: &'a ScanInfo) -> Result<Vec<Part<'a>>> {
         let part = |c: &libjpeg_turbo_rs::ScanComponentSelector| {
             let component = self.ids.iter().position(|&id| id == c.component_id);
@@ -118,13 +118,13 @@ impl Coefficients {
         scan.header.components.iter().map(part).collect()
     }
 
-    /// Checks what a scan is about to tell, and keeps which bits are known then.
+    /// Checks that a scan may follow the previous ones, and records which bits it provides.
     fn note(&mut self, part: &Part, scan: &ScanInfo) -> Result<()> {
         let header = &scan.header;
         let (start, end) = (usize::from(header.spec_start), usize::from(header.spec_end));
         let known_to = &mut self.grids[part.component].known_to;
         if !self.progressive {
-            ensure!(known_to[0] == UNKNOWN, "a component comes twice");
+            ensure!(known_to[0] == UNKNOWN, "a component occurs twice");
             *known_to = [0; 64];
             return Ok(());
         }
@@ -142,7 +142,7 @@ impl Coefficients {
         Ok(())
     }
 
-    /// The blocks of one MCU: all of the part of the picture that it covers, or one where a component comes alone.
+    /// Decodes the blocks of one MCU: all blocks it covers, or a single one in a scan of one component.
     fn read_mcu(&mut self, decoder: &mut Decoder, parts: &[Part], (x, y): (usize, usize)) -> Result<()> {
         for part in parts {
             let grid = &mut self.grids[part.component];
@@ -156,7 +156,7 @@ impl Coefficients {
         Ok(())
     }
 
-    /// Errors where scans are missing that would have told the last bits.
+    /// Returns an error if the scans with the last bits are missing.
     pub fn check_complete(&self) -> Result<()> {
         let complete = self.grids.iter().all(|grid| grid.known_to == [0; 64]);
         ensure!(complete, "the file is truncated: its last scans are missing");
@@ -165,7 +165,7 @@ impl Coefficients {
 }
 
 impl Grid {
-    /// Dequantises and transforms back, as `jidctint.c` does.
+    /// Dequantizes and applies the inverse DCT, as in `jidctint.c`.
     pub fn samples(&self, table: &QuantTable) -> Samples {
         let stride = 8 * self.stride;
         let mut values = vec![0; 64 * self.blocks.len()];
@@ -181,20 +181,20 @@ impl Grid {
     }
 }
 
-/// One component of a scan.
+/// A component of a scan.
 struct Part<'a> {
     component: usize,
     dc: Option<&'a HuffmanTable>,
     ac: Option<&'a HuffmanTable>,
 }
 
-/// The state between two restart markers.
+/// Decoder state between two restart markers.
 struct Decoder<'a> {
     reader: BitReader<'a>,
     length: usize,
     mcu: McuDecoder,
     dc: [i16; 4],
-    /// Number of blocks to come that this band has nothing to tell of.
+    /// Number of following blocks that have no coefficients in this band (end-of-band run).
     eob_run: u16,
     progressive: bool,
     scan: &'a ScanInfo,
@@ -222,7 +222,7 @@ impl<'a> Decoder<'a> {
         read.map_err(|e| anyhow!("{e}"))
     }
 
-    /// The number of bytes that were not needed.
+    /// Returns the number of unused bytes.
     fn finish(mut self) -> Result<usize> {
         ensure!(self.eob_run == 0, "its data ends early");
         self.reader.peek_bits(16);
@@ -232,7 +232,7 @@ impl<'a> Decoder<'a> {
     }
 }
 
-/// The data between restart markers, which count from 0 to 7 and again.
+/// Splits the data at restart markers, which are numbered 0 to 7 cyclically.
 fn segments(data: &[u8]) -> Result<Vec<&[u8]>> {
     let (mut segments, mut start) = (Vec::new(), 0);
     for (at, pair) in data.windows(2).enumerate() {

@@ -1,12 +1,12 @@
-//! Components at the picture's full size, by the filters of libjpeg-turbo's `jdsample.c` ("fancy upsampling").
+//! Upsamples components to full size with the filters of libjpeg-turbo's `jdsample.c` ("fancy upsampling").
 
 use super::scan::Samples;
 use anyhow::{Result, ensure};
 
-/// A component's samples, one for each pixel of a `(width, height)` picture.
+/// Upsamples a component to one sample per pixel of a `(width, height)` picture.
 ///
-/// Triangle filters where it has half the samples across, down, or both; else each sample is repeated, as for widths up
-/// to 2. Errors where the factors do not divide the largest ones.
+/// Uses triangle filters where the component has half the samples in one or both directions; otherwise, and for widths up
+/// to 2, samples are repeated. Errors if the factors do not divide the largest ones.
 pub fn to_full_size(samples: &Samples, (width, height): (usize, usize), largest: (usize, usize)) -> Result<Vec<u8>> {
     let (h, v) = samples.factors;
     ensure!(
@@ -34,12 +34,12 @@ pub fn to_full_size(samples: &Samples, (width, height): (usize, usize), largest:
     Ok(full)
 }
 
-/// Three quarters of the near sample, one of the far one; the rounding goes up and down in turn.
+/// Three quarters of the near sample and a quarter of the far one; `up` selects the rounding direction.
 fn between(near: u8, far: u8, up: bool) -> u8 {
     ((3 * u16::from(near) + u16::from(far) + 1 + u16::from(up)) / 4) as u8
 }
 
-/// `h2v1_fancy_upsample`.
+/// `h2v1_fancy_upsample`: doubles a row horizontally.
 fn double(row: &[u8], line: &mut Vec<u8>) {
     let last = row.len() - 1;
     for (i, &sample) in row.iter().enumerate() {
@@ -48,7 +48,7 @@ fn double(row: &[u8], line: &mut Vec<u8>) {
     }
 }
 
-/// `h2v2_fancy_upsample`: down without rounding, then across.
+/// `h2v2_fancy_upsample`: vertically without rounding, then horizontally.
 fn double_both(near: &[u8], far: &[u8], line: &mut Vec<u8>) {
     let sum = |i: usize| 3 * u16::from(near[i]) + u16::from(far[i]);
     let last = near.len() - 1;
