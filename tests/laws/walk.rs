@@ -114,7 +114,7 @@ fn a_walk_to_a_layer_passes_only_what_lies_before_it() {
     assert_eq!(*passed.borrow(), ["fc", "flatten", "pool", "cat", "relu2"]);
     let whole = Walk::gradient(&trace, seed(&trace, 0)).run().unwrap();
     assert_close("at relu2", &answer.values[&to], whole.get("relu2").unwrap(), 1e-15);
-    assert!(answer.input().unwrap_err().to_string().contains("nothing came back"));
+    assert!(answer.input().unwrap_err().to_string().contains("did not reach layer"));
 }
 
 /// Nothing for any input.
@@ -172,7 +172,7 @@ fn a_seed_or_a_rule_of_another_shape_is_an_error_that_says_so() {
     assert!(wrong.to_string().contains("a seed of shape [2, 3] at \"fc\""), "{wrong}");
     let composite = composite(vec![("linear", Box::new(|_, r| Ok(vec![r.clone()])))]);
     let wrong = Walk { composite, ..Walk::gradient(&trace, seed(&trace, 0)) }.run().unwrap_err();
-    assert!(format!("{wrong:#}").contains("at layer \"fc\": the rule gave relevance of shape"), "{wrong:#}");
+    assert!(format!("{wrong:#}").contains("at layer \"fc\": the rule returned relevance of shape"), "{wrong:#}");
 }
 
 #[test]
