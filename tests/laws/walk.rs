@@ -229,5 +229,5 @@ fn folding_without_weights_is_an_error_that_says_so() {
     let mut graph = scores_before_the_norm();
     graph.logits = 2;
     let error = graph.folded().unwrap_err().to_string();
-    assert!(error.contains("layer \"conv\" has no weights to merge yet"), "{error}");
+    assert!(error.contains("layer \"conv\" has no weights to fold"), "{error}");
 }

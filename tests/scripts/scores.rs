@@ -275,7 +275,7 @@ fn a_card_may_say_that_classes_are_independent_or_exclude_one_another() {
     assert_eq!(scores("scores: \"exclusive\"", &format!("{plain}.sigmoid(\"p\")")).unwrap(), Scores::Exclusive);
     assert_eq!(scores("scores: \"independent\"", &format!("{BEGINNING}.linear(\"fc\", 1)")).unwrap(), Scores::Pair);
     let error = format!("{:#}", scores("scores: \"several\"", &plain).unwrap_err());
-    assert!(error.contains("known are exclusive") && error.contains("independent"), "{error}");
+    assert!(error.contains("expected exclusive") && error.contains("independent"), "{error}");
     let error = format!(
         "{:#}",
         built(&host, r#"labels: ["a", "b", "c"]"#, &format!("{BEGINNING}.linear(\"fc\", 1)")).unwrap_err()
@@ -314,7 +314,7 @@ fn values_at_places_are_no_classes_and_what_would_work_is_told() {
         assert!(session.set_target(Some(0)).is_err());
         let data = Dataset::of_bytes("two", vec![], [3, 8, 8], vec![7; 2 * 192], vec![0, 1]).unwrap();
         let error = format!("{:#}", evaluate(&model, &data, &mut |_| Ok(())).unwrap_err());
-        assert!(error.contains("at each of 6x6 places"), "{error}");
+        assert!(error.contains("6x6 positions"), "{error}");
         session.set_data(Data::of(data));
         let mut answered = vec![];
         for name in host.plugins().names() {
@@ -330,7 +330,7 @@ fn values_at_places_are_no_classes_and_what_would_work_is_told() {
                     assert!(!error.contains("itself failed"), "{name}: {error}");
                     if ["saliency", "gradcam", "fgsm", "pgd", "lrp", "deepfool"].contains(&name.as_str()) {
                         assert!(
-                            error.contains("3 values at each of 6x6 places") && error.contains("global_avg_pool"),
+                            error.contains("a map of 3 channels and 6x6 positions") && error.contains("global_avg_pool"),
                             "{name}: {error}"
                         );
                     }

@@ -29,6 +29,8 @@ pub struct Slide {
 }
 
 impl Slide {
+    /// Checks that this slide fits these sizes.
+    ///
     /// # Panics
     /// If a size is zero or too large, or channels do not divide into the groups.
     pub(crate) fn check(&self, sizes: Sizes) {
@@ -84,7 +86,8 @@ pub struct Filter {
 /// Weights in the form that one algorithm reads.
 #[derive(Debug)]
 enum Prepared {
-    /// Patches times weights; for the gradient of a strided convolution, one product for each phase of the stride.
+    /// Patches and weights of a matrix product; for the gradient of a strided convolution, one product for each phase of the
+    /// stride.
     Patches(Vec<(Patches, Arc<Packed>)>, usize),
     Winograd(Winograd),
     Depthwise(Depthwise),

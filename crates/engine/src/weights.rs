@@ -122,8 +122,8 @@ impl Part<'_> {
     /// Adds `aᵀ b` for a block of pixels.
     ///
     /// # Safety
-    /// The CPU must have the instruction set of `S`; `a` must have `count` rows `STRIDE` apart with numbers `k.0..k.1` of a
-    /// patch, `b` as many rows of `width` numbers.
+    /// The CPU must have the instruction set of `S`; `a` must have `count` rows `STRIDE` apart with elements `k.0..k.1` of a
+    /// patch, `b` as many rows of `width` elements.
     #[inline(always)]
     unsafe fn block<S: Simd>(&self, a: *const f32, b: *const f32, count: usize) {
         // SAFETY: tiles split the rows of the sums, and columns are whole vectors below `width`.

@@ -303,7 +303,7 @@ impl Stage<'_> {
     /// that no other thread writes.
     #[inline(always)]
     unsafe fn write<S: Simd, const M: usize, const A: usize>(&self, t: usize) {
-        // SAFETY: outputs beyond the map are left out, and `m` has `width` numbers for each frequency and tile.
+        // SAFETY: outputs beyond the map are left out, and `m` has `width` elements for each frequency and tile.
         unsafe {
             let (w, y) = (self.w, self.y);
             let (n, row, column) = self.place(t);

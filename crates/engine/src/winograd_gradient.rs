@@ -16,15 +16,15 @@ use crate::winograd_weights::g;
 const SIZE: usize = 4;
 /// Rows and columns that a tile reads.
 const SIDE: usize = 6;
-/// Frequencies of a tile.
+/// Number of frequencies of a tile.
 const ALL: usize = SIDE * SIDE;
 /// Input channels of a task.
 const CHUNK: usize = 64;
 /// The most partial sums of a batch, independent of the number of cores.
 const PARTS: usize = 8;
-/// The most numbers in all partial sums, unless there is one.
+/// Maximum number of elements in all partial sums, unless there is only one.
 const SUMS: usize = 1 << 23;
-/// About how many numbers of transformed tiles stay in a core's cache.
+/// Approximate number of transformed elements that stay in a core's cache.
 const NEAR: usize = 1 << 17;
 
 /// `Σ dy · xᵀ` over all pixels of a batch, by frequencies of tiles.
@@ -35,7 +35,7 @@ pub(crate) struct WinogradGradient {
 }
 
 impl WinogradGradient {
-    /// Whether it can compute this convolution's gradient, faster than direct sums.
+    /// Whether it supports this convolution and is faster than direct sums.
     pub fn pays(sizes: Sizes, slide: Slide) -> bool {
         let plain = slide.kernel == (3, 3) && slide.stride == (1, 1) && slide.dilation == (1, 1) && slide.groups == 1;
         plain && sizes.input >= 16 && sizes.output >= 16 && sizes.to.0 >= 6 && sizes.to.1 >= 6
@@ -205,7 +205,8 @@ impl Part<'_> {
     }
 }
 
-/// Transforms the pixels at `from` along both sides: `lanes` channels from `c` on, to `to.0` and rows of other frequencies `to.1` apart.
+/// Transforms the pixels at `from` along both axes: `lanes` channels from `c` on, to `to.0`; the rows of different frequencies
+/// are `to.1` apart.
 ///
 /// # Safety
 /// The CPU must have the instruction set of `S`; pixels that are not null must have those channels, and a vector must be writable at
@@ -242,7 +243,7 @@ unsafe fn transform<S: Simd, const N: usize>(
     }
 }
 
-/// A column of what a tile reads, or of the gradient of its output, transformed.
+/// Transforms a column of a tile's input, or of the gradient of its output.
 ///
 /// # Safety
 /// The CPU must have the instruction set of `S`.
