@@ -1,4 +1,4 @@
-//! Laws of the walk back through a network.
+//! Properties of backward passes.
 
 use crate::common::random::{Random, assert_close, numbers};
 use candle_core::Tensor;
@@ -117,7 +117,7 @@ fn a_walk_to_a_layer_passes_only_what_lies_before_it() {
     assert!(answer.input().unwrap_err().to_string().contains("did not reach layer"));
 }
 
-/// Nothing for any input.
+/// A rule that returns zero for every input.
 fn nothing<'a>() -> Rule<'a> {
     Box::new(|site, _| Ok((0..site.reads()).map(|i| site.x(i).unwrap().zeros_like().unwrap()).collect()))
 }
@@ -203,7 +203,7 @@ fn folding_batch_norms_changes_no_value_and_no_gradient() {
     assert_close("gradient", &gradient(&after), &gradient(&before), 1e-12);
 }
 
-/// A convolution and its batch norm, without weights; the class scores are the convolution's value.
+/// A convolution and its batch norm, without weights; the convolution's value is the class scores.
 fn scores_before_the_norm() -> Graph {
     let mut b = Builder::new(&[2, 6, 6]);
     let scores = b.add("conv", conv(2, 3, false), &[0]).unwrap();

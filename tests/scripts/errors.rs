@@ -1,4 +1,4 @@
-//! What a person reads when a script is wrong.
+//! Error reports of scripts.
 
 use crate::common::{answer, failure, host, one_shot, source};
 use gradscope::script::summary::Report;
@@ -15,7 +15,7 @@ fn a_report_has_message_place_excerpt_and_caret() {
     assert_eq!(line.char_indices().nth(caret.find('^').expect("a caret")).expect("below").1, 'r', "{text}");
 }
 
-/// Bodies of `run(cx)` that are wrong; line 3 is the first. Message, line, advice.
+/// Invalid bodies of `run(cx)`, which start on line 3. Message, line, advice.
 const WRONG: &[(&str, &str, usize, &str)] = &[
     ("let a = 8 / 255;", "8 / 255 is not a whole number", 3, "8.0 / 255"),
     ("let a = 7;\na /= 2;", "7 / 2 is not a whole number", 4, "7.0 / 2"),

@@ -1,4 +1,4 @@
-//! An attack of one's own is a few lines of script, and does what its formula says.
+//! Custom attacks: a few lines of script are enough, and they compute what the formula says.
 
 use crate::common::{host, picture, session, tiny};
 use candle_core::{Device, Tensor};
@@ -12,7 +12,7 @@ fn it_has_at_most_fifteen_lines_of_code() {
     assert!(code <= 15, "{code} lines");
 }
 
-/// The gradient of the cross-entropy by the picture.
+/// The gradient of the cross-entropy with respect to the picture.
 fn gradient(x: &[f64], class: usize) -> Vec<f64> {
     let model = tiny();
     let x: Vec<f32> = x.iter().map(|&v| v as f32).collect();
@@ -57,7 +57,7 @@ fn its_steps_are_those_of_the_formula_in_plain_numbers() {
         let far = shown.data.iter().zip(&x).map(|(a, b)| (f64::from(*a) - b).abs()).fold(0.0, f64::max);
         assert!(far < 1e-5, "step {n} is {far} away");
         if frame.done.is_some() {
-            assert!(n > 2, "it is over too soon to tell");
+            assert!(n > 2, "the attack ended too early to compare");
             return;
         }
     }
