@@ -6,7 +6,7 @@ use crate::train::{Init, Optimizer, Schedule};
 use crate::tui::Graphics;
 use clap::error::ErrorKind;
 use clap::parser::ValueSource;
-use clap::{Args as Group, CommandFactory, FromArgMatches, Parser, Subcommand};
+use clap::{Args as Group, CommandFactory, FromArgMatches, Parser, Subcommand, ValueHint};
 use std::ffi::OsString;
 use std::path::PathBuf;
 
@@ -90,6 +90,13 @@ pub enum CliCommand {
     Check(CheckArgs),
     /// Check this build's methods against numbers of PyTorch and of files of cases, in f64 and f32
     Selftest(SelftestArgs),
+    /// Print a completion script for a shell
+    ///
+    /// For bash: `gradscope completions bash > ~/.local/share/bash-completion/completions/gradscope`. For zsh, save it as `_gradscope` in a
+    /// folder of `$fpath`; for fish, as `~/.config/fish/completions/gradscope.fish`.
+    Completions(CompletionsArgs),
+    /// Write man pages, one per command
+    Man(ManArgs),
 }
 
 /// Where scripts are.
@@ -127,7 +134,7 @@ pub struct QuestionArgs {
     #[command(flatten)]
     pub network: NetworkArgs,
     /// Picture: png, jpeg, webp, gif, bmp, .npy (its size is kept; floats from 0 to 1, or whole numbers from 0 to 255), or one of a data set: made:shapes[3]
-    #[arg(short = 'i', long = "input", value_name = "PICTURE")]
+    #[arg(short = 'i', long = "input", value_name = "PICTURE", value_hint = ValueHint::FilePath)]
     pub pictures: Vec<String>,
     /// Class that is asked about, by index or name; without it, what the network says
     #[arg(short, long, value_name = "CLASS")]
@@ -374,6 +381,20 @@ pub struct SelftestArgs {
     /// Print JSON, one entry a case
     #[arg(long)]
     pub json: bool,
+}
+
+#[derive(Group, Debug)]
+pub struct CompletionsArgs {
+    /// Shell to complete in
+    #[arg(value_name = "SHELL")]
+    pub shell: clap_complete::Shell,
+}
+
+#[derive(Group, Debug)]
+pub struct ManArgs {
+    /// Folder for the pages
+    #[arg(value_name = "DIR", value_hint = ValueHint::DirPath)]
+    pub folder: PathBuf,
 }
 
 #[derive(Group, Debug)]

@@ -5,12 +5,14 @@ mod args;
 mod api;
 mod app;
 mod check;
+mod completions;
 pub mod config;
 mod deadline;
 pub mod device;
 mod draw;
 mod eval;
 mod exec;
+mod man;
 mod new;
 mod open;
 mod out;
@@ -80,5 +82,7 @@ fn dispatch(args: Args) -> Result<ExitCode> {
             still::begin("selftest");
             selftest::selftest(&args)
         }
+        Some(CliCommand::Completions(shell)) => completions::completions(&args.scripts, &shell),
+        Some(CliCommand::Man(man)) => man::man(&man),
     }
 }

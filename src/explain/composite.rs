@@ -4,6 +4,7 @@ use crate::exec::LayerContext;
 use crate::graph::{Node, op};
 use anyhow::{Result, bail};
 use candle_core::Tensor;
+use wildmatch::WildMatchPattern;
 
 /// Maps the relevance of a node's value to that of its inputs, one tensor per input.
 pub type Rule<'a> = Box<dyn Fn(&LayerContext, &Tensor) -> Result<Vec<Tensor>> + 'a>;
@@ -146,14 +147,10 @@ impl<'a> Composite<'a> {
     }
 }
 
-/// Whether `text` matches `glob`, in which `*` stands for any text.
+/// Whether `text` matches `glob`, in which `*` stands for any text and every other character for itself.
 fn matches(glob: &str, text: &str) -> bool {
-    match glob.split_once('*') {
-        None => glob == text,
-        Some((head, rest)) => text.strip_prefix(head).is_some_and(|tail| {
-            (0..=tail.len()).filter(|&i| tail.is_char_boundary(i)).any(|i| matches(rest, &tail[i..]))
-        }),
-    }
+    // The crate's wildcard for one character is turned off: no name contains NUL.
+    WildMatchPattern::<'*', '\0'>::new(glob).matches(text)
 }
 
 #[cfg(test)]
@@ -166,6 +163,38 @@ mod tests {
         assert!(matches("*", ""));
         assert!(!matches("features.*", "classifier.1"));
         assert!(!matches("conv", "conv1"));
+        assert!(!matches("conv?", "conv1") && matches("conv?", "conv?"));
+    }
+
+    #[test]
+    fn a_pattern_matches_what_the_plain_definition_says() {
+        fn plain(glob: &str, text: &str) -> bool {
+            match glob.split_once('*') {
+                None => glob == text,
+                Some((head, rest)) => text.strip_prefix(head).is_some_and(|tail| {
+                    (0..=tail.len()).filter(|&i| tail.is_char_boundary(i)).any(|i| plain(rest, &tail[i..]))
+                }),
+            }
+        }
+        let words = |letters: &[char], length: usize| -> Vec<String> {
+            let longer =
+                |words: &[String]| words.iter().flat_map(|w| letters.iter().map(move |c| format!("{w}{c}"))).collect();
+            let mut all = vec![vec![String::new()]];
+            (0..length).for_each(|_| all.push(longer(all.last().expect("one"))));
+            all.concat()
+        };
+        let texts = words(&['a', 'é', '.'], 5);
+        for glob in words(&['a', 'é', '*', '.'], 5) {
+            for text in &texts {
+                assert_eq!(matches(&glob, text), plain(&glob, text), "{glob} {text}");
+            }
+        }
+    }
+
+    #[test]
+    fn a_pattern_of_many_stars_is_quick() {
+        assert!(!matches(&"a*".repeat(40), &"a".repeat(39)));
+        assert!(!matches(&("a*".repeat(20) + "b"), &"a".repeat(200)));
     }
 
     #[test]

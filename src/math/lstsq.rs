@@ -1,12 +1,17 @@
 //! Least squares in f64, by Householder's reflections.
 
-use crate::interrupt::{now_and_then, pass};
-use crate::tensor;
+use crate::interrupt::{InterruptProbe, now_and_then, pass};
+use crate::{memory, tensor};
 use anyhow::{Result, bail, ensure};
 use candle_core::Tensor;
+use rayon::prelude::*;
 
 /// The most unknowns that are solved for.
-const UNKNOWNS: usize = 2048;
+const UNKNOWNS: usize = 8192;
+/// Columns of a [`Tile`].
+const LANES: usize = 8;
+/// The least rows that a task reflects.
+const GRAIN: usize = 1 << 12;
 /// A column whose length falls by more than this on the way depends on those before it.
 const DEPENDENT: f64 = 1e-12;
 
@@ -37,14 +42,18 @@ pub fn lstsq(a: &Tensor, b: &Tensor, weights: Option<&Tensor>, ridge: f64) -> Re
     ensure!(w.len() == m && w.iter().all(|&w| w >= 0.0), "{m} rows need as many weights of 0 or more");
     let k = b.elem_count() / m;
     let (rows, right) = (numbers(a)?, numbers(b)?);
-    let column = |data: &[f64], width: usize, j: usize, tail: Option<usize>| -> Vec<f64> {
-        let head = (0..m).map(|i| w[i].sqrt() * data[i * width + j]);
-        head.chain((0..n).map(|i| if tail == Some(i) { ridge.sqrt() } else { 0.0 })).collect()
-    };
-    let mut left: Vec<_> = (0..n).map(|j| column(&rows, n, j, Some(j))).collect();
-    let mut right_columns: Vec<_> = (0..k).map(|j| column(&right, k, j, None)).collect();
-    triangular(&mut left, &mut right_columns)?;
-    let x: Vec<_> = right_columns.iter().map(|b| back(&left, b)).collect();
+    // A ridge is n more rows: `√ridge x = 0`.
+    let height = if ridge > 0.0 { m + n } else { m };
+    let bytes = height.saturating_mul((n + k).next_multiple_of(LANES)).saturating_mul(size_of::<f64>());
+    memory::reserve(bytes, || format!("least squares of {m} rows and {n} unknowns"))?;
+    let mut left = tiles(height, n, |i, j| match i.checked_sub(m) {
+        None => w[i].sqrt() * rows[i * n + j],
+        Some(unknown) if unknown == j => ridge.sqrt(),
+        Some(_) => 0.0,
+    });
+    let mut reflected = tiles(height, k, |i, j| if i < m { w[i].sqrt() * right[i * k + j] } else { 0.0 });
+    triangular(&mut left, n, &mut reflected)?;
+    let x: Vec<_> = (0..k).map(|j| back(&left, n, &reflected, j)).collect();
     let residual = |j: usize| -> f64 {
         let of = |i: usize| {
             now_and_then();
@@ -64,41 +73,89 @@ fn numbers(x: &Tensor) -> Result<Vec<f64>> {
     Ok(x)
 }
 
-/// Reflects the columns of `a` one by one to a triangle, and those of `b` with them (Golub & Van Loan 2013, 5.2).
-fn triangular(a: &mut [Vec<f64>], b: &mut [Vec<f64>]) -> Result<()> {
-    let n = a.len();
-    for j in 0..n {
-        pass();
-        let (done, rest) = a.split_at_mut(j);
-        let (column, later) = rest.split_first_mut().expect("j is a column");
-        let norm = column[j..].iter().map(|v| v * v).sum::<f64>().sqrt();
-        let whole = (norm.powi(2) + column[..j].iter().map(|v| v * v).sum::<f64>()).sqrt();
-        ensure!(
-            norm > DEPENDENT * whole,
-            "the rows determine {} of {n} unknowns only; more rows or a ridge would determine all",
-            done.len()
-        );
-        let mut v = column[j..].to_vec();
-        v[0] += norm.copysign(v[0]);
-        let length = v.iter().map(|v| v * v).sum::<f64>();
-        for other in std::iter::once(&mut *column).chain(later).chain(&mut *b) {
-            pass();
-            let other = &mut other[j..];
-            let along = 2.0 * v.iter().zip(&*other).map(|(v, o)| v * o).sum::<f64>() / length;
-            other.iter_mut().zip(&v).for_each(|(o, v)| *o -= along * v);
+/// The rows of eight columns: each column is summed in the order of its rows, all eight at once.
+type Tile = Vec<[f64; LANES]>;
+
+/// The matrix of this height and width with these values, in tiles; columns beyond its width are 0.
+fn tiles(height: usize, width: usize, value: impl Fn(usize, usize) -> f64) -> Vec<Tile> {
+    let cell = |i: usize, j: usize| if j < width { value(i, j) } else { 0.0 };
+    let tile = |first: usize| (0..height).map(|i| std::array::from_fn(|lane| cell(i, first + lane))).collect();
+    (0..width).step_by(LANES).map(tile).collect()
+}
+
+/// `x − 2 v (v·x) / (v·v)` for the rows of `x` from `top` on.
+struct Reflection {
+    top: usize,
+    v: Vec<f64>,
+    square: f64,
+}
+
+impl Reflection {
+    /// Reflects the columns of a tile from lane `first` on.
+    fn apply(&self, tile: &mut Tile, first: usize) {
+        let rows = &mut tile[self.top..];
+        let mut along = [0.0; LANES];
+        for (v, row) in self.v.iter().zip(&*rows) {
+            for lane in 0..LANES {
+                along[lane] += v * row[lane];
+            }
         }
+        let along: [f64; LANES] =
+            std::array::from_fn(|lane| if lane < first { 0.0 } else { 2.0 * along[lane] / self.square });
+        for (v, row) in self.v.iter().zip(rows) {
+            for lane in 0..LANES {
+                row[lane] -= along[lane] * v;
+            }
+        }
+    }
+}
+
+/// Reflects the `n` columns of `a` one by one to a triangle, and those of `b` with them (Golub & Van Loan 2013, 5.2). A tile takes the
+/// reflections of a whole tile before it while it is in the cache.
+fn triangular(a: &mut [Tile], n: usize, b: &mut [Tile]) -> Result<()> {
+    let probe = InterruptProbe::here();
+    for at in 0..a.len() {
+        let (tile, later) = a[at..].split_first_mut().expect("at is a tile");
+        let reflections = reflect(tile, at * LANES, n)?;
+        let least = 1 + GRAIN / tile.len();
+        later.par_iter_mut().chain(b.par_iter_mut()).with_min_len(least).for_each(|tile| {
+            probe.pass();
+            reflections.iter().for_each(|reflection| reflection.apply(tile, 0));
+        });
     }
     Ok(())
 }
 
-/// The `x` of `R x = b` for the triangle `R`.
-fn back(r: &[Vec<f64>], b: &[f64]) -> Vec<f64> {
-    let n = r.len();
+/// The reflections that make the columns of a tile, of which the first is column `first` of `n`, a part of the triangle.
+fn reflect(tile: &mut Tile, first: usize, n: usize) -> Result<Vec<Reflection>> {
+    let mut reflections = vec![];
+    for (lane, j) in (first..n).take(LANES).enumerate() {
+        pass();
+        let square = |rows: &[[f64; LANES]]| rows.iter().map(|row| row[lane] * row[lane]).sum::<f64>();
+        let norm = square(&tile[j..]).sqrt();
+        let whole = (norm.powi(2) + square(&tile[..j])).sqrt();
+        ensure!(
+            norm > DEPENDENT * whole,
+            "the rows determine {j} of {n} unknowns only; more rows or a ridge would determine all"
+        );
+        let mut v: Vec<_> = tile[j..].iter().map(|row| row[lane]).collect();
+        v[0] += norm.copysign(v[0]);
+        let square = v.iter().map(|v| v * v).sum::<f64>();
+        let reflection = Reflection { top: j, v, square };
+        reflection.apply(tile, lane);
+        reflections.push(reflection);
+    }
+    Ok(reflections)
+}
+
+/// The `x` of `R x = b` for the triangle `R` of `n` columns and column `column` of `b`.
+fn back(r: &[Tile], n: usize, b: &[Tile], column: usize) -> Vec<f64> {
+    let cell = |tiles: &[Tile], i: usize, j: usize| tiles[j / LANES][i][j % LANES];
     let mut x = vec![0.0; n];
     for i in (0..n).rev() {
         pass();
-        let rest: f64 = (i + 1..n).map(|j| r[j][i] * x[j]).sum();
-        x[i] = (b[i] - rest) / r[i][i];
+        let rest: f64 = (i + 1..n).map(|j| cell(r, i, j) * x[j]).sum();
+        x[i] = (cell(b, i, column) - rest) / cell(r, i, i);
     }
     x
 }
@@ -128,6 +185,41 @@ mod tests {
         let (x, residuals) = solved(&a, &b, None, 0.0);
         close(&x, &[3., -7., 0.5, 2.]);
         close(&residuals, &[0., 0.]);
+    }
+
+    /// Column by column, as the book has it.
+    fn plain(a: &mut [Vec<f64>], b: &mut [f64]) -> Vec<f64> {
+        for j in 0..a.len() {
+            let norm = a[j][j..].iter().map(|v| v * v).sum::<f64>().sqrt();
+            let mut v = a[j][j..].to_vec();
+            v[0] += norm.copysign(v[0]);
+            let square = v.iter().map(|v| v * v).sum::<f64>();
+            for x in a[j..].iter_mut().map(|column| &mut column[j..]).chain([&mut b[j..]]) {
+                let along = 2.0 * v.iter().zip(&*x).map(|(v, x)| v * x).sum::<f64>() / square;
+                x.iter_mut().zip(&v).for_each(|(x, v)| *x -= along * v);
+            }
+        }
+        let mut x = vec![0.0; a.len()];
+        for i in (0..a.len()).rev() {
+            let rest: f64 = (i + 1..a.len()).map(|j| a[j][i] * x[j]).sum();
+            x[i] = (b[i] - rest) / a[i][i];
+        }
+        x
+    }
+
+    #[test]
+    fn tiles_of_columns_give_the_numbers_of_single_columns() {
+        let drawn = |i: usize| (i as f64 * 0.754_877_666_2).fract() * (i as f64 * 0.569_840_290_9).fract() - 0.2;
+        for (m, n, k) in [(3, 1, 1), (20, 8, 9), (40, 13, 3), (300, 70, 17)] {
+            let columns: Vec<Vec<f64>> = (0..n).map(|j| (0..m).map(|i| drawn(i * n + j + 1)).collect()).collect();
+            let right: Vec<Vec<f64>> = (0..k).map(|j| (0..m).map(|i| drawn(7000 + i * k + j)).collect()).collect();
+            let (mut left, mut above) = (tiles(m, n, |i, j| columns[j][i]), tiles(m, k, |i, j| right[j][i]));
+            triangular(&mut left, n, &mut above).expect("it is determined");
+            for (j, b) in right.iter().enumerate() {
+                let plain = plain(&mut columns.clone(), &mut b.clone());
+                assert_eq!(back(&left, n, &above, j), plain, "{m}x{n}, column {j}");
+            }
+        }
     }
 
     #[test]

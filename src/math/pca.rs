@@ -11,8 +11,8 @@ const BESIDE: usize = 8;
 const ITERATIONS: usize = 1000;
 /// What a direction may still move by.
 const SETTLED: f64 = 1e-12;
-/// The greatest shorter side of a matrix.
-const SIDE: usize = 4096;
+/// The longest shorter side for which `A Aᵀ` is formed: 128 MiB. Beyond, each iteration multiplies by `A` and by `Aᵀ`.
+const GRAM_SIDE: usize = 4096;
 
 /// `A ≈ U diag(S) Vᵀ`.
 #[derive(Clone, Debug)]
@@ -32,16 +32,15 @@ pub fn pca_lowrank(a: &Tensor, q: usize, center: bool) -> Result<Components> {
     ensure!(a.rank() == 2, "principal components are of a matrix (m, n), got {:?}", a.dims());
     let (m, n) = a.dims2()?;
     ensure!((1..=m.min(n)).contains(&q), "{q} components of a {m}x{n} matrix");
-    ensure!(m.min(n) <= SIDE, "a {m}x{n} matrix is too large: its shorter side may have {SIDE}");
     let mut x = a.to_device(&Device::Cpu)?.to_dtype(DType::F64)?;
     if center {
         x = x.broadcast_sub(&x.mean_keepdim(0)?)?;
     }
     // The smaller of A Aᵀ and Aᵀ A has the same eigenvalues, and gives one side; A gives the other.
     let (tall, xt) = (m > n, x.t()?.contiguous()?);
-    let gram = if tall { matmul(&xt, &x)? } else { matmul(&x, &xt)? };
-    let near = leading(&gram, q)?;
-    let far = if tall { x.matmul(&near)? } else { xt.matmul(&near)? };
+    let (there, back) = if tall { (&x, &xt) } else { (&xt, &x) };
+    let near = if m.min(n) <= GRAM_SIDE { leading(&matmul(back, there)?, q)? } else { leading_of(there, back, q)? };
+    let far = there.matmul(&near)?;
     let s = far.sqr()?.sum(0)?.sqrt()?;
     let far = far.broadcast_div(&s.maximum(f64::MIN_POSITIVE)?)?;
     let (u, v) = if tall { (far, near) } else { (near, far) };
@@ -51,14 +50,23 @@ pub fn pca_lowrank(a: &Tensor, q: usize, center: bool) -> Result<Components> {
 
 /// The eigenvectors `(n, q)` of the greatest eigenvalues of a symmetric matrix without negative ones.
 pub fn leading(gram: &Tensor, q: usize) -> Result<Tensor> {
-    let n = gram.dims()[0];
+    subspace(gram.dims()[0], q, |basis| Ok(gram.matmul(basis)?))
+}
+
+/// The same of `back · there`, without forming it.
+fn leading_of(there: &Tensor, back: &Tensor, q: usize) -> Result<Tensor> {
+    subspace(back.dims()[0], q, |basis| matmul(back, &matmul(there, basis)?))
+}
+
+/// Subspace iteration: the eigenvectors `(n, q)` of the matrix that `product` multiplies by.
+fn subspace(n: usize, q: usize, product: impl Fn(&Tensor) -> Result<Tensor>) -> Result<Tensor> {
     let p = (q + BESIDE).min(n);
     // Fixed numbers without a pattern: the fractional parts of multiples of the golden ratio.
     let start: Vec<f64> = (1..=n * p).map(|i| (i as f64 * 0.618_033_988_749_894_9).fract() - 0.5).collect();
-    let mut basis = orthonormal(&Tensor::from_vec(start, (n, p), gram.device())?)?;
+    let mut basis = orthonormal(&Tensor::from_vec(start, (n, p), &Device::Cpu)?)?;
     for _ in 0..ITERATIONS {
         pass();
-        let turned = gram.matmul(&basis)?;
+        let turned = product(&basis)?;
         let ritz = rotation(&basis.t()?.matmul(&turned)?)?;
         let next = orthonormal(&turned.matmul(&ritz)?)?;
         let (before, after) = (basis.matmul(&ritz)?.narrow(1, 0, q)?, next.narrow(1, 0, q)?);
@@ -174,6 +182,17 @@ mod tests {
         let shifted = a.broadcast_add(&Tensor::new(&[5f64, -3., 0., 100.], &Device::Cpu).expect("4")).expect("add");
         let of = |x: &Tensor| pca_lowrank(x, 1, true).expect("components").s.to_vec1::<f64>().expect("f64")[0];
         assert!((of(&a) - of(&shifted)).abs() < 1e-9);
+    }
+
+    #[test]
+    fn directions_are_the_same_whether_or_not_the_gram_matrix_is_formed() {
+        for (m, n) in [(40, 12), (9, 30)] {
+            let (there, back) = (drawn(m, n), drawn(m, n).t().expect("t").contiguous().expect("contiguous"));
+            let formed = leading(&back.matmul(&there).expect("matmul"), 3).expect("leading");
+            let not = leading_of(&there, &back, 3).expect("leading");
+            let cosines = (formed * not).expect("mul").sum(0).expect("sum").to_vec1::<f64>().expect("f64");
+            assert!(cosines.iter().all(|c| (c.abs() - 1.0).abs() < 1e-10), "{m}x{n}: {cosines:?}");
+        }
     }
 
     #[test]

@@ -155,7 +155,7 @@ fn tab_completes_commands_and_asks_for_paths() {
     assert_eq!(press(&mut state, "Tab"), [Effect::Complete("pho".into())]);
     happen(&mut state, Event::Completions(vec!["photos/".into()]));
     let Some(Popup::Prompt(prompt)) = &state.popup else { panic!("the line is gone") };
-    assert_eq!(prompt.text, "open photos/");
+    assert_eq!(prompt.text(), "open photos/");
 }
 
 #[test]
@@ -359,7 +359,7 @@ fn commands_come_back_by_the_arrow() {
     press(&mut state, ":");
     write(&mut state, "colors viridis");
     press(&mut state, "Enter : Up");
-    assert!(matches!(&state.popup, Some(Popup::Prompt(p)) if p.text == "colors viridis"));
+    assert!(matches!(&state.popup, Some(Popup::Prompt(p)) if p.text() == "colors viridis"));
 }
 
 #[test]

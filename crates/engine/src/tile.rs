@@ -96,8 +96,8 @@ pub(crate) unsafe fn multiply<S: Simd, const M: usize, const V: usize>(
     }
 }
 
-/// Adds `Σₖ a(k, m) · b(k, j)` for `k < count` to `M` rows of `V` vectors at `to`, with the row stride of `b`. The row strides
-/// of `a` and `b` are passed next to them.
+/// Writes `Σₖ a(k, m) · b(k, j)` for `k < count` to `M` rows of `V` vectors at `to`, with the row stride of `b`; adds to them
+/// if `more` is set. The row strides of `a` and `b` are passed next to them.
 ///
 /// # Safety
 /// The CPU must have the instruction set of `S`; `count` rows of `M` elements must be readable at `a`, `count` rows of `V` vectors at `b`,
@@ -108,6 +108,7 @@ pub(crate) unsafe fn accumulate<S: Simd, const M: usize, const V: usize>(
     a: (*const f32, usize),
     b: (*const f32, usize),
     to: *mut f32,
+    more: bool,
 ) {
     // SAFETY: as the caller promises.
     unsafe {
@@ -115,7 +116,7 @@ pub(crate) unsafe fn accumulate<S: Simd, const M: usize, const V: usize>(
         for m in 0..M {
             for j in 0..V {
                 let to = to.add(m * b.1 + j * S::LANES);
-                S::store(to, S::add(S::load(to), sums[m][j]));
+                S::store(to, if more { S::add(S::load(to), sums[m][j]) } else { sums[m][j] });
             }
         }
     }

@@ -1,6 +1,6 @@
 //! The gradient of a convolution's weights.
 
-use crate::buffer::{Buffer, Scratch};
+use crate::buffer::Scratch;
 use crate::conv::{Algorithm, Sizes, Slide, forward_patches};
 use crate::im2col::{CHUNK, Patches, STRIDE, copy, zero};
 use crate::map::Map;
@@ -45,6 +45,9 @@ impl WeightGradient {
         let (k, groups) = (self.patches.len(), self.slide.groups);
         let (c, o) = (input / groups, output / groups);
         assert!(dw.len() == product([output, k]), "{} weight gradients for {} output channels", dw.len(), output);
+        if x.pixels() * dy.pixels() == 0 {
+            return dw.fill(0.0);
+        }
         if self.algorithm != Algorithm::Direct && WinogradGradient::pays(self.sizes, self.slide) {
             return WinogradGradient::new(self.sizes, self.slide).run(dy, x, dw);
         }
@@ -52,8 +55,9 @@ impl WeightGradient {
         let width = o.next_multiple_of(level.lanes());
         let parts = PARTS.min(x.n.max(1));
         let chunks = k.div_ceil(CHUNK);
-        let mut sums = Buffer::zeros(product([parts, groups, k, width]));
-        let at = SharedPtr(sums.numbers_mut().as_mut_ptr());
+        let count = product([parts, groups, k, width]);
+        let mut sums = Scratch::new(count);
+        let at = SharedPtr(sums.at());
         thread_team::run(parts * groups * chunks, |i| {
             let (part, g, chunk) = (i / groups / chunks, i / chunks % groups, i % chunks);
             let range = part * x.n / parts..(part + 1) * x.n / parts;
@@ -62,7 +66,8 @@ impl WeightGradient {
             let sums = unsafe { at.get().add(((part * groups + g) * self.patches.len() + k.0) * width) };
             run_with(level, Part { of: self, dy, x, g, range, k, sums, width });
         });
-        let sums = sums.numbers();
+        // SAFETY: all of them were written.
+        let sums = unsafe { std::slice::from_raw_parts(sums.at(), count) };
         let taps = k / c;
         thread_team::parts(dw, k, |out, dw| {
             for (i, dw) in dw.iter_mut().enumerate() {
@@ -111,7 +116,7 @@ impl Task for Part<'_> {
                     copy::<S>(from, b.add(i * self.width), o);
                     zero::<S>(b.add(i * self.width + o), self.width - o);
                 }
-                self.block::<S>(a, b, count);
+                self.block::<S>(a, b, count, first > start);
                 first += count;
             }
         }
@@ -119,13 +124,13 @@ impl Task for Part<'_> {
 }
 
 impl Part<'_> {
-    /// Adds `aᵀ b` for a block of pixels.
+    /// Sums `aᵀ b` over a block of pixels; `more` adds it to the sums before.
     ///
     /// # Safety
     /// The CPU must have the instruction set of `S`; `a` must have `count` rows `STRIDE` apart with elements `k.0..k.1` of a
     /// patch, `b` as many rows of `width` elements.
     #[inline(always)]
-    unsafe fn block<S: Simd>(&self, a: *const f32, b: *const f32, count: usize) {
+    unsafe fn block<S: Simd>(&self, a: *const f32, b: *const f32, count: usize, more: bool) {
         // SAFETY: tiles split the rows of the sums, and columns are whole vectors below `width`.
         unsafe {
             let rows = self.k.1 - self.k.0;
@@ -139,9 +144,9 @@ impl Part<'_> {
                     let to = self.sums.add(start * self.width + column);
                     let (a, b) = ((a.add(start), STRIDE), (b.add(column), self.width));
                     if wide {
-                        with_rows!(end - start, S, S::ROWS, accumulate::<2>(count, a, b, to));
+                        with_rows!(end - start, S, S::ROWS, accumulate::<2>(count, a, b, to, more));
                     } else {
-                        with_rows!(end - start, S, 12, accumulate::<1>(count, a, b, to));
+                        with_rows!(end - start, S, 12, accumulate::<1>(count, a, b, to, more));
                     }
                 }
                 column += if wide { 2 } else { 1 } * S::LANES;

@@ -1,11 +1,11 @@
 //! The gradient of a 3x3 convolution's weights with fewer multiplications: F(4x4, 3x3) transposed,
 //! `Gᵀ [Σ (Bᵀ x B) ⊙ (A dy Aᵀ)] G` with the sum over all tiles (Lavin & Gray 2015, arXiv:1509.09308).
 
-use crate::buffer::{Buffer, Scratch};
+use crate::buffer::Scratch;
 use crate::conv::{Sizes, Slide};
 use crate::map::Map;
 use crate::packed::SharedPtr;
-use crate::simd::{self, Simd, Task, run_with};
+use crate::simd::{self, MOST_LANES, Simd, Task, run_with};
 use crate::size::product;
 use crate::thread_team;
 use crate::tile::{accumulate, rows_of_sums, with_rows};
@@ -54,31 +54,78 @@ impl WinogradGradient {
         let numbers = product([ALL, c, width]);
         let parts = PARTS.min(x.n).min(SUMS / numbers).max(1);
         let chunks = c.div_ceil(CHUNK);
-        let mut sums = Buffer::zeros(product([parts, numbers]));
-        let at = SharedPtr(sums.numbers_mut().as_mut_ptr());
+        let mut sums = Scratch::new(product([parts, numbers]));
+        let sums = SharedPtr(sums.at());
         thread_team::run(parts * chunks, |i| {
             let (part, chunk) = (i / chunks, i % chunks);
             let range = part * x.n / parts..(part + 1) * x.n / parts;
             let channels = chunk * CHUNK..((chunk + 1) * CHUNK).min(c);
             // SAFETY: these channels of each part are one task's.
-            let sums = unsafe { at.get().add(part * numbers) };
+            let sums = unsafe { sums.get().add(part * numbers) };
             run_with(level, Part { of: self, dy, x, range, channels, sums, width });
         });
-        let sums = sums.numbers();
-        let g: [[f64; 3]; SIDE] = std::array::from_fn(|i| std::array::from_fn(|tap| g(SIDE, i, tap, 3)));
-        thread_team::parts(dw, c * 9, |o, dw| {
-            for (c, dw) in dw.chunks_exact_mut(9).enumerate() {
-                let at = |f: usize, part: usize| sums[part * numbers + (f * self.sizes.input + c) * width + o];
-                let m = |f: usize| f64::from((1..parts).fold(at(f, 0), |sum, part| sum + at(f, part)));
-                let mut half = [[0.0; SIDE]; 3];
-                for (f, m) in (0..ALL).map(m).enumerate() {
-                    (0..3).for_each(|y| half[y][f % SIDE] += g[f / SIDE][y] * m);
+        let g: [[f32; 3]; SIDE] = std::array::from_fn(|i| std::array::from_fn(|tap| g(SIDE, i, tap, 3) as f32));
+        let dw = SharedPtr(dw.as_mut_ptr());
+        thread_team::run(c, |channel| {
+            run_with(
+                level,
+                Taps { g: &g, sums: sums.get(), parts, numbers, channels: c, channel, width, o, dw: dw.get() },
+            );
+        });
+    }
+}
+
+/// Sums the parts of one input channel, and transforms them to the gradients of its weights.
+struct Taps<'a> {
+    g: &'a [[f32; 3]; SIDE],
+    sums: *const f32,
+    parts: usize,
+    numbers: usize,
+    channels: usize,
+    channel: usize,
+    width: usize,
+    o: usize,
+    dw: *mut f32,
+}
+
+impl Task for Taps<'_> {
+    type Out = ();
+
+    #[inline(always)]
+    unsafe fn run<S: Simd>(self) {
+        let mut out = [0f32; 9 * MOST_LANES];
+        for o in (0..self.o).step_by(S::LANES) {
+            // SAFETY: each part has sums of `width` numbers, whole vectors, for all frequencies and channels; the gradients of this input
+            // channel are one task's.
+            unsafe {
+                let mut half = [[S::splat(0.0); SIDE]; 3];
+                for f in 0..ALL {
+                    let at = self.sums.add((f * self.channels + self.channel) * self.width + o);
+                    let mut sum = S::load(at);
+                    for part in 1..self.parts {
+                        sum = S::add(sum, S::load(at.add(part * self.numbers)));
+                    }
+                    for y in 0..3 {
+                        half[y][f % SIDE] = S::fma(S::splat(self.g[f / SIDE][y]), sum, half[y][f % SIDE]);
+                    }
                 }
-                for (i, dw) in dw.iter_mut().enumerate() {
-                    *dw = (0..SIDE).map(|j| half[i / 3][j] * g[j][i % 3]).sum::<f64>() as f32;
+                for y in 0..3 {
+                    for x in 0..3 {
+                        let mut sum = S::splat(0.0);
+                        for j in 0..SIDE {
+                            sum = S::fma(S::splat(self.g[j][x]), half[y][j], sum);
+                        }
+                        S::store(out.as_mut_ptr().add((y * 3 + x) * MOST_LANES), sum);
+                    }
+                }
+                for lane in 0..S::LANES.min(self.o - o) {
+                    let to = self.dw.add(((o + lane) * self.channels + self.channel) * 9);
+                    for tap in 0..9 {
+                        *to.add(tap) = out[tap * MOST_LANES + lane];
+                    }
                 }
             }
-        });
+        }
     }
 }
 
@@ -125,7 +172,7 @@ impl Task for Part<'_> {
                     self.read::<S>(t, t - first, tiles);
                 }
                 for f in 0..ALL {
-                    self.multiply::<S>(f, tiles);
+                    self.multiply::<S>(f, tiles, block > 0);
                 }
             }
         }
@@ -173,12 +220,12 @@ impl Part<'_> {
         }
     }
 
-    /// Adds the products of all tiles of one frequency.
+    /// Sums the products of all tiles of one frequency; `more` adds them to the sums before.
     ///
     /// # Safety
     /// The CPU must have the instruction set of `S`; the tiles must have been transformed.
     #[inline(always)]
-    unsafe fn multiply<S: Simd>(&self, f: usize, tiles: Tiles) {
+    unsafe fn multiply<S: Simd>(&self, f: usize, tiles: Tiles, more: bool) {
         // SAFETY: groups of rows split the channels, and columns are whole vectors below `width`.
         unsafe {
             let rows = self.channels.len();
@@ -194,9 +241,9 @@ impl Part<'_> {
                     let x = (x.add(start).cast_const(), tiles.apart);
                     let dy = (dy.add(column).cast_const(), self.width);
                     if wide {
-                        with_rows!(end - start, S, S::ROWS, accumulate::<2>(tiles.count, x, dy, to));
+                        with_rows!(end - start, S, S::ROWS, accumulate::<2>(tiles.count, x, dy, to, more));
                     } else {
-                        with_rows!(end - start, S, 12, accumulate::<1>(tiles.count, x, dy, to));
+                        with_rows!(end - start, S, 12, accumulate::<1>(tiles.count, x, dy, to, more));
                     }
                 }
                 column += if wide { 2 } else { 1 } * S::LANES;

@@ -2,7 +2,7 @@
 
 use super::spec::{CommandSpec, Complete, Refused, required};
 use crate::tui::effect::ask;
-use crate::tui::state::{State, score};
+use crate::tui::state::{Fuzzy, State};
 use crate::worker::message::Command;
 use std::path::PathBuf;
 
@@ -54,7 +54,8 @@ pub fn class_of(state: &State, text: &str) -> Result<usize, Refused> {
         let mut same = (0..labels.len()).filter(|&i| labels[i].eq_ignore_ascii_case(text));
         same.next().filter(|_| same.next().is_none())
     });
-    let near = || labels.iter().enumerate().filter_map(|(i, l)| Some((score(text, l)?, i))).max();
+    let mut fuzzy = Fuzzy::new(text);
+    let mut near = || labels.iter().enumerate().filter_map(|(i, l)| Some((fuzzy.score(l)?, i))).max();
     let class = exact.or_else(|| near().map(|(_, i)| i));
     class.ok_or_else(|| format!("no class named \"{text}\"; t lists them").into())
 }

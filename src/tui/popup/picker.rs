@@ -152,7 +152,7 @@ pub fn draw(buf: &mut Buffer, area: Rect, picker: &Picker, theme: &Theme, stage:
     let below = Rect { y: inner.y + 2, height: inner.height.saturating_sub(2), ..inner };
     let list = draw_beside(buf, below, picker, theme, stage);
     draw_list(buf, list, picker, theme);
-    let typed = picker.query.chars().count() as u16;
+    let typed = Span::raw(&picker.query).width() as u16;
     Position::new((inner.x + 2 + typed).min(inner.right().saturating_sub(1)), inner.y)
 }
 

@@ -12,7 +12,9 @@ use crate::tui::theme::Theme;
 use crate::tui::view::widget::put;
 use ratatui::buffer::Buffer;
 use ratatui::layout::{Position, Rect};
-use ratatui::text::Line;
+use ratatui::style::Style;
+use ratatui::text::{Line, Span};
+use tui_input::InputRequest;
 
 /// The layer of the line.
 pub const LAYER: Layer = Layer { keys, find: |_, key| find(KEYS, key), act, text, point, modal: true };
@@ -50,16 +52,17 @@ fn act(state: &mut State, action: A) -> Handled {
         A::Escape => return Some(leave(state)),
         A::Accept => return Some(accept(state)),
         A::Complete if !prompt.filter => return Some(complete(state)),
-        A::Backspace if prompt.text.is_empty() => return Some(leave(state)),
-        A::Backspace => prompt.backspace(),
-        A::Delete => prompt.delete(),
-        A::DeleteWord => prompt.delete_word(),
-        A::DeleteLine => prompt.clear(),
-        A::Cursor(by) => prompt.step(by),
+        A::Backspace if prompt.text().is_empty() => return Some(leave(state)),
+        A::Backspace => prompt.edit(InputRequest::DeletePrevChar),
+        A::Delete => prompt.edit(InputRequest::DeleteNextChar),
+        A::DeleteWord => prompt.edit(InputRequest::DeletePrevWord),
+        A::DeleteLine => prompt.edit(InputRequest::DeleteLine),
+        A::Cursor(by) if by < 0 => prompt.edit(InputRequest::GoToPrevChar),
+        A::Cursor(_) => prompt.edit(InputRequest::GoToNextChar),
         A::Move(by) if prompt.filter => return Some(panel::step(state, panel::of(state.focus), by)),
         A::Move(by) => prompt.recall(lines, by),
-        A::LineStart => prompt.cursor = 0,
-        A::LineEnd => prompt.step(i32::MAX),
+        A::LineStart => prompt.edit(InputRequest::GoToStart),
+        A::LineEnd => prompt.edit(InputRequest::GoToEnd),
         _ => {}
     }
     Some(changed(state))
@@ -82,7 +85,7 @@ fn point(state: &mut State, mouse: Mouse, _: (u16, u16)) -> Handled {
 
 /// Applies a filter while it is typed.
 fn changed(state: &mut State) -> Vec<Effect> {
-    if let Some(text) = open(state).filter(|prompt| prompt.filter).map(|prompt| prompt.text.clone()) {
+    if let Some(text) = open(state).filter(|prompt| prompt.filter).map(|prompt| prompt.text().to_owned()) {
         filter::narrow(state, &text);
     }
     Vec::new()
@@ -103,13 +106,13 @@ fn accept(state: &mut State) -> Vec<Effect> {
     if prompt.filter {
         return filter::accept(state);
     }
-    if prompt.text.trim().is_empty() {
+    if prompt.text().trim().is_empty() {
         return Vec::new();
     }
-    match command::execute(state, &prompt.text) {
+    match command::execute(state, prompt.text()) {
         Ok(effects) => {
-            state.lines.retain(|line| *line != prompt.text);
-            state.lines.push(prompt.text);
+            state.lines.retain(|line| line != prompt.text());
+            state.lines.push(prompt.input.into());
             effects
         }
         Err(wrong) => {
@@ -122,7 +125,7 @@ fn accept(state: &mut State) -> Vec<Effect> {
 
 /// Completes the last word: at once if it is a name; paths are asked for.
 fn complete(state: &mut State) -> Vec<Effect> {
-    let Some(line) = open(state).map(|prompt| prompt.text.clone()) else { return Vec::new() };
+    let Some(line) = open(state).map(|prompt| prompt.text().to_owned()) else { return Vec::new() };
     let offers = match command::completion(&line) {
         Some(Complete::Path) => return vec![Effect::Complete(line.rsplit(' ').next().unwrap_or("").to_owned())],
         Some(Complete::Names(names)) => command::offers(state, &line, names),
@@ -152,8 +155,40 @@ pub fn draw(buf: &mut Buffer, area: Rect, prompt: &Prompt, theme: &Theme) -> Pos
     }
     let lead = if prompt.filter { "/" } else { ":" };
     let room = usize::from(area.width).saturating_sub(2);
-    let skipped = prompt.cursor.saturating_sub(room);
-    let seen: String = prompt.text.chars().skip(skipped).collect();
-    put(buf, (area.x, y), Line::raw(format!("{lead}{seen}")), area.width);
-    Position::new(area.x + 1 + (prompt.cursor - skipped) as u16, y)
+    let skipped = prompt.input.visual_scroll(room);
+    let seen = Line::raw(format!("{lead}{}", after(prompt.text(), skipped)));
+    put(buf, (area.x, y), seen, area.width);
+    Position::new(area.x + 1 + (prompt.input.visual_cursor() - skipped) as u16, y)
+}
+
+/// What is left of a text without its first columns.
+fn after(text: &str, columns: usize) -> String {
+    let text = Span::raw(text);
+    let mut skipped = 0;
+    let letters = text.styled_graphemes(Style::new()).skip_while(|letter| {
+        let skip = skipped < columns;
+        skipped += Span::raw(letter.symbol).width();
+        skip
+    });
+    letters.map(|letter| letter.symbol).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::tui::theme::Depth;
+
+    #[test]
+    fn the_cursor_stands_behind_wide_letters_however_narrow_the_line() {
+        let prompt = Prompt::filter("a猫b犬c");
+        let seen = |width: u16| {
+            let area = Rect::new(0, 0, width, 1);
+            let mut buf = Buffer::empty(area);
+            let at = draw(&mut buf, area, &prompt, &Theme::new(Depth::None)).x;
+            (buf.content.iter().map(|cell| cell.symbol()).collect::<String>(), at)
+        };
+        assert_eq!(seen(10), ("/a猫 b犬 c  ".into(), 8));
+        assert_eq!(seen(6), ("/b犬 c ".into(), 5));
+        assert_eq!(seen(5), ("/犬 c ".into(), 4));
+    }
 }

@@ -1,22 +1,29 @@
 //! Fuzzy matching of a few letters against texts.
 
-/// How well a text matches some letters, which it must contain in this order; `None` if it does not. Consecutive letters, starts of
-/// words and short texts score higher.
-pub fn score(letters: &str, text: &str) -> Option<i64> {
-    let text: Vec<char> = text.to_lowercase().chars().collect();
-    let letters: Vec<char> = letters.to_lowercase().chars().collect();
-    let starts = text.iter().enumerate().filter(|(_, c)| letters.first().is_none_or(|l| l == *c)).map(|(at, _)| at);
-    starts.filter_map(|from| score_from(&letters, &text, from)).max().or(letters.is_empty().then_some(0))
+use nucleo_matcher::pattern::{CaseMatching, Normalization, Pattern};
+use nucleo_matcher::{Config, Matcher, Utf32Str};
+use std::cmp::Reverse;
+
+/// How well a text matches, the best greatest; among equals, the shorter text is greater.
+pub type Score = (u32, Reverse<usize>);
+
+/// Letters to look for, in the syntax of fzf: several words in any order, `^start`, `end$`, `'exact`, `!without`.
+pub struct Fuzzy {
+    pattern: Pattern,
+    matcher: Matcher,
+    characters: Vec<char>,
 }
 
-fn score_from(letters: &[char], text: &[char], from: usize) -> Option<i64> {
-    let mut at = from;
-    let mut total = -(text.len() as i64);
-    for (n, letter) in letters.iter().enumerate() {
-        let next = text[at..].iter().position(|c| c == letter)? + at;
-        let word_start = next == 0 || !text[next - 1].is_alphanumeric();
-        total += if n > 0 && next == at { 20 } else { 0 } + if word_start { 30 } else { 0 };
-        at = next + 1;
+impl Fuzzy {
+    /// Looks for these letters, in any case and with or without accents.
+    pub fn new(letters: &str) -> Self {
+        let pattern = Pattern::parse(letters, CaseMatching::Ignore, Normalization::Smart);
+        Self { pattern, matcher: Matcher::new(Config::DEFAULT), characters: Vec::new() }
     }
-    Some(total)
+
+    /// How well a text matches; `None` if it does not. Consecutive letters and starts of words score higher.
+    pub fn score(&mut self, text: &str) -> Option<Score> {
+        let score = self.pattern.score(Utf32Str::new(text, &mut self.characters), &mut self.matcher)?;
+        Some((score, Reverse(text.len())))
+    }
 }

@@ -17,7 +17,7 @@ mod view;
 
 pub use branches::{Branches, ShownBranch};
 pub use error_pane::{ErrorPane, headline};
-pub use fuzzy::score;
+pub use fuzzy::Fuzzy;
 pub use layer_tree::{LayerTree, TreeRow, shape, short};
 pub use lens::Lens;
 pub use list_cursor::ListCursor;

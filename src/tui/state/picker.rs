@@ -1,8 +1,9 @@
 //! A list to choose from, filtered by typing a few letters.
 
-use super::fuzzy::score;
+use super::fuzzy::Fuzzy;
 use super::list_cursor::ListCursor;
 use image::RgbImage;
+use std::cmp::Reverse;
 use std::sync::Arc;
 
 /// A list that is open over the panels.
@@ -116,14 +117,15 @@ impl Picker {
             return;
         }
         let word = self.query.to_lowercase();
-        let best = |i: &Item| match self.of {
+        let mut fuzzy = Fuzzy::new(&self.query);
+        let mut best = |i: &Item| match self.of {
             Choice::Reference => {
-                i.value.to_lowercase().contains(&word).then(|| score(&word, &i.label).unwrap_or(-1000))
+                i.value.to_lowercase().contains(&word).then(|| fuzzy.score(&i.label).unwrap_or_default())
             }
-            _ => score(&self.query, &i.label).max(score(&self.query, &i.value)),
+            _ => fuzzy.score(&i.label).max(fuzzy.score(&i.value)),
         };
         let mut hits: Vec<_> = self.items.iter().enumerate().filter_map(|(at, i)| Some((best(i)?, at))).collect();
-        hits.sort_by_key(|(score, at)| (-score, *at));
+        hits.sort_by_key(|(score, at)| (Reverse(*score), *at));
         self.hits = hits.into_iter().map(|(_, at)| at).collect();
         self.list = ListCursor::default();
     }
@@ -157,6 +159,16 @@ mod tests {
         let mut picker = picker(&["stack oat", "tiger cat", "cat"]);
         "cat".chars().for_each(|c| picker.push(c));
         assert_eq!(hits(&picker), ["cat", "tiger cat", "stack oat"]);
+    }
+
+    #[test]
+    fn words_match_in_any_order_without_accents() {
+        let mut picker = picker(&["Größe des Netzes", "smooth_grad", "grad_cam"]);
+        "grad smo".chars().for_each(|c| picker.push(c));
+        assert_eq!(hits(&picker), ["smooth_grad"]);
+        (0..8).for_each(|_| picker.backspace());
+        "gro".chars().for_each(|c| picker.push(c));
+        assert_eq!(hits(&picker), ["Größe des Netzes"]);
     }
 
     #[test]

@@ -1,17 +1,17 @@
 //! The line at the bottom of the screen, and how it is edited.
 
+use tui_input::{Input, InputRequest};
+
 /// The longest line, in bytes.
 const LONGEST: usize = 8192;
 
 /// A line being typed.
-#[derive(Clone, Debug, Default, PartialEq)]
+#[derive(Clone, Debug, Default)]
 pub struct Prompt {
     /// Whether it filters a list instead of being a command.
     pub filter: bool,
-    /// The text.
-    pub text: String,
-    /// The position of the cursor, in characters.
-    pub cursor: usize,
+    /// The text, and the cursor in it.
+    pub input: Input,
     /// Possible completions of the last word.
     pub offers: Vec<String>,
     /// The error that it caused.
@@ -23,8 +23,7 @@ pub struct Prompt {
 impl Prompt {
     /// A command line with this text.
     pub fn command(text: impl Into<String>) -> Self {
-        let text = text.into();
-        Self { cursor: text.chars().count(), text, ..Self::default() }
+        Self { input: Input::new(text.into()), ..Self::default() }
     }
 
     /// A filter with this text.
@@ -32,43 +31,22 @@ impl Prompt {
         Self { filter: true, ..Self::command(text) }
     }
 
-    /// Inserts text at the cursor.
+    /// The text.
+    pub fn text(&self) -> &str {
+        self.input.value()
+    }
+
+    /// Inserts text at the cursor, without control characters.
     pub fn insert(&mut self, text: &str) {
-        let room = LONGEST.saturating_sub(self.text.len());
-        if room == 0 {
-            return;
-        }
-        let at = self.byte();
-        let text: String = text.chars().filter(|c| !c.is_control()).take(room).collect();
-        self.text.insert_str(at, &text);
-        self.cursor += text.chars().count();
-        self.changed();
+        let room = LONGEST.saturating_sub(self.text().len());
+        text.chars().filter(|c| !c.is_control()).take(room).for_each(|c| self.edit(InputRequest::InsertChar(c)));
     }
 
-    /// Deletes the character to the left.
-    pub fn backspace(&mut self) {
-        if self.cursor > 0 {
-            self.cursor -= 1;
-            self.delete();
+    /// Moves the cursor, or deletes.
+    pub fn edit(&mut self, request: InputRequest) {
+        if self.input.handle(request).is_some_and(|change| change.value) {
+            self.changed();
         }
-    }
-
-    /// Deletes the character to the right.
-    pub fn delete(&mut self) {
-        let at = self.byte();
-        if at < self.text.len() {
-            self.text.remove(at);
-        }
-        self.changed();
-    }
-
-    /// Deletes the word to the left.
-    pub fn delete_word(&mut self) {
-        let left: String = self.text[..self.byte()].to_owned();
-        let kept = left.trim_end().rfind(' ').map_or(0, |at| at + 1);
-        self.text.replace_range(kept..left.len(), "");
-        self.cursor = self.text[..kept].chars().count();
-        self.changed();
     }
 
     /// Replaces the text by an earlier or later line of the history; after the latest it is empty.
@@ -78,33 +56,24 @@ impl Prompt {
         *self = Self { back, ..Self::command(line) };
     }
 
-    /// Deletes the whole line.
-    pub fn clear(&mut self) {
-        *self = Self { filter: self.filter, ..Self::default() };
-    }
-
-    /// Moves the cursor.
-    pub fn step(&mut self, by: i32) {
-        self.cursor = self.cursor.saturating_add_signed(by as isize).min(self.text.chars().count());
-    }
-
     /// Extends the last word by what all completions have in common, and lists them if there are several.
     pub fn complete(&mut self, offers: Vec<String>) {
         let Some(common) = common_start(&offers) else {
             self.offers.clear();
             return;
         };
-        let kept = self.text.rfind(' ').map_or(0, |at| at + 1);
-        if common.len() > self.text.len() - kept {
-            self.text.replace_range(kept.., &common);
+        let mut text = self.text().to_owned();
+        let kept = text.rfind(' ').map_or(0, |at| at + 1);
+        if common.len() > text.len() - kept {
+            text.replace_range(kept.., &common);
         }
         if let [only] = offers.as_slice()
             && !only.ends_with('/')
-            && !self.text.ends_with(' ')
+            && !text.ends_with(' ')
         {
-            self.text.push(' ');
+            text.push(' ');
         }
-        self.cursor = self.text.chars().count();
+        self.input = Input::new(text);
         self.changed();
         self.offers = if offers.len() > 1 { offers } else { Vec::new() };
     }
@@ -112,10 +81,6 @@ impl Prompt {
     fn changed(&mut self) {
         self.offers.clear();
         self.wrong = None;
-    }
-
-    fn byte(&self) -> usize {
-        self.text.char_indices().nth(self.cursor).map_or(self.text.len(), |(at, _)| at)
     }
 }
 
@@ -133,12 +98,38 @@ mod tests {
     #[test]
     fn a_line_is_edited_where_the_cursor_is() {
         let mut prompt = Prompt::command("opn größe");
-        prompt.step(-7);
+        (0..7).for_each(|_| prompt.edit(InputRequest::GoToPrevChar));
         prompt.insert("e");
-        assert_eq!(prompt.text, "open größe");
-        prompt.step(100);
-        prompt.delete_word();
-        assert_eq!((prompt.text.as_str(), prompt.cursor), ("open ", 5));
+        assert_eq!(prompt.text(), "open größe");
+        prompt.edit(InputRequest::GoToEnd);
+        prompt.edit(InputRequest::DeletePrevWord);
+        assert_eq!((prompt.text(), prompt.input.cursor()), ("open ", 5));
+    }
+
+    #[test]
+    fn a_path_loses_one_folder_at_a_time() {
+        let mut prompt = Prompt::command("open photos/größe 1/dog.png");
+        for left in ["open photos/größe 1/", "open photos/größe ", "open photos/", "open ", ""] {
+            prompt.edit(InputRequest::DeletePrevWord);
+            assert_eq!(prompt.text(), left);
+        }
+    }
+
+    #[test]
+    fn what_is_read_as_one_letter_is_one_step_however_many_characters_it_has() {
+        let mut prompt = Prompt::command("");
+        prompt.insert("猫e\u{301}👩\u{200d}🔬");
+        let columns = |prompt: &Prompt| prompt.input.visual_cursor();
+        let mut seen = vec![columns(&prompt)];
+        (0..3).for_each(|_| {
+            prompt.edit(InputRequest::GoToPrevChar);
+            seen.push(columns(&prompt));
+        });
+        assert_eq!(seen, [5, 3, 2, 0]);
+        prompt.edit(InputRequest::GoToEnd);
+        prompt.edit(InputRequest::DeletePrevChar);
+        prompt.edit(InputRequest::DeletePrevChar);
+        assert_eq!(prompt.text(), "猫");
     }
 
     #[test]
@@ -146,7 +137,7 @@ mod tests {
         let mut prompt = Prompt::command("");
         (0..30_000).for_each(|_| prompt.insert("x"));
         prompt.insert(&"é".repeat(100_000));
-        assert_eq!((prompt.text.len(), prompt.cursor), (LONGEST, LONGEST));
+        assert_eq!((prompt.text().len(), prompt.input.cursor()), (LONGEST, LONGEST));
     }
 
     #[test]
@@ -156,7 +147,7 @@ mod tests {
         let mut seen = Vec::new();
         for by in [-1, -1, -1, 1, 1] {
             prompt.recall(&lines, by);
-            seen.push(prompt.text.clone());
+            seen.push(prompt.text().to_owned());
         }
         assert_eq!(seen, ["25", "set epsilon 8", "set epsilon 8", "25", ""]);
     }
@@ -165,8 +156,8 @@ mod tests {
     fn tab_completes_as_far_as_it_is_clear() {
         let mut prompt = Prompt::command("open ph");
         prompt.complete(vec!["photos/dog.png".into(), "photos/duck.png".into()]);
-        assert_eq!((prompt.text.as_str(), prompt.offers.len()), ("open photos/d", 2));
+        assert_eq!((prompt.text(), prompt.offers.len()), ("open photos/d", 2));
         prompt.complete(vec!["photos/dog.png".into()]);
-        assert_eq!(prompt.text, "open photos/dog.png ");
+        assert_eq!(prompt.text(), "open photos/dog.png ");
     }
 }

@@ -72,6 +72,46 @@ fn methods_models_layers_and_classes_are_tables_and_json() {
 }
 
 #[test]
+fn shells_complete_commands_options_methods_and_models() {
+    for (shell, names) in [("bash", true), ("zsh", true), ("fish", true), ("elvish", false), ("powershell", false)] {
+        let script = printed(&["completions", shell]);
+        assert_says(&script, &["selftest", "time-limit"]);
+        assert!(!names || script.contains("gradcam") && script.contains("squeezenet1_0"), "{shell}");
+        assert!(!script.contains("\\u{") && !script.contains("\\x1b"), "{shell}: nothing is escaped in a script");
+    }
+    let folder = TempDir::new().unwrap();
+    fs::create_dir(folder.path().join("plugins")).unwrap();
+    fs::write(folder.path().join("plugins/$(touch owned).rhai"), "fn run(cx) { [] }").unwrap();
+    let script = gradscope(folder.path(), &["completions", "bash"]);
+    assert!(script.status.success() && !text(&script.stdout).contains("owned"));
+    assert_says(&wrong(folder.path(), &["completions", "cmd"], 2), &["bash", "powershell"]);
+}
+
+#[test]
+#[cfg(unix)]
+fn bash_completes_a_method_by_the_printed_script() {
+    let script = printed(&["completions", "bash"]);
+    let ask = "COMP_WORDS=(gradscope run gradc); COMP_CWORD=2; _gradscope gradscope gradc run; echo ${COMPREPLY[@]}";
+    let Ok(out) = Command::new("bash").args(["-c", &format!("{script}\n{ask}")]).output() else { return };
+    assert_says(&text(&out.stdout), &["gradcam"]);
+}
+
+#[test]
+fn man_writes_a_page_for_each_command() {
+    let folder = TempDir::new().unwrap();
+    let out = gradscope(folder.path(), &["man", "man1"]);
+    assert!(out.status.success(), "{}", text(&out.stderr));
+    let pages = files(&folder.path().join("man1"));
+    assert_eq!(text(&out.stdout), format!("{} pages in man1\n", pages.len()));
+    let page = |name: &str| fs::read_to_string(folder.path().join("man1").join(name)).unwrap();
+    assert_says(&page("gradscope.1"), &[".TH gradscope 1", "gradscope\\-train(1)", "Examples:"]);
+    assert_says(&page("gradscope-train.1"), &[".TH gradscope-train 1", "\\-\\-attack\\-steps"]);
+    assert!(pages.len() > 12, "{pages:?}");
+    fs::write(folder.path().join("file"), "").unwrap();
+    wrong(folder.path(), &["man", "file"], 1);
+}
+
+#[test]
 fn a_run_on_the_programs_own_network_writes_figures_raw_values_and_a_result() {
     let folder = TempDir::new().unwrap();
     let out = gradscope(folder.path(), &["run", "gradcam", "--out", "o"]);
