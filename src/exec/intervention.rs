@@ -90,7 +90,7 @@ fn repeated(x: Tensor, batch: usize) -> Result<Tensor> {
     }
     ensure!(
         own > 0 && batch.is_multiple_of(own),
-        "a layer reads batches of {own} and {batch} rows, which are no multiples of each other"
+        "a layer cannot combine batches of {own} and {batch} rows: {batch} is not a multiple of {own}"
     );
     let times = x.unsqueeze(0)?.broadcast_as([&[batch / own, own][..], &rest].concat())?;
     Ok(if own == 1 { times.squeeze(1)? } else { times.reshape([&[batch][..], &rest].concat())? })

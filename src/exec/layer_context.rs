@@ -74,7 +74,7 @@ impl LayerContext {
         let node = self.node();
         node.op
             .vjp(self, &node.params, dy, i)
-            .with_context(|| format!("going back through layer \"{}\" ({})", node.name, node.op.kind()))
+            .with_context(|| format!("backward pass of layer \"{}\" ({})", node.name, node.op.kind()))
     }
 
     /// `dyᵀ · ∂y/∂w` for each parameter, in the order of `Op::params`.

@@ -23,10 +23,15 @@ impl Trace {
         let x = self.input();
         let (n, _, h, w) = x.dims4()?;
         ensure!(n == 1, "occlusion expects one picture, got {n}");
-        ensure!(fill.dims() == x.dims(), "the fill must have the picture's shape {:?}, got {:?}", x.dims(), fill.dims());
+        ensure!(
+            fill.dims() == x.dims(),
+            "the fill must have the picture's shape {:?}, got {:?}",
+            x.dims(),
+            fill.dims()
+        );
         for v in windows {
             let inside = v.top + v.height <= h && v.left + v.width <= w;
-            ensure!(inside, "a window must lie in the picture of {h} rows and {w} columns, got {v:?}");
+            ensure!(inside, "a window must lie inside the picture of {h} rows and {w} columns, got {v:?}");
         }
         self.graph.check_classes()?;
         ensure!(!windows.is_empty(), "no windows to cover");

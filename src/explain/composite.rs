@@ -56,7 +56,7 @@ impl Selector {
         let parts: Vec<_> = text.split('|').map(str::trim).collect();
         if parts.iter().any(|p| p.is_empty()) {
             bail!(
-                "an empty selector; write a kind (\"conv|linear\"), a layer name (\"features.*\") or both (\"conv: features.*\")"
+                "empty selector; expected a kind (\"conv|linear\"), a layer name (\"features.*\") or both (\"conv: features.*\")"
             );
         }
         if kinds && parts.iter().all(|p| op::spec(p).is_some() || op::family(p).is_some()) {

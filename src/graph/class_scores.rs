@@ -26,7 +26,9 @@ impl Graph {
             Some("independent") => true,
             Some("exclusive") => false,
             Some(other) => {
-                bail!("unknown scores \"{other}\"; expected exclusive (softmax) or independent (a sigmoid for each class)")
+                bail!(
+                    "unknown scores \"{other}\"; expected exclusive (softmax) or independent (a sigmoid for each class)"
+                )
             }
         };
         // Exclusive scores of a network that ends with a sigmoid are those after the sigmoid.

@@ -15,7 +15,7 @@ impl Derived {
     pub(super) fn get<T: Default + Send + Sync + 'static>(&self) -> Arc<T> {
         let mut all = self.0.lock_unpoisoned();
         let value = all.entry(TypeId::of::<T>()).or_insert_with(|| Arc::new(T::default())).clone();
-        value.downcast().unwrap_or_else(|_| unreachable!("it was found by its type"))
+        value.downcast().unwrap_or_else(|_| unreachable!("values are keyed by their type"))
     }
 }
 

@@ -77,7 +77,9 @@ fn ask_all(name: &str, weights: Option<&Path>) {
                 let pending = ["occlusion", "rise"].contains(&&*method) && session.can_go_on();
                 let may = |v: f32| v.is_finite() || (pending && v.is_nan());
                 let bad = |f: &&Figure| f.values().is_some_and(|v| !v.data.iter().all(|&v| may(v)));
-                wrong.extend(figures.iter().filter(bad).map(|f| format!("{method}: \"{}\" has non-finite values", f.title)));
+                wrong.extend(
+                    figures.iter().filter(bad).map(|f| format!("{method}: \"{}\" has non-finite values", f.title)),
+                );
                 if figures.is_empty() {
                     wrong.push(format!("{method} shows nothing"));
                 }

@@ -140,7 +140,12 @@ fn the_app_goes_one_way() {
     let files = Crate::new(sources.iter().map(|file| (module(file), fs::read_to_string(file).unwrap())));
     for from in sources.iter().map(|file| module(file)).filter(|module| module[0] == "tui" && module.len() > 1) {
         for to in files.imports(&from).iter().filter(|to| to[0] == "tui") {
-            assert!(rank(to) <= rank(&from), "{} imports {}, which lib.rs lists below it", from.join("::"), to.join("::"));
+            assert!(
+                rank(to) <= rank(&from),
+                "{} imports {}, which lib.rs lists below it",
+                from.join("::"),
+                to.join("::")
+            );
         }
     }
     let circles: Vec<_> = files.circles().into_iter().filter(|circle| circle.iter().any(|f| f[0] == "tui")).collect();

@@ -265,7 +265,10 @@ fn grad_cam_moves_from_the_dog_to_the_cat() {
         (place / 224, place % 224)
     });
     let [(dog_y, _), (cat_y, cat_x)] = hottest;
-    assert!(dog_y < 90 && cat_y > 120 && cat_x > 112, "the dog's face is at the top, the cat at the bottom: {hottest:?}");
+    assert!(
+        dog_y < 90 && cat_y > 120 && cat_x > 112,
+        "the dog's face is at the top, the cat at the bottom: {hottest:?}"
+    );
 }
 
 #[test]

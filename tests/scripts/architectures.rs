@@ -382,7 +382,11 @@ fn a_picture_that_a_network_cannot_take_is_refused_with_both_sizes() {
     let picture = |h: usize, w: usize| Tensor::zeros((1, 3, h, w), DType::F32, &Device::Cpu).unwrap();
     for (build, size, says) in [
         (r#"x.flatten("f").linear("fc", 5)"#, (8, 9), "layer \"fc\" (linear): expects 192 features, got 216"),
-        (r#"x.reshape("v", [3, 64]).flatten("f").linear("fc", 5)"#, (10, 8), "layer \"v\" (reshape): cannot reshape 240 elements"),
+        (
+            r#"x.reshape("v", [3, 64]).flatten("f").linear("fc", 5)"#,
+            (10, 8),
+            "layer \"v\" (reshape): cannot reshape 240 elements",
+        ),
         (r#"x.conv("c", 2, 7).global_avg_pool("g")"#, (9, 4), "layer \"c\" (conv)"),
         (r#"x.max_pool("p", 6).global_avg_pool("g")"#, (20, 5), "layer \"p\" (max_pool)"),
         (r#"x.slice("s", 2, #{ start: 6 }).global_avg_pool("g")"#, (6, 8), "layer \"s\" (slice): 6::1 selects nothing"),

@@ -330,7 +330,8 @@ fn values_at_places_are_no_classes_and_what_would_work_is_told() {
                     assert!(!error.contains("itself failed"), "{name}: {error}");
                     if ["saliency", "gradcam", "fgsm", "pgd", "lrp", "deepfool"].contains(&name.as_str()) {
                         assert!(
-                            error.contains("a map of 3 channels and 6x6 positions") && error.contains("global_avg_pool"),
+                            error.contains("a map of 3 channels and 6x6 positions")
+                                && error.contains("global_avg_pool"),
                             "{name}: {error}"
                         );
                     }

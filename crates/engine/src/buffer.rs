@@ -18,7 +18,7 @@ impl Buffer {
     pub fn zeros(len: usize) -> Self {
         let lines = len.div_ceil(16);
         let mut all = Vec::new();
-        all.try_reserve_exact(lines).unwrap_or_else(|_| panic!("not enough memory for {len} numbers"));
+        all.try_reserve_exact(lines).unwrap_or_else(|_| panic!("not enough memory for {len} elements"));
         in_large_pages(&mut all);
         all.resize(lines, Line([0.0; 16]));
         Self(all)
@@ -60,7 +60,7 @@ pub fn in_large_pages<T>(all: &mut Vec<T>) {
 
 impl std::fmt::Debug for Buffer {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        write!(f, "{} numbers", self.0.len() * 16)
+        write!(f, "{} elements", self.0.len() * 16)
     }
 }
 

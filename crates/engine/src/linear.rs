@@ -27,7 +27,10 @@ pub fn linear(
     activation: Option<Activation>,
 ) {
     let [xs, ws, ys] = [[n, input], [output, input], [n, output]].map(product);
-    assert!((x.len(), w.len(), y.len()) == (xs, ws, ys), "slices for {n} rows from {input} to {output} numbers");
+    assert!(
+        (x.len(), w.len(), y.len()) == (xs, ws, ys),
+        "slices do not match {n} rows of {input} inputs and {output} outputs"
+    );
     assert!(bias.is_none_or(|b| b.len() == output));
     let at = SharedPtr(y.as_mut_ptr());
     let blocks = output.div_ceil(ROWS);
@@ -48,7 +51,10 @@ pub fn linear(
 /// If sizes do not match.
 pub fn linear_vjp(dy: &[f32], w: &[f32], dx: &mut [f32], (n, input, output): (usize, usize, usize)) {
     let [dxs, ws, dys] = [[n, input], [output, input], [n, output]].map(product);
-    assert!((dx.len(), w.len(), dy.len()) == (dxs, ws, dys), "slices for {n} rows from {input} to {output} numbers");
+    assert!(
+        (dx.len(), w.len(), dy.len()) == (dxs, ws, dys),
+        "slices do not match {n} rows of {input} inputs and {output} outputs"
+    );
     let at = SharedPtr(dx.as_mut_ptr());
     let level = simd::level();
     let width = 2 * level.lanes();

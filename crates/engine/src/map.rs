@@ -56,13 +56,13 @@ fn needed([n, h, w, c]: [usize; 4], pitch: usize) -> usize {
     let numbers = product([n, h, w, pitch]);
     // Maps without channels take no memory, but their pixels take time.
     assert!(c > 0 || product([n, h, w]) <= MOST_TAPS, "maps of {n}x{h}x{w} without channels");
-    assert!(pitch >= c, "maps of {c} channels, {pitch} numbers from one pixel to the next");
+    assert!(pitch >= c, "pitch {pitch} is less than {c} channels");
     if product([n, h, w, c]) == 0 { 0 } else { numbers - pitch + c }
 }
 
 fn check(len: usize, [n, h, w, c]: [usize; 4], pitch: usize) {
     let needed = needed([n, h, w, c], pitch);
-    assert!(len >= needed, "a slice of {len} numbers for maps of {n}x{h}x{w}x{c}, pitch {pitch}");
+    assert!(len >= needed, "a slice of {len} elements for maps of {n}x{h}x{w}x{c}, pitch {pitch}");
 }
 
 impl<'a> Map<'a> {

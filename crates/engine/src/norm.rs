@@ -24,7 +24,7 @@ pub fn channel_sums(x: &Map) -> Vec<f32> {
 /// # Panics
 /// If sizes differ.
 pub fn channel_products(a: &Map, b: &Map, mean: &[f32]) -> (Vec<f32>, Vec<f32>) {
-    assert!((a.n, a.h, a.w, a.c) == (b.n, b.h, b.w, b.c) && mean.len() == a.c, "{a:?} beside {b:?}");
+    assert!((a.n, a.h, a.w, a.c) == (b.n, b.h, b.w, b.c) && mean.len() == a.c, "{a:?} and {b:?} do not match");
     let [sums, products] = totals(a, |range, to| simd::run(Sums { of: Product(a, b, mean), x: a, range, to }));
     (sums, products)
 }

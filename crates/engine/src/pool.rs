@@ -65,7 +65,7 @@ impl Pool {
     /// If sizes do not match.
     pub fn max_vjp(&self, x: &Map, y: &Map, dy: &Map, dx: &mut MapMut, positive: bool) {
         self.check();
-        assert!((x.n, x.h, x.w, x.c) == (dx.n, dx.h, dx.w, dx.c), "{x:?} beside {dx:?}");
+        assert!((x.n, x.h, x.w, x.c) == (dx.n, dx.h, dx.w, dx.c), "{x:?} and {dx:?} do not match");
         assert!((y.n, y.h, y.w, y.c) == (dy.n, dy.h, dy.w, dy.c) && y.n == x.n && y.c == x.c, "{x:?} to {y:?}");
         let dx = &*dx;
         // A task writes some rows of a picture, and visits all windows that overlap them.

@@ -30,10 +30,10 @@ impl Epilogue<'_> {
         let saved = self.save.map(|map| (map.n, map.c, map.h, map.w));
         let read = [self.add, self.slope.map(|s| s.1)].into_iter().flatten().map(|map| (map.n, map.c, map.h, map.w));
         for sizes in read.chain(saved) {
-            assert!(sizes == (y.n, y.c, y.h, y.w), "{sizes:?} beside {y:?}");
+            assert!(sizes == (y.n, y.c, y.h, y.w), "{sizes:?} and {y:?} do not match");
         }
         for numbers in [self.bias, self.affine.map(|a| a.0), self.affine.map(|a| a.1)] {
-            assert!(numbers.is_none_or(|n| n.len() == y.c), "not one number for each channel of {y:?}");
+            assert!(numbers.is_none_or(|n| n.len() == y.c), "not one element per channel of {y:?}");
         }
     }
 }

@@ -92,7 +92,7 @@ impl Winograd {
     }
 
     pub fn run(&self, x: &Map, y: &MapMut, epilogue: Epilogue) {
-        assert!((x.h, x.w) == self.from, "transforms for maps of another size");
+        assert!((x.h, x.w) == self.from, "packed for maps of another size");
         let tiles = x.n * self.tiles.0 * self.tiles.1;
         let threads = thread_team::size();
         // Weights that exceed the caches are read once for many tiles; small ones leave room for the tiles.

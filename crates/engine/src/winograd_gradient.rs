@@ -95,7 +95,7 @@ impl Task for Taps<'_> {
     unsafe fn run<S: Simd>(self) {
         let mut out = [0f32; 9 * MOST_LANES];
         for o in (0..self.o).step_by(S::LANES) {
-            // SAFETY: each part has sums of `width` numbers, whole vectors, for all frequencies and channels; the gradients of this input
+            // SAFETY: each part has `width` sums, a multiple of the vector length, for all frequencies and channels; the gradients of this input
             // channel are one task's.
             unsafe {
                 let mut half = [[S::splat(0.0); SIDE]; 3];

@@ -142,7 +142,10 @@ fn a_convolution_saves_what_its_activation_reads() {
             assert_near(&format!("value, {what}"), &y, &expected);
             let kept: Vec<_> = read.chunks(output + 1).flat_map(|pixel| pixel[..output].to_vec()).collect();
             assert_near(&format!("saved, {what}"), &kept, &plain);
-            assert!(read.chunks_exact(output + 1).all(|pixel| pixel[output] == 7.0), "written beside the saved values, {what}");
+            assert!(
+                read.chunks_exact(output + 1).all(|pixel| pixel[output] == 7.0),
+                "written beside the saved values, {what}"
+            );
             let map = Map::new(&saved, [n, side, side, output], output);
             let sloped = run(Epilogue { slope: Some((silu, map)), ..Epilogue::default() });
             let expected: Vec<_> = plain.iter().zip(&saved).map(|(v, s)| v * s / (1.0 + (-s).exp())).collect();

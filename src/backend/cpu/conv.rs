@@ -208,7 +208,10 @@ fn product<T: Real>(
     parallelism: gemm::Parallelism,
 ) {
     let holds = |len: usize, rows: usize, columns: usize| rows.checked_mul(columns).is_some_and(|count| count <= len);
-    assert!(holds(out.len(), m, n) && holds(a.len(), m, k) && holds(b.len(), k, n), "slices for {m}x{n}, {k} terms");
+    assert!(
+        holds(out.len(), m, n) && holds(a.len(), m, k) && holds(b.len(), k, n),
+        "slices do not match {m}x{k} times {k}x{n}"
+    );
     if [m, n, k].contains(&0) {
         return;
     }

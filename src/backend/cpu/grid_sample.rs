@@ -41,8 +41,14 @@ const PART: usize = 1 << 16;
 /// Samples `x`, `(N, C, H, W)`, at the positions of a grid `(N, h, w, 2)`; returns `(N, C, h, w)`.
 pub fn grid_sample(x: &Tensor, grid: &Tensor, how: GridSample) -> Result<Tensor> {
     let (n, c, h, w) = x.dims4().with_context(|| format!("grid_sample expects (N, C, H, W), got {:?}", x.dims()))?;
-    let (m, oh, ow, two) = grid.dims4().with_context(|| format!("a grid must be (N, h, w, 2), got {:?}", grid.dims()))?;
-    ensure!(n == m && two == 2, "a grid of shape {:?} for pictures of shape {:?}; it must be (N, h, w, 2)", grid.dims(), x.dims());
+    let (m, oh, ow, two) =
+        grid.dims4().with_context(|| format!("a grid must be (N, h, w, 2), got {:?}", grid.dims()))?;
+    ensure!(
+        n == m && two == 2,
+        "a grid of shape {:?} for pictures of shape {:?}; it must be (N, h, w, 2)",
+        grid.dims(),
+        x.dims()
+    );
     ensure!(h * w > 0, "pictures without pixels: {:?}", x.dims());
     let places = numbers(grid)?;
     Ok(by_type!(x, sample(x, &places, how))?.reshape((n, c, oh, ow))?.to_device(x.device())?)

@@ -302,7 +302,7 @@ impl<'a> BackwardPass<'a> {
         for (i, &read) in step.reads.iter().enumerate().filter(|(_, r)| self.wanted[**r]).collect::<Vec<_>>() {
             let part = node.op.vjp(&saved, &node.params, &dy, i);
             let part =
-                part.with_context(|| format!("going back through layer \"{}\" ({})", node.name, node.op.kind()))?;
+                part.with_context(|| format!("backward pass of layer \"{}\" ({})", node.name, node.op.kind()))?;
             self.give_tensor(read, &part)?;
         }
         Ok(())

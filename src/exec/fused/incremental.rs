@@ -148,7 +148,7 @@ impl IncrementalRun<'_> {
             }
             StepKernel::Op => self.operation(step),
             StepKernel::Input | StepKernel::BatchNorm(..) | StepKernel::Mask => {
-                unreachable!("a run in training, or nothing is read")
+                unreachable!("not part of an incremental run")
             }
         }
     }

@@ -61,7 +61,8 @@ pub(super) fn segments(graph: &Graph, shapes: &[Vec<usize>]) -> Segments {
     for id in (0..patterns.len()).filter(|&id| patterns[id] == Pattern::Same) {
         ends[id] = ends[graph.nodes[id].inputs[0]];
     }
-    let step = |node: NodeId| ends[node].unwrap_or_else(|| unreachable!("a chain ends at any node with several consumers"));
+    let step =
+        |node: NodeId| ends[node].unwrap_or_else(|| unreachable!("a chain ends at any node with several consumers"));
     let steps = chains.into_iter().map(|c| Segment {
         pattern: c.pattern,
         first: c.nodes[0],

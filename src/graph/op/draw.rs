@@ -18,7 +18,7 @@ impl Draw {
         low + ((z ^ (z >> 31)) % (high - low + 1) as u64) as usize
     }
 
-    /// Two such numbers.
+    /// Two numbers from `low` to `high`, inclusive.
     pub fn pair(&mut self, low: usize, high: usize) -> (usize, usize) {
         (self.between(low, high), self.between(low, high))
     }

@@ -40,7 +40,12 @@ impl Op for Expand {
     }
 
     fn shape(&self, x: &[&[usize]]) -> Result<Vec<usize>> {
-        ensure!(self.sizes.len() + 1 == x[0].len(), "{} sizes (without the batch) for shape {:?}", self.sizes.len(), x[0]);
+        ensure!(
+            self.sizes.len() + 1 == x[0].len(),
+            "{} sizes (without the batch) for shape {:?}",
+            self.sizes.len(),
+            x[0]
+        );
         let mut shape = x[0].to_vec();
         for (size, wanted) in shape[1..].iter_mut().zip(&self.sizes) {
             let wanted = wanted.unwrap_or(*size);

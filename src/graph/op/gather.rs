@@ -51,7 +51,12 @@ impl Op for Gather {
         let mut shape = x[0].to_vec();
         ensure!(self.dim < shape.len(), "no dimension {} in {shape:?}", self.dim);
         let beyond = self.index.iter().find(|&&i| i >= shape[self.dim]);
-        ensure!(beyond.is_none(), "index {} is out of range for a dimension of {}", beyond.unwrap_or(&0), shape[self.dim]);
+        ensure!(
+            beyond.is_none(),
+            "index {} is out of range for a dimension of {}",
+            beyond.unwrap_or(&0),
+            shape[self.dim]
+        );
         ensure!(!self.index.is_empty(), "gather needs at least one index");
         shape[self.dim] = self.index.len();
         Ok(shape)

@@ -71,7 +71,11 @@ impl Op for GroupNorm {
         let c = channels(x)?;
         ensure!(x[0].len() > 2, "expects (N, C, …), got {:?}", x[0]);
         ensure!(c == self.channels, "expects {} channels, got {c}", self.channels);
-        ensure!(self.groups > 0 && c.is_multiple_of(self.groups), "{} groups do not divide {c} channels", self.groups);
+        ensure!(
+            self.groups > 0 && c.is_multiple_of(self.groups),
+            "{c} channels are not divisible by {} groups",
+            self.groups
+        );
         Ok(x[0].to_vec())
     }
 

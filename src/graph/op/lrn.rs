@@ -7,7 +7,7 @@ use anyhow::{Result, ensure};
 use candle_core::Tensor;
 use std::sync::Arc;
 
-/// `x / (k + α/n Σ x²)^β` over `n` neighbouring channels (Krizhevsky et al. 2012); PyTorch's `LocalResponseNorm`.
+/// `x / (k + α/n Σ x²)^β` over `n` neighboring channels (Krizhevsky et al. 2012); PyTorch's `LocalResponseNorm`.
 #[derive(Debug)]
 pub struct Lrn {
     /// Number of channels in a neighborhood, `n`.
