@@ -124,7 +124,7 @@ impl Task for Part<'_> {
 }
 
 impl Part<'_> {
-    /// Sums `aᵀ b` over a block of pixels; `more` adds it to the sums before.
+    /// Sums `aᵀ b` over a block of pixels; with `more`, adds it to the previous sums.
     ///
     /// # Safety
     /// The CPU must have the instruction set of `S`; `a` must have `count` rows `STRIDE` apart with elements `k.0..k.1` of a

@@ -424,18 +424,22 @@ unsafe fn output<S: Simd, const M: usize, const A: usize>(d: [S::V; A]) -> [S::V
     }
 }
 
-/// `A` times a column of four: from the gradient of a tile's output to that of its products.
+/// `A` times a column of four or two: from the gradient of a tile's output to that of its products.
 ///
 /// # Safety
 /// The CPU must have the instruction set of `S`.
 #[inline(always)]
-pub(crate) unsafe fn output_transposed<S: Simd>(y: [S::V; 4]) -> [S::V; 6] {
+pub(crate) unsafe fn output_transposed<S: Simd, const M: usize>(y: [S::V; M]) -> [S::V; 6] {
     // SAFETY: `y` exists, so the CPU has the instruction set.
     unsafe {
-        let (p, pp, ppp) = (S::splat(P as f32), S::splat((P * P) as f32), S::splat((P * P * P) as f32));
-        let (q, qq, qqq) = (S::splat(Q as f32), S::splat((Q * Q) as f32), S::splat((Q * Q * Q) as f32));
-        let (a, b) = (S::fma(pp, y[2], y[0]), S::fma(ppp, y[3], S::mul(p, y[1])));
-        let (e, f) = (S::fma(qq, y[2], y[0]), S::fma(qqq, y[3], S::mul(q, y[1])));
-        [y[0], S::add(a, b), S::sub(a, b), S::add(e, f), S::sub(e, f), y[3]]
+        let (p, q) = (S::splat(P as f32), S::splat(Q as f32));
+        let (mut a, mut b, mut e, mut f) = (y[0], S::mul(p, y[1]), y[0], S::mul(q, y[1]));
+        if M == 4 {
+            let (pp, qq) = (S::splat((P * P) as f32), S::splat((Q * Q) as f32));
+            let (ppp, qqq) = (S::splat((P * P * P) as f32), S::splat((Q * Q * Q) as f32));
+            (a, b) = (S::fma(pp, y[2], a), S::fma(ppp, y[M - 1], b));
+            (e, f) = (S::fma(qq, y[2], e), S::fma(qqq, y[M - 1], f));
+        }
+        [y[0], S::add(a, b), S::sub(a, b), S::add(e, f), S::sub(e, f), y[M - 1]]
     }
 }

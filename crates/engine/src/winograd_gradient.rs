@@ -1,4 +1,4 @@
-//! The gradient of a 3x3 convolution's weights with fewer multiplications: F(4x4, 3x3) transposed,
+//! The gradient of a convolution's weights with fewer multiplications: F(4x4, 3x3) and F(2x2, 5x5) transposed,
 //! `Gᵀ [Σ (Bᵀ x B) ⊙ (A dy Aᵀ)] G` with the sum over all tiles (Lavin & Gray 2015, arXiv:1509.09308).
 
 use crate::buffer::Scratch;
@@ -12,10 +12,10 @@ use crate::tile::{accumulate, rows_of_sums, with_rows};
 use crate::winograd::{input, output_transposed};
 use crate::winograd_weights::g;
 
-/// Rows and columns of a tile's output.
-const SIZE: usize = 4;
 /// Rows and columns that a tile reads.
 const SIDE: usize = 6;
+/// The largest kernel size.
+const MOST_TAPS: usize = 5;
 /// Number of frequencies of a tile.
 const ALL: usize = SIDE * SIDE;
 /// Input channels of a task.
@@ -31,22 +31,29 @@ const NEAR: usize = 1 << 17;
 pub(crate) struct WinogradGradient {
     sizes: Sizes,
     padding: (usize, usize),
+    /// Kernel size.
+    taps: usize,
+    /// Rows and columns of a tile's output.
+    size: usize,
     tiles: (usize, usize),
 }
 
 impl WinogradGradient {
     /// Whether it supports this convolution and is faster than direct sums.
     pub fn pays(sizes: Sizes, slide: Slide) -> bool {
-        let plain = slide.kernel == (3, 3) && slide.stride == (1, 1) && slide.dilation == (1, 1) && slide.groups == 1;
+        let square = matches!(slide.kernel, (3, 3) | (5, 5));
+        let plain = square && slide.stride == (1, 1) && slide.dilation == (1, 1) && slide.groups == 1;
         plain && sizes.input >= 16 && sizes.output >= 16 && sizes.to.0 >= 6 && sizes.to.1 >= 6
     }
 
     pub fn new(sizes: Sizes, slide: Slide) -> Self {
-        let tiles = (sizes.to.0.div_ceil(SIZE), sizes.to.1.div_ceil(SIZE));
-        Self { sizes, padding: slide.padding, tiles }
+        let taps = slide.kernel.0;
+        let size = SIDE + 1 - taps;
+        let tiles = (sizes.to.0.div_ceil(size), sizes.to.1.div_ceil(size));
+        Self { sizes, padding: slide.padding, taps, size, tiles }
     }
 
-    /// Writes `dw`, `(O, C, 3, 3)`. The maps are those of the convolution's sizes.
+    /// Writes `dw`, `(O, C, k, k)`. The maps are those of the convolution's sizes.
     pub fn run(&self, dy: &Map, x: &Map, dw: &mut [f32]) {
         let Sizes { input: c, output: o, .. } = self.sizes;
         let level = simd::level();
@@ -64,12 +71,14 @@ impl WinogradGradient {
             let sums = unsafe { sums.get().add(part * numbers) };
             run_with(level, Part { of: self, dy, x, range, channels, sums, width });
         });
-        let g: [[f32; 3]; SIDE] = std::array::from_fn(|i| std::array::from_fn(|tap| g(SIDE, i, tap, 3) as f32));
+        let taps = self.taps;
+        let g: [[f32; MOST_TAPS]; SIDE] =
+            std::array::from_fn(|i| std::array::from_fn(|tap| g(SIDE, i, tap.min(taps - 1), taps) as f32));
         let dw = SharedPtr(dw.as_mut_ptr());
         thread_team::run(c, |channel| {
             run_with(
                 level,
-                Taps { g: &g, sums: sums.get(), parts, numbers, channels: c, channel, width, o, dw: dw.get() },
+                Taps { g: &g, taps, sums: sums.get(), parts, numbers, channels: c, channel, width, o, dw: dw.get() },
             );
         });
     }
@@ -77,7 +86,8 @@ impl WinogradGradient {
 
 /// Sums the parts of one input channel, and transforms them to the gradients of its weights.
 struct Taps<'a> {
-    g: &'a [[f32; 3]; SIDE],
+    g: &'a [[f32; MOST_TAPS]; SIDE],
+    taps: usize,
     sums: *const f32,
     parts: usize,
     numbers: usize,
@@ -93,34 +103,46 @@ impl Task for Taps<'_> {
 
     #[inline(always)]
     unsafe fn run<S: Simd>(self) {
-        let mut out = [0f32; 9 * MOST_LANES];
+        // SAFETY: `WinogradGradient::run` made sums for all parts and channels, and each input channel belongs to one task.
+        unsafe { if self.taps == 3 { self.transform::<S, 3>() } else { self.transform::<S, 5>() } }
+    }
+}
+
+impl Taps<'_> {
+    /// Transforms the sums to the gradients of `K × K` weights.
+    ///
+    /// # Safety
+    /// The CPU must have the instruction set of `S`; each part must have `width` sums, a multiple of the vector length, for all frequencies
+    /// and channels, and no other thread may use the gradients of this input channel.
+    #[inline(always)]
+    unsafe fn transform<S: Simd, const K: usize>(&self) {
+        let mut out = [0f32; MOST_TAPS * MOST_TAPS * MOST_LANES];
         for o in (0..self.o).step_by(S::LANES) {
-            // SAFETY: each part has `width` sums, a multiple of the vector length, for all frequencies and channels; the gradients of this input
-            // channel are one task's.
+            // SAFETY: as the caller promises.
             unsafe {
-                let mut half = [[S::splat(0.0); SIDE]; 3];
+                let mut half = [[S::splat(0.0); SIDE]; K];
                 for f in 0..ALL {
                     let at = self.sums.add((f * self.channels + self.channel) * self.width + o);
                     let mut sum = S::load(at);
                     for part in 1..self.parts {
                         sum = S::add(sum, S::load(at.add(part * self.numbers)));
                     }
-                    for y in 0..3 {
+                    for y in 0..K {
                         half[y][f % SIDE] = S::fma(S::splat(self.g[f / SIDE][y]), sum, half[y][f % SIDE]);
                     }
                 }
-                for y in 0..3 {
-                    for x in 0..3 {
+                for y in 0..K {
+                    for x in 0..K {
                         let mut sum = S::splat(0.0);
                         for j in 0..SIDE {
                             sum = S::fma(S::splat(self.g[j][x]), half[y][j], sum);
                         }
-                        S::store(out.as_mut_ptr().add((y * 3 + x) * MOST_LANES), sum);
+                        S::store(out.as_mut_ptr().add((y * K + x) * MOST_LANES), sum);
                     }
                 }
                 for lane in 0..S::LANES.min(self.o - o) {
-                    let to = self.dw.add(((o + lane) * self.channels + self.channel) * 9);
-                    for tap in 0..9 {
+                    let to = self.dw.add(((o + lane) * self.channels + self.channel) * K * K);
+                    for tap in 0..K * K {
                         *to.add(tap) = out[tap * MOST_LANES + lane];
                     }
                 }
@@ -169,7 +191,11 @@ impl Task for Part<'_> {
             unsafe {
                 let tiles = Tiles { x, dy: x.add(ALL * most * apart), count: last - first, apart };
                 for t in first..last {
-                    self.read::<S>(t, t - first, tiles);
+                    if self.of.size == 4 {
+                        self.read::<S, 4>(t, t - first, tiles);
+                    } else {
+                        self.read::<S, 2>(t, t - first, tiles);
+                    }
                 }
                 for f in 0..ALL {
                     self.multiply::<S>(f, tiles, block > 0);
@@ -183,13 +209,13 @@ impl Part<'_> {
     /// Transforms tile `t` of both maps into row `i`.
     ///
     /// # Safety
-    /// The CPU must have the instruction set of `S`; the tile must be one of the maps', and `i` below the count of rows.
+    /// The CPU must have the instruction set of `S`; the tile must be one of the maps', and `i` below the count of rows; `M` the size of its output.
     #[inline(always)]
-    unsafe fn read<S: Simd>(&self, t: usize, i: usize, tiles: Tiles) {
+    unsafe fn read<S: Simd, const M: usize>(&self, t: usize, i: usize, tiles: Tiles) {
         // SAFETY: null pointers stand for pixels outside of the maps; each frequency has a row for this tile.
         unsafe {
             let (rows, columns) = self.of.tiles;
-            let (n, row, column) = (t / (rows * columns), t / columns % rows * SIZE, t % columns * SIZE);
+            let (n, row, column) = (t / (rows * columns), t / columns % rows * M, t % columns * M);
             let mut from = [[std::ptr::null::<f32>(); SIDE]; SIDE];
             for (i, from) in from.iter_mut().enumerate() {
                 for (j, from) in from.iter_mut().enumerate() {
@@ -205,7 +231,7 @@ impl Part<'_> {
                 let to = tiles.x.add(i * tiles.apart + c - self.channels.start);
                 transform::<S, SIDE>(&from, c, lanes, (to, tiles.count * tiles.apart));
             }
-            let mut from = [[std::ptr::null::<f32>(); SIZE]; SIZE];
+            let mut from = [[std::ptr::null::<f32>(); M]; M];
             for (i, from) in from.iter_mut().enumerate() {
                 for (j, from) in from.iter_mut().enumerate() {
                     if row + i < self.dy.h && column + j < self.dy.w {
@@ -215,12 +241,12 @@ impl Part<'_> {
             }
             for o in (0..self.dy.c).step_by(S::LANES) {
                 let to = tiles.dy.add(i * self.width + o);
-                transform::<S, SIZE>(&from, o, self.dy.c - o, (to, tiles.count * self.width));
+                transform::<S, M>(&from, o, self.dy.c - o, (to, tiles.count * self.width));
             }
         }
     }
 
-    /// Sums the products of all tiles of one frequency; `more` adds them to the sums before.
+    /// Sums the products of all tiles of one frequency; with `more`, adds them to the previous sums.
     ///
     /// # Safety
     /// The CPU must have the instruction set of `S`; the tiles must have been transformed.
@@ -298,10 +324,14 @@ unsafe fn transform<S: Simd, const N: usize>(
 unsafe fn along<S: Simd, const N: usize>(column: [S::V; N]) -> [S::V; SIDE] {
     // SAFETY: as the caller promises.
     unsafe {
-        let mut d = [S::splat(0.0); SIDE];
-        for i in 0..N {
-            d[i] = column[i];
+        if N == SIDE {
+            let mut d = [S::splat(0.0); SIDE];
+            for i in 0..N {
+                d[i] = column[i];
+            }
+            input::<S, SIDE>(d)
+        } else {
+            output_transposed::<S, N>(column)
         }
-        if N == SIDE { input::<S, SIDE>(d) } else { output_transposed::<S>([d[0], d[1], d[2], d[3]]) }
     }
 }
