@@ -1,24 +1,24 @@
-//! Memory that the allocator keeps.
+//! Keeps freed memory with the allocator instead of returning it to the system.
 
 use candle_core::Device;
 
-/// Freed tensors are kept for the next ones of their size: having the system clear new pages for each takes longer than
-/// the arithmetic (ResNet-20 on 2,000 pictures: 3 s instead of 9 on two cores). Called first thing by a program.
+/// Keeps freed tensors for later ones of the same size: having the system clear new pages for each allocation takes longer than
+/// the arithmetic (ResNet-20 on 2,000 pictures: 3 s instead of 9 s on two cores). A program calls this first.
 #[cfg(all(target_os = "linux", target_env = "gnu"))]
 pub fn keep_freed_memory() {
-    // SAFETY: the two options change nothing but when memory is given back.
+    // SAFETY: the two options only change when memory is returned to the system.
     unsafe {
         libc::mallopt(libc::M_MMAP_THRESHOLD, 32 << 20);
         libc::mallopt(libc::M_TRIM_THRESHOLD, 1 << 30);
     }
 }
 
-/// The same where the allocator is another one: nothing.
+/// Does nothing: the allocator is not glibc's.
 #[cfg(not(all(target_os = "linux", target_env = "gnu")))]
 pub fn keep_freed_memory() {}
 
-/// The same on a device, whose driver else gives all of it back whenever somebody waits for an answer. Called before anything is
-/// made there.
+/// Keeps freed memory on a device, whose driver would otherwise release all of it at every synchronization. Call it before the
+/// first allocation on the device.
 pub fn keep_freed_memory_of(device: &Device) {
     #[cfg(feature = "cuda")]
     if let Device::Cuda(device) = device {
@@ -34,8 +34,8 @@ fn keep_freed_memory_of_cuda(device: &candle_core::CudaDevice) {
     let stream = device.cuda_stream();
     let mut pool = std::ptr::null_mut();
     let mut all = u64::MAX;
-    // SAFETY: everything runs on this one stream, so that nothing has to be watched by events; the pool is the driver's own, and
-    // the attribute takes a number of 64 bits. Where it cannot be set, freed memory is given back as before.
+    // SAFETY: all work runs on this one stream, so no events are needed; the pool is the driver's default pool, and the
+    // attribute takes a 64-bit number. If it cannot be set, freed memory is released as before.
     unsafe {
         device.disable_event_tracking();
         if sys::cuDeviceGetDefaultMemPool(&mut pool, stream.context().cu_device()) == sys::CUresult::CUDA_SUCCESS {

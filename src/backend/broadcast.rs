@@ -1,9 +1,11 @@
-//! Shapes that broadcast, and the way back from them.
+//! Broadcasting shapes, and summing back to the original shape.
 
 use anyhow::{Result, bail, ensure};
 use candle_core::Tensor;
 
-/// The shape of values of these shapes together: sizes of 1 stretch, and missing ones in front are 1, as in NumPy.
+/// The shape that these shapes broadcast to: sizes of 1 stretch, and missing leading sizes count as 1, as in NumPy.
+///
+/// Errors if they do not broadcast.
 pub fn broadcast_shape(shapes: &[&[usize]]) -> Result<Vec<usize>> {
     let rank = shapes.iter().map(|s| s.len()).max().unwrap_or(0);
     let mut all = vec![1; rank];
@@ -13,19 +15,21 @@ pub fn broadcast_shape(shapes: &[&[usize]]) -> Result<Vec<usize>> {
                 (a, b) if a == b => {}
                 (1, b) => *size = b,
                 (_, 1) => {}
-                _ => bail!("its inputs need one shape, or shapes that broadcast, got {shapes:?}"),
+                _ => bail!("cannot broadcast {shapes:?}"),
             }
         }
     }
     Ok(all)
 }
 
-/// The sum of `x` over what was broadcast from `shape`.
+/// Sums `x` over the dimensions that were broadcast from `shape`; the inverse of broadcasting a gradient.
+///
+/// Errors if `shape` does not broadcast to the shape of `x`.
 pub fn sum_to(x: &Tensor, shape: &[usize]) -> Result<Tensor> {
     if x.dims() == shape {
         return Ok(x.clone());
     }
-    ensure!(x.rank() >= shape.len(), "{:?} was not broadcast from {shape:?}", x.dims());
+    ensure!(x.rank() >= shape.len(), "{:?} is not a broadcast of {shape:?}", x.dims());
     let front = x.rank() - shape.len();
     let stretched = |d: &usize| *d < front || (shape[*d - front] == 1 && x.dims()[*d] != 1);
     let dims: Vec<_> = (0..x.rank()).filter(stretched).collect();

@@ -1,4 +1,4 @@
-//! The kernels that both the CPU and other devices have, and which of the two computes.
+//! The kernels that exist for the CPU and for other devices, dispatched by device.
 
 use super::cpu;
 use super::device::runs_portably;
@@ -11,7 +11,7 @@ use anyhow::{Result, ensure};
 use candle_core::Tensor;
 use gradscope_engine::{Activation, Pointwise, Real};
 
-/// Functions of one name in [`cpu`] and in [`portable`], chosen by the first argument.
+/// Defines functions that exist in both [`cpu`] and [`portable`]; the device of the first argument decides.
 macro_rules! kernels {
     ($($(#[$doc:meta])* $name:ident($x:ident $(, $argument:ident: $type:ty)*) -> $answer:ty;)*) => {$(
         $(#[$doc])*
@@ -29,21 +29,21 @@ kernels! {
     /// `dyᵀ · ∂y/∂w`, of shape `weight`, summed over the batch.
     conv2d_weight_vjp(dy, x: &Tensor, weight: &[usize], conv: &Conv2d) -> Tensor;
 
-    /// The greatest value of each window, `(N, C, oh, ow)`, −∞ where no tap lies inside the map; PyTorch's `max_pool2d`.
+    /// The maximum of each window, `(N, C, oh, ow)`, −∞ where no tap lies inside the map; PyTorch's `max_pool2d`.
     max_pool2d(x, pool: &Pool2d) -> Tensor;
-    /// `dyᵀ · ∂y/∂x`: each window's gradient goes to its greatest value, the first in row order where several are.
+    /// `dyᵀ · ∂y/∂x`: each window's gradient goes to its maximum, the first in row order in a tie.
     max_pool2d_vjp(dy, x: &Tensor, pool: &Pool2d) -> Tensor;
-    /// The mean of each window; with `include_pad` its zeros count; PyTorch's `avg_pool2d`.
+    /// The mean of each window; with `include_pad` padded zeros count; PyTorch's `avg_pool2d`.
     avg_pool2d(x, pool: &Pool2d, include_pad: bool) -> Tensor;
     /// `dyᵀ · ∂y/∂x` for `x` of shape `input`.
     avg_pool2d_vjp(dy, input: &[usize], pool: &Pool2d, include_pad: bool) -> Tensor;
 
-    /// `(N, C, H, W)` to `(N, C, h, w)`; PyTorch's `interpolate`.
+    /// Resizes `(N, C, H, W)` to `(N, C, h, w)`; PyTorch's `interpolate`.
     interpolate(x, size: (usize, usize), mode: Resize) -> Tensor;
     /// `dyᵀ · ∂y/∂x` for `x` of spatial size `(h, w)`: the transpose of the same linear map.
     interpolate_vjp(dy, size: (usize, usize), mode: Resize) -> Tensor;
 
-    /// `max(0, x)`; NaN stays.
+    /// `max(0, x)`; NaN stays NaN.
     relu(x) -> Tensor;
     /// `dy` where `x` is positive, else 0.
     relu_vjp(dy, x: &Tensor) -> Tensor;
@@ -54,11 +54,11 @@ kernels! {
     /// `dyᵀ · ∂y/∂x` of a batch norm: `γ dy / √(σ² + ε)`.
     batch_norm_vjp(dy, gamma: &Tensor, variance: &Tensor, epsilon: f64) -> Tensor;
 
-    /// The sum of all numbers, in f64.
+    /// The sum of all elements, in f64.
     sum(x) -> f64;
-    /// Whether every number is 0.
+    /// Whether every element is 0.
     is_zero(x) -> bool;
-    /// Whether no number is below 0.
+    /// Whether no element is negative.
     is_nonnegative(x) -> bool;
 }
 
@@ -72,13 +72,14 @@ pub fn sum_of_squares(x: &Tensor) -> Result<f64> {
     if runs_portably(x) { portable::sum(&wide(x)?.sqr()?) } else { cpu::sum_of_squares(x) }
 }
 
-/// Divides `r` by `z`, both `(N, C, …)`; in one pass, and summed in f64 in an order that no number of cores changes.
+/// Divides `r` by the stabilized `z`, both `(N, C, …)`, in one pass; sums in f64 in an order that does not depend on the number
+/// of cores.
 pub fn lrp_divide(r: &Tensor, z: &Tensor, bias: Option<&Tensor>, epsilon: f64) -> Result<Shares> {
     ensure!(r.dims() == z.dims(), "shapes {:?} and {:?} differ", r.dims(), z.dims());
     if let Some(b) = bias {
         ensure!(
             r.rank() >= 2 && b.dims() == [r.dims()[1]],
-            "one bias a channel for {:?}, got {:?}",
+            "{:?} needs one bias per channel, got {:?}",
             r.dims(),
             b.dims()
         );
@@ -86,7 +87,7 @@ pub fn lrp_divide(r: &Tensor, z: &Tensor, bias: Option<&Tensor>, epsilon: f64) -
     if runs_portably(r) { portable::lrp_divide(r, z, bias, epsilon) } else { cpu::lrp_divide(r, z, bias, epsilon) }
 }
 
-/// `f(x)`; `activation` is the formula with these parameters.
+/// `f(x)`; `activation` is the same formula with these parameters.
 pub fn pointwise<P: Pointwise>(x: &Tensor, activation: Activation, parameters: [f64; 2]) -> Result<Tensor> {
     if runs_portably(x) {
         return Portable::run(x, |x| P::value(x, parameters.map(Portable::of)));
@@ -94,7 +95,7 @@ pub fn pointwise<P: Pointwise>(x: &Tensor, activation: Activation, parameters: [
     cpu::pointwise::<P>(x, activation, parameters)
 }
 
-/// `f′ · dy`, from what the formula saves: its input or its value.
+/// `f′ · dy`, with `f′` computed from what the formula saves: its input or its output.
 pub fn pointwise_vjp<P: Pointwise>(
     dy: &Tensor,
     saved: &Tensor,

@@ -1,4 +1,4 @@
-//! Whether 3x3 convolutions are summed directly or by Winograd's transforms.
+//! Whether 3x3 convolutions use direct sums or Winograd transforms.
 
 use gradscope_engine::Algorithm;
 use std::cell::Cell;
@@ -10,22 +10,22 @@ thread_local! {
     static HERE: Cell<bool> = const { Cell::new(false) };
 }
 
-/// Sums 3x3 convolutions directly (`true`, as at first), or by Winograd's transforms, which are faster and round more.
+/// Selects direct sums (`true`, the default) or Winograd transforms for 3x3 convolutions. Winograd is faster and rounds more.
 pub fn set_exact(exact: bool) {
     EXACT.store(exact, Ordering::Relaxed);
 }
 
-/// Whether 3x3 convolutions that this thread asks for are summed directly.
+/// Whether 3x3 convolutions on this thread use direct sums.
 pub fn exact() -> bool {
     EXACT.load(Ordering::Relaxed) || HERE.get()
 }
 
-/// How the engine takes the sums of convolutions.
+/// The engine's algorithm for convolutions.
 pub fn sums(exact: bool) -> Algorithm {
     if exact { Algorithm::Direct } else { Algorithm::SmallBatch }
 }
 
-/// Calls `f`; where `exact` is said, convolutions that it asks for on this thread are summed directly.
+/// Calls `f`; with `exact`, convolutions that it runs on this thread use direct sums.
 pub fn with_direct_sums<O>(exact: bool, f: impl FnOnce() -> O) -> O {
     struct Back(bool);
     impl Drop for Back {

@@ -1,8 +1,8 @@
-//! Convolution, pooling and resizing with their VJPs, on candle tensors of f32 or f64.
+//! Convolution, pooling and resizing with their VJPs, on candle tensors in f32 or f64.
 //!
-//! Values are NCHW. On the CPU (`cpu`) each kernel reads its inputs contiguously, splits its work over all cores, and
-//! sums in an order that does not depend on how many there are, so that the same run gives the same bits. On other devices
-//! [`portable`] says the same in candle's operations; what is rare is computed on the CPU and brought back.
+//! Layout is NCHW. On the CPU (`cpu`) each kernel reads its inputs contiguously, splits its work over all cores, and sums in an
+//! order that does not depend on their number, so results are bit-identical from run to run. On other devices [`portable`] does
+//! the same with candle's operations; rare operations run on the CPU and are copied back.
 
 mod device;
 mod exactness;

@@ -1,13 +1,13 @@
-//! Products of matrices in parts, so that a long one can be broken off.
+//! Matrix products in parts, so that a long one can be cancelled.
 
 use crate::interrupt;
 use anyhow::Result;
 use candle_core::Tensor;
 
-/// Multiplications between two questions whether to go on: some tens of milliseconds.
+/// Multiplications between two checks for cancellation: some tens of milliseconds.
 const MOST: usize = 1 << 30;
 
-/// `a · b`, broadcasting over all dimensions but the last two; PyTorch's `matmul` of matrices.
+/// `a · b`, broadcasting over all but the last two dimensions; PyTorch's `matmul` for rank 2 and above.
 pub fn matmul(a: &Tensor, b: &Tensor) -> Result<Tensor> {
     let rank = a.rank();
     let matrices = |t: &Tensor| t.dims().iter().rev().skip(2).product::<usize>();

@@ -1,11 +1,11 @@
-//! From a candle tensor to the numbers it holds, and back.
+//! Access to the elements of candle tensors.
 
 use anyhow::{Result, bail};
 use candle_core::{CpuStorage, DType, Device, Storage, Tensor, WithDType};
 
-/// The number types that kernels compute in.
+/// The element types that kernels support.
 pub trait Real: WithDType + Send + Sync {
-    /// The numbers of a storage of this type.
+    /// The elements of a storage, if it has this type.
     fn of(storage: &CpuStorage) -> Option<&[Self]>;
 }
 
@@ -27,29 +27,31 @@ impl Real for f64 {
     }
 }
 
-/// Calls `f` with the numbers of `x` in row-major order; from another device they are copied.
+/// Calls `f` with the elements of `x` in row-major order; copies them if they are on another device.
+///
+/// Errors if `x` has another type.
 pub fn read<T: Real, O>(x: &Tensor, f: impl FnOnce(&[T]) -> Result<O>) -> Result<O> {
     let x = x.contiguous()?.to_device(&Device::Cpu)?;
     let (storage, layout) = x.storage_and_layout();
-    let Storage::Cpu(cpu) = &*storage else { bail!("the numbers of {:?} could not be copied", x.device().location()) };
+    let Storage::Cpu(cpu) = &*storage else { bail!("could not copy the elements from {:?}", x.device().location()) };
     let Some(all) = T::of(cpu) else {
-        bail!("this kernel computes in {:?}, got {:?}", T::DTYPE, x.dtype());
+        bail!("this kernel expects {:?}, got {:?}", T::DTYPE, x.dtype());
     };
     let start = layout.start_offset();
     f(&all[start..start + x.elem_count()])
 }
 
-/// The same for what cannot fail.
+/// Like [`read`], for an `f` that cannot fail.
 pub fn with<T: Real, O>(x: &Tensor, f: impl FnOnce(&[T]) -> O) -> Result<O> {
     read::<T, _>(x, |numbers| Ok(f(numbers)))
 }
 
-/// A tensor of these numbers, on the CPU.
+/// A CPU tensor of these elements and this shape.
 pub fn tensor<T: Real>(data: Vec<T>, shape: &[usize]) -> Result<Tensor> {
     Ok(Tensor::from_vec(data, shape, &Device::Cpu)?)
 }
 
-/// Runs a generic kernel in the type of a tensor.
+/// Calls a generic kernel with the element type of a tensor.
 macro_rules! by_type {
     ($x:expr, $f:ident($($arg:expr),*)) => {
         match $x.dtype() {
@@ -61,7 +63,7 @@ macro_rules! by_type {
 }
 pub(crate) use by_type;
 
-/// The error for a type that no kernel computes in.
+/// The error for an element type that no kernel supports.
 pub(crate) fn unsupported<O>(dtype: DType) -> Result<O> {
-    bail!("kernels compute in F32 or F64, got {dtype:?}; convert with to_dtype first")
+    bail!("kernels expect F32 or F64, got {dtype:?}; convert with to_dtype first")
 }

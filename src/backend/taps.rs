@@ -1,25 +1,25 @@
-//! Which positions each position of a resized axis reads, and how much of each.
+//! Which positions of an axis each position of the resized axis reads, and their weights.
 
-/// How values between pixels are found.
+/// Interpolation modes.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub enum Resize {
-    /// The pixel at `floor(i · in / out)`.
+    /// Nearest neighbor: the pixel at `floor(i · in / out)`.
     Nearest,
-    /// Linear between pixel centres (`align_corners=False`).
+    /// Linear, aligned at pixel centers (`align_corners=False`).
     Bilinear,
-    /// Linear, over a wider neighbourhood when shrinking (`antialias=True`).
+    /// Linear with a wider support when downsampling (`antialias=True`).
     BilinearAntialias,
-    /// Linear, with the corner pixels fixed (`align_corners=True`).
+    /// Linear, aligned at the corner pixels (`align_corners=True`).
     BilinearCorners,
 }
 
-/// One output position: the input positions it reads, and how much of each.
+/// One output position: the input positions it reads, and their weights.
 pub(super) struct Tap {
     pub first: usize,
     pub weights: Vec<f64>,
 }
 
-/// What each of `out` positions reads of an axis of `size`.
+/// The taps of each of `out` positions on an axis of `size`.
 pub(super) fn taps(size: usize, out: usize, mode: Resize) -> Vec<Tap> {
     let scale = size as f64 / out as f64;
     (0..out)
@@ -39,7 +39,7 @@ fn between(place: f64, size: usize) -> Tap {
     if first + 1 < size { Tap { first, weights: vec![1.0 - part, part] } } else { Tap { first, weights: vec![1.0] } }
 }
 
-/// A triangle of half width `support` around `centre`, cut at the borders and summing to 1.
+/// A triangle of half width `support` around `centre`, cut off at the borders and normalized to sum to 1.
 fn triangle(centre: f64, support: f64, size: usize) -> Tap {
     let first = (centre - support + 0.5).max(0.0) as usize;
     let end = ((centre + support + 0.5) as usize).min(size).max(first + 1);

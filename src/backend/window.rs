@@ -1,17 +1,17 @@
-//! Windows that slide over maps, of convolutions and pooling, and how many there are, as PyTorch counts them.
+//! Sliding windows of convolutions and pooling, counted as in PyTorch.
 
 use anyhow::{Result, ensure};
 
 /// A window along one axis.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Window {
-    /// Taps.
+    /// Number of taps.
     pub kernel: usize,
-    /// Positions between two windows.
+    /// Distance between windows.
     pub stride: usize,
     /// Positions added at either end.
     pub padding: usize,
-    /// Positions between two taps.
+    /// Distance between taps.
     pub dilation: usize,
 }
 
@@ -22,21 +22,21 @@ pub struct Pool2d {
     pub h: Window,
     /// Along the width.
     pub w: Window,
-    /// Whether a last window that hangs over the end counts; it must start inside the input or its left padding. The
-    /// only window may be larger than the map, by less than its stride.
+    /// Whether a last window that extends past the end counts; it must start inside the input or its left padding. A single
+    /// window may exceed the map by less than its stride.
     pub ceil_mode: bool,
 }
 
-/// How a convolution slides: everything but its weight.
+/// Stride, padding, dilation and groups of a convolution.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Conv2d {
     /// Stride along height and width.
     pub stride: (usize, usize),
-    /// Zeros added on either side of height and width.
+    /// Zeros added on both sides of height and width.
     pub padding: (usize, usize),
-    /// Distance of taps along height and width.
+    /// Distance between taps along height and width.
     pub dilation: (usize, usize),
-    /// Groups of channels that do not see each other.
+    /// Number of channel groups.
     pub groups: usize,
 }
 
@@ -46,15 +46,15 @@ impl Window {
         Self { kernel, stride, padding, dilation }
     }
 
-    /// Number of windows over an axis of `size` positions, with `n = size + 2 padding` and `k` the window's span:
-    /// `⌊(n − k) / stride⌋ + 1`, or, with `ceil_mode`, `⌈(n − k) / stride⌉ + 1` without a window that would start behind
-    /// the input and its left padding. PyTorch's `pooling_output_shape`.
+    /// Number of windows over an axis of `size` positions, with `n = size + 2 padding` and `k` the window's extent:
+    /// `⌊(n − k) / stride⌋ + 1`, or, with `ceil_mode`, `⌈(n − k) / stride⌉ + 1` excluding a window that would start past the
+    /// input and its left padding. PyTorch's `pooling_output_shape`.
     ///
-    /// Errors where that is less than 1.
+    /// Errors if that is less than 1.
     pub fn count(&self, size: usize, ceil_mode: bool) -> Result<usize> {
         ensure!(
             self.kernel > 0 && self.stride > 0 && self.dilation > 0,
-            "kernel, stride and dilation must be 1 or more"
+            "kernel, stride and dilation must be at least 1"
         );
         let span = self.dilation * (self.kernel - 1) + 1;
         let padded = size + 2 * self.padding;
@@ -68,7 +68,7 @@ impl Window {
         Ok(if starts_behind { count - 1 } else { count })
     }
 
-    /// Where tap `tap` of window `index` reads, if inside an axis of `size`.
+    /// The position that tap `tap` of window `index` reads, if it is inside an axis of `size`.
     #[inline]
     pub fn at(&self, index: usize, tap: usize, size: usize) -> Option<usize> {
         let place = (index * self.stride + tap * self.dilation).wrapping_sub(self.padding);
@@ -98,16 +98,18 @@ impl Conv2d {
         )
     }
 
-    /// The output's height and width, or why the sizes do not fit.
+    /// The output's height and width.
+    ///
+    /// Errors if the sizes do not match.
     pub(super) fn check(&self, x: &[usize], weight: &[usize]) -> Result<(usize, usize)> {
         ensure!(
             x.len() == 4 && weight.len() == 4,
-            "a convolution of {x:?} with a weight of {weight:?}; both need 4 sizes"
+            "a convolution of {x:?} with a weight of {weight:?}; both must have rank 4"
         );
         let g = self.groups;
         ensure!(
             g > 0 && x[1] == weight[1] * g && weight[0].is_multiple_of(g),
-            "a convolution in {g} groups of {x:?} with a weight of {weight:?}: channels do not fit"
+            "a convolution in {g} groups of {x:?} with a weight of {weight:?}: channels do not match"
         );
         ensure!(
             x[1..].iter().chain(weight).all(|&n| n > 0),
@@ -117,13 +119,15 @@ impl Conv2d {
     }
 }
 
-/// `[N, C, H, W, oh, ow]`, or why the windows do not fit.
+/// `[N, C, H, W, oh, ow]`.
+///
+/// Errors if the windows do not fit.
 pub(super) fn pool_sizes(x: &[usize], pool: &Pool2d) -> Result<[usize; 6]> {
-    ensure!(x.len() == 4 && x[2] > 0 && x[3] > 0, "pooling needs (N, C, H, W) with pixels, got {x:?}");
+    ensure!(x.len() == 4 && x[2] > 0 && x[3] > 0, "pooling expects a non-empty (N, C, H, W), got {x:?}");
     for (window, axis) in [(pool.h, "height"), (pool.w, "width")] {
         ensure!(
             window.padding * 2 <= window.kernel,
-            "the padding of the {axis}, {}, must be at most half the kernel, {}",
+            "the padding of the {axis} must be at most half the kernel, got {} for a kernel of {}",
             window.padding,
             window.kernel
         );
@@ -132,12 +136,12 @@ pub(super) fn pool_sizes(x: &[usize], pool: &Pool2d) -> Result<[usize; 6]> {
     Ok([x[0], x[1], x[2], x[3], oh, ow])
 }
 
-/// How many positions window `(i, j)` is divided by. Padding counts when asked, what hangs over it never does.
+/// The divisor of window `(i, j)`. Padding counts if `include_pad`; positions past it never do.
 pub fn divisor(pool: &Pool2d, (h, w): (usize, usize), (i, j): (usize, usize), include_pad: bool) -> f64 {
     (counted(&pool.h, i, h, include_pad) * counted(&pool.w, j, w, include_pad)) as f64
 }
 
-/// The same along one axis.
+/// The divisor along one axis.
 pub(super) fn counted(window: &Window, index: usize, size: usize, include_pad: bool) -> usize {
     if include_pad {
         window.kernel.min((size + 2 * window.padding).saturating_sub(index * window.stride))

@@ -1,15 +1,15 @@
-//! What a rule keeps back of the relevance that reaches a node.
+//! Relevance that a rule absorbs at a layer.
 
 use std::ops::AddAssign;
 
-/// Relevance that does not go on to the inputs, by where it went.
+/// Relevance that does not reach the inputs, by where it went.
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
 pub struct Absorbed {
-    /// To the bias in the denominator.
+    /// Absorbed by the bias in the denominator.
     pub bias: f64,
-    /// To what keeps the denominator from 0.
+    /// Absorbed by the denominator's stabilizer.
     pub stabilizer: f64,
-    /// Nowhere: it belongs to a part that has no contributions, as the negative part where all are positive.
+    /// Lost: it belongs to a part without contributions, such as the negative part if all contributions are positive.
     pub missing: f64,
 }
 
@@ -22,7 +22,7 @@ impl AddAssign for Absorbed {
 }
 
 impl Absorbed {
-    /// All of it.
+    /// The sum of all parts.
     pub fn total(&self) -> f64 {
         self.bias + self.stabilizer + self.missing
     }

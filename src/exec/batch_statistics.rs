@@ -1,4 +1,4 @@
-//! What batch normalization in training finds of a batch.
+//! Batch statistics, as batch normalization computes them in training.
 
 use super::trace::Trace;
 use crate::graph::NodeId;
@@ -8,14 +8,14 @@ use candle_core::{Device, Tensor};
 /// Mean and variance of each channel over a batch.
 #[derive(Clone, Debug)]
 pub struct BatchStatistics {
-    /// `(C)`.
+    /// The mean, `(C)`.
     pub mean: Tensor,
-    /// `(C)`, divided by one less than the number of values, as PyTorch stores it.
+    /// The variance, `(C)`, with Bessel's correction, as PyTorch stores it.
     pub variance: Tensor,
 }
 
 impl Trace {
-    /// The statistics of what a node reads, `(N, C, …)`.
+    /// The batch statistics of a node's input, `(N, C, …)`.
     pub fn batch_statistics(&self, id: NodeId) -> Result<BatchStatistics> {
         let read = self.graph.nodes[id].inputs[0];
         let dims = self.dims(read)?;

@@ -1,4 +1,4 @@
-//! Weights that rules of relevance derive from a node's own, such as their positive part, kept from one run to the next.
+//! Tensors derived from weights for LRP rules, such as their positive part, cached between runs.
 
 use super::layer_context::LayerContext;
 use crate::graph::NodeId;
@@ -8,18 +8,19 @@ use candle_core::Tensor;
 use std::collections::HashMap;
 use std::sync::Mutex;
 
-/// Derived weights by node and name.
+/// Derived weights, by node and name.
 #[derive(Default)]
 struct DerivedWeights(Mutex<HashMap<(NodeId, &'static str), Numbered>>);
 
-/// A weight with the number that it was derived by.
+/// A derived weight and the number it was derived with.
 type Numbered = (f64, Tensor);
 
 impl LayerContext {
-    /// The node's weight as `of` derives it; the same tensor for the same name and number. One number a name is kept.
+    /// The node's weight transformed by `of`; returns the cached tensor for the same name and number. One number is cached per
+    /// name.
     ///
     /// # Panics
-    /// Where the node has no parameters.
+    /// If the node has no parameters.
     pub fn weight(
         &self,
         name: &'static str,

@@ -1,4 +1,4 @@
-//! Scores are finite, or it is told that they are not: whatever names a class or compares scores asks here first.
+//! Checks that scores are finite before they are compared or a class is predicted.
 
 use super::trace::Trace;
 use crate::backend::{self, NotFinite};
@@ -8,22 +8,22 @@ use candle_core::Tensor;
 use std::fmt;
 use std::sync::Arc;
 
-/// The words by which this error is known behind a script, where its type is lost.
+/// Identifies this error in a message that came through a script, where its type is lost.
 const KNOWN_BY: &str = "scores are not finite";
 
-/// A network's scores are not finite: how many, and the first layer that has such values.
+/// A network's scores are not finite: how many, and the first layer with such values.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ScoresNotFinite {
-    /// The scores of the first picture that has such.
+    /// Counts for the first picture that is affected.
     pub scores: NotFinite,
-    /// How many pictures have such, of how many.
+    /// Number of affected pictures, and of all pictures.
     pub pictures: (usize, usize),
-    /// Where it began.
+    /// The first layer with non-finite values, if it was looked for.
     pub origin: Option<String>,
 }
 
 impl ScoresNotFinite {
-    /// Whether a text tells this error, perhaps among other things.
+    /// Whether a message contains this error.
     pub fn is_told_in(text: &str) -> bool {
         text.contains(KNOWN_BY)
     }
@@ -33,7 +33,7 @@ impl fmt::Display for ScoresNotFinite {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "the network's {KNOWN_BY}")?;
         if self.pictures.1 > 1 {
-            write!(f, " for {} of {} pictures; of the first", self.pictures.0, self.pictures.1)?;
+            write!(f, " for {} of {} pictures; in the first", self.pictures.0, self.pictures.1)?;
         }
         write!(f, ": {}", self.scores)?;
         self.origin.iter().try_for_each(|origin| write!(f, "; first in {origin}"))
@@ -43,9 +43,9 @@ impl fmt::Display for ScoresNotFinite {
 impl std::error::Error for ScoresNotFinite {}
 
 impl Trace {
-    /// The scores, `(N, classes)`, if all are finite.
+    /// The scores, `(N, classes)`.
     ///
-    /// Errors: [`ScoresNotFinite`].
+    /// Errors with [`ScoresNotFinite`] if any is not finite.
     pub fn scores(&self) -> Result<Tensor> {
         let logits = self.logits()?;
         match wrong(&logits)? {
@@ -54,9 +54,9 @@ impl Trace {
         }
     }
 
-    /// Scores of a change of this run, if all are finite.
+    /// Scores of a changed version of this run.
     ///
-    /// Errors: [`ScoresNotFinite`], with the layer where this run has such values too.
+    /// Errors with [`ScoresNotFinite`] if any is not finite, naming the first layer if this run has non-finite values too.
     pub fn scores_of_changed(&self, logits: Tensor) -> Result<Tensor> {
         match wrong(&logits)? {
             None => Ok(logits),
@@ -64,7 +64,7 @@ impl Trace {
         }
     }
 
-    /// The first node whose values for a picture are not finite, in words.
+    /// A description of the first node with non-finite values for a picture.
     fn origin(&self, row: usize) -> Result<Option<String>> {
         for (id, node) in self.graph.nodes.iter().enumerate() {
             let values = self.value(id)?;
@@ -83,9 +83,9 @@ impl Trace {
 }
 
 impl Graph {
-    /// Scores that a run on `x` gave, if all are finite; otherwise the first picture that has such runs again, to find the layer.
+    /// Scores of a run on `x`. If any is not finite, runs the first affected picture again to find the layer.
     ///
-    /// Errors: [`ScoresNotFinite`].
+    /// Errors with [`ScoresNotFinite`].
     pub fn check_scores(self: &Arc<Self>, x: &Tensor, logits: Tensor) -> Result<Tensor> {
         let Some((row, told)) = wrong(&logits)? else { return Ok(logits) };
         let origin = self.forward(&x.narrow(0, row, 1)?)?.origin(0)?;
@@ -93,7 +93,7 @@ impl Graph {
     }
 }
 
-/// What is wrong with scores `(N, classes)`, and the first picture of which it is; none where all are finite.
+/// The first affected row of `(N, classes)` scores and the error; `None` if all are finite.
 fn wrong(logits: &Tensor) -> Result<Option<(usize, ScoresNotFinite)>> {
     if backend::not_finite(logits)?.count() == 0 {
         return Ok(None);

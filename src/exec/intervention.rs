@@ -1,4 +1,4 @@
-//! Runs in which the values of some nodes are changed on the way: ablation and patching.
+//! Runs that replace the values of some nodes: ablation and patching.
 
 use super::trace::Trace;
 use crate::graph::{Graph, Node};
@@ -6,17 +6,19 @@ use anyhow::{Result, ensure};
 use candle_core::Tensor;
 use std::sync::Arc;
 
-/// What is done to a node's value before others read it.
+/// Replaces a node's value before other nodes read it.
 ///
-/// The value it gives has the node's shape but for the batch, which may grow to a multiple: one row a variant.
+/// The result must have the node's shape, except that the batch may grow to a multiple: one row per variant.
 pub type Intervention<'a> = dyn FnMut(&Node, Tensor) -> Result<Tensor> + 'a;
 
 impl Graph {
-    /// Runs the network and passes each node's value through `edit` before others read it: to ablate or patch
-    /// activations, to report progress, to stop.
+    /// Runs the network and passes each node's value through `edit` before other nodes read it: to ablate or patch activations,
+    /// report progress, or stop the run.
     ///
-    /// Where an edit makes the batch larger, the values of other branches are repeated as wholes: row `r` of a larger
-    /// batch belongs to picture `r % N`. Errors when an edit gives another shape.
+    /// If an edit enlarges the batch, the values of other branches are tiled: row `r` of the larger batch belongs to picture
+    /// `r % N`.
+    ///
+    /// Errors if an edit returns another shape, or with the edit's own error.
     pub fn forward_with(self: &Arc<Self>, x: &Tensor, edit: &mut Intervention) -> Result<Trace> {
         self.check_input(x)?;
         let mut values: Vec<Tensor> = Vec::with_capacity(self.nodes.len());
@@ -29,11 +31,11 @@ impl Graph {
 }
 
 impl Trace {
-    /// The same pictures again: nodes that `chosen` names pass their value through `edit`, and only those that depend
-    /// on one of them are computed. All others keep the values of this trace.
+    /// Runs the same pictures again: nodes selected by `chosen` pass their value through `edit`, and only nodes that depend on
+    /// them are computed. All others keep the values of this trace.
     ///
-    /// Gives the numbers of [`Graph::forward_with`] with the same edit. A walk back from there takes an edit for no
-    /// operation at all: behind an edited node its gradient is that of the network as it is.
+    /// The result equals that of [`Graph::forward_with`] with the same edit. A backward pass from there treats an edit as the
+    /// identity: the gradient at an edited node is that of the unmodified network.
     pub fn forward_with(&self, chosen: &dyn Fn(&Node) -> bool, edit: &mut Intervention) -> Result<Trace> {
         let mut values = (0..self.graph.nodes.len()).map(|id| self.value(id).cloned()).collect::<Result<Vec<_>>>()?;
         let mut changed = vec![false; values.len()];
@@ -52,21 +54,21 @@ impl Trace {
 }
 
 impl Node {
-    /// Its operation on its inputs among the values of all nodes.
+    /// Applies its operation to its inputs, taken from the values of all nodes.
     fn forward_on(&self, values: &[Tensor]) -> Result<Tensor> {
         let read = with_one_batch(self.inputs.iter().map(|&i| values[i].clone()).collect())?;
         self.forward(&read.iter().collect::<Vec<_>>())
     }
 }
 
-/// The value that an edit makes of `y`, in the type of `y`.
+/// Applies an edit to `y` and converts the result to the type of `y`.
 fn edited(node: &Node, y: Tensor, edit: &mut Intervention) -> Result<Tensor> {
     let (shape, dtype) = (y.dims().to_vec(), y.dtype());
     let new = edit(node, y)?;
     let fits = new.rank() == shape.len() && new.dims()[1..] == shape[1..] && new.dims()[0] >= shape[0];
     ensure!(
         fits && new.dims()[0].is_multiple_of(shape[0].max(1)),
-        "an edit of layer \"{}\" gave the shape {:?} for a value of {shape:?}; only the batch may change, to a multiple of {}",
+        "an edit of layer \"{}\" returned shape {:?} for a value of shape {shape:?}; only the batch may change, to a multiple of {}",
         node.name,
         new.dims(),
         shape[0]
@@ -74,13 +76,13 @@ fn edited(node: &Node, y: Tensor, edit: &mut Intervention) -> Result<Tensor> {
     Ok(new.to_dtype(dtype)?)
 }
 
-/// All values with the largest batch among them, smaller ones repeated as wholes.
+/// All values at the largest batch size among them, smaller ones tiled.
 fn with_one_batch(values: Vec<Tensor>) -> Result<Vec<Tensor>> {
     let batch = values.iter().map(|v| v.dims()[0]).max().unwrap_or(0);
     values.into_iter().map(|v| repeated(v, batch)).collect()
 }
 
-/// `x` again and again up to this batch; a single row is not copied.
+/// `x` tiled to this batch size; a single row is broadcast without a copy.
 fn repeated(x: Tensor, batch: usize) -> Result<Tensor> {
     let (own, rest) = (x.dims()[0], x.dims()[1..].to_vec());
     if own == batch {
@@ -88,7 +90,7 @@ fn repeated(x: Tensor, batch: usize) -> Result<Tensor> {
     }
     ensure!(
         own > 0 && batch.is_multiple_of(own),
-        "edits gave batches of {own} and {batch} rows that meet in one layer"
+        "a layer cannot combine batches of {own} and {batch} rows: {batch} is not a multiple of {own}"
     );
     let times = x.unsqueeze(0)?.broadcast_as([&[batch / own, own][..], &rest].concat())?;
     Ok(if own == 1 { times.squeeze(1)? } else { times.reshape([&[batch][..], &rest].concat())? })

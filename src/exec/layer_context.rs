@@ -1,4 +1,4 @@
-//! One node in a run: what a rule of relevance works on.
+//! A node of a run, as rules of relevance see it.
 
 use super::absorbed::Absorbed;
 use super::trace::Trace;
@@ -9,18 +9,18 @@ use anyhow::{Context, Result};
 use candle_core::Tensor;
 use std::sync::{Arc, Mutex};
 
-/// One node in a run: what a rule sees.
+/// A node of a run: its inputs, its value and the relevance absorbed there.
 #[derive(Clone, Debug)]
 pub struct LayerContext {
-    /// Which node.
+    /// The node's id.
     pub id: NodeId,
     trace: Trace,
-    /// Relevance that rules absorbed; clones share it.
+    /// Relevance absorbed by rules; shared between clones.
     absorbed: Arc<Mutex<Absorbed>>,
 }
 
 impl Trace {
-    /// A node with the values that it read and gave.
+    /// The context of a node, with its inputs and its value.
     pub fn site(&self, id: NodeId) -> LayerContext {
         LayerContext { id, trace: self.clone(), absorbed: Arc::default() }
     }
@@ -49,7 +49,7 @@ impl Saved for LayerContext {
 }
 
 impl LayerContext {
-    /// The network it belongs to.
+    /// The network that ran.
     pub fn graph(&self) -> &Arc<Graph> {
         &self.trace.graph
     }
@@ -59,7 +59,7 @@ impl LayerContext {
         &self.trace.graph.nodes[self.id]
     }
 
-    /// Notes relevance that a rule absorbs.
+    /// Adds to the absorbed relevance.
     pub fn absorb(&self, part: Absorbed) {
         *self.absorbed.lock_unpoisoned() += part;
     }
@@ -69,12 +69,12 @@ impl LayerContext {
         *self.absorbed.lock_unpoisoned()
     }
 
-    /// `dyᵀ · ∂y/∂xᵢ`: the gradient of input `i` from the gradient of the value.
+    /// `dyᵀ · ∂y/∂xᵢ`: the gradient of input `i`, given the gradient of the value.
     pub fn vjp(&self, dy: &Tensor, i: usize) -> Result<Tensor> {
         let node = self.node();
         node.op
             .vjp(self, &node.params, dy, i)
-            .with_context(|| format!("going back through layer \"{}\" ({})", node.name, node.op.kind()))
+            .with_context(|| format!("backward pass of layer \"{}\" ({})", node.name, node.op.kind()))
     }
 
     /// `dyᵀ · ∂y/∂w` for each parameter, in the order of `Op::params`.

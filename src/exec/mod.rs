@@ -1,5 +1,4 @@
-//! Running a network: forward, with interventions, with windows of the picture covered, and what a run leaves for the way
-//! back.
+//! Execution of a network: forward runs, interventions, occlusion, and the traces that backward passes read.
 
 mod absorbed;
 mod batch_statistics;

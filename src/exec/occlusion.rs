@@ -1,4 +1,4 @@
-//! Runs in which a window of the picture is covered: occlusion.
+//! Occlusion: runs with a window of the picture covered.
 
 use super::pixel_window::PixelWindow;
 use super::trace::Trace;
@@ -7,11 +7,13 @@ use anyhow::{Result, ensure};
 use candle_core::Tensor;
 
 impl Trace {
-    /// The logits, `(K, classes)`, of the picture with each of `K` windows covered by the same place of `fill`,
-    /// `(1, C, H, W)`, alone.
+    /// The logits, `(K, classes)`, of the picture with each of `K` windows replaced in turn by the same region of `fill`,
+    /// `(1, C, H, W)`.
     ///
-    /// What a window does not reach keeps its value from this run; the numbers are those of whole runs, to rounding.
-    /// A window may hold nothing. Errors for more pictures than one, windows that reach out of the picture, a `fill` of another size.
+    /// Values that a window does not affect are taken from this run; the results equal those of full runs up to rounding. A
+    /// window may be empty.
+    ///
+    /// Errors for more than one picture, for windows that extend beyond the picture, and for a `fill` of another size.
     pub fn occluded(
         &self,
         windows: &[PixelWindow],
@@ -20,14 +22,19 @@ impl Trace {
     ) -> Result<Tensor> {
         let x = self.input();
         let (n, _, h, w) = x.dims4()?;
-        ensure!(n == 1, "one picture is covered at a time, got {n}");
-        ensure!(fill.dims() == x.dims(), "what covers has the picture's shape {:?}, got {:?}", x.dims(), fill.dims());
+        ensure!(n == 1, "occlusion expects one picture, got {n}");
+        ensure!(
+            fill.dims() == x.dims(),
+            "the fill must have the picture's shape {:?}, got {:?}",
+            x.dims(),
+            fill.dims()
+        );
         for v in windows {
             let inside = v.top + v.height <= h && v.left + v.width <= w;
-            ensure!(inside, "a window must lie in the picture of {h} rows and {w} columns, got {v:?}");
+            ensure!(inside, "a window must lie inside the picture of {h} rows and {w} columns, got {v:?}");
         }
         self.graph.check_classes()?;
-        ensure!(!windows.is_empty(), "there is no window to cover");
+        ensure!(!windows.is_empty(), "no windows to cover");
         let fill = fill.to_dtype(x.dtype())?;
         let local = self.fused().map_or(Ok(None), |run| run.occluded(&self.graph, windows, &fill, tick))?;
         match local {
@@ -36,7 +43,7 @@ impl Trace {
         }
     }
 
-    /// The same by whole runs.
+    /// The same by full runs.
     pub fn occluded_plainly(
         &self,
         windows: &[PixelWindow],

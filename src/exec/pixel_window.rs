@@ -1,20 +1,20 @@
-//! A rectangle of a picture.
+//! A rectangular window of a picture.
 
-/// A window of the picture, in pixels.
+/// A rectangular window of a picture, in pixels.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct PixelWindow {
-    /// The first row.
+    /// First row.
     pub top: usize,
-    /// The first column.
+    /// First column.
     pub left: usize,
-    /// Rows.
+    /// Number of rows.
     pub height: usize,
-    /// Columns.
+    /// Number of columns.
     pub width: usize,
 }
 
 impl PixelWindow {
-    /// Whether a pixel lies in it.
+    /// Whether the window contains a pixel.
     pub fn covers(&self, row: usize, column: usize) -> bool {
         (self.top..self.top + self.height).contains(&row) && (self.left..self.left + self.width).contains(&column)
     }

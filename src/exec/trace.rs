@@ -14,29 +14,29 @@ pub struct Trace {
     values: Values,
 }
 
-/// How a trace holds its values.
+/// How a trace stores its values.
 #[derive(Clone, Debug)]
 enum Values {
-    /// One a node, as each operation gave it.
+    /// One value per node.
     Each(Arc<Vec<Tensor>>),
-    /// As a fused run left them: a node's value is made when somebody looks.
+    /// The result of a fused run; a node's value is converted on first use.
     Fused(Arc<FusedRun>),
 }
 
 impl Trace {
-    /// A run of which every value is known.
+    /// A trace with the value of every node.
     pub(super) fn new(graph: Arc<Graph>, values: Vec<Tensor>) -> Self {
         Self { graph, values: Values::Each(Arc::new(values)) }
     }
 
-    /// A fused run.
+    /// A trace of a fused run.
     pub(super) fn fused_run(graph: Arc<Graph>, run: FusedRun) -> Self {
         Self { graph, values: Values::Fused(Arc::new(run)) }
     }
 
     /// The value of a node, `(N, …)`.
     ///
-    /// Where steps were fused it is computed when first asked for.
+    /// For nodes inside a fused step it is computed on first use.
     pub fn value(&self, id: NodeId) -> Result<&Tensor> {
         match &self.values {
             Values::Each(values) => Ok(&values[id]),
@@ -44,7 +44,7 @@ impl Trace {
         }
     }
 
-    /// The sizes of a node's value, `N` first.
+    /// The shape of a node's value, `N` first.
     pub fn dims(&self, id: NodeId) -> Result<Vec<usize>> {
         Ok(match &self.values {
             Values::Each(values) => values[id].dims().to_vec(),
@@ -52,7 +52,7 @@ impl Trace {
         })
     }
 
-    /// The value of the node of this name.
+    /// The value of the node with this name.
     pub fn get(&self, name: &str) -> Result<&Tensor> {
         self.value(self.graph.find(name)?)
     }
@@ -65,15 +65,15 @@ impl Trace {
         }
     }
 
-    /// One score a class, `(N, classes)`; `[0, z]` where the network gives a single logit.
+    /// The logits, `(N, classes)`; `[0, z]` if the network has a single logit.
     ///
-    /// Errors where it gives a value at each of several places.
+    /// Errors if the output is a map instead of class scores.
     pub fn logits(&self) -> Result<Tensor> {
         self.graph.check_classes()?;
         self.graph.scores.logits(self.value(self.graph.logits)?)
     }
 
-    /// A gradient by the logits, `(N, classes)`, as a seed at their node.
+    /// A gradient with respect to the logits, `(N, classes)`, as a seed at their node.
     pub fn seed(&self, gradient: &Tensor) -> Result<(NodeId, Tensor)> {
         self.graph.seed(gradient, &self.dims(self.graph.logits)?)
     }
@@ -86,12 +86,12 @@ impl Trace {
         }
     }
 
-    /// Whether all its convolutions were summed directly.
+    /// Whether all convolutions used direct sums.
     pub fn is_exact(&self) -> bool {
         self.fused().is_none_or(FusedRun::is_exact)
     }
 
-    /// Bytes that its values hold.
+    /// Size of the values in bytes.
     pub fn bytes(&self) -> usize {
         match &self.values {
             Values::Each(values) => values.iter().map(|t| t.elem_count() * t.dtype().size_in_bytes()).sum(),

@@ -1,4 +1,4 @@
-//! Which rule holds at which node.
+//! Composites: which rule applies to which node.
 
 use crate::exec::LayerContext;
 use crate::graph::{Node, op};
@@ -6,41 +6,42 @@ use anyhow::{Result, bail};
 use candle_core::Tensor;
 use wildmatch::WildMatchPattern;
 
-/// From the relevance of a node's value to that of its inputs, one tensor an input.
+/// Maps the relevance of a node's value to that of its inputs, one tensor per input.
 pub type Rule<'a> = Box<dyn Fn(&LayerContext, &Tensor) -> Result<Vec<Tensor>> + 'a>;
 
-/// A choice of nodes.
+/// Selects nodes.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Selector {
-    /// Nodes of one of these kinds or families.
+    /// Nodes of any of these kinds or families.
     Kind(Vec<String>),
-    /// Nodes whose name fits; `*` stands for any text.
+    /// Nodes whose name matches; `*` matches any text.
     Name(String),
-    /// Nodes of exactly these names: what a predicate chose.
+    /// Nodes with exactly these names, as selected by a predicate.
     Among(Vec<String>),
-    /// Nodes that one of these chooses.
+    /// Nodes that any of these selects.
     Any(Vec<Selector>),
-    /// Nodes that both choose.
+    /// Nodes that both select.
     Both(Box<Selector>, Box<Selector>),
 }
 
-/// Rules in order of precedence: the first whose selector fits a node is taken.
+/// Rules in order of precedence: the first one whose selector matches a node applies.
 #[derive(Default)]
 pub struct Composite<'a> {
     rules: Vec<Choice<'a>>,
 }
 
-/// One of a composite's rules, and where it holds.
+/// A rule of a composite and its selector.
 struct Choice<'a> {
     selector: Selector,
-    /// What it is called in ledgers.
+    /// Its name in ledgers.
     name: String,
     rule: Rule<'a>,
 }
 
 impl Selector {
-    /// Reads `"conv|linear"` (kinds), `"features.*"` (a name), several of them, or `"conv: features.*"` (kinds and names);
-    /// a word that is a kind or a [`Family`](crate::graph::op::Family) is one, but behind a colon it is a name.
+    /// Parses `"conv|linear"` (kinds), `"features.*"` (a name), several of them, or `"conv: features.*"` (kinds and names). A
+    /// word that names a kind or a [`Family`](crate::graph::op::Family) is read as such, except after a colon, where it is a
+    /// name.
     ///
     /// Errors on an empty text.
     pub fn parse(text: &str) -> Result<Self> {
@@ -50,12 +51,12 @@ impl Selector {
         }
     }
 
-    /// Names, and kinds where there may be some.
+    /// Parses names and, if `kinds` is set, kinds.
     fn read(text: &str, kinds: bool) -> Result<Self> {
         let parts: Vec<_> = text.split('|').map(str::trim).collect();
         if parts.iter().any(|p| p.is_empty()) {
             bail!(
-                "an empty selector; write a kind (\"conv|linear\"), a layer name (\"features.*\") or both (\"conv: features.*\")"
+                "empty selector; expected a kind (\"conv|linear\"), a layer name (\"features.*\") or both (\"conv: features.*\")"
             );
         }
         if kinds && parts.iter().all(|p| op::spec(p).is_some() || op::family(p).is_some()) {
@@ -67,8 +68,8 @@ impl Selector {
         Ok(Self::Any(parts.into_iter().map(|p| Self::read(p, kinds)).collect::<Result<_>>()?))
     }
 
-    /// Its parts that choose none of these nodes. A kind that they have none of is not among them, since rules are written for
-    /// many networks; a text that is no kind is, and so are kinds and names that no node has both of.
+    /// The parts that match none of these nodes. A kind without nodes is not reported, since rules are written for many
+    /// networks. Reported are words that are not a kind, and combinations of kinds and names without a match.
     pub fn idle(&self, nodes: &[Node]) -> Vec<Self> {
         let none_fits = || !nodes.iter().any(|node| self.fits(node));
         match self {
@@ -83,7 +84,7 @@ impl Selector {
         }
     }
 
-    /// Whether it chooses this node.
+    /// Whether it selects this node.
     pub fn fits(&self, node: &Node) -> bool {
         match self {
             Self::Kind(kinds) => {
@@ -115,28 +116,28 @@ impl<'a> Composite<'a> {
         Self::default()
     }
 
-    /// Adds a rule behind those there are.
+    /// Appends a rule.
     pub fn with(self, selector: Selector, rule: Rule<'a>) -> Self {
         self.with_named(selector, "script", rule)
     }
 
-    /// Adds a rule behind those there are, by its name in ledgers.
+    /// Appends a rule with its name in ledgers.
     pub fn with_named(mut self, selector: Selector, name: &str, rule: Rule<'a>) -> Self {
         self.rules.push(Choice { selector, name: name.into(), rule });
         self
     }
 
-    /// The rule for a node, if one is set.
+    /// The rule for a node, if there is one.
     pub fn rule(&self, node: &Node) -> Option<&Rule<'a>> {
         self.choice(node).map(|c| &c.rule)
     }
 
-    /// What the rule for a node is called; without one it is the gradient.
+    /// The name of the rule for a node; `gradient` if there is none.
     pub fn name(&self, node: &Node) -> &str {
         self.choice(node).map_or("gradient", |c| &c.name)
     }
 
-    /// Whether no rule is set anywhere.
+    /// Whether there are no rules.
     pub fn is_gradient(&self) -> bool {
         self.rules.is_empty()
     }

@@ -1,30 +1,33 @@
 //! Connectionist temporal classification (Graves et al. 2006, "Connectionist temporal classification: labelling
 //! unsegmented sequence data with recurrent neural networks").
 //!
-//! A network gives scores of `C` labels at each of `T` steps, label 0 a blank. A path names one label a step; merging repeats
-//! and dropping blanks makes a sequence of it. The loss is `−log p(sequence)`, over all paths that become it.
+//! A network outputs scores of `C` labels, label 0 being the blank, at each of `T` steps. A path assigns one label to each
+//! step; merging repeats and dropping blanks turns it into a sequence. The loss is `−log p(sequence)`, summed over all paths
+//! that map to it.
 
 use anyhow::{Result, ensure};
 
-/// The loss of a sequence, and its gradient by the logits.
+/// The CTC loss of a sequence, and its gradient with respect to the logits.
 #[derive(Debug)]
 pub struct Ctc {
-    /// `−log p(target)`; infinite where the steps are too few for the target.
+    /// `−log p(target)`; infinite if there are too few steps for the target.
     pub loss: f64,
-    /// `softmax(z) − occupancy`, as the logits stand; zeros where the loss is infinite.
+    /// `softmax(z) − occupancy`, in the layout of the logits; zeros if the loss is infinite.
     pub gradient: Vec<f64>,
 }
 
-/// `loss` and `∂loss/∂z` for logits `z`, `classes × steps` in row order: label `k` at step `t` is `z[k · steps + t]`.
+/// `loss` and `∂loss/∂z` for logits `z`, `classes × steps` in row-major order: label `k` at step `t` is `z[k · steps + t]`.
 ///
-/// PyTorch's `ctc_loss` of `log_softmax(z)` with `blank=0`. Errors where the target names the blank or no label.
+/// PyTorch's `ctc_loss` of `log_softmax(z)` with `blank=0`.
+///
+/// Errors if the sizes do not match, or the target contains the blank or an unknown label.
 pub fn ctc(z: &[f64], classes: usize, steps: usize, target: &[usize]) -> Result<Ctc> {
     ensure!(
         steps > 0 && classes > 1 && z.len() == classes * steps,
-        "CTC needs logits of {classes} labels and {steps} steps"
+        "CTC expects logits of {classes} labels and {steps} steps"
     );
     let wrong = target.iter().find(|&&k| k == 0 || k >= classes);
-    ensure!(wrong.is_none(), "CTC: label {} is none of 1 to {}", wrong.unwrap_or(&0), classes - 1);
+    ensure!(wrong.is_none(), "CTC: label {} is not in 1..={}", wrong.unwrap_or(&0), classes - 1);
     if target.len() > steps {
         return Ok(Ctc { loss: f64::INFINITY, gradient: vec![0.0; z.len()] });
     }
@@ -55,13 +58,13 @@ pub fn ctc(z: &[f64], classes: usize, steps: usize, target: &[usize]) -> Result<
     Ok(Ctc { loss, gradient })
 }
 
-/// The same from the end: whether the blank behind this place of the reversed path may be skipped.
+/// The same from the end: whether the blank after this position of the reversed path may be skipped.
 fn skips_back(path: &[usize], s: usize) -> bool {
     let at = path.len() - 1 - s;
     s >= 2 && path[at] != 0 && path[at] != path[at + 2]
 }
 
-/// `log p` of all beginnings of paths that are at place `s` at step `t`.
+/// `log p` of all path prefixes that are at position `s` at step `t`.
 fn run(steps: usize, places: usize, log: impl Fn(usize, usize) -> f64, skips: impl Fn(usize) -> bool) -> Vec<Vec<f64>> {
     let first = (0..places).map(|s| if s < 2 { log(0, s) } else { f64::NEG_INFINITY }).collect();
     let mut rows: Vec<Vec<f64>> = vec![first];
@@ -82,7 +85,7 @@ fn log_sum(x: impl Iterator<Item = f64> + Clone) -> f64 {
     if most == f64::NEG_INFINITY { most } else { most + x.map(|x| (x - most).exp()).sum::<f64>().ln() }
 }
 
-/// Over the labels, step by step.
+/// Log-softmax over the labels at each step.
 fn log_softmax(z: &[f64], classes: usize, steps: usize) -> Vec<f64> {
     let sums: Vec<_> = (0..steps).map(|t| log_sum((0..classes).map(|k| z[k * steps + t]))).collect();
     z.iter().enumerate().map(|(i, z)| z - sums[i % steps]).collect()
@@ -97,7 +100,7 @@ mod tests {
         value.as_array().unwrap().iter().flat_map(|row| row.as_array().unwrap()).map(|v| v.as_f64().unwrap()).collect()
     }
 
-    /// Cases of `scripts/reference/reader.py`.
+    /// Cases from `scripts/reference/reader.py`.
     #[test]
     fn loss_and_gradient_are_those_of_pytorch() {
         let cases: Vec<Value> = serde_json::from_str(include_str!("../../tests/fixtures/ctc.json")).unwrap();
@@ -139,7 +142,7 @@ mod tests {
     fn probabilities_of_all_sequences_sum_to_one() {
         let (classes, steps) = (3, 3);
         let z: Vec<_> = (0..classes * steps).map(|i| (i as f64 * 0.7).cos()).collect();
-        // Sequences of two labels with at most three of them.
+        // Sequences of up to three labels out of two.
         let all = (0..=3u32)
             .flat_map(|n| (0..2usize.pow(n)).map(move |i| (0..n).map(|k| 1 + (i >> k & 1)).collect::<Vec<_>>()));
         let total: f64 = all.map(|target| (-ctc(&z, classes, steps, &target).unwrap().loss).exp()).sum();
@@ -148,7 +151,7 @@ mod tests {
 
     #[test]
     fn targets_that_name_no_label_are_refused() {
-        assert!(ctc(&[0.0; 6], 3, 2, &[0]).unwrap_err().to_string().contains("label 0 is none of 1 to 2"));
+        assert!(ctc(&[0.0; 6], 3, 2, &[0]).unwrap_err().to_string().contains("label 0 is not in 1..=2"));
         assert!(ctc(&[0.0; 6], 3, 2, &[3]).is_err() && ctc(&[], 3, 0, &[1]).is_err());
     }
 }

@@ -1,25 +1,25 @@
-//! Where relevance went: the accounts of every layer that a walk passed.
+//! The relevance ledger: how much relevance each layer received, passed on and absorbed.
 
 use crate::exec::Absorbed;
 
-/// The rule of an entry where the walk ended.
+/// The rule of an entry at a node where the backward pass ended.
 pub const END: &str = "end";
 
-/// One layer's account. `into − out − kept.total() − other()` is 0.
+/// The entry of one layer. `into − out − kept.total() − other()` is 0.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct LedgerEntry {
-    /// The rule that held: `zplus`, `gradient`, `script`, or [`END`].
+    /// Name of the rule applied: `zplus`, `gradient`, `script`, or [`END`].
     pub rule: String,
-    /// Relevance that reached the layer's value.
+    /// Relevance of the layer's value.
     pub into: f64,
-    /// Relevance that went on to its inputs.
+    /// Relevance of its inputs.
     pub out: f64,
-    /// What its rule says that it kept back.
+    /// Relevance that its rule reports as absorbed.
     pub kept: Absorbed,
 }
 
 impl LedgerEntry {
-    /// What nobody accounts for: what a rule that tells nothing kept back or added.
+    /// Relevance not accounted for: absorbed or added by a rule that does not report it.
     pub fn other(&self) -> f64 {
         self.into - self.out - self.kept.total()
     }

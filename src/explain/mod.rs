@@ -1,7 +1,7 @@
-//! The way back through a trace: gradients, and relevance where rules say so.
+//! Backward passes through a trace: gradients, and relevance at nodes with rules.
 //!
-//! A [`Walk`] starts from seeds at any nodes and goes to any nodes. The gradient is the rule wherever a
-//! [`Composite`] names no other.
+//! A [`Walk`] starts from seeds at any nodes and can end at any nodes. It propagates gradients except where a [`Composite`]
+//! defines a rule.
 
 mod composite;
 mod ctc;

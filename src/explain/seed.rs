@@ -1,23 +1,23 @@
-//! Where a walk starts: the gradient of a question with respect to the logits, `(N, classes)`.
+//! Seeds of a backward pass: the gradient of an objective with respect to the logits, `(N, classes)`.
 //!
-//! A question names a class for each row of the batch, or one for all of them.
+//! Functions take one class per row of the batch, or a single class for all rows.
 
 use crate::graph::Scores;
 use crate::tensor::{like, log_softmax, wide};
 use anyhow::{Result, ensure};
 use candle_core::{D, Tensor};
 
-/// `∂ logit[class]`: one at the class, zero elsewhere.
+/// `∂ logit[class]`: 1 at the class, 0 elsewhere.
 pub fn logit(logits: &Tensor, classes: &[usize]) -> Result<Tensor> {
     one_hot(logits, classes)
 }
 
-/// `∂ Σ logits`: one at every class; PyTorch's `output.sum().backward()`.
+/// `∂ Σ logits`: 1 at every class; PyTorch's `output.sum().backward()`.
 pub fn sum(logits: &Tensor) -> Result<Tensor> {
     Ok(logits.ones_like()?)
 }
 
-/// `∂ score[class]`: that of the logit; of a pair's first class, whose score is `−z`, minus one at `z`.
+/// `∂ score[class]`: that of the logit; for the first class of a pair, whose score is `−z`, −1 at `z`.
 pub fn score(scores: Scores, logits: &Tensor, classes: &[usize]) -> Result<Tensor> {
     let hot = one_hot(logits, classes)?;
     match scores {
@@ -26,7 +26,7 @@ pub fn score(scores: Scores, logits: &Tensor, classes: &[usize]) -> Result<Tenso
     }
 }
 
-/// `∂ loss[class]`: cross-entropy, or of independent scores the class's own binary cross-entropy.
+/// `∂ loss[class]`: cross-entropy, or for independent scores the class's own binary cross-entropy.
 pub fn loss(scores: Scores, logits: &Tensor, classes: &[usize]) -> Result<Tensor> {
     match scores {
         Scores::Independent => binary_cross_entropy(logits, classes),
@@ -36,8 +36,8 @@ pub fn loss(scores: Scores, logits: &Tensor, classes: &[usize]) -> Result<Tensor
 
 /// `∂ CE(softmax(logits), class) = p − onehot(class)`, for each picture of the batch.
 ///
-/// The class's own term is minus the sum of the other probabilities, so that it does not vanish where float32 rounds
-/// its probability to 1.
+/// The class's own term is computed as minus the sum of the other probabilities, so that it does not vanish when f32 rounds its
+/// probability to 1.
 pub fn cross_entropy(logits: &Tensor, classes: &[usize]) -> Result<Tensor> {
     let hot = one_hot(logits, classes)?;
     let others = (candle_nn::ops::softmax(logits, D::Minus1)? * (1.0 - &hot)?)?;
@@ -45,15 +45,15 @@ pub fn cross_entropy(logits: &Tensor, classes: &[usize]) -> Result<Tensor> {
     Ok((others - own)?)
 }
 
-/// `∂ BCE(σ(logits[class]), 1) = −σ(−logits[class])`, for each picture of the batch; the other classes do not matter.
+/// `∂ BCE(σ(logits[class]), 1) = −σ(−logits[class])`, for each picture of the batch; other classes do not contribute.
 pub fn binary_cross_entropy(logits: &Tensor, classes: &[usize]) -> Result<Tensor> {
     Ok((candle_nn::ops::sigmoid(&logits.neg()?)? * one_hot(logits, classes)?)?.neg()?)
 }
 
-/// What a network learns from: the mean loss of labels, one a row, and its gradient by the logits. PyTorch's
-/// `CrossEntropyLoss`; of independent scores its `BCEWithLogitsLoss`, where the label's class is there and no other.
+/// The training loss: the mean loss of the labels, one per row, and its gradient with respect to the logits. PyTorch's
+/// `CrossEntropyLoss`; for independent scores its `BCEWithLogitsLoss` with a one-hot target.
 ///
-/// Errors where there are not as many labels as rows, or a label is no class.
+/// Errors if the number of labels is not that of the rows, or a label is out of range.
 pub fn loss_of_labels(scores: Scores, logits: &Tensor, labels: &[usize]) -> Result<(f64, Tensor)> {
     match scores {
         Scores::Independent => binary_cross_entropy_of_labels(logits, labels),
@@ -61,15 +61,15 @@ pub fn loss_of_labels(scores: Scores, logits: &Tensor, labels: &[usize]) -> Resu
     }
 }
 
-/// `∂ mean CE(softmax(logits), labels)`, a label a row: what PyTorch's `CrossEntropyLoss` gives back.
+/// `∂ mean CE(softmax(logits), labels)`, one label per row: the gradient of PyTorch's `CrossEntropyLoss`.
 ///
-/// Errors where there are not as many labels as rows, or a label is no class.
+/// Errors if the number of labels is not that of the rows, or a label is out of range.
 pub fn cross_entropy_labels(logits: &Tensor, labels: &[usize]) -> Result<Tensor> {
     check_rows(logits, labels)?;
     Ok((cross_entropy(logits, labels)? / labels.len() as f64)?)
 }
 
-/// `mean CE(softmax(logits), labels)`, a label a row: PyTorch's `CrossEntropyLoss`.
+/// `mean CE(softmax(logits), labels)`, one label per row: PyTorch's `CrossEntropyLoss`.
 pub fn cross_entropy_loss(logits: &Tensor, labels: &[usize]) -> Result<f64> {
     check_rows(logits, labels)?;
     let hot = one_hot(logits, labels)?;
@@ -78,7 +78,7 @@ pub fn cross_entropy_loss(logits: &Tensor, labels: &[usize]) -> Result<f64> {
     Ok(-own / labels.len() as f64)
 }
 
-/// `mean [log(1 + eᶻ) − z y]` over rows and classes, `y` one at the label, and its gradient `(σ(z) − y) / (N · classes)`.
+/// `mean [log(1 + eᶻ) − z y]` over rows and classes, with one-hot `y`, and its gradient `(σ(z) − y) / (N · classes)`.
 fn binary_cross_entropy_of_labels(logits: &Tensor, labels: &[usize]) -> Result<(f64, Tensor)> {
     check_rows(logits, labels)?;
     let hot = one_hot(logits, labels)?;
@@ -88,7 +88,7 @@ fn binary_cross_entropy_of_labels(logits: &Tensor, labels: &[usize]) -> Result<(
     Ok((loss, (gradient / logits.elem_count() as f64)?))
 }
 
-/// How the margin moves by which the class is named: over the next best, or of independent scores over `p = 0.5`.
+/// The gradient of the margin by which the class is predicted: over the runner-up or, for independent scores, over `p = 0.5`.
 pub fn lead(scores: Scores, logits: &Tensor, classes: &[usize]) -> Result<Tensor> {
     match scores {
         Scores::Independent => one_hot(logits, classes),
@@ -104,17 +104,17 @@ pub fn margin(logits: &Tensor, classes: &[usize]) -> Result<Tensor> {
     Ok((hot - one_hot(logits, &best)?)?)
 }
 
-/// One at its class in each row of `(N, classes)`; a single class is that of all rows.
+/// A one-hot row per row of `(N, classes)`; a single class applies to all rows.
 fn one_hot(logits: &Tensor, chosen: &[usize]) -> Result<Tensor> {
     let (batch, classes) = logits.dims2()?;
     ensure!(
         chosen.len() == batch || chosen.len() == 1,
-        "{} classes for {batch} rows of logits; one each, or one for all",
+        "{} classes for {batch} rows of logits; expected one per row, or one for all",
         chosen.len()
     );
     let mut hot = vec![0f32; batch * classes];
     for (row, &class) in hot.chunks_exact_mut(classes.max(1)).zip(chosen.iter().cycle()) {
-        ensure!(class < classes, "class {class} of a network with {classes} classes; the last is {}", classes - 1);
+        ensure!(class < classes, "class {class} is out of range for {classes} classes; the last is {}", classes - 1);
         row[class] = 1.0;
     }
     Ok(Tensor::from_vec(hot, (batch, classes), logits.device())?.to_dtype(logits.dtype())?)

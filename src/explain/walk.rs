@@ -1,4 +1,4 @@
-//! The reverse walk itself.
+//! The backward pass through a trace.
 
 use super::composite::Composite;
 use super::ledger::{END, LedgerEntry};
@@ -12,43 +12,43 @@ use candle_core::Tensor;
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-/// A question to a trace: from these seeds to those nodes, by these rules.
+/// A backward pass: from these seeds to these nodes, by these rules.
 pub struct Walk<'a> {
     /// The run to go back through.
     pub trace: &'a Trace,
-    /// Gradients (or relevance) to start from, of the shape of their nodes' values.
+    /// Gradients (or relevance) to start from, each of the shape of its node's value.
     pub seeds: Vec<(NodeId, Tensor)>,
-    /// The nodes to reach; the walk does nothing that these do not need.
+    /// The nodes to reach; nothing else is computed.
     pub to: Vec<NodeId>,
-    /// Rules other than the gradient.
+    /// Rules, where they differ from the gradient.
     pub composite: Composite<'a>,
-    /// Whether the gradients of parameters are wanted too.
+    /// Whether to compute gradients of parameters too.
     pub params: bool,
-    /// Whether every node passed keeps its value in the answer, or only those in `to`.
+    /// Whether to return values of all visited nodes, or only of those in `to`.
     pub keep: bool,
-    /// Whether what is reached is summed over the batch, `(1, …)`.
+    /// Whether to sum the results over the batch, `(1, …)`.
     pub sum: bool,
-    /// Called before each node: to stop a long walk.
+    /// Called before each node; an error stops the pass.
     pub tick: &'a dyn Fn(&Node) -> Result<()>,
 }
 
-/// The answer of a walk.
+/// The result of a backward pass.
 #[derive(Clone, Debug)]
 pub struct Relevance {
-    /// The network it belongs to.
+    /// The network that ran.
     pub graph: Arc<Graph>,
-    /// What the network ran on, `(N, …)`.
+    /// The network's input, `(N, …)`.
     pub x: Tensor,
-    /// Gradient or relevance of each node's value that was reached and kept.
+    /// Gradient or relevance of the value of each node that was reached and kept.
     pub values: BTreeMap<NodeId, Tensor>,
-    /// Gradients of parameters by name, when asked for.
+    /// Gradients of parameters by name, if requested.
     pub params: BTreeMap<String, Tensor>,
-    /// The account of each node that was passed, where rules held.
+    /// The ledger entry of each visited node, if there were rules.
     pub ledger: BTreeMap<NodeId, LedgerEntry>,
 }
 
 impl<'a> Walk<'a> {
-    /// The gradient from seeds to the input, every node's kept.
+    /// The gradient from the seeds to the input, keeping that of every node.
     pub fn gradient(trace: &'a Trace, seeds: Vec<(NodeId, Tensor)>) -> Self {
         Self {
             trace,
@@ -62,7 +62,9 @@ impl<'a> Walk<'a> {
         }
     }
 
-    /// Walks.
+    /// Runs the backward pass.
+    ///
+    /// Errors if a seed does not have the shape of its node's value, or a rule or `tick` fails.
     pub fn run(self) -> Result<Relevance> {
         let graph = self.trace.graph.clone();
         let mut pending: BTreeMap<NodeId, Tensor> = BTreeMap::new();
@@ -70,7 +72,7 @@ impl<'a> Walk<'a> {
             let value = self.trace.dims(*id)?;
             ensure!(
                 seed.dims() == value,
-                "a seed of shape {:?} at \"{}\", whose value is {value:?}",
+                "a seed of shape {:?} at \"{}\", whose value has shape {value:?}",
                 seed.dims(),
                 graph.nodes[*id].name
             );
@@ -100,7 +102,7 @@ impl<'a> Walk<'a> {
         Ok(answer)
     }
 
-    /// The gradient by the steps of a fused run, where that is all that is asked for.
+    /// The gradient by a fused backward pass, if gradients are all that is requested.
     fn fused(&self, graph: &Arc<Graph>) -> Result<Option<Gradients>> {
         match self.trace.fused() {
             Some(run) if self.composite.is_gradient() && !self.keep => {
@@ -111,7 +113,7 @@ impl<'a> Walk<'a> {
         }
     }
 
-    /// Hands the relevance of one node on to its inputs.
+    /// Propagates the relevance of one node to its inputs.
     fn pass(
         &self,
         id: NodeId,
@@ -134,7 +136,7 @@ impl<'a> Walk<'a> {
         let site = self.trace.site(id);
         if own_params {
             for (parameter, gradient) in node.parameters().zip(site.vjp_params(r)?) {
-                // A parameter may belong to several nodes.
+                // Several nodes may share a parameter.
                 add_to(&mut answer.params, parameter.name, gradient)?;
             }
         }
@@ -148,12 +150,12 @@ impl<'a> Walk<'a> {
         let mut out = 0.0;
         for (k, &input) in node.inputs.iter().enumerate().filter(|(_, i)| wanted[**i]) {
             let part = match &by_rule {
-                Some(parts) => parts.get(k).cloned().context("the rule gave no relevance for this input")?,
+                Some(parts) => parts.get(k).cloned().context("the rule returned no relevance for this input")?,
                 None => site.vjp(r, k)?,
             };
             ensure!(
                 part.dims() == site.dims(k)?,
-                "the rule gave relevance of shape {:?} for an input of shape {:?}",
+                "the rule returned relevance of shape {:?} for an input of shape {:?}",
                 part.dims(),
                 site.dims(k)?
             );
@@ -170,8 +172,8 @@ impl<'a> Walk<'a> {
         Ok(())
     }
 
-    /// Which nodes a value is wanted of: those asked for, and all that stand between them and a seed. With parameter
-    /// gradients, every node with parameters is asked for.
+    /// Which nodes need a value: those requested, and all between them and a seed. With parameter gradients, every node with
+    /// parameters is requested.
     fn wanted(&self, graph: &Graph) -> Vec<bool> {
         let mut wanted: Vec<_> = (0..graph.nodes.len()).map(|id| self.to.contains(&id)).collect();
         for (id, node) in graph.nodes.iter().enumerate() {
@@ -183,11 +185,13 @@ impl<'a> Walk<'a> {
 }
 
 impl Relevance {
-    /// The value at the node of this name, when the walk reached it.
+    /// The value at the node with this name.
+    ///
+    /// Errors if the pass did not reach it.
     pub fn get(&self, name: &str) -> Result<&Tensor> {
         let id = self.graph.find(name)?;
         self.values.get(&id).with_context(|| {
-            format!("nothing came back to layer \"{name}\": it stands behind the seed, beside its path, or beyond `to`")
+            format!("the backward pass did not reach layer \"{name}\": it is after the seed, not on its path, or before `to`")
         })
     }
 

@@ -1,4 +1,4 @@
-//! Building a graph node by node.
+//! Builds a graph node by node.
 
 use super::class_scores as scores;
 use super::derived::Derived;
@@ -19,7 +19,7 @@ pub struct Builder {
 }
 
 impl Builder {
-    /// Starts with the node `input` of shape `(C, H, W)`.
+    /// Starts a graph with the node `input` of shape `(C, H, W)`.
     pub fn new(input: &[usize]) -> Self {
         let shape = std::iter::once(1).chain(input.iter().copied()).collect();
         let node = Node {
@@ -35,16 +35,16 @@ impl Builder {
 
     /// Adds a node that reads `inputs` and returns its id.
     ///
-    /// Errors when the name is taken, an input does not exist, or the shapes do not fit the operation.
+    /// Errors if the name is empty or taken, an input does not exist, or the operation does not accept the shapes.
     pub fn add(&mut self, name: &str, op: impl Op + 'static, inputs: &[NodeId]) -> Result<NodeId> {
         self.add_shared(name, Arc::new(op), inputs)
     }
 
-    /// The same for an operation that an [`OpSpec`](super::op::OpSpec) built.
+    /// Like [`add`](Self::add), for an operation that an [`OpSpec`](super::op::OpSpec) built.
     pub fn add_shared(&mut self, name: &str, op: Arc<dyn Op>, inputs: &[NodeId]) -> Result<NodeId> {
         ensure!(!name.is_empty(), "a layer needs a name");
         if self.names.contains(name) {
-            bail!("there is a layer named \"{name}\" already; names are unique, a reused ReLU is relu_1, relu_2, …");
+            bail!("duplicate layer name \"{name}\"; names must be unique: call reused layers relu_1, relu_2, …");
         }
         ensure!(inputs.iter().all(|&i| i < self.nodes.len()), "layer \"{name}\" reads a node that does not exist");
         let shapes: Vec<_> = inputs.iter().map(|&i| self.nodes[i].shape.as_slice()).collect();
@@ -55,9 +55,9 @@ impl Builder {
         Ok(self.nodes.len() - 1)
     }
 
-    /// Gives a parameter of a node another full name than `node.weight`.
+    /// Sets the full name of a parameter, if it is not `node.weight`.
     ///
-    /// Errors when the node has no such parameter.
+    /// Errors if the node has no such parameter.
     pub fn rename(&mut self, id: NodeId, parameter: &str, full: &str) -> Result<()> {
         let node = &mut self.nodes[id];
         let known: Vec<_> = node.op.params().into_iter().map(|p| p.name).collect();
@@ -68,20 +68,19 @@ impl Builder {
         Ok(())
     }
 
-    /// The shape of a node's value for one picture.
+    /// The shape of a node's value for one picture, `(1, …)`.
     pub fn shape(&self, id: NodeId) -> &[usize] {
         &self.nodes[id].shape
     }
 
-    /// Says which node has the class scores, where that is not the output or what stands before its last softmax or
-    /// sigmoid.
+    /// Selects the node that holds the class scores, if it is neither the output nor the input of a final softmax or sigmoid.
     pub fn set_logits(&mut self, id: NodeId) {
         self.logits = Some(id);
     }
 
-    /// Ends the graph at `output`; nodes that `output` does not need are dropped.
+    /// Finishes the graph with the output node; nodes that `output` does not depend on are dropped.
     ///
-    /// Errors when the node with the class scores would be one of them.
+    /// Errors if the node with the class scores would be dropped.
     pub fn finish(self, output: NodeId) -> Result<Graph> {
         ensure!(output < self.nodes.len(), "the output node does not exist");
         let mut needed = vec![false; self.nodes.len()];
@@ -94,7 +93,7 @@ impl Builder {
         }
         if let Some(dropped) = self.logits.filter(|&id| !needed[id]) {
             let (scores, end) = (&self.nodes[dropped].name, &self.nodes[output].name);
-            bail!("layer \"{scores}\" is to have the class scores, but the last layer \"{end}\" does not read it");
+            bail!("layer \"{scores}\" cannot have the class scores: the last layer \"{end}\" does not depend on it");
         }
         let mut place = vec![0; self.nodes.len()];
         let mut nodes = Vec::new();
@@ -112,16 +111,18 @@ impl Builder {
     }
 }
 
-/// The shape of the value of an operation; it and all parameters can be counted.
+/// The shape of an operation's value.
+///
+/// Errors if the value or a parameter has too many elements or dimensions.
 fn checked(op: &dyn Op, x: &[&[usize]]) -> Result<Vec<usize>> {
     let shape = op.shape(x)?;
-    ensure!(shape.len() <= MOST_DIMENSIONS, "a value has {MOST_DIMENSIONS} dimensions at most, not {}", shape.len());
+    ensure!(shape.len() <= MOST_DIMENSIONS, "a value has at most {MOST_DIMENSIONS} dimensions, got {}", shape.len());
     elements(&shape)?;
     op.params().iter().try_for_each(|p| elements(&p.shape).map(drop))?;
     Ok(shape)
 }
 
-/// Dimensions of a value, the batch included.
+/// Maximum number of dimensions of a value, including the batch.
 const MOST_DIMENSIONS: usize = 6;
 
 #[cfg(test)]
@@ -146,6 +147,6 @@ mod tests {
         let end = b.add("end", Relu, &[0]).unwrap();
         b.set_logits(beside);
         let error = b.finish(end).unwrap_err().to_string();
-        assert!(error.contains("layer \"beside\" is to have the class scores"), "{error}");
+        assert!(error.contains("layer \"beside\" cannot have the class scores"), "{error}");
     }
 }

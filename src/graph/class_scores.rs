@@ -1,4 +1,4 @@
-//! Where a network's class scores are, and how they are read.
+//! Where a network's class scores are, and how they are interpreted.
 
 use super::network::Graph;
 use super::node::{Node, NodeId};
@@ -7,7 +7,7 @@ use anyhow::{Result, bail, ensure};
 use candle_core::Tensor;
 
 impl Graph {
-    /// How many classes the network tells apart; 0 where it gives a value at each of several places.
+    /// Number of classes; 0 if the network outputs a map instead of class scores.
     pub fn classes(&self) -> usize {
         match self.scores {
             Scores::Places => 0,
@@ -16,18 +16,22 @@ impl Graph {
         }
     }
 
-    /// The same network with its scores read as its card says, `exclusive` or `independent`, or else as the network itself
-    /// does. A map is never taken for class scores.
+    /// The same network with its scores interpreted as the model card says, `exclusive` or `independent`; `None` keeps the
+    /// network's own interpretation. A map is never interpreted as class scores.
+    ///
+    /// Errors on an unknown name.
     pub fn with_scores(mut self, name: Option<&str>) -> Result<Self> {
         let independent = match name {
             None => self.scores == Scores::Independent,
             Some("independent") => true,
             Some("exclusive") => false,
             Some(other) => {
-                bail!("no scores \"{other}\"; known are exclusive (softmax) and independent (a sigmoid for each class)")
+                bail!(
+                    "unknown scores \"{other}\"; expected exclusive (softmax) or independent (a sigmoid for each class)"
+                )
             }
         };
-        // What is exclusive all the same has its scores behind the sigmoid.
+        // Exclusive scores of a network that ends with a sigmoid are those after the sigmoid.
         let end = &self.nodes[self.output];
         if name == Some("exclusive") && self.scores == Scores::Independent && end.inputs == [self.logits] {
             self.logits = self.output;
@@ -36,27 +40,27 @@ impl Graph {
         Ok(self)
     }
 
-    /// Errors where the network has no classes.
+    /// Errors if the network has no classes.
     pub fn check_classes(&self) -> Result<()> {
         let Node { name, shape, .. } = &self.nodes[self.logits];
         ensure!(
             self.scores != Scores::Places,
-            "the network has no class scores: layer \"{name}\" gives {} values at each of {} places; end it with \
-             global_avg_pool for classes, or ask about a place with at(layer, tensor) or an objective",
+            "the network has no class scores: layer \"{name}\" outputs a map of {} channels and {} positions; end it with \
+             global_avg_pool for classes, or explain a position with at(layer, tensor) or an objective",
             shape[1],
             shape[2..].iter().map(usize::to_string).collect::<Vec<_>>().join("x")
         );
         Ok(())
     }
 
-    /// A gradient by the logits, `(N, classes)`, as a seed at their node, whose value has the shape `dims`.
+    /// A gradient with respect to the logits, `(N, classes)`, as a seed at their node, whose value has shape `dims`.
     pub fn seed(&self, seed: &Tensor, dims: &[usize]) -> Result<(NodeId, Tensor)> {
         Ok((self.logits, self.scores.at_node(seed, dims)?))
     }
 }
 
-/// Where the class scores stand, and how they are read: before a last softmax or sigmoid, whatever only changes its shape
-/// behind it.
+/// The node with the class scores and how they are interpreted: the input of a final softmax or sigmoid, skipping layers after
+/// it that only reshape.
 pub(super) fn found(nodes: &[Node], output: NodeId) -> (NodeId, Scores) {
     let (mut end, mut id, mut independent) = (output, output, false);
     loop {
@@ -78,7 +82,8 @@ pub(super) fn found(nodes: &[Node], output: NodeId) -> (NodeId, Scores) {
     (end, Scores::of(&nodes[end].shape, independent))
 }
 
-/// How a value of this shape is read that somebody says has the class scores, a map's values one by one.
+/// How to interpret a value of this shape that was declared to hold the class scores; the elements of a map become separate
+/// classes.
 pub(super) fn said(shape: &[usize]) -> Scores {
     match Scores::of(shape, false) {
         Scores::Places => Scores::Exclusive,

@@ -1,4 +1,4 @@
-//! What other modules derive from a graph and keep beside it.
+//! Values that other modules derive from a graph and cache with it.
 
 use crate::sync::LockUnpoisoned;
 use std::any::{Any, TypeId};
@@ -6,16 +6,16 @@ use std::collections::HashMap;
 use std::fmt;
 use std::sync::{Arc, Mutex};
 
-/// One value of each type. Clones start empty: they are about to be changed.
+/// One value per type. Clones start empty, since a clone is about to be changed.
 #[derive(Default)]
 pub(super) struct Derived(Mutex<HashMap<TypeId, Arc<dyn Any + Send + Sync>>>);
 
 impl Derived {
-    /// The value of this type, made when first asked for.
+    /// The value of this type, created on first use.
     pub(super) fn get<T: Default + Send + Sync + 'static>(&self) -> Arc<T> {
         let mut all = self.0.lock_unpoisoned();
         let value = all.entry(TypeId::of::<T>()).or_insert_with(|| Arc::new(T::default())).clone();
-        value.downcast().unwrap_or_else(|_| unreachable!("it was found by its type"))
+        value.downcast().unwrap_or_else(|_| unreachable!("values are keyed by their type"))
     }
 }
 

@@ -1,4 +1,4 @@
-//! Batch norms merged into the convolutions before them.
+//! Folds batch norms into the preceding convolutions.
 
 use super::network::Graph;
 use super::node::NodeId;
@@ -7,17 +7,18 @@ use anyhow::{Result, ensure};
 use candle_core::{DType, Device, Tensor};
 use std::sync::{Arc, OnceLock};
 
-/// The folded graph, once made.
+/// The folded graph, created on first use.
 #[derive(Default)]
 struct Folded(OnceLock<Arc<Graph>>);
 
 impl Graph {
-    /// The same function with every batch norm that alone reads a convolution (or linear layer) merged into it:
-    /// `w' = w γ/√(σ² + ε)`, `b' = (b − μ) γ/√(σ² + ε) + β`. The batch norm's node stays as one that does nothing, so
-    /// names and places stay.
+    /// The same function with every batch norm that is the sole consumer of a convolution (or linear layer) folded into it:
+    /// `w' = w γ/√(σ² + ε)`, `b' = (b − μ) γ/√(σ² + ε) + β`. The batch norm's node becomes an identity, so names and ids do not
+    /// change.
     ///
-    /// Rules that look at weights then see those that the network in truth computes with. A layer whose own value is
-    /// the class scores is left as it is. Errors when no weights are loaded.
+    /// Rules that depend on weights then see the effective ones. A layer whose own value is the class scores is not changed.
+    ///
+    /// Errors if no weights are loaded.
     pub fn folded(&self) -> Result<Arc<Self>> {
         let kept = self.derived::<Folded>();
         if let Some(folded) = kept.0.get() {
@@ -37,7 +38,7 @@ impl Graph {
         Ok(graph)
     }
 
-    /// The layer with weights whose value nobody wants but this batch norm.
+    /// The layer with weights whose sole consumer is this batch norm.
     fn layer_before(&self, norm: NodeId) -> Option<NodeId> {
         let node = &self.nodes[norm];
         let layer = *node.inputs.first().filter(|_| node.op.kind() == "batch_norm")?;
@@ -49,7 +50,7 @@ impl Graph {
         let Some(op) = self.nodes[layer].op.with_bias() else { return Ok(()) };
         for node in [&self.nodes[layer], &self.nodes[norm]] {
             let loaded = node.params.len() == node.op.params().len();
-            ensure!(loaded, "layer \"{}\" has no weights to merge yet; load some with -w", node.name);
+            ensure!(loaded, "layer \"{}\" has no weights to fold; load some with -w", node.name);
         }
         let (scale, shift) = self.affine(norm)?;
         let params = &self.nodes[layer].params;
@@ -70,8 +71,8 @@ impl Graph {
         Ok(())
     }
 
-    /// The factor and the summand of each channel in f64, `γ/√(σ² + ε)` and `β − μ γ/√(σ² + ε)` for a batch norm: from
-    /// what the node makes of 1 and 0.
+    /// The scale and the shift of each channel in f64, `γ/√(σ² + ε)` and `β − μ γ/√(σ² + ε)` for a batch norm: computed from
+    /// the node's outputs for the inputs 1 and 0.
     pub fn affine(&self, norm: NodeId) -> Result<(Tensor, Tensor)> {
         let node = &self.nodes[norm];
         let params = wide(&node.params)?;
@@ -82,7 +83,7 @@ impl Graph {
     }
 }
 
-/// Parameters in f64 on the CPU: not every device has it.
+/// Parameters in f64 on the CPU, since not every device supports f64.
 fn wide(params: &[Tensor]) -> Result<Vec<Tensor>> {
     params.iter().map(|p| Ok(p.to_device(&Device::Cpu)?.to_dtype(DType::F64)?)).collect()
 }

@@ -1,8 +1,8 @@
 //! A network as data: named nodes, their operations, shapes and parameters.
 //!
-//! Node names are PyTorch's module names (`features.3.squeeze`), so that weight files fit without renaming.
-//! The first node is always `input`, a picture of `(N, C, H, W)` values in `[0, 1]`; the model's normalization is a
-//! node like any other, so every method works in pixel space for every model. How a network runs is `exec`'s.
+//! Node names are PyTorch's module names (`features.3.squeeze`), so weight files load without renaming. The first node is
+//! always `input`, pictures `(N, C, H, W)` in `[0, 1]`; normalization is a node of the network, so every method works in pixel
+//! space for every model. Execution is in `exec`.
 
 pub mod op;
 mod build;

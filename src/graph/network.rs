@@ -1,4 +1,4 @@
-//! A network: its nodes, their parameters, its class scores.
+//! A network: its nodes, their parameters and its class scores.
 
 use super::derived::Derived;
 use super::node::{Node, NodeId};
@@ -10,31 +10,30 @@ use candle_core::{DType, Device, Tensor};
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
-/// A network: nodes in an order in which each follows its inputs.
+/// A network: nodes in topological order.
 #[derive(Clone, Debug)]
 pub struct Graph {
     /// All nodes; the first is `input`.
     pub nodes: Vec<Node>,
-    /// The node that ends the network.
+    /// The output node.
     pub output: NodeId,
-    /// The node whose value has one score a class; the output itself, or what stands before its last
-    /// softmax or sigmoid.
+    /// The node whose value is the class scores: the output, or the input of a final softmax or sigmoid.
     pub logits: NodeId,
-    /// How its class scores are read.
+    /// How the class scores are interpreted.
     pub scores: Scores,
-    /// What other modules derive from it and keep beside it.
+    /// Values that other modules derive from the graph and cache with it.
     pub(super) derived: Derived,
 }
 
 impl Graph {
-    /// What the module that owns `T` derived from this graph: plans, packed weights. Made when first asked for; a changed
-    /// graph, a clone, starts without.
+    /// A value that another module derives from this graph, such as plans and packed weights, created on first use. Clones
+    /// start without it, since they are about to be changed.
     pub fn derived<T: Default + Send + Sync + 'static>(&self) -> Arc<T> {
         self.derived.get()
     }
 
-    /// The same network as it is in training: batch norms by the batch's own statistics, dropout by masks. The network itself, with
-    /// all that was derived from it, where no layer differs.
+    /// The same network in training mode: batch norms use batch statistics, dropout uses masks. Returns the network itself,
+    /// including its derived values, if no layer differs.
     pub fn in_training(self: &Arc<Self>) -> Arc<Self> {
         let ops: Vec<_> = self.nodes.iter().map(|node| node.op.in_training()).collect();
         if ops.iter().all(Option::is_none) {
@@ -47,7 +46,9 @@ impl Graph {
         graph.into()
     }
 
-    /// The id of the node of this name; the error names close ones.
+    /// The id of the node with this name.
+    ///
+    /// Errors with similar names if there is none.
     pub fn find(&self, name: &str) -> Result<NodeId> {
         let Some(id) = self.nodes.iter().position(|n| n.name == name) else {
             bail!("no layer named \"{}\"; {}", words::name(name), self.nearest(name));
@@ -55,17 +56,19 @@ impl Graph {
         Ok(id)
     }
 
-    /// The nodes that read the value of a node.
+    /// The nodes that read a node's value.
     pub fn readers(&self, id: NodeId) -> impl Iterator<Item = NodeId> + '_ {
         (id + 1..self.nodes.len()).filter(move |&n| self.nodes[n].inputs.contains(&id))
     }
 
-    /// The node of this name.
+    /// The node with this name.
+    ///
+    /// Errors with similar names if there is none.
     pub fn node(&self, name: &str) -> Result<&Node> {
         Ok(&self.nodes[self.find(name)?])
     }
 
-    /// The convolutions and linear layers that read the input through no other one.
+    /// The convolutions and linear layers that depend on the input through no other such layer.
     pub fn first_with_weights(&self) -> impl Iterator<Item = &Node> {
         let weighs = |node: &Node| ["conv", "linear"].contains(&node.op.kind());
         let mut behind = vec![false; self.nodes.len()];
@@ -79,14 +82,14 @@ impl Graph {
         first.into_iter()
     }
 
-    /// Every parameter, in node order.
+    /// All parameters, in node order.
     pub fn parameters(&self) -> Vec<Parameter> {
         self.nodes.iter().flat_map(Node::parameters).collect()
     }
 
     /// The same network with these weights.
     ///
-    /// Errors list missing, misshapen and surplus tensors; `num_batches_tracked` counters are left aside.
+    /// Errors list missing, misshapen and surplus tensors; `num_batches_tracked` counters are ignored.
     pub fn with_weights(&self, mut weights: BTreeMap<String, Tensor>) -> Result<Self> {
         weights.retain(|name, _| !name.ends_with("num_batches_tracked"));
         let shapes = weights.iter().map(|(name, tensor)| (name.as_str(), tensor.dims())).collect();
@@ -100,7 +103,7 @@ impl Graph {
         Ok(graph)
     }
 
-    /// Which tensors are missing, misshapen and surplus among those of these names and shapes; none where all fit.
+    /// Lists tensors that are missing, misshapen or surplus among these names and shapes; `None` if all match.
     pub fn misfit(&self, shapes: &BTreeMap<&str, &[usize]>) -> Option<String> {
         let wanted = self.parameters();
         let known: BTreeSet<_> = wanted.iter().map(|p| p.name.as_str()).collect();
@@ -121,12 +124,12 @@ impl Graph {
         (!problems.is_empty()).then(|| problems.join("; "))
     }
 
-    /// All weights by name.
+    /// All weights, by name.
     pub fn weights(&self) -> BTreeMap<String, Tensor> {
         self.nodes.iter().flat_map(|n| n.parameters().map(|p| p.name).zip(n.params.iter().cloned())).collect()
     }
 
-    /// The same network with its weights in another type or on another device.
+    /// The same network with its weights in another type and on another device.
     pub fn to(&self, dtype: DType, device: &Device) -> Result<Self> {
         let mut graph = self.clone();
         for node in &mut graph.nodes {
@@ -145,7 +148,7 @@ impl Graph {
     }
 }
 
-/// `12 missing: a, b, … and 4 more`; none where there are none.
+/// `12 missing: a, b, … and 4 more`; `None` if there are none.
 fn listed<T>(what: &str, all: &[T], text: impl Fn(&T) -> String) -> Option<String> {
     const SHOWN: usize = 8;
     let more = match all.len().saturating_sub(SHOWN) {

@@ -7,7 +7,7 @@ use candle_core::Tensor;
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-/// A node's place in [`nodes`](super::Graph::nodes); inputs of a node always have smaller ids than the node.
+/// A node's index in [`nodes`](super::Graph::nodes); inputs of a node always have smaller ids than the node.
 pub type NodeId = usize;
 
 /// One operation of a network, with its parameters.
@@ -15,15 +15,15 @@ pub type NodeId = usize;
 pub struct Node {
     /// PyTorch's module name, unique in the graph.
     pub name: String,
-    /// What it computes.
+    /// Its operation.
     pub op: Arc<dyn Op>,
-    /// Whose values it reads, in the operation's order.
+    /// The nodes that it reads, in the order of the operation's inputs.
     pub inputs: Vec<NodeId>,
     /// Shape of its value for one picture, `N = 1`.
     pub shape: Vec<usize>,
-    /// Its parameters in the order of [`Op::params`]; empty until weights are loaded or drawn.
+    /// Its parameters in the order of [`Op::params`]; empty until weights are loaded or initialized.
     pub params: Vec<Tensor>,
-    /// Full names of parameters that are not called `node.weight`, by the operation's names for them.
+    /// Full names of parameters that are not called `node.weight`, by their names within the operation.
     pub renamed: BTreeMap<String, String>,
 }
 
@@ -38,19 +38,19 @@ impl Node {
         self.op.params().into_iter().map(move |p| Parameter { name: full(&p.name), ..p })
     }
 
-    /// How many numbers it trains, as PyTorch counts parameters: running statistics are left out.
+    /// Number of trained parameters, as PyTorch counts them: running statistics are excluded.
     pub fn parameter_count(&self) -> usize {
         self.op.params().iter().filter(|p| p.trained).map(|p| p.shape.iter().product::<usize>()).sum()
     }
 }
 
 impl Node {
-    /// Whether it has the parameters it needs.
+    /// Whether its parameters are loaded.
     pub fn is_loaded(&self) -> bool {
         self.params.len() == self.op.params().len()
     }
 
-    /// The same count as it comes about: `16x3x3x3+16 = 448`; a dash where nothing is trained.
+    /// How that number is computed: `16x3x3x3+16 = 448`; a dash if nothing is trained.
     pub fn parameter_formula(&self) -> String {
         let trained = self.op.params().into_iter().filter(|p| p.trained);
         let parts: Vec<_> = trained.map(|p| crate::tensor::shape_text(&p.shape)).collect();
@@ -62,9 +62,11 @@ impl Node {
 }
 
 impl Node {
-    /// Its operation on `x`, with its own parameters.
+    /// Applies its operation to `x` with its own parameters.
+    ///
+    /// Errors if no weights are loaded.
     pub fn forward(&self, x: &[&Tensor]) -> Result<Tensor> {
-        ensure!(self.is_loaded(), "layer \"{}\" has no weights yet; load some with -w", self.name);
+        ensure!(self.is_loaded(), "layer \"{}\" has no weights; load some with -w", self.name);
         self.op.forward(x, &self.params).with_context(|| format!("in layer \"{}\" ({})", self.name, self.op.kind()))
     }
 }

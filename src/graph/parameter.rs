@@ -1,10 +1,10 @@
-//! What an operation asks of a weight file.
+//! Declarations of parameters.
 
-/// What a graph asks of a weight file: one named tensor.
+/// A parameter that a network needs: one named tensor of a weight file.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Parameter {
-    /// `weight`, within an operation, or empty where its name is the node's; `node.weight`, as PyTorch's `state_dict` has it, of
-    /// a network.
+    /// Within an operation `weight`, or empty if its name is that of the node; within a network `node.weight`, as in PyTorch's
+    /// `state_dict`.
     pub name: String,
     /// Its shape.
     pub shape: Vec<usize>,

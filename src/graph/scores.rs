@@ -1,25 +1,25 @@
-//! What a network's class scores mean: the classes it names, their probabilities, how far each is from being named.
+//! The meaning of class scores: predicted classes, probabilities and margins.
 
 use crate::tensor::{like, numbers, wide};
 use anyhow::{Result, ensure};
 use candle_core::{D, Tensor};
 
-/// How class scores are read. Logits are `(N, classes)`; a question names one class for each row, or one for all.
+/// How class scores are interpreted. Logits are `(N, classes)`; functions take one class per row, or one for all rows.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Scores {
-    /// One class out of several, `p = softmax(z)`; the network names the class with the greatest logit.
+    /// Mutually exclusive classes, `p = softmax(z)`; the network predicts the class with the largest logit.
     Exclusive,
-    /// A single logit `z`, read as the pair `[0, z]`: `p = [1 − σ(z), σ(z)]`. The score of the second class is `z`, that
-    /// of the first `−z`, since its own logit never changes.
+    /// A single logit `z`, treated as the pair `[0, z]`: `p = [1 − σ(z), σ(z)]`. The score of the second class is `z`, that of
+    /// the first `−z`, since its own logit is constant.
     Pair,
-    /// Each class by itself, `p = σ(z)`; the network names every class with `p > 0.5`.
+    /// Independent classes, `p = σ(z)`; the network predicts every class with `p > 0.5`.
     Independent,
-    /// A value at each of several places, as segmentation and pictures have: no classes.
+    /// A map of values, such as a segmentation or a picture: no classes.
     Places,
 }
 
 impl Scores {
-    /// How the value of this shape, `(N, …)`, is read.
+    /// How a value of this shape, `(N, …)`, is interpreted.
     pub(super) fn of(shape: &[usize], independent: bool) -> Self {
         match (shape.iter().skip(2).product::<usize>(), shape.get(1)) {
             (1, Some(1)) => Self::Pair,
@@ -29,7 +29,7 @@ impl Scores {
         }
     }
 
-    /// The name in an architecture's card and in scripts.
+    /// Its name in model cards and scripts.
     pub fn name(self) -> &'static str {
         match self {
             Self::Exclusive => "exclusive",
@@ -39,7 +39,7 @@ impl Scores {
         }
     }
 
-    /// Logits, `(N, classes)`, from the value of the node that has them.
+    /// Logits, `(N, classes)`, from the value of the node with the class scores.
     pub fn logits(self, value: &Tensor) -> Result<Tensor> {
         let flat = value.flatten_from(1)?;
         Ok(match self {
@@ -48,7 +48,8 @@ impl Scores {
         })
     }
 
-    /// A gradient by the logits, `(N, classes)`, as one by the value of their node, of shape `dims`.
+    /// Converts a gradient with respect to the logits, `(N, classes)`, to one with respect to the value of their node, of shape
+    /// `dims`.
     pub(super) fn at_node(self, seed: &Tensor, dims: &[usize]) -> Result<Tensor> {
         Ok(match self {
             Self::Pair if seed.dims().last() == Some(&2) => seed.narrow(D::Minus1, 1, 1)?.reshape(dims)?,
@@ -64,7 +65,7 @@ impl Scores {
         })
     }
 
-    /// The class with the greatest logit in each row; of equal ones the first.
+    /// The class with the largest logit in each row, the first one in a tie.
     pub fn top(self, logits: &Tensor) -> Result<Vec<usize>> {
         Ok(rows(logits)?
             .iter()
@@ -72,7 +73,7 @@ impl Scores {
             .collect())
     }
 
-    /// Whether each row names its label; no where its scores are not finite.
+    /// Whether the label of each row is predicted; `false` if its scores are not finite.
     pub fn right(self, logits: &Tensor, labels: &[usize]) -> Result<Vec<bool>> {
         let finite = named(logits)?;
         Ok(self
@@ -83,7 +84,8 @@ impl Scores {
             .collect())
     }
 
-    /// Whether the network names this class: its greatest logit (of equal ones the first), or `p > 0.5` by itself.
+    /// Whether the network predicts this class in each row: it has the largest logit (the first one in a tie), or `p > 0.5` for
+    /// independent classes.
     pub fn names(self, logits: &Tensor, classes: &[usize]) -> Result<Vec<bool>> {
         let rows = rows(logits)?;
         let named = |row: &[f64], class: usize| match self {
@@ -93,7 +95,7 @@ impl Scores {
         each(&rows, classes, named)
     }
 
-    /// How far each row is from not naming its class any more, `(N)`: its lead over the next best class, or over `p = 0.5`.
+    /// The margin, `(N)`, by which each class is predicted: over the runner-up, or over `p = 0.5`.
     pub fn margin(self, logits: &Tensor, classes: &[usize]) -> Result<Tensor> {
         let lead = |row: &[f64], class: usize| {
             let others = row.iter().enumerate().filter(|(i, _)| *i != class).map(|(_, z)| *z);
@@ -105,7 +107,7 @@ impl Scores {
         column(logits, each(&rows(logits)?, classes, lead)?)
     }
 
-    /// The score of a class, `(N)`: what is explained when somebody asks for it.
+    /// The score of a class, `(N)`: the quantity that is explained by default.
     pub fn score(self, logits: &Tensor, classes: &[usize]) -> Result<Tensor> {
         let score = |row: &[f64], class: usize| match (self, class) {
             (Self::Pair, 0) => -row[1],
@@ -127,34 +129,34 @@ impl Scores {
     }
 }
 
-/// Rows of `(N, classes)` logits.
+/// The rows of `(N, classes)` logits.
 fn rows(logits: &Tensor) -> Result<Vec<Vec<f64>>> {
-    ensure!(logits.rank() == 2, "logits have the shape (N, classes), got {:?}", logits.dims());
+    ensure!(logits.rank() == 2, "logits must have shape (N, classes), got {:?}", logits.dims());
     Ok(wide(logits)?.to_vec2()?)
 }
 
-/// Numbers of rows in the type of their logits.
+/// One value per row, in the type of the logits.
 fn column(logits: &Tensor, values: Vec<f64>) -> Result<Tensor> {
     let count = values.len();
     like(values, count, logits)
 }
 
-/// What is asked of each row and its class; a single class is that of all rows.
+/// Applies `ask` to each row and its class; a single class applies to all rows.
 fn each<T>(rows: &[Vec<f64>], classes: &[usize], ask: impl Fn(&[f64], usize) -> T) -> Result<Vec<T>> {
     let count = rows.first().map_or(0, Vec::len);
     ensure!(
         classes.len() == rows.len() || classes.len() == 1,
-        "{} classes for {} rows of logits; one each, or one for all",
+        "{} classes for {} rows of logits; expected one per row, or one for all",
         classes.len(),
         rows.len()
     );
     let wrong = classes.iter().find(|&&class| class >= count);
-    ensure!(wrong.is_none(), "class {} of a network with {count} classes", wrong.unwrap_or(&0));
+    ensure!(wrong.is_none(), "class {} is out of range for {count} classes", wrong.unwrap_or(&0));
     Ok(rows.iter().zip(classes.iter().cycle()).map(|(row, &class)| ask(row, class)).collect())
 }
 
-/// The class with the greatest of each row of `(N, classes)` scores, the first of equal ones; none where a score of the row
-/// is not finite.
+/// The class with the largest score in each row of `(N, classes)`, the first one in a tie; `None` if a score of the row is not
+/// finite.
 pub fn named(logits: &Tensor) -> Result<Vec<Option<usize>>> {
     let classes = logits.dims().last().copied().unwrap_or(0);
     let scores = numbers(logits)?;

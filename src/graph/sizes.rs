@@ -1,18 +1,17 @@
-//! The sizes of all values for a picture of any size: the card's size is the network's own, not its limit.
+//! Shapes of all values for pictures of any size. The size in the model card is the default, not a limit.
 
 use super::network::Graph;
 use anyhow::{Context, Result, ensure};
 use candle_core::Tensor;
 
 impl Graph {
-    /// The shape of every node's value for one picture of these sizes, `[C, H, W]`.
+    /// The shape of every node's value for one picture of shape `[C, H, W]`.
     ///
-    /// Errors where a layer cannot read what it would get, with both sizes: the picture's, and the one that the network
-    /// was built for.
+    /// Errors if a layer does not accept its input, with the size of the picture and the size that the network was built for.
     pub fn shapes(&self, picture: &[usize]) -> Result<Vec<Vec<usize>>> {
         let built = &self.nodes[0].shape[1..];
         let what = || format!("a picture of {} does not fit a network built for {}", side(picture), side(built));
-        ensure!(picture.len() == built.len(), "{}: it reads {} dimensions, not {}", what(), built.len(), picture.len());
+        ensure!(picture.len() == built.len(), "{}: expected {} dimensions, got {}", what(), built.len(), picture.len());
         let mut shapes: Vec<Vec<usize>> = vec![[&[1], picture].concat()];
         for node in &self.nodes[1..] {
             let reads: Vec<_> = node.inputs.iter().map(|&i| shapes[i].as_slice()).collect();
@@ -22,8 +21,8 @@ impl Graph {
         Ok(shapes)
     }
 
-    /// How many numbers the values of all nodes are for one picture of these sizes, or of the network's own where they
-    /// do not fit.
+    /// Number of elements of all nodes' values for one picture of this shape, or of the network's own input shape if this one
+    /// does not fit.
     pub fn elements(&self, picture: &[usize]) -> usize {
         let of = |shapes: &mut dyn Iterator<Item = &Vec<usize>>| shapes.map(|s| s.iter().product::<usize>()).sum();
         match self.shapes(picture) {
@@ -32,17 +31,17 @@ impl Graph {
         }
     }
 
-    /// How many pictures of these sizes have values of so many numbers together; one at least.
+    /// Number of pictures of this shape whose values have at most `elements` elements in total; at least 1.
     pub fn pictures_within(&self, elements: usize, picture: &[usize]) -> usize {
         (elements / self.elements(picture).max(1)).max(1)
     }
 
-    /// Errors where `x` is not what the network reads.
+    /// Errors if `x` is not a valid input.
     pub fn check_input(&self, x: &Tensor) -> Result<()> {
         let expected = &self.nodes[0].shape;
         ensure!(
             x.rank() == expected.len() && x.dims()[1] == expected[1],
-            "the network reads (N, {}) pictures, got {:?}",
+            "the network expects (N, {}) pictures, got {:?}",
             expected[1..].iter().map(usize::to_string).collect::<Vec<_>>().join(", "),
             x.dims()
         );
@@ -52,7 +51,7 @@ impl Graph {
         Ok(())
     }
 
-    /// Whether the shapes of its nodes are those for a picture of these sizes.
+    /// Whether the nodes' shapes are those for a picture of this shape.
     fn is_built_for(&self, picture: &[usize]) -> bool {
         self.nodes[0].shape[1..] == *picture
     }

@@ -1,4 +1,4 @@
-//! Which files of the crate a file imports, by the paths that it names, and the circles that this makes.
+//! Which files of the crate a file imports, and the import cycles among them.
 
 use super::scan::tokens;
 use std::collections::{BTreeMap, BTreeSet};
@@ -6,33 +6,33 @@ use std::collections::{BTreeMap, BTreeSet};
 /// A path from the root of the crate: `["graph", "op"]`.
 pub type Path = Vec<String>;
 
-/// The files of the crate by their modules: `["graph", "op"]` for `graph/op/mod.rs`.
+/// The files of the crate, by module: `["graph", "op"]` for `graph/op/mod.rs`.
 #[derive(Default)]
 pub struct Crate(BTreeMap<Path, File>);
 
 #[derive(Default)]
 struct File {
-    /// The paths that it names.
+    /// The paths that it mentions.
     named: Vec<Path>,
-    /// What it re-exports: the name, and the path behind it.
+    /// Its re-exports: name and path.
     exported: Vec<(String, Path)>,
 }
 
 impl Crate {
-    /// Reads the files of a crate.
+    /// Parses the files of a crate.
     pub fn new(files: impl IntoIterator<Item = (Path, String)>) -> Self {
         let files: Vec<_> = files.into_iter().map(|(module, text)| (module, without_tests(tokens(&text)))).collect();
         let modules: BTreeSet<_> = files.iter().map(|(module, _)| module.clone()).collect();
         Self(files.into_iter().map(|(module, tokens)| (module.clone(), read(&tokens, &module, &modules))).collect())
     }
 
-    /// The files that a file imports. A name that a module re-exports counts for the file that defines it.
+    /// The files that a file imports. A re-exported name counts for the file that defines it.
     pub fn imports(&self, module: &Path) -> BTreeSet<Path> {
         let named = self.0.get(module).map_or(&[][..], |file| &file.named);
         named.iter().filter_map(|path| self.defined(path, 0)).filter(|file| file != module).collect()
     }
 
-    /// The groups of files that import one another, directly or through others; the largest first.
+    /// The sets of files that import one another, directly or indirectly; the largest first.
     pub fn circles(&self) -> Vec<BTreeSet<Path>> {
         let imports: BTreeMap<_, _> = self.0.keys().map(|module| (module, self.imports(module))).collect();
         let reached = |from: &Path| {
@@ -50,7 +50,7 @@ impl Crate {
         circles
     }
 
-    /// The file that defines what a path names: that of its longest prefix that is a module, or the one behind a re-export.
+    /// The file that defines what a path names: that of its longest prefix that is a module, or the target of a re-export.
     fn defined(&self, path: &[String], depth: usize) -> Option<Path> {
         let length = (1..=path.len()).rev().find(|&length| self.0.contains_key(&path[..length]))?;
         let (module, rest) = path.split_at(length);
@@ -61,7 +61,7 @@ impl Crate {
     }
 }
 
-/// The tokens outside of modules that only tests have.
+/// The tokens outside of test-only modules.
 fn without_tests(tokens: Vec<String>) -> Vec<String> {
     let (mut kept, mut i) = (vec![], 0);
     while i < tokens.len() {
@@ -76,7 +76,7 @@ fn without_tests(tokens: Vec<String>) -> Vec<String> {
     kept
 }
 
-/// The end of `#[cfg(…test…)] … mod name { … }`, if it starts here.
+/// The end of a `#[cfg(…test…)] … mod name { … }` that starts here.
 fn test_module(tokens: &[String], start: usize) -> Option<usize> {
     let is = |i: usize, word: &str| tokens.get(i).is_some_and(|t| t == word);
     let close = |mut i: usize, open: &str, close: &str| {
@@ -108,7 +108,7 @@ fn read(tokens: &[String], module: &Path, modules: &BTreeSet<Path>) -> File {
     let at = |i: usize| tokens.get(i).map_or("", String::as_str);
     let below = |name: &str| [module.as_slice(), &[name.to_string()]].concat();
     let (mut file, mut local, mut i) = (File::default(), BTreeMap::new(), 0);
-    // Imports first: code below them may name what they bring in.
+    // Imports first: later code may use the names that they introduce.
     while i < tokens.len() {
         if at(i) != "use" {
             i += 1;
@@ -151,7 +151,7 @@ fn read(tokens: &[String], module: &Path, modules: &BTreeSet<Path>) -> File {
     file
 }
 
-/// Reads the leaves of a `use` from `i` on, each with the name that it gets, and says where it ends.
+/// Parses the leaves of a `use` from `i` on, each with its local name; returns its end.
 fn tree(tokens: &[String], mut i: usize, mut path: Path, leaves: &mut Vec<(Path, String)>) -> usize {
     let at = |i: usize| tokens.get(i).map_or("", String::as_str);
     if at(i) == "::" {
@@ -184,7 +184,7 @@ fn tree(tokens: &[String], mut i: usize, mut path: Path, leaves: &mut Vec<(Path,
     }
 }
 
-/// A path from the root; one that starts with a child of the module is relative to it.
+/// An absolute path; one that starts with a child of the module is relative to it.
 fn absolute(path: &[String], module: &Path, modules: &BTreeSet<Path>) -> Path {
     let mut base = module.clone();
     for (i, segment) in path.iter().enumerate() {

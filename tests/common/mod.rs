@@ -1,4 +1,4 @@
-//! A tiny network with random weights, and ways to run scripts on it.
+//! A tiny network with random weights, and helpers to run scripts on it.
 #![allow(dead_code)]
 
 pub mod imports;
@@ -27,7 +27,7 @@ use std::sync::Arc;
 /// Classes of the tiny network.
 pub const LABELS: [&str; 5] = ["ant", "bee", "cat", "dog", "elk"];
 
-/// Numbers in [-1, 1) from a seed: SplitMix64, its upper 53 bits.
+/// Numbers in [-1, 1) from a seed: the upper 53 bits of SplitMix64.
 pub fn uniform(seed: u64, count: usize) -> Vec<f32> {
     let number = |i: u64| {
         let z = seed.wrapping_mul(0xA24B_AED4_963E_E407).wrapping_add(i.wrapping_mul(0x9E37_79B9_7F4A_7C15));
@@ -68,7 +68,7 @@ pub fn tiny() -> Model {
     let graph = graph.with_weights(weights.collect()).unwrap();
     let card = Card {
         name: "tiny".into(),
-        summary: "a network of the tests".into(),
+        summary: "a test network".into(),
         input: [3, 8, 8],
         resize: None,
         mean,
@@ -86,12 +86,12 @@ pub fn picture() -> Tensor {
     Tensor::from_vec(values, (1, 3, 8, 8), &Device::Cpu).unwrap().to_dtype(DType::F32).unwrap()
 }
 
-/// A host that knows the embedded scripts only.
+/// A host that knows only the embedded scripts.
 pub fn host() -> Host {
     Host::new(Folders::plugins(None).embedded_only(), Folders::models(None).embedded_only())
 }
 
-/// A session of the tiny network on its picture.
+/// A session of the tiny network on the test picture.
 pub fn session(host: &Host) -> Session {
     let mut session = Session::new(host, tiny(), "picture", picture()).unwrap();
     session.set_data(Data::of(pictures()));
@@ -104,36 +104,36 @@ fn pictures() -> Dataset {
     Dataset::of_bytes("five", vec![], [3, 8, 8], pixels, vec![0, 1, 2, 0, 1]).unwrap()
 }
 
-/// A method of this text.
+/// Compiles a method from its source.
 pub fn method(host: &Host, text: &str) -> Method {
     host.compile(source(text)).unwrap_or_else(|e| panic!("{e:#}"))
 }
 
-/// A script of the name `probe`.
+/// A script named `probe`.
 pub fn source(text: &str) -> ScriptSource {
     ScriptSource::of_text("probe", text)
 }
 
-/// The declarations that a one-shot script needs, on one line, before `fn run(cx) { body }`.
+/// A one-shot script with this body. Its declarations fill the first two lines.
 pub fn one_shot(body: &str) -> String {
     format!("const PLUGIN = #{{ group: \"test\" }};\nfn run(cx) {{\n{body}\n}}\n")
 }
 
-/// The error report that a one-shot script with this body ends in; line 3 is the body's first.
+/// The error report of a one-shot script with this body, which starts on line 3.
 pub fn failure(body: &str) -> Report {
     let host = host();
     let mut session = session(&host);
     let error = match host.compile(source(&one_shot(body))) {
         Ok(method) => {
             session.open(method);
-            session.run(&host).err().unwrap_or_else(|| panic!("this ran to its end:\n{body}"))
+            session.run(&host).err().unwrap_or_else(|| panic!("this should have failed:\n{body}"))
         }
         Err(error) => error,
     };
-    error.downcast::<Report>().unwrap_or_else(|e| panic!("no report, but: {e:#}"))
+    error.downcast::<Report>().unwrap_or_else(|e| panic!("not a report: {e:#}"))
 }
 
-/// The text of the only figure, `text(…, "answer")`, of a one-shot script with this body.
+/// The text of the only figure, `text(…, "answer")`, of a one-shot script that evaluates this body.
 pub fn answer(body: &str) -> String {
     let host = host();
     let mut session = session(&host);

@@ -1,8 +1,8 @@
-//! A PNG with a palette that no encoder writes.
+//! A PNG with an invalid palette, which no encoder writes.
 
 use std::io::Write;
 
-/// A picture of 4x4 pixels in 256 colours whose palette has this many bytes; one that is no multiple of 3 makes `png` panic.
+/// A 4x4 picture in 256 colors with a palette of this many bytes; `png` panics if that is not a multiple of 3.
 pub fn png_with_palette(bytes: usize) -> Vec<u8> {
     let chunk = |kind: &[u8], data: &[u8]| {
         let mut sum = flate2::Crc::new();

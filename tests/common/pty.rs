@@ -1,4 +1,4 @@
-//! Pseudoterminals that no child process inherits by accident.
+//! Pseudoterminals that child processes do not inherit by accident.
 
 use rustix::io::{FdFlags, fcntl_setfd};
 use rustix::pty::{OpenptFlags, grantpt, openpt, ptsname, unlockpt};
@@ -7,7 +7,7 @@ use std::fs::{File, OpenOptions};
 
 /// Both ends, master first, of a terminal of this size.
 ///
-/// Tests in other threads start processes of their own. If one inherited the master, closing it here would not hang up.
+/// Tests in other threads start processes. If one inherited the master, closing it here would not hang up the terminal.
 pub fn terminal(columns: u16, rows: u16) -> (File, File) {
     let flags = OpenptFlags::RDWR | OpenptFlags::NOCTTY;
     #[cfg(target_os = "linux")]

@@ -1,8 +1,8 @@
-//! Which modules of the crate's root a Rust source names.
+//! Which top-level modules of the crate a Rust source refers to.
 
 use std::collections::BTreeSet;
 
-/// Words, `::` and other signs of a source: no comments, and nothing that stands in quotes.
+/// The words, `::` and other punctuation of a source, without comments and literals.
 pub fn tokens(text: &str) -> Vec<String> {
     let mut found = vec![];
     let mut rest = text;
@@ -22,7 +22,7 @@ pub fn tokens(text: &str) -> Vec<String> {
     found
 }
 
-/// The length of a comment or of something in quotes, if `text` begins with one.
+/// The length of the comment or literal that `text` starts with, if it does.
 fn aside(text: &str) -> Option<usize> {
     match text.as_bytes() {
         [b'/', b'/', ..] => Some(text.find('\n').unwrap_or(text.len())),
@@ -34,7 +34,7 @@ fn aside(text: &str) -> Option<usize> {
     }
 }
 
-/// The length of a comment that may hold others.
+/// The length of a comment, which may be nested.
 fn comment(text: &str) -> usize {
     let (mut depth, mut at) = (0, 0);
     loop {
@@ -48,7 +48,7 @@ fn comment(text: &str) -> usize {
     }
 }
 
-/// The length of `"…"`, where a backslash takes the next letter with it.
+/// The length of `"…"`, with backslash escapes.
 fn text_in_quotes(text: &str) -> usize {
     let mut escaped = false;
     for (i, c) in text.char_indices().skip(1) {
@@ -62,7 +62,8 @@ fn text_in_quotes(text: &str) -> usize {
     text.len()
 }
 
-/// The length of `'a'` or `'\n'`, or of the sign that opens a lifetime.
+/// The length of `'a'` or `'
+/// '`, or of the quote that starts a lifetime.
 fn letter(text: &str) -> usize {
     let mut letters = text.char_indices().skip(1);
     match (letters.next(), letters.next()) {
@@ -75,7 +76,7 @@ fn letter(text: &str) -> usize {
     }
 }
 
-/// The length of `r"…"`, `r#"…"#`, `b"…"`, `b'…'`, `br"…"`, `c"…"`; none where a word begins.
+/// The length of `r"…"`, `r#"…"#`, `b"…"`, `b'…'`, `br"…"`, `c"…"`; `None` for an identifier.
 fn prefixed(text: &str) -> Option<usize> {
     let quote = text.find(['"', '\'', '#'])?;
     let raw = match &text[..quote] {
@@ -97,8 +98,8 @@ fn prefixed(text: &str) -> Option<usize> {
     }
 }
 
-/// Names that a module `depth` below the root takes from the root, by `crate::`, `gradscope::` or a chain of `super::`;
-/// `*` where it takes the root whole.
+/// Names that a module `depth` levels below the root takes from the root, by `crate::`, `gradscope::` or a chain of `super::`;
+/// `*` if it imports the root itself.
 pub fn used(text: &str, depth: usize) -> BTreeSet<String> {
     let tokens = tokens(text);
     let at = |i: usize| tokens.get(i).map_or("", String::as_str);
@@ -117,13 +118,13 @@ pub fn used(text: &str, depth: usize) -> BTreeSet<String> {
     found
 }
 
-/// Whether a word stands further on in a path, which is read from its beginning.
+/// Whether a word is inside a path, which is parsed from its start.
 fn within(tokens: &[String], i: usize) -> bool {
     let word = |t: &String| t.starts_with(|c: char| c.is_alphanumeric() || c == '_');
     i >= 2 && tokens[i - 1] == "::" && word(&tokens[i - 2]) && tokens[i - 2] != "use"
 }
 
-/// Reads one path with its groups from `i` on, at `level` modules below the root, and says where it ends.
+/// Parses a path with its groups from `i` on, at `level` modules below the root; returns its end.
 fn tree(tokens: &[String], mut i: usize, mut level: usize, found: &mut BTreeSet<String>) -> usize {
     loop {
         let Some(token) = tokens.get(i) else { return i };
@@ -150,7 +151,7 @@ fn tree(tokens: &[String], mut i: usize, mut level: usize, found: &mut BTreeSet<
     }
 }
 
-/// Reads the paths of `{a, b::c}` from behind its brace on.
+/// Parses the paths of `{a, b::c}`, starting after the brace.
 fn group(tokens: &[String], mut i: usize, level: usize, found: &mut BTreeSet<String>) -> usize {
     while let Some(token) = tokens.get(i) {
         match token.as_str() {

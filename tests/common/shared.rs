@@ -1,7 +1,7 @@
-//! Real weights, pictures and reference values, in the folder that GRADSCOPE_SHARED names.
+//! Real weights, pictures and reference values from the folder `GRADSCOPE_SHARED`.
 //!
-//! Without the variable the tests that need them are skipped: each prints a line, and the last line of the test binary
-//! says how many there were. With it, a file that is missing fails the test.
+//! Tests that need them are skipped if the variable is unset: each prints a line, and the test binary prints their number at
+//! the end. If it is set, a missing file fails the test.
 
 use std::collections::BTreeSet;
 use std::io::Write;
@@ -9,7 +9,7 @@ use std::panic::Location;
 use std::path::{Path, PathBuf};
 use std::sync::{Mutex, Once};
 
-/// Skipped tests, by thread name (libtest names threads after tests) and place.
+/// Skipped tests, by thread name (libtest names threads after tests) and location.
 static SKIPPED: Mutex<BTreeSet<(String, u32)>> = Mutex::new(BTreeSet::new());
 
 /// The folder; `None`, with a line on stderr, if the variable is unset.
@@ -27,11 +27,11 @@ pub fn shared() -> Option<PathBuf> {
 #[track_caller]
 pub fn shared_file(name: impl AsRef<Path>) -> Option<PathBuf> {
     let path = shared()?.join(name);
-    assert!(path.exists(), "{path:?} is missing; without GRADSCOPE_SHARED this test would be skipped");
+    assert!(path.exists(), "{path:?} is missing; unset GRADSCOPE_SHARED to skip this test");
     Some(path)
 }
 
-/// Notes that the current test is skipped. libtest captures only what the print macros write, so this line is seen.
+/// Reports that the current test is skipped. libtest captures only the output of print macros, so this line is visible.
 fn skip(place: &Location) {
     static AT_EXIT: Once = Once::new();
     AT_EXIT.call_once(summarize_at_exit);
@@ -42,11 +42,11 @@ fn skip(place: &Location) {
     }
 }
 
-/// Has the number of skipped tests printed below libtest's own summary.
+/// Prints the number of skipped tests below libtest's own summary.
 fn summarize_at_exit() {
     extern "C" fn summarize() {
         let count = SKIPPED.lock().map_or(0, |skipped| skipped.len());
-        let why = "GRADSCOPE_SHARED is not set, the folder of real weights and pictures";
+        let why = "GRADSCOPE_SHARED, the folder with real weights and pictures, is not set";
         let _ = writeln!(std::io::stderr(), "{count} of these tests were skipped: {why}\n");
     }
     #[cfg(unix)]

@@ -1,6 +1,6 @@
-//! SqueezeNet on the picture of a dog and a cat: runs of the program, and what other implementations give.
+//! SqueezeNet on the picture of a dog and a cat: runs of the program, and results of other implementations.
 //!
-//! Pictures, weights and numbers are found in the folder that GRADSCOPE_SHARED names.
+//! Pictures, weights and reference values come from the folder `GRADSCOPE_SHARED`.
 
 use super::random::numbers;
 use candle_core::{Device, Tensor};
@@ -14,7 +14,7 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 use tempfile::TempDir;
 
-/// The weights.
+/// The weight file.
 pub fn squeezenet(shared: &Path) -> PathBuf {
     shared.join("models/squeezenet1_0_imagenet.safetensors")
 }
@@ -26,9 +26,9 @@ pub fn model(shared: &Path) -> Model {
         .unwrap_or_else(|e| panic!("{e:#}"))
 }
 
-/// Tensors and tolerances of SqueezeNet on the picture of a dog and a cat.
+/// Reference tensors and tolerances for SqueezeNet on the picture of a dog and a cat.
 pub struct Reference {
-    /// The tensors by name.
+    /// Tensors by name.
     pub tensors: HashMap<String, Tensor>,
     about: Value,
 }
@@ -41,7 +41,7 @@ impl Reference {
         Self { tensors, about: serde_json::from_str(&std::fs::read_to_string(file("json")).unwrap()).unwrap() }
     }
 
-    /// Asserts that `ours` is within the tolerance of the tensor of this name.
+    /// Asserts that `ours` agrees with the tensor of this name within its tolerance.
     pub fn assert(&self, name: &str, ours: &[f64]) {
         let expected = numbers(&self.tensors[name]);
         let bound = self.about["tensors"][name]["tolerance"]["rel_l2"].as_f64().unwrap();
@@ -52,7 +52,7 @@ impl Reference {
     }
 }
 
-/// Runs a method on the dog and the cat, and gives the folder with its files.
+/// Runs a method on the picture of a dog and a cat; returns the folder with its output.
 pub fn run(shared: &Path, method: &str, more: &[&str]) -> TempDir {
     let out = TempDir::new().unwrap();
     let mut command = Command::new(env!("CARGO_BIN_EXE_gradscope"));
@@ -63,13 +63,13 @@ pub fn run(shared: &Path, method: &str, more: &[&str]) -> TempDir {
     out
 }
 
-/// An array that a run wrote: its shape and numbers.
+/// An array that a run wrote: its shape and elements.
 pub fn raw(folder: &TempDir, name: &str) -> (Vec<usize>, Vec<f64>) {
     let array = read_npy(&folder.path().join(name)).unwrap();
     (array.shape, array.values.into_iter().map(f64::from).collect())
 }
 
-/// Sums over blocks of 4 x 4 pixels.
+/// Sums over blocks of 4x4 pixels.
 pub fn blocks(map: &[f64], size: usize) -> Vec<f64> {
     let mut sums = vec![0.0; (size / 4) * (size / 4)];
     for (place, value) in map.iter().enumerate() {
@@ -79,7 +79,7 @@ pub fn blocks(map: &[f64], size: usize) -> Vec<f64> {
 }
 
 impl Reference {
-    /// Asserts that an attribution `(3, 224, 224)` agrees with the tensor of this name in its form.
+    /// Asserts that an attribution `(3, 224, 224)` agrees with the tensor of this name, in the tensor's form.
     pub fn assert_map(&self, name: &str, map: &[f64]) {
         let plane = 224 * 224;
         let sum: Vec<f64> = (0..plane).map(|p| (0..3).map(|c| map[c * plane + p]).sum()).collect();
@@ -87,7 +87,7 @@ impl Reference {
             [3, 224, 224] => self.assert(name, map),
             [224, 224] => self.assert(name, &sum),
             [56, 56] => self.assert(name, &blocks(&sum, 224)),
-            other => panic!("{name} has the shape {other:?}"),
+            other => panic!("{name} has shape {other:?}"),
         }
     }
 }

@@ -1,13 +1,13 @@
-//! Tables of errors against a file of reference tensors: tensor, class, allowed, ours, verdict.
+//! Tables of errors relative to reference tensors: tensor, class, tolerance, error, verdict.
 
 use candle_core::{DType, Device, Tensor};
 use serde_json::Value;
 use std::collections::{BTreeMap, HashMap};
 use std::path::Path;
 
-/// Reference tensors with what their JSON says of them, and what was compared so far.
+/// Reference tensors with their metadata, and the comparisons so far.
 pub struct Table {
-    /// The tensors by name.
+    /// Tensors by name.
     pub tensors: HashMap<String, Tensor>,
     about: Value,
     rows: Vec<(String, bool)>,
@@ -22,24 +22,24 @@ impl Table {
         Self { tensors, about, rows: vec![] }
     }
 
-    /// The names that the JSON lists, sorted, but for those that begin with one of `later`.
+    /// The names that the JSON lists, sorted, without those that start with one of `later`.
     pub fn names(&self, later: &[&str]) -> Vec<String> {
         let listed = self.about["tensors"].as_object().unwrap().keys();
         let names: BTreeMap<_, _> = listed.map(|name| (name.clone(), ())).collect();
         names.into_keys().filter(|name| !later.iter().any(|l| name.starts_with(l))).collect()
     }
 
-    /// Sizes of a tensor.
+    /// Shape of a tensor.
     pub fn dims(&self, name: &str) -> Vec<usize> {
         self.tensors[name].dims().to_vec()
     }
 
-    /// The numbers of a tensor.
+    /// Elements of a tensor.
     pub fn numbers(&self, name: &str) -> Vec<f64> {
         self.tensors[name].flatten_all().unwrap().to_dtype(DType::F64).unwrap().to_vec1().unwrap()
     }
 
-    /// Compares ours with the tensor of this name, by the tolerance of its class; layer sums against their greatest.
+    /// Compares `ours` with the tensor of this name by the tolerance of its class; layer sums relative to the largest.
     pub fn compare(&mut self, name: &str, ours: &[f64]) {
         let (expected, tolerance) = (self.numbers(name), &self.about["tensors"][name]["tolerance"]);
         assert_eq!(ours.len(), expected.len(), "{name}");
@@ -60,7 +60,7 @@ impl Table {
         self.rows.push((row, found <= allowed));
     }
 
-    /// Prints the table; fails when something is beyond its tolerance.
+    /// Prints the table; fails if an error exceeds its tolerance.
     pub fn finish(self) {
         println!("{:<66} {:<9} {:>8} {:>8}", "tensor", "class", "allowed", "ours");
         self.rows.iter().for_each(|(row, _)| println!("{row}"));

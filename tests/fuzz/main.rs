@@ -1,7 +1,7 @@
-//! The attack that stays: mutated files, scripts and answers for every reader. No panic, no number from nowhere, no run without an end.
+//! Fuzzing: mutated files, scripts and terminal responses for every parser. No panics, no wrong results, no endless runs.
 //!
-//! A few mutants of each in the ordinary tests; `GRADSCOPE_FUZZ_SECONDS=600 cargo test --release --test fuzz` (`just fuzz`) goes on
-//! for that long, from another seed each time. Whatever fails is written to `fuzz/corpus`, where it stays and is run first.
+//! The ordinary tests run a few mutants per target; `GRADSCOPE_FUZZ_SECONDS=600 cargo test --release --test fuzz` (`just fuzz`)
+//! runs that long, with a new seed each time. Inputs that fail are written to `fuzz/corpus`, and are run first from then on.
 #![allow(clippy::unwrap_used)]
 
 #[path = "../common/mod.rs"]
@@ -22,17 +22,17 @@ use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 use targets::{TARGETS, Target};
 
-/// Counts, as the program's own does, so that what scripts hoard ends in an error.
+/// Counts allocations, as in the program, so that scripts that hoard memory end with an error.
 #[global_allocator]
 static ALLOCATOR: memory::Counting = memory::Counting;
 
-/// Mutants of each target in the ordinary tests; scripts and cases are slower.
+/// Mutants per target in the ordinary tests; fewer for scripts and cases, which are slower.
 const FEW: usize = 150;
-/// The longest that one input may take.
+/// Time limit per input.
 const LONG: Duration = Duration::from_secs(20);
-/// What the program may hold by its own count.
+/// Memory limit of the program, by its own count.
 const BUDGET: usize = 2 << 30;
-/// What the whole test may hold at its worst, as the system counts.
+/// Memory limit of the whole test process, as the system counts it.
 const MEMORY: usize = 3 << 30;
 
 fn root() -> &'static Path {
@@ -45,7 +45,7 @@ fn files(folder: &Path) -> Vec<Vec<u8>> {
     paths.iter().filter(|path| path.is_file()).map(|path| fs::read(path).unwrap()).collect()
 }
 
-/// The folders in a folder.
+/// The subfolders of a folder.
 fn folders(folder: &Path) -> Vec<PathBuf> {
     let entries = fs::read_dir(folder).into_iter().flatten().flatten().map(|e| e.path());
     let mut folders: Vec<PathBuf> = entries.filter(|path| path.is_dir()).collect();
@@ -53,7 +53,7 @@ fn folders(folder: &Path) -> Vec<PathBuf> {
     folders
 }
 
-/// Files that are right, from which wrong ones are made.
+/// Valid inputs, which are mutated.
 fn seeds(target: &Target) -> Vec<Vec<u8>> {
     let fixtures = root().join("tests/fixtures");
     match target.name {
@@ -99,7 +99,7 @@ fn seeds(target: &Target) -> Vec<Vec<u8>> {
     }
 }
 
-/// A picture in each format that is read.
+/// A picture in each supported format.
 fn drawn() -> Vec<Vec<u8>> {
     let pixels = image::RgbImage::from_fn(9, 7, |x, y| image::Rgb([x as u8 * 20, y as u8 * 30, (x * y) as u8]));
     let picture = DynamicImage::from(pixels);
@@ -131,7 +131,7 @@ fn arrays() -> Vec<Vec<u8>> {
     shapes.iter().map(written).collect()
 }
 
-/// A few cases of the ones in the repository.
+/// A few of the repository's test cases.
 fn small_cases() -> Vec<u8> {
     let text = fs::read_to_string(root().join("tests/fixtures/cases.json")).unwrap();
     let mut file: serde_json::Value = serde_json::from_str(&text).unwrap();
@@ -141,7 +141,7 @@ fn small_cases() -> Vec<u8> {
     serde_json::to_vec(&file).unwrap()
 }
 
-/// Runs one input; why it failed.
+/// Runs one input; returns the reason if it fails.
 fn failure(target: &Target, input: &[u8]) -> Option<String> {
     let begun = Instant::now();
     let went = catch_unwind(AssertUnwindSafe(|| (target.run)(input)));
@@ -155,7 +155,7 @@ fn failure(target: &Target, input: &[u8]) -> Option<String> {
     }
 }
 
-/// Keeps an input that failed, where it is run first from now on.
+/// Saves an input that failed; it is run first from now on.
 fn keep(target: &Target, input: &[u8]) -> PathBuf {
     let folder = root().join("fuzz/corpus").join(target.name);
     fs::create_dir_all(&folder).unwrap();
@@ -175,7 +175,7 @@ fn mutant(target: &Target, seeds: &[Vec<u8>], dice: &mut Random) -> Vec<u8> {
     }
 }
 
-/// The most memory that this process ever held.
+/// Peak memory of this process in bytes.
 fn most_memory() -> usize {
     let status = fs::read_to_string("/proc/self/status").unwrap_or_default();
     let line = status.lines().find_map(|line| line.strip_prefix("VmHWM:"));
@@ -187,7 +187,7 @@ fn attack(target: &Target, seed: u64, go_on: impl Fn(usize) -> bool) -> usize {
     let corpus = files(&root().join("fuzz/corpus").join(target.name));
     for input in seeds.iter().filter(|_| target.name != "script").chain(&corpus) {
         if let Some(why) = failure(target, input) {
-            panic!("{} fails on an input of {} bytes that is known: {why}", target.name, input.len());
+            panic!("{} fails on a known input of {} bytes: {why}", target.name, input.len());
         }
     }
     let mut dice = Random(seed);

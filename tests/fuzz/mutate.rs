@@ -1,11 +1,11 @@
-//! Bytes and scripts as damage or malice may leave them, drawn from a seed.
+//! Random mutations of files and scripts, reproducible from a seed.
 
 use crate::common::random::Random;
 
-/// Lengths and counts that files lie with.
+/// Typical wrong lengths and counts.
 const LIES: [u64; 10] = [0, 1, 0x7F, 0xFF, 0x7FFF, 0xFFFF, 0x7FFF_FFFF, 0xFFFF_FFFF, 0x7FFF_FFFF_FFFF_FFFF, u64::MAX];
 
-/// One file with a few changes; now and then with a part of another.
+/// A file with a few mutations, occasionally spliced with part of another.
 pub fn bytes(of: &[u8], other: &[u8], dice: &mut Random) -> Vec<u8> {
     let mut all = of.to_vec();
     for _ in 0..=dice.below(5) {
@@ -35,7 +35,7 @@ pub fn bytes(of: &[u8], other: &[u8], dice: &mut Random) -> Vec<u8> {
     all
 }
 
-/// A number of 2, 4 or 8 bytes, in either order, becomes an extreme one.
+/// Replaces an integer of 2, 4 or 8 bytes, in either byte order, by an extreme value.
 fn lie(all: &mut [u8], at: usize, dice: &mut Random) {
     let (width, value) = (*dice.one_of(&[2, 4, 8]), *dice.one_of(&LIES));
     let Some(place) = all.get_mut(at..at + width) else { return };
@@ -45,7 +45,7 @@ fn lie(all: &mut [u8], at: usize, dice: &mut Random) {
     }
 }
 
-/// A number that stands there in digits becomes another.
+/// Replaces a number written in digits.
 fn digits(all: &mut Vec<u8>, dice: &mut Random) {
     let Some(from) =
         (0..all.len()).cycle().skip(dice.below(all.len())).take(all.len()).find(|i| all[*i].is_ascii_digit())
@@ -57,7 +57,7 @@ fn digits(all: &mut Vec<u8>, dice: &mut Random) {
     drop(all.splice(from..end, dice.one_of(&value).bytes()));
 }
 
-/// A PNG's chunks get the checksums that they should have, so that what is behind them is reached.
+/// Corrects the checksums of a PNG's chunks, so that the code after the check is reached.
 fn right_checksums(all: &mut [u8]) {
     if !all.starts_with(b"\x89PNG\r\n\x1a\n") {
         return;
@@ -72,14 +72,14 @@ fn right_checksums(all: &mut [u8]) {
     }
 }
 
-/// CRC-32, as PNG and zip have it.
+/// CRC-32, as in PNG and zip.
 fn checksum(bytes: &[u8]) -> u32 {
     !bytes.iter().fold(u32::MAX, |sum, byte| {
         (0..8).fold(sum ^ u32::from(*byte), |sum, _| (sum >> 1) ^ (0xEDB8_8320 & (sum & 1).wrapping_neg()))
     })
 }
 
-/// A script's words: names, numbers, texts, signs, and the space between them.
+/// The tokens of a script: names, numbers, strings, punctuation and whitespace.
 pub fn words(text: &str) -> Vec<&str> {
     let (mut all, mut rest) = (vec![], text);
     while let Some(first) = rest.chars().next() {
@@ -96,7 +96,7 @@ pub fn words(text: &str) -> Vec<&str> {
     all
 }
 
-/// Words that scripts of ours do not have.
+/// Tokens that shipped scripts do not contain.
 const STRANGE: [&str; 24] = [
     "loop",
     "while true",
@@ -124,7 +124,7 @@ const STRANGE: [&str; 24] = [
     "..=",
 ];
 
-/// A script with a few words moved, lost, doubled, or taken from another.
+/// A script with a few tokens moved, deleted, duplicated or taken from another.
 pub fn script(of: &str, other: &str, dice: &mut Random) -> String {
     let (mut all, other) = (words(of), words(other));
     for _ in 0..=dice.below(6) {

@@ -1,5 +1,4 @@
-//! What is attacked: one function for each kind of file or text that comes from outside. `fuzz/` runs the same functions under
-//! libFuzzer.
+//! Fuzz targets: one function for each kind of external file or text. `fuzz/` runs the same functions under libFuzzer.
 
 use candle_core::{DType, Device, Tensor};
 use gradscope::cli::config;
@@ -18,18 +17,18 @@ use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
-/// How long a script may go on before it is cancelled.
+/// How long a script may run before it is cancelled.
 const PATIENCE: Duration = Duration::from_millis(400);
 
-/// Something that is attacked.
+/// A fuzz target.
 pub struct Target {
-    /// Its name, and that of its folder below `fuzz/corpus`.
+    /// Its name, and that of its folder in `fuzz/corpus`.
     pub name: &'static str,
-    /// Reads bytes, however wrong they are.
+    /// Parses arbitrary bytes.
     pub run: fn(&[u8]),
 }
 
-/// One row for each reader.
+/// All targets, one per parser.
 pub const TARGETS: [Target; 15] = [
     Target { name: "weights", run: weights },
     Target { name: "index", run: index },
@@ -48,8 +47,8 @@ pub const TARGETS: [Target; 15] = [
     Target { name: "input", run: keys },
 ];
 
-/// The target of this name.
-#[allow(dead_code, reason = "libFuzzer's programs ask for theirs by name")]
+/// The target with this name.
+#[allow(dead_code, reason = "used by the libFuzzer programs")]
 pub fn run(name: &str, bytes: &[u8]) {
     TARGETS.iter().filter(|target| target.name == name).for_each(|target| (target.run)(bytes));
 }
@@ -60,7 +59,7 @@ fn weights(bytes: &[u8]) {
     assert!(held <= 64 * bytes.len() + (1 << 20), "{} bytes became {held}", bytes.len());
 }
 
-/// An index of shards, beside shards that are right.
+/// An index of shards, next to valid shards.
 fn index(bytes: &[u8]) {
     let shards = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/fixtures/checkpoints/shards");
     for name in ["model.safetensors.index.json", "pytorch_model.bin.index.json"] {
@@ -84,7 +83,7 @@ fn few() -> Dataset {
     Dataset::of_bytes("made", vec![], [3, 4, 4], pixels, vec![0, 1, 2, 1]).expect("a data set")
 }
 
-/// Training that has just begun.
+/// A trainer at the start of training.
 pub fn training() -> train::Trainer {
     let session = stepped(&host());
     let options = train::TrainingOptions { epochs: 2, batch: 2, ..train::TrainingOptions::default() };
@@ -92,7 +91,7 @@ pub fn training() -> train::Trainer {
     train::Trainer::new(&model.graph, &model.card, few(), options).expect("a trainer")
 }
 
-/// A checkpoint that training goes on from.
+/// A checkpoint from which training resumes.
 fn checkpoint(bytes: &[u8]) {
     let fresh = training();
     let session = stepped(&host());
@@ -117,7 +116,7 @@ fn arrays(bytes: &[u8]) {
     let _ = npy::parse_npy(bytes);
 }
 
-/// Bytes as a file of a name in a folder of its own.
+/// Writes the bytes to a file of this name in a temporary folder.
 fn on_disk(name: &str, bytes: &[u8], read: impl Fn(&Path)) {
     let folder = tempfile::tempdir().expect("a folder for files");
     std::fs::write(folder.path().join(name), bytes).expect("writing a file");
@@ -131,7 +130,7 @@ fn all_of(spec: &str) {
 }
 
 fn mnist(bytes: &[u8]) {
-    // Pictures and labels in one, cut at a byte of the first picture's.
+    // Pictures and labels in one input, split at a fixed distance from the end.
     let cut = bytes.len().saturating_sub(12);
     on_disk("train-images-idx3-ubyte", &bytes[..cut], |folder| {
         for (name, part) in [("train-labels-idx1-ubyte", &bytes[cut..]), ("t10k-images-idx3-ubyte", &bytes[..cut])] {
@@ -156,14 +155,14 @@ fn session(bytes: &[u8]) {
     on_disk("last.json", bytes, |folder| drop(Workspace::read(&folder.join("last.json"))));
 }
 
-/// A method whose state has all that a file can keep.
+/// A method whose state contains everything that a snapshot can store.
 pub const STEPPED: &str = "const PLUGIN = #{ group: \"x\" };
 fn start(cx) { #{ x: cx.input, n: 1, list: [1, 2.5, \"three\", true, ()], map: #{ a: #{ b: [] } } } }
 fn step(cx, s) { s.n += 1; s.x *= 0.5; s }
 fn view(cx, s) { [heatmap(s.x.mean(1, true), \"x\")] }
 ";
 
-/// A session on a network of one layer.
+/// A session on a network with one layer.
 pub fn stepped(host: &Host) -> Session {
     let mut b = Builder::new(&[3, 4, 4]);
     let x = b.add("flatten", op::Flatten, &[0]).expect("a layer");
@@ -175,7 +174,7 @@ pub fn stepped(host: &Host) -> Session {
     let graph = graph.with_weights(weights.collect()).expect("weights");
     let card = Card {
         name: "tiny".into(),
-        summary: "a network of one layer".into(),
+        summary: "a network with one layer".into(),
         input: [3, 4, 4],
         resize: None,
         mean: vec![0.5; 3],
@@ -214,7 +213,7 @@ fn text(text: &str) -> ScriptSource {
     ScriptSource::of_text("probe", text)
 }
 
-/// Compiles and runs a script for a moment.
+/// Compiles a script and runs it briefly.
 fn script(bytes: &[u8]) {
     let Ok(source) = std::str::from_utf8(bytes) else { return };
     let host = host();
@@ -251,7 +250,7 @@ fn terminal(bytes: &[u8]) {
     assert!(caps.name.len() < 200 && caps.cell.is_none_or(|(w, h)| (1..=128).contains(&w) && (1..=256).contains(&h)));
 }
 
-/// Keys, wheels and answers as they come from a terminal.
+/// Terminal input: keys, mouse wheel events and responses.
 fn keys(bytes: &[u8]) {
     use crossterm::event::{Event, KeyCode, KeyEvent, KeyModifiers, MouseButton, MouseEvent, MouseEventKind};
     let mut filter = input::Filter::default();

@@ -1,4 +1,4 @@
-//! Laws of runs with edited values.
+//! Properties of runs with edited values.
 
 use crate::common::random::{Random, numbers};
 use candle_core::Tensor;
@@ -19,7 +19,7 @@ fn with_weights(graph: Graph) -> Arc<Graph> {
     Arc::new(graph.with_weights(weights).unwrap())
 }
 
-/// A network with a skip connection, a concatenation and a value that three others read.
+/// A network with a skip connection, a concatenation and a value with three readers.
 fn network() -> Arc<Graph> {
     let slide = Conv2d { stride: (1, 1), padding: (1, 1), dilation: (1, 1), groups: 1 };
     let conv = |input, output| op::Conv { input, output, kernel: (3, 3), slide, bias: true };
@@ -40,7 +40,7 @@ fn resnet() -> Arc<Graph> {
     with_weights(built.unwrap_or_else(|e| panic!("{e:#}")).1)
 }
 
-/// A picture of the network's size, or of half of it, which residual networks take too and which is four times faster.
+/// A picture of the network's size, or half of it, which residual networks accept too and which is four times faster.
 fn picture(graph: &Graph, batch: usize) -> Tensor {
     let size = |side: usize| if side == 32 { 16 } else { side };
     let [_, c, h, w] = graph.nodes[0].shape[..] else { panic!("{:?}", graph.nodes[0].shape) };
@@ -54,7 +54,7 @@ fn assert_same(ours: &Trace, other: &Trace, what: &str) {
     }
 }
 
-/// Twice the value where it is greater than a tenth, else nothing.
+/// Twice the value where it is greater than 0.1, else 0.
 fn masked(y: &Tensor) -> anyhow::Result<Tensor> {
     Ok((y.gt(0.1)?.to_dtype(y.dtype())? * (y * 2.0)?)?)
 }

@@ -1,6 +1,6 @@
-//! Every method of the folder on every network: an answer, or a sentence that says why there is none.
+//! Every shipped method on every network: either a result or an error that explains why there is none.
 //!
-//! Trained weights come from the folder that GRADSCOPE_SHARED names; without it only the embedded networks are tested.
+//! Trained weights come from the folder `GRADSCOPE_SHARED`; without it only the embedded networks are tested.
 
 use crate::common::shared::shared_file;
 use candle_core::{Device, Tensor};
@@ -18,10 +18,10 @@ use gradscope::script::method::data::Data;
 use gradscope::script::session::Session;
 use std::path::Path;
 
-/// Steps that steppers are given: enough to see that they go on.
+/// Number of steps for stepping methods: enough to see that they advance.
 const STEPS: usize = 2;
 
-/// Methods that cannot be asked about a network, or any of these, and what they say.
+/// Methods that do not support a network, or any of these (`*`), and their error messages.
 const REFUSALS: &[(&str, &str, &str)] = &[
     ("inaudible", "shapes", "pictures of one row"),
     ("inaudible", "digits", "pictures of one row"),
@@ -39,14 +39,14 @@ const REFUSALS: &[(&str, &str, &str)] = &[
     ("stylize", "*", "style_transformer"),
 ];
 
-/// Two pictures that fit the network.
+/// Two pictures of the network's size.
 fn pictures(model: &Model) -> Dataset {
     let [c, h, w] = model.card.input;
     let pixels = (0..2 * c * h * w).map(|i| (i * 37 % 251) as u8).collect();
     Dataset::of_bytes("two", vec![], [c, h, w], pixels, vec![0, 1]).unwrap()
 }
 
-/// The picture of the program that fits the network best.
+/// The embedded picture that fits the network best.
 fn picture(model: &Model) -> Tensor {
     let (_, picture) = source::picture(&model.card.picture).unwrap();
     model.card.preprocess().apply(&picture, false).unwrap().to_device(&Device::Cpu).unwrap()
@@ -73,18 +73,20 @@ fn ask_all(name: &str, weights: Option<&Path>) {
         let refusal = REFUSALS.iter().find(|(m, n, _)| *m == method && [name, "*"].contains(n));
         match (answer(&host, &mut session, &method), refusal) {
             (Ok(figures), None) => {
-                // What no patch and no mask has shown yet has no value yet.
+                // Positions that no patch or mask has covered yet have no value.
                 let pending = ["occlusion", "rise"].contains(&&*method) && session.can_go_on();
                 let may = |v: f32| v.is_finite() || (pending && v.is_nan());
                 let bad = |f: &&Figure| f.values().is_some_and(|v| !v.data.iter().all(|&v| may(v)));
-                wrong.extend(figures.iter().filter(bad).map(|f| format!("{method}: \"{}\" has no numbers", f.title)));
+                wrong.extend(
+                    figures.iter().filter(bad).map(|f| format!("{method}: \"{}\" has non-finite values", f.title)),
+                );
                 if figures.is_empty() {
                     wrong.push(format!("{method} shows nothing"));
                 }
             }
             (Err(error), Some((_, _, says))) if format!("{error:#}").contains(says) => {}
             (Err(error), _) => wrong.push(format!("{method}: {error:#}")),
-            (Ok(_), Some(_)) => wrong.push(format!("{method} answers, though it is said to refuse")),
+            (Ok(_), Some(_)) => wrong.push(format!("{method} succeeds, but an error is expected")),
         }
     }
     assert!(wrong.is_empty(), "on {name}:\n{}", wrong.join("\n"));
@@ -175,7 +177,7 @@ fn wide() -> Model {
     let graph = graph.with_weights(weights.collect()).unwrap();
     let card = Card {
         name: "wide".into(),
-        summary: "a network of the tests".into(),
+        summary: "a test network".into(),
         input: [3, 9, 9],
         resize: None,
         mean: vec![0.5; 3],
@@ -187,10 +189,10 @@ fn wide() -> Model {
     Model { card: card.into(), graph: graph.into(), hash: "wide".into(), taken: "".into() }
 }
 
-/// Lengths at which lists are cut here and there; nothing of the wide network and its seven pictures has one of them.
+/// Typical truncation limits; no dimension of the wide network and its seven pictures has one of these sizes.
 const CUTS: [usize; 6] = [16, 32, 64, 100, 256, 512];
 
-/// Montages of such a length by their meaning: four changes in four strengths.
+/// Montages that have such a size by design: four changes at four strengths.
 const MEANT: [(&str, &str); 2] = [("invariance", "changed"), ("invariance", "nearest")];
 
 #[test]
@@ -202,7 +204,7 @@ fn no_method_cuts_raw_values_and_a_picture_of_a_part_says_so() {
     let pixels = (0..7 * 243).map(|i| (i * 37 % 251) as u8).collect();
     session.set_data(Data::of(Dataset::of_bytes("seven", vec![], [3, 9, 9], pixels, (0..7).collect()).unwrap()));
     let (mut wrong, mut parts) = (vec![], 0);
-    // These are for networks of another kind.
+    // These need other kinds of networks.
     let others = ["stylize", "training", "inaudible", "read_as"];
     for method in host.plugins().names().into_iter().filter(|m| !others.contains(&m.as_str())) {
         for figure in answer(&host, &mut session, &method).unwrap_or_else(|e| panic!("{method}: {e:#}")) {
@@ -218,8 +220,8 @@ fn no_method_cuts_raw_values_and_a_picture_of_a_part_says_so() {
             }
         }
     }
-    assert!(wrong.is_empty(), "these are cut:\n{}", wrong.join("\n"));
-    assert!(parts > 3, "pictures of a part were not seen");
+    assert!(wrong.is_empty(), "these are truncated:\n{}", wrong.join("\n"));
+    assert!(parts > 3, "no montage showed only a part");
     let whole = [
         ("conv1", "conv1", vec![330, 9, 9]),
         ("conv1", "conv1.weight", vec![330, 3, 3, 3]),
@@ -241,7 +243,8 @@ fn no_method_cuts_raw_values_and_a_picture_of_a_part_says_so() {
 
 #[test]
 fn what_a_script_lowers_is_told() {
-    // A parameter goes through `cx.at_most`, which tells, or `cx.used`; batches and steps of work are no answers.
+    // A parameter is limited by `cx.at_most`, which reports it, or `cx.used`; batch sizes and step counts do not affect the
+    // result.
     let silent = |line: &str| {
         let capped = ["min(cx.params.", "min(p."].iter().any(|open| {
             let words = line.split(open).skip(1).filter_map(|rest| rest.split([',', ' ', ')']).next());
@@ -256,7 +259,7 @@ fn what_a_script_lowers_is_told() {
             })
     };
     assert!(silent("let k = min(cx.params.k, n);") && silent("min(n, p.k)") && !silent("cx.at_most(\"k\", min(n, 3))"));
-    // Its `most` is a limit itself.
+    // Its `most` is itself a limit.
     let allowed = ["plugins/attack/hopskipjump.rhai"];
     let root = Path::new(env!("CARGO_MANIFEST_DIR"));
     let mut found = vec![];
@@ -270,5 +273,5 @@ fn what_a_script_lowers_is_told() {
             }
         }
     }
-    assert!(found.is_empty(), "these lower a parameter in silence:\n{}", found.join("\n"));
+    assert!(found.is_empty(), "these limit a parameter silently:\n{}", found.join("\n"));
 }

@@ -1,4 +1,4 @@
-//! The floor plan: a module uses only modules that `lib.rs` lists above it, and files do not import one another in circles.
+//! The module order: a module uses only modules that `lib.rs` lists above it, and files do not import one another in cycles.
 
 use crate::common::imports::Crate;
 use crate::common::scan::{tokens, used};
@@ -9,7 +9,7 @@ fn sources(folder: &Path) -> Vec<PathBuf> {
     files(folder, "rs")
 }
 
-/// The files with this ending in a folder and those below it.
+/// All files with this extension in a folder and its subfolders.
 fn files(folder: &Path, ending: &str) -> Vec<PathBuf> {
     let mut found = vec![];
     for entry in fs::read_dir(folder).unwrap() {
@@ -27,7 +27,7 @@ fn root() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("src")
 }
 
-/// The modules in the order of `lib.rs`.
+/// The modules, in the order of `lib.rs`.
 fn plan() -> Vec<String> {
     let text = fs::read_to_string(root().join("lib.rs")).unwrap();
     let name = |line: &str| line.strip_prefix("pub mod ")?.strip_suffix(';').map(String::from);
@@ -41,7 +41,7 @@ fn module(file: &Path) -> Vec<String> {
     parts.filter(|part| part != "mod").collect()
 }
 
-/// The file with what its room has to do with the plan: the names that stand below it, or hide what stands there.
+/// The violations of a file: names of modules listed below its own, or wildcard imports that could hide them.
 fn against(plan: &[String], module: &[String], text: &str) -> Vec<String> {
     let Some(here) = plan.iter().position(|m| *m == module[0]) else { return vec![] };
     let wrong = |name: &String| name == "*" || plan[here + 1..].contains(name);
@@ -57,7 +57,7 @@ fn modules_use_only_modules_above_them() {
         let (module, text) = (module(&file), fs::read_to_string(&file).unwrap());
         seen += used(&text, module.len()).iter().filter(|name| plan.contains(name)).count();
         let wrong = against(&plan, &module, &text);
-        assert!(wrong.is_empty(), "{} uses {wrong:?}, which stand below it", file.display());
+        assert!(wrong.is_empty(), "{} uses {wrong:?}, which lib.rs lists below it", file.display());
     }
     assert!(seen > 100, "only {seen} uses were found");
 }
@@ -105,7 +105,7 @@ fn what_is_no_use_of_a_module_below_is_none() {
     }
 }
 
-/// Circles of more than two files, and those between rooms.
+/// Cycles of more than two files, and cycles between folders.
 fn circles(files: &Crate) -> Vec<String> {
     let mut found = vec![];
     for circle in files.circles() {
@@ -115,7 +115,7 @@ fn circles(files: &Crate) -> Vec<String> {
                 let to: Vec<_> = files.imports(from).intersection(&circle).map(|to| to.join("::")).collect();
                 format!("\n  {} imports {}", from.join("::"), to.join(", "))
             });
-            found.push(format!("{} files in a circle:{}", circle.len(), arrows.collect::<String>()));
+            found.push(format!("import cycle of {} files:{}", circle.len(), arrows.collect::<String>()));
         }
     }
     found
@@ -140,7 +140,12 @@ fn the_app_goes_one_way() {
     let files = Crate::new(sources.iter().map(|file| (module(file), fs::read_to_string(file).unwrap())));
     for from in sources.iter().map(|file| module(file)).filter(|module| module[0] == "tui" && module.len() > 1) {
         for to in files.imports(&from).iter().filter(|to| to[0] == "tui") {
-            assert!(rank(to) <= rank(&from), "{} imports {}, which stands below it", from.join("::"), to.join("::"));
+            assert!(
+                rank(to) <= rank(&from),
+                "{} imports {}, which lib.rs lists below it",
+                from.join("::"),
+                to.join("::")
+            );
         }
     }
     let circles: Vec<_> = files.circles().into_iter().filter(|circle| circle.iter().any(|f| f[0] == "tui")).collect();
@@ -162,7 +167,7 @@ fn a_circle_of_files_is_noticed_however_it_is_written() {
         let root = "mod a;\nmod b;\nmod c;\npub use a::A;\npub use c::C;";
         let found = circles(&tree(&[("room", root), ("room::a", a), ("room::b", b), ("room::c", c)]));
         assert_eq!(found.len(), 1, "{a} {b} {c}");
-        assert!(found[0].starts_with("3 files in a circle:\n  room::a imports room::b"), "{}", found[0]);
+        assert!(found[0].starts_with("import cycle of 3 files:\n  room::a imports room::b"), "{}", found[0]);
     }
     let between = tree(&[("low::a", "use crate::high::b::B;"), ("high::b", "use crate::low::a::A;")]);
     assert_eq!(circles(&between).len(), 1, "two files of different rooms");
@@ -195,7 +200,7 @@ fn the_terminal_and_the_renderer_know_no_tensors() {
     }
 }
 
-/// The `.rs` files of a folder of tests that no `mod` line of its `main.rs` or `mod.rs` names.
+/// The `.rs` files of a test folder that no `mod` line of its `main.rs` or `mod.rs` declares.
 fn unnamed(folder: &Path, root: &str) -> Vec<PathBuf> {
     let text = fs::read_to_string(folder.join(root)).unwrap();
     let modules: Vec<_> = text
@@ -222,14 +227,14 @@ fn every_test_file_belongs_to_one_of_six_binaries() {
     assert!(binaries.len() <= 6, "{binaries:?}");
     let common = unnamed(&tests.join("common"), "mod.rs");
     let forgotten: Vec<_> = binaries.iter().flat_map(|folder| unnamed(folder, "main.rs")).chain(common).collect();
-    assert!(forgotten.is_empty(), "no `mod` line names {forgotten:?}, so their tests do not run");
+    assert!(forgotten.is_empty(), "no `mod` line declares {forgotten:?}, so their tests do not run");
 }
 
 #[test]
 fn every_file_says_what_lives_in_it() {
     for file in sources(&root()) {
         let text = fs::read_to_string(&file).unwrap();
-        assert!(text.starts_with("//! "), "{} opens without a word about it", file.display());
+        assert!(text.starts_with("//! "), "{} does not start with a `//!` comment", file.display());
     }
 }
 

@@ -1,4 +1,4 @@
-//! A fused run gives what operations give one by one: values of all nodes, and gradients at all of them.
+//! Fused runs agree with node-by-node runs: values and gradients of all nodes.
 
 use crate::common::random::{Random, numbers};
 use candle_core::{DType, Device, Tensor};
@@ -9,16 +9,15 @@ use gradscope::graph::op::{Family, Op, OpSpec, SPECS};
 use gradscope::graph::{Builder, Graph, NodeId, op};
 use std::sync::Arc;
 
-/// Nodes of a drawn network.
+/// Number of nodes of a random network.
 const NODES: usize = 22;
 
-/// Draws networks in which every operation may follow every other, values are read by many, and concatenations stand in
-/// concatenations.
+/// Generates networks in which any operation may follow any other, values have several readers, and concatenations are nested.
 struct Draw {
     random: Random,
     builder: Builder,
     maps: Vec<NodeId>,
-    /// Whether there are max pools, or else activations that saturate: of equal numbers in a window, rounding would choose.
+    /// Whether to use max pools rather than saturating activations: with both, windows have ties that rounding decides.
     pools: bool,
 }
 
@@ -27,7 +26,7 @@ impl Draw {
         self.random.between(0, n - 1)
     }
 
-    /// One of the latest maps, so that networks grow long.
+    /// A recent map, so that networks become deep.
     fn map(&mut self) -> NodeId {
         let recent = self.maps.len().min(4);
         let back = self.below(recent);
@@ -37,7 +36,7 @@ impl Draw {
     fn conv(&mut self, from: NodeId, output: usize, stride: usize) -> NodeId {
         let input = self.builder.shape(from)[1];
         let k = [1, 3, 5][self.below(3)];
-        // Plain, in groups, or one filter a channel.
+        // Ungrouped, grouped, or depthwise.
         let groups = match self.below(4) {
             0 if output.is_multiple_of(input) => input,
             1 if input.is_multiple_of(2) && output.is_multiple_of(2) => 2,
@@ -49,7 +48,7 @@ impl Draw {
         self.add(conv, &[from])
     }
 
-    /// Windows of a map that keep its size, or any others that fit it: up to `dilation` apart in their taps, over the edge,
+    /// Pooling windows that keep the map's size, or any others that fit it: dilated up to `dilation`, extending past the edge,
     /// or larger than the map.
     fn pool(&mut self, size: [usize; 2], dilation: usize) -> Option<Pool2d> {
         if self.below(3) == 0 {
@@ -70,7 +69,7 @@ impl Draw {
         self.builder.add(&name, op, from).unwrap()
     }
 
-    /// One of all activations that fuse, those of new kinds too.
+    /// Any of the fusible activations, including those added in the future.
     fn activation(&mut self, x: NodeId) -> NodeId {
         let all: Vec<_> = SPECS.iter().filter(|spec| spec.family == Family::Activation).collect();
         let fuses = |op: &Arc<dyn Op>| matches!(op.pattern(&[1]), op::Pattern::Activation(_));
@@ -84,7 +83,7 @@ impl Draw {
         }
     }
 
-    /// A map's pixels as tokens, through layers over their features, and back.
+    /// Turns a map's pixels into tokens, applies layers over their features, and turns them back into a map.
     fn tokens(&mut self, x: NodeId) -> NodeId {
         let [_, c, h, w] = self.builder.shape(x).to_vec()[..] else { unreachable!("a map") };
         let rows = self.add(op::Permute { dims: vec![0, 2, 3, 1] }, &[x]);
@@ -106,7 +105,7 @@ impl Draw {
         Some(match self.below(20) {
             16 => self.activation(x),
             17 => self.activation(x),
-            // A gate for each channel, as squeeze-and-excitation has it.
+            // A gate per channel, as in squeeze-and-excitation.
             18 => {
                 let pooled = self.add(op::Mean { dims: vec![2, 3], keepdim: true }, &[x]);
                 let gate = self.conv(pooled, channels, 1);
@@ -152,7 +151,7 @@ impl Draw {
     }
 }
 
-/// Whether different large numbers have the same value.
+/// Whether it maps different large numbers to the same value.
 fn saturates(op: &dyn Op) -> bool {
     let y = op.forward(&[&Tensor::new(&[15f32, 30.0], &Device::Cpu).unwrap()], &[]).unwrap();
     let y = numbers(&y);
@@ -167,7 +166,7 @@ fn network_for(seed: u64, size: [usize; 2]) -> Arc<Graph> {
     drawn(seed, size, true)
 }
 
-/// A network whose last map is flattened as it is, which ties it to pictures of one size, or one for pictures of any.
+/// A network that flattens its last map, which ties it to one input size, or one that accepts any size.
 fn drawn(seed: u64, [h, w]: [usize; 2], tied: bool) -> Arc<Graph> {
     let mut d =
         Draw { random: Random(seed), builder: Builder::new(&[3, h, w]), maps: vec![0], pools: seed.is_multiple_of(2) };
@@ -191,7 +190,7 @@ fn drawn(seed: u64, [h, w]: [usize; 2], tied: bool) -> Arc<Graph> {
     Arc::new(loaded(&d.builder.finish(x).unwrap(), &mut Random(seed + 1)))
 }
 
-/// The network with drawn weights, in f32.
+/// The network with random weights, in f32.
 fn loaded(graph: &Graph, r: &mut Random) -> Graph {
     let weights = graph.parameters().into_iter().map(|p| {
         let fan_in = p.shape.get(1..).unwrap_or_default().iter().product::<usize>().max(1) as f64;
@@ -202,7 +201,7 @@ fn loaded(graph: &Graph, r: &mut Random) -> Graph {
     graph.to(DType::F32, &Device::Cpu).unwrap()
 }
 
-/// The greatest difference, relative to the greatest number.
+/// The largest difference, relative to the largest magnitude.
 fn difference(a: &Tensor, b: &Tensor) -> f64 {
     assert_eq!(a.dims(), b.dims());
     let (a, b) = (numbers(a), numbers(b));
@@ -220,7 +219,7 @@ fn walk(trace: &Trace, seeds: &[(NodeId, Tensor)], to: NodeId) -> Option<Tensor>
     walk.run().unwrap().values.remove(&to)
 }
 
-/// The gradient at the input by the same network in f64.
+/// The gradient at the input, computed by the same network in f64.
 fn exact_gradient(graph: &Graph, x: &Tensor, seeds: &[(NodeId, Tensor)]) -> Tensor {
     let exact = |t: &Tensor| t.to_dtype(DType::F64).unwrap();
     let trace = Arc::new(graph.to(DType::F64, &Device::Cpu).unwrap()).forward(&exact(x)).unwrap();
@@ -284,13 +283,13 @@ fn networks_run_on_pictures_of_other_sizes_than_they_were_drawn_for() {
             }
             assert_same(&format!("scores of {seed}"), &graph.logits(&x).unwrap(), &plain.logits().unwrap());
             let seeds = vec![(graph.output, r.tensor(&[2, 4]).to_dtype(DType::F32).unwrap())];
-            // Of two values that differ by rounding, either may be the greatest of a window.
+            // If two values differ only by rounding, either may be the maximum of a window.
             let (ours, theirs) = (walk(&fused, &seeds, 0).unwrap(), walk(&plain, &seeds, 0).unwrap());
             let far = difference(&ours, &theirs).min(difference(&ours, &exact_gradient(&graph, &x, &seeds)));
             assert!(far < 1e-3, "gradient of {seed}, {h}x{w}: {far}");
         }
     }
-    assert!(ran > 100, "{ran} runs only");
+    assert!(ran > 100, "only {ran} runs");
 }
 
 #[test]
@@ -333,7 +332,8 @@ fn parameters_have_their_gradients_also_beside_a_sum_over_the_batch() {
             Walk { params: true, keep: false, sum, ..Walk::gradient(trace, seeds.clone()) }.run().unwrap().params
         };
         let theirs = params(&plain, false);
-        // A bias that a batch norm takes away again has a gradient of 0 but for rounding: that of the network counts, too.
+        // A bias that a following batch norm cancels has a gradient of 0 up to rounding: compare with the largest gradient of
+        // the network.
         let greatest = |t: &Tensor| numbers(t).iter().fold(0.0, |m: f64, v| m.max(v.abs()));
         let most = theirs.values().map(greatest).fold(0.0, f64::max);
         for ours in [params(&fused, false), params(&fused, true)] {
@@ -354,7 +354,7 @@ fn scores_alone_are_those_of_a_run_that_keeps_all() {
         let alone = graph.logits(&x).unwrap();
         assert_eq!(alone.dims(), [2, 4]);
         assert_eq!(numbers(&alone), numbers(&graph.forward(&x).unwrap().logits().unwrap()), "{seed}");
-        // With rooms that others have left their values in.
+        // With buffers that contain the values of other runs.
         assert_eq!(numbers(&graph.logits(&x).unwrap()), numbers(&alone), "{seed}");
     }
 }
@@ -449,8 +449,8 @@ fn what_hands_the_picture_on_has_its_value_also_where_only_a_normalisation_reads
     assert_same("dropout", trace.get("dropout").unwrap(), &x);
 }
 
-/// Tasks of rayon that run a network on new sizes make plans; packing weights for them waits on rayon itself, so that a core may
-/// take the next such task meanwhile. With a lock held over that, this never ends.
+/// Rayon tasks that run a network on new sizes make plans; packing weights waits on rayon, so a core may start another such
+/// task meanwhile. If a lock were held while packing, this would deadlock.
 #[test]
 fn plans_that_tasks_make_at_once_do_not_wait_for_one_another() {
     let mut builder = Builder::new(&[8, 8, 8]);
@@ -478,5 +478,5 @@ fn plans_that_tasks_make_at_once_do_not_wait_for_one_another() {
         });
         done.send(()).unwrap();
     });
-    assert!(ended.recv_timeout(std::time::Duration::from_secs(240)).is_ok(), "tasks wait for one another");
+    assert!(ended.recv_timeout(std::time::Duration::from_secs(240)).is_ok(), "deadlock between tasks");
 }

@@ -1,4 +1,4 @@
-//! THIRD-PARTY.md lists every package of Cargo.lock, and deny.toml allows their licences.
+//! THIRD-PARTY.md lists every package in Cargo.lock, and deny.toml allows their licenses.
 
 use std::collections::BTreeSet;
 use std::fs;
@@ -8,7 +8,7 @@ fn read(name: &str) -> String {
     fs::read_to_string(Path::new(env!("CARGO_MANIFEST_DIR")).join(name)).unwrap()
 }
 
-/// Name and version of every package that comes from a registry.
+/// Name and version of every package from a registry.
 fn locked() -> BTreeSet<(String, String)> {
     let text = read("Cargo.lock");
     let field = |package: &str, key: &str| {
@@ -19,7 +19,7 @@ fn locked() -> BTreeSet<(String, String)> {
     packages.map(|package| (field(package, "name").unwrap(), field(package, "version").unwrap())).collect()
 }
 
-/// Name, version and licence of every row of the tables.
+/// Name, version and license of every row of the tables.
 fn listed() -> Vec<[String; 3]> {
     let text = read("THIRD-PARTY.md");
     let (tables, _) = text.split_once("## Texts").unwrap();
@@ -36,7 +36,7 @@ fn every_package_is_listed_with_its_version() {
     let missing: Vec<_> = locked().difference(&rows).cloned().collect();
     assert!(missing.is_empty(), "python3 scripts/third_party.py adds {missing:?}");
     let gone: Vec<_> = rows.difference(&locked()).cloned().collect();
-    assert!(gone.is_empty(), "python3 scripts/third_party.py takes away {gone:?}");
+    assert!(gone.is_empty(), "python3 scripts/third_party.py removes {gone:?}");
     assert!(rows.len() > 200);
 }
 
@@ -44,7 +44,7 @@ fn every_package_is_listed_with_its_version() {
 fn only_one_package_has_a_licence_that_asks_for_more_than_a_notice() {
     let allowed = read("deny.toml");
     let is_allowed = |licence: &str| allowed.contains(&format!("    \"{}\",", licence.trim_end_matches('+')));
-    // `A OR B` is free to choose from, `A AND B` asks for both.
+    // `A OR B` allows a choice, `A AND B` requires both.
     let fits = |expression: &str| {
         expression
             .replace(['(', ')'], "")
@@ -52,6 +52,6 @@ fn only_one_package_has_a_licence_that_asks_for_more_than_a_notice() {
             .all(|both| both.replace('/', " OR ").split(" OR ").any(|one| is_allowed(one.trim())))
     };
     let others: Vec<_> = listed().into_iter().filter(|[_, _, licence]| !fits(licence)).map(|[name, ..]| name).collect();
-    assert_eq!(others, ["ansi_colours"], "deny.toml allows what a package of another licence may be used for");
+    assert_eq!(others, ["ansi_colours"], "deny.toml has an exception for each package with another license");
     assert!(read("THIRD-PARTY.md").contains("GNU LESSER GENERAL PUBLIC LICENSE"));
 }

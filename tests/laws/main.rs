@@ -1,4 +1,4 @@
-//! Laws: what holds for every operation, network, method and thread count, and how the source is laid out.
+//! Laws: properties of every operation, network, method and thread count, and of the source layout.
 #![allow(clippy::unwrap_used)]
 
 #[path = "../common/mod.rs"]

@@ -1,13 +1,13 @@
-//! Methods by the kernels that other devices run, on the program's own network: the answers are the CPU's.
+//! Methods with the portable kernels, on the embedded network: the results agree with the CPU kernels.
 //!
-//! `GRADSCOPE_PORTABLE` asks for them on the CPU. With `GRADSCOPE_DEVICE=cuda:0` (or metal) and a build that has it, the
-//! same is asked of the device itself.
+//! `GRADSCOPE_PORTABLE` selects the portable kernels on the CPU. With `GRADSCOPE_DEVICE=cuda:0` (or metal) and a build that
+//! supports it, the same is tested on the device.
 
 use std::path::Path;
 use std::process::Command;
 use tempfile::TempDir;
 
-/// Methods and their parameters: gradients, rules, noise, many passes, attacks, maps that are resized.
+/// Methods and their parameters: gradients, rules, noise, many passes, attacks, resized maps.
 const METHODS: &[(&str, &[&str])] = &[
     ("saliency", &[]),
     ("gradcam", &[]),
@@ -24,11 +24,11 @@ const METHODS: &[(&str, &[&str])] = &[
     ("pgd", &[]),
 ];
 
-/// Methods that step by the gradient's sign, which is any where a gradient is zero but for rounding, and the share of numbers
-/// that may be such.
+/// Methods that step by the sign of the gradient, which is arbitrary where the gradient is zero up to rounding, and the
+/// fraction of elements where this may happen.
 const SIGNS: ([&str; 2], f64) = (["fgsm", "pgd"], 0.01);
 
-/// What a method writes: names of files and their numbers.
+/// What a method writes: file names and their elements.
 fn answer(method: &str, set: &[&str], args: &[&str], portable: bool) -> Vec<(String, Vec<f32>)> {
     let folder = TempDir::new().unwrap();
     let mut command = Command::new(env!("CARGO_BIN_EXE_gradscope"));

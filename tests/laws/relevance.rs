@@ -1,4 +1,4 @@
-//! Where relevance goes: it is conserved where rules say so, and accounted for everywhere else.
+//! Conservation of relevance: rules conserve it, or the ledger accounts for the difference.
 
 use crate::common::random::{Random, numbers};
 use candle_core::{DType, Device, Tensor};
@@ -10,7 +10,7 @@ use gradscope::script::folders::Folders;
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-/// Weights drawn so that values neither vanish nor grow; biases too, or none.
+/// Weights drawn so that values neither vanish nor explode; optionally without biases.
 fn drawn(graph: &Graph, biases: bool) -> Arc<Graph> {
     let mut r = Random(11);
     let weight = |p: gradscope::graph::Parameter| {
@@ -38,7 +38,7 @@ fn conv(input: usize, output: usize, bias: bool) -> op::Conv {
     op::Conv { input, output, kernel: (3, 3), slide, bias }
 }
 
-/// A convolution used twice, leaky ReLUs, a skip connection and both kinds of pools.
+/// A network with a reused convolution, leaky ReLUs, a skip connection and both kinds of pools.
 fn reused(biases: bool) -> Arc<Graph> {
     let mut b = Builder::new(&[3, 16, 16]);
     let pool = Pool2d { h: Window::new(2, 2, 0, 1), w: Window::new(2, 2, 0, 1), ceil_mode: false };
@@ -88,7 +88,7 @@ fn start(relevance: &Relevance) -> f64 {
     relevance.ledger[&relevance.graph.logits].into
 }
 
-/// What moves through a layer, for the measure of what is nothing beside it.
+/// The amount of relevance that passes through a layer, relative to which errors are measured.
 fn size(relevance: &Relevance, id: usize, entry: &LedgerEntry) -> f64 {
     let moved: f64 = numbers(&relevance.values[&id]).iter().map(|v| v.abs()).sum();
     moved.max(entry.into.abs()).max(1e-12)

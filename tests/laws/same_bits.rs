@@ -1,4 +1,5 @@
-//! Where the same bits are promised: on any number of threads always, in any batch where sums are direct; elsewhere the difference is bounded.
+//! Reproducibility: results are bit-identical for any number of threads, and for any batch size if sums are direct; otherwise
+//! the difference is bounded.
 
 use candle_core::Tensor;
 use gradscope::backend;
@@ -11,7 +12,7 @@ use std::fs;
 use std::process::Command;
 use tempfile::TempDir;
 
-/// The arrays, and the weights, that a command writes on so many threads.
+/// The arrays and weights that a command writes when run on this many threads.
 fn written(args: &[&str], threads: usize) -> BTreeMap<String, Vec<u8>> {
     let folder = TempDir::new().unwrap();
     let mut command = Command::new(env!("CARGO_BIN_EXE_gradscope"));
@@ -53,7 +54,7 @@ fn any_number_of_threads_gives_the_same_bits() {
     assert!([2, 3, 7].into_iter().all(|threads| trained(threads) == one), "training");
 }
 
-/// Logits of the program's own network for pictures of its own, in one batch and one by one.
+/// Logits of the embedded network for its own pictures, in one batch and one by one.
 fn logits(count: usize, exact: bool) -> (Vec<f32>, Vec<f32>) {
     let host = Host::new(Folders::plugins(None).embedded_only(), Folders::models(None).embedded_only());
     let model = Architectures::new(host.models().clone(), host.guard()).open("shapes", None).unwrap();

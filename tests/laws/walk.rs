@@ -1,4 +1,4 @@
-//! Laws of the walk back through a network.
+//! Properties of backward passes.
 
 use crate::common::random::{Random, assert_close, numbers};
 use candle_core::Tensor;
@@ -114,10 +114,10 @@ fn a_walk_to_a_layer_passes_only_what_lies_before_it() {
     assert_eq!(*passed.borrow(), ["fc", "flatten", "pool", "cat", "relu2"]);
     let whole = Walk::gradient(&trace, seed(&trace, 0)).run().unwrap();
     assert_close("at relu2", &answer.values[&to], whole.get("relu2").unwrap(), 1e-15);
-    assert!(answer.input().unwrap_err().to_string().contains("nothing came back"));
+    assert!(answer.input().unwrap_err().to_string().contains("did not reach layer"));
 }
 
-/// Nothing for any input.
+/// A rule that returns zero for every input.
 fn nothing<'a>() -> Rule<'a> {
     Box::new(|site, _| Ok((0..site.reads()).map(|i| site.x(i).unwrap().zeros_like().unwrap()).collect()))
 }
@@ -172,7 +172,7 @@ fn a_seed_or_a_rule_of_another_shape_is_an_error_that_says_so() {
     assert!(wrong.to_string().contains("a seed of shape [2, 3] at \"fc\""), "{wrong}");
     let composite = composite(vec![("linear", Box::new(|_, r| Ok(vec![r.clone()])))]);
     let wrong = Walk { composite, ..Walk::gradient(&trace, seed(&trace, 0)) }.run().unwrap_err();
-    assert!(format!("{wrong:#}").contains("at layer \"fc\": the rule gave relevance of shape"), "{wrong:#}");
+    assert!(format!("{wrong:#}").contains("at layer \"fc\": the rule returned relevance of shape"), "{wrong:#}");
 }
 
 #[test]
@@ -203,7 +203,7 @@ fn folding_batch_norms_changes_no_value_and_no_gradient() {
     assert_close("gradient", &gradient(&after), &gradient(&before), 1e-12);
 }
 
-/// A convolution and its batch norm, without weights; the class scores are the convolution's value.
+/// A convolution and its batch norm, without weights; the convolution's value is the class scores.
 fn scores_before_the_norm() -> Graph {
     let mut b = Builder::new(&[2, 6, 6]);
     let scores = b.add("conv", conv(2, 3, false), &[0]).unwrap();
@@ -229,5 +229,5 @@ fn folding_without_weights_is_an_error_that_says_so() {
     let mut graph = scores_before_the_norm();
     graph.logits = 2;
     let error = graph.folded().unwrap_err().to_string();
-    assert!(error.contains("layer \"conv\" has no weights to merge yet"), "{error}");
+    assert!(error.contains("layer \"conv\" has no weights to fold"), "{error}");
 }

@@ -1,13 +1,13 @@
-//! The cases of attributions and attacks that the test suites of the field agree on, in f64 and in f32.
+//! The cases of attributions and attacks on which the test suites of other libraries agree, in f64 and f32.
 //!
-//! They come from the folder that GRADSCOPE_SHARED names; without it their tests are skipped.
+//! They come from the folder `GRADSCOPE_SHARED`; without it their tests are skipped.
 
 use crate::common::shared::shared_file;
 use gradscope::selftest::Selftest;
 use serde_json::{Value, json};
 use std::collections::BTreeMap;
 
-/// Methods whose cases are computed, and how many of them there are.
+/// Supported methods, and the number of cases of each.
 const HERE: &[(&str, usize)] = &[
     ("clip_small_contribution", 1),
     ("clip_small_norm", 1),
@@ -89,17 +89,17 @@ fn first_number(case: &mut Value) -> &mut Value {
 fn a_case_with_another_number_does_not_agree() {
     let selftest = Selftest::default();
     for mut case in here() {
-        // A bound is passed by little; by half of it no answer is.
+        // For a lower bound use a large step: half the bound would still pass.
         let bound = case["expected"].get("l2_at_least").is_some();
         let step = if bound { 1.0 } else { (2.0 * case["tolerance"]["abs"].as_f64().unwrap()).max(1e-3) };
         let number = first_number(&mut case);
-        // The output of the network is named, not written.
+        // The network's output is referred to by name instead of its value.
         *number = number.as_f64().map_or(json!(1.0), |v| json!(v + step));
         assert!(!selftest.check(&case).passed, "{}", case["id"]);
     }
 }
 
-/// Cases of this repository: layers without a map, seeds, rules and ties that the shared ones lack.
+/// Cases of this repository: layers without a map, seeds, rules and ties, which the shared ones do not cover.
 fn own() -> Vec<Value> {
     let file: Value = serde_json::from_str(include_str!("../fixtures/cases.json")).unwrap();
     file["cases"].as_array().unwrap().clone()

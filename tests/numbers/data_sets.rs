@@ -1,6 +1,6 @@
-//! Data sets as their authors publish them, folders of pictures, and what is told of files that are no such thing.
+//! Data sets as their authors publish them, folders of pictures, and error messages for invalid files.
 //!
-//! The published ones are read from the folder that GRADSCOPE_SHARED names; without it their tests are skipped.
+//! The published ones come from the folder `GRADSCOPE_SHARED`; without it their tests are skipped.
 
 use crate::common::shared::shared_file;
 use candle_core::Tensor;
@@ -21,7 +21,7 @@ fn shared(name: &str) -> Option<String> {
     Some(shared_file(name)?.to_str().unwrap().to_string())
 }
 
-/// A folder with these files in it.
+/// A folder with these files.
 fn folder(files: &[(&str, &[u8])]) -> TempDir {
     let folder = tempfile::tempdir().unwrap();
     for (name, bytes) in files {
@@ -50,7 +50,7 @@ fn per_class(data: &Dataset) -> Vec<usize> {
     (0..data.class_count()).map(|class| (0..data.len()).filter(|&i| data.label(i) == class).count()).collect()
 }
 
-/// `(C, H, W)` of a picture of numbers, and its values as bytes.
+/// `(C, H, W)` and the bytes of a picture held as values.
 fn bytes(picture: &Picture) -> (Vec<usize>, Vec<u8>) {
     let Picture::Values(values) = picture else { panic!("not numbers: {picture:?}") };
     let flat: Vec<f32> = values.flatten_all().and_then(|t: Tensor| t.to_vec1()).unwrap();
@@ -258,7 +258,7 @@ fn pictures_of_made_sets_are_named_by_their_number() {
     assert_eq!(shapes.shape().unwrap(), [3, 64, 64]);
 }
 
-/// The JPEGs of tests/fixtures/jpeg, with the pixels that Pillow reads from them (scripts/reference/jpeg.py).
+/// The JPEGs of tests/fixtures/jpeg, with the pixels that Pillow decodes (scripts/reference/jpeg.py).
 fn jpegs() -> Vec<(String, Vec<u8>, image::DynamicImage)> {
     let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/fixtures/jpeg");
     let files = std::fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().path());
@@ -318,7 +318,7 @@ fn a_jpeg_that_is_cut_anywhere_is_an_error() {
         let near = bytes.len().saturating_sub(40);
         for length in (0..near).step_by(17).chain(near..bytes.len()) {
             assert!(jpeg::decode(&bytes[..length]).is_err(), "{name}, {length} of {} bytes", bytes.len());
-            // The same with an end marker, as a program that repairs files would put it.
+            // The same with an end marker, as a repair tool would add it.
             let mended = [&bytes[..length], &[0xff, 0xd9]].concat();
             let whole = jpeg::decode(&mended).is_ok_and(|jpeg| jpeg.stray_bytes == 0);
             assert!(!whole || length + 2 >= bytes.len(), "{name}, {length} of {} bytes, mended", bytes.len());
@@ -359,7 +359,7 @@ fn a_broken_jpeg_in_a_folder_is_an_error_with_its_name_and_a_doubtful_one_is_not
     assert!(noted.contains("may be damaged: 3 bytes"), "{noted}");
 }
 
-/// A set of one picture for each of these names, in the order of folders.
+/// A data set with one picture for each of these names, in folder order.
 fn named(names: &[&str]) -> Dataset {
     let mut names: Vec<_> = names.iter().map(|name| name.to_string()).collect();
     names.sort();
@@ -371,7 +371,7 @@ fn card(name: &str) -> Card {
     Architectures::new(Folders::models(None), &Arc::default()).build(name).unwrap().0
 }
 
-/// The classes of a network that the names of folders are, in their order, and how they were matched.
+/// The classes of a network to which these folder names were matched, in order, and by what.
 fn matched(card: &Card, names: &[&str]) -> Result<(Vec<usize>, MatchedBy), String> {
     let (data, count) = (named(names), card.labels.len().max(10));
     let map = ClassMap::matched(&data, card, count).map_err(|e| format!("{e:#}"))?;
@@ -388,7 +388,7 @@ fn folders_are_classes_by_label_synonym_and_wordnet_id() {
         (&["n02111889", "n11939491"], &[258, 985], MatchedBy::WordNetId),
         (&["n02111889-Samoyed", "n02123045_tabby"], &[258, 281], MatchedBy::WordNetId),
         (&["Egyptian_cat", "n02111889"], &[285, 258], MatchedBy::NameAndId),
-        // Each homonym is there, so each means what the network calls it.
+        // Each homonym occurs, so each stands for the class that the network calls by it.
         (&["crane", "crane bird"], &[517, 134], MatchedBy::Name),
         (&["Cardigan", "cardigan"], &[264, 474], MatchedBy::Name),
     ] {
@@ -461,15 +461,15 @@ fn sets_of_a_fixed_order_are_classes_by_name_or_where_no_name_speaks_against_it_
     assert_eq!(of(other).unwrap(), (3, MatchedBy::Name));
     other.swap(3, 5);
     assert_eq!(of(other).unwrap(), (5, MatchedBy::Name));
-    // What PyTorch's tutorial calls them.
+    // The names in PyTorch's tutorial.
     let tutorial = ["plane", "car", "bird", "cat", "deer", "dog", "frog", "horse", "ship", "truck"];
     assert_eq!(of(tutorial).unwrap(), (3, MatchedBy::Number));
     let mut other = tutorial;
     other.swap(3, 5);
     assert!(of(other).unwrap_err().to_string().contains("no class \"airplane\""));
-    // Ten classes each, of which none is the other's.
+    // Ten classes each, none of them in common.
     assert!(of(["0", "1", "2", "3", "4", "5", "6", "7", "8", "9"]).is_err());
-    // One of ImageNet's classes is an airliner, another a warplane.
+    // ImageNet has both an airliner and a warplane.
     assert!(ClassMap::matched(&cifar(vec![0, 8]), &card("squeezenet1_0"), 1000).is_err());
 }
 

@@ -1,6 +1,6 @@
 //! Feature spaces against PyTorch and scikit-learn: ResNet-20 on CIFAR-10's first 500 test pictures.
 //!
-//! Files come from the folder that GRADSCOPE_SHARED names; without it the tests that need them are skipped.
+//! Files come from the folder `GRADSCOPE_SHARED`; without it the tests that need them are skipped.
 
 use crate::common::shared::shared;
 use candle_core::{DType, Device, Tensor};
@@ -28,7 +28,7 @@ fn numbers(t: &Tensor) -> Vec<f64> {
     t.to_dtype(DType::F64).unwrap().flatten_all().unwrap().to_vec1().unwrap()
 }
 
-/// Greatest difference of two tensors, as a part of the greatest value of the second.
+/// The largest difference of two tensors, relative to the largest magnitude of the second.
 fn off(ours: &Tensor, theirs: &Tensor) -> f64 {
     let (a, b) = (numbers(ours), numbers(theirs));
     assert_eq!(a.len(), b.len());
@@ -53,7 +53,7 @@ fn features_components_and_neighbours_are_those_of_pytorch_and_scikit_learn() {
     let c = pca_lowrank(&x, 3, true).unwrap();
     let along = (c.s.sqr().unwrap() / 499.0).unwrap();
     assert!(off(&along, &theirs["pca.explained_variance"]) < 1e-4);
-    // Up to the sign of each direction.
+    // Directions are compared up to their sign.
     let cosines = (c.v.t().unwrap() * &theirs["pca.components"]).unwrap().sum(1).unwrap();
     assert!(numbers(&cosines).iter().all(|cosine| (cosine.abs() - 1.0).abs() < 1e-6), "{cosines}");
     let signs = cosines.sign().unwrap().reshape((3, 1)).unwrap();
@@ -68,7 +68,8 @@ fn features_components_and_neighbours_are_those_of_pytorch_and_scikit_learn() {
     }
 }
 
-/// How much of each point's `k` nearest in the map are among the nearest of the space, weighed by rank (Venna & Kaski 2001).
+/// The trustworthiness of a map: how many of each point's `k` nearest neighbors in the map are near in the original space,
+/// weighted by rank (Venna & Kaski 2001).
 fn trustworthiness(x: &Tensor, y: &Tensor, k: usize) -> f64 {
     let n = x.dims()[0];
     let all = neighbours(x, x, n - 1, Metric::Euclidean, true, &|_| Ok(())).unwrap();
@@ -84,7 +85,7 @@ fn trustworthiness(x: &Tensor, y: &Tensor, k: usize) -> f64 {
     1.0 - 2.0 * sum / (n * k * (2 * n - 3 * k - 1)) as f64
 }
 
-/// The share of points whose class most of their nearest in the map have.
+/// The accuracy of a `k`-nearest-neighbor classifier on the map.
 fn accuracy(y: &Tensor, labels: &[usize], k: usize) -> f64 {
     let near = neighbours(y, y, k, Metric::Euclidean, true, &|_| Ok(())).unwrap();
     let right = |i: &usize| {

@@ -1,6 +1,6 @@
-//! Weight files as safetensors and PyTorch write them, and what is told of files that do not fit.
+//! Weight files written by safetensors and PyTorch, and error messages for files that do not fit.
 //!
-//! `scripts/reference/formats.py` made the files of `tests/fixtures/formats`.
+//! The files in `tests/fixtures/formats` were made by `scripts/reference/formats.py`.
 
 use crate::common::shared::shared_file;
 use candle_core::{DType, Device, Tensor};
@@ -23,7 +23,7 @@ fn error(name: &str) -> String {
     format!("{:#}", weights::read(&fixture(name)).unwrap_err())
 }
 
-/// The value i/4 - 1 at place i, as all fixtures have it.
+/// The value i/4 - 1 at index i, as in all fixtures.
 fn values(shape: &[usize]) -> Tensor {
     let count: usize = shape.iter().product();
     let values: Vec<f32> = (0..count).map(|i| i as f32 / 4.0 - 1.0).collect();
@@ -167,7 +167,7 @@ fn safetensors_of_every_type_are_read() {
     }
 }
 
-/// A part that one core reads is 2^20 numbers.
+/// Each core reads blocks of 2^20 elements.
 #[test]
 fn large_tensors_are_read_in_parts_from_files_and_from_memory() {
     let counted = |count: u32| Tensor::arange(0u32, count, &Device::Cpu).unwrap();
@@ -277,13 +277,13 @@ fn tiny(name: impl AsRef<Path>) -> anyhow::Result<Model> {
         .open(checkpoint("tiny.rhai").to_str().unwrap(), Some(&path))
 }
 
-/// What the network with a checkpoint's weights says of the picture of `scripts/reference/checkpoints.py`.
+/// The scores of a network for the picture of `scripts/reference/checkpoints.py`.
 fn scores(model: &Model) -> Vec<f64> {
     let pixels: Vec<f32> = (0..64).map(|i| (i % 11) as f32 / 10.0).collect();
     flat(&model.graph.logits(&Tensor::from_vec(pixels, (1, 1, 8, 8), &Device::Cpu).unwrap()).unwrap())
 }
 
-/// Checks the scores of a checkpoint's weights against PyTorch's; gives what was told of them.
+/// Compares the scores of a checkpoint's weights with PyTorch's; returns the note about how it was read.
 fn assert_scores(name: &str, whose: &str) -> String {
     let told: serde_json::Value = serde_json::from_slice(&std::fs::read(checkpoint("scores.json")).unwrap()).unwrap();
     let model = tiny(name).unwrap_or_else(|e| panic!("{name}: {e:#}"));

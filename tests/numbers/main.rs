@@ -1,4 +1,4 @@
-//! Numbers: weights, data sets, training and methods against PyTorch, captum, torchattacks and other implementations.
+//! Numbers: weights, data sets, training and methods against PyTorch, Captum, torchattacks and other implementations.
 #![allow(clippy::unwrap_used)]
 
 #[path = "../common/mod.rs"]

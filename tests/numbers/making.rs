@@ -1,5 +1,5 @@
-//! Pictures that networks make, against PyTorch and SciPy (`scripts/reference/making.py`), and the real weights of fast style
-//! transfer against their pictures.
+//! Generated pictures against PyTorch and SciPy (`scripts/reference/making.py`), and fast style transfer with its published
+//! weights against reference pictures.
 
 use crate::common::shared::shared;
 use crate::common::{host, method, session};
@@ -25,7 +25,7 @@ fn open(name: &str, weights: Option<&Path>) -> Model {
     Architectures::new(Folders::models(None).embedded_only(), &Default::default()).open(name, weights).unwrap()
 }
 
-/// Waves in [0, 1], as the reference has them.
+/// Waves in [0, 1], as in the reference.
 fn waves(a: f64, b: f64) -> Tensor {
     let wave = |i: usize| {
         let (c, y, x) = ((i / 4096) as f64, (i / 64 % 64) as f64, (i % 64) as f64);
@@ -34,7 +34,7 @@ fn waves(a: f64, b: f64) -> Tensor {
     Tensor::from_vec((0..3 * 4096).map(wave).collect(), (1, 3, 64, 64), &Device::Cpu).unwrap()
 }
 
-/// A method's session, after so many steps.
+/// Runs a method in a session for this many steps.
 fn stepped(host: &Host, session: &mut Session, name: &str, set: &[(&str, &str)], steps: usize) {
     session.open(host.method(name).unwrap());
     set.iter().for_each(|(name, value)| session.set(name, value).unwrap_or_else(|e| panic!("{name}: {e:#}")));
@@ -76,7 +76,7 @@ fn the_first_losses_of_style_transfer_are_pytorchs() {
     }
 }
 
-/// Least values that a script's search reaches on the reference's functions: by how many evaluations, and how low.
+/// Minima that the optimizers for scripts reach on the reference functions: number of evaluations, and value.
 const MINIMA: &str = r#"
 import "lib/attack" as attack;
 import "lib/lbfgs" as lbfgs;
@@ -176,7 +176,7 @@ fn a_network_that_draws_learns_a_style() {
         TrainingOptions::default(),
     );
     let style = Perceptual::new(&judge, &waves(0.7, 3.0), "waves", weights).unwrap();
-    assert!(labelled.unwrap().with_style(style).is_err(), "what names classes cannot draw");
+    assert!(labelled.unwrap().with_style(style).is_err(), "a classifier cannot be trained with a style loss");
 }
 
 #[test]
@@ -204,14 +204,14 @@ fn dropout_and_batch_norms_of_a_network_that_draws_train_too() {
         (loss, mean.iter().any(|m| *m != 0.0))
     };
     assert_eq!(step(1), step(1));
-    assert!(step(1).1, "the batch norm learnt nothing of its batch");
-    assert_ne!(step(1).0, step(2).0, "other values are dropped with another seed");
+    assert!(step(1).1, "the batch norm did not update its statistics");
+    assert_ne!(step(1).0, step(2).0, "another seed drops other values");
 }
 
 /// The recipes of `activation_maximization`.
 const RECIPES: [&str; 5] = ["robust", "decay_norm", "decay_blur", "blur_norm", "blur_contribution"];
 
-/// The picture that a recipe makes for a class, `(1, 3, side, side)`.
+/// The picture that a recipe generates for a class, `(1, 3, side, side)`.
 fn made(model: &Model, recipe: &str, class: usize, side: usize, steps: usize) -> Tensor {
     let grey = Tensor::full(0.5f32, (1, 3, side, side), &Device::Cpu).unwrap();
     let host = host();
@@ -225,7 +225,7 @@ fn made(model: &Model, recipe: &str, class: usize, side: usize, steps: usize) ->
         frame = session.step(&host).unwrap_or_else(|e| panic!("{recipe}: {e:#}"));
     }
     let [raw, stretched] = [0, 1].map(|i| frame.figures[i].values().unwrap().clone());
-    assert_eq!(raw.data, stretched.data, "{recipe}: the stretched view has other raw values");
+    assert_eq!(raw.data, stretched.data, "{recipe}: the stretched view has different raw values");
     Tensor::from_slice(&raw.data, (1, 3, side, side), &Device::Cpu).unwrap()
 }
 
@@ -234,7 +234,7 @@ fn probability(model: &Model, x: &Tensor, class: usize) -> f32 {
     candle_nn::ops::softmax(&logits, 1).unwrap().flatten_all().unwrap().to_vec1::<f32>().unwrap()[class]
 }
 
-/// The standard deviation of a picture's light, and the share of its values that are black or white; both of the range [0, 1].
+/// The standard deviation of a picture's brightness, and the fraction of its values that are black or white, both in [0, 1].
 fn contrast(x: &Tensor) -> (f64, f64) {
     let light = x.mean(1).unwrap().flatten_all().unwrap().to_vec1::<f32>().unwrap();
     let mean = light.iter().map(|&v| f64::from(v)).sum::<f64>() / light.len() as f64;
@@ -244,7 +244,7 @@ fn contrast(x: &Tensor) -> (f64, f64) {
     (variance.sqrt(), ends as f64 / values.len() as f64)
 }
 
-/// Every recipe reaches the class by a picture that can be seen: neither grey nor black nor mere black and white.
+/// Checks that every recipe reaches the class with a visible picture: neither gray nor black, nor just black and white.
 fn assert_seen(model: &Model, class: usize, side: usize, steps: usize) {
     for recipe in RECIPES {
         let x = made(model, recipe, class, side, steps);

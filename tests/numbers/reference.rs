@@ -1,7 +1,7 @@
-//! Every map of the reference file of SqueezeNet, by `gradscope run METHOD --out`, and a table of the errors.
+//! All maps of SqueezeNet's reference file, by `gradscope run METHOD --out`, and a table of the errors.
 //!
-//! `just reference` prints the table. Pictures, weights and numbers come from the folder that GRADSCOPE_SHARED names;
-//! without it these tests are skipped.
+//! `just reference` prints the table. Pictures, weights and reference values come from the folder `GRADSCOPE_SHARED`; without
+//! it these tests are skipped.
 
 use crate::common::random::numbers;
 use crate::common::shared::shared;
@@ -16,12 +16,11 @@ use std::collections::HashMap;
 use std::path::{Path, PathBuf};
 use tempfile::TempDir;
 
-/// Tensors that belong to what the program does not do by a method of attribution: attacks have a test of their own.
-/// The noise is an input. pytorch-grad-cam's Grad-CAM++ adds 1e-6 to a denominator that is smaller here: by its definition it
-/// has a test below.
+/// Tensors that no attribution method computes: attacks have their own test, and the noise is an input. pytorch-grad-cam's
+/// Grad-CAM++ adds 1e-6 to a denominator that is smaller than that here; a test below checks the definition.
 const ELSEWHERE: &[&str] = &["attack.", "smoothgrad.noise_u8", "target243.gradcam++", "target281.gradcam++"];
 
-/// The program on the dog and the cat; each question is asked once.
+/// Runs the program on the picture of a dog and a cat, once for each query.
 struct Desk {
     shared: PathBuf,
     model: Model,
@@ -49,7 +48,7 @@ impl Desk {
         raw(self.run(method, more), file).1
     }
 
-    /// A gradient by pixels as one by the normalised input, which is what PyTorch's are.
+    /// Converts a gradient with respect to pixels to one with respect to the normalized input, as in PyTorch.
     fn gradient(&mut self, method: &str, more: &[&str], file: &str) -> Vec<f64> {
         let map = self.array(method, more, file);
         map.iter().enumerate().map(|(i, v)| v * self.model.card.std[i / (224 * 224)]).collect()
@@ -60,7 +59,7 @@ impl Desk {
     }
 }
 
-/// The noise of the file in pixels, `(4, 3, 224, 224)`, in an array of its own.
+/// The noise of the reference file in pixel units, `(4, 3, 224, 224)`, as a file.
 fn noise(table: &Table, std: &[f64]) -> (TempDir, PathBuf) {
     let bytes = table.numbers("smoothgrad.noise_u8");
     let pixels = bytes.iter().enumerate().map(|(i, v)| ((v - 128.0) / 64.0 * std[i / (224 * 224) % 3]) as f32);
@@ -70,7 +69,7 @@ fn noise(table: &Table, std: &[f64]) -> (TempDir, PathBuf) {
     (folder, file)
 }
 
-/// A map in the form of the file: as it is, summed over colours, or over blocks of 4 x 4 pixels too.
+/// A map in the form of the reference: as is, summed over colors, or also over blocks of 4x4 pixels.
 fn form(map: &[f64], dims: &[usize]) -> Vec<f64> {
     let plane = 224 * 224;
     if map.len() < plane || dims == [3, 224, 224] {
@@ -80,7 +79,7 @@ fn form(map: &[f64], dims: &[usize]) -> Vec<f64> {
     if dims == [56, 56] { blocks(&sum, 224) } else { sum }
 }
 
-/// Ours for a tensor of the file; none for one that is not known.
+/// Our value of a tensor of the file; `None` if its name is not known.
 fn ours(desk: &mut Desk, table: &Table, name: &str) -> Option<Vec<f64>> {
     if let Some((target, what)) = name.strip_prefix("target").and_then(|rest| rest.split_once('.')) {
         let map = about_class(desk, target, what)?;
@@ -99,7 +98,7 @@ fn ours(desk: &mut Desk, table: &Table, name: &str) -> Option<Vec<f64>> {
     }
 }
 
-/// `(13, 13, 2)`: window by window, for both targets.
+/// `(13, 13, 2)`: for each window, for both targets.
 fn drops(desk: &mut Desk, measure: &str) -> Vec<f64> {
     let measure = format!("measure={measure}");
     let set = ["--set", "patch=32", "--set", "stride=16", "--set", &measure];
@@ -120,7 +119,7 @@ fn activation(desk: &Desk, layer: &str, part: &str) -> Option<Vec<f64>> {
     }))
 }
 
-/// What a method gives for a class.
+/// The result of a method for a class.
 fn about_class(desk: &mut Desk, target: &str, what: &str) -> Option<Vec<f64>> {
     let t = ["-t", target];
     let with = |set: &[&'static str]| {
@@ -159,7 +158,7 @@ fn about_class(desk: &mut Desk, target: &str, what: &str) -> Option<Vec<f64>> {
     })
 }
 
-/// `riemann_middle32`, and with `.completeness` the sum and the difference that it should be.
+/// `riemann_middle32`, and with `.completeness` the sum of the attribution and its expected value.
 fn integrated_gradients(desk: &mut Desk, target: &str, what: &str) -> Option<Vec<f64>> {
     let (rule, sums) = what.strip_suffix(".completeness").map_or((what, false), |rule| (rule, true));
     let set = match rule {
@@ -176,7 +175,7 @@ fn integrated_gradients(desk: &mut Desk, target: &str, what: &str) -> Option<Vec
     Some(["sum of the attribution", "logit(x) - logit(baseline)"].map(value).to_vec())
 }
 
-/// `EpsilonPlus`, `Epsilon0.25`, and with `.layer_sums` the sums of relevance from the input to the seed.
+/// `EpsilonPlus`, `Epsilon0.25`, and with `.layer_sums` the relevance sums from the input to the seed.
 fn lrp(desk: &mut Desk, target: &str, what: &str) -> Option<Vec<f64>> {
     let (composite, sums) = what.strip_suffix(".layer_sums").map_or((what, false), |name| (name, true));
     let set = match composite.strip_prefix("Epsilon").filter(|rest| rest.starts_with(|c: char| c.is_ascii_digit())) {
@@ -195,14 +194,14 @@ fn lrp(desk: &mut Desk, target: &str, what: &str) -> Option<Vec<f64>> {
     Some(layers.map(|l| sums[l]).chain([numbers(&desk.trace.logits().unwrap())[class]]).collect())
 }
 
-/// The words of a figure that a run wrote.
+/// The text of a figure that a run wrote.
 fn words(folder: &TempDir, title: &str) -> String {
     let mut files = std::fs::read_dir(folder.path()).unwrap().map(|f| f.unwrap().path());
     let file = files.find(|f| f.to_string_lossy().ends_with(&format!("-{title}.txt")));
     std::fs::read_to_string(file.unwrap()).unwrap()
 }
 
-/// Sums of relevance by layer, from the ledger that a run wrote.
+/// Relevance sums by layer, from the ledger that a run wrote.
 fn ledger(folder: &TempDir) -> HashMap<String, f64> {
     let row = |line: &str| {
         let mut cells = line.split_whitespace();
@@ -211,7 +210,7 @@ fn ledger(folder: &TempDir) -> HashMap<String, f64> {
     words(folder, "ledger").lines().filter_map(row).collect()
 }
 
-/// Whether the method is there; until it is, its tensors wait.
+/// Whether Score-CAM is implemented; if not, its tensors are skipped.
 fn has_score_cam() -> bool {
     gradscope::script::folders::Folders::plugins(None).names().iter().any(|n| n == "scorecam")
 }
@@ -266,7 +265,10 @@ fn grad_cam_moves_from_the_dog_to_the_cat() {
         (place / 224, place % 224)
     });
     let [(dog_y, _), (cat_y, cat_x)] = hottest;
-    assert!(dog_y < 90 && cat_y > 120 && cat_x > 112, "the dog's face is above, the cat below: {hottest:?}");
+    assert!(
+        dog_y < 90 && cat_y > 120 && cat_x > 112,
+        "the dog's face is at the top, the cat at the bottom: {hottest:?}"
+    );
 }
 
 #[test]

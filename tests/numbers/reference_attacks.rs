@@ -1,6 +1,6 @@
-//! Attacks on SqueezeNet, from outside, against torchattacks, Foolbox and PyTorch by hand.
+//! Attacks on SqueezeNet, by the command line, against torchattacks, Foolbox and plain PyTorch.
 //!
-//! Pictures, weights and numbers come from the folder that GRADSCOPE_SHARED names; without it these tests are skipped.
+//! Pictures, weights and reference values come from the folder `GRADSCOPE_SHARED`; without it these tests are skipped.
 
 use crate::common::random::numbers;
 use crate::common::shared::shared;
@@ -11,7 +11,8 @@ use serde_json::Value;
 use std::path::Path;
 use tempfile::TempDir;
 
-/// Asserts that an attack ends with the reference's logits and lengths: greatest, L2, mean magnitude, share of changed values.
+/// Asserts that an attack ends with the reference's logits and perturbation norms: L∞, L2, mean magnitude, fraction of changed
+/// values.
 fn assert_agrees(reference: &Reference, model: &Model, name: &str, out: &TempDir) {
     let (shape, adversarial) = raw(out, "adversarial.npy");
     let x = Tensor::from_vec(adversarial.iter().map(|v| *v as f32).collect(), shape, &Device::Cpu).unwrap();
@@ -66,18 +67,18 @@ fn a_targeted_walk_takes_as_many_steps_as_by_hand_and_says_the_same_at_each() {
         let steps = result["steps"].as_array().unwrap();
         let of = |key: &str| steps.iter().map(|s| s[key].as_f64().unwrap()).collect::<Vec<_>>();
         assert_eq!(of("top"), numbers(&reference.tensors[&format!("attack.{name}.top_class")]), "{name}");
-        // One row a step: the label's logit, which is not told, the goal's, and the largest.
+        // One row per step: the label's logit, which is not reported, the goal's, and the largest.
         let rows = numbers(&reference.tensors[&format!("attack.{name}.trajectory")]);
         for (i, row) in rows.chunks_exact(3).enumerate() {
             for (ours, theirs) in [(of("goal_logit")[i], row[1]), (of("top_logit")[i], row[2])] {
-                assert!((ours - theirs).abs() <= 1e-2, "{name}, step {i}: {ours} and not {theirs}");
+                assert!((ours - theirs).abs() <= 1e-2, "{name}, step {i}: {ours} instead of {theirs}");
             }
         }
         assert_agrees(&reference, &model, &name, &out);
     }
 }
 
-/// What a method says of ResNet-20 and 2,000 pictures of CIFAR-10.
+/// The result of a method for ResNet-20 on 2,000 pictures of CIFAR-10.
 fn sweep(shared: &Path, method: &str, set: &[&str]) -> Value {
     let out = TempDir::new().unwrap();
     let data = format!("cifar10:{}", shared.join("data/cifar10/cifar10_test_2000.bin").display());
@@ -93,7 +94,7 @@ fn sweep(shared: &Path, method: &str, set: &[&str]) -> Value {
     serde_json::from_str(&std::fs::read_to_string(out.path().join("result.json")).unwrap()).unwrap()
 }
 
-/// How many pictures are named rightly at the sweep's end, and how many after the attack.
+/// The numbers of pictures that are classified correctly at the end of the sweep, before and after the attack.
 fn right_and_robust(result: &Value) -> (f64, f64) {
     let last = result["steps"].as_array().unwrap().last().unwrap();
     (last["right"].as_f64().unwrap(), last["robust"].as_f64().unwrap())
@@ -108,7 +109,7 @@ fn ten_steps_of_pgd_leave_resnet_as_many_right_answers_as_an_unsaturated_loss_do
     let walk = "set=random_start=false stop=false epsilon=1 step=0.25";
     let (right, robust) = right_and_robust(&sweep(&shared, "robustness", &[walk]));
     assert_eq!(right, 1833.0);
-    assert!((robust - expected.as_f64().unwrap()).abs() <= 3.0, "{robust} right, and not {expected}");
+    assert!((robust - expected.as_f64().unwrap()).abs() <= 3.0, "{robust} correct instead of {expected}");
 }
 
 #[test]
@@ -133,6 +134,6 @@ fn one_step_of_fgsm_leaves_resnet_as_many_right_answers_as_an_unsaturated_loss_d
     for epsilon in ["0", "1", "2", "4", "8"] {
         let ours = last[format!("right_{epsilon}.0")].as_f64().unwrap();
         let theirs = expected[format!("{epsilon}/255")].as_f64().unwrap();
-        assert!((ours - theirs).abs() <= 3.0, "{ours} right at {epsilon}/255, and not {theirs}");
+        assert!((ours - theirs).abs() <= 3.0, "{ours} correct at {epsilon}/255 instead of {theirs}");
     }
 }

@@ -1,8 +1,8 @@
-//! Every map of the reference file of ResNet-20 by `gradscope run METHOD --out`, and a table of the errors: batch norms are
-//! folded, skip connections share relevance.
+//! All maps of ResNet-20's reference file, by `gradscope run METHOD --out`, and a table of the errors: batch norms are folded,
+//! skip connections distribute relevance.
 //!
-//! `just reference` prints the table. Weights, pictures and numbers come from the folder that GRADSCOPE_SHARED names;
-//! without it this test is skipped.
+//! `just reference` prints the table. Weights, pictures and reference values come from the folder `GRADSCOPE_SHARED`; without
+//! it this test is skipped.
 
 use crate::common::shared::shared;
 use crate::common::table::Table;
@@ -13,10 +13,10 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 use tempfile::TempDir;
 
-/// Tensors of what the program does not do yet: features of a data set, their axes and neighbours.
+/// Tensors that other tests cover: features of a data set, their principal axes and neighbors.
 const ELSEWHERE: &[&str] = &["features.", "pca.", "neighbours."];
 
-/// How many pictures the maps are of: the first ones.
+/// Number of pictures, the first ones of the set.
 const PICTURES: usize = 16;
 
 struct Desk {
@@ -34,7 +34,7 @@ impl Desk {
         self.shared.join("models/resnet20_cifar10.safetensors")
     }
 
-    /// The array of this name for each of the pictures, asked about its label.
+    /// The array of this name for each picture, with its label as the target.
     fn maps(&self, method: &str, set: &[&str], file: &str) -> Vec<Vec<f64>> {
         let one = |i: usize| {
             let out = TempDir::new().unwrap();
@@ -49,7 +49,7 @@ impl Desk {
         (0..PICTURES).map(one).collect()
     }
 
-    /// The logits of the pictures, and the deviation of the normalisation.
+    /// The logits of the pictures, and the standard deviation of the normalization.
     fn model(&self) -> (Vec<f64>, Vec<f64>) {
         let models = Architectures::new(Folders::models(None), &Default::default());
         let model = models.open("resnet20", Some(&self.weights())).unwrap();
@@ -58,7 +58,7 @@ impl Desk {
         (logits.unwrap().into_iter().map(f64::from).collect(), model.card.std.clone())
     }
 
-    /// Ours for a tensor of the file; none for one that is not known.
+    /// Our value of a tensor of the file; `None` if its name is not known.
     fn ours(&self, name: &str) -> Option<Vec<f64>> {
         let (logits, std) = self.model();
         if let Some(rest) = name.strip_prefix("lrp.") {
@@ -85,7 +85,7 @@ fn pictures(shared: &Path) -> PathBuf {
     shared.join("data/cifar10/cifar10_test_2000.bin")
 }
 
-/// Sums over the three colours.
+/// Sums over the three colors.
 fn plane(map: &[f64]) -> Vec<f64> {
     let size = map.len() / 3;
     (0..size).map(|p| (0..3).map(|c| map[c * size + p]).sum()).collect()

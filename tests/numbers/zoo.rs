@@ -1,7 +1,7 @@
-//! Every network of `models/` against PyTorch's: parameters, logits, input gradients.
+//! Every network of `models/` against PyTorch: parameters, logits and input gradients.
 //!
-//! The numbers are in `tests/fixtures/zoo.json`, written by `scripts/reference/zoo.py`; weights and pictures come from
-//! a formula that both sides have.
+//! The expected values are in `tests/fixtures/zoo.json`, written by `scripts/reference/zoo.py`; both sides compute weights and
+//! pictures by the same formula.
 
 use candle_core::{DType, Device, Tensor};
 use gradscope::explain::Walk;
@@ -15,7 +15,7 @@ use std::sync::{Arc, LazyLock};
 static FIXTURE: LazyLock<Value> =
     LazyLock::new(|| serde_json::from_str(include_str!("../fixtures/zoo.json")).expect("the fixture is JSON"));
 
-/// Relative to the norm of the values compared; both sides compute in f64.
+/// Relative to the norm of the compared values; both sides compute in f64.
 const TOLERANCE: f64 = 1e-9;
 
 fn networks() -> &'static serde_json::Map<String, Value> {
@@ -30,7 +30,7 @@ fn build(name: &str) -> Graph {
     architectures().build(name).unwrap_or_else(|e| panic!("{e:#}")).1
 }
 
-/// Numbers in [-1, 1) from a name: SplitMix64 from the FNV-1a hash of the name, its upper 53 bits.
+/// Numbers in [-1, 1) from a name: the upper 53 bits of SplitMix64, seeded with the FNV-1a hash of the name.
 fn uniform(name: &str, count: usize) -> Vec<f64> {
     let fnv = |h: u64, b: u8| (h ^ u64::from(b)).wrapping_mul(0x100000001B3);
     let seed = name.bytes().fold(0xCBF29CE484222325, fnv);
@@ -43,7 +43,7 @@ fn uniform(name: &str, count: usize) -> Vec<f64> {
     (1..=count as u64).map(number).collect()
 }
 
-/// A parameter: weights as He et al. 2015 draw them, statistics of batch norms positive.
+/// A parameter: weights with the scale of He et al. 2015, positive statistics for batch norms.
 fn value(p: &Parameter) -> Tensor {
     let fan_in: usize = p.shape[1..].iter().product();
     let (scale, shift) = match p.name.as_str() {
@@ -81,7 +81,7 @@ fn assert_agrees(what: &str, tensor: &Tensor, expected: &Value) {
     assert!((sum - theirs).abs() < rounding, "{what}: sum {sum}, PyTorch {theirs}");
 }
 
-/// One network's values and input gradient.
+/// Checks one network's values and input gradient.
 fn check(name: &str) {
     let expected = &networks()[name];
     let mut graph = build(name);
@@ -122,10 +122,10 @@ fn every_network_has_the_parameters_that_pytorch_gives_it() {
         let lines: String = parameters.iter().map(|p| format!("{} {}\n", p.name, shape(p))).collect();
         assert_eq!(parameters.len() as u64, expected["tensors"], "{name}: tensors");
         let count: usize = parameters.iter().map(|p| p.shape.iter().product::<usize>()).sum();
-        assert_eq!(count as u64, expected["parameters"], "{name}: numbers in its tensors");
+        assert_eq!(count as u64, expected["parameters"], "{name}: elements of its tensors");
         let hash: String = Sha256::digest(&lines).iter().map(|b| format!("{b:02x}")).collect();
         let list = "python3 scripts/reference/zoo.py --list";
-        assert_eq!(hash, expected["parameters_sha256"], "`{list} {name}` gives other names or shapes than\n{lines}");
+        assert_eq!(hash, expected["parameters_sha256"], "`{list} {name}` prints other names or shapes than\n{lines}");
     }
 }
 
@@ -185,7 +185,7 @@ fn resnets_of_bottlenecks_compute_what_pytorch_computes() {
     ["resnet50", "resnet101", "resnet152"].into_iter().for_each(check);
 }
 
-/// A transformer and a gated residual network as scripts: what `models/` can say beyond plain convolutional networks.
+/// A transformer and a gated residual network as scripts: architectures beyond plain convolutional networks.
 mod modern {
     use super::*;
     use gradscope::exec::Masks;
@@ -197,7 +197,7 @@ mod modern {
         v.as_array().unwrap().iter().map(|v| v.as_f64().unwrap()).collect()
     }
 
-    /// Relative to the norm of the values compared.
+    /// Relative to the norm of the compared values.
     fn assert_near(what: &str, ours: &Tensor, theirs: &Value, tolerance: f64) {
         let ours = ours.flatten_all().unwrap().to_dtype(DType::F64).unwrap().to_vec1::<f64>().unwrap();
         let theirs = floats(theirs);
@@ -207,7 +207,7 @@ mod modern {
         assert!(far < tolerance, "{what}: off by {far:e}");
     }
 
-    /// The network of a script with weights, and two pictures, by the formula.
+    /// The network of a script with weights and two pictures computed by the formula.
     fn drawn(name: &str, expected: &Value) -> (Graph, Tensor) {
         let graph = build(&format!("{}/tests/fixtures/modern/{name}.rhai", env!("CARGO_MANIFEST_DIR")));
         let weights = graph.parameters().iter().map(|p| (p.name.clone(), value(p))).collect();
@@ -245,7 +245,7 @@ mod modern {
         }
     }
 
-    /// A run in training: values, gradients of parameters, and the running statistics that PyTorch has behind it.
+    /// A run in training: values, gradients of parameters, and the updated running statistics, against PyTorch.
     fn compare_training(name: &str) {
         let expected = &serde_json::from_str::<Value>(MODERN).unwrap()[name];
         let (graph, x) = drawn(name, expected);

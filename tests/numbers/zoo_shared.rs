@@ -1,6 +1,6 @@
-//! Trained networks against what PyTorch computes with the same weights on the same pictures.
+//! Trained networks against PyTorch with the same weights and pictures.
 //!
-//! Weights and pictures come from the folder that GRADSCOPE_SHARED names; without it these tests are skipped.
+//! Weights and pictures come from the folder `GRADSCOPE_SHARED`; without it these tests are skipped.
 
 use crate::common::shared::shared;
 use candle_core::{DType, Device, Tensor};
@@ -14,7 +14,7 @@ fn reference(shared: &Path) -> HashMap<String, Tensor> {
     candle_core::safetensors::load(shared.join("models/reference_outputs.safetensors"), &Device::Cpu).unwrap()
 }
 
-/// Logits of `(N, C, H, W)` bytes; `model` is a name with a weight file, or a weight file alone.
+/// Logits of `(N, C, H, W)` bytes; `model` is the name of an architecture with a weight file, or a weight file alone.
 fn logits(model: &str, weights: Option<&Path>, pixels: &Tensor) -> Tensor {
     let architectures = Architectures::new(Folders::models(None), &Arc::default());
     let model = architectures.open(model, weights).unwrap_or_else(|e| panic!("{e:#}"));
@@ -28,7 +28,7 @@ fn assert_close(what: &str, ours: &Tensor, theirs: &Tensor) {
     assert!(greatest < 1e-3, "{what}: logits differ by {greatest}");
 }
 
-/// The first 16 pictures of CIFAR-10's test set: a label, then three planes of 32x32 bytes each.
+/// The first 16 pictures of CIFAR-10's test set: a label byte, followed by three planes of 32x32 bytes each.
 fn cifar(shared: &Path) -> Tensor {
     let bytes = std::fs::read(shared.join("data/cifar10/cifar10_test_2000.bin")).unwrap();
     let pixels = bytes.chunks(3073).take(16).flat_map(|picture| picture[1..].to_vec()).collect();
@@ -108,12 +108,12 @@ fn pictures_of_other_sizes_than_a_networks_own_get_the_logits_that_pytorch_gives
             model.graph.forward(&x).unwrap().logits().unwrap().flatten_all().unwrap().to_vec1().unwrap();
         for (class, theirs) in list(&case["classes"]).into_iter().zip(list(&case["logits"])) {
             let ours = f64::from(logits[class as usize]);
-            assert!((ours - theirs).abs() < 1e-3, "class {class} of {name} at {h}x{w}: {ours} and not {theirs}");
+            assert!((ours - theirs).abs() < 1e-3, "class {class} of {name} at {h}x{w}: {ours} instead of {theirs}");
         }
     }
 }
 
-/// The folder with what `stylize` draws of a picture.
+/// The folder with the output of `stylize` for a picture.
 fn styled(shared: &Path, picture: &Path) -> tempfile::TempDir {
     let out = tempfile::tempdir().unwrap();
     let mut command = std::process::Command::new(env!("CARGO_BIN_EXE_gradscope"));

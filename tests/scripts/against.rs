@@ -1,4 +1,4 @@
-//! What attacks show and what is done against them: why they work, what rounding leaves, defences, training on view.
+//! Explanations of attacks and defenses against them: linearity, rounding, defenses, interactive training.
 
 use crate::common::{failure, host, method, picture, session, tiny, uniform};
 use candle_core::{Device, Tensor};
@@ -9,7 +9,7 @@ use gradscope::script::host::Host;
 use gradscope::script::session::Session;
 use gradscope::script::summary::Frame;
 
-/// A linear network over pictures of the tiny network's size.
+/// A linear network on pictures of the tiny network's size.
 fn linear() -> Model {
     let mut b = Builder::new(&[3, 8, 8]);
     let x = b.add("flatten", op::Flatten, &[0]).unwrap();
@@ -23,12 +23,12 @@ fn linear() -> Model {
     Model { graph: graph.into(), ..tiny() }
 }
 
-/// The tiny picture as a file of bytes has it.
+/// The test picture rounded to 8 bits.
 fn in_bytes() -> Tensor {
     ((picture() * 255.0).unwrap().round().unwrap() / 255.0).unwrap()
 }
 
-/// A session with this method and these parameters, run to its end.
+/// A session with this method and these parameters, run to the end.
 fn ended(host: &Host, mut session: Session, name: &str, set: &[(&str, &str)]) -> (Session, Frame) {
     session.open(host.method(name).unwrap());
     for (parameter, value) in set {
@@ -41,7 +41,7 @@ fn ended(host: &Host, mut session: Session, name: &str, set: &[(&str, &str)]) ->
     (session, frame)
 }
 
-/// The numbers of the frame's first table, row by row; cells that are none are left out.
+/// The numbers of the frame's first table, row by row; other cells are skipped.
 fn table(figures: &[Figure]) -> Vec<Vec<f64>> {
     let rows = figures.iter().find_map(|f| if let Body::Table { rows, .. } = &f.body { Some(rows) } else { None });
     rows.unwrap().iter().map(|row| row.iter().filter_map(|cell| cell.parse().ok()).collect()).collect()
@@ -66,7 +66,7 @@ fn the_logit_of_a_linear_network_moves_by_w_eta() {
     assert!((bent[16][1] - bent[16][2]).abs() > 1e-3, "the tiny network is not linear: {:?}", bent[16]);
 }
 
-/// Two classes by a linear map of the pixels: of their mean over all places, or of each place by itself.
+/// Two classes by a linear function of the pixels: of their mean over all positions, or of each position separately.
 fn two_classes(mean: bool) -> Model {
     let mut b = Builder::new(&[3, 8, 8]);
     let x = if mean {

@@ -1,4 +1,4 @@
-//! What `models/` scripts may say, and how a wrong one is told.
+//! Architecture scripts in `models/`, and the error messages of invalid ones.
 
 use candle_core::{DType, Device, Tensor};
 use gradscope::script::Guard;
@@ -14,7 +14,7 @@ fn within(folder: &Path) -> Architectures {
     Architectures::new(Folders::models(Some(folder)), &Arc::default())
 }
 
-/// A folder with `mine.rhai`: a picture of 3x8x8 and this `build`.
+/// A folder with `mine.rhai`: a 3x8x8 input and this `build`.
 fn folder(build: &str) -> tempfile::TempDir {
     let folder = tempfile::tempdir().unwrap();
     let text = format!("//! Mine.\nconst MODEL = #{{ input: [3, 8, 8] }};\nfn build(x) {{\n    {build}\n}}\n");
@@ -22,7 +22,7 @@ fn folder(build: &str) -> tempfile::TempDir {
     folder
 }
 
-/// The error of such a `build`.
+/// The error of this `build`.
 fn error(build: &str) -> String {
     let folder = folder(build);
     let error = within(folder.path()).build("mine").expect_err(build);
@@ -34,7 +34,7 @@ fn save(path: &Path, tensors: BTreeMap<String, Tensor>) {
     candle_core::safetensors::save(&tensors, path).unwrap();
 }
 
-/// Zeros for every parameter of an architecture.
+/// Zeros for all parameters of an architecture.
 fn zeros(architectures: &Architectures, name: &str) -> BTreeMap<String, Tensor> {
     let parameters = architectures.build(name).unwrap().1.parameters();
     let zeros = |shape: &[usize]| Tensor::zeros(shape, DType::F32, &Device::Cpu).unwrap();
@@ -70,7 +70,7 @@ fn every_kind_of_operation_can_be_built() {
     }
 }
 
-/// A network with the operations of transformers and of gated networks.
+/// A network with the operations of transformers and gated networks.
 fn of_tokens() -> tempfile::TempDir {
     folder(
         r#"x = x.group_norm("gn", 3, #{ eps: 0.001 }).gelu("gelu", #{ approximate: "tanh" }).silu("silu").mish("mish").elu("elu", 0.5)
@@ -155,12 +155,12 @@ fn a_wrong_script_is_told_with_its_line_and_what_would_have_worked() {
         (r#"x.conv("c", 4, 3, #{ padding: "same" })"#, r#"expected a size or [height, width], got "same""#),
         (r#"x.maxpool("p", 2)"#, r#"did you mean "max_pool"?"#),
         (r#"x.linear("fc", 10)"#, "flatten first"),
-        (r#"x.relu("r").relu("r")"#, r#"a layer named "r" already"#),
+        (r#"x.relu("r").relu("r")"#, r#"duplicate layer name "r""#),
         (r#"x.conv("c", 4, 9)"#, "does not fit"),
         (r#"x.conv("c", 4, 3, #{ groups: 2 })"#, "groups"),
         (r#"x.relu("")"#, "needs a name"),
         (r#"concat("c", [x, 1])"#, "takes an array of nodes"),
-        (r#"x.add("a", x.conv("c", 4, 1))"#, "one shape"),
+        (r#"x.add("a", x.conv("c", 4, 1))"#, "cannot broadcast"),
         (r#"x.slice("s", 4, #{ step: 2 })"#, "no dimension 4"),
     ] {
         let text = error(build);
@@ -330,7 +330,7 @@ fn of_two_architectures_with_the_same_tensors_the_one_in_the_files_name_is_taken
     }
 }
 
-/// Numbers by their place, as `scripts/reference/sizes.py` has them.
+/// Values by index, as in `scripts/reference/sizes.py`.
 fn by_place(shape: &[usize], seed: usize) -> Tensor {
     let count = shape.iter().product::<usize>();
     let numbers: Vec<_> = (0..count).map(|i| (((i * 37 + 11 * seed) % 101) as f64 - 50.0) / 100.0).collect();
@@ -342,7 +342,7 @@ fn assert_scores(what: &str, ours: &Tensor, theirs: &serde_json::Value, bound: f
     let ours: Vec<f64> = ours.to_dtype(DType::F64).unwrap().flatten_all().unwrap().to_vec1().unwrap();
     let theirs: Vec<f64> = theirs.as_array().unwrap().iter().map(|v| v.as_f64().unwrap()).collect();
     let far = ours.iter().zip(&theirs).fold(0.0, |m: f64, (a, b)| m.max((a - b).abs()));
-    assert!(ours.len() == theirs.len() && far < bound, "{what}: {ours:?} and not {theirs:?}");
+    assert!(ours.len() == theirs.len() && far < bound, "{what}: {ours:?} instead of {theirs:?}");
 }
 
 #[test]
@@ -381,11 +381,15 @@ fn what_is_cut_and_pooled_follows_the_pictures_size() {
 fn a_picture_that_a_network_cannot_take_is_refused_with_both_sizes() {
     let picture = |h: usize, w: usize| Tensor::zeros((1, 3, h, w), DType::F32, &Device::Cpu).unwrap();
     for (build, size, says) in [
-        (r#"x.flatten("f").linear("fc", 5)"#, (8, 9), "layer \"fc\" (linear): it reads 192 features, got 216"),
-        (r#"x.reshape("v", [3, 64]).flatten("f").linear("fc", 5)"#, (10, 8), "layer \"v\" (reshape): 240 values"),
+        (r#"x.flatten("f").linear("fc", 5)"#, (8, 9), "layer \"fc\" (linear): expects 192 features, got 216"),
+        (
+            r#"x.reshape("v", [3, 64]).flatten("f").linear("fc", 5)"#,
+            (10, 8),
+            "layer \"v\" (reshape): cannot reshape 240 elements",
+        ),
         (r#"x.conv("c", 2, 7).global_avg_pool("g")"#, (9, 4), "layer \"c\" (conv)"),
         (r#"x.max_pool("p", 6).global_avg_pool("g")"#, (20, 5), "layer \"p\" (max_pool)"),
-        (r#"x.slice("s", 2, #{ start: 6 }).global_avg_pool("g")"#, (6, 8), "layer \"s\" (slice): 6::1 takes nothing"),
+        (r#"x.slice("s", 2, #{ start: 6 }).global_avg_pool("g")"#, (6, 8), "layer \"s\" (slice): 6::1 selects nothing"),
         (r#"x.crop("r", [1, 3]).global_avg_pool("g")"#, (8, 6), "layer \"r\" (crop)"),
     ] {
         let folder = folder(build);

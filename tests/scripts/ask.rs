@@ -1,4 +1,4 @@
-//! Methods that ask other methods: `answer(cx, "gradcam", #{ … })`.
+//! Methods that call other methods: `answer(cx, "gradcam", #{ … })`.
 
 use crate::common::{failure, host, method, one_shot, picture, session};
 use gradscope::data::write_whole;
@@ -12,7 +12,7 @@ use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 use tempfile::TempDir;
 
-/// What a method gives when run to its end.
+/// The figures of a method that is run to its end.
 fn whole(session: &mut Session, host: &Host) -> anyhow::Result<Vec<Figure>> {
     let mut frame = session.run(host)?;
     while session.can_go_on() {
@@ -21,7 +21,7 @@ fn whole(session: &mut Session, host: &Host) -> anyhow::Result<Vec<Figure>> {
     Ok(frame.figures)
 }
 
-/// The values of the figures of this body on the tiny network.
+/// The values of the figures that this body returns on the tiny network.
 fn values(body: &str) -> Vec<Vec<f32>> {
     let host = host();
     let mut session = session(&host);
@@ -30,7 +30,7 @@ fn values(body: &str) -> Vec<Vec<f32>> {
     figures.iter().map(|f| f.values().expect("a map").data.to_vec()).collect()
 }
 
-/// A host with these methods in a folder of its own, and the folder.
+/// A host with these methods in a temporary folder, and the folder.
 fn host_with(methods: &[(&str, &str)]) -> (Host, TempDir) {
     let folder = TempDir::new().unwrap();
     for (name, text) in methods {
@@ -235,7 +235,7 @@ fn drawn_weights_keep_their_deviation_and_leave_the_other_layers_as_they_are() {
     assert!((all[0][0] / all[0][1] - 1.0).abs() < 0.15, "{:?}", all[0]);
     assert_eq!(all[1], all[2]);
     assert_ne!(all[3], all[4]);
-    assert_eq!(all[3], all[5], "the draw depends on seed and name only");
+    assert_eq!(all[3], all[5], "the result depends only on the seed and the name");
     assert_ne!(all[5], all[6]);
     let host = host();
     let mut session = session(&host);
@@ -255,13 +255,13 @@ fn argsort_and_ranks_are_those_of_pytorch_and_scipy() {
     assert_eq!(all[3], [7.0, 4.5, 6.0, 4.5, 2.5, 1.0, 8.0, 2.5]);
 }
 
-/// Keeps what is told of progress.
+/// Records progress messages.
 #[derive(Default)]
 struct Told(Mutex<Vec<(String, usize)>>);
 
 impl Observer for Told {
     fn show(&self, _: Vec<Figure>) {
-        panic!("figures of a method that is asked are not shown");
+        panic!("figures of a called method are not shown");
     }
 
     fn progress(&self, what: &str, done: usize, _: usize) {

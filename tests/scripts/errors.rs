@@ -1,4 +1,4 @@
-//! What a person reads when a script is wrong.
+//! Error reports of scripts.
 
 use crate::common::{answer, failure, host, one_shot, source};
 use gradscope::script::summary::Report;
@@ -15,7 +15,7 @@ fn a_report_has_message_place_excerpt_and_caret() {
     assert_eq!(line.char_indices().nth(caret.find('^').expect("a caret")).expect("below").1, 'r', "{text}");
 }
 
-/// Bodies of `run(cx)` that are wrong; line 3 is the first. Message, line, advice.
+/// Invalid bodies of `run(cx)`, which start on line 3. Message, line, advice.
 const WRONG: &[(&str, &str, usize, &str)] = &[
     ("let a = 8 / 255;", "8 / 255 is not a whole number", 3, "8.0 / 255"),
     ("let a = 7;\na /= 2;", "7 / 2 is not a whole number", 4, "7.0 / 2"),
@@ -43,7 +43,7 @@ const WRONG: &[(&str, &str, usize, &str)] = &[
     ("unknown_name", "unknown_name", 3, "only see their own variables"),
     ("throw \"out of luck\";", "out of luck", 3, ""),
     ("heatmap(cx.input, \"map\", #{ ovr: cx.input })", "ovr", 3, "did you mean \"over\"?"),
-    ("cx.model.forward(zeros([1, 3]))", "the network reads (N, 3, 8, 8) pictures", 3, ""),
+    ("cx.model.forward(zeros([1, 3]))", "the network expects (N, 3, 8, 8) pictures", 3, ""),
     ("3", "a method must return a figure", 2, ""),
 ];
 

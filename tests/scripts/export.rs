@@ -1,4 +1,4 @@
-//! Results as files: each figure is painted once, and `result.json` names what was written.
+//! Exported results: each figure is rendered once, and `result.json` lists the files.
 
 use crate::common::{host, session};
 use gradscope::render::{Body, Figure};
@@ -7,7 +7,7 @@ use std::cell::RefCell;
 use std::fs;
 use std::path::Path;
 
-/// The titles of figures in the order in which they were painted while a method's result was written into a folder.
+/// The titles of figures in the order in which they were rendered while a result was exported to a folder.
 fn painted(method: &str, folder: &Path) -> (Vec<Figure>, Vec<String>) {
     let host = host();
     let mut session = session(&host);

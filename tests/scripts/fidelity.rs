@@ -1,6 +1,6 @@
-//! Measures of maps: their definitions against SciPy and PyTorch, and the laws that hold whatever the network.
+//! Fidelity measures of maps: their definitions against SciPy and PyTorch, and properties that hold for every network.
 //!
-//! The numbers are in `tests/fixtures/fidelity.json`, written by `scripts/reference/fidelity.py`.
+//! The expected values are in `tests/fixtures/fidelity.json`, written by `scripts/reference/fidelity.py`.
 
 use crate::common::{LABELS, answer, host, picture, session, uniform};
 use candle_core::{Device, Tensor};
@@ -20,13 +20,13 @@ fn map() -> Tensor {
     Tensor::from_vec(uniform(7, 64), (1, 1, 8, 8), &Device::Cpu).unwrap()
 }
 
-/// A map of zeros with `value` at each of `places`.
+/// A map that is `value` at each of `places` and 0 elsewhere.
 fn spots(places: &[usize], value: f32) -> Tensor {
     let values = (0..64).map(|i| if places.contains(&i) { value } else { 0.0 }).collect::<Vec<_>>();
     Tensor::from_vec(values, (1, 1, 8, 8), &Device::Cpu).unwrap()
 }
 
-/// What a measure shows at its end; `map` is judged, or a method's.
+/// The final figures of a measure; it evaluates `map`, or a method's map if `None`.
 fn ask(session: &mut Session, host: &Host, measure: &str, map: Option<Tensor>, set: &[(&str, &str)]) -> Vec<Figure> {
     session.open(host.method(measure).expect("it compiles"));
     for (name, value) in set {
@@ -42,7 +42,7 @@ fn ask(session: &mut Session, host: &Host, measure: &str, map: Option<Tensor>, s
     frame.figures
 }
 
-/// The same on the tiny network, asked about class 2.
+/// The same on the tiny network, for class 2.
 fn measured(measure: &str, map: Option<Tensor>, set: &[(&str, &str)]) -> Vec<Figure> {
     let host = host();
     let mut session = session(&host);
@@ -50,7 +50,7 @@ fn measured(measure: &str, map: Option<Tensor>, set: &[(&str, &str)]) -> Vec<Fig
     ask(&mut session, &host, measure, map, set)
 }
 
-/// The number in a table's row of this name, in its column `column`.
+/// The number in the table row with this name, in column `column`.
 fn cell(figures: &[Figure], row: &str, column: usize) -> f64 {
     let rows = figures.iter().filter_map(|f| match &f.body {
         Body::Table { rows, .. } => Some(rows),
@@ -72,7 +72,7 @@ fn near(ours: f64, theirs: f64, bound: f64) {
     assert!((ours - theirs).abs() <= bound, "{ours} instead of {theirs}");
 }
 
-/// A network that is one linear layer without a bias, behind its normalisation.
+/// A network with one linear layer without a bias, after its normalization.
 fn linear() -> Model {
     let tiny = crate::common::tiny();
     let mut b = Builder::new(&[3, 8, 8]);

@@ -1,4 +1,4 @@
-//! Attacks: each fools the program's own network, stays in its ball and in [0, 1], and asks no more than it says.
+//! Attacks: each fools the embedded network, stays within its ε-ball and [0, 1], and respects its query budget.
 
 use crate::common::host;
 use candle_core::{Device, Tensor};
@@ -16,14 +16,14 @@ fn shapes(host: &Host) -> Model {
     Architectures::new(Folders::models(None).embedded_only(), host.guard()).open("shapes", None).unwrap()
 }
 
-/// The program's own network on a picture of a set that it draws.
+/// The embedded network on a picture of a synthetic set.
 fn own(host: &Host, set: &str, picture: usize) -> Session {
     let model = shapes(host);
     let x = synthetic::open(set).unwrap().batch(&[picture], &model.card.preprocess()).unwrap();
     Session::new(host, model, set, x).unwrap()
 }
 
-/// The end of an attack.
+/// The final state of an attack.
 struct End {
     figures: Vec<Figure>,
     scalars: Vec<(String, Vec<f64>)>,
@@ -184,14 +184,14 @@ fn a_turned_picture_is_the_picture_where_nothing_is_turned() {
     assert!(end.linf() < 1e-6 && !end.fooled());
 }
 
-/// `z = scale · (W x + b)` of a picture, and softmax behind it where only decisions are to be left.
+/// `z = scale · (W x + b)` of a picture, optionally followed by softmax, so that only decisions remain.
 fn linear(weight: &[f32], bias: &[f32], shape: [usize; 3], scale: f64, softmax: bool) -> Model {
     let (inputs, classes) = (shape.iter().product(), bias.len());
     let mut b = Builder::new(&shape);
     let x = b.add("flatten", op::Flatten, &[0]).unwrap();
     let x = b.add("fc", op::Linear { input: inputs, output: classes, bias: true }, &[x]).unwrap();
     let x = if softmax { b.add("softmax", op::Softmax::default(), &[x]).unwrap() } else { x };
-    // As one who takes probabilities for logits would build it.
+    // The mistake of treating probabilities as logits.
     b.set_logits(x);
     let w = (Tensor::from_slice(weight, (classes, inputs), &Device::Cpu).unwrap() * scale).unwrap();
     let bias = (Tensor::from_slice(bias, classes, &Device::Cpu).unwrap() * scale).unwrap();
@@ -199,7 +199,7 @@ fn linear(weight: &[f32], bias: &[f32], shape: [usize; 3], scale: f64, softmax: 
     let graph = b.finish(x).unwrap().with_weights(weights.into()).unwrap();
     let card = Card {
         name: "linear".into(),
-        summary: "a network of the tests".into(),
+        summary: "a test network".into(),
         input: shape,
         resize: None,
         mean: vec![0.0; shape[0]],
@@ -236,11 +236,11 @@ fn attacks_on_scores_ask_for_no_gradient() {
     }
 }
 
-/// Foolbox 3.3.4's Carlini & Wagner reaches 0.92026 on this network; the border is 1.3/√2 away.
+/// Foolbox 3.3.4's Carlini & Wagner attack reaches 0.92026 on this network; the decision boundary is 1.3/√2 away.
 #[test]
 fn carlini_and_wagner_find_the_border_of_an_affine_network() {
     let host = host();
-    // Inputs between -10 and 10 as pixels between 0 and 1: x = 20 p - 10.
+    // Inputs from -10 to 10 as pixels from 0 to 1: x = 20 p - 10.
     let weight = [1.0, 0.0, 0.0, 1.0, -1.0, -1.0].map(|w: f32| 20.0 * w);
     let bias = [0.0 - 10.0, 0.2 - 10.0, 0.1 + 20.0];
     let x = Tensor::new(&[[[[12.0f32 / 20.0, 10.5 / 20.0]]]], &Device::Cpu).unwrap();

@@ -1,4 +1,4 @@
-//! Nothing to do: an attack on a picture that fools the network already takes no step, whatever the attack is.
+//! Nothing to do: no attack takes a step on a picture that is already misclassified.
 
 use crate::common::{answer, host, method, session};
 use gradscope::data::synthetic;
@@ -10,7 +10,7 @@ use gradscope::script::method::Method;
 use gradscope::script::method::data::Data;
 use gradscope::script::session::Session;
 
-/// Every attack there is.
+/// All attacks.
 fn attacks(host: &Host) -> Vec<Method> {
     let all: Vec<_> = host.plugins().names().iter().map(|n| host.method(n).unwrap()).filter(|m| m.attack).collect();
     assert!(all.len() >= 18, "{} attacks", all.len());
@@ -26,7 +26,7 @@ fn last(session: &Session, name: &str) -> f64 {
     scalars.iter().find(|(n, _)| n == name).unwrap_or_else(|| panic!("no {name}")).1
 }
 
-/// The class that the network names, and another one.
+/// The predicted class, and another one.
 fn classes(host: &Host) -> (usize, usize) {
     let said = session(host).classes(host, 2).unwrap();
     (said[0].class, said[1].class)
@@ -127,15 +127,15 @@ fn a_run_that_ended_fooled_goes_on_by_one_step_and_anew_it_stops_again() {
     session.run(&host).unwrap();
     assert!(session.unstop(&host).unwrap() && session.can_go_on());
     let frame = session.next(&host).unwrap();
-    assert_eq!((frame.step, frame.done.clone()), (1, None), "the step that was not to be taken");
+    assert_eq!((frame.step, frame.done.clone()), (1, None), "the step beyond the stop condition");
     assert!(last(&session, "linf") > 0.0);
-    assert!(!session.unstop(&host).unwrap(), "it is off already");
+    assert!(!session.unstop(&host).unwrap(), "stop is already off");
     let anew = session.run(&host).unwrap();
     assert_eq!(anew.step, 0);
     assert!(anew.done.is_some(), "stop is on again");
     session.open(host.method("boundary").unwrap());
     session.run(&host).unwrap();
-    assert!(!session.unstop(&host).unwrap(), "what never stops has nothing to switch off");
+    assert!(!session.unstop(&host).unwrap(), "a method that never stops has no stop parameter to switch off");
 }
 
 #[test]
@@ -148,7 +148,7 @@ fn another_parameter_after_nothing_to_do_begins_the_attack() {
     session.run(&host).unwrap();
     session.set("epsilon", "4").unwrap();
     let still = session.step(&host).unwrap();
-    assert_eq!((still.step, still.done.is_some()), (0, true), "still nothing to do");
+    assert_eq!((still.step, still.done.is_some()), (0, true), "there is still nothing to do");
     session.set("goal", &other.to_string()).unwrap();
     let frame = session.step(&host).unwrap();
     assert_eq!(frame.step, 1);

@@ -1,4 +1,4 @@
-//! Folders of methods: their sub-folders are groups, and a method is called by its file's name alone.
+//! Plugin folders: subfolders are groups, and a method is called by its file name alone.
 
 use crate::common::host;
 use gradscope::script::folders::Folders;
@@ -8,12 +8,12 @@ use std::fs;
 use std::path::Path;
 use tempfile::TempDir;
 
-/// A method of this declaration.
+/// The source of a method with this declaration.
 fn method(declared: &str) -> String {
     format!("//! Shows the input.\nconst PLUGIN = #{{ {declared} }};\nfn run(cx) {{ image(cx.input, \"input\") }}\n")
 }
 
-/// A folder with these files, and a host that looks there first.
+/// A folder with these files, and a host that searches it first.
 fn folder_with(files: &[(&str, &str)]) -> (Host, TempDir) {
     let folder = TempDir::new().unwrap();
     for (path, declared) in files {
@@ -126,7 +126,7 @@ fn links_that_lead_in_circles_or_nowhere_are_harmless() {
     assert!(host.methods().iter().all(|row| row.broken.is_none()));
 }
 
-/// The shipped methods, by name: their files.
+/// The shipped methods: name and files.
 fn shipped() -> BTreeMap<String, Vec<String>> {
     let mut files = BTreeMap::<_, Vec<_>>::new();
     let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("plugins");
@@ -144,7 +144,7 @@ fn shipped() -> BTreeMap<String, Vec<String>> {
 fn every_shipped_method_lies_in_the_folder_of_its_group_and_has_a_name_of_its_own() {
     let host = host();
     let shipped = shipped();
-    assert_eq!(host.plugins().names(), shipped.keys().cloned().collect::<Vec<_>>(), "all lie in folders");
+    assert_eq!(host.plugins().names(), shipped.keys().cloned().collect::<Vec<_>>(), "all are in folders");
     for (name, folders) in shipped {
         assert_eq!([host.method(&name).unwrap().group], *folders, "{name}");
     }

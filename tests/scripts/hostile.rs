@@ -1,4 +1,4 @@
-//! Scripts that mean harm, or that never end.
+//! Malicious scripts, and scripts that never end.
 
 use crate::common::{failure, host, method, one_shot, picture, session, source, tiny};
 use gradscope::script::folders::Folders;
@@ -7,7 +7,7 @@ use gradscope::script::session::Session;
 use gradscope::script::summary::Report;
 use std::time::{Duration, Instant};
 
-/// Runs a one-shot body, cancels it after 50 ms, and says how long it went on.
+/// Runs a one-shot body, cancels it after 50 ms, and returns how long it kept running after that.
 fn cancelled(body: &str) -> Duration {
     cancelled_after(body, Duration::from_millis(50))
 }
@@ -44,7 +44,7 @@ fn a_cancel_ends_any_endless_script_within_a_tenth_of_a_second() {
     }
 }
 
-/// Each takes from some seconds to hours where it is left alone.
+/// Each takes from seconds to hours unless it is cancelled.
 #[test]
 fn a_cancel_ends_any_long_native_step() {
     for body in [
@@ -124,7 +124,7 @@ fn hoarding_tensors_is_an_error_and_what_was_hoarded_is_freed() {
     let before = resident();
     let report = failure("let all = [];\nloop { all.push(ones([512, 1024, 1024])); }");
     assert!(report.message.contains("memory") || report.message.contains("GiB"), "{report}");
-    // Other tests of this process hold memory of their own for a while.
+    // Other tests of this process hold memory temporarily.
     let freed = || resident() < before + (512 << 20);
     for _ in 0..300 {
         if freed() {
@@ -135,7 +135,7 @@ fn hoarding_tensors_is_an_error_and_what_was_hoarded_is_freed() {
     panic!("{before} before, {} after", resident());
 }
 
-/// Bytes that this process holds; 0 where the system does not tell.
+/// Resident memory of this process in bytes; 0 if unavailable.
 fn resident() -> usize {
     let text = std::fs::read_to_string("/proc/self/statm").unwrap_or_default();
     text.split_whitespace().nth(1).and_then(|pages| pages.parse::<usize>().ok()).unwrap_or(0) * 4096
@@ -193,7 +193,7 @@ fn native_code_that_panics_is_an_error_of_the_script_and_the_host_goes_on() {
     assert!(session.run(&host).is_ok());
 }
 
-/// A folder of scripts, and the error of the method `main` in it.
+/// The error of the method `main` in a folder of these scripts; empty if there is none.
 fn import_error(files: &[(&str, &str)]) -> String {
     let folder = tempfile::tempdir().expect("a folder");
     let plugins = folder.path().join("plugins");

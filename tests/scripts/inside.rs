@@ -1,5 +1,5 @@
-//! DeepLIFT, excitation backprop and FullGrad hold their laws and the numbers of other implementations; the panels of the
-//! network show what is there.
+//! DeepLIFT, excitation backprop and FullGrad satisfy their conservation properties and agree with other implementations; the
+//! figures of `network`, `filters` and `grid` show the right values.
 
 use crate::common::{answer, host, picture, session, tiny, uniform};
 use candle_core::{Device, Tensor};
@@ -10,7 +10,7 @@ use gradscope::render::{Body, Figure};
 use gradscope::script::session::Session;
 use serde_json::Value;
 
-/// Figures of a shipped method on the tiny network, asked about class 1.
+/// Figures of a shipped method on the tiny network, for class 1.
 fn figures(name: &str, settings: &[(&str, &str)]) -> Vec<Figure> {
     run(session(&host()), name, settings).unwrap_or_else(|e| panic!("{name}: {e}"))
 }
@@ -35,7 +35,7 @@ fn conv(input: usize, output: usize, side: usize) -> op::Conv {
     op::Conv { input, output, kernel: (side, side), slide, bias: true }
 }
 
-/// The tiny network's card with another graph, its weights drawn.
+/// A session with the tiny network's card, another graph and random weights.
 fn session_of(build: fn(&mut Builder) -> usize) -> Session {
     let mut b = Builder::new(&[3, 8, 8]);
     let end = build(&mut b);
@@ -56,7 +56,7 @@ fn values(figures: &[Figure], title: &str) -> Vec<f64> {
     named(figures, title).values().unwrap().data.iter().map(|&v| f64::from(v)).collect()
 }
 
-/// The number in a table's row.
+/// The number in a table row.
 fn cell(figures: &[Figure], table: &str, row: &str) -> f64 {
     let Body::Table { rows, .. } = &named(figures, table).body else { panic!("{table} is no table") };
     rows.iter().find(|r| r[0].starts_with(row)).unwrap()[1].parse().unwrap()
@@ -157,7 +157,7 @@ fn the_network_panel_shows_the_values_of_one_layer_or_of_all() {
     );
     let all = figures("network", &[("show", "all"), ("most", "200")]);
     let filters = named(&all, "conv2.weight");
-    assert_eq!(filters.values().unwrap().shape, [24, 3, 3], "six outputs read four channels each");
+    assert_eq!(filters.values().unwrap().shape, [24, 3, 3], "six outputs with four input channels each");
     assert_eq!(filters.part().as_deref(), Some("16 of 24"));
     assert_eq!(named(&all, "fc.weight").values().unwrap().shape, [5, 96]);
     let Body::Table { rows, .. } = &named(&all, "layers").body else { panic!("no table") };

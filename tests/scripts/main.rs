@@ -1,7 +1,7 @@
-//! Scripts: what wrong and hostile ones do, what steps keep, what methods and architectures answer, and the worker thread.
+//! Scripts: errors, limits, steps, methods, architectures, and the worker thread.
 #![allow(clippy::unwrap_used)]
 
-/// As in the program: hoarded tensors are counted.
+/// As in the program: allocations are counted, so that hoarded tensors are noticed.
 #[global_allocator]
 static ALLOCATOR: gradscope::memory::Counting = gradscope::memory::Counting;
 

@@ -1,4 +1,4 @@
-//! Values that hold values that hold values: they end in an error or in an answer, and never end the program.
+//! Deeply nested values: they lead to an error or a result, and never crash the program.
 
 use crate::common::{failure, host, method, one_shot, session, source};
 use gradscope::script::host::Host;
@@ -6,7 +6,7 @@ use gradscope::script::summary::Report;
 use std::sync::mpsc::RecvTimeoutError;
 use std::time::Duration;
 
-/// Runs a one-shot body, ended after some seconds; an error is told.
+/// Runs a one-shot body with a time limit; returns the error, if any.
 fn told_soon(host: &Host, body: &str) -> Option<String> {
     let mut session = session(host);
     session.open(method(host, &one_shot(body)));
@@ -25,7 +25,7 @@ fn told_soon(host: &Host, body: &str) -> Option<String> {
     told
 }
 
-/// Runs a one-shot body, which may end well or not; an error is told.
+/// Runs a one-shot body; returns the error, if any.
 fn told(host: &Host, body: &str) -> Option<String> {
     let mut session = session(host);
     session.open(method(host, &one_shot(body)));
@@ -36,19 +36,19 @@ fn told(host: &Host, body: &str) -> Option<String> {
 fn whatever_grows_by_nesting_ends_in_an_error() {
     let host = host();
     for body in [
-        // A closure in closures, as long as there is memory.
+        // Closures nested until memory runs out.
         "let f = |x| x; for i in 0..10000000 { let g = f; f = |x| g.call(x); }",
         "let f = 0; loop { let g = f; f = || g; }",
         "let f = 0; loop { let g = [f]; f = #{ a: || g }; }",
         "let f = 0; loop { let g = #{ a: f, b: [1] }; f = || [g]; }",
         "let f = || 1; loop { f = f.curry(f); }",
         "let f = Fn(\"idle\"); loop { f = f.curry(f); }\n}\nfn idle() {",
-        // From the outside in: each closure gets what it holds later.
+        // Nested from the outside in: each closure receives its captured value later.
         "let c = 0; let f = || c; let set = |v| c = v;\nloop { let d = 0; let next = |v| d = v; set.call(|| d); set = next; }",
-        // By `this`.
+        // Through `this`.
         "let f = 0; f.nest()\n}\nfn nest() { loop { this = Fn(\"idle\").curry(this); }\n}\nfn idle() {",
         "let f = []; f.nest()\n}\nfn nest() { loop { this = [this]; }",
-        // What a closure that native code calls makes.
+        // Created by closures that native functions call.
         "let a = []; a.pad(20000, 0); loop { a.reduce(|f, x| || f, 0); let b = a.map(|x| || a); a = b; }",
         "let all = []; loop { let f = 0; for i in 0..20000 { let g = f; f = || g; } all.push(f); }",
         "let m = #{}; let i = 0; loop { let n = #{}; n[`k${i}`] = m; m = n; i += 1; }",
@@ -58,7 +58,7 @@ fn whatever_grows_by_nesting_ends_in_an_error() {
         "let a = [[]]; loop { let b = a; a[0] = b; }",
         "let f = 0; loop { let g = f; f = [|| g, || g]; }",
     ] {
-        let error = told_soon(&host, body).unwrap_or_else(|| panic!("{body} came to an end"));
+        let error = told_soon(&host, body).unwrap_or_else(|| panic!("{body} returned"));
         let known = [
             "small values",
             "memory",
@@ -71,7 +71,7 @@ fn whatever_grows_by_nesting_ends_in_an_error() {
         ];
         assert!(known.iter().any(|part| error.contains(part)), "{body}: {error}");
     }
-    // The host goes on.
+    // The host is still usable.
     assert_eq!(told(&host, "[]"), None);
 }
 
@@ -151,7 +151,7 @@ fn a_state_nested_as_deep_as_is_allowed_is_kept_and_taken_up() {
     session.step(&host).unwrap();
 }
 
-/// Pieces of syntax repeated many times, each in its own way.
+/// Pieces of syntax, each repeated many times in its own way.
 fn deep_texts(n: usize) -> Vec<String> {
     let many = |piece: &str| piece.repeat(n);
     vec![
@@ -225,7 +225,7 @@ fn texts_of_deep_or_endless_syntax_are_compiled_or_refused() {
                 session.open(method);
                 drop(session.run(&host));
             }
-            // At the top of a file, too.
+            // Also at the top level of a file.
             drop(host.compile(source(&text)));
         }
     }

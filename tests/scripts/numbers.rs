@@ -1,8 +1,8 @@
-//! The tensor functions of scripts say what PyTorch says.
+//! The tensor functions of scripts agree with PyTorch.
 
 use crate::common::answer;
 
-/// Expressions and what they print.
+/// Expressions and their printed values.
 const EXPRESSIONS: &[(&str, &str)] = &[
     ("arange(6).reshape([2, 3]).sum(1).to_array()", "[3.0, 12.0]"),
     ("arange(6).reshape([2, -1]).sum(0, true).shape", "[1, 3]"),
@@ -145,7 +145,7 @@ fn seeds_rules_and_targets_of_a_walk() {
     }
 }
 
-/// What a walk with these rules gives at the input of the tiny network, summed over colours and rows.
+/// The relevance at the input of the tiny network for these rules, summed over colors and rows.
 fn relevance(rules: &str) -> String {
     answer(&format!(
         "let t = cx.model.forward(cx.input);

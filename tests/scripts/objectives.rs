@@ -1,4 +1,4 @@
-//! Objectives: one number made of activations, differentiated by what it was made of.
+//! Objectives: scalar functions of activations, and their gradients.
 
 use crate::common::{answer, failure, host, method, one_shot, picture, tiny};
 use candle_core::{DType, Device};
@@ -7,7 +7,7 @@ use gradscope::render::Body;
 use gradscope::script::session::Session;
 use std::sync::Arc;
 
-/// What a one-shot script answers where everything is computed in f64.
+/// The answer of a one-shot script, computed in f64.
 fn answer_in_f64(body: &str) -> f64 {
     let host = host();
     let model = tiny();
@@ -22,7 +22,7 @@ fn answer_in_f64(body: &str) -> f64 {
     }
 }
 
-/// Objectives of the tiny network that are smooth where its picture is.
+/// Objectives of the tiny network that are smooth at the test picture.
 const OBJECTIVES: &[(&str, &str)] = &[
     ("squares", "(a[\"conv1\"] ** 2).mean()"),
     ("deep dream", "0.5 * a[\"relu2\"].square().sum()"),

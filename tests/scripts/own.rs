@@ -1,4 +1,4 @@
-//! A method of one's own is a few lines of script, and does what its formula says: an attack, and a rule of relevance.
+//! Custom methods: a few lines of script are enough for an attack or a relevance rule, and they compute what the formula says.
 
 use crate::common::{host, picture, session, tiny};
 use candle_core::{Device, Tensor};
@@ -53,7 +53,7 @@ fn the_epsilon_rule_by_hand_gives_the_numbers_of_lrp() {
     }
 }
 
-/// The gradient of the cross-entropy by the picture.
+/// The gradient of the cross-entropy with respect to the picture.
 fn gradient(x: &[f64], class: usize) -> Vec<f64> {
     let model = tiny();
     let x: Vec<f32> = x.iter().map(|&v| v as f32).collect();
@@ -98,7 +98,7 @@ fn its_steps_are_those_of_the_formula_in_plain_numbers() {
         let far = shown.data.iter().zip(&x).map(|(a, b)| (f64::from(*a) - b).abs()).fold(0.0, f64::max);
         assert!(far < 1e-5, "step {n} is {far} away");
         if frame.done.is_some() {
-            assert!(n > 2, "it is over too soon to tell");
+            assert!(n > 2, "the attack ended too early to compare");
             return;
         }
     }

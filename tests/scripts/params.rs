@@ -1,4 +1,4 @@
-//! Parameters: declared once, checked whenever they are set.
+//! Parameters: declared once, validated on every change.
 
 use crate::common::{host, method, session};
 use gradscope::script::session::Session;

@@ -1,8 +1,8 @@
-//! Methods that take parts of the picture, or of a layer, away.
+//! Methods that remove parts of the picture, or of a layer.
 
 use crate::common::answer as said;
 
-/// Weights of a game of five: each piece's own worth, and what the first two are worth together.
+/// A game with five players: the value of each one, and the interaction of the first two.
 const GAME: &str = "let own = tensor([0.5, -1.0, 2.0, 0.0, 0.25]);
     let worth = |z| (z * own).sum(1) + 3.0 * z.select(1, 0) * z.select(1, 1) + 0.125;";
 

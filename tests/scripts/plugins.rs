@@ -1,4 +1,4 @@
-//! Every method that is shipped, on the tiny network: at its defaults and at every extreme of its parameters.
+//! Every shipped method on the tiny network: at its defaults and at the extremes of its parameters.
 
 use crate::common::{host, session};
 use gradscope::render::Figure;
@@ -6,7 +6,7 @@ use gradscope::script::host::Host;
 use gradscope::script::session::Session;
 use gradscope::script::summary::{ParamKind, ParamRow};
 
-/// Runs a method and, when it has steps, three of them.
+/// Runs a method and, if it has steps, three of them.
 fn run(session: &mut Session, host: &Host) -> anyhow::Result<Vec<Figure>> {
     let mut frame = session.run(host)?;
     for _ in 0..3 {
@@ -17,13 +17,13 @@ fn run(session: &mut Session, host: &Host) -> anyhow::Result<Vec<Figure>> {
     Ok(frame.figures)
 }
 
-/// The values at the edges of what a parameter may be.
+/// The extreme values of a parameter.
 fn extremes(row: &ParamRow) -> Vec<String> {
     match &row.kind {
         ParamKind::Number(low, high) | ParamKind::Pixels(low, high) => vec![low.to_string(), high.to_string()],
         ParamKind::Integer(low, high) => vec![low.to_string(), (*high).min(low + 20).to_string()],
         ParamKind::Switch => vec!["true".into(), "false".into()],
-        // Another method is asked: whether each answers is held elsewhere.
+        // The method that is called; every_method tests the others.
         ParamKind::Choice(choices) if row.name == "method" => vec!["saliency".into(), choices[0].clone()],
         ParamKind::Choice(choices) => choices.clone(),
         ParamKind::Class => vec!["0".into(), "4".into(), "none".into()],
@@ -43,7 +43,7 @@ fn every_method_compiles_and_says_what_it_does() {
     }
 }
 
-/// What methods say that cannot be asked so; they are right.
+/// Expected errors of methods that do not support the tiny network or a parameter value.
 const REFUSALS: [&str; 9] = [
     "inaudible needs waveforms",
     "read_as needs a network that reads letter by letter",
@@ -74,11 +74,11 @@ fn every_method_runs_at_its_defaults_and_at_every_extreme() {
                 answer => answer.unwrap_or_else(|e| panic!("{name} {case:?}: {e:#}")),
             };
             assert!(!figures.is_empty(), "{name} {case:?} shows nothing");
-            // What no patch covers and no mask shows has no value.
+            // Positions that no patch or mask covers have no value.
             let gaps = ["occlusion", "rise"].contains(&&*name);
             for values in figures.iter().filter_map(Figure::values) {
                 let all = values.data.iter().all(|v| v.is_finite() || (gaps && v.is_nan()));
-                assert!(all, "{name} {case:?} has values that are no numbers");
+                assert!(all, "{name} {case:?} has non-finite values");
             }
         }
     }
@@ -104,7 +104,7 @@ fn outputs_have_the_names_that_others_call() {
     }
 }
 
-/// The map that occlusion ends with on the tiny network's 8x8 picture, and what it says of its progress.
+/// The final map of occlusion on the tiny network's 8x8 picture, and its progress message.
 fn occluded(patch: usize, stride: usize) -> (Vec<f32>, String) {
     let host = host();
     let mut session = session(&host);

@@ -1,4 +1,4 @@
-//! Rules written in a script against the native ones, predicates, ledgers and coverage.
+//! Rules written in scripts compared with the native ones, and predicates, ledgers and coverage.
 
 use crate::common::{answer, failure, host, method, one_shot, session, uniform};
 use candle_core::{Device, Tensor};
@@ -11,7 +11,7 @@ use gradscope::script::host::Host;
 use gradscope::script::session::Session;
 use std::sync::Arc;
 
-/// A rule by its native name, and the same by hand.
+/// A native rule, and the same rule in a script.
 const PAIRS: [(&str, &str); 10] = [
     ("epsilon(0.01)", "|s, r| s.x * s.vjp(r / s.y.stabilize(0.01))"),
     ("flat()", "|s, r| s.share(r, [[ones_like(s.x), ones_like(s.weight)]])"),
@@ -126,7 +126,7 @@ fn the_balance_of_a_walk_adds_up_to_what_it_started_from() {
     assert_eq!(answer(&body), "true true true true");
 }
 
-/// What the caption of `lrp`'s map says, the sum of the map, and the class's logit.
+/// The caption of `lrp`'s map, the sum of the map, and the class's logit.
 fn told(class: usize, set: &[(&str, &str)]) -> (String, f64, f64) {
     let host = host();
     let mut session = session(&host);
@@ -142,7 +142,7 @@ fn told(class: usize, set: &[(&str, &str)]) -> (String, f64, f64) {
     (note.clone(), values.data.iter().map(|v| f64::from(*v)).sum(), logit.unwrap())
 }
 
-/// The number before a percent sign that stands behind these words.
+/// The percentage that follows these words.
 fn percent(note: &str, behind: &str) -> f64 {
     let rest = &note[note.find(behind).unwrap_or_else(|| panic!("{behind} in {note}")) + behind.len()..];
     rest.split('%').next().unwrap().trim().parse().unwrap_or_else(|_| panic!("{note}"))
@@ -167,7 +167,7 @@ fn the_caption_of_lrp_says_what_part_of_the_logit_reached_the_pixels_and_what_ot
             assert!((0.5..=1.5).contains(&(sum / logit)), "{note}");
         }
     }
-    assert!(low > 0, "no composite leaves most of any class with the biases");
+    assert!(low > 0, "no composite assigns most of the relevance to biases");
 }
 
 #[test]

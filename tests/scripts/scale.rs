@@ -1,5 +1,5 @@
-//! Attributions know no unit: a head times 0.1 gives the map times 0.1, and a layer times 10 before a head
-//! times 0.1 leaves it, or gives it in the layer's unit.
+//! Attributions scale with the score: a head scaled by 0.1 scales the map by 0.1, and a layer scaled by 10 followed by a head
+//! scaled by 0.1 leaves the map unchanged, or rescales it with the layer's activations.
 
 use candle_core::{DType, Device, Tensor};
 use gradscope::data::source;
@@ -15,7 +15,7 @@ use std::sync::Arc;
 /// Relative L2 distance of two maps.
 const BOUND: f64 = 2e-3;
 
-/// Attributions with what makes them short, and linear in the class's score where that is a choice.
+/// Attributions with parameters that make them fast, and linear in the class's score where there is a choice.
 const METHODS: &[(&str, &[&str])] = &[
     ("ablationcam", &["relu=false"]),
     ("absolute", &["layers=conv"]),
@@ -38,7 +38,7 @@ const METHODS: &[(&str, &[&str])] = &[
     ("kernelshap", &["measure=logit", "count=8", "samples=40"]),
     ("lime", &["measure=logit", "count=8", "samples=40"]),
     ("lrp", &["composite=EpsilonPlus"]),
-    // ε has the unit of what it is added to.
+    // ε has the unit of the values that it stabilizes.
     ("lrp", &["composite=Epsilon", "epsilon=1e-9"]),
     ("lrp", &["composite=EpsilonGammaBox"]),
     ("lrp_by_hand", &["epsilon=1e-9"]),
@@ -49,16 +49,16 @@ const METHODS: &[(&str, &[&str])] = &[
     ("smoothgrad", &["samples=5"]),
 ];
 
-/// Methods left out of both tests: a wall of channels' maps, each on a scale of its own.
+/// Methods excluded from both tests: montages of channel maps, each with its own scale.
 const WALLS: &[&str] = &["guided_grid"];
 
-/// Those whose maps depend on the scale of scores by definition, and why.
+/// Methods whose maps depend on the scale of the scores by definition, and why.
 const SCORES: &[(&str, &str)] = &[
     ("variant=gradcam++", "α = 1 / (2 + g ΣA): its 2 has the unit of a score"),
     ("scorecam", "channels weigh as the softmax of their scores"),
 ];
 
-/// The program's network with the weights of some layers times some factors.
+/// The embedded network with the weights of some layers scaled.
 fn scaled(host: &Host, factors: &[(&str, f64)]) -> Model {
     let model = Architectures::new(Folders::models(None).embedded_only(), host.guard()).open("shapes", None).unwrap();
     let weights = model.graph.weights().into_iter().map(|(name, w)| {
@@ -69,7 +69,7 @@ fn scaled(host: &Host, factors: &[(&str, f64)]) -> Model {
     Model { graph, ..model }
 }
 
-/// All maps that a method ends with, by their titles.
+/// The final maps of a method, by title.
 fn maps(host: &Host, model: &Model, method: &str, set: &[&str]) -> BTreeMap<String, Vec<f64>> {
     let (_, picture) = source::picture(&model.card.picture).unwrap();
     let picture = model.card.preprocess().apply(&picture, false).unwrap();
@@ -92,14 +92,13 @@ fn maps(host: &Host, model: &Model, method: &str, set: &[&str]) -> BTreeMap<Stri
     frame.figures.into_iter().filter_map(map).collect()
 }
 
-/// How far `ours · factor` is from `theirs`, as a part of the length of `theirs`.
+/// The distance of `ours · factor` and `theirs`, relative to the norm of `theirs`.
 fn distance(ours: &[f64], theirs: &[f64], factor: f64) -> f64 {
     let length = |v: &mut dyn Iterator<Item = f64>| v.map(|v| v * v).sum::<f64>().sqrt();
     length(&mut ours.iter().zip(theirs).map(|(a, b)| a * factor - b)) / length(&mut theirs.iter().copied())
 }
 
-/// How far a map is from another one times the factor to a power: what knows no unit is one of these, 2 for a product of
-/// two maps.
+/// The distance of two maps up to a power of the factor: an attribution has one of these degrees, 2 for a product of two maps.
 fn apart(ours: &[f64], theirs: &[f64], factor: f64) -> f64 {
     let far = (0..3).map(|power| distance(ours, theirs, factor.powi(-power)));
     far.fold(f64::INFINITY, f64::min)
@@ -115,7 +114,7 @@ fn every_attribution_is_asked_for_its_scale() {
     for name in host.plugins().names() {
         if host.method(&name).unwrap().group == "attribution" {
             let known = METHODS.iter().any(|(method, _)| *method == name) || WALLS.contains(&name.as_str());
-            assert!(known, "{name} is an attribution that no scale is tested of");
+            assert!(known, "no scale test covers the attribution {name}");
         }
     }
 }
@@ -157,7 +156,7 @@ fn units_that_move_inside_a_network_leave_its_maps_or_scale_them() {
     }
 }
 
-/// `Σₖ αₖ Aₖ` over a map's channels, from activations and gradients of one picture, in f64.
+/// `Σₖ αₖ Aₖ` over the channels of one picture's activations and gradients, in f64.
 fn class_activation(variant: &str, a: &[Vec<f64>], g: &[Vec<f64>]) -> Vec<f64> {
     let weight = |a: &Vec<f64>, g: &Vec<f64>| -> f64 {
         let sum: f64 = a.iter().sum();
@@ -175,7 +174,7 @@ fn class_activation(variant: &str, a: &[Vec<f64>], g: &[Vec<f64>]) -> Vec<f64> {
     (0..a[0].len()).map(place).collect()
 }
 
-/// The channels of the first picture's map.
+/// The channels of the first picture.
 fn channels(t: &Tensor) -> Vec<Vec<f64>> {
     t.narrow(0, 0, 1)
         .unwrap()

@@ -1,6 +1,6 @@
-//! Networks with one logit, with independent classes, and with a value at each place, against PyTorch and the definitions.
+//! Networks with a single logit, with independent classes, and with maps as output, against PyTorch and the definitions.
 //!
-//! The numbers were written by scripts/reference/scores.py.
+//! The expected values were written by scripts/reference/scores.py.
 
 use crate::common::{method, one_shot, picture, uniform};
 use candle_core::{Device, Tensor};
@@ -19,7 +19,7 @@ use gradscope::tensor::numbers;
 use serde_json::Value;
 use std::sync::Arc;
 
-/// The layers that all of these begin with.
+/// The first layers of all of these networks.
 const BEGINNING: &str = r#"x.conv("conv", 4, 3).relu("relu").flatten("flatten")"#;
 
 fn reference() -> Value {
@@ -30,7 +30,7 @@ fn host() -> Host {
     crate::common::host()
 }
 
-/// A network that a script of `models/` says, with drawn weights.
+/// The network of an architecture script, with random weights.
 fn built(host: &Host, card: &str, build: &str) -> anyhow::Result<Model> {
     let folder = tempfile::tempdir().unwrap();
     let text = format!("//! Mine.\nconst MODEL = #{{ input: [3, 8, 8], {card} }};\nfn build(x) {{ {build} }}\n");
@@ -53,7 +53,7 @@ fn many(host: &Host) -> Model {
     built(host, r#"labels: ["a", "b", "c", "d"]"#, &format!("{BEGINNING}.linear(\"fc\", 4).sigmoid(\"p\")")).unwrap()
 }
 
-/// The numbers that a one-shot script says of a network, with spaces between.
+/// The numbers that a one-shot script computes for a network.
 fn said(host: &Host, model: &Model, body: &str) -> Vec<f64> {
     let mut session = Session::new(host, model.clone(), "drawn", picture()).unwrap();
     session.open(method(host, &one_shot(&format!("text({{ {body} }}.to_string(), \"said\")"))));
@@ -64,9 +64,9 @@ fn said(host: &Host, model: &Model, body: &str) -> Vec<f64> {
 }
 
 fn near(ours: &[f64], theirs: &[f64], what: &str) {
-    assert_eq!(ours.len(), theirs.len(), "{what}: {ours:?} and {theirs:?}");
+    assert_eq!(ours.len(), theirs.len(), "{what}: {ours:?} instead of {theirs:?}");
     for (a, b) in ours.iter().zip(theirs) {
-        assert!((a - b).abs() <= 2e-5 * (1.0 + b.abs()), "{what}: {ours:?} and {theirs:?}");
+        assert!((a - b).abs() <= 2e-5 * (1.0 + b.abs()), "{what}: {ours:?} instead of {theirs:?}");
     }
 }
 
@@ -74,7 +74,7 @@ fn list(value: &Value) -> Vec<f64> {
     value.as_array().unwrap().iter().map(|v| v.as_f64().unwrap()).collect()
 }
 
-/// The length and the first numbers of the gradient that a seed gives.
+/// A script for the norm and the first elements of a seed's gradient.
 fn gradient(seed: &str) -> String {
     format!(
         "let g = backward(cx.model.forward(cx.input), {seed}, #{{ to: \"input\" }}).input; \
@@ -86,7 +86,7 @@ fn told(value: &Value) -> Vec<f64> {
     [vec![value["l2"].as_f64().unwrap()], list(&value["first"])].concat()
 }
 
-/// An attack's scalars at its end, and why it ended.
+/// The final scalars of an attack, why it ended, and the number of steps.
 fn attacked(host: &Host, model: &Model, name: &str, set: &[&str]) -> (Vec<(String, f64)>, Option<String>, usize) {
     let mut session = Session::new(host, model.clone(), "drawn", picture()).unwrap();
     session.open(host.method(name).unwrap());
@@ -136,7 +136,7 @@ fn one_logit_is_the_pair_of_zero_and_itself() {
     );
     near(&said(&host, &model, &gradient("logit(1)")), &told(&r["gradient"]), "gradient");
     let minus: Vec<_> = told(&r["gradient"]).iter().enumerate().map(|(i, v)| if i == 0 { *v } else { -v }).collect();
-    near(&said(&host, &model, &gradient("logit(0)")), &minus, "gradient of the no");
+    near(&said(&host, &model, &gradient("logit(0)")), &minus, "gradient of the negative class");
     for class in [0, 1] {
         near(
             &said(&host, &model, &gradient(&format!("cross_entropy({class})"))),
@@ -253,7 +253,7 @@ fn attacks_on_independent_classes_turn_the_one_that_is_asked_about() {
     let (after, ..) = attacked(&host, &model, "counterfactual", &[]);
     assert!(of(&after, "lead") > 0.0);
     let (.., steps) = attacked(&host, &model, "fgsm", &["goal=a"]);
-    assert_eq!(steps, 0, "a is named already");
+    assert_eq!(steps, 0, "a is already predicted");
     let refused = |name: &str, set: &str| {
         let mut session = Session::new(&host, model.clone(), "drawn", picture()).unwrap();
         session.open(host.method(name).unwrap());
@@ -275,7 +275,7 @@ fn a_card_may_say_that_classes_are_independent_or_exclude_one_another() {
     assert_eq!(scores("scores: \"exclusive\"", &format!("{plain}.sigmoid(\"p\")")).unwrap(), Scores::Exclusive);
     assert_eq!(scores("scores: \"independent\"", &format!("{BEGINNING}.linear(\"fc\", 1)")).unwrap(), Scores::Pair);
     let error = format!("{:#}", scores("scores: \"several\"", &plain).unwrap_err());
-    assert!(error.contains("known are exclusive") && error.contains("independent"), "{error}");
+    assert!(error.contains("expected exclusive") && error.contains("independent"), "{error}");
     let error = format!(
         "{:#}",
         built(&host, r#"labels: ["a", "b", "c"]"#, &format!("{BEGINNING}.linear(\"fc\", 1)")).unwrap_err()
@@ -314,7 +314,7 @@ fn values_at_places_are_no_classes_and_what_would_work_is_told() {
         assert!(session.set_target(Some(0)).is_err());
         let data = Dataset::of_bytes("two", vec![], [3, 8, 8], vec![7; 2 * 192], vec![0, 1]).unwrap();
         let error = format!("{:#}", evaluate(&model, &data, &mut |_| Ok(())).unwrap_err());
-        assert!(error.contains("at each of 6x6 places"), "{error}");
+        assert!(error.contains("6x6 positions"), "{error}");
         session.set_data(Data::of(data));
         let mut answered = vec![];
         for name in host.plugins().names() {
@@ -330,7 +330,8 @@ fn values_at_places_are_no_classes_and_what_would_work_is_told() {
                     assert!(!error.contains("itself failed"), "{name}: {error}");
                     if ["saliency", "gradcam", "fgsm", "pgd", "lrp", "deepfool"].contains(&name.as_str()) {
                         assert!(
-                            error.contains("3 values at each of 6x6 places") && error.contains("global_avg_pool"),
+                            error.contains("a map of 3 channels and 6x6 positions")
+                                && error.contains("global_avg_pool"),
                             "{name}: {error}"
                         );
                     }
@@ -353,10 +354,10 @@ fn values_at_places_are_no_classes_and_what_would_work_is_told() {
             "top_pictures",
         ];
         let wrong: Vec<_> = answered.iter().filter(|n| !asks_no_class.contains(&n.as_str())).collect();
-        assert!(wrong.is_empty(), "{wrong:?} answer, though there is no class to ask about");
+        assert!(wrong.is_empty(), "{wrong:?} return a result, though there are no classes");
     }
     let pooled = built(&host, "", &format!("{map}.global_avg_pool(\"mean\")")).unwrap();
-    assert_eq!((pooled.graph.scores, pooled.classes()), (Scores::Exclusive, 3), "one place is no map");
+    assert_eq!((pooled.graph.scores, pooled.classes()), (Scores::Exclusive, 3), "a single position is not a map");
 }
 
 #[test]
@@ -376,7 +377,7 @@ fn a_label_is_right_where_it_is_named_and_top_and_exact_matches_are_counted_besi
         exact += usize::from(z.iter().enumerate().all(|(c, v)| (*v > 0.0) == (c == label)));
     }
     assert_eq!((count.correct, more.top_label, more.exact, count.total), (named, top, exact, 6));
-    assert!(named > 0, "the test asks for something");
+    assert!(named > 0, "no class name was tested");
 }
 
 #[test]
@@ -393,7 +394,7 @@ fn every_method_answers_on_one_logit_and_on_independent_classes() {
                 false => Ok(frame),
             });
             let frame = match frame {
-                // Some methods are for networks on waveforms, or that read letter by letter.
+                // Some methods need waveforms or a text-recognition network.
                 Err(e) if ["of one row", "letter by letter"].iter().any(|says| format!("{e:#}").contains(says)) => {
                     continue;
                 }
@@ -401,7 +402,7 @@ fn every_method_answers_on_one_logit_and_on_independent_classes() {
             };
             for figure in &frame.figures {
                 let bad = figure.values().is_some_and(|v| v.data.iter().any(|v| !v.is_finite()));
-                assert!(!bad, "{name} on {:?}: \"{}\" has no numbers", model.graph.scores, figure.title);
+                assert!(!bad, "{name} on {:?}: \"{}\" has non-finite values", model.graph.scores, figure.title);
             }
         }
     }

@@ -1,4 +1,4 @@
-//! Stepping: forward, back, on another branch, with a newer script.
+//! Stepping: forward, backward, on another branch, and after the script changed.
 
 use crate::common::{host, method, session};
 use gradscope::render::{Body, Figure};
@@ -171,7 +171,7 @@ fn a_run_of_another_question_is_not_taken_up() {
     }
 }
 
-/// Ten pictures on a map, after so many steps of 5 + 5 iterations.
+/// Ten pictures on a map, after this many steps of 5 + 5 iterations.
 fn mapped(host: &Host) -> Session {
     let mut session = Session::new(host, crate::common::tiny(), "picture", crate::common::picture()).unwrap();
     let pixels = (0..40 * 192).map(|i: usize| (i * i * 37 % 251) as u8).collect();
@@ -228,7 +228,11 @@ fn run(cx) {
     );
     session.set("k", "50").unwrap();
     let frame = session.run(&host).unwrap();
-    assert_eq!(frame.notes, ["k=50 is more than available; 5 was used", "mind the gap"], "a person who asked is told");
+    assert_eq!(
+        frame.notes,
+        ["k=50 is more than available; 5 was used", "mind the gap"],
+        "a clamped parameter is noted"
+    );
     assert_eq!(session.as_used()[0], ("k".into(), "5".into()));
     assert_eq!(session.asked_otherwise()[0], ("k".into(), "50".into()));
     session.set("k", "3").unwrap();

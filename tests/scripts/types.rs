@@ -1,11 +1,11 @@
-//! Scripts compute in the type of the network: methods answer in f64 where it is in f64.
+//! Scripts compute in the element type of the network: results of an f64 network are in f64.
 
 use crate::common::{host, method, one_shot, picture, tiny};
 use candle_core::{DType, Device, Tensor};
 use gradscope::model::Model;
 use gradscope::script::session::Session;
 
-/// The tiny network in f64, its picture with it.
+/// The tiny network and its picture in f64.
 fn in_double() -> (Model, Tensor) {
     let model = tiny();
     let graph = model.graph.to(DType::F64, &Device::Cpu).unwrap();
@@ -37,7 +37,7 @@ fn every_method_answers_in_f64_too() {
         {
             continue;
         }
-        // Its answers are charts, whose points are numbers of their own.
+        // It shows charts, whose points have their own type.
         if name == "input_size" {
             continue;
         }

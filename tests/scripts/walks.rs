@@ -1,11 +1,11 @@
-//! Attacks stepped forward, back and on, by jumps and under changed parameters: always the same bits.
+//! Attacks stepped forward, backward and forward again, by jumps and with changed parameters: results are bit-identical.
 
 use crate::common::{host, session};
 use gradscope::script::host::Host;
 use gradscope::script::session::Session;
 use gradscope::script::summary::Frame;
 
-/// Attacks that draw random numbers and that do not, each set so that it walks on for six steps.
+/// Attacks with and without random numbers, configured to run for at least six steps.
 const WALKS: [(&str, &[&str]); 4] = [
     ("fgsm", &["step=0.01", "random_start=true", "epsilon=1"]),
     ("pgd", &["stop=false", "epsilon=8"]),
@@ -30,10 +30,10 @@ fn steps(session: &mut Session, host: &Host, count: usize) -> Frame {
     (0..count).map(|_| session.step(host).unwrap()).last().unwrap()
 }
 
-/// The bits of what bears a name.
+/// Names and the bits of their values.
 type Named<T> = Vec<(String, Vec<T>)>;
 
-/// All that is seen of a step: the bits of its figures, and of its numbers.
+/// The visible result of a step: the bits of its figures and scalars.
 fn bits(frame: &Frame) -> (Named<u32>, Named<u64>) {
     let values = |f: &gradscope::render::Figure| {
         let values = f.values().map(|v| v.data.iter().map(|v| v.to_bits()).collect());
@@ -54,7 +54,7 @@ fn a_state_is_the_same_bits_by_whatever_way_it_was_reached() {
         steps(&mut session, &host, 2);
         session.seek(&host, 0).unwrap();
         session.seek(&host, 2).unwrap();
-        // A changed parameter that is changed back makes the kept steps be computed anew.
+        // Changing a parameter and changing it back recomputes the stored steps.
         change(&mut session, "epsilon=3");
         steps(&mut session, &host, 1);
         session.seek(&host, 2).unwrap();
@@ -77,7 +77,7 @@ fn a_run_that_goes_on_with_another_epsilon_is_a_fresh_run_with_that_schedule() {
         change(&mut session, "epsilon=0.25");
         let changed = steps(&mut session, &host, 2);
         assert_eq!(bits(&changed), bits(&expected), "{name}");
-        assert_ne!(bits(&changed), bits(&whole), "{name} does not see epsilon");
+        assert_ne!(bits(&changed), bits(&whole), "{name} does not depend on epsilon");
     }
 }
 
@@ -92,7 +92,7 @@ fn the_same_seed_gives_the_same_bits_and_another_seed_others() {
             bits(&steps(&mut session, &host, 4))
         };
         assert_eq!(run(7), run(7), "{name}");
-        assert!(name == "mi_fgsm" || run(7) != run(8), "{name} does not see its seed");
+        assert!(name == "mi_fgsm" || run(7) != run(8), "{name} does not depend on the seed");
     }
 }
 

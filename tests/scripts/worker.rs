@@ -1,4 +1,4 @@
-//! The thread that computes for the app: what it answers, what it drops, what a saved script changes.
+//! The worker thread of the app: updates it sends, commands it drops, and the effect of saving a script.
 
 use crate::common::{picture, tiny};
 use candle_core::Tensor;
@@ -18,7 +18,7 @@ use std::sync::Arc;
 use std::sync::mpsc::Receiver;
 use std::time::{Duration, Instant};
 
-/// A worker with a folder of scripts of its own.
+/// A worker with a temporary folder of scripts.
 struct Desk {
     folder: tempfile::TempDir,
     asker: WorkerHandle,
@@ -35,12 +35,12 @@ fn words(text: &str) -> String {
 }
 
 impl Desk {
-    /// With one method open.
+    /// Opens one method.
     fn new(method: &str, text: &str) -> Self {
         Self::in_folder("", method, text)
     }
 
-    /// The same, in a sub-folder.
+    /// The same, in a subfolder.
     fn in_folder(group: &str, method: &str, text: &str) -> Self {
         let folder = tempfile::tempdir().unwrap();
         fs::create_dir_all(folder.path().join(group)).unwrap();
@@ -70,7 +70,7 @@ impl Desk {
         self.folder.path().join(format!("{method}.rhai"))
     }
 
-    /// The next update that `find` takes, within ten seconds.
+    /// The next update that `find` accepts, within ten seconds.
     fn next<T>(&self, find: impl Fn(&Update) -> Option<T>) -> T {
         let end = Instant::now() + Duration::from_secs(10);
         loop {
@@ -211,7 +211,7 @@ fn a_run_that_plays_goes_on_with_a_changed_parameter_and_ends_at_a_wrong_one() {
         Update::Frame(f) if f.done.is_some() => Some(f.clone()),
         _ => None,
     });
-    assert!(last.step < 40, "steps of 1 first, then of 9, nobody asked to go on: {}", last.step);
+    assert!(last.step < 40, "steps of 1, then of 9, without a continue command: {}", last.step);
     let desk = Desk::new("counter", &slow);
     desk.frame();
     desk.ask(Command::Play);
@@ -255,12 +255,12 @@ fn what_is_asked_wrongly_is_told_and_the_answer_before_stays() {
     assert_eq!(desk.words(), "n = 1");
 }
 
-/// As `cp` and most programs save: the file is truncated and written.
+/// As `cp` and most programs save: the file is truncated and rewritten.
 fn in_place(path: &Path, text: &str) {
     fs::write(path, text).unwrap();
 }
 
-/// As vim saves: the old file is renamed away, a new one is written, the old one is removed.
+/// As vim saves: the old file is renamed, a new one is written, and the old one is removed.
 fn by_backup(path: &Path, text: &str) {
     let backup = path.with_extension("rhai~");
     fs::rename(path, &backup).unwrap();
@@ -268,7 +268,7 @@ fn by_backup(path: &Path, text: &str) {
     fs::remove_file(backup).unwrap();
 }
 
-/// As helix saves: a temporary file beside it takes its name.
+/// As helix saves: a temporary file next to it is renamed to it.
 fn by_rename(path: &Path, text: &str) {
     let temporary = path.with_extension("tmp");
     fs::write(&temporary, text).unwrap();
@@ -368,10 +368,10 @@ fn branches_go_their_own_ways_and_keep_their_steps() {
     assert_eq!(ask(Command::Fork), "n = 1");
     ask(Command::Set("by".into(), "5".into()));
     assert_eq!(ask(Command::Step), "n = 6");
-    assert_eq!(ask(Command::Branch(0)), "n = 1", "the first is where it was left");
-    assert_eq!(ask(Command::Step), "n = 2", "and has its own parameters");
+    assert_eq!(ask(Command::Branch(0)), "n = 1", "the first branch is unchanged");
+    assert_eq!(ask(Command::Step), "n = 2", "it has its own parameters");
     assert_eq!(ask(Command::Branch(1)), "n = 6");
-    assert_eq!(ask(Command::Back), "n = 1", "steps before the fork are kept in both");
+    assert_eq!(ask(Command::Back), "n = 1", "both branches keep the steps before the fork");
     assert_eq!(ask(Command::CloseBranch), "n = 2");
     desk.ask(Command::Branch(1));
     let said = desk.next(|u| match u {
@@ -460,7 +460,7 @@ fn a_step_after_an_attack_fooled_switches_stop_off_and_says_so() {
         _ => None,
     };
     desk.ask(Command::Step);
-    assert_eq!(desk.next(stop), "false", "the form shows it");
+    assert_eq!(desk.next(stop), "false", "the form shows that stop is off");
     let said = desk.next(|u| match u {
         Update::Said(line) => Some(line.clone()),
         _ => None,
@@ -471,6 +471,6 @@ fn a_step_after_an_attack_fooled_switches_stop_off_and_says_so() {
     desk.ask(Command::Step);
     assert_eq!(desk.frame().step, fooled.step + 2);
     desk.ask(Command::Restart);
-    assert_eq!(desk.next(stop), "true", "anew it stops again");
+    assert_eq!(desk.next(stop), "true", "after a restart it stops again");
     assert_eq!(desk.frame().step, 0);
 }

@@ -1,15 +1,15 @@
-//! Times one convolution a line of its input: `scripts/bench/layers.py` asks it and PyTorch in turns.
+//! Times convolutions, one per line of input; `scripts/bench/layers.py` runs this and PyTorch alternately.
 //!
-//! A line is `way input output size kernel stride padding batch runs`, `way` one of forward, backward, forward-exact,
-//! backward-exact; the answer is the median time of the runs in seconds. Weights come in turn from copies that are too many to stay
-//! near, as those of a whole network are.
+//! A line is `way input output size kernel stride padding batch runs`, where `way` is forward, backward, forward-exact or
+//! backward-exact. The answer is the median time of the runs in seconds. Weights rotate through more copies than fit the cache,
+//! as in a run of a whole network.
 #![allow(clippy::disallowed_macros, clippy::disallowed_methods)]
 
 use gradscope_engine::{Algorithm, Epilogue, Filter, Map, MapMut, Sizes, Slide};
 use std::io::Write;
 use std::time::Instant;
 
-/// Bytes of weights that are used before one is used again.
+/// Bytes of weights between two uses of the same copy.
 const FAR: usize = 128 << 20;
 
 fn main() {

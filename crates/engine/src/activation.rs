@@ -6,7 +6,7 @@ use crate::simd::{self, LEVELS, Level, Simd, Task};
 use crate::thread_team;
 use std::fmt;
 
-/// What the slope of an activation is computed from: what was read, or what was given.
+/// What the slope of an activation is computed from: its input or its output.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Saves {
     /// `x`.
@@ -15,28 +15,29 @@ pub enum Saves {
     Output,
 }
 
-/// A function of each number alone, with up to two parameters.
+/// An elementwise function with up to two parameters.
 ///
-/// Formulas are marked `#[inline(always)]`, as all that they call: they are compiled for each instruction set.
+/// Implementations must be `#[inline(always)]`, including everything they call, since they are compiled for each instruction
+/// set.
 pub trait Pointwise: 'static {
     /// What `slope` is computed from.
     const SAVES: Saves;
     /// `f(x)`.
     fn value<R: Real>(x: R, parameters: [R; 2]) -> R;
-    /// `f′(x)`, from `x` or `f(x)`, as [`SAVES`](Self::SAVES) says.
+    /// `f′(x)`, computed from `x` or `f(x)` according to [`SAVES`](Self::SAVES).
     fn slope<R: Real>(saved: R, parameters: [R; 2]) -> R;
 }
 
-/// An activation that kernels compute on their way out.
+/// An activation that kernels can apply in their epilogue.
 #[derive(Clone, Copy, PartialEq)]
 pub enum Activation {
     /// `max(0, x)`, with slope 0 at 0.
     Relu,
-    /// Any other, with its parameters.
+    /// Any other activation, with its parameters.
     Other(&'static Compiled, [f32; 2]),
 }
 
-/// A function of one vector at `value`, which may read one at `saved`.
+/// Applies a function to the vector at `value`, which may also read a vector at `saved`.
 type OnVector = unsafe fn(value: *mut f32, saved: *const f32, parameters: [f32; 2]);
 
 /// A [`Pointwise`] compiled for each instruction set.
@@ -79,26 +80,26 @@ impl Activation {
         }
     }
 
-    /// `y = f(x)`, number by number, on all cores.
+    /// `y = f(x)`, elementwise, on all cores.
     ///
     /// # Panics
-    /// Where lengths differ.
+    /// If the lengths differ.
     pub fn value(&self, x: &[f32], y: &mut [f32]) {
         y.copy_from_slice(x);
         on_all(y, None, *self);
     }
 
-    /// `dx = f′ · dy`, number by number, on all cores; `saved` is what [`saves`](Self::saves) says.
+    /// `dx = f′ · dy`, elementwise, on all cores; `saved` holds the values that [`saves`](Self::saves) names.
     ///
     /// # Panics
-    /// Where lengths differ.
+    /// If the lengths differ.
     pub fn vjp(&self, saved: &[f32], dy: &[f32], dx: &mut [f32]) {
         assert!(saved.len() == dx.len(), "{} saved values for {}", saved.len(), dx.len());
         dx.copy_from_slice(dy);
         on_all(dx, Some(saved), *self);
     }
 
-    /// A vector's values.
+    /// Applies the activation to a vector.
     ///
     /// # Safety
     /// The CPU must have the instruction set of `S`.
@@ -141,16 +142,20 @@ impl Activation {
     }
 }
 
+/// The formula of one instruction set.
+///
 /// # Safety
-/// The CPU must have the instruction set number `LEVEL`, and a vector of it must be writable at `value`.
+/// The CPU must have the instruction set with index `LEVEL`, and a vector of it must be writable at `value`.
 unsafe fn value_at<P: Pointwise, const LEVEL: usize>(value: *mut f32, _: *const f32, parameters: [f32; 2]) {
     let task = Value::<P> { value, parameters, formula: std::marker::PhantomData };
     // SAFETY: as the caller promises.
     unsafe { simd::run_at(Level::of(LEVEL), task) }
 }
 
+/// Multiplies by the slope in one instruction set.
+///
 /// # Safety
-/// The CPU must have the instruction set number `LEVEL`; a vector of it must be writable at `value`, and readable at `saved`.
+/// The CPU must have the instruction set with index `LEVEL`; a vector of it must be writable at `value`, and readable at `saved`.
 unsafe fn slope_at<P: Pointwise, const LEVEL: usize>(value: *mut f32, saved: *const f32, parameters: [f32; 2]) {
     let task = Slope::<P> { value, saved, parameters, formula: std::marker::PhantomData };
     // SAFETY: as the caller promises.
@@ -195,7 +200,7 @@ impl<P: Pointwise> Task for Slope<P> {
     }
 }
 
-/// Every number of `values` through an activation, or times its slope at `saved`.
+/// Applies an activation to each element of `values`, or multiplies by its slope at `saved`.
 fn on_all(values: &mut [f32], saved: Option<&[f32]>, activation: Activation) {
     let len = values.len();
     let at = crate::packed::SharedPtr(values.as_mut_ptr());
@@ -205,7 +210,7 @@ fn on_all(values: &mut [f32], saved: Option<&[f32]>, activation: Activation) {
     });
 }
 
-/// Numbers that one task takes at least.
+/// Minimum number of elements per task.
 const CHUNK: usize = 1024;
 
 struct All<'a> {
@@ -223,7 +228,7 @@ impl Task for All<'_> {
         let mut i = self.range.start;
         while i < self.range.end {
             let n = (self.range.end - i).min(S::LANES);
-            // SAFETY: `i..i + n` lies within the values, and within those saved, which are as many.
+            // SAFETY: `i..i + n` lies within the values, and within the saved ones, which have the same length.
             unsafe {
                 let v = S::load_part(self.at.add(i), n);
                 let v = match self.saved {

@@ -6,7 +6,7 @@ use std::cell::RefCell;
 #[repr(align(64))]
 struct Line(#[allow(dead_code)] [f32; 16]);
 
-/// Numbers aligned to a cache line.
+/// A vector of f32 aligned to cache lines.
 #[derive(Clone, Default)]
 pub struct Buffer(Vec<Line>);
 
@@ -18,15 +18,15 @@ impl Buffer {
     pub fn zeros(len: usize) -> Self {
         let lines = len.div_ceil(16);
         let mut all = Vec::new();
-        all.try_reserve_exact(lines).unwrap_or_else(|_| panic!("not enough memory for {len} numbers"));
+        all.try_reserve_exact(lines).unwrap_or_else(|_| panic!("not enough memory for {len} elements"));
         in_large_pages(&mut all);
         all.resize(lines, Line([0.0; 16]));
         Self(all)
     }
 
-    /// The numbers, rounded up to whole cache lines.
+    /// The elements, rounded up to whole cache lines.
     pub fn numbers(&self) -> &[f32] {
-        // SAFETY: a line is 16 numbers without padding.
+        // SAFETY: a line is 16 elements without padding.
         unsafe { std::slice::from_raw_parts(self.0.as_ptr().cast(), self.0.len() * 16) }
     }
 
@@ -36,7 +36,7 @@ impl Buffer {
         unsafe { std::slice::from_raw_parts_mut(self.0.as_mut_ptr().cast(), self.0.len() * 16) }
     }
 
-    /// The address of the first.
+    /// The address of the first element.
     pub(crate) fn at(&self) -> *const f32 {
         self.0.as_ptr().cast()
     }
@@ -60,7 +60,7 @@ pub fn in_large_pages<T>(all: &mut Vec<T>) {
 
 impl std::fmt::Debug for Buffer {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        write!(f, "{} numbers", self.0.len() * 16)
+        write!(f, "{} elements", self.0.len() * 16)
     }
 }
 
@@ -74,13 +74,13 @@ thread_local! {
 pub(crate) struct Scratch(Buffer);
 
 impl Scratch {
-    /// Memory for `len` numbers.
+    /// Memory for `len` elements.
     pub fn new(len: usize) -> Self {
         let buffer = SCRATCH.with_borrow_mut(|all| all.pop().unwrap_or_default());
         Self(if buffer.0.len() * 16 < len { Buffer::zeros(len) } else { buffer })
     }
 
-    /// The address of the first number.
+    /// The address of the first element.
     pub fn at(&mut self) -> *mut f32 {
         self.0.0.as_mut_ptr().cast()
     }

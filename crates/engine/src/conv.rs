@@ -29,6 +29,8 @@ pub struct Slide {
 }
 
 impl Slide {
+    /// Checks that this slide fits these sizes.
+    ///
     /// # Panics
     /// If a size is zero or too large, or channels do not divide into the groups.
     pub(crate) fn check(&self, sizes: Sizes) {
@@ -37,7 +39,7 @@ impl Slide {
         positive(&[kernel.0, kernel.1, stride.0, stride.1, dilation.0, dilation.1, self.groups, input, output]);
         bounded(&[from.0, from.1, to.0, to.1]);
         let whole = input.is_multiple_of(self.groups) && output.is_multiple_of(self.groups);
-        assert!(whole, "{input} and {output} channels do not divide into {} groups", self.groups);
+        assert!(whole, "{input} and {output} channels are not divisible by {} groups", self.groups);
         let padding = self.padding.0.max(self.padding.1);
         let phases = stride.0.min(from.0) * stride.1.min(from.1);
         assert!(
@@ -84,7 +86,8 @@ pub struct Filter {
 /// Weights in the form that one algorithm reads.
 #[derive(Debug)]
 enum Prepared {
-    /// Patches times weights; for the gradient of a strided convolution, one product for each phase of the stride.
+    /// Patches and weights of a matrix product; for the gradient of a strided convolution, one product for each phase of the
+    /// stride.
     Patches(Vec<(Patches, Arc<Packed>)>, usize),
     Winograd(Winograd),
     Depthwise(Depthwise),
@@ -194,7 +197,7 @@ impl Filter {
         let Sizes { input, output, from, to } = sizes;
         assert!(
             (input, output) == (self.from.0, self.to.0),
-            "packed for {} and {} channels, not {sizes:?}",
+            "packed for {} input and {} output channels, not {sizes:?}",
             self.from.0,
             self.to.0
         );

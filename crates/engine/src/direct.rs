@@ -12,7 +12,7 @@ use std::sync::Arc;
 
 /// The most weights that stay in the cache while a band of rows is computed.
 const WEIGHTS: usize = 1 << 16;
-/// Numbers in the copy of a band.
+/// Elements in the copy of a band.
 const BAND: usize = 1 << 15;
 
 /// Packed weights for each phase of the stride.
@@ -93,7 +93,7 @@ impl Task for Band<'_> {
 
     #[inline(always)]
     unsafe fn run<S: Simd>(self) {
-        // SAFETY: the scratch memory has `height` rows of `width` numbers, which are all that `reach` lets the taps read, and some to
+        // SAFETY: the scratch memory has `height` rows of `width` elements, which are all that `reach` lets the taps read, and some to
         // spare; each row of outputs belongs to one task.
         unsafe {
             let p = self.patches;
@@ -102,7 +102,7 @@ impl Task for Band<'_> {
             let mut scratch = Scratch::new(height * width + 64);
             let a = scratch.at();
             self.fill::<S>(a, width, height);
-            // Offset of each run from the first number of a pixel's patch.
+            // Offset of each run from the first element of a pixel's patch.
             let start = |r: &TapRun| {
                 let (row, column) = ((r.dy - self.reach.top) as usize, (r.dx - self.reach.left) as usize);
                 (row * width + column * p.c, r.taps * p.c)
@@ -122,7 +122,7 @@ impl Band<'_> {
     /// Copies the input of the band, with zeros outside of the map.
     ///
     /// # Safety
-    /// The CPU must have the instruction set of `S`, and `a` must have room for `height` rows of `width` numbers.
+    /// The CPU must have the instruction set of `S`, and `a` must have room for `height` rows of `width` elements.
     #[inline(always)]
     unsafe fn fill<S: Simd>(&self, a: *mut f32, width: usize, height: usize) {
         // SAFETY: rows outside of the map are not read, and columns are clamped to it; a row of the copy has `before + inside` columns
@@ -158,8 +158,8 @@ impl Band<'_> {
     /// One row of output pixels and one panel of weights.
     ///
     /// # Safety
-    /// The CPU must have the instruction set of `S`; `line` must be the first number in the copied band that output row `row`
-    /// reads, with all that its taps reach behind it, and `panel` a panel of the weights.
+    /// The CPU must have the instruction set of `S`; `line` must be the first element in the copied band that output row `row`
+    /// reads, followed by everything that its taps reach, and `panel` a panel of the weights.
     #[inline(always)]
     unsafe fn row<S: Simd>(&self, (line, starts): (*const f32, &[(usize, usize)]), panel: usize, row: usize) {
         // SAFETY: the tiles lie side by side in the output row, and the weights have the panel.
@@ -216,8 +216,8 @@ unsafe fn tile<S: Simd, const M: usize, const V: usize>(
 /// The sums of a tile.
 ///
 /// # Safety
-/// The CPU must have the instruction set of `S`; behind `a` there must be the numbers that `starts` names for each of `M`
-/// pixels `apart`, and behind `b` as many rows of `V` vectors.
+/// The CPU must have the instruction set of `S`; at `a` there must be the elements that `starts` names for each of `M`
+/// pixels `apart`, and at `b` as many rows of `V` vectors.
 #[inline(always)]
 unsafe fn sums<S: Simd, const M: usize, const V: usize>(
     a: *const f32,
@@ -225,7 +225,7 @@ unsafe fn sums<S: Simd, const M: usize, const V: usize>(
     mut b: *const f32,
     apart: usize,
 ) -> [[S::V; V]; M] {
-    // SAFETY: `starts` names what the caller holds readable, one row of `b` for each number.
+    // SAFETY: `starts` names what the caller holds readable, one row of `b` for each element.
     unsafe {
         let mut sums = [[S::splat(0.0); V]; M];
         for &(start, count) in starts {
@@ -239,8 +239,8 @@ unsafe fn sums<S: Simd, const M: usize, const V: usize>(
 /// Accumulates one run of taps. A separate function, so that the sums stay in registers.
 ///
 /// # Safety
-/// The CPU must have the instruction set of `S`; `count` numbers must be readable behind each of `M` pixels `apart` from `a`
-/// on, and `count` rows of `V` vectors behind `b`. `M` must be at most 12.
+/// The CPU must have the instruction set of `S`; `count` elements must be readable at each of `M` pixels `apart` from `a`
+/// on, and `count` rows of `V` vectors at `b`. `M` must be at most 12.
 #[inline(always)]
 unsafe fn run<S: Simd, const M: usize, const V: usize>(
     mut sums: [[S::V; V]; M],
@@ -250,7 +250,7 @@ unsafe fn run<S: Simd, const M: usize, const V: usize>(
     apart: usize,
 ) -> [[S::V; V]; M] {
     const { assert!(M <= 12, "four pointers serve three pixels each") };
-    // SAFETY: pixel `m` stands `m % 3` pixels behind pointer `m / 3`, which has advanced less than `count` numbers.
+    // SAFETY: pixel `m` is `m % 3` pixels past pointer `m / 3`, which has advanced less than `count` elements.
     unsafe {
         // One pointer serves three pixels: their offsets fit the addressing mode.
         let mut at = [a, a.wrapping_add(3 * apart), a.wrapping_add(6 * apart), a.wrapping_add(9 * apart)];

@@ -19,7 +19,7 @@ pub(crate) struct FewChannels {
     o: usize,
 }
 
-/// Numbers that are contiguous both in the map and in the weights.
+/// Elements that are contiguous both in the map and in the weights.
 #[derive(Clone, Copy)]
 struct Segment {
     dy: isize,
@@ -35,7 +35,8 @@ impl FewChannels {
         (1..=MOST).contains(&o) && c >= 8
     }
 
-    /// Parts, with a function from a patch's number and an output channel to their weight.
+    /// Packs the weights of these parts; each comes with a function from an index in the patch and an output channel to the
+    /// weight.
     pub fn new(o: usize, parts: impl Iterator<Item = (Patches, impl Fn(usize, usize) -> f32)>) -> Self {
         let pack = |(patches, of): (Patches, _)| {
             let of: &dyn Fn(usize, usize) -> f32 = &of;
@@ -47,7 +48,7 @@ impl FewChannels {
         Self { parts: parts.map(pack).collect(), o }
     }
 
-    /// Appends the parts of another.
+    /// Appends the parts of another instance.
     pub fn extend(&mut self, other: Self) {
         self.parts.extend(other.parts);
     }
@@ -77,7 +78,7 @@ struct Rows<'a> {
     y: &'a MapMut<'a>,
     parts: &'a [(&'a Patches, &'a Arc<Buffer>, Vec<Segment>)],
     o: usize,
-    /// Rows of a picture in the part that has the most.
+    /// Rows of a picture in the part with the most rows.
     rows: usize,
     range: std::ops::Range<usize>,
     epilogue: Epilogue<'a>,
@@ -133,11 +134,11 @@ impl Rows<'_> {
         inside: &mut Vec<Segment>,
         (n, i): (usize, usize),
     ) {
-        // SAFETY: away from the border, columns `first..end`, every segment lies within the map; at the border, taps outside are left
-        // out.
+        // SAFETY: away from the border, in columns `first..end`, every segment lies within the map; at the border, taps outside
+        // are skipped.
         unsafe {
             let x = self.x;
-            // Columns at which every segment lies inside of its row.
+            // Columns for which every segment lies inside its row.
             let (mut low, mut high) = (0, x.w as isize);
             let top = (i * p.step.0) as isize;
             inside.clear();
@@ -164,7 +165,7 @@ impl Rows<'_> {
         }
     }
 
-    /// `R` pixels from a place on; at the border taps outside are left away.
+    /// `R` pixels starting at `place`; at the border, taps outside of the map are skipped.
     ///
     /// # Safety
     /// The CPU must have the instruction set of `S`; `O` must be the number of output channels, `place` the first of `R` pixels
@@ -178,7 +179,7 @@ impl Rows<'_> {
         border: bool,
     ) {
         const { assert!(O <= MOST) };
-        // SAFETY: the caller passes pixels of the output, and `numbers` has the `O` numbers that are loaded.
+        // SAFETY: the caller passes pixels of the output, and `numbers` has the `O` elements that are loaded.
         unsafe {
             let column = (place.2 * p.step.1) as isize;
             let sums = sums::<S, R, O>(self.x, (p, weights.at(), segments), line, column, border);
@@ -200,7 +201,7 @@ impl Rows<'_> {
 ///
 /// # Safety
 /// The CPU must have the instruction set of `S`; the rows of all `segments` must lie within the map and, unless `border`, their
-/// columns too. `weights` must have `O` rows of `p.len()` numbers.
+/// columns too. `weights` must have `O` rows of `p.len()` elements.
 #[inline(always)]
 unsafe fn sums<S: Simd, const R: usize, const O: usize>(
     x: &Map,
@@ -209,7 +210,7 @@ unsafe fn sums<S: Simd, const R: usize, const O: usize>(
     column: isize,
     border: bool,
 ) -> [[S::V; O]; R] {
-    // SAFETY: at the border, `skip` and `taps` leave what lies within the row.
+    // SAFETY: at the border, `skip` and `taps` keep only what lies within the row.
     unsafe {
         let mut sums = [[S::splat(0.0); O]; R];
         for s in segments {

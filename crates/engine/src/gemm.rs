@@ -6,7 +6,7 @@ use crate::packed::Packed;
 use crate::simd::Simd;
 use crate::tile::{Exit, Prefetch, finish, multiply, with_rows};
 
-/// Patches in a block: they stay in a core's cache while it goes through the weights.
+/// Number of patches in a block, which stays in a core's cache while it is multiplied by all weights.
 pub(crate) const BLOCK: usize = 96;
 
 /// Multiplies the rows at `a`, `STRIDE` apart, by rows `k..k + count` of some panels of the weights, and writes pixels of the output.
@@ -14,7 +14,7 @@ pub(crate) const BLOCK: usize = 96;
 /// `column` is the first output channel of the group.
 ///
 /// # Safety
-/// The CPU must have the instruction set of `S`. `a` must have a row of `count` readable numbers for each of `pixels`, the weights rows
+/// The CPU must have the instruction set of `S`. `a` must have a row of `count` readable elements for each of `pixels`, the weights rows
 /// `k..k + count` and all `panels`. The pixels must be the output's, and no other thread may use their channels of these panels.
 #[inline(always)]
 pub(crate) unsafe fn block<S: Simd>(
@@ -49,10 +49,10 @@ pub(crate) unsafe fn block<S: Simd>(
 /// The columns of `count` rows at `a` without the zero columns on either side, of which gradients of one class have many.
 ///
 /// # Safety
-/// The CPU must have the instruction set of `S`, and `count` rows of `columns` numbers must be readable at `a`, `STRIDE` apart.
+/// The CPU must have the instruction set of `S`, and `count` rows of `columns` elements must be readable at `a`, `STRIDE` apart.
 #[inline(always)]
 pub(crate) unsafe fn within_zeros<S: Simd>(a: *const f32, count: usize, columns: usize) -> std::ops::Range<usize> {
-    // SAFETY: only the first `columns` numbers of each row are read.
+    // SAFETY: only the first `columns` elements of each row are read.
     unsafe {
         let zero = |column: usize| {
             let n = (columns - column).min(S::LANES);
@@ -73,7 +73,7 @@ pub(crate) unsafe fn within_zeros<S: Simd>(a: *const f32, count: usize, columns:
 /// One tile.
 ///
 /// # Safety
-/// The CPU must have the instruction set of `S`; `M` rows of `count` numbers must be readable at `a`, `count` rows of `V`
+/// The CPU must have the instruction set of `S`; `M` rows of `count` elements must be readable at `a`, `count` rows of `V`
 /// vectors at the panel, and `pixels` must be `M` pixels of the output that no other thread uses.
 #[inline(always)]
 unsafe fn tile<S: Simd, const M: usize, const V: usize>(

@@ -3,7 +3,7 @@
 use crate::map::Map;
 use crate::simd::Simd;
 
-/// Numbers of a patch multiplied at a time.
+/// Elements of a patch that are multiplied at a time.
 pub(crate) const CHUNK: usize = 256;
 /// Distance between patches in a block: a constant, so that the rows of a tile need one pointer, and not a power of two, so
 /// that they do not evict one another from the cache.
@@ -42,7 +42,7 @@ impl Patches {
         Self { runs: self.runs.iter().map(moved).collect(), grid: to, out: to, ..self.clone() }
     }
 
-    /// Numbers of a patch.
+    /// Elements of a patch.
     pub fn len(&self) -> usize {
         self.taps() * self.c
     }
@@ -68,7 +68,7 @@ impl Patches {
         }
     }
 
-    /// Whether each output pixel reads just the same input pixel, as with 1x1 kernels of stride 1.
+    /// Whether each output pixel reads exactly one input pixel, the one at the same position, as with 1x1 kernels of stride 1.
     pub fn is_pointwise(&self, x: &Map) -> bool {
         let one = self.runs == [TapRun { dy: 0, dx: 0, taps: 1 }] && self.step == (1, 1) && self.apart == (1, 1);
         one && self.first == (0, 0) && self.grid == self.out && self.grid == (x.h, x.w)
@@ -81,11 +81,11 @@ impl Patches {
         (n * self.out.0 + y) * self.out.1 + x
     }
 
-    /// Copies numbers `from..to` of the patch of a pixel to `out`, with zeros outside of the map.
+    /// Copies elements `from..to` of the patch of a pixel to `out`, with zeros outside of the map.
     ///
     /// # Safety
     /// The CPU must have the instruction set of `S`; the pixel must be one of the grid in a picture of `x`, channels
-    /// `channel..channel + c` must exist, and `to - from` numbers must be writable at `out` and used by no other thread.
+    /// `channel..channel + c` must exist, and `to - from` elements must be writable at `out` and used by no other thread.
     #[inline(always)]
     pub unsafe fn gather<S: Simd>(
         &self,
@@ -95,7 +95,7 @@ impl Patches {
         (from, to): (usize, usize),
         out: *mut f32,
     ) {
-        // SAFETY: rows outside of the map are zeroed, columns are clamped to it; exactly `e - s` numbers of each run are written.
+        // SAFETY: rows outside of the map are zeroed, columns are clamped to it; exactly `e - s` elements of each run are written.
         unsafe {
             let (n, row, column) = place;
             let (row, column) = ((row * self.step.0) as isize, (column * self.step.1) as isize);
@@ -116,7 +116,7 @@ impl Patches {
                 let line = x.at.offset(((n * x.h) as isize + y) * (x.w * x.pitch) as isize).add(channel);
                 let left = column + run.dx;
                 if x.pitch == self.c {
-                    // Numbers of the run that stand inside of the row.
+                    // Elements of the run inside the row.
                     let low = (-left).clamp(0, run.taps as isize) as usize * self.c;
                     let high = (x.w as isize - left).clamp(0, run.taps as isize) as usize * self.c;
                     let low = low.clamp(s - start, e - start);
@@ -144,8 +144,10 @@ impl Patches {
     }
 }
 
+/// Writes `n` zeros.
+///
 /// # Safety
-/// The CPU must have the instruction set of `S`, and `n` numbers must be writable at `to` and used by no other thread.
+/// The CPU must have the instruction set of `S`, and `n` elements must be writable at `to` and used by no other thread.
 #[inline(always)]
 pub(crate) unsafe fn zero<S: Simd>(to: *mut f32, n: usize) {
     // SAFETY: the loop stays below `n`; its last vector is stored in part.
@@ -161,8 +163,10 @@ pub(crate) unsafe fn zero<S: Simd>(to: *mut f32, n: usize) {
     }
 }
 
+/// Copies `n` elements.
+///
 /// # Safety
-/// The CPU must have the instruction set of `S`; `n` numbers must be readable at `from`, and writable at `to` and used by no
+/// The CPU must have the instruction set of `S`; `n` elements must be readable at `from`, and writable at `to` and used by no
 /// other thread. They must not overlap.
 #[inline(always)]
 pub(crate) unsafe fn copy<S: Simd>(from: *const f32, to: *mut f32, n: usize) {

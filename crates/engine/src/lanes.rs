@@ -1,4 +1,4 @@
-//! Functions of a vector's numbers, by polynomials.
+//! Elementary functions on vectors, by polynomials.
 
 use crate::real::Real;
 use crate::simd::Simd;
@@ -54,13 +54,13 @@ impl<S: Simd> Lanes<S> {
         Self(S::round(self.0))
     }
 
-    /// `2ⁿ` of whole numbers from -126 to 127.
+    /// `2ⁿ` for integers from -126 to 127.
     #[inline(always)]
     fn exp2(self) -> Self {
         Self(S::exp2(self.0))
     }
 
-    /// `Σ cᵢ xⁱ`, the highest power first.
+    /// `Σ cᵢ xⁱ`, highest power first.
     #[inline(always)]
     fn polynomial<const N: usize>(self, coefficients: [f64; N]) -> Self {
         let mut sum = Self::of(coefficients[0]);
@@ -74,7 +74,7 @@ impl<S: Simd> Lanes<S> {
 impl<S: Simd> Real for Lanes<S> {
     #[inline(always)]
     fn of(v: f64) -> Self {
-        // SAFETY: `Lanes` are named within tasks alone, which run where the CPU has the instruction set.
+        // SAFETY: `Lanes` exist only within tasks, which run where the CPU has the instruction set.
         Self(unsafe { S::splat(v as f32) })
     }
 
@@ -83,16 +83,16 @@ impl<S: Simd> Real for Lanes<S> {
     fn exp(self) -> Self {
         let x = self.at_least(Self::of(-104.0)).at_most(Self::of(89.0));
         let n = (x * Self::of(std::f64::consts::LOG2_E)).round();
-        // ln 2 in two parts, the first with so few bits that `n` times it is exact.
+        // ln 2 in two parts, the first with so few bits that its product with `n` is exact.
         let r = n.fma(Self::of(-0.693_359_375), x);
         let r = n.fma(Self::of(2.121_944_4e-4), r);
         let e = r.polynomial([1.0 / 5040.0, 1.0 / 720.0, 1.0 / 120.0, 1.0 / 24.0, 1.0 / 6.0, 0.5, 1.0, 1.0]);
-        // Twice, as `n` may be beyond the exponents of f32.
+        // In two steps, since `n` may exceed the exponent range of f32.
         let half = (n * Self::of(0.5)).round();
         e * half.exp2() * (n - half).exp2()
     }
 
-    /// `2 artanh(x / (2 + x))`, by its series.
+    /// `2 artanh(x / (2 + x))`, by its power series.
     #[inline(always)]
     fn ln_1p(self) -> Self {
         let s = self / (Self::of(2.0) + self);
@@ -102,7 +102,7 @@ impl<S: Simd> Real for Lanes<S> {
         Self::of(2.0) * s * series
     }
 
-    /// By a quotient of polynomials.
+    /// A rational approximation.
     #[inline(always)]
     fn tanh(self) -> Self {
         let x = self.at_least(Self::of(-7.905_311)).at_most(Self::of(7.905_311));
@@ -120,7 +120,7 @@ impl<S: Simd> Real for Lanes<S> {
         x * above / below
     }
 
-    /// `1 − t(a₁ + … + a₅ t⁴) e^(−x²)` (Abramowitz & Stegun 7.1.26), by its series near 0.
+    /// `1 − t(a₁ + … + a₅ t⁴) e^(−x²)` (Abramowitz & Stegun 7.1.26), and the power series near 0.
     #[inline(always)]
     fn erf(self) -> Self {
         let a = self.abs();
@@ -142,13 +142,13 @@ impl<S: Simd> Real for Lanes<S> {
 
     #[inline(always)]
     fn at_least(self, low: Self) -> Self {
-        // The second where either is NaN.
+        // Returns the second operand if either is NaN.
         Self(S::max(low.0, self.0))
     }
 
     #[inline(always)]
     fn at_most(self, high: Self) -> Self {
-        // The second where either is NaN.
+        // Returns the second operand if either is NaN.
         Self(S::min(high.0, self.0))
     }
 

@@ -4,9 +4,9 @@ use crate::map::{Map, MapMut};
 use crate::packed::SharedPtr;
 use crate::thread_team;
 
-/// Side of the squares that are transposed at a time.
+/// Side of the square blocks that are transposed at a time.
 const SIDE: usize = 16;
-/// Numbers in a task.
+/// Elements per task.
 const GRAIN: usize = 1 << 14;
 
 /// Writes `x`, `(N, C, H, W)`, as channels-last maps.
@@ -15,7 +15,7 @@ const GRAIN: usize = 1 << 14;
 /// If `x` and `y` differ in size.
 pub fn to_channels_last(x: &[f32], y: &mut MapMut) {
     let (pixels, c) = (y.h * y.w, y.c);
-    assert!(x.len() == y.n * c * pixels, "{} numbers for {y:?}", x.len());
+    assert!(x.len() == y.n * c * pixels, "{} elements for {y:?}", x.len());
     let (at, pitch) = (SharedPtr(y.at), y.pitch);
     let blocks = pixels.div_ceil(SIDE);
     thread_team::ranges(y.n * blocks, GRAIN / (SIDE * c).max(1) + 1, |range| {
@@ -34,13 +34,13 @@ pub fn to_channels_last(x: &[f32], y: &mut MapMut) {
     });
 }
 
-/// The same, with a scale and a shift for each channel, for pictures of few channels.
+/// Like [`to_channels_last`], with a scale and a shift for each channel; for few channels.
 ///
 /// # Panics
-/// If `x` and `y` differ in size, or `scale` or `shift` do not have one number for each channel.
+/// If `x` and `y` differ in size, or `scale` or `shift` do not have one element per channel.
 pub fn to_channels_last_scaled(x: &[f32], y: &mut MapMut, scale: &[f32], shift: &[f32]) {
     let (pixels, c, pitch) = (y.h * y.w, y.c, y.pitch);
-    assert!(x.len() == y.n * c * pixels && scale.len() == c && shift.len() == c, "{} numbers for {y:?}", x.len());
+    assert!(x.len() == y.n * c * pixels && scale.len() == c && shift.len() == c, "{} elements for {y:?}", x.len());
     let at = SharedPtr(y.at);
     thread_team::ranges(y.n * pixels, GRAIN / c.max(1) + 1, |range| {
         let mut start = range.start;
@@ -66,7 +66,7 @@ pub fn to_channels_last_scaled(x: &[f32], y: &mut MapMut, scale: &[f32], shift: 
 /// If `x` and `y` differ in size.
 pub fn to_channels_first(x: &Map, y: &mut [f32]) {
     let (pixels, c) = (x.h * x.w, x.c);
-    assert!(y.len() == x.n * c * pixels, "{} numbers for {x:?}", y.len());
+    assert!(y.len() == x.n * c * pixels, "{} elements for {x:?}", y.len());
     let at = SharedPtr(y.as_mut_ptr());
     let blocks = pixels.div_ceil(SIDE);
     thread_team::ranges(x.n * blocks, GRAIN / (SIDE * c).max(1) + 1, |range| {
@@ -89,7 +89,7 @@ pub fn to_channels_first(x: &Map, y: &mut [f32]) {
 /// `to[j][i] = from[i][j]` for `i < rows` and `j < columns`; `from_apart` and `to_apart` are the row strides.
 ///
 /// # Safety
-/// `columns` columns of `rows` numbers, `to_apart` numbers from one to the next, must be writable at `to` and used by no other
+/// `columns` columns of `rows` elements, `to_apart` elements from one to the next, must be writable at `to` and used by no other
 /// thread.
 #[inline]
 unsafe fn transpose(from: &[f32], from_apart: usize, to: *mut f32, to_apart: usize, rows: usize, columns: usize) {

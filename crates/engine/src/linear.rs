@@ -11,7 +11,7 @@ use crate::tile::{Prefetch, dot_products, multiply};
 
 /// Rows of weights in a task.
 const ROWS: usize = 16;
-/// Numbers of each row multiplied at a time.
+/// Elements of each row multiplied at a time.
 const CHUNK: usize = 1024;
 
 /// `y = f(x wᵀ + b)`: `x` is `(N, I)`, `w` `(O, I)`, `y` `(N, O)`.
@@ -27,7 +27,10 @@ pub fn linear(
     activation: Option<Activation>,
 ) {
     let [xs, ws, ys] = [[n, input], [output, input], [n, output]].map(product);
-    assert!((x.len(), w.len(), y.len()) == (xs, ws, ys), "slices for {n} rows from {input} to {output} numbers");
+    assert!(
+        (x.len(), w.len(), y.len()) == (xs, ws, ys),
+        "slices do not match {n} rows of {input} inputs and {output} outputs"
+    );
     assert!(bias.is_none_or(|b| b.len() == output));
     let at = SharedPtr(y.as_mut_ptr());
     let blocks = output.div_ceil(ROWS);
@@ -48,7 +51,10 @@ pub fn linear(
 /// If sizes do not match.
 pub fn linear_vjp(dy: &[f32], w: &[f32], dx: &mut [f32], (n, input, output): (usize, usize, usize)) {
     let [dxs, ws, dys] = [[n, input], [output, input], [n, output]].map(product);
-    assert!((dx.len(), w.len(), dy.len()) == (dxs, ws, dys), "slices for {n} rows from {input} to {output} numbers");
+    assert!(
+        (dx.len(), w.len(), dy.len()) == (dxs, ws, dys),
+        "slices do not match {n} rows of {input} inputs and {output} outputs"
+    );
     let at = SharedPtr(dx.as_mut_ptr());
     let level = simd::level();
     let width = 2 * level.lanes();
@@ -126,11 +132,11 @@ impl Task for Dots<'_> {
 }
 
 impl Dots<'_> {
-    /// Adds numbers `k` of `R` rows of `x` times those of `O` rows of `w`, lane by lane.
+    /// Adds the products of elements `k` of `R` rows of `x` and of `O` rows of `w`, lane by lane.
     ///
     /// # Safety
     /// The CPU must have the instruction set of `S`; `R` rows of `x` from `row` on and `O` rows of `w` from `o` on must exist,
-    /// with numbers `start..end`, and `to` must have the vectors of `R` rows.
+    /// with columns `start..end`, and `to` must have the vectors of `R` rows.
     #[inline(always)]
     unsafe fn dots<S: Simd, const R: usize, const O: usize>(
         &self,
@@ -138,7 +144,7 @@ impl Dots<'_> {
         (start, end): (usize, usize),
         to: *mut f32,
     ) {
-        // SAFETY: rows and numbers are those that the caller says exist.
+        // SAFETY: rows and elements are those that the caller says exist.
         unsafe {
             let input = self.sizes.0;
             let (x, w) = (self.x.as_ptr().add(row * input + start), self.w.as_ptr().add(o * input + start));
@@ -195,7 +201,7 @@ impl Back<'_> {
     /// exist, and no other thread may use them in `dx`.
     #[inline(always)]
     unsafe fn tile<S: Simd, const R: usize>(&self, row: usize, column: usize) {
-        // SAFETY: `w` has `output` rows with these columns, `dy` `R` rows of `output` numbers.
+        // SAFETY: `w` has `output` rows with these columns, `dy` `R` rows of `output` elements.
         unsafe {
             let (_, input, output) = self.sizes;
             let dy = self.dy.as_ptr().add(row * output);
@@ -218,7 +224,7 @@ impl Back<'_> {
     /// use them in `dx`.
     #[inline(always)]
     unsafe fn row<S: Simd>(&self, row: usize, (first, end): (usize, usize)) {
-        // SAFETY: `w` has `output` rows with these columns, and `dy` this row of `output` numbers.
+        // SAFETY: `w` has `output` rows with these columns, and `dy` this row of `output` elements.
         unsafe {
             let (_, input, output) = self.sizes;
             let (dy, to) = (self.dy.as_ptr().add(row * output), self.dx.add(row * input));
@@ -241,8 +247,8 @@ impl Back<'_> {
 /// `to += Σᵣ dy[r] · w[r]` on some columns.
 ///
 /// # Safety
-/// The CPU must have the instruction set of `S`; numbers `first..end` must be writable behind `to`, readable behind `w` in `R`
-/// rows `apart`, and `R` numbers readable at `dy`.
+/// The CPU must have the instruction set of `S`; elements `first..end` must be writable at `to`, readable at `w` in `R`
+/// rows `apart`, and `R` elements readable at `dy`.
 #[inline(always)]
 unsafe fn add_rows<S: Simd, const R: usize>(
     to: *mut f32,

@@ -3,7 +3,7 @@
 use crate::size::{MOST_TAPS, bounded, product};
 use std::marker::PhantomData;
 
-/// A read-only view of maps. Pixels are `pitch` numbers apart, which allows views of some channels of wider maps.
+/// A read-only view of maps. Pixels are `pitch` elements apart, which allows views of some channels of wider maps.
 #[derive(Clone, Copy, Debug)]
 pub struct Map<'a> {
     pub(crate) at: *const f32,
@@ -15,7 +15,7 @@ pub struct Map<'a> {
     pub w: usize,
     /// Channels.
     pub c: usize,
-    /// Numbers from one pixel to the next.
+    /// Elements from one pixel to the next.
     pub pitch: usize,
     life: PhantomData<&'a [f32]>,
 }
@@ -32,41 +32,41 @@ pub struct MapMut<'a> {
     pub w: usize,
     /// Channels.
     pub c: usize,
-    /// Numbers from one pixel to the next.
+    /// Elements from one pixel to the next.
     pub pitch: usize,
     life: PhantomData<&'a mut [f32]>,
 }
 
-// SAFETY: it is a shared slice of numbers.
+// SAFETY: it is a shared slice of f32.
 unsafe impl Send for Map<'_> {}
 // SAFETY: as above.
 unsafe impl Sync for Map<'_> {}
-// SAFETY: it is a mutable slice of numbers.
+// SAFETY: it is a mutable slice of f32.
 unsafe impl Send for MapMut<'_> {}
-// SAFETY: through a shared reference it can be read, or written by unsafe code, which has to say why no two threads write to one
-// number.
+// SAFETY: a shared reference allows reading, and writing only by unsafe code, which must justify that no two threads write to
+// the same element.
 unsafe impl Sync for MapMut<'_> {}
 
-/// Numbers from the first to the last of maps.
+/// Length of a slice that holds the maps, from the first to the last element.
 ///
 /// # Panics
-/// If pixels overlap, or no memory could hold them.
+/// If pixels overlap, or the size exceeds the address space.
 fn needed([n, h, w, c]: [usize; 4], pitch: usize) -> usize {
     bounded(&[n, h, w, c, pitch]);
     let numbers = product([n, h, w, pitch]);
-    // Maps without channels take no memory, but time.
+    // Maps without channels take no memory, but their pixels take time.
     assert!(c > 0 || product([n, h, w]) <= MOST_TAPS, "maps of {n}x{h}x{w} without channels");
-    assert!(pitch >= c, "maps of {c} channels, {pitch} numbers from one pixel to the next");
+    assert!(pitch >= c, "pitch {pitch} is less than {c} channels");
     if product([n, h, w, c]) == 0 { 0 } else { numbers - pitch + c }
 }
 
 fn check(len: usize, [n, h, w, c]: [usize; 4], pitch: usize) {
     let needed = needed([n, h, w, c], pitch);
-    assert!(len >= needed, "a slice of {len} numbers for maps of {n}x{h}x{w}x{c}, pitch {pitch}");
+    assert!(len >= needed, "a slice of {len} elements for maps of {n}x{h}x{w}x{c}, pitch {pitch}");
 }
 
 impl<'a> Map<'a> {
-    /// Maps of sizes `[N, H, W, C]` in a slice that starts at their first number.
+    /// Maps of sizes `[N, H, W, C]` in a slice that starts at their first element.
     ///
     /// # Panics
     /// If the slice is too short.
@@ -83,7 +83,7 @@ impl<'a> Map<'a> {
 }
 
 impl<'a> MapMut<'a> {
-    /// Maps of sizes `[N, H, W, C]` in a slice that starts at their first number.
+    /// Maps of sizes `[N, H, W, C]` in a slice that starts at their first element.
     ///
     /// # Panics
     /// If the slice is too short.
@@ -93,14 +93,14 @@ impl<'a> MapMut<'a> {
         unsafe { Self::from_raw(data.as_mut_ptr(), sizes, pitch) }
     }
 
-    /// Maps of sizes `[N, H, W, C]` in memory that may be uninitialized: whoever reads the maps must write them before.
+    /// Maps of sizes `[N, H, W, C]` in memory that may be uninitialized: they must be written before they are read.
     ///
     /// # Safety
-    /// For the lifetime, the channels of all pixels must be writable at `at`, `pitch` numbers from one pixel to the next, and no
-    /// other pointer may be used for them.
+    /// For the lifetime, the channels of all pixels must be writable at `at`, with `pitch` elements from one pixel to the next,
+    /// and the memory must not be accessed through any other pointer.
     ///
     /// # Panics
-    /// If pixels overlap, or no memory could hold them.
+    /// If pixels overlap, or the size exceeds the address space.
     pub unsafe fn from_raw(at: *mut f32, sizes: [usize; 4], pitch: usize) -> Self {
         needed(sizes, pitch);
         let [n, h, w, c] = sizes;

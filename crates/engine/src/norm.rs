@@ -1,4 +1,4 @@
-//! Sums over all pixels of each channel, and what batch normalization in training does with them.
+//! Channel statistics, and elementwise passes of batch normalization in training.
 
 use crate::buffer::{Buffer, Scratch};
 use crate::map::{Map, MapMut};
@@ -10,27 +10,27 @@ use std::ops::Range;
 
 /// Number of partial sums, independent of the number of cores.
 const PARTS: usize = 16;
-/// Numbers that are summed at a time: they stay in the first cache between mean and variance.
+/// Elements processed at a time, so that they stay in the L1 cache between mean and variance.
 const NEAR: usize = 1 << 12;
 
-/// `Σ x` over all pixels of each channel; the same on any number of cores.
+/// `Σ x` over all pixels of each channel; independent of the number of cores.
 pub fn channel_sums(x: &Map) -> Vec<f32> {
     let [sums] = totals(x, |range, to| simd::run(Sums { of: Value(x), x, range, to }));
     sums
 }
 
-/// `Σ a` and `Σ a (b − mean)` over all pixels of each channel, in one pass; the same on any number of cores.
+/// `Σ a` and `Σ a (b − mean)` over all pixels of each channel, in one pass; independent of the number of cores.
 ///
 /// # Panics
 /// If sizes differ.
 pub fn channel_products(a: &Map, b: &Map, mean: &[f32]) -> (Vec<f32>, Vec<f32>) {
-    assert!((a.n, a.h, a.w, a.c) == (b.n, b.h, b.w, b.c) && mean.len() == a.c, "{a:?} beside {b:?}");
+    assert!((a.n, a.h, a.w, a.c) == (b.n, b.h, b.w, b.c) && mean.len() == a.c, "{a:?} and {b:?} do not match");
     let [sums, products] = totals(a, |range, to| simd::run(Sums { of: Product(a, b, mean), x: a, range, to }));
     (sums, products)
 }
 
-/// Mean and variance (divided by the number of pixels) of each channel, in one pass over memory: of each block of pixels, then
-/// combined (Chan, Golub & LeVeque 1983). The same on any number of cores.
+/// Mean and biased variance of each channel in one pass over memory: computed per block of pixels, then combined (Chan, Golub &
+/// LeVeque 1983). Independent of the number of cores.
 pub fn channel_statistics(x: &Map) -> (Vec<f32>, Vec<f32>) {
     let c = x.c;
     let all = parts::<2>(x, |range, to| simd::run(Moments { x, range, to }));
@@ -51,15 +51,15 @@ pub fn channel_statistics(x: &Map) -> (Vec<f32>, Vec<f32>) {
     (mean, squares)
 }
 
-/// `y = a x + b z + c`, a number of each a channel, then through the epilogue.
+/// `y = a x + b z + c`, with one `a`, `b` and `c` per channel, followed by the epilogue.
 ///
 /// # Panics
-/// Where sizes differ.
+/// If sizes differ.
 pub fn combine(x: &Map, z: &Map, y: &mut MapMut, [a, b, c]: [&[f32]; 3], epilogue: Epilogue) {
     for map in [x, z] {
         assert!((map.n, map.h, map.w, map.c) == (y.n, y.h, y.w, y.c), "{map:?} to {y:?}");
     }
-    assert!([a, b, c].iter().all(|v| v.len() == y.c), "a number a channel of {y:?}");
+    assert!([a, b, c].iter().all(|v| v.len() == y.c), "not one factor per channel of {y:?}");
     epilogue.check(y);
     let y = &*y;
     let by = [a, b, c];
@@ -68,10 +68,10 @@ pub fn combine(x: &Map, z: &Map, y: &mut MapMut, [a, b, c]: [&[f32]; 3], epilogu
     });
 }
 
-/// `y = x m`, number by number.
+/// `y = x m`, elementwise.
 ///
 /// # Panics
-/// Where sizes differ.
+/// If sizes differ.
 pub fn multiply_maps(x: &Map, m: &Map, y: &mut MapMut) {
     for map in [x, m] {
         assert!((map.n, map.h, map.w, map.c) == (y.n, y.h, y.w, y.c), "{map:?} to {y:?}");
@@ -80,37 +80,37 @@ pub fn multiply_maps(x: &Map, m: &Map, y: &mut MapMut) {
     thread_team::ranges(y.pixels(), (1 << 14) / y.c.max(1) + 1, |range| simd::run(Multiply { x, m, y, range }));
 }
 
-/// `N` numbers a channel of each part of the pixels, which `f` writes for a range of them; and the number of parts.
+/// Partial results: `f` writes `N` values per channel for each range of pixels. Returns the number of ranges and the values.
 fn parts<const N: usize>(x: &Map, f: impl Fn(Range<usize>, *mut f32) + Sync) -> (usize, Buffer) {
     let (pixels, c) = (x.pixels(), x.c);
     let parts = PARTS.min(pixels.max(1));
     let mut all = Buffer::zeros(parts * N * c);
     let at = SharedPtr(all.numbers_mut().as_mut_ptr());
     thread_team::run(parts, |part| {
-        // SAFETY: each part of the numbers is one task's.
+        // SAFETY: each range has its own part of the buffer, which belongs to one task.
         let to = unsafe { at.get().add(part * N * c) };
         f(part * pixels / parts..(part + 1) * pixels / parts, to);
     });
     (parts, all)
 }
 
-/// The sums of what `f` writes for parts of the pixels.
+/// The sums of the partial results that `f` writes for ranges of pixels.
 fn totals<const N: usize>(x: &Map, f: impl Fn(Range<usize>, *mut f32) + Sync) -> [Vec<f32>; N] {
     let (parts, all) = parts::<N>(x, f);
     let at = |part: usize, k: usize, i: usize| all.numbers()[(part * N + k) * x.c + i];
     std::array::from_fn(|k| (0..x.c).map(|i| (1..parts).fold(at(0, k, i), |sum, part| sum + at(part, k, i))).collect())
 }
 
-/// Ranges of pixels whose numbers are few enough to stay near.
+/// Splits a range of pixels into blocks that fit the L1 cache.
 fn blocks(x: &Map, range: Range<usize>) -> impl Iterator<Item = Range<usize>> {
     let size = (NEAR / x.c.max(1)).max(16);
     let end = range.end;
     range.step_by(size).map(move |from| from..(from + size).min(end))
 }
 
-/// `N` numbers of a pixel that are summed over pixels.
+/// `N` values per channel that are summed over pixels.
 trait Summand<const N: usize> {
-    /// Those of `n` channels from `c` on.
+    /// The values of `n` channels from `c` on.
     ///
     /// # Safety
     /// The CPU must have the instruction set of `S`; the pixel and its channels must exist.
@@ -149,7 +149,7 @@ struct Square<'a>(&'a Map<'a>, *const f32);
 impl Summand<1> for Square<'_> {
     #[inline(always)]
     unsafe fn at<S: Simd>(&self, pixel: usize, c: usize, n: usize) -> [S::V; 1] {
-        // SAFETY: as the caller promises; the mean has a number a channel.
+        // SAFETY: as the caller promises; the mean has one element per channel.
         unsafe {
             let apart = S::sub(Value(self.0).at::<S>(pixel, c, n)[0], S::load_part(self.1.add(c), n));
             [S::mul(apart, apart)]
@@ -191,7 +191,7 @@ unsafe fn sum<S: Simd, T: Summand<N>, const N: usize>(of: &T, pixels: Range<usiz
     }
 }
 
-/// Adds up the summands of some pixels, into `N` numbers a channel.
+/// Adds the summands of some pixels to `N` sums per channel.
 struct Sums<'a, T, const N: usize> {
     of: T,
     x: &'a Map<'a>,
@@ -208,7 +208,7 @@ impl<T: Summand<N>, const N: usize> Task for Sums<'_, T, N> {
             let mut c = 0;
             while c < self.x.c {
                 let n = (self.x.c - c).min(S::LANES);
-                // SAFETY: channels `c..c + n` of pixels in range lie within the maps and the sums, which begin as zeros.
+                // SAFETY: channels `c..c + n` of pixels in range lie within the maps and the sums, which start as zeros.
                 unsafe {
                     let sums = sum::<S, T, N>(&self.of, block.clone(), c, n);
                     for k in 0..N {
@@ -222,7 +222,7 @@ impl<T: Summand<N>, const N: usize> Task for Sums<'_, T, N> {
     }
 }
 
-/// The mean of each channel of some pixels, then the sum of squared distances from it.
+/// The mean of each channel over some pixels, and the sum of squared deviations from it.
 struct Moments<'a> {
     x: &'a Map<'a>,
     range: Range<usize>,
@@ -242,13 +242,13 @@ impl Task for Moments<'_> {
             let mut c = 0;
             while c < all {
                 let n = (all - c).min(S::LANES);
-                // SAFETY: channels `c..c + n` of pixels in range lie within the map and the numbers, which begin as zeros; the scratch
+                // SAFETY: channels `c..c + n` of pixels in range lie within the map and the elements, which begin as zeros; the scratch
                 // memory has a vector.
                 unsafe {
                     let (mean, squares) = (self.to.add(c), self.to.add(all + c));
                     let m = S::mul(sum::<S, _, 1>(&Value(self.x), block.clone(), c, n)[0], S::splat(1.0 / count));
                     S::store(own, m);
-                    // The mean of the block is at `own`, whose first number belongs to channel `c`.
+                    // The mean of the block is at `own`, whose first element belongs to channel `c`.
                     let [s] = sum::<S, _, 1>(&Square(self.x, own.wrapping_sub(c)), block.clone(), c, n);
                     let apart = S::sub(m, S::load_part(mean, n));
                     let share = S::splat(count / (before + count));
@@ -283,7 +283,7 @@ impl Task for Combine<'_> {
             while c < self.y.c {
                 let left = self.y.c - c;
                 let n = left.min(S::LANES);
-                // SAFETY: channels `c..c + n` of the pixel lie within all maps, and within the numbers a channel.
+                // SAFETY: channels `c..c + n` of the pixel lie within all maps and the factors of each channel.
                 unsafe {
                     let [a, b, shift] = self.by.map(|v| S::load_part(v.as_ptr().add(c), n));
                     let x = S::load_part(self.x.at.add(pixel * self.x.pitch + c), n);

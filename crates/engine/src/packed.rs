@@ -8,23 +8,23 @@ use std::sync::atomic::{AtomicBool, Ordering};
 
 /// Columns of the widest panel, of any instruction set.
 pub(crate) const MOST_WIDE: usize = 32;
-/// Rows that are packed side by side.
+/// Rows that are packed together.
 const ROWS: usize = 16;
 
-/// A matrix `(groups, k, o)` in panels of two vectors' width: for each panel its `k` rows, one behind the other; zeros
-/// fill up the last panel, which has one vector's width where that is enough.
+/// A matrix `(groups, k, o)` in panels two vectors wide: the `k` rows of a panel follow one another. The last panel is filled
+/// up with zeros, or is one vector wide if that is enough.
 #[derive(Clone, Debug)]
 pub(crate) struct Packed {
     pub level: Level,
     lanes: usize,
     pub k: usize,
     pub o: usize,
-    /// Whether all are finite: only then are rows that meet zeros alone skipped, since 0 · NaN is NaN.
+    /// Whether all elements are finite: only then can rows be skipped whose input is zero, since 0 · NaN is NaN.
     pub finite: bool,
     numbers: Buffer,
 }
 
-/// Whether no number is NaN or infinite: `0 · v` is 0 of finite numbers alone.
+/// Whether no element is NaN or infinite: `0 · v` is 0 only for finite `v`.
 fn all_finite(numbers: &[f32]) -> bool {
     let mut sums = [0.0; 16];
     let (chunks, rest) = numbers.as_chunks::<16>();
@@ -35,7 +35,7 @@ fn all_finite(numbers: &[f32]) -> bool {
 }
 
 impl Packed {
-    /// The matrix whose row `k` of a group holds the weights of the channel read and the tap that `of(k)` tells.
+    /// The matrix whose row `k` holds the weights for input channel and tap `of(k)`.
     pub fn new(groups: usize, k: usize, o: usize, w: WeightView, of: impl Fn(usize) -> (usize, usize) + Sync) -> Self {
         let mut packed = Self::zeros(groups, k, o);
         let at = SharedPtr(packed.numbers.numbers_mut().as_mut_ptr());
@@ -52,7 +52,7 @@ impl Packed {
                     let start = at.get().add(g * packed.group() + first * k);
                     std::slice::from_raw_parts_mut(start, width * k)
                 };
-                // Rows side by side: in one of the directions those are what stands side by side in `w`.
+                // Several rows at a time: in one of the directions they are contiguous in `w`.
                 for (block, rows) in panel.chunks_mut(width * ROWS).enumerate() {
                     let starts: [usize; ROWS] = std::array::from_fn(|row| {
                         let (c, tap) = of((block * ROWS + row).min(k - 1));
@@ -73,7 +73,8 @@ impl Packed {
         packed
     }
 
-    /// The matrix of which `of(k, columns, entries)` writes a row's entries, for all groups at once, in some columns: their first and count.
+    /// The matrix whose rows `of(k, columns, entries)` writes, for all groups at once; `columns` is the first column and their
+    /// number.
     pub fn by_row(
         groups: usize,
         k: usize,
@@ -93,7 +94,7 @@ impl Packed {
                     bad.store(true, Ordering::Relaxed);
                 }
                 for (g, from) in entries.iter().enumerate() {
-                    // SAFETY: each row of a panel is written by one task, and is no wider than the widest.
+                    // SAFETY: each row of a panel is written by one task and fits the widest panel.
                     unsafe {
                         let to = at.get().add(g * packed.group() + first * k + row * width);
                         std::ptr::copy_nonoverlapping(from.as_ptr(), to, width);
@@ -112,7 +113,7 @@ impl Packed {
         packed
     }
 
-    /// Numbers of one group.
+    /// Number of elements of one group.
     fn group(&self) -> usize {
         self.k * self.o.next_multiple_of(self.lanes)
     }
@@ -121,7 +122,7 @@ impl Packed {
         self.o.div_ceil(2 * self.lanes)
     }
 
-    /// Columns of a panel, the zeros included.
+    /// Columns of a panel, including zeros.
     #[inline(always)]
     pub fn width(&self, panel: usize) -> usize {
         (self.o - panel * 2 * self.lanes).next_multiple_of(self.lanes).min(2 * self.lanes)
@@ -144,7 +145,7 @@ impl Packed {
 #[derive(Clone, Copy)]
 pub(crate) struct SharedPtr(pub *mut f32);
 
-// SAFETY: a pointer is data; each use of it is unsafe and has to say why no two threads write to one number.
+// SAFETY: a pointer is data; each use of it is unsafe and must justify that no two threads write to the same element.
 unsafe impl Send for SharedPtr {}
 // SAFETY: as above.
 unsafe impl Sync for SharedPtr {}

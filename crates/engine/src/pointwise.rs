@@ -5,7 +5,7 @@ use crate::simd::{self, Simd, Task};
 use crate::thread_team;
 use crate::tile::{Epilogue, Exit, finish};
 
-/// Applies an epilogue to each number of `x`: copies, sums, batch norms, activations and their slopes.
+/// Applies an epilogue to each element of `x`: copies, sums, batch norms, activations and their slopes.
 ///
 /// # Panics
 /// If sizes differ.

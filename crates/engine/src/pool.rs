@@ -5,7 +5,7 @@ use crate::simd::{self, Simd, Task};
 use crate::size::{MOST_TAPS, bounded, positive};
 use crate::thread_team;
 
-/// Output numbers in a task.
+/// Output elements per task.
 const GRAIN: usize = 1 << 12;
 
 /// A pooling window.
@@ -22,6 +22,8 @@ pub struct Pool {
 }
 
 impl Pool {
+    /// Checks that the sizes are valid.
+    ///
     /// # Panics
     /// If a size is zero or too large.
     fn check(&self) {
@@ -63,10 +65,10 @@ impl Pool {
     /// If sizes do not match.
     pub fn max_vjp(&self, x: &Map, y: &Map, dy: &Map, dx: &mut MapMut, positive: bool) {
         self.check();
-        assert!((x.n, x.h, x.w, x.c) == (dx.n, dx.h, dx.w, dx.c), "{x:?} beside {dx:?}");
+        assert!((x.n, x.h, x.w, x.c) == (dx.n, dx.h, dx.w, dx.c), "{x:?} and {dx:?} do not match");
         assert!((y.n, y.h, y.w, y.c) == (dy.n, dy.h, dy.w, dy.c) && y.n == x.n && y.c == x.c, "{x:?} to {y:?}");
         let dx = &*dx;
-        // A task writes some rows of a picture, and visits all windows that reach them.
+        // A task writes some rows of a picture, and visits all windows that overlap them.
         let bands = (2 * thread_team::size()).div_ceil(dx.n.max(1)).min(dx.h).max(1);
         thread_team::run(dx.n * bands, |i| {
             let (n, band) = (i / bands, i % bands);
@@ -93,7 +95,7 @@ impl Pool {
                     out.fill(0.0);
                     for r in (0..self.kernel.0).filter_map(|t| Self::at(i, t, rows, x.h)) {
                         for c in (0..self.kernel.1).filter_map(|t| Self::at(j, t, columns, x.w)) {
-                            // SAFETY: inside of the map.
+                            // SAFETY: inside the map.
                             let v = unsafe { pixel(x, (n * x.h + r) * x.w + c) };
                             out.iter_mut().zip(v).for_each(|(o, v)| *o += v);
                         }
@@ -121,7 +123,7 @@ impl Pool {
             }
             for (i, j) in (0..dy.h).flat_map(|i| (0..dy.w).map(move |j| (i, j))) {
                 let d = divisor(i, j);
-                // SAFETY: inside of the maps.
+                // SAFETY: inside the maps.
                 let from = unsafe { pixel(dy, (n * dy.h + i) * dy.w + j) };
                 for r in (0..self.kernel.0).filter_map(|t| Self::at(i, t, rows, dx.h)) {
                     for c in (0..self.kernel.1).filter_map(|t| Self::at(j, t, columns, dx.w)) {
@@ -158,8 +160,8 @@ impl Task for Max<'_> {
 
     #[inline(always)]
     unsafe fn run<S: Simd>(self) {
-        // SAFETY: `Pool::at` gives only rows and columns within the map, `Pool::max` checked the other sizes, and each row of outputs
-        // belongs to one task.
+        // SAFETY: `Pool::at` returns only rows and columns within the map, `Pool::max` checked the other sizes, and each row of
+        // outputs belongs to one task.
         unsafe {
             let (pool, x, y) = (self.pool, self.x, self.y);
             let [rows, columns] = pool.axes();
@@ -218,13 +220,13 @@ impl Task for MaxVjp<'_> {
 
     #[inline(always)]
     unsafe fn run<S: Simd>(self) {
-        // SAFETY: `Pool::at` gives only rows and columns within the map, `Pool::max_vjp` checked the other sizes; only rows of the band
-        // are written, and the bands of a picture are disjoint.
+        // SAFETY: `Pool::at` returns only rows and columns within the map, `Pool::max_vjp` checked the other sizes; only rows
+        // of the band are written, and the bands of a picture are disjoint.
         unsafe {
             let (x, y, dx) = (self.x, self.y, self.dx);
             let [rows, columns] = self.pool.axes();
             let mut taps = Vec::with_capacity(self.pool.kernel.0 * self.pool.kernel.1);
-            // Rows are cleared right before their first window, to stay in the cache.
+            // Rows are cleared just before their first window, while they are in the cache.
             let mut clear = self.band.start;
             let mut lines = Vec::with_capacity(self.pool.kernel.0);
             for window in 0..y.h * y.w {
@@ -275,7 +277,7 @@ impl MaxVjp<'_> {
     /// The CPU must have the instruction set of `S`, and no other thread may use the band.
     #[inline(always)]
     unsafe fn clear<S: Simd>(&self, from: usize, to: usize) -> usize {
-        // SAFETY: the rows end where the band does.
+        // SAFETY: the rows are within the band.
         unsafe {
             let (dx, to) = (self.dx, to.min(self.band.end).max(from));
             for p in (self.n * dx.h + from) * dx.w..(self.n * dx.h + to) * dx.w {
@@ -288,7 +290,7 @@ impl MaxVjp<'_> {
     /// `n` channels of a window: the gradient goes to the first value that equals the maximum.
     ///
     /// # Safety
-    /// The CPU must have the instruction set of `S`; `n` numbers must be readable at `best` and `dy` and, `c` numbers behind,
+    /// The CPU must have the instruction set of `S`; `n` elements must be readable at `best` and `dy` and, offset by `c`,
     /// at each tap, or a whole vector if `FULL`. No other thread may use the pointers that are written.
     #[inline(always)]
     unsafe fn window<S: Simd, const FULL: bool>(
@@ -319,8 +321,10 @@ impl MaxVjp<'_> {
     }
 }
 
+/// Loads `n` lanes, or a whole vector if `FULL`.
+///
 /// # Safety
-/// The CPU must have the instruction set of `S`, and `n` numbers, or a whole vector if `FULL`, must be readable at `at`.
+/// The CPU must have the instruction set of `S`, and `n` elements, or a whole vector if `FULL`, must be readable at `at`.
 #[inline(always)]
 unsafe fn load<S: Simd, const FULL: bool>(at: *const f32, n: usize) -> S::V {
     // SAFETY: what the caller promises.

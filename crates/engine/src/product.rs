@@ -9,9 +9,9 @@ use crate::simd::{Simd, Task, run_with};
 use crate::thread_team;
 use crate::tile::{Epilogue, Exit};
 
-/// The most pixels that are multiplied in stages.
+/// Maximum number of pixels for which products are computed in stages.
 const FEW: usize = 4 * BLOCK;
-/// The most weights that stay in the cache from block to block.
+/// Maximum number of weights that stay in the cache between blocks.
 const NEAR: usize = 1 << 16;
 
 /// Multiplies the patches of all pixels by the weights, in parallel blocks.
@@ -39,7 +39,7 @@ pub(crate) fn multiply(x: &Map, y: &MapMut, patches: &Patches, weights: &Packed,
     });
 }
 
-/// For few pixels and many weights: copies all patches, then each weight is read once, by one thread.
+/// For few pixels and many weights: first copies all patches, so that each weight is read only once.
 fn in_stages(
     (x, y): (&Map, &MapMut),
     patches: &Patches,
@@ -107,7 +107,7 @@ impl Task for Chunks {
 
     #[inline(always)]
     unsafe fn run<S: Simd>(self) -> Self::Out {
-        // SAFETY: `in_stages` copied `pixels` patches of `k` numbers in chunks.
+        // SAFETY: `in_stages` copied `pixels` patches of `k` elements in chunks.
         unsafe {
             let mut all = Vec::with_capacity(self.k.div_ceil(CHUNK));
             for from in (0..self.k).step_by(CHUNK) {
@@ -169,7 +169,7 @@ impl Task for Block<'_> {
 
     #[inline(always)]
     unsafe fn run<S: Simd>(self) {
-        // SAFETY: the scratch memory has `BLOCK` rows of `STRIDE` numbers, `range` are at most `BLOCK` pixels of the grid, and their
+        // SAFETY: the scratch memory has `BLOCK` rows of `STRIDE` elements, `range` are at most `BLOCK` pixels of the grid, and their
         // channels of these panels belong to one task.
         unsafe {
             let (p, k) = (self.patches, self.patches.len());

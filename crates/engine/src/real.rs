@@ -1,8 +1,8 @@
-//! Numbers that a formula is written for: f32, f64, and vectors of f32.
+//! Scalar types for which formulas are written: f32, f64, and vectors of f32.
 
 use std::ops::{Add, Div, Mul, Neg, Sub};
 
-/// What a formula of one number is made of. Functions keep NaN.
+/// The operations available to formulas. All functions propagate NaN.
 pub trait Real:
     Clone + Add<Output = Self> + Sub<Output = Self> + Mul<Output = Self> + Div<Output = Self> + Neg<Output = Self>
 {
@@ -20,7 +20,7 @@ pub trait Real:
     fn at_least(self, low: Self) -> Self;
     /// `min(high, x)`.
     fn at_most(self, high: Self) -> Self;
-    /// `positive` where the number is greater than 0, else `otherwise`.
+    /// `positive` if the value is greater than 0, else `otherwise`.
     fn choose(self, positive: Self, otherwise: Self) -> Self;
 
     /// `|x|`.

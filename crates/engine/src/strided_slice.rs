@@ -1,4 +1,4 @@
-//! Strided slices padded with zero channels: the shortcuts of residual networks that have no weights for them.
+//! Strided slices padded with zero channels: the parameter-free shortcuts of residual networks.
 
 use crate::map::{Map, MapMut};
 use crate::size::{bounded, positive};
@@ -92,6 +92,6 @@ impl StridedSlice {
             count.checked_sub(1).is_none_or(|last| start + last * step < size)
         };
         let inside = fits(x.h, h, self.start.0, self.step.0) && fits(x.w, w, self.start.1, self.step.1);
-        assert!(inside && x.n == n && self.before + x.c <= c, "{self:?} of {x:?} does not give {n}x{h}x{w}x{c}");
+        assert!(inside && x.n == n && self.before + x.c <= c, "{self:?} of {x:?} does not produce {n}x{h}x{w}x{c}");
     }
 }

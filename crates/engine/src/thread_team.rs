@@ -13,8 +13,8 @@ type Job = dyn Fn(usize) + Sync;
 /// Called by the thread that starts a job before each task that it runs itself.
 static BEFORE_TASK: OnceLock<fn()> = OnceLock::new();
 
-/// Has `f` called by the thread that starts a job, before each task that it runs itself. `f` may unwind to cancel the job: tasks not yet
-/// begun are skipped, and the thread continues to unwind. Only the first call has an effect.
+/// Registers a function that the thread that starts a job calls before each task that it runs itself. `f` may unwind to cancel
+/// the job: tasks that have not begun are skipped, and the thread continues to unwind. Only the first call has an effect.
 pub fn before_each_task(f: fn()) {
     // Later calls have no effect.
     let _ = BEFORE_TASK.set(f);
@@ -55,12 +55,12 @@ static TEAM: ThreadTeam = ThreadTeam {
     workers: OnceLock::new(),
 };
 
-/// Number of threads for a job started here: one on a rayon worker, since those run in parallel already.
+/// Number of threads for a job started here: 1 on a rayon worker, since those already run in parallel.
 pub fn size() -> usize {
     if rayon::current_thread_index().is_some() { 1 } else { rayon::current_num_threads() }
 }
 
-/// Calls `f` with each of `0..tasks` in any order on all cores, and returns when all calls have.
+/// Calls `f` with each of `0..tasks` in any order on all cores, and returns after all calls have finished.
 pub fn run(tasks: usize, f: impl Fn(usize) + Sync) {
     let f = |i: usize| f(i);
     let alone = |tasks: usize| {
@@ -84,7 +84,7 @@ pub fn run(tasks: usize, f: impl Fn(usize) + Sync) {
     }
 }
 
-/// The same, but on this thread alone if `threads` is 1.
+/// Like [`run`], but on this thread only if `threads` is 1.
 pub fn run_some(threads: usize, tasks: usize, f: impl Fn(usize) + Sync) {
     if threads == 1 { (0..tasks).for_each(f) } else { run(tasks, f) }
 }
@@ -118,7 +118,7 @@ pub fn parts<T: Send>(all: &mut [T], size: usize, f: impl Fn(usize, &mut [T]) + 
 
 impl ThreadTeam {
     fn run(&'static self, tasks: usize, f: &(dyn Fn(usize) + Sync)) {
-        // SAFETY: the job is left by all before this function returns, so `f` outlives its use.
+        // SAFETY: all workers leave the job before this function returns, so `f` outlives its use.
         unsafe { *self.job.get() = (std::mem::transmute::<*const (dyn Fn(usize) + Sync), *const Job>(f), tasks) };
         self.next.store(0, SeqCst);
         self.open.store(self.jobs.fetch_add(1, SeqCst) + 1, SeqCst);
@@ -132,9 +132,9 @@ impl ThreadTeam {
         drop(close);
     }
 
-    /// Runs tasks until none is left.
+    /// Runs tasks until none are left.
     fn work(&self, before: impl Fn()) {
-        // SAFETY: the caller keeps the job until all are outside.
+        // SAFETY: the caller keeps the job alive until all workers have left it.
         let (f, tasks) = unsafe { *self.job.get() };
         loop {
             let i = self.next.fetch_add(1, SeqCst);

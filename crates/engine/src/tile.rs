@@ -7,13 +7,13 @@ use crate::simd::Simd;
 /// Operations on a sum before it is written, in this order.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct Epilogue<'a> {
-    /// Adds a number to each channel.
+    /// Adds a bias to each channel.
     pub bias: Option<&'a [f32]>,
     /// `scale · v + shift`, by channel.
     pub affine: Option<(&'a [f32], &'a [f32])>,
     /// Adds a map of the output's size.
     pub add: Option<Map<'a>>,
-    /// Keeps what the activation reads in a map of the output's size.
+    /// Stores the input of the activation in a map of the output's size.
     pub save: Option<&'a MapMut<'a>>,
     /// `f(v)`.
     pub activation: Option<Activation>,
@@ -22,16 +22,18 @@ pub struct Epilogue<'a> {
 }
 
 impl Epilogue<'_> {
+    /// Checks that the epilogue fits an output.
+    ///
     /// # Panics
     /// If it does not fit an output.
     pub(crate) fn check(&self, y: &MapMut) {
         let saved = self.save.map(|map| (map.n, map.c, map.h, map.w));
         let read = [self.add, self.slope.map(|s| s.1)].into_iter().flatten().map(|map| (map.n, map.c, map.h, map.w));
         for sizes in read.chain(saved) {
-            assert!(sizes == (y.n, y.c, y.h, y.w), "{sizes:?} beside {y:?}");
+            assert!(sizes == (y.n, y.c, y.h, y.w), "{sizes:?} and {y:?} do not match");
         }
         for numbers in [self.bias, self.affine.map(|a| a.0), self.affine.map(|a| a.1)] {
-            assert!(numbers.is_none_or(|n| n.len() == y.c), "not one number for each channel of {y:?}");
+            assert!(numbers.is_none_or(|n| n.len() == y.c), "not one element per channel of {y:?}");
         }
     }
 }
@@ -51,7 +53,7 @@ pub(crate) struct Exit<'a> {
 pub(crate) struct Prefetch(pub *const f32, pub usize);
 
 impl Prefetch {
-    /// The weights after `count` rows of `width` numbers at `b`, of which tile `t` of `tiles` prefetches its part.
+    /// The part of the weights after `count` rows of `width` elements at `b` that tile `t` of `tiles` prefetches.
     #[inline(always)]
     pub fn after(b: *const f32, (count, width): (usize, usize), (t, tiles): (usize, usize)) -> Self {
         let all = count * width;
@@ -62,7 +64,7 @@ impl Prefetch {
 /// `sums[m][j] = Σₖ a(m, k) · b(k, j)`, with `a(m, k)` at `a + m·am + k·ak` and rows of `b` `bk` apart.
 ///
 /// # Safety
-/// The CPU must have the instruction set of `S`; `M` rows, `am` apart, of `k` numbers, `ak` apart, must be readable at `a`, and
+/// The CPU must have the instruction set of `S`; `M` rows, `am` apart, of `k` elements, `ak` apart, must be readable at `a`, and
 /// `k` rows, `bk` apart, of `V` vectors at `b`.
 #[inline(always)]
 pub(crate) unsafe fn multiply<S: Simd, const M: usize, const V: usize>(
@@ -94,11 +96,11 @@ pub(crate) unsafe fn multiply<S: Simd, const M: usize, const V: usize>(
     }
 }
 
-/// Writes `Σₖ a(k, m) · b(k, j)` for `k < count` to `M` rows of `V` vectors at `to`, as far apart as those of `b`, or adds it where there is
-/// `more`. Rows of `a` and `b` are as far apart as the numbers beside them say.
+/// Writes `Σₖ a(k, m) · b(k, j)` for `k < count` to `M` rows of `V` vectors at `to`, with the row stride of `b`; adds to them
+/// if `more` is set. The row strides of `a` and `b` are passed next to them.
 ///
 /// # Safety
-/// The CPU must have the instruction set of `S`; `count` rows of `M` numbers must be readable at `a`, `count` rows of `V` vectors at `b`,
+/// The CPU must have the instruction set of `S`; `count` rows of `M` elements must be readable at `a`, `count` rows of `V` vectors at `b`,
 /// and `M` rows of `V` vectors at `to`, which no other thread uses.
 #[inline(always)]
 pub(crate) unsafe fn accumulate<S: Simd, const M: usize, const V: usize>(
@@ -120,22 +122,22 @@ pub(crate) unsafe fn accumulate<S: Simd, const M: usize, const V: usize>(
     }
 }
 
-/// The most rows of sums that stay in registers, of one vector or two.
+/// The largest number of rows of sums that stay in registers, one or two vectors wide.
 #[inline(always)]
 pub(crate) fn rows_of_sums<S: Simd>(wide: bool) -> usize {
     match (wide, S::ROWS) {
         (false, _) => 12,
-        // Of 16 registers, sums of six rows leave too few: the compiler spills two of them in each step.
+        // With 16 registers, sums of six rows leave too few: the compiler spills two of them in each step.
         (true, 6) => 5,
         (true, rows) => rows,
     }
 }
 
-/// `sums[r][o] += Σₖ x(r, k) · w(o, k)` for `k < count`, lane by lane; rows of `x` and `w` are contiguous and as far apart as the numbers
-/// beside them say. A separate function, so that the sums stay in registers.
+/// `sums[r][o] += Σₖ x(r, k) · w(o, k)` for `k < count`, lane by lane; rows of `x` and `w` are contiguous, with the row strides
+/// passed next to them. A separate function, so that the sums stay in registers.
 ///
 /// # Safety
-/// The CPU must have the instruction set of `S`; `R` rows of `count` numbers must be readable at `x`, and `O` rows at `w`.
+/// The CPU must have the instruction set of `S`; `R` rows of `count` elements must be readable at `x`, and `O` rows at `w`.
 #[inline(always)]
 pub(crate) unsafe fn dot_products<S: Simd, const R: usize, const O: usize>(
     mut sums: [[S::V; O]; R],
@@ -174,11 +176,11 @@ pub(crate) unsafe fn dot_products<S: Simd, const R: usize, const O: usize>(
 /// Writes `n` lanes of a vector at `to`, which is channel `c` of pixel `pixel` of the output.
 ///
 /// # Safety
-/// The CPU must have the instruction set of `S`; `n` numbers, or a vector if that is less, must be writable at `to`, which is
+/// The CPU must have the instruction set of `S`; `n` elements, or a vector if that is less, must be writable at `to`, which is
 /// channel `c` of pixel `pixel` of the output, and used by no other thread. The epilogue must fit the output.
 #[inline(always)]
 pub(crate) unsafe fn finish<S: Simd>(v: S::V, to: *mut f32, pixel: usize, c: usize, n: usize, exit: &Exit) {
-    // SAFETY: what the caller promises for `to`, `pixel`, `c` and `n`.
+    // SAFETY: as the caller promises for `to`, `pixel`, `c` and `n`.
     unsafe {
         if n >= S::LANES {
             S::store(to, through::<S, true>(v, to, pixel, c, n, exit));
@@ -188,11 +190,13 @@ pub(crate) unsafe fn finish<S: Simd>(v: S::V, to: *mut f32, pixel: usize, c: usi
     }
 }
 
+/// Loads `n` lanes, or a whole vector if `FULL`.
+///
 /// # Safety
-/// The CPU must have the instruction set of `S`, and `n` numbers, or a whole vector if `FULL`, must be readable at `at`.
+/// The CPU must have the instruction set of `S`, and `n` elements, or a whole vector if `FULL`, must be readable at `at`.
 #[inline(always)]
 unsafe fn load<S: Simd, const FULL: bool>(at: *const f32, n: usize) -> S::V {
-    // SAFETY: what the caller promises.
+    // SAFETY: as the caller promises.
     unsafe { if FULL { S::load(at) } else { S::load_part(at, n) } }
 }
 
@@ -200,7 +204,7 @@ unsafe fn load<S: Simd, const FULL: bool>(at: *const f32, n: usize) -> S::V {
 ///
 /// # Safety
 /// The CPU must have the instruction set of `S`; `n` channels from `c` on, or a whole vector if `FULL`, must exist in pixel
-/// `pixel` of the output, whose number is at `to`. The epilogue must fit the output.
+/// `pixel` of the output, whose element is at `to`. The epilogue must fit the output.
 #[inline(always)]
 unsafe fn through<S: Simd, const FULL: bool>(
     mut v: S::V,
@@ -210,7 +214,7 @@ unsafe fn through<S: Simd, const FULL: bool>(
     n: usize,
     exit: &Exit,
 ) -> S::V {
-    // SAFETY: the epilogue has a number for each channel and maps of the output's size, as `Epilogue::check` asserts.
+    // SAFETY: the epilogue has an element for each channel and maps of the output's size, as `Epilogue::check` asserts.
     unsafe {
         if exit.more {
             v = S::add(load::<S, FULL>(to, n), v);

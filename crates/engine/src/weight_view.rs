@@ -1,6 +1,6 @@
 //! A strided view of a layer's weights, for the convolution or its transpose.
 
-/// Weights `(O, C/groups, kh, kw)`: the weight of group `g` and tap `t` from input channel `c` to output channel `o` is number
+/// Weights `(O, C/groups, kh, kw)`: the weight of group `g` and tap `t` from input channel `c` to output channel `o` has index
 /// `g · group_stride + c · input_stride + o · output_stride + t`. For the gradient of the input, the layer's output channels are inputs.
 #[derive(Clone, Copy)]
 pub(crate) struct WeightView<'a> {

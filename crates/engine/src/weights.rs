@@ -124,11 +124,11 @@ impl Task for Part<'_> {
 }
 
 impl Part<'_> {
-    /// Sums `aᵀ b` over a block of pixels; `more` adds it to the sums before.
+    /// Sums `aᵀ b` over a block of pixels; with `more`, adds it to the previous sums.
     ///
     /// # Safety
-    /// The CPU must have the instruction set of `S`; `a` must have `count` rows `STRIDE` apart with numbers `k.0..k.1` of a
-    /// patch, `b` as many rows of `width` numbers.
+    /// The CPU must have the instruction set of `S`; `a` must have `count` rows `STRIDE` apart with elements `k.0..k.1` of a
+    /// patch, `b` as many rows of `width` elements.
     #[inline(always)]
     unsafe fn block<S: Simd>(&self, a: *const f32, b: *const f32, count: usize, more: bool) {
         // SAFETY: tiles split the rows of the sums, and columns are whole vectors below `width`.

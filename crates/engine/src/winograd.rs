@@ -93,7 +93,7 @@ impl Winograd {
     }
 
     pub fn run(&self, x: &Map, y: &MapMut, epilogue: Epilogue) {
-        assert!((x.h, x.w) == self.from, "transforms for maps of another size");
+        assert!((x.h, x.w) == self.from, "packed for maps of another size");
         let tiles = x.n * self.tiles.0 * self.tiles.1;
         let threads = thread_team::size();
         // Weights that exceed the caches are read once for many tiles; small ones leave room for the tiles.
@@ -303,7 +303,7 @@ impl Stage<'_> {
     /// that no other thread writes.
     #[inline(always)]
     unsafe fn write<S: Simd, const M: usize, const A: usize>(&self, t: usize) {
-        // SAFETY: outputs beyond the map are left out, and `m` has `width` numbers for each frequency and tile.
+        // SAFETY: outputs beyond the map are left out, and `m` has `width` elements for each frequency and tile.
         unsafe {
             let (w, y) = (self.w, self.y);
             let (n, row, column) = self.place(t);

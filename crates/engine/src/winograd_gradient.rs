@@ -15,24 +15,24 @@ use crate::winograd_weights::g;
 
 /// Rows and columns that a tile reads.
 const SIDE: usize = 6;
-/// The most rows and columns of weights.
+/// The largest kernel size.
 const MOST_TAPS: usize = 5;
-/// Frequencies of a tile.
+/// Number of frequencies of a tile.
 const ALL: usize = SIDE * SIDE;
 /// Input channels of a task.
 const CHUNK: usize = 64;
 /// The most partial sums of a batch, independent of the number of cores.
 const PARTS: usize = 8;
-/// The most numbers in all partial sums, unless there is one.
+/// Maximum number of elements in all partial sums, unless there is only one.
 const SUMS: usize = 1 << 23;
-/// About how many numbers of transformed tiles stay in a core's cache.
+/// Approximate number of transformed elements that stay in a core's cache.
 const NEAR: usize = 1 << 17;
 
 /// `Σ dy · xᵀ` over all pixels of a batch, by frequencies of tiles.
 pub(crate) struct WinogradGradient {
     sizes: Sizes,
     padding: (usize, usize),
-    /// Rows and columns of weights.
+    /// Kernel size.
     taps: usize,
     /// Rows and columns of a tile's output.
     size: usize,
@@ -40,7 +40,7 @@ pub(crate) struct WinogradGradient {
 }
 
 impl WinogradGradient {
-    /// Whether it can compute this convolution's gradient, faster than direct sums.
+    /// Whether it supports this convolution and is faster than direct sums.
     pub fn pays(sizes: Sizes, slide: Slide) -> bool {
         let square = matches!(slide.kernel, (3, 3) | (5, 5));
         let plain = square && slide.stride == (1, 1) && slide.dilation == (1, 1) && slide.groups == 1;
@@ -104,15 +104,17 @@ impl Task for Taps<'_> {
 
     #[inline(always)]
     unsafe fn run<S: Simd>(self) {
-        // SAFETY: as `WinogradGradient::run` says.
+        // SAFETY: `WinogradGradient::run` made sums for all parts and channels, and each input channel belongs to one task.
         unsafe { if self.taps == 3 { self.transform::<S, 3>() } else { self.transform::<S, 5>() } }
     }
 }
 
 impl Taps<'_> {
+    /// Transforms the sums to the gradients of `K × K` weights.
+    ///
     /// # Safety
-    /// The CPU must have the instruction set of `S`; each part must have sums of `width` numbers, whole vectors, for all frequencies and
-    /// channels, and no other thread may use the gradients of this input channel.
+    /// The CPU must have the instruction set of `S`; each part must have `width` sums, a multiple of the vector length, for all frequencies
+    /// and channels, and no other thread may use the gradients of this input channel.
     #[inline(always)]
     unsafe fn transform<S: Simd, const K: usize>(&self) {
         let mut out = [0f32; MOST_TAPS * MOST_TAPS * MOST_LANES];
@@ -230,7 +232,7 @@ impl Part<'_> {
         }
     }
 
-    /// Sums the products of all tiles of one frequency; `more` adds them to the sums before.
+    /// Sums the products of all tiles of one frequency; with `more`, adds them to the previous sums.
     ///
     /// # Safety
     /// The CPU must have the instruction set of `S`; the tiles must have been transformed.
@@ -293,7 +295,7 @@ unsafe fn transform<S: Simd, const N: usize, const WHOLE: bool>(
     }
 }
 
-/// A column of what a tile reads, or of the gradient of its output, transformed.
+/// Transforms a column of a tile's input, or of the gradient of its output.
 ///
 /// # Safety
 /// The CPU must have the instruction set of `S`.

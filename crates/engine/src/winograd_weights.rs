@@ -4,8 +4,8 @@ use crate::packed::{MOST_WIDE, Packed};
 use crate::simd::{self, Simd, Task};
 use crate::weight_view::WeightView;
 
-/// Evaluation points of F(4, 3) and F(2, 5) besides 0 and infinity: ±2/3 and ±3/2. They round less than half as much as the usual ±1
-/// and ±2, and their product 1 keeps the transforms short.
+/// Evaluation points of F(4, 3) and F(2, 5) in addition to 0 and infinity: ±2/3 and ±3/2. Rounding errors are less than half of
+/// those for the usual ±1 and ±2, and since their product is 1 the transforms stay short.
 pub(crate) const P: f64 = 2.0 / 3.0;
 pub(crate) const Q: f64 = 3.0 / 2.0;
 
@@ -14,7 +14,7 @@ const SIDE: usize = 6;
 /// The most taps along a side.
 const TAPS: usize = 5;
 
-/// A number for each channel of a panel.
+/// One value for each channel of a panel.
 type Lane<T> = [T; MOST_WIDE];
 
 /// Transforms `w` for tiles of `side` input rows and columns; `taps` are the offsets of the taps, `c` and `o` the input and output channels.

@@ -1,4 +1,4 @@
-//! Activations: formulas in vectors beside the same in f64, alone and on the way out of a convolution.
+//! Activations: vectorized formulas against the same formulas in f64, alone and in the epilogue of a convolution.
 #![allow(clippy::unwrap_used)]
 
 use gradscope_engine::simd::{available, set_level};
@@ -6,7 +6,7 @@ use gradscope_engine::{
     Activation, Algorithm, Compiled, Epilogue, Filter, Map, MapMut, Pointwise, Real, Saves, Sizes, Slide, pass,
 };
 
-/// Declares formulas of one function, whose slope is itself.
+/// Declares formulas of one function, which serves as its slope too.
 macro_rules! formulas {
     ($($Name:ident, $NAME:ident: $f:expr;)*) => {
         $(
@@ -43,7 +43,7 @@ formulas! {
     Leaky, LEAKY: |x, [slope, _]| x.clone().choose(x.clone(), slope * x);
 }
 
-/// The largest error of a function over a range: beside the number itself where that is large, else absolute.
+/// The largest error of a function over a range, relative to the value where that is large, else absolute.
 fn error<P: Pointwise>(compiled: &'static Compiled, (low, high): (f64, f64), parameters: [f32; 2]) -> f64 {
     let count = 40_003;
     let x: Vec<f32> = (0..count).map(|i| (low + (high - low) * f64::from(i) / f64::from(count - 1)) as f32).collect();
@@ -108,7 +108,7 @@ fn assert_near(what: &str, got: &[f32], expected: &[f32]) {
     }
 }
 
-/// Whatever way a convolution goes: values through an activation, what it read beside them, and gradients times a slope.
+/// All convolution algorithms: outputs through an activation, its saved input, and gradients times a slope.
 #[test]
 fn a_convolution_saves_what_its_activation_reads() {
     let silu = Activation::Other(&SILU, [0.0; 2]);
@@ -142,7 +142,10 @@ fn a_convolution_saves_what_its_activation_reads() {
             assert_near(&format!("value, {what}"), &y, &expected);
             let kept: Vec<_> = read.chunks(output + 1).flat_map(|pixel| pixel[..output].to_vec()).collect();
             assert_near(&format!("saved, {what}"), &kept, &plain);
-            assert!(read.chunks_exact(output + 1).all(|pixel| pixel[output] == 7.0), "beside what is saved, {what}");
+            assert!(
+                read.chunks_exact(output + 1).all(|pixel| pixel[output] == 7.0),
+                "written beside the saved values, {what}"
+            );
             let map = Map::new(&saved, [n, side, side, output], output);
             let sloped = run(Epilogue { slope: Some((silu, map)), ..Epilogue::default() });
             let expected: Vec<_> = plain.iter().zip(&saved).map(|(v, s)| v * s / (1.0 + (-s).exp())).collect();

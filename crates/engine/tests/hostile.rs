@@ -1,5 +1,5 @@
-//! Every public function with sizes that fit nothing: it panics or stays within its slices. A sanitizer sees reads too:
-//! `just sanitize`.
+//! Calls every public function with sizes that do not match: each must panic or stay within its slices. A sanitizer also
+//! catches out-of-bounds reads: `just sanitize`.
 #![allow(clippy::unwrap_used)]
 
 #[path = "common/random.rs"]
@@ -15,17 +15,17 @@ use std::cell::Cell;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::time::{Duration, Instant};
 
-/// What stands around every slice that is written.
+/// The value around every slice that is written.
 const FENCE: f32 = -12345.0;
-/// Numbers of it on either side.
+/// Number of fence elements on either side.
 const WIDTH: usize = 256;
-/// Numbers of the largest slice.
+/// Number of elements of the largest slice.
 const MOST: usize = 1 << 13;
-/// Sizes that fit no memory, some of whose products wrap.
+/// Sizes that exceed any memory, some with products that overflow.
 const HUGE: [usize; 7] = [1 << 31, (1 << 31) + 1, 1 << 32, 1 << 33, usize::MAX, usize::MAX / 2 + 1, usize::MAX / 3];
 
 thread_local! {
-    /// Whether a panic on this thread is an answer.
+    /// Whether a panic on this thread is a valid outcome.
     static CALLING: Cell<bool> = const { Cell::new(false) };
 }
 
@@ -34,7 +34,7 @@ impl Random {
         self.next() as usize % end
     }
 
-    /// Mostly a size that fits, now and then 0 or one that does not.
+    /// Usually a valid size, occasionally 0 or an invalid one.
     fn size(&mut self, most: usize) -> usize {
         match self.below(24) {
             0 => HUGE[self.below(HUGE.len())],
@@ -68,7 +68,7 @@ impl Random {
         }
     }
 
-    /// As many numbers as sizes need, if that can be; now and then others.
+    /// Usually the number of elements that these sizes need, occasionally another one.
     fn count(&mut self, sizes: &[usize]) -> usize {
         let wrapped = sizes.iter().fold(1usize, |product, &n| product.wrapping_mul(n));
         match self.below(12) {
@@ -78,7 +78,7 @@ impl Random {
     }
 }
 
-/// A slice with a fence around it.
+/// A slice surrounded by fence values.
 struct Fenced(Vec<f32>);
 
 impl Fenced {
@@ -99,7 +99,7 @@ impl Fenced {
     }
 }
 
-/// Sizes of a picture's map that a window slides over, right but for accidents.
+/// The output size of a window that slides over a map, usually the correct one.
 fn slid(r: &mut Random, from: (usize, usize), s: &Slide) -> (usize, usize) {
     let along = |size: usize, k: usize, step: usize, pad: usize, apart: usize| {
         let reach = apart.checked_mul(k.checked_sub(1)?)?.checked_add(1)?;
@@ -120,7 +120,7 @@ fn usual(r: &mut Random) -> bool {
     r.below(8) > 0
 }
 
-/// One call of one function; what it writes to.
+/// Calls one function at random; returns the slice that it writes to.
 fn call(r: &mut Random) -> (Fenced, &'static str, bool) {
     let which = r.below(13);
     let [n, h, w, c] = r.maps();
@@ -168,7 +168,7 @@ fn call(r: &mut Random) -> (Fenced, &'static str, bool) {
         activation: usual(r).then_some(Activation::Relu),
         ..Epilogue::default()
     };
-    // On the way back what is given has the sizes of what was read.
+    // In the backward direction, the output has the size of the forward input.
     let backward = [1, 4, 5, 7].contains(&which);
     let count = match which {
         2 => weights.len(),
@@ -252,7 +252,7 @@ fn call(r: &mut Random) -> (Fenced, &'static str, bool) {
 fn sizes_that_fit_nothing_panic_and_none_writes_beside_its_slice() {
     let seconds = std::env::var("GRADSCOPE_FUZZ_SECONDS").ok().and_then(|text| text.parse().ok());
     let limit = Duration::from_secs(seconds.unwrap_or(5));
-    // Only what this test itself says is printed.
+    // Suppresses panic messages other than those of this test.
     let before = std::panic::take_hook();
     std::panic::set_hook(Box::new(move |info| {
         if !CALLING.get() {

@@ -93,7 +93,7 @@ fn pools_take_the_first_greatest_value_and_send_gradients_there() {
             let pool = Pool { kernel, stride, padding, dilation: (1, 1) };
             let count = |s: usize, k: usize, t: usize, p: usize| (s + 2 * p - k) / t + 1;
             let (oh, ow) = (count(size.0, kernel.0, stride.0, padding.0), count(size.1, kernel.1, stride.1, padding.1));
-            // Few different values, so that several are greatest.
+            // Few distinct values, so that maxima tie.
             let x: Vec<f32> = numbers(2 * size.0 * size.1 * c, 5).iter().map(|v| (v * 3.0).round()).collect();
             let dy = numbers(2 * oh * ow * c, 6);
             let (mut best, mut dx) = (vec![0f64; dy.len()], vec![0f64; x.len()]);

@@ -1,4 +1,4 @@
-//! Convolution, the gradient of its input and of its weight: f32 by the engine, f64 as matrix products over patches.
+//! Convolution and its input and weight gradients: in f32 by the engine, in f64 as matrix products over patches.
 
 use super::im2col::Patches;
 use super::nhwc;
@@ -9,17 +9,17 @@ use anyhow::Result;
 use candle_core::{DType, Tensor};
 use rayon::prelude::*;
 
-/// Sizes of one convolution.
+/// Sizes of a convolution.
 #[derive(Clone, Copy, Debug)]
 struct Shape {
     batch: usize,
     groups: usize,
-    /// Output channels of one group.
+    /// Output channels of a group.
     out: usize,
     patches: Patches,
 }
 
-/// How many parts a batch's weight gradient is summed in, whatever the number of cores.
+/// Number of partial sums of a batch's weight gradient, independent of the number of cores.
 const PARTS: usize = 8;
 
 impl Shape {
@@ -31,22 +31,22 @@ impl Shape {
         Ok(Self { batch: x[0], groups: g, out: weight[0] / g, patches })
     }
 
-    /// Numbers of the input that one group of one picture reads.
+    /// Input elements of one group of one picture.
     fn input(&self) -> usize {
         self.patches.channels * self.patches.h * self.patches.w
     }
 
-    /// Numbers of the output that one group of one picture gives.
+    /// Output elements of one group of one picture.
     fn output(&self) -> usize {
         self.out * self.patches.columns()
     }
 
-    /// Numbers of one group's weight.
+    /// Weight elements of one group.
     fn weight(&self) -> usize {
         self.out * self.patches.rows()
     }
 
-    /// Whether pictures are enough work for the cores; else one picture is split.
+    /// Whether to run one task per picture; if there are too few pictures for that, each one is split.
     fn by_picture(&self) -> bool {
         self.batch * self.groups >= rayon::current_num_threads()
     }
@@ -159,7 +159,7 @@ fn weight_vjp<T: Real>(dy: &Tensor, x: &Tensor, weight: &[usize], conv: &Conv2d)
     tensor(dw, weight)
 }
 
-/// Calls `part` for each picture and group with a buffer and its piece of `out`.
+/// Calls `part` for each picture and group with a scratch buffer, the index and its slice of `out`.
 fn each_part<T: Real>(s: &Shape, out: &mut [T], size: usize, part: impl Fn(&mut Vec<T>, usize, &mut [T]) + Sync) {
     let look = InterruptProbe::here();
     let part = |buffer: &mut Vec<T>, i: usize, out: &mut [T]| {
@@ -174,7 +174,7 @@ fn each_part<T: Real>(s: &Shape, out: &mut [T], size: usize, part: impl Fn(&mut 
     }
 }
 
-/// The patch matrix of `x`, in `buffer` unless it is `x` itself.
+/// The patch matrix of `x`, built in `buffer`, or `x` itself if it already is that matrix.
 fn gather<'a, T: Real>(s: &Shape, x: &'a [T], buffer: &'a mut Vec<T>) -> &'a [T] {
     if s.patches.is_map() {
         return x;
@@ -198,7 +198,8 @@ fn scatter<T: Real>(s: &Shape, columns: &[T], dx: &mut [T]) {
     }
 }
 
-/// `out += a · b` with `out` `(m, n)` row-major, and `a` `(m, k)`, `b` `(k, n)` given with their row and column strides.
+/// `out += a · b` for a row-major `out` `(m, n)`, `a` `(m, k)` and `b` `(k, n)`, the latter two with the given row and column
+/// strides.
 fn product<T: Real>(
     (m, n, k): (usize, usize, usize),
     out: &mut [T],
@@ -207,11 +208,14 @@ fn product<T: Real>(
     parallelism: gemm::Parallelism,
 ) {
     let holds = |len: usize, rows: usize, columns: usize| rows.checked_mul(columns).is_some_and(|count| count <= len);
-    assert!(holds(out.len(), m, n) && holds(a.len(), m, k) && holds(b.len(), k, n), "slices for {m}x{n}, {k} terms");
+    assert!(
+        holds(out.len(), m, n) && holds(a.len(), m, k) && holds(b.len(), k, n),
+        "slices do not match {m}x{k} times {k}x{n}"
+    );
     if [m, n, k].contains(&0) {
         return;
     }
-    // SAFETY: the strides address exactly m·n, m·k and k·n numbers, which the slices hold.
+    // SAFETY: the strides address exactly m·n, m·k and k·n elements, which the slices hold.
     unsafe {
         gemm::gemm(
             m,

@@ -1,6 +1,6 @@
-//! What scripts ask of every number, in one pass on all cores; candle takes one core, and some passes.
+//! Elementwise operations for scripts, in one pass on all cores; candle uses one core and sometimes several passes.
 //!
-//! Whatever is not floats on the CPU, or is tracked for a gradient by candle, candle computes.
+//! Falls back to candle for anything that is not a float tensor on the CPU, or that candle tracks for gradients.
 
 use crate::backend::device::runs_portably;
 use crate::backend::storage::{Real, read, tensor, unsupported};
@@ -9,7 +9,7 @@ use candle_core::{DType, Tensor};
 use gradscope_engine::thread_team;
 use std::mem::MaybeUninit;
 
-/// Numbers that one task handles.
+/// Elements per task.
 const GRAIN: usize = 16 * 1024;
 
 /// `factor · x + shift`.
@@ -21,7 +21,7 @@ pub fn affine(x: &Tensor, factor: f64, shift: f64) -> Result<Tensor> {
     map(x, |v| v * a + b, |v| v * factor + shift)
 }
 
-/// NumPy's `sign`: -1, 0 or 1, and NaN of NaN, of which PyTorch's gives 0.
+/// NumPy's `sign`: -1, 0 or 1, and NaN for NaN (PyTorch's `sign` returns 0 for NaN).
 pub fn sign(x: &Tensor) -> Result<Tensor> {
     if !serves(x) {
         let positive = |x: &Tensor| x.gt(0.0)?.to_dtype(x.dtype());
@@ -31,7 +31,7 @@ pub fn sign(x: &Tensor) -> Result<Tensor> {
     map(x, |v| if v.is_nan() { v } else { f32::from(v > 0.0) - f32::from(v < 0.0) }, nan)
 }
 
-/// `y`, with NaN wherever one of `from`, which broadcast to its shape, is NaN: what candle's extremes and bounds hide.
+/// `y` with NaN wherever any of `from`, broadcast to its shape, is NaN: candle's `max`, `min` and `clamp` drop NaN.
 fn keep_nan(y: &Tensor, from: &[&Tensor]) -> Result<Tensor> {
     let mut y = y.clone();
     for x in from {
@@ -43,17 +43,17 @@ fn keep_nan(y: &Tensor, from: &[&Tensor]) -> Result<Tensor> {
     Ok(y)
 }
 
-/// PyTorch's `maximum`: the greater of two numbers, broadcasting; NaN where one is.
+/// PyTorch's `maximum`: the elementwise maximum with broadcasting; NaN if either element is NaN.
 pub fn maximum(a: &Tensor, b: &Tensor) -> Result<Tensor> {
     keep_nan(&a.broadcast_maximum(b)?, &[a, b])
 }
 
-/// PyTorch's `minimum`: the less of two numbers, broadcasting; NaN where one is.
+/// PyTorch's `minimum`: the elementwise minimum with broadcasting; NaN if either element is NaN.
 pub fn minimum(a: &Tensor, b: &Tensor) -> Result<Tensor> {
     keep_nan(&a.broadcast_minimum(b)?, &[a, b])
 }
 
-/// PyTorch's `amax(dim, keepdim=True)`, or `amin`: NaN where one along the dimension is.
+/// PyTorch's `amax(dim, keepdim=True)` if `greatest`, else `amin`; NaN if any element along the dimension is NaN.
 pub fn extreme_keepdim(x: &Tensor, dim: usize, greatest: bool) -> Result<Tensor> {
     let of = |x: &Tensor, greatest: bool| if greatest { x.max_keepdim(dim) } else { x.min_keepdim(dim) };
     let y = of(x, greatest)?;
@@ -64,7 +64,7 @@ pub fn extreme_keepdim(x: &Tensor, dim: usize, greatest: bool) -> Result<Tensor>
     Ok(nan.where_cond(&(y.zeros_like()? / 0.0)?, &y)?)
 }
 
-/// Between `low` and `high`; what is no number stays.
+/// Clamps each element to `[low, high]`; NaN stays NaN.
 pub fn clamp(x: &Tensor, low: f64, high: f64) -> Result<Tensor> {
     if !serves(x) {
         return if x.track_op() { Ok(x.clamp(low, high)?) } else { keep_nan(&x.clamp(low, high)?, &[x]) };
@@ -109,24 +109,24 @@ operators! {
     div = broadcast_div, /;
 }
 
-/// `a / b`, broadcasting, and 0 where `b` is 0; NaN and infinite numbers of `a` stay NaN there.
+/// `a / b` with broadcasting, and 0 where `b` is 0; NaN and infinite elements of `a` become NaN there.
 pub fn divide_no_nan(a: &Tensor, b: &Tensor) -> Result<Tensor> {
     let zero = b.eq(0.0)?.to_dtype(b.dtype())?;
     mul(&div(a, &add(b, &zero)?)?, &affine(&zero, -1.0, 1.0)?)
 }
 
-/// Whether these passes are for a tensor.
+/// Whether these kernels support a tensor.
 fn serves(x: &Tensor) -> bool {
     !runs_portably(x) && !x.track_op() && matches!(x.dtype(), DType::F32 | DType::F64)
 }
 
-/// Whether broadcasting repeats the numbers of `x` one behind the other until they are those of `y`, whose shape it gives.
+/// Whether broadcasting `x` to the shape of `y` repeats its elements as a whole block.
 fn repeats(x: &Tensor, y: &Tensor) -> bool {
     let ones = x.dims().iter().take_while(|&&d| d == 1).count();
     x.rank() <= y.rank() && x.elem_count() > 0 && y.dims().ends_with(&x.dims()[ones..])
 }
 
-/// `f` of each number of `x`, computed in f64 for f64 and in f32 for f32.
+/// Applies `f` to each element of `x`: in f64 for f64, in f32 for f32.
 pub(super) fn map(
     x: &Tensor,
     f32_of: impl Fn(f32) -> f32 + Sync,
@@ -148,7 +148,7 @@ pub(super) fn map(
     }
 }
 
-/// `f` of the numbers of `a` and `b`; those of `b` are taken again and again, as often as they go into `a`.
+/// Applies `f` to the elements of `a` and `b`; the elements of `b` repeat to the length of `a`.
 pub(super) fn zip(
     a: &Tensor,
     b: &Tensor,
@@ -177,7 +177,7 @@ pub(super) fn zip(
         })?;
         tensor(y, a.dims())
     }
-    ensure!(repeats(b, a) || a.elem_count() == 0, "shapes {:?} and {:?} do not fit", a.dims(), b.dims());
+    ensure!(repeats(b, a) || a.elem_count() == 0, "shapes {:?} and {:?} do not match", a.dims(), b.dims());
     match a.dtype() {
         DType::F32 => run(a, b, f32_of),
         DType::F64 => run(a, b, f64_of),
@@ -185,7 +185,7 @@ pub(super) fn zip(
     }
 }
 
-/// Numbers of which `part` writes all from a place on, on all cores.
+/// A vector of `count` elements; `part` fills each chunk, given its offset, on all cores.
 fn filled<T: Real>(count: usize, part: impl Fn(usize, &mut [MaybeUninit<T>]) + Sync) -> Vec<T> {
     let mut all = Vec::with_capacity(count);
     thread_team::parts(&mut all.spare_capacity_mut()[..count], GRAIN, |i, y| part(i * GRAIN, y));
@@ -288,7 +288,7 @@ mod tests {
                 let signs = of(x).iter().map(|v| signed(v).to_bits()).collect::<Vec<_>>();
                 assert_eq!(bits(&sign(x).unwrap()), signs);
                 for (low, high) in [(-0.25, 0.5), (0.5, -0.25)] {
-                    // In steps that f32 has exactly.
+                    // Multiples of a step that f32 represents exactly.
                     let bound = |v: &f64| if v.is_nan() { *v } else { v.max(low).min(high) };
                     let bounds = of(x).iter().map(|v| bound(v).to_bits()).collect::<Vec<_>>();
                     assert_eq!(bits(&clamp(x, low, high).unwrap()), bounds);

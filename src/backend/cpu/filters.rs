@@ -1,4 +1,4 @@
-//! Convolution weights packed for the engine, kept for tensors that are used again.
+//! A cache of convolution weights packed for the engine.
 
 use crate::backend::exactness::{exact, sums};
 use crate::backend::storage::with;
@@ -8,7 +8,7 @@ use candle_core::{Tensor, TensorId};
 use gradscope_engine::{Filter, Sizes, Slide};
 use std::sync::{Arc, Mutex};
 
-/// From input to output, or back.
+/// Forward, or backward to the input gradient.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub(super) enum Direction {
     Forward,
@@ -17,16 +17,16 @@ pub(super) enum Direction {
 
 type FilterKey = (TensorId, Direction, Sizes, Slide, bool);
 
-/// Filters by what they were packed from, the latest last; none where a key was seen only once, as those of weights that
-/// change with every step are.
+/// Filters by the weight they were packed from, most recent last. `None` if a key was seen only once, as for weights that
+/// change at every step.
 static KEPT: Mutex<Vec<(FilterKey, Option<Arc<Filter>>)>> = Mutex::new(vec![]);
 
-/// Bytes that they hold at most.
+/// Size limit in bytes.
 const BYTES: usize = 512 << 20;
-/// How many keys are remembered.
+/// Maximum number of keys.
 const KEYS: usize = 512;
 
-/// The weight `w` ready for one way; packed again only if it is not known.
+/// The packed filter for the weight `w` and a direction; packs it if it is not cached.
 pub(super) fn filter(w: &Tensor, way: Direction, sizes: Sizes, slide: Slide) -> Result<Arc<Filter>> {
     let key = (w.id(), way, sizes, slide, exact());
     let seen = {

@@ -1,4 +1,4 @@
-//! How many numbers of a tensor are not finite.
+//! Counts the elements of a tensor that are not finite.
 
 use crate::backend::device::runs_portably;
 use crate::backend::storage::{Real, by_type, read};
@@ -9,22 +9,22 @@ use gradscope_engine::thread_team;
 use std::fmt;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
-/// Numbers that one task looks through.
+/// Elements per task.
 const GRAIN: usize = 16 * 1024;
 
-/// How many numbers are NaN, and how many infinite.
+/// Counts of NaN and infinite elements.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct NotFinite {
-    /// NaN.
+    /// Number of NaN elements.
     pub nan: usize,
-    /// Infinite, of either sign.
+    /// Number of infinite elements, of either sign.
     pub infinite: usize,
-    /// All numbers, the finite ones included.
+    /// Number of elements, including finite ones.
     pub total: usize,
 }
 
 impl NotFinite {
-    /// How many are not finite.
+    /// Number of elements that are not finite.
     pub fn count(&self) -> usize {
         self.nan + self.infinite
     }
@@ -43,7 +43,7 @@ impl fmt::Display for NotFinite {
     }
 }
 
-/// Counts the numbers of a tensor that are not finite; whole numbers all are.
+/// Counts the elements of a tensor that are not finite; integer tensors have none.
 pub fn not_finite(x: &Tensor) -> Result<NotFinite> {
     let total = x.elem_count();
     match x.dtype() {

@@ -1,4 +1,4 @@
-//! Formulas of each number: on vectors in f32, as they stand in f64.
+//! Elementwise formulas: vectorized in f32, scalar in f64.
 
 use crate::backend::storage::{read, tensor, unsupported, with};
 use anyhow::Result;
@@ -6,10 +6,10 @@ use candle_core::{DType, Tensor};
 use gradscope_engine::{Activation, Pointwise};
 use rayon::prelude::*;
 
-/// Numbers that one task handles.
+/// Elements per task.
 const GRAIN: usize = 4 * 1024;
 
-/// `f(x)`; `activation` is the formula with these parameters.
+/// `f(x)`; `activation` is the same formula with these parameters.
 pub fn pointwise<P: Pointwise>(x: &Tensor, activation: Activation, parameters: [f64; 2]) -> Result<Tensor> {
     match x.dtype() {
         DType::F32 => {
@@ -26,7 +26,7 @@ pub fn pointwise<P: Pointwise>(x: &Tensor, activation: Activation, parameters: [
     }
 }
 
-/// `f′ · dy`, from what the formula saves: its input or its value.
+/// `f′ · dy`, with `f′` computed from what the formula saves: its input or its output.
 pub fn pointwise_vjp<P: Pointwise>(
     dy: &Tensor,
     saved: &Tensor,

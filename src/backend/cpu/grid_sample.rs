@@ -1,4 +1,4 @@
-//! Pictures read at any places: PyTorch's `affine_grid` and `grid_sample`.
+//! Sampling pictures at arbitrary positions: PyTorch's `affine_grid` and `grid_sample`.
 
 use crate::backend::storage::{Real, by_type, read, tensor};
 use crate::interrupt::InterruptProbe;
@@ -7,22 +7,22 @@ use anyhow::{Context, Result, ensure};
 use candle_core::Tensor;
 use rayon::prelude::*;
 
-/// What `grid_sample` reads between pixels and outside of the picture, and which places -1 and 1 are.
+/// Options of `grid_sample`: interpolation, padding, and which positions -1 and 1 denote.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct GridSample {
-    /// The nearest pixel, instead of linear between four.
+    /// Nearest neighbor instead of bilinear interpolation.
     pub nearest: bool,
-    /// The border's pixel outside of the picture, instead of 0.
+    /// Repeat the border pixels outside of the picture instead of reading 0.
     pub border: bool,
-    /// -1 and 1 are the centres of the outermost pixels, instead of the picture's edges.
+    /// -1 and 1 are the centers of the outermost pixels instead of the picture's edges.
     pub align_corners: bool,
 }
 
-/// The places `(N, H, W, 2)`, x before y, that the maps `theta`, `(N, 2, 3)`, send each pixel of `(H, W)` to; the picture
-/// reaches from -1 to 1.
+/// The sampling positions `(N, H, W, 2)`, x before y, to which the affine maps `theta`, `(N, 2, 3)`, send the pixels of an
+/// `(H, W)` grid; the picture spans -1 to 1.
 pub fn affine_grid(theta: &Tensor, (h, w): (usize, usize), align_corners: bool) -> Result<Tensor> {
-    let (n, rows, columns) = theta.dims3().context("theta is (N, 2, 3)")?;
-    ensure!((rows, columns) == (2, 3) && h * w > 0, "theta is (N, 2, 3), got {:?} for {h}x{w}", theta.dims());
+    let (n, rows, columns) = theta.dims3().context("theta must be (N, 2, 3)")?;
+    ensure!((rows, columns) == (2, 3) && h * w > 0, "theta must be (N, 2, 3), got {:?} for {h}x{w}", theta.dims());
     let place = |i: usize, size: usize| match align_corners {
         true if size == 1 => 0.0,
         true => 2.0 * i as f64 / (size - 1) as f64 - 1.0,
@@ -35,14 +35,20 @@ pub fn affine_grid(theta: &Tensor, (h, w): (usize, usize), align_corners: bool) 
     like(grid, (n, h, w, 2), theta)
 }
 
-/// Places that are read between two questions whether to go on.
+/// Positions sampled between two checks for cancellation.
 const PART: usize = 1 << 16;
 
-/// `(N, C, H, W)` read at the places of a grid `(N, h, w, 2)`: `(N, C, h, w)`.
+/// Samples `x`, `(N, C, H, W)`, at the positions of a grid `(N, h, w, 2)`; returns `(N, C, h, w)`.
 pub fn grid_sample(x: &Tensor, grid: &Tensor, how: GridSample) -> Result<Tensor> {
-    let (n, c, h, w) = x.dims4().with_context(|| format!("grid_sample reads (N, C, H, W), got {:?}", x.dims()))?;
-    let (m, oh, ow, two) = grid.dims4().with_context(|| format!("a grid is (N, h, w, 2), got {:?}", grid.dims()))?;
-    ensure!(n == m && two == 2, "a grid {:?} for pictures {:?}; it is (N, h, w, 2)", grid.dims(), x.dims());
+    let (n, c, h, w) = x.dims4().with_context(|| format!("grid_sample expects (N, C, H, W), got {:?}", x.dims()))?;
+    let (m, oh, ow, two) =
+        grid.dims4().with_context(|| format!("a grid must be (N, h, w, 2), got {:?}", grid.dims()))?;
+    ensure!(
+        n == m && two == 2,
+        "a grid of shape {:?} for pictures of shape {:?}; it must be (N, h, w, 2)",
+        grid.dims(),
+        x.dims()
+    );
     ensure!(h * w > 0, "pictures without pixels: {:?}", x.dims());
     let places = numbers(grid)?;
     Ok(by_type!(x, sample(x, &places, how))?.reshape((n, c, oh, ow))?.to_device(x.device())?)
@@ -68,13 +74,13 @@ fn sample<T: Real>(x: &Tensor, grid: &[f64], how: GridSample) -> Result<Tensor> 
     tensor(y, &[n, c, per])
 }
 
-/// A place from -1 to 1 in pixels, 0 at the centre of the first.
+/// A position from -1 to 1 in pixel coordinates, 0 at the center of the first pixel.
 fn pixel(place: f64, size: usize, align_corners: bool) -> f64 {
     let size = size as f64;
     if align_corners { (place + 1.0) / 2.0 * (size - 1.0) } else { ((place + 1.0) * size - 1.0) / 2.0 }
 }
 
-/// The plane's value at a place in pixels.
+/// The value of a plane at a position in pixel coordinates.
 fn at<T: Real>(plane: &[T], (y, x): (f64, f64), (h, w): (usize, usize), how: GridSample) -> f64 {
     let inside = |v: f64, size: usize| if how.border { v.clamp(0.0, size as f64 - 1.0) } else { v };
     let (y, x) = (inside(y, h), inside(x, w));

@@ -1,9 +1,9 @@
-//! Patches of a map as the columns of a matrix, and the sum of such columns back into a map.
+//! im2col and col2im: patches of a map as matrix columns, and the sum of such columns back into a map.
 
 use crate::backend::storage::Real;
 use crate::backend::window::Window;
 
-/// The shape of one group's patches: `channels` maps of `h × w`, windows along both axes, `oh × ow` of them.
+/// The patches of one group: `channels` maps of `h × w`, read by `oh × ow` windows.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Patches {
     pub channels: usize,
@@ -16,12 +16,12 @@ pub(super) struct Patches {
 }
 
 impl Patches {
-    /// Rows of the matrix: one for each channel and tap.
+    /// Rows of the matrix: one per channel and tap.
     pub fn rows(&self) -> usize {
         self.channels * self.kh.kernel * self.kw.kernel
     }
 
-    /// Columns of the matrix: one for each window.
+    /// Columns of the matrix: one per window.
     pub fn columns(&self) -> usize {
         self.oh * self.ow
     }
@@ -36,7 +36,7 @@ impl Patches {
         (row / taps, row % taps / self.kw.kernel, row % self.kw.kernel)
     }
 
-    /// The windows whose tap `tap` falls inside an axis of `size`: a range of window indices.
+    /// The range of windows whose tap `tap` falls inside an axis of `size`.
     fn inside(k: Window, tap: usize, size: usize, count: usize) -> (usize, usize) {
         let shift = tap * k.dilation;
         let first = k.padding.saturating_sub(shift).div_ceil(k.stride).min(count);
@@ -69,7 +69,7 @@ impl Patches {
         }
     }
 
-    /// Adds the patch matrix's rows of channel `c` back into that channel's map of `h × w`.
+    /// Adds the rows of channel `c` of the patch matrix back into that channel's `h × w` map.
     pub fn scatter<T: Real>(&self, columns: &[T], c: usize, map: &mut [T]) {
         let taps = self.kh.kernel * self.kw.kernel;
         for row in c * taps..(c + 1) * taps {

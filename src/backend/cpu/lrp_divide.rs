@@ -1,4 +1,4 @@
-//! Relevance divided by what it is shared by, with an account of what does not go on.
+//! LRP's division of relevance by a stabilized denominator, and the relevance it absorbs.
 
 use crate::backend::shares::Shares;
 use crate::backend::storage::{Real, by_type, read, tensor};
@@ -6,12 +6,13 @@ use anyhow::Result;
 use candle_core::Tensor;
 use rayon::prelude::*;
 
-/// Numbers that one task handles.
+/// Elements per task.
 const GRAIN: usize = 16 * 1024;
-/// Numbers that are summed side by side.
+/// Independent accumulators.
 const LANES: usize = 8;
 
-/// Divides `r` by `z`, both `(N, C, …)`; in one pass, and summed in f64 in an order that no number of cores changes.
+/// Divides `r` by the stabilized `z`, both `(N, C, …)`, in one pass; sums in f64 in an order that does not depend on the number
+/// of cores.
 pub fn lrp_divide(r: &Tensor, z: &Tensor, bias: Option<&Tensor>, epsilon: f64) -> Result<Shares> {
     by_type!(r, divided(r, z, bias, epsilon))
 }
@@ -25,7 +26,7 @@ fn divided<T: Real>(r: &Tensor, z: &Tensor, bias: Option<&Tensor>, epsilon: f64)
         for ((s, &r), &z) in s.iter_mut().zip(r).zip(z) {
             *s = r / if z >= T::zero() { z + small } else { z - small };
         }
-        // Of all numbers, of those over what is above 0, and over what is 0; lanes side by side.
+        // Sums over all elements, over those with `z` above 0, and over those with `z` = 0, one per lane.
         let mut sums = [[0.0; LANES]; 3];
         for (s, z) in s.chunks(LANES).zip(z.chunks(LANES)) {
             for (lane, (s, &z)) in s.iter().zip(z).enumerate() {

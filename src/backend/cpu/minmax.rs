@@ -1,4 +1,4 @@
-//! The greatest and the least of many numbers, on all cores; one that is no number is the answer, as PyTorch's.
+//! The maximum and minimum of a tensor, on all cores; NaN if any element is NaN, as in PyTorch.
 
 use crate::backend::device::runs_portably;
 use crate::backend::storage::{Real, by_type, read};
@@ -7,20 +7,24 @@ use anyhow::{Result, ensure};
 use candle_core::Tensor;
 use rayon::prelude::*;
 
-/// Numbers that one task looks through.
+/// Elements per task.
 const GRAIN: usize = 16 * 1024;
 
-/// The greatest number of a tensor that has one.
+/// The maximum of a tensor.
+///
+/// Errors if it is empty.
 pub fn greatest(x: &Tensor) -> Result<f64> {
     extreme(x, |x| x.max(0), |v, m| v > m, |v| v)
 }
 
-/// The least number of a tensor that has one.
+/// The minimum of a tensor.
+///
+/// Errors if it is empty.
 pub fn least(x: &Tensor) -> Result<f64> {
     extreme(x, |x| x.min(0), |v, m| v < m, |v| v)
 }
 
-/// The greatest magnitude; 0 of no numbers.
+/// The largest magnitude; 0 for an empty tensor.
 pub fn greatest_magnitude(x: &Tensor) -> Result<f64> {
     if x.elem_count() == 0 { Ok(0.0) } else { extreme(x, |x| x.abs()?.max(0), |v, m| v > m, f64::abs) }
 }
@@ -31,7 +35,7 @@ fn extreme(
     further: impl Fn(f64, f64) -> bool + Sync,
     of: impl Fn(f64) -> f64 + Sync,
 ) -> Result<f64> {
-    ensure!(x.elem_count() > 0, "a tensor of shape {:?} has no numbers", x.dims());
+    ensure!(x.elem_count() > 0, "a tensor of shape {:?} is empty", x.dims());
     if runs_portably(x) {
         return Ok(wide(&candles(&x.flatten_all()?)?)?.to_scalar()?);
     }

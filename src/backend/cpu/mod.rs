@@ -1,4 +1,4 @@
-//! The kernels on the CPU, over all cores: f32 by the engine where it has them, else loops over f32 or f64.
+//! The CPU kernels, on all cores: the engine's in f32 where it has them, otherwise loops over f32 or f64.
 
 mod elementwise;
 mod filters;

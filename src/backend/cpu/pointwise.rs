@@ -1,4 +1,4 @@
-//! Passes over every number, split over all cores.
+//! Elementwise passes, split over all cores.
 
 use super::elementwise::{map, zip};
 use crate::backend::storage::{Real, by_type, read, tensor};
@@ -6,10 +6,10 @@ use anyhow::{Result, ensure};
 use candle_core::Tensor;
 use rayon::prelude::*;
 
-/// Numbers that one task handles.
+/// Elements per task.
 const GRAIN: usize = 16 * 1024;
 
-/// `max(0, x)`; NaN stays.
+/// `max(0, x)`; NaN stays NaN.
 pub fn relu(x: &Tensor) -> Result<Tensor> {
     map(x, |v| if v < 0.0 { 0.0 } else { v }, |v| if v < 0.0 { 0.0 } else { v })
 }
@@ -24,7 +24,7 @@ pub fn channel_affine(x: &Tensor, scale: &Tensor, shift: &Tensor) -> Result<Tens
     let dims = x.dims();
     ensure!(
         dims.len() >= 2 && scale.dims() == [dims[1]] && shift.dims() == [dims[1]],
-        "one scale and shift a channel for {dims:?}, got {:?} and {:?}",
+        "{dims:?} needs one scale and one shift per channel, got {:?} and {:?}",
         scale.dims(),
         shift.dims()
     );
@@ -56,7 +56,7 @@ pub fn batch_norm(x: &Tensor, [gamma, beta, mean, variance]: [&Tensor; 4], epsil
     channel_affine(x, &scale, &(beta - (mean * &scale)?)?)
 }
 
-/// `dyᵀ · ∂y/∂x` of it: `γ dy / √(σ² + ε)`.
+/// The input VJP of a batch norm: `γ dy / √(σ² + ε)`.
 pub fn batch_norm_vjp(dy: &Tensor, gamma: &Tensor, variance: &Tensor, epsilon: f64) -> Result<Tensor> {
     channel_affine(dy, &(gamma * (variance + epsilon)?.sqrt()?.recip()?)?, &gamma.zeros_like()?)
 }

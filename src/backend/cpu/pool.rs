@@ -1,4 +1,4 @@
-//! Max and average pooling over windows of any size, stride, padding and dilation.
+//! Max and average pooling with any kernel size, stride, padding and dilation.
 
 use crate::backend::storage::{Real, by_type, read, tensor};
 use crate::backend::window::{Pool2d, divisor, pool_sizes};
@@ -6,17 +6,17 @@ use anyhow::Result;
 use candle_core::Tensor;
 use rayon::prelude::*;
 
-/// The greatest value of each window, `(N, C, oh, ow)`, −∞ where no tap lies inside the map; PyTorch's `max_pool2d`.
+/// The maximum of each window, `(N, C, oh, ow)`, −∞ where no tap lies inside the map; PyTorch's `max_pool2d`.
 pub fn max_pool2d(x: &Tensor, pool: &Pool2d) -> Result<Tensor> {
     by_type!(x, max_forward(x, pool))
 }
 
-/// `dyᵀ · ∂y/∂x`: each window's gradient goes to its greatest value, the first in row order where several are.
+/// `dyᵀ · ∂y/∂x`: each window's gradient goes to its maximum, the first in row order in a tie.
 pub fn max_pool2d_vjp(dy: &Tensor, x: &Tensor, pool: &Pool2d) -> Result<Tensor> {
     by_type!(x, max_vjp(dy, x, pool))
 }
 
-/// The mean of each window; with `include_pad` its zeros count; PyTorch's `avg_pool2d`.
+/// The mean of each window; with `include_pad` padded zeros count; PyTorch's `avg_pool2d`.
 pub fn avg_pool2d(x: &Tensor, pool: &Pool2d, include_pad: bool) -> Result<Tensor> {
     by_type!(x, avg_forward(x, pool, include_pad))
 }
@@ -26,7 +26,7 @@ pub fn avg_pool2d_vjp(dy: &Tensor, input: &[usize], pool: &Pool2d, include_pad: 
     by_type!(dy, avg_vjp(dy, input, pool, include_pad))
 }
 
-/// Reads `x` map by map and writes one map of the answer each, over all cores.
+/// Calls `f` with each map of `x` and its map of `out`, on all cores.
 fn each_map<T: Real>(x: &[T], size: usize, out: &mut [T], out_size: usize, f: impl Fn(&[T], &mut [T]) + Sync) {
     if size == 0 || out_size == 0 {
         return;
@@ -35,7 +35,7 @@ fn each_map<T: Real>(x: &[T], size: usize, out: &mut [T], out_size: usize, f: im
     maps.with_min_len(1 + 4096 / size).for_each(|(x, out)| f(x, out));
 }
 
-/// The place of the greatest value in window `(i, j)`; NaN counts as greatest, as in PyTorch.
+/// The index of the maximum of window `(i, j)`; NaN counts as the maximum, as in PyTorch.
 #[inline]
 fn best<T: Real>(x: &[T], (h, w): (usize, usize), pool: &Pool2d, (i, j): (usize, usize)) -> Option<usize> {
     let mut best: Option<usize> = None;

@@ -1,4 +1,4 @@
-//! Resizing maps: PyTorch's `interpolate`, with its antialiased form.
+//! Resizing maps: PyTorch's `interpolate`, including its antialiased mode.
 
 use crate::backend::storage::{Real, by_type, read, tensor};
 use crate::backend::taps::{Resize, Tap, taps};
@@ -6,7 +6,7 @@ use anyhow::{Result, ensure};
 use candle_core::Tensor;
 use rayon::prelude::*;
 
-/// `(N, C, H, W)` to `(N, C, h, w)`.
+/// Resizes `(N, C, H, W)` to `(N, C, h, w)`.
 pub fn interpolate(x: &Tensor, (h, w): (usize, usize), mode: Resize) -> Result<Tensor> {
     let dims = x.dims4()?;
     ensure!(h > 0 && w > 0 && dims.2 > 0 && dims.3 > 0, "cannot resize {:?} to {h}x{w}", x.dims());

@@ -1,4 +1,4 @@
-//! Sums over many numbers, in an order that does not depend on the number of cores.
+//! Sums of tensors, in an order that does not depend on the number of cores.
 
 use crate::backend::device::runs_portably;
 use crate::backend::storage::{Real, by_type, read, tensor};
@@ -8,10 +8,10 @@ use gradscope_engine::thread_team;
 use rayon::prelude::*;
 use std::sync::atomic::{AtomicBool, Ordering};
 
-/// Numbers that one task sums.
+/// Elements per task.
 const GRAIN: usize = 16 * 1024;
 
-/// The sum of all numbers, in f64.
+/// The sum of all elements, in f64.
 pub fn sum(x: &Tensor) -> Result<f64> {
     by_type!(x, sum_of(x, |v| v))
 }
@@ -32,7 +32,7 @@ fn sum_of<T: Real>(x: &Tensor, f: impl Fn(f64) -> f64 + Sync) -> Result<f64> {
 
 /// Sums over dimensions, which stay with size 1; PyTorch's `sum(dim, keepdim=True)`.
 ///
-/// Dimensions in a row before the last are summed by all cores; others by candle, which is quick along the last.
+/// Adjacent dimensions before the last are summed on all cores; others by candle, which is fast along the last dimension.
 pub fn sum_keepdim(x: &Tensor, dims: &[usize]) -> Result<Tensor> {
     let (first, last) = (dims.iter().min().copied().unwrap_or(0), dims.iter().max().copied().unwrap_or(0));
     let in_a_row = !dims.is_empty() && (first..=last).all(|d| dims.contains(&d)) && last + 1 < x.rank();
@@ -54,7 +54,7 @@ fn rows<T: Real>(x: &Tensor, first: usize, last: usize) -> Result<Tensor> {
     if y.is_empty() || count == 0 {
         return tensor(y, &shape);
     }
-    // A task is a part of a row: the same part of all rows that are added to it.
+    // A task takes the same part of every row that is added.
     let part = inner.min((GRAIN / count).max(64));
     let parts = inner.div_ceil(part);
     read::<T, _>(x, |x| {
@@ -72,7 +72,7 @@ fn rows<T: Real>(x: &Tensor, first: usize, last: usize) -> Result<Tensor> {
     tensor(y, &shape)
 }
 
-/// Whether every number is 0.
+/// Whether every element is 0.
 pub fn is_zero(x: &Tensor) -> Result<bool> {
     by_type!(x, zero_of(x))
 }
@@ -81,7 +81,7 @@ fn zero_of<T: Real>(x: &Tensor) -> Result<bool> {
     read::<T, _>(x, |x| Ok(x.iter().all(|v| v.to_f64() == 0.0)))
 }
 
-/// Whether no number is below 0.
+/// Whether no element is negative.
 pub fn is_nonnegative(x: &Tensor) -> Result<bool> {
     by_type!(x, nonnegative_of(x))
 }

@@ -1,8 +1,8 @@
 //! Convolutions and their VJPs by cuDNN.
 //!
-//! What is prepared for one layer's sizes (descriptors, the algorithm that cuDNN's heuristics prefer) is kept: preparing takes as
-//! long as many a convolution. Sums are those of f32 unless the environment's `GRADSCOPE_TF32` allows tensor cores, which round
-//! to ten bits.
+//! The setup for a layer's sizes (descriptors and the algorithm that cuDNN's heuristics prefer) is cached: it takes as long as
+//! many a convolution. Sums are full f32 unless the environment variable `GRADSCOPE_TF32` enables tensor cores, which round to
+//! ten bits.
 
 use super::elementwise::add_bias;
 use super::{contiguous, elsewhere, view};
@@ -25,23 +25,23 @@ use std::collections::HashMap;
 use std::rc::Rc;
 use std::sync::{Arc, LazyLock};
 
-/// Layers whose preparations are kept, of all networks and batch sizes.
+/// Number of cached setups, over all networks and batch sizes.
 const KEPT: usize = 1024;
 
 static TF32: LazyLock<bool> = LazyLock::new(|| std::env::var_os("GRADSCOPE_TF32").is_some_and(|v| !v.is_empty()));
 
-/// What is computed of a convolution.
+/// Which part of a convolution to compute.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 enum Way {
-    /// Its output, of input and weight.
+    /// The output, from input and weight.
     Forward,
-    /// The gradient of its input, of the output's and the weight.
+    /// The input gradient, from the output gradient and the weight.
     Input,
-    /// The gradient of its weight, of the output's and the input.
+    /// The weight gradient, from the output gradient and the input.
     Weight,
 }
 
-/// One convolution's sizes, and what is asked of it.
+/// The sizes of a convolution, and the part to compute.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 struct Question {
     way: Way,
@@ -54,7 +54,7 @@ struct Question {
     groups: usize,
 }
 
-/// The algorithm of each way.
+/// The algorithm for each direction.
 #[derive(Clone, Copy)]
 enum Chosen {
     Forward(Algorithm),
@@ -68,11 +68,11 @@ struct Prepared {
     y: TensorDescriptor<f32>,
     conv: ConvDescriptor<f32>,
     chosen: Chosen,
-    /// Bytes that it works in.
+    /// Size of its workspace in bytes.
     workspace: usize,
 }
 
-/// cuDNN on one device, as one thread holds it.
+/// cuDNN on one device, one instance per thread.
 struct Library {
     cudnn: Arc<Cudnn>,
     prepared: HashMap<Question, Rc<Prepared>>,
@@ -88,7 +88,7 @@ pub fn conv2d(x: &Tensor, w: &Tensor, b: Option<&Tensor>, conv: &Conv2d) -> Resu
     let [x, w] = contiguous([x, w])?;
     let y = if question.is_product() { question.product(&x, &w)? } else { x.apply_op2_no_bwd(&w, &question)? };
     if let Some(b) = b {
-        ensure!(b.dims() == [w.dims()[0]], "{:?} numbers of bias for {} channels", b.dims(), w.dims()[0]);
+        ensure!(b.dims() == [w.dims()[0]], "a bias of shape {:?} for {} channels", b.dims(), w.dims()[0]);
         add_bias(&y, b)?;
     }
     Ok(y)
@@ -128,13 +128,13 @@ impl Question {
         Ok(())
     }
 
-    /// Whether it is a product of matrices, which cuBLAS begins sooner than cuDNN.
+    /// Whether it is a plain matrix product, which cuBLAS starts faster than cuDNN.
     fn is_product(&self) -> bool {
         let ones = [self.weight[2], self.weight[3], self.stride.0, self.stride.1, self.groups];
         ones == [1; 5] && self.padding == (0, 0)
     }
 
-    /// The channels of each place times a weight of one tap.
+    /// The matrix product of each pixel's channels and a 1x1 weight.
     fn product(&self, x: &Tensor, w: &Tensor) -> Result<Tensor> {
         let (n, c, h, v) = x.dims4()?;
         let out = w.dims()[0];
@@ -142,7 +142,7 @@ impl Question {
         Ok(w.matmul(&x.reshape((n, c, h * v))?)?.reshape((n, out, h, v))?)
     }
 
-    /// The shape of what is computed.
+    /// The shape of the result.
     fn answer(&self) -> [usize; 4] {
         match self.way {
             Way::Forward => self.output,
@@ -169,7 +169,7 @@ impl Question {
             }
             Way::Input => {
                 let op = ConvBackwardData { conv: &conv, dx: &x, w: &w, dy: &y };
-                // Algorithm 0 adds in whatever order its threads come.
+                // Algorithm 0 accumulates in a nondeterministic order.
                 let algorithm = match op.pick_algorithm()? {
                     DataAlgorithm::CUDNN_CONVOLUTION_BWD_DATA_ALGO_0 => {
                         DataAlgorithm::CUDNN_CONVOLUTION_BWD_DATA_ALGO_1
@@ -214,12 +214,13 @@ impl Question {
         })
     }
 
-    /// `a` is what is read at the places of inputs or outputs, `b` the other operand.
+    /// `a` is the operand on the input or output side, `b` the other operand.
     fn run(&self, device: &CudaDevice, a: &CudaView<f32>, b: &CudaView<f32>) -> candle_core::Result<CudaSlice<f32>> {
         let prepared = self.prepared(device).map_err(candle_core::Error::wrap)?;
         let Prepared { x, w, y, conv, chosen, workspace } = &*prepared;
         let one_and_none = (1.0, 0.0);
-        // SAFETY: the views have the sizes of the descriptors, in row-major order, and so does the answer, which is written whole.
+        // SAFETY: the views have the sizes of the descriptors, in row-major order, and so does the result, which is written
+        // completely.
         unsafe {
             let mut answer = device.alloc::<f32>(self.answer().iter().product())?;
             let mut space = if *workspace > 0 { Some(device.alloc::<u8>(*workspace)?) } else { None };

@@ -1,6 +1,6 @@
-//! The kernels of a GPU with cuDNN: its convolutions, and passes of our own that are compiled when first asked for.
+//! The kernels for a GPU with cuDNN: its convolutions, and our own elementwise and pooling kernels, compiled on first use.
 //!
-//! They are for f32; what they do not serve, [`super::portable`] computes with candle's operations.
+//! They are f32 only; [`super::portable`] computes everything else with candle's operations.
 
 mod conv;
 mod elementwise;
@@ -20,16 +20,16 @@ use candle_core::{DType, Layout, Tensor};
 use std::sync::{Arc, OnceLock};
 
 const KERNELS: &str = include_str!("kernels.cu");
-/// A thread then handles several numbers of what is larger.
+/// Maximum number of blocks; beyond it, each thread handles several elements.
 const BLOCKS: u32 = 16 * 1024;
 const THREADS: u32 = 256;
 
-/// Whether these kernels compute on a tensor.
+/// Whether these kernels support a tensor.
 pub fn serves(x: &Tensor) -> bool {
     x.device().is_cuda() && x.dtype() == DType::F32 && x.elem_count() > 0 && u32::try_from(x.elem_count()).is_ok()
 }
 
-/// One of the passes, compiled for a device.
+/// A kernel compiled for a device.
 struct Kernel {
     function: CudaFunction,
     stream: Arc<CudaStream>,
@@ -54,25 +54,25 @@ fn kernel(device: &CudaDevice, name: &str) -> candle_core::Result<Kernel> {
     Ok(Kernel { function, stream: device.cuda_stream() })
 }
 
-/// A thread for each of so many numbers, or for several.
+/// Launches one thread per element up to `BLOCKS` blocks.
 fn threads(count: usize) -> LaunchConfig {
     let blocks = (count as u32).div_ceil(THREADS).clamp(1, BLOCKS);
     LaunchConfig { grid_dim: (blocks, 1, 1), block_dim: (THREADS, 1, 1), shared_mem_bytes: 0 }
 }
 
-/// The numbers of a contiguous tensor.
+/// The elements of a contiguous tensor.
 fn view<'a>(storage: &'a CudaStorage, layout: &Layout) -> candle_core::Result<CudaView<'a, f32>> {
     let all: &CudaSlice<f32> = storage.as_cuda_slice()?;
     Ok(all.slice(layout.start_offset()..layout.start_offset() + layout.shape().elem_count()))
 }
 
-/// The error of operations that stand for no other device.
+/// The error of an operation called on another device than a GPU.
 fn elsewhere<O>(name: &str) -> candle_core::Result<O> {
-    candle_core::bail!("\"{name}\" computes on a GPU alone")
+    candle_core::bail!("\"{name}\" runs only on a GPU")
 }
 
-/// Tensors in row-major order.
+/// The same tensors in row-major order.
 fn contiguous<const N: usize>(tensors: [&Tensor; N]) -> Result<[Tensor; N]> {
     let all = tensors.iter().map(|t| Ok(t.contiguous()?)).collect::<Result<Vec<_>>>()?;
-    all.try_into().map_err(|_| anyhow::anyhow!("as many tensors as were given"))
+    all.try_into().map_err(|_| anyhow::anyhow!("the number of tensors is unchanged"))
 }

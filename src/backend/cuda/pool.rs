@@ -20,26 +20,26 @@ struct Axis {
     dilation: u32,
 }
 
-// SAFETY: plain numbers in C's layout, as `struct Axis` of kernels.cu.
+// SAFETY: plain numbers in C layout, like `struct Axis` in kernels.cu.
 unsafe impl DeviceRepr for Axis {}
 
 /// Max pooling of maps of one size.
 struct Max {
     h: Axis,
     w: Axis,
-    /// Of the values that it gives.
+    /// Shape of the output.
     shape: [usize; 4],
 }
 
-/// Its transpose.
+/// Its VJP.
 struct MaxVjp(Max);
 
-/// The greatest value of each window; NaN counts as greatest.
+/// The maximum of each window; NaN counts as the maximum.
 pub fn max_pool2d(x: &Tensor, pool: &Pool2d) -> Result<Tensor> {
     Ok(x.contiguous()?.apply_op1_no_bwd(&Max::new(x.dims(), pool)?)?)
 }
 
-/// `dyᵀ · ∂y/∂x`: each window's gradient goes to its greatest value, the first in row order where several are.
+/// `dyᵀ · ∂y/∂x`: each window's gradient goes to its maximum, the first in row order in a tie.
 pub fn max_pool2d_vjp(dy: &Tensor, x: &Tensor, pool: &Pool2d) -> Result<Tensor> {
     let max = Max::new(x.dims(), pool)?;
     ensure!(dy.dims() == max.shape, "a gradient of shape {:?} for an output of {:?}", dy.dims(), max.shape);
@@ -75,7 +75,7 @@ impl CustomOp1 for Max {
         let (device, count) = (&x.device, self.shape.iter().product::<usize>());
         let function = kernel(device, "max_pool")?;
         let (x, n) = (view(x, layout)?, count as u32);
-        // SAFETY: the sizes are those of `x`, whose places alone are read; `count` numbers are written.
+        // SAFETY: the sizes are those of `x`, and only its elements are read; `count` elements are written.
         let y = unsafe {
             let y = device.alloc::<f32>(count)?;
             function.builder().arg(&x).arg(&y).arg(&self.h).arg(&self.w).arg(&n).launch(threads(count)).w()?;
@@ -111,7 +111,7 @@ impl CustomOp2 for MaxVjp {
         let (device, count, windows) = (&x.device, x_layout.shape().elem_count(), dy_layout.shape().elem_count());
         let (find, gather) = (kernel(device, "max_pool_taps")?, kernel(device, "max_pool_vjp")?);
         let (dy, x, n, many) = (view(dy, dy_layout)?, view(x, x_layout)?, count as u32, windows as u32);
-        // SAFETY: the sizes are those of `x` and `dy`; a tap is written for each window, a number for each place.
+        // SAFETY: the sizes are those of `x` and `dy`; one tap is written per window, and one element per input position.
         let dx = unsafe {
             let taps = device.alloc::<u32>(windows)?;
             find.builder().arg(&x).arg(&taps).arg(h).arg(w).arg(&many).launch(threads(windows)).w()?;

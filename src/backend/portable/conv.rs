@@ -1,4 +1,4 @@
-//! Convolution and its VJPs as convolutions and matrix products.
+//! Convolution and its VJPs, built from candle's convolutions and matrix products.
 
 use super::shift::{every, interleave, window};
 use crate::backend::Conv2d;
@@ -7,7 +7,7 @@ use crate::backend::cuda;
 use anyhow::{Result, ensure};
 use candle_core::{DType, Tensor};
 
-/// `y[i] = Σ w[t] x[start + i · stride + t · dilation]` for `i` below `out`, along height and width; `x` is 0 outside.
+/// `y[i] = Σ w[t] x[start + i · stride + t · dilation]` for `i < out`, along height and width; `x` is 0 outside.
 struct Slide {
     start: [isize; 2],
     out: [usize; 2],
@@ -16,7 +16,7 @@ struct Slide {
     groups: usize,
 }
 
-/// The taps of one axis that reach inputs of one phase, those at `phase, phase + stride, …`: which taps, last first, and
+/// The taps of one axis that reach the inputs of one phase (positions `phase, phase + stride, …`): which taps, last first, and
 /// how they slide over the gradient.
 struct Phase {
     taps: Vec<u32>,
@@ -33,12 +33,12 @@ pub fn conv2d(x: &Tensor, w: &Tensor, b: Option<&Tensor>, conv: &Conv2d) -> Resu
     let slide = Slide::forward(x.dims(), w.dims(), conv)?;
     let y = slide.run(x, w)?;
     let Some(b) = b else { return Ok(y) };
-    ensure!(b.dims() == [w.dims()[0]], "{:?} numbers of bias for {} channels", b.dims(), w.dims()[0]);
+    ensure!(b.dims() == [w.dims()[0]], "a bias of shape {:?} for {} channels", b.dims(), w.dims()[0]);
     Ok(y.broadcast_add(&b.reshape((1, b.elem_count(), 1, 1))?)?)
 }
 
-/// `dyᵀ · ∂y/∂x`, of shape `input`: a convolution of `dy` by the flipped weight for each phase of the stride, so that no
-/// zeros are multiplied.
+/// `dyᵀ · ∂y/∂x`, of shape `input`: a convolution of `dy` with the flipped weight for each phase of the stride, which avoids
+/// multiplying by inserted zeros.
 pub fn conv2d_input_vjp(dy: &Tensor, w: &Tensor, input: &[usize], conv: &Conv2d) -> Result<Tensor> {
     #[cfg(feature = "cudnn")]
     if cuda::serves(dy) {
@@ -65,7 +65,7 @@ pub fn conv2d_input_vjp(dy: &Tensor, w: &Tensor, input: &[usize], conv: &Conv2d)
     Ok(dx.narrow(2, 0, input[2])?.narrow(3, 0, input[3])?.contiguous()?)
 }
 
-/// `dyᵀ · ∂y/∂w`, of shape `weight`: a matrix product for each tap, over the batch and all places.
+/// `dyᵀ · ∂y/∂w`, of shape `weight`: one matrix product per tap, over the batch and all positions.
 pub fn conv2d_weight_vjp(dy: &Tensor, x: &Tensor, weight: &[usize], conv: &Conv2d) -> Result<Tensor> {
     #[cfg(feature = "cudnn")]
     if cuda::serves(dy) {
@@ -95,7 +95,7 @@ impl Slide {
         })
     }
 
-    /// `(N, C, H, W)` and `(O, C/groups, kh, kw)` to `(N, O, oh, ow)`.
+    /// Convolves `(N, C, H, W)` with `(O, C/groups, kh, kw)`; returns `(N, O, oh, ow)`.
     fn run(&self, x: &Tensor, w: &Tensor) -> Result<Tensor> {
         let (n, outputs) = (x.dims()[0], w.dims()[0]);
         if n == 0 {
@@ -109,7 +109,7 @@ impl Slide {
             return Ok(x.contiguous()?.conv2d(&w.contiguous()?, padding, self.stride[0], self.dilation[0], 1)?);
         }
         let x = if padding.is_some() { self.framed(&x, w.dims())? } else { x };
-        // candle convolves groups one by one, and knows but one stride: so a product for each tap, of all groups at once.
+        // candle convolves groups one at a time and supports a single stride: use one product per tap, over all groups at once.
         let x = x.transpose(0, 1)?.contiguous()?;
         let of_tap = |tap: (usize, usize)| -> Result<Tensor> {
             let w = w.narrow(2, tap.0, 1)?.narrow(3, tap.1, 1)?;
@@ -122,7 +122,7 @@ impl Slide {
         Ok(y.reshape((outputs, n, self.out[0], self.out[1]))?.transpose(0, 1)?.contiguous()?)
     }
 
-    /// The zeros on each of the four sides with which a convolution gives just these places; none: it takes a frame.
+    /// The padding of a plain convolution with the same outputs; `None` if there is no such padding and `x` must be framed.
     fn padding(&self, x: &[usize], weight: &[usize]) -> Option<usize> {
         let padding = usize::try_from(-self.start[0]).ok()?;
         let fits = |axis: usize| {
@@ -133,13 +133,13 @@ impl Slide {
         (0..2).all(fits).then_some(padding)
     }
 
-    /// What all taps reach of `(N, C, H, W)`, and as much more as the last stride takes.
+    /// The part of `(N, C, H, W)` that the taps reach, extended to a multiple of the stride.
     fn framed(&self, x: &Tensor, weight: &[usize]) -> Result<Tensor> {
         let size = |axis: usize| self.out[axis] * self.stride[axis] + (weight[2 + axis] - 1) * self.dilation[axis];
         window(&window(x, 2, self.start[0], size(0), 0.0)?, 3, self.start[1], size(1), 0.0)
     }
 
-    /// What one tap reads of a framed `(C, N, H, W)`: `(groups, C/groups, N · oh · ow)`.
+    /// What one tap reads from a framed `(C, N, H, W)`: `(groups, C/groups, N · oh · ow)`.
     fn seen(&self, x: &Tensor, tap: (usize, usize)) -> Result<Tensor> {
         let rows = every(x, 2, tap.0 * self.dilation[0], self.stride[0], self.out[0])?;
         self.grouped(&every(&rows, 3, tap.1 * self.dilation[1], self.stride[1], self.out[1])?)
@@ -152,8 +152,8 @@ impl Slide {
     }
 }
 
-/// What candle 0.9.2 convolves wrongly or not at all: on the CPU it takes maps with as many channels as rows and columns for
-/// channels-last ones, and cuDNN knows no way for many convolutions in f64.
+/// Convolutions that candle 0.9.2 gets wrong or does not support: on the CPU it mistakes maps with as many channels as rows and
+/// columns for channels-last ones, and cuDNN has no algorithm for many f64 convolutions.
 fn is_mistaken(x: &Tensor) -> bool {
     let even = x.dims()[1..].iter().all(|&n| n == x.dims()[1]);
     (x.device().is_cpu() && even) || (x.device().is_cuda() && x.dtype() == DType::F64)
@@ -164,16 +164,16 @@ fn taps(weight: &[usize]) -> impl Iterator<Item = (usize, usize)> {
     (0..kh).flat_map(move |a| (0..kw).map(move |b| (a, b)))
 }
 
-/// `(O, C/groups, kh, kw)` with inputs and outputs exchanged: `(C, O/groups, kh, kw)`.
+/// `(O, C/groups, kh, kw)` with input and output channels swapped: `(C, O/groups, kh, kw)`.
 fn turned(w: &Tensor, groups: usize) -> Result<Tensor> {
     let (o, c, kh, kw) = w.dims4()?;
     let by_group = w.reshape((groups, o / groups, c, kh, kw))?.transpose(1, 2)?.contiguous()?;
     Ok(by_group.reshape((groups * c, o / groups, kh, kw))?)
 }
 
-/// The phases of height and width, as many as the stride.
+/// The phases along height and width; their number is the stride.
 ///
-/// Input `m · s + r` is read by tap `t` of output `m + (r + p − t · d) / s`, where that is whole.
+/// Input `m · s + r` is read by tap `t` of output `m + (r + p − t · d) / s`, if that is an integer.
 fn phases(weight: &[usize], conv: &Conv2d) -> [Vec<Phase>; 2] {
     let axis = |kernel: usize, s: usize, p: usize, d: usize| {
         let phase = |r: usize| {

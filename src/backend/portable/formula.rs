@@ -1,23 +1,23 @@
-//! Formulas in candle's own operations.
+//! Elementwise formulas in candle's operations.
 
 use anyhow::Result;
 use candle_core::Tensor;
 use gradscope_engine::Real;
 use std::ops::{Add, Div, Mul, Neg, Sub};
 
-/// A number in a formula: a constant, or a tensor unless an operation failed.
+/// A value in a formula: a constant, or a tensor, or the error of a failed operation.
 #[derive(Clone, Debug)]
 pub enum Portable {
     /// A constant.
     Number(f64),
-    /// One number for each element.
+    /// One value per element.
     Tensor(std::result::Result<Tensor, String>),
 }
 
 use Portable::Number;
 
 impl Portable {
-    /// What a formula makes of `x`.
+    /// Applies a formula to `x`.
     pub fn run(x: &Tensor, formula: impl FnOnce(Self) -> Self) -> Result<Tensor> {
         match formula(Self::Tensor(Ok(x.clone()))) {
             Number(v) => Ok((x.zeros_like()? + v)?),
@@ -32,7 +32,7 @@ impl Portable {
         }
     }
 
-    /// The constant as a tensor like `other`.
+    /// The constant as a tensor of the shape and type of `other`.
     fn like(self, other: &Tensor) -> std::result::Result<Tensor, String> {
         match self {
             Number(v) => other.zeros_like().and_then(|zero| zero + v).map_err(|e| e.to_string()),

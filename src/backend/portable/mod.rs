@@ -1,7 +1,7 @@
-//! The kernels phrased in candle's own operations, which run on every device: what other devices than the CPU compute with.
+//! The kernels in candle's own operations, for every device other than the CPU.
 //!
-//! Convolutions and their VJPs are convolutions and matrix products, mean pooling and resizing are matrix products along
-//! either side, max pooling is a running maximum over shifted maps. Nothing here reads numbers back but sums.
+//! Convolutions and their VJPs are convolutions and matrix products, average pooling and resizing are matrix products along
+//! height and width, and max pooling is a running maximum over shifted maps. Only scalar sums are copied back to the host.
 
 mod conv;
 mod formula;

@@ -1,11 +1,11 @@
-//! Passes over every number.
+//! Elementwise passes.
 
 #[cfg(feature = "cudnn")]
 use crate::backend::cuda;
 use anyhow::{Result, ensure};
 use candle_core::Tensor;
 
-/// `max(0, x)`; NaN stays.
+/// `max(0, x)`; NaN stays NaN.
 pub fn relu(x: &Tensor) -> Result<Tensor> {
     #[cfg(feature = "cudnn")]
     if cuda::serves(x) {
@@ -29,7 +29,7 @@ pub fn channel_affine(x: &Tensor, scale: &Tensor, shift: &Tensor) -> Result<Tens
     let dims = x.dims();
     ensure!(
         dims.len() >= 2 && scale.dims() == [dims[1]] && shift.dims() == [dims[1]],
-        "one scale and shift a channel for {dims:?}, got {:?} and {:?}",
+        "{dims:?} needs one scale and one shift per channel, got {:?} and {:?}",
         scale.dims(),
         shift.dims()
     );
@@ -52,7 +52,7 @@ pub fn batch_norm(x: &Tensor, [gamma, beta, mean, variance]: [&Tensor; 4], epsil
     channel_affine(x, &scale, &(beta - (mean * &scale)?)?)
 }
 
-/// `γ dy / √(σ² + ε)`.
+/// The input VJP of a batch norm: `γ dy / √(σ² + ε)`.
 pub fn batch_norm_vjp(dy: &Tensor, gamma: &Tensor, variance: &Tensor, epsilon: f64) -> Result<Tensor> {
     #[cfg(feature = "cudnn")]
     if cuda::serves(dy) {

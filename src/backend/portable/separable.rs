@@ -1,4 +1,4 @@
-//! Maps multiplied by a matrix along height and along width: mean pooling and resizing, and their transposes.
+//! Separable linear maps along height and width: average pooling and resizing, and their transposes.
 
 use crate::backend::taps::{Resize, Tap, taps};
 use crate::backend::window::{counted, pool_sizes};
@@ -7,7 +7,7 @@ use crate::tensor::like;
 use anyhow::{Result, ensure};
 use candle_core::Tensor;
 
-/// A linear map along one axis: `rows` of `columns` numbers each.
+/// A linear map along one axis: a `(rows, columns)` matrix.
 struct Matrix {
     rows: usize,
     columns: usize,
@@ -27,7 +27,7 @@ pub fn avg_pool2d_vjp(dy: &Tensor, input: &[usize], pool: &Pool2d, include_pad: 
     both(dy, &rows.transposed(), &columns.transposed())
 }
 
-/// `(N, C, H, W)` to `(N, C, h, w)`.
+/// Resizes `(N, C, H, W)` to `(N, C, h, w)`.
 pub fn interpolate(x: &Tensor, (h, w): (usize, usize), mode: Resize) -> Result<Tensor> {
     let (_, _, rows, columns) = x.dims4()?;
     ensure!(h > 0 && w > 0 && rows > 0 && columns > 0, "cannot resize {:?} to {h}x{w}", x.dims());
@@ -49,7 +49,7 @@ fn both(x: &Tensor, rows: &Matrix, columns: &Matrix) -> Result<Tensor> {
 /// `x · mᵀ`: `(N, C, H, W)` to `(N, C, H, rows)`.
 fn along_width(x: &Tensor, m: &Matrix) -> Result<Tensor> {
     let (n, c, h, w) = x.dims4()?;
-    ensure!(w == m.columns, "a map of {h}x{w}, {} places expected along an axis", m.columns);
+    ensure!(w == m.columns, "a map of {h}x{w} for a matrix with {} columns", m.columns);
     if n * c == 0 {
         return Ok(Tensor::zeros((n, c, h, m.rows), x.dtype(), x.device())?);
     }
@@ -57,7 +57,7 @@ fn along_width(x: &Tensor, m: &Matrix) -> Result<Tensor> {
     Ok(x.contiguous()?.reshape((n * c * h, w))?.matmul(&by)?.reshape((n, c, h, m.rows))?)
 }
 
-/// Row `i` is the mean over window `i` of an axis of `size` positions.
+/// Row `i` averages window `i` of an axis of `size` positions.
 fn means(window: &Window, size: usize, windows: usize, include_pad: bool) -> Matrix {
     let mut numbers = vec![0.0; windows * size];
     for (i, row) in numbers.chunks_exact_mut(size).enumerate() {
@@ -67,7 +67,7 @@ fn means(window: &Window, size: usize, windows: usize, include_pad: bool) -> Mat
     Matrix { rows: windows, columns: size, numbers }
 }
 
-/// The matrix of taps on an axis of `size` positions.
+/// The dense matrix of these taps on an axis of `size` positions.
 fn dense(taps: &[Tap], size: usize) -> Matrix {
     let mut numbers = vec![0.0; taps.len() * size];
     for (row, tap) in numbers.chunks_exact_mut(size).zip(taps) {

@@ -1,9 +1,9 @@
-//! Maps cut, filled up, thinned and stretched along one axis.
+//! Cropping, padding, subsampling and upsampling maps along one axis.
 
 use anyhow::Result;
 use candle_core::Tensor;
 
-/// Positions `start, …, start + size - 1` along an axis, `fill` where `x` has none.
+/// Positions `start, …, start + size - 1` along an axis, filled with `fill` outside of `x`.
 pub(super) fn window(x: &Tensor, axis: usize, start: isize, size: usize, fill: f64) -> Result<Tensor> {
     let have = x.dims()[axis] as isize;
     let end = start + size as isize;
@@ -29,7 +29,7 @@ pub(super) fn window(x: &Tensor, axis: usize, start: isize, size: usize, fill: f
     Ok(Tensor::cat(&parts, axis)?)
 }
 
-/// `count` positions along an axis, from `start`, `step` apart; `x` reaches to `start + count · step`.
+/// `count` positions along an axis, starting at `start` and `step` apart; `x` must extend to `start + count · step`.
 pub(super) fn every(x: &Tensor, axis: usize, start: usize, step: usize, count: usize) -> Result<Tensor> {
     let part = x.narrow(axis, start, count * step)?;
     if step == 1 {
@@ -40,7 +40,7 @@ pub(super) fn every(x: &Tensor, axis: usize, start: usize, step: usize, count: u
     Ok(part.reshape(split)?.narrow(axis + 1, 0, 1)?.squeeze(axis + 1)?)
 }
 
-/// The transpose of [`every`] from 0: each position followed by `step - 1` zeros.
+/// The transpose of [`every`] with start 0: each position followed by `step - 1` zeros.
 pub(super) fn apart(x: &Tensor, axis: usize, step: usize) -> Result<Tensor> {
     if step == 1 {
         return Ok(x.clone());

@@ -1,11 +1,11 @@
-//! Sums over many numbers, of which one comes back.
+//! Reductions to a single value, copied back to the host.
 
 use crate::backend::Shares;
 use crate::tensor::{stabilize, wide};
 use anyhow::Result;
 use candle_core::{DType, Tensor};
 
-/// The sum of all numbers, in f64.
+/// The sum of all elements, in f64.
 pub fn sum(x: &Tensor) -> Result<f64> {
     if x.elem_count() == 0 {
         return Ok(0.0);
@@ -13,7 +13,7 @@ pub fn sum(x: &Tensor) -> Result<f64> {
     Ok(wide(x)?.sum_all()?.to_scalar()?)
 }
 
-/// `s = r / (z + ε sign z)` with what is kept back of it: by a bias, by the stabiliser, and where nothing was.
+/// `s = r / (z + ε sign z)`, and the relevance absorbed by the bias, by the stabilizer, and where `z` is 0.
 pub fn lrp_divide(r: &Tensor, z: &Tensor, bias: Option<&Tensor>, epsilon: f64) -> Result<Shares> {
     let s = (r / stabilize(z, epsilon)?)?;
     let at = |mask: Tensor| -> Result<f64> { sum(&(&s * mask.to_dtype(s.dtype())?)?) };
@@ -27,12 +27,12 @@ pub fn lrp_divide(r: &Tensor, z: &Tensor, bias: Option<&Tensor>, epsilon: f64) -
     Ok(Shares { s, bias, stabilizer, missing })
 }
 
-/// Whether every number is 0.
+/// Whether every element is 0.
 pub fn is_zero(x: &Tensor) -> Result<bool> {
     Ok(sum(&x.ne(0.0)?.to_dtype(DType::F32)?)? == 0.0)
 }
 
-/// Whether no number is below 0.
+/// Whether no element is negative.
 pub fn is_nonnegative(x: &Tensor) -> Result<bool> {
     Ok(sum(&x.ge(0.0)?.to_dtype(DType::F32)?)? == x.elem_count() as f64)
 }

@@ -1,4 +1,4 @@
-//! The gradient of a run: the same steps from the last to the first.
+//! The backward pass of a fused run: its steps in reverse order.
 
 use super::buffer::PooledBuffer;
 use super::forward::{FusedRun, dense};
@@ -17,47 +17,48 @@ use gradscope_engine::{
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-/// The gradient of one step's value, as far as it came together.
+/// The gradient of one step's value, accumulated so far.
 #[derive(Clone)]
 struct Gradient {
     buffer: Arc<PooledBuffer>,
     at: Slot,
-    /// Whether it is by what the step's activation read: its slope is a factor already.
+    /// Whether it is already multiplied by the slope of the step's activation.
     sloped: bool,
 }
 
-/// A walk back.
+/// A backward pass in progress.
 struct BackwardPass<'a> {
     run: &'a FusedRun,
     graph: &'a Arc<Graph>,
-    /// Pictures in a gradient: those of the run, or one, their sum.
+    /// Pictures in a gradient: those of the run, or 1 once summed over the batch.
     n: usize,
-    /// The step whose gradient is summed over the batch, as all that comes after it is linear.
+    /// The step at which the gradient is summed over the batch, because the remaining steps are linear.
     summed: Option<usize>,
     gradients: Vec<Option<Gradient>>,
-    /// The activation of each step whose slope may be a factor of what is written as its gradient.
+    /// For each step, its activation if gradients written to it may include the slope.
     slopes: Vec<Option<Activation>>,
     wanted: Vec<bool>,
-    /// The gradients of parameters, if they are wanted.
+    /// Gradients of parameters by name, if requested.
     params: Option<BTreeMap<String, Tensor>>,
 }
 
-/// What a walk back is to reach.
+/// What a backward pass computes.
 pub struct GradientTargets<'a> {
-    /// Nodes.
+    /// Nodes whose gradients to return.
     pub to: &'a [NodeId],
-    /// Whether gradients of nodes are summed over the batch, `(1, …)`.
+    /// Whether to sum gradients of nodes over the batch, `(1, …)`.
     pub sum: bool,
-    /// Whether gradients of parameters are wanted.
+    /// Whether to compute gradients of parameters.
     pub params: bool,
 }
 
-/// Gradients of nodes, and of parameters by name.
+/// Gradients by node, and of parameters by name.
 pub type Gradients = (BTreeMap<NodeId, Tensor>, BTreeMap<String, Tensor>);
 
 impl FusedRun {
-    /// The gradients at the nodes `to` from gradients at some nodes; none where one of these stands in the middle of a
-    /// step. `sum` asks for their sums over the batch, `(1, …)`. `tick` is asked before each step whether to go on.
+    /// The gradients at the nodes `to`, given gradients at some nodes (`seeds`); `None` if one of these nodes lies inside a
+    /// step. With `sum`, gradients are summed over the batch, `(1, …)`. `tick` is called before each step and may stop the pass
+    /// with an error.
     pub fn gradient(
         &self,
         graph: &Arc<Graph>,
@@ -69,13 +70,13 @@ impl FusedRun {
         let steps = |ids: &mut dyn Iterator<Item = NodeId>| ids.map(|id| plan.ends[id]).collect::<Option<Vec<_>>>();
         let (starts, ends) = (steps(&mut seeds.iter().map(|s| s.0)), steps(&mut to.iter().copied()));
         let (Some(starts), Some(ends)) = (starts, ends) else { return Ok(None) };
-        // A node that only hands on what another one gave has that one's gradient if that goes nowhere else.
+        // A node that forwards the value of another one shares its gradient only if it is the sole consumer.
         let own = |(id, s): (&NodeId, &usize)| plan.node(*s) == *id || (plan.uses[*s] == 1 && !starts.contains(s));
         if !to.iter().zip(&ends).all(own) || (params && plan.has_folded_norms(graph)) {
             return Ok(None);
         }
         let mut back = BackwardPass::new(self, graph, &starts, &ends, params);
-        // Gradients of parameters need each picture's own.
+        // Parameter gradients need the gradient of each picture.
         if let ([end], true) = (&ends[..], sum && !params) {
             back.summed = back.linear_way(*end, &starts);
         }
@@ -106,11 +107,11 @@ impl<'a> BackwardPass<'a> {
         let (mut slopes, mut wanted) = (vec![], vec![]);
         for (i, step) in steps.iter().enumerate() {
             let seen = starts.contains(&i) || ends.contains(&i);
-            // What ReLUs gave is positive where it is so in their concatenation.
+            // A concatenation of ReLU outputs is positive where they are.
             let all = matches!(step.work, StepKernel::Concat(_))
                 && step.reads.iter().all(|&r| slopes[r] == Some(Activation::Relu));
             let own = if all { Some(Activation::Relu) } else { step.activation };
-            // Only a ReLU's slope may be a factor twice, of a part and then of the sum with another.
+            // Only a ReLU's slope may be applied twice, to a part and then to a sum that includes it.
             let once = |a: &Activation| *a == Activation::Relu || run.plan.uses[i] == 1;
             slopes.push(own.filter(|a| !seen && once(a)));
             let own = params && !graph.nodes[step.first].params.is_empty();
@@ -120,8 +121,8 @@ impl<'a> BackwardPass<'a> {
         Self { run, graph, n: run.n, summed: None, gradients: vec![None; steps.len()], slopes, wanted, params }
     }
 
-    /// The last step to which the value of `end` comes by nothing but linear steps, and that alone. The sum of gradients
-    /// that go back from there is the gradient of their sum.
+    /// The last step of the chain of linear steps that starts at `end` and has no other readers. Gradients can be summed over
+    /// the batch from there on.
     fn linear_way(&self, end: usize, starts: &[usize]) -> Option<usize> {
         let plan = &*self.run.plan;
         let (mut at, mut last) = (end, None);
@@ -140,7 +141,7 @@ impl<'a> BackwardPass<'a> {
         last
     }
 
-    /// The gradient of a step's value goes on to what it reads.
+    /// Propagates the gradient of a step's value to its inputs.
     fn step(&mut self, i: usize, step: &Step, gradient: Gradient) -> Result<()> {
         let run = self.run;
         let gradient = match step.activation {
@@ -174,7 +175,7 @@ impl<'a> BackwardPass<'a> {
             }
             StepKernel::Max(pool) => {
                 let (from, y) = (run.map(x), run.map(i));
-                // It knows the slope of a ReLU, which what it read is positive with.
+                // The kernel applies the slope of a ReLU, whose output has the same sign as its input.
                 let rectified = self.slopes[x].is_none_or(|a| a == Activation::Relu);
                 match self.gradients[x] {
                     None if rectified => self.write(x, |dx, e| pool.max_vjp(&from, &y, &dy, dx, e.slope.is_some())),
@@ -271,12 +272,12 @@ impl<'a> BackwardPass<'a> {
                 let bias = step.bias.is_some().then(|| channel_sums(&at.map(n, gradient.buffer.numbers())));
                 self.give_params(step.first, std::iter::once(dw).chain(bias))
             }
-            // The others give theirs on their way back, or have none that are trained.
+            // The others add theirs in the backward pass, or have no trained parameters.
             _ => Ok(()),
         }
     }
 
-    /// Adds to the gradients of a node's first parameters.
+    /// Adds gradients to those of a node's first parameters.
     fn give_params(&mut self, node: NodeId, gradients: impl Iterator<Item = Vec<f32>>) -> Result<()> {
         let (node, Some(all)) = (&self.graph.nodes[node], &mut self.params) else { return Ok(()) };
         for (parameter, gradient) in node.parameters().filter(|p| p.trained).zip(gradients) {
@@ -285,7 +286,7 @@ impl<'a> BackwardPass<'a> {
         Ok(())
     }
 
-    /// By the node's own VJPs.
+    /// Propagates through the node's own VJPs.
     fn operation(&mut self, step: &Step, gradient: &Gradient) -> Result<()> {
         let (run, node) = (self.run, &self.graph.nodes[step.node]);
         let dy = gradient.at.tensor(run.n, gradient.buffer.numbers(), &run.dims(step.node))?;
@@ -301,13 +302,13 @@ impl<'a> BackwardPass<'a> {
         for (i, &read) in step.reads.iter().enumerate().filter(|(_, r)| self.wanted[**r]).collect::<Vec<_>>() {
             let part = node.op.vjp(&saved, &node.params, &dy, i);
             let part =
-                part.with_context(|| format!("going back through layer \"{}\" ({})", node.name, node.op.kind()))?;
+                part.with_context(|| format!("backward pass of layer \"{}\" ({})", node.name, node.op.kind()))?;
             self.give_tensor(read, &part)?;
         }
         Ok(())
     }
 
-    /// The gradient by what the step's activation read.
+    /// The gradient with respect to the input of the step's activation.
     fn times_slope(&self, i: usize, activation: Activation, gradient: &Gradient) -> Gradient {
         let (n, at) = (self.n, gradient.at.alone());
         let mut buffer = PooledBuffer::new(n * at.len());
@@ -317,7 +318,7 @@ impl<'a> BackwardPass<'a> {
         Gradient { buffer: Arc::new(buffer), at, sloped: true }
     }
 
-    /// The sum over the batch; from here on, gradients are of one picture.
+    /// Sums the gradient over the batch; from here on, gradients have one row.
     fn sum(&mut self, gradient: &Gradient) -> Gradient {
         let at = gradient.at.alone();
         let mut buffer = PooledBuffer::new(at.len());
@@ -326,7 +327,7 @@ impl<'a> BackwardPass<'a> {
         Gradient { buffer: Arc::new(buffer), at, sloped: true }
     }
 
-    /// `dx` of a step by a kernel that can add what is there, and take the sum times a slope.
+    /// Writes `dx` of a step with a kernel that can accumulate and multiply by a slope.
     fn write(&mut self, to: usize, kernel: impl FnOnce(&mut MapMut, Epilogue)) {
         if !self.wanted[to] {
             return;
@@ -341,19 +342,19 @@ impl<'a> BackwardPass<'a> {
         self.gradients[to] = Some(Gradient { buffer: Arc::new(buffer), at, sloped: slope.is_some() });
     }
 
-    /// `dx` of a step by a kernel that only writes.
+    /// Writes `dx` of a step with a kernel that can only overwrite.
     fn give(&mut self, to: usize, kernel: impl FnOnce(&mut MapMut) -> Result<()>) -> Result<()> {
         let (n, at) = (self.n, self.run.plan.steps[to].to.alone());
         self.give_dense(to, |dx| kernel(&mut at.map_mut(n, dx)))
     }
 
-    /// `dx` of a step, a tensor.
+    /// Writes `dx` of a step from a tensor.
     fn give_tensor(&mut self, to: usize, gradient: &Tensor) -> Result<()> {
         let (n, at) = (self.n, self.run.plan.steps[to].to.alone());
         self.give_dense(to, |dx| backend::with::<f32, _>(gradient, |elements| at.write(n, elements, dx)))
     }
 
-    /// `dx` of a step by a kernel that writes elements side by side.
+    /// Writes `dx` of a step with a kernel that needs contiguous elements.
     fn give_dense(&mut self, to: usize, kernel: impl FnOnce(&mut [f32]) -> Result<()>) -> Result<()> {
         if !self.wanted[to] {
             return Ok(());
@@ -365,7 +366,7 @@ impl<'a> BackwardPass<'a> {
         Ok(())
     }
 
-    /// A gradient that another step has already is this one's too, or a part of it.
+    /// Passes on a gradient that another step already has, or part of it, without a copy if possible.
     fn share(&mut self, to: usize, gradient: Gradient) {
         if !self.wanted[to] {
             return;
@@ -380,12 +381,12 @@ impl<'a> BackwardPass<'a> {
 }
 
 impl Gradient {
-    /// The same numbers for a step whose activation is another one.
+    /// The same gradient for a step with another activation.
     fn for_others(&self) -> Self {
         Self { sloped: false, ..self.clone() }
     }
 
-    /// The same with its elements side by side.
+    /// The same gradient with contiguous elements.
     fn dense(self, n: usize) -> Self {
         if self.at.is_dense() && self.at.first == 0 {
             return self;

@@ -1,20 +1,20 @@
-//! Memory for values, used again by the next run.
+//! A pool of buffers that are reused between runs.
 
 use crate::sync::LockUnpoisoned;
 use gradscope_engine::Buffer;
 use std::sync::Mutex;
 
-/// Rooms that nobody lives in.
+/// Free buffers.
 static FREE: Mutex<Vec<Buffer>> = Mutex::new(vec![]);
-/// Bytes that free rooms hold at most.
+/// Maximum size of the free buffers in bytes.
 const MOST: usize = 512 << 20;
 
-/// A room with any content; it is free for others when dropped.
+/// A buffer with arbitrary content; returns to the pool when dropped.
 #[derive(Debug)]
 pub(super) struct PooledBuffer(Buffer);
 
 impl PooledBuffer {
-    /// A room for so many numbers.
+    /// A buffer of `len` elements.
     pub fn new(len: usize) -> Self {
         let mut free = FREE.lock_unpoisoned();
         let fitting = free.iter().enumerate().filter(|(_, b)| (len..=2 * len + 1024).contains(&b.numbers().len()));

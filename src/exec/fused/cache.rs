@@ -1,4 +1,4 @@
-//! The plans of a graph.
+//! The plan cache of a graph.
 
 use super::plan::Plan;
 use crate::backend;
@@ -8,15 +8,15 @@ use anyhow::Result;
 use candle_core::{DType, Tensor};
 use std::sync::{Arc, Mutex};
 
-/// Number of input sizes for which a graph keeps plans.
+/// Maximum number of plans per graph.
 const SIZES: usize = 4;
 
-/// Plans of one graph for the sizes that it ran on last.
+/// The most recently used plans of one graph.
 #[derive(Debug, Default)]
 struct Plans(Mutex<Vec<Arc<Plan>>>);
 
 impl Plans {
-    /// The plan for this key, now the most recent one.
+    /// The plan for this key, marked as most recently used.
     fn get(&self, key: &PlanKey) -> Option<Arc<Plan>> {
         let mut plans = self.0.lock_unpoisoned();
         let at = plans.iter().position(|p| p.key == *key)?;
@@ -25,7 +25,7 @@ impl Plans {
         Some(plan)
     }
 
-    /// Keeps a plan, unless another thread made the same meanwhile: then that one.
+    /// Adds a plan and returns it, or the one that another thread added in the meantime.
     fn put(&self, plan: Plan) -> Arc<Plan> {
         if let Some(made) = self.get(&plan.key) {
             return made;
@@ -40,12 +40,12 @@ impl Plans {
     }
 }
 
-/// The input's shape without the batch, and whether convolutions are direct sums.
+/// The input shape without the batch, and whether convolutions use direct sums.
 pub(super) type PlanKey = (Vec<usize>, bool);
 
-/// The plan for a batch like `x`; none where a network runs node by node: in f64, on other devices, without weights.
+/// The plan for a batch like `x`; `None` if the network must run node by node: in f64, on another device, or without weights.
 ///
-/// No lock is held while a plan is made: packing weights uses all cores, and a core's task may come back here.
+/// No lock is held while a plan is made: packing weights uses all cores, and a rayon task may re-enter this function.
 pub(in crate::exec) fn plan(graph: &Graph, x: &Tensor) -> Result<Option<Arc<Plan>>> {
     let fits = |t: &Tensor| t.dtype() == DType::F32 && !backend::runs_portably(t);
     let loaded = graph.nodes.iter().all(|n| n.is_loaded() && n.params.iter().all(fits));

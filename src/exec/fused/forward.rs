@@ -1,4 +1,4 @@
-//! One batch through a plan.
+//! The forward pass of a fused run.
 
 use super::buffer::PooledBuffer;
 use super::layout::Slot;
@@ -14,41 +14,41 @@ use gradscope_engine::{
 use std::collections::BTreeMap;
 use std::sync::{Arc, OnceLock};
 
-/// The values of one batch, channels last, and channels first where somebody looked.
+/// The values of one batch, channels last, and channels first for nodes that were read.
 #[derive(Debug)]
 pub struct FusedRun {
     pub(super) plan: Arc<Plan>,
     pub(in crate::exec) input: Tensor,
-    /// Pictures in the batch.
+    /// Number of pictures in the batch.
     pub(super) n: usize,
     pub(super) buffers: Vec<PooledBuffer>,
     seen: Vec<OnceLock<Tensor>>,
-    /// Mean and variance of each channel that a step of batch normalization in training found, and what it makes of them.
+    /// Per step: the batch statistics of batch normalization in training.
     statistics: Vec<OnceLock<Statistics>>,
-    /// What values of nodes are multiplied by in training.
+    /// Dropout masks.
     masks: Masks,
 }
 
-/// Masks by node.
+/// Dropout masks by node.
 pub type Masks = Arc<BTreeMap<NodeId, Tensor>>;
 
-/// Of each channel.
+/// Batch statistics of each channel.
 #[derive(Clone, Debug)]
 pub(in crate::exec) struct Statistics {
     pub mean: Vec<f32>,
-    /// Divided by the number of pixels.
+    /// The biased variance.
     pub variance: Vec<f32>,
 }
 
 impl Statistics {
-    /// `1 / √(σ² + ε)`.
+    /// `1 / √(σ² + ε)` of each channel.
     pub fn inverse(&self, epsilon: f32) -> Vec<f32> {
         self.variance.iter().map(|v| 1.0 / (v + epsilon).sqrt()).collect()
     }
 }
 
 impl FusedRun {
-    /// Runs the plan on `x`; `tick` is asked before each step whether to go on.
+    /// Runs the plan on `x`; `tick` is called before each step and may stop the run with an error.
     pub(in crate::exec) fn new(
         plan: Arc<Plan>,
         graph: &Graph,
@@ -61,7 +61,7 @@ impl FusedRun {
         Ok(run)
     }
 
-    /// The value of the logits' node alone: buffers are free for others as soon as nobody reads them. None where it is no step's value.
+    /// The value of the logits node only: buffers are released after their last use. `None` if the node lies inside a step.
     pub(in crate::exec) fn logits(
         plan: Arc<Plan>,
         graph: &Graph,
@@ -85,7 +85,7 @@ impl FusedRun {
         Self { plan, input: x.clone(), n: x.dims()[0], buffers, seen, statistics, masks: Masks::default() }
     }
 
-    /// Computes step by step; `keep` says whether values stay that no step reads any more.
+    /// Computes the steps in order; with `keep`, values stay after their last use.
     fn go(&mut self, graph: &Graph, tick: &dyn Fn(&Node) -> Result<()>, keep: bool) -> Result<()> {
         let plan = self.plan.clone();
         let kept = plan.ends[graph.logits].map(|step| plan.steps[step].to.buffer);
@@ -106,14 +106,14 @@ impl FusedRun {
         Ok(())
     }
 
-    /// A buffer of the run, large enough; it is to be put back.
+    /// Takes a buffer out of the run, large enough for its value; the caller puts it back.
     fn take(&mut self, buffer: usize) -> PooledBuffer {
         let len = self.n * self.plan.buffers[buffer];
         let taken = std::mem::replace(&mut self.buffers[buffer], PooledBuffer::new(0));
         if taken.numbers().len() < len { PooledBuffer::new(len) } else { taken }
     }
 
-    /// Computes one step into the buffer of its value, and what its activation reads into `saved`.
+    /// Computes one step into the buffer of its value, and the input of its activation into `saved`.
     fn step(
         &self,
         graph: &Graph,
@@ -185,7 +185,7 @@ impl FusedRun {
         Ok(())
     }
 
-    /// Whether nothing reads the pictures but a normalisation, which takes them as they came.
+    /// Whether only normalizations read the pictures; they take them in channels-first layout.
     fn only_normalized(&self) -> bool {
         let reads = |s: &&Step| s.reads.contains(&0) || s.add == Some(0);
         self.plan.steps.iter().filter(reads).all(|s| matches!(s.work, StepKernel::Normalized(_)))
@@ -197,7 +197,7 @@ impl FusedRun {
         slot.map(self.n, self.buffers[slot.buffer].numbers())
     }
 
-    /// A node's mask, in the layout of its step's value.
+    /// A node's dropout mask, in the layout of its step's value.
     pub(super) fn mask(&self, step: &Step) -> Result<PooledBuffer> {
         let mask = self.masks.get(&step.node).context("dropout in training needs a mask")?;
         let mut buffer = PooledBuffer::new(self.n * step.to.len());
@@ -205,12 +205,12 @@ impl FusedRun {
         Ok(buffer)
     }
 
-    /// What batch normalization found of the batch at a step.
+    /// The batch statistics at a step.
     pub(super) fn statistics(&self, step: usize) -> Result<&Statistics> {
-        self.statistics[step].get().context("batch normalization that did not run")
+        self.statistics[step].get().context("batch normalization has not run")
     }
 
-    /// What batch normalization in training found at a node.
+    /// The batch statistics at a node with batch normalization in training.
     pub(in crate::exec) fn statistics_of(&self, graph: &Graph, id: NodeId) -> Option<&Statistics> {
         let step = self.plan.steps.iter().position(|step| step.first == id)?;
         self.statistics[step].get().filter(|_| graph.nodes[id].op.tracked().is_some())
@@ -226,14 +226,14 @@ impl FusedRun {
         }
     }
 
-    /// The value of a step with its elements side by side.
+    /// The value of a step with contiguous elements.
     pub(super) fn dense(&self, step: usize) -> Dense<'_> {
         let slot = &self.plan.steps[step].to;
         let buffer = self.buffers[slot.buffer].numbers();
         if slot.is_dense() { Dense::Here(buffer) } else { Dense::Copy(dense(slot, self.n, buffer)) }
     }
 
-    /// The value of a node, computed when first asked for.
+    /// The value of a node, `(N, …)`, computed on first use.
     pub(in crate::exec) fn value(&self, graph: &Graph, id: NodeId) -> Result<&Tensor> {
         if let Some(value) = self.seen[id].get() {
             return Ok(value);
@@ -241,7 +241,7 @@ impl FusedRun {
         let slot = |slot: &Slot| slot.tensor(self.n, self.buffers[slot.buffer].numbers(), &self.dims(id));
         let kept = |step: usize| self.plan.steps[step].saved.filter(|s| !self.buffers[s.buffer].numbers().is_empty());
         let value = match (self.plan.ends[id], self.plan.saved[id].and_then(kept)) {
-            // Its buffer is empty where only a normalization reads it.
+            // Its buffer is empty if only normalizations read it.
             (Some(step), _) if matches!(self.plan.steps[step].work, StepKernel::Input) => {
                 self.input.reshape(self.dims(id))?
             }
@@ -256,23 +256,23 @@ impl FusedRun {
         Ok(self.seen[id].get_or_init(|| value))
     }
 
-    /// The sizes of a node's value.
+    /// The shape of a node's value, batch first.
     pub(in crate::exec) fn dims(&self, id: NodeId) -> Vec<usize> {
         [&[self.n], &self.plan.shapes[id][1..]].concat()
     }
 
-    /// Whether all its convolutions were summed directly.
+    /// Whether all convolutions used direct sums.
     pub(in crate::exec) fn is_exact(&self) -> bool {
         self.plan.key.1
     }
 
-    /// Bytes that its values hold.
+    /// Size of the values in bytes.
     pub(in crate::exec) fn bytes(&self) -> usize {
         self.buffers.iter().map(|r| size_of_val(r.numbers())).sum()
     }
 }
 
-/// Numbers side by side: where they are, or a copy.
+/// Contiguous elements: borrowed, or a copy.
 pub(super) enum Dense<'a> {
     Here(&'a [f32]),
     Copy(PooledBuffer),
@@ -287,14 +287,14 @@ impl Dense<'_> {
     }
 }
 
-/// A copy of a slot's value with its elements side by side.
+/// A copy of a slot's value with contiguous elements.
 pub(super) fn dense(slot: &Slot, n: usize, buffer: &[f32]) -> PooledBuffer {
     let mut copy = PooledBuffer::new(n * slot.len());
     pass(&slot.map(n, buffer), &mut slot.alone().map_mut(n, copy.numbers_mut()), Epilogue::default());
     copy
 }
 
-/// The value of a node that reads nothing, of one row, for each of `n` inputs.
+/// Repeats the single row of a value that has no inputs for each of `n` pictures.
 pub(super) fn batched(value: Tensor, n: usize) -> Result<Tensor> {
     if value.dims()[0] == n {
         return Ok(value);

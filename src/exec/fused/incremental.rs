@@ -1,4 +1,4 @@
-//! A run again with a window of the picture changed: only what sees the window is computed, all else is as it was.
+//! Incremental runs for occlusion: recomputes only what depends on a changed window of the picture.
 
 use super::buffer::PooledBuffer;
 use super::forward::{FusedRun, batched};
@@ -12,7 +12,7 @@ use anyhow::{Context, Result};
 use candle_core::Tensor;
 use gradscope_engine::{Epilogue, Map, MapMut, Pool, StridedSlice, crop, linear, pass};
 
-/// The part of a step's value that is another one, in each of some pictures: dense maps in a buffer of their own.
+/// The changed part of a step's value, for each window: dense maps in a buffer of their own.
 struct Part {
     rows: ReceptiveRange,
     columns: ReceptiveRange,
@@ -20,7 +20,7 @@ struct Part {
     buffer: PooledBuffer,
 }
 
-/// A part that is there, or one made for whoever asked.
+/// A borrowed part, or one cut out on demand.
 enum Piece<'a> {
     Here(&'a Part),
     Cut(Part),
@@ -37,18 +37,18 @@ impl std::ops::Deref for Piece<'_> {
     }
 }
 
-/// A run through the steps with parts in place of whole values.
+/// A run with changed parts instead of whole values.
 struct IncrementalRun<'a> {
     run: &'a FusedRun,
     graph: &'a Graph,
     n: usize,
-    /// Of each step, as long as somebody reads it.
+    /// The part of each step, until its last use.
     parts: Vec<Option<Part>>,
 }
 
 impl FusedRun {
-    /// The logits, `(K, …)`, where each of `K` windows of the only picture shows `fill` instead. None where this is
-    /// not a run of one picture. `tick` is asked before each step whether to go on.
+    /// The logits, `(K, …)`, with each of `K` windows of the picture replaced by `fill`. `None` unless this is a run of one
+    /// picture outside of training. `tick` is called before each step and may stop the run with an error.
     pub fn occluded(
         &self,
         graph: &Graph,
@@ -59,7 +59,7 @@ impl FusedRun {
         let Some(end) = self.plan.ends[graph.logits].filter(|_| self.n == 1 && self.input.rank() == 4) else {
             return Ok(None);
         };
-        // In training every value depends on all of the batch.
+        // In training every value depends on the whole batch.
         if self.plan.steps.iter().any(|step| matches!(step.work, StepKernel::BatchNorm(..) | StepKernel::Mask)) {
             return Ok(None);
         }
@@ -89,7 +89,7 @@ impl IncrementalRun<'_> {
         self.run.plan.steps[step].to
     }
 
-    /// The picture's part: what lies in the windows, and beside shorter ones the picture itself.
+    /// The picture's part: the contents of the windows, surrounded by the picture where a window is smaller than the largest.
     fn picture(&self, windows: &[PixelWindow], fill: &Tensor) -> Result<Part> {
         let x = &self.run.input;
         let (_, c, h, w) = x.dims4()?;
@@ -114,7 +114,7 @@ impl IncrementalRun<'_> {
         Ok(Part { rows, columns, c, buffer })
     }
 
-    /// One step's part from those of what it reads.
+    /// One step's part, computed from those of its inputs.
     fn step(&self, step: &Step) -> Result<Part> {
         let (read, to) = (step.reads.first().copied().unwrap_or(0), step.to);
         match &step.work {
@@ -148,7 +148,7 @@ impl IncrementalRun<'_> {
             }
             StepKernel::Op => self.operation(step),
             StepKernel::Input | StepKernel::BatchNorm(..) | StepKernel::Mask => {
-                unreachable!("a run in training, or nothing is read")
+                unreachable!("not part of an incremental run")
             }
         }
     }
@@ -164,7 +164,7 @@ impl IncrementalRun<'_> {
         Ok(self.write(rows, columns, to.c, |y| filter.run(&piece.map(), y, epilogue)))
     }
 
-    /// Number by number.
+    /// Elementwise steps.
     fn pass(&self, step: &Step, scale: Option<&[f32]>) -> Result<Part> {
         let part = self.part(step.reads[0])?;
         let (rows, columns) = self.joined(step, (part.rows.clone(), part.columns.clone()))?;
@@ -204,7 +204,7 @@ impl IncrementalRun<'_> {
         Ok(Part { rows, columns, c: to.c, buffer })
     }
 
-    /// Means by windows; on all of the map where windows differ in what they count.
+    /// Average pooling; on the whole map if the divisors of the windows differ.
     fn mean(&self, step: &Step, mean: &Windows) -> Result<Part> {
         let (read, to) = (step.reads[0], step.to);
         let windows = axes(&mean.pool);
@@ -215,7 +215,7 @@ impl IncrementalRun<'_> {
         Ok(self.write(rows, columns, to.c, |y| pool.mean(&piece.map(), y, |i, j| mean.divisor(i, j))))
     }
 
-    /// By the node's own operation on whole values.
+    /// Runs the node's own operation on whole values.
     fn operation(&self, step: &Step) -> Result<Part> {
         let node = &self.graph.nodes[step.node];
         let value = |(&read, &id): (&usize, &usize)| {
@@ -229,16 +229,16 @@ impl IncrementalRun<'_> {
     }
 
     fn part(&self, step: usize) -> Result<&Part> {
-        self.parts[step].as_ref().context("a value that nobody was to read any more")
+        self.parts[step].as_ref().context("the value was already released")
     }
 
-    /// The rows and columns of windows that see a step's part.
+    /// The rows and columns of outputs whose windows reach a step's part.
     fn seen(&self, read: usize, windows: &(Window, Window), to: Slot) -> Result<(ReceptiveRange, ReceptiveRange)> {
         let part = self.part(read)?;
         Ok((part.rows.seen(&windows.0, to.h), part.columns.seen(&windows.1, to.w)))
     }
 
-    /// These rows and columns, and those of the value that a step adds.
+    /// The union of these rows and columns with those of the step's summand.
     fn joined(
         &self,
         step: &Step,
@@ -249,8 +249,8 @@ impl IncrementalRun<'_> {
         Ok((rows.with(&add.rows, step.to.h), columns.with(&add.columns, step.to.w)))
     }
 
-    /// What windows at these outputs read, with `outside` beyond the map, and the padding that is still to be added:
-    /// none, but where that is all of the map.
+    /// The inputs of windows at these outputs, with `outside` beyond the map, and the padding that remains to be applied: that
+    /// of the windows if the outputs cover the whole map, else none.
     fn piece(
         &self,
         read: usize,
@@ -305,7 +305,7 @@ impl IncrementalRun<'_> {
         Ok(())
     }
 
-    /// A step's value, all of it.
+    /// A step's whole value.
     fn whole(&self, step: usize) -> Result<Piece<'_>> {
         let place = self.place(step);
         self.under(step, &ReceptiveRange::whole(self.n, place.h), &ReceptiveRange::whole(self.n, place.w))

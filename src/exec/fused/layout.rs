@@ -1,7 +1,7 @@
-//! Where values stand: each in a buffer of its own, or among the channels of the concatenation that alone reads it.
+//! Memory layout of values: each in its own buffer, or in a channel range of the concatenation that is its sole consumer.
 //!
-//! Channels are innermost: those of a map `(N, C, H, W)`, or the last dimension of any other value, whose rows then stand as
-//! in the tensor.
+//! Channels are innermost: those of a map `(N, C, H, W)`, or the last dimension of any other value, whose memory order is then
+//! that of the tensor.
 
 use super::segment::{Segment, Segments};
 use crate::backend;
@@ -10,54 +10,54 @@ use anyhow::Result;
 use candle_core::Tensor;
 use gradscope_engine::{Map, MapMut, Saves, to_channels_first, to_channels_last};
 
-/// Some channels of a buffer.
+/// A range of channels in a buffer.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Slot {
-    /// The number of the buffer.
+    /// Index of the buffer.
     pub buffer: usize,
     /// The first channel.
     pub first: usize,
     pub h: usize,
     pub w: usize,
     pub c: usize,
-    /// Channels of the buffer.
+    /// Number of channels in the buffer.
     pub pitch: usize,
-    /// Whether the tensor has the channels before height and width.
+    /// Whether the tensor has its channels before height and width.
     pub channels_first: bool,
 }
 
 impl Slot {
-    /// A slot that has its buffer for itself.
+    /// The same slot in a buffer of its own.
     pub fn alone(self) -> Self {
         Self { first: 0, pitch: self.c, ..self }
     }
 
-    /// Whether the elements of one input stand side by side.
+    /// Whether the elements of one picture are contiguous.
     pub fn is_dense(&self) -> bool {
         self.pitch == self.c
     }
 
-    /// Elements of one input in a buffer of its own.
+    /// Number of elements of one picture.
     pub fn len(&self) -> usize {
         self.h * self.w * self.c
     }
 
-    /// Rows of channels of one input.
+    /// Number of positions of one picture.
     pub fn rows(&self) -> usize {
         self.h * self.w
     }
 
-    /// The maps of `n` inputs.
+    /// The maps of `n` pictures.
     pub fn map<'a>(&self, n: usize, buffer: &'a [f32]) -> Map<'a> {
         Map::new(&buffer[self.first..], [n, self.h, self.w, self.c], self.pitch)
     }
 
-    /// The maps of `n` inputs, to write.
+    /// The maps of `n` pictures, mutable.
     pub fn map_mut<'a>(&self, n: usize, buffer: &'a mut [f32]) -> MapMut<'a> {
         MapMut::new(&mut buffer[self.first..], [n, self.h, self.w, self.c], self.pitch)
     }
 
-    /// Whether a dense value has its elements in the tensor's order.
+    /// Whether a dense value is in the tensor's order.
     fn is_in_order(&self) -> bool {
         !self.channels_first || self.rows() == 1 || self.c == 1
     }
@@ -91,16 +91,16 @@ impl Slot {
     }
 }
 
-/// Slots of all values.
+/// The slots of all values.
 #[derive(Debug)]
 pub(super) struct Layout {
     /// The slot of each step's value.
     pub slots: Vec<Slot>,
-    /// The slot of what its activation reads, where that is kept.
+    /// The slot of the saved input of each step's activation, if it has one.
     pub saved: Vec<Option<Slot>>,
-    /// Elements of one input in each buffer.
+    /// Elements per picture of each buffer.
     pub buffers: Vec<usize>,
-    /// How often each step's value is read.
+    /// Number of consumers of each step's value.
     pub uses: Vec<usize>,
 }
 
@@ -131,7 +131,7 @@ impl Layout {
     }
 }
 
-/// Whether a step keeps what its activation reads: its slope needs that, and it is no other step's value.
+/// Whether a step saves the input of its activation: its slope needs it, and no other step's value holds it.
 fn keeps(step: &Segment) -> bool {
     step.activation.is_some_and(|a| a.saves() == Saves::Input) && step.first != step.last
 }

@@ -1,8 +1,8 @@
-//! Fused runs in f32 on the CPU: channels last, with batch norms, activations and sums computed by the convolution before
-//! them, concatenations written where they are read, and memory used again.
+//! Fused runs in f32 on the CPU: channels last; convolutions apply the following batch norm, sum and activation; concatenations
+//! are written in place; buffers are reused.
 //!
-//! A plan is made once for inputs of one size; a [`FusedRun`] is one batch through it. Any node's value can be read, channels
-//! first as any other tensor; values inside a step are computed when asked for.
+//! A plan is made once per input size; a [`FusedRun`] is one batch through it. Any node's value can be read as a channels-first
+//! tensor; values inside a step are computed on demand.
 
 mod backward;
 mod buffer;

@@ -1,4 +1,4 @@
-//! The steps of a network for inputs of one size.
+//! The execution plan of a network for one input size.
 
 use super::layout::Layout;
 use super::segment;
@@ -6,23 +6,23 @@ use super::step::{self, Step, StepKernel};
 use crate::graph::{Graph, NodeId};
 use anyhow::Result;
 
-/// The steps of a network for pictures of one size.
+/// The steps of a network for one input size, and where their values are stored.
 #[derive(Debug)]
 pub(in crate::exec) struct Plan {
-    /// Sizes of the input without the batch, and whether 3x3 convolutions are summed directly.
+    /// The input shape without the batch, and whether 3x3 convolutions use direct sums.
     pub(super) key: (Vec<usize>, bool),
     pub(super) steps: Vec<Step>,
-    /// Numbers a picture in each room that values live in.
+    /// Elements per picture of each buffer.
     pub(super) buffers: Vec<usize>,
-    /// The last step that reads from each room or writes into it.
+    /// The last step that uses each buffer.
     pub(super) last: Vec<usize>,
-    /// Sizes of each node's value for one picture.
+    /// Shape of each node's value for one picture.
     pub(super) shapes: Vec<Vec<usize>>,
-    /// The step whose value is the node's; none for those in the middle of a step.
+    /// The step that computes the node's value; `None` for nodes inside a step.
     pub(super) ends: Vec<Option<usize>>,
-    /// The step that keeps the node's value for the slope of its activation.
+    /// The step that saves the node's value for the slope of its activation.
     pub(super) saved: Vec<Option<usize>>,
-    /// How often a step's value is read by others.
+    /// Number of consumers of each step's value.
     pub(super) uses: Vec<usize>,
 }
 
@@ -43,7 +43,7 @@ impl Plan {
         Ok(Self { key, steps, buffers: layout.buffers, last, shapes, ends: segments.ends, saved, uses: layout.uses })
     }
 
-    /// Whether a batch norm's parameters are in the weights of a convolution, or in the factors of a pass.
+    /// Whether a batch norm's parameters are folded into the weights of a convolution, or into the scale of a pass.
     pub(super) fn has_folded_norms(&self, graph: &Graph) -> bool {
         self.steps.iter().any(|step| match &step.work {
             StepKernel::Conv(conv) => conv.is_folded(),
@@ -52,7 +52,7 @@ impl Plan {
         })
     }
 
-    /// The node whose value a step gives.
+    /// The node whose value a step computes.
     pub(super) fn node(&self, step: usize) -> NodeId {
         self.steps[step].node
     }

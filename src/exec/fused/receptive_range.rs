@@ -1,8 +1,8 @@
-//! Which part of an axis a change reaches, picture by picture.
+//! Ranges of an axis that a change affects, for each picture.
 
 use crate::backend::Window;
 
-/// For each picture where the changed part of an axis begins; all are of one length, so that a batch of them is one map.
+/// The start of the affected range for each picture. All ranges have the same length, so that a batch of them is one map.
 #[derive(Clone, Debug, PartialEq)]
 pub(super) struct ReceptiveRange {
     pub at: Vec<usize>,
@@ -10,18 +10,18 @@ pub(super) struct ReceptiveRange {
 }
 
 impl ReceptiveRange {
-    /// Parts `start..end` of an axis of `size`, the shorter ones made longer.
+    /// Ranges `start..end` of an axis of `size`; shorter ones are extended to the longest.
     pub fn new(parts: impl Iterator<Item = (usize, usize)> + Clone, size: usize) -> Self {
         let len = parts.clone().map(|(start, end)| end - start).max().unwrap_or(0).clamp(1, size);
         Self { at: parts.map(|(start, _)| start.min(size - len)).collect(), len }
     }
 
-    /// All of an axis for each of `n` pictures.
+    /// The whole axis for each of `n` pictures.
     pub fn whole(n: usize, size: usize) -> Self {
         Self { at: vec![0; n], len: size }
     }
 
-    /// The windows, of `to` in all, that see a part.
+    /// The outputs, out of `to`, whose windows reach the range.
     pub fn seen(&self, w: &Window, to: usize) -> Self {
         let reach = w.dilation * (w.kernel - 1);
         let part = |&at: &usize| {
@@ -32,19 +32,19 @@ impl ReceptiveRange {
         Self::new(self.at.iter().map(part), to)
     }
 
-    /// Every `step`-th place from `start` on, `to` in all.
+    /// The outputs, out of `to`, of a slice with this start and step that read the range.
     pub fn picked(&self, start: usize, step: usize, to: usize) -> Self {
         let from = |&at: &usize| at.saturating_sub(start).div_ceil(step).min(to - 1);
         let end = |&at: &usize| (at + self.len).saturating_sub(start).div_ceil(step).min(to);
         Self::new(self.at.iter().map(|at| (from(at), end(at).max(from(at) + 1))), to)
     }
 
-    /// From picked places back to where they were picked.
+    /// The input range that a slice with this start and step reads for these outputs.
     pub fn spread(&self, start: usize, step: usize) -> Self {
         Self { at: self.at.iter().map(|at| at * step + start).collect(), len: 1 + (self.len - 1) * step }
     }
 
-    /// What reaches over both, on an axis of `size`.
+    /// The smallest range that contains both, on an axis of `size`.
     pub fn with(&self, other: &Self, size: usize) -> Self {
         let parts = self.at.iter().zip(&other.at);
         Self::new(parts.map(|(&a, &b)| (a.min(b), (a + self.len).max(b + other.len))), size)

@@ -1,37 +1,37 @@
-//! Which nodes become one step.
+//! Partitions the graph into fused steps.
 
 use crate::graph::op::Pattern;
 use crate::graph::{Graph, NodeId};
 use gradscope_engine::{Activation, Saves};
 
-/// What one step is to compute.
+/// A chain of nodes that one step computes.
 #[derive(Debug)]
 pub(super) struct Segment {
-    /// What it starts with.
+    /// What the first node computes.
     pub pattern: Pattern,
-    /// The node that it starts with.
+    /// The first node.
     pub first: NodeId,
-    /// The node whose value it gives.
+    /// The node whose value the step computes.
     pub last: NodeId,
-    /// A batch norm, or another factor and summand a channel.
+    /// A batch norm or another per-channel scale and shift.
     pub norm: Option<NodeId>,
-    /// The steps it reads.
+    /// The steps that it reads.
     pub reads: Vec<usize>,
-    /// The step whose value it adds.
+    /// The step whose value is added.
     pub add: Option<usize>,
-    /// What it ends with.
+    /// The final activation.
     pub activation: Option<Activation>,
 }
 
-/// All steps in the order in which they run.
+/// All segments, in execution order.
 #[derive(Debug)]
 pub(super) struct Segments {
     pub steps: Vec<Segment>,
-    /// The step whose value each node has.
+    /// The step that computes each node's value.
     pub ends: Vec<Option<usize>>,
 }
 
-/// A chain of nodes, its inputs still nodes.
+/// A chain of nodes, before its inputs are resolved to steps.
 struct Chain {
     pattern: Pattern,
     nodes: Vec<NodeId>,
@@ -41,7 +41,7 @@ struct Chain {
     activation: Option<Activation>,
 }
 
-/// Cuts the graph into steps.
+/// Partitions the graph into segments.
 pub(super) fn segments(graph: &Graph, shapes: &[Vec<usize>]) -> Segments {
     let patterns: Vec<_> = (0..graph.nodes.len()).map(|id| pattern(graph, shapes, id)).collect();
     let mut taken = vec![false; patterns.len()];
@@ -61,7 +61,8 @@ pub(super) fn segments(graph: &Graph, shapes: &[Vec<usize>]) -> Segments {
     for id in (0..patterns.len()).filter(|&id| patterns[id] == Pattern::Same) {
         ends[id] = ends[graph.nodes[id].inputs[0]];
     }
-    let step = |node: NodeId| ends[node].unwrap_or_else(|| unreachable!("a chain ends where others read"));
+    let step =
+        |node: NodeId| ends[node].unwrap_or_else(|| unreachable!("a chain ends at any node with several consumers"));
     let steps = chains.into_iter().map(|c| Segment {
         pattern: c.pattern,
         first: c.nodes[0],
@@ -75,7 +76,7 @@ pub(super) fn segments(graph: &Graph, shapes: &[Vec<usize>]) -> Segments {
     Segments { steps, ends }
 }
 
-/// What a node is, where shapes allow it.
+/// The pattern of a node, as far as its shapes allow.
 fn pattern(graph: &Graph, shapes: &[Vec<usize>], id: NodeId) -> Pattern {
     let node = &graph.nodes[id];
     let Some(&first) = node.inputs.first() else { return Pattern::Other };
@@ -91,7 +92,7 @@ fn pattern(graph: &Graph, shapes: &[Vec<usize>], id: NodeId) -> Pattern {
     }
 }
 
-/// The longest chain from a node on that one step can compute.
+/// The longest chain starting at a node that one step can compute.
 fn chain(graph: &Graph, patterns: &[Pattern], taken: &[bool], first: NodeId) -> Chain {
     let inputs = &graph.nodes[first].inputs;
     let mut c = Chain {
@@ -116,7 +117,7 @@ fn chain(graph: &Graph, patterns: &[Pattern], taken: &[bool], first: NodeId) -> 
         match (c.pattern, patterns[next]) {
             (Pattern::Pick(first), Pattern::Pick(then)) => c.pattern = Pattern::Pick(first.then(then)),
             (Pattern::Pick(_), _) => break,
-            // A linear layer writes one value, and keeps none for the way back.
+            // A linear layer writes one value and cannot save its activation's input.
             (Pattern::Linear, Pattern::Activation(a)) if a.saves() == Saves::Input => break,
             (_, Pattern::Activation(a)) => c.activation = Some(a),
             (Pattern::Conv(_), Pattern::Affine) if c.norm.is_none() && c.add.is_none() => {
@@ -132,7 +133,7 @@ fn chain(graph: &Graph, patterns: &[Pattern], taken: &[bool], first: NodeId) -> 
     c
 }
 
-/// The only reader of a value that nobody else has a right to see.
+/// The sole consumer of a value that is not an output.
 fn sole_consumer(graph: &Graph, id: NodeId) -> Option<NodeId> {
     if id == graph.logits || id == graph.output {
         return None;

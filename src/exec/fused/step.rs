@@ -1,4 +1,4 @@
-//! One step: what it computes, ready to run.
+//! Executable steps of a plan.
 
 use super::layout::{Layout, Slot};
 use super::segment::{Segment, Segments};
@@ -15,30 +15,30 @@ use std::sync::{Arc, Mutex, OnceLock};
 /// One step of a plan.
 #[derive(Debug)]
 pub(super) struct Step {
-    /// The node whose value it gives.
+    /// The node whose value it computes.
     pub node: NodeId,
-    /// The node that it starts with, whose parameters it has.
+    /// The first node, whose parameters it uses.
     pub first: NodeId,
     pub work: StepKernel,
     /// Steps that it reads.
     pub reads: Vec<usize>,
-    /// The step whose value is added to its own.
+    /// The step whose value is added.
     pub add: Option<usize>,
-    /// One number a channel, added.
+    /// The bias of each channel.
     pub bias: Option<Vec<f32>>,
-    /// What it ends with.
+    /// The final activation.
     pub activation: Option<Activation>,
-    /// Where its value stands.
+    /// Where its value is stored.
     pub to: Slot,
-    /// Where what the activation reads is kept, if its slope needs that and no other step has it.
+    /// Where the input of its activation is saved, if its slope needs it and no other step's value holds it.
     pub saved: Option<Slot>,
 }
 
 #[derive(Debug)]
 pub(super) enum StepKernel {
-    /// The pictures, channels last.
+    /// The pictures, converted to channels last.
     Input,
-    /// The pictures, normalised on their way to channels last: times a factor a channel.
+    /// The pictures, scaled per channel while they are converted to channels last.
     Normalized(Vec<f32>),
     Conv(Box<Packed>),
     Linear(Tensor),
@@ -46,45 +46,45 @@ pub(super) enum StepKernel {
     Mean(Windows),
     Flatten,
     Pick(StridedSlice),
-    /// Number by number: times a factor a channel, if there are.
+    /// An elementwise pass, with an optional scale per channel.
     Pass(Option<Vec<f32>>),
-    /// Batch normalization in training: γ, β and what is added to the variance.
+    /// Batch normalization in training: γ, β and ε.
     BatchNorm(Vec<f32>, Vec<f32>, f32),
-    /// Times the node's mask.
+    /// Multiplication by the node's dropout mask.
     Mask,
-    /// Values that do not stand in place already, with the channel where they go.
+    /// The inputs of a concatenation that must be copied, and their slots.
     Concat(Vec<(usize, Slot)>),
-    /// By the node's own operation.
+    /// The node's own operation.
     Op,
 }
 
 impl StepKernel {
-    /// Whether its gradient is the same wherever it is taken.
+    /// Whether it is linear: its gradient does not depend on its input.
     pub fn is_linear(&self) -> bool {
         use StepKernel::{Conv, Flatten, Linear, Mean, Normalized, Pass, Pick};
         matches!(self, Conv(_) | Flatten | Linear(_) | Mean(_) | Normalized(_) | Pass(_) | Pick(_))
     }
 }
 
-/// A convolution's weights in both directions; those of the way back are packed when first needed.
+/// A convolution's weights in both directions; those of the backward pass are packed on first use.
 #[derive(Debug)]
 pub(super) struct Packed {
-    /// The graph's own.
+    /// The graph's own weight.
     weight: Tensor,
-    /// Factors of output channels: the batch norm behind it.
+    /// Scales of the output channels, from a folded batch norm.
     scale: Option<Vec<f32>>,
     sizes: Sizes,
     slide: Slide,
     sums: Algorithm,
     pub forward: Filter,
     backward: OnceLock<Filter>,
-    /// The way forward for many pictures, where that is another one.
+    /// The forward filter for large batches, if it differs.
     many: OnceLock<Filter>,
-    /// The way forward for pieces of the map, by their size and that of what they give.
+    /// Forward filters for crops of the map, by input and output size.
     pieces: Mutex<Vec<(Sizes, Arc<Filter>)>>,
 }
 
-/// Windows of which the mean is taken.
+/// Average pooling windows.
 #[derive(Debug)]
 pub(super) struct Windows {
     pub pool: Pool,
@@ -111,7 +111,7 @@ impl Packed {
         })
     }
 
-    /// The way back.
+    /// The filter of the backward pass, packed on first use.
     pub fn backward(&self) -> Result<&Filter> {
         if let Some(filter) = self.backward.get() {
             return Ok(filter);
@@ -121,14 +121,15 @@ impl Packed {
         Ok(self.backward.get_or_init(|| filter))
     }
 
-    /// The way forward for many maps from size `from` to size `to`, with this padding: none, or its own.
+    /// The forward filter for crops of size `from` with outputs of size `to` and the given padding: either none or that of the
+    /// layer.
     pub fn fitted(&self, from: (usize, usize), to: (usize, usize), padding: (usize, usize)) -> Result<Arc<Filter>> {
         let sizes = Sizes { from, to, ..self.sizes };
         let known = || self.pieces.lock_unpoisoned();
         if let Some((_, filter)) = known().iter().find(|(s, _)| *s == sizes) {
             return Ok(filter.clone());
         }
-        // Made without the lock: packing uses all cores.
+        // Packed without the lock: packing uses all cores.
         let less = (self.slide.padding.0 - padding.0, self.slide.padding.1 - padding.1);
         let filter = Arc::new(self.many()?.fitted(sizes, less));
         known().push((sizes, filter.clone()));
@@ -147,12 +148,12 @@ impl Packed {
         Ok(self.many.get_or_init(|| filter))
     }
 
-    /// Its weights' own gradient.
+    /// Computes the gradient of its weights.
     pub fn weight_gradient(&self) -> WeightGradient {
         WeightGradient::new(self.sizes, self.slide, self.sums)
     }
 
-    /// Whether a batch norm is a factor of its weights.
+    /// Whether a batch norm is folded into its weights.
     pub fn is_folded(&self) -> bool {
         self.scale.is_some()
     }
@@ -165,19 +166,19 @@ impl Packed {
 }
 
 impl Windows {
-    /// Whether all `to` of them have the same divisor: none hangs over the map or counts less at its border.
+    /// Whether all output windows have the same divisor.
     pub fn are_alike(&self, to: Slot) -> bool {
         let fits = |w: &Window, count: usize, size: usize| w.padding == 0 && (count - 1) * w.stride + w.kernel <= size;
         fits(&self.windows.h, to.h, self.size.0) && fits(&self.windows.w, to.w, self.size.1)
     }
 
-    /// What the sum of window `(i, j)` is divided by.
+    /// The divisor of window `(i, j)`.
     pub fn divisor(&self, i: usize, j: usize) -> f32 {
         backend::divisor(&self.windows, self.size, (i, j), self.include_pad) as f32
     }
 }
 
-/// Makes segments ready.
+/// Prepares segments for execution.
 pub(super) fn steps(
     graph: &Graph,
     shapes: &[Vec<usize>],
@@ -237,7 +238,7 @@ pub(super) fn steps(
     segments.steps.iter().enumerate().map(ready).collect()
 }
 
-/// A convolution's bias with the affine behind it in it, and the factors of its output channels.
+/// The bias of a convolution combined with a following scale and shift, and the scales of its output channels.
 fn folded(bias: Option<Vec<f32>>, affine: Option<(Vec<f32>, Vec<f32>)>) -> (Option<Vec<f32>>, Option<Vec<f32>>) {
     let Some((scale, shift)) = affine else { return (None, bias) };
     let own = bias.unwrap_or_else(|| vec![0.0; scale.len()]);
@@ -245,7 +246,7 @@ fn folded(bias: Option<Vec<f32>>, affine: Option<(Vec<f32>, Vec<f32>)>) -> (Opti
     (Some(scale), Some(bias))
 }
 
-/// A filter of the weight times its factors, a number an output channel. The product is not kept: it is as large as the weight.
+/// A filter of the scaled weight. The product is not kept, since it is as large as the weight.
 fn packed(weight: &Tensor, scale: Option<&[f32]>, pack: impl FnOnce(&[f32]) -> Filter) -> Result<Filter> {
     let Some(scale) = scale else { return backend::with::<f32, _>(weight, pack) };
     let mut scaled = backend::with::<f32, _>(weight, <[f32]>::to_vec)?;
@@ -255,7 +256,7 @@ fn packed(weight: &Tensor, scale: Option<&[f32]>, pack: impl FnOnce(&[f32]) -> F
     Ok(pack(&scaled))
 }
 
-/// Factor and summand of each channel.
+/// Scale and shift of each channel.
 fn numbers(graph: &Graph, norm: NodeId) -> Result<(Vec<f32>, Vec<f32>)> {
     let (scale, shift) = graph.affine(norm)?;
     Ok((scale.to_dtype(DType::F32)?.to_vec1()?, shift.to_dtype(DType::F32)?.to_vec1()?))
@@ -270,7 +271,7 @@ fn windows(pool: &Pool2d) -> Pool {
     }
 }
 
-/// What a concatenation has to copy: the values that stand elsewhere.
+/// The inputs of a concatenation that are not stored in place.
 fn copies(segment: &Segment, own: &Slot, slots: &[Slot]) -> Vec<(usize, Slot)> {
     let mut first = own.first;
     let mut copies = vec![];

@@ -1,8 +1,8 @@
-//! Layer-wise relevance propagation: from the relevance of a layer's value to that of its inputs.
+//! Layer-wise relevance propagation: the relevance of a layer's inputs, given that of its value.
 //!
-//! Each rule names the terms that share relevance, [`share`] does it. Formulas and defaults are those of Bach et al. 2015
-//! (doi:10.1371/journal.pone.0130140) and Montavon et al. 2019 (doi:10.1007/978-3-030-28954-6_10), with zennit's reading
-//! where libraries differ.
+//! Each rule defines the terms among which relevance is divided; [`share`] divides it. Formulas and defaults follow Bach et al.
+//! 2015 (doi:10.1371/journal.pone.0130140) and Montavon et al. 2019 (doi:10.1007/978-3-030-28954-6_10), and zennit where
+//! libraries differ.
 
 mod share;
 
@@ -17,69 +17,71 @@ use candle_core::Tensor;
 use share::divided;
 use std::fmt;
 
-/// Added to denominators of rules that have no ε of their own, away from zero.
+/// Stabilizer of rules that have no ε of their own.
 const STABILIZER: f64 = 1e-6;
 
-/// What part the bias takes in denominators.
+/// How the bias enters denominators.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Bias {
-    /// Its positive part with what is positive, its negative part with the rest (zennit, lrp_toolbox).
+    /// Its positive part in the denominator of positive contributions, its negative part in that of the others (zennit,
+    /// lrp_toolbox).
     #[default]
     Split,
-    /// All of it in every denominator (captum, innvestigate).
+    /// The whole bias in every denominator (captum, innvestigate).
     Full,
-    /// None.
+    /// No bias.
     Zero,
 }
 
-/// One rule.
+/// An LRP rule.
 #[derive(Clone, Debug)]
 pub enum Lrp {
-    /// `x · Jᵀ(r / (z + ε sign z))`; for layers without weights too (additions, means).
+    /// LRP-ε: `x · Jᵀ(r / (z + ε sign z))`; also for layers without weights (additions, means).
     Epsilon(f64, Bias),
-    /// Positive parts count `1 + γ` times where the value is positive, negative ones where it is negative.
+    /// LRP-γ: positive contributions are weighted by `1 + γ` where the value is positive, negative ones where it is negative.
     Gamma(f64, Bias),
-    /// `α` times the share of what is positive, minus `β` times that of what is negative; z⁺ is `(1, 0)`.
+    /// LRP-αβ: `α` times the share of positive contributions minus `β` times that of negative ones; z⁺ is `(1, 0)`.
     AlphaBeta(f64, f64, Bias),
-    /// Positive weights count `positive` times, negative ones `negative` times, whatever the signs of inputs: captum's γ is
+    /// Scales positive weights by `positive` and negative ones by `negative`, regardless of the signs of inputs: captum's γ is
     /// `(1 + γ, 1)`, its α1β0 `(1, 0)`.
     Reweigh {
-        /// What positive weights are multiplied by.
+        /// Factor of positive weights.
         positive: f64,
-        /// What negative weights are multiplied by.
+        /// Factor of negative weights.
         negative: f64,
-        /// The stabiliser.
+        /// The stabilizer.
         epsilon: f64,
-        /// The bias.
+        /// How the bias enters the denominator.
         bias: Bias,
     },
-    /// For pixels between `low` and `high`, `(1, C, 1, 1)`: `x w − low w⁺ − high w⁻`.
+    /// The zᴮ rule, for pixels between `low` and `high`, `(1, C, 1, 1)`: `x w − low w⁺ − high w⁻`.
     ZBox(Tensor, Tensor),
-    /// Alike for every input of a window.
+    /// The flat rule: equal shares for all inputs of a window.
     Flat,
-    /// By the squares of the weights; a bias, unless none, squared in the denominator as zennit has it.
+    /// The w² rule: in proportion to the squared weights; the bias, if used, is squared in the denominator, as in zennit.
     WSquare(Bias),
-    /// On to the only input, unchanged.
+    /// Passes relevance to the only input unchanged.
     Pass,
-    /// As a gradient goes, for layers of any kind: what moves values moves relevance with them, what multiplies multiplies it.
+    /// The layer's VJP applied to relevance, for layers of any kind: relevance moves and scales as a gradient does.
     Gradient,
-    /// Another rule with this in its denominators, away from zero.
+    /// Another rule with this stabilizer in its denominators.
     Stabilized(Box<Self>, f64),
-    /// A pool's relevance by what each value adds to the mean of its window, also where the greatest was taken.
+    /// For pools: in proportion to each value's contribution to the window's mean, also for max pools.
     Proportional,
-    /// A batch norm's by `|x w| / (|x w| + |b|)` (Hui & Binder 2019, doi:10.1007/978-3-030-20518-8_18).
+    /// For batch norms: `|x w| / (|x w| + |b|)` (Hui & Binder 2019, doi:10.1007/978-3-030-20518-8_18).
     Absolute,
 }
 
 impl Lrp {
-    /// As a rule of a composite.
+    /// The rule as an entry of a composite.
     pub fn rule<'a>(self) -> Rule<'a> {
         Box::new(move |site, r| self.apply(site, r))
     }
 
-    /// The relevance of each input; what is kept back is noted at the site.
+    /// The relevance of each input; absorbed relevance is recorded in `site`.
     ///
-    /// Errors where the layer has no weights and the rule needs some, or several inputs and the rule knows one.
+    /// Errors if the rule needs weights and the layer has none, or if the rule supports a single input and the layer has
+    /// several.
     pub fn apply(&self, site: &LayerContext, r: &Tensor) -> Result<Vec<Tensor>> {
         match self {
             Self::Epsilon(epsilon, bias) => shared_by_value(site, r, *epsilon, *bias),
@@ -95,17 +97,17 @@ impl Lrp {
 
     fn with_one_input(&self, site: &LayerContext, r: &Tensor, epsilon: f64) -> Result<Vec<Tensor>> {
         let kind = site.node().op.kind();
-        ensure!(site.reads() == 1, "the rule {self} is for layers with one input, not for {kind}");
+        ensure!(site.reads() == 1, "the rule {self} applies to layers with one input, not to {kind}");
         Ok(vec![match self {
             Self::Pass => {
-                ensure!(r.dims() == site.dims(0)?, "relevance cannot pass where the shape changes");
+                ensure!(r.dims() == site.dims(0)?, "the rule pass needs a layer that keeps the shape");
                 r.clone()
             }
             Self::Proportional => proportional(site, r, epsilon)?,
             Self::Absolute => absolute(site, r, epsilon)?,
             rule => {
                 let weights = site.node().op.with_bias().is_some();
-                ensure!(weights, "the rule {self} is for layers with weights, conv and linear, not {kind}");
+                ensure!(weights, "the rule {self} applies to layers with weights (conv and linear), not to {kind}");
                 rule.by_weights(&Parts::new(site, epsilon)?, r)?
             }
         }])
@@ -147,7 +149,7 @@ impl fmt::Display for Lrp {
     }
 }
 
-/// `x · Jᵀ(r / y)` for every input, `y` the value that the layer gave.
+/// `x · Jᵀ(r / y)` for every input, with `y` the layer's value.
 fn shared_by_value(site: &LayerContext, r: &Tensor, epsilon: f64, bias: Bias) -> Result<Vec<Tensor>> {
     let node = site.node();
     let own = node.params.get(1).filter(|_| node.op.with_bias().is_some());
@@ -162,14 +164,14 @@ fn shared_by_value(site: &LayerContext, r: &Tensor, epsilon: f64, bias: Bias) ->
 fn proportional(site: &LayerContext, r: &Tensor, epsilon: f64) -> Result<Tensor> {
     let node = site.node();
     let Some(mean) = node.op.mean() else {
-        anyhow::bail!("the rule proportional is for pools, not for {}", node.op.kind());
+        anyhow::bail!("the rule proportional applies to pools, not to {}", node.op.kind());
     };
     let y = mean.forward(&[site.x(0)?], &[])?;
     let s = divided(site, r, &y, Denominator { bias: None, epsilon })?;
     Ok((site.x(0)? * mean.vjp(site, &[], &s, 0)?)?)
 }
 
-/// By the magnitudes of what the value has of its input, `y − f(0)`, and of `f(0)`.
+/// In proportion to the magnitudes of the input's contribution, `y − f(0)`, and of `f(0)`.
 fn absolute(site: &LayerContext, r: &Tensor, epsilon: f64) -> Result<Tensor> {
     let node = site.node();
     let zero = site.x(0)?.narrow(0, 0, 1)?.zeros_like()?;
@@ -183,7 +185,7 @@ fn absolute(site: &LayerContext, r: &Tensor, epsilon: f64) -> Result<Tensor> {
     Ok(relevance)
 }
 
-/// A layer with weights, taken apart by sign.
+/// A layer with weights, decomposed by sign.
 struct Parts<'a> {
     site: &'a LayerContext,
     x: &'a Tensor,
@@ -192,12 +194,12 @@ struct Parts<'a> {
     epsilon: f64,
 }
 
-/// What is taken of a weight or a bias.
+/// A transformation of a weight or bias.
 #[derive(Clone, Copy, Debug, PartialEq)]
 enum Half {
     Plus,
     Minus,
-    /// All of it, and its positive (or negative) part once more, times a factor.
+    /// The tensor plus its positive (or negative) part times a factor.
     MorePlus(f64),
     MoreMinus(f64),
 }
@@ -212,7 +214,7 @@ impl Half {
         }
     }
 
-    /// That of a site's weight, made once.
+    /// The transformed weight of a site, cached.
     fn weight(self, site: &LayerContext) -> Result<Tensor> {
         let (name, number) = match self {
             Self::Plus => ("plus", 0.0),
@@ -227,7 +229,7 @@ impl Half {
 impl<'a> Parts<'a> {
     fn new(site: &'a LayerContext, epsilon: f64) -> Result<Self> {
         let params = &site.node().params;
-        ensure!(!params.is_empty(), "the layer has no weights yet");
+        ensure!(!params.is_empty(), "the layer has no weights loaded");
         Ok(Self { site, x: site.x(0)?, w: &params[0], b: params.get(1), epsilon })
     }
 
@@ -236,7 +238,7 @@ impl<'a> Parts<'a> {
         Denominator { bias, epsilon: self.epsilon }
     }
 
-    /// The bias of a part: changed as the weights are, whole, or none.
+    /// The bias of a part: transformed like the weights, whole, or none.
     fn bias(&self, bias: Bias, of: impl Fn(&Tensor) -> Result<Tensor>) -> Result<Option<Tensor>> {
         match (self.b, bias) {
             (Some(b), Bias::Split) => of(b).map(Some),
@@ -245,8 +247,8 @@ impl<'a> Parts<'a> {
         }
     }
 
-    /// What adds up to a value of one sign: `x⁺ w⁺ + x⁻ w⁻`, or `x⁺ w⁻ + x⁻ w⁺`, with weights of the half `same` for
-    /// what is positive and of the half `other` for the rest, if there is any.
+    /// The terms of one sign: `x⁺ w⁺ + x⁻ w⁻`, or `x⁺ w⁻ + x⁻ w⁺`; positive inputs use the weights `same`, negative ones, if
+    /// there are any, the weights `other`.
     fn terms(&self, same: Half, other: Half) -> Result<Vec<Term>> {
         if backend::is_nonnegative(self.x)? {
             return Ok(vec![(self.x.clone(), same.weight(self.site)?)]);
@@ -291,7 +293,7 @@ impl<'a> Parts<'a> {
         share(self.site, r, &terms, self.over(None))
     }
 
-    /// Shares that depend on weights alone, as if every input were 1.
+    /// Shares that depend on the weights only, as if every input were 1.
     fn of_weights(&self, r: &Tensor, w: Tensor, bias: Option<Tensor>) -> Result<Tensor> {
         let of = self.over(bias.as_ref());
         share(self.site, r, &[(self.x.ones_like()?, w)], of)

@@ -1,4 +1,4 @@
-//! The one formula of LRP: relevance shared by what each input adds to a value.
+//! LRP's core formula: divides relevance in proportion to the contributions to a value.
 
 use crate::backend::{self, Shares};
 use crate::exec::{Absorbed, LayerContext};
@@ -6,22 +6,22 @@ use crate::graph::op::Saved;
 use anyhow::Result;
 use candle_core::Tensor;
 
-/// What some inputs add to the value with some weights: `x · w`.
+/// An input and a weight, whose product `x · w` contributes to the value.
 pub type Term = (Tensor, Tensor);
 
-/// How a denominator is made.
+/// The bias and stabilizer of a denominator.
 #[derive(Clone, Copy, Debug)]
 pub struct Denominator<'a> {
-    /// The bias in it, one number a channel.
+    /// The bias, one element per channel.
     pub bias: Option<&'a Tensor>,
-    /// What keeps it from 0: `z + ε sign(z)`.
+    /// The stabilizer ε in `z + ε sign(z)`.
     pub epsilon: f64,
 }
 
-/// `Σₖ xₖ · J(wₖ)ᵀ (r / (z + ε sign z))` with `z = Σₖ xₖ wₖ + b`, by the layer's own operation with other inputs and
-/// weights. What bias and stabiliser keep back is noted at the site.
+/// `Σₖ xₖ · J(wₖ)ᵀ (r / (z + ε sign z))` with `z = Σₖ xₖ wₖ + b`, using the layer's own operation with other inputs and
+/// weights. Relevance absorbed by the bias and the stabilizer is recorded in `site`.
 ///
-/// Terms that are 0 everywhere, as the negative part of what comes from a ReLU, cost nothing.
+/// Terms that are zero everywhere, such as the negative part of a ReLU's output, are skipped.
 pub fn share(site: &LayerContext, r: &Tensor, terms: &[Term], of: Denominator) -> Result<Tensor> {
     let mut counted = vec![];
     for term in terms {
@@ -39,7 +39,7 @@ pub fn share(site: &LayerContext, r: &Tensor, terms: &[Term], of: Denominator) -
             None => part,
         });
     }
-    // Where no term counts, only the bias stands in the denominator, and nothing is shared.
+    // If no term contributes, only the bias is in the denominator, and there is nothing to divide among.
     let Some(z) = z else {
         let kept = Absorbed { missing: backend::sum(r)?, ..Absorbed::default() };
         site.absorb(kept);
@@ -57,7 +57,7 @@ pub fn share(site: &LayerContext, r: &Tensor, terms: &[Term], of: Denominator) -
     Ok(relevance.unwrap_or(s))
 }
 
-/// `r / (z + ε sign z)`, with what bias and stabiliser keep back noted at the site.
+/// `r / (z + ε sign z)`; relevance absorbed by the bias and the stabilizer is recorded in `site`.
 pub fn divided(site: &LayerContext, r: &Tensor, z: &Tensor, of: Denominator) -> Result<Tensor> {
     let Shares { s, bias, stabilizer, missing } = backend::lrp_divide(r, z, of.bias, of.epsilon)?;
     site.absorb(Absorbed { bias, stabilizer, missing });

@@ -1,4 +1,4 @@
-//! Average pooling to a grid of a given size.
+//! Average pooling to a given output size.
 
 use super::argument::Argument;
 use super::spec::{DefaultRule, Family, Inputs, OpSpec};
@@ -9,7 +9,7 @@ use anyhow::{Result, ensure};
 use candle_core::Tensor;
 use std::sync::Arc;
 
-/// Means over a grid of `output` cells that cover the map; PyTorch's `AdaptiveAvgPool2d`.
+/// Averages over a grid of `output` cells that cover the map; PyTorch's `AdaptiveAvgPool2d`.
 #[derive(Debug)]
 pub struct AdaptiveAvgPool {
     /// Rows and columns of the grid.
@@ -51,7 +51,7 @@ impl Op for AdaptiveAvgPool {
 
     fn shape(&self, x: &[&[usize]]) -> Result<Vec<usize>> {
         let [n, c, _, _] = maps(x)?;
-        ensure!(self.output.0 > 0 && self.output.1 > 0, "a grid needs 1 cell or more");
+        ensure!(self.output.0 > 0 && self.output.1 > 0, "the output size must be at least 1x1");
         Ok(vec![n, c, self.output.0, self.output.1])
     }
 
@@ -71,7 +71,7 @@ impl Op for AdaptiveAvgPool {
     }
 }
 
-/// Row `i` of the result is the mean over `floor(i·size/out) .. ceil((i+1)·size/out)`: a matrix `(out, size)`.
+/// Row `i` averages positions `floor(i·size/out) .. ceil((i+1)·size/out)`: an `(out, size)` matrix.
 fn cells(size: usize, out: usize, like: &Tensor) -> Result<Tensor> {
     let mut matrix = vec![0f64; out * size];
     for i in 0..out {

@@ -1,4 +1,4 @@
-//! Sums of values.
+//! Elementwise addition.
 
 use super::spec::{DefaultRule, Family, Inputs, OpSpec};
 use super::together::{drawn, together};

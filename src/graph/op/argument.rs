@@ -7,75 +7,75 @@ use std::fmt;
 pub struct Argument {
     /// PyTorch's name for it.
     pub name: &'static str,
-    /// Its value where none is given.
+    /// Its default value.
     pub default: DefaultValue,
-    /// Whether scripts give it by place rather than in the map of options.
+    /// Whether scripts pass it by position instead of in the map of options.
     pub by_place: bool,
-    /// What else libraries call it.
+    /// What other libraries call it.
     pub aliases: &'static [&'static str],
 }
 
-/// The value of an argument that was not given.
+/// The default value of an argument.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub enum DefaultValue {
-    /// It has to be given.
+    /// No default: the argument is required.
     Required,
-    /// There is none.
+    /// Absent by default.
     Absent,
-    /// A whole number.
+    /// An integer.
     Int(i64),
-    /// A number.
+    /// A float.
     Float(f64),
-    /// A switch.
+    /// A boolean.
     Bool(bool),
-    /// Text.
+    /// A string.
     Text(&'static str),
     /// The value of another argument.
     Same(&'static str),
 }
 
 impl Argument {
-    /// One that has to be given, by place.
+    /// A required positional argument.
     pub const fn required(name: &'static str) -> Self {
         Self { name, default: DefaultValue::Required, by_place: true, aliases: &[] }
     }
 
-    /// A whole number, or a pair of one for height and width.
+    /// An integer, or a `[height, width]` pair.
     pub const fn int(name: &'static str, default: i64) -> Self {
         Self { name, default: DefaultValue::Int(default), by_place: false, aliases: &[] }
     }
 
-    /// A number.
+    /// A float.
     pub const fn float(name: &'static str, default: f64) -> Self {
         Self { name, default: DefaultValue::Float(default), by_place: false, aliases: &[] }
     }
 
-    /// `true` or `false`.
+    /// A boolean.
     pub const fn bool(name: &'static str, default: bool) -> Self {
         Self { name, default: DefaultValue::Bool(default), by_place: false, aliases: &[] }
     }
 
-    /// Text.
+    /// A string.
     pub const fn text(name: &'static str, default: &'static str) -> Self {
         Self { name, default: DefaultValue::Text(default), by_place: false, aliases: &[] }
     }
 
-    /// One whose default is the value of another.
+    /// An argument that defaults to the value of another.
     pub const fn same(name: &'static str, other: &'static str) -> Self {
         Self { name, default: DefaultValue::Same(other), by_place: false, aliases: &[] }
     }
 
-    /// One that may be absent.
+    /// An argument that may be absent.
     pub const fn optional(name: &'static str) -> Self {
         Self { name, default: DefaultValue::Absent, by_place: false, aliases: &[] }
     }
 
-    /// The same, under other names too.
+    /// The same argument with aliases.
     pub const fn or(self, aliases: &'static [&'static str]) -> Self {
         Self { aliases, ..self }
     }
 
-    /// The same, given by place.
+    /// The same argument, positional.
     pub const fn by_place(self) -> Self {
         Self { by_place: true, ..self }
     }

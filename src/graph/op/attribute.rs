@@ -1,5 +1,4 @@
-//! What an operation is built from: named numbers, switches and lists, whether a script, a test case or an exported network
-//! gives them.
+//! Named arguments from which operations are built, whether they come from a script, a test case or an exported network.
 
 use super::argument::{Argument, DefaultValue};
 use crate::words;
@@ -7,35 +6,35 @@ use anyhow::{Context, Result, bail, ensure};
 use std::collections::BTreeMap;
 use std::fmt;
 
-/// The largest size or count that anything may ask for.
+/// The largest size or count allowed.
 const LARGEST: i64 = 1 << 20;
 
-/// One value.
+/// A value of an argument.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Attribute {
-    /// A whole number.
+    /// An integer.
     Int(i64),
-    /// Any other number.
+    /// A float.
     Float(f64),
     /// `true` or `false`.
     Bool(bool),
-    /// Text.
+    /// A string.
     Text(String),
     /// A list.
     List(Vec<Attribute>),
-    /// A value of a type that no argument has, by the type's name.
+    /// A value of a type that no argument accepts, by the type's name.
     Other(String),
 }
 
 impl Attribute {
-    /// A whole number from 0 to 2²⁰.
+    /// An integer from 0 to 2²⁰.
     pub fn size(&self) -> Result<usize> {
         let Self::Int(n) = self else { bail!("expected a whole number, got {self}") };
         ensure!((0..=LARGEST).contains(n), "expected a whole number from 0 to {LARGEST}, got {n}");
         Ok(*n as usize)
     }
 
-    /// One size for both sides, or `[height, width]`.
+    /// One size for both axes, or `[height, width]`.
     pub fn pair(&self) -> Result<(usize, usize)> {
         match self {
             Self::Int(_) => self.size().map(|n| (n, n)),
@@ -47,13 +46,13 @@ impl Attribute {
         }
     }
 
-    /// A whole number.
+    /// The value as an integer.
     pub fn int(&self) -> Result<i64> {
         let Self::Int(n) = self else { bail!("expected a whole number, got {self}") };
         Ok(*n)
     }
 
-    /// A finite number.
+    /// The value as a finite number.
     pub fn float(&self) -> Result<f64> {
         let number = match self {
             Self::Int(n) => *n as f64,
@@ -64,26 +63,26 @@ impl Attribute {
         Ok(number)
     }
 
-    /// `true` or `false`.
+    /// The value as a boolean.
     pub fn bool(&self) -> Result<bool> {
         let Self::Bool(b) = self else { bail!("expected true or false, got {self}") };
         Ok(*b)
     }
 
-    /// Text.
+    /// The value as a string.
     pub fn text(&self) -> Result<&str> {
         let Self::Text(text) = self else { bail!("expected text, got {self}") };
         Ok(text)
     }
 
-    /// A list.
+    /// The value as a list.
     pub fn list(&self) -> Result<&[Self]> {
         let Self::List(items) = self else { bail!("expected a list [ … ], got {self}") };
         Ok(items)
     }
 }
 
-/// As an error quotes it: its type beside numbers, of other types the type alone.
+/// As quoted in error messages: numbers with their type, for other types the type only.
 impl fmt::Display for Attribute {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
@@ -97,7 +96,7 @@ impl fmt::Display for Attribute {
     }
 }
 
-/// All arguments of one operation; those that were not given have their defaults.
+/// The arguments of one operation, with defaults filled in.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Attributes {
     kind: &'static str,
@@ -105,9 +104,9 @@ pub struct Attributes {
 }
 
 impl Attributes {
-    /// The arguments of an operation of this kind, completed by its defaults.
+    /// The arguments of an operation of this kind, with defaults filled in.
     ///
-    /// Errors on a name that the kind doesn't take, with the closest one that it does, and on a missing one without a default.
+    /// Errors on an unknown name, suggesting the closest one, and on a missing required argument.
     pub fn new(
         kind: &'static str,
         arguments: &'static [Argument],
@@ -141,24 +140,24 @@ impl Attributes {
     }
 
     fn read<T>(&self, name: &str, read: impl Fn(&Attribute) -> Result<T>) -> Result<T> {
-        let value = self.values.get(name).with_context(|| format!("{} has no \"{name}\"", self.kind))?;
+        let value = self.values.get(name).with_context(|| format!("{} has no argument \"{name}\"", self.kind))?;
         read(value).with_context(|| format!("\"{name}\" of {}", self.kind))
     }
 
-    /// Whether it was given, or has a default.
+    /// Whether it was given or has a default.
     pub fn has(&self, name: &str) -> bool {
         self.values.contains_key(name)
     }
 
-    /// A whole number from 0 to 2²⁰.
+    /// An integer from 0 to 2²⁰.
     pub fn size(&self, name: &str) -> Result<usize> {
         self.read(name, Attribute::size)
     }
 
-    /// A size of 1 or more.
+    /// A positive integer.
     pub fn count(&self, name: &str) -> Result<usize> {
         let n = self.size(name)?;
-        ensure!(n > 0, "{} needs \"{name}\" of 1 or more, got 0", self.kind);
+        ensure!(n > 0, "{} needs a positive \"{name}\", got 0", self.kind);
         Ok(n)
     }
 
@@ -167,7 +166,7 @@ impl Attributes {
         self.read(name, Attribute::pair)
     }
 
-    /// A whole number.
+    /// An integer.
     pub fn int(&self, name: &str) -> Result<i64> {
         self.read(name, Attribute::int)
     }
@@ -177,14 +176,14 @@ impl Attributes {
         self.read(name, Attribute::float)
     }
 
-    /// `true` or `false`.
+    /// A boolean.
     pub fn bool(&self, name: &str) -> Result<bool> {
         self.read(name, Attribute::bool)
     }
 
-    /// Text.
+    /// A string.
     pub fn text(&self, name: &str) -> Result<&str> {
-        let value = self.values.get(name).with_context(|| format!("{} has no \"{name}\"", self.kind))?;
+        let value = self.values.get(name).with_context(|| format!("{} has no argument \"{name}\"", self.kind))?;
         value.text().with_context(|| format!("\"{name}\" of {}", self.kind))
     }
 
@@ -193,7 +192,7 @@ impl Attributes {
         self.read(name, |v| v.list()?.iter().map(Attribute::float).collect())
     }
 
-    /// A list of sizes; `-1` is `None`.
+    /// A list of sizes, with `None` for `-1`.
     pub fn open_sizes(&self, name: &str) -> Result<Vec<Option<usize>>> {
         let size = |v: &Attribute| if *v == Attribute::Int(-1) { Ok(None) } else { v.size().map(Some) };
         self.read(name, |v| v.list()?.iter().map(size).collect())
@@ -204,23 +203,23 @@ impl Attributes {
         self.read(name, |v| v.list()?.iter().map(Attribute::size).collect())
     }
 
-    /// Dimensions of a value of this shape, one or a list; negative ones count from the end. None is the batch.
+    /// Dimensions of a value of this shape, given as one or a list; negative ones count from the end. The batch is not allowed.
     pub fn dims(&self, name: &str, shape: &[usize]) -> Result<Vec<usize>> {
         let one = |v: &Attribute| place(v.int()?, shape);
         let dims: Vec<_> = self.read(name, |v| match v {
             Attribute::List(dims) => dims.iter().map(one).collect(),
             dim => Ok(vec![one(dim)?]),
         })?;
-        ensure!(!dims.contains(&0), "dimension 0 of {shape:?} is the batch, which \"{name}\" leaves alone");
+        ensure!(!dims.contains(&0), "dimension 0 of {shape:?} is the batch, which \"{name}\" must not include");
         let twice = (1..dims.len()).any(|i| dims[..i].contains(&dims[i]));
         ensure!(!twice, "\"{name}\" of {} names a dimension twice: {dims:?}", self.kind);
         Ok(dims)
     }
 
-    /// A dimension of a value of this shape, not the batch; negative ones count from the end.
+    /// A dimension of a value of this shape other than the batch; negative ones count from the end.
     pub fn inner_dim(&self, name: &str, shape: &[usize]) -> Result<usize> {
         let dim = self.dim(name, shape)?;
-        ensure!(dim > 0, "dimension 0 of {shape:?} is the batch, which \"{name}\" leaves alone");
+        ensure!(dim > 0, "dimension 0 of {shape:?} is the batch, which \"{name}\" must not be");
         Ok(dim)
     }
 
@@ -233,7 +232,7 @@ impl Attributes {
 fn place(dim: i64, shape: &[usize]) -> Result<usize> {
     let place = if dim < 0 { dim.saturating_add(shape.len() as i64) } else { dim };
     let place = usize::try_from(place).ok().filter(|&d| d < shape.len());
-    place.with_context(|| format!("no dimension {dim} in the shape {shape:?}"))
+    place.with_context(|| format!("no dimension {dim} in shape {shape:?}"))
 }
 
 fn unknown(kind: &str, arguments: &[Argument], name: &str) -> anyhow::Error {

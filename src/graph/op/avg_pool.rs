@@ -12,9 +12,9 @@ use std::sync::Arc;
 /// The mean of each window; PyTorch's `AvgPool2d`.
 #[derive(Debug)]
 pub struct AvgPool {
-    /// The windows.
+    /// The pooling windows.
     pub pool: Pool2d,
-    /// Whether padding counts in the mean.
+    /// Whether padding counts in the mean (PyTorch's `count_include_pad`).
     pub include_pad: bool,
 }
 
@@ -53,7 +53,7 @@ impl Op for AvgPool {
     }
 
     fn shape(&self, x: &[&[usize]]) -> Result<Vec<usize>> {
-        ensure!(self.pool.h.dilation == 1 && self.pool.w.dilation == 1, "average pooling has no dilation");
+        ensure!(self.pool.h.dilation == 1 && self.pool.w.dilation == 1, "average pooling does not support dilation");
         pooled(x, &self.pool)
     }
 

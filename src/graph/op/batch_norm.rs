@@ -12,17 +12,17 @@ use anyhow::{Result, ensure};
 use candle_core::Tensor;
 use std::sync::Arc;
 
-/// `γ (x − μ) / √(σ² + ε) + β` for each channel, with μ and σ² as stored, or of the batch in training (Ioffe & Szegedy 2015,
-/// arXiv:1502.03167); PyTorch's `BatchNorm2d`.
+/// `γ (x − μ) / √(σ² + ε) + β` for each channel, with running μ and σ², or those of the batch in training (Ioffe & Szegedy
+/// 2015, arXiv:1502.03167); PyTorch's `BatchNorm2d`.
 #[derive(Clone, Copy, Debug)]
 pub struct BatchNorm {
-    /// Channels.
+    /// Number of channels.
     pub channels: usize,
-    /// Added to the variance.
+    /// ε, added to the variance.
     pub epsilon: f64,
-    /// The share of a batch's statistics in those that are stored.
+    /// Weight of the batch statistics in the update of the running statistics, in `[0, 1]`.
     pub momentum: f64,
-    /// Whether it normalizes by the batch's own statistics, as in training.
+    /// Whether it normalizes with batch statistics, as in training.
     pub training: bool,
 }
 
@@ -30,7 +30,7 @@ pub(super) static SPEC: OpSpec = OpSpec {
     kind: "batch_norm",
     family: Family::Norm,
     torch: "BatchNorm2d",
-    note: "running statistics; those of the batch in training",
+    note: "uses running statistics, in training those of the batch",
     onnx: &["BatchNormalization"],
     aten: &["batch_norm.default", "_native_batch_norm_legit_no_training.default"],
     aliases: &["bn", "batchnorm1d"],
@@ -38,7 +38,7 @@ pub(super) static SPEC: OpSpec = OpSpec {
     arguments: &[Argument::float("eps", 1e-5).or(&["epsilon"]), Argument::float("momentum", 0.1)],
     build: |a, x| {
         let momentum = a.float("momentum")?;
-        ensure!((0.0..=1.0).contains(&momentum), "a momentum of {momentum}; it is from 0 to 1");
+        ensure!((0.0..=1.0).contains(&momentum), "momentum must be from 0 to 1, got {momentum}");
         Ok(Arc::new(BatchNorm { momentum, ..BatchNorm::new(channels(x)?, a.float("eps")?) }))
     },
     from_shapes: None,
@@ -52,29 +52,29 @@ pub(super) static SPEC: OpSpec = OpSpec {
 };
 
 impl BatchNorm {
-    /// With PyTorch's momentum, as it is outside of training.
+    /// In evaluation mode, with PyTorch's default momentum.
     pub fn new(channels: usize, epsilon: f64) -> Self {
         Self { channels, epsilon, momentum: 0.1, training: false }
     }
 
-    /// `1 / √(σ² + ε)` of `[γ, β, μ, σ²]`.
+    /// `1 / √(σ² + ε)` from `[γ, β, μ, σ²]`.
     fn inverse(&self, w: &[Tensor]) -> Result<Tensor> {
         Ok((&w[3] + self.epsilon)?.sqrt()?.recip()?)
     }
 
-    /// All values of each channel in a row.
+    /// One row per channel, with all of its elements.
     fn rows(x: &Tensor) -> Result<Tensor> {
         Ok(x.transpose(0, 1)?.contiguous()?.reshape((x.dims()[1], ()))?)
     }
 
-    /// From rows back to this shape.
+    /// The inverse of `rows`, for this shape.
     fn unrowed(rows: &Tensor, shape: &[usize]) -> Result<Tensor> {
         let mut turned = shape.to_vec();
         turned.swap(0, 1);
         Ok(rows.reshape(turned)?.transpose(0, 1)?.contiguous()?)
     }
 
-    /// The batch's values, each channel by its own mean and variance.
+    /// The values normalized with the mean and variance of the batch, per channel.
     fn whitened(&self, x: &Tensor) -> Result<Whitened> {
         Whitened::of(&Self::rows(x)?, self.epsilon)
     }
@@ -90,8 +90,8 @@ impl Op for BatchNorm {
     }
 
     fn shape(&self, x: &[&[usize]]) -> Result<Vec<usize>> {
-        ensure!(x.len() == 1 && x[0].len() >= 2, "it reads one (N, C, …) value, got {x:?}");
-        ensure!(x[0][1] == self.channels, "it has {} channels, got {}", self.channels, x[0][1]);
+        ensure!(x.len() == 1 && x[0].len() >= 2, "expects one (N, C, …) input, got {x:?}");
+        ensure!(x[0][1] == self.channels, "expects {} channels, got {}", self.channels, x[0][1]);
         Ok(x[0].to_vec())
     }
 

@@ -7,15 +7,15 @@ use anyhow::{Context, Result, ensure};
 use candle_core::Tensor;
 use std::sync::Arc;
 
-/// Inputs one behind the other along a dimension.
+/// Concatenates its inputs along a dimension.
 #[derive(Clone, Copy, Debug)]
 pub struct Concat {
-    /// Which; not the batch.
+    /// The dimension, other than the batch.
     pub dim: usize,
 }
 
 impl Default for Concat {
-    /// Along channels.
+    /// Concatenates channels.
     fn default() -> Self {
         Self { dim: 1 }
     }
@@ -53,12 +53,12 @@ impl Op for Concat {
     }
 
     fn shape(&self, x: &[&[usize]]) -> Result<Vec<usize>> {
-        let first = *x.first().context("it reads no value")?;
+        let first = *x.first().context("concat needs at least one input")?;
         let alike = |s: &&[usize]| {
             s.len() == first.len() && s.iter().zip(first).enumerate().all(|(d, (a, b))| d == self.dim || a == b)
         };
         let fits = self.dim < first.len() && x.iter().all(alike);
-        ensure!(fits, "its inputs may differ in dimension {} only, got {x:?}", self.dim);
+        ensure!(fits, "inputs may differ only in dimension {}, got {x:?}", self.dim);
         let mut shape = first.to_vec();
         shape[self.dim] = x.iter().map(|s| s[self.dim]).sum();
         Ok(shape)

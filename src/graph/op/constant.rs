@@ -1,4 +1,4 @@
-//! Numbers that stand in the network.
+//! Constants.
 
 use super::argument::Argument;
 use super::spec::{Case, DefaultRule, Family, Inputs, OpSpec};
@@ -8,12 +8,12 @@ use anyhow::{Result, ensure};
 use candle_core::{Device, Tensor};
 use std::sync::Arc;
 
-/// Given numbers, the same for every picture.
+/// A constant, the same for every picture.
 #[derive(Clone, Debug)]
 pub struct Constant {
-    /// Its shape, `(1, …)`.
+    /// The shape, `(1, …)`.
     pub shape: Vec<usize>,
-    /// Its numbers, row by row.
+    /// The elements, in row-major order.
     pub values: Vec<f64>,
 }
 
@@ -21,7 +21,7 @@ pub(super) static SPEC: OpSpec = OpSpec {
     kind: "constant",
     family: Family::Input,
     torch: "tensor",
-    note: "given numbers; its shape behind the batch",
+    note: "a constant; `shape` excludes the batch",
     onnx: &["Constant"],
     aten: &[],
     aliases: &[],
@@ -44,8 +44,8 @@ impl Op for Constant {
 
     fn shape(&self, _: &[&[usize]]) -> Result<Vec<usize>> {
         let count = elements(&self.shape)?;
-        ensure!(count == self.values.len(), "{} numbers for the shape {:?}", self.values.len(), &self.shape[1..]);
-        ensure!(count > 0, "a constant needs a number or more");
+        ensure!(count == self.values.len(), "{} values for shape {:?}", self.values.len(), &self.shape[1..]);
+        ensure!(count > 0, "a constant needs at least one value");
         Ok(self.shape.clone())
     }
 
@@ -54,6 +54,6 @@ impl Op for Constant {
     }
 
     fn vjp(&self, _: &dyn Saved, _: &[Tensor], _: &Tensor, _: usize) -> Result<Tensor> {
-        anyhow::bail!("a constant reads no value")
+        anyhow::bail!("a constant has no inputs")
     }
 }

@@ -14,15 +14,15 @@ use std::sync::Arc;
 /// `y = x ∗ w + b`; PyTorch's `Conv2d`.
 #[derive(Clone, Copy, Debug)]
 pub struct Conv {
-    /// Channels read.
+    /// Number of input channels.
     pub input: usize,
-    /// Channels given.
+    /// Number of output channels.
     pub output: usize,
     /// Height and width of the kernel.
     pub kernel: (usize, usize),
-    /// Stride, padding, dilation, groups.
+    /// Stride, padding, dilation and groups.
     pub slide: Conv2d,
-    /// Whether a bias is added.
+    /// Whether it has a bias.
     pub bias: bool,
 }
 

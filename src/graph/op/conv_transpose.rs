@@ -12,20 +12,20 @@ use anyhow::{Result, ensure};
 use candle_core::Tensor;
 use std::sync::Arc;
 
-/// The transpose of a convolution: what takes the gradient of its output to that of its input; PyTorch's `ConvTranspose2d`.
+/// The transpose of a convolution, which maps its output gradient to its input gradient; PyTorch's `ConvTranspose2d`.
 #[derive(Clone, Copy, Debug)]
 pub struct ConvTranspose {
-    /// Channels read.
+    /// Number of input channels.
     pub input: usize,
-    /// Channels given.
+    /// Number of output channels.
     pub output: usize,
     /// Height and width of the kernel.
     pub kernel: (usize, usize),
-    /// Stride, padding, dilation, groups of the convolution that it is the transpose of.
+    /// Stride, padding, dilation and groups of the convolution that it transposes.
     pub slide: Conv2d,
-    /// Rows and columns more than the least that this convolution takes; fewer than its strides.
+    /// Rows and columns added to the smallest possible output; less than the stride.
     pub output_padding: (usize, usize),
-    /// Whether a bias is added.
+    /// Whether it has a bias.
     pub bias: bool,
 }
 
@@ -75,10 +75,10 @@ impl ConvTranspose {
     /// Height and width of the output.
     fn sides(&self, h: usize, w: usize) -> Result<(usize, usize)> {
         let side = |n: usize, kernel: usize, stride: usize, padding: usize, dilation: usize, more: usize| {
-            ensure!(n > 0 && kernel > 0 && stride > 0, "no side, kernel or stride of 0 can be convolved");
-            ensure!(more < stride, "an output padding of {more} is not below the stride {stride}");
+            ensure!(n > 0 && kernel > 0 && stride > 0, "sizes, kernel and stride must be positive");
+            ensure!(more < stride, "output padding must be less than the stride, got {more} for stride {stride}");
             let all = (n - 1) * stride + (kernel - 1) * dilation + 1 + more;
-            ensure!(all > 2 * padding, "a padding of {padding} leaves nothing of {all}");
+            ensure!(all > 2 * padding, "a padding of {padding} leaves no output of {all}");
             Ok(all - 2 * padding)
         };
         let (s, more) = (&self.slide, self.output_padding);

@@ -1,4 +1,4 @@
-//! Maps without their borders.
+//! Cropping the borders of maps.
 
 use super::argument::Argument;
 use super::spec::{DefaultRule, Family, Inputs, OpSpec};
@@ -8,12 +8,12 @@ use candle_core::Tensor;
 use gradscope_engine::StridedSlice;
 use std::sync::Arc;
 
-/// A map without its outermost rows and columns; PyTorch's `pad` by negative sizes.
+/// Removes the outermost rows and columns of a map; PyTorch's `pad` with negative sizes.
 #[derive(Debug)]
 pub struct Crop {
-    /// Rows left out above and below.
+    /// Rows removed from top and bottom.
     pub rows: usize,
-    /// Columns left out left and right.
+    /// Columns removed from left and right.
     pub columns: usize,
 }
 
@@ -21,7 +21,7 @@ pub(super) static SPEC: OpSpec = OpSpec {
     kind: "crop",
     family: Family::Shape,
     torch: "x[:, :, n:-n, n:-n]",
-    note: "n pixels off each side",
+    note: "removes `n` pixels on each side",
     onnx: &[],
     aten: &[],
     aliases: &[],
@@ -54,7 +54,7 @@ impl Op for Crop {
         let (rows, columns) = (self.rows, self.columns);
         ensure!(
             2 * rows < h && 2 * columns < w,
-            "{rows} rows and {columns} columns of each side leave nothing of {h}x{w}"
+            "cannot crop {rows} rows and {columns} columns from each side of {h}x{w}"
         );
         Ok(vec![n, c, h - 2 * rows, w - 2 * columns])
     }

@@ -1,4 +1,4 @@
-//! Quotients of values.
+//! Elementwise division.
 
 use super::spec::{DefaultRule, Family, Inputs, OpSpec};
 use super::together::{drawn, together};

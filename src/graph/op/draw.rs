@@ -1,16 +1,16 @@
-//! Drawn sizes of test cases.
+//! Random sizes for test cases.
 
-/// Draws sizes; the same seed draws the same on every machine (SplitMix64).
+/// A random generator of sizes, reproducible on every machine (SplitMix64).
 #[derive(Clone, Debug)]
 pub struct Draw(u64);
 
 impl Draw {
-    /// Starts from a seed.
+    /// A generator with this seed.
     pub fn new(seed: u64) -> Self {
         Self(seed)
     }
 
-    /// A number from `low` to `high`, both included.
+    /// A random number from `low` to `high`, inclusive.
     pub fn between(&mut self, low: usize, high: usize) -> usize {
         self.0 = self.0.wrapping_add(0x9E37_79B9_7F4A_7C15);
         let z = (self.0 ^ (self.0 >> 30)).wrapping_mul(0xBF58_476D_1CE4_E5B9);
@@ -18,12 +18,12 @@ impl Draw {
         low + ((z ^ (z >> 31)) % (high - low + 1) as u64) as usize
     }
 
-    /// Two such numbers.
+    /// Two numbers from `low` to `high`, inclusive.
     pub fn pair(&mut self, low: usize, high: usize) -> (usize, usize) {
         (self.between(low, high), self.between(low, high))
     }
 
-    /// `true` half of the time.
+    /// `true` with probability 1/2.
     pub fn coin(&mut self) -> bool {
         self.between(0, 1) == 1
     }

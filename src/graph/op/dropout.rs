@@ -1,4 +1,4 @@
-//! Dropout, of single values and of whole channels.
+//! Dropout of single elements and of whole channels.
 
 use super::argument::Argument;
 use super::in_training::Dropped;
@@ -8,15 +8,15 @@ use anyhow::{Result, ensure};
 use candle_core::Tensor;
 use std::sync::Arc;
 
-/// Nothing, outside of training; in training a share of the values, or of whole channels, is set to 0 and the others are
-/// divided by what is left (Srivastava et al. 2014; PyTorch's `Dropout` and `Dropout2d`).
+/// The identity, except in training: then it zeroes elements, or whole channels, with probability `p` and scales the others by
+/// `1 / (1 − p)` (Srivastava et al. 2014; PyTorch's `Dropout` and `Dropout2d`).
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
 pub struct Dropout {
-    /// The share that training drops, in `[0, 1]`.
+    /// The dropout probability, in `[0, 1]`.
     pub p: f64,
-    /// Whether whole channels are dropped.
+    /// Whether it drops whole channels.
     pub channels: bool,
-    /// Whether values are multiplied by a mask, as in training.
+    /// Whether it multiplies by a mask, as in training.
     pub training: bool,
 }
 
@@ -24,7 +24,7 @@ pub(super) static SPEC: OpSpec = OpSpec {
     kind: "dropout",
     family: Family::Dropout,
     torch: "Dropout",
-    note: "nothing, but in training",
+    note: "the identity, except in training",
     onnx: &["Dropout"],
     aten: &["dropout.default", "dropout_.default", "native_dropout.default"],
     aliases: &["identity"],
@@ -40,7 +40,7 @@ pub(super) static CHANNELS: OpSpec = OpSpec {
     kind: "dropout2d",
     family: Family::Dropout,
     torch: "Dropout2d",
-    note: "nothing, but in training",
+    note: "the identity, except in training",
     onnx: &[],
     aten: &["feature_dropout.default"],
     aliases: &[],
@@ -84,6 +84,6 @@ impl Op for Dropout {
 
 fn dropout(a: &Attributes, channels: bool) -> Result<Arc<dyn Op>> {
     let p = a.float("p")?;
-    ensure!((0.0..=1.0).contains(&p), "it drops a share from 0 to 1, got {p}");
+    ensure!((0.0..=1.0).contains(&p), "p must be from 0 to 1, got {p}");
     Ok(Arc::new(Dropout { p, channels, training: false }))
 }

@@ -6,10 +6,10 @@ use super::spec::{Case, DefaultRule, Family, Inputs, OpSpec};
 use gradscope_engine::{Pointwise, Real, Saves};
 use std::sync::Arc;
 
-/// `x` where positive, else `alpha (eˣ − 1)` (Clevert et al. 2016, arXiv:1511.07289).
+/// `x` if positive, else `alpha (eˣ − 1)` (Clevert et al. 2016, arXiv:1511.07289).
 #[derive(Debug)]
 pub struct Elu {
-    /// Minus the limit for negative numbers.
+    /// Minus the limit for `x → −∞`.
     pub alpha: f64,
 }
 

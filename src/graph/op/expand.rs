@@ -1,4 +1,4 @@
-//! Dimensions of size 1 made larger.
+//! Expanding dimensions of size 1.
 
 use super::argument::Argument;
 use super::spec::{Case, DefaultRule, Family, Inputs, OpSpec};
@@ -8,10 +8,10 @@ use anyhow::{Result, ensure};
 use candle_core::Tensor;
 use std::sync::Arc;
 
-/// PyTorch's `expand`: each size of 1 repeated up to a size; the batch stays.
+/// PyTorch's `expand`: repeats dimensions of size 1; the batch does not change.
 #[derive(Debug)]
 pub struct Expand {
-    /// Sizes behind the batch; `None` keeps one.
+    /// Sizes without the batch; `None` keeps a size.
     pub sizes: Vec<Option<usize>>,
 }
 
@@ -19,7 +19,7 @@ pub(super) static SPEC: OpSpec = OpSpec {
     kind: "expand",
     family: Family::Shape,
     torch: "expand",
-    note: "sizes behind the batch; -1 keeps one",
+    note: "sizes without the batch; -1 keeps a size",
     onnx: &["Expand"],
     aten: &["expand.default"],
     aliases: &[],
@@ -40,11 +40,16 @@ impl Op for Expand {
     }
 
     fn shape(&self, x: &[&[usize]]) -> Result<Vec<usize>> {
-        ensure!(self.sizes.len() + 1 == x[0].len(), "{} sizes behind the batch for {:?}", self.sizes.len(), x[0]);
+        ensure!(
+            self.sizes.len() + 1 == x[0].len(),
+            "{} sizes (without the batch) for shape {:?}",
+            self.sizes.len(),
+            x[0]
+        );
         let mut shape = x[0].to_vec();
         for (size, wanted) in shape[1..].iter_mut().zip(&self.sizes) {
             let wanted = wanted.unwrap_or(*size);
-            ensure!(*size == 1 || *size == wanted, "a size of {size} cannot become {wanted}; only 1 can");
+            ensure!(*size == 1 || *size == wanted, "cannot expand size {size} to {wanted}; only size 1 expands");
             *size = wanted;
         }
         Ok(shape)

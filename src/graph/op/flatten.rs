@@ -1,4 +1,4 @@
-//! Maps to features.
+//! Flattening.
 
 use super::spec::{DefaultRule, Family, Inputs, OpSpec};
 use super::{Case, Op, Pattern, Saved};

@@ -1,4 +1,4 @@
-//! Operations that are a formula of each number alone.
+//! Operations defined by an elementwise formula.
 
 use super::operation::{Op, Saved};
 use super::pattern::Pattern;
@@ -9,15 +9,15 @@ use candle_core::Tensor;
 use gradscope_engine::{Activation, Compiled, Pointwise, Saves};
 use std::fmt::Debug;
 
-/// An activation: its formula makes it an operation, in every type, on every device, and fused with what comes before it.
+/// An activation: its formula defines the operation for every type and device, and fused with the preceding step.
 pub trait Formula: Pointwise + Debug + Send + Sync + Sized {
-    /// The formula for every instruction set.
+    /// The formula, compiled for every instruction set.
     const COMPILED: &'static Compiled = &Compiled::of::<Self>();
 
-    /// What is known of its kind.
+    /// The description of its kind.
     fn spec(&self) -> &'static OpSpec;
 
-    /// The formula's parameters; unused ones are 0.
+    /// The parameters of the formula; unused ones are 0.
     fn parameters(&self) -> [f64; 2] {
         [0.0; 2]
     }

@@ -1,4 +1,4 @@
-//! Some indices of a dimension.
+//! Selecting several indices of a dimension.
 
 use super::argument::Argument;
 use super::spec::{Case, DefaultRule, Family, Inputs, OpSpec};
@@ -7,12 +7,12 @@ use anyhow::{Result, ensure};
 use candle_core::Tensor;
 use std::sync::Arc;
 
-/// PyTorch's `index_select(dim, index)`: the same indices of every row, each any number of times.
+/// PyTorch's `index_select(dim, index)`: the same indices for every row; indices may repeat.
 #[derive(Debug)]
 pub struct Gather {
-    /// Which dimension; not the batch.
+    /// The dimension, other than the batch.
     pub dim: usize,
-    /// Its indices.
+    /// The indices to select.
     pub index: Vec<usize>,
 }
 
@@ -51,8 +51,13 @@ impl Op for Gather {
         let mut shape = x[0].to_vec();
         ensure!(self.dim < shape.len(), "no dimension {} in {shape:?}", self.dim);
         let beyond = self.index.iter().find(|&&i| i >= shape[self.dim]);
-        ensure!(beyond.is_none(), "no index {} in a dimension of {}", beyond.unwrap_or(&0), shape[self.dim]);
-        ensure!(!self.index.is_empty(), "it needs an index or more");
+        ensure!(
+            beyond.is_none(),
+            "index {} is out of range for a dimension of {}",
+            beyond.unwrap_or(&0),
+            shape[self.dim]
+        );
+        ensure!(!self.index.is_empty(), "gather needs at least one index");
         shape[self.dim] = self.index.len();
         Ok(shape)
     }

@@ -9,11 +9,11 @@ use gradscope_engine::{Pointwise, Real, Saves};
 use std::f64::consts::{FRAC_1_SQRT_2, FRAC_2_SQRT_PI};
 use std::sync::Arc;
 
-/// `x Φ(x)`, with the Gaussian's distribution function (Hendrycks & Gimpel 2016, arXiv:1606.08415).
+/// `x Φ(x)`, with `Φ` the Gaussian distribution function (Hendrycks & Gimpel 2016, arXiv:1606.08415).
 #[derive(Debug)]
 pub struct Gelu;
 
-/// The same by `0.5 x (1 + tanh(√(2/π) (x + 0.044715 x³)))`; PyTorch's `approximate="tanh"`.
+/// The tanh approximation `0.5 x (1 + tanh(√(2/π) (x + 0.044715 x³)))`; PyTorch's `approximate="tanh"`.
 #[derive(Debug)]
 pub struct GeluTanh;
 
@@ -30,7 +30,7 @@ pub(super) static SPEC: OpSpec = OpSpec {
     build: |a, _| match a.text("approximate")? {
         "none" => Ok(Arc::new(Gelu)),
         "tanh" => Ok(Arc::new(GeluTanh)),
-        other => bail!("\"approximate\" of gelu is \"none\" or \"tanh\", not \"{}\"", words::name(other)),
+        other => bail!("\"approximate\" of gelu must be \"none\" or \"tanh\", got \"{}\"", words::name(other)),
     },
     from_shapes: None,
     relevance: DefaultRule::Pass,
@@ -64,7 +64,7 @@ impl Formula for GeluTanh {
     }
 }
 
-/// With `0.5 (1 + tanh u) = σ(2u)`, whose products with large numbers keep their digits.
+/// Uses `0.5 (1 + tanh u) = σ(2u)`, which keeps full relative precision in products with large numbers.
 impl Pointwise for GeluTanh {
     const SAVES: Saves = Saves::Input;
 

@@ -1,4 +1,4 @@
-//! The mean of each map.
+//! Global average pooling.
 
 use super::spec::{DefaultRule, Family, Inputs, OpSpec};
 use super::{Case, Op, Pattern, Saved, maps};
@@ -7,7 +7,7 @@ use anyhow::Result;
 use candle_core::Tensor;
 use std::sync::Arc;
 
-/// The mean of each map, `(N, C, H, W)` to `(N, C)`.
+/// The mean of each channel, `(N, C, H, W)` to `(N, C)`.
 #[derive(Debug)]
 pub struct GlobalAvgPool;
 
@@ -15,7 +15,7 @@ pub(super) static SPEC: OpSpec = OpSpec {
     kind: "global_avg_pool",
     family: Family::Pool,
     torch: "mean((2, 3))",
-    note: "to (N, channels)",
+    note: "`(N, C, H, W)` to `(N, C)`",
     onnx: &["GlobalAveragePool"],
     aten: &[],
     aliases: &[],

@@ -10,17 +10,17 @@ use anyhow::{Result, ensure};
 use candle_core::Tensor;
 use std::sync::Arc;
 
-/// `γ (x − mean) / √(var + ε) + β`, mean and variance of each group of channels (Wu & He 2018, arXiv:1803.08494); PyTorch's
-/// `GroupNorm`.
+/// `γ (x − mean) / √(var + ε) + β` with the mean and variance of each group of channels (Wu & He 2018, arXiv:1803.08494);
+/// PyTorch's `GroupNorm`.
 #[derive(Clone, Debug)]
 pub struct GroupNorm {
-    /// Groups of channels.
+    /// Number of groups.
     pub groups: usize,
-    /// Channels.
+    /// Number of channels.
     pub channels: usize,
-    /// Added to the variance.
+    /// ε, added to the variance.
     pub epsilon: f64,
-    /// Whether there are γ and β, one a channel.
+    /// Whether it has γ and β, one per channel.
     pub affine: bool,
 }
 
@@ -52,7 +52,7 @@ pub(super) static SPEC: OpSpec = OpSpec {
 };
 
 impl GroupNorm {
-    /// A row for each picture and group.
+    /// One row per picture and group.
     fn whitened(&self, x: &Tensor) -> Result<Whitened> {
         Whitened::of(&self.rows(x)?, self.epsilon)
     }
@@ -69,9 +69,13 @@ impl Op for GroupNorm {
 
     fn shape(&self, x: &[&[usize]]) -> Result<Vec<usize>> {
         let c = channels(x)?;
-        ensure!(x[0].len() > 2, "it reads an (N, C, …) value, got {:?}", x[0]);
-        ensure!(c == self.channels, "it reads {} channels, got {c}", self.channels);
-        ensure!(self.groups > 0 && c.is_multiple_of(self.groups), "{} groups do not divide {c} channels", self.groups);
+        ensure!(x[0].len() > 2, "expects (N, C, …), got {:?}", x[0]);
+        ensure!(c == self.channels, "expects {} channels, got {c}", self.channels);
+        ensure!(
+            self.groups > 0 && c.is_multiple_of(self.groups),
+            "{c} channels are not divisible by {} groups",
+            self.groups
+        );
         Ok(x[0].to_vec())
     }
 

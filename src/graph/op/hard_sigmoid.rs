@@ -1,4 +1,4 @@
-//! The logistic function in three straight pieces.
+//! A piecewise linear approximation of the sigmoid.
 
 use super::formula::Formula;
 use super::spec::{Case, DefaultRule, Family, Inputs, OpSpec};

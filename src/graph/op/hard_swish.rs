@@ -1,4 +1,4 @@
-//! The sigmoid linear unit in pieces.
+//! A piecewise approximation of SiLU.
 
 use super::formula::Formula;
 use super::spec::{Case, DefaultRule, Family, Inputs, OpSpec};

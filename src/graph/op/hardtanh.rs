@@ -1,4 +1,4 @@
-//! The identity between two bounds.
+//! Clamping to an interval.
 
 use super::argument::Argument;
 use super::formula::Formula;
@@ -6,12 +6,12 @@ use super::spec::{Case, DefaultRule, Family, Inputs, OpSpec};
 use gradscope_engine::{Pointwise, Real, Saves};
 use std::sync::Arc;
 
-/// `min(max(x, min_val), max_val)`; PyTorch's `Hardtanh`, and `clamp`.
+/// `min(max(x, min_val), max_val)`; PyTorch's `Hardtanh` and `clamp`.
 #[derive(Debug)]
 pub struct Hardtanh {
-    /// The least value.
+    /// Lower bound.
     pub min_val: f64,
-    /// The greatest value.
+    /// Upper bound.
     pub max_val: f64,
 }
 

@@ -1,17 +1,17 @@
-//! What is done in training alone.
+//! What an operation does in training only.
 
-/// A share of values, or of whole channels, that a training run sets to 0.
+/// Dropout of elements or of whole channels.
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
 pub struct Dropped {
-    /// The share, in `[0, 1]`.
+    /// The dropout probability, in `[0, 1]`.
     pub p: f64,
-    /// Whether whole channels are dropped.
+    /// Whether it drops whole channels.
     pub channels: bool,
 }
 
-/// Running statistics, `running_mean` and `running_var`, that follow those of each batch: `r ← (1 − momentum) r + momentum b`.
+/// Running statistics, `running_mean` and `running_var`, updated after each batch: `r ← (1 − momentum) r + momentum b`.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Tracked {
-    /// The share of a batch.
+    /// Weight of the batch statistics.
     pub momentum: f64,
 }

@@ -1,4 +1,4 @@
-//! The picture itself.
+//! The network's input.
 
 use super::spec::{DefaultRule, Family, Inputs, OpSpec};
 use super::{Case, Op, Saved};
@@ -6,7 +6,7 @@ use anyhow::Result;
 use candle_core::Tensor;
 use std::sync::Arc;
 
-/// The picture in `[0, 1]`.
+/// The picture, with pixels in `[0, 1]`.
 #[derive(Debug)]
 pub struct Input;
 
@@ -32,7 +32,7 @@ impl Op for Input {
     }
 
     fn shape(&self, x: &[&[usize]]) -> Result<Vec<usize>> {
-        anyhow::bail!("the input reads nothing, got {} inputs", x.len())
+        anyhow::bail!("the input node has no inputs, got {}", x.len())
     }
 
     fn forward(&self, x: &[&Tensor], _: &[Tensor]) -> Result<Tensor> {

@@ -10,13 +10,13 @@ use anyhow::{Result, ensure};
 use candle_core::Tensor;
 use std::sync::Arc;
 
-/// `γ (x − μ) / √(σ² + ε) + β` with the mean and the biased variance of each picture's each channel; PyTorch's
+/// `γ (x − μ) / √(σ² + ε) + β` with the mean and the biased variance of each channel of each picture; PyTorch's
 /// `InstanceNorm2d(affine=True)` (Ulyanov, Vedaldi & Lempitsky 2016, arXiv:1607.08022).
 #[derive(Debug)]
 pub struct InstanceNorm {
-    /// Channels.
+    /// Number of channels.
     pub channels: usize,
-    /// Added to the variance.
+    /// ε, added to the variance.
     pub epsilon: f64,
 }
 
@@ -40,7 +40,7 @@ pub(super) static SPEC: OpSpec = OpSpec {
 };
 
 impl InstanceNorm {
-    /// A group for each channel.
+    /// The equivalent group norm, with one group per channel.
     fn by_group(&self) -> GroupNorm {
         GroupNorm { groups: self.channels, channels: self.channels, epsilon: self.epsilon, affine: true }
     }
@@ -53,7 +53,7 @@ impl Op for InstanceNorm {
 
     fn shape(&self, x: &[&[usize]]) -> Result<Vec<usize>> {
         let shape = maps(x)?;
-        ensure!(shape[1] == self.channels, "it has {} channels, got {}", self.channels, shape[1]);
+        ensure!(shape[1] == self.channels, "expects {} channels, got {}", self.channels, shape[1]);
         Ok(shape.to_vec())
     }
 

@@ -12,13 +12,13 @@ use std::sync::Arc;
 /// `γ (x − mean) / √(var + ε) + β` over the last dimensions (Ba et al. 2016, arXiv:1607.06450); PyTorch's `LayerNorm`.
 #[derive(Clone, Debug)]
 pub struct LayerNorm {
-    /// Sizes of the last dimensions, those that are normalized.
+    /// Sizes of the dimensions that are normalized, the last ones.
     pub normalized_shape: Vec<usize>,
-    /// Added to the variance.
+    /// ε, added to the variance.
     pub epsilon: f64,
-    /// Whether there are γ and β.
+    /// Whether it has γ and β.
     pub affine: bool,
-    /// Whether there is β beside γ.
+    /// Whether it has β in addition to γ.
     pub bias: bool,
 }
 
@@ -54,7 +54,7 @@ pub(super) static SPEC: OpSpec = OpSpec {
 };
 
 impl LayerNorm {
-    /// `(rows, 1, elements)`: each row is normalized by itself.
+    /// `(rows, 1, elements)`, each row normalized separately.
     fn rows(&self, x: &Tensor) -> Result<Tensor> {
         Ok(x.contiguous()?.reshape(((), self.normalized_shape.iter().product::<usize>()))?)
     }

@@ -1,4 +1,4 @@
-//! The rectifier that lets a share of negative numbers through.
+//! ReLU with a slope for negative inputs.
 
 use super::argument::Argument;
 use super::formula::Formula;
@@ -6,10 +6,10 @@ use super::spec::{Case, DefaultRule, Family, Inputs, OpSpec};
 use gradscope_engine::{Pointwise, Real, Saves};
 use std::sync::Arc;
 
-/// `x` where positive, else `slope · x`.
+/// `x` if positive, else `slope · x`.
 #[derive(Debug)]
 pub struct LeakyRelu {
-    /// Factor of negative numbers.
+    /// Slope for negative inputs.
     pub slope: f64,
 }
 

@@ -1,4 +1,4 @@
-//! The fully connected layer.
+//! Fully connected layers.
 
 use super::argument::Argument;
 use super::spec::{DefaultRule, Family, Inputs, OpSpec, weight};
@@ -12,11 +12,11 @@ use std::sync::Arc;
 /// `y = x wᵀ + b` over the last dimension; PyTorch's `Linear`.
 #[derive(Clone, Copy, Debug)]
 pub struct Linear {
-    /// Features read.
+    /// Number of input features.
     pub input: usize,
-    /// Features given.
+    /// Number of output features.
     pub output: usize,
-    /// Whether a bias is added.
+    /// Whether it has a bias.
     pub bias: bool,
 }
 
@@ -24,7 +24,7 @@ pub(super) static SPEC: OpSpec = OpSpec {
     kind: "linear",
     family: Family::AnyLinear,
     torch: "Linear",
-    note: "of `(N, features)` and tokens `(N, T, features)`; over the last dimension of a map only with `in_features`",
+    note: "for `(N, features)` or tokens `(N, T, features)`; applies to the last dimension of a map only if `in_features` is given",
     onnx: &["Gemm"],
     aten: &["linear.default", "addmm.default"],
     aliases: &["dense", "fc"],
@@ -35,7 +35,7 @@ pub(super) static SPEC: OpSpec = OpSpec {
         let named = if a.has("in_features") { Some(a.count("in_features")?) } else { None };
         ensure!(
             x[0].len() != 4 || named.is_some(),
-            "it reads (N, features) or tokens, got a map {:?}; flatten first, or give in_features for one over the last dimension",
+            "expects (N, features) or tokens, got a map {:?}; flatten first, or set in_features to apply it to the last dimension",
             x[0]
         );
         let input = named.unwrap_or(input);
@@ -67,7 +67,7 @@ impl Op for Linear {
 
     fn shape(&self, x: &[&[usize]]) -> Result<Vec<usize>> {
         let features = last(x)?;
-        ensure!(features == self.input, "it reads {} features, got {features}", self.input);
+        ensure!(features == self.input, "expects {} features, got {features}", self.input);
         Ok([&x[0][..x[0].len() - 1], &[self.output]].concat())
     }
 
@@ -102,13 +102,13 @@ impl Op for Linear {
     }
 }
 
-/// The size of the last dimension of the only value.
+/// The size of the last dimension of the only input.
 fn last(x: &[&[usize]]) -> Result<usize> {
-    ensure!(x.len() == 1 && x[0].len() >= 2, "it reads one (N, …, features) value, got {x:?}");
+    ensure!(x.len() == 1 && x[0].len() >= 2, "expects one (N, …, features) input, got {x:?}");
     Ok(x[0][x[0].len() - 1])
 }
 
-/// All rows of a value, `(rows, features)`.
+/// All rows, `(rows, features)`.
 fn rows(x: &Tensor) -> Result<Tensor> {
     let features = x.dims().last().copied().unwrap_or(0);
     Ok(x.contiguous()?.reshape(((), features))?)

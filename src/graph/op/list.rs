@@ -3,12 +3,12 @@
 use super::spec::{Family, OpSpec};
 use std::sync::LazyLock;
 
-/// Names the operations of these files and lists their specs.
+/// Declares the modules of operations and lists their specs.
 macro_rules! operations {
     ($($file:ident::$op:ident),* $(,)?) => {
         $(pub use super::$file::$op;)*
 
-        /// Every kind of operation, in the order of documentation.
+        /// Every kind of operation, in the order of the documentation.
         pub static SPECS: &[&OpSpec] = &[$(&super::$file::SPEC),*, &super::dropout::CHANNELS];
     };
 }
@@ -70,15 +70,15 @@ operations![
     log_softmax::LogSoftmax,
 ];
 
-/// What selectors and scripts call the kinds of operations.
+/// The names of all kinds in selectors and scripts.
 pub static KINDS: LazyLock<Vec<&'static str>> = LazyLock::new(|| SPECS.iter().map(|spec| spec.kind).collect());
 
-/// The kind of this name.
+/// The kind with this name.
 pub fn spec(kind: &str) -> Option<&'static OpSpec> {
     SPECS.iter().copied().find(|spec| spec.kind == kind)
 }
 
-/// The family of this name.
+/// The family with this name.
 pub fn family(name: &str) -> Option<Family> {
     Family::ALL.into_iter().find(|family| family.name() == name)
 }

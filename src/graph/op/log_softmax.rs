@@ -1,4 +1,4 @@
-//! Logarithms of probabilities.
+//! Log probabilities.
 
 use super::argument::Argument;
 use super::over_dim::{drawn, same_shape};
@@ -8,15 +8,15 @@ use anyhow::Result;
 use candle_core::Tensor;
 use std::sync::Arc;
 
-/// `xᵢ − log Σ eˣʲ`.
+/// `xᵢ − log Σ eˣʲ` along a dimension; PyTorch's `LogSoftmax`.
 #[derive(Clone, Copy, Debug)]
 pub struct LogSoftmax {
-    /// The dimension that is summed over; not the batch.
+    /// The dimension to normalize over, other than the batch.
     pub dim: usize,
 }
 
 impl Default for LogSoftmax {
-    /// Over classes.
+    /// Over channels.
     fn default() -> Self {
         Self { dim: 1 }
     }

@@ -7,10 +7,10 @@ use anyhow::{Result, ensure};
 use candle_core::Tensor;
 use std::sync::Arc;
 
-/// `x / (k + α/n Σ x²)^β` over `n` neighbouring channels (Krizhevsky et al. 2012); PyTorch's `LocalResponseNorm`.
+/// `x / (k + α/n Σ x²)^β` over `n` neighboring channels (Krizhevsky et al. 2012); PyTorch's `LocalResponseNorm`.
 #[derive(Debug)]
 pub struct Lrn {
-    /// Channels in a neighbourhood, `n`.
+    /// Number of channels in a neighborhood, `n`.
     pub size: usize,
     /// `α`.
     pub alpha: f64,
@@ -48,7 +48,7 @@ pub(super) static SPEC: OpSpec = OpSpec {
 };
 
 impl Lrn {
-    /// The sum over the neighbourhood of each channel, `before` channels below it and the rest above.
+    /// Sums over the neighborhood of each channel: `before` channels below it and the rest above.
     fn neighbours(&self, x: &Tensor, before: usize) -> Result<Tensor> {
         let channels = x.dim(1)?;
         let padded = x.pad_with_zeros(1, before, self.size - 1 - before)?;
@@ -72,7 +72,7 @@ impl Op for Lrn {
     }
 
     fn shape(&self, x: &[&[usize]]) -> Result<Vec<usize>> {
-        ensure!(self.size > 0, "a neighbourhood needs 1 channel or more");
+        ensure!(self.size > 0, "size must be at least 1");
         Ok(maps(x)?.to_vec())
     }
 

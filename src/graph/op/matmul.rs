@@ -1,4 +1,4 @@
-//! The matrix product of two values.
+//! Batched matrix multiplication of two values.
 
 use super::spec::{Case, DefaultRule, Family, Inputs, OpSpec};
 use super::{Op, Saved};
@@ -6,7 +6,7 @@ use anyhow::{Result, ensure};
 use candle_core::Tensor;
 use std::sync::Arc;
 
-/// `(…, M, K)` times `(…, K, P)`, each matrix of one by that of the other; PyTorch's `matmul`.
+/// `(…, M, K)` times `(…, K, P)`, batched over the leading dimensions; PyTorch's `matmul`.
 #[derive(Debug)]
 pub struct Matmul;
 
@@ -14,7 +14,7 @@ pub(super) static SPEC: OpSpec = OpSpec {
     kind: "matmul",
     family: Family::Elementwise,
     torch: "x @ y",
-    note: "of the last two dimensions",
+    note: "over the last two dimensions",
     onnx: &["MatMul"],
     aten: &["matmul.default", "bmm.default"],
     aliases: &["bmm"],
@@ -40,9 +40,9 @@ impl Op for Matmul {
 
     fn shape(&self, x: &[&[usize]]) -> Result<Vec<usize>> {
         let [[a @ .., m, k], [b @ .., l, p]] = x else {
-            anyhow::bail!("it reads two values of (N, …, rows, columns), got {x:?}");
+            anyhow::bail!("expects two (N, …, rows, columns) inputs, got {x:?}");
         };
-        ensure!(!a.is_empty() && a == b && k == l, "no matrix product of {:?} and {:?}", x[0], x[1]);
+        ensure!(!a.is_empty() && a == b && k == l, "cannot multiply matrices of shape {:?} and {:?}", x[0], x[1]);
         Ok([a, &[*m, *p]].concat())
     }
 

@@ -10,10 +10,10 @@ use anyhow::Result;
 use candle_core::Tensor;
 use std::sync::Arc;
 
-/// The greatest value of each window; PyTorch's `MaxPool2d`.
+/// The maximum of each window; PyTorch's `MaxPool2d`.
 #[derive(Debug)]
 pub struct MaxPool {
-    /// The windows.
+    /// The pooling windows.
     pub pool: Pool2d,
 }
 

@@ -1,4 +1,4 @@
-//! The mean over some dimensions.
+//! The mean over dimensions.
 
 use super::argument::Argument;
 use super::spec::{Case, DefaultRule, Family, Inputs, OpSpec};
@@ -10,9 +10,9 @@ use std::sync::Arc;
 /// PyTorch's `mean(dim, keepdim)`.
 #[derive(Debug)]
 pub struct Mean {
-    /// The dimensions; not the batch.
+    /// The dimensions, without the batch.
     pub dims: Vec<usize>,
-    /// Whether they stay, with size 1.
+    /// Whether reduced dimensions are kept with size 1.
     pub keepdim: bool,
 }
 
@@ -20,7 +20,7 @@ pub(super) static SPEC: OpSpec = OpSpec {
     kind: "mean",
     family: Family::Pool,
     torch: "mean",
-    note: "over one dimension or a list",
+    note: "over one dimension or a list of them",
     onnx: &["ReduceMean"],
     aten: &["mean.dim"],
     aliases: &[],
@@ -36,7 +36,7 @@ pub(super) static SPEC: OpSpec = OpSpec {
 };
 
 impl Mean {
-    /// Elements in each mean of a value of this shape.
+    /// Number of elements per mean, for a value of this shape.
     fn count(&self, shape: &[usize]) -> f64 {
         self.dims.iter().map(|&d| shape[d]).product::<usize>() as f64
     }

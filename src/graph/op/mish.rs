@@ -1,4 +1,4 @@
-//! The self-regularized smooth rectifier.
+//! The self-regularized non-monotonic activation Mish.
 
 use super::formula::Formula;
 use super::spec::{Case, DefaultRule, Family, Inputs, OpSpec};

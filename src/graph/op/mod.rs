@@ -1,4 +1,4 @@
-//! Operations, one a file: how to compute it, its gradient, and what else is known of it. [`SPECS`] lists them.
+//! Operations, one per file: forward, gradient and description. [`SPECS`] lists them.
 
 mod adaptive_avg_pool;
 mod add;

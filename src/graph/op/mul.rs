@@ -1,4 +1,4 @@
-//! Products of values.
+//! Elementwise multiplication.
 
 use super::spec::{DefaultRule, Family, Inputs, OpSpec};
 use super::together::{drawn, together};
@@ -8,7 +8,7 @@ use anyhow::Result;
 use candle_core::Tensor;
 use std::sync::Arc;
 
-/// `x₁ · x₂ · …`: gates.
+/// `x₁ · x₂ · …`: gating.
 #[derive(Debug)]
 pub struct Mul;
 

@@ -1,4 +1,4 @@
-//! The normalization that a network expects of pictures.
+//! The input normalization of a network.
 
 use super::argument::Argument;
 use super::channels;
@@ -9,12 +9,12 @@ use anyhow::{Result, ensure};
 use candle_core::Tensor;
 use std::sync::Arc;
 
-/// `(x − mean) / std` for each channel: what the model was trained on.
+/// `(x − mean) / std` for each channel, as in the model's training.
 #[derive(Debug)]
 pub struct Normalize {
-    /// One number a channel, in `[0, 1]` pixel units.
+    /// Mean of each channel, for pixels in `[0, 1]`.
     pub mean: Vec<f64>,
-    /// One number a channel, in `[0, 1]` pixel units.
+    /// Standard deviation of each channel, for pixels in `[0, 1]`.
     pub std: Vec<f64>,
 }
 
@@ -22,7 +22,7 @@ pub(super) static SPEC: OpSpec = OpSpec {
     kind: "normalize",
     family: Family::Norm,
     torch: "Normalize",
-    note: "(x - mean) / std, a number for each channel",
+    note: "`(x - mean) / std` per channel",
     onnx: &[],
     aten: &[],
     aliases: &[],
@@ -32,7 +32,7 @@ pub(super) static SPEC: OpSpec = OpSpec {
         let (mean, std, channels) = (a.floats("mean")?, a.floats("std")?, channels(x)?);
         ensure!(
             mean.len() == channels && std.len() == channels && !std.contains(&0.0),
-            "it needs a mean and a standard deviation other than 0 for each of {channels} channels"
+            "expects a mean and a nonzero standard deviation for each of {channels} channels"
         );
         Ok(Arc::new(Normalize { mean, std }))
     },
@@ -61,15 +61,15 @@ impl Op for Normalize {
     }
 
     fn shape(&self, x: &[&[usize]]) -> Result<Vec<usize>> {
-        ensure!(x.len() == 1 && x[0].len() >= 2, "it reads one (N, C, …) value, got {x:?}");
+        ensure!(x.len() == 1 && x[0].len() >= 2, "expects one (N, C, …) input, got {x:?}");
         ensure!(
             self.mean.len() == x[0][1] && self.std.len() == x[0][1],
-            "{} channels need as many means and deviations, got {} and {}",
+            "expects one mean and one standard deviation for each of {} channels, got {} and {}",
             x[0][1],
             self.mean.len(),
             self.std.len()
         );
-        ensure!(self.std.iter().all(|&s| s > 0.0), "a standard deviation must be positive");
+        ensure!(self.std.iter().all(|&s| s > 0.0), "standard deviations must be positive");
         Ok(x[0].to_vec())
     }
 

@@ -1,4 +1,4 @@
-//! What an operation computes, forward and back.
+//! The interface of operations: shapes, forward and VJPs.
 
 use super::in_training::{Dropped, Tracked};
 use super::pattern::Pattern;
@@ -9,25 +9,27 @@ use candle_core::Tensor;
 use std::fmt::Debug;
 use std::sync::Arc;
 
-/// What a node computes. Values are `(N, …)` tensors; every operation works for any `N ≥ 1` and for f32 and f64.
+/// The computation of a node. Values are `(N, …)` tensors; every operation supports any `N ≥ 1`, in f32 and f64.
 pub trait Op: Debug + Send + Sync {
-    /// What is known of its kind.
+    /// The description of its kind.
     fn spec(&self) -> &'static OpSpec;
 
-    /// What selectors and scripts call its kind.
+    /// The name of its kind in selectors and scripts.
     fn kind(&self) -> &'static str {
         self.spec().kind
     }
 
-    /// The shape of the value for inputs of these shapes, or why they do not fit.
+    /// The shape of the value for inputs of these shapes.
+    ///
+    /// Errors if the operation does not accept them.
     fn shape(&self, x: &[&[usize]]) -> Result<Vec<usize>>;
 
-    /// The parameters it needs, by their names within the node: `weight`, `bias`, …
+    /// Its parameters, by their names within the node: `weight`, `bias`, …
     fn params(&self) -> Vec<Parameter> {
         vec![]
     }
 
-    /// What it is to a fused run, for a first input of this shape.
+    /// How a fused run computes it, given the shape of the first input.
     fn pattern(&self, _x: &[usize]) -> Pattern {
         Pattern::Other
     }
@@ -38,17 +40,17 @@ pub trait Op: Debug + Send + Sync {
     /// `dyᵀ · ∂y/∂xᵢ`, of the shape of `x[i]`.
     fn vjp(&self, at: &dyn Saved, w: &[Tensor], dy: &Tensor, i: usize) -> Result<Tensor>;
 
-    /// `dyᵀ · ∂y/∂w` for each parameter, summed over the batch; those that are not trained may be left as zeros.
+    /// `dyᵀ · ∂y/∂w` for each parameter, summed over the batch; zeros for parameters that are not trained are allowed.
     fn vjp_params(&self, _at: &dyn Saved, _w: &[Tensor], _dy: &Tensor) -> Result<Vec<Tensor>> {
         Ok(vec![])
     }
 
-    /// A pool with the same windows that takes their mean.
+    /// For pools: average pooling with the same windows.
     fn mean(&self) -> Option<Arc<dyn Op>> {
         None
     }
 
-    /// The operation as it is in training, where that is another one.
+    /// The operation in training mode, if it differs.
     fn in_training(&self) -> Option<Arc<dyn Op>> {
         None
     }
@@ -58,18 +60,18 @@ pub trait Op: Debug + Send + Sync {
         None
     }
 
-    /// What training drops of its value, if it does.
+    /// Its dropout, if it has any.
     fn dropout(&self) -> Option<Dropped> {
         None
     }
 
-    /// The same operation with a bias, for those that may have one.
+    /// The same operation with a bias, if it can have one.
     fn with_bias(&self) -> Option<Arc<dyn Op>> {
         None
     }
 }
 
-/// What a run left for the way back: the values that an operation read and gave.
+/// The values that a run saved for the backward pass: an operation's inputs and its output.
 pub trait Saved {
     /// Number of inputs.
     fn reads(&self) -> usize;
@@ -77,30 +79,30 @@ pub trait Saved {
     /// The value of input `i`.
     ///
     /// # Panics
-    /// Where there is no such input.
+    /// If there is no such input.
     fn x(&self, i: usize) -> Result<&Tensor>;
 
     /// The shape of input `i`.
     ///
     /// # Panics
-    /// Where there is no such input.
+    /// If there is no such input.
     fn dims(&self, i: usize) -> Result<Vec<usize>>;
 
-    /// The value given.
+    /// The output.
     fn y(&self) -> Result<&Tensor>;
 
-    /// A value that is positive where the first input is: all that a ReLU needs. Fused runs keep only a ReLU's output.
+    /// A value with the sign of the first input, which is all that a ReLU needs: fused runs keep only a ReLU's output.
     fn sign(&self) -> Result<&Tensor> {
         self.x(0)
     }
 }
 
-/// Values at hand.
+/// Saved values that are held directly.
 #[derive(Clone, Debug)]
 pub struct Values {
     /// The inputs.
     pub x: Vec<Tensor>,
-    /// The value given.
+    /// The output.
     pub y: Tensor,
 }
 
@@ -122,24 +124,24 @@ impl Saved for Values {
     }
 }
 
-/// A parameter that training changes.
+/// A trained parameter.
 pub(super) fn trained(name: &str, shape: &[usize]) -> Parameter {
     Parameter { name: name.into(), shape: shape.to_vec(), trained: true }
 }
 
-/// Dimension 1 of the first value that is read.
+/// The number of channels, dimension 1, of the first input.
 pub(super) fn channels(x: &[&[usize]]) -> Result<usize> {
-    x.first().and_then(|shape| shape.get(1)).copied().context("it reads a value without channels")
+    x.first().and_then(|shape| shape.get(1)).copied().context("expects an input with channels")
 }
 
-/// The `(N, C, H, W)` of the only input.
+/// The `(N, C, H, W)` shape of the only input.
 pub(super) fn maps(x: &[&[usize]]) -> Result<[usize; 4]> {
-    ensure!(x.len() == 1 && x[0].len() == 4, "it reads one (N, C, H, W) value, got {x:?}");
+    ensure!(x.len() == 1 && x[0].len() == 4, "expects one (N, C, H, W) input, got {x:?}");
     Ok([x[0][0], x[0][1], x[0][2], x[0][3]])
 }
 
-/// The sum over all but channels, of `(N, C, …)` with a dimension or more behind them.
+/// The sum over all dimensions but channels of `(N, C, …)` with rank 3 or more.
 pub(super) fn sum_by_channel(x: &Tensor) -> Result<Tensor> {
-    // One dimension after another: summing over all at once, candle leaves its fast path.
+    // One dimension after another: summing over all at once falls off candle's fast path.
     Ok(x.flatten_from(2)?.sum(2)?.sum(0)?)
 }

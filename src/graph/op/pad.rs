@@ -1,4 +1,4 @@
-//! Zeros around a dimension.
+//! Zero padding along a dimension.
 
 use super::argument::Argument;
 use super::spec::{DefaultRule, Family, Inputs, OpSpec};
@@ -8,14 +8,14 @@ use candle_core::Tensor;
 use gradscope_engine::StridedSlice;
 use std::sync::Arc;
 
-/// Zeros before and behind one dimension.
+/// Zeros before and after one dimension; PyTorch's `pad`.
 #[derive(Debug)]
 pub struct Pad {
-    /// Which dimension; 0 is the batch and cannot be padded.
+    /// The dimension, other than the batch.
     pub dim: usize,
-    /// Zeros before.
+    /// Number of zeros before.
     pub before: usize,
-    /// Zeros behind.
+    /// Number of zeros after.
     pub after: usize,
 }
 
@@ -23,7 +23,7 @@ pub(super) static SPEC: OpSpec = OpSpec {
     kind: "pad",
     family: Family::Shape,
     torch: "pad",
-    note: "zeros in one dimension",
+    note: "zeros along one dimension",
     onnx: &["Pad"],
     aten: &["constant_pad_nd.default"],
     aliases: &[],
@@ -51,7 +51,7 @@ impl Op for Pad {
     }
 
     fn shape(&self, x: &[&[usize]]) -> Result<Vec<usize>> {
-        ensure!(self.dim > 0 && self.dim < x[0].len(), "no dimension {} to pad in {:?}", self.dim, x[0]);
+        ensure!(self.dim > 0 && self.dim < x[0].len(), "cannot pad dimension {} of {:?}", self.dim, x[0]);
         let mut shape = x[0].to_vec();
         shape[self.dim] += self.before + self.after;
         Ok(shape)

@@ -1,4 +1,4 @@
-//! A parameter that is a value by itself.
+//! Parameters that are nodes by themselves.
 
 use super::argument::Argument;
 use super::spec::{Case, DefaultRule, Family, Inputs, OpSpec};
@@ -9,10 +9,10 @@ use anyhow::{Result, ensure};
 use candle_core::Tensor;
 use std::sync::Arc;
 
-/// A class token, position embeddings, a layer scale: the same for every picture. Its name is the node's own.
+/// A class token, position embedding or layer scale: the same for every picture. Its name is that of the node.
 #[derive(Clone, Debug)]
 pub struct Parameter {
-    /// Its shape, `(1, …)`.
+    /// The shape, `(1, …)`.
     pub shape: Vec<usize>,
 }
 
@@ -20,7 +20,7 @@ pub(super) static SPEC: OpSpec = OpSpec {
     kind: "parameter",
     family: Family::Input,
     torch: "Parameter",
-    note: "a class token, position embeddings; its shape behind the batch, its name the layer's",
+    note: "such as a class token or position embeddings; `shape` excludes the batch",
     onnx: &[],
     aten: &[],
     aliases: &[],
@@ -38,7 +38,7 @@ impl Op for Parameter {
     }
 
     fn shape(&self, _: &[&[usize]]) -> Result<Vec<usize>> {
-        ensure!(self.shape.iter().all(|&n| n > 0), "a parameter needs sizes of 1 or more, got {:?}", self.shape);
+        ensure!(self.shape.iter().all(|&n| n > 0), "the sizes of a parameter must be positive, got {:?}", self.shape);
         Ok(self.shape.clone())
     }
 
@@ -51,7 +51,7 @@ impl Op for Parameter {
     }
 
     fn vjp(&self, _: &dyn Saved, _: &[Tensor], _: &Tensor, _: usize) -> Result<Tensor> {
-        anyhow::bail!("a parameter reads no value")
+        anyhow::bail!("a parameter has no inputs")
     }
 
     fn vjp_params(&self, _: &dyn Saved, _: &[Tensor], dy: &Tensor) -> Result<Vec<Tensor>> {

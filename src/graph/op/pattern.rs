@@ -1,37 +1,37 @@
-//! What a fused run has to know of an operation.
+//! How fused runs classify operations.
 
 use crate::backend::{Conv2d, Pool2d};
 use gradscope_engine::{Activation, StridedSlice};
 
-/// What a fused run has to know of an operation; it computes the others one by one.
+/// How a fused run computes an operation. Those it does not know run by themselves.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub enum Pattern {
-    /// A convolution with these strides.
+    /// A convolution with this stride, padding, dilation and groups.
     Conv(Conv2d),
     /// `x wᵀ + b`.
     Linear,
-    /// A factor and a summand a channel.
+    /// A scale and shift per channel.
     Affine,
-    /// The same of batch normalization in training: by the batch's own statistics, with this added to the variance.
+    /// Batch normalization in training, with this ε.
     BatchNorm(f64),
-    /// Times a mask that is drawn for each batch.
+    /// Multiplication by a mask that is drawn for each batch.
     Mask,
-    /// A function of each number alone.
+    /// An elementwise function.
     Activation(Activation),
-    /// The greatest of each window.
+    /// Max pooling.
     Max(Pool2d),
-    /// The mean of each window, its padding included or not.
+    /// Average pooling, and whether padding counts.
     Mean(Pool2d, bool),
-    /// A sum of values.
+    /// Elementwise addition.
     Add,
-    /// Channels one behind the other.
+    /// Concatenation of channels.
     Concat,
-    /// Some pixels, among channels of zeros.
+    /// A strided slice, padded with zero channels.
     Pick(StridedSlice),
     /// `(N, …)` to `(N, features)`.
     Flatten,
-    /// The value that it reads.
+    /// The identity.
     Same,
-    /// Anything else.
+    /// Any other operation.
     Other,
 }

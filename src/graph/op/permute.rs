@@ -1,4 +1,4 @@
-//! Dimensions in another order.
+//! Permuting dimensions.
 
 use super::argument::Argument;
 use super::spec::{Case, DefaultRule, Family, Inputs, OpSpec};
@@ -7,7 +7,7 @@ use anyhow::{Result, ensure};
 use candle_core::Tensor;
 use std::sync::Arc;
 
-/// PyTorch's `permute(dims)`: dimension `i` of the value is dimension `dims[i]` of what was read; the batch stays first.
+/// PyTorch's `permute(dims)`: dimension `i` of the value is dimension `dims[i]` of the input; the batch stays first.
 #[derive(Debug)]
 pub struct Permute {
     /// All dimensions, 0 first.
@@ -18,7 +18,7 @@ pub(super) static SPEC: OpSpec = OpSpec {
     kind: "permute",
     family: Family::Shape,
     torch: "permute",
-    note: "all dimensions, the batch first",
+    note: "`dims` lists all dimensions, the batch first",
     onnx: &[],
     aten: &["permute.default"],
     aliases: &[],
@@ -42,7 +42,7 @@ impl Op for Permute {
         let mut sorted = self.dims.clone();
         sorted.sort_unstable();
         let fits = sorted.iter().copied().eq(0..x[0].len()) && self.dims.first() == Some(&0);
-        ensure!(fits, "it needs each of {} dimensions once, 0 first, got {:?}", x[0].len(), self.dims);
+        ensure!(fits, "expects each of {} dimensions once, 0 first, got {:?}", x[0].len(), self.dims);
         Ok(self.dims.iter().map(|&d| x[0][d]).collect())
     }
 

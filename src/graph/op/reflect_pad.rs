@@ -1,4 +1,4 @@
-//! Mirrored borders.
+//! Reflection padding.
 
 use super::argument::Argument;
 use super::spec::{DefaultRule, Family, Inputs, OpSpec};
@@ -7,13 +7,13 @@ use anyhow::{Result, ensure};
 use candle_core::Tensor;
 use std::sync::Arc;
 
-/// Rows and columns around a map, mirrored at its borders, which are not repeated; PyTorch's `ReflectionPad2d`. Of a map no
-/// larger than its padding, which PyTorch refuses, they go back and forth as NumPy's `reflect` does.
+/// Rows and columns around a map, mirrored at its borders without repeating them; PyTorch's `ReflectionPad2d`. For a map no
+/// larger than its padding, which PyTorch rejects, reflections repeat as in NumPy's `reflect` mode.
 #[derive(Debug)]
 pub struct ReflectPad {
-    /// Rows above and below.
+    /// Rows added at top and bottom.
     pub rows: usize,
-    /// Columns left and right.
+    /// Columns added at left and right.
     pub columns: usize,
 }
 
@@ -21,7 +21,7 @@ pub(super) static SPEC: OpSpec = OpSpec {
     kind: "reflect_pad",
     family: Family::Shape,
     torch: "ReflectionPad2d",
-    note: "also of maps no larger than the padding",
+    note: "also for maps no larger than the padding",
     onnx: &[],
     aten: &["reflection_pad2d.default"],
     aliases: &[],
@@ -47,7 +47,7 @@ impl Op for ReflectPad {
 
     fn shape(&self, x: &[&[usize]]) -> Result<Vec<usize>> {
         let [n, c, h, w] = maps(x)?;
-        ensure!(h > 0 && w > 0, "a map of {h}x{w} has nothing to mirror");
+        ensure!(h > 0 && w > 0, "cannot reflect an empty map of {h}x{w}");
         Ok(vec![n, c, h + 2 * self.rows, w + 2 * self.columns])
     }
 
@@ -64,7 +64,7 @@ impl Op for ReflectPad {
     }
 }
 
-/// Which place of a dimension stands at each place of the padded one.
+/// The source index of each position of the padded dimension.
 fn mirrored(x: &Tensor, dim: usize, pad: usize) -> Result<Tensor> {
     let (size, pad) = (x.dim(dim)? as i64, pad as i64);
     let period = (2 * size - 2).max(1);

@@ -1,4 +1,4 @@
-//! The rectifier.
+//! The rectified linear unit.
 
 use super::spec::{DefaultRule, Family, Inputs, OpSpec};
 use super::{Case, Op, Pattern, Saved};

@@ -1,4 +1,4 @@
-//! The rectifier with an upper bound.
+//! ReLU with an upper bound of 6.
 
 use super::formula::Formula;
 use super::spec::{Case, DefaultRule, Family, Inputs, OpSpec};

@@ -1,4 +1,4 @@
-//! Other dimensions for the same numbers.
+//! Reshaping.
 
 use super::argument::Argument;
 use super::spec::{DefaultRule, Family, Inputs, OpSpec};
@@ -11,7 +11,7 @@ use std::sync::Arc;
 /// `(N, …)` to `(N, dims…)`; PyTorch's `view`.
 #[derive(Debug)]
 pub struct Reshape {
-    /// Sizes behind the batch; `None`, once at most, is what is left.
+    /// Sizes without the batch; `None`, at most once, is inferred.
     pub dims: Vec<Option<usize>>,
 }
 
@@ -19,7 +19,7 @@ pub(super) static SPEC: OpSpec = OpSpec {
     kind: "reshape",
     family: Family::Shape,
     torch: "view",
-    note: "sizes behind the batch; one may be -1, what is left",
+    note: "sizes without the batch; one may be -1, which is inferred",
     onnx: &["Reshape"],
     aten: &["view.default", "reshape.default"],
     aliases: &[],
@@ -36,7 +36,7 @@ pub(super) static SPEC: OpSpec = OpSpec {
 };
 
 impl Reshape {
-    /// `[16, -1]`, as scripts have it.
+    /// `[16, -1]`, as in scripts.
     fn text(&self) -> String {
         let dims: Vec<_> = self.dims.iter().map(|d| d.map_or_else(|| "-1".into(), |d| d.to_string())).collect();
         format!("[{}]", dims.join(", "))
@@ -55,9 +55,9 @@ impl Op for Reshape {
         let fits = match open {
             0 => known == values,
             1 => known > 0 && values.is_multiple_of(known),
-            _ => bail!("only one size of a reshape can be left open, got {open}"),
+            _ => bail!("only one size can be inferred, got {open}"),
         };
-        ensure!(fits, "{values} values cannot have the shape {}", self.text());
+        ensure!(fits, "cannot reshape {values} elements to {}", self.text());
         let dims = self.dims.iter().map(|d| d.unwrap_or_else(|| values / known.max(1)));
         Ok(std::iter::once(x[0][0]).chain(dims).collect())
     }

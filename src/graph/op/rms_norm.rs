@@ -14,9 +14,9 @@ use std::sync::Arc;
 pub struct RmsNorm {
     /// Size of the last dimension.
     pub features: usize,
-    /// Added to the mean square.
+    /// ε, added to the mean square.
     pub epsilon: f64,
-    /// Whether there is γ.
+    /// Whether it has γ.
     pub affine: bool,
 }
 

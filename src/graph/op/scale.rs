@@ -1,4 +1,4 @@
-//! A value times a number, plus a number.
+//! Scaling and shifting by constants.
 
 use super::argument::Argument;
 use super::spec::{Case, DefaultRule, Family, Inputs, OpSpec};
@@ -10,9 +10,9 @@ use std::sync::Arc;
 /// `factor · x + shift`.
 #[derive(Clone, Copy, Debug)]
 pub struct Scale {
-    /// The factor.
+    /// The scale.
     pub factor: f64,
-    /// What is added.
+    /// The shift.
     pub shift: f64,
 }
 

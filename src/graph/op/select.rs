@@ -1,4 +1,4 @@
-//! One index of a dimension.
+//! Selecting one index of a dimension.
 
 use super::argument::Argument;
 use super::spec::{Case, DefaultRule, Family, Inputs, OpSpec};
@@ -7,12 +7,12 @@ use anyhow::{Context, Result};
 use candle_core::Tensor;
 use std::sync::Arc;
 
-/// PyTorch's `select(dim, index)`, `x[:, index]`: the dimension goes.
+/// PyTorch's `select(dim, index)`, `x[:, index]`; removes the dimension.
 #[derive(Debug)]
 pub struct Select {
-    /// Which dimension; not the batch.
+    /// The dimension, other than the batch.
     pub dim: usize,
-    /// Which index; negative ones count from the end.
+    /// The index; negative ones count from the end.
     pub index: i64,
 }
 
@@ -20,7 +20,7 @@ pub(super) static SPEC: OpSpec = OpSpec {
     kind: "select",
     family: Family::Shape,
     torch: "select",
-    note: "the dimension goes",
+    note: "removes the dimension",
     onnx: &[],
     aten: &["select.int"],
     aliases: &[],
@@ -38,12 +38,12 @@ pub(super) static SPEC: OpSpec = OpSpec {
 };
 
 impl Select {
-    /// The index, counted from the start, in a value of this shape.
+    /// The index counted from the start, for a value of this shape.
     fn place(&self, shape: &[usize]) -> Result<usize> {
         let size = *shape.get(self.dim).with_context(|| format!("no dimension {} in {shape:?}", self.dim))?;
         let place = if self.index < 0 { self.index.saturating_add(size as i64) } else { self.index };
         let place = usize::try_from(place).ok().filter(|&i| i < size);
-        place.with_context(|| format!("no index {} in a dimension of {size}", self.index))
+        place.with_context(|| format!("index {} is out of range for a dimension of {size}", self.index))
     }
 }
 

@@ -1,4 +1,4 @@
-//! The sine as an activation.
+//! The sine activation.
 
 use super::spec::{DefaultRule, Family, Inputs, OpSpec};
 use super::{Case, Op, Saved};
@@ -6,7 +6,7 @@ use anyhow::Result;
 use candle_core::Tensor;
 use std::sync::Arc;
 
-/// The sine: the activation of networks of waves (Sitzmann et al. 2020, arXiv:2006.09661).
+/// `sin x`: the activation of SIREN (Sitzmann et al. 2020, arXiv:2006.09661).
 #[derive(Debug)]
 pub struct Sin;
 

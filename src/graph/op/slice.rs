@@ -1,4 +1,4 @@
-//! Part of a dimension.
+//! Slicing a dimension.
 
 use super::argument::Argument;
 use super::spec::{DefaultRule, Family, Inputs, OpSpec};
@@ -8,16 +8,16 @@ use candle_core::Tensor;
 use gradscope_engine::StridedSlice;
 use std::sync::Arc;
 
-/// `start, start + step, … < end` of one dimension; PyTorch's `x[:, :, start:end:step]`.
+/// Indices `start, start + step, … < end` of one dimension; PyTorch's `x[:, :, start:end:step]`.
 #[derive(Debug)]
 pub struct Slice {
-    /// Which dimension; 0 is the batch and cannot be sliced.
+    /// The dimension, other than the batch.
     pub dim: usize,
     /// First index; negative ones count from the end.
     pub start: i64,
-    /// Index behind the last, negative ones counted from the end; `None` is the end, whatever the size.
+    /// Index after the last, negative ones counting from the end; `None` is the end, whatever the size.
     pub end: Option<i64>,
-    /// Distance of indices, 1 or more.
+    /// Step between indices, 1 or more.
     pub step: usize,
 }
 
@@ -25,7 +25,7 @@ pub(super) static SPEC: OpSpec = OpSpec {
     kind: "slice",
     family: Family::Shape,
     torch: "x[:, :, start:end:step]",
-    note: "without end up to the end of any picture",
+    note: "without `end`, up to the end",
     onnx: &["Slice"],
     aten: &["slice.Tensor"],
     aliases: &[],
@@ -47,7 +47,7 @@ pub(super) static SPEC: OpSpec = OpSpec {
         let size = map[dim];
         let start = d.between(0, size - 1);
         let end = d.between(start + 1, size);
-        // Counted from the end, or open, half of the time.
+        // Half of the time open or counted from the end.
         let mut place = |at: usize| if d.coin() { at as i64 - size as i64 } else { at as i64 };
         let (start, end) = (place(start), Some(place(end)).filter(|&end| end != 0));
         let end = if d.coin() { end } else { None };
@@ -56,20 +56,20 @@ pub(super) static SPEC: OpSpec = OpSpec {
 };
 
 impl Slice {
-    /// First index and the one behind the last, in a dimension of `size`.
+    /// The first index and the one after the last, in a dimension of `size`.
     fn range(&self, size: usize) -> std::ops::Range<usize> {
         let place = |n: i64| if n < 0 { n.saturating_add(size as i64) } else { n }.clamp(0, size as i64) as usize;
         place(self.start)..self.end.map_or(size, place)
     }
 
-    /// The indices that are taken of `x`.
+    /// The selected indices of `x`.
     fn places(&self, x: &Tensor) -> Result<Tensor> {
         let range = self.range(x.dim(self.dim)?);
         let places: Vec<_> = (range.start as u32..range.end as u32).step_by(self.step).collect();
         Ok(Tensor::new(places, x.device())?)
     }
 
-    /// `1:-1:2`, as Python has it.
+    /// `1:-1:2`, as in Python.
     fn text(&self) -> String {
         format!("{}:{}:{}", self.start, self.end.map_or_else(String::new, |end| end.to_string()), self.step)
     }
@@ -92,11 +92,11 @@ impl Op for Slice {
 
     fn shape(&self, x: &[&[usize]]) -> Result<Vec<usize>> {
         let Some(&size) = x[0].get(self.dim).filter(|_| self.dim > 0) else {
-            bail!("no dimension {} to slice in {:?}; the batch stays whole", self.dim, x[0]);
+            bail!("cannot slice dimension {} of {:?}; the batch cannot be sliced", self.dim, x[0]);
         };
-        ensure!(self.step > 0, "the step of a slice is 1 or more, got 0");
+        ensure!(self.step > 0, "the step of a slice must be at least 1, got 0");
         let range = self.range(size);
-        ensure!(!range.is_empty(), "{} takes nothing of dimension {} of {:?}", self.text(), self.dim, x[0]);
+        ensure!(!range.is_empty(), "{} selects nothing from dimension {} of {:?}", self.text(), self.dim, x[0]);
         let mut shape = x[0].to_vec();
         shape[self.dim] = range.len().div_ceil(self.step);
         Ok(shape)

@@ -1,4 +1,4 @@
-//! Probabilities of scores.
+//! Softmax.
 
 use super::argument::Argument;
 use super::over_dim::{drawn, same_shape};
@@ -8,15 +8,15 @@ use anyhow::Result;
 use candle_core::Tensor;
 use std::sync::Arc;
 
-/// `pᵢ = eˣⁱ / Σ eˣʲ`.
+/// `pᵢ = eˣⁱ / Σ eˣʲ` along a dimension; PyTorch's `Softmax`.
 #[derive(Clone, Copy, Debug)]
 pub struct Softmax {
-    /// The dimension that is summed over; not the batch.
+    /// The dimension to normalize over, other than the batch.
     pub dim: usize,
 }
 
 impl Default for Softmax {
-    /// Over classes.
+    /// Over channels.
     fn default() -> Self {
         Self { dim: 1 }
     }

@@ -1,4 +1,4 @@
-//! The smooth rectifier.
+//! A smooth approximation of ReLU.
 
 use super::formula::Formula;
 use super::spec::{Case, DefaultRule, Family, Inputs, OpSpec};

@@ -1,5 +1,5 @@
-//! What is known of a kind of operation besides how to compute it. Builder functions of architectures, selectors, importers,
-//! documentation and tests are derived from it.
+//! The description of a kind of operation. Builder functions of architectures, selectors, importers, documentation and tests
+//! are derived from it.
 
 use super::argument::{Argument, DefaultValue};
 use super::attribute::{Attribute, Attributes};
@@ -12,68 +12,68 @@ use std::sync::Arc;
 
 /// A kind of operation.
 pub struct OpSpec {
-    /// What scripts and selectors call it: `conv`.
+    /// Its name in scripts and selectors: `conv`.
     pub kind: &'static str,
-    /// What it does, roughly; selectors know families, too.
+    /// Its family, which selectors accept too.
     pub family: Family,
     /// PyTorch's module or function: `Conv2d`.
     pub torch: &'static str,
-    /// What has to be said besides, for documentation.
+    /// A remark for the documentation.
     pub note: &'static str,
     /// ONNX operators: `Conv`.
     pub onnx: &'static [&'static str],
     /// ATen operators, as `torch.export` names them: `conv2d.default`.
     pub aten: &'static [&'static str],
-    /// What else it is called by libraries and papers.
+    /// Other names in libraries and papers.
     pub aliases: &'static [&'static str],
-    /// Which values it reads.
+    /// The inputs that it takes.
     pub inputs: Inputs,
-    /// What it is built from: first what scripts give by place, then the options.
+    /// Its arguments: positional ones first, then options.
     pub arguments: &'static [Argument],
-    /// Builds one that reads values of these shapes, `(1, …)` each.
+    /// Builds an operation for inputs of these shapes, `(1, …)` each.
     pub build: Build,
-    /// The arguments that the shapes of its parameters tell, as a state dict has them; none: no shape tells any.
+    /// Infers arguments from the shapes of its parameters, as in a state dict; `None` if they determine none.
     pub from_shapes: Option<FromShapes>,
-    /// What becomes of relevance where no rule is given.
+    /// How relevance propagates without a rule.
     pub relevance: DefaultRule,
     /// Draws a test case.
     pub draw: fn(&mut Draw) -> Case,
 }
 
-/// Shapes of a layer's parameters: `weight`, `bias`, …
+/// Shapes of a layer's parameters, by name: `weight`, `bias`, …
 pub type Shapes = BTreeMap<String, Vec<usize>>;
 
-/// From arguments and the shapes of what is read to an operation.
+/// Builds an operation from arguments and the shapes of its inputs.
 pub type Build = fn(&Attributes, &[&[usize]]) -> Result<Arc<dyn Op>>;
 
-/// From the shapes of parameters to arguments.
+/// Infers arguments from the shapes of parameters.
 pub type FromShapes = fn(&Shapes) -> Result<Vec<(&'static str, Attribute)>>;
 
-/// What operations have in common.
+/// Families of operations.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Family {
-    /// Where values enter: the input, parameters, constants.
+    /// Sources: the input, parameters, constants.
     Input,
     /// Sums of products with weights: convolutions and `linear`. zennit's `AnyLinear`.
     AnyLinear,
     /// Normalizations.
     Norm,
-    /// Functions of each number alone.
+    /// Elementwise functions of one input.
     Activation,
-    /// Windows to their mean or maximum.
+    /// Pooling.
     Pool,
-    /// Arithmetic of several values.
+    /// Elementwise arithmetic of several inputs.
     Elementwise,
-    /// What moves numbers and changes none.
+    /// Operations that move elements without changing them.
     Shape,
-    /// Scores to probabilities.
+    /// Softmax and log-softmax.
     Softmax,
-    /// What only training changes.
+    /// Operations that act only in training.
     Dropout,
 }
 
 impl Family {
-    /// All of them.
+    /// All families.
     pub const ALL: [Self; 9] = [
         Self::Input,
         Self::AnyLinear,
@@ -86,7 +86,7 @@ impl Family {
         Self::Dropout,
     ];
 
-    /// As selectors write it.
+    /// Its name in selectors.
     pub fn name(self) -> &'static str {
         match self {
             Self::Input => "input",
@@ -102,14 +102,14 @@ impl Family {
     }
 }
 
-/// The values that an operation reads.
+/// The inputs of an operation.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Inputs {
-    /// None: the input itself.
+    /// None: the input node.
     None,
-    /// None: a value beside the input, the same for all of a batch. Scripts write it behind any node of the network.
+    /// None: a value that is the same for the whole batch. Scripts call it on any node of the network.
     Beside,
-    /// One.
+    /// One input.
     One,
     /// Two or more: `x.add("name", y)`.
     Two,
@@ -117,49 +117,49 @@ pub enum Inputs {
     Many,
 }
 
-/// One operation with the shapes of what it reads.
+/// An operation with the shapes of its inputs.
 #[derive(Clone, Debug)]
 pub struct Case {
     /// The operation.
     pub op: Arc<dyn Op>,
-    /// `(N, …)` of each input.
+    /// The shape `(N, …)` of each input.
     pub inputs: Vec<Vec<usize>>,
 }
 
 impl Case {
-    /// A case of these shapes.
+    /// A case with these input shapes.
     pub fn new(op: impl Op + 'static, inputs: &[&[usize]]) -> Self {
         Self { op: Arc::new(op), inputs: inputs.iter().map(|s| s.to_vec()).collect() }
     }
 }
 
-/// What becomes of relevance at an operation for which a composite has no rule.
+/// How relevance propagates through an operation for which a composite has no rule.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum DefaultRule {
-    /// It goes on as it is: LRP's identity rule.
+    /// Unchanged: LRP's identity rule.
     Pass,
-    /// The inputs share it by what each contributed: LRP-ε.
+    /// In proportion to each input's contribution: LRP-ε.
     Share,
-    /// It follows the numbers that are moved or chosen: the gradient conserves it.
+    /// With the elements that are moved or selected: the gradient conserves it.
     Move,
-    /// None of these conserves it: a composite needs a rule. Without one it goes where the gradient goes.
+    /// As the gradient, which does not conserve it: a composite needs a rule.
     Gradient,
 }
 
-/// The sizes of a weight, as many as its kind has.
+/// The sizes of `weight`, which must have rank `N`.
 pub(super) fn weight<const N: usize>(shapes: &Shapes) -> Result<[usize; N]> {
-    let sizes = shapes.get("weight").context("it has no weight")?;
+    let sizes = shapes.get("weight").context("there is no weight")?;
     let count = sizes.len();
-    sizes[..].try_into().with_context(|| format!("its weight has {count} dimensions instead of {N}"))
+    sizes[..].try_into().with_context(|| format!("expects a weight of rank {N}, got rank {count}"))
 }
 
-/// A height and a width.
+/// `[height, width]`.
 pub(super) fn pair(h: usize, w: usize) -> Attribute {
     Attribute::List(vec![Attribute::Int(h as i64), Attribute::Int(w as i64)])
 }
 
 impl OpSpec {
-    /// All its names: the kind, PyTorch's, ONNX's, ATen's and others.
+    /// All its names: the kind, and those of PyTorch, ONNX, ATen and others.
     pub fn names(&self) -> impl Iterator<Item = &'static str> {
         let aten = self.aten.iter().map(|name| name.split('.').next().unwrap_or_default().trim_matches('_'));
         let torch = Some(self.torch).filter(|name| name.chars().all(char::is_alphanumeric) && !name.is_empty());
@@ -167,19 +167,19 @@ impl OpSpec {
         all.chain(self.aliases.iter().copied())
     }
 
-    /// The arguments that scripts give by place.
+    /// The positional arguments.
     pub fn positional(&self) -> &'static [Argument] {
         &self.arguments[..self.arguments.iter().take_while(|a| a.by_place).count()]
     }
 
-    /// The arguments that scripts give in a map.
+    /// The options, which scripts pass in a map.
     pub fn options(&self) -> &'static [Argument] {
         &self.arguments[self.positional().len()..]
     }
 
-    /// Builds one that reads values of these shapes, from named arguments.
+    /// Builds an operation for inputs of these shapes from named arguments.
     ///
-    /// Errors name the argument that is missing, unknown or of another type.
+    /// Errors name the argument that is missing, unknown or of the wrong type.
     pub fn build(
         &'static self,
         given: impl IntoIterator<Item = (String, Attribute)>,
@@ -188,7 +188,7 @@ impl OpSpec {
         (self.build)(&Attributes::new(self.kind, self.arguments, given)?, x)
     }
 
-    /// How a script calls it: `x.conv(name, out_channels, kernel_size, #{})`.
+    /// Its signature in scripts: `x.conv(name, out_channels, kernel_size, #{})`.
     pub fn call(&self) -> String {
         let first = match self.inputs {
             Inputs::Many => vec!["name", "[x, y]"],
@@ -208,7 +208,7 @@ impl fmt::Debug for OpSpec {
     }
 }
 
-/// The table of all operations that scripts can build, in Markdown: how they are called, PyTorch's name, options, ONNX's names.
+/// A Markdown table of the operations that scripts can build: signature, PyTorch's name, options, family, and ONNX's names.
 pub fn table(specs: &[&OpSpec]) -> String {
     let code = |text: &str| if text.is_empty() { String::new() } else { format!("`{text}`") };
     let option = |a: &Argument| match a.default {

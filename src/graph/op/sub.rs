@@ -1,4 +1,4 @@
-//! Differences of values.
+//! Elementwise subtraction.
 
 use super::spec::{DefaultRule, Family, Inputs, OpSpec};
 use super::together::{drawn, together};

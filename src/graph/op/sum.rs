@@ -1,4 +1,4 @@
-//! The sum over some dimensions.
+//! The sum over dimensions.
 
 use super::argument::Argument;
 use super::spec::{Case, DefaultRule, Family, Inputs, OpSpec};
@@ -10,9 +10,9 @@ use std::sync::Arc;
 /// PyTorch's `sum(dim, keepdim)`.
 #[derive(Debug)]
 pub struct Sum {
-    /// The dimensions; not the batch.
+    /// The dimensions, without the batch.
     pub dims: Vec<usize>,
-    /// Whether they stay, with size 1.
+    /// Whether reduced dimensions are kept with size 1.
     pub keepdim: bool,
 }
 
@@ -20,7 +20,7 @@ pub(super) static SPEC: OpSpec = OpSpec {
     kind: "sum",
     family: Family::Elementwise,
     torch: "sum",
-    note: "over one dimension or a list",
+    note: "over one dimension or a list of them",
     onnx: &["ReduceSum"],
     aten: &["sum.dim_IntList"],
     aliases: &[],

@@ -1,4 +1,4 @@
-//! Values that are computed with element by element.
+//! Elementwise operations of several inputs.
 
 use super::draw::Draw;
 use super::operation::Op;
@@ -6,13 +6,13 @@ use super::spec::Case;
 use crate::backend::broadcast_shape;
 use anyhow::{Result, ensure};
 
-/// The shape of two values or more together.
+/// The shape that two or more inputs broadcast to.
 pub(super) fn together(x: &[&[usize]]) -> Result<Vec<usize>> {
-    ensure!(x.len() >= 2, "it reads two values or more, got {}", x.len());
+    ensure!(x.len() >= 2, "expects two or more inputs, got {}", x.len());
     broadcast_shape(x)
 }
 
-/// A case of at most so many values, of one shape or of shapes that broadcast.
+/// A test case of at most `most` inputs, of one shape or of shapes that broadcast.
 pub(super) fn drawn(op: impl Op + 'static, d: &mut Draw, most: usize) -> Case {
     let map = d.map();
     let count = d.between(2, most);

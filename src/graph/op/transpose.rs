@@ -1,4 +1,4 @@
-//! Two dimensions in each other's place.
+//! Swapping two dimensions.
 
 use super::argument::Argument;
 use super::spec::{Case, DefaultRule, Family, Inputs, OpSpec};
@@ -7,12 +7,12 @@ use anyhow::Result;
 use candle_core::Tensor;
 use std::sync::Arc;
 
-/// PyTorch's `transpose(dim0, dim1)`; not of the batch.
+/// PyTorch's `transpose(dim0, dim1)`; neither may be the batch.
 #[derive(Debug)]
 pub struct Transpose {
-    /// One dimension.
+    /// The first dimension.
     pub dim0: usize,
-    /// The other.
+    /// The second dimension.
     pub dim1: usize,
 }
 

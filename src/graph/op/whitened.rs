@@ -1,4 +1,4 @@
-//! What normalizations have in common: rows of mean 0 and variance 1.
+//! Helpers of normalizations: rows of mean 0 and variance 1, or of mean square 1.
 
 use super::operation::trained;
 use crate::graph::parameter::Parameter;
@@ -7,14 +7,14 @@ use candle_core::{D, Tensor};
 
 /// `(x − mean) / √(var + ε)` of each row.
 pub(super) struct Whitened {
-    /// The rows.
+    /// The normalized rows.
     pub y: Tensor,
     /// `1 / √(var + ε)`, `(rows, 1)`.
     inverse: Tensor,
 }
 
 impl Whitened {
-    /// Of rows `(rows, elements)`.
+    /// Normalizes rows `(rows, elements)`.
     pub fn of(x: &Tensor, epsilon: f64) -> Result<Self> {
         let centered = x.broadcast_sub(&x.mean_keepdim(D::Minus1)?)?;
         let inverse = (centered.sqr()?.mean_keepdim(D::Minus1)? + epsilon)?.sqrt()?.recip()?;
@@ -29,16 +29,16 @@ impl Whitened {
     }
 }
 
-/// `x / √(mean(x²) + ε)` of each row, and its way back.
+/// `x / √(mean(x²) + ε)` of each row.
 pub(super) struct Scaled {
-    /// The rows.
+    /// The normalized rows.
     pub y: Tensor,
     /// `1 / √(mean(x²) + ε)`, `(rows, 1)`.
     inverse: Tensor,
 }
 
 impl Scaled {
-    /// Of rows `(rows, elements)`.
+    /// Normalizes rows `(rows, elements)`.
     pub fn of(x: &Tensor, epsilon: f64) -> Result<Self> {
         let inverse = (x.sqr()?.mean_keepdim(D::Minus1)? + epsilon)?.sqrt()?.recip()?;
         Ok(Self { y: x.broadcast_mul(&inverse)?, inverse })
@@ -51,13 +51,13 @@ impl Scaled {
     }
 }
 
-/// `weight` and `bias` of this shape, as far as there are any.
+/// `weight` and `bias` of this shape, those that exist.
 pub(super) fn affine_params(shape: &[usize], affine: bool, bias: bool) -> Vec<Parameter> {
     let names = ["weight", "bias"].into_iter().take(usize::from(affine) + usize::from(affine && bias));
     names.map(|name| trained(name, shape)).collect()
 }
 
-/// `γ y + β`, of the last dimensions.
+/// `γ y + β` over the last dimensions.
 pub(super) fn affine(y: &Tensor, w: &[Tensor]) -> Result<Tensor> {
     let y = weigh(y, w)?;
     Ok(match w.get(1) {

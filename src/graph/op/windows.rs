@@ -1,15 +1,15 @@
-//! Windows of pools: read from arguments, and drawn.
+//! Pooling windows, from arguments and for test cases.
 
 use super::{Attributes, Draw, maps};
 use crate::backend::{Pool2d, Window};
 use anyhow::{Result, ensure};
 
-/// The windows of a pool with this dilation.
+/// Pooling windows with this dilation.
 pub(super) fn windows(a: &Attributes, dilation: (usize, usize)) -> Result<Pool2d> {
     let (kernel, stride, padding) = (a.pair("kernel_size")?, a.pair("stride")?, a.pair("padding")?);
     ensure!(
         2 * padding.0 <= kernel.0 && 2 * padding.1 <= kernel.1,
-        "padding {padding:?} is more than half of the kernel {kernel:?}"
+        "padding must be at most half the kernel, got padding {padding:?} for kernel {kernel:?}"
     );
     Ok(Pool2d {
         h: Window::new(kernel.0, stride.0, padding.0, dilation.0),
@@ -18,14 +18,14 @@ pub(super) fn windows(a: &Attributes, dilation: (usize, usize)) -> Result<Pool2d
     })
 }
 
-/// The shape of what a pool gives.
+/// The output shape of a pool.
 pub(super) fn pooled(x: &[&[usize]], pool: &Pool2d) -> Result<Vec<usize>> {
     let [n, c, h, w] = maps(x)?;
     let (oh, ow) = pool.output(h, w)?;
     Ok(vec![n, c, oh, ow])
 }
 
-/// Drawn windows.
+/// Random windows.
 pub(super) fn draw(d: &mut Draw, dilated: bool) -> Pool2d {
     let mut window = || {
         let dilation = if dilated { d.between(1, 2) } else { 1 };
@@ -35,13 +35,13 @@ pub(super) fn draw(d: &mut Draw, dilated: bool) -> Pool2d {
     Pool2d { h: window(), w: window(), ceil_mode: d.coin() }
 }
 
-/// A drawn `(N, C, H, W)` for a pool: large, or as small as windows allow.
+/// A random `(N, C, H, W)` for a pool: large, or the smallest that the windows allow.
 pub(super) fn mapped(d: &mut Draw, pool: &Pool2d) -> [usize; 4] {
     let [n, c, h, w] = d.map();
     [n, c, side(d, pool, h), side(d, pool, w)]
 }
 
-/// `large`, or the smallest side of which each window reads something; windows may be larger than it.
+/// `large`, or the smallest size at which each window contains an element; windows may exceed it.
 fn side(d: &mut Draw, pool: &Pool2d, large: usize) -> usize {
     let reads = |w: &Window, i: usize, size: usize| (0..w.kernel).any(|t| w.at(i, t, size).is_some());
     let takes = |size: &usize| {

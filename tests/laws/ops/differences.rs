@@ -4,11 +4,11 @@ use crate::common::random::{Random, assert_close, numbers};
 use candle_core::{DType, Device, Tensor};
 use gradscope::graph::op::{Case, Draw, OpSpec, SPECS, Saved, Values};
 
-/// Cases of each kind.
+/// Cases per kind.
 const CASES: u64 = 25;
-/// Coordinates of each tensor that are moved.
+/// Number of elements of each tensor that are perturbed.
 const MOVED: usize = 24;
-/// How far.
+/// Step of the central differences.
 const STEP: f64 = 1e-6;
 
 struct Drawn {
@@ -41,14 +41,14 @@ impl Drawn {
     }
 }
 
-/// `t` with one number moved.
+/// `t` with one element changed.
 fn moved(t: &Tensor, at: usize, by: f64) -> Tensor {
     let mut v = numbers(t);
     v[at] += by;
     Tensor::from_vec(v, t.dims(), &Device::Cpu).unwrap()
 }
 
-/// Compares a gradient with differences of `value` at some places.
+/// Compares a gradient with central differences of `value` at some elements.
 fn compare(what: &str, gradient: &Tensor, at: &Tensor, r: &mut Random, value: impl Fn(&Tensor) -> f64) {
     assert_eq!(gradient.dims(), at.dims(), "{what}");
     let gradient = numbers(gradient);
@@ -64,7 +64,7 @@ fn dot(a: &Tensor, b: &Tensor) -> f64 {
     numbers(a).iter().zip(numbers(b)).map(|(a, b)| a * b).sum()
 }
 
-/// Single precision: what is read is about 1, and sums of it may cancel.
+/// Tolerance for single precision: inputs are about 1, and their sums may cancel.
 fn assert_near(what: &str, ours: &Tensor, expected: &Tensor) {
     let lifted = |t: &Tensor| (t.to_dtype(DType::F64).unwrap() + 0.1).unwrap();
     assert_close(what, &lifted(ours), &lifted(expected), 1e-5);
@@ -112,7 +112,7 @@ fn the_parameter_gradient_of_every_kind_is_that_of_finite_differences() {
             }
         }
     }
-    assert!(seen > 100, "only {seen} parameters were looked at");
+    assert!(seen > 100, "only {seen} parameters were compared");
 }
 
 #[test]
@@ -124,7 +124,7 @@ fn the_value_of_every_kind_has_the_shape_it_says_and_single_precision_agrees() {
             let saved = drawn.saved();
             let shapes: Vec<&[usize]> = drawn.case.inputs.iter().map(Vec::as_slice).collect();
             match spec.kind {
-                "input" => assert!(drawn.case.op.shape(&shapes).is_err(), "the input reads nothing"),
+                "input" => assert!(drawn.case.op.shape(&shapes).is_err(), "the input node has no inputs"),
                 _ => assert_eq!(drawn.case.op.shape(&shapes).unwrap(), saved.y().unwrap().dims(), "{}", drawn.what),
             }
             let (x, w): (Vec<_>, Vec<_>) = (drawn.x.iter().map(single).collect(), drawn.w.iter().map(single).collect());

@@ -1,4 +1,4 @@
-//! Pictures read at any places, against PyTorch's `affine_grid` and `grid_sample`.
+//! Sampling at arbitrary positions, against PyTorch's `affine_grid` and `grid_sample`.
 
 use crate::common::random::numbers;
 use candle_core::{Device, Tensor};
@@ -13,7 +13,7 @@ fn assert_near(ours: &Tensor, theirs: &Value, what: &Value) {
     let (ours, theirs) = (numbers(ours), list(theirs));
     assert_eq!(ours.len(), theirs.len());
     for (i, (a, b)) in ours.iter().zip(&theirs).enumerate() {
-        assert!((a - b).abs() < 1e-12, "{what}: number {i} is {a} and not {b}");
+        assert!((a - b).abs() < 1e-12, "{what}: element {i} is {a} instead of {b}");
     }
 }
 

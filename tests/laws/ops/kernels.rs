@@ -1,4 +1,4 @@
-//! The fast kernels against plain loops, in sizes that reach every path of theirs.
+//! The fast kernels against plain loops, for sizes that cover all of their code paths.
 
 use crate::common::random::{Random, assert_close, numbers};
 use candle_core::{DType, Device, Tensor};
@@ -7,7 +7,7 @@ use gradscope::backend::{
     max_pool2d_vjp,
 };
 
-/// Sizes of one convolution.
+/// Sizes of a convolution.
 struct Sizes {
     n: usize,
     input: usize,
@@ -22,7 +22,7 @@ fn sizes(n: usize, (input, output): (usize, usize), size: (usize, usize), kernel
     Sizes { n, input, output, size, kernel, slide }
 }
 
-/// Large and small, 1x1, 3x3, 7x7 with stride, grouped, depthwise, dilated, uneven.
+/// Large and small, 1x1, 3x3, 7x7 with stride, grouped, depthwise, dilated, asymmetric.
 fn convolutions() -> Vec<Sizes> {
     let same = |padding, s: Sizes| Sizes { slide: Conv2d { padding: (padding, padding), ..s.slide }, ..s };
     let stride = |stride, s: Sizes| Sizes { slide: Conv2d { stride: (stride, stride), ..s.slide }, ..s };
@@ -44,7 +44,7 @@ fn convolutions() -> Vec<Sizes> {
     ]
 }
 
-/// What every output reads: `(n, output channel, y, x, input channel, row, column, weight index)`.
+/// The inputs of every output: `(n, output channel, y, x, input channel, row, column, weight index)`.
 fn taps(s: &Sizes, mut each: impl FnMut([usize; 4], [usize; 4], [usize; 4])) -> (usize, usize) {
     let out = |size: usize, k: usize, stride: usize, pad: usize, dilation: usize| {
         (size + 2 * pad - dilation * (k - 1) - 1) / stride + 1
@@ -76,7 +76,7 @@ fn taps(s: &Sizes, mut each: impl FnMut([usize; 4], [usize; 4], [usize; 4])) -> 
     (oh, ow)
 }
 
-/// The place of an index in a row-major array.
+/// The offset of an index in a row-major array.
 fn at(index: [usize; 4], shape: [usize; 4]) -> usize {
     index.iter().zip(shape).fold(0, |place, (i, n)| place * n + i)
 }
@@ -126,7 +126,7 @@ fn pooling_and_its_gradients_are_the_plain_windows() {
         };
         let (h, w) = (window(), window());
         let pool = Pool2d { h, w, ceil_mode: seed % 2 == 0 };
-        // Small maps are handed to the cores several at a time, large ones one by one.
+        // Small maps are distributed in groups, large ones one by one.
         let size = if seed % 10 == 0 { 70 } else { 6 };
         let shape = [2, 3, r.between(size, 2 * size), r.between(size, 2 * size)];
         let x = r.apart(&shape);
@@ -188,11 +188,11 @@ fn sizes_of_zero_are_an_error_and_an_empty_batch_is_none() {
     assert_eq!(conv2d(&none, &w, None, &slide).unwrap().dims(), dnone.dims());
     assert_eq!(conv2d_input_vjp(&dnone, &w, none.dims(), &slide).unwrap().dims(), none.dims());
     let dw = conv2d_weight_vjp(&dnone, &none, w.dims(), &slide).unwrap();
-    assert_close("weight vjp of no picture", &dw, &w, 0.0);
+    assert_close("weight vjp of an empty batch", &dw, &w, 0.0);
     assert_eq!(max_pool2d_vjp(&max_pool2d(&none, &pool).unwrap(), &none, &pool).unwrap().dims(), none.dims());
 }
 
-/// How many windows PyTorch has along an axis (`pooling_output_shape` in `aten/src/ATen/native/Pool.h`).
+/// The number of windows along an axis in PyTorch (`pooling_output_shape` in `aten/src/ATen/native/Pool.h`).
 fn count(w: &Window, size: usize, ceil_mode: bool) -> usize {
     let over = if ceil_mode { w.stride - 1 } else { 0 };
     let count = (size + 2 * w.padding - w.dilation * (w.kernel - 1) - 1 + over) / w.stride + 1;
@@ -200,7 +200,7 @@ fn count(w: &Window, size: usize, ceil_mode: bool) -> usize {
     if ceil_mode && starts_behind { count - 1 } else { count }
 }
 
-/// Pooling as PyTorch's documentation defines it.
+/// Pooling, as PyTorch's documentation defines it.
 struct Plain<'a> {
     x: &'a [f64],
     dy: &'a [f64],
@@ -211,7 +211,7 @@ struct Plain<'a> {
 }
 
 impl Plain<'_> {
-    /// Places that window `o` of map `m` reads, and what its mean is divided by.
+    /// Input offsets of window `o` of map `m`, and the divisor of its mean.
     fn window(&self, m: usize, o: usize) -> (Vec<usize>, f64) {
         let [_, _, h, w] = self.shape;
         let (oy, ox) = (o / self.out[1], o % self.out[1]);

@@ -1,4 +1,4 @@
-//! Every operation kind and its kernels: gradients against finite differences in f64, values and fast paths against
+//! Every kind of operation and its kernels: gradients against finite differences in f64, values and fast code paths against
 //! plain loops.
 
 mod differences;

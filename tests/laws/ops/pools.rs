@@ -1,5 +1,5 @@
-//! Pools of small maps, by windows over the edge and larger than the map, against PyTorch's `max_pool2d` and
-//! `avg_pool2d`: by the loops, by the operations of other devices, and fused.
+//! Pools of small maps, with windows that extend past the edge or exceed the map, against PyTorch's `max_pool2d` and
+//! `avg_pool2d`: by the plain loops, the portable kernels and fused runs.
 
 use crate::common::random::numbers;
 use candle_core::{DType, Device, Tensor};
@@ -17,7 +17,7 @@ fn window(axis: &Value) -> Window {
     Window::new(whole(&axis["kernel"]), whole(&axis["stride"]), whole(&axis["padding"]), whole(&axis["dilation"]))
 }
 
-/// Null is minus infinity: no tap lies inside the map.
+/// `null` means minus infinity: no tap lies inside the map.
 fn list(value: &Value) -> Vec<f64> {
     value.as_array().unwrap().iter().map(|v| v.as_f64().unwrap_or(f64::NEG_INFINITY)).collect()
 }
@@ -26,15 +26,15 @@ fn assert_near(what: &str, ours: &Tensor, theirs: &[f64], bound: f64) {
     let ours = numbers(ours);
     assert_eq!(ours.len(), theirs.len(), "{what}");
     for (a, b) in ours.iter().zip(theirs) {
-        assert!(a == b || (a - b).abs() <= bound * b.abs().max(1.0), "{what}: {ours:?} and not {theirs:?}");
+        assert!(a == b || (a - b).abs() <= bound * b.abs().max(1.0), "{what}: {ours:?} instead of {theirs:?}");
     }
 }
 
-/// One pool of one map.
+/// A pool of one map.
 struct Case<'a> {
     what: String,
     pool: Pool2d,
-    /// Whether padding counts in the mean; none for a max pool.
+    /// Whether padding counts in the mean; `None` for a max pool.
     mean: Option<bool>,
     x: Tensor,
     theirs: &'a Value,
@@ -75,7 +75,7 @@ impl Case<'_> {
         }
     }
 
-    /// As the only node of a network.
+    /// In a network with no other node.
     fn fused(&self) {
         let mut b = Builder::new(&self.x.dims()[1..]);
         let end = match self.mean {
@@ -90,7 +90,7 @@ impl Case<'_> {
         self.check("fused", trace.value(1).unwrap(), &dx, 1e-6);
     }
 
-    /// What PyTorch refuses is refused.
+    /// Whether it is rejected, as in PyTorch.
     fn refused(&self) -> bool {
         match self.mean {
             None => {
@@ -125,7 +125,7 @@ fn pools_of_small_maps_are_pytorchs() {
             let case = Case { what: what.clone(), pool, mean, x: x.clone(), theirs: &case[name] };
             if case.theirs.is_null() {
                 refused += 1;
-                assert!(case.refused(), "{what} is refused by PyTorch");
+                assert!(case.refused(), "{what} is rejected by PyTorch");
                 continue;
             }
             let span = |w: &Window, size: usize| w.dilation * (w.kernel - 1) + 1 > size + 2 * w.padding;
@@ -135,5 +135,5 @@ fn pools_of_small_maps_are_pytorchs() {
             case.fused();
         }
     }
-    assert!(larger > 50 && refused > 10, "{larger} windows larger than the map, {refused} refusals");
+    assert!(larger > 50 && refused > 10, "{larger} windows larger than the map, {refused} rejections");
 }

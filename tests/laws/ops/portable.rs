@@ -1,17 +1,17 @@
-//! The kernels in candle's operations, which other devices run, against the loops for the CPU: drawn configurations.
+//! The portable kernels, which run on other devices, against the CPU kernels, for random configurations.
 
 use crate::common::random::{Random, assert_close};
 use candle_core::{DType, Tensor};
 use gradscope::backend::{self, Conv2d, Pool2d, Resize, Window, portable};
 
-/// What the two may differ by, in each type.
+/// Tolerance for each type.
 const TYPES: [(DType, f64); 2] = [(DType::F64, 1e-12), (DType::F32, 1e-5)];
 
 fn pair(r: &mut Random, low: usize, high: usize) -> (usize, usize) {
     (r.between(low, high), r.between(low, high))
 }
 
-/// A convolution whose window fits, half of them alike along both axes: `(x, weight, how)`.
+/// A random convolution whose window fits, half of them symmetric: `(x, weight, how)`.
 fn convolution(r: &mut Random) -> ([usize; 4], [usize; 4], Conv2d) {
     let groups = [1, 1, 1, 2, 3][r.between(0, 4)];
     let (inputs, outputs) = (groups * r.between(1, 3), groups * r.between(1, 4));
@@ -60,7 +60,7 @@ fn an_empty_batch_and_misshapen_gradients_are_met_as_on_the_cpu() {
     assert_eq!(portable::conv2d(&none, &w, None, &how).unwrap().dims(), dnone.dims());
     assert_eq!(portable::conv2d_input_vjp(&dnone, &w, none.dims(), &how).unwrap().dims(), none.dims());
     let dw = portable::conv2d_weight_vjp(&dnone, &none, w.dims(), &how).unwrap();
-    assert_close("weight vjp of no picture", &dw, &w.zeros_like().unwrap(), 0.0);
+    assert_close("weight vjp of an empty batch", &dw, &w.zeros_like().unwrap(), 0.0);
     let wrong = y.narrow(2, 0, 1).unwrap();
     assert!(portable::conv2d_input_vjp(&wrong, &w, x.dims(), &how).is_err());
     assert!(portable::conv2d_weight_vjp(&wrong, &x, w.dims(), &how).is_err());
@@ -89,7 +89,7 @@ fn max_pooling_and_its_gradient_are_those_of_the_cpu() {
         let shape = [2, 3, r.between(10, 17), r.between(10, 17)];
         let mut x = r.tensor(&shape);
         if seed % 3 == 0 {
-            // Steps of a quarter: windows with several greatest values.
+            // Multiples of 1/4, so that maxima tie.
             x = ((x * 4.0).unwrap().round().unwrap() / 4.0).unwrap();
         }
         for (dtype, bound) in TYPES {

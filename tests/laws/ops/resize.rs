@@ -1,4 +1,4 @@
-//! Interpolation: its VJP is its adjoint, and its values are its definition's and PyTorch's.
+//! Interpolation: its VJP is its adjoint, and its values agree with the definition and PyTorch.
 
 use crate::common::random::{Random, assert_close, numbers};
 use candle_core::{DType, Device, Tensor};
@@ -24,7 +24,7 @@ fn the_gradient_of_interpolation_is_its_adjoint() {
     }
 }
 
-/// How much of pixel `a` there is in pixel `i` of `out`.
+/// The weight of pixel `a` in pixel `i` of `out`.
 fn weight(mode: Resize, size: usize, out: usize, i: usize, a: usize) -> f64 {
     let hat = |distance: f64| (1.0 - distance.abs()).max(0.0);
     let (last, scale) = ((size - 1) as f64, size as f64 / out as f64);

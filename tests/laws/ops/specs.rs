@@ -1,4 +1,4 @@
-//! What is said of operations: no name twice, and the documentation is what the list says.
+//! The specs of operations: names are unique, and the documentation matches them.
 
 use gradscope::graph::op::{SPECS, table};
 use std::collections::BTreeMap;
@@ -40,5 +40,5 @@ fn the_readme_of_models_has_every_operation() {
     if std::env::var_os("GRADSCOPE_WRITE_DOCS").is_some() {
         std::fs::write(&file, &expected).unwrap();
     }
-    assert_eq!(&text[start..end], table(SPECS), "GRADSCOPE_WRITE_DOCS=1 cargo test --test laws ops::specs writes it");
+    assert_eq!(&text[start..end], table(SPECS), "GRADSCOPE_WRITE_DOCS=1 cargo test --test laws ops::specs updates it");
 }

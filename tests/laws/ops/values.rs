@@ -1,26 +1,26 @@
-//! The values of kinds that need no fast kernel, against their definitions.
+//! The values of operations without fast kernels, against their definitions.
 
 use crate::common::random::{Random, assert_close, numbers};
 use candle_core::{Device, Tensor};
 use gradscope::backend::Conv2d;
 use gradscope::graph::op::*;
 
-/// Kinds whose values are held to plain loops in `kernels.rs`.
+/// Kinds that `kernels.rs` compares with plain loops.
 const KERNELS: [&str; 3] = ["conv", "max_pool", "avg_pool"];
 
-/// Height and width.
+/// A height and a width.
 type Two = (usize, usize);
-/// The four sizes, or the four indices, of maps.
+/// Four sizes, or four indices, of maps.
 type Four = [usize; 4];
 
-/// What an operation reads.
+/// The inputs of an operation.
 struct Read {
     x: Vec<Tensor>,
     w: Vec<Tensor>,
 }
 
 impl Read {
-    /// Number `[n, c, h, w]` of input `i`; dimensions that it lacks are left out.
+    /// Element `[n, c, h, w]` of input `i`; indices of dimensions that it lacks are ignored.
     fn x(&self, i: usize, at: Four) -> f64 {
         let dims = self.x[i].dims();
         let place = dims.iter().zip(at).fold(0, |place, (size, index)| place * size + index);
@@ -32,7 +32,7 @@ impl Read {
     }
 }
 
-/// Every index of a shape, which has four sizes at most.
+/// All indices of a shape with at most four dimensions.
 fn indices(shape: &[usize]) -> Vec<Four> {
     let count = shape.iter().product();
     let index = |mut place: usize| {
@@ -45,7 +45,7 @@ fn indices(shape: &[usize]) -> Vec<Four> {
     (0..count).map(index).collect()
 }
 
-/// Compares an operation on drawn numbers with a formula for the number at each index.
+/// Compares an operation on random inputs with a formula for the element at each index.
 fn check(op: impl Op, inputs: &[&[usize]], shape: &[usize], formula: impl Fn(&Read, Four) -> f64) -> &'static str {
     let mut r = Random(inputs.concat().iter().sum::<usize>() as u64);
     let x = inputs.iter().map(|shape| r.tensor(shape)).collect();
@@ -63,7 +63,7 @@ fn mean(values: impl Iterator<Item = f64>) -> f64 {
     values.iter().sum::<f64>() / values.len() as f64
 }
 
-/// The cell `i` of `out` over an axis.
+/// Cell `i` of `out` along an axis.
 fn cell(i: usize, out: usize, size: usize) -> std::ops::Range<usize> {
     (i as f64 * size as f64 / out as f64).floor() as usize..((i + 1) as f64 * size as f64 / out as f64).ceil() as usize
 }
@@ -105,7 +105,7 @@ fn each_number() -> Vec<&'static str> {
         check(Div, &[maps, maps], maps, |r, i| r.x(0, i) / r.x(1, i)),
         check(Add, &[maps, maps, maps], maps, |r, i| r.x(0, i) + r.x(1, i) + r.x(2, i)),
         check(Mul, &[maps, maps, maps], maps, |r, i| r.x(0, i) * r.x(1, i) * r.x(2, i)),
-        // Sizes of 1 stretch: a gate a channel, a row of numbers, a number a picture.
+        // Broadcasting: a gate per channel, a single row, a scalar per picture.
         check(Mul, &[maps, &[2, 3, 1, 1]], maps, |r, i| r.x(0, i) * r.x(1, [i[0], i[1], 0, 0])),
         check(Sub, &[&[2, 1, 4, 1], maps], maps, |r, i| r.x(0, [i[0], 0, i[2], 0]) - r.x(1, i)),
         check(Div, &[maps, &[1, 3, 1, 5]], maps, |r, i| r.x(0, i) / r.x(1, [0, i[1], 0, i[3]])),
@@ -116,7 +116,7 @@ fn each_number() -> Vec<&'static str> {
     ]
 }
 
-/// The normal distribution's function, by Simpson's rule over 2,000 pieces.
+/// The normal distribution function, by Simpson's rule with 2,000 intervals.
 fn normal(x: f64) -> f64 {
     let density = |t: f64| (-0.5 * t * t).exp() / (2.0 * std::f64::consts::PI).sqrt();
     let h = x / 2000.0;
@@ -203,7 +203,7 @@ fn sums() -> Vec<&'static str> {
     ]
 }
 
-/// Every number of the input, times the kernel, is added to the places that a convolution would read for it.
+/// Adds every input element, times the kernel, to the positions that the corresponding convolution would read.
 fn transposed(kernel: Two, stride: Two, padding: Two, output_padding: Two) -> &'static str {
     let slide = Conv2d { stride, padding, dilation: (1, 1), groups: 2 };
     let op = ConvTranspose { input: 6, output: 4, kernel, slide, output_padding, bias: true };
@@ -254,7 +254,7 @@ fn moves() -> Vec<&'static str> {
             if inside { r.x(0, i) } else { 0.0 }
         })
     };
-    // There and back again, the ends once: 0 1 2 3 2 1 0 1 …
+    // Back and forth, without repeating the ends: 0 1 2 3 2 1 0 1 …
     let mirror = |i: usize, pad: usize, size: usize| {
         let ways: Vec<_> = (0..size).chain((1..size.max(2) - 1).rev()).collect();
         ways[(i as i64 - pad as i64).rem_euclid(ways.len() as i64) as usize]
@@ -303,5 +303,5 @@ fn moves() -> Vec<&'static str> {
 fn the_values_of_every_kind_are_its_definition() {
     let held = [each_number(), sums(), alone(), moves(), KERNELS.to_vec()].concat();
     let left: Vec<_> = KINDS.iter().filter(|kind| !held.contains(kind)).collect();
-    assert!(left.is_empty(), "nothing holds the values of {left:?}");
+    assert!(left.is_empty(), "no test covers the values of {left:?}");
 }

@@ -1,4 +1,4 @@
-//! Learning from pictures that were attacked.
+//! Adversarial training.
 
 use super::train::{card, digits, small};
 use gradscope::explain::{Walk, cross_entropy, cross_entropy_loss};
@@ -19,7 +19,7 @@ fn learnt(adversary: Option<Adversary>) -> Arc<Graph> {
     trainer.graph().clone()
 }
 
-/// How many of 300 digits a network names rightly after one step of FGSM.
+/// How many of 300 digits a network classifies correctly after one step of FGSM.
 fn right(graph: &Arc<Graph>, epsilon: f64) -> usize {
     let data = digits("digits", 300);
     let labels: Vec<_> = (0..300).map(|i| data.label(i)).collect();
@@ -38,7 +38,7 @@ fn right(graph: &Arc<Graph>, epsilon: f64) -> usize {
 fn a_network_that_learnt_from_attacked_pictures_withstands_more_of_them() {
     let (natural, hardened) = (learnt(None), learnt(Some(FGSM)));
     let (before, after) = (right(&natural, 0.1), right(&hardened, 0.1));
-    assert!(after > before + 40, "{before} right without, {after} with adversarial training, of 300");
+    assert!(after > before + 40, "{before} of 300 correct without, {after} with adversarial training");
     assert!(right(&hardened, 0.0) > 240);
 }
 

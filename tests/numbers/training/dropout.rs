@@ -1,10 +1,10 @@
-//! Dropout while a network learns.
+//! Dropout in training.
 
 use super::train::{card, digits};
 use gradscope::graph::{Builder, Graph, op};
 use gradscope::train::{Optimizer, Schedule, Trainer, TrainingOptions};
 
-/// A network without hidden layers behind a dropout of its pixels.
+/// A linear classifier with dropout on its pixels.
 fn dropping(p: f64, channels: bool) -> Graph {
     let mut b = Builder::new(&[1, 28, 28]);
     let x = b.add("drop", op::Dropout { p, channels, training: false }, &[0]).unwrap();
@@ -20,7 +20,7 @@ fn trainer(p: f64, channels: bool) -> Trainer {
     Trainer::new(&dropping(p, channels), &card(), digits("digits", 80), options).unwrap()
 }
 
-/// How far a step moves each weight of the first digit.
+/// How much one step changes each weight of the first digit.
 fn moved(mut trainer: Trainer) -> Vec<f32> {
     let weights = |t: &Trainer| t.weights()["fc.weight"].get(0).unwrap().to_vec1::<f32>().unwrap();
     let before = weights(&trainer);

@@ -1,4 +1,4 @@
-//! Accuracy.
+//! Evaluation of accuracy.
 
 use crate::common::{tiny, uniform};
 use gradscope::data::{Dataset, Preprocess};
@@ -10,7 +10,7 @@ fn pictures(labels: Vec<usize>) -> Dataset {
     Dataset::of_bytes("noise", vec![], [3, 8, 8], pixels, labels).unwrap()
 }
 
-/// What the tiny network says of each picture.
+/// The tiny network's prediction for each picture.
 fn answers(count: usize) -> Vec<usize> {
     let preprocess = Preprocess { input: [3, 8, 8], resize: None };
     let numbers: Vec<_> = (0..count).collect();
@@ -38,7 +38,7 @@ fn a_data_set_labelled_by_the_network_is_named_rightly_but_for_what_was_changed(
     assert!(seen.len() >= 3, "{seen:?}");
 }
 
-/// The tiny network with the weights of its last layer times a factor at which some pictures' scores overflow.
+/// The tiny network with its last layer's weights scaled by a factor at which some pictures' scores overflow.
 fn overflowing(factor: f64) -> Model {
     let tiny = tiny();
     let mut weights = tiny.graph.weights();
@@ -52,7 +52,7 @@ fn pictures_whose_scores_overflow_are_counted_and_never_right() {
     let all = pictures(vec![0; 300]);
     let preprocess = Preprocess { input: [3, 8, 8], resize: None };
     let x = all.batch(&(0..300).collect::<Vec<_>>(), &preprocess).unwrap();
-    // At this factor about half of the pictures have a score beyond what floats hold.
+    // At this factor, about half of the pictures have a score that exceeds the range of f32.
     let greatest = |row: &Vec<f32>| row.iter().map(|v| v.abs()).fold(0.0, f32::max);
     let mut sizes: Vec<_> = tiny().graph.logits(&x).unwrap().to_vec2::<f32>().unwrap().iter().map(greatest).collect();
     sizes.sort_by(f32::total_cmp);

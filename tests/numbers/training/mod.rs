@@ -1,4 +1,4 @@
-//! Training and measuring: what a network learns, and how well it knows a data set.
+//! Training and evaluation on data sets.
 
 mod adversary;
 mod dropout;

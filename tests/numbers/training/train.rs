@@ -1,4 +1,4 @@
-//! Learning.
+//! Training.
 
 use crate::common::tiny;
 use candle_core::{Device, Tensor};
@@ -44,7 +44,7 @@ pub fn card() -> Card {
     }
 }
 
-/// The first pictures of a made set.
+/// The first pictures of a synthetic set.
 pub fn digits(name: &str, count: usize) -> Dataset {
     let set = synthetic::open(name).unwrap();
     let numbers: Vec<_> = (0..count).collect();
@@ -246,7 +246,7 @@ fn a_loss_that_is_no_number_is_an_error_and_leaves_the_weights() {
     let mut before = bits(&trainer);
     let error = loop {
         match trainer.step() {
-            Ok(report) => assert!(report.is_some(), "it reached the end"),
+            Ok(report) => assert!(report.is_some(), "training reached the end"),
             Err(error) => break error.to_string(),
         }
         before = bits(&trainer);
@@ -255,7 +255,7 @@ fn a_loss_that_is_no_number_is_an_error_and_leaves_the_weights() {
     assert_eq!(bits(&trainer), before);
 }
 
-/// A network whose batch norm stands behind nothing that is trained: its statistics are those of the pictures themselves.
+/// A network whose batch norm follows no trained layer: its statistics are those of the pictures.
 fn normalized() -> Graph {
     let mut b = Builder::new(&[1, 28, 28]);
     let x = b.add("bn1", op::BatchNorm::new(1, 1e-5), &[0]).unwrap();
@@ -280,8 +280,8 @@ fn running_statistics_follow_those_of_each_batch() {
         (mean, variance) = ours;
     }
     assert_eq!(seen.len(), 3);
-    // Three batches cover all pictures once, so that of the running mean the batches' own can be had back, and their mean is
-    // that of all pictures.
+    // Three batches cover all pictures once, so the batch means can be recovered from the running means, and their average is
+    // the mean of all pictures.
     let before = [0.0, seen[0].0, seen[1].0];
     let batches = before.iter().zip(&seen).map(|(old, (new, _))| (new - 0.9 * old) / 0.1);
     let all =

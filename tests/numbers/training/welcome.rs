@@ -1,4 +1,4 @@
-//! The program's own networks, and the first picture that is seen.
+//! The embedded networks, and the picture that the app shows first.
 
 use crate::common::host;
 use gradscope::data::{Dataset, synthetic};
@@ -9,7 +9,7 @@ use gradscope::script::folders::Folders;
 use gradscope::script::host::Host;
 use gradscope::script::session::Session;
 
-/// The classes of the right objects of `made:welcome`; those of the left ones are its labels.
+/// The classes of the right objects in `made:welcome`; the labels are those of the left ones.
 const RIGHT: [&str; 8] = ["star", "triangle", "cross", "disc", "square", "ring", "crescent", "bolt"];
 
 fn own(host: &Host, name: &str) -> Model {
@@ -27,7 +27,7 @@ fn first(set: &Dataset, count: usize) -> Dataset {
     Dataset::of_bytes(&set.name, set.classes.clone(), shape, pixels, labels).unwrap()
 }
 
-/// How much of the Grad-CAM of a class lies in the left half of a picture of `made:welcome`.
+/// The fraction of a class's Grad-CAM that lies in the left half of a picture of `made:welcome`.
 fn left_share(host: &Host, model: &Model, picture: usize, class: usize) -> f32 {
     let x = synthetic::open("welcome").unwrap().batch(&[picture], &model.card.preprocess()).unwrap();
     let mut session = Session::new(host, model.clone(), "made:welcome", x).unwrap();

@@ -7,7 +7,7 @@ use std::arch::x86_64::*;
 #[derive(Clone, Copy)]
 pub struct Avx2;
 
-/// Eight numbers. Only the unsafe functions of [`Avx2`] make one, so one exists only where the CPU has AVX2 and FMA.
+/// Eight lanes. Only the unsafe functions of [`Avx2`] create vectors, so one exists only if the CPU has AVX2 and FMA.
 #[derive(Clone, Copy)]
 pub struct Vector(__m256);
 
@@ -21,7 +21,7 @@ pub(super) unsafe fn run<T: Task>(task: T) -> T::Out {
     unsafe { task.run::<Avx2>() }
 }
 
-/// Functions from vectors to a vector.
+/// Defines functions from vectors to a vector.
 macro_rules! lanewise {
     ($($name:ident($($arg:ident),+): $value:expr;)+) => {$(
         #[inline(always)]
@@ -46,7 +46,7 @@ impl Simd for Avx2 {
 
     #[inline(always)]
     unsafe fn load(at: *const f32) -> Vector {
-        // SAFETY: the caller makes sure that the CPU has AVX2 and that eight numbers are readable.
+        // SAFETY: the caller makes sure that the CPU has AVX2 and that eight elements are readable.
         unsafe { Vector(_mm256_loadu_ps(at)) }
     }
 
@@ -64,7 +64,7 @@ impl Simd for Avx2 {
 
     #[inline(always)]
     unsafe fn store(at: *mut f32, v: Vector) {
-        // SAFETY: the caller makes sure that eight numbers are writable; `v` exists, so the CPU has AVX2.
+        // SAFETY: the caller makes sure that eight elements are writable; `v` exists, so the CPU has AVX2.
         unsafe { _mm256_storeu_ps(at, v.0) }
     }
 

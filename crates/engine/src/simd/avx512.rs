@@ -7,7 +7,7 @@ use std::arch::x86_64::*;
 #[derive(Clone, Copy)]
 pub struct Avx512;
 
-/// Sixteen numbers. Only the unsafe functions of [`Avx512`] make one, so one exists only where the CPU has AVX-512.
+/// Sixteen lanes. Only the unsafe functions of [`Avx512`] create vectors, so one exists only if the CPU has AVX-512.
 #[derive(Clone, Copy)]
 pub struct Vector(__m512);
 
@@ -21,7 +21,7 @@ pub(super) unsafe fn run<T: Task>(task: T) -> T::Out {
     unsafe { task.run::<Avx512>() }
 }
 
-/// Functions from vectors to a vector.
+/// Defines functions from vectors to a vector.
 macro_rules! lanewise {
     ($($name:ident($($arg:ident),+): $value:expr;)+) => {$(
         #[inline(always)]
@@ -46,7 +46,7 @@ impl Simd for Avx512 {
 
     #[inline(always)]
     unsafe fn load(at: *const f32) -> Vector {
-        // SAFETY: the caller makes sure that the CPU has AVX-512 and that sixteen numbers are readable.
+        // SAFETY: the caller makes sure that the CPU has AVX-512 and that sixteen elements are readable.
         unsafe { Vector(_mm512_loadu_ps(at)) }
     }
 
@@ -64,7 +64,7 @@ impl Simd for Avx512 {
 
     #[inline(always)]
     unsafe fn store(at: *mut f32, v: Vector) {
-        // SAFETY: the caller makes sure that sixteen numbers are writable; `v` exists, so the CPU has AVX-512.
+        // SAFETY: the caller makes sure that sixteen elements are writable; `v` exists, so the CPU has AVX-512.
         unsafe { _mm512_storeu_ps(at, v.0) }
     }
 

@@ -1,7 +1,7 @@
 //! Vectors of f32: one source for all instruction sets, selected at run time.
 //!
 //! Arithmetic is written once, generic over [`Simd`] and always inlined; a [`Task`] is the unit that is compiled for each
-//! instruction set, and [`run`] selects the best that the CPU has.
+//! instruction set, and [`run`] selects the best one that the CPU supports.
 
 #[cfg(target_arch = "x86_64")]
 mod avx2;
@@ -13,17 +13,17 @@ mod scalar;
 
 use std::sync::atomic::{AtomicU8, Ordering};
 
-/// Vectors of `LANES` numbers in one instruction set.
+/// A vector instruction set with `LANES` f32 lanes.
 ///
-/// Arithmetic is safe because it needs a vector, and only unsafe functions make the first one.
+/// Arithmetic is safe because it needs a vector, and only unsafe functions create one.
 pub trait Simd: Copy + 'static {
     /// A vector, and the proof that the CPU has the instruction set.
     type V: Copy;
-    /// Numbers in a vector, at most [`MOST_LANES`].
+    /// Number of lanes, at most [`MOST_LANES`].
     const LANES: usize;
-    /// Its number among instruction sets.
+    /// Its index among the instruction sets.
     const LEVEL: usize;
-    /// Rows of the largest tile that is two vectors wide.
+    /// Rows of the largest tile two vectors wide.
     const ROWS: usize;
 
     /// All lanes `v`.
@@ -34,9 +34,9 @@ pub trait Simd: Copy + 'static {
     /// Reads all lanes; no alignment is needed.
     ///
     /// # Safety
-    /// The CPU must have the instruction set, and `LANES` numbers at `at` must be readable.
+    /// The CPU must have the instruction set, and `LANES` elements at `at` must be readable.
     unsafe fn load(at: *const f32) -> Self::V;
-    /// Brings the cache line of an address closer. The address may be invalid.
+    /// Prefetches the cache line of an address, which may be invalid.
     ///
     /// # Safety
     /// The CPU must have the instruction set.
@@ -44,17 +44,17 @@ pub trait Simd: Copy + 'static {
     /// Reads the first `n` lanes, or all if there are fewer; the others are 0.
     ///
     /// # Safety
-    /// The CPU must have the instruction set, and `min(n, LANES)` numbers at `at` must be readable.
+    /// The CPU must have the instruction set, and `min(n, LANES)` elements at `at` must be readable.
     unsafe fn load_part(at: *const f32, n: usize) -> Self::V;
     /// Writes all lanes; no alignment is needed.
     ///
     /// # Safety
-    /// `LANES` numbers at `at` must be writable, and no other thread may use them meanwhile.
+    /// `LANES` elements at `at` must be writable, and no other thread may use them meanwhile.
     unsafe fn store(at: *mut f32, v: Self::V);
     /// Writes the first `n` lanes, or all if there are fewer.
     ///
     /// # Safety
-    /// `min(n, LANES)` numbers at `at` must be writable, and no other thread may use them meanwhile.
+    /// `min(n, LANES)` elements at `at` must be writable, and no other thread may use them meanwhile.
     unsafe fn store_part(at: *mut f32, n: usize, v: Self::V);
     /// `a + b`.
     fn add(a: Self::V, b: Self::V) -> Self::V;
@@ -64,17 +64,17 @@ pub trait Simd: Copy + 'static {
     fn mul(a: Self::V, b: Self::V) -> Self::V;
     /// `a / b`.
     fn div(a: Self::V, b: Self::V) -> Self::V;
-    /// The less; `b` where either is NaN or both are 0.
+    /// The minimum; `b` if either is NaN or both are 0.
     fn min(a: Self::V, b: Self::V) -> Self::V;
-    /// The nearest whole number, halves to even.
+    /// Rounds to the nearest integer, ties to even.
     fn round(v: Self::V) -> Self::V;
-    /// `2ⁿ` of whole numbers from -126 to 127; any number for others.
+    /// `2ⁿ` for integers from -126 to 127; unspecified for other values.
     fn exp2(n: Self::V) -> Self::V;
     /// `a` where `x > 0`, else `b`.
     fn choose(x: Self::V, a: Self::V, b: Self::V) -> Self::V;
     /// `a · b + c`, rounded once if the instruction set can.
     fn fma(a: Self::V, b: Self::V, c: Self::V) -> Self::V;
-    /// The greater; `b` if either is NaN or both are 0.
+    /// The maximum; `b` if either is NaN or both are 0.
     fn max(a: Self::V, b: Self::V) -> Self::V;
     /// `b` if it is greater or NaN, else `a`.
     fn max_or_nan(a: Self::V, b: Self::V) -> Self::V;
@@ -88,7 +88,7 @@ pub trait Simd: Copy + 'static {
     fn sum(v: Self::V) -> f32;
 }
 
-/// Numbers in the longest vector.
+/// The largest number of lanes of any instruction set.
 pub const MOST_LANES: usize = 16;
 /// The number of instruction sets.
 pub(crate) const LEVELS: usize = 4;
@@ -119,12 +119,12 @@ pub enum Level {
 }
 
 impl Level {
-    /// The instruction set of this number, as [`Simd::LEVEL`] counts.
+    /// The instruction set with this index, as in [`Simd::LEVEL`].
     pub(crate) fn of(number: usize) -> Self {
         [Self::Scalar, Self::Neon, Self::Avx2, Self::Avx512][number]
     }
 
-    /// Numbers in a vector.
+    /// Number of lanes.
     pub fn lanes(self) -> usize {
         match self {
             Self::Scalar => scalar::Scalar::LANES,
@@ -137,8 +137,8 @@ impl Level {
 
 static CHOSEN: AtomicU8 = AtomicU8::new(0);
 
-/// The instruction set in use: the best that the CPU has, or the one that the environment variable `GRADSCOPE_SIMD` names
-/// (`scalar`, `neon`, `avx2`, `avx512`) if the CPU has it.
+/// The instruction set in use: the best one that the CPU supports, or the one in the environment variable `GRADSCOPE_SIMD`
+/// (`scalar`, `neon`, `avx2`, `avx512`) if the CPU supports it.
 pub fn level() -> Level {
     match CHOSEN.load(Ordering::Relaxed) {
         1 => Level::Scalar,
@@ -155,8 +155,8 @@ pub fn level() -> Level {
     }
 }
 
-/// Selects an instruction set for tests and benchmarks; does nothing if the CPU lacks it. Weights packed before keep the one
-/// that they were packed for.
+/// Selects an instruction set for tests and benchmarks; does nothing if the CPU does not support it. Weights that are already
+/// packed keep their instruction set.
 pub fn set_level(level: Level) {
     if available().contains(&level) {
         CHOSEN.store(level as u8, Ordering::Relaxed);
@@ -173,12 +173,12 @@ pub fn name(level: Level) -> &'static str {
     }
 }
 
-/// The instruction sets of this CPU, the best last.
+/// The instruction sets that this CPU supports, the best last.
 pub fn available() -> Vec<Level> {
     [Level::Scalar, Level::Neon, Level::Avx2, Level::Avx512].into_iter().filter(|&level| has(level)).collect()
 }
 
-/// Whether the CPU has an instruction set. Cheap: the standard library remembers what it detected.
+/// Whether the CPU supports an instruction set. Cheap: the standard library caches the detection.
 fn has(level: Level) -> bool {
     match level {
         Level::Scalar => true,
@@ -206,17 +206,17 @@ pub fn run<T: Task>(task: T) -> T::Out {
 /// Runs a task in an instruction set.
 ///
 /// # Panics
-/// If the CPU lacks it.
+/// If the CPU does not support it.
 pub(crate) fn run_with<T: Task>(level: Level, task: T) -> T::Out {
     assert!(has(level), "this CPU has no {}", name(level));
-    // SAFETY: the CPU has the instruction set, as was just asserted.
+    // SAFETY: the CPU supports the instruction set, as asserted above.
     unsafe { run_at(level, task) }
 }
 
-/// Runs a task in an instruction set, without asking whether the CPU has it.
+/// Runs a task in an instruction set without checking that the CPU supports it.
 ///
 /// # Safety
-/// The CPU must have it.
+/// The CPU must support it.
 #[inline(always)]
 pub(crate) unsafe fn run_at<T: Task>(level: Level, task: T) -> T::Out {
     // SAFETY: as the caller promises.

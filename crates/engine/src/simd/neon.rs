@@ -1,4 +1,4 @@
-//! 128 bits of ARM. NEON is in the baseline of the target, so its arithmetic is safe to call.
+//! 128-bit ARM vectors. NEON is part of the target's baseline, so its arithmetic is safe to call.
 
 use super::Simd;
 use std::arch::aarch64::*;
@@ -7,7 +7,7 @@ use std::arch::aarch64::*;
 #[derive(Clone, Copy)]
 pub struct Neon;
 
-/// Functions from vectors to a vector.
+/// Defines functions from vectors to a vector.
 macro_rules! lanewise {
     ($($name:ident($($arg:ident),+): $value:expr;)+) => {$(
         #[inline(always)]
@@ -30,7 +30,7 @@ impl Simd for Neon {
 
     #[inline(always)]
     unsafe fn load(at: *const f32) -> float32x4_t {
-        // SAFETY: the caller makes sure that four numbers are readable.
+        // SAFETY: the caller makes sure that four elements are readable.
         unsafe { vld1q_f32(at) }
     }
 
@@ -41,26 +41,26 @@ impl Simd for Neon {
     unsafe fn load_part(at: *const f32, n: usize) -> float32x4_t {
         let mut v = [0f32; 4];
         for i in 0..n.min(4) {
-            // SAFETY: the caller makes sure that this number is readable.
+            // SAFETY: the caller makes sure that this element is readable.
             v[i] = unsafe { *at.add(i) };
         }
-        // SAFETY: `v` has four numbers.
+        // SAFETY: `v` has four elements.
         unsafe { vld1q_f32(v.as_ptr()) }
     }
 
     #[inline(always)]
     unsafe fn store(at: *mut f32, v: float32x4_t) {
-        // SAFETY: the caller makes sure that four numbers are writable.
+        // SAFETY: the caller makes sure that four elements are writable.
         unsafe { vst1q_f32(at, v) }
     }
 
     #[inline(always)]
     unsafe fn store_part(at: *mut f32, n: usize, v: float32x4_t) {
         let mut all = [0f32; 4];
-        // SAFETY: `all` has four numbers.
+        // SAFETY: `all` has four elements.
         unsafe { vst1q_f32(all.as_mut_ptr(), v) };
         for i in 0..n.min(4) {
-            // SAFETY: the caller makes sure that this number is writable.
+            // SAFETY: the caller makes sure that this element is writable.
             unsafe { *at.add(i) = all[i] };
         }
     }

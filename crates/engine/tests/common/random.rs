@@ -1,7 +1,7 @@
-//! Drawn numbers of the tests.
+//! Random numbers for tests.
 #![allow(dead_code)]
 
-/// Numbers in [-1, 1): an xorshift.
+/// An xorshift generator of numbers in [-1, 1).
 pub struct Random(pub u64);
 
 impl Random {
