@@ -1,10 +1,10 @@
-//! Closures use the network, the trace and anything of `cx` wherever a function takes one, in methods and functions alike.
+//! Closures can use the network, the trace and all of `cx` wherever a function accepts one, in method and in function syntax.
 
 use crate::common::{answer, failure};
 
-/// Bodies in which a closure uses the object of the call that it is given to, and what they answer.
+/// Bodies in which a closure uses the receiver of the call that it is passed to, and their answers.
 const BODIES: &[(&str, &str)] = &[
-    // Arrays that the network or `cx` gives.
+    // Arrays returned by the network or `cx`.
     ("cx.model.layers.filter(|name| cx.model.layer(name).kind == \"conv\")", "[\"conv1\", \"conv2\"]"),
     ("let model = cx.model; model.layers.map(|name| model.layer(name).parameters).reduce(|a, b| a + b, 0)", "819"),
     ("cx.model.labels.map(|label| cx.model.class(label))", "[0, 1, 2, 3, 4]"),
@@ -24,7 +24,7 @@ const BODIES: &[(&str, &str)] = &[
         "0.0",
     ),
     ("relevance(cx.model.forward(cx.input), cx.target, [[\"any_linear\", |s, r| cx.model.name.len() * r.sum() * s.x * 0.0]]).input.abs().max()", "0.0"),
-    // Predicates of a coverage.
+    // Predicates of `coverage`.
     ("cx.model.uncovered([[|l| cx.model.first.contains(l.name), pass()], [\"relu\", pass()]])", "[\"fc\", \"conv2\", \"normalize\"]"),
     // Objectives.
     (
@@ -41,7 +41,7 @@ const BODIES: &[(&str, &str)] = &[
          (edited.logits - t.forward(#{ edits: [[\"relu1\", |a| a + 0.0 * t[\"relu1\"]]] }).logits).abs().max() < 1e-5",
         "true",
     ),
-    // Closures in closures, each of which uses what the outermost call holds.
+    // Nested closures, each of which uses the receiver of the outermost call.
     (
         "cx.model.layers.filter(|a| cx.model.layers.filter(|b| cx.model.layer(b).inputs.some(|c| c == a && cx.model.layer(c).kind == cx.model.layer(a).kind)).len() == 0)",
         "[\"fc\"]",
@@ -54,7 +54,7 @@ const BODIES: &[(&str, &str)] = &[
     ),
     // Progress, notes and random numbers from inside.
     ("cx.model.layers.map(|name| { cx.progress(name, 1, 2); cx.note(name); cx.rand([2]).numel() }).len()", "9"),
-    // Sorting by what the network says.
+    // Sorting by the network's output.
     ("cx.model.layers.order(|a, b| cx.model.layer(b).parameters - cx.model.layer(a).parameters)[0]", "fc"),
 ];
 
@@ -73,7 +73,7 @@ fn what_a_closure_changes_is_changed_outside() {
     let counted = "let n = 0; let t = cx.model.forward(cx.input);
         t.backward(t.logit(0), #{ rules: [[\"activation\", |s, r| { n += 1; s.vjp(r) }]] }); n";
     assert_eq!(answer(counted), "2");
-    // A tensor is copied where it is read, but this one is assigned.
+    // A tensor is copied when it is read, but this one is assigned to.
     let sum = "let sum = zeros([1]); [1, 2, 3].for_each(|| sum += this); sum = sum + 1.0; sum.item()";
     assert_eq!(answer(sum), "7.0");
     let model = "let model = cx.model; let count = || model.layers.len(); model = model.folded(); count.call()";

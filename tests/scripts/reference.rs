@@ -10,7 +10,7 @@ use gradscope::script::method::context::{NoObserver, Observer};
 use gradscope::script::program::{self, Console};
 use std::sync::{Arc, Mutex};
 
-/// Keeps what a program prints.
+/// Captures the output of a program.
 #[derive(Default)]
 struct Printed(Mutex<Vec<String>>);
 

@@ -1,4 +1,4 @@
-//! A square patch of a map, with zeros where it hangs over the border.
+//! A square patch of a map, with zeros where it extends past the border.
 
 use crate::map::Map;
 use crate::simd::Simd;
@@ -8,11 +8,11 @@ use std::ops::Range;
 pub(crate) struct Patch<const A: usize> {
     /// Address of the first pixel, which may lie outside of the map.
     at: *const f32,
-    /// Distance between rows.
+    /// Row stride.
     row: usize,
-    /// Distance between pixels.
+    /// Pixel stride.
     pitch: usize,
-    /// The rows and columns that lie in the map.
+    /// The rows and columns inside the map.
     rows: Range<usize>,
     columns: Range<usize>,
 }
@@ -35,13 +35,13 @@ impl<const A: usize> Patch<A> {
         }
     }
 
-    /// Whether all of it lies in the map.
+    /// Whether it lies completely inside the map.
     #[inline(always)]
     pub fn is_whole(&self) -> bool {
         self.rows == (0..A) && self.columns == (0..A)
     }
 
-    /// Channels `c..` of column `j`, at most `lanes` of them; `WHOLE` skips the tests against the border.
+    /// Channels `c..` of column `j`, at most `lanes` of them; `WHOLE` skips the border checks.
     ///
     /// # Safety
     /// The CPU must have the instruction set of `S`; the map that the patch was taken from must have those channels and, if `WHOLE`, all
