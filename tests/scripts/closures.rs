@@ -54,7 +54,7 @@ const BODIES: &[(&str, &str)] = &[
     ),
     // Progress, notes and random numbers from inside.
     ("cx.model.layers.map(|name| { cx.progress(name, 1, 2); cx.note(name); cx.rand([2]).numel() }).len()", "9"),
-    // Sorting by the network's output.
+    // Sorting layers by their parameters.
     ("cx.model.layers.order(|a, b| cx.model.layer(b).parameters - cx.model.layer(a).parameters)[0]", "fc"),
 ];
 
