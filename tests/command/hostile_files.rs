@@ -156,7 +156,7 @@ fn recursive_containers_are_errors() {
     let marks = legacy(&vec![b'('; 1_000_000], 4, &[0; 16]);
     assert!(weights_error(&marks).contains("pops from an empty stack"));
     let endless = legacy(&vec![b'N'; 5_000_000], 4, &[0; 16]);
-    assert!(weights_error(&endless).contains("more than 4000000 steps"));
+    assert!(weights_error(&endless).contains("more than 4000000 opcodes"));
 }
 
 #[test]
