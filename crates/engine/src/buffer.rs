@@ -64,6 +64,9 @@ impl std::fmt::Debug for Buffer {
     }
 }
 
+/// Lines of the largest scratch memory that a thread keeps: 64 MiB.
+const KEPT: usize = 1 << 20;
+
 thread_local! {
     static SCRATCH: RefCell<Vec<Buffer>> = const { RefCell::new(vec![]) };
 }
@@ -89,6 +92,8 @@ impl Scratch {
 impl Drop for Scratch {
     fn drop(&mut self) {
         let buffer = std::mem::take(&mut self.0);
-        SCRATCH.with_borrow_mut(|all| all.push(buffer));
+        if buffer.0.len() <= KEPT {
+            SCRATCH.with_borrow_mut(|all| all.push(buffer));
+        }
     }
 }

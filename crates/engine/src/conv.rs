@@ -63,6 +63,9 @@ pub struct Sizes {
 }
 
 /// The algorithm for 3x3 and 5x5 convolutions of stride 1.
+///
+/// Winograd transforms spread a NaN or infinite element over its whole tile, and over all taps of a weight gradient. What direct sums
+/// give as exactly 0 may be rounding noise.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Algorithm {
     /// Direct sums.

@@ -16,6 +16,7 @@ mod norm;
 mod real;
 mod tile;
 mod patch;
+mod outer_products;
 mod im2col;
 mod weight_view;
 mod packed;

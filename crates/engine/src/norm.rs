@@ -1,9 +1,9 @@
 //! Channel statistics, and elementwise passes of batch normalization in training.
 
-use crate::buffer::{Buffer, Scratch};
+use crate::buffer::Buffer;
 use crate::map::{Map, MapMut};
 use crate::packed::SharedPtr;
-use crate::simd::{self, Simd, Task};
+use crate::simd::{self, MOST_LANES, Simd, Task};
 use crate::thread_team;
 use crate::tile::{Epilogue, Exit, finish};
 use std::ops::Range;
@@ -37,7 +37,8 @@ pub fn channel_statistics(x: &Map) -> (Vec<f32>, Vec<f32>) {
     let (parts, all) = (all.0, all.1.numbers());
     let (mut mean, mut squares) = (all[..c].to_vec(), all[c..2 * c].to_vec());
     for part in 1..parts {
-        let (before, own) = (part * x.pixels() / parts, (part + 1) * x.pixels() / parts - part * x.pixels() / parts);
+        let Range { start: before, end } = range(x.pixels(), part, parts);
+        let own = end - before;
         let share = own as f32 / (before + own) as f32;
         for i in 0..c {
             let [m, s] = [0, 1].map(|k| all[(2 * part + k) * c + i]);
@@ -89,9 +90,14 @@ fn parts<const N: usize>(x: &Map, f: impl Fn(Range<usize>, *mut f32) + Sync) -> 
     thread_team::run(parts, |part| {
         // SAFETY: each range has its own part of the buffer, which belongs to one task.
         let to = unsafe { at.get().add(part * N * c) };
-        f(part * pixels / parts..(part + 1) * pixels / parts, to);
+        f(range(pixels, part, parts), to);
     });
     (parts, all)
+}
+
+/// The pixels of a part.
+fn range(pixels: usize, part: usize, parts: usize) -> Range<usize> {
+    part * pixels / parts..(part + 1) * pixels / parts
 }
 
 /// The sums of the partial results that `f` writes for ranges of pixels.
@@ -144,14 +150,14 @@ impl Summand<2> for Product<'_> {
 }
 
 /// `(x − mean)²`.
-struct Square<'a>(&'a Map<'a>, *const f32);
+struct Square<'a>(&'a Map<'a>, &'a [f32; MOST_LANES]);
 
 impl Summand<1> for Square<'_> {
     #[inline(always)]
     unsafe fn at<S: Simd>(&self, pixel: usize, c: usize, n: usize) -> [S::V; 1] {
         // SAFETY: as the caller promises; the mean has one element per channel.
         unsafe {
-            let apart = S::sub(Value(self.0).at::<S>(pixel, c, n)[0], S::load_part(self.1.add(c), n));
+            let apart = S::sub(Value(self.0).at::<S>(pixel, c, n)[0], S::load_part(self.1.as_ptr(), n));
             [S::mul(apart, apart)]
         }
     }
@@ -235,25 +241,23 @@ impl Task for Moments<'_> {
     #[inline(always)]
     unsafe fn run<S: Simd>(self) {
         let (all, start) = (self.x.c, self.range.start);
-        let mut near = Scratch::new(S::LANES);
-        let own = near.at();
+        let mut own = [0f32; MOST_LANES];
         for block in blocks(self.x, self.range) {
             let (before, count) = ((block.start - start) as f32, block.len() as f32);
             let mut c = 0;
             while c < all {
                 let n = (all - c).min(S::LANES);
-                // SAFETY: channels `c..c + n` of pixels in range lie within the map and the elements, which begin as zeros; the scratch
-                // memory has a vector.
+                // SAFETY: channels `c..c + n` of pixels in range lie within the map and the elements, which begin as zeros.
                 unsafe {
                     let (mean, squares) = (self.to.add(c), self.to.add(all + c));
                     let m = S::mul(sum::<S, _, 1>(&Value(self.x), block.clone(), c, n)[0], S::splat(1.0 / count));
-                    S::store(own, m);
-                    // The mean of the block is at `own`, whose first element belongs to channel `c`.
-                    let [s] = sum::<S, _, 1>(&Square(self.x, own.wrapping_sub(c)), block.clone(), c, n);
+                    S::store(own.as_mut_ptr(), m);
+                    let [s] = sum::<S, _, 1>(&Square(self.x, &own), block.clone(), c, n);
                     let apart = S::sub(m, S::load_part(mean, n));
                     let share = S::splat(count / (before + count));
                     let moved = S::fma(apart, share, S::load_part(mean, n));
-                    let more = S::mul(S::mul(apart, apart), S::mul(share, S::splat(before)));
+                    // In this order, 0 pixels before add 0 even if the square overflows.
+                    let more = S::mul(apart, S::mul(apart, S::mul(share, S::splat(before))));
                     S::store_part(squares, n, S::add(S::load_part(squares, n), S::add(s, more)));
                     S::store_part(mean, n, moved);
                 }

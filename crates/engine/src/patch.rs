@@ -18,20 +18,21 @@ pub(crate) struct Patch<const A: usize> {
 }
 
 impl<const A: usize> Patch<A> {
-    /// The patch of picture `n` whose first pixel is `(top, left)`, less the padding.
+    /// The patch of picture `n` whose first pixel is `(top, left)` minus the padding, which may be a wrapped negative number.
     #[inline(always)]
     pub fn new(x: &Map, n: usize, (top, left): (usize, usize), padding: (usize, usize)) -> Self {
-        let inside = |from: usize, padding: usize, size: usize| {
-            let start = padding.saturating_sub(from).min(A);
-            start..(size + padding).saturating_sub(from).clamp(start, A)
+        let (top, left) = (top.wrapping_sub(padding.0) as isize, left.wrapping_sub(padding.1) as isize);
+        let inside = |first: isize, size: usize| {
+            let start = first.saturating_neg().clamp(0, A as isize);
+            start as usize..(size as isize).saturating_sub(first).clamp(start, A as isize) as usize
         };
-        let first = ((n * x.h + top) * x.w + left).wrapping_sub(padding.0 * x.w + padding.1);
+        let first = ((n * x.h) as isize).wrapping_add(top).wrapping_mul(x.w as isize).wrapping_add(left);
         Self {
-            at: x.at.wrapping_add(first.wrapping_mul(x.pitch)),
+            at: x.at.wrapping_offset(first.wrapping_mul(x.pitch as isize)),
             row: x.w * x.pitch,
             pitch: x.pitch,
-            rows: inside(top, padding.0, x.h),
-            columns: inside(left, padding.1, x.w),
+            rows: inside(top, x.h),
+            columns: inside(left, x.w),
         }
     }
 
@@ -94,12 +95,12 @@ mod tests {
         let (h, w) = (5, 7);
         let numbers: Vec<f32> = (0..2 * h * w).map(|i| i as f32 + 1.0).collect();
         let map = Map::new(&numbers, [2, h, w, 1], 1);
-        for padding in [(0, 0), (1, 2), (3, 5)] {
+        for padding in [(0, 0), (1, 2), (3, 5), (usize::MAX, 1), (2, usize::MAX - 1)] {
             for top in 0..=h + 1 {
                 for left in 0..=w + 1 {
                     let at = |i: usize, j: usize| {
-                        let (y, x) = ((top + i).checked_sub(padding.0), (left + j).checked_sub(padding.1));
-                        y.zip(x).filter(|(y, x)| *y < h && *x < w).map(|(y, x)| numbers[(h + y) * w + x])
+                        let (y, x) = ((top + i).wrapping_sub(padding.0), (left + j).wrapping_sub(padding.1));
+                        (y < h && x < w).then(|| numbers[(h + y) * w + x])
                     };
                     let expected: Vec<_> = (0..16).map(|k| at(k % 4, k / 4)).collect();
                     let (whole, found) = run(Columns(&map, (top, left), padding));

@@ -22,6 +22,12 @@ pub struct Epilogue<'a> {
 }
 
 impl Epilogue<'_> {
+    /// Whether it has no activation but ReLU. Any other is a call, around which the compiler saves all vectors.
+    pub(crate) fn is_plain(&self) -> bool {
+        let plain = |activation: Option<Activation>| activation.is_none_or(|a| a == Activation::Relu);
+        plain(self.activation) && plain(self.slope.map(|s| s.0))
+    }
+
     /// Checks that the epilogue fits an output.
     ///
     /// # Panics
@@ -96,43 +102,6 @@ pub(crate) unsafe fn multiply<S: Simd, const M: usize, const V: usize>(
     }
 }
 
-/// Writes `Σₖ a(k, m) · b(k, j)` for `k < count` to `M` rows of `V` vectors at `to`, with the row stride of `b`; adds to them
-/// if `more` is set. The row strides of `a` and `b` are passed next to them.
-///
-/// # Safety
-/// The CPU must have the instruction set of `S`; `count` rows of `M` elements must be readable at `a`, `count` rows of `V` vectors at `b`,
-/// and `M` rows of `V` vectors at `to`, which no other thread uses.
-#[inline(always)]
-pub(crate) unsafe fn accumulate<S: Simd, const M: usize, const V: usize>(
-    count: usize,
-    a: (*const f32, usize),
-    b: (*const f32, usize),
-    to: *mut f32,
-    more: bool,
-) {
-    // SAFETY: as the caller promises.
-    unsafe {
-        let sums = multiply::<S, M, V>(count, (a.0, 1, a.1), b, Prefetch(b.0, b.1));
-        for m in 0..M {
-            for j in 0..V {
-                let to = to.add(m * b.1 + j * S::LANES);
-                S::store(to, if more { S::add(S::load(to), sums[m][j]) } else { sums[m][j] });
-            }
-        }
-    }
-}
-
-/// The largest number of rows of sums that stay in registers, one or two vectors wide.
-#[inline(always)]
-pub(crate) fn rows_of_sums<S: Simd>(wide: bool) -> usize {
-    match (wide, S::ROWS) {
-        (false, _) => 12,
-        // With 16 registers, sums of six rows leave too few: the compiler spills two of them in each step.
-        (true, 6) => 5,
-        (true, rows) => rows,
-    }
-}
-
 /// `sums[r][o] += Σₖ x(r, k) · w(o, k)` for `k < count`, lane by lane; rows of `x` and `w` are contiguous, with the row strides
 /// passed next to them. A separate function, so that the sums stay in registers.
 ///
@@ -180,12 +149,29 @@ pub(crate) unsafe fn dot_products<S: Simd, const R: usize, const O: usize>(
 /// channel `c` of pixel `pixel` of the output, and used by no other thread. The epilogue must fit the output.
 #[inline(always)]
 pub(crate) unsafe fn finish<S: Simd>(v: S::V, to: *mut f32, pixel: usize, c: usize, n: usize, exit: &Exit) {
+    // SAFETY: as the caller promises.
+    unsafe { finish_as::<S, false>(v, to, pixel, c, n, exit) }
+}
+
+/// Like [`finish`], for a plain epilogue if `PLAIN`.
+///
+/// # Safety
+/// As for [`finish`].
+#[inline(always)]
+pub(crate) unsafe fn finish_as<S: Simd, const PLAIN: bool>(
+    v: S::V,
+    to: *mut f32,
+    pixel: usize,
+    c: usize,
+    n: usize,
+    exit: &Exit,
+) {
     // SAFETY: as the caller promises for `to`, `pixel`, `c` and `n`.
     unsafe {
         if n >= S::LANES {
-            S::store(to, through::<S, true>(v, to, pixel, c, n, exit));
+            S::store(to, through::<S, true, PLAIN>(v, to, pixel, c, n, exit));
         } else {
-            S::store_part(to, n, through::<S, false>(v, to, pixel, c, n, exit));
+            S::store_part(to, n, through::<S, false, PLAIN>(v, to, pixel, c, n, exit));
         }
     }
 }
@@ -200,13 +186,13 @@ unsafe fn load<S: Simd, const FULL: bool>(at: *const f32, n: usize) -> S::V {
     unsafe { if FULL { S::load(at) } else { S::load_part(at, n) } }
 }
 
-/// Applies the epilogue.
+/// Applies the epilogue, a plain one if `PLAIN`.
 ///
 /// # Safety
 /// The CPU must have the instruction set of `S`; `n` channels from `c` on, or a whole vector if `FULL`, must exist in pixel
 /// `pixel` of the output, whose element is at `to`. The epilogue must fit the output.
 #[inline(always)]
-unsafe fn through<S: Simd, const FULL: bool>(
+unsafe fn through<S: Simd, const FULL: bool, const PLAIN: bool>(
     mut v: S::V,
     to: *const f32,
     pixel: usize,
@@ -238,10 +224,11 @@ unsafe fn through<S: Simd, const FULL: bool>(
             if FULL { S::store(at, v) } else { S::store_part(at, n, v) }
         }
         if let Some(activation) = &e.activation {
-            v = activation.apply::<S>(v);
+            v = if PLAIN { Activation::Relu } else { *activation }.apply::<S>(v);
         }
         if let Some((activation, map)) = &e.slope {
-            v = activation.times_slope::<S>(v, load::<S, FULL>(map.at.add(pixel * map.pitch + c), n));
+            let saved = load::<S, FULL>(map.at.add(pixel * map.pitch + c), n);
+            v = if PLAIN { Activation::Relu } else { *activation }.times_slope::<S>(v, saved);
         }
         v
     }

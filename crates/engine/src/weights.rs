@@ -4,17 +4,19 @@ use crate::buffer::Scratch;
 use crate::conv::{Algorithm, Sizes, Slide, forward_patches};
 use crate::im2col::{CHUNK, Patches, STRIDE, copy, zero};
 use crate::map::Map;
+use crate::outer_products::{Rows, outer_products};
 use crate::packed::SharedPtr;
 use crate::simd::{self, Simd, Task, run_with};
 use crate::size::product;
 use crate::thread_team;
-use crate::tile::{accumulate, rows_of_sums, with_rows};
 use crate::winograd_gradient::WinogradGradient;
 
 /// Pixels multiplied at a time.
 const BLOCK: usize = 96;
 /// Number of partial sums of a batch, independent of the number of cores.
 const PARTS: usize = 8;
+/// Maximum number of elements in all partial sums, unless there is only one.
+const SUMS: usize = 1 << 23;
 
 /// `Σ dy · xᵀ` over all pixels: the gradient of a convolution's weights.
 #[derive(Debug)]
@@ -45,7 +47,7 @@ impl WeightGradient {
         let (k, groups) = (self.patches.len(), self.slide.groups);
         let (c, o) = (input / groups, output / groups);
         assert!(dw.len() == product([output, k]), "{} weight gradients for {} output channels", dw.len(), output);
-        if x.pixels() * dy.pixels() == 0 {
+        if x.pixels() == 0 || dy.pixels() == 0 {
             return dw.fill(0.0);
         }
         if self.algorithm != Algorithm::Direct && WinogradGradient::pays(self.sizes, self.slide) {
@@ -53,9 +55,10 @@ impl WeightGradient {
         }
         let level = simd::level();
         let width = o.next_multiple_of(level.lanes());
-        let parts = PARTS.min(x.n.max(1));
+        let elements = product([groups, k, width]);
+        let parts = PARTS.min(x.n).min(SUMS / elements).max(1);
         let chunks = k.div_ceil(CHUNK);
-        let count = product([parts, groups, k, width]);
+        let count = product([parts, elements]);
         let mut sums = Scratch::new(count);
         let at = SharedPtr(sums.at());
         thread_team::run(parts * groups * chunks, |i| {
@@ -116,40 +119,10 @@ impl Task for Part<'_> {
                     copy::<S>(from, b.add(i * self.width), o);
                     zero::<S>(b.add(i * self.width + o), self.width - o);
                 }
-                self.block::<S>(a, b, count, first > start);
+                let k = self.k.1 - self.k.0;
+                let (a, b) = (Rows { at: a, apart: STRIDE }, Rows { at: b, apart: self.width });
+                outer_products::<S>((k, self.width, count), a, b, self.sums, first > start);
                 first += count;
-            }
-        }
-    }
-}
-
-impl Part<'_> {
-    /// Sums `aᵀ b` over a block of pixels; with `more`, adds it to the previous sums.
-    ///
-    /// # Safety
-    /// The CPU must have the instruction set of `S`; `a` must have `count` rows `STRIDE` apart with elements `k.0..k.1` of a
-    /// patch, `b` as many rows of `width` elements.
-    #[inline(always)]
-    unsafe fn block<S: Simd>(&self, a: *const f32, b: *const f32, count: usize, more: bool) {
-        // SAFETY: tiles split the rows of the sums, and columns are whole vectors below `width`.
-        unsafe {
-            let rows = self.k.1 - self.k.0;
-            let mut column = 0;
-            while column < self.width {
-                let wide = self.width - column > S::LANES;
-                let most = rows_of_sums::<S>(wide);
-                let tiles = rows.div_ceil(most);
-                for t in 0..tiles {
-                    let (start, end) = (t * rows / tiles, (t + 1) * rows / tiles);
-                    let to = self.sums.add(start * self.width + column);
-                    let (a, b) = ((a.add(start), STRIDE), (b.add(column), self.width));
-                    if wide {
-                        with_rows!(end - start, S, S::ROWS, accumulate::<2>(count, a, b, to, more));
-                    } else {
-                        with_rows!(end - start, S, 12, accumulate::<1>(count, a, b, to, more));
-                    }
-                }
-                column += if wide { 2 } else { 1 } * S::LANES;
             }
         }
     }

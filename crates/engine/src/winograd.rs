@@ -9,7 +9,7 @@ use crate::packed::{Packed, SharedPtr};
 use crate::patch::Patch;
 use crate::simd::{Simd, Task, run_with};
 use crate::thread_team;
-use crate::tile::{Epilogue, Exit, Prefetch, finish, multiply, with_rows};
+use crate::tile::{Epilogue, Exit, Prefetch, finish_as, multiply, with_rows};
 use crate::weight_view::WeightView;
 use crate::winograd_weights::{P, Q, winograd_weights};
 use std::sync::Arc;
@@ -194,10 +194,13 @@ impl Task for Stage<'_> {
                 }
                 Step::Out(tiles) => {
                     for t in tiles.start..tiles.end {
-                        match (self.w.size, six) {
-                            (4, _) => self.write::<S, 4, 6>(t),
-                            (_, true) => self.write::<S, 2, 6>(t),
-                            _ => self.write::<S, 2, 4>(t),
+                        match (self.w.size, six, self.epilogue.is_plain()) {
+                            (4, _, true) => self.write::<S, 4, 6, true>(t),
+                            (4, _, false) => self.write::<S, 4, 6, false>(t),
+                            (_, true, true) => self.write::<S, 2, 6, true>(t),
+                            (_, true, false) => self.write::<S, 2, 6, false>(t),
+                            (_, false, true) => self.write::<S, 2, 4, true>(t),
+                            (_, false, false) => self.write::<S, 2, 4, false>(t),
                         }
                     }
                 }
@@ -302,7 +305,7 @@ impl Stage<'_> {
     /// The CPU must have the instruction set of `S`; `M` must be the size of a tile, `A` its side, and `t` below `count` a tile
     /// that no other thread writes.
     #[inline(always)]
-    unsafe fn write<S: Simd, const M: usize, const A: usize>(&self, t: usize) {
+    unsafe fn write<S: Simd, const M: usize, const A: usize, const PLAIN: bool>(&self, t: usize) {
         // SAFETY: outputs beyond the map are left out, and `m` has `width` elements for each frequency and tile.
         unsafe {
             let (w, y) = (self.w, self.y);
@@ -328,7 +331,7 @@ impl Stage<'_> {
                     let d = output::<S, M, A>(half[i]);
                     for j in 0..columns {
                         let pixel = (n * y.h + row + i) * y.w + column + j;
-                        finish::<S>(d[j], y.at.add(pixel * y.pitch + c), pixel, c, w.o - c, &exit);
+                        finish_as::<S, PLAIN>(d[j], y.at.add(pixel * y.pitch + c), pixel, c, w.o - c, &exit);
                     }
                 }
                 c += S::LANES;

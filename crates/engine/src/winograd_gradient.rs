@@ -4,13 +4,13 @@
 use crate::buffer::Scratch;
 use crate::conv::{Sizes, Slide};
 use crate::map::Map;
+use crate::outer_products::{Rows, outer_products};
 use crate::packed::SharedPtr;
 use crate::patch::Patch;
 use crate::simd::{self, MOST_LANES, Simd, Task, run_with};
 use crate::size::product;
 use crate::thread_team;
-use crate::tile::{accumulate, rows_of_sums, with_rows};
-use crate::winograd::{input, output_transposed};
+use crate::winograd::{Winograd, input, output_transposed};
 use crate::winograd_weights::g;
 
 /// Rows and columns that a tile reads.
@@ -44,7 +44,7 @@ impl WinogradGradient {
     pub fn pays(sizes: Sizes, slide: Slide) -> bool {
         let square = matches!(slide.kernel, (3, 3) | (5, 5));
         let plain = square && slide.stride == (1, 1) && slide.dilation == (1, 1) && slide.groups == 1;
-        plain && sizes.input >= 16 && sizes.output >= 16 && sizes.to.0 >= 6 && sizes.to.1 >= 6
+        plain && Winograd::pays(sizes.input, sizes.output, sizes.to)
     }
 
     pub fn new(sizes: Sizes, slide: Slide) -> Self {
@@ -238,28 +238,12 @@ impl Part<'_> {
     /// The CPU must have the instruction set of `S`; the tiles must have been transformed.
     #[inline(always)]
     unsafe fn multiply<S: Simd>(&self, f: usize, tiles: Tiles, more: bool) {
-        // SAFETY: groups of rows split the channels, and columns are whole vectors below `width`.
+        // SAFETY: these channels of the sums are one task's; the transformed rows were written.
         unsafe {
-            let rows = self.channels.len();
-            let (x, dy) = (tiles.x.add(f * tiles.count * tiles.apart), tiles.dy.add(f * tiles.count * self.width));
+            let x = Rows { at: tiles.x.add(f * tiles.count * tiles.apart), apart: tiles.apart };
+            let dy = Rows { at: tiles.dy.add(f * tiles.count * self.width), apart: self.width };
             let to = self.sums.add((f * self.of.sizes.input + self.channels.start) * self.width);
-            let mut column = 0;
-            while column < self.width {
-                let wide = self.width - column > S::LANES;
-                let groups = rows.div_ceil(rows_of_sums::<S>(wide));
-                for group in 0..groups {
-                    let (start, end) = (group * rows / groups, (group + 1) * rows / groups);
-                    let to = to.add(start * self.width + column);
-                    let x = (x.add(start).cast_const(), tiles.apart);
-                    let dy = (dy.add(column).cast_const(), self.width);
-                    if wide {
-                        with_rows!(end - start, S, S::ROWS, accumulate::<2>(tiles.count, x, dy, to, more));
-                    } else {
-                        with_rows!(end - start, S, 12, accumulate::<1>(tiles.count, x, dy, to, more));
-                    }
-                }
-                column += if wide { 2 } else { 1 } * S::LANES;
-            }
+            outer_products::<S>((self.channels.len(), self.width, tiles.count), x, dy, to, more);
         }
     }
 }

@@ -1,0 +1,74 @@
+//! Sums of outer products: the matrix product `aᵀ b` over many rows.
+
+use crate::simd::Simd;
+use crate::tile::{Prefetch, multiply, with_rows};
+
+/// Rows that start `apart` elements from one another.
+#[derive(Clone, Copy)]
+pub(crate) struct Rows {
+    pub at: *const f32,
+    pub apart: usize,
+}
+
+/// Writes `aᵀ b`, `(m, n)`, to `to`, in rows as far apart as those of `b`; with `more`, adds it instead. `a` has `count` rows of `m`
+/// elements, `b` as many of `n`, a multiple of the lanes.
+///
+/// # Safety
+/// The CPU must have the instruction set of `S`; the rows must be readable, and the result writable and used by no other thread.
+#[inline(always)]
+pub(crate) unsafe fn outer_products<S: Simd>(
+    (m, n, count): (usize, usize, usize),
+    a: Rows,
+    b: Rows,
+    to: *mut f32,
+    more: bool,
+) {
+    // SAFETY: tiles split the rows of the result, and columns are whole vectors below `n`.
+    unsafe {
+        let mut column = 0;
+        while column < n {
+            let wide = n - column > S::LANES;
+            let tiles = m.div_ceil(most_rows::<S>(wide));
+            for t in 0..tiles {
+                let (start, end) = (t * m / tiles, (t + 1) * m / tiles);
+                let to = to.add(start * b.apart + column);
+                let (a, b) = (Rows { at: a.at.add(start), ..a }, Rows { at: b.at.add(column), ..b });
+                if wide {
+                    with_rows!(end - start, S, S::ROWS, tile::<2>(count, a, b, to, more));
+                } else {
+                    with_rows!(end - start, S, 12, tile::<1>(count, a, b, to, more));
+                }
+            }
+            column += if wide { 2 } else { 1 } * S::LANES;
+        }
+    }
+}
+
+/// Maximum number of rows of sums that stay in registers, one vector wide or two.
+#[inline(always)]
+fn most_rows<S: Simd>(wide: bool) -> usize {
+    match (wide, S::ROWS) {
+        (false, _) => 12,
+        // With 16 registers, sums of six rows leave too few: the compiler spills two of them in each step.
+        (true, 6) => 5,
+        (true, rows) => rows,
+    }
+}
+
+/// `M` rows of `V` vectors of the result.
+///
+/// # Safety
+/// As for [`outer_products`].
+#[inline(always)]
+unsafe fn tile<S: Simd, const M: usize, const V: usize>(count: usize, a: Rows, b: Rows, to: *mut f32, more: bool) {
+    // SAFETY: as the caller promises.
+    unsafe {
+        let sums = multiply::<S, M, V>(count, (a.at, 1, a.apart), (b.at, b.apart), Prefetch(b.at, b.apart));
+        for m in 0..M {
+            for j in 0..V {
+                let to = to.add(m * b.apart + j * S::LANES);
+                S::store(to, if more { S::add(S::load(to), sums[m][j]) } else { sums[m][j] });
+            }
+        }
+    }
+}
