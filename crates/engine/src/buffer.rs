@@ -71,6 +71,12 @@ thread_local! {
     static SCRATCH: RefCell<Vec<Buffer>> = const { RefCell::new(vec![]) };
 }
 
+/// The smallest odd number of cache lines that holds `len` elements, in elements: addresses a power of two apart would compete for the same
+/// few lines of a cache.
+pub(crate) fn odd_lines(len: usize) -> usize {
+    (len.div_ceil(16) | 1) * 16
+}
+
 /// Scratch memory with arbitrary content; the thread reuses it.
 ///
 /// A value rather than a function that takes a closure, because a closure is compiled without the instruction set of its caller.

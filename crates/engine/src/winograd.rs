@@ -1,7 +1,7 @@
 //! Convolutions of stride 1 with fewer multiplications (Winograd 1980; Lavin & Gray 2015, arXiv:1509.09308):
 //! F(4x4, 3x3), F(2x2, 3x3) on small maps, and F(2x2, 5x5).
 
-use crate::buffer::Scratch;
+use crate::buffer::{Scratch, odd_lines};
 use crate::conv::Algorithm;
 use crate::im2col::CHUNK;
 use crate::map::{Map, MapMut};
@@ -139,7 +139,17 @@ impl Winograd {
 
     /// Size of the transformed input of `tiles` tiles: frequency, chunk of channels, tile, row.
     fn v(&self, tiles: usize) -> usize {
-        self.frequencies() * self.chunks() * tiles * self.row()
+        self.frequencies() * self.v_apart(tiles)
+    }
+
+    /// Distance between two frequencies of the transformed input of `tiles` tiles.
+    fn v_apart(&self, tiles: usize) -> usize {
+        odd_lines(self.chunks() * tiles * self.row())
+    }
+
+    /// Distance between two frequencies of the products of `tiles` tiles.
+    fn m_apart(&self, tiles: usize) -> usize {
+        odd_lines(tiles * self.width())
     }
 
     /// Distance between the products of two tiles.
@@ -149,7 +159,7 @@ impl Winograd {
 
     /// Size of transformed input and products of `tiles` tiles.
     fn room(&self, tiles: usize) -> usize {
-        self.v(tiles) + self.frequencies() * tiles * self.width()
+        self.v(tiles) + self.frequencies() * self.m_apart(tiles)
     }
 }
 
@@ -248,7 +258,7 @@ impl Stage<'_> {
             let mut c = 0;
             while c < w.c {
                 let to = self.v.add((c / CHUNK * self.count + t) * w.row() + c % CHUNK);
-                let apart = w.chunks() * self.count * w.row();
+                let apart = w.v_apart(self.count);
                 let mut half = [[S::splat(0.0); A]; A];
                 for j in 0..A {
                     let d = input::<S, A>(patch.column::<S, WHOLE>(j, c, w.c - c));
@@ -312,7 +322,7 @@ impl Stage<'_> {
             let (n, row, column) = self.place(t);
             let (rows, columns) = ((y.h - row).min(M), (y.w - column).min(M));
             let exit = Exit { epilogue: self.epilogue, more: false, last: true };
-            let apart = self.count * w.width();
+            let apart = w.m_apart(self.count);
             let mut c = 0;
             while c < w.o {
                 let from = self.m.add(t * w.width() + c);
@@ -354,9 +364,9 @@ unsafe fn product<S: Simd, const M: usize, const V: usize>(
     // SAFETY: `v` and `m` have rows for these tiles.
     unsafe {
         let w = stage.w;
-        let a = stage.v.add(((f * w.chunks() + chunk) * stage.count + start) * w.row());
+        let a = stage.v.add(f * w.v_apart(stage.count) + (chunk * stage.count + start) * w.row());
         let sums = multiply::<S, M, V>(count, (a, w.row(), 1), (panel, V * S::LANES), prefetch);
-        let to = stage.m.add((f * stage.count + start) * w.width() + b * 2 * S::LANES);
+        let to = stage.m.add(f * w.m_apart(stage.count) + start * w.width() + b * 2 * S::LANES);
         for m in 0..M {
             for j in 0..V {
                 let to = to.add(m * w.width() + j * S::LANES);

@@ -1,7 +1,7 @@
 //! The gradient of a convolution's weights with fewer multiplications: F(4x4, 3x3) and F(2x2, 5x5) transposed,
 //! `Gᵀ [Σ (Bᵀ x B) ⊙ (A dy Aᵀ)] G` with the sum over all tiles (Lavin & Gray 2015, arXiv:1509.09308).
 
-use crate::buffer::Scratch;
+use crate::buffer::{Scratch, odd_lines};
 use crate::conv::{Sizes, Slide};
 use crate::map::Map;
 use crate::outer_products::{Rows, outer_products};
@@ -171,6 +171,10 @@ struct Tiles {
     count: usize,
     /// Distance between rows of `x`.
     apart: usize,
+    /// Distance between two frequencies of `x`.
+    x_apart: usize,
+    /// Distance between two frequencies of `dy`.
+    dy_apart: usize,
 }
 
 impl Task for Part<'_> {
@@ -182,15 +186,16 @@ impl Task for Part<'_> {
         let (start, end) = (self.range.start * rows * columns, self.range.end * rows * columns);
         let apart = self.channels.len().next_multiple_of(S::LANES);
         let most = (NEAR / (ALL * (apart + self.width))).clamp(16, 96);
+        let (x_apart, dy_apart) = (odd_lines(most * apart), odd_lines(most * self.width));
         let blocks = (end - start).div_ceil(most);
-        let mut scratch = Scratch::new(ALL * most * (apart + self.width));
+        let mut scratch = Scratch::new(ALL * (x_apart + dy_apart));
         let x = scratch.at();
         for block in 0..blocks {
             let (first, last) = (start + block * (end - start) / blocks, start + (block + 1) * (end - start) / blocks);
             // SAFETY: the scratch memory has rows for `most` tiles; `WeightGradient::run` checked the maps, and these channels of the
             // sums belong to one task.
             unsafe {
-                let tiles = Tiles { x, dy: x.add(ALL * most * apart), count: last - first, apart };
+                let tiles = Tiles { x, dy: x.add(ALL * x_apart), count: last - first, apart, x_apart, dy_apart };
                 for t in first..last {
                     if self.of.size == 4 {
                         self.read::<S, 4>(t, t - first, tiles);
@@ -216,9 +221,9 @@ impl Part<'_> {
         let (rows, columns) = self.of.tiles;
         let (n, at) = (t / (rows * columns), (t / columns % rows * M, t % columns * M));
         let patch = Patch::<SIDE>::new(self.x, n, at, self.of.padding);
-        let (from, x) = (self.channels.clone(), (tiles.x.wrapping_add(i * tiles.apart), tiles.count * tiles.apart));
+        let (from, x) = (self.channels.clone(), (tiles.x.wrapping_add(i * tiles.apart), tiles.x_apart));
         let gradient = Patch::<M>::new(self.dy, n, at, (0, 0));
-        let dy = (tiles.dy.wrapping_add(i * self.width), tiles.count * self.width);
+        let dy = (tiles.dy.wrapping_add(i * self.width), tiles.dy_apart);
         // SAFETY: each frequency has a row for this tile.
         unsafe {
             match patch.is_whole() {
@@ -240,8 +245,8 @@ impl Part<'_> {
     unsafe fn multiply<S: Simd>(&self, f: usize, tiles: Tiles, more: bool) {
         // SAFETY: these channels of the sums are one task's; the transformed rows were written.
         unsafe {
-            let x = Rows { at: tiles.x.add(f * tiles.count * tiles.apart), apart: tiles.apart };
-            let dy = Rows { at: tiles.dy.add(f * tiles.count * self.width), apart: self.width };
+            let x = Rows { at: tiles.x.add(f * tiles.x_apart), apart: tiles.apart };
+            let dy = Rows { at: tiles.dy.add(f * tiles.dy_apart), apart: self.width };
             let to = self.sums.add((f * self.of.sizes.input + self.channels.start) * self.width);
             outer_products::<S>((self.channels.len(), self.width, tiles.count), x, dy, to, more);
         }
