@@ -1,4 +1,4 @@
-//! Antialiased bilinear scaling, identical to Pillow's, which torchvision's `Resize` calls.
+//! Antialiased bilinear scaling, identical to that of Pillow, which torchvision's `Resize` calls.
 //!
 //! Pixels are weighted by a triangle filter as wide as the scale factor, first along rows, then along columns. Bytes use
 //! fixed-point weights and are rounded after each of the two passes.
@@ -16,21 +16,21 @@ pub struct Grid<T> {
     pub width: usize,
     /// Samples per pixel.
     pub channels: usize,
-    /// The samples, `height · width · channels` of them.
+    /// The `height · width · channels` samples.
     pub data: Vec<T>,
 }
 
-/// A sample type, and how to compute weighted sums of it.
+/// A sample type, with the arithmetic for weighted sums of samples.
 pub trait Sample: Copy + Default {
-    /// Type of the weights.
+    /// Type of the weights of samples.
     type Weight: Copy;
-    /// Converts an exact weight to this type.
+    /// Converts an exact weight to [`Sample::Weight`].
     fn weight(exact: f64) -> Self::Weight;
-    /// The weighted sum of samples.
+    /// The weighted sum of pairs of a sample and its weight.
     fn mix(terms: impl Iterator<Item = (Self, Self::Weight)>) -> Self;
 }
 
-/// Fractional bits of the weights for bytes; two bits are left as headroom for the sum.
+/// Number of fractional bits of the weights for bytes; two bits are left as headroom for the sum.
 const PRECISION: u32 = 32 - 8 - 2;
 
 impl Sample for u8 {
@@ -59,7 +59,7 @@ impl Sample for f32 {
     }
 }
 
-/// Scales `picture` to `height` x `width` and returns the part `rows` x `columns`; the rest is not computed.
+/// Scales `picture` to `height` x `width` and returns the part `rows` x `columns` of the result; the rest is not computed.
 ///
 /// Errors if there is not enough memory for the intermediate picture between the two passes, which is large for a very
 /// tall picture.
@@ -84,13 +84,13 @@ pub fn resample<T: Sample>(
     Ok(scale_columns(&narrow, read.start, &down))
 }
 
-/// The input samples of one output sample along one axis, and their weights.
+/// The range of input samples that contribute to one output sample along one axis, and their weights.
 struct Window<W> {
     start: usize,
     weights: Vec<W>,
 }
 
-/// The input range of output sample `out` when scaling `input` samples to `output`.
+/// The range of input samples that contribute to output sample `out` when `input` samples are scaled to `output`.
 fn reach(input: usize, output: usize, out: usize) -> Range<usize> {
     if input == output {
         return out..out + 1;
@@ -100,7 +100,7 @@ fn reach(input: usize, output: usize, out: usize) -> Range<usize> {
     (center - support + 0.5).max(0.0) as usize..((center + support + 0.5) as usize).min(input)
 }
 
-/// The union of the input ranges of the outputs `wanted`.
+/// The range of input samples that contribute to any of the output samples `wanted`.
 fn read(input: usize, output: usize, wanted: &Range<usize>) -> Range<usize> {
     match wanted.is_empty() {
         true => 0..0,
@@ -108,7 +108,7 @@ fn read(input: usize, output: usize, wanted: &Range<usize>) -> Range<usize> {
     }
 }
 
-/// The windows of the outputs `wanted` when scaling `input` samples to `output`.
+/// The windows of the output samples `wanted` when `input` samples are scaled to `output`.
 fn windows<T: Sample>(input: usize, output: usize, wanted: Range<usize>) -> Vec<Window<T::Weight>> {
     if input == output {
         return wanted.map(|start| Window { start, weights: vec![T::weight(1.0)] }).collect();

@@ -5,23 +5,24 @@ use rand_chacha::ChaCha8Rng;
 use rayon::prelude::*;
 use std::ops::Range;
 
-/// The random numbers of one picture.
+/// The random number stream of one picture.
 pub struct Random(ChaCha8Rng);
 
 impl Random {
-    /// The stream of picture `i` in the data set with this seed.
+    /// The stream of picture `i` in the data set with seed `seed`.
     pub fn of(seed: u64, i: usize) -> Self {
         let mut rng = ChaCha8Rng::seed_from_u64(seed);
         rng.set_stream(i as u64);
         Self(rng)
     }
 
-    /// Uniformly distributed in `range`.
+    /// A uniformly distributed number in `range`.
     pub fn within(&mut self, range: Range<f32>) -> f32 {
         range.start + (range.end - range.start) * self.0.random::<f32>()
     }
 
-    /// Approximately normal, mean 0 and standard deviation 1 (a sum of four uniform numbers); magnitude at most 3.5.
+    /// An approximately normal number with mean 0 and standard deviation 1: a sum of four uniform numbers, of magnitude at most
+    /// 3.5.
     pub fn bell(&mut self) -> f32 {
         (0..4).map(|_| self.within(-0.866..0.866)).sum()
     }
