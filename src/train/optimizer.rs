@@ -11,7 +11,7 @@ use std::str::FromStr;
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Optimizer {
-    /// `v ← μ v + g; w ← w − η v`, with Nesterov momentum `w ← w − η (g + μ v)`; PyTorch's `SGD`.
+    /// SGD with momentum: `v ← μ v + g; w ← w − η v`, or with Nesterov momentum `w ← w − η (g + μ v)`; PyTorch's `SGD`.
     Sgd {
         /// Momentum `μ`, in `[0, 1)`.
         momentum: f64,
@@ -45,7 +45,8 @@ impl Optimizer {
         Self::Adam { betas: [0.9, 0.999], epsilon: 1e-8 }
     }
 
-    /// The weight after step `t`, counted from 1; the optimizer's state for the weight `name` is kept in `slots`.
+    /// Returns the weight `w` after step `t`, counted from 1, with gradient `g` and learning rate `rate`. The optimizer's state
+    /// for the weight `name` is kept in `slots`.
     pub fn step(
         &self,
         w: &Tensor,
@@ -86,7 +87,7 @@ impl Optimizer {
         Ok((w - (direction * rate)?)?)
     }
 
-    /// Returns an error if a value is out of range.
+    /// Errors if a hyperparameter is out of range.
     pub(super) fn check(&self) -> Result<()> {
         match *self {
             Self::Sgd { momentum, nesterov } => {
@@ -115,7 +116,7 @@ impl Optimizer {
 impl FromStr for Optimizer {
     type Err = Error;
 
-    /// `sgd`, `nesterov`, `adam` or `adadelta`, with their default hyperparameters.
+    /// Parses `sgd`, `nesterov`, `adam` or `adadelta`; the optimizer gets its default hyperparameters.
     fn from_str(text: &str) -> Result<Self> {
         match text {
             "sgd" => Ok(Self::sgd()),
