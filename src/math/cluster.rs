@@ -12,6 +12,7 @@ use rand_chacha::ChaCha8Rng;
 const MOST: usize = 4096;
 /// Maximum number of iterations of k-means.
 const ROUNDS: usize = 300;
+/// Number of random initializations of k-means.
 const BEGINNINGS: u64 = 10;
 
 /// The `q` smallest eigenvalues, in ascending order, and their eigenvectors `(N, q)` of the normalized graph Laplacian `I − D^-½
