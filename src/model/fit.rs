@@ -211,7 +211,7 @@ pub struct Misfit {
     /// The error message: missing, misshapen and surplus parameters of the best candidate, and examples of the names in the
     /// network and in the file.
     pub text: String,
-    /// Number of parameters found by name.
+    /// Number of parameters found by name and shape in the best candidate.
     pub found: usize,
     /// Number of parameters that are missing, misshapen or surplus.
     pub differences: usize,
