@@ -72,22 +72,22 @@ pub fn now_and_then() {
     }
 }
 
-/// The probe of one thread, for use on others.
+/// The probe of one thread, for use on other threads.
 #[derive(Clone, Default)]
 pub struct InterruptProbe(Option<Probe>);
 
 impl InterruptProbe {
-    /// The probe installed on this thread; one that never stops the work if there is none.
+    /// The probe installed on this thread. If there is none, a probe that never stops the work.
     pub fn here() -> Self {
         Self(PROBE.with_borrow(Clone::clone))
     }
 
-    /// Whether the work should stop.
+    /// Whether the probe says that the work should stop.
     pub fn ends(&self) -> bool {
         self.0.as_ref().is_some_and(|probe| probe().is_some())
     }
 
-    /// Unwinds if the work should stop, like [`pass`](pass()).
+    /// Unwinds like [`pass`](pass()) if the probe says that the work should stop.
     pub fn pass(&self) {
         if self.ends() && !std::thread::panicking() {
             resume_unwind(Box::new(BrokenOff));

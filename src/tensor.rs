@@ -83,7 +83,7 @@ pub fn row_dims(x: &Tensor) -> &[usize] {
 /// Maximum number of elements of an activation or a parameter.
 const MOST_ELEMENTS: usize = 1 << 40;
 
-/// The number of elements of a shape.
+/// The number of elements of a tensor of shape `shape`.
 ///
 /// Errors if there are more than 2⁴⁰ elements.
 pub fn elements(shape: &[usize]) -> Result<usize> {

@@ -18,8 +18,9 @@ const LINE: usize = 2000;
 /// Maximum length of escaped multi-line text, in bytes.
 const TEXT: usize = 1 << 20;
 
-/// Escapes a name: one line of at most 120 characters. Control characters, invisible characters and bidirectional controls
-/// are escaped as in Rust's strings: `\x1b`, `\n`, `\u{202e}`. The middle of a long name is replaced by `…`, and the length follows.
+/// Escapes a name: one line of at most 120 characters. Control characters, invisible characters and bidirectional controls are
+/// escaped as in Rust's strings: `\x1b`, `\n`, `\u{202e}`. The middle of a long name is replaced by `…`, and its length is
+/// appended.
 pub fn name(text: &str) -> Cow<'_, str> {
     limited(text, NAME)
 }
@@ -56,7 +57,7 @@ pub fn text(text: &str) -> Cow<'_, str> {
         if i > 0 {
             all.push('\n');
         }
-        // Tabs are kept: `escaped` leaves them alone.
+        // `escaped` keeps tabs.
         match part.len() > LINE {
             true => all.push_str(&limited(part, LINE)),
             false => all.push_str(&escaped(part)),

@@ -9,7 +9,7 @@ use candle_core::{Device, Tensor};
 use sha2::{Digest, Sha256};
 use std::path::PathBuf;
 
-/// Pictures and their labels, in a fixed order.
+/// A data set: pictures and their labels, in a fixed order.
 #[derive(Clone, Debug)]
 pub struct Dataset {
     /// The specification that the data set was opened with, such as `mnist:DIR`.
@@ -27,7 +27,7 @@ pub struct Dataset {
 enum Items {
     /// Pictures of one size, stored as bytes in `(N, C, H, W)` order.
     Bytes { shape: [usize; 3], pixels: Vec<u8>, labels: Vec<usize> },
-    /// Picture files, read on demand.
+    /// Picture files with their labels; the files are read on demand.
     Files(Vec<(PathBuf, usize)>),
 }
 
@@ -86,7 +86,7 @@ impl Dataset {
         }
     }
 
-    /// The class of picture `i`.
+    /// The label of picture `i`, which is the index of its class; 0 if the data set has no labels.
     pub fn label(&self, i: usize) -> usize {
         match &self.items {
             Items::Bytes { labels, .. } => labels[i],
@@ -100,7 +100,7 @@ impl Dataset {
         labels.max(self.classes.len())
     }
 
-    /// The first `count` pictures, with their labels.
+    /// A data set of the first `count` pictures with their labels, or of all pictures if there are fewer.
     ///
     /// Errors if `count` is 0.
     pub fn first(&self, count: usize) -> Result<Self> {

@@ -15,7 +15,7 @@ use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::sync::{LazyLock, Mutex};
 use std::time::{Duration, Instant};
 
-/// Prefix and suffix of the names of temporary files.
+/// Prefix and suffix of the names of temporary files, which are written before they are renamed.
 const UNFINISHED: (&str, &str) = (".gradscope-", ".tmp");
 /// On file systems without locks, a temporary file younger than this is assumed to be still in use by its writer.
 const YOUNG: Duration = Duration::from_secs(60);

@@ -1,4 +1,4 @@
-//! Reading files of bounded size.
+//! Reads files of bounded size.
 
 use crate::words;
 use anyhow::{Context, Result, anyhow, bail, ensure};

@@ -23,7 +23,7 @@ pub fn add(line: String) {
     });
 }
 
-/// Takes the lines queued since the last call, in order.
+/// Removes all queued lines from the queue and returns them in the order they were added.
 pub fn take() -> Vec<String> {
     with(|notes| std::mem::take(&mut notes.waiting))
 }

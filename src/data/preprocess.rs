@@ -57,7 +57,8 @@ impl Preprocess {
         }
     }
 
-    /// Scales the picture and crops its center.
+    /// Scales a picture to the model's input size, with a center crop if `resize` is set. Errors if `resize` is smaller than the
+    /// input.
     fn scale<T: Sample>(&self, picture: &Grid<T>) -> Result<Grid<T>> {
         let [_, height, width] = self.input;
         let Some(short) = self.resize else {
@@ -123,7 +124,7 @@ fn centre(whole: usize, part: usize) -> Range<usize> {
 
 /// The samples of an image, converted to `channels` channels, 1 or 3.
 ///
-/// Errors for any other number of channels.
+/// Errors if `channels` is any other number.
 fn samples(image: &DynamicImage, channels: usize) -> Result<Samples> {
     ensure!(
         channels == 1 || channels == 3,

@@ -10,9 +10,9 @@ use std::ops::Range;
 /// Samples of a picture, channels last: `data[(y * width + x) * channels + c]`.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Grid<T> {
-    /// Number of rows.
+    /// Number of rows of pixels.
     pub height: usize,
-    /// Number of columns.
+    /// Number of columns of pixels.
     pub width: usize,
     /// Samples per pixel.
     pub channels: usize,
@@ -141,7 +141,7 @@ fn scale_rows<T: Sample>(picture: &Grid<T>, rows: Range<usize>, across: &[Window
     Grid { height: rows.len(), width: across.len(), channels, data }
 }
 
-/// Scales the columns of a picture whose first row has index `first` in the original.
+/// Scales the columns of a picture that holds only some rows of the original, from row `first` on.
 fn scale_columns<T: Sample>(picture: &Grid<T>, first: usize, down: &[Window<T::Weight>]) -> Grid<T> {
     let stride = picture.width * picture.channels;
     let mut data = Vec::with_capacity(down.len() * stride);
@@ -204,7 +204,7 @@ mod tests {
         let tall = Grid { height: 90_000_000, width: 1, channels: 1, data: vec![0u8; 90_000_000] };
         let why = resample(&tall, 28, 1 << 20, 0..28, 0..1 << 20).err().unwrap().to_string();
         assert!(why.contains("scaling a picture of 1x90000000 pixels"), "{why}");
-        // A part needs only a few rows, however tall the picture is.
+        // A small part needs only a few rows of the picture, however tall it is.
         let part = resample(&tall, 90_000_000 * 224, 224, 0..224, 0..224).unwrap();
         assert_eq!((part.height, part.width), (224, 224));
     }

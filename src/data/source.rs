@@ -1,4 +1,4 @@
-//! Parses what a user writes for a data set or picture, such as `mnist:DIR` or `photo.png`, and opens it.
+//! Parses specifications of data sets and pictures, such as `mnist:DIR` or `photo.png`, and opens them.
 
 use super::formats::{cifar, folder, mnist};
 use super::{Dataset, Picture, synthetic};
@@ -83,7 +83,7 @@ pub fn file(text: &str) -> Option<String> {
     open(spec).ok()?.file(number)
 }
 
-/// Splits `cifar10:FILE[7]` into data set and index; `None` for a file.
+/// Splits a picture specification such as `cifar10:FILE[7]` into data set and index; `None` for a file.
 pub fn numbered(text: &str) -> Option<(&str, usize)> {
     let (spec, number) = text.strip_suffix(']')?.rsplit_once('[')?;
     let file = Path::new(text).exists() || scheme(text).is_none();

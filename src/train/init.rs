@@ -1,4 +1,4 @@
-//! Weight initialization.
+//! Random initialization of weights.
 
 use crate::graph::{Graph, Node, Parameter};
 use crate::tensor::device;

@@ -18,14 +18,15 @@ pub enum Optimizer {
         /// Whether to use Nesterov momentum (Sutskever et al. 2013).
         nesterov: bool,
     },
-    /// `m ← β₁ m + (1 − β₁) g; v ← β₂ v + (1 − β₂) g²; w ← w − η m̂ / (√v̂ + ε)`; Kingma & Ba 2015, arXiv:1412.6980.
+    /// Adam: `m ← β₁ m + (1 − β₁) g; v ← β₂ v + (1 − β₂) g²; w ← w − η m̂ / (√v̂ + ε)` (Kingma & Ba 2015, arXiv:1412.6980).
     Adam {
         /// Decay rates `β₁, β₂`, in `[0, 1)`.
         betas: [f64; 2],
         /// Stabilizer `ε`, above 0.
         epsilon: f64,
     },
-    /// `v ← ρ v + (1 − ρ) g²; Δ = g √(u + ε)/√(v + ε); u ← ρ u + (1 − ρ) Δ²; w ← w − η Δ`; Zeiler 2012, arXiv:1212.5701.
+    /// Adadelta: `v ← ρ v + (1 − ρ) g²; Δ = g √(u + ε)/√(v + ε); u ← ρ u + (1 − ρ) Δ²; w ← w − η Δ` (Zeiler 2012,
+    /// arXiv:1212.5701).
     Adadelta {
         /// Decay rate `ρ`, in `[0, 1)`.
         rho: f64,
@@ -35,12 +36,12 @@ pub enum Optimizer {
 }
 
 impl Optimizer {
-    /// SGD with a momentum of 0.9.
+    /// SGD with a momentum of 0.9, without Nesterov momentum.
     pub fn sgd() -> Self {
         Self::Sgd { momentum: 0.9, nesterov: false }
     }
 
-    /// Adam with the defaults of the paper.
+    /// Adam with the defaults of its paper: `β = (0.9, 0.999)`, `ε = 1e-8`.
     pub fn adam() -> Self {
         Self::Adam { betas: [0.9, 0.999], epsilon: 1e-8 }
     }

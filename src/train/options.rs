@@ -1,4 +1,4 @@
-//! Training options.
+//! Options of a training run, with their defaults and checks.
 
 use super::batch::Batches;
 use super::{Adversary, Init, Optimizer, Schedule};
@@ -8,7 +8,7 @@ use serde::{Deserialize, Serialize};
 /// Options of a training run.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct TrainingOptions {
-    /// Number of epochs.
+    /// Number of epochs, at least 1.
     pub epochs: usize,
     /// Batch size; the last batch of an epoch may be smaller.
     pub batch: usize,

@@ -123,7 +123,7 @@ fn variation(x: &Tensor) -> Result<(f64, Tensor)> {
     Ok((loss, gradient))
 }
 
-/// `a / b`, or 0 if `b` is 0: a term without a target does not contribute.
+/// `a / b`, or 0 if `b` is 0, so that a term whose target is zero does not contribute.
 fn ratio(a: f64, b: f64) -> f64 {
     if b == 0.0 { 0.0 } else { a / b }
 }

@@ -17,7 +17,7 @@ pub enum Schedule {
     /// Raises the rate linearly from 0 to its full value over the first two fifths of the steps, then lowers it linearly to 0
     /// (Smith & Topin 2018, arXiv:1708.07120).
     OneCycle,
-    /// Divides the rate by 10 every few epochs; PyTorch's `StepLR`.
+    /// Divides the rate by 10 after every `every` epochs; PyTorch's `StepLR`.
     Step {
         /// Number of epochs between steps.
         every: usize,

@@ -44,7 +44,7 @@ pub fn open(text: &str) -> Result<Dataset> {
     }
 }
 
-/// The entries of a folder, ordered by name.
+/// The entries of a folder, ordered by name, without those whose name begins with a dot.
 fn entries(folder: &Path) -> Result<Vec<PathBuf>> {
     let read = || format!("reading the folder \"{}\"", words::path(&folder));
     let found = folder.read_dir().with_context(read)?;
@@ -107,7 +107,7 @@ fn labels(words: &[String]) -> Result<(Vec<String>, Vec<usize>)> {
     Ok((classes, labels))
 }
 
-/// The last component of a path.
+/// The last component of a path, as a string.
 fn word(path: &Path) -> String {
     path.file_name().unwrap_or_default().to_string_lossy().into_owned()
 }

@@ -53,7 +53,7 @@ fn find(folder: &Path, set: &str, part: &str) -> Result<PathBuf> {
     })
 }
 
-/// Shape and data of an IDX file of unsigned bytes with `N` dimensions.
+/// Reads an IDX file of unsigned bytes with `N` dimensions; returns its shape and values.
 fn read<const N: usize>(path: &Path) -> Result<([usize; N], Vec<u8>)> {
     let packed = read_whole(path, LIMIT as u64)?;
     let read = match packed.starts_with(&[0x1f, 0x8b]) {

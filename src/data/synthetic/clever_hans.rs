@@ -1,6 +1,7 @@
 //! Digits with a small tag on one class, for networks that learn to read the tag instead of the digit.
 //!
-//! Lapuschkin et al. 2019, arXiv:1902.10178, found such tags in a well-known data set: a Clever Hans.
+//! Lapuschkin et al. 2019, arXiv:1902.10178, found that a network trained on PASCAL VOC recognized horses by a tag in the
+//! picture, like the horse Clever Hans.
 
 use super::digits::{self, SIDE};
 use super::random::Random;
@@ -25,11 +26,11 @@ pub enum Tags {
     Half,
     /// All pictures of class [`CLASS`].
     All,
-    /// No picture.
+    /// No picture carries the tag.
     None,
     /// All pictures of class [`CLASS`], with the tag in the opposite corner.
     Moved,
-    /// All pictures of the other classes.
+    /// All pictures except those of class [`CLASS`].
     Others,
 }
 

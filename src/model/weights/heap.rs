@@ -31,7 +31,7 @@ pub enum PickleValue<'a> {
 /// An inert placeholder for an object whose class or function is not supported.
 #[derive(Debug, Default)]
 pub struct Object<'a> {
-    /// Module and name of the class or function.
+    /// Module and name of the class or function that created the object.
     pub class: (&'a str, &'a str),
     /// Items set on the object, if it was filled like a dict.
     pub items: Vec<(PickleValue<'a>, PickleValue<'a>)>,

@@ -50,7 +50,7 @@ pub struct Samples {
 }
 
 impl Coefficients {
-    /// Allocates the blocks of a frame; `length` is the size of the file in bytes.
+    /// Allocates the blocks of all components of a frame; `length` is the size of the file in bytes.
     ///
     /// Errors if a sampling factor is outside 1 to 4, or if the frame has more blocks than a file of `length` bytes can hold.
     pub fn new(frame: &FrameHeader, length: usize) -> Result<Self> {
@@ -64,7 +64,7 @@ impl Coefficients {
         let (width, height) = (usize::from(frame.width), usize::from(frame.height));
         let mcus = (width.div_ceil(8 * largest.0), height.div_ceil(8 * largest.1));
         let count: usize = all.iter().map(|(h, v)| mcus.0 * h * mcus.1 * v).sum();
-        // A block takes at least one bit.
+        // Every block takes at least one bit of the file.
         ensure!(count / 8 <= length, "the file is truncated: {length} bytes for {width}x{height} pixels");
         let grid = |&(h, v): &(usize, usize)| Grid {
             factors: (h, v),
@@ -156,7 +156,7 @@ impl Coefficients {
         Ok(())
     }
 
-    /// Returns an error if the scans with the last bits are missing.
+    /// Errors if a coefficient has bits that no scan has provided.
     pub fn check_complete(&self) -> Result<()> {
         let complete = self.grids.iter().all(|grid| grid.known_to == [0; 64]);
         ensure!(complete, "the file is truncated: its last scans are missing");
