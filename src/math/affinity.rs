@@ -61,7 +61,7 @@ impl Affinities {
         rising && self.p.len() == pairs && self.index.iter().all(|&i| (i as usize) < n)
     }
 
-    /// Number of points.
+    /// Number of points in the matrix.
     pub fn count(&self) -> usize {
         self.start.len().saturating_sub(1)
     }

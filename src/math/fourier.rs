@@ -31,7 +31,7 @@ pub struct Block<'a> {
 }
 
 impl Block<'_> {
-    /// Sets element `i` of line `lane`.
+    /// Sets element `i` of line `lane` to a complex number (re, im).
     pub fn set(&mut self, lane: usize, i: usize, (re, im): (f32, f32)) {
         self.re[i * LANES + lane] = re;
         self.im[i * LANES + lane] = im;

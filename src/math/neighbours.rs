@@ -12,7 +12,7 @@ const BLOCK: usize = 1 << 23;
 /// Number of candidates beyond `k`, needed because f32 may misorder nearly equal distances.
 const BESIDE: usize = 8;
 
-/// Distance between two points `a` and `b`.
+/// A measure of the distance between two points `a` and `b`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Metric {
     /// The Euclidean distance `‖a − b‖`.
@@ -149,7 +149,7 @@ impl Near {
     }
 }
 
-/// The `count` indices below `n`, other than `own`, with the smallest values, smallest first.
+/// The `count` indices below `n`, other than `own`, at which `value` is smallest, in ascending order of `value`.
 fn least(n: usize, own: usize, count: usize, value: impl Fn(usize) -> f32) -> Vec<u32> {
     let mut kept: Vec<(f32, u32)> = Vec::with_capacity(4 * count);
     let mut bound = f32::INFINITY;

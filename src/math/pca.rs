@@ -170,7 +170,7 @@ mod tests {
 
     #[test]
     fn the_first_direction_of_a_matrix_of_known_spectrum_is_found() {
-        // A = Σ σ uᵢ vᵢᵀ with unit vectors along the axes: the directions are the axes.
+        // A = Σ σᵢ uᵢ vᵢᵀ with unit vectors along the axes, so the principal directions are the axes.
         let mut values = vec![0.0; 60 * 40];
         (0..40).for_each(|i| values[((i * 7) % 60) * 40 + i] = 40.0 - i as f64);
         let a = Tensor::from_vec(values, (60, 40), &Device::Cpu).expect("it fits");

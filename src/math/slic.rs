@@ -121,7 +121,7 @@ impl Field {
         labels
     }
 
-    /// Initial centers: the middles of the cells of a regular grid.
+    /// The initial centers: the midpoints of the cells of a regular grid whose spacing is about `step` pixels.
     fn start(&self, step: f64) -> Vec<Center> {
         let number = |size: usize| (size as f64 / step).round().max(1.0) as usize;
         let (rows, columns) = (number(self.height), number(self.width));
@@ -206,7 +206,7 @@ mod tests {
         t.flatten_all().expect("flat").to_vec1::<f32>().expect("f32").into_iter().map(|v| v as usize).collect()
     }
 
-    /// Two colors with an irregular border.
+    /// A picture of two colors with an irregular border between them.
     fn halves(size: usize) -> (Tensor, Vec<bool>) {
         let left: Vec<bool> = (0..size * size).map(|i| i % size < size / 2 + (i / size) % 5).collect();
         let plane = |on: f32, off: f32| left.iter().map(move |&l| if l { on } else { off });

@@ -18,11 +18,11 @@ const LONGEST: f64 = 5.0;
 pub struct Tsne {
     /// The affinities `p_ij`.
     pub affinities: Arc<Affinities>,
-    /// The positions of the points, centered on 0.
+    /// The positions of the points, whose mean is 0.
     pub y: Vec<Point>,
     /// `KL(P‖Q) = Σ p log (p / q)` before the last iteration; NaN before the first one.
     pub kl: f64,
-    /// Number of iterations so far.
+    /// Number of iterations run so far.
     pub iterations: usize,
     /// The displacement of each point in the last iteration.
     pub update: Vec<Point>,
@@ -145,7 +145,7 @@ mod tests {
     use crate::math::neighbours::{Metric, neighbours};
     use candle_core::{Device, Tensor};
 
-    /// Three blobs of points in four dimensions.
+    /// An embedding of three clusters of points in four dimensions.
     fn heaps(each: usize) -> Tsne {
         let value = |i: usize, d: usize| {
             ((i * i * 4 + d * 7 + d) as f64 * 0.754_877_666).fract() + 8.0 * f64::from(u8::from(i % 3 == d))

@@ -57,7 +57,7 @@ pub fn budget() -> usize {
     ALLOWED.load(Ordering::Relaxed).min(*BUDGET)
 }
 
-/// Bytes the system can still provide; `None` if it does not report this.
+/// Bytes of memory that the system can still provide; `None` if the system does not report it.
 pub fn available() -> Option<usize> {
     [machine(), process()].into_iter().flatten().min()
 }

@@ -39,8 +39,8 @@ pub fn requests_here() -> u64 {
     HERE.with(|here| here.requests.get())
 }
 
-/// Sets a function to call when the system is out of memory, before the program exits with an error; the app restores the
-/// terminal. Only the first call has an effect; `f` must not allocate.
+/// Sets a function to call when the system is out of memory, before the program exits with an error. The app uses it to restore
+/// the terminal. Only the first call has an effect; `f` must not allocate.
 pub fn on_exhaustion(f: fn()) {
     // Later calls are ignored.
     let _ = EXHAUSTED.set(f);
@@ -102,11 +102,11 @@ fn exhausted(size: usize) {
         // SAFETY: the bytes outlive the call.
         unsafe { libc::write(2, line.bytes.as_ptr().cast(), line.length) };
     }
-    // SAFETY: nothing of this process is used afterwards.
+    // SAFETY: no code of this process runs afterwards.
     unsafe { libc::_exit(1) }
 }
 
-/// A short text built without allocating.
+/// A line of at most 256 bytes that is built without allocating.
 #[cfg(unix)]
 struct Line {
     bytes: [u8; 256],

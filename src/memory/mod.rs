@@ -1,4 +1,4 @@
-//! How much memory the program holds, how much it may hold, and the check before large allocations.
+//! Memory accounting: the memory that the program holds, the budget that it may hold, and the check before large allocations.
 //!
 //! The program installs [`Counting`] with `#[global_allocator]`. Without this allocator nothing is counted, and only the limits
 //! of the system apply.

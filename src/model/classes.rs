@@ -76,7 +76,7 @@ impl ClassMap {
 
     /// The network's class for class `label` of the data set.
     ///
-    /// Errors if no picture has that label.
+    /// Errors if no picture of the data set has the label.
     pub fn class(&self, label: usize) -> Result<usize> {
         let class = self.classes.get(label).copied().flatten();
         class.ok_or_else(|| {
@@ -223,7 +223,7 @@ impl Card {
     }
 }
 
-/// A network's classes by name.
+/// A lookup table from names to the classes of a network.
 struct Lookup<'a> {
     /// The class with each exact label; `None` if several classes share the label.
     exact: HashMap<&'a str, Option<usize>>,

@@ -36,7 +36,7 @@ impl FromStr for FeaturePooling {
 }
 
 impl FeaturePooling {
-    /// Converts activations `(N, …)` to rows `(N, D)` in f32; activations that are not maps are only flattened.
+    /// Converts activations `(N, …)` to rows `(N, D)` in f32; activations without positions, `(N, C)`, are only flattened.
     pub fn rows(self, value: &Tensor) -> Result<Tensor> {
         let rows = match (self, value.rank()) {
             (Self::Mean, 3..) => value.flatten_from(2)?.mean(2)?,
@@ -58,9 +58,9 @@ impl FeaturePooling {
 /// A request for the features of some pictures at a layer.
 #[derive(Clone, Debug)]
 pub struct Features<'a> {
-    /// The network.
+    /// The network that computes the features.
     pub model: &'a Model,
-    /// The data set.
+    /// The data set that contains the pictures.
     pub data: &'a Dataset,
     /// The name of the layer.
     pub layer: &'a str,

@@ -1,7 +1,7 @@
 //! Digits with a small tag on one class, for networks that learn to read the tag instead of the digit.
 //!
-//! Lapuschkin et al. 2019, arXiv:1902.10178, found that a network trained on PASCAL VOC recognized horses by a tag in the
-//! picture, like the horse Clever Hans.
+//! Lapuschkin et al. 2019, arXiv:1902.10178, found a classifier that recognizes horses by such a tag in its training pictures,
+//! and named the effect after the horse Clever Hans.
 
 use super::digits::{self, SIDE};
 use super::random::Random;
@@ -12,7 +12,7 @@ use anyhow::Result;
 pub const CLASS: usize = 4;
 /// Side length of the tag, a checkerboard, in pixels.
 pub const TAG: usize = 4;
-/// Row and column of the tag's top left corner: near the bottom right of the picture, where no digit reaches.
+/// Row and column of the tag's top left corner: near the bottom right of the picture, where no digit extends.
 pub const CORNER: usize = SIDE - TAG - 1;
 /// Fraction of the pictures of class [`CLASS`] that carry the tag in the training set.
 const MOST: f32 = 0.99;

@@ -5,7 +5,7 @@ use crate::data::Dataset;
 use anyhow::Result;
 use std::f32::consts::PI;
 
-/// Standard deviation of the points around their moon, in units of its radius.
+/// Standard deviation of the points around their moon, in units of the moon's radius.
 const NOISE: f32 = 0.35;
 
 /// A data set of `count` points of shape `(2, 1, 1)`. The channels are x and y; the moons take turns, starting with the upper

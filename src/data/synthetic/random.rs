@@ -27,12 +27,12 @@ impl Random {
         (0..4).map(|_| self.within(-0.866..0.866)).sum()
     }
 
-    /// A uniformly distributed index below `count`.
+    /// A uniformly distributed integer from 0 to `count` − 1.
     pub fn below(&mut self, count: usize) -> usize {
         self.0.random_range(0..count)
     }
 
-    /// True with probability `share`.
+    /// Returns true with probability `share`, a number in `[0, 1]`.
     pub fn chance(&mut self, share: f32) -> bool {
         self.0.random::<f32>() < share
     }

@@ -104,7 +104,7 @@ impl Place {
     }
 }
 
-/// A low-contrast background with two upright objects, left and right.
+/// Draws two upright objects of classes `kinds`, left and right, on a low-contrast background.
 fn pair(random: &mut Random, kinds: [usize; 2]) -> Canvas {
     let ground = colour(random).map(|v| 0.3 + 0.25 * v);
     let paper = Texture { pattern: Pattern::Clouds, ..texture(random, ground, 0.12) };
@@ -140,7 +140,7 @@ fn texture(random: &mut Random, colour: Colour, range: f32) -> Texture {
     Texture::random(random, [colour, second])
 }
 
-/// A picture being drawn.
+/// A picture that is being drawn, row by row in RGB.
 struct Canvas(Vec<Colour>);
 
 impl Canvas {

@@ -4,23 +4,23 @@ use super::pen::PenPoint;
 use super::random::Random;
 use std::f32::consts::{PI, TAU};
 
-/// Red, green and blue in `[0, 1]`.
+/// An RGB color with components in `[0, 1]`.
 pub type Colour = [f32; 3];
 
 /// A pattern of two colors.
 #[derive(Clone, Copy, Debug)]
 pub enum Pattern {
-    /// The first color only.
+    /// Only the first color, without a pattern.
     Plain,
-    /// Straight stripes.
+    /// Straight stripes that alternate between the colors.
     Stripes,
-    /// A checkerboard.
+    /// A checkerboard of the two colors.
     Checks,
-    /// Round spots of the second color.
+    /// Round spots of the second color on the first.
     Dots,
-    /// Soft patches.
+    /// Soft, irregular patches of the two colors.
     Clouds,
-    /// A gradient across the picture.
+    /// A smooth gradient between the colors across the picture.
     Shade,
 }
 
@@ -31,11 +31,11 @@ pub struct Texture {
     pub pattern: Pattern,
     /// The two colors.
     pub colours: [Colour; 2],
-    /// Length of one period in pixels.
+    /// Length of one period of the pattern in pixels.
     pub period: f32,
-    /// Direction in radians.
+    /// Direction of the pattern in radians.
     pub angle: f32,
-    /// Offset of the pattern in pixels; also the seed of clouds.
+    /// Offset of the pattern in pixels; also the random seed of [`Pattern::Clouds`].
     pub phase: f32,
 }
 
@@ -48,7 +48,7 @@ impl Texture {
         Self { pattern, colours, period, angle, phase: random.within(0.0..64.0) }
     }
 
-    /// The color at a point in pixels.
+    /// The color of the texture at a point given in pixels.
     pub fn at(&self, [x, y]: PenPoint) -> Colour {
         let (sin, cos) = self.angle.sin_cos();
         let (u, v) = ((x * cos + y * sin + self.phase) / self.period, (y * cos - x * sin + self.phase) / self.period);

@@ -38,7 +38,8 @@ pub struct StateDict {
     pub unread: BTreeMap<String, String>,
 }
 
-/// A tensor in a file. Element `(i, j, …)` is at index `offset + i · stride[0] + j · stride[1] + …` of its storage.
+/// The location and format of a tensor in a weight file. Element `(i, j, …)` is at index `offset + i · stride[0] + j · stride[1]
+/// + …` of its storage.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct TensorEntry {
     /// The shape of the tensor.
@@ -51,7 +52,7 @@ pub struct TensorEntry {
 }
 
 impl Archive {
-    /// An archive of one file.
+    /// An archive that consists of one file.
     pub(super) fn of(source: ByteSource, dicts: Vec<StateDict>, records: Vec<Record>) -> Self {
         Self { files: vec![File { source, records }], dicts }
     }

@@ -10,7 +10,7 @@ use crate::words;
 use anyhow::{Context, Result, bail, ensure};
 use std::collections::HashMap;
 
-/// Maximum number of opcodes, enough for some hundred thousand tensors.
+/// Maximum number of opcodes in a pickle, enough for several hundred thousand tensors.
 const MAX_STEPS: usize = 4_000_000;
 
 /// A parsed pickle.
@@ -41,7 +41,7 @@ struct Machine<'a> {
     bytes: &'a [u8],
     at: usize,
     stack: Vec<PickleValue<'a>>,
-    /// Stack heights at the marks.
+    /// Height of the stack at each mark that is still open.
     marks: Vec<usize>,
     memo: HashMap<u64, PickleValue<'a>>,
     heap: Heap<'a>,

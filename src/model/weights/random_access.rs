@@ -5,7 +5,7 @@ use std::fs::File;
 use std::io::{Error, ErrorKind, Read, Result, Seek, SeekFrom};
 use std::path::Path;
 
-/// Bytes that can be read from any offset.
+/// A sequence of bytes that can be read from any offset, by several threads at once.
 pub trait RandomAccess: Sync {
     /// Total number of bytes.
     fn length(&self) -> u64;

@@ -35,7 +35,7 @@ pub struct Storage<'a> {
     pub number: Number,
     /// Key of the storage in the file.
     pub key: &'a str,
-    /// Number of values.
+    /// Number of values in the storage.
     pub count: usize,
 }
 
