@@ -1,4 +1,4 @@
-//! Identifies a picture within a data set, by how it was opened rather than by its pixels.
+//! Finds the index of a picture within a data set by how the picture was opened rather than by its pixels.
 
 use super::dataset::Dataset;
 use super::source::{numbered, open};

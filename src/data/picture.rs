@@ -182,7 +182,7 @@ fn exact(array: &Npy) -> Result<Picture> {
     Ok(Picture::Exact(Tensor::from_vec(values, &shape, &Device::Cpu)?))
 }
 
-/// The multi-dimensional index of value number `at` in row-major order.
+/// The multidimensional index of the value at position `at` in row-major order.
 fn place(shape: &[usize], mut at: usize) -> Vec<usize> {
     let mut place: Vec<_> = shape.iter().rev().map(|n| (at % n, at /= n).0).collect();
     place.reverse();

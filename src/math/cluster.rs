@@ -153,7 +153,7 @@ pub fn adjusted_rand(a: &[usize], b: &[usize]) -> Result<f64> {
 mod tests {
     use super::*;
 
-    /// `count` clusters of 20 points each in the plane.
+    /// A matrix of `count` clusters of 20 points each in the plane.
     fn heaps(count: usize) -> Tensor {
         let part = |i: usize, g: f64| ((i * i) as f64 * g).fract();
         let point = |i: usize| [10.0 * (i / 20) as f64 + part(i, 0.754_877_666), part(i, 0.569_840_29)];

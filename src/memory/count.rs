@@ -29,7 +29,7 @@ pub fn held() -> usize {
     HELD.load(Ordering::Relaxed).max(0) as usize
 }
 
-/// Number of blocks of up to 128 bytes that this thread has allocated minus the number that it has freed.
+/// Number of blocks of up to 128 bytes that this thread has allocated, minus the number of such blocks that it has freed.
 pub fn small_blocks_here() -> isize {
     HERE.with(|here| here.small.get())
 }

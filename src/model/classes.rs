@@ -23,13 +23,13 @@ pub struct ClassMap {
 /// How the classes of a data set were matched with those of a network.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum MatchedBy {
-    /// By name, ignoring case, spaces, hyphens and underscores, or by a synonym.
+    /// Matched by name, ignoring case, spaces, hyphens and underscores, or by a synonym.
     Name,
-    /// By WordNet id, such as `n02111889`.
+    /// Matched by WordNet id, such as `n02111889`.
     WordNetId,
-    /// Some by name, others by WordNet id.
+    /// Some classes matched by name, others by WordNet id.
     NameAndId,
-    /// By class index.
+    /// Matched by class index.
     Number,
 }
 

@@ -18,7 +18,7 @@ pub struct TrainingOptions {
     pub optimizer: Optimizer,
     /// The learning rate schedule.
     pub schedule: Schedule,
-    /// `λ` of the penalty `λ/2 · |w|²`, added to the gradient as in PyTorch's SGD and Adam.
+    /// Factor `λ` of the penalty `λ/2 · |w|²` on the weights, whose gradient is added as in PyTorch's SGD and Adam; 0 or more.
     pub weight_decay: f64,
     /// Distribution of the initial weights.
     pub init: Init,
