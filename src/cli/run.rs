@@ -145,7 +145,7 @@ fn write_files(args: &RunArgs, out: Option<&Path>, session: &Session, host: &Hos
     Ok(())
 }
 
-/// Runs the method; returns the last step if it is stepped.
+/// Runs the method and returns its frame; of a stepped method, all its steps are run, and the last frame is returned.
 fn answer(
     host: &Host,
     session: &mut Session,

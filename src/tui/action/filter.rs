@@ -1,10 +1,10 @@
-//! Filtering the list of methods or layers as you type.
+//! Filters the list of methods or layers while the user types.
 
 use super::request;
 use crate::tui::effect::Effect;
 use crate::tui::state::{Pane, Popup, Prompt, State};
 
-/// Opens the filter prompt: for the layers if they are focused, else for the methods.
+/// Opens the filter prompt for the layers if their panel is focused, else for the methods.
 pub fn open(state: &mut State) -> Vec<Effect> {
     let text = match state.focus {
         Pane::LAYERS => state.layer_filter.clone(),
@@ -17,7 +17,7 @@ pub fn open(state: &mut State) -> Vec<Effect> {
     Vec::new()
 }
 
-/// Shows only the rows that match.
+/// Filters the layers if their panel is focused, else the methods: only rows that match `text` are shown.
 pub fn narrow(state: &mut State, text: &str) {
     if state.focus == Pane::LAYERS {
         state.layers.filter(text);

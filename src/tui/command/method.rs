@@ -6,7 +6,7 @@ use crate::tui::effect::ask;
 use crate::tui::state::State;
 use crate::worker::message::Command;
 
-/// `set NAME VALUE`
+/// The command `set NAME VALUE`.
 pub const SET: CommandSpec = CommandSpec {
     name: "set",
     alias: None,
@@ -24,7 +24,7 @@ pub const SET: CommandSpec = CommandSpec {
     },
 };
 
-/// `method NAME`
+/// The command `method NAME`.
 pub const METHOD: CommandSpec = CommandSpec {
     name: "method",
     alias: None,
@@ -34,7 +34,7 @@ pub const METHOD: CommandSpec = CommandSpec {
     execute: |state, rest| Ok(request::run_method(state, required(rest)?)),
 };
 
-/// `layer NAME`
+/// The command `layer NAME`.
 pub const LAYER: CommandSpec = CommandSpec {
     name: "layer",
     alias: None,
@@ -44,7 +44,7 @@ pub const LAYER: CommandSpec = CommandSpec {
     execute: |state, rest| Ok(request::choose_layer(state, required(rest)?)),
 };
 
-/// `step N`
+/// The command `step N`.
 pub const STEP: CommandSpec = CommandSpec {
     name: "step",
     alias: None,

@@ -1,13 +1,13 @@
-//! Keys, and their notation in help, hints and configurations.
+//! Keys, and their notation in the help, in hints and in configurations.
 
 use std::fmt;
 
-/// A key, independent of the terminal library.
+/// A key, independent of the library that reads the terminal.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Key {
-    /// A character as typed: `a`, `A`, `[`, a space.
+    /// A character as typed, such as `a`, `A`, `[` or a space.
     Char(char),
-    /// A letter with Ctrl held.
+    /// A letter typed with Ctrl held.
     Ctrl(char),
     /// Enter.
     Enter,
@@ -40,7 +40,7 @@ pub enum Key {
 }
 
 impl Key {
-    /// Parses the notation of [`Display`](fmt::Display): `x`, `Ctrl-x`, `PgUp`.
+    /// Parses the notation of [`Display`](fmt::Display), such as `x`, `Ctrl-x` or `PgUp`; `None` if it names no key.
     pub fn parse(text: &str) -> Option<Self> {
         let mut letters = text.chars();
         Some(match (letters.next()?, letters.as_str()) {
