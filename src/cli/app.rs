@@ -24,7 +24,7 @@ const LAST: &str = "last";
 /// A restored session, its picture, the workspace it was restored from, and notes for the user.
 type Restored = (Session, Picture, Workspace, Vec<String>);
 
-/// Runs the app with the network, picture and method of the arguments, or with the restored session.
+/// Runs the app with the network, picture and method that the arguments name, or with the restored session.
 pub fn app(scripts: &ScriptArgs, question: &QuestionArgs, app: &AppArgs) -> Result<ExitCode> {
     if !std::io::stdin().is_terminal() || !draw::on_terminal() {
         bail!("the app needs a terminal for input and output; \"gradscope run METHOD\" works without one");
@@ -83,7 +83,7 @@ fn opening(host: Host, question: &QuestionArgs, app: &AppArgs) -> Result<WorkerI
     Ok(WorkerInit { session_file, notes, ..opening })
 }
 
-/// The initial state that the command line describes.
+/// The worker's initial state if no session is restored: what the arguments name, or defaults.
 fn asked_for(host: Host, question: &QuestionArgs, app: &AppArgs) -> Result<WorkerInit> {
     let model = open::model(&host, &question.network)?;
     let notes = model.note().into_iter().collect();

@@ -11,7 +11,7 @@ use std::io::IsTerminal;
 const COLUMNS: u16 = 64;
 /// Maximum height of a picture in rows.
 const ROWS: u16 = 24;
-/// Rows reserved for text below a picture.
+/// Number of rows reserved for text below a picture.
 const WORDS: u16 = 4;
 
 /// Prints figures to stdout.
@@ -30,7 +30,7 @@ impl FigurePrinter {
             Graphics::Auto => config::read()?.graphics.unwrap_or_default(),
             asked => asked,
         };
-        // A terminal that does not know its size reports 0.
+        // A terminal that does not know its own size reports 0.
         let size = crossterm::terminal::size().ok().filter(|(columns, rows)| *columns > 0 && *rows > 0);
         let (columns, rows) = size.unwrap_or((80, 24));
         let rows = rows.saturating_sub(WORDS).clamp(1, ROWS);

@@ -11,10 +11,10 @@ use serde_json::Value;
 use std::fmt;
 use std::io::{ErrorKind, Write, stderr, stdout};
 
-/// `errno` of an input/output error on Unix.
+/// Value of `errno` for an input/output error on Unix.
 const EIO: i32 = 5;
 
-/// Prints text for the user to stdout; long lines are cut.
+/// Prints text for the user to stdout, with long lines shortened.
 pub fn say(text: &str) -> Result<()> {
     write(&words::text(text))
 }

@@ -36,17 +36,17 @@ impl ProgressLine {
         self.0.set_message(words::name(message).into_owned());
     }
 
-    /// Prints messages above the bar.
+    /// Prints messages above the progress bar.
     pub fn tell(&self, messages: &[String]) {
         messages.iter().for_each(|message| self.0.suspend(|| out::tell(message)));
     }
 
-    /// Hides the bar while `f` runs.
+    /// Hides the progress bar while `f` runs.
     pub fn suspend<T>(&self, f: impl FnOnce() -> T) -> T {
         self.0.suspend(f)
     }
 
-    /// Removes the bar.
+    /// Removes the progress bar.
     pub fn end(&self) {
         self.0.finish_and_clear();
         still::seen(false);

@@ -94,7 +94,7 @@ fn is_ignored(signal: i32) -> bool {
 /// Turns exceeding the file size limit (`ulimit -f`) into a write error; by default, SIGXFSZ would end the program.
 #[cfg(unix)]
 pub fn survive_limits() {
-    // If registering fails, the default action stays.
+    // If registering fails, SIGXFSZ keeps its default action.
     let _ = signal_hook::flag::register(signal_hook::consts::SIGXFSZ, Arc::default());
 }
 

@@ -1,4 +1,4 @@
-//! Usage errors: arguments that are invalid or name something that does not exist.
+//! Usage errors: an argument is invalid or names something that does not exist.
 
 use super::out;
 use crate::script::summary::Report;

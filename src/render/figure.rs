@@ -6,24 +6,24 @@ use std::sync::Arc;
 /// A row-major array that is cheap to clone.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Array {
-    /// The shape, slowest dimension first.
+    /// Shape of the array, slowest dimension first.
     pub shape: Vec<usize>,
-    /// The values.
+    /// Values of the array in row-major order.
     pub data: Arc<[f32]>,
     /// The values before rounding to f32; `None` unless they were computed in f64.
     pub exact: Option<Arc<[f64]>>,
 }
 
-/// One picture, chart or text of a method's result.
+/// A picture, chart or text in the result of a method.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Figure {
     /// Title on screen and base name of the figure's file (`title.npy`).
     pub title: String,
-    /// The content.
+    /// Content of the figure.
     pub body: Body,
 }
 
-/// The kinds of figures.
+/// The content of a figure, by kind.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Body {
     /// A heatmap of shape `(…, H, W)`, usually `(N, C, H, W)`. The leading dimensions are summed for display.
@@ -34,7 +34,7 @@ pub enum Body {
         scale: Scale,
         /// Picture below the map, `(C, H, W)` in `[0, 1]`; `None` to draw the map alone.
         over: Option<Array>,
-        /// Addition to the caption; empty for none.
+        /// Text appended to the caption; empty for none.
         note: String,
     },
     /// A picture, `(C, H, W)` in `[0, 1]`: in color if it has three channels, else gray.
@@ -50,17 +50,17 @@ pub enum Body {
         scale: Scale,
         /// Whether each tile has its own scale, instead of one for all tiles.
         each: bool,
-        /// Tiles per row; 0 makes the grid about square.
+        /// Number of tiles per row; 0 makes the grid about square.
         columns: usize,
         /// Index of a tile to highlight with a frame.
         marked: Option<usize>,
-        /// Caption below each tile, possibly several lines; empty for none.
+        /// Caption below each tile, possibly several lines; empty for no captions.
         captions: Vec<String>,
         /// Number of tiles to draw, starting with the first; `tiles` holds all of them.
         shown: usize,
         /// Total number of tiles, including any that `tiles` does not hold.
         of: usize,
-        /// Color of the frame around each tile; empty for none.
+        /// Color of the frame around each tile, as RGB; empty for no frames.
         frames: Vec<[u8; 3]>,
     },
     /// The predicted classes, most probable first.
@@ -72,7 +72,7 @@ pub enum Body {
     },
     /// A bar chart.
     Bars {
-        /// The bars, in the given order.
+        /// The bars, in the order in which they are drawn.
         bars: Vec<Bar>,
     },
     /// A line chart.
@@ -84,7 +84,7 @@ pub enum Body {
     },
     /// A scatter plot.
     Scatter {
-        /// The points; the first two values of each are its coordinates.
+        /// The points; the first two numbers of each row are the coordinates.
         points: Points,
     },
     /// Numeric rows for export: summarized on screen, written in full when saved.
@@ -101,10 +101,10 @@ pub enum Body {
     },
     /// A plain text.
     Text {
-        /// The text.
+        /// The text, possibly several lines.
         text: String,
     },
-    /// A one-word verdict: `fooled`.
+    /// A verdict in one word, such as `fooled`.
     Badge {
         /// The verdict.
         text: String,
@@ -130,7 +130,7 @@ pub struct Points {
     pub colors: Arc<[[u8; 3]]>,
 }
 
-/// How raw values map to colors.
+/// How raw values are mapped to colors.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub enum Scale {
     /// From the minimum to the maximum of the values.
@@ -150,9 +150,9 @@ pub enum Scale {
 /// A class with its probability and its logit.
 #[derive(Clone, Debug, PartialEq)]
 pub struct ClassRow {
-    /// Class index.
+    /// Index of the class.
     pub class: usize,
-    /// Class name.
+    /// Name of the class.
     pub label: String,
     /// Probability of the class, 0 to 1.
     pub probability: f32,
@@ -232,7 +232,7 @@ impl Points {
         self.values.data.get(i * width..(i + 1) * width).unwrap_or_default()
     }
 
-    /// The coordinates of point `i`.
+    /// The coordinates of point `i`: the first two of its numbers, 0 where there are fewer.
     pub fn place(&self, i: usize) -> (f32, f32) {
         let row = self.row(i);
         (row.first().copied().unwrap_or(0.0), row.get(1).copied().unwrap_or(0.0))
@@ -244,12 +244,12 @@ impl Points {
         x.is_finite() && y.is_finite()
     }
 
-    /// The group of point `i`; 0 without groups.
+    /// Index of the group of point `i`; 0 if there are no groups.
     pub fn group(&self, i: usize) -> usize {
         self.groups.get(i).map_or(0, |&g| g as usize)
     }
 
-    /// The index in the data set of point `i`'s picture.
+    /// Index in the data set of the picture that point `i` belongs to.
     pub fn picture(&self, i: usize) -> usize {
         self.pictures.get(i).map_or(i, |&p| p as usize)
     }

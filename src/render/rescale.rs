@@ -9,12 +9,12 @@ pub enum Rescale {
     /// The scale chosen by the method.
     #[default]
     Own,
-    /// Minimum to maximum of each map.
+    /// From the minimum to the maximum of each map.
     Range,
-    /// Minus to plus the largest magnitude of each map.
+    /// From minus to plus the largest magnitude of each map.
     Symmetric,
-    /// From zero to the 99th percentile of each map, or from minus to plus that of the magnitudes if the map's own scale is
-    /// symmetric.
+    /// From zero to the 99th percentile of each map. A map whose own scale is symmetric ranges from minus to plus the 99th
+    /// percentile of its magnitudes instead.
     Percentile,
     /// One range for all maps on screen.
     Shared,

@@ -1,8 +1,8 @@
-//! The values at the ends of a colormap.
+//! Color ranges: the values at the two ends of a colormap.
 
 use super::figure::{Body, Figure, Scale};
 
-/// The label of a range without finite values.
+/// Label of a range that was computed without any finite value.
 const NOTHING: &str = "no finite values";
 
 /// The values at the ends of a colormap, and how they were chosen.

@@ -9,14 +9,14 @@ use image::{Rgb, RgbImage};
 const ASPECT: u32 = 3;
 /// Maximum width in pixels; in longer signals, several samples share a column of pixels.
 const MOST: usize = 3000;
-/// Minimum width in pixels.
+/// Minimum width of a drawn signal in pixels.
 const LEAST: usize = 600;
-/// Minimum width of a tile in pixels.
+/// Minimum width in pixels of a signal drawn as a tile.
 const LEAST_TILE: usize = 128;
 const SCREEN: Rgb<u8> = Rgb([12, 18, 16]);
 const SILENCE: Rgb<u8> = Rgb([48, 66, 58]);
 const TRACE: Rgb<u8> = Rgb([120, 255, 170]);
-/// Color of a trace over a map.
+/// Color of a trace that is drawn over a map.
 const OVER: Rgb<u8> = Rgb([255, 255, 255]);
 
 /// Aspect ratio (width over height) at which an array is displayed. A signal has [`ASPECT`], because its own shape would be a

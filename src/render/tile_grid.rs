@@ -18,7 +18,7 @@ const LETTERS: Rgb<u8> = Rgb([230, 230, 230]);
 const LEAST: u32 = 320;
 /// Height of a line of text in pixels.
 const LINE: u32 = LETTER + 2;
-/// Minimum side of a tile with a caption, in pixels.
+/// Minimum length in pixels of the longer side of a tile with a caption.
 const CAPTIONED: usize = 96;
 
 /// Tiles to be drawn in a grid, on the common `range` if there is one, else each on its own range.

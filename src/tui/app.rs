@@ -50,9 +50,9 @@ pub struct App<F> {
     pub screen: Screen,
     /// The thread that reads input from the terminal.
     pub reader: Reader,
-    /// Sends commands to the worker.
+    /// Function that sends a command to the worker.
     pub ask: F,
-    /// Sends events from other threads to the loop.
+    /// Channel on which other threads send to the loop.
     pub happen: Sender<Incoming>,
     /// Measures the bandwidth to the terminal.
     pub bandwidth: Bandwidth,
@@ -78,7 +78,7 @@ enum Flow {
 }
 
 impl<F: Fn(Command)> App<F> {
-    /// Runs until the user quits, a signal arrives or the worker ends.
+    /// Runs the event loop until the user quits, a signal arrives or the worker ends. Errors if the terminal cannot be drawn to.
     pub fn run(&mut self, inbox: &Receiver<Incoming>) -> Result<()> {
         let mut dirty = true;
         let mut drawn = Instant::now() - FRAME;
@@ -89,7 +89,7 @@ impl<F: Fn(Command)> App<F> {
         loop {
             if dirty && drawn.elapsed() >= pause(pressed, took) {
                 let begun = Instant::now();
-                // A new picture still needs its placeholders drawn.
+                // The placeholders of a new picture must still be drawn.
                 (dirty, pressed) = (self.draw()?, false);
                 drawn = Instant::now();
                 took = drawn - begun;

@@ -26,7 +26,7 @@ pub const LEAST: (u16, u16) = (40, 8);
 /// Marks the row or column that gets the remaining height or width.
 const REST: u16 = u16::MAX;
 
-/// Computes the layout for a state.
+/// Computes the areas of the screen for a state.
 pub fn areas(state: &State) -> Areas {
     let (width, height) = state.size;
     if width < LEAST.0 || height < LEAST.1 {

@@ -22,7 +22,7 @@ use std::time::Instant;
 /// Options of the app.
 #[derive(Clone, Debug, Default)]
 pub struct AppOptions {
-    /// How pictures are drawn.
+    /// How pictures are drawn in the terminal.
     pub graphics: Graphics,
     /// Color depth; `None` to determine it from the environment.
     pub colors: Option<Depth>,

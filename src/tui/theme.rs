@@ -42,7 +42,7 @@ pub struct Theme {
     pub warn: Style,
     /// Bars of bar charts.
     pub bar: Style,
-    /// The status line.
+    /// Text of the status line.
     pub status: Style,
 }
 

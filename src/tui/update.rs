@@ -1,4 +1,4 @@
-//! The only function that changes the state: it takes an event and returns effects.
+//! Applies events to the state and returns the resulting effects. The state changes nowhere else.
 
 use super::action::{picture_picker, pointed, request, views, worker_updates};
 use super::effect::Effect;

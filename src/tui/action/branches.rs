@@ -59,7 +59,7 @@ pub fn turn(state: &mut State, by: i32) -> Vec<Effect> {
     ask(Command::Branch((at + by).rem_euclid(count) as usize))
 }
 
-/// Shows the previous branch next to the open one, or hides it.
+/// Shows the previously open branch next to the open one, or hides it.
 pub fn compare(state: &mut State) -> Vec<Effect> {
     if state.branches.count < 2 {
         state.say("there is only one branch; press f to fork another");

@@ -42,7 +42,7 @@ pub fn tenfold(kind: &ParamKind, value: &str, by: i32) -> Option<String> {
     (new != value).then_some(new)
 }
 
-/// Formats a number without rounding noise: `0.30000000000000004` as `0.3`.
+/// Formats a number without rounding noise, such as `0.30000000000000004` as `0.3`.
 pub fn plain(value: f64) -> String {
     if value == 0.0 {
         return "0".into();
@@ -78,7 +78,7 @@ fn notch(value: &str, low: f64, high: f64) -> f64 {
     if old > 0.0 && old < span { round(old / 10.0) } else { span }
 }
 
-/// Rounds down to 1, 2 or 5 times a power of ten.
+/// Rounds a positive number down to 1, 2 or 5 times a power of ten.
 fn round(x: f64) -> f64 {
     if x <= 0.0 {
         return 0.0;

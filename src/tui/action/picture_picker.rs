@@ -46,7 +46,7 @@ pub fn preview(state: &mut State, name: &str, image: Option<Arc<RgbImage>>) {
     }
 }
 
-/// Requests the thumbnail of the picture under the cursor if the cursor has moved.
+/// The effect that requests the thumbnail of the picture under the cursor, if the cursor has moved to another picture.
 pub fn follow_cursor(state: &mut State) -> Option<Effect> {
     let Some(Popup::Picker(picker)) = &mut state.popup else { return None };
     let name = picker.chosen().filter(|_| picker.of == Choice::Picture)?.value.clone();
@@ -58,7 +58,7 @@ pub fn follow_cursor(state: &mut State) -> Option<Effect> {
     Some(Effect::Preview(name))
 }
 
-/// Opens the reference of script functions, after requesting it the first time.
+/// Opens the reference of script functions. The first time, only requests the reference from the worker.
 pub fn open_reference(state: &mut State) -> Vec<Effect> {
     if state.reference.is_empty() {
         return ask(Command::Reference);

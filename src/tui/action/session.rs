@@ -27,7 +27,7 @@ pub fn interrupt(state: &mut State) -> Vec<Effect> {
     effects
 }
 
-/// Cancels the running computation. If nothing is running, closes the first of these that is open: the error, the zoom into
+/// Cancels the running computation. If nothing is running, closes whichever is open first in this order: the error, the zoom into
 /// pictures, the maximized panel, the filters.
 pub fn escape(state: &mut State) -> Vec<Effect> {
     if state.busy.is_some() {

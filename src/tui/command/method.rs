@@ -54,7 +54,7 @@ pub const STEP: CommandSpec = CommandSpec {
     execute: |_, rest| rest.parse().map(|step| ask(Command::Seek(step))).map_err(|_| Refused::Usage),
 };
 
-/// The names of all methods.
+/// Names of all methods.
 pub fn methods(state: &State) -> Vec<String> {
     state.methods.iter().map(|m| m.name.clone()).collect()
 }

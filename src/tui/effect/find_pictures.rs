@@ -43,7 +43,7 @@ pub fn find(folder: Option<&Path>) -> Vec<String> {
     found
 }
 
-/// Reads the thumbnail of a picture.
+/// Reads the thumbnail of a picture; the event contains `None` if the picture cannot be read.
 pub fn preview(name: String) -> Event {
     let small = || {
         let text = if name.starts_with("~/") { home(&name).to_string_lossy().into_owned() } else { name.clone() };

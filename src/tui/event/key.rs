@@ -9,33 +9,33 @@ pub enum Key {
     Char(char),
     /// A letter typed with Ctrl held.
     Ctrl(char),
-    /// Enter.
+    /// The Enter key.
     Enter,
-    /// Escape.
+    /// The Escape key.
     Esc,
-    /// Tab.
+    /// The Tab key.
     Tab,
-    /// Tab with Shift held.
+    /// The Tab key with Shift held.
     BackTab,
-    /// Backspace.
+    /// The Backspace key.
     Backspace,
-    /// Delete.
+    /// The Delete key.
     Delete,
-    /// The up arrow.
+    /// The up arrow key.
     Up,
-    /// The down arrow.
+    /// The down arrow key.
     Down,
-    /// The left arrow.
+    /// The left arrow key.
     Left,
-    /// The right arrow.
+    /// The right arrow key.
     Right,
-    /// Home.
+    /// The Home key.
     Home,
-    /// End.
+    /// The End key.
     End,
-    /// Page up.
+    /// The Page Up key.
     PageUp,
-    /// Page down.
+    /// The Page Down key.
     PageDown,
 }
 

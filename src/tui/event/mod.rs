@@ -19,7 +19,7 @@ pub enum Event {
     Mouse(Mouse, u16, u16),
     /// A mouse event on a picture, at a position in its visible part: fractions in `[0, 1]` from the left and from the top.
     Pointed(Mouse, f32, f32),
-    /// The terminal now has this many columns and rows.
+    /// The terminal was resized to this many columns and rows.
     Resize(u16, u16),
     /// This number of bytes was written to the terminal in the last second.
     Rate(usize),
@@ -29,7 +29,7 @@ pub enum Event {
     Tick,
     /// Completions for the path being typed were found.
     Completions(Vec<String>),
-    /// These picture files were found.
+    /// The search for pictures found these files.
     Pictures(Vec<String>),
     /// The thumbnail of the picture with this name was read; `None` if it cannot be read.
     Preview(String, Option<Arc<RgbImage>>),

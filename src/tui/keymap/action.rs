@@ -15,7 +15,7 @@ pub enum Action {
     Redraw,
     /// Suspend the program, as a shell's Ctrl-z does.
     Suspend,
-    /// Focus the panel with this number, from 1.
+    /// Focus the panel with this number; the first panel has number 1.
     Pane(u8),
     /// Focus the next panel.
     NextPane,
@@ -57,11 +57,11 @@ pub enum Action {
     Cancel,
     /// Change the parameter under the cursor by this many notches.
     Change(i32),
-    /// Multiply the parameter under the cursor by this power of ten.
+    /// Multiply the parameter under the cursor by ten to the power of this number.
     Tenfold(i32),
-    /// Reset the parameter under the cursor.
+    /// Reset the parameter under the cursor to its default.
     Default,
-    /// Reset all parameters.
+    /// Reset all parameters to their defaults.
     Defaults,
     /// Choose a method from a list.
     PickMethod,
@@ -75,13 +75,13 @@ pub enum Action {
     PickPicture,
     /// Enter the path of a picture.
     OpenPicture,
-    /// Search the functions that scripts can call.
+    /// Open the reference of the functions that scripts can call.
     Reference,
     /// Choose the colormap from a list.
     PickColors,
-    /// Switch to the view this many places after the current one.
+    /// Switch to the view that is this many places after the current one.
     View(i32),
-    /// Zoom into pictures by this many notches.
+    /// Zoom into pictures by this many notches, or out if negative.
     Enlarge(i32),
     /// Show pictures whole, without zoom.
     Whole,
@@ -99,7 +99,7 @@ pub enum Action {
     Filter,
     /// Enter a command.
     CommandLine,
-    /// Let the log fill the screen.
+    /// Let the panel of the log fill the screen.
     ShowLog,
     /// Complete the last word of the line.
     Complete,

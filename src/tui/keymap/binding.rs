@@ -7,7 +7,7 @@ use std::borrow::Cow;
 /// A row of a keymap.
 #[derive(Clone, Debug)]
 pub struct Binding {
-    /// The keys; each of them triggers the action.
+    /// Keys of the row; each of them triggers the action.
     pub keys: &'static [Key],
     /// The action that the keys trigger.
     pub action: Action,
@@ -19,7 +19,7 @@ pub struct Binding {
     pub hint: &'static str,
 }
 
-/// The action bound to a key in these rows; `None` if no row has the key.
+/// The action that a key triggers according to `rows`; `None` if no row has the key.
 pub fn find(rows: &[Binding], key: Key) -> Option<Action> {
     rows.iter().find(|row| row.keys.contains(&key)).map(|row| row.action)
 }

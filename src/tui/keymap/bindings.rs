@@ -14,7 +14,7 @@ pub struct Bound {
     pub keys: Vec<Key>,
 }
 
-/// The user's own bindings, which work in every panel; a later binding has a higher index.
+/// The user's own bindings, which work in every panel; the latest binding comes last.
 #[derive(Clone, Debug, Default)]
 pub struct Bindings(Vec<(Key, Action)>);
 
@@ -111,7 +111,7 @@ impl Bindings {
 
     /// Binds a key to an action in every panel. The key's former action keeps its other keys.
     ///
-    /// Errors if the key or the action does not exist; the message lists the valid ones.
+    /// Errors if the key or the action does not exist (the message lists the valid ones), or if the action works in one panel only.
     pub fn bind(&mut self, key: &str, action: &str) -> Result<(), String> {
         let known = || NAMES.iter().map(|(name, _)| *name).collect::<Vec<_>>().join(", ");
         let wanted = NAMES.iter().find(|(name, _)| *name == action).map(|(_, action)| *action);

@@ -1,6 +1,7 @@
 //! Panels: the table of panels, and one file for each.
 //!
-//! To add a panel, define a [`Panel`] in a new file of this folder and add it to [`PANELS`], in the order of their numbers.
+//! To add a panel, define a [`Panel`] in a new file of this folder and add it to [`PANELS`], at the place that its number gives
+//! it.
 #![allow(clippy::disallowed_methods)]
 
 mod classes;

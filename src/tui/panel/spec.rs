@@ -9,7 +9,7 @@ use ratatui::buffer::Buffer;
 use ratatui::layout::Rect;
 use ratatui::text::Span;
 
-/// A panel: name, position, keys, actions and drawing.
+/// A panel of the app: name, position, keys, actions and drawing.
 #[derive(Debug)]
 pub struct Panel {
     /// Name of the panel.

@@ -40,7 +40,7 @@ pub struct EncodeJob {
     pub driver: &'static dyn Driver,
 }
 
-/// An encoded picture.
+/// A picture that has been encoded for the terminal.
 #[derive(Clone, Debug)]
 pub struct EncodedPicture {
     /// Identifies the content of the picture.
@@ -74,7 +74,7 @@ fn work(jobs: &Receiver<EncodeJob>, done: impl Fn(usize, EncodedPicture)) {
     }
 }
 
-/// Paints and encodes a picture; `None` for a figure that is not a picture.
+/// Paints and encodes the picture of a job; `None` if the figure cannot be drawn as a picture.
 pub fn paint(job: &EncodeJob) -> Option<EncodedPicture> {
     let lens = &job.key.lens;
     let image = Arc::new(lens.cut(render::paint_in(&job.figure, job.range, lens.overlay)?));

@@ -166,7 +166,7 @@ impl PictureStage {
         Some(rect)
     }
 
-    /// Draws a picture as cells, as large as fits, whatever the driver; used for thumbnails, which change quickly.
+    /// Draws a picture as cells, as large as fits, even if the driver uses a protocol; used for thumbnails, which change quickly.
     pub fn sketch(&self, buf: &mut Buffer, area: Rect, image: &RgbImage) {
         let blocks = match self.driver.standing() {
             Standing::Nowhere => return,

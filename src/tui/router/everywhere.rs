@@ -1,4 +1,4 @@
-//! The bottom layer: actions that work in every panel, and the mouse.
+//! The layer below all others: actions that work in every panel, and the mouse.
 
 use crate::tui::action::{
     branches, filter, lens_actions, parameters, pickers, picture_picker, request, session, steps, views,

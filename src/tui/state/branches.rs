@@ -8,7 +8,7 @@ use crate::worker::letter;
 pub struct Branches {
     /// Index of the open branch.
     pub at: usize,
-    /// The number of branches.
+    /// Number of branches.
     pub count: usize,
     /// Index of the branch that was open before.
     pub before: usize,

@@ -11,7 +11,7 @@ pub struct LayerTree {
     rows: Vec<TreeRow>,
 }
 
-/// A visible row of the tree.
+/// A visible row of the tree: a layer, or a group of layers.
 #[derive(Clone, Debug, PartialEq)]
 pub struct TreeRow {
     /// Depth of the row in the tree; 0 for the top level.

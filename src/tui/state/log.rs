@@ -16,10 +16,10 @@ pub struct LogLine {
 /// The tone of a log line, which determines its color.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Tone {
-    /// Neutral.
+    /// A neutral message.
     Plain,
-    /// A success.
+    /// A message about a success.
     Good,
-    /// An error.
+    /// A message about an error.
     Bad,
 }

@@ -82,7 +82,7 @@ pub struct State {
     pub run: ShownRun,
     /// The user's key bindings.
     pub bindings: Bindings,
-    /// The branches of the run.
+    /// The branches of the current run.
     pub branches: Branches,
     /// The view that the user chose.
     pub view: View,
@@ -90,9 +90,9 @@ pub struct State {
     pub visible: Visible,
     /// Index of the group of curves that is shown.
     pub curve: usize,
-    /// How pictures are shown.
+    /// How pictures are shown: colors, scale, zoom, and the position whose value is read.
     pub lens: Lens,
-    /// The lasso drawn around points, as positions in the picture of the plot.
+    /// The lasso drawn around points, as fractions of the plot from the left and from the top.
     pub lasso: Vec<(f32, f32)>,
     /// The data set from which thumbnails of points were last read.
     pub near: Option<String>,
@@ -114,7 +114,7 @@ pub struct State {
     pub lines: Vec<String>,
     /// Signature and description of the functions that scripts can call; empty until requested.
     pub reference: Vec<(String, String)>,
-    /// Bytes written to the terminal in the last second.
+    /// Number of bytes written to the terminal in the last second.
     pub rate: usize,
     /// Name of the picture driver.
     pub graphics: String,

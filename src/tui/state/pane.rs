@@ -1,6 +1,6 @@
 //! The names of panels.
 
-/// The name of a panel. `panel::PANELS` lists all panels.
+/// The name of a panel, which identifies it. `panel::PANELS` lists all panels.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Pane(pub &'static str);
 

@@ -1,4 +1,4 @@
-//! The state of the prompt at the bottom of the screen, and its editing.
+//! The line being typed in the prompt at the bottom of the screen, and its editing.
 
 use tui_input::{Input, InputRequest};
 
@@ -12,7 +12,7 @@ pub struct Prompt {
     pub filter: bool,
     /// The typed text, and the position of the cursor in it.
     pub input: Input,
-    /// Possible completions of the last word.
+    /// Possible completions of the last word of the line.
     pub offers: Vec<String>,
     /// The error of the last attempt to run the command.
     pub wrong: Option<String>,

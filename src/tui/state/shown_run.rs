@@ -5,7 +5,7 @@ use crate::script::summary::Frame;
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-/// The open picture.
+/// The picture that is open in the app.
 #[derive(Clone, Debug)]
 pub struct OpenPicture {
     /// Name of the picture.
@@ -29,7 +29,7 @@ pub struct ShownRun {
     pub id: u64,
     /// Class probabilities by step.
     pub history: BTreeMap<usize, Vec<ClassRow>>,
-    /// Whether the steps are playing.
+    /// Whether the steps of the method are playing.
     pub playing: bool,
     /// Whether the frame belongs to an earlier method, model or picture than the current one.
     pub foreign: bool,
@@ -49,7 +49,7 @@ pub struct Progress {
 /// How long the cursor must rest on a method or layer before that method or layer is used.
 pub const REST: Duration = Duration::from_millis(180);
 
-/// A method or layer that runs once the cursor has rested on it.
+/// A method or layer that is used once the cursor has rested on it.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Rest {
     /// The method with this name.

@@ -25,7 +25,7 @@ pub struct Bandwidth {
     lately: VecDeque<(Instant, usize)>,
 }
 
-/// The query for the terminal's name (XTVERSION).
+/// The escape code that queries the terminal's name (XTVERSION).
 const QUESTION: &[u8] = b"\x1b[>q";
 /// How long to wait for the terminal's answer.
 const PATIENCE: Duration = Duration::from_secs(5);

@@ -10,7 +10,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
-/// Something read from the terminal.
+/// Something that was read from the terminal.
 #[derive(Clone, Debug)]
 pub enum TerminalInput {
     /// Input from the user.
@@ -97,7 +97,7 @@ fn read(paused: &AtomicBool, resting: &AtomicBool, take: impl Fn(TerminalInput) 
     }
 }
 
-/// Separates keys from the terminal's answers, which arrive as Alt-`_`, `G`, `i`, … up to Alt-`\`.
+/// Separates keys from the terminal's answers. An answer arrives as a sequence of keys: Alt-`_`, `G`, `i`, … up to Alt-`\`.
 #[derive(Debug, Default)]
 pub struct Filter {
     answer: Option<(String, Instant)>,

@@ -70,7 +70,7 @@ mod unix {
     /// The previous signal handlers, in the order of `CRASHES`.
     static OLD: OnceLock<[libc::sigaction; CRASHES.len()]> = OnceLock::new();
 
-    /// Sets the bytes that restore the terminal.
+    /// Sets the bytes that restore the terminal, for the crash handlers and the second process.
     pub fn arm(bytes: Vec<u8>) {
         tell(&bytes);
         // The bytes are never freed, because a signal handler may be reading them.
@@ -164,7 +164,7 @@ mod unix {
         true
     }
 
-    /// The signal handler for crashes. It calls only async-signal-safe functions, and reads atomics.
+    /// The signal handler for crashes. It uses only async-signal-safe functions and atomics.
     extern "C" fn crashed(signal: i32, info: *mut libc::siginfo_t, context: *mut libc::c_void) {
         if give_back() {
             write_at_once(libc::STDERR_FILENO, b"gradscope crashed; start it again to restore the session\n");

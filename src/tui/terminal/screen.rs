@@ -97,7 +97,7 @@ impl Screen {
         Ok(result)
     }
 
-    /// Clears the screen, so that the next frame is redrawn completely.
+    /// Clears the screen, so that the next frame redraws it completely.
     pub fn redraw(&mut self) -> Result<()> {
         let size = self.terminal.size()?;
         Ok(self.terminal.resize(Rect::new(0, 0, size.width, size.height))?)
@@ -110,7 +110,7 @@ impl Drop for Screen {
     }
 }
 
-/// Switches the terminal to raw mode and the alternate screen. The terminal must not be queried after this.
+/// Switches the terminal to raw mode and the alternate screen. Must be called before any query of the terminal.
 pub fn take_over() -> Result<()> {
     force_color_output(true);
     enable_raw_mode().context("switching the terminal to raw mode")?;

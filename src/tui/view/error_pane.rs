@@ -11,7 +11,7 @@ use ratatui::layout::Rect;
 use ratatui::style::Style;
 use ratatui::text::{Line, Span};
 
-/// Draws the error, if there is one.
+/// Draws the error pane, if there is an error to show.
 pub fn draw(buf: &mut Buffer, area: Rect, state: &State, theme: &Theme) {
     let Some(fault) = state.fault.as_ref().filter(|_| area.height > 2) else { return };
     let title = Line::styled(format!(" ✗ Error  {} ", clock(fault.at)), theme.bad);

@@ -12,7 +12,7 @@ use ratatui::buffer::Buffer;
 use ratatui::layout::Rect;
 use ratatui::text::Line;
 
-/// Draws the caption of a picture: its title with its size or scale, and below them the colorbar and the note if they fit.
+/// Draws the caption of a picture without its note: the title with the size or scale, and below them the colorbar if it fits.
 pub fn draw(buf: &mut Buffer, area: Rect, visible: &VisibleFigure, state: &State, theme: &Theme, stage: &PictureStage) {
     let VisibleFigure { figure, range, warning, .. } = visible;
     let lens = &state.lens;

@@ -33,11 +33,11 @@ pub const LETTERS: DriverSpec = DriverSpec {
     driver: |_, _| IN_LETTERS,
 };
 
-/// The driver of [`BLOCKS`].
+/// The driver that draws pictures as quadrants of cells.
 pub const QUADRANTS: &dyn Driver = &Cells(Blocks::Quadrant);
-/// The driver of [`HALF`].
+/// The driver that draws pictures as half blocks.
 pub const HALVES: &dyn Driver = &Cells(Blocks::Half);
-/// The driver of [`LETTERS`].
+/// The driver that draws pictures as ASCII characters.
 pub const IN_LETTERS: &dyn Driver = &Cells(Blocks::Letters);
 
 /// Draws pictures as cells with this kind of characters.

@@ -31,7 +31,7 @@ pub const PLACEHOLDERS: &dyn Driver = &Kitty { placing: Placing::Cells, tmux: fa
 /// The driver that places pictures by placeholders and passes them through tmux to the outer terminal.
 pub const THROUGH_TMUX: &dyn Driver = &Kitty { placing: Placing::Cells, tmux: true };
 
-/// The first version of kitty that supports placeholders.
+/// The first version of the terminal kitty that supports placeholders.
 const WITH_PLACEHOLDERS: (u32, u32) = (0, 28);
 
 /// Draws pictures with kitty's protocol.
@@ -45,7 +45,7 @@ struct Kitty {
 /// How a picture is placed on the screen.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Placing {
-    /// At the cursor, over the cells.
+    /// At the cursor, drawn over the cells.
     Cursor,
     /// By placeholders, which are cells that are moved, covered and cleared like text.
     Cells,

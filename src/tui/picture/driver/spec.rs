@@ -35,7 +35,7 @@ pub enum Standing {
     Nowhere,
 }
 
-/// An encoded part of a picture: the number of rows of cells above it, and its bytes.
+/// An encoded part of a picture: the number of rows of cells above the part, and the bytes of the part.
 pub type PicturePart = (u16, Vec<u8>);
 
 /// Draws pictures with a graphics protocol or as cells.
