@@ -78,7 +78,7 @@ enum Flow {
 }
 
 impl<F: Fn(Command)> App<F> {
-    /// Runs the event loop until the user quits, a signal arrives or the worker ends. Errors if the terminal cannot be drawn to.
+    /// Runs the event loop until the user quits or a signal arrives. Errors if the worker ends first, or if drawing fails.
     pub fn run(&mut self, inbox: &Receiver<Incoming>) -> Result<()> {
         let mut dirty = true;
         let mut drawn = Instant::now() - FRAME;
@@ -89,7 +89,7 @@ impl<F: Fn(Command)> App<F> {
         loop {
             if dirty && drawn.elapsed() >= pause(pressed, took) {
                 let begun = Instant::now();
-                // The placeholders of a new picture must still be drawn.
+                // Another frame must follow if the placeholders of a new picture are not drawn yet.
                 (dirty, pressed) = (self.draw()?, false);
                 drawn = Instant::now();
                 took = drawn - begun;

@@ -111,7 +111,8 @@ impl Bindings {
 
     /// Binds a key to an action in every panel. The key's former action keeps its other keys.
     ///
-    /// Errors if the key or the action does not exist (the message lists the valid ones), or if the action works in one panel only.
+    /// Errors if the action works in one panel only, or if the key or the action does not exist; the message then lists the valid
+    /// ones.
     pub fn bind(&mut self, key: &str, action: &str) -> Result<(), String> {
         let known = || NAMES.iter().map(|(name, _)| *name).collect::<Vec<_>>().join(", ");
         let wanted = NAMES.iter().find(|(name, _)| *name == action).map(|(_, action)| *action);

@@ -62,7 +62,7 @@ fn choose(state: &mut State) -> Vec<Effect> {
     }
 }
 
-/// Folds or unfolds the group under the cursor; on a layer, folding folds the group that contains it.
+/// Folds or unfolds the group under the cursor. On a layer or a folded group, folding folds the group that contains it.
 fn fold(state: &mut State, folded: bool) -> Vec<Effect> {
     let Some(row) = under_cursor(state).cloned() else { return Vec::new() };
     let group = match row.group {

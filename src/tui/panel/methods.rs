@@ -84,7 +84,7 @@ fn sign(method: &MethodRow, state: &State, theme: &Theme) -> (&'static str, Styl
     }
 }
 
-/// Note on a method: the line of its error if it is broken, its current step if it is the current method and has steps, else its group.
+/// Note on a method: the line of its error if it is broken, its step if it is current and has steps, else its group.
 fn note(method: &MethodRow, state: &State) -> String {
     let present = state.method.as_ref().is_some_and(|m| m.name == method.name && m.stepped);
     match (method.broken, &state.run.frame) {

@@ -2,7 +2,7 @@
 
 use image::{Rgb, RgbImage};
 
-/// Pictures smaller than this many pixels on each side are enlarged before they are sent, so that their pixels stay sharp.
+/// Small pictures are enlarged before they are sent, to at most this many pixels per side, so that their pixels stay sharp.
 const SHARP: u32 = 256;
 /// Pictures with more pixels than this are sent with fewer bits per pixel.
 const LARGE: u32 = 128 * 128;

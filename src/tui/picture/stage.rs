@@ -1,9 +1,9 @@
 //! The pictures on the screen: where they are, and when to send, keep or remove them.
 //!
-//! Pictures that a protocol draws over the cells (kitty at the cursor, iTerm2, sixel) follow one rule. Cells under a picture that is
-//! already on screen are skipped; otherwise they are drawn as blanks, which erase what was there. A picture is sent after the frame if it
-//! is new, has moved, or was covered. While a pop-up covers a picture, it is drawn as blocks. Blocks and kitty's placeholders are ordinary
-//! cells and need no special treatment.
+//! Pictures that a protocol draws over the cells (kitty at the cursor, iTerm2, sixel) follow one rule. Cells under a picture that
+//! is already on screen are skipped; otherwise they are drawn as blanks, which erase what was there. A picture is sent after the
+//! frame if it is new, has moved, or was covered. While a pop-up covers a picture, the picture is drawn as blocks. Blocks and
+//! kitty's placeholders are ordinary cells and need no special treatment.
 
 use super::blocks::{self, Blocks};
 use super::driver::{Driver, Standing};
