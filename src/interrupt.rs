@@ -1,8 +1,8 @@
 //! Cancellation of long computations.
 //!
-//! A caller installs a probe for its thread with [`within`]. Kernels call [`check`] between chunks of work, or [`pass`] where
-//! they cannot return an error: it unwinds to the caller. Work that moves to other threads takes an [`InterruptProbe`] along.
-//! Tasks of the engine's thread team check the probe as well.
+//! A caller installs a probe for its thread with [`within`]. Kernels call [`check`] between chunks of work. Where they cannot
+//! return an error, they call [`pass`], which unwinds to the caller. Work that moves to other threads takes an [`InterruptProbe`]
+//! along. Tasks of the engine's thread team check the probe as well.
 
 use anyhow::Result;
 use std::cell::{Cell, RefCell};
@@ -10,10 +10,10 @@ use std::fmt;
 use std::panic::resume_unwind;
 use std::sync::Arc;
 
-/// Returns why the work should stop, or `None` to continue. Called often, from several threads.
+/// A function that returns the reason why the work should stop, or `None` to continue. It is called often, from several threads.
 pub type Probe = Arc<dyn Fn() -> Option<String> + Send + Sync>;
 
-/// [`now_and_then`] checks the probe once in this many calls.
+/// Number of calls of [`now_and_then`] per check of the probe.
 const SELDOM: u32 = 1 << 12;
 
 thread_local! {
@@ -21,10 +21,10 @@ thread_local! {
     static CALLS: Cell<u32> = const { Cell::new(0) };
 }
 
-/// Panic payload that unwinds cancelled work.
+/// Panic payload that unwinds canceled work.
 struct BrokenOff;
 
-/// Error of cancelled work: the reason. Scripts cannot catch it.
+/// Error of canceled work, which contains the reason. Scripts cannot catch it.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Stopped(pub String);
 
@@ -36,8 +36,8 @@ impl fmt::Display for Stopped {
 
 impl std::error::Error for Stopped {}
 
-/// Calls `f` with `probe` installed on this thread. If [`pass`] cancels the work, it unwinds through here; the caller must
-/// catch that.
+/// Calls `f` with `probe` installed on this thread. If [`pass`] cancels the work, its panic unwinds out of this function; the
+/// caller must catch it.
 pub fn within<T>(probe: Probe, f: impl FnOnce() -> T) -> T {
     struct Back(Option<Probe>);
     impl Drop for Back {
@@ -50,7 +50,7 @@ pub fn within<T>(probe: Probe, f: impl FnOnce() -> T) -> T {
     f()
 }
 
-/// Returns an error if the work should stop.
+/// Returns [`Stopped`] as an error if the probe of this thread says that the work should stop.
 pub fn check() -> Result<()> {
     InterruptProbe::here().check()
 }
@@ -72,29 +72,29 @@ pub fn now_and_then() {
     }
 }
 
-/// The probe of one thread, for use on others.
+/// The probe of one thread, for use on other threads.
 #[derive(Clone, Default)]
 pub struct InterruptProbe(Option<Probe>);
 
 impl InterruptProbe {
-    /// The probe installed on this thread; one that never stops the work if there is none.
+    /// The probe installed on this thread. If there is none, a probe that never stops the work.
     pub fn here() -> Self {
         Self(PROBE.with_borrow(Clone::clone))
     }
 
-    /// Whether the work should stop.
+    /// Whether the probe says that the work should stop.
     pub fn ends(&self) -> bool {
         self.0.as_ref().is_some_and(|probe| probe().is_some())
     }
 
-    /// Unwinds if the work should stop, like [`pass`](pass()).
+    /// Unwinds like [`pass`](pass()) if the probe says that the work should stop.
     pub fn pass(&self) {
         if self.ends() && !std::thread::panicking() {
             resume_unwind(Box::new(BrokenOff));
         }
     }
 
-    /// Returns an error if the work should stop.
+    /// Returns [`Stopped`] as an error if the probe says that the work should stop.
     pub fn check(&self) -> Result<()> {
         match self.0.as_ref().and_then(|probe| probe()) {
             Some(why) => Err(Stopped(why).into()),

@@ -1,4 +1,4 @@
-//! The `gradscope` binary: sets the allocator and runs the command line.
+//! The `gradscope` binary: installs the counting allocator and runs the command line.
 
 use gradscope::memory::Counting;
 use gradscope::tui::terminal::rescue;

@@ -10,13 +10,13 @@ use std::panic::{AssertUnwindSafe, catch_unwind, set_hook, take_hook};
 use std::sync::Once;
 
 thread_local! {
-    /// Whether panics on this thread are being caught.
+    /// Whether panics on this thread are being caught by [`caught`].
     static CAUGHT: Cell<bool> = const { Cell::new(false) };
 }
 
-/// Runs a decoder on untrusted data. `what` names the format in the error: `PNG`.
+/// Runs a decoder on untrusted data. `what` names the format in the error message, such as `PNG`.
 ///
-/// Errors: those of the decoder, and a panic in it.
+/// Errors if the decoder returns an error or panics.
 pub fn decoding<T, E: Into<Error>>(what: &str, decode: impl FnOnce() -> Result<T, E>) -> Result<T> {
     match caught(decode) {
         Ok(decoded) => decoded.map_err(Into::into),

@@ -5,9 +5,9 @@
 
 use std::sync::{Mutex, MutexGuard, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
 
-/// [`Mutex::lock`], poisoned or not.
+/// Locking of a [`Mutex`] whether or not it is poisoned.
 pub trait LockUnpoisoned<T: ?Sized> {
-    /// Waits for the lock.
+    /// Waits for the lock and returns its guard.
     fn lock_unpoisoned(&self) -> MutexGuard<'_, T>;
 }
 
@@ -17,11 +17,11 @@ impl<T: ?Sized> LockUnpoisoned<T> for Mutex<T> {
     }
 }
 
-/// [`RwLock::read`] and [`RwLock::write`], poisoned or not.
+/// Locking of an [`RwLock`] for reading or writing whether or not it is poisoned.
 pub trait ReadWriteUnpoisoned<T: ?Sized> {
-    /// Waits until no thread writes.
+    /// Waits until no thread writes and locks for reading.
     fn read_unpoisoned(&self) -> RwLockReadGuard<'_, T>;
-    /// Waits until no other thread reads or writes.
+    /// Waits until no other thread reads or writes and locks for writing.
     fn write_unpoisoned(&self) -> RwLockWriteGuard<'_, T>;
 }
 

@@ -8,7 +8,7 @@ use std::sync::RwLock;
 
 static DEVICE: RwLock<Device> = RwLock::new(Device::Cpu);
 
-/// The device on which networks, pictures and script tensors are created: the CPU unless set; PyTorch's
+/// The device on which networks, pictures and script tensors are created: the CPU unless set otherwise; PyTorch's
 /// `get_default_device`.
 pub fn device() -> Device {
     DEVICE.read_unpoisoned().clone()
@@ -19,7 +19,7 @@ pub fn set_device(device: Device) {
     *DEVICE.write_unpoisoned() = device;
 }
 
-/// A device as text: `cpu`, `cuda:0`, `metal`.
+/// Formats a device: `cpu`, `cuda:0`, `metal`.
 pub fn device_text(device: &Device) -> String {
     match device.location() {
         DeviceLocation::Cpu => "cpu".into(),
@@ -28,33 +28,33 @@ pub fn device_text(device: &Device) -> String {
     }
 }
 
-/// A tensor of these values, with the dtype and device of `other`.
+/// A tensor of the values `numbers`, with the dtype and device of `other`.
 pub fn like(numbers: impl Into<Vec<f64>>, shape: impl Into<Shape>, other: &Tensor) -> Result<Tensor> {
     let here = Tensor::from_vec(numbers.into(), shape.into(), &Device::Cpu)?;
     Ok(here.to_dtype(other.dtype())?.to_device(other.device())?)
 }
 
-/// `x` in f64, on its own device; on the CPU if the device has no f64 (Metal).
+/// Converts `x` to f64 on its own device, or on the CPU if the device has no f64 (Metal).
 pub fn wide(x: &Tensor) -> Result<Tensor> {
     let x = if x.device().is_metal() { &x.to_device(&Device::Cpu)? } else { x };
     Ok(x.to_dtype(DType::F64)?)
 }
 
-/// All values of `x` in row-major order, in f64, copied from any device.
+/// All values of `x` in row-major order as f64, copied from any device.
 pub fn numbers(x: &Tensor) -> Result<Vec<f64>> {
     Ok(x.to_device(&Device::Cpu)?.to_dtype(DType::F64)?.flatten_all()?.to_vec1()?)
 }
 
 /// `x + ε·sign(x)` with `sign(0) = +1`: a denominator that is never zero (Bach et al. 2015).
 pub fn stabilize(x: &Tensor, epsilon: f64) -> Result<Tensor> {
-    // If ε rounded to 0 in the type of `x`, the denominator could be zero.
+    // If ε were rounded to 0 in the dtype of `x`, the denominator could be zero.
     let least = if x.dtype() == DType::F64 { f64::MIN_POSITIVE } else { f64::from(f32::MIN_POSITIVE) };
     let epsilon = if epsilon > 0.0 { epsilon.max(least) } else { epsilon };
     let sign = ((x.ge(0.0)?.to_dtype(x.dtype())? * 2.0)? - 1.0)?;
     Ok((x + (sign * epsilon)?)?)
 }
 
-/// 1 where `x > 0`, else 0, in the dtype of `x`.
+/// A tensor with 1 where `x > 0` and 0 elsewhere, in the dtype of `x`.
 pub fn positive(x: &Tensor) -> Result<Tensor> {
     Ok(x.gt(0.0)?.to_dtype(x.dtype())?)
 }
@@ -65,7 +65,7 @@ pub fn log_softmax(x: &Tensor) -> Result<Tensor> {
     Ok(x.broadcast_sub(&x.exp()?.sum_keepdim(D::Minus1)?.log()?)?)
 }
 
-/// Adds `value` to the tensor stored under `key`, or inserts it.
+/// Adds `value` to the tensor stored under `key`, or inserts it if there is none.
 pub fn add_to<K: Ord>(all: &mut BTreeMap<K, Tensor>, key: K, value: Tensor) -> Result<()> {
     let sum = match all.remove(&key) {
         Some(before) => (before + value)?,
@@ -75,7 +75,7 @@ pub fn add_to<K: Ord>(all: &mut BTreeMap<K, Tensor>, key: K, value: Tensor) -> R
     Ok(())
 }
 
-/// The shape of one sample of a batch: `[C, H, W]` of `(N, C, H, W)`.
+/// The shape of one sample of a batch, such as `[C, H, W]` for `(N, C, H, W)`.
 pub fn row_dims(x: &Tensor) -> &[usize] {
     x.dims().get(1..).unwrap_or_default()
 }
@@ -83,15 +83,15 @@ pub fn row_dims(x: &Tensor) -> &[usize] {
 /// Maximum number of elements of an activation or a parameter.
 const MOST_ELEMENTS: usize = 1 << 40;
 
-/// The number of elements of a shape.
+/// The number of elements of a tensor of shape `shape`.
 ///
-/// Errors if there are more than 2⁴⁰.
+/// Errors if there are more than 2⁴⁰ elements.
 pub fn elements(shape: &[usize]) -> Result<usize> {
     let product = shape.iter().try_fold(1usize, |all, &n| all.checked_mul(n)).filter(|&n| n <= MOST_ELEMENTS);
     product.with_context(|| format!("a shape of {} has more than 2^40 elements", shape_text(shape)))
 }
 
-/// A shape as text: `1x3x224x224`.
+/// Formats a shape: `1x3x224x224`.
 pub fn shape_text(dims: &[usize]) -> String {
     dims.iter().map(usize::to_string).collect::<Vec<_>>().join("x")
 }

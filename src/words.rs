@@ -1,7 +1,7 @@
-//! Untrusted text made safe to display: control characters escaped, length limited.
+//! Makes untrusted text safe to display: control characters are escaped and the length is limited.
 //!
-//! Names of tensors, layers, classes, files and pictures, script messages and command-line arguments may contain anything.
-//! Code that puts one into a message escapes it with [`name`]; code that writes to a terminal or a file passes the whole
+//! Names of tensors, layers, classes, files and pictures, script messages and command-line arguments may contain anything. Code
+//! that puts such a string into a message escapes it with [`name`]; code that writes to a terminal or a file passes the whole
 //! output through [`line`](line()) or [`text`] as a second line of defense.
 
 use serde_json::Value;
@@ -15,11 +15,12 @@ const NAME: usize = 120;
 const PATH: usize = 400;
 /// Maximum length of a line, in characters.
 const LINE: usize = 2000;
-/// Maximum length of a text, in bytes.
+/// Maximum length of escaped multi-line text, in bytes.
 const TEXT: usize = 1 << 20;
 
-/// Escapes a name: one line of at most 120 characters. Control characters, invisible characters and bidirectional controls
-/// are escaped as in Rust's strings: `\x1b`, `\n`, `\u{202e}`. The middle of a long name is replaced by `…`, and the length follows.
+/// Escapes a name: one line of at most 120 characters. Control characters, invisible characters and bidirectional controls are
+/// escaped as in Rust's strings: `\x1b`, `\n`, `\u{202e}`. The middle of a long name is replaced by `…`, and its length is
+/// appended.
 pub fn name(text: &str) -> Cow<'_, str> {
     limited(text, NAME)
 }
@@ -29,7 +30,7 @@ pub fn path(path: &(impl AsRef<Path> + ?Sized)) -> String {
     limited(&path.as_ref().to_string_lossy(), PATH).into_owned()
 }
 
-/// Escapes a sentence: one line of at most 2,000 characters.
+/// Escapes a message: one line of at most 2,000 characters.
 pub fn line(text: &str) -> Cow<'_, str> {
     limited(text, LINE)
 }
@@ -41,7 +42,8 @@ pub fn code(line: &str) -> String {
     shown.join("\t") + if rest.is_empty() { "" } else { "…" }
 }
 
-/// Escapes a text: newlines and tabs are kept; each line has at most 2,000 characters, the whole about a million bytes.
+/// Escapes multi-line text. Newlines and tabs are kept; each line is limited to 2,000 characters, the whole to about a million
+/// bytes.
 pub fn text(text: &str) -> Cow<'_, str> {
     if text.len() <= LINE && text.chars().all(is_laid_out) {
         return text.into();
@@ -55,7 +57,7 @@ pub fn text(text: &str) -> Cow<'_, str> {
         if i > 0 {
             all.push('\n');
         }
-        // Tabs are kept: `escaped` leaves them alone.
+        // `escaped` keeps tabs.
         match part.len() > LINE {
             true => all.push_str(&limited(part, LINE)),
             false => all.push_str(&escaped(part)),
@@ -64,7 +66,7 @@ pub fn text(text: &str) -> Cow<'_, str> {
     all.into()
 }
 
-/// Escapes a text of any length; newlines and tabs are kept.
+/// Escapes multi-line text of any length; newlines and tabs are kept.
 pub fn escaped(text: &str) -> Cow<'_, str> {
     if text.chars().all(is_laid_out) {
         return text.into();
@@ -76,12 +78,12 @@ pub fn escaped(text: &str) -> Cow<'_, str> {
     all.into()
 }
 
-/// Indented JSON, with every character that [`name`] would escape written as `\u001b`.
+/// Formats a value as indented JSON, with every character that [`name`] would escape written as `\u001b`.
 pub fn json(value: &Value) -> String {
     in_json(&format!("{value:#}"))
 }
 
-/// Like [`json`], on one line.
+/// Formats a value like [`json`], on one line.
 pub fn json_line(value: &Value) -> String {
     in_json(&value.to_string())
 }
@@ -91,7 +93,7 @@ fn in_json(text: &str) -> String {
     for c in text.chars() {
         match c == '\n' || is_plain(c) {
             true => all.push(c),
-            // Except for the newlines between entries, such characters occur only inside strings.
+            // Except for the newlines between entries, characters that are not plain occur only inside JSON strings.
             false => {
                 for unit in c.encode_utf16(&mut [0; 2]) {
                     let _ = write!(all, "\\u{unit:04x}");
@@ -102,7 +104,7 @@ fn in_json(text: &str) -> String {
     all
 }
 
-/// Whether a character is displayed as itself, with no other effect on a terminal.
+/// Whether a character is displayed as itself and has no other effect on a terminal.
 fn is_plain(c: char) -> bool {
     !c.is_control()
         && !matches!(c as u32,
@@ -130,7 +132,7 @@ fn escape(c: char, to: &mut String) {
     }
 }
 
-/// `text` escaped to one line of at most `most` characters.
+/// Escapes `text` to one line of at most `most` characters.
 fn limited(text: &str, most: usize) -> Cow<'_, str> {
     if text.len() <= most && text.chars().all(is_plain) {
         return text.into();
@@ -148,7 +150,7 @@ fn limited(text: &str, most: usize) -> Cow<'_, str> {
     whole.into()
 }
 
-/// The first three fifths of the allowed length, the end of the text, and its length.
+/// Shortens `text` to `most` characters: its beginning (three fifths of the space), `…`, its end, and its length.
 fn cut(text: &str, most: usize) -> String {
     let told = format!(" [{} characters]", text.chars().count());
     let room = most.saturating_sub(told.len() + 1);
@@ -162,7 +164,7 @@ fn cut(text: &str, most: usize) -> String {
     all + told.as_str()
 }
 
-/// How many of these characters fit into `room` once escaped.
+/// Number of characters that fit into `room` characters once escaped.
 fn taken(chars: impl Iterator<Item = char>, room: usize) -> usize {
     let mut one = String::new();
     let ends = chars.scan(0, |count, c| {
@@ -194,7 +196,7 @@ mod tests {
     use super::*;
     use serde_json::json;
 
-    /// Characters that must never reach a terminal: some of each kind.
+    /// Examples of each kind of character that must never reach a terminal.
     const HOSTILE: &str = "\x00\x07\x08\x0b\x0c\r\x1b\x7f\u{80}\u{85}\u{9b}\u{9d}\u{ad}\u{200b}\u{200d}\u{200e}\u{200f}\u{2028}\u{2029}\
                            \u{202a}\u{202e}\u{2060}\u{2066}\u{2069}\u{feff}\u{fff9}\u{e0041}";
 

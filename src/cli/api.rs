@@ -8,7 +8,8 @@ use crate::words;
 use anyhow::{Result, bail};
 use std::process::ExitCode;
 
-/// Prints all of it by noun, one noun, or everything that contains a word; `--definitions` writes files for editors instead.
+/// Prints the reference of script functions: all of it, one noun, or every entry that contains a word. With `--definitions`,
+/// writes definition files for editors instead.
 pub fn api(scripts: &ScriptArgs, args: &ApiArgs) -> Result<ExitCode> {
     let host = open::host(scripts)?;
     if let Some(folder) = &args.definitions {
@@ -26,7 +27,7 @@ pub fn api(scripts: &ScriptArgs, args: &ApiArgs) -> Result<ExitCode> {
     Ok(ExitCode::SUCCESS)
 }
 
-/// A noun, its rows, its signatures and its example.
+/// Formats a section of the reference: the noun, its rows, its signatures and its example.
 fn text(section: &Section) -> String {
     let rows = section.rows.iter().map(|(of, what)| format!("  {of}\n      {what}"));
     let signatures = lines("functions", section.signatures.iter().map(String::as_str));
@@ -34,7 +35,7 @@ fn text(section: &Section) -> String {
     std::iter::once(section.noun.clone()).chain(rows).chain(signatures).chain(example).collect::<Vec<_>>().join("\n")
 }
 
-/// Lines below a title; none where there are no lines.
+/// Formats lines below a title; `None` if there are no lines.
 fn lines<'a>(title: &str, lines: impl Iterator<Item = &'a str>) -> Option<String> {
     let text = lines.map(|line| format!("\n      {line}")).collect::<String>();
     (!text.is_empty()).then(|| format!("  {title}{text}"))

@@ -16,15 +16,15 @@ use std::io::IsTerminal;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
-/// The default method.
+/// Name of the method that runs if none is given.
 const FIRST: &str = "gradcam";
-/// The default session.
+/// Name of the session that is used if none is given.
 const LAST: &str = "last";
 
 /// A restored session, its picture, the workspace it was restored from, and notes for the user.
 type Restored = (Session, Picture, Workspace, Vec<String>);
 
-/// Runs the app with the network, picture and method of the arguments, or with the restored session.
+/// Runs the app with the network, picture and method that the arguments name, or with the restored session.
 pub fn app(scripts: &ScriptArgs, question: &QuestionArgs, app: &AppArgs) -> Result<ExitCode> {
     if !std::io::stdin().is_terminal() || !draw::on_terminal() {
         bail!("the app needs a terminal for input and output; \"gradscope run METHOD\" works without one");
@@ -70,7 +70,7 @@ fn opening(host: Host, question: &QuestionArgs, app: &AppArgs) -> Result<WorkerI
         }
         Some(Err(error)) => {
             let aside = file.with_extension("unopened.json");
-            // Keep the session file: it may open again once missing files are back.
+            // Keep the session file: it may open again once the missing files are back.
             let put = session_file.is_some() && std::fs::rename(&file, &aside).is_ok();
             let stays = if put { format!("; it was moved to \"{}\"", words::path(&aside)) } else { String::new() };
             let mut opening = asked_for(host, question, app)?;
@@ -83,7 +83,7 @@ fn opening(host: Host, question: &QuestionArgs, app: &AppArgs) -> Result<WorkerI
     Ok(WorkerInit { session_file, notes, ..opening })
 }
 
-/// The initial state that the command line describes.
+/// The worker's initial state if no session is restored: what the arguments name, or defaults.
 fn asked_for(host: Host, question: &QuestionArgs, app: &AppArgs) -> Result<WorkerInit> {
     let model = open::model(&host, &question.network)?;
     let notes = model.note().into_iter().collect();
@@ -97,7 +97,8 @@ fn asked_for(host: Host, question: &QuestionArgs, app: &AppArgs) -> Result<Worke
     Ok(WorkerInit { host, session, picture, asked, weights, no_resize, session_file: None, restored, waits, notes })
 }
 
-/// The locked session file. If another instance has it open or the folder is not writable, there is none, and a note says why.
+/// Locks a session file. If another instance has it open or its folder is not writable, returns no file but a note with the
+/// reason.
 fn place(name: &str, file: &Path) -> (Option<SessionFile>, Option<String>) {
     let folder = file.parent().map_or(Ok(()), create_folder);
     match folder.and_then(|()| Lock::claim(file)) {
@@ -110,7 +111,7 @@ fn place(name: &str, file: &Path) -> (Option<SessionFile>, Option<String>) {
     }
 }
 
-/// Restores the session in a file; `None` if there is no such file.
+/// Restores the session stored in a file; `None` if the file does not exist.
 fn last_open(host: &Host, file: &Path) -> Result<Option<Restored>> {
     Workspace::read(file)?.map(|opened| restored(host, file, opened)).transpose()
 }
@@ -121,7 +122,7 @@ fn nothing_asked(q: &QuestionArgs, app: &AppArgs) -> bool {
     network && rest && app.method.is_none()
 }
 
-/// Reopens a workspace, at its last step if that was saved.
+/// Reopens a workspace, at its last step if that step was saved.
 fn restored(host: &Host, file: &Path, opened: Workspace) -> Result<Restored> {
     let network = NetworkArgs { model: Some(opened.model.clone()), weights: opened.weights.clone(), exact: false };
     let question = QuestionArgs {
@@ -148,7 +149,8 @@ fn restored(host: &Host, file: &Path, opened: Workspace) -> Result<Restored> {
     Ok((session, picture, opened, note.into_iter().chain(notes).collect()))
 }
 
-/// The file of a named session, in `GRADSCOPE_STATE` or the user's state folder; `None` if `GRADSCOPE_STATE` is empty.
+/// Path of a named session's file, in `GRADSCOPE_STATE` or the user's state folder; `None` if `GRADSCOPE_STATE` is empty. Errors
+/// if the name has characters other than letters, digits, `-` and `_`.
 fn file(name: &str) -> Result<Option<PathBuf>> {
     if !usage::is_plain(name) {
         return Err(usage::usage(anyhow!("--session {name}: use only letters, digits, - and _")));

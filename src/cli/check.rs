@@ -7,10 +7,10 @@ use crate::words;
 use anyhow::Result;
 use std::process::ExitCode;
 
-/// Number of steps to run of a stepped method.
+/// Number of steps to run when checking a stepped method.
 const STEPS: usize = 2;
 
-/// Checks every method, also after one has failed. The exit code is 1 if any failed.
+/// Checks all methods, continuing after failures. The exit code is 1 if any method failed.
 pub fn check(scripts: &ScriptArgs, args: &CheckArgs) -> Result<ExitCode> {
     let host = open::host(scripts)?;
     deadline::begin(args.time_limit, host.guard())?;
@@ -33,7 +33,7 @@ pub fn check(scripts: &ScriptArgs, args: &CheckArgs) -> Result<ExitCode> {
     Ok(ExitCode::from(u8::from(wrong > 0)))
 }
 
-/// Runs a method on the built-in picture; returns the number of its figures, and its notes.
+/// Runs a method on the built-in picture. Returns the number of its figures and its notes.
 fn figures(host: &Host, plugin: &str) -> Result<(usize, Vec<String>)> {
     host.method(plugin)?;
     let question = QuestionArgs::default();

@@ -8,7 +8,8 @@ use clap::builder::PossibleValuesParser;
 use clap::{Command, CommandFactory};
 use std::process::ExitCode;
 
-/// Prints the script. In bash, zsh and fish it also completes the names of the currently available methods and models.
+/// Prints the completion script for a shell. In bash, zsh and fish, the script also completes the names of the methods and models
+/// available now.
 pub fn completions(scripts: &ScriptArgs, args: &CompletionsArgs) -> Result<ExitCode> {
     let host = open::host(scripts)?;
     let methods = plain(host.methods().into_iter().map(|row| row.name));
@@ -20,12 +21,12 @@ pub fn completions(scripts: &ScriptArgs, args: &CompletionsArgs) -> Result<ExitC
     Ok(ExitCode::SUCCESS)
 }
 
-/// The names without characters special to a shell. They are leaked, since the process exits soon.
+/// Keeps the names without characters special to a shell. The names are leaked, since the process exits soon.
 fn plain(names: impl Iterator<Item = String>) -> Vec<&'static str> {
     names.filter(|name| is_plain(name)).map(|name| &*name.leak()).collect()
 }
 
-/// Adds the methods and models as possible values of their arguments.
+/// Adds the names of methods and models as possible values of the arguments that take them.
 fn with_names(command: Command, methods: &[&'static str], models: &[&'static str]) -> Command {
     let command = command.mut_args(|arg| {
         let names = match arg.get_id().as_str() {

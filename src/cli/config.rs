@@ -1,4 +1,4 @@
-//! The user's `config.rhai`: key bindings, colors, how pictures are drawn.
+//! The user's `config.rhai`: key bindings, colors, and how pictures are drawn.
 
 use super::open::place;
 use crate::data::read_text;
@@ -10,29 +10,29 @@ use anyhow::{Context, Result, anyhow, bail};
 use clap::ValueEnum;
 use rhai::{Dynamic, Engine, Map};
 
-/// The fields of a configuration.
+/// Names of the fields that a configuration may have.
 const FIELDS: [&str; 4] = ["colors", "graphics", "theme", "keys"];
 
-/// The maximum size of the file in bytes.
+/// Maximum size of the configuration file in bytes.
 const LIMIT: u64 = 16 << 20;
 
 /// The user's configuration.
 #[derive(Clone, Debug, Default)]
 pub struct Config {
-    /// The colormap.
+    /// Colormap of non-symmetric maps.
     pub colors: Colormap,
-    /// How pictures are drawn, unless the command line says otherwise.
+    /// How pictures are drawn if the command line does not say; `None` if the configuration does not say either.
     pub graphics: Option<Graphics>,
-    /// Colors of the theme's roles.
+    /// The user's colors for roles of the theme.
     pub theme: Vec<Paint>,
-    /// The key bindings.
+    /// The user's key bindings.
     pub bindings: Bindings,
 }
 
-/// Reads the configuration: the file in `GRADSCOPE_CONFIG`, else `config.rhai` in the user's configuration folder; the default if there
-/// is none.
+/// Reads the configuration from the file named by `GRADSCOPE_CONFIG`, else from `config.rhai` in the user's configuration folder.
+/// Returns the default configuration if the file does not exist.
 ///
-/// Errors name the file and list valid values.
+/// Error messages name the file and list the valid values.
 pub fn read() -> Result<Config> {
     let file = place("GRADSCOPE_CONFIG", |d| d.config_dir().join("config.rhai"));
     let Some(file) = file.filter(|file| file.exists()) else { return Ok(Config::default()) };
@@ -40,7 +40,7 @@ pub fn read() -> Result<Config> {
     text.and_then(|text| parse(&text)).with_context(|| format!("reading the configuration \"{}\"", words::path(&file)))
 }
 
-/// Parses one rhai map, such as `#{ colors: "viridis", keys: #{ "x": "play" } }`, with comments.
+/// Parses a configuration: one rhai map, possibly with comments, such as `#{ colors: "viridis", keys: #{ "x": "play" } }`.
 pub fn parse(text: &str) -> Result<Config> {
     let map = decoding("rhai", || Engine::new_raw().eval_expression::<Map>(text).map_err(|e| anyhow!("{e}")));
     let map = map.context("expected a map #{ … }")?;

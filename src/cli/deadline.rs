@@ -9,10 +9,10 @@ use std::str::FromStr;
 use std::sync::Arc;
 use std::time::Duration;
 
-/// Time that work has to stop cleanly.
+/// Time granted to running work to stop cleanly after it has been cancelled.
 const GRACE: Duration = Duration::from_secs(1);
 
-/// A duration on the command line, in seconds or with a unit: `90`, `10m`, `1.5h`.
+/// A time limit given on the command line, in seconds or with a unit: `90`, `10m`, `1.5h`.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Deadline(Duration);
 
@@ -32,7 +32,8 @@ impl FromStr for Deadline {
     }
 }
 
-/// Cancels the work under `guard` when the time is up, and exits if it has not stopped a second later.
+/// Cancels the work under `guard` when `limit` has passed, and exits if the work has not stopped a second later. Does nothing if
+/// there is no limit.
 pub fn begin(limit: Option<Deadline>, guard: &Arc<Guard>) -> Result<()> {
     let Some(Deadline(limit)) = limit else { return Ok(()) };
     let guard = guard.clone();

@@ -6,7 +6,7 @@ use crate::tensor::set_device;
 use anyhow::{Context, Result, anyhow};
 use candle_core::Device;
 
-/// Opens the device of this name and makes it the default for new tensors.
+/// Opens the device with the given name, such as `cpu` or `cuda:0`, and makes it the default for new tensors.
 pub fn choose(name: &str) -> Result<()> {
     let opened = match name.split_once(':').unwrap_or((name, "0")) {
         ("cpu", _) if name == "cpu" => return Ok(()),

@@ -7,11 +7,11 @@ use crate::tui::{Graphics, Inline};
 use anyhow::Result;
 use std::io::IsTerminal;
 
-/// The maximum width of a picture in columns.
+/// Maximum width of a picture in columns.
 const COLUMNS: u16 = 64;
-/// The maximum height of a picture in rows.
+/// Maximum height of a picture in rows.
 const ROWS: u16 = 24;
-/// Rows reserved for text below a picture.
+/// Number of rows reserved for text below a picture.
 const WORDS: u16 = 4;
 
 /// Prints figures to stdout.
@@ -22,22 +22,22 @@ pub struct FigurePrinter {
 }
 
 impl FigurePrinter {
-    /// Pictures are drawn as the command line says, else the configuration, else as the terminal supports. If stdout is not a
-    /// terminal, they are left out unless the command line says how to draw them.
+    /// Creates a printer that draws pictures as the command line says, else as the configuration says, else as the terminal
+    /// supports. If stdout is not a terminal, pictures are left out unless the command line says how to draw them.
     pub fn new(wish: Graphics) -> Result<Self> {
         let wish = match wish {
             Graphics::Auto if !on_terminal() => Graphics::NONE,
             Graphics::Auto => config::read()?.graphics.unwrap_or_default(),
             asked => asked,
         };
-        // A terminal that does not know its size reports 0.
+        // A terminal that does not know its own size reports 0.
         let size = crossterm::terminal::size().ok().filter(|(columns, rows)| *columns > 0 && *rows > 0);
         let (columns, rows) = size.unwrap_or((80, 24));
         let rows = rows.saturating_sub(WORDS).clamp(1, ROWS);
         Ok(Self { pictures: Inline::new(wish), columns: columns.clamp(1, COLUMNS), rows })
     }
 
-    /// Prints the caption, then the picture or the text.
+    /// Prints a figure: its caption, then its picture or its text.
     pub fn show(&self, figure: &Figure) -> Result<()> {
         say(&format!("\n{}", render::caption(figure)))?;
         if let Some(text) = render::text(figure, 100) {

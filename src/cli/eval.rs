@@ -12,7 +12,7 @@ use anyhow::{Result, bail};
 use serde_json::json;
 use std::process::ExitCode;
 
-/// Computes and prints the accuracy.
+/// Computes the accuracy of a network on a data set and prints it.
 pub fn eval(scripts: &ScriptArgs, args: &EvalArgs) -> Result<ExitCode> {
     let host = open::host(scripts)?;
     let stop = StopFlag::new(host.guard(), GRACE)?;
@@ -65,7 +65,7 @@ pub fn eval(scripts: &ScriptArgs, args: &EvalArgs) -> Result<ExitCode> {
     Ok(ExitCode::SUCCESS)
 }
 
-/// Further metrics for networks with independent class scores; empty for others.
+/// Formats the additional metrics of a network with independent class scores; empty for other networks.
 fn independent(model: &Model, more: Matches) -> String {
     match model.graph.scores {
         Scores::Independent => {

@@ -1,4 +1,4 @@
-//! `gradscope exec`: runs a program, a script of several runs.
+//! `gradscope exec`: runs a program, i.e. a script that performs several runs.
 
 use super::args::{ExecArgs, ScriptArgs};
 use super::draw::FigurePrinter;
@@ -16,7 +16,7 @@ use anyhow::{Result, anyhow, bail};
 use std::process::ExitCode;
 use std::sync::{Arc, Mutex};
 
-/// Runs the program to its end; what it trained or wrote is kept if it is cancelled.
+/// Runs the program to its end. If it is cancelled, whatever it has trained or written so far is kept.
 pub fn exec(scripts: &ScriptArgs, args: &ExecArgs) -> Result<ExitCode> {
     let host = Arc::new(open::host(scripts)?);
     let stop = StopFlag::new(host.guard(), GRACE)?;
@@ -36,10 +36,10 @@ pub fn exec(scripts: &ScriptArgs, args: &ExecArgs) -> Result<ExitCode> {
     }
 }
 
-/// Prints lines and figures to stdout, messages and progress to stderr.
+/// A console that prints lines and figures to stdout, messages and progress to stderr.
 struct Terminal {
     bar: Arc<ProgressLine>,
-    /// Created for the first figure, because it queries the terminal.
+    /// Created when the first figure is printed, because creating it queries the terminal.
     screen: Mutex<Option<FigurePrinter>>,
 }
 

@@ -8,7 +8,7 @@ use anyhow::Result;
 use clap::CommandFactory;
 use std::process::ExitCode;
 
-/// Writes `gradscope.1`, `gradscope-run.1` and so on.
+/// Writes the man pages `gradscope.1`, `gradscope-run.1` and so on to a folder.
 pub fn man(args: &ManArgs) -> Result<ExitCode> {
     let mut program = Args::command().disable_help_subcommand(true);
     program.build();

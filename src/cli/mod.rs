@@ -1,5 +1,5 @@
-//! The command line. Data goes to stdout, messages to stderr. The exit code is 0 for success, 1 for a failure, 2 for a usage error, and
-//! 128 plus the signal's number after a signal.
+//! The command line. Data goes to stdout, messages to stderr. The exit code is 0 for success, 1 for a failure, 2 for a usage
+//! error, and 128 plus the signal's number after a signal.
 
 mod args;
 mod api;

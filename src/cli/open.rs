@@ -17,10 +17,10 @@ use anyhow::{Context, Result, anyhow, ensure};
 use directories::ProjectDirs;
 use std::path::PathBuf;
 
-/// The built-in network.
+/// Name of the built-in network.
 pub const OWN_MODEL: &str = "shapes";
 
-/// A host for these script folders. Errors if a folder that was given does not exist.
+/// Creates a host for the given script folders. Errors if a given folder does not exist.
 pub fn host(scripts: &ScriptArgs) -> Result<Host> {
     for (option, folder) in [("--plugins", &scripts.plugins), ("--models", &scripts.models)] {
         if let Some(folder) = folder.as_ref().filter(|f| !f.is_dir()) {
@@ -34,7 +34,8 @@ pub fn host(scripts: &ScriptArgs) -> Result<Host> {
     Ok(host)
 }
 
-/// The folder or file that an environment variable names, else the user's own; `None` if the variable is set but empty.
+/// The path in an environment variable, or the user's own path from `own` if the variable is not set; `None` if the variable is
+/// empty.
 pub fn place(variable: &str, own: impl Fn(&ProjectDirs) -> PathBuf) -> Option<PathBuf> {
     match std::env::var_os(variable) {
         Some(place) => (!place.is_empty()).then(|| place.into()),
@@ -42,12 +43,13 @@ pub fn place(variable: &str, own: impl Fn(&ProjectDirs) -> PathBuf) -> Option<Pa
     }
 }
 
-/// The architectures of a host.
+/// The architectures that a host knows.
 pub fn architectures(host: &Host) -> Architectures {
     Architectures::new(host.models().clone(), host.guard())
 }
 
-/// Opens the network. Without a name, the weight file determines the architecture; without either, it is the built-in network.
+/// Opens the network that the arguments name. Without a name, the weight file determines the architecture; without either, the
+/// built-in network is opened.
 pub fn model(host: &Host, network: &NetworkArgs) -> Result<Model> {
     backend::set_exact(network.exact);
     let architectures = architectures(host);
@@ -63,17 +65,17 @@ pub fn model(host: &Host, network: &NetworkArgs) -> Result<Model> {
     Ok(model)
 }
 
-/// An unknown name is a usage error; an error in a script is not.
+/// Turns an error about an unknown name into a usage error; errors in scripts stay as they are.
 fn of_name(error: anyhow::Error) -> anyhow::Error {
     if error.chain().any(|e| e.is::<Report>()) { error } else { usage(error) }
 }
 
-/// Opens a picture and returns its name; the default is an example that suits the model.
+/// Opens a picture and returns its name with it. Without a name, opens an example picture that suits the model.
 pub fn picture(name: Option<&str>, model: &Model) -> Result<(String, Picture)> {
     source::picture(name.unwrap_or_else(|| &model.card.picture))
 }
 
-/// A session with the method, its parameters, the data set and the target class set.
+/// Creates a session and sets its method, parameters, data set and target class.
 pub fn session(
     host: &Host,
     model: Model,

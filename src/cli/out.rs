@@ -1,7 +1,7 @@
-//! Writes to stdout and stderr: the only place that does, so that everything printed is escaped.
+//! Writes to stdout and stderr. All output goes through this module, so that everything printed is escaped.
 //!
-//! A stdout that is full or closed is an error; failures to write to stderr are ignored. Only errors of the program start a line with
-//! `error:`: continuation lines of messages are indented.
+//! Failing to write to stdout is an error; failing to write to stderr is ignored. Continuation lines of messages are indented, so
+//! that only errors of the program start a line with `error:`.
 #![allow(clippy::disallowed_methods)]
 
 use crate::data::notes;
@@ -11,15 +11,15 @@ use serde_json::Value;
 use std::fmt;
 use std::io::{ErrorKind, Write, stderr, stdout};
 
-/// `errno` of an input/output error on Unix.
+/// Value of `errno` for an input/output error on Unix.
 const EIO: i32 = 5;
 
-/// Prints text for the user to stdout; long lines are cut.
+/// Prints text for the user to stdout, with long lines shortened.
 pub fn say(text: &str) -> Result<()> {
     write(&words::text(text))
 }
 
-/// Prints data to stdout, in lines of any length.
+/// Prints data to stdout; lines of any length are kept whole.
 pub fn data(text: &str) -> Result<()> {
     write(&words::escaped(text))
 }
@@ -39,7 +39,7 @@ pub fn tell(message: &str) {
     let _ = writeln!(stderr().lock(), "{}", in_one(&words::text(message), |line| line.starts_with([' ', '\t', '>'])));
 }
 
-/// Prints pending notes to stderr.
+/// Prints pending notes to stderr and clears them.
 pub fn tell_notes() {
     notes::take().iter().for_each(|note| tell(note));
 }
@@ -50,12 +50,12 @@ pub fn tell_usage(message: &str) {
     let _ = writeln!(stderr().lock(), "{}", in_one(&message, is_of_usage));
 }
 
-/// Whether a line is one of clap's own.
+/// Whether a line belongs to clap's own layout of usage errors.
 fn is_of_usage(line: &str) -> bool {
     [" ", "Usage: ", "For more information"].iter().any(|begins| line.starts_with(begins))
 }
 
-/// Indents all lines of a message after the first, except those that `stands` accepts.
+/// Indents all lines of a message after the first, except those for which `stands` returns true.
 fn in_one(message: &str, stands: impl Fn(&str) -> bool) -> String {
     let indented = |(i, line): (usize, &str)| match i == 0 || line.is_empty() || stands(line) {
         true => line.to_string(),
@@ -69,16 +69,16 @@ fn write(text: &str) -> Result<()> {
     written(out.write_all(text.as_bytes()).and_then(|()| out.write_all(b"\n")).and_then(|()| out.flush()))
 }
 
-/// Converts the result of writing to stdout; the error is [`Closed`] if the reader is gone.
+/// Adds context to the result of writing to stdout; the error is [`Closed`] if the reader is gone.
 pub fn written(result: std::io::Result<()>) -> Result<()> {
     match result {
-        // Writing to a terminal that is gone fails with EIO.
+        // Writing to a closed terminal fails with EIO.
         Err(e) if e.kind() == ErrorKind::BrokenPipe || (cfg!(unix) && e.raw_os_error() == Some(EIO)) => bail!(Closed),
         written => written.context("writing to stdout"),
     }
 }
 
-/// The reader of stdout is gone. Not a failure of the program: `gradscope methods | head` must succeed.
+/// The error for a stdout whose reader is gone. It is not a failure of the program: `gradscope methods | head` must succeed.
 #[derive(Debug)]
 pub struct Closed;
 

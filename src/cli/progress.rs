@@ -1,4 +1,4 @@
-//! Progress bars on stderr, if it is a terminal.
+//! Progress bars on stderr, drawn only if it is a terminal.
 #![allow(clippy::disallowed_methods)]
 
 use super::{out, still};
@@ -13,7 +13,7 @@ use std::time::Duration;
 pub struct ProgressLine(ProgressBar);
 
 impl ProgressLine {
-    /// A spinner with the name of the task.
+    /// Creates a spinner labeled with the name of a task.
     pub fn spinner(what: &str) -> Self {
         let bar = ProgressBar::new_spinner().with_message(words::name(what).into_owned());
         bar.enable_steady_tick(Duration::from_millis(100));
@@ -21,7 +21,7 @@ impl ProgressLine {
         Self(bar)
     }
 
-    /// A bar for `total` units of which `done` are complete; `layout` is an indicatif template.
+    /// Creates a bar for `total` units, of which `done` are complete; `layout` is an indicatif template.
     pub fn of(total: usize, done: usize, layout: &str) -> Result<Self> {
         let style = ProgressStyle::with_template(layout)?;
         let bar = ProgressBar::new(total as u64).with_style(style).with_position(done as u64);
@@ -29,24 +29,24 @@ impl ProgressLine {
         Ok(Self(bar))
     }
 
-    /// Updates the number of units done and the message.
+    /// Updates the number of completed units and the message.
     pub fn set(&self, done: usize, message: &str) {
         still::progress(message, done, self.0.length().unwrap_or(0) as usize);
         self.0.set_position(done as u64);
         self.0.set_message(words::name(message).into_owned());
     }
 
-    /// Prints messages above the bar.
+    /// Prints messages above the progress bar.
     pub fn tell(&self, messages: &[String]) {
         messages.iter().for_each(|message| self.0.suspend(|| out::tell(message)));
     }
 
-    /// Hides the bar while `f` runs.
+    /// Hides the progress bar while `f` runs.
     pub fn suspend<T>(&self, f: impl FnOnce() -> T) -> T {
         self.0.suspend(f)
     }
 
-    /// Removes the bar.
+    /// Removes the progress bar.
     pub fn end(&self) {
         self.0.finish_and_clear();
         still::seen(false);

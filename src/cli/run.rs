@@ -21,15 +21,15 @@ use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::sync::Arc;
 
-/// Default maximum of steps for attacks; other methods end by themselves.
+/// Default limit on the number of steps of an attack; other methods end by themselves.
 const STEPS: usize = 100;
 
-/// Runs a method, and draws, writes or prints its figures.
+/// Runs a method and draws, writes or prints its figures.
 pub fn run(scripts: &ScriptArgs, args: &RunArgs) -> Result<ExitCode> {
     let host = open::host(scripts)?;
     let stop = StopFlag::new(host.guard(), GRACE)?;
     deadline::begin(args.time_limit, host.guard())?;
-    // Report usage errors before anything slow begins.
+    // Report usage errors before any slow work begins.
     host.method(&args.method)
         .map_err(|e| if e.is::<crate::script::summary::Report>() { e } else { usage::usage(e) })?;
     let model = open::model(&host, &args.question.network)?;
@@ -57,7 +57,7 @@ pub fn run(scripts: &ScriptArgs, args: &RunArgs) -> Result<ExitCode> {
     Ok(ExitCode::SUCCESS)
 }
 
-/// The output folder of a picture: `out` itself for a single picture, else a subfolder.
+/// The output folder of picture `i`: `out` itself if there is only one picture, else a subfolder.
 fn folder(out: &Path, name: &str, i: usize, count: usize) -> PathBuf {
     if count == 1 {
         return out.to_path_buf();
@@ -67,7 +67,7 @@ fn folder(out: &Path, name: &str, i: usize, count: usize) -> PathBuf {
     out.join(format!("{:02}-{stem}", i + 1))
 }
 
-/// A picture, its name, and the argument that it was opened by.
+/// A picture with its name and the argument by which it was opened.
 #[derive(Clone, Copy)]
 struct Asked<'a> {
     name: &'a str,
@@ -117,7 +117,7 @@ fn one(
     args.json.then(|| result::document(&session, host, &frame)).transpose()
 }
 
-/// Writes the requested files; each figure is painted once for all of them.
+/// Writes the requested files. Each figure is painted only once, even if several files need it.
 fn write_files(args: &RunArgs, out: Option<&Path>, session: &Session, host: &Host, frame: &Frame) -> Result<()> {
     let mut sheet = ContactSheet::default();
     let mut paint = |figure: &Figure| {
@@ -145,7 +145,7 @@ fn write_files(args: &RunArgs, out: Option<&Path>, session: &Session, host: &Hos
     Ok(())
 }
 
-/// Runs the method; returns the last step if it is stepped.
+/// Runs the method and returns its frame; of a stepped method, all its steps are run, and the last frame is returned.
 fn answer(
     host: &Host,
     session: &mut Session,

@@ -10,11 +10,11 @@ use anyhow::{Context, Result};
 use serde_json::{Value, json};
 use std::process::ExitCode;
 
-/// The maximum size of a file of cases in bytes.
+/// Maximum size of a file of test cases in bytes.
 const LIMIT: u64 = 1 << 30;
 
-/// Prints the number of cases that agree, by method and source. The exit code is 1 if a case exceeds its tolerance or cannot be
-/// computed.
+/// Prints the number of test cases that agree, by method and source. The exit code is 1 if a case exceeds its tolerance or cannot
+/// be computed.
 pub fn selftest(args: &Args) -> Result<ExitCode> {
     let outcomes = outcomes(args)?;
     let wrong = outcomes.iter().filter(|o| !o.passed).count();
@@ -40,7 +40,7 @@ fn outcomes(args: &Args) -> Result<Vec<Outcome>> {
     selftest.run_text(&text, args.method.as_deref()).with_context(reading)
 }
 
-/// A table with one row for each method and source, sorted by both.
+/// Formats a table with one row per method and source, sorted by method, then by source.
 fn table(outcomes: &[Outcome]) -> String {
     let mut groups: Vec<((&str, &str), Vec<&Outcome>)> = vec![];
     for o in outcomes {

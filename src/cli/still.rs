@@ -6,17 +6,17 @@ use crate::words;
 use std::sync::{Mutex, Once};
 use std::time::{Duration, Instant};
 
-/// Interval between reports.
+/// Time between two reports.
 const SILENCE: Duration = Duration::from_secs(15);
 
-/// The running task.
+/// The running task and its progress.
 struct Work {
     task: String,
     said: Instant,
     what: String,
     done: usize,
     total: usize,
-    /// When the current phase began, and `done` at that time.
+    /// When the current phase began, and the value of `done` at that time.
     begun: (Instant, usize),
     /// Whether a progress bar is visible.
     seen: bool,
@@ -28,7 +28,7 @@ fn with(f: impl FnOnce(&mut Option<Work>)) {
     f(&mut WORK.lock_unpoisoned());
 }
 
-/// Starts reporting on a task of this name.
+/// Starts reporting on a task with this name.
 pub fn begin(task: &str) {
     static ONCE: Once = Once::new();
     let now = Instant::now();
@@ -37,7 +37,7 @@ pub fn begin(task: &str) {
         *work = Some(Work { task, said: now, what: String::new(), done: 0, total: 0, begun: (now, 0), seen: false });
     });
     ONCE.call_once(|| {
-        // If the thread cannot start, nothing is reported.
+        // If the thread cannot be started, nothing is reported.
         let _ = std::thread::Builder::new().name("still".into()).spawn(|| {
             loop {
                 std::thread::sleep(Duration::from_secs(1));
@@ -47,7 +47,7 @@ pub fn begin(task: &str) {
     });
 }
 
-/// Updates the progress; `total` is 0 if unknown.
+/// Updates the progress of the running task: the current phase, and the completed and total units. `total` is 0 if unknown.
 pub fn progress(what: &str, done: usize, total: usize) {
     with(|work| {
         let Some(work) = work else { return };
@@ -71,7 +71,7 @@ fn look(work: &mut Work) {
     }
 }
 
-/// `occlusion: step 120 of 3136; 3 min left`
+/// Formats a report, such as `occlusion: step 120 of 3136; 3 min left`.
 fn line(work: &Work, elapsed: Duration) -> String {
     let what = words::name(&work.what);
     let mut line = match (work.what.is_empty(), work.total) {

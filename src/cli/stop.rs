@@ -1,4 +1,4 @@
-//! Signals that end a command: it saves its work and exits; a second signal ends it at once.
+//! Signals that end a command. The command saves its work and exits; a second signal ends it at once.
 
 use crate::script::Guard;
 use anyhow::Result;
@@ -6,29 +6,30 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicI32, Ordering};
 use std::time::Duration;
 
-/// Time that work has to stop cleanly after SIGTERM or SIGHUP.
+/// Time granted to work to stop cleanly after SIGTERM or SIGHUP.
 pub const GRACE: Duration = Duration::from_millis(800);
-/// The same for training, which stops between two batches and then writes its checkpoint.
+/// Time granted to training to stop cleanly after a signal; it stops between two batches and then writes its checkpoint.
 pub const GRACE_OF_TRAINING: Duration = Duration::from_secs(5);
-/// Time that work has to notice the signal.
+/// Time within which work should notice that a signal has cancelled it.
 const AT_ONCE: Duration = Duration::from_millis(300);
 
-/// The first signal received; 0 if none.
+/// Number of the first signal received; 0 if none.
 static TAKEN: AtomicI32 = AtomicI32::new(0);
 
-/// The exit code after a signal, 128 plus its number as in shells: 130 for SIGINT, 143 for SIGTERM, 129 for SIGHUP.
+/// Exit code after a signal, 128 plus its number as in shells: 130 for SIGINT, 143 for SIGTERM, 129 for SIGHUP. `None` if no
+/// signal was received.
 pub fn code() -> Option<u8> {
     u8::try_from(TAKEN.load(Ordering::SeqCst)).ok().filter(|signal| *signal > 0).map(|signal| 128 + signal)
 }
 
-/// Set once a signal asks the command to end.
+/// A flag that is set once a signal asks the command to end.
 #[derive(Clone, Debug, Default)]
 pub struct StopFlag(Arc<AtomicBool>);
 
 impl StopFlag {
     /// Installs handlers for SIGINT, SIGTERM and SIGHUP that cancel the work under `guard`. The program exits within `grace`, or
-    /// within five seconds after SIGINT, even if the work does not stop. A signal that is ignored, as SIGHUP is under `nohup`, stays
-    /// ignored.
+    /// within five seconds after SIGINT, even if the work does not stop. Signals that are ignored, as SIGHUP is under `nohup`,
+    /// stay ignored.
     #[cfg(unix)]
     pub fn new(guard: &Arc<Guard>, grace: Duration) -> Result<Self> {
         use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM};
@@ -40,7 +41,7 @@ impl StopFlag {
                 let _ = TAKEN.compare_exchange(0, signal, Ordering::SeqCst, Ordering::SeqCst);
                 flag.store(true, Ordering::SeqCst);
             };
-            // SAFETY: the handler stores into two atomics, which a signal handler may do.
+            // SAFETY: the handler only stores into two atomics, which is allowed in a signal handler.
             unsafe { signal_hook::low_level::register(signal, take) }?;
         }
         let (flag, guard) = (stop.0.clone(), guard.clone());
@@ -54,25 +55,25 @@ impl StopFlag {
             if grace < GRACE_OF_TRAINING && !guard.has_noticed() {
                 end_within(Duration::ZERO);
             }
-            // After Ctrl-C there is more time: the user can press it again.
+            // After Ctrl-C, work gets more time, because the user can press Ctrl-C again.
             end_within(if code() == Some(130) { grace.max(GRACE_OF_TRAINING) } else { grace });
         })?;
         Ok(stop)
     }
 
-    /// On other systems, Ctrl-C ends the program at once.
+    /// Returns a flag that is never set: on systems other than Unix, Ctrl-C ends the program at once.
     #[cfg(not(unix))]
     pub fn new(_: &Arc<Guard>, _: Duration) -> Result<Self> {
         Ok(Self::default())
     }
 
-    /// Whether the command is to end.
+    /// Whether a signal has asked the command to end.
     pub fn wanted(&self) -> bool {
         self.0.load(Ordering::Relaxed)
     }
 }
 
-/// Exits after `grace`, once files being written are complete.
+/// Exits after `grace`, once the files being written are complete.
 #[cfg(unix)]
 fn end_within(grace: Duration) {
     std::thread::sleep(grace);
@@ -90,13 +91,13 @@ fn is_ignored(signal: i32) -> bool {
     known && unsafe { now.assume_init() }.sa_sigaction == libc::SIG_IGN
 }
 
-/// Turns exceeding the file size limit (`ulimit -f`) into a write error; SIGXFSZ would end the program.
+/// Turns exceeding the file size limit (`ulimit -f`) into a write error; by default, SIGXFSZ would end the program.
 #[cfg(unix)]
 pub fn survive_limits() {
-    // If registering fails, the default action stays.
+    // If registering fails, SIGXFSZ keeps its default action.
     let _ = signal_hook::flag::register(signal_hook::consts::SIGXFSZ, Arc::default());
 }
 
-/// Other systems have no such limit.
+/// Does nothing: systems other than Unix have no such limit on file sizes.
 #[cfg(not(unix))]
 pub fn survive_limits() {}

@@ -46,7 +46,7 @@ fn method(host: &Host, row: &MethodRow) -> Value {
     })
 }
 
-/// Lists the architectures.
+/// Lists the available architectures.
 pub fn models(scripts: &ScriptArgs, args: &TableArgs) -> Result<ExitCode> {
     let host = open::host(scripts)?;
     let (rows, errors) = open::architectures(&host).list();
@@ -86,7 +86,7 @@ pub fn classes(scripts: &ScriptArgs, args: &LayersArgs) -> Result<ExitCode> {
     as_table(&["class", "label"], rows.map(|(class, label)| vec![class.to_string(), named(label)]).collect())
 }
 
-/// The card of a network; an architecture alone needs no weights.
+/// Describes a network. An architecture without weights is described without opening any weight file.
 fn network(scripts: &ScriptArgs, args: &LayersArgs) -> Result<ModelCard> {
     let host = open::host(scripts)?;
     let of = &args.network;

@@ -1,4 +1,4 @@
-//! `gradscope train`: trains a small network, from random or given weights; resumable.
+//! `gradscope train`: trains a small network from random or given weights; interrupted training can be resumed.
 
 use super::args::{ScriptArgs, TrainArgs};
 use super::progress::ProgressLine;
@@ -73,13 +73,13 @@ pub fn train(scripts: &ScriptArgs, args: &TrainArgs) -> Result<ExitCode> {
     tell(args, &course, &file)
 }
 
-/// The perceptual loss for the style of a painting.
+/// Creates the perceptual style loss for a painting.
 fn style(host: &Host, args: &TrainArgs, painting: &str) -> Result<Perceptual> {
     let critic = open::architectures(host).open(&args.critic, args.critic_weights.as_deref())?;
     critic.note().iter().for_each(|note| out::tell(note));
     let (name, picture) = source::picture(painting)?;
     let whole = critic.card.preprocess().apply(&picture, true)?;
-    // Scaled to about the critic's input size.
+    // Scale the painting to about the critic's input size.
     let (_, _, h, w) = whole.dims4()?;
     let scale = *critic.card.input.iter().max().unwrap_or(&224) as f64 / h.max(w) as f64;
     let side = |n: usize| ((n as f64 * scale).round() as usize).max(1);
@@ -115,7 +115,7 @@ fn adversary(args: &TrainArgs, epsilon: f64) -> Adversary {
     Adversary { step, alpha: args.alpha, warmup: args.warmup, ..usual }
 }
 
-/// Trains to the end; false if it was interrupted.
+/// Trains to the end; returns false if training was interrupted.
 fn learn(course: &mut TrainingLoop, stop: &StopFlag) -> Result<bool> {
     let (done, all) = course.trainer.progress();
     if done > 0 {

@@ -1,4 +1,4 @@
-//! Usage errors: arguments that are invalid or name something that does not exist.
+//! Usage errors: an argument is invalid or names something that does not exist.
 
 use super::out;
 use crate::script::summary::Report;
@@ -8,7 +8,7 @@ use clap::error::{ContextKind, ContextValue};
 use std::fmt;
 use std::process::ExitCode;
 
-/// A usage error, for exit code 2.
+/// A usage error, which makes the program exit with code 2.
 #[derive(Debug)]
 pub struct Usage(String);
 
@@ -25,7 +25,7 @@ pub fn usage(error: anyhow::Error) -> anyhow::Error {
     Usage(sentence(&error)).into()
 }
 
-/// The message of an error, without the backtraces that libraries append.
+/// The message of an error, without the backtraces that libraries append to it.
 pub fn sentence(error: &anyhow::Error) -> String {
     match (error.downcast_ref::<Usage>(), error.downcast_ref::<Report>()) {
         (Some(Usage(sentence)), _) => sentence.clone(),
@@ -34,7 +34,7 @@ pub fn sentence(error: &anyhow::Error) -> String {
     }
 }
 
-/// Prints clap's usage error, or the help or version if that was requested, and returns the exit code.
+/// Prints clap's usage error, or the help or version if requested, and returns the exit code.
 pub fn refused(mut error: clap::Error) -> ExitCode {
     if !error.use_stderr() {
         return match out::written(error.print()) {
@@ -53,7 +53,7 @@ pub fn refused(mut error: clap::Error) -> ExitCode {
     ExitCode::from(2)
 }
 
-/// A value in clap's error, with arguments escaped as names.
+/// Escapes the command line arguments quoted in a value of clap's error.
 fn shown(value: ContextValue) -> ContextValue {
     let styled = |text: StyledStr| StyledStr::from(words::name(&text.to_string()).into_owned());
     match value {
@@ -67,7 +67,7 @@ fn shown(value: ContextValue) -> ContextValue {
     }
 }
 
-/// Whether a name can become a file name: only letters, digits, - and _.
+/// Whether a name is safe as a file name: nonempty, with only ASCII letters, digits, `-` and `_`.
 pub fn is_plain(name: &str) -> bool {
     !name.is_empty() && name.chars().all(|c| c.is_ascii_alphanumeric() || "-_".contains(c))
 }

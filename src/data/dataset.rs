@@ -1,4 +1,4 @@
-//! Data sets: labelled pictures.
+//! Data sets: labeled or unlabeled pictures in a fixed order.
 
 use super::picture::Picture;
 use super::preprocess::Preprocess;
@@ -9,32 +9,33 @@ use candle_core::{Device, Tensor};
 use sha2::{Digest, Sha256};
 use std::path::PathBuf;
 
-/// Pictures and their labels, in a fixed order.
+/// A data set: pictures and their labels, in a fixed order.
 #[derive(Clone, Debug)]
 pub struct Dataset {
-    /// The specification it was opened with: `mnist:DIR`.
+    /// The specification that the data set was opened with, such as `mnist:DIR`.
     pub name: String,
     /// Class names by index; empty if the classes have no names.
     pub classes: Vec<String>,
     /// Whether the classes are numbered alphabetically, so that their indices have no meaning outside this data set.
     pub alphabetical: bool,
-    /// Whether the pictures are labelled; without labels, every label is 0.
+    /// Whether the pictures are labeled; without labels, every label is 0.
     pub labelled: bool,
     items: Items,
 }
 
 #[derive(Clone, Debug)]
 enum Items {
-    /// Pictures of one size, as bytes: `(N, C, H, W)`.
+    /// Pictures of one size, stored as bytes in `(N, C, H, W)` order.
     Bytes { shape: [usize; 3], pixels: Vec<u8>, labels: Vec<usize> },
-    /// Picture files, read on demand.
+    /// Picture files with their labels; the files are read on demand.
     Files(Vec<(PathBuf, usize)>),
 }
 
 impl Dataset {
-    /// A data set of pictures of one size, `shape` = `(C, H, W)`: their bytes one after another, and a label for each.
+    /// A data set of pictures of one size, `shape` = `(C, H, W)`. `pixels` holds the bytes of all pictures, one picture after
+    /// another; `labels` holds one label per picture.
     ///
-    /// Errors: no pictures, or a number of bytes that does not match.
+    /// Errors if there are no pictures or if the number of bytes does not match.
     pub fn of_bytes(
         name: &str,
         classes: Vec<String>,
@@ -61,7 +62,7 @@ impl Dataset {
 
     /// A data set of picture files, each with a label. `classes` must be in alphabetical order.
     ///
-    /// Errors: no files.
+    /// Errors if `files` is empty.
     pub fn of_files(name: &str, classes: Vec<String>, files: Vec<(PathBuf, usize)>) -> Result<Self> {
         ensure!(!files.is_empty(), "\"{name}\" has no pictures");
         let alphabetical = !classes.is_empty();
@@ -70,7 +71,7 @@ impl Dataset {
 
     /// A data set of picture files without labels.
     ///
-    /// Errors: no files.
+    /// Errors if `files` is empty.
     pub fn without_labels(name: &str, files: Vec<PathBuf>) -> Result<Self> {
         let files = files.into_iter().map(|file| (file, 0)).collect();
         Ok(Self { labelled: false, ..Self::of_files(name, Vec::new(), files)? })
@@ -85,7 +86,7 @@ impl Dataset {
         }
     }
 
-    /// The class of picture `i`.
+    /// The label of picture `i`, which is the index of its class; 0 if the data set has no labels.
     pub fn label(&self, i: usize) -> usize {
         match &self.items {
             Items::Bytes { labels, .. } => labels[i],
@@ -93,24 +94,25 @@ impl Dataset {
         }
     }
 
-    /// Number of classes: of their names, or the largest label plus 1 if that is more.
+    /// Number of classes: the number of class names, or the largest label plus 1 if that is larger.
     pub fn class_count(&self) -> usize {
         let labels = (0..self.len()).map(|i| self.label(i) + 1).max().unwrap_or(0);
         labels.max(self.classes.len())
     }
 
-    /// The first `count` pictures, with their labels.
+    /// A data set of the first `count` pictures with their labels, or of all pictures if there are fewer.
     ///
-    /// Errors: `count` is 0.
+    /// Errors if `count` is 0.
     pub fn first(&self, count: usize) -> Result<Self> {
         let labelled = self.relabelled((0..count.min(self.len())).map(|i| self.label(i)).collect())?;
         let (classes, alphabetical) = (self.classes.clone(), self.alphabetical);
         Ok(Self { classes, alphabetical, labelled: self.labelled, ..labelled })
     }
 
-    /// The first pictures with other labels, such as the class indices of a network: one picture for each label.
+    /// A copy of the data set whose labels are replaced, for example by the class indices of a network. It keeps as many pictures
+    /// as there are labels.
     ///
-    /// Errors: more labels than pictures, or none.
+    /// Errors if there are more labels than pictures, or no labels.
     pub fn relabelled(&self, labels: Vec<usize>) -> Result<Self> {
         let count = labels.len();
         ensure!(
@@ -129,7 +131,7 @@ impl Dataset {
         Ok(Self { name: self.name.clone(), classes: vec![], alphabetical: false, labelled: true, items })
     }
 
-    /// The file of picture `i` relative to the data set's folder, `cat/a.png`; `None` for data sets stored in one file.
+    /// The file of picture `i` relative to the data set's folder, such as `cat/a.png`; `None` for data sets stored in one file.
     pub fn file(&self, i: usize) -> Option<String> {
         let Items::Files(files) = &self.items else { return None };
         let path = &files.get(i)?.0;
@@ -137,9 +139,9 @@ impl Dataset {
         Some(path.strip_prefix(folder).unwrap_or(path).to_string_lossy().into_owned())
     }
 
-    /// Identifies the pictures: SHA-256 of their bytes, or of the paths, sizes and modification times of their files.
+    /// A hash that identifies the pictures: SHA-256 of their bytes, or of the paths, sizes and modification times of their files.
     ///
-    /// Errors: a file that cannot be accessed.
+    /// Errors if a file cannot be accessed.
     pub fn fingerprint(&self) -> Result<Vec<u8>> {
         let mut hash = Sha256::new();
         match &self.items {
@@ -169,7 +171,7 @@ impl Dataset {
 
     /// Reads picture `i`.
     ///
-    /// Errors: an index out of range, or a file that cannot be read as a picture.
+    /// Errors if the index is out of range or the file cannot be read as a picture.
     pub fn picture(&self, i: usize) -> Result<Picture> {
         let count = self.len();
         ensure!(i < count, "no picture {i} in \"{}\"; it has {count}, 0 to {}", self.name, count - 1);
@@ -183,7 +185,9 @@ impl Dataset {
         }
     }
 
-    /// The pictures with these indices, preprocessed: an `(N, C, H, W)` f32 tensor in `[0, 1]` on the default device.
+    /// The pictures whose indices are `numbers`, preprocessed: an `(N, C, H, W)` f32 tensor in `[0, 1]` on the default device.
+    ///
+    /// Errors if a picture cannot be read or preprocessed.
     pub fn batch(&self, numbers: &[usize], preprocess: &Preprocess) -> Result<Tensor> {
         let one = |&i: &usize| {
             let picture = self.picture(i)?;

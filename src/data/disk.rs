@@ -1,7 +1,7 @@
 //! Atomic, durable file writes.
 //!
-//! A file is written under a temporary name, synced and renamed to its final one; then its folder is synced. Every such
-//! operation goes through `operation`, where tests can make any of them fail or simulate a power failure.
+//! A file is written under a temporary name, synced and renamed; then its folder is synced. Each of these operations is announced
+//! by a call of `operation`, where tests can make it fail or simulate a power failure.
 
 use super::file::open;
 use crate::sync::LockUnpoisoned;
@@ -15,14 +15,14 @@ use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::sync::{LazyLock, Mutex};
 use std::time::{Duration, Instant};
 
-/// Prefix and suffix of the names of temporary files.
+/// Prefix and suffix of the names of temporary files, which are written before they are renamed.
 const UNFINISHED: (&str, &str) = (".gradscope-", ".tmp");
-/// On file systems without locks, a temporary file younger than this counts as being written.
+/// On file systems without locks, a temporary file younger than this is assumed to be still in use by its writer.
 const YOUNG: Duration = Duration::from_secs(60);
 
-/// Writes a file atomically; once this returns, it survives a power failure.
+/// Writes a file atomically; once this function returns, the contents survive a power failure.
 ///
-/// If writing fails, as on a full disk, an existing file is left unchanged.
+/// If writing fails, for example because the disk is full, an existing file is left unchanged.
 pub fn write_whole(path: &Path, bytes: &[u8]) -> Result<()> {
     try_write(path, bytes).with_context(|| format!("writing \"{}\"", words::path(path)))
 }
@@ -41,7 +41,8 @@ pub fn remove(path: &Path) -> Result<()> {
     }
 }
 
-/// Writes all bytes at the current position of an open file; only half of them if a test simulates a power failure here.
+/// Writes all bytes at the current position of an open file. If a test simulates a power failure during the write, only the first
+/// half is written.
 pub fn write_at(file: &mut File, bytes: &[u8]) -> io::Result<()> {
     let cut = match operation("write") {
         Ok(()) => return file.write_all(bytes),
@@ -65,10 +66,10 @@ fn try_write(path: &Path, bytes: &[u8]) -> Result<()> {
     Ok(())
 }
 
-/// Number of files being written.
+/// Number of files that this process is writing.
 static WRITING: AtomicUsize = AtomicUsize::new(0);
 
-/// Counts a file as being written while alive.
+/// Increments [`WRITING`] while it is alive.
 struct Writing;
 
 impl Writing {
@@ -84,7 +85,7 @@ impl Drop for Writing {
     }
 }
 
-/// Waits until no file is being written, at most for `most`.
+/// Waits until this process is writing no file, but no longer than `most`.
 pub fn wait_for_writes(most: Duration) {
     let begun = Instant::now();
     while WRITING.load(Ordering::SeqCst) > 0 && begun.elapsed() < most {
@@ -92,7 +93,7 @@ pub fn wait_for_writes(most: Duration) {
     }
 }
 
-/// A new temporary file, locked by this process so that others know it is being written.
+/// Creates a temporary file and locks it, so that other processes know that it is in use.
 fn unfinished(folder: &Path) -> io::Result<tempfile::NamedTempFile> {
     let mut builder = tempfile::Builder::new();
     builder.prefix(UNFINISHED.0).suffix(UNFINISHED.1);
@@ -102,10 +103,10 @@ fn unfinished(folder: &Path) -> io::Result<tempfile::NamedTempFile> {
     loop {
         let file = builder.tempfile_in(folder)?;
         match file.as_file().try_lock() {
-            // Another process locked it before this one could, taking it for a stale file.
+            // Another process took the file for a stale one and locked it first.
             Err(TryLockError::WouldBlock) => {}
             Ok(()) if !file.path().exists() => {}
-            // Without locks, only the age of the file counts.
+            // On file systems without locks, other processes judge the file by its age.
             Ok(()) | Err(TryLockError::Error(_)) => return Ok(file),
         }
     }
@@ -115,7 +116,7 @@ fn folder_of(path: &Path) -> &Path {
     path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."))
 }
 
-/// Makes new names in a folder durable. File systems that cannot sync folders are left alone.
+/// Syncs a folder, so that new file names in it survive a power failure. Does nothing on file systems that cannot sync folders.
 #[allow(clippy::disallowed_methods)]
 fn sync_folder(folder: &Path) -> io::Result<()> {
     #[cfg(unix)]
@@ -143,7 +144,7 @@ fn tidy(folder: &Path) {
     }
 }
 
-/// Whether a temporary file is stale: no process is writing it.
+/// Whether a temporary file is stale, that is, whether no process is writing it.
 fn is_left(path: &Path) -> bool {
     let Ok(file) = open(path, u64::MAX) else { return false };
     let Ok(facts) = file.metadata() else { return false };
@@ -156,7 +157,8 @@ fn is_left(path: &Path) -> bool {
         }
 }
 
-/// A fault injected by a test: `GRADSCOPE_DISK_FAULT=fail:7` or `cut:7` affects the seventh operation.
+/// A fault injected by a test: `GRADSCOPE_DISK_FAULT=fail:7` makes the seventh disk operation fail; `cut:7` simulates a power
+/// failure at it.
 enum Fault {
     Fail(u64),
     Cut(u64),
@@ -173,7 +175,8 @@ static FAULT: LazyLock<Option<Fault>> = LazyLock::new(|| {
     }
 });
 
-/// Called before every disk operation. Returns an error if a test wants one; a write that is cut stops halfway.
+/// Called before every disk operation. Returns an error if a test wants the operation to fail, or kills the process if a test
+/// simulates a power failure; a write is first carried out halfway.
 fn operation(what: &str) -> io::Result<()> {
     static COUNT: AtomicU64 = AtomicU64::new(0);
     let Some(fault) = &*FAULT else { return Ok(()) };
@@ -189,7 +192,7 @@ fn operation(what: &str) -> io::Result<()> {
     }
 }
 
-/// Kills the process as a power failure would, if a test asks for it.
+/// Kills the process, as a power failure would, if a test asks for that.
 fn end_at_a_cut() {
     if matches!(*FAULT, Some(Fault::Cut(_))) {
         #[cfg(unix)]

@@ -1,4 +1,4 @@
-//! Reading files of bounded size.
+//! Reads files of bounded size.
 
 use crate::words;
 use anyhow::{Context, Result, anyhow, bail, ensure};
@@ -25,9 +25,9 @@ pub fn read_text(path: &Path, limit: u64) -> Result<String> {
     text.map_err(|_| anyhow!("reading \"{}\": it is not UTF-8 text", words::path(path)))
 }
 
-/// Opens a regular file of at most `limit` bytes for reading. All files given by the user are opened here.
+/// Opens a regular file of at most `limit` bytes for reading. Every file that the user names is opened by this function.
 ///
-/// Errors: the path is missing, a folder, pipe, socket or device, or the file is larger than `limit`.
+/// Errors if the path does not exist; if it is a folder, pipe, socket or device; or if the file is larger than `limit`.
 pub fn open(path: &Path, limit: u64) -> Result<File> {
     let opening = || format!("opening \"{}\"", words::path(path));
     let check = |facts: &Metadata| match no_file(facts.file_type()) {
@@ -46,7 +46,7 @@ pub fn open(path: &Path, limit: u64) -> Result<File> {
     Ok(file)
 }
 
-/// What the path is instead of a regular file, and what would have worked; `None` for a regular file.
+/// Describes a path that is not a regular file, with advice for the user; `None` for a regular file.
 fn no_file(kind: FileType) -> Option<&'static str> {
     #[cfg(unix)]
     {
@@ -69,7 +69,7 @@ fn too_large(path: &Path, limit: u64) -> String {
     format!("reading \"{}\": it is larger than the limit of {}", words::path(path), size_text(limit))
 }
 
-/// A number of bytes as text: `4 GiB`, `12 MiB`, `17 bytes`.
+/// Formats a number of bytes: `4 GiB`, `12 MiB`, `17 bytes`.
 pub fn size_text(bytes: u64) -> String {
     match bytes {
         0..0x400 => format!("{bytes} bytes"),

@@ -1,12 +1,12 @@
-//! Identifies a picture within a data set, by how it was opened rather than by its pixels.
+//! Finds the index of a picture within a data set by how the picture was opened rather than by its pixels.
 
 use super::dataset::Dataset;
 use super::source::{numbered, open};
 use std::path::Path;
 
 impl Dataset {
-    /// The index of the picture that was opened as `cifar10:FILE[17]` or from a file; `None` if it is not in this data set. A copy
-    /// of a file is a different picture.
+    /// The index of the picture that was opened as `opened_as`, a file or `cifar10:FILE[17]`; `None` if it is not in this data
+    /// set. A copy of a file is a different picture.
     pub fn number_of(&self, opened_as: &str) -> Option<usize> {
         let Some((spec, number)) = numbered(opened_as) else { return self.number_of_file(Path::new(opened_as)) };
         if spec == self.name {

@@ -1,4 +1,4 @@
-//! Exclusive write access to a file or folder, by a lock file that names the process and machine that hold it.
+//! Exclusive write access to a file or folder by means of a lock file that contains the process ID and machine of its owner.
 
 use crate::words;
 use anyhow::{Context, Result, bail};
@@ -9,7 +9,7 @@ use std::path::{Path, PathBuf};
 /// Maximum number of bytes read from another process's lock file.
 const WORDS: u64 = 200;
 
-/// Exclusive write access to a file or folder, until dropped. The operating system releases it if the process dies.
+/// Exclusive write access to a file or folder, held until dropped. The operating system releases the lock if the process dies.
 #[derive(Debug)]
 pub struct Lock {
     file: File,
@@ -17,7 +17,7 @@ pub struct Lock {
 }
 
 impl Lock {
-    /// Locks a file or folder for writing: by `.gradscope.lock` inside a folder, `.NAME.lock` next to a file.
+    /// Locks a file or folder for writing. The lock file is `.gradscope.lock` inside a folder, or `.NAME.lock` next to a file.
     ///
     /// Errors if another process holds the lock; the message names the process and machine.
     pub fn of(place: &Path) -> Result<Self> {
@@ -41,7 +41,7 @@ impl Lock {
 
 impl Drop for Lock {
     fn drop(&mut self) {
-        // Removed while locked, so that it cannot be another process's file.
+        // The lock file is removed while it is still locked, so that it cannot be another process's file.
         let _ = std::fs::remove_file(&self.path);
         let _ = self.file.unlock();
     }
@@ -72,7 +72,7 @@ fn claim(path: &Path) -> io::Result<Result<Lock, String>> {
     }
 }
 
-/// The text another process wrote to its lock file, which may still be incomplete.
+/// Reads who holds a lock from its lock file; "another process" if the owner has not written its name yet.
 fn owner(file: &mut File) -> String {
     let mut text = String::new();
     let read = file.take(WORDS).read_to_string(&mut text);
@@ -82,7 +82,7 @@ fn owner(file: &mut File) -> String {
     }
 }
 
-/// Whether an open file is still the one at `path`.
+/// Whether `path` still refers to the open file.
 #[cfg(unix)]
 fn is_at(file: &File, path: &Path) -> bool {
     use std::os::unix::fs::MetadataExt;
@@ -90,7 +90,7 @@ fn is_at(file: &File, path: &Path) -> bool {
     facts.is_some_and(|(open, named)| (open.dev(), open.ino()) == (named.dev(), named.ino()))
 }
 
-/// On other systems an open file cannot be removed.
+/// Whether `path` still refers to the open file: always, because outside Unix an open file cannot be removed.
 #[cfg(not(unix))]
 fn is_at(_: &File, _: &Path) -> bool {
     true

@@ -1,4 +1,4 @@
-//! Notes for the user beside a result: queued until the command line or the app shows them.
+//! Notes for the user about a result, queued until the command line or the app shows them.
 
 use crate::sync::LockUnpoisoned;
 use crate::words;
@@ -13,7 +13,7 @@ struct Notes {
     known: HashSet<String>,
 }
 
-/// Queues a line, unless the same line was queued before in this process.
+/// Queues a line for the user, unless the same line was queued before in this process.
 pub fn add(line: String) {
     let line = words::line(&line).into_owned();
     with(|notes| {
@@ -23,7 +23,7 @@ pub fn add(line: String) {
     });
 }
 
-/// Takes the lines queued since the last call, in order.
+/// Removes all queued lines from the queue and returns them in the order they were added.
 pub fn take() -> Vec<String> {
     with(|notes| std::mem::take(&mut notes.waiting))
 }

@@ -1,8 +1,8 @@
-//! The split in a data set specification: `DIR#train` or `DIR#test`.
+//! Parses the split of a data set specification: `DIR#train` or `DIR#test`.
 
 use std::path::Path;
 
-/// The path before `#train` or `#test`, and whether it is `#train`.
+/// Splits a specification into the path before `#train` or `#test` and whether the split is `#train`.
 pub(super) fn split(text: &str) -> (&Path, bool) {
     match text.rsplit_once('#') {
         Some((path, "train")) => (Path::new(path), true),

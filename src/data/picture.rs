@@ -16,10 +16,10 @@ use image::{DynamicImage, ImageDecoder, ImageFormat, ImageReader, Limits, RgbIma
 use std::io::Cursor;
 use std::path::Path;
 
-/// Maximum size of a picture in pixels; 20,000 x 20,000 is an error.
+/// Maximum number of pixels of a picture, for example 10,000 x 10,000.
 pub const MAX_PIXELS: u64 = 100_000_000;
 
-/// Bytes needed per pixel for decoding: a JPEG's coefficients and samples, or two copies of four 16-bit channels.
+/// Bytes needed per pixel for decoding: enough for a JPEG's coefficients and samples, or for two copies of four 16-bit channels.
 const BYTES_EACH: usize = 16;
 
 /// Maximum size of a picture file in bytes.
@@ -30,19 +30,20 @@ const MAX_BYTES: u64 = 1 << 30;
 pub enum Picture {
     /// The pixels of an image file, turned upright.
     Image(DynamicImage),
-    /// `(C, H, W)` in `[0, 1]`, f32; scaled to the model's size like an image.
+    /// f32 values of shape `(C, H, W)` in `[0, 1]`; scaled to the model's input size like an image.
     Values(Tensor),
-    /// `(C, H, W)`, f32; used as is, never scaled or cropped.
+    /// f32 values of shape `(C, H, W)`, never scaled or cropped.
     Exact(Tensor),
 }
 
 impl Picture {
     /// Reads a png, jpeg, webp, gif (first frame), bmp or `.npy` file; the format is detected from the contents.
     ///
-    /// The pixels are the same as Pillow's, turned upright by the EXIF orientation (Pillow and torchvision leave that to
-    /// the caller: `ImageOps.exif_transpose`). A damaged file is an error, or gets a note if its pixels may be right.
+    /// The pixels are the same as Pillow's, turned upright by the EXIF orientation (Pillow and torchvision leave that to the
+    /// caller: `ImageOps.exif_transpose`). A damaged file is an error; if its pixels may still be right, a note is queued
+    /// instead.
     ///
-    /// Errors: not a picture, truncated or damaged, more than [`MAX_PIXELS`].
+    /// Errors if the file is not a picture, is truncated or damaged, or has more than [`MAX_PIXELS`] pixels.
     pub fn open(path: &Path) -> Result<Self> {
         let bytes = read_whole(path, MAX_BYTES)?;
         let read = parse(&bytes).with_context(|| format!("reading \"{}\" as a picture", words::path(&path)));
@@ -58,7 +59,7 @@ impl Picture {
         Ok(parse(bytes)?.0)
     }
 
-    /// A small RGB version, at most `side` pixels on its longer side.
+    /// A small RGB version of the picture whose longer side is at most `side` pixels.
     pub fn thumbnail(&self, side: u32) -> Result<RgbImage> {
         let image = match self {
             Self::Image(image) => image.clone(),
@@ -76,7 +77,7 @@ impl Picture {
         })
     }
 
-    /// `(C, H, W)` of the picture as stored, without alpha.
+    /// Shape `(C, H, W)` of the picture as stored, without the alpha channel.
     pub fn shape(&self) -> Result<[usize; 3]> {
         match self {
             Self::Image(image) => {
@@ -88,7 +89,7 @@ impl Picture {
     }
 }
 
-/// A picture, and why its pixels may be wrong.
+/// Decodes the bytes of a picture file; also returns the reason if its pixels may be wrong.
 fn parse(bytes: &[u8]) -> Result<(Picture, Option<String>)> {
     if bytes.starts_with(b"\x93NUMPY") {
         return Ok((exact(&parse_npy(bytes)?)?, None));
@@ -111,7 +112,7 @@ fn parse(bytes: &[u8]) -> Result<(Picture, Option<String>)> {
     })
 }
 
-/// The pixels as stored, and the EXIF orientation.
+/// Decodes a format other than JPEG: the pixels as stored, and the EXIF orientation.
 fn decode(bytes: &[u8], format: ImageFormat) -> Result<(DynamicImage, Orientation)> {
     let broken = || format!("the {} file is damaged or of an unsupported kind", format.extensions_str()[0]);
     whole::check(bytes, format).with_context(broken)?;
@@ -150,7 +151,8 @@ fn format(bytes: &[u8]) -> Result<ImageFormat> {
     }
 }
 
-/// An array as a picture: `(H, W)`, `(C, H, W)` or `(1, C, H, W)`; integers range from 0 to 255, floats from 0 to 1.
+/// Converts an array to a picture. The shape is `(H, W)`, `(C, H, W)` or `(1, C, H, W)`; integers from 0 to 255 are mapped to
+/// `[0, 1]`, floats are kept.
 fn exact(array: &Npy) -> Result<Picture> {
     let shape = match array.shape[..] {
         [h, w] => [1, h, w],
@@ -180,7 +182,7 @@ fn exact(array: &Npy) -> Result<Picture> {
     Ok(Picture::Exact(Tensor::from_vec(values, &shape, &Device::Cpu)?))
 }
 
-/// The multi-dimensional index of the `at`-th value.
+/// The multidimensional index of the value at position `at` in row-major order.
 fn place(shape: &[usize], mut at: usize) -> Vec<usize> {
     let mut place: Vec<_> = shape.iter().rev().map(|n| (at % n, at /= n).0).collect();
     place.reverse();
@@ -236,7 +238,7 @@ mod tests {
         }
     }
 
-    /// A JPEG whose EXIF block has this orientation.
+    /// A JPEG whose EXIF block has the given orientation.
     fn jpeg_with_orientation(image: RgbImage, orientation: u8) -> Vec<u8> {
         let mut bytes = encoded(image, ImageFormat::Jpeg);
         let mut exif = b"\xff\xe1\x00\x22Exif\0\0MM\0\x2a\0\0\0\x08\0\x01\x01\x12\0\x03\0\0\0\x01\0".to_vec();

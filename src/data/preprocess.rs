@@ -9,9 +9,9 @@ use candle_core::{Device, Tensor};
 use image::DynamicImage;
 use std::ops::Range;
 
-/// Scales a picture to a model's input size: torchvision's `Resize` (antialiased bilinear) and `CenterCrop`.
+/// How to scale a picture to a model's input size: torchvision's `Resize` (antialiased bilinear) and `CenterCrop`.
 ///
-/// Normalization is not part of it: that is the first node of the graph.
+/// Normalization is not part of preprocessing; it is the first node of the graph.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Preprocess {
     /// The model's input shape, `(C, H, W)`.
@@ -20,7 +20,7 @@ pub struct Preprocess {
     pub resize: Option<usize>,
 }
 
-/// The samples of an image: bytes if the file has 8 bits per channel, else floats in `[0, 1]`.
+/// The samples of an image: bytes if the file has 8 bits per channel, otherwise floats in `[0, 1]`.
 enum Samples {
     Bytes(Grid<u8>),
     Numbers(Grid<f32>),
@@ -32,12 +32,12 @@ impl Preprocess {
     /// Alpha is dropped. A gray picture is repeated for a model with three input channels; a color picture becomes gray for a
     /// model with one. With `no_resize`, and for [`Picture::Exact`], the picture keeps its size.
     ///
-    /// Errors: values that are not finite or more than [`SLACK`] outside `[0, 1]` (others are clamped), a number of channels that
-    /// cannot be converted, too little memory.
+    /// Errors if a value is not finite or lies more than [`SLACK`] outside `[0, 1]` (values closer to the interval are clamped),
+    /// if the number of channels cannot be converted, or if there is too little memory.
     pub fn apply(&self, picture: &Picture, no_resize: bool) -> Result<Tensor> {
         let channels = self.input[0];
         let [_, height, width] = picture.shape()?;
-        // Bytes per pixel, for three channels; floats if the size is kept.
+        // Bytes per pixel, for three channels. A picture that keeps its size is converted to floats as a whole.
         let bytes_each = if no_resize { 28 } else { 12 };
         reserve(height * width * bytes_each, || format!("preparing a picture of {width}x{height} pixels"))?;
         let values = match picture {
@@ -57,7 +57,8 @@ impl Preprocess {
         }
     }
 
-    /// Scales the picture and crops its center.
+    /// Scales a picture to the model's input size, with a center crop if `resize` is set. Errors if `resize` is smaller than the
+    /// input.
     fn scale<T: Sample>(&self, picture: &Grid<T>) -> Result<Grid<T>> {
         let [_, height, width] = self.input;
         let Some(short) = self.resize else {
@@ -72,12 +73,13 @@ impl Preprocess {
     }
 }
 
-/// How far a value may lie outside `[0, 1]`, through rounding, and still be clamped: a quarter of an 8-bit level.
+/// How far a value may lie outside `[0, 1]` because of rounding and still be clamped instead of rejected: a quarter of an 8-bit
+/// level.
 pub const SLACK: f64 = 0.001;
 
-/// Checks that the values of `x`, pixels of shape `(N, C, H, W)`, are in `[0, 1]`; values up to [`SLACK`] outside are clamped.
+/// Checks that the pixels `x`, of shape `(N, C, H, W)`, are in `[0, 1]`, and clamps values that lie at most [`SLACK`] outside.
 ///
-/// Every method relies on this: attacks, baselines and noise clamp to `[0, 1]`. Errors if a value is further outside or not
+/// Every method relies on this range: attacks, baselines and noise clamp to `[0, 1]`. Errors if a value is further outside or not
 /// finite.
 pub fn pixels(x: &Tensor) -> Result<Tensor> {
     let bad = backend::not_finite(x)?;
@@ -99,12 +101,13 @@ fn outside(low: f64, high: f64) -> String {
     format!("the picture's values range from {} to {}, but pixels must be 0 to 1; {advice}", brief(low), brief(high))
 }
 
-/// A number with four significant digits.
+/// Formats a number with four significant digits.
 fn brief(v: f64) -> String {
     format!("{v:.3e}").parse::<f64>().map_or_else(|_| v.to_string(), |v| v.to_string())
 }
 
-/// Height and width after scaling the shorter side to `short`: torchvision's `int(short * long / short_before)`.
+/// Height and width of a picture after its shorter side is scaled to `short`. The longer side is rounded as in torchvision:
+/// `int(short * long / short_before)`.
 fn scaled_size(height: usize, width: usize, short: usize) -> (usize, usize) {
     match height <= width {
         true => (short, short * width / height),
@@ -112,16 +115,16 @@ fn scaled_size(height: usize, width: usize, short: usize) -> (usize, usize) {
     }
 }
 
-/// The middle `part` of `whole`; halves are rounded to even, as in Python.
+/// The centered range of `part` out of `whole` pixels; a margin of half a pixel is rounded to even, as in Python.
 fn centre(whole: usize, part: usize) -> Range<usize> {
     let margin = whole - part;
     let start = margin / 2 + usize::from(margin % 4 == 3);
     start..start + part
 }
 
-/// The samples of an image, with one or three channels.
+/// The samples of an image, converted to `channels` channels, 1 or 3.
 ///
-/// Errors for any other number of channels.
+/// Errors if `channels` is any other number.
 fn samples(image: &DynamicImage, channels: usize) -> Result<Samples> {
     ensure!(
         channels == 1 || channels == 3,
@@ -156,13 +159,13 @@ fn grey<T: Copy>(grid: &Grid<T>, luma: impl Fn(&[T]) -> T) -> Grid<T> {
     Grid { height: grid.height, width: grid.width, channels: 1, data }
 }
 
-/// Pillow's `convert("L")`: ITU-R 601 in fixed point.
+/// Luma of an RGB pixel as in Pillow's `convert("L")`: ITU-R 601 in fixed point.
 fn luma_of_bytes(rgb: &[u8]) -> u8 {
     let [r, g, b] = [rgb[0], rgb[1], rgb[2]].map(u32::from);
     ((r * 19595 + g * 38470 + b * 7471 + 0x8000) >> 16) as u8
 }
 
-/// ITU-R 601 luma, without the rounding of [`luma_of_bytes`].
+/// ITU-R 601 luma of an RGB pixel, without the rounding of [`luma_of_bytes`].
 fn luma(rgb: &[f32]) -> f32 {
     0.299 * rgb[0] + 0.587 * rgb[1] + 0.114 * rgb[2]
 }
@@ -186,7 +189,8 @@ fn grid(t: &Tensor) -> Result<Grid<f32>> {
     Ok(Grid { height, width, channels, data })
 }
 
-/// Converts a `(C, H, W)` tensor to the number of channels the model expects.
+/// Converts a `(C, H, W)` tensor to the number of channels that the model expects. Errors unless the numbers are equal or are 1
+/// and 3.
 fn recolour(t: &Tensor, channels: usize) -> Result<Tensor> {
     let (have, height, width) = t.dims3()?;
     Ok(match (have, channels) {

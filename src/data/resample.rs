@@ -1,4 +1,4 @@
-//! Antialiased bilinear scaling, identical to Pillow's, which torchvision's `Resize` calls.
+//! Antialiased bilinear scaling, identical to that of Pillow, which torchvision's `Resize` calls.
 //!
 //! Pixels are weighted by a triangle filter as wide as the scale factor, first along rows, then along columns. Bytes use
 //! fixed-point weights and are rounded after each of the two passes.
@@ -10,27 +10,27 @@ use std::ops::Range;
 /// Samples of a picture, channels last: `data[(y * width + x) * channels + c]`.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Grid<T> {
-    /// Number of rows.
+    /// Number of rows of pixels.
     pub height: usize,
-    /// Number of columns.
+    /// Number of columns of pixels.
     pub width: usize,
     /// Samples per pixel.
     pub channels: usize,
-    /// The samples, `height · width · channels` of them.
+    /// The `height · width · channels` samples.
     pub data: Vec<T>,
 }
 
-/// A sample type, and how to compute weighted sums of it.
+/// A sample type, with the arithmetic for weighted sums of samples.
 pub trait Sample: Copy + Default {
-    /// Type of the weights.
+    /// Type of the weights of samples.
     type Weight: Copy;
-    /// Converts an exact weight to this type.
+    /// Converts an exact weight to [`Sample::Weight`].
     fn weight(exact: f64) -> Self::Weight;
-    /// The weighted sum of samples.
+    /// The weighted sum of pairs of a sample and its weight.
     fn mix(terms: impl Iterator<Item = (Self, Self::Weight)>) -> Self;
 }
 
-/// Fractional bits of the weights for bytes; two bits are left as headroom for the sum.
+/// Number of fractional bits of the weights for bytes; two bits are left as headroom for the sum.
 const PRECISION: u32 = 32 - 8 - 2;
 
 impl Sample for u8 {
@@ -59,7 +59,7 @@ impl Sample for f32 {
     }
 }
 
-/// Scales `picture` to `height` x `width` and returns the part `rows` x `columns`; the rest is not computed.
+/// Scales `picture` to `height` x `width` and returns the part `rows` x `columns` of the result; the rest is not computed.
 ///
 /// Errors if there is not enough memory for the intermediate picture between the two passes, which is large for a very
 /// tall picture.
@@ -84,13 +84,13 @@ pub fn resample<T: Sample>(
     Ok(scale_columns(&narrow, read.start, &down))
 }
 
-/// The input samples of one output sample along one axis, and their weights.
+/// The range of input samples that contribute to one output sample along one axis, and their weights.
 struct Window<W> {
     start: usize,
     weights: Vec<W>,
 }
 
-/// The input range of output sample `out` when scaling `input` samples to `output`.
+/// The range of input samples that contribute to output sample `out` when `input` samples are scaled to `output`.
 fn reach(input: usize, output: usize, out: usize) -> Range<usize> {
     if input == output {
         return out..out + 1;
@@ -100,7 +100,7 @@ fn reach(input: usize, output: usize, out: usize) -> Range<usize> {
     (center - support + 0.5).max(0.0) as usize..((center + support + 0.5) as usize).min(input)
 }
 
-/// The union of the input ranges of the outputs `wanted`.
+/// The range of input samples that contribute to any of the output samples `wanted`.
 fn read(input: usize, output: usize, wanted: &Range<usize>) -> Range<usize> {
     match wanted.is_empty() {
         true => 0..0,
@@ -108,7 +108,7 @@ fn read(input: usize, output: usize, wanted: &Range<usize>) -> Range<usize> {
     }
 }
 
-/// The windows of the outputs `wanted` when scaling `input` samples to `output`.
+/// The windows of the output samples `wanted` when `input` samples are scaled to `output`.
 fn windows<T: Sample>(input: usize, output: usize, wanted: Range<usize>) -> Vec<Window<T::Weight>> {
     if input == output {
         return wanted.map(|start| Window { start, weights: vec![T::weight(1.0)] }).collect();
@@ -141,7 +141,7 @@ fn scale_rows<T: Sample>(picture: &Grid<T>, rows: Range<usize>, across: &[Window
     Grid { height: rows.len(), width: across.len(), channels, data }
 }
 
-/// Scales the columns of a picture whose first row has index `first` in the original.
+/// Scales the columns of a picture that holds only some rows of the original, from row `first` on.
 fn scale_columns<T: Sample>(picture: &Grid<T>, first: usize, down: &[Window<T::Weight>]) -> Grid<T> {
     let stride = picture.width * picture.channels;
     let mut data = Vec::with_capacity(down.len() * stride);
@@ -204,7 +204,7 @@ mod tests {
         let tall = Grid { height: 90_000_000, width: 1, channels: 1, data: vec![0u8; 90_000_000] };
         let why = resample(&tall, 28, 1 << 20, 0..28, 0..1 << 20).err().unwrap().to_string();
         assert!(why.contains("scaling a picture of 1x90000000 pixels"), "{why}");
-        // A part needs only a few rows, however tall the picture is.
+        // A small part needs only a few rows of the picture, however tall it is.
         let part = resample(&tall, 90_000_000 * 224, 224, 0..224, 0..224).unwrap();
         assert_eq!((part.height, part.width), (224, 224));
     }

@@ -1,4 +1,4 @@
-//! Parses what a user writes for a data set or picture, such as `mnist:DIR` or `photo.png`, and opens it.
+//! Parses specifications of data sets and pictures, such as `mnist:DIR` or `photo.png`, and opens them.
 
 use super::formats::{cifar, folder, mnist};
 use super::{Dataset, Picture, synthetic};
@@ -7,7 +7,7 @@ use std::path::Path;
 
 /// A kind of data set, such as `mnist:DIR`.
 struct Scheme {
-    /// The part before the colon.
+    /// The name before the colon.
     name: &'static str,
     /// Syntax shown in error messages.
     usage: &'static str,
@@ -21,7 +21,7 @@ const SCHEMES: [Scheme; 4] = [
     Scheme { name: "made", usage: "made:NAME", open: synthetic::open },
 ];
 
-/// The built-in picture for a network with this number of input channels.
+/// The built-in picture for a network with `channels` input channels.
 pub fn own(channels: usize) -> &'static str {
     if channels == 1 { "made:digits[0]" } else { "made:welcome[0]" }
 }
@@ -29,7 +29,8 @@ pub fn own(channels: usize) -> &'static str {
 /// Opens a data set: `mnist:DIR`, `cifar10:FILE`, `folder:DIR` or `made:NAME`. For all but `folder`, the suffix `#train`
 /// selects the training set.
 ///
-/// Errors say what would have worked: the known kinds, the names of the files looked for.
+/// Errors if the kind is unknown or the data set cannot be read. The message lists the known kinds or the names of the files
+/// looked for.
 pub fn open(spec: &str) -> Result<Dataset> {
     let Some((scheme, rest)) = scheme(spec) else {
         let folder = if Path::new(spec).is_dir() {
@@ -45,18 +46,20 @@ pub fn open(spec: &str) -> Result<Dataset> {
     (scheme.open)(rest).with_context(|| format!("opening the data set \"{spec}\""))
 }
 
-/// The specification of the training set: appends `#train` for data sets that have one, unless a split is given.
+/// The specification of the training set: appends `#train` for data sets that have a training set, unless `spec` already names a
+/// split.
 pub fn to_learn_from(spec: &str) -> String {
     let parted = ["mnist:", "made:"].iter().any(|scheme| spec.starts_with(scheme));
     if parted && !spec.contains('#') { format!("{spec}#train") } else { spec.into() }
 }
 
-/// The specification of the matching test set, for data sets with two splits; `None` for others.
+/// The specification of the matching test set, for data sets that have a training and a test set; `None` for others.
 pub fn to_test_with(spec: &str) -> Option<String> {
     to_learn_from(spec).strip_suffix("#train").map(String::from)
 }
 
-/// Opens one picture and returns it with its name: a file, or a picture of a data set, `cifar10:FILE[7]`, counted from 0.
+/// Opens one picture and returns it with its name. `text` is a file or a picture of a data set, such as `cifar10:FILE[7]`,
+/// counted from 0.
 ///
 /// Errors as for [`open`] and [`Picture::open`], and if the index is missing or out of range.
 pub fn picture(text: &str) -> Result<(String, Picture)> {
@@ -74,13 +77,13 @@ pub fn picture(text: &str) -> Result<(String, Picture)> {
     Ok((text.into(), open(spec)?.picture(number)?))
 }
 
-/// The file of a picture given as `folder:DIR[7]`, relative to the folder; `None` for any other.
+/// The file of a picture given as `folder:DIR[7]`, relative to the folder; `None` for any other specification.
 pub fn file(text: &str) -> Option<String> {
     let (spec, number) = numbered(text).filter(|(spec, _)| spec.starts_with("folder:"))?;
     open(spec).ok()?.file(number)
 }
 
-/// Splits `cifar10:FILE[7]` into data set and index; `None` for a file.
+/// Splits a picture specification such as `cifar10:FILE[7]` into data set and index; `None` for a file.
 pub fn numbered(text: &str) -> Option<(&str, usize)> {
     let (spec, number) = text.strip_suffix(']')?.rsplit_once('[')?;
     let file = Path::new(text).exists() || scheme(text).is_none();

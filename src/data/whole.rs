@@ -3,7 +3,7 @@
 use anyhow::{Context, Result, ensure};
 use image::ImageFormat;
 
-/// Returns an error if the file ends before its first image does.
+/// Errors if a GIF or WebP file ends before its first image does; other formats are not checked.
 pub fn check(bytes: &[u8], format: ImageFormat) -> Result<()> {
     const CUT: &str = "the file is truncated";
     match format {
@@ -22,7 +22,7 @@ pub fn check(bytes: &[u8], format: ImageFormat) -> Result<()> {
     }
 }
 
-/// The position after the first image of a GIF.
+/// The position after the first image of a GIF; `None` if the file ends earlier.
 fn end_of_first_frame(bytes: &[u8]) -> Option<usize> {
     let mut at = 13 + colours(*bytes.get(10)?);
     loop {

@@ -1,4 +1,4 @@
-//! The affinities of t-SNE: a probability for each pair of neighbouring points.
+//! The affinities of t-SNE: a probability for each pair of neighboring points.
 
 use super::neighbours::Neighbours;
 use anyhow::{Result, ensure};
@@ -6,27 +6,28 @@ use rayon::prelude::*;
 
 /// Maximum number of bisection steps in the search for β.
 const HALVINGS: usize = 200;
-/// Tolerance for the entropy.
+/// Tolerance of the entropy in the search for β, in nats.
 const NEAR: f64 = 1e-8;
 
-/// The sparse symmetric matrix `p_ij`, which sums to 1; only pairs of neighbours are stored, row by row.
+/// The sparse symmetric matrix `p_ij` of affinities, which sums to 1. Only pairs of neighbors are stored, row by row.
 #[derive(Clone, Debug, Default)]
 pub struct Affinities {
-    /// Start of each point's row in `index` and `p`, followed by the number of pairs.
+    /// Start of each point's row in `index` and `p`, followed by the total number of pairs.
     pub start: Vec<usize>,
-    /// The second point of each pair.
+    /// Index of the second point of each pair.
     pub index: Vec<u32>,
-    /// `p_ij`.
+    /// The affinity `p_ij` of each pair.
     pub p: Vec<f64>,
-    /// The perplexity they were computed for.
+    /// The perplexity that the affinities were computed for.
     pub perplexity: f64,
 }
 
 impl Affinities {
-    /// `p_ij = (p_j|i + p_i|j) / 2N` with `p_j|i ∝ exp(−β_i d_ij²)`, where β is chosen so that the entropy of `p_·|i` is the
-    /// logarithm of the perplexity (van der Maaten & Hinton 2008, eq. 1). `near` holds each point's neighbours, without the point itself.
+    /// Computes `p_ij = (p_j|i + p_i|j) / 2N` with `p_j|i ∝ exp(−β_i d_ij²)`, where each β is chosen so that the entropy of
+    /// `p_·|i` is the logarithm of the perplexity (van der Maaten & Hinton 2008, eq. 1). `near` holds each point's neighbors,
+    /// without the point itself.
     ///
-    /// Errors: a perplexity below 1 or above the number of neighbours.
+    /// Errors if the perplexity is below 1 or above the number of neighbors.
     pub fn of(near: &Neighbours, perplexity: f64) -> Result<Self> {
         let k = near.k.max(1);
         ensure!(
@@ -53,26 +54,26 @@ impl Affinities {
         Ok(all)
     }
 
-    /// Whether all indices are in range; they may have been read from an untrusted file.
+    /// Whether the matrix is consistent and all indices are in range; it may have been read from an untrusted file.
     pub fn is_sound(&self) -> bool {
         let (n, pairs) = (self.count(), self.index.len());
         let rising = self.start.is_sorted() && self.start.first() == Some(&0) && self.start.last() == Some(&pairs);
         rising && self.p.len() == pairs && self.index.iter().all(|&i| (i as usize) < n)
     }
 
-    /// Number of points.
+    /// Number of points in the matrix.
     pub fn count(&self) -> usize {
         self.start.len().saturating_sub(1)
     }
 
-    /// The neighbours of point `i`, with their probabilities.
+    /// The indices of the neighbors of point `i`, with their probabilities.
     pub fn row(&self, i: usize) -> impl Iterator<Item = (usize, f64)> + '_ {
         let row = self.start[i]..self.start[i + 1];
         self.index[row.clone()].iter().zip(&self.p[row]).map(|(&j, &p)| (j as usize, p))
     }
 }
 
-/// `p_j|i` from the distances; `wanted` is the entropy.
+/// Computes `p_j|i` from the distances of point `i` to its neighbors, such that its entropy is `wanted`.
 fn conditional(distance: &[f64], wanted: f64) -> Vec<f64> {
     let least = distance.iter().copied().fold(f64::INFINITY, f64::min).powi(2);
     // If all distances are equal, every β gives the same probabilities.
@@ -98,7 +99,7 @@ fn conditional(distance: &[f64], wanted: f64) -> Vec<f64> {
     e.into_iter().map(|e| e / sum).collect()
 }
 
-/// Sorts pairs by their second point and adds up duplicates.
+/// Sorts the pairs of a row by their second point and adds up duplicates.
 fn merge(row: &mut Vec<(u32, f64)>) {
     row.sort_by_key(|pair| pair.0);
     row.dedup_by(|b, a| {

@@ -8,17 +8,18 @@ use candle_core::{Device, Tensor};
 use rand::{Rng, SeedableRng};
 use rand_chacha::ChaCha8Rng;
 
-/// Maximum number of points whose graph is stored as a matrix.
+/// Maximum number of points for the graph Laplacian, which is stored as a dense matrix.
 const MOST: usize = 4096;
-/// Maximum iterations of k-means, and number of initializations.
+/// Maximum number of iterations of k-means.
 const ROUNDS: usize = 300;
+/// Number of random initializations of k-means.
 const BEGINNINGS: u64 = 10;
 
-/// The `q` smallest eigenvalues, in ascending order, and their eigenvectors `(N, q)` of the normalized Laplacian
-/// `I − D^-½ W D^-½`, where W connects each of the points `(N, D)` with its `k` nearest, as in spectral clustering and SpRAy.
-/// `tick` is called between blocks of points.
+/// The `q` smallest eigenvalues, in ascending order, and their eigenvectors `(N, q)` of the normalized graph Laplacian `I − D^-½
+/// W D^-½`. W connects each of the points `(N, D)` with its `k` nearest neighbors, as in spectral clustering and SpRAy. `tick` is
+/// called between blocks of points.
 ///
-/// Errors: fewer than 3 or more than 4,096 points.
+/// Errors if there are fewer than 3 or more than 4,096 points.
 pub fn laplacian(
     points: &Tensor,
     k: usize,
@@ -32,7 +33,7 @@ pub fn laplacian(
     let mut w = vec![0f64; n * n];
     for (i, index) in near.index.chunks(k).enumerate() {
         for &j in index {
-            // Half an edge from each side: an edge between mutual neighbours weighs twice as much.
+            // Each side adds half an edge, so an edge between mutual neighbors weighs twice as much.
             w[i * n + j as usize] += 0.5;
             w[j as usize * n + i] += 0.5;
         }
@@ -42,7 +43,8 @@ pub fn laplacian(
         for j in 0..n {
             w[i * n + j] /= degree[i] * degree[j];
         }
-        // 2I minus the Laplacian: positive semidefinite, and its largest eigenvalues are the Laplacian's smallest.
+        // The matrix is now 2I minus the Laplacian. It is positive semidefinite, and its largest eigenvalues belong to the
+        // smallest of the Laplacian.
         w[i * n + i] += 1.0;
     }
     tick(n)?;
@@ -52,10 +54,10 @@ pub fn laplacian(
     Ok((values.into_iter().map(|v| (2.0 - v).max(0.0)).collect(), vectors))
 }
 
-/// The cluster of each of the points `(N, D)` by Lloyd's k-means: the best of ten k-means++ initializations. Clusters are
-/// numbered by descending size.
+/// Assigns each of the points `(N, D)` to one of `k` clusters by Lloyd's k-means, with the best of ten k-means++ initializations.
+/// Clusters are numbered by descending size.
 ///
-/// Errors: `k` is 0 or above the number of points.
+/// Errors if `k` is 0 or above the number of points.
 pub fn kmeans(points: &Tensor, k: usize, seed: u64) -> Result<Vec<usize>> {
     let rows = points.to_device(&Device::Cpu)?.to_dtype(candle_core::DType::F64)?.to_vec2::<f64>()?;
     ensure!((1..=rows.len()).contains(&k), "cannot make {k} clusters of {} points", rows.len());
@@ -73,7 +75,7 @@ fn far(a: &[f64], b: &[f64]) -> f64 {
     a.iter().zip(b).map(|(a, b)| (a - b) * (a - b)).sum()
 }
 
-/// k-means++ initialization: centers far apart (Arthur & Vassilvitskii 2007).
+/// Draws `k` initial centers that are far apart: k-means++ (Arthur & Vassilvitskii 2007).
 fn beginning(rows: &[Vec<f64>], k: usize, seed: u64) -> Vec<Vec<f64>> {
     let mut random = ChaCha8Rng::seed_from_u64(seed);
     let mut centres = vec![rows[random.random_range(0..rows.len())].clone()];
@@ -95,7 +97,7 @@ fn beginning(rows: &[Vec<f64>], k: usize, seed: u64) -> Vec<Vec<f64>> {
     centres
 }
 
-/// Lloyd's iterations: the cluster of each point, and the sum of squared distances to the centers.
+/// Runs Lloyd's iterations; returns the cluster of each point, and the sum of squared distances to the centers.
 fn lloyd(rows: &[Vec<f64>], mut centres: Vec<Vec<f64>>) -> (Vec<usize>, f64) {
     let mut own = vec![usize::MAX; rows.len()];
     for _ in 0..ROUNDS {
@@ -128,9 +130,10 @@ fn lloyd(rows: &[Vec<f64>], mut centres: Vec<Vec<f64>>) -> (Vec<usize>, f64) {
     (own, sum)
 }
 
-/// The adjusted Rand index of two clusterings of the same points: 1 if they agree, about 0 by chance (Hubert & Arabie 1985).
+/// The adjusted Rand index of two clusterings of the same points: 1 if they agree, about 0 if they agree only by chance (Hubert &
+/// Arabie 1985).
 ///
-/// Errors: lengths that differ, or fewer than two points.
+/// Errors if the lengths differ or if there are fewer than two points.
 pub fn adjusted_rand(a: &[usize], b: &[usize]) -> Result<f64> {
     ensure!(a.len() == b.len() && a.len() > 1, "cannot compare clusterings of {} and {} points", a.len(), b.len());
     let classes = |x: &[usize]| x.iter().max().map_or(0, |m| m + 1);
@@ -150,7 +153,7 @@ pub fn adjusted_rand(a: &[usize], b: &[usize]) -> Result<f64> {
 mod tests {
     use super::*;
 
-    /// Blobs of 20 points in the plane.
+    /// A matrix of `count` clusters of 20 points each in the plane.
     fn heaps(count: usize) -> Tensor {
         let part = |i: usize, g: f64| ((i * i) as f64 * g).fract();
         let point = |i: usize| [10.0 * (i / 20) as f64 + part(i, 0.754_877_666), part(i, 0.569_840_29)];

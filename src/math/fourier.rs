@@ -1,21 +1,21 @@
-//! Batched Fourier transforms: each step of Stockham's algorithm processes sixteen lines side by side.
+//! Batched Fourier transforms: each step of Stockham's algorithm processes sixteen lines in parallel.
 
 use rayon::prelude::*;
 
-/// Number of lines transformed side by side.
+/// Number of lines that are transformed in parallel.
 const LANES: usize = 16;
 
-/// A plan for transforms of one length, a product of powers of two and three.
+/// A plan for Fourier transforms of one length, which is a product of powers of two and three.
 #[derive(Clone, Debug)]
 pub struct Fourier {
     /// Length of a line.
     pub length: usize,
     radices: Vec<usize>,
-    /// `exp(-2πi k / length)`.
+    /// The roots of unity `exp(-2πi k / length)`, as (re, im).
     roots: Vec<(f32, f32)>,
 }
 
-/// Complex lines, stored in tiles of sixteen lines.
+/// Lines of complex numbers, stored in tiles of sixteen lines.
 #[derive(Clone, Debug)]
 pub struct Lines {
     /// Length of a line.
@@ -24,14 +24,14 @@ pub struct Lines {
     im: Vec<f32>,
 }
 
-/// Sixteen lines of input; element `i` of line `lane` is at `i * LANES + lane`.
+/// Sixteen input lines of complex numbers; element `i` of line `lane` is at `i * LANES + lane`.
 pub struct Block<'a> {
     re: &'a mut [f32],
     im: &'a mut [f32],
 }
 
 impl Block<'_> {
-    /// Sets element `i` of line `lane`.
+    /// Sets element `i` of line `lane` to a complex number (re, im).
     pub fn set(&mut self, lane: usize, i: usize, (re, im): (f32, f32)) {
         self.re[i * LANES + lane] = re;
         self.im[i * LANES + lane] = im;
@@ -39,7 +39,7 @@ impl Block<'_> {
 }
 
 impl Lines {
-    /// Element `i` of line `line`, as (re, im).
+    /// Element `i` of line `line`, as real and imaginary part.
     pub fn get(&self, line: usize, i: usize) -> (f32, f32) {
         let at = (line / LANES * self.length + i) * LANES + line % LANES;
         (self.re[at], self.im[at])
@@ -47,7 +47,7 @@ impl Lines {
 }
 
 impl Fourier {
-    /// A plan for the smallest supported length `≥ length`: `2ⁿ`, `3·2ⁿ` or `9·2ⁿ`.
+    /// A plan for the smallest supported length that is at least `length`; supported are `2ⁿ`, `3·2ⁿ` and `9·2ⁿ`.
     pub fn at_least(length: usize) -> Self {
         let twos = |threes: usize| (0..).map(move |k| threes << k).find(|&n| n >= length).unwrap_or(threes);
         let length = [1, 3, 9].map(twos).into_iter().min().unwrap_or(1);
@@ -63,8 +63,8 @@ impl Fourier {
         Self { length, radices, roots }
     }
 
-    /// The transforms `Σ x exp(-2πi jk / length)` of `count` lines; the first `kept` elements of each are stored. `fill` writes
-    /// the input: it gets the index of the first line, the number of lines, and a zeroed block.
+    /// Computes the transforms `Σ x exp(-2πi jk / length)` of `count` lines and stores the first `kept` elements of each. `fill`
+    /// writes the input; its arguments are the index of the first line, the number of lines, and a zeroed block.
     pub fn lines(&self, count: usize, kept: usize, fill: impl Fn(usize, usize, &mut Block) + Sync) -> Lines {
         let (tiles, size) = (count.div_ceil(LANES), kept * LANES);
         let (mut re, mut im) = (vec![0f32; tiles * size], vec![0f32; tiles * size]);
@@ -83,7 +83,8 @@ impl Fourier {
         Lines { length: kept, re, im }
     }
 
-    /// Stockham's autosort algorithm: the output is in natural order without bit reversal.
+    /// Transforms the lines in `x` in place, with `y` as scratch space, by Stockham's autosort algorithm: the output is in
+    /// natural order without bit reversal.
     fn transform(&self, x: [&mut Vec<f32>; 2], y: [&mut Vec<f32>; 2]) {
         let (mut n, mut stride) = (self.length, 1);
         let ([x_re, x_im], [y_re, y_im]) = (x, y);

@@ -12,23 +12,23 @@ const UNKNOWNS: usize = 8192;
 const LANES: usize = 8;
 /// Minimum number of rows reflected by one task.
 const GRAIN: usize = 1 << 12;
-/// A column whose remaining norm falls below this fraction of the original depends linearly on those before it.
+/// A column is linearly dependent on the columns before it if its remaining norm is at most this fraction of its original norm.
 const DEPENDENT: f64 = 1e-12;
 
 /// The solution of a least-squares problem.
 #[derive(Clone, Debug)]
 pub struct Solution {
-    /// `(n, k)`, or `(n)` if `b` is `(m)`; in the dtype of `b`.
+    /// The solution `x`, of shape `(n, k)`, or `(n)` if `b` has shape `(m)`; in the dtype of `b`.
     pub solution: Tensor,
-    /// `Σ w (b − A x)²` for each of the `k` columns of `b`.
+    /// The sum of squares `Σ w (b − A x)²` for each of the `k` columns of `b`.
     pub residuals: Vec<f64>,
 }
 
-/// The `x` that minimizes `Σᵢ wᵢ (bᵢ − Aᵢ x)² + ridge ‖x‖²`, for `A` of shape `(m, n)`, `b` of `(m)` or `(m, k)` and weights
-/// `w ≥ 0` of `(m)` [default: ones].
+/// Finds the `x` that minimizes `Σᵢ wᵢ (bᵢ − Aᵢ x)² + ridge ‖x‖²`, for `A` of shape `(m, n)`, `b` of shape `(m)` or `(m, k)` and
+/// weights `w ≥ 0` of shape `(m)` [default: ones].
 ///
-/// Errors: shapes that do not match, more than 8,192 unknowns, values that are not finite, too little memory, or rows that do
-/// not determine `x` when `ridge` is 0.
+/// Errors if the shapes do not match, if there are more than 8,192 unknowns, if a value is not finite, if there is too little
+/// memory, or if `ridge` is 0 and the rows do not determine `x`.
 pub fn lstsq(a: &Tensor, b: &Tensor, weights: Option<&Tensor>, ridge: f64) -> Result<Solution> {
     let ([m, n], true) = (<[usize; 2]>::try_from(a.dims()).unwrap_or([0, 0]), a.rank() == 2) else {
         bail!("least squares takes a matrix (m, n), got {:?}", a.dims());
@@ -50,7 +50,7 @@ pub fn lstsq(a: &Tensor, b: &Tensor, weights: Option<&Tensor>, ridge: f64) -> Re
     ensure!(w.len() == m && w.iter().all(|&w| w >= 0.0), "{m} rows need {m} weights of 0 or more");
     let k = b.elem_count() / m;
     let (rows, right) = (numbers(a)?, numbers(b)?);
-    // A ridge adds n rows: `√ridge x = 0`.
+    // A ridge adds n rows that say `√ridge x = 0`.
     let height = if ridge > 0.0 { m + n } else { m };
     let bytes = height.saturating_mul((n + k).next_multiple_of(LANES)).saturating_mul(size_of::<f64>());
     memory::reserve(bytes, || format!("least squares of {m} rows and {n} unknowns"))?;
@@ -81,17 +81,17 @@ fn numbers(x: &Tensor) -> Result<Vec<f64>> {
     Ok(x)
 }
 
-/// Eight columns, row by row: each column is summed in row order, all eight at once.
+/// Eight columns of a matrix, row by row. Each column is summed in row order, all eight in parallel.
 type Tile = Vec<[f64; LANES]>;
 
-/// A matrix of this height and width in tiles; columns beyond its width are 0.
+/// Builds a matrix of the given height and width in tiles; the columns of the last tile beyond the width are 0.
 fn tiles(height: usize, width: usize, value: impl Fn(usize, usize) -> f64) -> Vec<Tile> {
     let cell = |i: usize, j: usize| if j < width { value(i, j) } else { 0.0 };
     let tile = |first: usize| (0..height).map(|i| std::array::from_fn(|lane| cell(i, first + lane))).collect();
     (0..width).step_by(LANES).map(tile).collect()
 }
 
-/// The Householder reflection `x − 2 v (v·x) / (v·v)` of the rows of `x` from `top` on.
+/// The Householder reflection `x − 2 v (v·x) / (v·v)`, applied to the rows of `x` from `top` on.
 struct Reflection {
     top: usize,
     v: Vec<f64>,
@@ -119,7 +119,7 @@ impl Reflection {
 }
 
 /// Reduces `a`, of `n` columns, to upper triangular form by Householder reflections and applies them to `b` (Golub & Van Loan
-/// 2013, 5.2). The reflections of a whole tile are applied to each later tile while that is in the cache.
+/// 2013, 5.2). All reflections of a tile are applied to a later tile while it is in the cache.
 fn triangular(a: &mut [Tile], n: usize, b: &mut [Tile]) -> Result<()> {
     let probe = InterruptProbe::here();
     for at in 0..a.len() {
@@ -134,7 +134,7 @@ fn triangular(a: &mut [Tile], n: usize, b: &mut [Tile]) -> Result<()> {
     Ok(())
 }
 
-/// Computes and applies the reflections for the columns of a tile, which starts at column `first` of `n`.
+/// Computes the reflections for the columns of a tile, whose first column is column `first` of `n`, and applies them to the tile.
 fn reflect(tile: &mut Tile, first: usize, n: usize) -> Result<Vec<Reflection>> {
     let mut reflections = vec![];
     for (lane, j) in (first..n).take(LANES).enumerate() {
@@ -153,7 +153,7 @@ fn reflect(tile: &mut Tile, first: usize, n: usize) -> Result<Vec<Reflection>> {
     Ok(reflections)
 }
 
-/// Back substitution: the `x` with `R x = b` for upper triangular `R` of `n` columns and column `column` of `b`.
+/// Solves `R x = b` by back substitution, for upper triangular `R` of `n` columns and column `column` of `b`.
 fn back(r: &[Tile], n: usize, b: &[Tile], column: usize) -> Vec<f64> {
     let cell = |tiles: &[Tile], i: usize, j: usize| tiles[j / LANES][i][j % LANES];
     let mut x = vec![0.0; n];
@@ -192,7 +192,7 @@ mod tests {
         close(&residuals, &[0., 0.]);
     }
 
-    /// The plain algorithm, one column at a time.
+    /// The textbook algorithm, which processes one column at a time.
     fn plain(a: &mut [Vec<f64>], b: &mut [f64]) -> Vec<f64> {
         for j in 0..a.len() {
             let norm = a[j][j..].iter().map(|v| v * v).sum::<f64>().sqrt();
@@ -243,7 +243,7 @@ mod tests {
 
     #[test]
     fn a_ridge_shrinks_by_its_formula_and_determines_an_underdetermined_system() {
-        // One unknown: x = Σab / (Σa² + ridge).
+        // With one unknown, x = Σab / (Σa² + ridge).
         let (x, _) = solved(&tensor(&[1., 2.], &[2, 1]), &tensor(&[3., 4.], &[2]), None, 5.0);
         close(&x, &[11. / 10.]);
         let twice = tensor(&[1., 1., 2., 2.], &[2, 2]);

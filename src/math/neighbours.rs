@@ -1,4 +1,4 @@
-//! Exact nearest neighbours: candidates by matrix products in f32, re-ranked by distances in f64.
+//! Exact nearest neighbors: candidates are found by matrix products in f32, then ranked by distances in f64.
 
 use crate::backend;
 use crate::tensor::{numbers, wide};
@@ -7,28 +7,28 @@ use candle_core::{DType, Device, Tensor};
 use rayon::prelude::*;
 use std::str::FromStr;
 
-/// Number of distances computed per block.
+/// Number of distances computed per block of queries.
 const BLOCK: usize = 1 << 23;
-/// Extra candidates beyond `k`, since f32 may misorder near ties.
+/// Number of candidates beyond `k`, needed because f32 may misorder nearly equal distances.
 const BESIDE: usize = 8;
 
-/// Distance between two points `a` and `b`.
+/// A measure of the distance between two points `a` and `b`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Metric {
-    /// `‖a − b‖`.
+    /// The Euclidean distance `‖a − b‖`.
     Euclidean,
-    /// `1 − a·b / (‖a‖ ‖b‖)`.
+    /// The cosine distance `1 − a·b / (‖a‖ ‖b‖)`.
     Cosine,
 }
 
-/// The nearest points of each query, nearest first.
+/// The nearest neighbors of each query point, nearest first.
 #[derive(Clone, Debug, Default)]
 pub struct Neighbours {
-    /// Number of neighbours of each query.
+    /// Number of neighbors of each query.
     pub k: usize,
-    /// Indices of the neighbours, `k` for each query.
+    /// Indices of the neighbors, `k` for each query.
     pub index: Vec<u32>,
-    /// Distances to the neighbours, in the same order.
+    /// Distances to the neighbors, in the order of `index`.
     pub distance: Vec<f64>,
 }
 
@@ -44,11 +44,11 @@ impl FromStr for Metric {
     }
 }
 
-/// The `k` of `points` `(N, D)` nearest to each of `queries` `(Q, D)`; ties are broken by the lower index. With `other`, the
-/// queries are the points themselves and a point is not its own neighbour. `tick` is called with the index of the first query
-/// of each block.
+/// Finds the `k` of `points` `(N, D)` that are nearest to each of `queries` `(Q, D)`; ties are broken by the lower index. With
+/// `other`, the queries are the points themselves, and a point is not its own neighbor. `tick` is called with the index of the
+/// first query of each block.
 ///
-/// Errors: different dimensions, fewer points than `k`, an error from `tick`.
+/// Errors if the dimensions differ, if there are fewer than `k` candidate points, or if `tick` returns an error.
 pub fn neighbours(
     queries: &Tensor,
     points: &Tensor,
@@ -75,7 +75,7 @@ pub fn neighbours(
     Ok(found)
 }
 
-/// Both sets of points, in f64 for distances and in f32 for matrix products.
+/// Queries and points, in f64 for distances and in f32 for matrix products.
 struct Near {
     metric: Metric,
     width: usize,
@@ -83,7 +83,7 @@ struct Near {
     points: Vec<f64>,
     /// Queries in f32, centered (Euclidean) or normalized to length 1 (cosine), `(Q, D)`.
     left: Tensor,
-    /// Points likewise, transposed: `(D, N)`.
+    /// Points in f32, centered or normalized like the queries and transposed: `(D, N)`.
     right: Tensor,
     squares: Vec<f32>,
 }
@@ -115,7 +115,7 @@ impl Near {
         })
     }
 
-    /// The neighbours of `rows` consecutive queries.
+    /// The neighbors of `rows` consecutive queries from index `start` on.
     fn block(&self, start: usize, rows: usize, k: usize, other: bool) -> Result<Vec<Vec<(u32, f64)>>> {
         let products = self.left.narrow(0, start, rows)?.matmul(&self.right)?.flatten_all()?.to_vec1::<f32>()?;
         let n = self.squares.len();
@@ -149,14 +149,14 @@ impl Near {
     }
 }
 
-/// The `count` indices below `n`, other than `own`, with the smallest values, smallest first.
+/// The `count` indices below `n`, other than `own`, at which `value` is smallest, in ascending order of `value`.
 fn least(n: usize, own: usize, count: usize, value: impl Fn(usize) -> f32) -> Vec<u32> {
     let mut kept: Vec<(f32, u32)> = Vec::with_capacity(4 * count);
     let mut bound = f32::INFINITY;
     let by_value = |a: &(f32, u32), b: &(f32, u32)| a.0.total_cmp(&b.0).then(a.1.cmp(&b.1));
     for j in (0..n).filter(|&j| j != own) {
         let v = value(j);
-        // NaN compares as farthest.
+        // NaN counts as farthest.
         if v > bound {
             continue;
         }

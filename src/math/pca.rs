@@ -5,31 +5,33 @@ use crate::interrupt::pass;
 use anyhow::{Result, ensure};
 use candle_core::{DType, Device, Tensor};
 
-/// Extra directions iterated along with those requested, for faster convergence.
+/// Number of directions iterated in addition to those requested, for faster convergence.
 const BESIDE: usize = 8;
 /// Maximum number of iterations.
 const ITERATIONS: usize = 1000;
-/// Tolerance: iteration stops when `1 − |cos|` of every direction with its predecessor is below this.
+/// Tolerance of convergence: iteration stops when `1 − |cos|` of the angle between every direction and its predecessor is below
+/// this.
 const SETTLED: f64 = 1e-12;
-/// Maximum shorter side for which the Gram matrix is formed (128 MiB). Above, each iteration multiplies by `A` and `Aᵀ`.
+/// Maximum length of the shorter side for which the Gram matrix is formed (128 MiB). For larger matrices, each iteration
+/// multiplies by `A` and `Aᵀ` instead.
 const GRAM_SIDE: usize = 4096;
 
 /// A truncated singular value decomposition, `A ≈ U diag(S) Vᵀ`.
 #[derive(Clone, Debug)]
 pub struct Components {
-    /// Left singular vectors `(m, q)`: columns of length 1.
+    /// Left singular vectors `(m, q)`, as columns of length 1.
     pub u: Tensor,
     /// Singular values `(q)`, in descending order.
     pub s: Tensor,
-    /// Right singular vectors `(n, q)`, columns of length 1: the principal directions.
+    /// Right singular vectors `(n, q)`, as columns of length 1: the principal directions.
     pub v: Tensor,
 }
 
 /// The `q` largest singular values of `a` `(m, n)` and their singular vectors; `center` subtracts each column's mean first.
-/// Corresponds to PyTorch's `pca_lowrank`, which starts from random vectors and stops after two iterations; this one starts
-/// from fixed vectors and iterates to convergence.
+/// PyTorch's `pca_lowrank` starts from random vectors and stops after two iterations; this function starts from fixed vectors and
+/// iterates to convergence.
 ///
-/// Errors: not a matrix, `q` outside 1 to `min(m, n)`.
+/// Errors if `a` is not a matrix or `q` is outside 1 to `min(m, n)`.
 pub fn pca_lowrank(a: &Tensor, q: usize, center: bool) -> Result<Components> {
     ensure!(a.rank() == 2, "principal components need a matrix (m, n), got {:?}", a.dims());
     let (m, n) = a.dims2()?;
@@ -50,17 +52,18 @@ pub fn pca_lowrank(a: &Tensor, q: usize, center: bool) -> Result<Components> {
     Ok(Components { u: back(u)?, s: back(s)?, v: back(v)? })
 }
 
-/// The eigenvectors `(n, q)` of the largest eigenvalues of a symmetric positive semidefinite matrix `(n, n)`.
+/// The eigenvectors `(n, q)` of the `q` largest eigenvalues of a symmetric positive semidefinite matrix `(n, n)`, in descending
+/// order.
 pub fn leading(gram: &Tensor, q: usize) -> Result<Tensor> {
     subspace(gram.dims()[0], q, |basis| Ok(gram.matmul(basis)?))
 }
 
-/// [`leading`] of the product `back · there`, without forming it.
+/// Like [`leading`], for the matrix product `back · there`, which is not formed.
 fn leading_of(there: &Tensor, back: &Tensor, q: usize) -> Result<Tensor> {
     subspace(back.dims()[0], q, |basis| matmul(back, &matmul(there, basis)?))
 }
 
-/// Subspace iteration: the leading eigenvectors `(n, q)` of the matrix that `product` multiplies by.
+/// Finds the leading eigenvectors `(n, q)` of the matrix that `product` multiplies by, by subspace iteration.
 fn subspace(n: usize, q: usize, product: impl Fn(&Tensor) -> Result<Tensor>) -> Result<Tensor> {
     let p = (q + BESIDE).min(n);
     // A fixed, patternless start: fractional parts of multiples of the golden ratio.
@@ -81,7 +84,7 @@ fn subspace(n: usize, q: usize, product: impl Fn(&Tensor) -> Result<Tensor>) -> 
     Ok(basis.narrow(1, 0, q)?.contiguous()?)
 }
 
-/// Gram-Schmidt orthonormalization, applied twice; a linearly dependent column becomes zero.
+/// Orthonormalizes the columns of `x` by two passes of Gram-Schmidt; a linearly dependent column becomes zero.
 fn orthonormal(x: &Tensor) -> Result<Tensor> {
     let mut columns = x.t()?.to_vec2::<f64>()?;
     for j in 0..columns.len() {
@@ -104,7 +107,7 @@ fn length(x: &[f64]) -> f64 {
     x.iter().map(|v| v * v).sum::<f64>().sqrt()
 }
 
-/// The eigenvectors of a small symmetric matrix as columns, largest eigenvalue first (Jacobi 1846).
+/// The eigenvectors of a small symmetric matrix as columns, in descending order of eigenvalues (Jacobi 1846).
 fn rotation(x: &Tensor) -> Result<Tensor> {
     let mut a = x.to_vec2::<f64>()?;
     let n = a.len();
@@ -125,7 +128,7 @@ fn rotation(x: &Tensor) -> Result<Tensor> {
     Ok(Tensor::new(rows, x.device())?)
 }
 
-/// Jacobi rotation in the plane of `p` and `q` that makes `a[p][q]` zero.
+/// Applies the Jacobi rotation in the plane of axes `p` and `q` that makes `a[p][q]` zero.
 fn rotate(a: &mut [Vec<f64>], v: &mut [Vec<f64>], p: usize, q: usize) {
     let theta = (a[q][q] - a[p][p]) / (2.0 * a[p][q]);
     let t = 1.0f64.copysign(theta) / (theta.abs() + (theta * theta + 1.0).sqrt());
@@ -167,7 +170,7 @@ mod tests {
 
     #[test]
     fn the_first_direction_of_a_matrix_of_known_spectrum_is_found() {
-        // A = Σ σ uᵢ vᵢᵀ with unit vectors along the axes: the directions are the axes.
+        // A = Σ σᵢ uᵢ vᵢᵀ with unit vectors along the axes, so the principal directions are the axes.
         let mut values = vec![0.0; 60 * 40];
         (0..40).for_each(|i| values[((i * 7) % 60) * 40 + i] = 40.0 - i as f64);
         let a = Tensor::from_vec(values, (60, 40), &Device::Cpu).expect("it fits");

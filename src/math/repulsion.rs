@@ -1,33 +1,36 @@
-//! The repulsive forces of t-SNE: sums over all pairs, exact for few points, interpolated on a grid for many.
+//! The repulsive forces of t-SNE: sums over all pairs of points, computed exactly for few points and interpolated on a grid for
+//! many.
 //!
-//! `Z = Σ_{i≠j} q_ij` and `F_i = Σ_j q_ij² (y_i − y_j)` with `q = 1 / (1 + d²)`.
+//! The sums are `Z = Σ_{i≠j} q_ij` and `F_i = Σ_j q_ij² (y_i − y_j)` with `q = 1 / (1 + d²)`.
 
 use super::fourier::{Fourier, Lines};
 use rayon::prelude::*;
 
-/// Up to this many points, all pairs are summed.
+/// Maximum number of points for which all pairs are summed exactly.
 const FEW: usize = 1500;
 /// Grid nodes per interval, for interpolation by polynomials of degree 2.
 const NODES: usize = 3;
-/// Minimum number of intervals along a side.
+/// Minimum number of grid intervals along a side.
 const INTERVALS: f64 = 50.0;
 
 /// A point in the plane, `[x, y]`.
 pub type Point = [f64; 2];
 
-/// Computes the repulsive forces; the transforms of the kernels are cached between calls.
+/// Computes the repulsive forces of t-SNE. The Fourier transforms of the kernels are cached between calls.
 #[derive(Clone, Debug, Default)]
 pub struct Repulsion {
     kernels: Option<Kernels>,
 }
 
 impl Repulsion {
-    /// `Z`, and `F_i` for each of the points.
+    /// The normalization `Z = Σ_{i≠j} q_ij`, and the force `F_i = Σ_j q_ij² (y_i − y_j)` on each of the points `y`, with `q = 1 /
+    /// (1 + d²)`.
     pub fn of(&mut self, y: &[Point]) -> (f64, Vec<Point>) {
         if y.len() <= FEW { exact(y) } else { self.on_grid(y) }
     }
 
-    /// Interpolates on a grid, where convolutions are products of Fourier transforms (Linderman et al. 2019, arXiv:1712.09005).
+    /// Computes `Z` and `F_i` by interpolation on a grid, where convolutions are products of Fourier transforms (Linderman et al.
+    /// 2019, arXiv:1712.09005).
     ///
     /// The force uses the kernel `d / (1 + d²)²` along each axis, so one forward transform of the points' weights and one inverse
     /// transform give both components; Z is a sum over the squared transform.
@@ -45,7 +48,7 @@ impl Repulsion {
     }
 }
 
-/// `Z` and `F_i` by summing over all pairs.
+/// The normalization `Z` and the force `F_i` on each point as in [`Repulsion::of`], summed exactly over all pairs.
 pub fn exact(y: &[Point]) -> (f64, Vec<Point>) {
     let one = |a: &Point| {
         let (mut z, mut f) = (0.0, [0.0; 2]);
@@ -61,7 +64,7 @@ pub fn exact(y: &[Point]) -> (f64, Vec<Point>) {
     (sums.iter().map(|s| s.0).sum(), sums.into_iter().map(|s| s.1).collect())
 }
 
-/// Equidistant nodes that cover all points.
+/// A square grid of equidistant nodes that covers all points.
 struct Grid {
     low: Point,
     /// Distance between adjacent nodes.
@@ -71,8 +74,8 @@ struct Grid {
 }
 
 impl Grid {
-    /// Chooses intervals of length 1, or shorter ones if the points lie close together; widths are rounded so that cached kernels
-    /// can be reused.
+    /// Chooses a grid around the points. Its intervals have length 1 or less if the points lie close together; their widths are
+    /// rounded so that cached kernels can be reused.
     fn around(y: &[Point]) -> Self {
         let bound = |k: usize, f: fn(f64, f64) -> f64, from: f64| y.iter().map(|p| p[k]).fold(from, f);
         let low = [0, 1].map(|k| bound(k, f64::min, f64::INFINITY));
@@ -83,24 +86,24 @@ impl Grid {
         Self { low, step: width / NODES as f64, side: NODES * ((span / width).floor() as usize + 1) }
     }
 
-    /// The first node used to interpolate at coordinate `k` of a point, and the three weights.
+    /// The index of the first node used to interpolate at coordinate `k` of a point, and the weights of three consecutive nodes.
     fn weights(&self, p: &Point, k: usize) -> (usize, [f64; NODES]) {
         let place = (p[k] - self.low[k]) / (self.step * NODES as f64);
         let interval = (place as usize).min(self.side / NODES - 1);
-        // In units of the node distance: the middle node is at 0, the others at -1 and 1.
+        // `t` is in units of the node distance: the middle node is at 0, the others are at -1 and 1.
         let t = (place - interval as f64 - 0.5) * NODES as f64;
         (interval * NODES, [0.5 * t * (t - 1.0), 1.0 - t * t, 0.5 * t * (t + 1.0)])
     }
 }
 
-/// Fourier transforms of `1 / (1 + d²)` and `d / (1 + d²)²`, for one grid.
+/// Fourier transforms of the kernels `1 / (1 + d²)` and `d / (1 + d²)²`, for one grid.
 #[derive(Clone, Debug)]
 struct Kernels {
     plan: Fourier,
     step: f64,
-    /// Transform of the first kernel, real and even: `[row][column]`.
+    /// Transform of the kernel `1 / (1 + d²)`, which is real and even: `[row][column]`.
     even: Vec<f32>,
-    /// Minus the imaginary part of the transform of the second kernel along columns; its transpose serves rows.
+    /// Negated imaginary part of the transform of the kernel `d / (1 + d²)²` along columns; its transpose serves for rows.
     odd: Vec<f32>,
 }
 
@@ -108,7 +111,7 @@ impl Kernels {
     fn new(plan: Fourier, step: f64) -> Self {
         let n = plan.length;
         let away = |i: usize| step * if i <= n / 2 { i as f64 } else { i as f64 - n as f64 };
-        // At half the period, left and right are equally far.
+        // At half the period, both directions are equally far, so the force is 0.
         let along = |i: usize| if 2 * i == n { 0.0 } else { away(i) };
         let q = |r: usize, c: usize| 1.0 / (1.0 + away(r).powi(2) + away(c).powi(2));
         let even = plane(&plan, |r, c| q(r, c) as f32).map(|(re, _)| re);
@@ -144,7 +147,8 @@ impl Kernels {
         (z, y.par_iter().map(at).collect())
     }
 
-    /// The transform of `side` x `side` numbers padded with zeros: rows 0 to n / 2; the others are their conjugates.
+    /// The Fourier transform of `side` x `side` numbers padded with zeros: rows 0 to n / 2, because the other rows are conjugates
+    /// of these.
     fn transformed(&self, w: &[f32], side: usize) -> Lines {
         let n = self.plan.length;
         let columns = self.plan.lines(side, n / 2 + 1, |first, count, block| {
@@ -159,8 +163,8 @@ impl Kernels {
         })
     }
 
-    /// `F_y` (real part) and `F_x` (imaginary part) at the nodes, one line per column: the product with the combined
-    /// transform `Y − iX` of both kernels, inverted by swapping real and imaginary parts.
+    /// The forces `F_y` (real part) and `F_x` (imaginary part) at the nodes, one line per column: the product of `spread` and the
+    /// combined transform `Y − iX` of both kernels, inverted by swapping real and imaginary parts.
     fn back(&self, spread: &Lines, side: usize) -> Lines {
         let n = self.plan.length;
         let scale = 1.0 / (n * n) as f32;
@@ -189,7 +193,7 @@ fn conjugate((re, im): (f32, f32)) -> (f32, f32) {
     (re, -im)
 }
 
-/// The transform of an `n` x `n` array of real numbers, in row-major order.
+/// The Fourier transform of an `n` x `n` array of real numbers, in row-major order.
 fn plane(plan: &Fourier, value: impl Fn(usize, usize) -> f32 + Sync) -> impl Iterator<Item = (f32, f32)> {
     let n = plan.length;
     let columns = plan.lines(n, n, |first, count, block| {
@@ -201,7 +205,7 @@ fn plane(plan: &Fourier, value: impl Fn(usize, usize) -> f32 + Sync) -> impl Ite
     (0..n * n).map(move |i| rows.get(i / n, i % n))
 }
 
-/// The contribution of each point to itself as interpolated on the grid, about 1 per point, summed.
+/// The sum over all points of each point's contribution to itself in `Z`, as interpolated on the grid: about 1 per point.
 fn own(grid: &Grid, y: &[Point]) -> f64 {
     let q = |r: usize, c: usize| 1.0 / (1.0 + grid.step.powi(2) * (r * r + c * c) as f64);
     let table: [[f64; NODES]; NODES] = std::array::from_fn(|r| std::array::from_fn(|c| q(r, c)));
@@ -216,7 +220,7 @@ fn own(grid: &Grid, y: &[Point]) -> f64 {
     y.iter().map(of).sum()
 }
 
-/// The sum of all points' interpolation weights at each node.
+/// For each node, the sum of the interpolation weights of all points.
 fn weights(grid: &Grid, y: &[Point]) -> Vec<f32> {
     let mut w = vec![0f32; grid.side * grid.side];
     for p in y {

@@ -6,16 +6,16 @@ use crate::tensor::device;
 use anyhow::{Result, ensure};
 use candle_core::Tensor;
 
-/// Number of iterations; the paper finds ten sufficient.
+/// Number of k-means iterations; the SLIC paper finds ten sufficient.
 const ITERATIONS: usize = 10;
 /// Maximum number of segments.
 const SEGMENTS: usize = 4096;
 
-/// The pixels of a picture, as SLIC uses them.
+/// The pixels of a picture in the form used by SLIC.
 struct Field {
     height: usize,
     width: usize,
-    /// The color of each pixel, in CIELAB units (a distance of about 1 is just noticeable).
+    /// The color of each pixel in CIELAB units, where a distance of about 1 is just noticeable.
     colors: Vec<[f64; 3]>,
 }
 
@@ -27,13 +27,13 @@ struct Center {
     x: f64,
 }
 
-/// Divides a picture `(1, C, H, W)` in `[0, 1]` into about `count` connected segments: their labels `0, 1, …` from the
-/// top left, as a `(1, 1, H, W)` tensor.
+/// Divides a picture `(1, C, H, W)` in `[0, 1]` into about `count` connected segments. Returns their labels as a `(1, 1, H, W)`
+/// tensor, numbered `0, 1, …` from the top left.
 ///
-/// k-means over color (CIELAB if there are three channels) and position; `compactness` is the color distance that weighs
-/// as much as the width of a segment: SLIC (Achanta et al. 2012, doi:10.1109/TPAMI.2012.120).
+/// SLIC (Achanta et al. 2012, doi:10.1109/TPAMI.2012.120) runs k-means on color (CIELAB if there are three channels) and
+/// position. `compactness` is the color distance that has the same weight as the width of a segment.
 ///
-/// Errors: another shape, `count` outside 1 to 4,096, `compactness` not above 0.
+/// Errors if `picture` has another shape, if `count` is outside 1 to 4,096, or if `compactness` is not above 0.
 pub fn slic(picture: &Tensor, count: usize, compactness: f64) -> Result<Tensor> {
     ensure!(
         picture.rank() == 4 && picture.dims()[0] == 1 && picture.elem_count() > 0,
@@ -47,9 +47,10 @@ pub fn slic(picture: &Tensor, count: usize, compactness: f64) -> Result<Tensor> 
     labelled(labels, field.height, field.width)
 }
 
-/// Divides a picture of this size into about `count` equal rectangles: labels row by row, as a `(1, 1, H, W)` tensor.
+/// Divides a picture of the given size into about `count` equal rectangles. Returns their labels, numbered row by row, as a `(1,
+/// 1, H, W)` tensor.
 ///
-/// Errors: `count` outside 1 to 4,096, an empty picture.
+/// Errors if `count` is outside 1 to 4,096 or the picture is empty.
 pub fn grid(height: usize, width: usize, count: usize) -> Result<Tensor> {
     ensure!(
         (1..=SEGMENTS).contains(&count) && height * width > 0,
@@ -84,7 +85,7 @@ fn field<T: Real>(picture: &Tensor) -> Result<Field> {
     })
 }
 
-/// CIELAB of an sRGB color, for the D65 white point.
+/// Converts an sRGB color to CIELAB, for the D65 white point.
 fn lab(rgb: [f64; 3]) -> [f64; 3] {
     let [r, g, b] = rgb.map(|v| if v <= 0.04045 { v / 12.92 } else { ((v + 0.055) / 1.055).powf(2.4) });
     let f = |t: f64| if t > 0.008_856 { t.cbrt() } else { 7.787 * t + 16.0 / 116.0 };
@@ -95,7 +96,7 @@ fn lab(rgb: [f64; 3]) -> [f64; 3] {
 }
 
 impl Field {
-    /// The nearest center of each pixel, after ten iterations of k-means with a search radius of one segment width.
+    /// The index of the nearest center of each pixel, after ten iterations of k-means with a search radius of one segment width.
     fn clusters(&self, count: usize, compactness: f64) -> Vec<usize> {
         let step = ((self.height * self.width) as f64 / count as f64).sqrt().max(1.0);
         let mut centers = self.start(step);
@@ -120,7 +121,7 @@ impl Field {
         labels
     }
 
-    /// Initial centers: the middles of the cells of a regular grid.
+    /// The initial centers: the midpoints of the cells of a regular grid whose spacing is about `step` pixels.
     fn start(&self, step: f64) -> Vec<Center> {
         let number = |size: usize| (size as f64 / step).round().max(1.0) as usize;
         let (rows, columns) = (number(self.height), number(self.width));
@@ -132,7 +133,7 @@ impl Field {
         (0..rows * columns).map(center).collect()
     }
 
-    /// Mean color and position of each cluster; a cluster without pixels keeps its center.
+    /// The new centers: the mean color and position of each cluster. A cluster without pixels keeps its old center.
     fn means(&self, labels: &[usize], before: &[Center]) -> Vec<Center> {
         let mut sums = vec![(Center::default(), 0.0); before.len()];
         for (i, &label) in labels.iter().enumerate() {
@@ -148,8 +149,8 @@ impl Field {
         sums.iter().zip(before).map(mean).collect()
     }
 
-    /// Relabels each connected component, from the top left; a component smaller than a quarter of a segment is merged into
-    /// a neighbouring one.
+    /// Numbers the connected components of the clusters from the top left. A component smaller than a quarter of a segment is
+    /// merged into a neighboring component.
     fn connected(&self, clusters: &[usize], count: usize) -> Vec<usize> {
         const NONE: usize = usize::MAX;
         let least = clusters.len() / count / 4;
@@ -181,7 +182,7 @@ impl Field {
         labels
     }
 
-    /// The 4-neighbours of a pixel.
+    /// The indices of the up to four pixels adjacent to pixel `i`.
     fn around(&self, i: usize) -> impl Iterator<Item = usize> + use<> {
         let (y, x, w) = (i / self.width, i % self.width, self.width);
         let all = [(y > 0, i.wrapping_sub(w)), (x > 0, i.wrapping_sub(1)), (x + 1 < w, i + 1)];
@@ -190,7 +191,7 @@ impl Field {
     }
 }
 
-/// The coordinates within `step` of a center, clipped to the picture.
+/// The range of coordinates within `step` of a center, clipped to `0..size`.
 fn window(center: f64, step: f64, size: usize) -> std::ops::Range<usize> {
     let end = ((center + step).floor() as usize + 1).min(size);
     ((center - step).ceil().max(0.0) as usize).min(end)..end
@@ -205,7 +206,7 @@ mod tests {
         t.flatten_all().expect("flat").to_vec1::<f32>().expect("f32").into_iter().map(|v| v as usize).collect()
     }
 
-    /// Two colors with an irregular border.
+    /// A picture of two colors with an irregular border between them.
     fn halves(size: usize) -> (Tensor, Vec<bool>) {
         let left: Vec<bool> = (0..size * size).map(|i| i % size < size / 2 + (i / size) % 5).collect();
         let plane = |on: f32, off: f32| left.iter().map(move |&l| if l { on } else { off });

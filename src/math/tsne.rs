@@ -1,6 +1,6 @@
-//! t-SNE: a map in the plane in which near points stay near, found by gradient descent.
+//! t-SNE: an embedding in the plane that keeps nearby points close together, found by gradient descent.
 //!
-//! van der Maaten & Hinton 2008; schedule, learning rates and clipping follow openTSNE.
+//! The method is by van der Maaten & Hinton 2008; schedule, learning rates and clipping follow openTSNE.
 
 use super::affinity::Affinities;
 use super::repulsion::{Point, Repulsion, exact};
@@ -8,9 +8,9 @@ use anyhow::{Result, ensure};
 use rayon::prelude::*;
 use std::sync::Arc;
 
-/// Minimum gain.
+/// Amount added to a gain when it shrinks, so that it stays above 0.
 const LEAST_GAIN: f64 = 0.01;
-/// Maximum distance a point moves in one iteration.
+/// Maximum distance that a point moves in one iteration.
 const LONGEST: f64 = 5.0;
 
 /// An embedding and the state of its optimization.
@@ -18,15 +18,15 @@ const LONGEST: f64 = 5.0;
 pub struct Tsne {
     /// The affinities `p_ij`.
     pub affinities: Arc<Affinities>,
-    /// The positions of the points, centered on 0.
+    /// The positions of the points, whose mean is 0.
     pub y: Vec<Point>,
-    /// `KL(P‖Q) = Σ p log (p / q)` before the last iteration; NaN at first.
+    /// `KL(P‖Q) = Σ p log (p / q)` before the last iteration; NaN before the first one.
     pub kl: f64,
-    /// Number of iterations so far.
+    /// Number of iterations run so far.
     pub iterations: usize,
-    /// The last step of each point.
+    /// The displacement of each point in the last iteration.
     pub update: Vec<Point>,
-    /// The gains of each point's coordinates.
+    /// The gain of each coordinate of each point, a factor on the learning rate.
     pub gains: Vec<Point>,
 }
 
@@ -35,27 +35,28 @@ pub struct Tsne {
 pub struct Descent {
     /// Number of iterations.
     pub iterations: usize,
-    /// Factor on the attractive forces (early exaggeration): 12 at first, then 1.
+    /// Factor on the attractive forces (early exaggeration), usually 12 at first, then 1.
     pub exaggeration: f64,
     /// Learning rate [default: the number of points divided by the exaggeration].
     pub rate: Option<f64>,
-    /// Momentum: the fraction of the last step that is added to the next.
+    /// Momentum: the fraction of the last displacement that is added to the next.
     pub momentum: f64,
 }
 
-/// The KL divergence, and its gradient for the position of each point.
+/// The KL divergence of an embedding, and its gradient with respect to the position of each point.
 #[derive(Clone, Debug)]
 pub struct Slope {
-    /// `Σ p log (p / q)`.
+    /// The KL divergence `Σ p log (p / q)`.
     pub kl: f64,
-    /// `Σ_j (e p_ij − q_ij) (y_i − y_j) / (1 + d²)`, a quarter of the derivative.
+    /// The gradient `Σ_j (e p_ij − q_ij) (y_i − y_j) / (1 + d²)` of each point, with exaggeration `e`: a quarter of the
+    /// derivative.
     pub gradient: Vec<Point>,
 }
 
 impl Tsne {
-    /// Starts from positions `y`, one for each point.
+    /// An embedding that starts from the positions `y`, one for each point.
     ///
-    /// Errors: another number of positions than points, or positions that are not finite.
+    /// Errors if the number of positions differs from the number of points, or if a position is not finite.
     pub fn new(affinities: Arc<Affinities>, y: Vec<Point>) -> Result<Self> {
         let n = affinities.count();
         ensure!(y.len() == n, "got {} initial positions for {n} points", y.len());
@@ -65,7 +66,7 @@ impl Tsne {
 
     /// Runs `how.iterations` iterations; `tick` is called before each.
     ///
-    /// Errors: an error from `tick`, or positions that are no longer finite.
+    /// Errors if `tick` returns an error, or if positions are no longer finite.
     pub fn descend(&mut self, how: Descent, tick: &dyn Fn(usize) -> Result<()>) -> Result<()> {
         let rate = how.rate.unwrap_or(self.y.len() as f64 / how.exaggeration);
         let mut repulsion = Repulsion::default();
@@ -86,7 +87,8 @@ impl Tsne {
         Ok(())
     }
 
-    /// One step with momentum and a gain per coordinate, which changes with the agreement of signs (Jacobs 1988).
+    /// Moves the points by one step with momentum and with a gain per coordinate. A gain shrinks if the last displacement and the
+    /// gradient have the same sign, and grows otherwise (Jacobs 1988).
     fn go(&mut self, gradient: &[Point], rate: f64, momentum: f64) {
         let points = self.y.iter_mut().zip(&mut self.update).zip(self.gains.iter_mut().zip(gradient));
         for ((y, update), (gains, gradient)) in points {
@@ -107,18 +109,18 @@ impl Tsne {
         self.y.iter_mut().for_each(|p| *p = [p[0] - mean[0], p[1] - mean[1]]);
     }
 
-    /// The divergence and its gradient at the current positions, summed over all pairs.
+    /// The KL divergence and its gradient at the current positions, summed exactly over all pairs.
     pub fn exact_slope(&self) -> Slope {
         slope(&self.affinities, &self.y, 1.0, exact(&self.y), true)
     }
 }
 
-/// The sign, with 0 for 0 (unlike `f64::signum`).
+/// The sign of `v`: -1, 0 or 1 (unlike `f64::signum`, which is 1 for 0).
 fn sign(v: f64) -> i8 {
     i8::from(v > 0.0) - i8::from(v < 0.0)
 }
 
-/// The gradient from the repulsive sums over all pairs; the divergence only if `told`.
+/// The gradient, computed from the repulsive sums `z` and `push` over all pairs; the divergence is computed only if `told`.
 fn slope(p: &Affinities, y: &[Point], exaggeration: f64, (z, push): (f64, Vec<Point>), told: bool) -> Slope {
     let of = |(i, push): (usize, &Point)| {
         let (a, mut pull, mut kl) = (y[i], [0.0; 2], 0.0);
@@ -143,7 +145,7 @@ mod tests {
     use crate::math::neighbours::{Metric, neighbours};
     use candle_core::{Device, Tensor};
 
-    /// Three blobs of points in four dimensions.
+    /// An embedding of three clusters of points in four dimensions.
     fn heaps(each: usize) -> Tsne {
         let value = |i: usize, d: usize| {
             ((i * i * 4 + d * 7 + d) as f64 * 0.754_877_666).fract() + 8.0 * f64::from(u8::from(i % 3 == d))

@@ -1,4 +1,5 @@
-//! The memory budget: what the machine, the control groups and the process's own limits leave, and what the user allows.
+//! The memory budget: the smaller of the user's limit and what the machine, the control groups and the limits of the process
+//! allow.
 
 use super::count::held;
 use super::group::{Group, own};
@@ -7,20 +8,20 @@ use std::str::FromStr;
 use std::sync::LazyLock;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
-/// The budget if the system reports nothing.
+/// The budget in bytes if the system does not report how much memory is available.
 const UNKNOWN: usize = 8 << 30;
-/// Minimum budget, on a machine that has this much.
+/// Minimum budget in bytes on a machine with at least this much available memory.
 const LEAST: usize = 512 << 20;
-/// Address space and data reserved for threads and the allocator.
+/// Bytes of address space and data reserved for threads and the allocator.
 const BESIDE: usize = 64 << 20;
 
-/// Bytes the user allows.
+/// Bytes that the user allows the program to hold.
 static ALLOWED: AtomicUsize = AtomicUsize::new(usize::MAX);
-/// Bytes the program may hold according to the system when first queried.
+/// Bytes that the program may hold according to the system, determined at the first query.
 static BUDGET: LazyLock<usize> = LazyLock::new(system);
 static GROUPS: LazyLock<Vec<Group>> = LazyLock::new(own);
 
-/// A number of bytes as given on the command line: `4G`, `512M`, `1.5GiB`; at least 64 MiB.
+/// A number of bytes, parsed from a command-line argument such as `4G`, `512M` or `1.5GiB`; at least 64 MiB.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct MemorySize(pub usize);
 
@@ -45,18 +46,18 @@ impl FromStr for MemorySize {
     }
 }
 
-/// Limits the memory the program may hold from now on.
+/// Limits the memory that the program may hold from now on.
 pub fn limit_to(size: MemorySize) {
     ALLOWED.store(size.0, Ordering::Relaxed);
 }
 
-/// Bytes the program may hold: the user's limit, but at most half of what the machine had available when first queried and
-/// three quarters of what the process's limits left then.
+/// Bytes that the program may hold: the user's limit, but at most half of the memory that the machine had available at the first
+/// query, and at most what the program held then plus three quarters of what the limits of the process left.
 pub fn budget() -> usize {
     ALLOWED.load(Ordering::Relaxed).min(*BUDGET)
 }
 
-/// Bytes the system can still provide; `None` if it does not report this.
+/// Bytes of memory that the system can still provide; `None` if the system does not report it.
 pub fn available() -> Option<usize> {
     [machine(), process()].into_iter().flatten().min()
 }
@@ -67,18 +68,18 @@ fn system() -> usize {
     shared.min(own)
 }
 
-/// Bytes left on the machine and in the control groups of the process.
+/// Bytes still available on the machine and in the control groups of the process; `None` if neither is reported.
 fn machine() -> Option<usize> {
     let machine = kilobytes(&std::fs::read_to_string("/proc/meminfo").unwrap_or_default(), "MemAvailable:");
     GROUPS.iter().filter_map(Group::left).chain(machine).min()
 }
 
-/// Bytes left by the limits of the process (`ulimit -v`, `ulimit -d`).
+/// Bytes that the process may still allocate under its own limits (`ulimit -v`, `ulimit -d`); `None` if unlimited.
 fn process() -> Option<usize> {
     [left_of_address_space(), left_of_data()].into_iter().flatten().min()
 }
 
-/// Bytes of address space the process may still map (`ulimit -v`); `None` if unlimited.
+/// Bytes of address space that the process may still map (`ulimit -v`); `None` if unlimited.
 pub fn left_of_address_space() -> Option<usize> {
     #[cfg(unix)]
     return left_of(rustix::process::Resource::As, "VmSize:");
@@ -101,7 +102,7 @@ fn left_of(resource: rustix::process::Resource, used: &str) -> Option<usize> {
     Some(limit.saturating_sub(used).saturating_sub(BESIDE))
 }
 
-/// Bytes from a line such as `MemAvailable:   22334455 kB`.
+/// Parses the line with the given name, such as `MemAvailable:   22334455 kB`, and returns its value in bytes.
 fn kilobytes(text: &str, name: &str) -> Option<usize> {
     let line = text.lines().find_map(|l| l.strip_prefix(name))?;
     Some(line.split_whitespace().next()?.parse::<usize>().ok()? << 10)

@@ -1,19 +1,19 @@
-//! A counting allocator: bytes held by the whole program, small blocks held by each thread.
+//! A counting allocator: it counts the bytes held by the whole program, and the small blocks held by each thread.
 
 use std::alloc::{GlobalAlloc, Layout, System};
 use std::cell::Cell;
 use std::sync::OnceLock;
 use std::sync::atomic::{AtomicBool, AtomicIsize, Ordering};
 
-/// Bytes a thread counts before it updates the total, which is off by at most this much per thread.
+/// Number of bytes that a thread counts before it updates the total; the total is off by at most this much per thread.
 const UNTOLD: isize = 32 << 10;
-/// Blocks up to this many bytes are small: the boxes of script values.
+/// Maximum size of a small block in bytes; boxed script values are this small.
 const SMALL: usize = 128;
 
 static HELD: AtomicIsize = AtomicIsize::new(0);
 static EXHAUSTED: OnceLock<fn()> = OnceLock::new();
 
-/// The counts of one thread.
+/// The allocation counts of one thread.
 struct Here {
     untold: Cell<isize>,
     small: Cell<isize>,
@@ -24,12 +24,12 @@ thread_local! {
     static HERE: Here = const { Here { untold: Cell::new(0), small: Cell::new(0), requests: Cell::new(0) } };
 }
 
-/// Bytes the program holds now.
+/// Bytes that the program holds now.
 pub fn held() -> usize {
     HELD.load(Ordering::Relaxed).max(0) as usize
 }
 
-/// Number of blocks of up to 128 bytes that this thread has allocated, less those it has freed.
+/// Number of blocks of up to 128 bytes that this thread has allocated, minus the number of such blocks that it has freed.
 pub fn small_blocks_here() -> isize {
     HERE.with(|here| here.small.get())
 }
@@ -39,8 +39,8 @@ pub fn requests_here() -> u64 {
     HERE.with(|here| here.requests.get())
 }
 
-/// Sets a function to call when the system is out of memory, before the program exits with an error; the app restores the
-/// terminal. Only the first call has an effect; `f` must not allocate.
+/// Sets a function to call when the system is out of memory, before the program exits with an error. The app uses it to restore
+/// the terminal. Only the first call has an effect; `f` must not allocate.
 pub fn on_exhaustion(f: fn()) {
     // Later calls are ignored.
     let _ = EXHAUSTED.set(f);
@@ -77,7 +77,7 @@ impl Here {
     }
 }
 
-/// Returns the block, or ends the program if it is null.
+/// Returns `block`, or ends the program if it is null.
 fn checked(block: *mut u8, size: usize) -> *mut u8 {
     if block.is_null() {
         exhausted(size);
@@ -85,14 +85,14 @@ fn checked(block: *mut u8, size: usize) -> *mut u8 {
     block
 }
 
-/// Ends the program: an allocator must not unwind.
+/// Ends the program with an error message, because an allocator must not unwind.
 #[cold]
 #[cfg(unix)]
 fn exhausted(size: usize) {
     if let Some(f) = EXHAUSTED.get() {
         f();
     }
-    // One line in a single write, by the first thread that gets here.
+    // Only the first thread to get here prints the line, in a single write.
     static TOLD: AtomicBool = AtomicBool::new(false);
     if !TOLD.swap(true, Ordering::SeqCst) {
         let mut line = Line { bytes: [0; 256], length: 0 };
@@ -102,11 +102,11 @@ fn exhausted(size: usize) {
         // SAFETY: the bytes outlive the call.
         unsafe { libc::write(2, line.bytes.as_ptr().cast(), line.length) };
     }
-    // SAFETY: nothing of this process is used afterwards.
+    // SAFETY: no code of this process runs afterwards.
     unsafe { libc::_exit(1) }
 }
 
-/// A short text built without allocating.
+/// A line of at most 256 bytes that is built without allocating.
 #[cfg(unix)]
 struct Line {
     bytes: [u8; 256],

@@ -1,4 +1,4 @@
-//! Memory left in the control groups (cgroup v1 or v2) of this process and their ancestors.
+//! Available memory in the control groups (cgroup v1 or v2) of this process and in their ancestors.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -11,7 +11,7 @@ pub struct Group {
 }
 
 impl Group {
-    /// Bytes left in the group; `None` if it has no limit. Inactive page cache counts as free.
+    /// Bytes still available in the group, with inactive page cache counted as free; `None` if the group has no limit.
     pub fn left(&self) -> Option<usize> {
         let [limit, used, cache] = match self.unified {
             true => ["memory.max", "memory.current", "inactive_file"],
@@ -32,7 +32,7 @@ pub fn own() -> Vec<Group> {
     groups(&read("/proc/self/cgroup"), &read("/proc/self/mountinfo"))
 }
 
-/// Parses the texts of `/proc/self/cgroup` and `/proc/self/mountinfo`.
+/// Parses the contents of `/proc/self/cgroup` and `/proc/self/mountinfo`.
 fn groups(cgroup: &str, mounts: &str) -> Vec<Group> {
     let mut all = vec![];
     for line in cgroup.lines() {
@@ -47,14 +47,15 @@ fn groups(cgroup: &str, mounts: &str) -> Vec<Group> {
     all
 }
 
-/// Where a hierarchy is mounted, and which of its groups is mounted there.
+/// The mount point of a control group hierarchy, and the group that is mounted there.
 struct Mount<'a> {
     root: &'a str,
     point: &'a str,
     unified: bool,
 }
 
-/// `36 35 0:30 / /sys/fs/cgroup rw,… - cgroup2 cgroup2 rw,…`
+/// Parses a line of `mountinfo`, such as `36 35 0:30 / /sys/fs/cgroup rw,… - cgroup2 cgroup2 rw,…`; `None` for other file
+/// systems.
 fn mount(line: &str) -> Option<Mount<'_>> {
     let (place, kind) = line.split_once(" - ")?;
     let mut place = place.split(' ').skip(3);
@@ -69,8 +70,8 @@ fn mount(line: &str) -> Option<Mount<'_>> {
 }
 
 impl Mount<'_> {
-    /// The group of this path and its ancestors up to the mount point; only the mount point inside a container that sees the
-    /// host's path.
+    /// The group at `path` and its ancestors up to the mount point. In a container that sees the host's path, only the mount
+    /// point.
     fn around(&self, path: &str) -> Vec<Group> {
         let inner = match self.root {
             "/" => Some(path),

@@ -1,7 +1,7 @@
-//! How much memory the program holds, how much it may hold, and the check before large allocations.
+//! Memory accounting: the memory that the program holds, the budget that it may hold, and the check before large allocations.
 //!
-//! The program installs [`Counting`] with `#[global_allocator]`. Without it nothing is counted, and only the system's own
-//! limits apply.
+//! The program installs [`Counting`] with `#[global_allocator]`. Without this allocator nothing is counted, and only the limits
+//! of the system apply.
 
 mod count;
 mod group;
@@ -12,12 +12,13 @@ pub use count::{Counting, held, on_exhaustion, requests_here, small_blocks_here}
 
 use anyhow::{Result, ensure};
 
-/// Requests of at least this many bytes are checked against what the system has left, which takes some microseconds.
+/// Requests of at least this many bytes are compared with the memory that the system has available, which takes some
+/// microseconds.
 const LOOKED_AT: usize = 16 << 20;
 
-/// Checks that `bytes` more may be allocated.
+/// Checks that another `bytes` bytes may be allocated.
 ///
-/// Errors name what the memory is for (`what`) and the limit.
+/// Errors if they exceed the budget or the available memory; the message names the purpose (`what`) and the limit.
 pub fn reserve(bytes: usize, what: impl Fn() -> String) -> Result<()> {
     let (held, budget) = (held(), budget());
     ensure!(
@@ -39,14 +40,15 @@ pub fn reserve(bytes: usize, what: impl Fn() -> String) -> Result<()> {
     Ok(())
 }
 
-/// [`reserve`] for a tensor of this shape; a size of 0 counts as 1, because strides are products of the sizes.
+/// Like [`reserve`], for a tensor with the given shape and bytes per element. A size of 0 counts as 1, because strides are
+/// products of the sizes.
 pub fn reserve_tensor(shape: &[usize], bytes_each: usize) -> Result<()> {
     let bytes = shape.iter().try_fold(bytes_each, |product, &n| product.checked_mul(n.max(1)));
     let sizes = || shape.iter().map(usize::to_string).collect::<Vec<_>>().join("x");
     reserve(bytes.unwrap_or(usize::MAX), || format!("a tensor of shape {}", sizes()))
 }
 
-/// A number of bytes as text: `1.5 GiB`, `12 MiB`.
+/// Formats a number of bytes: `1.5 GiB`, `12 MiB`.
 pub fn text(bytes: usize) -> String {
     match bytes {
         b if b >= 1 << 60 => "more than any machine has".into(),

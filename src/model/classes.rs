@@ -1,4 +1,4 @@
-//! Class names: finds the class a name refers to, and matches the classes of a data set with a network's.
+//! Class names: finds the class that a name refers to, and matches the classes of a data set with those of a network.
 
 use super::Card;
 use crate::data::{Dataset, notes};
@@ -8,28 +8,28 @@ use anyhow::{Context, Result, anyhow, bail, ensure};
 use std::collections::{BTreeSet, HashMap};
 use std::fmt;
 
-/// Maximum number of names listed in an error.
+/// Maximum number of names listed in an error message.
 const LISTED: usize = 4;
 
 /// Maps the classes of a data set to the classes of a network.
 #[derive(Clone, Debug, PartialEq)]
 pub struct ClassMap {
-    /// Network class by data set class; `None` if no picture has that label.
+    /// The network's class for each class of the data set; `None` if no picture has that label.
     classes: Vec<Option<usize>>,
-    /// How they were matched.
+    /// How the classes were matched.
     pub by: MatchedBy,
 }
 
-/// How the classes of a data set were matched with a network's.
+/// How the classes of a data set were matched with those of a network.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum MatchedBy {
-    /// By name, ignoring case, spaces, hyphens and underscores, or by a synonym.
+    /// Matched by name, ignoring case, spaces, hyphens and underscores, or by a synonym.
     Name,
-    /// By WordNet id: `n02111889`.
+    /// Matched by WordNet id, such as `n02111889`.
     WordNetId,
-    /// Some by name, others by WordNet id.
+    /// Some classes matched by name, others by WordNet id.
     NameAndId,
-    /// By class index.
+    /// Matched by class index.
     Number,
 }
 
@@ -45,14 +45,15 @@ impl fmt::Display for MatchedBy {
 }
 
 impl ClassMap {
-    /// Like [`matched`](Self::matched), and queues a note that says how they were matched.
+    /// Like [`matched`](Self::matched), and queues a note for the user that says how the classes were matched.
     pub fn between(data: &Dataset, card: &Card, count: usize) -> Result<Self> {
         let map = Self::matched(data, card, count)?;
         notes::add(format!("the classes of \"{}\" are matched with those of \"{}\" {}", data.name, card.name, map.by));
         Ok(map)
     }
 
-    /// Like [`between`](Self::between), with the network's number of classes; a network without classes is an error.
+    /// Like [`between`](Self::between), with the number of classes taken from the network. Errors also if the network is not a
+    /// classifier.
     pub fn of_classes(data: &Dataset, card: &Card, graph: &Graph) -> Result<Self> {
         graph.check_classes()?;
         Self::between(data, card, graph.classes())
@@ -60,9 +61,10 @@ impl ClassMap {
 
     /// Matches the classes of a data set with the `count` classes of a network.
     ///
-    /// Matches by name if both have names. Indices are used if the data set has no names, or if its order is fixed (CIFAR-10,
-    /// MNIST), at least half of the names match, and every matching name has the same index. Errors: no labels, an unknown or
-    /// ambiguous name, an index that is out of range, a folder's class names for a network without any.
+    /// Classes are matched by name if both have names. They are matched by index if the data set has no names, or if its order is
+    /// fixed (CIFAR-10, MNIST), at least half of the names match, and every matching name has the same index. Errors if the data
+    /// set has no labels, if a name is unknown or ambiguous, if an index is out of range, or if only the data set, a folder, has
+    /// class names.
     pub fn matched(data: &Dataset, card: &Card, count: usize) -> Result<Self> {
         ensure!(data.labelled, "\"{}\" has no labels; put its pictures into one folder per class", data.name);
         let used: BTreeSet<_> = (0..data.len()).map(|i| data.label(i)).collect();
@@ -72,9 +74,9 @@ impl ClassMap {
         }
     }
 
-    /// The network's class for a class of the data set.
+    /// The network's class for class `label` of the data set.
     ///
-    /// Errors if no picture has that label.
+    /// Errors if no picture of the data set has the label.
     pub fn class(&self, label: usize) -> Result<usize> {
         let class = self.classes.get(label).copied().flatten();
         class.ok_or_else(|| {
@@ -82,12 +84,12 @@ impl ClassMap {
         })
     }
 
-    /// The data set's classes that map to a class of the network.
+    /// The classes of the data set that map to class `class` of the network.
     pub fn labels(&self, class: usize) -> Vec<usize> {
         (0..self.classes.len()).filter(|&label| self.classes[label] == Some(class)).collect()
     }
 
-    /// The network's class of every picture.
+    /// The network's class for the label of every picture of the data set.
     pub fn all(&self, data: &Dataset) -> Result<Vec<usize>> {
         (0..data.len()).map(|i| self.class(data.label(i))).collect()
     }
@@ -97,7 +99,7 @@ impl ClassMap {
         Self { classes: classes.collect(), by }
     }
 
-    /// Matches by index; by name if the network's class names are numbers.
+    /// Matches classes by index, or by name if the network's class names are numbers.
     fn by_number(data: &Dataset, card: &Card, count: usize, used: &BTreeSet<usize>) -> Result<Self> {
         let named: HashMap<_, _> =
             card.labels.iter().enumerate().map(|(class, label)| (label.clone(), class)).collect();
@@ -134,7 +136,8 @@ impl ClassMap {
         let names: Vec<_> = used.iter().map(|&label| (label, data.classes[label].as_str())).collect();
         let written: BTreeSet<_> = names.iter().map(|(_, name)| *name).collect();
         let as_the_network = written.iter().all(|name| lookup.exactly(name).is_some());
-        // An ambiguous name is taken literally if the network's other classes of that name also occur, under their own labels.
+        // An ambiguous name is taken literally if the network's other classes of that name also occur in the data set, under
+        // their own labels.
         let told_apart = |class: usize, others: &[usize]| {
             let there = |other: &usize| *other == class || written.contains(&card.labels[*other][..]);
             as_the_network && (card.synonyms.is_empty() || others.iter().all(there))
@@ -179,8 +182,8 @@ impl ClassMap {
 }
 
 impl Card {
-    /// The card of a network that is trained from random weights on the `count` classes of a data set: with the class names of a
-    /// folder, in alphabetical order, unless they match the network's own.
+    /// The card of a network that is trained from random weights on a data set with `count` classes. The class names of a folder,
+    /// in alphabetical order, replace the card's labels unless they match these.
     pub fn to_learn(self, data: &Dataset, count: usize) -> Self {
         let named = data.alphabetical && data.classes.len() <= count;
         if !named || ClassMap::matched(data, &self, count).is_ok() {
@@ -190,9 +193,9 @@ impl Card {
         Self { labels: labels.collect(), synonyms: [].into(), ..self }
     }
 
-    /// The index of the class with this index, name or synonym, among `count` classes.
+    /// The index of the class that `text` names by its index, name or synonym, among `count` classes.
     ///
-    /// Errors: an unknown or ambiguous name, an index out of range; the message suggests alternatives.
+    /// Errors if the name is unknown or ambiguous or the index is out of range; the message suggests alternatives.
     pub fn class(&self, text: &str, count: usize) -> Result<usize> {
         if let Ok(index) = text.parse::<usize>() {
             ensure!(
@@ -220,11 +223,11 @@ impl Card {
     }
 }
 
-/// A network's classes by name.
+/// A lookup table from names to the classes of a network.
 struct Lookup<'a> {
-    /// Exact labels; `None` if several classes share one.
+    /// The class with each exact label; `None` if several classes share the label.
     exact: HashMap<&'a str, Option<usize>>,
-    /// Labels, WordNet ids and synonyms by their [`key`].
+    /// The classes with each label, WordNet id or synonym, by its [`key`].
     names: HashMap<String, BTreeSet<usize>>,
 }
 
@@ -241,38 +244,38 @@ impl<'a> Lookup<'a> {
         Self { exact, names }
     }
 
-    /// The class with exactly this label.
+    /// The class whose label is exactly `name`; `None` if there is no such class or more than one.
     fn exactly(&self, name: &str) -> Option<usize> {
         self.exact.get(name).copied().flatten()
     }
 
-    /// The classes a name may refer to.
+    /// The classes that `name` may refer to.
     fn find(&self, name: &str) -> Vec<usize> {
         let classes = self.names.get(&key(wordnet_id(name).unwrap_or(name)));
         classes.map_or_else(|| self.exactly(name).into_iter().collect(), |classes| classes.iter().copied().collect())
     }
 }
 
-/// A name normalized for comparison: lowercase letters and digits only.
+/// Normalizes a name for comparison: lowercase letters and digits only.
 fn key(name: &str) -> String {
     name.chars().filter(|c| c.is_alphanumeric()).flat_map(char::to_lowercase).collect()
 }
 
-/// The ID `n02111889` from `n02111889` or `n02111889-Samoyed`.
+/// Extracts the WordNet id `n02111889` from `n02111889` or `n02111889-Samoyed`.
 fn wordnet_id(name: &str) -> Option<&str> {
     let (id, rest) = name.split_at_checked(9)?;
     let digits = id.strip_prefix('n')?.bytes().all(|b| b.is_ascii_digit());
     (digits && (rest.is_empty() || rest.starts_with(['-', '_', ' ']))).then_some(id)
 }
 
-/// The first names of a list, quoted.
+/// Lists the first few of `names`, quoted.
 fn some<'a>(names: impl ExactSizeIterator<Item = &'a String>) -> String {
     let more = if names.len() > LISTED { ", …" } else { "" };
     let names: Vec<_> = names.take(LISTED).map(|name| format!("\"{name}\"")).collect();
     names.join(", ") + more
 }
 
-/// The labels most similar to a name.
+/// The end of an error message that lists the labels most similar to a name.
 fn nearest(card: &Card, name: &str) -> String {
     let name = name.to_lowercase();
     let alike = |label: &str| words::alike(&label.to_lowercase(), &name);
@@ -288,7 +291,7 @@ fn ambiguous(data: &Dataset, card: &Card, name: &str, classes: &[usize]) -> Stri
     format!("the class \"{name}\" of \"{set}\" may be {} of \"{network}\"; {way}", choices(card, classes))
 }
 
-/// Classes that share a name, with their synonyms or labels.
+/// Lists classes that share a name, with their synonyms or labels.
 fn choices(card: &Card, classes: &[usize]) -> String {
     let one = |&class: &usize| match card.synonyms.get(class) {
         Some(names) if !names.is_empty() => format!("class {class} ({})", names.join(", ")),

@@ -1,4 +1,4 @@
-//! Accuracy: how many pictures of a data set a model classifies correctly.
+//! Accuracy: the number of pictures of a data set that a model classifies correctly.
 
 use super::{ClassMap, Model};
 use crate::data::Dataset;
@@ -8,30 +8,30 @@ use crate::tensor::numbers;
 use anyhow::Result;
 use candle_core::{DType, Tensor};
 
-/// Number of pictures classified correctly, and in total.
+/// Number of pictures classified correctly, and total number of pictures.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Accuracy {
-    /// Pictures whose label is predicted: it has the largest logit or, with independent scores, `p > 0.5`.
+    /// Number of pictures whose label is predicted: it has the largest logit or, for independent classes, `p > 0.5`.
     pub correct: usize,
-    /// Pictures whose scores are not finite; they count as wrong.
+    /// Number of pictures whose scores are not finite; they count as wrong.
     pub not_finite: usize,
-    /// Pictures evaluated.
+    /// Number of pictures evaluated.
     pub total: usize,
 }
 
 impl Accuracy {
-    /// Fraction classified correctly, in `[0, 1]`; 0 if there were no pictures.
+    /// Fraction of the pictures classified correctly, in `[0, 1]`; 0 if there were no pictures.
     pub fn accuracy(&self) -> f64 {
         self.correct as f64 / self.total.max(1) as f64
     }
 }
 
-/// Additional metrics for independent classes; for others both equal [`Accuracy::correct`].
+/// Additional metrics for models with independent classes; for other models both equal [`Accuracy::correct`].
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Matches {
-    /// Pictures whose label has the largest logit.
+    /// Number of pictures whose label has the largest logit.
     pub top_label: usize,
-    /// Pictures where the label is the only predicted class.
+    /// Number of pictures whose label is the only predicted class.
     pub exact: usize,
 }
 
@@ -53,8 +53,8 @@ impl Matches {
 /// Evaluates a model on every picture of a data set. Calls `on` with the counts before the first batch and after each batch;
 /// an error from `on` stops the evaluation.
 ///
-/// Classes are matched by [`ClassMap::between`]; errors in matching are returned before anything runs. If no picture has finite
-/// scores, that is an error at the end.
+/// Classes are matched by [`ClassMap::between`]; errors in matching are returned before the model runs. Errors also if no picture
+/// has finite scores.
 pub fn evaluate(model: &Model, data: &Dataset, on: &mut dyn FnMut(Accuracy) -> Result<()>) -> Result<Accuracy> {
     matches(model, data, on).map(|(count, _)| count)
 }
@@ -87,9 +87,9 @@ pub fn matches(
     Ok((count, more))
 }
 
-/// The predicted class of each of the first `count` pictures; `on` is called with the number done.
+/// The predicted class of each of the first `count` pictures. `on` is called with the number of pictures done.
 ///
-/// Errors: pictures that cannot be read, scores that are not finite, an error from `on`.
+/// Errors if a picture cannot be read, if scores are not finite, or if `on` returns an error.
 pub fn answers(
     model: &Model,
     data: &Dataset,
@@ -109,18 +109,18 @@ pub fn answers(
     Ok(answers)
 }
 
-/// How many labels are predicted.
+/// Number of rows of `(N, classes)` logits whose label is predicted.
 fn right(scores: Scores, logits: &Tensor, labels: &[usize]) -> Result<usize> {
     Ok(scores.right(logits, labels)?.into_iter().filter(|right| *right).count())
 }
 
-/// Number of rows of `(N, classes)` logits whose maximum is at the label. Ties go to the lower index; rows that are not finite
-/// do not count.
+/// Number of rows of `(N, classes)` logits whose largest logit is at the label. Ties go to the lower index; rows that are not
+/// finite do not count.
 pub fn correct(logits: &Tensor, labels: &[usize]) -> Result<usize> {
     Ok(agreeing(&named(logits)?, labels))
 }
 
-/// The same error, for every picture of a data set.
+/// Extends an error about scores that are not finite to all `count` pictures of a data set.
 fn of_all(error: anyhow::Error, count: usize) -> anyhow::Error {
     match error.downcast::<ScoresNotFinite>() {
         Ok(error) => ScoresNotFinite { pictures: (count, count), ..error }.into(),
@@ -132,7 +132,7 @@ fn agreeing(named: &[Option<usize>], labels: &[usize]) -> usize {
     named.iter().zip(labels).filter(|(class, label)| **class == Some(**label)).count()
 }
 
-/// Batch size: at most 256, and small enough that activations take at most a quarter of a gigabyte.
+/// Batch size for evaluating a network: at most 256, and small enough that activations take at most a quarter of a gigabyte.
 pub(super) fn batch_size(graph: &Graph) -> usize {
     graph.pictures_within(1 << 26, &graph.nodes[0].shape[1..]).min(256)
 }

@@ -1,4 +1,4 @@
-//! A file cache of feature rows, each with a checksum, so that torn writes are detected.
+//! A file cache of feature rows. Each row has a checksum, so that torn writes are detected.
 
 use crate::data::disk::write_at;
 use crate::words;
@@ -8,22 +8,22 @@ use std::io::{ErrorKind, Read, Seek, SeekFrom};
 use std::path::Path;
 use std::time::SystemTime;
 
-/// Maximum total size of the files in a folder, in bytes; the least recently used are deleted first.
+/// Maximum total size of the cache files in a folder, in bytes; the least recently used files are deleted first.
 const LIMIT: u64 = 4 << 30;
 /// Size of the checksum after each row, in bytes.
 const SUM: usize = 8;
 
-/// Rows of equal width, by index; rows never written are absent.
+/// A file of feature rows of equal width, by index; rows that were never written are absent.
 pub struct FeatureCache {
     file: File,
     width: usize,
 }
 
 impl FeatureCache {
-    /// Opens or creates the file with this name in a folder. Several processes may have it open, because they all write the same
-    /// value to the same row.
+    /// Opens or creates the cache file `name` in a folder. Several processes may have it open at once, because they all write the
+    /// same values to the same row.
     ///
-    /// Errors: a folder or file that cannot be created or opened.
+    /// Errors if the folder or file cannot be created or opened.
     pub fn open(folder: &Path, name: &str, width: usize) -> Result<Self> {
         let what = || format!("caching features in \"{}\"", words::path(&folder));
         std::fs::create_dir_all(folder).with_context(what)?;
@@ -36,7 +36,7 @@ impl FeatureCache {
         Ok(Self { file, width })
     }
 
-    /// Reads row `number` into `row`; returns false if it is absent or damaged.
+    /// Reads row `number` into `row`; returns false if the row is absent or damaged.
     pub fn read(&mut self, number: usize, row: &mut [f32]) -> Result<bool> {
         let mut bytes = vec![0u8; self.record()];
         self.file.seek(SeekFrom::Start((number * self.record()) as u64))?;
@@ -54,7 +54,7 @@ impl FeatureCache {
         Ok(true)
     }
 
-    /// Writes row `number`.
+    /// Writes row `number` and its checksum.
     pub fn write(&mut self, number: usize, row: &[f32]) -> Result<()> {
         let mut bytes: Vec<u8> = row.iter().flat_map(|v| v.to_le_bytes()).collect();
         bytes.extend(sum(&bytes));
@@ -67,7 +67,7 @@ impl FeatureCache {
     }
 }
 
-/// FNV-1a over 8 bytes at a time; never 0, the checksum of an absent row.
+/// Checksum of a row: FNV-1a over 8 bytes at a time. It is never 0, because the checksum of an absent row reads as 0.
 fn sum(values: &[u8]) -> [u8; SUM] {
     let mut hash = 0xcbf2_9ce4_8422_2325u64;
     for part in values.chunks(8) {
@@ -78,7 +78,8 @@ fn sum(values: &[u8]) -> [u8; SUM] {
     hash.max(1).to_le_bytes()
 }
 
-/// Deletes the least recently used files until the rest is within the limit; files that cannot be deleted are ignored.
+/// Deletes the least recently used cache files in a folder, except `keep`, until the others are within [`LIMIT`]. Files that
+/// cannot be deleted are ignored.
 fn prune(folder: &Path, keep: &Path) {
     let files = std::fs::read_dir(folder).into_iter().flatten().flatten();
     let mut files: Vec<_> = files

@@ -11,14 +11,14 @@ use std::fmt;
 use std::path::Path;
 use std::str::FromStr;
 
-/// How a layer's activations `(C, H, W)` become a feature vector.
+/// How the activations `(C, H, W)` of a layer are reduced to a feature vector.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum FeaturePooling {
-    /// Mean over positions, `(C)`.
+    /// The mean over positions, a vector of length C.
     Mean,
-    /// Maximum over positions, `(C)`.
+    /// The maximum over positions, a vector of length C.
     Max,
-    /// All values, `(C · H · W)`.
+    /// All values, a vector of length C · H · W.
     Flat,
 }
 
@@ -36,7 +36,7 @@ impl FromStr for FeaturePooling {
 }
 
 impl FeaturePooling {
-    /// Converts activations `(N, …)` to rows `(N, D)` in f32; activations that are not maps are only flattened.
+    /// Converts activations `(N, …)` to rows `(N, D)` in f32; activations without positions, `(N, C)`, are only flattened.
     pub fn rows(self, value: &Tensor) -> Result<Tensor> {
         let rows = match (self, value.rank()) {
             (Self::Mean, 3..) => value.flatten_from(2)?.mean(2)?,
@@ -55,18 +55,18 @@ impl FeaturePooling {
     }
 }
 
-/// A request for features.
+/// A request for the features of some pictures at a layer.
 #[derive(Clone, Debug)]
 pub struct Features<'a> {
-    /// The network.
+    /// The network that computes the features.
     pub model: &'a Model,
-    /// The data set.
+    /// The data set that contains the pictures.
     pub data: &'a Dataset,
-    /// The layer's name.
+    /// The name of the layer.
     pub layer: &'a str,
-    /// How maps become feature vectors.
+    /// How feature maps are reduced to feature vectors.
     pub pool: FeaturePooling,
-    /// Indices of the pictures.
+    /// Indices of the pictures in the data set.
     pub numbers: &'a [usize],
 }
 
@@ -83,10 +83,11 @@ impl fmt::Display for Enough {
 impl std::error::Error for Enough {}
 
 impl Features<'_> {
-    /// Computes the rows `(pictures, D)` in f32. With `folder`, rows are cached there and cached rows are not computed again, so
-    /// an interrupted run can continue. `on` is called with the number of rows done; an error from it stops the run.
+    /// Computes the feature rows `(pictures, D)` in f32. With `folder`, rows are cached there and cached rows are not computed
+    /// again, so that an interrupted run can continue. `on` is called with the number of rows done.
     ///
-    /// Errors: an unknown layer, a picture that is out of range or cannot be read, a folder that cannot be written.
+    /// Errors if the layer is unknown, if a picture is out of range or cannot be read, if the folder cannot be written, or if
+    /// `on` returns an error.
     pub fn rows(&self, folder: Option<&Path>, on: &mut dyn FnMut(usize) -> Result<()>) -> Result<Tensor> {
         let width = self.width()?;
         let wrong = self.numbers.iter().find(|&&i| i >= self.data.len());
@@ -115,12 +116,12 @@ impl Features<'_> {
         Ok(Tensor::from_vec(rows, (self.numbers.len(), width), &device())?)
     }
 
-    /// Length of a feature vector.
+    /// Length of a feature vector, D. Errors if the layer is unknown.
     pub fn width(&self) -> Result<usize> {
         Ok(self.pool.width(&self.model.graph.node(self.layer)?.shape))
     }
 
-    /// The rows of a batch of pictures; layers after the requested one are not run.
+    /// The feature rows of a batch of pictures; layers after the requested layer are not run.
     fn of(&self, x: &Tensor) -> Result<Tensor> {
         let graph = &self.model.graph;
         let mut found = None;
@@ -140,7 +141,8 @@ impl Features<'_> {
         self.pool.rows(&found.context("the layer was not reached")?)
     }
 
-    /// A file name that depends on everything the rows depend on: graph, weights, layer, pooling, preprocessing and pictures.
+    /// A name for the cache file: a hash of everything that the rows depend on, that is graph, weights, layer, pooling,
+    /// preprocessing and pictures.
     fn key(&self) -> Result<String> {
         let mut hash = Sha256::new();
         for node in &self.model.graph.nodes {

@@ -1,4 +1,4 @@
-//! Finds a network's parameters in a weight file: under any prefix, in one of several state dicts.
+//! Finds a network's parameters in a weight file, under any prefix and in any of its state dicts.
 
 use super::weights::{
     Archive, StateDict, TensorEntry, all_unwrapped, beside, counter, optimizer, rank, secondary, shown, wrappers,
@@ -16,15 +16,15 @@ const COPIES: usize = 64;
 /// The location of a network's parameters in a weight file.
 #[derive(Debug)]
 pub struct Fit<'a> {
-    /// The tensor of each parameter, by the network's names.
+    /// The tensor of each parameter, with the parameter's name in the network.
     pub entries: Vec<(String, &'a TensorEntry)>,
-    /// State dict key and prefix: `state_dict.model`.
+    /// Key of the state dict and prefix of the names, such as `state_dict.model`.
     pub label: String,
-    /// Tensors of the same state dict that belong neither to the network nor to copies of it.
+    /// Names of tensors in the same state dict that belong neither to the network nor to copies of it.
     pub aside: Vec<String>,
-    /// Labels of other copies that fit.
+    /// Labels of other copies of the network that fit as well.
     pub others: Vec<String>,
-    /// How names were changed, if they were.
+    /// Descriptions of the changes made to names, such as a removed prefix.
     told: Vec<String>,
 }
 
@@ -33,16 +33,16 @@ pub struct Fit<'a> {
 /// All parameters must be present with their shapes, under a common prefix (`model.`), with or without wrapper segments
 /// (`module.`, `_orig_mod.`) anywhere in their names. Among several candidates the network itself is preferred to averages and
 /// teachers, then the usual keys (`state_dict`, `model`), unchanged names to unwrapped ones, short prefixes, and the order of the
-/// file. `key` selects a candidate by name.
+/// file. `key` selects candidates by their label.
 ///
-/// Tensors outside the prefix are ignored. Those below it must belong to the network, except for counters, copies of the network
-/// and names from training (`loss`, `teacher`); otherwise nothing fits.
+/// Tensors outside the prefix are ignored. Tensors below the prefix must belong to the network, except for counters, copies of
+/// the network and names from training (`loss`, `teacher`); otherwise the candidate does not fit. Errors if no candidate fits.
 pub fn fit<'a>(graph: &Graph, archive: &'a Archive, key: Option<&str>) -> Result<Fit<'a>, Misfit> {
     let wanted = graph.parameters();
     let views: Vec<_> = archive.dicts.iter().flat_map(View::of).collect();
     let mut places: Vec<_> = views.iter().flat_map(|view| view.places(&wanted)).collect();
     places.sort_by_cached_key(Place::order);
-    // Tensors reached by names with and without wrappers are one copy.
+    // The same tensors, found by names with and without wrappers, count as one copy.
     let mut seen = HashSet::new();
     let whole = |place: &&Place| place.found == wanted.len() && seen.insert(place.first(&wanted));
     let copies: Vec<_> = places.iter().filter(whole).take(COPIES).collect();
@@ -81,7 +81,7 @@ impl<'a> View<'a> {
             .filter_map(move |(names, unwrapped)| Some(View { dict, names: names?, unwrapped }))
     }
 
-    /// All prefixes below which parameters are found.
+    /// All prefixes below which some of the parameters `wanted` are found.
     fn places(&self, wanted: &[Parameter]) -> Vec<Place<'_, 'a>> {
         let wanted: HashMap<&str, &[usize]> = wanted.iter().map(|p| (p.name.as_str(), &p.shape[..])).collect();
         let longest = wanted.keys().map(|name| name.len()).max().unwrap_or_default();
@@ -99,17 +99,18 @@ impl<'a> View<'a> {
     }
 }
 
-/// A candidate: a prefix in a state dict.
+/// A candidate location of a network's parameters: a prefix in a state dict.
 struct Place<'v, 'a> {
     view: &'v View<'a>,
     prefix: &'v str,
-    /// Number of parameters found by name, and by name and shape.
+    /// Number of parameters found by name.
     named: usize,
+    /// Number of parameters found by name and shape.
     found: usize,
 }
 
 impl<'a> Place<'_, 'a> {
-    /// Key and prefix, without the trailing separator.
+    /// Key of the state dict and prefix, without the trailing separator.
     fn label(&self) -> String {
         let key = &self.view.dict.key;
         let prefix = self.prefix.trim_end_matches(|c: char| !c.is_alphanumeric());
@@ -124,25 +125,25 @@ impl<'a> Place<'_, 'a> {
         (secondary(&self.label()), rank(key), self.view.unwrapped, prefix.len(), depth, prefix)
     }
 
-    /// Whether a user-given key selects this candidate: the whole label, or its beginning or end.
+    /// Whether the user's `key` selects this candidate: it must be the label, or the beginning or end of the label.
     fn answers(&self, key: &str) -> bool {
         let label = format!(".{}.", self.label());
         let key = format!(".{}.", key.trim_matches('.'));
         label.starts_with(&key) || label.ends_with(&key)
     }
 
-    /// The tensor of the first parameter, which identifies a copy.
+    /// The address of the tensor of the first parameter, which identifies a copy of the network.
     fn first(&self, wanted: &[Parameter]) -> Option<*const TensorEntry> {
         let name = format!("{}{}", self.prefix, wanted.first()?.name);
         self.view.names.get(&*name).map(|entry| std::ptr::from_ref(*entry))
     }
 
-    /// A name without the prefix; `None` if it does not have the prefix.
+    /// `name` without the prefix of this candidate; `None` if it does not have the prefix.
     fn inside<'n>(&self, name: &'n str) -> Option<&'n str> {
         name.strip_prefix(self.prefix)
     }
 
-    /// Unexplained names below the prefix.
+    /// Names below the prefix that belong neither to the network, nor to a copy of it, nor to its training.
     fn surplus(&self, wanted: &[Parameter], copies: &[&Self]) -> Vec<&str> {
         let below = self.rest(wanted, copies).into_iter().filter(|(name, entry)| {
             self.inside(name).is_some_and(|inner| !beside(inner, &entry.shape, entry.is_whole()))
@@ -150,7 +151,7 @@ impl<'a> Place<'_, 'a> {
         below.map(|(name, _)| name).collect()
     }
 
-    /// Names of the state dict that belong neither to the network nor to a copy.
+    /// Names and tensors of the state dict that belong neither to the network nor to a copy of it.
     fn rest(&self, wanted: &[Parameter], copies: &[&Self]) -> Vec<(&str, &'a TensorEntry)> {
         let wanted: HashSet<_> = wanted.iter().map(|p| p.name.as_str()).collect();
         let same = |other: &&&Self| std::ptr::eq(other.view, self.view);
@@ -186,7 +187,8 @@ impl<'a> Place<'_, 'a> {
 }
 
 impl Fit<'_> {
-    /// One line about what was used and what was ignored; empty if the file contains only the network.
+    /// A line for the user about which tensors of the file were used and which were ignored; empty if the file contains only the
+    /// network.
     pub fn told(&self) -> String {
         let mut told = self.told.clone();
         if !self.others.is_empty() {
@@ -203,12 +205,13 @@ impl Fit<'_> {
     }
 }
 
-/// Why a weight file does not fit a network.
+/// The reason why a weight file does not fit a network.
 #[derive(Debug)]
 pub struct Misfit {
-    /// Missing, misshapen and surplus parameters of the best candidate, and examples of both sets of names.
+    /// The error message: missing, misshapen and surplus parameters of the best candidate, and examples of the names in the
+    /// network and in the file.
     pub text: String,
-    /// Number of parameters found with their shapes.
+    /// Number of parameters found by name and shape in the best candidate.
     pub found: usize,
     /// Number of parameters that are missing, misshapen or surplus.
     pub differences: usize,
@@ -257,8 +260,8 @@ impl Misfit {
     }
 }
 
-/// Where a suffix of at most `longest` bytes may start: at the beginning of the name, and after any character that is neither
-/// a letter nor a digit.
+/// The positions at which a suffix of at most `longest` bytes may start: the beginning of the name, and the position after any
+/// character that is neither a letter nor a digit.
 fn starts(name: &str, longest: usize) -> impl Iterator<Item = usize> {
     let behind = name.char_indices().filter(|(_, c)| !c.is_alphanumeric()).map(|(at, c)| at + c.len_utf8());
     let first = name.len().saturating_sub(longest);
@@ -269,7 +272,7 @@ fn quoted(label: &str) -> String {
     if label.is_empty() { "the names without a prefix".into() } else { format!("\"{}\"", shown(label)) }
 }
 
-/// `a, b, c and 4 more`.
+/// Lists the first names: `a, b, c and 4 more`.
 fn few<S: AsRef<str>>(names: &[S], show: impl Fn(&str) -> String) -> String {
     let list = names.iter().take(SHOWN).map(|name| show(name.as_ref())).collect::<Vec<_>>().join(", ");
     match names.len().saturating_sub(SHOWN) {

@@ -1,4 +1,4 @@
-//! A model: a graph with weights, and a card with its input, preprocessing and class names.
+//! A model: a graph with weights, and a card that describes its input, preprocessing and class names.
 
 pub mod weights;
 pub mod fit;
@@ -20,9 +20,9 @@ use std::sync::Arc;
 /// Metadata of a network, provided by its architecture script.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Card {
-    /// Name of the architecture: `resnet20`.
+    /// Name of the architecture, such as `resnet20`.
     pub name: String,
-    /// First line of the script's documentation.
+    /// First line of the architecture script's documentation.
     pub summary: String,
     /// Input shape `(C, H, W)`.
     pub input: [usize; 3],
@@ -32,34 +32,35 @@ pub struct Card {
     pub mean: Vec<f64>,
     /// Standard deviation for normalization, per channel.
     pub std: Vec<f64>,
-    /// Class names; empty if the classes have none.
+    /// Class names by index; empty if the classes have no names.
     pub labels: Arc<[String]>,
-    /// Synonyms of each class, by index, its WordNet id first; empty if unknown.
+    /// Synonyms of each class by index, each list starting with the WordNet id; empty if unknown.
     pub synonyms: Arc<[Vec<String>]>,
-    /// The default picture: `made:digits[0]`.
+    /// The default picture, such as `made:digits[0]`.
     pub picture: String,
 }
 
 /// A network with weights, ready to run.
 #[derive(Clone, Debug)]
 pub struct Model {
-    /// Its metadata.
+    /// The metadata of the network.
     pub card: Arc<Card>,
-    /// Its graph, with weights.
+    /// The graph of the network, with weights.
     pub graph: Arc<Graph>,
     /// SHA-256 of the weight file, in hexadecimal.
     pub hash: Arc<str>,
-    /// How the weights were found in their file, if not simply by name: a prefix, one of several state dicts; otherwise empty.
+    /// How the weights were found in their file, such as below a prefix or in one of several state dicts; empty if they were
+    /// found simply by name.
     pub taken: Arc<str>,
 }
 
 impl Model {
-    /// The dtype of its weights, which it computes in; `None` if it has no weights.
+    /// The dtype of the network's weights and computations; `None` if the network has no weights.
     pub fn dtype(&self) -> Option<DType> {
         self.graph.nodes.iter().find_map(|n| n.params.first()).map(Tensor::dtype)
     }
 
-    /// A batch converted to the dtype and device of the weights.
+    /// Converts a batch to the dtype and device of the weights.
     pub fn take(&self, x: &Tensor) -> Result<Tensor> {
         Ok(match self.graph.nodes.iter().find_map(|n| n.params.first()) {
             Some(weight) => x.to_dtype(weight.dtype())?.to_device(weight.device())?,
@@ -67,24 +68,24 @@ impl Model {
         })
     }
 
-    /// A line about how the weights were found in their file; `None` if simply by name.
+    /// A line for the user about how the weights were found in their file; `None` if they were found simply by name.
     pub fn note(&self) -> Option<String> {
         (!self.taken.is_empty()).then(|| format!("weights of {}: {}", self.card.name, self.taken))
     }
 
-    /// Number of classes; 0 if it returns a value at each of several positions.
+    /// Number of classes; 0 if the network is not a classifier but returns a value at each of several positions.
     pub fn classes(&self) -> usize {
         self.graph.classes()
     }
 }
 
 impl Card {
-    /// The preprocessing of its pictures.
+    /// The preprocessing of the network's input pictures.
     pub fn preprocess(&self) -> Preprocess {
         Preprocess { input: self.input, resize: self.resize }
     }
 
-    /// The name of a class, or its index if it has none.
+    /// The name of class `class`, or its index if the class has no name.
     pub fn label(&self, class: usize) -> String {
         self.labels.get(class).cloned().unwrap_or_else(|| class.to_string())
     }

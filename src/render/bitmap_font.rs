@@ -1,4 +1,4 @@
-//! Text in pictures, in a bitmap font of 8 x 8 pixels.
+//! Draws text into pictures with a bitmap font of 8 x 8 pixels per character.
 
 use font8x8::{BASIC_FONTS, GREEK_FONTS, LATIN_FONTS, UnicodeFonts};
 use image::{Rgb, RgbImage};
@@ -6,12 +6,12 @@ use image::{Rgb, RgbImage};
 /// Width and height of a character in pixels.
 pub(super) const LETTER: u32 = 8;
 
-/// Width of a text in pixels.
+/// Width of a string in pixels.
 pub(super) fn width(text: &str) -> u32 {
     text.chars().count() as u32 * LETTER
 }
 
-/// A line shortened to at most `letters` characters, ending with dots if it was cut.
+/// Shortens a line to at most `letters` characters; a shortened line ends with `..`.
 pub(super) fn fitting(line: &str, letters: usize) -> String {
     if line.chars().count() <= letters {
         return line.into();
@@ -20,7 +20,7 @@ pub(super) fn fitting(line: &str, letters: usize) -> String {
     if letters > 2 { kept + ".." } else { kept }
 }
 
-/// Draws a text with its top left corner at `(x, y)`, clipped to the picture.
+/// Draws a string with its top left corner at `(x, y)`, clipped to the picture.
 pub(super) fn write(image: &mut RgbImage, (x, y): (i64, i64), text: &str, color: Rgb<u8>) {
     for (i, letter) in text.chars().enumerate() {
         let left = x + i as i64 * i64::from(LETTER);
@@ -38,10 +38,11 @@ fn put(image: &mut RgbImage, x: i64, y: i64, color: Rgb<u8>) {
     }
 }
 
-/// A right arrow, which is missing from the fonts.
+/// Bitmap of a right arrow, which the fonts lack.
 const ARROW: [u8; 8] = [0x00, 0x10, 0x30, 0x7f, 0x30, 0x10, 0x00, 0x00];
 
-/// The rows of a character, the leftmost pixel in the lowest bit; a question mark if it is not in the fonts.
+/// Bitmap of a character, one byte per row, the leftmost pixel in the lowest bit; a question mark if the fonts lack the
+/// character.
 fn glyph(letter: char) -> [u8; 8] {
     if letter == '→' {
         return ARROW;

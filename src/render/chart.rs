@@ -1,4 +1,4 @@
-//! Line, bar and scatter charts as pictures for files; the terminal draws its own.
+//! Draws line, bar and scatter charts as pictures for files; the terminal app draws its own charts.
 
 use super::bitmap_font::{LETTER, fitting, width, write};
 use super::colormap::{Colormap, NOT_FINITE, category};
@@ -6,17 +6,18 @@ use super::figure::{Body, ClassRow, Figure, Points, Series};
 use image::{Rgb, RgbImage};
 
 const SIZE: (u32, u32) = (640, 400);
-/// Margins in pixels: left, for tick labels, and on the other sides.
+/// Left margin in pixels, wide enough for tick labels.
 const LEFT: f32 = 72.0;
+/// Margin on the other sides in pixels.
 const MARGIN: f32 = 40.0;
-/// Width reserved on the right for the names of groups.
+/// Width reserved on the right for the names of groups, in pixels.
 const NAMES: f32 = 128.0;
 const PAPER: Rgb<u8> = Rgb([255, 255, 255]);
 const INK: Rgb<u8> = Rgb([40, 40, 40]);
 const AXIS: Rgb<u8> = Rgb([120, 120, 120]);
 const GRID: Rgb<u8> = Rgb([228, 228, 228]);
 
-/// Draws a chart of a figure that is not a picture, with title, axes and names.
+/// Draws a chart with its title, axes and names; only the title for a figure that is not a chart.
 pub(super) fn draw(figure: &Figure) -> RgbImage {
     let mut image = RgbImage::from_pixel(SIZE.0, SIZE.1, PAPER);
     write(&mut image, (LEFT as i64, 14), &figure.title, INK);
@@ -55,7 +56,7 @@ fn curves(image: &mut RgbImage, axis: &str, series: &[Series]) {
     legend(image, series);
 }
 
-/// Names of the curves, at the top right.
+/// Draws the names of the curves at the top right, each next to the color of its curve.
 fn legend(image: &mut RgbImage, series: &[Series]) {
     let widest = series.iter().map(|s| width(&s.label)).max().unwrap_or(0);
     let left = i64::from(SIZE.0) - MARGIN as i64 - i64::from(widest);
@@ -84,12 +85,13 @@ fn scatter(image: &mut RgbImage, points: &Points) {
     groups(image, points);
 }
 
-/// The color of point `i`: its own, else that of its group.
+/// The color of point `i`: its own color if it has one, else the color of its group.
 fn color_of(points: &Points, i: usize) -> Rgb<u8> {
     points.colors.get(i).map_or_else(|| category(points.group(i)), |&own| Rgb(own))
 }
 
-/// Names of the groups on the right, in their colors; nothing if the points have colors of their own.
+/// Draws the names of the groups on the right, each next to the color of its group. Draws nothing if the points have their own
+/// colors.
 fn groups(image: &mut RgbImage, points: &Points) {
     let count = if points.groups.is_empty() || !points.colors.is_empty() { 0 } else { points.group_count() };
     let left = i64::from(SIZE.0) - NAMES as i64 + 22;
@@ -105,7 +107,7 @@ fn groups(image: &mut RgbImage, points: &Points) {
     }
 }
 
-/// The part of the plane that is shown.
+/// The visible range of coordinates, from `low` to `high`.
 struct Frame {
     low: (f32, f32),
     high: (f32, f32),
@@ -122,7 +124,7 @@ impl Frame {
         Self { low: (x.0, y.0), high: (x.1, y.1), right: MARGIN }
     }
 
-    /// Where a value that is not finite is marked: at the bottom of the chart.
+    /// Pixel position of the mark for a value at `x` that is not finite: the bottom of the chart.
     fn foot(&self, x: f32) -> (f32, f32) {
         (self.place((x, self.low.1)).0, SIZE.1 as f32 - MARGIN)
     }
@@ -136,7 +138,7 @@ impl Frame {
         (LEFT + part(x, self.low.0, self.high.0) * w, MARGIN + (1.0 - part(y, self.low.1, self.high.1)) * h)
     }
 
-    /// Draws axes, ticks at round values, and the name of the horizontal axis.
+    /// Draws the axes, ticks at round values, and the name of the horizontal axis.
     fn axes(&self, image: &mut RgbImage, name: &str) {
         let (right, bottom) = (SIZE.0 as f32 - self.right, SIZE.1 as f32 - MARGIN);
         for value in ticks(self.low.1, self.high.1) {
@@ -157,7 +159,7 @@ impl Frame {
     }
 }
 
-/// About five round values between two.
+/// About five round values between `low` and `high`.
 fn ticks(low: f32, high: f32) -> Vec<f32> {
     let span = f64::from(high) - f64::from(low);
     if !span.is_finite() || span <= 0.0 {
@@ -171,7 +173,7 @@ fn ticks(low: f32, high: f32) -> Vec<f32> {
     (first..=last).map(|i| (i as f64 * step) as f32).collect()
 }
 
-/// A number with only the digits it needs.
+/// Formats a number with only the digits it needs.
 fn number(value: f32) -> String {
     match value.abs() {
         0.0 => "0".into(),
@@ -184,7 +186,7 @@ fn color(i: usize, of: usize) -> Rgb<u8> {
     Colormap::Viridis.color(i as f32 / of.max(2) as f32)
 }
 
-/// Labelled bars, the first on top.
+/// Draws labeled bars, the first at the top.
 fn amounts(image: &mut RgbImage, bars: Vec<(String, f32)>) {
     let most = bars.iter().map(|b| b.1).filter(|v| v.is_finite()).fold(f32::MIN_POSITIVE, |m, v| m.max(v.abs()));
     let names = bars.iter().map(|b| width(&b.0)).max().unwrap_or(0).min(SIZE.0 / 3) as f32;

@@ -2,22 +2,22 @@
 
 use image::Rgb;
 
-/// The color of NaN and infinite values, which is in no colormap.
+/// Color of NaN and infinite values; no colormap contains it.
 pub const NOT_FINITE: Rgb<u8> = Rgb([255, 0, 255]);
 
-/// Maps numbers from 0 to 1 to colors.
+/// A colormap, which maps numbers from 0 to 1 to colors.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
 pub enum Colormap {
-    /// Perceptually uniform, dark violet through red to pale yellow.
+    /// Perceptually uniform: black through violet and red to pale yellow.
     #[default]
     Inferno,
-    /// Perceptually uniform, dark violet through green to yellow.
+    /// Perceptually uniform: dark violet through green to yellow.
     Viridis,
-    /// Perceptually uniform, black through pink to cream.
+    /// Perceptually uniform: black through pink to cream.
     Magma,
-    /// Perceptually uniform, blue through pink to yellow.
+    /// Perceptually uniform: blue through pink to yellow.
     Plasma,
-    /// Perceptually uniform, also with red-green color blindness.
+    /// Perceptually uniform, also for people with red-green color blindness: dark blue to yellow.
     Cividis,
     /// Black to white.
     Gray,
@@ -40,7 +40,7 @@ impl Colormap {
         Self::Turbo,
     ];
 
-    /// The name: `viridis`.
+    /// Name of the colormap, such as `viridis`.
     pub fn name(self) -> &'static str {
         match self {
             Self::Inferno => "inferno",
@@ -54,12 +54,12 @@ impl Colormap {
         }
     }
 
-    /// The colormap with this name.
+    /// The colormap with the given name; `None` if there is none.
     pub fn named(name: &str) -> Option<Self> {
         Self::ALL.into_iter().find(|c| c.name() == name)
     }
 
-    /// The color of `t`, clamped to `[0, 1]`; [`NOT_FINITE`] for NaN.
+    /// The color at position `t`, which is clamped to `[0, 1]`; [`NOT_FINITE`] for NaN.
     pub fn color(self, t: f32) -> Rgb<u8> {
         if t.is_nan() {
             return NOT_FINITE;
@@ -90,7 +90,7 @@ impl Colormap {
     }
 }
 
-/// One of 20 distinct colors for categories, none of them white or black; repeats after 20.
+/// Color of category `kind`: one of 20 distinct colors, none of them white or black, which repeat after 20.
 pub fn category(kind: usize) -> Rgb<u8> {
     let hex = CATEGORIES[kind % CATEGORIES.len()];
     Rgb([hex >> 16, hex >> 8, hex].map(|v| (v & 255) as u8))

@@ -17,12 +17,12 @@ const INK: Rgb<u8> = Rgb([230, 230, 230]);
 /// Collects figures and arranges them side by side, each with its title.
 #[derive(Default)]
 pub struct ContactSheet {
-    /// Titles, and pictures scaled to their cells.
+    /// Title and picture of each figure; the pictures are scaled to their cells.
     pictures: Vec<(String, RgbImage)>,
 }
 
 impl ContactSheet {
-    /// A sheet of those figures that can be drawn as pictures.
+    /// Creates a sheet of the figures that can be drawn as pictures; all others are left out.
     pub fn of(figures: &[Figure], overlay: impl Into<Overlay>) -> Self {
         let (mut sheet, overlay) = (Self::default(), overlay.into());
         for figure in figures {
@@ -31,13 +31,13 @@ impl ContactSheet {
         sheet
     }
 
-    /// Adds a figure and its rendered picture.
+    /// Adds a figure with its rendered picture.
     pub fn add(&mut self, figure: &Figure, picture: &RgbImage) {
         let title = figure.part().map_or(figure.title.clone(), |part| format!("{}, {part}", figure.title));
         self.pictures.push((title, fitted(picture)));
     }
 
-    /// Draws the heading and, below it, the figures with their titles; `None` if there are none.
+    /// Draws the heading and, below it, the figures with their titles; `None` if the sheet is empty.
     pub fn paint(&self, heading: &str) -> Option<RgbImage> {
         let painted = &self.pictures;
         let (columns, rows) = grid(painted.len(), 0);
@@ -59,7 +59,7 @@ impl ContactSheet {
     }
 }
 
-/// Scales a picture to its cell; enlarged pictures keep sharp pixels.
+/// Scales a picture to its cell; enlarged pictures keep sharp pixel edges.
 fn fitted(image: &RgbImage) -> RgbImage {
     let (w, h) = image.dimensions();
     let longest = w.max(h).max(1);

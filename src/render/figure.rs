@@ -3,38 +3,38 @@
 use anyhow::{Result, ensure};
 use std::sync::Arc;
 
-/// A row-major array; cheap to clone.
+/// A row-major array that is cheap to clone.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Array {
-    /// The shape, slowest dimension first.
+    /// Shape of the array, slowest dimension first.
     pub shape: Vec<usize>,
-    /// The values.
+    /// Values of the array in row-major order.
     pub data: Arc<[f32]>,
-    /// The values before rounding to f32, if they were computed in f64.
+    /// The values before rounding to f32; `None` unless they were computed in f64.
     pub exact: Option<Arc<[f64]>>,
 }
 
-/// One picture, chart or text of a method's result.
+/// A picture, chart or text in the result of a method.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Figure {
-    /// Title on screen and base name of its file (`title.npy`).
+    /// Title on screen and base name of the figure's file (`title.npy`).
     pub title: String,
-    /// The content.
+    /// Content of the figure.
     pub body: Body,
 }
 
-/// The kinds of figures.
+/// The content of a figure, by kind.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Body {
-    /// A heatmap `(N, C, H, W)`, or with other leading dimensions, which are summed for display; may be drawn `over` a picture.
+    /// A heatmap of shape `(…, H, W)`, usually `(N, C, H, W)`. The leading dimensions are summed for display.
     Map {
         /// The raw values.
         values: Array,
         /// How values map to colors.
         scale: Scale,
-        /// The picture below the map, `(C, H, W)` in `[0, 1]`.
+        /// Picture below the map, `(C, H, W)` in `[0, 1]`; `None` to draw the map alone.
         over: Option<Array>,
-        /// Addition to the caption; empty for none.
+        /// Text appended to the caption; empty for none.
         note: String,
     },
     /// A picture, `(C, H, W)` in `[0, 1]`: in color if it has three channels, else gray.
@@ -42,7 +42,7 @@ pub enum Body {
         /// The pixels.
         pixels: Array,
     },
-    /// A grid of maps, `(K, H, W)`, or of pictures, `(K, C, H, W)`.
+    /// A grid of maps `(K, H, W)` or of pictures `(K, C, H, W)`.
     Montage {
         /// The raw values.
         tiles: Array,
@@ -50,17 +50,17 @@ pub enum Body {
         scale: Scale,
         /// Whether each tile has its own scale, instead of one for all tiles.
         each: bool,
-        /// Tiles per row; 0 makes the grid about square.
+        /// Number of tiles per row; 0 makes the grid about square.
         columns: usize,
         /// Index of a tile to highlight with a frame.
         marked: Option<usize>,
-        /// Caption below each tile, possibly several lines; empty for none.
+        /// Caption below each tile, possibly several lines; empty for no captions.
         captions: Vec<String>,
-        /// Number of tiles drawn, from the first; `tiles` holds all of them.
+        /// Number of tiles to draw, starting with the first; `tiles` holds all of them.
         shown: usize,
-        /// Total number of tiles, if `tiles` holds only some of them.
+        /// Total number of tiles, including any that `tiles` does not hold.
         of: usize,
-        /// Color of the frame around each tile; empty for none.
+        /// Color of the frame around each tile, as RGB; empty for no frames.
         frames: Vec<[u8; 3]>,
     },
     /// The predicted classes, most probable first.
@@ -72,7 +72,7 @@ pub enum Body {
     },
     /// A bar chart.
     Bars {
-        /// The bars, in the given order.
+        /// The bars, in the order in which they are drawn.
         bars: Vec<Bar>,
     },
     /// A line chart.
@@ -84,10 +84,10 @@ pub enum Body {
     },
     /// A scatter plot.
     Scatter {
-        /// The points; the first two values of each are its coordinates.
+        /// The points; the first two numbers of each row are the coordinates.
         points: Points,
     },
-    /// Rows of numbers for other programs: a summary on screen, files when saved.
+    /// Numeric rows for export: summarized on screen, written in full when saved.
     Sheet {
         /// The rows.
         points: Points,
@@ -99,12 +99,12 @@ pub enum Body {
         /// The rows.
         rows: Vec<Vec<String>>,
     },
-    /// Plain text.
+    /// A plain text.
     Text {
-        /// The text.
+        /// The text, possibly several lines.
         text: String,
     },
-    /// A one-word verdict: `fooled`.
+    /// A verdict in one word, such as `fooled`.
     Badge {
         /// The verdict.
         text: String,
@@ -113,86 +113,86 @@ pub enum Body {
     },
 }
 
-/// Rows of numbers, one for each of some pictures of a data set.
+/// Rows of numbers, each belonging to one picture of a data set.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Points {
-    /// The values, `(N, D)`.
+    /// The numbers, `(N, D)`: one row of D numbers per point.
     pub values: Array,
-    /// Group of each row; empty if there are no groups.
+    /// Index of each row's group; empty if there are no groups.
     pub groups: Arc<[u32]>,
     /// Names of the groups; a group without a name is shown by its index.
     pub names: Arc<[String]>,
     /// Index of each row's picture in the data set; empty if row `i` is picture `i`.
     pub pictures: Arc<[u32]>,
-    /// File of each picture, relative to its folder; empty if the data set is not made of files.
+    /// File of each row's picture, relative to the data set's folder; empty if the data set is not made of files.
     pub files: Arc<[String]>,
-    /// Color of each point; empty to use the color of its group.
+    /// Color of each row's point, as RGB; empty to use the colors of the groups.
     pub colors: Arc<[[u8; 3]]>,
 }
 
-/// How raw values map to colors.
+/// How raw values are mapped to colors.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub enum Scale {
-    /// From the minimum to the maximum.
+    /// From the minimum to the maximum of the values.
     Range,
-    /// From zero to the maximum; negative values are shown as zero.
+    /// From zero to the maximum of the values; negative values are shown as zero.
     Positive,
-    /// From zero to the 99th percentile.
+    /// From zero to the 99th percentile of the values.
     Percentile,
-    /// From minus to plus the largest magnitude, in diverging colors.
+    /// From minus to plus the largest magnitude of the values, in diverging colors.
     Symmetric,
-    /// From minus to plus the 99th percentile of the magnitudes, in diverging colors.
+    /// From minus to plus the 99th percentile of the magnitudes of the values, in diverging colors.
     SymmetricPercentile,
-    /// Between these two values.
+    /// Between the two given values.
     Fixed(f32, f32),
 }
 
-/// A class with its score.
+/// A class with its probability and its logit.
 #[derive(Clone, Debug, PartialEq)]
 pub struct ClassRow {
-    /// Class index.
+    /// Index of the class.
     pub class: usize,
-    /// Class name.
+    /// Name of the class.
     pub label: String,
-    /// Softmax of the logits.
+    /// Probability of the class, 0 to 1.
     pub probability: f32,
-    /// The logit.
+    /// Logit of the class.
     pub logit: f32,
 }
 
 /// A bar of a bar chart.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Bar {
-    /// Its label.
+    /// Label of the bar.
     pub label: String,
-    /// Its value.
+    /// Value of the bar.
     pub value: f32,
 }
 
 /// A curve of a line chart.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Series {
-    /// Its name in the legend.
+    /// Name of the curve in the legend.
     pub label: String,
-    /// `(x, y)` in order.
+    /// Points of the curve, `(x, y)`, in the order in which they are connected.
     pub points: Vec<(f32, f32)>,
 }
 
 impl Array {
-    /// An array of these values; errors if their number does not match the shape.
+    /// Creates an array. Errors if the number of values does not match the shape.
     pub fn new(shape: Vec<usize>, data: impl Into<Arc<[f32]>>) -> Result<Self> {
         let data = data.into();
         ensure!(shape.iter().product::<usize>() == data.len(), "cannot give {} values the shape {shape:?}", data.len());
         Ok(Self { shape, data, exact: None })
     }
 
-    /// [`Array::new`] for values computed in f64, which are kept in `exact`.
+    /// Like [`Array::new`], for values computed in f64, which are kept in `exact`.
     pub fn of_f64(shape: Vec<usize>, exact: Vec<f64>) -> Result<Self> {
         let rounded: Vec<f32> = exact.iter().map(|&v| v as f32).collect();
         Ok(Self { exact: Some(exact.into()), ..Self::new(shape, rounded)? })
     }
 
-    /// A map as `(H, W)`: leading dimensions are summed.
+    /// The array as a map of shape `(H, W)`, with all leading dimensions summed.
     pub fn plane(&self) -> Self {
         let [.., h, w] = self.shape[..] else { return self.clone() };
         if self.data.len() == h * w {
@@ -213,7 +213,7 @@ impl Array {
     }
 }
 
-/// Columns and rows of a grid with this number of tiles; `columns` is 0 to make it about square.
+/// Columns and rows of a grid of `tiles` tiles; if `columns` is 0, the grid is about square.
 pub fn grid(tiles: usize, columns: usize) -> (usize, usize) {
     let columns = if columns > 0 { columns } else { (tiles as f64).sqrt().ceil() as usize };
     let columns = columns.clamp(1, tiles.max(1));
@@ -232,7 +232,7 @@ impl Points {
         self.values.data.get(i * width..(i + 1) * width).unwrap_or_default()
     }
 
-    /// The coordinates of point `i`.
+    /// The coordinates of point `i`: the first two of its numbers, 0 where there are fewer.
     pub fn place(&self, i: usize) -> (f32, f32) {
         let row = self.row(i);
         (row.first().copied().unwrap_or(0.0), row.get(1).copied().unwrap_or(0.0))
@@ -244,22 +244,22 @@ impl Points {
         x.is_finite() && y.is_finite()
     }
 
-    /// The group of point `i`; 0 without groups.
+    /// Index of the group of point `i`; 0 if there are no groups.
     pub fn group(&self, i: usize) -> usize {
         self.groups.get(i).map_or(0, |&g| g as usize)
     }
 
-    /// The index in the data set of point `i`'s picture.
+    /// Index in the data set of the picture that point `i` belongs to.
     pub fn picture(&self, i: usize) -> usize {
         self.pictures.get(i).map_or(i, |&p| p as usize)
     }
 
-    /// A title for point `i`'s picture: its file, else its index.
+    /// Title for the picture of point `i`: its file, or its index if it has no file.
     pub fn title(&self, i: usize) -> String {
         self.files.get(i).cloned().unwrap_or_else(|| format!("picture {}", self.picture(i)))
     }
 
-    /// The name of a group, else its index.
+    /// Name of a group, or its index if it has no name.
     pub fn name(&self, group: usize) -> String {
         self.names.get(group).cloned().unwrap_or_else(|| group.to_string())
     }
@@ -271,7 +271,7 @@ impl Points {
 }
 
 impl Figure {
-    /// `256 of 320` if the figure shows only a part; `None` if it shows everything.
+    /// Text such as `256 of 320` if the figure shows only a part; `None` if it shows everything.
     pub fn part(&self) -> Option<String> {
         let (shown, of) = match &self.body {
             Body::Montage { shown, of, .. } => (*shown, *of),
@@ -293,13 +293,13 @@ impl Figure {
         }
     }
 
-    /// `3 of 1024 not finite`, if some values are not.
+    /// Text such as `3 of 1024 not finite`; `None` if all values are finite.
     pub fn warning(&self) -> Option<String> {
         let (bad, all) = self.not_finite();
         (bad > 0).then(|| format!("{bad} of {all} not finite"))
     }
 
-    /// The raw values, if the figure has any that can be saved.
+    /// The raw values that can be saved; `None` for figures without such values.
     pub fn values(&self) -> Option<&Array> {
         match &self.body {
             Body::Map { values, .. } => Some(values),

@@ -1,6 +1,6 @@
-//! From raw values to what is displayed: figures, colors, pictures, text.
+//! Displays raw values: figures, colors, pictures, text.
 //!
-//! Everything here is plain data, without tensors or terminals.
+//! This module contains only plain data, without tensors or terminals.
 
 mod bitmap_font;
 mod chart;

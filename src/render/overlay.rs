@@ -1,13 +1,13 @@
-//! How maps are drawn over pictures: their colors and their opacity.
+//! How maps are drawn over pictures: colormap and opacity.
 
 use super::colormap::Colormap;
 
-/// How maps are drawn over pictures: colors and opacity.
+/// How maps are drawn over pictures: colormap and opacity.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Overlay {
-    /// The colormap, unless the scale is symmetric.
+    /// Colormap for non-symmetric scales; symmetric scales always use coolwarm.
     pub colors: Colormap,
-    /// The opacity over a picture, 0 to 1.
+    /// Opacity of a map over its picture, 0 to 1.
     pub strength: f32,
 }
 

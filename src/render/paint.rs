@@ -11,15 +11,16 @@ use super::tile_grid::TileGrid;
 use image::imageops::{FilterType, resize};
 use image::{Rgb, RgbImage};
 
-/// Maps smaller than this many pixels are enlarged, so that their cells are visible.
+/// Small maps are enlarged to at most this many pixels on their longer side, so that their cells are visible.
 const LEAST: u32 = 128;
 
-/// Renders a figure, maps in the colors of `overlay` unless their scale is symmetric; `None` for texts and tables.
+/// Draws a figure as a picture. Maps are drawn in the colors of `overlay`, or in coolwarm if their scale is symmetric. `None` for
+/// tables, texts, badges and sheets.
 pub fn paint(figure: &Figure, overlay: impl Into<Overlay>) -> Option<RgbImage> {
     paint_in(figure, range(figure), overlay)
 }
 
-/// Like [`paint`](paint()), with a known range of the figure.
+/// Like [`paint`](paint()), but with the color range given instead of computed from the figure.
 pub fn paint_in(figure: &Figure, range: Option<Range>, overlay: impl Into<Overlay>) -> Option<RgbImage> {
     let Overlay { colors, strength } = overlay.into();
     match &figure.body {
@@ -52,7 +53,7 @@ pub fn paint_in(figure: &Figure, range: Option<Range>, overlay: impl Into<Overla
     }
 }
 
-/// The colors of a figure's range from low to high, `width` pixels wide; gray for tiles in color.
+/// The colors of a colorbar for `range`, from low to high, one per pixel of `width`. Color tiles get a gray colorbar.
 pub fn colorbar(figure: &Figure, range: Range, colors: Colormap, width: u32) -> Vec<Rgb<u8>> {
     let in_color = matches!(&figure.body, Body::Montage { tiles, .. } if tiles.shape.len() == 4);
     let colors = match range.symmetric {
@@ -63,7 +64,7 @@ pub fn colorbar(figure: &Figure, range: Range, colors: Colormap, width: u32) -> 
     (0..width).map(|x| colors.color(x as f32 / (width - 1).max(1) as f32)).collect()
 }
 
-/// Blends a map with its picture in gray; values that are not finite hide the picture.
+/// Blends a map with the grayscale version of its picture; map values that are not finite hide the picture.
 fn blend(map: &RgbImage, strength: f32, picture: &RgbImage) -> RgbImage {
     let (width, height) = picture.dimensions();
     let mut image = resize(map, width, height, FilterType::Triangle);

@@ -1,4 +1,4 @@
-//! Values as pixels: maps through a colormap, pictures in their own colors.
+//! Draws values as pixels: maps through a colormap, pictures in their own colors.
 
 use super::colormap::{Colormap, NOT_FINITE};
 use super::figure::Array;
@@ -6,7 +6,7 @@ use super::scale::Range;
 use image::imageops::{FilterType, resize};
 use image::{Rgb, RgbImage};
 
-/// An `(H, W)` map in the colors of its range.
+/// Draws a map of shape `(H, W)` with a colormap that spans `range`.
 pub(super) fn map(values: &Array, range: Range, colors: Colormap) -> RgbImage {
     let (h, w) = (values.shape[0] as u32, values.shape[1] as u32);
     RgbImage::from_fn(w, h, |x, y| {
@@ -24,8 +24,8 @@ pub(super) fn enlarged(image: RgbImage, least: u32) -> RgbImage {
     resize(&image, image.width() * times, image.height() * times, FilterType::Nearest)
 }
 
-/// Renders `(C, H, W)` in `[0, 1]`: one or three channels as gray or color, others as their mean; pixels with values that are
-/// not finite get [`NOT_FINITE`].
+/// Draws an array of shape `(C, H, W)` with values in `[0, 1]`: one channel as gray, three as color, any other number as the gray
+/// mean of the channels. Pixels with values that are not finite get [`NOT_FINITE`]. `None` if the array has another shape.
 pub(super) fn rgb(pixels: &Array) -> Option<RgbImage> {
     let [channels, h, w] = pixels.shape[..] else { return None };
     let value = |c: usize, place: usize| pixels.data.get(c * h * w + place).copied();

@@ -1,22 +1,22 @@
-//! The values of a figure at one position.
+//! Reads the values of a figure at one position.
 
 use super::figure::{Array, Body, Figure};
 use super::text::brief;
 use super::tile_grid::TileGrid;
 
-/// The values at a position.
+/// The values read from a figure at one position.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Reading {
-    /// Column and row in the figure's own resolution, from 0.
+    /// Column and row of the value, from 0, in the resolution of the figure's array.
     pub at: (usize, usize),
-    /// Index of the tile of a montage, from 0.
+    /// Index of the tile, from 0, if the figure is a montage.
     pub tile: Option<usize>,
-    /// The value, or one value per channel of a picture.
+    /// One value per channel; a map has a single channel.
     pub values: Vec<f32>,
 }
 
-/// The values at a position of a figure; both coordinates are in `[0, 1)` from the top left. `None` between tiles and for
-/// figures that are not pictures.
+/// Reads the values of a figure at a position, given as fractions in `[0, 1)` from its left and its top. `None` between the tiles
+/// of a montage, and for figures that are not pictures.
 pub fn read(figure: &Figure, place: (f32, f32)) -> Option<Reading> {
     match &figure.body {
         Body::Map { values, .. } => pick(&values.plane(), None, place),

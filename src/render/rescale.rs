@@ -1,29 +1,30 @@
-//! The user's choice of scale for maps, which overrides the method's.
+//! The user's choice of scale for maps, which overrides the method's choice.
 
 use super::figure::{Body, Figure, Scale};
 use super::scale::range;
 
-/// A scale for all maps on screen.
+/// The scale that the user chose for all maps on screen.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Rescale {
     /// The scale chosen by the method.
     #[default]
     Own,
-    /// Minimum to maximum of each map.
+    /// From the minimum to the maximum of each map.
     Range,
-    /// Minus to plus the largest magnitude of each map.
+    /// From minus to plus the largest magnitude of each map.
     Symmetric,
-    /// To the 99th percentile of each map, symmetric if its own scale is.
+    /// From zero to the 99th percentile of each map. A map whose own scale is symmetric ranges from minus to plus the 99th
+    /// percentile of its magnitudes instead.
     Percentile,
-    /// One range for all maps.
+    /// One range for all maps on screen.
     Shared,
 }
 
 impl Rescale {
-    /// All of them, in the order in which the key cycles through them.
+    /// All choices, in the order in which the app cycles through them.
     pub const ALL: [Self; 5] = [Self::Own, Self::Range, Self::Symmetric, Self::Percentile, Self::Shared];
 
-    /// Its name on screen and in commands.
+    /// Name of the choice on screen and in commands.
     pub fn name(self) -> &'static str {
         match self {
             Self::Own => "own",
@@ -34,19 +35,19 @@ impl Rescale {
         }
     }
 
-    /// The scale with this name.
+    /// The choice with the given name; `None` if there is none.
     pub fn named(name: &str) -> Option<Self> {
         Self::ALL.into_iter().find(|scale| scale.name() == name)
     }
 
-    /// The next scale in the cycle.
+    /// The next choice in the cycle.
     pub fn next(self) -> Self {
         let at = Self::ALL.iter().position(|scale| *scale == self).unwrap_or(0);
         Self::ALL[(at + 1) % Self::ALL.len()]
     }
 }
 
-/// Sets the scale of maps and montages; `Shared` also applies to tiles that have their own scales.
+/// Sets the scale of all maps and montages to the user's choice; `Shared` also applies to tiles that have their own scales.
 pub fn rescale(figures: &mut [&mut Figure], wish: Rescale) {
     let common = (wish == Rescale::Shared).then(|| shared(figures));
     for figure in figures {
@@ -66,7 +67,7 @@ pub fn rescale(figures: &mut [&mut Figure], wish: Rescale) {
     }
 }
 
-/// The union of all ranges, symmetric if one of them is.
+/// The scale that spans the ranges of all figures; it is symmetric if one of the ranges is.
 fn shared(figures: &mut [&mut Figure]) -> Scale {
     let mut ends = (f32::INFINITY, f32::NEG_INFINITY);
     let mut symmetric = false;

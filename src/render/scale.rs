@@ -1,25 +1,25 @@
-//! The values at the ends of a colormap.
+//! Color ranges: the values at the two ends of a colormap.
 
 use super::figure::{Body, Figure, Scale};
 
-/// The label of a range without finite values.
+/// Label of a range that was computed without any finite value.
 const NOTHING: &str = "no finite values";
 
-/// The values at the ends of the colors, and how they were chosen.
+/// The values at the ends of a colormap, and how they were chosen.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Range {
-    /// The value of the first color; smaller values get that color too.
+    /// Value of the first color; smaller values get the first color too.
     pub low: f32,
-    /// The value of the last color; larger values get that color too.
+    /// Value of the last color; larger values get the last color too.
     pub high: f32,
-    /// How they were chosen, as shown in captions: `symmetric`.
+    /// How the ends were chosen, as shown in captions: `symmetric`.
     pub chosen: &'static str,
     /// Whether zero is in the middle of the range, which then uses diverging colors.
     pub symmetric: bool,
 }
 
 impl Range {
-    /// The range of these values under a scale.
+    /// The range that a scale gives for `values`.
     pub fn of(values: &[f32], scale: Scale) -> Self {
         let finite = || values.iter().copied().filter(|v| v.is_finite());
         let greatest = finite().fold(f32::NEG_INFINITY, f32::max);
@@ -43,12 +43,13 @@ impl Range {
         Self { low, high, chosen, symmetric }
     }
 
-    /// Whether no value was finite, so that the ends are meaningless.
+    /// Whether no value was finite, in which case the ends are meaningless.
     pub fn is_empty(&self) -> bool {
         self.chosen == NOTHING
     }
 
-    /// Position of a value in the colormap, 0 to 1; NaN if it is not finite. If both ends are equal: 0.5 if symmetric, else 0.
+    /// Position of a value in the colormap, 0 to 1; NaN if the value is not finite. If both ends of the range are equal, the
+    /// position is 0.5 for a symmetric range and 0 for any other.
     pub fn place(&self, value: f32) -> f32 {
         if !value.is_finite() {
             return f32::NAN;
@@ -61,7 +62,7 @@ impl Range {
     }
 }
 
-/// The color range of a figure, if it has one; `None` if each tile has its own.
+/// Color range of a map or montage; `None` for other figures, and if each tile of a montage has its own range.
 pub fn range(figure: &Figure) -> Option<Range> {
     match &figure.body {
         Body::Map { values, scale, .. } => Some(Range::of(&values.plane().data, *scale)),

@@ -1,25 +1,26 @@
-//! Pictures of one row, drawn as on an oscilloscope: the signal as a trace, a map as the colors behind it.
+//! Draws signals, i.e. arrays with a single row, as on an oscilloscope: the samples as a trace, a map as the colors behind it.
 
 use super::colormap::NOT_FINITE;
 use super::figure::{Array, Scale};
 use super::scale::Range;
 use image::{Rgb, RgbImage};
 
-/// Aspect ratio: width over height.
+/// Aspect ratio of a drawn signal, width over height.
 const ASPECT: u32 = 3;
-/// Maximum width in pixels; longer signals share columns.
+/// Maximum width in pixels; in longer signals, several samples share a column of pixels.
 const MOST: usize = 3000;
-/// Minimum width in pixels.
+/// Minimum width of a drawn signal in pixels.
 const LEAST: usize = 600;
-/// Minimum width of a tile in pixels.
+/// Minimum width in pixels of a signal drawn as a tile.
 const LEAST_TILE: usize = 128;
 const SCREEN: Rgb<u8> = Rgb([12, 18, 16]);
 const SILENCE: Rgb<u8> = Rgb([48, 66, 58]);
 const TRACE: Rgb<u8> = Rgb([120, 255, 170]);
-/// Color of a trace over a map.
+/// Color of a trace that is drawn over a map.
 const OVER: Rgb<u8> = Rgb([255, 255, 255]);
 
-/// Aspect ratio for display; a signal's own would be a line.
+/// Aspect ratio (width over height) at which an array is displayed. A signal has [`ASPECT`], because its own shape would be a
+/// thin line.
 pub(crate) fn aspect(shape: &[usize]) -> f64 {
     match shape {
         [.., 1, w] if *w > 1 => f64::from(ASPECT),
@@ -28,18 +29,19 @@ pub(crate) fn aspect(shape: &[usize]) -> f64 {
     }
 }
 
-/// Whether an array is a signal: one row of several values.
+/// Whether an array is a signal, i.e. has one row of several values.
 pub(super) fn is_signal(values: &Array) -> bool {
     matches!(values.shape[..], [.., 1, w] if w > 1)
 }
 
-/// Draws a signal `(C, 1, W)` in `[0, 1]`: the trace of its first channel, over the colors of `columns`.
+/// Draws the first channel of a signal `(C, 1, W)` in `[0, 1]` as a trace, over a background with the colors of `columns` from
+/// left to right.
 pub(super) fn scope(signal: Option<&Array>, columns: Option<&[Rgb<u8>]>) -> RgbImage {
     let values = signal.map(|s| &s.data[..s.shape.last().copied().unwrap_or(0).min(s.data.len())]).unwrap_or_default();
     trace(values, columns, LEAST)
 }
 
-/// Draws signals as color tiles `(K, 3, h, w)`, on a common range or, without one, each on its own.
+/// Draws K signals as color tiles `(K, 3, h, w)`. Without a common `range`, each tile has its own range under `scale`.
 pub(super) fn traces(tiles: &Array, range: Option<Range>, scale: Scale) -> Array {
     let count = tiles.shape[0];
     let tile = |values: &[f32]| {
@@ -54,7 +56,7 @@ pub(super) fn traces(tiles: &Array, range: Option<Range>, scale: Scale) -> Array
     Array { shape: vec![images.len(), 3, h as usize, w as usize], data: planes.collect(), exact: None }
 }
 
-/// Draws values in `[0, 1]` from left to right.
+/// Draws values in `[0, 1]` as a trace from left to right, over a background with the colors of `columns`.
 fn trace(values: &[f32], columns: Option<&[Rgb<u8>]>, least: usize) -> RgbImage {
     let count = values.len().max(columns.map_or(0, <[_]>::len)).max(1);
     let width = (count * least.div_ceil(count)).min(MOST) as u32;
@@ -94,14 +96,14 @@ fn trace(values: &[f32], columns: Option<&[Rgb<u8>]>, least: usize) -> RgbImage 
     image
 }
 
-/// Minimum and maximum of several values; `None` if one of them is not finite.
+/// Minimum and maximum of `values`; `None` if any value is not finite.
 fn extremes(values: &[f32]) -> Option<(f32, f32)> {
     let wider = |(low, high): (f32, f32), v: &f32| (low.min(*v), high.max(*v));
     let all = values.iter().fold((f32::INFINITY, f32::NEG_INFINITY), wider);
     values.iter().all(|v| v.is_finite()).then_some(all)
 }
 
-/// Linear interpolation between samples; `None` if the result is not finite.
+/// Value at the fractional index `at`, linearly interpolated between samples; `None` if the result is not finite.
 fn between(values: &[f32], at: f32) -> Option<f32> {
     let at = at.clamp(0.0, (values.len() - 1) as f32);
     let (low, part) = (at.floor() as usize, at.fract());

@@ -1,11 +1,11 @@
-//! Figures as text, for a terminal of a given width.
+//! Formats figures as text for a terminal of a given width.
 
 use super::figure::{Body, Figure};
 use super::scale::range;
 use crate::words;
 
-/// One line with title, raw range, scale and the number of values that are not finite, and a note if there is one:
-/// `cam  -0.12 to 0.83, from zero, 3 of 49 not finite`.
+/// Formats the caption of a figure in one line: title, range of the raw values, scale, number of values that are not finite, and
+/// the note if there is one, as in `cam  -0.12 to 0.83, from zero, 3 of 49 not finite`.
 pub fn caption(figure: &Figure) -> String {
     let measured = measured(figure);
     match &figure.body {
@@ -29,7 +29,7 @@ fn measured(figure: &Figure) -> String {
     if about.is_empty() { title.into_owned() } else { format!("{title}  {about}") }
 }
 
-/// The figure as text, bars or a table; `None` for pictures.
+/// Formats a figure as text: bars that fit into `width` columns, a table, or its text. `None` for pictures and scatter plots.
 pub fn text(figure: &Figure, width: usize) -> Option<String> {
     match &figure.body {
         Body::Map { .. } | Body::Image { .. } | Body::Montage { .. } | Body::Scatter { .. } => None,
@@ -70,7 +70,8 @@ pub fn text(figure: &Figure, width: usize) -> Option<String> {
     }
 }
 
-/// Rows of label, amount and bar (its length as a fraction of 1), aligned in columns.
+/// Formats rows of label, amount and bar, aligned in columns. The third field of a row is the length of its bar, as a fraction
+/// from 0 to 1 of the full length.
 fn amounts(rows: &[(String, String, f32)], width: usize) -> String {
     let label = rows.iter().map(|r| cells(&r.0)).max().unwrap_or(0).min(width / 2);
     let amount = rows.iter().map(|r| cells(&r.1)).max().unwrap_or(0);
@@ -95,12 +96,12 @@ fn table(columns: &[String], rows: &[Vec<String>]) -> String {
     all().map(row).collect::<Vec<_>>().join("\n")
 }
 
-/// Display width of a text in terminal columns; wide characters take two.
+/// Display width of a string in terminal columns; wide characters take two.
 fn cells(text: &str) -> usize {
     text.chars().map(|c| 1 + usize::from(matches!(c as u32, 0x1100..=0x115f | 0x2e80..=0xa4cf | 0xac00..=0xd7a3 | 0xf900..=0xfaff | 0xfe30..=0xfe6f | 0xff00..=0xff60 | 0x1f300..=0x1faff))).sum()
 }
 
-/// Pads or shortens a text to exactly `width` columns.
+/// Pads or shortens a string to exactly `width` columns.
 fn padded(text: &str, width: usize) -> String {
     if cells(text) <= width {
         return format!("{text}{}", " ".repeat(width - cells(text)));
@@ -116,7 +117,7 @@ fn padded(text: &str, width: usize) -> String {
     padded(&kept, width.max(cells(&kept)))
 }
 
-/// A cell of a table for display: fractions to six digits, anything else unchanged.
+/// Formats a table cell for display: fractions are rounded to six significant digits, any other cell is only escaped.
 pub fn short(cell: &str) -> String {
     match cell.parse::<f64>() {
         Ok(v) if cell.len() > 7 && v.fract() != 0.0 => match format!("{v:.5e}").parse::<f64>() {
@@ -127,7 +128,7 @@ pub fn short(cell: &str) -> String {
     }
 }
 
-/// A number in few characters: about three significant digits.
+/// Formats a number in few characters, with about three significant digits.
 pub fn brief(v: f32) -> String {
     let size = v.abs();
     match size {

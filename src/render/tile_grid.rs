@@ -1,4 +1,4 @@
-//! Tiles in a grid, with optional captions and frames.
+//! Draws tiles in a grid, with optional captions and frames.
 
 use super::bitmap_font::{LETTER, fitting, write};
 use super::colormap::Colormap;
@@ -8,34 +8,34 @@ use super::scale::Range;
 use image::imageops::{FilterType, resize};
 use image::{Rgb, RgbImage};
 
-/// Color between tiles.
+/// Color of the gaps between tiles.
 pub(super) const GAP: Rgb<u8> = Rgb([32, 32, 32]);
 /// Color of the frame around the marked tile.
 pub(super) const MARK: Rgb<u8> = Rgb([255, 210, 0]);
 /// Color of captions.
 const LETTERS: Rgb<u8> = Rgb([230, 230, 230]);
-/// Grids smaller than this many pixels are enlarged.
+/// Small grids are enlarged to at most this many pixels on their longer side.
 const LEAST: u32 = 320;
 /// Height of a line of text in pixels.
 const LINE: u32 = LETTER + 2;
-/// Minimum side of a tile with a caption, in pixels.
+/// Minimum length in pixels of the longer side of a tile with a caption.
 const CAPTIONED: usize = 96;
 
-/// Tiles in a grid, on a common range if there is one, else each on its own.
+/// Tiles to be drawn in a grid, on the common `range` if there is one, else each on its own range.
 pub(super) struct TileGrid<'a> {
     pub tiles: &'a Array,
     pub scale: Scale,
     pub range: Option<Range>,
     pub columns: usize,
-    /// Caption of each tile; empty for none.
+    /// Caption of each tile; empty for no captions.
     pub captions: &'a [String],
-    /// Number of tiles that are drawn.
+    /// Number of tiles to draw, starting with the first.
     pub shown: usize,
-    /// Color of the frame around each tile; empty for none.
+    /// Color of the frame around each tile; empty for no frames.
     pub frames: &'a [[u8; 3]],
 }
 
-/// The layout of a grid in pixels.
+/// The layout of a grid, with all lengths in pixels.
 struct Plan {
     count: usize,
     /// Width and height of a tile.
@@ -45,7 +45,7 @@ struct Plan {
     gap: usize,
     columns: usize,
     rows: usize,
-    /// Height of a caption.
+    /// Height reserved for a caption.
     below: usize,
     /// Width of a frame.
     frame: usize,
@@ -61,7 +61,7 @@ impl Plan {
         let size = (w * times, h * times);
         let lines = captions.iter().map(|c| c.lines().count()).max().unwrap_or(0);
         let side = size.0.max(size.1);
-        // Colored frames must not touch.
+        // Leave room for colored frames, which must not touch.
         let gap = if frames.is_empty() { 1 + side / 24 } else { 2 + side / 6 };
         let frame = if frames.is_empty() { gap } else { gap / 2 };
         let below = if lines > 0 { lines * LINE as usize + gap } else { 0 };
@@ -71,7 +71,8 @@ impl Plan {
 }
 
 impl TileGrid<'_> {
-    /// The tile at a position of the grid, and the position within that tile; all coordinates are in `[0, 1)`.
+    /// The index of the tile at a position of the grid, and the position within that tile. All coordinates are fractions in `[0,
+    /// 1)` from the left and the top. `None` between tiles.
     pub fn tile_at(&self, (x, y): (f32, f32)) -> Option<(usize, (f32, f32))> {
         let plan = Plan::of(self)?;
         let ((w, h), gap) = (plan.size, plan.gap);
@@ -113,7 +114,8 @@ impl TileGrid<'_> {
         enlarged(image, LEAST)
     }
 
-    /// Draws one tile; tiles with several channels are mapped from the range to `[0, 1]`.
+    /// Draws one tile. Tiles with channels are mapped from the color range to `[0, 1]` and drawn as pictures, others through the
+    /// colormap.
     fn tile(&self, values: &[f32], (h, w): (usize, usize), colors: Colormap) -> RgbImage {
         let range = self.range.unwrap_or_else(|| Range::of(values, self.scale));
         if self.tiles.shape.len() == 4 {

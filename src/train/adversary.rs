@@ -10,26 +10,27 @@ use rand::Rng;
 use serde::{Deserialize, Serialize};
 use std::sync::Arc;
 
-/// Random stream for random starts; those of dropout masks are numbered by node.
+/// Purpose number of the random streams for random starts; the purpose numbers of dropout masks are derived from node indices.
 const PURPOSE: u64 = 1 << 20;
 
-/// An attack within a box around each picture, and its share of the loss.
+/// An attack within a box around each picture, and the weight of clean pictures in the loss.
 ///
-/// The loss is `α J(x) + (1 − α) J(x')`. One step of FGSM is Goodfellow, Shlens & Szegedy 2015 (arXiv:1412.6572), with a
-/// random start Wong, Rice & Kolter 2020 (arXiv:2001.03994); several steps are Madry et al. 2018 (arXiv:1706.06083).
+/// The loss is `α J(x) + (1 − α) J(x')`. One step is FGSM (Goodfellow, Shlens & Szegedy 2015, arXiv:1412.6572), one step from a
+/// random start is the method of Wong, Rice & Kolter 2020 (arXiv:2001.03994), and several steps are that of Madry et al. 2018
+/// (arXiv:1706.06083).
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Adversary {
-    /// Radius of the box in the L∞ norm, in `[0, 1]`.
+    /// Radius of the box in the L∞ norm, above 0 and at most 1.
     pub epsilon: f64,
-    /// Number of steps.
+    /// Number of steps of the attack.
     pub steps: usize,
-    /// Step size, in `[0, 1]`.
+    /// Size of each step in the L∞ norm, above 0 and at most 2.
     pub step: f64,
     /// Whether to start at a random point of the box.
     pub random_start: bool,
-    /// `α`, the weight of the loss on unperturbed pictures.
+    /// `α`, the weight of the loss on unperturbed pictures, in `[0, 1)`.
     pub alpha: f64,
-    /// Epochs during which the box grows from zero to its full size; training with a large box from the start may fail.
+    /// Number of epochs during which the box grows from zero to its full size; training with a large box from the start may fail.
     #[serde(default)]
     pub warmup: f64,
 }
@@ -46,13 +47,13 @@ impl Adversary {
         Self { epsilon, steps, step, random_start, alpha: 0.5, warmup: 0.0 }
     }
 
-    /// The attack after this many epochs, scaled by the warm-up.
+    /// The attack after `epochs` epochs, with its radius and step size scaled by the warm-up.
     pub(super) fn after(&self, epochs: f64) -> Self {
         let share = if epochs < self.warmup { epochs / self.warmup } else { 1.0 };
         Self { epsilon: self.epsilon * share, step: self.step * share, ..*self }
     }
 
-    /// Returns an error if a value is out of range.
+    /// Errors if a parameter is out of range.
     pub(super) fn check(&self) -> Result<()> {
         let Self { epsilon, steps, step, alpha, warmup, .. } = *self;
         ensure!(epsilon > 0.0 && epsilon <= 1.0, "the attack's epsilon is {epsilon}; it must be above 0 and at most 1");
@@ -101,7 +102,7 @@ impl Adversary {
         Ok((noise * self.epsilon)?)
     }
 
-    /// Projects onto the box around `x`, with values in `[0, 1]`.
+    /// Projects `moved` onto the box around `x` and clamps its values to `[0, 1]`.
     fn inside(&self, x: &Tensor, moved: &Tensor) -> Result<Tensor> {
         let delta = backend::clamp(&(moved - x)?, -self.epsilon, self.epsilon)?;
         backend::clamp(&(x + delta)?, 0.0, 1.0)

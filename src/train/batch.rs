@@ -1,4 +1,4 @@
-//! Batches: shuffling, and random shifts and flips of pictures.
+//! Batches of training pictures: shuffling, and random shifts and flips.
 
 use anyhow::Result;
 use candle_core::Tensor;
@@ -6,7 +6,7 @@ use rand::seq::SliceRandom;
 use rand::{Rng, SeedableRng};
 use rand_chacha::ChaCha8Rng;
 
-/// The batches of all epochs: each has a new order that depends only on the seed and the epoch.
+/// The batches of all epochs. Each epoch has a new order that depends only on the seed and the epoch.
 #[derive(Clone)]
 pub(super) struct Batches {
     count: usize,
@@ -20,7 +20,8 @@ pub(super) struct Batches {
 }
 
 impl Batches {
-    /// Batches of `batch` out of `count` pictures, shifted by up to `shift` pixels and, with `flip`, mirrored at random.
+    /// Batches of `batch` out of `count` pictures. Each picture is shifted at random by up to `shift` pixels and, with `flip`,
+    /// mirrored with probability one half.
     pub(super) fn new(count: usize, batch: usize, seed: u64, shift: usize, flip: bool) -> Self {
         Self { count, batch, seed, shift, flip, epoch: None, order: vec![] }
     }
@@ -30,7 +31,7 @@ impl Batches {
         self.count.div_ceil(self.batch)
     }
 
-    /// Indices of the pictures of a batch.
+    /// Indices of the pictures in batch `batch` of epoch `epoch`, both counted from 0.
     pub(super) fn numbers(&mut self, epoch: usize, batch: usize) -> &[usize] {
         if self.epoch != Some(epoch) {
             let mut random = self.random(epoch, 0);
@@ -42,7 +43,8 @@ impl Batches {
         &self.order[start..(start + self.batch).min(self.count)]
     }
 
-    /// Shifts and mirrors each of the pictures `(N, C, H, W)` with these indices, as drawn for it in this epoch.
+    /// Shifts and mirrors pictures `(N, C, H, W)` at random. The random numbers depend only on each picture's index in `numbers`
+    /// and the epoch.
     pub(super) fn moved(&self, x: &Tensor, numbers: &[usize], epoch: usize) -> Result<Tensor> {
         if self.shift == 0 && !self.flip {
             return Ok(x.clone());
@@ -59,12 +61,12 @@ impl Batches {
         Ok(Tensor::cat(&moved, 0)?)
     }
 
-    /// The random numbers for one picture in one epoch; `purpose`, from 1, selects independent streams.
+    /// The random number generator of one picture in one epoch; `purpose`, from 1, selects independent streams.
     pub(super) fn of_picture(&self, epoch: usize, number: usize, purpose: u64) -> ChaCha8Rng {
         self.random(epoch, (purpose << 40) + 1 + number as u64)
     }
 
-    /// The random numbers of one epoch; stream 0 is for the order, the others for pictures.
+    /// A random number generator for one epoch; stream 0 is for the order of the pictures, the others are for single pictures.
     fn random(&self, epoch: usize, stream: u64) -> ChaCha8Rng {
         let mut random = ChaCha8Rng::seed_from_u64(self.seed.wrapping_mul(0x9E37_79B9_7F4A_7C15) ^ epoch as u64);
         random.set_stream(stream);

@@ -24,13 +24,13 @@ const MAX_BYTES: u64 = 8 << 30;
 
 /// Metadata key of [`State`] in a checkpoint.
 const KEY: &str = "gradscope.training";
-/// Metadata key of [`State`] in the weights of a finished training.
+/// Metadata key of [`State`] in the weight file of a finished training run.
 const TRAINED: &str = "gradscope.trained";
 
 /// Metadata key of the class names, a JSON list, in weights trained on the classes of a folder.
 const LABELS: &str = "gradscope.labels";
 
-/// The progress of a training.
+/// The progress of a training run, stored as JSON.
 #[derive(Serialize, Deserialize, PartialEq)]
 struct State {
     model: String,
@@ -41,16 +41,16 @@ struct State {
     /// SHA-256 of the initial weights.
     #[serde(default)]
     begun: String,
-    /// Epoch and number of correct predictions of the best result on the test set.
+    /// Epoch and number of correct predictions of the best result on the test set so far.
     #[serde(default)]
     best: Option<(usize, usize)>,
-    /// Fingerprint of the style, if one is learned.
+    /// Fingerprint of the style, if the network learns one.
     #[serde(default)]
     style: Option<String>,
 }
 
 impl Trainer {
-    /// Writes a checkpoint, atomically.
+    /// Writes a checkpoint, atomically. Errors if the file cannot be written.
     pub fn save(&self, path: &Path) -> Result<()> {
         let weights = self.weights().into_iter().map(|(name, t)| (format!("model.{name}"), t));
         let slots = self.slots.iter().map(|(name, t)| (format!("optimizer.{name}"), t.clone()));
@@ -75,7 +75,7 @@ impl Trainer {
         }
     }
 
-    /// Writes the resulting weights and a description of the training, atomically.
+    /// Writes the resulting weights and a description of the training run, atomically. Errors if the file cannot be written.
     pub fn write(&self, path: &Path) -> Result<()> {
         let state = State { step: 0, best: None, ..self.state() };
         let mut metadata = HashMap::from([(TRAINED.to_string(), serde_json::to_string(&state)?)]);
@@ -85,7 +85,7 @@ impl Trainer {
         write(path, self.result(), Some(metadata))
     }
 
-    /// Whether a file contains the weights that exactly this training would produce.
+    /// Whether a file contains the weights that this training run would produce.
     pub fn wrote(&self, path: &Path) -> Result<bool> {
         if !path.exists() {
             return Ok(false);
@@ -96,9 +96,10 @@ impl Trainer {
         Ok(state.is_some_and(|state| state == State { step: 0, best: None, ..self.state() }))
     }
 
-    /// Resumes from a checkpoint, with its options: the final weights are the same as without interruption.
+    /// Resumes a training run from a checkpoint with the options stored in it. The final weights are the same as without
+    /// interruption.
     ///
-    /// Errors: not a checkpoint, or a checkpoint for another network or data set.
+    /// Errors if the file is not a checkpoint, or if it is a checkpoint for another network or data set.
     pub fn resume(path: &Path, graph: &Graph, card: &Card, data: impl Into<Arc<Dataset>>) -> Result<Self> {
         Self::load(path, graph, card, data.into())
             .with_context(|| format!("resuming training from \"{}\"", words::path(&path)))
@@ -129,9 +130,10 @@ impl Trainer {
     }
 }
 
-/// The class names stored in a weight file, if any; only its header is read.
+/// The class names stored in the header of a weight file; `None` if the file has none or cannot be read. The weights are not
+/// read. Errors if the class names are damaged.
 pub fn labels(path: &Path) -> Result<Option<Vec<String>>> {
-    /// Maximum size of a header in bytes, as defined by the format.
+    /// Maximum size of a header in bytes, as defined by the safetensors format.
     const HEADER: u64 = 100_000_000;
     #[derive(Deserialize)]
     struct Header {
@@ -150,7 +152,7 @@ pub fn labels(path: &Path) -> Result<Option<Vec<String>>> {
     text.map(|text| names(text).context("its class names are damaged")).transpose()
 }
 
-/// Writes weights as a `.safetensors` file of float32, atomically.
+/// Writes weights to a `.safetensors` file in float32, atomically. Errors if the file cannot be written.
 pub fn write_weights(path: &Path, weights: &BTreeMap<String, Tensor>) -> Result<()> {
     write(path, weights.clone(), None)
 }
@@ -161,7 +163,7 @@ fn read_state(bytes: &[u8]) -> Result<State> {
     decoding("JSON", || serde_json::from_str(&text)).context("it is a checkpoint of another version of gradscope")
 }
 
-/// The metadata of a `.safetensors` file under this key.
+/// The metadata entry `key` of a `.safetensors` file; `None` if there is no such entry.
 fn metadata(bytes: &[u8], key: &str) -> Result<Option<String>> {
     let (_, header) = decoding("safetensors", || SafeTensors::read_metadata(bytes))?;
     Ok(header.metadata().as_ref().and_then(|all| all.get(key)).cloned())

@@ -1,4 +1,4 @@
-//! Dropout: random masks for training, and their backward rule.
+//! Random masks for dropout during training, and the matching backward rule.
 
 use super::batch::Batches;
 use crate::exec::{LayerContext, Masks, Trace};
@@ -10,8 +10,8 @@ use candle_core::Tensor;
 use rand::Rng;
 use std::sync::Arc;
 
-/// Dropout masks for a batch of these pictures: 0 for dropped values, `1 / (1 − p)` for the others. The mask of a picture does not
-/// depend on its batch.
+/// Dropout masks for a batch of the pictures `numbers`, one mask per dropout node: 0 for dropped values, `1 / (1 − p)` for the
+/// others. The mask of a picture does not depend on the other pictures of its batch.
 pub(super) fn masks(graph: &Graph, batches: &Batches, numbers: &[usize], epoch: usize, like: &Tensor) -> Result<Masks> {
     let dropping = |id: &NodeId| graph.nodes[*id].op.dropout().is_some_and(|d| d.p > 0.0);
     let masks = (0..graph.nodes.len()).filter(dropping).map(|id| {
@@ -25,7 +25,7 @@ pub(super) fn masks(graph: &Graph, batches: &Batches, numbers: &[usize], epoch: 
     Ok(Arc::new(masks.collect::<Result<_>>()?))
 }
 
-/// The rules for the backward pass of a forward pass with masks; fused passes need none.
+/// The backward rules for a forward pass with dropout masks; a fused forward pass needs none.
 pub(super) fn composite<'a>(trace: &Trace, masks: &'a Masks) -> Composite<'a> {
     if trace.fused().is_some() {
         return Composite::gradient();
@@ -35,7 +35,7 @@ pub(super) fn composite<'a>(trace: &Trace, masks: &'a Masks) -> Composite<'a> {
     Composite::gradient().with(Selector::Kind(vec![Family::Dropout.name().into()]), Box::new(rule))
 }
 
-/// The mask of one picture; `shape` is without the batch.
+/// Draws the mask of one picture; `shape` excludes the batch dimension.
 fn row(op: Dropped, shape: &[usize], mut random: impl Rng) -> Vec<f32> {
     let kept = if op.p < 1.0 { (1.0 / (1.0 - op.p)) as f32 } else { 0.0 };
     let each = if op.channels { shape[1..].iter().product() } else { 1 };

@@ -1,4 +1,4 @@
-//! Weight initialization.
+//! Random initialization of weights.
 
 use crate::graph::{Graph, Node, Parameter};
 use crate::tensor::device;
@@ -11,23 +11,23 @@ use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 use std::str::FromStr;
 
-/// How initial weights are drawn, for outputs with `n` inputs each.
+/// Distribution of the initial weights of a layer whose outputs have `n` inputs each.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Init {
-    /// Uniform in `±√(6/n)`, biases 0: preserves the variance through ReLU layers (He et al. 2015, arXiv:1502.01852).
+    /// Weights uniform in `±√(6/n)`, biases 0. Preserves the variance through ReLU layers (He et al. 2015, arXiv:1502.01852).
     ///
-    /// PyTorch's `kaiming_uniform_(nonlinearity="relu")`.
+    /// Corresponds to PyTorch's `kaiming_uniform_(nonlinearity="relu")`.
     He,
-    /// Uniform in `±1/√n`, biases too: the default of PyTorch's `Conv2d` and `Linear`. Deep networks without batch norm hardly
-    /// train from it.
+    /// Weights and biases uniform in `±1/√n`, the default of PyTorch's `Conv2d` and `Linear`. Deep networks without batch norm
+    /// hardly train from such weights.
     Torch,
 }
 
 impl FromStr for Init {
     type Err = Error;
 
-    /// `he` or `torch`.
+    /// Parses `he` or `torch`.
     fn from_str(text: &str) -> Result<Self> {
         match text {
             "he" => Ok(Self::He),
@@ -39,8 +39,8 @@ impl FromStr for Init {
 
 /// A copy of the network with random weights.
 ///
-/// Norm layers start with weights and variances of 1, biases and means of 0. Each tensor is drawn from the seed and its name, so
-/// adding a layer does not change the others.
+/// Norm layers start with weights and variances of 1, biases and means of 0. The random numbers of a tensor depend only on the
+/// seed and the tensor's name, so adding a layer does not change the other layers.
 pub(super) fn draw(graph: &Graph, init: Init, seed: u64) -> Result<Graph> {
     let mut drawn = graph.clone();
     for node in &mut drawn.nodes {

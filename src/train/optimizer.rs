@@ -11,21 +11,22 @@ use std::str::FromStr;
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Optimizer {
-    /// `v ← μ v + g; w ← w − η v`, with Nesterov momentum `w ← w − η (g + μ v)`; PyTorch's `SGD`.
+    /// SGD with momentum: `v ← μ v + g; w ← w − η v`, or with Nesterov momentum `w ← w − η (g + μ v)`; PyTorch's `SGD`.
     Sgd {
         /// Momentum `μ`, in `[0, 1)`.
         momentum: f64,
         /// Whether to use Nesterov momentum (Sutskever et al. 2013).
         nesterov: bool,
     },
-    /// `m ← β₁ m + (1 − β₁) g; v ← β₂ v + (1 − β₂) g²; w ← w − η m̂ / (√v̂ + ε)`; Kingma & Ba 2015, arXiv:1412.6980.
+    /// Adam: `m ← β₁ m + (1 − β₁) g; v ← β₂ v + (1 − β₂) g²; w ← w − η m̂ / (√v̂ + ε)` (Kingma & Ba 2015, arXiv:1412.6980).
     Adam {
         /// Decay rates `β₁, β₂`, in `[0, 1)`.
         betas: [f64; 2],
         /// Stabilizer `ε`, above 0.
         epsilon: f64,
     },
-    /// `v ← ρ v + (1 − ρ) g²; Δ = g √(u + ε)/√(v + ε); u ← ρ u + (1 − ρ) Δ²; w ← w − η Δ`; Zeiler 2012, arXiv:1212.5701.
+    /// Adadelta: `v ← ρ v + (1 − ρ) g²; Δ = g √(u + ε)/√(v + ε); u ← ρ u + (1 − ρ) Δ²; w ← w − η Δ` (Zeiler 2012,
+    /// arXiv:1212.5701).
     Adadelta {
         /// Decay rate `ρ`, in `[0, 1)`.
         rho: f64,
@@ -35,17 +36,18 @@ pub enum Optimizer {
 }
 
 impl Optimizer {
-    /// SGD with a momentum of 0.9.
+    /// SGD with a momentum of 0.9, without Nesterov momentum.
     pub fn sgd() -> Self {
         Self::Sgd { momentum: 0.9, nesterov: false }
     }
 
-    /// Adam with the defaults of the paper.
+    /// Adam with the defaults of its paper: `β = (0.9, 0.999)`, `ε = 1e-8`.
     pub fn adam() -> Self {
         Self::Adam { betas: [0.9, 0.999], epsilon: 1e-8 }
     }
 
-    /// The weight after step `t`, counted from 1; the optimizer's state for the weight `name` is kept in `slots`.
+    /// Returns the weight `w` after step `t`, counted from 1, with gradient `g` and learning rate `rate`. The optimizer's state
+    /// for the weight `name` is kept in `slots`.
     pub fn step(
         &self,
         w: &Tensor,
@@ -86,7 +88,7 @@ impl Optimizer {
         Ok((w - (direction * rate)?)?)
     }
 
-    /// Returns an error if a value is out of range.
+    /// Errors if a hyperparameter is out of range.
     pub(super) fn check(&self) -> Result<()> {
         match *self {
             Self::Sgd { momentum, nesterov } => {
@@ -115,7 +117,7 @@ impl Optimizer {
 impl FromStr for Optimizer {
     type Err = Error;
 
-    /// `sgd`, `nesterov`, `adam` or `adadelta`, with their default hyperparameters.
+    /// Parses `sgd`, `nesterov`, `adam` or `adadelta`; the optimizer gets its default hyperparameters.
     fn from_str(text: &str) -> Result<Self> {
         match text {
             "sgd" => Ok(Self::sgd()),

@@ -1,37 +1,38 @@
-//! Training options.
+//! Options of a training run, with their defaults and checks.
 
 use super::batch::Batches;
 use super::{Adversary, Init, Optimizer, Schedule};
 use anyhow::{Result, ensure};
 use serde::{Deserialize, Serialize};
 
-/// Options of a training.
+/// Options of a training run.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct TrainingOptions {
-    /// Number of epochs.
+    /// Number of epochs, at least 1.
     pub epochs: usize,
     /// Batch size; the last batch of an epoch may be smaller.
     pub batch: usize,
     /// Learning rate before the schedule.
     pub rate: f64,
-    /// Optimizer.
+    /// The optimizer.
     pub optimizer: Optimizer,
-    /// Learning rate schedule.
+    /// The learning rate schedule.
     pub schedule: Schedule,
-    /// `λ` of the penalty `λ/2 · |w|²`, added to the gradient as in PyTorch's SGD and Adam.
+    /// Factor `λ` of the penalty `λ/2 · |w|²` on the weights, whose gradient is added as in PyTorch's SGD and Adam; 0 or more.
     pub weight_decay: f64,
-    /// Weight initialization.
+    /// Distribution of the initial weights.
     pub init: Init,
-    /// Seed for initial weights, order, augmentation and dropout.
+    /// Seed for initial weights, the order of pictures, augmentation and dropout.
     pub seed: u64,
-    /// Maximum random shift in pixels, in either direction; edges are repeated.
+    /// Maximum random shift of a picture in pixels, in either direction along both axes; edge pixels are repeated.
     pub shift: usize,
-    /// Whether to mirror pictures left to right at random, half of them.
+    /// Whether to mirror pictures left to right with probability one half.
     pub flip: bool,
-    /// Attack for adversarial training.
+    /// Attack for adversarial training; `None` trains on unperturbed pictures.
     #[serde(default)]
     pub adversary: Option<Adversary>,
-    /// Stop after this many epochs without a better result on the test set, and keep the best weights; 0 disables this.
+    /// Number of epochs without a better result on the test set after which training stops and the best weights are kept; 0
+    /// disables early stopping.
     #[serde(default)]
     pub patience: usize,
 }
@@ -61,7 +62,7 @@ impl TrainingOptions {
         Batches::new(count, self.batch, self.seed, self.shift, self.flip)
     }
 
-    /// Returns an error if a value is out of range.
+    /// Errors if an option is out of range.
     pub(super) fn check(&self) -> Result<()> {
         ensure!(self.epochs > 0 && self.batch > 0, "training needs at least one epoch and one picture per batch");
         ensure!(self.rate.is_finite() && self.rate > 0.0, "the learning rate is {}; it must be above 0", self.rate);

@@ -1,5 +1,5 @@
-//! The perceptual loss that trains an image transformation network: a second, pretrained network measures how far a drawing is
-//! from its picture in content and from a painting in style.
+//! The perceptual loss that trains an image transformation network. A second, pretrained network measures how far a drawing
+//! differs from its picture in content and from a painting in style.
 //!
 //! Johnson, Alahi & Fei-Fei 2016, arXiv:1603.08155. Each term is divided by the squared norm of its target, so that the same
 //! weights suit any loss network.
@@ -14,39 +14,40 @@ use candle_core::Tensor;
 use serde::{Deserialize, Serialize};
 use std::sync::Arc;
 
-/// Weights of the terms of the loss.
+/// Weights of the terms of the perceptual loss.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
 pub struct LossWeights {
-    /// Weight of `‖F − F₀‖² / ‖F₀‖²`, for the features of the drawing and the picture.
+    /// Weight of the content term `‖F − F₀‖² / ‖F₀‖²`, for the features `F` of the drawing and `F₀` of the picture.
     pub content: f64,
-    /// Weight of the mean over layers of `‖G − G₀‖² / ‖G₀‖²`, for the Gram matrices of the drawing and the painting.
+    /// Weight of the style term, the mean over layers of `‖G − G₀‖² / ‖G₀‖²`, for the Gram matrices `G` of the drawing and `G₀`
+    /// of the painting.
     pub style: f64,
     /// Weight of the total variation: the mean squared difference of adjacent pixels.
     pub variation: f64,
 }
 
-/// A loss network, and the Gram matrices of a painting in it.
+/// A loss network, and the Gram matrices of a painting at some of its layers.
 #[derive(Clone, Debug)]
 pub struct Perceptual {
     graph: Arc<Graph>,
     content: NodeId,
     styles: Vec<(NodeId, Tensor)>,
     weights: LossWeights,
-    /// Identifies the loss: network, weights and painting.
+    /// A string that identifies the loss: network, weights, painting and loss weights.
     fingerprint: String,
 }
 
-/// A term of the loss, and its gradients at layers of the loss network.
+/// A term of the perceptual loss, and its gradients at layers of the loss network.
 struct Part {
     loss: f64,
     seeds: Vec<(NodeId, Tensor)>,
 }
 
 impl Perceptual {
-    /// Computes the style of a painting `(1, C, H, W)` in `[0, 1]` at four layers in the first two thirds of a loss network;
-    /// content is compared at the second of them.
+    /// Computes the style of a painting `(1, C, H, W)` in `[0, 1]` at up to four layers in the first two thirds of the loss
+    /// network `sees`; content is compared at the second of these layers. `name` identifies the painting in the fingerprint.
     ///
-    /// Errors: a network without ReLU layers whose values are maps.
+    /// Errors if the network has no ReLU layer whose output is a feature map.
     pub fn new(sees: &Model, painting: &Tensor, name: &str, weights: LossWeights) -> Result<Self> {
         let graph = sees.graph.clone();
         let layers = spread(&graph)?;
@@ -57,12 +58,13 @@ impl Perceptual {
         Ok(Self { content: layers[1.min(layers.len() - 1)], graph, styles, weights, fingerprint })
     }
 
-    /// Identifies the loss: network, weights and painting.
+    /// A string that identifies the loss: network, weights, painting and loss weights.
     pub fn fingerprint(&self) -> &str {
         &self.fingerprint
     }
 
-    /// The mean loss of drawings `(N, C, H, W)` of these pictures, and its gradient for the drawings.
+    /// The mean loss of the drawings `drawn`, `(N, C, H, W)`, that a network made of `pictures`, and its gradient with respect to
+    /// the drawings.
     pub fn loss(&self, drawn: &Tensor, pictures: &Tensor) -> Result<(f64, Tensor)> {
         let seen = self.graph.forward(drawn)?;
         let (content, style) = (self.content(&seen, &self.graph.forward(pictures)?)?, self.style(&seen)?);
@@ -80,7 +82,7 @@ impl Perceptual {
         Ok(Part { loss: scale * squares(&apart)?, seeds: vec![(self.content, (apart * (2.0 * scale))?)] })
     }
 
-    /// `∂/∂F ‖F Fᵀ/n − G₀‖² = 4/n (G − G₀) F`.
+    /// The style term and its gradients, by `∂/∂F ‖F Fᵀ/n − G₀‖² = 4/n (G − G₀) F`.
     fn style(&self, seen: &Trace) -> Result<Part> {
         let mut part = Part { loss: 0.0, seeds: vec![] };
         for (id, goal) in &self.styles {
@@ -97,7 +99,7 @@ impl Perceptual {
     }
 }
 
-/// `F Fᵀ / (C H W)` for each picture, `(N, C, C)`, and the divisor.
+/// The Gram matrices `F Fᵀ / (C H W)` of each picture's features, `(N, C, C)`, and the divisor `C H W`.
 fn gram(value: &Tensor) -> Result<(Tensor, f64)> {
     let (_, c, h, w) = value.dims4()?;
     let f = value.flatten_from(2)?.contiguous()?;
@@ -105,7 +107,7 @@ fn gram(value: &Tensor) -> Result<(Tensor, f64)> {
     Ok(((f.matmul(&f.t()?.contiguous()?)? / size)?, size))
 }
 
-/// The mean squared difference of vertically and horizontally adjacent pixels, and its gradient.
+/// The mean squared difference of vertically and horizontally adjacent pixels, and the gradient with respect to the pixels.
 fn variation(x: &Tensor) -> Result<(f64, Tensor)> {
     let (mut loss, mut gradient, count) = (0.0, x.zeros_like()?, x.elem_count() as f64);
     for dim in [2, 3] {
@@ -121,7 +123,7 @@ fn variation(x: &Tensor) -> Result<(f64, Tensor)> {
     Ok((loss, gradient))
 }
 
-/// `a / b`, or 0 if `b` is 0: a term without a target does not contribute.
+/// `a / b`, or 0 if `b` is 0, so that a term whose target is zero does not contribute.
 fn ratio(a: f64, b: f64) -> f64 {
     if b == 0.0 { 0.0 } else { a / b }
 }
@@ -130,7 +132,8 @@ fn squares(x: &Tensor) -> Result<f64> {
     Ok(wide(&x.sqr()?.sum_all()?)?.to_scalar()?)
 }
 
-/// Four layers spread over the first two thirds of a network: its first ReLU and concatenations, or ReLUs only.
+/// Up to four layers spread over the first two thirds of a network, chosen among its first ReLU and its concatenations if it has
+/// more than three of those, otherwise among its ReLUs.
 fn spread(graph: &Graph) -> Result<Vec<NodeId>> {
     let maps = |kinds: &[&str]| -> Vec<NodeId> {
         let fits = |id: &NodeId| graph.nodes[*id].shape.len() == 4 && kinds.contains(&graph.nodes[*id].op.kind());

@@ -10,13 +10,14 @@ use std::str::FromStr;
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Schedule {
-    /// Constant rate.
+    /// Keeps the rate constant.
     Constant,
-    /// `½ (1 + cos(π t / T))`: decays to 0 (Loshchilov & Hutter 2017, arXiv:1608.03983).
+    /// Multiplies the rate by `½ (1 + cos(π t / T))`, which decays to 0 (Loshchilov & Hutter 2017, arXiv:1608.03983).
     Cosine,
-    /// Rises linearly to the rate over the first two fifths, then falls to 0 (Smith & Topin 2018, arXiv:1708.07120).
+    /// Raises the rate linearly from 0 to its full value over the first two fifths of the steps, then lowers it linearly to 0
+    /// (Smith & Topin 2018, arXiv:1708.07120).
     OneCycle,
-    /// Divides the rate by 10 every few epochs; PyTorch's `StepLR`.
+    /// Divides the rate by 10 after every `every` epochs; PyTorch's `StepLR`.
     Step {
         /// Number of epochs between steps.
         every: usize,
@@ -29,7 +30,7 @@ pub enum Schedule {
 }
 
 impl Schedule {
-    /// Factor on the learning rate at step `t` of `all`, counted from 0.
+    /// Factor on the learning rate at step `t`, counted from 0, of `all` steps.
     pub fn factor(&self, t: usize, all: usize, per_epoch: usize) -> f64 {
         match *self {
             Self::Constant => 1.0,
@@ -43,7 +44,7 @@ impl Schedule {
         }
     }
 
-    /// Returns an error if a value is out of range.
+    /// Errors if a parameter of the schedule is out of range.
     pub(super) fn check(&self) -> Result<()> {
         ensure!(*self != Self::Step { every: 0 }, "the schedule steps every 0 epochs; it must be at least 1");
         let decay = if let Self::Decay { gamma } = *self { gamma } else { 1.0 };
@@ -58,7 +59,7 @@ impl Schedule {
 impl FromStr for Schedule {
     type Err = Error;
 
-    /// `constant`, `cosine`, `onecycle`, `step:10` or `decay:0.7`.
+    /// Parses `constant`, `cosine`, `onecycle`, `step:10` or `decay:0.7`.
     fn from_str(text: &str) -> Result<Self> {
         const KNOWN: &str = "use constant, cosine, onecycle, step:N to divide the rate by 10 every N epochs, or \
                              decay:G to multiply it by G after every epoch";

@@ -1,4 +1,4 @@
-//! The trainer: a value that learns from one batch per step.
+//! The trainer, which learns from one batch per step.
 
 use super::TrainingOptions;
 use super::batch::Batches;
@@ -19,11 +19,11 @@ use std::path::Path;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-/// A training that proceeds step by step: it has no threads of its own, can be paused between any two batches, and can be cloned
-/// to continue independently.
+/// A training run that proceeds step by step. It has no threads of its own, can be paused between any two batches, and can be
+/// cloned to continue independently.
 ///
 /// Dropout masks are drawn for each picture and epoch. On the same machine, the same options give bit-identical weights, even if
-/// the training is interrupted and resumed from a checkpoint.
+/// the run is interrupted and resumed from a checkpoint.
 #[derive(Clone)]
 pub struct Trainer {
     pub(super) graph: Arc<Graph>,
@@ -31,36 +31,36 @@ pub struct Trainer {
     pub(super) preprocess: Preprocess,
     /// Class names of the network.
     pub(super) labels: Arc<[String]>,
-    /// Maps the data set's classes to the network's; `None` for a network that draws.
+    /// Maps the data set's classes to those of the network; `None` for an image-to-image network.
     pub(super) classes: Option<ClassMap>,
     pub(super) data: Arc<Dataset>,
     pub(super) options: TrainingOptions,
     pub(super) batches: Batches,
-    /// Optimizer state, by name.
+    /// State of the optimizer, by the kind of state and the name of the weight: `exp_avg.conv1.weight`.
     pub(super) slots: BTreeMap<String, Tensor>,
-    /// Number of steps done.
+    /// Number of completed steps.
     pub(super) step: usize,
     /// The best result on the test set so far.
     pub(super) best: Option<BestResult>,
     /// SHA-256 of the initial weights.
     pub(super) begun: Arc<str>,
-    /// The source of the loss.
+    /// The source of the training loss.
     pub(super) critic: Critic,
 }
 
-/// The source of the loss.
+/// The source of the training loss.
 #[derive(Clone, Default)]
 pub(super) enum Critic {
     /// The labels of the data set.
     #[default]
     Labels,
-    /// A style, for a network that draws.
+    /// A perceptual style loss, for an image-to-image network.
     Style(Arc<Perceptual>),
-    /// The style with this fingerprint, which must be provided before a resumed training can continue.
+    /// The style loss with the given fingerprint, which must be provided before a resumed training run can continue.
     Missing(String),
 }
 
-/// A result on the test set, and its weights.
+/// A result on the test set, and the weights that achieved it.
 #[derive(Clone)]
 pub(super) struct BestResult {
     pub epoch: usize,
@@ -68,14 +68,14 @@ pub(super) struct BestResult {
     pub weights: BTreeMap<String, Tensor>,
 }
 
-/// The outcome of a step.
+/// The outcome of a training step.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct StepReport {
-    /// The current epoch, from 1.
+    /// The current epoch, counted from 1.
     pub epoch: usize,
-    /// Number of epochs.
+    /// Total number of epochs.
     pub epochs: usize,
-    /// The batch within the epoch, from 1.
+    /// The batch within the epoch, counted from 1.
     pub batch: usize,
     /// Number of batches per epoch.
     pub batches: usize,
@@ -91,19 +91,19 @@ struct LossAndGradients {
     loss: f64,
     /// Gradient of the loss for each parameter.
     gradients: BTreeMap<String, Tensor>,
-    /// Statistics of each batch norm, for each forward pass.
+    /// Batch statistics of each batch norm node, for each forward pass.
     statistics: Vec<(NodeId, BatchStatistics)>,
 }
 
-/// Whether a network draws: its output has the shape of its input.
+/// Whether a network is an image-to-image network: its output has the shape of its input.
 fn draws(graph: &Graph) -> bool {
     graph.nodes[0].shape == graph.nodes[graph.logits].shape
 }
 
 impl Trainer {
-    /// Starts a training from the graph's weights, or from random ones if it has none.
+    /// Starts a training run from the graph's weights, or from random weights if the graph has none.
     ///
-    /// Errors: labels without a class in the network, options out of range, a network that cannot be trained.
+    /// Errors if a label has no class in the network, if an option is out of range, or if the network cannot be trained.
     pub fn new(graph: &Graph, card: &Card, data: impl Into<Arc<Dataset>>, options: TrainingOptions) -> Result<Self> {
         let data = data.into();
         check_trainable(graph, &card.name)?;
@@ -136,9 +136,10 @@ impl Trainer {
         })
     }
 
-    /// Trains a network that draws with a style instead of labels.
+    /// Trains an image-to-image network with a perceptual style loss instead of labels.
     ///
-    /// Errors: a network whose output does not have the shape of its input; a training that was started with something else.
+    /// Errors if the network's output shape differs from its input shape, or if the training run was started with labels or with
+    /// another style.
     pub fn with_style(self, style: Perceptual) -> Result<Self> {
         let (first, last) = (&self.graph.nodes[0].shape, &self.graph.nodes[self.graph.logits].shape);
         ensure!(
@@ -160,7 +161,7 @@ impl Trainer {
         &self.options
     }
 
-    /// Number of steps done, and in total.
+    /// Number of completed steps and total number of steps.
     pub fn progress(&self) -> (usize, usize) {
         (self.step, self.batches.per_epoch() * self.options.epochs)
     }
@@ -177,7 +178,7 @@ impl Trainer {
 
     /// Learns from the next batch; returns `None` when all epochs are done.
     ///
-    /// Errors if scores, the loss or an updated weight are not finite; the weights are then unchanged.
+    /// Errors if the scores, the loss or an updated weight are not finite. The weights then remain unchanged.
     pub fn step(&mut self) -> Result<Option<StepReport>> {
         let (done, all) = self.progress();
         if done >= all {
@@ -206,9 +207,9 @@ impl Trainer {
         Ok(Some(StepReport { epoch: epoch + 1, epochs, batch: batch + 1, batches: per_epoch, loss, rate }))
     }
 
-    /// Trains to the end, or until `on` breaks; returns true at the end.
+    /// Trains until all epochs are done or `on` breaks; returns whether all epochs are done. `on` is called after each step.
     ///
-    /// A checkpoint is written after each epoch, when `every` has passed since the last one, and when `on` breaks.
+    /// A checkpoint is written after each epoch, when `every` has passed since the last checkpoint, and when `on` breaks.
     pub fn run(
         &mut self,
         checkpoint: Option<&Path>,
@@ -231,7 +232,8 @@ impl Trainer {
         Ok(true)
     }
 
-    /// Loss and gradients for these pictures: unperturbed, attacked, or both, weighted.
+    /// Loss and gradients for the pictures `numbers`. With adversarial training, they are the weighted sum over unperturbed and
+    /// attacked pictures.
     fn gradients(&self, numbers: &[usize], epoch: usize) -> Result<LossAndGradients> {
         let x = self.batches.moved(&self.data.batch(numbers, &self.preprocess)?, numbers, epoch)?;
         let masks = dropout::masks(&self.graph, &self.batches, numbers, epoch, &x)?;
@@ -296,7 +298,8 @@ impl Trainer {
     }
 }
 
-/// Runs a network in training mode; `judge` returns the mean loss and its gradient at a node.
+/// Runs a network in training mode on a batch and computes its gradients; `judge` returns the mean loss and its gradient at a
+/// node.
 fn learn(
     graph: &Arc<Graph>,
     x: &Tensor,
@@ -311,13 +314,13 @@ fn learn(
     Ok(LossAndGradients { loss, gradients, statistics: statistics(&trace)? })
 }
 
-/// The statistics of each batch norm.
+/// The batch statistics of each batch norm node in a trace.
 fn statistics(trace: &Trace) -> Result<Vec<(NodeId, BatchStatistics)>> {
     let tracked = |id: &NodeId| trace.graph.nodes[*id].op.tracked().is_some();
     (0..trace.graph.nodes.len()).filter(tracked).map(|id| Ok((id, trace.batch_statistics(id)?))).collect()
 }
 
-/// Weighted sum of losses and gradients; statistics are concatenated.
+/// Adds up losses and gradients, each multiplied by its weight; statistics are concatenated.
 fn weighted(parts: impl Iterator<Item = (f64, Result<LossAndGradients>)>) -> Result<LossAndGradients> {
     let mut sum = LossAndGradients::default();
     for (share, part) in parts {
@@ -331,7 +334,7 @@ fn weighted(parts: impl Iterator<Item = (f64, Result<LossAndGradients>)>) -> Res
     Ok(sum)
 }
 
-/// Returns an error if a network has nothing to train, or statistics that training would not update.
+/// Errors if a network has no parameters to train, or has statistics that training would not update.
 fn check_trainable(graph: &Graph, name: &str) -> Result<()> {
     let untracked = |n: &&Node| n.op.params().iter().any(|p| !p.trained) && n.op.tracked().is_none();
     if let Some(node) = graph.nodes.iter().find(untracked) {

@@ -1,4 +1,4 @@
-//! The training loop: trains epoch by epoch, tests after each, and stops early when patience runs out.
+//! The training loop: trains epoch by epoch, tests after each epoch, and stops early when patience runs out.
 
 use super::trainer::BestResult;
 use super::{StepReport, Trainer};
@@ -13,43 +13,43 @@ use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
-/// Interval between checkpoints; a killed process loses at most this much.
+/// Interval between checkpoints; a killed process loses at most this much of its work.
 const EVERY: Duration = Duration::from_secs(15);
 
-/// Runs a training to its end.
+/// Runs a training run to its end, with tests and checkpoints.
 pub struct TrainingLoop<'a> {
-    /// The training.
+    /// The training run.
     pub trainer: Trainer,
     /// Metadata of the network.
     pub card: &'a Card,
-    /// The test set.
+    /// The data set on which the network is tested after each epoch.
     pub test: Option<&'a Dataset>,
-    /// Where to save checkpoints, from which training can resume.
+    /// The file to which checkpoints are written, from which training can resume.
     pub checkpoint: Option<&'a Path>,
 }
 
-/// Progress of a training.
+/// Progress of a training run.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub enum TrainEvent {
-    /// A batch is done.
+    /// A batch has been completed.
     Batch(StepReport),
-    /// An epoch is done.
+    /// An epoch has been completed.
     Epoch {
-        /// The epoch, from 1.
+        /// The epoch, counted from 1.
         epoch: usize,
-        /// Number of epochs.
+        /// Total number of epochs.
         epochs: usize,
-        /// Mean loss of its batches since the training was started or resumed.
+        /// Mean loss of the epoch's batches that were run since the training run was started or resumed.
         loss: f64,
-        /// Accuracy on the test set.
+        /// Accuracy on the test set; `None` without a test set.
         count: Option<Accuracy>,
     },
 }
 
 impl TrainingLoop<'_> {
-    /// Trains to the end, or until `on` breaks; returns true at the end.
+    /// Trains until the run is over or `on` breaks; returns whether the run is over.
     ///
-    /// Errors as for [`Trainer::step`], and if the checkpoint cannot be written.
+    /// Errors as for [`Trainer::step`], and if a checkpoint cannot be written.
     pub fn run(&mut self, on: &mut dyn FnMut(&TrainEvent) -> ControlFlow<()>) -> Result<bool> {
         self.judge_again()?;
         while !self.trainer.is_over() {
@@ -77,7 +77,8 @@ impl TrainingLoop<'_> {
         Ok(true)
     }
 
-    /// Tests again after an interruption right after an epoch, which may have prevented it; repeating a test does no harm.
+    /// Tests the network again if the run was interrupted right after an epoch, possibly before its test; repeating a test does
+    /// no harm.
     fn judge_again(&mut self) -> Result<()> {
         let (done, per_epoch) = (self.trainer.progress().0, self.trainer.batches.per_epoch());
         if self.trainer.options.patience > 0 && done > 0 && done.is_multiple_of(per_epoch) {
@@ -100,19 +101,19 @@ impl TrainingLoop<'_> {
 }
 
 impl Trainer {
-    /// Whether all epochs are done or patience has run out.
+    /// Whether all epochs are done or the patience for early stopping has run out.
     pub fn is_over(&self) -> bool {
         let (done, all) = self.progress();
         let waited = |best: &BestResult| done / self.batches.per_epoch() >= best.epoch + self.options.patience;
         done >= all || (self.options.patience > 0 && self.best.as_ref().is_some_and(waited))
     }
 
-    /// The resulting weights: with patience, the best on the test set, else the last.
+    /// The resulting weights: the best on the test set with early stopping, otherwise the last.
     pub fn result(&self) -> BTreeMap<String, Tensor> {
         self.best.as_ref().map_or_else(|| self.weights(), |best| best.weights.clone())
     }
 
-    /// With patience, keeps the weights after an epoch if they are the best so far.
+    /// With early stopping, keeps the current weights if their result on the test set, `count`, is the best so far.
     fn judge(&mut self, epoch: usize, count: Option<Accuracy>) {
         let Some(Accuracy { correct, .. }) = count.filter(|_| self.options.patience > 0) else { return };
         if self.best.as_ref().is_none_or(|best| correct > best.correct) {

@@ -1,5 +1,5 @@
-//! The event loop: waits for events, updates the state, carries out the effects, and draws. User input is drawn at once, worker updates at
-//! most thirty times a second.
+//! The event loop: waits for events, updates the state, carries out the effects, and draws. User input is drawn at once, worker
+//! messages at most thirty times a second.
 
 use super::draw;
 use super::effect::{Effect, editor, find_pictures};
@@ -23,54 +23,54 @@ use std::sync::atomic::Ordering;
 use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender};
 use std::time::{Duration, Instant};
 
-/// What the event loop waits for.
+/// Something that the event loop waits for.
 #[derive(Debug)]
 pub enum Incoming {
-    /// An event for the state.
+    /// An event that may change the state.
     Event(Event),
-    /// A picture has been encoded for its slot.
+    /// The picture of the slot with this index has been encoded.
     Painted(usize, EncodedPicture),
-    /// The terminal answered the query for its name.
+    /// The terminal has answered the query for its name.
     Answered,
     /// The program must suspend itself.
     Sleep,
-    /// The worker ended.
+    /// The worker has ended.
     WorkerGone,
 }
 
 /// The state of the event loop.
 pub struct App<F> {
-    /// The state.
+    /// The state that the screen is drawn from.
     pub state: State,
-    /// The styles.
+    /// The styles of text.
     pub theme: Theme,
-    /// The pictures.
+    /// The pictures on the screen.
     pub stage: PictureStage,
-    /// The terminal.
+    /// The terminal being drawn to.
     pub screen: Screen,
-    /// The thread that reads keys.
+    /// The thread that reads input from the terminal.
     pub reader: Reader,
-    /// Sends commands to the worker.
+    /// Function that sends a command to the worker.
     pub ask: F,
-    /// Sends events from other threads to the loop.
+    /// Channel on which other threads send to the loop.
     pub happen: Sender<Incoming>,
-    /// The bandwidth to the terminal.
+    /// Measures the bandwidth to the terminal.
     pub bandwidth: Bandwidth,
-    /// The current content of the screen.
+    /// The cells currently on the screen.
     pub shown: Buffer,
-    /// The size of a cell in pixels, as last reported by the system.
+    /// Width and height of a cell in pixels, as last reported by the system.
     pub cell: Option<(u16, u16)>,
-    /// When the app started.
+    /// The time when the app started.
     pub start: Instant,
 }
 
-/// The shortest time between two frames.
+/// Minimum time between two frames.
 const FRAME: Duration = Duration::from_millis(33);
 
-/// The longest time without an event.
+/// Maximum time to wait for an event.
 const LONG: Duration = Duration::from_secs(3600);
 
-/// Whether the loop continues.
+/// Whether the event loop continues.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Flow {
     On,
@@ -78,18 +78,18 @@ enum Flow {
 }
 
 impl<F: Fn(Command)> App<F> {
-    /// Runs until the user quits, a signal arrives or the worker ends.
+    /// Runs the event loop until the user quits or a signal arrives. Errors if the worker ends first, or if drawing fails.
     pub fn run(&mut self, inbox: &Receiver<Incoming>) -> Result<()> {
         let mut dirty = true;
         let mut drawn = Instant::now() - FRAME;
         let mut pressed = false;
-        // The duration of the last frame. Drawing takes at most half of the time, so that floods of keys get processed.
+        // Duration of the last frame. Drawing takes at most half of the time, so that floods of keys are processed.
         let mut took = Duration::ZERO;
         let pause = |pressed: bool, took: Duration| if pressed { took.min(FRAME) } else { FRAME };
         loop {
             if dirty && drawn.elapsed() >= pause(pressed, took) {
                 let begun = Instant::now();
-                // A new picture still needs its placeholders drawn.
+                // Another frame must follow if the placeholders of a new picture are not drawn yet.
                 (dirty, pressed) = (self.draw()?, false);
                 drawn = Instant::now();
                 took = drawn - begun;
@@ -109,7 +109,7 @@ impl<F: Fn(Command)> App<F> {
         }
     }
 
-    /// How long to wait for events: until the next frame if there is something to draw, else until the next timed change.
+    /// How long to wait for events: until the next frame if something is to be drawn, else until the next timed change.
     fn patience(&self, dirty: bool, drawn: Instant, pause: Duration) -> Duration {
         let due = self.state.due().map_or(LONG, |due| due.saturating_sub(self.start.elapsed()));
         match () {
@@ -136,14 +136,14 @@ impl<F: Fn(Command)> App<F> {
         Ok(Flow::On)
     }
 
-    /// Converts a mouse event on a picture to picture coordinates.
+    /// Converts the position of a mouse event on a picture to picture coordinates; other events stay unchanged.
     fn on_picture(&self, event: Event) -> Event {
         let Event::Mouse(mouse, column, row) = event else { return event };
         let place = self.stage.hit(column, row).filter(|_| self.state.popup.is_none());
         place.map_or(event, |(x, y)| Event::Pointed(mouse, x, y))
     }
 
-    /// Updates the cell size, which changes with the font size.
+    /// Updates the size of a cell in pixels, which changes with the font size.
     fn measure_cells(&mut self) {
         let now = screen::cell();
         if let Some(cell) = now.filter(|_| now != self.cell) {
@@ -151,7 +151,7 @@ impl<F: Fn(Command)> App<F> {
         }
     }
 
-    /// Updates the state and carries out the effects.
+    /// Applies an event to the state and carries out the resulting effects.
     fn follow(&mut self, event: Event) -> Result<Flow> {
         for effect in update(&mut self.state, self.start.elapsed(), event) {
             if self.carry_out(effect)? == Flow::Over {
@@ -180,7 +180,7 @@ impl<F: Fn(Command)> App<F> {
         Ok(Flow::On)
     }
 
-    /// Runs slow work on its own thread.
+    /// Runs slow work on its own thread; the resulting event is sent to the loop.
     fn aside(&self, work: impl FnOnce() -> Event + Send + 'static) {
         let happen = self.happen.clone();
         // Sending fails only when the program is ending.
@@ -209,7 +209,7 @@ impl<F: Fn(Command)> App<F> {
         self.reader.resume();
     }
 
-    /// Passes the terminal's current size and data rate to the state.
+    /// Updates the state with the terminal's current size and data rate.
     fn look_at_terminal(&mut self) -> Result<()> {
         let terminal = &mut self.screen.terminal;
         terminal.autoresize()?;
@@ -224,8 +224,8 @@ impl<F: Fn(Command)> App<F> {
         Ok(())
     }
 
-    /// Draws a frame. With synchronized updates, pictures and cells appear at the same time. Text is never delayed; pictures use the
-    /// remaining bandwidth. Returns whether another frame must follow at once.
+    /// Draws a frame. With synchronized updates, pictures and cells appear at the same time. Text is never delayed; pictures get
+    /// the bandwidth that remains. Returns whether another frame must follow at once.
     fn draw(&mut self) -> Result<bool> {
         self.look_at_terminal()?;
         let (room, before) = (self.bandwidth.room(), self.screen.written.load(Ordering::Relaxed));
@@ -248,7 +248,7 @@ impl<F: Fn(Command)> App<F> {
     }
 }
 
-/// Converts terminal input for the loop.
+/// Converts terminal input to an input of the event loop.
 pub fn of_input(input: TerminalInput) -> Incoming {
     match input {
         TerminalInput::User(event) => Incoming::Event(event),
@@ -257,7 +257,7 @@ pub fn of_input(input: TerminalInput) -> Incoming {
     }
 }
 
-/// Converts a signal for the loop.
+/// Converts a signal to an input of the event loop.
 pub fn of_signal(signal: Signal) -> Incoming {
     match signal {
         Signal::End => Incoming::Event(Event::Quit),
@@ -265,12 +265,12 @@ pub fn of_signal(signal: Signal) -> Incoming {
     }
 }
 
-/// Converts a worker message for the loop.
+/// Converts a worker message to an input of the event loop.
 pub fn of_update(update: Update) -> Incoming {
     Incoming::Event(Event::Worker(Box::new(update)))
 }
 
-/// Expands `~` in a typed path.
+/// Expands `~` in a path that the user typed as part of a command.
 fn at_home(command: Command) -> Command {
     let path = |path: &Path| path.to_str().map_or_else(|| path.to_owned(), editor::home);
     match command {
@@ -283,7 +283,7 @@ fn at_home(command: Command) -> Command {
     }
 }
 
-/// Restores the terminal when dropped.
+/// Restores the terminal when it is dropped.
 pub struct TerminalRestore;
 
 impl Drop for TerminalRestore {

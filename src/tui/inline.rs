@@ -1,4 +1,4 @@
-//! Pictures between lines of text, for commands that print and exit, drawn by the app's drivers.
+//! Draws pictures between lines of text, for commands that print and exit. Uses the drivers of the app.
 
 use super::picture::driver::{Driver, Graphics};
 use super::picture::{self, fit};
@@ -11,18 +11,18 @@ use ratatui::layout::Rect;
 use std::io::{self, Write};
 use std::sync::atomic::{AtomicU32, Ordering};
 
-/// Draws pictures on stdout.
+/// Draws pictures on stdout, between lines of text.
 #[derive(Debug)]
 pub struct Inline {
     driver: &'static dyn Driver,
     depth: Depth,
     cell: (u16, u16),
-    /// Number of pictures so far.
+    /// Number of pictures drawn so far.
     count: AtomicU32,
 }
 
 impl Inline {
-    /// Queries the terminal only if the driver depends on it.
+    /// Chooses the driver. Queries the terminal only if the choice depends on it.
     pub fn new(graphics: Graphics) -> Self {
         let var = |name: &str| std::env::var(name).ok();
         let (environment, depth) = (caps::environment(var), Depth::of(var));
@@ -32,7 +32,7 @@ impl Inline {
         Self { driver, depth, cell: screen::cell_size(&caps), count: AtomicU32::new(0) }
     }
 
-    /// Draws a picture on its own lines on stdout, as large as fits into `columns` and `rows`.
+    /// Draws a picture on lines of its own on stdout, as large as fits into `columns` and `rows`.
     pub fn draw(&self, image: &RgbImage, columns: u16, rows: u16) -> io::Result<()> {
         let rect = fit(image.dimensions(), Rect::new(0, 0, columns, rows), self.cell);
         let rect = Rect::new(0, 0, rect.width, rect.height);

@@ -1,26 +1,26 @@
-//! A layer of the screen, which handles keys, text and mouse events before the layers below it.
+//! Layers of the screen. Each handles keys, text and mouse events before the layers below it.
 
 use super::effect::Effect;
 use super::event::{Key, Mouse};
 use super::keymap::{Action, Bound};
 use super::state::State;
 
-/// The effects of an event that a layer consumed; `None` if it ignored the event, which then goes to the next layer.
+/// Effects of an event that a layer consumed; `None` if the layer ignored the event, which then goes to the next layer.
 pub type Handled = Option<Vec<Effect>>;
 
-/// A layer of the screen.
+/// A layer of the screen, which handles events before the layers below it.
 #[derive(Clone, Copy, Debug)]
 pub struct Layer {
-    /// The keys, for the help and the hints.
+    /// The keys of the layer, for the help and the hints.
     pub keys: fn(&State) -> Vec<Bound>,
-    /// Looks up the action of a key.
+    /// Looks up the action that a key triggers in the layer.
     pub find: fn(&State, Key) -> Option<Action>,
-    /// Performs an action.
+    /// Performs an action; `None` if the layer ignores it.
     pub act: fn(&mut State, Action) -> Handled,
-    /// Handles typed or pasted text.
+    /// Handles typed or pasted text; `None` if the layer ignores it.
     pub text: fn(&mut State, &str) -> Handled,
-    /// Handles a mouse event at a column and row.
+    /// Handles a mouse event at a column and a row; `None` if the layer ignores it.
     pub point: fn(&mut State, Mouse, (u16, u16)) -> Handled,
-    /// Whether unbound characters are typed into it, and no key reaches the layers below.
+    /// Whether the layer takes unbound characters as typed text and keeps all keys from the layers below.
     pub modal: bool,
 }

@@ -1,32 +1,32 @@
-//! The layout of the screen, for every terminal size.
+//! Lays out the screen for every terminal size.
 
 use super::panel::{Height, PANELS, Panel, PanelPlace, Small};
 use super::state::{Pane, State};
 use super::view::error_pane;
 use ratatui::layout::{Constraint, Layout, Rect};
 
-/// The areas of the screen. Empty areas are not drawn.
+/// The areas of the screen. An empty area is not drawn.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Areas {
-    /// The line at the top.
+    /// The header line at the top.
     pub header: Rect,
-    /// The visible panels.
+    /// The visible panels with their areas.
     pub panes: Vec<(Pane, Rect)>,
-    /// The step scrubber.
+    /// The line of the step scrubber.
     pub scrubber: Rect,
-    /// The error.
+    /// The error pane.
     pub fault: Rect,
-    /// The line at the bottom.
+    /// The status line at the bottom.
     pub status: Rect,
 }
 
-/// The smallest terminal size that the app supports, in columns and rows.
+/// The smallest supported terminal size, in columns and rows.
 pub const LEAST: (u16, u16) = (40, 8);
 
-/// Marks the part that gets the remaining height or width.
+/// Marks the row or column that gets the remaining height or width.
 const REST: u16 = u16::MAX;
 
-/// Computes the layout for a state.
+/// Computes the areas of the screen for a state.
 pub fn areas(state: &State) -> Areas {
     let (width, height) = state.size;
     if width < LEAST.0 || height < LEAST.1 {
@@ -41,14 +41,14 @@ pub fn areas(state: &State) -> Areas {
     }
 }
 
-/// Only the focused panel and the step scrubber.
+/// Lays out only the focused panel and the step scrubber.
 fn alone(state: &State, areas: Areas, middle: Rect) -> Areas {
     let fault = error_pane::height(state).min(middle.height / 2);
     let [pane, scrubber, fault] = rows(middle, [REST, 1, fault]);
     Areas { panes: vec![(state.focus, pane)], scrubber, fault, ..areas }
 }
 
-/// One list at a time on the left; some panels replace the list and the center while focused.
+/// Lays out a small terminal: one list at a time on the left; some panels replace the list and the center while focused.
 fn small(state: &State, areas: Areas, middle: Rect) -> Areas {
     let fault = error_pane::height(state).min(middle.height / 2);
     let few = if middle.height > 18 { 5 } else { 4 };
@@ -67,7 +67,7 @@ fn small(state: &State, areas: Areas, middle: Rect) -> Areas {
     Areas { panes, scrubber, ..areas }
 }
 
-/// All panels.
+/// Lays out a large terminal, with all panels visible.
 fn large(state: &State, areas: Areas, middle: Rect) -> Areas {
     let log = if middle.height > 32 { 5 } else { 4 };
     let fault = error_pane::height(state).min(middle.height / 3);
@@ -101,17 +101,17 @@ fn large(state: &State, areas: Areas, middle: Rect) -> Areas {
 }
 
 impl Areas {
-    /// The number of rows inside a panel's frame; 0 if it is not visible.
+    /// Number of rows inside a panel's frame; 0 if the panel is not visible.
     pub fn rows(&self, pane: Pane) -> usize {
         self.of(pane).map_or(0, |area| usize::from(area.height.saturating_sub(2)))
     }
 
-    /// The area of a panel.
+    /// Area of a panel; `None` if the panel is not visible.
     pub fn of(&self, pane: Pane) -> Option<Rect> {
         self.panes.iter().find(|(p, _)| *p == pane).map(|(_, area)| *area)
     }
 
-    /// The panel at this position, and the row inside its frame.
+    /// The panel at a position of the screen, and the row inside its frame; the row is `None` on the frame.
     pub fn at(&self, column: u16, row: u16) -> Option<(Pane, Option<usize>)> {
         let (pane, area) = self.panes.iter().find(|(_, area)| area.contains((column, row).into()))?;
         let inside = row > area.y && row + 1 < area.bottom();
@@ -119,17 +119,17 @@ impl Areas {
     }
 }
 
-/// Divides an area into equal parts.
+/// Divides an area into `count` equal parts.
 fn shared(area: Rect, count: usize, split: fn(Vec<Constraint>) -> Layout) -> Vec<Rect> {
     split(vec![Constraint::Fill(1); count]).split(area).to_vec()
 }
 
-/// Splits an area into rows of these heights; [`REST`] gets the remaining height.
+/// Splits an area into rows of the given heights; [`REST`] gets the remaining height.
 fn rows<const N: usize>(area: Rect, heights: [u16; N]) -> [Rect; N] {
     Layout::vertical(heights.map(constraint)).areas(area)
 }
 
-/// Splits an area into columns of these widths; [`REST`] gets the remaining width.
+/// Splits an area into columns of the given widths; [`REST`] gets the remaining width.
 fn columns<const N: usize>(area: Rect, widths: [u16; N]) -> [Rect; N] {
     Layout::horizontal(widths.map(constraint)).areas(area)
 }

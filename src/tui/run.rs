@@ -1,4 +1,4 @@
-//! Starts the app in this terminal.
+//! Runs the app in the terminal of this process.
 
 use super::app::{self, App, Incoming};
 use super::keymap::Bindings;
@@ -22,22 +22,22 @@ use std::time::Instant;
 /// Options of the app.
 #[derive(Clone, Debug, Default)]
 pub struct AppOptions {
-    /// How pictures are drawn.
+    /// How pictures are drawn in the terminal.
     pub graphics: Graphics,
-    /// The color depth; determined from the environment if not given.
+    /// Color depth; `None` to determine it from the environment.
     pub colors: Option<Depth>,
-    /// Number of commands already sent to the worker, from which generations continue.
+    /// Number of commands already sent to the worker; the app counts on from it.
     pub asked: u64,
-    /// The user's keys.
+    /// The user's key bindings.
     pub bindings: Bindings,
-    /// The colormap.
+    /// Colormap of non-symmetric maps.
     pub maps: Colormap,
-    /// The user's colors of roles.
+    /// The user's colors for roles of the theme.
     pub theme: Vec<Paint>,
 }
 
-/// Runs the app until the user quits: commands go to `ask`, results come from `updates`. The terminal is always restored. Errors if there
-/// is no terminal, or if the worker ends first.
+/// Runs the app until the user quits. Commands are sent with `ask`, results arrive in `updates`. The terminal is always restored.
+/// Errors if there is no terminal, or if the worker ends before the user quits.
 pub fn run(options: &AppOptions, ask: impl Fn(Command), updates: Receiver<Update>) -> Result<()> {
     if !std::io::stdin().is_terminal() || !screen::is_there() {
         bail!("the app needs a terminal for input and output; \"gradscope run METHOD\" works without one");
@@ -92,7 +92,7 @@ fn run_in_terminal(options: &AppOptions, ask: impl Fn(Command), updates: Receive
     .run(&inbox)
 }
 
-/// A stage whose pictures are encoded on their own thread.
+/// Creates a stage whose pictures are encoded on their own thread.
 fn stage(
     driver: &'static dyn Driver,
     depth: Depth,
@@ -105,7 +105,7 @@ fn stage(
     Ok(PictureStage::new(driver, depth, cell, jobs))
 }
 
-/// Forwards the worker's messages, and reports its end.
+/// Forwards the worker's messages to the event loop, and reports the end of the worker.
 fn forward(updates: Receiver<Update>, happen: &Sender<Incoming>) -> Result<()> {
     let send = sender(happen, app::of_update);
     let happen = happen.clone();

@@ -1,26 +1,26 @@
-//! The theme: a style for each role, for the terminal's color depth.
+//! The theme: a text style for each role on the screen, for the terminal's color depth.
 
 use ratatui::style::{Color, Modifier, Style};
 
-/// The color depth.
+/// How many colors the terminal shows.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Depth {
-    /// No colors, because of `NO_COLOR` or because the terminal has none.
+    /// No colors, because `NO_COLOR` is set or the terminal has none.
     None,
     /// The sixteen colors of the terminal's palette.
     #[default]
     Sixteen,
-    /// 256 colors.
+    /// A fixed palette of 256 colors.
     Indexed,
     /// 24-bit colors.
     True,
 }
 
-/// The styles of the roles. They use the terminal's palette, so that any palette stays readable, and no two roles differ only in
-/// color.
+/// The text style of each role on the screen. Styles use the terminal's palette, so that they stay readable with any palette, and
+/// no two roles differ only in color.
 #[derive(Clone, Copy, Debug)]
 pub struct Theme {
-    /// The color depth.
+    /// Color depth that the theme is made for.
     pub depth: Depth,
     /// Frame and title of the focused panel.
     pub focus: Style,
@@ -28,25 +28,25 @@ pub struct Theme {
     pub frame: Style,
     /// Secondary text.
     pub dim: Style,
-    /// Emphasis.
+    /// Emphasized text.
     pub strong: Style,
     /// The row under the cursor in the focused panel.
     pub cursor: Style,
     /// The row under the cursor in other panels.
     pub mark: Style,
-    /// Success; an increase.
+    /// Successes and increases.
     pub good: Style,
-    /// Errors; a decrease.
+    /// Errors and decreases.
     pub bad: Style,
-    /// Warnings: the target, stale figures.
+    /// Warnings, such as stale figures, and the target class.
     pub warn: Style,
-    /// Bars.
+    /// Bars of bar charts.
     pub bar: Style,
-    /// The status line.
+    /// Text of the status line.
     pub status: Style,
 }
 
-/// The user's color for a role.
+/// A color that the user has set for a role.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Paint {
     role: String,
@@ -57,7 +57,8 @@ pub struct Paint {
 const ROLES: [&str; 6] = ["focus", "frame", "good", "bad", "warn", "bar"];
 
 impl Paint {
-    /// Parses a color: a name, a palette index, or `#rrggbb`. Errors list the valid roles or color formats.
+    /// Parses a color: a name, a palette index, or `#rrggbb`. Errors if the role or the color is not valid; the message lists the
+    /// valid roles or color formats.
     pub fn new(role: &str, color: &str) -> Result<Self, String> {
         if !ROLES.contains(&role) {
             return Err(format!("no role \"{role}\"; expected one of {}", ROLES.join(", ")));
@@ -69,11 +70,11 @@ impl Paint {
     }
 }
 
-/// Colors of curves.
+/// Colors of the curves in a chart; they repeat after the last one.
 pub const CURVES: [Color; 6] = [Color::Yellow, Color::Cyan, Color::Magenta, Color::Green, Color::Blue, Color::Red];
 
 impl Theme {
-    /// The theme for this color depth.
+    /// Creates the theme for a color depth.
     pub fn new(depth: Depth) -> Self {
         let plain = Style::new();
         let color = |c: Color| if depth == Depth::None { plain } else { plain.fg(c) };
@@ -104,7 +105,7 @@ impl Theme {
         }
     }
 
-    /// The theme with the user's colors.
+    /// Replaces the colors of roles by those that the user has set.
     pub fn painted(mut self, paints: &[Paint]) -> Self {
         for paint in paints.iter().filter(|_| self.depth != Depth::None) {
             let role = match paint.role.as_str() {
@@ -120,7 +121,7 @@ impl Theme {
         self
     }
 
-    /// The style of the curve with this number.
+    /// Style of curve `number` of a chart.
     pub fn curve(&self, number: usize) -> Style {
         match self.depth {
             Depth::None => Style::new(),
@@ -130,8 +131,9 @@ impl Theme {
 }
 
 impl Depth {
-    /// The color depth according to the environment, for the app and `gradscope run` alike: none if `NO_COLOR` is not empty
-    /// (no-color.org), or if `TERM` is dumb or unset; else by `COLORTERM`, then `TERM`.
+    /// Determines the color depth from environment variables, which `var` looks up, for the app and `gradscope run` alike. There
+    /// are no colors if `NO_COLOR` is not empty (no-color.org), or if `TERM` is unset or `dumb`; otherwise `COLORTERM` decides,
+    /// then `TERM`.
     pub fn of(var: impl Fn(&str) -> Option<String>) -> Self {
         let is = |name: &str, word: &str| var(name).is_some_and(|v| v.contains(word));
         let term = var("TERM").unwrap_or_default();
@@ -140,7 +142,7 @@ impl Depth {
             () if var("NO_COLOR").is_some_and(|v| !v.is_empty()) || term == "dumb" => Self::None,
             // Windows sets no TERM.
             () if term.is_empty() && !cfg!(windows) => Self::None,
-            // tmux maps all colors to the nearest ones of the outer terminal.
+            // tmux maps all colors to the nearest ones that the outer terminal has.
             () if var("TMUX").is_some_and(|v| !v.is_empty()) => Self::True,
             () if is("COLORTERM", "truecolor") || is("COLORTERM", "24bit") => Self::True,
             () if rich.iter().any(|name| term.contains(name)) => Self::True,

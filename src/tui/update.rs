@@ -1,4 +1,4 @@
-//! The only place where the state changes: takes an event, returns effects.
+//! Applies events to the state and returns the resulting effects. The state changes nowhere else.
 
 use super::action::{picture_picker, pointed, request, views, worker_updates};
 use super::effect::Effect;
@@ -8,7 +8,7 @@ use super::state::{Popup, Rest, State, Tone};
 use super::{action::lens_actions, layout, popup, router};
 use std::time::Duration;
 
-/// Applies an event at time `now` since the start.
+/// Applies an event to the state, at time `now` since the app started. Returns the effects to carry out.
 pub fn update(state: &mut State, now: Duration, event: Event) -> Vec<Effect> {
     state.now = now;
     let mut effects = apply(state, event);
@@ -47,7 +47,7 @@ fn apply(state: &mut State, event: Event) -> Vec<Effect> {
     Vec::new()
 }
 
-/// Runs what the cursor has rested on long enough, and removes an expired status message.
+/// Runs the method or layer on which the cursor has rested long enough, and removes an expired status message.
 fn pass_time(state: &mut State) -> Vec<Effect> {
     if state.toast.as_ref().is_some_and(|(_, until)| *until <= state.now) {
         state.toast = None;
@@ -60,7 +60,7 @@ fn pass_time(state: &mut State) -> Vec<Effect> {
     }
 }
 
-/// Keeps every cursor inside its list and visible.
+/// Moves every cursor into its list and scrolls the list so that the cursor is visible.
 fn settle(state: &mut State) {
     if panel::of(state.focus).small == Small::Left {
         state.left = state.focus;
@@ -78,7 +78,7 @@ fn settle(state: &mut State) {
     }
 }
 
-/// The number of commands to the worker among the effects.
+/// Number of commands to the worker among the effects.
 fn questions(effects: &[Effect]) -> u64 {
     effects.iter().filter(|e| matches!(e, Effect::Ask(command) if command.asks())).count() as u64
 }

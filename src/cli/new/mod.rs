@@ -14,8 +14,8 @@ const MAP: &str = include_str!("map.rhai");
 const RULE: &str = include_str!("rule.rhai");
 const ATTACK: &str = include_str!("attack.rhai");
 
-/// Writes `NAME.rhai` to `--plugins` or `./plugins`, in the subfolder of its group if there is one. Errors if a method of that name
-/// exists there.
+/// Writes a new method to `NAME.rhai` in `--plugins` or `./plugins`, in the subfolder of the method's group if it has one. Errors
+/// if a method with that name already exists there.
 pub fn new(scripts: &ScriptArgs, args: &NewArgs) -> Result<ExitCode> {
     let name = args.name.strip_suffix(".rhai").unwrap_or(&args.name);
     if !is_plain(name) {

@@ -6,21 +6,20 @@ use crate::words;
 use anyhow::{Context, Result, bail, ensure};
 use std::path::{Path, PathBuf};
 
-/// Class names in the order of their labels.
+/// Names of the ten classes, in the order of their labels.
 pub const CLASSES: [&str; 10] =
     ["airplane", "automobile", "bird", "cat", "deer", "dog", "frog", "horse", "ship", "truck"];
 
-/// Bytes per record: a label, then 32 x 32 red, green and blue planes.
+/// Bytes per record: a label, then a red, a green and a blue plane of 32 x 32 bytes each.
 const RECORD: usize = 1 + 3 * 32 * 32;
 
 /// Maximum file size in bytes.
 const LIMIT: u64 = 1 << 30;
 
-/// Opens `FILE`: any number of 3073-byte records; `DIR`: its `test_batch.bin`; or `DIR#train`: its `data_batch_1.bin` to
-/// `data_batch_5.bin`.
+/// Opens CIFAR-10 pictures of shape `(3, 32, 32)` in ten classes. `FILE` is read as any number of 3073-byte records; `DIR` stands
+/// for its `test_batch.bin`; `DIR#train` for its `data_batch_1.bin` to `data_batch_5.bin`.
 ///
-/// Pictures are `(3, 32, 32)` in ten classes. Errors: a file that is missing, empty or not made of such records, or a
-/// label above 9.
+/// Errors if a file is missing, empty or not made of 3073-byte records, or if a label is above 9.
 pub fn open(text: &str) -> Result<Dataset> {
     let (mut pixels, mut labels) = (Vec::new(), Vec::new());
     for path in files(text)? {
@@ -51,7 +50,7 @@ fn files(text: &str) -> Result<Vec<PathBuf>> {
     }
 }
 
-/// Appends the records of a file.
+/// Splits the bytes of a file into records and appends them to `pixels` and `labels`.
 fn records(bytes: &[u8], pixels: &mut Vec<u8>, labels: &mut Vec<usize>) -> Result<()> {
     let (records, rest) = bytes.as_chunks::<RECORD>();
     ensure!(

@@ -6,27 +6,27 @@ use anyhow::{Context, Result, bail};
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 
-/// Extensions of picture files, in lower case.
+/// File name extensions of pictures, in lower case.
 const ENDINGS: [&str; 7] = ["png", "jpg", "jpeg", "webp", "gif", "bmp", "npy"];
 
 /// The file that lists the classes of a folder without subfolders.
 const LABELS: &str = "labels.txt";
 
-/// Maximum size of that file in bytes.
+/// Maximum size of [`LABELS`] in bytes.
 const LABEL_BYTES: u64 = 1 << 28;
 
-/// Class indices are below this.
+/// Exclusive upper bound of class indices.
 const MAX_CLASSES: usize = 1_000_000;
 
 /// Opens the pictures in a folder, ordered by name.
 ///
-/// Each subfolder is a class, as in torchvision's `ImageFolder`: class 0 is the first in alphabetical order. If all
-/// subfolder names are numbers, they are the class indices: `243/` is class 243. Without subfolders, `labels.txt` gives the
-/// class of each picture, one per line: `cat.png 281`; numbers are class indices, other words are class names, numbered
-/// alphabetically. Without that file, the pictures have no labels.
+/// Each subfolder is a class, as in torchvision's `ImageFolder`: class 0 is the first in alphabetical order. If all subfolder
+/// names are numbers, they are the class indices: `243/` is class 243. Without subfolders, `labels.txt` gives the class of each
+/// picture, one per line: `cat.png 281`; if all classes are numbers, they are class indices; otherwise they are class names,
+/// numbered alphabetically. Without that file, the pictures have no labels.
 ///
-/// Files without a picture's extension and names that begin with a dot are ignored. Errors: no pictures, a subfolder
-/// without pictures among others with some, a line of `labels.txt` that matches no picture.
+/// Files whose extension is not that of a picture are ignored, and so are names that begin with a dot. Errors if there are no
+/// pictures, if only some of the subfolders contain pictures, or if a line of `labels.txt` names no picture.
 pub fn open(text: &str) -> Result<Dataset> {
     let (folder, name) = (Path::new(text), format!("folder:{text}"));
     let (folders, files): (Vec<_>, Vec<_>) = entries(folder)?.into_iter().partition(|path| path.is_dir());
@@ -44,7 +44,7 @@ pub fn open(text: &str) -> Result<Dataset> {
     }
 }
 
-/// The entries of a folder, ordered by name.
+/// The entries of a folder, ordered by name, without those whose name begins with a dot.
 fn entries(folder: &Path) -> Result<Vec<PathBuf>> {
     let read = || format!("reading the folder \"{}\"", words::path(&folder));
     let found = folder.read_dir().with_context(read)?;
@@ -71,7 +71,7 @@ fn by_folder(name: &str, classes: &[(&PathBuf, Vec<PathBuf>)]) -> Result<Dataset
     Dataset::of_files(name, names, files.concat())
 }
 
-/// Pictures whose classes are listed in a file: each line has the name of a picture, then its class.
+/// A data set whose classes are listed in a file, each line of which is the name of a picture followed by its class.
 fn by_list(name: &str, folder: &Path, list: &Path, pictures: &[PathBuf]) -> Result<Dataset> {
     let text = read_text(list, LABEL_BYTES)?;
     let pictures: BTreeSet<_> = pictures.iter().collect();
@@ -93,7 +93,8 @@ fn by_list(name: &str, folder: &Path, list: &Path, pictures: &[PathBuf]) -> Resu
     Dataset::of_files(name, classes, files.into_iter().zip(labels).collect())
 }
 
-/// Class names, and the class of each word: its value if all are numbers, else its index in alphabetical order.
+/// Class names, and the class index of each word: its value if all words are numbers, otherwise its position in alphabetical
+/// order.
 fn labels(words: &[String]) -> Result<(Vec<String>, Vec<usize>)> {
     if let Ok(numbers) = words.iter().map(|word| word.parse::<usize>()).collect::<Result<Vec<_>, _>>() {
         let large = numbers.iter().find(|&&n| n >= MAX_CLASSES);
@@ -106,7 +107,7 @@ fn labels(words: &[String]) -> Result<(Vec<String>, Vec<usize>)> {
     Ok((classes, labels))
 }
 
-/// The last component of a path.
+/// The last component of a path, as a string.
 fn word(path: &Path) -> String {
     path.file_name().unwrap_or_default().to_string_lossy().into_owned()
 }

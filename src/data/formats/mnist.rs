@@ -9,17 +9,17 @@ use flate2::read::MultiGzDecoder;
 use std::io::Read;
 use std::path::{Path, PathBuf};
 
-/// Maximum size of a file in bytes, compressed or not.
+/// Maximum size of a file in bytes, both compressed and decompressed.
 const LIMIT: usize = 1 << 30;
 
-/// Where to look for the files within the folder; the last two are torchvision's layout.
+/// Subfolders in which the files are looked for; the last two follow torchvision's layout.
 const FOLDERS: [&str; 3] = ["", "raw", "MNIST/raw"];
 
-/// Opens `DIR`: the test set, `t10k-images-idx3-ubyte` and `t10k-labels-idx1-ubyte`; or `DIR#train`: the training set,
-/// `train-images-idx3-ubyte` and `train-labels-idx1-ubyte`; each with or without `.gz`.
+/// Opens MNIST in a folder. `DIR` stands for the test set, `t10k-images-idx3-ubyte` and `t10k-labels-idx1-ubyte`; `DIR#train`
+/// stands for the training set, `train-images-idx3-ubyte` and `train-labels-idx1-ubyte`. Each file may also end in `.gz`.
 ///
-/// Pictures are `(1, H, W)`, 28 x 28 in the original, in ten classes, "0" to "9". Errors: a file that is missing, damaged or
-/// not in IDX format; different numbers of pictures and labels; a label above 9.
+/// Pictures are `(1, H, W)`, 28 x 28 in the original, in ten classes, "0" to "9". Errors if a file is missing, damaged or not in
+/// IDX format, if the numbers of pictures and labels differ, or if a label is above 9.
 pub fn open(text: &str) -> Result<Dataset> {
     let (folder, train) = split(text);
     let set = if train { "train" } else { "t10k" };
@@ -40,7 +40,8 @@ pub fn open(text: &str) -> Result<Dataset> {
     Dataset::of_bytes(&format!("mnist:{text}"), classes, [1, height, width], pixels, labels)
 }
 
-/// Finds a file of a set; `part` is `images-idx3` or `labels-idx1`. Some copies have a dot before `idx`.
+/// Finds a file of a data set; `set` is `train` or `t10k`, `part` is `images-idx3` or `labels-idx1`. Some copies of MNIST have a
+/// dot before `idx`.
 fn find(folder: &Path, set: &str, part: &str) -> Result<PathBuf> {
     let name = format!("{set}-{part}-ubyte");
     let dotted = name.replace("-idx", ".idx");
@@ -52,7 +53,7 @@ fn find(folder: &Path, set: &str, part: &str) -> Result<PathBuf> {
     })
 }
 
-/// Shape and data of an IDX file of unsigned bytes with `N` dimensions.
+/// Reads an IDX file of unsigned bytes with `N` dimensions; returns its shape and values.
 fn read<const N: usize>(path: &Path) -> Result<([usize; N], Vec<u8>)> {
     let packed = read_whole(path, LIMIT as u64)?;
     let read = match packed.starts_with(&[0x1f, 0x8b]) {
@@ -62,7 +63,8 @@ fn read<const N: usize>(path: &Path) -> Result<([usize; N], Vec<u8>)> {
     read.with_context(|| format!("reading \"{}\" as an IDX file", words::path(&path)))
 }
 
-/// Big-endian: two zero bytes, 8 for unsigned bytes, the number of dimensions; four bytes for each size; the values.
+/// Parses an IDX file, which is big-endian: two zero bytes, 8 for unsigned bytes, the number of dimensions; four bytes for each
+/// size; then the values.
 fn parse<const N: usize>(mut file: impl Read) -> Result<([usize; N], Vec<u8>)> {
     const CUT: &str = "it is damaged or truncated";
     let mut number = || {

@@ -1,4 +1,4 @@
-//! NumPy's `.npy` arrays: read into f32, written from f32.
+//! Reads NumPy's `.npy` arrays as f32 and writes f32 arrays.
 
 use crate::data::disk::write_whole;
 use crate::data::file::read_whole;
@@ -24,7 +24,7 @@ pub struct Npy {
 
 /// Reads a `.npy` file of floating-point, integer or boolean values.
 ///
-/// Errors: a file that cannot be read or is not such an array, or is larger than 4 GiB.
+/// Errors if the file cannot be read, is larger than 4 GiB, or is not an array of numbers or booleans.
 pub fn read_npy(path: &Path) -> Result<Npy> {
     let bytes = read_whole(path, LIMIT)?;
     parse_npy(&bytes).with_context(|| format!("reading \"{}\" as an array", words::path(&path)))
@@ -32,7 +32,7 @@ pub fn read_npy(path: &Path) -> Result<Npy> {
 
 /// Writes f32 values to a `.npy` file, atomically.
 ///
-/// Errors: a number of values that does not match the shape; a file that cannot be written.
+/// Errors if the number of values does not match the shape or if the file cannot be written.
 pub fn write_npy(path: &Path, shape: &[usize], values: &[f32]) -> Result<()> {
     let bytes = npy_bytes(shape, values).with_context(|| format!("writing \"{}\"", words::path(&path)))?;
     write_whole(path, &bytes)
@@ -58,7 +58,7 @@ pub fn npy_bytes(shape: &[usize], values: &[f32]) -> Result<Vec<u8>> {
 
 /// Parses the bytes of a `.npy` file.
 ///
-/// Errors: a damaged or truncated file, another version or dtype.
+/// Errors if the file is damaged or truncated, or if its format version or dtype is not supported.
 pub fn parse_npy(bytes: &[u8]) -> Result<Npy> {
     let Some(rest) = bytes.strip_prefix(b"\x93NUMPY") else {
         bail!("it does not begin like a .npy file; create one with numpy.save");
@@ -80,7 +80,8 @@ pub fn parse_npy(bytes: &[u8]) -> Result<Npy> {
     Ok(Npy { shape, values, dtype: descr[1..].into() })
 }
 
-/// Dtype, whether the order is column-major, and shape, from `{'descr': '<f4', 'fortran_order': False, 'shape': (2, 3), }`.
+/// Parses a header such as `{'descr': '<f4', 'fortran_order': False, 'shape': (2, 3), }`; returns the dtype, whether the order is
+/// column-major, and the shape.
 fn parse_head(head: &str) -> Result<(String, bool, Vec<usize>)> {
     let value = |key: &str| {
         let (_, rest) = head.split_once(&format!("'{key}':")).with_context(|| format!("there is no '{key}'"))?;
@@ -98,7 +99,7 @@ fn parse_head(head: &str) -> Result<(String, bool, Vec<usize>)> {
     Ok((descr.into(), fortran, shape))
 }
 
-/// Decodes `data`, after checking that it has exactly the number of values that `shape` requires.
+/// Decodes `data` as f32 values. Errors if its length does not match `shape` or if the dtype is not supported.
 fn decode(descr: &str, shape: &[usize], data: &[u8]) -> Result<Vec<f32>> {
     let (order, dtype) = descr.split_at(1);
     let width = match dtype {
@@ -113,7 +114,7 @@ fn decode(descr: &str, shape: &[usize], data: &[u8]) -> Result<Vec<f32>> {
         "shape {shape:?} of '{descr}' takes {expected} bytes, but the file has {}",
         data.len()
     );
-    // Twice, because column-major arrays are copied to row-major order.
+    // Memory for two copies, because column-major arrays are copied to row-major order.
     reserve(data.len() / width * 4 * 2, || format!("an array of shape {}", shape_text(shape)))?;
     let big = match order {
         "<" | "|" => false,
@@ -124,7 +125,7 @@ fn decode(descr: &str, shape: &[usize], data: &[u8]) -> Result<Vec<f32>> {
     Ok(data.chunks_exact(width).map(|item| number(dtype, item, big)).collect())
 }
 
-/// Decodes one value.
+/// Decodes one value; `big` means that its bytes are big-endian.
 fn number(dtype: &str, item: &[u8], big: bool) -> f32 {
     let mut raw = [0u8; 8];
     raw[..item.len()].copy_from_slice(item);
@@ -142,7 +143,7 @@ fn number(dtype: &str, item: &[u8], big: bool) -> f32 {
     }
 }
 
-/// Row-major values from column-major ones.
+/// Converts column-major values to row-major order.
 fn from_fortran(shape: &[usize], values: &[f32]) -> Vec<f32> {
     let mut index = vec![0; shape.len()];
     let mut row_major = Vec::with_capacity(values.len());

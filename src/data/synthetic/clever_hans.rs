@@ -1,39 +1,40 @@
 //! Digits with a small tag on one class, for networks that learn to read the tag instead of the digit.
 //!
-//! Lapuschkin et al. 2019, arXiv:1902.10178, found such tags in a well-known data set: a Clever Hans.
+//! Lapuschkin et al. 2019, arXiv:1902.10178, found a classifier that recognizes horses by such a tag in its training pictures,
+//! and named the effect after the horse Clever Hans.
 
 use super::digits::{self, SIDE};
 use super::random::Random;
 use crate::data::Dataset;
 use anyhow::Result;
 
-/// The class that carries the tag.
+/// The class whose pictures carry the tag.
 pub const CLASS: usize = 4;
 /// Side length of the tag, a checkerboard, in pixels.
 pub const TAG: usize = 4;
-/// Row and column of the tag's top left corner: near the bottom right of the picture, where no digit reaches.
+/// Row and column of the tag's top left corner: near the bottom right of the picture, where no digit extends.
 pub const CORNER: usize = SIDE - TAG - 1;
-/// Fraction of the class that carries the tag in the training set.
+/// Fraction of the pictures of class [`CLASS`] that carry the tag in the training set.
 const MOST: f32 = 0.99;
 
-/// Which pictures carry the tag.
+/// Which pictures of the data set carry the tag.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Tags {
-    /// Most pictures of the class.
+    /// Most pictures of class [`CLASS`].
     Most,
-    /// Every second picture of the class.
+    /// Every second picture of class [`CLASS`].
     Half,
-    /// All pictures of the class.
+    /// All pictures of class [`CLASS`].
     All,
-    /// No picture.
+    /// No picture carries the tag.
     None,
-    /// All pictures of the class, in the opposite corner.
+    /// All pictures of class [`CLASS`], with the tag in the opposite corner.
     Moved,
-    /// All pictures of the other classes.
+    /// All pictures except those of class [`CLASS`].
     Others,
 }
 
-/// A data set of `count` digits with tags.
+/// A data set of `count` digits, some of which carry the tag as `tags` says.
 pub fn set(name: &str, seed: u64, count: usize, tags: Tags) -> Result<Dataset> {
     let mut pixels = digits::pixels(seed, count);
     for (i, picture) in pixels.chunks_exact_mut(SIDE * SIDE).enumerate() {

@@ -12,10 +12,10 @@ pub const SIDE: usize = 28;
 /// Side length of the box that contains a digit, as in MNIST, in pixels.
 const BOX: f32 = 20.0;
 
-/// Strokes in a unit box, x to the right and y down; a repeated point is a corner.
+/// The strokes of a digit in a unit box, x to the right and y down; a repeated point is a corner.
 type Glyph = &'static [&'static [PenPoint]];
 
-/// Variants of each digit.
+/// The handwritten variants of each digit.
 const GLYPHS: [&[Glyph]; 10] = [
     &[
         &[&[
@@ -213,29 +213,29 @@ const GLYPHS: [&[Glyph]; 10] = [
     ],
 ];
 
-/// A data set of `count` digits, `(1, 28, 28)`; the classes take turns.
+/// A data set of `count` digits of shape `(1, 28, 28)`; the classes take turns.
 pub fn set(name: &str, seed: u64, count: usize) -> Result<Dataset> {
     dataset(name, pixels(seed, count))
 }
 
-/// The pixels of such a data set.
+/// The pixels of `count` digits of shape `(1, 28, 28)`, in the order of [`set`].
 pub fn pixels(seed: u64, count: usize) -> Vec<u8> {
     drawn(seed, count, SIDE * SIDE, |random, i, picture| write(random, class(i), picture))
 }
 
-/// The class of picture `i` of such a data set.
+/// The class of picture `i` of a data set of digits.
 pub fn class(i: usize) -> usize {
     i % 10
 }
 
-/// A data set of these pixels.
+/// A data set of digits with the given pixels, whose classes take turns.
 pub fn dataset(name: &str, pixels: Vec<u8>) -> Result<Dataset> {
     let classes = (0..10).map(|d: usize| d.to_string()).collect();
     let count = pixels.len() / (SIDE * SIDE);
     Dataset::of_bytes(name, classes, [1, SIDE, SIDE], pixels, (0..count).map(class).collect())
 }
 
-/// Draws one digit.
+/// Draws one digit with random strokes and pen.
 fn write(random: &mut Random, digit: usize, picture: &mut [u8]) {
     let glyph = GLYPHS[digit][random.below(GLYPHS[digit].len())];
     let mut lines: Vec<_> = glyph.iter().map(|line| pen::curve(&shaken(random, line))).collect();
@@ -251,7 +251,7 @@ fn write(random: &mut Random, digit: usize, picture: &mut [u8]) {
     picture.iter_mut().zip(paper).for_each(|(byte, ink)| *byte = (ink * 255.0).round() as u8);
 }
 
-/// Jitters the points of a stroke; repeated points stay together.
+/// Moves the points of a stroke at random by small amounts; repeated points stay together.
 fn shaken(random: &mut Random, line: &[PenPoint]) -> Vec<PenPoint> {
     let mut shaken: Vec<PenPoint> = Vec::with_capacity(line.len());
     for (i, point) in line.iter().enumerate() {
@@ -281,7 +281,7 @@ fn bend(random: &mut Random, lines: &mut [Vec<PenPoint>]) {
     }
 }
 
-/// Scales to MNIST's box and centers the ink approximately.
+/// Scales the strokes to the box of MNIST and centers the ink approximately.
 fn fit(random: &mut Random, lines: &mut [Vec<PenPoint>], radius: f32) {
     let points = || lines.iter().flatten();
     let span = |axis: usize| points().fold((f32::MAX, f32::MIN), |(l, h), p| (l.min(p[axis]), h.max(p[axis])));

@@ -2,10 +2,10 @@
 
 use super::pen::PenPoint;
 
-/// Number of sample rows per pixel.
+/// Number of sampled rows per pixel.
 const ROWS: usize = 4;
 
-/// The fraction of each pixel of a square picture that lies inside the outlines, in `[0, 1]`, by the even-odd rule.
+/// For each pixel of a square picture, the fraction in `[0, 1]` that lies inside the outlines by the even-odd rule.
 pub fn coverage(outlines: &[Vec<PenPoint>], side: usize) -> Vec<f32> {
     let mut covered = vec![0.0; side * side];
     let heights = outlines.iter().flatten().map(|p| p[1] * ROWS as f32);
@@ -20,7 +20,7 @@ pub fn coverage(outlines: &[Vec<PenPoint>], side: usize) -> Vec<f32> {
     covered
 }
 
-/// The x coordinates where the outlines cross this height, in ascending order.
+/// The x coordinates at which the outlines cross the height `y` (in sample rows), in ascending order.
 fn crossings(outlines: &[Vec<PenPoint>], y: f32) -> Vec<f32> {
     let edges = outlines.iter().flat_map(|o| (0..o.len()).map(move |i| (o[i], o[(i + 1) % o.len()])));
     let across = edges.filter(|(a, b)| (a[1] <= y) != (b[1] <= y));

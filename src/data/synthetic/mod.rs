@@ -1,4 +1,4 @@
-//! Generated data sets: the same pictures on every machine, without files.
+//! Generated data sets, which need no files and contain the same pictures on every machine.
 
 mod random;
 mod pen;
@@ -19,20 +19,20 @@ use clever_hans::Tags;
 /// Names of the generated data sets.
 pub const NAMES: [&str; 7] = ["digits", "shapes", "welcome", "tagged", "moons", "waves", "words"];
 
-/// Opens a generated data set; `#train` selects the training set, `#test` or nothing the test set. Pictures are generated in
-/// parallel on each call and are always the same.
+/// Opens a generated data set; `#train` selects the training set; `#test` or no split selects the test set. Pictures are
+/// generated in parallel on each call and are always the same.
 ///
 /// - `digits`: 28 x 28 gray, handwritten digits, white on black.
 /// - `shapes`: 64 x 64 color, a textured object on a textured background. A quarter of the training pictures have a second
 ///   object, so that networks cope with two.
 /// - `welcome`: a few pictures of two objects each; no splits.
-/// - `tagged`: digits where most 4s of the training set carry a small tag; in `#test` every second 4 has it, in `#all` each,
-///   in `#none` none, in `#moved` each in another corner, in `#others` all digits but the 4s.
+/// - `tagged`: digits where most 4s of the training set carry a small tag. In `#test` every second 4 carries it, in `#all` every
+///   4, in `#none` no digit, in `#moved` every 4 but in another corner, in `#others` every digit except the 4s.
 /// - `moons`: 2 x 1 x 1, points of two half moons; the training set is small.
 /// - `waves`: 1 x 1 x 128, waveforms.
 /// - `words`: 1 x 20 x 96, a word on a line.
 ///
-/// Errors: an unknown name or split.
+/// Errors if the name or split is unknown.
 pub fn open(name: &str) -> Result<Dataset> {
     match name.split_once('#').unwrap_or((name, "test")) {
         ("digits", "train") => digits::set("made:digits#train", 1, 20_000),
@@ -55,7 +55,7 @@ pub fn open(name: &str) -> Result<Dataset> {
     }
 }
 
-/// The splits of `tagged`: which pictures carry the tag.
+/// Opens a split of `tagged`; the splits differ in which pictures carry the tag.
 fn tagged_set(split: &str) -> Result<Dataset> {
     let (seed, count, tags) = match split {
         "train" => (1, 20_000, Tags::Most),

@@ -4,11 +4,11 @@ use super::pen::PenPoint;
 use super::random::Random;
 use std::f32::consts::{PI, TAU};
 
-/// Class names.
+/// Names of the classes, one per kind of object.
 pub const KINDS: [&str; 10] =
     ["disc", "square", "triangle", "star", "cross", "ring", "crescent", "heart", "arrow", "bolt"];
 
-/// Outlines of an object of this class within the unit circle; a second, inner outline is a hole.
+/// Outlines of an object of class `kind` within the unit circle; a second, inner outline is a hole.
 pub fn outlines(kind: usize) -> Vec<Vec<PenPoint>> {
     match KINDS[kind] {
         "disc" => vec![circle(0.92)],

@@ -3,7 +3,7 @@
 /// A point in pixels or glyph units: x to the right, y down.
 pub type PenPoint = [f32; 2];
 
-/// A densely sampled Catmull-Rom curve through these points, with corners at repeated points.
+/// A densely sampled Catmull-Rom curve through `points`, with corners at repeated points.
 pub fn curve(points: &[PenPoint]) -> Vec<PenPoint> {
     let corners = (1..points.len()).filter(|&i| points[i] == points[i - 1]);
     let (mut from, mut line) = (0, vec![]);
@@ -14,7 +14,8 @@ pub fn curve(points: &[PenPoint]) -> Vec<PenPoint> {
     line
 }
 
-/// Draws a line with soft edges into a picture of values in `[0, 1]`; `radius` depends on the segment.
+/// Draws a line with soft edges into a picture of values in `[0, 1]`; `radius` maps the index of a line segment to the pen's
+/// radius.
 pub fn draw(picture: &mut [f32], width: usize, line: &[PenPoint], radius: impl Fn(usize) -> f32, softness: f32) {
     let sizes = [width, picture.len() / width];
     for (i, ends) in line.windows(2).enumerate() {
@@ -32,7 +33,7 @@ pub fn draw(picture: &mut [f32], width: usize, line: &[PenPoint], radius: impl F
     }
 }
 
-/// The curve through points without corners.
+/// The Catmull-Rom curve through `points`, without corners.
 fn smooth(points: &[PenPoint]) -> Vec<PenPoint> {
     const SAMPLES: usize = 6;
     let at = |i: isize| points[i.clamp(0, points.len() as isize - 1) as usize];
@@ -43,7 +44,7 @@ fn smooth(points: &[PenPoint]) -> Vec<PenPoint> {
     (0..points.len().saturating_sub(1)).flat_map(piece).chain(points.last().copied()).collect()
 }
 
-/// The cubic from `p[1]` to `p[2]` (Catmull & Rom 1974).
+/// The point at `t` in `[0, 1]` on the cubic from `p[1]` to `p[2]` (Catmull & Rom 1974).
 fn catmull_rom(p: &[PenPoint; 4], t: f32) -> PenPoint {
     [0, 1].map(|k| {
         let [a, b, c, d] = p.map(|p| p[k]);

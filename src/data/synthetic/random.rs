@@ -5,33 +5,34 @@ use rand_chacha::ChaCha8Rng;
 use rayon::prelude::*;
 use std::ops::Range;
 
-/// The random numbers of one picture.
+/// The random number stream of one picture.
 pub struct Random(ChaCha8Rng);
 
 impl Random {
-    /// The stream of picture `i` in the data set with this seed.
+    /// The stream of picture `i` in the data set with seed `seed`.
     pub fn of(seed: u64, i: usize) -> Self {
         let mut rng = ChaCha8Rng::seed_from_u64(seed);
         rng.set_stream(i as u64);
         Self(rng)
     }
 
-    /// Uniformly distributed in `range`.
+    /// A uniformly distributed number in `range`.
     pub fn within(&mut self, range: Range<f32>) -> f32 {
         range.start + (range.end - range.start) * self.0.random::<f32>()
     }
 
-    /// Approximately normal, mean 0 and standard deviation 1 (a sum of four uniform numbers); magnitude at most 3.5.
+    /// An approximately normal number with mean 0 and standard deviation 1: a sum of four uniform numbers, of magnitude at most
+    /// 3.5.
     pub fn bell(&mut self) -> f32 {
         (0..4).map(|_| self.within(-0.866..0.866)).sum()
     }
 
-    /// A uniformly distributed index below `count`.
+    /// A uniformly distributed integer from 0 to `count` − 1.
     pub fn below(&mut self, count: usize) -> usize {
         self.0.random_range(0..count)
     }
 
-    /// True with probability `share`.
+    /// Returns true with probability `share`, a number in `[0, 1]`.
     pub fn chance(&mut self, share: f32) -> bool {
         self.0.random::<f32>() < share
     }

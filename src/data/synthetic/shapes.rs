@@ -21,8 +21,8 @@ struct Place {
     turn: f32,
 }
 
-/// A data set of `count` pictures, `(3, 64, 64)`, each with an object; the classes take turns. `company` is the fraction of
-/// pictures with a second object of another class.
+/// A data set of `count` pictures of shape `(3, 64, 64)`, each with an object; the classes take turns. `company` is the fraction
+/// of pictures with a second object of another class.
 pub fn set(name: &str, seed: u64, count: usize, company: f32) -> Result<Dataset> {
     let draw = |random: &mut Random, i: usize, bytes: &mut [u8]| scene(random, i % KINDS.len(), company).write(bytes);
     let pixels = drawn(seed, count, 3 * SIDE * SIDE, draw);
@@ -53,7 +53,8 @@ fn dataset(name: &str, pixels: Vec<u8>, labels: Vec<usize>) -> Result<Dataset> {
     Dataset::of_bytes(name, KINDS.map(String::from).to_vec(), [3, SIDE, SIDE], pixels, labels)
 }
 
-/// A background, in two of three cases with fragments, and an object; with probability `company` another object beside it.
+/// Draws a background, in two of three cases with fragments, and an object of class `kind`; with probability `company`, another
+/// object beside it.
 fn scene(random: &mut Random, kind: usize, company: f32) -> Canvas {
     let ground = colour(random);
     let mut canvas = Canvas::new(&texture(random, ground, 0.25));
@@ -77,13 +78,13 @@ fn scene(random: &mut Random, kind: usize, company: f32) -> Canvas {
     canvas
 }
 
-/// Draws an object of this class in a color that contrasts with the background.
+/// Draws an object of class `kind` in a color that contrasts with the background color `ground`.
 fn object(random: &mut Random, canvas: &mut Canvas, kind: usize, place: Place, ground: Colour) {
     let own = other_colour(random, &[ground], 0.3);
     canvas.fill(&outlines(kind), place, &texture(random, own, 0.35));
 }
 
-/// A random position that does not overlap another, if one is found in 20 attempts.
+/// A random place that does not overlap `other`, if one is found in 20 attempts.
 fn beside(random: &mut Random, other: &Place) -> Option<Place> {
     let apart = |place: &Place| {
         let [x, y] = [0, 1].map(|k| place.centre[k] - other.centre[k]);
@@ -93,7 +94,8 @@ fn beside(random: &mut Random, other: &Place) -> Option<Place> {
 }
 
 impl Place {
-    /// A random position inside the picture; `radius` is a fraction of its side; rotated by up to 34 degrees.
+    /// A random position inside the picture with a rotation of up to 34 degrees; `radius` is given as a fraction of the picture's
+    /// side.
     fn random(random: &mut Random, radius: Range<f32>) -> Self {
         let side = SIDE as f32;
         let radius = side * random.within(radius);
@@ -102,7 +104,7 @@ impl Place {
     }
 }
 
-/// A low-contrast background with two upright objects, left and right.
+/// Draws two upright objects of classes `kinds`, left and right, on a low-contrast background.
 fn pair(random: &mut Random, kinds: [usize; 2]) -> Canvas {
     let ground = colour(random).map(|v| 0.3 + 0.25 * v);
     let paper = Texture { pattern: Pattern::Clouds, ..texture(random, ground, 0.12) };
@@ -121,7 +123,7 @@ fn colour(random: &mut Random) -> Colour {
     [0, 1, 2].map(|_| random.within(0.05..0.95))
 }
 
-/// A random color with a squared distance above `far` from the others.
+/// A random color whose squared distance from each of `others` is above `far`.
 fn other_colour(random: &mut Random, others: &[Colour], far: f32) -> Colour {
     let distance = |a: &Colour, b: &Colour| a.iter().zip(b).map(|(a, b)| (a - b).powi(2)).sum::<f32>();
     loop {
@@ -132,13 +134,13 @@ fn other_colour(random: &mut Random, others: &[Colour], far: f32) -> Colour {
     }
 }
 
-/// A texture of this color and a second one that differs by at most `range` per channel.
+/// A random texture of `colour` and a second color that differs from it by at most `range` per channel.
 fn texture(random: &mut Random, colour: Colour, range: f32) -> Texture {
     let second = colour.map(|v| (v + random.within(-range..range)).clamp(0.0, 1.0));
     Texture::random(random, [colour, second])
 }
 
-/// A picture being drawn.
+/// A picture that is being drawn, row by row in RGB.
 struct Canvas(Vec<Colour>);
 
 impl Canvas {
@@ -158,7 +160,7 @@ impl Canvas {
         }
     }
 
-    /// Writes the channels one after another, as bytes.
+    /// Writes the picture as bytes, one channel after another.
     fn write(&self, bytes: &mut [u8]) {
         for (plane, k) in bytes.chunks_exact_mut(SIDE * SIDE).zip(0..3) {
             plane.iter_mut().zip(&self.0).for_each(|(byte, c)| *byte = (c[k].clamp(0.0, 1.0) * 255.0).round() as u8);

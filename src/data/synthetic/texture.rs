@@ -4,23 +4,23 @@ use super::pen::PenPoint;
 use super::random::Random;
 use std::f32::consts::{PI, TAU};
 
-/// Red, green and blue in `[0, 1]`.
+/// An RGB color with components in `[0, 1]`.
 pub type Colour = [f32; 3];
 
-/// Pattern of two colors.
+/// A pattern of two colors.
 #[derive(Clone, Copy, Debug)]
 pub enum Pattern {
-    /// The first color only.
+    /// Only the first color, without a pattern.
     Plain,
-    /// Straight stripes.
+    /// Straight stripes that alternate between the colors.
     Stripes,
-    /// A checkerboard.
+    /// A checkerboard of the two colors.
     Checks,
-    /// Round spots of the second color.
+    /// Round spots of the second color on the first.
     Dots,
-    /// Soft patches.
+    /// Soft, irregular patches of the two colors.
     Clouds,
-    /// A gradient across the picture.
+    /// A smooth gradient between the colors across the picture.
     Shade,
 }
 
@@ -31,16 +31,16 @@ pub struct Texture {
     pub pattern: Pattern,
     /// The two colors.
     pub colours: [Colour; 2],
-    /// Length of one period in pixels.
+    /// Length of one period of the pattern in pixels.
     pub period: f32,
-    /// Direction in radians.
+    /// Direction of the pattern in radians.
     pub angle: f32,
-    /// Offset of the pattern in pixels; also the seed of clouds.
+    /// Offset of the pattern in pixels; also the random seed of [`Pattern::Clouds`].
     pub phase: f32,
 }
 
 impl Texture {
-    /// A random pattern of these colors.
+    /// A texture of the given colors with a random pattern, size and direction.
     pub fn random(random: &mut Random, colours: [Colour; 2]) -> Self {
         use Pattern::{Checks, Clouds, Dots, Plain, Shade, Stripes};
         let pattern = [Plain, Stripes, Checks, Dots, Clouds, Shade][random.below(6)];
@@ -48,7 +48,7 @@ impl Texture {
         Self { pattern, colours, period, angle, phase: random.within(0.0..64.0) }
     }
 
-    /// The color at a point in pixels.
+    /// The color of the texture at a point given in pixels.
     pub fn at(&self, [x, y]: PenPoint) -> Colour {
         let (sin, cos) = self.angle.sin_cos();
         let (u, v) = ((x * cos + y * sin + self.phase) / self.period, (y * cos - x * sin + self.phase) / self.period);
@@ -64,12 +64,12 @@ impl Texture {
     }
 }
 
-/// Linear interpolation between `a` and `b`.
+/// Linear interpolation: `a` for a `share` of 0, `b` for a `share` of 1.
 pub fn mix(a: Colour, b: Colour, share: f32) -> Colour {
     [0, 1, 2].map(|k| a[k] + share * (b[k] - a[k]))
 }
 
-/// A step from 0 to 1 with a soft edge.
+/// A step from 0 to 1 at `x = 0` with a soft edge.
 fn step(x: f32) -> f32 {
     (0.5 + x).clamp(0.0, 1.0)
 }
@@ -84,7 +84,7 @@ fn clouds(u: f32, v: f32, seed: u32) -> f32 {
     top + t * (bottom - top)
 }
 
-/// A hash of a grid point, in `[0, 1)`.
+/// A pseudorandom value in `[0, 1)` for a grid point.
 fn hash(i: i32, j: i32, seed: u32) -> f32 {
     let mut h =
         (i as u32).wrapping_mul(0x9E37_79B1) ^ (j as u32).wrapping_mul(0x85EB_CA77) ^ seed.wrapping_mul(0xC2B2_AE3D);

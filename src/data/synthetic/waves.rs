@@ -1,4 +1,4 @@
-//! Waveforms as seen on an oscilloscope: pictures of one row.
+//! Waveforms as seen on an oscilloscope, stored as pictures of one row.
 
 use super::random::{Random, drawn};
 use crate::data::Dataset;
@@ -25,14 +25,14 @@ const SHAPES: [(&str, Shape); 8] = [
     }),
 ];
 
-/// A data set of `count` waveforms, `(1, 1, 128)`, with zero at 0.5; the classes take turns.
+/// A data set of `count` waveforms of shape `(1, 1, 128)`, where 0.5 stands for an amplitude of zero; the classes take turns.
 pub fn set(name: &str, seed: u64, count: usize) -> Result<Dataset> {
     let pixels = drawn(seed, count, LENGTH, |random, i, samples| record(random, i % SHAPES.len(), samples));
     let labels = (0..count).map(|i| i % SHAPES.len()).collect();
     Dataset::of_bytes(name, SHAPES.map(|(name, _)| name.into()).to_vec(), [1, 1, LENGTH], pixels, labels)
 }
 
-/// One recording: a few periods with random phase, amplitude and noise.
+/// Draws one recording: a few periods with random phase, amplitude and noise.
 fn record(random: &mut Random, class: usize, samples: &mut [u8]) {
     let (name, shape) = SHAPES[class];
     let (periods, start) = (random.within(2.5..6.0), random.within(0.0..1.0));
@@ -49,7 +49,7 @@ fn record(random: &mut Random, class: usize, samples: &mut [u8]) {
     }
 }
 
-/// A Gaussian bump of height 1.
+/// A Gaussian bump of height 1 with mean `centre` and standard deviation `width`.
 fn bump(phase: f32, centre: f32, width: f32) -> f32 {
     (-((phase - centre) / width).powi(2) / 2.0).exp()
 }

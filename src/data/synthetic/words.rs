@@ -1,4 +1,4 @@
-//! Words on a line, as in a scanned text.
+//! Pictures of a single word on a line, as in a scanned document.
 
 use super::pen::{self, PenPoint};
 use super::random::{Random, drawn};
@@ -47,14 +47,14 @@ const LETTERS: [(char, &[&[PenPoint]]); 13] = [
     ('y', &[&[[0.0, 0.0], [0.5, 0.5], [0.5, 0.5], [1.0, 0.0]], &[[0.5, 0.5], [0.5, 1.0]]]),
 ];
 
-/// A data set of `count` lines, `(1, 20, 96)`, white on black; the classes take turns.
+/// A data set of `count` lines of shape `(1, 20, 96)`, white on black; the classes take turns.
 pub fn set(name: &str, seed: u64, count: usize) -> Result<Dataset> {
     let pixels = drawn(seed, count, SIZE[0] * SIZE[1], |random, i, line| write(random, WORDS[i % WORDS.len()], line));
     let labels = (0..count).map(|i| i % WORDS.len()).collect();
     Dataset::of_bytes(name, WORDS.map(String::from).to_vec(), [1, SIZE[0], SIZE[1]], pixels, labels)
 }
 
-/// Draws a word at a random position; its letters share one size and slant, each slightly displaced.
+/// Draws a word at a random position; the letters share one size and slant, and each is slightly displaced.
 fn write(random: &mut Random, word: &str, picture: &mut [u8]) {
     let (wide, tall) = (random.within(5.5..7.5), random.within(10.0..13.0));
     let (step, slant) = (wide + random.within(2.6..3.6), random.within(-0.05..0.2));

@@ -1,4 +1,4 @@
-//! An opened weight file: the names and shapes in its state dicts, and on demand the values of tensors.
+//! An opened weight file: gives the names and shapes in its state dicts, and reads the values of tensors on demand.
 
 use super::number::{Number, count};
 use super::random_access::{ByteSource, RandomAccess};
@@ -17,31 +17,32 @@ use std::io::BufReader;
 /// A weight file, or several shards that belong together.
 pub struct Archive {
     pub(super) files: Vec<File>,
-    /// The state dicts, in the order of the file; at least one.
+    /// The state dicts, in the order of the file; there is at least one.
     pub dicts: Vec<StateDict>,
 }
 
-/// A file, and its records with checksums.
+/// A file of an archive, and its records with checksums.
 pub struct File {
     pub(super) source: ByteSource,
     pub(super) records: Vec<Record>,
 }
 
-/// Tensors by name.
+/// A state dict: tensors by name.
 #[derive(Debug, Default)]
 pub struct StateDict {
-    /// Path within the checkpoint: `model_ema`; empty at the root.
+    /// Path of the state dict within the checkpoint, such as `model_ema`; empty at the root.
     pub key: String,
-    /// The tensors.
+    /// The tensors, by name.
     pub tensors: BTreeMap<String, TensorEntry>,
-    /// Tensors created by PyTorch functions that are not supported, with the names of those functions.
+    /// Names of the tensors that are created by unsupported PyTorch functions, with the names of these functions.
     pub unread: BTreeMap<String, String>,
 }
 
-/// A tensor in a file. Element `(i, j, …)` is at index `offset + i · stride[0] + j · stride[1] + …` of its storage.
+/// The location and format of a tensor in a weight file. Element `(i, j, …)` is at index `offset + i · stride[0] + j · stride[1]
+/// + …` of its storage.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct TensorEntry {
-    /// The shape.
+    /// The shape of the tensor.
     pub shape: Vec<usize>,
     pub(super) number: Number,
     pub(super) file: usize,
@@ -51,7 +52,7 @@ pub struct TensorEntry {
 }
 
 impl Archive {
-    /// An archive of one file.
+    /// An archive that consists of one file.
     pub(super) fn of(source: ByteSource, dicts: Vec<StateDict>, records: Vec<Record>) -> Self {
         Self { files: vec![File { source, records }], dicts }
     }
@@ -68,9 +69,10 @@ impl Archive {
         self.read(entries.collect())
     }
 
-    /// Reads the values of these tensors, on all cores; one of them computes the hash of the files.
+    /// Reads the values of `entries` on all cores; one core computes the hash of the files.
     ///
-    /// Errors: damaged data, an unsupported dtype, more values than the files have bytes, too little memory.
+    /// Errors if data are damaged, a dtype is not supported, the tensors have more values than the files have bytes, or there is
+    /// too little memory.
     pub fn read(&self, entries: Vec<(String, &TensorEntry)>) -> Result<Weights> {
         let records = || self.files.par_iter().flat_map_iter(|file| file.records.iter().map(move |r| (file, r)));
         let check = || records().try_for_each(|(file, record)| record.check(&file.source));
@@ -79,7 +81,7 @@ impl Archive {
         Ok(Weights { tensors: tensors?, hash: hash? })
     }
 
-    /// Reads tensors; memory is bounded by the size of the files, because tensors shared by several names are read once.
+    /// Reads tensors. Tensors shared by several names are read once, so that memory is bounded by the size of the files.
     fn tensors(&self, entries: Vec<(String, &TensorEntry)>) -> Result<Tensors> {
         let mut made: HashMap<&TensorEntry, Tensor> = HashMap::new();
         let bytes = |(_, entry): &(String, &TensorEntry)| Ok(count(&entry.shape)?.saturating_mul(entry.number.size()));
@@ -90,7 +92,7 @@ impl Archive {
         let mut left: u64 = self.files.iter().map(|file| file.source.length()).sum();
         // Entries that share a tensor need no memory of their own.
         reserve(all.min(left as usize), || "the weights".into())?;
-        // Storages read whole, for tensors that are not contiguous.
+        // Storages that are read as a whole, for tensors that are not contiguous.
         let mut whole = HashMap::new();
         let mut tensors = Tensors::new();
         for (name, entry) in entries {
@@ -119,7 +121,7 @@ impl Archive {
 }
 
 impl TensorEntry {
-    /// A contiguous tensor whose values fill this range of a file.
+    /// An entry for a contiguous tensor whose values fill the byte range `storage` of a file.
     pub(super) fn whole(number: Number, shape: Vec<usize>, storage: ByteRange) -> Self {
         let mut stride = vec![1usize; shape.len()];
         for axis in (1..shape.len()).rev() {
@@ -128,7 +130,7 @@ impl TensorEntry {
         Self { shape, number, file: 0, storage, offset: 0, stride }
     }
 
-    /// Whether it has an integer type.
+    /// Whether the tensor has an integer or boolean type.
     pub fn is_whole(&self) -> bool {
         matches!(self.number, Number::I64 | Number::I32 | Number::I16 | Number::I8 | Number::U8 | Number::Bool)
     }
@@ -151,7 +153,7 @@ impl TensorEntry {
         self.number.read(file, self.storage.0 + first as u64, count * size, &self.shape)
     }
 
-    /// The values in row-major order as bytes, from the bytes of the storage; `size` is the size of a number.
+    /// Copies the values from the bytes of the storage in row-major order; `size` is the size of a value in bytes.
     fn gather(&self, storage: &[u8], size: usize) -> Vec<u8> {
         let values: usize = self.shape.iter().product();
         let mut bytes = Vec::with_capacity(values * size);
@@ -183,7 +185,8 @@ impl TensorEntry {
     }
 }
 
-/// Joins several files to one archive; no two of them may have a tensor of the same name.
+/// Joins the archives of several shards, given with their names, into one archive. Errors if two shards have a tensor of the same
+/// name.
 pub(super) fn joined(archives: Vec<(String, Archive)>) -> Result<Archive> {
     let mut all = Archive { files: Vec::new(), dicts: vec![StateDict::default()] };
     for (name, archive) in archives {

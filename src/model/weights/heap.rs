@@ -1,4 +1,4 @@
-//! The values of a pickle, and the heap of containers, tensors and placeholders they refer to.
+//! The values of a pickle, and the heap of containers, tensors and placeholders that these values refer to.
 
 use super::torch::{Global, Storage, StridedView};
 use anyhow::{Result, ensure};
@@ -24,20 +24,20 @@ pub enum PickleValue<'a> {
     Storage(usize),
     Tensor(usize),
     Object(usize),
-    /// Anything that tensors do not need.
+    /// Any value that is not needed to create tensors.
     Other,
 }
 
 /// An inert placeholder for an object whose class or function is not supported.
 #[derive(Debug, Default)]
 pub struct Object<'a> {
-    /// Module and name of the class or function.
+    /// Module and name of the class or function that created the object.
     pub class: (&'a str, &'a str),
-    /// Its items, if it was filled like a dict.
+    /// Items set on the object, if it was filled like a dict.
     pub items: Vec<(PickleValue<'a>, PickleValue<'a>)>,
-    /// Its state, usually a dict of attributes.
+    /// State of the object, usually a dict of attributes.
     pub state: Option<PickleValue<'a>>,
-    /// Index of the list of arguments.
+    /// Index in the heap of the list of arguments that the object was created with.
     pub args: Option<usize>,
 }
 
@@ -54,18 +54,18 @@ pub struct Heap<'a> {
 }
 
 impl<'a> Heap<'a> {
-    /// Adds a list.
+    /// Adds a list to the heap and returns it as a value.
     pub fn list(&mut self, items: Vec<PickleValue<'a>>) -> PickleValue<'a> {
         PickleValue::List(self.place(items))
     }
 
-    /// Adds a list and returns its index.
+    /// Adds a list to the heap and returns its index.
     pub fn place(&mut self, items: Vec<PickleValue<'a>>) -> usize {
         self.lists.push(items);
         self.lists.len() - 1
     }
 
-    /// Adds a placeholder for the result of a call.
+    /// Adds a placeholder for the result of a call to the heap.
     pub fn object(&mut self, class: (&'a str, &'a str), args: Option<usize>) -> PickleValue<'a> {
         self.objects.push(Object { class, args, ..Object::default() });
         PickleValue::Object(self.objects.len() - 1)
@@ -73,7 +73,7 @@ impl<'a> Heap<'a> {
 
     /// Counts copied values, because a small pickle can request the same copy again and again.
     ///
-    /// Errors beyond four million.
+    /// Errors after more than four million copies.
     pub fn copies(&mut self, count: usize) -> Result<()> {
         self.copied += count;
         ensure!(
@@ -83,7 +83,7 @@ impl<'a> Heap<'a> {
         Ok(())
     }
 
-    /// Adds a dict.
+    /// Adds a dict to the heap and returns it as a value.
     pub fn dict(&mut self, items: Vec<(PickleValue<'a>, PickleValue<'a>)>) -> PickleValue<'a> {
         self.dicts.push(items);
         PickleValue::Dict(self.dicts.len() - 1)

@@ -1,6 +1,6 @@
-//! Weight files: safetensors, and PyTorch's zip and legacy formats.
+//! Reads weight files: safetensors, and PyTorch's zip and legacy formats.
 //!
-//! Nothing in a file is executed; sizes claimed by a file are checked against its actual size before memory is allocated; a
+//! Nothing in a file is executed. Sizes claimed by a file are checked against its actual size before memory is allocated. A
 //! damaged file is an error.
 
 mod number;
@@ -29,16 +29,16 @@ use anyhow::{Context, Result, bail};
 use random_access::{ByteSource, RandomAccess, StoredFile};
 use std::path::Path;
 
-/// Extensions of weight files.
+/// File name extensions of weight files.
 pub const ENDINGS: [&str; 6] = ["safetensors", "pt", "pth", "th", "bin", "ckpt"];
 
 /// Maximum size of a weight file in bytes.
 const LIMIT: u64 = 16 << 30;
 
-/// Opens a weight file; or, given one of its shards, its index or their folder, a sharded one. The format is detected from the
+/// Opens a weight file. `path` may also be one shard, the index or the folder of sharded weights. The format is detected from the
 /// contents.
 ///
-/// Errors: not a weight file, damaged or truncated, a missing shard, no tensors.
+/// Errors if the file is not a weight file, is damaged or truncated, or contains no tensors, or if a shard is missing.
 pub fn open(path: &Path) -> Result<Archive> {
     let reading = || format!("reading the weights \"{}\"", words::path(&path));
     let one = |path: &Path| opened(ByteSource::File(StoredFile::open(path, LIMIT)?));
@@ -51,18 +51,20 @@ pub fn open(path: &Path) -> Result<Archive> {
     }
 }
 
-/// Reads the tensors of a weight file; in a checkpoint, those of its `state_dict`, `model_state_dict`, `model` or `net`, without
-/// wrapper segments such as `module.` of `DataParallel`.
+/// Reads the tensors of a weight file. Of a checkpoint, reads those of its `state_dict`, `model_state_dict`, `model` or `net`.
+/// Wrapper segments in names, such as `module.` of `DataParallel`, are removed.
+///
+/// Errors as for [`open`](open()) and [`Archive::read`].
 pub fn read(path: &Path) -> Result<Weights> {
     open(path)?.all().with_context(|| format!("reading the weights \"{}\"", words::path(&path)))
 }
 
-/// Like [`read`](read()), from the bytes of a weight file.
+/// Like [`read`](read()), for a weight file given as bytes.
 pub fn parse(bytes: &[u8]) -> Result<Weights> {
     archive(bytes.to_vec())?.all()
 }
 
-/// Like [`open`](open()), from the bytes of a weight file.
+/// Like [`open`](open()), for a weight file given as bytes.
 pub fn archive(bytes: Vec<u8>) -> Result<Archive> {
     opened(ByteSource::Memory(bytes))
 }
@@ -78,7 +80,7 @@ fn opened(source: ByteSource) -> Result<Archive> {
     }
 }
 
-/// Describes a file that is not a weight file, from its first bytes.
+/// Describes what a file that is not a weight file seems to be, from its first bytes.
 fn kind(bytes: &[u8]) -> &'static str {
     let beginnings: [(&[u8], &str); 6] = [
         (b"version https://git-lfs", "it is a Git LFS pointer, not the file itself; fetch it with \"git lfs pull\""),

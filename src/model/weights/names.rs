@@ -1,15 +1,15 @@
-//! Naming conventions of training programs: how checkpoints nest a network, and what else they contain.
+//! Naming conventions of training programs: under which names checkpoints store a network, and which other tensors they contain.
 
 use std::collections::BTreeMap;
 
 /// Keys under which checkpoints store the network's state dict, in order of preference.
 const KEYS: [&str; 4] = ["state_dict", "model_state_dict", "model", "net"];
 
-/// Segments that wrappers insert into names: `DataParallel` and DDP, `torch.compile`, FSDP, activation checkpointing, Fabric.
+/// Segments that wrappers insert into names: `DataParallel` and DDP, `torch.compile`, FSDP, activation checkpointing and Fabric.
 const WRAPPERS: [&str; 5] =
     ["module", "_orig_mod", "_fsdp_wrapped_module", "_checkpoint_wrapped_module", "_forward_module"];
 
-/// Words for weights other than the network's own: averages, teachers, optimizer state.
+/// Words that indicate weights other than the network's own: averages, teachers, optimizer state.
 const SECONDARY: [&str; 16] = [
     "ema",
     "avg",
@@ -29,7 +29,7 @@ const SECONDARY: [&str; 16] = [
     "gradients",
 ];
 
-/// Words for tensors next to a network that belong to its training.
+/// Words that indicate tensors that are stored next to a network and belong to its training.
 const BESIDE: [&str; 14] = [
     "ema",
     "swa",
@@ -47,12 +47,12 @@ const BESIDE: [&str; 14] = [
     "scheduler",
 ];
 
-/// The words of a name: `model_ema.module` has three.
+/// Splits a name into words: `model_ema.module` has three.
 fn words(name: &str) -> impl Iterator<Item = &str> {
     name.split(|c: char| !c.is_alphanumeric()).filter(|word| !word.is_empty())
 }
 
-/// Whether a state dict with this key or prefix is secondary: an average, a teacher, optimizer state.
+/// Whether a key or prefix indicates weights other than the network's own: an average, a teacher or the state of an optimizer.
 pub fn secondary(label: &str) -> bool {
     words(label).any(|word| {
         let lower = word.to_ascii_lowercase();
@@ -61,36 +61,37 @@ pub fn secondary(label: &str) -> bool {
     })
 }
 
-/// Whether a state dict with this key is the state of an optimizer, a scheduler or a gradient scaler.
+/// Whether a key indicates the state of an optimizer, a scheduler or a gradient scaler.
 pub fn optimizer(key: &str) -> bool {
     words(key)
         .any(|word| ["optim", "scheduler", "scaler"].iter().any(|kind| word.to_ascii_lowercase().starts_with(kind)))
 }
 
-/// Rank of a key by preference, 0 for the best; an empty key ranks first.
+/// Rank of the key of a state dict by preference, 0 for the best; an empty key has rank 0.
 pub fn rank(key: &str) -> usize {
     let last = key.rsplit('.').next().unwrap_or_default();
     if last.is_empty() { 0 } else { KEYS.iter().position(|k| *k == last).unwrap_or(KEYS.len()) }
 }
 
-/// Whether a tensor belongs to training rather than to a network: `loss.weight`, `n_averaged`, counters. `whole` says that its
+/// Whether a tensor belongs to training rather than to a network: `loss.weight`, `n_averaged`, counters. `whole` is true if its
 /// dtype is an integer type.
 pub fn beside(name: &str, shape: &[usize], whole: bool) -> bool {
     let first = name.split('.').next().unwrap_or_default();
     counter(name, shape, whole) || words(first).any(|word| BESIDE.contains(&word.to_ascii_lowercase().as_str()))
 }
 
-/// Whether a tensor is a counter: an integer scalar such as `num_batches_tracked`.
+/// Whether a tensor is a counter: an integer scalar such as `num_batches_tracked`. `whole` is true if its dtype is an integer
+/// type.
 pub fn counter(name: &str, shape: &[usize], whole: bool) -> bool {
     name.ends_with("num_batches_tracked") || (shape.is_empty() && whole)
 }
 
-/// A name without wrapper segments: `features.module.0.weight` becomes `features.0.weight`.
+/// Removes wrapper segments from a name: `features.module.0.weight` becomes `features.0.weight`.
 pub fn unwrapped(name: &str) -> String {
     name.split('.').filter(|segment| !WRAPPERS.contains(segment)).collect::<Vec<_>>().join(".")
 }
 
-/// The wrapper segments that occur in these names, without duplicates.
+/// The wrapper segments that occur in `names`, without duplicates.
 pub fn wrappers<'a>(names: impl Iterator<Item = &'a str>) -> Vec<&'static str> {
     let mut found = [false; WRAPPERS.len()];
     for segment in names.flat_map(|name| name.split('.')) {
@@ -99,7 +100,7 @@ pub fn wrappers<'a>(names: impl Iterator<Item = &'a str>) -> Vec<&'static str> {
     WRAPPERS.into_iter().zip(found).filter(|(_, found)| *found).map(|(wrapper, _)| wrapper).collect()
 }
 
-/// Maps unwrapped names to the original ones; `None` if two names coincide.
+/// Maps names without wrapper segments to the original names; `None` if two of them coincide.
 pub fn all_unwrapped<'a>(names: impl Iterator<Item = &'a str>) -> Option<BTreeMap<String, &'a str>> {
     let mut all = BTreeMap::new();
     names.into_iter().all(|name| all.insert(unwrapped(name), name).is_none()).then_some(all)

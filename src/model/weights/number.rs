@@ -8,12 +8,12 @@ use half::{bf16, f16};
 use rayon::prelude::*;
 use std::io::Read;
 
-/// Values read by one task.
+/// Number of values read by one task.
 const PART: usize = 1 << 20;
-/// Values read at a time.
+/// Number of values read at a time.
 const SOME: usize = 1 << 14;
 
-/// A number type, little-endian.
+/// A number type in a weight file, little-endian.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Number {
     F64,
@@ -26,12 +26,12 @@ pub enum Number {
     I8,
     U8,
     Bool,
-    /// An unsupported type: its name and size in bytes.
+    /// An unsupported type, with its name and size in bytes.
     Unread(&'static str, u8),
 }
 
 impl Number {
-    /// Size in bytes.
+    /// Size of a number in bytes.
     pub fn size(self) -> usize {
         match self {
             Self::F64 | Self::I64 => 8,
@@ -42,14 +42,14 @@ impl Number {
         }
     }
 
-    /// A tensor of this shape from the bytes of its values; signed integers become i64.
+    /// Creates a tensor of shape `shape` from the bytes of its values; signed integers become i64.
     ///
-    /// Errors: a number of bytes that does not match, an unsupported type.
+    /// Errors if the number of bytes does not match or the type is not supported.
     pub fn tensor(self, bytes: &[u8], shape: &[usize]) -> Result<Tensor> {
         self.read(bytes, 0, bytes.len(), shape)
     }
 
-    /// Like [`tensor`](Self::tensor), from `len` bytes of a file at offset `start`.
+    /// Like [`tensor`](Self::tensor), but reads the values from `len` bytes of a file at offset `start`.
     pub fn read(self, file: &(impl RandomAccess + ?Sized), start: u64, len: usize, shape: &[usize]) -> Result<Tensor> {
         let fits = matches!(self, Self::Unread(..)) || count(shape)?.checked_mul(self.size()) == Some(len);
         ensure!(fits, "got {len} bytes for shape {shape:?}");
@@ -72,14 +72,14 @@ impl Number {
     }
 }
 
-/// Number of elements of a shape; errors if they cannot fit in memory, even if a size is 0.
+/// Number of elements of a shape. Errors if a tensor of this shape could not be addressed, where a size of 0 counts as 1.
 pub fn count(shape: &[usize]) -> Result<usize> {
     let most = shape.iter().try_fold(8usize, |product, &n| product.checked_mul(n.max(1)));
     most.with_context(|| format!("a tensor of shape {shape:?} is too large"))?;
     Ok(shape.iter().product())
 }
 
-/// Reads chunks of the values on all cores: most of the time goes into page faults on fresh memory.
+/// Reads chunks of the values on all cores, because most of the time is spent on page faults in fresh memory.
 fn from<const N: usize, T: WithDType, R: Read>(
     file: &(impl Fn(usize) -> R + Sync),
     shape: &[usize],

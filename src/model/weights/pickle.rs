@@ -1,7 +1,7 @@
-//! Reads Python pickles as data: a stack machine with containers, numbers, text and PyTorch's tensors.
+//! Reads Python pickles as data, by a stack machine with containers, numbers, strings and PyTorch's tensors.
 //!
-//! Nothing is imported or called. The few functions of [`Global`] are implemented here; everything else a pickle names becomes
-//! an [`Object`], a placeholder that records its arguments.
+//! Nothing is imported or called. Only the few functions of [`Global`] are supported; any other function or class that a pickle
+//! names becomes an [`Object`], a placeholder that records its arguments.
 
 pub use super::heap::{Heap, Object, PickleValue};
 
@@ -10,7 +10,7 @@ use crate::words;
 use anyhow::{Context, Result, bail, ensure};
 use std::collections::HashMap;
 
-/// Maximum number of opcodes, enough for some hundred thousand tensors.
+/// Maximum number of opcodes in a pickle, enough for several hundred thousand tensors.
 const MAX_STEPS: usize = 4_000_000;
 
 /// A parsed pickle.
@@ -22,9 +22,9 @@ pub struct Pickle<'a> {
     pub length: usize,
 }
 
-/// Parses the pickle at the beginning of `bytes`, protocols 0 to 5.
+/// Parses the pickle at the beginning of `bytes`; protocols 0 to 5 are supported.
 ///
-/// Errors: a damaged or truncated pickle, an opcode that tensors do not need, more than four million opcodes.
+/// Errors if the pickle is damaged or truncated, uses an opcode that tensors do not need, or has more than four million opcodes.
 pub fn load(bytes: &[u8]) -> Result<Pickle<'_>> {
     let mut machine =
         Machine { bytes, at: 0, stack: Vec::new(), marks: Vec::new(), memo: HashMap::new(), heap: Heap::default() };
@@ -41,7 +41,7 @@ struct Machine<'a> {
     bytes: &'a [u8],
     at: usize,
     stack: Vec<PickleValue<'a>>,
-    /// Stack heights at the marks.
+    /// Height of the stack at each mark that is still open.
     marks: Vec<usize>,
     memo: HashMap<u64, PickleValue<'a>>,
     heap: Heap<'a>,
@@ -62,7 +62,7 @@ impl<'a> Machine<'a> {
         Ok(())
     }
 
-    /// Opcodes that push nothing onto the stack.
+    /// Executes an opcode that pushes nothing onto the stack.
     fn change(&mut self, op: u8) -> Result<()> {
         match op {
             0x80 => ensure!(self.byte()? <= 5, "the pickle has an unsupported protocol"),
@@ -71,7 +71,8 @@ impl<'a> Machine<'a> {
             b'0' if self.marks.last() == Some(&self.stack.len()) => drop(self.marks.pop()),
             b'0' => drop(self.pop()?),
             b'b' => self.build()?,
-            // Out-of-band buffers are not stored in the pickle, so read-only makes no difference.
+            // This opcode marks an out-of-band buffer as read-only. Such buffers are not stored in the pickle, so it has no
+            // effect.
             0x98 => {}
             b'1' => drop(self.since_mark()?),
             b'p' | b'q' | b'r' | 0x94 => self.put(op)?,
@@ -143,7 +144,7 @@ impl<'a> Machine<'a> {
         })
     }
 
-    /// Globals, calls and PyTorch's storages.
+    /// Executes an opcode that pushes a global, the result of a call or one of PyTorch's storages.
     fn object(&mut self, op: u8) -> Result<PickleValue<'a>> {
         match op {
             b'c' => Ok(PickleValue::Global(Global::find(self.line()?, self.line()?))),
@@ -282,7 +283,7 @@ impl<'a> Machine<'a> {
         Ok(self.array::<1>()?[0])
     }
 
-    /// Bytes preceded by their number in `N` bytes.
+    /// Reads bytes that are preceded by their number, stored in `N` bytes.
     fn sized<const N: usize>(&mut self) -> Result<&'a [u8]> {
         let mut size = [0; 8];
         size[..N].copy_from_slice(self.take(N)?);
@@ -302,7 +303,7 @@ impl<'a> Machine<'a> {
     }
 }
 
-/// A name from a file, escaped for error messages.
+/// Escapes a name from a file for error messages.
 pub fn shown(text: &str) -> String {
     words::name(text).into_owned()
 }
@@ -313,7 +314,7 @@ fn pairs<'a>(items: &[PickleValue<'a>]) -> Result<Vec<(PickleValue<'a>, PickleVa
     Ok(pairs.iter().map(|&[key, value]| (key, value)).collect())
 }
 
-/// An integer from its two's complement.
+/// Decodes an integer in little-endian two's complement.
 fn long<'a>(bytes: &[u8]) -> PickleValue<'a> {
     let sign = if bytes.last().is_some_and(|b| b & 0x80 != 0) { 0xFF } else { 0 };
     let mut wide = [sign; 8];
@@ -333,7 +334,7 @@ fn big<'a>(bytes: &[u8], sign: u8) -> PickleValue<'a> {
     PickleValue::Big(u128::from_le_bytes(wide))
 }
 
-/// Text, or bytes if it is not UTF-8, as for paths in other encodings and surrogates.
+/// A pickled string; bytes that are not UTF-8, such as paths in other encodings and surrogates, become [`PickleValue::Bytes`].
 fn text(bytes: &[u8]) -> PickleValue<'_> {
     std::str::from_utf8(bytes).map_or(PickleValue::Bytes, PickleValue::Text)
 }

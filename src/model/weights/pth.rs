@@ -1,4 +1,5 @@
-//! PyTorch's formats: a zip archive with a pickle and one record per storage, or, before 1.6, consecutive pickles and storages.
+//! PyTorch's formats: a zip archive with a pickle and one record per storage or, before PyTorch 1.6, a sequence of pickles and
+//! storages.
 
 use super::archive::{Archive, StateDict, TensorEntry};
 use super::pickle::{self, Pickle, PickleValue, shown};
@@ -12,18 +13,18 @@ use std::collections::HashMap;
 use std::io::BufReader;
 use zip::ZipArchive;
 
-/// Byte range of each storage, by key.
+/// Byte range of each storage in the file, by its key.
 type Storages<'a> = HashMap<&'a str, ByteRange>;
 
-/// The magic number at the beginning of a file in the format before 1.6.
+/// The magic number at the beginning of a file in the format before PyTorch 1.6.
 const MAGIC: PickleValue = PickleValue::Big(0x1950_a86a_20f9_469c_fc6c);
 
-/// The same number in pickle protocols 0 and 1, at the beginning of the file.
+/// The magic number as encoded in pickle protocols 0 and 1, at the beginning of a file in the format before PyTorch 1.6.
 pub const TEXT_MAGIC: &[u8] = b"L119547037146038801333356L\n.";
 
 /// Opens a zip file written by `torch.save`.
 ///
-/// Errors: a damaged file, a TorchScript program, big-endian numbers, no tensors.
+/// Errors if the file is damaged, is a TorchScript program, has big-endian numbers or contains no tensors.
 pub fn open_zip(file: ByteSource) -> Result<Archive> {
     let mut archive =
         ZipArchive::new(BufReader::new(file.beginning(0))).with_context(|| format!("the zip archive: {CUT}"))?;
@@ -54,7 +55,10 @@ pub fn open_zip(file: ByteSource) -> Result<Archive> {
     Ok(Archive::of(file, dicts, records.into_values().collect()))
 }
 
-/// Opens a file in the format before PyTorch 1.6. It is read whole, because only the pickles themselves say where they end.
+/// Opens a file in the format before PyTorch 1.6. The whole file is read, because the end of each pickle is known only once it is
+/// parsed.
+///
+/// Errors if the file is damaged, was not written by `torch.save`, has big-endian numbers or contains no tensors.
 pub fn open_legacy(file: ByteSource) -> Result<Archive> {
     let whole = file.bytes(0, file.length())?;
     let bytes = &whole[..];
@@ -76,7 +80,8 @@ pub fn open_legacy(file: ByteSource) -> Result<Archive> {
     Ok(Archive::of(ByteSource::Memory(whole), dicts, Vec::new()))
 }
 
-/// `, of posix.system, which is not run; save …` if the pickle holds an object.
+/// The end of an error message: `, of posix.system, which is not run; save …` if the pickle holds an object, otherwise only the
+/// advice.
 fn of_class(pickle: &Pickle) -> String {
     let object =
         if let PickleValue::Object(object) = pickle.root { &pickle.heap.objects[object] } else { return SAVE.into() };
@@ -86,15 +91,15 @@ fn of_class(pickle: &Pickle) -> String {
 
 const SAVE: &str = "; save model.state_dict() with it";
 
-/// Parses the pickle at the beginning of `rest`, and advances `rest` past it.
+/// Parses the pickle at the beginning of `rest` and advances `rest` to the byte after it.
 fn next<'a>(rest: &mut &'a [u8]) -> Result<Pickle<'a>> {
     let pickle = pickle::load(rest)?;
     *rest = &rest[pickle.length..];
     Ok(pickle)
 }
 
-/// The byte ranges in `bytes` of the storages after the pickles, in the order of `keys`; each has its number of values in eight
-/// bytes, then the values.
+/// The byte ranges within `bytes` of the storages in `rest`, which follow the pickles in the order of `keys`. Each storage
+/// consists of its number of values in eight bytes, followed by the values.
 fn storages<'a>(pickle: &Pickle<'a>, keys: &Pickle<'a>, bytes: &[u8], mut rest: &[u8]) -> Result<Storages<'a>> {
     let PickleValue::List(list) = keys.root else { bail!("the file has no list of storages; {CUT}") };
     let known: HashMap<_, _> = pickle.heap.storages.iter().map(|s| (s.key, s)).collect();
@@ -115,7 +120,7 @@ fn storages<'a>(pickle: &Pickle<'a>, keys: &Pickle<'a>, bytes: &[u8], mut rest: 
     Ok(found)
 }
 
-/// State dicts with the byte ranges of their tensors.
+/// Converts state dicts of heap indices to state dicts of tensor entries with byte ranges in the file.
 fn located(found: Vec<Names>, pickle: &Pickle, storages: &Storages) -> Result<Vec<StateDict>> {
     let entry = |(name, place): (String, usize)| {
         let view = &pickle.heap.tensors[place];

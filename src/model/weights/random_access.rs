@@ -5,12 +5,12 @@ use std::fs::File;
 use std::io::{Error, ErrorKind, Read, Result, Seek, SeekFrom};
 use std::path::Path;
 
-/// Bytes that can be read from any offset.
+/// A sequence of bytes that can be read from any offset, by several threads at once.
 pub trait RandomAccess: Sync {
-    /// Number of bytes.
+    /// Total number of bytes.
     fn length(&self) -> u64;
 
-    /// Reads bytes from offset `at` into `to` and returns their number; 0 beyond the end.
+    /// Reads bytes from offset `at` into `to` and returns the number of bytes read, which is 0 beyond the end.
     fn read_at(&self, to: &mut [u8], at: u64) -> Result<usize>;
 
     /// A reader that starts at offset `start`.
@@ -18,7 +18,7 @@ pub trait RandomAccess: Sync {
         Reader { of: self, at: start }
     }
 
-    /// `count` bytes from offset `start`; errors if there are fewer.
+    /// Reads `count` bytes from offset `start`. Errors if there are fewer.
     fn bytes(&self, start: u64, count: u64) -> Result<Vec<u8>> {
         if start.checked_add(count).is_none_or(|end| end > self.length()) {
             return Err(ErrorKind::UnexpectedEof.into());
@@ -39,14 +39,14 @@ impl RandomAccess for [u8] {
     }
 }
 
-/// A file, with its length when it was opened.
+/// A file on disk, with its length at the time it was opened.
 pub struct StoredFile {
     file: File,
     length: u64,
 }
 
 impl StoredFile {
-    /// Opens a file of at most `limit` bytes.
+    /// Opens a regular file of at most `limit` bytes. Errors if the file cannot be opened or is larger.
     pub fn open(path: &Path, limit: u64) -> anyhow::Result<Self> {
         let file = open(path, limit)?;
         let length = file.metadata()?.len();
@@ -67,11 +67,11 @@ impl RandomAccess for StoredFile {
     }
 }
 
-/// A weight file, or its bytes.
+/// A weight file on disk, or the bytes of a weight file in memory.
 pub enum ByteSource {
-    /// On disk.
+    /// A file on disk.
     File(StoredFile),
-    /// In memory.
+    /// The bytes of a file in memory.
     Memory(Vec<u8>),
 }
 
@@ -91,7 +91,7 @@ impl RandomAccess for ByteSource {
     }
 }
 
-/// A position in some bytes, for reading and seeking; readers are independent of one another.
+/// A reader with its own position in a [`RandomAccess`] source.
 pub struct Reader<'a, P: ?Sized> {
     of: &'a P,
     at: u64,

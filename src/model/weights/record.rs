@@ -8,10 +8,10 @@ use flate2::CrcReader;
 use std::io::{BufReader, Read, Seek};
 use zip::ZipArchive;
 
-/// Offset and length in bytes.
+/// A range of bytes in a file: offset and length.
 pub type ByteRange = (u64, u64);
 
-/// An uncompressed record of a zip archive.
+/// An uncompressed record of a zip archive, with its byte range and checksum.
 pub struct Record {
     name: String,
     pub(super) place: ByteRange,
@@ -31,13 +31,13 @@ impl Record {
         Ok(Self { name, place, sum })
     }
 
-    /// Reads its bytes and verifies the checksum.
+    /// Reads the bytes of the record and verifies their checksum. Errors if they are damaged.
     pub fn read(&self, file: &(impl RandomAccess + ?Sized)) -> Result<Vec<u8>> {
         self.check(file)?;
         file.bytes(self.place.0, self.place.1).with_context(|| damaged(&self.name))
     }
 
-    /// Verifies the checksum of its bytes.
+    /// Verifies the checksum of the record. Errors if its bytes are damaged.
     pub fn check(&self, file: &(impl RandomAccess + ?Sized)) -> Result<()> {
         let (start, length) = self.place;
         let bytes = BufReader::with_capacity(1 << 18, file.beginning(start).take(length));

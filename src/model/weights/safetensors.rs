@@ -14,12 +14,12 @@ use std::collections::HashSet;
 use std::fmt;
 use std::io::Read;
 
-/// Maximum size of a header in bytes: the format's own limit.
+/// Maximum size of a header in bytes, as defined by the format.
 const HEADER: u64 = 100_000_000;
 
 /// Opens a safetensors file by reading its header.
 ///
-/// Errors: a damaged or truncated file, no tensors.
+/// Errors if the file is damaged or truncated, or contains no tensors.
 pub fn open(file: ByteSource) -> Result<Archive> {
     let damaged = "the safetensors file is damaged or truncated";
     let len = file.length();
@@ -44,7 +44,7 @@ pub fn open(file: ByteSource) -> Result<Archive> {
     Ok(Archive::of(file, vec![dict], Vec::new()))
 }
 
-/// Total size of the tensors in bytes; they must be contiguous, without gaps or overlaps.
+/// Total size of the tensors in bytes. Errors if there are gaps between tensors or if tensors overlap.
 fn data_len(tensors: &[(String, TensorInfo)]) -> Result<usize> {
     let mut places: Vec<_> = tensors.iter().collect();
     places.sort_by_key(|(_, info)| info.data_offsets);
@@ -60,7 +60,7 @@ fn data_len(tensors: &[(String, TensorInfo)]) -> Result<usize> {
     })
 }
 
-/// The tensors in a header, in order.
+/// A safetensors header: the names and descriptions of its tensors, in order.
 struct Header(Vec<(String, TensorInfo)>);
 
 impl<'de> Deserialize<'de> for Header {
@@ -87,7 +87,7 @@ impl<'de> Deserialize<'de> for Header {
                         Ok(info) => tensors.push((key, info)),
                         Err(error) => {
                             let why = error.to_string();
-                            // The position is reported once, for the whole header.
+                            // The position is omitted, because it is reported once for the whole header.
                             let why = why.split(" at line ").next().unwrap_or_default();
                             let (name, why) = (shown(&key), words::line(why));
                             return Err(A::Error::custom(format!("tensor \"{name}\": {why}")));
@@ -101,7 +101,7 @@ impl<'de> Deserialize<'de> for Header {
     }
 }
 
-/// The metadata of a header: a map of strings without duplicate keys.
+/// The metadata of a safetensors header: a map of strings without duplicate keys.
 struct Texts;
 
 impl<'de> Deserialize<'de> for Texts {
@@ -170,7 +170,7 @@ mod tests {
         for (first, second) in [("conv1.weight", "conv1.weight"), ("w", "\\u0077"), ("", "")] {
             let said = error(format!("{{{},{}}}", of(first, 0), of(second, 4)), 8);
             assert!(said.contains(&format!("two entries \"{first}\"")), "{said}");
-            // Two entries for the same data are an error as well.
+            // Two entries that share their data are an error as well.
             let said = error(format!("{{{},{}}}", of(first, 0), of(second, 0)), 4);
             assert!(said.contains("two entries"), "{said}");
         }

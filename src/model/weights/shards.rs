@@ -1,4 +1,4 @@
-//! Sharded weights as in Hugging Face repositories: `model-00001-of-00003.safetensors` and so on, with an index.
+//! Sharded weights as in Hugging Face repositories: files such as `model-00001-of-00003.safetensors`, with an index.
 
 use super::archive::{Archive, joined};
 use super::pickle::shown;
@@ -11,10 +11,10 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::io::Read;
 use std::path::{Path, PathBuf};
 
-/// Suffix of index files.
+/// Suffix of the names of index files.
 pub const INDEX: &str = ".index.json";
 
-/// Maximum size of an index in bytes.
+/// Maximum size of an index file in bytes.
 const LIMIT: u64 = 64 << 20;
 
 #[derive(Deserialize)]
@@ -22,8 +22,10 @@ struct Index {
     weight_map: BTreeMap<String, String>,
 }
 
-/// The shards given by a path: the folder of an index, the index, or one of several shards. `None` for a file that is not
-/// sharded.
+/// Finds the shards that a path stands for. The path may be the folder of an index, the index itself, or one of several shards.
+/// Returns `None` for a file that is not sharded.
+///
+/// Errors if the folder has no index, or if the index is damaged or lists no tensors.
 pub fn shards(path: &Path) -> Result<Option<Shards>> {
     if path.is_dir() {
         return in_folder(path).and_then(|index| Shards::of_index(&index)).map(Some);
@@ -41,11 +43,11 @@ pub fn shards(path: &Path) -> Result<Option<Shards>> {
     Ok(Some(Shards { folder: folder(path), files, tensors: BTreeMap::new() }))
 }
 
-/// The shards of one set of weights, in one folder.
+/// The shards of one set of weights, which lie in one folder.
 pub struct Shards {
     folder: PathBuf,
     files: BTreeSet<String>,
-    /// The file of each tensor, according to the index.
+    /// The file that contains each tensor, according to the index; empty without an index.
     tensors: BTreeMap<String, String>,
 }
 
@@ -69,9 +71,9 @@ impl Shards {
         Ok(Self { folder: folder(path), files, tensors: index.weight_map })
     }
 
-    /// Opens all shards with `open` and joins them to one archive.
+    /// Opens all shards with `open` and joins them into one archive.
     ///
-    /// Errors: a missing shard, a tensor of the index that its shard does not contain.
+    /// Errors if a shard is missing, or if it does not contain a tensor that the index assigns to it.
     pub fn open(&self, open: impl Fn(&Path) -> Result<Archive>) -> Result<Archive> {
         let one = |name: &String| {
             let path = self.folder.join(name);
@@ -91,13 +93,13 @@ impl Shards {
     }
 }
 
-/// The index in a folder.
+/// Finds the index file in a folder. Errors if there is none.
 fn in_folder(folder: &Path) -> Result<PathBuf> {
     let reading = || format!("reading the folder \"{}\"", words::path(&folder));
     let files = std::fs::read_dir(folder).with_context(reading)?.flatten().map(|file| file.path());
     let is_index = |path: &PathBuf| path.to_string_lossy().ends_with(INDEX);
     let mut found: Vec<_> = files.filter(is_index).collect();
-    // If the same weights come in two formats, prefer safetensors.
+    // If a folder has the same weights in two formats, safetensors is preferred.
     found.sort_by_key(|path| (!path.to_string_lossy().ends_with(".safetensors.index.json"), path.clone()));
     match found.into_iter().next() {
         Some(index) => Ok(index),
@@ -105,7 +107,7 @@ fn in_folder(folder: &Path) -> Result<PathBuf> {
     }
 }
 
-/// The file name of a shard: `stem-00001-of-00003.ending`.
+/// A parsed shard file name, `stem-00001-of-00003.ending`.
 struct Part<'a> {
     stem: &'a str,
     ending: &'a str,

@@ -1,4 +1,4 @@
-//! Finds the named tensors in a pickle: a `state_dict`, checkpoints with several of them, whole modules.
+//! Finds the named tensors in a pickle of a `state_dict`, a checkpoint with several state dicts, or a whole module.
 
 use super::pickle::{Object, Pickle, PickleValue, shown};
 use anyhow::{Result, bail, ensure};
@@ -10,20 +10,20 @@ const MAX_DEPTH: usize = 32;
 /// Maximum total length of all names of a file, in bytes.
 const NAMES: usize = 64 << 20;
 
-/// Tensors by name, as indices into the heap.
+/// A state dict in a pickle: tensors by name, as indices into the heap.
 #[derive(Debug, Default)]
 pub struct Names {
-    /// Path within the checkpoint: `optimizer.state.0`; empty at the root.
+    /// Path of the state dict within the checkpoint, such as `optimizer.state.0`; empty at the root.
     pub key: String,
     /// Heap index of each tensor, by name.
     pub tensors: BTreeMap<String, usize>,
-    /// Tensors created by PyTorch functions that are not supported, with the names of those functions.
+    /// Names of the tensors that are created by unsupported PyTorch functions, with the names of these functions.
     pub unread: BTreeMap<String, String>,
 }
 
-/// All state dicts in a pickle, in the order of the file; everything else is ignored.
+/// Finds all state dicts in a pickle, in the order of the file; everything else is ignored.
 ///
-/// Errors: no tensors, names that are too long, modules nested too deeply.
+/// Errors if there are no tensors, if the names are too long in total, or if modules are nested too deeply.
 pub fn state_dicts(pickle: &Pickle) -> Result<Vec<Names>> {
     let mut search = Search { pickle, seen: HashSet::new(), found: Vec::new(), bytes: 0 };
     search.walk(pickle.root, String::new(), 0)?;
@@ -40,7 +40,7 @@ struct Search<'a> {
     bytes: usize,
 }
 
-/// A container, identified by its index in the heap.
+/// A container in a pickle, identified by its index in the heap.
 #[derive(PartialEq, Eq, Hash)]
 enum Place {
     List(usize),
@@ -103,7 +103,7 @@ impl<'a> Search<'a> {
         Ok(())
     }
 
-    /// Searches the value stored in a container under this name.
+    /// Searches `value`, which is stored under `name` in the container with path `key`, for state dicts.
     fn inner(&mut self, value: PickleValue<'a>, key: &str, name: &str, depth: usize) -> Result<()> {
         if !matches!(value, PickleValue::List(_) | PickleValue::Dict(_) | PickleValue::Object(_)) {
             return Ok(());
@@ -112,7 +112,7 @@ impl<'a> Search<'a> {
         self.walk(value, joined(key, name), depth + 1)
     }
 
-    /// Collects the tensors of a module from its attributes.
+    /// Collects the parameters and persistent buffers of a module and its submodules, with `prefix` before their names.
     fn module(&mut self, module: &'a Object<'a>, prefix: &str, names: &mut Names, depth: usize) -> Result<()> {
         ensure!(depth <= MAX_DEPTH, "its modules are nested more than {MAX_DEPTH} deep; save model.state_dict()");
         let pickle = self.pickle;
@@ -177,7 +177,8 @@ impl<'a> Search<'a> {
         found.map_or(PickleValue::None, |(_, value)| *value)
     }
 
-    /// An object's attributes; the state of an object with slots is a pair of dicts.
+    /// The attributes of an object. The state of an object with slots is a pair of dicts, the first of which holds its
+    /// attributes.
     fn attributes(&self, object: &Object<'a>) -> &'a [Item<'a>] {
         match object.state {
             Some(PickleValue::List(pair)) => match self.pickle.heap.lists[pair][..] {
@@ -198,7 +199,7 @@ impl<'a> Search<'a> {
     }
 }
 
-/// The strings in a set; older pickles create sets by a call with a list.
+/// The strings in a pickled set. In older pickles, a set is built by calling its constructor with a list.
 fn strings<'a>(pickle: &'a Pickle, set: PickleValue) -> HashSet<&'a str> {
     let list = match set {
         PickleValue::List(list) => Some(list),
@@ -236,7 +237,7 @@ fn without(pickle: &Pickle) -> String {
     }
 }
 
-/// `, only "epoch", "lr"`.
+/// A part of an error message that lists the keys of a dict: `, only "epoch", "lr"`.
 fn entries(items: &[Item]) -> String {
     let name =
         |(key, _): &Item| if let PickleValue::Text(key) = key { Some(format!("\"{}\"", shown(key))) } else { None };

@@ -1,4 +1,4 @@
-//! The tensors of a weight file.
+//! The result of reading a weight file: its tensors and its hash.
 
 use candle_core::Tensor;
 use std::collections::BTreeMap;
@@ -12,8 +12,9 @@ pub type Tensors = BTreeMap<String, Tensor>;
 /// The contents of a weight file.
 #[derive(Clone, Debug)]
 pub struct Weights {
-    /// The tensors in the types of the file: f32, f16, bf16 or f64; signed integers as i64, bytes and booleans as u8.
+    /// The tensors in the types of the file: f32, f16, bf16 or f64; signed integers are converted to i64, bytes and booleans to
+    /// u8.
     pub tensors: Tensors,
-    /// SHA-256 of the file, in hexadecimal; for shards, of their bytes in the order of their names.
+    /// SHA-256 of the file, in hexadecimal. For shards, the hash of all their bytes in the order of their names.
     pub hash: String,
 }

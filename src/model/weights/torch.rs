@@ -1,4 +1,4 @@
-//! The functions and classes in PyTorch's pickles that are supported, and how they create tensors.
+//! The supported functions and classes of PyTorch's pickles, and the tensors that they create.
 
 use super::number::{Number, count};
 use super::pickle::{Heap, PickleValue};
@@ -10,32 +10,32 @@ const MAX_AXES: usize = 64;
 /// A function or class named in a pickle.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub enum Global<'a> {
-    /// `_rebuild_tensor`, `_rebuild_tensor_v2`: a view of a storage.
+    /// `_rebuild_tensor` or `_rebuild_tensor_v2`, which create a view of a storage.
     Tensor,
-    /// `_rebuild_from_type_v2`: a tensor of a subclass.
+    /// `_rebuild_from_type_v2`, which creates a tensor of a subclass.
     Subclass,
-    /// `_rebuild_parameter`: the tensor of a parameter.
+    /// `_rebuild_parameter` or `_rebuild_parameter_with_state`, which return the tensor of a parameter.
     Parameter,
-    /// `OrderedDict`, empty or from pairs.
+    /// `OrderedDict`, created empty or from key-value pairs.
     OrderedDict,
-    /// `torch.Size`: a tuple.
+    /// `torch.Size`, which is read as a tuple.
     Size,
-    /// `torch.device`: ignored.
+    /// `torch.device`, which is ignored.
     Device,
-    /// `FloatStorage` and so on.
+    /// The type of a storage, such as `FloatStorage`.
     Storage(Number),
-    /// Any other class or function, by module and name; never run.
+    /// Any other class or function, by module and name; it is never run.
     Unknown(&'a str, &'a str),
 }
 
-/// The buffer that tensors are views of.
+/// A storage: the buffer that tensors are views of.
 #[derive(Debug)]
 pub struct Storage<'a> {
-    /// Number type.
+    /// Type of the values.
     pub number: Number,
-    /// Key in the file.
+    /// Key of the storage in the file.
     pub key: &'a str,
-    /// Number of values.
+    /// Number of values in the storage.
     pub count: usize,
 }
 
@@ -50,7 +50,7 @@ pub struct StridedView {
 }
 
 impl<'a> Global<'a> {
-    /// Looks up a name.
+    /// The function or class with a given module and name.
     pub fn find(module: &'a str, name: &'a str) -> Self {
         match (module, name) {
             ("torch._utils", "_rebuild_tensor" | "_rebuild_tensor_v2") => Self::Tensor,
@@ -92,17 +92,17 @@ fn number(storage: &str) -> Option<Number> {
 }
 
 impl<'a> Heap<'a> {
-    /// Evaluates `called(*args)`: a tensor or container if the function is supported, else a placeholder.
+    /// Evaluates `called(*args)`. The result is a tensor or container if the function is supported, otherwise a placeholder.
     ///
-    /// Errors: arguments that do not match, too many copies.
+    /// Errors if the arguments do not match the function or if too many values are copied.
     pub fn call(&mut self, called: PickleValue<'a>, args: usize) -> Result<PickleValue<'a>> {
         let PickleValue::Global(global) = called else {
-            // A method or a partial function, with the class of its placeholder.
+            // A method or a partial function is represented by a placeholder; its result gets the class of that placeholder.
             let class = if let PickleValue::Object(object) = called { self.objects[object].class } else { ("", "") };
             return Ok(self.object(class, Some(args)));
         };
         match (global, &self.lists[args][..]) {
-            // Values of a kind known only to the program that wrote them.
+            // Placeholders of a kind that is known only to the program that wrote them are passed on.
             (Global::Tensor | Global::Parameter, &[object @ PickleValue::Object(_), ..]) => Ok(object),
             (Global::Tensor, &[storage, offset, shape, stride, ..]) => self.tensor(storage, offset, shape, stride),
             (Global::Parameter, &[tensor @ PickleValue::Tensor(_), ..]) => Ok(tensor),
@@ -128,7 +128,7 @@ impl<'a> Heap<'a> {
         }
     }
 
-    /// The value of a persistent ID: a storage, or a class that comes with its source code.
+    /// The value that a persistent ID refers to: a storage, or a class that is stored with its source code.
     pub fn persistent(&mut self, id: PickleValue<'a>) -> Result<PickleValue<'a>> {
         match id {
             PickleValue::List(id) => match self.lists[id][..] {
@@ -140,7 +140,7 @@ impl<'a> Heap<'a> {
         }
     }
 
-    /// The storage `("storage", type, key, location, count)`; the location is ignored.
+    /// Adds the storage described by the persistent ID `("storage", type, key, location, count)`; the location is ignored.
     fn storage(&mut self, id: usize) -> Result<PickleValue<'a>> {
         const SHAPE: &str = "the pickle has a storage in a form PyTorch does not write";
         let storage = match self.lists[id][..] {
@@ -160,9 +160,9 @@ impl<'a> Heap<'a> {
         Ok(PickleValue::Storage(self.storages.len() - 1))
     }
 
-    /// A view of a storage.
+    /// Adds a tensor that is a view of a storage.
     ///
-    /// Errors if it reaches beyond the storage.
+    /// Errors if the view reaches beyond the storage.
     fn tensor(
         &mut self,
         storage: PickleValue,
@@ -183,7 +183,7 @@ impl<'a> Heap<'a> {
         Ok(PickleValue::Tensor(self.tensors.len() - 1))
     }
 
-    /// An `OrderedDict` from a list of pairs, as written by Python 2.
+    /// Creates an `OrderedDict` from a list of pairs, as written by Python 2.
     fn ordered(&mut self, items: usize) -> Result<PickleValue<'a>> {
         self.copies(self.lists[items].len())?;
         let pair = |item: &PickleValue| match item {
@@ -203,7 +203,7 @@ impl<'a> Heap<'a> {
 }
 
 impl StridedView {
-    /// The index in the storage after its last value.
+    /// The index in the storage that follows the last value of the view.
     fn end(&self) -> Result<usize> {
         ensure!(
             self.shape.len() == self.stride.len(),

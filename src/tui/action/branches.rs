@@ -1,4 +1,4 @@
-//! Opening, comparing and closing the branches of a run.
+//! Opens, compares and closes the branches of a run.
 
 use crate::script::summary::Frame;
 use crate::tui::effect::{Effect, ask};
@@ -6,7 +6,7 @@ use crate::tui::state::{ShownBranch, State};
 use crate::worker::letter;
 use crate::worker::message::Command;
 
-/// Handles a change of the open branch or of the number of branches.
+/// Updates the state after another branch was opened or the number of branches has changed.
 pub fn open(state: &mut State, at: usize, count: usize) {
     let branches = &mut state.branches;
     let was = branches.at;
@@ -38,7 +38,7 @@ pub fn keep(state: &mut State, frame: &Frame) {
     }
 }
 
-/// The caption of the open branch next to another: letter, method, and step or class.
+/// Caption of the open branch when it is compared with another: letter, method, and step or class.
 pub fn caption(state: &State, frame: &Frame) -> String {
     let method = state.method.as_ref().map_or("", |m| &m.name);
     let about = match (state.stepped(), state.target) {
@@ -49,7 +49,7 @@ pub fn caption(state: &State, frame: &Frame) -> String {
     format!("{} {method} {about}", state.branches.name())
 }
 
-/// Switches to the branch `by` places after the open one.
+/// Switches to the branch `by` places after the open one, wrapping around.
 pub fn turn(state: &mut State, by: i32) -> Vec<Effect> {
     let (at, count) = (state.branches.at as i32, state.branches.count as i32);
     if count < 2 {
@@ -59,7 +59,7 @@ pub fn turn(state: &mut State, by: i32) -> Vec<Effect> {
     ask(Command::Branch((at + by).rem_euclid(count) as usize))
 }
 
-/// Shows the previous branch next to the open one, or hides it.
+/// Shows the previously open branch next to the open one, or hides it.
 pub fn compare(state: &mut State) -> Vec<Effect> {
     if state.branches.count < 2 {
         state.say("there is only one branch; press f to fork another");

@@ -1,10 +1,10 @@
-//! Filtering the list of methods or layers as you type.
+//! Filters the list of methods or layers while the user types.
 
 use super::request;
 use crate::tui::effect::Effect;
 use crate::tui::state::{Pane, Popup, Prompt, State};
 
-/// Opens the filter prompt: for the layers if they are focused, else for the methods.
+/// Opens the filter prompt for the layers if their panel is focused, else for the methods.
 pub fn open(state: &mut State) -> Vec<Effect> {
     let text = match state.focus {
         Pane::LAYERS => state.layer_filter.clone(),
@@ -17,7 +17,7 @@ pub fn open(state: &mut State) -> Vec<Effect> {
     Vec::new()
 }
 
-/// Shows only the rows that match.
+/// Filters the layers if their panel is focused, else the methods: only rows that match `text` are shown.
 pub fn narrow(state: &mut State, text: &str) {
     if state.focus == Pane::LAYERS {
         state.layers.filter(text);
@@ -29,7 +29,7 @@ pub fn narrow(state: &mut State, text: &str) {
     }
 }
 
-/// Closes the filter prompt and runs the method under the cursor.
+/// Closes the filter prompt. Runs the method under the cursor if the methods were filtered and another method is current.
 pub fn accept(state: &mut State) -> Vec<Effect> {
     let filtered = state.focus == Pane::METHODS && !state.method_filter.is_empty();
     let name = state.method_under_cursor().filter(|_| filtered).map(|m| m.name.clone());

@@ -1,13 +1,13 @@
-//! Zooming, panning and reading values with keys and the mouse.
+//! Zooms, pans and reads values with the keys and the mouse.
 
 use crate::tui::effect::Effect;
 use crate::tui::event::Mouse;
 use crate::tui::state::{Pane, State};
 
-/// The middle of the visible part.
+/// Center of the visible part of a picture.
 const MIDDLE: (f32, f32) = (0.5, 0.5);
 
-/// Zooms around the mark, or around the center if there is none.
+/// Zooms by `notches` around the mark, or around the center if there is no mark.
 pub fn enlarge(state: &mut State, notches: i32) -> Vec<Effect> {
     let lens = &mut state.lens;
     let about = lens.mark.and_then(|mark| lens.seen(mark)).unwrap_or(MIDDLE);
@@ -18,7 +18,7 @@ pub fn enlarge(state: &mut State, notches: i32) -> Vec<Effect> {
     Vec::new()
 }
 
-/// Starts or stops reading values.
+/// Starts reading values from pictures, or stops if values are being read.
 pub fn inspect(state: &mut State) -> Vec<Effect> {
     state.focus = Pane::FIGURES;
     state.lens.mark = match state.lens.mark {
@@ -38,7 +38,7 @@ pub fn turn_scale(state: &mut State) -> Vec<Effect> {
     Vec::new()
 }
 
-/// Makes maps over pictures more or less opaque, in steps of 10 %.
+/// Makes maps over pictures more opaque by `by` steps of 10 %, or less opaque if negative.
 pub fn strengthen(state: &mut State, by: i32) -> Vec<Effect> {
     let overlay = &mut state.lens.overlay;
     overlay.strength = ((overlay.strength * 10.0).round() + by as f32).clamp(0.0, 10.0) / 10.0;
@@ -47,7 +47,7 @@ pub fn strengthen(state: &mut State, by: i32) -> Vec<Effect> {
     Vec::new()
 }
 
-/// Moves the mark, or the visible part of enlarged pictures; false if there is neither.
+/// Moves the mark, or pans enlarged pictures if there is no mark. Returns false if there is neither a mark nor a zoom.
 pub fn go(state: &mut State, x: i32, y: i32) -> bool {
     let size = state.picture.as_ref().and_then(|p| p.pixels.shape.get(1..3)).map_or((64, 64), |s| (s[1], s[0]));
     let lens = &mut state.lens;
@@ -59,8 +59,8 @@ pub fn go(state: &mut State, x: i32, y: i32) -> bool {
     true
 }
 
-/// The wheel zooms around the pointer, a click reads the value there, a second click at the same position stops reading, and dragging
-/// draws a lasso.
+/// Handles a mouse event on a picture: the wheel zooms around the pointer, a click reads the value there, a second click at the
+/// same position stops reading, and dragging draws a lasso.
 pub fn point(state: &mut State, mouse: Mouse, seen: (f32, f32)) -> Vec<Effect> {
     let place = state.lens.place(seen);
     state.focus = Pane::FIGURES;

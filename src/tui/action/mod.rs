@@ -1,4 +1,4 @@
-//! Handlers of actions, commands and worker messages: functions from `&mut State` to effects.
+//! Handlers of actions, commands and worker messages: functions that change the state and return effects.
 
 pub mod branches;
 pub mod filter;

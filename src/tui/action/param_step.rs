@@ -1,10 +1,10 @@
-//! Changing the value of a parameter by a notch or by powers of ten.
+//! Changes the value of a parameter by notches or by powers of ten.
 
 use crate::script::method::params::EPSILON;
 use crate::script::summary::ParamKind;
 
-/// The value `by` notches higher, or lower if negative; `None` if it does not change. `layers` are the values of a layer parameter,
-/// `classes` is the number of classes.
+/// The value that is `by` notches above `value`, or below if negative; `None` if the value would not change. `layers` are the
+/// possible values of a layer parameter, `classes` is the number of classes.
 pub fn notched(kind: &ParamKind, value: &str, by: i32, layers: &[String], classes: usize) -> Option<String> {
     let new = match kind {
         ParamKind::Number(low, high) => number(value, f64::from(by) * notch(value, *low, *high), *low, *high)?,
@@ -23,7 +23,7 @@ pub fn notched(kind: &ParamKind, value: &str, by: i32, layers: &[String], classe
     (new != value).then_some(new)
 }
 
-/// The value times `10^by`; `None` if it does not change.
+/// The value multiplied by `10^by`; `None` if the value would not change.
 pub fn tenfold(kind: &ParamKind, value: &str, by: i32) -> Option<String> {
     let factor = 10f64.powi(by);
     let new = match kind {
@@ -42,7 +42,7 @@ pub fn tenfold(kind: &ParamKind, value: &str, by: i32) -> Option<String> {
     (new != value).then_some(new)
 }
 
-/// Formats a number without rounding noise: `0.30000000000000004` as `0.3`.
+/// Formats a number without rounding noise, such as `0.30000000000000004` as `0.3`.
 pub fn plain(value: f64) -> String {
     if value == 0.0 {
         return "0".into();
@@ -60,7 +60,7 @@ fn number(value: &str, by: f64, low: f64, high: f64) -> Option<String> {
     Some(plain((old + by).clamp(low, high)))
 }
 
-/// Applies `change` to the factor of a multiple of epsilon such as `0.25eps`.
+/// Applies `change` to the factor of a multiple of epsilon, such as `0.25eps`.
 fn share(value: &str, change: impl Fn(f64) -> f64) -> Option<String> {
     let old: f64 = value.strip_suffix(EPSILON)?.trim().parse().ok()?;
     Some(plain(change(old).max(0.0)) + EPSILON)
@@ -71,14 +71,14 @@ fn integer(value: &str, by: i64, low: i64, high: i64) -> Option<String> {
     Some(old.saturating_add(by).clamp(low, high).to_string())
 }
 
-/// The size of a notch: a fiftieth of the range, or a tenth of the value for much smaller values.
+/// Size of a notch: a fiftieth of the range from `low` to `high`, or a tenth of the value if the value is much smaller.
 fn notch(value: &str, low: f64, high: f64) -> f64 {
     let old = value.parse::<f64>().unwrap_or(0.0).abs();
     let span = round(if (high - low).is_finite() { (high - low) / 50.0 } else { 1.0 });
     if old > 0.0 && old < span { round(old / 10.0) } else { span }
 }
 
-/// Rounds down to 1, 2 or 5 times a power of ten.
+/// Rounds a positive number down to 1, 2 or 5 times a power of ten.
 fn round(x: f64) -> f64 {
     if x <= 0.0 {
         return 0.0;
@@ -94,7 +94,7 @@ fn turned(choices: &[String], value: &str, by: i32) -> Option<String> {
     Some(choices[at.map_or(0, |at| at.saturating_add_signed(by as isize).min(last))].clone())
 }
 
-/// Steps through the classes or channels; below 0 is none.
+/// Steps an optional index by `by`; stepping below 0 gives the empty value, which stands for none.
 fn optional(value: &str, by: i32, count: usize) -> String {
     let old = value.parse::<i64>().unwrap_or(-1);
     let new = (old + i64::from(by)).clamp(-1, i64::try_from(count).unwrap_or(i64::MAX) - 1);

@@ -1,27 +1,27 @@
-//! Changing the parameter under the cursor.
+//! Changes the parameter under the cursor.
 
 use super::{param_step, request};
 use crate::script::summary::{ParamKind, ParamRow};
 use crate::tui::effect::Effect;
 use crate::tui::state::State;
 
-/// Changes it by this many notches.
+/// Changes the parameter under the cursor by `by` notches.
 pub fn change(state: &mut State, by: i32) -> Vec<Effect> {
     alter(state, |kind, value, names, classes| param_step::notched(kind, value, by, names, classes))
 }
 
-/// Multiplies it by a power of ten.
+/// Multiplies the parameter under the cursor by `10^by`.
 pub fn tenfold(state: &mut State, by: i32) -> Vec<Effect> {
     alter(state, |kind, value, _, _| param_step::tenfold(kind, value, by))
 }
 
-/// Resets it.
+/// Resets the parameter under the cursor to its default.
 pub fn reset(state: &mut State) -> Vec<Effect> {
     let param = state.param_under_cursor().filter(|p| state.value(p) != p.default).cloned();
     param.map_or_else(Vec::new, |p| request::set(state, p.name, p.default))
 }
 
-/// Resets all parameters.
+/// Resets all parameters to their defaults.
 pub fn reset_all(state: &mut State) -> Vec<Effect> {
     let changed: Vec<ParamRow> = state.params().iter().filter(|p| state.value(p) != p.default).cloned().collect();
     changed.into_iter().flat_map(|p| request::set(state, p.name, p.default)).collect()

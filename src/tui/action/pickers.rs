@@ -1,4 +1,4 @@
-//! Opening lists to choose from: methods, models, classes, layers, colormaps, values of a parameter.
+//! Opens lists to choose from: methods, models, classes, layers, colormaps, values of a parameter.
 
 use super::request;
 use crate::render::Colormap;
@@ -30,7 +30,7 @@ pub fn open_colors(state: &mut State) -> Vec<Effect> {
     show(state, picker)
 }
 
-/// Opens the list of layers, if the method has a layer parameter.
+/// Opens the list of layers if the method has a layer parameter; otherwise only reports that it has none.
 pub fn open_layers(state: &mut State) -> Vec<Effect> {
     match state.layer_param() {
         Some((param, _)) => open_values(state, &param.clone()),
@@ -75,7 +75,7 @@ fn models(state: &State) -> Picker {
     Picker::new(Choice::Model, "model", items, state.model.as_ref().map_or("", |m| &m.name))
 }
 
-/// The classes, most likely first.
+/// A list of all classes, the most likely ones first, with the cursor on class `present`.
 fn classes(state: &State, of: Choice, title: &str, present: Option<usize>) -> Picker {
     let likely: Vec<usize> = state.classes().iter().map(|row| row.class).collect();
     let count = state.model.as_ref().map_or(0, |m| m.labels.len());

@@ -1,4 +1,4 @@
-//! Lists with a preview: pictures with their thumbnails, and the reference of script functions.
+//! Opens lists with a preview: pictures with their thumbnails, and the reference of script functions.
 
 use crate::tui::effect::{Effect, ask};
 use crate::tui::state::{Choice, Item, Picker, Popup, State};
@@ -7,10 +7,10 @@ use image::RgbImage;
 use std::path::Path;
 use std::sync::Arc;
 
-/// Synthetic data sets, with the number of pictures to list of each.
+/// Names of the synthetic data sets, each with the number of its pictures to list.
 const OWN: [(&str, usize); 5] = [("welcome", 1), ("shapes", 10), ("digits", 10), ("waves", 4), ("words", 4)];
 
-/// Opens the list of pictures and starts the search for files.
+/// Opens the list of pictures and starts searching for picture files.
 pub fn open(state: &mut State) -> Vec<Effect> {
     let present = state.picture.as_ref().map_or("", |p| &p.source).to_owned();
     let made = |(name, count): (&str, usize)| (0..count).map(move |i| format!("made:{name}[{i}]")).collect::<Vec<_>>();
@@ -20,7 +20,7 @@ pub fn open(state: &mut State) -> Vec<Effect> {
     vec![Effect::FindPictures(beside.map(Path::to_owned))]
 }
 
-/// Appends the files found.
+/// Appends the picture files found to the open list.
 pub fn found(state: &mut State, names: &[String]) {
     let about = |name: &str| {
         let folder = Path::new(name).parent().map_or(String::new(), |p| p.to_string_lossy().into_owned());
@@ -34,7 +34,7 @@ pub fn found(state: &mut State, names: &[String]) {
     }
 }
 
-/// Stores a thumbnail.
+/// Stores the thumbnail of a picture, if the open list still waits for it.
 pub fn preview(state: &mut State, name: &str, image: Option<Arc<RgbImage>>) {
     if let Some(Popup::Picker(Picker { preview: Some((wanted, seen)), .. })) = &mut state.popup
         && wanted == name
@@ -46,7 +46,7 @@ pub fn preview(state: &mut State, name: &str, image: Option<Arc<RgbImage>>) {
     }
 }
 
-/// Requests the thumbnail of the picture under the cursor if the cursor has moved.
+/// The effect that requests the thumbnail of the picture under the cursor, if the cursor has moved to another picture.
 pub fn follow_cursor(state: &mut State) -> Option<Effect> {
     let Some(Popup::Picker(picker)) = &mut state.popup else { return None };
     let name = picker.chosen().filter(|_| picker.of == Choice::Picture)?.value.clone();
@@ -58,7 +58,7 @@ pub fn follow_cursor(state: &mut State) -> Option<Effect> {
     Some(Effect::Preview(name))
 }
 
-/// Opens the reference of script functions, after requesting it the first time.
+/// Opens the reference of script functions. The first time, only requests the reference from the worker.
 pub fn open_reference(state: &mut State) -> Vec<Effect> {
     if state.reference.is_empty() {
         return ask(Command::Reference);

@@ -1,13 +1,13 @@
-//! The pictures of the points under the mark of a scatter plot.
+//! Shows the pictures of the points under the mark of a scatter plot.
 
 use crate::render::Body;
 use crate::script::summary::Frame;
 use crate::tui::effect::Effect;
 use crate::tui::state::{ScatterView, State, VisibleFigure};
 
-/// The maximum number of thumbnails for the points inside a lasso.
+/// Maximum number of thumbnails for the points inside a lasso.
 const SHOWN: usize = 6;
-/// A lasso counts as closed if its ends are this close, as a fraction of the visible part.
+/// A lasso counts as closed if its ends are within this distance, as a fraction of the visible part.
 const CLOSED: f32 = 0.08;
 
 /// Requests the thumbnails of the points under the mark if they have changed.
@@ -30,7 +30,7 @@ pub fn follow_mark(state: &mut State) -> Vec<Effect> {
     new.map(|(name, _)| Effect::Preview(name.clone())).collect()
 }
 
-/// Preloads the data set of the points before the first thumbnail is needed.
+/// Opens the data set of the points in advance, so that the first thumbnail appears quickly.
 fn come_near(state: &mut State) -> Option<Effect> {
     state.pointed.clear();
     let frame = state.run.frame.as_ref()?;
@@ -44,7 +44,7 @@ fn has_points(frame: &Frame) -> bool {
     frame.figures.iter().any(|figure| matches!(figure.body, Body::Scatter { .. }))
 }
 
-/// The pictures of the points under the mark: the nearest point, or some of those inside a closed lasso.
+/// Names of the pictures of the points under the mark: of the nearest point, or of some points inside a closed lasso.
 fn pointed(state: &State) -> Vec<String> {
     let frame = state.run.frame.as_ref().filter(|frame| has_points(frame));
     let Some((mark, frame)) = state.lens.mark.zip(frame) else { return vec![] };

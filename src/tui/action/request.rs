@@ -1,4 +1,4 @@
-//! Requests to the worker that also change the state.
+//! Requests to the worker that also change the state of the app.
 
 use crate::tui::effect::{Effect, ask};
 use crate::tui::state::State;
@@ -11,13 +11,13 @@ pub fn run_method(state: &mut State, name: String) -> Vec<Effect> {
     ask(Command::Method(name))
 }
 
-/// Sets a parameter; the new value shows before the worker confirms it.
+/// Sets a parameter; the new value is shown before the worker has confirmed it.
 pub fn set(state: &mut State, name: String, value: String) -> Vec<Effect> {
     state.edits.insert(name.clone(), value.clone());
     ask(Command::Set(name, value))
 }
 
-/// Sets the layer of the method, if it has a layer parameter that accepts this layer.
+/// Sets the layer of the method, if the method has a layer parameter that accepts this layer.
 pub fn choose_layer(state: &mut State, name: String) -> Vec<Effect> {
     state.resting = None;
     let Some((param, kinds)) = state.layer_param() else {
@@ -33,7 +33,7 @@ pub fn choose_layer(state: &mut State, name: String) -> Vec<Effect> {
     set(state, param, name)
 }
 
-/// Cancels the computation, if there is one.
+/// Cancels the running computation, if there is one.
 pub fn cancel(state: &mut State) -> Vec<Effect> {
     if state.busy.is_none() {
         return Vec::new();

@@ -1,11 +1,11 @@
-//! Moving through the steps of a method.
+//! Moves through the steps of a method.
 
 use crate::tui::effect::{Effect, ask};
 use crate::tui::keymap::Action;
 use crate::tui::state::State;
 use crate::worker::message::Command;
 
-/// Plays or pauses.
+/// Plays the steps of the method, or pauses.
 pub fn play(state: &mut State) -> Vec<Effect> {
     if !has_steps(state) {
         return Vec::new();
@@ -14,7 +14,7 @@ pub fn play(state: &mut State) -> Vec<Effect> {
     ask(if state.run.playing { Command::Play } else { Command::Pause })
 }
 
-/// Goes forward or back, to the first step or to the last one kept.
+/// Goes forward or back by some steps, to the first step, or to the last step kept.
 pub fn go(state: &mut State, action: Action) -> Vec<Effect> {
     if !has_steps(state) {
         return Vec::new();
@@ -32,7 +32,7 @@ pub fn go(state: &mut State, action: Action) -> Vec<Effect> {
     }
 }
 
-/// Goes to a step, if it exists.
+/// Goes to a step, if the method has steps and `step` is given.
 pub fn seek(state: &State, step: Option<usize>) -> Vec<Effect> {
     step.filter(|_| state.stepped()).map_or_else(Vec::new, |step| ask(Command::Seek(step)))
 }

@@ -1,11 +1,11 @@
-//! The views of a method's figures, and the figures of the current view.
+//! The views of a method's figures, and the figures shown in the current view.
 
 use super::branches;
 use crate::render::{Body, Figure, rescale};
 use crate::script::summary::Frame;
 use crate::tui::state::{State, View, ViewKey, Visible, VisibleFigure};
 
-/// All views with their names.
+/// All available views with their names.
 pub fn views(state: &State) -> Vec<(View, String)> {
     let figures = seen(state);
     let mut views = Vec::new();
@@ -24,14 +24,14 @@ pub fn views(state: &State) -> Vec<(View, String)> {
     views
 }
 
-/// The current view: the user's choice, or the first.
+/// The current view: the view that the user chose if it is available, else the first one.
 pub fn present(state: &State) -> Option<View> {
     let views = views(state);
     let wanted = views.iter().find(|(view, _)| *view == state.view);
     wanted.or(views.first()).map(|(view, _)| *view)
 }
 
-/// The view `by` places after the current one.
+/// The view `by` places after the current one, wrapping around.
 pub fn turned(state: &State, by: i32) -> Option<View> {
     let views = views(state);
     let now = present(state)?;
@@ -39,12 +39,12 @@ pub fn turned(state: &State, by: i32) -> Option<View> {
     views.get((at + by).rem_euclid(views.len() as i32) as usize).map(|(view, _)| *view)
 }
 
-/// Switches to the view `by` places after the current one.
+/// Switches to the view `by` places after the current one, wrapping around.
 pub fn turn(state: &mut State, by: i32) {
     state.view = turned(state, by).unwrap_or_default();
 }
 
-/// Updates the visible figures. Value ranges are computed here, once per new figure and scale.
+/// Updates the visible figures if the view has changed. Value ranges are computed here, once per new figure and scale.
 pub fn refresh(state: &mut State) {
     let key = key(state);
     if key != state.visible.key {
@@ -71,7 +71,7 @@ fn visible(state: &State) -> Vec<VisibleFigure> {
     figures.into_iter().map(|(figure, id)| VisibleFigure::new(figure, id)).collect()
 }
 
-/// The figures of the current view with their ids.
+/// The figures of the current view, each with its id.
 fn chosen(state: &State) -> Vec<(Figure, u64)> {
     let figures = seen(state);
     let one = |index: usize| figures.get(index).map(|f| ((*f).clone(), id(state.run.id, index, false)));
@@ -85,7 +85,7 @@ fn chosen(state: &State) -> Vec<(Figure, u64)> {
     figure.into_iter().collect()
 }
 
-/// The first figure of the view next to the figure of the same title in the other branch.
+/// The first figure of the current view, followed by the figure with the same title in the branch it is compared with.
 fn beside(state: &State) -> Option<Vec<(Figure, u64)>> {
     let other = state.branches.beside()?;
     let index = match present(state)? {
@@ -125,7 +125,7 @@ fn bare(figure: &Figure) -> Figure {
     figure
 }
 
-/// The figures of the frame that are not shown in another panel.
+/// The figures of the current frame that are not shown in another panel.
 fn seen(state: &State) -> Vec<&Figure> {
     state.run.frame.iter().flat_map(shown).collect()
 }

@@ -6,7 +6,7 @@ use super::spec::{CommandSpec, Complete, required};
 use crate::tui::effect::{Effect, ask};
 use crate::worker::message::Command;
 
-/// `fork`
+/// The command `fork`.
 pub const FORK: CommandSpec = CommandSpec {
     name: "fork",
     alias: None,
@@ -16,7 +16,7 @@ pub const FORK: CommandSpec = CommandSpec {
     execute: |_, _| Ok(ask(Command::Fork)),
 };
 
-/// `branch LETTER`
+/// The command `branch LETTER`.
 pub const BRANCH: CommandSpec = CommandSpec {
     name: "branch",
     alias: None,
@@ -26,7 +26,7 @@ pub const BRANCH: CommandSpec = CommandSpec {
     execute: |state, rest| Ok(ask(Command::Branch(state.branches.named(&required(rest)?)?))),
 };
 
-/// `close`
+/// The command `close`.
 pub const CLOSE: CommandSpec = CommandSpec {
     name: "close",
     alias: None,
@@ -36,7 +36,7 @@ pub const CLOSE: CommandSpec = CommandSpec {
     execute: |_, _| Ok(ask(Command::CloseBranch)),
 };
 
-/// `compare NAME`
+/// The command `compare NAME`.
 pub const COMPARE: CommandSpec = CommandSpec {
     name: "compare",
     alias: None,

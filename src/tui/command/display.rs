@@ -1,10 +1,10 @@
-//! Commands for the display of maps.
+//! Commands for displaying maps.
 
 use super::spec::{CommandSpec, Complete, required};
 use crate::render::{Colormap, Rescale};
 use crate::tui::state::State;
 
-/// `colors NAME`
+/// The command `colors NAME`.
 pub const COLORS: CommandSpec = CommandSpec {
     name: "colors",
     alias: None,
@@ -21,7 +21,7 @@ pub const COLORS: CommandSpec = CommandSpec {
     },
 };
 
-/// `scale NAME`
+/// The command `scale NAME`.
 pub const SCALE: CommandSpec = CommandSpec {
     name: "scale",
     alias: None,

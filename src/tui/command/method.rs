@@ -6,7 +6,7 @@ use crate::tui::effect::ask;
 use crate::tui::state::State;
 use crate::worker::message::Command;
 
-/// `set NAME VALUE`
+/// The command `set NAME VALUE`.
 pub const SET: CommandSpec = CommandSpec {
     name: "set",
     alias: None,
@@ -24,7 +24,7 @@ pub const SET: CommandSpec = CommandSpec {
     },
 };
 
-/// `method NAME`
+/// The command `method NAME`.
 pub const METHOD: CommandSpec = CommandSpec {
     name: "method",
     alias: None,
@@ -34,7 +34,7 @@ pub const METHOD: CommandSpec = CommandSpec {
     execute: |state, rest| Ok(request::run_method(state, required(rest)?)),
 };
 
-/// `layer NAME`
+/// The command `layer NAME`.
 pub const LAYER: CommandSpec = CommandSpec {
     name: "layer",
     alias: None,
@@ -44,7 +44,7 @@ pub const LAYER: CommandSpec = CommandSpec {
     execute: |state, rest| Ok(request::choose_layer(state, required(rest)?)),
 };
 
-/// `step N`
+/// The command `step N`.
 pub const STEP: CommandSpec = CommandSpec {
     name: "step",
     alias: None,
@@ -54,7 +54,7 @@ pub const STEP: CommandSpec = CommandSpec {
     execute: |_, rest| rest.parse().map(|step| ask(Command::Seek(step))).map_err(|_| Refused::Usage),
 };
 
-/// The names of all methods.
+/// Names of all methods.
 pub fn methods(state: &State) -> Vec<String> {
     state.methods.iter().map(|m| m.name.clone()).collect()
 }

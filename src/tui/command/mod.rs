@@ -1,6 +1,6 @@
-//! Typed commands: the table of commands, running a line, completing it.
+//! Typed commands: the table of commands, and functions that run and complete a line.
 //!
-//! A command is a [`CommandSpec`] in a file of this folder and a row of [`COMMANDS`].
+//! To add a command, define a [`CommandSpec`] in a file of this folder and add it to [`COMMANDS`].
 
 mod branch;
 mod display;
@@ -14,7 +14,7 @@ pub use spec::{CommandSpec, Complete, Refused};
 use crate::tui::effect::Effect;
 use crate::tui::state::State;
 
-/// All commands, in the order of the help.
+/// All commands, in the order in which the help lists them.
 pub const COMMANDS: &[&CommandSpec] = &[
     &method::SET,
     &network::MODEL,
@@ -34,9 +34,9 @@ pub const COMMANDS: &[&CommandSpec] = &[
     &session::QUIT,
 ];
 
-/// Runs a line: a command, or the number of a step.
+/// Runs a line: a command, or just the number of a step to go to.
 ///
-/// Errors list what would have worked.
+/// Error messages list the valid alternatives.
 pub fn execute(state: &mut State, line: &str) -> Result<Vec<Effect>, String> {
     let line = line.trim();
     let (name, rest) = line.split_once(char::is_whitespace).unwrap_or((line, ""));
@@ -52,7 +52,8 @@ pub fn execute(state: &mut State, line: &str) -> Result<Vec<Effect>, String> {
     })
 }
 
-/// The completion of a line's last word, which depends on the command and on the word's position.
+/// How to complete the last word of a line; depends on the command and on the position of the word. `None` if the word has no
+/// completions.
 pub fn completion(line: &str) -> Option<Complete> {
     let words: Vec<&str> = line.split(' ').collect();
     let [name, arguments @ ..] = words.as_slice() else { return None };
@@ -62,7 +63,7 @@ pub fn completion(line: &str) -> Option<Complete> {
     complete.get(last).or(complete.last().filter(|c| matches!(c, Complete::Path))).copied()
 }
 
-/// The names that start with the last word of a line.
+/// The names that begin with the last word of a line.
 pub fn offers(state: &State, line: &str, names: fn(&State) -> Vec<String>) -> Vec<String> {
     let last = line.rsplit(' ').next().unwrap_or("");
     names(state).into_iter().filter(|name| name.starts_with(last)).collect()

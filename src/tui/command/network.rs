@@ -6,7 +6,7 @@ use crate::tui::state::{Fuzzy, State};
 use crate::worker::message::Command;
 use std::path::PathBuf;
 
-/// `model NAME [WEIGHTS]`
+/// The command `model NAME [WEIGHTS]`.
 pub const MODEL: CommandSpec = CommandSpec {
     name: "model",
     alias: None,
@@ -20,7 +20,7 @@ pub const MODEL: CommandSpec = CommandSpec {
     },
 };
 
-/// `open PICTURE`
+/// The command `open PICTURE`.
 pub const OPEN: CommandSpec = CommandSpec {
     name: "open",
     alias: None,
@@ -30,7 +30,7 @@ pub const OPEN: CommandSpec = CommandSpec {
     execute: |_, rest| Ok(ask(Command::Picture(required(rest)?))),
 };
 
-/// `target CLASS`
+/// The command `target CLASS`.
 pub const TARGET: CommandSpec = CommandSpec {
     name: "target",
     alias: None,
@@ -43,7 +43,8 @@ pub const TARGET: CommandSpec = CommandSpec {
     },
 };
 
-/// The class with this index or name. Names match exactly, then ignoring case, then fuzzily.
+/// Index of the class given by index or name. Names are matched exactly, then ignoring case, then fuzzily. Errors if no class
+/// matches.
 pub fn class_of(state: &State, text: &str) -> Result<usize, Refused> {
     let labels = state.model.as_ref().map_or(&[][..], |m| &m.labels);
     if let Ok(index) = text.parse::<usize>() {

@@ -4,7 +4,7 @@ use super::spec::{CommandSpec, Complete, Refused, required};
 use crate::tui::effect::{Effect, ask};
 use crate::worker::message::Command;
 
-/// `save PLACE`
+/// The command `save PLACE`.
 pub const SAVE: CommandSpec = CommandSpec {
     name: "save",
     alias: None,
@@ -14,7 +14,7 @@ pub const SAVE: CommandSpec = CommandSpec {
     execute: |_, rest| Ok(ask(Command::Save(required(rest)?.into()))),
 };
 
-/// `session NAME`
+/// The command `session NAME`.
 pub const SESSION: CommandSpec = CommandSpec {
     name: "session",
     alias: None,
@@ -31,7 +31,7 @@ pub const SESSION: CommandSpec = CommandSpec {
     },
 };
 
-/// `q`
+/// The command `q`.
 pub const QUIT: CommandSpec = CommandSpec {
     name: "q",
     alias: Some("quit"),

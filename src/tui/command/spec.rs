@@ -3,43 +3,43 @@
 use crate::tui::effect::Effect;
 use crate::tui::state::State;
 
-/// A command: its name, its help, how it completes and what it does.
+/// A command: its name, its help, how its arguments are completed, and its effect.
 #[derive(Debug)]
 pub struct CommandSpec {
-    /// The name.
+    /// Name of the command.
     pub name: &'static str,
-    /// Another name.
+    /// Alternative name of the command.
     pub alias: Option<&'static str>,
-    /// The arguments, for the help.
+    /// Arguments of the command, as shown in the help.
     pub arguments: &'static str,
-    /// A summary for the help.
+    /// One-line summary for the help.
     pub summary: &'static str,
-    /// The completions of each argument.
+    /// How each argument is completed, in order.
     pub complete: &'static [Complete],
-    /// Runs the command with the rest of the line.
+    /// Runs the command with the rest of the line after its name.
     pub execute: fn(&mut State, &str) -> Result<Vec<Effect>, Refused>,
 }
 
-/// The completions of an argument.
+/// How an argument is completed.
 #[derive(Clone, Copy, Debug)]
 pub enum Complete {
-    /// One of these names.
+    /// With one of the names that the function returns.
     Names(fn(&State) -> Vec<String>),
-    /// A path, to the end of the line.
+    /// With the path of a file; the argument extends to the end of the line.
     Path,
 }
 
-/// Why a command did not run.
+/// Reason why a command did not run.
 #[derive(Debug)]
 pub enum Refused {
     /// The arguments are missing or malformed.
     Usage,
-    /// An error message.
+    /// The command failed with this error message.
     Because(String),
 }
 
 impl CommandSpec {
-    /// Whether this is its name.
+    /// Whether `name` is the name or the alias of the command.
     pub fn is(&self, name: &str) -> bool {
         self.name == name || self.alias == Some(name)
     }
@@ -51,7 +51,7 @@ impl From<String> for Refused {
     }
 }
 
-/// The rest of a line, which must not be empty.
+/// The rest of a line. Errors if it is empty.
 pub fn required(rest: &str) -> Result<String, Refused> {
     if rest.is_empty() { Err(Refused::Usage) } else { Ok(rest.to_owned()) }
 }

@@ -1,10 +1,10 @@
-//! Opening a file in the user's editor, and completing paths.
+//! Opens files in the user's editor, and completes paths.
 
 use std::ffi::OsString;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-/// Runs `$VISUAL`, `$EDITOR` or `vi` on a file at a line and waits; errors are one sentence.
+/// Opens a file at a line in `$VISUAL`, `$EDITOR` or `vi`, and waits until the editor exits. An error is one sentence.
 pub fn edit(path: &Path, line: Option<usize>) -> Result<(), String> {
     let named = |name: &str| std::env::var(name).ok().filter(|v| !v.trim().is_empty());
     let editor = named("VISUAL").or_else(|| named("EDITOR")).unwrap_or_else(|| "vi".into());
@@ -18,7 +18,7 @@ pub fn edit(path: &Path, line: Option<usize>) -> Result<(), String> {
     }
 }
 
-/// The arguments that open a file at a line.
+/// The arguments with which an editor opens a file at a line.
 fn arguments(program: &str, path: &Path, line: Option<usize>) -> Vec<OsString> {
     let name = Path::new(program).file_stem().and_then(|n| n.to_str()).unwrap_or("");
     let place = |line: usize| OsString::from(format!("{}:{line}", path.to_string_lossy()));
@@ -32,7 +32,7 @@ fn arguments(program: &str, path: &Path, line: Option<usize>) -> Vec<OsString> {
     }
 }
 
-/// Files and folders whose paths start with `text`, sorted.
+/// Files and folders whose paths begin with `text`, sorted.
 pub fn completions(text: &str) -> Vec<String> {
     let (folder, start) = text.rsplit_once('/').map_or(("", text), |(folder, start)| (folder, start));
     let lead = &text[..text.len() - start.len()];
@@ -49,7 +49,7 @@ pub fn completions(text: &str) -> Vec<String> {
     found
 }
 
-/// Expands a leading `~`.
+/// Expands a leading `~/` to the user's home folder.
 pub fn home(path: &str) -> PathBuf {
     let home = || directories::BaseDirs::new().map(|dirs| dirs.home_dir().to_owned());
     match path.strip_prefix("~/").and_then(|rest| Some(home()?.join(rest))) {

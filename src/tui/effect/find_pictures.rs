@@ -1,4 +1,4 @@
-//! Finding picture files and reading their thumbnails.
+//! Finds picture files and reads their thumbnails.
 
 use super::editor::home;
 use crate::data::{Dataset, Picture, source};
@@ -9,16 +9,16 @@ use anyhow::Result;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex};
 
-/// File extensions of pictures.
+/// File name extensions of pictures.
 const ENDINGS: [&str; 7] = ["png", "jpg", "jpeg", "webp", "gif", "bmp", "npy"];
-/// The maximum number of files to list and of directory entries to read.
+/// Maximum number of files to list, and of directory entries to read.
 const MOST: (usize, usize) = (2000, 20_000);
-/// The maximum depth of the search.
+/// Maximum depth of folders to search.
 const DEPTH: usize = 3;
-/// The longer side of a thumbnail in pixels.
+/// Length of a thumbnail's longer side in pixels.
 const SIDE: u32 = 192;
 
-/// Finds pictures in the working directory and in `folder`, outer folders first.
+/// Finds picture files in the working directory and in `folder`, files in outer folders first.
 pub fn find(folder: Option<&Path>) -> Vec<String> {
     let mut found = Vec::new();
     let mut looked = 0;
@@ -43,7 +43,7 @@ pub fn find(folder: Option<&Path>) -> Vec<String> {
     found
 }
 
-/// Reads the thumbnail of a picture.
+/// Reads the thumbnail of a picture; the event contains `None` if the picture cannot be read.
 pub fn preview(name: String) -> Event {
     let small = || {
         let text = if name.starts_with("~/") { home(&name).to_string_lossy().into_owned() } else { name.clone() };
@@ -53,7 +53,7 @@ pub fn preview(name: String) -> Event {
     Event::Preview(name, image)
 }
 
-/// The last data set used, cached because opening one is slower than reading a picture.
+/// The data set used last, cached because opening a data set is slower than reading a picture from it.
 static LAST: Mutex<Option<Dataset>> = Mutex::new(None);
 
 fn picture(text: &str) -> Result<Picture> {

@@ -1,4 +1,4 @@
-//! Effects: what the app has to do outside its state.
+//! Effects: work that the app does outside its state.
 
 pub mod editor;
 pub mod find_pictures;
@@ -6,18 +6,18 @@ pub mod find_pictures;
 use crate::worker::message::Command;
 use std::path::PathBuf;
 
-/// Work outside the state.
+/// Work that the app does outside its state.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Effect {
     /// Send a command to the worker.
     Ask(Command),
     /// Open a file at a line in the user's editor.
     Edit(PathBuf, Option<usize>),
-    /// List the files whose paths start with this text.
+    /// List the files whose paths begin with this text.
     Complete(String),
-    /// Search for pictures in the working directory and in this folder.
+    /// Search for picture files in the working directory and in this folder.
     FindPictures(Option<PathBuf>),
-    /// Read the thumbnail of a picture.
+    /// Read the thumbnail of the picture with this name.
     Preview(String),
     /// Redraw the whole screen.
     Redraw,
@@ -27,7 +27,7 @@ pub enum Effect {
     Quit,
 }
 
-/// The effect of sending a command to the worker.
+/// The effect that sends a command to the worker.
 pub fn ask(command: Command) -> Vec<Effect> {
     vec![Effect::Ask(command)]
 }

@@ -1,46 +1,46 @@
-//! Keys, and their notation in help, hints and configurations.
+//! Keys, and their notation in the help, in hints and in configurations.
 
 use std::fmt;
 
-/// A key, independent of the terminal library.
+/// A key, independent of the library that reads the terminal.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Key {
-    /// A character as typed: `a`, `A`, `[`, a space.
+    /// A character as typed, such as `a`, `A`, `[` or a space.
     Char(char),
-    /// A letter with Ctrl held.
+    /// A letter typed with Ctrl held.
     Ctrl(char),
-    /// Enter.
+    /// The Enter key.
     Enter,
-    /// Escape.
+    /// The Escape key.
     Esc,
-    /// Tab.
+    /// The Tab key.
     Tab,
-    /// Tab with Shift held.
+    /// The Tab key with Shift held.
     BackTab,
-    /// Backspace.
+    /// The Backspace key.
     Backspace,
-    /// Delete.
+    /// The Delete key.
     Delete,
-    /// The up arrow.
+    /// The up arrow key.
     Up,
-    /// The down arrow.
+    /// The down arrow key.
     Down,
-    /// The left arrow.
+    /// The left arrow key.
     Left,
-    /// The right arrow.
+    /// The right arrow key.
     Right,
-    /// Home.
+    /// The Home key.
     Home,
-    /// End.
+    /// The End key.
     End,
-    /// Page up.
+    /// The Page Up key.
     PageUp,
-    /// Page down.
+    /// The Page Down key.
     PageDown,
 }
 
 impl Key {
-    /// Parses the notation of [`Display`](fmt::Display): `x`, `Ctrl-x`, `PgUp`.
+    /// Parses the notation of [`Display`](fmt::Display), such as `x`, `Ctrl-x` or `PgUp`; `None` if it names no key.
     pub fn parse(text: &str) -> Option<Self> {
         let mut letters = text.chars();
         Some(match (letters.next()?, letters.as_str()) {

@@ -8,46 +8,46 @@ use crate::worker::message::Update;
 use image::RgbImage;
 use std::sync::Arc;
 
-/// An event.
+/// Something that happened and can change the state.
 #[derive(Clone, Debug)]
 pub enum Event {
     /// A key was pressed.
     Key(Key),
-    /// Text was pasted.
+    /// This text was pasted.
     Paste(String),
-    /// A mouse event at this column and row, from 0.
+    /// A mouse event at a column and a row of the screen, both from 0.
     Mouse(Mouse, u16, u16),
-    /// A mouse event on a picture: its position in the visible part, 0 to 1 from the left and from the top.
+    /// A mouse event on a picture, at a position in its visible part: fractions in `[0, 1]` from the left and from the top.
     Pointed(Mouse, f32, f32),
-    /// The terminal now has this many columns and rows.
+    /// The terminal was resized to this many columns and rows.
     Resize(u16, u16),
-    /// Bytes written to the terminal in the last second.
+    /// This number of bytes was written to the terminal in the last second.
     Rate(usize),
-    /// A message from the worker.
+    /// The worker sent a message.
     Worker(Box<Update>),
-    /// Time has passed.
+    /// Time has passed, and nothing else happened.
     Tick,
-    /// Completions of the path being typed.
+    /// Completions for the path being typed were found.
     Completions(Vec<String>),
-    /// The picture files found.
+    /// The search for pictures found these files.
     Pictures(Vec<String>),
-    /// The thumbnail of a picture; `None` if it cannot be read.
+    /// The thumbnail of the picture with this name was read; `None` if it cannot be read.
     Preview(String, Option<Arc<RgbImage>>),
-    /// A message from the app itself.
+    /// The app itself has a message for the user.
     Note(String),
     /// The program must quit.
     Quit,
 }
 
-/// Mouse events.
+/// A mouse event.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Mouse {
     /// The left button was pressed.
     Press,
     /// The mouse moved with the left button held.
     Drag,
-    /// The wheel turned up.
+    /// The wheel was turned up.
     WheelUp,
-    /// The wheel turned down.
+    /// The wheel was turned down.
     WheelDown,
 }

@@ -1,13 +1,13 @@
 //! Actions that keys can trigger.
 
-/// An action.
+/// An action that a key can trigger.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Action {
     /// Quit the program.
     Quit,
-    /// Cancel the computation, or quit if there is none.
+    /// Cancel the computation, or quit if nothing is running.
     Interrupt,
-    /// Cancel the computation, or close the error or the zoom.
+    /// Cancel the computation; if nothing is running, close the error or the zoom.
     Escape,
     /// Open the help.
     Help,
@@ -15,7 +15,7 @@ pub enum Action {
     Redraw,
     /// Suspend the program, as a shell's Ctrl-z does.
     Suspend,
-    /// Focus the panel with this number, from 1.
+    /// Focus the panel with this number; the first panel has number 1.
     Pane(u8),
     /// Focus the next panel.
     NextPane,
@@ -23,19 +23,19 @@ pub enum Action {
     LastPane,
     /// Let the focused panel fill the screen, or return to all panels.
     Zoom,
-    /// Move the cursor by this many rows.
+    /// Move the cursor by this many rows, down if positive.
     Move(i32),
-    /// Move the cursor by this many half pages.
+    /// Move the cursor by this many half pages, down if positive.
     Page(i32),
     /// Move the cursor to the first row.
     Top,
     /// Move the cursor to the last row.
     Bottom,
-    /// Use the row under the cursor.
+    /// Choose the row under the cursor.
     Choose,
-    /// Left: fold, decrease, or go to the previous item.
+    /// Go left: fold, decrease, or go to the previous item.
     Left,
-    /// Right: unfold, increase, or go to the next item.
+    /// Go right: unfold, increase, or go to the next item.
     Right,
     /// Play or pause the steps.
     Play,
@@ -43,13 +43,13 @@ pub enum Action {
     Step(i32),
     /// Go to the first step.
     First,
-    /// Go to the last step kept.
+    /// Go to the last step that was kept.
     Last,
     /// Fork a branch at the current step.
     Fork,
     /// Switch to the branch this many places after the open one.
     Branch(i32),
-    /// Show the previous branch next to this one, or hide it.
+    /// Show the previously open branch next to the open one, or hide it.
     Compare,
     /// Run the method again.
     Restart,
@@ -57,11 +57,11 @@ pub enum Action {
     Cancel,
     /// Change the parameter under the cursor by this many notches.
     Change(i32),
-    /// Multiply the parameter under the cursor by this power of ten.
+    /// Multiply the parameter under the cursor by ten to the power of this number.
     Tenfold(i32),
-    /// Reset the parameter under the cursor.
+    /// Reset the parameter under the cursor to its default.
     Default,
-    /// Reset all parameters.
+    /// Reset all parameters to their defaults.
     Defaults,
     /// Choose a method from a list.
     PickMethod,
@@ -75,48 +75,48 @@ pub enum Action {
     PickPicture,
     /// Enter the path of a picture.
     OpenPicture,
-    /// Search the functions that scripts can call.
+    /// Open the reference of the functions that scripts can call.
     Reference,
     /// Choose the colormap from a list.
     PickColors,
-    /// Switch to the view this many places after the current one.
+    /// Switch to the view that is this many places after the current one.
     View(i32),
-    /// Zoom into pictures by this many notches.
+    /// Zoom into pictures by this many notches, or out if negative.
     Enlarge(i32),
-    /// Show whole pictures.
+    /// Show pictures whole, without zoom.
     Whole,
     /// Start or stop reading values from pictures.
     Inspect,
     /// Switch to the next scale for maps.
     Scale,
-    /// Make maps more or less opaque.
+    /// Make maps over pictures more opaque by this many steps, or less opaque if negative.
     Strength(i32),
-    /// Enter where to save the figures.
+    /// Enter the place where the figures are saved.
     Save,
-    /// Open the script in an editor.
+    /// Open the script of the method in an editor.
     Edit,
-    /// Filter the list.
+    /// Filter the list of methods or layers.
     Filter,
     /// Enter a command.
     CommandLine,
-    /// Let the log fill the screen.
+    /// Let the panel of the log fill the screen.
     ShowLog,
-    /// Complete the last word.
+    /// Complete the last word of the line.
     Complete,
-    /// Accept the line or the row under the cursor.
+    /// Accept the typed line or the row under the cursor.
     Accept,
-    /// Delete the character to the left.
+    /// Delete the character left of the cursor.
     Backspace,
-    /// Delete the character to the right.
+    /// Delete the character right of the cursor.
     Delete,
-    /// Delete the word to the left.
+    /// Delete the word left of the cursor.
     DeleteWord,
     /// Delete the whole line.
     DeleteLine,
-    /// Move the cursor within the line.
+    /// Move the cursor within the line by this many characters.
     Cursor(i32),
-    /// Move to the start of the line.
+    /// Move the cursor to the start of the line.
     LineStart,
-    /// Move to the end of the line.
+    /// Move the cursor to the end of the line.
     LineEnd,
 }

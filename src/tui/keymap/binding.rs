@@ -1,4 +1,4 @@
-//! A row of a keymap: the keys, their action, and its description in the help.
+//! A row of a keymap: keys, the action that they trigger, and its description in the help.
 
 use super::action::Action;
 use crate::tui::event::Key;
@@ -7,24 +7,24 @@ use std::borrow::Cow;
 /// A row of a keymap.
 #[derive(Clone, Debug)]
 pub struct Binding {
-    /// The keys; each of them triggers the action.
+    /// Keys of the row; each of them triggers the action.
     pub keys: &'static [Key],
-    /// The action.
+    /// The action that the keys trigger.
     pub action: Action,
-    /// The section of the help that lists it.
+    /// Section of the help that lists the row.
     pub section: &'static str,
-    /// A description for the help.
+    /// Description of the action in the help.
     pub says: Cow<'static, str>,
-    /// A one-word hint for the status line; empty if not shown there.
+    /// One-word hint for the status line; empty to show no hint.
     pub hint: &'static str,
 }
 
-/// The action of the row with this key.
+/// The action that a key triggers according to `rows`; `None` if no row has the key.
 pub fn find(rows: &[Binding], key: Key) -> Option<Action> {
     rows.iter().find(|row| row.keys.contains(&key)).map(|row| row.action)
 }
 
-/// A row of a keymap.
+/// Creates a row of a keymap.
 pub const fn row(
     keys: &'static [Key],
     action: Action,

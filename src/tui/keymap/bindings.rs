@@ -1,24 +1,24 @@
-//! The key bindings: those of the keymaps, and the user's own.
+//! The key bindings in effect: the rows of the keymaps, changed by the user's own bindings.
 
 use super::action::Action;
 use super::binding::Binding;
 use super::everywhere::EVERYWHERE;
 use crate::tui::event::Key;
 
-/// A row of a keymap with its effective keys.
+/// A row of a keymap with the keys that are in effect.
 #[derive(Clone, Debug)]
 pub struct Bound {
-    /// The row.
+    /// The row of the keymap.
     pub binding: Binding,
-    /// The keys, without those that the user bound to other actions.
+    /// The keys in effect; keys that the user bound to other actions are missing.
     pub keys: Vec<Key>,
 }
 
-/// The user's own bindings, which work in every panel; later ones come last.
+/// The user's own bindings, which work in every panel; the latest binding comes last.
 #[derive(Clone, Debug, Default)]
 pub struct Bindings(Vec<(Key, Action)>);
 
-/// The names of actions in a configuration.
+/// Names of the actions in a configuration.
 const NAMES: &[(&str, Action)] = &[
     ("quit", Action::Quit),
     ("interrupt", Action::Interrupt),
@@ -82,28 +82,28 @@ const NAMES: &[(&str, Action)] = &[
 ];
 
 impl Bindings {
-    /// The effective keys of a panel's row; the user's bindings take precedence.
+    /// A row of a panel's keymap with its keys in effect; the user's bindings take precedence.
     pub fn panel(&self, row: &Binding) -> Bound {
         Bound { keys: self.kept(row), binding: row.clone() }
     }
 
-    /// The effective keys of a row that works in every panel, the user's own first.
+    /// A row of the keymap for every panel with its keys in effect, the user's own keys first.
     pub fn everywhere(&self, row: &Binding) -> Bound {
         let own = self.0.iter().rev().filter(|(_, action)| *action == row.action).map(|(key, _)| *key);
         Bound { keys: own.chain(self.kept(row)).collect(), binding: row.clone() }
     }
 
-    /// The keys of a pop-up's row, which the user cannot change.
+    /// A row of a pop-up's keymap with its keys, which the user cannot change.
     pub fn popup(&self, row: &Binding) -> Bound {
         Bound { keys: row.keys.to_vec(), binding: row.clone() }
     }
 
-    /// The user's action for a key.
+    /// The action that the user bound to a key, if any.
     pub fn own(&self, key: Key) -> Option<Action> {
         self.0.iter().find(|(own, _)| *own == key).map(|(_, action)| *action)
     }
 
-    /// The first key that triggers an action in every panel, formatted for hints; empty if there is none.
+    /// Notation of the first key that triggers an action in every panel; empty if there is no such key.
     pub fn key_of(&self, action: Action) -> String {
         let row = EVERYWHERE.iter().find(|row| row.action == action).map(|row| self.everywhere(row));
         row.and_then(|bound| bound.keys.first().map(Key::to_string)).unwrap_or_default()
@@ -111,7 +111,8 @@ impl Bindings {
 
     /// Binds a key to an action in every panel. The key's former action keeps its other keys.
     ///
-    /// Errors list the valid actions or keys.
+    /// Errors if the action works in one panel only, or if the key or the action does not exist; the message then lists the valid
+    /// ones.
     pub fn bind(&mut self, key: &str, action: &str) -> Result<(), String> {
         let known = || NAMES.iter().map(|(name, _)| *name).collect::<Vec<_>>().join(", ");
         let wanted = NAMES.iter().find(|(name, _)| *name == action).map(|(_, action)| *action);

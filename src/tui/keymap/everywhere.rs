@@ -4,7 +4,7 @@ use super::action::Action as A;
 use super::binding::{Binding, row};
 use crate::tui::event::Key as K;
 
-/// Keys that work in every panel while no pop-up is open, in the order of the help.
+/// The keys that work in every panel while no pop-up is open, in the order in which the help lists them.
 #[rustfmt::skip]
 pub const EVERYWHERE: &[Binding] = &[
     row(&[K::Char(' ')], A::Play, "Steps", "play or pause", "play"),

@@ -1,4 +1,4 @@
-//! The panel of classes: probabilities, and their change since the previous step.
+//! The panel of classes: their probabilities, and the changes since the previous step.
 
 use super::spec::{BLANK, Height, List, Panel, PanelPlace, Small};
 use crate::render::ClassRow;
@@ -15,7 +15,7 @@ use ratatui::layout::Rect;
 use ratatui::style::Style;
 use ratatui::text::{Line, Span};
 
-/// The panel.
+/// The panel of classes.
 pub const PANEL: Panel = Panel {
     pane: Pane::CLASSES,
     place: PanelPlace::Right(Height::Rows(|state, column| {
@@ -43,7 +43,7 @@ fn act(state: &mut State, action: A) -> Option<Vec<Effect>> {
     Some(class.map_or_else(Vec::new, |class| ask(Command::Target(Some(class)))))
 }
 
-/// `◎` marks the target, `★` the most likely class.
+/// Draws the classes; `◎` marks the target, `★` the most likely class.
 fn draw(buf: &mut Buffer, inner: Rect, state: &State, theme: &Theme, _: &PictureStage) {
     let cursor = state.cursor(Pane::CLASSES);
     let classes = state.classes();

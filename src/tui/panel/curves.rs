@@ -1,4 +1,4 @@
-//! The panel of curves: values over the steps kept.
+//! The panel of curves: probabilities and the method's values over the steps kept.
 
 use super::spec::{BLANK, Panel};
 use crate::tui::effect::Effect;
@@ -13,18 +13,18 @@ use ratatui::buffer::Buffer;
 use ratatui::layout::Rect;
 use ratatui::text::{Line, Span};
 
-/// Curves that share an axis.
+/// Curves that are drawn on one pair of axes.
 #[derive(Clone, Debug, PartialEq)]
 struct Group {
-    /// The title.
+    /// Title of the group.
     name: String,
-    /// The curves.
+    /// Curves of the group.
     curves: Vec<Curve>,
-    /// Bounds of their axis, if they have natural ones.
+    /// Bounds of the vertical axis; `None` to use the minimum and maximum of the values.
     bounds: Option<(f64, f64)>,
 }
 
-/// The panel.
+/// The panel of curves.
 pub const PANEL: Panel = Panel { pane: Pane::CURVES, keys: KEYS, act, title, draw, ..BLANK };
 
 const KEYS: &[Binding] = &[
@@ -66,8 +66,8 @@ fn draw(buf: &mut Buffer, inner: Rect, state: &State, theme: &Theme, _: &Picture
     plot::draw(buf, inner, &group.curves, ChartOptions { here, bounds: group.bounds }, theme);
 }
 
-/// All curves in groups: the probabilities of the top classes and the target, then the method's values, those in `[0, 1]` in one
-/// group and each of the others in its own.
+/// All groups of curves: first the probabilities of the target and the top classes, then the method's values that lie in `[0,
+/// 1]`, then one group for each of the method's other values.
 fn groups(state: &State) -> Vec<Group> {
     if state.run.foreign || !state.stepped() {
         return Vec::new();
@@ -90,7 +90,7 @@ fn groups(state: &State) -> Vec<Group> {
     groups
 }
 
-/// The target, then the top classes at the first and the current step.
+/// Curves of the probabilities of the target and of the top classes at the first and the current step.
 fn probabilities(state: &State) -> Vec<Curve> {
     let top = |rows: Option<&Vec<crate::render::ClassRow>>| rows.and_then(|r| r.first()).map(|r| r.class);
     let now = state.classes().iter().take(2).map(|r| r.class);

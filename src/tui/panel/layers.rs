@@ -1,4 +1,4 @@
-//! The panel of layers: a tree with shapes and parameter counts.
+//! The panel of layers: a tree with output shapes and parameter counts.
 
 use super::spec::{BLANK, Height, List, Panel, PanelPlace, Small};
 use crate::tui::action::request;
@@ -14,7 +14,7 @@ use ratatui::layout::Rect;
 use ratatui::style::Style;
 use ratatui::text::{Line, Span};
 
-/// The panel.
+/// The panel of layers.
 pub const PANEL: Panel = Panel {
     pane: Pane::LAYERS,
     place: PanelPlace::Left(Height::Rest),
@@ -50,7 +50,7 @@ fn under_cursor(state: &State) -> Option<&TreeRow> {
     state.layers.rows().get(state.cursor(Pane::LAYERS).cursor)
 }
 
-/// Uses the layer, or folds the group.
+/// Uses the layer under the cursor, or folds or unfolds the group under the cursor.
 fn choose(state: &mut State) -> Vec<Effect> {
     let Some(row) = under_cursor(state).cloned() else { return Vec::new() };
     match row.group {
@@ -62,7 +62,7 @@ fn choose(state: &mut State) -> Vec<Effect> {
     }
 }
 
-/// Folds or unfolds a group; folding a layer folds its group.
+/// Folds or unfolds the group under the cursor. On a layer or a folded group, folding folds the group that contains it.
 fn fold(state: &mut State, folded: bool) -> Vec<Effect> {
     let Some(row) = under_cursor(state).cloned() else { return Vec::new() };
     let group = match row.group {
@@ -79,7 +79,7 @@ fn fold(state: &mut State, folded: bool) -> Vec<Effect> {
     Vec::new()
 }
 
-/// Schedules the layer under the cursor to be used, if the method can use it.
+/// Schedules the layer under the cursor to be used once the cursor has rested on it, if the method can use it.
 fn rest(state: &mut State) {
     let Some(row) = under_cursor(state) else { return };
     let fits = state.layer_param().is_some_and(|(_, kinds)| kinds.is_empty() || kinds.contains(&row.kind));
@@ -88,7 +88,7 @@ fn rest(state: &mut State) {
     state.resting = (row.group.is_none() && fits && !present).then_some(rest);
 }
 
-/// `◆` marks the layer that the method uses; layers that it cannot use are dim.
+/// Draws the tree; `◆` marks the layer that the method uses, and layers that the method cannot use are dim.
 fn draw(buf: &mut Buffer, inner: Rect, state: &State, theme: &Theme, _: &PictureStage) {
     let cursor = state.cursor(Pane::LAYERS);
     let present = state.layer();
@@ -122,7 +122,7 @@ fn style(layer: &TreeRow, state: &State, theme: &Theme) -> Style {
     if fits || layer.group.is_some() { Style::new() } else { theme.dim }
 }
 
-/// The shape and the number of parameters, as far as they fit.
+/// Output shape and number of parameters of a layer, or only its shape if both do not fit; empty if neither fits.
 fn about(layer: &TreeRow, room: usize) -> String {
     let shape = shape(&layer.shape);
     let both = format!("{shape}{:>6}", short(layer.parameters));

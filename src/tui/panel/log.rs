@@ -14,7 +14,7 @@ use ratatui::layout::Rect;
 use ratatui::style::Style;
 use ratatui::text::{Line, Span};
 
-/// The panel; its cursor is the number of lines scrolled back.
+/// The panel of the log; its cursor is the number of lines scrolled back.
 pub const PANEL: Panel = Panel {
     pane: Pane::LOG,
     place: PanelPlace::Bottom,

@@ -1,6 +1,7 @@
 //! Panels: the table of panels, and one file for each.
 //!
-//! To add a panel, define a [`Panel`] in a new file of this folder and add it to [`PANELS`], in the order of their numbers.
+//! To add a panel, define a [`Panel`] in a new file of this folder and add it to [`PANELS`], at the place that its number gives
+//! it.
 #![allow(clippy::disallowed_methods)]
 
 mod classes;
@@ -25,7 +26,7 @@ use ratatui::buffer::Buffer;
 use ratatui::layout::Rect;
 use ratatui::text::{Line, Span};
 
-/// All panels, in the order of their numbers.
+/// All panels, in the order of their numbers, which start at 1.
 #[rustfmt::skip]
 pub const PANELS: &[Panel] = &[
     methods::PANEL,
@@ -37,7 +38,7 @@ pub const PANELS: &[Panel] = &[
     log::PANEL,
 ];
 
-/// The keys that focus a panel by its number.
+/// Keys that focus a panel by its number.
 const NUMBERS: [Key; 9] = [
     Key::Char('1'),
     Key::Char('2'),
@@ -50,33 +51,33 @@ const NUMBERS: [Key; 9] = [
     Key::Char('9'),
 ];
 
-/// The panel with this name.
+/// The specification of a panel.
 pub fn of(pane: Pane) -> &'static Panel {
     &PANELS[index(pane)]
 }
 
-/// The panel `by` places after this one.
+/// The panel `by` places after `pane`, wrapping around.
 pub fn after(pane: Pane, by: i32) -> Pane {
     PANELS[(index(pane) as i32 + by).rem_euclid(PANELS.len() as i32) as usize].pane
 }
 
-/// The panel with this number, from 1.
+/// The panel with a number, which starts at 1; `None` if there is no such panel.
 pub fn numbered(number: u8) -> Option<Pane> {
     PANELS.get(usize::from(number).checked_sub(1)?).map(|panel| panel.pane)
 }
 
-/// The number of the panel that a key focuses.
+/// Number of the panel that a key focuses; `None` for other keys.
 pub fn number_of(key: Key) -> Option<u8> {
     let at = NUMBERS.iter().take(PANELS.len()).position(|number| *number == key)?;
     u8::try_from(at + 1).ok()
 }
 
-/// The keys of a panel.
+/// The keys that work in a panel alone, with the user's bindings taken into account.
 pub fn keys(panel: &Panel, state: &State) -> Vec<Bound> {
     panel.keys.iter().map(|row| state.bindings.panel(row)).collect()
 }
 
-/// The keys that work in every panel. The number keys come after those for the next and the previous panel.
+/// The keys that work in every panel. The number keys come right after the keys for the next and the previous panel.
 pub fn keys_everywhere(state: &State) -> Vec<Bound> {
     let numbers: Vec<_> = PANELS.iter().zip(1..).zip(NUMBERS.chunks(1)).map(number_row).collect();
     let at = EVERYWHERE.iter().position(|row| row.action == Action::LastPane).map_or(0, |at| at + 1);
@@ -84,7 +85,7 @@ pub fn keys_everywhere(state: &State) -> Vec<Bound> {
     before.iter().chain(&numbers).chain(after).map(|row| state.bindings.everywhere(row)).collect()
 }
 
-/// Moves the cursor of a panel's list, or passes the movement to a panel without one.
+/// Moves the cursor of a panel's list by `by` rows; a panel without a list receives the movement as an action.
 pub fn step(state: &mut State, panel: &Panel, by: i32) -> Vec<Effect> {
     let Some(list) = &panel.list else {
         return (panel.act)(state, Action::Move(by.signum())).unwrap_or_default();
@@ -95,7 +96,7 @@ pub fn step(state: &mut State, panel: &Panel, by: i32) -> Vec<Effect> {
     Vec::new()
 }
 
-/// Draws a panel with its frame.
+/// Draws a panel and its frame.
 pub fn draw(buf: &mut Buffer, panel: &Panel, area: Rect, state: &State, theme: &Theme, stage: &PictureStage) {
     let focused = state.focus == panel.pane && state.popup.is_none();
     let number = Span::styled(format!(" {} ", index(panel.pane) + 1), if focused { theme.focus } else { theme.strong });

@@ -1,4 +1,4 @@
-//! The panel of parameters: their values and bounds, and the documentation of the one under the cursor.
+//! The panel of parameters: their values and bounds, and the documentation of the parameter under the cursor.
 
 use super::spec::{BLANK, Height, List, Panel, PanelPlace, Small};
 use crate::render::short;
@@ -15,7 +15,7 @@ use ratatui::buffer::Buffer;
 use ratatui::layout::Rect;
 use ratatui::text::{Line, Span};
 
-/// The panel.
+/// The panel of parameters.
 pub const PANEL: Panel = Panel {
     pane: Pane::PARAMETERS,
     place: PanelPlace::Right(Height::Rows(|state, column| {
@@ -48,7 +48,8 @@ fn act(state: &mut State, action: A) -> Option<Vec<Effect>> {
     })
 }
 
-/// Toggles a switch, or opens the list of values if there is one, else a prompt for the value.
+/// Toggles the parameter under the cursor if it is a switch; otherwise opens the list of its values if there is one, else a
+/// prompt for the value.
 fn enter_value(state: &mut State) -> Vec<Effect> {
     let Some(param) = state.param_under_cursor().cloned() else { return Vec::new() };
     match param.kind {
@@ -82,7 +83,7 @@ fn draw(buf: &mut Buffer, inner: Rect, state: &State, theme: &Theme, _: &Picture
     }
 }
 
-/// The name and value; an asterisk marks values that differ from the default.
+/// Name and value of a parameter; an asterisk marks a value that differs from the default.
 fn line<'a>(param: &'a ParamRow, names: usize, state: &'a State, theme: &Theme) -> Line<'a> {
     let value = match (&param.kind, state.value(param)) {
         (ParamKind::Switch, value) => if value == "true" { "[x]" } else { "[ ]" }.to_owned(),

@@ -9,48 +9,48 @@ use ratatui::buffer::Buffer;
 use ratatui::layout::Rect;
 use ratatui::text::Span;
 
-/// A panel: its name, position, keys, actions and drawing.
+/// A panel of the app: name, position, keys, actions and drawing.
 #[derive(Debug)]
 pub struct Panel {
-    /// The name.
+    /// Name of the panel.
     pub pane: Pane,
-    /// The position on a large terminal.
+    /// Position of the panel on a large terminal.
     pub place: PanelPlace,
-    /// When it is shown on a small terminal.
+    /// When the panel is shown on a small terminal.
     pub small: Small,
-    /// The keys of this panel alone.
+    /// Keys that work only in this panel.
     pub keys: &'static [Binding],
-    /// The list that its cursor moves in, if it has one.
+    /// The list in the panel, if it has one.
     pub list: Option<List>,
-    /// Performs an action; `None` if it ignores it. A panel without a list also receives cursor movements.
+    /// Performs an action; `None` if the panel ignores it. A panel without a list also receives cursor movements.
     pub act: fn(&mut State, Action) -> Option<Vec<Effect>>,
-    /// The text after its name in the title, for a frame of this area.
+    /// Text shown after the panel's name in its title, given the frame's area.
     pub title: fn(&State, &Theme, Rect) -> Vec<Span<'static>>,
-    /// The pictures to draw inside its frame, given the cell size in pixels.
+    /// Pictures to draw in the panel, given the area inside its frame and the size of a cell in pixels.
     pub pictures: for<'a> fn(&'a State, Rect, (u16, u16)) -> WantedPictures<'a>,
-    /// Draws it inside its frame.
+    /// Draws the content of the panel, given the area inside its frame.
     pub draw: fn(&mut Buffer, Rect, &State, &Theme, &PictureStage),
 }
 
-/// The position of a panel on a large terminal. Panels of a column are stacked in the order of their numbers.
+/// Position of a panel on a large terminal. Panels in the same column are stacked in the order of their numbers.
 #[derive(Clone, Copy, Debug)]
 pub enum PanelPlace {
-    /// In the left column.
+    /// In the left column, with this height.
     Left(Height),
     /// In the center, above the step scrubber.
     Centre,
-    /// In the right column.
+    /// In the right column, with this height.
     Right(Height),
     /// In the row at the bottom.
     Bottom,
 }
 
-/// The height of a panel in its column.
+/// Height of a panel in its column.
 #[derive(Clone, Copy, Debug)]
 pub enum Height {
-    /// Rows, frame included, given the height of the column.
+    /// A number of rows including the frame, computed from the state and the height of the column.
     Rows(fn(&State, u16) -> u16),
-    /// The remaining height.
+    /// The height that the other panels of the column leave.
     Rest,
 }
 
@@ -59,26 +59,26 @@ pub enum Height {
 pub enum Small {
     /// Always, in the center.
     Always,
-    /// On the left, if it is the one of these that was focused last.
+    /// On the left, if it was focused last among all panels of this kind.
     Left,
     /// Always, in a few rows at the bottom.
     Bottom,
-    /// While focused, in place of the center and the left.
+    /// Only while focused, in place of the center and the left.
     Focused,
 }
 
-/// A list with a cursor.
+/// A list with a cursor in a panel.
 #[derive(Clone, Copy, Debug)]
 pub struct List {
-    /// The number of rows.
+    /// Number of rows of the list.
     pub rows: fn(&State) -> usize,
-    /// Whether a click moves the cursor, and a second one chooses the row.
+    /// Whether a click moves the cursor to a row, and a second click chooses the row.
     pub clickable: bool,
-    /// Called after the cursor has moved.
+    /// Called after the cursor has moved to another row.
     pub moved: fn(&mut State),
 }
 
-/// An empty panel, the base for struct update syntax.
+/// A panel without content, used as the base in struct update syntax.
 pub const BLANK: Panel = Panel {
     pane: Pane(""),
     place: PanelPlace::Right(Height::Rest),

@@ -1,4 +1,4 @@
-//! Pictures drawn as ordinary cells: quadrants or half blocks in the terminal's colors, or ASCII art.
+//! Draws pictures as ordinary cells: quadrants or half blocks in the terminal's colors, or ASCII art.
 
 use super::sample::Samples;
 use crate::tui::theme::Depth;
@@ -7,22 +7,22 @@ use ratatui::buffer::Buffer;
 use ratatui::layout::Rect;
 use ratatui::style::{Color, Style};
 
-/// The characters that a picture is drawn with.
+/// The kind of characters that a picture is drawn with.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Blocks {
-    /// Quadrants: the finest, but half blocks look better with few colors.
+    /// Quadrants, which have the finest resolution; with few colors, half blocks look better.
     #[default]
     Quadrant,
-    /// Half blocks: for fonts without quadrants, and for few colors.
+    /// Half blocks, for fonts without quadrants and for terminals with few colors.
     Half,
-    /// ASCII characters by brightness.
+    /// ASCII characters chosen by brightness.
     Letters,
 }
 
-/// Characters from dark to bright.
+/// ASCII characters from dark to bright.
 const RAMP: &[u8] = b" .:-=+*#%@";
 
-/// Indexed by the filled quarters: 1 top left, 2 top right, 4 bottom left, 8 bottom right.
+/// Quadrant characters, indexed by the sum of the filled quarters: 1 top left, 2 top right, 4 bottom left, 8 bottom right.
 const QUADRANTS: [&str; 16] = [" ", "▘", "▝", "▀", "▖", "▌", "▞", "▛", "▗", "▚", "▐", "▜", "▄", "▙", "▟", "█"];
 
 /// Fills a rectangle of cells with a picture.
@@ -38,11 +38,11 @@ pub fn paint(buf: &mut Buffer, rect: Rect, image: &RgbImage, blocks: Blocks, dep
     }
 }
 
-/// The approximate number of bytes of a cell.
+/// Approximate number of bytes that drawing a cell takes.
 const CELL: usize = 40;
 
-/// Limits the changed picture cells to about `room` bytes, starting at row `sweep`; the others keep their content on the screen. Cells
-/// below `cover` do not count. Returns whether any cells were held back.
+/// Limits the changed cells of pictures to about `room` bytes, starting at row `sweep`; the remaining cells keep their content on
+/// the screen. Cells covered by `cover` do not count. Returns whether any cells were held back.
 pub fn hold_back(
     buf: &mut Buffer,
     screen: &Buffer,
@@ -82,7 +82,7 @@ fn quadrants(buf: &mut Buffer, rect: Rect, image: &RgbImage, depth: Depth) {
     }
 }
 
-/// The nearest color of the terminal.
+/// The color of the terminal that is nearest to an RGB color.
 pub fn nearest_color(color: [u8; 3], depth: Depth) -> Color {
     match depth {
         Depth::True => rgb(color),
@@ -92,7 +92,7 @@ pub fn nearest_color(color: [u8; 3], depth: Depth) -> Color {
     }
 }
 
-/// A color that the terminal can show, dithered by position if it has few.
+/// The color of the terminal that approximates an RGB color, dithered by position if the terminal has few colors.
 fn color(color: [u8; 3], x: usize, y: usize, depth: Depth) -> Color {
     match depth {
         Depth::True => rgb(color),
@@ -118,7 +118,8 @@ fn letters(buf: &mut Buffer, rect: Rect, image: &RgbImage) {
     }
 }
 
-/// The two colors that approximate four quarters with the least error, and a mask of the quarters in the first one.
+/// The two colors that approximate four quarters with the least error, preceded by a bit mask of the quarters that get the first
+/// color.
 fn two_colors(quarters: &[[u8; 3]; 4]) -> (usize, [u8; 3], [u8; 3]) {
     let split = |mask: usize| {
         let of = |inside: bool| (0..4).filter(move |q| (mask >> q & 1 == 1) == inside).map(|q| quarters[q]);
@@ -140,24 +141,24 @@ fn distance(a: [u8; 3], b: [u8; 3]) -> u32 {
     (0..3).map(|i| u32::from(a[i].abs_diff(b[i])).pow(2)).sum()
 }
 
-/// Luma.
+/// Brightness (luma) of a color, 0 to 255.
 fn brightness([r, g, b]: [u8; 3]) -> f32 {
     0.299 * f32::from(r) + 0.587 * f32::from(g) + 0.114 * f32::from(b)
 }
 
-/// Saturates a color, because the sixteen-color palette has few colors near grey.
+/// Makes a color more saturated, because the palette of sixteen colors has few colors near gray.
 fn vivid(color: [u8; 3]) -> [u8; 3] {
     let grey = brightness(color);
     color.map(|c| (grey + 2.0 * (f32::from(c) - grey)).clamp(0.0, 255.0) as u8)
 }
 
-/// Adds the ordered dither pattern to a color, which makes up for missing shades.
+/// Adds the ordered dither pattern at a position to a color, which makes up for missing shades.
 pub fn dithered(color: [u8; 3], x: usize, y: usize, strength: f32) -> [u8; 3] {
     let by = (super::sample::bayer(x, y) - 0.5) * strength;
     color.map(|c| (f32::from(c) + by).clamp(0.0, 255.0) as u8)
 }
 
-/// The nearest of the 240 fixed colors of 256: six shades a channel, and 24 greys.
+/// Index of the nearest of the 240 fixed colors in the 256-color palette: six shades per channel, and 24 grays.
 fn indexed(color: [u8; 3]) -> u8 {
     const SHADES: [u8; 6] = [0, 95, 135, 175, 215, 255];
     let shade = |c: u8| (0..6).min_by_key(|i| SHADES[*i].abs_diff(c)).unwrap_or(0);
@@ -168,7 +169,7 @@ fn indexed(color: [u8; 3]) -> u8 {
     if of_grey < of_cube { 232 + grey as u8 } else { (16 + 36 * r + 6 * g + b) as u8 }
 }
 
-/// xterm's sixteen colors; other palettes are similar.
+/// xterm's palette of sixteen colors; the palettes of other terminals are similar.
 const SIXTEEN_RGB: [[u8; 3]; 16] = [
     [0, 0, 0],
     [205, 0, 0],
@@ -207,7 +208,7 @@ const SIXTEEN: [Color; 16] = [
     Color::White,
 ];
 
-/// The nearest color, with channels weighted by perception: green counts most, blue least.
+/// Index of the nearest color in a palette, with channels weighted by perception: green counts most, blue least.
 fn nearest(color: [u8; 3], palette: &[[u8; 3]]) -> usize {
     const WEIGHTS: [u32; 3] = [3, 6, 2];
     let far = |p: &[u8; 3]| (0..3).map(|i| WEIGHTS[i] * u32::from(p[i].abs_diff(color[i])).pow(2)).sum::<u32>();

@@ -1,4 +1,4 @@
-//! Encodes pictures for the terminal on its own thread; only the newest job of each slot is done.
+//! Encodes pictures for the terminal on its own thread. Only the newest job of each slot is done; older ones are skipped.
 
 use super::driver::{Driver, PicturePart};
 use super::fit::fit;
@@ -12,48 +12,48 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 use std::sync::mpsc::{Receiver, Sender, channel};
 
-/// Identifies a picture: a figure seen through a lens.
+/// Identifies the content of a picture: a figure seen through a lens.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct PictureKey {
-    /// The number of the figure.
+    /// Id of the figure, which changes when its values do.
     pub id: u64,
-    /// The lens.
+    /// The lens through which the figure is seen.
     pub lens: Lens,
 }
 
-/// A picture to encode.
+/// A request to encode a picture.
 #[derive(Clone, Debug)]
 pub struct EncodeJob {
-    /// The slot.
+    /// Index of the slot that the picture is for.
     pub slot: usize,
-    /// Identifies its content.
+    /// Identifies the content of the picture.
     pub key: PictureKey,
-    /// The figure.
+    /// The figure to draw.
     pub figure: Figure,
-    /// The range of its colors.
+    /// Color range of the figure, if it has one.
     pub range: Option<Range>,
-    /// Columns and rows of its area.
+    /// Columns and rows of the picture's area.
     pub area: (u16, u16),
     /// Width and height of a cell in pixels.
     pub cell: (u16, u16),
-    /// The driver that draws it.
+    /// The driver that the picture is encoded for.
     pub driver: &'static dyn Driver,
 }
 
-/// An encoded picture.
+/// A picture that has been encoded for the terminal.
 #[derive(Clone, Debug)]
 pub struct EncodedPicture {
-    /// Identifies its content.
+    /// Identifies the content of the picture.
     pub key: PictureKey,
-    /// Columns and rows of its area.
+    /// Columns and rows of the picture's area.
     pub area: (u16, u16),
-    /// The pixels.
+    /// The picture before it was resized for sending.
     pub image: Arc<RgbImage>,
-    /// The encoded parts, unless pictures are drawn as cells.
+    /// The encoded parts; `None` if pictures are drawn as cells.
     pub sent: Option<Arc<Vec<PicturePart>>>,
 }
 
-/// Starts the thread, which ends when the sender is dropped; `done` receives each picture with its slot.
+/// Starts the encoding thread, which ends when the returned sender is dropped. `done` receives each picture with its slot.
 pub fn start(done: impl Fn(usize, EncodedPicture) + Send + 'static) -> std::io::Result<Sender<EncodeJob>> {
     let (sender, jobs) = channel();
     std::thread::Builder::new().name("pictures".into()).spawn(move || work(&jobs, done))?;
@@ -74,7 +74,7 @@ fn work(jobs: &Receiver<EncodeJob>, done: impl Fn(usize, EncodedPicture)) {
     }
 }
 
-/// Paints and encodes a picture; `None` for a figure that is not a picture.
+/// Paints and encodes the picture of a job; `None` if the figure cannot be drawn as a picture.
 pub fn paint(job: &EncodeJob) -> Option<EncodedPicture> {
     let lens = &job.key.lens;
     let image = Arc::new(lens.cut(render::paint_in(&job.figure, job.range, lens.overlay)?));
@@ -83,7 +83,7 @@ pub fn paint(job: &EncodeJob) -> Option<EncodedPicture> {
     Some(EncodedPicture { key: job.key, area: job.area, image, sent: sized.map(Arc::new) })
 }
 
-/// Draws a ring around the mark, dark and light so that it is visible on any background.
+/// Draws a ring around the mark of the lens, dark and light so that it is visible on any background.
 fn marked(mut image: RgbImage, lens: &Lens) -> RgbImage {
     let Some((x, y)) = lens.mark.and_then(|mark| lens.seen(mark)) else { return image };
     let (width, height) = image.dimensions();
@@ -108,7 +108,7 @@ fn marked(mut image: RgbImage, lens: &Lens) -> RgbImage {
     image
 }
 
-/// The size in pixels of a picture fitted into an area of cells, limited to the largest size ever sent.
+/// Size in pixels of a picture fitted into an area of `columns` and `rows`, at most [`PIXELS`] on each side.
 fn pixels(size: (u32, u32), (columns, rows): (u16, u16), cell: (u16, u16)) -> (u32, u32) {
     let place = fit(size, Rect::new(0, 0, columns, rows), cell);
     let side = |cells: u16, of: u16| (u32::from(cells) * u32::from(of)).min(PIXELS);

@@ -1,4 +1,4 @@
-//! Pictures in the terminal: encoding them, placing them on the screen, and the protocols that send them.
+//! Pictures in the terminal: encoding, placing on the screen, and the protocols that send them.
 
 pub mod blocks;
 pub mod driver;

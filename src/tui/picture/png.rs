@@ -1,10 +1,10 @@
-//! Pictures as PNG, and PNG as base64.
+//! Encodes pictures as PNG, and bytes as base64.
 
 use base64::prelude::{BASE64_STANDARD, Engine};
 use image::codecs::png::{CompressionType, FilterType, PngEncoder};
 use image::{ExtendedColorType, ImageEncoder, RgbImage};
 
-/// Encodes a picture as PNG, at a compression level that takes no noticeable time.
+/// Encodes a picture as PNG, with a compression level that takes no noticeable time.
 pub fn png(image: &RgbImage) -> Vec<u8> {
     let mut bytes = Vec::new();
     let encoder = PngEncoder::new_with_quality(&mut bytes, CompressionType::Level(4), FilterType::Adaptive);
@@ -15,7 +15,7 @@ pub fn png(image: &RgbImage) -> Vec<u8> {
     bytes
 }
 
-/// Standard base64, with padding.
+/// Encodes bytes as standard base64, with padding.
 pub fn base64(bytes: &[u8]) -> String {
     BASE64_STANDARD.encode(bytes)
 }

@@ -2,11 +2,11 @@
 
 use image::{Rgb, RgbImage};
 
-/// Pictures smaller than this are enlarged before they are sent, so that their pixels stay sharp.
+/// Small pictures are enlarged before they are sent, to at most this many pixels per side, so that their pixels stay sharp.
 const SHARP: u32 = 256;
-/// Pictures of more pixels than this are sent with fewer bits.
+/// Pictures with more pixels than this are sent with fewer bits per pixel.
 const LARGE: u32 = 128 * 128;
-/// A resized picture.
+/// The pixels of a resized picture.
 #[derive(Clone, Debug)]
 pub struct Samples {
     width: usize,
@@ -14,7 +14,7 @@ pub struct Samples {
 }
 
 impl Samples {
-    /// Resizes a picture.
+    /// Resizes a picture to `width` x `height` pixels.
     pub fn new(image: &RgbImage, width: usize, height: usize) -> Self {
         let columns = spans(image.width() as usize, width);
         let rows = spans(image.height() as usize, height);
@@ -25,19 +25,19 @@ impl Samples {
         Self { width, pixels }
     }
 
-    /// A pixel.
+    /// The color of a pixel.
     pub fn at(&self, x: usize, y: usize) -> [u8; 3] {
         self.pixels[y * self.width + x]
     }
 
-    /// The pixels as a picture.
+    /// The resized picture as an image.
     pub fn image(&self) -> RgbImage {
         let height = self.pixels.len() / self.width.max(1);
         RgbImage::from_fn(self.width as u32, height as u32, |x, y| Rgb(self.at(x as usize, y as usize)))
     }
 }
 
-/// Shrinks a picture to its size on the screen, or enlarges a small one so that its pixels stay sharp.
+/// Shrinks a picture to its size on the screen in pixels, or enlarges a small one so that its pixels stay sharp.
 pub fn sized(image: &RgbImage, pixels: (u32, u32)) -> RgbImage {
     let (width, height) = image.dimensions();
     if width > pixels.0 && height > pixels.1 {
@@ -47,7 +47,8 @@ pub fn sized(image: &RgbImage, pixels: (u32, u32)) -> RgbImage {
     Samples::new(image, (width * times) as usize, (height * times) as usize).image()
 }
 
-/// Clears the lowest bit of a large picture's colors. The difference is invisible, and it makes up for the third that base64 adds to PNG.
+/// Clears the lowest bit of every color channel of a large picture. The difference is invisible, and the smaller PNG makes up for
+/// the third that base64 adds.
 pub fn light(mut image: RgbImage) -> RgbImage {
     if image.width() * image.height() > LARGE {
         image.iter_mut().for_each(|value| *value &= !1);
@@ -55,19 +56,19 @@ pub fn light(mut image: RgbImage) -> RgbImage {
     image
 }
 
-/// A picture at the size of its cells in pixels.
+/// Resizes a picture to the size of its cells in pixels.
 pub fn fitted(image: &RgbImage, pixels: (u32, u32)) -> RgbImage {
     Samples::new(image, pixels.0 as usize, pixels.1 as usize).image()
 }
 
-/// The 8x8 ordered dither pattern (Bayer 1973), in `[0, 1)`.
+/// Value of the 8x8 ordered dither pattern (Bayer 1973) at a position, in `[0, 1)`.
 pub fn bayer(x: usize, y: usize) -> f32 {
     let bit = |v: usize, n: usize| (v >> n) & 1;
     let digit = |n: usize| 2 * (bit(x, n) ^ bit(y, n)) + bit(y, n);
     (16 * digit(0) + 4 * digit(1) + digit(2)) as f32 / 64.0
 }
 
-/// The range of source pixels that each of `to` pixels covers, at least one.
+/// For each of `to` pixels, the range of the `from` source pixels that it covers; each range contains at least one.
 fn spans(from: usize, to: usize) -> Vec<(usize, usize)> {
     let at = |i: usize| i * from / to.max(1);
     (0..to).map(|i| (at(i).min(from.saturating_sub(1)), at(i + 1).max(at(i) + 1).min(from))).collect()

@@ -1,9 +1,9 @@
-//! Pictures on the screen: their positions, and when to send, keep or remove them.
+//! The pictures on the screen: where they are, and when to send, keep or remove them.
 //!
-//! Pictures that a protocol draws over the cells (kitty at the cursor, iTerm2, sixel) follow one rule. Cells under a picture that is
-//! already on screen are skipped; otherwise they are drawn as blanks, which erase what was there. A picture is sent after the frame if it
-//! is new, has moved, or was covered. While a pop-up covers a picture, it is drawn as blocks. Blocks and kitty's placeholders are ordinary
-//! cells and need no special treatment.
+//! Pictures that a protocol draws over the cells (kitty at the cursor, iTerm2, sixel) follow one rule. Cells under a picture that
+//! is already on screen are skipped; otherwise they are drawn as blanks, which erase what was there. A picture is sent after the
+//! frame if it is new, has moved, or was covered. While a pop-up covers a picture, the picture is drawn as blocks. Blocks and
+//! kitty's placeholders are ordinary cells and need no special treatment.
 
 use super::blocks::{self, Blocks};
 use super::driver::{Driver, Standing};
@@ -18,30 +18,30 @@ use std::collections::VecDeque;
 use std::io::{self, Write};
 use std::sync::mpsc::Sender;
 
-/// A figure in an area of the screen.
+/// A figure and the area of the screen in which it is drawn.
 #[derive(Clone, Copy, Debug)]
 pub struct Placement<'a> {
-    /// The area.
+    /// The area of the screen.
     pub area: Rect,
-    /// The figure.
+    /// The figure to draw.
     pub figure: &'a VisibleFigure,
 }
 
-/// The pictures to show in a frame.
+/// The pictures that a frame should show.
 #[derive(Clone, Debug, Default)]
 pub struct WantedPictures<'a> {
-    /// The pictures.
+    /// The pictures, each with its area.
     pub pictures: Vec<Placement<'a>>,
-    /// Plots that take mouse events like pictures.
+    /// Areas of plots, which take mouse events like pictures.
     pub plots: Vec<Rect>,
 }
 
-/// All pictures of the screen.
+/// The pictures on the screen and the commands still to be sent for them.
 #[derive(Debug)]
 pub struct PictureStage {
-    /// The driver that draws them.
+    /// The driver that draws the pictures.
     pub driver: &'static dyn Driver,
-    /// The number of colors.
+    /// The color depth of the terminal.
     pub depth: Depth,
     /// Width and height of a cell in pixels.
     pub cell: (u16, u16),
@@ -51,67 +51,68 @@ pub struct PictureStage {
     jobs: Option<Sender<EncodeJob>>,
     /// Commands still to be sent to the terminal, in order.
     queue: VecDeque<Piece>,
-    /// The row at which drawing of held-back cells resumes.
+    /// The row at which drawing resumes for cells that were held back.
     sweep: u16,
 }
 
-/// A picture slot: the first, second, … picture of a frame.
+/// The state of the first, second, … picture of a frame.
 #[derive(Debug, Default)]
 struct Slot {
-    /// The area in this frame.
+    /// Area that the current frame gives the picture.
     area: Option<Rect>,
-    /// The latest encoded picture.
+    /// The latest picture encoded for this slot.
     painted: Option<EncodedPicture>,
-    /// The latest request: what to show, in an area of this size.
+    /// The latest encoding request: the content, and the columns and rows of its area.
     asked: Option<(PictureKey, (u16, u16))>,
-    /// The cells that it occupies in this frame.
+    /// Cells that the picture occupies in the current frame.
     placed: Option<Rect>,
-    /// The cells where a protocol's picture must be.
+    /// Cells where a picture drawn with a protocol should be.
     wanted: Option<Rect>,
-    /// The protocol's picture on the screen.
+    /// Cells and content of the picture that a protocol has drawn on the screen.
     shown: Option<(Rect, PictureKey)>,
-    /// Which of its two ids is in use.
+    /// Which of the slot's two picture ids is in use.
     turn: bool,
 }
 
-/// A queued command.
+/// A command waiting to be sent.
 #[derive(Debug)]
 struct Piece {
     bytes: Vec<u8>,
-    /// The slot of the picture that it draws, if any.
+    /// Slot of the picture that the command draws; `None` for other commands.
     slot: Option<usize>,
-    /// Whether it is the first command of its picture.
+    /// Whether the command is the first one of its picture.
     first: bool,
-    /// The picture that is complete once this is sent.
+    /// Cells and content of the picture that is complete once the command is sent.
     ends: Option<(Rect, PictureKey)>,
 }
 
-/// The number of picture ids that the program uses.
+/// Number of picture ids that the app uses.
 const IDS: u32 = 32;
 
-/// A 24-bit id, distinct from those of other processes in the same terminal.
+/// A 24-bit picture id, distinct from the ids of other processes in the same terminal.
 fn id(number: u32) -> u32 {
     (std::process::id() % 0x7_ffff + 1) * IDS + number % IDS
 }
 
-/// The id of a slot's picture; a slot alternates between two.
+/// Id of the picture in a slot; each slot alternates between two ids.
 fn id_of(index: usize, turn: bool) -> u32 {
     id(index as u32 * 2 + u32::from(turn))
 }
 
 impl PictureStage {
-    /// A stage whose pictures are encoded on another thread.
+    /// Creates a stage whose pictures are encoded on another thread.
     pub fn new(driver: &'static dyn Driver, depth: Depth, cell: (u16, u16), jobs: Sender<EncodeJob>) -> Self {
         Self { jobs: Some(jobs), ..Self::still(driver, depth, cell) }
     }
 
-    /// A stage that encodes its pictures synchronously, for tests.
+    /// Creates a stage that encodes its pictures synchronously, for tests.
     pub fn still(driver: &'static dyn Driver, depth: Depth, cell: (u16, u16)) -> Self {
         let (slots, queue) = (Vec::new(), VecDeque::new());
         Self { driver, depth, cell, slots, plots: vec![], cover: None, jobs: None, queue, sweep: 0 }
     }
 
-    /// Arranges the pictures of a frame, under the area `cover` of a pop-up, and requests those that are not encoded yet.
+    /// Arranges the pictures of a frame and requests those that are not encoded yet. `cover` is the area of a pop-up above the
+    /// pictures.
     pub fn arrange(&mut self, wanted: &WantedPictures<'_>, cover: Option<Rect>, lens: &Lens) {
         self.cover = cover;
         self.plots.clone_from(&wanted.plots);
@@ -144,7 +145,8 @@ impl PictureStage {
         slot.wanted = stands.then_some(rect);
     }
 
-    /// Draws the cells of the picture arranged in this area and returns their rectangle; `None` while there is no picture.
+    /// Draws the cells of the picture arranged in `area` and returns the rectangle that it occupies; `None` as long as there is
+    /// no picture.
     pub fn draw(&self, buf: &mut Buffer, area: Rect, lens: &Lens) -> Option<Rect> {
         let index = self.slots.iter().position(|slot| slot.area == Some(area))?;
         let slot = &self.slots[index];
@@ -164,7 +166,7 @@ impl PictureStage {
         Some(rect)
     }
 
-    /// Draws a picture as cells with any driver, as large as fits; for thumbnails, which change quickly.
+    /// Draws a picture as cells, as large as fits, even if the driver uses a protocol; used for thumbnails, which change quickly.
     pub fn sketch(&self, buf: &mut Buffer, area: Rect, image: &RgbImage) {
         let blocks = match self.driver.standing() {
             Standing::Nowhere => return,
@@ -176,7 +178,7 @@ impl PictureStage {
         }
     }
 
-    /// The position of a cell in its picture or plot, 0 to 1 from the left and from the top.
+    /// Position of a cell within the picture or plot that contains it, as fractions in `[0, 1]` from the left and from the top.
     pub fn hit(&self, column: u16, row: u16) -> Option<(f32, f32)> {
         let mut places = self.slots.iter().filter_map(|slot| slot.placed).chain(self.plots.iter().copied());
         let rect = places.find(|r| r.contains((column, row).into()))?;
@@ -184,7 +186,7 @@ impl PictureStage {
         Some((part(column, rect.x, rect.width), part(row, rect.y, rect.height)))
     }
 
-    /// Finishes a frame: skips the cells under pictures that stay and redraws those under pictures to be removed.
+    /// Finishes a frame: skips the cells under pictures that stay, and redraws the cells under pictures to be removed.
     pub fn finish(&mut self, buf: &mut Buffer) {
         if !matches!(self.driver.standing(), Standing::Overlay) {
             return;
@@ -196,8 +198,8 @@ impl PictureStage {
         self.slots.iter().filter(stays).filter_map(shown).for_each(|r| mark(buf, r, CellDiffOption::Skip));
     }
 
-    /// Limits the changed picture cells to about `room` bytes; the others stay as they are on the screen. Returns whether any were held
-    /// back.
+    /// Limits the changed cells of pictures to about `room` bytes; the remaining cells stay as they are on the screen. Returns
+    /// whether any cells were held back.
     pub fn hold_back(&mut self, buf: &mut Buffer, screen: &Buffer, room: usize) -> bool {
         if !matches!(self.driver.standing(), Standing::Cells(_) | Standing::Placeholders) {
             return false;
@@ -207,7 +209,8 @@ impl PictureStage {
         room < usize::MAX && blocks::hold_back(buf, screen, (&pictures, self.cover), room, &mut self.sweep)
     }
 
-    /// Removes pictures no longer wanted and sends new ones, in about `room` bytes. Returns whether a new one is complete.
+    /// Removes pictures that are no longer wanted and sends about `room` bytes of new ones. Returns whether a new picture is
+    /// complete.
     pub fn emit(&mut self, out: &mut impl Write, room: usize) -> io::Result<bool> {
         for index in 0..self.slots.len() {
             self.take_away(index);
@@ -218,17 +221,17 @@ impl PictureStage {
         self.pump(out, room)
     }
 
-    /// Whether pictures are shown by placeholders, so that a new picture needs another frame to become visible.
+    /// Whether pictures are shown by placeholders, in which case a new picture needs another frame to become visible.
     pub fn points_at_pictures(&self) -> bool {
         matches!(self.driver.standing(), Standing::Placeholders)
     }
 
-    /// Whether pictures are still to be sent.
+    /// Whether some pictures are not sent completely yet.
     pub fn has_more(&self) -> bool {
         !self.queue.is_empty() || self.slots.iter().any(Slot::is_due)
     }
 
-    /// Stores an encoded picture.
+    /// Stores an encoded picture in its slot, unless a different one has been requested since.
     pub fn take(&mut self, index: usize, painted: EncodedPicture) {
         if let Some(slot) = self.slots.get_mut(index)
             && slot.asked.as_ref().is_some_and(|(key, area)| *key == painted.key && *area == painted.area)
@@ -237,10 +240,10 @@ impl PictureStage {
         }
     }
 
-    /// Forgets all pictures on the screen, after the terminal was cleared or resized.
+    /// Forgets which pictures are on the screen, after the terminal was cleared or resized.
     pub fn forget(&mut self) {
         self.slots.iter_mut().for_each(|slot| slot.shown = None);
-        // A picture must be sent completely once begun, but its result on the screen is unknown.
+        // A picture must be sent completely once begun, but what it leaves on the screen is unknown.
         self.queue.iter_mut().for_each(|piece| piece.ends = None);
     }
 
@@ -289,7 +292,7 @@ impl PictureStage {
         }
     }
 
-    /// Queues the commands of a picture.
+    /// Queues the commands that draw the picture of a slot, if it must be sent.
     fn send(&mut self, index: usize) {
         let slot = &self.slots[index];
         let (Some(rect), Some(painted), true) = (slot.wanted, slot.painted.clone(), slot.is_due()) else { return };
@@ -297,11 +300,11 @@ impl PictureStage {
             return;
         }
         let Some(sent) = painted.sent.as_deref() else { return };
-        // The placeholders refer to the other id until this picture is complete.
+        // The placeholders refer to the slot's other id until the new picture is complete.
         let hidden = matches!(self.driver.standing(), Standing::Placeholders);
         let commands = self.driver.commands(sent, id_of(index, slot.turn != hidden), rect);
         if self.driver.in_strips() {
-            // Parts of it are visible from the first strip on.
+            // Parts of the picture are visible as soon as the first strip is sent.
             self.slots[index].shown = Some((rect, painted.key));
         }
         let last = commands.len().saturating_sub(1);
@@ -312,7 +315,7 @@ impl PictureStage {
         self.queue.extend(commands.into_iter().enumerate().map(piece));
     }
 
-    /// Sends queued commands, in about `room` bytes.
+    /// Sends about `room` bytes of queued commands. Returns whether a picture is complete.
     fn pump(&mut self, out: &mut impl Write, mut room: usize) -> io::Result<bool> {
         let mut arrived = false;
         while let Some(piece) = self.queue.pop_front_if(|_| room > 0) {
@@ -329,7 +332,7 @@ impl PictureStage {
 }
 
 impl Slot {
-    /// Whether the picture on the screen differs from the wanted one.
+    /// Whether the picture on the screen differs from the one that should be there.
     fn is_due(&self) -> bool {
         let (Some(rect), Some(painted)) = (self.wanted, &self.painted) else { return false };
         self.shown.as_ref().is_none_or(|(shown, key)| *shown != rect || *key != painted.key)

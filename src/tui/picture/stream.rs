@@ -1,4 +1,4 @@
-//! Pictures in a stream of text lines.
+//! Writes pictures into a stream of text lines.
 
 use crate::tui::theme::Depth;
 use image::{DynamicImage, RgbImage};
@@ -8,7 +8,7 @@ use ratatui::style::Color;
 use std::io;
 use viuer::ViuError;
 
-/// Prints a picture as half blocks, two pixels per cell; viuer does not query the terminal for this.
+/// Prints a picture as half blocks, two pixels per cell, with viuer, which does not query the terminal for this.
 pub fn half_blocks(image: RgbImage, depth: Depth, rect: Rect) -> io::Result<()> {
     let (columns, rows) = (u32::from(rect.width), u32::from(rect.height));
     let config = viuer::Config {
@@ -28,18 +28,19 @@ pub fn half_blocks(image: RgbImage, depth: Depth, rect: Rect) -> io::Result<()> 
     }
 }
 
-/// A 24-bit picture id. It must be new, since a picture with the same id would replace those of earlier commands.
+/// A 24-bit picture id. Each id must be new, since a picture with the same id would replace a picture of an earlier command.
 pub fn id(number: u32) -> u32 {
     (std::process::id().wrapping_mul(0x9E37_79B1) >> 8).wrapping_add(number) & 0xff_ffff | 1 << 23
 }
 
-/// Draws a picture over blank rows and moves the cursor below it, since terminals differ in where a picture leaves the cursor.
+/// The bytes that draw a picture over blank rows and move the cursor below it, since terminals differ in where a picture leaves
+/// the cursor.
 pub fn over_blanks(rows: u16, picture: &[u8]) -> Vec<u8> {
     let (before, behind) = (format!("{}\x1b[{rows}A\x1b7", "\n".repeat(rows.into())), format!("\x1b8\x1b[{rows}B\r"));
     [before.as_bytes(), picture, behind.as_bytes()].concat()
 }
 
-/// Converts cells to lines of text, with escape codes where the color changes.
+/// Converts cells to lines of text, with escape codes where the colors change.
 pub fn lines(buf: &Buffer) -> String {
     let mut text = String::new();
     for row in buf.content.chunks(usize::from(buf.area.width).max(1)) {
@@ -61,13 +62,13 @@ pub fn lines(buf: &Buffer) -> String {
     text
 }
 
-/// The escape code of a foreground and a background color.
+/// The escape code that sets a foreground and a background color.
 fn codes((fg, bg): (Color, Color)) -> String {
     let all: Vec<_> = [code(fg, 30), code(bg, 40)].into_iter().flatten().collect();
     if all.is_empty() { "\x1b[0m".into() } else { format!("\x1b[{}m", all.join(";")) }
 }
 
-/// The SGR code of a color; `base` is 30 for the foreground and 40 for the background.
+/// The SGR code of a color; `base` is 30 for the foreground and 40 for the background. `None` for the default color.
 fn code(color: Color, base: u8) -> Option<String> {
     let number = match color {
         Color::Rgb(r, g, b) => return Some(format!("{};2;{r};{g};{b}", base + 8)),

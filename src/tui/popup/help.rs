@@ -1,4 +1,4 @@
-//! The help: all keys and commands.
+//! The help, which lists all keys and commands.
 
 use super::{picker, prompt};
 use crate::tui::command::COMMANDS;
@@ -27,14 +27,14 @@ const KEYS: &[Binding] = &[
     row(&[K::Esc, K::Char('q'), K::Char('?'), K::Enter, K::Ctrl('c')], A::Escape, "In the help", "close", "close"),
 ];
 
-/// Rows of half a page.
+/// Number of rows in half a page.
 const HALF: isize = 8;
 
 fn keys(state: &State) -> Vec<Bound> {
     KEYS.iter().map(|row| state.bindings.popup(row)).collect()
 }
 
-/// Scrolls; any other action closes it.
+/// Scrolls the help; any action that does not scroll closes it.
 fn act(state: &mut State, action: A) -> Handled {
     let Some(Popup::Help(top)) = state.popup else { return None };
     state.popup = match action {
@@ -45,7 +45,7 @@ fn act(state: &mut State, action: A) -> Handled {
     Some(Vec::new())
 }
 
-/// The wheel scrolls; a click closes it.
+/// Handles the mouse: the wheel scrolls the help, a click closes it.
 fn point(state: &mut State, mouse: Mouse, _: (u16, u16)) -> Handled {
     match mouse {
         Mouse::WheelUp => act(state, A::Move(-1)),
@@ -55,12 +55,12 @@ fn point(state: &mut State, mouse: Mouse, _: (u16, u16)) -> Handled {
     }
 }
 
-/// The area of the help.
+/// Area of the help on a screen of `size` columns and rows.
 pub fn area(size: (u16, u16)) -> Rect {
     centred(size, size.0.saturating_sub(4).min(98), size.1.saturating_sub(2).min(36))
 }
 
-/// Draws it from this row on, with the keys of the focused panel first, in two columns if they fit.
+/// Draws the help from line `row` on. The keys of the focused panel come first; there are two columns if they fit.
 pub fn draw(buf: &mut Buffer, area: Rect, row: usize, state: &State, theme: &Theme) {
     let title = Line::styled(" Help  j k scroll  q close ", theme.focus);
     let inner = framed(buf, area, title, theme.focus);

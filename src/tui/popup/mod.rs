@@ -1,4 +1,4 @@
-//! Pop-ups: the layers above the panels, one file each.
+//! Pop-ups: the layers above the panels, one file for each.
 #![allow(clippy::disallowed_methods)]
 
 mod help;
@@ -15,7 +15,7 @@ use ratatui::buffer::Buffer;
 use ratatui::layout::{Position, Rect};
 use ratatui::widgets::{Clear, Widget};
 
-/// The layer of the open pop-up.
+/// The layer of the open pop-up; `None` if no pop-up is open.
 pub fn layer(state: &State) -> Option<Layer> {
     state.popup.as_ref().map(|popup| match popup {
         Popup::Help(_) => help::LAYER,
@@ -24,7 +24,7 @@ pub fn layer(state: &State) -> Option<Layer> {
     })
 }
 
-/// The area of the open pop-up.
+/// Area of the open pop-up; `None` if no pop-up is open.
 pub fn area(state: &State) -> Option<Rect> {
     state.popup.as_ref().map(|popup| match popup {
         Popup::Help(_) => help::area(state.size),
@@ -33,7 +33,7 @@ pub fn area(state: &State) -> Option<Rect> {
     })
 }
 
-/// Draws the open pop-up; returns the position of the cursor, if it has one.
+/// Draws the open pop-up. Returns the position of the text cursor, if the pop-up has one.
 pub fn draw(buf: &mut Buffer, state: &State, theme: &Theme, stage: &PictureStage) -> Option<Position> {
     let area = area(state)?;
     Clear.render(area, buf);

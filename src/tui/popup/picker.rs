@@ -1,4 +1,4 @@
-//! The picker: a list filtered by typing, with an optional picture or text next to it.
+//! The picker: a list that typing filters, with an optional picture or text beside it.
 
 use crate::render::Colormap;
 use crate::tui::action::request;
@@ -28,7 +28,7 @@ const KEYS: &[Binding] = &[
     bind(&[K::Esc, K::Ctrl('c')], A::Escape, "In a list", "close", "close"),
 ];
 
-/// Rows of the text below a reference.
+/// Height of the text below a reference, in rows.
 const WORDS: u16 = 9;
 
 fn keys(state: &State) -> Vec<Bound> {
@@ -72,7 +72,7 @@ fn text(state: &mut State, text: &str) -> Handled {
     Some(Vec::new())
 }
 
-/// The wheel moves the cursor, a click on a row chooses it, and a click outside closes the list.
+/// Handles the mouse: the wheel moves the cursor, a click on a row chooses the row, and a click outside closes the list.
 fn point(state: &mut State, mouse: Mouse, (column, row): (u16, u16)) -> Handled {
     match mouse {
         Mouse::WheelUp => return act(state, A::Move(-1)),
@@ -96,7 +96,7 @@ fn point(state: &mut State, mouse: Mouse, (column, row): (u16, u16)) -> Handled 
     }
 }
 
-/// Applies the chosen value.
+/// Carries out the choice of a value.
 fn take(state: &mut State, of: Choice, value: String) -> Vec<Effect> {
     match of {
         Choice::Method => request::run_method(state, value),
@@ -117,7 +117,7 @@ fn take(state: &mut State, of: Choice, value: String) -> Vec<Effect> {
     }
 }
 
-/// The number of rows that the list shows.
+/// Number of rows that the list shows on a screen of `size` columns and rows.
 pub fn rows(size: (u16, u16), picker: &Picker) -> usize {
     let most = usize::from(size.1.saturating_sub(8)).max(1);
     match picker.of {
@@ -127,7 +127,7 @@ pub fn rows(size: (u16, u16), picker: &Picker) -> usize {
     }
 }
 
-/// The area.
+/// Area of the picker on a screen of `size` columns and rows.
 pub fn area(size: (u16, u16), picker: &Picker) -> Rect {
     let (width, height) = size;
     let rows = rows(size, picker) as u16 + 4;
@@ -142,7 +142,7 @@ pub fn area(size: (u16, u16), picker: &Picker) -> Rect {
     }
 }
 
-/// Draws it and returns the position of the cursor.
+/// Draws the picker and returns the position of the text cursor.
 pub fn draw(buf: &mut Buffer, area: Rect, picker: &Picker, theme: &Theme, stage: &PictureStage) -> Position {
     let inner = framed(buf, area, Line::styled(format!(" {} ", picker.title), theme.focus), theme.focus);
     let line = Line::from(vec![Span::styled("> ", theme.focus), Span::raw(picker.query.clone())]);
@@ -156,7 +156,7 @@ pub fn draw(buf: &mut Buffer, area: Rect, picker: &Picker, theme: &Theme, stage:
     Position::new((inner.x + 2 + typed).min(inner.right().saturating_sub(1)), inner.y)
 }
 
-/// Draws the picture or text next to the list, and returns the remaining area for the list.
+/// Draws the picture or text that belongs to the row under the cursor, and returns the remaining area for the list.
 fn draw_beside(buf: &mut Buffer, area: Rect, picker: &Picker, theme: &Theme, stage: &PictureStage) -> Rect {
     match picker.of {
         Choice::Picture if area.width >= 40 => {

@@ -73,7 +73,7 @@ fn text(state: &mut State, text: &str) -> Handled {
     Some(changed(state))
 }
 
-/// A click cancels the prompt.
+/// Handles the mouse: the wheel moves through the history like the arrow keys, a click cancels the prompt.
 fn point(state: &mut State, mouse: Mouse, _: (u16, u16)) -> Handled {
     match mouse {
         Mouse::WheelUp => act(state, A::Move(-1)),
@@ -83,7 +83,7 @@ fn point(state: &mut State, mouse: Mouse, _: (u16, u16)) -> Handled {
     }
 }
 
-/// Applies a filter while it is typed.
+/// Applies the text of a filter prompt while it is typed.
 fn changed(state: &mut State) -> Vec<Effect> {
     if let Some(text) = open(state).filter(|prompt| prompt.filter).map(|prompt| prompt.text().to_owned()) {
         filter::narrow(state, &text);
@@ -91,7 +91,7 @@ fn changed(state: &mut State) -> Vec<Effect> {
     Vec::new()
 }
 
-/// Cancels the prompt; a filter is removed.
+/// Closes the prompt without running its line; a filter is removed.
 fn leave(state: &mut State) -> Vec<Effect> {
     if open(state).is_some_and(|prompt| prompt.filter) {
         filter::narrow(state, "");
@@ -100,7 +100,7 @@ fn leave(state: &mut State) -> Vec<Effect> {
     Vec::new()
 }
 
-/// Accepts a filter, or runs a command; if the command fails, the prompt stays open and shows the error.
+/// Accepts a filter or runs a command. If the command fails, the prompt stays open and shows the error.
 fn accept(state: &mut State) -> Vec<Effect> {
     let Some(Popup::Prompt(mut prompt)) = state.popup.take() else { return Vec::new() };
     if prompt.filter {
@@ -123,7 +123,7 @@ fn accept(state: &mut State) -> Vec<Effect> {
     }
 }
 
-/// Completes the last word: names at once, paths by an effect.
+/// Completes the last word of the line: names at once, paths by an effect that searches for files.
 fn complete(state: &mut State) -> Vec<Effect> {
     let Some(line) = open(state).map(|prompt| prompt.text().to_owned()) else { return Vec::new() };
     let offers = match command::completion(&line) {
@@ -137,14 +137,14 @@ fn complete(state: &mut State) -> Vec<Effect> {
     changed(state)
 }
 
-/// The area of the prompt.
+/// Area of the prompt and its completions, at the bottom of the screen.
 pub fn area((width, height): (u16, u16), prompt: &Prompt) -> Rect {
     let offers = prompt.offers.len().min(8) as u16;
     let lines = offers + u16::from(prompt.wrong.is_some());
     Rect::new(0, height.saturating_sub(1 + lines), width, 1 + lines)
 }
 
-/// Draws it and returns the position of the cursor.
+/// Draws the prompt and returns the position of the text cursor.
 pub fn draw(buf: &mut Buffer, area: Rect, prompt: &Prompt, theme: &Theme) -> Position {
     for (y, offer) in prompt.offers.iter().take(usize::from(area.height - 1)).enumerate() {
         put(buf, (area.x, area.y + y as u16), Line::raw(format!("  {offer}")), area.width);
@@ -161,7 +161,7 @@ pub fn draw(buf: &mut Buffer, area: Rect, prompt: &Prompt, theme: &Theme) -> Pos
     Position::new(area.x + 1 + (prompt.input.visual_cursor() - skipped) as u16, y)
 }
 
-/// A text without its first `columns` columns.
+/// A string without its first `columns` columns.
 fn after(text: &str, columns: usize) -> String {
     let text = Span::raw(text);
     let mut skipped = 0;

@@ -1,4 +1,4 @@
-//! The bottom layer: actions that work in every panel, and the mouse.
+//! The layer below all others: actions that work in every panel, and the mouse.
 
 use crate::tui::action::{
     branches, filter, lens_actions, parameters, pickers, picture_picker, request, session, steps, views,
@@ -13,7 +13,7 @@ use crate::tui::state::{Pane, Popup, Prompt, State};
 use crate::tui::view::scrubber;
 use crate::worker::message::Command;
 
-/// The bottom layer.
+/// The layer below all others.
 pub const LAYER: Layer = Layer { keys, find, act, text, point, modal: false };
 
 fn keys(state: &State) -> Vec<Bound> {
@@ -81,13 +81,13 @@ fn act(state: &mut State, action: Action) -> Handled {
     })
 }
 
-/// Treats pasted text as the path of a picture: terminals paste the path of a file dropped onto them.
+/// Treats pasted text as the path of a picture, since terminals paste the path of a file that is dropped onto them.
 fn text(state: &mut State, text: &str) -> Handled {
     let path = text.trim().trim_matches(['\'', '"']);
     Some(prompt(state, &format!("open {path}")))
 }
 
-/// A click or drag on the step scrubber goes to a step; other events go to the panels.
+/// Handles the mouse: a click or drag on the step scrubber goes to a step; any other event goes to the panel under the pointer.
 fn point(state: &mut State, mouse: Mouse, (column, row): (u16, u16)) -> Handled {
     let areas = layout::areas(state);
     let pressed = matches!(mouse, Mouse::Press | Mouse::Drag);
@@ -103,7 +103,7 @@ fn point(state: &mut State, mouse: Mouse, (column, row): (u16, u16)) -> Handled 
     }
 }
 
-/// A click focuses the panel and moves its cursor to the row; a second click chooses the row.
+/// Handles a click on a panel: the first click focuses the panel and moves its cursor to the row, a second one chooses the row.
 fn click(state: &mut State, pane: Pane, row: Option<usize>) -> Vec<Effect> {
     let again = state.focus == pane;
     state.focus = pane;

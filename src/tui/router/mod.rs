@@ -1,4 +1,4 @@
-//! The router: offers events to the layers, topmost first.
+//! The router, which offers events to the layers of the screen, topmost first.
 
 mod everywhere;
 mod focused;
@@ -10,12 +10,12 @@ use super::layer::{Handled, Layer};
 use super::popup;
 use super::state::State;
 
-/// The layers, topmost first: the open pop-up, the focused panel, and the keys that work in every panel.
+/// The layers of the screen, topmost first: the open pop-up, the focused panel, and the keys that work in every panel.
 fn layers(state: &State) -> impl Iterator<Item = Layer> {
     popup::layer(state).into_iter().chain([focused::LAYER, everywhere::LAYER])
 }
 
-/// The keys that currently work, topmost layer first.
+/// The keys that currently have an effect, topmost layer first.
 pub fn keys(state: &State) -> Vec<Bound> {
     let modal = popup::layer(state).filter(|layer| layer.modal);
     match modal {
@@ -24,7 +24,8 @@ pub fn keys(state: &State) -> Vec<Bound> {
     }
 }
 
-/// Performs the action of the topmost layer that binds a key; a modal layer takes unbound characters as text.
+/// Performs the action that the topmost layer with a binding for a key gives it. A modal layer takes unbound characters as typed
+/// text.
 pub fn key(state: &mut State, key: Key) -> Vec<Effect> {
     for layer in layers(state).collect::<Vec<_>>() {
         if let Some(action) = (layer.find)(state, key) {
@@ -38,19 +39,19 @@ pub fn key(state: &mut State, key: Key) -> Vec<Effect> {
     Vec::new()
 }
 
-/// Performs an action in the topmost layer that does not ignore it.
+/// Offers an action to the layers, topmost first, until one does not ignore it.
 pub fn perform(state: &mut State, action: Action) -> Vec<Effect> {
     let effects = offer(state, |layer, state| (layer.act)(state, action));
     state.leaving &= matches!(action, Action::Quit | Action::Interrupt);
     effects
 }
 
-/// Gives pasted text to the topmost layer that does not ignore it.
+/// Offers pasted text to the layers, topmost first, until one does not ignore it.
 pub fn paste(state: &mut State, text: &str) -> Vec<Effect> {
     offer(state, |layer, state| (layer.text)(state, text))
 }
 
-/// Gives a mouse event to the topmost layer that does not ignore it.
+/// Offers a mouse event to the layers, topmost first, until one does not ignore it.
 pub fn point(state: &mut State, mouse: Mouse, column: u16, row: u16) -> Vec<Effect> {
     offer(state, |layer, state| (layer.point)(state, mouse, (column, row)))
 }
@@ -70,7 +71,7 @@ mod tests {
         keys(&State { focus: pane, ..State::default() })
     }
 
-    /// The keys of each panel, with those that work everywhere, and of each pop-up.
+    /// The keys of each panel, including those that work in every panel, and the keys of each pop-up.
     fn all() -> impl Iterator<Item = Vec<Bound>> {
         let picker = Picker::new(Choice::Model, "model", vec![], "");
         let popups = [Popup::Help(0), Popup::Picker(picker), Popup::Prompt(Prompt::default())];

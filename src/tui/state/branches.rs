@@ -3,29 +3,29 @@
 use crate::script::summary::Frame;
 use crate::worker::letter;
 
-/// All branches.
+/// All branches of a run.
 #[derive(Debug)]
 pub struct Branches {
-    /// The index of the open one.
+    /// Index of the open branch.
     pub at: usize,
-    /// The number of branches.
+    /// Number of branches.
     pub count: usize,
-    /// The index of the previously open one.
+    /// Index of the branch that was open before.
     pub before: usize,
-    /// Whether the previous one is shown next to the open one.
+    /// Whether the previously open branch is shown next to the open one.
     pub compared: bool,
-    /// The latest frame of each.
+    /// Latest frame of each branch; `None` if no frame has been received.
     pub shown: Vec<Option<ShownBranch>>,
 }
 
 /// The latest frame of a branch.
 #[derive(Clone, Debug)]
 pub struct ShownBranch {
-    /// The branch's letter, method, and step or class.
+    /// Caption of the branch: letter, method, and step or class.
     pub name: String,
-    /// The frame.
+    /// The latest frame of the branch.
     pub frame: Frame,
-    /// The number of the frame.
+    /// Id of the frame.
     pub id: u64,
 }
 
@@ -36,18 +36,18 @@ impl Default for Branches {
 }
 
 impl Branches {
-    /// The name of the open one.
+    /// Letter of the open branch.
     pub fn name(&self) -> String {
         letter(self.at).to_string()
     }
 
-    /// The latest frame of the other branch, if both are shown.
+    /// Latest frame of the previously open branch, if it is shown next to the open one.
     pub fn beside(&self) -> Option<&ShownBranch> {
         let other = self.shown.get(self.before)?.as_ref();
         other.filter(|_| self.compared && self.before != self.at)
     }
 
-    /// The branch with this letter.
+    /// Index of the branch with a letter, ignoring case. Errors if there is no such branch; the message lists the valid letters.
     pub fn named(&self, name: &str) -> Result<usize, String> {
         let known: Vec<_> = (0..self.count).map(|at| letter(at).to_string()).collect();
         let place = known.iter().position(|known| known.eq_ignore_ascii_case(name));

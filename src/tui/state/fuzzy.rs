@@ -1,13 +1,13 @@
-//! Fuzzy matching of a query against texts.
+//! Fuzzy matching of a query against strings.
 
 use nucleo_matcher::pattern::{CaseMatching, Normalization, Pattern};
 use nucleo_matcher::{Config, Matcher, Utf32Str};
 use std::cmp::Reverse;
 
-/// The score of a match; higher is better. Among equal matches, the shorter text scores higher.
+/// Score of a match; higher is better. Among equally good matches, the shorter string scores higher.
 pub type Score = (u32, Reverse<usize>);
 
-/// A query in the syntax of fzf: several words in any order, `^start`, `end$`, `'exact`, `!without`.
+/// A query in the syntax of fzf: several words in any order, with `^start`, `end$`, `'exact` and `!without`.
 pub struct Fuzzy {
     pattern: Pattern,
     matcher: Matcher,
@@ -15,13 +15,13 @@ pub struct Fuzzy {
 }
 
 impl Fuzzy {
-    /// Compiles a query, which ignores case and accents.
+    /// Compiles a query. Matching ignores case and accents.
     pub fn new(letters: &str) -> Self {
         let pattern = Pattern::parse(letters, CaseMatching::Ignore, Normalization::Smart);
         Self { pattern, matcher: Matcher::new(Config::DEFAULT), characters: Vec::new() }
     }
 
-    /// The score of a text; `None` if it does not match. Consecutive letters and starts of words score higher.
+    /// Score of a string; `None` if it does not match. Consecutive letters and beginnings of words score higher.
     pub fn score(&mut self, text: &str) -> Option<Score> {
         let score = self.pattern.score(Utf32Str::new(text, &mut self.characters), &mut self.matcher)?;
         Some((score, Reverse(text.len())))

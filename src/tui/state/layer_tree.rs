@@ -1,9 +1,9 @@
-//! The layers of a model as a tree, by the dots in their names.
+//! The layers of a model as a tree, split at the dots in their names.
 
 use crate::script::summary::LayerRow;
 use std::collections::HashSet;
 
-/// The tree, and which groups are folded.
+/// The layers of a model as a tree whose groups can be folded.
 #[derive(Clone, Debug, Default)]
 pub struct LayerTree {
     layers: Vec<LayerRow>,
@@ -11,30 +11,30 @@ pub struct LayerTree {
     rows: Vec<TreeRow>,
 }
 
-/// A visible row of the tree.
+/// A visible row of the tree: a layer, or a group of layers.
 #[derive(Clone, Debug, PartialEq)]
 pub struct TreeRow {
-    /// The depth.
+    /// Depth of the row in the tree; 0 for the top level.
     pub depth: usize,
-    /// The last part of its name.
+    /// Last part of the name of the layer or group.
     pub label: String,
-    /// The full name of the layer or group: `features.3`.
+    /// Full name of the layer or group, such as `features.3`.
     pub name: String,
-    /// The kind; empty for a group.
+    /// Kind of the layer; empty for a group.
     pub kind: String,
-    /// The shape of its output; for a group, that of its last layer.
+    /// Output shape of the layer, or of the last layer in a group.
     pub shape: Vec<usize>,
-    /// The number of parameters; for a group, that of all its layers.
+    /// Number of parameters of the layer, or of all layers in a group.
     pub parameters: usize,
-    /// For a group, whether it is unfolded.
+    /// Whether the group is unfolded; `None` for a layer.
     pub group: Option<bool>,
 }
 
-/// Larger trees start with their groups folded.
+/// Trees with more layers than this start with all groups folded.
 const LONG: usize = 60;
 
 impl LayerTree {
-    /// The tree of a model's layers.
+    /// Builds the tree of a model's layers.
     pub fn new(layers: &[LayerRow]) -> Self {
         let mut tree = Self { layers: layers.to_vec(), ..Self::default() };
         if layers.len() > LONG {
@@ -45,17 +45,18 @@ impl LayerTree {
         tree
     }
 
-    /// The visible rows.
+    /// The visible rows, from top to bottom.
     pub fn rows(&self) -> &[TreeRow] {
         &self.rows
     }
 
-    /// Shows only layers whose name, kind or shape contains a text, with all groups unfolded; an empty text shows all as folded.
+    /// Shows only layers whose name, kind or shape contains `text`, with all groups unfolded. An empty text shows all layers, in
+    /// groups that are folded as before.
     pub fn filter(&mut self, text: &str) {
         self.lay_out(text);
     }
 
-    /// Folds or unfolds a group.
+    /// Folds or unfolds the group with a name.
     pub fn fold(&mut self, name: &str, folded: bool) {
         match folded {
             true => self.folded.insert(name.to_owned()),
@@ -64,7 +65,7 @@ impl LayerTree {
         self.lay_out("");
     }
 
-    /// Unfolds the groups of a layer, and returns its row.
+    /// Unfolds the groups that contain a layer, and returns the index of the layer's row; `None` if there is no such layer.
     pub fn reveal(&mut self, name: &str) -> Option<usize> {
         for group in prefixes(name) {
             self.folded.remove(group);
@@ -107,7 +108,7 @@ impl LayerTree {
     }
 }
 
-/// `[64, 112, 112]` as `64×112²`.
+/// Formats a shape, such as `[64, 112, 112]` as `64×112²`.
 pub fn shape(sizes: &[usize]) -> String {
     match sizes {
         [c, h, w] if h == w => format!("{c}×{h}²"),
@@ -116,7 +117,7 @@ pub fn shape(sizes: &[usize]) -> String {
     }
 }
 
-/// `1234567` as `1.2M`.
+/// Formats a count briefly, such as `1234567` as `1.2M`.
 pub fn short(count: usize) -> String {
     match count {
         0 => String::new(),
@@ -147,7 +148,7 @@ fn last_part(name: &str) -> String {
     name.rsplit('.').next().unwrap_or(name).to_owned()
 }
 
-/// The groups of a layer: `a` and `a.b` of `a.b.c`.
+/// Names of the groups that contain a layer: `a` and `a.b` for `a.b.c`.
 fn prefixes(name: &str) -> impl Iterator<Item = &str> {
     name.match_indices('.').map(|(at, _)| &name[..at])
 }

@@ -1,29 +1,29 @@
-//! How pictures are shown: colors, scale, zoom, and the position whose value is read. All pictures on screen share one lens, so that
-//! pictures being compared show the same part.
+//! How pictures are shown: colors, scale, zoom, and the position whose value is read. All pictures on screen share one lens, so
+//! that pictures being compared show the same part.
 
 use crate::render::{Overlay, Rescale};
 use image::RgbImage;
 
-/// How pictures are shown.
+/// How pictures are shown: colors, scale, zoom, and the position whose value is read.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Lens {
-    /// The colormap, and the opacity of maps over pictures.
+    /// Colormap, and opacity of maps over pictures.
     pub overlay: Overlay,
-    /// The scale of maps.
+    /// Scale that the user chose for maps.
     pub scale: Rescale,
-    /// The zoom factor, at least 1.
+    /// Zoom factor, at least 1.
     pub zoom: f32,
-    /// The center of the visible part, 0 to 1 from the left and from the top.
+    /// Center of the visible part, as fractions of the picture from the left and from the top.
     pub centre: (f32, f32),
-    /// The position whose value is read, in the same coordinates.
+    /// Position whose value is read, as fractions of the picture from the left and from the top; `None` if no value is read.
     pub mark: Option<(f32, f32)>,
 }
 
-/// The maximum zoom factor.
+/// Maximum zoom factor.
 const MOST: f32 = 64.0;
-/// The zoom factor of one notch.
+/// Factor by which one notch zooms.
 const NOTCH: f32 = std::f32::consts::SQRT_2;
-/// The number of steps in which the mark crosses the visible part, unless pixels are larger than a step.
+/// Number of steps in which the mark crosses the visible part, unless the pixels of the picture are larger than such a step.
 const STEPS: f32 = 64.0;
 
 impl Default for Lens {
@@ -33,7 +33,8 @@ impl Default for Lens {
 }
 
 impl Lens {
-    /// Zooms by `notches`; the position `about`, 0 to 1 in the visible part, stays in place.
+    /// Zooms in by `notches`, or out if negative. The position `about` in the visible part, as fractions in `[0, 1]`, stays in
+    /// place.
     pub fn enlarge(&mut self, notches: i32, about: (f32, f32)) {
         let fixed = self.place(about);
         self.zoom = (self.zoom * NOTCH.powi(notches)).clamp(1.0, MOST);
@@ -44,18 +45,19 @@ impl Lens {
         self.look_at((centre(fixed.0, about.0), centre(fixed.1, about.1)));
     }
 
-    /// Pans by these fractions of the visible part.
+    /// Pans by fractions of the visible part.
     pub fn pan(&mut self, (x, y): (f32, f32)) {
         self.look_at((self.centre.0 + x / self.zoom, self.centre.1 + y / self.zoom));
     }
 
-    /// Moves the mark by a pixel of a picture of this size, or by a larger step if pixels are small; the visible part follows.
+    /// Moves the mark by a pixel of a picture with this width and height, or by a larger step if the pixels are small. The
+    /// visible part follows the mark.
     pub fn move_mark(&mut self, (x, y): (i32, i32), (width, height): (usize, usize)) {
         let Some(mark) = self.mark else { return };
         let moved = |at: f32, by: i32, pixels: usize| {
             let pixel = 1.0 / pixels.max(1) as f32;
             let step = (1.0 / (STEPS * self.zoom) / pixel).round().max(1.0) * pixel;
-            // At the center of a pixel, so that rounding does not skip one.
+            // Stay at the center of a pixel, so that rounding does not skip a pixel.
             let at = ((at + by as f32 * step) / pixel).floor() * pixel + pixel / 2.0;
             at.clamp(pixel / 2.0, 1.0 - pixel / 2.0)
         };
@@ -66,25 +68,26 @@ impl Lens {
         }
     }
 
-    /// Shows the whole picture, with no mark.
+    /// Shows the whole picture and removes the mark.
     pub fn reset(&mut self) {
         (self.zoom, self.centre, self.mark) = (1.0, (0.5, 0.5), None);
     }
 
-    /// Maps a position in the visible part to the picture.
+    /// Converts a position in the visible part to a position in the picture, both as fractions.
     pub fn place(&self, (x, y): (f32, f32)) -> (f32, f32) {
         let of = |centre: f32, part: f32| (centre + (part - 0.5) / self.zoom).clamp(0.0, 1.0);
         (of(self.centre.0, x), of(self.centre.1, y))
     }
 
-    /// Maps a position in the picture to the visible part; `None` if it is outside.
+    /// Converts a position in the picture to a position in the visible part, both as fractions; `None` if it is outside the
+    /// visible part.
     pub fn seen(&self, (x, y): (f32, f32)) -> Option<(f32, f32)> {
         let of = |centre: f32, place: f32| (place - centre) * self.zoom + 0.5;
         let (x, y) = (of(self.centre.0, x), of(self.centre.1, y));
         ((0.0..1.0).contains(&x) && (0.0..1.0).contains(&y)).then_some((x, y))
     }
 
-    /// The visible part of a picture, resampled to the size of the whole.
+    /// The visible part of a picture, resampled to the size of the whole picture.
     pub fn cut(&self, image: RgbImage) -> RgbImage {
         if self.zoom <= 1.0 {
             return image;

@@ -1,11 +1,11 @@
 //! A cursor in a list that may be longer than its panel.
 
-/// The row under the cursor, and the first visible row.
+/// The cursor of a list, and the first visible row.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct ListCursor {
-    /// The row under the cursor.
+    /// Index of the row under the cursor.
     pub cursor: usize,
-    /// The first visible row.
+    /// Index of the first visible row.
     pub offset: usize,
 }
 
@@ -16,12 +16,12 @@ impl ListCursor {
         self.cursor = self.cursor.saturating_add_signed(by as isize).min(last);
     }
 
-    /// Moves the cursor to a row.
+    /// Moves the cursor to a row, which may be beyond the end of the list until [`fit`](Self::fit) is called.
     pub fn go(&mut self, row: usize) {
         self.cursor = row;
     }
 
-    /// Keeps the cursor inside the list and visible, with `height` rows on screen.
+    /// Moves the cursor into a list of `len` rows, and scrolls so that it is visible with `height` rows on screen.
     pub fn fit(&mut self, len: usize, height: usize) {
         self.cursor = self.cursor.min(len.saturating_sub(1));
         let lowest = (self.cursor + 1).saturating_sub(height.max(1));

@@ -5,21 +5,21 @@ use std::time::Duration;
 /// A line of the log.
 #[derive(Clone, Debug, PartialEq)]
 pub struct LogLine {
-    /// When it was written.
+    /// When the line was written, as time since the app started.
     pub at: Duration,
-    /// The tone.
+    /// Tone of the line, which determines its color.
     pub tone: Tone,
-    /// The text.
+    /// The message.
     pub text: String,
 }
 
-/// The tone of a line.
+/// The tone of a log line, which determines its color.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Tone {
-    /// Neutral.
+    /// A neutral message.
     Plain,
-    /// A success.
+    /// A message about a success.
     Good,
-    /// An error.
+    /// A message about an error.
     Bad,
 }

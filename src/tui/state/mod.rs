@@ -39,36 +39,36 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
-/// Everything that the screen is drawn from.
+/// The state of the app, from which the screen is drawn.
 #[derive(Debug, Default)]
 pub struct State {
     /// Columns and rows of the terminal.
     pub size: (u16, u16),
-    /// Time since the start.
+    /// Time since the app started.
     pub now: Duration,
     /// The focused panel.
     pub focus: Pane,
-    /// The list shown on the left when there is space for only one.
+    /// The list panel that a terminal with room for only one list shows on the left.
     pub left: Pane,
     /// Whether the focused panel fills the screen.
     pub zoomed: bool,
-    /// The pop-up over the panels.
+    /// The pop-up that is open over the panels.
     pub popup: Option<Popup>,
-    /// The cursors of the panels' lists.
+    /// The cursor of each panel's list.
     pub cursors: BTreeMap<Pane, ListCursor>,
-    /// The methods.
+    /// All methods.
     pub methods: Vec<MethodRow>,
-    /// The filter of the methods.
+    /// The text that filters the list of methods.
     pub method_filter: String,
-    /// What will run, and when, if the cursor stays on it.
+    /// The method or layer under the cursor, and when it runs if the cursor stays there.
     pub resting: Option<(Rest, Duration)>,
-    /// The architectures.
+    /// All architectures.
     pub models: Vec<ModelRow>,
     /// The open model.
     pub model: Option<ModelCard>,
-    /// The layers of the model.
+    /// The layers of the open model.
     pub layers: LayerTree,
-    /// The filter of the layers.
+    /// The text that filters the list of layers.
     pub layer_filter: String,
     /// The open picture.
     pub picture: Option<OpenPicture>,
@@ -76,65 +76,65 @@ pub struct State {
     pub method: Option<MethodCard>,
     /// Parameter values set in the app that the worker has not confirmed yet.
     pub edits: BTreeMap<String, String>,
-    /// The target class.
+    /// The target class, if one is set.
     pub target: Option<usize>,
     /// The results of the method so far.
     pub run: ShownRun,
-    /// The user's keys.
+    /// The user's key bindings.
     pub bindings: Bindings,
-    /// The branches of the run.
+    /// The branches of the current run.
     pub branches: Branches,
     /// The view that the user chose.
     pub view: View,
-    /// The figures that the view shows.
+    /// The figures shown in the current view.
     pub visible: Visible,
-    /// The group of curves that is shown.
+    /// Index of the group of curves that is shown.
     pub curve: usize,
-    /// How pictures are shown.
+    /// How pictures are shown: colors, scale, zoom, and the position whose value is read.
     pub lens: Lens,
-    /// The lasso drawn around points, in the lens's coordinates.
+    /// The lasso drawn around points, as fractions of the plot from the left and from the top.
     pub lasso: Vec<(f32, f32)>,
-    /// The data set that thumbnails of points were last read from.
+    /// The data set from which thumbnails of points were last read.
     pub near: Option<String>,
-    /// The pictures of the points under the mark: their sources, and their thumbnails once read.
+    /// The pictures of the points under the mark: name and, once read, thumbnail.
     pub pointed: Vec<(String, Option<Arc<RgbImage>>)>,
     /// Number of commands sent to the worker so far.
     pub asked: u64,
-    /// When the worker started computing, if it is.
+    /// When the worker started computing; `None` if it is idle.
     pub busy: Option<Duration>,
-    /// Progress of a long computation.
+    /// Progress of a long computation, if one is running.
     pub progress: Option<Progress>,
-    /// The error on screen.
+    /// The error shown in the error pane.
     pub fault: Option<ErrorPane>,
     /// Lines of the log, oldest first.
     pub log: Vec<LogLine>,
-    /// A message in the status line, and when it disappears.
+    /// The message in the status line, and when it disappears.
     pub toast: Option<(String, Duration)>,
-    /// The history of typed commands, latest last.
+    /// The commands typed so far, latest last.
     pub lines: Vec<String>,
-    /// The functions that scripts can call, once requested.
+    /// Signature and description of the functions that scripts can call; empty until requested.
     pub reference: Vec<(String, String)>,
-    /// Bytes written to the terminal in the last second.
+    /// Number of bytes written to the terminal in the last second.
     pub rate: usize,
-    /// The name of the picture driver.
+    /// Name of the picture driver.
     pub graphics: String,
-    /// Whether the user has pressed quit once during a computation.
+    /// Whether the user has pressed the key to quit once while steps were playing or a computation was running.
     pub leaving: bool,
-    /// Files of this session's scripts, as reported by the worker.
+    /// Path of each script of this session, as reported by the worker.
     pub scripts: BTreeMap<String, PathBuf>,
 }
 
-/// Number of lines that the log keeps.
+/// Maximum number of lines in the log.
 const LOG_LINES: usize = 500;
 
-/// A connection with fewer bytes per second counts as idle.
+/// Data rate in bytes per second below which the connection to the terminal counts as idle.
 pub const RATE: usize = 2048;
 
 /// How long the status line shows a message.
 const TOAST: Duration = Duration::from_secs(4);
 
 impl State {
-    /// The state at the start, in a terminal of this size.
+    /// The initial state in a terminal with this many columns and rows.
     pub fn new(columns: u16, rows: u16) -> Self {
         let focus = if columns < 60 || rows < 16 { Pane::FIGURES } else { Pane::METHODS };
         Self { size: (columns, rows), focus, ..Self::default() }
@@ -145,22 +145,22 @@ impl State {
         self.cursors.get(&pane).copied().unwrap_or_default()
     }
 
-    /// The cursor of a panel's list, mutable.
+    /// The cursor of a panel's list, for changing it.
     pub fn cursor_mut(&mut self, pane: Pane) -> &mut ListCursor {
         self.cursors.entry(pane).or_default()
     }
 
-    /// The method under the cursor.
+    /// The method under the cursor, if any method is listed.
     pub fn method_under_cursor(&self) -> Option<&MethodRow> {
         self.listed().get(self.cursor(Pane::METHODS).cursor).copied()
     }
 
-    /// The parameter under the cursor.
+    /// The parameter under the cursor, if the method has parameters.
     pub fn param_under_cursor(&self) -> Option<&ParamRow> {
         self.params().get(self.cursor(Pane::PARAMETERS).cursor)
     }
 
-    /// Lets the focused panel fill the screen, or returns to all panels.
+    /// Lets the focused panel fill the screen, or shows all panels again.
     pub fn toggle_zoom(&mut self) {
         self.zoomed = !self.zoomed;
     }
@@ -172,7 +172,7 @@ impl State {
         self.log.drain(..surplus);
     }
 
-    /// Shows a message in the status line for a while.
+    /// Shows a message in the status line for a few seconds.
     pub fn say(&mut self, text: impl Into<String>) {
         self.toast = Some((text.into(), self.now + TOAST));
     }
@@ -184,7 +184,8 @@ impl State {
         self.methods.iter().filter(hit).collect()
     }
 
-    /// The index of the best match among the listed methods: one whose name equals the filter, starts with it, or contains it.
+    /// Index of the best match among the listed methods: preferably a name that equals the filter, then one that begins with it,
+    /// then one that contains it.
     pub fn best_listed(&self) -> usize {
         let text = self.method_filter.to_lowercase();
         let fit = |name: &str| (name == text, name.starts_with(&text), name.contains(&text));
@@ -192,13 +193,13 @@ impl State {
         best.unwrap_or_default()
     }
 
-    /// The row of the current method.
+    /// The row of the current method in the list of methods.
     pub fn method_row(&self) -> Option<&MethodRow> {
         let name = &self.method.as_ref()?.name;
         self.methods.iter().find(|m| m.name == *name)
     }
 
-    /// The value of a parameter: as set in the app, or as last reported by the worker.
+    /// The value of a parameter: as set in the app if the worker has not confirmed that yet, else as last reported by the worker.
     pub fn value<'a>(&'a self, param: &'a ParamRow) -> &'a str {
         self.edits.get(&param.name).unwrap_or(&param.value)
     }
@@ -208,7 +209,7 @@ impl State {
         self.method.as_ref().map_or(&[], |m| &m.params)
     }
 
-    /// The layer parameter of the current method, and the layer kinds that it accepts.
+    /// The layer parameter of the current method and the kinds of layers that it accepts; `None` if there is no layer parameter.
     pub fn layer_param(&self) -> Option<(&ParamRow, &[String])> {
         self.params().iter().find_map(|p| match &p.kind {
             ParamKind::Layer(kinds) => Some((p, kinds.as_slice())),
@@ -216,7 +217,8 @@ impl State {
         })
     }
 
-    /// The layer that the method uses. Negative indices count from the end of the layers that it can use.
+    /// Name of the layer that the method uses. A value that is a negative index counts from the end of the layers that the method
+    /// accepts.
     pub fn layer(&self) -> Option<String> {
         let (param, kinds) = self.layer_param()?;
         let value = self.value(param);
@@ -226,33 +228,34 @@ impl State {
         names.get(usize::try_from(at).ok()?).cloned()
     }
 
-    /// Names of the layers of these kinds; of all layers if no kind is given.
+    /// Names of the layers of certain kinds, or of all layers if `kinds` is empty.
     pub fn layers_of(&self, kinds: &[String]) -> Vec<String> {
         let layers = self.model.as_ref().map_or(&[][..], |m| &m.layers);
         let fits = |kind: &String| kinds.is_empty() || kinds.contains(kind);
         layers.iter().filter(|l| fits(&l.kind)).map(|l| l.name.clone()).collect()
     }
 
-    /// The values that a layer parameter can take, given the kinds of its layers; `all` comes first if it is the default.
+    /// The values that a layer parameter can take: the layers of the kinds that it accepts, preceded by `all` if that is its
+    /// default.
     pub fn values_of(&self, param: &ParamRow, kinds: &[String]) -> Vec<String> {
         let all = (param.default == "all").then(|| "all".to_owned());
         all.into_iter().chain(self.layers_of(kinds)).collect()
     }
 
-    /// The name of a class, or its index.
+    /// Name of a class, or its index if it has no name.
     pub fn label(&self, class: usize) -> String {
         let labels = self.model.as_ref().map_or(&[][..], |m| &m.labels);
         labels.get(class).cloned().unwrap_or_else(|| class.to_string())
     }
 
-    /// The class probabilities of the current step, or else those of the picture.
+    /// The class probabilities of the current step, or those of the open picture if the current step has none.
     pub fn classes(&self) -> &[ClassRow] {
         let of_frame = self.run.frame.as_ref().and_then(|f| class_rows(&f.figures));
         let of_picture = || self.picture.as_ref().map_or(&[][..], |p| &p.classes);
         of_frame.filter(|_| !self.run.foreign).unwrap_or_else(of_picture)
     }
 
-    /// The change of a class's probability since the previous step.
+    /// The change of a class's probability since the previous step; `None` if the previous probability is not known.
     pub fn change(&self, row: &ClassRow) -> Option<f32> {
         let step = self.run.frame.as_ref().filter(|_| !self.run.foreign)?.step;
         let before = self.run.history.get(&step.checked_sub(1)?)?;
@@ -269,12 +272,12 @@ impl State {
         self.method.as_ref().is_some_and(|m| m.stepped)
     }
 
-    /// The time of the next change that is not triggered by an event.
+    /// When the screen changes next without an event, as time since the app started; `None` if it does not.
     pub fn due(&self) -> Option<Duration> {
         let spin = self.busy.map(|_| self.now + Duration::from_millis(250));
         let rest = self.resting.as_ref().map(|(_, at)| *at);
         let toast = self.toast.as_ref().map(|(_, at)| *at);
-        // The rate is shown until the connection has been idle for a while.
+        // The data rate is shown until the connection has been idle for a while.
         let rate = (self.rate >= RATE).then(|| self.now + Duration::from_millis(1050));
         [spin, rest, toast, rate].into_iter().flatten().min()
     }

@@ -1,26 +1,26 @@
 //! The names of panels.
 
-/// The name of a panel. `panel::PANELS` lists all panels.
+/// The name of a panel, which identifies it. `panel::PANELS` lists all panels.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Pane(pub &'static str);
 
 impl Pane {
-    /// The methods.
+    /// The panel of methods.
     pub const METHODS: Self = Self("methods");
-    /// The layers of the model.
+    /// The panel of the model's layers.
     pub const LAYERS: Self = Self("layers");
-    /// The figures.
+    /// The panel of figures.
     pub const FIGURES: Self = Self("figures");
-    /// The parameters of the method.
+    /// The panel of the method's parameters.
     pub const PARAMETERS: Self = Self("parameters");
-    /// The class probabilities.
+    /// The panel of class probabilities.
     pub const CLASSES: Self = Self("classes");
-    /// The curves.
+    /// The panel of curves.
     pub const CURVES: Self = Self("curves");
-    /// The log.
+    /// The panel of the log.
     pub const LOG: Self = Self("log");
 
-    /// The title on screen.
+    /// Title of the panel on screen: its name with a capital first letter.
     pub fn title(self) -> String {
         let mut letters = self.0.chars();
         letters.next().map_or_else(String::new, |first| first.to_uppercase().chain(letters).collect())

@@ -6,22 +6,22 @@ use image::RgbImage;
 use std::cmp::Reverse;
 use std::sync::Arc;
 
-/// A list open over the panels.
+/// A list to choose from, open over the panels.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Picker {
-    /// What the user chooses.
+    /// What the user chooses from the list.
     pub of: Choice,
-    /// The title.
+    /// Title of the list.
     pub title: String,
-    /// The text typed so far.
+    /// The query typed so far.
     pub query: String,
-    /// All rows.
+    /// All rows of the list.
     pub items: Vec<Item>,
-    /// Indices of the matching rows, best first.
+    /// Indices of the rows that match the query, best match first.
     pub hits: Vec<usize>,
-    /// The cursor among them.
+    /// The cursor among the matching rows.
     pub list: ListCursor,
-    /// The picture under the cursor, and its thumbnail once read.
+    /// Name of the picture under the cursor and, once read, its thumbnail.
     pub preview: Option<(String, Option<Arc<RgbImage>>)>,
 }
 
@@ -38,32 +38,32 @@ pub enum Choice {
     Picture,
     /// Nothing: the list is a reference.
     Reference,
-    /// The colormap.
+    /// The colormap of non-symmetric maps.
     Colors,
-    /// The value of a parameter.
+    /// The value of the parameter with this name.
     Parameter(String),
 }
 
-/// One row of a list.
+/// One row of a list to choose from.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Item {
-    /// The value.
+    /// The value that choosing the row gives.
     pub value: String,
-    /// The text.
+    /// The text that the row shows and that the query is matched against.
     pub label: String,
-    /// Details, shown on the right.
+    /// Details shown on the right of the row.
     pub detail: String,
 }
 
 impl Item {
-    /// A row of a list.
+    /// Creates a row of a list.
     pub fn new(value: &str, label: &str, detail: &str) -> Self {
         Self { value: value.to_owned(), label: label.to_owned(), detail: detail.to_owned() }
     }
 }
 
 impl Picker {
-    /// A list with the cursor on the row with this value.
+    /// Creates a list with the cursor on the row whose value is `present`.
     pub fn new(of: Choice, title: &str, items: Vec<Item>, present: &str) -> Self {
         let mut picker = Self {
             of,
@@ -79,7 +79,7 @@ impl Picker {
         picker
     }
 
-    /// Appends rows; the cursor stays where it is.
+    /// Appends rows to the list; the cursor stays where it is.
     pub fn extend(&mut self, items: Vec<Item>) {
         let cursor = self.list;
         self.items.extend(items);
@@ -87,7 +87,7 @@ impl Picker {
         self.list = cursor;
     }
 
-    /// The value of the row under the cursor; for pictures, the typed text if no row matches.
+    /// The value of the row under the cursor. In a list of pictures, the query itself if no row matches.
     pub fn value(&self) -> Option<String> {
         let typed = || (self.of == Choice::Picture && !self.query.is_empty()).then(|| self.query.clone());
         self.chosen().map(|item| item.value.clone()).or_else(typed)
@@ -105,7 +105,7 @@ impl Picker {
         self.narrow();
     }
 
-    /// The row under the cursor.
+    /// The row under the cursor; `None` if no row matches.
     pub fn chosen(&self) -> Option<&Item> {
         self.hits.get(self.list.cursor).map(|i| &self.items[*i])
     }

@@ -3,13 +3,13 @@
 use super::picker::Picker;
 use super::prompt::Prompt;
 
-/// A pop-up.
+/// A pop-up that is open over the panels.
 #[derive(Debug)]
 pub enum Popup {
-    /// The help, scrolled down by this many rows.
+    /// The help, scrolled down by this many lines.
     Help(usize),
-    /// A picker.
+    /// A list to choose from.
     Picker(Picker),
-    /// A prompt.
+    /// A line to type a command or a filter in.
     Prompt(Prompt),
 }

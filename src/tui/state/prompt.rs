@@ -1,62 +1,62 @@
-//! The state of the prompt at the bottom of the screen, and its editing.
+//! The line being typed in the prompt at the bottom of the screen, and its editing.
 
 use tui_input::{Input, InputRequest};
 
-/// The maximum length in bytes.
+/// Maximum length of the line in bytes.
 const LONGEST: usize = 8192;
 
-/// A line being typed.
+/// A line that the user is typing: a command or a filter.
 #[derive(Clone, Debug, Default)]
 pub struct Prompt {
-    /// Whether it filters a list instead of being a command.
+    /// Whether the line filters a list; otherwise it is a command.
     pub filter: bool,
-    /// The text, and the cursor in it.
+    /// The typed text, and the position of the cursor in it.
     pub input: Input,
-    /// Possible completions of the last word.
+    /// Possible completions of the last word of the line.
     pub offers: Vec<String>,
-    /// The error of the last attempt to run it.
+    /// The error of the last attempt to run the command.
     pub wrong: Option<String>,
-    /// The position in the history, counted from the latest.
+    /// How many lines back in the history the prompt is; 0 for a new line.
     back: usize,
 }
 
 impl Prompt {
-    /// A command line with this text.
+    /// Creates a command line that contains `text`.
     pub fn command(text: impl Into<String>) -> Self {
         Self { input: Input::new(text.into()), ..Self::default() }
     }
 
-    /// A filter with this text.
+    /// Creates a filter line that contains `text`.
     pub fn filter(text: impl Into<String>) -> Self {
         Self { filter: true, ..Self::command(text) }
     }
 
-    /// The text.
+    /// The text typed so far.
     pub fn text(&self) -> &str {
         self.input.value()
     }
 
-    /// Inserts text at the cursor, without control characters.
+    /// Inserts a string at the cursor, without its control characters.
     pub fn insert(&mut self, text: &str) {
         let room = LONGEST.saturating_sub(self.text().len());
         text.chars().filter(|c| !c.is_control()).take(room).for_each(|c| self.edit(InputRequest::InsertChar(c)));
     }
 
-    /// Moves the cursor, or deletes.
+    /// Moves the cursor, or deletes characters.
     pub fn edit(&mut self, request: InputRequest) {
         if self.input.handle(request).is_some_and(|change| change.value) {
             self.changed();
         }
     }
 
-    /// Replaces the text by an earlier or later line of the history; after the latest it is empty.
+    /// Replaces the line by an earlier or later line of the history; after the latest line comes an empty one.
     pub fn recall(&mut self, lines: &[String], by: i32) {
         let back = self.back.saturating_add_signed(-by as isize).min(lines.len());
         let line = lines.len().checked_sub(back).and_then(|at| lines.get(at)).cloned().unwrap_or_default();
         *self = Self { back, ..Self::command(line) };
     }
 
-    /// Extends the last word by what all completions have in common, and lists them if there are several.
+    /// Completes the last word to the longest common prefix of the candidates, and lists the candidates if there are several.
     pub fn complete(&mut self, offers: Vec<String>) {
         let Some(common) = common_start(&offers) else {
             self.offers.clear();

@@ -3,45 +3,45 @@
 use super::lens::Lens;
 use crate::render::Points;
 
-/// The points, and the bounds of the plane.
+/// A scatter plot: its points, and the bounds of the plane in which they are drawn.
 #[derive(Debug)]
 pub struct ScatterView<'a> {
     points: &'a Points,
-    /// Bounds of both axes.
+    /// Bounds of both axes, lower bound first.
     x: [f64; 2],
     y: [f64; 2],
 }
 
 impl<'a> ScatterView<'a> {
-    /// Places the points in a plane slightly larger than their bounds.
+    /// Places points in a plane that is slightly larger than their bounds.
     pub fn new(points: &'a Points) -> Self {
         let all = || (0..points.count()).map(|i| points.place(i)).filter(|(x, y)| x.is_finite() && y.is_finite());
         Self { points, x: bounds(all().map(|p| p.0)), y: bounds(all().map(|p| p.1)) }
     }
 
-    /// The bounds of the visible part, `x` and `y`.
+    /// Bounds of the visible part on the `x` axis and on the `y` axis.
     pub fn seen(&self, lens: &Lens) -> ([f64; 2], [f64; 2]) {
         let (from, to) = (self.at(lens.place((0.0, 0.0))), self.at(lens.place((1.0, 1.0))));
         ([from.0, to.0], [to.1, from.1])
     }
 
-    /// The position of a point, 0 to 1 from the left and from the top of the plane.
+    /// Position of a point, as fractions in `[0, 1]` of the plane from the left and from the top.
     pub fn place(&self, i: usize) -> (f32, f32) {
         let (x, y) = self.points.place(i);
         let part = |[low, high]: [f64; 2], v: f32| ((f64::from(v) - low) / (high - low)) as f32;
         (part(self.x, x), 1.0 - part(self.y, y))
     }
 
-    /// The coordinates at a position.
+    /// The coordinates at a position of the plane, given as fractions from the left and from the top.
     pub fn at(&self, (x, y): (f32, f32)) -> (f64, f64) {
         let at = |[low, high]: [f64; 2], part: f32| low + (high - low) * f64::from(part);
         (at(self.x, x), at(self.y, 1.0 - y))
     }
 
-    /// The points inside a closed lasso; one of fewer than three positions contains none.
+    /// Indices of the points inside a closed lasso. A lasso with fewer than three positions contains no points.
     pub fn within(&self, line: &[(f32, f32)]) -> Vec<usize> {
         let sides = || line.iter().zip(line.iter().cycle().skip(1));
-        // For a point inside, a ray to the right crosses the line an odd number of times.
+        // From a point inside the lasso, a ray to the right crosses the lasso an odd number of times.
         let inside = |(x, y): (f32, f32)| {
             let crosses = |(a, b): &(&(f32, f32), &(f32, f32))| {
                 (a.1 > y) != (b.1 > y) && x < a.0 + (y - a.1) / (b.1 - a.1) * (b.0 - a.0)
@@ -51,7 +51,7 @@ impl<'a> ScatterView<'a> {
         (0..self.points.count()).filter(|&i| line.len() > 2 && inside(self.place(i))).collect()
     }
 
-    /// The point nearest to a position.
+    /// Index of the point nearest to a position of the plane; `None` if there are no points.
     pub fn nearest(&self, (x, y): (f32, f32)) -> Option<usize> {
         let far = |i: usize| {
             let place = self.place(i);
@@ -62,7 +62,7 @@ impl<'a> ScatterView<'a> {
     }
 }
 
-/// Minimum and maximum, each extended by a fiftieth of the range.
+/// Minimum and maximum of `values`, each moved outward by a fiftieth of the range.
 fn bounds(values: impl Iterator<Item = f32>) -> [f64; 2] {
     let (low, high) = values.map(f64::from).fold((f64::INFINITY, f64::NEG_INFINITY), |(l, h), v| (l.min(v), h.max(v)));
     if low > high {

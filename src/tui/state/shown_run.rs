@@ -1,64 +1,64 @@
-//! Results received from the worker: the picture, the method's frames, its progress.
+//! Results received from the worker: the picture, the frames of the method, and the progress.
 
 use crate::render::{Array, Body, ClassRow, Figure};
 use crate::script::summary::Frame;
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-/// The open picture.
+/// The picture that is open in the app.
 #[derive(Clone, Debug)]
 pub struct OpenPicture {
-    /// The name.
+    /// Name of the picture.
     pub name: String,
-    /// The argument that it was opened by: a file, or `made:shapes[3]`.
+    /// Argument by which the picture was opened: a file name, or for example `made:shapes[3]`.
     pub source: String,
-    /// `(C, H, W)` in `[0, 1]`.
+    /// Pixels of shape `(C, H, W)` in `[0, 1]`.
     pub pixels: Array,
-    /// The model's class probabilities for it.
+    /// Class probabilities that the model gives the picture.
     pub classes: Vec<ClassRow>,
-    /// An id, unique among the pictures and frames of this session.
+    /// Id of the picture, unique among the pictures and frames of this session.
     pub id: u64,
 }
 
-/// The results of the method so far.
+/// The results of the current method so far.
 #[derive(Debug, Default)]
 pub struct ShownRun {
-    /// The latest frame.
+    /// The latest frame; `None` before the first result.
     pub frame: Option<Frame>,
-    /// An id, unique among the pictures and frames of this session.
+    /// Id of the frame, unique among the pictures and frames of this session.
     pub id: u64,
-    /// The class probabilities of each step.
+    /// Class probabilities by step.
     pub history: BTreeMap<usize, Vec<ClassRow>>,
-    /// Whether the steps are playing.
+    /// Whether the steps of the method are playing.
     pub playing: bool,
-    /// Whether the frame belongs to another method, model or picture than the current one.
+    /// Whether the frame belongs to an earlier method, model or picture than the current one.
     pub foreign: bool,
 }
 
 /// Progress of a long computation.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Progress {
-    /// The unit of the work.
+    /// What the units of work are, such as `step`.
     pub what: String,
-    /// Units done.
+    /// Number of completed units.
     pub done: usize,
-    /// Total units; 0 if unknown.
+    /// Total number of units; 0 if unknown.
     pub total: usize,
 }
 
-/// How long the cursor must rest on a method or layer before it runs.
+/// How long the cursor must rest on a method or layer before that method or layer is used.
 pub const REST: Duration = Duration::from_millis(180);
 
-/// A method or layer that runs once the cursor has rested on it.
+/// A method or layer that is used once the cursor has rested on it.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Rest {
-    /// The method of this name.
+    /// The method with this name.
     Method(String),
-    /// The layer of this name.
+    /// The layer with this name.
     Layer(String),
 }
 
-/// The class probabilities in these figures, if any shows them.
+/// The class probabilities shown by the first of `figures` that shows any.
 pub fn class_rows(figures: &[Figure]) -> Option<&[ClassRow]> {
     figures.iter().find_map(|f| match &f.body {
         Body::Classes { rows, .. } => Some(rows.as_slice()),

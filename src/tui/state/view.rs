@@ -1,61 +1,61 @@
-//! The views, and the figures that a view shows.
+//! The views, and the figures that a view contains.
 
 use crate::render::{self, Figure, Range, Rescale};
 
-/// Which figures are shown, and how.
+/// Which figures of a method are shown, and how.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
 pub enum View {
-    /// All of them, side by side.
+    /// All figures, side by side.
     #[default]
     All,
-    /// The one with this index.
+    /// The figure with this index.
     One(usize),
-    /// The one with this index, without the picture under its map.
+    /// The figure with this index, without the picture below its map.
     Bare(usize),
-    /// The model's input.
+    /// The input of the model.
     Input,
 }
 
 /// A figure on screen, with the value range and warning needed to draw it.
 #[derive(Clone, Debug, PartialEq)]
 pub struct VisibleFigure {
-    /// The figure, with the user's scale applied.
+    /// The figure, with the scale that the user chose.
     pub figure: Figure,
-    /// An id that changes when its values do.
+    /// Id of the figure, which changes when its values do.
     pub id: u64,
-    /// The range of its colors.
+    /// Color range of the figure, if it has one.
     pub range: Option<Range>,
-    /// A warning about non-finite values, if there are any.
+    /// Warning about values that are not finite, if there are any.
     pub warning: Option<String>,
 }
 
 impl VisibleFigure {
-    /// Computes the range and the warning of a figure.
+    /// Computes the color range and the warning of a figure.
     pub fn new(figure: Figure, id: u64) -> Self {
         Self { id, range: render::range(&figure), warning: figure.warning(), figure }
     }
 }
 
-/// The figures on screen, cached until something they depend on changes.
+/// The figures on screen, cached until something that they depend on changes.
 #[derive(Debug, Default)]
 pub struct Visible {
-    /// The cache key.
+    /// What the cached figures were computed from.
     pub key: ViewKey,
-    /// The figures.
+    /// The figures on screen.
     pub figures: Vec<VisibleFigure>,
 }
 
-/// Everything the figures on screen depend on.
+/// Everything that the figures on screen depend on.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct ViewKey {
-    /// The id of the frame.
+    /// Id of the latest frame.
     pub frame: Option<u64>,
-    /// The id of the picture.
+    /// Id of the open picture.
     pub picture: Option<u64>,
     /// The view that the user chose.
     pub view: View,
     /// The scale that the user chose.
     pub scale: Rescale,
-    /// The frame of the branch next to it, and the captions of both.
+    /// Id of the frame of the branch being compared, and the captions of both branches.
     pub beside: Option<(u64, [String; 2])>,
 }

@@ -1,48 +1,50 @@
-//! Measures the bandwidth to the terminal and limits pictures, so that keys echo without delay on a slow connection.
+//! Measures the bandwidth to the terminal and limits the data rate of pictures, so that keys echo without delay on a slow
+//! connection.
 //!
-//! After a burst of data, the terminal is queried for its name, which it answers once it has read everything before. Pictures wait until
-//! then, and a burst is at most what the connection carries in 60 ms.
+//! After a burst of data, the terminal is queried for its name. It answers once it has read everything sent before the query.
+//! Pictures wait for the answer, and a burst is at most as large as what the connection carries in 60 ms.
 
 use std::collections::VecDeque;
 use std::io::{self, Write};
 use std::time::{Duration, Instant};
 
-/// The measured bandwidth.
+/// The measured bandwidth to the terminal.
 #[derive(Debug)]
 pub struct Bandwidth {
-    /// Whether the terminal answers with its name.
+    /// Whether the terminal answers queries for its name.
     answers: bool,
-    /// When the pending query was sent, and the number of bytes before it.
+    /// When the pending query was sent, and the number of bytes written before it since the last query.
     asked: Option<(Instant, usize)>,
-    /// Bytes written since then.
+    /// Number of bytes written since the last query.
     since: usize,
-    /// The fastest answer so far.
+    /// The shortest time in which the terminal has answered.
     quickest: Duration,
-    /// The maximum size of a burst in bytes.
+    /// Maximum size of a burst in bytes.
     burst: usize,
-    /// Times and sizes of the writes of the last second.
+    /// Time and size in bytes of each write in the last second.
     lately: VecDeque<(Instant, usize)>,
 }
 
-/// The query for the terminal's name (XTVERSION).
+/// The escape code that queries the terminal's name (XTVERSION).
 const QUESTION: &[u8] = b"\x1b[>q";
-/// How long to wait for an answer.
+/// How long to wait for the terminal's answer.
 const PATIENCE: Duration = Duration::from_secs(5);
-/// The duration of a burst.
+/// Target duration of a burst.
 const BURST: Duration = Duration::from_millis(60);
-/// The shortest and the longest burst, in bytes.
+/// The smallest and the largest size of a burst in bytes.
 const BURSTS: (usize, usize) = (4 << 10, 4 << 20);
-/// Writes of fewer bytes are not measured.
+/// Fewer bytes than this are not used to measure the bandwidth.
 const LITTLE: usize = 1 << 10;
 
 impl Bandwidth {
-    /// The initial estimate. `answers`: whether the terminal answers with its name; `far`: whether it is remote.
+    /// Creates the initial estimate. `answers` says whether the terminal answers queries for its name, `far` whether it is
+    /// remote.
     pub fn new(answers: bool, far: bool) -> Self {
         let burst = if far { 16 << 10 } else { 256 << 10 };
         Self { answers, asked: None, since: 0, quickest: Duration::from_secs(1), burst, lately: VecDeque::new() }
     }
 
-    /// The number of bytes that pictures may use now.
+    /// Number of bytes that pictures may use now.
     pub fn room(&self) -> usize {
         match (self.answers, self.asked) {
             (false, _) => usize::MAX,
@@ -51,12 +53,13 @@ impl Bandwidth {
         }
     }
 
-    /// Whether an answer is pending.
+    /// Whether an answer of the terminal is pending.
     pub fn waits(&self) -> bool {
         self.asked.is_some()
     }
 
-    /// Records that `bytes` were written, and whether `more` are waiting; sends the query if it is worthwhile.
+    /// Records that `bytes` were written, and whether `more` are waiting to be written. Queries the terminal if a measurement is
+    /// worthwhile.
     pub fn wrote(&mut self, bytes: usize, more: bool, out: &mut impl Write, now: Instant) -> io::Result<()> {
         self.since += bytes;
         self.lately.push_back((now, bytes));
@@ -71,20 +74,20 @@ impl Bandwidth {
         Ok(())
     }
 
-    /// Bytes written in the last second.
+    /// Number of bytes written in the last second.
     pub fn rate(&mut self, now: Instant) -> usize {
         while self.lately.pop_front_if(|(at, _)| now.duration_since(*at) > Duration::from_secs(1)).is_some() {}
         self.lately.iter().map(|(_, bytes)| bytes).sum()
     }
 
-    /// The terminal answered.
+    /// Records that the terminal has answered the query, and updates the estimate.
     pub fn answered(&mut self, now: Instant) {
         let Some((since, bytes)) = self.asked.take() else { return };
         let took = now.duration_since(since);
         self.quickest = self.quickest.min(took);
         let slow = took.saturating_sub(self.quickest);
         let burst = match slow < BURST / 6 {
-            // A short burst only shows that a fast connection is fast.
+            // The time of a short burst says little about a fast connection, only that it is fast.
             true if bytes * 4 >= self.burst => self.burst * 4,
             true => self.burst,
             false => (bytes as f64 * BURST.as_secs_f64() / slow.as_secs_f64()) as usize,
@@ -97,7 +100,7 @@ impl Bandwidth {
 mod tests {
     use super::*;
 
-    /// The burst size reached on a connection with this rate in bytes per second.
+    /// The burst size in bytes that is reached on a connection with a given rate in bytes per second.
     fn settled(rate: f64, latency: Duration) -> usize {
         let (mut bandwidth, mut now) = (Bandwidth::new(true, true), Instant::now());
         for _ in 0..20 {
@@ -106,7 +109,7 @@ mod tests {
             assert_eq!(bandwidth.room(), 0, "until it answers");
             now += latency + Duration::from_secs_f64(bytes as f64 / rate);
             bandwidth.answered(now);
-            // Now and then a word is all that is written, which tells the latency.
+            // Sometimes only a word is written, which reveals the latency.
             bandwidth.wrote(0, true, &mut io::sink(), now).unwrap();
             now += latency;
             bandwidth.answered(now);

@@ -1,29 +1,29 @@
-//! Bounds on the sizes that a terminal reports, since they determine how much memory is allocated.
+//! Limits the sizes that a terminal reports, because they determine how much memory is allocated.
 
 use ratatui::backend::{Backend, ClearType, WindowSize};
 use ratatui::buffer::Cell;
 use ratatui::layout::{Position, Size};
 use std::io::{self, Write};
 
-/// The maximum columns and rows drawn.
+/// Maximum number of columns and rows that are drawn.
 pub const MOST: (u16, u16) = (640, 240);
-/// The maximum plausible cell size in pixels.
+/// Maximum plausible width and height of a cell in pixels.
 const CELL: (u16, u16) = (128, 256);
-/// The maximum side length in pixels of a picture that is sent.
+/// Maximum side length in pixels of a picture that is sent to the terminal.
 pub const PIXELS: u32 = 4096;
 
-/// The columns and rows to draw in a terminal of this size.
+/// Number of columns and rows to draw in a terminal that reports this size.
 pub fn drawn(columns: u16, rows: u16) -> (u16, u16) {
     (columns.clamp(1, MOST.0), rows.clamp(1, MOST.1))
 }
 
-/// The size of a cell in pixels, if plausible.
+/// Width and height of a cell in pixels; `None` if they are not plausible.
 pub fn cell(width: u16, height: u16) -> Option<(u16, u16)> {
     let inside = (1..=CELL.0).contains(&width) && (1..=CELL.1).contains(&height);
     inside.then_some((width, height))
 }
 
-/// A ratatui backend with a bounded size.
+/// A ratatui backend whose size is limited to [`MOST`].
 #[derive(Debug)]
 pub struct Bounded<B>(pub B);
 

@@ -1,48 +1,48 @@
-//! Capabilities of the terminal, from its answers and the environment.
+//! Capabilities of the terminal, according to its answers and the environment.
 
 use super::bounds;
 
-/// Capabilities of the terminal according to its answers.
+/// Capabilities of the terminal, according to its answers.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Caps {
-    /// Whether it answered.
+    /// Whether the terminal has answered.
     pub answered: bool,
-    /// The name and version: `kitty(0.41.1)`.
+    /// Name and version of the terminal, such as `kitty(0.41.1)`.
     pub name: String,
-    /// Whether it supports kitty's protocol.
+    /// Whether the terminal supports kitty's graphics protocol.
     pub kitty: bool,
-    /// Whether it supports sixels.
+    /// Whether the terminal supports sixels.
     pub sixel: bool,
-    /// Width and height of a cell in pixels.
+    /// Width and height of a cell in pixels, if the terminal reports them.
     pub cell: Option<(u16, u16)>,
 }
 
-/// Where the app runs, according to environment variables.
+/// The environment in which the app runs, according to environment variables.
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
 pub struct Environment {
-    /// Inside tmux.
+    /// Whether the app runs inside tmux.
     pub tmux: bool,
-    /// Over SSH.
+    /// Whether the app runs over SSH.
     pub ssh: bool,
-    /// In a terminal that supports iTerm2's protocol.
+    /// Whether the terminal supports iTerm2's graphics protocol.
     pub iterm: bool,
 }
 
-/// Reads environment variables.
+/// Determines the environment from environment variables, which `var` looks up.
 pub fn environment(var: impl Fn(&str) -> Option<String>) -> Environment {
     let term = var("TERM").unwrap_or_default();
     let tmux = var("TMUX").is_some_and(|v| !v.is_empty()) || term.starts_with("tmux") || term.starts_with("screen");
     Environment { tmux, ssh: var("SSH_CONNECTION").is_some(), iterm: !tmux && takes_iterm(var) }
 }
 
-/// Whether the environment names a terminal that supports iTerm2's protocol.
+/// Whether the environment variables name a terminal that supports iTerm2's graphics protocol.
 fn takes_iterm(var: impl Fn(&str) -> Option<String>) -> bool {
     let program = [var("TERM_PROGRAM"), var("LC_TERMINAL")].into_iter().flatten().collect::<String>();
     let known = ["iTerm", "WezTerm", "mintty", "rio", "WarpTerminal"].iter().any(|name| program.contains(name));
     known || var("KONSOLE_VERSION").is_some_and(|v| !v.is_empty())
 }
 
-/// Parses the answers. Every terminal gives the last one.
+/// Parses the terminal's answers to the queries. Every terminal answers the last query.
 pub fn parse(bytes: &[u8]) -> Caps {
     let text = String::from_utf8_lossy(bytes);
     let between = |open: &str, close: &str| {

@@ -10,38 +10,38 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
-/// Something read from the terminal.
+/// Something that was read from the terminal.
 #[derive(Clone, Debug)]
 pub enum TerminalInput {
-    /// User input.
+    /// Input from the user.
     User(Event),
-    /// The terminal's answer with its name.
+    /// The terminal has answered the query for its name.
     Answer,
     /// The terminal can no longer be read.
     Gone,
 }
 
-/// The reading thread. It can be paused to let another program read.
+/// The thread that reads from the terminal. It can be paused to let another program read.
 #[derive(Debug)]
 pub struct Reader {
     paused: Arc<AtomicBool>,
     resting: Arc<AtomicBool>,
 }
 
-/// How often the thread checks whether to pause.
+/// How often the reading thread checks whether to pause.
 const LOOK: Duration = Duration::from_millis(50);
 
-/// An answer that is not complete after this time is treated as keys.
+/// Time after which an incomplete answer of the terminal is treated as keys.
 const ANSWER: Duration = Duration::from_millis(200);
 
-/// Reading stops after this many consecutive panics.
+/// Number of consecutive panics after which reading stops.
 const PANICS: u32 = 100;
 
-/// The shortest time between two turns of the wheel.
+/// Minimum time between two turns of the wheel; turns that follow sooner are ignored.
 const WHEEL: Duration = Duration::from_millis(20);
 
 impl Reader {
-    /// Starts the thread; it ends when `take` returns false.
+    /// Starts the reading thread, which passes its input to `take` and ends when `take` returns false.
     pub fn start(take: impl Fn(TerminalInput) -> bool + Send + 'static) -> std::io::Result<Self> {
         let (paused, resting) = (Arc::new(AtomicBool::new(false)), Arc::new(AtomicBool::new(false)));
         let reader = Self { paused: paused.clone(), resting: resting.clone() };
@@ -49,7 +49,7 @@ impl Reader {
         Ok(reader)
     }
 
-    /// Releases the terminal. Waits for the thread only briefly, since it may be in the middle of an answer.
+    /// Stops reading from the terminal. Waits only briefly for the thread to stop, since it may be in the middle of an answer.
     pub fn pause(&self) {
         self.paused.store(true, Ordering::SeqCst);
         let since = Instant::now();
@@ -58,7 +58,7 @@ impl Reader {
         }
     }
 
-    /// Resumes reading.
+    /// Resumes reading from the terminal.
     pub fn resume(&self) {
         self.paused.store(false, Ordering::SeqCst);
     }
@@ -74,7 +74,7 @@ fn read(paused: &AtomicBool, resting: &AtomicBool, take: impl Fn(TerminalInput) 
             std::thread::sleep(LOOK / 5);
             continue;
         }
-        // Crossterm panics on some sequences that no terminal sends; later input can still be read.
+        // Crossterm panics on some sequences that no terminal sends; the input after them can still be read.
         let read = caught(|| if event::poll(LOOK)? { event::read().map(Some) } else { Ok(None) });
         let goes_on = match read {
             Ok(Ok(Some(event))) => {
@@ -97,7 +97,7 @@ fn read(paused: &AtomicBool, resting: &AtomicBool, take: impl Fn(TerminalInput) 
     }
 }
 
-/// Separates keys from the terminal's answers, which arrive as Alt-`_`, `G`, `i`, … up to Alt-`\`.
+/// Separates keys from the terminal's answers. An answer arrives as a sequence of keys: Alt-`_`, `G`, `i`, … up to Alt-`\`.
 #[derive(Debug, Default)]
 pub struct Filter {
     answer: Option<(String, Instant)>,
@@ -105,7 +105,7 @@ pub struct Filter {
 }
 
 impl Filter {
-    /// The meaning of an event, if it has one.
+    /// Interprets an event of the terminal; `None` if the event has no meaning for the app or is part of an incomplete answer.
     pub fn take(&mut self, event: TerminalEvent, now: Instant) -> Option<TerminalInput> {
         match event {
             TerminalEvent::Key(key) if key.kind == KeyEventKind::Release => None,
@@ -162,7 +162,7 @@ impl Filter {
     }
 }
 
-/// The key, if the keymap has it.
+/// The key of the keymap that a key code stands for; `None` if the keymap has no such key.
 fn named(code: KeyCode, ctrl: bool, alt: bool) -> Option<Key> {
     Some(match code {
         KeyCode::Char(_) if alt => return None,

@@ -1,4 +1,4 @@
-//! The terminal itself: setup and restoring, capabilities, input, bandwidth.
+//! The terminal itself: setting it up and restoring it, capabilities, input, bandwidth.
 
 pub mod bandwidth;
 pub mod bounds;

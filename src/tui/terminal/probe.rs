@@ -1,4 +1,4 @@
-//! Queries the terminal's capabilities: once, with a time limit, before anything else reads from it.
+//! Queries the terminal's capabilities once, with a time limit, before anything else reads from the terminal.
 
 #[cfg(unix)]
 use super::caps::parse;
@@ -6,20 +6,21 @@ use super::caps::{Caps, Environment};
 #[cfg(unix)]
 use std::time::Duration;
 
-/// Queries support for kitty's protocol, the name, the cell size, and last something that every terminal answers.
+/// Queries for support of kitty's protocol, the terminal's name, the cell size, and finally something that every terminal
+/// answers.
 #[cfg(unix)]
 const QUESTIONS: &str = "\x1b_Gi=31,s=1,v=1,a=q,t=d,f=24;AAAA\x1b\\\x1b[>q\x1b[16t\x1b[c";
 
-/// The same inside tmux, where the first query is passed through to the outer terminal.
+/// Queries for use inside tmux, where the query for support of kitty's protocol is passed through to the outer terminal.
 #[cfg(unix)]
 const QUESTIONS_TMUX: &str = "\x1bPtmux;\x1b\x1b_Gi=31,s=1,v=1,a=q,t=d,f=24;AAAA\x1b\x1b\\\x1b\\\x1b[16t\x1b[c";
 
-/// The maximum number of bytes read in search of answers; keys typed meanwhile may come before them.
+/// Maximum number of bytes read in search of answers; keys typed meanwhile may precede the answers.
 #[cfg(unix)]
 const ANSWERS: usize = 1 << 16;
 
-/// Queries the terminal. Must run before anything else reads from it. A terminal that cannot be read, or that has another process in the
-/// foreground, is not queried.
+/// Queries the terminal. Must be called before anything else reads from the terminal. Does not query a terminal that cannot be
+/// read or that has another process in the foreground.
 #[cfg(unix)]
 pub fn ask(environment: Environment) -> Caps {
     use std::io::Write;
@@ -38,13 +39,13 @@ pub fn ask(environment: Environment) -> Caps {
     caps
 }
 
-/// Other systems are not queried.
+/// Returns no capabilities: terminals are queried only on Unix.
 #[cfg(not(unix))]
 pub fn ask(_: Environment) -> Caps {
     Caps::default()
 }
 
-/// The terminal to query, in raw mode until dropped, so that answers are not echoed.
+/// The terminal to be queried, in raw mode until dropped, so that its answers are not echoed.
 #[cfg(unix)]
 struct Raw {
     input: std::os::fd::BorrowedFd<'static>,
@@ -53,12 +54,12 @@ struct Raw {
 
 #[cfg(unix)]
 impl Raw {
-    /// Uses stdin if it is a terminal, else stdout; `None` if neither is.
+    /// Opens stdin if it is a terminal, else stdout; `None` if neither is a terminal.
     fn enter() -> Option<Self> {
         use rustix::termios::{OptionalActions, isatty, tcgetattr, tcgetpgrp, tcsetattr};
         let ends = [rustix::stdio::stdin(), rustix::stdio::stdout()];
         let input = ends.into_iter().find(|end| isatty(end))?;
-        // A background process would be stopped for accessing its terminal.
+        // A background process would be stopped when it accesses its terminal.
         if tcgetpgrp(input).is_ok_and(|group| group != rustix::process::getpgrp()) {
             return None;
         }
@@ -69,7 +70,7 @@ impl Raw {
         Some(Self { input, before })
     }
 
-    /// Reads until `enough` accepts the bytes or the time is up.
+    /// Reads until `enough` accepts the bytes read so far or `limit` has passed.
     fn read_until(&self, limit: Duration, enough: impl Fn(&[u8]) -> bool) -> Vec<u8> {
         use rustix::event::{PollFd, PollFlags, Timespec, poll};
         let start = std::time::Instant::now();
@@ -83,7 +84,7 @@ impl Raw {
                 Ok(0) | Err(_) => break,
                 Ok(count) => bytes.extend_from_slice(&piece[..count]),
             }
-            // This cannot be an answer.
+            // So many bytes cannot be an answer.
             if bytes.len() > ANSWERS {
                 break;
             }
@@ -95,12 +96,12 @@ impl Raw {
 #[cfg(unix)]
 impl Drop for Raw {
     fn drop(&mut self) {
-        // A terminal that is gone needs no restoring.
+        // A terminal that is gone need not be restored.
         let _ = rustix::termios::tcsetattr(self.input, rustix::termios::OptionalActions::Now, &self.before);
     }
 }
 
-/// The name of the terminal outside tmux, if tmux passes pictures through to it.
+/// Name of the terminal around tmux; empty if tmux does not pass pictures through to it.
 #[cfg(unix)]
 fn around_tmux() -> String {
     let format = "#{allow-passthrough} #{client_termtype}";

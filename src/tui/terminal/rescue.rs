@@ -1,39 +1,40 @@
-//! Restores the terminal when the app cannot: from a signal handler if it crashes, from a second process if it is killed.
+//! Restores the terminal when the app cannot do so itself: from a signal handler if the app crashes, from a second process if the
+//! app is killed.
 
 #[cfg(unix)]
 pub use unix::{RescueProcess, arm, disarm, give_back, guard, watch_crashes};
 
-/// The first argument of the second process.
+/// First argument of the second process, which restores the terminal if the app is killed.
 pub const GUARD: &str = "--guard-terminal";
 
-/// On other systems nothing needs restoring.
+/// Stand-ins for systems other than Unix, where nothing needs restoring.
 #[cfg(not(unix))]
 mod elsewhere {
-    /// No process.
+    /// Stands for no process.
     pub struct RescueProcess;
 
     impl RescueProcess {
-        /// Starts nothing.
+        /// Starts no process.
         pub fn start() -> Option<Self> {
             None
         }
     }
 
-    /// Does nothing.
+    /// Does nothing: only Unix terminals need restoring.
     pub fn arm(_: Vec<u8>) {}
 
-    /// Does nothing.
+    /// Does nothing: only Unix terminals need restoring.
     pub fn disarm() {}
 
-    /// Does nothing.
+    /// Does nothing: only Unix terminals need restoring.
     pub fn watch_crashes() {}
 
-    /// Does nothing.
+    /// Does nothing and returns false: only Unix terminals need restoring.
     pub fn give_back() -> bool {
         false
     }
 
-    /// Does nothing.
+    /// Does nothing: only Unix terminals need restoring.
     pub fn guard() {}
 }
 
@@ -53,36 +54,36 @@ mod unix {
     use std::sync::atomic::{AtomicI32, AtomicPtr, Ordering};
     use std::time::Duration;
 
-    /// The signals of a crash: faults, aborts (including stack overflows and failed allocations), forbidden system calls.
+    /// The signals of a crash: faults, aborts (including stack overflows and failed allocations), and forbidden system calls.
     const CRASHES: [i32; 7] =
         [libc::SIGSEGV, libc::SIGBUS, libc::SIGILL, libc::SIGFPE, libc::SIGABRT, libc::SIGTRAP, libc::SIGSYS];
 
     /// How long to wait for the second process to start.
     const BEGIN: Duration = Duration::from_secs(2);
 
-    /// The bytes that restore the terminal; null if there is nothing to restore.
+    /// The bytes that restore the terminal; null if the terminal need not be restored.
     static BYTES: AtomicPtr<Vec<u8>> = AtomicPtr::new(null_mut());
-    /// The socket to the second process; negative if there is none.
+    /// Descriptor of the socket to the second process; negative if there is no second process.
     static LINE: AtomicI32 = AtomicI32::new(-1);
-    /// The terminal mode before the app started.
+    /// Mode of the terminal before the app started.
     static BEFORE: OnceLock<libc::termios> = OnceLock::new();
-    /// The previous handlers, in the order of `CRASHES`.
+    /// The previous signal handlers, in the order of `CRASHES`.
     static OLD: OnceLock<[libc::sigaction; CRASHES.len()]> = OnceLock::new();
 
-    /// Sets the bytes that restore the terminal.
+    /// Sets the bytes that restore the terminal, for the crash handlers and the second process.
     pub fn arm(bytes: Vec<u8>) {
         tell(&bytes);
-        // Never freed: a handler may be reading it.
+        // The bytes are never freed, because a signal handler may be reading them.
         BYTES.store(Box::into_raw(Box::new(bytes)), Ordering::SeqCst);
     }
 
-    /// Clears the bytes, after the terminal has been restored.
+    /// Clears the bytes that restore the terminal, after it has been restored.
     pub fn disarm() {
         BYTES.store(null_mut(), Ordering::SeqCst);
         tell(&[]);
     }
 
-    /// Sends the second process the bytes that it would have to write, prefixed by their number.
+    /// Sends the second process the bytes with which it should restore the terminal, preceded by their number.
     fn tell(bytes: &[u8]) {
         let line = LINE.load(Ordering::SeqCst);
         if line >= 0 {
@@ -91,10 +92,10 @@ mod unix {
         }
     }
 
-    /// Writes until an error; safe in a signal handler.
+    /// Writes all bytes, stopping at the first error; safe in a signal handler.
     fn write(file: i32, mut bytes: &[u8]) {
         while !bytes.is_empty() {
-            // SAFETY: the pointer and length are those of a slice.
+            // SAFETY: the pointer and the length are those of a slice.
             let written = unsafe { libc::write(file, bytes.as_ptr().cast(), bytes.len()) };
             match usize::try_from(written) {
                 Ok(count) if count > 0 => bytes = &bytes[count.min(bytes.len())..],
@@ -103,9 +104,10 @@ mod unix {
         }
     }
 
-    /// Writes without waiting for a stuck terminal: discards pending output, then writes as much as fits. Safe in a signal handler.
+    /// Writes without waiting for a stuck terminal: discards pending output, then writes as many bytes as fit. Safe in a signal
+    /// handler.
     fn write_at_once(out: i32, bytes: &[u8]) {
-        // SAFETY: these calls take a descriptor and numbers.
+        // SAFETY: these calls take only descriptors, numbers and pointers to valid local values.
         unsafe {
             let mut room = libc::pollfd { fd: out, events: libc::POLLOUT, revents: 0 };
             if libc::poll(&mut room, 1, 50) != 1 {
@@ -118,9 +120,9 @@ mod unix {
         }
     }
 
-    /// Installs the crash handlers. Call before setting up the terminal.
+    /// Installs the crash handlers. Must be called before the terminal is set up.
     pub fn watch_crashes() {
-        // SAFETY: all zeros is a termios, and tcgetattr only writes one.
+        // SAFETY: an all-zero termios is valid, and tcgetattr only writes a termios.
         let before = unsafe {
             let mut before: libc::termios = std::mem::zeroed();
             (libc::tcgetattr(libc::STDOUT_FILENO, &mut before) == 0).then_some(before)
@@ -131,9 +133,9 @@ mod unix {
         OLD.get_or_init(|| CRASHES.map(handle));
     }
 
-    /// Installs `crashed` for a signal, on Rust's alternate signal stack; returns the previous handler.
+    /// Installs `crashed` as the handler of a signal, on Rust's alternate signal stack. Returns the previous handler.
     fn handle(signal: i32) -> libc::sigaction {
-        // SAFETY: both are whole sigactions, and `crashed` has the signature that SA_SIGINFO promises.
+        // SAFETY: both sigactions are complete, and `crashed` has the signature that SA_SIGINFO requires.
         unsafe {
             let mut new: libc::sigaction = std::mem::zeroed();
             let mut old: libc::sigaction = std::mem::zeroed();
@@ -145,29 +147,30 @@ mod unix {
         }
     }
 
-    /// Restores the terminal if necessary. Does not allocate, and calls only write and tcsetattr, which are safe in signal handlers.
+    /// Restores the terminal if necessary, and returns whether it was. Does not allocate and calls only functions that are safe
+    /// in signal handlers, so that it can be called from one.
     pub fn give_back() -> bool {
         let bytes = BYTES.swap(null_mut(), Ordering::SeqCst);
         if bytes.is_null() {
             return false;
         }
         if let Some(before) = BEFORE.get() {
-            // SAFETY: `before` came from tcgetattr.
+            // SAFETY: `before` was filled in by tcgetattr.
             unsafe { libc::tcsetattr(libc::STDOUT_FILENO, libc::TCSANOW, before) };
         }
-        // SAFETY: `arm` leaked it, so that it lives forever and is never written to.
+        // SAFETY: `arm` leaked the bytes, so that they live forever and are never written to.
         write_at_once(libc::STDOUT_FILENO, unsafe { &*bytes });
         write(LINE.load(Ordering::SeqCst), &0u32.to_le_bytes());
         true
     }
 
-    /// The signal handler. It calls only async-signal-safe functions: write, tcsetattr, sigaction, raise, and atomic loads.
+    /// The signal handler for crashes. It uses only async-signal-safe functions and atomics.
     extern "C" fn crashed(signal: i32, info: *mut libc::siginfo_t, context: *mut libc::c_void) {
         if give_back() {
             write_at_once(libc::STDERR_FILENO, b"gradscope crashed; start it again to restore the session\n");
         }
         let old = OLD.get().zip(CRASHES.iter().position(|s| *s == signal)).map(|(old, at)| old[at]);
-        // SAFETY: the previous handler is Rust's own, which reports stack overflows, or the default.
+        // SAFETY: the previous handler is the default or Rust's own, which reports stack overflows.
         unsafe {
             match old {
                 Some(old) if old.sa_sigaction != libc::SIG_DFL && old.sa_sigaction != libc::SIG_IGN => {
@@ -183,24 +186,24 @@ mod unix {
         }
     }
 
-    /// A second process, which restores the terminal if this one is killed.
+    /// A second process, which restores the terminal if the app is killed.
     #[derive(Debug)]
     pub struct RescueProcess {
         line: UnixStream,
     }
 
     impl RescueProcess {
-        /// Starts the process and waits until it has read the terminal mode, so call it before setting up the terminal. `None` if it
-        /// cannot start.
+        /// Starts the second process and waits until it has read the mode of the terminal. Must therefore be called before the
+        /// terminal is set up. `None` if the process cannot be started.
         pub fn start() -> Option<Self> {
             let (mut line, other) = UnixStream::pair().ok()?;
             let mut command = Command::new(std::env::current_exe().ok()?);
             command.arg(super::GUARD).stdin(OwnedFd::from(other)).stdout(Stdio::inherit()).stderr(Stdio::inherit());
-            // In its own group, so that it survives a signal to the program's group.
+            // Start the process in its own group, so that it survives a signal to the group of the app.
             command.process_group(0).spawn().ok()?;
             line.set_read_timeout(Some(BEGIN)).ok()?;
             line.read_exact(&mut [0]).ok()?;
-            // Never wait for it to read.
+            // Never wait for the second process to read.
             line.set_nonblocking(true).ok()?;
             LINE.store(line.as_raw_fd(), Ordering::SeqCst);
             Some(Self { line })
@@ -214,16 +217,16 @@ mod unix {
         }
     }
 
-    /// The main function of the second process: waits until the first one ends.
+    /// The main function of the second process: waits until the app has ended, then restores the terminal if the app has not.
     pub fn guard() {
         for signal in
             [libc::SIGINT, libc::SIGTERM, libc::SIGHUP, libc::SIGQUIT, libc::SIGTSTP, libc::SIGTTOU, libc::SIGTTIN]
         {
-            // SAFETY: ignoring a signal runs no code. A background process must ignore SIGTTOU to set the terminal.
+            // SAFETY: ignoring a signal runs no code. A background process must ignore SIGTTOU to change the terminal's mode.
             unsafe { libc::signal(signal, libc::SIG_IGN) };
         }
         let Ok(before) = tcgetattr(rustix::stdio::stdout()) else { return };
-        // SAFETY: nothing else in this process uses descriptor 0, which `RescueProcess::start` made a socket.
+        // SAFETY: nothing else in this process uses descriptor 0, which `RescueProcess::start` has made a socket.
         let mut line = unsafe { <UnixStream as std::os::fd::FromRawFd>::from_raw_fd(0) };
         if line.write_all(b"r").is_err() {
             return;
@@ -239,7 +242,7 @@ mod unix {
         }
     }
 
-    /// The next message; `None` when the first process is gone.
+    /// Reads the next message of the app; `None` once the app is gone.
     fn message(line: &mut UnixStream) -> Option<Vec<u8>> {
         let mut count = [0; 4];
         line.read_exact(&mut count).ok()?;
@@ -274,7 +277,7 @@ mod tests {
         };
         watch_crashes();
         let _screen = Screen::enter().unwrap();
-        // SAFETY: deliberately invalid; the process crashes here.
+        // SAFETY: this read is deliberately invalid; the process crashes here.
         let fault = || unsafe { black_box(8 as *const u8).read_volatile() };
         match cause.as_str() {
             "an overflow" => drop(std::thread::spawn(|| deeper(0)).join()),

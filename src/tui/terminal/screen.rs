@@ -17,19 +17,19 @@ use std::panic::PanicHookInfo;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 
-/// The backend of ratatui, buffered so that a frame takes few writes.
+/// The ratatui backend of the app, buffered so that a frame takes few writes.
 pub type Backend = Bounded<CrosstermBackend<Counted<BufWriter<Stdout>>>>;
 
-/// The terminal in use by the app.
+/// The terminal while the app uses it.
 pub struct Screen {
-    /// The ratatui terminal. Never dropped: dropping would show the cursor, which is up to [`restore`], and panic if the terminal is
-    /// gone.
+    /// The ratatui terminal. It is never dropped, because dropping it would show the cursor, which [`restore`] does, and would
+    /// panic if the terminal is gone.
     pub terminal: ManuallyDrop<Terminal<Backend>>,
-    /// Bytes written to it.
+    /// Number of bytes written to the terminal.
     pub written: Arc<AtomicUsize>,
 }
 
-/// Counts the bytes written.
+/// A writer that counts the bytes written.
 #[derive(Debug)]
 pub struct Counted<W> {
     inner: W,
@@ -48,16 +48,17 @@ impl<W: Write> Write for Counted<W> {
     }
 }
 
-/// Alternate screen, hidden cursor, mouse buttons and wheel (motion only with a button held), bracketed paste.
+/// Escape codes that set up the terminal: alternate screen, hidden cursor, mouse buttons and wheel (motion only with a button
+/// held), bracketed paste.
 const ENTER: &str = "\x1b[?1049h\x1b[2J\x1b[?25l\x1b[?1002h\x1b[?1006h\x1b[?2004h";
 
-/// The reverse, after ending a synchronized update.
+/// Escape codes that undo [`ENTER`], after ending a synchronized update.
 const LEAVE: &str = "\x1b[?2026l\x1b[?2004l\x1b[?1006l\x1b[?1002l\x1b[0m\x1b[2J\x1b[?25h\x1b[?1049l";
 
 /// Whether the terminal is set up for the app.
 static TAKEN: AtomicBool = AtomicBool::new(false);
 
-/// The bytes that remove pictures from the terminal; empty if there are none to remove.
+/// The bytes that remove pictures from the terminal; empty if there are no pictures to remove.
 static PICTURES: Mutex<Vec<u8>> = Mutex::new(Vec::new());
 
 /// Whether stdout is a terminal.
@@ -65,19 +66,19 @@ pub fn is_there() -> bool {
     stdout().is_terminal()
 }
 
-/// Width and height of a cell in pixels as reported by the system, if plausible.
+/// Width and height of a cell in pixels as reported by the system; `None` if they are not plausible.
 pub fn cell() -> Option<(u16, u16)> {
     let size = crossterm::terminal::window_size().ok()?;
     bounds::cell(size.width / size.columns.max(1), size.height / size.rows.max(1))
 }
 
-/// Width and height of a cell in pixels: as reported by the terminal, else by the system, else typical values.
+/// Width and height of a cell in pixels, as reported by the terminal, else by the system; typical values if neither reports them.
 pub fn cell_size(caps: &Caps) -> (u16, u16) {
     caps.cell.or_else(cell).unwrap_or((8, 16))
 }
 
 impl Screen {
-    /// Sets up the terminal.
+    /// Sets up the terminal for the app.
     pub fn enter() -> Result<Self> {
         take_over()?;
         let written = Arc::new(AtomicUsize::new(0));
@@ -87,7 +88,7 @@ impl Screen {
         Ok(Self { terminal: ManuallyDrop::new(terminal), written })
     }
 
-    /// Restores the terminal while another program runs in it.
+    /// Restores the terminal while `to` runs, for example another program, and then sets it up again.
     pub fn lend<T>(&mut self, to: impl FnOnce() -> T) -> Result<T> {
         restore();
         let result = to();
@@ -96,7 +97,7 @@ impl Screen {
         Ok(result)
     }
 
-    /// Clears the screen, so that the next frame is redrawn completely.
+    /// Clears the screen, so that the next frame redraws it completely.
     pub fn redraw(&mut self) -> Result<()> {
         let size = self.terminal.size()?;
         Ok(self.terminal.resize(Rect::new(0, 0, size.width, size.height))?)
@@ -109,7 +110,7 @@ impl Drop for Screen {
     }
 }
 
-/// Switches to raw mode and the alternate screen. Must come before any query of the terminal.
+/// Switches the terminal to raw mode and the alternate screen. Must be called before any query of the terminal.
 pub fn take_over() -> Result<()> {
     force_color_output(true);
     enable_raw_mode().context("switching the terminal to raw mode")?;
@@ -122,7 +123,7 @@ pub fn take_over() -> Result<()> {
         .context("switching to the alternate screen")
 }
 
-/// Sets the bytes that remove pictures from the terminal.
+/// Sets the bytes that remove pictures from the terminal when it is restored.
 pub fn will_show(removal: Vec<u8>) {
     *PICTURES.lock_unpoisoned() = removal;
     if TAKEN.load(Ordering::SeqCst) {
@@ -130,14 +131,14 @@ pub fn will_show(removal: Vec<u8>) {
     }
 }
 
-/// The bytes that restore the terminal, except for its mode.
+/// The bytes that restore the terminal, apart from its mode.
 fn leave() -> Vec<u8> {
     let mut bytes = PICTURES.lock_unpoisoned().clone();
     bytes.extend_from_slice(LEAVE.as_bytes());
     bytes
 }
 
-/// Restores the terminal; a second call does nothing. Errors are ignored, since they cannot be shown.
+/// Restores the terminal; calling it again has no effect. Errors are ignored, since they could not be shown.
 pub fn restore() {
     if !TAKEN.swap(false, Ordering::SeqCst) {
         return;
@@ -148,15 +149,15 @@ pub fn restore() {
     rescue::disarm();
 }
 
-/// While it exists, a panic of this thread restores the terminal before its message is printed. The message of another thread's panic is
-/// stored, since the screen is in use.
+/// While this guard exists, a panic of the thread that created it restores the terminal before the panic message is printed. The
+/// message of another thread's panic is stored instead of printed, since the screen is in use.
 pub struct PanicGuard {
     before: Arc<dyn Fn(&PanicHookInfo<'_>) + Send + Sync>,
     elsewhere: Arc<Mutex<Option<String>>>,
 }
 
 impl PanicGuard {
-    /// Installs the hook.
+    /// Installs the panic hook.
     pub fn new() -> Self {
         let before: Arc<dyn Fn(&PanicHookInfo<'_>) + Send + Sync> = std::panic::take_hook().into();
         let elsewhere = Arc::new(Mutex::new(None));
@@ -175,7 +176,7 @@ impl PanicGuard {
         Self { before, elsewhere }
     }
 
-    /// The message of the latest panic of another thread.
+    /// Message of the latest panic of another thread, if there was one.
     pub fn elsewhere(&self) -> Option<String> {
         self.elsewhere.lock().ok()?.clone()
     }
@@ -199,10 +200,10 @@ pub mod tests {
     use std::io::Read;
     use std::process::{Command, Stdio};
 
-    /// Tells a test how to crash, in its own process and terminal.
+    /// Name of the environment variable that tells a test how to crash in its own process and terminal.
     pub const DIES_OF: &str = "GRADSCOPE_TEST_DIES_OF";
 
-    /// The output of a test that crashes by `cause` in its own process. Asserts that the terminal mode is restored.
+    /// Output of a test that crashes by `cause` in its own process. Asserts that the mode of the terminal is restored.
     pub fn last_words(test: &str, cause: &str) -> String {
         let master = openpt(OpenptFlags::RDWR | OpenptFlags::NOCTTY).unwrap();
         grantpt(&master).unwrap();
@@ -220,7 +221,7 @@ pub mod tests {
         String::from_utf8_lossy(&bytes[..count]).into_owned()
     }
 
-    /// Asserts that the terminal was set up and restored, and that `words` came only then.
+    /// Asserts that the terminal was set up and restored, and that `words` were printed only after that.
     pub fn assert_given_back(said: &str, words: &str) {
         let place = |text: &str| said.find(text).unwrap_or_else(|| panic!("no {text:?} in {said:?}"));
         assert!(place("\x1b[?1049h") < place("\x1b[?1049l") && place("\x1b[?1049l") < place(words), "{said:?}");

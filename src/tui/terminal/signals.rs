@@ -1,4 +1,4 @@
-//! Signals: the program exits cleanly; if it hangs, the terminal is restored anyway.
+//! Handles signals: the app exits cleanly, and if it hangs, the terminal is restored all the same.
 
 use anyhow::Result;
 #[cfg(unix)]
@@ -9,13 +9,13 @@ use signal_hook::consts::{
 /// A signal that the app handles.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Signal {
-    /// Quit.
+    /// The app must quit.
     End,
-    /// Suspend.
+    /// The app must suspend itself.
     Sleep,
 }
 
-/// Calls `take` for every signal, on its own threads.
+/// Calls `take` for every signal that the app handles, on threads of its own.
 #[cfg(unix)]
 pub fn watch(take: impl Fn(Signal) + Clone + Send + 'static) -> Result<()> {
     let end = take.clone();
@@ -26,12 +26,12 @@ pub fn watch(take: impl Fn(Signal) + Clone + Send + 'static) -> Result<()> {
     on(&[SIGTSTP], move || take(Signal::Sleep))
 }
 
-/// The signals that can be handled and would otherwise end the program without restoring the terminal.
+/// The signals that would end the app without restoring the terminal, but can be handled.
 #[cfg(unix)]
 const ENDING: [i32; 11] =
     [SIGTERM, SIGHUP, SIGINT, SIGQUIT, SIGUSR1, SIGUSR2, SIGALRM, SIGVTALRM, SIGPROF, SIGXCPU, SIGIO];
 
-/// Other systems have none.
+/// Does nothing: signals are handled only on Unix.
 #[cfg(not(unix))]
 pub fn watch(_: impl Fn(Signal) + Clone + Send + 'static) -> Result<()> {
     Ok(())
@@ -55,21 +55,21 @@ fn on(numbers: &[i32], act: impl Fn() + Send + 'static) -> Result<()> {
     Ok(())
 }
 
-/// Ends a program that hangs, for example while writing to a stuck terminal, and restores the terminal.
+/// Restores the terminal and ends the app if it hangs, for example while writing to a stuck terminal.
 #[cfg(unix)]
 fn end_anyway() {
     std::thread::sleep(std::time::Duration::from_secs(2));
-    // Not through stdout: the hanging thread may hold its lock.
+    // Do not write through stdout, because the hanging thread may hold its lock.
     super::rescue::give_back();
     let _ = signal_hook::low_level::emulate_default_handler(SIGTERM);
 }
 
-/// Suspends the program until the shell resumes it.
+/// Suspends the app until the shell resumes it.
 #[cfg(unix)]
 pub fn sleep() {
     let _ = signal_hook::low_level::emulate_default_handler(SIGTSTP);
 }
 
-/// Does nothing on other systems.
+/// Does nothing: an app can be suspended only on Unix.
 #[cfg(not(unix))]
 pub fn sleep() {}

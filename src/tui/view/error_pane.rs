@@ -1,4 +1,4 @@
-//! The error pane, with an excerpt of the script.
+//! The error pane, which shows an error with an excerpt of the script.
 
 use super::format::clock;
 use super::widget::{framed, paragraph};
@@ -11,7 +11,7 @@ use ratatui::layout::Rect;
 use ratatui::style::Style;
 use ratatui::text::{Line, Span};
 
-/// Draws the error, if there is one.
+/// Draws the error pane, if there is an error to show.
 pub fn draw(buf: &mut Buffer, area: Rect, state: &State, theme: &Theme) {
     let Some(fault) = state.fault.as_ref().filter(|_| area.height > 2) else { return };
     let title = Line::styled(format!(" ✗ Error  {} ", clock(fault.at)), theme.bad);
@@ -23,7 +23,7 @@ pub fn draw(buf: &mut Buffer, area: Rect, state: &State, theme: &Theme) {
     paragraph(buf, inner, lines, false);
 }
 
-/// The height of the error pane in rows: headline, excerpt, caret, advice, keys and frame; 0 without an error.
+/// Height of the error pane in rows: headline, excerpt, caret, advice, keys and frame; 0 if there is no error.
 pub fn height(state: &State) -> u16 {
     let Some(fault) = &state.fault else { return 0 };
     let report = &fault.report;
@@ -34,7 +34,7 @@ pub fn height(state: &State) -> u16 {
     (lines(&headline(report)) + report.excerpt.len() + caret + advice + 3) as u16
 }
 
-/// The lines around the error with their numbers, and a caret under the column.
+/// The lines of the script around the error with their numbers, and a caret below the column of the error.
 fn excerpt(report: &Report, theme: &Theme) -> Vec<Line<'static>> {
     let Some((_, line, column)) = report.place else { return Vec::new() };
     let mut lines = Vec::new();

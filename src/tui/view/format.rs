@@ -1,4 +1,4 @@
-//! Compact formatting of numbers and times.
+//! Formats numbers and times compactly.
 
 use std::time::Duration;
 
@@ -17,7 +17,7 @@ pub fn brief(value: f64) -> String {
     }
 }
 
-/// Formats 62 seconds as `1:02`.
+/// Formats a time in minutes and seconds: 62 seconds as `1:02`.
 pub fn clock(time: Duration) -> String {
     format!("{}:{:02}", time.as_secs() / 60, time.as_secs() % 60)
 }

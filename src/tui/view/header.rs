@@ -1,4 +1,4 @@
-//! The header: model, picture, method and target.
+//! The header of the screen: model, picture, method and target class.
 
 use super::widget::put;
 use crate::render::Body;
@@ -9,7 +9,7 @@ use ratatui::layout::Rect;
 use ratatui::style::{Modifier, Style};
 use ratatui::text::{Line, Span};
 
-/// Draws the header, with labels before the values if they fit.
+/// Draws the header, with a label before each value if the labels fit.
 pub fn draw(buf: &mut Buffer, area: Rect, state: &State, theme: &Theme) {
     let named = line(state, theme, true);
     let line = if named.width() <= usize::from(area.width) { named } else { line(state, theme, false) };
@@ -44,7 +44,7 @@ fn line(state: &State, theme: &Theme, named: bool) -> Line<'static> {
     Line::from(spans)
 }
 
-/// The verdicts among the figures.
+/// Header spans for the badge figures of the current frame.
 fn badges(state: &State, theme: &Theme) -> Vec<Span<'static>> {
     let figures = state.run.frame.iter().filter(|_| !state.run.foreign).flat_map(|f| &f.figures);
     let verdict = |body: &Body| match body {
@@ -57,7 +57,7 @@ fn badges(state: &State, theme: &Theme) -> Vec<Span<'static>> {
     figures.filter_map(|f| verdict(&f.body)).collect()
 }
 
-/// The last part of a path.
+/// The last component of a path.
 fn short(name: &str) -> &str {
     name.rsplit('/').next().unwrap_or(name)
 }

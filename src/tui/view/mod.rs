@@ -1,4 +1,4 @@
-//! Drawing: building blocks of panels and pop-ups, and the bars around the panels.
+//! Draws building blocks of panels and pop-ups, and the bars around the panels.
 #![allow(clippy::disallowed_methods)]
 
 pub mod error_pane;

@@ -1,4 +1,4 @@
-//! Line charts drawn with cells.
+//! Draws line charts with cells.
 
 use super::format::brief;
 use super::widget::row;
@@ -10,25 +10,25 @@ use ratatui::symbols::Marker;
 use ratatui::text::Line;
 use ratatui::widgets::{Axis, Chart, Dataset, GraphType, Widget};
 
-/// A named set of points.
+/// A named curve of a line chart.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Curve {
-    /// The name.
+    /// Name of the curve in the legend.
     pub label: String,
-    /// `(x, y)`, in order.
+    /// Points `(x, y)` of the curve, in the order in which they are connected.
     pub points: Vec<(f64, f64)>,
 }
 
-/// Options of a chart.
+/// Options of a line chart.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct ChartOptions {
-    /// A position on the horizontal axis to mark.
+    /// Position on the horizontal axis that is marked; `None` to mark none.
     pub here: Option<f64>,
-    /// Bounds of the vertical axis [default: the minimum and maximum of the values].
+    /// Bounds of the vertical axis; `None` to use the minimum and maximum of the values.
     pub bounds: Option<(f64, f64)>,
 }
 
-/// Draws curves below a legend.
+/// Draws a line chart: a legend, and the curves below it.
 pub fn draw(buf: &mut Buffer, area: Rect, curves: &[Curve], charting: ChartOptions, theme: &Theme) {
     if area.height < 3 || area.width < 10 {
         return;
@@ -60,7 +60,8 @@ pub fn draw(buf: &mut Buffer, area: Rect, curves: &[Curve], charting: ChartOptio
     chart.legend_position(None).render(area, buf);
 }
 
-/// Braille, or dots with few colors: such terminals often lack braille in their fonts.
+/// The marker that curves and points are drawn with: braille, or dots on terminals with few colors, whose fonts often lack
+/// braille.
 pub fn marker(depth: Depth) -> Marker {
     match depth {
         Depth::None | Depth::Sixteen => Marker::Dot,
@@ -68,7 +69,8 @@ pub fn marker(depth: Depth) -> Marker {
     }
 }
 
-/// Draws the names of the curves in their colors, each with its value at `here` or else its last value. Returns the number of rows.
+/// Draws the names of the curves in their colors, each with the curve's value at `here` or else its last value. Returns the
+/// number of rows used.
 fn legend(buf: &mut Buffer, area: Rect, curves: &[Curve], here: Option<f64>, theme: &Theme) -> u16 {
     let rows = curves.len().min(usize::from(area.height.saturating_sub(4)).min(4));
     for (y, curve) in curves.iter().take(rows).enumerate() {
@@ -80,7 +82,7 @@ fn legend(buf: &mut Buffer, area: Rect, curves: &[Curve], here: Option<f64>, the
     rows as u16
 }
 
-/// Minimum and maximum, extended if they are equal.
+/// Minimum and maximum of `values`; moved apart if they are equal.
 fn spread(values: impl Iterator<Item = f64>) -> (f64, f64) {
     let (low, high) = values.fold((f64::INFINITY, f64::NEG_INFINITY), |(l, h), v| (l.min(v), h.max(v)));
     match low < high {

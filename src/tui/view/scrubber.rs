@@ -1,4 +1,4 @@
-//! The step scrubber: the current step, the number kept, the reason for finishing.
+//! The step scrubber: the current step, the number of steps kept, and why the method finished.
 
 use super::widget::put;
 use crate::tui::keymap::Action;
@@ -8,7 +8,7 @@ use ratatui::buffer::Buffer;
 use ratatui::layout::Rect;
 use ratatui::text::{Line, Span};
 
-/// Draws the scrubber, or the summary of a method without steps.
+/// Draws the step scrubber, or the summary of a method that has no steps.
 pub fn draw(buf: &mut Buffer, area: Rect, state: &State, theme: &Theme) {
     if !state.stepped() {
         let text = state.method.as_ref().map_or("", |m| m.doc.lines().next().unwrap_or(""));
@@ -48,14 +48,14 @@ fn draw_track(buf: &mut Buffer, track: Rect, step: usize, kept: usize, theme: &T
     }
 }
 
-/// The area of the track, between the text and the hint.
+/// Area of the scrubber's track, between its text and its key hints.
 pub fn track(line: Rect) -> Rect {
     let before = if line.width > 60 { 36 } else { 24.min(line.width / 2) };
     let after = if line.width > 60 { 27 } else { 1 };
     Rect { x: line.x + before, width: line.width.saturating_sub(before + after), ..line }
 }
 
-/// The step at this column of the track.
+/// The step at a column of the scrubber's track; `None` outside the track.
 pub fn step_at(state: &State, line: Rect, column: u16) -> Option<usize> {
     let track = track(line);
     let kept = state.run.frame.as_ref()?.kept;

@@ -10,7 +10,7 @@ use ratatui::layout::Rect;
 use ratatui::style::Modifier;
 use ratatui::text::{Line, Span};
 
-/// Draws the status line; progress takes precedence over hints.
+/// Draws the status line; progress takes precedence over key hints.
 pub fn draw(buf: &mut Buffer, area: Rect, keys: &[Bound], state: &State, theme: &Theme) {
     buf.set_style(area, theme.status);
     let going_on = format!(" {} ", going_on(state));
@@ -23,7 +23,7 @@ pub fn draw(buf: &mut Buffer, area: Rect, keys: &[Bound], state: &State, theme: 
     put(buf, (area.x, area.y), left, area.width.saturating_sub(width + 1));
 }
 
-/// As many hints as fit.
+/// As many key hints as fit into `room` columns.
 fn hints(keys: &[Bound], room: u16) -> Line<'static> {
     let rows = keys.iter().filter(|b| !b.keys.is_empty() && !b.binding.hint.is_empty());
     let mut spans = vec![Span::raw(" ")];
@@ -64,7 +64,7 @@ fn progress(what: &str, done: usize, total: usize, since: Option<std::time::Dura
     format!("{what} {}{} {done}/{total}{left}", "▓".repeat(full), "░".repeat(8 - full))
 }
 
-/// A spinner that turns four times a second, with the seconds elapsed.
+/// A spinner that turns four times a second, followed by the elapsed seconds.
 fn spinner(millis: u128, seconds: u64) -> String {
     let sign = ["|", "/", "-", "\\"][(millis / 250 % 4) as usize];
     let time = if seconds > 0 { format!(" {seconds} s") } else { String::new() };

@@ -10,18 +10,18 @@ use ratatui::text::Line;
 use ratatui::widgets::{Block, Paragraph, Widget, Wrap};
 use std::borrow::Cow;
 
-/// An area of at most this size, centered on the screen.
+/// An area of at most `width` columns and `height` rows, centered on a screen of this size.
 pub fn centred((columns, rows): (u16, u16), width: u16, height: u16) -> Rect {
     let (width, height) = (width.min(columns), height.min(rows));
     Rect::new((columns - width) / 2, (rows - height) / 2, width, height)
 }
 
-/// The area inside a frame.
+/// The area inside the frame of `area`.
 pub fn inside(area: Rect) -> Rect {
     Block::bordered().inner(area)
 }
 
-/// Draws a frame with a title, and returns the area inside.
+/// Draws a frame with a title around `area`, and returns the area inside the frame.
 pub fn framed(buf: &mut Buffer, area: Rect, title: Line<'_>, style: Style) -> Rect {
     let block = Block::bordered().border_set(border::ROUNDED).border_style(style).title(shown(title));
     let inner = block.inner(area);
@@ -29,7 +29,7 @@ pub fn framed(buf: &mut Buffer, area: Rect, title: Line<'_>, style: Style) -> Re
     inner
 }
 
-/// Writes a row: text on the left, truncated where the text on the right starts.
+/// Writes a row of text: `left` from the left edge, cut off where `right`, at the right edge, begins.
 pub fn row(buf: &mut Buffer, area: Rect, y: usize, left: Line<'_>, right: Line<'_>) {
     let right = shown(right);
     let Some(y) = u16::try_from(y).ok().filter(|y| *y < area.height).map(|y| area.y + y) else { return };
@@ -39,18 +39,19 @@ pub fn row(buf: &mut Buffer, area: Rect, y: usize, left: Line<'_>, right: Line<'
     put(buf, (area.x + room, y), right, area.width - room);
 }
 
-/// Writes a line of at most this many cells. Only this and [`paragraph`] write text, so that all text passes through `shown`.
+/// Writes a line of at most `width` cells. Only this function and [`paragraph`] write text, so that all text passes through
+/// `shown`.
 pub fn put(buf: &mut Buffer, (x, y): (u16, u16), line: Line<'_>, width: u16) {
     buf.set_line(x, y, &shown(line), width);
 }
 
-/// Writes lines, wrapped to the area; `trim` removes leading spaces of wrapped lines.
+/// Writes lines, wrapped to the area; `trim` removes leading spaces of the wrapped lines.
 pub fn paragraph<'a>(buf: &mut Buffer, area: Rect, lines: impl IntoIterator<Item = Line<'a>>, trim: bool) {
     let lines: Vec<_> = lines.into_iter().map(shown).collect();
     Paragraph::new(lines).wrap(Wrap { trim }).render(area, buf);
 }
 
-/// Escapes invisible characters and those that change the text direction.
+/// Escapes the characters of a line that are invisible or change the direction of text.
 fn shown(mut line: Line<'_>) -> Line<'_> {
     for span in &mut line.spans {
         if let Cow::Owned(escaped) = words::line(&span.content) {
@@ -60,7 +61,7 @@ fn shown(mut line: Line<'_>) -> Line<'_> {
     line
 }
 
-/// Highlights the row under the cursor.
+/// Highlights row `y` of an area as the row under the cursor.
 pub fn mark(buf: &mut Buffer, area: Rect, y: usize, focused: bool, theme: &Theme) {
     if let Some(y) = u16::try_from(y).ok().filter(|y| *y < area.height) {
         let line = Rect::new(area.x, area.y + y, area.width, 1);
@@ -68,7 +69,7 @@ pub fn mark(buf: &mut Buffer, area: Rect, y: usize, focused: bool, theme: &Theme
     }
 }
 
-/// A bar that fills this share of the width, in eighths of a cell.
+/// A bar that fills `share` of `width` cells, in steps of an eighth of a cell.
 pub fn bar(share: f32, width: usize) -> String {
     const EIGHTHS: [&str; 8] = ["", "▏", "▎", "▍", "▌", "▋", "▊", "▉"];
     let eighths = (share.clamp(0.0, 1.0) * width as f32 * 8.0).round() as usize;

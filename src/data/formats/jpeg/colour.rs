@@ -1,8 +1,9 @@
-//! RGB from YCbCr, CMYK and YCCK: libjpeg-turbo's integer arithmetic (`jdcolor.c`), then Pillow's conversion from CMYK.
+//! Conversion of YCbCr, CMYK and YCCK to RGB, with the integer arithmetic of libjpeg-turbo (`jdcolor.c`) and then Pillow's
+//! conversion from CMYK.
 
 use libjpeg_turbo_rs::decode::marker::JpegMetadata;
 
-/// Color space of the components.
+/// Color space of a JPEG's components.
 #[derive(Clone, Copy, Debug, PartialEq)]
 enum Space {
     Rgb,
@@ -11,7 +12,7 @@ enum Space {
     Ycck,
 }
 
-/// Interleaved RGB from three or four planes of equal size.
+/// Converts three or four planes of equal size to interleaved RGB.
 pub fn rgb(header: &JpegMetadata, planes: &[Vec<u8>]) -> Vec<u8> {
     let space = space(header);
     let pixel = |i: usize| {
@@ -26,7 +27,7 @@ pub fn rgb(header: &JpegMetadata, planes: &[Vec<u8>]) -> Vec<u8> {
     (0..planes[0].len()).flat_map(pixel).collect()
 }
 
-/// The color space, chosen as in `default_decompress_parms` of `jdapimin.c`.
+/// The color space of a JPEG file, chosen as in `default_decompress_parms` of `jdapimin.c`.
 fn space(header: &JpegMetadata) -> Space {
     let ids: Vec<_> = header.frame.components.iter().map(|c| c.id).collect();
     match (&ids[..], header.adobe_transform_at_first_sos) {
@@ -38,14 +39,15 @@ fn space(header: &JpegMetadata) -> Space {
     }
 }
 
-/// ITU-R BT.601, full range, in fixed point with 16 fractional bits.
+/// Converts a YCbCr pixel to RGB by ITU-R BT.601, full range, in fixed point with 16 fractional bits.
 fn from_ycc(y: u8, cb: u8, cr: u8) -> [u8; 3] {
     let [y, cb, cr] = [i32::from(y), i32::from(cb) - 128, i32::from(cr) - 128];
     let part = |sum: i32| (y + ((sum + 0x8000) >> 16)).clamp(0, 255) as u8;
     [part(91_881 * cr), part(-22_554 * cb - 46_802 * cr), part(116_130 * cb)]
 }
 
-/// One channel of light from an ink and the key, both stored inverted as by Adobe: `ink · key / 255`, rounded as in Pillow.
+/// Converts an ink value and the key (black), both stored inverted as by Adobe, to one RGB channel: `ink · key / 255`, rounded as
+/// in Pillow.
 fn with_key(ink: u8, key: u8) -> u8 {
     let (ink, key) = (i32::from(ink), i32::from(key));
     let product = (255 - ink) * key + 128;

@@ -3,25 +3,25 @@
 use anyhow::{Context, Result, bail, ensure};
 use std::ops::Range;
 
-/// Marker codes: the byte after 0xFF.
+/// Marker codes: the byte that follows 0xFF.
 const SOI: u8 = 0xd8;
 const EOI: u8 = 0xd9;
 const SOS: u8 = 0xda;
 const DQT: u8 = 0xdb;
 
-/// The entropy-coded data of a file.
+/// Where the entropy-coded data of a JPEG file lies.
 #[derive(Debug, Default, PartialEq)]
 pub struct Layout {
     /// Byte range of each scan's data, including restart markers.
     pub scans: Vec<Range<usize>>,
-    /// Number of bytes that belong to no segment.
+    /// Number of bytes that belong to no segment or scan.
     pub stray_bytes: usize,
 }
 
 impl Layout {
     /// Parses all segments up to the end-of-image marker. Anything after it is ignored.
     ///
-    /// Errors: the file ends before that marker; it has no scan; quantization tables change between scans.
+    /// Errors if the file ends before the end-of-image marker, if it has no scan, or if quantization tables change between scans.
     pub fn of(bytes: &[u8]) -> Result<Self> {
         const CUT: &str = "the file is truncated: it has no end-of-image marker";
         ensure!(bytes.starts_with(&[0xff, SOI]), "it does not begin like a JPEG file");
@@ -48,7 +48,7 @@ impl Layout {
     }
 }
 
-/// The first marker at or after `from`, and the position after it.
+/// The code of the first marker at or after `from`, and the position after that marker.
 fn next_marker(bytes: &[u8], from: usize) -> Option<(u8, usize)> {
     let pairs = bytes.get(from..)?.windows(2);
     let at = from + pairs.into_iter().position(|pair| pair[0] == 0xff && !matches!(pair[1], 0 | 0xff))?;

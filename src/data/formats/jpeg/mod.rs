@@ -1,7 +1,7 @@
-//! JPEG decoding that matches libjpeg-turbo bit for bit, and thus what Pillow and torchvision give to a network.
+//! JPEG decoding that matches libjpeg-turbo bit for bit, and therefore the pixels that Pillow and torchvision give to a network.
 //!
-//! `libjpeg-turbo-rs` reads headers and tables, decodes entropy-coded blocks and provides the inverse DCT. Its own decoder is
-//! not used: it fails on subsampled CMYK files and ignores bytes left over in damaged scans.
+//! `libjpeg-turbo-rs` reads headers and tables, decodes entropy-coded blocks and provides the inverse DCT. Its own decoder is not
+//! used, because it fails on subsampled CMYK files and ignores bytes left over in damaged scans.
 
 mod layout;
 mod scan;
@@ -18,21 +18,21 @@ use libjpeg_turbo_rs::decode::marker::{JpegMetadata, MarkerReader};
 use libjpeg_turbo_rs::{PixelFormat, Subsampling};
 use scan::Coefficients;
 
-/// The decoded pixels of a JPEG file, as stored.
+/// The decoded pixels of a JPEG file, before the EXIF rotation.
 #[derive(Debug)]
 pub struct Jpeg {
-    /// `ImageLuma8` or `ImageRgb8`.
+    /// The pixels, as `ImageLuma8` or `ImageRgb8`.
     pub image: DynamicImage,
-    /// The rotation or flip that turns them upright, from the EXIF block.
+    /// The rotation or flip that turns the image upright, from the EXIF block.
     pub orientation: Orientation,
-    /// Number of bytes that belong to no segment or scan: padding, or a sign of damage.
+    /// Number of bytes that belong to no segment or scan: they are padding or a sign of damage.
     pub stray_bytes: usize,
 }
 
 /// Decodes an 8-bit baseline or progressive JPEG: gray, YCbCr, RGB, CMYK or YCCK, with any integer subsampling.
 ///
-/// Errors: a truncated file, scans that do not decode to their ends, a progressive file without its last scans, kinds that
-/// Pillow does not read either (12 bits, lossless, two components), arithmetic coding.
+/// Errors if the file is truncated, if a scan does not decode to its end, if the last scans of a progressive file are missing, or
+/// if the file uses arithmetic coding or a kind that Pillow does not read either (12 bits, lossless, two components).
 pub fn decode(bytes: &[u8]) -> Result<Jpeg> {
     const DAMAGED: &str = "the jpg file is damaged";
     let layout = Layout::of(bytes).context(DAMAGED)?;
@@ -45,7 +45,8 @@ pub fn decode(bytes: &[u8]) -> Result<Jpeg> {
     Ok(Jpeg { image, orientation: orientation.unwrap_or(Orientation::NoTransforms), stray_bytes })
 }
 
-/// Encodes a picture as JPEG: `width · height` gray bytes or RGB triples, quality 1 to 100, 4:2:0 chroma subsampling.
+/// Encodes a picture as JPEG with 4:2:0 chroma subsampling. `picture` holds `width · height` gray bytes or RGB triples; `quality`
+/// is 1 to 100.
 pub fn encode(picture: &[u8], (width, height): (u32, u32), grey: bool, quality: u8) -> Result<Vec<u8>> {
     let format = if grey { PixelFormat::Grayscale } else { PixelFormat::Rgb };
     let (w, h) = (width as usize, height as usize);
@@ -63,7 +64,7 @@ fn check_kind(header: &JpegMetadata) -> Result<()> {
     check_size(frame.width.into(), frame.height.into())
 }
 
-/// The coefficients of all scans, and the number of bytes left over in them.
+/// Decodes the coefficients of all scans; also returns the number of bytes left over in the scans.
 fn coefficients(bytes: &[u8], header: &JpegMetadata, layout: &Layout) -> Result<(Coefficients, usize)> {
     let mut coefficients = Coefficients::new(&header.frame, bytes.len())?;
     ensure!(header.scans.len() == layout.scans.len(), "its scans are not in order");
@@ -76,7 +77,7 @@ fn coefficients(bytes: &[u8], header: &JpegMetadata, layout: &Layout) -> Result<
     Ok((coefficients, left))
 }
 
-/// Inverse DCT, upsampling and color conversion.
+/// Converts coefficients to pixels: inverse DCT, upsampling and color conversion.
 fn pixels(header: &JpegMetadata, coefficients: Coefficients) -> Result<DynamicImage> {
     let (width, height) = (usize::from(header.frame.width), usize::from(header.frame.height));
     let mut planes = Vec::new();

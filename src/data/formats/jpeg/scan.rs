@@ -10,28 +10,28 @@ use libjpeg_turbo_rs::decode::marker::ScanInfo;
 use libjpeg_turbo_rs::decode::progressive::{decode_ac_first, decode_ac_refine, decode_dc_first, decode_dc_refine};
 use libjpeg_turbo_rs::{ComponentInfo, FrameHeader};
 
-/// 8 x 8 coefficients, row by row.
+/// The 8 x 8 DCT coefficients of a block, row by row.
 type Block = [i16; 64];
 
-/// Marks coefficients that no scan has provided yet: one more than the largest shift.
+/// Marks coefficients that no scan has provided yet; larger by 1 than the largest possible bit shift.
 const UNKNOWN: u8 = 14;
 
-/// The coefficients of all components.
+/// The DCT coefficients of all components of a JPEG file.
 pub struct Coefficients {
     /// One grid per component, in the order of the frame header.
     pub grids: Vec<Grid>,
-    /// Maximum sampling factors: horizontal, vertical.
+    /// Largest horizontal and vertical sampling factor of any component.
     pub largest: (usize, usize),
     mcus: (usize, usize),
     ids: Vec<u8>,
     progressive: bool,
 }
 
-/// The blocks of one component.
+/// The DCT blocks of one component.
 pub struct Grid {
     /// Sampling factors: horizontal, vertical.
     pub factors: (usize, usize),
-    /// Number of blocks that hold pixels: columns, rows. Interleaved scans have more, up to whole MCUs.
+    /// Columns and rows of blocks that hold pixels. Interleaved scans have additional blocks that complete the MCUs at the edges.
     size: (usize, usize),
     stride: usize,
     blocks: Vec<Block>,
@@ -50,9 +50,9 @@ pub struct Samples {
 }
 
 impl Coefficients {
-    /// Allocates the blocks of a frame; `length` is the size of the file in bytes.
+    /// Allocates the blocks of all components of a frame; `length` is the size of the file in bytes.
     ///
-    /// Errors: sampling factors outside 1 to 4, more blocks than a file of this size can hold.
+    /// Errors if a sampling factor is outside 1 to 4, or if the frame has more blocks than a file of `length` bytes can hold.
     pub fn new(frame: &FrameHeader, length: usize) -> Result<Self> {
         let factors = |c: &ComponentInfo| (usize::from(c.horizontal_sampling), usize::from(c.vertical_sampling));
         let all: Vec<_> = frame.components.iter().map(factors).collect();
@@ -64,7 +64,7 @@ impl Coefficients {
         let (width, height) = (usize::from(frame.width), usize::from(frame.height));
         let mcus = (width.div_ceil(8 * largest.0), height.div_ceil(8 * largest.1));
         let count: usize = all.iter().map(|(h, v)| mcus.0 * h * mcus.1 * v).sum();
-        // A block takes at least one bit.
+        // Every block takes at least one bit of the file.
         ensure!(count / 8 <= length, "the file is truncated: {length} bytes for {width}x{height} pixels");
         let grid = |&(h, v): &(usize, usize)| Grid {
             factors: (h, v),
@@ -77,9 +77,9 @@ impl Coefficients {
         Ok(Self { grids: all.iter().map(grid).collect(), largest, mcus, ids, progressive: frame.is_progressive })
     }
 
-    /// Decodes a scan; returns the number of bytes left over.
+    /// Decodes a scan; returns the number of bytes left over after its last block.
     ///
-    /// Errors: data that ends early or contains an invalid code; restart markers that are missing, superfluous or out of order.
+    /// Errors if the data ends early or contains an invalid code, or if restart markers are missing, superfluous or out of order.
     pub fn read(&mut self, scan: &ScanInfo, data: &[u8]) -> Result<usize> {
         let parts = self.parts(scan)?;
         for part in &parts {
@@ -118,7 +118,7 @@ impl Coefficients {
         scan.header.components.iter().map(part).collect()
     }
 
-    /// Checks that a scan may follow the previous ones, and records which bits it provides.
+    /// Checks that a scan of a component may follow the previous scans, and records which bits it provides.
     fn note(&mut self, part: &Part, scan: &ScanInfo) -> Result<()> {
         let header = &scan.header;
         let (start, end) = (usize::from(header.spec_start), usize::from(header.spec_end));
@@ -142,7 +142,7 @@ impl Coefficients {
         Ok(())
     }
 
-    /// Decodes the blocks of one MCU: all blocks it covers, or a single one in a scan of one component.
+    /// Decodes one MCU: a single block in a scan of one component, otherwise all blocks of every component that the MCU covers.
     fn read_mcu(&mut self, decoder: &mut Decoder, parts: &[Part], (x, y): (usize, usize)) -> Result<()> {
         for part in parts {
             let grid = &mut self.grids[part.component];
@@ -156,7 +156,7 @@ impl Coefficients {
         Ok(())
     }
 
-    /// Returns an error if the scans with the last bits are missing.
+    /// Errors if a coefficient has bits that no scan has provided.
     pub fn check_complete(&self) -> Result<()> {
         let complete = self.grids.iter().all(|grid| grid.known_to == [0; 64]);
         ensure!(complete, "the file is truncated: its last scans are missing");
@@ -165,7 +165,7 @@ impl Coefficients {
 }
 
 impl Grid {
-    /// Dequantizes and applies the inverse DCT, as in `jidctint.c`.
+    /// Dequantizes the coefficients and applies the inverse DCT, as in `jidctint.c`.
     pub fn samples(&self, table: &QuantTable) -> Samples {
         let stride = 8 * self.stride;
         let mut values = vec![0; 64 * self.blocks.len()];
@@ -181,7 +181,7 @@ impl Grid {
     }
 }
 
-/// A component of a scan.
+/// A component of a scan, with its Huffman tables.
 struct Part<'a> {
     component: usize,
     dc: Option<&'a HuffmanTable>,
@@ -194,7 +194,7 @@ struct Decoder<'a> {
     length: usize,
     mcu: McuDecoder,
     dc: [i16; 4],
-    /// Number of following blocks that have no coefficients in this band (end-of-band run).
+    /// Number of following blocks that have no coefficients in the band of the scan (end-of-band run).
     eob_run: u16,
     progressive: bool,
     scan: &'a ScanInfo,
@@ -222,7 +222,7 @@ impl<'a> Decoder<'a> {
         read.map_err(|e| anyhow!("{e}"))
     }
 
-    /// Returns the number of unused bytes.
+    /// Ends the decoding of a segment; returns the number of unused bytes. Errors if an end-of-band run exceeds the segment.
     fn finish(mut self) -> Result<usize> {
         ensure!(self.eob_run == 0, "its data ends early");
         self.reader.peek_bits(16);
@@ -232,7 +232,7 @@ impl<'a> Decoder<'a> {
     }
 }
 
-/// Splits the data at restart markers, which are numbered 0 to 7 cyclically.
+/// Splits the data of a scan at restart markers. Errors if they are not numbered 0 to 7 cyclically.
 fn segments(data: &[u8]) -> Result<Vec<&[u8]>> {
     let (mut segments, mut start) = (Vec::new(), 0);
     for (at, pair) in data.windows(2).enumerate() {

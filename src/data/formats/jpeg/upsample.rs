@@ -5,8 +5,8 @@ use anyhow::{Result, ensure};
 
 /// Upsamples a component to one sample per pixel of a `(width, height)` picture.
 ///
-/// Uses triangle filters where the component has half the samples in one or both directions; otherwise, and for widths up
-/// to 2, samples are repeated. Errors if the factors do not divide the largest ones.
+/// Uses triangle filters where the component has half the samples in one or both directions; otherwise, and for components at
+/// most 2 samples wide, samples are repeated. Errors if the sampling factors of the component do not divide `largest`.
 pub fn to_full_size(samples: &Samples, (width, height): (usize, usize), largest: (usize, usize)) -> Result<Vec<u8>> {
     let (h, v) = samples.factors;
     ensure!(
@@ -34,7 +34,7 @@ pub fn to_full_size(samples: &Samples, (width, height): (usize, usize), largest:
     Ok(full)
 }
 
-/// Three quarters of the near sample and a quarter of the far one; `up` selects the rounding direction.
+/// Weighted mean of two samples: three quarters of `near` plus a quarter of `far`; `up` selects the rounding direction.
 fn between(near: u8, far: u8, up: bool) -> u8 {
     ((3 * u16::from(near) + u16::from(far) + 1 + u16::from(up)) / 4) as u8
 }
@@ -48,7 +48,7 @@ fn double(row: &[u8], line: &mut Vec<u8>) {
     }
 }
 
-/// `h2v2_fancy_upsample`: vertically without rounding, then horizontally.
+/// `h2v2_fancy_upsample`: doubles a row vertically without rounding, then horizontally.
 fn double_both(near: &[u8], far: &[u8], line: &mut Vec<u8>) {
     let sum = |i: usize| 3 * u16::from(near[i]) + u16::from(far[i]);
     let last = near.len() - 1;

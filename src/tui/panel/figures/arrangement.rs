@@ -1,19 +1,19 @@
-//! The arrangement of figures in the panel: pictures in a grid, charts and texts below them.
+//! Arranges figures in the panel: pictures in a grid, charts and texts below the pictures.
 
 use super::{caption, table};
 use crate::render::{self, Body, Figure};
 use crate::tui::state::VisibleFigure;
 use ratatui::layout::Rect;
 
-/// The areas of the figures.
+/// Where each figure is drawn.
 pub struct Arrangement<'a> {
-    /// Pictures with their tiles.
+    /// Pictures, each with its tile of the grid.
     pub pictures: Vec<(Rect, &'a VisibleFigure)>,
-    /// Charts and texts with their areas.
+    /// Charts and texts, each with its area.
     pub others: Vec<(Rect, &'a VisibleFigure)>,
 }
 
-/// Arranges figures in an area, with cells of this size in pixels.
+/// Arranges figures in `area`; `cell` is the size of a cell in pixels.
 pub fn arrange(figures: &[VisibleFigure], area: Rect, cell: (u16, u16)) -> Arrangement<'_> {
     let (pictures, others): (Vec<_>, Vec<_>) = figures.iter().partition(|f| is_picture(&f.figure));
     let (above, below) = shares(area, &pictures, &others);
@@ -30,13 +30,14 @@ pub fn arrange(figures: &[VisibleFigure], area: Rect, cell: (u16, u16)) -> Arran
     }
 }
 
-/// The part of a tile for the picture, above its caption.
+/// The part of a tile in which the picture is drawn, above the picture's caption.
 pub fn picture_area(tile: Rect, figure: &Figure) -> Rect {
     let below = caption::height(tile) + caption::note_lines(figure, tile).len() as u16;
     Rect { height: tile.height - below, ..tile }
 }
 
-/// The width of each figure: as much as it needs if all fit, else the wide ones share the remaining width.
+/// Width of each chart or text in columns. Each gets as many columns as it needs if all fit; otherwise the wide ones share the
+/// width that the others leave.
 fn widths(room: u16, others: &[&VisibleFigure]) -> Vec<u16> {
     let wanted = |e: &VisibleFigure| match &e.figure.body {
         Body::Table { columns, rows } => table::widths(columns, rows).iter().sum::<usize>() as u16,
@@ -57,8 +58,8 @@ fn is_picture(figure: &Figure) -> bool {
     matches!(figure.body, Body::Map { .. } | Body::Image { .. } | Body::Montage { .. })
 }
 
-/// Splits an area into one for pictures, above, and one for the rest, below, with as few rows as it needs. A small area is all for
-/// pictures.
+/// Splits an area into one for the pictures, above, and one for charts and texts, below, which gets only the rows that it needs.
+/// A small area is given to the pictures alone.
 fn shares(area: Rect, pictures: &[&VisibleFigure], others: &[&VisibleFigure]) -> (Rect, Rect) {
     let rows = |figure: &Figure| match &figure.body {
         Body::Bars { bars } => bars.len(),
@@ -76,7 +77,7 @@ fn shares(area: Rect, pictures: &[&VisibleFigure], others: &[&VisibleFigure]) ->
     (above, Rect { y: above.bottom(), height: below, ..area })
 }
 
-/// The aspect ratio of a picture, width over height.
+/// Aspect ratio of a picture, width over height.
 fn aspect(figure: &Figure) -> f64 {
     let of = render::aspect;
     match &figure.body {
@@ -91,7 +92,7 @@ fn aspect(figure: &Figure) -> f64 {
     }
 }
 
-/// The grid that maximizes the size of the smallest picture.
+/// Tiles of the grid in which the smallest picture is as large as possible; `shapes` are the aspect ratios of the pictures.
 fn tiles(area: Rect, shapes: &[f64], cell: (u16, u16)) -> Vec<Rect> {
     let count = shapes.len() as u16;
     if count == 0 || area.is_empty() {

@@ -1,4 +1,4 @@
-//! The caption below a picture: its title, its scale or a value read from it, its colors, its note.
+//! Captions below pictures: title, scale or a value read from the picture, colorbar, and note.
 
 use crate::render::{self, Body, Figure, Rescale};
 use crate::tui::picture::PictureStage;
@@ -12,7 +12,7 @@ use ratatui::buffer::Buffer;
 use ratatui::layout::Rect;
 use ratatui::text::Line;
 
-/// Draws the title with the size or scale, and below them the colors from the lowest to the highest value.
+/// Draws the caption of a picture without its note: the title with the size or scale, and below them the colorbar if it fits.
 pub fn draw(buf: &mut Buffer, area: Rect, visible: &VisibleFigure, state: &State, theme: &Theme, stage: &PictureStage) {
     let VisibleFigure { figure, range, warning, .. } = visible;
     let lens = &state.lens;
@@ -35,7 +35,7 @@ pub fn draw(buf: &mut Buffer, area: Rect, visible: &VisibleFigure, state: &State
     let (title, about) = match part {
         _ if fits(&about) => (figure.title.clone(), about),
         _ if read => (String::new(), about),
-        // Warnings about missing parts and non-finite values take precedence.
+        // A warning about missing parts or non-finite values takes precedence.
         Some(part) if fits(&part) => (figure.title.clone(), part),
         Some(part) => {
             let kept: String = figure.title.chars().take(room.saturating_sub(part.chars().count() + 2)).collect();
@@ -62,7 +62,7 @@ pub fn draw(buf: &mut Buffer, area: Rect, visible: &VisibleFigure, state: &State
     blocks::paint(buf, bar, &ramp, Blocks::Half, stage.depth);
 }
 
-/// The height of a caption in rows, without the note: the title, and the colorbar if it fits.
+/// Height of a caption in rows, without the note: the title, and the colorbar if the tile is high enough.
 pub fn height(tile: Rect) -> u16 {
     match tile.height {
         0..4 => 0,
@@ -71,7 +71,7 @@ pub fn height(tile: Rect) -> u16 {
     }
 }
 
-/// The note of a map, wrapped to the width of its tile; empty in a small tile.
+/// The note of a map, wrapped to the width of its tile; empty if there is no note or the tile is small.
 pub fn note_lines(figure: &Figure, tile: Rect) -> Vec<String> {
     match &figure.body {
         Body::Map { note, .. } if tile.height >= 14 => wrapped(note, usize::from(tile.width), 2),
@@ -79,10 +79,10 @@ pub fn note_lines(figure: &Figure, tile: Rect) -> Vec<String> {
     }
 }
 
-/// Wraps a text into at most `most` lines; a truncated text ends with an ellipsis.
+/// Wraps a string into at most `most` lines of `width` characters; a truncated string ends with an ellipsis.
 fn wrapped(text: &str, width: usize, most: usize) -> Vec<String> {
     let mut lines: Vec<String> = vec![];
-    // Keep a percent sign with its number.
+    // Keep a percent sign on the same line as its number.
     let text = text.replace(" %", "\u{a0}%");
     for word in text.split(' ').filter(|word| !word.is_empty()) {
         match lines.last_mut() {

@@ -1,4 +1,4 @@
-//! Charts and texts below their titles.
+//! Draws charts and texts below their titles.
 
 use super::{scatter, table};
 use crate::render::{self, Bar, Body, Series};
@@ -36,7 +36,7 @@ pub fn draw(buf: &mut Buffer, area: Rect, visible: &VisibleFigure, state: &State
     }
 }
 
-/// The area of a chart below its title.
+/// The part of a chart's area that is below its title.
 pub fn below_title(area: Rect) -> Rect {
     Rect { y: area.y + 1, height: area.height.saturating_sub(1), ..area }
 }

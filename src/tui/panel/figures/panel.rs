@@ -1,4 +1,4 @@
-//! The panel itself: its keys, its title and its drawing.
+//! The panel of figures itself: its keys, its title and its drawing.
 
 use super::arrangement::{arrange, picture_area};
 use super::{caption, chart, scatter};
@@ -17,7 +17,7 @@ use ratatui::buffer::Buffer;
 use ratatui::layout::Rect;
 use ratatui::text::{Line, Span};
 
-/// The panel.
+/// The panel of figures.
 pub const PANEL: Panel = Panel {
     pane: Pane::FIGURES,
     place: PanelPlace::Centre,
@@ -48,14 +48,14 @@ fn act(state: &mut State, action: A) -> Option<Vec<Effect>> {
     Some(Vec::new())
 }
 
-/// Moves the mark or the visible part, or switches the view.
+/// Moves the mark or pans the pictures; if there is neither a mark nor a zoom, switches the view.
 fn go(state: &mut State, x: i32, y: i32) {
     if !lens_actions::go(state, x, y) {
         views::turn(state, x + y);
     }
 }
 
-/// Opens the picture of the first point under the mark.
+/// Opens the picture of the first point under the mark of a scatter plot.
 fn open_pointed(state: &mut State) -> Vec<Effect> {
     state.lens.reset();
     let first = std::mem::take(&mut state.pointed).into_iter().next();
@@ -88,7 +88,7 @@ fn draw(buf: &mut Buffer, inner: Rect, state: &State, theme: &Theme, stage: &Pic
     }
 }
 
-/// Draws a picture with its caption right below it.
+/// Draws a picture with its caption directly below it.
 fn draw_picture(
     buf: &mut Buffer,
     tile: Rect,
@@ -108,7 +108,7 @@ fn draw_picture(
     }
 }
 
-/// All views, the current one marked; if they do not fit, the current one alone.
+/// The names of all views, with the current one marked, or only the current one if they do not fit into the title.
 fn title(state: &State, theme: &Theme, area: Rect) -> Vec<Span<'static>> {
     let (present, all) = (views::present(state), views::views(state));
     let at = all.iter().position(|(view, _)| Some(*view) == present).unwrap_or(0);

@@ -1,4 +1,4 @@
-//! Scatter plots: the points, and the pictures of those selected.
+//! Draws scatter plots: the points, and the pictures of the points under the mark.
 
 use crate::render::Points;
 use crate::tui::picture::{PictureStage, blocks, ring};
@@ -14,12 +14,12 @@ use ratatui::text::{Line, Span};
 use ratatui::widgets::Widget;
 use ratatui::widgets::canvas::{self, Canvas};
 
-/// Number of colors before they repeat.
+/// Number of distinct colors of groups; further groups repeat them.
 const COLORS: usize = 16;
-/// The maximum width of the thumbnails and the minimum width of the points, in columns.
+/// Maximum width of the thumbnails, and minimum width of the plane with the points, in columns.
 const COLUMNS: (u16, u16) = (32, 30);
 
-/// Draws the names of the groups, the points, and a line about the point under the mark.
+/// Draws a scatter plot: the names of its groups, its points, and a line about the points under the mark.
 pub fn draw(buf: &mut Buffer, area: Rect, points: &Points, state: &State, theme: &Theme, stage: &PictureStage) {
     let Some(plane) = plane(area, points, state) else { return };
     let side = area.width - plane.width;
@@ -51,7 +51,7 @@ pub fn draw(buf: &mut Buffer, area: Rect, points: &Points, state: &State, theme:
     }
 }
 
-/// The area of the points, next to the thumbnails if a point is under the mark; `None` if there is no space.
+/// The area of the points, beside the thumbnails if there is a mark; `None` if there is no room for it.
 pub fn plane(area: Rect, points: &Points, state: &State) -> Option<Rect> {
     if area.height < 4 || area.width < 10 {
         return None;
@@ -66,7 +66,7 @@ fn one(points: &Points, i: usize) -> String {
     format!("{}, {}; press Enter to open it", points.name(points.group(i)), points.title(i))
 }
 
-/// The number of points and their largest groups.
+/// Describes several points by their number and the sizes of their largest groups.
 fn several(points: &Points, which: &[usize]) -> String {
     let mut counts = vec![0; points.group_count()];
     which.iter().for_each(|&i| counts[points.group(i)] += 1);
@@ -76,7 +76,7 @@ fn several(points: &Points, which: &[usize]) -> String {
     format!("{} points: {}", which.len(), most.join(", "))
 }
 
-/// The areas of pictures stacked vertically, in two columns if there are two or more.
+/// Areas for `count` thumbnails: one column for a single thumbnail, else two columns.
 fn grid(area: Rect, count: usize) -> impl Iterator<Item = Rect> {
     let columns = if count > 1 { 2 } else { 1 };
     let (width, height) = (area.width / columns, area.height / (count as u16).div_ceil(columns).max(1));
@@ -96,7 +96,7 @@ fn legend(points: &Points, theme: &Theme) -> Line<'static> {
     Line::from((0..points.group_count()).flat_map(name).collect::<Vec<_>>())
 }
 
-/// Whether to draw points in their own colors; sixteen colors are too few for that.
+/// Whether points are drawn in their own colors; a terminal with sixteen colors has too few.
 fn has_own_colors(points: &Points, theme: &Theme) -> bool {
     !points.colors.is_empty() && matches!(theme.depth, Depth::True | Depth::Indexed)
 }

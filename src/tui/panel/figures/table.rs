@@ -1,4 +1,4 @@
-//! Tables.
+//! Draws tables.
 
 use crate::render;
 use crate::tui::theme::Theme;
@@ -7,7 +7,7 @@ use ratatui::buffer::Buffer;
 use ratatui::layout::Rect;
 use ratatui::text::Line;
 
-/// Draws the header and the rows.
+/// Draws the header and the rows of a table.
 pub fn draw(buf: &mut Buffer, area: Rect, columns: &[String], rows: &[Vec<String>], theme: &Theme) {
     let widths = widths(columns, rows);
     let text =
@@ -22,7 +22,7 @@ fn cell(row: &[String], column: usize) -> String {
     row.get(column).map(|c| render::short(c)).unwrap_or_default()
 }
 
-/// The width of each column.
+/// Width of each column of a table, including a gap of two characters.
 pub fn widths(columns: &[String], rows: &[Vec<String>]) -> Vec<usize> {
     let widest = |i: usize| rows.iter().map(|r| cell(r, i).chars().count()).max().unwrap_or(0);
     columns.iter().enumerate().map(|(i, name)| widest(i).max(name.chars().count()) + 2).collect()

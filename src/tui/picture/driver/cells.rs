@@ -1,4 +1,4 @@
-//! Pictures as ordinary cells.
+//! Drivers that draw pictures as ordinary cells.
 
 use super::spec::{Driver, DriverSpec, Standing};
 use crate::tui::picture::blocks::{self, Blocks};
@@ -9,7 +9,7 @@ use ratatui::buffer::Buffer;
 use ratatui::layout::Rect;
 use std::io::{self, Write};
 
-/// Quadrants of cells.
+/// The entry of the driver table for quadrants of cells.
 pub const BLOCKS: DriverSpec = DriverSpec {
     name: "blocks",
     summary: "Quadrants of cells",
@@ -17,7 +17,7 @@ pub const BLOCKS: DriverSpec = DriverSpec {
     driver: |_, _| QUADRANTS,
 };
 
-/// Half blocks.
+/// The entry of the driver table for half blocks.
 pub const HALF: DriverSpec = DriverSpec {
     name: "half",
     summary: "Half blocks, for fonts without quadrants",
@@ -25,7 +25,7 @@ pub const HALF: DriverSpec = DriverSpec {
     driver: |_, _| HALVES,
 };
 
-/// Letters.
+/// The entry of the driver table for ASCII characters.
 pub const LETTERS: DriverSpec = DriverSpec {
     name: "letters",
     summary: "ASCII characters",
@@ -33,14 +33,14 @@ pub const LETTERS: DriverSpec = DriverSpec {
     driver: |_, _| IN_LETTERS,
 };
 
-/// The driver of [`BLOCKS`].
+/// The driver that draws pictures as quadrants of cells.
 pub const QUADRANTS: &dyn Driver = &Cells(Blocks::Quadrant);
-/// The driver of [`HALF`].
+/// The driver that draws pictures as half blocks.
 pub const HALVES: &dyn Driver = &Cells(Blocks::Half);
-/// The driver of [`LETTERS`].
+/// The driver that draws pictures as ASCII characters.
 pub const IN_LETTERS: &dyn Driver = &Cells(Blocks::Letters);
 
-/// Draws pictures as these blocks.
+/// Draws pictures as cells with this kind of characters.
 #[derive(Debug)]
 struct Cells(Blocks);
 
@@ -63,7 +63,7 @@ impl Driver for Cells {
         stream::lines(&buf).into_bytes()
     }
 
-    /// Half blocks in many colors are printed by viuer, which does not query the terminal.
+    /// Half blocks in many colors are printed by viuer, which does not query the terminal for them.
     fn print(
         &self,
         out: &mut dyn Write,

@@ -1,4 +1,4 @@
-//! iTerm2's protocol: a PNG that the terminal scales to its cells.
+//! iTerm2's graphics protocol: pictures are sent as PNG, which the terminal scales to cells.
 
 use super::spec::{Driver, DriverSpec, PicturePart, Standing, go};
 use crate::tui::picture::png::{base64, png};
@@ -7,7 +7,7 @@ use crate::tui::theme::Depth;
 use image::RgbImage;
 use ratatui::layout::Rect;
 
-/// This driver's row in the table.
+/// The entry of the driver table for iTerm2's protocol.
 pub const SPEC: DriverSpec = DriverSpec {
     name: "iterm",
     summary: "iTerm2's protocol",
@@ -15,10 +15,10 @@ pub const SPEC: DriverSpec = DriverSpec {
     driver: |_, _| DRIVER,
 };
 
-/// The driver.
+/// The driver for iTerm2's protocol.
 pub const DRIVER: &dyn Driver = &Iterm;
 
-/// Draws pictures by iTerm2's protocol.
+/// Draws pictures with iTerm2's protocol.
 #[derive(Debug)]
 struct Iterm;
 
@@ -49,7 +49,7 @@ impl Driver for Iterm {
     }
 }
 
-/// The command that shows a picture at the cursor.
+/// The command that shows a PNG at the cursor, as large as `rect`.
 fn picture(png: &[u8], rect: Rect) -> Vec<u8> {
     let size = format!("size={};width={};height={}", png.len(), rect.width, rect.height);
     format!("\x1b]1337;File=inline=1;preserveAspectRatio=1;{size}:{}\x07", base64(png)).into_bytes()

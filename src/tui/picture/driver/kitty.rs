@@ -1,4 +1,5 @@
-//! Kitty's graphics protocol: a PNG that the terminal scales, placed at the cursor or by placeholders.
+//! Kitty's graphics protocol: pictures are sent as PNG, which the terminal scales; they are placed at the cursor or by
+//! placeholders.
 
 use super::spec::{Driver, DriverSpec, PicturePart, Standing, go};
 use crate::tui::picture::png::{base64, png};
@@ -9,7 +10,7 @@ use ratatui::buffer::Buffer;
 use ratatui::layout::Rect;
 use ratatui::style::{Color, Style};
 
-/// This driver's row in the table.
+/// The entry of the driver table for kitty's protocol.
 pub const SPEC: DriverSpec = DriverSpec {
     name: "kitty",
     summary: "Kitty's protocol",
@@ -23,30 +24,30 @@ pub const SPEC: DriverSpec = DriverSpec {
     },
 };
 
-/// Pictures at the cursor.
+/// The driver that places pictures at the cursor.
 pub const AT_CURSOR: &dyn Driver = &Kitty { placing: Placing::Cursor, tmux: false };
-/// Pictures as placeholders.
+/// The driver that places pictures by placeholders.
 pub const PLACEHOLDERS: &dyn Driver = &Kitty { placing: Placing::Cells, tmux: false };
-/// Pictures as placeholders, passed through tmux to the outer terminal.
+/// The driver that places pictures by placeholders and passes them through tmux to the outer terminal.
 pub const THROUGH_TMUX: &dyn Driver = &Kitty { placing: Placing::Cells, tmux: true };
 
-/// The first version of kitty that supports placeholders.
+/// The first version of the terminal kitty that supports placeholders.
 const WITH_PLACEHOLDERS: (u32, u32) = (0, 28);
 
-/// Draws pictures by kitty's protocol.
+/// Draws pictures with kitty's protocol.
 #[derive(Debug)]
 struct Kitty {
     placing: Placing,
-    /// Whether commands pass through tmux.
+    /// Whether commands are passed through tmux.
     tmux: bool,
 }
 
-/// How a picture is placed.
+/// How a picture is placed on the screen.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Placing {
-    /// At the cursor, over the cells.
+    /// At the cursor, drawn over the cells.
     Cursor,
-    /// By placeholders: cells that are moved, covered and cleared like text.
+    /// By placeholders, which are cells that are moved, covered and cleared like text.
     Cells,
 }
 
@@ -105,7 +106,7 @@ impl Driver for Kitty {
     }
 }
 
-/// Whether a terminal with this name and version supports placeholders.
+/// Whether a terminal with this name and version, such as `kitty(0.41.1)`, supports placeholders.
 fn has_placeholders(name: &str) -> bool {
     let version = |name: &str| {
         let digits = name.strip_prefix("kitty(")?.trim_end_matches(')');
@@ -115,14 +116,14 @@ fn has_placeholders(name: &str) -> bool {
     name.to_lowercase().starts_with("ghostty") || version(name).is_some_and(|v: (u32, u32)| v >= WITH_PLACEHOLDERS)
 }
 
-/// The number of base64 characters in a chunk; a multiple of four.
+/// Number of base64 characters in a chunk of a picture; a multiple of four.
 const PIECE: usize = 4096;
 
-/// The placeholder character of kitty's protocol.
+/// The placeholder character defined by kitty's protocol.
 const PLACEHOLDER: char = '\u{10EEEE}';
 
-/// The commands that send a picture and show it in the columns and rows of `rect`. They must not be interleaved with other commands of
-/// this protocol. A picture at the cursor appears at the cursor's position during the last command.
+/// The commands that send a picture and show it in the columns and rows of `rect`. No other commands of kitty's protocol may come
+/// between them. With [`Placing::Cursor`], the picture appears at the position that the cursor has during the last command.
 fn pieces(id: u32, png: &[u8], rect: Rect, placing: Placing, tmux: bool) -> Vec<Vec<u8>> {
     let place = match placing {
         Placing::Cursor => "p=1,C=1",
@@ -140,12 +141,12 @@ fn pieces(id: u32, png: &[u8], rect: Rect, placing: Placing, tmux: bool) -> Vec<
     commands
 }
 
-/// The command that deletes a picture and its data.
+/// The command that deletes a picture together with its data.
 fn delete(id: u32, tmux: bool) -> Vec<u8> {
     command(&[format!("a=d,d=I,i={id},q=2").as_bytes()], tmux)
 }
 
-/// Fills a rectangle with the placeholders of a picture.
+/// Fills the cells of a rectangle with the placeholders of a picture.
 fn placeholders(buf: &mut Buffer, rect: Rect, id: u32) {
     let [_, r, g, b] = id.to_be_bytes();
     let style = Style::new().fg(Color::Rgb(r, g, b));
@@ -159,7 +160,7 @@ fn placeholders(buf: &mut Buffer, rect: Rect, id: u32) {
     }
 }
 
-/// Whether there are enough diacritics to number these columns and rows.
+/// Whether there are enough diacritics to number the columns and rows of a rectangle.
 fn can_place(rect: Rect) -> bool {
     usize::from(rect.width.max(rect.height)) <= MARKS.len()
 }
@@ -168,7 +169,7 @@ fn mark(n: u16) -> char {
     char::from_u32(MARKS[usize::from(n)]).unwrap_or(' ')
 }
 
-/// A command; inside tmux, wrapped so that it passes through.
+/// A command of kitty's protocol, made of `parts`; wrapped so that tmux passes it through if `tmux` is true.
 fn command(parts: &[&[u8]], tmux: bool) -> Vec<u8> {
     let (open, close): (&[u8], &[u8]) = match tmux {
         true => (b"\x1bPtmux;\x1b\x1b_G", b"\x1b\x1b\\\x1b\\"),
@@ -177,7 +178,7 @@ fn command(parts: &[&[u8]], tmux: bool) -> Vec<u8> {
     [&[open], parts, &[close]].concat().concat()
 }
 
-/// Diacritics that encode row and column numbers (kitty's `rowcolumn-diacritics.txt`).
+/// Diacritics that encode the numbers of rows and columns in placeholders (kitty's `rowcolumn-diacritics.txt`).
 #[rustfmt::skip]
 const MARKS: [u32; 197] = [
     0x0305, 0x030d, 0x030e, 0x0310, 0x0312, 0x033d, 0x033e, 0x033f, 0x0346, 0x034a, 0x034b, 0x034c, 0x0350, 0x0351, 0x0352, 0x0357,

@@ -16,7 +16,7 @@ use crate::tui::theme::Depth;
 use clap::ValueEnum;
 use clap::builder::PossibleValue;
 
-/// All drivers, in the order in which `--graphics` lists them. `auto` chooses the first that works in the terminal.
+/// All drivers, in the order in which `--graphics` lists them. `auto` chooses the first one that suits the terminal.
 #[rustfmt::skip]
 pub const DRIVERS: &[DriverSpec] = &[
     kitty::SPEC,
@@ -28,17 +28,17 @@ pub const DRIVERS: &[DriverSpec] = &[
     none::SPEC,
 ];
 
-/// The user's choice of driver.
+/// The driver that the user chose, or the automatic choice.
 #[derive(Clone, Copy, Debug, Default)]
 pub enum Graphics {
-    /// The best driver that works in the terminal.
+    /// The first driver that suits the terminal.
     #[default]
     Auto,
-    /// This driver.
+    /// The driver with this entry in the table.
     By(&'static DriverSpec),
 }
 
-/// `auto`, and all drivers.
+/// All choices: `auto`, followed by all drivers.
 const CHOICES: [Graphics; DRIVERS.len() + 1] = {
     let mut choices = [Graphics::Auto; DRIVERS.len() + 1];
     let mut i = 0;
@@ -50,10 +50,10 @@ const CHOICES: [Graphics; DRIVERS.len() + 1] = {
 };
 
 impl Graphics {
-    /// No pictures.
+    /// The choice that draws no pictures.
     pub const NONE: Self = Self::By(&none::SPEC);
 
-    /// The driver.
+    /// The driver for a terminal with these capabilities, environment and color depth.
     pub fn driver(self, caps: &Caps, environment: Environment, depth: Depth) -> &'static dyn Driver {
         let suits = |spec: &&DriverSpec| (spec.suits)(caps, environment, depth);
         let spec = match self {
@@ -63,7 +63,7 @@ impl Graphics {
         (spec.driver)(caps, environment)
     }
 
-    /// Whether the terminal must be queried: only for `auto`, and not without colors.
+    /// Whether choosing the driver requires a query of the terminal: only for `auto`, and only if the terminal has colors.
     pub fn depends_on_terminal(self, depth: Depth) -> bool {
         matches!(self, Self::Auto) && depth != Depth::None
     }

@@ -1,15 +1,15 @@
-//! No pictures.
+//! A driver that draws no pictures.
 
 use super::spec::{Driver, DriverSpec, Standing};
 use crate::tui::theme::Depth;
 use image::RgbImage;
 use ratatui::layout::Rect;
 
-/// This driver's row in the table.
+/// The entry of the driver table for no pictures.
 pub const SPEC: DriverSpec =
     DriverSpec { name: "none", summary: "No pictures", suits: |_, _, _| false, driver: |_, _| &Nothing };
 
-/// Draws nothing.
+/// Draws no pictures.
 #[derive(Debug)]
 struct Nothing;
 

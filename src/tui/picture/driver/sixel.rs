@@ -1,4 +1,4 @@
-//! Sixel graphics: six shades per channel, ordered dithering, run-length encoding.
+//! Sixel graphics: six shades per channel, ordered dithering, and run-length encoding.
 //!
 //! All pictures share one palette, so that they do not compete for color registers.
 
@@ -10,7 +10,7 @@ use image::RgbImage;
 use ratatui::layout::Rect;
 use std::fmt::Write;
 
-/// This driver's row in the table.
+/// The entry of the driver table for sixels.
 pub const SPEC: DriverSpec = DriverSpec {
     name: "sixel",
     summary: "Sixels",
@@ -18,14 +18,14 @@ pub const SPEC: DriverSpec = DriverSpec {
     driver: |_, _| DRIVER,
 };
 
-/// The driver.
+/// The driver for sixels.
 pub const DRIVER: &dyn Driver = &Sixel;
 
 /// Draws pictures as sixels.
 #[derive(Debug)]
 struct Sixel;
 
-/// The height of a strip in rows of cells.
+/// Height of a strip of a picture, in rows of cells.
 const ROWS: u16 = 1;
 
 impl Driver for Sixel {
@@ -41,7 +41,7 @@ impl Driver for Sixel {
         Some(sample::fitted(image, pixels))
     }
 
-    /// One strip per row of cells, so that keys can be echoed between them.
+    /// Encodes one strip per row of cells, so that keys can be echoed between strips.
     fn encode(&self, image: &RgbImage, (_, cell): (u16, u16)) -> Vec<PicturePart> {
         let (width, height) = image.dimensions();
         let step = u32::from(ROWS * cell.max(1));
@@ -65,10 +65,10 @@ impl Driver for Sixel {
     }
 }
 
-/// Shades per channel.
+/// Number of shades per color channel.
 const SHADES: usize = 6;
 
-/// The bytes that draw a picture at the cursor, pixel by pixel.
+/// The bytes that draw a picture at the cursor, with one sixel pixel per pixel.
 fn encode(image: &RgbImage) -> Vec<u8> {
     let (width, height) = (image.width() as usize, image.height() as usize);
     let mut out = format!("\x1bP0;1q\"1;1;{width};{height}");
@@ -81,7 +81,7 @@ fn encode(image: &RgbImage) -> Vec<u8> {
     out.into_bytes()
 }
 
-/// Defines the color registers that a picture uses, in percent.
+/// Defines the color registers that a picture uses, with channels in percent.
 fn palette(out: &mut String, image: &RgbImage) {
     let hundredths = |shade: usize| shade * 100 / (SHADES - 1);
     let mut used = [false; SHADES * SHADES * SHADES];
@@ -92,7 +92,7 @@ fn palette(out: &mut String, image: &RgbImage) {
     }
 }
 
-/// A band of six rows of pixels: the sixels of each of its colors, overlaid.
+/// Encodes a band of six rows of pixels, starting at row `top`: one row of sixels for each color, overlaid.
 fn band(out: &mut String, image: &RgbImage, top: usize, rows: &mut [Vec<u8>]) {
     let (width, height) = (image.width() as usize, image.height() as usize);
     let mut used = [false; SHADES * SHADES * SHADES];
@@ -115,7 +115,7 @@ fn band(out: &mut String, image: &RgbImage, top: usize, rows: &mut [Vec<u8>]) {
     out.push('-');
 }
 
-/// Run-length encodes a row of sixels, without empty ones at the end.
+/// Run-length encodes a row of sixels, leaving out empty ones at the end.
 fn runs(out: &mut String, row: &[u8]) {
     let end = row.iter().rposition(|s| *s != 0).map_or(0, |at| at + 1);
     for run in row[..end].chunk_by(|a, b| a == b) {
@@ -129,8 +129,8 @@ fn runs(out: &mut String, row: &[u8]) {
     }
 }
 
-/// The number of a color register. None ends in 38 or 48: software that scans a stream for 24-bit text colors would mistake `#148;2;…`
-/// for one.
+/// The number that identifies a color register in the stream. No number ends in 38 or 48, because software that scans a stream
+/// for 24-bit text colors would mistake `#148;2;…` for one.
 fn number(register: usize) -> usize {
     register + [38, 47, 136, 145].iter().filter(|&&from| register >= from).count()
 }
@@ -146,7 +146,7 @@ mod tests {
     use super::*;
     use image::Rgb;
 
-    /// Decodes sixels to register numbers.
+    /// Decodes a sixel picture to the register number of each pixel.
     fn decode(bytes: &[u8], width: usize, height: usize) -> Vec<Option<usize>> {
         let text = std::str::from_utf8(bytes).unwrap();
         let body = &text[text.find('#').unwrap()..text.len() - 2];

@@ -1,4 +1,4 @@
-//! The specification of a driver, and the driver trait.
+//! The specification of a driver, and the trait that drivers implement.
 
 use crate::tui::picture::blocks::Blocks;
 use crate::tui::terminal::caps::{Caps, Environment};
@@ -9,85 +9,86 @@ use ratatui::layout::Rect;
 use std::fmt::Debug;
 use std::io::{self, Write};
 
-/// A driver as listed by `--graphics`.
+/// An entry of the table of drivers, as listed by `--graphics`.
 #[derive(Debug)]
 pub struct DriverSpec {
-    /// The name.
+    /// Name of the driver.
     pub name: &'static str,
-    /// A description for the help.
+    /// Description of the driver in the help.
     pub summary: &'static str,
-    /// Whether it works in this terminal.
+    /// Whether the driver works in a terminal with these capabilities, environment and color depth.
     pub suits: fn(&Caps, Environment, Depth) -> bool,
-    /// The driver for this terminal.
+    /// The driver for a terminal with these capabilities and environment.
     pub driver: fn(&Caps, Environment) -> &'static dyn Driver,
 }
 
-/// How pictures are placed on the screen.
+/// How the pictures of a driver are placed on the screen.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Standing {
-    /// As ordinary cells, drawn with each frame.
+    /// As ordinary cells with these characters, drawn in each frame.
     Cells(Blocks),
-    /// As placeholders: cells that refer to parts of a picture that was sent once.
+    /// As placeholders, which are cells that refer to parts of a picture that was sent once.
     Placeholders,
-    /// Over blank cells that later frames skip.
+    /// Over blank cells, which later frames skip.
     Overlay,
-    /// Not drawn.
+    /// Pictures are not drawn.
     Nowhere,
 }
 
-/// An encoded part of a picture: the number of rows of cells above it, and its bytes.
+/// An encoded part of a picture: the number of rows of cells above the part, and the bytes of the part.
 pub type PicturePart = (u16, Vec<u8>);
 
-/// Draws pictures by a protocol, or as cells.
+/// Draws pictures with a graphics protocol or as cells.
 pub trait Driver: Debug + Send + Sync {
-    /// The name in the status line.
+    /// Name of the driver in the status line.
     fn name(&self) -> &'static str;
 
-    /// How its pictures are placed on the screen.
+    /// How the driver's pictures are placed on the screen.
     fn standing(&self) -> Standing;
 
-    /// The picture resized for sending, given the size of its cells in pixels; `None` if nothing is sent.
+    /// Resizes a picture for sending; `pixels` is the size of the picture's area on the screen. `None` if nothing is sent.
     fn sized(&self, _image: &RgbImage, _pixels: (u32, u32)) -> Option<RgbImage> {
         None
     }
 
-    /// Encodes a resized picture into parts, given the size of a cell in pixels.
+    /// Encodes a resized picture into parts, given the size of a cell in pixels. Drivers that draw cells return no parts.
     fn encode(&self, _image: &RgbImage, _cell: (u16, u16)) -> Vec<PicturePart> {
         Vec::new()
     }
 
-    /// The commands that show these parts in a rectangle. They must not be interleaved with others.
+    /// The commands that show the encoded parts of a picture in a rectangle. Unless [`in_strips`](Self::in_strips) is true, no
+    /// other commands may come between them.
     fn commands(&self, _parts: &[PicturePart], _id: u32, _rect: Rect) -> Vec<Vec<u8>> {
         Vec::new()
     }
 
-    /// Whether each command shows a strip of its own, so that other commands may come between them.
+    /// Whether each command shows a separate strip of the picture, so that other commands may come between them.
     fn in_strips(&self) -> bool {
         false
     }
 
-    /// The command that deletes a picture; empty if redrawn cells erase it.
+    /// The command that deletes a picture; empty if redrawing the cells under the picture erases it.
     fn delete(&self, _id: u32) -> Vec<u8> {
         Vec::new()
     }
 
-    /// The bytes that delete a picture when the app exits; empty if clearing the screen suffices.
+    /// The bytes that delete a picture when the app exits; empty if clearing the screen deletes it.
     fn removal(&self, _id: u32) -> Vec<u8> {
         Vec::new()
     }
 
-    /// Whether placeholders can fill a rectangle of this size.
+    /// Whether placeholders can fill a rectangle as large as `rect`.
     fn can_stand(&self, _rect: Rect) -> bool {
         false
     }
 
-    /// Fills a rectangle with the placeholders of a picture.
+    /// Fills the cells of a rectangle with the placeholders of a picture.
     fn placeholders(&self, _buf: &mut Buffer, _rect: Rect, _id: u32) {}
 
-    /// Encodes a picture as lines of a stream; the cursor ends at the start of the line below it.
+    /// Encodes a picture for a stream of text lines; the cursor ends at the start of the line below the picture.
     fn stream(&self, image: &RgbImage, depth: Depth, rect: Rect, pixels: (u32, u32), id: u32) -> Vec<u8>;
 
-    /// Writes a picture to a stream.
+    /// Writes a picture to a stream of text lines.
     fn print(
         &self,
         out: &mut dyn Write,
@@ -100,7 +101,7 @@ pub trait Driver: Debug + Send + Sync {
     }
 }
 
-/// Moves the cursor.
+/// The escape code that moves the cursor to a column and a row, both from 0.
 pub fn go(x: u16, y: u16) -> Vec<u8> {
     format!("\x1b[{};{}H", y + 1, x + 1).into_bytes()
 }
