@@ -69,7 +69,10 @@ pub fn eval(scripts: &ScriptArgs, args: &EvalArgs) -> Result<ExitCode> {
 fn independent(model: &Model, more: Matches) -> String {
     match model.graph.scores {
         Scores::Independent => {
-            format!(" (its label has p > 0.5); top label {}, exact match {}", more.top_label, more.exact)
+            format!(
+                " (correct: p > 0.5 for the label); label ranked first {}, exact match {}",
+                more.top_label, more.exact
+            )
         }
         _ => String::new(),
     }

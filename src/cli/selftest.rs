@@ -36,7 +36,7 @@ fn outcomes(args: &Args) -> Result<Vec<Outcome>> {
     let selftest = Selftest::default();
     let Some(path) = &args.cases else { return selftest.run() };
     let text = String::from_utf8(read_whole(path, LIMIT)?).context("the file of cases is not UTF-8 text")?;
-    let reading = || format!("computing the cases of \"{}\"", words::path(path));
+    let reading = || format!("running the cases of \"{}\"", words::path(path));
     selftest.run_text(&text, args.method.as_deref()).with_context(reading)
 }
 

@@ -99,7 +99,7 @@ fn parse(bytes: &[u8]) -> Result<(Picture, Option<String>)> {
         let (mut image, orientation, doubt) = match format {
             ImageFormat::Jpeg => {
                 let jpeg = jpeg::decode(bytes)?;
-                let doubt = format!("{} bytes of its data are left over", jpeg.stray_bytes);
+                let doubt = format!("{} extraneous bytes in its data", jpeg.stray_bytes);
                 (jpeg.image, jpeg.orientation, (jpeg.stray_bytes > 0).then_some(doubt))
             }
             format => {

@@ -35,7 +35,7 @@ pub struct Components {
 pub fn pca_lowrank(a: &Tensor, q: usize, center: bool) -> Result<Components> {
     ensure!(a.rank() == 2, "principal components need a matrix (m, n), got {:?}", a.dims());
     let (m, n) = a.dims2()?;
-    ensure!((1..=m.min(n)).contains(&q), "a {m}x{n} matrix has no {q} components");
+    ensure!((1..=m.min(n)).contains(&q), "a {m}x{n} matrix has 1 to {} components, got {q}", m.min(n));
     let mut x = a.to_device(&Device::Cpu)?.to_dtype(DType::F64)?;
     if center {
         x = x.broadcast_sub(&x.mean_keepdim(0)?)?;

@@ -159,7 +159,7 @@ impl Worker {
         workspace::write_step(&file, None)?;
         self.opened().context("no method is open")?.write(&file)?;
         workspace::step(&self.session).map_or(Ok(()), |step| workspace::write_step(&file, Some(&step)))?;
-        self.tell(Update::Log(format!("saved; gradscope --session {name} opens it")));
+        self.tell(Update::Log(format!("saved; reopen with: gradscope --session {name}")));
         Ok(())
     }
 

@@ -40,18 +40,37 @@ fn any_number_of_threads_gives_the_same_bits() {
             assert!(written(args, threads) == one, "{args:?} on {threads} threads");
         }
     }
-    let train: &[&str] =
-        &["train", "-m", "moons", "--data", "made:moons", "--epochs", "2", "--batch", "48", "-o", "out/w.safetensors"];
-    let trained = |threads| {
+}
+
+/// A network whose weight gradients use Winograd transforms of both sizes, with batch norms.
+const CONVOLUTIONS: &str = r#"
+const MODEL = #{ names: ["net"], input: [1, 28, 28], mean: [0.5], std: [0.5],
+                 labels: ["0", "1", "2", "3", "4", "5", "6", "7", "8", "9"] };
+fn build(x) {
+    x.conv("conv1", 16, 3, #{ padding: 1 }).batch_norm("bn1").relu("relu1").max_pool("pool1", 2)
+     .conv("conv2", 20, 5, #{ padding: 2 }).batch_norm("bn2").relu("relu2").max_pool("pool2", 2)
+     .conv("conv3", 24, 3, #{ padding: 1 }).relu("relu3").flatten("flatten").linear("fc", 10)
+}
+"#;
+
+#[test]
+fn training_gives_the_same_bits_on_any_number_of_threads() {
+    let trained = |args: &[&str], threads: usize| {
         let folder = TempDir::new().unwrap();
-        fs::create_dir(folder.path().join("out")).unwrap();
+        fs::write(folder.path().join("net.rhai"), CONVOLUTIONS).unwrap();
         let mut command = Command::new(env!("CARGO_BIN_EXE_gradscope"));
-        command.args(train).current_dir(folder.path()).env("HOME", folder.path());
-        assert!(command.env("RAYON_NUM_THREADS", format!("{threads}")).output().unwrap().status.success());
-        fs::read(folder.path().join("out/w.safetensors")).unwrap()
+        command.arg("train").args(args).args(["-o", "w.safetensors"]);
+        command.current_dir(folder.path()).env("HOME", folder.path()).env("RAYON_NUM_THREADS", threads.to_string());
+        let out = command.output().unwrap();
+        assert!(out.status.success(), "{}", String::from_utf8_lossy(&out.stderr));
+        fs::read(folder.path().join("w.safetensors")).unwrap()
     };
-    let one = trained(1);
-    assert!([2, 3, 7].into_iter().all(|threads| trained(threads) == one), "training");
+    let moons = ["-m", "moons", "--data", "made:moons", "--epochs", "2", "--batch", "48"];
+    let convolutions = ["-m", "net.rhai", "--data", "made:digits", "--epochs", "1", "--batch", "200"];
+    for args in [&moons[..], &convolutions] {
+        let one = trained(args, 1);
+        assert!([2, 3, 7].into_iter().all(|threads| trained(args, threads) == one), "{args:?}");
+    }
 }
 
 /// Logits of the embedded network for its own pictures, in one batch and one by one.

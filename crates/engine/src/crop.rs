@@ -19,7 +19,7 @@ pub fn crop(
     outside: f32,
 ) {
     assert!(base.n == 1 && base.c == y.c && changed.c == y.c, "crops {y:?} of {base:?} with {changed:?}");
-    assert!(changed.n == y.n && at.len() == y.n && from.len() == y.n, "not one position per crop of {y:?}");
+    assert!(changed.n == y.n && at.len() == y.n && from.len() == y.n, "expected one position per crop of {y:?}");
     let fits = |start: usize, count: usize, size: usize| size.checked_sub(count).is_some_and(|last| start <= last);
     let inside = at.iter().all(|&(i, j)| fits(i, changed.h, base.h) && fits(j, changed.w, base.w));
     assert!(inside, "{changed:?} reaches beyond {base:?}");

@@ -62,7 +62,7 @@ fn pictures(mut paths: Vec<PathBuf>) -> Vec<PathBuf> {
 
 fn by_folder(name: &str, classes: &[(&PathBuf, Vec<PathBuf>)]) -> Result<Dataset> {
     if let Some((empty, _)) = classes.iter().find(|(_, files)| files.is_empty()) {
-        bail!("\"{}\" has no pictures, and each subfolder is a class; move it elsewhere", words::path(&empty));
+        bail!("\"{}\" has no pictures, but every subfolder is read as a class; move it elsewhere", words::path(&empty));
     }
     let words: Vec<_> = classes.iter().map(|(folder, _)| word(folder)).collect();
     let (names, labels) = labels(&words)?;

@@ -25,7 +25,7 @@ fn through_file(x: &Tensor, format: &str, quality: INT) -> Result<Tensor> {
     let Some((n, c, h, w)) = shape else {
         bail!("through_file takes pictures (N, 3, H, W) or (N, 1, H, W), got {}", shape_text(x.dims()));
     };
-    ensure!((1..=100).contains(&quality), "the quality of a jpeg must be 1 to 100, got {quality}");
+    ensure!((1..=100).contains(&quality), "JPEG quality must be between 1 and 100, got {quality}");
     check_size(w as u32, h as u32)?;
     finite(x, "through_file")?;
     let bytes = (backend::clamp(x, 0.0, 1.0)?.to_dtype(DType::F32)? * 255.0)?.round()?.to_dtype(DType::U8)?;

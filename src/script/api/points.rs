@@ -35,7 +35,7 @@ fn points(t: &Tensor, options: &Map) -> Result<Points> {
         let all = numbers(&given)?;
         ensure!(all.len() == t.dims()[0], "{} {key} for {} points", all.len(), t.dims()[0]);
         let wrong = all.iter().find(|v| **v < 0.0 || v.fract() != 0.0 || !v.is_finite());
-        ensure!(wrong.is_none(), "`{key}` of points must be whole numbers, got {}", wrong.unwrap_or(&0.0));
+        ensure!(wrong.is_none(), "points: `{key}` must be nonnegative integers, got {}", wrong.unwrap_or(&0.0));
         Ok(all.into_iter().map(|v| v as u32).collect())
     };
     let (groups, pictures) = (whole("groups")?, whole("pictures")?);

@@ -68,7 +68,7 @@ pub(in crate::script) fn advice(error: &EvalAltResult, functions: impl Fn() -> V
         }
         EvalAltResult::ErrorParsing(ParseErrorType::Reserved(word), _) => reserved(word),
         EvalAltResult::ErrorPropertyNotFound(name, _) => {
-            Some(format!("m.get(\"{name}\") returns () for a missing entry; \"{name}\" in m tests for it"))
+            Some(format!("use `m.get(\"{name}\")`, which is () for a missing key, or test `\"{name}\" in m`"))
         }
         EvalAltResult::ErrorModuleNotFound(..) => Some("libraries are in plugins/lib: import \"lib/name\" as name;".into()),
         EvalAltResult::ErrorDataTooLarge(what, _) if !what.contains("string") => {
