@@ -3,14 +3,14 @@
 use crate::render::Figure;
 use std::path::PathBuf;
 
-/// One method in the list.
+/// One row in the list of available methods.
 #[derive(Clone, Debug, PartialEq)]
 pub struct MethodRow {
-    /// Its file name without `.rhai`.
+    /// Name of the method: its file name without `.rhai`.
     pub name: String,
-    /// Its group: `attribution`, `attack`, …
+    /// Group of the method: `attribution`, `attack`, …
     pub group: String,
-    /// First line of its `//!` comment.
+    /// First line of the script's `//!` comment.
     pub summary: String,
     /// Its file, unless it is embedded.
     pub path: Option<PathBuf>,
@@ -18,12 +18,12 @@ pub struct MethodRow {
     pub broken: Option<usize>,
 }
 
-/// One architecture in the list.
+/// One row in the list of available architectures.
 #[derive(Clone, Debug, PartialEq)]
 pub struct ModelRow {
     /// Its name.
     pub name: String,
-    /// First line of its `//!` comment.
+    /// First line of the script's `//!` comment.
     pub summary: String,
     /// Whether it comes with weights.
     pub weights: bool,
