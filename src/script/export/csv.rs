@@ -1,4 +1,4 @@
-//! CSV files of points.
+//! Exports the points of a scatter plot as CSV.
 
 use super::format::{Drawn, Format};
 use crate::render::{self, Body};
