@@ -1,4 +1,4 @@
-//! Exports the points of a scatter plot as CSV.
+//! Exports the points of scatter plots and sheets as CSV.
 
 use super::format::{Drawn, Format};
 use crate::render::{self, Body};

@@ -1,4 +1,4 @@
-//! The functions `run(method, options)`, which runs a method as `gradscope run` does, and `evaluate(model, data)`.
+//! The functions `run(method, options)`, which runs a method as the command line does, and `evaluate(model, data)`.
 
 use super::Setting;
 use crate::data::{Picture, pixels, source};
