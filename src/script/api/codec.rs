@@ -1,4 +1,4 @@
-//! What file formats do to pictures: rounding to 8 bits, JPEG compression.
+//! Simulates saving pictures to files: rounding to 8 bits, and JPEG compression.
 
 use super::{finite, out};
 use crate::backend;
@@ -37,7 +37,7 @@ fn through_file(x: &Tensor, format: &str, quality: INT) -> Result<Tensor> {
     Ok((read.to_dtype(x.dtype())? / 255.0)?.contiguous()?)
 }
 
-/// The pixels of one picture after encoding and decoding.
+/// The bytes of one picture's pixels after encoding and decoding it in the file format `format`.
 fn file(picture: &[u8], (h, w, color): (u32, u32, ExtendedColorType), format: &str, quality: u8) -> Result<Vec<u8>> {
     let read = match format {
         "png" => {

@@ -1,4 +1,4 @@
-//! `ctc_loss(logits, target)`: the CTC loss of a label sequence.
+//! The function `ctc_loss(logits, target)`, which computes the CTC loss of a label sequence.
 
 use super::{finite, out};
 use crate::explain::ctc;
