@@ -12,7 +12,8 @@ use std::sync::Arc;
 use std::time::Instant;
 
 impl Session {
-    /// Whether `method` is an attack and the session's picture already fools the network, so that the attack need not run.
+    /// Whether `method` is an attack and the session's picture already fools the network, so that the attack need not run. False
+    /// for an attack that stops by default if `stop` is off.
     pub(super) fn has_nothing_to_do(&self, host: &Host, method: &Method) -> Result<bool> {
         host.guard().begin();
         Ok(!self.cx(0).nothing_to_do(host.guard(), method)?.contains(&false))

@@ -43,8 +43,8 @@ impl Session {
 
     /// Resumes the run from the content of a snapshot file. Of the earlier steps, only the scalars are restored.
     ///
-    /// Errors if the bytes are not a snapshot, or if they belong to a run with another model, picture or method; the message says
-    /// what differs.
+    /// Errors if the bytes are not a snapshot, or if they belong to a run with another model, picture, method or settings; the
+    /// message says what differs.
     pub fn restore(&mut self, bytes: &[u8]) -> Result<()> {
         let head = decoding("safetensors", || SafeTensors::read_metadata(bytes));
         let (_, head) = head.context("it is not a saved run")?;
