@@ -19,7 +19,7 @@ pub enum Seed {
     Sum,
     /// The cross-entropy of a class; for a network with independent scores, the binary cross-entropy.
     CrossEntropy(Vec<usize>),
-    /// The margin of a class: its score minus the highest score of any other class.
+    /// The margin by which a class is predicted, as computed by [`Scores::margin`].
     Margin(Vec<usize>),
     /// A tensor of gradients placed at the layer with the given name.
     At(String, Tensor),
