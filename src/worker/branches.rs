@@ -70,8 +70,8 @@ impl Branches {
         self.at = at;
     }
 
-    /// Removes the open branch, and returns the branch that is to be opened instead, which is the one before it. Errors if there
-    /// is only one branch.
+    /// Removes the open branch, and returns the branch to be opened instead: the branch before it or, if it was the first, the
+    /// next. Errors if there is only one branch.
     pub fn close(&mut self) -> Result<Option<Branch>> {
         ensure!(self.all.len() > 1, "there is only one branch; f forks another");
         self.all.remove(self.at);

@@ -70,7 +70,7 @@ impl Watch {
     }
 }
 
-/// The current source code of a method's script followed by that of its libraries; `None` if a file cannot be read.
+/// The current source code of a method's script followed by that of its libraries; `None` if the method's file cannot be read.
 fn present(method: &Method, folders: &Folders) -> Option<String> {
     let text = method.source.again(folders).ok()?.text;
     let library = |name: &str| folders.find(name).ok().flatten().map(|s| s.text).unwrap_or_default();
