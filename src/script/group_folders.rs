@@ -26,7 +26,7 @@ pub fn script_name(path: &Path) -> Option<String> {
 pub(super) fn folders(root: &Path) -> Vec<PathBuf> {
     let entries = std::fs::read_dir(root).into_iter().flatten().flatten();
     let named = entries.filter(|e| group(&e.file_name().to_string_lossy()).is_some());
-    // Symlinks are followed.
+    // Symlinks to folders are followed.
     let is_folder =
         |e: &std::fs::DirEntry| e.file_type().is_ok_and(|t| t.is_dir() || (t.is_symlink() && e.path().is_dir()));
     let mut folders: Vec<_> = named.filter(is_folder).map(|e| e.path()).collect();

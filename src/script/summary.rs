@@ -98,17 +98,17 @@ pub enum ParamKind {
     Switch,
     /// One of the listed strings.
     Choice(Vec<String>),
-    /// A class of the model, or none.
+    /// A class of the model, or no class.
     Class,
     /// A layer of the model whose kind is one of those listed; any layer if the list is empty.
     Layer(Vec<String>),
-    /// A channel of a layer, or none.
+    /// A channel of a layer, or no channel.
     Channel,
     /// Any string.
     Text,
     /// An array from a `.npy` file.
     Array,
-    /// Picture files.
+    /// A list of picture files.
     Pictures,
 }
 

@@ -49,8 +49,7 @@ pub(super) fn deepfool(desk: Harness) -> Result<Answer> {
     end(desk, "deepfool", set)
 }
 
-/// Runs an attack that searches for the smallest perturbation, and compares the L2 norm of the perturbation found with the bounds
-/// in the case.
+/// Runs Carlini & Wagner's attack, and compares the L2 norm of the smallest perturbation it finds with the bounds in the case.
 pub(super) fn least_l2(desk: Harness) -> Result<Answer> {
     let set: Set = vec![("steps", "300".into()), ("searches", "9".into()), ("c", "0.001".into())];
     let (low, high) = bounds(desk)?;

@@ -55,7 +55,7 @@ impl<'a> Harness<'a> {
         class.and_then(|class| usize::try_from(class).ok()).unwrap_or(0)
     }
 
-    /// The seed of the backward pass: the target class, unless the case specifies the outputs.
+    /// The seed of the backward pass, which is the target class unless the case specifies a seed for the outputs.
     pub fn seed(&self) -> Result<CaseSeed> {
         let seed = &self.params()["seed"];
         if let Some(weights) = seed.as_array() {

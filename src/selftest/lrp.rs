@@ -178,7 +178,7 @@ fn rule_text(rule: &Value) -> Result<String> {
         "wsquare" => format!("wsquare({bias:?})"),
         "proportional" => "proportional()".into(),
         "absolute" => "absolute()".into(),
-        // These rules do not divide.
+        // The rules `pass` and `gradient` take no stabilizer, because they do not divide.
         "pass" => return Ok("pass()".into()),
         "gradient" => return Ok("gradient()".into()),
         other => bail!("unknown rule \"{other}\""),
@@ -242,7 +242,8 @@ fn selectors(desk: Harness, place: &Value, network: &Network) -> Result<Vec<Stri
     all(of(&|op| ops.iter().any(|o| o == op))?)
 }
 
-/// Adds the network's output for the seed, the total relevance at the inputs, and their difference.
+/// Adds three sums to the results: the network's output for the seed, the total relevance at the inputs, and the difference of
+/// these two.
 fn sums(desk: Harness, network: &Network, answer: &mut Answer) -> Result<()> {
     let (model, picture) = network.to(desk.dtype)?;
     let logits = model.graph.forward(&picture)?.logits()?.to_dtype(DType::F64)?.flatten_all()?;

@@ -43,7 +43,7 @@ pub struct Outcome {
     pub double: f64,
     /// Maximum absolute difference from the expected values in f32; infinite on failure.
     pub single: f64,
-    /// Whether both differences are within the tolerance.
+    /// Whether the differences in f64 and in f32 are both within the tolerance of the case.
     pub passed: bool,
     /// Why the case could not be computed; `None` if it was computed.
     pub why: Option<String>,
@@ -115,9 +115,9 @@ impl Selftest {
 /// The largest error that a test case accepts.
 #[derive(Clone, Copy)]
 struct Tolerance {
-    /// Absolute tolerance.
+    /// Absolute tolerance for results.
     abs: f64,
-    /// Tolerance relative to the largest expected magnitude.
+    /// Tolerance relative to the largest magnitude among the expected values.
     rel: f64,
 }
 

@@ -30,8 +30,8 @@ pub(super) fn answer(desk: Harness) -> Result<Answer> {
     by_input(&network, &map.broadcast_as(network.picture.shape())?.contiguous()?)
 }
 
-/// Reads `[height, width]` from the parameter `name`, a list of sizes that starts with the number of channels if the input is a
-/// map.
+/// Reads `[height, width]` from the parameter `name`, which is `[size]` for vectors (height 1) or `[channels, height, width]` for
+/// maps.
 fn sizes(desk: Harness, network: &Network, name: &str) -> Result<[u64; 2]> {
     let sizes = list(&desk.params()[name])?.iter().map(|v| v.as_u64().context("a size must be a nonnegative integer"));
     let sizes = sizes.collect::<Result<Vec<_>>>().with_context(|| format!("\"{name}\""))?;

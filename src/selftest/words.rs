@@ -132,7 +132,7 @@ const METHODS: &[Method] = &[
 ];
 
 const LAYER: &[Word] = &["name", "op type kind", "in input inputs", "notes note comment"];
-/// Keys of a layer's parameters.
+/// Keys under which a case gives the parameters of a layer.
 const NUMBERS: &[Word] = &["weight", "bias", "gamma", "beta", "mean running_mean", "var running_var variance"];
 
 /// Names and options of layers that consist of several operations or that have another name in the graph module.

@@ -20,7 +20,7 @@ pub enum Command {
     },
     /// Open a picture, which is a file or a picture of a data set such as `made:shapes[3]`.
     Picture(String),
-    /// Choose a method and run it; a stepped method shows step 0.
+    /// Open the method with this name and run it; a stepped method shows step 0.
     Method(String),
     /// Set the parameter with this name from a string. A one-shot method runs again, a stepped method continues from the current
     /// step.

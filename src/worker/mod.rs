@@ -303,7 +303,7 @@ impl Worker {
         }
     }
 
-    /// Executes a command; an error is reported and changes nothing.
+    /// Executes a command; if it fails, the error is reported and nothing changes.
     fn execute(&mut self, command: Command, known: u64) {
         self.known = known;
         // Changing a parameter does not pause a run.

@@ -1,4 +1,4 @@
-//! Watches the script folders, and reports each save once, when it is complete.
+//! Watches the script folders, and reports each saved file once, when the save is complete.
 
 use crate::script::folders::Folders;
 use crate::script::group_folders::script_name;

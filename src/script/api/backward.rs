@@ -1,4 +1,5 @@
-//! `backward(trace, seed, #{ rules, to, params, reduction })` and `relevance(trace, class, rules)`.
+//! The functions `backward(trace, seed, #{ rules, to, params, reduction })` and `relevance(trace, class, rules)`, which propagate
+//! gradients or relevance backward through a network.
 
 use super::model::facts;
 use super::objective::Objective;
@@ -136,7 +137,7 @@ fn targets(trace: &Trace, to: Option<&Dynamic>) -> Result<Option<Vec<NodeId>>> {
     names.iter().map(|n| trace.graph.find(n)).collect::<Result<_>>().map(Some)
 }
 
-/// Parses rules `[[selector, |site, r| …], [selector, zplus()], …]`; a selector is a kind, a name or a predicate
+/// Parses rules `[[selector, |site, r| …], [selector, zplus()], …]`, where a selector is a kind, a name or a predicate such as
 /// `|layer| layer.parameters > 0`.
 pub(super) fn composite<'a>(
     guard: &Guard,

@@ -18,8 +18,8 @@ pub(super) fn register(engine: &mut Engine) {
     engine.register_fn("through_file", |x: Tensor, format: &str, quality: INT| out(through_file(&x, format, quality)));
 }
 
-/// Encodes and decodes a batch of pictures, `(N, 3, H, W)` or `(N, 1, H, W)` in `[0, 1]`, as `png` or `jpeg` (quality 1 to
-/// 100, chroma at half resolution). The result equals that of Pillow's `save` and `open`.
+/// Encodes and decodes a batch of pictures, `(N, 3, H, W)` or `(N, 1, H, W)` in `[0, 1]`, as `png` or `jpeg` (quality 1 to 100,
+/// chroma at half resolution). The result is the same as with Pillow's `save` and `open`.
 fn through_file(x: &Tensor, format: &str, quality: INT) -> Result<Tensor> {
     let shape = x.dims4().ok().filter(|&(_, c, h, w)| (c == 1 || c == 3) && h * w > 0);
     let Some((n, c, h, w)) = shape else {

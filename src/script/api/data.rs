@@ -100,7 +100,7 @@ fn labels(pictures: &Pictures, which: Vec<usize>) -> Result<Array> {
     own_labels(pictures, which)?.into_iter().map(class).collect()
 }
 
-/// Reads a tensor of picture indices.
+/// Converts a tensor of picture indices to integers. Errors if a value is not an integer of 0 or more.
 pub(super) fn numbers(which: &Tensor) -> Result<Vec<usize>> {
     let number = |v: f64| {
         ensure!(v >= 0.0 && v.fract() == 0.0, "a picture's number must be whole and 0 or more, got {v}");

@@ -41,7 +41,7 @@ pub(super) fn register(engine: &mut Engine, guard: &Arc<Guard>) {
 /// point first.
 ///
 /// Options: `k` (5), `metric` (`"euclidean"` or `"cosine"`), and `other: true` if the queries are the points themselves, so that
-/// no point is its own neighbour.
+/// no point is its own neighbor.
 fn neighbours(guard: &Guard, queries: &Tensor, points: &Tensor, options: &Map) -> Result<Map> {
     let o = CallOptions::new("neighbours", options.clone(), &["k", "metric", "other"])?;
     let metric = o.raw("metric").map_or(Ok(math::Metric::Euclidean), |m| bounded_text::text(m).parse())?;

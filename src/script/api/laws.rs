@@ -286,7 +286,8 @@ fn tried(engine: &Engine, native: &Native, arguments: &[Argument], all_nan: bool
     Ok(())
 }
 
-/// Cases where a number is the correct result for NaN: `NaN ** 0` and `1 ** NaN` are 1 (IEEE 754), and L0 counts nonzero values.
+/// Whether a call with NaN may correctly return a number: `NaN ** 0` and `1 ** NaN` are 1 (IEEE 754), and L0 counts nonzero
+/// values.
 fn excused(native: &Native, arguments: &[Argument]) -> bool {
     let one = |i: usize| arguments[i].whole == 0 || arguments[i].real as f32 == 0.0;
     match native.bare() {

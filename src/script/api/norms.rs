@@ -43,7 +43,7 @@ fn euclidean(a: &Tensor) -> Result<Tensor> {
     Ok((length(&backend::divide_no_nan(a, &most)?)? * most)?)
 }
 
-/// Scales each row of a batch to norm 1 (PyTorch's `functional.normalize`); a row of zeros stays zero.
+/// Scales each row of a batch to norm 1, like PyTorch's `functional.normalize`; a row of zeros stays zero.
 fn normalize(x: &Tensor, norm: &str) -> Result<Tensor> {
     backend::divide_no_nan(x, &lengths(x, norm)?)
 }

@@ -17,7 +17,7 @@ use rhai::{Dynamic, Engine, FnPtr, INT, NativeCallContext};
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex};
 
-/// The argument of an objective's closure: `a["layer"]`, `a.logits`, `a.input`.
+/// The argument `a` of an objective's closure, which gives access to activations: `a["layer"]`, `a.logits`, `a.input`.
 #[derive(Clone)]
 pub(super) struct Activations {
     trace: Arc<Trace>,

@@ -38,8 +38,8 @@ fn trapezoid(n: usize) -> Result<Vec<(f64, f64)>> {
     Ok((0..n).map(|i| (i as f64 * step, weight(i))).collect())
 }
 
-/// Gauss–Legendre quadrature, mapped from [-1, 1] to [0, 1]: nodes at the roots of the Legendre polynomial of degree `n`, found by
-/// Newton's method, with weights `2 / ((1 − x²) Pₙ'(x)²)`.
+/// Nodes and weights of Gauss–Legendre quadrature with `n` points, mapped from [-1, 1] to [0, 1]. The nodes are the roots of the
+/// Legendre polynomial of degree `n`, found by Newton's method, and the weights on [-1, 1] are `2 / ((1 − x²) Pₙ'(x)²)`.
 fn gauss_legendre(n: usize) -> Vec<(f64, f64)> {
     let mut pairs: Vec<_> = (0..n).map(|i| root(n, (PI * (i as f64 + 0.75) / (n as f64 + 0.5)).cos())).collect();
     pairs.reverse();

@@ -176,7 +176,7 @@ fn order(x: &Tensor) -> Result<(Vec<f64>, Vec<usize>)> {
     Ok((v, places))
 }
 
-/// The `k` largest values of the flattened tensor: `#{ values, indices }`.
+/// The `k` largest values of the flattened tensor and their indices, as `#{ values, indices }`, largest first.
 fn topk(x: &Tensor, k: INT) -> Result<Map> {
     comparable(x, "the order")?;
     let (v, places) = order(x)?;
@@ -195,7 +195,8 @@ fn sorted(x: &Tensor) -> Result<Tensor> {
     like(v, count, x)
 }
 
-/// PyTorch's `argsort(dim, descending, stable=True)`: the indices that sort along a dimension; equal values keep their order.
+/// The indices that sort a tensor along dimension `d`, like PyTorch's `argsort(dim, descending, stable=True)`; equal values keep
+/// their order.
 fn argsort(x: &Tensor, d: INT, descending: bool) -> Result<Tensor> {
     comparable(x, "the order")?;
     let d = dim(x, d)?;

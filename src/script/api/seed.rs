@@ -15,7 +15,7 @@ use rhai::{Dynamic, Engine, FLOAT, FnPtr, INT, NativeCallContext};
 pub enum Seed {
     /// The logit of a class; there is one class for all rows or one per row.
     Logit(Vec<usize>),
-    /// The sum of all logits.
+    /// The sum of the logits of all classes.
     Sum,
     /// The cross-entropy of a class; for a network with independent scores, the binary cross-entropy.
     CrossEntropy(Vec<usize>),

@@ -47,7 +47,7 @@ impl Learner {
         Ok(self.trainer.step()?.map_or(Dynamic::UNIT, |report| told(&report).into()))
     }
 
-    /// The network with its current weights.
+    /// The network with the weights reached so far in training.
     fn model(&self) -> Model {
         let hash = format!("{} trained {} steps", self.model.hash, self.trainer.progress().0);
         Model { graph: self.trainer.graph().clone(), hash: hash.into(), ..self.model.clone() }

@@ -8,7 +8,7 @@ use anyhow::{Context, Result, bail};
 use candle_core::{DType, Shape, Tensor};
 use rhai::{Array, Dynamic, EvalAltResult, FLOAT, INT};
 
-/// The result of a native function that scripts call.
+/// The result type of native functions that scripts can call.
 pub type Out<T> = Result<T, Box<EvalAltResult>>;
 
 /// Converts the error of a result to a script error.

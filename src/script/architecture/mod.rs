@@ -1,4 +1,4 @@
-//! Architectures: the scripts in `models/`, their declarations, and the graphs they build.
+//! Architectures, which are defined by the scripts in `models/`: reads the declarations in these scripts and builds graphs.
 
 mod open_model;
 pub mod model_fn;
@@ -21,7 +21,7 @@ use rhai::{AST, Dynamic, Engine, EvalAltResult, Map, Scope};
 use std::path::Path;
 use std::sync::Arc;
 
-/// The fields that a script's `const MODEL` may have.
+/// Names of the fields that the constant `MODEL` of an architecture's script may have.
 const FIELDS: [&str; 8] = ["names", "input", "resize", "mean", "std", "labels", "scores", "picture"];
 
 /// All available architectures: first those in the user's folders, then the embedded architectures.

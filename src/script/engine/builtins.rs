@@ -1,5 +1,5 @@
-//! Replacements for rhai's own functions that ignore a closure's error, panic, or use unbounded memory: sorting and
-//! deduplicating with closures, padding arrays, replacing in strings.
+//! Replacements for rhai functions that ignore a closure's error, panic, or use unbounded memory: sorting and deduplicating with
+//! closures, padding arrays, and replacing in strings.
 
 use crate::script::report::raise;
 use crate::script::sandbox::bounded_text::LONGEST;

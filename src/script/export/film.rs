@@ -15,7 +15,7 @@ use std::path::Path;
 const PICTURES: usize = 120;
 /// Durations in milliseconds of an ordinary frame and of the last frame.
 const MILLIS: (u32, u32) = (80, 1500);
-/// The encoder's speed: 1 is slow with the best colours, 30 is fast.
+/// Speed of the GIF encoder, from 1 (slow, with the best colors) to 30 (fast).
 const COARSE: i32 = 10;
 
 /// Writes the stored steps of a run as an animated GIF with one contact sheet per frame, and returns the number of frames. If

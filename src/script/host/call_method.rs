@@ -1,4 +1,4 @@
-//! Calls from one method to another: `answer(cx, "gradcam", #{ input: x })` runs it to completion.
+//! Calls from one method to another: `answer(cx, "gradcam", #{ input: x })` runs the method `gradcam` to completion.
 
 use super::fooled;
 use crate::exec::ScoresNotFinite;
@@ -340,8 +340,8 @@ fn done(state: &Dynamic) -> bool {
     state.read_lock::<Map>().is_some_and(|s| s.get("done").is_some_and(|d| !d.is_unit()))
 }
 
-/// A method's main figure: the map with the method's name as its title, else the first title of [`ANSWERS`] found, else its
-/// first map.
+/// The main figure of a method: the map whose title is the method's name, else the map whose title comes first in [`ANSWERS`],
+/// else the first map.
 fn main_figure<'a>(method: &str, figures: &'a [Figure]) -> Option<&'a Figure> {
     let maps: Vec<_> = figures.iter().filter(|f| matches!(f.body, Body::Map { .. })).collect();
     let titled = |title: &str| maps.iter().find(|f| f.title == title).copied();

@@ -1,4 +1,5 @@
-//! Whether a network is fooled, and the rule for all attacks: a picture that already fools the network needs no step.
+//! Checks whether a network is fooled, and implements the rule that an attack takes no step on a picture that already fools the
+//! network.
 //!
 //! An attack is a method in the group `attack`, or one with `attack: true` in its `PLUGIN`. Before it starts, the network
 //! classifies the picture as it is. If the picture already fools the network, the method is not called; the result is the picture

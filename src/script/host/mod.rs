@@ -1,4 +1,4 @@
-//! The host: finds, compiles and calls methods.
+//! The host, which finds, compiles and calls methods.
 
 pub mod call_method;
 pub mod fooled;
@@ -75,7 +75,7 @@ impl Host {
 
     /// Compiles the method named `name`, which may also be the path of a `.rhai` file.
     ///
-    /// Errors in the script carry a [`Report`].
+    /// Errors if there is no such method, or if the script does not compile; errors in the script carry a [`Report`].
     pub fn method(&self, name: &str) -> Result<Method> {
         if name.ends_with(".rhai") {
             return self.compile(self.plugins.read(Path::new(name))?);

@@ -1,4 +1,4 @@
-//! `cx`, the argument of a method's functions.
+//! The context `cx`, which is the argument of a method's functions.
 
 use super::data::Data;
 use super::params::Params;
@@ -31,7 +31,7 @@ impl Observer for NoObserver {
 /// The context of a running method: its input, its parameters and its environment.
 #[derive(Clone)]
 pub struct Cx {
-    /// The network.
+    /// The network that the method is applied to.
     pub model: Model,
     /// The input picture, of shape `(1, C, H, W)` and with values in `[0, 1]`, or a batch of pictures `(N, C, H, W)`.
     pub input: Tensor,

@@ -1,4 +1,4 @@
-//! Programs: scripts with several runs, for `gradscope exec`.
+//! Programs, which are scripts for `gradscope exec` that can run several methods.
 //!
 //! A program runs from top to bottom. It can call every function that methods can call, as well as `run`, `train`, `evaluate`,
 //! `model`, `show` and `save`.
@@ -45,7 +45,7 @@ struct Setting {
 
 /// Runs a program; the script sees `args` as an array of strings.
 ///
-/// Errors if the script fails (with the position), if it is cancelled, or if `desk` cannot print.
+/// Errors if the script fails (the error then includes the position), if it is cancelled, or if `desk` cannot print its output.
 pub fn run(host: Arc<Host>, source: &ScriptSource, args: &[String], desk: Arc<dyn Console>) -> Result<()> {
     let setting = Setting { host: host.clone(), desk, unprinted: Arc::default() };
     let read = CompiledLibraries::default();

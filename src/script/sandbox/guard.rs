@@ -32,13 +32,13 @@ pub struct Guard {
     wanted: AtomicU64,
     started: AtomicU64,
     operations: AtomicU64,
-    /// The most recent traces.
+    /// A cache of the most recent traces.
     pub(in crate::script) recent: TraceCache,
     /// The cache folder for features of data sets; if unset, features are recomputed on each use.
     cache: OnceLock<PathBuf>,
     /// Notes for the user about the current result.
     notes: Mutex<Vec<String>>,
-    /// Why the current work was ended, if it was not cancelled.
+    /// The reason passed to [`Guard::end`]; `None` if the current work was not ended that way.
     reason: Mutex<Option<String>>,
     /// Whether the current work has noticed that it should end.
     noticed: AtomicBool,
@@ -49,7 +49,7 @@ pub struct Guard {
 impl Guard {
     /// Sets the cache folder for features of data sets. Only the first call has an effect.
     pub fn keep_in(&self, folder: PathBuf) {
-        // The first folder stays.
+        // If a folder was already set, it is kept.
         let _ = self.cache.set(folder);
     }
 
@@ -71,12 +71,12 @@ impl Guard {
         }
     }
 
-    /// Takes all notes added since the last call.
+    /// Removes and returns all notes added since the last call.
     pub fn notes(&self) -> Vec<String> {
         std::mem::take(&mut *self.notes.lock_unpoisoned())
     }
 
-    /// Starts work that has seen `known` cancel requests; only later ones cancel it.
+    /// Marks the start of new work, given the number of cancel requests already known; only later requests cancel the new work.
     pub fn start(&self, known: u64) {
         *self.reason.lock_unpoisoned() = None;
         self.noticed.store(false, Ordering::Relaxed);
@@ -115,7 +115,8 @@ impl Guard {
         self.held.store(held, Ordering::Relaxed);
     }
 
-    /// Whether the current work has noticed that it should end, or is held, so that it will end by itself.
+    /// Whether the current work will end by itself, because it has noticed that it should end or because it saves its state when
+    /// cancelled (see [`Guard::hold`]).
     pub fn has_noticed(&self) -> bool {
         self.noticed.load(Ordering::Relaxed) || self.held.load(Ordering::Relaxed)
     }

@@ -1,4 +1,4 @@
-//! Nesting depth of values: arrays, maps, and closures with their captured variables.
+//! Limits how deeply values are nested; arrays, maps, and closures with captured variables each add a level.
 
 use rhai::{Array, Dynamic, FnPtr, Map};
 use std::collections::HashMap;

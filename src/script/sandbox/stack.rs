@@ -11,9 +11,9 @@ use std::cell::Cell;
 use std::sync::Mutex;
 use std::thread::Builder;
 
-/// The preferred stack size: address space is reserved, memory is only used on demand.
+/// Preferred stack size in bytes. Only address space is reserved; memory is used on demand.
 const LARGEST: usize = if cfg!(target_pointer_width = "64") { 1 << 30 } else { 128 << 20 };
-/// The smallest stack that scripts run on: calls in scripts and layers in networks recurse deeply.
+/// Minimum stack size in bytes for scripts, since calls in scripts and layers in networks recurse deeply.
 const LEAST: usize = 64 << 20;
 /// Stack bytes budgeted per small block: twice what the most demanding of the recursive functions needs for one nesting level.
 const A_BLOCK: usize = 1024;

@@ -9,12 +9,13 @@ use candle_core::Tensor;
 use std::collections::VecDeque;
 use std::sync::{Arc, Mutex};
 
-/// Number of traces kept.
+/// Maximum number of traces in the cache.
 const RUNS: usize = 2;
-/// Maximum size of a kept trace in bytes.
+/// Maximum size in bytes of a trace that is cached.
 const LARGEST: usize = 256 << 20;
 
-/// The most recent traces, newest last. Tensors are immutable, so the same network on the same tensor gives the same values.
+/// A cache of the most recent traces, newest last. Tensors are immutable, so running the same network on the same tensor again
+/// would give the same values.
 #[derive(Debug, Default)]
 pub(in crate::script) struct TraceCache(Mutex<VecDeque<Arc<Trace>>>);
 

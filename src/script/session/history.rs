@@ -1,5 +1,5 @@
-//! The steps of a run. All scalars are kept. States are kept as memory allows: when it is full, only every second of the older
-//! states is kept, then every fourth, and so on.
+//! The history of a run's steps. The scalars of all steps are kept. States are kept as long as memory allows; when memory is
+//! full, only every second of the older states is kept, then every fourth, and so on.
 
 use candle_core::Tensor;
 use rhai::{Array, Dynamic, Map};

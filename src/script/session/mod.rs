@@ -113,7 +113,7 @@ impl Session {
         self.source = Some(source.into());
     }
 
-    /// The network.
+    /// The network of the session, with weights and card.
     pub fn model(&self) -> &Model {
         &self.model
     }
@@ -206,7 +206,7 @@ impl Session {
         super::api::class_rows(&LabelledTrace::forward(host.guard(), &self.model, &self.input)?, count)
     }
 
-    /// Sets the target class; `None` for the predicted class. Errors if there is no such class.
+    /// Sets the target class; with `None`, the predicted class is the target. Errors if there is no such class.
     pub fn set_target(&mut self, target: Option<usize>) -> Result<()> {
         let classes = self.model.classes();
         if target.is_some() {

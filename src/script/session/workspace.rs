@@ -41,7 +41,8 @@ pub struct Workspace {
     pub seed: u64,
     /// Name of the data set, if any.
     pub data: Option<String>,
-    /// Whether the result was still being computed, which may have crashed the program and may do so again.
+    /// Whether the result was still being computed when the file was written; that computation may have crashed the program and
+    /// may do so again.
     #[serde(default)]
     pub under_way: bool,
 }
