@@ -11,7 +11,8 @@ pub(super) fn register(engine: &mut Engine) {
     engine.register_fn("ctc_loss", |logits: Tensor, target: Array| out(loss(&logits, &target)));
 }
 
-/// The CTC loss of logits `(N, labels, 1, steps)` or `(N, labels, steps)` for one target shared by all rows; label 0 is the blank.
+/// The CTC loss of logits of shape `(N, labels, 1, steps)` or `(N, labels, steps)` for one target shared by all rows; label 0 is
+/// the blank.
 ///
 /// Returns `#{ loss, gradient }`: the loss summed over rows, and the gradient of that loss with respect to the logits, in the
 /// shape of the logits.

@@ -66,7 +66,7 @@ impl Remarks {
     }
 }
 
-/// Converts a script's value to the syntax of `--set`; numbers are multiplied by `unit`, the factor from the script's unit to the
+/// Converts a script's value to the syntax of `--set`; floats are multiplied by `unit`, the factor from the script's unit to the
 /// parameter's.
 pub(in crate::script) fn written(value: &Dynamic, unit: f64) -> String {
     if let Some(many) = value.read_lock::<rhai::Array>() {

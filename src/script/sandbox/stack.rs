@@ -1,8 +1,8 @@
 //! Runs scripts on stacks that are deep enough for their nested values.
 //!
-//! Nested values are copied, printed and dropped by recursive functions, in rhai and in the standard library. Each level of nesting
-//! takes at least one small block of memory, so a limit on a thread's small blocks, derived from the size of its stack, also limits
-//! the recursion depth, however a script nests its values.
+//! Nested values are copied, printed and dropped by recursive functions, in rhai and in the standard library. Each level of
+//! nesting takes up at least one small block of memory, so a limit on a thread's small blocks, derived from the size of its
+//! stack, also limits the recursion depth, however a script nests its values.
 
 use crate::backend;
 use crate::memory::{left_of_address_space, requests_here, small_blocks_here};

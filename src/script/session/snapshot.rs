@@ -1,8 +1,8 @@
 //! Snapshots of a run, from which it can be resumed later: a snapshot is one `.safetensors` file with the state of the current
 //! step.
 //!
-//! Numbers and strings are stored as JSON in the metadata, tensors as tensors. The random numbers of a step depend only on the seed
-//! and the step, so a resumed run ends exactly like an uninterrupted one.
+//! Numbers and strings are stored as JSON in the metadata, and tensors as tensors of the file. The random numbers of a step
+//! depend only on the seed and the step, so a resumed run ends exactly like an uninterrupted one.
 
 use super::Session;
 use super::history::KeptStep;
