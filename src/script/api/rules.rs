@@ -34,8 +34,8 @@ pub(super) fn register(engine: &mut Engine) {
     engine.register_fn("zplus_plain", |b: &str| -> Out<Lrp> { out(bias(b).map(|b| plain(1.0, 0.0, b))) });
 }
 
-/// Rules `[[selector, rule], …]` for the kinds of operations that are treated alike in all composites: activations and norms pass
-/// relevance through, sums and means distribute it by LRP-ε. A composite places its own rules before them.
+/// Rules `[[selector, rule], …]` for the kinds of operations that have a default rule: activations and norms pass relevance
+/// through, sums and means distribute it by LRP-ε. A composite places its own rules before them.
 pub(super) fn default_rules() -> Array {
     let kinds = |relevance| {
         let kinds = SPECS.iter().filter(|spec| spec.relevance == relevance).map(|spec| spec.kind);
